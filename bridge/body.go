@@ -1,0 +1,106 @@
+package bridge
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/spool"
+)
+
+// body is a request's body: spooled, streamed or none.
+type body struct {
+	length int64         // bytes; known in every case
+	buffer *spool.Buffer // the whole of it, if it was spooled
+	stream *clientReader // where it comes from, if it is streamed
+}
+
+// takeBody spools the body, unless there is none or it is to be streamed.
+func (x *exchange) takeBody() error {
+	r := x.r
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil
+	}
+	if r.ContentLength > x.b.cfg.MaxBody {
+		return spool.ErrTooLarge
+	}
+	client := &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
+	if x.b.cfg.RequestBuffering == Off && r.ContentLength > 0 {
+		x.body = body{length: r.ContentLength, stream: client}
+		return client.fullDuplex()
+	}
+	x.body.buffer = x.b.spool.NewBuffer(x.b.cfg.MaxBody)
+	n, err := x.body.buffer.ReadFrom(client)
+	x.out.BytesIn = n
+	x.body.length = n
+	if client.err != nil {
+		return &clientError{client.err}
+	}
+	return err
+}
+
+// replayable reports whether the body can be sent again from its beginning.
+func (b *body) replayable() bool { return b.stream == nil || b.stream.untouched() }
+
+func (b *body) close() {
+	if b.buffer != nil {
+		b.buffer.Close()
+	}
+}
+
+// reader returns the body from its beginning.
+func (b *body) reader() io.Reader {
+	if b.stream != nil {
+		return b.stream
+	}
+	return b.buffer.NewReader()
+}
+
+// clientReader reads the client's body and gives up on a client that sends
+// nothing for too long.
+type clientReader struct {
+	body    io.Reader
+	rc      *http.ResponseController
+	timeout time.Duration
+	length  int64 // what the client announced, -1 if nothing
+	n       int64 // what was read
+	err     error // the first error but io.EOF
+}
+
+func (c *clientReader) Read(p []byte) (int, error) {
+	if err := c.rc.SetReadDeadline(time.Now().Add(c.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		c.err = err
+		return 0, err
+	}
+	n, err := c.body.Read(p)
+	c.n += int64(n)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	if c.n == c.length || err == io.EOF {
+		c.done()
+	}
+	return n, err
+}
+
+// done lifts the deadline. It is for a body that was read to its end: net/http
+// reads on in the background to notice a client that leaves, and would take a
+// deadline that passes for one.
+func (c *clientReader) done() {
+	_ = c.rc.SetReadDeadline(time.Time{}) // unsupported, or the connection is gone: then the next read says so
+}
+
+// fullDuplex lets the answer begin before the body ends. HTTP/2 does so anyway.
+func (c *clientReader) fullDuplex() error {
+	if err := c.rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// interrupt ends a Read under way and all later ones. The client's connection
+// cannot carry another request afterwards.
+func (c *clientReader) interrupt() { _ = c.rc.SetReadDeadline(time.Unix(1, 0)) }
+
+func (c *clientReader) untouched() bool { return c.n == 0 && c.err == nil }

@@ -1,0 +1,164 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/lines"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/spool"
+)
+
+// Bridge serves HTTP requests through a FastCGI application. It is an
+// http.Handler, and safe for concurrent use.
+type Bridge struct {
+	cfg    Config
+	mapper *cgi.Mapper
+	spool  *spool.Store
+	gate   *admission.Gate
+	pool   *pool.Pool
+	stderr *lines.Log
+
+	scratch   sync.Pool // of *scratch
+	inFlight  atomic.Int64
+	abandoned atomic.Int64
+
+	ctx      context.Context // ends when Close begins to wait for abandoned exchanges
+	cancel   context.CancelFunc
+	handlers sync.WaitGroup // calls of ServeHTTP
+	orphans  sync.WaitGroup // abandoned exchanges
+	close    func()
+}
+
+// New checks cfg and returns a Bridge. It connects to nothing. An error names
+// the key it is about.
+func New(cfg Config) (*Bridge, error) {
+	if err := cfg.normalize(); err != nil {
+		return nil, err
+	}
+	list, err := instances(cfg.Backends)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bridge{cfg: cfg, stderr: lines.NewLog(cfg.Logger, "application stderr")}
+	b.scratch.New = func() any { return new(scratch) }
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	if b.spool, err = spool.New(cfg.spool()); err != nil {
+		return nil, err
+	}
+	if b.gate, err = admission.New(admission.Config{
+		Slots:   cfg.Workers * len(list),
+		Size:    cfg.Queue.Size,
+		Timeout: time.Duration(cfg.Queue.Timeout),
+	}); err != nil {
+		return nil, err
+	}
+	if b.pool, err = pool.New(pool.Config{
+		Instances:   list,
+		Workers:     cfg.Workers,
+		DialTimeout: time.Duration(cfg.Timeouts.Dial),
+		WaitTimeout: time.Duration(cfg.Queue.Timeout),
+		SendTimeout: time.Duration(cfg.Timeouts.Send),
+		IdleTimeout: time.Duration(cfg.Timeouts.Idle),
+	}); err != nil {
+		return nil, err
+	}
+	if b.mapper, err = cgi.NewMapper(cgi.Config{
+		Preset: cfg.Preset, Mount: cfg.Mount, Root: cfg.Root, Follow: cfg.Follow, Index: cfg.Index,
+		Env: cfg.Env, TrustedProxies: cfg.TrustedProxies,
+	}); err != nil {
+		b.pool.Close()
+		return nil, err
+	}
+	b.close = sync.OnceFunc(b.shutdown)
+	return b, nil
+}
+
+// ServeHTTP answers r through the application. It panics with
+// http.ErrAbortHandler, as net/http provides for, when the client's connection
+// must not be ended cleanly; everything the request held is released by then.
+func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if b.serve(w, r) {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// serve reports whether the client's connection must be aborted.
+func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
+	b.handlers.Add(1)
+	defer b.handlers.Done()
+	b.inFlight.Add(1)
+	defer b.inFlight.Add(-1)
+
+	x := exchange{b: b, w: w, r: r, started: time.Now(), scratch: b.scratch.Get().(*scratch)}
+	x.handle()
+	x.scratch.reset()
+	b.scratch.Put(x.scratch)
+
+	if b.cfg.Observe != nil {
+		x.out.Total = time.Since(x.started)
+		b.cfg.Observe(r, &x.out)
+	}
+	return x.out.Aborted
+}
+
+// stderrOf returns where the application's standard error for one request goes.
+// Path is empty if the request is not known any more.
+func (b *Bridge) stderrOf(path, instance string) lines.Source {
+	return b.stderr.Source(slog.String("path", path), slog.String("instance", instance))
+}
+
+// Client returns the address r comes from, as far as it can be trusted.
+func (b *Bridge) Client(r *http.Request) string { return b.mapper.Client(r).Addr }
+
+// Root is the directory tree the preset serves scripts from, nil if it has none.
+func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
+
+// Close refuses new requests, waits for those in ServeHTTP, ends what waits for
+// abandoned answers and closes every connection. Stop the server in front first:
+// a client that stays and an answer that does not end keep Close waiting. It may
+// be called more than once.
+func (b *Bridge) Close() error {
+	b.close()
+	return nil
+}
+
+func (b *Bridge) shutdown() {
+	b.gate.Close()
+	b.handlers.Wait()
+	b.cancel()
+	b.orphans.Wait()
+	b.pool.Close()
+	if err := b.mapper.Close(); err != nil {
+		b.cfg.Logger.Error("closing the root failed", "error", err.Error())
+	}
+	b.stderr.Flush()
+}
+
+// scratch is the memory an exchange needs, kept between requests.
+type scratch struct {
+	vars []cgi.Var
+	head []byte // the request as it is sent, or its first part
+	body []byte // the beginning of the answer's body, or its header while that is incomplete
+}
+
+// scratchMax is the largest buffer that is worth keeping, in bytes.
+const scratchMax = 128 << 10
+
+func (s *scratch) reset() {
+	clear(s.vars) // drop the references into the request
+	s.vars = s.vars[:0]
+	if cap(s.head) > scratchMax {
+		s.head = nil
+	}
+	if cap(s.body) > scratchMax {
+		s.body = nil
+	}
+	s.head, s.body = s.head[:0], s.body[:0]
+}

@@ -1,0 +1,121 @@
+package cgi
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Client is who a request comes from, as far as it can be trusted.
+type Client struct {
+	Addr   string // IP address without zone, or "unix:" for a peer on a unix socket that named nobody
+	Port   string // decimal, "" if unknown
+	Scheme string // "http" or "https", as the client used it
+	// Trusted says that the peer is a trusted proxy. What it says about the
+	// client (X-Forwarded-*, Forwarded, X-Real-IP) is passed to the application.
+	Trusted bool
+	// User and AuthType are REMOTE_USER and AUTH_TYPE, "" if nobody was
+	// authenticated. Client leaves them empty; a front in this process that
+	// checks passwords fills them in.
+	User, AuthType string
+}
+
+// unixClient is REMOTE_ADDR for peers on a unix socket, as nginx has it.
+const unixClient = "unix:"
+
+// Client returns who r comes from. If the peer is a trusted proxy, that is the
+// rightmost address it reports that is not a trusted proxy itself: everything
+// left of it was written by somebody who is not trusted.
+//
+// X-Forwarded-For and X-Forwarded-Proto win over Forwarded (RFC 7239), which is
+// read only if neither is there. A proxy that sets Forwarded must remove the
+// others, or its clients can choose their address.
+func (m *Mapper) Client(r *http.Request) Client {
+	c, trusted := m.peer(r)
+	c.Scheme = "http"
+	if r.TLS != nil {
+		c.Scheme = "https"
+	}
+	if !trusted {
+		return c
+	}
+	c.Trusted = true
+	addrs, protos := r.Header["X-Forwarded-For"], r.Header["X-Forwarded-Proto"]
+	if len(addrs) > 0 || len(protos) > 0 {
+		return m.xForwarded(c, addrs, protos)
+	}
+	return m.forwarded(c, r.Header["Forwarded"])
+}
+
+// peer returns the other end of the connection and whether it is trusted.
+func (m *Mapper) peer(r *http.Request) (c Client, trusted bool) {
+	if isUnix(r) {
+		return Client{Addr: unixClient}, m.trusted.unix
+	}
+	h, ok := parseHop(r.RemoteAddr)
+	if !ok {
+		// Something in front replaced RemoteAddr. It is shown, never trusted.
+		return Client{Addr: r.RemoteAddr}, false
+	}
+	return Client{Addr: h.text, Port: h.port}, m.trusted.has(h.addr)
+}
+
+// isUnix looks at the listener first: on some systems the peer of a unix socket
+// has no name at all, on Linux it is "@".
+func isUnix(r *http.Request) bool {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr); ok && local != nil {
+		return true
+	}
+	return strings.HasPrefix(r.RemoteAddr, "@") || strings.HasPrefix(r.RemoteAddr, "/")
+}
+
+// hop is one address in the list that proxies make.
+type hop struct {
+	addr netip.Addr
+	text string // addr as text, without zone
+	port string // "" if it was not given
+}
+
+// parseHop parses "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]"
+// and "[2001:db8::1]:80".
+func parseHop(s string) (hop, bool) {
+	host, port := s, ""
+	switch {
+	case strings.HasPrefix(s, "["):
+		end := strings.IndexByte(s, ']')
+		if end < 0 {
+			return hop{}, false
+		}
+		host = s[1:end]
+		if rest := s[end+1:]; rest != "" {
+			if rest[0] != ':' || !isPort(rest[1:]) {
+				return hop{}, false
+			}
+			port = rest[1:]
+		}
+	case strings.Count(s, ":") == 1:
+		host, port, _ = strings.Cut(s, ":")
+		if !isPort(port) {
+			return hop{}, false
+		}
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return hop{}, false
+	}
+	addr = addr.Unmap().WithZone("")
+	if len(host) <= len("255.255.255.255") && addr.Is4() && host[0] != ':' {
+		return hop{addr, host, port}, true // its only spelling, nothing to allocate
+	}
+	return hop{addr, addr.String(), port}, true
+}
+
+func isPort(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= len("65535")
+}

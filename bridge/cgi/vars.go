@@ -1,0 +1,254 @@
+package cgi
+
+import (
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Var is one CGI meta-variable.
+type Var struct{ Name, Value string }
+
+// Vars appends r's variables to dst, in no particular order. A refusal is a
+// *RequestError; dst is returned as it was.
+//
+// contentLength is the body's length in bytes, negative if it is not known yet.
+// CONTENT_LENGTH is set if there is a body, and to "0" for POST, PUT and PATCH
+// without one, where applications convert it to a number unasked. Otherwise it
+// is absent, as RFC 3875 section 4.1.2 wants it.
+func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64) ([]Var, error) {
+	p, err := cleanPath(r)
+	if err != nil {
+		return dst, err
+	}
+	rest, err := m.belowMount(p)
+	if err != nil {
+		return dst, err
+	}
+	t, err := m.target(r, rest)
+	if err != nil {
+		return dst, err
+	}
+	b := builder{mapper: m, vars: dst}
+	b.grow(p)
+	b.location(p, t)
+	b.request(r, contentLength)
+	b.server(r, c)
+	b.client(c)
+	b.vars = append(b.vars, m.envVars...)
+	b.header(r, c.Trusted)
+	if b.err != nil {
+		return dst, b.err
+	}
+	return b.vars, nil
+}
+
+// builder collects one request's variables.
+type builder struct {
+	mapper *Mapper
+	vars   []Var
+	err    error // the first refusal
+
+	// text holds the values that are put together. They are parts of one string,
+	// so that they cost one allocation: what a strings.Builder has handed out
+	// stays valid while it grows.
+	text strings.Builder
+}
+
+// grow makes room for SERVER_ADDR, CONTENT_LENGTH and some header names, and for
+// the values that repeat the path and the root.
+func (b *builder) grow(p string) {
+	n := 160
+	if root := b.mapper.root; root != nil {
+		n += 2*len(root.Dir()) + 4*len(p)
+	}
+	b.text.Grow(n)
+}
+
+// put emits a variable whose value may come from outside.
+func (b *builder) put(name, value string) {
+	if hasBreak(value) && b.err == nil {
+		b.err = badRequest("%s %.200q holds NUL, CR or LF", name, value)
+	}
+	b.putOwn(name, value)
+}
+
+// putOwn emits a variable whose value is known to be clean.
+func (b *builder) putOwn(name, value string) {
+	if len(b.mapper.env) > 0 {
+		if _, configured := b.mapper.env[name]; configured {
+			return
+		}
+	}
+	b.vars = append(b.vars, Var{name, value})
+}
+
+// join returns the parts as one string.
+func (b *builder) join(parts ...string) string {
+	start := b.text.Len()
+	for _, s := range parts {
+		b.text.WriteString(s)
+	}
+	return b.text.String()[start:]
+}
+
+// location emits where the request leads. p has been checked by cleanPath.
+func (b *builder) location(p string, t target) {
+	m := b.mapper
+	scriptName, uri := m.mount, p
+	if m.preset != PresetApp {
+		// Not parts of p: it may have had empty segments, or needed an index.
+		uri = b.join(m.mount, t.script, t.pathInfo)
+		scriptName = uri[:len(uri)-len(t.pathInfo)]
+	}
+	b.putOwn("SCRIPT_NAME", scriptName)
+	b.putOwn("DOCUMENT_URI", uri)
+	// An application that is mounted is asked for a path, be it empty. A script
+	// without one must not see the variable: PHP cuts the script's name with it
+	// (CVE-2019-11043).
+	if m.preset == PresetApp || t.pathInfo != "" {
+		b.putOwn("PATH_INFO", t.pathInfo)
+	}
+	if m.root == nil {
+		return
+	}
+	b.putOwn("DOCUMENT_ROOT", m.root.Dir())
+	dir := strings.TrimSuffix(m.root.Dir(), "/")
+	if t.pathInfo != "" {
+		b.putOwn("PATH_TRANSLATED", b.join(dir, t.pathInfo))
+	}
+	if m.preset == PresetApp {
+		return
+	}
+	b.putOwn("SCRIPT_FILENAME", b.join(dir, t.script))
+	b.putOwn("REDIRECT_STATUS", "200") // php-cgi's cgi.force_redirect
+}
+
+func (b *builder) request(r *http.Request, contentLength int64) {
+	b.putOwn("GATEWAY_INTERFACE", "CGI/1.1")
+	b.put("REQUEST_METHOD", or(r.Method, http.MethodGet))
+	b.put("REQUEST_URI", requestURI(r))
+	b.put("QUERY_STRING", r.URL.RawQuery)
+	b.put("SERVER_PROTOCOL", or(r.Proto, "HTTP/1.1"))
+	if ct := r.Header["Content-Type"]; len(ct) > 0 {
+		b.put("CONTENT_TYPE", ct[0])
+	}
+	switch {
+	case contentLength > 0:
+		var digits [20]byte
+		start := b.text.Len()
+		b.text.Write(strconv.AppendInt(digits[:0], contentLength, 10))
+		b.putOwn("CONTENT_LENGTH", b.text.String()[start:])
+	case contentLength == 0 && carriesBody(r.Method):
+		b.putOwn("CONTENT_LENGTH", "0")
+	}
+}
+
+func carriesBody(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
+}
+
+// requestURI returns the path and query as the client wrote them. Of a URL in
+// absolute form that is the part after the authority, as in Apache and nginx.
+func requestURI(r *http.Request) string {
+	uri := r.RequestURI
+	if uri == "" {
+		return r.URL.RequestURI() // not from a server
+	}
+	if uri[0] == '/' {
+		return uri
+	}
+	_, afterScheme, ok := strings.Cut(uri, "://")
+	if !ok {
+		return uri
+	}
+	end := strings.IndexAny(afterScheme, "/?")
+	switch {
+	case end < 0:
+		return "/"
+	case afterScheme[end] == '?':
+		return "/" + afterScheme[end:]
+	}
+	return afterScheme[end:]
+}
+
+// server emits what the client takes this server for. SERVER_PORT follows the
+// Host header, like SERVER_NAME: behind a proxy the port that was connected to
+// would make links that lead nowhere.
+func (b *builder) server(r *http.Request, c Client) {
+	b.putOwn("SERVER_SOFTWARE", b.mapper.software)
+	addr, localPort := b.localAddr(r)
+	if addr != "" {
+		b.putOwn("SERVER_ADDR", addr)
+	}
+	name, port := splitHost(r.Host)
+	if name == "" {
+		name, port = or(addr, "localhost"), localPort
+	}
+	if port == "" {
+		port = "80"
+		if c.Scheme == "https" {
+			port = "443"
+		}
+	}
+	b.put("SERVER_NAME", name)
+	b.putOwn("SERVER_PORT", port)
+	if c.Scheme == "https" {
+		b.putOwn("HTTPS", "on")
+		b.putOwn("REQUEST_SCHEME", "https")
+		return
+	}
+	b.putOwn("REQUEST_SCHEME", "http")
+}
+
+// localAddr returns the address and port the client connected to, "" on a unix
+// socket.
+func (b *builder) localAddr(r *http.Request) (addr, port string) {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(interface{ AddrPort() netip.AddrPort })
+	if !ok {
+		return "", ""
+	}
+	ap := local.AddrPort()
+	if !ap.IsValid() {
+		return "", ""
+	}
+	var space [64]byte
+	start := b.text.Len()
+	b.text.Write(ap.Addr().Unmap().WithZone("").AppendTo(space[:0]))
+	end := b.text.Len()
+	b.text.Write(strconv.AppendUint(space[:0], uint64(ap.Port()), 10))
+	s := b.text.String()
+	return s[start:end], s[end:]
+}
+
+// splitHost splits a Host header. The brackets of an IPv6 address stay: RFC 3875
+// section 4.1.14 wants them in SERVER_NAME.
+func splitHost(host string) (name, port string) {
+	colon := strings.LastIndexByte(host, ':')
+	if colon < 0 || !isPort(host[colon+1:]) || strings.HasSuffix(host, "]") {
+		return strings.TrimSuffix(host, ":"), ""
+	}
+	return host[:colon], host[colon+1:]
+}
+
+func (b *builder) client(c Client) {
+	b.put("REMOTE_ADDR", c.Addr)
+	b.putOwn("REMOTE_HOST", c.Addr) // RFC 3875 section 4.1.9: the address where no name is looked up
+	if c.Port != "" {
+		b.put("REMOTE_PORT", c.Port)
+	}
+	if c.User != "" {
+		b.put("REMOTE_USER", c.User)
+	}
+	if c.AuthType != "" {
+		b.put("AUTH_TYPE", c.AuthType)
+	}
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,200 @@
+package bridge
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/spool"
+)
+
+// Config is everything a Bridge can be told. Only Backends must be set; Workers
+// should be. Zero values mean the default each field states.
+type Config struct {
+	// Backends are the addresses of the application's instances: unix:/path,
+	// unix//path or host:port.
+	Backends []string `json:"backends"`
+	// Workers is how many requests one instance can hold at once: its threads or
+	// processes. Default 4.
+	Workers int `json:"workers,omitempty"`
+
+	// Preset is how URLs map to the application: "app" (default), one application
+	// mounted at a prefix; "php", scripts under a root; "cgi", a program per file.
+	Preset string `json:"preset,omitempty"`
+	// Mount is the URL prefix the application lives at. Default: the root.
+	Mount string `json:"mount,omitempty"`
+	// Root is the directory of the scripts; presets php and cgi need it.
+	Root string `json:"root,omitempty"`
+	// Follow lists directories outside Root that symbolic links may lead into.
+	Follow []string `json:"follow,omitempty"`
+	// Index lists the scripts that serve a directory (php). Default index.php.
+	Index []string `json:"index,omitempty"`
+	// Env holds further CGI variables. They win over everything else.
+	Env map[string]string `json:"env,omitempty"`
+	// TrustedProxies lists the addresses and networks (CIDR; "unix" for unix
+	// sockets) whose X-Forwarded-* and Forwarded fields are believed.
+	TrustedProxies []string `json:"trusted_proxies,omitempty"`
+
+	// MaxBody is the largest request body, in bytes. Default 1 GiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+	// MaxParams bounds a request's CGI variables together, encoded, in bytes.
+	// Default 64 KiB, which every FastCGI server is known to take.
+	MaxParams int `json:"max_params,omitempty"`
+	// MaxResponseHeader bounds the application's response header, in bytes.
+	// Default 64 KiB.
+	MaxResponseHeader int `json:"max_response_header,omitempty"`
+	// RequestBuffering is On (default): request bodies are read whole before a
+	// worker is taken. Off: bodies of known length are sent to the application as
+	// they arrive, and it may answer before they end; those of unknown length are
+	// still read whole, because CONTENT_LENGTH must be true.
+	RequestBuffering Switch `json:"request_buffering,omitempty"`
+
+	Queue    QueueConfig    `json:"queue,omitzero"`
+	Timeouts TimeoutsConfig `json:"timeouts,omitzero"`
+	Spool    SpoolConfig    `json:"spool,omitzero"`
+
+	// Logger receives errors and the application's standard error. Default: none.
+	Logger *slog.Logger `json:"-"`
+	// Observe is called once per request, after its end, with what became of it.
+	// Default: none.
+	Observe func(*http.Request, *Outcome) `json:"-"`
+}
+
+// QueueConfig bounds the line of requests that wait for a worker.
+type QueueConfig struct {
+	// Size is how many may wait. Default 256.
+	Size int `json:"size,omitempty"`
+	// Timeout is how long one may wait. Default 3 s.
+	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// TimeoutsConfig bounds each step of a request.
+type TimeoutsConfig struct {
+	// Dial bounds one attempt to connect to the application. Default 3 s.
+	Dial Duration `json:"dial,omitempty"`
+	// Send is how long the application may take nothing of a request. Default 60 s.
+	Send Duration `json:"send,omitempty"`
+	// FirstByte is how long the application may say nothing after it was sent the
+	// request. Default 60 s.
+	FirstByte Duration `json:"first_byte,omitempty"`
+	// BetweenBytes is how long it may pause within its answer. Default 60 s.
+	BetweenBytes Duration `json:"between_bytes,omitempty"`
+	// Request bounds the exchange with the application as a whole. Default: none.
+	Request Duration `json:"request,omitempty"`
+	// Idle is how long an unused connection to the application is kept. Default 5 s.
+	Idle Duration `json:"idle,omitempty"`
+	// Abandoned is how long a worker counts as busy for a client that has left,
+	// if it does not finish before. Default 30 s.
+	Abandoned Duration `json:"abandoned,omitempty"`
+	// Client is how long the client may send nothing of its body, or take nothing
+	// of the answer. Default 60 s.
+	Client Duration `json:"client,omitempty"`
+}
+
+// SpoolConfig bounds what bodies may take while they wait for the slower side.
+type SpoolConfig struct {
+	// Dir is where temporary files go. Default: the system's.
+	Dir string `json:"dir,omitempty"`
+	// Buffer is how much of one body is held in memory, in bytes. Default 64 KiB.
+	Buffer int `json:"buffer,omitempty"`
+	// Memory is how much all bodies may take in memory, in bytes. Default 64 MiB.
+	Memory int64 `json:"memory,omitempty"`
+	// Disk is how much they may take in temporary files, in bytes. Default 4 GiB.
+	Disk int64 `json:"disk,omitempty"`
+}
+
+// Switch is "on" or "off"; empty is the field's default.
+type Switch string
+
+// The values of a Switch.
+const (
+	On  Switch = "on"
+	Off Switch = "off"
+)
+
+// Duration is a time.Duration whose text form is "1.5s", "2m".
+type Duration time.Duration
+
+var (
+	_ encoding.TextMarshaler   = Duration(0)
+	_ encoding.TextUnmarshaler = (*Duration)(nil)
+)
+
+// MarshalText writes d as time.Duration.String does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration (write 500ms, 3s, 2m)", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// normalize fills in the defaults and checks what cannot be checked by the
+// packages the values are for.
+func (c *Config) normalize() error {
+	if len(c.Backends) == 0 {
+		return errors.New("backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000")
+	}
+	for _, f := range []struct {
+		key      string
+		value    *int64
+		fallback int64
+	}{
+		{"max_body", &c.MaxBody, 1 << 30},
+		{"timeouts.dial", (*int64)(&c.Timeouts.Dial), int64(3 * time.Second)},
+		{"timeouts.send", (*int64)(&c.Timeouts.Send), int64(time.Minute)},
+		{"timeouts.first_byte", (*int64)(&c.Timeouts.FirstByte), int64(time.Minute)},
+		{"timeouts.between_bytes", (*int64)(&c.Timeouts.BetweenBytes), int64(time.Minute)},
+		{"timeouts.request", (*int64)(&c.Timeouts.Request), 0},
+		{"timeouts.idle", (*int64)(&c.Timeouts.Idle), int64(5 * time.Second)},
+		{"timeouts.abandoned", (*int64)(&c.Timeouts.Abandoned), int64(30 * time.Second)},
+		{"timeouts.client", (*int64)(&c.Timeouts.Client), int64(time.Minute)},
+		{"queue.timeout", (*int64)(&c.Queue.Timeout), int64(3 * time.Second)},
+	} {
+		if *f.value < 0 {
+			return fmt.Errorf("%s: must not be negative", f.key)
+		}
+		if *f.value == 0 {
+			*f.value = f.fallback
+		}
+	}
+	for _, f := range []struct {
+		key      string
+		value    *int
+		fallback int
+	}{
+		{"workers", &c.Workers, 4},
+		{"max_params", &c.MaxParams, 64 << 10},
+		{"max_response_header", &c.MaxResponseHeader, 64 << 10},
+		{"queue.size", &c.Queue.Size, 256},
+	} {
+		if *f.value < 0 {
+			return fmt.Errorf("%s: is %d, must not be negative", f.key, *f.value)
+		}
+		if *f.value == 0 {
+			*f.value = f.fallback
+		}
+	}
+	switch c.RequestBuffering {
+	case "":
+		c.RequestBuffering = On
+	case On, Off:
+	default:
+		return fmt.Errorf("request_buffering: is %q, want on or off", c.RequestBuffering)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+func (c *Config) spool() spool.Config {
+	return spool.Config{Dir: c.Spool.Dir, Buffer: c.Spool.Buffer, Memory: c.Spool.Memory, Disk: c.Spool.Disk}
+}

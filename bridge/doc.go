@@ -1,0 +1,24 @@
+// Package bridge is the gate itself: an http.Handler in front of a FastCGI
+// application. It takes a request's body off the client, admits the request,
+// leases it a connection, and carries the answer back.
+//
+// What always holds:
+//
+//   - A request that a worker was not yet asked to run costs no worker: bodies
+//     are read whole before a slot is taken, unless Config.RequestBuffering is
+//     off.
+//   - The application never waits for a slow client: what the client cannot take
+//     yet goes to memory, then to a temporary file, within the spool's budget.
+//   - An answer that the application did not end is never ended cleanly towards
+//     the client: it becomes a 502, or, once its header is out, an aborted
+//     connection.
+//   - A request is sent a second time only where package pool says that it is
+//     safe, or that it is safe for idempotent methods and the method is one.
+//   - Whatever happens, an exchange gives back its grant, its lease and its
+//     buffers once. When the client leaves a silent application, the grant and
+//     the lease stay taken until the application has finished or
+//     Timeouts.Abandoned has passed, because the worker is taken too.
+//
+// Errors reach the client as the statuses that docs/errors.md lists, with a
+// Proxy-Status field (RFC 9209) whose words are also the log's.
+package bridge

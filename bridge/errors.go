@@ -1,0 +1,190 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/spool"
+)
+
+// The Proxy-Status error types in use (RFC 9209, section 2.3).
+const (
+	errLimit       = "connection_limit_reached"
+	errRefused     = "connection_refused"
+	errUnavailable = "destination_unavailable"
+	errDialTimeout = "connection_timeout"
+	errIncomplete  = "http_response_incomplete"
+	errTimeout     = "http_response_timeout"
+	errProtocol    = "http_protocol_error"
+	errHeaderSize  = "http_response_header_section_size"
+	errRequest     = "http_request_error"
+	errInternal    = "proxy_internal_error"
+)
+
+// appError is an answer that could be read and cannot be used.
+type appError struct {
+	kind string // Proxy-Status error type
+	err  error
+}
+
+func (e *appError) Error() string { return e.err.Error() }
+func (e *appError) Unwrap() error { return e.err }
+
+// clientError is a failure to read from or write to the client.
+type clientError struct{ err error }
+
+func (e *clientError) Error() string { return "client: " + e.err.Error() }
+func (e *clientError) Unwrap() error { return e.err }
+
+// fullError reports an application that turned the request away unread until the
+// time to wait for it was over.
+type fullError struct{ err error }
+
+func (e *fullError) Error() string { return "the application has no room: " + e.err.Error() }
+func (e *fullError) Unwrap() error { return e.err }
+
+// failure is how an error looks from outside.
+type failure struct {
+	status int
+	kind   string // Proxy-Status error type
+	text   string // for the client; names nothing of the inside
+}
+
+// classify maps errors to what docs/errors.md says of them.
+func classify(err error) failure {
+	var (
+		full    *fullError
+		app     *appError
+		client  *clientError
+		request *cgi.RequestError
+		dial    *pool.UnavailableError
+		conn    *pool.Error
+		params  *paramsError
+		pair    *fcgi.PairTooLargeError
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return failure{StatusClientClosed, errRequest, ""}
+	case errors.As(err, &full), errors.Is(err, admission.ErrQueueFull), errors.Is(err, admission.ErrQueueTimeout), errors.Is(err, pool.ErrWaitTimeout):
+		return failure{http.StatusServiceUnavailable, errLimit, "The application is busy. Please try again in a moment."}
+	case errors.Is(err, admission.ErrClosed), errors.Is(err, pool.ErrClosed):
+		return failure{http.StatusServiceUnavailable, errUnavailable, "The service is being restarted. Please try again in a moment."}
+	case errors.Is(err, spool.ErrTooLarge):
+		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
+	case errors.Is(err, spool.ErrDiskFull):
+		return failure{http.StatusServiceUnavailable, errInternal, "This server has no room for the request's body now. Please try again in a moment."}
+	case errors.As(err, &params), errors.As(err, &pair):
+		return failure{http.StatusRequestHeaderFieldsTooLarge, errRequest, "The request's header is larger than the application takes."}
+	case errors.As(err, &request):
+		return failure{request.Status, errRequest, request.Reason}
+	case errors.As(err, &client):
+		return classifyClient(client)
+	case errors.As(err, &dial):
+		return classifyDial(dial)
+	case errors.As(err, &app):
+		return failure{http.StatusBadGateway, app.kind, "The application's answer could not be used."}
+	case errors.As(err, &conn):
+		return classifyConn(conn)
+	}
+	return failure{http.StatusInternalServerError, errInternal, "Something went wrong in this server."}
+}
+
+func classifyClient(err *clientError) failure {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return failure{http.StatusRequestTimeout, errRequest, "The request's body did not arrive in time."}
+	}
+	return failure{http.StatusBadRequest, errRequest, "The request's body could not be read."}
+}
+
+func classifyDial(err *pool.UnavailableError) failure {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return failure{http.StatusBadGateway, errRefused, "The application is not running."}
+	case errors.Is(err, fs.ErrNotExist):
+		return failure{http.StatusBadGateway, errUnavailable, "The application is not running."}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return failure{http.StatusGatewayTimeout, errDialTimeout, "The application could not be reached in time."}
+	}
+	return failure{http.StatusBadGateway, errUnavailable, "The application could not be reached."}
+}
+
+func classifyConn(err *pool.Error) failure {
+	var format *fcgi.FormatError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return failure{http.StatusGatewayTimeout, errTimeout, "The application did not answer in time."}
+	case errors.As(err, &format), errors.Is(err, pool.ErrUnknownRole), errors.Is(err, pool.ErrCantMultiplex):
+		return failure{http.StatusBadGateway, errProtocol, "The application's answer could not be used."}
+	}
+	return failure{http.StatusBadGateway, errIncomplete, "The application's answer ended too early."}
+}
+
+// fail ends the exchange with an error: as a status if the client has not been
+// sent anything, else by cutting its connection.
+func (x *exchange) fail(err error) {
+	f := classify(err)
+	x.out.Err, x.out.ErrorType = err, f.kind
+	switch {
+	case x.out.Status != 0:
+		x.out.Aborted = true
+	case f.status == StatusClientClosed || x.r.Context().Err() != nil:
+		f.status = StatusClientClosed
+		x.out.Status, x.out.Aborted = StatusClientClosed, true
+	default:
+		x.out.Status = f.status
+		x.writeError(f)
+	}
+	level := slog.LevelError
+	switch {
+	case x.r.Context().Err() != nil || f.status < 500:
+		level = slog.LevelDebug
+	case f.status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+	}
+	x.b.cfg.Logger.Log(context.Background(), level, "request failed",
+		"method", x.r.Method, "path", x.r.URL.Path, "status", x.out.Status, "aborted", x.out.Aborted,
+		"error_type", f.kind, "error", err.Error(), "instance", x.out.Instance, "attempts", x.out.Attempts)
+}
+
+func (x *exchange) writeError(f failure) {
+	h := x.w.Header()
+	if x.parsed {
+		clear(h) // what the application had begun to say
+	}
+	h.Set("Proxy-Status", "sluice; error="+f.kind)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if f.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(4))) // spread out, so that those refused together do not come back together
+	}
+	var request *cgi.RequestError
+	if errors.As(x.out.Err, &request) && request.Location != "" {
+		h.Set("Location", request.Location)
+	}
+	text := fmt.Sprintf("%d %s\n\n%s\n", f.status, http.StatusText(f.status), f.text)
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	x.w.WriteHeader(f.status)
+	if x.r.Method == http.MethodHead {
+		return
+	}
+	n, err := x.w.Write([]byte(text))
+	x.out.BytesOut = int64(n)
+	if err != nil {
+		x.out.Aborted = true
+	}
+}

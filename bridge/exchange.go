@@ -1,0 +1,188 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+)
+
+// maxRedirects bounds the local redirects (RFC 3875, section 6.2.2) that one
+// request may go through.
+const maxRedirects = 10
+
+// A request that a full application turned away unread is sent again after
+// fullPause, doubling up to fullPauseMax: nothing announces that an application
+// has room.
+const (
+	fullPause    = 10 * time.Millisecond
+	fullPauseMax = 500 * time.Millisecond
+)
+
+// exchange is one request on its way through the bridge. It belongs to the
+// goroutine in ServeHTTP; what is lent to others says so.
+type exchange struct {
+	b       *Bridge
+	w       http.ResponseWriter
+	r       *http.Request // the client's, or what a local redirect made of it
+	started time.Time
+	scratch *scratch
+	out     Outcome
+
+	body   body // what remains to be sent with r
+	client cgi.Client
+	sentAt time.Time // when the attempt began
+	end    time.Time // when the whole exchange must be over; zero: no limit
+
+	held          hold
+	parsed        bool // the client's header was touched by the application's
+	surplusLogged bool
+	replayed      bool // the one replay after a stale connection has been used
+}
+
+// handle takes the request through all its steps, to an answer or an error.
+func (x *exchange) handle() {
+	err := x.answer()
+	x.held.release()
+	x.body.close()
+	if x.body.stream != nil {
+		x.out.BytesIn = x.body.stream.n
+	}
+	if err != nil {
+		x.fail(err)
+	}
+}
+
+func (x *exchange) answer() error {
+	x.client = x.b.mapper.Client(x.r)
+	x.out.Client = x.client.Addr
+	if err := x.takeBody(); err != nil {
+		return err
+	}
+	for range maxRedirects {
+		if err := x.mapVars(); err != nil {
+			return err
+		}
+		location, err := x.exchange()
+		if err != nil || location == "" {
+			return err
+		}
+		if err := x.redirect(location); err != nil {
+			return err
+		}
+	}
+	return &appError{errProtocol, errors.New("too many local redirects")}
+}
+
+// mapVars makes the CGI variables. A request that has too many of them is
+// refused before it takes a worker.
+func (x *exchange) mapVars() (err error) {
+	x.scratch.vars, err = x.b.mapper.Vars(x.scratch.vars[:0], x.r, x.client, x.body.length)
+	if err != nil {
+		return err
+	}
+	return checkParams(x.scratch.vars, x.b.cfg.MaxParams)
+}
+
+// exchange admits the request and has it answered, sending it again where that
+// is safe. A local redirect is returned, not followed.
+func (x *exchange) exchange() (location string, err error) {
+	queued := time.Now()
+	x.held.grant, err = x.b.gate.Acquire(x.r.Context())
+	if err != nil {
+		x.out.Queued += time.Since(queued)
+		return "", err
+	}
+	defer x.held.release()
+
+	deadline := queued.Add(time.Duration(x.b.cfg.Queue.Timeout))
+	pause := fullPause
+	lease := x.b.pool.Lease
+	for {
+		x.held.lease, err = lease(x.r.Context())
+		x.sentAt = time.Now()
+		if x.out.Attempts == 0 {
+			x.out.Queued += x.sentAt.Sub(queued)
+		}
+		if err != nil {
+			return "", err
+		}
+		if limit := time.Duration(x.b.cfg.Timeouts.Request); limit > 0 && x.end.IsZero() {
+			x.end = x.sentAt.Add(limit)
+		}
+		location, err = x.attempt()
+		switch x.again(err) {
+		case giveUp:
+			return location, err
+		case onceMore:
+			lease = x.b.pool.LeaseFresh
+		case whenThereIsRoom:
+			if time.Now().Add(pause).After(deadline) {
+				return "", &fullError{err}
+			}
+			if err := sleep(x.r.Context(), pause); err != nil {
+				return "", err
+			}
+			pause = min(2*pause, fullPauseMax)
+		}
+	}
+}
+
+// attempt sends the request on the leased connection and receives the answer.
+func (x *exchange) attempt() (location string, err error) {
+	x.out.Attempts++
+	x.out.Instance, x.out.Reused = x.held.lease.Addr(), !x.held.lease.Fresh()
+	x.held.watch(x.r.Context())
+	if err = x.send(); err == nil {
+		location, err = x.receive()
+	}
+	if errors.Is(err, pool.ErrInterrupted) {
+		return "", x.interrupted()
+	}
+	x.held.releaseLease()
+	return location, err
+}
+
+// interrupted ends an attempt that the client's side cut short, and says why.
+func (x *exchange) interrupted() error {
+	err := x.held.interruption(x.r.Context())
+	if x.held.lease != nil && x.held.lease.Unanswered() {
+		x.b.abandon(x.held.take())
+	}
+	x.held.releaseLease()
+	return err
+}
+
+// redirect makes x.r the request for a local redirect's target.
+func (x *exchange) redirect(location string) error {
+	target, err := url.ParseRequestURI(location)
+	if err != nil {
+		return &appError{errProtocol, err}
+	}
+	x.body.close()
+	x.body = body{}
+	r := x.r.Clone(x.r.Context())
+	if r.Method != http.MethodHead {
+		r.Method = http.MethodGet
+	}
+	r.URL, r.RequestURI, r.Body, r.ContentLength = target, location, http.NoBody, 0
+	r.Header.Del("Content-Type")
+	x.r = r
+	return nil
+}
+
+// sleep waits for d, or less if ctx ends; then it returns ctx's cause.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,24 @@
+package bridge
+
+import "time"
+
+// StatusClientClosed is the status an Outcome carries when the client left
+// before it was answered. It is nginx's, and never sent.
+const StatusClientClosed = 499
+
+// Outcome is what became of one request.
+type Outcome struct {
+	Client    string        // the client's address, as far as it can be trusted
+	Status    int           // as the client saw it, or StatusClientClosed
+	BytesIn   int64         // of the request's body that were read
+	BytesOut  int64         // of the answer's body that the client was sent
+	ErrorType string        // the Proxy-Status error type, "" if there was none
+	Err       error         // what happened, nil if nothing did
+	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
+	Instance  string        // the address that answered, "" if none was asked
+	Reused    bool          // its connection was a kept one
+	Attempts  int           // times the request was sent
+	Queued    time.Duration // waiting for a worker and a connection
+	FirstByte time.Duration // from sending the request to the header of the answer
+	Total     time.Duration // from the call of ServeHTTP to its end
+}

@@ -1,0 +1,157 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/lines"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+)
+
+const (
+	// gatherFor is how long an answer that has begun is collected before what
+	// there is goes to the client. Most answers end sooner, and then their worker
+	// is free before the client is sent a byte.
+	gatherFor = 5 * time.Millisecond
+	// gatherMax is how much is collected at most, in bytes, header included.
+	gatherMax = 64 << 10
+)
+
+// receive reads the answer and gives it to the client. Until the client is sent
+// the first byte, its errors may lead to another attempt.
+func (x *exchange) receive() (location string, err error) {
+	stderr := x.b.stderrOf(x.r.URL.Path, x.held.lease.Addr())
+	defer stderr.End()
+	resp, body, err := x.receiveHeader(&stderr)
+	if err != nil {
+		return "", err
+	}
+	x.out.FirstByte = time.Since(x.sentAt)
+	if resp.LocalRedirect != "" {
+		return resp.LocalRedirect, x.discard(&stderr)
+	}
+	ended := false
+	if !resp.Streaming {
+		if body, ended, err = x.gather(body, &stderr); err != nil {
+			return "", err
+		}
+	}
+	if ended {
+		x.held.release()
+		return "", x.respond(resp, body)
+	}
+	return "", x.stream(resp, body)
+}
+
+// receiveHeader reads up to the end of the CGI header and puts it into the
+// client's. It returns what it read of the body, too.
+func (x *exchange) receiveHeader(stderr *lines.Source) (cgi.Response, []byte, error) {
+	buf := x.scratch.body[:0]
+	for {
+		ev, err := x.awaitFirst()
+		if err != nil {
+			return cgi.Response{}, nil, err
+		}
+		switch ev.Type {
+		case fcgi.TypeStderr:
+			_, _ = stderr.Write(ev.Data)
+			continue
+		case fcgi.TypeEndRequest:
+			return cgi.Response{}, nil, &appError{errIncomplete, fmt.Errorf("the application ended its answer after %d bytes of header (see its error log)", len(buf))}
+		}
+		searched := len(buf)
+		buf = append(buf, ev.Data...)
+		x.scratch.body = buf
+		end := cgi.HeaderEnd(buf, searched)
+		if max(end, 0) > x.b.cfg.MaxResponseHeader || end < 0 && len(buf) > x.b.cfg.MaxResponseHeader {
+			return cgi.Response{}, nil, &appError{errHeaderSize, fmt.Errorf("the application's response header is larger than max_response_header allows (%d bytes)", x.b.cfg.MaxResponseHeader)}
+		}
+		if end < 0 {
+			continue
+		}
+		resp, err := cgi.ParseResponse(buf[:end], x.w.Header())
+		x.parsed = true
+		if err == nil && resp.Status < 200 {
+			err = fmt.Errorf("status %d cannot be a final answer", resp.Status)
+		}
+		if err != nil {
+			return cgi.Response{}, nil, &appError{errProtocol, err}
+		}
+		return resp, buf[end:], nil
+	}
+}
+
+// awaitFirst waits for the application's next output before its header is
+// complete. Its time starts when it has been sent the request.
+func (x *exchange) awaitFirst() (pool.Event, error) {
+	limit := time.Duration(x.b.cfg.Timeouts.FirstByte)
+	since := x.sentAt
+	for {
+		ev, err := x.held.lease.Next(x.within(since.Add(limit)))
+		if x.held.sender == nil || !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
+			return ev, err
+		}
+		sending, ended := x.held.sender.sending()
+		switch {
+		case sending:
+			since = time.Now()
+		case time.Since(ended) < limit:
+			since = ended
+		default:
+			return ev, err
+		}
+	}
+}
+
+// gather collects the rest of the answer as long as it comes at once.
+func (x *exchange) gather(body []byte, stderr *lines.Source) (_ []byte, ended bool, err error) {
+	deadline := x.sentAt.Add(x.out.FirstByte + gatherFor)
+	for len(body) < gatherMax {
+		ev, err := x.held.lease.Next(deadline)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return body, false, nil
+		case err != nil:
+			return nil, false, err
+		}
+		switch ev.Type {
+		case fcgi.TypeStderr:
+			_, _ = stderr.Write(ev.Data)
+		case fcgi.TypeStdout:
+			body = append(body, ev.Data...)
+		case fcgi.TypeEndRequest:
+			return body, true, nil
+		}
+	}
+	return body, false, nil
+}
+
+// discard reads an answer's rest, which nobody will see, to its end.
+func (x *exchange) discard(stderr *lines.Source) error {
+	for {
+		ev, err := x.held.lease.Next(x.within(time.Now().Add(time.Duration(x.b.cfg.Timeouts.BetweenBytes))))
+		switch {
+		case err != nil:
+			return err
+		case ev.Type == fcgi.TypeStderr:
+			_, _ = stderr.Write(ev.Data)
+		case ev.Type == fcgi.TypeEndRequest:
+			return nil
+		}
+	}
+}
+
+// within returns the earlier of t and the end of the time the whole exchange has.
+func (x *exchange) within(t time.Time) time.Time {
+	if x.end.IsZero() || t.Before(x.end) {
+		return t
+	}
+	return x.end
+}
+
+// overdue reports whether the exchange has used up its time.
+func (x *exchange) overdue() bool { return !x.end.IsZero() && !time.Now().Before(x.end) }

@@ -1,0 +1,204 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/spool"
+)
+
+// relayBuffer is how much goes from the spool to the client at a time, in bytes.
+const relayBuffer = 32 << 10
+
+// respond sends the client an answer that is here whole.
+func (x *exchange) respond(resp cgi.Response, body []byte) error {
+	if x.bodyless(resp.Status) {
+		x.writeHeader(resp.Status)
+		return nil
+	}
+	switch length := int64(len(body)); {
+	case resp.ContentLength > length:
+		return &appError{errIncomplete, fmt.Errorf("the application announced %d bytes and ended its answer after %d", resp.ContentLength, length)}
+	case resp.ContentLength >= 0 && resp.ContentLength < length:
+		x.surplus(resp.ContentLength)
+		body = body[:resp.ContentLength]
+	case resp.ContentLength < 0:
+		x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	x.writeHeader(resp.Status)
+	if len(body) == 0 {
+		return nil
+	}
+	rc := http.NewResponseController(x.w)
+	x.extendWrite(rc)
+	defer clearWrite(rc)
+	return x.write(body)
+}
+
+// stream sends the client an answer while it arrives. What the client is too
+// slow for waits in a spool.Pipe, so the application is read at its own pace,
+// and the worker is free when it has finished. When the client has been sent all
+// there is, it is flushed to the network: a record the application flushed
+// reaches the client.
+func (x *exchange) stream(resp cgi.Response, first []byte) error {
+	rc := http.NewResponseController(x.w)
+	x.extendWrite(rc)
+	defer clearWrite(rc)
+	x.writeHeader(resp.Status)
+	limit := resp.ContentLength
+	if x.bodyless(resp.Status) {
+		limit = 0
+	}
+
+	pipe := x.b.spool.NewPipe()
+	defer pipe.Close()
+	ctx, leave := context.WithCancel(x.r.Context())
+	defer leave()
+	rv := &receiver{x: x, held: x.held.take(), pipe: pipe, done: make(chan struct{})}
+	rv.held.watch(ctx)
+	go rv.run()
+	err := x.relay(rc, pipe, first, limit)
+	if err != nil {
+		leave()
+		pipe.Close()
+	}
+	<-rv.done
+	return err
+}
+
+// relay copies first and what comes through pipe to the client, limit bytes of
+// it if limit is not negative.
+func (x *exchange) relay(rc *http.ResponseController, pipe *spool.Pipe, first []byte, limit int64) error {
+	buf := make([]byte, relayBuffer)
+	left := limit
+	send := func(p []byte) error {
+		if limit >= 0 && int64(len(p)) > left {
+			if !x.bodyless(x.out.Status) {
+				x.surplus(limit)
+			}
+			p = p[:left]
+		}
+		left -= int64(len(p))
+		if len(p) == 0 {
+			return nil
+		}
+		x.extendWrite(rc)
+		return x.write(p)
+	}
+	if err := send(first); err != nil {
+		return err
+	}
+	for {
+		if pipe.Len() == 0 {
+			if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+				return &clientError{err}
+			}
+		}
+		n, err := pipe.Read(buf)
+		if err := send(buf[:n]); err != nil {
+			return err
+		}
+		switch {
+		case err == io.EOF && limit > 0 && left > 0:
+			return &appError{errIncomplete, fmt.Errorf("the application announced %d bytes and ended its answer after %d", limit, limit-left)}
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// receiver reads the application's answer into a pipe, in a goroutine of its own.
+type receiver struct {
+	x    *exchange // read only
+	held *hold
+	pipe *spool.Pipe
+	done chan struct{}
+}
+
+func (rv *receiver) run() {
+	defer close(rv.done)
+	err := rv.copy()
+	if errors.Is(err, pool.ErrInterrupted) {
+		err = rv.held.interruption(rv.x.r.Context())
+	}
+	rv.held.release()
+	rv.pipe.CloseWrite(err)
+}
+
+func (rv *receiver) copy() error {
+	stderr := rv.x.b.stderrOf(rv.x.r.URL.Path, rv.held.lease.Addr())
+	defer stderr.End()
+	pause := time.Duration(rv.x.b.cfg.Timeouts.BetweenBytes)
+	for {
+		ev, err := rv.held.lease.Next(rv.x.within(time.Now().Add(pause)))
+		if err != nil {
+			return err
+		}
+		switch ev.Type {
+		case fcgi.TypeStderr:
+			_, _ = stderr.Write(ev.Data)
+		case fcgi.TypeStdout:
+			if _, err := rv.pipe.Write(ev.Data); err != nil {
+				return err
+			}
+		case fcgi.TypeEndRequest:
+			return nil
+		}
+	}
+}
+
+// bodyless reports whether the client expects no body whatever the header says.
+func (x *exchange) bodyless(status int) bool {
+	return x.r.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
+}
+
+func (x *exchange) writeHeader(status int) {
+	h := x.w.Header()
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = nil // net/http must not guess where the application did not say
+	}
+	if status == http.StatusNoContent {
+		h.Del("Content-Length")
+	}
+	x.out.Status = status
+	x.w.WriteHeader(status)
+}
+
+func (x *exchange) write(p []byte) error {
+	n, err := x.w.Write(p)
+	x.out.BytesOut += int64(n)
+	if err != nil {
+		return &clientError{err}
+	}
+	return nil
+}
+
+// surplus reports that the application wrote more than it announced. What it
+// announced is what the client gets, as with other servers.
+func (x *exchange) surplus(announced int64) {
+	if x.surplusLogged {
+		return
+	}
+	x.surplusLogged = true
+	x.b.cfg.Logger.Warn("the application wrote more than its Content-Length; the rest was dropped",
+		"path", x.r.URL.Path, "instance", x.out.Instance, "content_length", announced)
+}
+
+// extendWrite gives the client its time to take the next piece.
+func (x *exchange) extendWrite(rc *http.ResponseController) {
+	_ = rc.SetWriteDeadline(time.Now().Add(time.Duration(x.b.cfg.Timeouts.Client))) // unsupported: the front bounds writes, or nobody does
+}
+
+// clearWrite leaves the connection as it was found: another handler may be next
+// on it.
+func clearWrite(rc *http.ResponseController) { _ = rc.SetWriteDeadline(time.Time{}) }

@@ -1,0 +1,27 @@
+package bridge
+
+import (
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/spool"
+)
+
+// Snapshot is the state of a Bridge at one instant.
+type Snapshot struct {
+	InFlight  int64              `json:"in_flight"` // requests inside ServeHTTP
+	Abandoned int64              `json:"abandoned"` // answers awaited for clients that have left
+	Gate      admission.Snapshot `json:"gate"`
+	Pool      pool.Snapshot      `json:"pool"`
+	Spool     spool.Stats        `json:"spool"`
+}
+
+// Snapshot returns the bridge's state.
+func (b *Bridge) Snapshot() Snapshot {
+	return Snapshot{
+		InFlight:  b.inFlight.Load(),
+		Abandoned: b.abandoned.Load(),
+		Gate:      b.gate.Snapshot(),
+		Pool:      b.pool.Snapshot(),
+		Spool:     b.spool.Stats(),
+	}
+}

@@ -1,0 +1,489 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+)
+
+func mustRead(t testing.TB, p *Pipe, want []byte) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(p, got); err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("read of %d bytes: %v, equal: %v", len(want), err, bytes.Equal(got, want))
+	}
+}
+
+// result is what a Read or Write that ran in its own goroutine has returned.
+type result struct {
+	n   int
+	err error
+}
+
+func start(f func([]byte) (int, error), b []byte) *result {
+	r := &result{n: -1}
+	go func() { r.n, r.err = f(b) }()
+	synctest.Wait()
+	return r
+}
+
+func (r *result) want(t *testing.T, n int, err error) {
+	t.Helper()
+	synctest.Wait()
+	if r.n != n || !errors.Is(r.err, err) {
+		t.Errorf("returned %d, %v, want %d, %v", r.n, r.err, n, err)
+	}
+}
+
+func (r *result) waits(t *testing.T) {
+	t.Helper()
+	synctest.Wait()
+	if r.n != -1 {
+		t.Errorf("returned %d, %v, want it to wait", r.n, r.err)
+	}
+}
+
+func TestPipeReadWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, Config{})
+		p := s.NewPipe()
+		defer p.Close()
+		got := make([]byte, 8)
+		r := start(p.Read, got)
+		r.waits(t)
+		mustWrite(t, p, []byte("hello"))
+		r.want(t, 5, nil)
+		if string(got[:5]) != "hello" {
+			t.Errorf("read %q", got[:5])
+		}
+		// The bytes went straight to the reader.
+		wantStats(t, s, Stats{Buffers: 1})
+	})
+}
+
+// A Write larger than what the waiting Read asked for is not reordered.
+func TestPipeReadWaitsForLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newStore(t, Config{}).NewPipe()
+		defer p.Close()
+		got := make([]byte, 2)
+		r := start(p.Read, got)
+		mustWrite(t, p, []byte("hello"))
+		mustWrite(t, p, []byte(" world"))
+		r.want(t, 2, nil)
+		mustRead(t, p, []byte("llo world"))
+		if string(got) != "he" {
+			t.Errorf("read %q", got)
+		}
+	})
+}
+
+func TestPipeEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		truncated := errors.New("backend went away")
+		for given, want := range map[error]error{nil: io.EOF, truncated: truncated} {
+			p := newStore(t, Config{}).NewPipe()
+			mustWrite(t, p, []byte("tail"))
+			p.CloseWrite(given)
+			p.CloseWrite(errors.New("a later one"))
+			mustRead(t, p, []byte("tail"))
+			for range 2 {
+				if n, err := p.Read(make([]byte, 1)); n != 0 || err != want {
+					t.Errorf("Read = %d, %v, want %v", n, err, want)
+				}
+			}
+			if _, err := p.Write([]byte("x")); !errors.Is(err, ErrClosed) {
+				t.Errorf("Write after CloseWrite: %v", err)
+			}
+			p.Close()
+		}
+
+		p := newStore(t, Config{}).NewPipe()
+		defer p.Close()
+		r := start(p.Read, make([]byte, 1))
+		r.waits(t)
+		p.CloseWrite(truncated)
+		r.want(t, 0, truncated)
+	})
+}
+
+// Memory, then disk, then Write waits; the order is kept through all three.
+func TestPipeBackpressure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, Config{Buffer: 10, Disk: 20})
+		p := s.NewPipe()
+		defer p.Close()
+		data := pattern(100)
+		mustWrite(t, p, data[:30])
+		wantStats(t, s, Stats{Buffers: 1, Memory: 10, Disk: 20, Files: 1})
+
+		w := start(p.Write, data[30:])
+		w.waits(t)
+		if p.Len() != 30 {
+			t.Errorf("Len() = %d, want 30", p.Len())
+		}
+		mustRead(t, p, data[:10])
+		w.waits(t) // the file is as full as it was
+		mustRead(t, p, data[10:90])
+		w.want(t, 70, nil)
+		mustRead(t, p, data[90:])
+		wantStats(t, s, Stats{Buffers: 1, Files: 1})
+	})
+}
+
+// With both budgets in use elsewhere a pipe still delivers, at its reader's pace.
+func TestPipeWithoutBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, Config{Buffer: 10, Memory: 10, Disk: 10})
+		hog := s.NewPipe()
+		defer hog.Close()
+		mustWrite(t, hog, pattern(20))
+
+		p := s.NewPipe()
+		defer p.Close()
+		data := pattern(50)
+		w := start(p.Write, data)
+		w.waits(t)
+		mustRead(t, p, data[:49])
+		w.waits(t)
+		mustRead(t, p, data[49:])
+		w.want(t, 50, nil)
+		wantStats(t, s, Stats{Buffers: 2, Memory: 10, Disk: 10, Files: 1})
+	})
+}
+
+// Budget that another body gives back is used at once, whether or not this
+// pipe's own reader moves.
+func TestPipeUsesFreedBudget(t *testing.T) {
+	for name, free := range map[string]func(t *testing.T, hog *Pipe){
+		"closed":  func(_ *testing.T, hog *Pipe) { hog.Close() },
+		"drained": func(t *testing.T, hog *Pipe) { mustRead(t, hog, pattern(20)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t, Config{Buffer: 10, Memory: 10, Disk: 10})
+				hog := s.NewPipe()
+				defer hog.Close()
+				mustWrite(t, hog, pattern(20))
+
+				p := s.NewPipe()
+				defer p.Close()
+				w := start(p.Write, pattern(20))
+				w.waits(t)
+				free(t, hog)
+				w.want(t, 20, nil)
+				if p.Len() != 20 {
+					t.Errorf("Len() = %d, want 20", p.Len())
+				}
+			})
+		})
+	}
+}
+
+func TestPipeCloseUnblocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, Config{Buffer: 10, Disk: 10})
+		writing := s.NewPipe()
+		w := start(writing.Write, pattern(50))
+		w.waits(t)
+		reading := s.NewPipe()
+		r := start(reading.Read, make([]byte, 1))
+		r.waits(t)
+
+		for range 2 {
+			if err := errors.Join(writing.Close(), reading.Close()); err != nil {
+				t.Error(err)
+			}
+		}
+		w.want(t, 20, ErrClosed)
+		r.want(t, 0, ErrClosed)
+		wantStats(t, s, Stats{})
+		for _, f := range []func([]byte) (int, error){writing.Write, writing.Read} {
+			if n, err := f(make([]byte, 1)); n != 0 || !errors.Is(err, ErrClosed) {
+				t.Errorf("after Close: %d, %v", n, err)
+			}
+		}
+	})
+}
+
+// The same for a Write whose pipe has nothing that Close could give back.
+func TestPipeCloseUnblocksWithoutBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, Config{Memory: 1, Disk: 10})
+		hog := s.NewPipe()
+		defer hog.Close()
+		mustWrite(t, hog, pattern(10))
+
+		p := s.NewPipe()
+		w := start(p.Write, pattern(1))
+		w.waits(t)
+		p.Close()
+		w.want(t, 0, ErrClosed)
+	})
+}
+
+// Another goroutine may end the stream under a Write that waits.
+func TestPipeCloseWriteUnblocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newStore(t, Config{Buffer: 10, Disk: 10}).NewPipe()
+		defer p.Close()
+		w := start(p.Write, pattern(50))
+		w.waits(t)
+		timeout := errors.New("too slow")
+		p.CloseWrite(timeout)
+		w.want(t, 20, ErrClosed)
+		mustRead(t, p, pattern(50)[:20])
+		if _, err := p.Read(make([]byte, 1)); err != timeout {
+			t.Errorf("Read: %v, want %v", err, timeout)
+		}
+	})
+}
+
+// A reader that keeps up: nothing reaches the disk, and an idle pipe holds
+// nothing at all.
+func TestPipeFastReader(t *testing.T) {
+	s := newStore(t, Config{})
+	p := s.NewPipe()
+	defer p.Close()
+	data := pattern(64 << 10)
+	for range 100 {
+		mustWrite(t, p, data[:40<<10])
+		mustWrite(t, p, data[40<<10:])
+		wantStats(t, s, Stats{Buffers: 1, Memory: 64 << 10})
+		mustRead(t, p, data)
+		wantStats(t, s, Stats{Buffers: 1})
+	}
+}
+
+// Having caught up the pipe is in memory again, and the file starts over.
+func TestPipeCatchesUp(t *testing.T) {
+	s := newStore(t, Config{})
+	p := s.NewPipe()
+	defer p.Close()
+	data := pattern(1 << 20)
+	for range 3 {
+		mustWrite(t, p, data)
+		wantStats(t, s, Stats{Buffers: 1, Memory: 64 << 10, Disk: 1<<20 - 64<<10, Files: 1})
+		mustRead(t, p, data)
+		wantStats(t, s, Stats{Buffers: 1, Files: 1})
+		if info, err := p.file.Stat(); err != nil || info.Size() != 0 {
+			t.Errorf("file has %d bytes, %v, want none", info.Size(), err)
+		}
+		mustWrite(t, p, data[:100])
+		wantStats(t, s, Stats{Buffers: 1, Files: 1, Memory: 4 << 10})
+		mustRead(t, p, data[:100])
+	}
+}
+
+// While the file is being emptied, which is too short to be met by chance, Write
+// leaves it alone: what it wrote there would be cut off.
+func TestPipeLeavesFileBeingEmptied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, Config{Buffer: 10})
+		p := s.NewPipe()
+		defer p.Close()
+		p.emptying = true
+		w := start(p.Write, pattern(20))
+		w.waits(t)
+		wantStats(t, s, Stats{Buffers: 1, Memory: 10})
+		mustRead(t, p, pattern(20))
+		w.want(t, 20, nil)
+		p.emptying = false
+	})
+}
+
+// Room that the reader makes in a full pipe is used at once, although nothing
+// goes back to the budgets.
+func TestPipeUsesOwnRoom(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config Config
+		full   int
+		room   int
+	}{
+		{"in memory", Config{Buffer: 100, Disk: 1}, 100, 50},
+		{"on disk", Config{Memory: 1, Disk: 2 * blockSize}, 2 * blockSize, blockSize},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore(t, tt.config)
+				data := pattern(tt.full + tt.room)
+				p := s.NewPipe()
+				defer p.Close()
+				mustWrite(t, p, data[:tt.full])
+				w := start(p.Write, data[tt.full:])
+				w.waits(t)
+				mustRead(t, p, data[:tt.room])
+				w.want(t, tt.room, nil)
+				mustRead(t, p, data[tt.room:])
+			})
+		})
+	}
+}
+
+// A reader that never catches up uses as much disk as it lags, not as much as
+// went through.
+func TestPipeLaggingReader(t *testing.T) {
+	s := newStore(t, Config{})
+	p := s.NewPipe()
+	defer p.Close()
+	const lag = 1 << 20
+	data := pattern(lag)
+	mustWrite(t, p, data)
+	for range 50 {
+		for off := 0; off < lag; off += 50_000 {
+			part := data[off:min(lag, off+50_000)]
+			mustWrite(t, p, part)
+			mustRead(t, p, part)
+		}
+	}
+	if got := s.Stats().Disk; got > lag+2*blockSize {
+		t.Errorf("%d bytes on disk after a lag of %d", got, lag)
+	}
+	mustRead(t, p, data)
+}
+
+// What is written comes out, in order, whatever the budgets and the sizes of
+// reads and writes are; the writer runs ahead as far as it is let.
+func TestPipeLikeBytesBuffer(t *testing.T) {
+	for i, c := range []Config{
+		{},
+		{Buffer: 1},
+		{Buffer: 1000},
+		{Buffer: 5000},
+		{Memory: 1},
+		{Memory: 20 << 10},
+		{Buffer: 1000, Disk: 1},
+		{Buffer: 1000, Disk: 3000},
+		{Disk: blockSize + 1},
+		{Memory: 1, Disk: 1},
+	} {
+		s := newStore(t, c)
+		var wg sync.WaitGroup
+		for seed := range 4 {
+			wg.Go(func() { checkPipe(t, s, rand.NewPCG(uint64(i), uint64(seed))) })
+		}
+		wg.Wait()
+	}
+}
+
+func checkPipe(t *testing.T, s *Store, seed rand.Source) {
+	rnd := rand.New(seed)
+	data := pattern(rnd.IntN(2 << 20))
+	writes, reads := sizes(rnd), sizes(rnd)
+	p := s.NewPipe()
+	defer p.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		for i, rest := 0, data; len(rest) > 0; i++ {
+			n, err := p.Write(rest[:min(len(rest), writes[i%len(writes)])])
+			if err != nil {
+				t.Errorf("%+v: Write: %v", s.config, err)
+				break
+			}
+			if u := s.Stats(); u.Memory > s.config.Memory || u.Disk > s.config.Disk {
+				t.Errorf("%+v: in use: %+v", s.config, u)
+			}
+			rest = rest[n:]
+		}
+		p.CloseWrite(nil)
+	})
+	var got bytes.Buffer
+	for i := 0; ; i++ {
+		b := make([]byte, reads[i%len(reads)])
+		n, err := p.Read(b)
+		got.Write(b[:n])
+		if err == io.EOF {
+			break
+		}
+		if err != nil || n == 0 {
+			t.Errorf("%+v: Read = %d, %v", s.config, n, err)
+			break
+		}
+	}
+	if !bytes.Equal(got.Bytes(), data) {
+		t.Errorf("%+v: %d bytes came out, %d went in, or their order differs", s.config, got.Len(), len(data))
+	}
+}
+
+// sizes are small for a while and then large, so that either side gets ahead.
+func sizes(rnd *rand.Rand) []int {
+	var s []int
+	for range 50 {
+		largest := 1 << (8 + rnd.IntN(11))
+		for range 10 {
+			s = append(s, 1+rnd.IntN(largest))
+		}
+	}
+	return s
+}
+
+// The same step by step in one goroutine, against bytes.Buffer.
+func TestPipeStepByStep(t *testing.T) {
+	for _, c := range []Config{{}, {Buffer: 1}, {Buffer: 1000}, {Buffer: 5000}, {Memory: 1}, {Memory: 20 << 10}} {
+		rnd := rand.New(rand.NewPCG(3, 4))
+		p := newStore(t, c).NewPipe()
+		var want bytes.Buffer
+		data := pattern(1 << 20)
+		for range 2000 {
+			n := rnd.IntN(1 << (1 + rnd.IntN(18)))
+			if rnd.IntN(2) == 0 {
+				off := rnd.IntN(len(data) - n)
+				mustWrite(t, p, data[off:off+n])
+				want.Write(data[off : off+n])
+			} else {
+				mustRead(t, p, want.Next(n))
+			}
+			if p.Len() != int64(want.Len()) {
+				t.Fatalf("%+v: Len() = %d, want %d", c, p.Len(), want.Len())
+			}
+		}
+		p.CloseWrite(nil)
+		if got, err := io.ReadAll(p); err != nil || !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("%+v: at the end: %d bytes, %v, want %d", c, len(got), err, want.Len())
+		}
+		p.Close()
+	}
+}
+
+// Read, Write, CloseWrite and Close may meet at any moment.
+func TestPipeConcurrentClose(t *testing.T) {
+	data := pattern(4000)
+	s := newStore(t, Config{Buffer: 500, Memory: 2000, Disk: 3000})
+	var pipes sync.WaitGroup
+	for worker := range 4 {
+		pipes.Go(func() {
+			for i := range 200 {
+				p := s.NewPipe()
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					for rest := data; len(rest) > 0; rest = rest[200:] {
+						if i%25 == len(rest)/200 {
+							wg.Go(func() { p.Close() })
+						}
+						if _, err := p.Write(rest[:200]); err != nil && !errors.Is(err, ErrClosed) {
+							t.Errorf("Write: %v", err)
+						}
+					}
+					p.CloseWrite(nil)
+				})
+				// Some readers are fast, some take a piece and leave.
+				got, err := io.ReadAll(io.LimitReader(p, int64(1000+3000*(worker%2))))
+				if err != nil && !errors.Is(err, ErrClosed) {
+					t.Errorf("Read: %v", err)
+				}
+				if !bytes.HasPrefix(data, got) {
+					t.Error("read something else than was written")
+				}
+				p.Close()
+				wg.Wait()
+			}
+		})
+	}
+	pipes.Wait()
+}

@@ -1,0 +1,26 @@
+package status
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// Handler serves what snapshot returns.
+func Handler(snapshot func() bridge.Snapshot) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "ok\n") // the client may have left
+	})
+	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		_ = enc.Encode(snapshot()) // a Snapshot always encodes; the client may have left
+	})
+	return mux
+}

@@ -1,0 +1,17 @@
+// Package supervise owns the application's process: it makes the listening
+// socket, starts the program with that socket as file descriptor 0 - as the
+// FastCGI specification has it (section 2.2) and PHP, libfcgi, Perl's FCGI, flup
+// and Trac expect - and starts it again, with growing pauses, when it ends.
+//
+// This first version runs one process. It does not limit memory, count restarts
+// against a budget or recycle processes.
+//
+// What always holds:
+//
+//   - The listening socket is made once and outlives every child, so that
+//     connections made during a restart queue instead of failing.
+//   - The socket lies in a directory that only its owner can enter.
+//   - At most one child lives at a time. Every child is the leader of a process
+//     group of its own, and Close ends the whole group.
+//   - On Linux the child is sent SIGTERM if Sluice dies without a Close.
+package supervise

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// runError is a failure after everything was found to be in order.
+type runError struct{ err error }
+
+func (e *runError) Error() string { return e.err.Error() }
+func (e *runError) Unwrap() error { return e.err }
+
+// run executes one command line and returns the exit status.
+func run(args []string) int {
+	root := &cobra.Command{
+		Use:   "sluice",
+		Short: "A gate in front of old web applications",
+		Long: `Sluice is a gate in front of old web applications: it takes HTTP requests, speaks
+FastCGI to the application over kept connections, and never asks more of it at
+once than it can hold.`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(serveCommand(), demoCommand(), versionCommand())
+	root.SetArgs(args)
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "sluice: %v\n", err)
+	var failed *runError
+	if errors.As(err, &failed) {
+		return 1
+	}
+	return 2
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/pflag"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// options are serve's flags.
+type options struct {
+	listen, status, accessLog, logFormat string
+	backends                             []string
+	workers                              int
+	preset, root, mount                  string
+	index, follow, hide                  []string
+	static                               bool
+	env                                  envValue
+	trusted                              []string
+
+	maxBody, maxParams, maxResponseHeader, maxHeader size
+	requestBuffering                                 string
+
+	queueSize    int
+	queueTimeout duration
+
+	dial, send, firstByte, betweenBytes, request, idle, abandoned, client duration
+	header, keepAlive, drainTimeout                                       duration
+
+	spoolDir                            string
+	spoolBuffer, spoolMemory, spoolDisk size
+}
+
+func (o *options) register(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
+	f.StringArrayVar(&o.backends, "backend", nil, "the application's `ADDR`: unix:/path or host:port; may be given several times")
+	f.IntVar(&o.workers, "workers", 4, "how many requests one backend can hold at once: its threads or processes")
+	f.StringVar(&o.preset, "preset", "app", "how URLs map to the application: app (one application), php (scripts under --root) or cgi (a program per file under --root)")
+	f.StringVar(&o.root, "root", "", "`DIR` of the scripts and static files")
+	f.StringVar(&o.mount, "mount", "", "URL `PREFIX` the application lives at")
+	f.StringSliceVar(&o.index, "index", nil, "`SCRIPT` that serves a directory, preset php (default index.php)")
+	f.StringArrayVar(&o.follow, "follow", nil, "`DIR` outside --root that symbolic links may lead into; may be given several times")
+	f.BoolVar(&o.static, "static", true, "serve images, styles, scripts and the like under --root to browsers, preset php")
+	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run, preset php; may be given several times")
+	f.Var(&o.env, "env", "a further CGI variable, `K=V`; wins over everything else; may be given several times")
+	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* and Forwarded are believed; may be given several times")
+
+	o.maxBody = 1 << 30
+	f.Var(&o.maxBody, "max-body", "largest request body, `SIZE` such as 20MiB")
+	o.maxHeader = 64 << 10
+	f.Var(&o.maxHeader, "max-header", "largest request header, `SIZE`")
+	o.maxParams = 64 << 10
+	f.Var(&o.maxParams, "max-params", "largest set of CGI variables, `SIZE`; FastCGI servers are known to take 64KiB")
+	o.maxResponseHeader = 64 << 10
+	f.Var(&o.maxResponseHeader, "max-response-header", "largest response header of the application, `SIZE`")
+	f.StringVar(&o.requestBuffering, "request-buffering", "on", "on: read request bodies before a worker is taken; off: send them on as they arrive")
+
+	f.IntVar(&o.queueSize, "queue-size", 256, "how many requests may wait for a worker")
+	durations := []struct {
+		to    *duration
+		name  string
+		value time.Duration
+		usage string
+	}{
+		{&o.queueTimeout, "queue-timeout", 3 * time.Second, "how long a request may wait for a worker"},
+		{&o.dial, "dial-timeout", 3 * time.Second, "how long connecting to the application may take"},
+		{&o.send, "send-timeout", time.Minute, "how long the application may take nothing of a request"},
+		{&o.firstByte, "first-byte-timeout", time.Minute, "how long the application may say nothing after a request"},
+		{&o.betweenBytes, "between-bytes-timeout", time.Minute, "how long it may pause within its answer"},
+		{&o.idle, "idle-timeout", 5 * time.Second, "how long an unused connection to the application is kept"},
+		{&o.abandoned, "abandoned-timeout", 30 * time.Second, "how long a worker counts as busy for a client that has left"},
+		{&o.client, "client-timeout", time.Minute, "how long a client may send nothing of its body, or take nothing of the answer"},
+		{&o.header, "header-timeout", 10 * time.Second, "how long a client may take to send a request's header"},
+		{&o.keepAlive, "keepalive-timeout", 75 * time.Second, "how long a client's unused connection is kept"},
+	}
+	for _, d := range durations {
+		*d.to = duration(d.value)
+		f.Var(someDuration{d.to}, d.name, d.usage)
+	}
+	f.Var(&o.request, "request-timeout", "how long the application may take in all; 0: no limit")
+	o.drainTimeout = duration(30 * time.Second)
+	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; 0: not at all")
+
+	f.StringVar(&o.spoolDir, "spool-dir", "", "`DIR` for temporary files (default the system's)")
+	o.spoolBuffer, o.spoolMemory, o.spoolDisk = 64<<10, 64<<20, 4<<30
+	f.Var(&o.spoolBuffer, "spool-buffer", "how much of one body is held in memory, `SIZE`")
+	f.Var(&o.spoolMemory, "spool-memory", "how much all bodies may take in memory, `SIZE`")
+	f.Var(&o.spoolDisk, "spool-disk", "how much they may take in temporary files, `SIZE`")
+
+	f.StringVar(&o.status, "status", "127.0.0.1:9180", "serve /healthz and /status.json at `ADDR`, or off")
+	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
+	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
+}
+
+// check finds what the flag parser and bridge.New cannot.
+func (o *options) check(command []string) error {
+	switch {
+	case len(o.backends) == 0 && len(command) == 0:
+		return errors.New("nothing to serve: name the application with --backend ADDR, or give a command to run after \"--\"")
+	case len(o.backends) > 0 && len(command) > 0:
+		return errors.New("--backend and a command exclude each other: does the application run already, or should it be started?")
+	case o.workers < 1:
+		return fmt.Errorf("--workers %d: want at least 1", o.workers)
+	case o.queueSize < 1:
+		return fmt.Errorf("--queue-size %d: want at least 1", o.queueSize)
+	case o.logFormat != "text" && o.logFormat != "json":
+		return fmt.Errorf("--log-format %q: want text or json", o.logFormat)
+	case o.accessLog == "":
+		return errors.New("--access-log: want a file, - or off")
+	}
+	for _, p := range o.hide {
+		if !strings.HasPrefix(p, "/") {
+			return fmt.Errorf("--hide %q: want a URL prefix, beginning with /", p)
+		}
+	}
+	return nil
+}
+
+func (o *options) bridge() bridge.Config {
+	return bridge.Config{
+		Backends: o.backends, Workers: o.workers,
+		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index,
+		Env: o.env, TrustedProxies: o.trusted,
+		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
+		RequestBuffering: bridge.Switch(o.requestBuffering),
+		Queue:            bridge.QueueConfig{Size: o.queueSize, Timeout: bridge.Duration(o.queueTimeout)},
+		Timeouts: bridge.TimeoutsConfig{
+			Dial: bridge.Duration(o.dial), Send: bridge.Duration(o.send),
+			FirstByte: bridge.Duration(o.firstByte), BetweenBytes: bridge.Duration(o.betweenBytes),
+			Request: bridge.Duration(o.request), Idle: bridge.Duration(o.idle),
+			Abandoned: bridge.Duration(o.abandoned), Client: bridge.Duration(o.client),
+		},
+		Spool: bridge.SpoolConfig{Dir: o.spoolDir, Buffer: int(o.spoolBuffer), Memory: int64(o.spoolMemory), Disk: int64(o.spoolDisk)},
+	}
+}
+
+func (o *options) server(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: time.Duration(o.header),
+		IdleTimeout:       time.Duration(o.keepAlive),
+		MaxHeaderBytes:    int(o.maxHeader),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+func (o *options) logger(w io.Writer) *slog.Logger {
+	if o.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}
+
+// size is a flag in bytes.
+type size int64
+
+func (s *size) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(*s)), " ", "") }
+func (s *size) Type() string   { return "SIZE" }
+
+func (s *size) Set(text string) error {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<62 {
+		return errors.New("not a size (write 500KiB, 20MiB, 1GiB)")
+	}
+	if n == 0 {
+		return errors.New("must be more than 0")
+	}
+	*s = size(n)
+	return nil
+}
+
+// duration is a flag that must not be negative; 0 has a meaning of its own.
+type duration time.Duration
+
+// someDuration is one that must be more than 0 as well.
+type someDuration struct{ *duration }
+
+func (d someDuration) Set(text string) error {
+	if err := d.duration.Set(text); err != nil {
+		return err
+	}
+	if *d.duration == 0 {
+		return errors.New("must be more than 0")
+	}
+	return nil
+}
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+func (d *duration) Type() string   { return "TIME" }
+
+func (d *duration) Set(text string) error {
+	v, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("not a duration (write 500ms, 3s, 2m)")
+	}
+	if v < 0 {
+		return errors.New("must not be negative")
+	}
+	*d = duration(v)
+	return nil
+}
+
+// envValue collects K=V flags.
+type envValue map[string]string
+
+func (e *envValue) String() string { return "" }
+func (e *envValue) Type() string   { return "K=V" }
+
+func (e *envValue) Set(text string) error {
+	k, v, ok := strings.Cut(text, "=")
+	if !ok || k == "" {
+		return errors.New("want K=V")
+	}
+	if *e == nil {
+		*e = make(envValue)
+	}
+	if _, twice := (*e)[k]; twice {
+		return fmt.Errorf("%s is given twice", k)
+	}
+	(*e)[k] = v
+	return nil
+}

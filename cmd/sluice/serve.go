@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/status"
+	"github.com/sluice-proxy/sluice/bridge/supervise"
+)
+
+func serveCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "serve (--backend ADDR ... | -- COMMAND ARGS...)",
+		Short: "Serve a FastCGI application over HTTP",
+		Long: `Serve a FastCGI application over HTTP.
+
+The application either runs already, and --backend names its addresses, or is a
+command after "--", which is started with its listening socket as standard input
+(as PHP, libfcgi, Perl's FCGI, flup and Trac expect) and started again if it ends.
+
+SIGTERM and SIGINT drain: no new connections, and those there are may finish
+within --drain-timeout. SIGHUP reopens the access log.`,
+		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
+  sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
+  sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if n := cmd.ArgsLenAtDash(); len(args) > 0 && n != 0 {
+				return fmt.Errorf("unexpected argument %q: a command to run goes after \"--\"", args[0])
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return serve(&o, args) },
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+// serve runs until a signal has drained it, or something fails.
+func serve(o *options, command []string) (err error) {
+	if err := o.check(command); err != nil {
+		return err
+	}
+	log := o.logger(os.Stderr)
+	access, err := openAccessLog(o.accessLog)
+	if err != nil {
+		return err
+	}
+	defer access.close()
+
+	cfg := o.bridge()
+	cfg.Logger, cfg.Observe = log, access.observe
+	front, err := listen("listen", o.listen)
+	if err != nil {
+		return err
+	}
+	defer front.Close()
+	var side net.Listener
+	if o.status != "off" {
+		if side, err = listen("status", o.status); err != nil {
+			return err
+		}
+		defer side.Close()
+	}
+	if len(command) > 0 {
+		process, err := supervise.Start(supervise.Config{Command: command, Env: o.commandEnv(command), Logger: log})
+		if err != nil {
+			return err
+		}
+		defer process.Close()
+		cfg.Backends = []string{process.Addr()}
+	}
+	b, err := bridge.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+
+	handler := newFront(b, access, o)
+	server := o.server(handler, log)
+	servers := []*http.Server{server}
+	failed := make(chan error, 2)
+	go func() { failed <- server.Serve(front) }()
+	if side != nil {
+		s := &http.Server{Handler: status.Handler(b.Snapshot), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+		servers = append(servers, s)
+		go func() { failed <- s.Serve(side) }()
+	}
+	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "backends", strings.Join(cfg.Backends, " "),
+		"workers", o.workers, "preset", o.preset, "version", versionText())
+	err = untilSignal(failed, access, log)
+	if err != nil {
+		err = &runError{err}
+	}
+	drain(servers, time.Duration(o.drainTimeout), log)
+	return err
+}
+
+// untilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails.
+func untilSignal(failed <-chan error, access *accessLog, log *slog.Logger) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	for {
+		select {
+		case err := <-failed:
+			return fmt.Errorf("serving: %w", err)
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				if err := access.reopen(); err != nil {
+					log.Error("reopening the access log failed; the old one stays open", "error", err.Error())
+				}
+				continue
+			}
+			log.Info("draining", "signal", s.String())
+			signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a second one ends the process at once
+			return nil
+		}
+	}
+}
+
+// drain lets requests finish within timeout, then cuts those that have not.
+func drain(servers []*http.Server, timeout time.Duration, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	for _, s := range servers {
+		if err := s.Shutdown(ctx); err != nil {
+			log.Warn("not everything finished in time; closing what is left", "drain_timeout", timeout)
+			_ = s.Close()
+		}
+	}
+	log.Info("drained")
+}
+
+// listen opens an HTTP listening address: host:port, or unix:/path.
+func listen(flag, addr string) (net.Listener, error) {
+	if !strings.HasPrefix(addr, "unix:") && !strings.HasPrefix(addr, "unix/") {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("--%s %s: %s", flag, addr, listenReason(err))
+		}
+		return l, nil
+	}
+	_, path, err := bridge.ParseAddress(addr)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		_ = c.Close()
+		return nil, fmt.Errorf("--%s %s: another program listens there", flag, addr)
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
+		if err := os.Remove(path); err != nil { // left behind by a program that was killed
+			return nil, fmt.Errorf("--%s %s: %w", flag, addr, err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("--%s %s: %s", flag, addr, listenReason(err))
+	}
+	return l, nil
+}
+
+func listenReason(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "the address is in use (is another program listening there?)"
+	case errors.Is(err, syscall.EACCES):
+		return "permission denied (ports below 1024 need privileges)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "this machine does not have that address"
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+func addrText(l net.Listener) string {
+	if l == nil {
+		return "off"
+	}
+	return l.Addr().String()
+}
+
+// commandEnv is the environment of the command: ours, and for PHP as many
+// children as there are workers, because without being told it serves one
+// request at a time.
+func (o *options) commandEnv(command []string) []string {
+	const children = "PHP_FCGI_CHILDREN"
+	env := os.Environ()
+	if _, set := os.LookupEnv(children); !set && strings.HasPrefix(filepath.Base(command[0]), "php") {
+		env = append(env, children+"="+strconv.Itoa(o.workers))
+	}
+	return env
+}
