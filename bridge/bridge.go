@@ -25,7 +25,7 @@ type Bridge struct {
 	pool   *pool.Pool
 	stderr *lines.Log
 
-	scratch   sync.Pool // of *scratch
+	exchanges sync.Pool // of *exchange
 	inFlight  atomic.Int64
 	abandoned atomic.Int64
 
@@ -47,7 +47,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, err
 	}
 	b := &Bridge{cfg: cfg, stderr: lines.NewLog(cfg.Logger, "application stderr")}
-	b.scratch.New = func() any { return new(scratch) }
+	b.exchanges.New = func() any { return new(exchange) }
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if b.spool, err = spool.New(cfg.spool()); err != nil {
 		return nil, err
@@ -96,16 +96,18 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	b.inFlight.Add(1)
 	defer b.inFlight.Add(-1)
 
-	x := exchange{b: b, w: w, r: r, started: time.Now(), scratch: b.scratch.Get().(*scratch)}
+	x := b.exchanges.Get().(*exchange)
+	x.b, x.w, x.r = b, w, r
+	started := time.Now()
 	x.handle()
-	x.scratch.reset()
-	b.scratch.Put(x.scratch)
-
 	if b.cfg.Observe != nil {
-		x.out.Total = time.Since(x.started)
+		x.out.Total = time.Since(started)
 		b.cfg.Observe(r, &x.out)
 	}
-	return x.out.Aborted
+	abort = x.out.Aborted
+	x.reset()
+	b.exchanges.Put(x)
+	return abort
 }
 
 // stderrOf returns where the application's standard error for one request goes.
@@ -139,26 +141,4 @@ func (b *Bridge) shutdown() {
 		b.cfg.Logger.Error("closing the root failed", "error", err.Error())
 	}
 	b.stderr.Flush()
-}
-
-// scratch is the memory an exchange needs, kept between requests.
-type scratch struct {
-	vars []cgi.Var
-	head []byte // the request as it is sent, or its first part
-	body []byte // the beginning of the answer's body, or its header while that is incomplete
-}
-
-// scratchMax is the largest buffer that is worth keeping, in bytes.
-const scratchMax = 128 << 10
-
-func (s *scratch) reset() {
-	clear(s.vars) // drop the references into the request
-	s.vars = s.vars[:0]
-	if cap(s.head) > scratchMax {
-		s.head = nil
-	}
-	if cap(s.body) > scratchMax {
-		s.body = nil
-	}
-	s.head, s.body = s.head[:0], s.body[:0]
 }

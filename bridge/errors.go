@@ -89,6 +89,9 @@ func classify(err error) failure {
 	case errors.As(err, &params), errors.As(err, &pair):
 		return failure{http.StatusRequestHeaderFieldsTooLarge, errRequest, "The request's header is larger than the application takes."}
 	case errors.As(err, &request):
+		if request.Status < 400 {
+			return failure{request.Status, "", request.Reason}
+		}
 		return failure{request.Status, errRequest, request.Reason}
 	case errors.As(err, &client):
 		return classifyClient(client)
@@ -166,7 +169,9 @@ func (x *exchange) writeError(f failure) {
 	if x.parsed {
 		clear(h) // what the application had begun to say
 	}
-	h.Set("Proxy-Status", "sluice; error="+f.kind)
+	if f.kind != "" {
+		h.Set("Proxy-Status", "sluice; error="+f.kind)
+	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if f.status == http.StatusServiceUnavailable {

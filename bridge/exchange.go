@@ -26,12 +26,15 @@ const (
 // exchange is one request on its way through the bridge. It belongs to the
 // goroutine in ServeHTTP; what is lent to others says so.
 type exchange struct {
-	b       *Bridge
-	w       http.ResponseWriter
-	r       *http.Request // the client's, or what a local redirect made of it
-	started time.Time
-	scratch *scratch
-	out     Outcome
+	b   *Bridge
+	w   http.ResponseWriter
+	r   *http.Request // the client's, or what a local redirect made of it
+	out Outcome
+
+	// Memory that is kept for the next exchange.
+	vars   []cgi.Var
+	head   []byte // the request as it is sent, or its first part
+	answer []byte // what has come of the answer: the header and some of the body
 
 	body   body // what remains to be sent with r
 	client cgi.Client
@@ -44,11 +47,26 @@ type exchange struct {
 	replayed      bool // the one replay after a stale connection has been used
 }
 
+// keepMax is the largest buffer that is kept for the next exchange, in bytes.
+const keepMax = 128 << 10
+
+// reset forgets everything but the memory.
+func (x *exchange) reset() {
+	clear(x.vars) // they refer to the request
+	vars, head, answer := x.vars[:0], x.head[:0], x.answer[:0]
+	if cap(head) > keepMax {
+		head = nil
+	}
+	if cap(answer) > keepMax {
+		answer = nil
+	}
+	*x = exchange{vars: vars, head: head, answer: answer}
+}
+
 // handle takes the request through all its steps, to an answer or an error.
 func (x *exchange) handle() {
-	err := x.answer()
-	x.held.release()
-	x.body.close()
+	defer func() { x.body.close() }() // x.body changes on a local redirect
+	err := x.run()
 	if x.body.stream != nil {
 		x.out.BytesIn = x.body.stream.n
 	}
@@ -57,7 +75,7 @@ func (x *exchange) handle() {
 	}
 }
 
-func (x *exchange) answer() error {
+func (x *exchange) run() error {
 	x.client = x.b.mapper.Client(x.r)
 	x.out.Client = x.client.Addr
 	if err := x.takeBody(); err != nil {
@@ -81,11 +99,11 @@ func (x *exchange) answer() error {
 // mapVars makes the CGI variables. A request that has too many of them is
 // refused before it takes a worker.
 func (x *exchange) mapVars() (err error) {
-	x.scratch.vars, err = x.b.mapper.Vars(x.scratch.vars[:0], x.r, x.client, x.body.length)
+	x.vars, err = x.b.mapper.Vars(x.vars[:0], x.r, x.client, x.body.length)
 	if err != nil {
 		return err
 	}
-	return checkParams(x.scratch.vars, x.b.cfg.MaxParams)
+	return checkParams(x.vars, x.b.cfg.MaxParams)
 }
 
 // exchange admits the request and has it answered, sending it again where that

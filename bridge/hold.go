@@ -16,8 +16,8 @@ import (
 type hold struct {
 	grant   *admission.Grant
 	lease   *pool.Lease
-	unwatch func()  // ends the watch over the client
-	sender  *sender // sends the body, nil if that went out with the head
+	unwatch func() bool // ends the watch over the client
+	sender  *sender     // sends the body, nil if that went out with the head
 }
 
 // take moves everything to a new owner.
@@ -32,16 +32,7 @@ func (h *hold) watch(ctx context.Context) {
 	if h.unwatch != nil {
 		h.unwatch()
 	}
-	lease, done := h.lease, make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		lease.Interrupt()
-		close(done)
-	})
-	h.unwatch = func() {
-		if !stop() {
-			<-done // it must not reach the connection's next user
-		}
-	}
+	h.unwatch = context.AfterFunc(ctx, h.lease.Interrupt)
 }
 
 // settle ends the watch and the sender, so that the lease is its owner's alone.

@@ -6,7 +6,8 @@ import "time"
 // before it was answered. It is nginx's, and never sent.
 const StatusClientClosed = 499
 
-// Outcome is what became of one request.
+// Outcome is what became of one request. It is valid during the call of Observe
+// it is passed to.
 type Outcome struct {
 	Client    string        // the client's address, as far as it can be trusted
 	Status    int           // as the client saw it, or StatusClientClosed

@@ -26,7 +26,7 @@ const (
 func (x *exchange) receive() (location string, err error) {
 	stderr := x.b.stderrOf(x.r.URL.Path, x.held.lease.Addr())
 	defer stderr.End()
-	resp, body, err := x.receiveHeader(&stderr)
+	resp, header, err := x.receiveHeader(&stderr)
 	if err != nil {
 		return "", err
 	}
@@ -36,10 +36,11 @@ func (x *exchange) receive() (location string, err error) {
 	}
 	ended := false
 	if !resp.Streaming {
-		if body, ended, err = x.gather(body, &stderr); err != nil {
+		if ended, err = x.gather(&stderr); err != nil {
 			return "", err
 		}
 	}
+	body := x.answer[header:]
 	if ended {
 		x.held.release()
 		return "", x.respond(resp, body)
@@ -47,42 +48,39 @@ func (x *exchange) receive() (location string, err error) {
 	return "", x.stream(resp, body)
 }
 
-// receiveHeader reads up to the end of the CGI header and puts it into the
-// client's. It returns what it read of the body, too.
-func (x *exchange) receiveHeader(stderr *lines.Source) (cgi.Response, []byte, error) {
-	buf := x.scratch.body[:0]
-	for {
+// receiveHeader collects the answer up to the end of the CGI header at least, and
+// puts that into the client's. It returns the header's length in x.answer.
+func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, length int, err error) {
+	x.answer = x.answer[:0]
+	limit := x.b.cfg.MaxResponseHeader
+	for length = -1; length < 0; {
 		ev, err := x.awaitFirst()
 		if err != nil {
-			return cgi.Response{}, nil, err
+			return resp, 0, err
 		}
 		switch ev.Type {
 		case fcgi.TypeStderr:
 			_, _ = stderr.Write(ev.Data)
 			continue
 		case fcgi.TypeEndRequest:
-			return cgi.Response{}, nil, &appError{errIncomplete, fmt.Errorf("the application ended its answer after %d bytes of header (see its error log)", len(buf))}
+			return resp, 0, &appError{errIncomplete, fmt.Errorf("the application ended its answer after %d bytes of header (its log may say why)", len(x.answer))}
 		}
-		searched := len(buf)
-		buf = append(buf, ev.Data...)
-		x.scratch.body = buf
-		end := cgi.HeaderEnd(buf, searched)
-		if max(end, 0) > x.b.cfg.MaxResponseHeader || end < 0 && len(buf) > x.b.cfg.MaxResponseHeader {
-			return cgi.Response{}, nil, &appError{errHeaderSize, fmt.Errorf("the application's response header is larger than max_response_header allows (%d bytes)", x.b.cfg.MaxResponseHeader)}
+		searched := len(x.answer)
+		x.answer = append(x.answer, ev.Data...)
+		length = cgi.HeaderEnd(x.answer, searched)
+		if length > limit || length < 0 && len(x.answer) > limit {
+			return resp, 0, &appError{errHeaderSize, fmt.Errorf("the application's response header is larger than max_response_header allows (%d bytes)", limit)}
 		}
-		if end < 0 {
-			continue
-		}
-		resp, err := cgi.ParseResponse(buf[:end], x.w.Header())
-		x.parsed = true
-		if err == nil && resp.Status < 200 {
-			err = fmt.Errorf("status %d cannot be a final answer", resp.Status)
-		}
-		if err != nil {
-			return cgi.Response{}, nil, &appError{errProtocol, err}
-		}
-		return resp, buf[end:], nil
 	}
+	x.parsed = true
+	resp, err = cgi.ParseResponse(x.answer[:length], x.w.Header())
+	if err == nil && resp.Status < 200 {
+		err = fmt.Errorf("status %d cannot be a final answer", resp.Status)
+	}
+	if err != nil {
+		return resp, 0, &appError{errProtocol, err}
+	}
+	return resp, length, nil
 }
 
 // awaitFirst waits for the application's next output before its header is
@@ -108,26 +106,26 @@ func (x *exchange) awaitFirst() (pool.Event, error) {
 }
 
 // gather collects the rest of the answer as long as it comes at once.
-func (x *exchange) gather(body []byte, stderr *lines.Source) (_ []byte, ended bool, err error) {
+func (x *exchange) gather(stderr *lines.Source) (ended bool, err error) {
 	deadline := x.sentAt.Add(x.out.FirstByte + gatherFor)
-	for len(body) < gatherMax {
+	for len(x.answer) < gatherMax {
 		ev, err := x.held.lease.Next(deadline)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return body, false, nil
+			return false, nil
 		case err != nil:
-			return nil, false, err
+			return false, err
 		}
 		switch ev.Type {
 		case fcgi.TypeStderr:
 			_, _ = stderr.Write(ev.Data)
 		case fcgi.TypeStdout:
-			body = append(body, ev.Data...)
+			x.answer = append(x.answer, ev.Data...)
 		case fcgi.TypeEndRequest:
-			return body, true, nil
+			return true, nil
 		}
 	}
-	return body, false, nil
+	return false, nil
 }
 
 // discard reads an answer's rest, which nobody will see, to its end.

@@ -19,6 +19,9 @@ const (
 // again decides whether the request is sent once more. Nothing of an answer has
 // reached the client, or err would not be a *pool.Error that allows it.
 func (x *exchange) again(err error) verdict {
+	if err == nil {
+		return giveUp
+	}
 	var e *pool.Error
 	if !errors.As(err, &e) || !x.body.replayable() {
 		return giveUp

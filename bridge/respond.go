@@ -59,19 +59,16 @@ func (x *exchange) stream(resp cgi.Response, first []byte) error {
 	}
 
 	pipe := x.b.spool.NewPipe()
-	defer pipe.Close()
 	ctx, leave := context.WithCancel(x.r.Context())
-	defer leave()
 	rv := &receiver{x: x, held: x.held.take(), pipe: pipe, done: make(chan struct{})}
 	rv.held.watch(ctx)
 	go rv.run()
-	err := x.relay(rc, pipe, first, limit)
-	if err != nil {
+	defer func() {
 		leave()
 		pipe.Close()
-	}
-	<-rv.done
-	return err
+		<-rv.done
+	}()
+	return x.relay(rc, pipe, first, limit)
 }
 
 // relay copies first and what comes through pipe to the client, limit bytes of

@@ -40,7 +40,7 @@ func checkParams(vars []cgi.Var, limit int) error {
 // send writes the request: all of it in one write where it fits, else its head,
 // and the body in a goroutine of its own, so that an early answer is read.
 func (x *exchange) send() error {
-	head, err := x.encodeHead(x.scratch.head[:0])
+	head, err := x.encodeHead(x.head[:0])
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (x *exchange) send() error {
 		head = fcgi.AppendStream(head, fcgi.TypeStdin, id, inline)
 		head = fcgi.AppendStreamEnd(head, fcgi.TypeStdin, id)
 	}
-	x.scratch.head = head
+	x.head = head
 	err = x.held.lease.Write(head)
 	switch {
 	case errors.Is(err, pool.ErrInterrupted):
@@ -69,7 +69,7 @@ func (x *exchange) encodeHead(dst []byte) ([]byte, error) {
 	id := x.held.lease.RequestID()
 	dst = fcgi.AppendBeginRequest(dst, id, fcgi.BeginRequest{Role: fcgi.RoleResponder, Flags: fcgi.FlagKeepConn})
 	params := fcgi.NewParamsWriter(dst, id)
-	for _, v := range x.scratch.vars {
+	for _, v := range x.vars {
 		if err := params.Add(v.Name, v.Value); err != nil {
 			return nil, err
 		}

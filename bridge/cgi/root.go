@@ -146,7 +146,7 @@ func (r *Root) locate(name string) (*tree, string, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return nil, "", fmt.Errorf("%w: too many symlinks", fs.ErrInvalid)
+			return nil, "", fmt.Errorf("%w: more than %d symlinks", fs.ErrNotExist, maxLinks)
 		}
 		target, err := t.root.Readlink(next)
 		if err != nil {

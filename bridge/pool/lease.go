@@ -12,16 +12,17 @@ import (
 )
 
 // Lease is one connection lent to one request. Write and Next may run at the
-// same time as each other, and Interrupt as either; Release comes after all of
-// them, once.
+// same time as each other, and Interrupt as either; Release comes after them,
+// once. An Interrupt that comes later still does nothing.
 type Lease struct {
 	p     *Pool
 	c     *conn
 	fresh bool
 
-	mu      sync.Mutex // guards what the sending side tells the reading side
-	written int64      // bytes the kernel took
-	sent    bool       // everything the application is owed was written
+	mu       sync.Mutex // guards what others than the reading side touch
+	written  int64      // bytes the kernel took
+	sent     bool       // everything the application is owed was written
+	released bool       // the connection is the pool's again
 
 	base  int64 // c.records.total when the lease began
 	ended bool  // END_REQUEST came, complete
@@ -97,15 +98,24 @@ func (l *Lease) Next(deadline time.Time) (Event, error) {
 func (l *Lease) Pending() bool { return l.c.records.pending() }
 
 // Interrupt makes Write and Next return ErrInterrupted, now and from now on. It
-// may be called at any time before Release, and more than once.
+// may be called at any time, and more than once.
 func (l *Lease) Interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.released {
+		return // the connection may be another lease's
+	}
 	l.c.interrupted.Store(true)
 	_ = l.c.SetDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 }
 
 // Resume undoes Interrupt, for an owner that has stopped those it interrupted
 // and reads on.
-func (l *Lease) Resume() { l.c.interrupted.Store(false) }
+func (l *Lease) Resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.c.interrupted.Store(false)
+}
 
 // Unanswered reports whether the application was sent the whole request and has
 // not said a word yet, so that all there is to do is wait.
@@ -122,7 +132,15 @@ func (l *Lease) MarkAbandoned() { l.p.markAbandoned(l.c) }
 // Release gives the connection back: to the pool if it is in order, else to be
 // closed. The worker counts as busy until then.
 func (l *Lease) Release() {
-	l.p.release(l.c, l.ended && l.sent && !l.dead && l.c.records.clean())
+	l.mu.Lock()
+	if l.released {
+		l.mu.Unlock()
+		panic("pool: Lease released twice")
+	}
+	l.released = true
+	keep := l.ended && l.sent && !l.dead && l.c.records.clean()
+	l.mu.Unlock()
+	l.p.release(l.c, keep)
 }
 
 func (l *Lease) fail(op string, err error) *Error {

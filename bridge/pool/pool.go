@@ -154,10 +154,6 @@ func (p *Pool) lease(c *conn) *Lease {
 func (p *Pool) release(c *conn, keep bool) {
 	in := c.inst
 	p.mu.Lock()
-	if c.state != busy {
-		p.mu.Unlock()
-		panic("pool: Lease released twice")
-	}
 	if c.abandoned {
 		c.abandoned = false
 		in.zombies--

@@ -46,7 +46,6 @@ func (q *blocks) add() {
 	} else {
 		q.end += blockSize
 	}
-	q.dropRead()
 }
 
 // wrote makes the next n bytes of the last block readable.
@@ -60,20 +59,14 @@ func (q *blocks) next() (off int64, n int) {
 	return q.live[0].off + int64(q.head), q.live[0].n - q.head
 }
 
-// consumed drops the n oldest unread bytes, at most what next returned.
+// consumed drops the n oldest unread bytes, at most what next returned, and
+// frees their block if it was the last of them and nothing will follow in it.
 func (q *blocks) consumed(n int) {
 	q.head += n
 	q.unread -= int64(n)
-	q.dropRead()
-}
-
-// dropRead frees the first block if it was read and nothing will follow in it.
-func (q *blocks) dropRead() {
-	first := q.live[0]
-	if q.head < first.n || (len(q.live) == 1 && first.n < blockSize) {
-		return
+	if first := q.live[0]; q.head == first.n && (len(q.live) > 1 || first.n == blockSize) {
+		q.free = append(q.free, first.off)
+		q.live = q.live[1:]
+		q.head = 0
 	}
-	q.free = append(q.free, first.off)
-	q.live = q.live[1:]
-	q.head = 0
 }

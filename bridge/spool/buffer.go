@@ -62,7 +62,8 @@ func (b *Buffer) add(p []byte) error {
 		copy(b.chunk.data[b.n:], p)
 		return nil
 	}
-	if b.reserveDisk(size, size) < size {
+	// The last byte is not covered unless everything before it is.
+	if b.charge(size-1, 1) == 0 {
 		return b.store.diskFull()
 	}
 	if b.chunk != nil {

@@ -1,0 +1,63 @@
+package cgi
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestConfigErrorsNameTheKey(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct {
+		cfg  Config
+		want string // the error starts with it
+	}{
+		{Config{Preset: "perl"}, `cgi: preset "perl": must be "app", "php" or "cgi"`},
+		{Config{Mount: "sandbox"}, `cgi: mount "sandbox": must start with "/"`},
+		{Config{Mount: "/a/../b"}, `cgi: mount "/a/../b"`},
+		{Config{Mount: "/a//b"}, `cgi: mount "/a//b"`},
+		{Config{Mount: "/a\nb"}, `cgi: mount "/a\nb"`},
+		{Config{Preset: "php"}, `cgi: root: preset "php" needs`},
+		{Config{Preset: "cgi"}, `cgi: root: preset "cgi" needs`},
+		{Config{Root: filepath.Join(dir, "gone")}, `cgi: root: `},
+		{Config{Root: dir + "\n"}, `cgi: root or follow "`},
+		{Config{Root: dir, Follow: []string{filepath.Join(dir, "gone")}}, `cgi: follow: `},
+		{Config{Follow: []string{dir}}, `cgi: follow: has no meaning without root`},
+		{Config{Index: []string{"index.php"}}, `cgi: index: preset "app"`},
+		{Config{Preset: "php", Root: dir, Index: []string{"../index.php"}}, `cgi: index "../index.php"`},
+		{Config{Preset: "php", Root: dir, Index: []string{"."}}, `cgi: index "."`},
+		{Config{Env: map[string]string{"A=B": "x"}}, `cgi: env "A=B"`},
+		{Config{Env: map[string]string{"": "x"}}, `cgi: env ""`},
+		{Config{Env: map[string]string{"A": "x\x00"}}, `cgi: env A: `},
+		{Config{Env: map[string]string{"A": "x\r\n"}}, `cgi: env A: `},
+		{Config{TrustedProxies: []string{"localhost"}}, `cgi: trusted_proxies "localhost"`},
+		{Config{TrustedProxies: []string{"10.0.0.0/33"}}, `cgi: trusted_proxies "10.0.0.0/33"`},
+		{Config{Software: "a\nb"}, `cgi: software "a\nb"`},
+	} {
+		m, err := NewMapper(test.cfg)
+		if err == nil || !strings.HasPrefix(err.Error(), test.want) || m != nil {
+			t.Errorf("%+v: got %v, want %s", test.cfg, err, test.want)
+		}
+	}
+}
+
+func TestMapperWithoutRoot(t *testing.T) {
+	m := newMapper(t, Config{})
+	if m.Root() != nil {
+		t.Error("there is a Root")
+	}
+	dir := t.TempDir()
+	if m := newMapper(t, Config{Root: dir}); m.Root().Dir() != dir {
+		t.Errorf("Root is %q, want %q", m.Root().Dir(), dir)
+	}
+}
+
+func TestRelativeRoot(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "www/x.php", 0o644)
+	t.Chdir(dir)
+	m := newMapper(t, Config{Preset: PresetPHP, Root: "www/"})
+	wantVars(t, vars(t, m, get(t, "/x.php"), 0), map[string]string{
+		"DOCUMENT_ROOT": filepath.Join(dir, "www"), "SCRIPT_FILENAME": filepath.Join(dir, "www/x.php"),
+	})
+}

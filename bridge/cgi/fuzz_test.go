@@ -1,0 +1,186 @@
+package cgi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+)
+
+func FuzzVars(f *testing.F) {
+	root := f.TempDir()
+	for _, name := range []string{"index.php", "a.php", "sub/index.php", "dir.php/b.php", "style.css"} {
+		writeFile(f, root, name, 0o644)
+	}
+	writeFile(f, root, "tool.cgi", 0o755)
+	outside := f.TempDir()
+	writeFile(f, outside, "secret.php", 0o755)
+	symlink(f, outside, root+"/out")
+	env := map[string]string{"HTTP_X_ENV": "env", "SERVER_NAME": "env", "PATH_INFO": "env"}
+	var mappers []*Mapper
+	for _, preset := range []string{PresetApp, PresetPHP, PresetCGI} {
+		for _, mount := range []string{"", "/m"} {
+			mappers = append(mappers,
+				newMapper(f, Config{Preset: preset, Mount: mount, Root: root, TrustedProxies: []string{"10.0.0.0/8"}}),
+				newMapper(f, Config{Preset: preset, Mount: mount, Root: root, Env: env}))
+		}
+	}
+	f.Add("/a.php/x", "q=1", "example.org", "X-Env", "value", "10.0.0.1:1")
+	f.Add("/m/sub", "", "[::1]:80", "X_Env", "a\r\nb", "@")
+	f.Add("/m/tool.cgi//x", "%0a", "a:b", "X-Forwarded-For", "1.2.3.4, 10.0.0.2", "10.0.0.1:1")
+	f.Add("/../out/secret.php", "", "", "Proxy", "x", "")
+	f.Add("//dir.php/../a.php\x00", "", "x", "Forwarded", `for="[::1]:1";proto=https`, "10.0.0.1:1")
+	f.Add("/out/secret.php/x", "", "x", "Content-Length", "1", "192.0.2.1:1")
+	f.Fuzz(func(t *testing.T, urlPath, query, host, name, value, remote string) {
+		r := &http.Request{
+			Method: "GET", Proto: "HTTP/1.1", Host: host, RemoteAddr: remote, RequestURI: "/raw",
+			URL:    &url.URL{Path: urlPath, RawQuery: query},
+			Header: http.Header{"X-Forwarded-For": {value}, name: {value, value}, "Connection": {name}, "Cookie": {value}},
+		}
+		r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv6loopback, Port: 80}))
+		for _, m := range mappers {
+			c := m.Client(r)
+			list, err := m.Vars(nil, r, c, 3)
+			if err != nil {
+				checkRefusal(t, m, err)
+				continue
+			}
+			checkVars(t, m, c, list, root)
+		}
+	})
+}
+
+func checkRefusal(t *testing.T, m *Mapper, err error) {
+	refused, ok := errors.AsType[*RequestError](err)
+	if !ok {
+		t.Fatalf("%v is no *RequestError", err)
+	}
+	if (refused.Status == http.StatusMovedPermanently) != (refused.Location != "") {
+		t.Errorf("status %d with Location %q", refused.Status, refused.Location)
+	}
+	if hasBreak(refused.Reason) || hasBreak(refused.Location) {
+		t.Errorf("NUL, CR or LF in %q or %q", refused.Reason, refused.Location)
+	}
+	if refused.Location != "" && (!strings.HasPrefix(refused.Location, m.mount+"/") || strings.HasPrefix(refused.Location, "//")) {
+		t.Errorf("Location %q leads elsewhere", refused.Location)
+	}
+	if refused.File == "" {
+		return
+	}
+	if info, err := m.root.Stat(refused.File); err != nil || m.isScript(refused.File, info) {
+		t.Errorf("%q is not a static file: %v", refused.File, err)
+	}
+}
+
+func checkVars(t *testing.T, m *Mapper, c Client, list []Var, root string) {
+	got := make(map[string]string, len(list))
+	for _, v := range list {
+		if _, twice := got[v.Name]; twice {
+			t.Errorf("%s is emitted twice", v.Name)
+		}
+		if !validVarName(v.Name) || v.Name != strings.ToUpper(v.Name) || hasBreak(v.Value) {
+			t.Errorf("bad variable %q=%q", v.Name, v.Value)
+		}
+		got[v.Name] = v.Value
+	}
+	for name, value := range m.env {
+		if got[name] != value {
+			t.Errorf("%s is %q, configured is %q", name, got[name], value)
+		}
+	}
+	if !c.Trusted && got["HTTP_X_FORWARDED_FOR"]+got["HTTP_FORWARDED"]+got["HTTP_X_REAL_IP"] != "" {
+		t.Error("an untrusted peer's word was passed on")
+	}
+	if len(m.env) > 0 {
+		return // PATH_INFO is the configured one
+	}
+	uri := got["SCRIPT_NAME"] + got["PATH_INFO"]
+	if uri != got["DOCUMENT_URI"] || !strings.HasPrefix(uri, "/") {
+		t.Errorf("SCRIPT_NAME+PATH_INFO is %q, DOCUMENT_URI %q", uri, got["DOCUMENT_URI"])
+	}
+	if !strings.HasPrefix(got["SCRIPT_NAME"], m.mount) || hasDotSegment(uri) {
+		t.Errorf("%q has left the mount %q", uri, m.mount)
+	}
+	script, ok := strings.CutPrefix(got["SCRIPT_FILENAME"], root)
+	if ok != (m.preset != PresetApp) {
+		t.Fatalf("SCRIPT_FILENAME is %q", got["SCRIPT_FILENAME"])
+	}
+	if !ok {
+		return
+	}
+	if path.Clean(script) != script || m.mount+script != got["SCRIPT_NAME"] {
+		t.Errorf("SCRIPT_FILENAME is %q, SCRIPT_NAME %q", got["SCRIPT_FILENAME"], got["SCRIPT_NAME"])
+	}
+	if info, err := m.root.Stat(script[1:]); err != nil || !m.isScript(script, info) {
+		t.Errorf("%q is not a script below the root: %v", script, err)
+	}
+}
+
+func FuzzResponse(f *testing.F) {
+	f.Add([]byte("Status: 404 Not Found\r\nContent-Type: text/html\r\n\r\nbody"), uint(3))
+	f.Add([]byte("Location: /a?b\n\n"), uint(0))
+	f.Add([]byte("HTTP/1.1 200 OK\nSet-Cookie: a\nSet-Cookie: b\nConnection: X, close\nX: y\n\r\n"), uint(9))
+	f.Add([]byte("A: b\n\r\r\n\n"), uint(6))
+	f.Add([]byte("Content-Length: 1\nContent-Length: 1\nX-Accel-Buffering: no\n\n"), uint(60))
+	f.Fuzz(func(t *testing.T, b []byte, cut uint) {
+		end := HeaderEnd(b, 0)
+		if end == 0 || end > len(b) {
+			t.Fatalf("HeaderEnd is %d of %d", end, len(b))
+		}
+		if first := b[:min(cut, uint(len(b)))]; HeaderEnd(first, 0) < 0 && HeaderEnd(b, len(first)) != end {
+			t.Fatalf("HeaderEnd is %d, or %d if it comes in two pieces", end, HeaderEnd(b, len(first)))
+		}
+		if end < 0 {
+			if _, err := ParseResponse(b, http.Header{}); err == nil {
+				t.Fatal("a header without end was parsed")
+			}
+			return
+		}
+		if before := b[:end-1]; HeaderEnd(before, 0) >= 0 {
+			t.Fatalf("HeaderEnd is %d, but %d in a prefix", end, HeaderEnd(before, 0))
+		}
+		checkResponse(t, b[:end])
+	})
+}
+
+func checkResponse(t *testing.T, block []byte) {
+	h := http.Header{}
+	r, err := ParseResponse(block, h)
+	if err != nil {
+		if bad, ok := errors.AsType[*HeaderError](err); !ok || hasBreak(bad.Error()) {
+			t.Fatalf("%v is no clean *HeaderError", err)
+		}
+		return
+	}
+	if r.Status < 200 || r.Status > 999 || r.ContentLength < -1 {
+		t.Errorf("got %+v", r)
+	}
+	if r.LocalRedirect != "" && (len(h) > 0 || r.LocalRedirect[0] != '/') {
+		t.Errorf("local redirect to %q with %v", r.LocalRedirect, h)
+	}
+	fields := 0
+	for name, lines := range h {
+		if !isToken(name) || http.CanonicalHeaderKey(name) != name {
+			t.Errorf("field name %q", name)
+		}
+		for _, line := range lines {
+			fields++
+			if hasBreak(line) {
+				t.Errorf("%s: %q", name, line)
+			}
+		}
+	}
+	if fields > bytes.Count(block, []byte("\n"))-1 {
+		t.Errorf("%d fields from %q", fields, block)
+	}
+	for _, name := range []string{"Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Status", "X-Accel-Buffering"} {
+		if _, ok := h[name]; ok {
+			t.Errorf("%s was passed on", name)
+		}
+	}
+}
