@@ -66,6 +66,7 @@ func New(cfg Config) (*Bridge, error) {
 		WaitTimeout: time.Duration(cfg.Queue.Timeout),
 		SendTimeout: time.Duration(cfg.Timeouts.Send),
 		IdleTimeout: time.Duration(cfg.Timeouts.Idle),
+		OneRequest:  cfg.KeepAlive == Off,
 	}); err != nil {
 		return nil, err
 	}

@@ -51,6 +51,11 @@ type Config struct {
 	// they arrive, and it may answer before they end; those of unknown length are
 	// still read whole, because CONTENT_LENGTH must be true.
 	RequestBuffering Switch `json:"request_buffering,omitempty"`
+	// KeepAlive is On (default): connections to the application are kept for
+	// further requests. Off: each carries one. It is for applications in which an
+	// unused connection stops others than its own worker: threaded libfcgi
+	// programs that hold a lock around FCGX_Accept_r, as libfcgi's own example does.
+	KeepAlive Switch `json:"keep_alive,omitempty"`
 
 	Queue    QueueConfig    `json:"queue,omitzero"`
 	Timeouts TimeoutsConfig `json:"timeouts,omitzero"`
@@ -182,12 +187,20 @@ func (c *Config) normalize() error {
 			*f.value = f.fallback
 		}
 	}
-	switch c.RequestBuffering {
-	case "":
-		c.RequestBuffering = On
-	case On, Off:
-	default:
-		return fmt.Errorf("request_buffering: is %q, want on or off", c.RequestBuffering)
+	for _, f := range []struct {
+		key   string
+		value *Switch
+	}{
+		{"request_buffering", &c.RequestBuffering},
+		{"keep_alive", &c.KeepAlive},
+	} {
+		switch *f.value {
+		case "":
+			*f.value = On
+		case On, Off:
+		default:
+			return fmt.Errorf("%s: is %q, want on or off", f.key, *f.value)
+		}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

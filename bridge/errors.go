@@ -89,10 +89,7 @@ func classify(err error) failure {
 	case errors.As(err, &params), errors.As(err, &pair):
 		return failure{http.StatusRequestHeaderFieldsTooLarge, errRequest, "The request's header is larger than the application takes."}
 	case errors.As(err, &request):
-		if request.Status < 400 {
-			return failure{request.Status, "", request.Reason}
-		}
-		return failure{request.Status, errRequest, request.Reason}
+		return classifyRequest(request)
 	case errors.As(err, &client):
 		return classifyClient(client)
 	case errors.As(err, &dial):
@@ -103,6 +100,20 @@ func classify(err error) failure {
 		return classifyConn(conn)
 	}
 	return failure{http.StatusInternalServerError, errInternal, "Something went wrong in this server."}
+}
+
+// classifyRequest tells the client less than the log: why a path is out of reach
+// is the operator's to know.
+func classifyRequest(err *cgi.RequestError) failure {
+	switch err.Status {
+	case http.StatusMovedPermanently:
+		return failure{err.Status, "", "It is at " + err.Location}
+	case http.StatusNotFound:
+		return failure{err.Status, errRequest, "There is nothing here."}
+	case http.StatusForbidden:
+		return failure{err.Status, errRequest, "This may not be served."}
+	}
+	return failure{err.Status, errRequest, "The request could not be understood."}
 }
 
 func classifyClient(err *clientError) failure {
@@ -154,10 +165,10 @@ func (x *exchange) fail(err error) {
 	}
 	level := slog.LevelError
 	switch {
+	case f.status == http.StatusServiceUnavailable, f.status == http.StatusForbidden:
+		level = slog.LevelWarn
 	case x.r.Context().Err() != nil || f.status < 500:
 		level = slog.LevelDebug
-	case f.status == http.StatusServiceUnavailable:
-		level = slog.LevelWarn
 	}
 	x.b.cfg.Logger.Log(context.Background(), level, "request failed",
 		"method", x.r.Method, "path", x.r.URL.Path, "status", x.out.Status, "aborted", x.out.Aborted,

@@ -67,7 +67,11 @@ func (x *exchange) send() error {
 
 func (x *exchange) encodeHead(dst []byte) ([]byte, error) {
 	id := x.held.lease.RequestID()
-	dst = fcgi.AppendBeginRequest(dst, id, fcgi.BeginRequest{Role: fcgi.RoleResponder, Flags: fcgi.FlagKeepConn})
+	begin := fcgi.BeginRequest{Role: fcgi.RoleResponder}
+	if x.held.lease.KeepConn() {
+		begin.Flags = fcgi.FlagKeepConn
+	}
+	dst = fcgi.AppendBeginRequest(dst, id, begin)
 	params := fcgi.NewParamsWriter(dst, id)
 	for _, v := range x.vars {
 		if err := params.Add(v.Name, v.Value); err != nil {

@@ -36,7 +36,8 @@ type Config struct {
 	// Index are the files that stand for their directory, the first that exists.
 	// Default: index.php for php, none for cgi.
 	Index []string
-	// Env are more variables. They win over everything else.
+	// Env are more variables. They win over everything else, client headers
+	// included. Values may hold LF (PHP_VALUE needs it), not NUL or CR.
 	Env map[string]string
 	// TrustedProxies are the peers whose Forwarded or X-Forwarded-For and
 	// X-Forwarded-Proto are believed: IP addresses, CIDR prefixes, or "unix" for

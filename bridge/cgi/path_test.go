@@ -92,3 +92,19 @@ func wantRefused(t *testing.T, m *Mapper, r *http.Request, status int) *RequestE
 	}
 	return refused
 }
+
+func TestErrorTexts(t *testing.T) {
+	m := newMapper(t, Config{Mount: "/app"})
+	_, err := m.Vars(nil, get(t, "/other%22x"), Client{}, 0)
+	if want := `cgi: request refused with 404: path "/other\"x" is outside the mount "/app"`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = ParseResponse([]byte("A: b\nwarning\n\n"), http.Header{})
+	if want := `cgi: response header, line 2: "warning" has no colon (did the application print something before its header?)`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = ParseResponse([]byte("\n"), http.Header{})
+	if want := `cgi: response header: no field before the empty line (RFC 3875 asks for one at least)`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -41,6 +41,12 @@ func TestRootSymlinks(t *testing.T) {
 	symlink(t, filepath.Join(root, "a"), filepath.Join(follow, "back"))
 	symlink(t, outside, filepath.Join(follow, "escape"))
 	symlink(t, "..", filepath.Join(follow, "parent"))
+	// The kernel goes through the first symlink before it goes up: the second
+	// leads to outside/file, although its text reads follow/file.
+	writeFile(t, outside, "deep/file", 0o644)
+	writeFile(t, follow, "file", 0o644)
+	symlink(t, filepath.Join(outside, "deep"), filepath.Join(follow, "jump"))
+	symlink(t, follow+"/jump/../file", filepath.Join(root, "lexical"))
 
 	r, err := OpenRoot(root, []string{follow})
 	if err != nil {
@@ -75,6 +81,7 @@ func TestRootSymlinks(t *testing.T) {
 		"out/file":                 ErrOutsideRoot,
 		"outrelative":              ErrOutsideRoot,
 		"slip":                     ErrOutsideRoot,
+		"lexical":                  ErrOutsideRoot,
 		"cousin":                   ErrOutsideRoot,
 		"followed/escape/file":     ErrOutsideRoot,
 		"followed/parent/outside":  ErrOutsideRoot,

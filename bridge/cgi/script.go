@@ -207,7 +207,7 @@ func (m *Mapper) statError(p string, err error) error {
 	case notExist(err):
 		return notFound("%.200q does not exist below %s", p, m.root.Dir())
 	case errors.Is(err, ErrOutsideRoot):
-		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q %v", p, err)}
+		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q %v", p, ErrOutsideRoot)}
 	case errors.Is(err, fs.ErrPermission):
 		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q may not be looked at below %s (check the directory's permissions)", p, m.root.Dir())}
 	case errors.Is(err, fs.ErrInvalid):

@@ -2,8 +2,9 @@ package cgi
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ func phpRoot(t *testing.T) string {
 	} {
 		writeFile(t, root, name, 0o644)
 	}
+	writeFile(t, root, "odd/index.php/x", 0o644) // an index that is a directory
 	if err := syscall.Mkfifo(filepath.Join(root, "fifo.php"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +42,7 @@ func TestPHPScripts(t *testing.T) {
 			{"//doku.php/x", "/doku.php", "/x"},
 			{"/sub//deep///page.php", "/sub/deep/page.php", absent},
 			{"/sub/", "/sub/index.php", absent},
+			{"///", "/index.php", absent},
 			{"/sub//", "/sub/index.php", absent},
 			{"/sub/../doku.php", "/doku.php", absent},
 			{"/UPPER.PHP/x", "/UPPER.PHP", "/x"},
@@ -83,6 +86,7 @@ func TestPHPRefusals(t *testing.T) {
 		{"/fifo.php", 404, ""},
 		{"/../doku.php", 400, ""},
 		{"/noindex/", 404, ""},
+		{"/odd/", 404, ""},
 		{"/dir.php/", 404, ""},
 		{"/doku.PHP", 404, ""}, // another file where names have case
 		{"/style.css", 404, "style.css"},
@@ -153,6 +157,9 @@ func TestCGIScripts(t *testing.T) {
 	for _, name := range []string{"static/gitweb.css", "plain.cgi", "plain.sh"} {
 		writeFile(t, root, name, 0o644)
 	}
+	if err := syscall.Mkfifo(filepath.Join(root, "fifo.cgi"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	m := newMapper(t, Config{Preset: PresetCGI, Root: root, Mount: "/git"})
 	for _, test := range []struct{ target, script, pathInfo string }{
 		{"/git/gitweb.cgi", "/gitweb.cgi", absent},
@@ -177,6 +184,7 @@ func TestCGIScripts(t *testing.T) {
 		{"/git/static/gitweb.css", 404, "static/gitweb.css"},
 		{"/git/static/gitweb.css/x", 404, ""},
 		{"/git/plain.cgi", 403, ""},
+		{"/git/fifo.cgi", 404, ""},
 		{"/git/plain.sh", 403, ""},
 	} {
 		if refused := wantRefused(t, m, get(t, test.target), test.status); refused.File != test.file {
@@ -219,18 +227,30 @@ func TestScriptsBehindSymlinks(t *testing.T) {
 	wantRefused(t, m, get(t, "/loop.php"), http.StatusNotFound)
 }
 
-func TestUnreadableDirectory(t *testing.T) {
-	root := t.TempDir()
-	writeFile(t, root, "closed/x.php", 0o644)
-	if err := os.Chmod(filepath.Join(root, "closed"), 0); err != nil {
-		t.Fatal(err)
+// Who runs the tests as root may look everywhere, so the errors are given here.
+func TestLookupErrors(t *testing.T) {
+	m := newMapper(t, Config{Preset: PresetPHP, Root: t.TempDir()})
+	for _, test := range []struct {
+		err    error
+		status int // 0: no refusal, trouble of the server's own
+	}{
+		{fs.ErrNotExist, 404},
+		{syscall.ENOTDIR, 404},
+		{syscall.EACCES, 403},
+		{fmt.Errorf("x: %w", ErrOutsideRoot), 403},
+		{fs.ErrInvalid, 400},
+		{syscall.EMFILE, 0},
+		{syscall.EIO, 0},
+	} {
+		status := 0
+		err := m.statError("/x", &fs.PathError{Op: "stat", Path: "x", Err: test.err})
+		if refused, ok := errors.AsType[*RequestError](err); ok {
+			status = refused.Status
+		}
+		if status != test.status || err == nil {
+			t.Errorf("%v: got %v, want status %d", test.err, err, test.status)
+		}
 	}
-	m := newMapper(t, Config{Preset: PresetPHP, Root: root})
-	if os.Geteuid() == 0 { // may look everywhere
-		wantVars(t, vars(t, m, get(t, "/closed/x.php"), 0), map[string]string{"SCRIPT_NAME": "/closed/x.php"})
-		return
-	}
-	wantRefused(t, m, get(t, "/closed/x.php"), http.StatusForbidden)
 }
 
 func TestTroubleWithTheRootIsNoRequestError(t *testing.T) {

@@ -226,7 +226,7 @@ func (b *builder) localAddr(r *http.Request) (addr, port string) {
 // section 4.1.14 wants them in SERVER_NAME.
 func splitHost(host string) (name, port string) {
 	colon := strings.LastIndexByte(host, ':')
-	if colon < 0 || !isPort(host[colon+1:]) || strings.HasSuffix(host, "]") {
+	if colon < 0 || !isPort(host[colon+1:]) {
 		return strings.TrimSuffix(host, ":"), ""
 	}
 	return host[:colon], host[colon+1:]

@@ -129,6 +129,9 @@ func TestRequestThatNoServerMade(t *testing.T) {
 		"SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_ADDR": absent, "HTTP_HOST": absent,
 		"REMOTE_ADDR": "", "REMOTE_PORT": absent,
 	})
+	r.RequestURI = "*" // OPTIONS * that a front has given a path
+	r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, (*net.TCPAddr)(nil)))
+	wantVars(t, vars(t, m, r, 0), map[string]string{"REQUEST_URI": "*", "SERVER_ADDR": absent})
 }
 
 func TestServerNameAndPort(t *testing.T) {

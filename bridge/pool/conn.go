@@ -126,6 +126,22 @@ func (c *conn) write(b []byte, deadline time.Time) (int, error) {
 	return n, err
 }
 
+// lingerFor is how long an application may take to close its side after END.
+const lingerFor = time.Second
+
+// linger waits until the application closes its side, because its worker is
+// taken until then. Some wait for ours to be closed, too, so it is not for long.
+func (c *conn) linger() {
+	if c.SetReadDeadline(time.Now().Add(lingerFor)) != nil {
+		return
+	}
+	for {
+		if _, err := c.Read(c.records.buf); err != nil {
+			return
+		}
+	}
+}
+
 // Event is the next thing the application said on a connection.
 type Event struct {
 	// Type is TypeStdout, TypeStderr or TypeEndRequest.

@@ -39,11 +39,9 @@ func (p *Pool) enqueue(fresh bool) *waiter {
 	w := &waiter{fresh: fresh, done: make(chan struct{})}
 	w.elem = p.waiters.PushBack(w)
 	if victims := p.kick(); len(victims) > 0 {
-		p.dials.Add(1)
-		go func() {
-			defer p.dials.Done()
+		p.tasks.Go(func() {
 			p.closeAll(victims)
-		}()
+		})
 	}
 	return w
 }
@@ -156,11 +154,9 @@ func (p *Pool) startDial(in *instance, w *waiter) {
 	p.move(c, dialing)
 	in.dials++
 	w.dialing = true
-	p.dials.Add(1)
-	go func() {
-		defer p.dials.Done()
+	p.tasks.Go(func() {
 		p.dial(c, w)
-	}()
+	})
 }
 
 // dial connects and hands the connection to w, or, if w has gone or got another,

@@ -32,6 +32,10 @@ type Lease struct {
 // RequestID is the id the request's records must carry.
 func (l *Lease) RequestID() uint16 { return l.c.id }
 
+// KeepConn reports whether the application is to be asked to keep the connection
+// open (FCGI_KEEP_CONN).
+func (l *Lease) KeepConn() bool { return !l.p.cfg.OneRequest }
+
 // Fresh reports whether the connection was dialled for this lease, so that
 // nothing can have been wrong with it before.
 func (l *Lease) Fresh() bool { return l.fresh }

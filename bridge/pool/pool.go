@@ -26,6 +26,9 @@ type Config struct {
 	SendTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept. Default 5 s.
 	IdleTimeout time.Duration
+	// OneRequest closes every connection after its request, for applications in
+	// which an unused connection stops more than its own worker.
+	OneRequest bool
 }
 
 // Pool holds the connections to one backend. Its methods may be called at the
@@ -42,7 +45,7 @@ type Pool struct {
 
 	ctx    context.Context // ends when the pool closes; dials run under it
 	cancel context.CancelFunc
-	dials  sync.WaitGroup
+	tasks  sync.WaitGroup // dials, and closings that wait; added to under mu while the pool is open
 }
 
 // New returns a pool. It connects to nothing.
@@ -141,7 +144,7 @@ func (p *Pool) Close() {
 	}
 	p.mu.Unlock()
 	p.closeAll(victims)
-	p.dials.Wait()
+	p.tasks.Wait()
 }
 
 // lease makes a handle for a busy connection.
@@ -164,13 +167,20 @@ func (p *Pool) release(c *conn, keep bool) {
 		return
 	}
 	in.lastOK = time.Now()
-	if p.closed {
+	var victims []*conn
+	switch {
+	case p.closed:
 		p.move(c, closing)
-		p.mu.Unlock()
-		p.closeAll([]*conn{c})
-		return
+		victims = []*conn{c}
+	case p.cfg.OneRequest:
+		p.move(c, closing)
+		p.tasks.Go(func() {
+			c.linger()
+			p.closeAll([]*conn{c})
+		})
+	default:
+		victims = p.offer(c)
 	}
-	victims := p.offer(c)
 	p.mu.Unlock()
 	p.closeAll(victims)
 }

@@ -4,6 +4,8 @@ package supervise
 
 import "syscall"
 
-// childAttr gives the child a process group of its own. This system has no
-// signal for a child whose parent dies: if Sluice is killed, the child lives on.
+// Lacks says what this system cannot do, for the log; "" if nothing.
+const Lacks = "this system cannot end the command when Sluice is killed outright: it would live on"
+
+// childAttr gives the child a process group of its own.
 func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

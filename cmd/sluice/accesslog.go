@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -13,74 +14,55 @@ import (
 
 // accessLog writes a JSON line per request.
 type accessLog struct {
-	path string // "" if there is no file to reopen
-	log  *slog.Logger
-
-	mu   sync.Mutex
-	file *os.File
+	log  *slog.Logger // nil: off
+	file *logFile     // nil if there is none to reopen
 }
 
 // openAccessLog opens what --access-log names.
 func openAccessLog(to string) (*accessLog, error) {
-	a := &accessLog{}
 	switch to {
 	case "off":
-		a.log = slog.New(slog.DiscardHandler)
-		return a, nil
+		return &accessLog{}, nil
 	case "-":
-		a.file = os.Stdout
-	default:
-		a.path = to
-		if err := a.reopen(); err != nil {
-			return nil, fmt.Errorf("--access-log: %w", err)
-		}
+		return newAccessLog(os.Stdout), nil
 	}
-	a.log = slog.New(slog.NewJSONHandler(a, &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
-		if len(groups) == 0 && (attr.Key == slog.LevelKey || attr.Key == slog.MessageKey) {
-			return slog.Attr{}
-		}
-		return attr
-	}}))
+	file := &logFile{path: to}
+	if err := file.reopen(); err != nil {
+		return nil, fmt.Errorf("--access-log: %w", err)
+	}
+	a := newAccessLog(file)
+	a.file = file
 	return a, nil
 }
 
-// Write writes one line to the file as it is now.
-func (a *accessLog) Write(p []byte) (int, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.file.Write(p)
+func newAccessLog(w io.Writer) *accessLog {
+	return &accessLog{log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
+		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+			if len(groups) == 0 && (attr.Key == slog.LevelKey || attr.Key == slog.MessageKey) {
+				return slog.Attr{} // the same on every line
+			}
+			return attr
+		},
+	}))}
 }
 
-// reopen opens the file anew, after it was renamed by log rotation.
+// reopen opens the log's file anew, after it was renamed by log rotation.
 func (a *accessLog) reopen() error {
-	if a.path == "" {
+	if a.file == nil {
 		return nil
 	}
-	f, err := os.OpenFile(a.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
-	if err != nil {
-		return err
-	}
-	a.mu.Lock()
-	old := a.file
-	a.file = f
-	a.mu.Unlock()
-	if old != nil {
-		_ = old.Close() // nothing is buffered in it
-	}
-	return nil
+	return a.file.reopen()
 }
 
 func (a *accessLog) close() {
-	if a.path != "" {
-		_ = a.file.Close() // nothing is buffered in it
+	if a.file != nil {
+		a.file.close()
 	}
 }
 
-func (a *accessLog) enabled() bool { return a.file != nil }
-
 // observe logs a request that the bridge has dealt with.
 func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
-	if !a.enabled() {
+	if a.log == nil {
 		return
 	}
 	attrs := append(requestAttrs(r, o.Client, o.Status, o.BytesOut),
@@ -98,9 +80,9 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 	a.log.LogAttrs(context.Background(), slog.LevelInfo, "", attrs...)
 }
 
-// static logs a request for a file.
+// static logs a request that never went to the bridge.
 func (a *accessLog) static(r *http.Request, client string, status int, bytes int64) {
-	if a.enabled() {
+	if a.log != nil {
 		a.log.LogAttrs(context.Background(), slog.LevelInfo, "", requestAttrs(r, client, status, bytes)...)
 	}
 }
@@ -118,3 +100,35 @@ func requestAttrs(r *http.Request, client string, status int, bytes int64) []slo
 		slog.String("user_agent", r.UserAgent()),
 	}
 }
+
+// logFile is a file that can be opened anew while it is written to.
+type logFile struct {
+	path string
+
+	mu   sync.Mutex
+	file *os.File
+}
+
+// Write writes one line to the file as it is now.
+func (f *logFile) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.file.Write(p)
+}
+
+func (f *logFile) reopen() error {
+	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	old := f.file
+	f.file = file
+	f.mu.Unlock()
+	if old != nil {
+		_ = old.Close() // nothing is buffered in it
+	}
+	return nil
+}
+
+func (f *logFile) close() { _ = f.file.Close() } // nothing is buffered in it

@@ -3,12 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 
 // runError is a failure after everything was found to be in order.
 type runError struct{ err error }
@@ -16,8 +17,9 @@ type runError struct{ err error }
 func (e *runError) Error() string { return e.err.Error() }
 func (e *runError) Unwrap() error { return e.err }
 
-// run executes one command line and returns the exit status.
-func run(args []string) int {
+// run executes one command line and returns the exit status. What went wrong is
+// one line on stderr.
+func run(args []string, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "sluice",
 		Short: "A gate in front of old web applications",
@@ -36,7 +38,7 @@ once than it can hold.`,
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(os.Stderr, "sluice: %v\n", err)
+	fmt.Fprintf(stderr, "sluice: %v\n", err)
 	var failed *runError
 	if errors.As(err, &failed) {
 		return 1

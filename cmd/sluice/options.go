@@ -27,7 +27,7 @@ type options struct {
 	trusted                              []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
-	requestBuffering                                 string
+	requestBuffering, keepConn                       string
 
 	queueSize    int
 	queueTimeout duration
@@ -63,6 +63,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	o.maxResponseHeader = 64 << 10
 	f.Var(&o.maxResponseHeader, "max-response-header", "largest response header of the application, `SIZE`")
 	f.StringVar(&o.requestBuffering, "request-buffering", "on", "on: read request bodies before a worker is taken; off: send them on as they arrive")
+	f.StringVar(&o.keepConn, "keep-alive", "on", "on: keep connections to the application; off: a new one per request, for threaded libfcgi programs that hold a lock around FCGX_Accept_r")
 
 	f.IntVar(&o.queueSize, "queue-size", 256, "how many requests may wait for a worker")
 	durations := []struct {
@@ -132,6 +133,7 @@ func (o *options) bridge() bridge.Config {
 		Env: o.env, TrustedProxies: o.trusted,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),
+		KeepAlive:        bridge.Switch(o.keepConn),
 		Queue:            bridge.QueueConfig{Size: o.queueSize, Timeout: bridge.Duration(o.queueTimeout)},
 		Timeouts: bridge.TimeoutsConfig{
 			Dial: bridge.Duration(o.dial), Send: bridge.Duration(o.send),

@@ -82,6 +82,9 @@ func serve(o *options, command []string) (err error) {
 			return err
 		}
 		defer process.Close()
+		if supervise.Lacks != "" {
+			log.Warn(supervise.Lacks)
+		}
 		cfg.Backends = []string{process.Addr()}
 	}
 	b, err := bridge.New(cfg)

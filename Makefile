@@ -1,0 +1,32 @@
+GO ?= go
+
+.PHONY: build test check cross bench bench-peers demo
+
+build: ## the standalone binary, stripped, in dist/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o dist/sluice ./cmd/sluice
+
+test: ## everything; as root on Debian it installs the backends first
+	@if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then integration/setup.sh; fi
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+check: cross ## format, vet, staticcheck, go fix, go mod tidy
+	@files=$$($(GO) tool gofumpt -l .); if [ -n "$$files" ]; then echo "not gofumpt-clean:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) fix -diff ./...
+	$(GO) mod tidy -diff
+
+cross: ## the systems it must build on
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./bridge/... ./cmd/...
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./bridge/... ./cmd/...
+	GOOS=freebsd GOARCH=amd64 $(GO) build -o /dev/null ./bridge/... ./cmd/...
+
+bench: ## micro-benchmarks, CPU per request included
+	$(GO) test -run '^$$' -bench . -benchmem -cpu 2 ./bridge/... ./integration
+
+bench-peers: ## against nginx and Caddy, side by side; see integration/peers
+	integration/setup.sh
+	$(GO) run ./integration/peers
+
+demo: ## the gate at work, nothing to install
+	$(GO) run ./cmd/sluice demo

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// site is a tree like those people point --root at: things to send beside things
+// that must not leave it.
+func site(t *testing.T) (root, outside string) {
+	t.Helper()
+	root, outside = t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{
+		"index.php": "<?php", "style.css": "body{}", "img/LOGO.PNG": "png", "page.html": "<p>", "robots.txt": "User-agent: *",
+		"notes.txt": "secret", "conf/users.auth.php": "secret", "index.php~": "secret", "db.sqlite": "secret",
+		".htpasswd.css": "secret", ".git/style.css": "secret", "data/media/x.png": "secret",
+	} {
+		file := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(outside, "theme.css"), []byte("theme"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(root, "tpl")); err != nil {
+		t.Fatal(err)
+	}
+	return root, outside
+}
+
+// TestFiles asks the front for files. The backend does not exist: what is not a
+// file is a 404 of the preset's, or a 502 where a script would run.
+func TestFiles(t *testing.T) {
+	root, outside := site(t)
+	for _, c := range []struct {
+		path   string
+		follow []string
+		want   int
+		body   string
+	}{
+		{path: "/style.css", want: 200, body: "body{}"},
+		{path: "/img/LOGO.PNG", want: 200, body: "png"},
+		{path: "/page.html", want: 200, body: "<p>"},
+		{path: "/robots.txt", want: 200, body: "User-agent: *"},
+		{path: "/tpl/theme.css", want: 403},
+		{path: "/tpl/theme.css", follow: []string{outside}, want: 200, body: "theme"},
+		{path: "/notes.txt", want: 404},
+		{path: "/index.php~", want: 403},
+		{path: "/db.sqlite", want: 404},
+		{path: "/.htpasswd.css", want: 404},
+		{path: "/.git/style.css", want: 404},
+		{path: "/data/media/x.png", want: 404},
+		{path: "/data", want: 404},
+		{path: "/database.css", want: 404},
+		{path: "/img/../data/media/x.png", want: 404},
+		{path: "/img", want: 301},
+		{path: "/index.php", want: 502},
+		{path: "/", want: 502},
+	} {
+		o := &options{preset: "php", static: true, hide: []string{"/data"}, client: duration(time.Minute)}
+		f, log := testFront(t, o, bridge.Config{Preset: "php", Root: root, Follow: c.follow})
+		res := httptest.NewRecorder()
+		f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, c.path, nil))
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Code != c.want || c.body != "" && string(body) != c.body || strings.Contains(string(body), "secret") {
+			t.Errorf("GET %s (follow %v): %d %q, want %d %q", c.path, c.follow, res.Code, body, c.want, c.body)
+		}
+		var line struct {
+			URI    string `json:"uri"`
+			Status int    `json:"status"`
+			Bytes  int    `json:"bytes_out"`
+		}
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+			t.Fatalf("GET %s: access log %q: %v", c.path, log, err)
+		}
+		if line.URI != c.path || line.Status != c.want || line.Bytes != len(body) {
+			t.Errorf("GET %s: access log %+v, want status %d and %d bytes", c.path, line, c.want, len(body))
+		}
+	}
+}
+
+// TestStaticOff leaves every file to the application.
+func TestStaticOff(t *testing.T) {
+	root, _ := site(t)
+	f, _ := testFront(t, &options{preset: "php", client: duration(time.Minute)}, bridge.Config{Preset: "php", Root: root})
+	res := httptest.NewRecorder()
+	f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, "/style.css", nil))
+	if res.Code != http.StatusNotFound {
+		t.Errorf("GET /style.css with --static=false: %d, want 404", res.Code)
+	}
+}
+
+func testFront(t *testing.T, o *options, cfg bridge.Config) (*front, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	access := newAccessLog(&log)
+	cfg.Backends = []string{"unix:" + filepath.Join(t.TempDir(), "absent.sock")}
+	cfg.Logger, cfg.Observe = slog.New(slog.DiscardHandler), access.observe
+	b, err := bridge.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return newFront(b, access, o), &log
+}
+
+// TestAccessLogReopen renames the log under the program, as log rotation does.
+func TestAccessLogReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.log")
+	a, err := openAccessLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	r := httptest.NewRequest(http.MethodGet, "/one", nil)
+	a.static(r, "192.0.2.1", 200, 1)
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	a.static(r, "192.0.2.1", 200, 2)
+	if err := a.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	a.static(r, "192.0.2.1", 200, 3)
+	for name, want := range map[string]int{path + ".1": 2, path: 1} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(string(text), "\n"); got != want {
+			t.Errorf("%s has %d lines, want %d:\n%s", filepath.Base(name), got, want, text)
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestUnusable runs command lines that cannot work: each must say what is wrong
+// in one line and exit with 2, without serving anything.
+func TestUnusable(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := t.TempDir()
+	listening := filepath.Join(dir, "taken.sock")
+	l, err := net.Listen("unix", listening)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+
+	serve := func(args ...string) []string {
+		return append([]string{"serve", "--listen", "127.0.0.1:0", "--status", "off", "--access-log", "off"}, args...)
+	}
+	backend := "--backend=127.0.0.1:9000"
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"sevre"}, `unknown command "sevre"`},
+		{serve(), "name the application with --backend"},
+		{serve(backend, "--", "true"), "exclude each other"},
+		{serve("./trac.fcgi"), `a command to run goes after "--"`},
+		{serve(backend, "--worker", "3"), "unknown flag: --worker"},
+		{serve(backend, "--workers", "many"), `invalid argument "many" for "--workers"`},
+		{serve(backend, "--workers", "0"), "--workers 0: want at least 1"},
+		{serve(backend, "--queue-size", "0"), "--queue-size 0: want at least 1"},
+		{serve(backend, "--queue-timeout", "3"), "not a duration"},
+		{serve(backend, "--queue-timeout", "0s"), "must be more than 0"},
+		{serve(backend, "--first-byte-timeout", "-1s"), "must not be negative"},
+		{serve(backend, "--max-body", "lots"), "not a size"},
+		{serve(backend, "--max-body", "0"), "must be more than 0"},
+		{serve(backend, "--env", "NAME"), "want K=V"},
+		{serve(backend, "--env", "A=1", "--env", "A=2"), "A is given twice"},
+		{serve(backend, "--preset", "pph"), `"pph"`},
+		{serve(backend, "--preset", "php"), "root"},
+		{serve(backend, "--preset", "php", "--root", filepath.Join(dir, "absent")), "absent"},
+		{serve(backend, "--hide", "data"), "beginning with /"},
+		{serve(backend, "--request-buffering", "maybe"), "request_buffering"},
+		{serve(backend, "--keep-alive", "yes"), "keep_alive"},
+		{serve(backend, "--trusted-proxy", "localhost"), "localhost"},
+		{serve(backend, "--log-format", "xml"), "--log-format"},
+		{serve(backend, "--spool-dir", filepath.Join(dir, "absent")), "absent"},
+		{serve("--backend", "/run/app.sock"), "want unix:/path or host:port"},
+		{serve("--backend", "unix:run/app.sock"), "must be absolute"},
+		{serve("--backend", "unix:/"+strings.Repeat("x", 110)), "at most 103"},
+		{serve("--backend", "localhost:fastcgi-or-so"), "is not a port"},
+		{serve(backend, backend), "named twice"},
+		{serve("--", filepath.Join(dir, "no-such-program")), "no-such-program"},
+		{serve(backend, "--listen", taken.Addr().String()), "the address is in use"},
+		{serve(backend, "--listen", "192.0.2.1:80"), "does not have that address"},
+		{serve(backend, "--listen", "unix:"+listening), "another program listens there"},
+		{serve(backend, "--status", taken.Addr().String()), "--status"},
+		{serve(backend, "--access-log", filepath.Join(dir, "absent", "log")), "--access-log"},
+		{[]string{"demo", "--rate", "0"}, "--rate 0"},
+		{[]string{"demo", "--listen", taken.Addr().String()}, "the address is in use"},
+		{[]string{"demo", "now"}, "unknown command"},
+	} {
+		var stderr bytes.Buffer
+		status := run(c.args, &stderr)
+		text := stderr.String()
+		if status != 2 || !strings.HasPrefix(text, "sluice: ") || strings.Count(text, "\n") != 1 || !strings.Contains(text, c.want) {
+			t.Errorf("sluice %s: exit %d, %q, want 2 and one line with %q", strings.Join(c.args, " "), status, text, c.want)
+		}
+	}
+}
+
+// TestStaleSocket listens where a program that was killed left its socket.
+func TestStaleSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "http.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	again, err := listen("listen", "unix:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
