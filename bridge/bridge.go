@@ -120,6 +120,10 @@ func (b *Bridge) stderrOf(path, instance string) lines.Source {
 // Client returns the address r comes from, as far as it can be trusted.
 func (b *Bridge) Client(r *http.Request) string { return b.mapper.Client(r).Addr }
 
+// StaticFile returns the file under Root that r asks for, if there is one that may
+// be sent as it is: no script, no dotfile. The bridge itself answers it with 404.
+func (b *Bridge) StaticFile(r *http.Request) (name string, ok bool) { return b.mapper.StaticFile(r) }
+
 // Root is the directory tree the preset serves scripts from, nil if it has none.
 func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
 	if o.preset == "php" {
 		f.hide = o.hide
 		if o.static {
-			f.files = &files{root: b.Root(), mount: strings.TrimSuffix(o.mount, "/")}
+			f.files = &files{b}
 		}
 	}
 	return f
@@ -38,19 +39,27 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
 	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }()
 
-	switch {
-	case f.hidden(r.URL.Path):
+	if f.hidden(r.URL.Path) {
 		f.notFound(w, r)
-	case f.files != nil && f.files.has(r):
-		f.file(w, r)
-	default:
-		f.bridge.ServeHTTP(w, r)
+		return
 	}
+	if f.files != nil {
+		if name, ok := f.files.name(r); ok {
+			f.file(w, r, name)
+			return
+		}
+	}
+	f.bridge.ServeHTTP(w, r)
 }
 
-func (f *front) hidden(path string) bool {
+// hidden looks at the path as the presets do: without dot segments and empty ones.
+func (f *front) hidden(urlPath string) bool {
+	if len(f.hide) == 0 {
+		return false
+	}
+	clean := path.Clean("/" + urlPath)
 	for _, p := range f.hide {
-		rest, ok := strings.CutPrefix(path, strings.TrimSuffix(p, "/"))
+		rest, ok := strings.CutPrefix(clean, strings.TrimSuffix(p, "/"))
 		if ok && (rest == "" || rest[0] == '/') {
 			return true
 		}
@@ -64,11 +73,11 @@ func (f *front) notFound(w http.ResponseWriter, r *http.Request) {
 	f.access.static(r, f.bridge.Client(r), counted.status, counted.bytes)
 }
 
-func (f *front) file(w http.ResponseWriter, r *http.Request) {
+func (f *front) file(w http.ResponseWriter, r *http.Request, name string) {
 	counted := &countingWriter{ResponseWriter: w, extend: func() {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(f.client))
 	}}
-	f.files.serve(counted, r)
+	f.files.serve(counted, r, name)
 	f.access.static(r, f.bridge.Client(r), counted.status, counted.bytes)
 }
 

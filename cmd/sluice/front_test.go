@@ -22,7 +22,7 @@ func site(t *testing.T) (root, outside string) {
 	t.Helper()
 	root, outside = t.TempDir(), t.TempDir()
 	for name, text := range map[string]string{
-		"index.php": "<?php", "style.css": "body{}", "img/LOGO.PNG": "png", "page.html": "<p>", "robots.txt": "User-agent: *",
+		"index.php": "<?php", "style.css": "body{}", "img/LOGO.PNG": "png", "page.html": "<p>", "robots.txt": "User-agent: *", "doc/index.html": "<h1>",
 		"notes.txt": "secret", "conf/users.auth.php": "secret", "index.php~": "secret", "db.sqlite": "secret",
 		".htpasswd.css": "secret", ".git/style.css": "secret", "data/media/x.png": "secret",
 	} {
@@ -59,6 +59,7 @@ func TestFiles(t *testing.T) {
 		{path: "/robots.txt", want: 200, body: "User-agent: *"},
 		{path: "/tpl/theme.css", want: 403},
 		{path: "/tpl/theme.css", follow: []string{outside}, want: 200, body: "theme"},
+		{path: "/doc/", want: 200, body: "<h1>"},
 		{path: "/notes.txt", want: 404},
 		{path: "/index.php~", want: 403},
 		{path: "/db.sqlite", want: 404},
@@ -68,6 +69,9 @@ func TestFiles(t *testing.T) {
 		{path: "/data", want: 404},
 		{path: "/database.css", want: 404},
 		{path: "/img/../data/media/x.png", want: 404},
+		{path: "//data/media/x.png", want: 404},
+		{path: "/img/%2e%2e/data/media/x.png", want: 404},
+		{path: "/img/../style.css", want: 200, body: "body{}"},
 		{path: "/img", want: 301},
 		{path: "/index.php", want: 502},
 		{path: "/", want: 502},
