@@ -84,7 +84,7 @@ func classify(err error) failure {
 		return failure{http.StatusServiceUnavailable, errUnavailable, "The service is being restarted. Please try again in a moment."}
 	case errors.Is(err, spool.ErrTooLarge):
 		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
-	case errors.Is(err, spool.ErrDiskFull):
+	case errors.Is(err, spool.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
 		return failure{http.StatusServiceUnavailable, errInternal, "This server has no room for the request's body now. Please try again in a moment."}
 	case errors.As(err, &params), errors.As(err, &pair):
 		return failure{http.StatusRequestHeaderFieldsTooLarge, errRequest, "The request's header is larger than the application takes."}

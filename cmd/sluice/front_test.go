@@ -77,7 +77,7 @@ func TestFiles(t *testing.T) {
 		{path: "/", want: 502},
 	} {
 		o := &options{preset: "php", static: true, hide: []string{"/data"}, client: duration(time.Minute)}
-		f, log := testFront(t, o, bridge.Config{Preset: "php", Root: root, Follow: c.follow})
+		f, log := testFront(t, o, bridge.Config{Preset: "php", Root: root, Follow: c.follow, Index: []string{"index.php", "index.html"}})
 		res := httptest.NewRecorder()
 		f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, c.path, nil))
 		body, err := io.ReadAll(res.Body)

@@ -47,7 +47,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.preset, "preset", "app", "how URLs map to the application: app (one application), php (scripts under --root) or cgi (a program per file under --root)")
 	f.StringVar(&o.root, "root", "", "`DIR` of the scripts and static files")
 	f.StringVar(&o.mount, "mount", "", "URL `PREFIX` the application lives at")
-	f.StringSliceVar(&o.index, "index", nil, "`SCRIPT` that serves a directory, preset php (default index.php)")
+	f.StringSliceVar(&o.index, "index", nil, "`FILE` that serves a directory, preset php (default index.php, then index.html)")
 	f.StringArrayVar(&o.follow, "follow", nil, "`DIR` outside --root that symbolic links may lead into; may be given several times")
 	f.BoolVar(&o.static, "static", true, "serve images, styles, scripts and the like under --root to browsers, preset php")
 	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run, preset php; may be given several times")
@@ -127,6 +127,9 @@ func (o *options) check(command []string) error {
 }
 
 func (o *options) bridge() bridge.Config {
+	if o.preset == "php" && len(o.index) == 0 {
+		o.index = []string{"index.php", "index.html"}
+	}
 	return bridge.Config{
 		Backends: o.backends, Workers: o.workers,
 		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index,
