@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -85,9 +86,27 @@ func New(cfg Config) (*Bridge, error) {
 // http.ErrAbortHandler, as net/http provides for, when the client's connection
 // must not be ended cleanly; everything the request held is released by then.
 func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if b.serve(w, r) {
-		panic(http.ErrAbortHandler)
+	if !b.serve(w, r) {
+		return
 	}
+	if !r.ProtoAtLeast(1, 1) {
+		reset(w)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// reset ends an HTTP/1.0 client's connection with a TCP reset. Where no length
+// was announced, the end of the connection is the end of the answer, and an
+// ordinary one would make it look complete.
+func reset(w http.ResponseWriter) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return // not the server's own connection: the panic does what can be done
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // without it, Close is as before
+	}
+	_ = c.Close()
 }
 
 // serve reports whether the client's connection must be aborted.
