@@ -1,0 +1,24 @@
+package status_test
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/status"
+)
+
+func Example() {
+	b, err := bridge.New(bridge.Config{Backends: []string{"unix:/run/app.sock"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+
+	res := httptest.NewRecorder()
+	status.Handler(b.Snapshot).ServeHTTP(res, httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	fmt.Print(res.Code, " ", res.Body)
+	// Output: 200 ok
+}

@@ -1,0 +1,34 @@
+package supervise_test
+
+import (
+	"log"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/supervise"
+)
+
+func Example() {
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	app, err := supervise.Start(supervise.Config{
+		Command: []string{"./trac.fcgi"},
+		Logger:  logger,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer app.Close()
+
+	b, err := bridge.New(bridge.Config{
+		Backends: []string{app.Addr()},
+		Workers:  15,
+		Logger:   logger,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer b.Close()
+	log.Print(http.ListenAndServe("127.0.0.1:8080", b))
+}
