@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -118,8 +119,11 @@ func classifyRequest(err *cgi.RequestError) failure {
 
 func classifyClient(err *clientError) failure {
 	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
 		return failure{http.StatusRequestTimeout, errRequest, "The request's body did not arrive in time."}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return failure{StatusClientClosed, errRequest, ""}
 	}
 	return failure{http.StatusBadRequest, errRequest, "The request's body could not be read."}
 }

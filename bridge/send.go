@@ -11,8 +11,14 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
-// sendChunk is how much of a body goes into one STDIN record and one write.
-const sendChunk = 32 << 10
+const (
+	// sendChunk is how much of a body goes into one STDIN record and one write.
+	sendChunk = 32 << 10
+	// inlineMax is the largest body that goes out in one write with the head. The
+	// answer is read after that write, so it must fit into the socket's buffers
+	// even if the application reads nothing of it.
+	inlineMax = 32 << 10
+)
 
 // paramsError refuses a request whose CGI variables are too large together.
 type paramsError struct{ size, limit int }
@@ -81,13 +87,13 @@ func (x *exchange) encodeHead(dst []byte) ([]byte, error) {
 	return params.End(), nil
 }
 
-// inline returns the body if it is in memory whole, so that it can go out with
-// the request's head.
+// inline returns the body if it is small and in memory, so that it can go out
+// with the request's head.
 func (b *body) inline() ([]byte, bool) {
 	if b.length == 0 {
 		return nil, true
 	}
-	if b.buffer == nil {
+	if b.buffer == nil || b.length > inlineMax {
 		return nil, false
 	}
 	return b.buffer.Bytes()

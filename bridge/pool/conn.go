@@ -42,7 +42,7 @@ type conn struct {
 	id          uint16 // of the current request
 
 	raw     syscall.RawConn // nil if the connection is not a socket
-	peek    func(fd uintptr) bool
+	peek    func(fd uintptr)
 	quiet   bool // peek's result
 	records recordReader
 }
@@ -60,10 +60,7 @@ func (c *conn) open(nc net.Conn) {
 		return
 	}
 	c.raw = raw
-	c.peek = func(fd uintptr) bool {
-		c.quiet = wouldBlock(fd)
-		return true
-	}
+	c.peek = func(fd uintptr) { c.quiet = wouldBlock(fd) }
 }
 
 // usable reports whether an idle connection still is what it was: open, and
@@ -73,7 +70,8 @@ func (c *conn) usable() bool {
 		return true
 	}
 	c.quiet = false
-	return c.raw.Read(c.peek) == nil && c.quiet
+	// Control, not Read: the last request's deadline may have passed.
+	return c.raw.Control(c.peek) == nil && c.quiet
 }
 
 // begin starts the connection's next request.
@@ -168,9 +166,7 @@ type recordReader struct {
 func (r *recordReader) take(id uint16) (ev Event, ok bool, err error) {
 	for {
 		if r.content == 0 {
-			skip := min(r.padding, r.w-r.r)
-			r.r += skip
-			r.padding -= skip
+			r.skipPadding()
 			if r.padding > 0 || r.w-r.r < fcgi.HeaderLen {
 				return Event{}, false, nil
 			}
@@ -186,6 +182,7 @@ func (r *recordReader) take(id uint16) (ev Event, ok bool, err error) {
 			}
 			end, err := fcgi.DecodeEndRequest(have[:r.content])
 			r.advance(r.content)
+			r.skipPadding() // nobody takes anything after it
 			return Event{Type: fcgi.TypeEndRequest, End: end}, err == nil, err
 		}
 		if len(have) == 0 {
@@ -223,6 +220,13 @@ func (r *recordReader) nextHeader(id uint16) error {
 func (r *recordReader) advance(n int) {
 	r.r += n
 	r.content -= n
+}
+
+// skipPadding drops what has come of the padding after a record's content.
+func (r *recordReader) skipPadding() {
+	n := min(r.padding, r.w-r.r)
+	r.r += n
+	r.padding -= n
 }
 
 // space returns where the next read goes. It is never empty: what is held back
