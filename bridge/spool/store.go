@@ -18,10 +18,10 @@ var (
 
 // Stats is what a Store holds at one moment.
 type Stats struct {
-	Buffers int   // Buffers and Pipes not closed yet
-	Files   int   // temporary files open
-	Memory  int64 // bytes of memory held by them
-	Disk    int64 // bytes of disk held by them
+	Buffers int   `json:"buffers"` // Buffers and Pipes not closed yet
+	Files   int   `json:"files"`   // temporary files open
+	Memory  int64 `json:"memory"`  // bytes of memory held by them
+	Disk    int64 `json:"disk"`    // bytes of disk held by them
 }
 
 // Store is where bodies go, and the budget they share. It is safe for
