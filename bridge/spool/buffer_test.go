@@ -30,7 +30,7 @@ func TestBufferStaysInMemory(t *testing.T) {
 }
 
 func TestBufferGoesToDisk(t *testing.T) {
-	s := newStore(t, Config{})
+	s := newStore(t, Config{Buffer: 64 << 10})
 	b := s.NewBuffer(-1)
 	defer b.Close()
 	want := pattern(64<<10 + 1)

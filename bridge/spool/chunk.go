@@ -4,7 +4,7 @@ import "sync"
 
 // smallestChunk holds most responses of an application that renders pages, and
 // is a page of memory. Each class is four times the one before, so that a large
-// body is copied at most twice on its way to the default 64 KiB.
+// body is copied at most three times on its way to the default 256 KiB.
 const smallestChunk = 4 << 10
 
 // chunk is a piece of memory that bodies hand on to each other.

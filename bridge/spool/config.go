@@ -8,7 +8,7 @@ import (
 
 // What a zero Config means.
 const (
-	DefaultBuffer = 64 << 10
+	DefaultBuffer = 256 << 10
 	DefaultMemory = 64 << 20
 	DefaultDisk   = 4 << 30
 )

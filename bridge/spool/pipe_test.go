@@ -259,7 +259,7 @@ func TestPipeFastReader(t *testing.T) {
 
 // Having caught up the pipe is in memory again, and the file starts over.
 func TestPipeCatchesUp(t *testing.T) {
-	s := newStore(t, Config{})
+	s := newStore(t, Config{Buffer: 64 << 10})
 	p := s.NewPipe()
 	defer p.Close()
 	data := pattern(1 << 20)

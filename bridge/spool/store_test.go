@@ -42,7 +42,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{Dir: os.Getenv("TMPDIR"), Buffer: 64 << 10, Memory: 64 << 20, Disk: 4 << 30}
+	want := Config{Dir: os.Getenv("TMPDIR"), Buffer: 256 << 10, Memory: 64 << 20, Disk: 4 << 30}
 	if s.config != want {
 		t.Errorf("configuration %+v, want %+v", s.config, want)
 	}

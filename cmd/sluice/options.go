@@ -92,7 +92,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; 0: not at all")
 
 	f.StringVar(&o.spoolDir, "spool-dir", "", "`DIR` for temporary files (default the system's)")
-	o.spoolBuffer, o.spoolMemory, o.spoolDisk = 64<<10, 64<<20, 4<<30
+	o.spoolBuffer, o.spoolMemory, o.spoolDisk = 256<<10, 64<<20, 4<<30
 	f.Var(&o.spoolBuffer, "spool-buffer", "how much of one body is held in memory, `SIZE`")
 	f.Var(&o.spoolMemory, "spool-memory", "how much all bodies may take in memory, `SIZE`")
 	f.Var(&o.spoolDisk, "spool-disk", "how much they may take in temporary files, `SIZE`")
