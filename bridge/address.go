@@ -40,10 +40,10 @@ func ParseAddress(s string) (network, addr string, err error) {
 }
 
 // instances turns the configured addresses into what the pool dials.
-func instances(addrs []string) ([]pool.Instance, error) {
+func (c *Config) instances() ([]pool.Instance, error) {
 	seen := make(map[string]bool)
 	var list []pool.Instance
-	for _, s := range addrs {
+	for _, s := range c.Backends {
 		network, addr, err := ParseAddress(s)
 		if err != nil {
 			return nil, fmt.Errorf("backends: %w", err)
@@ -53,8 +53,7 @@ func instances(addrs []string) ([]pool.Instance, error) {
 		}
 		seen[network+addr] = true
 		list = append(list, pool.Instance{Addr: s, Dial: func(ctx context.Context) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, network, addr)
+			return c.dial(ctx, network, addr)
 		}})
 	}
 	return list, nil

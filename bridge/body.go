@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/spool"
@@ -27,6 +28,7 @@ func (x *exchange) takeBody() error {
 	}
 	client := &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
 	if x.b.cfg.RequestBuffering == Off && r.ContentLength > 0 {
+		x.upload = client
 		x.body = body{length: r.ContentLength, stream: client}
 		return client.fullDuplex()
 	}
@@ -57,6 +59,12 @@ func (b *body) reader() io.Reader {
 	return b.buffer.NewReader()
 }
 
+// lingerFor is how long a client may go on sending a body that nobody wants.
+const lingerFor = 500 * time.Millisecond
+
+// errCut is what a clientReader returns after interrupt.
+var errCut = errors.New("nobody wants the rest of the body")
+
 // clientReader reads the client's body and gives up on a client that sends
 // nothing for too long.
 type clientReader struct {
@@ -65,7 +73,9 @@ type clientReader struct {
 	timeout time.Duration
 	length  int64 // what the client announced, -1 if nothing
 	n       int64 // what was read
-	err     error // the first error but io.EOF
+	err     error // the client's first error, but io.EOF
+	cut     atomic.Bool
+	whole   atomic.Bool // the body was read to its end
 }
 
 func (c *clientReader) Read(p []byte) (int, error) {
@@ -73,9 +83,15 @@ func (c *clientReader) Read(p []byte) (int, error) {
 		c.err = err
 		return 0, err
 	}
+	// interrupt sets the flag first and the deadline second, so one of the two is
+	// seen here whatever the order.
+	if c.cut.Load() {
+		c.interrupt() // the deadline above may have undone it
+		return 0, errCut
+	}
 	n, err := c.body.Read(p)
 	c.n += int64(n)
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF && !c.cut.Load() {
 		c.err = err
 	}
 	if c.n == c.length || err == io.EOF {
@@ -88,6 +104,7 @@ func (c *clientReader) Read(p []byte) (int, error) {
 // reads on in the background to notice a client that leaves, and would take a
 // deadline that passes for one.
 func (c *clientReader) done() {
+	c.whole.Store(true)
 	_ = c.rc.SetReadDeadline(time.Time{}) // unsupported, or the connection is gone: then the next read says so
 }
 
@@ -99,8 +116,19 @@ func (c *clientReader) fullDuplex() error {
 	return nil
 }
 
-// interrupt ends a Read under way and all later ones. The client's connection
-// cannot carry another request afterwards.
-func (c *clientReader) interrupt() { _ = c.rc.SetReadDeadline(time.Unix(1, 0)) }
+// interrupt ends a Read under way and all later ones.
+func (c *clientReader) interrupt() {
+	c.cut.Store(true)
+	_ = c.rc.SetReadDeadline(time.Unix(1, 0)) // unsupported: then a Read under way lasts as long as the client likes
+}
+
+// leave gives net/http a moment to read what the client may still be sending. A
+// connection that is closed with bytes unread is reset, and the client would lose
+// the answer.
+func (c *clientReader) leave() {
+	if !c.whole.Load() {
+		_ = c.rc.SetReadDeadline(time.Now().Add(lingerFor)) // unsupported: the front bounds reads, or nobody does
+	}
+}
 
 func (c *clientReader) untouched() bool { return c.n == 0 && c.err == nil }

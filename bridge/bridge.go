@@ -43,7 +43,7 @@ func New(cfg Config) (*Bridge, error) {
 	if err := cfg.normalize(); err != nil {
 		return nil, err
 	}
-	list, err := instances(cfg.Backends)
+	list, err := cfg.instances()
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +67,8 @@ func New(cfg Config) (*Bridge, error) {
 		WaitTimeout: time.Duration(cfg.Queue.Timeout),
 		SendTimeout: time.Duration(cfg.Timeouts.Send),
 		IdleTimeout: time.Duration(cfg.Timeouts.Idle),
+		Settle:      cfg.settle(),
+		Retires:     cfg.Preset == cgi.PresetPHP,
 		OneRequest:  cfg.KeepAlive == Off,
 	}); err != nil {
 		return nil, err

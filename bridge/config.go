@@ -1,10 +1,12 @@
 package bridge
 
 import (
+	"context"
 	"encoding"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -66,6 +68,8 @@ type Config struct {
 	// Observe is called once per request, after its end, with what became of it.
 	// Default: none.
 	Observe func(*http.Request, *Outcome) `json:"-"`
+
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
 }
 
 // QueueConfig bounds the line of requests that wait for a worker.
@@ -103,7 +107,7 @@ type TimeoutsConfig struct {
 type SpoolConfig struct {
 	// Dir is where temporary files go. Default: the system's.
 	Dir string `json:"dir,omitempty"`
-	// Buffer is how much of one body is held in memory, in bytes. Default 64 KiB.
+	// Buffer is how much of one body is held in memory, in bytes. Default 256 KiB.
 	Buffer int `json:"buffer,omitempty"`
 	// Memory is how much all bodies may take in memory, in bytes. Default 64 MiB.
 	Memory int64 `json:"memory,omitempty"`
@@ -202,10 +206,23 @@ func (c *Config) normalize() error {
 			return fmt.Errorf("%s: is %q, want on or off", f.key, *f.value)
 		}
 	}
+	if c.dial == nil {
+		c.dial = new(net.Dialer).DialContext
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+// settle is how long a worker needs to be free after its connection was closed.
+// flup was measured to turn away one connection in two at once, and none after
+// 1 ms; scripts have processes for workers, and a backlog before them.
+func (c *Config) settle() time.Duration {
+	if c.Preset == "" || c.Preset == "app" {
+		return 5 * time.Millisecond
+	}
+	return 0
 }
 
 func (c *Config) spool() spool.Config {

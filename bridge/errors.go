@@ -160,7 +160,7 @@ func (x *exchange) fail(err error) {
 	switch {
 	case x.out.Status != 0:
 		x.out.Aborted = true
-	case f.status == StatusClientClosed || x.r.Context().Err() != nil:
+	case f.status == StatusClientClosed || x.r.Context().Err() != nil && !x.deaf(f):
 		f.status = StatusClientClosed
 		x.out.Status, x.out.Aborted = StatusClientClosed, true
 	default:
@@ -177,6 +177,13 @@ func (x *exchange) fail(err error) {
 	x.b.cfg.Logger.Log(context.Background(), level, "request failed",
 		"method", x.r.Method, "path", x.r.URL.Path, "status", x.out.Status, "aborted", x.out.Aborted,
 		"error_type", f.kind, "error", err.Error(), "instance", x.out.Instance, "attempts", x.out.Attempts)
+}
+
+// deaf reports whether the end of the request's context does not mean that the
+// client has left: net/http ends it as well when the client was too slow with
+// its body, or when we stopped reading that.
+func (x *exchange) deaf(f failure) bool {
+	return f.status == http.StatusRequestTimeout || x.upload != nil && x.upload.cut.Load()
 }
 
 func (x *exchange) writeError(f failure) {
@@ -198,6 +205,7 @@ func (x *exchange) writeError(f failure) {
 	}
 	text := fmt.Sprintf("%d %s\n\n%s\n", f.status, http.StatusText(f.status), f.text)
 	h.Set("Content-Length", strconv.Itoa(len(text)))
+	x.endConnection(h)
 	x.w.WriteHeader(f.status)
 	if x.r.Method == http.MethodHead {
 		return

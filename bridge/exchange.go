@@ -36,7 +36,8 @@ type exchange struct {
 	head   []byte // the request as it is sent, or its first part
 	answer []byte // what has come of the answer: the header and some of the body
 
-	body   body // what remains to be sent with r
+	upload *clientReader // the client's body if it is streamed
+	body   body          // what remains to be sent with r
 	client cgi.Client
 	sentAt time.Time // when the attempt began
 	end    time.Time // when the whole exchange must be over; zero: no limit
@@ -67,8 +68,9 @@ func (x *exchange) reset() {
 func (x *exchange) handle() {
 	defer func() { x.body.close() }() // x.body changes on a local redirect
 	err := x.run()
-	if x.body.stream != nil {
-		x.out.BytesIn = x.body.stream.n
+	if x.upload != nil {
+		defer x.upload.leave()
+		x.out.BytesIn = x.upload.n
 	}
 	if err != nil {
 		x.fail(err)
@@ -120,6 +122,9 @@ func (x *exchange) exchange() (location string, err error) {
 	deadline := queued.Add(time.Duration(x.b.cfg.Queue.Timeout))
 	pause := fullPause
 	lease := x.b.pool.Lease
+	if !idempotent(x.r.Method) {
+		lease = x.b.pool.LeaseSettled
+	}
 	for {
 		x.held.lease, err = lease(x.r.Context())
 		x.sentAt = time.Now()
@@ -154,7 +159,6 @@ func (x *exchange) exchange() (location string, err error) {
 func (x *exchange) attempt() (location string, err error) {
 	x.out.Attempts++
 	x.out.Instance, x.out.Reused = x.held.lease.Addr(), !x.held.lease.Fresh()
-	x.held.watch(x.r.Context())
 	if err = x.send(); err == nil {
 		location, err = x.receive()
 	}
@@ -183,7 +187,11 @@ func (x *exchange) redirect(location string) error {
 	}
 	x.body.close()
 	x.body = body{}
-	r := x.r.Clone(x.r.Context())
+	ctx := x.r.Context()
+	if x.upload != nil && x.upload.cut.Load() {
+		ctx = context.WithoutCancel(ctx) // see deaf
+	}
+	r := x.r.Clone(ctx)
 	if r.Method != http.MethodHead {
 		r.Method = http.MethodGet
 	}

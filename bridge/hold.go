@@ -53,6 +53,8 @@ func (h *hold) interruption(ctx context.Context) error {
 	s := h.sender
 	h.settle()
 	switch {
+	case s != nil && s.stream != nil && s.stream.err != nil: // net/http has ended ctx because of it
+		return &clientError{s.stream.err}
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case s != nil && s.err != nil:

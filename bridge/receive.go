@@ -17,6 +17,10 @@ const (
 	// there is goes to the client. Most answers end sooner, and then their worker
 	// is free before the client is sent a byte.
 	gatherFor = 5 * time.Millisecond
+	// watchAfter is how long an application may take to answer before its client is
+	// watched for leaving. Most answers come sooner, and the watch costs more than
+	// reading them.
+	watchAfter = 5 * time.Millisecond
 	// gatherMax is how much is collected at most, in bytes, header included.
 	gatherMax = 64 << 10
 )
@@ -86,6 +90,13 @@ func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, lengt
 // awaitFirst waits for the application's next output before its header is
 // complete. Its time starts when it has been sent the request.
 func (x *exchange) awaitFirst() (pool.Event, error) {
+	if x.held.unwatch == nil {
+		ev, err := x.held.lease.Next(x.within(x.sentAt.Add(watchAfter)))
+		if !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
+			return ev, err
+		}
+		x.held.watch(x.r.Context())
+	}
 	limit := time.Duration(x.b.cfg.Timeouts.FirstByte)
 	since := x.sentAt
 	for {

@@ -18,6 +18,10 @@ import (
 // relayBuffer is how much goes from the spool to the client at a time, in bytes.
 const relayBuffer = 32 << 10
 
+// heldBack is what net/http keeps of a body until the handler has returned, in
+// bytes: writing less never waits for the client.
+const heldBack = 2 << 10
+
 // respond sends the client an answer that is here whole.
 func (x *exchange) respond(resp cgi.Response, body []byte) error {
 	if x.bodyless(resp.Status) {
@@ -37,9 +41,11 @@ func (x *exchange) respond(resp cgi.Response, body []byte) error {
 	if len(body) == 0 {
 		return nil
 	}
-	rc := http.NewResponseController(x.w)
-	x.extendWrite(rc)
-	defer clearWrite(rc)
+	if len(body) > heldBack {
+		rc := http.NewResponseController(x.w)
+		x.extendWrite(rc)
+		defer clearWrite(rc)
+	}
 	return x.write(body)
 }
 
@@ -167,8 +173,18 @@ func (x *exchange) writeHeader(status int) {
 	if status == http.StatusNoContent {
 		h.Del("Content-Length")
 	}
+	x.endConnection(h)
 	x.out.Status = status
 	x.w.WriteHeader(status)
+}
+
+// endConnection lets the client's connection end with an answer that comes before
+// a streamed body was read: in full duplex net/http would take the body's rest
+// for the next request.
+func (x *exchange) endConnection(h http.Header) {
+	if x.upload != nil && !x.upload.whole.Load() {
+		h.Set("Connection", "close")
+	}
 }
 
 func (x *exchange) write(p []byte) error {

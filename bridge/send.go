@@ -67,6 +67,7 @@ func (x *exchange) send() error {
 		x.held.lease.SendDone()
 		return nil
 	}
+	x.held.watch(x.r.Context())
 	x.startSender()
 	return nil
 }

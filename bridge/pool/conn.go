@@ -27,7 +27,7 @@ const (
 // most Workers of them per instance.
 const readBuffer = 32 << 10
 
-// conn is one connection. Its state, abandoned and idleSince belong to the pool's mutex,
+// conn is one connection. Its state, abandoned, evicted and idleSince belong to the pool's mutex,
 // interrupted is atomic, everything else belongs to whoever owns it: the dialler,
 // the lease or, while idle, the pool.
 type conn struct {
@@ -35,6 +35,7 @@ type conn struct {
 	inst      *instance
 	state     connState
 	abandoned bool
+	evicted   bool // it is closed to make room, and nothing is wrong with it
 	idleSince time.Time
 
 	interrupted atomic.Bool

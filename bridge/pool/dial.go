@@ -22,7 +22,7 @@ const (
 // waiter is a request without a connection. All of it belongs to the pool's
 // mutex, but done, which is closed when conn or err is set.
 type waiter struct {
-	fresh   bool // takes only a connection that was dialled just now
+	demand  demand
 	done    chan struct{}
 	settled bool
 	conn    *conn
@@ -35,8 +35,8 @@ type waiter struct {
 
 // enqueue adds a waiter and starts what can be started for it. The caller holds
 // the mutex and calls wait next.
-func (p *Pool) enqueue(fresh bool) *waiter {
-	w := &waiter{fresh: fresh, done: make(chan struct{})}
+func (p *Pool) enqueue(d demand) *waiter {
+	w := &waiter{demand: d, done: make(chan struct{})}
 	w.elem = p.waiters.PushBack(w)
 	if victims := p.kick(); len(victims) > 0 {
 		p.tasks.Go(func() {
@@ -153,6 +153,7 @@ func (p *Pool) startDial(in *instance, w *waiter) {
 	c := &conn{inst: in}
 	p.move(c, dialing)
 	in.dials++
+	p.nextTurn()
 	w.dialing = true
 	p.tasks.Go(func() {
 		p.dial(c, w)

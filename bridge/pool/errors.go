@@ -77,9 +77,10 @@ func (e *Error) reason() string {
 
 // Refused reports the pattern of a server that accepts and closes because it is
 // full: a fresh connection that was gone before it answered anything, with our
-// bytes unread.
+// bytes unread, or before a byte could be written.
 func (e *Error) Refused() bool {
-	return e.Fresh && e.Silence && (errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE))
+	unread := e.Replay == ReplaySafe || errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE)
+	return e.Fresh && e.Silence && unread
 }
 
 // DialError is a failed attempt to connect to one instance.

@@ -26,7 +26,8 @@ type instance struct {
 	count [connStates]int
 	idle  []*conn // most recently used last; len(idle) == count[idle]
 
-	zombies    int // busy connections whose client has left
+	retires    bool // it closes kept connections of its own accord
+	zombies    int  // busy connections whose client has left
 	asideUntil time.Time
 	lastOK     time.Time // when a connection was last made or used to an end
 	lastErr    error

@@ -76,7 +76,11 @@ func (l *Lease) Next(deadline time.Time) (Event, error) {
 	ev, err := l.c.next(deadline)
 	if err != nil {
 		l.dead = !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ErrInterrupted)
-		return Event{}, l.fail("read", err)
+		e := l.fail("read", err)
+		if !l.fresh && e.Replay != ReplayNever {
+			l.p.noteRetiring(l.c.inst)
+		}
+		return Event{}, e
 	}
 	if ev.Type != fcgi.TypeEndRequest {
 		return ev, nil

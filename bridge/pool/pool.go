@@ -26,10 +26,23 @@ type Config struct {
 	SendTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept. Default 5 s.
 	IdleTimeout time.Duration
+	// Settle is how long the room of an unused connection that was closed for a
+	// waiter stays taken: a threaded server like flup's needs a moment to notice,
+	// and turns the next connection away until then. Default: none.
+	Settle time.Duration
+	// Retires says that the application closes kept connections of its own accord,
+	// as PHP's workers do after a number of requests. It is noticed, too, but the
+	// first time may cost a request.
+	Retires bool
 	// OneRequest closes every connection after its request, for applications in
 	// which an unused connection stops more than its own worker.
 	OneRequest bool
 }
+
+// settledAfter is how long a kept connection must have been quiet for
+// LeaseSettled: long enough for an application that has said END_REQUEST to be
+// given the processor again and close, if it means to.
+const settledAfter = 100 * time.Millisecond
 
 // Pool holds the connections to one backend. Its methods may be called at the
 // same time.
@@ -67,7 +80,7 @@ func New(cfg Config) (*Pool, error) {
 	}
 	p := &Pool{cfg: cfg, waiters: list.New()}
 	for _, in := range cfg.Instances {
-		p.instances = append(p.instances, &instance{Instance: in})
+		p.instances = append(p.instances, &instance{Instance: in, retires: cfg.Retires})
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.reaper = time.AfterFunc(time.Hour, p.reap)
@@ -79,50 +92,64 @@ func New(cfg Config) (*Pool, error) {
 // give. It returns ctx's cause if that ends first, ErrWaitTimeout if none had in
 // time, an *UnavailableError if no instance can be connected to, and ErrClosed
 // after Close.
-func (p *Pool) Lease(ctx context.Context) (*Lease, error) {
+func (p *Pool) Lease(ctx context.Context) (*Lease, error) { return p.acquire(ctx, anyConn) }
+
+// LeaseSettled is Lease for a request that cannot be sent again. PHP, when a
+// worker retires, closes a connection a moment after its END_REQUEST, and on a
+// busy machine that moment is long enough for another request to be sent. So
+// where applications are known to close kept connections (Config.Retires, or it
+// was seen), one is taken only after it has been quiet for settledAfter.
+func (p *Pool) LeaseSettled(ctx context.Context) (*Lease, error) { return p.acquire(ctx, settledConn) }
+
+// LeaseFresh is Lease for a request that has already met a connection the
+// application had closed: it always dials.
+func (p *Pool) LeaseFresh(ctx context.Context) (*Lease, error) { return p.acquire(ctx, freshConn) }
+
+// demand says which connections a request takes.
+type demand uint8
+
+const (
+	anyConn     demand = iota
+	settledConn        // none that may be about to be closed
+	freshConn          // only one that was dialled just now
+)
+
+// takes reports whether a connection that was given back just now will do.
+func (d demand) takes(c *conn) bool {
+	return d == anyConn || d == settledConn && !c.inst.retires
+}
+
+func (p *Pool) acquire(ctx context.Context, d demand) (*Lease, error) {
 	for {
-		c, err := p.acquire(ctx)
-		if err != nil {
-			return nil, err
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			return nil, ErrClosed
+		}
+		c := p.takeIdle(d)
+		if c != nil {
+			p.mu.Unlock()
+		} else {
+			w := p.enqueue(d)
+			p.mu.Unlock()
+			var err error
+			if c, err = p.wait(ctx, w); err != nil {
+				return nil, err
+			}
 		}
 		if c.uses == 0 || c.usable() {
 			return p.lease(c), nil
 		}
+		p.noteRetiring(c.inst)
 		p.discard(c, &c.inst.stale)
 	}
 }
 
-// LeaseFresh is Lease for a request that must not meet a connection the
-// application may have closed already: it always dials.
-func (p *Pool) LeaseFresh(ctx context.Context) (*Lease, error) {
+// noteRetiring remembers that an application closed a kept connection.
+func (p *Pool) noteRetiring(in *instance) {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, ErrClosed
-	}
-	w := p.enqueue(true)
+	in.retires = true
 	p.mu.Unlock()
-	c, err := p.wait(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	return p.lease(c), nil
-}
-
-// acquire returns a busy connection, which may have died while it was kept.
-func (p *Pool) acquire(ctx context.Context) (*conn, error) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, ErrClosed
-	}
-	if c := p.takeIdle(); c != nil {
-		p.mu.Unlock()
-		return c, nil
-	}
-	w := p.enqueue(false)
-	p.mu.Unlock()
-	return p.wait(ctx, w)
 }
 
 // Close closes idle connections, ends dials, fails waiters with ErrClosed and
@@ -189,7 +216,7 @@ func (p *Pool) release(c *conn, keep bool) {
 // keeps it. It returns what has to be closed to make room for the others.
 func (p *Pool) offer(c *conn) (victims []*conn) {
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
-		if w := e.Value.(*waiter); !w.fresh {
+		if w := e.Value.(*waiter); w.demand.takes(c) {
 			p.settle(w, c, nil)
 			return nil
 		}
@@ -197,13 +224,10 @@ func (p *Pool) offer(c *conn) (victims []*conn) {
 	p.move(c, idle)
 	c.idleSince = time.Now()
 	c.inst.idle = append(c.inst.idle, c)
-	if p.waiters.Len() > 0 {
-		return p.kick()
-	}
 	if p.idleCount() == 1 {
 		p.reaper.Reset(p.cfg.IdleTimeout)
 	}
-	return nil
+	return p.kick()
 }
 
 // discard closes a busy connection that cannot be used again and counts it.
@@ -215,7 +239,8 @@ func (p *Pool) discard(c *conn, counter *uint64) {
 	p.closeAll([]*conn{c})
 }
 
-// closeAll closes connections in state closing and gives their room to waiters.
+// closeAll closes connections in state closing and gives their room to waiters,
+// at once or when it has settled.
 func (p *Pool) closeAll(conns []*conn) {
 	for len(conns) > 0 {
 		for _, c := range conns {
@@ -223,11 +248,30 @@ func (p *Pool) closeAll(conns []*conn) {
 		}
 		p.mu.Lock()
 		for _, c := range conns {
+			if c.evicted && p.cfg.Settle > 0 && !p.closed {
+				p.tasks.Go(func() { p.settleRoom(c) })
+				continue
+			}
 			p.move(c, none)
 		}
 		conns = p.kick()
 		p.mu.Unlock()
 	}
+}
+
+// settleRoom gives the room of a closed connection to waiters after Settle.
+func (p *Pool) settleRoom(c *conn) {
+	t := time.NewTimer(p.cfg.Settle)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.ctx.Done():
+	}
+	p.mu.Lock()
+	p.move(c, none)
+	victims := p.kick()
+	p.mu.Unlock()
+	p.closeAll(victims)
 }
 
 // move is the one place where a connection changes state. A connection enters
@@ -243,27 +287,42 @@ func (p *Pool) move(c *conn, to connState) {
 	c.state = to
 }
 
-// takeIdle leases the freshest idle connection of the least loaded instance that
-// has room or one to give; nil means that a dial is due.
-func (p *Pool) takeIdle() *conn {
-	if p.waiters.Len() > 0 {
-		return nil // they come first
+// takeIdle leases an idle connection of the least loaded instance that has room
+// or one to give; nil means that a dial is due. It is the freshest one, or, where
+// the application may be about to close that, the one that has been quiet for
+// longest, if that is long enough.
+func (p *Pool) takeIdle(d demand) *conn {
+	if p.waiters.Len() > 0 || d == freshConn {
+		return nil // waiters come first
 	}
 	in := p.choose(func(in *instance) bool { return in.working() < p.cfg.Workers })
 	if in == nil || len(in.idle) == 0 {
 		return nil
 	}
-	n := len(in.idle) - 1
-	c := in.idle[n]
-	in.idle[n] = nil
-	in.idle = in.idle[:n]
-	p.move(c, busy)
-	in.reuses++
+	last := len(in.idle) - 1
+	if c := in.idle[last]; d.takes(c) {
+		in.idle = in.idle[:last]
+		p.reuse(c)
+		return c
+	}
+	c := in.idle[0]
+	if time.Since(c.idleSince) < settledAfter {
+		return nil
+	}
+	in.idle = in.idle[1:]
+	p.reuse(c)
 	return c
 }
 
+func (p *Pool) reuse(c *conn) {
+	p.move(c, busy)
+	c.inst.reuses++
+	p.nextTurn()
+}
+
 // choose returns the least loaded instance that qualifies, one that could be
-// connected to before one that could not; ties go round.
+// connected to before one that could not. Ties go round: who uses the choice
+// calls nextTurn.
 func (p *Pool) choose(qualifies func(*instance) bool) *instance {
 	if len(p.instances) == 1 {
 		if in := p.instances[0]; qualifies(in) {
@@ -284,15 +343,19 @@ func (p *Pool) choose(qualifies func(*instance) bool) *instance {
 			best, bestAside = in, aside
 		}
 	}
-	p.turn = (p.turn + 1) % len(p.instances)
 	return best
 }
+
+// nextTurn lets the next tie go to another instance. A choice that came to
+// nothing must not: the one after it would be a different one each time, and
+// idle connections elsewhere would be dialled past.
+func (p *Pool) nextTurn() { p.turn = (p.turn + 1) % len(p.instances) }
 
 // evict takes an instance's oldest idle connection out for closing.
 func (p *Pool) evict(in *instance) *conn {
 	c := in.idle[0]
-	in.idle[0] = nil
 	in.idle = in.idle[1:]
+	c.evicted = true
 	p.move(c, closing)
 	return c
 }

@@ -18,6 +18,7 @@ type InstanceSnapshot struct {
 	Idle    int    `json:"idle"`
 	Closing int    `json:"closing"`
 	Zombies int    `json:"zombies"` // busy for a client that has left
+	Retires bool   `json:"retires"` // it closes kept connections of its own accord
 
 	Dials       uint64    `json:"dials"`
 	DialErrors  uint64    `json:"dial_errors"`
@@ -38,8 +39,8 @@ func (p *Pool) Snapshot() Snapshot {
 		is := InstanceSnapshot{
 			Addr: in.Addr, Workers: p.cfg.Workers,
 			Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle], Closing: in.count[closing],
-			Zombies: in.zombies,
-			Dials:   in.dials, DialErrors: in.dialErrors, BacklogFull: in.backlogs,
+			Zombies: in.zombies, Retires: in.retires,
+			Dials: in.dials, DialErrors: in.dialErrors, BacklogFull: in.backlogs,
 			Reuses: in.reuses, Stale: in.stale, Discarded: in.discards, LastErrorAt: in.lastErrAt,
 		}
 		if in.lastErr != nil {

@@ -197,20 +197,19 @@ func Refuse(status byte) Script {
 	return Each(func(s *Session, r *Request) { s.Send(EndStatus(r.ID, status)) })
 }
 
-// OverloadedFor plays one connection: it ends requests with FCGI_OVERLOADED until d after the first, then
-// serves them.
+// OverloadedFor ends requests with FCGI_OVERLOADED until a connection is d old,
+// then serves them.
 func OverloadedFor(d time.Duration) Script {
-	var from time.Time
-	return Each(func(s *Session, r *Request) {
-		if from.IsZero() {
-			from = time.Now()
-		}
-		if time.Since(from) < d {
-			s.Send(EndStatus(r.ID, Overloaded))
-			return
-		}
-		s.Send(Out(r.ID, Page), End(r.ID))
-	})
+	return func(s *Session) {
+		from := time.Now()
+		Each(func(s *Session, r *Request) {
+			if time.Since(from) < d {
+				s.Send(EndStatus(r.ID, Overloaded))
+				return
+			}
+			s.Send(Out(r.ID, Page), End(r.ID))
+		})(s)
+	}
 }
 
 func (s *Session) readByte() {

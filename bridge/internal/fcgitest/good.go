@@ -39,6 +39,16 @@ func Once(f func(*Session, *Request)) Script {
 	return func(s *Session) { f(s, s.Request()) }
 }
 
+// First answers one request with the CGI response text and plays then on the
+// same connection.
+func First(text string, then Script) Script {
+	return func(s *Session) {
+		r := s.Request()
+		s.Send(Out(r.ID, text), End(r.ID))
+		then(s)
+	}
+}
+
 // Hello answers Page and keeps the connection.
 var Hello = Answer(Page)
 

@@ -1,0 +1,91 @@
+package bridge
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// An interrupt between two reads ends the next one: it must not wait for a client
+// that has nothing more to say.
+func TestClientReaderInterruptedBetweenReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := fcgitest.Pipe()
+		defer near.Close()
+		defer far.Close()
+		w := &deadlineWriter{ResponseWriter: httptest.NewRecorder(), set: near.SetReadDeadline}
+		c := &clientReader{body: near, rc: http.NewResponseController(w), timeout: time.Minute, length: 100}
+		if _, err := far.Write([]byte("some")); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(make([]byte, 100)); n != 4 || err != nil {
+			t.Fatalf("Read = %d, %v", n, err)
+		}
+		c.interrupt()
+		started := time.Now()
+		if n, err := c.Read(make([]byte, 100)); n != 0 || err == nil {
+			t.Errorf("Read = %d, %v, want an error", n, err)
+		}
+		if d := time.Since(started); d != 0 {
+			t.Errorf("Read waited for %v", d)
+		}
+	})
+}
+
+// deadlineWriter passes read deadlines on.
+type deadlineWriter struct {
+	http.ResponseWriter
+	set func(time.Time) error
+}
+
+func (w *deadlineWriter) SetReadDeadline(t time.Time) error { return w.set(t) }
+
+// Uploads of every kind arrive whole, with a true CONTENT_LENGTH.
+func TestUploads(t *testing.T) {
+	for name, tc := range map[string]struct {
+		buffering Switch
+		size      int
+		chunked   bool
+	}{
+		"small":           {On, 10, false},
+		"in a file":       {On, 300_000, false},
+		"chunked":         {On, 10, true},
+		"chunked, large":  {On, 300_000, true},
+		"chunked, empty":  {On, 0, true},
+		"streamed":        {Off, 10, false},
+		"streamed, large": {Off, 300_000, false},
+		"off, chunked":    {Off, 300_000, true}, // spooled all the same: the length must be known
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Config{RequestBuffering: tc.buffering}, fcgitest.Echo)
+				text := strings.Repeat("0123456789", tc.size/10)
+				req, err := http.NewRequest("POST", "http://app.test/", strings.NewReader(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tc.chunked {
+					req.ContentLength, req.GetBody = -1, nil
+				}
+				re := r.send(req)
+				first, body, _ := strings.Cut(re.body, "\n")
+				if body != text || re.status != 200 || re.err != nil {
+					t.Errorf("reply %d of %d bytes, %v, want %d bytes", re.status, len(body), re.err, len(text))
+				}
+				if got := strings.Fields(first)[2:]; tc.size > 0 && (len(got) != 1 || got[0] != strconv.Itoa(tc.size)) {
+					t.Errorf("CONTENT_LENGTH %q, want %d", got, tc.size)
+				}
+				if o := r.outcome(); o.BytesIn != int64(tc.size) || o.BytesOut != int64(len(re.body)) {
+					t.Errorf("%d bytes in, %d out, want %d, %d", o.BytesIn, o.BytesOut, tc.size, len(re.body))
+				}
+				r.wantKept(1)
+			})
+		})
+	}
+}

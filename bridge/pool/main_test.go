@@ -1,0 +1,166 @@
+package pool
+
+import (
+	"context"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/internal/leakcheck"
+)
+
+func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m)) }
+
+// request is a whole request with id 1: BEGIN_REQUEST with FCGI_KEEP_CONN, one
+// parameter, no body.
+var request = requestWithID(1)
+
+func requestWithID(id uint16) []byte {
+	hi, lo := byte(id>>8), byte(id)
+	return []byte{
+		1, 1, hi, lo, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0,
+		1, 4, hi, lo, 0, 4, 0, 0, 1, 1, 'A', 'b',
+		1, 4, hi, lo, 0, 0, 0, 0,
+		1, 5, hi, lo, 0, 0, 0, 0,
+	}
+}
+
+// newPool returns a pool that is closed, and must be empty, when the test ends.
+func newPool(t testing.TB, cfg Config) *Pool {
+	t.Helper()
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Close()
+		for _, in := range p.Snapshot().Instances {
+			if in.Dialing+in.Busy+in.Idle+in.Closing+in.Zombies != 0 {
+				t.Errorf("connections left after Close: %+v", in)
+			}
+		}
+	})
+	return p
+}
+
+// poolFor returns a pool with the given number of workers for one peer.
+func poolFor(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
+	t.Helper()
+	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers})
+}
+
+func mustLease(t testing.TB, p *Pool) *Lease {
+	t.Helper()
+	l, err := p.Lease(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// converse sends a request and reads the answer to its end.
+func converse(l *Lease) (stdout string, err error) {
+	if err := l.Write(requestWithID(l.RequestID())); err == nil {
+		l.SendDone()
+	}
+	for {
+		ev, err := l.Next(time.Now().Add(time.Minute))
+		switch {
+		case err != nil:
+			return stdout, err
+		case ev.Type == fcgi.TypeEndRequest:
+			return stdout, nil
+		case ev.Type == fcgi.TypeStdout:
+			stdout += string(ev.Data)
+		}
+	}
+}
+
+// serve leases a connection, has a request answered on it and releases it.
+func serve(t testing.TB, p *Pool) {
+	t.Helper()
+	l := mustLease(t, p)
+	defer l.Release()
+	if out, err := converse(l); err != nil || out != fcgitest.Page {
+		t.Fatalf("answer %q, %v", out, err)
+	}
+}
+
+// leasing is a call of Lease in a goroutine of its own.
+type leasing struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	lease  *Lease
+	err    error
+	after  time.Duration
+}
+
+func startLease(p *Pool) *leasing { return startLeasing(p.Lease) }
+
+func startLeasing(lease func(context.Context) (*Lease, error)) *leasing {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &leasing{cancel: cancel, done: make(chan struct{})}
+	started := time.Now()
+	go func() {
+		defer close(g.done)
+		g.lease, g.err = lease(ctx)
+		g.after = time.Since(started)
+	}()
+	return g
+}
+
+// ended reports whether the call has returned, once everybody has done all there
+// is to do without time passing.
+func (g *leasing) ended() bool {
+	synctest.Wait()
+	select {
+	case <-g.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (g *leasing) mustLease(t testing.TB) *Lease {
+	t.Helper()
+	<-g.done
+	if g.err != nil {
+		t.Fatal(g.err)
+	}
+	return g.lease
+}
+
+// counts is what of an InstanceSnapshot the budget is about.
+type counts struct{ dialing, busy, idle, closing int }
+
+func wantCounts(t testing.TB, p *Pool, want ...counts) {
+	t.Helper()
+	synctest.Wait()
+	for i, in := range p.Snapshot().Instances {
+		if got := (counts{in.Dialing, in.Busy, in.Idle, in.Closing}); got != want[i] {
+			t.Errorf("instance %d: %+v, want %+v", i, got, want[i])
+		}
+	}
+}
+
+// dialer is a Dial that does as it is told, call by call.
+type dialer chan dialed
+
+type dialed struct {
+	conn net.Conn
+	err  error
+}
+
+// dial waits to be told, or for ctx.
+func (d dialer) dial(ctx context.Context) (net.Conn, error) {
+	select {
+	case r := <-d:
+		return r.conn, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,241 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// TestRandomLife plays random lives of a pool - requests that come, leave, end
+// well and badly, dials that succeed, fail and find the backlog full, time that
+// passes - and checks after every step what always holds.
+func TestRandomLife(t *testing.T) {
+	for seed := range uint64(60) {
+		synctest.Test(t, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 1))
+			m := newModel(t, rng)
+			for range 300 {
+				m.step()
+				m.check()
+			}
+			m.finish()
+		})
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// model is a pool and all that goes on around it.
+type model struct {
+	t       *testing.T
+	rng     *rand.Rand
+	pool    *Pool
+	workers int
+	dials   chan modelDial // dials under way that wait for their result
+	waiting []*leasing
+	leases  []*Lease
+	opened  []*fcgitest.Conn // the application's ends
+}
+
+type modelDial struct {
+	result chan dialed
+	ctx    context.Context
+}
+
+func newModel(t *testing.T, rng *rand.Rand) *model {
+	m := &model{t: t, rng: rng, workers: 1 + rng.IntN(4), dials: make(chan modelDial, 1000)}
+	var list []Instance
+	for i := range 1 + rng.IntN(3) {
+		list = append(list, Instance{Addr: string(rune('a' + i)), Dial: m.dial})
+	}
+	m.pool = newPool(t, Config{
+		Instances: list, Workers: m.workers,
+		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, IdleTimeout: 2 * time.Second,
+		Retires: rng.IntN(2) == 0,
+	})
+	return m
+}
+
+func (m *model) dial(ctx context.Context) (net.Conn, error) {
+	d := modelDial{make(chan dialed, 1), ctx}
+	m.dials <- d
+	select {
+	case r := <-d.result:
+		return r.conn, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// step does one thing and lets everybody do what follows from it.
+func (m *model) step() {
+	switch n := m.rng.IntN(100); {
+	case n < 30:
+		m.waiting = append(m.waiting, startLease(m.pool))
+	case n < 33:
+		m.waiting = append(m.waiting, startLeasing(m.pool.LeaseFresh))
+	case n < 38:
+		m.waiting = append(m.waiting, startLeasing(m.pool.LeaseSettled))
+	case n < 45:
+		if len(m.waiting) > 0 {
+			m.waiting[m.rng.IntN(len(m.waiting))].cancel()
+		}
+	case n < 70:
+		m.release()
+	case n < 95:
+		m.answerDial()
+	default:
+		time.Sleep(time.Duration(m.rng.IntN(3000)) * time.Millisecond)
+	}
+	if m.rng.IntN(4) > 0 {
+		m.settle()
+	}
+}
+
+// release ends a random lease, well or badly, perhaps after its client has left.
+func (m *model) release() {
+	if len(m.leases) == 0 {
+		return
+	}
+	i := m.rng.IntN(len(m.leases))
+	l := m.leases[i]
+	m.leases = append(m.leases[:i], m.leases[i+1:]...)
+	if m.rng.IntN(4) == 0 {
+		l.MarkAbandoned()
+	}
+	l.ended, l.sent = m.rng.IntN(4) > 0, true
+	l.Release()
+}
+
+// answerDial lets a dial end, unless there is none.
+func (m *model) answerDial() {
+	select {
+	case d := <-m.dials:
+		if d.ctx.Err() != nil {
+			return // its time was over
+		}
+		switch m.rng.IntN(6) {
+		case 0:
+			d.result <- dialed{err: syscall.EAGAIN}
+		case 1:
+			d.result <- dialed{err: errors.New("no route to host")}
+		default:
+			near, far := fcgitest.Pipe()
+			m.opened = append(m.opened, far)
+			d.result <- dialed{conn: near}
+		}
+	default:
+	}
+}
+
+// settle lets everybody run until nothing happens any more without time passing,
+// and notes which requests have got an answer.
+func (m *model) settle() {
+	synctest.Wait()
+	var still []*leasing
+	for _, g := range m.waiting {
+		switch {
+		case !g.ended():
+			still = append(still, g)
+		case g.lease != nil:
+			m.leases = append(m.leases, g.lease)
+		}
+	}
+	m.waiting = still
+	m.checkSettled()
+}
+
+// check holds at every moment.
+func (m *model) check() {
+	p := m.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, in := range p.instances {
+		if in.used() > m.workers {
+			m.t.Fatalf("%s: %v exceed %d workers", in.Addr, in.count, m.workers)
+		}
+		if len(in.idle) != in.count[idle] {
+			m.t.Fatalf("%s: %d kept, %d counted as idle", in.Addr, len(in.idle), in.count[idle])
+		}
+		for s, n := range in.count {
+			if n < 0 {
+				m.t.Fatalf("%s: count[%d] is %d", in.Addr, s, n)
+			}
+		}
+		if in.zombies > in.count[busy] || in.zombies < 0 {
+			m.t.Fatalf("%s: %d zombies among %d busy", in.Addr, in.zombies, in.count[busy])
+		}
+		for _, c := range in.idle {
+			if c.uses == 0 {
+				m.t.Fatalf("%s keeps a connection that was never used", in.Addr)
+			}
+		}
+	}
+}
+
+// checkSettled holds when nothing is going on: what the pool counts is what there
+// is, and nobody waits who could be served.
+func (m *model) checkSettled() {
+	p := m.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	total := 0
+	for _, in := range p.instances {
+		total += in.count[busy]
+		if in.count[closing] != 0 {
+			m.t.Fatalf("%s: %d connections are being closed for ever", in.Addr, in.count[closing])
+		}
+	}
+	if total != len(m.leases) {
+		m.t.Fatalf("%d busy connections, %d leases out", total, len(m.leases))
+	}
+	if p.waiters.Len() != len(m.waiting) {
+		m.t.Fatalf("%d waiters, %d requests wait", p.waiters.Len(), len(m.waiting))
+	}
+	for e := p.waiters.Front(); e != nil; e = e.Next() {
+		w := e.Value.(*waiter)
+		if w.dialing {
+			continue
+		}
+		for _, in := range p.instances {
+			if !w.hasTried(in) && (in.used() < m.workers || len(in.idle) > 0) {
+				m.t.Fatalf("%s has room (%v of %d) and somebody waits", in.Addr, in.count, m.workers)
+			}
+		}
+	}
+}
+
+// finish lets everything end and looks for what was lost.
+func (m *model) finish() {
+	for len(m.waiting) > 0 || len(m.leases) > 0 {
+		m.answerDial()
+		m.release()
+		m.settle()
+		m.check()
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	for _, in := range m.pool.Snapshot().Instances {
+		if in.Dialing+in.Busy+in.Idle+in.Closing+in.Zombies != 0 {
+			m.t.Errorf("left at the end: %+v", in)
+		}
+	}
+	for i, c := range m.opened {
+		if err := c.SetReadDeadline(time.Now()); err != nil {
+			m.t.Fatal(err)
+		}
+		if _, err := c.Write([]byte{0}); err == nil {
+			m.t.Errorf("connection %d was never closed", i)
+		}
+		c.Close()
+	}
+}

@@ -1,0 +1,194 @@
+package bridge
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// A kept connection turns out dead when it is used again.
+func TestStaleConnection(t *testing.T) {
+	// What the application does with the second request on its connection.
+	eof := fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader)
+	reset := fcgitest.First(fcgitest.Page, fcgitest.ResetBeforeReading)
+	byteOfAnswer := fcgitest.First(fcgitest.Page, fcgitest.EOFAt(1))
+	closed := fcgitest.CloseWhenIdle(time.Second)
+
+	for name, tc := range map[string]struct {
+		method   string
+		script   fcgitest.Script
+		attempts int
+		ok       bool
+	}{
+		"GET, EOF":                     {"GET", eof, 2, true},
+		"GET, reset":                   {"GET", reset, 2, true},
+		"PUT, EOF":                     {"PUT", eof, 2, true},
+		"DELETE, EOF":                  {"DELETE", eof, 2, true},
+		"GET, EOF after a byte":        {"GET", byteOfAnswer, 1, false},
+		"POST, EOF":                    {"POST", eof, 1, false},
+		"POST, reset":                  {"POST", reset, 1, false},
+		"PATCH, EOF":                   {"PATCH", eof, 1, false},
+		"GET, nothing could be sent":   {"GET", closed, 2, true},
+		"POST, nothing could be sent":  {"POST", closed, 2, true},
+		"PATCH, nothing could be sent": {"PATCH", closed, 2, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Config{Workers: 1}, tc.script, fcgitest.Hello)
+				r.wantPage(r.get("/"))
+				time.Sleep(2 * time.Second)
+				re := r.do(tc.method, "/", strings.NewReader("body"))
+				if tc.ok {
+					r.wantPage(re)
+				} else {
+					r.wantError(re, 502, errIncomplete)
+				}
+				if o := r.outcome(); o.Attempts != tc.attempts || tc.ok == o.Reused {
+					t.Errorf("%d attempts, reused %v, want %d", o.Attempts, o.Reused, tc.attempts)
+				}
+				if n := r.peer.Accepted(); n != tc.attempts {
+					t.Errorf("%d connections, want %d", n, tc.attempts)
+				}
+				if got := r.peer.Requests(); tc.ok && string(got[len(got)-1].Stdin) != "body" {
+					t.Errorf("the second attempt sent %q", got[len(got)-1].Stdin)
+				}
+				r.wantNothingHeld()
+			})
+		})
+	}
+}
+
+// The replay goes to a fresh connection even where more kept ones are there, and
+// it happens once.
+func TestReplayHappensOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dying := fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader)
+		r := newRig(t, Config{Workers: 3}, dying, dying, fcgitest.EOFBeforeHeader)
+		first, second := r.start("GET", "/", nil), r.start("GET", "/", nil)
+		r.wantPage(first())
+		r.wantPage(second())
+		re := r.get("/")
+		r.wantError(re, 502, errIncomplete)
+		if o := r.outcome(); o.Attempts != 2 || o.Reused {
+			t.Errorf("%d attempts, reused %v, want 2, the last on a fresh connection", o.Attempts, o.Reused)
+		}
+	})
+}
+
+// A body that is streamed and has been touched is gone: nothing can be replayed.
+func TestStreamedBodyIsNotReplayed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{RequestBuffering: Off}, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader), fcgitest.Hello)
+		r.wantPage(r.get("/"))
+		r.wantError(r.do("PUT", "/", strings.NewReader("body")), 502, errIncomplete)
+		if n := r.peer.Accepted(); n != 1 {
+			t.Errorf("%d connections, want 1", n)
+		}
+	})
+}
+
+// A server that accepts and closes is full: the request waits, and is sent again.
+func TestFullApplication(t *testing.T) {
+	full := fcgitest.AcceptThenClose
+	unread := fcgitest.ResetBeforeReading
+	overloadedOnce := fcgitest.Once(func(s *fcgitest.Session, r *fcgitest.Request) {
+		s.Send(fcgitest.EndStatus(r.ID, fcgitest.Overloaded))
+	})
+	for name, tc := range map[string]struct {
+		method  string
+		scripts []fcgitest.Script
+		ok      bool
+	}{
+		"room after a while":              {"GET", []fcgitest.Script{full, full, full, fcgitest.Hello}, true},
+		"unread, room after a while":      {"GET", []fcgitest.Script{unread, unread, unread, fcgitest.Hello}, true},
+		"never room":                      {"GET", []fcgitest.Script{full}, false},
+		"unread, never room":              {"GET", []fcgitest.Script{unread}, false},
+		"overloaded for a while":          {"GET", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true},
+		"POST, overloaded for a while":    {"POST", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true},
+		"overloaded for ever":             {"GET", []fcgitest.Script{fcgitest.Refuse(fcgitest.Overloaded)}, false},
+		"POST, cannot multiplex, once":    {"POST", []fcgitest.Script{fcgitest.Refuse(fcgitest.CantMpxConn), fcgitest.Hello}, true},
+		"POST, overloaded, then a worker": {"POST", []fcgitest.Script{overloadedOnce, fcgitest.Hello}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Config{Workers: 1}, tc.scripts...)
+				re := r.do(tc.method, "/", strings.NewReader("body"))
+				if tc.ok {
+					r.wantPage(re)
+				} else {
+					r.wantError(re, 503, errLimit)
+					if re.after < 2*time.Second || re.after > 3*time.Second {
+						t.Errorf("gave up after %v, want nearly 3s", re.after)
+					}
+				}
+				if o := r.outcome(); o.Attempts < 2 {
+					t.Errorf("%d attempts", o.Attempts)
+				}
+				r.wantNothingHeld()
+			})
+		})
+	}
+}
+
+// The same where the server has closed before anything could be written to it:
+// then every method is sent again.
+func TestFullApplicationClosesFirst(t *testing.T) {
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				full := fcgitest.AcceptThenClose
+				peer := fcgitest.Start(t, full, full, full, fcgitest.Hello)
+				r := startRig(t, Config{dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					defer time.Sleep(time.Millisecond) // time enough to close
+					return peer.Dial(ctx)
+				}})
+				r.wantPage(r.do(method, "/", strings.NewReader("body")))
+				if o := r.outcome(); o.Attempts != 4 {
+					t.Errorf("%d attempts, want 4", o.Attempts)
+				}
+			})
+		})
+	}
+}
+
+// A POST that a full server may have read is not sent again: see package pool's
+// Error for why a reset proves nothing.
+func TestResetPostIsNotReplayed(t *testing.T) {
+	for name, script := range map[string]fcgitest.Script{
+		"unread":            fcgitest.ResetBeforeReading,
+		"in the script":     fcgitest.ResetInScript,
+		"read, then closed": fcgitest.EOFBeforeHeader,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Config{}, script, fcgitest.Hello)
+				r.wantError(r.post("/", "body"), 502, errIncomplete)
+				if n := r.peer.Accepted(); n != 1 {
+					t.Errorf("%d connections, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// A client that leaves while its request waits for room is not sent again.
+func TestLeavesWhileFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Workers: 1}, fcgitest.Refuse(fcgitest.Overloaded))
+		leave := r.startLeaving(http.MethodGet, "/", nil)
+		time.Sleep(100 * time.Millisecond)
+		leave()
+		attempts := len(r.peer.Requests())
+		time.Sleep(time.Minute)
+		if n := len(r.peer.Requests()); n != attempts {
+			t.Errorf("%d attempts after the client left", n-attempts)
+		}
+		r.wantLeft()
+	})
+}

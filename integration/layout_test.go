@@ -1,0 +1,103 @@
+package integration
+
+import (
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sluice-proxy/sluice/"
+
+// layout is the dependency rule: what each package may import, directly or not,
+// of this module and of others. Dependencies point down.
+var layout = map[string]struct{ own, others []string }{
+	"bridge/fcgi":           {},
+	"bridge/cgi":            {},
+	"bridge/admission":      {},
+	"bridge/spool":          {},
+	"bridge/internal/lines": {others: []string{"golang.org/x/time/rate"}},
+	"bridge/pool":           {own: []string{"bridge/fcgi"}},
+	"bridge/supervise": {
+		own:    []string{"bridge/internal/lines"},
+		others: []string{"golang.org/x/time/rate"},
+	},
+	"bridge": {
+		own: []string{
+			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/lines",
+			"bridge/pool", "bridge/spool",
+		},
+		others: []string{"golang.org/x/time/rate"},
+	},
+	"bridge/status": {
+		own: []string{
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/lines",
+			"bridge/pool", "bridge/spool",
+		},
+		others: []string{"golang.org/x/time/rate"},
+	},
+	"cmd/sluice": {
+		own: []string{
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/lines",
+			"bridge/pool", "bridge/spool", "bridge/status", "bridge/supervise",
+		},
+		others: []string{
+			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
+			"github.com/dustin/go-humanize",
+		},
+	},
+}
+
+// testing packages are for tests alone; integration may import anything.
+var outsideLayout = []string{"integration", "bridge/internal/fcgitest", "bridge/internal/leakcheck"}
+
+func TestLayout(t *testing.T) {
+	out, err := exec.Command("go", "list", module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var found []string
+	for p := range strings.FieldsSeq(string(out)) {
+		name := strings.TrimPrefix(p, module)
+		if slices.ContainsFunc(outsideLayout, func(o string) bool { return name == o || strings.HasPrefix(name, o+"/") }) {
+			continue
+		}
+		found = append(found, name)
+		rule, ok := layout[name]
+		if !ok {
+			t.Errorf("%s is not in the layout: say what it may import", name)
+			continue
+		}
+		for _, dep := range dependencies(t, p) {
+			if own, isOwn := strings.CutPrefix(dep, module); isOwn {
+				if own != name && !slices.Contains(rule.own, own) {
+					t.Errorf("%s must not depend on %s", name, own)
+				}
+			} else if !slices.Contains(rule.others, dep) {
+				t.Errorf("%s must not depend on %s", name, dep)
+			}
+		}
+	}
+	for name := range layout {
+		if !slices.Contains(found, name) {
+			t.Errorf("%s is in the layout and does not exist", name)
+		}
+	}
+}
+
+// dependencies lists what p depends on outside the standard library.
+func dependencies(t *testing.T, p string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", p).Output()
+	if err != nil {
+		t.Fatalf("go list -deps %s: %v", p, err)
+	}
+	var deps []string
+	for dep := range strings.FieldsSeq(string(out)) {
+		if path.Clean(dep) != p {
+			deps = append(deps, dep)
+		}
+	}
+	return deps
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	// readyWithin bounds how long a server may take until it answers.
+	readyWithin = 10 * time.Second
+	// slack is added to the time the rounds take before the run gives up.
+	slack = time.Minute
+)
+
+// bench is one run: the application, the peers in front of it and what was
+// measured.
+type bench struct {
+	opts    options
+	dir     string
+	wrk     string // its version
+	backend *process
+	scripts map[string]string // scenario name to wrk script
+	entries []*entry
+}
+
+// newBench starts the application and every peer that can be started. A peer
+// that cannot is an entry that says why.
+func newBench(ctx context.Context, dir string, opts options) (*bench, error) {
+	b := &bench{opts: opts, dir: dir, scripts: make(map[string]string)}
+	var err error
+	if b.wrk, err = wrkVersion(ctx); err != nil {
+		return nil, err
+	}
+	for _, s := range opts.scenarios {
+		path := filepath.Join(dir, s.label+".lua")
+		if err := os.WriteFile(path, []byte(s.script()), 0o644); err != nil {
+			return nil, err
+		}
+		b.scripts[s.label] = path
+	}
+
+	socket := filepath.Join(dir, "app.sock")
+	if err := b.startBackend(ctx, socket); err != nil {
+		b.close()
+		return nil, err
+	}
+	for _, p := range opts.peers {
+		e := &entry{peer: p, samples: make(map[string][]sample)}
+		b.entries = append(b.entries, e)
+		if err := e.start(ctx, dir, socket, opts.scenarios[0]); err != nil {
+			e.fail(err)
+		}
+		if ctx.Err() != nil {
+			b.close()
+			return nil, errInterrupted
+		}
+	}
+	return b, nil
+}
+
+var errInterrupted = errors.New("interrupted; everything that was started has been stopped")
+
+// close stops every process that was started.
+func (b *bench) close() {
+	for _, e := range b.entries {
+		e.stop()
+	}
+	if b.backend != nil {
+		b.backend.stop()
+	}
+}
+
+func (b *bench) startBackend(ctx context.Context, socket string) error {
+	binary, err := goBuild(ctx, "github.com/sluice-proxy/sluice/integration/peers/backend", filepath.Join(b.dir, "backend"))
+	if err != nil {
+		return err
+	}
+	b.backend, err = start("application", b.dir, []string{binary, "--socket", socket})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	return b.backend.waitReady(ctx, func(context.Context) error {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// wrkVersion also finds out whether wrk is there. It exits with status 1 when
+// asked for its version.
+func wrkVersion(ctx context.Context) (string, error) {
+	path, err := exec.LookPath("wrk")
+	if err != nil {
+		return "", fmt.Errorf("wrk: %w (apt-get install wrk)", errMissing)
+	}
+	out, _ := exec.CommandContext(ctx, path, "-v").CombinedOutput()
+	line, _, _ := strings.Cut(string(out), "[")
+	return strings.TrimSpace(line), nil
+}
+
+// progress tells whoever waits; the table alone goes to standard output.
+func progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+}

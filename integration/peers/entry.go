@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+)
+
+// entry is one peer in the run.
+type entry struct {
+	peer    peer
+	version string
+	url     string
+	proc    *process
+	samples map[string][]sample // scenario name to its counted rounds
+	peak    uint64              // bytes
+	failed  error               // why it is not, or no longer, measured
+}
+
+// start brings the peer up and waits until the application's reply comes
+// through it.
+func (e *entry) start(ctx context.Context, dir, socket string, s scenario) error {
+	binary, err := e.peer.binary(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if e.version, err = readVersion(ctx, binary, e.peer.version); err != nil {
+		return err
+	}
+	at, err := newSite(filepath.Join(dir, e.peer.label), socket)
+	if err != nil {
+		return err
+	}
+	if e.proc, err = e.peer.launch(binary, at); err != nil {
+		return err
+	}
+	e.url = "http://" + at.listen
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	return e.proc.waitReady(ctx, func(ctx context.Context) error { return ask(ctx, e.url, s) })
+}
+
+func (e *entry) stop() {
+	if e.proc != nil {
+		e.proc.stop()
+	}
+}
+
+func (e *entry) fail(err error) {
+	progress("%s: %v", e.peer.label, err)
+	e.failed = err
+	e.stop()
+}
+
+// newSite makes the peer's directory and finds two free ports for it.
+func newSite(dir, socket string) (site, error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return site{}, err
+	}
+	s := site{dir: dir, config: filepath.Join(dir, "config"), backend: socket}
+	for _, addr := range []*string{&s.listen, &s.status} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return site{}, err
+		}
+		defer ln.Close() // at the end: the two must differ
+		*addr = ln.Addr().String()
+	}
+	return s, nil
+}
+
+// ask sends the scenario's request once and checks the reply.
+func ask(ctx context.Context, url string, s scenario) error {
+	req, err := http.NewRequestWithContext(ctx, s.method, url+s.path, bytes.NewReader(make([]byte, s.body)))
+	if err != nil {
+		return err
+	}
+	req.Close = true // an idle connection would outlive the check
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK || n != int64(s.reply) {
+		return fmt.Errorf("%s %s: status %d with %d bytes, want 200 with %d", s.method, s.path, resp.StatusCode, n, s.reply)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseOptions(t *testing.T) {
+	got, err := parseOptions([]string{"--rounds", "3", "--duration=10s", "--peers", "caddy,nginx", "--scenarios", "large", "--out", "x.md"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.rounds != 3 || got.duration != 10*time.Second || got.connections != 64 || got.out != "x.md" {
+		t.Errorf("got %+v", got)
+	}
+	if p := names(got.peers, peer.name); !slices.Equal(p, []string{"caddy", "nginx"}) {
+		t.Errorf("peers %v: want them in the order given", p)
+	}
+	if s := names(got.scenarios, scenario.name); !slices.Equal(s, []string{"large"}) {
+		t.Errorf("scenarios %v", s)
+	}
+}
+
+func TestDefaultRunIsBounded(t *testing.T) {
+	got, err := parseOptions(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns := len(got.peers) * len(got.scenarios) * (got.rounds + 1)
+	if load := time.Duration(turns) * got.duration; load > 150*time.Second {
+		t.Errorf("the default run puts load on for %v; with its start it must stay under three minutes", load)
+	}
+}
+
+func TestParseOptionsRefuses(t *testing.T) {
+	for _, tc := range []struct{ args, want string }{
+		{"--duratoin 3s", "not defined: -duratoin"},
+		{"--rounds 0", "--rounds 0"},
+		{"--duration 1500ms", "whole seconds"},
+		{"--duration 0s", "whole seconds"},
+		{"--connections 0", "--connections 0"},
+		{"--peers apache2", `no "apache2", only sluice-64`},
+		{"--peers nginx,nginx", "twice"},
+		{"--scenarios tiny", `no "tiny", only small`},
+		{"nginx", `unexpected argument "nginx"`},
+	} {
+		_, err := parseOptions(strings.Fields(tc.args))
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want %q in it", tc.args, err, tc.want)
+		}
+	}
+}
+
+func TestUsageNamesEveryFlag(t *testing.T) {
+	text := usage()
+	for _, name := range []string{"--rounds", "--duration", "--connections", "--peers", "--scenarios", "--out"} {
+		if !strings.Contains(text, name+" ") {
+			t.Errorf("%s is missing in\n%s", name, text)
+		}
+	}
+}

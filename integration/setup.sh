@@ -1,0 +1,68 @@
+#!/bin/sh
+# Installs with apt what the integration tests and the peer benchmark drive.
+# Run as root on Debian. Does nothing, quickly, when everything is there.
+# No service is started, and none that this script installs is left enabled:
+# the tests start every backend themselves, on private sockets.
+set -eu
+
+# PHP is asked for by its unversioned names, so that the release's own PHP
+# comes. php-fpm and php-cgi are in the same transaction as dokuwiki, whose
+# dependency on a PHP would otherwise bring Apache.
+packages="
+	php-fpm php-cgi php-xml php-mbstring php-gd dokuwiki
+	gcc libc6-dev libfcgi-dev
+	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl gitweb
+	fcgiwrap cgit git
+	uwsgi-core uwsgi-plugin-python3
+	nginx-light wrk curl
+"
+units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service phpsessionclean.timer"
+
+# present lists installed packages and the names they provide: php8.2-fpm is
+# php-fpm, and a machine that has it needs nothing more.
+present() {
+	dpkg-query -W -f='${db:Status-Status} ${Package}, ${Provides}\n' |
+		sed -n 's/^installed //p' | tr ',' '\n' | sed 's/^ *//; s/ .*//; s/:.*//'
+}
+
+# enabled_units lists those of our units that start at boot.
+enabled_units() {
+	command -v systemctl >/dev/null || return 0
+	# shellcheck disable=SC2086 # a list of patterns
+	systemctl list-unit-files --no-legend --state=enabled $units 2>/dev/null | awk '{print $1}' || true
+}
+
+installed=$(present | sort -u)
+missing=""
+for p in $packages; do
+	printf '%s\n' "$installed" | grep -qxF -- "$p" || missing="$missing $p"
+done
+if [ -z "$missing" ]; then
+	exit 0
+fi
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+	echo "setup.sh: missing:$missing; run this as root on Debian, or install them by hand" >&2
+	exit 1
+fi
+echo "setup.sh: installing:$missing"
+
+# policy-rc.d is how Debian is told not to start services on installation.
+# One that is there already belongs to the machine and stays as it is.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
+
+enabled_before=$(enabled_units)
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # a list of names
+apt-get install -y -qq --no-install-recommends $missing
+
+for unit in $(enabled_units); do
+	printf '%s\n' "$enabled_before" | grep -qxF -- "$unit" || systemctl disable --quiet "$unit"
+done
