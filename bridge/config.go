@@ -82,7 +82,8 @@ type QueueConfig struct {
 
 // TimeoutsConfig bounds each step of a request.
 type TimeoutsConfig struct {
-	// Dial bounds one attempt to connect to the application. Default 3 s.
+	// Dial bounds one attempt to connect to the application. Default 2 s, which is
+	// less than a request may wait for a connection (Queue.Timeout).
 	Dial Duration `json:"dial,omitempty"`
 	// Send is how long the application may take nothing of a request. Default 60 s.
 	Send Duration `json:"send,omitempty"`
@@ -95,8 +96,8 @@ type TimeoutsConfig struct {
 	Request Duration `json:"request,omitempty"`
 	// Idle is how long an unused connection to the application is kept. Default 5 s.
 	Idle Duration `json:"idle,omitempty"`
-	// Abandoned is how long a worker counts as busy for a client that has left,
-	// if it does not finish before. Default 30 s.
+	// Abandoned is how long a worker counts as busy for a client that has left, or
+	// was sent a 504, if it does not finish before. Default 30 s.
 	Abandoned Duration `json:"abandoned,omitempty"`
 	// Client is how long the client may send nothing of its body, or take nothing
 	// of the answer. Default 60 s.
@@ -157,7 +158,7 @@ func (c *Config) normalize() error {
 		fallback int64
 	}{
 		{"max_body", &c.MaxBody, 1 << 30},
-		{"timeouts.dial", (*int64)(&c.Timeouts.Dial), int64(3 * time.Second)},
+		{"timeouts.dial", (*int64)(&c.Timeouts.Dial), int64(2 * time.Second)},
 		{"timeouts.send", (*int64)(&c.Timeouts.Send), int64(time.Minute)},
 		{"timeouts.first_byte", (*int64)(&c.Timeouts.FirstByte), int64(time.Minute)},
 		{"timeouts.between_bytes", (*int64)(&c.Timeouts.BetweenBytes), int64(time.Minute)},

@@ -14,7 +14,7 @@ func TestDefaults(t *testing.T) {
 	}
 	minute := Duration(time.Minute)
 	want := TimeoutsConfig{
-		Dial: Duration(3 * time.Second), Send: minute, FirstByte: minute, BetweenBytes: minute,
+		Dial: Duration(2 * time.Second), Send: minute, FirstByte: minute, BetweenBytes: minute,
 		Idle: Duration(5 * time.Second), Abandoned: Duration(30 * time.Second), Client: minute,
 	}
 	if c.Timeouts != want {

@@ -15,9 +15,10 @@
 //   - A request is sent a second time only where package pool says that it is
 //     safe, or that it is safe for idempotent methods and the method is one.
 //   - Whatever happens, an exchange gives back its grant, its lease and its
-//     buffers once. When the client leaves a silent application, the grant and
-//     the lease stay taken until the application has finished or
-//     Timeouts.Abandoned has passed, because the worker is taken too.
+//     buffers once. When nobody waits for a silent application any more - the
+//     client left, or was sent a 504 - the grant and the lease stay taken until
+//     the application has finished or Timeouts.Abandoned has passed, because the
+//     worker is taken too.
 //
 // Errors reach the client as the statuses that docs/errors.md lists, with a
 // Proxy-Status field (RFC 9209) whose words are also the log's.

@@ -191,6 +191,13 @@ func TestFirstByteTimeout(t *testing.T) {
 		if re.after != 5*time.Second {
 			t.Errorf("after %v, want 5s", re.after)
 		}
+		// The application is at work still: its worker is taken until Abandoned is over.
+		time.Sleep(30*time.Second - time.Nanosecond)
+		synctest.Wait()
+		if s := r.b.Snapshot(); s.Abandoned != 1 || s.Gate.InUse != 1 || s.Pool.Instances[0].Zombies != 1 {
+			t.Errorf("snapshot %+v, want an abandoned answer that holds its slot", s)
+		}
+		time.Sleep(time.Nanosecond)
 		r.wantKept(0)
 	})
 }
@@ -249,6 +256,7 @@ func TestRequestTimeout(t *testing.T) {
 				if re.after != 10*time.Second {
 					t.Errorf("after %v, want 10s", re.after)
 				}
+				time.Sleep(30 * time.Second) // Timeouts.Abandoned
 				r.wantKept(0)
 			})
 		})

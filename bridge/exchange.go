@@ -163,20 +163,15 @@ func (x *exchange) attempt() (location string, err error) {
 		location, err = x.receive()
 	}
 	if errors.Is(err, pool.ErrInterrupted) {
-		return "", x.interrupted()
+		err = x.held.interruption(x.r.Context())
 	}
-	x.held.releaseLease()
+	x.held.settle()
+	if err != nil && x.held.lease != nil && x.held.lease.Unanswered() {
+		x.b.abandon(x.held.take()) // the application is at work, for nobody
+	} else {
+		x.held.releaseLease()
+	}
 	return location, err
-}
-
-// interrupted ends an attempt that the client's side cut short, and says why.
-func (x *exchange) interrupted() error {
-	err := x.held.interruption(x.r.Context())
-	if x.held.lease != nil && x.held.lease.Unanswered() {
-		x.b.abandon(x.held.take())
-	}
-	x.held.releaseLease()
-	return err
 }
 
 // redirect makes x.r the request for a local redirect's target.

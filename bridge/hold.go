@@ -82,8 +82,8 @@ func (h *hold) release() {
 }
 
 // abandon keeps lease and grant until the silent application that holds them has
-// finished, because its worker is taken although the client has left. h is
-// settled.
+// finished, because its worker is taken although nobody waits for the answer: the
+// client has left, or was told that it took too long. h is settled.
 func (b *Bridge) abandon(h *hold) {
 	b.abandoned.Add(1)
 	h.lease.MarkAbandoned()

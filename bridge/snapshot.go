@@ -9,7 +9,7 @@ import (
 // Snapshot is the state of a Bridge at one instant.
 type Snapshot struct {
 	InFlight  int64              `json:"in_flight"` // requests inside ServeHTTP
-	Abandoned int64              `json:"abandoned"` // answers awaited for clients that have left
+	Abandoned int64              `json:"abandoned"` // answers awaited for nobody, until their workers are free
 	Gate      admission.Snapshot `json:"gate"`
 	Pool      pool.Snapshot      `json:"pool"`
 	Spool     spool.Stats        `json:"spool"`

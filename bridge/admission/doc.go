@@ -9,8 +9,8 @@
 //
 //   - At most Config.Slots grants are out at a time, and each is released
 //     exactly once.
-//   - A request whose context ended before it was granted never holds a slot,
-//     not even for an instant: leaving the line and being granted exclude each
-//     other under one mutex.
+//   - A request whose context ended before it was granted never holds a slot:
+//     leaving the line and being granted exclude each other under one mutex. One
+//     that leaves in the instant it is granted gives the slot back at once.
 //   - Nobody waits longer than Config.Timeout.
 package admission

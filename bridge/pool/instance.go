@@ -27,7 +27,7 @@ type instance struct {
 	idle  []*conn // most recently used last; len(idle) == count[idle]
 
 	retires    bool // it closes kept connections of its own accord
-	zombies    int  // busy connections whose client has left
+	zombies    int  // busy connections on which nobody waits for the answer
 	asideUntil time.Time
 	lastOK     time.Time // when a connection was last made or used to an end
 	lastErr    error

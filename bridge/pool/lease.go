@@ -133,7 +133,7 @@ func (l *Lease) Unanswered() bool {
 	return l.sent && !l.dead && l.c.records.total == l.base
 }
 
-// MarkAbandoned counts the lease as a zombie: its client has left, and the
+// MarkAbandoned counts the lease as a zombie: nobody waits for the answer, and the
 // application works on.
 func (l *Lease) MarkAbandoned() { l.p.markAbandoned(l.c) }
 

@@ -17,7 +17,7 @@ type InstanceSnapshot struct {
 	Busy    int    `json:"busy"`
 	Idle    int    `json:"idle"`
 	Closing int    `json:"closing"`
-	Zombies int    `json:"zombies"` // busy for a client that has left
+	Zombies int    `json:"zombies"` // busy for nobody: the client left, or the time was up
 	Retires bool   `json:"retires"` // it closes kept connections of its own accord
 
 	Dials       uint64    `json:"dials"`

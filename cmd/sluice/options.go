@@ -73,12 +73,12 @@ func (o *options) register(f *pflag.FlagSet) {
 		usage string
 	}{
 		{&o.queueTimeout, "queue-timeout", 3 * time.Second, "how long a request may wait for a worker"},
-		{&o.dial, "dial-timeout", 3 * time.Second, "how long connecting to the application may take"},
+		{&o.dial, "dial-timeout", 2 * time.Second, "how long connecting to the application may take"},
 		{&o.send, "send-timeout", time.Minute, "how long the application may take nothing of a request"},
 		{&o.firstByte, "first-byte-timeout", time.Minute, "how long the application may say nothing after a request"},
 		{&o.betweenBytes, "between-bytes-timeout", time.Minute, "how long it may pause within its answer"},
 		{&o.idle, "idle-timeout", 5 * time.Second, "how long an unused connection to the application is kept"},
-		{&o.abandoned, "abandoned-timeout", 30 * time.Second, "how long a worker counts as busy for a client that has left"},
+		{&o.abandoned, "abandoned-timeout", 30 * time.Second, "how long a worker counts as busy for a client that has left or was sent a 504"},
 		{&o.client, "client-timeout", time.Minute, "how long a client may send nothing of its body, or take nothing of the answer"},
 		{&o.header, "header-timeout", 10 * time.Second, "how long a client may take to send a request's header"},
 		{&o.keepAlive, "keepalive-timeout", 75 * time.Second, "how long a client's unused connection is kept"},
