@@ -1,56 +1,19 @@
 package spool
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/leakcheck"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(fullDiskDir) != "" {
 		os.Exit(onFullDisk())
 	}
-	os.Exit(leakChecked(m))
-}
-
-// leakChecked runs the tests and fails if they leave goroutines or descriptors.
-func leakChecked(m *testing.M) int {
-	// The runtime opens its network poller with the first pipe and keeps it.
-	r, w, err := os.Pipe()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	r.Close()
-	w.Close()
-	descriptors, goroutines := countDescriptors(), runtime.NumGoroutine()
-	code := m.Run()
-	// A goroutine that has done all its work still needs a turn to end.
-	for giveUp := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines && time.Now().Before(giveUp); {
-		runtime.Gosched()
-	}
-	if n := runtime.NumGoroutine(); n > goroutines {
-		stacks := make([]byte, 1<<20)
-		fmt.Fprintf(os.Stderr, "%d goroutines left, %d before the tests\n%s\n", n, goroutines, stacks[:runtime.Stack(stacks, true)])
-		return 1
-	}
-	if n := countDescriptors(); n > descriptors {
-		fmt.Fprintf(os.Stderr, "%d descriptors open, %d before the tests\n", n, descriptors)
-		return 1
-	}
-	return code
-}
-
-func countDescriptors() int {
-	entries, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		panic(err)
-	}
-	return len(entries)
+	os.Exit(leakcheck.Main(m))
 }
 
 // newStore returns a store in a directory of its own, which must hold nothing

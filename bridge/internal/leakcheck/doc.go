@@ -1,0 +1,3 @@
+// Package leakcheck runs a package's tests and fails if they leave goroutines or
+// file descriptors behind.
+package leakcheck
