@@ -77,11 +77,7 @@ func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, lengt
 		}
 	}
 	x.parsed = true
-	resp, err = cgi.ParseResponse(x.answer[:length], x.w.Header())
-	if err == nil && resp.Status < 200 {
-		err = fmt.Errorf("status %d cannot be a final answer", resp.Status)
-	}
-	if err != nil {
+	if resp, err = cgi.ParseResponse(x.answer[:length], x.w.Header()); err != nil {
 		return resp, 0, &appError{errProtocol, err}
 	}
 	return resp, length, nil
