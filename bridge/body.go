@@ -131,4 +131,4 @@ func (c *clientReader) leave() {
 	}
 }
 
-func (c *clientReader) untouched() bool { return c.n == 0 && c.err == nil }
+func (c *clientReader) untouched() bool { return c.n == 0 && c.err == nil && !c.cut.Load() }

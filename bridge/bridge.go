@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -74,7 +75,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, err
 	}
 	if b.mapper, err = cgi.NewMapper(cgi.Config{
-		Preset: cfg.Preset, Mount: cfg.Mount, Root: cfg.Root, Follow: cfg.Follow, Index: cfg.Index,
+		Preset: cfg.Preset, Mount: cfg.Mount, Root: cfg.Root, Follow: cfg.Follow, Index: cfg.Index, Hide: cfg.Hide,
 		Env: cfg.Env, TrustedProxies: cfg.TrustedProxies,
 	}); err != nil {
 		b.pool.Close()
@@ -104,6 +105,9 @@ func reset(w http.ResponseWriter) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return // not the server's own connection: the panic does what can be done
+	}
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn() // its own Close would say that all is well
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // without it, Close is as before

@@ -34,6 +34,9 @@ type Config struct {
 	Follow []string `json:"follow,omitempty"`
 	// Index lists the scripts that serve a directory (php). Default index.php.
 	Index []string `json:"index,omitempty"`
+	// Hide lists URL prefixes, beginning with "/", below which nothing is served or
+	// run: "/data" hides /data and /data/x, whatever way they are written.
+	Hide []string `json:"hide,omitempty"`
 	// Env holds further CGI variables. They win over everything else.
 	Env map[string]string `json:"env,omitempty"`
 	// TrustedProxies lists the addresses and networks (CIDR; "unix" for unix

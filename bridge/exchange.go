@@ -16,8 +16,8 @@ import (
 const maxRedirects = 10
 
 // A request that a full application turned away unread is sent again after
-// fullPause, doubling up to fullPauseMax: nothing announces that an application
-// has room.
+// fullPause, four times that, and so on up to fullPauseMax: nothing announces that
+// an application has room.
 const (
 	fullPause    = 10 * time.Millisecond
 	fullPauseMax = 500 * time.Millisecond
@@ -126,7 +126,7 @@ func (x *exchange) exchange() (location string, err error) {
 		lease = x.b.pool.LeaseSettled
 	}
 	for {
-		x.held.lease, err = lease(x.r.Context())
+		x.held.lease, err = x.leaseBy(deadline, lease)
 		x.sentAt = time.Now()
 		if x.out.Attempts == 0 {
 			x.out.Queued += x.sentAt.Sub(queued)
@@ -141,8 +141,11 @@ func (x *exchange) exchange() (location string, err error) {
 		switch x.again(err) {
 		case giveUp:
 			return location, err
+		case noRoom:
+			return "", &fullError{err}
 		case onceMore:
 			lease = x.b.pool.LeaseFresh
+			deadline = time.Now().Add(time.Duration(x.b.cfg.Queue.Timeout)) // it may have been long at work
 		case whenThereIsRoom:
 			if time.Now().Add(pause).After(deadline) {
 				return "", &fullError{err}
@@ -150,9 +153,21 @@ func (x *exchange) exchange() (location string, err error) {
 			if err := sleep(x.r.Context(), pause); err != nil {
 				return "", err
 			}
-			pause = min(2*pause, fullPauseMax)
+			pause = min(4*pause, fullPauseMax)
 		}
 	}
+}
+
+// leaseBy waits for a connection until deadline at the latest. The pool's own limit
+// is the whole time a request may wait, and does for one that has not waited yet.
+func (x *exchange) leaseBy(deadline time.Time, lease func(context.Context) (*pool.Lease, error)) (*pool.Lease, error) {
+	ctx := x.r.Context()
+	if time.Until(deadline) < time.Duration(x.b.cfg.Queue.Timeout)-time.Millisecond {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, deadline, pool.ErrWaitTimeout)
+		defer cancel()
+	}
+	return lease(ctx)
 }
 
 // attempt sends the request on the leased connection and receives the answer.
@@ -165,9 +180,12 @@ func (x *exchange) attempt() (location string, err error) {
 	if errors.Is(err, pool.ErrInterrupted) {
 		err = x.held.interruption(x.r.Context())
 	}
-	x.held.settle()
-	if err != nil && x.held.lease != nil && x.held.lease.Unanswered() {
-		x.b.abandon(x.held.take()) // the application is at work, for nobody
+	if x.held.lease == nil { // stream or receive has given it back
+		return location, err
+	}
+	x.held.quiesce()
+	if abandons(err) && x.held.lease.AtWork() {
+		x.b.abandon(x.held.take())
 	} else {
 		x.held.releaseLease()
 	}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
@@ -16,8 +17,8 @@ import (
 type hold struct {
 	grant   *admission.Grant
 	lease   *pool.Lease
-	unwatch func() bool // ends the watch over the client
-	sender  *sender     // sends the body, nil if that went out with the head
+	unwatch func()  // ends the watch over the client, and waits for an interruption under way
+	sender  *sender // sends the body, nil if that went out with the head
 }
 
 // take moves everything to a new owner.
@@ -32,11 +33,20 @@ func (h *hold) watch(ctx context.Context) {
 	if h.unwatch != nil {
 		h.unwatch()
 	}
-	h.unwatch = context.AfterFunc(ctx, h.lease.Interrupt)
+	lease, done := h.lease, make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		lease.Interrupt()
+		close(done)
+	})
+	h.unwatch = func() {
+		if !stop() {
+			<-done // it would undo a Resume
+		}
+	}
 }
 
-// settle ends the watch and the sender, so that the lease is its owner's alone.
-func (h *hold) settle() {
+// quiesce ends the watch and the sender, so that the lease is its owner's alone.
+func (h *hold) quiesce() {
 	if h.unwatch != nil {
 		h.unwatch()
 		h.unwatch = nil
@@ -48,10 +58,10 @@ func (h *hold) settle() {
 }
 
 // interruption says why the lease was interrupted: the client left, or its body
-// could not be read to its end. It settles h.
+// could not be read to its end. It quiesces h.
 func (h *hold) interruption(ctx context.Context) error {
 	s := h.sender
-	h.settle()
+	h.quiesce()
 	switch {
 	case s != nil && s.stream != nil && s.stream.err != nil: // net/http has ended ctx because of it
 		return &clientError{s.stream.err}
@@ -65,7 +75,7 @@ func (h *hold) interruption(ctx context.Context) error {
 
 // releaseLease ends an attempt.
 func (h *hold) releaseLease() {
-	h.settle()
+	h.quiesce()
 	if h.lease != nil {
 		h.lease.Release()
 		h.lease = nil
@@ -81,14 +91,34 @@ func (h *hold) release() {
 	}
 }
 
-// abandon keeps lease and grant until the silent application that holds them has
-// finished, because its worker is taken although nobody waits for the answer: the
-// client has left, or was told that it took too long. h is settled.
+// end gives h back after an exchange that ended with err. An application that is
+// still at work keeps its worker, and so lease and grant, until it has finished,
+// although nobody waits for the answer any more.
+func (b *Bridge) end(h *hold, err error) {
+	h.quiesce()
+	if abandons(err) && h.lease != nil && h.lease.AtWork() {
+		b.abandon(h.take())
+		return
+	}
+	h.release()
+}
+
+// abandons reports whether err ends an exchange although nothing is wrong with the
+// answer: nobody waits for it any more. What cannot be used is cut off at once.
+func abandons(err error) bool {
+	var unusable *appError
+	return err != nil && !errors.As(err, &unusable)
+}
+
+// abandon waits for the application's end in a goroutine of its own. One that had
+// begun its answer is cut off as soon as it says more: an application that finds
+// its connection closed when it writes stops, and a silent one runs on.
 func (b *Bridge) abandon(h *hold) {
 	b.abandoned.Add(1)
 	h.lease.MarkAbandoned()
 	h.lease.Resume()
 	h.watch(b.ctx)
+	begun := h.lease.Spoke()
 	b.orphans.Go(func() {
 		defer b.abandoned.Add(-1)
 		defer h.release()
@@ -97,10 +127,10 @@ func (b *Bridge) abandon(h *hold) {
 		deadline := time.Now().Add(time.Duration(b.cfg.Timeouts.Abandoned))
 		for {
 			ev, err := h.lease.Next(deadline)
-			if err != nil || ev.Type == fcgi.TypeEndRequest {
+			switch {
+			case err != nil, ev.Type == fcgi.TypeEndRequest, begun && ev.Type == fcgi.TypeStdout:
 				return
-			}
-			if ev.Type == fcgi.TypeStderr {
+			case ev.Type == fcgi.TypeStderr:
 				_, _ = stderr.Write(ev.Data)
 			}
 		}

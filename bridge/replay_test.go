@@ -101,19 +101,20 @@ func TestFullApplication(t *testing.T) {
 		s.Send(fcgitest.EndStatus(r.ID, fcgitest.Overloaded))
 	})
 	for name, tc := range map[string]struct {
-		method  string
-		scripts []fcgitest.Script
-		ok      bool
+		method   string
+		scripts  []fcgitest.Script
+		ok       bool
+		patience time.Duration // before it is refused
 	}{
-		"room after a while":              {"GET", []fcgitest.Script{full, full, full, fcgitest.Hello}, true},
-		"unread, room after a while":      {"GET", []fcgitest.Script{unread, unread, unread, fcgitest.Hello}, true},
-		"never room":                      {"GET", []fcgitest.Script{full}, false},
-		"unread, never room":              {"GET", []fcgitest.Script{unread}, false},
-		"overloaded for a while":          {"GET", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true},
-		"POST, overloaded for a while":    {"POST", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true},
-		"overloaded for ever":             {"GET", []fcgitest.Script{fcgitest.Refuse(fcgitest.Overloaded)}, false},
-		"POST, cannot multiplex, once":    {"POST", []fcgitest.Script{fcgitest.Refuse(fcgitest.CantMpxConn), fcgitest.Hello}, true},
-		"POST, overloaded, then a worker": {"POST", []fcgitest.Script{overloadedOnce, fcgitest.Hello}, true},
+		"room after a while":              {"GET", []fcgitest.Script{full, full, full, fcgitest.Hello}, true, 0},
+		"unread, room after a while":      {"GET", []fcgitest.Script{unread, unread, unread, fcgitest.Hello}, true, 0},
+		"never room":                      {"GET", []fcgitest.Script{full}, false, 2 * time.Second},
+		"unread, never room":              {"GET", []fcgitest.Script{unread}, false, 710 * time.Millisecond},
+		"overloaded for a while":          {"GET", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true, 0},
+		"POST, overloaded for a while":    {"POST", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true, 0},
+		"overloaded for ever":             {"GET", []fcgitest.Script{fcgitest.Refuse(fcgitest.Overloaded)}, false, 2 * time.Second},
+		"POST, cannot multiplex, once":    {"POST", []fcgitest.Script{fcgitest.Refuse(fcgitest.CantMpxConn), fcgitest.Hello}, true, 0},
+		"POST, overloaded, then a worker": {"POST", []fcgitest.Script{overloadedOnce, fcgitest.Hello}, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -123,8 +124,8 @@ func TestFullApplication(t *testing.T) {
 					r.wantPage(re)
 				} else {
 					r.wantError(re, 503, errLimit)
-					if re.after < 2*time.Second || re.after > 3*time.Second {
-						t.Errorf("gave up after %v, want nearly 3s", re.after)
+					if re.after < tc.patience || re.after > 3*time.Second {
+						t.Errorf("gave up after %v, want %v at least", re.after, tc.patience)
 					}
 				}
 				if o := r.outcome(); o.Attempts < 2 {

@@ -134,7 +134,7 @@ func (rv *receiver) run() {
 	if errors.Is(err, pool.ErrInterrupted) {
 		err = rv.held.interruption(rv.x.r.Context())
 	}
-	rv.held.release()
+	rv.x.b.end(rv.held, err)
 	rv.pipe.CloseWrite(err)
 }
 

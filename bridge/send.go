@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -59,7 +60,7 @@ func (x *exchange) send() error {
 	x.head = head
 	err = x.held.lease.Write(head)
 	switch {
-	case errors.Is(err, pool.ErrInterrupted):
+	case errors.Is(err, pool.ErrInterrupted), errors.Is(err, os.ErrDeadlineExceeded):
 		return err
 	case err != nil:
 		return nil // the answer, or its absence, tells what became of the request
@@ -152,6 +153,9 @@ func (s *sender) send(lease *pool.Lease, from io.Reader, length int64) error {
 		length -= int64(n)
 		if n == 0 && err != nil {
 			lease.Interrupt() // the application would wait for the rest
+			if s.stream == nil {
+				return fmt.Errorf("reading the spooled body: %w", err)
+			}
 			return &clientError{err}
 		}
 		if n == 0 {
@@ -163,6 +167,9 @@ func (s *sender) send(lease *pool.Lease, from io.Reader, length int64) error {
 			out = fcgi.AppendStreamEnd(out, fcgi.TypeStdin, id)
 		}
 		if err := lease.Write(out); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				lease.Interrupt() // it has stopped reading, and will not be sent the rest
+			}
 			return err
 		}
 	}

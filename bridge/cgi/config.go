@@ -36,6 +36,9 @@ type Config struct {
 	// Index are the files that stand for their directory, the first that exists.
 	// Default: index.php for php, none for cgi.
 	Index []string
+	// Hide are the paths, "/data", that are answered as if nothing were there or
+	// below: neither scripts nor static files, nor by a local redirect.
+	Hide []string
 	// Env are more variables. They win over everything else, client headers
 	// included. Values may hold LF (PHP_VALUE needs it), not NUL or CR.
 	Env map[string]string
@@ -54,6 +57,7 @@ type Mapper struct {
 	mount    string // "" or "/x", no slash at the end
 	root     *Root  // nil if there is none
 	index    []string
+	hide     []string // cleaned, no slash at the end
 	env      map[string]string
 	envVars  []Var // env, by name
 	trusted  trustedPeers
@@ -79,6 +83,12 @@ func NewMapper(cfg Config) (*Mapper, error) {
 	}
 	if m.index, err = checkIndex(m.preset, cfg.Index); err != nil {
 		return nil, err
+	}
+	for _, p := range cfg.Hide {
+		if !strings.HasPrefix(p, "/") || path.Clean(p) == "/" {
+			return nil, fmt.Errorf("cgi: hide %q: want a path below the root, beginning with \"/\"", p)
+		}
+		m.hide = append(m.hide, path.Clean(p))
 	}
 	if m.envVars, err = sortedEnv(cfg.Env); err != nil {
 		return nil, err

@@ -247,6 +247,3 @@ func (r *recordReader) filled(n int) {
 
 // clean reports whether nothing of any record is left over, padding included.
 func (r *recordReader) clean() bool { return r.r == r.w && r.content == 0 && r.padding == 0 }
-
-// pending reports whether take has something to look at before the next read.
-func (r *recordReader) pending() bool { return r.w > r.r }

@@ -25,6 +25,7 @@ type Lease struct {
 	released bool       // the connection is the pool's again
 
 	base  int64 // c.records.total when the lease began
+	spoke bool  // it has said something on STDOUT
 	ended bool  // END_REQUEST came, complete
 	dead  bool  // a read failed or what came makes no sense
 }
@@ -83,27 +84,28 @@ func (l *Lease) Next(deadline time.Time) (Event, error) {
 		return Event{}, e
 	}
 	if ev.Type != fcgi.TypeEndRequest {
+		l.spoke = l.spoke || ev.Type == fcgi.TypeStdout
 		return ev, nil
 	}
 	l.ended = true
+	refused := ReplaySafe
+	if l.spoke {
+		refused = ReplayNever // it ran, whatever it says now
+	}
 	switch ev.End.ProtocolStatus {
 	case fcgi.StatusRequestComplete:
 		return ev, nil
 	case fcgi.StatusOverloaded:
-		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrOverloaded, Replay: ReplaySafe, Fresh: l.fresh}
+		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrOverloaded, Replay: refused, Fresh: l.fresh}
 	case fcgi.StatusCantMpxConn:
 		l.dead = true
-		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrCantMultiplex, Replay: ReplaySafe, Fresh: l.fresh}
+		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrCantMultiplex, Replay: refused, Fresh: l.fresh}
 	case fcgi.StatusUnknownRole:
 		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrUnknownRole, Fresh: l.fresh}
 	}
 	l.dead = true
 	return Event{}, l.fail("read", &fcgi.FormatError{What: "END_REQUEST", Why: ev.End.ProtocolStatus.String()})
 }
-
-// Pending reports whether Next has bytes to look at before it has to wait for
-// the application.
-func (l *Lease) Pending() bool { return l.c.records.pending() }
 
 // Interrupt makes Write and Next return ErrInterrupted, now and from now on. It
 // may be called at any time, and more than once.
@@ -125,13 +127,16 @@ func (l *Lease) Resume() {
 	l.c.interrupted.Store(false)
 }
 
-// Unanswered reports whether the application was sent the whole request and has
-// not said a word yet, so that all there is to do is wait.
-func (l *Lease) Unanswered() bool {
+// AtWork reports whether the application was sent the whole request and has not
+// ended its answer, so that its worker is taken for as long as it likes.
+func (l *Lease) AtWork() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.sent && !l.dead && l.c.records.total == l.base
+	return l.sent && !l.dead && !l.ended
 }
+
+// Spoke reports whether the application has begun its answer.
+func (l *Lease) Spoke() bool { return l.spoke }
 
 // MarkAbandoned counts the lease as a zombie: nobody waits for the answer, and the
 // application works on.

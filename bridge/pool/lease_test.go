@@ -148,18 +148,21 @@ func TestNextTimesOutAndGoesOn(t *testing.T) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &e) || e.Replay != ReplayNever || time.Since(started) != 3*time.Second {
 			t.Errorf("%v after %v, want a timeout after 3s, replay never", err, time.Since(started))
 		}
-		if !l.Unanswered() {
-			t.Error("Unanswered is false")
+		if !l.AtWork() {
+			t.Error("AtWork is false")
 		}
 		ev, err := l.Next(time.Time{})
 		if err != nil || string(ev.Data) != fcgitest.Page || time.Since(started) != 10*time.Second {
 			t.Errorf("%q, %v after %v", ev.Data, err, time.Since(started))
 		}
-		if l.Unanswered() {
-			t.Error("Unanswered is true")
+		if !l.AtWork() || !l.Spoke() {
+			t.Errorf("AtWork is %v, Spoke is %v, want true, true", l.AtWork(), l.Spoke())
 		}
 		if ev, err = l.Next(time.Time{}); err != nil || ev.Type != fcgi.TypeEndRequest {
 			t.Errorf("%v, %v, want the end", ev.Type, err)
+		}
+		if l.AtWork() {
+			t.Error("AtWork is true after the end")
 		}
 		l.Release()
 		wantCounts(t, p, counts{idle: 1})

@@ -24,6 +24,9 @@ const (
 	backoffMax = 30 * time.Second
 	steady     = 10 * time.Second
 
+	// lastWords is how long output is waited for when the process group has ended.
+	lastWords = 100 * time.Millisecond
+
 	// grace is how long a child has between SIGTERM and SIGKILL.
 	grace = 5 * time.Second
 )
@@ -42,6 +45,7 @@ type Process struct {
 	dir    string // holds the socket; removed by Close
 	socket *os.File
 	output *os.File // the end children write to
+	input  *os.File // the end copyOutput reads from, which closes it
 
 	cancel context.CancelFunc
 	loop   sync.WaitGroup // run
@@ -74,8 +78,8 @@ func Start(cfg Config) (_ *Process, err error) {
 		p.closeSocket()
 		return nil, fmt.Errorf("pipe for the command's output: %w", err)
 	}
-	p.output = write
-	p.reader.Go(func() { p.copyOutput(read) })
+	p.output, p.input = write, read
+	p.reader.Go(p.copyOutput)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
@@ -131,12 +135,14 @@ func (p *Process) Pid() int {
 }
 
 // Close ends the child and its process group, SIGTERM first and SIGKILL after
-// grace, and removes the socket. Connections to it must be done with. It returns
-// when everything has ended.
+// grace, and removes the socket. Connections to it must be done with. A descendant
+// that left the group lives on.
 func (p *Process) Close() error {
 	p.cancel()
 	p.loop.Wait()
-	_ = p.output.Close() // the group is dead, so the reader sees its end
+	_ = p.output.Close() // the group is dead, so this is the end of the output
+	// Unless a descendant left the group: what it holds open must not keep us.
+	_ = p.input.SetReadDeadline(time.Now().Add(lastWords)) // pipes have deadlines
 	p.reader.Wait()
 	p.closeSocket()
 	return nil
@@ -160,7 +166,7 @@ func (p *Process) run(ctx context.Context, started chan<- error) {
 		}
 		begun := time.Now()
 		if err != nil {
-			p.cfg.Logger.Error("the command cannot be started", "command", p.cfg.Command[0], "error", err.Error())
+			p.lastExit = "could not be started: " + err.Error()
 		} else if !p.watch(ctx, cmd) {
 			return
 		}
@@ -231,15 +237,15 @@ func (p *Process) signal(cmd *exec.Cmd, s syscall.Signal) {
 
 // copyOutput takes what children write to the log until the last of them and
 // Close have closed the other end.
-func (p *Process) copyOutput(from *os.File) {
-	defer from.Close()
+func (p *Process) copyOutput() {
+	defer p.input.Close()
 	log := lines.NewLog(p.cfg.Logger, "command output")
 	defer log.Flush()
 	src := log.Source(slog.String("command", p.cfg.Command[0]), slog.Attr{})
 	defer src.End()
 	buf := make([]byte, 16<<10)
 	for {
-		n, err := from.Read(buf)
+		n, err := p.input.Read(buf)
 		_, _ = src.Write(buf[:n]) // never fails
 		if err != nil {
 			return

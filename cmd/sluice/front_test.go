@@ -76,8 +76,8 @@ func TestFiles(t *testing.T) {
 		{path: "/index.php", want: 502},
 		{path: "/", want: 502},
 	} {
-		o := &options{preset: "php", static: true, hide: []string{"/data"}, client: duration(time.Minute)}
-		f, log := testFront(t, o, bridge.Config{Preset: "php", Root: root, Follow: c.follow, Index: []string{"index.php", "index.html"}})
+		o := &options{preset: "php", static: true, client: duration(time.Minute)}
+		f, log := testFront(t, o, bridge.Config{Preset: "php", Root: root, Hide: []string{"/data"}, Follow: c.follow, Index: []string{"index.php", "index.html"}})
 		res := httptest.NewRecorder()
 		f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, c.path, nil))
 		body, err := io.ReadAll(res.Body)

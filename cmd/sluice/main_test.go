@@ -51,7 +51,7 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--preset", "pph"), `"pph"`},
 		{serve(backend, "--preset", "php"), "root"},
 		{serve(backend, "--preset", "php", "--root", filepath.Join(dir, "absent")), "absent"},
-		{serve(backend, "--hide", "data"), "beginning with /"},
+		{serve(backend, "--hide", "data"), "beginning with"},
 		{serve(backend, "--request-buffering", "maybe"), "request_buffering"},
 		{serve(backend, "--keep-alive", "yes"), "keep_alive"},
 		{serve(backend, "--trusted-proxy", "localhost"), "localhost"},

@@ -50,7 +50,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.index, "index", nil, "`FILE` that serves a directory, preset php (default index.php, then index.html)")
 	f.StringArrayVar(&o.follow, "follow", nil, "`DIR` outside --root that symbolic links may lead into; may be given several times")
 	f.BoolVar(&o.static, "static", true, "serve images, styles, scripts and the like under --root to browsers, preset php")
-	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run, preset php; may be given several times")
+	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run; may be given several times")
 	f.Var(&o.env, "env", "a further CGI variable, `K=V`; wins over everything else; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* and Forwarded are believed; may be given several times")
 
@@ -118,11 +118,6 @@ func (o *options) check(command []string) error {
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}
-	for _, p := range o.hide {
-		if !strings.HasPrefix(p, "/") {
-			return fmt.Errorf("--hide %q: want a URL prefix, beginning with /", p)
-		}
-	}
 	return nil
 }
 
@@ -132,7 +127,7 @@ func (o *options) bridge() bridge.Config {
 	}
 	return bridge.Config{
 		Backends: o.backends, Workers: o.workers,
-		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index,
+		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Hide: o.hide,
 		Env: o.env, TrustedProxies: o.trusted,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),

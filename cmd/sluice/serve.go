@@ -165,7 +165,7 @@ func listen(flag, addr string) (net.Listener, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("--%s %s: another program listens there", flag, addr)
 	} else if errors.Is(err, syscall.ECONNREFUSED) {
-		if err := os.Remove(path); err != nil { // left behind by a program that was killed
+		if err := removeStale(path); err != nil {
 			return nil, fmt.Errorf("--%s %s: %w", flag, addr, err)
 		}
 	}
@@ -174,6 +174,19 @@ func listen(flag, addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("--%s %s: %s", flag, addr, listenReason(err))
 	}
 	return l, nil
+}
+
+// removeStale removes a socket that a program which was killed has left behind.
+// Connecting to a file that is no socket is refused, too, and such a file stays.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return errors.New("there is a file that is not a socket")
+	}
+	return os.Remove(path)
 }
 
 func listenReason(err error) string {
