@@ -98,7 +98,11 @@ func TestContentLengthOfTheAnswer(t *testing.T) {
 					if warned := strings.Contains(r.log.String(), "more than its Content-Length"); warned != (tc.length < 10) {
 						t.Errorf("warned: %v\n%s", warned, r.log)
 					}
-					r.wantKept(1)
+					kept := 1
+					if speed == "slowly" && tc.length < 10 {
+						kept = 0 // the client had all it was promised, and what came then was cut off
+					}
+					r.wantKept(kept)
 				})
 			})
 		}
@@ -138,8 +142,13 @@ func TestBodylessAnswers(t *testing.T) {
 					if re.status != tc.status || re.body != "" || re.err != nil || re.header.Get("Content-Length") != tc.length {
 						t.Errorf("reply %d %q, %v, %v, want %d", re.status, re.body, re.err, re.header, tc.status)
 					}
-					r.wantPage(r.get("/page")) // nothing is left over on the client's connection
-					r.wantKept(1)
+					r.wantPage(r.get("/page"))  // nothing is left over on the client's connection
+					time.Sleep(2 * time.Second) // the application may end later than its answer
+					kept := 1
+					if pause > 0 && strings.HasSuffix(tc.answer, "\n\n") {
+						kept = 2 // the page took another; one that says more is cut off
+					}
+					r.wantKept(kept)
 				})
 			})
 		}

@@ -219,11 +219,15 @@ func (c *Config) normalize() error {
 	return nil
 }
 
+// turnsAway reports whether the application may be one that accepts a connection
+// and closes it when it is full. PHP and fcgiwrap let connections wait.
+func (c *Config) turnsAway() bool { return c.Preset == "" || c.Preset == "app" }
+
 // settle is how long a worker needs to be free after its connection was closed.
 // flup was measured to turn away one connection in two at once, and none after
 // 1 ms; scripts have processes for workers, and a backlog before them.
 func (c *Config) settle() time.Duration {
-	if c.Preset == "" || c.Preset == "app" {
+	if c.turnsAway() {
 		return 5 * time.Millisecond
 	}
 	return 0

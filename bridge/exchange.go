@@ -138,6 +138,7 @@ func (x *exchange) exchange() (location string, err error) {
 			x.end = x.sentAt.Add(limit)
 		}
 		location, err = x.attempt()
+		deadline = deadline.Add(time.Since(x.sentAt)) // an attempt is no wait
 		switch x.again(err) {
 		case giveUp:
 			return location, err
@@ -145,7 +146,6 @@ func (x *exchange) exchange() (location string, err error) {
 			return "", &fullError{err}
 		case onceMore:
 			lease = x.b.pool.LeaseFresh
-			deadline = time.Now().Add(time.Duration(x.b.cfg.Queue.Timeout)) // it may have been long at work
 		case whenThereIsRoom:
 			if time.Now().Add(pause).After(deadline) {
 				return "", &fullError{err}

@@ -19,6 +19,7 @@ type hold struct {
 	lease   *pool.Lease
 	unwatch func()  // ends the watch over the client, and waits for an interruption under way
 	sender  *sender // sends the body, nil if that went out with the head
+	surplus func()  // called if an abandoned application says more than it announced; may be nil
 }
 
 // take moves everything to a new owner.
@@ -128,7 +129,12 @@ func (b *Bridge) abandon(h *hold) {
 		for {
 			ev, err := h.lease.Next(deadline)
 			switch {
-			case err != nil, ev.Type == fcgi.TypeEndRequest, begun && ev.Type == fcgi.TypeStdout:
+			case err != nil, ev.Type == fcgi.TypeEndRequest:
+				return
+			case begun && ev.Type == fcgi.TypeStdout:
+				if h.surplus != nil {
+					h.surplus()
+				}
 				return
 			case ev.Type == fcgi.TypeStderr:
 				_, _ = stderr.Write(ev.Data)

@@ -116,3 +116,15 @@ func TestRedirectOfTheClient(t *testing.T) {
 		})
 	}
 }
+
+// A local redirect does not lead to what is hidden.
+func TestRedirectToHidden(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Hide: []string{"/data"}}, fcgitest.Answer("Location: /data/secret\n\n"))
+		re := r.get("/")
+		r.wantError(re, 404, errRequest)
+		if n := len(r.peer.Requests()); n != 1 {
+			t.Errorf("the application was sent %d requests, want 1", n)
+		}
+	})
+}

@@ -39,7 +39,7 @@ func (x *exchange) again(err error) verdict {
 	switch {
 	case e.Replay == pool.ReplaySafe && (e.Refused() || errors.Is(e.Err, pool.ErrOverloaded)):
 		return whenThereIsRoom
-	case e.Refused() && idempotent(x.r.Method) && time.Since(x.sentAt) <= refusalWithin:
+	case e.Refused() && x.b.cfg.turnsAway() && idempotent(x.r.Method) && time.Since(x.sentAt) <= refusalWithin:
 		if x.out.Attempts == refusalsMax {
 			return noRoom
 		}

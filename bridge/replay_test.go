@@ -108,7 +108,7 @@ func TestFullApplication(t *testing.T) {
 	}{
 		"room after a while":              {"GET", []fcgitest.Script{full, full, full, fcgitest.Hello}, true, 0},
 		"unread, room after a while":      {"GET", []fcgitest.Script{unread, unread, unread, fcgitest.Hello}, true, 0},
-		"never room":                      {"GET", []fcgitest.Script{full}, false, 2 * time.Second},
+		"never room":                      {"GET", []fcgitest.Script{full}, false, 700 * time.Millisecond},
 		"unread, never room":              {"GET", []fcgitest.Script{unread}, false, 710 * time.Millisecond},
 		"overloaded for a while":          {"GET", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true, 0},
 		"POST, overloaded for a while":    {"POST", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true, 0},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -67,6 +68,7 @@ func (x *exchange) stream(resp cgi.Response, first []byte) error {
 	pipe := x.b.spool.NewPipe()
 	ctx, leave := context.WithCancel(x.r.Context())
 	rv := &receiver{x: x, held: x.held.take(), pipe: pipe, done: make(chan struct{})}
+	rv.announced.Store(-1)
 	rv.held.watch(ctx)
 	go rv.run()
 	defer func() {
@@ -74,11 +76,15 @@ func (x *exchange) stream(resp cgi.Response, first []byte) error {
 		pipe.Close()
 		<-rv.done
 	}()
-	return x.relay(rc, pipe, first, limit)
+	err := x.relay(rc, pipe, first, limit)
+	if err == nil && limit >= 0 && !x.bodyless(resp.Status) {
+		rv.announced.Store(limit)
+	}
+	return err
 }
 
-// relay copies first and what comes through pipe to the client, limit bytes of
-// it if limit is not negative.
+// relay copies first and what comes through pipe to the client: all of it, or limit
+// bytes if limit is not negative.
 func (x *exchange) relay(rc *http.ResponseController, pipe *spool.Pipe, first []byte, limit int64) error {
 	buf := make([]byte, relayBuffer)
 	left := limit
@@ -105,12 +111,15 @@ func (x *exchange) relay(rc *http.ResponseController, pipe *spool.Pipe, first []
 				return &clientError{err}
 			}
 		}
+		if limit >= 0 && left == 0 {
+			return nil // the client has it all, whenever the application ends
+		}
 		n, err := pipe.Read(buf)
 		if err := send(buf[:n]); err != nil {
 			return err
 		}
 		switch {
-		case err == io.EOF && limit > 0 && left > 0:
+		case err == io.EOF && limit > 0:
 			return &appError{errIncomplete, fmt.Errorf("the application announced %d bytes and ended its answer after %d", limit, limit-left)}
 		case err == io.EOF:
 			return nil
@@ -126,6 +135,8 @@ type receiver struct {
 	held *hold
 	pipe *spool.Pipe
 	done chan struct{}
+
+	announced atomic.Int64 // what the client was sent all of; -1 if it was not
 }
 
 func (rv *receiver) run() {
@@ -133,6 +144,10 @@ func (rv *receiver) run() {
 	err := rv.copy()
 	if errors.Is(err, pool.ErrInterrupted) {
 		err = rv.held.interruption(rv.x.r.Context())
+	}
+	if n := rv.announced.Load(); n >= 0 {
+		b, path, instance := rv.x.b, rv.x.r.URL.Path, rv.x.out.Instance
+		rv.held.surplus = func() { b.logSurplus(path, instance, n) }
 	}
 	rv.x.b.end(rv.held, err)
 	rv.pipe.CloseWrite(err)
@@ -199,12 +214,15 @@ func (x *exchange) write(p []byte) error {
 // surplus reports that the application wrote more than it announced. What it
 // announced is what the client gets, as with other servers.
 func (x *exchange) surplus(announced int64) {
-	if x.surplusLogged {
-		return
+	if !x.surplusLogged {
+		x.surplusLogged = true
+		x.b.logSurplus(x.r.URL.Path, x.out.Instance, announced)
 	}
-	x.surplusLogged = true
-	x.b.cfg.Logger.Warn("the application wrote more than its Content-Length; the rest was dropped",
-		"path", x.r.URL.Path, "instance", x.out.Instance, "content_length", announced)
+}
+
+func (b *Bridge) logSurplus(path, instance string, announced int64) {
+	b.cfg.Logger.Warn("the application wrote more than its Content-Length; the rest was dropped",
+		"path", path, "instance", instance, "content_length", announced)
 }
 
 // extendWrite gives the client its time to take the next piece.

@@ -24,6 +24,10 @@ const (
 	backoffMax = 30 * time.Second
 	steady     = 10 * time.Second
 
+	// A first child that ends within probation was started wrongly: its arguments
+	// or its configuration are not in order.
+	probation = 300 * time.Millisecond
+
 	// lastWords is how long output is waited for when the process group has ended.
 	lastWords = 100 * time.Millisecond
 
@@ -47,6 +51,7 @@ type Process struct {
 	output *os.File // the end children write to
 	input  *os.File // the end copyOutput reads from, which closes it
 
+	ended  chan string // gets how the first child ended
 	cancel context.CancelFunc
 	loop   sync.WaitGroup // run
 	reader sync.WaitGroup // copyOutput
@@ -57,8 +62,8 @@ type Process struct {
 	pid int // of the living child; 0: none
 }
 
-// Start makes the socket and starts the program. It fails if the program cannot
-// be started this first time.
+// Start makes the socket and starts the program. It fails if the program cannot be
+// started this first time, or ends at once.
 func Start(cfg Config) (_ *Process, err error) {
 	if len(cfg.Command) == 0 {
 		return nil, errors.New("no command to run")
@@ -66,7 +71,7 @@ func Start(cfg Config) (_ *Process, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Process{cfg: cfg}
+	p := &Process{cfg: cfg, ended: make(chan string, 1)}
 	if p.path, err = exec.LookPath(cfg.Command[0]); err != nil {
 		return nil, fmt.Errorf("command %q: %w", cfg.Command[0], err)
 	}
@@ -89,7 +94,13 @@ func Start(cfg Config) (_ *Process, err error) {
 		_ = p.Close() // err is what matters
 		return nil, fmt.Errorf("command %q: %w", cfg.Command[0], err)
 	}
-	return p, nil
+	select {
+	case exit := <-p.ended:
+		_ = p.Close() // nothing is running
+		return nil, fmt.Errorf("command %q ended at once: %s (what it printed is in the log)", cfg.Command[0], exit)
+	case <-time.After(probation):
+		return p, nil
+	}
 }
 
 // listen makes the socket. Nobody accepts on it here: the listener is closed
@@ -169,6 +180,9 @@ func (p *Process) run(ctx context.Context, started chan<- error) {
 			p.lastExit = "could not be started: " + err.Error()
 		} else if !p.watch(ctx, cmd) {
 			return
+		}
+		if first {
+			p.ended <- p.lastExit
 		}
 		if time.Since(begun) >= steady {
 			pause = backoffMin

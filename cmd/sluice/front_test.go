@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -152,5 +154,28 @@ func TestAccessLogReopen(t *testing.T) {
 		if got := strings.Count(string(text), "\n"); got != want {
 			t.Errorf("%s has %d lines, want %d:\n%s", filepath.Base(name), got, want, text)
 		}
+	}
+}
+
+// TestFileWithBody asks for a file and announces a body that never comes: the
+// connection must not be held for longer than --client-timeout.
+func TestFileWithBody(t *testing.T) {
+	root, _ := site(t)
+	f, _ := testFront(t, &options{preset: "php", static: true, client: duration(50 * time.Millisecond)}, bridge.Config{Preset: "php", Root: root})
+	server := httptest.NewServer(f)
+	defer server.Close()
+	c, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /style.css HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection is still open")
 	}
 }

@@ -25,6 +25,11 @@ func TestUnusable(t *testing.T) {
 	}
 	defer l.Close()
 
+	precious := filepath.Join(dir, "precious")
+	if err := os.WriteFile(precious, []byte("data"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	serve := func(args ...string) []string {
 		return append([]string{"serve", "--listen", "127.0.0.1:0", "--status", "off", "--access-log", "off"}, args...)
 	}
@@ -66,6 +71,8 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--listen", taken.Addr().String()), "the address is in use"},
 		{serve(backend, "--listen", "192.0.2.1:80"), "does not have that address"},
 		{serve(backend, "--listen", "unix:"+listening), "another program listens there"},
+		{serve(backend, "--listen", "unix:"+precious), "not a socket"},
+		{serve("--", "sh", "-c", "echo no such thing; exit 3"), "ended at once: exit status 3"},
 		{serve(backend, "--status", taken.Addr().String()), "--status"},
 		{serve(backend, "--access-log", filepath.Join(dir, "absent", "log")), "--access-log"},
 		{[]string{"demo", "--rate", "0"}, "--rate 0"},
@@ -78,6 +85,9 @@ func TestUnusable(t *testing.T) {
 		if status != 2 || !strings.HasPrefix(text, "sluice: ") || strings.Count(text, "\n") != 1 || !strings.Contains(text, c.want) {
 			t.Errorf("sluice %s: exit %d, %q, want 2 and one line with %q", strings.Join(c.args, " "), status, text, c.want)
 		}
+	}
+	if _, err := os.Stat(precious); err != nil {
+		t.Errorf("a file that is not a socket: %v", err)
 	}
 }
 

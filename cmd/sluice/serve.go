@@ -33,8 +33,8 @@ The application either runs already, and --backend names its addresses, or is a
 command after "--", which is started with its listening socket as standard input
 (as PHP, libfcgi, Perl's FCGI, flup and Trac expect) and started again if it ends.
 
-SIGTERM and SIGINT drain: no new connections, and those there are may finish
-within --drain-timeout. SIGHUP reopens the access log.`,
+SIGTERM and SIGINT drain: no new connections, and the requests there are may finish
+within --drain-timeout; a second one cuts them short. SIGHUP reopens the access log.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
   sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi`,
@@ -129,19 +129,21 @@ func untilSignal(failed <-chan error, access *accessLog, log *slog.Logger) error
 				continue
 			}
 			log.Info("draining", "signal", s.String())
-			signal.Reset(syscall.SIGTERM, syscall.SIGINT) // a second one ends the process at once
 			return nil
 		}
 	}
 }
 
-// drain lets requests finish within timeout, then cuts those that have not.
+// drain lets requests finish within timeout, or until another signal comes, then
+// cuts those that have not.
 func drain(servers []*http.Server, timeout time.Duration, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for _, s := range servers {
 		if err := s.Shutdown(ctx); err != nil {
-			log.Warn("not everything finished in time; closing what is left", "drain_timeout", timeout)
+			log.Warn("not everything has finished; closing what is left", "drain_timeout", timeout)
 			_ = s.Close()
 		}
 	}
