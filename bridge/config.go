@@ -103,7 +103,9 @@ type TimeoutsConfig struct {
 	// was sent a 504, if it does not finish before. Default 30 s.
 	Abandoned Duration `json:"abandoned,omitempty"`
 	// Client is how long the client may send nothing of its body, or take nothing
-	// of the answer. Default 60 s.
+	// of the answer. Default 60 s. It holds while the handler runs; the server in
+	// front must bound what it writes after that, and the deadlines it set before
+	// are lifted.
 	Client Duration `json:"client,omitempty"`
 }
 

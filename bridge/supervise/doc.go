@@ -13,5 +13,6 @@
 //   - The socket lies in a directory that only its owner can enter.
 //   - At most one child lives at a time. Every child is the leader of a process
 //     group of its own, and Close ends the whole group.
-//   - On Linux the child is sent SIGTERM if Sluice dies without a Close.
+//   - On Linux the child, not its group, is sent SIGTERM if Sluice dies without a
+//     Close.
 package supervise
