@@ -122,8 +122,8 @@ func (x *exchange) exchange() (location string, err error) {
 	deadline := queued.Add(time.Duration(x.b.cfg.Queue.Timeout))
 	pause := fullPause
 	lease := x.b.pool.Lease
-	if !idempotent(x.r.Method) {
-		lease = x.b.pool.LeaseSettled
+	if !idempotent(x.r.Method) || x.body.stream != nil {
+		lease = x.b.pool.LeaseSettled // it could not be sent again
 	}
 	for {
 		x.held.lease, err = x.leaseBy(deadline, lease)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -191,5 +193,22 @@ func TestLeavesWhileFull(t *testing.T) {
 			t.Errorf("%d attempts after the client left", n-attempts)
 		}
 		r.wantLeft()
+	})
+}
+
+// A streamed body cannot be sent again, so it does not go out on a connection that
+// the application may be about to close.
+func TestStreamedBodyTakesASettledConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		if err := os.WriteFile(filepath.Join(root, "index.php"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t, Config{Preset: "php", Root: root, RequestBuffering: Off}, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader), fcgitest.Hello)
+		r.wantPage(r.get("/index.php"))
+		r.wantPage(r.do("PUT", "/index.php", strings.NewReader("body")))
+		if n := r.peer.Accepted(); n != 2 {
+			t.Errorf("%d connections, want 2", n)
+		}
 	})
 }
