@@ -18,9 +18,9 @@ const (
 	// is free before the client is sent a byte.
 	gatherFor = 5 * time.Millisecond
 	// watchAfter is how long an application may take to answer before its client is
-	// watched for leaving. Most answers come sooner, and the watch costs more than
-	// reading them.
-	watchAfter = 5 * time.Millisecond
+	// watched for leaving. Most answers come sooner, also on a busy machine, and the
+	// watch costs as much as reading them.
+	watchAfter = 25 * time.Millisecond
 	// gatherMax is how much is collected at most, in bytes, header included.
 	gatherMax = 64 << 10
 )

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
 // callers is how many requests are under way at once in every benchmark.
@@ -65,16 +66,77 @@ func BenchmarkBridge(b *testing.B) {
 	}
 }
 
-// startBridge puts a bridge in front of a new backend.
-func startBridge(b *testing.B, workers int) http.Handler {
+// BenchmarkFloor is what BenchmarkBridge/Small cannot go below here and now: the
+// same request, encoded beforehand, written to a kept connection and read to its
+// END_REQUEST, and nothing else.
+func BenchmarkFloor(b *testing.B) {
+	socket := startBackend(b)
+	request := fcgi.AppendBeginRequest(nil, 1, fcgi.BeginRequest{Role: fcgi.RoleResponder, Flags: fcgi.FlagKeepConn})
+	params := fcgi.NewParamsWriter(request, 1)
+	for _, v := range [][2]string{{"REQUEST_METHOD", "GET"}, {"SERVER_PROTOCOL", "HTTP/1.1"}, {"REQUEST_URI", "/bytes/200?page=1"}} {
+		if err := params.Add(v[0], v[1]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for line := range strings.Lines(benchHeader) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if err := params.Add("HTTP_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), value); err != nil {
+			b.Fatal(err)
+		}
+	}
+	request = fcgi.AppendStreamEnd(params.End(), fcgi.TypeStdin, 1)
+	measure(b, func() func() error {
+		c, err := net.Dial("unix", socket)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { c.Close() })
+		in := bufio.NewReader(c)
+		return func() error {
+			if _, err := c.Write(request); err != nil {
+				return err
+			}
+			return readAnswer(in)
+		}
+	})
+}
+
+// readAnswer reads records up to END_REQUEST.
+func readAnswer(in *bufio.Reader) error {
+	for {
+		head, err := in.Peek(fcgi.HeaderLen)
+		if err != nil {
+			return err
+		}
+		h, err := fcgi.DecodeHeader(head)
+		if err != nil {
+			return err
+		}
+		if _, err := in.Discard(fcgi.HeaderLen + int(h.ContentLength) + int(h.PaddingLength)); err != nil {
+			return err
+		}
+		if h.Type == fcgi.TypeEndRequest {
+			return nil
+		}
+	}
+}
+
+// startBackend starts the application in a process of its own and returns its
+// socket.
+func startBackend(b *testing.B) string {
 	b.Helper()
 	dir := socketDir(b)
 	binary, socket := filepath.Join(dir, "backend"), filepath.Join(dir, "app.sock")
 	run(b, exec.Command("go", "build", "-o", binary, "./peers/backend"))
 	awaitSocket(b, start(b, exec.Command(binary, "--socket", socket)), socket)
+	return socket
+}
 
+// startBridge puts a bridge in front of a new backend.
+func startBridge(b *testing.B, workers int) http.Handler {
+	b.Helper()
 	gate, err := bridge.New(bridge.Config{
-		Backends: []string{"unix:" + socket},
+		Backends: []string{"unix:" + startBackend(b)},
 		Workers:  workers,
 		Queue:    bridge.QueueConfig{Timeout: bridge.Duration(patience)},
 	})
