@@ -68,7 +68,7 @@ func New(cfg Config) (*Bridge, error) {
 		WaitTimeout: time.Duration(cfg.Queue.Timeout),
 		SendTimeout: time.Duration(cfg.Timeouts.Send),
 		IdleTimeout: time.Duration(cfg.Timeouts.Idle),
-		Settle:      cfg.settle(),
+		CloseDelay:  cfg.closeDelay(),
 		Retires:     cfg.Preset == cgi.PresetPHP,
 		OneRequest:  cfg.KeepAlive == Off,
 	}); err != nil {

@@ -225,10 +225,10 @@ func (c *Config) normalize() error {
 // and closes it when it is full. PHP and fcgiwrap let connections wait.
 func (c *Config) turnsAway() bool { return c.Preset == "" || c.Preset == "app" }
 
-// settle is how long a worker needs to be free after its connection was closed.
+// closeDelay is how long a worker needs to be free after its connection was closed.
 // flup was measured to turn away one connection in two at once, and none after
 // 1 ms; scripts have processes for workers, and a backlog before them.
-func (c *Config) settle() time.Duration {
+func (c *Config) closeDelay() time.Duration {
 	if c.turnsAway() {
 		return 5 * time.Millisecond
 	}

@@ -18,7 +18,7 @@ type Config struct {
 	Workers int
 	// DialTimeout bounds one attempt to connect, and how long an instance that
 	// answered a moment ago may refuse connections (it is being restarted) before
-	// requests are told. Default 3 s.
+	// requests are told. Default 2 s.
 	DialTimeout time.Duration
 	// WaitTimeout is how long a request may wait for a connection. Default 3 s.
 	WaitTimeout time.Duration
@@ -26,10 +26,10 @@ type Config struct {
 	SendTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept. Default 5 s.
 	IdleTimeout time.Duration
-	// Settle is how long the room of an unused connection that was closed for a
+	// CloseDelay is how long the room of an unused connection that was closed for a
 	// waiter stays taken: a threaded server like flup's needs a moment to notice,
 	// and turns the next connection away until then. Default: none.
-	Settle time.Duration
+	CloseDelay time.Duration
 	// Retires says that the application closes kept connections of its own accord,
 	// as PHP's workers do after a number of requests. It is noticed, too, but the
 	// first time may cost a request.
@@ -70,7 +70,7 @@ func New(cfg Config) (*Pool, error) {
 		return nil, fmt.Errorf("pool: workers is %d, want at least 1", cfg.Workers)
 	}
 	if cfg.DialTimeout == 0 {
-		cfg.DialTimeout = 3 * time.Second
+		cfg.DialTimeout = 2 * time.Second
 	}
 	if cfg.WaitTimeout == 0 {
 		cfg.WaitTimeout = 3 * time.Second
@@ -240,7 +240,7 @@ func (p *Pool) discard(c *conn, counter *uint64) {
 }
 
 // closeAll closes connections in state closing and gives their room to waiters,
-// at once or when it has settled.
+// at once or after CloseDelay.
 func (p *Pool) closeAll(conns []*conn) {
 	for len(conns) > 0 {
 		for _, c := range conns {
@@ -248,8 +248,8 @@ func (p *Pool) closeAll(conns []*conn) {
 		}
 		p.mu.Lock()
 		for _, c := range conns {
-			if c.evicted && p.cfg.Settle > 0 && !p.closed {
-				p.tasks.Go(func() { p.settleRoom(c) })
+			if c.evicted && p.cfg.CloseDelay > 0 && !p.closed {
+				p.tasks.Go(func() { p.freeRoom(c) })
 				continue
 			}
 			p.move(c, none)
@@ -259,9 +259,9 @@ func (p *Pool) closeAll(conns []*conn) {
 	}
 }
 
-// settleRoom gives the room of a closed connection to waiters after Settle.
-func (p *Pool) settleRoom(c *conn) {
-	t := time.NewTimer(p.cfg.Settle)
+// freeRoom gives the room of a closed connection to waiters after CloseDelay.
+func (p *Pool) freeRoom(c *conn) {
+	t := time.NewTimer(p.cfg.CloseDelay)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -63,10 +63,10 @@ func TestRetiringIsNoticed(t *testing.T) {
 }
 
 // The room of an unused connection that is closed for a waiter is given out after
-// Settle, not before: a threaded server needs that long to notice.
+// CloseDelay, not before: a threaded server needs that long to notice.
 func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := helloPool(t, Config{Workers: 1, Settle: 5 * time.Millisecond})
+		p := helloPool(t, Config{Workers: 1, CloseDelay: 5 * time.Millisecond})
 		serve(t, p)
 		begun := time.Now()
 		l, err := p.LeaseFresh(t.Context())
@@ -83,7 +83,7 @@ func TestSettle(t *testing.T) {
 // Nothing is waited for when the pool is closed while room settles.
 func TestCloseWhileSettling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := helloPool(t, Config{Workers: 1, Settle: time.Minute})
+		p := helloPool(t, Config{Workers: 1, CloseDelay: time.Minute})
 		serve(t, p)
 		waiting := startLeasing(p.LeaseFresh)
 		synctest.Wait()
