@@ -64,7 +64,7 @@ func TestRetiringIsNoticed(t *testing.T) {
 
 // The room of an unused connection that is closed for a waiter is given out after
 // CloseDelay, not before: a threaded server needs that long to notice.
-func TestSettle(t *testing.T) {
+func TestCloseDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, CloseDelay: 5 * time.Millisecond})
 		serve(t, p)
