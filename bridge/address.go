@@ -52,9 +52,11 @@ func (c *Config) instances() ([]pool.Instance, error) {
 			return nil, fmt.Errorf("backends: %s is named twice", s)
 		}
 		seen[network+addr] = true
-		list = append(list, pool.Instance{Addr: s, Dial: func(ctx context.Context) (net.Conn, error) {
-			return c.dial(ctx, network, addr)
-		}})
+		list = append(list, pool.Instance{
+			Addr:  s,
+			Dial:  func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, network, addr) },
+			Alive: c.Alive,
+		})
 	}
 	return list, nil
 }

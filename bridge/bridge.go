@@ -61,17 +61,7 @@ func New(cfg Config) (*Bridge, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if b.pool, err = pool.New(pool.Config{
-		Instances:   list,
-		Workers:     cfg.Workers,
-		DialTimeout: time.Duration(cfg.Timeouts.Dial),
-		WaitTimeout: time.Duration(cfg.Queue.Timeout),
-		SendTimeout: time.Duration(cfg.Timeouts.Send),
-		IdleTimeout: time.Duration(cfg.Timeouts.Idle),
-		CloseDelay:  cfg.closeDelay(),
-		Retires:     cfg.Preset == cgi.PresetPHP,
-		OneRequest:  cfg.KeepAlive == Off,
-	}); err != nil {
+	if b.pool, err = pool.New(cfg.pool(list)); err != nil {
 		return nil, err
 	}
 	if b.mapper, err = cgi.NewMapper(cgi.Config{

@@ -8,8 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
@@ -61,6 +65,12 @@ type Config struct {
 	// unused connection stops others than its own worker: threaded libfcgi
 	// programs that hold a lock around FCGX_Accept_r, as libfcgi's own example does.
 	KeepAlive Switch `json:"keep_alive,omitempty"`
+	// Multiplex is Auto (default): with preset app, an instance is asked on the first
+	// connection to it whether it serves several requests on one connection at the
+	// same time (FCGI_MPXS_CONNS), and if so, requests without a body, or with a small
+	// one, share connections. On: they do without asking. Off: they never do. Scripts
+	// (presets php and cgi) are not asked: a process of theirs serves one at a time.
+	Multiplex Switch `json:"multiplex,omitempty"`
 
 	Queue    QueueConfig    `json:"queue,omitzero"`
 	Timeouts TimeoutsConfig `json:"timeouts,omitzero"`
@@ -71,6 +81,11 @@ type Config struct {
 	// Observe is called once per request, after its end, with what became of it.
 	// Default: none.
 	Observe func(*http.Request, *Outcome) `json:"-"`
+
+	// Alive reports whether the application's process runs, for a program that
+	// supervises it. Connections that end because it does not are not taken for a
+	// sign that it is full. Default: not known.
+	Alive func() bool `json:"-"`
 
 	dial func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
 }
@@ -121,14 +136,31 @@ type SpoolConfig struct {
 	Disk int64 `json:"disk,omitempty"`
 }
 
-// Switch is "on" or "off"; empty is the field's default.
+// Switch is "on", "off" or, where the field says so, "auto"; empty is the field's
+// default.
 type Switch string
 
 // The values of a Switch.
 const (
-	On  Switch = "on"
-	Off Switch = "off"
+	On   Switch = "on"
+	Off  Switch = "off"
+	Auto Switch = "auto"
 )
+
+// among checks a switch, and sets one that is empty to the first value.
+func (s *Switch) among(values ...Switch) error {
+	if *s == "" {
+		*s = values[0]
+	}
+	if slices.Contains(values, *s) {
+		return nil
+	}
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = string(v)
+	}
+	return fmt.Errorf("is %q, want %s", *s, strings.Join(texts, " or "))
+}
 
 // Duration is a time.Duration whose text form is "1.5s", "2m".
 type Duration time.Duration
@@ -198,19 +230,20 @@ func (c *Config) normalize() error {
 		}
 	}
 	for _, f := range []struct {
-		key   string
-		value *Switch
+		key    string
+		value  *Switch
+		values []Switch
 	}{
-		{"request_buffering", &c.RequestBuffering},
-		{"keep_alive", &c.KeepAlive},
+		{"request_buffering", &c.RequestBuffering, []Switch{On, Off}},
+		{"keep_alive", &c.KeepAlive, []Switch{On, Off}},
+		{"multiplex", &c.Multiplex, []Switch{Auto, On, Off}},
 	} {
-		switch *f.value {
-		case "":
-			*f.value = On
-		case On, Off:
-		default:
-			return fmt.Errorf("%s: is %q, want on or off", f.key, *f.value)
+		if err := f.value.among(f.values...); err != nil {
+			return fmt.Errorf("%s: %w", f.key, err)
 		}
+	}
+	if c.KeepAlive == Off && c.Multiplex == On {
+		return errors.New("multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each")
 	}
 	if c.dial == nil {
 		c.dial = new(net.Dialer).DialContext
@@ -221,18 +254,45 @@ func (c *Config) normalize() error {
 	return nil
 }
 
-// turnsAway reports whether the application may be one that accepts a connection
-// and closes it when it is full. PHP and fcgiwrap let connections wait.
-func (c *Config) turnsAway() bool { return c.Preset == "" || c.Preset == "app" }
+func (c *Config) pool(instances []pool.Instance) pool.Config {
+	return pool.Config{
+		Instances:   instances,
+		Workers:     c.Workers,
+		DialTimeout: time.Duration(c.Timeouts.Dial),
+		WaitTimeout: time.Duration(c.Queue.Timeout),
+		SendTimeout: time.Duration(c.Timeouts.Send),
+		IdleTimeout: time.Duration(c.Timeouts.Idle),
+		CloseDelay:  c.closeDelay(),
+		TurnsAway:   c.servers(),
+		Retires:     c.Preset == cgi.PresetPHP,
+		OneRequest:  c.KeepAlive == Off,
+		Multiplex:   c.multiplex(),
+	}
+}
+
+// servers reports whether the application may be a server of its own kind: one that
+// has threads, turns connections away, multiplexes. Scripts have processes for
+// workers, and a backlog before them.
+func (c *Config) servers() bool { return c.Preset == "" || c.Preset == cgi.PresetApp }
 
 // closeDelay is how long a worker needs to be free after its connection was closed.
 // flup was measured to turn away one connection in two at once, and none after
-// 1 ms; scripts have processes for workers, and a backlog before them.
+// 1 ms.
 func (c *Config) closeDelay() time.Duration {
-	if c.turnsAway() {
+	if c.servers() {
 		return 5 * time.Millisecond
 	}
 	return 0
+}
+
+func (c *Config) multiplex() pool.Multiplex {
+	switch {
+	case c.Multiplex == On:
+		return pool.MultiplexOn
+	case c.Multiplex == Auto && c.KeepAlive == On && c.servers():
+		return pool.MultiplexAuto
+	}
+	return pool.MultiplexOff
 }
 
 func (c *Config) spool() spool.Config {

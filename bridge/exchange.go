@@ -121,12 +121,9 @@ func (x *exchange) exchange() (location string, err error) {
 
 	deadline := queued.Add(time.Duration(x.b.cfg.Queue.Timeout))
 	pause := fullPause
-	lease := x.b.pool.Lease
-	if !idempotent(x.r.Method) || x.body.stream != nil {
-		lease = x.b.pool.LeaseSettled // it could not be sent again
-	}
+	demand := x.demand()
 	for {
-		x.held.lease, err = x.leaseBy(deadline, lease)
+		x.held.lease, err = x.leaseBy(deadline, demand)
 		x.sentAt = time.Now()
 		if x.out.Attempts == 0 {
 			x.out.Queued += x.sentAt.Sub(queued)
@@ -142,10 +139,8 @@ func (x *exchange) exchange() (location string, err error) {
 		switch x.again(err) {
 		case giveUp:
 			return location, err
-		case noRoom:
-			return "", &fullError{err}
 		case onceMore:
-			lease = x.b.pool.LeaseFresh
+			demand.Fresh = true
 		case whenThereIsRoom:
 			if time.Now().Add(pause).After(deadline) {
 				return "", &fullError{err}
@@ -155,19 +150,30 @@ func (x *exchange) exchange() (location string, err error) {
 			}
 			pause = min(4*pause, fullPauseMax)
 		}
+		x.b.countReplay(err)
+	}
+}
+
+// demand says what the request needs of its connection.
+func (x *exchange) demand() pool.Demand {
+	_, whole := x.body.inline()
+	return pool.Demand{
+		Whole:   whole,
+		Body:    x.body.length > 0,
+		Settled: !idempotent(x.r.Method) || x.body.stream != nil, // it could not be sent again
 	}
 }
 
 // leaseBy waits for a connection until deadline at the latest. The pool's own limit
 // is the whole time a request may wait, and does for one that has not waited yet.
-func (x *exchange) leaseBy(deadline time.Time, lease func(context.Context) (*pool.Lease, error)) (*pool.Lease, error) {
+func (x *exchange) leaseBy(deadline time.Time, demand pool.Demand) (*pool.Lease, error) {
 	ctx := x.r.Context()
 	if time.Until(deadline) < time.Duration(x.b.cfg.Queue.Timeout)-time.Millisecond {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, deadline, pool.ErrWaitTimeout)
 		defer cancel()
 	}
-	return lease(ctx)
+	return x.b.pool.Lease(ctx, demand)
 }
 
 // attempt sends the request on the leased connection and receives the answer.

@@ -113,7 +113,8 @@ func abandons(err error) bool {
 
 // abandon waits for the application's end in a goroutine of its own. One that had
 // begun its answer is cut off as soon as it says more: an application that finds
-// its connection closed when it writes stops, and a silent one runs on.
+// its connection closed when it writes stops, and a silent one runs on. A shared
+// connection cannot be closed for that.
 func (b *Bridge) abandon(h *hold) {
 	b.abandoned.Add(1)
 	h.lease.MarkAbandoned()
@@ -131,7 +132,7 @@ func (b *Bridge) abandon(h *hold) {
 			switch {
 			case err != nil, ev.Type == fcgi.TypeEndRequest:
 				return
-			case begun && ev.Type == fcgi.TypeStdout:
+			case begun && ev.Type == fcgi.TypeStdout && !h.lease.Shared():
 				if h.surplus != nil {
 					h.surplus()
 				}

@@ -55,6 +55,7 @@ func startRig(t *testing.T, cfg Config) *rig {
 		cfg.Backends = []string{"unix:/run/app.sock"}
 	}
 	cfg.Workers = cmp.Or(cfg.Workers, 2)
+	cfg.Multiplex = cmp.Or(cfg.Multiplex, Off) // the question would be some scripts' first request
 	cfg.Spool.Dir = cmp.Or(cfg.Spool.Dir, t.TempDir())
 	cfg.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Observe = r.observe
@@ -104,6 +105,7 @@ func (r *rig) outcome() Outcome {
 // wantNothingHeld checks that no request holds anything of anybody.
 func (r *rig) wantNothingHeld() {
 	r.t.Helper()
+	time.Sleep(r.b.cfg.closeDelay())
 	synctest.Wait()
 	s := r.b.Snapshot()
 	if s.InFlight != 0 || s.Abandoned != 0 || s.Gate.InUse != 0 || s.Gate.Waiting != 0 || s.Pool.Waiting != 0 || s.Spool != (spool.Stats{}) {

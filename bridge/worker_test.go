@@ -144,14 +144,14 @@ func TestOverloadedAfterOutput(t *testing.T) {
 	}
 }
 
-// A script that kills its worker looks like a full application, and is run a few
-// times at most.
+// A script that kills its worker looks like a full application, and is run twice
+// at most.
 func TestScriptThatKillsItsWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{}, fcgitest.ResetInScript)
-		r.wantError(r.get("/"), 503, errLimit)
-		if o := r.outcome(); o.Attempts != refusalsMax {
-			t.Errorf("GET ran %d times, want %d", o.Attempts, refusalsMax)
+		r.wantError(r.get("/"), 502, errIncomplete)
+		if o := r.outcome(); o.Attempts != 2 {
+			t.Errorf("GET ran %d times, want 2", o.Attempts)
 		}
 		r.wantError(r.do(http.MethodPost, "/", strings.NewReader("x")), 502, errIncomplete)
 		if o := r.outcome(); o.Attempts != 1 {

@@ -1,13 +1,13 @@
 package pool
 
 import (
-	"fmt"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
 // connState is where a connection is in its life. Every one counts against its
@@ -27,24 +27,31 @@ const (
 // most Workers of them per instance.
 const readBuffer = 32 << 10
 
-// conn is one connection. Its state, abandoned, evicted and idleSince belong to the pool's mutex,
-// interrupted is atomic, everything else belongs to whoever owns it: the dialler,
-// the lease or, while idle, the pool.
+// conn is one connection. Its first part belongs to the pool's mutex, interrupted
+// is atomic, everything else belongs to whoever owns it: the dialler, the lease or,
+// while idle, the pool.
 type conn struct {
-	net.Conn
 	inst      *instance
 	state     connState
-	abandoned bool
-	evicted   bool // it is closed to make room, and nothing is wrong with it
+	opens     bool // it is being dialled for requests to share
+	retired   bool // it is multiplexed and takes no more requests
+	evicted   bool // it is closed to make room, and nothing is known to be wrong with it
+	answered  bool // the application has answered something on it; counted in observed.answering
+	bodies    bool // the requests that share it have bodies
+	streams   int  // requests on it now
+	uses      int  // requests it was given to, ever
+	ended     int  // requests that were answered to their end on it
 	idleSince time.Time
 
+	net.Conn
+	mux         *mux // nil if requests have it to themselves; then the rest is not used
 	interrupted atomic.Bool
-	uses        int    // requests begun on it
 	id          uint16 // of the current request
 
 	raw     syscall.RawConn // nil if the connection is not a socket
 	peek    func(fd uintptr)
 	quiet   bool // peek's result
+	failed  error
 	records recordReader
 }
 
@@ -78,7 +85,6 @@ func (c *conn) usable() bool {
 // begin starts the connection's next request.
 func (c *conn) begin() {
 	c.interrupted.Store(false)
-	c.uses++
 	c.id = uint16((c.uses-1)%65535) + 1
 }
 
@@ -90,6 +96,9 @@ func (c *conn) next(deadline time.Time) (Event, error) {
 		ev, ok, err := r.take(c.id)
 		if ok || err != nil {
 			return ev, err
+		}
+		if c.failed != nil {
+			return Event{}, c.failed
 		}
 		if err := c.SetReadDeadline(deadline); err != nil {
 			return Event{}, err
@@ -107,8 +116,60 @@ func (c *conn) next(deadline time.Time) (Event, error) {
 		if c.interrupted.Load() {
 			return Event{}, ErrInterrupted
 		}
-		return Event{}, err
+		return Event{}, c.reason(err)
 	}
+}
+
+// reason returns io.EOF only if the application had read what it was sent.
+func (c *conn) reason(err error) error {
+	if err != io.EOF || c.raw == nil {
+		return err
+	}
+	var pending error
+	if c.raw.Control(func(fd uintptr) { pending = pendingError(fd) }) == nil && pending != nil {
+		return pending
+	}
+	return err
+}
+
+// listen waits until deadline for the application to say or end something before
+// it was sent the request, and reports whether it did not.
+func (c *conn) listen(deadline time.Time) (quiet bool) {
+	if c.SetReadDeadline(deadline) != nil || c.interrupted.Load() {
+		return true // the write will tell
+	}
+	n, err := c.Read(c.records.space())
+	c.records.filled(n)
+	switch {
+	case n == 0 && (errors.Is(err, os.ErrDeadlineExceeded) || c.interrupted.Load()):
+		return true
+	case n == 0:
+		c.failed = c.reason(err)
+	}
+	return false
+}
+
+// interrupt makes next and write return ErrInterrupted.
+func (c *conn) interrupt() {
+	c.interrupted.Store(true)
+	_ = c.SetDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+}
+
+func (c *conn) resume() { c.interrupted.Store(false) }
+
+// heard is how many bytes have come since the connection was made.
+func (c *conn) heard() int64 { return c.records.total }
+
+// clean reports whether nothing is left over of the current request.
+func (c *conn) clean() bool { return c.failed == nil && c.records.clean() }
+
+// close closes the connection. One that is multiplexed has ended when it returns.
+func (c *conn) close() error {
+	if c.mux != nil {
+		c.mux.shutdown()
+		return nil
+	}
+	return c.Close()
 }
 
 func (c *conn) write(b []byte, deadline time.Time) (int, error) {
@@ -128,122 +189,19 @@ func (c *conn) write(b []byte, deadline time.Time) (int, error) {
 // lingerFor is how long an application may take to close its side after END.
 const lingerFor = time.Second
 
-// linger waits until the application closes its side, because its worker is
-// taken until then. Some wait for ours to be closed, too, so it is not for long.
-func (c *conn) linger() {
-	if c.SetReadDeadline(time.Now().Add(lingerFor)) != nil {
-		return
+// linger waits until the application closes its side, because its worker is taken
+// until then, and reports whether it neither did nor said anything. Some wait for
+// ours to be closed, too, so it is not for long.
+func (c *conn) linger(d time.Duration) (quiet bool) {
+	if c.SetReadDeadline(time.Now().Add(d)) != nil {
+		return false
 	}
+	quiet = true
 	for {
-		if _, err := c.Read(c.records.buf); err != nil {
-			return
+		n, err := c.Read(c.records.buf)
+		quiet = quiet && n == 0
+		if err != nil {
+			return quiet && errors.Is(err, os.ErrDeadlineExceeded)
 		}
 	}
 }
-
-// Event is the next thing the application said on a connection.
-type Event struct {
-	// Type is TypeStdout, TypeStderr or TypeEndRequest.
-	Type fcgi.Type
-	// Data is output: part of a record, or all of it. It is valid until the next
-	// call and never empty.
-	Data []byte
-	// End is set if Type is TypeEndRequest.
-	End fcgi.EndRequest
-}
-
-// recordReader cuts what arrives into events. It holds what was read and not yet
-// taken in buf[r:w].
-type recordReader struct {
-	buf     []byte
-	r, w    int
-	header  fcgi.Header
-	content int // bytes of the current record's content still to come
-	padding int // bytes of its padding still to come
-	total   int64
-}
-
-// take returns the next event if enough has arrived, and whether it has.
-func (r *recordReader) take(id uint16) (ev Event, ok bool, err error) {
-	for {
-		if r.content == 0 {
-			r.skipPadding()
-			if r.padding > 0 || r.w-r.r < fcgi.HeaderLen {
-				return Event{}, false, nil
-			}
-			if err := r.nextHeader(id); err != nil {
-				return Event{}, false, err
-			}
-			continue
-		}
-		have := r.buf[r.r:r.w]
-		if r.header.Type == fcgi.TypeEndRequest {
-			if len(have) < r.content {
-				return Event{}, false, nil
-			}
-			end, err := fcgi.DecodeEndRequest(have[:r.content])
-			r.advance(r.content)
-			r.skipPadding() // nobody takes anything after it
-			return Event{Type: fcgi.TypeEndRequest, End: end}, err == nil, err
-		}
-		if len(have) == 0 {
-			return Event{}, false, nil
-		}
-		have = have[:min(len(have), r.content)]
-		r.advance(len(have))
-		return Event{Type: r.header.Type, Data: have}, true, nil
-	}
-}
-
-// nextHeader reads a record header and checks that the record belongs here.
-func (r *recordReader) nextHeader(id uint16) error {
-	h, err := fcgi.DecodeHeader(r.buf[r.r:r.w])
-	if err != nil {
-		return err
-	}
-	switch h.Type {
-	case fcgi.TypeStdout, fcgi.TypeStderr:
-	case fcgi.TypeEndRequest:
-		if h.ContentLength != 8 {
-			return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("content is %d bytes, want 8", h.ContentLength)}
-		}
-	default:
-		return &fcgi.FormatError{What: "record", Why: fmt.Sprintf("unexpected %v from an application", h.Type)}
-	}
-	if h.RequestID != id {
-		return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("request id is %d, want %d", h.RequestID, id)}
-	}
-	r.r += fcgi.HeaderLen
-	r.header, r.content, r.padding = h, int(h.ContentLength), int(h.PaddingLength)
-	return nil
-}
-
-func (r *recordReader) advance(n int) {
-	r.r += n
-	r.content -= n
-}
-
-// skipPadding drops what has come of the padding after a record's content.
-func (r *recordReader) skipPadding() {
-	n := min(r.padding, r.w-r.r)
-	r.r += n
-	r.padding -= n
-}
-
-// space returns where the next read goes. It is never empty: what is held back
-// is less than a header or an END_REQUEST.
-func (r *recordReader) space() []byte {
-	if r.r > 0 {
-		r.w = copy(r.buf, r.buf[r.r:r.w])
-		r.r = 0
-	}
-	return r.buf[r.w:]
-}
-
-func (r *recordReader) filled(n int) {
-	r.w += n
-	r.total += int64(n)
-}
-
-// clean reports whether nothing of any record is left over, padding included.
-func (r *recordReader) clean() bool { return r.r == r.w && r.content == 0 && r.padding == 0 }

@@ -197,7 +197,6 @@ func TestOneInstanceDown(t *testing.T) {
 			Workers:     8,
 			IdleTimeout: time.Millisecond,
 		})
-		attempts := func() uint64 { return p.Snapshot().Instances[0].DialErrors }
 		started := time.Now()
 		for range 8 {
 			l := mustLease(t, p)
@@ -206,15 +205,23 @@ func TestOneInstanceDown(t *testing.T) {
 			}
 			l.Release()
 		}
-		if n := attempts(); n != 1 || time.Since(started) != 0 {
-			t.Errorf("%d attempts at the one that is down, took %v, want 1, 0s", n, time.Since(started))
+		if s := p.Snapshot().Instances[0]; s.DialErrors != 1 || s.State != "down" || time.Since(started) != 0 {
+			t.Errorf("%d attempts at the one that is %s, took %v, want 1, down, 0s", s.DialErrors, s.State, time.Since(started))
 		}
-		time.Sleep(setAside)
-		for range 2 {
-			mustLease(t, p).Release()
-		}
-		if n := attempts(); n != 2 {
-			t.Errorf("%d attempts after a second, want 2", n)
+		// It is tried after 1, 2, 4, 8, 16 and then every 30 seconds, by nobody's request.
+		attempts := uint64(1)
+		for _, pause := range []int{1, 2, 4, 8, 16, 30, 30} {
+			time.Sleep(time.Duration(pause)*time.Second - time.Nanosecond)
+			synctest.Wait()
+			if n := p.Snapshot().Instances[0].DialErrors; n != attempts {
+				t.Fatalf("%d attempts before %v were over, want %d", n, time.Since(started), attempts)
+			}
+			time.Sleep(time.Nanosecond)
+			synctest.Wait()
+			attempts++
+			if n := p.Snapshot().Instances[0].DialErrors; n != attempts {
+				t.Fatalf("%d attempts after %v, want %d", n, time.Since(started), attempts)
+			}
 		}
 	})
 }

@@ -22,6 +22,9 @@ var (
 	ErrOverloaded = errors.New("the application is overloaded (FCGI_OVERLOADED)")
 	// ErrCantMultiplex means the application ended the request with FCGI_CANT_MPX_CONN.
 	ErrCantMultiplex = errors.New("the application refuses a second request on the connection (FCGI_CANT_MPX_CONN)")
+	// ErrLagging means that what the application sent on a shared connection was not
+	// taken for so long that it would have held up other requests.
+	ErrLagging = errors.New("pool: the answer was not taken fast enough for a shared connection")
 	// ErrUnknownRole means the application ended the request with FCGI_UNKNOWN_ROLE.
 	ErrUnknownRole = errors.New("the application does not serve the responder role (FCGI_UNKNOWN_ROLE)")
 )
@@ -57,13 +60,16 @@ type Error struct {
 	Replay  Replay
 	Fresh   bool // the connection was dialled for this request
 	Silence bool // not one byte of answer had come
+	// Full: the application has no room for the request now: it closed a new
+	// connection at once, or said FCGI_OVERLOADED. It is not broken for that.
+	Full bool
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Addr, e.reason()) }
+func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Addr, e.text()) }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-func (e *Error) reason() string {
+func (e *Error) text() string {
 	switch {
 	case errors.Is(e.Err, os.ErrDeadlineExceeded):
 		return "timed out"
@@ -75,12 +81,32 @@ func (e *Error) reason() string {
 	return e.Err.Error()
 }
 
-// Refused reports the pattern of a server that accepts and closes because it is
-// full: a fresh connection that was gone before it answered anything, with our
-// bytes unread, or before a byte could be written.
-func (e *Error) Refused() bool {
-	unread := e.Replay == ReplaySafe || errors.Is(e.Err, syscall.ECONNRESET) || errors.Is(e.Err, syscall.EPIPE)
-	return e.Fresh && e.Silence && unread
+// reason is why a request may be worth sending again.
+func (e *Error) reason() reason {
+	switch {
+	case errors.Is(e.Err, ErrOverloaded):
+		return overloaded
+	case errors.Is(e.Err, ErrCantMultiplex):
+		return cantMultiplex
+	case e.Full:
+		return turnedAway
+	}
+	return stale
+}
+
+// reason is what a replay is counted under.
+type reason uint8
+
+const (
+	stale         reason = iota // a kept connection that the application had closed
+	turnedAway                  // a new connection that it closed because it was full
+	overloaded                  // FCGI_OVERLOADED
+	cantMultiplex               // FCGI_CANT_MPX_CONN
+	reasons
+)
+
+func (r reason) String() string {
+	return [...]string{"stale", "turned_away", "overloaded", "cant_multiplex"}[r]
 }
 
 // DialError is a failed attempt to connect to one instance.

@@ -36,7 +36,7 @@ func Example() {
 	}
 	defer p.Close()
 
-	lease, err := p.Lease(context.Background())
+	lease, err := p.Lease(context.Background(), pool.Demand{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -10,40 +10,68 @@ import (
 type Instance struct {
 	Addr string // as configured; for errors, logs and the snapshot
 	Dial func(ctx context.Context) (net.Conn, error)
+	// Alive reports whether the application's process runs, where somebody knows. A
+	// connection that ends because the process did says nothing of how much the
+	// application can hold. Default: not known.
+	Alive func() bool
+	// Queue tells how many connections the listening socket holds that nobody has
+	// accepted, and how many it would hold. It is for snapshots. Default: not known.
+	Queue func() (depth, backlog int, err error)
 }
 
-// setAside is how long an instance that could not be connected to is only tried
-// when no other one is left.
-const setAside = time.Second
-
-// instance is an Instance and what the pool knows of it. Everything below Addr
-// and Dial belongs to the pool's mutex.
+// instance is an Instance and what the pool knows of it. Everything below it
+// belongs to the pool's mutex.
 type instance struct {
 	Instance
 
-	// count[s] is how many connections are in state s. Invariant: the counts of
-	// dialing, busy, idle and closing add up to at most Config.Workers.
+	// count[s] is how many connections are in state s, and extra how many requests
+	// multiplexed connections carry beyond their first. Invariant: dialing, busy,
+	// idle, closing and extra add up to at most Config.Workers.
 	count [connStates]int
+	extra int
 	idle  []*conn // most recently used last; len(idle) == count[idle]
 
-	retires    bool // it closes kept connections of its own accord
-	zombies    int  // busy connections on which nobody waits for the answer
-	asideUntil time.Time
-	lastOK     time.Time // when a connection was last made or used to an end
-	lastErr    error
-	lastErrAt  time.Time
-	dials      uint64
-	dialErrors uint64
-	backlogs   uint64 // dials that found the backlog full
-	reuses     uint64
-	stale      uint64 // kept connections found dead or dirty before reuse
-	discards   uint64 // connections closed because their exchange did not end cleanly
+	observed capacity
+	habits   habits
+	outage   outage
+	sharing  sharing
+
+	zombies  int       // requests that nobody waits for the answer of
+	lastOK   time.Time // when a connection was last made, or a request answered to its end
+	served   time.Time // when a request was last answered to its end
+	counters counters
 }
 
+// used is how much of its budget the instance has in use.
 func (in *instance) used() int {
-	return in.count[dialing] + in.count[busy] + in.count[idle] + in.count[closing]
+	return in.count[dialing] + in.count[busy] + in.count[idle] + in.count[closing] + in.extra
 }
 
 // working is what the instance's load is measured by: everything but idle
 // connections, which are there to be used.
 func (in *instance) working() int { return in.used() - in.count[idle] }
+
+// room reports whether one more connection may be made.
+func (in *instance) room() bool { return in.used() < in.observed.now }
+
+// lighter reports whether in has less of its capacity in use than other.
+func (in *instance) lighter(other *instance) bool {
+	return in.working()*other.observed.now < other.working()*in.observed.now
+}
+
+// servedLately reports whether a request was answered within d.
+func (in *instance) servedLately(d time.Duration) bool {
+	return !in.served.IsZero() && time.Since(in.served) < d
+}
+
+// counters only grow.
+type counters struct {
+	dials      uint64
+	dialErrors uint64
+	backlogs   uint64 // dials that found the backlog full
+	turnedAway uint64 // new connections that were closed because the application is full
+	reuses     uint64
+	stale      uint64 // kept connections found dead or dirty before reuse
+	discards   uint64 // connections closed because their exchange did not end cleanly
+	replays    [reasons]uint64
+}

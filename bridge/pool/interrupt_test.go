@@ -104,7 +104,7 @@ func TestInterruptRaces(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 300 {
-				l, err := p.Lease(context.Background())
+				l, err := p.Lease(context.Background(), Demand{})
 				if err != nil {
 					t.Error(err)
 					return

@@ -11,27 +11,59 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// Lease is one connection lent to one request. Write and Next may run at the
-// same time as each other, and Interrupt as either; Release comes after them,
-// once. An Interrupt that comes later still does nothing.
+// channel is what a lease sends a request and receives the answer on: a whole
+// connection, or a stream of a multiplexed one.
+type channel interface {
+	next(deadline time.Time) (Event, error)
+	write(b []byte, deadline time.Time) (int, error)
+	interrupt()
+	resume()
+	heard() int64 // bytes that have come, ever
+	clean() bool  // nothing is left over of what has come
+}
+
+const (
+	// beginLen is the size of a BEGIN_REQUEST record: an application that got no more
+	// of a request cannot have run it.
+	beginLen = fcgi.HeaderLen + 8
+	// turnedAwayWithin is how soon an application closes a connection that is one
+	// too many, at most. A script that kills its process may look the same later.
+	turnedAwayWithin = 50 * time.Millisecond
+	// listenFor is how long a new connection that may be one too many is given to be
+	// closed before it is sent a request.
+	listenFor = 10 * time.Millisecond
+)
+
+// Lease is one connection, or a part of one, lent to one request. Write and Next
+// may run at the same time as each other, and Interrupt as either; Release comes
+// after them, once. An Interrupt that comes later still does nothing.
 type Lease struct {
-	p     *Pool
-	c     *conn
-	fresh bool
+	p      *Pool
+	c      *conn
+	ch     channel
+	stream *stream // nil if the connection is not shared
+	id     uint16
+	fresh  bool
+	// careful: the connection may be closed because the application is full, and the
+	// request must not have been sent then.
+	careful bool
+	base    int64     // ch.heard() when the lease began
+	sentAt  time.Time // when the first write began
 
 	mu       sync.Mutex // guards what others than the reading side touch
-	written  int64      // bytes the kernel took
+	written  int64      // bytes the kernel took, or the connection's queue
 	sent     bool       // everything the application is owed was written
+	short    bool       // the request was not sent because the application spoke first
 	released bool       // the connection is the pool's again
 
-	base  int64 // c.records.total when the lease began
-	spoke bool  // it has said something on STDOUT
-	ended bool  // END_REQUEST came, complete
-	dead  bool  // a read failed or what came makes no sense
+	spoke     bool // it has said something on STDOUT
+	ended     bool // END_REQUEST came, complete
+	dead      bool // a read failed or what came makes no sense
+	abandoned bool // it counts as a zombie; guarded by the pool's mutex
 }
 
 // RequestID is the id the request's records must carry.
-func (l *Lease) RequestID() uint16 { return l.c.id }
+func (l *Lease) RequestID() uint16 { return l.id }
 
 // KeepConn reports whether the application is to be asked to keep the connection
 // open (FCGI_KEEP_CONN).
@@ -41,18 +73,43 @@ func (l *Lease) KeepConn() bool { return !l.p.cfg.OneRequest }
 // nothing can have been wrong with it before.
 func (l *Lease) Fresh() bool { return l.fresh }
 
+// Shared reports whether the connection carries other requests, too. It lives on
+// when this one is given up.
+func (l *Lease) Shared() bool { return l.stream != nil }
+
 // Addr is the instance's address as it was configured.
 func (l *Lease) Addr() string { return l.c.inst.Addr }
 
-// Write sends records. Its error is an *Error, and what it says of replay is
-// always never: the application may have answered all the same, so read on. What
-// Next returns then tells.
+// Write sends records, in order, the first of them BEGIN_REQUEST. Its error is an
+// *Error, and what it says of replay is always never: the application may have
+// answered all the same, so read on. What Next returns then tells. On a shared
+// connection it only queues them.
 func (l *Lease) Write(records []byte) error {
+	now := time.Now()
+	if l.sentAt.IsZero() {
+		l.sentAt = now
+		if l.careful && len(records) > beginLen {
+			if err := l.write(records[:beginLen], now); err != nil {
+				return err
+			}
+			if !l.c.listen(now.Add(listenFor)) {
+				l.mu.Lock()
+				l.short = true
+				l.mu.Unlock()
+				return nil // Next has something to say
+			}
+			records, now = records[beginLen:], time.Now()
+		}
+	}
+	return l.write(records, now)
+}
+
+func (l *Lease) write(records []byte, now time.Time) error {
 	var deadline time.Time
 	if l.p.cfg.SendTimeout > 0 {
-		deadline = time.Now().Add(l.p.cfg.SendTimeout)
+		deadline = now.Add(l.p.cfg.SendTimeout)
 	}
-	n, err := l.c.write(records, deadline)
+	n, err := l.ch.write(records, deadline)
 	l.mu.Lock()
 	l.written += int64(n)
 	l.mu.Unlock()
@@ -66,7 +123,7 @@ func (l *Lease) Write(records []byte) error {
 // A connection on which it was not is never used again.
 func (l *Lease) SendDone() {
 	l.mu.Lock()
-	l.sent = true
+	l.sent = !l.short
 	l.mu.Unlock()
 }
 
@@ -74,32 +131,32 @@ func (l *Lease) SendDone() {
 // deadline (zero: for ever). Its error is an *Error; a timeout is
 // os.ErrDeadlineExceeded inside one, and Next may be called again after it.
 func (l *Lease) Next(deadline time.Time) (Event, error) {
-	ev, err := l.c.next(deadline)
+	ev, err := l.ch.next(deadline)
 	if err != nil {
 		l.dead = !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ErrInterrupted)
-		e := l.fail("read", err)
-		if !l.fresh && e.Replay != ReplayNever {
-			l.p.noteRetiring(l.c.inst)
-		}
-		return Event{}, e
+		return Event{}, l.fail("read", err)
+	}
+	if l.fresh && !l.spoke && l.stream == nil {
+		l.p.noteAnswering(l.c)
 	}
 	if ev.Type != fcgi.TypeEndRequest {
 		l.spoke = l.spoke || ev.Type == fcgi.TypeStdout
 		return ev, nil
 	}
 	l.ended = true
-	refused := ReplaySafe
-	if l.spoke {
-		refused = ReplayNever // it ran, whatever it says now
-	}
 	switch ev.End.ProtocolStatus {
 	case fcgi.StatusRequestComplete:
 		return ev, nil
 	case fcgi.StatusOverloaded:
-		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrOverloaded, Replay: refused, Fresh: l.fresh}
+		l.p.turnedAway(l.c.inst, true)
+		return Event{}, l.refuse(ErrOverloaded)
 	case fcgi.StatusCantMpxConn:
-		l.dead = true
-		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrCantMultiplex, Replay: refused, Fresh: l.fresh}
+		if l.stream != nil {
+			l.p.demote(l.c)
+		} else {
+			l.dead = true
+		}
+		return Event{}, l.refuse(ErrCantMultiplex)
 	case fcgi.StatusUnknownRole:
 		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrUnknownRole, Fresh: l.fresh}
 	}
@@ -115,8 +172,7 @@ func (l *Lease) Interrupt() {
 	if l.released {
 		return // the connection may be another lease's
 	}
-	l.c.interrupted.Store(true)
-	_ = l.c.SetDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+	l.ch.interrupt()
 }
 
 // Resume undoes Interrupt, for an owner that has stopped those it interrupted
@@ -124,7 +180,7 @@ func (l *Lease) Interrupt() {
 func (l *Lease) Resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.c.interrupted.Store(false)
+	l.ch.resume()
 }
 
 // AtWork reports whether the application was sent the whole request and has not
@@ -139,8 +195,19 @@ func (l *Lease) AtWork() bool {
 func (l *Lease) Spoke() bool { return l.spoke }
 
 // MarkAbandoned counts the lease as a zombie: nobody waits for the answer, and the
-// application works on.
-func (l *Lease) MarkAbandoned() { l.p.markAbandoned(l.c) }
+// application works on. On a shared connection, which cannot be closed to say so,
+// the application is asked to stop.
+func (l *Lease) MarkAbandoned() {
+	if l.stream != nil {
+		l.stream.abort()
+	}
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if !l.abandoned {
+		l.abandoned = true
+		l.c.inst.zombies++
+	}
+}
 
 // Release gives the connection back: to the pool if it is in order, else to be
 // closed. The worker counts as busy until then.
@@ -151,24 +218,75 @@ func (l *Lease) Release() {
 		panic("pool: Lease released twice")
 	}
 	l.released = true
-	keep := l.ended && l.sent && !l.dead && l.c.records.clean()
 	l.mu.Unlock()
+	if l.abandoned {
+		l.p.mu.Lock()
+		l.c.inst.zombies--
+		l.p.mu.Unlock()
+	}
+	keep := l.ended && l.sent && !l.dead && l.ch.clean()
+	if l.stream != nil {
+		l.stream.close(keep)
+		l.p.releaseStream(l.c, keep)
+		return
+	}
 	l.p.release(l.c, keep)
 }
 
-func (l *Lease) fail(op string, err error) *Error {
-	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.c.records.total == l.base}
-	l.mu.Lock()
-	written := l.written
-	l.mu.Unlock()
-	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-	switch {
-	case !gone || !e.Silence:
-		e.Replay = ReplayNever
-	case written == 0:
-		e.Replay = ReplaySafe
-	case !l.fresh:
-		e.Replay = ReplayIdempotent
+// refuse is the error for a request that the application ended without running it.
+func (l *Lease) refuse(why error) *Error {
+	e := &Error{Op: "answer", Addr: l.Addr(), Err: why, Fresh: l.fresh, Replay: ReplaySafe, Full: errors.Is(why, ErrOverloaded)}
+	if l.spoke {
+		e.Replay, e.Full = ReplayNever, false // it ran, whatever it says now
 	}
 	return e
+}
+
+// fail says what an error means for the request.
+func (l *Lease) fail(op string, err error) *Error {
+	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
+	unread := l.unread()
+	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || l.dead && l.stream != nil && unread
+	if !gone || !e.Silence {
+		return e
+	}
+	e.Full = l.turnedAway(err, unread)
+	switch {
+	case unread:
+		e.Replay = ReplaySafe
+	case e.Full, !l.fresh:
+		e.Replay = ReplayIdempotent
+	}
+	if e.Full {
+		l.p.turnedAway(l.c.inst, unread)
+	}
+	if !l.fresh {
+		l.p.noteClosed(l.c)
+	}
+	return e
+}
+
+// unread reports whether the application was sent too little of the request to run
+// it.
+func (l *Lease) unread() bool {
+	if l.stream != nil {
+		return l.stream.unsent()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written <= beginLen
+}
+
+// turnedAway tells a server that accepts and closes because it is full, from one
+// that has died.
+func (l *Lease) turnedAway(err error, unread bool) bool {
+	in := l.c.inst
+	if !l.fresh || l.stream != nil || !l.p.cfg.TurnsAway || in.Alive != nil && !in.Alive() {
+		return false
+	}
+	if unread {
+		return true
+	}
+	reset := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return reset && time.Since(l.sentAt) <= turnedAwayWithin
 }

@@ -53,9 +53,15 @@ func poolFor(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers})
 }
 
+// threadedPool is poolFor for an application that turns connections away.
+func threadedPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
+	t.Helper()
+	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, TurnsAway: true})
+}
+
 func mustLease(t testing.TB, p *Pool) *Lease {
 	t.Helper()
-	l, err := p.Lease(context.Background())
+	l, err := p.Lease(context.Background(), Demand{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,15 +105,15 @@ type leasing struct {
 	after  time.Duration
 }
 
-func startLease(p *Pool) *leasing { return startLeasing(p.Lease) }
+func startLease(p *Pool) *leasing { return startLeasing(p, Demand{}) }
 
-func startLeasing(lease func(context.Context) (*Lease, error)) *leasing {
+func startLeasing(p *Pool, d Demand) *leasing {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &leasing{cancel: cancel, done: make(chan struct{})}
 	started := time.Now()
 	go func() {
 		defer close(g.done)
-		g.lease, g.err = lease(ctx)
+		g.lease, g.err = p.Lease(ctx, d)
 		g.after = time.Since(started)
 	}()
 	return g

@@ -81,9 +81,9 @@ func (m *model) step() {
 	case n < 30:
 		m.waiting = append(m.waiting, startLease(m.pool))
 	case n < 33:
-		m.waiting = append(m.waiting, startLeasing(m.pool.LeaseFresh))
+		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{Fresh: true}))
 	case n < 38:
-		m.waiting = append(m.waiting, startLeasing(m.pool.LeaseSettled))
+		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{Settled: true}))
 	case n < 45:
 		if len(m.waiting) > 0 {
 			m.waiting[m.rng.IntN(len(m.waiting))].cancel()
@@ -206,7 +206,7 @@ func (m *model) checkSettled() {
 			continue
 		}
 		for _, in := range p.instances {
-			if !w.hasTried(in) && (in.used() < m.workers || len(in.idle) > 0) {
+			if !w.hasTried(in) && (in.room() || len(in.idle) > 0) {
 				m.t.Fatalf("%s has room (%v of %d) and somebody waits", in.Addr, in.count, m.workers)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -26,10 +27,17 @@ type Config struct {
 	SendTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept. Default 5 s.
 	IdleTimeout time.Duration
-	// CloseDelay is how long the room of an unused connection that was closed for a
-	// waiter stays taken: a threaded server like flup's needs a moment to notice,
-	// and turns the next connection away until then. Default: none.
+	// CloseDelay is how long the room of a connection that was closed stays taken: a
+	// threaded server like flup's needs a moment to clean up, and turns the next
+	// connection away until then. Default: none.
 	CloseDelay time.Duration
+	// TurnsAway says that the application, when it is full, accepts a connection and
+	// closes it at once, as threaded servers do. Others let connections wait, and one
+	// that closes at once is broken. Default: it does not.
+	TurnsAway bool
+	// Multiplex says whether requests may share a connection if the application can
+	// serve them at the same time. Default: MultiplexOff.
+	Multiplex Multiplex
 	// Retires says that the application closes kept connections of its own accord,
 	// as PHP's workers do after a number of requests. It is noticed, too, but the
 	// first time may cost a request.
@@ -38,11 +46,6 @@ type Config struct {
 	// which an unused connection stops more than its own worker.
 	OneRequest bool
 }
-
-// settledAfter is how long a kept connection must have been quiet for
-// LeaseSettled: long enough for an application that has said END_REQUEST to be
-// given the processor again and close, if it means to.
-const settledAfter = 100 * time.Millisecond
 
 // Pool holds the connections to one backend. Its methods may be called at the
 // same time.
@@ -54,7 +57,8 @@ type Pool struct {
 	turn      int        // where the search for the least loaded instance starts
 	waiters   *list.List // of *waiter; whoever wants a connection and has none, oldest first
 	closed    bool
-	reaper    *time.Timer // runs while there are idle connections
+	tender    *time.Timer // runs tend at due
+	due       time.Time   // zero: nothing is
 
 	ctx    context.Context // ends when the pool closes; dials run under it
 	cancel context.CancelFunc
@@ -80,11 +84,13 @@ func New(cfg Config) (*Pool, error) {
 	}
 	p := &Pool{cfg: cfg, waiters: list.New()}
 	for _, in := range cfg.Instances {
-		p.instances = append(p.instances, &instance{Instance: in, retires: cfg.Retires})
+		p.instances = append(p.instances, &instance{
+			Instance: in, observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{retires: cfg.Retires},
+		})
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.reaper = time.AfterFunc(time.Hour, p.reap)
-	p.reaper.Stop()
+	p.tender = time.AfterFunc(time.Hour, p.tend)
+	p.tender.Stop()
 	return p, nil
 }
 
@@ -92,41 +98,14 @@ func New(cfg Config) (*Pool, error) {
 // give. It returns ctx's cause if that ends first, ErrWaitTimeout if none had in
 // time, an *UnavailableError if no instance can be connected to, and ErrClosed
 // after Close.
-func (p *Pool) Lease(ctx context.Context) (*Lease, error) { return p.acquire(ctx, anyConn) }
-
-// LeaseSettled is Lease for a request that cannot be sent again. PHP, when a
-// worker retires, closes a connection a moment after its END_REQUEST, and on a
-// busy machine that moment is long enough for another request to be sent. So
-// where applications are known to close kept connections (Config.Retires, or it
-// was seen), one is taken only after it has been quiet for settledAfter.
-func (p *Pool) LeaseSettled(ctx context.Context) (*Lease, error) { return p.acquire(ctx, settledConn) }
-
-// LeaseFresh is Lease for a request that has already met a connection the
-// application had closed: it always dials.
-func (p *Pool) LeaseFresh(ctx context.Context) (*Lease, error) { return p.acquire(ctx, freshConn) }
-
-// demand says which connections a request takes.
-type demand uint8
-
-const (
-	anyConn     demand = iota
-	settledConn        // none that may be about to be closed
-	freshConn          // only one that was dialled just now
-)
-
-// takes reports whether a connection that was given back just now will do.
-func (d demand) takes(c *conn) bool {
-	return d == anyConn || d == settledConn && !c.inst.retires
-}
-
-func (p *Pool) acquire(ctx context.Context, d demand) (*Lease, error) {
+func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
 	for {
 		p.mu.Lock()
 		if p.closed {
 			p.mu.Unlock()
 			return nil, ErrClosed
 		}
-		c := p.takeIdle(d)
+		c := p.take(d)
 		if c != nil {
 			p.mu.Unlock()
 		} else {
@@ -137,19 +116,12 @@ func (p *Pool) acquire(ctx context.Context, d demand) (*Lease, error) {
 				return nil, err
 			}
 		}
-		if c.uses == 0 || c.usable() {
-			return p.lease(c), nil
+		if c.mux != nil || c.uses == 1 || c.usable() {
+			return p.lease(c, d), nil
 		}
-		p.noteRetiring(c.inst)
-		p.discard(c, &c.inst.stale)
+		p.noteClosed(c)
+		p.discard(c, &c.inst.counters.stale)
 	}
-}
-
-// noteRetiring remembers that an application closed a kept connection.
-func (p *Pool) noteRetiring(in *instance) {
-	p.mu.Lock()
-	in.retires = true
-	p.mu.Unlock()
 }
 
 // Close closes idle connections, ends dials, fails waiters with ErrClosed and
@@ -159,7 +131,7 @@ func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.cancel()
-	p.reaper.Stop()
+	p.tender.Stop()
 	for e := p.waiters.Front(); e != nil; e = p.waiters.Front() {
 		p.settle(e.Value.(*waiter), nil, ErrClosed)
 	}
@@ -174,26 +146,38 @@ func (p *Pool) Close() {
 	p.tasks.Wait()
 }
 
-// lease makes a handle for a busy connection.
-func (p *Pool) lease(c *conn) *Lease {
+// lease makes a handle for a connection that was occupied.
+func (p *Pool) lease(c *conn, d Demand) *Lease {
+	l := &Lease{p: p, c: c}
+	if c.mux != nil {
+		s := c.mux.open()
+		l.ch, l.stream, l.id, l.fresh = s, s, s.id, s.first
+		return l
+	}
 	c.begin()
-	return &Lease{p: p, c: c, fresh: c.uses == 1, base: c.records.total}
+	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.records.total
+	if l.fresh {
+		p.mu.Lock()
+		l.careful = p.mayTurnAway(c.inst, d)
+		p.mu.Unlock()
+	}
+	return l
 }
 
 // release takes a leased connection back.
 func (p *Pool) release(c *conn, keep bool) {
 	in := c.inst
 	p.mu.Lock()
-	if c.abandoned {
-		c.abandoned = false
-		in.zombies--
-	}
 	if !keep {
 		p.mu.Unlock()
-		p.discard(c, &in.discards)
+		p.discard(c, &in.counters.discards)
 		return
 	}
-	in.lastOK = time.Now()
+	p.answered(in)
+	p.vacate(c)
+	if c.ended++; c.ended > 1 {
+		p.noteKept(in)
+	}
 	var victims []*conn
 	switch {
 	case p.closed:
@@ -202,32 +186,136 @@ func (p *Pool) release(c *conn, keep bool) {
 	case p.cfg.OneRequest:
 		p.move(c, closing)
 		p.tasks.Go(func() {
-			c.linger()
+			c.linger(lingerFor)
 			p.closeAll([]*conn{c})
 		})
+	case in.habits.closes():
+		p.move(c, closing)
+		p.tasks.Go(func() { p.awaitEnd(c) })
 	default:
-		victims = p.offer(c)
+		victims = p.handBack(c)
 	}
 	p.mu.Unlock()
 	p.closeAll(victims)
 }
 
-// offer gives a clean connection to the first waiter that takes a used one, or
-// keeps it. It returns what has to be closed to make room for the others.
-func (p *Pool) offer(c *conn) (victims []*conn) {
-	for e := p.waiters.Front(); e != nil; e = e.Next() {
-		if w := e.Value.(*waiter); w.demand.takes(c) {
+// answered notes that a request was answered to its end.
+func (p *Pool) answered(in *instance) {
+	in.served = time.Now()
+	in.lastOK = in.served
+}
+
+// awaitEnd waits for the application to close a connection, as it does after every
+// answer. If it does not, that has changed, and the connection is kept.
+func (p *Pool) awaitEnd(c *conn) {
+	quiet := c.linger(eofWithin)
+	p.mu.Lock()
+	victims := []*conn{c}
+	if quiet && !p.closed {
+		p.noteKept(c.inst)
+		victims = p.handBack(c)
+	}
+	p.mu.Unlock()
+	p.closeAll(victims)
+}
+
+// releaseStream takes back a request's part of a multiplexed connection.
+func (p *Pool) releaseStream(c *conn, answered bool) {
+	p.mu.Lock()
+	if answered {
+		p.answered(c.inst)
+	} else {
+		c.inst.counters.discards++
+	}
+	p.vacate(c)
+	victims := p.handBack(c)
+	p.mu.Unlock()
+	p.closeAll(victims)
+}
+
+// occupy counts one request more on a connection.
+func (p *Pool) occupy(c *conn, d Demand) {
+	if c.uses > 0 {
+		c.inst.counters.reuses++
+	}
+	c.uses++
+	c.streams++
+	if c.streams > 1 {
+		c.inst.extra++
+		return
+	}
+	c.bodies = d.Body
+	p.unpark(c)
+	p.move(c, busy)
+}
+
+// vacate counts one request less on a connection. The caller hands it back or
+// closes it if it was the last.
+func (p *Pool) vacate(c *conn) {
+	if c.streams > 1 {
+		c.inst.extra--
+	}
+	c.streams--
+}
+
+// handBack gives a connection that was vacated to the first waiter that takes it,
+// keeps it, or, if it was never used, lets it be closed: none is dialled before a
+// request needs it. It returns what has to be closed.
+func (p *Pool) handBack(c *conn) (victims []*conn) {
+	switch {
+	case c.streams > 0:
+		return p.kick()
+	case p.closed, c.retired:
+		p.move(c, closing)
+		return []*conn{c}
+	}
+	for e := p.waiters.Front(); e != nil && c.mux == nil; e = e.Next() {
+		if w := e.Value.(*waiter); c.uses == 0 || w.demand.takes(c) {
 			p.settle(w, c, nil)
 			return nil
 		}
 	}
+	if c.mux == nil && c.uses == 0 {
+		p.move(c, closing)
+		return []*conn{c}
+	}
+	p.park(c)
+	victims = p.kick() // some may share it
+	if c.uses == 0 && c.state == idle {
+		victims = append(victims, p.drop(c))
+	}
+	return victims
+}
+
+// park keeps a connection.
+func (p *Pool) park(c *conn) {
 	p.move(c, idle)
 	c.idleSince = time.Now()
 	c.inst.idle = append(c.inst.idle, c)
-	if p.idleCount() == 1 {
-		p.reaper.Reset(p.cfg.IdleTimeout)
+	p.schedule(c.idleSince.Add(p.cfg.IdleTimeout))
+}
+
+// unpark takes a connection from among those that are kept, if it is there.
+func (p *Pool) unpark(c *conn) {
+	in := c.inst
+	if i := slices.Index(in.idle, c); i >= 0 {
+		in.idle = slices.Delete(in.idle, i, i+1)
 	}
-	return p.kick()
+}
+
+// evict takes an instance's oldest idle connection out for closing.
+func (p *Pool) evict(in *instance) *conn {
+	c := in.idle[0]
+	c.evicted = true
+	return p.drop(c)
+}
+
+// drop takes an idle connection out for closing.
+func (p *Pool) drop(c *conn) *conn {
+	p.unpark(c)
+	p.unshare(c)
+	p.move(c, closing)
+	return c
 }
 
 // discard closes a busy connection that cannot be used again and counts it.
@@ -244,11 +332,14 @@ func (p *Pool) discard(c *conn, counter *uint64) {
 func (p *Pool) closeAll(conns []*conn) {
 	for len(conns) > 0 {
 		for _, c := range conns {
-			_ = c.Close() // the connection is done with; nothing can be learned here
+			if c.evicted && c.mux == nil && !c.usable() {
+				p.noteClosed(c)
+			}
+			_ = c.close() // the connection is done with; nothing can be learned here
 		}
 		p.mu.Lock()
 		for _, c := range conns {
-			if c.evicted && p.cfg.CloseDelay > 0 && !p.closed {
+			if p.cfg.CloseDelay > 0 && !p.closed {
 				p.tasks.Go(func() { p.freeRoom(c) })
 				continue
 			}
@@ -285,123 +376,8 @@ func (p *Pool) move(c *conn, to connState) {
 		in.count[to]++
 	}
 	c.state = to
-}
-
-// takeIdle leases an idle connection of the least loaded instance that has room
-// or one to give; nil means that a dial is due. It is the freshest one, or, where
-// the application may be about to close that, the one that has been quiet for
-// longest, if that is long enough.
-func (p *Pool) takeIdle(d demand) *conn {
-	if p.waiters.Len() > 0 || d == freshConn {
-		return nil // waiters come first
-	}
-	in := p.choose(func(in *instance) bool { return in.working() < p.cfg.Workers })
-	if in == nil || len(in.idle) == 0 {
-		return nil
-	}
-	last := len(in.idle) - 1
-	if c := in.idle[last]; d.takes(c) {
-		in.idle = in.idle[:last]
-		p.reuse(c)
-		return c
-	}
-	c := in.idle[0]
-	if time.Since(c.idleSince) < settledAfter {
-		return nil
-	}
-	in.idle = in.idle[1:]
-	p.reuse(c)
-	return c
-}
-
-func (p *Pool) reuse(c *conn) {
-	p.move(c, busy)
-	c.inst.reuses++
-	p.nextTurn()
-}
-
-// choose returns the least loaded instance that qualifies, one that could be
-// connected to before one that could not. Ties go round: who uses the choice
-// calls nextTurn.
-func (p *Pool) choose(qualifies func(*instance) bool) *instance {
-	if len(p.instances) == 1 {
-		if in := p.instances[0]; qualifies(in) {
-			return in
-		}
-		return nil
-	}
-	var best *instance
-	var bestAside bool
-	now := time.Now()
-	for i := range p.instances {
-		in := p.instances[(p.turn+i)%len(p.instances)]
-		if !qualifies(in) {
-			continue
-		}
-		aside := now.Before(in.asideUntil)
-		if best == nil || (bestAside && !aside) || (bestAside == aside && in.working() < best.working()) {
-			best, bestAside = in, aside
-		}
-	}
-	return best
-}
-
-// nextTurn lets the next tie go to another instance. A choice that came to
-// nothing must not: the one after it would be a different one each time, and
-// idle connections elsewhere would be dialled past.
-func (p *Pool) nextTurn() { p.turn = (p.turn + 1) % len(p.instances) }
-
-// evict takes an instance's oldest idle connection out for closing.
-func (p *Pool) evict(in *instance) *conn {
-	c := in.idle[0]
-	in.idle = in.idle[1:]
-	c.evicted = true
-	p.move(c, closing)
-	return c
-}
-
-// reap closes connections that have been idle for too long.
-func (p *Pool) reap() {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return
-	}
-	now := time.Now()
-	var victims []*conn
-	next := time.Duration(-1)
-	for _, in := range p.instances {
-		for len(in.idle) > 0 {
-			left := p.cfg.IdleTimeout - now.Sub(in.idle[0].idleSince)
-			if left > 0 {
-				if next < 0 || left < next {
-					next = left
-				}
-				break
-			}
-			victims = append(victims, p.evict(in))
-		}
-	}
-	if next > 0 {
-		p.reaper.Reset(next)
-	}
-	p.mu.Unlock()
-	p.closeAll(victims)
-}
-
-func (p *Pool) idleCount() int {
-	n := 0
-	for _, in := range p.instances {
-		n += len(in.idle)
-	}
-	return n
-}
-
-func (p *Pool) markAbandoned(c *conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !c.abandoned {
-		c.abandoned = true
-		c.inst.zombies++
+	if c.answered && (to == closing || to == none) {
+		c.answered = false
+		in.observed.answering--
 	}
 }

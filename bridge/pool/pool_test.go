@@ -105,7 +105,7 @@ func TestIdleTimeoutBesideAWaiter(t *testing.T) {
 		used := g.mustLease(t)
 		defer far.Close()
 
-		g = startLeasing(p.LeaseFresh)
+		g = startLeasing(p, Demand{Fresh: true})
 		synctest.Wait()
 		used.sent, used.ended = true, true
 		used.Release()
@@ -297,7 +297,7 @@ func TestLeaseOfAnEndedContext(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		why := errors.New("why")
 		cancel(why)
-		if _, err := p.Lease(ctx); !errors.Is(err, why) {
+		if _, err := p.Lease(ctx, Demand{}); !errors.Is(err, why) {
 			t.Errorf("error %v, want the context's cause", err)
 		}
 		wantCounts(t, p, counts{})
@@ -311,7 +311,7 @@ func TestLeaseFreshEvictsIdle(t *testing.T) {
 		p := poolFor(t, peer, 1)
 		serve(t, p)
 		wantCounts(t, p, counts{idle: 1})
-		l, err := p.LeaseFresh(context.Background())
+		l, err := p.Lease(context.Background(), Demand{Fresh: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -332,7 +332,7 @@ func TestLeaseFreshWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
 		l := mustLease(t, p)
-		g := startLeasing(p.LeaseFresh)
+		g := startLeasing(p, Demand{Fresh: true})
 		if g.ended() {
 			t.Fatal("a second connection for one worker")
 		}
@@ -356,7 +356,7 @@ func TestClose(t *testing.T) {
 		if _, err := converse(kept); err != nil {
 			t.Fatal(err)
 		}
-		waiting := startLeasing(p.LeaseFresh)
+		waiting := startLeasing(p, Demand{Fresh: true})
 		synctest.Wait()
 		kept.Release() // closed for the one who waits
 		dialled := waiting.mustLease(t)
@@ -368,10 +368,10 @@ func TestClose(t *testing.T) {
 		if !errors.Is(waiting.err, ErrClosed) {
 			t.Errorf("waiter: %v, want ErrClosed", waiting.err)
 		}
-		if _, err := p.Lease(context.Background()); !errors.Is(err, ErrClosed) {
+		if _, err := p.Lease(context.Background(), Demand{}); !errors.Is(err, ErrClosed) {
 			t.Errorf("Lease: %v, want ErrClosed", err)
 		}
-		if _, err := p.LeaseFresh(context.Background()); !errors.Is(err, ErrClosed) {
+		if _, err := p.Lease(context.Background(), Demand{Fresh: true}); !errors.Is(err, ErrClosed) {
 			t.Errorf("LeaseFresh: %v, want ErrClosed", err)
 		}
 		if out, err := converse(busy); err != nil || out != fcgitest.Page {

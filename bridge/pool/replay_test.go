@@ -14,9 +14,9 @@ import (
 // What a failed attempt says of sending the request again.
 func TestReplay(t *testing.T) {
 	type want struct {
-		replay  Replay
-		refused bool
-		cause   error
+		replay Replay
+		full   bool
+		cause  error
 	}
 	for name, tc := range map[string]struct {
 		script      fcgitest.Script
@@ -29,12 +29,12 @@ func TestReplay(t *testing.T) {
 		},
 		"reset": {
 			script: fcgitest.ResetBeforeReading,
-			fresh:  want{ReplayNever, true, syscall.ECONNRESET},
+			fresh:  want{ReplayIdempotent, true, syscall.ECONNRESET},
 			kept:   want{ReplayIdempotent, false, syscall.ECONNRESET},
 		},
 		"reset in the middle of the script": {
 			script: fcgitest.ResetInScript,
-			fresh:  want{ReplayNever, true, syscall.ECONNRESET},
+			fresh:  want{ReplayIdempotent, true, syscall.ECONNRESET},
 			kept:   want{ReplayIdempotent, false, syscall.ECONNRESET},
 		},
 		"EOF after a byte": {
@@ -44,8 +44,8 @@ func TestReplay(t *testing.T) {
 		},
 		"overloaded": {
 			script: fcgitest.Refuse(fcgitest.Overloaded),
-			fresh:  want{ReplaySafe, false, ErrOverloaded},
-			kept:   want{ReplaySafe, false, ErrOverloaded},
+			fresh:  want{ReplaySafe, true, ErrOverloaded},
+			kept:   want{ReplaySafe, true, ErrOverloaded},
 		},
 		"cannot multiplex": {
 			script: fcgitest.Refuse(fcgitest.CantMpxConn),
@@ -66,19 +66,19 @@ func TestReplay(t *testing.T) {
 			if !errors.As(err, &e) {
 				t.Fatalf("error %v, want an *Error", err)
 			}
-			if e.Replay != want.replay || e.Refused() != want.refused || !errors.Is(err, want.cause) || e.Addr != "app" {
-				t.Errorf("replay %v, refused %v, %v; want %+v", e.Replay, e.Refused(), err, want)
+			if e.Replay != want.replay || e.Full != want.full || !errors.Is(err, want.cause) || e.Addr != "app" {
+				t.Errorf("replay %v, full %v, %v; want %+v", e.Replay, e.Full, err, want)
 			}
 		}
 		t.Run(name+"/fresh", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := poolFor(t, fcgitest.Start(t, tc.script), 1)
+				p := threadedPool(t, fcgitest.Start(t, tc.script), 1)
 				check(t, mustLease(t, p), tc.fresh)
 			})
 		})
 		t.Run(name+"/kept", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := poolFor(t, fcgitest.Start(t, fcgitest.First(fcgitest.Page, tc.script)), 1)
+				p := threadedPool(t, fcgitest.Start(t, fcgitest.First(fcgitest.Page, tc.script)), 1)
 				serve(t, p)
 				check(t, mustLease(t, p), tc.kept)
 			})
@@ -97,30 +97,41 @@ func TestReplayIsSafeWhereNothingWasWritten(t *testing.T) {
 		defer l.Release()
 		_, err := converse(l)
 		var e *Error
-		if !errors.As(err, &e) || e.Replay != ReplaySafe || e.Refused() {
+		if !errors.As(err, &e) || e.Replay != ReplaySafe || e.Full {
 			t.Errorf("error %#v, want ReplaySafe", err)
 		}
 	})
 }
 
 // A server that is full may close a fresh connection before or after the request
-// has been written to it. Both mean the same.
+// has been written to it. Of one whose kind lets connections wait, neither means
+// that it is full.
 func TestAcceptThenClose(t *testing.T) {
-	for name, pause := range map[string]time.Duration{"before the request": time.Second, "after the request": 0} {
-		t.Run(name, func(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		turnsAway bool
+		script    fcgitest.Script
+		pause     time.Duration // before the request
+		replay    Replay
+	}{
+		{"before the request", true, fcgitest.AcceptThenClose, time.Second, ReplaySafe},
+		{"after the request", true, fcgitest.ResetBeforeReading, 0, ReplayIdempotent},
+		{"before the request of a process", false, fcgitest.AcceptThenClose, time.Second, ReplaySafe},
+		{"after the request of a process", false, fcgitest.ResetBeforeReading, 0, ReplayNever},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				script := fcgitest.AcceptThenClose
-				if pause == 0 {
-					script = fcgitest.ResetBeforeReading
-				}
-				p := poolFor(t, fcgitest.Start(t, script), 1)
+				p := newPool(t, Config{
+					Instances: []Instance{{Addr: "app", Dial: fcgitest.Start(t, tc.script).Dial}},
+					Workers:   1, TurnsAway: tc.turnsAway,
+				})
 				l := mustLease(t, p)
 				defer l.Release()
-				time.Sleep(pause)
+				time.Sleep(tc.pause)
 				_, err := converse(l)
 				var e *Error
-				if !errors.As(err, &e) || !e.Refused() {
-					t.Errorf("%v: Refused is false", err)
+				if !errors.As(err, &e) || e.Full != tc.turnsAway || e.Replay != tc.replay {
+					t.Errorf("%v: full %v, replay %v, want %v, %v", err, e.Full, e.Replay, tc.turnsAway, tc.replay)
 				}
 			})
 		})

@@ -33,7 +33,7 @@ func TestLeaseSettled(t *testing.T) {
 			p := helloPool(t, Config{Workers: 2, Retires: tc.retires})
 			serve(t, p)
 			time.Sleep(tc.quiet)
-			l, err := p.LeaseSettled(t.Context())
+			l, err := p.Lease(t.Context(), Demand{Settled: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +69,7 @@ func TestCloseDelay(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, CloseDelay: 5 * time.Millisecond})
 		serve(t, p)
 		begun := time.Now()
-		l, err := p.LeaseFresh(t.Context())
+		l, err := p.Lease(t.Context(), Demand{Fresh: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestCloseWhileSettling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, CloseDelay: time.Minute})
 		serve(t, p)
-		waiting := startLeasing(p.LeaseFresh)
+		waiting := startLeasing(p, Demand{Fresh: true})
 		synctest.Wait()
 		wantCounts(t, p, counts{closing: 1})
 		begun := time.Now()

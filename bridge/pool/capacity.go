@@ -1,0 +1,85 @@
+package pool
+
+import "time"
+
+// growEvery is how long after an application was full it is asked for one more.
+const growEvery = time.Minute
+
+// capacity is how many connections an instance is believed to hold. It starts at
+// Config.Workers and is lowered each time the application shows that it is full,
+// because somebody else may use it too, or workers may be set too high.
+type capacity struct {
+	now    int // at least 1, at most Config.Workers
+	growAt time.Time
+	fullAt time.Time // when the application was last seen to be full
+
+	// proven is the most connections that have been open at once and had each got a
+	// byte of answer, at least 1; answering is how many are so now. Up to there a new
+	// connection is not expected to be turned away.
+	proven, answering int
+}
+
+// noteFull lowers what in is believed to hold to one less than it was just asked
+// to.
+func (p *Pool) noteFull(in *instance) {
+	now := time.Now()
+	in.observed.fullAt = now
+	in.observed.now = max(1, min(in.observed.now, in.used()-1))
+	in.observed.proven = min(in.observed.proven, in.observed.now)
+	if in.observed.now < p.cfg.Workers {
+		in.observed.growAt = now.Add(growEvery)
+		p.schedule(in.observed.growAt)
+	}
+}
+
+// turnedAway notes that in closed a new connection, or ended a request, because it
+// is full. If that is not certain, because a script that kills its process looks
+// the same, it is believed only of a number of connections that in never had.
+func (p *Pool) turnedAway(in *instance, certain bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in.counters.turnedAway++
+	if certain || in.used() > in.observed.proven {
+		p.noteFull(in)
+	}
+	in.observed.fullAt = time.Now()
+}
+
+// grow raises what in is believed to hold if it is time, and schedules the next
+// time.
+func (p *Pool) grow(in *instance, now time.Time) {
+	o := &in.observed
+	if o.now >= p.cfg.Workers {
+		return
+	}
+	if !now.Before(o.growAt) {
+		o.now++
+		o.growAt = now.Add(growEvery)
+	}
+	if o.now < p.cfg.Workers {
+		p.schedule(o.growAt)
+	}
+}
+
+// mayTurnAway reports whether a new connection that makes n may be closed because
+// the application is full: it was full lately, or never had so many.
+func (p *Pool) mayTurnAway(in *instance, d Demand) bool {
+	if !p.cfg.TurnsAway {
+		return false
+	}
+	full := in.observed.now < p.cfg.Workers || !in.observed.fullAt.IsZero() && time.Since(in.observed.fullAt) < growEvery
+	return full || d.Settled && in.observed.answering+1 > in.observed.proven
+}
+
+// noteAnswering counts a connection on which the first byte of answer has come.
+func (p *Pool) noteAnswering(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.answered {
+		return
+	}
+	c.answered = true
+	o := &c.inst.observed
+	o.answering++
+	o.proven = max(o.proven, o.answering)
+}

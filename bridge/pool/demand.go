@@ -1,0 +1,78 @@
+package pool
+
+import "time"
+
+// Demand says what a request needs of its connection. The zero value takes any
+// that no other request uses.
+type Demand struct {
+	// Whole: the request goes out in one Write, with all of its body. Such requests
+	// share multiplexed connections: one whose body comes bit by bit, or is not read
+	// by the application, would hold up the others.
+	Whole bool
+	// Body: the request has a body. An application that multiplexes may stop reading
+	// the connection until the body of one request is read (Go's net/http/fcgi does),
+	// so requests with bodies share connections among themselves.
+	Body bool
+	// Settled: the request cannot be sent again. PHP, when a worker retires, closes a
+	// connection a moment after its END_REQUEST, and on a busy machine that moment is
+	// long enough for another request to be sent. So where applications are known to
+	// close kept connections (Config.Retires, or it was seen), one is taken only
+	// after it has been quiet for settledAfter.
+	Settled bool
+	// Fresh: the request has already met a connection that the application had
+	// closed. It gets one that was dialled for it.
+	Fresh bool
+}
+
+// takes reports whether a connection that was given back just now will do.
+func (d Demand) takes(c *conn) bool {
+	return !d.Fresh && (!d.Settled || !c.inst.habits.retires)
+}
+
+// quietEnough reports whether an idle connection has shown that it stays open, as
+// far as the request needs that.
+func (h *habits) quietEnough(c *conn, d Demand) bool {
+	return d.takes(c) || !d.Fresh && time.Since(c.idleSince) >= settledAfter
+}
+
+// take gives a request a connection of the least loaded instance that has room or
+// an idle one; nil means that a dial is due, or a wait.
+func (p *Pool) take(d Demand) *conn {
+	if p.waiters.Len() > 0 || d.Fresh {
+		return nil // waiters come first
+	}
+	in := p.choose(func(in *instance) bool { return in.working() < in.observed.now })
+	if in == nil {
+		return nil
+	}
+	c := in.available(d)
+	if c != nil {
+		p.occupy(c, d)
+		p.nextTurn()
+	}
+	return c
+}
+
+// available returns a connection that a request can have now. Of idle ones it is
+// the freshest, or, where the application may be about to close that, the one that
+// has been quiet for longest, if that is long enough.
+func (in *instance) available(d Demand) *conn {
+	if c := in.joinable(d); c != nil {
+		return c
+	}
+	var oldest *conn
+	for i := len(in.idle) - 1; i >= 0; i-- {
+		c := in.idle[i]
+		if c.mux != nil {
+			continue
+		}
+		if d.takes(c) {
+			return c
+		}
+		oldest = c
+	}
+	if oldest != nil && in.habits.quietEnough(oldest, d) {
+		return oldest
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+package pool
+
+import "time"
+
+const (
+	// settledAfter is how long a kept connection must have been quiet for a request
+	// that cannot be sent again: long enough for an application that has said
+	// END_REQUEST to be given the processor again and close, if it means to.
+	settledAfter = 100 * time.Millisecond
+	// closesAfter is how many connections in a row an application must have closed
+	// after their first answer before that is expected of the next.
+	closesAfter = 3
+	// eofWithin is how long the end of such a connection is waited for.
+	eofWithin = settledAfter
+)
+
+// habits is what was seen of how an instance treats kept connections.
+type habits struct {
+	retires    bool // it closes some of its own accord
+	closedOnce int  // connections in a row that it closed after one answer
+}
+
+// closes reports whether the application closes every connection after its answer,
+// as uWSGI does whatever it is asked for.
+func (h *habits) closes() bool { return h.closedOnce >= closesAfter }
+
+// noteClosed remembers that the application closed a kept connection.
+func (p *Pool) noteClosed(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := &c.inst.habits
+	h.retires = true
+	if c.mux == nil && c.ended == 1 && h.closedOnce < closesAfter {
+		h.closedOnce++
+	}
+}
+
+// noteKept remembers that a connection was there after its first answer.
+func (p *Pool) noteKept(in *instance) { in.habits.closedOnce = 0 }

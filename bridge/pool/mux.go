@@ -1,0 +1,259 @@
+package pool
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+)
+
+const (
+	// muxBuffer is the size of a multiplexed connection's read buffer, in bytes.
+	muxBuffer = 64 << 10
+	// quarantineMax is how many ids a connection may lose to requests that were given
+	// up. Then it is replaced.
+	quarantineMax = 4096
+)
+
+// mux is a connection that carries many requests at once, each as a stream. One
+// goroutine writes what streams have queued, all of it in one write, another reads
+// and hands each record to its stream. Neither ever waits for a stream's owner, but
+// for a moment (see stream.deliver).
+//
+// It ends once, with the first error that is not just one stream's. The streams
+// learn of it in what they read.
+type mux struct {
+	nc          net.Conn
+	sendTimeout time.Duration
+	retire      func() // tells the pool that no more requests should come
+
+	wake  chan struct{} // something is queued
+	ended chan struct{} // closed when err is set
+	loops sync.WaitGroup
+
+	mu      sync.Mutex
+	err     error // why it ended
+	deaf    error // why nothing can be sent any more; set with err or before
+	ids     ids
+	streams map[uint16]*stream
+	out     []byte    // what is queued
+	starts  []starter // where requests begin in out
+	retired bool
+}
+
+// starter is a stream whose request begins at an offset of what is written.
+type starter struct {
+	s  *stream
+	at int
+}
+
+func newMux(nc net.Conn, sendTimeout time.Duration, retire func()) *mux {
+	m := &mux{
+		nc: nc, sendTimeout: sendTimeout, retire: retire,
+		wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		streams: make(map[uint16]*stream),
+	}
+	m.loops.Go(m.write)
+	m.loops.Go(m.read)
+	return m
+}
+
+// open returns a stream for one request. On a connection that has ended it says so
+// when it is used.
+func (m *mux) open() *stream {
+	m.mu.Lock()
+	s := &stream{m: m, first: m.ids.issued == 0, ready: make(chan struct{}, 1)}
+	id, ok := m.ids.take()
+	switch {
+	case m.deaf != nil:
+		s.err = m.deaf
+	case !ok:
+		s.err = errNoIDs
+	default:
+		s.id = id
+		m.streams[id] = s
+	}
+	full := !ok && m.needsRetiring()
+	m.mu.Unlock()
+	if full {
+		m.retire()
+	}
+	return s
+}
+
+// close ends a stream. Unless the application has ended the request, and nothing of
+// it can come any more, it is asked to, and the id is not used again.
+func (m *mux) close(s *stream, answered bool) {
+	m.mu.Lock()
+	delete(m.streams, s.id)
+	switch {
+	case s.id == 0:
+	case answered, !s.queued:
+		m.ids.put(s.id)
+	default:
+		m.ids.quarantine(s.id)
+		m.abort(s)
+	}
+	worn := len(m.ids.quarantined) >= quarantineMax && m.needsRetiring()
+	m.mu.Unlock()
+	if worn {
+		m.retire()
+	}
+}
+
+// needsRetiring reports true once. The caller calls retire, without the mutex.
+func (m *mux) needsRetiring() bool {
+	first := !m.retired
+	m.retired = true
+	return first
+}
+
+// enqueue queues a request whole.
+func (m *mux) enqueue(s *stream, records []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.deaf != nil {
+		return m.deaf
+	}
+	if !s.queued {
+		s.queued = true
+		m.starts = append(m.starts, starter{s, len(m.out)})
+	}
+	m.out = append(m.out, records...)
+	m.signal()
+	return nil
+}
+
+// abort queues an ABORT_REQUEST, once, if the application has the request and has
+// not ended it. The caller holds the mutex.
+func (m *mux) abort(s *stream) {
+	if m.deaf != nil || s.aborted || !s.queued || s.over {
+		return
+	}
+	s.aborted = true
+	m.out = fcgi.AppendAbortRequest(m.out, s.id)
+	m.signal()
+}
+
+func (m *mux) signal() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write sends what is queued until the connection ends.
+func (m *mux) write() {
+	var out []byte
+	var starts []starter
+	for {
+		select {
+		case <-m.wake:
+		case <-m.ended:
+			return
+		}
+		runtime.Gosched() // those who are about to queue something go along
+		m.mu.Lock()
+		out, m.out = m.out, out[:0]
+		starts, m.starts = m.starts, starts[:0]
+		for _, st := range starts {
+			st.s.sent = true
+		}
+		m.mu.Unlock()
+		if len(out) == 0 {
+			continue
+		}
+		n, err := m.flush(out)
+		if err != nil {
+			m.cut(starts, n, err)
+			return
+		}
+		clear(starts)
+		if cap(out) > muxBuffer {
+			out = nil
+		}
+	}
+}
+
+func (m *mux) flush(out []byte) (int, error) {
+	if m.sendTimeout > 0 {
+		if err := m.nc.SetWriteDeadline(time.Now().Add(m.sendTimeout)); err != nil {
+			return 0, err
+		}
+	}
+	return m.nc.Write(out)
+}
+
+// cut ends the sending side after n bytes of the last write. Requests that were not
+// begun by then fail now; the application may still answer the others.
+func (m *mux) cut(starts []starter, n int, err error) {
+	m.mu.Lock()
+	var lost []*stream
+	for _, st := range starts {
+		if n <= st.at+beginLen {
+			st.s.sent = false
+			lost = append(lost, st.s)
+		}
+	}
+	for _, st := range m.starts {
+		lost = append(lost, st.s)
+	}
+	m.deaf, m.out, m.starts = err, nil, nil
+	needs := m.needsRetiring()
+	m.mu.Unlock()
+	for _, s := range lost {
+		s.fail(err)
+	}
+	if needs {
+		m.retire()
+	}
+	if isTimeout(err) {
+		m.end(err) // it has stopped reading, and is not waited for
+	}
+}
+
+// read hands out what comes until the connection ends.
+func (m *mux) read() {
+	var d demultiplexer
+	buf := make([]byte, muxBuffer)
+	for {
+		n, err := m.nc.Read(buf)
+		if ferr := d.route(m, buf[:n]); ferr != nil {
+			err = ferr
+		}
+		if err != nil {
+			m.end(err)
+			break
+		}
+	}
+	m.retire()
+}
+
+// end ends the connection for all its streams.
+func (m *mux) end(err error) {
+	m.mu.Lock()
+	if m.err != nil {
+		m.mu.Unlock()
+		return
+	}
+	m.err = err
+	if m.deaf == nil {
+		m.deaf = err
+	}
+	close(m.ended)
+	streams := m.streams
+	m.streams = make(map[uint16]*stream)
+	m.mu.Unlock()
+	_ = m.nc.Close() // the connection is done with; nothing can be learned here
+	for _, s := range streams {
+		s.fail(err)
+	}
+}
+
+// shutdown ends the connection and waits for its goroutines.
+func (m *mux) shutdown() {
+	m.end(net.ErrClosed)
+	m.loops.Wait()
+}

@@ -1,0 +1,76 @@
+package pool
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// An instance that could not be connected to is set aside for asideMin, then twice
+// as long, and so on up to asideMax.
+const (
+	asideMin = time.Second
+	asideMax = 30 * time.Second
+)
+
+// outage is an instance's failures to be connected to, since the last time it
+// could be. While it is set aside, requests go to other instances if there are
+// any, and at its end the pool connects once to see.
+type outage struct {
+	failures int
+	until    time.Time // when it is tried again; zero: it is not set aside
+	err      error     // the last failure, ever
+	at       time.Time // when that was
+}
+
+func (o *outage) aside() bool { return !o.until.IsZero() }
+
+// silent reports whether connecting took all the time it had: a request must not
+// spend that on finding out once more.
+func (o *outage) silent() bool { return o.aside() && isTimeout(o.err) }
+
+// down notes that in could not be connected to.
+func (p *Pool) down(in *instance, err error) {
+	in.counters.dialErrors++
+	o := &in.outage
+	o.err, o.at = err, time.Now()
+	pause := min(asideMin<<min(o.failures, 10), asideMax)
+	o.failures++
+	o.until = o.at.Add(pause)
+	in.sharing.forget()
+	if len(p.instances) > 1 {
+		p.schedule(o.until)
+	}
+}
+
+// up notes that in could be connected to.
+func (p *Pool) up(in *instance) {
+	in.lastOK = time.Now()
+	in.outage.failures, in.outage.until = 0, time.Time{}
+}
+
+// probe connects to an instance that was set aside for long enough. Whoever waits
+// then gets the connection; if nobody does, it is closed again.
+func (p *Pool) probe(in *instance, now time.Time) {
+	o := &in.outage
+	if !o.aside() || len(p.instances) == 1 {
+		return
+	}
+	if now.Before(o.until) {
+		p.schedule(o.until)
+		return
+	}
+	if in.count[dialing] > 0 || !in.room() {
+		o.until = now.Add(asideMin) // it is being tried, or old connections to it are in the way
+		p.schedule(o.until)
+		return
+	}
+	gone := make(chan struct{})
+	close(gone)
+	p.startDial(in, &waiter{done: gone, settled: true, probe: true})
+}
+
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -1,0 +1,185 @@
+package pool
+
+import (
+	"net"
+	"slices"
+	"time"
+)
+
+// Multiplex says whether requests may share a connection.
+type Multiplex uint8
+
+const (
+	// MultiplexOff: every request has a connection of its own.
+	MultiplexOff Multiplex = iota
+	// MultiplexAuto: the application is asked, once, on the first connection to it.
+	MultiplexAuto
+	// MultiplexOn: requests share connections without asking.
+	MultiplexOn
+)
+
+const (
+	// maxStreams is how many requests share a connection at most. It bounds what
+	// one connection's end costs, and what one reader has to do.
+	maxStreams = 1024
+	// askAgainAfter is when an application is asked again that closed the connection
+	// instead of answering: it may have been full.
+	askAgainAfter = time.Minute
+)
+
+// verdict is what is known of whether an instance multiplexes.
+type verdict uint8
+
+const (
+	notAsked verdict = iota
+	noAnswer         // it closed the connection instead
+	no
+	yes
+)
+
+func (v verdict) String() string {
+	switch v {
+	case yes:
+		return "on"
+	case no:
+		return "off"
+	}
+	return "unknown"
+}
+
+// sharing is what an instance has of multiplexed connections.
+type sharing struct {
+	verdict  verdict
+	askAfter time.Time // for noAnswer, and no after it was refused
+	opening  bool      // a dial is under way whose connection requests wait to share
+	conns    []*conn   // that take further requests, oldest first
+}
+
+// shares reports whether a request can go on a connection with others.
+func (d Demand) shares() bool { return d.Whole && !d.Fresh }
+
+// startSharing notes that c, which is about to be dialled, may become a connection
+// to share, and reports whether the application must be asked first. Only one such
+// dial is under way at a time: the others' requests would fit on it.
+func (p *Pool) startSharing(c *conn, d Demand) (ask bool) {
+	s := &c.inst.sharing
+	if !d.shares() || s.opening || p.cfg.Multiplex == MultiplexOff || p.cfg.Workers == 1 {
+		return false
+	}
+	if !s.askAfter.IsZero() && !time.Now().Before(s.askAfter) {
+		s.verdict, s.askAfter = notAsked, time.Time{}
+	}
+	switch {
+	case s.verdict == notAsked && p.cfg.Multiplex == MultiplexOn:
+		s.verdict = yes
+	case s.verdict == notAsked:
+		ask = true
+	case s.verdict != yes:
+		return false
+	}
+	s.opening, c.opens = true, true
+	return ask
+}
+
+// endSharing ends what startSharing began, and reports whether it had.
+func (p *Pool) endSharing(c *conn, answer verdict) bool {
+	if !c.opens {
+		return false
+	}
+	s := &c.inst.sharing
+	s.opening, c.opens = false, false
+	if answer != notAsked {
+		s.verdict = answer
+	}
+	if answer == noAnswer {
+		s.askAfter = time.Now().Add(askAgainAfter)
+	}
+	return true
+}
+
+// comes reports whether a request need not dial because the connection that is
+// being made will do for it, too.
+func (s *sharing) comes(d Demand) bool { return s.opening && d.shares() }
+
+// forget lets the application be asked again when nothing is left of what it was:
+// it may be another one when it is back.
+func (s *sharing) forget() {
+	if s.verdict != yes || len(s.conns) == 0 {
+		s.verdict, s.askAfter = notAsked, time.Time{}
+	}
+}
+
+// joinable returns a connection of the least loaded instance that has one which a
+// request can share, nil if there is none.
+func (p *Pool) joinable(d Demand) *conn {
+	if p.cfg.Multiplex == MultiplexOff || !d.shares() {
+		return nil
+	}
+	if in := p.choose(func(in *instance) bool { return in.joinable(d) != nil }); in != nil {
+		p.nextTurn()
+		return in.joinable(d)
+	}
+	return nil
+}
+
+// joinable returns a connection that a request can share, nil if there is none.
+func (in *instance) joinable(d Demand) *conn {
+	if !d.shares() {
+		return nil
+	}
+	for _, c := range in.sharing.conns {
+		switch {
+		case c.streams == 0 && in.habits.quietEnough(c, d):
+			return c
+		case c.streams > 0 && c.streams < maxStreams && c.bodies == d.Body && in.sharing.verdict == yes && in.room():
+			return c
+		}
+	}
+	return nil
+}
+
+// open makes a connection of one that was dialled.
+func (p *Pool) open(c *conn, nc net.Conn, shared bool) {
+	if !shared {
+		c.open(nc)
+		return
+	}
+	c.Conn = nc
+	c.mux = newMux(nc, p.cfg.SendTimeout, func() { p.retire(c) })
+	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
+}
+
+// retire lets a multiplexed connection take no more requests. It is closed when
+// the last of its requests is over.
+func (p *Pool) retire(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unshare(c)
+	c.inst.sharing.forget()
+	if c.state == idle && !p.closed {
+		p.drop(c)
+		p.tasks.Go(func() { p.closeAll([]*conn{c}) })
+	}
+}
+
+// demote has an application's requests go one to a connection after it refused to
+// take another one on c.
+func (p *Pool) demote(c *conn) {
+	p.retire(c)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := &c.inst.sharing
+	s.verdict, s.askAfter = no, time.Now().Add(askAgainAfter)
+}
+
+// unshare takes a connection from among those that take further requests.
+func (p *Pool) unshare(c *conn) {
+	if c.mux == nil || c.retired {
+		return
+	}
+	c.retired = true
+	s := &c.inst.sharing
+	if i := slices.Index(s.conns, c); i >= 0 {
+		s.conns = slices.Delete(s.conns, i, i+1)
+	}
+}

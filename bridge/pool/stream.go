@@ -1,0 +1,260 @@
+package pool
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// streamBuffer is how much of an answer waits in a stream for its owner, in bytes,
+	// before the connection's reader does.
+	streamBuffer = 64 << 10
+	// lagMax is how long the reader waits for an owner that takes nothing. An owner
+	// that reads all the time only ever lacks the processor; one that waits for its
+	// client must not stop the others.
+	lagMax = 250 * time.Millisecond
+)
+
+var errNoIDs = errors.New("pool: the connection has used up its request ids")
+
+// chunk is memory for what has come. Chunks are kept for the next stream, so one
+// that waits for its answer holds none.
+type chunk struct{ b []byte }
+
+var chunks = sync.Pool{New: func() any { return &chunk{make([]byte, 0, 2<<10)} }}
+
+// free gives a chunk back, unless it has grown.
+func (c *chunk) free() {
+	if c != nil && cap(c.b) <= 16<<10 {
+		c.b = c.b[:0]
+		chunks.Put(c)
+	}
+}
+
+// stream is one request's part of a multiplexed connection. The connection's reader
+// delivers records to it, headers included; its owner takes them.
+type stream struct {
+	m     *mux
+	id    uint16 // 0 if it got none
+	first bool   // it is the connection's first
+
+	// Guarded by m.mu.
+	queued  bool // the request is on its way
+	sent    bool // a write of it has begun
+	aborted bool
+	over    bool // END_REQUEST has come
+
+	touched bool // the reader has delivered something and not said so
+
+	ready chan struct{} // something has changed for the owner
+
+	mu      sync.Mutex
+	pending *chunk        // what has come and was not taken
+	drained chan struct{} // closed when pending is taken; nil unless the reader waits for it
+	err     error         // what follows after it
+	gone    bool          // the owner has left
+
+	interrupted atomic.Bool
+
+	// The owner's.
+	taken   *chunk
+	records recordReader // over taken
+	timer   *time.Timer
+}
+
+// deliver adds to what the owner may take, and reports whether the owner is there.
+func (s *stream) deliver(b []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.makeRoom() {
+		return false
+	}
+	if s.pending == nil {
+		s.pending = chunks.Get().(*chunk)
+	}
+	s.pending.b = append(s.pending.b, b...)
+	return true
+}
+
+// makeRoom waits, for a moment, for the owner to take what there is, if that is
+// much. An owner that takes nothing loses the rest of the answer.
+func (s *stream) makeRoom() bool {
+	for s.pending != nil && len(s.pending.b) >= streamBuffer && s.err == nil && !s.gone {
+		drained := make(chan struct{})
+		s.drained = drained
+		s.mu.Unlock()
+		s.signal()
+		late := time.NewTimer(lagMax)
+		select {
+		case <-drained:
+		case <-late.C:
+			s.lag()
+		case <-s.m.ended:
+		}
+		late.Stop()
+		s.mu.Lock()
+	}
+	return s.err == nil && !s.gone
+}
+
+// lag gives the stream up because its owner does not take what comes.
+func (s *stream) lag() {
+	s.fail(ErrLagging)
+	s.abort()
+}
+
+func (s *stream) abort() {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	s.m.abort(s)
+}
+
+// fail ends what the owner can take.
+func (s *stream) fail(err error) {
+	s.mu.Lock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.mu.Unlock()
+	s.signal()
+}
+
+func (s *stream) signal() {
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+}
+
+// next returns the next record of the request, or as much of it as has arrived.
+func (s *stream) next(deadline time.Time) (Event, error) {
+	for {
+		ev, ok, err := s.records.take(s.id)
+		if ok || err != nil {
+			return ev, err
+		}
+		if s.interrupted.Load() {
+			return Event{}, ErrInterrupted
+		}
+		more, err := s.refill()
+		switch {
+		case more:
+		case err != nil:
+			return Event{}, err
+		default:
+			if err := s.await(deadline); err != nil {
+				return Event{}, err
+			}
+		}
+	}
+}
+
+// refill takes what is pending. What is left of the last chunk is less than a
+// header or an END_REQUEST.
+func (s *stream) refill() (more bool, err error) {
+	s.mu.Lock()
+	c := s.pending
+	s.pending = nil
+	if s.drained != nil {
+		close(s.drained)
+		s.drained = nil
+	}
+	err = s.err
+	s.mu.Unlock()
+	r := &s.records
+	if c == nil {
+		if r.r == r.w {
+			s.taken.free()
+			s.taken, r.buf, r.r, r.w = nil, nil, 0, 0
+		}
+		return false, err
+	}
+	n := len(c.b)
+	if r.r < r.w {
+		s.taken.b = append(s.taken.b[:copy(s.taken.b, r.buf[r.r:r.w])], c.b...)
+		c.free()
+	} else {
+		s.taken.free()
+		s.taken = c
+	}
+	r.buf, r.r, r.w = s.taken.b, 0, len(s.taken.b)
+	r.total += int64(n)
+	return true, nil
+}
+
+// await waits for something to change, until deadline.
+func (s *stream) await(deadline time.Time) error {
+	if deadline.IsZero() {
+		<-s.ready
+		return nil
+	}
+	left := time.Until(deadline)
+	if left <= 0 {
+		return os.ErrDeadlineExceeded
+	}
+	if s.timer == nil {
+		s.timer = time.NewTimer(left)
+	} else {
+		s.timer.Reset(left)
+	}
+	select {
+	case <-s.ready:
+		s.timer.Stop()
+		return nil
+	case <-s.timer.C:
+		return os.ErrDeadlineExceeded
+	}
+}
+
+// write queues records; they leave with others'. A stream's request is one write.
+func (s *stream) write(b []byte, _ time.Time) (int, error) {
+	if s.interrupted.Load() {
+		return 0, ErrInterrupted
+	}
+	if err := s.m.enqueue(s, b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (s *stream) interrupt() {
+	s.interrupted.Store(true)
+	s.signal()
+}
+
+func (s *stream) resume() { s.interrupted.Store(false) }
+
+func (s *stream) heard() int64 { return s.records.total }
+
+func (s *stream) clean() bool { return s.records.clean() }
+
+// unsent reports whether the application was sent nothing of the request.
+func (s *stream) unsent() bool {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	return !s.sent
+}
+
+// close ends the owner's use of the stream. Answered says that the application has
+// ended the request.
+func (s *stream) close(answered bool) {
+	s.m.close(s, answered)
+	s.mu.Lock()
+	s.gone = true
+	c := s.pending
+	s.pending = nil
+	if s.drained != nil {
+		close(s.drained)
+		s.drained = nil
+	}
+	s.mu.Unlock()
+	c.free()
+	s.taken.free()
+	s.taken, s.records.buf = nil, nil
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}

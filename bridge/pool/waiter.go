@@ -1,0 +1,157 @@
+package pool
+
+import (
+	"container/list"
+	"context"
+	"slices"
+	"time"
+)
+
+// waiter is a request without a connection. All of it belongs to the pool's
+// mutex, but done, which is closed when conn or err is set.
+type waiter struct {
+	demand  Demand
+	done    chan struct{}
+	settled bool
+	conn    *conn
+	err     error
+
+	elem    *list.Element
+	dialing bool // a dial runs on its behalf
+	probe   bool // nobody waits: it is there to see whether an instance is back
+	failed  []*DialError
+}
+
+// enqueue adds a waiter and starts what can be started for it. The caller holds
+// the mutex and calls wait next.
+func (p *Pool) enqueue(d Demand) *waiter {
+	w := &waiter{demand: d, done: make(chan struct{})}
+	w.elem = p.waiters.PushBack(w)
+	if d.shares() && p.behindAnother(w) {
+		return w
+	}
+	if victims := p.kick(); len(victims) > 0 {
+		p.tasks.Go(func() { p.closeAll(victims) })
+	}
+	return w
+}
+
+// behindAnother reports whether the waiter before w is served by whatever would
+// serve w, and waits. With thousands that come at once, looking at all of them for
+// each would take long.
+func (p *Pool) behindAnother(w *waiter) bool {
+	e := w.elem.Prev()
+	if e == nil {
+		return false
+	}
+	before := e.Value.(*waiter)
+	return !before.dialing && before.demand == w.demand && len(before.failed) == 0
+}
+
+// wait returns what w gets, unless ctx or the time to wait ends first.
+func (p *Pool) wait(ctx context.Context, w *waiter) (*conn, error) {
+	timer := time.NewTimer(p.cfg.WaitTimeout)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+	case <-timer.C:
+		p.giveUp(w, ErrWaitTimeout)
+	case <-ctx.Done():
+		p.giveUp(w, context.Cause(ctx))
+	}
+	if w.conn != nil && ctx.Err() != nil {
+		p.takeBack(w.conn)
+		return nil, context.Cause(ctx)
+	}
+	return w.conn, w.err
+}
+
+// giveUp settles a wait that lasted too long, unless it was settled meanwhile.
+func (p *Pool) giveUp(w *waiter, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !w.settled {
+		p.settle(w, nil, err)
+	}
+}
+
+// takeBack takes what a waiter got in the instant it gave up.
+func (p *Pool) takeBack(c *conn) {
+	p.mu.Lock()
+	c.uses--
+	p.vacate(c)
+	victims := p.handBack(c)
+	p.mu.Unlock()
+	p.closeAll(victims)
+}
+
+// settle ends a wait, with a connection or with an error.
+func (p *Pool) settle(w *waiter, c *conn, err error) {
+	p.waiters.Remove(w.elem)
+	w.settled, w.conn, w.err = true, c, err
+	if c != nil {
+		p.occupy(c, w.demand)
+	}
+	close(w.done)
+}
+
+// kick serves waiters with what is there, and starts a dial for every other one
+// that has none, as far as the budgets go. Where only idle connections are in the
+// way it takes one out and returns it: the caller closes it, and the room it
+// leaves is given out then.
+func (p *Pool) kick() (victims []*conn) {
+	if p.closed {
+		return nil
+	}
+	making := 0 // connections being closed that will make room
+	for _, in := range p.instances {
+		making += in.count[closing]
+	}
+	for e, next := p.waiters.Front(), (*list.Element)(nil); e != nil; e = next {
+		next = e.Next()
+		w := e.Value.(*waiter)
+		if w.dialing {
+			continue
+		}
+		if c := p.joinable(w.demand); c != nil {
+			p.settle(w, c, nil)
+			continue
+		}
+		if p.hopeless(w) {
+			p.settle(w, nil, &UnavailableError{w.failed})
+			continue
+		}
+		in := p.choose(func(in *instance) bool { return in.room() && !w.hasTried(in) })
+		switch {
+		case in != nil && in.sharing.comes(w.demand):
+			// The connection that is being made is for this one, too.
+		case in != nil:
+			p.startDial(in, w)
+		case making > 0:
+			making--
+		default:
+			if in := p.choose(func(in *instance) bool { return len(in.idle) > 0 && !w.hasTried(in) }); in != nil {
+				victims = append(victims, p.evict(in))
+			}
+		}
+	}
+	return victims
+}
+
+// hopeless reports whether there is no instance left that w could wait for. An
+// instance that did not answer in time and is set aside counts as tried.
+func (p *Pool) hopeless(w *waiter) bool {
+	if len(p.instances) == 1 {
+		return len(w.failed) == 1
+	}
+	for _, in := range p.instances {
+		if in.outage.silent() && !w.hasTried(in) {
+			w.failed = append(w.failed, &DialError{in.Addr, in.outage.err})
+		}
+	}
+	return len(w.failed) == len(p.instances)
+}
+
+func (w *waiter) hasTried(in *instance) bool {
+	return slices.ContainsFunc(w.failed, func(e *DialError) bool { return e.Addr == in.Addr })
+}
