@@ -144,7 +144,7 @@ func classifyDial(err *pool.UnavailableError) failure {
 func classifyConn(err *pool.Error) failure {
 	var format *fcgi.FormatError
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, pool.ErrSendTimeout):
 		return failure{http.StatusGatewayTimeout, errTimeout, "The application did not answer in time."}
 	case errors.As(err, &format), errors.Is(err, pool.ErrUnknownRole), errors.Is(err, pool.ErrCantMultiplex):
 		return failure{http.StatusBadGateway, errProtocol, "The application's answer could not be used."}

@@ -12,7 +12,6 @@ type demultiplexer struct {
 	head    [fcgi.HeaderLen]byte
 	got     int     // bytes of head
 	to      *stream // whose record it is; nil if nobody wants it
-	end     bool    // it is an END_REQUEST
 	content int     // bytes of the record's content still to come
 	padding int     // bytes of its padding still to come
 	touched []*stream

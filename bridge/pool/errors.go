@@ -22,6 +22,9 @@ var (
 	ErrOverloaded = errors.New("the application is overloaded (FCGI_OVERLOADED)")
 	// ErrCantMultiplex means the application ended the request with FCGI_CANT_MPX_CONN.
 	ErrCantMultiplex = errors.New("the application refuses a second request on the connection (FCGI_CANT_MPX_CONN)")
+	// ErrSendTimeout means that the application took nothing from a shared connection
+	// for Config.SendTimeout.
+	ErrSendTimeout = errors.New("pool: the application took nothing of what it was sent for too long")
 	// ErrLagging means that what the application sent on a shared connection was not
 	// taken for so long that it would have held up other requests.
 	ErrLagging = errors.New("pool: the answer was not taken fast enough for a shared connection")

@@ -28,6 +28,7 @@ type mux struct {
 	nc          net.Conn
 	sendTimeout time.Duration
 	retire      func() // tells the pool that no more requests should come
+	lost        func() // tells the pool that it has ended, though nobody asked for that
 
 	wake  chan struct{} // something is queued
 	ended chan struct{} // closed when err is set
@@ -49,9 +50,9 @@ type starter struct {
 	at int
 }
 
-func newMux(nc net.Conn, sendTimeout time.Duration, retire func()) *mux {
+func newMux(nc net.Conn, sendTimeout time.Duration, retire, lost func()) *mux {
 	m := &mux{
-		nc: nc, sendTimeout: sendTimeout, retire: retire,
+		nc: nc, sendTimeout: sendTimeout, retire: retire, lost: lost,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		streams: make(map[uint16]*stream),
 	}
@@ -189,6 +190,10 @@ func (m *mux) flush(out []byte) (int, error) {
 // cut ends the sending side after n bytes of the last write. Requests that were not
 // begun by then fail now; the application may still answer the others.
 func (m *mux) cut(starts []starter, n int, err error) {
+	stuck := isTimeout(err)
+	if stuck {
+		err = ErrSendTimeout // a stream's owner must not take it for its own
+	}
 	m.mu.Lock()
 	var lost []*stream
 	for _, st := range starts {
@@ -203,14 +208,14 @@ func (m *mux) cut(starts []starter, n int, err error) {
 	m.deaf, m.out, m.starts = err, nil, nil
 	needs := m.needsRetiring()
 	m.mu.Unlock()
-	for _, s := range lost {
-		s.fail(err)
-	}
 	if needs {
 		m.retire()
 	}
-	if isTimeout(err) {
-		m.end(err) // it has stopped reading, and is not waited for
+	for _, s := range lost {
+		s.fail(err)
+	}
+	if stuck {
+		m.end(err, m.lost) // it has stopped reading, and is not waited for
 	}
 }
 
@@ -224,15 +229,15 @@ func (m *mux) read() {
 			err = ferr
 		}
 		if err != nil {
-			m.end(err)
-			break
+			m.end(err, m.lost)
+			return
 		}
 	}
-	m.retire()
 }
 
-// end ends the connection for all its streams.
-func (m *mux) end(err error) {
+// end ends the connection for all its streams, unless it has ended. The pool is told
+// first, if it is to be: what a stream's owner does next must not meet it again.
+func (m *mux) end(err error, tell func()) {
 	m.mu.Lock()
 	if m.err != nil {
 		m.mu.Unlock()
@@ -247,6 +252,7 @@ func (m *mux) end(err error) {
 	m.streams = make(map[uint16]*stream)
 	m.mu.Unlock()
 	_ = m.nc.Close() // the connection is done with; nothing can be learned here
+	tell()
 	for _, s := range streams {
 		s.fail(err)
 	}
@@ -254,6 +260,6 @@ func (m *mux) end(err error) {
 
 // shutdown ends the connection and waits for its goroutines.
 func (m *mux) shutdown() {
-	m.end(net.ErrClosed)
+	m.end(net.ErrClosed, func() {})
 	m.loops.Wait()
 }

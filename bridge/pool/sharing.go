@@ -104,7 +104,7 @@ func (s *sharing) comes(d Demand) bool { return s.opening && d.shares() }
 // forget lets the application be asked again when nothing is left of what it was:
 // it may be another one when it is back.
 func (s *sharing) forget() {
-	if s.verdict != yes || len(s.conns) == 0 {
+	if len(s.conns) == 0 {
 		s.verdict, s.askAfter = notAsked, time.Time{}
 	}
 }
@@ -145,7 +145,7 @@ func (p *Pool) open(c *conn, nc net.Conn, shared bool) {
 		return
 	}
 	c.Conn = nc
-	c.mux = newMux(nc, p.cfg.SendTimeout, func() { p.retire(c) })
+	c.mux = newMux(nc, p.cfg.SendTimeout, func() { p.retire(c) }, func() { p.lost(c) })
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
 }
 
@@ -155,10 +155,19 @@ func (p *Pool) retire(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unshare(c)
-	c.inst.sharing.forget()
 	if c.state == idle && !p.closed {
 		p.drop(c)
 		p.tasks.Go(func() { p.closeAll([]*conn{c}) })
+	}
+}
+
+// lost is retire for a connection that has ended.
+func (p *Pool) lost(c *conn) {
+	p.retire(c)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := &c.inst.sharing; s.verdict == yes {
+		s.forget()
 	}
 }
 

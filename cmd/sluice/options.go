@@ -27,7 +27,7 @@ type options struct {
 	trusted                              []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
-	requestBuffering, keepConn                       string
+	requestBuffering, keepConn, multiplex            string
 
 	queueSize    int
 	queueTimeout duration
@@ -64,6 +64,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.maxResponseHeader, "max-response-header", "largest response header of the application, `SIZE`")
 	f.StringVar(&o.requestBuffering, "request-buffering", "on", "on: read request bodies before a worker is taken; off: send them on as they arrive")
 	f.StringVar(&o.keepConn, "keep-alive", "on", "on: keep connections to the application; off: a new one per request, for threaded libfcgi programs that hold a lock around FCGX_Accept_r")
+
+	f.StringVar(&o.multiplex, "multiplex", "auto", "on: requests share connections to the application; off: they never do; auto: the application is asked whether it can (preset app)")
 
 	f.IntVar(&o.queueSize, "queue-size", 256, "how many requests may wait for a worker")
 	durations := []struct {
@@ -132,6 +134,7 @@ func (o *options) bridge() bridge.Config {
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),
 		KeepAlive:        bridge.Switch(o.keepConn),
+		Multiplex:        bridge.Switch(o.multiplex),
 		Queue:            bridge.QueueConfig{Size: o.queueSize, Timeout: bridge.Duration(o.queueTimeout)},
 		Timeouts: bridge.TimeoutsConfig{
 			Dial: bridge.Duration(o.dial), Send: bridge.Duration(o.send),

@@ -1,0 +1,81 @@
+package bridge
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// A multiplexing application is found out about, and requests share a connection,
+// but for one whose body is too large to go out with its head.
+func TestMultiplexing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Multiplex: Auto, Workers: 50}, fcgitest.MuxAfter(time.Second, fcgitest.Page))
+		r.peer.Values(fcgitest.ValuesYes)
+		var all sync.WaitGroup
+		for range 40 {
+			all.Go(func() { r.wantPage(r.get("/")) })
+		}
+		for range 3 {
+			all.Go(func() { r.wantPage(r.post("/", "small")) })
+		}
+		for range 2 {
+			all.Go(func() { r.wantPage(r.post("/", strings.Repeat("large", 10_000))) })
+		}
+		all.Wait()
+		if n := r.peer.MostOpen(); n != 4 {
+			t.Errorf("%d connections at once, want 1 for GETs, 1 for small bodies, 2 for large ones", n)
+		}
+	})
+}
+
+// A client that leaves takes its own request along, and nobody else's.
+func TestLeavingASharedConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Multiplex: On, Workers: 8}, fcgitest.MuxInterleaved(10, time.Second))
+		stays := r.start(http.MethodGet, "/stays", nil)
+		leave := r.startLeaving(http.MethodGet, "/left", nil)
+		time.Sleep(3500 * time.Millisecond)
+		leave()
+		re := stays()
+		var want strings.Builder
+		for i := range 10 {
+			fmt.Fprintf(&want, "/stays %d\n", i)
+		}
+		if re.body != want.String() || re.err != nil {
+			t.Errorf("the one that stayed got %q, %v", re.body, re.err)
+		}
+		time.Sleep(time.Second) // MuxInterleaved does not look at ABORT_REQUEST, and ends both
+		r.wantKept(1)
+		if n := r.peer.Accepted(); n != 1 {
+			t.Errorf("%d connections were made", n)
+		}
+	})
+}
+
+// A client that takes nothing of its answer does not stop another's.
+func TestSlowClientOnASharedConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 8 << 20
+		r := newRig(t, Config{Multiplex: On, Workers: 8}, fcgitest.MuxBig(size))
+		slow := r.raw()
+		defer slow.Close()
+		if _, err := slow.Write([]byte("GET /slow HTTP/1.1\r\nHost: app.test\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		begun := time.Now()
+		if re := r.get("/quick"); len(re.body) != size || re.err != nil {
+			t.Errorf("%d bytes, %v, want %d", len(re.body), re.err, size)
+		}
+		if d := time.Since(begun); d > 0 {
+			t.Errorf("a client that takes nothing held up another for %v", d)
+		}
+	})
+}

@@ -1,0 +1,528 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// whole is what most requests demand: they can share a connection.
+var whole = Demand{Whole: true}
+
+// muxPool returns a pool whose requests share connections to peer.
+func muxPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
+	t.Helper()
+	return newPool(t, Config{
+		Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, Multiplex: MultiplexOn,
+		SendTimeout: time.Minute,
+	})
+}
+
+func leaseFor(t testing.TB, p *Pool, d Demand) *Lease {
+	t.Helper()
+	l, err := p.Lease(context.Background(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// ask sends a request for uri.
+func ask(t testing.TB, l *Lease, uri string) {
+	t.Helper()
+	id := l.RequestID()
+	b := fcgi.AppendBeginRequest(nil, id, fcgi.BeginRequest{Role: fcgi.RoleResponder, Flags: fcgi.FlagKeepConn})
+	params := fcgi.NewParamsWriter(b, id)
+	if err := params.Add("REQUEST_URI", uri); err != nil {
+		t.Fatal(err)
+	}
+	b = fcgi.AppendStreamEnd(params.End(), fcgi.TypeStdin, id)
+	if err := l.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	l.SendDone()
+}
+
+// answer reads an answer's STDOUT to its end.
+func answer(l *Lease) (stdout string, err error) {
+	for {
+		ev, err := l.Next(time.Now().Add(time.Hour))
+		switch {
+		case err != nil:
+			return stdout, err
+		case ev.Type == fcgi.TypeEndRequest:
+			return stdout, nil
+		case ev.Type == fcgi.TypeStdout:
+			stdout += string(ev.Data)
+		}
+	}
+}
+
+// Many requests at once on one connection: each gets its own answer, however the
+// records of all of them mix.
+func TestStreamsShareAConnection(t *testing.T) {
+	const requests, lines = 100, 20
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxInterleaved(lines, time.Second))
+		p := muxPool(t, peer, requests)
+		var all sync.WaitGroup
+		for i := range requests {
+			all.Go(func() {
+				l := leaseFor(t, p, whole)
+				defer l.Release()
+				uri := fmt.Sprintf("/%d", i)
+				ask(t, l, uri)
+				out, err := answer(l)
+				want := "Content-Type: text/plain\n\n"
+				for n := range lines {
+					want += fmt.Sprintf("%s %d\n", uri, n)
+				}
+				if err != nil || out != want {
+					t.Errorf("%s got %q, %v", uri, out, err)
+				}
+			})
+		}
+		synctest.Wait()
+		if s := p.Snapshot().Instances[0]; s.Busy != 1 || s.Requests != requests {
+			t.Errorf("%d connections, %d requests, want 1, %d", s.Busy, s.Requests, requests)
+		}
+		all.Wait()
+		wantCounts(t, p, counts{idle: 1})
+		if n := peer.Accepted(); n != 1 {
+			t.Errorf("%d connections were made", n)
+		}
+	})
+}
+
+// Requests never exceed the workers, shared connection or not, and a connection
+// carries maxStreams of them at most.
+func TestStreamsAreWithinTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxPage)
+		p := muxPool(t, peer, maxStreams+3)
+		var leases []*Lease
+		for range maxStreams + 2 {
+			leases = append(leases, leaseFor(t, p, whole))
+		}
+		own := leaseFor(t, p, Demand{})
+		if own.Shared() {
+			t.Error("a request that needs a connection of its own shares one")
+		}
+		wantCounts(t, p, counts{busy: 3})
+		waiting := startLeasing(p, whole)
+		if waiting.ended() {
+			t.Fatalf("request %d of %d workers did not wait: %v", maxStreams+4, maxStreams+3, waiting.err)
+		}
+		leases[0].Release()
+		leases[0] = waiting.mustLease(t)
+		for _, l := range append(leases, own) {
+			l.Release()
+		}
+	})
+}
+
+// A body that is not read may stop a multiplexing application from reading on, so
+// requests that have one are kept apart from those that have none.
+func TestBodiesAreKeptApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxPage), 8)
+		for range 2 {
+			defer leaseFor(t, p, whole).Release()
+			defer leaseFor(t, p, Demand{Whole: true, Body: true}).Release()
+		}
+		wantCounts(t, p, counts{busy: 2})
+	})
+}
+
+// Hundreds of requests at once dial once while the first connection is being made.
+func TestOneDialForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, multiplex := range map[string]Multiplex{"on": MultiplexOn, "auto": MultiplexAuto} {
+			d := make(dialer)
+			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 500, Multiplex: multiplex})
+			peer := fcgitest.Start(t, fcgitest.MuxPage)
+			peer.Values(fcgitest.ValuesYes)
+			var all []*leasing
+			for range 300 {
+				all = append(all, startLeasing(p, whole))
+			}
+			wantCounts(t, p, counts{dialing: 1})
+			c, err := peer.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d <- dialed{conn: c}
+			for _, g := range all {
+				defer g.mustLease(t).Release()
+			}
+			if s := p.Snapshot().Instances[0]; s.Busy != 1 || s.Requests != 300 || s.Dials != 1 {
+				t.Errorf("%s: %+v", name, s)
+			}
+		}
+	})
+}
+
+// When that dial fails everybody learns it at once.
+func TestOneFailedDialForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := make(dialer)
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 50, Multiplex: MultiplexOn})
+		var all []*leasing
+		for range 30 {
+			all = append(all, startLeasing(p, whole))
+		}
+		synctest.Wait()
+		d <- dialed{err: errors.New("no route to host")}
+		for _, g := range all {
+			<-g.done
+			var down *UnavailableError
+			if !errors.As(g.err, &down) || g.after != 0 {
+				t.Errorf("%v after %v", g.err, g.after)
+			}
+		}
+		wantCounts(t, p, counts{})
+	})
+}
+
+// The application is asked with exactly one name, on the first connection, and
+// believed. Whatever it does with the question, the request is served.
+func TestAskingWhetherItMultiplexes(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		values    func(*fcgitest.Session, []string)
+		multiplex string
+		dials     int // connections until two requests at once are served
+		after     time.Duration
+	}{
+		{"yes, as Go", fcgitest.ValuesYes, "on", 1, 0},
+		{"yes, as Trac", fcgitest.ValuesTrac, "on", 1, 0},
+		{"no, as libfcgi", fcgitest.ValuesNo, "off", 3, 0},
+		{"nothing known, as flup", fcgitest.ValuesEmpty, "off", 3, 0},
+		{"no answer, as uWSGI", fcgitest.ValuesSilent, "off", 3, askTimeout},
+		{"no, and the end, as PHP", fcgitest.ValuesClose, "off", 3, 0},
+		{"the end", fcgitest.ValuesDrop, "unknown", 3, 0},
+		{"in time", fcgitest.ValuesLate(askTimeout - time.Millisecond), "off", 3, askTimeout - time.Millisecond},
+		{"too late", fcgitest.ValuesLate(askTimeout + time.Millisecond), "off", 3, askTimeout},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				peer := fcgitest.Start(t, fcgitest.MuxPage)
+				peer.Values(tc.values)
+				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 4, Multiplex: MultiplexAuto})
+				begun := time.Now()
+				first, second := leaseFor(t, p, whole), leaseFor(t, p, whole)
+				if d := time.Since(begun); d != tc.after {
+					t.Errorf("the first request waited %v, want %v", d, tc.after)
+				}
+				for _, l := range []*Lease{first, second} {
+					ask(t, l, "/")
+					if out, err := answer(l); err != nil || out != fcgitest.Page {
+						t.Errorf("%q, %v", out, err)
+					}
+					l.Release()
+				}
+				s := p.Snapshot().Instances[0]
+				if s.Multiplex != tc.multiplex || peer.Accepted() != tc.dials {
+					t.Errorf("multiplex %s after %d connections, want %s, %d", s.Multiplex, peer.Accepted(), tc.multiplex, tc.dials)
+				}
+				if asked := peer.Asked(); len(asked) != 1 || len(asked[0]) != 1 || asked[0][0] != "FCGI_MPXS_CONNS" {
+					t.Errorf("asked %q, want FCGI_MPXS_CONNS alone, once", asked)
+				}
+			})
+		})
+	}
+}
+
+// A request that is given up is aborted; the others on its connection go on, its
+// worker stays charged until the application has ended it, and what it says after
+// that reaches nobody.
+func TestAbortedStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxAbortTail(time.Second))
+		p := muxPool(t, peer, 2)
+		given, other := leaseFor(t, p, whole), leaseFor(t, p, whole)
+		ask(t, given, "/given")
+		ask(t, other, "/other")
+		synctest.Wait()
+		given.MarkAbandoned()
+		given.MarkAbandoned()
+		if s := p.Snapshot().Instances[0]; s.Zombies != 1 || s.Requests != 2 {
+			t.Errorf("%d zombies of %d requests, want 1 of 2", s.Zombies, s.Requests)
+		}
+		if out, err := answer(given); out != "" || err != nil {
+			t.Errorf("the aborted request was answered %q, %v", out, err)
+		}
+		id := given.RequestID()
+		given.Release()
+		time.Sleep(2 * time.Second) // the tail has come
+		for range 3 {
+			l := leaseFor(t, p, whole)
+			if l.RequestID() == id {
+				t.Errorf("id %d is used again", id)
+			}
+			l.Release()
+		}
+		other.MarkAbandoned()
+		if _, err := answer(other); err != nil {
+			t.Error(err)
+		}
+		other.Release()
+		wantCounts(t, p, counts{idle: 1})
+	})
+}
+
+// One request whose owner takes nothing neither stops the others nor grows: it
+// loses its answer.
+func TestLaggingStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 1 << 20
+		peer := fcgitest.Start(t, fcgitest.MuxBig(size))
+		p := muxPool(t, peer, 2)
+		slow := leaseFor(t, p, whole)
+		ask(t, slow, "/slow")
+		quick := leaseFor(t, p, whole)
+		begun := time.Now()
+		ask(t, quick, "/quick")
+		if out, err := answer(quick); err != nil || len(out) < size {
+			t.Errorf("%d bytes, %v", len(out), err)
+		}
+		if d := time.Since(begun); d > lagMax {
+			t.Errorf("one that took nothing held up another for %v, more than %v", d, lagMax)
+		}
+		quick.Release()
+		out, err := answer(slow)
+		if !errors.Is(err, ErrLagging) || len(out) > 2*streamBuffer {
+			t.Errorf("%d bytes, %v; want ErrLagging after at most %d", len(out), err, 2*streamBuffer)
+		}
+		slow.Release()
+		time.Sleep(time.Minute)
+	})
+}
+
+// An answer of any size reaches an owner that takes it, and what is kept of it in
+// between is bounded.
+func TestBigStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 10 << 20
+		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxBig(size)), 2)
+		l := leaseFor(t, p, whole)
+		defer l.Release()
+		ask(t, l, "/")
+		out, err := answer(l)
+		if err != nil || strings.Count(out, "x")-strings.Count(out[:50], "x") < size-50 {
+			t.Errorf("%d bytes, %v", len(out), err)
+		}
+	})
+}
+
+// The end of a connection is the end of all its requests, and says of each what it
+// means for it.
+func TestSharedConnectionEnds(t *testing.T) {
+	for name, script := range map[string]fcgitest.Script{
+		"after some answers":        fcgitest.MuxDies(3),
+		"in the middle of a record": fcgitest.MuxCutRecord,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := muxPool(t, fcgitest.Start(t, script, fcgitest.MuxPage), 8)
+				var leases []*Lease
+				for range 5 {
+					leases = append(leases, leaseFor(t, p, whole))
+				}
+				for _, l := range leases {
+					ask(t, l, "/")
+				}
+				failed := 0
+				for _, l := range leases {
+					_, err := answer(l)
+					var e *Error
+					if errors.As(err, &e) {
+						failed++
+						if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) || e.Replay == ReplaySafe {
+							t.Errorf("%v, replay %v", err, e.Replay)
+						}
+					}
+					l.Release()
+				}
+				if failed == 0 {
+					t.Error("nobody noticed")
+				}
+				l := leaseFor(t, p, whole)
+				defer l.Release()
+				ask(t, l, "/")
+				if out, err := answer(l); err != nil || out != fcgitest.Page {
+					t.Errorf("on the next connection: %q, %v", out, err)
+				}
+			})
+		})
+	}
+}
+
+// Records for a request that is over are dropped, and its id is not used again;
+// records for one that never was end the connection.
+func TestStrayRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxFreedStray), 4)
+		for range 3 {
+			l := leaseFor(t, p, whole)
+			ask(t, l, "/")
+			if _, err := answer(l); err != nil {
+				t.Error(err)
+			}
+			l.Release()
+			synctest.Wait()
+		}
+		wantCounts(t, p, counts{idle: 1})
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxStray), 4)
+		l := leaseFor(t, p, whole)
+		ask(t, l, "/")
+		_, err := answer(l)
+		var format *fcgi.FormatError
+		if !errors.As(err, &format) {
+			t.Errorf("%v, want a FormatError", err)
+		}
+		l.Release()
+		wantCounts(t, p, counts{})
+	})
+}
+
+// An application that refuses a second request on a connection gets one at a time,
+// and the refused one may be sent again.
+func TestCantMultiplex(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := muxPool(t, fcgitest.Start(t, fcgitest.CantMpx), 4)
+		first, second := leaseFor(t, p, whole), leaseFor(t, p, whole)
+		ask(t, first, "/")
+		ask(t, second, "/")
+		_, err := answer(second)
+		var e *Error
+		if !errors.As(err, &e) || !errors.Is(err, ErrCantMultiplex) || e.Replay != ReplaySafe {
+			t.Errorf("%v, want it refused and safe to send again", err)
+		}
+		second.Release()
+		again := leaseFor(t, p, whole)
+		if again.Shared() {
+			t.Error("the next request shares a connection again")
+		}
+		again.Release()
+		if out, err := answer(first); err != nil || out != fcgitest.Page {
+			t.Errorf("the first request: %q, %v", out, err)
+		}
+		first.Release()
+		wantCounts(t, p, counts{})
+		if s := p.Snapshot().Instances[0]; s.Multiplex != "off" {
+			t.Errorf("multiplex is %s", s.Multiplex)
+		}
+	})
+}
+
+// An application that stops reading is given up after SendTimeout; a request that
+// never left may be sent again.
+func TestStuckReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100)
+		var leases []*Lease
+		long := strings.Repeat("x", 60_000)
+		begun := time.Now()
+		for range 10 {
+			l := leaseFor(t, p, whole)
+			leases = append(leases, l)
+			ask(t, l, "/"+long)
+			synctest.Wait()
+		}
+		safe := 0
+		if out, err := answer(leases[0]); err != nil || out != fcgitest.Page {
+			t.Errorf("the first was answered %q, %v", out, err)
+		}
+		leases[0].Release()
+		leases = leases[1:]
+		for _, l := range leases {
+			_, err := answer(l)
+			var e *Error
+			if !errors.As(err, &e) {
+				t.Fatalf("%v", err)
+			}
+			if e.Replay == ReplaySafe {
+				safe++
+			}
+			l.Release()
+		}
+		if d := time.Since(begun); d < time.Minute || d > 2*time.Minute {
+			t.Errorf("given up after %v, want a minute", d)
+		}
+		if safe == 0 || safe == len(leases) {
+			t.Errorf("%d of %d are safe to send again", safe, len(leases))
+		}
+		wantCounts(t, p, counts{})
+	})
+}
+
+func TestStreamTimesOutAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxAfter(time.Minute, fcgitest.Page)), 4)
+		l, other := leaseFor(t, p, whole), leaseFor(t, p, whole)
+		ask(t, l, "/")
+		ask(t, other, "/")
+		begun := time.Now()
+		if _, err := l.Next(begun.Add(7 * time.Second)); err == nil || time.Since(begun) != 7*time.Second {
+			t.Errorf("%v after %v, want a time-out after 7s", err, time.Since(begun))
+		}
+		go func() {
+			time.Sleep(time.Second)
+			l.Interrupt()
+		}()
+		if _, err := l.Next(time.Time{}); !errors.Is(err, ErrInterrupted) || time.Since(begun) != 8*time.Second {
+			t.Errorf("%v after %v, want interrupted after 8s", err, time.Since(begun))
+		}
+		l.Release()
+		if out, err := answer(other); err != nil || out != fcgitest.Page {
+			t.Errorf("%q, %v", out, err)
+		}
+		other.Release()
+	})
+}
+
+func TestIDs(t *testing.T) {
+	var s ids
+	live := make(map[uint16]bool)
+	for n := range 300_000 {
+		id, ok := s.take()
+		if !ok || id == 0 || live[id] || s.bad(id) {
+			t.Fatalf("id %d, %v, live %v, quarantined %v", id, ok, live[id], s.bad(id))
+		}
+		live[id] = true
+		if len(live) > 50 {
+			for id := range live {
+				delete(live, id)
+				if n%1000 == 0 {
+					s.quarantine(id)
+				} else {
+					s.put(id)
+				}
+				break
+			}
+		}
+	}
+	for {
+		id, ok := s.take()
+		if !ok {
+			break
+		}
+		live[id] = true
+	}
+	if n := len(live) + len(s.quarantined); n != maxID {
+		t.Errorf("%d ids are live or quarantined when there are no more, want %d", n, maxID)
+	}
+}
