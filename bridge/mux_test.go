@@ -29,8 +29,10 @@ func TestMultiplexing(t *testing.T) {
 			all.Go(func() { r.wantPage(r.post("/", strings.Repeat("large", 10_000))) })
 		}
 		all.Wait()
-		if n := r.peer.MostOpen(); n != 4 {
-			t.Errorf("%d connections at once, want 1 for GETs, 1 for small bodies, 2 for large ones", n)
+		// 8 have one to themselves, then GETs share one, small bodies another, and large
+		// ones have theirs.
+		if n := r.peer.MostOpen(); n > 8+1+1+2 {
+			t.Errorf("%d connections at once, want at most 12", n)
 		}
 	})
 }

@@ -33,7 +33,6 @@ const readBuffer = 32 << 10
 type conn struct {
 	inst      *instance
 	state     connState
-	opens     bool // it is being dialled for requests to share
 	retired   bool // it is multiplexed and takes no more requests
 	evicted   bool // it is closed to make room, and nothing is known to be wrong with it
 	answered  bool // the application has answered something on it; counted in observed.answering

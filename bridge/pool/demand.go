@@ -45,7 +45,7 @@ func (p *Pool) take(d Demand) *conn {
 	if in == nil {
 		return nil
 	}
-	c := in.available(d)
+	c := p.available(in, d)
 	if c != nil {
 		p.occupy(c, d)
 		p.nextTurn()
@@ -53,13 +53,22 @@ func (p *Pool) take(d Demand) *conn {
 	return c
 }
 
-// available returns a connection that a request can have now. Of idle ones it is
-// the freshest, or, where the application may be about to close that, the one that
-// has been quiet for longest, if that is long enough.
-func (in *instance) available(d Demand) *conn {
-	if c := in.joinable(d); c != nil {
+// available returns a connection that a request can have now: an idle one before
+// one to share.
+func (p *Pool) available(in *instance, d Demand) *conn {
+	if c := in.kept(d); c != nil {
 		return c
 	}
+	if p.sharing(in, d) {
+		return in.joinable(d)
+	}
+	return nil
+}
+
+// kept returns an idle connection that a request can have to itself: the freshest
+// one, or, where the application may be about to close that, the one that has been
+// quiet for longest, if that is long enough.
+func (in *instance) kept(d Demand) *conn {
 	var oldest *conn
 	for i := len(in.idle) - 1; i >= 0; i-- {
 		c := in.idle[i]

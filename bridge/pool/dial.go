@@ -19,19 +19,19 @@ const (
 
 // startDial dials in for w. The connection counts from here on.
 func (p *Pool) startDial(in *instance, w *waiter) {
+	opens, ask := p.startSharing(in, w.demand)
 	c := &conn{inst: in}
 	p.move(c, dialing)
 	in.counters.dials++
 	p.nextTurn()
 	w.dialing = true
-	ask := p.startSharing(c, w.demand)
-	p.tasks.Go(func() { p.dial(c, w, ask) })
+	p.tasks.Go(func() { p.dial(c, w, opens, ask) })
 }
 
 // dial connects and hands the connection to w, or, if w has gone or got another,
 // to whoever waits now. With nobody waiting it is closed: never keep what was
-// never used.
-func (p *Pool) dial(c *conn, w *waiter, ask bool) {
+// never used. Opens and ask are startSharing's.
+func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 	in := c.inst
 	nc, err := p.connect(in, w)
 	answer := notAsked
@@ -41,7 +41,9 @@ func (p *Pool) dial(c *conn, w *waiter, ask bool) {
 
 	p.mu.Lock()
 	w.dialing = false
-	opens := p.endSharing(c, answer)
+	if opens {
+		in.sharing.endSharing(answer)
+	}
 	var victims []*conn
 	switch {
 	case err != nil:

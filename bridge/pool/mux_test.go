@@ -144,32 +144,44 @@ func TestBodiesAreKeptApart(t *testing.T) {
 	})
 }
 
-// Hundreds of requests at once dial once while the first connection is being made.
+// Hundreds of requests at once dial once while the first connection to share is
+// being made.
 func TestOneDialForAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for name, multiplex := range map[string]Multiplex{"on": MultiplexOn, "auto": MultiplexAuto} {
-			d := make(dialer)
-			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 500, Multiplex: multiplex})
-			peer := fcgitest.Start(t, fcgitest.MuxPage)
-			peer.Values(fcgitest.ValuesYes)
-			var all []*leasing
-			for range 300 {
-				all = append(all, startLeasing(p, whole))
-			}
-			wantCounts(t, p, counts{dialing: 1})
-			c, err := peer.Dial(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			d <- dialed{conn: c}
-			for _, g := range all {
-				defer g.mustLease(t).Release()
-			}
-			if s := p.Snapshot().Instances[0]; s.Busy != 1 || s.Requests != 300 || s.Dials != 1 {
-				t.Errorf("%s: %+v", name, s)
-			}
-		}
-	})
+	for _, tc := range []struct {
+		name      string
+		multiplex Multiplex
+		conns     int
+	}{
+		{"on", MultiplexOn, 1},
+		{"auto", MultiplexAuto, ownConns + 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := make(dialer)
+				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 500, Multiplex: tc.multiplex})
+				peer := fcgitest.Start(t, fcgitest.MuxPage)
+				peer.Values(fcgitest.ValuesYes)
+				var all []*leasing
+				for range 300 {
+					all = append(all, startLeasing(p, whole))
+				}
+				wantCounts(t, p, counts{dialing: tc.conns})
+				for range tc.conns {
+					c, err := peer.Dial(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					d <- dialed{conn: c}
+				}
+				for _, g := range all {
+					defer g.mustLease(t).Release()
+				}
+				if s := p.Snapshot().Instances[0]; s.Busy != tc.conns || s.Requests != 300 || s.Dials != uint64(tc.conns) {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
 }
 
 // When that dial fails everybody learns it at once.
@@ -194,14 +206,15 @@ func TestOneFailedDialForAll(t *testing.T) {
 	})
 }
 
-// The application is asked with exactly one name, on the first connection, and
-// believed. Whatever it does with the question, the request is served.
+// The application is asked with exactly one name, when there are so many connections
+// that sharing one is of use, and believed. Whatever it does with the question, the
+// request is served.
 func TestAskingWhetherItMultiplexes(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		values    func(*fcgitest.Session, []string)
 		multiplex string
-		dials     int // connections until two requests at once are served
+		dials     int // connections after that until two requests at once are served
 		after     time.Duration
 	}{
 		{"yes, as Go", fcgitest.ValuesYes, "on", 1, 0},
@@ -218,11 +231,17 @@ func TestAskingWhetherItMultiplexes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, fcgitest.MuxPage)
 				peer.Values(tc.values)
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 4, Multiplex: MultiplexAuto})
+				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 20, Multiplex: MultiplexAuto})
+				for range ownConns {
+					defer leaseFor(t, p, whole).Release()
+				}
+				if len(peer.Asked()) != 0 {
+					t.Error("asked before it mattered")
+				}
 				begun := time.Now()
 				first, second := leaseFor(t, p, whole), leaseFor(t, p, whole)
 				if d := time.Since(begun); d != tc.after {
-					t.Errorf("the first request waited %v, want %v", d, tc.after)
+					t.Errorf("the next request waited %v, want %v", d, tc.after)
 				}
 				for _, l := range []*Lease{first, second} {
 					ask(t, l, "/")
@@ -232,8 +251,8 @@ func TestAskingWhetherItMultiplexes(t *testing.T) {
 					l.Release()
 				}
 				s := p.Snapshot().Instances[0]
-				if s.Multiplex != tc.multiplex || peer.Accepted() != tc.dials {
-					t.Errorf("multiplex %s after %d connections, want %s, %d", s.Multiplex, peer.Accepted(), tc.multiplex, tc.dials)
+				if s.Multiplex != tc.multiplex || peer.Accepted() != ownConns+tc.dials {
+					t.Errorf("multiplex %s after %d connections, want %s, %d", s.Multiplex, peer.Accepted(), tc.multiplex, ownConns+tc.dials)
 				}
 				if asked := peer.Asked(); len(asked) != 1 || len(asked[0]) != 1 || asked[0][0] != "FCGI_MPXS_CONNS" {
 					t.Errorf("asked %q, want FCGI_MPXS_CONNS alone, once", asked)

@@ -12,16 +12,22 @@ type Multiplex uint8
 const (
 	// MultiplexOff: every request has a connection of its own.
 	MultiplexOff Multiplex = iota
-	// MultiplexAuto: the application is asked, once, on the first connection to it.
+	// MultiplexAuto: requests share connections when an instance has ownConns already,
+	// if it says that it can. It is asked when the next one is made.
 	MultiplexAuto
-	// MultiplexOn: requests share connections without asking.
+	// MultiplexOn: requests share connections from the first, and nobody asks.
 	MultiplexOn
 )
 
 const (
+	// ownConns is how many connections requests have to themselves before they share
+	// one, where that is up to the pool. A connection of one's own costs less
+	// processor time and cannot be held up by others; what it cannot do is be there
+	// ten thousand times.
+	ownConns = 8
 	// maxStreams is how many requests share a connection at most. It bounds what
 	// one connection's end costs, and what one reader has to do.
-	maxStreams = 1024
+	maxStreams = 2048
 	// askAgainAfter is when an application is asked again that closed the connection
 	// instead of answering: it may have been full.
 	askAgainAfter = time.Minute
@@ -58,13 +64,29 @@ type sharing struct {
 // shares reports whether a request can go on a connection with others.
 func (d Demand) shares() bool { return d.Whole && !d.Fresh }
 
-// startSharing notes that c, which is about to be dialled, may become a connection
-// to share, and reports whether the application must be asked first. Only one such
-// dial is under way at a time: the others' requests would fit on it.
-func (p *Pool) startSharing(c *conn, d Demand) (ask bool) {
-	s := &c.inst.sharing
-	if !d.shares() || s.opening || p.cfg.Multiplex == MultiplexOff || p.cfg.Workers == 1 {
+// conns is how many connections there are.
+func (in *instance) conns() int { return in.used() - in.extra }
+
+// sharing reports whether a request that can share a connection to in should rather
+// than have one more of its own.
+func (p *Pool) sharing(in *instance, d Demand) bool {
+	switch {
+	case !d.shares() || p.cfg.Workers == 1:
 		return false
+	case p.cfg.Multiplex == MultiplexAuto:
+		return in.conns() >= ownConns
+	}
+	return p.cfg.Multiplex == MultiplexOn
+}
+
+// startSharing notes that a connection to in, which is about to be dialled, may
+// become one to share, and reports whether it will be, and whether the application
+// must be asked first. Only one such dial is under way at a time: the others'
+// requests would fit on it.
+func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
+	s := &in.sharing
+	if s.opening || !p.sharing(in, d) {
+		return false, false
 	}
 	if !s.askAfter.IsZero() && !time.Now().Before(s.askAfter) {
 		s.verdict, s.askAfter = notAsked, time.Time{}
@@ -75,31 +97,22 @@ func (p *Pool) startSharing(c *conn, d Demand) (ask bool) {
 	case s.verdict == notAsked:
 		ask = true
 	case s.verdict != yes:
-		return false
+		return false, false
 	}
-	s.opening, c.opens = true, true
-	return ask
+	s.opening = true
+	return true, ask
 }
 
-// endSharing ends what startSharing began, and reports whether it had.
-func (p *Pool) endSharing(c *conn, answer verdict) bool {
-	if !c.opens {
-		return false
-	}
-	s := &c.inst.sharing
-	s.opening, c.opens = false, false
+// endSharing ends what startSharing began.
+func (s *sharing) endSharing(answer verdict) {
+	s.opening = false
 	if answer != notAsked {
 		s.verdict = answer
 	}
 	if answer == noAnswer {
 		s.askAfter = time.Now().Add(askAgainAfter)
 	}
-	return true
 }
-
-// comes reports whether a request need not dial because the connection that is
-// being made will do for it, too.
-func (s *sharing) comes(d Demand) bool { return s.opening && d.shares() }
 
 // forget lets the application be asked again when nothing is left of what it was:
 // it may be another one when it is back.
@@ -110,12 +123,9 @@ func (s *sharing) forget() {
 }
 
 // joinable returns a connection of the least loaded instance that has one which a
-// request can share, nil if there is none.
+// request should share, nil if there is none.
 func (p *Pool) joinable(d Demand) *conn {
-	if p.cfg.Multiplex == MultiplexOff || !d.shares() {
-		return nil
-	}
-	if in := p.choose(func(in *instance) bool { return in.joinable(d) != nil }); in != nil {
+	if in := p.choose(func(in *instance) bool { return p.sharing(in, d) && in.joinable(d) != nil }); in != nil {
 		p.nextTurn()
 		return in.joinable(d)
 	}
@@ -124,9 +134,6 @@ func (p *Pool) joinable(d Demand) *conn {
 
 // joinable returns a connection that a request can share, nil if there is none.
 func (in *instance) joinable(d Demand) *conn {
-	if !d.shares() {
-		return nil
-	}
 	for _, c := range in.sharing.conns {
 		switch {
 		case c.streams == 0 && in.habits.quietEnough(c, d):

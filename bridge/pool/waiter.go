@@ -27,7 +27,7 @@ type waiter struct {
 func (p *Pool) enqueue(d Demand) *waiter {
 	w := &waiter{demand: d, done: make(chan struct{})}
 	w.elem = p.waiters.PushBack(w)
-	if d.shares() && p.behindAnother(w) {
+	if p.cfg.Multiplex != MultiplexOff && d.shares() && p.behindAnother(w) {
 		return w
 	}
 	if victims := p.kick(); len(victims) > 0 {
@@ -123,7 +123,7 @@ func (p *Pool) kick() (victims []*conn) {
 		}
 		in := p.choose(func(in *instance) bool { return in.room() && !w.hasTried(in) })
 		switch {
-		case in != nil && in.sharing.comes(w.demand):
+		case in != nil && in.sharing.opening && p.sharing(in, w.demand):
 			// The connection that is being made is for this one, too.
 		case in != nil:
 			p.startDial(in, w)

@@ -94,7 +94,7 @@ var (
 	BadEndStatus   = instead(func(id uint16) []byte { return append(Out(id, Page), EndStatus(id, 99)...) })
 
 	// Management sends what only a management request is answered with.
-	Management = instead(func(uint16) []byte { return Record(11, 0, []byte{99, 0, 0, 0, 0, 0, 0, 0}) })
+	Management = instead(func(uint16) []byte { return Record(UnknownTypeRecord, 0, []byte{99, 0, 0, 0, 0, 0, 0, 0}) })
 )
 
 // instead sends what f says and waits for the other side to close.

@@ -102,12 +102,32 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 func (c *Conn) Close() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
+	return c.close(c.in.data.Len() > 0)
+}
+
+// Reset closes both directions and has the other end learn that bytes were not
+// read, whether there were any or not. It is what the kernel does to connections
+// that wait in the backlog of a listener that closes.
+func (c *Conn) Reset() error {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	return c.close(true)
+}
+
+// end closes both directions and has the other end learn nothing of bytes unread.
+func (c *Conn) end() error {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	return c.close(false)
+}
+
+func (c *Conn) close(unread bool) error {
 	if c.closed {
 		return opError("close", net.ErrClosed)
 	}
 	c.closed = true
 	c.out.ended = true
-	c.out.reset = c.in.data.Len() > 0
+	c.out.reset = unread
 	c.in.dead = true
 	c.in.data = bytes.Buffer{}
 	c.readBy.set(time.Time{}, nil)

@@ -77,5 +77,23 @@ func (l *Listener) Close() error {
 	return nil
 }
 
+// reset is Close, but what waits in the backlog is reset, as Linux does.
+func (l *Listener) reset() error {
+	l.mu.Lock()
+	for _, c := range l.queue {
+		_ = c.Reset()
+	}
+	l.queue = nil
+	l.mu.Unlock()
+	return l.Close()
+}
+
+// reopen listens again after Close.
+func (l *Listener) reopen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = false
+}
+
 // Addr returns an address that says nothing.
 func (l *Listener) Addr() net.Addr { return addr{} }

@@ -25,15 +25,19 @@ type Peer struct {
 	dial    func(context.Context) (net.Conn, error)
 	addr    string
 	scripts []Script
-	done    chan struct{} // closed when everything must end
+	over    chan struct{} // closed by Close
 	ended   sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
-	open     map[net.Conn]bool
+	stopped  bool              // by Stop, until Resume
+	playing  map[*Session]bool // true until the connection is closed: handlers may run on
+	open     int               // those of playing that are true
 	accepted int
 	most     int // connections open at once
 	requests []*Request
+	asked    [][]string
+	values   func(s *Session, names []string)
 }
 
 // Start returns a peer that is connected to in memory. The first connection is
@@ -62,8 +66,11 @@ func StartUnix(t testing.TB, scripts ...Script) *Peer {
 // Serve is Start on any listener; it closes it at the end.
 func Serve(t testing.TB, ln net.Listener, dial func(context.Context) (net.Conn, error), addr string, scripts ...Script) *Peer {
 	t.Helper()
-	p := &Peer{t: t, ln: ln, dial: dial, addr: addr, scripts: scripts, done: make(chan struct{}), open: make(map[net.Conn]bool)}
-	p.ended.Go(p.accept)
+	p := &Peer{
+		t: t, ln: ln, dial: dial, addr: addr, scripts: scripts,
+		over: make(chan struct{}), playing: make(map[*Session]bool), values: ValuesLibfcgi,
+	}
+	p.ended.Go(func() { p.accept(ln) })
 	t.Cleanup(p.Close)
 	return p
 }
@@ -75,41 +82,57 @@ func (p *Peer) Dial(ctx context.Context) (net.Conn, error) { return p.dial(ctx) 
 // memory.
 func (p *Peer) Addr() string { return p.addr }
 
-func (p *Peer) accept() {
-	for n := 0; ; n++ {
-		c, err := p.ln.Accept()
+func (p *Peer) accept(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		if !p.opened(c) {
-			_ = c.Close()
+		s := newSession(c, p)
+		script := p.opened(s)
+		if script == nil {
+			_ = reset(c)
 			return
 		}
-		script := p.scripts[min(n, len(p.scripts)-1)]
 		p.ended.Go(func() {
-			defer p.left(c)
-			script(&Session{Conn: c, peer: p})
+			defer p.left(s)
+			script(s)
 		})
 	}
 }
 
-func (p *Peer) opened(c net.Conn) bool {
+// opened returns the script to play, nil if none is played any more.
+func (p *Peer) opened(s *Session) Script {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return false
+	if p.closed || p.stopped {
+		return nil
 	}
+	script := p.scripts[min(p.accepted, len(p.scripts)-1)]
 	p.accepted++
-	p.open[c] = true
-	p.most = max(p.most, len(p.open))
-	return true
+	p.playing[s] = true
+	p.open++
+	p.most = max(p.most, p.open)
+	return script
 }
 
-func (p *Peer) left(c net.Conn) {
+// left takes note that a script has ended.
+func (p *Peer) left(s *Session) {
+	p.hangUp(s)
 	p.mu.Lock()
-	delete(p.open, c)
+	defer p.mu.Unlock()
+	delete(p.playing, s)
+}
+
+// hangUp closes a session's connection. Its script may run on.
+func (p *Peer) hangUp(s *Session) {
+	p.mu.Lock()
+	if p.playing[s] {
+		p.playing[s] = false
+		p.open--
+	}
 	p.mu.Unlock()
-	if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		p.t.Errorf("fcgitest: closing a connection: %v", err)
 	}
 }
@@ -119,10 +142,11 @@ func (p *Peer) Close() {
 	p.mu.Lock()
 	if !p.closed {
 		p.closed = true
-		close(p.done)
+		close(p.over)
 		_ = p.ln.Close()
-		for c := range p.open {
-			_ = c.Close()
+		for s := range p.playing {
+			_ = s.Close()
+			s.kill()
 		}
 	}
 	p.mu.Unlock()
@@ -137,6 +161,13 @@ func (p *Peer) Requests() []*Request {
 	return slices.Clone(p.requests)
 }
 
+// Asked returns the names that each GET_VALUES asked for, in the order they came.
+func (p *Peer) Asked() [][]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
+}
+
 // Accepted returns how many connections there have been.
 func (p *Peer) Accepted() int {
 	p.mu.Lock()
@@ -144,14 +175,14 @@ func (p *Peer) Accepted() int {
 	return p.accepted
 }
 
-// Open returns how many connections are being played.
+// Open returns how many connections the peer has open.
 func (p *Peer) Open() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.open)
+	return p.open
 }
 
-// MostOpen returns how many connections were played at once at most.
+// MostOpen returns how many connections the peer had open at once at most.
 func (p *Peer) MostOpen() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -4,14 +4,32 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"time"
 )
 
-// Session is one connection while a script plays it. Its methods end the script
-// when the connection is gone.
+// Session is one connection while a script plays it. Its methods end the script,
+// or the goroutine of one request, when the connection is gone.
 type Session struct {
 	net.Conn
-	peer *Peer
+	peer    *Peer
+	mux     *mux          // nil unless a multiplexed script plays
+	sending chan struct{} // holds a token while somebody writes
+	killed  chan struct{} // closed when the process that is played must die
+	silent  bool          // the first record must come before the read deadline
+
+	// onAbort deals with an ABORT_REQUEST, while STDIN of r is read or, if r is nil,
+	// between requests. Where it is nil, the test fails.
+	onAbort func(r *Request)
+
+	// Guarded by peer.mu.
+	busy   bool // a request has begun, and the script is not ready for the next
+	queued bool // waits for a worker, as if in the backlog
+	dead   bool // killed is closed
+}
+
+func newSession(c net.Conn, p *Peer) *Session {
+	return &Session{Conn: c, peer: p, sending: make(chan struct{}, 1), killed: make(chan struct{})}
 }
 
 // Request is one that was received. It belongs to the script until the request
@@ -27,7 +45,14 @@ type Request struct {
 	Stdin         []byte
 	// StdinEnded reports whether STDIN was read to its end.
 	StdinEnded bool
+
+	nth     int           // of its connection, from 1, in the order they were complete; multiplexed only
+	aborted chan struct{} // closed by ABORT_REQUEST
 }
+
+// Aborted returns a channel that a [Multiplexed] script's reader closes when
+// ABORT_REQUEST has come for r.
+func (r *Request) Aborted() <-chan struct{} { return r.aborted }
 
 // Param returns the value of a parameter, "" if it is not there.
 func (r *Request) Param(name string) string {
@@ -49,26 +74,54 @@ func (s *Session) Request() *Request {
 
 // Head reads the next request up to the end of its PARAMS.
 func (s *Session) Head() *Request {
-	rec := s.next()
+	s.setBusy(false)
+	rec := s.nextOf(nil)
+	for rec.typ == GetValues {
+		s.answerValues(rec)
+		rec = s.nextOf(nil)
+	}
+	r := s.begin(rec)
+	s.setBusy(true)
+	for {
+		content := s.stream(r, Params)
+		if len(content) == 0 {
+			return r
+		}
+		s.params(r, content)
+	}
+}
+
+// begin makes a request of a BEGIN_REQUEST record.
+func (s *Session) begin(rec record) *Request {
 	if rec.typ != BeginRequest || rec.id == 0 || len(rec.content) != 8 {
 		s.fail("want BEGIN_REQUEST, got type %d, id %d, % x", rec.typ, rec.id, rec.content)
 	}
-	r := &Request{ID: rec.id, Role: uint16(rec.content[0])<<8 | uint16(rec.content[1]), Flags: rec.content[2]}
-	s.peer.mu.Lock()
-	s.peer.requests = append(s.peer.requests, r)
-	s.peer.mu.Unlock()
-	for {
-		rec := s.stream(r, Params)
-		if len(rec) == 0 {
-			return r
-		}
-		params, err := parseParams(rec)
-		if err != nil {
-			s.fail("PARAMS record %d: %v", len(r.ParamsRecords)+1, err)
-		}
-		r.Params = append(r.Params, params...)
-		r.ParamsRecords = append(r.ParamsRecords, len(params))
+	r := &Request{
+		ID:      rec.id,
+		Role:    uint16(rec.content[0])<<8 | uint16(rec.content[1]),
+		Flags:   rec.content[2],
+		aborted: make(chan struct{}),
 	}
+	s.peer.mu.Lock()
+	defer s.peer.mu.Unlock()
+	s.peer.requests = append(s.peer.requests, r)
+	return r
+}
+
+// params adds the pairs of one PARAMS record.
+func (s *Session) params(r *Request, content []byte) {
+	params, err := parseParams(content)
+	if err != nil {
+		s.fail("PARAMS record %d: %v", len(r.ParamsRecords)+1, err)
+	}
+	r.Params = append(r.Params, params...)
+	r.ParamsRecords = append(r.ParamsRecords, len(params))
+}
+
+func (s *Session) setBusy(busy bool) {
+	s.peer.mu.Lock()
+	defer s.peer.mu.Unlock()
+	s.busy = busy
 }
 
 // Stdin reads the next record of r's STDIN and returns its content, nil at the
@@ -84,18 +137,29 @@ func (s *Session) Stdin(r *Request) []byte {
 }
 
 func (s *Session) stream(r *Request, typ byte) []byte {
-	rec := s.next()
+	rec := s.nextOf(r)
 	if rec.typ != typ || rec.id != r.ID {
 		s.fail("want type %d for request %d, got type %d for %d", typ, r.ID, rec.typ, rec.id)
 	}
 	return rec.content
 }
 
+// nextOf returns the next record that is not ABORT_REQUEST, where that is expected.
+func (s *Session) nextOf(r *Request) record {
+	rec := s.next()
+	for rec.typ == AbortRequest && s.onAbort != nil {
+		s.onAbort(r)
+		rec = s.next()
+	}
+	return rec
+}
+
 func (s *Session) next() record {
 	rec, err := readRecord(s.Conn)
 	if err != nil {
-		runtime.Goexit() // the other side has closed; Peer.left closes this one
+		runtime.Goexit() // the other side has closed; Peer.hangUp closes this one
 	}
+	s.heard()
 	return rec
 }
 
@@ -105,8 +169,15 @@ func (s *Session) fail(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// Send writes records.
+// Send writes records: each as a write of its own, or all in one where the script
+// is multiplexed. Nobody else's come between them.
 func (s *Session) Send(records ...[]byte) {
+	s.sending <- struct{}{}
+	defer func() { <-s.sending }()
+	if s.mux != nil {
+		records = [][]byte{slices.Concat(records...)}
+		s.mux.sent(records[0])
+	}
 	for _, rec := range records {
 		if _, err := s.Write(rec); err != nil {
 			runtime.Goexit()
@@ -114,9 +185,10 @@ func (s *Session) Send(records ...[]byte) {
 	}
 }
 
-// Hold waits until the test is over, whatever the other side does, as an
-// application does that computes without looking at its connection.
-func (s *Session) Hold() { <-s.peer.done }
+// Hold waits until the test is over or the peer is stopped, whatever the other
+// side does, as an application does that computes without looking at its
+// connection.
+func (s *Session) Hold() { <-s.killed }
 
 // HoldFor is Hold for at most d.
 func (s *Session) HoldFor(d time.Duration) {
@@ -124,9 +196,12 @@ func (s *Session) HoldFor(d time.Duration) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-s.peer.done:
+	case <-s.killed:
 	}
 }
 
 // Gone reads and drops what comes until the other side has closed.
 func (s *Session) Gone() { _, _ = io.Copy(io.Discard, s.Conn) }
+
+// quit ends the script; its connection is closed then.
+func (s *Session) quit() { runtime.Goexit() }

@@ -16,6 +16,10 @@ const (
 	Stdout       = 6
 	Stderr       = 7
 
+	GetValues         = 9
+	GetValuesResult   = 10
+	UnknownTypeRecord = 11
+
 	RequestComplete = 0
 	CantMpxConn     = 1
 	Overloaded      = 2
@@ -87,6 +91,22 @@ func readRecord(r io.Reader) (record, error) {
 
 // Param is one name and value.
 type Param struct{ Name, Value string }
+
+// Pairs returns the bytes of names and values, as PARAMS and GET_VALUES_RESULT
+// carry them.
+func Pairs(params ...Param) (b []byte) {
+	for _, p := range params {
+		for _, n := range []int{len(p.Name), len(p.Value)} {
+			if n < 0x80 {
+				b = append(b, byte(n))
+				continue
+			}
+			b = binary.BigEndian.AppendUint32(b, uint32(n)|0x80000000)
+		}
+		b = append(b, p.Name+p.Value...)
+	}
+	return b
+}
 
 // parseParams decodes the pairs in b, which must end with one.
 func parseParams(b []byte) (params []Param, err error) {

@@ -1,0 +1,105 @@
+package fcgitest
+
+import "time"
+
+// mpxsConns is the one variable that Sluice asks for.
+const mpxsConns = "FCGI_MPXS_CONNS"
+
+// Values sets how GET_VALUES is answered, on connections and by scripts that read
+// requests with [Session.Head], [Session.Request] or [Multiplexed]. The answer
+// runs where the script reads; names are those asked for, in their order. Without
+// a call it is [ValuesLibfcgi].
+func (p *Peer) Values(answer func(s *Session, names []string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.values = answer
+}
+
+// ValuesLibfcgi says FCGI_MPXS_CONNS=0, but nothing if asked for more than one
+// variable: libfcgi waits for more bytes then.
+func ValuesLibfcgi(s *Session, names []string) {
+	if len(names) == 1 {
+		libfcgiValues(s, names)
+	}
+}
+
+// The answers of applications that have one, whatever they are asked for.
+var (
+	libfcgiValues = ValuesOf(Param{"FCGI_MAX_CONNS", "1"}, Param{"FCGI_MAX_REQS", "1"}, Param{mpxsConns, "0"})
+
+	// ValuesNo says that connections are not multiplexed, as PHP-FPM does.
+	ValuesNo = ValuesOf(Param{mpxsConns, "0"})
+
+	// ValuesPHP is the answer of a php-cgi that has two children.
+	ValuesPHP = ValuesOf(Param{"FCGI_MAX_CONNS", "2"}, Param{"FCGI_MAX_REQS", "2"}, Param{mpxsConns, "0"})
+
+	// ValuesTrac is the answer of Trac's bundled server, multiplexed; its limits
+	// are not true.
+	ValuesTrac = ValuesOf(Param{"FCGI_MAX_CONNS", "20000"}, Param{"FCGI_MAX_REQS", "100000"}, Param{mpxsConns, "1"})
+)
+
+// ValuesOf answers with those of the variables that were asked for.
+func ValuesOf(variables ...Param) func(*Session, []string) {
+	return func(s *Session, names []string) {
+		var known []Param
+		for _, name := range names {
+			for _, v := range variables {
+				if v.Name == name {
+					known = append(known, v)
+				}
+			}
+		}
+		s.Send(Record(GetValuesResult, 0, Pairs(known...)))
+	}
+}
+
+// ValuesYes says that connections are multiplexed, and then that there is nothing
+// more to say, as Go's net/http/fcgi does.
+func ValuesYes(s *Session, names []string) {
+	ValuesOf(Param{mpxsConns, "1"})(s, names)
+	s.Send(Record(GetValuesResult, 0, nil))
+}
+
+// ValuesEmpty knows no variable, as flup.
+func ValuesEmpty(s *Session, _ []string) { s.Send(Record(GetValuesResult, 0, nil)) }
+
+// ValuesSilent never answers, as uWSGI.
+func ValuesSilent(*Session, []string) {}
+
+// ValuesClose answers and closes, as PHP.
+func ValuesClose(s *Session, names []string) {
+	ValuesNo(s, names)
+	s.quit()
+}
+
+// ValuesDrop closes instead of an answer.
+func ValuesDrop(s *Session, _ []string) { s.quit() }
+
+// ValuesLate answers as ValuesNo, d later.
+func ValuesLate(d time.Duration) func(*Session, []string) {
+	return func(s *Session, names []string) {
+		s.HoldFor(d)
+		ValuesNo(s, names)
+	}
+}
+
+// answerValues deals with a GET_VALUES record.
+func (s *Session) answerValues(rec record) {
+	if rec.id != 0 {
+		s.fail("GET_VALUES with id %d", rec.id)
+	}
+	params, err := parseParams(rec.content)
+	if err != nil {
+		s.fail("GET_VALUES: %v", err)
+	}
+	var names []string
+	for _, p := range params {
+		names = append(names, p.Name)
+	}
+	p := s.peer
+	p.mu.Lock()
+	p.asked = append(p.asked, names)
+	answer := p.values
+	p.mu.Unlock()
+	answer(s, names)
+}
