@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
@@ -56,7 +57,21 @@ func (c *Config) instances() ([]pool.Instance, error) {
 			Addr:  s,
 			Dial:  func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, network, addr) },
 			Alive: c.Alive,
+			Queue: acceptQueue(network, addr),
 		})
 	}
 	return list, nil
+}
+
+// acceptQueue returns a function that asks the kernel how many connections wait at
+// an address, nil if that is a name: a snapshot must not wait for it to be looked
+// up.
+func acceptQueue(network, addr string) func() (depth, backlog int, err error) {
+	if host, _, _ := net.SplitHostPort(addr); network != "unix" && net.ParseIP(host) == nil {
+		return nil
+	}
+	return func() (int, int, error) {
+		q, err := acceptqueue.Of(network, addr)
+		return q.Depth, q.Backlog, err
+	}
 }

@@ -79,6 +79,8 @@ func classify(err error) failure {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return failure{StatusClientClosed, errRequest, ""}
+	case errors.As(err, &full) && errors.As(err, &conn) && !conn.Serving:
+		return failure{http.StatusBadGateway, errIncomplete, "The application closes every connection unanswered."}
 	case errors.As(err, &full), errors.Is(err, admission.ErrQueueFull), errors.Is(err, admission.ErrQueueTimeout), errors.Is(err, pool.ErrWaitTimeout):
 		return failure{http.StatusServiceUnavailable, errLimit, "The application is busy. Please try again in a moment."}
 	case errors.Is(err, admission.ErrClosed), errors.Is(err, pool.ErrClosed):
@@ -146,6 +148,8 @@ func classifyConn(err *pool.Error) failure {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, pool.ErrSendTimeout):
 		return failure{http.StatusGatewayTimeout, errTimeout, "The application did not answer in time."}
+	case errors.Is(err, pool.ErrLagging):
+		return failure{http.StatusServiceUnavailable, errInternal, "This server has no room for the answer now. Please try again in a moment."}
 	case errors.As(err, &format), errors.Is(err, pool.ErrUnknownRole), errors.Is(err, pool.ErrCantMultiplex):
 		return failure{http.StatusBadGateway, errProtocol, "The application's answer could not be used."}
 	}

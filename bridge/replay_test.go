@@ -107,16 +107,17 @@ func TestFullApplication(t *testing.T) {
 		scripts  []fcgitest.Script
 		ok       bool
 		patience time.Duration // before it is refused
+		status   int
 	}{
-		"room after a while":              {"GET", []fcgitest.Script{full, full, full, fcgitest.Hello}, true, 0},
-		"unread, room after a while":      {"GET", []fcgitest.Script{unread, unread, unread, fcgitest.Hello}, true, 0},
-		"never room":                      {"GET", []fcgitest.Script{full}, false, 700 * time.Millisecond},
-		"unread, never room":              {"GET", []fcgitest.Script{unread}, false, 710 * time.Millisecond},
-		"overloaded for a while":          {"GET", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true, 0},
-		"POST, overloaded for a while":    {"POST", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true, 0},
-		"overloaded for ever":             {"GET", []fcgitest.Script{fcgitest.Refuse(fcgitest.Overloaded)}, false, 2 * time.Second},
-		"POST, cannot multiplex, once":    {"POST", []fcgitest.Script{fcgitest.Refuse(fcgitest.CantMpxConn), fcgitest.Hello}, true, 0},
-		"POST, overloaded, then a worker": {"POST", []fcgitest.Script{overloadedOnce, fcgitest.Hello}, true, 0},
+		"room after a while":              {"GET", []fcgitest.Script{full, full, full, fcgitest.Hello}, true, 0, 200},
+		"unread, room after a while":      {"GET", []fcgitest.Script{unread, unread, unread, fcgitest.Hello}, true, 0, 200},
+		"never room":                      {"GET", []fcgitest.Script{full}, false, 2 * time.Second, 502},
+		"unread, never room":              {"GET", []fcgitest.Script{unread}, false, 2 * time.Second, 502},
+		"overloaded for a while":          {"GET", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true, 0, 200},
+		"POST, overloaded for a while":    {"POST", []fcgitest.Script{fcgitest.OverloadedFor(time.Second)}, true, 0, 200},
+		"overloaded for ever":             {"GET", []fcgitest.Script{fcgitest.Refuse(fcgitest.Overloaded)}, false, 2 * time.Second, 503},
+		"POST, cannot multiplex, once":    {"POST", []fcgitest.Script{fcgitest.Refuse(fcgitest.CantMpxConn), fcgitest.Hello}, true, 0, 200},
+		"POST, overloaded, then a worker": {"POST", []fcgitest.Script{overloadedOnce, fcgitest.Hello}, true, 0, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -125,7 +126,7 @@ func TestFullApplication(t *testing.T) {
 				if tc.ok {
 					r.wantPage(re)
 				} else {
-					r.wantError(re, 503, errLimit)
+					r.wantError(re, tc.status, map[int]string{502: errIncomplete, 503: errLimit}[tc.status])
 					if re.after < tc.patience || re.after > 3*time.Second {
 						t.Errorf("gave up after %v, want %v at least", re.after, tc.patience)
 					}
@@ -137,6 +138,38 @@ func TestFullApplication(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An application that has served, and then is full for longer than a request may
+// wait, is busy, not broken. Its new connections are sent a BEGIN_REQUEST first:
+// where they are closed then, a POST, too, may be sent again.
+func TestFullAfterServing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		served := fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
+			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
+		})
+		unread := fcgitest.ResetBeforeReading
+		r := newRig(t, Config{Timeouts: TimeoutsConfig{Idle: Duration(time.Second)}},
+			served, unread, unread, served, unread, unread, unread, served, unread)
+		r.wantPage(r.get("/"))
+		time.Sleep(2 * time.Second)
+		r.wantPage(r.get("/"))
+		time.Sleep(2 * time.Second)
+		r.wantPage(r.post("/", "body"))
+		if o := r.outcome(); o.Attempts != 4 {
+			t.Errorf("the POST took %d attempts, want 4", o.Attempts)
+		}
+		time.Sleep(2 * time.Second)
+		r.wantError(r.post("/", "body"), 503, errLimit)
+		s := r.b.Snapshot().Pool.Instances[0]
+		if s.State != "full" || s.Observed != 1 || s.Replays["turned_away"] < 6 || s.TurnedAway < 6 {
+			t.Errorf("snapshot %+v, want it full, 1 of 2 observed", s)
+		}
+		time.Sleep(time.Minute + time.Second)
+		if s := r.b.Snapshot().Pool.Instances[0]; s.State != "up" || s.Observed != 2 {
+			t.Errorf("a minute later %+v, want it up, 2 observed", s)
+		}
+	})
 }
 
 // The same where the server has closed before anything could be written to it:

@@ -34,8 +34,9 @@ func (p *Pool) noteFull(in *instance) {
 
 // turnedAway notes that in closed a new connection, or ended a request, because it
 // is full. If that is not certain, because a script that kills its process looks
-// the same, it is believed only of a number of connections that in never had.
-func (p *Pool) turnedAway(in *instance, certain bool) {
+// the same, it is believed only of a number of connections that in never had. It
+// reports whether in has answered a request lately.
+func (p *Pool) turnedAway(in *instance, certain bool) (serving bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	in.counters.turnedAway++
@@ -43,6 +44,7 @@ func (p *Pool) turnedAway(in *instance, certain bool) {
 		p.noteFull(in)
 	}
 	in.observed.fullAt = time.Now()
+	return in.servedLately(time.Minute)
 }
 
 // grow raises what in is believed to hold if it is time, and schedules the next

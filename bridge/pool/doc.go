@@ -1,18 +1,21 @@
-// Package pool owns the connections to one FastCGI backend: it dials them,
-// leases them to one request at a time, keeps them between requests and closes
-// them. A backend is one or more instances of the same application, each at an
-// address of its own.
+// Package pool owns the connections to one FastCGI backend: it dials them, leases
+// them to requests, keeps them between requests and closes them. A backend is one
+// or more instances of the same application, each at an address of its own.
 //
 // It does not decide who may start (package admission does), does not know
-// HTTP or CGI, and does not retry a request: it says, in [Error.Replay],
-// whether sending it again is safe.
+// HTTP or CGI, and does not send a request again: it says, in [Error.Replay],
+// whether that is safe.
+//
+// A request says what it needs ([Demand]) and gets a [Lease]: of a connection of
+// its own, kept or new, or of a stream of one that it shares. Which instance that
+// is, is decided by their load.
 //
 // What always holds:
 //
-//   - One budget per instance: dialling + busy + idle + closing connections
-//     never exceed Config.Workers. An idle connection to an old server holds a
-//     worker just as a busy one does, so an idle one is given up before a
-//     request waits.
+//   - One budget per instance: dialling + busy + idle + closing connections, and
+//     what requests there are beyond one on a shared connection, never exceed
+//     Config.Workers. An idle connection to an old server holds a worker just as a
+//     busy one does, so an idle one is given up before a request waits.
 //   - A connection that was never used is never kept, and none is dialled
 //     before a request needs it: a silent new connection occupies a worker of
 //     PHP or libfcgi for seconds.
@@ -21,8 +24,22 @@
 //     left over. Anything else closes it. Before reuse it is looked at once
 //     more: a byte or an end-of-file that arrived meanwhile closes it too.
 //   - Request ids run from 1 to 65535 and around, per connection, so that a
-//     stray record of an earlier request has the wrong id and is noticed. Id 0
-//     is never used.
+//     stray record of an earlier request has the wrong id and is noticed. On a
+//     shared connection the id of a request that was given up is never used again.
+//     Id 0 is never used.
+//   - A shared connection is read without waiting for any one request's owner, but
+//     for a moment: one that does not take its answer loses it, alone.
 //   - Every connection has one owner at a time, and every Lease ends with one
 //     call of Release.
+//
+// Full is not dead. An application that closes a new connection at once, says
+// FCGI_OVERLOADED, or lets its backlog fill, has no room: what it is believed to
+// hold is lowered by one, and raised again by one a minute, and requests wait for
+// that. An instance that cannot be connected to at all is set aside, and tried
+// again by the pool itself after 1 s, 2 s, and so on up to every 30 s.
+//
+// Where things are: pool.go has what happens to a connection; demand.go, waiter.go
+// and dial.go the way a request gets one; choose.go, capacity.go, habits.go and
+// outage.go what is known of an instance; sharing.go which connections are shared,
+// mux.go, demultiplexer.go and stream.go how.
 package pool

@@ -66,6 +66,9 @@ type Error struct {
 	// Full: the application has no room for the request now: it closed a new
 	// connection at once, or said FCGI_OVERLOADED. It is not broken for that.
 	Full bool
+	// Serving: the instance has answered a request within the last minute. One that is
+	// full all the time and never answers may be broken after all.
+	Serving bool
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Addr, e.text()) }

@@ -235,11 +235,11 @@ func (l *Lease) Release() {
 
 // refuse is the error for a request that the application ended without running it.
 func (l *Lease) refuse(why error) *Error {
-	e := &Error{Op: "answer", Addr: l.Addr(), Err: why, Fresh: l.fresh, Replay: ReplaySafe, Full: errors.Is(why, ErrOverloaded)}
-	if l.spoke {
-		e.Replay, e.Full = ReplayNever, false // it ran, whatever it says now
+	if l.spoke { // it ran, whatever it says now
+		return &Error{Op: "answer", Addr: l.Addr(), Err: why, Fresh: l.fresh}
 	}
-	return e
+	full := errors.Is(why, ErrOverloaded)
+	return &Error{Op: "answer", Addr: l.Addr(), Err: why, Fresh: l.fresh, Replay: ReplaySafe, Full: full, Serving: full}
 }
 
 // fail says what an error means for the request.
@@ -258,7 +258,7 @@ func (l *Lease) fail(op string, err error) *Error {
 		e.Replay = ReplayIdempotent
 	}
 	if e.Full {
-		l.p.turnedAway(l.c.inst, unread)
+		e.Serving = l.p.turnedAway(l.c.inst, unread)
 	}
 	if !l.fresh {
 		l.p.noteClosed(l.c)

@@ -86,6 +86,7 @@ func serve(o *options, command []string) (err error) {
 			log.Warn(supervise.Lacks)
 		}
 		cfg.Backends = []string{process.Addr()}
+		cfg.Alive = func() bool { return process.Pid() != 0 }
 	}
 	b, err := bridge.New(cfg)
 	if err != nil {
