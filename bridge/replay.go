@@ -20,8 +20,11 @@ const (
 // begun. What the application provably did not run may be sent as often as there is
 // time; what it may have run only once more.
 func (x *exchange) again(err error) verdict {
+	if err == nil || x.parsed || !x.body.replayable() {
+		return giveUp
+	}
 	var e *pool.Error
-	if err == nil || x.parsed || !errors.As(err, &e) || !x.body.replayable() {
+	if !errors.As(err, &e) {
 		return giveUp
 	}
 	switch {

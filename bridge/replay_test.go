@@ -19,6 +19,7 @@ func TestStaleConnection(t *testing.T) {
 	// What the application does with the second request on its connection.
 	eof := fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader)
 	reset := fcgitest.First(fcgitest.Page, fcgitest.ResetBeforeReading)
+	late := fcgitest.First(fcgitest.Page, fcgitest.ResetInScript)
 	byteOfAnswer := fcgitest.First(fcgitest.Page, fcgitest.EOFAt(1))
 	closed := fcgitest.CloseWhenIdle(time.Second)
 
@@ -28,17 +29,18 @@ func TestStaleConnection(t *testing.T) {
 		attempts int
 		ok       bool
 	}{
-		"GET, EOF":                     {"GET", eof, 2, true},
-		"GET, reset":                   {"GET", reset, 2, true},
-		"PUT, EOF":                     {"PUT", eof, 2, true},
-		"DELETE, EOF":                  {"DELETE", eof, 2, true},
-		"GET, EOF after a byte":        {"GET", byteOfAnswer, 1, false},
-		"POST, EOF":                    {"POST", eof, 1, false},
-		"POST, reset":                  {"POST", reset, 1, false},
-		"PATCH, EOF":                   {"PATCH", eof, 1, false},
-		"GET, nothing could be sent":   {"GET", closed, 2, true},
-		"POST, nothing could be sent":  {"POST", closed, 2, true},
-		"PATCH, nothing could be sent": {"PATCH", closed, 2, true},
+		"GET, EOF":                      {"GET", eof, 2, true},
+		"GET, reset":                    {"GET", reset, 2, true},
+		"PUT, EOF":                      {"PUT", eof, 2, true},
+		"DELETE, EOF":                   {"DELETE", eof, 2, true},
+		"GET, EOF after a byte":         {"GET", byteOfAnswer, 1, false},
+		"POST, EOF":                     {"POST", eof, 1, false},
+		"POST, reset before it is sent": {"POST", reset, 2, true}, // all but BEGIN_REQUEST, on the first kept connection
+		"POST, reset":                   {"POST", late, 1, false},
+		"PATCH, EOF":                    {"PATCH", eof, 1, false},
+		"GET, nothing could be sent":    {"GET", closed, 2, true},
+		"POST, nothing could be sent":   {"POST", closed, 2, true},
+		"PATCH, nothing could be sent":  {"PATCH", closed, 2, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -86,8 +88,9 @@ func TestReplayHappensOnce(t *testing.T) {
 // A body that is streamed and has been touched is gone: nothing can be replayed.
 func TestStreamedBodyIsNotReplayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{RequestBuffering: Off}, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader), fcgitest.Hello)
+		r := newRig(t, Config{RequestBuffering: Off}, fcgitest.First(fcgitest.Page, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader)), fcgitest.Hello)
 		r.wantPage(r.get("/"))
+		r.wantPage(r.get("/")) // it keeps connections
 		r.wantError(r.do("PUT", "/", strings.NewReader("body")), 502, errIncomplete)
 		if n := r.peer.Accepted(); n != 1 {
 			t.Errorf("%d connections, want 1", n)

@@ -11,12 +11,19 @@ const (
 
 // AppendGetValues appends a GET_VALUES record that asks for names. It panics if
 // they do not fit into one record, which the specification's three always do.
+//
+// The record ends with 1 to 8 bytes of padding: libfcgi 2.4 reads on past content
+// without any, and does not answer before more comes.
 func AppendGetValues(dst []byte, names ...string) []byte {
 	var content []byte
 	for _, name := range names {
 		content = AppendPair(content, name, "")
 	}
-	return appendRecord(dst, TypeGetValues, ManagementID, content)
+	padding := 8 - len(content)%8
+	begin := len(dst)
+	dst = appendRecord(dst, TypeGetValues, ManagementID, content)
+	dst[begin+6] = byte(padding)
+	return append(dst, make([]byte, padding)...)
 }
 
 // DecodeGetValues decodes the content of a GET_VALUES record: the names asked

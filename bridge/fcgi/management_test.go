@@ -12,7 +12,7 @@ import (
 func TestGetValues(t *testing.T) {
 	// The three variables of section 4.1.
 	content := "\x0e\x00FCGI_MAX_CONNS" + "\x0d\x00FCGI_MAX_REQS" + "\x0f\x00FCGI_MPXS_CONNS"
-	want := "\x01\x09\x00\x00\x00\x30\x00\x00" + content
+	want := "\x01\x09\x00\x00\x00\x30\x08\x00" + content + "\x00\x00\x00\x00\x00\x00\x00\x00"
 	if got := fcgi.AppendGetValues(nil, fcgi.MaxConns, fcgi.MaxReqs, fcgi.MpxsConns); string(got) != want {
 		t.Errorf("encoded %q, want %q", got, want)
 	}

@@ -68,9 +68,9 @@ var wire = []struct {
 		fcgi.Header{Type: fcgi.TypeData, RequestID: 2, ContentLength: 4},
 	},
 	{
-		"\x01\x09\x00\x00\x00\x11\x00\x00" + "\x0f\x00FCGI_MPXS_CONNS",
+		"\x01\x09\x00\x00\x00\x11\x07\x00" + "\x0f\x00FCGI_MPXS_CONNS" + "\x00\x00\x00\x00\x00\x00\x00",
 		func(dst []byte) []byte { return fcgi.AppendGetValues(dst, fcgi.MpxsConns) },
-		fcgi.Header{Type: fcgi.TypeGetValues, ContentLength: 17},
+		fcgi.Header{Type: fcgi.TypeGetValues, ContentLength: 17, PaddingLength: 7},
 	},
 	{
 		"\x01\x0a\x00\x00\x00\x23\x00\x00" + "\x0f\x01FCGI_MPXS_CONNS0" + "\x0e\x01FCGI_MAX_CONNS2",
@@ -100,7 +100,7 @@ func TestElevenTypes(t *testing.T) {
 				t.Errorf("encoded\n%q, want\n%q", got[6:], tt.bytes)
 			}
 			rec, rest, err := fcgi.DecodeRecord([]byte(tt.bytes + "after"))
-			if err != nil || rec.Header != tt.want || string(rec.Content) != tt.bytes[8:] || string(rest) != "after" {
+			if err != nil || rec.Header != tt.want || string(rec.Content) != tt.bytes[8:len(tt.bytes)-int(tt.want.PaddingLength)] || string(rest) != "after" {
 				t.Errorf("decoded %+v, rest %q, %v", rec, rest, err)
 			}
 		})

@@ -17,7 +17,14 @@ type capacity struct {
 	// byte of answer, at least 1; answering is how many are so now. Up to there a new
 	// connection is not expected to be turned away.
 	proven, answering int
+	freedAt           time.Time // when one of those was closed last: its thread may not be free yet
 }
+
+// lately is how long an application may take to free what a closed connection held,
+// on a busy machine.
+const lately = time.Second
+
+func (o *capacity) freedLately() bool { return !o.freedAt.IsZero() && time.Since(o.freedAt) < lately }
 
 // noteFull lowers what in is believed to hold to one less than it was just asked
 // to.
@@ -33,14 +40,15 @@ func (p *Pool) noteFull(in *instance) {
 }
 
 // turnedAway notes that in closed a new connection, or ended a request, because it
-// is full. If that is not certain, because a script that kills its process looks
-// the same, it is believed only of a number of connections that in never had. It
-// reports whether in has answered a request lately.
+// is full. That says nothing of what it can hold while it may not have noticed that
+// a connection is gone. If it is not certain, because a script that kills its process
+// looks the same, it is believed only of a number of connections that in never had.
+// It reports whether in has answered a request lately.
 func (p *Pool) turnedAway(in *instance, certain bool) (serving bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	in.counters.turnedAway++
-	if certain || in.used() > in.observed.proven {
+	if o := &in.observed; !o.freedLately() && (certain || in.used() > o.proven) {
 		p.noteFull(in)
 	}
 	in.observed.fullAt = time.Now()
@@ -63,14 +71,16 @@ func (p *Pool) grow(in *instance, now time.Time) {
 	}
 }
 
-// mayTurnAway reports whether a new connection that makes n may be closed because
-// the application is full: it was full lately, or never had so many.
+// mayTurnAway reports whether a new connection may be closed because the application
+// is full, and that would do harm: it was full lately, or the request cannot be sent
+// again and the application never had so many, or may not have noticed yet that it
+// has one less.
 func (p *Pool) mayTurnAway(in *instance, d Demand) bool {
 	if !p.cfg.TurnsAway {
 		return false
 	}
 	full := in.observed.now < p.cfg.Workers || !in.observed.fullAt.IsZero() && time.Since(in.observed.fullAt) < growEvery
-	return full || d.Settled && in.observed.answering+1 > in.observed.proven
+	return full || d.Settled && (in.used() > in.observed.proven || in.observed.freedLately())
 }
 
 // noteAnswering counts a connection on which the first byte of answer has come.

@@ -49,8 +49,9 @@ type conn struct {
 
 	raw     syscall.RawConn // nil if the connection is not a socket
 	peek    func(fd uintptr)
-	quiet   bool // peek's result
-	failed  error
+	quiet   bool  // peek's result
+	early   Event // came before the request was sent; its Type is 0 if nothing did
+	failed  error // what follows after it; nil if that is not known
 	records recordReader
 }
 
@@ -91,6 +92,10 @@ func (c *conn) begin() {
 // arrived. Reads end at deadline; zero means never.
 func (c *conn) next(deadline time.Time) (Event, error) {
 	r := &c.records
+	if ev := c.early; ev.Type != 0 {
+		c.early = Event{}
+		return ev, nil
+	}
 	for {
 		ev, ok, err := r.take(c.id)
 		if ok || err != nil {
@@ -132,20 +137,27 @@ func (c *conn) reason(err error) error {
 }
 
 // listen waits until deadline for the application to say or end something before
-// it was sent the request, and reports whether it did not.
+// it was sent the request, and reports whether it did not. Next returns what it was.
 func (c *conn) listen(deadline time.Time) (quiet bool) {
-	if c.SetReadDeadline(deadline) != nil || c.interrupted.Load() {
+	if c.SetReadDeadline(deadline) != nil {
 		return true // the write will tell
 	}
-	n, err := c.Read(c.records.space())
-	c.records.filled(n)
-	switch {
-	case n == 0 && (errors.Is(err, os.ErrDeadlineExceeded) || c.interrupted.Load()):
-		return true
-	case n == 0:
-		c.failed = c.reason(err)
+	for !c.interrupted.Load() {
+		n, err := c.Read(c.records.space())
+		c.records.filled(n)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if n == 0 {
+			c.failed = c.reason(err)
+			return c.interrupted.Load()
+		}
+		ev, ok, err := c.records.take(c.id)
+		if c.early, c.failed = ev, err; ok || err != nil {
+			return false
+		}
 	}
-	return false
+	return true
 }
 
 // interrupt makes next and write return ErrInterrupted.
@@ -160,7 +172,7 @@ func (c *conn) resume() { c.interrupted.Store(false) }
 func (c *conn) heard() int64 { return c.records.total }
 
 // clean reports whether nothing is left over of the current request.
-func (c *conn) clean() bool { return c.failed == nil && c.records.clean() }
+func (c *conn) clean() bool { return c.early.Type == 0 && c.failed == nil && c.records.clean() }
 
 // close closes the connection. One that is multiplexed has ended when it returns.
 func (c *conn) close() error {

@@ -26,7 +26,7 @@ type Demand struct {
 
 // takes reports whether a connection that was given back just now will do.
 func (d Demand) takes(c *conn) bool {
-	return !d.Fresh && (!d.Settled || !c.inst.habits.retires)
+	return !d.Fresh && (!d.Settled || !c.inst.habits.retires())
 }
 
 // quietEnough reports whether an idle connection has shown that it stays open, as

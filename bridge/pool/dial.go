@@ -42,7 +42,7 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 	p.mu.Lock()
 	w.dialing = false
 	if opens {
-		in.sharing.endSharing(answer)
+		in.sharing.endSharing(answer, !in.served.IsZero())
 	}
 	var victims []*conn
 	switch {
@@ -51,7 +51,7 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 		p.dialFailed(in, w, err, opens)
 	default:
 		p.up(in)
-		p.open(c, nc, opens && in.sharing.verdict == yes)
+		p.open(c, nc, opens && in.sharing.verdict == yes, ask)
 		if !w.settled && !p.closed {
 			p.settle(w, c, nil)
 		} else {

@@ -16,8 +16,19 @@ const (
 
 // habits is what was seen of how an instance treats kept connections.
 type habits struct {
-	retires    bool // it closes some of its own accord
-	closedOnce int  // connections in a row that it closed after one answer
+	always     bool      // it closes some of its own accord: Config.Retires
+	retiredAt  time.Time // when it was last seen to
+	closedOnce int       // connections in a row that it closed after one answer
+	kept       bool      // it was seen to keep one after an answer
+}
+
+// rememberFor is how long an application that closed a kept connection is expected
+// to close others. It may just have been restarted.
+const rememberFor = 10 * time.Minute
+
+// retires reports whether the application closes kept connections of its own accord.
+func (h *habits) retires() bool {
+	return h.always || !h.retiredAt.IsZero() && time.Since(h.retiredAt) < rememberFor
 }
 
 // closes reports whether the application closes every connection after its answer,
@@ -29,11 +40,11 @@ func (p *Pool) noteClosed(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h := &c.inst.habits
-	h.retires = true
+	h.retiredAt = time.Now()
 	if c.mux == nil && c.ended == 1 && h.closedOnce < closesAfter {
 		h.closedOnce++
 	}
 }
 
 // noteKept remembers that a connection was there after its first answer.
-func (p *Pool) noteKept(in *instance) { in.habits.closedOnce = 0 }
+func (p *Pool) noteKept(in *instance) { in.habits.closedOnce, in.habits.kept = 0, true }

@@ -26,10 +26,7 @@ const (
 	// beginLen is the size of a BEGIN_REQUEST record: an application that got no more
 	// of a request cannot have run it.
 	beginLen = fcgi.HeaderLen + 8
-	// turnedAwayWithin is how soon an application closes a connection that is one
-	// too many, at most. A script that kills its process may look the same later.
-	turnedAwayWithin = 50 * time.Millisecond
-	// listenFor is how long a new connection that may be one too many is given to be
+	// listenFor is how long a connection that the application may close is given to be
 	// closed before it is sent a request.
 	listenFor = 10 * time.Millisecond
 )
@@ -44,11 +41,11 @@ type Lease struct {
 	stream *stream // nil if the connection is not shared
 	id     uint16
 	fresh  bool
-	// careful: the connection may be closed because the application is full, and the
-	// request must not have been sent then.
+	// careful: the connection may be closed, because the application is full or does
+	// not keep connections, and the request must not have been sent then.
 	careful bool
-	base    int64     // ch.heard() when the lease began
-	sentAt  time.Time // when the first write began
+	base    int64 // ch.heard() when the lease began
+	begun   bool  // something was written
 
 	mu       sync.Mutex // guards what others than the reading side touch
 	written  int64      // bytes the kernel took, or the connection's queue
@@ -86,8 +83,8 @@ func (l *Lease) Addr() string { return l.c.inst.Addr }
 // connection it only queues them.
 func (l *Lease) Write(records []byte) error {
 	now := time.Now()
-	if l.sentAt.IsZero() {
-		l.sentAt = now
+	if !l.begun {
+		l.begun = true
 		if l.careful && len(records) > beginLen {
 			if err := l.write(records[:beginLen], now); err != nil {
 				return err
@@ -278,15 +275,11 @@ func (l *Lease) unread() bool {
 }
 
 // turnedAway tells a server that accepts and closes because it is full, from one
-// that has died.
+// that has died. One that was stopped, or has no processor, may do so late.
 func (l *Lease) turnedAway(err error, unread bool) bool {
 	in := l.c.inst
 	if !l.fresh || l.stream != nil || !l.p.cfg.TurnsAway || in.Alive != nil && !in.Alive() {
 		return false
 	}
-	if unread {
-		return true
-	}
-	reset := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-	return reset && time.Since(l.sentAt) <= turnedAwayWithin
+	return unread || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

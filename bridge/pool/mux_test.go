@@ -37,7 +37,7 @@ func leaseFor(t testing.TB, p *Pool, d Demand) *Lease {
 	return l
 }
 
-// ask sends a request for uri.
+// ask sends a request for uri. Where that fails, the answer tells.
 func ask(t testing.TB, l *Lease, uri string) {
 	t.Helper()
 	id := l.RequestID()
@@ -47,10 +47,9 @@ func ask(t testing.TB, l *Lease, uri string) {
 		t.Fatal(err)
 	}
 	b = fcgi.AppendStreamEnd(params.End(), fcgi.TypeStdin, id)
-	if err := l.Write(b); err != nil {
-		t.Fatal(err)
+	if err := l.Write(b); err == nil {
+		l.SendDone()
 	}
-	l.SendDone()
 }
 
 // answer reads an answer's STDOUT to its end.
@@ -214,24 +213,26 @@ func TestAskingWhetherItMultiplexes(t *testing.T) {
 		name      string
 		values    func(*fcgitest.Session, []string)
 		multiplex string
-		dials     int // connections after that until two requests at once are served
+		dials     int // connections after that for two requests at once
 		after     time.Duration
+		ended     bool // the application closed the first of those
 	}{
-		{"yes, as Go", fcgitest.ValuesYes, "on", 1, 0},
-		{"yes, as Trac", fcgitest.ValuesTrac, "on", 1, 0},
-		{"no, as libfcgi", fcgitest.ValuesNo, "off", 3, 0},
-		{"nothing known, as flup", fcgitest.ValuesEmpty, "off", 3, 0},
-		{"no answer, as uWSGI", fcgitest.ValuesSilent, "off", 3, askTimeout},
-		{"no, and the end, as PHP", fcgitest.ValuesClose, "off", 3, 0},
-		{"the end", fcgitest.ValuesDrop, "unknown", 3, 0},
-		{"in time", fcgitest.ValuesLate(askTimeout - time.Millisecond), "off", 3, askTimeout - time.Millisecond},
-		{"too late", fcgitest.ValuesLate(askTimeout + time.Millisecond), "off", 3, askTimeout},
+		{"yes, as Go", fcgitest.ValuesYes, "on", 1, 0, false},
+		{"yes, as Trac", fcgitest.ValuesTrac, "on", 1, 0, false},
+		{"no, as libfcgi", fcgitest.ValuesNo, "off", 2, 0, false},
+		{"nothing known, as flup", fcgitest.ValuesEmpty, "off", 2, 0, false},
+		{"no answer, as uWSGI", fcgitest.ValuesSilent, "off", 2, askTimeout, false},
+		{"no, and the end", fcgitest.ValuesClose, "off", 2, 0, true},
+		{"the end", fcgitest.ValuesDrop, "unknown", 3, 0, false},
+		{"in time", fcgitest.ValuesLate(askTimeout - time.Millisecond), "off", 2, askTimeout - time.Millisecond, false},
+		{"too late", fcgitest.ValuesLate(askTimeout + time.Millisecond), "off", 2, askTimeout, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, fcgitest.MuxPage)
 				peer.Values(tc.values)
 				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 20, Multiplex: MultiplexAuto})
+				serve(t, p)
 				for range ownConns {
 					defer leaseFor(t, p, whole).Release()
 				}
@@ -243,9 +244,15 @@ func TestAskingWhetherItMultiplexes(t *testing.T) {
 				if d := time.Since(begun); d != tc.after {
 					t.Errorf("the next request waited %v, want %v", d, tc.after)
 				}
-				for _, l := range []*Lease{first, second} {
-					ask(t, l, "/")
-					if out, err := answer(l); err != nil || out != fcgitest.Page {
+				for i, l := range []*Lease{first, second} {
+					out, err := converse(l)
+					var e *Error
+					switch {
+					case tc.ended && i == 0:
+						if !errors.As(err, &e) || e.Replay != ReplaySafe {
+							t.Errorf("%v, want it safe to send again", err)
+						}
+					case err != nil || out != fcgitest.Page:
 						t.Errorf("%q, %v", out, err)
 					}
 					l.Release()

@@ -85,7 +85,7 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{cfg: cfg, waiters: list.New()}
 	for _, in := range cfg.Instances {
 		p.instances = append(p.instances, &instance{
-			Instance: in, observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{retires: cfg.Retires},
+			Instance: in, observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires},
 		})
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -156,10 +156,14 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 	}
 	c.begin()
 	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.records.total
-	if l.fresh {
+	if l.fresh || d.Settled {
 		p.mu.Lock()
-		l.careful = p.mayTurnAway(c.inst, d)
-		p.mu.Unlock()
+		defer p.mu.Unlock()
+		if l.fresh {
+			l.careful = c.records.asked || p.mayTurnAway(c.inst, d)
+		} else {
+			l.careful = !c.inst.habits.kept
+		}
 	}
 	return l
 }
@@ -379,5 +383,6 @@ func (p *Pool) move(c *conn, to connState) {
 	if c.answered && (to == closing || to == none) {
 		c.answered = false
 		in.observed.answering--
+		in.observed.freedAt = time.Now()
 	}
 }

@@ -26,6 +26,7 @@ type recordReader struct {
 	content int // bytes of the current record's content still to come
 	padding int // bytes of its padding still to come
 	total   int64
+	asked   bool // the application was asked something, and may answer late
 }
 
 // take returns the next event if enough has arrived, and whether it has.
@@ -42,6 +43,13 @@ func (r *recordReader) take(id uint16) (ev Event, ok bool, err error) {
 			continue
 		}
 		have := r.buf[r.r:r.w]
+		if r.header.Type == fcgi.TypeGetValuesResult {
+			r.advance(min(len(have), r.content))
+			if len(have) == 0 {
+				return Event{}, false, nil
+			}
+			continue
+		}
 		if r.header.Type == fcgi.TypeEndRequest {
 			if len(have) < r.content {
 				return Event{}, false, nil
@@ -72,15 +80,25 @@ func (r *recordReader) nextHeader(id uint16) error {
 		if h.ContentLength != 8 {
 			return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("content is %d bytes, want 8", h.ContentLength)}
 		}
+	case fcgi.TypeGetValuesResult:
+		if r.asked && h.RequestID == fcgi.ManagementID {
+			r.begin(h)
+			return nil
+		}
+		fallthrough
 	default:
 		return &fcgi.FormatError{What: "record", Why: fmt.Sprintf("unexpected %v from an application", h.Type)}
 	}
 	if h.RequestID != id {
 		return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("request id is %d, want %d", h.RequestID, id)}
 	}
+	r.begin(h)
+	return nil
+}
+
+func (r *recordReader) begin(h fcgi.Header) {
 	r.r += fcgi.HeaderLen
 	r.header, r.content, r.padding = h, int(h.ContentLength), int(h.PaddingLength)
-	return nil
 }
 
 func (r *recordReader) advance(n int) {

@@ -39,6 +39,7 @@ type verdict uint8
 const (
 	notAsked verdict = iota
 	noAnswer         // it closed the connection instead
+	silent           // it said nothing
 	no
 	yes
 )
@@ -68,13 +69,15 @@ func (d Demand) shares() bool { return d.Whole && !d.Fresh }
 func (in *instance) conns() int { return in.used() - in.extra }
 
 // sharing reports whether a request that can share a connection to in should rather
-// than have one more of its own.
+// than have one more of its own. One with a body only does where it was told to:
+// Go's net/http/fcgi reads nothing more from a connection until the body of one
+// request is read, which a long-poll may never do.
 func (p *Pool) sharing(in *instance, d Demand) bool {
 	switch {
 	case !d.shares() || p.cfg.Workers == 1:
 		return false
 	case p.cfg.Multiplex == MultiplexAuto:
-		return in.conns() >= ownConns
+		return !d.Body && in.conns() >= ownConns
 	}
 	return p.cfg.Multiplex == MultiplexOn
 }
@@ -103,14 +106,18 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 	return true, ask
 }
 
-// endSharing ends what startSharing began.
-func (s *sharing) endSharing(answer verdict) {
+// endSharing ends what startSharing began. Silence is an answer only from an
+// application that serves requests; another may be starting, with its socket made
+// before it.
+func (s *sharing) endSharing(answer verdict, serves bool) {
 	s.opening = false
-	if answer != notAsked {
+	switch {
+	case answer == noAnswer:
+		s.verdict, s.askAfter = noAnswer, time.Now().Add(askAgainAfter)
+	case answer == silent && serves:
+		s.verdict = no
+	case answer == yes, answer == no:
 		s.verdict = answer
-	}
-	if answer == noAnswer {
-		s.askAfter = time.Now().Add(askAgainAfter)
 	}
 }
 
@@ -146,9 +153,10 @@ func (in *instance) joinable(d Demand) *conn {
 }
 
 // open makes a connection of one that was dialled.
-func (p *Pool) open(c *conn, nc net.Conn, shared bool) {
+func (p *Pool) open(c *conn, nc net.Conn, shared, asked bool) {
 	if !shared {
 		c.open(nc)
+		c.records.asked = asked
 		return
 	}
 	c.Conn = nc

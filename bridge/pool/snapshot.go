@@ -75,7 +75,7 @@ func (p *Pool) snapshot() Snapshot {
 			Addr: in.Addr, State: in.state(p.cfg.Workers), Workers: p.cfg.Workers, Observed: in.observed.now,
 			Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle], Closing: in.count[closing],
 			Requests: in.count[busy] + in.extra, Zombies: in.zombies,
-			Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires, Closes: in.habits.closes(),
+			Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires(), Closes: in.habits.closes(),
 			Dials: n.dials, DialErrors: n.dialErrors, BacklogFull: n.backlogs, TurnedAway: n.turnedAway,
 			Reuses: n.reuses, Stale: n.stale, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
 			LastErrorAt: in.outage.at,

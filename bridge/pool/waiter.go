@@ -121,7 +121,7 @@ func (p *Pool) kick() (victims []*conn) {
 			p.settle(w, nil, &UnavailableError{w.failed})
 			continue
 		}
-		in := p.choose(func(in *instance) bool { return in.room() && !w.hasTried(in) })
+		in := p.choose(func(in *instance) bool { return in.room() && p.eligible(w, in) })
 		switch {
 		case in != nil && in.sharing.opening && p.sharing(in, w.demand):
 			// The connection that is being made is for this one, too.
@@ -130,12 +130,18 @@ func (p *Pool) kick() (victims []*conn) {
 		case making > 0:
 			making--
 		default:
-			if in := p.choose(func(in *instance) bool { return len(in.idle) > 0 && !w.hasTried(in) }); in != nil {
+			if in := p.choose(func(in *instance) bool { return len(in.idle) > 0 && p.eligible(w, in) }); in != nil {
 				victims = append(victims, p.evict(in))
 			}
 		}
 	}
 	return victims
+}
+
+// eligible reports whether w can be given a connection to in. One that is set aside
+// is the last resort: w rather waits for another to have room.
+func (p *Pool) eligible(w *waiter, in *instance) bool {
+	return !w.hasTried(in) && (!in.outage.aside() || !p.anotherIsUp(in, w))
 }
 
 // hopeless reports whether there is no instance left that w could wait for. An

@@ -1,0 +1,465 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+var (
+	modelSeeds = flag.Int("model.seeds", 200, "how many random days TestModel plays")
+	modelFirst = flag.Uint64("model.first", 0, "the seed of the first")
+)
+
+// TestModel plays random days: applications of any kind, requests of any kind,
+// clients that leave, restarts, connections that break. Whatever happens, a client
+// is never given another's answer or a part of its own that looks whole, no request
+// is executed that must not be, no instance has more connections than it may, and
+// nothing is left at the end. Where nothing breaks, no request fails.
+func TestModel(t *testing.T) {
+	for i := range *modelSeeds {
+		seed := *modelFirst + uint64(i)
+		synctest.Test(t, func(t *testing.T) { newDay(t, rand.New(rand.NewPCG(seed, 2))).play() })
+		if t.Failed() {
+			t.Fatalf("seed %d: repeat with -run TestModel -model.first %d -model.seeds 1", seed, seed)
+		}
+	}
+}
+
+// trouble is what goes wrong on a day.
+type trouble string
+
+const (
+	calm      trouble = "calm"     // nothing
+	leavers   trouble = "leavers"  // clients
+	restarts  trouble = "restarts" // clients and applications
+	faults    trouble = "faults"   // clients and connections
+	turbulent trouble = "turbulent"
+)
+
+// day is a bridge and all that goes on around it.
+type day struct {
+	*ledger
+	rig     *rig
+	rng     *rand.Rand
+	cfg     Config
+	trouble trouble
+	apps    []*app
+	peers   []*fcgitest.Peer
+	plans   []*plan
+	begun   time.Time
+
+	mu     sync.Mutex
+	faults []fcgitest.Fault // one for each connection, until there are no more
+	open   map[string]int   // connections that the bridge has not closed
+}
+
+func newDay(t *testing.T, rng *rand.Rand) *day {
+	d := &day{
+		rng: rng, open: make(map[string]int), begun: time.Now(),
+		ledger: &ledger{t: t, entries: make(map[int]*entry)},
+	}
+	d.trouble = oneOf(rng, calm, calm, leavers, restarts, faults, turbulent)
+	d.cfg = Config{
+		Workers:          1 + rng.IntN(12),
+		KeepAlive:        oneOf(rng, On, On, On, Off),
+		Multiplex:        oneOf(rng, Off, Auto, Auto, On),
+		RequestBuffering: oneOf(rng, On, On, Off),
+		Timeouts: TimeoutsConfig{
+			FirstByte: Duration(5 * time.Second), BetweenBytes: Duration(5 * time.Second), Send: Duration(5 * time.Second),
+			Abandoned: Duration(3 * time.Second), Idle: Duration(time.Duration(1+rng.IntN(5)) * time.Second),
+		},
+		Queue: QueueConfig{Timeout: Duration(5 * time.Minute)},
+		dial:  d.dial,
+	}
+	if d.cfg.KeepAlive == Off && d.cfg.Multiplex == On {
+		d.cfg.Multiplex = Auto
+	}
+	if rng.IntN(4) == 0 {
+		d.cfg.Preset, d.cfg.Root = "php", t.TempDir()
+		if err := os.WriteFile(filepath.Join(d.cfg.Root, "index.php"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d.disturbed() {
+		d.cfg.Queue.Timeout = Duration(3 * time.Second)
+	}
+	for i := range 1 + rng.IntN(3) {
+		d.cfg.Backends = append(d.cfg.Backends, fmt.Sprintf("app%d:9000", i))
+		d.startApp(t)
+	}
+	d.rig = startRig(t, d.cfg)
+	d.rig.b.cfg.Observe = d.observe
+	d.rig.client.Transport.(*http.Transport).DisableKeepAlives = rng.IntN(2) == 0
+	d.makePlans()
+	d.makeFaults()
+	return d
+}
+
+func oneOf[T any](rng *rand.Rand, list ...T) T { return list[rng.IntN(len(list))] }
+
+// disturbed reports whether requests may fail.
+func (d *day) disturbed() bool { return d.trouble != calm && d.trouble != leavers }
+
+func (d *day) startApp(t *testing.T) {
+	a := &app{ledger: d.ledger, serving: make(map[*fcgitest.Session]int), kind: d.kindOfApp()}
+	a.capacity = d.cfg.Workers
+	switch a.kind {
+	case threads:
+		a.capacity = max(1, d.cfg.Workers+d.rng.IntN(5)-3)
+	case retiring:
+		a.capacity = 1 + d.rng.IntN(5)
+	case overloaded:
+		a.capacity = max(1, d.cfg.Workers-1)
+	}
+	peer := fcgitest.Start(t, a.script())
+	if a.kind == multiplexed {
+		peer.Values(oneOf(d.rng, fcgitest.ValuesYes, fcgitest.ValuesTrac))
+	} else {
+		peer.Values(oneOf(d.rng, fcgitest.ValuesLibfcgi, fcgitest.ValuesEmpty, fcgitest.ValuesSilent, fcgitest.ValuesClose, fcgitest.ValuesDrop))
+	}
+	d.apps, d.peers = append(d.apps, a), append(d.peers, peer)
+}
+
+// kindOfApp returns a kind of application that the configuration is right for.
+func (d *day) kindOfApp() kind {
+	switch {
+	case d.cfg.Multiplex == On:
+		return oneOf(d.rng, multiplexed, multiplexed, refusing, overloaded)
+	case d.cfg.Preset == "php":
+		return oneOf(d.rng, processes, processes, retiring)
+	}
+	return oneOf(d.rng, threads, threads, processes, acceptMutex, unlimited, retiring, closing, multiplexed)
+}
+
+func (d *day) makePlans() {
+	span := time.Duration(1 + d.rng.IntN(int(8*time.Second)))
+	manners := []manner{whole, whole, bare, streamed, measured, noisy, early, unread}
+	if d.disturbed() && d.rng.IntN(3) == 0 {
+		manners = append(manners, silent)
+	}
+	for n := range 5 + d.rng.IntN(40) {
+		p := &plan{
+			n: n, method: oneOf(d.rng, "GET", "GET", "HEAD", "PUT", "POST", "POST"), at: time.Duration(d.rng.Int64N(int64(span))),
+			manner: oneOf(d.rng, manners...), size: oneOf(d.rng, 0, 100, 100, 5000, 100_000),
+			work: oneOf(d.rng, 0, 0, time.Millisecond, 20*time.Millisecond, 200*time.Millisecond),
+		}
+		if p.method == "PUT" || p.method == "POST" {
+			p.body = oneOf(d.rng, 0, 1, 100, 100, 20_000, 100_000)
+			p.upload = oneOf(d.rng, announced, announced, chunked, trickled)
+		}
+		if d.trouble != calm && d.rng.IntN(4) == 0 {
+			p.leave = 1 + time.Duration(d.rng.Int64N(int64(300*time.Millisecond)))
+		}
+		d.plans = append(d.plans, p)
+		d.entries[n] = &entry{plan: p}
+	}
+}
+
+func (d *day) makeFaults() {
+	if d.trouble != faults && d.trouble != turbulent {
+		return
+	}
+	for range 5 + d.rng.IntN(40) {
+		f := fcgitest.Fault{
+			Kind:      oneOf(d.rng, 0, 0, 0, fcgitest.Cut, fcgitest.Reset, fcgitest.Stall, fcgitest.Split),
+			Direction: oneOf(d.rng, fcgitest.FromApp, fcgitest.ToApp),
+			At:        d.rng.IntN(oneOf(d.rng, 20, 500, 2000, 100_000)),
+			For:       oneOf(d.rng, 0, time.Millisecond, time.Second),
+		}
+		d.faults = append(d.faults, f)
+	}
+}
+
+// dial connects the bridge to an instance, perhaps with a fault in it.
+func (d *day) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	i := slices.Index(d.cfg.Backends, addr)
+	c, err := d.nextFault().Dial(d.peers[i].Dial)(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.open[addr]++
+	n := d.open[addr]
+	d.mu.Unlock()
+	if n > d.cfg.Workers {
+		d.t.Errorf("%s has %d connections, %d workers", addr, n, d.cfg.Workers)
+	}
+	d.check()
+	return &countedConn{Conn: c, closed: sync.OnceFunc(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.open[addr]--
+	})}, nil
+}
+
+func (d *day) nextFault() (f fcgitest.Fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.faults) > 0 {
+		f, d.faults = d.faults[0], d.faults[1:]
+	}
+	return f
+}
+
+// countedConn says when it is closed.
+type countedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c *countedConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+// play lets the day pass.
+func (d *day) play() {
+	var clients sync.WaitGroup
+	for _, p := range d.plans {
+		clients.Go(func() { d.visit(p) })
+	}
+	var events sync.WaitGroup
+	over := make(chan struct{})
+	if d.trouble == restarts || d.trouble == turbulent {
+		for _, peer := range d.peers {
+			seed := d.rng.Uint64()
+			events.Go(func() { restartAtTimes(peer, rand.New(rand.NewPCG(seed, 3)), over) })
+		}
+	}
+	clients.Wait()
+	close(over)
+	events.Wait()
+	d.finish()
+}
+
+// restartAtTimes restarts or reloads an application now and then.
+func restartAtTimes(peer *fcgitest.Peer, rng *rand.Rand, over chan struct{}) {
+	for {
+		select {
+		case <-time.After(time.Duration(rng.Int64N(int64(3 * time.Second)))):
+		case <-over:
+			return
+		}
+		if rng.IntN(2) == 0 {
+			peer.Reload()
+			continue
+		}
+		peer.Restart(oneOf(rng, time.Millisecond, 300*time.Millisecond, 4*time.Second))
+	}
+}
+
+// visit makes one request and judges what the client gets.
+func (d *day) visit(p *plan) {
+	time.Sleep(p.at)
+	ctx := context.Background()
+	if p.leave > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.leave)
+		defer cancel()
+	}
+	re := d.rig.send(p.request(ctx, d.cfg.Preset))
+	d.check()
+	d.judge(p, re)
+}
+
+// request is the plan's request as the client sends it.
+func (p *plan) request(ctx context.Context, preset string) *http.Request {
+	var body io.Reader
+	if p.body > 0 {
+		body = strings.NewReader(upstream(p.n, p.body))
+	}
+	url := "http://app.test/?" + p.query()
+	if preset == "php" {
+		url = "http://app.test/index.php?" + p.query()
+	}
+	req, err := http.NewRequestWithContext(ctx, p.method, url, body)
+	if err != nil {
+		panic(err) // the test's own mistake
+	}
+	switch {
+	case p.body == 0:
+	case p.upload == chunked:
+		req.ContentLength = -1
+	case p.upload == trickled:
+		req.Body, req.GetBody = io.NopCloser(&trickle{r: body}), nil
+	}
+	return req
+}
+
+// trickle hands out pieces of a body, with pauses.
+type trickle struct{ r io.Reader }
+
+func (s *trickle) Read(p []byte) (int, error) {
+	time.Sleep(pieceEvery)
+	return s.r.Read(p[:min(len(p), 30_000)])
+}
+
+// judge looks at what the client got.
+func (d *day) judge(p *plan, re reply) {
+	switch {
+	case re.err != nil:
+		if p.leave == 0 && !d.mayFail(p) {
+			d.t.Errorf("%s request %+v failed: %v", d, *p, re.err)
+		}
+	case re.status == http.StatusOK:
+		want := p.answer()
+		if p.method == http.MethodHead {
+			want = ""
+		}
+		if re.body != want || re.header.Get("X-Number") != fmt.Sprint(p.n) {
+			d.t.Errorf("%s request %+v got the answer to %s, %d bytes, want %d: %.60q", d, *p, re.header.Get("X-Number"), len(re.body), len(want), re.body)
+		}
+	case !slices.Contains([]int{http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, re.status):
+		d.t.Errorf("%s request %+v got %d %q", d, *p, re.status, re.body)
+	case !d.mayFail(p):
+		d.t.Errorf("%s request %+v got %d %q", d, *p, re.status, re.body)
+	}
+}
+
+// mayFail reports whether a request may fail whose client stays. Where nothing is
+// disturbed it must not, with one exception: an application that is not known to
+// close kept connections costs requests that cannot be sent again until that is
+// seen.
+func (d *day) mayFail(p *plan) bool {
+	if d.disturbed() {
+		return true
+	}
+	unexpected := func(a *app) bool {
+		return d.cfg.Preset != "php" && (a.kind == retiring || a.kind == closing || a.kind == unlimited)
+	}
+	onlyOnce := !p.mayRepeat() || d.cfg.RequestBuffering == Off && p.body > 0
+	return onlyOnce && slices.ContainsFunc(d.apps, unexpected)
+}
+
+// check holds at every moment.
+func (d *day) check() {
+	s := d.rig.b.Snapshot()
+	if s.Gate.InUse > d.cfg.Workers*len(d.apps) {
+		d.t.Errorf("%d slots given out, there are %d", s.Gate.InUse, d.cfg.Workers*len(d.apps))
+	}
+	for _, in := range s.Pool.Instances {
+		extra := in.Requests - in.Busy
+		if used := in.Dialing + in.Busy + in.Idle + in.Closing + extra; used > d.cfg.Workers || extra < 0 || in.Zombies < 0 || in.Zombies > in.Requests {
+			d.t.Errorf("%s: the budget of %d is exceeded: %+v", d, d.cfg.Workers, in)
+		}
+		if in.Observed < 1 || in.Observed > in.Workers {
+			d.t.Errorf("%s: observed capacity %d of %d", d, in.Observed, in.Workers)
+		}
+	}
+}
+
+// finish waits until everything that was abandoned is given up and every kept
+// connection has been idle for too long, and looks for what is left.
+func (d *day) finish() {
+	time.Sleep(time.Duration(d.cfg.Timeouts.Abandoned + d.cfg.Timeouts.Idle + Duration(5*time.Second)))
+	d.rig.wantKept(0)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for addr, n := range d.open {
+		if n != 0 {
+			d.t.Errorf("%s: %d connections to %s are open at the end", d, n, addr)
+		}
+	}
+	d.close(d.String())
+}
+
+func (d *day) String() string {
+	var kinds []string
+	for _, a := range d.apps {
+		kinds = append(kinds, fmt.Sprintf("%s(%d)", a.kind, a.capacity))
+	}
+	return fmt.Sprintf("%s day, preset %q, %d workers, keep_alive %s, multiplex %s, buffering %s, %s:",
+		d.trouble, d.cfg.Preset, d.cfg.Workers, d.cfg.KeepAlive, d.cfg.Multiplex, d.cfg.RequestBuffering, strings.Join(kinds, " "))
+}
+
+// ledger is what became of each request.
+type ledger struct {
+	t *testing.T
+
+	mu      sync.Mutex
+	entries map[int]*entry
+}
+
+// entry is one request's.
+type entry struct {
+	plan     *plan
+	runs     int // times the application executed it
+	attempts int // times the bridge says that it sent it
+	servings int // times the client's request reached the bridge: net/http sends some again
+}
+
+// executed notes that the application runs a request.
+func (l *ledger) executed(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[n]
+	if e == nil {
+		l.t.Errorf("request %d, which nobody made, was executed", n)
+		return
+	}
+	e.runs++
+}
+
+// received checks a body that the application takes for complete.
+func (l *ledger) received(r *fcgitest.Request) {
+	p, err := planOf(r.Param("QUERY_STRING"))
+	if err != nil {
+		return // begin says so
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[p.n]; e != nil && string(r.Stdin) != upstream(p.n, e.plan.body) {
+		l.t.Errorf("request %+v arrived with %d bytes of body", *e.plan, len(r.Stdin))
+	}
+}
+
+// observe is the bridge's.
+func (l *ledger) observe(r *http.Request, o *Outcome) {
+	p, err := planOf(r.URL.RawQuery)
+	if err != nil {
+		l.t.Errorf("query %q: %v", r.URL.RawQuery, err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[p.n]
+	e.attempts += o.Attempts
+	e.servings++
+	if o.Attempts == 0 && e.servings == 1 && e.runs > 0 {
+		l.t.Errorf("request %+v was executed and never sent", *e.plan)
+	}
+	if o.Status == http.StatusInternalServerError || errors.Is(o.Err, net.ErrClosed) {
+		l.t.Errorf("request %+v ended with %v", *e.plan, o.Err)
+	}
+}
+
+// close looks at what was executed.
+func (l *ledger) close(day string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.entries {
+		limit := e.servings
+		if e.plan.mayRepeat() {
+			limit *= 2
+		}
+		if e.runs > limit || e.runs > e.attempts {
+			l.t.Errorf("%s request %+v was executed %d times in %d attempts of %d servings", day, *e.plan, e.runs, e.attempts, e.servings)
+		}
+	}
+}
