@@ -267,6 +267,7 @@ func (c *Config) pool(instances []pool.Instance) pool.Config {
 		Retires:     c.Preset == cgi.PresetPHP,
 		OneRequest:  c.KeepAlive == Off,
 		Multiplex:   c.multiplex(),
+		Logger:      c.Logger,
 	}
 }
 

@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // growEvery is how long after an application was full it is asked for one more.
 const growEvery = time.Minute
@@ -29,14 +32,20 @@ func (o *capacity) freedLately() bool { return !o.freedAt.IsZero() && time.Since
 // noteFull lowers what in is believed to hold to one less than it was just asked
 // to.
 func (p *Pool) noteFull(in *instance) {
-	now := time.Now()
-	in.observed.fullAt = now
-	in.observed.now = max(1, min(in.observed.now, in.used()-1))
-	in.observed.proven = min(in.observed.proven, in.observed.now)
-	if in.observed.now < p.cfg.Workers {
-		in.observed.growAt = now.Add(growEvery)
-		p.schedule(in.observed.growAt)
+	o := &in.observed
+	before := o.now
+	o.fullAt = time.Now()
+	o.now = max(1, min(o.now, in.used()-1))
+	o.proven = min(o.proven, o.now)
+	if o.now == p.cfg.Workers {
+		return
 	}
+	if before == p.cfg.Workers {
+		p.log(in, slog.LevelWarn, "the application is full with fewer connections than it has workers",
+			slog.Int("connections", o.now), slog.Int("workers", p.cfg.Workers))
+	}
+	o.growAt = o.fullAt.Add(growEvery)
+	p.schedule(o.growAt)
 }
 
 // turnedAway notes that in closed a new connection, or ended a request, because it
@@ -65,6 +74,9 @@ func (p *Pool) grow(in *instance, now time.Time) {
 	if !now.Before(o.growAt) {
 		o.now++
 		o.growAt = now.Add(growEvery)
+		if o.now == p.cfg.Workers {
+			p.log(in, slog.LevelInfo, "the application is trusted with all its workers again", slog.Int("workers", o.now))
+		}
 	}
 	if o.now < p.cfg.Workers {
 		p.schedule(o.growAt)

@@ -43,6 +43,7 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 	w.dialing = false
 	if opens {
 		in.sharing.endSharing(answer, !in.served.IsZero())
+		p.logSharing(in, answer)
 	}
 	var victims []*conn
 	switch {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"time"
 )
@@ -33,6 +34,9 @@ func (o *outage) silent() bool { return o.aside() && isTimeout(o.err) }
 func (p *Pool) down(in *instance, err error) {
 	in.counters.dialErrors++
 	o := &in.outage
+	if !o.aside() {
+		p.log(in, slog.LevelWarn, "the application cannot be connected to", slog.String("error", dialReason(err)))
+	}
 	o.err, o.at = err, time.Now()
 	pause := min(asideMin<<min(o.failures, 10), asideMax)
 	o.failures++
@@ -47,6 +51,9 @@ func (p *Pool) down(in *instance, err error) {
 // up notes that in could be connected to.
 func (p *Pool) up(in *instance) {
 	in.lastOK = time.Now()
+	if in.outage.aside() {
+		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(in.outage.at)))
+	}
 	in.outage.failures, in.outage.until = 0, time.Time{}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +39,9 @@ type Config struct {
 	// Multiplex says whether requests may share a connection if the application can
 	// serve them at the same time. Default: MultiplexOff.
 	Multiplex Multiplex
+	// Logger is told when an instance goes down, comes back, is full or is not any
+	// more, and whether it multiplexes. Default: nobody is.
+	Logger *slog.Logger
 	// Retires says that the application closes kept connections of its own accord,
 	// as PHP's workers do after a number of requests. It is noticed, too, but the
 	// first time may cost a request.
@@ -59,6 +63,7 @@ type Pool struct {
 	closed    bool
 	tender    *time.Timer // runs tend at due
 	due       time.Time   // zero: nothing is
+	journal   journal
 
 	ctx    context.Context // ends when the pool closes; dials run under it
 	cancel context.CancelFunc
@@ -82,7 +87,7 @@ func New(cfg Config) (*Pool, error) {
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = 5 * time.Second
 	}
-	p := &Pool{cfg: cfg, waiters: list.New()}
+	p := &Pool{cfg: cfg, waiters: list.New(), journal: journal{logger: cfg.Logger}}
 	for _, in := range cfg.Instances {
 		p.instances = append(p.instances, &instance{
 			Instance: in, observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires},

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"log/slog"
 	"net"
 	"slices"
 	"time"
@@ -118,6 +119,13 @@ func (s *sharing) endSharing(answer verdict, serves bool) {
 		s.verdict = no
 	case answer == yes, answer == no:
 		s.verdict = answer
+	}
+}
+
+// logSharing tells what an instance has answered.
+func (p *Pool) logSharing(in *instance, answer verdict) {
+	if answer == yes {
+		p.log(in, slog.LevelInfo, "the application multiplexes; requests without a body share connections beyond the first few", slog.Int("first", ownConns))
 	}
 }
 

@@ -38,8 +38,11 @@ func newFaultConn(c net.Conn, f Fault) *faultConn {
 // before returns how many of n bytes pass before the fault's byte, and whether
 // that byte is among them.
 func (c *faultConn) before(d FaultDirection, n int) (int, bool) {
+	if c.fault.Direction != d || c.fault.Kind == 0 {
+		return n, false // passed belongs to who uses the other direction
+	}
 	left := c.fault.At - c.passed
-	if c.fault.Direction != d || c.fault.Kind == 0 || left < 0 || left >= n {
+	if left < 0 || left >= n {
 		return n, false
 	}
 	return left, true
