@@ -9,67 +9,113 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// askTimeout is how long an application may take to say whether it multiplexes.
-// Most answer at once; uWSGI never does.
-const askTimeout = 250 * time.Millisecond
+// On a new connection the application may be asked whether it multiplexes
+// (FCGI_MPXS_CONNS). The answer is of use twice: it says whether requests can share
+// the connection, and it proves that somebody reads it, that is, that it was not
+// accepted to be closed because the application is full. Nothing is lost if it is:
+// no request was sent. Every server measured serves requests on the connection after
+// the question, answered or not.
+const (
+	// askTimeout is how long an application that serves requests may take to answer.
+	// Most answer at once; uWSGI never does.
+	askTimeout = 250 * time.Millisecond
+	// askPatience is how many times as long one may take that has served nothing yet:
+	// its socket may have been made before it.
+	askPatience = 4
+	// asksMax is how many times such a one may stay silent.
+	asksMax = 2
+)
 
-// ask asks the application on a new connection whether it multiplexes connections.
-// It returns a connection that can be used: that one, which every server measured
-// serves requests on after the question, answered or not, or another if the
-// application closed it.
-func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) (net.Conn, verdict, error) {
-	answer, open := multiplexes(nc)
-	if open {
-		return nc, answer, nil
-	}
-	_ = nc.Close() // nothing was asked of it that matters
-	if err := p.pause(p.cfg.CloseDelay); err != nil {
-		return nil, answer, err
-	}
-	nc, err := p.connect(in, w)
-	return nc, answer, err
-}
+// reply is what came of a question.
+type reply uint8
 
-// pause waits for d, or for the pool to be closed.
-func (p *Pool) pause(d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-p.ctx.Done():
-		return ErrClosed
-	}
-}
+const (
+	unasked reply = iota
+	silent        // nothing, and the connection is open
+	ended         // the application closed the connection
+	single        // it answered that it does not multiplex, or nothing that says so
+	shared        // it answered that it multiplexes
+)
 
-// multiplexes returns what the application answers, and whether the connection is
-// still open.
-func multiplexes(nc net.Conn) (answer verdict, open bool) {
+// proof reports whether somebody reads the connection.
+func (r reply) proof() bool { return r == single || r == shared }
+
+// ask asks on a new connection. It gives up when w no longer needs it.
+func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 	if nc.SetDeadline(time.Now().Add(askTimeout)) != nil {
-		return noAnswer, false
+		return ended
 	}
 	if _, err := nc.Write(fcgi.AppendGetValues(nil, fcgi.MpxsConns)); err != nil {
-		return noAnswer, false
+		return ended
 	}
 	var head [fcgi.HeaderLen]byte
-	if n, err := io.ReadFull(nc, head[:]); err != nil {
-		if n == 0 && isTimeout(err) {
-			return silent, nc.SetDeadline(time.Time{}) == nil
+	for n := 0; n == 0; {
+		served := p.hasServed(in)
+		var err error
+		n, err = io.ReadAtLeast(nc, head[:], len(head))
+		switch {
+		case err == nil:
+		case n > 0 || !isTimeout(err):
+			return ended
+		case !p.keepAsking(in, w, served):
+			return openUnless(nc.SetDeadline(time.Time{}), silent)
+		case nc.SetDeadline(time.Now().Add(askTimeout)) != nil:
+			return ended
 		}
-		return noAnswer, false
 	}
 	h, err := fcgi.DecodeHeader(head[:])
 	if err != nil || h.Type != fcgi.TypeGetValuesResult || h.RequestID != fcgi.ManagementID {
-		return no, false
+		return ended
 	}
 	content := make([]byte, int(h.ContentLength)+int(h.PaddingLength))
 	if _, err := io.ReadFull(nc, content); err != nil {
-		return no, false
+		return ended
 	}
-	answer = no
+	answer := single
 	values, err := fcgi.DecodeGetValuesResult(content[:h.ContentLength])
 	if err == nil && slices.Contains(values, fcgi.Value{Name: fcgi.MpxsConns, Value: "1"}) {
-		answer = yes
+		answer = shared
 	}
-	return answer, nc.SetDeadline(time.Time{}) == nil
+	return openUnless(nc.SetDeadline(time.Time{}), answer)
+}
+
+func openUnless(err error, r reply) reply {
+	if err != nil {
+		return ended
+	}
+	return r
+}
+
+func (p *Pool) hasServed(in *instance) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !in.served.IsZero()
+}
+
+// keepAsking reports whether an answer that has not come for askTimeout may still. Of
+// an application that answered before it will, or the connection is closed. One that
+// serves others, and did so all that time, does not answer.
+func (p *Pool) keepAsking(in *instance, w *waiter, served bool) bool {
+	select {
+	case <-w.done:
+		return false
+	case <-p.ctx.Done():
+		return false
+	default:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := &in.habits
+	switch {
+	case h.answers:
+		return true
+	case served:
+		h.silent = true
+		return false
+	}
+	h.unanswered++
+	if h.unanswered >= asksMax*askPatience {
+		h.silent = true
+	}
+	return h.unanswered%askPatience != 0
 }

@@ -34,6 +34,7 @@ type conn struct {
 	inst      *instance
 	state     connState
 	retired   bool // it is multiplexed and takes no more requests
+	proved    bool // somebody reads it: the application has answered a question on it
 	evicted   bool // it is closed to make room, and nothing is known to be wrong with it
 	answered  bool // the application has answered something on it; counted in observed.answering
 	bodies    bool // the requests that share it have bodies

@@ -25,26 +25,23 @@ func (p *Pool) startDial(in *instance, w *waiter) {
 	in.counters.dials++
 	p.nextTurn()
 	w.dialing = true
+	ask = ask || !in.habits.silent && p.mayTurnAway(in, w.demand)
 	p.tasks.Go(func() { p.dial(c, w, opens, ask) })
 }
 
 // dial connects and hands the connection to w, or, if w has gone or got another,
 // to whoever waits now. With nobody waiting it is closed: never keep what was
-// never used. Opens and ask are startSharing's.
+// never used.
 func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 	in := c.inst
-	nc, err := p.connect(in, w)
-	answer := notAsked
-	if ask && err == nil {
-		nc, answer, err = p.ask(in, nc, w)
-	}
+	nc, answer, err := p.connect(in, w, ask)
 
 	p.mu.Lock()
 	w.dialing = false
 	if opens {
-		in.sharing.endSharing(answer, !in.served.IsZero())
-		p.logSharing(in, answer)
+		in.sharing.opening = false
 	}
+	p.learn(in, answer)
 	var victims []*conn
 	switch {
 	case err != nil:
@@ -52,7 +49,7 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 		p.dialFailed(in, w, err, opens)
 	default:
 		p.up(in)
-		p.open(c, nc, opens && in.sharing.verdict == yes, ask)
+		p.open(c, nc, opens && in.sharing.verdict == yes, answer)
 		if !w.settled && !p.closed {
 			p.settle(w, c, nil)
 		} else {
@@ -71,7 +68,7 @@ func (p *Pool) dialFailed(in *instance, w *waiter, err error, shared bool) {
 	if p.closed {
 		return
 	}
-	if !errors.Is(err, syscall.EAGAIN) {
+	if !errors.Is(err, syscall.EAGAIN) && err != errTurnedAway {
 		p.down(in, err)
 	}
 	if !w.settled {
@@ -85,26 +82,57 @@ func (p *Pool) dialFailed(in *instance, w *waiter, err error, shared bool) {
 }
 
 // connect dials until it succeeds, w no longer needs it, or the failure is one
-// that waiting does not mend.
-func (p *Pool) connect(in *instance, w *waiter) (net.Conn, error) {
+// that waiting does not mend. If it asks, it returns what came of that.
+func (p *Pool) connect(in *instance, w *waiter, ask bool) (net.Conn, reply, error) {
 	started := time.Now()
+	answer := unasked
 	for pause := dialPause; ; pause = min(2*pause, dialPauseMax) {
 		ctx, cancel := context.WithTimeout(p.ctx, p.cfg.DialTimeout)
 		nc, err := in.Dial(ctx)
 		cancel()
-		if err == nil || !p.worthWaiting(in, w, err, started) {
-			return nc, err
+		switch {
+		case err != nil && !p.worthWaiting(in, w, err, started):
+			return nil, answer, err
+		case err != nil:
+		case !ask:
+			return nc, answer, nil
+		default:
+			if answer = p.ask(in, nc, w); answer != ended {
+				return nc, answer, nil
+			}
+			_ = nc.Close() // nothing was asked of it that matters
+			ask = p.wasFull(in)
+			err = errTurnedAway
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-w.done:
-			t.Stop()
-			return nil, err
-		case <-p.ctx.Done():
-			t.Stop()
-			return nil, ErrClosed
+		if err := p.pause(max(pause, p.cfg.CloseDelay), w, err); err != nil {
+			return nil, answer, err
 		}
+	}
+}
+
+// wasFull notes that in closed a new connection at a question, and reports whether
+// it may be asked again: one that never answered may dislike to be.
+func (p *Pool) wasFull(in *instance) bool {
+	p.mu.Lock()
+	answers := in.habits.answers
+	p.mu.Unlock()
+	if answers {
+		p.turnedAway(in, true)
+	}
+	return answers
+}
+
+// pause waits for d. It returns err if w no longer needs what it waits for.
+func (p *Pool) pause(d time.Duration, w *waiter, err error) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-w.done:
+		return err
+	case <-p.ctx.Done():
+		return ErrClosed
 	}
 }
 

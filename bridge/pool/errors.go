@@ -25,6 +25,9 @@ var (
 	// ErrSendTimeout means that the application took nothing from a shared connection
 	// for Config.SendTimeout.
 	ErrSendTimeout = errors.New("pool: the application took nothing of what it was sent for too long")
+	// errTurnedAway means that the application closed a new connection at once. It is
+	// waited for, and nobody is told.
+	errTurnedAway = errors.New("pool: turned away")
 	// ErrLagging means that what the application sent on a shared connection was not
 	// taken for so long that it would have held up other requests.
 	ErrLagging = errors.New("pool: the answer was not taken fast enough for a shared connection")

@@ -20,6 +20,10 @@ type habits struct {
 	retiredAt  time.Time // when it was last seen to
 	closedOnce int       // connections in a row that it closed after one answer
 	kept       bool      // it was seen to keep one after an answer
+
+	answers    bool // it has answered a question (ask)
+	silent     bool // it serves requests and does not answer questions
+	unanswered int  // times that askTimeout passed before it had served anything
 }
 
 // rememberFor is how long an application that closed a kept connection is expected
@@ -34,6 +38,17 @@ func (h *habits) retires() bool {
 // closes reports whether the application closes every connection after its answer,
 // as uWSGI does whatever it is asked for.
 func (h *habits) closes() bool { return h.closedOnce >= closesAfter }
+
+// forget lets the application be asked again: it may be another one when it is back.
+func (h *habits) forget() { h.answers, h.silent, h.unanswered = false, false, 0 }
+
+// noteOffended remembers that the application answered a question and then closed the
+// connection: it is not asked again.
+func (p *Pool) noteOffended(in *instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in.habits.answers, in.habits.silent = false, true
+}
 
 // noteClosed remembers that the application closed a kept connection.
 func (p *Pool) noteClosed(c *conn) {

@@ -257,8 +257,11 @@ func (l *Lease) fail(op string, err error) *Error {
 	if e.Full {
 		e.Serving = l.p.turnedAway(l.c.inst, unread)
 	}
-	if !l.fresh {
+	switch {
+	case !l.fresh:
 		l.p.noteClosed(l.c)
+	case l.c.proved:
+		l.p.noteOffended(l.c.inst)
 	}
 	return e
 }
@@ -278,7 +281,7 @@ func (l *Lease) unread() bool {
 // that has died. One that was stopped, or has no processor, may do so late.
 func (l *Lease) turnedAway(err error, unread bool) bool {
 	in := l.c.inst
-	if !l.fresh || l.stream != nil || !l.p.cfg.TurnsAway || in.Alive != nil && !in.Alive() {
+	if !l.fresh || l.stream != nil || l.c.proved || !l.p.cfg.TurnsAway || in.Alive != nil && !in.Alive() {
 		return false
 	}
 	return unread || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

@@ -223,7 +223,7 @@ func TestAskingWhetherItMultiplexes(t *testing.T) {
 		{"nothing known, as flup", fcgitest.ValuesEmpty, "off", 2, 0, false},
 		{"no answer, as uWSGI", fcgitest.ValuesSilent, "off", 2, askTimeout, false},
 		{"no, and the end", fcgitest.ValuesClose, "off", 2, 0, true},
-		{"the end", fcgitest.ValuesDrop, "unknown", 3, 0, false},
+		{"the end", fcgitest.ValuesDrop, "unknown", 3, dialPause, false},
 		{"in time", fcgitest.ValuesLate(askTimeout - time.Millisecond), "off", 2, askTimeout - time.Millisecond, false},
 		{"too late", fcgitest.ValuesLate(askTimeout + time.Millisecond), "off", 2, askTimeout, false},
 	} {

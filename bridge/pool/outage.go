@@ -42,6 +42,7 @@ func (p *Pool) down(in *instance, err error) {
 	o.failures++
 	o.until = o.at.Add(pause)
 	in.sharing.forget()
+	in.habits.forget()
 	in.observed = capacity{now: p.cfg.Workers, proven: 1, answering: in.observed.answering} // what looked full may have been its end
 	if len(p.instances) > 1 {
 		p.schedule(o.until)

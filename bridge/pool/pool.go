@@ -165,7 +165,7 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if l.fresh {
-			l.careful = c.records.asked || p.mayTurnAway(c.inst, d)
+			l.careful = !c.proved && p.mayTurnAway(c.inst, d)
 		} else {
 			l.careful = !c.inst.habits.kept
 		}

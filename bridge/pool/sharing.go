@@ -38,27 +38,17 @@ const (
 type verdict uint8
 
 const (
-	notAsked verdict = iota
-	noAnswer         // it closed the connection instead
-	silent           // it said nothing
+	notKnown verdict = iota
 	no
 	yes
 )
 
-func (v verdict) String() string {
-	switch v {
-	case yes:
-		return "on"
-	case no:
-		return "off"
-	}
-	return "unknown"
-}
+func (v verdict) String() string { return [...]string{"unknown", "off", "on"}[v] }
 
 // sharing is what an instance has of multiplexed connections.
 type sharing struct {
 	verdict  verdict
-	askAfter time.Time // for noAnswer, and no after it was refused
+	askAfter time.Time // when it may be asked again; zero: at once if it is not known, else never
 	opening  bool      // a dial is under way whose connection requests wait to share
 	conns    []*conn   // that take further requests, oldest first
 }
@@ -93,38 +83,40 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 		return false, false
 	}
 	if !s.askAfter.IsZero() && !time.Now().Before(s.askAfter) {
-		s.verdict, s.askAfter = notAsked, time.Time{}
+		s.verdict, s.askAfter = notKnown, time.Time{}
 	}
 	switch {
-	case s.verdict == notAsked && p.cfg.Multiplex == MultiplexOn:
-		s.verdict = yes
-	case s.verdict == notAsked:
-		ask = true
-	case s.verdict != yes:
+	case s.verdict == yes:
+	case s.verdict == no, !s.askAfter.IsZero(), in.habits.silent:
 		return false, false
+	case p.cfg.Multiplex == MultiplexOn:
+		s.verdict = yes
+	default:
+		ask = true
 	}
 	s.opening = true
 	return true, ask
 }
 
-// endSharing ends what startSharing began. Silence is an answer only from an
-// application that serves requests; another may be starting, with its socket made
-// before it.
-func (s *sharing) endSharing(answer verdict, serves bool) {
-	s.opening = false
+// learn notes what came of a question.
+func (p *Pool) learn(in *instance, r reply) {
+	s := &in.sharing
 	switch {
-	case answer == noAnswer:
-		s.verdict, s.askAfter = noAnswer, time.Now().Add(askAgainAfter)
-	case answer == silent && serves:
-		s.verdict = no
-	case answer == yes, answer == no:
-		s.verdict = answer
+	case r == unasked, r == silent:
+	case r == ended && s.verdict == notKnown:
+		s.askAfter = time.Now().Add(askAgainAfter)
+	case r.proof():
+		in.habits.answers, in.habits.silent = true, false
+		if s.verdict == notKnown && p.cfg.Multiplex == MultiplexAuto {
+			s.verdict = map[reply]verdict{single: no, shared: yes}[r]
+			p.logSharing(in)
+		}
 	}
 }
 
 // logSharing tells what an instance has answered.
-func (p *Pool) logSharing(in *instance, answer verdict) {
-	if answer == yes {
+func (p *Pool) logSharing(in *instance) {
+	if in.sharing.verdict == yes {
 		p.log(in, slog.LevelInfo, "the application multiplexes; requests without a body share connections beyond the first few", slog.Int("first", ownConns))
 	}
 }
@@ -133,7 +125,7 @@ func (p *Pool) logSharing(in *instance, answer verdict) {
 // it may be another one when it is back.
 func (s *sharing) forget() {
 	if len(s.conns) == 0 {
-		s.verdict, s.askAfter = notAsked, time.Time{}
+		s.verdict, s.askAfter = notKnown, time.Time{}
 	}
 }
 
@@ -161,10 +153,10 @@ func (in *instance) joinable(d Demand) *conn {
 }
 
 // open makes a connection of one that was dialled.
-func (p *Pool) open(c *conn, nc net.Conn, shared, asked bool) {
-	if !shared {
+func (p *Pool) open(c *conn, nc net.Conn, share bool, r reply) {
+	if !share {
 		c.open(nc)
-		c.records.asked = asked
+		c.records.asked, c.proved = r != unasked, r.proof()
 		return
 	}
 	c.Conn = nc

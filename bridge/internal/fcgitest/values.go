@@ -66,7 +66,7 @@ func ValuesEmpty(s *Session, _ []string) { s.Send(Record(GetValuesResult, 0, nil
 // ValuesSilent never answers, as uWSGI.
 func ValuesSilent(*Session, []string) {}
 
-// ValuesClose answers and closes, as PHP.
+// ValuesClose answers and closes. PHP is said to; 8.2 does not.
 func ValuesClose(s *Session, names []string) {
 	ValuesNo(s, names)
 	s.quit()
