@@ -139,8 +139,6 @@ func (x *exchange) exchange() (location string, err error) {
 		switch x.again(err) {
 		case giveUp:
 			return location, err
-		case onceMore:
-			demand.Fresh = true
 		case whenThereIsRoom:
 			if time.Now().Add(pause).After(deadline) {
 				return "", &fullError{err}
@@ -151,6 +149,9 @@ func (x *exchange) exchange() (location string, err error) {
 			pause = min(4*pause, fullPauseMax)
 		}
 		x.b.countReplay(err)
+		if x.replayed { // this was its last chance, if the application may have run it
+			demand.Fresh, demand.Settled = true, true
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -16,15 +17,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/pool"
-)
-
-// connection says on what connection a request meets a fault.
-type connection string
-
-const (
-	fresh  connection = "fresh"  // made for it
-	kept   connection = "kept"   // another request was answered on it
-	shared connection = "shared" // another request is being answered on it
 )
 
 // TestFaultsAnywhere breaks a connection at every byte of a request and of its
@@ -42,10 +34,10 @@ func TestFaultsAnywhere(t *testing.T) {
 		{fcgitest.Fault{Kind: fcgitest.Split, For: time.Millisecond}, true},
 	} {
 		everywhere(t, fmt.Sprintf("%v for %v", tc.fault.Kind, tc.fault.For), orderly, func(l *faultLab) {
-			l.everyByte(tc.fault, func(f fcgitest.Fault, re, neighbour reply) {
+			l.everyByte(tc.fault, func(f fcgitest.Fault, re, other reply) {
 				l.wantOwn("/1", re, tc.harmless || l.recovers(f))
 				if l.conn == shared {
-					l.wantOwn("/2", neighbour, tc.harmless)
+					l.wantOwn("/2", other, tc.harmless)
 				}
 				l.wantRuns(tc.harmless)
 			})
@@ -53,51 +45,64 @@ func TestFaultsAnywhere(t *testing.T) {
 	}
 }
 
-// TestFlippedBits flips bits of every byte. FastCGI has no checksums: a bit of
-// output, of a parameter or of a body is not missed, nor is a number of a shared
-// connection's request that becomes that of another, nor a length that makes the
-// header of the next record a part of the content. What is required is what can be:
-// the answer that a client gets is the one to its own request, it is as long as the
-// application says, and where none of those bits is flipped it is right to the last
-// byte.
+// TestFlippedBits flips bits of every byte. FastCGI has no checksums, so a bit of a
+// parameter, of a body or of output is not missed, nor one of how much output a
+// record has: the header of the next is output, then. Any other bit, of a header,
+// of END_REQUEST or of padding, must not lead to anything but the right answer,
+// whole, or an error; where the answer has a length, because a record of STDOUT may
+// have become one of STDERR. Whatever is flipped, nobody gets the answer to another
+// request.
 func TestFlippedBits(t *testing.T) {
 	for _, mask := range []byte{0x01, 0x80, 0xff} {
-		fault := fcgitest.Fault{Kind: fcgitest.Corrupt, Mask: mask}
-		everywhere(t, fmt.Sprintf("corrupt %#x", mask), tolerant, func(l *faultLab) {
-			layout := l.layout()
-			l.everyByte(fault, func(f fcgitest.Fault, re, neighbour reply) {
-				if f.Direction == fcgitest.ToApp {
-					return // whatever the application made of it; it ended, and nothing is held
+		everywhere(t, fmt.Sprintf("mask %#x", mask), tolerant, func(l *faultLab) {
+			l.everyByte(fcgitest.Fault{Kind: fcgitest.Corrupt, Mask: mask}, func(f fcgitest.Fault, re, other reply) {
+				if l.payload[f.Direction][f.At] {
+					l.wantNoneOf("/2", re)
+					l.wantNoneOf("/1", other)
+					return
 				}
-				if layout[f.At] != outputByte {
-					l.wantOwn("/1", re, false)
-				}
-				if l.conn == shared && layout[f.At] == otherByte {
-					l.wantOwn("/2", neighbour, false)
+				l.wantOwn("/1", re, false)
+				if l.conn == shared {
+					l.wantOwn("/2", other, false)
 				}
 			})
 		})
 	}
 }
 
+// connection says on what connection a request meets a fault.
+type connection string
+
+const (
+	fresh  connection = "fresh"  // made for it
+	kept   connection = "kept"   // /0 was answered on it
+	shared connection = "shared" // /2 is being answered on it
+)
+
 // everywhere runs test for a request of each kind on a connection of each kind.
 func everywhere(t *testing.T, name string, serve func(*faultLab, *fcgitest.Session), test func(*faultLab)) {
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		for _, conn := range []connection{fresh, kept, shared} {
 			t.Run(fmt.Sprintf("%s/%s/%s", name, method, conn), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) { test(newFaultLab(t, method, conn, serve)) })
 			})
 		}
 	}
 }
 
-// faultLab makes the same request over and over, each time with another fault.
+// faultLab makes the same request, /1, over and over, each time with another fault
+// in its connection.
 type faultLab struct {
 	t      *testing.T
 	rig    *rig
 	peer   *fcgitest.Peer
 	method string
 	conn   connection
+
+	// Of a connection without a fault, for each direction.
+	begin, end [2]int    // the bytes that there are from the request on
+	payload    [2][]bool // which bytes are, or say how much is, a parameter, a body or output
 
 	mu    sync.Mutex
 	fault fcgitest.Fault
@@ -108,18 +113,80 @@ type faultLab struct {
 func newFaultLab(t *testing.T, method string, conn connection, serve func(*faultLab, *fcgitest.Session)) *faultLab {
 	l := &faultLab{t: t, method: method, conn: conn}
 	l.peer = fcgitest.Start(t, func(s *fcgitest.Session) { serve(l, s) })
+	soon := Duration(2 * time.Second)
 	cfg := Config{
 		Workers: 4, Multiplex: Off, dial: l.dial,
-		Timeouts: TimeoutsConfig{
-			FirstByte: Duration(2 * time.Second), BetweenBytes: Duration(2 * time.Second),
-			Send: Duration(2 * time.Second), Abandoned: Duration(time.Second),
-		},
+		Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Send: soon, Abandoned: soon},
 	}
 	if conn == shared {
 		cfg.Multiplex = On
 	}
 	l.rig = startRig(t, cfg)
+	l.survey()
 	return l
+}
+
+// survey makes the request without a fault.
+func (l *faultLab) survey() {
+	l.renew(fcgitest.Fault{})
+	other := l.prepare()
+	if l.conn != fresh {
+		l.begin = [2]int{len(l.wire.passed(fcgitest.FromApp)), len(l.wire.passed(fcgitest.ToApp))}
+	}
+	l.wantOwn("/1", l.request("/1"), true)
+	other()
+	for _, d := range []fcgitest.FaultDirection{fcgitest.FromApp, fcgitest.ToApp} {
+		l.payload[d] = payload(l.wire.passed(d))
+		l.end[d] = len(l.payload[d])
+	}
+}
+
+// payload reports of each byte of records whether it is of a parameter, a body or
+// output, or of its length.
+func payload(b []byte) (is []bool) {
+	for len(b) > 0 {
+		content, padding := int(binary.BigEndian.Uint16(b[4:])), int(b[6])
+		carries := b[1] == fcgitest.Params || b[1] == fcgitest.Stdin || b[1] == fcgitest.Stdout
+		for i := range fcgi.HeaderLen + content + padding {
+			is = append(is, carries && (i == 4 || i == 5 || i >= fcgi.HeaderLen && i < fcgi.HeaderLen+content))
+		}
+		b = b[fcgi.HeaderLen+content+padding:]
+	}
+	return is
+}
+
+// everyByte makes the request with the fault at each byte.
+func (l *faultLab) everyByte(f fcgitest.Fault, check func(f fcgitest.Fault, re, other reply)) {
+	for _, f.Direction = range []fcgitest.FaultDirection{fcgitest.FromApp, fcgitest.ToApp} {
+		for f.At = l.begin[f.Direction]; f.At < l.end[f.Direction]; f.At++ {
+			l.renew(f)
+			other := l.prepare()
+			re := l.request("/1")
+			check(f, re, other())
+			time.Sleep(3 * time.Second) // what was abandoned is given up
+			l.rig.wantNothingHeld()
+			if l.t.Failed() {
+				l.t.Fatalf("%s, the bytes being %d to %d", f, l.begin[f.Direction], l.end[f.Direction]-1)
+			}
+		}
+	}
+}
+
+// renew replaces the pool, so that nothing is known of the application, and gives
+// the next connection a fault.
+func (l *faultLab) renew(f fcgitest.Fault) {
+	b := l.rig.b
+	b.pool.Close()
+	instances, err := b.cfg.instances()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if b.pool, err = pool.New(b.cfg.pool(instances)); err != nil {
+		l.t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault, l.wire, l.runs = f, nil, make(map[string]int)
 }
 
 func (l *faultLab) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -136,18 +203,208 @@ func (l *faultLab) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return l.wire, nil
 }
 
-// wiretap keeps what passes.
+// prepare makes the other request on the connection, if there is one.
+func (l *faultLab) prepare() (wait func() reply) {
+	switch l.conn {
+	case kept:
+		l.wantOwn("/0", l.request("/0"), true)
+	case shared:
+		return l.rig.start(l.method, "/2", l.body("/2"))
+	}
+	return func() reply { return reply{} }
+}
+
+func (l *faultLab) request(uri string) reply { return l.rig.do(l.method, uri, l.body(uri)) }
+
+func (l *faultLab) body(uri string) io.Reader {
+	if l.method != http.MethodPost {
+		return nil
+	}
+	return strings.NewReader("body of " + uri)
+}
+
+// recovers reports whether the request must be answered although the connection
+// breaks: the application was sent nothing but BEGIN_REQUEST; or it was sent a
+// request that may be sent again, on a kept connection that ended without a byte.
+func (l *faultLab) recovers(f fcgitest.Fault) bool {
+	at := f.At - l.begin[f.Direction]
+	switch {
+	case f.Kind != fcgitest.Cut && f.Kind != fcgitest.Reset, l.conn == shared:
+		return false
+	case f.Direction == fcgitest.ToApp && at <= fcgi.HeaderLen+8:
+		return true
+	}
+	return l.conn == kept && l.method == http.MethodGet && (f.Direction == fcgitest.ToApp || at == 0)
+}
+
+// wantOwn checks that a client got the answer to its own request, whole, or, unless
+// it must be answered, an error.
+func (l *faultLab) wantOwn(uri string, re reply, must bool) {
+	l.t.Helper()
+	failed := re.err != nil || re.status == http.StatusBadGateway || re.status == http.StatusGatewayTimeout || re.status == http.StatusServiceUnavailable
+	right := re.status == http.StatusOK && re.err == nil && re.body == l.page(uri) && re.header.Get("X-Uri") == uri
+	if !right && (must || !failed) {
+		l.t.Errorf("%s: %d %q %v, want %q", uri, re.status, re.body, re.err, l.page(uri))
+	}
+}
+
+// wantNoneOf checks that a client did not get the answer to another request.
+func (l *faultLab) wantNoneOf(uri string, re reply) {
+	l.t.Helper()
+	if re.status == http.StatusOK && re.err == nil && (re.header.Get("X-Uri") == uri || strings.Contains(re.body, l.page(uri))) {
+		l.t.Errorf("got the answer to %s: %q", uri, re.body)
+	}
+}
+
+// wantRuns checks how often each request was executed.
+func (l *faultLab) wantRuns(once bool) {
+	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for uri, n := range l.runs {
+		if n > 1 && (once || l.method == http.MethodPost || n > 2) {
+			l.t.Errorf("%s %s was executed %d times", l.method, uri, n)
+		}
+	}
+}
+
+// page is the body of the answer to a request.
+func (l *faultLab) page(uri string) string {
+	page := fmt.Sprintf("This answers %s %s", l.method, uri)
+	if l.method == http.MethodPost {
+		page += " with body of " + uri
+	}
+	return page
+}
+
+// answer is the answer to a request, in records of each kind. Header is further
+// fields.
+func (l *faultLab) answer(id uint16, uri, page, header string) []byte {
+	return bytes.Join([][]byte{
+		fcgitest.Record(fcgitest.Stderr, id, []byte("w\n")),
+		fcgitest.Padded(fcgitest.Stdout, id, fmt.Appendf(nil, "Content-Type: text/plain\nX-Uri: %s\n%s\n", uri, header), 4),
+		fcgitest.Padded(fcgitest.Stdout, id, []byte(page), 7),
+		fcgitest.Record(fcgitest.Stdout, id, nil),
+		fcgitest.End(id),
+	}, nil)
+}
+
+// think lets /2 take longer than /1.
+func think(s *fcgitest.Session, uri string) {
+	if uri == "/2" {
+		s.HoldFor(50 * time.Millisecond)
+	}
+}
+
+// orderly is an application whose answers end with END_REQUEST: it does not say how
+// long they are. What makes no sense to it fails the test.
+func orderly(l *faultLab, s *fcgitest.Session) {
+	serve := func(s *fcgitest.Session, r *fcgitest.Request) {
+		uri := r.Param("REQUEST_URI")
+		l.mu.Lock()
+		l.runs[uri]++
+		l.mu.Unlock()
+		if l.method == http.MethodPost && string(r.Stdin) != "body of "+uri {
+			l.t.Errorf("the body of %s is %q", uri, r.Stdin)
+		}
+		think(s, uri)
+		s.Send(l.answer(r.ID, uri, l.page(uri), ""))
+	}
+	if l.conn == shared {
+		fcgitest.Multiplexed(serve)(s)
+		return
+	}
+	fcgitest.Each(serve)(s)
+}
+
+// tolerant is an application that hangs up when it is sent what makes no sense, and
+// says how long its answers are.
+func tolerant(l *faultLab, s *fcgitest.Session) {
+	type stream struct {
+		params, stdin []byte
+		paramsEnded   bool
+	}
+	live := make(map[uint16]*stream)
+	var handlers sync.WaitGroup
+	defer handlers.Wait()
+	defer s.Close()
+	for {
+		rec, err := readRecord(s)
+		if err != nil {
+			return
+		}
+		id, in := rec.RequestID, live[rec.RequestID]
+		switch {
+		case rec.Type == fcgi.TypeBeginRequest && in == nil && id != 0 && len(rec.Content) == 8:
+			live[id] = new(stream)
+		case rec.Type == fcgi.TypeAbortRequest:
+		case rec.Type == fcgi.TypeParams && in != nil && !in.paramsEnded:
+			in.params = append(in.params, rec.Content...)
+			in.paramsEnded = len(rec.Content) == 0
+		case rec.Type == fcgi.TypeStdin && in != nil && in.paramsEnded && len(rec.Content) > 0:
+			in.stdin = append(in.stdin, rec.Content...)
+		case rec.Type == fcgi.TypeStdin && in != nil && in.paramsEnded:
+			delete(live, id)
+			uri, err := requestURI(in.params)
+			if err != nil {
+				return
+			}
+			handlers.Go(func() {
+				page := fmt.Sprintf("This answers %s %s", l.method, uri)
+				if len(in.stdin) > 0 {
+					page += " with " + string(in.stdin)
+				}
+				think(s, uri)
+				s.Send(l.answer(id, uri, page, fmt.Sprintf("Content-Length: %d\n", len(page))))
+			})
+		default:
+			return
+		}
+	}
+}
+
+// readRecord reads one record.
+func readRecord(from io.Reader) (fcgi.Record, error) {
+	head := make([]byte, fcgi.HeaderLen)
+	if _, err := io.ReadFull(from, head); err != nil {
+		return fcgi.Record{}, err
+	}
+	h, err := fcgi.DecodeHeader(head)
+	if err != nil {
+		return fcgi.Record{}, err
+	}
+	content := make([]byte, int(h.ContentLength)+int(h.PaddingLength))
+	_, err = io.ReadFull(from, content)
+	return fcgi.Record{Header: h, Content: content[:h.ContentLength]}, err
+}
+
+// requestURI returns the parameter of that name.
+func requestURI(params []byte) (string, error) {
+	for len(params) > 0 {
+		name, value, rest, err := fcgi.DecodePair(params)
+		if err != nil {
+			return "", err
+		}
+		if string(name) == "REQUEST_URI" {
+			return string(value), nil
+		}
+		params = rest
+	}
+	return "", io.ErrUnexpectedEOF
+}
+
+// wiretap keeps what passes a connection.
 type wiretap struct {
 	net.Conn
 	mu       sync.Mutex
-	from, to bytes.Buffer
+	from, to []byte
 }
 
 func (w *wiretap) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.from.Write(p[:n])
+	w.from = append(w.from, p[:n]...)
 	return n, err
 }
 
@@ -155,32 +412,16 @@ func (w *wiretap) Write(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.to.Write(p[:n])
+	w.to = append(w.to, p[:n]...)
 	return n, err
 }
 
-// passed returns how many bytes have passed in a direction.
-func (w *wiretap) passed(d fcgitest.FaultDirection) int {
+// passed returns what has passed in a direction.
+func (w *wiretap) passed(d fcgitest.FaultDirection) []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if d == fcgitest.ToApp {
-		return w.to.Len()
+		return bytes.Clone(w.to)
 	}
-	return w.from.Len()
-}
-
-// everyByte makes the request with the fault at each byte of it, and of its answer.
-func (l *faultLab) everyByte(f fcgitest.Fault, check func(f fcgitest.Fault, re, neighbour reply)) {
-	for _, f.Direction = range []fcgitest.FaultDirection{fcgitest.ToApp, fcgitest.FromApp} {
-		begin := l.begin(fcgitest.Fault{})
-		l.finish()
-		end := l.wire.passed(f.Direction)
-		for f.At = begin[f.Direction]; f.At < end; f.At++ {
-			l.begin(f)
-			check(f, l.re, l.neighbour)
-			if l.t.Failed() {
-				l.t.Fatalf("%s, the request and its answer being bytes %d to %d", f, begin[f.Direction], end-1)
-			}
-		}
-	}
+	return bytes.Clone(w.from)
 }

@@ -19,11 +19,12 @@ const (
 	// askTimeout is how long an application that serves requests may take to answer.
 	// Most answer at once; uWSGI never does.
 	askTimeout = 250 * time.Millisecond
-	// askPatience is how many times as long one may take that has served nothing yet:
-	// its socket may have been made before it.
-	askPatience = 4
-	// asksMax is how many times such a one may stay silent.
-	asksMax = 2
+	// startPatience is how long one may take that has served nothing yet: its socket
+	// may have been made before it.
+	startPatience = 2 * time.Second
+	// startAgain is when such a one is asked again, silentAgain one that serves.
+	startAgain  = 10 * time.Second
+	silentAgain = time.Hour
 )
 
 // reply is what came of a question.
@@ -48,6 +49,7 @@ func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 	if _, err := nc.Write(fcgi.AppendGetValues(nil, fcgi.MpxsConns)); err != nil {
 		return ended
 	}
+	begun := time.Now()
 	var head [fcgi.HeaderLen]byte
 	for n := 0; n == 0; {
 		served := p.hasServed(in)
@@ -57,7 +59,7 @@ func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 		case err == nil:
 		case n > 0 || !isTimeout(err):
 			return ended
-		case !p.keepAsking(in, w, served):
+		case !p.keepAsking(in, w, begun, served):
 			return openUnless(nc.SetDeadline(time.Time{}), silent)
 		case nc.SetDeadline(time.Now().Add(askTimeout)) != nil:
 			return ended
@@ -95,7 +97,7 @@ func (p *Pool) hasServed(in *instance) bool {
 // keepAsking reports whether an answer that has not come for askTimeout may still. Of
 // an application that answered before it will, or the connection is closed. One that
 // serves others, and did so all that time, does not answer.
-func (p *Pool) keepAsking(in *instance, w *waiter, served bool) bool {
+func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time, served bool) bool {
 	select {
 	case <-w.done:
 		return false
@@ -110,12 +112,11 @@ func (p *Pool) keepAsking(in *instance, w *waiter, served bool) bool {
 	case h.answers:
 		return true
 	case served:
-		h.silent = true
+		h.silentUntil = time.Now().Add(silentAgain)
 		return false
+	case time.Since(begun) < startPatience:
+		return true
 	}
-	h.unanswered++
-	if h.unanswered >= asksMax*askPatience {
-		h.silent = true
-	}
-	return h.unanswered%askPatience != 0
+	h.silentUntil = time.Now().Add(startAgain)
+	return false
 }

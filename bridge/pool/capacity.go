@@ -86,13 +86,13 @@ func (p *Pool) grow(in *instance, now time.Time) {
 // mayTurnAway reports whether a new connection may be closed because the application
 // is full, and that would do harm: it was full lately, or the request cannot be sent
 // again and the application never had so many, or may not have noticed yet that it
-// has one less.
+// has one less, or the request has met trouble before.
 func (p *Pool) mayTurnAway(in *instance, d Demand) bool {
 	if !p.cfg.TurnsAway {
 		return false
 	}
 	full := in.observed.now < p.cfg.Workers || !in.observed.fullAt.IsZero() && time.Since(in.observed.fullAt) < growEvery
-	return full || d.Settled && (in.used() > in.observed.proven || in.observed.freedLately())
+	return full || d.Settled && (d.Fresh || in.used() > in.observed.proven || in.observed.freedLately())
 }
 
 // noteAnswering counts a connection on which the first byte of answer has come.

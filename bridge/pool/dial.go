@@ -25,7 +25,7 @@ func (p *Pool) startDial(in *instance, w *waiter) {
 	in.counters.dials++
 	p.nextTurn()
 	w.dialing = true
-	ask = ask || !in.habits.silent && p.mayTurnAway(in, w.demand)
+	ask = ask || !in.habits.silent() && p.mayTurnAway(in, w.demand)
 	p.tasks.Go(func() { p.dial(c, w, opens, ask) })
 }
 
@@ -65,12 +65,10 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 // connection if it was to be shared. Who has tried all of them is told by the next
 // kick.
 func (p *Pool) dialFailed(in *instance, w *waiter, err error, shared bool) {
-	if p.closed {
-		return
+	if p.closed || errors.Is(err, syscall.EAGAIN) || err == errTurnedAway {
+		return // w has gone; the instance is there
 	}
-	if !errors.Is(err, syscall.EAGAIN) && err != errTurnedAway {
-		p.down(in, err)
-	}
+	p.down(in, err)
 	if !w.settled {
 		w.failed = append(w.failed, &DialError{in.Addr, err})
 	}

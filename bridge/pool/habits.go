@@ -21,9 +21,8 @@ type habits struct {
 	closedOnce int       // connections in a row that it closed after one answer
 	kept       bool      // it was seen to keep one after an answer
 
-	answers    bool // it has answered a question (ask)
-	silent     bool // it serves requests and does not answer questions
-	unanswered int  // times that askTimeout passed before it had served anything
+	answers     bool      // it has answered a question (ask)
+	silentUntil time.Time // it does not answer questions; when it may be asked again
 }
 
 // rememberFor is how long an application that closed a kept connection is expected
@@ -39,15 +38,18 @@ func (h *habits) retires() bool {
 // as uWSGI does whatever it is asked for.
 func (h *habits) closes() bool { return h.closedOnce >= closesAfter }
 
+// silent reports whether the application is known not to answer questions.
+func (h *habits) silent() bool { return time.Now().Before(h.silentUntil) }
+
 // forget lets the application be asked again: it may be another one when it is back.
-func (h *habits) forget() { h.answers, h.silent, h.unanswered = false, false, 0 }
+func (h *habits) forget() { h.answers, h.silentUntil = false, time.Time{} }
 
 // noteOffended remembers that the application answered a question and then closed the
 // connection: it is not asked again.
 func (p *Pool) noteOffended(in *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	in.habits.answers, in.habits.silent = false, true
+	in.habits.answers, in.habits.silentUntil = false, time.Now().Add(askAgainAfter)
 }
 
 // noteClosed remembers that the application closed a kept connection.

@@ -50,7 +50,6 @@ type Lease struct {
 	mu       sync.Mutex // guards what others than the reading side touch
 	written  int64      // bytes the kernel took, or the connection's queue
 	sent     bool       // everything the application is owed was written
-	short    bool       // the request was not sent because the application spoke first
 	released bool       // the connection is the pool's again
 
 	spoke     bool // it has said something on STDOUT
@@ -90,10 +89,7 @@ func (l *Lease) Write(records []byte) error {
 				return err
 			}
 			if !l.c.listen(now.Add(listenFor)) {
-				l.mu.Lock()
-				l.short = true
-				l.mu.Unlock()
-				return nil // Next has something to say
+				return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
 			}
 			records, now = records[beginLen:], time.Now()
 		}
@@ -120,7 +116,7 @@ func (l *Lease) write(records []byte, now time.Time) error {
 // A connection on which it was not is never used again.
 func (l *Lease) SendDone() {
 	l.mu.Lock()
-	l.sent = !l.short
+	l.sent = true
 	l.mu.Unlock()
 }
 

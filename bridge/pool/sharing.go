@@ -30,7 +30,8 @@ const (
 	// one connection's end costs, and what one reader has to do.
 	maxStreams = 2048
 	// askAgainAfter is when an application is asked again that closed the connection
-	// instead of answering: it may have been full.
+	// instead of answering, or refused to share it: it may have been full, or
+	// be another one by then.
 	askAgainAfter = time.Minute
 )
 
@@ -87,10 +88,12 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 	}
 	switch {
 	case s.verdict == yes:
-	case s.verdict == no, !s.askAfter.IsZero(), in.habits.silent:
+	case s.verdict == no, !s.askAfter.IsZero():
 		return false, false
 	case p.cfg.Multiplex == MultiplexOn:
 		s.verdict = yes
+	case in.habits.silent():
+		return false, false
 	default:
 		ask = true
 	}
@@ -106,7 +109,7 @@ func (p *Pool) learn(in *instance, r reply) {
 	case r == ended && s.verdict == notKnown:
 		s.askAfter = time.Now().Add(askAgainAfter)
 	case r.proof():
-		in.habits.answers, in.habits.silent = true, false
+		in.habits.answers, in.habits.silentUntil = true, time.Time{}
 		if s.verdict == notKnown && p.cfg.Multiplex == MultiplexAuto {
 			s.verdict = map[reply]verdict{single: no, shared: yes}[r]
 			p.logSharing(in)
@@ -140,16 +143,17 @@ func (p *Pool) joinable(d Demand) *conn {
 }
 
 // joinable returns a connection that a request can share, nil if there is none.
-func (in *instance) joinable(d Demand) *conn {
+func (in *instance) joinable(d Demand) (unused *conn) {
 	for _, c := range in.sharing.conns {
 		switch {
-		case c.streams == 0 && in.habits.quietEnough(c, d):
-			return c
 		case c.streams > 0 && c.streams < maxStreams && c.bodies == d.Body && in.sharing.verdict == yes && in.room():
 			return c
+		case c.streams > 0 || !in.habits.quietEnough(c, d):
+		case unused == nil || unused.bodies != d.Body && c.bodies == d.Body:
+			unused = c
 		}
 	}
-	return nil
+	return unused
 }
 
 // open makes a connection of one that was dialled.

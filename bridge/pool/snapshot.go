@@ -80,7 +80,7 @@ func (p *Pool) snapshot() Snapshot {
 			Reuses: n.reuses, Stale: n.stale, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
 			LastErrorAt: in.outage.at,
 		}
-		if p.cfg.Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent {
+		if p.cfg.Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {
 			is.Multiplex = no.String()
 		}
 		if in.outage.err != nil {
