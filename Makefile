@@ -1,6 +1,6 @@
 GO ?= go
 
-.PHONY: build test check cross bench bench-peers demo
+.PHONY: build test check cross bench bench-peers soak demo
 
 build: ## the standalone binary, stripped, in dist/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o dist/sluice ./cmd/sluice
@@ -27,6 +27,10 @@ bench: ## micro-benchmarks, CPU per request included
 bench-peers: ## against nginx and Caddy, side by side; see integration/peers
 	integration/setup.sh
 	$(GO) run ./integration/peers
+
+soak: ## ten minutes of mixed load and faults on real backends
+	integration/setup.sh
+	SLUICE_SOAK=10m $(GO) test -run TestSoak -count=1 -timeout 20m -v ./integration
 
 demo: ## the gate at work, nothing to install
 	$(GO) run ./cmd/sluice demo

@@ -55,6 +55,9 @@ func TestFaultsAnywhere(t *testing.T) {
 func TestFlippedBits(t *testing.T) {
 	for _, mask := range []byte{0x01, 0x80, 0xff} {
 		everywhere(t, fmt.Sprintf("mask %#x", mask), tolerant, func(l *faultLab) {
+			if mask != 0xff {
+				l.skip[fcgitest.ToApp] = l.payload[fcgitest.ToApp] // of these one is like the other
+			}
 			l.everyByte(fcgitest.Fault{Kind: fcgitest.Corrupt, Mask: mask}, func(f fcgitest.Fault, re, other reply) {
 				if l.payload[f.Direction][f.At] {
 					l.wantNoneOf("/2", re)
@@ -103,6 +106,8 @@ type faultLab struct {
 	// Of a connection without a fault, for each direction.
 	begin, end [2]int    // the bytes that there are from the request on
 	payload    [2][]bool // which bytes are, or say how much is, a parameter, a body or output
+
+	skip [2][]bool // bytes that need not be tried; may be empty
 
 	mu    sync.Mutex
 	fault fcgitest.Fault
@@ -159,6 +164,9 @@ func payload(b []byte) (is []bool) {
 func (l *faultLab) everyByte(f fcgitest.Fault, check func(f fcgitest.Fault, re, other reply)) {
 	for _, f.Direction = range []fcgitest.FaultDirection{fcgitest.FromApp, fcgitest.ToApp} {
 		for f.At = l.begin[f.Direction]; f.At < l.end[f.Direction]; f.At++ {
+			if skip := l.skip[f.Direction]; skip != nil && skip[f.At] {
+				continue
+			}
 			l.renew(f)
 			other := l.prepare()
 			re := l.request("/1")
@@ -209,12 +217,24 @@ func (l *faultLab) prepare() (wait func() reply) {
 	case kept:
 		l.wantOwn("/0", l.request("/0"), true)
 	case shared:
-		return l.rig.start(l.method, "/2", l.body("/2"))
+		done := make(chan reply, 1)
+		go func() { done <- l.request("/2") }()
+		synctest.Wait()
+		return func() reply { return <-done }
 	}
 	return func() reply { return reply{} }
 }
 
-func (l *faultLab) request(uri string) reply { return l.rig.do(l.method, uri, l.body(uri)) }
+// request makes a request, as small as can be: every byte of it counts.
+func (l *faultLab) request(uri string) reply {
+	req, err := http.NewRequest(l.method, "http://a"+uri, l.body(uri))
+	if err != nil {
+		l.t.Error(err)
+		return reply{err: err}
+	}
+	req.Header.Set("User-Agent", "")
+	return l.rig.send(req)
+}
 
 func (l *faultLab) body(uri string) io.Reader {
 	if l.method != http.MethodPost {

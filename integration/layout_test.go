@@ -13,41 +13,60 @@ const module = "github.com/sluice-proxy/sluice/"
 // layout is the dependency rule: what each package may import, directly or not,
 // of this module and of others. Dependencies point down.
 var layout = map[string]struct{ own, others []string }{
-	"bridge/fcgi":           {},
-	"bridge/cgi":            {},
-	"bridge/admission":      {},
-	"bridge/spool":          {},
-	"bridge/internal/lines": {others: []string{"golang.org/x/time/rate"}},
-	"bridge/pool":           {own: []string{"bridge/fcgi"}},
+	"bridge/fcgi":                 {},
+	"bridge/cgi":                  {},
+	"bridge/admission":            {},
+	"bridge/spool":                {},
+	"bridge/internal/lines":       {others: []string{"golang.org/x/time/rate"}},
+	"bridge/pool":                 {own: []string{"bridge/fcgi"}},
+	"bridge/internal/acceptqueue": {others: netlink},
+	"bridge/internal/owners":      {others: procfs},
+	"bridge/probe": {
+		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool"},
+		others: slices.Concat(netlink, procfs),
+	},
 	"bridge/supervise": {
 		own:    []string{"bridge/internal/lines"},
 		others: []string{"golang.org/x/time/rate"},
 	},
 	"bridge": {
 		own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/lines",
-			"bridge/pool", "bridge/spool",
+			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge/internal/lines", "bridge/pool", "bridge/spool",
 		},
-		others: []string{"golang.org/x/time/rate"},
+		others: slices.Concat(netlink, []string{"golang.org/x/time/rate"}),
 	},
 	"bridge/status": {
 		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/lines",
-			"bridge/pool", "bridge/spool",
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge/internal/lines", "bridge/pool", "bridge/spool",
 		},
-		others: []string{"golang.org/x/time/rate"},
+		others: slices.Concat(netlink, []string{"golang.org/x/time/rate"}),
 	},
 	"cmd/sluice": {
 		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/lines",
-			"bridge/pool", "bridge/spool", "bridge/status", "bridge/supervise",
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge/internal/lines", "bridge/internal/owners", "bridge/pool", "bridge/probe",
+			"bridge/spool", "bridge/status", "bridge/supervise",
 		},
-		others: []string{
+		others: slices.Concat(netlink, procfs, []string{
 			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
 			"github.com/dustin/go-humanize",
-		},
+		}),
 	},
 }
+
+// What two libraries bring along.
+var (
+	netlink = []string{
+		"github.com/mdlayher/netlink", "github.com/mdlayher/netlink/nlenc", "github.com/mdlayher/socket",
+		"golang.org/x/net/bpf", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+	}
+	procfs = []string{
+		"github.com/prometheus/procfs", "github.com/prometheus/procfs/internal/fs",
+		"github.com/prometheus/procfs/internal/parsers", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+	}
+)
 
 // testing packages are for tests alone; integration may import anything.
 var outsideLayout = []string{"integration", "bridge/internal/fcgitest", "bridge/internal/leakcheck"}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 )
@@ -214,20 +213,6 @@ func (p *Pool) answered(in *instance) {
 	in.lastOK = in.served
 }
 
-// awaitEnd waits for the application to close a connection, as it does after every
-// answer. If it does not, that has changed, and the connection is kept.
-func (p *Pool) awaitEnd(c *conn) {
-	quiet := c.linger(eofWithin)
-	p.mu.Lock()
-	victims := []*conn{c}
-	if quiet && !p.closed {
-		p.noteKept(c.inst)
-		victims = p.handBack(c)
-	}
-	p.mu.Unlock()
-	p.closeAll(victims)
-}
-
 // releaseStream takes back a request's part of a multiplexed connection.
 func (p *Pool) releaseStream(c *conn, answered bool) {
 	p.mu.Lock()
@@ -240,154 +225,4 @@ func (p *Pool) releaseStream(c *conn, answered bool) {
 	victims := p.handBack(c)
 	p.mu.Unlock()
 	p.closeAll(victims)
-}
-
-// occupy counts one request more on a connection.
-func (p *Pool) occupy(c *conn, d Demand) {
-	if c.uses > 0 {
-		c.inst.counters.reuses++
-	}
-	c.uses++
-	c.streams++
-	if c.streams > 1 {
-		c.inst.extra++
-		return
-	}
-	c.bodies = d.Body
-	p.unpark(c)
-	p.move(c, busy)
-}
-
-// vacate counts one request less on a connection. The caller hands it back or
-// closes it if it was the last.
-func (p *Pool) vacate(c *conn) {
-	if c.streams > 1 {
-		c.inst.extra--
-	}
-	c.streams--
-}
-
-// handBack gives a connection that was vacated to the first waiter that takes it,
-// keeps it, or, if it was never used, lets it be closed: none is dialled before a
-// request needs it. It returns what has to be closed.
-func (p *Pool) handBack(c *conn) (victims []*conn) {
-	switch {
-	case c.streams > 0:
-		return p.kick()
-	case p.closed, c.retired:
-		p.move(c, closing)
-		return []*conn{c}
-	}
-	for e := p.waiters.Front(); e != nil && c.mux == nil; e = e.Next() {
-		if w := e.Value.(*waiter); c.uses == 0 || w.demand.takes(c) {
-			p.settle(w, c, nil)
-			return nil
-		}
-	}
-	if c.mux == nil && c.uses == 0 {
-		p.move(c, closing)
-		return []*conn{c}
-	}
-	p.park(c)
-	victims = p.kick() // some may share it
-	if c.uses == 0 && c.state == idle {
-		victims = append(victims, p.drop(c))
-	}
-	return victims
-}
-
-// park keeps a connection.
-func (p *Pool) park(c *conn) {
-	p.move(c, idle)
-	c.idleSince = time.Now()
-	c.inst.idle = append(c.inst.idle, c)
-	p.schedule(c.idleSince.Add(p.cfg.IdleTimeout))
-}
-
-// unpark takes a connection from among those that are kept, if it is there.
-func (p *Pool) unpark(c *conn) {
-	in := c.inst
-	if i := slices.Index(in.idle, c); i >= 0 {
-		in.idle = slices.Delete(in.idle, i, i+1)
-	}
-}
-
-// evict takes an instance's oldest idle connection out for closing.
-func (p *Pool) evict(in *instance) *conn {
-	c := in.idle[0]
-	c.evicted = true
-	return p.drop(c)
-}
-
-// drop takes an idle connection out for closing.
-func (p *Pool) drop(c *conn) *conn {
-	p.unpark(c)
-	p.unshare(c)
-	p.move(c, closing)
-	return c
-}
-
-// discard closes a busy connection that cannot be used again and counts it.
-func (p *Pool) discard(c *conn, counter *uint64) {
-	p.mu.Lock()
-	*counter++
-	p.move(c, closing)
-	p.mu.Unlock()
-	p.closeAll([]*conn{c})
-}
-
-// closeAll closes connections in state closing and gives their room to waiters,
-// at once or after CloseDelay.
-func (p *Pool) closeAll(conns []*conn) {
-	for len(conns) > 0 {
-		for _, c := range conns {
-			if c.evicted && c.mux == nil && !c.usable() {
-				p.noteClosed(c)
-			}
-			_ = c.close() // the connection is done with; nothing can be learned here
-		}
-		p.mu.Lock()
-		for _, c := range conns {
-			if p.cfg.CloseDelay > 0 && !p.closed {
-				p.tasks.Go(func() { p.freeRoom(c) })
-				continue
-			}
-			p.move(c, none)
-		}
-		conns = p.kick()
-		p.mu.Unlock()
-	}
-}
-
-// freeRoom gives the room of a closed connection to waiters after CloseDelay.
-func (p *Pool) freeRoom(c *conn) {
-	t := time.NewTimer(p.cfg.CloseDelay)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-p.ctx.Done():
-	}
-	p.mu.Lock()
-	p.move(c, none)
-	victims := p.kick()
-	p.mu.Unlock()
-	p.closeAll(victims)
-}
-
-// move is the one place where a connection changes state. A connection enters
-// the budget in startDial alone, which looks whether there is room.
-func (p *Pool) move(c *conn, to connState) {
-	in := c.inst
-	if c.state != none {
-		in.count[c.state]--
-	}
-	if to != none {
-		in.count[to]++
-	}
-	c.state = to
-	if c.answered && (to == closing || to == none) {
-		c.answered = false
-		in.observed.answering--
-		in.observed.freedAt = time.Now()
-	}
 }

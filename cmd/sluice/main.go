@@ -32,7 +32,7 @@ once than it can hold.`,
 		Args:              cobra.NoArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(serveCommand(), demoCommand(), versionCommand())
+	root.AddCommand(serveCommand(), probeCommand(), demoCommand(), versionCommand())
 	root.SetArgs(args)
 	err := root.Execute()
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// getValues asks for FCGI_MPXS_CONNS; the bytes are the specification's.
-var getValues = append([]byte{1, 9, 0, 0, 0, 17, 0, 0, 15, 0}, "FCGI_MPXS_CONNS"...)
+// getValues asks for FCGI_MPXS_CONNS, padded; the bytes are the specification's.
+var getValues = []byte("\x01\x09\x00\x00\x00\x11\x07\x00" + "\x0f\x00FCGI_MPXS_CONNS" + "\x00\x00\x00\x00\x00\x00\x00")
 
 // client is the other side of a peer.
 type client struct {

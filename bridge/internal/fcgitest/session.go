@@ -17,6 +17,7 @@ type Session struct {
 	sending chan struct{} // holds a token while somebody writes
 	killed  chan struct{} // closed when the process that is played must die
 	silent  bool          // the first record must come before the read deadline
+	padding byte          // bytes of it in the last GET_VALUES
 
 	// onAbort deals with an ABORT_REQUEST, while STDIN of r is read or, if r is nil,
 	// between requests. Where it is nil, the test fails.

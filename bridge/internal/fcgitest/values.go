@@ -15,10 +15,10 @@ func (p *Peer) Values(answer func(s *Session, names []string)) {
 	p.values = answer
 }
 
-// ValuesLibfcgi says FCGI_MPXS_CONNS=0, but nothing if asked for more than one
-// variable: libfcgi waits for more bytes then.
+// ValuesLibfcgi says FCGI_MPXS_CONNS=0, but nothing if the question has no padding:
+// libfcgi waits for more bytes then.
 func ValuesLibfcgi(s *Session, names []string) {
-	if len(names) == 1 {
+	if s.padding > 0 {
 		libfcgiValues(s, names)
 	}
 }
@@ -101,5 +101,6 @@ func (s *Session) answerValues(rec record) {
 	p.asked = append(p.asked, names)
 	answer := p.values
 	p.mu.Unlock()
+	s.padding = rec.padding
 	answer(s, names)
 }

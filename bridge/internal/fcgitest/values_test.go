@@ -68,8 +68,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// Applications answer what they were asked for; libfcgi is silent if that was more
-// than one variable.
+// Applications answer what they were asked for; libfcgi is silent if the question is
+// not padded.
 func TestValuesOfMany(t *testing.T) {
 	ask := Record(GetValues, 0, Pairs(Param{"FCGI_MAX_REQS", ""}, Param{"X", ""}, Param{"FCGI_MPXS_CONNS", ""}))
 	for name, test := range map[string]struct {

@@ -71,6 +71,7 @@ type record struct {
 	typ     byte
 	id      uint16
 	content []byte
+	padding byte
 }
 
 func readRecord(r io.Reader) (record, error) {
@@ -78,7 +79,7 @@ func readRecord(r io.Reader) (record, error) {
 	if _, err := io.ReadFull(r, h[:]); err != nil {
 		return record{}, err
 	}
-	rec := record{typ: h[1], id: binary.BigEndian.Uint16(h[2:]), content: make([]byte, binary.BigEndian.Uint16(h[4:]))}
+	rec := record{typ: h[1], id: binary.BigEndian.Uint16(h[2:]), content: make([]byte, binary.BigEndian.Uint16(h[4:])), padding: h[6]}
 	if h[0] != 1 || h[7] != 0 {
 		return rec, fmt.Errorf("record header % x: version and reserved byte must be 1 and 0", h)
 	}

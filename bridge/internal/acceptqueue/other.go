@@ -1,0 +1,5 @@
+//go:build !linux
+
+package acceptqueue
+
+func of(string, string) (Queue, error) { return Queue{}, ErrUnsupported }

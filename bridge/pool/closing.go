@@ -1,0 +1,64 @@
+package pool
+
+import "time"
+
+// discard closes a busy connection that cannot be used again and counts it.
+func (p *Pool) discard(c *conn, counter *uint64) {
+	p.mu.Lock()
+	*counter++
+	p.move(c, closing)
+	p.mu.Unlock()
+	p.closeAll([]*conn{c})
+}
+
+// closeAll closes connections in state closing and gives their room to waiters,
+// at once or after CloseDelay.
+func (p *Pool) closeAll(conns []*conn) {
+	for len(conns) > 0 {
+		for _, c := range conns {
+			if c.evicted && c.mux == nil && !c.usable() {
+				p.noteClosed(c)
+			}
+			_ = c.close() // the connection is done with; nothing can be learned here
+		}
+		p.mu.Lock()
+		for _, c := range conns {
+			if p.cfg.CloseDelay > 0 && !p.closed {
+				p.tasks.Go(func() { p.freeRoom(c) })
+				continue
+			}
+			p.move(c, none)
+		}
+		conns = p.kick()
+		p.mu.Unlock()
+	}
+}
+
+// freeRoom gives the room of a closed connection to waiters after CloseDelay.
+func (p *Pool) freeRoom(c *conn) {
+	t := time.NewTimer(p.cfg.CloseDelay)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.ctx.Done():
+	}
+	p.mu.Lock()
+	p.move(c, none)
+	victims := p.kick()
+	p.mu.Unlock()
+	p.closeAll(victims)
+}
+
+// awaitEnd waits for the application to close a connection, as it does after every
+// answer. If it does not, that has changed, and the connection is kept.
+func (p *Pool) awaitEnd(c *conn) {
+	quiet := c.linger(eofWithin)
+	p.mu.Lock()
+	victims := []*conn{c}
+	if quiet && !p.closed {
+		p.noteKept(c.inst)
+		victims = p.handBack(c)
+	}
+	p.mu.Unlock()
+	p.closeAll(victims)
+}

@@ -1,0 +1,80 @@
+package probe
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+)
+
+// Config says what to probe, and within which bounds.
+type Config struct {
+	// Address is what reports and errors call the application.
+	Address string
+	// Network and Addr are its address as net.Dial takes it.
+	Network, Addr string
+	// Dial connects to it. Default: a net.Dialer, with Network and Addr.
+	Dial func(context.Context) (net.Conn, error)
+	// Path is the path of the requests, with the query if there is one. Any answer
+	// will do, errors included. Default: "/".
+	Path string
+	// Script is the file that PHP or fcgiwrap is asked to run. Default: none, which
+	// they answer with an error.
+	Script string
+	// Max is the most connections to open at once. Default: 256.
+	Max int
+	// Timeout bounds the whole probe. Default: 30 s.
+	Timeout time.Duration
+}
+
+// Defaults of Config.
+const (
+	DefaultPath    = "/"
+	DefaultMax     = 256
+	DefaultTimeout = 30 * time.Second
+)
+
+// Check finds what is wrong with c, as Run does before anything else.
+func (c Config) Check() error {
+	_, err := c.withDefaults()
+	return err
+}
+
+// withDefaults returns c complete and checked.
+func (c Config) withDefaults() (Config, error) {
+	c.Path = cmp.Or(c.Path, DefaultPath)
+	c.Max = cmp.Or(c.Max, DefaultMax)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	if c.Dial == nil {
+		network, addr := c.Network, c.Addr
+		c.Dial = func(ctx context.Context) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, addr)
+		}
+	}
+	switch {
+	case !strings.HasPrefix(c.Path, "/"):
+		return c, fmt.Errorf("probe: path %q: must begin with \"/\"", c.Path)
+	case c.Script != "" && !path.IsAbs(c.Script):
+		return c, fmt.Errorf("probe: script %q: must be an absolute path, as the application sees it", c.Script)
+	case c.Max < 0:
+		return c, fmt.Errorf("probe: at most %d connections: want 1 or more", c.Max)
+	case c.Timeout < 0:
+		return c, fmt.Errorf("probe: timeout %v: must not be negative", c.Timeout)
+	}
+	vars, err := c.variables()
+	if err != nil {
+		return c, err
+	}
+	for _, v := range vars {
+		if n := fcgi.PairSize(v.Name, v.Value); n > fcgi.MaxPair {
+			return c, fmt.Errorf("probe: %w", &fcgi.PairTooLargeError{Name: v.Name, Size: n})
+		}
+	}
+	return c, nil
+}

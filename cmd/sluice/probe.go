@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/probe"
+)
+
+func probeCommand() *cobra.Command {
+	var o probeOptions
+	cmd := &cobra.Command{
+		Use:   "probe ADDR",
+		Short: "Find out what a running FastCGI application can do",
+		Long: `Find out what a running FastCGI application can do: whether it keeps connections,
+how many it holds and what it does with one more, whether it multiplexes, who it
+is, and how long its accept queue is. It ends with a command line for "sluice
+serve". ADDR is the application's address: unix:/path or host:port.
+
+What is sent are GET requests for --path, one on each connection; any answer will
+do. While the capacity is measured, kept connections take every worker there is
+for a moment: other clients wait then. --max bounds that, --timeout everything.
+
+--workers, --keep-alive and --multiplex are those of "sluice serve": what is said
+of them is compared with what was measured.`,
+		Example: `  sluice probe unix:/run/trac.sock
+  sluice probe 127.0.0.1:9000 --script /srv/wiki/index.php --workers 64`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return errors.New("name the one application to probe: unix:/path or host:port")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(cmd.Flags()); err != nil {
+				return err
+			}
+			cfg, err := o.config(args[0])
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return o.run(ctx, cfg, cmd.OutOrStdout())
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+// probeOptions are probe's flags.
+type probeOptions struct {
+	path, script string
+	max          int
+	timeout      duration
+	settings     probe.Settings
+	json         bool
+}
+
+func (o *probeOptions) register(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringVar(&o.path, "path", probe.DefaultPath, "the `PATH` to ask for, a cheap page; a query may follow")
+	f.StringVar(&o.script, "script", "", "the `FILE` that PHP or fcgiwrap is to run, as they see it")
+	f.IntVar(&o.max, "max", probe.DefaultMax, "open at most this many connections at once")
+	o.timeout = duration(probe.DefaultTimeout)
+	f.Var(someDuration{&o.timeout}, "timeout", "end after this `TIME`, with what is known by then")
+	f.IntVar(&o.settings.Workers, "workers", 0, "compare with --workers of serve")
+	f.StringVar(&o.settings.KeepAlive, "keep-alive", "", "compare with --keep-alive of serve: on or off")
+	f.StringVar(&o.settings.Multiplex, "multiplex", "", "compare with --multiplex of serve: auto, on or off")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+}
+
+// check finds what the flag parser and package probe cannot.
+func (o *probeOptions) check(f *pflag.FlagSet) error {
+	s := o.settings
+	switch {
+	case o.max < 1:
+		return fmt.Errorf("--max %d: want at least 1", o.max)
+	case s.Workers < 1 && f.Changed("workers"):
+		return fmt.Errorf("--workers %d: want at least 1", s.Workers)
+	case !slices.Contains([]string{"", "on", "off"}, s.KeepAlive):
+		return fmt.Errorf("--keep-alive %q: want on or off", s.KeepAlive)
+	case !slices.Contains([]string{"", "auto", "on", "off"}, s.Multiplex):
+		return fmt.Errorf("--multiplex %q: want auto, on or off", s.Multiplex)
+	}
+	return nil
+}
+
+func (o *probeOptions) config(addr string) (probe.Config, error) {
+	network, dial, err := bridge.ParseAddress(addr)
+	if err != nil {
+		return probe.Config{}, err
+	}
+	cfg := probe.Config{
+		Address: addr, Network: network, Addr: dial,
+		Path: o.path, Script: o.script, Max: o.max, Timeout: time.Duration(o.timeout),
+	}
+	return cfg, cfg.Check()
+}
+
+// run probes and prints what was found out.
+func (o *probeOptions) run(ctx context.Context, cfg probe.Config, out io.Writer) error {
+	report, err := probe.Run(ctx, cfg)
+	switch {
+	case ctx.Err() != nil:
+		return &runError{errors.New("probe: interrupted")}
+	case err != nil:
+		return &runError{err}
+	}
+	advice := report.Advise(o.settings)
+	if o.json {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(probeResult{report, advice, serveLine(cfg, advice)})
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range report.Rows() {
+		fmt.Fprintf(table, "%s\t%s\n", row.Name, row.Text)
+	}
+	if err := table.Flush(); err != nil {
+		return &runError{err}
+	}
+	for _, w := range advice.Warnings {
+		fmt.Fprintf(out, "\nwarning: %s\n", w)
+	}
+	fmt.Fprintf(out, "\n%s\n", serveLine(cfg, advice))
+	return nil
+}
+
+// probeResult is what --json prints.
+type probeResult struct {
+	*probe.Report
+	Advice  probe.Advice `json:"advice"`
+	Command string       `json:"command"`
+}
