@@ -43,25 +43,32 @@ func (r reply) proof() bool { return r == single || r == shared }
 
 // ask asks on a new connection. It gives up when w no longer needs it.
 func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
-	if nc.SetDeadline(time.Now().Add(askTimeout)) != nil {
+	// It fits into the socket's buffer, so this waits for nobody.
+	if _, err := nc.Write(fcgi.AppendGetValues(nil, fcgi.MpxsConns)); err != nil {
 		return ended
 	}
-	if _, err := nc.Write(fcgi.AppendGetValues(nil, fcgi.MpxsConns)); err != nil {
+	if nc.SetReadDeadline(time.Now().Add(askTimeout)) != nil {
 		return ended
 	}
 	begun := time.Now()
 	var head [fcgi.HeaderLen]byte
-	for n := 0; n == 0; {
+	for last := false; ; {
 		served := p.hasServed(in)
-		var err error
-		n, err = io.ReadAtLeast(nc, head[:], len(head))
-		switch {
-		case err == nil:
-		case n > 0 || !isTimeout(err):
+		n, err := io.ReadAtLeast(nc, head[:], len(head))
+		if err == nil {
+			break
+		}
+		if n > 0 || !isTimeout(err) {
 			return ended
-		case !p.keepAsking(in, w, begun, served):
-			return openUnless(nc.SetDeadline(time.Time{}), silent)
-		case nc.SetDeadline(time.Now().Add(askTimeout)) != nil:
+		}
+		if last {
+			return openUnless(nc.SetReadDeadline(time.Time{}), silent)
+		}
+		wait := askTimeout
+		if last = !p.keepAsking(in, w, begun, served); last {
+			wait = time.Millisecond // an answer may be there that there was no processor to read in time
+		}
+		if nc.SetReadDeadline(time.Now().Add(wait)) != nil {
 			return ended
 		}
 	}
@@ -70,6 +77,9 @@ func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 		return ended
 	}
 	content := make([]byte, int(h.ContentLength)+int(h.PaddingLength))
+	if nc.SetReadDeadline(time.Now().Add(askTimeout)) != nil {
+		return ended
+	}
 	if _, err := io.ReadFull(nc, content); err != nil {
 		return ended
 	}
@@ -78,7 +88,7 @@ func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 	if err == nil && slices.Contains(values, fcgi.Value{Name: fcgi.MpxsConns, Value: "1"}) {
 		answer = shared
 	}
-	return openUnless(nc.SetDeadline(time.Time{}), answer)
+	return openUnless(nc.SetReadDeadline(time.Time{}), answer)
 }
 
 func openUnless(err error, r reply) reply {
@@ -112,11 +122,7 @@ func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time, served bool)
 	case h.answers:
 		return true
 	case served:
-		h.silentUntil = time.Now().Add(silentAgain)
 		return false
-	case time.Since(begun) < startPatience:
-		return true
 	}
-	h.silentUntil = time.Now().Add(startAgain)
-	return false
+	return time.Since(begun) < startPatience
 }

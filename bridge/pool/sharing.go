@@ -103,13 +103,16 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 
 // learn notes what came of a question.
 func (p *Pool) learn(in *instance, r reply) {
-	s := &in.sharing
+	s, h := &in.sharing, &in.habits
 	switch {
-	case r == unasked, r == silent:
+	case r == silent && in.served.IsZero():
+		h.silentUntil = time.Now().Add(startAgain)
+	case r == silent && !h.answers:
+		h.silentUntil = time.Now().Add(silentAgain)
 	case r == ended && s.verdict == notKnown:
 		s.askAfter = time.Now().Add(askAgainAfter)
 	case r.proof():
-		in.habits.answers, in.habits.silentUntil = true, time.Time{}
+		h.answers, h.silentUntil = true, time.Time{}
 		if s.verdict == notKnown && p.cfg.Multiplex == MultiplexAuto {
 			s.verdict = map[reply]verdict{single: no, shared: yes}[r]
 			p.logSharing(in)
