@@ -191,7 +191,7 @@ func (x *exchange) attempt() (location string, err error) {
 		return location, err
 	}
 	x.held.quiesce()
-	if abandons(err) && x.held.lease.AtWork() {
+	if x.held.mustAwait(err) {
 		x.b.abandon(x.held.take())
 	} else {
 		x.held.releaseLease()

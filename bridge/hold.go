@@ -97,18 +97,22 @@ func (h *hold) release() {
 // although nobody waits for the answer any more.
 func (b *Bridge) end(h *hold, err error) {
 	h.quiesce()
-	if abandons(err) && h.lease != nil && h.lease.AtWork() {
+	if h.mustAwait(err) {
 		b.abandon(h.take())
 		return
 	}
 	h.release()
 }
 
-// abandons reports whether err ends an exchange although nothing is wrong with the
-// answer: nobody waits for it any more. What cannot be used is cut off at once.
-func abandons(err error) bool {
+// mustAwait reports whether the application is still at work after an exchange that
+// ended with err, for nobody. An answer that cannot be used is cut off at once, with
+// the connection, unless that carries others.
+func (h *hold) mustAwait(err error) bool {
+	if err == nil || h.lease == nil || !h.lease.AtWork() {
+		return false
+	}
 	var unusable *appError
-	return err != nil && !errors.As(err, &unusable)
+	return !errors.As(err, &unusable) || h.lease.Shared()
 }
 
 // abandon waits for the application's end in a goroutine of its own. One that had

@@ -81,3 +81,25 @@ func TestSlowClientOnASharedConnection(t *testing.T) {
 		}
 	})
 }
+
+// An answer that cannot be used is not waited for, but its worker is: the connection
+// it came on carries others, and stays.
+func TestUnusableAnswerOnASharedConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Multiplex: On}, fcgitest.Multiplexed(func(s *fcgitest.Session, q *fcgitest.Request) {
+			s.Send(fcgitest.Out(q.ID, "this is no header\n\n"))
+			s.HoldFor(3 * time.Second)
+			s.Send(fcgitest.End(q.ID))
+		}))
+		begun := time.Now()
+		r.wantError(r.get("/"), 502, errProtocol)
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("the client waited %v", d)
+		}
+		if s := r.b.Snapshot(); s.Gate.InUse != 1 || s.Pool.Instances[0].Zombies != 1 {
+			t.Errorf("%d slots in use, %d zombies, want 1, 1", s.Gate.InUse, s.Pool.Instances[0].Zombies)
+		}
+		time.Sleep(4 * time.Second)
+		r.wantKept(1)
+	})
+}
