@@ -153,9 +153,9 @@ func (d *day) kindOfApp() kind {
 
 func (d *day) makePlans() {
 	span := time.Duration(1 + d.rng.IntN(int(8*time.Second)))
-	manners := []manner{whole, whole, bare, streamed, measured, noisy, early, unread}
-	if d.disturbed() && d.rng.IntN(3) == 0 {
-		manners = append(manners, silent)
+	manners := []manner{whole, whole, bare, streamed, measured, noisy, early, unread, short}
+	if d.disturbed() {
+		manners = append(manners, [][]manner{nil, nil, {silent}, {tailed}}[d.rng.IntN(4)]...)
 	}
 	for n := range 5 + d.rng.IntN(40) {
 		p := &plan{
@@ -321,6 +321,10 @@ func (d *day) judge(p *plan, re reply) {
 		if p.leave == 0 && !d.mayFail(p) {
 			d.t.Errorf("%s request %+v failed: %v", d, *p, re.err)
 		}
+	case p.manner == short && p.method != http.MethodHead:
+		if re.status < 500 {
+			d.t.Errorf("%s request %+v got %d and %d bytes, as if they were all", d, *p, re.status, len(re.body))
+		}
 	case re.status == http.StatusOK:
 		want := p.answer()
 		if p.method == http.MethodHead {
@@ -342,7 +346,7 @@ func (d *day) judge(p *plan, re reply) {
 // seen; and one that says only after a streamed body that it is overloaded costs
 // that request.
 func (d *day) mayFail(p *plan) bool {
-	if d.disturbed() {
+	if d.disturbed() || p.manner == short {
 		return true
 	}
 	gone := d.cfg.RequestBuffering == Off && p.body > 0 && p.upload != chunked

@@ -49,6 +49,8 @@ const (
 	early    manner = "early"    // before it reads the body
 	unread   manner = "unread"   // and leaves the body unread, and closes
 	silent   manner = "silent"   // after longer than anybody waits
+	short    manner = "short"    // with less than it announces
+	tailed   manner = "tailed"   // and again a moment later, as a stray answer of the same number
 )
 
 // pieces is how many parts a streamed answer comes in, and pieceEvery the time
@@ -95,11 +97,15 @@ func upstream(n, size int) string {
 	return strings.Repeat(word, size/len(word)+1)[:size]
 }
 
-// wholeHeader is the CGI header of an answer with its length.
+// header is the CGI header of an answer, with its length or without.
 func (p *plan) header(length bool) string {
 	h := fmt.Sprintf("Content-Type: text/plain\nX-Number: %d\n", p.n)
 	if length {
-		h += fmt.Sprintf("Content-Length: %d\n", len(p.answer()))
+		announced := len(p.answer())
+		if p.manner == short {
+			announced++
+		}
+		h += fmt.Sprintf("Content-Length: %d\n", announced)
 	}
 	return h + "\n"
 }
@@ -263,6 +269,10 @@ func (a *app) reply(s *fcgitest.Session, r *fcgitest.Request, p *plan) {
 		s.Send(fcgitest.Out(r.ID, p.header(p.manner != bare)+p.answer()))
 	}
 	s.Send(fcgitest.End(r.ID))
+	if p.manner == tailed {
+		s.HoldFor(pieceEvery)
+		s.Send(fcgitest.Out(r.ID, p.header(true)+p.answer()), fcgitest.End(r.ID))
+	}
 }
 
 // aborted waits for d. A request that is aborted meanwhile is ended as Go's

@@ -13,7 +13,7 @@ packages="
 	gcc libc6-dev libfcgi-dev
 	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl gitweb
 	fcgiwrap cgit git
-	uwsgi-core uwsgi-plugin-python3
+	python3 uwsgi-core uwsgi-plugin-python3
 	nginx-light wrk curl
 "
 units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service phpsessionclean.timer"

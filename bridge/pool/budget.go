@@ -41,15 +41,17 @@ func (p *Pool) handBack(c *conn) (victims []*conn) {
 		p.move(c, closing)
 		return []*conn{c}
 	}
-	for e := p.waiters.Front(); e != nil && c.mux == nil; e = e.Next() {
-		if w := e.Value.(*waiter); c.uses == 0 || w.demand.takes(c) {
+	if c.mux == nil {
+		w, room := p.next(c)
+		switch {
+		case w != nil && !room:
 			p.settle(w, c, nil)
 			return nil
+		case room, c.uses == 0:
+			c.evicted = room
+			p.move(c, closing)
+			return []*conn{c}
 		}
-	}
-	if c.mux == nil && c.uses == 0 {
-		p.move(c, closing)
-		return []*conn{c}
 	}
 	p.park(c)
 	victims = p.kick() // some may share it
@@ -57,6 +59,35 @@ func (p *Pool) handBack(c *conn) (victims []*conn) {
 		victims = append(victims, p.drop(c))
 	}
 	return victims
+}
+
+// next returns the first waiter that a connection is for: one that takes it, or one
+// that needs another and has waited for longer, for which its room is. Without that
+// a request that needs a new connection would wait for as long as others come that
+// do not.
+func (p *Pool) next(c *conn) (w *waiter, room bool) {
+	making := p.making()
+	for e := p.waiters.Front(); e != nil; e = e.Next() {
+		w := e.Value.(*waiter)
+		switch {
+		case c.uses == 0 || w.demand.takes(c):
+			return w, false
+		case w.dialing || !p.eligible(w, c.inst) || c.inst.room():
+		case making > 0:
+			making--
+		default:
+			return w, true
+		}
+	}
+	return nil, false
+}
+
+// making is how many connections are being closed, and will make room.
+func (p *Pool) making() (n int) {
+	for _, in := range p.instances {
+		n += in.count[closing]
+	}
+	return n
 }
 
 // park keeps a connection.

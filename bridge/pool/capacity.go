@@ -50,14 +50,14 @@ func (p *Pool) noteFull(in *instance) {
 
 // turnedAway notes that in closed a new connection, or ended a request, because it
 // is full. That says nothing of what it can hold while it may not have noticed that
-// a connection is gone. If it is not certain, because a script that kills its process
-// looks the same, it is believed only of a number of connections that in never had.
-// It reports whether in has answered a request lately.
+// a connection is gone. Nor does it if it is not certain: a process that was killed
+// looks the same. But then new connections are asked for a while, and if it is full
+// the next one is certain. It reports whether in has answered a request lately.
 func (p *Pool) turnedAway(in *instance, certain bool) (serving bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	in.counters.turnedAway++
-	if o := &in.observed; !o.freedLately() && (certain || in.used() > o.proven) {
+	if certain && !in.observed.freedLately() {
 		p.noteFull(in)
 	}
 	in.observed.fullAt = time.Now()

@@ -103,10 +103,7 @@ func (p *Pool) kick() (victims []*conn) {
 	if p.closed {
 		return nil
 	}
-	making := 0 // connections being closed that will make room
-	for _, in := range p.instances {
-		making += in.count[closing]
-	}
+	making := p.making()
 	for e, next := p.waiters.Front(), (*list.Element)(nil); e != nil; e = next {
 		next = e.Next()
 		w := e.Value.(*waiter)

@@ -1,0 +1,54 @@
+//go:build linux
+
+package integration
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// BenchmarkMultiplexed is BenchmarkBridge/Small over one connection that all
+// callers share, beside one for each, against net/http/fcgi and against an
+// application that answers in as few writes as it can.
+func BenchmarkMultiplexed(b *testing.B) {
+	for _, bm := range []struct {
+		name, application string
+		multiplex         bridge.Switch
+	}{
+		{"Go/Kept", "./peers/backend", bridge.Off},
+		{"Go/Shared", "./peers/backend", bridge.On},
+		{"Batch/Kept", "./testdata/batch", bridge.Off},
+		{"Batch/Shared", "./testdata/batch", bridge.On},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			gate, err := bridge.New(bridge.Config{
+				Backends:  []string{"unix:" + startApplication(b, bm.application)},
+				Workers:   callers,
+				Multiplex: bm.multiplex,
+				Queue:     bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			measure(b, func() func() error { return caller(b, gate, "GET /bytes/200?page=1", 0, 200) })
+			in := gate.Snapshot().Pool.Instances[0]
+			b.ReportMetric(float64(in.Dials), "dials")
+			if err := gate.Close(); err != nil {
+				b.Errorf("close the bridge: %v", err)
+			}
+		})
+	}
+}
+
+// startApplication builds a package and starts it on the socket that it returns.
+func startApplication(b *testing.B, pkg string) string {
+	b.Helper()
+	dir := socketDir(b)
+	binary, socket := filepath.Join(dir, "application"), filepath.Join(dir, "app.sock")
+	run(b, exec.Command("go", "build", "-o", binary, pkg))
+	awaitSocket(b, start(b, exec.Command(binary, "--socket", socket)), socket)
+	return socket
+}

@@ -1,0 +1,240 @@
+"""A FastCGI responder with a thread per connection, which turns away what it has no thread for.
+
+One thread accepts and hands each connection to a free one of --threads; where none is free it closes the connection at
+once, unread. That is what threaded Python servers did for long: their clients see a reset although nothing is broken.
+A connection keeps its thread while it is open, used or not, and for --cleanup seconds after it was closed.
+
+The listening socket is file descriptor 0; nothing happens before --start seconds have passed. Whoever connects to
+--stats is sent the counters, as JSON.
+
+    /hello                  "hello\n"
+    /once?t=&ledger=&ms=    adds t to the file ledger as soon as the parameters are complete, reads the body, waits
+                            ms milliseconds, and answers t (also as X-Nonce), a newline and the body; it says
+                            no Content-Length
+"""
+
+import argparse
+import json
+import os
+import queue
+import socket
+import struct
+import threading
+import time
+import traceback
+
+BEGIN, ABORT, END, PARAMS, STDIN, STDOUT = 1, 2, 3, 4, 5, 6
+GET_VALUES, GET_VALUES_RESULT, UNKNOWN_TYPE = 9, 10, 11
+COMPLETE, CANT_MPX, UNKNOWN_ROLE = 0, 1, 3
+RESPONDER, KEEP_CONN = 1, 1
+
+HEADER = struct.Struct(">BBHHBx")  # version, type, request id, content length, padding length
+
+
+def record(kind, request_id, content=b""):
+    return HEADER.pack(1, kind, request_id, len(content), 0) + content
+
+
+def end(request_id, status=COMPLETE):
+    return record(END, request_id, struct.pack(">IB3x", 0, status))
+
+
+def pairs(data):
+    """Decodes name-value pairs; lengths are one byte, or four with the top bit set."""
+    at, out = 0, {}
+    while at < len(data):
+        lengths = []
+        for _ in range(2):
+            if data[at] < 0x80:
+                lengths.append(data[at])
+                at += 1
+            else:
+                lengths.append(struct.unpack_from(">I", data, at)[0] & 0x7FFFFFFF)
+                at += 4
+        name, value = data[at : at + lengths[0]], data[at + lengths[0] : at + sum(lengths)]
+        out[name.decode("latin-1")] = value.decode("latin-1")
+        at += sum(lengths)
+    return out
+
+
+class Connection:
+    """One connection: its requests, one after the other."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.input = sock.makefile("rb")
+        self.id = 0  # of the request under way; 0 is none
+        self.keep = False
+        self.body_ended = True
+
+    def exactly(self, n):
+        data = self.input.read(n)
+        if len(data) < n:
+            raise EOFError
+        return data
+
+    def next_record(self):
+        """Returns the next record of the request under way; answers what is about anything else."""
+        while True:
+            _, kind, request_id, length, padding = HEADER.unpack(self.exactly(HEADER.size))
+            content = self.exactly(length + padding)[:length]
+            if kind == GET_VALUES:
+                self.sock.sendall(record(GET_VALUES_RESULT, 0))  # it knows none of them
+            elif request_id == 0:
+                self.sock.sendall(record(UNKNOWN_TYPE, 0, struct.pack("B7x", kind)))
+            elif kind == BEGIN and self.id:
+                self.sock.sendall(end(request_id, CANT_MPX))
+            elif kind == BEGIN or request_id == self.id:
+                return kind, request_id, content
+
+    def next_request(self):
+        """Returns the next request's variables, its body unread, or None after one that was aborted or refused."""
+        _, request_id, content = self.next_record()  # without a request there is nothing but BEGIN
+        role, flags = struct.unpack_from(">HB", content)
+        if role != RESPONDER:
+            self.sock.sendall(end(request_id, UNKNOWN_ROLE))
+            return None
+        self.id, self.keep, self.body_ended = request_id, bool(flags & KEEP_CONN), False
+        params = b""
+        while True:
+            kind, _, content = self.next_record()
+            if kind == ABORT:
+                self.finish()
+                return None
+            if kind == PARAMS and not content:
+                return pairs(params)
+            if kind == PARAMS:
+                params += content
+
+    def body(self):
+        """Yields the rest of the request's body."""
+        while not self.body_ended:
+            kind, _, content = self.next_record()
+            if kind == ABORT or kind == STDIN and not content:
+                self.body_ended = True
+            elif kind == STDIN:
+                yield content
+
+    def write(self, data):
+        for at in range(0, len(data), 65535):
+            self.sock.sendall(record(STDOUT, self.id, data[at : at + 65535]))
+
+    def finish(self):
+        self.sock.sendall(record(STDOUT, self.id) + end(self.id))
+        self.id = 0
+
+    def serve(self):
+        """Serves requests until the client wants no more of them, or has gone."""
+        while True:
+            env = self.next_request()
+            if env:
+                route(self, env)
+                for _ in self.body():  # what is left of it belongs to no other request
+                    pass
+                self.finish()
+            if not self.keep:
+                return
+
+
+def route(conn, env):
+    q = dict(kv.split("=", 1) for kv in env.get("QUERY_STRING", "").split("&") if "=" in kv)
+    path = env.get("PATH_INFO", "")
+    if path == "/hello":
+        conn.write(b"Content-Type: text/plain\r\n\r\nhello\n")
+    elif path == "/once":
+        once(conn, q, env["REQUEST_METHOD"] == "HEAD")
+    else:
+        conn.write(b"Status: 404\r\nContent-Type: text/plain\r\n\r\nno such route\n")
+
+
+def once(conn, q, head):
+    ledger = os.open(q["ledger"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(ledger, q["t"].encode() + b"\n")
+    finally:
+        os.close(ledger)
+    body = b"".join(conn.body())
+    time.sleep(int(q["ms"]) / 1000)
+    header = f"Content-Type: application/octet-stream\r\nX-Nonce: {q['t']}\r\n\r\n".encode()
+    conn.write(header if head else header + q["t"].encode() + b"\n" + body)
+
+
+def serve(sock):
+    try:
+        with sock:
+            conn = Connection(sock)
+            with conn.input:
+                conn.serve()
+    except (EOFError, OSError):
+        pass  # the client has gone
+    except Exception:
+        traceback.print_exc()
+
+
+class Threads:
+    """The threads, and the counters of what became of the connections."""
+
+    def __init__(self, size, cleanup):
+        self.size, self.cleanup = size, cleanup
+        self.work = queue.SimpleQueue()
+        self.lock = threading.Lock()  # guards the counters
+        self.accepted = self.taken = self.most = self.turned_away = 0
+        for _ in range(size):
+            threading.Thread(target=self.run, daemon=True).start()
+
+    def hand_over(self, sock):
+        with self.lock:
+            self.accepted += 1
+            self.most = max(self.most, self.taken + 1)
+            full = self.taken == self.size
+            if full:
+                self.turned_away += 1
+            else:
+                self.taken += 1
+        if full:
+            sock.close()
+        else:
+            self.work.put(sock)
+
+    def run(self):
+        while True:
+            serve(self.work.get())
+            time.sleep(self.cleanup)
+            with self.lock:
+                self.taken -= 1
+
+    def counters(self):
+        with self.lock:
+            return {"accepted": self.accepted, "open": self.taken, "most_open": self.most, "turned_away": self.turned_away}
+
+
+def tell(listener, threads):
+    while True:
+        sock, _ = listener.accept()
+        with sock:
+            sock.sendall(json.dumps(threads.counters()).encode())
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--threads", type=int, required=True)
+    options.add_argument("--cleanup", type=float, default=0.001)
+    options.add_argument("--start", type=float, default=0)
+    options.add_argument("--stats", required=True)
+    options = options.parse_args()
+    time.sleep(options.start)
+    threads = Threads(options.threads, options.cleanup)
+    if os.path.exists(options.stats):  # of an earlier run, which was killed
+        os.unlink(options.stats)
+    stats = socket.socket(socket.AF_UNIX)
+    stats.bind(options.stats)
+    stats.listen()
+    threading.Thread(target=tell, args=(stats, threads), daemon=True).start()
+    listener = socket.socket(fileno=0)
+    while True:
+        sock, _ = listener.accept()
+        threads.hand_over(sock)
+
+
+if __name__ == "__main__":
+    main()
