@@ -278,10 +278,10 @@ func (c *Config) servers() bool { return c.Preset == "" || c.Preset == cgi.Prese
 
 // closeDelay is how long a worker needs to be free after its connection was closed.
 // flup was measured to turn away one connection in two at once, and one in 300
-// after 1 ms.
+// after 1 ms; on a busy machine it takes longer.
 func (c *Config) closeDelay() time.Duration {
 	if c.servers() {
-		return 2 * time.Millisecond
+		return 10 * time.Millisecond
 	}
 	return 0
 }

@@ -23,8 +23,8 @@ func (p *Pool) closeAll(conns []*conn) {
 		}
 		p.mu.Lock()
 		for _, c := range conns {
-			if p.cfg.CloseDelay > 0 && !p.closed {
-				p.tasks.Go(func() { p.freeRoom(c) })
+			if delay := p.closeDelay(c); delay > 0 && !p.closed {
+				p.tasks.Go(func() { p.freeRoom(c, delay) })
 				continue
 			}
 			p.move(c, none)
@@ -34,9 +34,17 @@ func (p *Pool) closeAll(conns []*conn) {
 	}
 }
 
-// freeRoom gives the room of a closed connection to waiters after CloseDelay.
-func (p *Pool) freeRoom(c *conn) {
-	t := time.NewTimer(p.cfg.CloseDelay)
+// closeDelay is how long the application may need to be done with c.
+func (p *Pool) closeDelay(c *conn) time.Duration {
+	if c.gone {
+		return p.cfg.CloseDelay / 10
+	}
+	return p.cfg.CloseDelay
+}
+
+// freeRoom gives the room of a closed connection to waiters after a while.
+func (p *Pool) freeRoom(c *conn, after time.Duration) {
+	t := time.NewTimer(after)
 	defer t.Stop()
 	select {
 	case <-t.C:

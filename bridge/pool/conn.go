@@ -53,6 +53,7 @@ type conn struct {
 	quiet   bool  // peek's result
 	early   Event // came before the request was sent; its Type is 0 if nothing did
 	failed  error // what follows after it; nil if that is not known
+	gone    bool  // the application has closed its side
 	records recordReader
 }
 
@@ -127,6 +128,7 @@ func (c *conn) next(deadline time.Time) (Event, error) {
 
 // reason returns io.EOF only if the application had read what it was sent.
 func (c *conn) reason(err error) error {
+	c.gone = c.gone || !isTimeout(err)
 	if err != io.EOF || c.raw == nil {
 		return err
 	}
@@ -213,6 +215,7 @@ func (c *conn) linger(d time.Duration) (quiet bool) {
 		n, err := c.Read(c.records.buf)
 		quiet = quiet && n == 0
 		if err != nil {
+			c.gone = err == io.EOF
 			return quiet && errors.Is(err, os.ErrDeadlineExceeded)
 		}
 	}

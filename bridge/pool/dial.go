@@ -99,7 +99,9 @@ func (p *Pool) connect(in *instance, w *waiter, ask bool) (net.Conn, reply, erro
 				return nc, answer, nil
 			}
 			_ = nc.Close() // nothing was asked of it that matters
-			ask = p.wasFull(in)
+			if ask = p.mayAskAgain(in); ask && !p.wasFull(in) {
+				return nil, answer, errTurnedAway
+			}
 			err = errTurnedAway
 		}
 		if err := p.pause(max(pause, p.cfg.CloseDelay), w, err); err != nil {
@@ -108,16 +110,22 @@ func (p *Pool) connect(in *instance, w *waiter, ask bool) (net.Conn, reply, erro
 	}
 }
 
-// wasFull notes that in closed a new connection at a question, and reports whether
-// it may be asked again: one that never answered may dislike to be.
-func (p *Pool) wasFull(in *instance) bool {
+// mayAskAgain reports whether in may be asked again after it closed the connection
+// instead of answering. One that never answered may dislike to be asked.
+func (p *Pool) mayAskAgain(in *instance) bool {
 	p.mu.Lock()
-	answers := in.habits.answers
-	p.mu.Unlock()
-	if answers {
-		p.turnedAway(in, true)
-	}
-	return answers
+	defer p.mu.Unlock()
+	return in.habits.answers
+}
+
+// wasFull notes that in closed a new connection at a question, and reports whether
+// to try again. If we have as many as it holds, the request waits for one of those
+// to be over instead: a new connection would be turned away until then.
+func (p *Pool) wasFull(in *instance) (again bool) {
+	p.turnedAway(in, true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return in.used() <= in.observed.now
 }
 
 // pause waits for d. It returns err if w no longer needs what it waits for.

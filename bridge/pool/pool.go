@@ -27,9 +27,10 @@ type Config struct {
 	SendTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept. Default 5 s.
 	IdleTimeout time.Duration
-	// CloseDelay is how long the room of a connection that was closed stays taken: a
-	// threaded server like flup's needs a moment to clean up, and turns the next
-	// connection away until then. Default: none.
+	// CloseDelay is how long the room of a connection that we closed stays taken: a
+	// threaded server like flup's needs a moment to notice and clean up, and turns the
+	// next connection away until then. If it closed the connection first, a tenth of
+	// that. Default: none.
 	CloseDelay time.Duration
 	// TurnsAway says that the application, when it is full, accepts a connection and
 	// closes it at once, as threaded servers do. Others let connections wait, and one
