@@ -242,6 +242,9 @@ func (c *Config) normalize() error {
 			return fmt.Errorf("%s: %w", f.key, err)
 		}
 	}
+	if c.Multiplex == On && !c.servers() {
+		return fmt.Errorf("multiplex: is on, and preset is %s: a process of PHP or a CGI program serves one request at a time", c.Preset)
+	}
 	if c.KeepAlive == Off && c.Multiplex == On {
 		return errors.New("multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each")
 	}

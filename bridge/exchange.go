@@ -45,7 +45,8 @@ type exchange struct {
 	held          hold
 	parsed        bool // the client's header was touched by the application's
 	surplusLogged bool
-	replayed      bool // the one replay after a stale connection has been used
+	replayed      bool // it may have been run once, and is sent for the last time
+	unrun         int  // times it was sent again because it was not run
 }
 
 // keepMax is the largest buffer that is kept for the next exchange, in bytes.
@@ -149,9 +150,11 @@ func (x *exchange) exchange() (location string, err error) {
 			pause = min(4*pause, fullPauseMax)
 		}
 		x.b.countReplay(err)
-		if x.replayed { // this was its last chance, if the application may have run it
-			demand.Fresh, demand.Settled = true, true
+		if e := (*pool.Error)(nil); errors.As(err, &e) && e.Full {
+			demand.Avoid = e.Addr
 		}
+		demand.Fresh = demand.Fresh || x.replayed || x.unrun > 0
+		demand.Settled = demand.Settled || x.replayed // the next is its last chance
 	}
 }
 

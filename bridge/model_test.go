@@ -101,6 +101,9 @@ func newDay(t *testing.T, rng *rand.Rand) *day {
 		d.cfg.Backends = append(d.cfg.Backends, fmt.Sprintf("app%d:9000", i))
 		d.startApp(t)
 	}
+	if d.cfg.Preset == "php" && d.cfg.Multiplex == On {
+		d.cfg.Multiplex = Auto
+	}
 	d.rig = startRig(t, d.cfg)
 	d.rig.b.cfg.Observe = d.observe
 	d.rig.client.Transport.(*http.Transport).DisableKeepAlives = rng.IntN(2) == 0

@@ -28,18 +28,30 @@ func (x *exchange) again(err error) verdict {
 		return giveUp
 	}
 	switch {
-	case e.Replay == pool.ReplaySafe && e.Full:
-		return whenThereIsRoom
-	case x.replayed:
+	case e.Replay == pool.ReplaySafe:
+		if !e.Full {
+			return x.onceMoreUnrun()
+		}
+	case x.replayed, e.Replay == pool.ReplayNever, !idempotent(x.r.Method):
 		return giveUp
-	case e.Replay == pool.ReplaySafe, e.Replay == pool.ReplayIdempotent && idempotent(x.r.Method):
-		x.replayed = true
 	default:
+		x.replayed = true
+		if !e.Full {
+			return onceMore
+		}
+	}
+	return whenThereIsRoom
+}
+
+// unrunMax is how often a request is sent again that met a connection on which it
+// provably was not run. Each was there a moment before.
+const unrunMax = 5
+
+func (x *exchange) onceMoreUnrun() verdict {
+	if x.unrun == unrunMax {
 		return giveUp
 	}
-	if e.Full {
-		return whenThereIsRoom
-	}
+	x.unrun++
 	return onceMore
 }
 

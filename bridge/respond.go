@@ -65,7 +65,7 @@ func (x *exchange) stream(resp cgi.Response, first []byte) error {
 		limit = 0
 	}
 
-	pipe := x.b.spool.NewPipe()
+	pipe := x.b.newPipe(x.held.lease)
 	ctx, leave := context.WithCancel(x.r.Context())
 	rv := &receiver{x: x, held: x.held.take(), pipe: pipe, done: make(chan struct{})}
 	rv.announced.Store(-1)
@@ -81,6 +81,18 @@ func (x *exchange) stream(resp cgi.Response, first []byte) error {
 		rv.announced.Store(limit)
 	}
 	return err
+}
+
+// sharedPatience is how long the rest of an answer on a shared connection may find no
+// room in the spool. Then it is given up: it must not hold up others.
+const sharedPatience = 100 * time.Millisecond
+
+// newPipe returns what holds the part of an answer that the client is too slow for.
+func (b *Bridge) newPipe(lease *pool.Lease) *spool.Pipe {
+	if lease.Shared() {
+		return b.spool.NewImpatientPipe(sharedPatience)
+	}
+	return b.spool.NewPipe()
 }
 
 // relay copies first and what comes through pipe to the client: all of it, or limit

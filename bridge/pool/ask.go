@@ -18,7 +18,8 @@ import (
 const (
 	// askTimeout is how long an application that serves requests may take to answer.
 	// Most answer at once; uWSGI never does.
-	askTimeout = 250 * time.Millisecond
+	askTimeout  = 250 * time.Millisecond
+	writeWithin = 5 * time.Second // and the question to be written
 	// startPatience is how long one may take that has served nothing yet: its socket
 	// may have been made before it.
 	startPatience = 2 * time.Second
@@ -43,11 +44,14 @@ func (r reply) proof() bool { return r == single || r == shared }
 
 // ask asks on a new connection. It gives up when w no longer needs it.
 func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
-	// It fits into the socket's buffer, so this waits for nobody.
+	// It fits into the socket's buffer, so this waits for nobody but the processor.
+	if nc.SetWriteDeadline(time.Now().Add(writeWithin)) != nil {
+		return ended
+	}
 	if _, err := nc.Write(fcgi.AppendGetValues(nil, fcgi.MpxsConns)); err != nil {
 		return ended
 	}
-	if nc.SetReadDeadline(time.Now().Add(askTimeout)) != nil {
+	if nc.SetWriteDeadline(time.Time{}) != nil || nc.SetReadDeadline(time.Now().Add(askTimeout)) != nil {
 		return ended
 	}
 	begun := time.Now()
@@ -105,8 +109,9 @@ func (p *Pool) hasServed(in *instance) bool {
 }
 
 // keepAsking reports whether an answer that has not come for askTimeout may still. Of
-// an application that answered before it will, or the connection is closed. One that
-// serves others, and did so all that time, does not answer.
+// an application that answered before it will, or the connection is closed, unless it
+// goes on serving others: then it is another one by now. One that never answered, and
+// served others all that time, does not answer.
 func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time, served bool) bool {
 	select {
 	case <-w.done:
@@ -120,7 +125,7 @@ func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time, served bool)
 	h := &in.habits
 	switch {
 	case h.answers:
-		return true
+		return !in.served.After(begun) || time.Since(begun) < startPatience
 	case served:
 		return false
 	}

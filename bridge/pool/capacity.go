@@ -5,8 +5,13 @@ import (
 	"time"
 )
 
-// growEvery is how long after an application was full it is asked for one more.
-const growEvery = time.Minute
+// growEvery is how long after an application was full it is trusted with one
+// connection more, and growFast how long after that again at least: each time it is
+// half as long. It costs little to be wrong: new connections are asked first.
+const (
+	growEvery = time.Minute
+	growFast  = time.Second
+)
 
 // capacity is how many connections an instance is believed to hold. It starts at
 // Config.Workers and is lowered each time the application shows that it is full,
@@ -14,7 +19,9 @@ const growEvery = time.Minute
 type capacity struct {
 	now    int // at least 1, at most Config.Workers
 	growAt time.Time
-	fullAt time.Time // when the application was last seen to be full
+	step   time.Duration // how long after growAt it grows again
+	fullAt time.Time     // when the application was last seen to be full
+	tellAt time.Time     // when the log is told, with what it has come to; zero: it was, or need not be
 
 	// proven is the most connections that have been open at once and had each got a
 	// byte of answer, at least 1; answering is how many are so now. Up to there a new
@@ -29,23 +36,33 @@ const lately = time.Second
 
 func (o *capacity) freedLately() bool { return !o.freedAt.IsZero() && time.Since(o.freedAt) < lately }
 
-// noteFull lowers what in is believed to hold to one less than it was just asked
-// to.
-func (p *Pool) noteFull(in *instance) {
+// lower notes that in does not hold more than n connections, and at least one.
+func (p *Pool) lower(in *instance, n int) {
 	o := &in.observed
 	before := o.now
-	o.fullAt = time.Now()
-	o.now = max(1, min(o.now, in.used()-1))
+	o.now = max(1, min(o.now, n))
 	o.proven = min(o.proven, o.now)
 	if o.now == p.cfg.Workers {
 		return
 	}
+	now := time.Now()
 	if before == p.cfg.Workers {
-		p.log(in, slog.LevelWarn, "the application is full with fewer connections than it has workers",
-			slog.Int("connections", o.now), slog.Int("workers", p.cfg.Workers))
+		o.tellAt = now.Add(lately)
+		p.schedule(o.tellAt)
 	}
-	o.growAt = o.fullAt.Add(growEvery)
+	o.growAt, o.step = now.Add(growEvery), growEvery/2
 	p.schedule(o.growAt)
+}
+
+// backlogFull notes that in accepts connections too slowly. That may be a moment's
+// matter, and says little of what it holds: it is believed to hold one less, once a
+// second.
+func (p *Pool) backlogFull(in *instance) {
+	in.counters.backlogs++
+	if o := &in.observed; o.fullAt.IsZero() || time.Since(o.fullAt) >= lately {
+		o.fullAt = time.Now()
+		p.lower(in, o.now-1)
+	}
 }
 
 // turnedAway notes that in closed a new connection, or ended a request, because it
@@ -58,7 +75,7 @@ func (p *Pool) turnedAway(in *instance, certain bool) (serving bool) {
 	defer p.mu.Unlock()
 	in.counters.turnedAway++
 	if certain && !in.observed.freedLately() {
-		p.noteFull(in)
+		p.lower(in, in.used()-1)
 	}
 	in.observed.fullAt = time.Now()
 	return in.servedLately(time.Minute)
@@ -71,15 +88,23 @@ func (p *Pool) grow(in *instance, now time.Time) {
 	if o.now >= p.cfg.Workers {
 		return
 	}
+	if !o.tellAt.IsZero() && !now.Before(o.tellAt) {
+		o.tellAt = time.Time{}
+		p.log(in, slog.LevelWarn, "the application is full with fewer connections than it has workers",
+			slog.Int("connections", o.now), slog.Int("workers", p.cfg.Workers))
+	}
 	if !now.Before(o.growAt) {
 		o.now++
-		o.growAt = now.Add(growEvery)
+		o.growAt, o.step = now.Add(o.step), max(o.step/2, growFast)
 		if o.now == p.cfg.Workers {
 			p.log(in, slog.LevelInfo, "the application is trusted with all its workers again", slog.Int("workers", o.now))
 		}
 	}
 	if o.now < p.cfg.Workers {
 		p.schedule(o.growAt)
+	}
+	if !o.tellAt.IsZero() {
+		p.schedule(o.tellAt)
 	}
 }
 

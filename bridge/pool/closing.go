@@ -27,19 +27,31 @@ func (p *Pool) closeAll(conns []*conn) {
 				p.tasks.Go(func() { p.freeRoom(c, delay) })
 				continue
 			}
-			p.move(c, none)
+			p.free(c)
 		}
 		conns = p.kick()
 		p.mu.Unlock()
 	}
 }
 
+// free ends what the budget knows of c. When there is no connection left, the next one
+// may be to another application.
+func (p *Pool) free(c *conn) {
+	p.move(c, none)
+	if c.inst.used() == 0 {
+		c.inst.habits.answers = false
+	}
+}
+
 // closeDelay is how long the application may need to be done with c.
 func (p *Pool) closeDelay(c *conn) time.Duration {
-	if c.gone {
-		return p.cfg.CloseDelay / 10
+	switch {
+	case !c.gone:
+		return p.cfg.CloseDelay
+	case c.inst.observed.fullAt.IsZero():
+		return 0 // most are
 	}
-	return p.cfg.CloseDelay
+	return p.cfg.CloseDelay / 10
 }
 
 // freeRoom gives the room of a closed connection to waiters after a while.
@@ -51,7 +63,7 @@ func (p *Pool) freeRoom(c *conn, after time.Duration) {
 	case <-p.ctx.Done():
 	}
 	p.mu.Lock()
-	p.move(c, none)
+	p.free(c)
 	victims := p.kick()
 	p.mu.Unlock()
 	p.closeAll(victims)

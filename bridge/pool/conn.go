@@ -42,6 +42,7 @@ type conn struct {
 	uses      int  // requests it was given to, ever
 	ended     int  // requests that were answered to their end on it
 	idleSince time.Time
+	madeAt    time.Time // if it is multiplexed
 
 	net.Conn
 	mux         *mux // nil if requests have it to themselves; then the rest is not used

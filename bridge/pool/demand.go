@@ -20,8 +20,19 @@ type Demand struct {
 	// after it has been quiet for settledAfter.
 	Settled bool
 	// Fresh: the request has already met a connection that the application had
-	// closed. It gets one that was dialled for it.
+	// closed. It gets one that is made after that.
 	Fresh bool
+	// Avoid is the address of an instance that turned the request away, if any. It is
+	// the last choice.
+	Avoid string
+
+	since time.Time // for Fresh: when the request came back
+}
+
+// like reports whether what serves one request serves the other.
+func (d Demand) like(other Demand) bool {
+	d.since, other.since = time.Time{}, time.Time{}
+	return d == other
 }
 
 // takes reports whether a connection that was given back just now will do.
@@ -36,12 +47,10 @@ func (h *habits) quietEnough(c *conn, d Demand) bool {
 }
 
 // take gives a request a connection of the least loaded instance that has room or
-// an idle one; nil means that a dial is due, or a wait.
+// an idle one; nil means that a dial is due, or a wait. Those who wait already have
+// been offered what is idle (kick), so nobody is passed over.
 func (p *Pool) take(d Demand) *conn {
-	if p.waiters.Len() > 0 || d.Fresh {
-		return nil // waiters come first
-	}
-	in := p.choose(func(in *instance) bool { return in.working() < in.observed.now })
+	in := p.choose(d, func(in *instance) bool { return in.working() < in.observed.now })
 	if in == nil {
 		return nil
 	}
@@ -69,6 +78,9 @@ func (p *Pool) available(in *instance, d Demand) *conn {
 // one, or, where the application may be about to close that, the one that has been
 // quiet for longest, if that is long enough.
 func (in *instance) kept(d Demand) *conn {
+	if d.Fresh {
+		return nil
+	}
 	var oldest *conn
 	for i := len(in.idle) - 1; i >= 0; i-- {
 		c := in.idle[i]

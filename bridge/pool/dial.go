@@ -49,7 +49,7 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 		p.dialFailed(in, w, err, opens)
 	default:
 		p.up(in)
-		p.open(c, nc, opens && in.sharing.verdict == yes, answer)
+		p.open(c, nc, opens && (answer == shared || p.cfg.Multiplex == MultiplexOn), answer)
 		if !w.settled && !p.closed {
 			p.settle(w, c, nil)
 		} else {
@@ -65,15 +65,21 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 // connection if it was to be shared. Who has tried all of them is told by the next
 // kick.
 func (p *Pool) dialFailed(in *instance, w *waiter, err error, shared bool) {
-	if p.closed || errors.Is(err, syscall.EAGAIN) || err == errTurnedAway {
-		return // w has gone; the instance is there
+	switch {
+	case p.closed, err == errNotNeeded, err == errTurnedAway:
+		return // the instance may be there, or is
+	case isShortage(err):
+		if !w.settled { // it is not the instance's fault
+			p.settle(w, nil, &DialError{in.Addr, err})
+		}
+		return
 	}
 	p.down(in, err)
 	if !w.settled {
 		w.failed = append(w.failed, &DialError{in.Addr, err})
 	}
 	for e := p.waiters.Front(); shared && e != nil; e = e.Next() {
-		if w := e.Value.(*waiter); !w.dialing && !w.hasTried(in) && w.demand.shares() {
+		if w := e.Value.(*waiter); !w.dialing && !w.hasTried(in) && w.demand.Whole {
 			w.failed = append(w.failed, &DialError{in.Addr, err})
 		}
 	}
@@ -91,6 +97,8 @@ func (p *Pool) connect(in *instance, w *waiter, ask bool) (net.Conn, reply, erro
 		switch {
 		case err != nil && !p.worthWaiting(in, w, err, started):
 			return nil, answer, err
+		case err != nil && p.moveOn(in, w):
+			return nil, answer, errTurnedAway
 		case err != nil:
 		case !ask:
 			return nc, answer, nil
@@ -99,15 +107,37 @@ func (p *Pool) connect(in *instance, w *waiter, ask bool) (net.Conn, reply, erro
 				return nc, answer, nil
 			}
 			_ = nc.Close() // nothing was asked of it that matters
-			if ask = p.mayAskAgain(in); ask && !p.wasFull(in) {
+			if ask = p.mayAskAgain(in); ask && (!p.wasFull(in) || p.moveOn(in, w)) {
 				return nil, answer, errTurnedAway
 			}
-			err = errTurnedAway
 		}
-		if err := p.pause(max(pause, p.cfg.CloseDelay), w, err); err != nil {
+		if err := p.pause(max(pause, p.cfg.CloseDelay), w); err != nil {
 			return nil, answer, err
 		}
 	}
+}
+
+// moveOn has w go to another instance than in, which is full, if there is one that is
+// not, and reports whether it does. It does so once.
+func (p *Pool) moveOn(in *instance, w *waiter) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.moved || w.settled {
+		return false
+	}
+	for _, other := range p.instances {
+		if other != in && !other.outage.aside() && !w.hasTried(other) && (other.room() || len(other.idle) > 0) {
+			w.moved, w.demand.Avoid = true, in.Addr
+			return true
+		}
+	}
+	return false
+}
+
+// isShortage reports an error that is this process's or system's own.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) ||
+		errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
 // mayAskAgain reports whether in may be asked again after it closed the connection
@@ -128,15 +158,15 @@ func (p *Pool) wasFull(in *instance) (again bool) {
 	return in.used() <= in.observed.now
 }
 
-// pause waits for d. It returns err if w no longer needs what it waits for.
-func (p *Pool) pause(d time.Duration, w *waiter, err error) error {
+// pause waits for d. It returns errNotNeeded if w needs it no longer.
+func (p *Pool) pause(d time.Duration, w *waiter) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
 	case <-w.done:
-		return err
+		return errNotNeeded
 	case <-p.ctx.Done():
 		return ErrClosed
 	}
@@ -149,21 +179,22 @@ func (p *Pool) worthWaiting(in *instance, w *waiter, err error, started time.Tim
 	defer p.mu.Unlock()
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
-		in.counters.backlogs++
-		p.noteFull(in)
+		p.backlogFull(in)
 		p.up(in)
 		return true
 	case isTimeout(err):
 		// TCP says nothing when the backlog is full. But something listens there: it
 		// answers others.
-		if in.count[busy] == 0 && !in.servedLately(p.cfg.DialTimeout) || p.anotherIsUp(in, w) {
+		if in.count[busy] == 0 && !in.servedLately(p.cfg.DialTimeout) {
 			return false
 		}
-		in.counters.backlogs++
-		p.noteFull(in)
+		p.backlogFull(in)
 		return true
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-		return p.restarting(in, started) && !p.anotherIsUp(in, w)
+		if p.restarting(in, started) && !p.anotherIsUp(in, w) {
+			p.refused(in, err)
+			return true
+		}
 	}
 	return false
 }

@@ -28,6 +28,8 @@ var (
 	// errTurnedAway means that the application closed a new connection at once. It is
 	// waited for, and nobody is told.
 	errTurnedAway = errors.New("pool: turned away")
+	// errNotNeeded means that whoever a dial was for has gone while it waited.
+	errNotNeeded = errors.New("pool: the connection is no longer needed")
 	// ErrLagging means that what the application sent on a shared connection was not
 	// taken for so long that it would have held up other requests.
 	ErrLagging = errors.New("pool: the answer was not taken fast enough for a shared connection")

@@ -59,6 +59,14 @@ func (in *instance) lighter(other *instance) bool {
 	return in.working()*other.observed.now < other.working()*in.observed.now
 }
 
+// noteEnd notes that a connection to in has ended under a request: it was there
+// until now.
+func (p *Pool) noteEnd(in *instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in.lastOK = time.Now()
+}
+
 // servedLately reports whether a request was answered within d.
 func (in *instance) servedLately(d time.Duration) bool {
 	return !in.served.IsZero() && time.Since(in.served) < d

@@ -243,6 +243,7 @@ func (l *Lease) fail(op string, err error) *Error {
 	if !gone || !e.Silence {
 		return e
 	}
+	l.p.noteEnd(l.c.inst)
 	e.Full = l.turnedAway(err, unread)
 	switch {
 	case unread:

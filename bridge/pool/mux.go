@@ -12,9 +12,11 @@ import (
 const (
 	// muxBuffer is the size of a multiplexed connection's read buffer, in bytes.
 	muxBuffer = 64 << 10
+	// flushMax is how much of what is queued has the send timeout to itself, in bytes.
+	flushMax = 256 << 10
 	// quarantineMax is how many ids a connection may lose to requests that were given
 	// up. Then it is replaced.
-	quarantineMax = 4096
+	quarantineMax = 32 << 10
 )
 
 // mux is a connection that carries many requests at once, each as a stream. One
@@ -84,14 +86,16 @@ func (m *mux) open() *stream {
 	return s
 }
 
-// close ends a stream. Unless the application has ended the request, and nothing of
-// it can come any more, it is asked to, and the id is not used again.
+// close ends a stream. Unless the application has ended the request, it is asked to,
+// and the id is not used again. Nor is it if the application was asked to before:
+// Go's net/http/fcgi ends the request at once, and sends the handler's output and a
+// second end when that comes.
 func (m *mux) close(s *stream, answered bool) {
 	m.mu.Lock()
 	delete(m.streams, s.id)
 	switch {
 	case s.id == 0:
-	case answered, !s.queued:
+	case answered && !s.aborted, !s.queued:
 		m.ids.put(s.id)
 	default:
 		m.ids.quarantine(s.id)
@@ -111,12 +115,23 @@ func (m *mux) needsRetiring() bool {
 	return first
 }
 
-// enqueue queues a request whole.
+// enqueue queues a request whole. If it cannot be, its stream ends.
 func (m *mux) enqueue(s *stream, records []byte) error {
+	err := m.tryEnqueue(s, records)
+	if err != nil {
+		s.fail(err)
+	}
+	return err
+}
+
+func (m *mux) tryEnqueue(s *stream, records []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.deaf != nil {
+	switch {
+	case m.deaf != nil:
 		return m.deaf
+	case s.id == 0:
+		return errNoIDs
 	}
 	if !s.queued {
 		s.queued = true
@@ -179,12 +194,20 @@ func (m *mux) write() {
 }
 
 func (m *mux) flush(out []byte) (int, error) {
-	if m.sendTimeout > 0 {
-		if err := m.nc.SetWriteDeadline(time.Now().Add(m.sendTimeout)); err != nil {
-			return 0, err
+	sent := 0
+	for sent < len(out) {
+		if m.sendTimeout > 0 {
+			if err := m.nc.SetWriteDeadline(time.Now().Add(m.sendTimeout)); err != nil {
+				return sent, err
+			}
+		}
+		n, err := m.nc.Write(out[sent:min(sent+flushMax, len(out))])
+		sent += n
+		if err != nil {
+			return sent, err
 		}
 	}
-	return m.nc.Write(out)
+	return sent, nil
 }
 
 // cut ends the sending side after n bytes of the last write. Requests that were not

@@ -82,11 +82,12 @@ func TestStreamsShareAConnection(t *testing.T) {
 				uri := fmt.Sprintf("/%d", i)
 				ask(t, l, uri)
 				out, err := answer(l)
-				want := "Content-Type: text/plain\n\n"
+				var want strings.Builder
+				want.WriteString("Content-Type: text/plain\n\n")
 				for n := range lines {
-					want += fmt.Sprintf("%s %d\n", uri, n)
+					want.WriteString(fmt.Sprintf("%s %d\n", uri, n))
 				}
-				if err != nil || out != want {
+				if err != nil || out != want.String() {
 					t.Errorf("%s got %q, %v", uri, out, err)
 				}
 			})

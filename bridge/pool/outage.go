@@ -22,6 +22,8 @@ type outage struct {
 	until    time.Time // when it is tried again; zero: it is not set aside
 	err      error     // the last failure, ever
 	at       time.Time // when that was
+	told     bool      // the log knows that it is down
+	toldAt   time.Time // when it was told last: not more than once a second
 }
 
 func (o *outage) aside() bool { return !o.until.IsZero() }
@@ -32,12 +34,11 @@ func (o *outage) silent() bool { return o.aside() && isTimeout(o.err) }
 
 // down notes that in could not be connected to.
 func (p *Pool) down(in *instance, err error) {
-	in.counters.dialErrors++
 	o := &in.outage
-	if !o.aside() {
-		p.log(in, slog.LevelWarn, "the application cannot be connected to", slog.String("error", dialReason(err)))
+	p.refused(in, err)
+	if o.at.Before(o.until) {
+		return // one of several dials that fail together
 	}
-	o.err, o.at = err, time.Now()
 	pause := min(asideMin<<min(o.failures, 10), asideMax)
 	o.failures++
 	o.until = o.at.Add(pause)
@@ -49,11 +50,27 @@ func (p *Pool) down(in *instance, err error) {
 	}
 }
 
+// refused counts a failure to connect to in, which may be one of several before
+// somebody is told.
+func (p *Pool) refused(in *instance, err error) {
+	in.counters.dialErrors++
+	o := &in.outage
+	o.err, o.at = err, time.Now()
+	if !o.told && o.at.Sub(o.toldAt) >= time.Second {
+		o.told, o.toldAt = true, o.at
+		p.log(in, slog.LevelWarn, "the application cannot be connected to", slog.String("error", dialReason(err)))
+	}
+}
+
+// down reports whether the last attempt to connect failed.
+func (in *instance) down() bool { return in.outage.aside() || in.outage.at.After(in.lastOK) }
+
 // up notes that in could be connected to.
 func (p *Pool) up(in *instance) {
 	in.lastOK = time.Now()
-	if in.outage.aside() {
-		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(in.outage.at)))
+	if o := &in.outage; o.told {
+		o.told = false
+		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(o.toldAt)))
 	}
 	in.outage.failures, in.outage.until = 0, time.Time{}
 }
@@ -76,7 +93,7 @@ func (p *Pool) probe(in *instance, now time.Time) {
 	}
 	gone := make(chan struct{})
 	close(gone)
-	p.startDial(in, &waiter{done: gone, settled: true, probe: true})
+	p.startDial(in, &waiter{done: gone, settled: true})
 }
 
 func isTimeout(err error) bool {

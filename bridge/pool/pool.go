@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,8 +30,8 @@ type Config struct {
 	IdleTimeout time.Duration
 	// CloseDelay is how long the room of a connection that we closed stays taken: a
 	// threaded server like flup's needs a moment to notice and clean up, and turns the
-	// next connection away until then. If it closed the connection first, a tenth of
-	// that. Default: none.
+	// next connection away until then. If it closed the connection first, and was seen
+	// to be full before, a tenth of that. Default: none.
 	CloseDelay time.Duration
 	// TurnsAway says that the application, when it is full, accepts a connection and
 	// closes it at once, as threaded servers do. Others let connections wait, and one
@@ -88,13 +89,16 @@ func New(cfg Config) (*Pool, error) {
 		cfg.IdleTimeout = 5 * time.Second
 	}
 	p := &Pool{cfg: cfg, waiters: list.New(), journal: journal{logger: cfg.Logger}}
-	for _, in := range cfg.Instances {
+	for i, in := range cfg.Instances {
+		if slices.ContainsFunc(cfg.Instances[:i], func(other Instance) bool { return other.Addr == in.Addr }) {
+			return nil, fmt.Errorf("pool: %s is named twice", in.Addr)
+		}
 		p.instances = append(p.instances, &instance{
 			Instance: in, observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires},
 		})
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.tender = time.AfterFunc(time.Hour, p.tend)
+	p.tender = time.AfterFunc(time.Hour, p.startTending)
 	p.tender.Stop()
 	return p, nil
 }
@@ -104,6 +108,11 @@ func New(cfg Config) (*Pool, error) {
 // time, an *UnavailableError if no instance can be connected to, and ErrClosed
 // after Close.
 func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
+	begun := time.Now()
+	d.since = time.Time{}
+	if d.Fresh {
+		d.since = begun
+	}
 	for {
 		p.mu.Lock()
 		if p.closed {
@@ -117,7 +126,7 @@ func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
 			w := p.enqueue(d)
 			p.mu.Unlock()
 			var err error
-			if c, err = p.wait(ctx, w); err != nil {
+			if c, err = p.wait(ctx, w, begun.Add(p.cfg.WaitTimeout)); err != nil {
 				return nil, err
 			}
 		}
@@ -190,6 +199,9 @@ func (p *Pool) release(c *conn, keep bool) {
 	var victims []*conn
 	switch {
 	case p.closed:
+		p.move(c, closing)
+		victims = []*conn{c}
+	case p.cfg.OneRequest && !p.cfg.TurnsAway: // a process waits for us to close
 		p.move(c, closing)
 		victims = []*conn{c}
 	case p.cfg.OneRequest:

@@ -48,14 +48,12 @@ func (v verdict) String() string { return [...]string{"unknown", "off", "on"}[v]
 
 // sharing is what an instance has of multiplexed connections.
 type sharing struct {
-	verdict  verdict
-	askAfter time.Time // when it may be asked again; zero: at once if it is not known, else never
-	opening  bool      // a dial is under way whose connection requests wait to share
-	conns    []*conn   // that take further requests, oldest first
+	verdict   verdict
+	askAfter  time.Time // when it may be asked again; zero: at once if it is not known, else never
+	opening   bool      // a dial is under way whose connection requests wait to share
+	openUntil time.Time // how long they do, if it is not known that it will be
+	conns     []*conn   // that take further requests, oldest first
 }
-
-// shares reports whether a request can go on a connection with others.
-func (d Demand) shares() bool { return d.Whole && !d.Fresh }
 
 // conns is how many connections there are.
 func (in *instance) conns() int { return in.used() - in.extra }
@@ -66,7 +64,7 @@ func (in *instance) conns() int { return in.used() - in.extra }
 // request is read, which a long-poll may never do.
 func (p *Pool) sharing(in *instance, d Demand) bool {
 	switch {
-	case !d.shares() || p.cfg.Workers == 1:
+	case !d.Whole || p.cfg.Workers == 1:
 		return false
 	case p.cfg.Multiplex == MultiplexAuto:
 		return !d.Body && in.conns() >= ownConns
@@ -87,42 +85,59 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 		s.verdict, s.askAfter = notKnown, time.Time{}
 	}
 	switch {
-	case s.verdict == yes:
-	case s.verdict == no, !s.askAfter.IsZero():
+	case s.verdict == no, s.verdict != yes && !s.askAfter.IsZero():
 		return false, false
 	case p.cfg.Multiplex == MultiplexOn:
 		s.verdict = yes
-	case in.habits.silent():
+		ask = p.cfg.TurnsAway && !in.habits.silent()
+	case s.verdict != yes && in.habits.silent():
 		return false, false
 	default:
-		ask = true
+		ask = true // each time: it may be another application by now
+		s.openUntil = time.Now().Add(askTimeout)
+		p.schedule(s.openUntil)
 	}
 	s.opening = true
 	return true, ask
+}
+
+// coming reports whether a request need not dial because the connection to share that
+// is being made will do for it, too. An application that does not answer is not waited
+// for by everybody.
+func (s *sharing) coming(now time.Time) bool {
+	return s.opening && (s.verdict == yes || now.Before(s.openUntil))
 }
 
 // learn notes what came of a question.
 func (p *Pool) learn(in *instance, r reply) {
 	s, h := &in.sharing, &in.habits
 	switch {
+	case r == silent && s.verdict == yes:
+		s.verdict = notKnown
 	case r == silent && in.served.IsZero():
 		h.silentUntil = time.Now().Add(startAgain)
-	case r == silent && !h.answers:
+	case r == silent && h.answers:
+		h.answers, h.silentUntil = false, time.Now().Add(startAgain)
+	case r == silent:
 		h.silentUntil = time.Now().Add(silentAgain)
 	case r == ended && s.verdict == notKnown:
 		s.askAfter = time.Now().Add(askAgainAfter)
 	case r.proof():
 		h.answers, h.silentUntil = true, time.Time{}
-		if s.verdict == notKnown && p.cfg.Multiplex == MultiplexAuto {
-			s.verdict = map[reply]verdict{single: no, shared: yes}[r]
-			p.logSharing(in)
+		if p.cfg.Multiplex == MultiplexAuto {
+			p.conclude(in, r == shared)
 		}
 	}
 }
 
-// logSharing tells what an instance has answered.
-func (p *Pool) logSharing(in *instance) {
-	if in.sharing.verdict == yes {
+// conclude notes whether an instance multiplexes.
+func (p *Pool) conclude(in *instance, multiplexes bool) {
+	before := in.sharing.verdict
+	in.sharing.verdict = no
+	if multiplexes {
+		in.sharing.verdict = yes
+	}
+	if multiplexes && before != yes {
 		p.log(in, slog.LevelInfo, "the application multiplexes; requests without a body share connections beyond the first few", slog.Int("first", ownConns))
 	}
 }
@@ -138,7 +153,7 @@ func (s *sharing) forget() {
 // joinable returns a connection of the least loaded instance that has one which a
 // request should share, nil if there is none.
 func (p *Pool) joinable(d Demand) *conn {
-	if in := p.choose(func(in *instance) bool { return p.sharing(in, d) && in.joinable(d) != nil }); in != nil {
+	if in := p.choose(d, func(in *instance) bool { return p.sharing(in, d) && in.joinable(d) != nil }); in != nil {
 		p.nextTurn()
 		return in.joinable(d)
 	}
@@ -149,9 +164,10 @@ func (p *Pool) joinable(d Demand) *conn {
 func (in *instance) joinable(d Demand) (unused *conn) {
 	for _, c := range in.sharing.conns {
 		switch {
+		case d.Fresh && c.madeAt.Before(d.since):
 		case c.streams > 0 && c.streams < maxStreams && c.bodies == d.Body && in.sharing.verdict == yes && in.room():
 			return c
-		case c.streams > 0 || !in.habits.quietEnough(c, d):
+		case c.streams > 0 || !d.Fresh && !in.habits.quietEnough(c, d):
 		case unused == nil || unused.bodies != d.Body && c.bodies == d.Body:
 			unused = c
 		}
@@ -166,7 +182,7 @@ func (p *Pool) open(c *conn, nc net.Conn, share bool, r reply) {
 		c.records.asked, c.proved = r != unasked, r.proof()
 		return
 	}
-	c.Conn = nc
+	c.Conn, c.madeAt = nc, time.Now()
 	c.mux = newMux(nc, p.cfg.SendTimeout, func() { p.retire(c) }, func() { p.lost(c) })
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
 }

@@ -96,7 +96,7 @@ func (p *Pool) snapshot() Snapshot {
 
 func (in *instance) state(workers int) string {
 	switch {
-	case in.outage.aside():
+	case in.down():
 		return "down"
 	case in.lastOK.IsZero():
 		return "unknown"

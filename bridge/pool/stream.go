@@ -12,10 +12,13 @@ const (
 	// streamBuffer is how much of an answer waits in a stream for its owner, in bytes,
 	// before the connection's reader does.
 	streamBuffer = 64 << 10
-	// lagMax is how long the reader waits for an owner that takes nothing. An owner
-	// that reads all the time only ever lacks the processor; one that waits for its
-	// client must not stop the others.
+	// lagMax is how long the reader waits for an owner. One that reads all the time only
+	// ever lacks the processor, or waits for a disk; one that waits for its client must
+	// not stop the others.
 	lagMax = 250 * time.Millisecond
+	// lagRate is how much an owner must take to be waited for as long again, in bytes
+	// per second.
+	lagRate = 4 << 20
 )
 
 var errNoIDs = errors.New("pool: the connection has used up its request ids")
@@ -47,7 +50,9 @@ type stream struct {
 	aborted bool
 	over    bool // END_REQUEST has come
 
-	touched bool // the reader has delivered something and not said so
+	// The reader's.
+	touched bool          // it has delivered something and not said so
+	waited  time.Duration // how long it has waited for the owner, less what that has taken since
 
 	ready chan struct{} // something has changed for the owner
 
@@ -76,6 +81,7 @@ func (s *stream) deliver(b []byte) bool {
 		s.pending = chunks.Get().(*chunk)
 	}
 	s.pending.b = append(s.pending.b, b...)
+	s.waited = max(0, s.waited-time.Duration(len(b))*time.Second/lagRate)
 	return true
 }
 
@@ -87,7 +93,8 @@ func (s *stream) makeRoom() bool {
 		s.drained = drained
 		s.mu.Unlock()
 		s.signal()
-		late := time.NewTimer(lagMax)
+		begun := time.Now()
+		late := time.NewTimer(lagMax - s.waited)
 		select {
 		case <-drained:
 		case <-late.C:
@@ -95,6 +102,7 @@ func (s *stream) makeRoom() bool {
 		case <-s.m.ended:
 		}
 		late.Stop()
+		s.waited += time.Since(begun)
 		s.mu.Lock()
 	}
 	return s.err == nil && !s.gone

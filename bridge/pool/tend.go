@@ -11,6 +11,15 @@ func (p *Pool) schedule(at time.Time) {
 	p.tender.Reset(time.Until(at))
 }
 
+// startTending is what the timer does.
+func (p *Pool) startTending() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.tasks.Go(p.tend)
+	}
+}
+
 // tend does what is due: it closes connections that have been idle for too long,
 // lets instances grow, and tries those that were set aside.
 func (p *Pool) tend() {

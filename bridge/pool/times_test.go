@@ -12,8 +12,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
-// What an application is believed to hold grows back by one a minute.
-func TestCapacityGrowsByOneAMinute(t *testing.T) {
+// What an application is believed to hold grows back after a minute, and faster from
+// then on.
+func TestCapacityGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Refuse(fcgitest.Overloaded)), 4)
 		first, second, third := mustLease(t, p), mustLease(t, p), mustLease(t, p)
@@ -35,7 +36,7 @@ func TestCapacityGrowsByOneAMinute(t *testing.T) {
 		want(2, "full")
 		time.Sleep(time.Nanosecond)
 		want(3, "full")
-		time.Sleep(growEvery - time.Nanosecond)
+		time.Sleep(growEvery/2 - time.Nanosecond)
 		want(3, "full")
 		time.Sleep(time.Nanosecond)
 		want(4, "up")
@@ -104,21 +105,23 @@ func TestListensFor10ms(t *testing.T) {
 	})
 }
 
-// Where a connection is for one request, its room is free when the application has
-// closed it, or, if it does not, after lingerFor.
+// Where a connection is for one request, its room is free when a server with threads
+// has closed it, or, if it does not, after lingerFor. A process waits for us to close.
 func TestOneRequestPerConnection(t *testing.T) {
 	for name, tc := range map[string]struct {
-		script fcgitest.Script
-		after  time.Duration
+		threads bool
+		script  fcgitest.Script
+		after   time.Duration
 	}{
-		"the application closes":        {fcgitest.CloseAfterEnd, 0},
-		"it closes a moment later":      {fcgitest.CloseWhenIdle(300 * time.Millisecond), 300 * time.Millisecond},
-		"it waits for us to be the one": {fcgitest.Hello, lingerFor},
+		"the application closes":        {true, fcgitest.CloseAfterEnd, 0},
+		"it closes a moment later":      {true, fcgitest.CloseWhenIdle(300 * time.Millisecond), 300 * time.Millisecond},
+		"it waits for us to be the one": {true, fcgitest.Hello, lingerFor},
+		"a process":                     {false, fcgitest.Hello, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, tc.script)
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, OneRequest: true})
+				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, OneRequest: true, TurnsAway: tc.threads})
 				l := mustLease(t, p)
 				if l.KeepConn() {
 					t.Error("the application would be asked to keep the connection")

@@ -195,7 +195,7 @@ func (m *traffic) checkSettled() {
 		if slices.ContainsFunc(p.instances, func(in *instance) bool { return in.sharing.opening && p.sharing(in, w.demand) }) {
 			continue // a connection that is being made is for this one, too
 		}
-		if making--; making >= 0 || w.demand.shares() && p.behindAnother(w) {
+		if making--; making >= 0 || w.demand.Whole && p.behindAnother(w) {
 			continue
 		}
 		for _, in := range p.instances {
@@ -282,7 +282,7 @@ func (u *user) run(ctx context.Context, p *Pool) {
 		return
 	}
 	u.set(l)
-	if u.demand.Fresh && (!l.Fresh() || l.Shared()) || l.Shared() && !u.demand.Whole {
+	if u.demand.Fresh && !l.Fresh() && !l.Shared() || l.Shared() && !u.demand.Whole {
 		u.t.Errorf("%+v got a connection that is fresh %v, shared %v", u.demand, l.Fresh(), l.Shared())
 	}
 	if l.Write(u.records(l.RequestID())) == nil {

@@ -18,7 +18,7 @@ type waiter struct {
 
 	elem    *list.Element
 	dialing bool // a dial runs on its behalf
-	probe   bool // nobody waits: it is there to see whether an instance is back
+	moved   bool // it has left an instance that was full for another
 	failed  []*DialError
 }
 
@@ -27,7 +27,7 @@ type waiter struct {
 func (p *Pool) enqueue(d Demand) *waiter {
 	w := &waiter{demand: d, done: make(chan struct{})}
 	w.elem = p.waiters.PushBack(w)
-	if p.cfg.Multiplex != MultiplexOff && d.shares() && p.behindAnother(w) {
+	if p.opening() && d.Whole && p.behindAnother(w) {
 		return w
 	}
 	if victims := p.kick(); len(victims) > 0 {
@@ -36,21 +36,27 @@ func (p *Pool) enqueue(d Demand) *waiter {
 	return w
 }
 
-// behindAnother reports whether the waiter before w is served by whatever would
-// serve w, and waits. With thousands that come at once, looking at all of them for
-// each would take long.
+// opening reports whether a connection to share is being made.
+func (p *Pool) opening() bool {
+	now := time.Now()
+	return slices.ContainsFunc(p.instances, func(in *instance) bool { return in.sharing.coming(now) })
+}
+
+// behindAnother reports whether the waiter before w waits for the same connection to
+// share. With thousands that come at once, looking at all of them for each would
+// take long.
 func (p *Pool) behindAnother(w *waiter) bool {
 	e := w.elem.Prev()
 	if e == nil {
 		return false
 	}
 	before := e.Value.(*waiter)
-	return !before.dialing && before.demand == w.demand && len(before.failed) == 0
+	return !before.dialing && before.demand.like(w.demand) && len(before.failed) == 0
 }
 
-// wait returns what w gets, unless ctx or the time to wait ends first.
-func (p *Pool) wait(ctx context.Context, w *waiter) (*conn, error) {
-	timer := time.NewTimer(p.cfg.WaitTimeout)
+// wait returns what w gets, unless ctx ends or the deadline passes first.
+func (p *Pool) wait(ctx context.Context, w *waiter, deadline time.Time) (*conn, error) {
+	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
 	case <-w.done:
@@ -103,8 +109,11 @@ func (p *Pool) kick() (victims []*conn) {
 	if p.closed {
 		return nil
 	}
-	making := p.making()
+	making, now := p.making(), time.Now()
 	for e, next := p.waiters.Front(), (*list.Element)(nil); e != nil; e = next {
+		if p.exhausted() {
+			break
+		}
 		next = e.Next()
 		w := e.Value.(*waiter)
 		if w.dialing {
@@ -118,21 +127,28 @@ func (p *Pool) kick() (victims []*conn) {
 			p.settle(w, nil, &UnavailableError{w.failed})
 			continue
 		}
-		in := p.choose(func(in *instance) bool { return in.room() && p.eligible(w, in) })
+		in := p.choose(w.demand, func(in *instance) bool { return in.room() && p.eligible(w, in) })
 		switch {
-		case in != nil && in.sharing.opening && p.sharing(in, w.demand):
+		case in != nil && in.sharing.coming(now) && p.sharing(in, w.demand):
 			// The connection that is being made is for this one, too.
 		case in != nil:
 			p.startDial(in, w)
 		case making > 0:
 			making--
 		default:
-			if in := p.choose(func(in *instance) bool { return len(in.idle) > 0 && p.eligible(w, in) }); in != nil {
+			if in := p.choose(w.demand, func(in *instance) bool { return len(in.idle) > 0 && p.eligible(w, in) }); in != nil {
 				victims = append(victims, p.evict(in))
 			}
 		}
 	}
 	return victims
+}
+
+// exhausted reports whether there is nothing to give, to anybody.
+func (p *Pool) exhausted() bool {
+	return !slices.ContainsFunc(p.instances, func(in *instance) bool {
+		return in.room() || len(in.idle) > 0 || in.outage.aside()
+	})
 }
 
 // eligible reports whether w can be given a connection to in. One that is set aside

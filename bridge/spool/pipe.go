@@ -1,6 +1,9 @@
 package spool
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // Pipe is a first-in, first-out queue between one goroutine that writes and one
 // that reads. What the reader has not taken yet is in memory, then in a file,
@@ -22,15 +25,24 @@ type Pipe struct {
 	blocks  blocks
 	offered []byte // what a waiting Write has left; non-nil exactly while one waits
 
+	patience time.Duration // how long one Write waits in all; 0: as long as it takes
 	emptying bool          // the file is being emptied: Write must not use it
 	room     chan struct{} // wakes a waiting Write; made by the first that has to wait
 	end      error         // what Read returns at the end; nil until CloseWrite
 }
 
-// NewPipe returns an empty Pipe. The reading side must Close it.
+// NewPipe returns an empty Pipe whose Write waits for room as long as it takes. The reading side must Close it.
 func (s *Store) NewPipe() *Pipe {
 	p := new(Pipe)
 	p.init(s)
+	return p
+}
+
+// NewImpatientPipe is NewPipe, but a Write that has waited for d in all fails with
+// ErrDiskFull. It is for writers that others wait for.
+func (s *Store) NewImpatientPipe(d time.Duration) *Pipe {
+	p := s.NewPipe()
+	p.patience = d
 	return p
 }
 
@@ -49,6 +61,7 @@ func (p *Pipe) Write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var freed <-chan struct{}
+	var late <-chan time.Time
 	for {
 		if p.closed || p.end != nil {
 			return n, ErrClosed
@@ -67,8 +80,17 @@ func (p *Pipe) Write(b []byte) (n int, err error) {
 		case freed == nil:
 			// Try once more after this: budget given back before would go unnoticed.
 			freed = p.store.whenFreed()
+		case p.patience > 0 && late == nil:
+			t := time.NewTimer(p.patience)
+			defer t.Stop()
+			late = t.C
+			fallthrough
 		default:
-			n += p.offer(b[n:], freed)
+			m, inTime := p.offer(b[n:], freed, late)
+			n += m
+			if !inTime {
+				return n, p.store.diskFull()
+			}
 			freed = nil
 		}
 	}
@@ -140,21 +162,25 @@ func (p *Pipe) toFile(b []byte) (int, error) {
 }
 
 // offer waits until the reader has taken some of b, or there may be room for it,
-// or a side was closed. It returns how many bytes the reader took.
-func (p *Pipe) offer(b []byte, freed <-chan struct{}) int {
+// or a side was closed, or until it is late. It returns how many bytes the reader
+// took, and whether it was in time.
+func (p *Pipe) offer(b []byte, freed <-chan struct{}, late <-chan time.Time) (n int, inTime bool) {
 	if p.room == nil {
 		p.room = make(chan struct{}, 1)
 	}
 	p.offered = b
 	p.mu.Unlock()
+	inTime = true
 	select {
 	case <-p.room:
 	case <-freed:
+	case <-late:
+		inTime = false
 	}
 	p.mu.Lock()
-	n := len(b) - len(p.offered)
+	n = len(b) - len(p.offered)
 	p.offered = nil
-	return n
+	return n, inTime
 }
 
 // CloseWrite ends the stream: after what is queued, Read returns err, io.EOF if

@@ -6,6 +6,7 @@ import (
 	"io"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func mustRead(t testing.TB, p *Pipe, want []byte) {
@@ -347,4 +348,22 @@ func TestPipeLaggingReader(t *testing.T) {
 		t.Errorf("%d bytes on disk after a lag of %d", got, lag)
 	}
 	mustRead(t, p, data)
+}
+
+// A writer that others wait for waits for a bounded time, and then says why.
+func TestImpatientPipe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, Config{Buffer: 100, Disk: 1})
+		s.reserveDisk(1, 1)
+		defer s.release(Stats{Disk: 1})
+		p := s.NewImpatientPipe(time.Second)
+		defer p.Close()
+		begun := time.Now()
+		n, err := p.Write(pattern(150))
+		if n != 100 || !errors.Is(err, ErrDiskFull) || time.Since(begun) != time.Second {
+			t.Errorf("wrote %d, %v, after %v; want 100, ErrDiskFull, 1s", n, err, time.Since(begun))
+		}
+		mustRead(t, p, pattern(100))
+		mustWrite(t, p, pattern(100))
+	})
 }

@@ -126,14 +126,14 @@ func (p *Peer) left(s *Session) {
 
 // hangUp closes a session's connection. Its script may run on.
 func (p *Peer) hangUp(s *Session) {
+	if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		p.t.Errorf("fcgitest: closing a connection: %v", err)
+	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.playing[s] {
 		p.playing[s] = false
 		p.open--
-	}
-	p.mu.Unlock()
-	if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		p.t.Errorf("fcgitest: closing a connection: %v", err)
 	}
 }
 

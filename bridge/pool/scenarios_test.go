@@ -1,0 +1,416 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// The id of a request that was aborted is not given to another, although the
+// application has ended it: what the handler says later would be the other's answer.
+func TestAbortedIDIsNotReused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxAbortTail(2*time.Second))
+		p := muxPool(t, peer, 4)
+		given := leaseFor(t, p, whole)
+		ask(t, given, "/secret-of-A")
+		synctest.Wait()
+		given.MarkAbandoned()
+		if _, err := answer(given); err != nil { // END at once
+			t.Error(err)
+		}
+		m := given.c.mux
+		given.Release()
+		// what 65,534 ordinary requests do
+		m.mu.Lock()
+		m.ids.issued = maxID
+		m.ids.put(7)
+		m.mu.Unlock()
+		time.Sleep(time.Second)
+		next := leaseFor(t, p, whole)
+		ask(t, next, "/of-B")
+		out, err := answer(next)
+		if out != "Content-Type: text/plain\n\nuri=/of-B" {
+			t.Errorf("B (id %d) got %q, %v", next.RequestID(), out, err)
+		}
+		next.Release()
+	})
+}
+
+// A TCP backlog that stays full for longer than a request waits is no outage.
+func TestFullTCPBacklogIsNotDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.Hello)
+		var n atomic.Int32
+		dial := func(ctx context.Context) (net.Conn, error) {
+			if n.Add(1) == 1 {
+				return peer.Dial(ctx)
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 4})
+		busy := mustLease(t, p)
+		g := startLease(p)
+		<-g.done
+		if !errors.Is(g.err, ErrWaitTimeout) {
+			t.Errorf("%v", g.err)
+		}
+		time.Sleep(3 * time.Second)
+		if in := p.Snapshot().Instances[0]; in.State == "down" || in.Observed == 4 || in.DialErrors > 0 {
+			t.Errorf("state %s, observed %d, dial errors %d; want full, 1, 0", in.State, in.Observed, in.DialErrors)
+		}
+		busy.Release()
+	})
+}
+
+// A client that leaves during a restart does not fail those that wait for the same
+// connection.
+func TestOneLeavesDuringRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxPage)
+		p := muxPool(t, peer, 16)
+		l := leaseFor(t, p, whole)
+		ask(t, l, "/")
+		_, _ = answer(l)
+		l.Release()
+		peer.Stop()
+		synctest.Wait()
+		a := startLeasing(p, whole)
+		synctest.Wait()
+		var others []*leasing
+		for range 5 {
+			others = append(others, startLeasing(p, whole))
+		}
+		time.Sleep(100 * time.Millisecond)
+		a.cancel()
+		time.Sleep(100 * time.Millisecond)
+		peer.Resume() // 200 ms after the restart began
+		for i, o := range others {
+			<-o.done
+			if o.err != nil {
+				t.Errorf("other %d: %v after %v", i, o.err, o.after)
+			} else {
+				o.lease.Release()
+			}
+		}
+	})
+}
+
+// The same while a TCP backlog is full.
+func TestOneLeavesWhileBacklogIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxPage)
+		var slow atomic.Bool
+		dial := func(ctx context.Context) (net.Conn, error) {
+			if slow.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return peer.Dial(ctx)
+		}
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 16, Multiplex: MultiplexOn, WaitTimeout: 20 * time.Second})
+		own := mustLease(t, p)
+		slow.Store(true)
+		a := startLeasing(p, whole)
+		synctest.Wait()
+		b := startLeasing(p, whole)
+		time.Sleep(time.Second)
+		a.cancel()
+		<-b.done
+		if !errors.Is(b.err, ErrWaitTimeout) {
+			t.Errorf("b: %v after %v", b.err, b.after)
+		}
+		own.Release()
+	})
+}
+
+// A request that must not be sent again does not starve behind those that may.
+func TestSettledDoesNotStarve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.Hello)
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 2, Retires: true})
+		stop := make(chan struct{})
+		done := make(chan struct{})
+		for range 4 { // 4 at a time for 2 workers, 10 ms each
+			go func() {
+				defer func() { done <- struct{}{} }()
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					l, err := p.Lease(context.Background(), whole)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_, _ = converse(l)
+					time.Sleep(10 * time.Millisecond)
+					l.Release()
+				}
+			}()
+		}
+		time.Sleep(100 * time.Millisecond)
+		post := startLeasing(p, Demand{Whole: true, Body: true, Settled: true})
+		<-post.done
+		if post.err != nil {
+			t.Errorf("the POST: %v after %v, with GETs of 10 ms", post.err, post.after)
+		} else {
+			post.lease.Release()
+		}
+		close(stop)
+		for range 4 {
+			<-done
+		}
+	})
+}
+
+// A request that comes when nothing can be sent any more, on a connection that still
+// brings answers, learns of it at once.
+func TestStreamLearnsThatItCannotBeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxHold)
+		p := muxPool(t, peer, 8)
+		l := leaseFor(t, p, whole)
+		l.c.mux.cut(nil, 0, syscall.EPIPE) // the application reads no more, and still answers what it has
+		begun := time.Now()
+		ask(t, l, "/")
+		_, err := l.Next(begun.Add(time.Minute))
+		if d := time.Since(begun); d > 0 {
+			t.Errorf("the request that was never sent learns of it after %v: %v", d, err)
+		}
+		l.Release()
+	})
+}
+
+// An application that answered questions is replaced by one that does not.
+func TestAnotherApplicationOvernight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.Hello)
+		peer.Values(fcgitest.ValuesNo)
+		p := threadedPool(t, peer, 8)
+		posts := Demand{Whole: true, Body: true, Settled: true}
+		post := func() error {
+			l, err := p.Lease(context.Background(), posts)
+			if err != nil {
+				return err
+			}
+			defer l.Release()
+			_, err = converse(l)
+			return err
+		}
+		// two at once: beyond what was proven, so it is asked, and answers
+		hold, err := p.Lease(context.Background(), posts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := post(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = converse(hold)
+		hold.Release()
+		time.Sleep(time.Minute) // night; idle connections are closed
+		peer.Values(fcgitest.ValuesSilent)
+		for range 5 {
+			a := mustLease(t, p)
+			b := mustLease(t, p)
+			c := mustLease(t, p)
+			if _, err := converse(a); err != nil {
+				t.Error(err)
+			}
+			if err := post(); err != nil {
+				t.Errorf("POST at %d of 8 workers: %v", 4, err)
+			}
+			for _, l := range []*Lease{a, b, c} {
+				l.Release()
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// An owner that takes a little at a time does not stall the others for long.
+func TestDrippingOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.Multiplexed(func(s *fcgitest.Session, r *fcgitest.Request) {
+			if r.Param("REQUEST_URI") == "/slow" {
+				for range 400 {
+					s.Send(fcgitest.Out(r.ID, string(make([]byte, 32<<10))))
+				}
+			}
+			s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
+		}))
+		p := muxPool(t, peer, 8)
+		slow := leaseFor(t, p, whole)
+		ask(t, slow, "/slow")
+		stop := make(chan struct{})
+		go func() {
+			defer close(stop)
+			for {
+				ev, err := slow.Next(time.Now().Add(time.Minute))
+				if err != nil || ev.Type == fcgi.TypeEndRequest {
+					return
+				}
+				time.Sleep(100 * time.Millisecond) // a client that takes 64 KB in 100 ms, with the spool full
+			}
+		}()
+		time.Sleep(time.Second)
+		for range 5 {
+			begun := time.Now()
+			l := leaseFor(t, p, whole)
+			ask(t, l, "/quick")
+			_, err := answer(l)
+			if d := time.Since(begun); d > 2*lagMax || err != nil {
+				t.Errorf("a quick request took %v (%v) beside an owner that takes 64 KB every 100 ms", d, err)
+			}
+			l.Release()
+		}
+		<-stop
+		slow.Release()
+	})
+}
+
+// An idle connection is used while another request waits for a new one.
+func TestIdleIsUsedWhileAnotherDials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.Hello)
+		var slow atomic.Bool
+		dial := func(ctx context.Context) (net.Conn, error) {
+			if slow.Load() {
+				return nil, &net.OpError{Op: "dial", Net: "unix", Err: syscall.EAGAIN}
+			}
+			return peer.Dial(ctx)
+		}
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 4, Retires: true})
+		var ls []*Lease
+		for range 3 {
+			ls = append(ls, mustLease(t, p))
+		}
+		for _, l := range ls {
+			_, _ = converse(l)
+			l.Release()
+		}
+		wantCounts(t, p, counts{idle: 3})
+		slow.Store(true)
+		post := startLeasing(p, Demand{Whole: true, Settled: true})
+		synctest.Wait()
+		get := startLeasing(p, whole)
+		<-get.done
+		if get.err != nil {
+			t.Errorf("a GET waited in vain for %v (%v) with 3 idle connections at its start: %+v", get.after, get.err, p.Snapshot().Instances[0])
+		} else {
+			get.lease.Release()
+		}
+		<-post.done
+	})
+}
+
+// A backlog that is full for a second costs little of what the application is
+// believed to hold, however many requests meet it.
+func TestShortFullBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.Hello)
+		var full atomic.Bool
+		dial := func(ctx context.Context) (net.Conn, error) {
+			if full.Load() {
+				return nil, &net.OpError{Op: "dial", Net: "unix", Err: syscall.EAGAIN}
+			}
+			return peer.Dial(ctx)
+		}
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 16, WaitTimeout: time.Second})
+		full.Store(true)
+		var gs []*leasing
+		for range 16 {
+			gs = append(gs, startLease(p))
+			time.Sleep(20 * time.Millisecond)
+		}
+		for _, g := range gs {
+			<-g.done
+		}
+		full.Store(false)
+		time.Sleep(time.Second)
+		if in := p.Snapshot().Instances[0]; in.Observed < 8 {
+			t.Errorf("after a full backlog of a second: observed %d of 16 %s; it takes %d minutes to be 16 again", in.Observed, in.State, 16-in.Observed)
+		}
+	})
+}
+
+// An application whose connection ends under a long-poll was there until then: what
+// follows is a restart.
+func TestRestartUnderLongPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.Hello)
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 4})
+		l := mustLease(t, p)
+		time.Sleep(10 * time.Second)
+		go peer.Restart(300 * time.Millisecond)
+		_, err := l.Next(time.Now().Add(time.Minute)) // the connection ends now: the application was there until now
+		l.Release()
+		again := startLease(p)
+		<-again.done
+		if again.err != nil {
+			t.Errorf("%v, then %v after %v", err, again.err, again.after)
+		} else {
+			again.lease.Release()
+		}
+	})
+}
+
+// A connection that has used up its ids sends nothing with id 0.
+func TestNoIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxPage)
+		p := muxPool(t, peer, 4)
+		l := leaseFor(t, p, whole)
+		l.c.mux.mu.Lock()
+		l.c.mux.ids.issued = maxID
+		l.c.mux.mu.Unlock()
+		m := leaseFor(t, p, whole)
+		if m.RequestID() == 0 {
+			if err := m.Write(requestWithID(0)); err == nil {
+				t.Errorf("a request with id 0 is sent on a shared connection")
+			}
+		}
+		m.Release()
+		l.Release()
+	})
+}
+
+// BenchmarkKick looks at all waiters when nothing can be done for any.
+func BenchmarkKick(b *testing.B) {
+	for _, n := range []int{100, 1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p, err := New(Config{Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}}}, Workers: 20000, Multiplex: MultiplexOn})
+			if err != nil {
+				b.Fatal(err)
+			}
+			p.mu.Lock()
+			p.instances[0].observed.now = 1
+			p.instances[0].count[busy] = 1
+			for range n {
+				w := &waiter{demand: whole, done: make(chan struct{})}
+				w.elem = p.waiters.PushBack(w)
+			}
+			for b.Loop() {
+				p.kick()
+			}
+			p.instances[0].count[busy] = 0
+			p.mu.Unlock()
+			p.Close()
+		})
+	}
+}
