@@ -172,7 +172,10 @@ func (x *exchange) fail(err error) {
 		x.writeError(f)
 	}
 	level := slog.LevelError
+	var dial *pool.UnavailableError
 	switch {
+	case errors.As(err, &dial):
+		level = slog.LevelDebug // the pool has said so, once; the access log has each
 	case f.status == http.StatusServiceUnavailable, f.status == http.StatusForbidden:
 		level = slog.LevelWarn
 	case x.r.Context().Err() != nil || f.status < 500:

@@ -74,7 +74,7 @@ func TestProbe(t *testing.T) {
 				return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 3, backlog: 77})
 			},
 			script: testdata(t, "routes.php"), want: "200, 0//, kept, waits, ?, 3 waits",
-			advice: probe.Advice{Workers: 3, KeepAlive: "on", Multiplex: "off"}, backlog: 77, command: "php-fpm",
+			advice: probe.Advice{Workers: 3, KeepAlive: "on", Multiplex: "auto"}, backlog: 77, command: "php-fpm",
 		},
 		{
 			name: "php-fpm dynamic, no script",
@@ -82,50 +82,50 @@ func TestProbe(t *testing.T) {
 				return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 5, pool: dynamicPool})
 			},
 			want:   "404, 0//, kept, waits, ?, 5 waits",
-			advice: probe.Advice{Workers: 5, KeepAlive: "on", Multiplex: "off"}, command: "php-fpm",
+			advice: probe.Advice{Workers: 5, KeepAlive: "on", Multiplex: "auto"}, command: "php-fpm",
 		},
 		{
 			name:   "php-cgi",
 			start:  func(t testing.TB) backend { return startPHPCGI(t, testdata(t, ""), 3) },
 			script: testdata(t, "routes.php"), want: "200, 0/3/3, kept, waits, ?, 3 waits",
-			advice: probe.Advice{Workers: 3, KeepAlive: "on", Multiplex: "off"}, command: "php-cgi",
+			advice: probe.Advice{Workers: 3, KeepAlive: "on", Multiplex: "auto"}, command: "php-cgi",
 		},
 		{
 			name:   "libfcgi",
 			start:  func(t testing.TB) backend { return startLibfcgi(t, 4) },
 			want:   "200, 0/1/1, kept, waits, ?, 4 waits",
-			advice: probe.Advice{Workers: 4, KeepAlive: "on", Multiplex: "off"}, command: "routes",
+			advice: probe.Advice{Workers: 4, KeepAlive: "on", Multiplex: "auto"}, command: "routes",
 		},
 		{
 			// A page that takes a thread so long that another gets the lock.
 			name: "libfcgi with a lock around accept", path: "/download?n=1000000",
 			start:  startLibfcgiAcceptLock,
 			want:   "200, 0/1/1, stalled, waits, ?, ?",
-			advice: probe.Advice{KeepAlive: "off", Multiplex: "off"}, command: "routes",
+			advice: probe.Advice{KeepAlive: "off", Multiplex: "auto"}, command: "routes",
 		},
 		{
 			name:   "Perl",
 			start:  func(t testing.TB) backend { return startPerl(t, 2) },
 			want:   "200, 0/1/1, kept, waits, ?, 2 waits",
-			advice: probe.Advice{Workers: 2, KeepAlive: "on", Multiplex: "off"}, command: "perl",
+			advice: probe.Advice{Workers: 2, KeepAlive: "on", Multiplex: "auto"}, command: "perl",
 		},
 		{
 			name:   "fcgiwrap",
 			start:  func(t testing.TB) backend { return startFcgiwrap(t, testdata(t, ""), 1) },
 			script: testdata(t, "routes.pl"), want: "200, 0/1/1, kept, waits, ?, 1 waits",
-			advice: probe.Advice{Workers: 1, KeepAlive: "on", Multiplex: "off"}, command: "fcgiwrap",
+			advice: probe.Advice{Workers: 1, KeepAlive: "on", Multiplex: "auto"}, command: "fcgiwrap",
 		},
 		{
 			name:   "uWSGI",
 			start:  func(t testing.TB) backend { return startUWSGI(t, 3) },
 			want:   "200, ?/?/?, closed, closes, ?, ?",
-			advice: probe.Advice{KeepAlive: "on", Multiplex: "off"}, backlog: 100, command: "uwsgi",
+			advice: probe.Advice{KeepAlive: "on", Multiplex: "auto"}, backlog: 100, command: "uwsgi",
 		},
 		{
 			name:   "Go",
 			start:  func(t testing.TB) backend { return startGo(t, 4) },
 			want:   "200, 1//, kept, closes, works, 12 not seen",
-			advice: probe.Advice{KeepAlive: "on", Multiplex: "on"}, command: "integration.tes",
+			advice: probe.Advice{Workers: 12, KeepAlive: "on", Multiplex: "auto"}, command: "integration.tes",
 		},
 		{
 			name: "a thread per connection, or none",
@@ -134,7 +134,7 @@ func TestProbe(t *testing.T) {
 				return be
 			},
 			want:   "200, //, kept, closes, ?, 6 closes",
-			advice: probe.Advice{Workers: 6, KeepAlive: "on", Multiplex: "off"}, command: "python3",
+			advice: probe.Advice{Workers: 6, KeepAlive: "on", Multiplex: "auto"}, command: "python3",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

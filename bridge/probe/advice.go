@@ -16,7 +16,7 @@ type Settings struct {
 
 // Advice is what follows from a report.
 type Advice struct {
-	Workers   int      `json:"workers"` // 0: not known
+	Workers   int      `json:"workers"` // 0: not known; as many as were tried if no limit was seen
 	KeepAlive string   `json:"keep_alive"`
 	Multiplex string   `json:"multiplex"`
 	Warnings  []string `json:"warnings"` // where the settings differ from what was measured
@@ -24,19 +24,16 @@ type Advice struct {
 
 // Advise says which settings fit, and what is wrong with those in s.
 func (r *Report) Advise(s Settings) Advice {
-	a := Advice{KeepAlive: "on", Multiplex: "off"}
-	if c := r.Capacity; c.Known && c.Value.Full != FullUnseen {
-		a.Workers = c.Value.Connections
+	a := Advice{KeepAlive: "on", Multiplex: "auto"} // which serve does without being told
+	if r.Capacity.Known {
+		a.Workers = r.Capacity.Value.Connections
 	}
 	// Where connections are closed after each answer Sluice finds out by itself.
 	if is(r.KeepAlive, Stalled) {
 		a.KeepAlive = "off"
 	}
-	switch {
-	case is(r.Multiplex, MultiplexWorks):
-		a.Multiplex = "on"
-	case r.multiplexes() && !r.Multiplex.Known:
-		a.Multiplex = "auto"
+	if r.multiplexes() && r.Multiplex.Known && !is(r.Multiplex, MultiplexWorks) {
+		a.Multiplex = "off"
 	}
 	a.Warnings = []string{}
 	for _, w := range []string{r.aboutWorkers(s.Workers), r.aboutKeepAlive(s.KeepAlive), r.aboutMultiplex(s.Multiplex), r.aboutQueue()} {
@@ -88,7 +85,7 @@ func (r *Report) aboutMultiplex(multiplex string) string {
 	case (multiplex == "on" || multiplex == "auto") && r.Multiplex.Known && !works:
 		return fmt.Sprintf("--multiplex %s: this backend says %s=1, and it is not so (%s); use off", multiplex, fcgi.MpxsConns, r.Multiplex.Value)
 	case multiplex == "off" && works:
-		return "--multiplex off: this backend multiplexes; on needs fewer connections"
+		return "--multiplex off: this backend multiplexes; auto needs fewer connections"
 	}
 	return ""
 }

@@ -43,5 +43,5 @@ func Example() {
 	// keep-alive: honoured: the connection takes further requests
 	// multiplexing: works: a second request was answered while the first was unfinished
 	// capacity: no limit seen up to 8 connections
-	// --multiplex off: this backend multiplexes; on needs fewer connections
+	// --multiplex off: this backend multiplexes; auto needs fewer connections
 }

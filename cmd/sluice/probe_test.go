@@ -95,7 +95,7 @@ func TestProbePrints(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
-	if want := "\n\nsluice serve --backend " + addr + " --keep-alive on --multiplex on\n"; !strings.HasSuffix(got, want) {
+	if want := "\n\nsluice serve --backend " + addr + " --workers 4\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("it ends\n%s\nwant %s", got, want)
 	}
 }
@@ -146,23 +146,23 @@ func TestServeLine(t *testing.T) {
 	}{
 		{
 			probe.Config{Address: "unix:/run/trac.sock"},
-			probe.Advice{Workers: 16, KeepAlive: "on", Multiplex: "off"},
-			"--backend unix:/run/trac.sock --workers 16 --keep-alive on --multiplex off",
+			probe.Advice{Workers: 16, KeepAlive: "on", Multiplex: "auto"},
+			"--backend unix:/run/trac.sock --workers 16",
 		},
 		{
 			probe.Config{Address: "[::1]:9000"},
 			probe.Advice{KeepAlive: "off", Multiplex: "auto"},
-			"--backend '[::1]:9000' --keep-alive off --multiplex auto",
+			"--backend '[::1]:9000' --keep-alive off",
 		},
 		{
 			probe.Config{Address: "127.0.0.1:9000", Script: "/srv/the wiki/index.php"},
-			probe.Advice{Workers: 1, KeepAlive: "on", Multiplex: "off"},
-			"--backend 127.0.0.1:9000 --preset php --root '/srv/the wiki' --workers 1 --keep-alive on --multiplex off",
+			probe.Advice{Workers: 1, KeepAlive: "on", Multiplex: "auto"},
+			"--backend 127.0.0.1:9000 --preset php --root '/srv/the wiki' --workers 1",
 		},
 		{
 			probe.Config{Address: "unix:/run/it's", Script: "/srv/cgi/cgit.cgi"},
-			probe.Advice{KeepAlive: "on", Multiplex: "off"},
-			`--backend 'unix:/run/it'\''s' --preset cgi --root /srv/cgi --keep-alive on --multiplex off`,
+			probe.Advice{KeepAlive: "on", Multiplex: "auto"},
+			`--backend 'unix:/run/it'\''s' --preset cgi --root /srv/cgi`,
 		},
 	} {
 		got, ok := strings.CutPrefix(serveLine(c.cfg, c.advice), "sluice serve ")

@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/probe"
 )
 
-// serveLine is the command line that serves what was probed, for a shell. A
-// number of workers that is not known is not made up.
+// serveLine is the command line that serves what was probed, for a shell. What serve
+// does anyway is left out, and a number of workers that is not known is not made up.
 func serveLine(cfg probe.Config, a probe.Advice) string {
 	args := []string{"sluice", "serve", "--backend", cfg.Address}
 	if cfg.Script != "" {
@@ -22,7 +22,12 @@ func serveLine(cfg probe.Config, a probe.Advice) string {
 	if a.Workers > 0 {
 		args = append(args, "--workers", strconv.Itoa(a.Workers))
 	}
-	args = append(args, "--keep-alive", a.KeepAlive, "--multiplex", a.Multiplex)
+	if a.KeepAlive == "off" {
+		args = append(args, "--keep-alive", a.KeepAlive)
+	}
+	if a.Multiplex == "off" {
+		args = append(args, "--multiplex", a.Multiplex)
+	}
 	for i, arg := range args {
 		args[i] = shellWord(arg)
 	}
