@@ -65,11 +65,12 @@ type Config struct {
 	// unused connection stops others than its own worker: threaded libfcgi
 	// programs that hold a lock around FCGX_Accept_r, as libfcgi's own example does.
 	KeepAlive Switch `json:"keep_alive,omitempty"`
-	// Multiplex is Auto (default): with preset app, an instance is asked on the first
-	// connection to it whether it serves several requests on one connection at the
-	// same time (FCGI_MPXS_CONNS), and if so, requests without a body, or with a small
-	// one, share connections. On: they do without asking. Off: they never do. Scripts
-	// (presets php and cgi) are not asked: a process of theirs serves one at a time.
+	// Multiplex is Auto (default): with preset app, when there are eight connections to
+	// an instance it is asked on the next whether it serves several requests on one at
+	// the same time (FCGI_MPXS_CONNS), and if so, requests without a body share
+	// connections from there on. On: requests share connections from the first, those
+	// with a small body, too, whatever the application says. Off: they never do. Scripts
+	// (presets php and cgi) never do: a process of theirs serves one at a time.
 	Multiplex Switch `json:"multiplex,omitempty"`
 
 	Queue    QueueConfig    `json:"queue,omitzero"`

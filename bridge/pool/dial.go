@@ -118,16 +118,17 @@ func (p *Pool) connect(in *instance, w *waiter, ask bool) (net.Conn, reply, erro
 }
 
 // moveOn has w go to another instance than in, which is full, if there is one that is
-// not, and reports whether it does. It does so once.
+// not, and reports whether it does. If they all are, it tries them in turn, not too
+// fast.
 func (p *Pool) moveOn(in *instance, w *waiter) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w.moved || w.settled {
+	if w.settled || time.Since(w.movedAt) < dialPauseMax {
 		return false
 	}
 	for _, other := range p.instances {
 		if other != in && !other.outage.aside() && !w.hasTried(other) && (other.room() || len(other.idle) > 0) {
-			w.moved, w.demand.Avoid = true, in.Addr
+			w.movedAt, w.demand.Avoid = time.Now(), in.Addr
 			return true
 		}
 	}

@@ -33,13 +33,15 @@
 //     call of Release.
 //
 // Full is not dead. An application that closes a new connection at once, says
-// FCGI_OVERLOADED, or lets its backlog fill, has no room: what it is believed to
-// hold is lowered by one, and raised again by one a minute, and requests wait for
-// that. An instance that cannot be connected to at all is set aside, and tried
+// FCGI_OVERLOADED, or lets its backlog fill, has no room: it is believed to hold less
+// than it was asked to, for a minute, and requests wait or go to another instance. One
+// of several instances that cannot be connected to at all is set aside, and tried
 // again by the pool itself after 1 s, 2 s, and so on up to every 30 s.
 //
-// Where things are: pool.go has what happens to a connection; demand.go, waiter.go
-// and dial.go the way a request gets one; choose.go, capacity.go, habits.go and
-// outage.go what is known of an instance; sharing.go which connections are shared,
-// mux.go, demultiplexer.go and stream.go how.
+// Where things are: lease.go is what a request has, demand.go, waiter.go, dial.go and
+// ask.go the way it gets it; budget.go and closing.go what happens to a connection,
+// conn.go and records.go what is read from it; choose.go, capacity.go, habits.go and
+// outage.go what is known of an instance, tend.go what is done about it in time;
+// sharing.go which connections are shared, mux.go, demultiplexer.go, stream.go and
+// ids.go how.
 package pool

@@ -45,7 +45,8 @@ const (
 	ReplayNever Replay = iota
 	// ReplayIdempotent: the application may have read the request, but a kept
 	// connection that dies without a byte of answer is most likely one that the
-	// application had closed already. Safe for idempotent requests.
+	// application had closed already, and a new one that is reset one that it had no
+	// room for. Safe for idempotent requests.
 	ReplayIdempotent
 	// ReplaySafe: the application provably never ran the request.
 	ReplaySafe

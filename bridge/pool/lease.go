@@ -239,11 +239,14 @@ func (l *Lease) refuse(why error) *Error {
 func (l *Lease) fail(op string, err error) *Error {
 	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
 	unread := l.unread()
-	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || l.dead && l.stream != nil && unread
+	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	if gone {
+		l.p.noteEnd(l.c.inst)
+	}
+	gone = gone || l.dead && l.stream != nil && unread
 	if !gone || !e.Silence {
 		return e
 	}
-	l.p.noteEnd(l.c.inst)
 	e.Full = l.turnedAway(err, unread)
 	switch {
 	case unread:

@@ -36,6 +36,8 @@ type mux struct {
 	ended chan struct{} // closed when err is set
 	loops sync.WaitGroup
 
+	chunks sync.Pool // of *chunk
+
 	mu      sync.Mutex
 	err     error // why it ended
 	deaf    error // why nothing can be sent any more; set with err or before

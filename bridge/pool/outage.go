@@ -16,12 +16,14 @@ const (
 
 // outage is an instance's failures to be connected to, since the last time it
 // could be. While it is set aside, requests go to other instances if there are
-// any, and at its end the pool connects once to see.
+// any, and at its end the pool connects once to see. (A single instance is tried by
+// each request.)
 type outage struct {
 	failures int
 	until    time.Time // when it is tried again; zero: it is not set aside
 	err      error     // the last failure, ever
 	at       time.Time // when that was
+	probing  bool      // it is being tried
 	told     bool      // the log knows that it is down
 	toldAt   time.Time // when it was told last: not more than once a second
 }
@@ -36,9 +38,10 @@ func (o *outage) silent() bool { return o.aside() && isTimeout(o.err) }
 func (p *Pool) down(in *instance, err error) {
 	o := &in.outage
 	p.refused(in, err)
-	if o.at.Before(o.until) {
+	if o.at.Before(o.until) && !o.probing {
 		return // one of several dials that fail together
 	}
+	o.probing = false
 	pause := min(asideMin<<min(o.failures, 10), asideMax)
 	o.failures++
 	o.until = o.at.Add(pause)
@@ -72,7 +75,7 @@ func (p *Pool) up(in *instance) {
 		o.told = false
 		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(o.toldAt)))
 	}
-	in.outage.failures, in.outage.until = 0, time.Time{}
+	in.outage.failures, in.outage.until, in.outage.probing = 0, time.Time{}, false
 }
 
 // probe connects to an instance that was set aside for long enough. Whoever waits
@@ -91,6 +94,9 @@ func (p *Pool) probe(in *instance, now time.Time) {
 		p.schedule(o.until)
 		return
 	}
+	// Whatever becomes of this one, there is a next.
+	o.probing, o.until = true, now.Add(p.cfg.DialTimeout+asideMin)
+	p.schedule(o.until)
 	gone := make(chan struct{})
 	close(gone)
 	p.startDial(in, &waiter{done: gone, settled: true})

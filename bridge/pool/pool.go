@@ -22,9 +22,10 @@ type Config struct {
 	// answered a moment ago may refuse connections (it is being restarted) before
 	// requests are told. Default 2 s.
 	DialTimeout time.Duration
-	// WaitTimeout is how long a request may wait for a connection. Default 3 s.
+	// WaitTimeout is how long one call of Lease may wait. Default 3 s.
 	WaitTimeout time.Duration
-	// SendTimeout is how long one write may make no progress. Default: none.
+	// SendTimeout is how long one write may take; writes are of 256 KiB at most.
+	// Default: none.
 	SendTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept. Default 5 s.
 	IdleTimeout time.Duration

@@ -23,17 +23,22 @@ const (
 
 var errNoIDs = errors.New("pool: the connection has used up its request ids")
 
-// chunk is memory for what has come. Chunks are kept for the next stream, so one
-// that waits for its answer holds none.
+// chunk is memory for what has come. A connection keeps chunks for the next stream,
+// so one that waits for its answer holds none.
 type chunk struct{ b []byte }
 
-var chunks = sync.Pool{New: func() any { return &chunk{make([]byte, 0, 2<<10)} }}
+func (m *mux) newChunk() *chunk {
+	if c, ok := m.chunks.Get().(*chunk); ok {
+		return c
+	}
+	return &chunk{make([]byte, 0, 2<<10)}
+}
 
-// free gives a chunk back, unless it has grown.
-func (c *chunk) free() {
+// free takes a chunk back, unless it has grown.
+func (m *mux) free(c *chunk) {
 	if c != nil && cap(c.b) <= 16<<10 {
 		c.b = c.b[:0]
-		chunks.Put(c)
+		m.chunks.Put(c)
 	}
 }
 
@@ -78,7 +83,7 @@ func (s *stream) deliver(b []byte) bool {
 		return false
 	}
 	if s.pending == nil {
-		s.pending = chunks.Get().(*chunk)
+		s.pending = s.m.newChunk()
 	}
 	s.pending.b = append(s.pending.b, b...)
 	s.waited = max(0, s.waited-time.Duration(len(b))*time.Second/lagRate)
@@ -175,7 +180,7 @@ func (s *stream) refill() (more bool, err error) {
 	r := &s.records
 	if c == nil {
 		if r.r == r.w {
-			s.taken.free()
+			s.m.free(s.taken)
 			s.taken, r.buf, r.r, r.w = nil, nil, 0, 0
 		}
 		return false, err
@@ -183,9 +188,9 @@ func (s *stream) refill() (more bool, err error) {
 	n := len(c.b)
 	if r.r < r.w {
 		s.taken.b = append(s.taken.b[:copy(s.taken.b, r.buf[r.r:r.w])], c.b...)
-		c.free()
+		s.m.free(c)
 	} else {
-		s.taken.free()
+		s.m.free(s.taken)
 		s.taken = c
 	}
 	r.buf, r.r, r.w = s.taken.b, 0, len(s.taken.b)
@@ -259,8 +264,8 @@ func (s *stream) close(answered bool) {
 		s.drained = nil
 	}
 	s.mu.Unlock()
-	c.free()
-	s.taken.free()
+	s.m.free(c)
+	s.m.free(s.taken)
 	s.taken, s.records.buf = nil, nil
 	if s.timer != nil {
 		s.timer.Stop()

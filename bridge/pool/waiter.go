@@ -17,8 +17,8 @@ type waiter struct {
 	err     error
 
 	elem    *list.Element
-	dialing bool // a dial runs on its behalf
-	moved   bool // it has left an instance that was full for another
+	dialing bool      // a dial runs on its behalf
+	movedAt time.Time // when it left an instance that was full for another
 	failed  []*DialError
 }
 
