@@ -160,7 +160,8 @@ func (s *Switch) among(values ...Switch) error {
 	for i, v := range values {
 		texts[i] = string(v)
 	}
-	return fmt.Errorf("is %q, want %s", *s, strings.Join(texts, " or "))
+	last := len(texts) - 1
+	return fmt.Errorf("is %q, want %s or %s", *s, strings.Join(texts[:last], ", "), texts[last])
 }
 
 // Duration is a time.Duration whose text form is "1.5s", "2m".

@@ -95,6 +95,9 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 	default:
 		ask = true // each time: it may be another application by now
 		s.openUntil = time.Now().Add(askTimeout)
+		if in.served.IsZero() {
+			s.openUntil = time.Now().Add(startPatience) // it may be starting
+		}
 		p.schedule(s.openUntil)
 	}
 	s.opening = true
