@@ -55,7 +55,6 @@ func TestTurnedAwayShared(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, Config{Multiplex: m, Workers: 8}, func(s *fcgitest.Session) { s.HoldFor(time.Millisecond) }, fcgitest.MuxPage)
 				r.wantPage(r.get("/"))
-
 			})
 		})
 	}
