@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -141,11 +142,12 @@ func TestFullTCPInstanceIsNotSetAside(t *testing.T) {
 func TestDialsThatFailTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := fcgitest.Start(t, fcgitest.Hello), fcgitest.Start(t, fcgitest.Hello)
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		p := newPool(t, Config{Workers: 16, Instances: []Instance{
 			{Addr: "a", Dial: func(ctx context.Context) (net.Conn, error) {
 				time.Sleep(time.Millisecond)
-				if down {
+				if down.Load() {
 					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 				}
 				return a.Dial(ctx)
@@ -164,7 +166,7 @@ func TestDialsThatFailTogether(t *testing.T) {
 				g.lease.Release()
 			}
 		}
-		down = false // it was away for an instant
+		down.Store(false) // it was away for an instant
 		time.Sleep(5 * time.Second)
 		if in := p.Snapshot().Instances[0]; in.State == "down" {
 			p.mu.Lock()
