@@ -30,7 +30,7 @@ bench-peers: ## against nginx and Caddy, side by side; see integration/peers
 
 soak: ## ten minutes of mixed load and faults on real backends
 	integration/setup.sh
-	SLUICE_SOAK=10m $(GO) test -run TestSoak -count=1 -timeout 20m -v ./integration
+	SLUICE_SOAK=10m $(GO) test -race -run TestSoak -count=1 -timeout 30m -v ./integration
 
 demo: ## the gate at work, nothing to install
 	$(GO) run ./cmd/sluice demo
