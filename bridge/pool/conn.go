@@ -27,9 +27,9 @@ const (
 // most Workers of them per instance.
 const readBuffer = 32 << 10
 
-// conn is one connection. Its first part belongs to the pool's mutex, interrupted
-// is atomic, everything else belongs to whoever owns it: the dialler, the lease or,
-// while idle, the pool.
+// conn is one connection. Its first part belongs to the pool's mutex, interrupted and
+// written are atomic, everything else belongs to whoever owns it: the dialler, the
+// lease or, while idle, the pool.
 type conn struct {
 	inst      *instance
 	state     connState
@@ -47,7 +47,8 @@ type conn struct {
 	net.Conn
 	mux         *mux // nil if requests have it to themselves; then the rest is not used
 	interrupted atomic.Bool
-	id          uint16 // of the current request
+	id          uint16       // of the current request
+	written     atomic.Int64 // bytes of it that the kernel took
 
 	raw     syscall.RawConn // nil if the connection is not a socket
 	peek    func(fd uintptr)
@@ -88,6 +89,7 @@ func (c *conn) usable() bool {
 // begin starts the connection's next request.
 func (c *conn) begin() {
 	c.interrupted.Store(false)
+	c.written.Store(0)
 	c.id = uint16((c.uses-1)%65535) + 1
 }
 
@@ -187,19 +189,24 @@ func (c *conn) close() error {
 	return c.Close()
 }
 
-func (c *conn) write(b []byte, deadline time.Time) (int, error) {
+func (c *conn) write(b []byte, deadline time.Time) error {
 	if err := c.SetWriteDeadline(deadline); err != nil {
-		return 0, err
+		return err
 	}
 	if c.interrupted.Load() {
-		return 0, ErrInterrupted
+		return ErrInterrupted
 	}
 	n, err := c.Conn.Write(b)
+	c.written.Add(int64(n))
 	if err != nil && c.interrupted.Load() {
-		err = ErrInterrupted
+		return ErrInterrupted
 	}
-	return n, err
+	return err
 }
+
+func (c *conn) abort() {}
+
+func (c *conn) unread() bool { return c.written.Load() <= beginLen }
 
 // lingerFor is how long an application may take to close its side after END.
 const lingerFor = time.Second

@@ -15,10 +15,12 @@ import (
 // connection, or a stream of a multiplexed one.
 type channel interface {
 	next(deadline time.Time) (Event, error)
-	write(b []byte, deadline time.Time) (int, error)
+	write(b []byte, deadline time.Time) error
 	interrupt()
 	resume()
+	abort()       // asks the application to stop, where that does not take closing the connection
 	heard() int64 // bytes that have come, ever
+	unread() bool // the application was sent too little of the request to run it
 	clean() bool  // nothing is left over of what has come
 }
 
@@ -48,7 +50,6 @@ type Lease struct {
 	begun   bool  // something was written
 
 	mu       sync.Mutex // guards what others than the reading side touch
-	written  int64      // bytes the kernel took, or the connection's queue
 	sent     bool       // everything the application is owed was written
 	released bool       // the connection is the pool's again
 
@@ -102,10 +103,7 @@ func (l *Lease) write(records []byte, now time.Time) error {
 	if l.p.cfg.SendTimeout > 0 {
 		deadline = now.Add(l.p.cfg.SendTimeout)
 	}
-	n, err := l.ch.write(records, deadline)
-	l.mu.Lock()
-	l.written += int64(n)
-	l.mu.Unlock()
+	err := l.ch.write(records, deadline)
 	if err == nil {
 		return nil
 	}
@@ -129,7 +127,7 @@ func (l *Lease) Next(deadline time.Time) (Event, error) {
 		l.dead = !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ErrInterrupted)
 		return Event{}, l.fail("read", err)
 	}
-	if l.fresh && !l.spoke && l.stream == nil {
+	if l.fresh && !l.spoke && !l.Shared() {
 		l.p.noteAnswering(l.c)
 	}
 	if ev.Type != fcgi.TypeEndRequest {
@@ -144,7 +142,7 @@ func (l *Lease) Next(deadline time.Time) (Event, error) {
 		l.p.turnedAway(l.c.inst, true)
 		return Event{}, l.refuse(ErrOverloaded)
 	case fcgi.StatusCantMpxConn:
-		if l.stream != nil {
+		if l.Shared() {
 			l.p.demote(l.c)
 		} else {
 			l.dead = true
@@ -191,9 +189,7 @@ func (l *Lease) Spoke() bool { return l.spoke }
 // application works on. On a shared connection, which cannot be closed to say so,
 // the application is asked to stop.
 func (l *Lease) MarkAbandoned() {
-	if l.stream != nil {
-		l.stream.abort()
-	}
+	l.ch.abort()
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	if !l.abandoned {
@@ -238,16 +234,16 @@ func (l *Lease) refuse(why error) *Error {
 // fail says what an error means for the request.
 func (l *Lease) fail(op string, err error) *Error {
 	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
-	unread := l.unread()
+	unread := l.ch.unread()
 	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	if gone {
 		l.p.noteEnd(l.c.inst)
 	}
-	gone = gone || l.dead && l.stream != nil && unread
+	gone = gone || l.dead && l.Shared() && unread
 	if !gone || !e.Silence {
 		return e
 	}
-	e.Full = l.turnedAway(err, unread)
+	e.Full = l.full(err, unread)
 	switch {
 	case unread:
 		e.Replay = ReplaySafe
@@ -266,22 +262,11 @@ func (l *Lease) fail(op string, err error) *Error {
 	return e
 }
 
-// unread reports whether the application was sent too little of the request to run
-// it.
-func (l *Lease) unread() bool {
-	if l.stream != nil {
-		return l.stream.unsent()
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.written <= beginLen
-}
-
-// turnedAway tells a server that accepts and closes because it is full, from one
+// full tells a server that accepts and closes because it is full, from one
 // that has died. One that was stopped, or has no processor, may do so late.
-func (l *Lease) turnedAway(err error, unread bool) bool {
+func (l *Lease) full(err error, unread bool) bool {
 	in := l.c.inst
-	if !l.fresh || l.stream != nil || l.c.proved || !l.p.cfg.TurnsAway || in.Alive != nil && !in.Alive() {
+	if !l.fresh || l.Shared() || l.c.proved || !l.p.cfg.TurnsAway || in.Alive != nil && !in.Alive() {
 		return false
 	}
 	return unread || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

@@ -75,6 +75,9 @@ func (p *Pool) up(in *instance) {
 		o.told = false
 		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(o.toldAt)))
 	}
+	if in.outage.aside() {
+		p.schedule(in.lastOK) // requests that wait for other instances may come here again
+	}
 	in.outage.failures, in.outage.until, in.outage.probing = 0, time.Time{}, false
 }
 

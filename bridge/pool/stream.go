@@ -223,14 +223,11 @@ func (s *stream) await(deadline time.Time) error {
 }
 
 // write queues records; they leave with others'. A stream's request is one write.
-func (s *stream) write(b []byte, _ time.Time) (int, error) {
+func (s *stream) write(b []byte, _ time.Time) error {
 	if s.interrupted.Load() {
-		return 0, ErrInterrupted
+		return ErrInterrupted
 	}
-	if err := s.m.enqueue(s, b); err != nil {
-		return 0, err
-	}
-	return len(b), nil
+	return s.m.enqueue(s, b)
 }
 
 func (s *stream) interrupt() {
@@ -244,8 +241,7 @@ func (s *stream) heard() int64 { return s.records.total }
 
 func (s *stream) clean() bool { return s.records.clean() }
 
-// unsent reports whether the application was sent nothing of the request.
-func (s *stream) unsent() bool {
+func (s *stream) unread() bool {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	return !s.sent
