@@ -16,14 +16,14 @@ import (
 // no request was sent. Every server measured serves requests on the connection after
 // the question, answered or not.
 const (
-	// askTimeout is how long an application that serves requests may take to answer.
-	// Most answer at once; uWSGI never does.
+	// askTimeout is how long an application that serves others meanwhile may take to
+	// answer. Most answer at once; uWSGI never does.
 	askTimeout  = 250 * time.Millisecond
 	writeWithin = 5 * time.Second // and the question to be written
-	// startPatience is how long one may take that has served nothing yet: its socket
-	// may have been made before it.
+	// startPatience is how long one may take that serves nothing meanwhile: its socket
+	// may have been made before it, or it is stopped.
 	startPatience = 2 * time.Second
-	// startAgain is when such a one is asked again, silentAgain one that serves.
+	// startAgain is when such a one is asked again, silentAgain one that served others.
 	startAgain  = 10 * time.Second
 	silentAgain = time.Hour
 )
@@ -33,7 +33,9 @@ type reply uint8
 
 const (
 	unasked reply = iota
-	silent        // nothing, and the connection is open
+	silent        // nothing, although it served others meanwhile
+	stalled       // nothing, and it served nobody, for startPatience
+	undecided     // nothing, for less than that
 	ended         // the application closed the connection
 	single        // it answered that it does not multiplex, or nothing that says so
 	shared        // it answered that it multiplexes
@@ -57,7 +59,6 @@ func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 	begun := time.Now()
 	var head [fcgi.HeaderLen]byte
 	for last := false; ; {
-		served := p.hasServed(in)
 		n, err := io.ReadAtLeast(nc, head[:], len(head))
 		if err == nil {
 			break
@@ -66,10 +67,10 @@ func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 			return ended
 		}
 		if last {
-			return openUnless(nc.SetReadDeadline(time.Time{}), silent)
+			return openUnless(nc.SetReadDeadline(time.Time{}), p.silence(in, begun))
 		}
 		wait := askTimeout
-		if last = !p.keepAsking(in, w, begun, served); last {
+		if last = !p.keepAsking(in, w, begun); last {
 			wait = time.Millisecond // an answer may be there that there was no processor to read in time
 		}
 		if nc.SetReadDeadline(time.Now().Add(wait)) != nil {
@@ -102,17 +103,25 @@ func openUnless(err error, r reply) reply {
 	return r
 }
 
-func (p *Pool) hasServed(in *instance) bool {
+// silence tells an application that does not answer from one that does nothing.
+func (p *Pool) silence(in *instance, begun time.Time) reply {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !in.served.IsZero()
+	switch {
+	case in.served.After(begun):
+		return silent
+	case time.Since(begun) < startPatience:
+		return undecided
+	}
+	return stalled
 }
 
 // keepAsking reports whether an answer that has not come for askTimeout may still. Of
 // an application that answered before it will, or the connection is closed, unless it
 // goes on serving others: then it is another one by now. One that never answered, and
-// served others all that time, does not answer.
-func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time, served bool) bool {
+// serves others meanwhile, does not answer. One that serves nobody may be starting, or
+// stopped.
+func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time) bool {
 	select {
 	case <-w.done:
 		return false
@@ -122,12 +131,13 @@ func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time, served bool)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := &in.habits
+	patient := time.Since(begun) < startPatience
+	serves := in.served.After(begun)
 	switch {
-	case h.answers:
-		return !in.served.After(begun) || time.Since(begun) < startPatience
-	case served:
-		return false
+	case in.habits.answers:
+		return patient || !serves
+	case serves, !w.demand.Settled && !in.served.IsZero():
+		return false // it is of no use to the request
 	}
-	return time.Since(begun) < startPatience
+	return patient
 }

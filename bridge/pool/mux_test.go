@@ -222,11 +222,11 @@ func TestAskingWhetherItMultiplexes(t *testing.T) {
 		{"yes, as Trac", fcgitest.ValuesTrac, "on", 1, 0, false},
 		{"no, as libfcgi", fcgitest.ValuesNo, "off", 2, 0, false},
 		{"nothing known, as flup", fcgitest.ValuesEmpty, "off", 2, 0, false},
-		{"no answer, as uWSGI", fcgitest.ValuesSilent, "off", 2, askTimeout + time.Millisecond, false},
+		{"no answer, as uWSGI", fcgitest.ValuesSilent, "unknown", 2, askTimeout + time.Millisecond, false},
 		{"no, and the end", fcgitest.ValuesClose, "off", 2, 0, true},
 		{"the end", fcgitest.ValuesDrop, "unknown", 3, dialPause, false},
 		{"in time", fcgitest.ValuesLate(askTimeout - time.Millisecond), "off", 2, askTimeout - time.Millisecond, false},
-		{"too late", fcgitest.ValuesLate(askTimeout + 2*time.Millisecond), "off", 2, askTimeout + time.Millisecond, false},
+		{"too late", fcgitest.ValuesLate(askTimeout + 5*time.Millisecond), "unknown", 2, askTimeout + time.Millisecond, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -115,9 +115,11 @@ func (s *sharing) coming(now time.Time) bool {
 func (p *Pool) learn(in *instance, r reply) {
 	s, h := &in.sharing, &in.habits
 	switch {
-	case r == silent && s.verdict == yes:
+	case (r == silent || r == stalled || r == undecided) && s.verdict == yes:
 		s.verdict = notKnown
-	case r == silent && in.served.IsZero():
+	case r == undecided && s.verdict == notKnown:
+		s.askAfter = time.Now().Add(startAgain)
+	case r == stalled:
 		h.silentUntil = time.Now().Add(startAgain)
 	case r == silent && h.answers:
 		h.answers, h.silentUntil = false, time.Now().Add(startAgain)
