@@ -70,7 +70,7 @@ func (p *Pool) next(c *conn) (w *waiter, room bool) {
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		w := e.Value.(*waiter)
 		switch {
-		case c.uses == 0 || w.demand.takes(c):
+		case p.suits(c, w.demand):
 			return w, false
 		case w.dialing || !p.eligible(w, c.inst) || c.inst.room():
 		case making > 0:
@@ -80,6 +80,15 @@ func (p *Pool) next(c *conn) (w *waiter, room bool) {
 		}
 	}
 	return nil, false
+}
+
+// suits reports whether a connection that nobody uses will do for a request. One that
+// was made for another request was not asked anything if that could be sent again.
+func (p *Pool) suits(c *conn, d Demand) bool {
+	if c.uses == 0 {
+		return c.proved || !p.mayTurnAway(c.inst, d)
+	}
+	return d.takes(c)
 }
 
 // making is how many connections are being closed, and will make room.
