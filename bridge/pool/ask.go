@@ -32,13 +32,13 @@ const (
 type reply uint8
 
 const (
-	unasked reply = iota
-	silent        // nothing, although it served others meanwhile
-	stalled       // nothing, and it served nobody, for startPatience
-	undecided     // nothing, for less than that
-	ended         // the application closed the connection
-	single        // it answered that it does not multiplex, or nothing that says so
-	shared        // it answered that it multiplexes
+	unasked   reply = iota
+	silent          // nothing, although it served others meanwhile
+	stalled         // nothing, and it served nobody, for startPatience
+	undecided       // nothing, for less than that
+	ended           // the application closed the connection
+	single          // it answered that it does not multiplex, or nothing that says so
+	shared          // it answered that it multiplexes
 )
 
 // proof reports whether somebody reads the connection.
