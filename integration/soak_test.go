@@ -165,13 +165,21 @@ func (a *soakApp) signal(t testing.TB, pid int, sig syscall.Signal) {
 // check holds the account against the rule.
 func (a *soakApp) check(t *testing.T) {
 	a.report(t)
-	explained := 0
+	explained, unsure := 0, 0
 	for _, f := range a.failed {
-		if !f.wrong && a.explains(f) {
+		switch {
+		case !f.wrong && a.explains(f):
 			explained++
+			continue
+		case !f.wrong && a.mayHaveRun(f):
+			unsure++
+			t.Logf("%s: %v; it was stopped", a.name, f)
 			continue
 		}
 		t.Errorf("%s: %v; meanwhile it was %v", a.name, f, a.meanwhile(f))
+	}
+	if most := 1 + a.right[http.MethodPost]/1000; unsure > most {
+		t.Errorf("%s: %d POSTs were lost to stops, want at most %d", a.name, unsure, most)
 	}
 	again := 0
 	if a.keepsLedger() {
@@ -198,6 +206,13 @@ func (a *soakApp) explains(f failure) bool {
 		return false
 	}
 	return slices.Contains(a.meanwhile(f), killed)
+}
+
+// mayHaveRun reports whether f is a POST that was not sent again after the application
+// had been stopped: a server with threads turns away, when it goes on, what had come
+// meanwhile, and whether the POST had been read by then is not known. It is rare.
+func (a *soakApp) mayHaveRun(f failure) bool {
+	return f.method == http.MethodPost && f.status == http.StatusBadGateway && slices.Contains(a.meanwhile(f), stopped)
 }
 
 // meanwhile is what happened to the application while the request was under way.

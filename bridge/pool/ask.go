@@ -25,7 +25,7 @@ const (
 	startPatience = 2 * time.Second
 	// startAgain is when such a one is asked again, silentAgain one that served others.
 	startAgain  = 10 * time.Second
-	silentAgain = time.Hour
+	silentAgain = 10 * time.Minute
 )
 
 // reply is what came of a question.
@@ -103,12 +103,18 @@ func openUnless(err error, r reply) reply {
 	return r
 }
 
+// servesBeside reports whether others were answered some time after a question was
+// asked: what was answered right after it may have been the last before a stop.
+func (in *instance) servesBeside(asked time.Time) bool {
+	return in.served.After(asked.Add(askTimeout / 2))
+}
+
 // silence tells an application that does not answer from one that does nothing.
 func (p *Pool) silence(in *instance, begun time.Time) reply {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case in.served.After(begun):
+	case in.servesBeside(begun):
 		return silent
 	case time.Since(begun) < startPatience:
 		return undecided
@@ -132,7 +138,7 @@ func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	patient := time.Since(begun) < startPatience
-	serves := in.served.After(begun)
+	serves := in.servesBeside(begun)
 	switch {
 	case in.habits.answers:
 		return patient || !serves
