@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge"
 )
 
 // Workers that retire after five requests and a master that replaces itself, both
@@ -95,4 +97,52 @@ func TestThirdClientIsServed(t *testing.T) {
 		t.Errorf("the slowest answer took %v", worst)
 	}
 	t.Logf("%+v", b.Snapshot().Pool.Instances[0])
+}
+
+// Two processes, and Workers says eight. A request that needs a third connection waits
+// for one of the two that are kept, unseen by the gate, and not for as long as they
+// are: neither when nobody uses them, nor when others use them all the time.
+func TestFewerProcessesThanWorkers(t *testing.T) {
+	const starved = 2 * time.Second // an unused connection is kept for 5 s, a used one for ever
+	few := func(t *testing.T) (l *load, b *bridge.Bridge) {
+		checkLeaks(t)
+		be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 2})
+		be.workers = 8
+		be.prefix = "/once.php"
+		url, b := serveBridge(t, be.config())
+		return newLoad(t, url+be.prefix), b
+	}
+	finish := func(t *testing.T, l *load, b *bridge.Bridge) {
+		l.wantAllRight(t)
+		l.wantRunOnce(t)
+		if l.slowest > starved {
+			t.Errorf("%s took %v", l.slowestOf, l.slowest)
+		}
+		t.Logf("%+v", b.Snapshot().Pool.Instances[0])
+	}
+	t.Run("unused", func(t *testing.T) {
+		l, b := few(t)
+		for range 3 {
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() { l.ask(t.Context(), l.once(http.MethodGet, nil, 200)) })
+			}
+			all.Wait()
+		}
+		finish(t, l, b)
+	})
+	t.Run("used", func(t *testing.T) {
+		l, b := few(t)
+		l.callers(t, 2, func(int, int) question { return l.once(http.MethodGet, nil, 20) }, func() {
+			for i := range 6 {
+				l.ask(t.Context(), l.once(methods[i%len(methods)], nil, 20))
+			}
+		})
+		finish(t, l, b)
+	})
+	t.Run("used by six", func(t *testing.T) {
+		l, b := few(t)
+		l.callers(t, 6, l.small, func() { pause(t, lasting(5*time.Second, time.Minute)) })
+		finish(t, l, b)
+	})
 }

@@ -44,6 +44,14 @@ const (
 // proof reports whether somebody reads the connection.
 func (r reply) proof() bool { return r == single || r == shared }
 
+// verdict is what an answer says of whether the application multiplexes.
+func (r reply) verdict() verdict {
+	if r == shared {
+		return yes
+	}
+	return no
+}
+
 // ask asks on a new connection. It gives up when w no longer needs it.
 func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 	// It fits into the socket's buffer, so this waits for nobody but the processor.

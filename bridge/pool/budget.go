@@ -19,6 +19,10 @@ func (p *Pool) occupy(c *conn, d Demand) {
 	c.bodies = d.Body
 	p.unpark(c)
 	p.move(c, busy)
+	if c.uses == 1 && c.mux == nil && !c.proved {
+		c.inst.queue.expect(c)
+	}
+	p.watch(c.inst)
 }
 
 // vacate counts one request less on a connection. The caller hands it back or
@@ -31,8 +35,9 @@ func (p *Pool) vacate(c *conn) {
 }
 
 // handBack gives a connection that was vacated to the first waiter that takes it,
-// keeps it, or, if it was never used, lets it be closed: none is dialled before a
-// request needs it. It returns what has to be closed.
+// keeps it, or lets it be closed: if it was never used, because none is dialled before
+// a request needs it, or if another waits to be accepted. It returns what has to be
+// closed.
 func (p *Pool) handBack(c *conn) (victims []*conn) {
 	switch {
 	case c.streams > 0:
@@ -40,6 +45,8 @@ func (p *Pool) handBack(c *conn) (victims []*conn) {
 	case p.closed, c.retired:
 		p.move(c, closing)
 		return []*conn{c}
+	case c.uses > 0 && c.inst.queue.owed > 0:
+		return []*conn{p.pay(c)}
 	}
 	if c.mux == nil {
 		w, room := p.next(c)
@@ -141,7 +148,11 @@ func (p *Pool) move(c *conn, to connState) {
 		in.count[to]++
 	}
 	c.state = to
-	if c.answered && (to == closing || to == none) {
+	if to != closing && to != none {
+		return
+	}
+	in.queue.hear(c)
+	if c.answered {
 		c.answered = false
 		in.observed.answering--
 		in.observed.freedAt = time.Now()

@@ -36,12 +36,34 @@ const lately = time.Second
 
 func (o *capacity) freedLately() bool { return !o.freedAt.IsZero() && time.Since(o.freedAt) < lately }
 
+// Capacity is how many requests the application is believed to hold now: the sum of
+// its instances, without those that are set aside, unless all are: then a request must
+// find out. It takes no lock and may be asked at any time.
+func (p *Pool) Capacity() int { return int(p.capacity.Load()) }
+
+// recount brings Capacity up to date. It is called wherever an instance is believed to
+// hold something else, is set aside or is back.
+func (p *Pool) recount() {
+	up, all := 0, 0
+	for _, in := range p.instances {
+		all += in.observed.now
+		if !in.outage.aside() {
+			up += in.observed.now
+		}
+	}
+	if up == 0 {
+		up = all
+	}
+	p.capacity.Store(int64(up))
+}
+
 // lower notes that in does not hold more than n connections, and at least one.
 func (p *Pool) lower(in *instance, n int) {
 	o := &in.observed
 	before := o.now
 	o.now = max(1, min(o.now, n))
 	o.proven = min(o.proven, o.now)
+	p.recount()
 	if o.now == p.cfg.Workers {
 		return
 	}
@@ -65,18 +87,29 @@ func (p *Pool) backlogFull(in *instance) {
 	}
 }
 
-// turnedAway notes that in closed a new connection, or ended a request, because it
-// is full. That says nothing of what it can hold while it may not have noticed that
-// a connection is gone. Nor does it if it is not certain: a process that was killed
-// looks the same. But then new connections are asked for a while, and if it is full
-// the next one is certain. It reports whether in has answered a request lately.
-func (p *Pool) turnedAway(in *instance, certain bool) (serving bool) {
+// foundFull notes that in closed a new connection, or ended a request, because it is
+// full. That says nothing of what it can hold while it may not have noticed that a
+// connection is gone. It reports whether in has answered a request lately.
+func (p *Pool) foundFull(in *instance) (serving bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	in.counters.turnedAway++
-	if certain && !in.observed.freedLately() {
+	if !in.observed.freedLately() {
 		p.lower(in, in.used()-1)
 	}
+	return in.turnedAway()
+}
+
+// suspectFull is foundFull where that is not certain: a process that was killed looks
+// the same. New connections are asked for a while, and if it is full the next one is
+// certain.
+func (p *Pool) suspectFull(in *instance) (serving bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return in.turnedAway()
+}
+
+func (in *instance) turnedAway() (serving bool) {
+	in.counters.turnedAway++
 	in.observed.fullAt = time.Now()
 	return in.servedLately(time.Minute)
 }
@@ -95,6 +128,7 @@ func (p *Pool) grow(in *instance, now time.Time) {
 	}
 	if !now.Before(o.growAt) {
 		o.now++
+		p.recount()
 		o.growAt, o.step = now.Add(o.step), max(o.step/2, growFast)
 		if o.now == p.cfg.Workers {
 			p.log(in, slog.LevelInfo, "the application is trusted with all its workers again", slog.Int("workers", o.now))
@@ -128,6 +162,7 @@ func (p *Pool) noteAnswering(c *conn) {
 		return
 	}
 	c.answered = true
+	c.inst.queue.hear(c)
 	o := &c.inst.observed
 	o.answering++
 	o.proven = max(o.proven, o.answering)

@@ -37,6 +37,7 @@ type conn struct {
 	proved    bool // somebody reads it: the application has answered a question on it
 	evicted   bool // it is closed to make room, and nothing is known to be wrong with it
 	answered  bool // the application has answered something on it; counted in observed.answering
+	unheard   bool // its first request has it, and nothing has come on it; counted in queue.unheard
 	bodies    bool // the requests that share it have bodies
 	streams   int  // requests on it now
 	uses      int  // requests it was given to, ever
@@ -59,9 +60,11 @@ type conn struct {
 	records recordReader
 }
 
-// open makes a connection of one that is being dialled.
-func (c *conn) open(nc net.Conn) {
+// open makes a connection of one that was dialled, and of which r came when it was
+// asked.
+func (c *conn) open(nc net.Conn, r reply) {
 	c.Conn = nc
+	c.records.asked, c.proved = r != unasked, r.proof()
 	c.records.buf = make([]byte, readBuffer)
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
@@ -205,6 +208,8 @@ func (c *conn) write(b []byte, deadline time.Time) error {
 }
 
 func (c *conn) abort() {}
+
+func (c *conn) leave(bool) {}
 
 func (c *conn) unread() bool { return c.written.Load() <= beginLen }
 

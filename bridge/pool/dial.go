@@ -17,28 +17,36 @@ const (
 	dialPauseMax = 200 * time.Millisecond
 )
 
+// dial is one that is under way.
+type dial struct {
+	conn  *conn   // what it makes
+	w     *waiter // on whose behalf
+	opens bool    // others wait to share the connection
+	asks  bool    // the application is asked on it before it is used
+}
+
 // startDial dials in for w. The connection counts from here on.
 func (p *Pool) startDial(in *instance, w *waiter) {
-	opens, ask := p.startSharing(in, w.demand)
-	c := &conn{inst: in}
-	p.move(c, dialing)
+	d := &dial{conn: &conn{inst: in}, w: w}
+	d.opens, d.asks = p.startSharing(in, w.demand)
+	d.asks = d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
+	p.move(d.conn, dialing)
 	in.counters.dials++
 	p.nextTurn()
 	w.dialing = true
-	ask = ask || !in.habits.silent() && p.mayTurnAway(in, w.demand)
-	p.tasks.Go(func() { p.dial(c, w, opens, ask) })
+	p.tasks.Go(func() { p.dial(d) })
 }
 
-// dial connects and hands the connection to w, or, if w has gone or got another,
-// to whoever waits now. With nobody waiting it is closed: never keep what was
-// never used.
-func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
-	in := c.inst
-	nc, answer, err := p.connect(in, w, ask)
+// dial connects and hands the connection to the waiter it is for, or, if that has gone
+// or got another, to whoever waits now. With nobody waiting it is closed: never keep
+// what was never used.
+func (p *Pool) dial(d *dial) {
+	c, w, in := d.conn, d.w, d.conn.inst
+	nc, answer, err := p.connect(d)
 
 	p.mu.Lock()
 	w.dialing = false
-	if opens {
+	if d.opens {
 		in.sharing.opening = false
 	}
 	p.learn(in, answer)
@@ -46,10 +54,14 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 	switch {
 	case err != nil:
 		p.move(c, none)
-		p.dialFailed(in, w, err, opens)
+		p.dialFailed(d, err)
 	default:
 		p.up(in)
-		p.open(c, nc, opens && (answer == shared || p.cfg.Multiplex == MultiplexOn), answer)
+		if d.opens && (answer == shared || p.cfg.Multiplex == MultiplexOn) {
+			p.share(c, nc)
+		} else {
+			c.open(nc, answer)
+		}
 		if !w.settled && !p.closed {
 			p.settle(w, c, nil)
 		} else {
@@ -61,10 +73,11 @@ func (p *Pool) dial(c *conn, w *waiter, opens, ask bool) {
 	p.closeAll(victims)
 }
 
-// dialFailed counts one instance out for w, and for those who waited for the same
-// connection if it was to be shared. Who has tried all of them is told by the next
+// dialFailed counts one instance out for the waiter that a dial was for, and for those
+// who waited to share the connection. Who has tried all of them is told by the next
 // kick.
-func (p *Pool) dialFailed(in *instance, w *waiter, err error, shared bool) {
+func (p *Pool) dialFailed(d *dial, err error) {
+	w, in := d.w, d.conn.inst
 	switch {
 	case p.closed, err == errNotNeeded, err == errTurnedAway:
 		return // the instance may be there, or is
@@ -78,16 +91,18 @@ func (p *Pool) dialFailed(in *instance, w *waiter, err error, shared bool) {
 	if !w.settled {
 		w.failed = append(w.failed, &DialError{in.Addr, err})
 	}
-	for e := p.waiters.Front(); shared && e != nil; e = e.Next() {
+	for e := p.waiters.Front(); d.opens && e != nil; e = e.Next() {
 		if w := e.Value.(*waiter); !w.dialing && !w.hasTried(in) && w.demand.Whole {
 			w.failed = append(w.failed, &DialError{in.Addr, err})
 		}
 	}
 }
 
-// connect dials until it succeeds, w no longer needs it, or the failure is one
-// that waiting does not mend. If it asks, it returns what came of that.
-func (p *Pool) connect(in *instance, w *waiter, ask bool) (net.Conn, reply, error) {
+// connect dials until it succeeds, the waiter no longer needs it, or the failure is
+// one that waiting does not mend. If it asks, it returns what came of that.
+func (p *Pool) connect(d *dial) (net.Conn, reply, error) {
+	w, in := d.w, d.conn.inst
+	ask := d.asks
 	started := time.Now()
 	answer := unasked
 	for pause := dialPause; ; pause = min(2*pause, dialPauseMax) {
@@ -153,7 +168,7 @@ func (p *Pool) mayAskAgain(in *instance) bool {
 // to try again. If we have as many as it holds, the request waits for one of those
 // to be over instead: a new connection would be turned away until then.
 func (p *Pool) wasFull(in *instance) (again bool) {
-	p.turnedAway(in, true)
+	p.foundFull(in)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return in.used() <= in.observed.now

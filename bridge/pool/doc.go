@@ -37,11 +37,16 @@
 // than it was asked to, for a minute, and requests wait or go to another instance. One
 // of several instances that cannot be connected to at all is set aside, and tried
 // again by the pool itself after 1 s, 2 s, and so on up to every 30 s.
+// [Pool.Capacity] is what is believed of all of them.
+//
+// An application may hold less without a word: connections wait to be accepted. Where
+// that can be seen ([Instance.Queue]), as many kept ones are closed as wait, once a
+// second, and never one that is used.
 //
 // Where things are: lease.go is what a request has, demand.go, waiter.go, dial.go and
 // ask.go the way it gets it; budget.go and closing.go what happens to a connection,
-// conn.go and records.go what is read from it; choose.go, capacity.go, habits.go and
-// outage.go what is known of an instance, tend.go what is done about it in time;
-// sharing.go which connections are shared, mux.go, demultiplexer.go, stream.go and
-// ids.go how.
+// conn.go and records.go what is read from it; choose.go, capacity.go, habits.go,
+// outage.go and queue.go what is known of an instance, tend.go what is done about it in
+// time; sharing.go which connections are shared, mux.go, demultiplexer.go, stream.go
+// and ids.go how.
 package pool

@@ -15,7 +15,9 @@ type Instance struct {
 	// application can hold. Default: not known.
 	Alive func() bool
 	// Queue tells how many connections the listening socket holds that nobody has
-	// accepted, and how many it would hold. It is for snapshots. Default: not known.
+	// accepted, and how many it would hold. It is asked for snapshots, and several times
+	// a second while a new connection brings no answer and others are open: if it waits to
+	// be accepted, kept ones are closed. It must answer at once. Default: not known.
 	Queue func() (depth, backlog int, err error)
 }
 
@@ -35,6 +37,7 @@ type instance struct {
 	habits   habits
 	outage   outage
 	sharing  sharing
+	queue    acceptQueue
 
 	zombies  int       // requests that nobody waits for the answer of
 	lastOK   time.Time // when a connection was last made, or a request answered to its end
@@ -80,6 +83,7 @@ type counters struct {
 	turnedAway uint64 // new connections that were closed because the application is full
 	reuses     uint64
 	stale      uint64 // kept connections found dead or dirty before reuse
+	yielded    uint64 // connections given up for others that waited to be accepted
 	discards   uint64 // connections closed because their exchange did not end cleanly
 	replays    [reasons]uint64
 }

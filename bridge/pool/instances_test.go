@@ -175,3 +175,80 @@ func TestDialsThatFailTogether(t *testing.T) {
 		}
 	})
 }
+
+// hanging returns an instance that answers nothing while hangs is set.
+func hanging(addr string, peer *fcgitest.Peer, hangs *atomic.Bool) Instance {
+	return Instance{Addr: addr, Dial: func(ctx context.Context) (net.Conn, error) {
+		if hangs.Load() {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return peer.Dial(ctx)
+	}}
+}
+
+// A request does not spend its time on an instance that did not answer another one.
+// If there is nothing else it is told at once, and of both.
+func TestSilentInstanceIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		hangs.Store(true)
+		b := &switched{peer: fcgitest.Start(t, fcgitest.Hello)}
+		p := newPool(t, Config{Workers: 2, Instances: []Instance{
+			hanging("a", fcgitest.Start(t, fcgitest.Hello), &hangs), {Addr: "b", Dial: b.dial},
+		}})
+		mustLease(t, p).Release()    // has tried "a" for 2 s
+		time.Sleep(10 * time.Second) // what comes now is no restart
+		b.down.Store(true)
+		for range 4 {
+			g := startLease(p)
+			<-g.done
+			want := "dial b: connection refused (is the application running?); dial a: no answer in time"
+			if g.err == nil || g.err.Error() != want || g.after != 0 {
+				t.Errorf("%v after %v, want at once\n%s", g.err, g.after, want)
+			}
+		}
+	})
+}
+
+// A single one is tried by each request.
+func TestSingleSilentInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		hangs.Store(true)
+		p := newPool(t, Config{Workers: 2, Instances: []Instance{hanging("app", fcgitest.Start(t, fcgitest.Hello), &hangs)}})
+		if _, err := p.Lease(t.Context(), Demand{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		hangs.Store(false)
+		serve(t, p)
+	})
+}
+
+// A request that waits for another instance goes to one that is back meanwhile.
+func TestSilentInstanceIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		hangs.Store(true)
+		p := newPool(t, Config{Workers: 2, WaitTimeout: 10 * time.Second, Instances: []Instance{
+			hanging("a", fcgitest.Start(t, fcgitest.Hello), &hangs),
+			{Addr: "b", Dial: fcgitest.Start(t, fcgitest.Hello).Dial},
+		}})
+		for range 2 {
+			l := mustLease(t, p)
+			defer l.Release()
+			if l.Addr() != "b" {
+				t.Fatalf("leased %s", l.Addr())
+			}
+		}
+		hangs.Store(false)
+		waiting := []*leasing{startLease(p), startLease(p)} // one gets what "a" is tried with, one makes its own
+		for _, g := range waiting {
+			l := g.mustLease(t)
+			defer l.Release()
+			if l.Addr() != "a" || g.after != time.Second {
+				t.Errorf("leased %s after %v, want a after 1s, when it is tried again", l.Addr(), g.after)
+			}
+		}
+	})
+}

@@ -41,7 +41,7 @@ func TestJournal(t *testing.T) {
 		d <- connected()
 		for _, g := range []*leasing{first, second} {
 			l := g.mustLease(t)
-			p.turnedAway(l.c.inst, true)
+			p.foundFull(l.c.inst)
 			l.Release()
 		}
 		time.Sleep(3 * time.Minute)

@@ -18,10 +18,11 @@ type channel interface {
 	write(b []byte, deadline time.Time) error
 	interrupt()
 	resume()
-	abort()       // asks the application to stop, where that does not take closing the connection
-	heard() int64 // bytes that have come, ever
-	unread() bool // the application was sent too little of the request to run it
-	clean() bool  // nothing is left over of what has come
+	abort()              // asks the application to stop, where that does not take closing the connection
+	heard() int64        // bytes that have come, ever
+	unread() bool        // the application was sent too little of the request to run it
+	clean() bool         // nothing is left over of what has come
+	leave(answered bool) // ends the use; whether the application has ended the request
 }
 
 const (
@@ -37,12 +38,11 @@ const (
 // may run at the same time as each other, and Interrupt as either; Release comes
 // after them, once. An Interrupt that comes later still does nothing.
 type Lease struct {
-	p      *Pool
-	c      *conn
-	ch     channel
-	stream *stream // nil if the connection is not shared
-	id     uint16
-	fresh  bool
+	p     *Pool
+	c     *conn
+	ch    channel
+	id    uint16
+	fresh bool
 	// careful: the connection may be closed, because the application is full or does
 	// not keep connections, and the request must not have been sent then.
 	careful bool
@@ -72,7 +72,7 @@ func (l *Lease) Fresh() bool { return l.fresh }
 
 // Shared reports whether the connection carries other requests, too. It lives on
 // when this one is given up.
-func (l *Lease) Shared() bool { return l.stream != nil }
+func (l *Lease) Shared() bool { return l.c.mux != nil }
 
 // Addr is the instance's address as it was configured.
 func (l *Lease) Addr() string { return l.c.inst.Addr }
@@ -139,7 +139,7 @@ func (l *Lease) Next(deadline time.Time) (Event, error) {
 	case fcgi.StatusRequestComplete:
 		return ev, nil
 	case fcgi.StatusOverloaded:
-		l.p.turnedAway(l.c.inst, true)
+		l.p.foundFull(l.c.inst)
 		return Event{}, l.refuse(ErrOverloaded)
 	case fcgi.StatusCantMpxConn:
 		if l.Shared() {
@@ -213,13 +213,13 @@ func (l *Lease) Release() {
 		l.c.inst.zombies--
 		l.p.mu.Unlock()
 	}
-	keep := l.ended && l.sent && !l.dead && l.ch.clean()
-	if l.stream != nil {
-		l.stream.close(keep)
-		l.p.releaseStream(l.c, keep)
-		return
+	inOrder := l.ended && l.sent && !l.dead && l.ch.clean()
+	l.ch.leave(inOrder)
+	if inOrder {
+		l.p.keep(l.c)
+	} else {
+		l.p.reject(l.c)
 	}
-	l.p.release(l.c, keep)
 }
 
 // refuse is the error for a request that the application ended without running it.
@@ -250,8 +250,11 @@ func (l *Lease) fail(op string, err error) *Error {
 	case e.Full, !l.fresh:
 		e.Replay = ReplayIdempotent
 	}
-	if e.Full {
-		e.Serving = l.p.turnedAway(l.c.inst, unread)
+	switch {
+	case e.Full && unread:
+		e.Serving = l.p.foundFull(l.c.inst)
+	case e.Full:
+		e.Serving = l.p.suspectFull(l.c.inst)
 	}
 	switch {
 	case !l.fresh:

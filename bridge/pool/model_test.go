@@ -158,6 +158,7 @@ func (m *model) check() {
 	p := m.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	checkCapacity(m.t, p)
 	for _, in := range p.instances {
 		if in.used() > m.workers {
 			m.t.Fatalf("%s: %v exceed %d workers", in.Addr, in.count, m.workers)

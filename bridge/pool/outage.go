@@ -48,6 +48,7 @@ func (p *Pool) down(in *instance, err error) {
 	in.sharing.forget()
 	in.habits.forget()
 	in.observed = capacity{now: p.cfg.Workers, proven: 1, answering: in.observed.answering} // what looked full may have been its end
+	p.recount()
 	if len(p.instances) > 1 {
 		p.schedule(o.until)
 	}
@@ -75,10 +76,12 @@ func (p *Pool) up(in *instance) {
 		o.told = false
 		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(o.toldAt)))
 	}
-	if in.outage.aside() {
+	back := in.outage.aside()
+	in.outage.failures, in.outage.until, in.outage.probing = 0, time.Time{}, false
+	if back {
+		p.recount()
 		p.schedule(in.lastOK) // requests that wait for other instances may come here again
 	}
-	in.outage.failures, in.outage.until, in.outage.probing = 0, time.Time{}, false
 }
 
 // probe connects to an instance that was set aside for long enough. Whoever waits

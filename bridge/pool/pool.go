@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,7 +43,7 @@ type Config struct {
 	// serve them at the same time. Default: MultiplexOff.
 	Multiplex Multiplex
 	// Logger is told when an instance goes down, comes back, is full or is not any
-	// more, and whether it multiplexes. Default: nobody is.
+	// more, leaves connections waiting, and whether it multiplexes. Default: nobody is.
 	Logger *slog.Logger
 	// Retires says that the application closes kept connections of its own accord,
 	// as PHP's workers do after a number of requests. It is noticed, too, but the
@@ -66,6 +67,8 @@ type Pool struct {
 	tender    *time.Timer // runs tend at due
 	due       time.Time   // zero: nothing is
 	journal   journal
+
+	capacity atomic.Int64 // what the instances are believed to hold together; changed under mu alone
 
 	ctx    context.Context // ends when the pool closes; dials run under it
 	cancel context.CancelFunc
@@ -98,6 +101,7 @@ func New(cfg Config) (*Pool, error) {
 			Instance: in, observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires},
 		})
 	}
+	p.recount()
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.tender = time.AfterFunc(time.Hour, p.startTending)
 	p.tender.Stop()
@@ -166,7 +170,7 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 	l := &Lease{p: p, c: c}
 	if c.mux != nil {
 		s := c.mux.open()
-		l.ch, l.stream, l.id, l.fresh = s, s, s.id, s.first
+		l.ch, l.id, l.fresh = s, s.id, s.first
 		return l
 	}
 	c.begin()
@@ -183,58 +187,59 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 	return l
 }
 
-// release takes a leased connection back.
-func (p *Pool) release(c *conn, keep bool) {
+// keep takes back a leased connection, or a part of one, on which the request was
+// answered to its end.
+func (p *Pool) keep(c *conn) {
 	in := c.inst
 	p.mu.Lock()
-	if !keep {
-		p.mu.Unlock()
-		p.discard(c, &in.counters.discards)
-		return
-	}
-	p.answered(in)
+	in.served = time.Now()
+	in.lastOK = in.served
 	p.vacate(c)
+	var victims []*conn
+	if c.mux != nil {
+		victims = p.handBack(c)
+	} else {
+		victims = p.keepOwn(c)
+	}
+	p.mu.Unlock()
+	p.closeAll(victims)
+}
+
+// keepOwn is handBack for a connection that a request had to itself, in the way the
+// application is known to need.
+func (p *Pool) keepOwn(c *conn) (victims []*conn) {
+	in := c.inst
 	if c.ended++; c.ended > 1 {
 		p.noteKept(in)
 	}
-	var victims []*conn
 	switch {
-	case p.closed:
+	case p.closed, p.cfg.OneRequest && !p.cfg.TurnsAway: // for OneRequest: a process waits for us to close
 		p.move(c, closing)
-		victims = []*conn{c}
-	case p.cfg.OneRequest && !p.cfg.TurnsAway: // a process waits for us to close
-		p.move(c, closing)
-		victims = []*conn{c}
+		return []*conn{c}
 	case p.cfg.OneRequest:
 		p.move(c, closing)
 		p.tasks.Go(func() {
 			c.linger(lingerFor)
 			p.closeAll([]*conn{c})
 		})
+		return nil
 	case in.habits.closes():
 		p.move(c, closing)
 		p.tasks.Go(func() { p.awaitEnd(c) })
-	default:
-		victims = p.handBack(c)
+		return nil
 	}
-	p.mu.Unlock()
-	p.closeAll(victims)
+	return p.handBack(c)
 }
 
-// answered notes that a request was answered to its end.
-func (p *Pool) answered(in *instance) {
-	in.served = time.Now()
-	in.lastOK = in.served
-}
-
-// releaseStream takes back a request's part of a multiplexed connection.
-func (p *Pool) releaseStream(c *conn, answered bool) {
+// reject takes back one on which the request did not end cleanly: it is closed, unless
+// others share it.
+func (p *Pool) reject(c *conn) {
+	if c.mux == nil {
+		p.discard(c, &c.inst.counters.discards)
+		return
+	}
 	p.mu.Lock()
-	if answered {
-		p.answered(c.inst)
-	} else {
-		c.inst.counters.discards++
-	}
+	c.inst.counters.discards++
 	p.vacate(c)
 	victims := p.handBack(c)
 	p.mu.Unlock()

@@ -16,7 +16,8 @@ const (
 	// MultiplexAuto: requests share connections when an instance has ownConns already,
 	// if it says that it can. It is asked when the next one is made.
 	MultiplexAuto
-	// MultiplexOn: requests share connections from the first, and nobody asks.
+	// MultiplexOn: requests share connections from the first. With Config.TurnsAway the
+	// application is asked on each, but only for a sign that somebody reads it.
 	MultiplexOn
 )
 
@@ -130,19 +131,16 @@ func (p *Pool) learn(in *instance, r reply) {
 	case r.proof():
 		h.answers, h.silentUntil = true, time.Time{}
 		if p.cfg.Multiplex == MultiplexAuto {
-			p.conclude(in, r == shared)
+			p.conclude(in, r.verdict())
 		}
 	}
 }
 
 // conclude notes whether an instance multiplexes.
-func (p *Pool) conclude(in *instance, multiplexes bool) {
+func (p *Pool) conclude(in *instance, v verdict) {
 	before := in.sharing.verdict
-	in.sharing.verdict = no
-	if multiplexes {
-		in.sharing.verdict = yes
-	}
-	if multiplexes && before != yes {
+	in.sharing.verdict = v
+	if v == yes && before != yes {
 		p.log(in, slog.LevelInfo, "the application multiplexes; requests without a body share connections beyond the first few", slog.Int("first", ownConns))
 	}
 }
@@ -180,13 +178,8 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 	return unused
 }
 
-// open makes a connection of one that was dialled.
-func (p *Pool) open(c *conn, nc net.Conn, share bool, r reply) {
-	if !share {
-		c.open(nc)
-		c.records.asked, c.proved = r != unasked, r.proof()
-		return
-	}
+// share makes a connection to share of one that was dialled.
+func (p *Pool) share(c *conn, nc net.Conn) {
 	c.Conn, c.madeAt = nc, time.Now()
 	c.mux = newMux(nc, p.cfg.SendTimeout, func() { p.retire(c) }, func() { p.lost(c) })
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)

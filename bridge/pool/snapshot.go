@@ -37,6 +37,7 @@ type InstanceSnapshot struct {
 	TurnedAway  uint64            `json:"turned_away"`  // requests it had no room for: connections closed at once, OVERLOADED
 	Reuses      uint64            `json:"reuses"`
 	Stale       uint64            `json:"stale"`     // kept connections found dead before reuse
+	Yielded     uint64            `json:"yielded"`   // good ones closed because others waited to be accepted
 	Discarded   uint64            `json:"discarded"` // requests that did not end cleanly, and their connections unless shared
 	Replays     map[string]uint64 `json:"replays"`   // requests sent again, by reason: stale, turned_away, overloaded, cant_multiplex
 
@@ -77,7 +78,7 @@ func (p *Pool) snapshot() Snapshot {
 			Requests: in.count[busy] + in.extra, Zombies: in.zombies,
 			Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires(), Closes: in.habits.closes(),
 			Dials: n.dials, DialErrors: n.dialErrors, BacklogFull: n.backlogs, TurnedAway: n.turnedAway,
-			Reuses: n.reuses, Stale: n.stale, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
+			Reuses: n.reuses, Stale: n.stale, Yielded: n.yielded, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
 			LastErrorAt: in.outage.at,
 		}
 		if p.cfg.Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {

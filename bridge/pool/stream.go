@@ -247,9 +247,7 @@ func (s *stream) unread() bool {
 	return !s.sent
 }
 
-// close ends the owner's use of the stream. Answered says that the application has
-// ended the request.
-func (s *stream) close(answered bool) {
+func (s *stream) leave(answered bool) {
 	s.m.close(s, answered)
 	s.mu.Lock()
 	s.gone = true

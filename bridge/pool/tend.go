@@ -21,7 +21,7 @@ func (p *Pool) startTending() {
 }
 
 // tend does what is due: it closes connections that have been idle for too long,
-// lets instances grow, and tries those that were set aside.
+// lets instances grow, tries those that were set aside, and looks at accept queues.
 func (p *Pool) tend() {
 	p.mu.Lock()
 	if p.closed {
@@ -35,6 +35,7 @@ func (p *Pool) tend() {
 		victims = append(victims, p.reap(in, now)...)
 		p.grow(in, now)
 		p.probe(in, now)
+		p.glance(in, now)
 	}
 	victims = append(victims, p.kick()...)
 	p.mu.Unlock()

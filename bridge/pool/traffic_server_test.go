@@ -27,6 +27,7 @@ type server struct {
 	down  error // why it cannot be connected to; os.ErrDeadlineExceeded: nobody answers
 	holds int   // connections; more are closed at once
 	quiet bool  // it does not answer GET_VALUES
+	depth int   // what it says of its accept queue; negative: it cannot tell
 	conns map[*served]bool
 	todo  []*job
 }
@@ -186,7 +187,7 @@ func (s *server) change(rng *rand.Rand) {
 		s.down = nil
 		return
 	}
-	switch rng.IntN(4) {
+	switch rng.IntN(5) {
 	case 0:
 		s.down = []error{syscall.ECONNREFUSED, syscall.EAGAIN, os.ErrDeadlineExceeded, errors.New("no route to host")}[rng.IntN(4)]
 		for c := range s.conns {
@@ -194,9 +195,22 @@ func (s *server) change(rng *rand.Rand) {
 		}
 	case 1:
 		s.quiet = !s.quiet
+	case 2:
+		s.depth = rng.IntN(5) - 1
 	default:
 		s.holds = 1 + rng.IntN(s.workers)
 	}
+}
+
+// queue has little to do with how many connections are accepted, as if others had made
+// them.
+func (s *server) queue() (depth, backlog int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.depth < 0 {
+		return 0, 0, errors.ErrUnsupported
+	}
+	return s.depth, 128, nil
 }
 
 // recover lets the server hold what it should.

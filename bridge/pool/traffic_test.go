@@ -65,7 +65,7 @@ func newTraffic(t *testing.T, rng *rand.Rand) *traffic {
 	for i := range 1 + rng.IntN(3) {
 		s := &server{t: t, shares: rng.IntN(3) > 0, forced: cfg.Multiplex == MultiplexOn, holds: m.workers, conns: make(map[*served]bool), workers: m.workers}
 		m.servers = append(m.servers, s)
-		cfg.Instances = append(cfg.Instances, Instance{Addr: string(rune('a' + i)), Dial: s.dial})
+		cfg.Instances = append(cfg.Instances, Instance{Addr: string(rune('a' + i)), Dial: s.dial, Queue: s.queue})
 	}
 	m.pool = newPool(t, cfg)
 	return m
@@ -128,6 +128,7 @@ func (m *traffic) check() {
 	p := m.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	checkCapacity(m.t, p)
 	for _, in := range p.instances {
 		if in.used() > m.workers || in.extra < 0 || slices.Min(in.count[:]) < 0 {
 			m.t.Errorf("%s: %v and %d extra, %d workers", in.Addr, in.count, in.extra, m.workers)
@@ -140,6 +141,9 @@ func (m *traffic) check() {
 		}
 		if o := in.observed; o.now < 1 || o.now > m.workers || o.proven < 1 || o.proven > m.workers || o.answering < 0 || o.answering > in.conns() {
 			m.t.Errorf("%s: %+v, %d workers", in.Addr, o, m.workers)
+		}
+		if q := in.queue; q.unheard < 0 || q.unheard > in.count[busy] || q.owed < 0 || q.owed > q.unheard || q.waited && q.unheard == 0 {
+			m.t.Errorf("%s: accept queue %+v, %d busy", in.Addr, q, in.count[busy])
 		}
 		for _, c := range in.idle {
 			if c.uses == 0 || c.streams != 0 || c.retired || c.state != idle {
@@ -171,7 +175,11 @@ func (m *traffic) checkSettled() {
 			waiting++
 		}
 	}
+	unheard := make(map[*instance]int)
 	for c, all := range bodies {
+		if c.unheard {
+			unheard[c.inst]++
+		}
 		if c.state != busy || c.streams != len(all) || len(all) > 1 && (c.mux == nil || slices.Contains(all, !all[0])) {
 			m.t.Errorf("a connection in state %d with %d streams has requests with bodies %v", c.state, c.streams, all)
 		}
@@ -179,6 +187,9 @@ func (m *traffic) checkSettled() {
 	total := 0
 	for _, in := range p.instances {
 		total += in.count[busy] + in.extra
+		if in.queue.unheard != unheard[in] {
+			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, unheard[in], in.queue.unheard)
+		}
 	}
 	if total != leases || p.waiters.Len() != waiting {
 		m.t.Errorf("%d requests, %d leases out; %d waiters, %d requests wait", total, leases, p.waiters.Len(), waiting)

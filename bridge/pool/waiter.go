@@ -124,7 +124,7 @@ func (p *Pool) kick() (victims []*conn) {
 			continue
 		}
 		if p.hopeless(w) {
-			p.settle(w, nil, &UnavailableError{w.failed})
+			p.settle(w, nil, &UnavailableError{p.failures(w)})
 			continue
 		}
 		in := p.choose(w.demand, func(in *instance) bool { return in.room() && p.eligible(w, in) })
@@ -154,21 +154,29 @@ func (p *Pool) exhausted() bool {
 // eligible reports whether w can be given a connection to in. One that is set aside
 // is the last resort: w rather waits for another to have room.
 func (p *Pool) eligible(w *waiter, in *instance) bool {
-	return !w.hasTried(in) && (!in.outage.aside() || !p.anotherIsUp(in, w))
+	return !p.out(in, w) && (!in.outage.aside() || !p.anotherIsUp(in, w))
 }
 
-// hopeless reports whether there is no instance left that w could wait for. An
-// instance that did not answer in time and is set aside counts as tried.
+// out reports whether w cannot wait for in. One of several that did not answer in
+// time and is set aside counts as tried.
+func (p *Pool) out(in *instance, w *waiter) bool {
+	return w.hasTried(in) || in.outage.silent() && len(p.instances) > 1
+}
+
+// hopeless reports whether there is no instance left that w could wait for.
 func (p *Pool) hopeless(w *waiter) bool {
-	if len(p.instances) == 1 {
-		return len(w.failed) == 1
-	}
+	return !slices.ContainsFunc(p.instances, func(in *instance) bool { return !p.out(in, w) })
+}
+
+// failures says for each instance why w, which is hopeless, could not wait for it.
+func (p *Pool) failures(w *waiter) []*DialError {
+	all := w.failed
 	for _, in := range p.instances {
-		if in.outage.silent() && !w.hasTried(in) {
-			w.failed = append(w.failed, &DialError{in.Addr, in.outage.err})
+		if !w.hasTried(in) {
+			all = append(all, &DialError{in.Addr, in.outage.err})
 		}
 	}
-	return len(w.failed) == len(p.instances)
+	return all
 }
 
 func (w *waiter) hasTried(in *instance) bool {

@@ -91,9 +91,10 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 	}
 	defer app.close()
 	b, err := bridge.New(bridge.Config{
-		Backends: []string{"unix:" + app.path},
-		Workers:  demoWorkers,
-		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Backends:  []string{"unix:" + app.path},
+		Workers:   demoWorkers,
+		Multiplex: bridge.Off, // one request to a connection, as with the threads that it is about
+		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		return &runError{err}
