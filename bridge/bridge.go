@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,11 @@ type Bridge struct {
 	gate   *admission.Gate
 	pool   *pool.Pool
 	stderr *lines.Log
+
+	mount    string // of the routes: Config.Mount without a slash at its end
+	flows    *flows
+	sharing  *sharing // nil: accounts may be used from anywhere
+	refusals *refusals
 
 	exchanges sync.Pool // of *exchange
 	inFlight  atomic.Int64
@@ -48,20 +54,26 @@ func New(cfg Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{cfg: cfg, stderr: lines.NewLog(cfg.Logger, "application stderr")}
+	b := &Bridge{cfg: cfg, stderr: lines.NewLog(cfg.Logger, "application stderr"), refusals: &refusals{log: cfg.Logger}}
+	b.mount = strings.TrimSuffix(cfg.Mount, "/")
+	if b.flows, err = newFlows(cfg.Flow.Key); err != nil {
+		return nil, err
+	}
+	if n := cfg.Flow.MaxAddresses; n > 0 {
+		b.sharing = newSharing(n, time.Duration(cfg.Flow.Per), cfg.Flow.Excess == Evict)
+	}
 	b.exchanges.New = func() any { return new(exchange) }
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if b.spool, err = spool.New(cfg.spool()); err != nil {
 		return nil, err
 	}
-	if b.gate, err = admission.New(admission.Config{
-		Slots:   cfg.Workers * len(list),
-		Size:    cfg.Queue.Size,
-		Timeout: time.Duration(cfg.Queue.Timeout),
-	}); err != nil {
+	if b.pool, err = pool.New(cfg.pool(list)); err != nil {
 		return nil, err
 	}
-	if b.pool, err = pool.New(cfg.pool(list)); err != nil {
+	gate := cfg.gate()
+	gate.Capacity, gate.OnStall = b.pool.Capacity, b.logStall
+	if b.gate, err = admission.New(gate); err != nil {
+		b.pool.Close()
 		return nil, err
 	}
 	if b.mapper, err = cgi.NewMapper(cgi.Config{
@@ -156,6 +168,7 @@ func (b *Bridge) shutdown() {
 	b.handlers.Wait()
 	b.cancel()
 	b.orphans.Wait()
+	b.refusals.close()
 	b.pool.Close()
 	if err := b.mapper.Close(); err != nil {
 		b.cfg.Logger.Error("closing the root failed", "error", err.Error())

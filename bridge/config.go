@@ -58,7 +58,8 @@ type Config struct {
 	// RequestBuffering is On (default): request bodies are read whole before a
 	// worker is taken. Off: bodies of known length are sent to the application as
 	// they arrive, and it may answer before they end; those of unknown length are
-	// still read whole, because CONTENT_LENGTH must be true.
+	// still read whole, because CONTENT_LENGTH must be true. A client that leaves while
+	// it waits is noticed only when its body is read.
 	RequestBuffering Switch `json:"request_buffering,omitempty"`
 	// KeepAlive is On (default): connections to the application are kept for
 	// further requests. Off: each carries one. It is for applications in which an
@@ -73,9 +74,23 @@ type Config struct {
 	// (presets php and cgi) never do: a process of theirs serves one at a time.
 	Multiplex Switch `json:"multiplex,omitempty"`
 
-	Queue    QueueConfig    `json:"queue,omitzero"`
-	Timeouts TimeoutsConfig `json:"timeouts,omitzero"`
-	Spool    SpoolConfig    `json:"spool,omitzero"`
+	// Lanes is On (default): slow requests are told from fast ones, and never take the
+	// last workers. Off: requests take workers in the order in which they come, and all
+	// but Queue.Size and Queue.Timeout of the gate's settings means nothing.
+	Lanes Switch `json:"lanes,omitempty"`
+	// LongPoll lists the paths that are known to be answered late, with "*" for any run
+	// of characters: "/poll", "/chat/*/events". Others are found out.
+	LongPoll []string `json:"long_poll,omitempty"`
+	// Reserve is how many workers of all instances together slow requests never take,
+	// however idle they are. More are kept from them as short requests need them. Default:
+	// a quarter, rounded up, and at least 2; 1 of two or three workers, 0 of one.
+	Reserve *int `json:"reserve,omitempty"`
+
+	Queue     QueueConfig     `json:"queue,omitzero"`
+	Flow      FlowConfig      `json:"flow,omitzero"`
+	Admission AdmissionConfig `json:"admission,omitzero"`
+	Timeouts  TimeoutsConfig  `json:"timeouts,omitzero"`
+	Spool     SpoolConfig     `json:"spool,omitzero"`
 
 	// Logger receives errors and the application's standard error. Default: none.
 	Logger *slog.Logger `json:"-"`
@@ -89,14 +104,6 @@ type Config struct {
 	Alive func() bool `json:"-"`
 
 	dial func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
-}
-
-// QueueConfig bounds the line of requests that wait for a worker.
-type QueueConfig struct {
-	// Size is how many may wait. Default 256.
-	Size int `json:"size,omitempty"`
-	// Timeout is how long one may wait. Default 3 s.
-	Timeout Duration `json:"timeout,omitempty"`
 }
 
 // TimeoutsConfig bounds each step of a request.
@@ -205,7 +212,6 @@ func (c *Config) normalize() error {
 		{"timeouts.idle", (*int64)(&c.Timeouts.Idle), int64(5 * time.Second)},
 		{"timeouts.abandoned", (*int64)(&c.Timeouts.Abandoned), int64(30 * time.Second)},
 		{"timeouts.client", (*int64)(&c.Timeouts.Client), int64(time.Minute)},
-		{"queue.timeout", (*int64)(&c.Queue.Timeout), int64(3 * time.Second)},
 	} {
 		if *f.value < 0 {
 			return fmt.Errorf("%s: must not be negative", f.key)
@@ -222,7 +228,6 @@ func (c *Config) normalize() error {
 		{"workers", &c.Workers, 4},
 		{"max_params", &c.MaxParams, 64 << 10},
 		{"max_response_header", &c.MaxResponseHeader, 64 << 10},
-		{"queue.size", &c.Queue.Size, 256},
 	} {
 		if *f.value < 0 {
 			return fmt.Errorf("%s: is %d, must not be negative", f.key, *f.value)
@@ -249,6 +254,9 @@ func (c *Config) normalize() error {
 	}
 	if c.KeepAlive == Off && c.Multiplex == On {
 		return errors.New("multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each")
+	}
+	if err := c.normalizeGate(); err != nil {
+		return err
 	}
 	if c.dial == nil {
 		c.dial = new(net.Dialer).DialContext

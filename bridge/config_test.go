@@ -21,7 +21,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("timeouts %+v, want %+v", c.Timeouts, want)
 	}
 	if c.Workers != 4 || c.MaxBody != 1<<30 || c.MaxParams != 64<<10 || c.MaxResponseHeader != 64<<10 ||
-		c.RequestBuffering != On || c.Queue != (QueueConfig{256, Duration(3 * time.Second)}) || c.Logger == nil {
+		c.RequestBuffering != On || c.Queue != (QueueConfig{Size: 256, LongSize: 10000, Timeout: Duration(3 * time.Second), LongTimeout: Duration(20 * time.Second)}) || c.Logger == nil {
 		t.Errorf("%+v", c)
 	}
 }

@@ -14,9 +14,9 @@
 //     connection.
 //   - A request is sent a second time only where package pool says that it is
 //     safe, or that it is safe for idempotent methods and the method is one.
-//   - Whatever happens, an exchange gives back its grant, its lease and its
+//   - Whatever happens, an exchange gives back its ticket, its lease and its
 //     buffers once. When nobody waits for a silent application any more - the
-//     client left, or was sent a 504 - the grant and the lease stay taken until
+//     client left, or was sent a 504 - the ticket and the lease stay taken until
 //     the application has finished or Timeouts.Abandoned has passed, because the
 //     worker is taken too.
 //

@@ -3,11 +3,9 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -32,6 +30,7 @@ const (
 	errProtocol    = "http_protocol_error"
 	errHeaderSize  = "http_response_header_section_size"
 	errRequest     = "http_request_error"
+	errDenied      = "http_request_denied"
 	errInternal    = "proxy_internal_error"
 )
 
@@ -67,6 +66,8 @@ type failure struct {
 // classify maps errors to what docs/errors.md says of them.
 func classify(err error) failure {
 	var (
+		refusal *admission.Refusal
+		shared  *sharedError
 		full    *fullError
 		app     *appError
 		client  *clientError
@@ -81,7 +82,9 @@ func classify(err error) failure {
 		return failure{StatusClientClosed, errRequest, ""}
 	case errors.As(err, &full) && errors.As(err, &conn) && !conn.Serving:
 		return failure{http.StatusBadGateway, errIncomplete, "The application closes every connection unanswered."}
-	case errors.As(err, &full), errors.Is(err, admission.ErrQueueFull), errors.Is(err, admission.ErrQueueTimeout), errors.Is(err, pool.ErrWaitTimeout):
+	case errors.As(err, &shared):
+		return failure{http.StatusTooManyRequests, errDenied, "This account is in use in too many places."}
+	case errors.As(err, &refusal), errors.As(err, &full), errors.Is(err, pool.ErrWaitTimeout):
 		return failure{http.StatusServiceUnavailable, errLimit, "The application is busy. Please try again in a moment."}
 	case errors.Is(err, admission.ErrClosed), errors.Is(err, pool.ErrClosed):
 		return failure{http.StatusServiceUnavailable, errUnavailable, "The service is being restarted. Please try again in a moment."}
@@ -161,6 +164,7 @@ func classifyConn(err *pool.Error) failure {
 func (x *exchange) fail(err error) {
 	f := classify(err)
 	x.out.Err, x.out.ErrorType = err, f.kind
+	refused := x.noteRefusal(err)
 	switch {
 	case x.out.Status != 0:
 		x.out.Aborted = true
@@ -168,7 +172,6 @@ func (x *exchange) fail(err error) {
 		f.status = StatusClientClosed
 		x.out.Status, x.out.Aborted = StatusClientClosed, true
 	default:
-		x.out.Status = f.status
 		x.writeError(f)
 	}
 	level := slog.LevelError
@@ -176,6 +179,8 @@ func (x *exchange) fail(err error) {
 	switch {
 	case errors.As(err, &dial):
 		level = slog.LevelDebug // the pool has said so, once; the access log has each
+	case refused:
+		level = slog.LevelDebug // the log is told how many there are
 	case f.status == http.StatusServiceUnavailable, f.status == http.StatusForbidden:
 		level = slog.LevelWarn
 	case x.r.Context().Err() != nil || f.status < 500:
@@ -193,6 +198,7 @@ func (x *exchange) deaf(f failure) bool {
 	return f.status == http.StatusRequestTimeout || x.upload != nil && x.upload.cut.Load()
 }
 
+// writeError answers the client.
 func (x *exchange) writeError(f failure) {
 	h := x.w.Header()
 	if x.parsed {
@@ -201,23 +207,30 @@ func (x *exchange) writeError(f failure) {
 	if f.kind != "" {
 		h.Set("Proxy-Status", "sluice; error="+f.kind)
 	}
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	if f.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(4))) // spread out, so that those refused together do not come back together
+	retry := retryAfter(x.out.Err, f.status)
+	if retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(retry))
 	}
 	var request *cgi.RequestError
 	if errors.As(x.out.Err, &request) && request.Location != "" {
 		h.Set("Location", request.Location)
 	}
-	text := fmt.Sprintf("%d %s\n\n%s\n", f.status, http.StatusText(f.status), f.text)
-	h.Set("Content-Length", strconv.Itoa(len(text)))
+	p := x.page(f, retry)
+	if p.contentType != "" {
+		h.Set("Content-Type", p.contentType)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Length", strconv.Itoa(len(p.body)))
+	}
+	if p.own {
+		h.Set("Cache-Control", "no-store")
+	}
 	x.endConnection(h)
-	x.w.WriteHeader(f.status)
-	if x.r.Method == http.MethodHead {
+	x.out.Status = p.status
+	x.w.WriteHeader(p.status)
+	if x.bodyless(p.status) {
 		return
 	}
-	n, err := x.w.Write([]byte(text))
+	n, err := io.WriteString(x.w, p.body)
 	x.out.BytesOut = int64(n)
 	if err != nil {
 		x.out.Aborted = true

@@ -153,7 +153,7 @@ func TestQueueFull(t *testing.T) {
 		if third.after != 0 {
 			t.Errorf("refused after %v", third.after)
 		}
-		if s := r.b.Snapshot().Gate; s.InUse != 1 || s.Waiting != 1 || s.Full != 1 {
+		if s := r.b.Snapshot().Gate; s.InUse != 1 || s.Waiting != 1 || s.Lanes["short"].Refused["full"] != 1 {
 			t.Errorf("gate %+v, want 1 in use, 1 waiting, 1 refused", s)
 		}
 		r.wantPage(first())

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
@@ -32,6 +33,7 @@ type exchange struct {
 	out Outcome
 
 	// Memory that is kept for the next exchange.
+	route  []byte
 	vars   []cgi.Var
 	head   []byte // the request as it is sent, or its first part
 	answer []byte // what has come of the answer: the header and some of the body
@@ -39,6 +41,7 @@ type exchange struct {
 	upload *clientReader // the client's body if it is streamed
 	body   body          // what remains to be sent with r
 	client cgi.Client
+	ask    admission.Request
 	sentAt time.Time // when the attempt began
 	end    time.Time // when the whole exchange must be over; zero: no limit
 
@@ -55,14 +58,14 @@ const keepMax = 128 << 10
 // reset forgets everything but the memory.
 func (x *exchange) reset() {
 	clear(x.vars) // they refer to the request
-	vars, head, answer := x.vars[:0], x.head[:0], x.answer[:0]
+	route, vars, head, answer := x.route[:0], x.vars[:0], x.head[:0], x.answer[:0]
 	if cap(head) > keepMax {
 		head = nil
 	}
 	if cap(answer) > keepMax {
 		answer = nil
 	}
-	*x = exchange{vars: vars, head: head, answer: answer}
+	*x = exchange{route: route, vars: vars, head: head, answer: answer}
 }
 
 // handle takes the request through all its steps, to an answer or an error.
@@ -81,6 +84,9 @@ func (x *exchange) handle() {
 func (x *exchange) run() error {
 	x.client = x.b.mapper.Client(x.r)
 	x.out.Client = x.client.Addr
+	if err := x.identify(); err != nil {
+		return err
+	}
 	if err := x.takeBody(); err != nil {
 		return err
 	}
@@ -113,14 +119,13 @@ func (x *exchange) mapVars() (err error) {
 // is safe. A local redirect is returned, not followed.
 func (x *exchange) exchange() (location string, err error) {
 	queued := time.Now()
-	x.held.grant, err = x.b.gate.Acquire(x.r.Context())
+	deadline, err := x.admit(queued)
 	if err != nil {
 		x.out.Queued += time.Since(queued)
 		return "", err
 	}
 	defer x.held.release()
 
-	deadline := queued.Add(time.Duration(x.b.cfg.Queue.Timeout))
 	pause := fullPause
 	demand := x.demand()
 	for {
@@ -132,6 +137,7 @@ func (x *exchange) exchange() (location string, err error) {
 		if err != nil {
 			return "", err
 		}
+		x.held.ticket.At(x.held.lease.Addr())
 		if limit := time.Duration(x.b.cfg.Timeouts.Request); limit > 0 && x.end.IsZero() {
 			x.end = x.sentAt.Add(limit)
 		}

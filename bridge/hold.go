@@ -10,13 +10,14 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
-// hold is what an exchange holds of the application: the grant from admission to
+// hold is what an exchange holds of the application: the ticket from admission to
 // the worker's end, the lease and its attendants during an attempt. It has one
 // owner, who may pass it on whole (take), and is given back in parts or whole,
 // each part once.
 type hold struct {
-	grant   *admission.Grant
+	ticket  admission.Ticket
 	lease   *pool.Lease
+	ended   bool    // the application has ended the request
 	unwatch func()  // ends the watch over the client, and waits for an interruption under way
 	sender  *sender // sends the body, nil if that went out with the head
 	surplus func()  // called if an abandoned application says more than it announced; may be nil
@@ -83,17 +84,29 @@ func (h *hold) releaseLease() {
 	}
 }
 
-// release gives everything back: the worker is free.
+// next reads the application's next output, and notes its end.
+func (h *hold) next(deadline time.Time) (pool.Event, error) {
+	ev, err := h.lease.Next(deadline)
+	if err == nil && ev.Type == fcgi.TypeEndRequest {
+		h.ended = true
+	}
+	return ev, err
+}
+
+// release gives everything back: the worker is free. How long it took is worth
+// knowing only if the application says that it has finished.
 func (h *hold) release() {
 	h.releaseLease()
-	if h.grant != nil {
-		h.grant.Release()
-		h.grant = nil
+	if h.ended {
+		h.ticket.Done()
+	} else {
+		h.ticket.Release()
 	}
+	h.ticket = admission.Ticket{}
 }
 
 // end gives h back after an exchange that ended with err. An application that is
-// still at work keeps its worker, and so lease and grant, until it has finished,
+// still at work keeps its worker, and so lease and ticket, until it has finished,
 // although nobody waits for the answer any more.
 func (b *Bridge) end(h *hold, err error) {
 	h.quiesce()
@@ -132,7 +145,7 @@ func (b *Bridge) abandon(h *hold) {
 		defer stderr.End()
 		deadline := time.Now().Add(time.Duration(b.cfg.Timeouts.Abandoned))
 		for {
-			ev, err := h.lease.Next(deadline)
+			ev, err := h.next(deadline)
 			switch {
 			case err != nil, ev.Type == fcgi.TypeEndRequest:
 				return

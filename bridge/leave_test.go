@@ -58,8 +58,8 @@ func TestLeavesInTheQueue(t *testing.T) {
 			t.Fatalf("%d waiting, want 2", s.Waiting)
 		}
 		leave()
-		if s := r.b.Snapshot().Gate; s.Waiting != 1 || s.Left != 1 {
-			t.Errorf("%d waiting, %d left, want 1, 1", s.Waiting, s.Left)
+		if s := r.b.Snapshot().Gate; s.Waiting != 1 || s.Lanes["short"].Left != 1 {
+			t.Errorf("%d waiting, %d left, want 1, 1", s.Waiting, s.Lanes["short"].Left)
 		}
 		r.wantPage(first())
 		r.wantPage(third())

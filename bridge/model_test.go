@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -25,7 +24,7 @@ var (
 	modelFirst = flag.Uint64("model.first", 0, "the seed of the first")
 )
 
-// TestModel plays random days: applications of any kind, requests of any kind,
+// TestModel plays random days, with lanes and without: applications of any kind, requests of any kind,
 // clients that leave, restarts, connections that break. Whatever happens, a client
 // is never given another's answer or a part of its own that looks whole, no request
 // is executed that must not be, no instance has more connections than it may, and
@@ -33,9 +32,11 @@ var (
 func TestModel(t *testing.T) {
 	for i := range *modelSeeds {
 		seed := *modelFirst + uint64(i)
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { newDay(t, rand.New(rand.NewPCG(seed, 2))).play() })
-		})
+		for _, lanes := range []Switch{Off, On} {
+			t.Run(fmt.Sprintf("%d/lanes=%s", seed, lanes), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { newDay(t, lanes, rand.New(rand.NewPCG(seed, 2))).play() })
+			})
+		}
 	}
 }
 
@@ -67,13 +68,14 @@ type day struct {
 	open   map[string]int   // connections that the bridge has not closed
 }
 
-func newDay(t *testing.T, rng *rand.Rand) *day {
+func newDay(t *testing.T, lanes Switch, rng *rand.Rand) *day {
 	d := &day{
 		rng: rng, open: make(map[string]int), begun: time.Now(),
 		ledger: &ledger{t: t, entries: make(map[int]*entry)},
 	}
 	d.trouble = oneOf(rng, calm, calm, leavers, restarts, faults, turbulent)
 	d.cfg = Config{
+		Lanes:            lanes,
 		Workers:          1 + rng.IntN(12),
 		KeepAlive:        oneOf(rng, On, On, On, Off),
 		Multiplex:        oneOf(rng, Off, Auto, Auto, On),
@@ -82,7 +84,8 @@ func newDay(t *testing.T, rng *rand.Rand) *day {
 			FirstByte: Duration(5 * time.Second), BetweenBytes: Duration(5 * time.Second), Send: Duration(5 * time.Second),
 			Abandoned: Duration(3 * time.Second), Idle: Duration(time.Duration(1+rng.IntN(5)) * time.Second),
 		},
-		Queue: QueueConfig{Timeout: Duration(5 * time.Minute)},
+		Queue: QueueConfig{Timeout: Duration(5 * time.Minute), LongTimeout: Duration(5 * time.Minute)},
+		Flow:  FlowConfig{Key: "cookie sid"},
 		dial:  d.dial,
 	}
 	if d.cfg.KeepAlive == Off && d.cfg.Multiplex == On {
@@ -96,6 +99,7 @@ func newDay(t *testing.T, rng *rand.Rand) *day {
 	}
 	if d.disturbed() {
 		d.cfg.Queue.Timeout = Duration(3 * time.Second)
+		d.cfg.Queue.LongTimeout = 0
 	}
 	for i := range 1 + rng.IntN(3) {
 		d.cfg.Backends = append(d.cfg.Backends, fmt.Sprintf("app%d:9000", i))
@@ -279,38 +283,6 @@ func (d *day) visit(p *plan) {
 	d.judge(p, re)
 }
 
-// request is the plan's request as the client sends it.
-func (p *plan) request(ctx context.Context, preset string) *http.Request {
-	var body io.Reader
-	if p.body > 0 {
-		body = strings.NewReader(upstream(p.n, p.body))
-	}
-	url := "http://app.test/?" + p.query()
-	if preset == "php" {
-		url = "http://app.test/index.php?" + p.query()
-	}
-	req, err := http.NewRequestWithContext(ctx, p.method, url, body)
-	if err != nil {
-		panic(err) // the test's own mistake
-	}
-	switch {
-	case p.body == 0:
-	case p.upload == chunked:
-		req.ContentLength = -1
-	case p.upload == trickled:
-		req.Body, req.GetBody = io.NopCloser(&trickle{r: body}), nil
-	}
-	return req
-}
-
-// trickle hands out pieces of a body, with pauses.
-type trickle struct{ r io.Reader }
-
-func (s *trickle) Read(p []byte) (int, error) {
-	time.Sleep(pieceEvery)
-	return s.r.Read(p[:min(len(p), 30_000)])
-}
-
 // judge looks at what the client got.
 func (d *day) judge(p *plan, re reply) {
 	switch {
@@ -378,6 +350,9 @@ func (d *day) check() {
 // finish waits until everything that was abandoned is given up and every kept
 // connection has been idle for too long, and looks for what is left.
 func (d *day) finish() {
+	if d.cfg.RequestBuffering == Off {
+		time.Sleep(time.Duration(d.rig.b.cfg.Queue.LongTimeout)) // nobody notices that the client of an unread body has left a queue
+	}
 	time.Sleep(time.Duration(d.cfg.Timeouts.Abandoned + d.cfg.Timeouts.Idle + Duration(5*time.Second)))
 	d.rig.wantKept(0)
 	d.mu.Lock()
@@ -395,6 +370,6 @@ func (d *day) String() string {
 	for _, a := range d.apps {
 		kinds = append(kinds, fmt.Sprintf("%s(%d)", a.kind, a.capacity))
 	}
-	return fmt.Sprintf("%s day, preset %q, %d workers, keep_alive %s, multiplex %s, buffering %s, %s:",
-		d.trouble, d.cfg.Preset, d.cfg.Workers, d.cfg.KeepAlive, d.cfg.Multiplex, d.cfg.RequestBuffering, strings.Join(kinds, " "))
+	return fmt.Sprintf("%s day, lanes %s, preset %q, %d workers, keep_alive %s, multiplex %s, buffering %s, %s:",
+		d.trouble, d.cfg.Lanes, d.cfg.Preset, d.cfg.Workers, d.cfg.KeepAlive, d.cfg.Multiplex, d.cfg.RequestBuffering, strings.Join(kinds, " "))
 }

@@ -16,6 +16,8 @@ type Outcome struct {
 	ErrorType string        // the Proxy-Status error type, "" if there was none
 	Err       error         // what happened, nil if nothing did
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
+	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
+	Refused   string        // why it was refused: "full", "timeout", "predicted", "stalled", "addresses"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked
 	Reused    bool          // its connection was a kept one
 	Attempts  int           // times the request was sent

@@ -35,6 +35,9 @@ func (x *exchange) receive() (location string, err error) {
 		return "", err
 	}
 	x.out.FirstByte = time.Since(x.sentAt)
+	if resp.Streaming && isEventStream(x.w.Header()) {
+		x.held.ticket.Streaming()
+	}
 	if resp.LocalRedirect != "" {
 		return resp.LocalRedirect, x.discard(&stderr)
 	}
@@ -87,7 +90,7 @@ func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, lengt
 // complete. Its time starts when it has been sent the request.
 func (x *exchange) awaitFirst() (pool.Event, error) {
 	if x.held.unwatch == nil {
-		ev, err := x.held.lease.Next(x.within(x.sentAt.Add(watchAfter)))
+		ev, err := x.held.next(x.within(x.sentAt.Add(watchAfter)))
 		if !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
 			return ev, err
 		}
@@ -96,7 +99,7 @@ func (x *exchange) awaitFirst() (pool.Event, error) {
 	limit := time.Duration(x.b.cfg.Timeouts.FirstByte)
 	since := x.sentAt
 	for {
-		ev, err := x.held.lease.Next(x.within(since.Add(limit)))
+		ev, err := x.held.next(x.within(since.Add(limit)))
 		if x.held.sender == nil || !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
 			return ev, err
 		}
@@ -116,7 +119,7 @@ func (x *exchange) awaitFirst() (pool.Event, error) {
 func (x *exchange) gather(stderr *lines.Source) (ended bool, err error) {
 	deadline := x.sentAt.Add(x.out.FirstByte + gatherFor)
 	for len(x.answer) < gatherMax {
-		ev, err := x.held.lease.Next(deadline)
+		ev, err := x.held.next(deadline)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return false, nil
@@ -138,7 +141,7 @@ func (x *exchange) gather(stderr *lines.Source) (ended bool, err error) {
 // discard reads an answer's rest, which nobody will see, to its end.
 func (x *exchange) discard(stderr *lines.Source) error {
 	for {
-		ev, err := x.held.lease.Next(x.within(time.Now().Add(time.Duration(x.b.cfg.Timeouts.BetweenBytes))))
+		ev, err := x.held.next(x.within(time.Now().Add(time.Duration(x.b.cfg.Timeouts.BetweenBytes))))
 		switch {
 		case err != nil:
 			return err

@@ -170,7 +170,7 @@ func (rv *receiver) copy() error {
 	defer stderr.End()
 	pause := time.Duration(rv.x.b.cfg.Timeouts.BetweenBytes)
 	for {
-		ev, err := rv.held.lease.Next(rv.x.within(time.Now().Add(pause)))
+		ev, err := rv.held.next(rv.x.within(time.Now().Add(pause)))
 		if err != nil {
 			return err
 		}

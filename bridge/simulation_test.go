@@ -1,7 +1,9 @@
 package bridge
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -79,6 +81,41 @@ func planOf(query string) (*plan, error) {
 	}
 	p.work = time.Duration(work)
 	return p, nil
+}
+
+// request is the plan's request as the client sends it.
+func (p *plan) request(ctx context.Context, preset string) *http.Request {
+	var body io.Reader
+	if p.body > 0 {
+		body = strings.NewReader(upstream(p.n, p.body))
+	}
+	url := fmt.Sprintf("http://app.test/%c?%s", 'a'+rune(p.n%4), p.query())
+	if preset == "php" {
+		url = "http://app.test/index.php?" + p.query()
+	}
+	req, err := http.NewRequestWithContext(ctx, p.method, url, body)
+	if err != nil {
+		panic(err) // the test's own mistake
+	}
+	if p.n%3 > 0 {
+		req.AddCookie(&http.Cookie{Name: "sid", Value: fmt.Sprint(p.n % 3)})
+	}
+	switch {
+	case p.body == 0:
+	case p.upload == chunked:
+		req.ContentLength = -1
+	case p.upload == trickled:
+		req.Body, req.GetBody = io.NopCloser(&trickle{r: body}), nil
+	}
+	return req
+}
+
+// trickle hands out pieces of a body, with pauses.
+type trickle struct{ r io.Reader }
+
+func (s *trickle) Read(p []byte) (int, error) {
+	time.Sleep(pieceEvery)
+	return s.r.Read(p[:min(len(p), 30_000)])
 }
 
 // text is what request n is answered, at least size bytes. No two requests' texts

@@ -11,17 +11,22 @@ type Snapshot struct {
 	InFlight  int64              `json:"in_flight"` // requests inside ServeHTTP
 	Abandoned int64              `json:"abandoned"` // answers awaited for nobody, until their workers are free
 	Gate      admission.Snapshot `json:"gate"`
+	Sharing   SharingSnapshot    `json:"sharing"`
 	Pool      pool.Snapshot      `json:"pool"`
 	Spool     spool.Stats        `json:"spool"`
 }
 
 // Snapshot returns the bridge's state.
 func (b *Bridge) Snapshot() Snapshot {
-	return Snapshot{
+	s := Snapshot{
 		InFlight:  b.inFlight.Load(),
 		Abandoned: b.abandoned.Load(),
 		Gate:      b.gate.Snapshot(),
 		Pool:      b.pool.Snapshot(),
 		Spool:     b.spool.Stats(),
 	}
+	if b.sharing != nil {
+		s.Sharing = b.sharing.snapshot()
+	}
+	return s
 }

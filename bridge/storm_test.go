@@ -21,7 +21,9 @@ import (
 // left: slots and connections are counted here, goroutines and descriptors at
 // the end of the package's tests.
 func TestClientsLeaveAnywhere(t *testing.T) {
-	for name, buffering := range map[string]Switch{"spooled": On, "streamed": Off} {
+	for name, tc := range map[string]struct{ buffering, lanes Switch }{
+		"spooled": {On, Off}, "streamed": {Off, Off}, "spooled, lanes": {On, On}, "streamed, lanes": {Off, On},
+	} {
 		t.Run(name, func(t *testing.T) {
 			const workers = 4
 			scripts := []fcgitest.Script{
@@ -32,9 +34,9 @@ func TestClientsLeaveAnywhere(t *testing.T) {
 			peer := fcgitest.StartUnix(t, func(s *fcgitest.Session) { scripts[int(turn.Add(1))%len(scripts)](s) })
 			soon := Duration(100 * time.Millisecond) // some scripts never answer
 			b, err := New(Config{
-				Backends: []string{peer.Addr()}, Workers: workers, RequestBuffering: buffering,
+				Backends: []string{peer.Addr()}, Workers: workers, RequestBuffering: tc.buffering, Lanes: tc.lanes,
 				Spool:    SpoolConfig{Dir: t.TempDir()},
-				Queue:    QueueConfig{Timeout: soon},
+				Queue:    QueueConfig{Timeout: soon, LongTimeout: soon},
 				Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon, Send: soon},
 			})
 			if err != nil {

@@ -1,16 +1,36 @@
-// Package admission decides who may start, who waits and who is refused. It
-// knows nothing of HTTP, sockets or processes.
+// Package admission decides who may start, who waits and who is refused, so that
+// slow requests never take the workers that short ones need. It knows nothing of
+// HTTP, sockets or processes; time comes from a clock that is given to it.
 //
-// This first version is a plain queue: a number of slots, and a bounded
-// first-in-first-out line of requests that wait for one. It does not tell slow
-// requests from fast ones.
+// A Gate has as many slots as the application has workers. A request says what it
+// asks for (its route) and who asks (its flow); the gate takes it for short, long,
+// mixed or unknown, by what requests of that route turned out to be, and starts it,
+// lets it wait, or refuses it with the time to come again:
+//
+//   - Long requests, such as long-polls, start only while fewer than a number of
+//     slots hold long requests. The rest is left to short ones: a reserve that is
+//     always there, and what Erlang's C formula says that the measured load of short
+//     requests needs. Long ones wait in the gate, where one costs less than a
+//     kilobyte, not a worker.
+//   - A request that takes too long counts as long from then on, and those of an
+//     unknown route start a few at a time until it is known.
+//   - A flow has so many requests in flight at most, and a budget of worker-seconds;
+//     the queues serve flows in turn.
+//   - When nothing ends any more, the application has stalled: one request at a time
+//     finds out when it is back.
 //
 // What always holds:
 //
-//   - At most Config.Slots grants are out at a time, and each is released
-//     exactly once.
-//   - A request whose context ended before it was granted never holds a slot:
-//     leaving the line and being granted exclude each other under one mutex. One
-//     that leaves in the instant it is granted gives the slot back at once.
-//   - Nobody waits longer than Config.Timeout.
+//   - No more tickets are granted than there are slots.
+//   - A long request starts only while fewer slots than Snapshot.LongCap, which is at
+//     most the slots but the reserve, hold long ones.
+//   - Nobody waits longer than Timeout, or LongTimeout where it is taken for a long
+//     one, and a tick (50 ms).
+//   - A request whose client left before its grant never takes a slot: leaving and
+//     granting exclude each other under one mutex.
+//   - A flow has no more in flight than its limit, of short and of long ones each.
+//   - While a stall lasts, what was in flight and one more is all that is at stake.
+//   - A ticket is granted once or refused once, and gives its slot back once.
+//
+// All decisions take constant time, but for a heap of those that wait.
 package admission

@@ -5,30 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
 func Example() {
-	gate, err := admission.New(admission.Config{Slots: 1, Size: 0, Timeout: time.Second})
+	cfg := admission.Defaults(1)
+	cfg.Size, cfg.LongSize = 0, 0 // nobody may wait
+	gate, err := admission.New(cfg)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer gate.Close()
 
-	grant, err := gate.Acquire(context.Background())
+	page := admission.Request{Route: "GET /wiki/Start"}
+	first, err := gate.Acquire(context.Background(), &page)
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = gate.Acquire(context.Background())
-	fmt.Println(errors.Is(err, admission.ErrQueueFull))
+	_, err = gate.Acquire(context.Background(), &page)
+	var refusal *admission.Refusal
+	fmt.Println(errors.As(err, &refusal), refusal.Reason)
 
-	grant.Release()
-	grant, err = gate.Acquire(context.Background())
+	first.Done()
+	second, err := gate.Acquire(context.Background(), &page)
 	fmt.Println(err)
-	grant.Release()
+	second.Done()
 	// Output:
-	// true
+	// true full
 	// <nil>
 }

@@ -1,170 +1,195 @@
 package admission
 
 import (
-	"container/list"
 	"context"
-	"errors"
-	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 )
 
-var (
-	// ErrQueueFull refuses a request that finds the line full.
-	ErrQueueFull = errors.New("admission: the queue is full")
-	// ErrQueueTimeout refuses a request that waited for Config.Timeout.
-	ErrQueueTimeout = errors.New("admission: no worker became free in time")
-	// ErrClosed refuses requests after Close.
-	ErrClosed = errors.New("admission: closed")
-)
+// tick is how often the gate looks at the time: at what has aged, waited for too
+// long, or stalled.
+const tick = 50 * time.Millisecond
 
-// Config bounds a Gate.
-type Config struct {
-	Slots   int           // requests that may run at once; at least 1
-	Size    int           // requests that may wait; at least 0
-	Timeout time.Duration // how long one may wait; more than 0
-}
-
-// Gate admits requests. Its methods may be called at the same time.
+// Gate admits requests to one application. Its methods may be called at the same
+// time.
 type Gate struct {
-	cfg Config
+	cfg   Config
+	clock Clock
+	epoch time.Time
 
 	mu     sync.Mutex
 	closed bool
-	inUse  int        // grants out; at most cfg.Slots
-	line   *list.List // of *waiter, oldest first; empty unless inUse == cfg.Slots
+	random *rand.Rand
+	timer  Timer // of the ticks; nil before the first
+	ticks  bool  // the timer runs: somebody is in the gate, or was a tick ago
 
-	admitted, full, timedOut, left uint64
-}
+	w       int // slots there are now; at most Config.Workers
+	reserve int // slots of these that long requests never take
+	u       int // of unknown routes in flight, at most
 
-// waiter is a request in line. granted belongs to the gate's mutex until done is
-// closed.
-type waiter struct {
-	done    chan struct{}
-	granted bool
-	err     error
+	in      int           // slots in use; more than w only after w has fallen
+	emptied time.Duration // when it became 0 the last time
+	phi     int           // of these, held by requests that count as long
+	longCap int           // a long one starts only while phi < longCap <= w - reserve
+	target  int           // where longCap is going
+	raised  time.Duration // when it was raised last
+	unknown struct {
+		young, aged int // in flight, started as Unknown
+		newcomers   int // young, and young ones that were taken for short by their relatives' record
+		waiting     int // in the queue of short ones
+		blocked     chain[entry]
+	}
+	shorts int // in flight, started as Short because their own route is known to be so
+
+	young chain[entry] // in flight, not declared, not aged: by their start
+	old   chain[entry] // the others in flight
+
+	rings     [classes]chain[turn]
+	waiting   [classes]int
+	held      int // of those that wait in the fast class, how many wait for their own flow
+	deadlines deadlines
+	vacant    chain[entry]
+
+	routes *routes
+	flows  flows
+	nobody *flow // whose flow is not known
+
+	needs [3]int // what load needed in the last seconds: one is not enough to go by
+	folds int
+	load  load
+	busy  work // of short and unknown requests
+	stall stallState
+
+	lane [lanes]laneCounts
+
+	reportMu sync.Mutex // held while OnStall is called; before mu
+	reports  []Stall
 }
 
 // New returns a gate with all its slots free.
 func New(cfg Config) (*Gate, error) {
-	if cfg.Slots < 1 || cfg.Size < 0 || cfg.Timeout <= 0 {
-		return nil, fmt.Errorf("admission: slots %d, size %d, timeout %v: want at least 1, at least 0, more than 0", cfg.Slots, cfg.Size, cfg.Timeout)
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	return &Gate{cfg: cfg, line: list.New()}, nil
+	g := &Gate{cfg: cfg, clock: cfg.Clock, routes: newRoutes(cfg.Routes)}
+	if g.clock == nil {
+		g.clock = systemClock{}
+	}
+	g.epoch = g.clock.Now()
+	seed := uint64(g.epoch.UnixNano())
+	g.random = rand.New(rand.NewPCG(seed, seed>>1))
+	g.flows = flows{table: make(map[uint64]*flow), max: cfg.Flows}
+	g.nobody = newFlow(0, cfg.FlowBurst, 0)
+	g.nobody.shared = true
+	g.resize(cfg.Workers)
+	g.target = g.w - g.reserve
+	g.longCap = min(max(1, cfg.LongMin), g.target)
+	g.raised = time.Second - raiseAfter // not before the first estimate
+	return g, nil
 }
 
-// Grant is a slot in use.
-type Grant struct {
-	g    *Gate
-	once sync.Once
+func (g *Gate) now() time.Duration { return g.clock.Now().Sub(g.epoch) }
+
+// resize adapts the gate to an application that holds n requests.
+func (g *Gate) resize(n int) {
+	g.w = max(1, min(n, g.cfg.Workers))
+	scale := func(v int) int { return (v*g.w + g.cfg.Workers - 1) / g.cfg.Workers }
+	g.reserve = min(scale(g.cfg.Reserve), g.w-1)
+	g.u = max(1, scale(g.cfg.Unknown))
+	g.longCap = min(g.longCap, g.w-g.reserve)
 }
 
-// Acquire returns a slot as soon as one is free. It returns ErrQueueFull or
-// ErrQueueTimeout if that is not soon enough, and ctx's cause if that ends
-// first.
-func (g *Gate) Acquire(ctx context.Context) (*Grant, error) {
-	g.mu.Lock()
-	switch {
-	case g.closed:
-		g.mu.Unlock()
-		return nil, ErrClosed
-	case ctx.Err() != nil:
-		g.left++
-		g.mu.Unlock()
-		return nil, context.Cause(ctx)
-	case g.inUse < g.cfg.Slots:
-		g.inUse++
-		g.admitted++
-		g.mu.Unlock()
-		return &Grant{g: g}, nil
-	case g.line.Len() >= g.cfg.Size:
-		g.full++
-		g.mu.Unlock()
-		return nil, ErrQueueFull
+// Acquire returns a granted ticket as soon as r may start. Else it returns a
+// *Refusal, ErrClosed, or ctx's cause if that ends first.
+func (g *Gate) Acquire(ctx context.Context, r *Request) (Ticket, error) {
+	if ctx.Err() != nil {
+		return Ticket{}, context.Cause(ctx)
 	}
-	w := &waiter{done: make(chan struct{})}
-	elem := g.line.PushBack(w)
-	g.mu.Unlock()
-
-	timer := time.NewTimer(g.cfg.Timeout)
-	defer timer.Stop()
+	var w *waiterChan
+	t, granted, err := g.enter(r, func() Waiter {
+		w = &waiterChan{make(chan error, 1)}
+		return w
+	})
+	if err != nil || granted {
+		return t, err
+	}
 	select {
-	case <-w.done:
-	case <-timer.C:
-		g.leave(elem, w, ErrQueueTimeout, &g.timedOut)
+	case err := <-w.settled:
+		if err == nil && ctx.Err() != nil { // it left in the instant it was granted
+			t.Release()
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return Ticket{}, err
+		}
+		return t, nil
 	case <-ctx.Done():
-		g.leave(elem, w, context.Cause(ctx), &g.left)
+		t.Release()
+		return Ticket{}, context.Cause(ctx)
 	}
-	if w.err != nil {
-		return nil, w.err
-	}
-	grant := &Grant{g: g}
-	if ctx.Err() != nil { // it left in the instant it was granted
-		grant.Release()
-		return nil, context.Cause(ctx)
-	}
-	return grant, nil
 }
 
-// leave takes a waiter out of the line unless it was settled meanwhile.
-func (g *Gate) leave(elem *list.Element, w *waiter, err error, counter *uint64) {
+type waiterChan struct{ settled chan error }
+
+func (w *waiterChan) Settle(err error) { w.settled <- err }
+
+// Enter asks for a slot and does not wait for it: the ticket it returns is granted
+// already, or w will be told. Its error is a *Refusal or ErrClosed.
+func (g *Gate) Enter(r *Request, w Waiter) (Ticket, error) {
+	t, _, err := g.enter(r, func() Waiter { return w })
+	return t, err
+}
+
+// enter is Enter with a Waiter that is made only if it is needed.
+func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if w.granted || w.err != nil {
-		return
+	if g.closed {
+		return Ticket{}, false, ErrClosed
 	}
-	g.line.Remove(elem)
-	w.err = err
-	*counter++
+	now := g.now()
+	g.keepTime()
+	e := g.vacancy(r, now)
+	e.flow = g.flowOf(r, now)
+	e.route = g.routes.none
+	if g.cfg.Lanes {
+		e.route = g.routes.get(r)
+	}
+	e.lane = g.laneOf(e, now)
+	e.queue = e.lane.class()
+	if e.queue == fast {
+		g.load.arrivals++
+	}
+	if g.mayStart(e, now) {
+		g.start(e, now)
+		return Ticket{g, e, e.seq}, true, nil
+	}
+	if why, refused := g.mustRefuse(e); refused {
+		err := g.refuse(e, why, now)
+		g.drop(e)
+		return Ticket{}, false, err
+	}
+	e.state, e.waiter = waiting, waiter()
+	e.deadline = now + g.patience(e.queue)
+	g.deadlines.push(e)
+	g.enqueue(e)
+	g.dispatch(now)
+	return Ticket{g, e, e.seq}, false, nil
 }
 
-// Release frees the slot. Calls after the first do nothing.
-func (gr *Grant) Release() { gr.once.Do(gr.g.release) }
-
-func (g *Gate) release() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	e := g.line.Front()
-	if e == nil {
-		g.inUse--
-		return
-	}
-	w := g.line.Remove(e).(*waiter)
-	w.granted = true
-	g.admitted++
-	close(w.done)
-}
-
-// Close refuses everyone in line and everyone who comes. Grants stay valid.
+// Close refuses everyone who waits and everyone who comes. Granted tickets stay.
 func (g *Gate) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
-	for e := g.line.Front(); e != nil; e = g.line.Front() {
-		w := g.line.Remove(e).(*waiter)
-		w.err = ErrClosed
-		close(w.done)
+	for len(g.deadlines) > 0 {
+		e := g.deadlines[0]
+		g.takeOut(e)
+		e.waiter.Settle(ErrClosed)
+		g.drop(e)
 	}
-}
-
-// Snapshot is the state of a gate at one instant.
-type Snapshot struct {
-	Slots   int `json:"slots"`
-	InUse   int `json:"in_use"`
-	Waiting int `json:"waiting"`
-
-	Admitted uint64 `json:"admitted"`
-	Full     uint64 `json:"refused_full"`
-	TimedOut uint64 `json:"refused_timeout"`
-	Left     uint64 `json:"left"` // requests whose client left while they waited
-}
-
-// Snapshot returns the gate's state.
-func (g *Gate) Snapshot() Snapshot {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return Snapshot{
-		Slots: g.cfg.Slots, InUse: g.inUse, Waiting: g.line.Len(),
-		Admitted: g.admitted, Full: g.full, TimedOut: g.timedOut, Left: g.left,
+	if g.timer != nil {
+		g.timer.Stop()
 	}
 }

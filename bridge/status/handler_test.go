@@ -19,7 +19,7 @@ func serve(method, path string) *httptest.ResponseRecorder {
 	h := Handler(func() bridge.Snapshot {
 		return bridge.Snapshot{
 			InFlight: 3,
-			Gate:     admission.Snapshot{Slots: 4, InUse: 2, Waiting: 1},
+			Gate:     admission.Snapshot{Workers: 4, InUse: 2, Waiting: 1},
 			Pool:     pool.Snapshot{Instances: []pool.InstanceSnapshot{{Addr: "unix:/run/app.sock", Workers: 4, Busy: 2}}},
 		}
 	})
@@ -43,7 +43,7 @@ func TestStatusJSON(t *testing.T) {
 	var got struct {
 		InFlight int `json:"in_flight"`
 		Gate     struct {
-			Slots   int `json:"slots"`
+			Workers int `json:"workers"`
 			InUse   int `json:"in_use"`
 			Waiting int `json:"waiting"`
 		} `json:"gate"`
@@ -57,7 +57,7 @@ func TestStatusJSON(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.InFlight != 3 || got.Gate.Slots != 4 || got.Gate.InUse != 2 || got.Gate.Waiting != 1 ||
+	if got.InFlight != 3 || got.Gate.Workers != 4 || got.Gate.InUse != 2 || got.Gate.Waiting != 1 ||
 		len(got.Pool.Instances) != 1 || got.Pool.Instances[0].Addr != "unix:/run/app.sock" || got.Pool.Instances[0].Busy != 2 {
 		t.Errorf("%+v\n%s", got, w.Body)
 	}

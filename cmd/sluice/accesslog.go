@@ -74,6 +74,12 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 		slog.Bool("reused", o.Reused),
 		slog.Int("attempts", o.Attempts),
 	)
+	if o.Lane != "" {
+		attrs = append(attrs, slog.String("lane", o.Lane))
+	}
+	if o.Refused != "" {
+		attrs = append(attrs, slog.String("refused", o.Refused))
+	}
 	if o.ErrorType != "" {
 		attrs = append(attrs, slog.String("error_type", o.ErrorType), slog.Bool("aborted", o.Aborted))
 	}

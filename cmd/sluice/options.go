@@ -29,8 +29,7 @@ type options struct {
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
 
-	queueSize    int
-	queueTimeout duration
+	gate gateOptions
 
 	dial, send, firstByte, betweenBytes, request, idle, abandoned, client duration
 	header, keepAlive, drainTimeout                                       duration
@@ -67,14 +66,13 @@ func (o *options) register(f *pflag.FlagSet) {
 
 	f.StringVar(&o.multiplex, "multiplex", "auto", "on: requests share connections to the application; off: they never do; auto: the application is asked whether it can (preset app)")
 
-	f.IntVar(&o.queueSize, "queue-size", 256, "how many requests may wait for a worker")
+	o.gate.register(f)
 	durations := []struct {
 		to    *duration
 		name  string
 		value time.Duration
 		usage string
 	}{
-		{&o.queueTimeout, "queue-timeout", 3 * time.Second, "how long a request may wait for a worker"},
 		{&o.dial, "dial-timeout", 2 * time.Second, "how long connecting to the application may take"},
 		{&o.send, "send-timeout", time.Minute, "how long the application may take nothing of a request"},
 		{&o.firstByte, "first-byte-timeout", time.Minute, "how long the application may say nothing after a request"},
@@ -113,21 +111,19 @@ func (o *options) check(command []string) error {
 		return errors.New("--backend and a command exclude each other: does the application run already, or should it be started?")
 	case o.workers < 1:
 		return fmt.Errorf("--workers %d: want at least 1", o.workers)
-	case o.queueSize < 1:
-		return fmt.Errorf("--queue-size %d: want at least 1", o.queueSize)
 	case o.logFormat != "text" && o.logFormat != "json":
 		return fmt.Errorf("--log-format %q: want text or json", o.logFormat)
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}
-	return nil
+	return o.gate.check()
 }
 
 func (o *options) bridge() bridge.Config {
 	if o.preset == "php" && len(o.index) == 0 {
 		o.index = []string{"index.php", "index.html"}
 	}
-	return bridge.Config{
+	c := bridge.Config{
 		Backends: o.backends, Workers: o.workers,
 		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Hide: o.hide,
 		Env: o.env, TrustedProxies: o.trusted,
@@ -135,7 +131,6 @@ func (o *options) bridge() bridge.Config {
 		RequestBuffering: bridge.Switch(o.requestBuffering),
 		KeepAlive:        bridge.Switch(o.keepConn),
 		Multiplex:        bridge.Switch(o.multiplex),
-		Queue:            bridge.QueueConfig{Size: o.queueSize, Timeout: bridge.Duration(o.queueTimeout)},
 		Timeouts: bridge.TimeoutsConfig{
 			Dial: bridge.Duration(o.dial), Send: bridge.Duration(o.send),
 			FirstByte: bridge.Duration(o.firstByte), BetweenBytes: bridge.Duration(o.betweenBytes),
@@ -144,6 +139,8 @@ func (o *options) bridge() bridge.Config {
 		},
 		Spool: bridge.SpoolConfig{Dir: o.spoolDir, Buffer: int(o.spoolBuffer), Memory: int64(o.spoolMemory), Disk: int64(o.spoolDisk)},
 	}
+	o.gate.into(&c)
+	return c
 }
 
 func (o *options) server(h http.Handler, log *slog.Logger) *http.Server {

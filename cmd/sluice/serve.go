@@ -90,7 +90,7 @@ func serve(o *options, command []string) (err error) {
 	}
 	b, err := bridge.New(cfg)
 	if err != nil {
-		return err
+		return flagError(err)
 	}
 	defer b.Close()
 

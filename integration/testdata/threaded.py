@@ -11,6 +11,9 @@ The listening socket is file descriptor 0; nothing happens before --start second
     /once?t=&ledger=&ms=    adds t to the file ledger as soon as the parameters are complete, reads the body, waits
                             ms milliseconds, and answers t (also as X-Nonce), a newline and the body; it says
                             no Content-Length
+    /page?ms=               "page\n" after so many milliseconds
+    /poll?s=                "polled\n" after so many seconds: a long-poll without news. The counter waiting says how
+                            many there are
 """
 
 import argparse
@@ -143,8 +146,34 @@ def route(conn, env):
         conn.write(b"Content-Type: text/plain\r\n\r\nhello\n")
     elif path == "/once":
         once(conn, q, env["REQUEST_METHOD"] == "HEAD")
+    elif path == "/page":
+        time.sleep(float(q["ms"]) / 1000)
+        conn.write(b"Content-Type: text/plain\r\n\r\npage\n")
+    elif path == "/poll":
+        with polls:
+            time.sleep(float(q["s"]))
+        conn.write(b"Content-Type: text/plain\r\n\r\npolled\n")
     else:
         conn.write(b"Status: 404\r\nContent-Type: text/plain\r\n\r\nno such route\n")
+
+
+class Polls:
+    """Counts those who wait in it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.waiting = 0
+
+    def __enter__(self):
+        with self.lock:
+            self.waiting += 1
+
+    def __exit__(self, *_):
+        with self.lock:
+            self.waiting -= 1
+
+
+polls = Polls()
 
 
 def once(conn, q, head):
@@ -205,7 +234,13 @@ class Threads:
 
     def counters(self):
         with self.lock:
-            return {"accepted": self.accepted, "open": self.taken, "most_open": self.most, "turned_away": self.turned_away}
+            return {
+                "accepted": self.accepted,
+                "open": self.taken,
+                "most_open": self.most,
+                "turned_away": self.turned_away,
+                "waiting": polls.waiting,
+            }
 
 
 def tell(listener, threads):

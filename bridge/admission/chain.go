@@ -1,0 +1,64 @@
+package admission
+
+// chain is a doubly linked list whose elements carry their links, so that whoever
+// has an element can take it out at once, without allocation. An element is in
+// at most one chain per link.
+type chain[T any] struct {
+	head, tail *link[T]
+	n          int
+}
+
+type link[T any] struct {
+	of         *T // whose link it is
+	next, prev *link[T]
+	in         *chain[T] // nil: in none
+}
+
+func (c *chain[T]) first() *T {
+	if c.head == nil {
+		return nil
+	}
+	return c.head.of
+}
+
+func (c *chain[T]) pushBack(l *link[T]) {
+	l.in, l.prev, l.next = c, c.tail, nil
+	if c.tail == nil {
+		c.head = l
+	} else {
+		c.tail.next = l
+	}
+	c.tail = l
+	c.n++
+}
+
+func (c *chain[T]) pushFront(l *link[T]) {
+	l.in, l.prev, l.next = c, nil, c.head
+	if c.head == nil {
+		c.tail = l
+	} else {
+		c.head.prev = l
+	}
+	c.head = l
+	c.n++
+}
+
+// leave takes l out of the chain it is in, if any.
+func (l *link[T]) leave() {
+	c := l.in
+	if c == nil {
+		return
+	}
+	if l.prev == nil {
+		c.head = l.next
+	} else {
+		l.prev.next = l.next
+	}
+	if l.next == nil {
+		c.tail = l.prev
+	} else {
+		l.next.prev = l.prev
+	}
+	l.next, l.prev, l.in = nil, nil, nil
+	c.n--
+}

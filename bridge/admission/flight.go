@@ -1,0 +1,229 @@
+package admission
+
+import "time"
+
+// start gives e a slot.
+func (g *Gate) start(e *entry, now time.Duration) {
+	g.load.advance(g.in-g.phi, now)
+	if g.stall.on {
+		g.stall.probe = e
+	}
+	g.in++
+	e.state, e.started, e.age0 = running, now, g.ageing(now)
+	g.lane[e.lane].started(now - e.arrived)
+	e.route.tried = now
+	f := e.flow
+	if !f.shared {
+		g.settle(f, now)
+	}
+	switch e.lane.class() {
+	case fast:
+		f.fast++
+		e.route.in++
+		if e.judge != nil {
+			e.judge.in++
+		}
+		if e.newcomer {
+			g.unknown.newcomers++
+		}
+		switch {
+		case e.lane == Unknown:
+			g.unknown.young++
+		case !e.newcomer:
+			g.shorts++
+		}
+	default:
+		f.slow++
+		e.phi = true
+		g.phi++
+	}
+	if e.declared {
+		g.old.pushBack(&e.link)
+	} else {
+		g.young.pushBack(&e.link)
+	}
+}
+
+// finish takes e's slot back.
+func (g *Gate) finish(e *entry, done bool, now time.Duration) {
+	g.load.advance(g.in-g.phi, now)
+	age := g.ageing(now) - e.age0
+	if !e.aged && !e.declared && age >= g.cfg.LongAfter && g.cfg.Lanes {
+		g.age(e, now) // between two ticks
+	}
+	e.link.leave()
+	g.in--
+	if g.in == 0 {
+		g.emptied = now
+	}
+	if e.phi {
+		g.phi--
+	}
+	if g.stall.probe == e {
+		g.stall.probe = nil
+	}
+	f := e.flow
+	teaches := g.teaches(e)
+	if !f.shared {
+		g.settle(f, now)
+	}
+	g.uncount(e, now)
+	switch e.lane.class() {
+	case fast:
+		f.fast--
+		e.route.in--
+		if e.judge != nil {
+			e.judge.in--
+		}
+		if e.newcomer && !e.aged {
+			g.unknown.newcomers--
+		}
+		switch {
+		case e.lane == Short && e.newcomer:
+		case e.lane == Short:
+			g.shorts--
+		case e.aged:
+			g.unknown.aged--
+		default:
+			g.unknown.young--
+		}
+		if done && (e.lane == Short || !e.aged) {
+			g.load.ended(min(age, g.cfg.LongAfter))
+			g.progress(now)
+		}
+	default:
+		f.slow--
+	}
+	if g.cfg.Lanes {
+		took := now - e.started
+		e.route.busy.add(took, now)
+		if e.lane.class() == fast {
+			g.busy.add(min(took, g.cfg.LongAfter), now)
+			if e.judge != nil {
+				e.judge.busy.add(took, now)
+			}
+		}
+		f.busy.add(took, now)
+		if !e.declared && teaches && (done || e.aged) {
+			g.teach(e)
+		}
+		g.letIn(e, now)
+	}
+	g.drop(e)
+}
+
+// teaches reports whether what became of e says something about its route. A flow
+// that has used up its budget on a route that is short for others is itself what
+// is slow.
+func (g *Gate) teaches(e *entry) bool { return !e.aged || !e.flow.spent || !e.route.shortForMost() }
+
+func (g *Gate) teach(e *entry) {
+	e.route.learn(e.aged)
+	if e.newcomer {
+		e.route.group.learn(e.aged)
+	}
+}
+
+// letIn lets those take part again that e was in the way of.
+func (g *Gate) letIn(e *entry, now time.Duration) {
+	for c := range e.flow.turns {
+		g.unhold(&e.flow.turns[c])
+	}
+	if r := e.route; r.blocked.n > 0 {
+		g.unblock(&r.blocked, g.routeLimit(r, now)-r.in)
+	}
+	if j := e.judge; j != nil && j.blocked.n > 0 {
+		g.unblock(&j.blocked, g.share(j, now)-j.in)
+	}
+	g.letUnknown()
+}
+
+func (g *Gate) letUnknown() {
+	if g.unknown.blocked.n > 0 {
+		g.unblock(&g.unknown.blocked, g.roomForUnknown())
+	}
+}
+
+// age makes e, in flight, a long one from now on.
+func (g *Gate) age(e *entry, now time.Duration) {
+	e.link.leave()
+	g.old.pushBack(&e.link)
+	e.aged = true
+	if !e.phi {
+		e.phi = true
+		g.phi++
+	}
+	if e.newcomer && e.lane.class() == fast {
+		g.unknown.newcomers--
+	}
+	if e.lane == Unknown {
+		g.unknown.young--
+		g.unknown.aged++
+	}
+	f := e.flow
+	if e.declared || !f.shared && (f.counted != nil || f.spent && e.route.shortForMost()) {
+		return
+	}
+	if !f.shared {
+		f.counted = e
+	}
+	e.counts = true
+	g.count(e, 1, now)
+	if r := e.route; r.blocked.n > 0 && g.laneOf(r.blocked.first(), now).class() != fast {
+		g.unblock(&r.blocked, r.blocked.n)
+	}
+}
+
+// count notes that one more, or fewer, request of e's route is long.
+func (g *Gate) count(e *entry, by int, now time.Duration) {
+	e.route.age(by, now)
+	if e.newcomer {
+		e.route.group.age(by, now)
+	}
+}
+
+func (g *Gate) uncount(e *entry, now time.Duration) {
+	if !e.counts {
+		return
+	}
+	e.counts = false
+	if e.flow.counted == e {
+		e.flow.counted = nil
+	}
+	g.count(e, -1, now)
+}
+
+// restart has e's age count from now on, and reports whether it was a long one.
+func (g *Gate) restart(e *entry, now time.Duration) (was bool) {
+	if e.declared || e.streams {
+		return false
+	}
+	if was = e.aged; was {
+		g.load.advance(g.in-g.phi, now)
+		g.rejuvenate(e, now)
+		g.letUnknown()
+	}
+	e.link.leave()
+	g.young.pushBack(&e.link)
+	e.started, e.age0 = now, g.ageing(now)
+	return was
+}
+
+// rejuvenate makes e one that is not long, after all.
+func (g *Gate) rejuvenate(e *entry, now time.Duration) {
+	g.uncount(e, now)
+	e.link.leave()
+	g.young.pushFront(&e.link)
+	e.aged = false
+	if e.lane.class() == fast {
+		e.phi = false
+		g.phi--
+	}
+	if e.newcomer && e.lane.class() == fast {
+		g.unknown.newcomers++
+	}
+	if e.lane == Unknown {
+		g.unknown.aged--
+		g.unknown.young++
+	}
+}

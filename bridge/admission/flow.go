@@ -1,0 +1,116 @@
+package admission
+
+import "time"
+
+// flow is who requests come from.
+type flow struct {
+	key    uint64
+	shared bool
+
+	turns      [classes]turn
+	fast, slow int // in flight: started as short or unknown; as mixed or long
+	waiting    int
+
+	// budget in worker-seconds: it grows by Config.FlowRate per second and shrinks by
+	// one per second and request of fast.
+	budget  float64
+	settled time.Duration
+	spent   bool
+
+	counted *entry // the one request of it that may count among its route's aged
+
+	retries [classes]retry
+	busy    work
+
+	link link[flow] // among those that have nothing in the gate
+}
+
+// turn is a flow's place in the ring of its class: its requests go in order, the
+// flows in turn.
+type turn struct {
+	flow    *flow
+	class   class
+	waiting chain[entry]
+	held    bool       // the flow has in flight what it may; not in the ring
+	link    link[turn] // in the ring, unless held or empty
+}
+
+type flows struct {
+	table map[uint64]*flow
+	idle  chain[flow] // least recently used first
+	max   int
+}
+
+func newFlow(key uint64, burst float64, now time.Duration) *flow {
+	f := &flow{key: key, budget: burst, settled: now}
+	f.link.of = f
+	for c := range f.turns {
+		t := &f.turns[c]
+		t.flow, t.class, t.link.of = f, class(c), t
+	}
+	return f
+}
+
+// flowOf returns r's flow, which is not among the idle then.
+func (g *Gate) flowOf(r *Request, now time.Duration) *flow {
+	if r.Flow == 0 || !g.cfg.Lanes {
+		return g.nobody
+	}
+	f := g.flows.table[r.Flow]
+	if f == nil {
+		f = newFlow(r.Flow, g.cfg.FlowBurst, now)
+		f.shared = r.Shared
+		g.flows.table[r.Flow] = f
+	}
+	f.link.leave()
+	return f
+}
+
+// rest puts f among the idle if it has nothing in the gate.
+func (g *Gate) rest(f *flow) {
+	if f == g.nobody || f.fast+f.slow+f.waiting > 0 || f.link.in != nil {
+		return
+	}
+	g.flows.idle.pushBack(&f.link)
+	if g.flows.idle.n > g.flows.max {
+		old := g.flows.idle.first()
+		old.link.leave()
+		delete(g.flows.table, old.key)
+	}
+}
+
+// settle brings the budget up to date. Its requests that are long say nothing of
+// their routes once it is spent: it is the flow that is slow.
+func (g *Gate) settle(f *flow, now time.Duration) {
+	if f.shared {
+		f.spent = false
+		return
+	}
+	f.budget += (g.cfg.FlowRate - float64(f.fast)) * (now - f.settled).Seconds()
+	f.budget = max(0, min(f.budget, g.cfg.FlowBurst))
+	f.settled = now
+	switch {
+	case f.budget <= 0:
+		f.spent = true
+		if e := f.counted; e != nil && e.route.shortForMost() {
+			g.uncount(e, now)
+		}
+	case f.budget >= g.cfg.FlowBurst/2:
+		f.spent = false
+	}
+}
+
+// room reports whether another request of class c of the flow may start.
+func (g *Gate) room(f *flow, c class, now time.Duration) bool {
+	if f.shared || f == g.nobody {
+		return true
+	}
+	if c != fast {
+		return f.slow < g.cfg.FlowLimit
+	}
+	g.settle(f, now)
+	if f.spent {
+		return f.fast < g.cfg.SpentLimit
+	}
+	return f.fast < g.cfg.FlowLimit
+}

@@ -1,0 +1,206 @@
+package admission
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/leakcheck"
+)
+
+func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m)) }
+
+// handClock is a clock that a test moves.
+type handClock struct {
+	now time.Time
+	due []*handTimer
+}
+
+type handTimer struct {
+	c    *handClock
+	at   time.Time
+	f    func()
+	live bool
+}
+
+func newClock() *handClock { return &handClock{now: time.Unix(1e9, 0)} }
+
+func (c *handClock) Now() time.Time { return c.now }
+
+func (c *handClock) AfterFunc(d time.Duration, f func()) Timer {
+	t := &handTimer{c: c, f: f}
+	c.due = append(c.due, t)
+	t.Reset(d)
+	return t
+}
+
+func (t *handTimer) Reset(d time.Duration) bool {
+	was := t.live
+	t.at, t.live = t.c.now.Add(d), true
+	return was
+}
+
+func (t *handTimer) Stop() bool {
+	was := t.live
+	t.live = false
+	return was
+}
+
+// pass lets time go by, and what is due happen.
+func (c *handClock) pass(d time.Duration) {
+	end := c.now.Add(d)
+	for {
+		var next *handTimer
+		for _, t := range c.due {
+			if t.live && !t.at.After(end) && (next == nil || t.at.Before(next.at)) {
+				next = t
+			}
+		}
+		if next == nil {
+			c.now = end
+			return
+		}
+		c.now = next.at
+		next.live = false
+		next.f()
+	}
+}
+
+// rig is a gate, its time and who is in it.
+type rig struct {
+	*testing.T
+	g      *Gate
+	clock  *handClock
+	stalls []Stall
+}
+
+func newRig(t *testing.T, workers int, change ...func(*Config)) *rig {
+	t.Helper()
+	r := &rig{T: t, clock: newClock()}
+	cfg := Defaults(workers)
+	cfg.Clock = r.clock
+	cfg.OnStall = func(s Stall) { r.stalls = append(r.stalls, s) }
+	for _, f := range change {
+		f(&cfg)
+	}
+	g, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.g = g
+	t.Cleanup(func() {
+		r.check()
+		if s := g.Snapshot(); s.InUse != 0 && !t.Failed() {
+			t.Errorf("%d slots in use at the end", s.InUse)
+		}
+		g.Close()
+	})
+	return r
+}
+
+// warmUp gives long requests what they may have without load.
+func (r *rig) warmUp() {
+	r.Helper()
+	for range 30 {
+		r.enter(Request{Route: "warm up"}).mustRun().done()
+		r.clock.pass(raiseAfter)
+	}
+}
+
+func (r *rig) check() {
+	r.Helper()
+	if err := r.g.Check(); err != nil {
+		r.Error(err)
+	}
+}
+
+// visit is one request at the gate.
+type visit struct {
+	r       *rig
+	ticket  Ticket
+	settled int
+	left    bool // given back
+	err     error
+	since   time.Time
+	waited  time.Duration // until it was settled
+}
+
+func (v *visit) Settle(err error) {
+	v.settled++
+	v.err = err
+	v.waited = v.r.clock.now.Sub(v.since)
+}
+
+// enter asks for a slot.
+func (r *rig) enter(req Request) *visit {
+	r.Helper()
+	v := &visit{r: r, since: r.clock.now}
+	t, err := r.g.Enter(&req, v)
+	v.ticket = t
+	if err != nil {
+		v.err = err
+		v.settled++
+	}
+	r.check()
+	return v
+}
+
+// page and others are requests of well-known kinds.
+func page(flow uint64) Request { return Request{Route: "GET html /page", Flow: flow} }
+
+func poll(flow uint64) Request { return Request{Route: "GET json /poll", Flow: flow} }
+
+func (v *visit) running() bool { return v.ticket.Granted() }
+
+func (v *visit) done() {
+	v.r.Helper()
+	v.left = true
+	v.ticket.Done()
+	v.r.check()
+}
+
+func (v *visit) leave() {
+	v.r.Helper()
+	v.left = true
+	v.ticket.Release()
+	v.r.check()
+}
+
+func (v *visit) mustRun() *visit {
+	v.r.Helper()
+	if !v.running() {
+		v.r.Fatalf("not started: %v", v.err)
+	}
+	return v
+}
+
+func (v *visit) mustWait() *visit {
+	v.r.Helper()
+	if v.running() || v.settled > 0 {
+		v.r.Fatalf("started %v, settled with %v: should wait", v.running(), v.err)
+	}
+	return v
+}
+
+func (v *visit) mustBeRefused(why Reason) *Refusal {
+	v.r.Helper()
+	var refusal *Refusal
+	if !errors.As(v.err, &refusal) || refusal.Reason != why || v.settled != 1 {
+		v.r.Fatalf("settled %d times, with %v, want %v once", v.settled, v.err, why)
+	}
+	if refusal.RetryAfter < minRetry || refusal.RetryAfter > maxRetry {
+		v.r.Errorf("to come again after %v", refusal.RetryAfter)
+	}
+	return refusal
+}
+
+// teach has the gate see n requests of a kind, one after the other, that take d.
+func (r *rig) teach(req Request, n int, d time.Duration) {
+	r.Helper()
+	for range n {
+		v := r.enter(req).mustRun()
+		r.clock.pass(d)
+		v.done()
+	}
+}

@@ -1,0 +1,124 @@
+package sim
+
+import "time"
+
+// backend is the application: workers that serve one request each, a backlog of
+// connections that nobody has accepted, connections that are kept for the next
+// request, and one session whose requests wait for each other.
+type backend struct {
+	s       *run
+	busy    int
+	backlog []*request
+	idle    []time.Duration // since when each kept connection has been idle, oldest first
+
+	locked bool
+	locks  []*request // hold a worker and wait for the session's lock
+}
+
+// backlogSize is Linux's default net.core.somaxconn.
+const backlogSize = 4096
+
+// connect gives the application a request. It reports false if the backlog is
+// full.
+func (b *backend) connect(r *request) bool {
+	if b.busy < b.s.o.Workers {
+		b.serve(r)
+		return true
+	}
+	if len(b.backlog) >= backlogSize {
+		return false
+	}
+	b.backlog = append(b.backlog, r)
+	return true
+}
+
+func (b *backend) serve(r *request) {
+	b.busy++
+	r.begun = b.s.now
+	b.s.begun(r)
+	if n := len(b.idle); n > 0 {
+		b.idle = b.idle[:n-1] // the one used last: the others may close
+		b.connected(r)
+		return
+	}
+	b.s.after(b.progress(dialTime), b.connected, r)
+}
+
+func (b *backend) connected(r *request) {
+	b.s.policy.connected(r)
+	if r.class == lockBound {
+		b.lock(r)
+		return
+	}
+	b.work(r)
+}
+
+func (b *backend) work(r *request) {
+	d := r.work
+	if b.s.o.Scenario.Herd && r.class == poll {
+		d = pollTime - b.s.now%pollTime
+	}
+	b.s.after(b.progress(d), b.end, r)
+}
+
+// lock is what a request of the session does first.
+func (b *backend) lock(r *request) {
+	if b.locked {
+		b.locks = append(b.locks, r)
+		return
+	}
+	b.locked = true
+	b.work(r)
+}
+
+// progress is how long it takes from now to get d of work done. During a stall
+// nothing gets on. The first stall is in the middle of its interval.
+func (b *backend) progress(d time.Duration) time.Duration {
+	every, long := b.s.o.Scenario.StallEvery, b.s.o.Scenario.Stall
+	if every == 0 {
+		return d
+	}
+	at := b.s.now
+	for {
+		// The interval that at lies in begins with a stall, at begin.
+		begin := every/2 + (at+every/2)/every*every - every
+		if at < begin+long && begin > 0 {
+			at = begin + long
+		}
+		if at+d <= begin+every {
+			return at + d - b.s.now
+		}
+		d -= begin + every - at
+		at = begin + every
+	}
+}
+
+// stalled reports whether nothing gets on now.
+func (b *backend) stalled() bool {
+	every := b.s.o.Scenario.StallEvery
+	return every > 0 && b.s.now >= every/2 && (b.s.now-every/2)%every < b.s.o.Scenario.Stall
+}
+
+func (b *backend) end(r *request) {
+	b.busy--
+	if r.class == lockBound {
+		b.locked = false
+		if len(b.locks) > 0 {
+			next := b.locks[0]
+			b.locks = b.locks[1:]
+			b.lock(next)
+		}
+	}
+	for len(b.idle) > 0 && b.s.now-b.idle[0] > idleTime {
+		b.idle = b.idle[1:]
+	}
+	if r.kept {
+		b.idle = append(b.idle, b.s.now)
+	}
+	if len(b.backlog) > 0 {
+		next := b.backlog[0]
+		b.backlog = b.backlog[1:]
+		b.serve(next)
+	}
+	b.s.ended(r)
+}

@@ -1,0 +1,77 @@
+package sim
+
+import "time"
+
+// What all scenarios have in common.
+const (
+	meanShort     = 20 * time.Millisecond // of an exponential distribution
+	pollTime      = 30 * time.Second      // +-10 %
+	lockTime      = 2 * time.Second       // a tab of the lock-bound session holds its lock
+	slowTime      = 5 * time.Second       // a slow page of the flood
+	dialTime      = time.Millisecond
+	idleTime      = 5 * time.Second        // a kept connection stays open unused
+	onTime        = time.Second            // a short request should have its answer by then
+	patience      = 10 * time.Second       // then a client of a short request leaves
+	longPatience  = 60 * time.Second       // then that of any other does
+	retryAtOnce   = 100 * time.Millisecond // how soon those come back who do not heed Retry-After
+	retryUntold   = time.Second            // the same where no Retry-After was said
+	leaveShare    = 0.01                   // of the clients leave on their own
+	leaveShort    = 500 * time.Millisecond // after that long on average
+	keptShare     = 0.9                    // of the answers leave a connection that can be used again
+	tabsPerWorker = 2.5
+	lockTabs      = 12
+	streamHeader  = 5 * time.Millisecond // after that long a stream says what it is
+)
+
+// Scenario says what befalls the application besides its short requests.
+type Scenario struct {
+	Name  string // as the command line knows it
+	Title string // as the table has it
+
+	PollShare  float64       // of the arrivals are polls; nobody comes back
+	Tabs       bool          // tabs that poll again as soon as they have their answer
+	Streams    bool          // what the tabs fetch are event streams, which only the answer's header tells
+	Herd       bool          // all polls end at the same instants, every 30 s
+	Stall      time.Duration // so long nothing in the application gets on
+	StallEvery time.Duration
+	Lock       bool    // a session whose tabs wait for each other, on the routes of all
+	SlowRate   float64 // arrivals of slow pages, in workers' worth of work per worker
+	SlowGroup  bool    // they have their first path segment in common
+	Routes     int     // of the short requests; 0: 24
+	Wiki       bool    // the short requests go to thousands of pages that are seldom visited
+	Retry      bool    // who is refused comes back, half of them at once
+	Dip        bool    // for a third of the time the application holds a quarter less
+}
+
+// Scenarios are those of the table, and more.
+func Scenarios() []Scenario {
+	const minute = time.Minute
+	return []Scenario{
+		{Name: "polls", Title: "12 % of arrivals are polls", PollShare: 0.12},
+		{Name: "tabs", Title: "tabs re-polling", Tabs: true},
+		{Name: "stall", Title: "5 s stall each 60 s", Tabs: true, Stall: 5 * time.Second, StallEvery: minute},
+		{Name: "herd", Title: "all polls end together", Tabs: true, Herd: true},
+		{Name: "lock", Title: "one lock-bound session", Lock: true},
+		{Name: "slow", Title: "random slow URLs", SlowRate: 1, SlowGroup: true},
+		{Name: "wiki", Title: "random fast URLs", Tabs: true, Wiki: true},
+		{Name: "retry", Title: "retry storm", Tabs: true, Retry: true, Stall: 5 * time.Second, StallEvery: minute},
+
+		{Name: "calm", Title: "short requests alone"},
+		{Name: "lockpolls", Title: "lock-bound session and polls", Lock: true, Tabs: true},
+		{Name: "quietstall", Title: "stalls and no polls", Stall: 5 * time.Second, StallEvery: minute},
+		{Name: "stallpage", Title: "stalls, everything behind one page", Tabs: true, Routes: 1, Stall: 5 * time.Second, StallEvery: minute},
+		{Name: "lockpage", Title: "lock-bound session, everything behind two pages", Lock: true, Routes: 2},
+		{Name: "slowapart", Title: "random slow URLs, nothing in common", SlowRate: 1},
+		{Name: "slowwiki", Title: "random URLs, some slow", SlowRate: 1, SlowGroup: true, Wiki: true},
+		{Name: "streams", Title: "event streams", Tabs: true, Streams: true},
+		{Name: "dip", Title: "a quarter less capacity for a third of the time", Tabs: true, Dip: true},
+		{Name: "everything", Title: "everything at once", Tabs: true, Lock: true, SlowRate: 0.5, Retry: true, Stall: 5 * time.Second, StallEvery: minute},
+	}
+}
+
+// allTold reports whether nothing is slow but what the policy is told of.
+func (o *Options) allTold() bool {
+	sc := &o.Scenario
+	polls := (sc.Tabs || sc.PollShare > 0) && (sc.Streams || !o.Policy.told())
+	return !polls && !sc.Lock && sc.SlowRate == 0 && sc.Stall == 0
+}

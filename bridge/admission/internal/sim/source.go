@@ -1,0 +1,195 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+)
+
+const (
+	users     = 200
+	addresses = 10 // shared by those who have no session
+	wikiPages = 20_000
+)
+
+// site is what there is to ask for.
+type site struct {
+	shorts []admission.Request
+	polls  []admission.Request
+}
+
+func newSite(sc Scenario) site {
+	var s site
+	for i := range cmp.Or(sc.Routes, 24) {
+		group := fmt.Sprintf("GET /app%d", i%6)
+		path := fmt.Sprintf("/app%d/page%d", i%6, i)
+		s.shorts = append(s.shorts, admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path})
+	}
+	if sc.Wiki {
+		for i := range wikiPages {
+			path := fmt.Sprintf("/wiki/page%d", i)
+			s.shorts = append(s.shorts, admission.Request{Route: "GET " + path, Group: "GET /wiki", Method: "GET", Path: path})
+		}
+	}
+	// One of them lies among the short ones: its relatives must not suffer.
+	for _, path := range []string{"/poll/inbox", "/poll/news", "/app0/poll"} {
+		group := "GET /poll"
+		if path == "/app0/poll" {
+			group = "GET /app0"
+		}
+		s.polls = append(s.polls, admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path})
+	}
+	return s
+}
+
+// Streams of random numbers, so that what one source draws changes no other.
+const (
+	streamShorts = iota + 1
+	streamPolls
+	streamSlow
+	streamTabs // and up
+)
+
+func (s *run) random(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(s.o.Seed, stream)) }
+
+// arrivals brings requests at a rate, Poisson, as long as the run measures.
+func (s *run) arrivals(rate float64, rng *rand.Rand, next func() *request) {
+	if rate <= 0 {
+		return
+	}
+	gap := func() time.Duration { return time.Duration(rng.ExpFloat64() / rate * float64(time.Second)) }
+	var arrive func(*request)
+	arrive = func(*request) {
+		if s.draining() {
+			return
+		}
+		s.arrive(next())
+		s.after(gap(), arrive, nil)
+	}
+	s.after(gap(), arrive, nil)
+}
+
+func (s *run) sources() {
+	sc, site := s.o.Scenario, newSite(s.o.Scenario)
+	rate := s.o.Load * float64(s.o.Workers) / meanShort.Seconds()
+
+	rng := s.random(streamShorts)
+	s.arrivals(rate, rng, func() *request { return s.newShort(site, rng) })
+
+	polls := s.random(streamPolls)
+	s.arrivals(rate*sc.PollShare/(1-sc.PollShare), polls, func() *request {
+		return s.newPoll(site, polls, polls.Uint64N(users)+1)
+	})
+
+	slows := s.random(streamSlow)
+	s.arrivals(sc.SlowRate*float64(s.o.Workers)/slowTime.Seconds(), slows, func() *request {
+		return s.newSlow(slows)
+	})
+
+	n := 0
+	if sc.Tabs {
+		for range int(tabsPerWorker * float64(s.o.Workers)) {
+			rng := s.random(streamTabs + uint64(n))
+			flow := uint64(n%users) + 1
+			s.tab(rng, func() *request { return s.newPoll(site, rng, flow) })
+			n++
+		}
+	}
+	if sc.Lock {
+		for range lockTabs {
+			rng := s.random(streamTabs + uint64(n))
+			s.tab(rng, func() *request {
+				r := s.newShort(site, rng)
+				r.class, r.Flow, r.Shared = lockBound, users+1, false
+				r.work, r.leave, r.own = lockTime, longPatience, false
+				return r
+			})
+			n++
+		}
+	}
+}
+
+func (s *run) newShort(site site, rng *rand.Rand) *request {
+	r := &request{
+		Request: site.shorts[rng.IntN(len(site.shorts))],
+		class:   short,
+		work:    time.Duration(rng.ExpFloat64() * float64(meanShort)),
+		leave:   patience,
+	}
+	switch who := rng.Float64(); {
+	case who < 0.02: // nobody knows who asks
+	case who < 0.12:
+		r.Flow, r.Shared = 1_000_000+rng.Uint64N(addresses), true
+	default:
+		r.Flow = rng.Uint64N(users) + 1
+	}
+	client(r, rng, leaveShort)
+	return r
+}
+
+func (s *run) newPoll(site site, rng *rand.Rand, flow uint64) *request {
+	r := &request{
+		Request: site.polls[rng.IntN(len(site.polls))],
+		class:   poll,
+		work:    time.Duration((0.9 + 0.2*rng.Float64()) * float64(pollTime)),
+		leave:   longPatience,
+	}
+	r.Flow, r.Long = flow, s.o.Policy.told() && !s.o.Scenario.Streams
+	client(r, rng, pollTime)
+	return r
+}
+
+func (s *run) newSlow(rng *rand.Rand) *request {
+	path, group := fmt.Sprintf("/archive/%x", rng.Uint64()), "GET /archive"
+	if !s.o.Scenario.SlowGroup {
+		path, group = fmt.Sprintf("/%x", rng.Uint64()), ""
+	}
+	r := &request{
+		Request: admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path, Flow: 2_000_000 + rng.Uint64N(5000)},
+		class:   slow,
+		work:    slowTime,
+		leave:   longPatience,
+	}
+	client(r, rng, slowTime)
+	return r
+}
+
+// client draws what the client of a request will do.
+func client(r *request, rng *rand.Rand, stays time.Duration) {
+	r.kept = rng.Float64() < keptShare
+	r.heeds = rng.Float64() < 0.5
+	if rng.Float64() < leaveShare {
+		r.leave, r.own = min(r.leave, time.Duration(rng.ExpFloat64()*float64(stays))), true
+	}
+}
+
+// tab asks again as soon as it has its answer.
+type tab struct {
+	s    *run
+	rng  *rand.Rand
+	next func() *request
+}
+
+func (s *run) tab(rng *rand.Rand, next func() *request) {
+	t := &tab{s: s, rng: rng, next: next}
+	t.again(time.Duration(rng.Float64() * float64(time.Second)))
+}
+
+func (t *tab) again(after time.Duration) {
+	t.s.after(after, func(*request) {
+		if t.s.draining() {
+			return
+		}
+		r := t.next()
+		r.tab = t
+		t.s.arrive(r)
+	}, nil)
+}
+
+// pause is what a browser needs to ask again.
+func (t *tab) pause() time.Duration {
+	return 10*time.Millisecond + time.Duration(t.rng.Float64()*float64(50*time.Millisecond))
+}

@@ -1,0 +1,122 @@
+package admission
+
+import (
+	"math"
+	"time"
+)
+
+// load measures what short requests need: those in flight that do not count as
+// long. Every second's figures go into estimates that rise fast and fall slowly,
+// because a worker held back too long costs less than one given away too soon.
+type load struct {
+	// the second under way
+	since, at time.Duration
+	arrivals  int
+	area      float64 // worker-seconds
+	n         float64 // ended, with the sums of their times and of the squares
+	sum, sq   float64
+
+	rate, occupancy      float64 // arrivals per second; workers
+	total, totSum, totSq float64 // as n, sum and sq, of the last ten seconds or so
+}
+
+const (
+	rising  = 0.5 // weight of the last second where that is more than the estimate
+	falling = 0.1 // where it is less
+	keeping = 0.9 // weight of what is known of the times after a second
+)
+
+// advance notes that since the last call n requests were in flight.
+func (l *load) advance(n int, now time.Duration) {
+	if n > 0 {
+		l.area += float64(n) * (now - l.at).Seconds()
+	}
+	l.at = now
+}
+
+// ended notes how long a short request took, or how long it took to become long.
+func (l *load) ended(d time.Duration) {
+	s := d.Seconds()
+	l.n++
+	l.sum += s
+	l.sq += s * s
+}
+
+// fold closes the second under way if it is over, and reports whether it was.
+func (l *load) fold(now time.Duration) bool {
+	dt := (now - l.since).Seconds()
+	if dt < 1 {
+		return false
+	}
+	blend := func(old, measured float64) float64 {
+		weight := falling
+		if measured > old {
+			weight = rising
+		}
+		return measured + (old-measured)*math.Pow(1-weight, dt)
+	}
+	if l.unknown() {
+		l.rate, l.occupancy = float64(max(l.arrivals, 0))/dt, l.area/dt // the first second
+	}
+	l.rate = blend(l.rate, float64(max(l.arrivals, 0))/dt)
+	l.occupancy = blend(l.occupancy, l.area/dt)
+	keep := math.Pow(keeping, dt)
+	l.total, l.totSum, l.totSq = l.total*keep+l.n, l.totSum*keep+l.sum, l.totSq*keep+l.sq
+	l.forget(now)
+	return true
+}
+
+func (l *load) unknown() bool { return l.rate == 0 && l.occupancy == 0 }
+
+// forget drops what was measured in the second under way.
+func (l *load) forget(now time.Duration) {
+	l.since, l.at, l.arrivals, l.area, l.n, l.sum, l.sq = now, now, 0, 0, 0, 0, 0
+}
+
+// mean is the mean time of a short request in seconds, 0 if none has ended.
+func (l *load) mean() float64 {
+	if n := l.total + l.n; n > 0 {
+		return (l.totSum + l.sum) / n
+	}
+	return 0
+}
+
+// spread is what the variance of their times makes of a wait, (1+CV^2)/2, after
+// Allen and Cunneen.
+func (l *load) spread() float64 {
+	n, mean := l.total+l.n, l.mean()
+	if n < 2 || mean == 0 {
+		return 1
+	}
+	cv2 := (l.totSq+l.sq)/n/(mean*mean) - 1
+	return (1 + max(cv2, 0)) / 2
+}
+
+// need returns how many of w workers short requests need so that at most 1 % of them
+// wait longer than target, by Erlang's C formula.
+func (l *load) need(w int, target time.Duration) int {
+	return l.servers(max(l.rate*l.mean(), l.occupancy), w, target)
+}
+
+// servers is need for a short requests in flight on average.
+func (l *load) servers(a float64, w int, target time.Duration) int {
+	mean := l.mean()
+	if a == 0 || mean == 0 {
+		return 0
+	}
+	scale := mean * l.spread()
+	t := max(target.Seconds(), 2*mean)
+	blocked := 1.0 // Erlang's B for 0 servers
+	for n := 1; n <= w; n++ {
+		blocked = a * blocked / (float64(n) + a*blocked)
+		if float64(n) <= a {
+			continue
+		}
+		rho := a / float64(n)
+		wait := blocked / (1 - rho*(1-blocked))
+		if wait*math.Exp(-(float64(n)-a)*t/scale) <= 0.01 {
+			return n
+		}
+	}
+	return w
+}

@@ -1,0 +1,26 @@
+package admission
+
+// Request is what the gate is told of a request.
+type Request struct {
+	// Route is what is asked for, with everything that differs from one request to the
+	// next of the same kind left out. It is the unit of learning.
+	Route string
+	// Group is the beginning of Route that it shares with its relatives, such as the
+	// first segment of a path. What newcomers there turned out to be is what the next
+	// one is taken for. Empty: no relatives but all others.
+	Group string
+	// Flow is who asks, as a hash. 0: not known.
+	Flow uint64
+	// Shared says that Flow may stand for many people, as an address does. It has its
+	// turn in the queues, but no limit and no budget.
+	Shared bool
+	// Long is declared, not learned.
+	Long bool
+	// Method and Path are for reports only.
+	Method, Path string
+}
+
+// Waiter is told once what became of a request that waited: nil means that its
+// ticket was granted. It is called with the gate's mutex held and must not call the
+// gate.
+type Waiter interface{ Settle(err error) }

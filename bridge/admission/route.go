@@ -1,0 +1,134 @@
+package admission
+
+import "time"
+
+const (
+	enough       = 5  // samples that make a route known
+	memory       = 64 // samples that are remembered; then all count half
+	opening      = 2  // an unknown route may have one request in flight, and so many more for every short one that has ended
+	enoughBelow  = 20 // samples of newcomers that make a group known
+	mayBeLong    = 0.1
+	tryAgain     = time.Minute // after which a route that is known by a slow request or two alone gets another chance
+	taintedAged  = 2           // long requests in flight, or
+	taintedLevel = 0.5         // workers that long requests held lately, make a route mixed
+)
+
+// route is what is known of one kind of requests, or of a group of routes: then its
+// samples are those of newcomers, requests for routes that were not known.
+type route struct {
+	name  string
+	group *route // nil for a group
+
+	short, long int           // samples
+	in          int           // requests in flight that were started as short or unknown and are counted here
+	aged        int           // of those in flight that count, how many are long
+	tried       time.Duration // when one was started last
+	lately      level
+	busy        work
+	// othersNeed is how many workers the others needed, at sharedAt.
+	othersNeed int
+	sharedAt   time.Duration
+	blocked    chain[entry] // requests that wait for others of this route to end
+
+	link link[route] // in one of the chains of routes
+}
+
+func (r *route) known() bool { return r.short+r.long >= enough }
+
+// benign reports whether nearly all newcomers below r are known to have been short.
+func (r *route) benign(now time.Duration) bool {
+	n := r.short + r.long
+	return n >= enoughBelow && float64(r.long) <= mayBeLong*float64(n) && !r.tainted(now)
+}
+
+func (r *route) learn(wasLong bool) {
+	if wasLong {
+		r.long++
+	} else {
+		r.short++
+	}
+	if r.short+r.long > memory {
+		r.short, r.long = (r.short+1)/2, (r.long+1)/2
+	}
+}
+
+func (r *route) shortForMost() bool { return r.known() && !r.mostlyLong() }
+
+func (r *route) mostlyLong() bool { return 2*r.long >= r.short+r.long }
+
+func (r *route) tainted(now time.Duration) bool {
+	return r.aged >= taintedAged || r.lately.value(r.aged, now) >= taintedLevel
+}
+
+// age counts one more, or fewer, long request in flight.
+func (r *route) age(by int, now time.Duration) {
+	r.lately.follow(r.aged, now)
+	r.aged += by
+}
+
+// routes is the table of what is known, in three parts, so that requests for ever
+// new routes push out neither those that are known nor the groups.
+type routes struct {
+	table, groups map[string]*route
+	known, fresh  chain[route] // least recently used first
+	group         chain[route]
+	none          *route // where routes are not told apart
+	maxKnown      int
+	maxFresh      int
+	maxGroups     int
+}
+
+func newRoutes(max int) *routes {
+	return &routes{
+		table: make(map[string]*route), groups: make(map[string]*route), none: new(route),
+		maxKnown: max / 2, maxFresh: max / 4, maxGroups: max / 4,
+	}
+}
+
+func (rs *routes) get(r *Request) *route {
+	rt := rs.table[r.Route]
+	if rt == nil {
+		rt = &route{name: r.Route, group: rs.getGroup(r.Group)}
+		rt.link.of = rt
+		rs.table[rt.name] = rt
+	} else {
+		rt.link.leave()
+	}
+	if rt.known() {
+		rs.known.pushBack(&rt.link)
+		evict(&rs.known, rs.maxKnown, rs.table)
+	} else {
+		rs.fresh.pushBack(&rt.link)
+		evict(&rs.fresh, rs.maxFresh, rs.table)
+	}
+	return rt
+}
+
+func (rs *routes) getGroup(name string) *route {
+	gr := rs.groups[name]
+	if gr == nil {
+		gr = &route{name: name}
+		gr.link.of = gr
+		rs.groups[name] = gr
+	} else {
+		gr.link.leave()
+	}
+	rs.group.pushBack(&gr.link)
+	evict(&rs.group, rs.maxGroups, rs.groups)
+	return gr
+}
+
+// evict forgets the least recently used route if there are too many. One with
+// requests in the gate gets another turn: there are at most as many of them as
+// requests.
+func evict(c *chain[route], limit int, table map[string]*route) {
+	for range min(c.n-limit, 4) {
+		r := c.first()
+		r.link.leave()
+		if r.in > 0 || r.aged > 0 || r.blocked.n > 0 {
+			c.pushBack(&r.link)
+			continue
+		}
+		delete(table, r.name)
+	}
+}

@@ -1,0 +1,207 @@
+package admission
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Snapshot is the state of a gate at one instant. Counters only grow.
+type Snapshot struct {
+	Workers  int `json:"workers"`  // as configured
+	Capacity int `json:"capacity"` // what the application is believed to hold now: the slots
+	InUse    int `json:"in_use"`
+	Waiting  int `json:"waiting"`
+
+	Long    int `json:"long"`     // slots in use that count as long
+	LongCap int `json:"long_cap"` // long requests start while there are fewer
+	Reserve int `json:"reserve"`  // slots that long requests never take
+
+	ShortRate float64 `json:"short_rate"`    // short requests that come, per second
+	ShortMean float64 `json:"short_mean_ms"` // how long they take
+
+	Lanes  map[string]LaneSnapshot `json:"lanes"`  // by name
+	Stall  StallSnapshot           `json:"stall"`  //
+	Routes []RouteSnapshot         `json:"routes"` // those that used most lately
+	Flows  []FlowSnapshot          `json:"flows"`  // those that used most lately
+}
+
+// LaneSnapshot is the state of one lane.
+type LaneSnapshot struct {
+	InFlight int `json:"in_flight"` // started in this lane
+	Aged     int `json:"aged"`      // of these, found to be long since
+	Waiting  int `json:"waiting"`   // in the queue; long ones are parked there
+
+	Started uint64            `json:"started"`
+	Refused map[string]uint64 `json:"refused"` // by reason
+	Left    uint64            `json:"left"`    // clients that left while they waited
+	Waits   []WaitBucket      `json:"waits"`   // how long those that were started had waited
+}
+
+// WaitBucket counts the requests that waited at most so long.
+type WaitBucket struct {
+	Seconds float64 `json:"le"` // upper bound; the last bucket has -1, and no bound
+	Count   uint64  `json:"count"`
+}
+
+// StallSnapshot is whether the application answers.
+type StallSnapshot struct {
+	State string     `json:"state"` // "none", "suspected", "stalled", "recovering"
+	Since time.Time  `json:"since,omitzero"`
+	Count uint64     `json:"count"`
+	Held  []InFlight `json:"held,omitempty"` // while it is stalled
+}
+
+// RouteSnapshot is what is known of a route.
+type RouteSnapshot struct {
+	Route    string  `json:"route"`
+	Lane     Lane    `json:"lane"`
+	InFlight int     `json:"in_flight"` // as short or unknown
+	Aged     int     `json:"aged"`
+	Short    int     `json:"short"` // of its last requests; 64 at most
+	Long     int     `json:"long"`
+	Work     float64 `json:"work"` // worker-seconds in the last minute or so
+}
+
+// FlowSnapshot is what is known of a flow.
+type FlowSnapshot struct {
+	Flow     string  `json:"flow"` // a hash
+	Shared   bool    `json:"shared"`
+	InFlight int     `json:"in_flight"`
+	Waiting  int     `json:"waiting"`
+	Spent    bool    `json:"spent"`
+	Work     float64 `json:"work"` // worker-seconds in the last minute or so
+}
+
+// FlowName is how a flow is called in snapshots and logs.
+func FlowName(key uint64) string { return fmt.Sprintf("%08x", uint32(key^key>>32)) }
+
+// waitBounds are the upper bounds of the histograms of waits.
+var waitBounds = [...]time.Duration{
+	0, time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second,
+	2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 20 * time.Second,
+}
+
+type laneCounts struct {
+	start   uint64
+	refused [reasons]uint64
+	left    uint64
+	waits   [len(waitBounds) + 1]uint64
+}
+
+func (l *laneCounts) started(wait time.Duration) {
+	l.start++
+	i := 0
+	for i < len(waitBounds) && wait > waitBounds[i] {
+		i++
+	}
+	l.waits[i]++
+}
+
+func (l *laneCounts) snapshot() LaneSnapshot {
+	s := LaneSnapshot{Started: l.start, Left: l.left, Refused: make(map[string]uint64, reasons)}
+	for r, n := range l.refused {
+		s.Refused[Reason(r).String()] = n
+	}
+	for i, n := range l.waits {
+		bound := -1.0
+		if i < len(waitBounds) {
+			bound = waitBounds[i].Seconds()
+		}
+		s.Waits = append(s.Waits, WaitBucket{bound, n})
+	}
+	return s
+}
+
+// Snapshot returns the gate's state.
+func (g *Gate) Snapshot() Snapshot {
+	g.mu.Lock()
+	now := g.now()
+	s := Snapshot{
+		Workers: g.cfg.Workers, Capacity: g.w, InUse: g.in, Waiting: len(g.deadlines),
+		Long: g.phi, LongCap: g.longCap, Reserve: g.reserve,
+		ShortRate: g.load.rate, ShortMean: g.load.mean() * 1000,
+		Stall: g.stall.snapshot(g, now), Lanes: make(map[string]LaneSnapshot, lanes),
+	}
+	var by [lanes]LaneSnapshot
+	for l := range by {
+		by[l] = g.lane[l].snapshot()
+	}
+	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
+		for l := c.head; l != nil; l = l.next {
+			by[l.of.lane].InFlight++
+			if l.of.aged {
+				by[l.of.lane].Aged++
+			}
+		}
+	}
+	for _, e := range g.deadlines {
+		by[e.lane].Waiting++
+	}
+	routes, flows := g.users()
+	g.mu.Unlock()
+
+	for l := range by {
+		s.Lanes[Lane(l).String()] = by[l]
+	}
+	routes, flows = top(routes, now), top(flows, now)
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, u := range routes {
+		r := u.who
+		lane := g.laneOf(&entry{route: r}, now)
+		s.Routes = append(s.Routes, RouteSnapshot{r.name, lane, r.in, r.aged, r.short, r.long, r.busy.value(now)})
+	}
+	for _, u := range flows {
+		f := u.who
+		s.Flows = append(s.Flows, FlowSnapshot{FlowName(f.key), f.shared, f.fast + f.slow, f.waiting, f.spent, f.busy.value(now)})
+	}
+	return s
+}
+
+// user is a route or a flow with what it has used lately.
+type user[T any] struct {
+	who *T
+	work
+}
+
+// users lists those that have used something. There may be thousands: they are
+// put in order when the mutex is free.
+func (g *Gate) users() (routes []user[route], flows []user[flow]) {
+	for _, c := range [...]*chain[route]{&g.routes.known, &g.routes.fresh} {
+		for l := c.head; l != nil; l = l.next {
+			if l.of.busy.sum > 0 || l.of.in > 0 {
+				routes = append(routes, user[route]{l.of, l.of.busy})
+			}
+		}
+	}
+	for _, f := range g.flows.table {
+		if f.busy.sum > 0 || f.fast+f.slow > 0 {
+			flows = append(flows, user[flow]{f, f.busy})
+		}
+	}
+	return routes, flows
+}
+
+const topmost = 10
+
+func top[T any](all []user[T], now time.Duration) []user[T] {
+	slices.SortFunc(all, func(a, b user[T]) int { return cmp.Compare(b.value(now), a.value(now)) })
+	return all[:min(len(all), topmost)]
+}
+
+func (s *stallState) snapshot(g *Gate, now time.Duration) StallSnapshot {
+	out := StallSnapshot{State: "none", Count: s.count}
+	switch {
+	case s.on && s.certain:
+		out.State, out.Since, out.Held = "stalled", g.epoch.Add(s.began), g.inFlight(now)
+	case s.on:
+		out.State, out.Since = "suspected", g.epoch.Add(s.began)
+	case s.ramp > 0:
+		out.State = "recovering"
+	}
+	return out
+}

@@ -1,0 +1,123 @@
+package admission
+
+import (
+	"slices"
+	"time"
+)
+
+// keepTime makes sure that ticks come.
+func (g *Gate) keepTime() {
+	if g.ticks {
+		return
+	}
+	g.ticks = true
+	now := g.now()
+	if g.estimate(now) && g.load.unknown() { // nobody was here
+		g.raised = now + time.Second - raiseAfter // not before the first estimate
+	}
+	if g.timer == nil {
+		g.timer = g.clock.AfterFunc(tick, g.tick)
+		return
+	}
+	g.timer.Reset(tick)
+}
+
+// tick does what time makes necessary.
+func (g *Gate) tick() {
+	g.mu.Lock()
+	if g.closed {
+		g.ticks = false
+		g.mu.Unlock()
+		return
+	}
+	now := g.now()
+	if g.cfg.Capacity != nil {
+		g.resize(g.cfg.Capacity())
+	}
+	if g.cfg.Lanes {
+		g.load.advance(g.in-g.phi, now)
+		g.watch(now)
+		g.ageAll(now)
+	}
+	g.expire(now)
+	if g.cfg.Lanes {
+		g.adapt(now)
+		g.letUnknown()
+	}
+	g.dispatch(now)
+	g.ticks = g.in > 0 || len(g.deadlines) > 0
+	if g.ticks {
+		g.timer.Reset(tick)
+	}
+	tell := len(g.reports) > 0
+	g.mu.Unlock()
+	if tell {
+		g.report()
+	}
+}
+
+// ageAll makes those long that have been in flight for long enough.
+func (g *Gate) ageAll(now time.Duration) {
+	clock := g.ageing(now)
+	for e := g.young.first(); e != nil && clock-e.age0 >= g.cfg.LongAfter; e = g.young.first() {
+		g.age(e, now)
+	}
+}
+
+// expire refuses those that have waited for as long as they may. What has become
+// mixed or long while it waited may wait longer.
+func (g *Gate) expire(now time.Duration) {
+	for len(g.deadlines) > 0 && g.deadlines[0].deadline <= now {
+		e := g.deadlines[0]
+		if lane := g.laneOf(e, now); lane.class() != e.queue {
+			was := e.deadline
+			g.relane(e, lane)
+			if e.deadline > was {
+				continue
+			}
+		}
+		w := e.waiter
+		g.takeOut(e)
+		err := g.refuse(e, TimedOut, now)
+		g.drop(e)
+		w.Settle(err)
+	}
+}
+
+// estimate finds out once a second what short requests leave.
+func (g *Gate) estimate(now time.Duration) (new bool) {
+	if !g.load.fold(now) {
+		return false
+	}
+	g.needs[g.folds%len(g.needs)] = g.load.need(g.w, g.cfg.WaitTarget)
+	g.folds++
+	need := slices.Max(g.needs[:])
+	g.target = max(min(g.w-need, g.w-g.reserve), min(g.cfg.LongMin, g.w-g.reserve))
+	return true
+}
+
+// raiseAfter is how long longCap stays before it is raised again. What a long
+// request has taken cannot be taken back: it may be given no faster than the load
+// becomes known.
+const (
+	raiseAfter = 250 * time.Millisecond
+	raises     = 12 // in so many steps, if there are workers enough
+)
+
+// adapt moves longCap towards what short requests leave: down by one per tick, up
+// more slowly.
+func (g *Gate) adapt(now time.Duration) {
+	if g.stall.on {
+		g.load.forget(now)
+		return
+	}
+	g.estimate(now)
+	switch {
+	case g.target > g.longCap && now-g.raised >= raiseAfter:
+		g.longCap = min(g.longCap+max(1, (g.w-g.reserve)/raises), g.target)
+		g.raised = now
+	case g.target < g.longCap:
+		g.longCap--
+	}
+	g.longCap = min(g.longCap, g.w-g.reserve)
+}

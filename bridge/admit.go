@@ -1,0 +1,94 @@
+package bridge
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+)
+
+// identify finds out who asks, and whether that one may.
+func (x *exchange) identify() error {
+	b := x.b
+	if b.cfg.Lanes == Off && b.sharing == nil {
+		return nil // nobody asks
+	}
+	x.ask.Flow, x.ask.Shared = b.flows.of(x.r, &x.client)
+	if b.sharing == nil || x.ask.Shared || x.ask.Flow == 0 {
+		return nil
+	}
+	address := b.flows.address(x.client.Addr)
+	tell, err := b.sharing.admit(x.ask.Flow, address, time.Now())
+	if tell {
+		b.cfg.Logger.Warn("an account is used from more addresses than flow.max_addresses",
+			"flow", admission.FlowName(x.ask.Flow), "max_addresses", b.cfg.Flow.MaxAddresses, "per", time.Duration(b.cfg.Flow.Per), "excess", b.cfg.Flow.Excess)
+	}
+	return err
+}
+
+// admit waits for a worker. It returns until when the request may wait for a
+// connection: a short one has queue.timeout for both, from queued on; a long one, which
+// may have waited for longer already, has it anew.
+func (x *exchange) admit(queued time.Time) (deadline time.Time, err error) {
+	x.describe()
+	if x.held.ticket, err = x.b.gate.Acquire(x.r.Context(), &x.ask); err != nil {
+		return time.Time{}, err
+	}
+	lane := x.held.ticket.Lane()
+	x.out.Lane = lane.String()
+	if lane == admission.Mixed || lane == admission.Long {
+		queued = time.Now()
+	}
+	return queued.Add(time.Duration(x.b.cfg.Queue.Timeout)), nil
+}
+
+// describe says what is asked for. A local redirect asks for something else.
+func (x *exchange) describe() {
+	x.ask.Method, x.ask.Path = x.r.Method, x.r.URL.Path
+	if x.b.cfg.Lanes == Off {
+		return
+	}
+	var group int
+	accepts := acceptClass(x.r.Header)
+	x.route, group = appendRoute(x.route[:0], x.r, accepts, x.b.mount)
+	x.ask.Route = string(x.route)
+	x.ask.Group = x.ask.Route[:group]
+	// The operator or the client says that it is answered late.
+	x.ask.Long = x.b.isPoll(x.r) || accepts == acceptsStream || prefersToWait(x.r.Header["Prefer"])
+}
+
+// isPoll reports whether r is for a path that Config.LongPoll lists.
+func (b *Bridge) isPoll(r *http.Request) bool {
+	return slices.ContainsFunc(b.cfg.LongPoll, func(pattern string) bool { return matches(pattern, r.URL.Path) })
+}
+
+// prefersToWait looks for wait= (RFC 7240, section 4.3).
+func prefersToWait(prefer []string) bool {
+	for _, line := range prefer {
+		for line != "" {
+			var preference string
+			preference, line, _ = strings.Cut(line, ",")
+			preference, _, _ = strings.Cut(preference, ";")
+			name, value, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			seconds, err := strconv.ParseUint(strings.Trim(value, " \t\""), 10, 32)
+			return err == nil && seconds > 0
+		}
+	}
+	return false
+}
+
+// isEventStream reports whether an answer is one.
+func isEventStream(h http.Header) bool {
+	v := h["Content-Type"]
+	if len(v) == 0 {
+		return false
+	}
+	mediaType, _, _ := strings.Cut(v[0], ";")
+	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
+}

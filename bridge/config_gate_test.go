@@ -1,0 +1,151 @@
+package bridge
+
+import (
+	"encoding/json"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+)
+
+// gateOf is what the gate is told, for cfg.
+func gateOf(t *testing.T, cfg Config) admission.Config {
+	t.Helper()
+	if cfg.Backends == nil {
+		cfg.Backends = []string{"unix:/run/app.sock"}
+	}
+	if err := cfg.normalize(); err != nil {
+		t.Fatal(err)
+	}
+	return cfg.gate()
+}
+
+// Only the workers must be known: the gate gets its own defaults for all instances'.
+func TestGateDefaults(t *testing.T) {
+	for _, workers := range []int{1, 2, 3, 4, 5, 8, 16, 100} {
+		for _, backends := range [][]string{{"unix:/a"}, {"unix:/a", "unix:/b", "unix:/c"}} {
+			got, want := gateOf(t, Config{Workers: workers, Backends: backends}), admission.Defaults(workers*len(backends))
+			want.FlowLimit = min(want.FlowLimit, want.Workers) // more means nothing
+			want.SpentLimit = min(want.SpentLimit, want.FlowLimit)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%d workers, %d backends: %+v, want %+v", workers, len(backends), got, want)
+			}
+			if _, err := admission.New(got); err != nil {
+				t.Errorf("%d workers, %d backends: %v", workers, len(backends), err)
+			}
+		}
+	}
+}
+
+// Every setting gets where it belongs.
+func TestGateSettings(t *testing.T) {
+	const text = `{"backends":["unix:/a"],"workers":10,"lanes":"off","long_poll":["/poll*"],"reserve":0,` +
+		`"queue":{"size":1,"long_size":2,"timeout":"3ms","long_timeout":"4ms","poll_answer":{"status":200,"content_type":"application/json","body":"[]"}},` +
+		`"flow":{"key":"cookie sid","limit":9,"max_addresses":3,"per":"5m0s","excess":"evict"},` +
+		`"admission":{"long_after":"6ms","stall_after":"7ms","wait_target":"8ms","unknown":9,"long_min":10,"flow_rate":1.5,"flow_burst":2.5,"spent_limit":8}}`
+	var c Config
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		t.Fatal(err)
+	}
+	if back, err := json.Marshal(c); err != nil || string(back) != text {
+		t.Errorf("%s, %v, want %s", back, err, text)
+	}
+	want := admission.Config{
+		Workers: 10, Lanes: false, Reserve: 0, Unknown: 9, LongMin: 10,
+		LongAfter: 6 * time.Millisecond, StallAfter: 7 * time.Millisecond, WaitTarget: 8 * time.Millisecond,
+		Size: 1, LongSize: 2, Timeout: 3 * time.Millisecond, LongTimeout: 4 * time.Millisecond,
+		FlowLimit: 9, SpentLimit: 8, FlowRate: 1.5, FlowBurst: 2.5,
+		Routes: 4096, Flows: 4096,
+	}
+	if got := gateOf(t, c); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if _, err := admission.New(want); err != nil {
+		t.Error(err)
+	}
+	b, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if s := b.sharing; s.most != 3 || s.per != 5*time.Minute || !s.evict || b.flows.key != (flowKey{keyCookie, "sid"}) {
+		t.Errorf("sharing %+v, flows by %+v", s, b.flows.key)
+	}
+}
+
+// What follows from other settings does.
+func TestGateSettingsThatFollow(t *testing.T) {
+	got := gateOf(t, Config{Workers: 16, Reserve: new(15), Flow: FlowConfig{Limit: 1}})
+	if got.LongMin != 1 || got.SpentLimit != 1 || got.FlowLimit != 1 {
+		t.Errorf("%+v", got)
+	}
+	got = gateOf(t, Config{Workers: 4, Reserve: new(0), Flow: FlowConfig{Limit: 100}})
+	if got.LongMin != 0 || got.FlowLimit != 4 || got.SpentLimit != 1 {
+		t.Errorf("%+v", got)
+	}
+	c := Config{Workers: 4, Flow: FlowConfig{MaxAddresses: 1}}
+	if gateOf(t, c); c.Flow.Per != 0 {
+		t.Error("the caller's configuration was changed")
+	}
+}
+
+// An error begins with the key, and says what is wanted.
+func TestBadGateConfig(t *testing.T) {
+	for _, c := range []struct {
+		begin string
+		cfg   Config
+	}{
+		{`lanes: is "maybe", want on or off`, Config{Lanes: "maybe"}},
+		{`lanes: is "auto", want on or off`, Config{Lanes: Auto}},
+		{"long_poll:", Config{LongPoll: []string{"/poll", "poll"}}},
+		{"long_poll:", Config{LongPoll: []string{"/poll?wait=1"}}},
+		{"long_poll:", Config{LongPoll: []string{""}}},
+		{"reserve: is -1, want 0 to 3", Config{Reserve: new(-1)}},
+		{"reserve: is 4, want 0 to 3", Config{Reserve: new(4)}},
+		{"queue.size:", Config{Queue: QueueConfig{Size: -1}}},
+		{"queue.long_size:", Config{Queue: QueueConfig{LongSize: -1}}},
+		{"queue.timeout:", Config{Queue: QueueConfig{Timeout: -1}}},
+		{"queue.long_timeout:", Config{Queue: QueueConfig{LongTimeout: -1}}},
+		{"queue.poll_answer.status: is not set", Config{Queue: QueueConfig{PollAnswer: PollAnswer{Body: "[]"}}}},
+		{"queue.poll_answer.status: is not set", Config{Queue: QueueConfig{PollAnswer: PollAnswer{ContentType: "text/plain"}}}},
+		{"queue.poll_answer.status: is 100, want 200 to 599", Config{Queue: QueueConfig{PollAnswer: PollAnswer{Status: 100}}}},
+		{"queue.poll_answer.body:", Config{Queue: QueueConfig{PollAnswer: PollAnswer{Status: 204, Body: "[]"}}}},
+		{"queue.poll_answer.content_type:", Config{Queue: QueueConfig{PollAnswer: PollAnswer{Status: 200, ContentType: "a\r\nb"}}}},
+		{"flow.key:", Config{Flow: FlowConfig{Key: "ip"}}},
+		{"flow.limit:", Config{Flow: FlowConfig{Limit: -1}}},
+		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: -1}}},
+		{"flow.max_addresses: is not set", Config{Flow: FlowConfig{Per: 1}}},
+		{"flow.max_addresses: is not set", Config{Flow: FlowConfig{Excess: Evict}}},
+		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: 1, Key: "client"}}},
+		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: 1, Key: "off"}}},
+		{"flow.per:", Config{Flow: FlowConfig{MaxAddresses: 1, Per: -1}}},
+		{`flow.excess: is "kill", want refuse or evict`, Config{Flow: FlowConfig{MaxAddresses: 1, Excess: "kill"}}},
+		{"admission.long_after:", Config{Admission: AdmissionConfig{LongAfter: -1}}},
+		{"admission.stall_after:", Config{Admission: AdmissionConfig{StallAfter: -1}}},
+		{"admission.wait_target:", Config{Admission: AdmissionConfig{WaitTarget: -1}}},
+		{"admission.unknown:", Config{Admission: AdmissionConfig{Unknown: -1}}},
+		{"admission.unknown:", Config{Admission: AdmissionConfig{Unknown: 5}}},
+		{"admission.long_min:", Config{Admission: AdmissionConfig{LongMin: new(-1)}}},
+		{"admission.long_min: is 3, want 0 to 2", Config{Admission: AdmissionConfig{LongMin: new(3)}}},
+		{"admission.flow_rate:", Config{Admission: AdmissionConfig{FlowRate: -1}}},
+		{"admission.flow_rate:", Config{Admission: AdmissionConfig{FlowRate: math.NaN()}}},
+		{"admission.flow_burst:", Config{Admission: AdmissionConfig{FlowBurst: -1}}},
+		{"admission.flow_burst:", Config{Admission: AdmissionConfig{FlowBurst: math.Inf(1)}}},
+		{"admission.spent_limit:", Config{Admission: AdmissionConfig{SpentLimit: -1}}},
+		{"admission.spent_limit: is 3, want at most flow.limit", Config{Admission: AdmissionConfig{SpentLimit: 3}}},
+	} {
+		c.cfg.Backends, c.cfg.Workers = []string{"unix:/run/app.sock"}, 4
+		b, err := New(c.cfg)
+		if err == nil {
+			b.Close()
+			t.Errorf("%s: no error", c.begin)
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), c.begin) {
+			t.Errorf("error %q does not begin with %q", err, c.begin)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+)
+
+// refusedAddresses is Outcome.Refused where it is not the gate that refused.
+const refusedAddresses = "addresses"
+
+// noteRefusal records why a request was refused, if err is a refusal.
+func (x *exchange) noteRefusal(err error) bool {
+	var refusal *admission.Refusal
+	if errors.As(err, &refusal) {
+		x.out.Lane, x.out.Refused = refusal.Lane.String(), refusal.Reason.String()
+		x.b.refusals.note(refusal.Reason)
+		return true
+	}
+	var shared *sharedError
+	if errors.As(err, &shared) {
+		x.out.Refused = refusedAddresses
+		return true
+	}
+	return false
+}
+
+// retryAfter is the Retry-After field of an answer to err, in seconds, 0 for none.
+func retryAfter(err error, status int) int {
+	var (
+		refusal *admission.Refusal
+		shared  *sharedError
+	)
+	switch {
+	case errors.As(err, &refusal):
+		return wholeSeconds(refusal.RetryAfter)
+	case errors.As(err, &shared):
+		return wholeSeconds(shared.after)
+	case status == http.StatusServiceUnavailable:
+		return 1 + rand.IntN(4) // spread out, so that those refused together do not come back together
+	}
+	return 0
+}
+
+func wholeSeconds(d time.Duration) int {
+	return int((d + time.Second - 1) / time.Second)
+}
+
+// ownPage is an answer of our own.
+type ownPage struct {
+	status      int
+	contentType string // "": there is no body
+	body        string
+	own         bool // it stands for the application's
+}
+
+// page is what the client is answered: text or JSON, as it likes.
+func (x *exchange) page(f failure, retry int) ownPage {
+	if p := &x.b.cfg.Queue.PollAnswer; p.Status != 0 && x.refusedPoll() {
+		return ownPage{p.Status, p.ContentType, p.Body, true}
+	}
+	if acceptClass(x.r.Header) != acceptsJSON {
+		return ownPage{
+			status: f.status, contentType: "text/plain; charset=utf-8",
+			body: fmt.Sprintf("%d %s\n\n%s\n", f.status, http.StatusText(f.status), f.text),
+		}
+	}
+	text, err := json.Marshal(struct {
+		Status     int    `json:"status"`
+		Error      string `json:"error,omitempty"`
+		Reason     string `json:"reason,omitempty"`
+		RetryAfter int    `json:"retry_after,omitempty"`
+	}{f.status, f.kind, x.out.Refused, retry})
+	if err != nil {
+		panic(err) // numbers and words
+	}
+	return ownPage{status: f.status, contentType: "application/json", body: string(text) + "\n"}
+}
+
+// refusedPoll reports whether a refused request is a long-poll, as far as is known.
+func (x *exchange) refusedPoll() bool {
+	var refusal *admission.Refusal
+	if !errors.As(x.out.Err, &refusal) || refusal.Lane != admission.Long {
+		return false
+	}
+	return len(x.b.cfg.LongPoll) == 0 || x.b.isPoll(x.r)
+}

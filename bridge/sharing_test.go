@@ -1,0 +1,103 @@
+package bridge
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// visitFrom is a request of an account from an address, so many minutes after the first.
+type visitFrom struct {
+	flow, address uint64
+	at            int
+	again         int // it is refused, and may come again after so many minutes; 0: it is not refused
+	tell          bool
+}
+
+func TestSharing(t *testing.T) {
+	for name, c := range map[string]struct {
+		evict   bool
+		visits  []visitFrom
+		refused uint64
+		evicted uint64
+	}{
+		"as many as may": {visits: []visitFrom{{1, 1, 0, 0, false}, {1, 2, 0, 0, false}, {1, 1, 1, 0, false}, {1, 2, 60, 0, false}}},
+		"one more is refused until the oldest has expired": {visits: []visitFrom{
+			{1, 1, 0, 0, false},
+			{1, 2, 4, 0, false},
+			{1, 3, 5, 5, true},
+			{1, 3, 9, 1, false}, // told already
+			{1, 3, 10, 0, false},
+			{1, 2, 10, 0, false},
+			{1, 1, 10, 10, false}, // told 5 minutes ago
+		}, refused: 3},
+		"an address that is used stays": {visits: []visitFrom{
+			{1, 1, 0, 0, false}, {1, 2, 1, 0, false}, {1, 1, 8, 0, false}, {1, 3, 9, 2, true}, {1, 3, 11, 0, false}, {1, 2, 11, 7, false},
+		}, refused: 2},
+		"accounts are apart": {visits: []visitFrom{{1, 1, 0, 0, false}, {1, 2, 0, 0, false}, {2, 3, 0, 0, false}, {2, 4, 0, 0, false}, {2, 5, 0, 10, true}, {1, 5, 0, 10, true}}, refused: 2},
+		"told again after a window": {visits: []visitFrom{
+			{1, 1, 0, 0, false}, {1, 2, 0, 0, false}, {1, 3, 1, 9, true}, {1, 1, 9, 0, false}, {1, 2, 9, 0, false}, {1, 3, 10, 9, false}, {1, 3, 11, 8, true},
+		}, refused: 3},
+		"the newest wins": {evict: true, visits: []visitFrom{
+			{1, 1, 0, 0, false},
+			{1, 2, 1, 0, false},
+			{1, 1, 2, 0, false},
+			{1, 3, 3, 0, true}, // evicts 2
+			{1, 2, 4, 9, false},
+			{1, 1, 4, 0, false},
+			{1, 3, 4, 0, false},
+			{1, 2, 13, 0, true}, // which comes back after the window, and evicts 1
+			{1, 1, 13, 10, false},
+		}, refused: 2, evicted: 2},
+		"room without eviction": {evict: true, visits: []visitFrom{{1, 1, 0, 0, false}, {1, 2, 5, 0, false}, {1, 3, 10, 0, false}, {1, 1, 15, 0, false}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSharing(2, 10*time.Minute, c.evict)
+			begun := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			for i, v := range c.visits {
+				tell, err := s.admit(v.flow, v.address, begun.Add(time.Duration(v.at)*time.Minute))
+				var refusal *sharedError
+				again := 0
+				if errors.As(err, &refusal) {
+					again = int(refusal.after / time.Minute)
+				}
+				if again != v.again || tell != v.tell {
+					t.Errorf("visit %d %+v: %v, tell %v", i, v, err, tell)
+				}
+			}
+			if got := s.snapshot(); got.Refused != c.refused || got.Evicted != c.evicted {
+				t.Errorf("%+v, want %d refused, %d evicted", got, c.refused, c.evicted)
+			}
+		})
+	}
+}
+
+// What is remembered is bounded: of accounts, and of each one's addresses.
+func TestSharingIsBounded(t *testing.T) {
+	s := newSharing(2, time.Hour, true)
+	now := time.Now()
+	for i := range uint64(sharingAccounts + 100) {
+		_, _ = s.admit(i+1, i, now)
+	}
+	if got := s.snapshot().Accounts; got != sharingAccounts || len(s.accounts) != sharingAccounts {
+		t.Errorf("%d and %d accounts, want %d", got, len(s.accounts), sharingAccounts)
+	}
+	for i := range uint64(1000) {
+		_, _ = s.admit(1, i, now)
+	}
+	if a := s.account(1); len(a.active) != 2 || len(a.barred) != sharingEvicted {
+		t.Errorf("%d addresses and %d evicted ones of an account", len(a.active), len(a.barred))
+	}
+	if tell, err := s.admit(1, 990, now); err == nil || tell {
+		t.Error("an address that was evicted lately is let in, or told of again")
+	}
+}
+
+func BenchmarkSharing(b *testing.B) {
+	s := newSharing(3, time.Minute, false)
+	now := time.Now()
+	b.ReportAllocs()
+	for n := uint64(0); b.Loop(); n++ {
+		_, _ = s.admit(n%1000, n%3, now)
+	}
+}

@@ -1,0 +1,131 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A threaded application with 16 workers has 24 tabs that poll it, 10 s at a time.
+// Pages are all answered, as quickly as without the tabs, and polls have what is left
+// over. Nothing is declared and nothing is known when it begins.
+func TestPollsDrownNobody(t *testing.T) {
+	t.Run("8 pages a second", func(t *testing.T) {
+		length := lasting(25*time.Second, 2*time.Minute)
+		alone := pollScene{name: "lanes, no polls", kind: lanesOn, rate: 8, length: length}
+		withPolls := pollScene{name: "lanes, 24 polls", kind: lanesOn, polls: 24, rate: 8, length: length}
+		inLine := pollScene{name: "FIFO, 24 polls", kind: lanesOff, polls: 24, rate: 8, length: length}
+		// So few requests do not disturb each other.
+		playAll(t, &alone, &withPolls, &inLine)
+		compare(t, &alone, &withPolls, &inLine)
+		withPolls.asked.wantAllAnswered(t, "polls through lanes")
+		if withPolls.atWork < 11 { // 16 less the reserve of 4 is 12
+			t.Errorf("%.1f polls were at work, want 12", withPolls.atWork)
+		}
+	})
+	t.Run("60% load", func(t *testing.T) {
+		const rate = 0.6 * 16 / 0.020
+		alone := pollScene{name: "lanes, no polls", kind: lanesOn, rate: rate, length: lasting(5*time.Second, 30*time.Second)}
+		withPolls := pollScene{name: "lanes, 24 polls", kind: lanesOn, polls: 24, rate: rate, length: lasting(22*time.Second, 2*time.Minute)}
+		inLine := pollScene{name: "FIFO, 24 polls", kind: lanesOff, polls: 24, rate: rate, length: lasting(8*time.Second, 30*time.Second)}
+		playAll(t, &alone)
+		playAll(t, &withPolls)
+		playAll(t, &inLine)
+		compare(t, &alone, &withPolls, &inLine)
+		// 16 workers less 9.6 at work on pages are not enough for the tabs to get
+		// through within their timeout, so some are told to come back.
+		withPolls.asked.wantNoneFailed(t, "polls through lanes")
+		if withPolls.atWork < 3 {
+			t.Errorf("%.1f polls were at work, want 4", withPolls.atWork)
+		}
+	})
+}
+
+// pollScene is pages and polls through a gate of its own to an application of its own.
+type pollScene struct {
+	name   string
+	kind   string // of gate
+	polls  int
+	rate   float64 // pages a second
+	length time.Duration
+
+	pages, asked figures // asked is of the polls
+	cold, warm   figures // of the pages, within the first seconds and afterwards
+	atWork       float64 // polls in the application, on average over the second half
+	state        string  // of the gate, in the end
+	gate         laneGate
+}
+
+func (s *pollScene) String() string {
+	row := fmt.Sprintf("%s: %v", s.name, s.pages)
+	if s.polls > 0 && s.kind == lanesOn {
+		row += fmt.Sprintf("\n        first %v: %v\n        afterwards: %v", coldStart, s.cold, s.warm)
+	}
+	if s.polls > 0 {
+		row += fmt.Sprintf("\n        polls: %.1f at work; %v", s.atWork, s.asked)
+	}
+	return row
+}
+
+// playAll plays scenes at the same time.
+func playAll(t *testing.T, scenes ...*pollScene) {
+	t.Helper()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, s := range scenes {
+		be, stats := startThreaded(t, 16)
+		s.gate = startLanes(t, s.kind, be)
+		pages, tabs := newCrowd(t, s.gate.url), newCrowd(t, s.gate.url)
+		wg.Go(func() { s.play(t.Context(), pages, tabs, stats) })
+	}
+}
+
+func (s *pollScene) play(ctx context.Context, pages, tabs *crowd, stats string) {
+	tabsOpen, closeTabs := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	for i := range s.polls {
+		poll := errand{route: "/poll?s=10", cookie: session("trac_session", 1000+i), answer: "polled\n"}
+		wg.Go(func() { tabs.again(tabsOpen, poll) })
+	}
+	wg.Go(func() { s.watch(tabsOpen, stats) })
+	begin := time.Now()
+	pages.come(ctx, s.rate, s.length, func(i int, dice *rand.Rand) errand {
+		return page("/page", session("trac_session", i%50), dice)
+	})
+	s.state = s.gate.describe()
+	closeTabs(errLeft)
+	wg.Wait()
+	s.pages, s.asked = pages.figures(), tabs.figures()
+	s.cold, s.warm = pages.between(begin, begin.Add(coldStart)), pages.between(begin.Add(coldStart), farAway)
+}
+
+// watch counts the polls in the application during the second half.
+func (s *pollScene) watch(ctx context.Context, stats string) {
+	if sleep(ctx, s.length/2) != nil {
+		return
+	}
+	sum, n := 0, 0
+	for sleep(ctx, 100*time.Millisecond) == nil {
+		var c counters
+		if c.ask(stats) == nil {
+			sum, n = sum+c.Waiting, n+1
+			s.atWork = float64(sum) / float64(n)
+		}
+	}
+}
+
+// compare logs the scenes side by side, and holds the pages of the second against
+// those of the first.
+func compare(t *testing.T, alone, withPolls, inLine *pollScene) {
+	t.Helper()
+	sideBySide(t, fmt.Sprintf("%.0f pages a second", alone.rate), alone.String(), withPolls.String(), inLine.String())
+	t.Log(withPolls.state)
+	alone.pages.wantAllAnswered(t, "pages alone")
+	withPolls.pages.wantAllAnswered(t, "pages through lanes")
+	withPolls.pages.wantAsQuickAs(t, "pages through lanes", alone.pages)
+}
