@@ -2,6 +2,9 @@
 // application. It takes a request's body off the client, admits the request,
 // leases it a connection, and carries the answer back.
 //
+// What the gate is told of a request is made here: its route (route.go), who asks
+// (flow.go), and whether it is known to be slow (admit.go).
+//
 // What always holds:
 //
 //   - A request that a worker was not yet asked to run costs no worker: bodies

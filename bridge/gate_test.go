@@ -304,3 +304,53 @@ func (r *rig) snapshotText() string {
 	}
 	return text.String()
 }
+
+// What the gate is told of a request.
+func TestDescription(t *testing.T) {
+	b, err := New(Config{Backends: []string{"unix:/run/app.sock"}, Mount: "/trac/", LongPoll: []string{"/trac/*/poll"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for target, want := range map[string]admission.Request{
+		"/trac/wiki/Start?a=1": {Route: "POST html /trac/wiki/Start?a", Group: "POST html /trac/wiki", Path: "/trac/wiki/Start"},
+		"/trac/wiki/4711":      {Route: "POST html /trac/wiki/*", Group: "POST html /trac/wiki", Path: "/trac/wiki/4711"},
+		"/trac/wiki/poll":      {Route: "POST html /trac/wiki/poll", Group: "POST html /trac/wiki", Path: "/trac/wiki/poll", Long: true},
+	} {
+		x := &exchange{b: b, r: requestFor(t, "POST", target, "Accept", acceptOfPage)}
+		x.client = b.mapper.Client(x.r)
+		if err := x.identify(); err != nil {
+			t.Fatal(err)
+		}
+		x.describe()
+		want.Method, want.Flow, want.Shared = "POST", b.flows.address("192.0.2.7"), true
+		if x.ask != want {
+			t.Errorf("%s: %+v, want %+v", target, x.ask, want)
+		}
+	}
+}
+
+// The gate gives out no more slots than the application was seen to hold.
+func TestGateFollowsTheCapacity(t *testing.T) {
+	for _, lanes := range []Switch{On, Off} {
+		t.Run(string(lanes), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Config{Lanes: lanes, Workers: 8}, fcgitest.Threads(3, time.Millisecond, pageAfter(300*time.Millisecond)))
+				for range 10 {
+					r.wantPage(r.get("/"))
+				}
+				var all []func() reply
+				for range 6 {
+					all = append(all, r.start("GET", "/", nil))
+				}
+				time.Sleep(100 * time.Millisecond)
+				if s := r.gate(); s.Capacity != 3 || s.Workers != 8 {
+					t.Errorf("capacity %d of %d workers, want 3 of 8", s.Capacity, s.Workers)
+				}
+				for _, a := range all {
+					r.wantPage(a())
+				}
+			})
+		})
+	}
+}

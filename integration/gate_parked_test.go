@@ -24,68 +24,135 @@ import (
 // wait in the gate, for little memory each, until they are answered or told when to
 // come back. Pages do not notice.
 func TestFiveThousandPolls(t *testing.T) {
-	const polls, rate = 5000, 8
-	timeout := lasting(8*time.Second, 20*time.Second)
-	be, stats := startThreaded(t, 16)
-	gate := startLanes(t, lanesOn, be, "--queue-long-timeout", timeout.String())
-	pages := newCrowd(t, gate.url)
-	visitor := func(i int, dice *rand.Rand) errand { return page("/page", session("trac_session", i%50), dice) }
+	checkLeaks(t)
+	c := startCrowded(t)
+	c.learn(t)
+	c.alone(t, lasting(5*time.Second, 30*time.Second))
+	before := memoryOf(t, c.gate.Process.Pid)
+	parked := before
+	tabs := c.crowd(t, func(state told) error {
+		if state.InFlight < crowded-200 { // some may have been answered by then
+			return fmt.Errorf("%d requests are in the gate", state.InFlight)
+		}
+		parked = memoryOf(t, c.gate.Process.Pid)
+		return nil
+	})
+	c.report(t, tabs, fmt.Sprintf("memory of the gate: %.1f KiB each (PSS %.1f KiB); it grew from %d to %d KiB",
+		float64(parked.rss-before.rss)/crowded, float64(parked.pss-before.pss)/crowded, before.rss, parked.rss))
+	if tabs.answered == 0 || tabs.atWork < 11 {
+		t.Errorf("%d polls were answered, %d in the application, want 12", tabs.answered, tabs.atWork)
+	}
+	const most = 24 // KiB; net/http alone takes 16
+	if each := (parked.rss - before.rss) / crowded; each > most {
+		t.Errorf("each parked poll takes %d KiB, want at most %d", each, most)
+	}
+}
 
-	// The gate learns what the two are.
-	begin := time.Now()
-	var first sync.WaitGroup
+// They may all come at once to a gate that has just been started, and does not know
+// yet that they are slow.
+func TestFiveThousandUnknownPolls(t *testing.T) {
+	checkLeaks(t)
+	c := startCrowded(t)
+	for range 20 { // so that there is something to compare with
+		c.pages.goes(t.Context(), time.Now(), errand{route: "/page?ms=5", answer: "page\n"})
+	}
+	c.alone(t, lasting(5*time.Second, 30*time.Second))
+	c.report(t, c.crowd(t, func(told) error { return nil }), "nothing is known of the polls")
+}
+
+// crowded is how many tabs there are.
+const crowded = 5000
+
+// crowdedApp is a threaded application and its gate, for pages and very many polls.
+type crowdedApp struct {
+	gate    laneGate
+	stats   string
+	timeout time.Duration // of polls
+	pages   *crowd
+	begin   time.Time // of the pages alone
+	full    time.Time // when the tabs began to come
+}
+
+func startCrowded(t testing.TB) *crowdedApp {
+	t.Helper()
+	be, stats := startThreaded(t, 16)
+	c := &crowdedApp{stats: stats, timeout: lasting(8*time.Second, 20*time.Second)}
+	c.gate = startLanes(t, lanesOn, be, "--queue-long-timeout", c.timeout.String())
+	c.pages = newCrowd(t, c.gate.url)
+	return c
+}
+
+// learn has the gate find out that polls are slow.
+func (c *crowdedApp) learn(t *testing.T) {
+	first := newCrowd(t, c.gate.url)
+	var tabs sync.WaitGroup
 	for i := range 12 {
-		first.Go(func() {
-			pages.goes(t.Context(), time.Now(), errand{
+		tabs.Go(func() {
+			first.goes(t.Context(), time.Now(), errand{
 				route: "/poll?s=1.5", cookie: session("trac_session", 10000+i), answer: "polled\n",
 				header: http.Header{"X-Requested-With": {"XMLHttpRequest"}},
 			})
 		})
 	}
-	first.Wait()
-	pages.between(begin, time.Now()).wantAllAnswered(t, "the first polls")
-	alone := time.Now()
-	pages.come(t.Context(), rate, lasting(6*time.Second, 30*time.Second), visitor)
+	tabs.Wait()
+	first.figures().wantAllAnswered(t, "the first polls")
+}
 
-	before := memoryOf(t, gate.Process.Pid)
-	crowded := time.Now()
+// alone has pages come without polls.
+func (c *crowdedApp) alone(t *testing.T, length time.Duration) {
+	c.begin = time.Now()
+	c.come(t.Context(), length)
+}
+
+func (c *crowdedApp) come(ctx context.Context, length time.Duration) {
+	c.pages.come(ctx, 8, length, func(i int, dice *rand.Rand) errand { return page("/page", session("trac_session", i%50), dice) })
+}
+
+// crowdEnd is what became of the tabs.
+type crowdEnd struct {
+	atWork   int // in the application
+	answered int
+	told     []time.Duration // when to come back
+	state    string          // of the gate
+}
+
+// crowd has all tabs poll at once while pages come, until each has an answer.
+func (c *crowdedApp) crowd(t *testing.T, there func(told) error) (end crowdEnd) {
+	c.full = time.Now()
 	ctx, enough := context.WithCancelCause(t.Context())
+	defer enough(errLeft)
 	var visiting sync.WaitGroup
-	visiting.Go(func() { pages.come(ctx, rate, time.Minute, visitor) })
-	tabs := park(t, gate.url, polls, "/poll?s=2")
-	var parked usage
+	visiting.Go(func() { c.come(ctx, time.Hour) })
+	tabs := park(t, c.gate.url, crowded, "/poll?s=2")
 	eventually(t, "all polls are in the gate", func() error {
-		state, err := gate.ask()
-		if err == nil && state.InFlight < polls-200 { // some may have been answered by then
-			return fmt.Errorf("%d requests are in the gate", state.InFlight)
+		state, err := c.gate.ask()
+		if err == nil {
+			err = there(state)
 		}
-		parked = memoryOf(t, gate.Process.Pid)
 		return err
 	})
-	took := time.Since(crowded)
-	t.Log(gate.describe())
-	atWork := countersOf(t, stats).Waiting
-	answered, told := tabs.ends(t, timeout)
+	end.state, end.atWork = c.gate.describe(), countersOf(t, c.stats).Waiting
+	end.answered, end.told = tabs.ends(t, c.timeout)
 	enough(errLeft)
 	visiting.Wait()
+	return end
+}
 
-	unloaded, loaded := pages.between(alone, crowded), pages.between(crowded, farAway)
-	sideBySide(t, fmt.Sprintf("%d polls", polls),
-		fmt.Sprintf("memory of the gate: %.1f KiB each (PSS %.1f KiB; it grew from %d to %d KiB), all there after %v",
-			float64(parked.rss-before.rss)/polls, float64(parked.pss-before.pss)/polls, before.rss, parked.rss, took.Round(time.Millisecond)),
-		fmt.Sprintf("polls: %d in the application, %d answered, %d told to come back, after %v to %v", atWork, answered, len(told), slices.Min(told), slices.Max(told)),
+// report logs what there is to say, and holds the pages beside polls against those
+// without.
+func (c *crowdedApp) report(t *testing.T, tabs crowdEnd, more string) {
+	t.Helper()
+	unloaded, loaded := c.pages.between(c.begin, c.full), c.pages.between(c.full, farAway)
+	slices.Sort(tabs.told)
+	sideBySide(t, fmt.Sprintf("%d polls", crowded), more,
+		fmt.Sprintf("polls: %d in the application, %d answered, %d told to come back after %v to %v",
+			tabs.atWork, tabs.answered, len(tabs.told), quantile(tabs.told, 0), quantile(tabs.told, 1)),
 		"pages before:      "+unloaded.String(),
 		"pages meanwhile:   "+loaded.String())
+	t.Log(tabs.state)
 	unloaded.wantAllAnswered(t, "pages before")
 	loaded.wantAllAnswered(t, "pages meanwhile")
 	loaded.wantAsQuickAs(t, "pages meanwhile", unloaded)
-	if answered == 0 || atWork < 11 {
-		t.Errorf("%d polls were answered, %d in the application, want 12", answered, atWork)
-	}
-	const most = 24 // KiB; the aim is 12, and the collector may be late
-	if each := (parked.rss - before.rss) / polls; each > most {
-		t.Errorf("each parked poll takes %d KiB, want at most %d", each, most)
-	}
 }
 
 // usage is what a process has in memory, in KiB.

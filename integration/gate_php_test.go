@@ -16,6 +16,7 @@ import (
 // they would fill the workers by waiting for each other. Nobody else notices, whether
 // they use the same script or another.
 func TestSessionLocksOnlyItsOwner(t *testing.T) {
+	t.Parallel() // so few requests do not disturb each other
 	length := lasting(15*time.Second, 2*time.Minute)
 	alone := sessionScene{name: "lanes, no tabs", kind: lanesOn, length: length}
 	withTabs := sessionScene{name: "lanes, 12 tabs", kind: lanesOn, tabs: 12, length: length}
@@ -26,7 +27,6 @@ func TestSessionLocksOnlyItsOwner(t *testing.T) {
 		be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 8})
 		s.gate = startLanes(t, s.kind, be)
 		others, tabs := newCrowd(t, s.gate.url), newCrowd(t, s.gate.url)
-		// Twenty requests a second do not disturb each other.
 		wg.Go(func() { s.play(t.Context(), others, tabs) })
 	}
 	wg.Wait()

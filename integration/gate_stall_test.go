@@ -19,6 +19,7 @@ import (
 // as before. The log tells of each stop, once when it is found and once when it is
 // over.
 func TestStopsAreSurvived(t *testing.T) {
+	t.Parallel() // so few requests do not disturb each other
 	h := halting{workers: 16, between: 4 * time.Second}
 	stops := 1
 	if soaking() {

@@ -15,35 +15,51 @@ import (
 // Pages are all answered, as quickly as without the tabs, and polls have what is left
 // over. Nothing is declared and nothing is known when it begins.
 func TestPollsDrownNobody(t *testing.T) {
-	t.Run("8 pages a second", func(t *testing.T) {
-		length := lasting(25*time.Second, 2*time.Minute)
-		alone := pollScene{name: "lanes, no polls", kind: lanesOn, rate: 8, length: length}
-		withPolls := pollScene{name: "lanes, 24 polls", kind: lanesOn, polls: 24, rate: 8, length: length}
-		inLine := pollScene{name: "FIFO, 24 polls", kind: lanesOff, polls: 24, rate: 8, length: length}
-		// So few requests do not disturb each other.
-		playAll(t, &alone, &withPolls, &inLine)
-		compare(t, &alone, &withPolls, &inLine)
-		withPolls.asked.wantAllAnswered(t, "polls through lanes")
-		if withPolls.atWork < 11 { // 16 less the reserve of 4 is 12
-			t.Errorf("%.1f polls were at work, want 12", withPolls.atWork)
-		}
-	})
-	t.Run("60% load", func(t *testing.T) {
-		const rate = 0.6 * 16 / 0.020
-		alone := pollScene{name: "lanes, no polls", kind: lanesOn, rate: rate, length: lasting(5*time.Second, 30*time.Second)}
-		withPolls := pollScene{name: "lanes, 24 polls", kind: lanesOn, polls: 24, rate: rate, length: lasting(22*time.Second, 2*time.Minute)}
-		inLine := pollScene{name: "FIFO, 24 polls", kind: lanesOff, polls: 24, rate: rate, length: lasting(8*time.Second, 30*time.Second)}
-		playAll(t, &alone)
-		playAll(t, &withPolls)
-		playAll(t, &inLine)
-		compare(t, &alone, &withPolls, &inLine)
-		// 16 workers less 9.6 at work on pages are not enough for the tabs to get
-		// through within their timeout, so some are told to come back.
-		withPolls.asked.wantNoneFailed(t, "polls through lanes")
-		if withPolls.atWork < 3 {
-			t.Errorf("%.1f polls were at work, want 4", withPolls.atWork)
-		}
-	})
+	t.Parallel() // so few requests do not disturb each other
+	length := lasting(25*time.Second, 2*time.Minute)
+	alone := pollScene{name: "lanes, no polls", kind: lanesOn, rate: 8, length: length}
+	withPolls := pollScene{name: "lanes, 24 polls", kind: lanesOn, polls: 24, rate: 8, length: length}
+	inLine := pollScene{name: "FIFO, 24 polls", kind: lanesOff, polls: 24, rate: 8, length: length}
+	playAll(t, &alone, &withPolls, &inLine)
+	compare(t, &alone, &withPolls, &inLine)
+	withPolls.asked.wantAllAnswered(t, "polls through lanes")
+	if withPolls.atWork < 11 { // 16 less the reserve of 4 is 12
+		t.Errorf("%.1f polls were at work, want 12", withPolls.atWork)
+	}
+}
+
+// The same at 60 % load, where 9.6 of the 16 workers are busy with pages. What is left
+// is not enough for all tabs to get through within 20 s, so some are told to come back,
+// unless they may wait for longer.
+func TestPollsDrownNobodyUnderLoad(t *testing.T) {
+	checkLeaks(t)
+	const rate = 0.6 * 16 / 0.020
+	length := lasting(20*time.Second, 2*time.Minute)
+	alone := pollScene{name: "lanes, no polls", kind: lanesOn, rate: rate, length: lasting(5*time.Second, 30*time.Second)}
+	withPolls := pollScene{name: "lanes, 24 polls", kind: lanesOn, polls: 24, rate: rate, length: length}
+	inLine := pollScene{name: "FIFO, 24 polls", kind: lanesOff, polls: 24, rate: rate, length: lasting(6*time.Second, 30*time.Second)}
+	patient := pollScene{
+		name: "lanes, 24 patient polls", kind: lanesOn, polls: 24, rate: rate, length: length,
+		flags: []string{"--queue-long-timeout", "1m30s"},
+	}
+	playAll(t, &alone)
+	playAll(t, &withPolls)
+	playAll(t, &inLine)
+	scenes := []*pollScene{&alone, &withPolls, &inLine}
+	if soaking() {
+		playAll(t, &patient)
+		scenes = append(scenes, &patient)
+	}
+	compare(t, scenes...)
+	withPolls.asked.wantNoneFailed(t, "polls through lanes")
+	if withPolls.atWork < 3 {
+		t.Errorf("%.1f polls were at work, want 4", withPolls.atWork)
+	}
+	if soaking() {
+		patient.pages.wantAllAnswered(t, "pages beside patient polls")
+		patient.pages.wantAsQuickAs(t, "pages beside patient polls", alone.pages)
+		patient.asked.wantAllAnswered(t, "patient polls")
+	}
 }
 
 // pollScene is pages and polls through a gate of its own to an application of its own.
@@ -53,6 +69,7 @@ type pollScene struct {
 	polls  int
 	rate   float64 // pages a second
 	length time.Duration
+	flags  []string // of the gate, besides
 
 	pages, asked figures // asked is of the polls
 	cold, warm   figures // of the pages, within the first seconds and afterwards
@@ -79,7 +96,7 @@ func playAll(t *testing.T, scenes ...*pollScene) {
 	defer wg.Wait()
 	for _, s := range scenes {
 		be, stats := startThreaded(t, 16)
-		s.gate = startLanes(t, s.kind, be)
+		s.gate = startLanes(t, s.kind, be, s.flags...)
 		pages, tabs := newCrowd(t, s.gate.url), newCrowd(t, s.gate.url)
 		wg.Go(func() { s.play(t.Context(), pages, tabs, stats) })
 	}
@@ -119,11 +136,16 @@ func (s *pollScene) watch(ctx context.Context, stats string) {
 	}
 }
 
-// compare logs the scenes side by side, and holds the pages of the second against
-// those of the first.
-func compare(t *testing.T, alone, withPolls, inLine *pollScene) {
+// compare logs scenes side by side: one without polls, one with them, and others. It
+// holds the pages of the second against those of the first.
+func compare(t *testing.T, scenes ...*pollScene) {
 	t.Helper()
-	sideBySide(t, fmt.Sprintf("%.0f pages a second", alone.rate), alone.String(), withPolls.String(), inLine.String())
+	alone, withPolls := scenes[0], scenes[1]
+	rows := make([]string, len(scenes))
+	for i, s := range scenes {
+		rows[i] = s.String()
+	}
+	sideBySide(t, fmt.Sprintf("%.0f pages a second", alone.rate), rows...)
 	t.Log(withPolls.state)
 	alone.pages.wantAllAnswered(t, "pages alone")
 	withPolls.pages.wantAllAnswered(t, "pages through lanes")

@@ -12,10 +12,10 @@ type Config struct {
 	// Lanes tells slow requests from fast ones. False: one first-in-first-out queue
 	// for all slots, bounded by Size and Timeout; nothing below Timeout counts then.
 	Lanes   bool
-	Size    int           // short requests that may wait, those of unknown routes included
+	Size    int           // short requests that may wait; a quarter of them of one flow
 	Timeout time.Duration // how long one of them may wait
 
-	LongSize    int           // long and mixed requests that may wait
+	LongSize    int           // long and mixed requests that may wait, and as many unknown ones
 	LongTimeout time.Duration // how long one of them may wait
 	LongAfter   time.Duration // a request in flight for longer is a long one
 	Reserve     int           // slots that long requests never take; less than W

@@ -21,9 +21,11 @@ type entry struct {
 	queue class
 
 	declared     bool
+	ownFault     bool // it is refused because of its own flow
 	newcomer     bool // nothing was known of its exact route when it was started
 	phi          bool // it counts as long: in Gate.phi
 	aged         bool // it was found to be long after its start
+	probe        bool // it was started in a stall, to find out
 	streams      bool // because its answer is a stream of events
 	flow         *flow
 	route, judge *route // judge: whose record it was taken for short by, if not by route's

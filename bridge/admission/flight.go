@@ -5,8 +5,8 @@ import "time"
 // start gives e a slot.
 func (g *Gate) start(e *entry, now time.Duration) {
 	g.load.advance(g.in-g.phi, now)
-	if g.stall.on {
-		g.stall.probe = e
+	if e.lane.class() == fast && g.stall.phase.stopped() {
+		g.probe(e, now)
 	}
 	g.in++
 	e.state, e.started, e.age0 = running, now, g.ageing(now)
@@ -18,6 +18,7 @@ func (g *Gate) start(e *entry, now time.Duration) {
 	}
 	switch e.lane.class() {
 	case fast:
+		g.load.arrivals++
 		f.fast++
 		e.route.in++
 		if e.judge != nil {
@@ -28,6 +29,7 @@ func (g *Gate) start(e *entry, now time.Duration) {
 		}
 		switch {
 		case e.lane == Unknown:
+			g.load.unknown++
 			g.unknown.young++
 		case !e.newcomer:
 			g.shorts++
@@ -59,8 +61,8 @@ func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 	if e.phi {
 		g.phi--
 	}
-	if g.stall.probe == e {
-		g.stall.probe = nil
+	if e.probe {
+		g.stall.probes--
 	}
 	f := e.flow
 	teaches := g.teaches(e)
@@ -98,16 +100,17 @@ func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 		took := now - e.started
 		e.route.busy.add(took, now)
 		if e.lane.class() == fast {
-			g.busy.add(min(took, g.cfg.LongAfter), now)
+			g.fastWork.add(min(took, g.cfg.LongAfter), now)
+			e.route.fastWork.add(min(took, g.cfg.LongAfter), now)
 			if e.judge != nil {
-				e.judge.busy.add(took, now)
+				e.judge.fastWork.add(min(took, g.cfg.LongAfter), now)
 			}
 		}
 		f.busy.add(took, now)
 		if !e.declared && teaches && (done || e.aged) {
 			g.teach(e)
 		}
-		g.letIn(e, now)
+		g.follow(e, now)
 	}
 	g.drop(e)
 }
@@ -124,24 +127,18 @@ func (g *Gate) teach(e *entry) {
 	}
 }
 
-// letIn lets those take part again that e was in the way of.
-func (g *Gate) letIn(e *entry, now time.Duration) {
+// follow lets those take part again that e was in the way of.
+func (g *Gate) follow(e *entry, now time.Duration) {
 	for c := range e.flow.turns {
 		g.unhold(&e.flow.turns[c])
 	}
-	if r := e.route; r.blocked.n > 0 {
-		g.unblock(&r.blocked, g.routeLimit(r, now)-r.in)
+	if e.route.blocked.n > 0 {
+		g.letIn(e.route, now)
 	}
-	if j := e.judge; j != nil && j.blocked.n > 0 {
-		g.unblock(&j.blocked, g.share(j, now)-j.in)
+	if e.judge != nil && e.judge.blocked.n > 0 {
+		g.letIn(e.judge, now)
 	}
 	g.letUnknown()
-}
-
-func (g *Gate) letUnknown() {
-	if g.unknown.blocked.n > 0 {
-		g.unblock(&g.unknown.blocked, g.roomForUnknown())
-	}
 }
 
 // age makes e, in flight, a long one from now on.
@@ -170,7 +167,7 @@ func (g *Gate) age(e *entry, now time.Duration) {
 	e.counts = true
 	g.count(e, 1, now)
 	if r := e.route; r.blocked.n > 0 && g.laneOf(r.blocked.first(), now).class() != fast {
-		g.unblock(&r.blocked, r.blocked.n)
+		g.letAllIn(r)
 	}
 }
 

@@ -31,6 +31,7 @@ type turn struct {
 	flow    *flow
 	class   class
 	waiting chain[entry]
+	n       int        // those, and those of the class that are blocked elsewhere
 	held    bool       // the flow has in flight what it may; not in the ring
 	link    link[turn] // in the ring, unless held or empty
 }

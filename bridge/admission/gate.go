@@ -28,13 +28,14 @@ type Gate struct {
 	reserve int // slots of these that long requests never take
 	u       int // of unknown routes in flight, at most
 
-	in      int           // slots in use; more than w only after w has fallen
-	emptied time.Duration // when it became 0 the last time
-	phi     int           // of these, held by requests that count as long
-	longCap int           // a long one starts only while phi < longCap <= w - reserve
-	target  int           // where longCap is going
-	raised  time.Duration // when it was raised last
-	unknown struct {
+	in        int           // slots in use; more than w only after w has fallen
+	emptied   time.Duration // when it became 0 the last time
+	phi       int           // of these, held by requests that count as long
+	longCap   int           // a long one starts only while phi < longCap <= w - reserve
+	target    int           // where longCap is going
+	shortNeed int           // how many slots short requests need, those of unknown routes left aside
+	raised    time.Duration // when it was raised last
+	unknown   struct {
 		young, aged int // in flight, started as Unknown
 		newcomers   int // young, and young ones that were taken for short by their relatives' record
 		waiting     int // in the queue of short ones
@@ -46,6 +47,7 @@ type Gate struct {
 	old   chain[entry] // the others in flight
 
 	rings     [classes]chain[turn]
+	lines     chain[route] // those in which somebody is blocked
 	waiting   [classes]int
 	held      int // of those that wait in the fast class, how many wait for their own flow
 	deadlines deadlines
@@ -55,11 +57,11 @@ type Gate struct {
 	flows  flows
 	nobody *flow // whose flow is not known
 
-	needs [3]int // what load needed in the last seconds: one is not enough to go by
-	folds int
-	load  load
-	busy  work // of short and unknown requests
-	stall stallState
+	needs    [3]int // what load needed in the last seconds: one is not enough to go by
+	folds    int
+	load     load
+	fastWork work // of short and unknown requests, until they are long
+	stall    stallState
 
 	lane [lanes]laneCounts
 
@@ -158,9 +160,6 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	}
 	e.lane = g.laneOf(e, now)
 	e.queue = e.lane.class()
-	if e.queue == fast {
-		g.load.arrivals++
-	}
 	if g.mayStart(e, now) {
 		g.start(e, now)
 		return Ticket{g, e, e.seq}, true, nil

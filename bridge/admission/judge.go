@@ -1,6 +1,9 @@
 package admission
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // laneOf says what e is taken for now.
 func (g *Gate) laneOf(e *entry, now time.Duration) Lane {
@@ -13,17 +16,17 @@ func (g *Gate) laneOf(e *entry, now time.Duration) Lane {
 	}
 	r := e.route
 	switch {
-	case r.known() && r.mostlyLong():
+	case r.known() && r.mostlyLong() && now-r.tried < longAgain:
 		return Long
 	case r.tainted(now):
 		return Mixed
-	case r.known():
+	case r.shortForMost():
 		return Short
-	case r.long+r.aged > r.short && (r.aged > 0 || now-r.tried < tryAgain):
+	case !r.known() && r.long+r.aged > r.short && (r.aged > 0 || now-r.tried < tryAgain):
 		return Mixed // for all that is known
 	}
 	e.newcomer = true
-	if r.group.benign(now) {
+	if !r.known() && r.group.benign(now) {
 		e.judge = r.group
 		return Short
 	}
@@ -33,24 +36,24 @@ func (g *Gate) laneOf(e *entry, now time.Duration) Lane {
 // mayStart reports whether e, which has just come, may start before those who
 // wait: none of them could.
 func (g *Gate) mayStart(e *entry, now time.Duration) bool {
-	if !g.free() {
+	if e.queue != fast {
+		return g.freeForLong(e, now) && g.room(e.flow, e.queue, now)
+	}
+	if !g.free(now) || !g.room(e.flow, fast, now) {
 		return false
 	}
-	if e.queue != fast && !g.freeForLong(now) {
-		return false
-	}
-	return g.room(e.flow, e.queue, now) && (e.queue != fast || g.blocker(e, now) == nil)
+	_, full := g.full(e, now)
+	return !full
 }
 
-// free reports whether a slot may be given away at all: any but the last of a
-// stall's probe.
-func (g *Gate) free() bool {
+// free reports whether a slot may go to a short request.
+func (g *Gate) free(now time.Duration) bool {
 	switch {
 	case g.in >= g.w:
 		return false
-	case g.stall.on:
-		return g.stall.probe == nil
-	case g.stall.ramp > 0:
+	case g.stall.phase.stopped():
+		return g.mayProbe(now)
+	case g.stall.phase == recovering:
 		return g.in < g.stall.ramp
 	}
 	return true
@@ -60,27 +63,30 @@ func (g *Gate) free() bool {
 // although short ones have needed all slots lately.
 const idleAfter = time.Second
 
-// freeForLong reports whether a free slot may go to a long request.
-func (g *Gate) freeForLong(now time.Duration) bool {
-	return !g.stall.on && (g.phi < g.longCap || g.in == 0 && now-g.emptied >= idleAfter)
+// freeForLong reports whether a slot may go to e, mixed or long. A mixed one may be
+// as short as its route is as a rule, so it may have what other routes do not need.
+func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
+	if g.in >= g.w || g.stall.phase == stalled || g.stall.phase == recovering {
+		return false
+	}
+	if g.phi < g.longCap || g.in == 0 && now-g.emptied >= idleAfter {
+		return true
+	}
+	return e.queue == mixed && e.route.shortForMost() && g.phi < min(g.unneeded(e.route, now), g.w-1)
 }
 
-// blocker returns the chain in which e, short or unknown, must wait for others of
-// its kind; nil if there is room for it.
-func (g *Gate) blocker(e *entry, now time.Duration) *chain[entry] {
-	if !g.cfg.Lanes || g.stall.on { // a probe may be anything
-		return nil
+// full reports whether e, short or unknown, must wait for others of its kind: those
+// of a route, or of all unknown ones, if r is nil.
+func (g *Gate) full(e *entry, now time.Duration) (r *route, full bool) {
+	switch {
+	case !g.cfg.Lanes, g.stall.phase.stopped(): // who finds out may be anyone
+		return nil, false
+	case e.route.in >= g.routeLimit(e.route, now):
+		return e.route, true
+	case e.judge != nil && e.judge.in >= g.share(e.judge, now):
+		return e.judge, true
 	}
-	if r := e.route; r.in >= g.routeLimit(r, now) {
-		return &r.blocked
-	}
-	if e.judge != nil && e.judge.in >= g.share(e.judge, now) {
-		return &e.judge.blocked
-	}
-	if e.lane == Unknown && g.roomForUnknown() <= 0 {
-		return &g.unknown.blocked
-	}
-	return nil
+	return nil, e.lane == Unknown && g.roomForUnknown() <= 0
 }
 
 // share is what one route, or all newcomers that are judged by the same record, may
@@ -91,19 +97,29 @@ func (g *Gate) share(r *route, now time.Duration) int {
 	switch {
 	case g.w < 4:
 		return g.w // half an application is too much to hold back
-	case r.in < least || now < recent/2:
+	case r.in < least:
 		return least
-	case now-r.sharedAt >= time.Second:
-		others := (g.busy.value(now) - r.busy.value(now)) / recent.Seconds()
-		r.othersNeed = g.load.servers(max(others, 0), g.w, g.cfg.WaitTarget)
-		r.sharedAt = now
 	}
-	return max(least, g.w-r.othersNeed)
+	return max(least, g.unneeded(r, now))
+}
+
+// unneeded is how many slots no other route than r has needed lately; none, as long
+// as too little is known.
+func (g *Gate) unneeded(r *route, now time.Duration) int {
+	if now < recent/2 {
+		return 0
+	}
+	if now-r.othersAt >= time.Second {
+		others := (g.fastWork.value(now) - r.fastWork.value(now)) / recent.Seconds()
+		others /= 1 - math.Exp(-now.Seconds()/recent.Seconds()) // what was before the start was not nothing, but unknown
+		r.others, r.othersAt = g.load.servers(max(others, 0), g.w, g.cfg.WaitTarget), now
+	}
+	return g.w - r.others
 }
 
 func (g *Gate) routeLimit(r *route, now time.Duration) int {
 	limit := g.share(r, now)
-	if r.known() {
+	if r.known() || r.group == nil {
 		return limit
 	}
 	return min(1+opening*r.short, limit)
@@ -117,25 +133,33 @@ func (g *Gate) roomForUnknown() int {
 	if u.young+u.aged == 0 {
 		return 1
 	}
-	return min(g.u-u.young, g.target+max(1, g.reserve/2)-g.phi-u.newcomers)
+	unneeded := g.w - g.shortNeed
+	if g.w >= 8 {
+		unneeded = min(unneeded, g.w-1)
+	}
+	return min(g.u-u.young, max(unneeded, g.target+max(1, g.reserve/2))-g.phi-u.newcomers)
 }
 
 // mustRefuse decides about a request that cannot start now.
 func (g *Gate) mustRefuse(e *entry) (why Reason, refused bool) {
-	if e.queue != fast {
-		return Full, g.waiting[mixed]+g.waiting[long] >= g.cfg.LongSize
+	if !g.cfg.Lanes {
+		return Full, g.waiting[fast] >= g.cfg.Size
 	}
-	n := g.waiting[fast] - g.unknown.waiting
+	t := &e.flow.turns[e.queue]
+	e.ownFault = t.n >= g.mayWait(e)
 	switch {
+	case e.ownFault:
+		return Full, true
+	case e.queue != fast:
+		return Full, g.waiting[mixed]+g.waiting[long] >= g.cfg.LongSize
 	case e.lane == Unknown:
-		return Full, g.unknown.waiting+g.waiting[mixed]+g.waiting[long] >= g.cfg.LongSize
-	case n >= g.cfg.Size:
+		return Full, g.unknown.waiting >= g.cfg.LongSize
+	case t.held:
+		e.ownFault = g.held >= g.cfg.Size
+		return Full, e.ownFault
+	case g.ready() >= g.cfg.Size:
 		return Full, true
-	case !g.cfg.Lanes:
-		return 0, false
-	case !e.flow.shared && e.flow.waiting >= max(g.cfg.FlowLimit, g.cfg.Size/4):
-		return Full, true
-	case g.stall.on && n >= g.drainable():
+	case g.stall.phase == stalled && g.ready() >= g.drainable():
 		return Stalled, true
 	case g.predicted() > g.cfg.Timeout:
 		return Predicted, true
@@ -143,10 +167,30 @@ func (g *Gate) mustRefuse(e *entry) (why Reason, refused bool) {
 	return 0, false
 }
 
+// mayWait is how many requests of e's flow and class may wait: some of all that may,
+// so that one flow never has all places. An address may stand for many people.
+func (g *Gate) mayWait(e *entry) int {
+	size := g.cfg.LongSize
+	if e.lane == Short {
+		size = g.cfg.Size
+	}
+	switch {
+	case e.flow == g.nobody:
+		return size
+	case e.flow.shared && e.lane != Short:
+		return max(g.cfg.FlowLimit, size/2)
+	case e.flow.shared:
+		return size
+	}
+	return max(g.cfg.FlowLimit, size/4)
+}
+
+// ready is how many short requests wait for a slot, and not for others of their flow.
+func (g *Gate) ready() int { return max(0, g.waiting[fast]-g.unknown.waiting-g.held) }
+
 // predicted is how long a short request that comes now would wait.
 func (g *Gate) predicted() time.Duration {
-	n := max(0, g.waiting[fast]-g.unknown.waiting-g.held)
-	return time.Duration(float64(n) * g.load.mean() / float64(max(1, g.w-g.phi)) * float64(time.Second))
+	return time.Duration(float64(g.ready()) * g.load.mean() / float64(max(1, g.w-g.phi)) * float64(time.Second))
 }
 
 // drainable is how many short requests the application answers in half a second.

@@ -11,11 +11,13 @@ import (
 type load struct {
 	// the second under way
 	since, at time.Duration
+	unknown   int // arrivals for unknown routes
 	arrivals  int
 	area      float64 // worker-seconds
 	n         float64 // ended, with the sums of their times and of the squares
 	sum, sq   float64
 
+	unknownRate          float64
 	rate, occupancy      float64 // arrivals per second; workers
 	total, totSum, totSq float64 // as n, sum and sq, of the last ten seconds or so
 }
@@ -55,10 +57,11 @@ func (l *load) fold(now time.Duration) bool {
 		}
 		return measured + (old-measured)*math.Pow(1-weight, dt)
 	}
-	if l.unknown() {
-		l.rate, l.occupancy = float64(max(l.arrivals, 0))/dt, l.area/dt // the first second
+	if l.fresh() {
+		l.rate, l.unknownRate, l.occupancy = float64(l.arrivals)/dt, float64(l.unknown)/dt, l.area/dt // the first second
 	}
-	l.rate = blend(l.rate, float64(max(l.arrivals, 0))/dt)
+	l.rate = blend(l.rate, float64(l.arrivals)/dt)
+	l.unknownRate = blend(l.unknownRate, float64(l.unknown)/dt)
 	l.occupancy = blend(l.occupancy, l.area/dt)
 	keep := math.Pow(keeping, dt)
 	l.total, l.totSum, l.totSq = l.total*keep+l.n, l.totSum*keep+l.sum, l.totSq*keep+l.sq
@@ -66,11 +69,11 @@ func (l *load) fold(now time.Duration) bool {
 	return true
 }
 
-func (l *load) unknown() bool { return l.rate == 0 && l.occupancy == 0 }
+func (l *load) fresh() bool { return l.rate == 0 && l.occupancy == 0 }
 
 // forget drops what was measured in the second under way.
 func (l *load) forget(now time.Duration) {
-	l.since, l.at, l.arrivals, l.area, l.n, l.sum, l.sq = now, now, 0, 0, 0, 0, 0
+	l.since, l.at, l.arrivals, l.unknown, l.area, l.n, l.sum, l.sq = now, now, 0, 0, 0, 0, 0, 0
 }
 
 // mean is the mean time of a short request in seconds, 0 if none has ended.

@@ -14,6 +14,7 @@ func (g *Gate) enqueue(e *entry) {
 func (g *Gate) tally(e *entry, by int) {
 	g.waiting[e.queue] += by
 	e.flow.waiting += by
+	e.flow.turns[e.queue].n += by
 	if e.lane == Unknown {
 		g.unknown.waiting += by
 	}
@@ -86,20 +87,47 @@ func (g *Gate) unhold(t *turn) {
 	}
 }
 
-// block moves e from its flow's queue to a chain of those that wait for others of
-// their kind, so that it does not hold up the rest of its flow.
-func (g *Gate) block(e *entry, in *chain[entry]) {
+// block has e, in its flow's queue, wait for others of its kind, so that it does not
+// hold up the rest of its flow: for those of r, or, where that is nil, for those of
+// unknown routes.
+func (g *Gate) block(e *entry, r *route) {
 	g.unlink(e)
-	in.pushBack(&e.link)
+	if r == nil {
+		g.unknown.blocked.pushBack(&e.link)
+		return
+	}
+	r.blocked.pushBack(&e.link)
+	if r.line.in == nil {
+		g.lines.pushBack(&r.line)
+	}
 }
+
+// letIn lets those who wait for others of r take part again, as far as there is room.
+func (g *Gate) letIn(r *route, now time.Duration) {
+	g.unblock(&r.blocked, g.routeLimit(r, now)-r.in)
+	if r.blocked.n == 0 {
+		r.line.leave()
+	}
+}
+
+// letAllIn does so with everyone: they are of another lane now.
+func (g *Gate) letAllIn(r *route) {
+	g.unblock(&r.blocked, r.blocked.n)
+	r.line.leave()
+}
+
+func (g *Gate) letUnknown() { g.unblock(&g.unknown.blocked, g.roomForUnknown()) }
 
 // unblock moves the first n of them back, to the front of their flows' queues.
 func (g *Gate) unblock(from *chain[entry], n int) {
+	if n <= 0 || from.n == 0 {
+		return
+	}
 	last := from.head
-	for i := 1; i < n && last != nil && last.next != nil; i++ {
+	for i := 1; i < n && last.next != nil; i++ {
 		last = last.next
 	}
-	for l := last; l != nil && n > 0; {
+	for l := last; l != nil; {
 		e, prev := l.of, l.prev
 		l.leave()
 		t := &e.flow.turns[e.queue]
@@ -109,14 +137,52 @@ func (g *Gate) unblock(from *chain[entry], n int) {
 	}
 }
 
+// lookAgain finds those who were passed over: what held them up may have ended
+// without a sign, as when somebody left who had been let in before them. A tick
+// looks at so many, and the next tick at the next ones.
+func (g *Gate) lookAgain(now time.Duration) {
+	const many = 64
+	for range min(g.lines.n, many) {
+		r := g.lines.first()
+		r.line.leave()
+		if r.blocked.n > 0 {
+			g.lines.pushBack(&r.line)
+			g.letIn(r, now)
+		}
+	}
+	if g.stall.phase.stopped() && g.rings[fast].n == 0 && g.mayProbe(now) {
+		if r := g.lines.first(); r != nil {
+			g.unblock(&r.blocked, 1)
+		} else {
+			g.unblock(&g.unknown.blocked, 1)
+		}
+	}
+	for range min(g.unknown.blocked.n, many) {
+		e := g.unknown.blocked.first()
+		if g.laneOf(e, now) != Unknown {
+			g.unblock(&g.unknown.blocked, 1)
+			continue
+		}
+		e.link.leave()
+		g.unknown.blocked.pushBack(&e.link)
+	}
+	ring := &g.rings[mixed]
+	for range min(ring.n, many) {
+		t := ring.first()
+		t.link.leave()
+		ring.pushBack(&t.link)
+		if e := t.waiting.first(); g.laneOf(e, now).class() == fast {
+			g.relane(e, g.laneOf(e, now))
+		}
+	}
+	g.letUnknown()
+}
+
 // relane moves e, which waits, to the queue of another lane. Its patience is that
 // of the lane it waits in, from its arrival on; what it was promised stays.
 func (g *Gate) relane(e *entry, to Lane) {
 	g.unlink(e)
 	g.tally(e, -1)
-	if e.queue == fast {
-		g.load.arrivals-- // it was none of those
-	}
 	e.lane, e.queue = to, to.class()
 	if deadline := e.arrived + g.patience(e.queue); deadline > e.deadline {
 		e.deadline = deadline
@@ -137,7 +203,7 @@ func (g *Gate) dispatch(now time.Duration) {
 
 func (g *Gate) dispatchFast(now time.Duration) {
 	ring := &g.rings[fast]
-	for ring.n > 0 && g.free() {
+	for ring.n > 0 && g.free(now) {
 		t := ring.first()
 		e := t.waiting.first()
 		if lane := g.laneOf(e, now); lane.class() != fast {
@@ -152,8 +218,8 @@ func (g *Gate) dispatchFast(now time.Duration) {
 			g.hold(t)
 			continue
 		}
-		if c := g.blocker(e, now); c != nil {
-			g.block(e, c)
+		if r, full := g.full(e, now); full {
+			g.block(e, r)
 			continue
 		}
 		g.grant(e, t, now)
@@ -162,15 +228,18 @@ func (g *Gate) dispatchFast(now time.Duration) {
 
 // dispatchSlow reports whether it has found one that is short now.
 func (g *Gate) dispatchSlow(now time.Duration) (short bool) {
-	for g.free() && g.freeForLong(now) {
+	for {
 		t := g.rings[mixed].first()
-		if t == nil {
+		if t == nil || !g.freeForLong(t.waiting.first(), now) {
 			t = g.rings[long].first()
 		}
 		if t == nil {
 			return short
 		}
 		e := t.waiting.first()
+		if !g.freeForLong(e, now) {
+			return short
+		}
 		if lane := g.laneOf(e, now); lane.class() != t.class {
 			g.relane(e, lane)
 			short = short || lane.class() == fast
@@ -182,7 +251,6 @@ func (g *Gate) dispatchSlow(now time.Duration) (short bool) {
 		}
 		g.grant(e, t, now)
 	}
-	return short
 }
 
 // grant starts e, the first of t, and lets the other flows have their turn.

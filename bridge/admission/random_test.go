@@ -130,10 +130,10 @@ func (d *day) limits(f func()) {
 			before[l.of] = l.of.seq
 		}
 	}
-	in, stalled := g.in, g.stall.on
+	in, stopped := g.in, g.stall.phase.stopped()
 	f()
 	d.check()
-	started, slow := 0, 0
+	started, slow, mixedOnes := 0, 0, false
 	for _, c := range []*chain[entry]{&g.young, &g.old} {
 		for l := c.head; l != nil; l = l.next {
 			e := l.of
@@ -143,6 +143,7 @@ func (d *day) limits(f func()) {
 			started++
 			if e.lane.class() != fast {
 				slow++
+				mixedOnes = mixedOnes || e.lane == Mixed
 			}
 			if e.flow.shared || e.flow == g.nobody {
 				continue
@@ -155,10 +156,10 @@ func (d *day) limits(f func()) {
 	if started > 0 && g.in > max(g.w, in) && g.in > g.cfg.Workers {
 		d.Errorf("%d in flight in %d slots", g.in, g.w)
 	}
-	if slow > 0 && g.phi > g.w-g.reserve && g.phi-slow >= g.longCap {
+	if slow > 0 && !mixedOnes && g.phi > g.w-g.reserve && g.phi-slow >= g.longCap {
 		d.Errorf("%d long ones started, now %d of %d (reserve %d)", slow, g.phi, g.longCap, g.reserve)
 	}
-	if stalled && g.stall.on && started > 1 {
+	if stopped && g.stall.phase.stopped() && started-slow > 1 {
 		d.Errorf("%d started in a stall", started)
 	}
 	for _, v := range d.visits {

@@ -69,7 +69,8 @@ type retry struct {
 func (g *Gate) refuse(e *entry, why Reason, now time.Duration) *Refusal {
 	g.lane[e.lane].refused[why]++
 	base := minRetry
-	if e.queue == fast {
+	if e.queue == fast && !e.ownFault {
+		g.load.arrivals++
 		base = max(base, g.predicted())
 	}
 	if f := e.flow; f != g.nobody {

@@ -8,9 +8,10 @@ const (
 	opening      = 2  // an unknown route may have one request in flight, and so many more for every short one that has ended
 	enoughBelow  = 20 // samples of newcomers that make a group known
 	mayBeLong    = 0.1
-	tryAgain     = time.Minute // after which a route that is known by a slow request or two alone gets another chance
-	taintedAged  = 2           // long requests in flight, or
-	taintedLevel = 0.5         // workers that long requests held lately, make a route mixed
+	longAgain    = 10 * time.Minute // after which a long route of which none could start gets another chance
+	tryAgain     = time.Minute      // after which a route that is known by a slow request or two alone gets another chance
+	taintedAged  = 2                // long requests in flight, or
+	taintedLevel = 0.5              // workers that long requests held lately, make a route mixed
 )
 
 // route is what is known of one kind of requests, or of a group of routes: then its
@@ -25,12 +26,14 @@ type route struct {
 	tried       time.Duration // when one was started last
 	lately      level
 	busy        work
-	// othersNeed is how many workers the others needed, at sharedAt.
-	othersNeed int
-	sharedAt   time.Duration
-	blocked    chain[entry] // requests that wait for others of this route to end
+	fastWork    work // of those that were started as short or unknown, until they were long
+	// others is how many slots other routes needed, at othersAt.
+	others   int
+	othersAt time.Duration
+	blocked  chain[entry] // requests that wait for others of this route to end
 
 	link link[route] // in one of the chains of routes
+	line link[route] // in Gate.lines while somebody is blocked
 }
 
 func (r *route) known() bool { return r.short+r.long >= enough }
@@ -89,7 +92,7 @@ func (rs *routes) get(r *Request) *route {
 	rt := rs.table[r.Route]
 	if rt == nil {
 		rt = &route{name: r.Route, group: rs.getGroup(r.Group)}
-		rt.link.of = rt
+		rt.link.of, rt.line.of = rt, rt
 		rs.table[rt.name] = rt
 	} else {
 		rt.link.leave()
@@ -108,7 +111,7 @@ func (rs *routes) getGroup(name string) *route {
 	gr := rs.groups[name]
 	if gr == nil {
 		gr = &route{name: name}
-		gr.link.of = gr
+		gr.link.of, gr.line.of = gr, gr
 		rs.groups[name] = gr
 	} else {
 		gr.link.leave()

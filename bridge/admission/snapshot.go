@@ -194,14 +194,12 @@ func top[T any](all []user[T], now time.Duration) []user[T] {
 }
 
 func (s *stallState) snapshot(g *Gate, now time.Duration) StallSnapshot {
-	out := StallSnapshot{State: "none", Count: s.count}
-	switch {
-	case s.on && s.certain:
-		out.State, out.Since, out.Held = "stalled", g.epoch.Add(s.began), g.inFlight(now)
-	case s.on:
-		out.State, out.Since = "suspected", g.epoch.Add(s.began)
-	case s.ramp > 0:
-		out.State = "recovering"
+	out := StallSnapshot{State: s.phase.String(), Count: s.count}
+	if s.phase.stopped() {
+		out.Since = g.epoch.Add(s.began)
+	}
+	if s.phase == stalled {
+		out.Held = g.inFlight(now)
 	}
 	return out
 }

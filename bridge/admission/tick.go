@@ -12,7 +12,7 @@ func (g *Gate) keepTime() {
 	}
 	g.ticks = true
 	now := g.now()
-	if g.estimate(now) && g.load.unknown() { // nobody was here
+	if g.estimate(now) && g.load.fresh() { // nobody was here
 		g.raised = now + time.Second - raiseAfter // not before the first estimate
 	}
 	if g.timer == nil {
@@ -39,11 +39,12 @@ func (g *Gate) tick() {
 		g.watch(now)
 		g.ageAll(now)
 	}
-	g.expire(now)
 	if g.cfg.Lanes {
 		g.adapt(now)
-		g.letUnknown()
+		g.lookAgain(now)
 	}
+	g.dispatch(now)
+	g.expire(now)
 	g.dispatch(now)
 	g.ticks = g.in > 0 || len(g.deadlines) > 0
 	if g.ticks {
@@ -77,6 +78,7 @@ func (g *Gate) expire(now time.Duration) {
 			}
 		}
 		w := e.waiter
+		e.ownFault = e.flow.turns[e.queue].held
 		g.takeOut(e)
 		err := g.refuse(e, TimedOut, now)
 		g.drop(e)
@@ -89,6 +91,7 @@ func (g *Gate) estimate(now time.Duration) (new bool) {
 	if !g.load.fold(now) {
 		return false
 	}
+	g.shortNeed = g.load.servers(max(0, g.load.rate-g.load.unknownRate)*g.load.mean(), g.w, g.cfg.WaitTarget)
 	g.needs[g.folds%len(g.needs)] = g.load.need(g.w, g.cfg.WaitTarget)
 	g.folds++
 	need := slices.Max(g.needs[:])
@@ -107,7 +110,7 @@ const (
 // adapt moves longCap towards what short requests leave: down by one per tick, up
 // more slowly.
 func (g *Gate) adapt(now time.Duration) {
-	if g.stall.on {
+	if g.stall.phase.stopped() {
 		g.load.forget(now)
 		return
 	}

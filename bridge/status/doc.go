@@ -1,6 +1,6 @@
 // Package status serves the state of a bridge over HTTP: /healthz, which says
 // that the process answers, and /status.json, the bridge's Snapshot.
 //
-// It shows no query strings, cookies or bodies. It asks for no password: serve it
-// on loopback, or behind something that does.
+// It shows no query strings, cookies or bodies, and of who asks only hashes. It
+// asks for no password: serve it on loopback, or behind something that does.
 package status

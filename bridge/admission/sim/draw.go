@@ -27,11 +27,12 @@ var colours = []color.Color{
 	color.RGBA{0, 114, 178, 255},
 }
 
-func drawAll(dir string, scenarios []sim.Scenario, policies, loads [][]int, outcomes []outcome) error {
+// draw writes the pictures into a directory.
+func (p *plan) draw(dir string) error {
 	return errors.Join(
-		drawStall(filepath.Join(dir, "admission-stall.svg")),
-		drawScenarios(filepath.Join(dir, "admission-scenarios.svg"), scenarios, policies, outcomes),
-		drawLoads(filepath.Join(dir, "admission-load.svg"), loads, outcomes),
+		drawStall(filepath.Join(dir, "admission-stall.svg"), min(p.measured, 88*time.Second)),
+		drawScenarios(filepath.Join(dir, "admission.svg"), p.scenarios, p.policies, p.outcomes),
+		drawLoads(filepath.Join(dir, "admission-load.svg"), p.loads, p.outcomes),
 	)
 }
 
@@ -117,8 +118,7 @@ func drawLoads(file string, rows [][]int, outcomes []outcome) error {
 }
 
 // drawStall draws the answers of every second around the first stall.
-func drawStall(file string) error {
-	const end = 88
+func drawStall(file string, end time.Duration) error {
 	p := newPlot("5 s stall, tabs re-polling: short requests answered within 1 s", "per second")
 	p.X.Label.Text = "seconds from a cold start"
 	p.Add(plotter.NewGrid())
@@ -136,7 +136,7 @@ func drawStall(file string) error {
 		}
 		var points plotter.XYs
 		_, err := sim.Run(sim.Options{
-			Policy: policy, Scenario: scenario("stall"), Workers: mainWorkers, Load: mainLoad, For: end * time.Second, Seed: 1,
+			Policy: policy, Scenario: scenario("stall"), Workers: mainWorkers, Load: mainLoad, For: end, Seed: 1,
 			Trace: func(s sim.Second) { points = append(points, plotter.XY{X: s.At.Seconds(), Y: float64(s.OnTime)}) },
 		})
 		if err != nil {
@@ -151,7 +151,7 @@ func drawStall(file string) error {
 		p.Add(line)
 		p.Legend.Add(titles[policy], line)
 	}
-	p.X.Max, p.Y.Max = 88, 950
+	p.X.Max, p.Y.Max = end.Seconds(), 950
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 200, Label: "200"}, {Value: 400, Label: "400"}, {Value: 600, Label: "600"}}
 	return p.Save(vg.Points(620), vg.Points(380), file)
 }

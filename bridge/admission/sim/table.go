@@ -15,13 +15,15 @@ var (
 	tableLoads = []float64{0.3, 0.6, 0.8, 1.0, 1.2}
 	// With four workers it matters most what is declared: a poll that is not known to
 	// be one takes a quarter of them.
-	tableSizes = []struct {
-		policy  sim.Policy
-		workers int
-	}{{sim.Declared, 4}, {sim.Learned, 4}, {sim.Learned, 16}, {sim.Learned, 64}}
+	tableSizes = []tableSize{{sim.Declared, 4}, {sim.Learned, 4}, {sim.Learned, 16}, {sim.Learned, 64}}
 	// The rows. The gate as a plain queue does what its model does: see the tests.
 	tablePolicies = []sim.Policy{sim.Unlimited, sim.FIFO, sim.Priority, sim.Split, sim.Declared, sim.Learned}
 )
+
+type tableSize struct {
+	policy  sim.Policy
+	workers int
+}
 
 const (
 	mainWorkers = 16
@@ -38,93 +40,129 @@ var titles = map[sim.Policy]string{
 	sim.Learned:   "lanes, learned from cold",
 }
 
+// plan is what the tables and pictures are made from: the runs, each once, and which
+// of them each cell shows.
+type plan struct {
+	choice
+	scenarios []sim.Scenario
+	options   []sim.Options
+	outcomes  []outcome
+
+	policies, loads, sizes [][]int // rows of indices
+}
+
 // report runs everything, prints the tables and draws them.
 func report(c choice, out io.Writer, draw string) error {
-	scenarios := sim.Scenarios()[:headlines]
-	var options []sim.Options
-	add := func(p sim.Policy, sc sim.Scenario, w int, load float64) int {
-		o := sim.Options{Policy: p, Scenario: sc, Workers: w, Load: load, For: c.measured, Seed: c.seed}
-		if w > mainWorkers { // as many requests in less time
-			o.For = c.measured * mainWorkers / time.Duration(w)
+	p := &plan{choice: c, scenarios: sim.Scenarios()[:headlines]}
+	p.policies = grid(len(tablePolicies), len(p.scenarios), func(i, j int) int {
+		return p.add(tablePolicies[i], p.scenarios[j], mainWorkers, mainLoad)
+	})
+	p.loads = grid(len(tablePolicies), len(tableLoads), func(i, j int) int {
+		return p.add(tablePolicies[i], scenario("tabs"), mainWorkers, tableLoads[j])
+	})
+	p.sizes = grid(len(tableSizes)*len(tableLoads), len(p.scenarios), func(i, j int) int {
+		size, load := sizeOf(i)
+		return p.add(size.policy, p.scenarios[j], size.workers, load)
+	})
+	p.outcomes = all(p.options, c.cpus)
+	p.print(out)
+	var errs []error
+	for _, o := range p.outcomes {
+		if o.err != nil {
+			errs = append(errs, o.describe())
 		}
-		for i, other := range options {
-			if other.Policy == p && other.Scenario == sc && other.Workers == w && other.Load == load {
-				return i
-			}
-		}
-		options = append(options, o)
-		return len(options) - 1
 	}
-	grid := func(rows, columns int, at func(row, column int) int) [][]int {
-		g := make([][]int, rows)
-		for i := range g {
-			for j := range columns {
-				g[i] = append(g[i], at(i, j))
-			}
-		}
-		return g
+	if draw != "" {
+		errs = append(errs, p.draw(draw))
 	}
-	policies := grid(len(tablePolicies), len(scenarios), func(i, j int) int {
-		return add(tablePolicies[i], scenarios[j], mainWorkers, mainLoad)
-	})
-	loads := grid(len(tablePolicies), len(tableLoads), func(i, j int) int {
-		return add(tablePolicies[i], scenario("tabs"), mainWorkers, tableLoads[j])
-	})
-	sizes := grid(len(tableSizes)*len(tableLoads), len(scenarios), func(i, j int) int {
-		size := tableSizes[i/len(tableLoads)]
-		return add(size.policy, scenarios[j], size.workers, tableLoads[i%len(tableLoads)])
-	})
-	outcomes := all(options, c.cpus)
+	return errors.Join(errs...)
+}
 
-	fmt.Fprintf(out, "Short requests answered within 1 s, %%. %d workers, load %g, %g s, seed %d.\n\n", mainWorkers, mainLoad, c.measured.Seconds(), c.seed)
-	t := newTable(out)
-	t.line("policy", titlesOf(scenarios)...)
-	for i, row := range policies {
-		t.line(titles[tablePolicies[i]], cells(row, outcomes, onTime)...)
+// add returns the index of a run, which it adds unless there is one like it.
+func (p *plan) add(policy sim.Policy, sc sim.Scenario, workers int, load float64) int {
+	for i, o := range p.options {
+		if o.Policy == policy && o.Scenario == sc && o.Workers == workers && o.Load == load {
+			return i
+		}
+	}
+	measured := p.measured
+	if workers > mainWorkers { // as many requests in less time
+		measured = measured * mainWorkers / time.Duration(workers)
+	}
+	p.options = append(p.options, sim.Options{Policy: policy, Scenario: sc, Workers: workers, Load: load, For: measured, Seed: p.seed})
+	return len(p.options) - 1
+}
+
+func grid(rows, columns int, at func(row, column int) int) [][]int {
+	g := make([][]int, rows)
+	for i := range g {
+		for j := range columns {
+			g[i] = append(g[i], at(i, j))
+		}
+	}
+	return g
+}
+
+func sizeOf(row int) (tableSize, float64) {
+	return tableSizes[row/len(tableLoads)], tableLoads[row%len(tableLoads)]
+}
+
+func (p *plan) print(out io.Writer) {
+	var titlesOf []string
+	for _, s := range p.scenarios {
+		titlesOf = append(titlesOf, s.Title)
+	}
+	var loadsOf []string
+	for _, l := range tableLoads {
+		loadsOf = append(loadsOf, fmt.Sprint(l))
+	}
+	t := &table{w: tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.Debug)}
+
+	fmt.Fprintf(out, "Short requests answered within 1 s, %%. %d workers, load %g, %g s, seed %d.\n\n", mainWorkers, mainLoad, p.measured.Seconds(), p.seed)
+	t.line("policy", titlesOf...)
+	for i, row := range p.policies {
+		t.line(titles[tablePolicies[i]], p.cells(row, onTime)...)
 	}
 	t.end()
 
 	fmt.Fprintf(out, "\nThe same runs: p50 and p99 of the wait for a worker.\n\n")
-	t.line("policy", titlesOf(scenarios)...)
-	for i, row := range policies {
-		t.line(titles[tablePolicies[i]], cells(row, outcomes, func(o outcome) string { return wait(o.P50) + " / " + wait(o.P99) })...)
+	t.line("policy", titlesOf...)
+	for i, row := range p.policies {
+		t.line(titles[tablePolicies[i]], p.cells(row, waits)...)
 	}
 	t.end()
 
 	fmt.Fprintf(out, "\nThe same runs, tabs re-polling.\n\n")
-	t.line("policy", "short/s", "refused", "longest queue", "polls done", "polls refused", "workers polls kept", "polls parked")
-	for i, row := range policies {
-		o := outcomes[row[1]]
+	t.line("policy", "short/s", "refused", "longest queue", "polls done", "polls refused or left", "workers polls kept", "polls parked")
+	for i, row := range p.policies {
+		o := p.outcomes[row[1]]
 		t.line(titles[tablePolicies[i]], fmt.Sprintf("%.0f", o.Throughput), fmt.Sprint(o.Refused), fmt.Sprint(o.MaxQueue), fmt.Sprint(o.Polls),
 			fmt.Sprint(o.PollsLost), fmt.Sprintf("%.1f", o.PollSlots), fmt.Sprint(o.MaxParked))
 	}
 	t.end()
 
 	fmt.Fprintf(out, "\nTabs re-polling, %d workers, by the load of the short requests.\n\n", mainWorkers)
-	t.line("policy", texts(tableLoads)...)
-	for i, row := range loads {
-		t.line(titles[tablePolicies[i]], cells(row, outcomes, onTime)...)
+	t.line("policy", loadsOf...)
+	for i, row := range p.loads {
+		t.line(titles[tablePolicies[i]], p.cells(row, onTime)...)
 	}
 	t.end()
 
 	fmt.Fprintf(out, "\nLanes, by the number of workers and the load.\n\n")
-	t.line("policy, workers, load", titlesOf(scenarios)...)
-	for i, row := range sizes {
-		size := tableSizes[i/len(tableLoads)]
-		t.line(fmt.Sprintf("%s, %d, %g", size.policy, size.workers, tableLoads[i%len(tableLoads)]), cells(row, outcomes, onTime)...)
+	t.line("policy, workers, load", titlesOf...)
+	for i, row := range p.sizes {
+		size, load := sizeOf(i)
+		t.line(fmt.Sprintf("%s, %d, %g", size.policy, size.workers, load), p.cells(row, onTime)...)
 	}
 	t.end()
+}
 
-	var errs []error
-	for _, o := range outcomes {
-		if o.err != nil {
-			errs = append(errs, o.describe())
-		}
+func (p *plan) cells(row []int, text func(outcome) string) []string {
+	var c []string
+	for _, i := range row {
+		c = append(c, text(p.outcomes[i]))
 	}
-	if draw != "" {
-		errs = append(errs, drawAll(draw, scenarios, policies, loads, outcomes))
-	}
-	return errors.Join(errs...)
+	return c
 }
 
 func scenario(name string) sim.Scenario {
@@ -138,6 +176,8 @@ func scenario(name string) sim.Scenario {
 
 func onTime(o outcome) string { return fmt.Sprintf("%.1f", 100*o.OnTime) }
 
+func waits(o outcome) string { return wait(o.P50) + " / " + wait(o.P99) }
+
 func wait(d time.Duration) string {
 	if d < time.Second {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
@@ -145,38 +185,10 @@ func wait(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-func cells(row []int, outcomes []outcome, text func(outcome) string) []string {
-	var c []string
-	for _, i := range row {
-		c = append(c, text(outcomes[i]))
-	}
-	return c
-}
-
-func titlesOf(scenarios []sim.Scenario) []string {
-	var n []string
-	for _, s := range scenarios {
-		n = append(n, s.Title)
-	}
-	return n
-}
-
-func texts(values []float64) []string {
-	var t []string
-	for _, v := range values {
-		t = append(t, fmt.Sprint(v))
-	}
-	return t
-}
-
 // table writes Markdown.
 type table struct {
 	w     *tabwriter.Writer
 	lines int
-}
-
-func newTable(out io.Writer) *table {
-	return &table{w: tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.Debug)}
 }
 
 func (t *table) line(first string, rest ...string) {

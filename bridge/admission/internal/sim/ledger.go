@@ -16,7 +16,8 @@ const (
 //
 //   - P1: no more is in flight than there are workers; see run.check.
 //   - P2: in the mixed and long lanes a request starts only while fewer long ones
-//     are in flight than LongCap, or when nothing has been in flight for a second.
+//     are in flight than LongCap, or when nothing has been in flight for a second. A
+//     mixed one of a route that is short as a rule may take any slot but the last.
 //   - P3: nobody waits longer than the timeout and a tick.
 //   - P4: who left before the start is never started; see gatePolicy.settled.
 //   - P5: a flow has no more in flight than its limit in the fast lanes, and as
@@ -69,7 +70,11 @@ func (l *ledger) starts(r *request) {
 	r.policy.slow = lane >= admission.Mixed
 	if r.policy.slow {
 		idle := len(l.inFlight) == 0 && s.now-l.lastEnd >= idleAfter
-		if phi, limit := l.phi(), l.p.gate.Snapshot().LongCap; phi >= limit && !idle {
+		phi, limit := l.phi(), l.p.gate.Snapshot().LongCap
+		if lane == admission.Mixed && (r.class == short || r.class == lockBound) {
+			limit = max(limit, cfg.Workers-1)
+		}
+		if phi >= limit && !idle {
 			s.failf("P2: a long request is started with %d long ones in flight, of %d", phi, limit)
 		}
 	}

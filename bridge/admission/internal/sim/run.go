@@ -153,7 +153,6 @@ func (s *run) retry(r *request, after time.Duration) {
 		after = retryAtOnce
 	}
 	switch {
-	case r.gone:
 	case r.tab != nil:
 		s.books.outcome(r, false)
 		r.tab.again(after)

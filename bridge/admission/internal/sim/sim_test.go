@@ -220,3 +220,27 @@ func TestLedgerFindsFaults(t *testing.T) {
 		}
 	}
 }
+
+func TestHistogram(t *testing.T) {
+	h := new(histogram)
+	if h.quantile(0.5) != 0 {
+		t.Error("the median of nothing is something")
+	}
+	for range 50 {
+		h.add(20 * time.Microsecond)
+	}
+	for range 40 {
+		h.add(12*time.Millisecond + 30*time.Microsecond)
+	}
+	for range 9 {
+		h.add(4 * time.Second)
+	}
+	h.add(time.Hour)
+	for q, want := range map[float64]time.Duration{
+		0.49: 0, 0.5: 12100 * time.Microsecond, 0.89: 12100 * time.Microsecond, 0.9: 4010 * time.Millisecond, 0.99: time.Minute,
+	} {
+		if got := h.quantile(q); got != want {
+			t.Errorf("quantile %g is %v, want %v", q, got, want)
+		}
+	}
+}
