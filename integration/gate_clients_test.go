@@ -133,10 +133,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// page asks for a page of threaded.py or tabs.php that takes 20 ms on average,
-// exponentially distributed, but at most 200 ms.
-func page(script, cookie string, dice *rand.Rand) errand {
-	ms := min(200, 20*dice.ExpFloat64())
+// pageTime is what a page takes on average.
+const pageTime = 20 * time.Millisecond
+
+// page asks for a page of threaded.py or tabs.php. What it takes is exponentially
+// distributed, and at most ten times the mean.
+func page(script, cookie string, mean time.Duration, dice *rand.Rand) errand {
+	ms := min(10, dice.ExpFloat64()) * mean.Seconds() * 1000
 	return errand{route: fmt.Sprintf("%s?ms=%.2f", script, ms), cookie: cookie, answer: "page\n"}
 }
 

@@ -105,7 +105,9 @@ func (c *crowdedApp) alone(t *testing.T, length time.Duration) {
 }
 
 func (c *crowdedApp) come(ctx context.Context, length time.Duration) {
-	c.pages.come(ctx, 8, length, func(i int, dice *rand.Rand) errand { return page("/page", session("trac_session", i%50), dice) })
+	c.pages.come(ctx, 8, length, func(i int, dice *rand.Rand) errand {
+		return page("/page", session("trac_session", i%50), pageTime, dice)
+	})
 }
 
 // crowdEnd is what became of the tabs.

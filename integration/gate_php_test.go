@@ -83,7 +83,7 @@ func (s *sessionScene) play(ctx context.Context, others, tabs *crowd) {
 	}
 	begin := time.Now()
 	others.come(ctx, 20, s.length, func(i int, dice *rand.Rand) errand {
-		e := page("/tabs.php", "", dice)
+		e := page("/tabs.php", "", pageTime, dice)
 		switch i % 4 {
 		case 0, 1: // the same script, a session of one's own
 			e.cookie = session("PHPSESSID", i%200)

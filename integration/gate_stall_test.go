@@ -33,7 +33,7 @@ func TestStopsAreSurvived(t *testing.T) {
 	clients.Go(func() {
 		length := h.between + time.Duration(stops)*(stopLength+h.between)
 		h.pages.come(t.Context(), 40, length, func(i int, dice *rand.Rand) errand {
-			return page("/page", session("trac_session", i%50), dice)
+			return page("/page", session("trac_session", i%50), pageTime, dice)
 		})
 	})
 	pause(t, h.between)

@@ -116,7 +116,11 @@ func (g *Gate) letAllIn(r *route) {
 	r.line.leave()
 }
 
-func (g *Gate) letUnknown() { g.unblock(&g.unknown.blocked, g.roomForUnknown()) }
+func (g *Gate) letUnknown() {
+	if g.unknown.blocked.n > 0 {
+		g.unblock(&g.unknown.blocked, g.roomForUnknown())
+	}
+}
 
 // unblock moves the first n of them back, to the front of their flows' queues.
 func (g *Gate) unblock(from *chain[entry], n int) {

@@ -10,6 +10,8 @@ import (
 const (
 	tick      = 50 * time.Millisecond // how often the gate looks at the time
 	idleAfter = time.Second           // with nothing in flight for so long, a long request may start in any case
+
+	longestSpacing = 30 * time.Second // of requests that find out whether a stall is over
 )
 
 // ledger holds the gate against what it promises, by what the run itself has seen:
@@ -22,8 +24,9 @@ const (
 //   - P4: who left before the start is never started; see gatePolicy.settled.
 //   - P5: a flow has no more in flight than its limit in the fast lanes, and as
 //     many in the slow ones.
-//   - P6: during a stall nothing starts but one probe at a time. After it, each
-//     request that ends lets two more start, no more at once.
+//   - P6: during a stall one short request at a time may start, to find out if it is
+//     over, and another after ever longer times. Then each request that ends lets
+//     two more start, and each tick one.
 //   - Every request is settled once, every ticket given back once, and at the end
 //     nothing is left.
 type ledger struct {
@@ -34,7 +37,10 @@ type ledger struct {
 
 	stalled  bool
 	probes   int           // in flight of those started during a stall
-	ramp     int           // how many may be in flight after one: 2 more with every one that ends; 0: all
+	probed   time.Duration // when the last of these was
+	spacing  time.Duration // until the next one may, if that does not end
+	ramp     int           // how many may be in flight after one, plus one for every tick; 0: all
+	ended    time.Duration // when it ended
 	lastEnd  time.Duration // of a request
 	notAging time.Duration // how long the gate was stalled, stalls since the last end before included
 	began    time.Duration
@@ -50,15 +56,6 @@ func newLedger(p *gatePolicy) ledger {
 // starts is told before r is started.
 func (l *ledger) starts(r *request) {
 	s, cfg := l.p.s, &l.p.cfg
-	if l.stalled {
-		r.policy.probe = true
-		if l.probes++; l.probes > 1 {
-			s.failf("P6: %d starts during a stall in flight", l.probes)
-		}
-	}
-	if in := len(l.inFlight); l.ramp > 0 && in >= l.ramp {
-		s.failf("P6: a start with %d in flight, of %d so soon after a stall", in, l.ramp)
-	}
 	if in, now, before := len(l.inFlight), s.capacityAt(s.now), s.capacityAt(s.now-tick); in >= max(now, before) {
 		s.failf("P1: a start with %d in flight, of %d", in, max(now, before))
 	}
@@ -67,6 +64,7 @@ func (l *ledger) starts(r *request) {
 		s.failf("a declared long request is started in the %v lane", lane)
 	}
 	l.waited(r, lane)
+	l.stalling(r, lane)
 	r.policy.slow = lane >= admission.Mixed
 	if r.policy.slow {
 		idle := len(l.inFlight) == 0 && s.now-l.lastEnd >= idleAfter
@@ -86,6 +84,26 @@ func (l *ledger) starts(r *request) {
 			s.failf("P5: flow %x has %d in flight in the %v lane or its like, of %d", r.Flow, *n, lane, cfg.FlowLimit)
 		}
 	}
+}
+
+// stalling checks P6.
+func (l *ledger) stalling(r *request, lane admission.Lane) {
+	s, now := l.p.s, l.p.s.now
+	if in := len(l.inFlight); l.ramp > 0 && in >= l.ramp+int((now-l.ended)/tick)+1 {
+		s.failf("P6: a start with %d in flight, of %d so soon after a stall", in, l.ramp)
+	}
+	if !l.stalled {
+		return
+	}
+	if lane >= admission.Mixed {
+		s.failf("P6: a start in the %v lane during a stall", lane)
+	}
+	if l.probes > 0 && now-l.probed < l.spacing {
+		s.failf("P6: a start during a stall %v after another, want %v", now-l.probed, l.spacing)
+	}
+	r.policy.probe = true
+	l.probes++
+	l.probed, l.spacing = now, min(2*l.spacing, longestSpacing)
 }
 
 // ages is told when r begins to age.
@@ -184,6 +202,7 @@ func (l *ledger) stall(stall admission.Stall) {
 		s.failf("a stall begins or ends twice")
 	}
 	l.ramp = 0
+	l.spacing = 2 * l.p.cfg.StallAfter
 	if l.stalled = stall.Ended.IsZero(); l.stalled {
 		s.books.stalls++
 		l.began = min(l.lastEnd, s.now)
@@ -194,7 +213,7 @@ func (l *ledger) stall(stall admission.Stall) {
 	}
 	l.notAging += s.now - l.began
 	l.probes = 0
-	l.ramp = len(l.inFlight) + 2
+	l.ramp, l.ended = len(l.inFlight)+2, s.now
 	for _, r := range l.inFlight {
 		r.policy.probe = false
 	}
