@@ -33,7 +33,7 @@ type Config struct {
 	Flows  int // flows remembered that have nothing in the gate
 
 	// Capacity is what the application is believed to hold now. It is asked at every
-	// tick; the gate uses 1 to Workers of it. Nil: Workers.
+	// tick, under the gate's mutex; the gate uses 1 to Workers of it. Nil: Workers.
 	Capacity func() int
 	// Clock is where time comes from. Nil: the system's.
 	Clock Clock
@@ -101,8 +101,8 @@ func (c *Config) check() error {
 			return fmt.Errorf("admission: %s: is %v, want more than 0", v.name, v.value)
 		}
 	}
-	if c.FlowRate <= 0 || c.FlowBurst <= 0 {
-		return fmt.Errorf("admission: flow_rate %g, flow_burst %g: want more than 0", c.FlowRate, c.FlowBurst)
+	if !(c.FlowRate > 0 && c.FlowRate < 1e9 && c.FlowBurst > 0 && c.FlowBurst < 1e9) {
+		return fmt.Errorf("admission: flow_rate %g, flow_burst %g: want more than 0, and less than 1e9", c.FlowRate, c.FlowBurst)
 	}
 	return nil
 }

@@ -21,12 +21,12 @@ type entry struct {
 	queue class
 
 	declared     bool
-	ownFault     bool // it is refused because of its own flow
-	newcomer     bool // nothing was known of its exact route when it was started
-	phi          bool // it counts as long: in Gate.phi
-	aged         bool // it was found to be long after its start
-	probe        bool // it was started in a stall, to find out
-	streams      bool // because its answer is a stream of events
+	ownFault     bool   // it is refused because of its own flow
+	newcomer     bool   // nothing was known of its exact route when it was started
+	phi          bool   // it counts as long: in Gate.phi
+	aged         bool   // it was found to be long after its start
+	probe        uint64 // the number of the stall it was started in, to find out; 0: none
+	streams      bool   // because its answer is a stream of events
 	flow         *flow
 	route, judge *route // judge: whose record it was taken for short by, if not by route's
 	counts       bool   // it is among the aged of its route, and of the group for a newcomer

@@ -98,7 +98,7 @@ func (c *checker) flight() {
 					c.fail("a flow does not know which of its requests counts")
 				}
 			}
-			if e.probe {
+			if e.probe > 0 && e.probe == g.stall.number {
 				c.probes++
 			}
 		}
@@ -126,12 +126,15 @@ func (c *checker) queues() {
 		case e.link.in == nil:
 			c.fail("a waiting entry is nowhere")
 		case e.link.in != &t.waiting:
-			if e.queue != fast {
+			if e.queue == long {
 				c.fail("a %v entry is blocked", e.lane)
 			}
 		case t.held:
-			if e.queue == fast {
+			if e.lane == Short {
 				c.heldFast++
+			}
+			if t.link.in != &g.holding {
+				c.fail("a flow that is held is not among those")
 			}
 			if e.queue == fast && e.flow.fast == 0 || e.queue != fast && e.flow.slow == 0 {
 				c.fail("a flow is held with nothing in flight")
@@ -140,12 +143,11 @@ func (c *checker) queues() {
 			c.fail("a flow with waiting requests is neither held nor in the ring")
 		}
 	}
-	now := g.now()
-	if g.free(now) && g.rings[fast].n > 0 {
-		c.fail("a slot is free and %d flows wait for one", g.rings[fast].n)
-	}
 	// What depends on the time alone is looked at by ticks only.
-	if !g.stall.phase.stopped() && g.stall.phase != recovering && g.in < g.w && g.phi < g.longCap && g.rings[mixed].n+g.rings[long].n > 0 {
+	if g.in < g.w && g.stall.phase == flowing && g.rings[fast].n+g.rings[mixed].n > 0 {
+		c.fail("a slot is free and %d flows wait for one", g.rings[fast].n+g.rings[mixed].n)
+	}
+	if g.in < g.w && g.longAllowed() && g.phi < g.longCap && g.rings[long].n > 0 {
 		c.fail("a slot is free for long requests, and flows wait for one")
 	}
 }

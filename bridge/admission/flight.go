@@ -61,7 +61,7 @@ func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 	if e.phi {
 		g.phi--
 	}
-	if e.probe {
+	if e.probe == g.stall.number && e.probe > 0 {
 		g.stall.probes--
 	}
 	f := e.flow
@@ -138,6 +138,9 @@ func (g *Gate) follow(e *entry, now time.Duration) {
 	if e.judge != nil && e.judge.blocked.n > 0 {
 		g.letIn(e.judge, now)
 	}
+	if e.phi {
+		g.letSome(2, now) // mixed ones, which may be of any route
+	}
 	g.letUnknown()
 }
 
@@ -166,9 +169,6 @@ func (g *Gate) age(e *entry, now time.Duration) {
 	}
 	e.counts = true
 	g.count(e, 1, now)
-	if r := e.route; r.blocked.n > 0 && g.laneOf(r.blocked.first(), now).class() != fast {
-		g.letAllIn(r)
-	}
 }
 
 // count notes that one more, or fewer, request of e's route is long.
@@ -203,6 +203,9 @@ func (g *Gate) restart(e *entry, now time.Duration) (was bool) {
 	e.link.leave()
 	g.young.pushBack(&e.link)
 	e.started, e.age0 = now, g.ageing(now)
+	if e.probe == g.stall.number {
+		g.stall.probedAt = now
+	}
 	return was
 }
 

@@ -14,7 +14,7 @@ type flow struct {
 	// budget in worker-seconds: it grows by Config.FlowRate per second and shrinks by
 	// one per second and request of fast.
 	budget  float64
-	settled time.Duration
+	settled time.Duration // by the ageing clock
 	spent   bool
 
 	counted *entry // the one request of it that may count among its route's aged
@@ -31,9 +31,10 @@ type turn struct {
 	flow    *flow
 	class   class
 	waiting chain[entry]
-	n       int        // those, and those of the class that are blocked elsewhere
-	held    bool       // the flow has in flight what it may; not in the ring
-	link    link[turn] // in the ring, unless held or empty
+	short   int        // of those, in the short lane
+	n       int        // those, and those of the class that are in lines
+	held    bool       // the flow has in flight what it may
+	link    link[turn] // in the ring, or in Gate.holding; in neither if empty
 }
 
 type flows struct {
@@ -42,8 +43,8 @@ type flows struct {
 	max   int
 }
 
-func newFlow(key uint64, burst float64, now time.Duration) *flow {
-	f := &flow{key: key, budget: burst, settled: now}
+func newFlow(key uint64, burst float64, clock time.Duration) *flow {
+	f := &flow{key: key, budget: burst, settled: clock}
 	f.link.of = f
 	for c := range f.turns {
 		t := &f.turns[c]
@@ -59,7 +60,7 @@ func (g *Gate) flowOf(r *Request, now time.Duration) *flow {
 	}
 	f := g.flows.table[r.Flow]
 	if f == nil {
-		f = newFlow(r.Flow, g.cfg.FlowBurst, now)
+		f = newFlow(r.Flow, g.cfg.FlowBurst, g.ageing(now))
 		f.shared = r.Shared
 		g.flows.table[r.Flow] = f
 	}
@@ -80,16 +81,13 @@ func (g *Gate) rest(f *flow) {
 	}
 }
 
-// settle brings the budget up to date. Its requests that are long say nothing of
-// their routes once it is spent: it is the flow that is slow.
+// settle brings the budget up to date. A stall does not count. What is long of it
+// says nothing of its route once the budget is spent: it is the flow that is slow.
 func (g *Gate) settle(f *flow, now time.Duration) {
-	if f.shared {
-		f.spent = false
-		return
-	}
-	f.budget += (g.cfg.FlowRate - float64(f.fast)) * (now - f.settled).Seconds()
+	clock := g.ageing(now)
+	f.budget += (g.cfg.FlowRate - float64(f.fast)) * max(0, clock-f.settled).Seconds()
 	f.budget = max(0, min(f.budget, g.cfg.FlowBurst))
-	f.settled = now
+	f.settled = clock
 	switch {
 	case f.budget <= 0:
 		f.spent = true
@@ -103,15 +101,15 @@ func (g *Gate) settle(f *flow, now time.Duration) {
 
 // room reports whether another request of class c of the flow may start.
 func (g *Gate) room(f *flow, c class, now time.Duration) bool {
-	if f.shared || f == g.nobody {
+	switch {
+	case f.shared:
 		return true
-	}
-	if c != fast {
-		return f.slow < g.cfg.FlowLimit
+	case c != fast:
+		return f.slow < g.flowLimit
 	}
 	g.settle(f, now)
 	if f.spent {
-		return f.fast < g.cfg.SpentLimit
+		return f.fast < g.spentLimit
 	}
-	return f.fast < g.cfg.FlowLimit
+	return f.fast < g.flowLimit
 }

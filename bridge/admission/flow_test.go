@@ -117,18 +117,18 @@ func TestRetryAfterDoubles(t *testing.T) {
 	least := time.Second
 	for range 5 {
 		after := r.enter(page(1)).mustBeRefused(Full).RetryAfter
-		if low := min(least, maxRetry/2); after < low || after > low+max(low, spread) {
-			t.Errorf("to come again after %v, want %v to %v", after, low, low+max(low, spread))
+		if low := min(least, maxRetry/2); after < low || after > low+max(low, scatter) {
+			t.Errorf("to come again after %v, want %v to %v", after, low, low+max(low, scatter))
 		}
 		r.enter(page(1)).mustBeRefused(Full) // of the same page
 		least *= 2
 		r.clock.pass(600 * time.Millisecond)
 	}
-	if after := r.enter(page(2)).mustBeRefused(Full).RetryAfter; after > time.Second+spread {
+	if after := r.enter(page(2)).mustBeRefused(Full).RetryAfter; after > time.Second+scatter {
 		t.Errorf("another flow was told %v", after)
 	}
 	r.clock.pass(3 * time.Minute)
-	if after := r.enter(page(1)).mustBeRefused(Full).RetryAfter; after > time.Second+spread {
+	if after := r.enter(page(1)).mustBeRefused(Full).RetryAfter; after > time.Second+scatter {
 		t.Errorf("%v after it had waited", after)
 	}
 	v.done()

@@ -21,16 +21,19 @@ type Gate struct {
 	mu     sync.Mutex
 	closed bool
 	random *rand.Rand
-	timer  Timer // of the ticks; nil before the first
-	ticks  bool  // the timer runs: somebody is in the gate, or was a tick ago
+	timer  Timer         // of the ticks; nil before the first
+	ticks  bool          // the timer runs: somebody is in the gate, or was a tick ago
+	ticked time.Duration // when it ran last, or began to
 
 	w       int // slots there are now; at most Config.Workers
 	reserve int // slots of these that long requests never take
 	u       int // of unknown routes in flight, at most
 
-	in        int           // slots in use; more than w only after w has fallen
-	emptied   time.Duration // when it became 0 the last time
-	phi       int           // of these, held by requests that count as long
+	in                             int           // slots in use; more than w only after w has fallen
+	emptied                        time.Duration // when it became 0 the last time
+	phi                            int           // of these, held by requests that count as long
+	flowLimit, spentLimit, longMin int           // as in Config, of these
+
 	longCap   int           // a long one starts only while phi < longCap <= w - reserve
 	target    int           // where longCap is going
 	shortNeed int           // how many slots short requests need, those of unknown routes left aside
@@ -47,9 +50,10 @@ type Gate struct {
 	old   chain[entry] // the others in flight
 
 	rings     [classes]chain[turn]
-	lines     chain[route] // those in which somebody is blocked
+	lines     chain[route] // those in whose line somebody waits
+	holding   chain[turn]  // of flows that have in flight what they may, and more that wait
 	waiting   [classes]int
-	held      int // of those that wait in the fast class, how many wait for their own flow
+	held      int // short ones that wait for others of their own flow
 	deadlines deadlines
 	vacant    chain[entry]
 
@@ -105,7 +109,14 @@ func (g *Gate) resize(n int) {
 	scale := func(v int) int { return (v*g.w + g.cfg.Workers - 1) / g.cfg.Workers }
 	g.reserve = min(scale(g.cfg.Reserve), g.w-1)
 	g.u = max(1, scale(g.cfg.Unknown))
+	g.flowLimit = min(g.cfg.FlowLimit, max(2, scale(g.cfg.FlowLimit)))
+	g.spentLimit = max(1, scale(g.cfg.SpentLimit))
+	g.longMin = min(g.cfg.LongMin, g.w-g.reserve)
+	if g.w <= 4 && g.cfg.Workers > 4 {
+		g.longMin = 0
+	}
 	g.longCap = min(g.longCap, g.w-g.reserve)
+	g.target = min(g.target, g.w-g.reserve)
 }
 
 // Acquire returns a granted ticket as soon as r may start. Else it returns a
@@ -164,6 +175,7 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	if g.cfg.Lanes {
 		e.route = g.routes.get(r)
 	}
+	e.route.entries++
 	e.lane = g.laneOf(e, now)
 	e.queue = e.lane.class()
 	if g.mayStart(e, now) {
@@ -178,6 +190,7 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	e.state, e.waiter = waiting, waiter()
 	e.deadline = now + g.patience(e.queue)
 	g.deadlines.push(e)
+	g.tally(e, 1)
 	g.enqueue(e)
 	g.dispatch(now)
 	return Ticket{g, e, e.seq}, false, nil

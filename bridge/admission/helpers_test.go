@@ -73,6 +73,8 @@ type rig struct {
 	g      *Gate
 	clock  *handClock
 	stalls []Stall
+
+	started func(*entry) // told of what starts, if set
 }
 
 func newRig(t *testing.T, workers int, change ...func(*Config)) *rig {
@@ -130,6 +132,9 @@ func (v *visit) Settle(err error) {
 	v.settled++
 	v.err = err
 	v.waited = v.r.clock.now.Sub(v.since)
+	if err == nil && v.r.started != nil && v.ticket.Valid() {
+		v.r.started(v.ticket.e)
+	}
 }
 
 // enter asks for a slot.
@@ -141,6 +146,9 @@ func (r *rig) enter(req Request) *visit {
 	if err != nil {
 		v.err = err
 		v.settled++
+	}
+	if r.started != nil && t.Granted() {
+		r.started(t.e)
 	}
 	r.check()
 	return v

@@ -63,16 +63,37 @@ func (g *Gate) free(now time.Duration) bool {
 // although short ones have needed all slots lately.
 const idleAfter = time.Second
 
-// freeForLong reports whether a slot may go to e, mixed or long. A mixed one may be
-// as short as its route is as a rule, so it may have what other routes do not need.
+// longAllowed reports whether mixed and long requests may start at all.
+func (g *Gate) longAllowed() bool { return g.stall.phase == flowing || g.stall.phase == suspected }
+
+// freeForLong reports whether a slot may go to e, mixed or long.
 func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
-	if g.in >= g.w || g.stall.phase == stalled || g.stall.phase == recovering {
+	if g.in >= g.w || !g.longAllowed() {
 		return false
 	}
-	if g.phi < g.longCap || g.in == 0 && now-g.emptied >= idleAfter {
-		return true
+	room := g.longCap
+	if e.queue == mixed {
+		room = g.longRoom(e.route, now)
 	}
-	return e.queue == mixed && e.route.shortForMost() && g.phi < min(g.unneeded(e.route, now), g.w-1)
+	return g.phi < room || g.idleRoom(now) > 0
+}
+
+// longRoom is how many slots may hold long requests for a mixed one of r to start. It
+// may be as short as those of r are as a rule; so it may have what other routes do not
+// need.
+func (g *Gate) longRoom(r *route, now time.Duration) int {
+	if !r.shortForMost() {
+		return g.longCap
+	}
+	return max(g.longCap, min(g.unneeded(r, now), g.w-1))
+}
+
+// idleRoom is 1 if nothing has been in flight for some time.
+func (g *Gate) idleRoom(now time.Duration) int {
+	if g.in == 0 && now-g.emptied >= idleAfter {
+		return 1
+	}
+	return 0
 }
 
 // full reports whether e, short or unknown, must wait for others of its kind: those
@@ -106,7 +127,7 @@ func (g *Gate) share(r *route, now time.Duration) int {
 // unneeded is how many slots no other route than r has needed lately; none, as long
 // as too little is known.
 func (g *Gate) unneeded(r *route, now time.Duration) int {
-	if now < recent/2 {
+	if now < recent/12 {
 		return 0
 	}
 	if now-r.othersAt >= time.Second {
@@ -127,11 +148,14 @@ func (g *Gate) routeLimit(r *route, now time.Duration) int {
 
 // roomForUnknown is how many requests of unknown routes may start now. They may
 // turn out to be long, and short ones must have room even then; but one must always
-// be able to find out, unless one has and is still at it.
+// be able to find out, unless one has and is still at it, and others want the slots.
 func (g *Gate) roomForUnknown() int {
 	u := &g.unknown
-	if u.young+u.aged == 0 {
+	switch {
+	case u.young+u.aged == 0:
 		return 1
+	case u.young == 0 && g.in <= g.w-2 && g.waiting[fast] == u.waiting:
+		return 1 // nobody else wants the slots
 	}
 	unneeded := g.w - g.shortNeed
 	if g.w >= 8 {
@@ -178,11 +202,11 @@ func (g *Gate) mayWait(e *entry) int {
 	case e.flow == g.nobody:
 		return size
 	case e.flow.shared && e.lane != Short:
-		return max(g.cfg.FlowLimit, size/2)
+		return max(g.flowLimit, size/2)
 	case e.flow.shared:
 		return size
 	}
-	return max(g.cfg.FlowLimit, size/4)
+	return max(g.flowLimit, size/4)
 }
 
 // ready is how many short requests wait for a slot, and not for others of their flow.

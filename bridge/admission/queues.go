@@ -2,12 +2,38 @@ package admission
 
 import "time"
 
-// enqueue puts e, which waits, at the end of its flow's queue.
+// A request waits in one of three places: in its flow's queue, for the flow's turn
+// and a slot; in the line of its route (or group), because others of the kind must
+// end first; or in the line of all unknown routes.
+
+// enqueue puts e at the end of its flow's queue.
 func (g *Gate) enqueue(e *entry) {
 	t := &e.flow.turns[e.queue]
-	g.tally(e, 1)
 	t.waiting.pushBack(&e.link)
-	g.call(t)
+	g.join(t, e)
+}
+
+// join has the flow of e, which has just come to its queue t, take part.
+func (g *Gate) join(t *turn, e *entry) {
+	g.mark(t, e, 1)
+	switch {
+	case t.link.in != nil:
+	case t.held:
+		g.holding.pushBack(&t.link)
+	default:
+		g.rings[t.class].pushBack(&t.link)
+	}
+}
+
+// mark counts e among the short ones in t, or no longer.
+func (g *Gate) mark(t *turn, e *entry, by int) {
+	if e.lane != Short {
+		return
+	}
+	t.short += by
+	if t.held {
+		g.held += by
+	}
 }
 
 // tally counts e among those that wait, or no longer.
@@ -20,46 +46,33 @@ func (g *Gate) tally(e *entry, by int) {
 	}
 }
 
-// call lets a flow take part again, unless it is held.
-func (g *Gate) call(t *turn) {
-	switch {
-	case t.held:
-		if t.class == fast {
-			g.held++
-		}
-	case t.link.in == nil:
-		g.rings[t.class].pushBack(&t.link)
-	}
-}
-
 // takeOut takes e out of wherever it waits.
 func (g *Gate) takeOut(e *entry) {
 	g.unlink(e)
 	g.tally(e, -1)
-	if e.index >= 0 {
-		g.deadlines.remove(e)
-	}
+	g.deadlines.remove(e)
 }
 
-// unlink takes e out of its flow's queue or the chain it is blocked in.
-func (g *Gate) unlink(e *entry) {
+// unlink takes e out of its flow's queue or its line, and reports whether it was
+// the former.
+func (g *Gate) unlink(e *entry) (queued bool) {
 	t := &e.flow.turns[e.queue]
-	queued := e.link.in == &t.waiting
+	queued = e.link.in == &t.waiting
 	e.link.leave()
 	if !queued {
-		return
+		return false
 	}
-	if t.held && t.class == fast {
-		g.held--
-	}
+	g.mark(t, e, -1)
 	if t.waiting.n == 0 {
 		t.link.leave()
 	}
+	return true
 }
 
 // drop forgets e, which is in no queue and holds no slot.
 func (g *Gate) drop(e *entry) {
 	f := e.flow
+	e.route.entries--
 	g.vacate(e)
 	g.rest(f)
 }
@@ -68,28 +81,25 @@ func (g *Gate) drop(e *entry) {
 func (g *Gate) hold(t *turn) {
 	t.link.leave()
 	t.held = true
-	if t.class == fast {
-		g.held += t.waiting.n
-	}
+	g.held += t.short
+	g.holding.pushBack(&t.link)
 }
 
-// unhold lets it take part again: one of its requests has ended.
+// unhold lets it take part again.
 func (g *Gate) unhold(t *turn) {
 	if !t.held {
 		return
 	}
+	t.link.leave()
 	t.held = false
-	if t.class == fast {
-		g.held -= t.waiting.n
-	}
+	g.held -= t.short
 	if t.waiting.n > 0 {
 		g.rings[t.class].pushBack(&t.link)
 	}
 }
 
-// block has e, in its flow's queue, wait for others of its kind, so that it does not
-// hold up the rest of its flow: for those of r, or, where that is nil, for those of
-// unknown routes.
+// block moves e from its flow's queue, so that it does not hold up the rest of its
+// flow, to the line of r, or, if r is nil, of all unknown routes.
 func (g *Gate) block(e *entry, r *route) {
 	g.unlink(e)
 	if r == nil {
@@ -102,32 +112,12 @@ func (g *Gate) block(e *entry, r *route) {
 	}
 }
 
-// letIn lets those who wait for others of r take part again, as far as there is room.
-func (g *Gate) letIn(r *route, now time.Duration) {
-	g.unblock(&r.blocked, g.routeLimit(r, now)-r.in)
-	if r.blocked.n == 0 {
-		r.line.leave()
-	}
-}
-
-// letAllIn does so with everyone: they are of another lane now.
-func (g *Gate) letAllIn(r *route) {
-	g.unblock(&r.blocked, r.blocked.n)
-	r.line.leave()
-}
-
-func (g *Gate) letUnknown() {
-	if g.unknown.blocked.n > 0 {
-		g.unblock(&g.unknown.blocked, g.roomForUnknown())
-	}
-}
-
-// unblock moves the first n of them back, to the front of their flows' queues.
-func (g *Gate) unblock(from *chain[entry], n int) {
-	if n <= 0 || from.n == 0 {
+// unblock moves the first n of a line back, to the front of their flows' queues.
+func (g *Gate) unblock(line *chain[entry], n int) {
+	if n <= 0 || line.n == 0 {
 		return
 	}
-	last := from.head
+	last := line.head
 	for i := 1; i < n && last.next != nil; i++ {
 		last = last.next
 	}
@@ -136,32 +126,70 @@ func (g *Gate) unblock(from *chain[entry], n int) {
 		l.leave()
 		t := &e.flow.turns[e.queue]
 		t.waiting.pushFront(l)
-		g.call(t)
+		g.join(t, e)
 		l = prev
 	}
 }
 
-// lookAgain finds those who were passed over: what held them up may have ended
-// without a sign, as when somebody left who had been let in before them. A tick
-// looks at so many, and the next tick at the next ones.
-func (g *Gate) lookAgain(now time.Duration) {
-	const many = 64
-	for range min(g.lines.n, many) {
-		r := g.lines.first()
+// relane takes e, which waits, for another lane. Its patience is that of the lane it
+// waits in, from its arrival on; what it was promised stays.
+func (g *Gate) relane(e *entry, to Lane) {
+	queued := e.link.in == &e.flow.turns[e.queue].waiting
+	if queued {
+		g.unlink(e)
+	}
+	g.tally(e, -1)
+	e.lane, e.queue = to, to.class()
+	g.tally(e, 1)
+	if deadline := e.arrived + g.patience(e.queue); deadline > e.deadline {
+		e.deadline = deadline
+		g.deadlines.fix(e.index)
+	}
+	if queued {
+		g.enqueue(e)
+	}
+}
+
+// letIn lets the first ones in r's line take part again, as many as there is room for.
+func (g *Gate) letIn(r *route, now time.Duration) {
+	if r.blocked.n > 0 {
+		g.unblock(&r.blocked, g.roomIn(r, now))
+	}
+	if r.blocked.n == 0 {
 		r.line.leave()
-		if r.blocked.n > 0 {
-			g.lines.pushBack(&r.line)
-			g.letIn(r, now)
-		}
 	}
-	if g.stall.phase.stopped() && g.rings[fast].n == 0 && g.mayProbe(now) {
-		if r := g.lines.first(); r != nil {
-			g.unblock(&r.blocked, 1)
-		} else {
-			g.unblock(&g.unknown.blocked, 1)
-		}
+}
+
+// roomIn is how many of those in r's line may go on.
+func (g *Gate) roomIn(r *route, now time.Duration) int {
+	if r.group == nil {
+		return g.share(r, now) - r.in
 	}
-	for range min(g.unknown.blocked.n, many) {
+	e := r.blocked.first()
+	switch g.laneOf(e, now).class() {
+	case fast:
+		return g.routeLimit(r, now) - r.in
+	case mixed:
+		return max(g.longRoom(e.route, now)-g.phi, g.idleRoom(now))
+	}
+	return lookAt // the long ones have a queue of their own
+}
+
+func (g *Gate) letUnknown() {
+	if g.unknown.blocked.n > 0 {
+		g.unblock(&g.unknown.blocked, g.roomForUnknown())
+	}
+}
+
+// lookAt is how many of each kind a tick looks at again, and the next tick at the
+// next ones.
+const lookAt = 64
+
+// lookAgain finds those who were passed over: what held them up may have ended
+// without a sign, as when somebody left who had been let in before them.
+func (g *Gate) lookAgain(now time.Duration) {
+	g.letSome(lookAt, now)
+	for range min(g.unknown.blocked.n, lookAt) {
 		e := g.unknown.blocked.first()
 		if g.laneOf(e, now) != Unknown {
 			g.unblock(&g.unknown.blocked, 1)
@@ -170,103 +198,37 @@ func (g *Gate) lookAgain(now time.Duration) {
 		e.link.leave()
 		g.unknown.blocked.pushBack(&e.link)
 	}
-	ring := &g.rings[mixed]
-	for range min(ring.n, many) {
-		t := ring.first()
+	g.letUnknown()
+	for range min(g.holding.n, lookAt) {
+		t := g.holding.first()
 		t.link.leave()
-		ring.pushBack(&t.link)
-		if e := t.waiting.first(); g.laneOf(e, now).class() == fast {
-			g.relane(e, g.laneOf(e, now))
+		g.holding.pushBack(&t.link)
+		if g.room(t.flow, t.class, now) {
+			g.unhold(t)
 		}
 	}
-	g.letUnknown()
-}
-
-// relane moves e, which waits, to the queue of another lane. Its patience is that
-// of the lane it waits in, from its arrival on; what it was promised stays.
-func (g *Gate) relane(e *entry, to Lane) {
-	g.unlink(e)
-	g.tally(e, -1)
-	e.lane, e.queue = to, to.class()
-	if deadline := e.arrived + g.patience(e.queue); deadline > e.deadline {
-		e.deadline = deadline
-		g.deadlines.fix(e.index)
+	if g.stall.phase.stopped() && g.rings[fast].n == 0 && g.mayProbe(now) {
+		g.letProbe()
 	}
-	g.enqueue(e)
 }
 
-// dispatch starts whom it may: short ones first, then mixed, then long.
-func (g *Gate) dispatch(now time.Duration) {
-	for {
-		g.dispatchFast(now)
-		if !g.dispatchSlow(now) {
+// letSome does letIn for some routes, in turn.
+func (g *Gate) letSome(n int, now time.Duration) {
+	for range min(n, g.lines.n) {
+		r := g.lines.first()
+		r.line.leave()
+		g.lines.pushBack(&r.line)
+		g.letIn(r, now)
+	}
+}
+
+// letProbe lets one request in that can find out whether the application answers.
+func (g *Gate) letProbe() {
+	for l, n := g.lines.head, 0; l != nil && n < lookAt; l, n = l.next, n+1 {
+		if e := l.of.blocked.first(); e != nil && e.queue == fast {
+			g.unblock(&l.of.blocked, 1)
 			return
 		}
 	}
-}
-
-func (g *Gate) dispatchFast(now time.Duration) {
-	ring := &g.rings[fast]
-	for ring.n > 0 && g.free(now) {
-		t := ring.first()
-		e := t.waiting.first()
-		if lane := g.laneOf(e, now); lane.class() != fast {
-			g.relane(e, lane)
-			continue
-		} else if lane != e.lane {
-			g.tally(e, -1)
-			e.lane = lane
-			g.tally(e, 1)
-		}
-		if !g.room(t.flow, fast, now) {
-			g.hold(t)
-			continue
-		}
-		if r, full := g.full(e, now); full {
-			g.block(e, r)
-			continue
-		}
-		g.grant(e, t, now)
-	}
-}
-
-// dispatchSlow reports whether it has found one that is short now.
-func (g *Gate) dispatchSlow(now time.Duration) (short bool) {
-	for {
-		t := g.rings[mixed].first()
-		if t == nil || !g.freeForLong(t.waiting.first(), now) {
-			t = g.rings[long].first()
-		}
-		if t == nil {
-			return short
-		}
-		e := t.waiting.first()
-		if !g.freeForLong(e, now) {
-			return short
-		}
-		if lane := g.laneOf(e, now); lane.class() != t.class {
-			g.relane(e, lane)
-			short = short || lane.class() == fast
-			continue
-		}
-		if !g.room(t.flow, t.class, now) {
-			g.hold(t)
-			continue
-		}
-		g.grant(e, t, now)
-	}
-}
-
-// grant starts e, the first of t, and lets the other flows have their turn.
-func (g *Gate) grant(e *entry, t *turn, now time.Duration) {
-	g.takeOut(e)
-	if t.link.in != nil {
-		ring := t.link.in
-		t.link.leave()
-		ring.pushBack(&t.link)
-	}
-	w := e.waiter
-	e.waiter = nil
-	g.start(e, now)
-	w.Settle(nil)
+	g.unblock(&g.unknown.blocked, 1)
 }

@@ -50,8 +50,8 @@ func (r *Refusal) Error() string {
 const (
 	minRetry = time.Second
 	maxRetry = 30 * time.Second
-	// spread is the least time that clients refused together are spread over.
-	spread = 4 * time.Second
+	// scatter is the least time that clients refused together are spread over.
+	scatter = 4 * time.Second
 	// together is how far apart the requests of one page may be: those that are refused
 	// with it have not come back too soon.
 	together = 500 * time.Millisecond
@@ -79,7 +79,7 @@ func (g *Gate) refuse(e *entry, why Reason, now time.Duration) *Refusal {
 		f.retries[e.queue].until = now + base
 	}
 	base = min(base, maxRetry/2)
-	return &Refusal{Reason: why, Lane: e.lane, RetryAfter: base + time.Duration(g.random.Int64N(int64(max(base, spread))))}
+	return &Refusal{Reason: why, Lane: e.lane, RetryAfter: base + time.Duration(g.random.Int64N(int64(max(base, scatter))))}
 }
 
 // again returns how often the time to come again is to be doubled.

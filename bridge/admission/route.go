@@ -32,8 +32,9 @@ type route struct {
 	othersAt time.Duration
 	blocked  chain[entry] // requests that wait for others of this route to end
 
-	link link[route] // in one of the chains of routes
-	line link[route] // in Gate.lines while somebody is blocked
+	link    link[route] // in one of the chains of routes
+	line    link[route] // in Gate.lines while somebody is blocked
+	entries int         // requests of it in the gate
 }
 
 func (r *route) known() bool { return r.short+r.long >= enough }
@@ -96,6 +97,10 @@ func (rs *routes) get(r *Request) *route {
 		rs.table[rt.name] = rt
 	} else {
 		rt.link.leave()
+		if g := rt.group; g.link.in != nil {
+			g.link.leave()
+			rs.group.pushBack(&g.link)
+		}
 	}
 	if rt.known() {
 		rs.known.pushBack(&rt.link)
@@ -128,7 +133,7 @@ func evict(c *chain[route], limit int, table map[string]*route) {
 	for range min(c.n-limit, 4) {
 		r := c.first()
 		r.link.leave()
-		if r.in > 0 || r.aged > 0 || r.blocked.n > 0 {
+		if r.entries > 0 || r.in > 0 || r.aged > 0 || r.blocked.n > 0 {
 			c.pushBack(&r.link)
 			continue
 		}

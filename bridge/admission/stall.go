@@ -35,8 +35,9 @@ const enoughProbes = 3
 const maxSpacing = 30 * time.Second
 
 type stallState struct {
-	phase phase
-	began time.Duration // of a stall: when a short request ended last
+	phase  phase
+	number uint64        // of suspicions
+	began  time.Duration // of a stall: when a short request ended last
 
 	probes   int           // in flight, sent to find out
 	sent     int           // in this stall
@@ -91,7 +92,8 @@ func (g *Gate) enterPhase(to phase, now time.Duration) {
 	s.phase = to
 	switch to {
 	case suspected:
-		s.sent, s.spacing = 0, g.cfg.StallAfter
+		s.number++
+		s.probes, s.sent, s.spacing = 0, 0, g.cfg.StallAfter
 	case stalled:
 		s.count++
 		s.spacing *= 2
@@ -122,7 +124,7 @@ func (g *Gate) watch(now time.Duration) {
 			g.enterPhase(recovering, now)
 		}
 	case recovering:
-		g.ramp(1, now)
+		g.ramp(max(1, g.w/64), now)
 	}
 }
 
@@ -164,7 +166,7 @@ func (g *Gate) mayProbe(now time.Duration) bool {
 // probe notes that e starts to find out.
 func (g *Gate) probe(e *entry, now time.Duration) {
 	s := &g.stall
-	e.probe = true
+	e.probe = s.number
 	s.probes++
 	s.sent++
 	s.probedAt = now

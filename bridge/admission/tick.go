@@ -10,8 +10,8 @@ func (g *Gate) keepTime() {
 	if g.ticks {
 		return
 	}
-	g.ticks = true
 	now := g.now()
+	g.ticks, g.ticked = true, now
 	if g.estimate(now) && g.load.fresh() { // nobody was here
 		g.raised = now + time.Second - raiseAfter // not before the first estimate
 	}
@@ -36,13 +36,16 @@ func (g *Gate) tick() {
 	}
 	if g.cfg.Lanes {
 		g.load.advance(g.in-g.phi, now)
-		g.watch(now)
+		if late := now - g.ticked - tick; late > lateness {
+			g.oversleep(late)
+		} else {
+			g.watch(now)
+		}
 		g.ageAll(now)
-	}
-	if g.cfg.Lanes {
 		g.adapt(now)
 		g.lookAgain(now)
 	}
+	g.ticked = now
 	g.dispatch(now)
 	g.expire(now)
 	g.dispatch(now)
@@ -54,6 +57,24 @@ func (g *Gate) tick() {
 	g.mu.Unlock()
 	if tell {
 		g.report()
+	}
+}
+
+// lateness is how late a tick must come for the machine, or this process, to have
+// stood still: then nothing is known of what the application did meanwhile.
+const lateness = 500 * time.Millisecond
+
+// oversleep has the ageing clock stand still for d.
+func (g *Gate) oversleep(d time.Duration) {
+	if g.stall.phase.stopped() {
+		return // it stands still
+	}
+	g.stall.total += d
+	g.stall.last += d
+	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
+		for l := c.head; l != nil; l = l.next {
+			l.of.age0 = min(l.of.age0, g.ticked-g.stall.total+d)
+		}
 	}
 }
 
@@ -86,8 +107,9 @@ func (g *Gate) expire(now time.Duration) {
 	}
 }
 
-// estimate finds out once a second what short requests leave.
-func (g *Gate) estimate(now time.Duration) (new bool) {
+// estimate finds out once a second what short requests leave, and reports whether
+// it was time.
+func (g *Gate) estimate(now time.Duration) (folded bool) {
 	if !g.load.fold(now) {
 		return false
 	}
@@ -95,7 +117,7 @@ func (g *Gate) estimate(now time.Duration) (new bool) {
 	g.needs[g.folds%len(g.needs)] = g.load.need(g.w, g.cfg.WaitTarget)
 	g.folds++
 	need := slices.Max(g.needs[:])
-	g.target = max(min(g.w-need, g.w-g.reserve), min(g.cfg.LongMin, g.w-g.reserve))
+	g.target = max(min(g.w-need, g.w-g.reserve), g.longMin)
 	return true
 }
 

@@ -32,8 +32,9 @@ func demoCommand() *cobra.Command {
 
 It starts a FastCGI application with %d threads that, like flup's threaded server,
 accepts a connection it has no thread for and closes it at once; puts the gate in
-front; and has clients hold long-polls open, ask for short pages, and now and then
-ask for %d at once. Every second it prints what they saw. Ctrl-C ends it.`, demoWorkers, demoBurst),
+front; and has clients hold more long-polls open than there are threads, ask for short
+pages, and now and then ask for %d at once. Every second it prints what they saw.
+--lanes off shows what becomes of it in a plain queue. Ctrl-C ends it.`, demoWorkers, demoBurst),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := d.check(); err != nil {
@@ -53,8 +54,9 @@ ask for %d at once. Every second it prints what they saw. Ctrl-C ends it.`, demo
 	f.SortFlags = false
 	f.StringVar(&listenAddr, "listen", "127.0.0.1:0", "serve HTTP at `ADDR`, for a look with a browser; port 0 takes a free one")
 	f.Var((*duration)(&d.duration), "duration", "end after this `TIME`; 0: run until Ctrl-C")
-	f.IntVar(&d.polls, "polls", 8, "clients that hold a long-poll open")
+	f.IntVar(&d.polls, "polls", 24, "clients that hold a long-poll open")
 	f.IntVar(&d.rate, "rate", 60, "short requests a second")
+	f.StringVar(&d.lanes, "lanes", "on", "on: slow requests never take the last workers; off: one queue, first come, first served")
 	return cmd
 }
 
@@ -62,6 +64,7 @@ ask for %d at once. Every second it prints what they saw. Ctrl-C ends it.`, demo
 type demo struct {
 	duration    time.Duration
 	polls, rate int
+	lanes       string
 }
 
 func (d *demo) check() error {
@@ -93,6 +96,7 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 	b, err := bridge.New(bridge.Config{
 		Backends:  []string{"unix:" + app.path},
 		Workers:   demoWorkers,
+		Lanes:     bridge.Switch(d.lanes),
 		Multiplex: bridge.Off, // one request to a connection, as with the threads that it is about
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
@@ -117,8 +121,8 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 
 // report prints a line a second until ctx ends or the server fails.
 func report(ctx context.Context, out io.Writer, failed <-chan error, app *demoApp, load *demoLoad, b *bridge.Bridge) error {
-	fmt.Fprintln(out, "       short requests                long-polls        the application          ")
-	fmt.Fprintln(out, "time   answered  median      p99     open  answered    busy  queue  turned away   errors")
+	fmt.Fprintln(out, "       short requests                long-polls        the gate         the application")
+	fmt.Fprintln(out, "time   answered  median      p99     open  answered    queue  parked    busy  turned away   errors")
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for second := 1; ; second++ {
@@ -132,9 +136,10 @@ func report(ctx context.Context, out io.Writer, failed <-chan error, app *demoAp
 			return nil
 		case <-ticker.C:
 		}
-		s := load.second()
-		fmt.Fprintf(out, "%3ds   %8d  %6s  %7s     %4d  %8d   %2d/%d  %5d  %11d   %6d\n",
+		s, gate := load.second(), b.Snapshot().Gate
+		parked := gate.Lanes["long"].Waiting + gate.Lanes["mixed"].Waiting
+		fmt.Fprintf(out, "%3ds   %8d  %6s  %7s     %4d  %8d    %5d  %6d   %2d/%d  %11d   %6d\n",
 			second, s.answered, s.median, s.p99, s.open, s.polls,
-			app.busy.Load(), demoWorkers, b.Snapshot().Gate.Waiting, app.turnedAway.Load(), s.errors)
+			gate.Waiting-parked, parked, app.busy.Load(), demoWorkers, app.turnedAway.Load(), s.errors)
 	}
 }

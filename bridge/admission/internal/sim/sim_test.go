@@ -201,7 +201,7 @@ func TestLedgerFindsFaults(t *testing.T) {
 		}},
 		{"P5:", "lock", Learned, func(_ *run, p *gatePolicy) { p.cfg.FlowLimit = 0 }},
 		{"P6:", "stall", Learned, func(s *run, p *gatePolicy) {
-			s.after(5*time.Second, func(*request) { p.ledger.stalled = true }, nil)
+			s.after(5*time.Second, func(*request) { p.ledger.stalled, p.ledger.spacing = true, time.Second }, nil)
 		}},
 		{"given back twice", "calm", Learned, func(s *run, p *gatePolicy) {
 			s.after(5*time.Second, func(*request) { p.ledger.inFlight[0].policy.done = true }, nil)
