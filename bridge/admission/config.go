@@ -18,7 +18,7 @@ type Config struct {
 	LongSize    int           // long and mixed requests that may wait, and as many unknown ones
 	LongTimeout time.Duration // how long one of them may wait
 	LongAfter   time.Duration // a request in flight for longer is a long one
-	Reserve     int           // slots that long requests never take; less than W
+	Reserve     int           // slots in which no long request starts; less than W
 	LongMin     int           // slots that long requests have even under full load
 	Unknown     int           // requests of unknown routes that may be in flight together
 	WaitTarget  time.Duration // a wait that 1 % of the short requests may exceed because of long ones; twice their mean time if that is more

@@ -41,12 +41,12 @@ type work struct {
 	at  time.Duration
 }
 
-func (w *work) add(d, now time.Duration) {
+func (w *work) add(seconds float64, now time.Duration) {
 	if now-w.at >= recent/64 { // more often would change little, and costs an exponential
 		w.sum = w.value(now)
 		w.at = now
 	}
-	w.sum += d.Seconds()
+	w.sum += seconds
 }
 
 func (w *work) value(now time.Duration) float64 {

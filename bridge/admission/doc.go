@@ -21,16 +21,22 @@
 //
 // What always holds:
 //
-//   - No more tickets are granted than there are slots.
+//   - A ticket is granted only while fewer are out than there are slots. (Slots that
+//     vanish, as the application turns out to hold less, are waited for.)
 //   - A long request starts only while fewer slots than Snapshot.LongCap, which is at
-//     most the slots but the reserve, hold long ones.
-//   - Nobody waits longer than Timeout, or LongTimeout where it is taken for a long
-//     one, and a tick (50 ms).
+//     most the slots but the reserve, hold long ones; or when nothing has been in flight
+//     for a second. A mixed one may also have what other routes do not need.
+//   - Nobody waits longer than Timeout, or LongTimeout who was ever taken for mixed or
+//     long, and a tick (50 ms).
 //   - A request whose client left before its grant never takes a slot: leaving and
 //     granting exclude each other under one mutex.
-//   - A flow has no more in flight than its limit, of short and of long ones each.
-//   - While a stall lasts, what was in flight and one more is all that is at stake.
+//   - A flow has no more in flight than its limit, of short and of long ones each; but
+//     one that may be many people (Request.Shared) has none.
+//   - While a stall lasts, what was in flight is at stake, and one more at a time: the
+//     next after a time that doubles.
 //   - A ticket is granted once or refused once, and gives its slot back once.
 //
-// All decisions take constant time, but for a heap of those that wait.
+// A decision takes constant time, but for a heap of those that wait. What takes longer
+// is done by ticks, for so many at a time, and once a second (Erlang's formula: the
+// number of slots).
 package admission

@@ -23,7 +23,6 @@ type entry struct {
 	declared     bool
 	ownFault     bool   // it is refused because of its own flow
 	newcomer     bool   // nothing was known of its exact route when it was started
-	phi          bool   // it counts as long: in Gate.phi
 	aged         bool   // it was found to be long after its start
 	probe        uint64 // the number of the stall it was started in, to find out; 0: none
 	streams      bool   // because its answer is a stream of events
@@ -40,6 +39,9 @@ type entry struct {
 
 	method, path, instance string
 }
+
+// long reports whether e, in flight, counts as long.
+func (e *entry) long() bool { return e.aged || e.lane.class() != fast }
 
 const keptEntries = 1024
 

@@ -8,37 +8,16 @@ func (g *Gate) start(e *entry, now time.Duration) {
 	if e.lane.class() == fast && g.stall.phase.stopped() {
 		g.probe(e, now)
 	}
-	g.in++
 	e.state, e.started, e.age0 = running, now, g.ageing(now)
 	g.lane[e.lane].started(now - e.arrived)
 	e.route.tried = now
-	f := e.flow
-	if !f.shared {
-		g.settle(f, now)
+	if !e.flow.shared {
+		g.settle(e.flow, now)
 	}
-	switch e.lane.class() {
-	case fast:
-		g.load.arrivals++
-		f.fast++
-		e.route.in++
-		if e.judge != nil {
-			e.judge.in++
-		}
-		if e.newcomer {
-			g.unknown.newcomers++
-		}
-		switch {
-		case e.lane == Unknown:
-			g.load.unknown++
-			g.unknown.young++
-		case !e.newcomer:
-			g.shorts++
-		}
-	default:
-		f.slow++
-		e.phi = true
-		g.phi++
+	if e.lane.class() == fast {
+		g.load.came(e.lane)
 	}
+	g.census(e, 1)
 	if e.declared {
 		g.old.pushBack(&e.link)
 	} else {
@@ -54,65 +33,75 @@ func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 		g.age(e, now) // between two ticks
 	}
 	e.link.leave()
-	g.in--
-	if g.in == 0 {
-		g.emptied = now
-	}
-	if e.phi {
-		g.phi--
-	}
-	if e.probe == g.stall.number && e.probe > 0 {
-		g.stall.probes--
-	}
 	f := e.flow
 	teaches := g.teaches(e)
 	if !f.shared {
 		g.settle(f, now)
 	}
 	g.uncount(e, now)
-	switch e.lane.class() {
-	case fast:
-		f.fast--
-		e.route.in--
-		if e.judge != nil {
-			e.judge.in--
-		}
-		if e.newcomer && !e.aged {
-			g.unknown.newcomers--
-		}
-		switch {
-		case e.lane == Short && e.newcomer:
-		case e.lane == Short:
-			g.shorts--
-		case e.aged:
-			g.unknown.aged--
-		default:
-			g.unknown.young--
-		}
-		if done && (e.lane == Short || !e.aged) {
-			g.load.ended(min(age, g.cfg.LongAfter))
-			g.progress(now)
-		}
-	default:
-		f.slow--
+	g.census(e, -1)
+	if g.in == 0 {
+		g.emptied = now
+	}
+	if e.probe > 0 && e.probe == g.stall.number {
+		g.stall.probes--
+	}
+	if done && e.lane.class() == fast && (e.lane == Short || !e.aged) {
+		g.load.ended(min(age, g.cfg.LongAfter))
+		g.progress(now)
 	}
 	if g.cfg.Lanes {
-		took := now - e.started
-		e.route.busy.add(took, now)
-		if e.lane.class() == fast {
-			g.fastWork.add(min(took, g.cfg.LongAfter), now)
-			e.route.fastWork.add(min(took, g.cfg.LongAfter), now)
-			if e.judge != nil {
-				e.judge.fastWork.add(min(took, g.cfg.LongAfter), now)
-			}
-		}
-		f.busy.add(took, now)
+		g.account(e, now-e.started, now)
 		if !e.declared && teaches && (done || e.aged) {
 			g.teach(e)
 		}
 		g.follow(e, now)
 	}
 	g.drop(e)
+}
+
+// account notes whose work e was.
+func (g *Gate) account(e *entry, took, now time.Duration) {
+	all := took.Seconds()
+	e.route.busy.add(all, now)
+	e.flow.busy.add(all, now)
+	if e.lane.class() != fast {
+		return
+	}
+	short := min(took, g.cfg.LongAfter).Seconds()
+	g.fastWork.add(short, now)
+	e.route.fastWork.add(short, now)
+	if e.judge != nil {
+		e.judge.fastWork.add(short, now)
+	}
+}
+
+// census counts e among those in flight, by what it is now; or no longer.
+func (g *Gate) census(e *entry, by int) {
+	g.in += by
+	if e.long() {
+		g.phi += by
+	}
+	if e.lane.class() != fast {
+		e.flow.slow += by
+		return
+	}
+	e.flow.fast += by
+	e.route.in += by
+	if e.judge != nil {
+		e.judge.in += by
+	}
+	if e.newcomer && !e.aged {
+		g.unknown.newcomers += by
+	}
+	switch {
+	case e.lane == Unknown && e.aged:
+		g.unknown.aged += by
+	case e.lane == Unknown:
+		g.unknown.young += by
+	case !e.newcomer:
+		g.shorts += by
+	}
 }
 
 // teaches reports whether what became of e says something about its route. A flow
@@ -138,7 +127,7 @@ func (g *Gate) follow(e *entry, now time.Duration) {
 	if e.judge != nil && e.judge.blocked.n > 0 {
 		g.letIn(e.judge, now)
 	}
-	if e.phi {
+	if e.long() {
 		g.letSome(2, now) // mixed ones, which may be of any route
 	}
 	g.letUnknown()
@@ -148,18 +137,9 @@ func (g *Gate) follow(e *entry, now time.Duration) {
 func (g *Gate) age(e *entry, now time.Duration) {
 	e.link.leave()
 	g.old.pushBack(&e.link)
+	g.census(e, -1)
 	e.aged = true
-	if !e.phi {
-		e.phi = true
-		g.phi++
-	}
-	if e.newcomer && e.lane.class() == fast {
-		g.unknown.newcomers--
-	}
-	if e.lane == Unknown {
-		g.unknown.young--
-		g.unknown.aged++
-	}
+	g.census(e, 1)
 	f := e.flow
 	if e.declared || !f.shared && (f.counted != nil || f.spent && e.route.shortForMost()) {
 		return
@@ -203,7 +183,7 @@ func (g *Gate) restart(e *entry, now time.Duration) (was bool) {
 	e.link.leave()
 	g.young.pushBack(&e.link)
 	e.started, e.age0 = now, g.ageing(now)
-	if e.probe == g.stall.number {
+	if e.probe > 0 && e.probe == g.stall.number {
 		g.stall.probedAt = now
 	}
 	return was
@@ -214,16 +194,7 @@ func (g *Gate) rejuvenate(e *entry, now time.Duration) {
 	g.uncount(e, now)
 	e.link.leave()
 	g.young.pushFront(&e.link)
+	g.census(e, -1)
 	e.aged = false
-	if e.lane.class() == fast {
-		e.phi = false
-		g.phi--
-	}
-	if e.newcomer && e.lane.class() == fast {
-		g.unknown.newcomers++
-	}
-	if e.lane == Unknown {
-		g.unknown.aged--
-		g.unknown.young++
-	}
+	g.census(e, 1)
 }

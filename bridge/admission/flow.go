@@ -85,7 +85,10 @@ func (g *Gate) rest(f *flow) {
 // says nothing of its route once the budget is spent: it is the flow that is slow.
 func (g *Gate) settle(f *flow, now time.Duration) {
 	clock := g.ageing(now)
-	f.budget += (g.cfg.FlowRate - float64(f.fast)) * max(0, clock-f.settled).Seconds()
+	if clock <= f.settled {
+		return
+	}
+	f.budget += (g.cfg.FlowRate - float64(f.fast)) * (clock - f.settled).Seconds()
 	f.budget = max(0, min(f.budget, g.cfg.FlowBurst))
 	f.settled = clock
 	switch {

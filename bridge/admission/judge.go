@@ -124,6 +124,9 @@ func (g *Gate) share(r *route, now time.Duration) int {
 	return max(least, g.unneeded(r, now))
 }
 
+// negligible is how many slots the others may use for a route to be as good as alone.
+const negligible = 0.05
+
 // unneeded is how many slots no other route than r has needed lately; none, as long
 // as too little is known.
 func (g *Gate) unneeded(r *route, now time.Duration) int {
@@ -132,6 +135,9 @@ func (g *Gate) unneeded(r *route, now time.Duration) int {
 	}
 	if now-r.othersAt >= time.Second {
 		others := (g.fastWork.value(now) - r.fastWork.value(now)) / recent.Seconds()
+		if others < negligible {
+			others = 0
+		}
 		others /= 1 - math.Exp(-now.Seconds()/recent.Seconds()) // what was before the start was not nothing, but unknown
 		r.others, r.othersAt = g.load.servers(max(others, 0), g.w, g.cfg.WaitTarget), now
 	}

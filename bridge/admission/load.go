@@ -36,6 +36,14 @@ func (l *load) advance(n int, now time.Duration) {
 	l.at = now
 }
 
+// came notes that a short request came.
+func (l *load) came(lane Lane) {
+	l.arrivals++
+	if lane == Unknown {
+		l.unknown++
+	}
+}
+
 // ended notes how long a short request took, or how long it took to become long.
 func (l *load) ended(d time.Duration) {
 	s := d.Seconds()

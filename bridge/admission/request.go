@@ -22,5 +22,5 @@ type Request struct {
 
 // Waiter is told once what became of a request that waited: nil means that its
 // ticket was granted. It is called with the gate's mutex held and must not call the
-// gate.
+// gate. That may be before Enter has returned.
 type Waiter interface{ Settle(err error) }
