@@ -39,10 +39,11 @@ func (x *exchange) admit(queued time.Time) (deadline time.Time, err error) {
 	}
 	lane := x.held.ticket.Lane()
 	x.out.Lane = lane.String()
-	if lane == admission.Mixed || lane == admission.Long {
-		queued = time.Now()
+	timeout, now := time.Duration(x.b.cfg.Queue.Timeout), time.Now()
+	if lane == admission.Mixed || lane == admission.Long || now.Sub(queued) > timeout {
+		queued = now
 	}
-	return queued.Add(time.Duration(x.b.cfg.Queue.Timeout)), nil
+	return queued.Add(timeout), nil
 }
 
 // describe says what is asked for. A local redirect asks for something else.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -63,9 +64,7 @@ func (c *crowd) fetch(ctx context.Context, e errand) (status int, again time.Dur
 	if err != nil {
 		return 0, 0, err
 	}
-	for name, values := range e.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, e.header)
 	if e.cookie != "" {
 		r.Header.Set("Cookie", e.cookie)
 	}

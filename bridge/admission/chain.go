@@ -43,6 +43,45 @@ func (c *chain[T]) pushFront(l *link[T]) {
 	c.n++
 }
 
+// insert puts l before the first one for which after is true, of those near an end of
+// the chain; else at the end.
+func (c *chain[T]) insert(l *link[T], after func(*T) bool) {
+	next := c.head
+	for range lookAt {
+		if next == nil {
+			break
+		}
+		if after(next.of) {
+			c.insertBefore(l, next)
+			return
+		}
+		next = next.next
+	}
+	prev := c.tail
+	for range lookAt {
+		if prev == nil || !after(prev.of) {
+			break
+		}
+		prev = prev.prev
+	}
+	if prev == nil || prev.next == nil {
+		c.pushBack(l)
+		return
+	}
+	c.insertBefore(l, prev.next)
+}
+
+func (c *chain[T]) insertBefore(l, next *link[T]) {
+	if next.prev == nil {
+		c.pushFront(l)
+		return
+	}
+	l.in, l.prev, l.next = c, next.prev, next
+	next.prev.next = l
+	next.prev = l
+	c.n++
+}
+
 // leave takes l out of the chain it is in, if any.
 func (l *link[T]) leave() {
 	c := l.in

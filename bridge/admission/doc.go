@@ -27,7 +27,7 @@
 //     most the slots but the reserve, hold long ones; or when nothing has been in flight
 //     for a second. A mixed one may also have what other routes do not need.
 //   - Nobody waits longer than Timeout, or LongTimeout who was ever taken for mixed or
-//     long, and a tick (50 ms).
+//     long, or waits for others of its own flow; and a tick (50 ms).
 //   - A request whose client left before its grant never takes a slot: leaving and
 //     granting exclude each other under one mutex.
 //   - A flow has no more in flight than its limit, of short and of long ones each; but

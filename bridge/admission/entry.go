@@ -34,6 +34,7 @@ type entry struct {
 	age0             time.Duration // the ageing clock at its start
 	deadline         time.Duration // while it waits
 	index            int           // in Gate.deadlines; -1: not there
+	patient          bool          // its deadline is that of a long one
 	waiter           Waiter
 	link             link[entry] // in a turn's queue or a chain of those blocked; then in young or old
 

@@ -148,3 +148,28 @@ func TestPredictedWait(t *testing.T) {
 		v.leave()
 	}
 }
+
+// TestOwnFlowTakesPatience has one session wait for itself while slots are free.
+func TestOwnFlowTakesPatience(t *testing.T) {
+	r := newRig(t, 8)
+	r.teach(page(0), 20, 500*time.Millisecond)
+	var tabs []*visit
+	for range 10 {
+		tabs = append(tabs, r.enter(page(1)))
+	}
+	for range 9 { // two at a time, one of them waiting for the lock of the other
+		r.clock.pass(600 * time.Millisecond)
+		for _, v := range tabs {
+			if v.running() {
+				v.done()
+				break
+			}
+		}
+	}
+	for i, v := range tabs {
+		if v.err != nil {
+			t.Errorf("tab %d: %v", i, v.err)
+		}
+		v.leave()
+	}
+}

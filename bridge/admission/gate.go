@@ -188,7 +188,7 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 		return Ticket{}, false, err
 	}
 	e.state, e.waiter = waiting, waiter()
-	e.deadline = now + g.patience(e.queue)
+	e.deadline, e.patient = now+g.patience(e.queue), e.queue != fast
 	g.deadlines.push(e)
 	g.tally(e, 1)
 	g.enqueue(e)

@@ -351,3 +351,36 @@ func TestIdleApplicationTakesALongRequest(t *testing.T) {
 	r.clock.pass(2 * tick)
 	waits.mustRun().done()
 }
+
+// TestOldestPollIsFirst has a route become a long one while its requests wait: those
+// that came before must not be passed over by those that come now.
+func TestOldestPollIsFirst(t *testing.T) {
+	r := newRig(t, 16)
+	r.warmUp()
+	anybody := Request{Route: "GET json /poll", Flow: 5, Shared: true}
+	var polls []*visit
+	for range 24 {
+		polls = append(polls, r.enter(anybody))
+	}
+	for range 6 {
+		r.clock.pass(10 * time.Second)
+		var running []*visit
+		for _, v := range polls {
+			if v.running() {
+				running = append(running, v)
+			}
+		}
+		for _, v := range running {
+			v.done()
+			polls = append(polls, r.enter(anybody)) // and again
+		}
+	}
+	for i, v := range polls {
+		if v.err != nil {
+			t.Errorf("poll %d was refused after %v: %v", i, v.waited, v.err)
+		}
+		if !v.left {
+			v.leave()
+		}
+	}
+}

@@ -141,12 +141,13 @@ func (g *Gate) relane(e *entry, to Lane) {
 	g.tally(e, -1)
 	e.lane, e.queue = to, to.class()
 	g.tally(e, 1)
-	if deadline := e.arrived + g.patience(e.queue); deadline > e.deadline {
-		e.deadline = deadline
-		g.deadlines.fix(e.index)
+	if e.queue != fast {
+		g.extend(e)
 	}
 	if queued {
-		g.enqueue(e)
+		t := &e.flow.turns[e.queue]
+		t.waiting.insert(&e.link, func(other *entry) bool { return other.arrived > e.arrived })
+		g.join(t, e)
 	}
 }
 

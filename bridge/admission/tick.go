@@ -87,24 +87,43 @@ func (g *Gate) ageAll(now time.Duration) {
 }
 
 // expire refuses those that have waited for as long as they may. What has become
-// mixed or long while it waited may wait longer.
+// mixed or long while it waited may wait longer, and so may what waits for others of
+// its own flow: it does not lack a slot.
 func (g *Gate) expire(now time.Duration) {
 	for len(g.deadlines) > 0 && g.deadlines[0].deadline <= now {
 		e := g.deadlines[0]
+		held := e.flow.turns[e.queue].held
 		if lane := g.laneOf(e, now); lane.class() != e.queue {
 			was := e.deadline
 			g.relane(e, lane)
 			if e.deadline > was {
 				continue
 			}
+		} else if held && g.extend(e) {
+			continue
 		}
 		w := e.waiter
-		e.ownFault = e.flow.turns[e.queue].held
+		e.ownFault = held
 		g.takeOut(e)
 		err := g.refuse(e, TimedOut, now)
 		g.drop(e)
 		w.Settle(err)
 	}
+}
+
+// extend gives e the patience of a long one, and reports whether it had less.
+func (g *Gate) extend(e *entry) bool {
+	if e.patient {
+		return false
+	}
+	e.patient = true
+	deadline := e.arrived + g.patience(long)
+	if deadline <= e.deadline {
+		return false
+	}
+	e.deadline = deadline
+	g.deadlines.fix(e.index)
+	return true
 }
 
 // estimate finds out once a second what short requests leave, and reports whether
