@@ -44,6 +44,9 @@ type entry struct {
 // long reports whether e, in flight, counts as long.
 func (e *entry) long() bool { return e.aged || e.lane.class() != fast }
 
+// before reports whether e came before other.
+func (e *entry) before(other *entry) bool { return e.arrived < other.arrived }
+
 const keptEntries = 1024
 
 // vacancy returns an entry for r.

@@ -1,6 +1,9 @@
 package admission
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Check looks for what must never be.
 func (g *Gate) Check() error {
@@ -207,4 +210,12 @@ func (c *checker) known() (all []*route) {
 		all = append(all, r)
 	}
 	return all
+}
+
+// couldStart reports whether e, which waits, could start if it were the only one.
+func (g *Gate) couldStart(e *entry, now time.Duration) bool {
+	alone := *e
+	alone.lane = g.laneOf(&alone, now)
+	alone.queue = alone.lane.class()
+	return g.mayStart(&alone, now)
 }

@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,10 @@ func TestNewRefuses(t *testing.T) {
 		"no unknown":        func(c *Config) { c.Unknown = 0 },
 		"no flow limit":     func(c *Config) { c.FlowLimit = 0 },
 		"no budget":         func(c *Config) { c.FlowRate = 0 },
+		"not a rate":        func(c *Config) { c.FlowRate = math.NaN() },
+		"endless rate":      func(c *Config) { c.FlowRate = math.Inf(1) },
+		"not a burst":       func(c *Config) { c.FlowBurst = math.NaN() },
+		"endless burst":     func(c *Config) { c.FlowBurst = math.Inf(1) },
 		"no long_after":     func(c *Config) { c.LongAfter = 0 },
 		"no routes":         func(c *Config) { c.Routes = 0 },
 	} {
@@ -93,6 +98,10 @@ func TestClose(t *testing.T) {
 		t.Errorf("who came later was told %v", late.err)
 	}
 	v.done()
+	r.g.tick() // one that was due already
+	if r.g.ticks {
+		t.Error("ticks go on")
+	}
 }
 
 func TestAcquire(t *testing.T) {

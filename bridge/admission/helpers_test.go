@@ -61,10 +61,19 @@ func (c *handClock) pass(d time.Duration) {
 			c.now = end
 			return
 		}
-		c.now = next.at
+		if next.at.After(c.now) { // else it is late
+			c.now = next.at
+		}
 		next.live = false
 		next.f()
 	}
+}
+
+// pause lets time go by, and what was due meanwhile happen only then: as if the
+// process had stood still.
+func (c *handClock) pause(d time.Duration) {
+	c.now = c.now.Add(d)
+	c.pass(0)
 }
 
 // rig is a gate, its time and who is in it.
@@ -154,10 +163,14 @@ func (r *rig) enter(req Request) *visit {
 	return v
 }
 
-// page and others are requests of well-known kinds.
+// page and the next ones are requests of well-known kinds.
 func page(flow uint64) Request { return Request{Route: "GET html /page", Flow: flow} }
 
+func other(flow uint64) Request { return Request{Route: "GET html /other", Flow: flow} }
+
 func poll(flow uint64) Request { return Request{Route: "GET json /poll", Flow: flow} }
+
+func slowPoll(flow uint64) Request { return Request{Route: "poll", Flow: flow, Long: true} }
 
 func (v *visit) running() bool { return v.ticket.Granted() }
 
@@ -211,4 +224,36 @@ func (r *rig) teach(req Request, n int, d time.Duration) {
 		r.clock.pass(d)
 		v.done()
 	}
+}
+
+// known is a rig with two routes that are known to be short.
+func known(t *testing.T, workers int, change ...func(*Config)) *rig {
+	t.Helper()
+	r := newRig(t, workers, change...)
+	r.warmUp()
+	r.teach(page(0), 40, 50*time.Millisecond)
+	r.teach(other(0), 40, 50*time.Millisecond)
+	return r
+}
+
+func (r *rig) leaveAll(visits []*visit) {
+	r.Helper()
+	for _, v := range visits {
+		v.ticket.Release()
+	}
+	r.check()
+}
+
+// emptyNow gives back whatever holds a slot or waits.
+func (r *rig) emptyNow() {
+	for _, c := range [...]*chain[entry]{&r.g.young, &r.g.old} {
+		for e := c.first(); e != nil; e = c.first() {
+			Ticket{r.g, e, e.seq}.Release()
+		}
+	}
+	for len(r.g.deadlines) > 0 {
+		e := r.g.deadlines[0]
+		Ticket{r.g, e, e.seq}.Release()
+	}
+	r.check()
 }

@@ -384,3 +384,45 @@ func TestOldestPollIsFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestNoPollStarves has tabs of different people poll from a cold start.
+func TestNoPollStarves(t *testing.T) {
+	for name, flow := range map[string]func(i int) uint64{
+		"each its own": func(i int) uint64 { return uint64(i + 1) },
+		"one address":  func(int) uint64 { return 5 },
+		"nobody":       func(int) uint64 { return 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 16)
+			type tab struct {
+				*visit
+				ends time.Time
+			}
+			ask := func(i int) *tab {
+				return &tab{visit: r.enter(Request{Route: "GET json /poll", Flow: flow(i), Shared: name == "one address"})}
+			}
+			var tabs []*tab
+			for i := range 24 {
+				tabs = append(tabs, ask(i))
+			}
+			for range 60 * 20 {
+				r.clock.pass(tick)
+				r.enter(page(0)).done()
+				for i, v := range tabs {
+					switch {
+					case v.err != nil:
+						t.Fatalf("tab %d was refused after %v: %v", i, v.waited, v.err)
+					case v.running() && v.ends.IsZero():
+						v.ends = r.clock.now.Add(10 * time.Second)
+					case v.running() && !r.clock.now.Before(v.ends):
+						v.done()
+						tabs[i] = ask(i)
+					}
+				}
+			}
+			for _, v := range tabs {
+				v.leave()
+			}
+		})
+	}
+}

@@ -103,32 +103,30 @@ func (g *Gate) unhold(t *turn) {
 func (g *Gate) block(e *entry, r *route) {
 	g.unlink(e)
 	if r == nil {
-		g.unknown.blocked.pushBack(&e.link)
+		g.unknown.blocked.insert(&e.link, e.before)
 		return
 	}
-	r.blocked.pushBack(&e.link)
+	r.blocked.insert(&e.link, e.before)
 	if r.line.in == nil {
 		g.lines.pushBack(&r.line)
 	}
 }
 
-// unblock moves the first n of a line back, to the front of their flows' queues.
+// unblock moves the first n of a line back to their flows' queues.
 func (g *Gate) unblock(line *chain[entry], n int) {
-	if n <= 0 || line.n == 0 {
-		return
+	for ; n > 0 && line.n > 0; n-- {
+		e := line.first()
+		e.link.leave()
+		g.comeBack(e)
 	}
-	last := line.head
-	for i := 1; i < n && last.next != nil; i++ {
-		last = last.next
-	}
-	for l := last; l != nil; {
-		e, prev := l.of, l.prev
-		l.leave()
-		t := &e.flow.turns[e.queue]
-		t.waiting.pushFront(l)
-		g.join(t, e)
-		l = prev
-	}
+}
+
+// comeBack puts e into its flow's queue, where it would be had it been there since it
+// came.
+func (g *Gate) comeBack(e *entry) {
+	t := &e.flow.turns[e.queue]
+	t.waiting.insert(&e.link, e.before)
+	g.join(t, e)
 }
 
 // relane takes e, which waits, for another lane. Its patience is that of the lane it
@@ -145,9 +143,7 @@ func (g *Gate) relane(e *entry, to Lane) {
 		g.extend(e)
 	}
 	if queued {
-		t := &e.flow.turns[e.queue]
-		t.waiting.insert(&e.link, func(other *entry) bool { return other.arrived > e.arrived })
-		g.join(t, e)
+		g.comeBack(e)
 	}
 }
 

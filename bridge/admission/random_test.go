@@ -35,10 +35,10 @@ func TestRandom(t *testing.T) {
 					c.LongMin = min(c.LongMin, workers-c.Reserve)
 				}
 			})}
-			d.capacity = workers
+			d.capacity, d.able = workers, make(map[use]time.Duration)
 			d.started = d.mayStart
 			d.g.cfg.Capacity = func() int { return d.capacity }
-			for range 4000 {
+			for range 3000 {
 				d.step()
 				if t.Failed() {
 					t.FailNow()
@@ -54,7 +54,15 @@ type day struct {
 	rnd      *rand.Rand
 	visits   []*visit
 	capacity int
-	stalled  bool // nothing ends just now
+	stalled  bool                  // nothing ends just now
+	able     map[use]time.Duration // who waits, and since when it could start
+	asked    time.Duration         // when all were asked last
+}
+
+// use is one use of an entry.
+type use struct {
+	e   *entry
+	seq uint64
 }
 
 func (d *day) step() {
@@ -134,6 +142,7 @@ func (d *day) limits(f func()) {
 	stopped := g.stall.phase.stopped()
 	f()
 	d.check()
+	d.passedOver()
 	probes := 0
 	for _, c := range []*chain[entry]{&g.young, &g.old} {
 		for l := c.head; l != nil; l = l.next {
@@ -163,6 +172,30 @@ func (d *day) limits(f func()) {
 		}
 		if waited > limit+tick {
 			d.Errorf("waited for %v, limit %v", waited, limit)
+		}
+	}
+}
+
+// passedOver asks of everyone who waits whether it could start: a tick may not have
+// found it yet, the next one must have. Those in the queue of long requests wait for
+// long ones to end, whatever has become of their routes meanwhile.
+func (d *day) passedOver() {
+	g, now := d.g, d.g.now()
+	for id, since := range d.able {
+		switch {
+		case id.e.seq != id.seq || id.e.state != waiting || id.e.queue == long || !g.couldStart(id.e, now):
+			delete(d.able, id)
+		case now-since > 2*tick:
+			d.Errorf("a %v request could start, and has waited for %v since it could", id.e.lane, now-since)
+		}
+	}
+	if now == d.asked || !g.cfg.Lanes {
+		return
+	}
+	d.asked = now
+	for _, e := range g.deadlines {
+		if id := (use{e, e.seq}); d.able[id] == 0 && e.queue != long && g.couldStart(e, now) {
+			d.able[id] = now
 		}
 	}
 }

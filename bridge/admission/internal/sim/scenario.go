@@ -30,6 +30,7 @@ type Scenario struct {
 
 	PollShare  float64       // of the arrivals are polls; nobody comes back
 	Tabs       bool          // tabs that poll again as soon as they have their answer
+	OneUser    bool          // all the tabs are one user's
 	Streams    bool          // what the tabs fetch are event streams, which only the answer's header tells
 	Herd       bool          // all polls end at the same instants, every 30 s
 	Stall      time.Duration // so long nothing in the application gets on
@@ -58,6 +59,7 @@ func Scenarios() []Scenario {
 
 		{Name: "calm", Title: "short requests alone"},
 		{Name: "lockpolls", Title: "lock-bound session and polls", Lock: true, Tabs: true},
+		{Name: "oneuser", Title: "tabs re-polling, all one user's", Tabs: true, OneUser: true},
 		{Name: "quietstall", Title: "stalls and no polls", Stall: 5 * time.Second, StallEvery: minute},
 		{Name: "stallpage", Title: "stalls, everything behind one page", Tabs: true, Routes: 1, Stall: 5 * time.Second, StallEvery: minute},
 		{Name: "lockpage", Title: "lock-bound session, everything behind two pages", Lock: true, Routes: 2},

@@ -94,6 +94,9 @@ func (s *run) sources() {
 		for range int(tabsPerWorker * float64(s.o.Workers)) {
 			rng := s.random(streamTabs + uint64(n))
 			flow := uint64(n%users) + 1
+			if sc.OneUser {
+				flow = 1
+			}
 			s.tab(rng, func() *request { return s.newPoll(site, rng, flow) })
 			n++
 		}

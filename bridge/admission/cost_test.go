@@ -1,0 +1,94 @@
+//go:build !race
+
+package admission
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// TestParkedRequestIsSmall parks as many as there may ever be, each of a flow of its
+// own, and counts what the gate keeps of one.
+func TestParkedRequestIsSmall(t *testing.T) {
+	const n = 100_000
+	for name, kind := range map[string]struct {
+		change  func(*Config)
+		request func(i int) Request
+	}{
+		"long": {
+			func(c *Config) { c.LongSize = 2 * n },
+			func(i int) Request { return Request{Route: "poll", Flow: uint64(i + 1), Long: true} },
+		},
+		"no flow": {
+			func(c *Config) { c.LongSize = 2 * n },
+			func(int) Request { return Request{Route: "poll", Long: true} },
+		},
+		"unknown": {
+			func(c *Config) { c.LongSize = 2 * n },
+			func(i int) Request { return Request{Route: "new", Flow: uint64(i + 1)} },
+		},
+		"plain queue": {
+			func(c *Config) { c.Lanes, c.Size = false, 2*n },
+			func(i int) Request { return Request{Route: "poll", Flow: uint64(i + 1)} },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 16, kind.change)
+			requests := make([]Request, n)
+			for i := range requests {
+				requests[i] = kind.request(i)
+			}
+			tickets := make([]Ticket, n)
+			w := &visit{r: r}
+			before := heap()
+			for i := range requests {
+				var err error
+				if tickets[i], err = r.g.Enter(&requests[i], w); err != nil {
+					t.Fatalf("number %d: %v", i, err)
+				}
+			}
+			each := (heap() - before) / n
+			t.Logf("%d bytes each", each)
+			if each > 1024 {
+				t.Errorf("%d bytes each, want 1024 at most", each)
+			}
+			if s := r.g.Snapshot(); s.Waiting < n-r.g.w {
+				t.Errorf("%d wait", s.Waiting)
+			}
+			for i := range tickets { // the last first: none starts
+				tickets[n-1-i].Release()
+			}
+			runtime.KeepAlive(requests)
+		})
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestFreeSlotAllocatesNothing(t *testing.T) {
+	for _, lanes := range []bool{true, false} {
+		t.Run(fmt.Sprintf("lanes %v", lanes), func(t *testing.T) {
+			r := newRig(t, 16, func(c *Config) { c.Lanes = lanes })
+			q := Request{Route: "GET html /wiki/Start", Group: "GET html /wiki", Flow: 1, Method: "GET", Path: "/wiki/Start"}
+			ctx := context.Background()
+			n := testing.AllocsPerRun(1000, func() {
+				ticket, err := r.g.Acquire(ctx, &q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ticket.At("unix:/run/app.sock")
+				ticket.Done()
+			})
+			if n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+}

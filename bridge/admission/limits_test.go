@@ -1,0 +1,258 @@
+package admission
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestRefusedForItsOwnFlowIsNoLoad has one flow ask 500 times a second.
+func TestRefusedForItsOwnFlowIsNoLoad(t *testing.T) {
+	r := known(t, 16)
+	var live []*visit
+	refused := 0
+	for range 500 {
+		for range 5 {
+			if v := r.enter(page(7)); v.err == nil {
+				live = append(live, v)
+			} else {
+				refused++
+			}
+		}
+		r.clock.pass(10 * time.Millisecond)
+		rest := live[:0]
+		for _, v := range live {
+			if v.running() && r.clock.now.Sub(v.since.Add(v.waited)) >= 50*time.Millisecond {
+				v.done()
+			} else if v.err == nil {
+				rest = append(rest, v)
+			}
+		}
+		live = rest
+	}
+	if n := r.g.Snapshot().LongCap; n < 11 || refused < 1000 {
+		t.Errorf("long requests may have %d slots, want 12 but one; %d were refused", n, refused)
+	}
+	r.leaveAll(live)
+}
+
+// TestRefusedForWantOfSlotsIsLoad has many flows ask for more than there is.
+func TestRefusedForWantOfSlotsIsLoad(t *testing.T) {
+	r := known(t, 16, func(c *Config) { c.Size = 1 })
+	all := []*visit{}
+	for i := range 16 {
+		p := page(uint64(i + 1))
+		if i%2 == 0 {
+			p = other(uint64(i + 1))
+		}
+		all = append(all, r.enter(p).mustRun())
+	}
+	for i := range 400 {
+		all = append(all, r.enter(other(uint64(100+i))))
+	}
+	r.clock.pass(tick)
+	if n := r.g.load.arrivals; n < 400 {
+		t.Errorf("%d arrivals counted, want 400 and more", n)
+	}
+	r.leaveAll(all)
+}
+
+// TestHeldRequestsLeaveTheQueueToOthers has four flows wait for themselves, with as
+// many requests as may wait at all.
+func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
+	r := known(t, 16, func(c *Config) { c.Size = 40 })
+	var all []*visit
+	for f := range 4 {
+		for range 3 + 10 {
+			all = append(all, r.enter(page(uint64(10+f))))
+		}
+	}
+	for i := 0; r.g.in < 16; i++ {
+		all = append(all, r.enter(other(uint64(1000+i))).mustRun())
+	}
+	if r.g.waiting[fast] < 36 {
+		t.Fatalf("%d wait", r.g.waiting[fast])
+	}
+	for i := range 10 {
+		all = append(all, r.enter(other(uint64(5000+i))).mustWait())
+	}
+	r.leaveAll(all)
+}
+
+// TestHeldRequestsAreBounded has as many wait for their own flows as may wait at
+// all.
+func TestHeldRequestsAreBounded(t *testing.T) {
+	r := known(t, 16, func(c *Config) { c.Size = 8 })
+	var all []*visit
+	for f := range 3 {
+		for range 4 {
+			all = append(all, r.enter(page(uint64(10+f))).mustRun())
+		}
+	}
+	for f := range 2 {
+		for range 4 {
+			all = append(all, r.enter(page(uint64(10+f))).mustWait())
+		}
+	}
+	all = append(all, r.enter(page(12)).mustWait())
+	r.enter(page(12)).mustBeRefused(Full)
+	all = append(all, r.enter(other(13)).mustRun())
+	r.leaveAll(all)
+}
+
+func TestUnknownHeldRequestsDoNotOpenTheQueue(t *testing.T) {
+	r := known(t, 16, func(c *Config) { c.Size, c.LongSize = 20, 400 })
+	var all []*visit
+	for range 4 {
+		all = append(all, r.enter(page(7)).mustRun())
+	}
+	for i := range 100 { // of a flow that has in flight what it may
+		all = append(all, r.enter(Request{Route: fmt.Sprint("GET html /", i), Flow: 7}).mustWait())
+	}
+	for i := range 12 {
+		all = append(all, r.enter(other(uint64(100+i))).mustRun())
+	}
+	for i := range 20 {
+		all = append(all, r.enter(other(uint64(1000+i))).mustWait())
+	}
+	r.enter(other(2000)).mustBeRefused(Full)
+	r.leaveAll(all)
+}
+
+func TestParkedRequestsDoNotCountAgainstPages(t *testing.T) {
+	r := known(t, 2, func(c *Config) { c.Size = 16 })
+	var all []*visit
+	for range 6 {
+		all = append(all, r.enter(slowPoll(1)))
+	}
+	for r.g.in < 2 {
+		all = append(all, r.enter(page(uint64(20+r.g.in))).mustRun())
+	}
+	all = append(all, r.enter(page(1)).mustWait())
+	r.leaveAll(all)
+}
+
+// TestOneFlowDoesNotParkForAll has one flow want all places of long requests and
+// of those of unknown routes.
+func TestOneFlowDoesNotParkForAll(t *testing.T) {
+	for name, kind := range map[string]struct {
+		request Request
+		may     int
+	}{
+		"long":             {Request{Route: "poll", Long: true}, 25},
+		"long, an address": {Request{Route: "poll", Long: true, Shared: true}, 50},
+		"unknown":          {Request{Route: "new"}, 25},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := known(t, 16, func(c *Config) { c.LongSize = 100 })
+			for r.g.in < 16 {
+				r.enter(page(uint64(100 + r.g.in)))
+				r.enter(other(uint64(200 + r.g.in)))
+			}
+			q := kind.request
+			q.Flow = 7
+			var all []*visit
+			for range 300 {
+				all = append(all, r.enter(q))
+			}
+			if n := r.g.flows.table[7].waiting; n != kind.may {
+				t.Errorf("%d of 100 wait for one flow, want %d", n, kind.may)
+			}
+			q.Flow = 8
+			all = append(all, r.enter(q).mustWait())
+			r.leaveAll(all)
+			r.emptyNow()
+		})
+	}
+}
+
+// TestUnspentFlowGoesOn has a flow wait because its budget is spent, until it has
+// saved up again.
+func TestUnspentFlowGoesOn(t *testing.T) {
+	r := known(t, 12, func(c *Config) { c.Timeout = 20 * time.Second }) // a budget of 6, and 1.5 per second; 3 in flight, or 1
+	busy := func(d time.Duration) {
+		for range d / tick {
+			r.clock.pass(tick)
+			r.enter(page(9)).mustRun().done() // nothing is stalled
+		}
+	}
+	all := []*visit{r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun()}
+	busy(5 * time.Second)
+	all[1].done()
+	all[2].done()
+	a, b := r.enter(page(1)).mustWait(), r.enter(page(1)).mustWait()
+	busy(7 * time.Second) // it saves up half a worker-second per second
+	a.mustRun()
+	b.mustRun()
+	r.leaveAll(append(all, a, b))
+}
+
+func TestFlowLimitShrinksWithTheCapacity(t *testing.T) {
+	capacity := 16
+	r := known(t, 16, func(c *Config) { c.Capacity = func() int { return capacity } })
+	r.enter(page(1)).mustRun().done()
+	capacity = 3
+	r.clock.pass(tick)
+	all := []*visit{r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun(), r.enter(page(1)).mustWait(), r.enter(page(2)).mustRun()}
+	r.leaveAll(all)
+}
+
+// TestLongRequestsShrinkWithTheCapacity has one worker left, which short requests
+// need.
+func TestLongRequestsShrinkWithTheCapacity(t *testing.T) {
+	capacity := 16
+	r := known(t, 16, func(c *Config) { c.Capacity = func() int { return capacity } })
+	capacity = 1
+	r.enter(page(1)).mustRun().done()
+	r.clock.pass(tick)
+	r.busyOne(15 * time.Second)
+	r.enter(slowPoll(0)).mustWait().leave()
+}
+
+// busyOne keeps one worker busy to 90 %.
+func (r *rig) busyOne(d time.Duration) {
+	r.Helper()
+	for range d / tick {
+		v := r.enter(page(0)).mustRun()
+		r.clock.pass(45 * time.Millisecond)
+		v.done()
+		r.clock.pass(5 * time.Millisecond)
+	}
+}
+
+// TestLongRequestsOfAFlow has one flow hold as many slots for long as it may.
+func TestLongRequestsOfAFlow(t *testing.T) {
+	r := newRig(t, 16)
+	r.warmUp()
+	var all []*visit
+	for range r.g.cfg.FlowLimit {
+		all = append(all, r.enter(slowPoll(1)).mustRun())
+	}
+	waits := r.enter(slowPoll(1)).mustWait()
+	all = append(all, r.enter(slowPoll(2)).mustRun())
+	r.clock.pass(tick)
+	waits.mustWait()
+	all[0].done()
+	waits.mustRun()
+	r.leaveAll(append(all[1:], waits))
+}
+
+// TestMixedRequestsOfAFlow is the same where they are taken for mixed.
+func TestMixedRequestsOfAFlow(t *testing.T) {
+	r := newRig(t, 16)
+	r.warmUp()
+	r.teach(page(0), 40, 20*time.Millisecond)
+	var all []*visit
+	for _, v := range r.fill(2) {
+		v.ticket.Streaming()
+		all = append(all, v)
+	}
+	for range r.g.cfg.FlowLimit {
+		all = append(all, r.enter(page(7)).mustRun())
+	}
+	waits := r.enter(page(7)).mustWait()
+	all = append(all, r.enter(page(8)).mustRun())
+	all[2].done()
+	waits.mustRun()
+	r.leaveAll(append(all, waits))
+}

@@ -1,0 +1,217 @@
+package admission
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestLineGoesOnWhenItsFirstLeaves has the first of a line be let in, wait for a
+// slot, and leave.
+func TestLineGoesOnWhenItsFirstLeaves(t *testing.T) {
+	r := newRig(t, 2)
+	cold := func(flow uint64) Request { return Request{Route: "cold", Flow: flow} }
+	r.teach(other(1), enough, 20*time.Millisecond)
+	a, busy := r.enter(cold(1)).mustRun(), r.enter(other(2)).mustRun()
+	b, c := r.enter(cold(3)).mustWait(), r.enter(cold(4)).mustWait()
+	next := r.enter(other(5)).mustWait()
+	busy.done() // b and c are found to have to wait for a
+	next.mustRun()
+	last := r.enter(other(6)).mustWait()
+	a.leave() // b would be next but for the other
+	last.mustRun()
+	b.mustWait().leave()
+	next.done()
+	last.done()
+	r.clock.pass(tick)
+	c.mustRun().done()
+}
+
+// mixedRoutes has W=16, all slots taken, and two routes a and b that are mixed.
+func mixedRoutes(t *testing.T, flows ...uint64) (r *rig, polls, slowA, slowB []*visit, a, b Request) {
+	t.Helper()
+	r = newRig(t, 16)
+	r.warmUp()
+	a, b = Request{Route: "a", Flow: flows[0]}, Request{Route: "b", Flow: flows[1]}
+	r.teach(Request{Route: "a"}, 36, 20*time.Millisecond)
+	r.teach(Request{Route: "b"}, 36, 20*time.Millisecond)
+	for range 12 {
+		polls = append(polls, r.enter(slowPoll(0)).mustRun())
+	}
+	for range 2 {
+		slowA = append(slowA, r.enter(Request{Route: "a"}).mustRun())
+		slowB = append(slowB, r.enter(Request{Route: "b"}).mustRun())
+	}
+	for i := range slowA {
+		slowA[i].ticket.Streaming()
+		slowB[i].ticket.Streaming()
+	}
+	return r, polls, slowA, slowB, a, b
+}
+
+// TestLineOfARecoveredRoute has requests wait in line because their route is mixed.
+// When it is short again, they need no slot of long ones.
+func TestLineOfARecoveredRoute(t *testing.T) {
+	r, polls, slowA, slowB, a, b := mixedRoutes(t, 1, 2)
+	polls[0].leave() // one slot is free; it is not for long ones
+	first := r.enter(a).mustWait()
+	second, third := r.enter(b).mustWait(), r.enter(b).mustWait()
+	slowB[0].done()
+	r.clock.pass(tick)
+	second.mustRun()
+	third.mustRun()
+	first.mustWait()
+	r.leaveAll(append(append(polls[1:], slowA...), slowB[1], first, second, third))
+}
+
+// TestRecoveredRouteBehindAnother has both wait as mixed in the same flow; the
+// one behind may start first.
+func TestRecoveredRouteBehindAnother(t *testing.T) {
+	for name, flow := range map[string]uint64{"nobody": 0, "a flow": 7} {
+		t.Run(name, func(t *testing.T) {
+			r, polls, slowA, slowB, a, b := mixedRoutes(t, flow, flow)
+			first, behind := r.enter(a).mustWait(), r.enter(b).mustWait()
+			slowB[0].done()
+			r.clock.pass(tick)
+			behind.mustRun()
+			first.mustWait()
+			r.leaveAll(append(append(polls, slowA...), slowB[1], first, behind))
+		})
+	}
+}
+
+// TestMixedRouteBehindOneThatMayHaveLess has two mixed routes wait: one may
+// have more slots than the other, because it is the other that is busy.
+func TestMixedRouteBehindOneThatMayHaveLess(t *testing.T) {
+	r := newRig(t, 16)
+	r.warmUp()
+	a, b := Request{Route: "a"}, Request{Route: "b"}
+	r.teach(a, 40, 20*time.Millisecond)
+	var flight []*visit
+	for range 10 * 90 { // b uses six workers for a minute and a half
+		flight = append(flight, r.enter(b))
+		if len(flight) == 7 {
+			flight[0].done()
+			flight = flight[1:]
+		}
+		r.clock.pass(100 * time.Millisecond)
+	}
+	for _, v := range flight {
+		v.done()
+	}
+	for range 16 {
+		flight = append(flight, r.enter(slowPoll(0)))
+	}
+	slow := []*visit{r.enter(a).mustRun(), r.enter(a).mustRun()}
+	for r.g.in < 16 {
+		slow = append(slow, r.enter(b).mustRun())
+	}
+	for _, v := range slow {
+		v.ticket.Streaming()
+	}
+	a.Flow, b.Flow = 1, 2
+	first, behind := r.enter(a).mustWait(), r.enter(b).mustWait()
+	for _, v := range slow[len(slow)-3:] {
+		v.leave()
+	}
+	r.clock.pass(tick)
+	first.mustWait()
+	behind.mustRun()
+	for _, v := range append(append(flight, slow...), first, behind) {
+		v.leave()
+	}
+}
+
+// TestCrowdThatBecomesShort has more wait on a mixed route than short requests
+// may. When it is short again, those of other routes have their turn with them.
+func TestCrowdThatBecomesShort(t *testing.T) {
+	r := newRig(t, 16)
+	r.warmUp()
+	r.teach(page(0), 40, 20*time.Millisecond)
+	r.teach(other(0), 40, 20*time.Millisecond)
+	var polls []*visit
+	for range 12 {
+		polls = append(polls, r.enter(slowPoll(0)).mustRun())
+	}
+	slow := r.fill(2)
+	for _, v := range slow {
+		v.ticket.Streaming()
+	}
+	var crowd []*visit
+	for i := range 2 * r.g.cfg.Size {
+		v := &visit{r: r, since: r.clock.now}
+		p := page(uint64(1000 + i))
+		if v.ticket, v.err = r.g.Enter(&p, v); v.err != nil {
+			t.Fatalf("number %d of the crowd: %v", i, v.err)
+		}
+		crowd = append(crowd, v)
+	}
+	for _, v := range append(slow, polls[0]) {
+		v.done()
+	}
+	for i := range 40 {
+		v := r.enter(other(uint64(5000 + i)))
+		r.clock.pass(20 * time.Millisecond)
+		for _, c := range crowd {
+			if c.running() {
+				c.ticket.Done()
+			}
+		}
+		v.mustRun().done()
+	}
+	r.clock.pass(tick)
+	for _, v := range append(polls[1:], crowd...) {
+		v.ticket.Done()
+	}
+}
+
+// TestUnknownBehindOthersInLine has long ones and slow unknown ones leave no room for
+// the unknown, and one whose route is known now wait behind others that stay unknown.
+func TestUnknownBehindOthersInLine(t *testing.T) {
+	r := newRig(t, 16)
+	r.warmUp()
+	r.teach(page(0), 20, 20*time.Millisecond)
+	r.teach(Request{Route: "new"}, enough-1, 20*time.Millisecond)
+	fifth := r.enter(Request{Route: "new"}).mustRun()
+	slow := []*visit{r.enter(Request{Route: "slow"}).mustRun(), r.enter(Request{Route: "slow too"}).mustRun()}
+	for range 14 {
+		slow = append(slow, r.enter(slowPoll(0)))
+	}
+	slow[0].ticket.Streaming()
+	slow[1].ticket.Streaming()
+	for i := range 10 {
+		slow = append(slow, r.enter(Request{Route: fmt.Sprint("cold ", i)}).mustWait())
+	}
+	last := r.enter(Request{Route: "new"}).mustWait()
+	fifth.done()
+	r.clock.pass(tick)
+	last.mustRun().done()
+	for _, v := range slow {
+		v.leave()
+	}
+}
+
+// TestParkedRequestOfARouteThatIsShort has a route be known as long wrongly: when
+// its turn comes, who was parked starts as what the route is by now.
+func TestParkedRequestOfARouteThatIsShort(t *testing.T) {
+	r := newRig(t, 16)
+	r.warmUp()
+	report := func(flow uint64) Request { return Request{Route: "report", Flow: flow} }
+	r.teach(report(0), enough, 1100*time.Millisecond) // a cold cache
+	r.warmUp()
+	var flight []*visit
+	for i := range 12 {
+		flight = append(flight, r.enter(report(uint64(i+1))).mustRun())
+	}
+	var parked []*visit
+	for i := range 8 {
+		parked = append(parked, r.enter(report(uint64(100+i))).mustWait())
+	}
+	for _, v := range flight[:8] {
+		v.done()
+	}
+	if first, last := parked[0].mustRun().ticket.Lane(), parked[7].mustRun().ticket.Lane(); first != Long || last != Short {
+		t.Errorf("the first was started as %v, the last as %v, want long and short", first, last)
+	}
+	r.leaveAll(append(flight[8:], parked...))
+}

@@ -1,0 +1,63 @@
+package admission
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestNewRoutesDoNotPushOutWhatIsUsed has requests for ever new routes of ever new
+// groups beside those of a route that is known.
+func TestNewRoutesDoNotPushOutWhatIsUsed(t *testing.T) {
+	r := newRig(t, 8, func(c *Config) { c.Routes = 16 })
+	used := Request{Route: "GET html /wiki/Start", Group: "GET html /wiki"}
+	r.teach(used, enough, tick)
+	known, group := r.g.routes.table[used.Route], r.g.routes.groups[used.Group]
+	for i := range 100 {
+		r.teach(Request{Route: fmt.Sprint("GET html /", i), Group: fmt.Sprint("GET html /", i)}, 1, tick)
+		r.teach(used, 1, tick)
+	}
+	if r.g.routes.table[used.Route] != known || r.g.routes.groups[used.Group] != group {
+		t.Error("what is in use was forgotten")
+	}
+	if n := len(r.g.routes.table); n > 16 {
+		t.Errorf("%d routes remembered", n)
+	}
+	if n := len(r.g.routes.groups); n > 4 {
+		t.Errorf("%d groups remembered", n)
+	}
+}
+
+// TestRoutesWithRequestsAreKept has a parked request outlive a flood of other
+// routes: what becomes of it is learned where others look.
+func TestRoutesWithRequestsAreKept(t *testing.T) {
+	r := newRig(t, 8, func(c *Config) { c.Routes = 16 })
+	r.warmUp()
+	running := r.enter(Request{Route: "poll", Long: true}).mustRun()
+	for i := range 100 {
+		r.teach(Request{Route: fmt.Sprint("GET html /", i)}, 1, tick)
+	}
+	if r.g.routes.table["poll"] != running.ticket.e.route {
+		t.Error("a route was forgotten while a request of it was in flight")
+	}
+	running.done()
+}
+
+// TestIdleFlowsAreForgotten has more flows come than are remembered.
+func TestIdleFlowsAreForgotten(t *testing.T) {
+	r := newRig(t, 8, func(c *Config) { c.Flows = 16 })
+	r.teach(page(0), enough, tick)
+	busy := r.enter(page(1)).mustRun()
+	for i := range 100 {
+		r.enter(page(uint64(100 + i))).mustRun().done()
+		r.enter(page(2)).mustRun().done()
+	}
+	if n := len(r.g.flows.table); n != 17 {
+		t.Errorf("%d flows remembered, want 16 and the one that is busy", n)
+	}
+	for _, key := range []uint64{1, 2, 199} {
+		if r.g.flows.table[key] == nil {
+			t.Errorf("flow %d was forgotten", key)
+		}
+	}
+	busy.done()
+}

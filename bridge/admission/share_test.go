@@ -1,0 +1,129 @@
+package admission
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestOneRouteAndTwoSlowRequests has an application that knows one route only: the
+// reserve is for others, of which there are none.
+func TestOneRouteAndTwoSlowRequests(t *testing.T) {
+	for _, w := range []int{4, 5, 8, 16} {
+		t.Run(fmt.Sprint(w), func(t *testing.T) {
+			r := newRig(t, w)
+			r.warmUp()
+			r.teach(page(0), 50, 20*time.Millisecond)
+			slow := r.fill(2)
+			for i := range 300 {
+				v := r.enter(page(uint64(100 + i)))
+				for wait := 0; !v.running(); wait++ {
+					if wait > 20 { // a second, while it looks like a stall
+						t.Fatalf("number %d waits: %v, %s", i, v.err, r.stallState())
+					}
+					r.clock.pass(tick)
+				}
+				r.clock.pass(20 * time.Millisecond)
+				v.done()
+				r.clock.pass(80 * time.Millisecond)
+			}
+			r.leaveAll(slow)
+		})
+	}
+}
+
+// TestSlowWorkOfARouteDoesNotHideWhatOthersNeed has sessions that are slow on one
+// route while others use three workers.
+func TestSlowWorkOfARouteDoesNotHideWhatOthersNeed(t *testing.T) {
+	r := newRig(t, 16)
+	r.teach(page(0), 60, 20*time.Millisecond)
+	r.teach(other(0), 60, 20*time.Millisecond)
+	var others, slow []*visit
+	end := func(visits []*visit, after time.Duration) []*visit {
+		live := visits[:0]
+		for _, v := range visits {
+			switch {
+			case v.err != nil:
+				t.Fatalf("%v", v.err)
+			case v.running() && r.clock.now.Sub(v.since.Add(v.waited)) >= after:
+				v.ticket.Done()
+			default:
+				live = append(live, v)
+			}
+		}
+		return live
+	}
+	load := func(d time.Duration, sessions int) {
+		for range d / (25 * time.Millisecond) {
+			others = end(append(others, r.enter(other(0))), 75*time.Millisecond)
+			slow = end(slow, 10*time.Second)
+			for len(slow) < 4*sessions {
+				slow = append(slow, r.enter(page(uint64(100+len(slow)))))
+			}
+			r.clock.pass(25 * time.Millisecond)
+		}
+	}
+	load(time.Minute, 0)
+	load(18*time.Second, 4)
+	if n := r.g.routes.table[page(0).Route].others; n < 4 {
+		t.Errorf("others need %d slots, for all that is believed, and use three", n)
+	}
+	if n := r.g.routes.table[page(0).Route].in; n > 12 {
+		t.Errorf("%d of 16 slots taken by one route", n)
+	}
+	r.leaveAll(append(others, slow...))
+}
+
+// TestLongRouteGetsAnotherChance has a route be known as long, where long requests
+// have no slot beside the load.
+func TestLongRouteGetsAnotherChance(t *testing.T) {
+	r := newRig(t, 4)
+	r.warmUp()
+	r.teach(page(0), 20, 20*time.Millisecond)
+	report := Request{Route: "report", Flow: 1}
+	r.teach(report, enough, 1100*time.Millisecond) // a cold cache
+	var flight []*visit
+	load := func(d time.Duration) {
+		for range d / (20 * time.Millisecond) {
+			v := &visit{r: r}
+			p := page(0)
+			v.ticket, v.err = r.g.Enter(&p, v)
+			if flight = append(flight, v); len(flight) == 4 {
+				flight[0].ticket.Done()
+				flight = flight[1:]
+			}
+			r.clock.pass(20 * time.Millisecond)
+		}
+	}
+	load(20 * time.Second)
+	waits := r.enter(report).mustWait()
+	if lane := waits.ticket.Lane(); lane != Long {
+		t.Fatalf("it waits as %v", lane)
+	}
+	waits.leave()
+	r.clock.pass(longAgain - time.Minute)
+	load(time.Minute)
+	v := r.enter(report)
+	load(200 * time.Millisecond)
+	v.mustRun().done()
+	r.leaveAll(flight)
+}
+
+func TestStreamIsLong(t *testing.T) {
+	r := newRig(t, 8)
+	r.teach(page(0), 20, 20*time.Millisecond)
+	declared := r.enter(slowPoll(1)).mustRun()
+	declared.ticket.Streaming() // it is long already
+	if n := r.g.Snapshot().Long; n != 1 {
+		t.Errorf("%d long", n)
+	}
+	unknown := r.enter(Request{Route: "events"}).mustRun()
+	unknown.ticket.Streaming()
+	unknown.ticket.Streaming()
+	unknown.ticket.At("unix:/run/app.sock") // a stream stays one
+	if s := r.g.Snapshot(); s.Long != 2 || s.Lanes["unknown"].Aged != 1 {
+		t.Errorf("%d long, %d unknown aged", s.Long, s.Lanes["unknown"].Aged)
+	}
+	unknown.done()
+	declared.done()
+}

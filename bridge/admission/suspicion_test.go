@@ -1,0 +1,137 @@
+package admission
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// newSuspicion has two pages of two flows be slow.
+func newSuspicion(t *testing.T, workers int) (r *rig, slow []*visit) {
+	t.Helper()
+	r = newRig(t, workers)
+	r.warmUp()
+	r.teach(page(0), 50, 20*time.Millisecond)
+	slow = r.fill(2)
+	r.clock.pass(time.Second + tick)
+	if s := r.stallState(); s != "suspected" {
+		t.Fatalf("%s", s)
+	}
+	return r, slow
+}
+
+func TestSuspicionEndsWithThoseSuspected(t *testing.T) {
+	r, slow := newSuspicion(t, 16)
+	for _, v := range slow {
+		v.leave()
+	}
+	r.clock.pass(tick)
+	if s := r.stallState(); s != "none" || len(r.stalls) != 0 {
+		t.Errorf("%s, %d reports when nobody is stuck any more", s, len(r.stalls))
+	}
+}
+
+func TestSuspicionServesLongRequests(t *testing.T) {
+	r, slow := newSuspicion(t, 16)
+	for range 3 {
+		r.enter(Request{Route: "poll", Long: true}).mustRun().done()
+		r.clock.pass(tick)
+	}
+	for _, v := range slow {
+		v.done()
+	}
+}
+
+// TestSlowRequestsOfThreeFlows has the one who finds out be slow, too.
+func TestSlowRequestsOfThreeFlows(t *testing.T) {
+	r, slow := newSuspicion(t, 16)
+	slow = append(slow, r.enter(page(3)).mustRun())
+	next := r.enter(page(4)).mustWait()
+	r.clock.pass(time.Second)
+	next.mustRun().done()
+	for i := range 100 {
+		r.clock.pass(500 * time.Millisecond)
+		r.enter(page(uint64(10 + i))).mustRun().done()
+	}
+	if len(r.stalls) != 0 {
+		t.Errorf("%d reports", len(r.stalls))
+	}
+	for _, v := range slow {
+		v.done()
+	}
+}
+
+// TestEarlierProbesAreForgotten has who was sent to find out be slow, and be in
+// flight still at the next suspicion.
+func TestEarlierProbesAreForgotten(t *testing.T) {
+	r, slow := newSuspicion(t, 4)
+	other := Request{Route: "other", Flow: 3}
+	probe := r.enter(other).mustRun()
+	r.clock.pass(100 * time.Millisecond)
+	for _, v := range slow {
+		v.done()
+	}
+	r.teach(Request{Route: "another", Flow: 9}, 10, 150*time.Millisecond)
+	slow = r.fill(2)
+	r.clock.pass(time.Second + 2*tick)
+	if s := r.stallState(); s != "suspected" || len(r.stalls) != 0 {
+		t.Errorf("%s, %d reports, before anybody was sent to find out", s, len(r.stalls))
+	}
+	for _, v := range append(slow, probe) {
+		v.done()
+	}
+}
+
+// TestProbeIsFoundInARoutesLine has everybody ask for the route that is stuck.
+func TestProbeIsFoundInARoutesLine(t *testing.T) {
+	r := newRig(t, 4)
+	r.teach(page(0), 20, 20*time.Millisecond)
+	stuck := r.fill(2)
+	first, second := r.enter(page(20)).mustWait(), r.enter(page(21)).mustWait()
+	r.clock.pass(time.Second + tick)
+	first.mustRun()
+	second.mustWait()
+	r.clock.pass(time.Second + tick)
+	if s := r.stallState(); s != "stalled" || len(r.stalls) != 1 {
+		t.Errorf("%s, %d reports", s, len(r.stalls))
+	}
+	for _, v := range append(stuck, first, second) {
+		v.leave()
+	}
+}
+
+// TestProbeIsFoundAmongTheUnknown has nobody wait but for unknown routes.
+func TestProbeIsFoundAmongTheUnknown(t *testing.T) {
+	r := newRig(t, 8)
+	r.teach(page(0), 20, 20*time.Millisecond)
+	stuck := r.fill(2)
+	for i := range r.g.cfg.Unknown {
+		stuck = append(stuck, r.enter(Request{Route: fmt.Sprint("GET html /", i)}).mustRun())
+	}
+	waits := r.enter(Request{Route: "GET html /more"}).mustWait()
+	r.clock.pass(time.Second + tick)
+	waits.mustRun()
+	for _, v := range append(stuck, waits) {
+		v.leave()
+	}
+}
+
+// TestProbesAgeStartsWhenItIsSent has the one who finds out wait for a connection
+// first.
+func TestProbesAgeStartsWhenItIsSent(t *testing.T) {
+	r, slow := newSuspicion(t, 4)
+	probe := r.enter(page(3)).mustRun()
+	r.clock.pass(900 * time.Millisecond)
+	probe.ticket.At("unix:/run/app.sock")
+	r.clock.pass(900 * time.Millisecond)
+	if s := r.stallState(); s != "suspected" {
+		t.Errorf("%s 0.9 s after the probe was sent", s)
+	}
+	r.clock.pass(200 * time.Millisecond)
+	if s := r.stallState(); s != "stalled" {
+		t.Errorf("%s 1.1 s after the probe was sent", s)
+	}
+	for _, v := range append(slow, probe) {
+		v.done()
+	}
+}
