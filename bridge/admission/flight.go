@@ -110,6 +110,9 @@ func (g *Gate) census(e *entry, by int) {
 func (g *Gate) teaches(e *entry) bool { return !e.aged || !e.flow.spent || !e.route.shortForMost() }
 
 func (g *Gate) teach(e *entry) {
+	if e.lane == Unknown && !e.aged && e.route.known() && e.route.mostlyLong() {
+		e.route.doubt()
+	}
 	e.route.learn(e.aged)
 	if e.newcomer {
 		e.route.group.learn(e.aged)

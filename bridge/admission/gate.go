@@ -55,6 +55,7 @@ type Gate struct {
 	waiting   [classes]int
 	held      int // short ones that wait for others of their own flow
 	deadlines deadlines
+	looked    int // which of those lookAtLong has looked at last
 	vacant    chain[entry]
 
 	routes *routes
@@ -169,6 +170,7 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	}
 	now := g.now()
 	g.keepTime()
+	g.wake(now)
 	e := g.vacancy(r, now)
 	e.flow = g.flowOf(r, now)
 	e.route = g.routes.none

@@ -80,12 +80,16 @@ func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
 
 // longRoom is how many slots may hold long requests for a mixed one of r to start. It
 // may be as short as those of r are as a rule; so it may have what other routes do not
-// need.
+// need; the last one only if there are no others: it would be kept for nobody.
 func (g *Gate) longRoom(r *route, now time.Duration) int {
 	if !r.shortForMost() {
 		return g.longCap
 	}
-	return max(g.longCap, min(g.unneeded(r, now), g.w-1))
+	room := g.unneeded(r, now)
+	if !r.alone {
+		room = min(room, g.w-1)
+	}
+	return max(g.longCap, room)
 }
 
 // idleRoom is 1 if nothing has been in flight for some time.
@@ -124,6 +128,10 @@ func (g *Gate) share(r *route, now time.Duration) int {
 	return max(least, g.unneeded(r, now))
 }
 
+// nothing is how many slots others use where there are none: the sums of so many
+// floating point numbers differ by less.
+const nothing = 1e-4
+
 // negligible is how many slots the others may use for a route to be as good as alone.
 const negligible = 0.05
 
@@ -135,10 +143,11 @@ func (g *Gate) unneeded(r *route, now time.Duration) int {
 	}
 	if now-r.othersAt >= time.Second {
 		others := (g.fastWork.value(now) - r.fastWork.value(now)) / recent.Seconds()
+		others /= 1 - math.Exp(-now.Seconds()/recent.Seconds()) // what was before the start was not nothing, but unknown
+		r.alone = others < nothing
 		if others < negligible {
 			others = 0
 		}
-		others /= 1 - math.Exp(-now.Seconds()/recent.Seconds()) // what was before the start was not nothing, but unknown
 		r.others, r.othersAt = g.load.servers(max(others, 0), g.w, g.cfg.WaitTarget), now
 	}
 	return g.w - r.others

@@ -215,3 +215,27 @@ func TestParkedRequestOfARouteThatIsShort(t *testing.T) {
 	}
 	r.leaveAll(append(flight[8:], parked...))
 }
+
+// TestParkedRequestIsFoundWhenItsRouteIsShort has the turn of who was parked not
+// come, because others were parked before.
+func TestParkedRequestIsFoundWhenItsRouteIsShort(t *testing.T) {
+	r := newRig(t, 16)
+	r.warmUp()
+	report := func(flow uint64) Request { return Request{Route: "report", Flow: flow} }
+	r.teach(report(0), enough, 1100*time.Millisecond) // a cold cache
+	r.warmUp()
+	var all []*visit
+	for i := range 12 {
+		all = append(all, r.enter(report(uint64(i+1))).mustRun())
+	}
+	for i := range 12 {
+		all = append(all, r.enter(slowPoll(uint64(100+i))).mustWait())
+	}
+	parked := r.enter(report(200)).mustWait()
+	for _, v := range all[:12] {
+		v.done()
+	}
+	r.clock.pass(tick)
+	parked.mustRun()
+	r.leaveAll(append(all, parked))
+}

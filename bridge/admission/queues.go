@@ -204,8 +204,28 @@ func (g *Gate) lookAgain(now time.Duration) {
 			g.unhold(t)
 		}
 	}
+	g.lookAtLong(now)
 	if g.stall.phase.stopped() && g.rings[fast].n == 0 && g.mayProbe(now) {
 		g.letProbe()
+	}
+}
+
+// lookAtLong finds those in the queue of long ones whose routes have turned out to be
+// short: they need not wait for long ones to end.
+func (g *Gate) lookAtLong(now time.Duration) {
+	if g.waiting[long] == 0 {
+		return
+	}
+	n := len(g.deadlines)
+	for range min(n, max(4*lookAt, n/20)) {
+		g.looked = (g.looked + 1) % n
+		e := g.deadlines[g.looked]
+		if e.queue != long || e.declared {
+			continue
+		}
+		if lane := g.laneOf(e, now); lane.class() != long {
+			g.relane(e, lane)
+		}
 	}
 }
 

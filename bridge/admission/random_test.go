@@ -177,13 +177,12 @@ func (d *day) limits(f func()) {
 }
 
 // passedOver asks of everyone who waits whether it could start: a tick may not have
-// found it yet, the next one must have. Those in the queue of long requests wait for
-// long ones to end, whatever has become of their routes meanwhile.
+// found it yet, the next one must have.
 func (d *day) passedOver() {
 	g, now := d.g, d.g.now()
 	for id, since := range d.able {
 		switch {
-		case id.e.seq != id.seq || id.e.state != waiting || id.e.queue == long || !g.couldStart(id.e, now):
+		case id.e.seq != id.seq || id.e.state != waiting || !g.couldStart(id.e, now):
 			delete(d.able, id)
 		case now-since > 2*tick:
 			d.Errorf("a %v request could start, and has waited for %v since it could", id.e.lane, now-since)
@@ -194,7 +193,7 @@ func (d *day) passedOver() {
 	}
 	d.asked = now
 	for _, e := range g.deadlines {
-		if id := (use{e, e.seq}); d.able[id] == 0 && e.queue != long && g.couldStart(e, now) {
+		if id := (use{e, e.seq}); d.able[id] == 0 && g.couldStart(e, now) {
 			d.able[id] = now
 		}
 	}

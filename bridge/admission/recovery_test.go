@@ -133,6 +133,22 @@ func TestOwnPause(t *testing.T) {
 	}
 }
 
+// TestAnswersAfterAnOwnPause has the answers be read before the first tick.
+func TestAnswersAfterAnOwnPause(t *testing.T) {
+	r := newRig(t, 16)
+	r.teach(page(0), 20, 20*time.Millisecond)
+	flight := r.fill(3)
+	flight = append(flight, r.enter(Request{Route: "new"}).mustRun())
+	r.clock.now = r.clock.now.Add(5 * time.Second)
+	for _, v := range flight {
+		v.done()
+	}
+	r.clock.pass(0)
+	if p, n := r.g.routes.table[page(0).Route].long, r.g.routes.table["new"].long; p+n != 0 {
+		t.Errorf("%d and %d long after a pause", p, n)
+	}
+}
+
 // TestWhoComesAfterAnOwnPauseAges has a request come between a pause and the first
 // tick after it.
 func TestWhoComesAfterAnOwnPauseAges(t *testing.T) {

@@ -30,6 +30,7 @@ type route struct {
 	// others is how many slots other routes needed, at othersAt.
 	others   int
 	othersAt time.Duration
+	alone    bool         // there were no others
 	blocked  chain[entry] // requests that wait for others of this route to end
 
 	link    link[route] // in one of the chains of routes
@@ -55,6 +56,10 @@ func (r *route) learn(wasLong bool) {
 		r.short, r.long = (r.short+1)/2, (r.long+1)/2
 	}
 }
+
+// doubt has what made r a long one count for little, because its first request after
+// a long time was short. One a minute may find out from now on.
+func (r *route) doubt() { r.short, r.long = 0, 2 }
 
 func (r *route) shortForMost() bool { return r.known() && !r.mostlyLong() }
 

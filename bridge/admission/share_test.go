@@ -127,3 +127,92 @@ func TestStreamIsLong(t *testing.T) {
 	unknown.done()
 	declared.done()
 }
+
+// TestLongRouteIsShortAgain has a route that was long wrongly be short again soon
+// after its other chance.
+func TestLongRouteIsShortAgain(t *testing.T) {
+	r := newRig(t, 1)
+	r.teach(page(0), 20, 600*time.Millisecond)
+	report := Request{Route: "report"}
+	for range enough {
+		r.clock.pass(time.Minute)
+		r.teach(report, 1, 1100*time.Millisecond) // a cold cache
+	}
+	r.clock.pass(longAgain)
+	began := r.clock.now
+	for r.enterAndEnd(report, 20*time.Millisecond) != Short {
+		if r.clock.now.Sub(began) > 10*time.Minute {
+			t.Fatalf("the route is %v after ten minutes", r.enterAndEnd(report, tick))
+		}
+		r.load(time.Minute)
+	}
+}
+
+// load keeps the only worker busy to nine tenths.
+func (r *rig) load(d time.Duration) {
+	r.Helper()
+	for range d / (400 * time.Millisecond) {
+		v := r.enter(page(0)).mustRun()
+		r.clock.pass(360 * time.Millisecond)
+		v.done()
+		r.clock.pass(40 * time.Millisecond)
+	}
+}
+
+// enterAndEnd is a request that takes d if it is started at once, and leaves if not.
+func (r *rig) enterAndEnd(q Request, d time.Duration) Lane {
+	r.Helper()
+	v := r.enter(q)
+	lane := v.ticket.Lane()
+	if !v.running() {
+		v.leave()
+		return lane
+	}
+	r.clock.pass(d)
+	v.done()
+	return lane
+}
+
+// TestSlowRequestsOfTheOnlyRoute leaves the others of the route the last slot, as
+// there is nobody else to keep it for.
+func TestSlowRequestsOfTheOnlyRoute(t *testing.T) {
+	for _, c := range []struct{ w, slow int }{{2, 1}, {3, 2}, {4, 3}, {8, 7}} {
+		t.Run(fmt.Sprintf("%d of %d", c.slow, c.w), func(t *testing.T) {
+			r := newRig(t, c.w)
+			r.warmUp()
+			r.teach(page(0), 50, 20*time.Millisecond)
+			slow := r.fill(min(c.slow, c.w-min(c.w/4+1, 2)))
+			for i := range 600 {
+				v := r.enter(page(uint64(100 + i)))
+				if len(slow) < c.slow && i == 0 {
+					slow = append(slow, v.mustRun())
+					continue
+				}
+				r.clock.pass(tick)
+				for wait := 0; !v.running(); wait++ {
+					if wait > 20 {
+						t.Fatalf("number %d waits: %v, %s", i, v.err, r.stallState())
+					}
+					r.clock.pass(tick)
+				}
+				v.done()
+				r.clock.pass(2 * tick)
+			}
+			r.leaveAll(slow)
+		})
+	}
+}
+
+// TestOthersCountFromTheStart has others use half a worker in the first seconds.
+func TestOthersCountFromTheStart(t *testing.T) {
+	r := newRig(t, 16)
+	r.teach(page(0), 20, tick)
+	for range 60 {
+		r.teach(other(0), 1, tick)
+		r.clock.pass(tick)
+	}
+	now := r.g.now()
+	if n := r.g.unneeded(r.g.routes.table[page(0).Route], now); n == 16 {
+		t.Errorf("others need nothing, for all that is believed after %v", now)
+	}
+}

@@ -36,9 +36,7 @@ func (g *Gate) tick() {
 	}
 	if g.cfg.Lanes {
 		g.load.advance(g.in-g.phi, now)
-		if late := now - g.ticked - tick; late > lateness {
-			g.oversleep(late)
-		} else {
+		if !g.wake(now) {
 			g.watch(now)
 		}
 		g.ageAll(now)
@@ -63,6 +61,19 @@ func (g *Gate) tick() {
 // lateness is how late a tick must come for the machine, or this process, to have
 // stood still: then nothing is known of what the application did meanwhile.
 const lateness = 500 * time.Millisecond
+
+// wake reports whether the process has stood still, and has that time not count.
+// Whoever comes first afterwards asks, be it a tick or an answer that had been there
+// for long.
+func (g *Gate) wake(now time.Duration) (slept bool) {
+	late := now - g.ticked - tick
+	if !g.ticks || !g.cfg.Lanes || late <= lateness {
+		return false
+	}
+	g.oversleep(late)
+	g.ticked = now - tick
+	return true
+}
 
 // oversleep has the ageing clock stand still for d.
 func (g *Gate) oversleep(d time.Duration) {

@@ -41,6 +41,7 @@ func (t Ticket) Streaming() {
 	defer t.g.mu.Unlock()
 	if t.current() && t.e.state == running && !t.e.aged && t.g.cfg.Lanes {
 		now := t.g.now()
+		t.g.wake(now)
 		t.g.load.advance(t.g.in-t.g.phi, now)
 		t.e.streams = true
 		t.g.age(t.e, now)
@@ -61,6 +62,7 @@ func (t Ticket) At(instance string) {
 	}
 	t.e.instance = instance
 	now := t.g.now()
+	t.g.wake(now)
 	if t.g.restart(t.e, now) {
 		t.g.dispatch(now)
 	}
@@ -93,6 +95,7 @@ func (t Ticket) leave(done bool) {
 		return
 	}
 	now := g.now()
+	g.wake(now)
 	if t.e.state == running {
 		g.finish(t.e, done, now)
 	} else {
