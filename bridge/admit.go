@@ -17,6 +17,7 @@ func (x *exchange) identify() error {
 		return nil // nobody asks
 	}
 	x.ask.Flow, x.ask.Shared = b.flows.of(x.r, &x.client)
+	x.out.Flow = x.ask.Flow
 	if b.sharing == nil || x.ask.Shared || x.ask.Flow == 0 {
 		return nil
 	}

@@ -48,8 +48,8 @@ type FlowConfig struct {
 	// Key tells who a request is from:
 	//
 	//   - "auto" (default): by the session cookie, if there is one with a name that many
-	//     applications use (see sessionCookies; its value must have 12 characters at
-	//     least), else by the user that a front in this process has checked, else by the
+	//     applications use (docs/admission.md lists them; its value must have 12 characters
+	//     at least), else by the user that a front in this process has checked, else by the
 	//     client's address.
 	//   - "cookie NAME": by that cookie.
 	//   - "header NAME": by that request header.
@@ -122,6 +122,9 @@ func (c *Config) normalizeGate() error {
 	if err := c.Lanes.among(On, Off); err != nil {
 		return fmt.Errorf("lanes: %w", err)
 	}
+	if err := c.checkPlain(); err != nil {
+		return err
+	}
 	for _, f := range []struct {
 		key      string
 		value    *Duration
@@ -168,6 +171,27 @@ func (c *Config) normalizeGate() error {
 	return c.Flow.normalize()
 }
 
+// checkPlain looks for what means nothing in a plain queue.
+func (c *Config) checkPlain() error {
+	if c.Lanes == On {
+		return nil
+	}
+	for _, f := range []struct {
+		key string
+		set bool
+	}{
+		{"long_poll", len(c.LongPoll) > 0},
+		{"reserve", c.Reserve != nil},
+		{"queue.poll_answer.status", c.Queue.PollAnswer != PollAnswer{}},
+		{"flow.limit", c.Flow.Limit != 0},
+	} {
+		if f.set {
+			return fmt.Errorf("%s: means nothing in a plain queue, and lanes is off", f.key)
+		}
+	}
+	return nil
+}
+
 // checkLimits checks the numbers that must fit the number of workers, all instances'
 // together.
 func (c *Config) checkLimits(workers int, d admission.Config) error {
@@ -179,6 +203,8 @@ func (c *Config) checkLimits(workers int, d admission.Config) error {
 		a.LongMin = new(min(d.LongMin, workers-*c.Reserve))
 	}
 	switch most := workers - *c.Reserve; {
+	case *c.Reserve != 0 && workers == 1:
+		return fmt.Errorf("reserve: is %d, want 0: there is one worker", *c.Reserve)
 	case *c.Reserve < 0 || *c.Reserve >= workers:
 		return fmt.Errorf("reserve: is %d, want 0 to %d: of %d workers one at least must be left for other requests", *c.Reserve, workers-1, workers)
 	case *a.LongMin < 0 || *a.LongMin > most:
@@ -224,14 +250,15 @@ func (f *FlowConfig) normalize() error {
 	if err != nil {
 		return fmt.Errorf("flow.key: %w", err)
 	}
-	if f.MaxAddresses == 0 {
-		if f.Per != 0 || f.Excess != "" {
-			return errors.New("flow.max_addresses: is not set, and flow.per and flow.excess mean nothing without it")
-		}
+	switch {
+	case f.MaxAddresses == 0 && f.Excess != "":
+		return errors.New("flow.excess: means nothing without flow.max_addresses, which is not set")
+	case f.MaxAddresses == 0 && f.Per != 0:
+		return errors.New("flow.per: means nothing without flow.max_addresses, which is not set")
+	case f.MaxAddresses == 0:
 		return nil
-	}
-	if key.kind == keyOff || key.kind == keyClient {
-		return fmt.Errorf("flow.max_addresses: flow.key is %q: name what an account is known by, such as \"cookie NAME\" or \"user\"", f.Key)
+	case key.kind == keyAuto, key.kind == keyOff, key.kind == keyClient:
+		return fmt.Errorf("flow.max_addresses: flow.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
 	}
 	if f.Per < 0 {
 		return errors.New("flow.per: must not be negative")

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -42,7 +43,7 @@ func TestGateDefaults(t *testing.T) {
 
 // Every setting gets where it belongs.
 func TestGateSettings(t *testing.T) {
-	const text = `{"backends":["unix:/a"],"workers":10,"lanes":"off","long_poll":["/poll*"],"reserve":0,` +
+	const text = `{"backends":["unix:/a"],"workers":10,"lanes":"on","long_poll":["/poll*"],"reserve":0,` +
 		`"queue":{"size":1,"long_size":2,"timeout":"3ms","long_timeout":"4ms","poll_answer":{"status":200,"content_type":"application/json","body":"[]"}},` +
 		`"flow":{"key":"cookie sid","limit":9,"max_addresses":3,"per":"5m0s","excess":"evict"},` +
 		`"admission":{"long_after":"6ms","stall_after":"7ms","wait_target":"8ms","unknown":9,"long_min":10,"flow_rate":1.5,"flow_burst":2.5,"spent_limit":8}}`
@@ -54,7 +55,7 @@ func TestGateSettings(t *testing.T) {
 		t.Errorf("%s, %v, want %s", back, err, text)
 	}
 	want := admission.Config{
-		Workers: 10, Lanes: false, Reserve: 0, Unknown: 9, LongMin: 10,
+		Workers: 10, Lanes: true, Reserve: 0, Unknown: 9, LongMin: 10,
 		LongAfter: 6 * time.Millisecond, StallAfter: 7 * time.Millisecond, WaitTarget: 8 * time.Millisecond,
 		Size: 1, LongSize: 2, Timeout: 3 * time.Millisecond, LongTimeout: 4 * time.Millisecond,
 		FlowLimit: 9, SpentLimit: 8, FlowRate: 1.5, FlowBurst: 2.5,
@@ -86,7 +87,7 @@ func TestGateSettingsThatFollow(t *testing.T) {
 	if got.LongMin != 0 || got.FlowLimit != 4 || got.SpentLimit != 1 {
 		t.Errorf("%+v", got)
 	}
-	c := Config{Workers: 4, Flow: FlowConfig{MaxAddresses: 1}}
+	c := Config{Workers: 4, Flow: FlowConfig{MaxAddresses: 1, Key: "user"}}
 	if gateOf(t, c); c.Flow.Per != 0 {
 		t.Error("the caller's configuration was changed")
 	}
@@ -117,12 +118,16 @@ func TestBadGateConfig(t *testing.T) {
 		{"flow.key:", Config{Flow: FlowConfig{Key: "ip"}}},
 		{"flow.limit:", Config{Flow: FlowConfig{Limit: -1}}},
 		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: -1}}},
-		{"flow.max_addresses: is not set", Config{Flow: FlowConfig{Per: 1}}},
-		{"flow.max_addresses: is not set", Config{Flow: FlowConfig{Excess: Evict}}},
+		{"flow.per: means nothing without", Config{Flow: FlowConfig{Per: 1}}},
+		{"flow.excess: means nothing without", Config{Flow: FlowConfig{Excess: Evict}}},
+		{`flow.max_addresses: flow.key is "auto"`, Config{Flow: FlowConfig{MaxAddresses: 1}}},
+		{"long_poll: means nothing in a plain queue", Config{Lanes: Off, LongPoll: []string{"/poll"}}},
+		{"reserve: means nothing in a plain queue", Config{Lanes: Off, Reserve: new(1)}},
+		{"flow.limit: means nothing in a plain queue", Config{Lanes: Off, Flow: FlowConfig{Limit: 1}}},
 		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: 1, Key: "client"}}},
 		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: 1, Key: "off"}}},
-		{"flow.per:", Config{Flow: FlowConfig{MaxAddresses: 1, Per: -1}}},
-		{`flow.excess: is "kill", want refuse or evict`, Config{Flow: FlowConfig{MaxAddresses: 1, Excess: "kill"}}},
+		{"flow.per:", Config{Flow: FlowConfig{MaxAddresses: 1, Key: "user", Per: -1}}},
+		{`flow.excess: is "kill", want refuse or evict`, Config{Flow: FlowConfig{MaxAddresses: 1, Key: "user", Excess: "kill"}}},
 		{"admission.long_after:", Config{Admission: AdmissionConfig{LongAfter: -1}}},
 		{"admission.stall_after:", Config{Admission: AdmissionConfig{StallAfter: -1}}},
 		{"admission.wait_target:", Config{Admission: AdmissionConfig{WaitTarget: -1}}},
@@ -136,8 +141,9 @@ func TestBadGateConfig(t *testing.T) {
 		{"admission.flow_burst:", Config{Admission: AdmissionConfig{FlowBurst: math.Inf(1)}}},
 		{"admission.spent_limit:", Config{Admission: AdmissionConfig{SpentLimit: -1}}},
 		{"admission.spent_limit: is 3, want at most flow.limit", Config{Admission: AdmissionConfig{SpentLimit: 3}}},
+		{"reserve: is 1, want 0: there is one worker", Config{Workers: 1, Reserve: new(1)}},
 	} {
-		c.cfg.Backends, c.cfg.Workers = []string{"unix:/run/app.sock"}, 4
+		c.cfg.Backends, c.cfg.Workers = []string{"unix:/run/app.sock"}, cmp.Or(c.cfg.Workers, 4)
 		b, err := New(c.cfg)
 		if err == nil {
 			b.Close()

@@ -139,7 +139,8 @@ func credentials(authorization []string) string {
 
 // sessionCookies are the cookies that "auto" goes by, the most telling first: one that
 // stands for an account before one for a browser, a name that means nothing else
-// before one that might.
+// before one that might. The names of MediaWiki's and WordPress's differ from site to
+// site: sessionOf knows them by their end, or beginning.
 var sessionCookies = [...]string{
 	"trac_auth", "PHPSESSID", "DokuWiki", "JSESSIONID", "ASP.NET_SessionId", "CGISESSID", "pysid", "trac_session",
 	"connect.sid", "laravel_session", "ci_session", "_session_id", "beaker.session.id", "rack.session", "mojolicious",
@@ -163,6 +164,8 @@ func sessionOf(lines []string) string {
 			}
 			if i := slices.Index(sessionCookies[:rank], name); i >= 0 {
 				rank, session = i, value
+			} else if session == "" && (strings.HasSuffix(name, "_session") || strings.HasPrefix(name, "wordpress_logged_in_")) {
+				session = value
 			}
 		}
 	}

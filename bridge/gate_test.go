@@ -89,7 +89,7 @@ func TestLanes(t *testing.T) {
 // Without lanes a request's words mean nothing.
 func TestLanesOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: Off, Workers: 1, LongPoll: []string{"/poll"}, Queue: QueueConfig{LongTimeout: Duration(time.Hour)}}, slowly(5*time.Second))
+		r := newRig(t, Config{Lanes: Off, Workers: 1, Queue: QueueConfig{LongTimeout: Duration(time.Hour)}}, slowly(5*time.Second))
 		first := r.start("GET", "/poll", nil)
 		second := r.get("/poll")
 		r.wantError(second, 503, errLimit)

@@ -127,7 +127,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{
 			Lanes: On, Workers: 4, TrustedProxies: []string{"192.0.2.1"},
-			Flow: FlowConfig{MaxAddresses: 1},
+			Flow: FlowConfig{Key: "cookie PHPSESSID", MaxAddresses: 1},
 		}, slowly(2*time.Second))
 		var open []func() reply
 		for i, target := range []string{

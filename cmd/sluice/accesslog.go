@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
 // accessLog writes a JSON line per request.
@@ -76,6 +77,9 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 	)
 	if o.Lane != "" {
 		attrs = append(attrs, slog.String("lane", o.Lane))
+	}
+	if o.Flow != 0 {
+		attrs = append(attrs, slog.String("flow", admission.FlowName(o.Flow)))
 	}
 	if o.Refused != "" {
 		attrs = append(attrs, slog.String("refused", o.Refused))

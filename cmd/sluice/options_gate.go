@@ -55,7 +55,7 @@ func (o *gateOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.pollType, "poll-answer-type", "", "its content `TYPE` (default text/plain; charset=utf-8)")
 	f.StringVar(&o.pollBody, "poll-answer-body", "", "its body, `TEXT`")
 
-	f.StringVar(&o.flowKey, "flow-key", "auto", "who a request is from: `KEY` is cookie NAME, header NAME, user, client (its address), off, or auto: a well-known session cookie, else the address")
+	f.StringVar(&o.flowKey, "flow-key", "auto", "who a request is from: `KEY` is 'cookie NAME', 'header NAME', user, client (its address), off, or auto: a well-known session cookie, else the address")
 	f.IntVar(&o.flowLimit, "flow-limit", 0, "how many short requests one of them may have in flight (default a quarter of the workers, at least 2)")
 	f.Var(&o.flowAddresses, "flow-max-addresses", "from how many addresses one may come, such as \"3 per 10m\" (default no limit)")
 	f.StringVar(&o.flowExcess, "flow-excess", "", "what becomes of one address more: refuse, or evict the one that was not seen for longest (default refuse)")
