@@ -28,7 +28,7 @@ var layout = map[string]struct{ own, others []string }{
 	},
 	"bridge/supervise": {
 		own:    []string{"bridge/internal/lines"},
-		others: []string{"golang.org/x/time/rate"},
+		others: slices.Concat(procfs, []string{"golang.org/x/time/rate"}),
 	},
 	"bridge": {
 		own: []string{

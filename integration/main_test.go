@@ -8,10 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
 // TestMain builds the program that the tests run.
 func TestMain(m *testing.M) {
+	supervise.Child()
 	os.Exit(testMain(m))
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,28 +26,35 @@ type sluice struct {
 // startSluice runs sluice serve with those flags on a free port.
 func startSluice(t testing.TB, args ...string) sluice {
 	t.Helper()
-	return startGate(t, os.Environ(), args)
+	return startGate(t, args)
 }
 
 // startSluiceCommand runs sluice serve with those flags and a command that it
 // starts as its application.
 func startSluiceCommand(t testing.TB, app *exec.Cmd, args ...string) sluice {
 	t.Helper()
-	args = append(append(args, "--", app.Path), app.Args[1:]...)
-	env := app.Env
-	if env == nil {
-		env = os.Environ()
+	for _, kv := range app.Env {
+		// It inherits next to nothing from sluice.
+		if !slices.Contains(os.Environ(), kv) {
+			args = append(args, "--command-env", kv)
+		}
 	}
-	return startGate(t, env, args)
+	return startGate(t, append(append(args, "--", app.Path), app.Args[1:]...))
 }
 
-func startGate(t testing.TB, env, args []string) sluice {
+func startGate(t testing.TB, args []string) sluice {
+	t.Helper()
+	return startGateIn(t, t.TempDir(), args...)
+}
+
+// startGateIn runs sluice serve with its temporary files in dir.
+func startGateIn(t testing.TB, dir string, args ...string) sluice {
 	t.Helper()
 	cmd := exec.Command(sluiceBinary(), append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--status", "127.0.0.1:0", "--access-log", "off",
 		"--queue-timeout", patience.String(),
 	}, args...)...)
-	cmd.Env = append(env, "TMPDIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	s := sluice{process: start(t, cmd)}
 	t.Cleanup(func() {
 		// A gate that is killed cannot end its application, which is in a

@@ -11,9 +11,14 @@ import (
 )
 
 func Example() {
+	supervise.Child() // first thing in main
+
 	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	app, err := supervise.Start(supervise.Config{
 		Command: []string{"./trac.fcgi"},
+		Dir:     "/srv/trac",
+		User:    "trac",
+		Reexec:  true, // a change of user needs it
 		Logger:  logger,
 	})
 	if err != nil {

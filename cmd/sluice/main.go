@@ -7,9 +7,14 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+func main() {
+	supervise.Child()
+	os.Exit(run(os.Args[1:], os.Stderr))
+}
 
 // runError is a failure after everything was found to be in order.
 type runError struct{ err error }

@@ -7,7 +7,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
+
+// TestMain is main where a test starts a command.
+func TestMain(m *testing.M) {
+	supervise.Child()
+	os.Exit(m.Run())
+}
 
 // TestUnusable runs command lines that cannot work: each must say what is wrong
 // in one line and exit with 2, without serving anything.
@@ -89,6 +97,19 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--listen", "unix:"+listening), "another program listens there"},
 		{serve(backend, "--listen", "unix:"+precious), "not a socket"},
 		{serve("--", "sh", "-c", "echo no such thing; exit 3"), "ended at once: exit status 3"},
+		{serve(backend, "--command-dir", dir), "--command-dir: there is no command"},
+		{serve("--command-dir", filepath.Join(dir, "absent"), "--", "true"), "working directory"},
+		{serve("--command-env", "NAME", "--", "true"), "want K=V"},
+		{serve("--command-env-copy", "*", "--", "true"), `"*": want the name of a variable`},
+		{serve("--command-user", "nobody-of-that-name", "--", "true"), `user "nobody-of-that-name": there is none`},
+		{serve("--command-group", "nobody-of-that-name", "--", "true"), `group "nobody-of-that-name": there is none`},
+		{serve("--command-umask", "28", "--", "true"), "not a mask"},
+		{serve("--command-nice", "20", "--", "true"), "nice 20: want -20 to 19"},
+		{serve("--command-open-files", "0", "--", "true"), "--command-open-files 0: want at least 1"},
+		{serve("--command-core", "little", "--", "true"), "not a size"},
+		{serve("--command-backlog", "100000000", "--", "true"), "backlog 100000000: this system allows"},
+		{serve("--command-listen", "/run/app.sock", "--", "true"), "want host:port"},
+		{serve("--command-listen", taken.Addr().String(), "--", "true"), "address already in use"},
 		{serve(backend, "--status", taken.Addr().String()), "--status"},
 		{serve(backend, "--access-log", filepath.Join(dir, "absent", "log")), "--access-log"},
 		{[]string{"demo", "--rate", "0"}, "--rate 0"},

@@ -29,7 +29,8 @@ type options struct {
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
 
-	gate gateOptions
+	gate    gateOptions
+	command commandOptions
 
 	dial, send, firstByte, betweenBytes, request, idle, abandoned, client duration
 	header, keepAlive, drainTimeout                                       duration
@@ -97,6 +98,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.spoolMemory, "spool-memory", "how much all bodies may take in memory, `SIZE`")
 	f.Var(&o.spoolDisk, "spool-disk", "how much they may take in temporary files, `SIZE`")
 
+	o.command.register(f)
+
 	f.StringVar(&o.status, "status", "127.0.0.1:9180", "serve /healthz and /status.json at `ADDR`, or off")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
@@ -115,6 +118,9 @@ func (o *options) check(command []string) error {
 		return fmt.Errorf("--log-format %q: want text or json", o.logFormat)
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
+	}
+	if err := o.command.check(command); err != nil {
+		return err
 	}
 	return o.gate.check()
 }

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -77,7 +75,7 @@ func serve(o *options, command []string) (err error) {
 		defer side.Close()
 	}
 	if len(command) > 0 {
-		process, err := supervise.Start(supervise.Config{Command: command, Env: o.commandEnv(command), Logger: log})
+		process, err := supervise.Start(o.command.config(command, o.workers, log))
 		if err != nil {
 			return err
 		}
@@ -213,16 +211,4 @@ func addrText(l net.Listener) string {
 		return "off"
 	}
 	return l.Addr().String()
-}
-
-// commandEnv is the environment of the command: ours, and for PHP as many
-// children as there are workers, because without being told it serves one
-// request at a time.
-func (o *options) commandEnv(command []string) []string {
-	const children = "PHP_FCGI_CHILDREN"
-	env := os.Environ()
-	if _, set := os.LookupEnv(children); !set && strings.HasPrefix(filepath.Base(command[0]), "php") {
-		env = append(env, children+"="+strconv.Itoa(o.workers))
-	}
-	return env
 }

@@ -1,0 +1,152 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Config says what to run, and how. Only Command must be set.
+type Config struct {
+	// Command is the program and its arguments. The program is looked up in PATH, or,
+	// if its name has a slash, from Dir.
+	Command []string
+	// Dir is the working directory. Default: this process's.
+	Dir string
+	// Env holds variables, "KEY=value". They win over everything inherited.
+	Env []string
+	// EnvCopy names further variables that are inherited from this process, if it has
+	// them; "TRAC_*" means all that begin so. Without being named, PATH, HOME, USER,
+	// LOGNAME, LANG, LANGUAGE, LC_*, TZ and TMPDIR are, and nothing else.
+	EnvCopy []string
+
+	// User and Group are the user and group to run as, by name or number; HOME, USER
+	// and LOGNAME are then that user's. Default: this process's, and Group: those of
+	// User. Only root may change them. They need Reexec.
+	User, Group string
+	// Umask is the file mode creation mask. Default: this process's. It needs Reexec.
+	Umask *int
+	// Nice is the nice value, -20 to 19. Default 0: this process's. It needs Reexec.
+	Nice int
+	// Limits bounds what the program may use. They need Reexec.
+	Limits Limits
+
+	// Listen is the address of the socket, host:port; port 0 is any that is free.
+	// Default: a unix socket in a directory that only this user can enter. A TCP socket
+	// is open to every user of the machine.
+	Listen string
+	// Backlog is how many connections may wait to be accepted. Default: as many as the
+	// system allows.
+	Backlog int
+	// TempDir is where that directory is made, and where what a killed process of ours
+	// has left is looked for. Default: os.TempDir.
+	TempDir string
+
+	// Reexec lets Start run this process's own program once more to set up what can only
+	// be set between fork and exec. The program must call Child first thing in main.
+	Reexec bool
+
+	// Logger receives the program's output and its ends. Default: none.
+	Logger *slog.Logger
+}
+
+// Limits are resource limits, see setrlimit(2).
+type Limits struct {
+	// OpenFiles is how many files the program may have open. Default: 65536, or the
+	// hard limit if that is less and this is not root; without Reexec this process's.
+	OpenFiles uint64
+	// Core is the largest core dump, in bytes. Default: this process's limit.
+	Core *uint64
+	// AddressSpace is how much each process may map, in bytes. Default 0: this
+	// process's limit.
+	AddressSpace uint64
+}
+
+// plan is a Config that was found to be in order.
+type plan struct {
+	Config
+	path    string   // of the program
+	environ []string // of the child
+	account *account // nil: this process's
+}
+
+func (c Config) plan() (*plan, error) {
+	p := &plan{Config: c}
+	if p.Logger == nil {
+		p.Logger = slog.New(slog.DiscardHandler)
+	}
+	if p.TempDir == "" {
+		p.TempDir = os.TempDir()
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.path, err = c.find(); err != nil {
+		return nil, err
+	}
+	if p.account, err = lookUp(c.User, c.Group); err != nil {
+		return nil, err
+	}
+	p.environ, err = c.environment(os.Environ(), p.account)
+	return p, err
+}
+
+func (c *Config) check() error {
+	if len(c.Command) == 0 {
+		return errors.New("no command to run")
+	}
+	if c.Dir != "" {
+		if info, err := os.Stat(c.Dir); err != nil {
+			return fmt.Errorf("working directory: %w", err)
+		} else if !info.IsDir() {
+			return fmt.Errorf("working directory %s: is not a directory", c.Dir)
+		}
+	}
+	if c.Umask != nil && (*c.Umask < 0 || *c.Umask > 0o777) {
+		return fmt.Errorf("umask %#o: want 0 to 0777", *c.Umask)
+	}
+	if c.Nice < -20 || c.Nice > 19 {
+		return fmt.Errorf("nice %d: want -20 to 19", c.Nice)
+	}
+	if c.Listen != "" {
+		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+			return fmt.Errorf("listening address %q: want host:port", c.Listen)
+		}
+	}
+	if c.Backlog < 0 {
+		return fmt.Errorf("backlog %d: must not be negative", c.Backlog)
+	}
+	if most := maxBacklog(); c.Backlog > most {
+		return fmt.Errorf("backlog %d: this system allows %d (net.core.somaxconn)", c.Backlog, most)
+	}
+	if !c.Reexec && (c.User != "" || c.Group != "" || c.Umask != nil || c.Nice != 0 || c.Limits != Limits{}) {
+		return errors.New("user, group, umask, nice and limits need Reexec")
+	}
+	return nil
+}
+
+// find is the path of the program.
+func (c *Config) find() (string, error) {
+	name := c.Command[0]
+	if strings.ContainsRune(name, filepath.Separator) && !filepath.IsAbs(name) {
+		name = filepath.Join(c.Dir, name)
+	}
+	path, err := exec.LookPath(name)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return "", fmt.Errorf("command %q: %w (is it executable?)", c.Command[0], err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("command %q: %w", c.Command[0], err)
+	}
+	return path, nil
+}

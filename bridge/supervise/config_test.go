@@ -1,0 +1,64 @@
+package supervise
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestPlanErrors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	umask := 0o1000
+	for want, cfg := range map[string]Config{
+		"no command to run":               {Command: []string{}},
+		"is it executable?":               {Command: []string{file}},
+		"no-such-program":                 {Command: []string{"no-such-program"}},
+		"working directory: stat /absent": {Dir: "/absent"},
+		"is not a directory":              {Dir: file},
+		"umask 01000: want 0 to 0777":     {Umask: &umask},
+		"nice -21: want -20 to 19":        {Nice: -21},
+		`listening address "80"`:          {Listen: "80"},
+		"backlog -1: must not":            {Backlog: -1},
+		"need Reexec":                     {Nice: 1},
+		"want NAME=value":                 {Env: []string{"A"}},
+	} {
+		if cfg.Command == nil {
+			cfg.Command = []string{"sh"}
+		}
+		if _, err := cfg.plan(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %s", cfg, err, want)
+		}
+	}
+}
+
+func TestLookUp(t *testing.T) {
+	for want, names := range map[string][2]string{
+		`user "no-such-user": there is none of that name or number`:   {"no-such-user", ""},
+		`user "4294967290": there is none of that name or number`:     {"4294967290", ""},
+		`group "no-such-group": there is none of that name or number`: {"", "no-such-group"},
+	} {
+		if _, err := lookUp(names[0], names[1]); err == nil || err.Error() != want {
+			t.Errorf("%v: %v, want %s", names, err, want)
+		}
+	}
+	if a, err := lookUp("", ""); a != nil || err != nil {
+		t.Errorf("nobody in particular is %v, %v", a, err)
+	}
+	byName, err := lookUp("root", "")
+	if os.Geteuid() != 0 {
+		if err == nil || !strings.Contains(err.Error(), "only root") {
+			t.Errorf("root is %v, %v", byName, err)
+		}
+		return
+	}
+	byNumber, err2 := lookUp("0", "0")
+	for _, a := range []*account{byName, byNumber} {
+		if err != nil || err2 != nil || a.uid != 0 || a.gid != 0 || a.name != "root" || a.home == "" || len(a.groups) == 0 {
+			t.Errorf("root is %+v, %v, %v", a, err, err2)
+		}
+	}
+}

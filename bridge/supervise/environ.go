@@ -1,0 +1,54 @@
+package supervise
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// inherited are the variables that every program gets. Others are secrets of whoever
+// started us, or make a program behave differently on the next machine.
+var inherited = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR"}
+
+// environment is the child's environment, sorted by name.
+func (c *Config) environment(ours []string, who *account) ([]string, error) {
+	variables := make(map[string]string)
+	for _, kv := range ours {
+		if k, v, ok := strings.Cut(kv, "="); ok && (matches(inherited, k) || matches(c.EnvCopy, k)) {
+			variables[k] = v
+		}
+	}
+	if who != nil && who.name != "" {
+		variables["HOME"], variables["USER"], variables["LOGNAME"] = who.home, who.name, who.name
+	}
+	for _, name := range c.EnvCopy {
+		if stem := strings.TrimSuffix(name, "*"); stem == "" || strings.ContainsAny(stem, "=*\x00") {
+			return nil, fmt.Errorf("environment: %q: want the name of a variable, or its beginning and \"*\"", name)
+		}
+	}
+	var given []string
+	for _, kv := range c.Env {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok || k == "" || strings.ContainsRune(kv, 0) {
+			return nil, fmt.Errorf("environment: %q: want NAME=value", kv)
+		}
+		if slices.Contains(given, k) {
+			return nil, fmt.Errorf("environment: %s is given twice", k)
+		}
+		given = append(given, k)
+		variables[k] = v
+	}
+	list := make([]string, 0, len(variables))
+	for k, v := range variables {
+		list = append(list, k+"="+v)
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+func matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		stem, prefix := strings.CutSuffix(p, "*")
+		return p == name || prefix && strings.HasPrefix(name, stem)
+	})
+}

@@ -1,0 +1,93 @@
+package supervise
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/lines"
+)
+
+// lastWords is how long output is waited for when the process group has ended.
+const lastWords = 100 * time.Millisecond
+
+// output takes what children write to the log. One pipe serves all of a child's group,
+// and whoever left the group with it.
+type output struct {
+	log  *lines.Log
+	name string // of the command
+
+	readers sync.WaitGroup
+
+	mu    sync.Mutex
+	pipes map[*os.File]struct{} // those whose readers run
+}
+
+func newOutput(log *slog.Logger, name string) *output {
+	return &output{log: lines.NewLog(log, "command output"), name: name, pipes: make(map[*os.File]struct{})}
+}
+
+// pipe returns the end that a child writes to. The caller closes it when the child has it,
+// and then tells whose it is.
+func (o *output) pipe() (write *os.File, read *reader, err error) {
+	r, write, err := os.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("pipe for the command's output: %w", err)
+	}
+	return write, &reader{file: r, done: make(chan struct{})}, nil
+}
+
+// reader is one child's output.
+type reader struct {
+	file *os.File
+	done chan struct{} // closed at the end of the output
+}
+
+// start reads until nobody can write any more, or close ends it.
+func (o *output) start(r *reader, pid int) {
+	o.mu.Lock()
+	o.pipes[r.file] = struct{}{}
+	o.mu.Unlock()
+	o.readers.Go(func() {
+		defer close(r.done)
+		defer func() {
+			o.mu.Lock()
+			delete(o.pipes, r.file)
+			o.mu.Unlock()
+			_ = r.file.Close()
+		}()
+		src := o.log.Source(slog.String("command", o.name), slog.Int("pid", pid))
+		defer src.End()
+		buf := make([]byte, 16<<10)
+		for {
+			n, err := r.file.Read(buf)
+			_, _ = src.Write(buf[:n]) // never fails
+			if err != nil {
+				return
+			}
+		}
+	})
+}
+
+// drained waits until a child that has ended has said everything, or somebody who left
+// its group seems to hold the pipe.
+func (r *reader) drained() {
+	select {
+	case <-r.done:
+	case <-time.After(lastWords):
+	}
+}
+
+// close ends all readers. The children are dead; those who left their groups are not
+// waited for.
+func (o *output) close() {
+	o.mu.Lock()
+	for f := range o.pipes {
+		_ = f.SetReadDeadline(time.Now().Add(lastWords)) // pipes have deadlines
+	}
+	o.mu.Unlock()
+	o.readers.Wait()
+	o.log.Flush()
+}

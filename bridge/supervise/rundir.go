@@ -1,0 +1,98 @@
+package supervise
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	runDirPrefix = "sluice-"
+	lockName     = "lock"
+	recordName   = "running.json"
+
+	// tokenName is the variable that marks a child and its descendants.
+	tokenName = "SLUICE_SPAWN"
+)
+
+// runDir is the private directory of a Process: its socket, the record of what it
+// runs, and a lock that is held as long as the process lives, however it ends. Whoever
+// can take the lock knows that the owner is dead, in whatever container it was.
+type runDir struct {
+	path  string
+	lock  *os.File
+	token string // in the environment of everything that is started
+}
+
+// record is what is needed to find the children of a killed process.
+type record struct {
+	Token string `json:"token"`
+	Boot  string `json:"boot"`  // process ids and start times mean something until the next
+	PID   int    `json:"pid"`   // of the child, which leads a group and a session
+	Start uint64 `json:"start"` // when it started, in ticks since the boot
+}
+
+func newRunDir(in string) (_ *runDir, err error) {
+	d := &runDir{token: rand.Text()}
+	if d.path, err = os.MkdirTemp(in, runDirPrefix); err != nil { // mode 0700
+		return nil, fmt.Errorf("directory for the command's socket: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = d.remove() // err is what matters
+		}
+	}()
+	// It gets its name when it is locked: before that, nobody takes it for a dead one's.
+	path := filepath.Join(d.path, lockName)
+	if d.lock, err = takeLock(path+".new", os.O_CREATE|os.O_EXCL); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock for the command's directory: %w", err)
+	}
+	return d, nil
+}
+
+// takeLock opens a file and locks it. It fails with syscall.EWOULDBLOCK if its owner lives.
+func takeLock(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|flags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// note records the child that is running now.
+func (d *runDir) note(pid int) error {
+	r := record{Token: d.token, PID: pid}
+	var err error
+	if r.Boot, r.Start, err = identity(pid); err != nil {
+		return err
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(d.path, recordName)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path) // never half of it
+}
+
+// remove takes the directory away, the lock last.
+func (d *runDir) remove() error {
+	err := os.RemoveAll(d.path)
+	if d.lock != nil {
+		err = errors.Join(err, d.lock.Close())
+	}
+	return err
+}

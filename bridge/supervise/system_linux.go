@@ -1,0 +1,28 @@
+package supervise
+
+import (
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lacks says what this system cannot do, for the log; "" if nothing.
+const Lacks = ""
+
+// childAttr gives the child a session and process group of its own, and a SIGTERM when
+// the thread that started it ends.
+func childAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+}
+
+// dieWithParent does the latter for this thread.
+func dieWithParent() error {
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
+		return fmt.Errorf("PR_SET_PDEATHSIG: %w", err)
+	}
+	return nil
+}
+
+// self is this process's own program, even if its file was replaced meanwhile.
+func self() (string, error) { return "/proc/self/exe", nil }

@@ -1,0 +1,19 @@
+//go:build unix && !linux
+
+package supervise
+
+import (
+	"os"
+	"syscall"
+)
+
+// Lacks says what this system cannot do, for the log; "" if nothing.
+const Lacks = "this system cannot end the command when Sluice is killed outright: it would live on"
+
+// childAttr gives the child a session and process group of its own.
+func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+func dieWithParent() error { return nil }
+
+// self is this process's own program.
+func self() (string, error) { return os.Executable() }
