@@ -1,6 +1,6 @@
 GO ?= go
 
-.PHONY: build test check cross bench bench-peers soak demo
+.PHONY: build test check cross bench bench-peers soak proofs simulate demo
 
 build: ## the standalone binary, stripped, in dist/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o dist/sluice ./cmd/sluice
@@ -31,6 +31,13 @@ bench-peers: ## against nginx and Caddy, side by side; see integration/peers
 soak: ## ten minutes of mixed load and faults on real backends
 	integration/setup.sh
 	SLUICE_SOAK=10m $(GO) test -race -run TestSoak -count=1 -timeout 30m -v ./integration
+
+proofs: ## the gate beside a plain queue on real servers, in full length (12 min)
+	integration/setup.sh
+	SLUICE_SOAK=1m $(GO) test -count=1 -timeout 30m -run 'TestPolls|TestSession|TestStops|TestFive' -v ./integration
+
+simulate: ## the table and the pictures of docs/admission.md
+	$(GO) run ./bridge/admission/sim -draw docs
 
 demo: ## the gate at work, nothing to install
 	$(GO) run ./cmd/sluice demo

@@ -35,6 +35,14 @@ func (be backend) config() bridge.Config {
 	}
 }
 
+// plainConfig is config with a plain queue, for tests whose requests the gate would
+// hold back: it is not what they are about.
+func (be backend) plainConfig() bridge.Config {
+	cfg := be.config()
+	cfg.Lanes = bridge.Off
+	return cfg
+}
+
 // serveBridge serves a bridge in this process until the test ends, when it
 // must hold nothing any more.
 func serveBridge(t testing.TB, cfg bridge.Config) (url string, b *bridge.Bridge) {

@@ -33,7 +33,7 @@ func TestKeptFull(t *testing.T) {
 	checkLeaks(t)
 	be, stats := startThreaded(t, 16)
 	be.workers = 24
-	url, b := serveBridge(t, be.config())
+	url, b := serveBridge(t, be.plainConfig())
 	l := newLoad(t, url)
 	l.callers(t, 64, l.mixed, func() { pause(t, lasting(6*time.Second, time.Minute)) })
 	l.wantAllRight(t)

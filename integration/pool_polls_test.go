@@ -85,7 +85,7 @@ func TestTenThousandPolls(t *testing.T) {
 	const polls, most = 10_000, 16
 	checkLeaks(t)
 	be, stats := startGoApp(t, polls+most)
-	_, b := serveBridge(t, be.config())
+	_, b := serveBridge(t, be.plainConfig())
 
 	answers := make([]pollAnswer, polls)
 	var ready, answered sync.WaitGroup

@@ -88,8 +88,9 @@ func TestApplicationComesLate(t *testing.T) {
 func TestApplicationHangs(t *testing.T) {
 	checkLeaks(t)
 	be := startLibfcgi(t, 2)
-	cfg := be.config()
+	cfg := be.plainConfig()
 	cfg.Timeouts.FirstByte = bridge.Duration(100 * time.Millisecond)
+	cfg.Timeouts.Abandoned = bridge.Duration(time.Second) // the third finds both workers taken
 	url, b := serveBridge(t, cfg)
 	s := newSite(t, url)
 	if got := s.get(t, "/hello"); got != "hello\n" {
