@@ -109,7 +109,7 @@ func TestFewerProcessesThanWorkers(t *testing.T) {
 		be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 2})
 		be.workers = 8
 		be.prefix = "/once.php"
-		url, b := serveBridge(t, be.config())
+		url, b := serveBridge(t, be.plainConfig())
 		return newLoad(t, url+be.prefix), b
 	}
 	finish := func(t *testing.T, l *load, b *bridge.Bridge) {
