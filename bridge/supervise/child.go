@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,11 +20,11 @@ type child struct {
 	cmd    *exec.Cmd
 	output *reader
 	log    *slog.Logger
-	ended  chan struct{} // closed when the leader was waited for
+	gone   chan struct{} // closed when the leader was waited for
 }
 
 // spawn starts the program. It returns when the program runs, and is recorded.
-func (p *Process) spawn() (*child, error) {
+func (p *Process) spawn() (process, error) {
 	write, read, err := p.output.pipe()
 	if err != nil {
 		return nil, err
@@ -49,13 +48,12 @@ func (p *Process) spawn() (*child, error) {
 		return nil, err
 	}
 	pid := cmd.Process.Pid
-	p.output.start(read, pid)
-	c := &child{cmd: cmd, output: read, log: p.plan.Logger, ended: make(chan struct{})}
+	p.output.start(read, p.socket.addr, pid)
+	c := &child{cmd: cmd, output: read, log: p.plan.Logger, gone: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait() // ProcessState has it all
-		close(c.ended)
+		close(c.gone)
 	}()
-	c.log.Info("the command is running", "command", p.plan.Command[0], "pid", pid)
 	return c, nil
 }
 
@@ -115,24 +113,28 @@ func destroy(cmd *exec.Cmd) {
 	_ = cmd.Wait()                                      // why it ended is known
 }
 
-// watch waits for the child's end, and that of its group, and reports whether it ended
-// by itself; if ctx ends first, it ends the child.
-func (c *child) watch(ctx context.Context) (alone bool) {
-	alone = true
-	select {
-	case <-c.ended:
-	case <-ctx.Done():
-		alone = false
-		c.signal(syscall.SIGTERM)
-		select {
-		case <-c.ended:
-		case <-time.After(grace):
-		}
-	}
-	c.signal(syscall.SIGKILL) // whatever of the group is left, children of the child included
-	<-c.ended
+func (c *child) pid() int               { return c.cmd.Process.Pid }
+func (c *child) lines() []string        { return c.output.last() }
+func (c *child) ended() <-chan struct{} { return c.gone }
+
+// bury ends whatever of the group is left, children of the child included.
+func (c *child) bury() Exit {
+	c.signal(syscall.SIGKILL)
+	<-c.gone
 	c.output.drained()
-	return alone
+	e := newExit(c.cmd.ProcessState)
+	e.Lines = c.output.last()
+	return e
+}
+
+// end asks the child to end, and waits for grace.
+func (c *child) end() {
+	c.signal(syscall.SIGTERM)
+	select {
+	case <-c.gone:
+	case <-time.After(grace):
+	}
+	c.bury()
 }
 
 // signal signals the child's process group.

@@ -48,6 +48,9 @@ type Config struct {
 	// has left is looked for. Default: os.TempDir.
 	TempDir string
 
+	// SpawnBudget bounds how many children may die without having served.
+	SpawnBudget Budget
+
 	// Reexec lets Start run this process's own program once more to set up what can only
 	// be set between fork and exec. The program must call Child first thing in main.
 	Reexec bool
@@ -87,7 +90,10 @@ func (c Config) plan() (*plan, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	var err error
+	err := p.SpawnBudget.normalize()
+	if err != nil {
+		return nil, err
+	}
 	if p.path, err = c.find(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
@@ -30,6 +31,12 @@ func Example() {
 		Backends: []string{app.Addr()},
 		Workers:  15,
 		Logger:   logger,
+		Alive:    func() bool { return app.Pid() != 0 },
+		Observe: func(_ *http.Request, o *bridge.Outcome) {
+			if o.FirstByte > 0 {
+				app.Served(time.Now().Add(o.Queued + o.FirstByte - o.Total))
+			}
+		},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -16,8 +16,7 @@ const lastWords = 100 * time.Millisecond
 // output takes what children write to the log. One pipe serves all of a child's group,
 // and whoever left the group with it.
 type output struct {
-	log  *lines.Log
-	name string // of the command
+	log *lines.Log
 
 	readers sync.WaitGroup
 
@@ -26,7 +25,7 @@ type output struct {
 }
 
 func newOutput(log *slog.Logger, name string) *output {
-	return &output{log: lines.NewLog(log, "command output"), name: name, pipes: make(map[*os.File]struct{})}
+	return &output{log: lines.NewLog(log.With("command", name), "command output"), pipes: make(map[*os.File]struct{})}
 }
 
 // pipe returns the end that a child writes to. The caller closes it when the child has it,
@@ -43,10 +42,20 @@ func (o *output) pipe() (write *os.File, read *reader, err error) {
 type reader struct {
 	file *os.File
 	done chan struct{} // closed at the end of the output
+
+	mu   sync.Mutex
+	tail tail
+}
+
+// last is what was written last, line by line.
+func (r *reader) last() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tail.lines()
 }
 
 // start reads until nobody can write any more, or close ends it.
-func (o *output) start(r *reader, pid int) {
+func (o *output) start(r *reader, instance string, pid int) {
 	o.mu.Lock()
 	o.pipes[r.file] = struct{}{}
 	o.mu.Unlock()
@@ -58,12 +67,15 @@ func (o *output) start(r *reader, pid int) {
 			o.mu.Unlock()
 			_ = r.file.Close()
 		}()
-		src := o.log.Source(slog.String("command", o.name), slog.Int("pid", pid))
+		src := o.log.Source(slog.String("instance", instance), slog.Int("pid", pid))
 		defer src.End()
 		buf := make([]byte, 16<<10)
 		for {
 			n, err := r.file.Read(buf)
 			_, _ = src.Write(buf[:n]) // never fails
+			r.mu.Lock()
+			r.tail.write(buf[:n])
+			r.mu.Unlock()
 			if err != nil {
 				return
 			}

@@ -4,23 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 )
 
-const (
-	// A child that ends is started again after backoffMin, doubling up to
-	// backoffMax. One that lived for steady starts over from backoffMin.
-	backoffMin = 100 * time.Millisecond
-	backoffMax = 30 * time.Second
-	steady     = 10 * time.Second
-
-	// A first child that ends within probation was started wrongly: its arguments
-	// or its configuration are not in order.
-	probation = 300 * time.Millisecond
-)
+// A first child that ends within probation was started wrongly: its arguments
+// or its configuration are not in order.
+const probation = 300 * time.Millisecond
 
 // Process is a program that is kept running.
 type Process struct {
@@ -29,15 +21,11 @@ type Process struct {
 	socket *socket
 	output *output
 
-	ended  chan string // gets how the first child ended
+	keeper *keeper
+
 	cancel context.CancelFunc
-	loop   sync.WaitGroup // run
+	loop   sync.WaitGroup // the keeper's run
 	end    sync.Once      // Close
-
-	lastExit string // for the log; run's alone
-
-	mu  sync.Mutex
-	pid int // of the living child; 0: none
 }
 
 // Start makes the socket and starts the program. It fails if the program cannot be
@@ -52,7 +40,8 @@ func Start(cfg Config) (*Process, error) {
 		return nil, err
 	}
 	sweep(plan.TempDir, plan.Logger)
-	p := &Process{plan: plan, output: newOutput(plan.Logger, plan.Command[0]), ended: make(chan string, 1)}
+	p := &Process{plan: plan, output: newOutput(plan.Logger, plan.Command[0])}
+	p.keeper = newKeeper(p, plan.Command[0], plan.SpawnBudget, rand.Float64, plan.Logger)
 	if p.dir, err = newRunDir(plan.TempDir); err != nil {
 		return nil, err
 	}
@@ -63,15 +52,15 @@ func Start(cfg Config) (*Process, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	started := make(chan error)
-	p.loop.Go(func() { p.run(ctx, started) })
+	p.loop.Go(func() { p.keeper.run(ctx, started) })
 	if err := <-started; err != nil {
 		_ = p.Close() // err is what matters
 		return nil, fmt.Errorf("command %q: %w", plan.Command[0], err)
 	}
 	select {
-	case exit := <-p.ended:
+	case exit := <-p.keeper.first:
 		_ = p.Close() // nothing is running
-		return nil, fmt.Errorf("command %q ended at once: %s (what it printed is in the log)", plan.Command[0], exit)
+		return nil, fmt.Errorf("command %q ended at once: %s (what it printed is in the log)", plan.Command[0], exit.how())
 	case <-time.After(probation):
 		return p, nil
 	}
@@ -87,17 +76,16 @@ func (p *Process) removeDir() {
 func (p *Process) Addr() string { return p.socket.addr }
 
 // Pid returns the living child's process id, 0 if there is none now.
-func (p *Process) Pid() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.pid
-}
+func (p *Process) Pid() int { return p.keeper.pid() }
 
-func (p *Process) setPid(pid int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.pid = pid
-}
+// Served tells that the application began to answer a request at that time. A child that
+// ends without having served is not started again as readily as one that has. It is
+// cheap, and may be called for every request.
+func (p *Process) Served(at time.Time) { p.keeper.answered(at) }
+
+// Refusing reports whether so many children have ended that none is started for a while,
+// and for how long that will be. Requests should be refused at once.
+func (p *Process) Refusing() (time.Duration, bool) { return p.keeper.refusing() }
 
 // Close ends the child and its process group, SIGTERM first and SIGKILL after
 // grace, and removes the socket. Connections to it must be done with. A descendant
@@ -111,49 +99,4 @@ func (p *Process) Close() error {
 		p.removeDir()
 	})
 	return nil
-}
-
-// run keeps a child alive until ctx ends. started gets the first start's result.
-func (p *Process) run(ctx context.Context, started chan<- error) {
-	// PR_SET_PDEATHSIG fires when the thread that started the child ends, so the
-	// thread must not.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-
-	pause := backoffMin
-	for first := true; ; first = false {
-		c, err := p.spawn()
-		if first {
-			started <- err
-			if err != nil {
-				return
-			}
-		}
-		begun := time.Now()
-		if err != nil {
-			p.lastExit = "could not be started: " + err.Error()
-		} else {
-			p.setPid(c.cmd.Process.Pid)
-			alone := c.watch(ctx)
-			p.setPid(0)
-			if !alone {
-				return
-			}
-			p.lastExit = c.cmd.ProcessState.String()
-		}
-		if first {
-			p.ended <- p.lastExit
-		}
-		if time.Since(begun) >= steady {
-			pause = backoffMin
-		}
-		p.plan.Logger.Error("the command has ended and will be started again", "command", p.plan.Command[0],
-			"exit", p.lastExit, "lived", time.Since(begun).Round(time.Millisecond), "pause", pause)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return
-		}
-		pause = min(2*pause, backoffMax)
-	}
 }

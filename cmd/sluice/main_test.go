@@ -106,6 +106,8 @@ func TestUnusable(t *testing.T) {
 		{serve("--command-umask", "28", "--", "true"), "not a mask"},
 		{serve("--command-nice", "20", "--", "true"), "nice 20: want -20 to 19"},
 		{serve("--command-open-files", "0", "--", "true"), "--command-open-files 0: want at least 1"},
+		{serve("--command-spawn-budget", "10 in 10m", "--", "true"), `such as "3 per 10m"`},
+		{serve("--command-spawn-budget", "10 per 10m go", "--", "true"), "not a duration"},
 		{serve("--command-core", "little", "--", "true"), "not a size"},
 		{serve("--command-backlog", "100000000", "--", "true"), "backlog 100000000: this system allows"},
 		{serve("--command-listen", "/run/app.sock", "--", "true"), "want host:port"},

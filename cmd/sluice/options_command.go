@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -29,6 +30,7 @@ type commandOptions struct {
 	nice, backlog            int
 	openFiles                uint64
 	core, addressSpace       optionalSize
+	budget                   spawnBudget
 }
 
 func (o *commandOptions) register(f *pflag.FlagSet) {
@@ -45,6 +47,7 @@ func (o *commandOptions) register(f *pflag.FlagSet) {
 	f.Var(&o.addressSpace, commandFlags+"address-space", "how much each of its processes may map, `SIZE`")
 	f.StringVar(&o.listen, commandFlags+"listen", "", "make its socket at `ADDR`, host:port (default a unix socket in a private directory)")
 	f.IntVar(&o.backlog, commandFlags+"backlog", 0, "how many connections may wait for it to accept them (default as many as the system allows)")
+	f.Var(&o.budget, commandFlags+"spawn-budget", "how often it may end without having served, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too (default 10 per 10m)")
 }
 
 // check finds flags about a command that is not there.
@@ -67,7 +70,8 @@ func (o *commandOptions) config(command []string, workers int, log *slog.Logger)
 		User: o.user, Group: o.group, Umask: o.umask.value, Nice: o.nice,
 		Limits: supervise.Limits{OpenFiles: o.openFiles, Core: o.core.value},
 		Listen: o.listen, Backlog: o.backlog,
-		Reexec: true, Logger: log,
+		SpawnBudget: o.budget.value,
+		Reexec:      true, Logger: log,
 	}
 	if o.addressSpace.value != nil {
 		c.Limits.AddressSpace = *o.addressSpace.value
@@ -110,6 +114,32 @@ func (u *umask) Set(text string) error {
 		return errors.New("not a mask (write 022, 027, 077)")
 	}
 	u.value = new(int(n))
+	return nil
+}
+
+// spawnBudget is a flag such as "10 per 10m" or "10 per 10m stop".
+type spawnBudget struct{ value supervise.Budget }
+
+func (b *spawnBudget) Type() string { return "BUDGET" }
+
+func (b *spawnBudget) String() string {
+	v := b.value
+	switch {
+	case v.Spawns == 0:
+		return ""
+	case v.Stop:
+		return fmt.Sprintf("%d per %v stop", v.Spawns, v.Per)
+	}
+	return fmt.Sprintf("%d per %v", v.Spawns, v.Per)
+}
+
+func (b *spawnBudget) Set(text string) error {
+	limit, stop := strings.CutSuffix(strings.TrimSpace(text), " stop")
+	var l addressLimit // of the same form
+	if err := l.Set(limit); err != nil {
+		return err
+	}
+	b.value = supervise.Budget{Spawns: l.most, Per: time.Duration(l.per), Stop: stop}
 	return nil
 }
 

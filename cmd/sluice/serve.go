@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/bridge"
-	"github.com/sluice-proxy/sluice/bridge/status"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
@@ -74,8 +73,9 @@ func serve(o *options, command []string) (err error) {
 		}
 		defer side.Close()
 	}
+	var process *supervise.Process
 	if len(command) > 0 {
-		process, err := supervise.Start(o.command.config(command, o.workers, log))
+		process, err = supervise.Start(o.command.config(command, o.workers, log))
 		if err != nil {
 			return err
 		}
@@ -85,6 +85,12 @@ func serve(o *options, command []string) (err error) {
 		}
 		cfg.Backends = []string{process.Addr()}
 		cfg.Alive = func() bool { return process.Pid() != 0 }
+		cfg.Observe = func(r *http.Request, out *bridge.Outcome) {
+			if out.FirstByte > 0 {
+				process.Served(time.Now().Add(out.Queued + out.FirstByte - out.Total))
+			}
+			access.observe(r, out)
+		}
 	}
 	b, err := bridge.New(cfg)
 	if err != nil {
@@ -93,12 +99,15 @@ func serve(o *options, command []string) (err error) {
 	defer b.Close()
 
 	handler := newFront(b, access, o)
+	if process != nil {
+		handler.refusing = process.Refusing
+	}
 	server := o.server(handler, log)
 	servers := []*http.Server{server}
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(front) }()
 	if side != nil {
-		s := &http.Server{Handler: status.Handler(b.Snapshot), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+		s := &http.Server{Handler: statusHandler(b, process), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 		servers = append(servers, s)
 		go func() { failed <- s.Serve(side) }()
 	}

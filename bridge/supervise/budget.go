@@ -1,0 +1,66 @@
+package supervise
+
+import (
+	"errors"
+	"time"
+)
+
+// Budget is how many children may die before something is wrong that starting more of
+// them does not cure.
+type Budget struct {
+	// Spawns is how many may die within Per without having served. Then none is started
+	// but one every Per, until one serves. Default 10.
+	Spawns int
+	// Per is that time. Default 10 minutes.
+	Per time.Duration
+	// Stop counts those that have served, too. Without it, an application that serves and
+	// dies again and again is started again and again, which is better than nothing.
+	Stop bool
+}
+
+func (b *Budget) normalize() error {
+	if b.Spawns < 0 || b.Per < 0 {
+		return errors.New("spawn budget: must not be negative")
+	}
+	if b.Spawns == 0 {
+		b.Spawns = 10
+	}
+	if b.Per == 0 {
+		b.Per = 10 * time.Minute
+	}
+	return nil
+}
+
+// budget counts deaths.
+type budget struct {
+	most   int
+	window time.Duration
+	deaths []time.Time // those within the window, the oldest first; at most most
+}
+
+// spend counts a death, and reports whether the budget is spent.
+func (b *budget) spend(now time.Time) bool {
+	b.forget(now)
+	if len(b.deaths) == b.most {
+		b.deaths = append(b.deaths[:0], b.deaths[1:]...)
+	}
+	b.deaths = append(b.deaths, now)
+	return len(b.deaths) == b.most
+}
+
+// left is how many may die yet.
+func (b *budget) left(now time.Time) int {
+	b.forget(now)
+	return b.most - len(b.deaths)
+}
+
+func (b *budget) forget(now time.Time) {
+	old := 0
+	for old < len(b.deaths) && now.Sub(b.deaths[old]) >= b.window {
+		old++
+	}
+	b.deaths = append(b.deaths[:0], b.deaths[old:]...)
+}
+
+// restore makes it whole.
+func (b *budget) restore() { b.deaths = b.deaths[:0] }

@@ -1,0 +1,120 @@
+package supervise
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2007, 8, 29, 12, 0, 0, 0, time.UTC)
+
+// The pauses after each death, with no randomness, and the state they are spent in.
+func TestMachine(t *testing.T) {
+	const lifetime = 10 * time.Millisecond
+	for name, tc := range map[string]struct {
+		lives string        // of children: - never serves, + serves
+		life  time.Duration // of each
+		stop  bool
+		want  string // the pause after each; ! if it is spent broken
+	}{
+		"never serves":        {"- - - - - - - - - - - -", lifetime, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s 10m0s! 10m0s! 10m0s!"},
+		"serves at last":      {"- - - + - -", lifetime, false, "1s 2s 4s 0s 1s 2s"},
+		"serves in time":      {"- - - - - - - - - + - -", lifetime, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s 0s 1s 2s"},
+		"serves for a moment": {"+ + + + + + + + +", lifetime, false, "0s 100ms 200ms 400ms 800ms 1.6s 3.2s 5s 5s"},
+		"serves for a while":  {"+ + + + + + +", 3600 * time.Millisecond, false, "0s 100ms 200ms 400ms 800ms 900ms 900ms"},
+		"serves for long":     {"+ + +", time.Hour, false, "0s 0s 0s"},
+		"nobody asks it":      {"- - -", time.Hour, false, "1s 1s 1s"},
+		"slow to fail":        {"- - - - - - - - -", 30 * time.Second, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s"},
+		"stop":                {"+ + + + + + + + + + - + +", 2 * time.Second, true, "0s 100ms 200ms 400ms 500ms 500ms 500ms 500ms 500ms 10m0s! 10m0s! 500ms 500ms"},
+		"broken, then serves": {"- - - - - - - - - - - + - -", lifetime, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s 10m0s! 10m0s! 0s 1s 2s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := epoch
+			m := newMachine(&budget{most: 10, window: 10 * time.Minute}, tc.stop, func() float64 { return 0.5 }, now)
+			var got []string
+			for life := range strings.FieldsSeq(tc.lives) {
+				m.step(now, started)
+				if life == "+" {
+					m.step(now, served)
+				}
+				now = now.Add(tc.life)
+				m.step(now, died)
+				text := m.next.Sub(now).String()
+				if m.state == Broken {
+					text += "!"
+				}
+				got = append(got, text)
+				now = m.next
+			}
+			// A random number of 0.5 takes an eighth off what served: exactly its middle.
+			want := strings.Fields(tc.want)
+			for i, text := range got {
+				d, _ := time.ParseDuration(strings.TrimSuffix(text, "!"))
+				w, _ := time.ParseDuration(strings.TrimSuffix(want[i], "!"))
+				if strings.Fields(tc.lives)[i] == "+" && !strings.HasSuffix(text, "!") {
+					w = w * 7 / 8
+				}
+				if d != w || strings.HasSuffix(text, "!") != strings.HasSuffix(want[i], "!") {
+					t.Errorf("pauses are %v, want %v (less an eighth if it served)", got, want)
+					break
+				}
+			}
+		})
+	}
+}
+
+// Whatever happens in whatever order: the state is one that the events can lead to,
+// there is a next start if and only if no child runs, and pauses are within bounds.
+func TestMachineAtRandom(t *testing.T) {
+	for seed := range uint64(2000) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		now := epoch
+		m := newMachine(&budget{most: 3, window: 10 * time.Minute}, seed%2 == 0, r.Float64, now)
+		for range 200 {
+			now = now.Add(time.Duration(r.ExpFloat64() * float64(20*time.Second)))
+			before := m.state
+			e := event(r.IntN(int(died) + 1))
+			if before.runs() == (e == started) {
+				continue // the keeper never does that
+			}
+			m.step(now, e)
+			if m.state.runs() == !m.next.IsZero() || m.state == Closed {
+				t.Fatalf("seed %d: %v after %v in %v, next start %v", seed, m.state, e, before, m.next)
+			}
+			pause := m.next.Sub(now)
+			switch {
+			case m.state.runs():
+			case m.state == Broken && pause != 10*time.Minute && e == died:
+				t.Fatalf("seed %d: broken for %v", seed, pause)
+			case m.state == Waiting && before == Serving && (pause < 0 || pause > mostShort):
+				t.Fatalf("seed %d: %v after one that served", seed, pause)
+			case m.state == Waiting && e == died && before != Serving && (pause < firstPause || pause > mostPause):
+				t.Fatalf("seed %d: %v after one that never served", seed, pause)
+			}
+		}
+		m.step(now, closed)
+		for _, e := range []event{started, served, died} {
+			if m.step(now, e); m.state != Closed {
+				t.Fatalf("closed, then %v", m.state)
+			}
+		}
+	}
+}
+
+func TestBudget(t *testing.T) {
+	b := budget{most: 3, window: time.Minute}
+	at := func(s int) time.Time { return epoch.Add(time.Duration(s) * time.Second) }
+	for _, c := range []struct {
+		at    int
+		spent bool
+		left  int
+	}{{0, false, 2}, {59, false, 1}, {60, false, 1}, {61, true, 0}, {62, true, 0}, {122, false, 2}} {
+		if spent := b.spend(at(c.at)); spent != c.spent || b.left(at(c.at)) != c.left {
+			t.Errorf("at %d s: spent %v, left %d, want %+v", c.at, spent, b.left(at(c.at)), c)
+		}
+	}
+	if b.restore(); b.left(at(122)) != 3 {
+		t.Errorf("restored, %d are left", b.left(at(122)))
+	}
+}

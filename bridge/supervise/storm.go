@@ -1,0 +1,140 @@
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// stormDeaths within stormWindow are a storm; a child that lives for stormWindow is
+	// its end. It is told of once in stormWindow.
+	stormDeaths = 3
+	stormWindow = time.Minute
+
+	// keptExits is how many ends are remembered.
+	keptExits = 5
+)
+
+// Exit is how a child ended, or why it was not started.
+type Exit struct {
+	Time   time.Time
+	PID    int           // 0: it was not started
+	Status int           // exit status; -1: it was killed by Signal, or not started
+	Signal string        // such as "killed"; "" if it exited
+	Err    string        // why it could not be started; "" if it was
+	Lived  time.Duration // since its start
+	Served bool          // it has answered a request
+	Lines  []string      // the last it wrote
+}
+
+// newExit is the end of a process that was waited for.
+func newExit(s *os.ProcessState) Exit {
+	e := Exit{PID: s.Pid(), Status: s.ExitCode()}
+	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		e.Signal = ws.Signal().String()
+		if ws.CoreDump() {
+			e.Signal += " (core dumped)"
+		}
+	}
+	return e
+}
+
+// how is the exit in a few words.
+func (e *Exit) how() string {
+	switch {
+	case e.Err != "":
+		return "could not be started: " + e.Err
+	case e.Signal != "":
+		return "signal: " + e.Signal
+	}
+	return fmt.Sprintf("exit status %d", e.Status)
+}
+
+// String is all of it in a line.
+func (e *Exit) String() string {
+	var b strings.Builder
+	b.WriteString(e.how())
+	if e.Err == "" {
+		fmt.Fprintf(&b, " after %v", e.Lived.Round(time.Millisecond))
+		if !e.Served {
+			b.WriteString(", served nothing")
+		}
+	}
+	if len(e.Lines) > 0 {
+		fmt.Fprintf(&b, ", last words %q", e.Lines)
+	}
+	return b.String()
+}
+
+// storm notices that children die in numbers, and says when that is worth telling.
+type storm struct {
+	exits  []Exit      // the last ones, the oldest first
+	recent []time.Time // deaths within stormWindow
+	on     bool
+	began  time.Time // when the first of its deaths was; of the last one, if it is over
+	deaths int       // in it
+	told   time.Time
+}
+
+// news is what is to be told of a storm.
+type news uint8
+
+const (
+	nothing news = iota
+	begins
+	goesOn
+	ends
+)
+
+// note takes a death.
+func (s *storm) note(e Exit) news {
+	if len(s.exits) == keptExits {
+		s.exits = append(s.exits[:0], s.exits[1:]...)
+	}
+	s.exits = append(s.exits, e)
+	s.forget(e.Time)
+	s.recent = append(s.recent, e.Time)
+	if s.on {
+		s.deaths++
+		return nothing
+	}
+	if len(s.recent) < stormDeaths {
+		return nothing
+	}
+	s.on, s.began, s.told, s.deaths = true, s.recent[0], e.Time, len(s.recent)
+	return begins
+}
+
+// tick is called at due, and may be called at any time. lived is the life of the child
+// there is, 0 if there is none.
+func (s *storm) tick(now time.Time, lived time.Duration) news {
+	s.forget(now)
+	switch {
+	case !s.on || now.Sub(s.told) < stormWindow:
+		return nothing
+	case lived >= stormWindow:
+		s.on = false
+		return ends
+	}
+	s.told = now
+	return goesOn
+}
+
+// due is when tick is wanted; zero: never.
+func (s *storm) due() time.Time {
+	if !s.on {
+		return time.Time{}
+	}
+	return s.told.Add(stormWindow)
+}
+
+func (s *storm) forget(now time.Time) {
+	old := 0
+	for old < len(s.recent) && now.Sub(s.recent[old]) >= stormWindow {
+		old++
+	}
+	s.recent = append(s.recent[:0], s.recent[old:]...)
+}
