@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -187,5 +188,18 @@ func TestLeaveAndGrant(t *testing.T) {
 	}
 	if s := g.Snapshot(); s.InUse != 0 || s.Waiting != 0 {
 		t.Errorf("%d in use, %d waiting at the end", s.InUse, s.Waiting)
+	}
+}
+
+func TestWaitsAreCounted(t *testing.T) {
+	r := newRig(t, 1, fifo)
+	first := r.enter(page(1)).mustRun()
+	second := r.enter(page(1)).mustWait()
+	r.clock.pass(70 * time.Millisecond)
+	first.done()
+	second.mustRun().done()
+	want := []WaitBucket{{0, 1}, {0.1, 1}}
+	if got := r.g.Snapshot().Lanes["short"].Waits; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -21,10 +21,10 @@ type Snapshot struct {
 	ShortRate float64 `json:"short_rate"`    // short requests that come, per second
 	ShortMean float64 `json:"short_mean_ms"` // how long they take
 
-	Lanes  map[string]LaneSnapshot `json:"lanes"`  // by name
-	Stall  StallSnapshot           `json:"stall"`  //
+	Stall  StallSnapshot           `json:"stall"`
 	Routes []RouteSnapshot         `json:"routes"` // those that used most lately
 	Flows  []FlowSnapshot          `json:"flows"`  // those that used most lately
+	Lanes  map[string]LaneSnapshot `json:"lanes"`  // by name
 }
 
 // LaneSnapshot is the state of one lane.
@@ -36,10 +36,11 @@ type LaneSnapshot struct {
 	Started uint64            `json:"started"`
 	Refused map[string]uint64 `json:"refused"` // by reason
 	Left    uint64            `json:"left"`    // clients that left while they waited
-	Waits   []WaitBucket      `json:"waits"`   // how long those that were started had waited
+	Waits   []WaitBucket      `json:"waits"`   // how long those that were started had waited; nil where none did
 }
 
-// WaitBucket counts the requests that waited at most so long.
+// WaitBucket counts the requests that waited at most so long, and longer than the bound
+// below. Those that count none are left out.
 type WaitBucket struct {
 	Seconds float64 `json:"le"` // upper bound; the last bucket has -1, and no bound
 	Count   uint64  `json:"count"`
@@ -106,6 +107,9 @@ func (l *laneCounts) snapshot() LaneSnapshot {
 		s.Refused[Reason(r).String()] = n
 	}
 	for i, n := range l.waits {
+		if n == 0 {
+			continue
+		}
 		bound := -1.0
 		if i < len(waitBounds) {
 			bound = waitBounds[i].Seconds()
