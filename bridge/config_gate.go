@@ -14,14 +14,15 @@ import (
 
 // QueueConfig bounds what waits for a worker.
 type QueueConfig struct {
-	// Size is how many short requests may wait, those of routes that are not known yet
-	// included. Default 256.
+	// Size is how many short requests may wait; of one session a quarter. Default 256.
 	Size int `json:"size,omitempty"`
-	// LongSize is how many long requests may wait. Each costs memory, no worker.
-	// Default 10000.
+	// LongSize is how many long requests may wait, and as many of routes that are not
+	// known yet; of one session a quarter, of one address half. Each costs memory, no
+	// worker. Default 10000.
 	LongSize int `json:"long_size,omitempty"`
 	// Timeout is how long a short request may wait, for a worker and then for a
-	// connection, together. Default 3 s.
+	// connection, together. What waits only for others of its own session has
+	// LongTimeout. Default 3 s.
 	Timeout Duration `json:"timeout,omitempty"`
 	// LongTimeout is how long a long one may wait for a worker. Default 20 s, which
 	// clients of long-polls expect.
@@ -105,7 +106,7 @@ type AdmissionConfig struct {
 	// them all. Default 1; 0 of four workers or fewer.
 	LongMin *int `json:"long_min,omitempty"`
 	// FlowRate is what one may take of the application on and on, in workers. Default:
-	// an eighth of the workers.
+	// an eighth of the workers, at least 1.
 	FlowRate float64 `json:"flow_rate,omitempty"`
 	// FlowBurst is what one who took less may take at once, in seconds of one worker.
 	// Default: half the number of workers.

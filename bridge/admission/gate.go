@@ -25,14 +25,16 @@ type Gate struct {
 	ticks  bool          // the timer runs: somebody is in the gate, or was a tick ago
 	ticked time.Duration // when it ran last, or began to
 
-	w       int // slots there are now; at most Config.Workers
-	reserve int // slots of these that long requests never take
-	u       int // of unknown routes in flight, at most
+	// What the capacity makes of Config.
+	w                     int // slots there are now; at most Config.Workers
+	reserve               int // slots of these in which no long request starts
+	u                     int // requests of unknown routes in flight, at most
+	flowLimit, spentLimit int
+	longMin               int
 
-	in                             int           // slots in use; more than w only after w has fallen
-	emptied                        time.Duration // when it became 0 the last time
-	phi                            int           // of these, held by requests that count as long
-	flowLimit, spentLimit, longMin int           // as in Config, of these
+	in      int           // slots in use; more than w only after w has fallen
+	phi     int           // of these, held by requests that count as long
+	emptied time.Duration // when in became 0 the last time
 
 	longCap   int           // a long one starts only while phi < longCap <= w - reserve
 	target    int           // where longCap is going

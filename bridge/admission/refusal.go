@@ -37,14 +37,15 @@ type Refusal struct {
 	RetryAfter time.Duration
 }
 
+var reasonTexts = [reasons]string{
+	Full:      "as many requests wait as may",
+	TimedOut:  "no worker became free in time",
+	Predicted: "no worker would become free in time",
+	Stalled:   "the application answers nobody just now",
+}
+
 func (r *Refusal) Error() string {
-	text := map[Reason]string{
-		Full:      "as many requests wait as may",
-		TimedOut:  "no worker became free in time",
-		Predicted: "no worker would become free in time",
-		Stalled:   "the application answers nobody just now",
-	}[r.Reason]
-	return fmt.Sprintf("admission: %s (%s lane)", text, r.Lane)
+	return fmt.Sprintf("admission: %s (%s lane)", reasonTexts[r.Reason], r.Lane)
 }
 
 const (
