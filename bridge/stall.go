@@ -26,7 +26,7 @@ func (b *Bridge) logStall(s admission.Stall) {
 	if n := len(s.Held) - stallLines; n > 0 {
 		attrs = append(attrs, slog.String("and", fmt.Sprintf("%d more", n)))
 	}
-	b.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "the application answers nobody; nothing is sent to it until it does", attrs...)
+	b.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "the application answers nobody; one request at a time finds out when it does again", attrs...)
 }
 
 // inFlight is a list of requests as the log has it: a line of text, or an array.

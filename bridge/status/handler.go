@@ -4,12 +4,11 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-
-	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// Handler serves what snapshot returns.
-func Handler(snapshot func() bridge.Snapshot) http.Handler {
+// Handler serves what snapshot returns: a bridge.Snapshot, or a struct with one and
+// more in it, which must encode as JSON.
+func Handler[S any](snapshot func() S) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -20,7 +19,7 @@ func Handler(snapshot func() bridge.Snapshot) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(snapshot()) // a Snapshot always encodes; the client may have left
+		_ = enc.Encode(snapshot()) // it encodes; the client may have left
 	})
 	return mux
 }
