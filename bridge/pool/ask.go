@@ -52,8 +52,8 @@ func (r reply) verdict() verdict {
 	return no
 }
 
-// ask asks on a new connection. It gives up when w no longer needs it.
-func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
+// ask asks on a new connection. It gives up when that is not needed any more.
+func (p *Pool) ask(d *dial, nc net.Conn) reply {
 	// It fits into the socket's buffer, so this waits for nobody but the processor.
 	if nc.SetWriteDeadline(time.Now().Add(writeWithin)) != nil {
 		return ended
@@ -75,10 +75,10 @@ func (p *Pool) ask(in *instance, nc net.Conn, w *waiter) reply {
 			return ended
 		}
 		if last {
-			return openUnless(nc.SetReadDeadline(time.Time{}), p.silence(in, begun))
+			return openUnless(nc.SetReadDeadline(time.Time{}), p.silence(d.conn.inst, begun))
 		}
 		wait := askTimeout
-		if last = !p.keepAsking(in, w, begun); last {
+		if last = !p.keepAsking(d, begun); last {
 			wait = time.Millisecond // an answer may be there that there was no processor to read in time
 		}
 		if nc.SetReadDeadline(time.Now().Add(wait)) != nil {
@@ -135,11 +135,12 @@ func (p *Pool) silence(in *instance, begun time.Time) reply {
 // goes on serving others: then it is another one by now. One that never answered, and
 // serves others meanwhile, does not answer. One that serves nobody may be starting, or
 // stopped.
-func (p *Pool) keepAsking(in *instance, w *waiter, begun time.Time) bool {
+func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
+	in, w := d.conn.inst, d.w
 	select {
 	case <-w.done:
 		return false
-	case <-p.ctx.Done():
+	case <-d.ctx.Done():
 		return false
 	default:
 	}

@@ -42,7 +42,8 @@ func (p *Pool) handBack(c *conn) (victims []*conn) {
 	switch {
 	case c.streams > 0:
 		return p.kick()
-	case p.closed, c.retired:
+	case p.closed, c.retired, c.inst.standing != serving:
+		p.unshare(c)
 		p.move(c, closing)
 		return []*conn{c}
 	case c.uses > 0 && c.inst.queue.owed > 0:
@@ -79,7 +80,7 @@ func (p *Pool) next(c *conn) (w *waiter, room bool) {
 		switch {
 		case p.suits(c, w.demand):
 			return w, false
-		case w.dialing || !p.eligible(w, c.inst) || c.inst.room():
+		case w.dial != nil || !p.eligible(w, c.inst) || c.inst.room():
 		case making > 0:
 			making--
 		default:
@@ -129,6 +130,14 @@ func (p *Pool) evict(in *instance) *conn {
 	return p.drop(c)
 }
 
+// evictAll takes all of an instance's idle connections out for closing.
+func (p *Pool) evictAll(in *instance) (victims []*conn) {
+	for len(in.idle) > 0 {
+		victims = append(victims, p.evict(in))
+	}
+	return victims
+}
+
 // drop takes an idle connection out for closing.
 func (p *Pool) drop(c *conn) *conn {
 	p.unpark(c)
@@ -141,13 +150,18 @@ func (p *Pool) drop(c *conn) *conn {
 // the budget in startDial alone, which looks whether there is room.
 func (p *Pool) move(c *conn, to connState) {
 	in := c.inst
-	if c.state != none {
+	if c.state == none {
+		in.all[c] = struct{}{}
+	} else {
 		in.count[c.state]--
 	}
-	if to != none {
+	if to == none {
+		delete(in.all, c)
+	} else {
 		in.count[to]++
 	}
 	c.state = to
+	in.announce()
 	if to != closing && to != none {
 		return
 	}

@@ -38,11 +38,12 @@ func (o *capacity) freedLately() bool { return !o.freedAt.IsZero() && time.Since
 
 // Capacity is how many requests the application is believed to hold now: the sum of
 // its instances, without those that are set aside, unless all are: then a request must
-// find out. It takes no lock and may be asked at any time.
+// find out. Those that are drained do not count. It is 0 while there is no instance. It
+// takes no lock and may be asked at any time.
 func (p *Pool) Capacity() int { return int(p.capacity.Load()) }
 
 // recount brings Capacity up to date. It is called wherever an instance is believed to
-// hold something else, is set aside or is back.
+// hold something else, is set aside or is back, comes or goes.
 func (p *Pool) recount() {
 	up, all := 0, 0
 	for _, in := range p.instances {

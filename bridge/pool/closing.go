@@ -2,10 +2,10 @@ package pool
 
 import "time"
 
-// discard closes a busy connection that cannot be used again and counts it.
-func (p *Pool) discard(c *conn, counter *uint64) {
+// discard closes a busy connection that cannot be used again and has it counted.
+func (p *Pool) discard(c *conn, count func(*counters)) {
 	p.mu.Lock()
-	*counter++
+	count(c.inst.counters)
 	p.move(c, closing)
 	p.mu.Unlock()
 	p.closeAll([]*conn{c})

@@ -27,8 +27,8 @@ const (
 // most Workers of them per instance.
 const readBuffer = 32 << 10
 
-// conn is one connection. Its first part belongs to the pool's mutex, interrupted and
-// written are atomic, everything else belongs to whoever owns it: the dialler, the
+// conn is one connection. Its first part belongs to the pool's mutex, interrupted, doubted
+// and written are atomic, everything else belongs to whoever owns it: the dialler, the
 // lease or, while idle, the pool.
 type conn struct {
 	inst      *instance
@@ -48,6 +48,7 @@ type conn struct {
 	net.Conn
 	mux         *mux // nil if requests have it to themselves; then the rest is not used
 	interrupted atomic.Bool
+	doubted     atomic.Bool  // it may not have been accepted (Fail)
 	id          uint16       // of the current request
 	written     atomic.Int64 // bytes of it that the kernel took
 
@@ -120,15 +121,18 @@ func (c *conn) next(deadline time.Time) (Event, error) {
 		if c.interrupted.Load() {
 			return Event{}, ErrInterrupted
 		}
+		if c.doubted.Swap(false) && c.unaccepted() {
+			return Event{}, ErrNotAccepted
+		}
 		n, err := c.Read(r.space())
 		r.filled(n)
-		if n > 0 {
-			continue
-		}
-		if c.interrupted.Load() {
+		switch {
+		case n > 0:
+		case c.interrupted.Load():
 			return Event{}, ErrInterrupted
-		}
-		return Event{}, c.reason(err)
+		case !errors.Is(err, os.ErrDeadlineExceeded) || !deadline.IsZero() && !time.Now().Before(deadline):
+			return Event{}, c.reason(err)
+		} // else it was doubted meanwhile
 	}
 }
 
@@ -190,6 +194,15 @@ func (c *conn) close() error {
 		return nil
 	}
 	return c.Close()
+}
+
+// cut ends the connection under those who use it.
+func (c *conn) cut(why error) {
+	if c.mux != nil {
+		c.mux.end(why, c.mux.lost)
+		return
+	}
+	_ = c.Close() // it may have been closed already
 }
 
 func (c *conn) write(b []byte, deadline time.Time) error {

@@ -19,21 +19,25 @@ const (
 
 // dial is one that is under way.
 type dial struct {
-	conn  *conn   // what it makes
-	w     *waiter // on whose behalf
-	opens bool    // others wait to share the connection
-	asks  bool    // the application is asked on it before it is used
+	ctx   context.Context // its instance's, as it was
+	conn  *conn           // what it makes
+	w     *waiter         // on whose behalf, unless that has gone elsewhere since: then waiter.dial is another
+	opens bool            // others wait to share the connection
+	asks  bool            // the application is asked on it before it is used
 }
+
+// wanted reports whether somebody waits for the connection still.
+func (d *dial) wanted() bool { return !d.w.settled && d.w.dial == d }
 
 // startDial dials in for w. The connection counts from here on.
 func (p *Pool) startDial(in *instance, w *waiter) {
-	d := &dial{conn: &conn{inst: in}, w: w}
+	d := &dial{ctx: in.ctx, conn: &conn{inst: in}, w: w}
 	d.opens, d.asks = p.startSharing(in, w.demand)
 	d.asks = d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
 	p.move(d.conn, dialing)
 	in.counters.dials++
 	p.nextTurn()
-	w.dialing = true
+	w.dial = d
 	p.tasks.Go(func() { p.dial(d) })
 }
 
@@ -45,7 +49,10 @@ func (p *Pool) dial(d *dial) {
 	nc, answer, err := p.connect(d)
 
 	p.mu.Lock()
-	w.dialing = false
+	wanted := d.wanted()
+	if w.dial == d {
+		w.dial = nil
+	}
 	if d.opens {
 		in.sharing.opening = false
 	}
@@ -54,15 +61,15 @@ func (p *Pool) dial(d *dial) {
 	switch {
 	case err != nil:
 		p.move(c, none)
-		p.dialFailed(d, err)
+		p.dialFailed(d, err, wanted)
 	default:
 		p.up(in)
 		if d.opens && (answer == shared || p.cfg.Multiplex == MultiplexOn) {
-			p.share(c, nc)
+			p.share(c, nc, answer)
 		} else {
 			c.open(nc, answer)
 		}
-		if !w.settled && !p.closed {
+		if wanted && !p.closed {
 			p.settle(w, c, nil)
 		} else {
 			victims = p.handBack(c)
@@ -76,23 +83,23 @@ func (p *Pool) dial(d *dial) {
 // dialFailed counts one instance out for the waiter that a dial was for, and for those
 // who waited to share the connection. Who has tried all of them is told by the next
 // kick.
-func (p *Pool) dialFailed(d *dial, err error) {
+func (p *Pool) dialFailed(d *dial, err error, wanted bool) {
 	w, in := d.w, d.conn.inst
 	switch {
-	case p.closed, err == errNotNeeded, err == errTurnedAway:
-		return // the instance may be there, or is
+	case d.ctx.Err() != nil, err == errNotNeeded, err == errTurnedAway:
+		return // the instance may be there, or is, or does not matter any more
 	case isShortage(err):
-		if !w.settled { // it is not the instance's fault
+		if wanted { // it is not the instance's fault
 			p.settle(w, nil, &DialError{in.Addr, err})
 		}
 		return
 	}
 	p.down(in, err)
-	if !w.settled {
+	if wanted {
 		w.failed = append(w.failed, &DialError{in.Addr, err})
 	}
 	for e := p.waiters.Front(); d.opens && e != nil; e = e.Next() {
-		if w := e.Value.(*waiter); !w.dialing && !w.hasTried(in) && w.demand.Whole {
+		if w := e.Value.(*waiter); w.dial == nil && !w.hasTried(in) && w.demand.Whole {
 			w.failed = append(w.failed, &DialError{in.Addr, err})
 		}
 	}
@@ -106,39 +113,45 @@ func (p *Pool) connect(d *dial) (net.Conn, reply, error) {
 	started := time.Now()
 	answer := unasked
 	for pause := dialPause; ; pause = min(2*pause, dialPauseMax) {
-		ctx, cancel := context.WithTimeout(p.ctx, p.cfg.DialTimeout)
+		ctx, cancel := context.WithTimeout(d.ctx, p.cfg.DialTimeout)
 		nc, err := in.Dial(ctx)
 		cancel()
 		switch {
+		case d.ctx.Err() != nil:
+			if err == nil {
+				_ = nc.Close() // nothing was asked of it
+			}
+			return nil, answer, errNotNeeded
 		case err != nil && !p.worthWaiting(in, w, err, started):
 			return nil, answer, err
-		case err != nil && p.moveOn(in, w):
+		case err != nil && p.moveOn(d):
 			return nil, answer, errTurnedAway
 		case err != nil:
 		case !ask:
 			return nc, answer, nil
 		default:
-			if answer = p.ask(in, nc, w); answer != ended {
+			if answer = p.ask(d, nc); answer != ended {
 				return nc, answer, nil
 			}
 			_ = nc.Close() // nothing was asked of it that matters
-			if ask = p.mayAskAgain(in); ask && (!p.wasFull(in) || p.moveOn(in, w)) {
+			if ask = p.mayAskAgain(in); ask && (!p.wasFull(in) || p.moveOn(d)) {
 				return nil, answer, errTurnedAway
 			}
 		}
-		if err := p.pause(max(pause, p.cfg.CloseDelay), w); err != nil {
+		if err := p.pause(max(pause, p.cfg.CloseDelay), d); err != nil {
 			return nil, answer, err
 		}
 	}
 }
 
-// moveOn has w go to another instance than in, which is full, if there is one that is
-// not, and reports whether it does. If they all are, it tries them in turn, not too
-// fast.
-func (p *Pool) moveOn(in *instance, w *waiter) bool {
+// moveOn has whoever waits for d go to another instance than d's, which is full, if
+// there is one that is not, and reports whether it does. If they all are, it tries them
+// in turn, not too fast.
+func (p *Pool) moveOn(d *dial) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w.settled || time.Since(w.movedAt) < dialPauseMax {
+	in, w := d.conn.inst, d.w
+	if !d.wanted() || time.Since(w.movedAt) < dialPauseMax {
 		return false
 	}
 	for _, other := range p.instances {
@@ -174,18 +187,17 @@ func (p *Pool) wasFull(in *instance) (again bool) {
 	return in.used() <= in.observed.now
 }
 
-// pause waits for d. It returns errNotNeeded if w needs it no longer.
-func (p *Pool) pause(d time.Duration, w *waiter) error {
-	t := time.NewTimer(d)
+// pause waits for so long. It returns errNotNeeded if d is not needed any more.
+func (p *Pool) pause(pause time.Duration, d *dial) error {
+	t := time.NewTimer(pause)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
-	case <-w.done:
-		return errNotNeeded
-	case <-p.ctx.Done():
-		return ErrClosed
+	case <-d.w.done:
+	case <-d.ctx.Done():
 	}
+	return errNotNeeded
 }
 
 // worthWaiting tells a full backlog and an application that is being restarted,

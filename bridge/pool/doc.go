@@ -31,6 +31,9 @@
 //     for a moment: one that does not take its answer loses it, alone.
 //   - Every connection has one owner at a time, and every Lease ends with one
 //     call of Release.
+//   - When Drain or Remove has returned, nobody is given a connection to the instance.
+//     What is under way there ends by itself - dials, looks at its queue, the wait for an
+//     end - and changes nothing for others. Remove cuts what is in use.
 //
 // Full is not dead. An application that closes a new connection at once, says
 // FCGI_OVERLOADED, or lets its backlog fill, has no room: it is believed to hold less
@@ -39,13 +42,17 @@
 // again by the pool itself after 1 s, 2 s, and so on up to every 30 s.
 // [Pool.Capacity] is what is believed of all of them.
 //
+// Instances come and go while the pool is used ([Pool.Add], [Pool.Drain], [Pool.Remove]);
+// while there is none, requests wait.
+//
 // An application may hold less without a word: connections wait to be accepted. Where
 // that can be seen ([Instance.Queue]), as many kept ones are closed as wait, once a
 // second, and never one that is used.
 //
 // Where things are: lease.go is what a request has, demand.go, waiter.go, dial.go and
 // ask.go the way it gets it; budget.go and closing.go what happens to a connection,
-// conn.go and records.go what is read from it; choose.go, capacity.go, habits.go,
+// conn.go and records.go what is read from it; standing.go how instances come and go,
+// unaccepted.go what happens when nobody accepts connections; choose.go, capacity.go, habits.go,
 // outage.go and queue.go what is known of an instance, tend.go what is done about it in
 // time; sharing.go which connections are shared, mux.go, demultiplexer.go, stream.go
 // and ids.go how.

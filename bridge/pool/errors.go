@@ -25,6 +25,11 @@ var (
 	// ErrSendTimeout means that the application took nothing from a shared connection
 	// for Config.SendTimeout.
 	ErrSendTimeout = errors.New("pool: the application took nothing of what it was sent for too long")
+	// ErrRemoved means that the instance was removed while it worked on the request.
+	ErrRemoved = errors.New("pool: the instance was removed, and the connection cut")
+	// ErrNotAccepted means that the application does not run and never accepted the
+	// connection (Fail).
+	ErrNotAccepted = errors.New("pool: the application does not run, and has not accepted the connection")
 	// errTurnedAway means that the application closed a new connection at once. It is
 	// waited for, and nobody is told.
 	errTurnedAway = errors.New("pool: turned away")

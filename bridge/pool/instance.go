@@ -26,12 +26,18 @@ type Instance struct {
 type instance struct {
 	Instance
 
+	standing standing
+	ctx      context.Context // ends when it is not serving any more; dials to it run under it
+	cancel   context.CancelFunc
+	drained  chan struct{} // closed when nothing of it is in use; nil unless it is drained
+
 	// count[s] is how many connections are in state s, and extra how many requests
 	// multiplexed connections carry beyond their first. Invariant: dialing, busy,
 	// idle, closing and extra add up to at most Config.Workers.
 	count [connStates]int
 	extra int
-	idle  []*conn // most recently used last; len(idle) == count[idle]
+	all   map[*conn]struct{} // those that count
+	idle  []*conn            // most recently used last; len(idle) == count[idle]
 
 	observed capacity
 	habits   habits
@@ -42,7 +48,14 @@ type instance struct {
 	zombies  int       // requests that nobody waits for the answer of
 	lastOK   time.Time // when a connection was last made, or a request answered to its end
 	served   time.Time // when a request was last answered to its end
-	counters counters
+	counters *counters // its own; once it is removed, those of all that were
+}
+
+func newInstance(in Instance, cfg *Config) *instance {
+	return &instance{
+		Instance: in, all: make(map[*conn]struct{}), counters: new(counters),
+		observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires},
+	}
 }
 
 // used is how much of its budget the instance has in use.
@@ -86,4 +99,18 @@ type counters struct {
 	yielded    uint64 // connections given up for others that waited to be accepted
 	discards   uint64 // connections closed because their exchange did not end cleanly
 	replays    [reasons]uint64
+}
+
+func (n *counters) add(other *counters) {
+	n.dials += other.dials
+	n.dialErrors += other.dialErrors
+	n.backlogs += other.backlogs
+	n.turnedAway += other.turnedAway
+	n.reuses += other.reuses
+	n.stale += other.stale
+	n.yielded += other.yielded
+	n.discards += other.discards
+	for r, count := range other.replays {
+		n.replays[r] += count
+	}
 }

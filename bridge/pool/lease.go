@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -233,8 +234,15 @@ func (l *Lease) refuse(why error) *Error {
 
 // fail says what an error means for the request.
 func (l *Lease) fail(op string, err error) *Error {
+	if errors.Is(err, net.ErrClosed) && l.p.hasRemoved(l.c.inst) {
+		err = ErrRemoved // nobody else closes a connection under its lease
+	}
 	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
 	unread := l.ch.unread()
+	if errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrRemoved) && e.Silence && unread {
+		e.Replay = ReplaySafe
+		return e
+	}
 	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	if gone {
 		l.p.noteEnd(l.c.inst)
@@ -259,7 +267,7 @@ func (l *Lease) fail(op string, err error) *Error {
 	switch {
 	case !l.fresh:
 		l.p.noteClosed(l.c)
-	case l.c.proved:
+	case l.c.proved && !l.Shared():
 		l.p.noteOffended(l.c.inst)
 	}
 	return e

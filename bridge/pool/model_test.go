@@ -43,6 +43,7 @@ type model struct {
 	waiting []*leasing
 	leases  []*Lease
 	opened  []*fcgitest.Conn // the application's ends
+	crowd   *crowd
 }
 
 type modelDial struct {
@@ -52,15 +53,17 @@ type modelDial struct {
 
 func newModel(t *testing.T, rng *rand.Rand) *model {
 	m := &model{t: t, rng: rng, workers: 1 + rng.IntN(4), dials: make(chan modelDial, 1000)}
+	m.crowd = newCrowd(t, rng)
 	var list []Instance
 	for i := range 1 + rng.IntN(3) {
-		list = append(list, Instance{Addr: string(rune('a' + i)), Dial: m.dial})
+		list = append(list, m.crowd.instance(Instance{Addr: string(rune('a' + i)), Dial: m.dial}))
 	}
 	m.pool = newPool(t, Config{
-		Instances: list, Workers: m.workers,
+		Instances: list[:rng.IntN(len(list)+1)], Workers: m.workers,
 		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, IdleTimeout: 2 * time.Second,
 		Retires: rng.IntN(2) == 0,
 	})
+	m.crowd.pool = m.pool
 	return m
 }
 
@@ -77,7 +80,7 @@ func (m *model) dial(ctx context.Context) (net.Conn, error) {
 
 // step does one thing and lets everybody do what follows from it.
 func (m *model) step() {
-	switch n := m.rng.IntN(100); {
+	switch n := m.rng.IntN(106); {
 	case n < 30:
 		m.waiting = append(m.waiting, startLease(m.pool))
 	case n < 33:
@@ -92,8 +95,10 @@ func (m *model) step() {
 		m.release()
 	case n < 95:
 		m.answerDial()
-	default:
+	case n < 100:
 		time.Sleep(time.Duration(m.rng.IntN(3000)) * time.Millisecond)
+	default:
+		m.crowd.change(func(Instance) bool { return true })
 	}
 	if m.rng.IntN(4) > 0 {
 		m.settle()
@@ -159,7 +164,8 @@ func (m *model) check() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	checkCapacity(m.t, p)
-	for _, in := range p.instances {
+	m.crowd.check()
+	for _, in := range m.crowd.all() {
 		if in.used() > m.workers {
 			m.t.Fatalf("%s: %v exceed %d workers", in.Addr, in.count, m.workers)
 		}
@@ -189,7 +195,7 @@ func (m *model) checkSettled() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	total := 0
-	for _, in := range p.instances {
+	for _, in := range m.crowd.all() {
 		total += in.count[busy]
 		if in.count[closing] != 0 {
 			m.t.Fatalf("%s: %d connections are being closed for ever", in.Addr, in.count[closing])
@@ -203,7 +209,7 @@ func (m *model) checkSettled() {
 	}
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		w := e.Value.(*waiter)
-		if w.dialing {
+		if w.dial != nil {
 			continue
 		}
 		for _, in := range p.instances {
@@ -225,6 +231,7 @@ func (m *model) finish() {
 	}
 	time.Sleep(time.Minute)
 	synctest.Wait()
+	m.crowd.finish()
 	for _, in := range m.pool.Snapshot().Instances {
 		if in.State == "down" {
 			in.Dialing = 0 // the pool tries it

@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"errors"
 	"net"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -220,6 +222,9 @@ func (m *mux) cut(starts []starter, n int, err error) {
 		err = ErrSendTimeout // a stream's owner must not take it for its own
 	}
 	m.mu.Lock()
+	if m.err != nil {
+		err = m.err // why it was closed while it was written to
+	}
 	var lost []*stream
 	for _, st := range starts {
 		if n <= st.at+beginLen {
@@ -248,8 +253,12 @@ func (m *mux) cut(starts []starter, n int, err error) {
 func (m *mux) read() {
 	var d demultiplexer
 	buf := make([]byte, muxBuffer)
-	for {
+	for heard := false; ; {
 		n, err := m.nc.Read(buf)
+		heard = heard || n > 0
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) { // only doubt sets one
+			err = m.lookAgain(heard)
+		}
 		if ferr := d.route(m, buf[:n]); ferr != nil {
 			err = ferr
 		}

@@ -3,10 +3,8 @@ package pool
 import (
 	"container/list"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +12,8 @@ import (
 
 // Config says what a Pool connects to and within which bounds.
 type Config struct {
-	// Instances are the backend's addresses; at least one.
+	// Instances are the backend's addresses, to begin with: others are added and removed
+	// later. While there are none, requests wait.
 	Instances []Instance
 	// Workers is how many connections one instance may have, whatever their
 	// state; at least 1.
@@ -60,9 +59,12 @@ type Pool struct {
 	cfg Config
 
 	mu        sync.Mutex
-	instances []*instance
-	turn      int        // where the search for the least loaded instance starts
-	waiters   *list.List // of *waiter; whoever wants a connection and has none, oldest first
+	instances []*instance // those that requests are sent to
+	leaving   []*instance // those that are drained
+	gone      counters    // of those that were removed
+	removed   uint64      // how many that were
+	turn      int         // where the search for the least loaded instance starts
+	waiters   *list.List  // of *waiter; whoever wants a connection and has none, oldest first
 	closed    bool
 	tender    *time.Timer // runs tend at due
 	due       time.Time   // zero: nothing is
@@ -77,9 +79,6 @@ type Pool struct {
 
 // New returns a pool. It connects to nothing.
 func New(cfg Config) (*Pool, error) {
-	if len(cfg.Instances) == 0 {
-		return nil, errors.New("pool: no instances")
-	}
 	if cfg.Workers < 1 {
 		return nil, fmt.Errorf("pool: workers is %d, want at least 1", cfg.Workers)
 	}
@@ -93,18 +92,15 @@ func New(cfg Config) (*Pool, error) {
 		cfg.IdleTimeout = 5 * time.Second
 	}
 	p := &Pool{cfg: cfg, waiters: list.New(), journal: journal{logger: cfg.Logger}}
-	for i, in := range cfg.Instances {
-		if slices.ContainsFunc(cfg.Instances[:i], func(other Instance) bool { return other.Addr == in.Addr }) {
-			return nil, fmt.Errorf("pool: %s is named twice", in.Addr)
-		}
-		p.instances = append(p.instances, &instance{
-			Instance: in, observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires},
-		})
-	}
-	p.recount()
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.tender = time.AfterFunc(time.Hour, p.startTending)
 	p.tender.Stop()
+	for _, in := range cfg.Instances {
+		if err := p.Add(in); err != nil {
+			p.Close()
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -139,7 +135,7 @@ func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
 			return p.lease(c, d), nil
 		}
 		p.noteClosed(c)
-		p.discard(c, &c.inst.counters.stale)
+		p.discard(c, func(n *counters) { n.stale++ })
 	}
 }
 
@@ -156,9 +152,7 @@ func (p *Pool) Close() {
 	}
 	var victims []*conn
 	for _, in := range p.instances {
-		for len(in.idle) > 0 {
-			victims = append(victims, p.evict(in))
-		}
+		victims = append(victims, p.evictAll(in)...)
 	}
 	p.mu.Unlock()
 	p.closeAll(victims)
@@ -235,7 +229,7 @@ func (p *Pool) keepOwn(c *conn) (victims []*conn) {
 // others share it.
 func (p *Pool) reject(c *conn) {
 	if c.mux == nil {
-		p.discard(c, &c.inst.counters.discards)
+		p.discard(c, func(n *counters) { n.discards++ })
 		return
 	}
 	p.mu.Lock()

@@ -12,8 +12,8 @@ import (
 
 func TestNewRefuses(t *testing.T) {
 	for name, cfg := range map[string]Config{
-		"no instances": {Workers: 1},
-		"no workers":   {Instances: []Instance{{Addr: "a"}}},
+		"no workers":    {Instances: []Instance{{Addr: "a"}}},
+		"a named twice": {Instances: []Instance{{Addr: "a"}, {Addr: "b"}, {Addr: "a"}}, Workers: 1},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: no error", name)

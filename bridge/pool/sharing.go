@@ -178,9 +178,10 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 	return unused
 }
 
-// share makes a connection to share of one that was dialled.
-func (p *Pool) share(c *conn, nc net.Conn) {
-	c.Conn, c.madeAt = nc, time.Now()
+// share makes a connection to share of one that was dialled, and of which r came when it
+// was asked.
+func (p *Pool) share(c *conn, nc net.Conn, r reply) {
+	c.Conn, c.madeAt, c.proved = nc, time.Now(), r.proof()
 	c.mux = newMux(nc, p.cfg.SendTimeout, func() { p.retire(c) }, func() { p.lost(c) })
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
 }

@@ -1,21 +1,32 @@
 package pool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Snapshot is the state of a pool at one instant.
 type Snapshot struct {
 	Waiting   int                `json:"waiting"` // requests without a connection
 	Instances []InstanceSnapshot `json:"instances"`
+	// Removed is what the instances that were removed have counted, all together. What
+	// connections they had left is in no snapshot.
+	Removed RemovedSnapshot `json:"removed,omitzero"`
+}
+
+// RemovedSnapshot is what is left of instances that were removed.
+type RemovedSnapshot struct {
+	Instances uint64 `json:"instances"` // how many there were
+	Counters
 }
 
 // InstanceSnapshot is the state of one instance. Dialing + Busy + Idle + Closing,
-// and what Requests is more than Busy, never exceed Workers. The counters only
-// grow.
+// and what Requests is more than Busy, never exceed Workers.
 type InstanceSnapshot struct {
 	Addr string `json:"addr"`
 	// State is "unknown" before the first connection, "up", "full" while the
 	// application is believed to hold less than it should, "down" if the last attempt
-	// to connect failed.
+	// to connect failed, "draining" while it is sent no more requests.
 	State    string `json:"state"`
 	Workers  int    `json:"workers"`  // as configured
 	Observed int    `json:"observed"` // what it is believed to hold now; at most Workers
@@ -31,6 +42,16 @@ type InstanceSnapshot struct {
 	Retires   bool   `json:"retires"`       // it closes kept connections of its own accord
 	Closes    bool   `json:"closes_always"` // it closes every connection after its answer
 
+	Counters
+
+	AcceptQueue *QueueSnapshot `json:"accept_queue,omitempty"` // nil if not known
+	LastError   string         `json:"last_error,omitempty"`   // of connecting
+	LastErrorAt time.Time      `json:"last_error_at,omitzero"`
+}
+
+// Counters only grow. They begin at zero where an instance is added, be it one that was
+// removed before.
+type Counters struct {
 	Dials       uint64            `json:"dials"`
 	DialErrors  uint64            `json:"dial_errors"`
 	BacklogFull uint64            `json:"backlog_full"` // attempts to connect that found the backlog full
@@ -40,10 +61,6 @@ type InstanceSnapshot struct {
 	Yielded     uint64            `json:"yielded"`   // good ones closed because others waited to be accepted
 	Discarded   uint64            `json:"discarded"` // requests that did not end cleanly, and their connections unless shared
 	Replays     map[string]uint64 `json:"replays"`   // requests sent again, by reason: stale, turned_away, overloaded, cant_multiplex
-
-	AcceptQueue *QueueSnapshot `json:"accept_queue,omitempty"` // nil if not known
-	LastError   string         `json:"last_error,omitempty"`   // of connecting
-	LastErrorAt time.Time      `json:"last_error_at,omitzero"`
 }
 
 // QueueSnapshot is what a listening socket holds that nobody has accepted.
@@ -54,8 +71,8 @@ type QueueSnapshot struct {
 
 // Snapshot returns the pool's state.
 func (p *Pool) Snapshot() Snapshot {
-	s := p.snapshot()
-	for i, in := range p.instances {
+	s, instances := p.snapshot()
+	for i, in := range instances {
 		if in.Queue == nil {
 			continue
 		}
@@ -66,37 +83,55 @@ func (p *Pool) Snapshot() Snapshot {
 	return s
 }
 
-func (p *Pool) snapshot() Snapshot {
+// snapshot is Snapshot but for the accept queues, which are slow to look at, and the
+// instances it is of.
+func (p *Pool) snapshot() (Snapshot, []*instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Snapshot{Waiting: p.waiters.Len()}
-	for _, in := range p.instances {
-		n := &in.counters
-		is := InstanceSnapshot{
-			Addr: in.Addr, State: in.state(p.cfg.Workers), Workers: p.cfg.Workers, Observed: in.observed.now,
-			Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle], Closing: in.count[closing],
-			Requests: in.count[busy] + in.extra, Zombies: in.zombies,
-			Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires(), Closes: in.habits.closes(),
-			Dials: n.dials, DialErrors: n.dialErrors, BacklogFull: n.backlogs, TurnedAway: n.turnedAway,
-			Reuses: n.reuses, Stale: n.stale, Yielded: n.yielded, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
-			LastErrorAt: in.outage.at,
-		}
-		if p.cfg.Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {
-			is.Multiplex = no.String()
-		}
-		if in.outage.err != nil {
-			is.LastError = dialReason(in.outage.err)
-		}
-		for r, count := range n.replays {
-			is.Replays[reason(r).String()] = count
-		}
-		s.Instances = append(s.Instances, is)
+	if p.removed > 0 {
+		s.Removed = RemovedSnapshot{p.removed, p.gone.snapshot()}
+	}
+	all := slices.Concat(p.instances, p.leaving)
+	s.Instances = make([]InstanceSnapshot, len(all))
+	for i, in := range all {
+		s.Instances[i] = p.instanceSnapshot(in)
+	}
+	return s, all
+}
+
+func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
+	s := InstanceSnapshot{
+		Addr: in.Addr, State: in.state(p.cfg.Workers), Workers: p.cfg.Workers, Observed: in.observed.now,
+		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle], Closing: in.count[closing],
+		Requests: in.count[busy] + in.extra, Zombies: in.zombies,
+		Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires(), Closes: in.habits.closes(),
+		Counters: in.counters.snapshot(), LastErrorAt: in.outage.at,
+	}
+	if p.cfg.Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {
+		s.Multiplex = no.String()
+	}
+	if in.outage.err != nil {
+		s.LastError = dialReason(in.outage.err)
+	}
+	return s
+}
+
+func (n *counters) snapshot() Counters {
+	s := Counters{
+		Dials: n.dials, DialErrors: n.dialErrors, BacklogFull: n.backlogs, TurnedAway: n.turnedAway,
+		Reuses: n.reuses, Stale: n.stale, Yielded: n.yielded, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
+	}
+	for r, count := range n.replays {
+		s.Replays[reason(r).String()] = count
 	}
 	return s
 }
 
 func (in *instance) state(workers int) string {
 	switch {
+	case in.standing == draining:
+		return "draining"
 	case in.down():
 		return "down"
 	case in.lastOK.IsZero():
@@ -111,9 +146,9 @@ func (in *instance) state(workers int) string {
 func (p *Pool) CountReplay(e *Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, in := range p.instances {
-		if in.Addr == e.Addr {
-			in.counters.replays[e.reason()]++
-		}
+	n := &p.gone
+	if in := p.find(e.Addr); in != nil {
+		n = in.counters
 	}
+	n.replays[e.reason()]++
 }

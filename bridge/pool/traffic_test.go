@@ -47,10 +47,11 @@ type traffic struct {
 	servers []*server
 	users   []*user // whose request is not over
 	made    int     // requests
+	crowd   *crowd
 }
 
 func newTraffic(t *testing.T, rng *rand.Rand) *traffic {
-	m := &traffic{t: t, rng: rng, workers: 1 + rng.IntN(14)}
+	m := &traffic{t: t, rng: rng, workers: 1 + rng.IntN(14), crowd: newCrowd(t, rng)}
 	cfg := Config{
 		Workers:     m.workers,
 		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, SendTimeout: time.Second,
@@ -65,16 +66,17 @@ func newTraffic(t *testing.T, rng *rand.Rand) *traffic {
 	for i := range 1 + rng.IntN(3) {
 		s := &server{t: t, shares: rng.IntN(3) > 0, forced: cfg.Multiplex == MultiplexOn, holds: m.workers, conns: make(map[*served]bool), workers: m.workers}
 		m.servers = append(m.servers, s)
-		cfg.Instances = append(cfg.Instances, Instance{Addr: string(rune('a' + i)), Dial: s.dial, Queue: s.queue})
+		cfg.Instances = append(cfg.Instances, m.crowd.instance(Instance{Addr: string(rune('a' + i)), Dial: s.dial, Queue: s.queue}))
 	}
 	m.pool = newPool(t, cfg)
+	m.crowd.pool = m.pool
 	return m
 }
 
 // step does one thing and lets everybody do what follows from it.
 func (m *traffic) step() {
 	s := m.servers[m.rng.IntN(len(m.servers))]
-	switch n := m.rng.IntN(100); {
+	switch n := m.rng.IntN(104); {
 	case n < 38:
 		m.begin()
 	case n < 42:
@@ -91,8 +93,11 @@ func (m *traffic) step() {
 		time.Sleep(time.Duration(m.rng.IntN(60)) * time.Millisecond)
 	case n < 99:
 		time.Sleep(time.Duration(m.rng.IntN(5000)) * time.Millisecond)
-	default:
+	case n < 100:
 		time.Sleep(time.Duration(m.rng.IntN(120)) * time.Second)
+	default:
+		// What was cut may not have been noticed yet, and an address is not used again so soon.
+		m.crowd.change(func(in Instance) bool { return m.servers[in.Addr[0]-'a'].open() == 0 })
 	}
 	if m.rng.IntN(4) > 0 {
 		m.settle()
@@ -129,7 +134,8 @@ func (m *traffic) check() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	checkCapacity(m.t, p)
-	for _, in := range p.instances {
+	m.crowd.check()
+	for _, in := range m.crowd.all() {
 		if in.used() > m.workers || in.extra < 0 || slices.Min(in.count[:]) < 0 {
 			m.t.Errorf("%s: %v and %d extra, %d workers", in.Addr, in.count, in.extra, m.workers)
 		}
@@ -170,6 +176,9 @@ func (m *traffic) checkSettled() {
 	for _, u := range m.users {
 		if l := u.leased(); l != nil {
 			leases++
+			if l.c.inst.standing == removed {
+				m.t.Errorf("%s has a connection to %s, which was removed", u.uri, l.Addr())
+			}
 			bodies[l.c] = append(bodies[l.c], u.demand.Body)
 		} else {
 			waiting++
@@ -185,7 +194,7 @@ func (m *traffic) checkSettled() {
 		}
 	}
 	total := 0
-	for _, in := range p.instances {
+	for _, in := range m.crowd.all() {
 		total += in.count[busy] + in.extra
 		if in.queue.unheard != unheard[in] {
 			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, unheard[in], in.queue.unheard)
@@ -200,7 +209,7 @@ func (m *traffic) checkSettled() {
 	}
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		w := e.Value.(*waiter)
-		if w.dialing {
+		if w.dial != nil {
 			continue
 		}
 		if slices.ContainsFunc(p.instances, func(in *instance) bool { return in.sharing.opening && p.sharing(in, w.demand) }) {
@@ -232,6 +241,7 @@ func (m *traffic) finish() {
 	}
 	time.Sleep(2 * time.Minute)
 	synctest.Wait()
+	m.crowd.finish()
 	for _, in := range m.pool.Snapshot().Instances {
 		if in.Dialing+in.Busy+in.Idle+in.Closing+in.Zombies+in.Requests != 0 {
 			m.t.Errorf("left at the end: %+v", in)

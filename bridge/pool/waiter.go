@@ -17,7 +17,7 @@ type waiter struct {
 	err     error
 
 	elem    *list.Element
-	dialing bool      // a dial runs on its behalf
+	dial    *dial     // runs on its behalf; nil: none does
 	movedAt time.Time // when it left an instance that was full for another
 	failed  []*DialError
 }
@@ -51,7 +51,7 @@ func (p *Pool) behindAnother(w *waiter) bool {
 		return false
 	}
 	before := e.Value.(*waiter)
-	return !before.dialing && before.demand.like(w.demand) && len(before.failed) == 0
+	return before.dial == nil && before.demand.like(w.demand) && len(before.failed) == 0
 }
 
 // wait returns what w gets, unless ctx ends or the deadline passes first.
@@ -116,7 +116,7 @@ func (p *Pool) kick() (victims []*conn) {
 		}
 		next = e.Next()
 		w := e.Value.(*waiter)
-		if w.dialing {
+		if w.dial != nil {
 			continue
 		}
 		if c := p.joinable(w.demand); c != nil {

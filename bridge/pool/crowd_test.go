@@ -1,0 +1,128 @@
+package pool
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"testing"
+)
+
+// crowd is the instances of a pool in a random life, which come and go.
+type crowd struct {
+	t       *testing.T
+	rng     *rand.Rand
+	pool    *Pool
+	ever    []Instance // that there may be
+	gone    []*instance
+	counted counters // so far
+}
+
+func newCrowd(t *testing.T, rng *rand.Rand) *crowd { return &crowd{t: t, rng: rng} }
+
+// instance returns one that is never connected to but while it serves.
+func (m *crowd) instance(in Instance) Instance {
+	dial := in.Dial
+	in.Dial = func(ctx context.Context) (net.Conn, error) {
+		m.pool.mu.Lock()
+		if found := m.pool.find(in.Addr); ctx.Err() == nil && (found == nil || found.standing != serving) {
+			m.t.Errorf("a dial to %s, which does not serve", in.Addr)
+		}
+		m.pool.mu.Unlock()
+		return dial(ctx)
+	}
+	m.ever = append(m.ever, in)
+	return in
+}
+
+// change has an instance come, if it may, or go.
+func (m *crowd) change(mayCome func(Instance) bool) {
+	in := m.ever[m.rng.IntN(len(m.ever))]
+	m.pool.mu.Lock()
+	found := m.pool.find(in.Addr)
+	m.pool.mu.Unlock()
+	if found == nil {
+		if mayCome(in) {
+			mustAdd(m.t, m.pool, in)
+		}
+		return
+	}
+	drains := found.standing == draining
+	switch n := m.rng.IntN(10); {
+	case n == 0:
+		m.pool.Fail(in.Addr)
+	case n < 3, n < 6 && drains:
+		m.gone = append(m.gone, found)
+		m.pool.Remove(in.Addr)
+	case drains:
+		m.pool.Resume(in.Addr)
+	default:
+		m.pool.Drain(in.Addr)
+	}
+}
+
+// all is every instance that there is or was.
+func (m *crowd) all() []*instance { return slices.Concat(m.pool.instances, m.pool.leaving, m.gone) }
+
+// check holds at every moment. The caller holds the pool's mutex.
+func (m *crowd) check() {
+	p := m.pool
+	total := p.gone
+	for _, in := range m.all() {
+		sum := 0
+		for _, n := range in.count {
+			sum += n
+		}
+		if len(in.all) != sum {
+			m.t.Errorf("%s: %d connections, %d counted", in.Addr, len(in.all), sum)
+		}
+		if serves := in.standing == serving; serves != slices.Contains(p.instances, in) || serves == (in.ctx.Err() != nil) || serves != (in.drained == nil) && in.standing != removed {
+			m.t.Errorf("%s: standing %d, dials end: %v", in.Addr, in.standing, in.ctx.Err())
+		}
+		switch in.standing {
+		case removed:
+			if in.counters != &p.gone {
+				m.t.Errorf("%s counts for itself", in.Addr)
+			}
+		case draining:
+			if isClosed(in.drained) != (in.used() == 0) || !slices.Contains(p.leaving, in) {
+				m.t.Errorf("%s: uses %d, drained: %v", in.Addr, in.used(), isClosed(in.drained))
+			}
+			fallthrough
+		default:
+			total.add(in.counters)
+		}
+		if in.standing != serving && len(in.idle) > 0 {
+			m.t.Errorf("%s keeps %d connections", in.Addr, len(in.idle))
+		}
+	}
+	if total.dials < m.counted.dials || total.discards < m.counted.discards || total.reuses < m.counted.reuses {
+		m.t.Errorf("counters fell from %+v to %+v", m.counted, total)
+	}
+	m.counted = total
+	for e := p.waiters.Front(); e != nil; e = e.Next() {
+		if w := e.Value.(*waiter); w.dial != nil && w.dial.conn.inst.standing != serving {
+			m.t.Errorf("somebody waits for a dial to %s", w.dial.conn.inst.Addr)
+		}
+	}
+}
+
+// finish looks for what is left of those that have gone, when nobody uses anything.
+func (m *crowd) finish() {
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	for _, in := range slices.Concat(m.pool.leaving, m.gone) {
+		if in.used() != 0 || in.zombies != 0 {
+			m.t.Errorf("left of %s at the end: %v, %d zombies", in.Addr, in.count, in.zombies)
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,89 @@
+package pool
+
+import (
+	"net"
+	"syscall"
+	"time"
+)
+
+// A process that dies closes the connections that it has accepted. Those that wait in the
+// listening socket's queue stay, and look like any on which the application takes its
+// time, for as long as somebody holds the socket.
+
+// Fail says that no process accepts connections at addr now, nor will for a while, and
+// that none is left that has accepted one. A request whose new connection has brought
+// nothing, not even an end, fails with ErrNotAccepted: it was never read. Those that wait
+// for a connection no longer wait for one to this instance. Nothing is remembered: the
+// next request is sent there again.
+func (p *Pool) Fail(addr string) {
+	p.mu.Lock()
+	var victims []*conn
+	if in := p.find(addr); in != nil {
+		in.doubt()
+		p.endDials(in)
+		if in.standing == serving {
+			p.allowDials(in)
+		}
+		p.countOut(in, ErrNotAccepted)
+		victims = p.kick()
+	}
+	p.mu.Unlock()
+	p.closeAll(victims)
+}
+
+// doubt has whoever reads from a connection look whether anything has come on it: what
+// has come may not have been read.
+func (in *instance) doubt() {
+	for c := range in.all {
+		switch {
+		case c.state != busy || c.proved:
+		case c.mux != nil:
+			c.mux.doubt()
+		default:
+			c.doubted.Store(true)
+			_ = c.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+		}
+	}
+}
+
+// countOut counts in among those that were tried for everybody who waits.
+func (p *Pool) countOut(in *instance, err error) {
+	for e := p.waiters.Front(); e != nil; e = e.Next() {
+		if w := e.Value.(*waiter); !w.hasTried(in) {
+			w.failed = append(w.failed, &DialError{in.Addr, err})
+		}
+	}
+}
+
+// unaccepted reports whether nothing has ever come on a connection, nor its end.
+func (c *conn) unaccepted() bool {
+	return c.records.total == 0 && c.usable()
+}
+
+func (m *mux) doubt() {
+	_ = m.nc.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+}
+
+// lookAgain is what the reader does after doubt has interrupted it: nil means that it
+// reads on.
+func (m *mux) lookAgain(heard bool) error {
+	if !heard && nothingOn(m.nc) {
+		return ErrNotAccepted
+	}
+	return m.nc.SetReadDeadline(time.Time{})
+}
+
+// nothingOn reports whether there is nothing to read, not even an end, as far as that can be
+// seen.
+func nothingOn(nc net.Conn) bool {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false // it is closed
+	}
+	var quiet bool
+	return raw.Control(func(fd uintptr) { quiet = wouldBlock(fd) }) == nil && quiet
+}
