@@ -18,6 +18,8 @@
 //     the queues serve flows in turn.
 //   - When nothing ends any more, the application has stalled: one request at a time
 //     finds out when it is back.
+//   - Whoever knows that the application is gone for a while says so, and those who wait
+//     are refused ([Gate.RefuseWaiting]).
 //
 // What always holds:
 //

@@ -38,7 +38,7 @@ type entry struct {
 	waiter           Waiter
 	link             link[entry] // in a turn's queue or a chain of those blocked; then in young or old
 
-	method, path, instance string
+	method, path, routeName, instance string // for reports; route has no name where routes are not told apart
 }
 
 // long reports whether e, in flight, counts as long.
@@ -58,7 +58,7 @@ func (g *Gate) vacancy(r *Request, now time.Duration) *entry {
 	} else {
 		e.link.leave()
 	}
-	e.declared, e.method, e.path, e.arrived = r.Long, r.Method, r.Path, now
+	e.declared, e.method, e.path, e.routeName, e.arrived = r.Long, r.Method, r.Path, r.Route, now
 	return e
 }
 

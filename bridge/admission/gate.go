@@ -200,6 +200,26 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	return Ticket{g, e, e.seq}, false, nil
 }
 
+// RefuseWaiting refuses everyone who waits now. Those who come after it are treated as
+// ever.
+func (g *Gate) RefuseWaiting(why Reason) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	for len(g.deadlines) > 0 {
+		g.expel(g.deadlines[0], why, now)
+	}
+}
+
+// expel refuses e, which waits.
+func (g *Gate) expel(e *entry, why Reason, now time.Duration) {
+	w := e.waiter
+	g.takeOut(e)
+	err := g.refuse(e, why, now)
+	g.drop(e)
+	w.Settle(err)
+}
+
 // Close refuses everyone who waits and everyone who comes. Granted tickets stay.
 func (g *Gate) Close() {
 	g.mu.Lock()

@@ -95,6 +95,11 @@ func (d *day) step() {
 			if d.rnd.IntN(30) == 0 {
 				d.stalled = !d.stalled
 			}
+		case 17:
+			if d.rnd.IntN(30) == 0 {
+				d.g.RefuseWaiting(Down)
+				d.check()
+			}
 		default:
 			d.clock.pass(time.Duration(d.rnd.ExpFloat64() * float64(60*time.Millisecond)))
 		}

@@ -18,10 +18,11 @@ const (
 	TimedOut                // it waited as long as it may
 	Predicted               // it would wait longer than it may
 	Stalled                 // the application answers nobody
+	Down                    // the application does not run, nor will for a while
 	reasons
 )
 
-var reasonNames = [reasons]string{"full", "timeout", "predicted", "stalled"}
+var reasonNames = [reasons]string{"full", "timeout", "predicted", "stalled", "down"}
 
 func (r Reason) String() string { return reasonNames[r] }
 
@@ -42,6 +43,7 @@ var reasonTexts = [reasons]string{
 	TimedOut:  "no worker became free in time",
 	Predicted: "no worker would become free in time",
 	Stalled:   "the application answers nobody just now",
+	Down:      "the application does not run just now",
 }
 
 func (r *Refusal) Error() string {

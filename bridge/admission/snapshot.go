@@ -34,9 +34,10 @@ type LaneSnapshot struct {
 	Waiting  int `json:"waiting"`   // in the queue; long ones are parked there
 
 	Started uint64            `json:"started"`
-	Refused map[string]uint64 `json:"refused"` // by reason
-	Left    uint64            `json:"left"`    // clients that left while they waited
-	Waits   []WaitBucket      `json:"waits"`   // how long those that were started had waited; nil where none did
+	Refused map[string]uint64 `json:"refused"`        // by reason
+	Left    uint64            `json:"left"`           // clients that left while they waited
+	Waited  float64           `json:"waited_seconds"` // how long those that were started had waited, all together
+	Waits   []WaitBucket      `json:"waits"`          // how long those that were started had waited; nil where none did
 }
 
 // WaitBucket counts the requests that waited at most so long, and longer than the bound
@@ -87,6 +88,7 @@ var waitBounds = [...]time.Duration{
 
 type laneCounts struct {
 	start   uint64
+	waited  time.Duration
 	refused [reasons]uint64
 	left    uint64
 	waits   [len(waitBounds) + 1]uint64
@@ -94,6 +96,7 @@ type laneCounts struct {
 
 func (l *laneCounts) started(wait time.Duration) {
 	l.start++
+	l.waited += wait
 	i := 0
 	for i < len(waitBounds) && wait > waitBounds[i] {
 		i++
@@ -102,7 +105,7 @@ func (l *laneCounts) started(wait time.Duration) {
 }
 
 func (l *laneCounts) snapshot() LaneSnapshot {
-	s := LaneSnapshot{Started: l.start, Left: l.left, Refused: make(map[string]uint64, reasons)}
+	s := LaneSnapshot{Started: l.start, Left: l.left, Waited: l.waited.Seconds(), Refused: make(map[string]uint64, reasons)}
 	for r, n := range l.refused {
 		s.Refused[Reason(r).String()] = n
 	}
@@ -146,6 +149,7 @@ func (g *Gate) Snapshot() Snapshot {
 	}
 	routes, flows := g.users()
 	g.mu.Unlock()
+	oldestFirst(s.Stall.Held)
 
 	for l := range by {
 		s.Lanes[Lane(l).String()] = by[l]

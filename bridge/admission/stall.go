@@ -58,16 +58,6 @@ type Stall struct {
 	Held  []InFlight // what was in flight when the stall was certain, the oldest first
 }
 
-// InFlight is a request that holds a slot.
-type InFlight struct {
-	Method   string        `json:"method"`
-	Path     string        `json:"path"`
-	Instance string        `json:"instance,omitempty"`
-	Flow     uint64        `json:"-"`
-	Lane     Lane          `json:"lane"`
-	Age      time.Duration `json:"age_ns"`
-}
-
 // ageing is the clock that requests age by: it stands still in a stall.
 func (g *Gate) ageing(now time.Duration) time.Duration {
 	if g.stall.phase.stopped() {
@@ -214,17 +204,6 @@ func (g *Gate) suspect(now time.Duration) {
 	}
 }
 
-func (g *Gate) inFlight(now time.Duration) []InFlight {
-	held := make([]InFlight, 0, g.in)
-	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
-		for l := c.head; l != nil; l = l.next {
-			e := l.of
-			held = append(held, InFlight{e.method, e.path, e.instance, e.flow.key, e.lane, now - e.started})
-		}
-	}
-	return held
-}
-
 // tell has OnStall called, when the mutex is free again.
 func (g *Gate) tell(s Stall) {
 	if g.cfg.OnStall != nil {
@@ -245,6 +224,7 @@ func (g *Gate) report() {
 		s := g.reports[0]
 		g.reports = g.reports[1:]
 		g.mu.Unlock()
+		oldestFirst(s.Held)
 		g.cfg.OnStall(s)
 	}
 }

@@ -113,12 +113,8 @@ func (g *Gate) expire(now time.Duration) {
 		} else if held && g.extend(e) {
 			continue
 		}
-		w := e.waiter
 		e.ownFault = held
-		g.takeOut(e)
-		err := g.refuse(e, TimedOut, now)
-		g.drop(e)
-		w.Settle(err)
+		g.expel(e, TimedOut, now)
 	}
 }
 
