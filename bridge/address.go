@@ -53,14 +53,18 @@ func (c *Config) instances() ([]pool.Instance, error) {
 			return nil, fmt.Errorf("backends: %s is named twice", s)
 		}
 		seen[network+addr] = true
-		list = append(list, pool.Instance{
-			Addr:  s,
-			Dial:  func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, network, addr) },
-			Alive: c.Alive,
-			Queue: acceptQueue(network, addr),
-		})
+		list = append(list, c.instance(s, network, addr))
 	}
 	return list, nil
+}
+
+// instance is one of the application's, at an address that was split.
+func (c *Config) instance(name, network, addr string) pool.Instance {
+	return pool.Instance{
+		Addr:  name,
+		Dial:  func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, network, addr) },
+		Queue: acceptQueue(network, addr),
+	}
 }
 
 // acceptQueue returns a function that asks the kernel how many connections wait at

@@ -34,9 +34,11 @@ func (x *exchange) identify() error {
 // connection: a short one has queue.timeout for both, from queued on; a long one, which
 // may have waited for longer already, has it anew.
 func (x *exchange) admit(queued time.Time) (deadline time.Time, err error) {
-	x.describe()
-	if x.held.ticket, err = x.b.gate.Acquire(x.r.Context(), &x.ask); err != nil {
+	if err := x.available(); err != nil {
 		return time.Time{}, err
+	}
+	if x.held.ticket, err = x.b.gate.Acquire(x.r.Context(), &x.ask); err != nil {
+		return time.Time{}, x.notServed(err)
 	}
 	lane := x.held.ticket.Lane()
 	x.out.Lane = lane.String()
@@ -50,14 +52,18 @@ func (x *exchange) admit(queued time.Time) (deadline time.Time, err error) {
 // describe says what is asked for. A local redirect asks for something else.
 func (x *exchange) describe() {
 	x.ask.Method, x.ask.Path = x.r.Method, x.r.URL.Path
-	if x.b.cfg.Lanes == Off {
-		return
+	plain := x.b.cfg.Lanes == Off
+	if plain && x.b.processes == nil {
+		return // nobody learns of routes
 	}
 	var group int
 	accepts := acceptClass(x.r.Header)
 	x.route, group = appendRoute(x.route[:0], x.r, accepts, x.b.mount)
 	x.ask.Route = string(x.route)
 	x.ask.Group = x.ask.Route[:group]
+	if plain {
+		return
+	}
 	// The operator or the client says that it is answered late.
 	x.ask.Long = x.b.isPoll(x.r) || accepts == acceptsStream || prefersToWait(x.r.Header["Prefer"])
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,6 +29,8 @@ type Bridge struct {
 	pool   *pool.Pool
 	stderr *lines.Log
 
+	processes keeper // nil: the application runs already
+
 	mount    string // of the routes: Config.Mount without a slash at its end
 	flows    *flows
 	sharing  *sharing // nil: accounts may be used from anywhere
@@ -44,8 +47,8 @@ type Bridge struct {
 	close    func()
 }
 
-// New checks cfg and returns a Bridge. It connects to nothing. An error names
-// the key it is about.
+// New checks cfg and returns a Bridge. It connects to nothing, and starts what Spawn
+// says. An error names the key it is about.
 func New(cfg Config) (*Bridge, error) {
 	if err := cfg.normalize(); err != nil {
 		return nil, err
@@ -54,7 +57,7 @@ func New(cfg Config) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{cfg: cfg, stderr: lines.NewLog(cfg.Logger, "application stderr"), refusals: &refusals{log: cfg.Logger}}
+	b := &Bridge{cfg: cfg, stderr: lines.NewLog(cfg.Logger, "application stderr"), refusals: newRefusals(cfg.Logger)}
 	b.mount = strings.TrimSuffix(cfg.Mount, "/")
 	if b.flows, err = newFlows(cfg.Flow.Key); err != nil {
 		return nil, err
@@ -71,7 +74,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, err
 	}
 	gate := cfg.gate()
-	gate.Capacity, gate.OnStall = b.pool.Capacity, b.logStall
+	gate.Capacity, gate.OnStall = b.pool.Capacity, b.onStall
 	if b.gate, err = admission.New(gate); err != nil {
 		b.pool.Close()
 		return nil, err
@@ -84,6 +87,10 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, err
 	}
 	b.close = sync.OnceFunc(b.shutdown)
+	if err := b.spawn(); err != nil {
+		b.close()
+		return nil, fmt.Errorf("spawn: %w", err)
+	}
 	return b, nil
 }
 
@@ -155,9 +162,9 @@ func (b *Bridge) StaticFile(r *http.Request) (name string, ok bool) { return b.m
 func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
 
 // Close refuses new requests, waits for those in ServeHTTP, ends what waits for
-// abandoned answers and closes every connection. Stop the server in front first:
-// a client that stays and an answer that does not end keep Close waiting. It may
-// be called more than once.
+// abandoned answers, closes every connection and ends the processes it started. Stop
+// the server in front first: a client that stays and an answer that does not end keep
+// Close waiting. It may be called more than once.
 func (b *Bridge) Close() error {
 	b.close()
 	return nil
@@ -170,6 +177,11 @@ func (b *Bridge) shutdown() {
 	b.orphans.Wait()
 	b.refusals.close()
 	b.pool.Close()
+	if b.processes != nil {
+		if err := b.processes.Close(); err != nil {
+			b.cfg.Logger.Error("ending the application failed", "error", err.Error())
+		}
+	}
 	if err := b.mapper.Close(); err != nil {
 		b.cfg.Logger.Error("closing the root failed", "error", err.Error())
 	}

@@ -15,14 +15,17 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
+	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// Config is everything a Bridge can be told. Only Backends must be set; Workers
+// Config is everything a Bridge can be told. Only Backends or Spawn must be set; Workers
 // should be. Zero values mean the default each field states.
 type Config struct {
-	// Backends are the addresses of the application's instances: unix:/path,
-	// unix//path or host:port.
-	Backends []string `json:"backends"`
+	// Backends are the addresses of the application's instances, if it runs already:
+	// unix:/path, unix//path or host:port.
+	Backends []string `json:"backends,omitempty"`
+	// Spawn is what to start as the application, if it does not.
+	Spawn *SpawnConfig `json:"spawn,omitempty"`
 	// Workers is how many requests one instance can hold at once: its threads or
 	// processes. Default 4.
 	Workers int `json:"workers,omitempty"`
@@ -98,12 +101,8 @@ type Config struct {
 	// Default: none.
 	Observe func(*http.Request, *Outcome) `json:"-"`
 
-	// Alive reports whether the application's process runs, for a program that
-	// supervises it. Connections that end because it does not are not taken for a
-	// sign that it is full. Default: not known.
-	Alive func() bool `json:"-"`
-
-	dial func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
+	dial       func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
+	startGroup func(supervise.Config) (keeper, error)                            // supervise.Start, but in tests
 }
 
 // TimeoutsConfig bounds each step of a request.
@@ -195,8 +194,11 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // normalize fills in the defaults and checks what cannot be checked by the
 // packages the values are for.
 func (c *Config) normalize() error {
-	if len(c.Backends) == 0 {
-		return errors.New("backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000")
+	if len(c.Backends) == 0 && c.Spawn == nil {
+		return errors.New("backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000, or a command to spawn")
+	}
+	if err := c.normalizeSpawn(); err != nil {
+		return err
 	}
 	for _, f := range []struct {
 		key      string
@@ -261,10 +263,21 @@ func (c *Config) normalize() error {
 	if c.dial == nil {
 		c.dial = new(net.Dialer).DialContext
 	}
+	if c.startGroup == nil {
+		c.startGroup = startGroup
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+// workers is how many requests all instances together may hold at once.
+func (c *Config) workers() int {
+	if c.Spawn != nil {
+		return c.Workers * c.Spawn.MaxInstances
+	}
+	return c.Workers * len(c.Backends)
 }
 
 func (c *Config) pool(instances []pool.Instance) pool.Config {

@@ -118,7 +118,7 @@ type AdmissionConfig struct {
 
 // normalizeGate fills in the defaults of what the gate is told, and checks it.
 func (c *Config) normalizeGate() error {
-	workers := c.Workers * len(c.Backends)
+	workers := c.workers()
 	d := admission.Defaults(workers)
 	if err := c.Lanes.among(On, Off); err != nil {
 		return fmt.Errorf("lanes: %w", err)
@@ -275,7 +275,7 @@ func (f *FlowConfig) normalize() error {
 // gate is what the gate is told. The instances' workers are one lot for it; which
 // instance a request goes to is the pool's choice.
 func (c *Config) gate() admission.Config {
-	g := admission.Defaults(c.Workers * len(c.Backends))
+	g := admission.Defaults(c.workers())
 	g.Lanes = c.Lanes == On
 	g.Size, g.LongSize = c.Queue.Size, c.Queue.LongSize
 	g.Timeout, g.LongTimeout = time.Duration(c.Queue.Timeout), time.Duration(c.Queue.LongTimeout)

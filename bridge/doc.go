@@ -5,6 +5,10 @@
 // What the gate is told of a request is made here: its route (route.go), who asks
 // (flow.go), and whether it is known to be slow (admit.go).
 //
+// Where Config.Spawn says so, it owns the application's processes, too (processes.go):
+// they are told what becomes of requests, and requests are refused that nobody would
+// answer (available.go).
+//
 // What always holds:
 //
 //   - A request that a worker was not yet asked to run costs no worker: bodies

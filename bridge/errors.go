@@ -68,6 +68,8 @@ func classify(err error) failure {
 	var (
 		refusal *admission.Refusal
 		shared  *sharedError
+		down    *downError
+		bad     *quarantineError
 		full    *fullError
 		app     *appError
 		client  *clientError
@@ -84,6 +86,10 @@ func classify(err error) failure {
 		return failure{http.StatusBadGateway, errIncomplete, "The application closes every connection unanswered."}
 	case errors.As(err, &shared):
 		return failure{http.StatusTooManyRequests, errDenied, "This account is in use in too many places."}
+	case errors.As(err, &down), errors.As(err, &refusal) && refusal.Reason == admission.Down, errors.Is(err, pool.ErrNotAccepted):
+		return failure{http.StatusServiceUnavailable, errUnavailable, "The application cannot be started at the moment."}
+	case errors.As(err, &bad):
+		return failure{http.StatusServiceUnavailable, errDenied, "This is in quarantine: the application ended several times while it worked on requests like this one. Please try again later."}
 	case errors.As(err, &refusal), errors.As(err, &full), errors.Is(err, pool.ErrWaitTimeout):
 		return failure{http.StatusServiceUnavailable, errLimit, "The application is busy. Please try again in a moment."}
 	case errors.Is(err, admission.ErrClosed), errors.Is(err, pool.ErrClosed):

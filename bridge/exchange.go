@@ -90,6 +90,11 @@ func (x *exchange) run() error {
 	if err := x.identify(); err != nil {
 		return err
 	}
+	x.describe()
+	x.b.want()
+	if err := x.available(); err != nil {
+		return err
+	}
 	if err := x.takeBody(); err != nil {
 		return err
 	}
@@ -138,9 +143,10 @@ func (x *exchange) exchange() (location string, err error) {
 			x.out.Queued += x.sentAt.Sub(queued)
 		}
 		if err != nil {
-			return "", err
+			return "", x.notServed(err)
 		}
 		x.held.ticket.At(x.held.lease.Addr())
+		x.noteAsked()
 		if limit := time.Duration(x.b.cfg.Timeouts.Request); limit > 0 && x.end.IsZero() {
 			x.end = x.sentAt.Add(limit)
 		}
@@ -148,7 +154,7 @@ func (x *exchange) exchange() (location string, err error) {
 		deadline = deadline.Add(time.Since(x.sentAt)) // an attempt is no wait
 		switch x.again(err) {
 		case giveUp:
-			return location, err
+			return location, x.notServed(err)
 		case whenThereIsRoom:
 			if time.Now().Add(pause).After(deadline) {
 				return "", &fullError{err}
@@ -157,6 +163,9 @@ func (x *exchange) exchange() (location string, err error) {
 				return "", err
 			}
 			pause = min(4*pause, fullPauseMax)
+		}
+		if err := x.available(); err != nil {
+			return "", err
 		}
 		x.b.countReplay(err)
 		if e := (*pool.Error)(nil); errors.As(err, &e) && e.Full {
@@ -230,6 +239,7 @@ func (x *exchange) redirect(location string) error {
 	r.URL, r.RequestURI, r.Body, r.ContentLength = target, location, http.NoBody, 0
 	r.Header.Del("Content-Type")
 	x.r = r
+	x.describe()
 	return nil
 }
 

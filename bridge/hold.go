@@ -21,6 +21,7 @@ type hold struct {
 	unwatch func()  // ends the watch over the client, and waits for an interruption under way
 	sender  *sender // sends the body, nil if that went out with the head
 	surplus func()  // called if an abandoned application says more than it announced; may be nil
+	asked   asked   // what the attempt asks for
 }
 
 // take moves everything to a new owner.
@@ -87,7 +88,9 @@ func (h *hold) releaseLease() {
 // next reads the application's next output, and notes its end.
 func (h *hold) next(deadline time.Time) (pool.Event, error) {
 	ev, err := h.lease.Next(deadline)
-	if err == nil && ev.Type == fcgi.TypeEndRequest {
+	if err != nil {
+		h.asked.failed(h.lease.Addr(), err)
+	} else if ev.Type == fcgi.TypeEndRequest {
 		h.ended = true
 	}
 	return ev, err
@@ -147,7 +150,12 @@ func (b *Bridge) abandon(h *hold) {
 		for {
 			ev, err := h.next(deadline)
 			switch {
-			case err != nil, ev.Type == fcgi.TypeEndRequest:
+			case err != nil:
+				return
+			case ev.Type == fcgi.TypeEndRequest:
+				if !begun {
+					h.asked.answered(h.lease.Addr())
+				}
 				return
 			case begun && ev.Type == fcgi.TypeStdout && !h.lease.Shared():
 				if h.surplus != nil {

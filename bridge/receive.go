@@ -35,6 +35,7 @@ func (x *exchange) receive() (location string, err error) {
 		return "", err
 	}
 	x.out.FirstByte = time.Since(x.sentAt)
+	x.held.asked.answered(x.held.lease.Addr())
 	if resp.Streaming && isEventStream(x.w.Header()) {
 		x.held.ticket.Streaming()
 	}

@@ -3,17 +3,17 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
 // refusalsEvery is how often the log may say that requests were refused.
 const refusalsEvery = 10 * time.Second
 
-// refusals tells the log how many requests the gate has refused: at once of the first,
-// then at intervals of all since. There may be thousands.
+// refusals tells the log how many requests were refused: at once of the first, then at
+// intervals of all since. There may be thousands.
 type refusals struct {
 	log *slog.Logger
 
@@ -23,10 +23,14 @@ type refusals struct {
 	quiet  bool          // the timer runs
 }
 
-// refusalCounts is a number for each admission.Reason.
-type refusalCounts [admission.Stalled + 1]uint64
+func newRefusals(log *slog.Logger) *refusals {
+	return &refusals{log: log, counts: make(refusalCounts)}
+}
 
-func (c *refusalCounts) total() (n uint64) {
+// refusalCounts is a number for each reason (Outcome.Refused) that there was.
+type refusalCounts map[string]uint64
+
+func (c refusalCounts) total() (n uint64) {
 	for _, of := range c {
 		n += of
 	}
@@ -34,7 +38,7 @@ func (c *refusalCounts) total() (n uint64) {
 }
 
 // note counts one.
-func (l *refusals) note(why admission.Reason) {
+func (l *refusals) note(why string) {
 	l.mu.Lock()
 	l.counts[why]++
 	if l.quiet {
@@ -75,7 +79,7 @@ func (l *refusals) close() {
 }
 
 func (l *refusals) take() (counts refusalCounts) {
-	counts, l.counts = l.counts, counts
+	counts, l.counts = l.counts, make(refusalCounts)
 	return counts
 }
 
@@ -85,10 +89,8 @@ func (l *refusals) tell(counts refusalCounts) {
 		return
 	}
 	attrs := []slog.Attr{slog.Uint64("count", n)}
-	for why, of := range counts {
-		if of > 0 {
-			attrs = append(attrs, slog.Uint64(admission.Reason(why).String(), of))
-		}
+	for _, why := range slices.Sorted(maps.Keys(counts)) {
+		attrs = append(attrs, slog.Uint64(why, counts[why]))
 	}
 	l.log.LogAttrs(context.Background(), slog.LevelWarn, "requests refused", attrs...)
 }

@@ -11,34 +11,52 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// refusedAddresses is Outcome.Refused where it is not the gate that refused.
-const refusedAddresses = "addresses"
+// Outcome.Refused where it is not the gate that refused.
+const (
+	refusedAddresses   = "addresses"
+	refusedQuarantined = "quarantined"
+)
 
 // noteRefusal records why a request was refused, if err is a refusal.
 func (x *exchange) noteRefusal(err error) bool {
-	var refusal *admission.Refusal
-	if errors.As(err, &refusal) {
-		x.out.Lane, x.out.Refused = refusal.Lane.String(), refusal.Reason.String()
-		x.b.refusals.note(refusal.Reason)
-		return true
-	}
-	var shared *sharedError
-	if errors.As(err, &shared) {
+	var (
+		refusal    *admission.Refusal
+		shared     *sharedError
+		down       *downError
+		quarantine *quarantineError
+	)
+	switch {
+	case errors.As(err, &shared):
 		x.out.Refused = refusedAddresses
-		return true
+		return true // the log was told whose it is
+	case errors.As(err, &refusal):
+		x.out.Lane, x.out.Refused = refusal.Lane.String(), refusal.Reason.String()
+	case errors.As(err, &down):
+		x.out.Refused = admission.Down.String()
+	case errors.As(err, &quarantine):
+		x.out.Refused = refusedQuarantined
+	default:
+		return false
 	}
-	return false
+	x.b.refusals.note(x.out.Refused)
+	return true
 }
 
 // retryAfter is the Retry-After field of an answer to err, in seconds, 0 for none.
 func retryAfter(err error, status int) int {
 	var (
-		refusal *admission.Refusal
-		shared  *sharedError
+		refusal    *admission.Refusal
+		shared     *sharedError
+		down       *downError
+		quarantine *quarantineError
 	)
 	switch {
 	case errors.As(err, &refusal):
 		return wholeSeconds(refusal.RetryAfter)
+	case errors.As(err, &down):
+		return wholeSeconds(scattered(down.after))
+	case errors.As(err, &quarantine):
+		return wholeSeconds(scattered(quarantine.after))
 	case errors.As(err, &shared):
 		return wholeSeconds(shared.after)
 	case status == http.StatusServiceUnavailable:
@@ -84,9 +102,13 @@ func (x *exchange) page(f failure, retry int) ownPage {
 
 // refusedPoll reports whether a refused request is a long-poll, as far as is known.
 func (x *exchange) refusedPoll() bool {
-	var refusal *admission.Refusal
-	if !errors.As(x.out.Err, &refusal) || refusal.Lane != admission.Long {
+	if x.out.Refused == "" || x.out.Refused == refusedAddresses {
 		return false
 	}
-	return len(x.b.cfg.LongPoll) == 0 || x.b.isPoll(x.r)
+	long := x.ask.Long
+	var refusal *admission.Refusal
+	if errors.As(x.out.Err, &refusal) {
+		long = refusal.Lane == admission.Long
+	}
+	return long && (len(x.b.cfg.LongPoll) == 0 || x.b.isPoll(x.r))
 }

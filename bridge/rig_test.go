@@ -51,7 +51,7 @@ func newRig(t *testing.T, cfg Config, scripts ...fcgitest.Script) *rig {
 func startRig(t *testing.T, cfg Config) *rig {
 	t.Helper()
 	r := &rig{t: t, front: fcgitest.Listen(128), log: new(logBuffer)}
-	if cfg.Backends == nil {
+	if cfg.Backends == nil && cfg.Spawn == nil {
 		cfg.Backends = []string{"unix:/run/app.sock"}
 	}
 	cfg.Workers = cmp.Or(cfg.Workers, 2)

@@ -4,6 +4,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
+	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
 // Snapshot is the state of a Bridge at one instant.
@@ -14,6 +15,8 @@ type Snapshot struct {
 	Sharing   SharingSnapshot    `json:"sharing"`
 	Pool      pool.Snapshot      `json:"pool"`
 	Spool     spool.Stats        `json:"spool"`
+
+	Processes *supervise.Snapshot `json:"processes,omitempty"` // nil: the application was not started by Sluice
 }
 
 // Snapshot returns the bridge's state.
@@ -27,6 +30,9 @@ func (b *Bridge) Snapshot() Snapshot {
 	}
 	if b.sharing != nil {
 		s.Sharing = b.sharing.snapshot()
+	}
+	if b.processes != nil {
+		s.Processes = new(b.processes.Snapshot())
 	}
 	return s
 }

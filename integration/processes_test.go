@@ -20,10 +20,10 @@ func TestOutput(t *testing.T) {
 	p := startProcess(t, fmt.Sprintf(`echo to stdout; echo to stderr >&2; printf "%%05000d\n" 0; printf "no end"
 		sh -c "echo from a child"; echo >%[1]s.new; mv %[1]s.new %[1]s; exec sleep 60`, out), supervise.Config{Logger: textLog(log)})
 	said(t, out)
-	pid := p.Pid()
-	tags := fmt.Sprintf(" instance=%s pid=%d", p.Addr(), pid)
+	pid := p.pid()
+	tags := fmt.Sprintf(" instance=%s pid=%d", p.addr(), pid)
 	eventually(t, "the snapshot has the last line", func() error {
-		if lines := p.Snapshot().Instances[0].Lines; len(lines) != 4 || lines[0] != "to stdout" || lines[3] != "no endfrom a child" ||
+		if lines := p.instance().Lines; len(lines) != 4 || lines[0] != "to stdout" || lines[3] != "no endfrom a child" ||
 			!strings.HasSuffix(lines[2], "[4600 bytes more]") {
 			return fmt.Errorf("lines are %q", lines)
 		}

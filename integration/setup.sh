@@ -14,9 +14,18 @@ packages="
 	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl gitweb
 	fcgiwrap cgit git
 	python3 uwsgi-core uwsgi-plugin-python3
-	nginx-light wrk curl
+	nginx-light wrk curl prometheus
 "
-units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service phpsessionclean.timer"
+units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service phpsessionclean.timer prometheus.service"
+
+# Some tests need a machine of their own, which is emulated. Its kernel is unpacked, not
+# installed: nothing else is to boot it.
+kernel=/usr/local/share/sluice-test/vmlinuz
+wanted_kernel=""
+if [ "$(dpkg --print-architecture)" = amd64 ]; then
+	packages="$packages qemu-system-x86"
+	[ -e "$kernel" ] || wanted_kernel=linux-image-cloud-amd64
+fi
 
 # present lists installed packages and the names they provide: php8.2-fpm is
 # php-fpm, and a machine that has it needs nothing more.
@@ -37,15 +46,15 @@ missing=""
 for p in $packages; do
 	printf '%s\n' "$installed" | grep -qxF -- "$p" || missing="$missing $p"
 done
-if [ -z "$missing" ]; then
+if [ -z "$missing$wanted_kernel" ]; then
 	exit 0
 fi
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-	echo "setup.sh: missing:$missing; run this as root on Debian, or install them by hand" >&2
+	echo "setup.sh: missing:$missing $wanted_kernel; run this as root on Debian, or install them by hand" >&2
 	exit 1
 fi
-echo "setup.sh: installing:$missing"
+echo "setup.sh: installing:$missing $wanted_kernel"
 
 # policy-rc.d is how Debian is told not to start services on installation.
 # One that is there already belongs to the machine and stays as it is.
@@ -61,7 +70,16 @@ enabled_before=$(enabled_units)
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 # shellcheck disable=SC2086 # a list of names
-apt-get install -y -qq --no-install-recommends $missing
+[ -z "$missing" ] || apt-get install -y -qq --no-install-recommends $missing
+
+if [ -n "$wanted_kernel" ]; then
+	unpacked=$(mktemp -d)
+	# The package itself is empty, and depends on the newest one that is not.
+	package=$(apt-cache depends "$wanted_kernel" | sed -n 's/^ *Depends: //p' | head -n 1)
+	(cd "$unpacked" && apt-get download -qq "$package" && dpkg -x ./*.deb .)
+	install -D -m 644 "$unpacked"/boot/vmlinuz-* "$kernel"
+	rm -r "$unpacked"
+fi
 
 for unit in $(enabled_units); do
 	printf '%s\n' "$enabled_before" | grep -qxF -- "$unit" || systemctl disable --quiet "$unit"

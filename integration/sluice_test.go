@@ -50,10 +50,17 @@ func startGate(t testing.TB, args []string) sluice {
 // startGateIn runs sluice serve with its temporary files in dir.
 func startGateIn(t testing.TB, dir string, args ...string) sluice {
 	t.Helper()
-	cmd := exec.Command(sluiceBinary(), append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--status", "127.0.0.1:0", "--access-log", "off",
+	return startGateAs(t, nil, dir, args...)
+}
+
+// startGateAs runs sluice serve by way of a program that becomes it, such as setpriv.
+func startGateAs(t testing.TB, by []string, dir string, args ...string) sluice {
+	t.Helper()
+	argv := slices.Concat(by, []string{
+		sluiceBinary(), "serve", "--listen", "127.0.0.1:0", "--status", "127.0.0.1:0", "--access-log", "off",
 		"--queue-timeout", patience.String(),
-	}, args...)...)
+	}, args)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	s := sluice{process: start(t, cmd)}
 	t.Cleanup(func() {

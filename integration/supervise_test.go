@@ -19,8 +19,17 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
+// running is an application of one instance that nobody asks anything.
+type running struct{ *supervise.Group }
+
+func (r running) instance() supervise.InstanceSnapshot { return r.Snapshot().Instances[0] }
+
+func (r running) pid() int { return r.instance().PID }
+
+func (r running) addr() string { return r.instance().Addr }
+
 // startProcess starts a shell script as an application.
-func startProcess(t *testing.T, script string, cfg supervise.Config) *supervise.Process {
+func startProcess(t *testing.T, script string, cfg supervise.Config) running {
 	t.Helper()
 	cfg.Command = []string{"sh", "-c", script}
 	cfg.Reexec = true
@@ -35,7 +44,7 @@ func startProcess(t *testing.T, script string, cfg supervise.Config) *supervise.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	return p
+	return running{p}
 }
 
 func textLog(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
@@ -80,7 +89,7 @@ func TestSpawn(t *testing.T) {
 	if want := fmt.Sprintf("dir %s umask 0027 nice 19 files 2000 core 0 space 1048576", dir); lines[0] != want {
 		t.Errorf("the child said\n%s, want\n%s", lines[0], want)
 	}
-	if want := fmt.Sprintf("%d %[1]d", p.Pid()); lines[1] != want {
+	if want := fmt.Sprintf("%d %[1]d", p.pid()); lines[1] != want {
 		t.Errorf("group and session are %s, want %s", lines[1], want)
 	}
 	environ := map[string]string{}
@@ -168,8 +177,8 @@ func TestSpawnAsAnotherUser(t *testing.T) {
 // An application may listen on TCP, and its socket stays while it is replaced.
 func TestSpawnOnTCP(t *testing.T) {
 	p := startProcess(t, "exec sleep 60", supervise.Config{Listen: "127.0.0.1:0", Backlog: 3})
-	first := p.Pid()
-	c, err := net.Dial("tcp", p.Addr())
+	first := p.pid()
+	c, err := net.Dial("tcp", p.addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +187,7 @@ func TestSpawnOnTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is replaced", func() error {
-		if pid := p.Pid(); pid == 0 || pid == first {
+		if pid := p.pid(); pid == 0 || pid == first {
 			return fmt.Errorf("process %d", pid)
 		}
 		return nil
@@ -223,7 +232,7 @@ func TestSpawnFails(t *testing.T) {
 // wait for it.
 func TestDescendantInASessionOfItsOwn(t *testing.T) {
 	p := startProcess(t, "setsid sleep 30 & exec sleep 60", supervise.Config{})
-	group := p.Pid()
+	group := p.pid()
 	begun := time.Now()
 	if err := p.Close(); err != nil {
 		t.Fatal(err)

@@ -56,7 +56,7 @@ func TestSluiceIsKilled(t *testing.T) {
 	if wantGone(left) == nil {
 		t.Error("a process that had left the group was ended")
 	}
-	if wantGone(alive.Pid()) == nil {
+	if wantGone(alive.pid()) == nil {
 		t.Error("a process whose owner lives was ended")
 	}
 	want := []string{filepath.Base(stranger), dirOf(alive), dirOf(next)}
@@ -78,8 +78,8 @@ func TestSluiceIsKilled(t *testing.T) {
 	}
 }
 
-func dirOf(p *supervise.Process) string {
-	return filepath.Base(filepath.Dir(strings.TrimPrefix(p.Addr(), "unix:")))
+func dirOf(p running) string {
+	return filepath.Base(filepath.Dir(strings.TrimPrefix(p.addr(), "unix:")))
 }
 
 // A record that has come to mean another process ends nothing.
@@ -87,7 +87,7 @@ func TestSweepSparesOthers(t *testing.T) {
 	dir := socketDir(t)
 	victim := startProcess(t, "sleep 600 & exec sleep 601", supervise.Config{})
 	eventually(t, "it has a child", func() error {
-		if len(children(t, victim.Pid())) != 1 {
+		if len(children(t, victim.pid())) != 1 {
 			return errNotYet
 		}
 		return nil
@@ -101,11 +101,11 @@ func TestSweepSparesOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(stale, "lock"), "")
-	write(t, filepath.Join(stale, "running.json"), `{"token":"ANOTHER","boot":%q,"pid":%d,"start":1}`, strings.TrimSpace(string(boot)), victim.Pid())
-	kid := children(t, victim.Pid())[0]
+	write(t, filepath.Join(stale, "running.json"), `{"token":"ANOTHER","boot":%q,"pid":%d,"start":1}`, strings.TrimSpace(string(boot)), victim.pid())
+	kid := children(t, victim.pid())[0]
 	log := &tail{}
 	startProcess(t, "exec sleep 600", supervise.Config{TempDir: dir, Logger: textLog(log)})
-	if wantGone(victim.Pid()) == nil || wantGone(kid) == nil {
+	if wantGone(victim.pid()) == nil || wantGone(kid) == nil {
 		t.Error("another's processes were ended")
 	}
 	if !strings.Contains(log.String(), "cannot be proven") {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -19,46 +20,75 @@ const grace = 5 * time.Second
 type child struct {
 	cmd    *exec.Cmd
 	output *reader
+	meter  meter
 	log    *slog.Logger
-	gone   chan struct{} // closed when the leader was waited for
+	dumps  syscall.Signal
+	gone   chan struct{}  // closed when the leader was waited for
+	ending sync.WaitGroup // those who signal it
 }
 
 // spawn starts the program. It returns when the program runs, and is recorded.
-func (p *Process) spawn() (process, error) {
-	write, read, err := p.output.pipe()
+func (g *Group) spawn(s *socket, ended func()) (process, error) {
+	write, read, err := g.output.pipe()
 	if err != nil {
 		return nil, err
 	}
-	cmd := &exec.Cmd{
-		Path: p.plan.path, Args: p.plan.Command, Dir: p.plan.Dir,
-		Env:   append(p.plan.environ[:len(p.plan.environ):len(p.plan.environ)], tokenName+"="+p.dir.token),
-		Stdin: p.socket.file, Stdout: write, Stderr: write,
+	c := &child{output: read, log: g.plan.Logger, dumps: g.plan.DumpSignal, gone: make(chan struct{})}
+	c.cmd = &exec.Cmd{
+		Path: g.plan.path, Args: g.plan.Command, Dir: g.plan.Dir,
+		Env:   append(g.plan.environ[:len(g.plan.environ):len(g.plan.environ)], tokenName+"="+g.dir.token),
+		Stdin: s.file, Stdout: write, Stderr: write,
 		SysProcAttr: childAttr(),
 	}
-	if p.plan.Reexec {
-		err = p.startByOrder(cmd)
-	} else if err = cmd.Start(); err == nil {
-		if err = p.dir.note(cmd.Process.Pid); err != nil {
-			destroy(cmd)
-		}
-	}
+	err = g.start(c, s)
 	_ = write.Close()
 	if err != nil {
 		_ = read.file.Close() // nobody reads from it yet
 		return nil, err
 	}
-	pid := cmd.Process.Pid
-	p.output.start(read, p.socket.addr, pid)
-	c := &child{cmd: cmd, output: read, log: p.plan.Logger, gone: make(chan struct{})}
+	g.output.start(read, s.addr, c.pid())
 	go func() {
-		_ = cmd.Wait() // ProcessState has it all
+		_ = c.cmd.Wait() // ProcessState has it all
 		close(c.gone)
+		ended()
 	}()
 	return c, nil
 }
 
+// start starts a child with a meter of its own.
+func (g *Group) start(c *child, s *socket) (err error) {
+	g.spawned++
+	if c.meter, err = g.meters.open(fmt.Sprintf("%s-%d", s.name, g.spawned)); err != nil {
+		return fmt.Errorf("memory meter: %w", err)
+	}
+	if g.plan.Reexec {
+		err = g.startByOrder(c, s)
+	} else if err = c.cmd.Start(); err == nil {
+		if err = g.register(c, s); err != nil {
+			destroy(c.cmd)
+		}
+	}
+	if err != nil {
+		c.closeMeter()
+	}
+	return err
+}
+
+// register puts a child where its memory is counted, and on the record.
+func (g *Group) register(c *child, s *socket) error {
+	pid := c.pid()
+	if err := c.meter.enter(pid); err != nil {
+		return fmt.Errorf("memory meter of process %d: %w", pid, err)
+	}
+	if err := g.dir.note(s.name, pid); err != nil {
+		return fmt.Errorf("recording process %d: %w", pid, err)
+	}
+	return nil
+}
+
 // startByOrder runs our own program, which becomes the command.
-func (p *Process) startByOrder(cmd *exec.Cmd) error {
+func (g *Group) startByOrder(c *child, s *socket) error {
+	cmd := c.cmd
 	self, err := self()
 	if err != nil {
 		return err
@@ -81,7 +111,7 @@ func (p *Process) startByOrder(cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	err = p.giveOrder(cmd.Process.Pid, orderWrite)
+	err = g.giveOrder(c, s, orderWrite)
 	if err == nil {
 		var report []byte
 		if report, err = io.ReadAll(reportRead); err == nil && len(report) > 0 {
@@ -94,12 +124,12 @@ func (p *Process) startByOrder(cmd *exec.Cmd) error {
 	return err
 }
 
-// giveOrder lets the child go on, when it is recorded.
-func (p *Process) giveOrder(pid int, to *os.File) error {
-	if err := p.dir.note(pid); err != nil {
-		return fmt.Errorf("recording process %d: %w", pid, err)
+// giveOrder lets the child go on, when it is registered.
+func (g *Group) giveOrder(c *child, s *socket, to *os.File) error {
+	if err := g.register(c, s); err != nil {
+		return err
 	}
-	text, err := json.Marshal(p.plan.order())
+	text, err := json.Marshal(g.plan.order())
 	if err != nil {
 		return err
 	}
@@ -117,25 +147,69 @@ func (c *child) pid() int               { return c.cmd.Process.Pid }
 func (c *child) lines() []string        { return c.output.last() }
 func (c *child) ended() <-chan struct{} { return c.gone }
 
+// memory is what the child and its group use, if that is known.
+func (c *child) memory() (uint64, bool) {
+	used, err := c.meter.used()
+	return used, err == nil
+}
+
+// starved is how often the kernel has killed something here for want of memory.
+func (c *child) starved() uint64 { return c.meter.killed() }
+
 // bury ends whatever of the group is left, children of the child included.
 func (c *child) bury() Exit {
 	c.signal(syscall.SIGKILL)
 	<-c.gone
+	c.ending.Wait()
 	c.output.drained()
 	e := newExit(c.cmd.ProcessState)
 	e.Lines = c.output.last()
+	e.OutOfMemory = e.Signal != "" && c.starved() > 0
+	c.closeMeter()
 	return e
 }
 
-// end asks the child to end, and waits for grace.
-func (c *child) end() {
-	c.signal(syscall.SIGTERM)
+// closeMeter ends what has left the child's group, where the meter knows of it.
+func (c *child) closeMeter() {
+	if err := errors.Join(c.meter.kill(), c.meter.close()); err != nil {
+		c.log.Error("giving up a memory meter failed", "error", err.Error())
+	}
+}
+
+// dump asks the child for its stacks.
+func (c *child) dump() {
+	if c.dumps != 0 {
+		c.signal(c.dumps)
+	}
+}
+
+// end asks the child to end, after a while, and makes it when grace is over.
+func (c *child) end(after time.Duration) {
+	c.ending.Go(func() {
+		if c.goneWithin(after) {
+			return
+		}
+		c.signal(syscall.SIGTERM)
+		if !c.goneWithin(grace) {
+			c.signal(syscall.SIGKILL)
+		}
+	})
+}
+
+// goneWithin waits for the child's end, for so long.
+func (c *child) goneWithin(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
 	select {
 	case <-c.gone:
-	case <-time.After(grace):
+		return true
+	case <-t.C:
+		return false
 	}
-	c.bury()
 }
+
+// kill ends the child, and its group, at once.
+func (c *child) kill() { c.signal(syscall.SIGKILL) }
 
 // signal signals the child's process group.
 func (c *child) signal(s syscall.Signal) {

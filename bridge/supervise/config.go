@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // Config says what to run, and how. Only Command must be set.
@@ -55,6 +58,53 @@ type Config struct {
 	// be set between fork and exec. The program must call Child first thing in main.
 	Reexec bool
 
+	// Front is who sends the requests. Default: nobody is told of instances, and none is
+	// drained before it is ended.
+	Front Front
+	// Instances is how many processes serve, each on a socket of its own. Default 1.
+	Instances int
+	// MaxInstances is how many there may be when requests wait for long. Default: Instances.
+	MaxInstances int
+	// Workers is how many requests an instance holds at once. Default 1. Only whether there
+	// are more instances than needed depends on it.
+	Workers int
+	// StartTimeout is how long a child may take to be ready. Default 1 minute.
+	StartTimeout time.Duration
+	// Ready returns nil when an instance answers requests; it is called again and again
+	// until it does. Default: a child is ready when it has accepted a connection, where the
+	// system tells, and else at once.
+	Ready func(ctx context.Context, addr string) error
+
+	// MaxRequests is how many requests a child answers before it is replaced. Default 0:
+	// any number.
+	MaxRequests int
+	// MaxLifetime is how long a child lives before it is replaced, up to a tenth less, so
+	// that not all are replaced together. Default 0: for ever.
+	MaxLifetime time.Duration
+	// IdleShutdown is how long there must be no request for all children to be ended, until
+	// there is one. Default 0: they stay.
+	IdleShutdown time.Duration
+	// DrainTimeout is how long requests may finish at a child that is replaced. Default 10
+	// minutes.
+	DrainTimeout time.Duration
+
+	// Memory bounds what the children use.
+	Memory Memory
+
+	// MaxTime is how long a child may work on one request before it is replaced. Default 0:
+	// for ever.
+	MaxTime time.Duration
+	// StallKill is how long the application may answer nobody before it is killed.
+	// Default 0: for ever.
+	StallKill time.Duration
+	// DumpSignal is sent to a child that hangs before it is ended, for its stacks to be in
+	// the log. Default: none.
+	DumpSignal syscall.Signal
+
+	// Quarantine is how long a route is refused that was in flight at three deaths running.
+	// Default 0: it is only told of.
+	Quarantine time.Duration
+
 	// Logger receives the program's output and its ends. Default: none.
 	Logger *slog.Logger
 }
@@ -91,6 +141,9 @@ func (c Config) plan() (*plan, error) {
 		return nil, err
 	}
 	err := p.SpawnBudget.normalize()
+	if err == nil {
+		err = p.normalize()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,33 +5,38 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
 )
 
 // A first child that ends within probation was started wrongly: its arguments
 // or its configuration are not in order.
 const probation = 300 * time.Millisecond
 
-// Process is a program that is kept running.
-type Process struct {
+// Group is a program whose instances are kept running. Its methods may be called at the
+// same time.
+type Group struct {
 	plan   *plan
 	dir    *runDir
-	socket *socket
+	meters meters
 	output *output
-
 	keeper *keeper
+
+	spawned int // children that were started, or not; the keeper's goroutine's
 
 	cancel context.CancelFunc
 	loop   sync.WaitGroup // the keeper's run
 	end    sync.Once      // Close
 }
 
-// Start makes the socket and starts the program. It fails if the program cannot be
+// Start makes the sockets and starts the instances. It fails if the program cannot be
 // started this first time, or ends at once. Before, it ends what a process of ours that
 // was killed has left running.
-func Start(cfg Config) (*Process, error) {
+func Start(cfg Config) (*Group, error) {
 	if os.Args[0] == childName {
 		return nil, errors.New("supervise.Child was not called first thing in main")
 	}
@@ -40,63 +45,162 @@ func Start(cfg Config) (*Process, error) {
 		return nil, err
 	}
 	sweep(plan.TempDir, plan.Logger)
-	p := &Process{plan: plan, output: newOutput(plan.Logger, plan.Command[0])}
-	p.keeper = newKeeper(p, plan.Command[0], plan.SpawnBudget, rand.Float64, plan.Logger)
-	if p.dir, err = newRunDir(plan.TempDir); err != nil {
+	g := &Group{plan: plan, output: newOutput(plan.Logger, plan.Command[0])}
+	g.keeper = newKeeper(g, plan, rand.Float64)
+	if g.dir, err = newRunDir(plan.TempDir); err != nil {
 		return nil, err
 	}
-	if p.socket, err = plan.listen(p.dir.path); err != nil {
-		p.removeDir()
+	if g.meters, err = newMeters(plan.Memory, g.dir.path, plan.Logger); err != nil {
+		g.removeDir()
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p.cancel = cancel
+	g.cancel = cancel
 	started := make(chan error)
-	p.loop.Go(func() { p.keeper.run(ctx, started) })
-	if err := <-started; err != nil {
-		_ = p.Close() // err is what matters
+	g.loop.Go(func() { g.keeper.run(ctx, started) })
+	if err = <-started; err == nil {
+		err = g.outlast(probation)
+	}
+	if err != nil {
+		_ = g.Close() // err is what matters
 		return nil, fmt.Errorf("command %q: %w", plan.Command[0], err)
 	}
+	return g, nil
+}
+
+// outlast waits until it is known what the first child comes to, or for d.
+func (g *Group) outlast(d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
 	select {
-	case exit := <-p.keeper.first:
-		_ = p.Close() // nothing is running
-		return nil, fmt.Errorf("command %q ended at once: %s (what it printed is in the log)", plan.Command[0], exit.how())
-	case <-time.After(probation):
-		return p, nil
+	case err := <-g.keeper.first:
+		return err
+	case <-t.C:
+		return nil
 	}
 }
 
-func (p *Process) removeDir() {
-	if err := p.dir.remove(); err != nil {
-		p.plan.Logger.Error("removing the command's directory failed", "error", err.Error())
+func (g *Group) removeDir() {
+	if err := g.dir.remove(); err != nil {
+		g.plan.Logger.Error("removing the command's directory failed", "error", err.Error())
 	}
 }
 
-// Addr is the application's address, as bridge.Config.Backends takes it.
-func (p *Process) Addr() string { return p.socket.addr }
-
-// Pid returns the living child's process id, 0 if there is none now.
-func (p *Process) Pid() int { return p.keeper.pid() }
-
-// Served tells that the application began to answer a request at that time. A child that
-// ends without having served is not started again as readily as one that has. It is
-// cheap, and may be called for every request.
-func (p *Process) Served(at time.Time) { p.keeper.answered(at) }
-
-// Refusing reports whether so many children have ended that none is started for a while,
-// and for how long that will be. Requests should be refused at once.
-func (p *Process) Refusing() (time.Duration, bool) { return p.keeper.refusing() }
-
-// Close ends the child and its process group, SIGTERM first and SIGKILL after
-// grace, and removes the socket. Connections to it must be done with. A descendant
-// that left the group lives on.
-func (p *Process) Close() error {
-	p.end.Do(func() {
-		p.cancel()
-		p.loop.Wait()
-		p.output.close()
-		_ = p.socket.file.Close()
-		p.removeDir()
+// Close ends all instances, each with its process group, SIGTERM first and SIGKILL after
+// grace, and removes their sockets. Connections to them must be done with. A descendant
+// that left the group lives on, unless the kernel counts its memory.
+func (g *Group) Close() error {
+	g.end.Do(func() {
+		g.cancel()
+		g.loop.Wait()
+		g.keeper.tasks.Wait()
+		g.output.close()
+		if err := g.meters.close(); err != nil {
+			g.plan.Logger.Error("giving up the memory meters failed", "error", err.Error())
+		}
+		g.removeDir()
 	})
 	return nil
+}
+
+// Answered tells that the header of an answer has come from an instance. A child that
+// ends without having answered is not followed as readily as one that has. It is cheap,
+// and is to be called for every request.
+func (g *Group) Answered(addr, route string) { g.keeper.answered(addr, route, time.Now()) }
+
+// Lost tells that a connection to an instance has ended before the answer to r did.
+func (g *Group) Lost(addr string, r Request) { g.keeper.lost(addr, r, time.Now()) }
+
+// Wanted tells that there is a request. It is cheap, and is to be called for every one,
+// before it waits for anything.
+func (g *Group) Wanted() {
+	if g.plan.IdleShutdown == 0 {
+		return
+	}
+	g.keeper.wanted.Store(time.Now().UnixNano())
+	if g.keeper.resting.Load() {
+		g.keeper.nudge()
+	}
+}
+
+// Stalled tells that nobody has been answered since then; zero: somebody has.
+func (g *Group) Stalled(since time.Time) {
+	at := int64(0)
+	if !since.IsZero() {
+		at = since.UnixNano()
+	}
+	g.keeper.stalled.Store(at)
+	g.keeper.nudge()
+}
+
+// Refusing reports whether so many children have ended that none is started for a while,
+// and for how long that will be. Requests should be refused at once. It is cheap.
+func (g *Group) Refusing() (time.Duration, bool) {
+	until := g.keeper.refusing.Load()
+	if until == 0 {
+		return 0, false
+	}
+	return time.Until(time.Unix(0, until)), true
+}
+
+// Quarantined reports whether requests for a route are to be refused, and for how long.
+// It is cheap.
+func (g *Group) Quarantined(route string) (time.Duration, bool) {
+	if g.keeper.suspects.refused.Load() == nil {
+		return 0, false
+	}
+	return g.keeper.suspects.isRefused(route, time.Now())
+}
+
+// The rest is what the keeper needs of a program.
+
+func (g *Group) listen(number int) (*socket, error) {
+	return g.plan.listen(g.dir.path, fmt.Sprintf("app-%d", number))
+}
+
+func (g *Group) shut(s *socket) {
+	if err := errors.Join(s.close(), g.dir.forget(s.name)); err != nil {
+		g.plan.Logger.Error("giving up a socket failed", "instance", s.addr, "error", err.Error())
+	}
+}
+
+// accepts connects to a child, and waits until it has accepted that.
+func (g *Group) accepts(ctx context.Context, s *socket) error {
+	network := "tcp"
+	addr := s.addr
+	if s.path != "" {
+		network, addr = "unix", s.path
+	}
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, peekEvery) {
+		if n, known := g.queued(s); !known || n == 0 {
+			return nil // where it is not known, that it listens is all there is
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+}
+
+func (g *Group) queued(s *socket) (int, bool) {
+	network, addr := "tcp", s.addr
+	if s.path != "" {
+		network, addr = "unix", s.path
+	}
+	q, err := acceptqueue.Of(network, addr)
+	return q.Depth, err == nil
+}
+
+func (g *Group) memory() (uint64, bool) {
+	used, err := g.meters.used()
+	return used, err == nil
 }

@@ -4,20 +4,26 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// judgement is how long a child that has died is given to turn out to have served: its
-// last answer may be on its way to whoever tells us. It is less than the pause after one
-// that did not serve, and costs nothing.
-const judgement = 500 * time.Millisecond
-
-// program is what is kept running: a real one, or a test's.
+// program is what is kept running: a real one, or a test's. All its methods but accepts
+// are called on the goroutine of run.
 type program interface {
-	// spawn starts a child. All children are started on the goroutine of run.
-	spawn() (process, error)
+	// listen makes the socket of that number, which shut closes.
+	listen(number int) (*socket, error)
+	shut(*socket)
+	// spawn starts a child on a socket. ended is called when it has ended.
+	spawn(s *socket, ended func()) (process, error)
+	// accepts waits until a child that nobody else connects to accepts requests.
+	accepts(ctx context.Context, s *socket) error
+	// queued is how many connections wait to be accepted, if that is known.
+	queued(s *socket) (n int, known bool)
+	// memory is what all children use, in bytes, if that is known. It may take a while.
+	memory() (used uint64, known bool)
 }
 
 // process is a child that was started.
@@ -27,260 +33,272 @@ type process interface {
 	ended() <-chan struct{}
 	// bury ends what is left of its group when it has ended, and says how it ended.
 	bury() Exit
-	// end ends it, and its group.
-	end()
+	// dump asks it to write what it is at.
+	dump()
+	// end asks it to end, after a while, and makes it if it does not.
+	end(after time.Duration)
+	// kill ends it, and its group, at once.
+	kill()
+	// memory is what it and its group use, in bytes, if that is known. It may take a while.
+	memory() (used uint64, known bool)
+	// starved is how often the kernel has ended something in it for want of memory.
+	starved() uint64
 	// lines are the last it wrote.
 	lines() []string
 }
 
-// keeper keeps one child of a program alive, and no more than one.
+// keeper keeps the instances of a program. All that is in it belongs to the goroutine of
+// run, which looks at everything when anything has happened, but for what is atomic and
+// the channels.
 type keeper struct {
 	program program
-	name    string // of the command, for the log
+	front   Front
+	plan    *plan
+	random  func() float64
 	log     *slog.Logger
 
-	merit atomic.Pointer[merit] // of the child there is, or was last
-	first chan Exit             // gets how the first child ended
+	nudged chan struct{} // has something when there may be something to do
+	asks   chan func()   // what others want to know
+	done   chan struct{} // closed when run has ended
+	last   sync.Mutex    // held by those who ask after that
+	first  chan error    // gets what the first child comes to: nil if it is ready
+	tasks  sync.WaitGroup
+	ctx    context.Context // of the tasks; ends with run's
 
-	mu      sync.Mutex
-	machine *machine
-	storm   storm
-	child   process // nil: none
-	spawns  int     // children that were started
+	index    atomic.Pointer[map[string]*slot] // by address; never changed, but replaced
+	refusing atomic.Int64                     // until when nothing will run, in Unix ns; 0: it does
+	wanted   atomic.Int64                     // when there was a request last, in Unix ns
+	resting  atomic.Bool                      // an instance is asleep, or is going to be
+	stalled  atomic.Int64                     // since when nobody is answered, in Unix ns; 0: somebody is
+
+	slots    []*slot
+	due      time.Time // when there is something to do even if nothing happens; zero: never
+	changed  bool      // since the last look: look again
+	budget   *budget
+	tally    tally
+	gaveUp   bool // the log was told that the budget is spent, and no child has served since
+	storm    storm
+	suspects suspects
+	renewal  renewal
+	scale    scale
+	pressure pressure
 }
 
-// merit is what a child is known to have answered.
-type merit struct {
-	begun   time.Time // not after the child
-	answers atomic.Uint64
-	served  chan struct{} // closed at the first
+func newKeeper(p program, plan *plan, random func() float64) *keeper {
+	k := &keeper{
+		program: p, front: plan.Front, plan: plan, random: random, log: plan.Logger.With("command", plan.Command[0]),
+		nudged: make(chan struct{}, 1), asks: make(chan func()), done: make(chan struct{}), first: make(chan error, 1),
+		budget: &budget{most: plan.SpawnBudget.Spawns, window: plan.SpawnBudget.Per},
+	}
+	k.suspects.quarantine = plan.Quarantine
+	k.index.Store(&map[string]*slot{})
+	k.wanted.Store(time.Now().UnixNano())
+	return k
 }
 
-func newKeeper(p program, name string, b Budget, random func() float64, log *slog.Logger) *keeper {
-	return &keeper{
-		program: p, name: name, log: log, first: make(chan Exit, 1),
-		machine: newMachine(&budget{most: b.Spawns, window: b.Per}, b.Stop, random, time.Now()),
+// nudge has everything looked at.
+func (k *keeper) nudge() {
+	select {
+	case k.nudged <- struct{}{}:
+	default: // it will be
 	}
 }
 
-// answered tells that the application began to answer a request at that time.
-func (k *keeper) answered(at time.Time) {
-	m := k.merit.Load()
-	if m == nil || at.Before(m.begun) {
-		return // it was the one before it
-	}
-	if m.answers.Add(1) == 1 {
-		close(m.served)
+// at has everything looked at at a time.
+func (k *keeper) at(t time.Time) {
+	if k.due.IsZero() || t.Before(k.due) {
+		k.due = t
 	}
 }
 
-// run keeps a child until ctx ends. begun gets the first start's result; if that is an
-// error, run ends.
+// ask calls f when nothing changes meanwhile.
+func (k *keeper) ask(f func()) {
+	answered := make(chan struct{})
+	select {
+	case k.asks <- func() { defer close(answered); f() }:
+		<-answered
+	case <-k.done:
+		k.last.Lock()
+		defer k.last.Unlock()
+		f()
+	}
+}
+
+// find is the instance at an address, nil if there is none any more.
+func (k *keeper) find(addr string) *slot { return (*k.index.Load())[addr] }
+
+// run keeps the instances until ctx ends. begun gets the first start's result; if that
+// is an error, run ends.
 func (k *keeper) run(ctx context.Context, begun chan<- error) {
 	// PR_SET_PDEATHSIG fires when the thread that started the child ends, so the
 	// thread must not.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer close(k.done)
+	k.ctx = ctx
 
-	served, err := k.spawn()
+	err := k.begin()
 	begun <- err
-	if err != nil {
-		return
+	if err == nil {
+		k.loop()
 	}
+	k.end()
+}
+
+// begin starts the first children.
+func (k *keeper) begin() error {
+	for range k.plan.Instances {
+		s, err := k.open()
+		if err != nil {
+			return err
+		}
+		if k.plan.Ready == nil {
+			k.expose(s)
+		}
+		if err := k.spawn(s, time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *keeper) loop() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		timer.Reset(k.sleep())
-		var ended <-chan struct{}
-		if k.child != nil { // only this goroutine sets it
-			ended = k.child.ended()
+		k.look()
+		timer.Reset(time.Hour)
+		if !k.due.IsZero() {
+			timer.Reset(max(time.Until(k.due), 0))
 		}
 		select {
-		case <-ctx.Done():
-			k.close()
+		case <-k.ctx.Done():
 			return
-		case <-served:
-			k.serve()
-			served = nil
-		case <-ended:
-			k.bury(ctx, served)
-			served = nil
+		case f := <-k.asks:
+			f()
+		case <-k.nudged:
 		case <-timer.C:
-			k.tick()
-			if !k.isDue() {
-				continue
+		}
+	}
+}
+
+// look does what there is to do.
+func (k *keeper) look() {
+	for again := true; again; again = k.changed {
+		now := time.Now()
+		k.due, k.changed = time.Time{}, false
+		for _, s := range slices.Clone(k.slots) {
+			k.attend(s, now)
+		}
+		k.steer(now)
+		k.breakOrMend(now)
+		k.press(now)
+		k.unhang(now)
+		k.rest(now)
+		k.adapt(now)
+		k.renew(now)
+		k.tell(now)
+	}
+}
+
+// step has something happen to an instance.
+func (k *keeper) step(s *slot, now time.Time, e event) {
+	before := s.machine.state
+	s.machine.step(now, e)
+	if s.machine.state != before {
+		k.changed = true
+	}
+}
+
+// breakOrMend sees to it that of the instances that are broken one is tried, once in a
+// while, and that requests are refused while there is none that could answer them.
+func (k *keeper) breakOrMend(now time.Time) {
+	var broken *slot
+	probing, hopeful := false, false
+	for _, s := range k.slots {
+		switch s.machine.state {
+		case Broken:
+			if broken == nil || !s.machine.next.IsZero() {
+				broken = s
 			}
-			if served, err = k.spawn(); err != nil {
-				k.mourn(Exit{Time: time.Now(), Status: -1, Err: err.Error()})
-			}
+		case Probing:
+			probing = true
+		case Closed:
+		default:
+			hopeful = true
 		}
 	}
-}
-
-// sleep is how long nothing needs to be done, unless something happens.
-func (k *keeper) sleep() time.Duration {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now, d := time.Now(), time.Hour
-	for _, t := range []time.Time{k.machine.next, k.storm.due()} {
-		if !t.IsZero() {
-			d = min(d, max(t.Sub(now), 0))
+	for _, s := range k.slots {
+		switch m := s.machine; {
+		case m.state != Broken:
+		case s != broken || probing:
+			m.next = time.Time{}
+		case m.next.IsZero():
+			m.next = now.Add(k.budget.window)
 		}
 	}
-	return d
-}
-
-func (k *keeper) isDue() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return !k.machine.next.IsZero() && !time.Now().Before(k.machine.next)
-}
-
-// spawn starts a child. What it returns is closed when the child has served.
-func (k *keeper) spawn() (<-chan struct{}, error) {
-	// Before the child runs, or its first answer could be missed. The one before is dead.
-	m := &merit{begun: time.Now(), served: make(chan struct{})}
-	k.merit.Store(m)
-	c, err := k.program.spawn()
-	if err != nil {
-		return nil, err
-	}
-	k.mu.Lock()
-	k.child = c
-	k.spawns++
-	k.machine.step(time.Now(), started)
-	quiet := k.storm.on
-	k.mu.Unlock()
-	if !quiet {
-		k.log.Info("the command is running", "command", k.name, "pid", c.pid())
-	}
-	return m.served, nil
-}
-
-// serve notes that the child has served.
-func (k *keeper) serve() {
-	k.mu.Lock()
-	before := k.machine.state
-	k.machine.step(time.Now(), served)
-	k.mu.Unlock()
-	if before == Probing {
-		k.log.Warn("the command serves again", "command", k.name)
-	}
-}
-
-// bury deals with the child's end. served is nil if it is known to have served.
-func (k *keeper) bury(ctx context.Context, served <-chan struct{}) {
-	at := time.Now()
-	e := k.child.bury()
-	select {
-	case k.first <- e:
-	default: // it was not the first
-	}
-	if served != nil {
-		select {
-		case <-served:
-			k.serve()
-		case <-time.After(judgement):
-		case <-ctx.Done():
-		}
-	}
-	k.mu.Lock()
-	k.child = nil
-	e.Time, e.Served = at, k.machine.state == Serving
-	e.Lived = e.Time.Sub(k.machine.begun)
-	k.mu.Unlock()
-	k.mourn(e)
-}
-
-// mourn decides what follows a death, and tells of it.
-func (k *keeper) mourn(e Exit) {
-	k.mu.Lock()
-	before := k.machine.state
-	k.machine.step(e.Time, died)
-	what := k.storm.note(e)
-	quiet := what == nothing && k.storm.on
-	state, pause := k.machine.state, k.machine.next.Sub(e.Time)
-	k.mu.Unlock()
-
-	if !quiet {
-		k.log.Error("the command has ended", "command", k.name, "exit", e.String(), "next_in", pause.Round(time.Millisecond))
-	}
-	k.tell(what)
-	if state == Broken && before != Broken && before != Probing {
-		k.log.Error("the command is not started again for now: too many have ended; requests are refused",
-			"command", k.name, "exit", e.String(), "next_in", pause)
-	}
-}
-
-// tick tells what there is to tell of a storm.
-func (k *keeper) tick() {
-	k.mu.Lock()
-	now, lived := time.Now(), time.Duration(0)
-	if k.machine.state.runs() {
-		lived = now.Sub(k.machine.begun)
-	}
-	what := k.storm.tick(now, lived)
-	k.mu.Unlock()
-	k.tell(what)
-}
-
-// tell logs news of a storm.
-func (k *keeper) tell(what news) {
-	text, level := "", slog.LevelError
-	switch what {
-	case nothing:
+	if broken == nil || probing || hopeful {
+		k.refusing.Store(0)
 		return
-	case begins:
-		text = "a storm begins: the command ends again and again"
-	case goesOn:
-		text = "the storm goes on: the command ends again and again"
-	case ends:
-		text, level = "the storm is over", slog.LevelWarn
 	}
-	k.mu.Lock()
+	k.at(broken.machine.next)
+	if k.refusing.Swap(broken.machine.next.UnixNano()) != 0 {
+		return
+	}
+	k.front.Down()
+	for _, s := range k.slots {
+		if s.added {
+			k.front.Fail(s.socket.addr)
+		}
+	}
+	if !k.gaveUp {
+		k.gaveUp = true
+		k.log.Error("no more processes are started for now: too many have ended; requests are refused", "next_in", broken.machine.next.Sub(now))
+	}
+}
+
+// end ends all children.
+func (k *keeper) end() {
 	now := time.Now()
-	exits := make([]string, len(k.storm.exits))
-	for i := range k.storm.exits {
-		exits[i] = k.storm.exits[i].String()
+	for _, s := range k.slots {
+		if s.child != nil {
+			s.cause = closing
+			s.child.end(0)
+		}
+		k.step(s, now, closed)
 	}
-	attrs := []slog.Attr{
-		slog.String("command", k.name), slog.String("state", k.machine.state.String()),
-		slog.Int("ended", k.storm.deaths), slog.Int("ended_last_minute", len(k.storm.recent)),
-		slog.Duration("since", now.Sub(k.storm.began).Round(time.Second)),
-		slog.Int("budget_left", k.machine.budget.left(now)), slog.Any("last", exits),
+	for _, s := range slices.Clone(k.slots) {
+		if s.child != nil {
+			<-s.child.ended()
+			s.child.bury()
+			s.child = nil
+			s.alive.Store(false)
+		}
+		k.forget(s)
 	}
-	k.mu.Unlock()
-	k.log.LogAttrs(context.Background(), level, text, attrs...)
 }
 
-// close ends the child.
-func (k *keeper) close() {
-	if k.child != nil {
-		k.child.end()
+// Answered, Lost and the like are called by many at the same time.
+
+func (k *keeper) answered(addr, route string, at time.Time) {
+	s := k.find(addr)
+	if s == nil {
+		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.child = nil
-	k.machine.step(time.Now(), closed)
+	m := s.merit.Load()
+	if at.Before(m.begun) {
+		return // it was the one before it
+	}
+	m.last.Store(at.UnixNano())
+	n := m.answers.Add(1)
+	if n == 1 || n == uint64(k.plan.MaxRequests) {
+		k.nudge()
+	}
+	k.suspects.answered(route)
 }
 
-// pid is the living child's process id, 0 if there is none.
-func (k *keeper) pid() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.child == nil {
-		return 0
+func (k *keeper) lost(addr string, r Request, at time.Time) {
+	if s := k.find(addr); s != nil {
+		s.losses.note(r, at)
 	}
-	return k.child.pid()
-}
-
-// refusing reports whether the budget is spent and no child runs, and how long it will
-// be so at least.
-func (k *keeper) refusing() (time.Duration, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.machine.state != Broken {
-		return 0, false
-	}
-	return time.Until(k.machine.next), true
 }

@@ -8,61 +8,114 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// script is a program whose children do what it says.
+// script is a program whose children do what it says, and whoever sends requests to them.
 type script struct {
 	t     *testing.T
 	next  func(n int) life // of the nth child, from 0
 	k     *keeper
-	alive int
+	most  int         // children that may live at once
 	begun []time.Time // of all children
+	log   bytes.Buffer
+
+	used uint64 // memory of all
+
+	mu     sync.Mutex
+	alive  map[int]*scripted // by number
+	calls  []string          // what Front was told
+	busy   map[string]time.Duration
+	load   Load
+	flight []Request
 }
 
 // life is a child's.
 type life struct {
-	fails  bool          // it cannot be started
-	serves time.Duration // when it answers for the first time; 0: never
-	late   time.Duration // how much later that is told
-	lasts  time.Duration // 0: for ever
+	fails   bool          // it cannot be started
+	serves  time.Duration // when it answers for the first time; 0: never
+	late    time.Duration // how much later that is told
+	lasts   time.Duration // 0: for ever
+	ready   time.Duration // when it accepts connections
+	ends    time.Duration // how long it takes to end when it is told to
+	memory  uint64
+	starved uint64    // how often the kernel has killed something of it
+	losses  []Request // what its end hits
 }
 
 type scripted struct {
-	s    *script
-	n    int
-	gone chan struct{}
-	kill context.CancelFunc
+	s      *script
+	n      int
+	life   life
+	addr   string
+	gone   chan struct{}
+	stop   context.CancelFunc
+	dumped atomic.Bool
 }
 
-func (s *script) spawn() (process, error) {
+func (s *script) listen(number int) (*socket, error) {
+	return &socket{addr: fmt.Sprintf("app-%d", number)}, nil
+}
+
+func (s *script) shut(*socket)               {}
+func (s *script) queued(*socket) (int, bool) { return 0, false }
+func (s *script) memory() (uint64, bool)     { return s.used, true }
+
+func (s *script) accepts(ctx context.Context, at *socket) error {
+	s.mu.Lock()
+	wait := time.Hour
+	for _, c := range s.alive {
+		if c.addr == at.addr {
+			wait = c.life.ready
+		}
+	}
+	s.mu.Unlock()
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *script) spawn(at *socket, ended func()) (process, error) {
+	s.mu.Lock()
 	n := len(s.begun)
 	s.begun = append(s.begun, time.Now())
 	l := s.next(n)
+	s.mu.Unlock()
 	if l.fails {
 		return nil, errors.New("no such program")
 	}
-	if s.alive++; s.alive > 1 {
-		s.t.Errorf("%d children live", s.alive)
+	ctx, stop := context.WithCancel(context.Background())
+	c := &scripted{s: s, n: n, life: l, addr: at.addr, gone: make(chan struct{}), stop: stop}
+	s.mu.Lock()
+	s.alive[n] = c
+	if len(s.alive) > s.most {
+		s.t.Errorf("%d children live", len(s.alive))
 	}
-	ctx, kill := context.WithCancel(context.Background())
-	c := &scripted{s: s, n: n, gone: make(chan struct{}), kill: kill}
+	s.mu.Unlock()
 	if l.serves > 0 {
 		answer := time.Now().Add(l.serves)
-		time.AfterFunc(l.serves+l.late, func() { s.k.answered(answer) })
+		time.AfterFunc(l.serves+l.late, func() { s.k.answered(at.addr, "/", answer) })
 	}
 	go func() {
-		defer close(c.gone)
 		if l.lasts == 0 {
 			<-ctx.Done()
-			return
+		} else {
+			select {
+			case <-time.After(l.lasts):
+			case <-ctx.Done():
+			}
 		}
-		select {
-		case <-time.After(l.lasts):
-		case <-ctx.Done():
+		for _, r := range l.losses {
+			s.k.lost(at.addr, r, time.Now())
 		}
+		close(c.gone)
+		ended()
 	}()
 	return c, nil
 }
@@ -70,44 +123,137 @@ func (s *script) spawn() (process, error) {
 func (c *scripted) pid() int               { return 1000 + c.n }
 func (c *scripted) lines() []string        { return []string{fmt.Sprintf("words of %d", c.n)} }
 func (c *scripted) ended() <-chan struct{} { return c.gone }
+func (c *scripted) memory() (uint64, bool) { return c.life.memory, true }
+func (c *scripted) dump()                  { c.dumped.Store(true) }
+func (c *scripted) starved() uint64        { return c.life.starved }
+func (c *scripted) kill()                  { c.stop() }
+func (c *scripted) end(after time.Duration) {
+	time.AfterFunc(after+c.life.ends, c.stop)
+}
 
 func (c *scripted) bury() Exit {
-	c.kill()
+	c.stop()
 	<-c.gone
-	c.s.alive--
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	delete(c.s.alive, c.n)
 	return Exit{PID: c.pid(), Status: 3, Lines: c.lines()}
 }
 
-func (c *scripted) end() {
-	c.kill()
-	c.bury()
+// logged is what the log says, when nothing is going on.
+func (s *script) logged() (text string) {
+	s.k.ask(func() { text = s.log.String() })
+	return text
 }
 
-// keep runs the script for d.
-func keep(t *testing.T, b Budget, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+// starts is how many children there were.
+func (s *script) starts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.begun)
+}
+
+// living is how many there are.
+func (s *script) living() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.alive)
+}
+
+// allow has so many live at once.
+func (s *script) allow(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = n
+}
+
+// keepBusy has requests at an instance take so long to finish.
+func (s *script) keepBusy(addr string, d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy[addr] = d
+}
+
+func (s *script) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, fmt.Sprintf(format, args...))
+}
+
+func (s *script) Add(addr string, _ func() bool) error {
+	s.note("add %s", addr)
+	return nil
+}
+
+func (s *script) Drain(addr string) <-chan struct{} {
+	s.note("drain %s", addr)
+	done := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	time.AfterFunc(s.busy[addr], func() { close(done) })
+	return done
+}
+
+func (s *script) Resume(addr string) { s.note("resume %s", addr) }
+func (s *script) Remove(addr string) { s.note("remove %s", addr) }
+func (s *script) Fail(addr string)   { s.note("fail %s", addr) }
+func (s *script) Down()              { s.note("down") }
+
+func (s *script) Load() Load {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.load
+}
+
+func (s *script) InFlight(string) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flight
+}
+
+// keepAs runs the script for d, as the configuration says.
+func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, then func(s *script, log string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		if err := b.normalize(); err != nil {
+		s := &script{t: t, next: next, most: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
+		cfg.Command = []string{"app"}
+		cfg.Logger = slog.New(slog.NewTextHandler(&s.log, nil))
+		cfg.Front = s
+		p := &plan{Config: cfg}
+		if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
 			t.Fatal(err)
 		}
-		var log bytes.Buffer
-		s := &script{t: t, next: next}
-		s.k = newKeeper(s, "app", b, func() float64 { return 0.5 }, slog.New(slog.NewTextHandler(&log, nil)))
+		s.k = newKeeper(s, p, func() float64 { return 0.5 })
 		ctx, cancel := context.WithCancel(t.Context())
-		done, begun := make(chan struct{}), make(chan error, 1)
-		go func() {
-			defer close(done)
-			s.k.run(ctx, begun)
-		}()
+		begun := make(chan error, 1)
+		go s.k.run(ctx, begun)
 		time.Sleep(d)
 		synctest.Wait()
-		then(s, log.String())
+		then(s, s.logged())
 		cancel()
-		<-done
-		if s.alive != 0 {
-			t.Errorf("%d children are left", s.alive)
+		<-s.k.done
+		s.k.tasks.Wait()
+		if len(s.alive) != 0 {
+			t.Errorf("%d children are left", len(s.alive))
 		}
 	})
+}
+
+// keep runs the script of one instance for d.
+func keep(t *testing.T, b Budget, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+	t.Helper()
+	keepAs(t, Config{SpawnBudget: b}, d, next, then)
+}
+
+// shot is what the keeper's snapshot says.
+func (s *script) shot() (shot Snapshot) {
+	s.k.ask(func() { shot = s.k.snapshot() })
+	return shot
+}
+
+func (s *script) refusing() (time.Duration, bool) {
+	until := s.k.refusing.Load()
+	return time.Until(time.Unix(0, until)), until != 0
 }
 
 // A child that never serves: a minute between starts at most, then one in ten minutes.
@@ -116,11 +262,11 @@ func TestNeverServes(t *testing.T) {
 		if n := len(s.begun); n < 140 || n > 155 {
 			t.Errorf("%d starts in a day, want 10 and 144 or so", n)
 		}
-		if shot := s.k.snapshot(); shot.Breaker != "open" || shot.Instances[0].State != "broken" || shot.Instances[0].PID != 0 ||
-			!shot.Storm.On || shot.Storm.Deaths != len(s.begun) || len(shot.Instances[0].Exits) != keptExits {
+		if shot := s.shot(); shot.Breaker != "open" || shot.Instances[0].State != "broken" || shot.Instances[0].PID != 0 ||
+			!shot.Storm.On || shot.Storm.Deaths != len(s.begun) || len(shot.Storm.Exits) != keptExits {
 			t.Errorf("the snapshot is %+v", shot)
 		}
-		if retry, refusing := s.k.refusing(); !refusing || retry <= 0 || retry > 10*time.Minute {
+		if retry, refusing := s.refusing(); !refusing || retry <= 0 || retry > 10*time.Minute {
 			t.Errorf("refusing %v for %v", refusing, retry)
 		}
 		count := func(text string) int { return strings.Count(log, text) }
@@ -130,7 +276,7 @@ func TestNeverServes(t *testing.T) {
 		if n := count("the storm goes on"); n < 24*60-3 || n > 24*60 {
 			t.Errorf("the storm was told of %d times in a day, want once a minute", n)
 		}
-		if n := count("is not started again for now"); n != 1 {
+		if n := count("no more processes are started for now"); n != 1 {
 			t.Errorf("the breaker was told of %d times", n)
 		}
 		if n := count("msg=\"the command has ended\""); n != stormDeaths {
@@ -157,13 +303,13 @@ func TestBreakerCloses(t *testing.T) {
 		if got, want := strings.Join(pauses, " "), "1s 2s 1m0s 1m0s 1m0s"; got != want {
 			t.Errorf("pauses were %s, want %s", got, want)
 		}
-		if _, refusing := s.k.refusing(); refusing {
+		if _, refusing := s.refusing(); refusing {
 			t.Error("it is still refusing")
 		}
-		shot := s.k.snapshot()
+		shot := s.shot()
 		in := shot.Instances[0]
 		if shot.Breaker != "closed" || shot.Budget.Left != 3 || shot.Storm.On || shot.Storm.Deaths != 5 ||
-			in.State != "serving" || in.PID != 1005 || in.Restarts != 5 || in.Answered != 1 || len(in.Exits) != 5 || in.Lines[0] != "words of 5" {
+			in.State != "serving" || in.PID != 1005 || in.Restarts != 5 || in.Answered != 1 || len(shot.Storm.Exits) != 5 || in.Lines[0] != "words of 5" {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		if !strings.Contains(log, "serves again") || !strings.Contains(log, "the storm is over") {
@@ -180,8 +326,8 @@ func TestProbeIsAsked(t *testing.T) {
 		}
 		return life{}
 	}, func(s *script, _ string) {
-		if _, refusing := s.k.refusing(); refusing || s.k.machine.state != Probing {
-			t.Errorf("state %v, refusing %v", s.k.machine.state, refusing)
+		if _, refusing := s.refusing(); refusing || s.shot().Instances[0].State != "probing" {
+			t.Errorf("state %v, refusing %v", s.shot().Instances[0].State, refusing)
 		}
 	})
 }
@@ -243,7 +389,7 @@ func TestServedByThePredecessor(t *testing.T) {
 		}
 		return life{lasts: 5 * time.Second}
 	}, func(s *script, _ string) {
-		for i, e := range s.k.storm.exits {
+		for i, e := range s.shot().Storm.Exits {
 			if e.Served {
 				t.Errorf("child %d has served: %v", i, e)
 			}
@@ -266,22 +412,4 @@ func TestCannotBeStarted(t *testing.T) {
 			t.Errorf("the log says\n%s", log)
 		}
 	})
-}
-
-// Many requests may be answered at once: the first counts.
-func TestServedByMany(t *testing.T) {
-	k := newKeeper(nil, "app", Budget{}, nil, slog.New(slog.DiscardHandler))
-	for range 500 {
-		m := &merit{served: make(chan struct{})}
-		k.merit.Store(m)
-		var group sync.WaitGroup
-		for range 8 {
-			group.Go(func() { k.answered(epoch) })
-		}
-		group.Wait()
-		<-m.served
-		if n := m.answers.Load(); n != 8 {
-			t.Errorf("%d answers", n)
-		}
-	}
 }

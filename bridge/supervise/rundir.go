@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -13,14 +14,20 @@ import (
 const (
 	runDirPrefix = "sluice-"
 	lockName     = "lock"
-	recordName   = "running.json"
+	cgroupName   = "cgroup.json" // if there is one
+
+	// What runs is on record in a file for each instance: recordPrefix, its name,
+	// recordSuffix.
+	records      = "running*.json"
+	recordPrefix = "running-"
+	recordSuffix = ".json"
 
 	// tokenName is the variable that marks a child and its descendants.
 	tokenName = "SLUICE_SPAWN"
 )
 
-// runDir is the private directory of a Process: its socket, the record of what it
-// runs, and a lock that is held as long as the process lives, however it ends. Whoever
+// runDir is the private directory of a Group: its sockets, the records of what it
+// runs, and a lock that is held as long as this process lives, however it ends. Whoever
 // can take the lock knows that the owner is dead, in whatever container it was.
 type runDir struct {
 	path  string
@@ -70,22 +77,63 @@ func takeLock(path string, flags int) (*os.File, error) {
 	return f, nil
 }
 
-// note records the child that is running now.
-func (d *runDir) note(pid int) error {
+// note records the child that an instance has now.
+func (d *runDir) note(instance string, pid int) error {
 	r := record{Token: d.token, PID: pid}
 	var err error
 	if r.Boot, r.Start, err = identity(pid); err != nil {
 		return err
 	}
+	return writeRecord(d.recordOf(instance), r)
+}
+
+// forget removes the record of an instance that is given up.
+func (d *runDir) forget(instance string) error {
+	err := os.Remove(d.recordOf(instance))
+	if errors.Is(err, fs.ErrNotExist) { // nothing was started
+		return nil
+	}
+	return err
+}
+
+func (d *runDir) recordOf(instance string) string {
+	return filepath.Join(d.path, recordPrefix+instance+recordSuffix)
+}
+
+// cgroupRecord is what is needed to find the cgroup of a killed process's children.
+type cgroupRecord struct {
+	Path string `json:"path"`
+}
+
+// noteCgroup records the cgroup that all children are in.
+func noteCgroup(runDir, path string) error {
+	return writeRecord(filepath.Join(runDir, cgroupName), cgroupRecord{path})
+}
+
+func writeRecord(path string, r any) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(d.path, recordName)
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path) // never half of it
+}
+
+// readRecord reports whether there was one.
+func readRecord(path string, r any) (bool, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(text, r); err != nil {
+		return false, fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	return true, nil
 }
 
 // remove takes the directory away, the lock last.

@@ -2,17 +2,21 @@ package supervise
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 )
 
 // Snapshot is the state of the application's processes at one instant.
 type Snapshot struct {
 	Command   string             `json:"command"` // without its arguments, which may be secret
-	Breaker   string             `json:"breaker"` // "closed"; "open": requests should be refused; "probing"
+	Breaker   string             `json:"breaker"` // "closed"; "open": requests are refused; "probing"
 	Budget    BudgetSnapshot     `json:"budget"`
 	Storm     StormSnapshot      `json:"storm"`
-	Instances []InstanceSnapshot `json:"instances"`
+	Memory    MemorySnapshot     `json:"memory"`
+	Suspects  []SuspectSnapshot  `json:"suspects"`
+	Started   uint64             `json:"started"`   // children, since the start
+	Answered  uint64             `json:"answered"`  // requests, by all children since the start
+	Exits     map[string]uint64  `json:"exits"`     // ends of children since the start, by kind; all kinds are there
+	Instances []InstanceSnapshot `json:"instances"` // in the order in which they were made
 }
 
 // BudgetSnapshot is how many children may yet die, see Budget.
@@ -29,21 +33,34 @@ type StormSnapshot struct {
 	Began      time.Time `json:"began,omitzero"` // the last one, if it is over
 	Deaths     int       `json:"deaths"`         // in it
 	LastMinute int       `json:"last_minute"`    // deaths, storm or not
+	Exits      []Exit    `json:"exits"`          // the last ones of all instances, the oldest first
+}
+
+// MemorySnapshot is what all children use, and may.
+type MemorySnapshot struct {
+	Kind  string `json:"kind"`                  // what it is measured by: "cgroup v2", "cgroup v1", "proc", "none"
+	Used  uint64 `json:"used_bytes,omitempty"`  // 0 if there is no limit, and so nothing is measured
+	Total uint64 `json:"total_bytes,omitempty"` // the limits; 0: none
+	Hard  uint64 `json:"hard_bytes,omitempty"`  // of each instance
+	Soft  uint64 `json:"soft_bytes,omitempty"`  // of each instance
 }
 
 // InstanceSnapshot is one instance of the application.
 type InstanceSnapshot struct {
 	Addr     string    `json:"addr"`
-	PID      int       `json:"pid"` // 0: none runs
+	Number   int       `json:"number"` // the lowest that no other has, from 0
+	PID      int       `json:"pid"`    // 0: none runs
 	State    string    `json:"state"`
-	Since    time.Time `json:"since"`           // in that state
-	Begun    time.Time `json:"begun"`           // when the child there is, or was last, was started
-	Next     time.Time `json:"next,omitzero"`   // when one will be started
-	Restarts int       `json:"restarts"`        // children that were started, but the first
-	Answered uint64    `json:"answered"`        // requests, by the child there is
-	Exits    []Exit    `json:"exits"`           // the last ones, the oldest first
-	Lines    []string  `json:"lines"`           // the last that the child there is wrote
-	Usage    *Usage    `json:"usage,omitempty"` // nil: none runs, or the system does not tell
+	Since    time.Time `json:"since"`              // in that state
+	Begun    time.Time `json:"begun,omitzero"`     // when the child there is, or was last, was started
+	Next     time.Time `json:"next,omitzero"`      // when one will be started
+	Restarts int       `json:"restarts"`           // children that were started here, but the first
+	Answered uint64    `json:"answered"`           // requests, by the child there is
+	Outdated string    `json:"outdated,omitempty"` // why it is to be replaced: "restart", "max_requests", ...
+	LastExit *Exit     `json:"last_exit,omitempty"`
+	Lines    []string  `json:"lines"`                  // the last that the child there is wrote
+	Memory   uint64    `json:"memory_bytes,omitempty"` // as the limits have it; 0 if there is none
+	Usage    *Usage    `json:"usage,omitempty"`        // nil: none runs, or the system does not tell
 }
 
 // Usage is what an instance uses: the child and its process group.
@@ -61,54 +78,74 @@ type Usage struct {
 
 // Snapshot returns the state. It reads /proc of all processes: it is for people and for
 // monitoring, not for every request.
-func (p *Process) Snapshot() Snapshot {
-	s := p.keeper.snapshot()
-	s.Command = p.plan.Command[0]
-	s.Budget.Stop = p.plan.SpawnBudget.Stop
-	in := &s.Instances[0]
-	in.Addr = p.socket.addr
-	if in.PID != 0 {
-		in.Usage = usage(in.PID)
+func (g *Group) Snapshot() Snapshot {
+	var s Snapshot
+	g.keeper.ask(func() { s = g.keeper.snapshot() })
+	s.Memory.Kind = g.meters.kind()
+	for i := range s.Instances {
+		if in := &s.Instances[i]; in.PID != 0 {
+			in.Usage = usage(in.PID)
+		}
 	}
 	return s
 }
 
 func (k *keeper) snapshot() Snapshot {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now, m := time.Now(), k.machine
+	now, limits := time.Now(), k.plan.Memory
 	k.storm.forget(now)
 	s := Snapshot{
+		Command: k.plan.Command[0],
 		Breaker: "closed",
-		Budget:  BudgetSnapshot{Left: m.budget.left(now), Spawns: m.budget.most, Per: m.budget.window.Seconds()},
-		Storm:   StormSnapshot{k.storm.on, k.storm.began, k.storm.deaths, len(k.storm.recent)},
+		Budget:  BudgetSnapshot{k.budget.left(now), k.budget.most, k.budget.window.Seconds(), k.plan.SpawnBudget.Stop},
+		Storm: StormSnapshot{
+			k.storm.on, k.storm.began, k.storm.deaths, len(k.storm.recent), append([]Exit{}, k.storm.exits...),
+		},
+		Memory:   MemorySnapshot{Used: k.pressure.total.Load(), Total: limits.Total, Hard: limits.Hard, Soft: limits.Soft},
+		Suspects: k.suspects.snapshot(now),
+		Started:  k.tally.started,
+		Answered: k.tally.answered,
+		Exits:    k.tally.kinds(),
 	}
-	switch m.state {
-	case Broken:
-		s.Breaker = "open"
-	case Probing:
-		s.Breaker = "probing"
+	for _, in := range k.slots {
+		switch in.machine.state {
+		case Broken:
+			if s.Breaker == "closed" && k.refusing.Load() != 0 {
+				s.Breaker = "open"
+			}
+		case Probing:
+			s.Breaker = "probing"
+		}
+		s.Instances = append(s.Instances, in.snapshot())
+		s.Answered += in.merit.Load().answers.Load()
 	}
-	in := InstanceSnapshot{
-		State: m.state.String(), Since: m.since, Begun: m.begun, Next: m.next,
-		Restarts: max(k.spawns-1, 0), Exits: slices.Clone(k.storm.exits),
-	}
-	if k.child != nil {
-		in.PID, in.Lines = k.child.pid(), k.child.lines()
-		in.Answered = k.merit.Load().answers.Load()
-	}
-	s.Instances = []InstanceSnapshot{in}
 	return s
+}
+
+func (s *slot) snapshot() InstanceSnapshot {
+	m := s.machine
+	in := InstanceSnapshot{
+		Addr: s.socket.addr, Number: s.number,
+		State: m.state.String(), Since: m.since, Begun: m.begun, Next: m.next,
+		Restarts: max(s.spawns-1, 0), Outdated: string(s.outdated), LastExit: s.lastExit,
+		Lines: []string{},
+	}
+	if s.child != nil {
+		in.PID, in.Lines = s.child.pid(), append(in.Lines, s.child.lines()...)
+		in.Answered, in.Memory = s.merit.Load().answers.Load(), s.memory.used.Load()
+	}
+	return in
 }
 
 // MarshalJSON writes an Exit as people read it.
 func (e Exit) MarshalJSON() ([]byte, error) {
+	inFlight, lines := append([]Request{}, e.InFlight...), append([]string{}, e.Lines...)
 	return json.Marshal(struct {
-		Time   time.Time `json:"time"`
-		PID    int       `json:"pid"`
-		How    string    `json:"how"`
-		Lived  float64   `json:"lived_ms"`
-		Served bool      `json:"served"`
-		Lines  []string  `json:"lines"`
-	}{e.Time, e.PID, e.how(), float64(e.Lived) / float64(time.Millisecond), e.Served, e.Lines})
+		Time     time.Time `json:"time"`
+		PID      int       `json:"pid"`
+		How      string    `json:"how"`
+		Lived    float64   `json:"lived_ms"`
+		Served   bool      `json:"served"`
+		InFlight []Request `json:"in_flight"`
+		Lines    []string  `json:"lines"`
+	}{e.Time, e.PID, e.how(), float64(e.Lived) / float64(time.Millisecond), e.Served, inFlight, lines})
 }

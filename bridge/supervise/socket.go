@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -16,31 +17,33 @@ import (
 type socket struct {
 	file *os.File
 	addr string // as bridge.Config.Backends takes it
+	name string // no other of the group has had it
+	path string // of a unix socket; "" if it is none
 }
 
-// listen makes the socket: in dir, or where the plan says.
-func (p *plan) listen(dir string) (*socket, error) {
+// listen makes a socket of that name: in dir, or where the plan says.
+func (p *plan) listen(dir, name string) (*socket, error) {
 	if p.Listen != "" {
 		l, err := net.Listen("tcp", p.Listen)
 		if err != nil {
 			return nil, fmt.Errorf("socket for the command: %w", err)
 		}
-		return p.detach(l.(*net.TCPListener), l.Addr().String())
+		return p.detach(l.(*net.TCPListener), &socket{addr: l.Addr().String(), name: name})
 	}
-	path := filepath.Join(dir, "app.sock")
+	path := filepath.Join(dir, name+".sock")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("socket for the command: %w (is TMPDIR too long a path?)", err)
 	}
 	l.SetUnlinkOnClose(false)
-	return p.detach(l, "unix:"+path)
+	return p.detach(l, &socket{addr: "unix:" + path, name: name, path: path})
 }
 
-// detach keeps the descriptor of a listener, which it closes.
+// detach keeps the descriptor of a listener, which it closes, in s.
 func (p *plan) detach(l interface {
 	File() (*os.File, error)
 	Close() error
-}, addr string,
+}, s *socket,
 ) (*socket, error) {
 	defer l.Close() // the descriptor is what counts
 	f, err := l.File()
@@ -56,7 +59,23 @@ func (p *plan) detach(l interface {
 		_ = f.Close()
 		return nil, fmt.Errorf("socket for the command: %w", os.NewSyscallError("listen", err))
 	}
-	return &socket{f, addr}, nil
+	s.file = f
+	return s, nil
+}
+
+// close gives the socket up.
+func (s *socket) close() error {
+	err := s.file.Close()
+	if s.path != "" {
+		err = errors.Join(err, os.Remove(s.path))
+	}
+	return err
+}
+
+// hasFixedPort reports whether there can be only one socket.
+func (p *plan) hasFixedPort() bool {
+	_, port, err := net.SplitHostPort(p.Listen)
+	return err == nil && port != "0"
 }
 
 // maxBacklog is the most the system allows; above, it cuts without a word.

@@ -5,47 +5,62 @@ import (
 	"time"
 )
 
-// State is what the application is at.
+// State is what an instance is at.
+//
+//	Waiting  --started-->  Starting --readied--> Ready --served--> Serving
+//	Broken   --started-->  Probing  --served--> Serving
+//	any of those with a child --died--> Waiting, or Broken if the budget is spent
+//	any of those with a child --retire, renew, sleep--> Draining --drained--> Ending
+//	Draining, Ending --died--> Closed, Waiting or Asleep, as it was drained for
+//	Asleep   --woken-->    Waiting
 type State uint8
 
 const (
-	Starting State = iota // a child runs that has served nothing yet
-	Serving               // a child runs that has served
-	Waiting               // none runs; the next is started after a pause
+	Waiting  State = iota // none runs; the next is started after a pause
+	Starting              // a child runs that is not known to be ready
+	Ready                 // it is, and has answered no request yet
+	Serving               // it has
+	Draining              // it gets no more requests, and finishes those it has
+	Ending                // it was told to end
+	Asleep                // none runs until there is a request
 	Broken                // none runs: the budget is spent, requests should be refused
 	Probing               // the budget is spent, and a child runs that may show that all is well again
 	Closed                // none runs, nor will
 )
 
+var stateNames = [...]string{"waiting", "starting", "ready", "serving", "draining", "ending", "asleep", "broken", "probing", "closed"}
+
 func (s State) String() string {
-	switch s {
-	case Starting:
-		return "starting"
-	case Serving:
-		return "serving"
-	case Waiting:
-		return "waiting"
-	case Broken:
-		return "broken"
-	case Probing:
-		return "probing"
-	case Closed:
-		return "closed"
+	if int(s) < len(stateNames) {
+		return stateNames[s]
 	}
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
 // runs reports whether there is a child.
-func (s State) runs() bool { return s == Starting || s == Serving || s == Probing }
+func (s State) runs() bool { return s.works() || s == Draining || s == Ending }
 
-// event is what happens to the application.
+// works reports whether there is a child that is to be asked.
+func (s State) works() bool { return s.unproven() || s == Serving }
+
+// unproven reports whether there is a child that has answered nothing yet.
+func (s State) unproven() bool { return s == Starting || s == Ready || s == Probing }
+
+// event is what happens to an instance.
 type event uint8
 
 const (
-	started event = iota // a child runs
-	served               // it has answered a request
-	died                 // it has ended, or could not be started
-	closed               // nobody wants it any more
+	started  event = iota // a child runs
+	readied               // it accepts requests
+	served                // it has answered one
+	died                  // it has ended, or could not be started
+	retire                // the instance is to go
+	renew                 // the child is to be followed by another
+	sleep                 // the child is to end until there is a request
+	drained               // nothing is left to do for a child that is drained
+	woken                 // there is a request
+	restored              // another instance has shown that all is well again
+	closed                // nobody wants the instance any more
 )
 
 const (
@@ -68,9 +83,10 @@ const (
 	steady = time.Minute
 )
 
-// machine decides when children are started. It knows no processes and no clocks.
+// machine decides when an instance's children are started. It knows no processes and no
+// clocks.
 type machine struct {
-	budget *budget
+	budget *budget        // of all instances
 	stop   bool           // those that served are on the budget, too
 	random func() float64 // 0 to 1
 
@@ -80,6 +96,8 @@ type machine struct {
 	next  time.Time // when a child is to be started; zero: not now
 	tries int       // children in a row that never served
 	flaps int       // children in a row that served, and died before they were steady
+	aim   event     // what a child is drained for: retire, renew or sleep
+	from  State     // in which it was before
 }
 
 func newMachine(b *budget, stop bool, random func() float64, now time.Time) *machine {
@@ -89,33 +107,70 @@ func newMachine(b *budget, stop bool, random func() float64, now time.Time) *mac
 // step is the one place where the state changes. An event that means nothing in a state
 // changes nothing.
 func (m *machine) step(now time.Time, e event) {
+	s := m.state
 	switch {
-	case m.state == Closed:
-	case e == closed:
+	case s == Closed:
+	case e == closed, e == retire && !s.runs():
 		m.enter(now, Closed, time.Time{})
-	case e == started && m.state == Waiting:
+	case e == started && s == Waiting:
 		m.begun = now
 		m.enter(now, Starting, time.Time{})
-	case e == started && m.state == Broken:
+	case e == started && s == Broken:
 		m.begun = now
 		m.enter(now, Probing, time.Time{})
-	case e == served && (m.state == Starting || m.state == Probing):
+	case e == readied && s == Starting:
+		m.enter(now, Ready, time.Time{})
+	case e == served && s.unproven():
 		m.tries = 0
-		if m.state == Probing || !m.stop {
+		if s == Probing || !m.stop {
 			m.budget.restore()
 		}
 		m.enter(now, Serving, time.Time{})
-	case e == died && m.state == Serving:
-		m.dieServing(now)
-	case e == died && (m.state == Probing || m.state == Broken):
-		m.enter(now, Broken, now.Add(m.budget.window))
-	case e == died && (m.state == Starting || m.state == Waiting):
-		m.dieUnserved(now)
+	case (e == retire || e == renew || e == sleep) && s.works():
+		m.aim, m.from = e, s
+		m.enter(now, Draining, time.Time{})
+	case e == retire && s.runs():
+		m.aim = e // whatever it was drained for before
+	case e == drained && s == Draining:
+		m.enter(now, Ending, time.Time{})
+	case e == woken && s == Asleep, e == restored && s == Broken:
+		m.enter(now, Waiting, now)
+	case e == woken && s == Draining && m.aim == sleep:
+		m.enter(now, m.from, time.Time{})
+	case e == woken && s == Ending && m.aim == sleep:
+		m.aim = renew
+	case e == died:
+		m.die(now)
 	}
 }
 
 func (m *machine) enter(now time.Time, s State, next time.Time) {
 	m.state, m.since, m.next = s, now, next
+}
+
+func (m *machine) die(now time.Time) {
+	switch m.state {
+	case Serving:
+		m.dieServing(now)
+	case Starting, Ready, Waiting:
+		m.dieUnserved(now)
+	case Probing, Broken:
+		m.enter(now, Broken, now.Add(m.budget.window))
+	case Draining, Ending:
+		m.dieDrained(now)
+	}
+}
+
+// dieDrained is the end of a child that was to end.
+func (m *machine) dieDrained(now time.Time) {
+	switch m.aim {
+	case retire:
+		m.enter(now, Closed, time.Time{})
+	case sleep:
+		m.enter(now, Asleep, time.Time{})
+	default:
+		m.enter(now, Waiting, now)
+	}
 }
 
 // lived is the life of the child that has just died.

@@ -1,7 +1,10 @@
 package supervise
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"math"
 	"os"
 	"strings"
 	"syscall"
@@ -28,6 +31,10 @@ type Exit struct {
 	Lived  time.Duration // since its start
 	Served bool          // it has answered a request
 	Lines  []string      // the last it wrote
+
+	Cause       cause     // why we ended it; "" if we did not
+	OutOfMemory bool      // the kernel had no memory for it
+	InFlight    []Request // the requests whose connections ended with it, the oldest first
 }
 
 // newExit is the end of a process that was waited for.
@@ -44,13 +51,27 @@ func newExit(s *os.ProcessState) Exit {
 
 // how is the exit in a few words.
 func (e *Exit) how() string {
+	var text string
 	switch {
 	case e.Err != "":
 		return "could not be started: " + e.Err
 	case e.Signal != "":
-		return "signal: " + e.Signal
+		text = "signal: " + e.Signal
+	default:
+		text = fmt.Sprintf("exit status %d", e.Status)
 	}
-	return fmt.Sprintf("exit status %d", e.Status)
+	if e.Cause != "" {
+		text += ", because " + string(e.Cause)
+	}
+	return text
+}
+
+// ended is how, as the end of a sentence.
+func (e *Exit) ended() string {
+	if e.Err != "" {
+		return e.how()
+	}
+	return "ended: " + e.how()
 }
 
 // String is all of it in a line.
@@ -137,4 +158,47 @@ func (s *storm) forget(now time.Time) {
 		old++
 	}
 	s.recent = append(s.recent[:0], s.recent[old:]...)
+}
+
+// tell tells what there is to tell of a storm that goes on or ends.
+func (k *keeper) tell(now time.Time) {
+	lived := time.Duration(math.MaxInt64)
+	for _, s := range k.slots { // all must live for it to be over
+		switch {
+		case s.child != nil:
+			lived = min(lived, now.Sub(s.machine.begun))
+		case s.machine.state != Asleep:
+			lived = 0
+		}
+	}
+	k.tellStorm(k.storm.tick(now, lived), now)
+	if due := k.storm.due(); !due.IsZero() {
+		k.at(due)
+	}
+}
+
+// tellStorm logs news of a storm.
+func (k *keeper) tellStorm(what news, now time.Time) {
+	text, level := "", slog.LevelError
+	switch what {
+	case nothing:
+		return
+	case begins:
+		text = "a storm begins: the command ends again and again"
+	case goesOn:
+		text = "the storm goes on: the command ends again and again"
+	case ends:
+		text, level = "the storm is over", slog.LevelWarn
+	}
+	exits := make([]string, len(k.storm.exits))
+	for i := range k.storm.exits {
+		exits[i] = k.storm.exits[i].String()
+	}
+	states := make([]string, len(k.slots))
+	for i, s := range k.slots {
+		states[i] = s.machine.state.String()
+	}
+	k.log.LogAttrs(context.Background(), level, text,
+		slog.String("state", strings.Join(states, " ")), slog.Int("ended", k.storm.deaths), slog.Int("ended_last_minute", len(k.storm.recent)),
+		slog.Duration("since", now.Sub(k.storm.began).Round(time.Second)), slog.Int("budget_left", k.budget.left(now)), slog.Any("last", exits))
 }

@@ -1,9 +1,7 @@
 package supervise
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -42,22 +40,40 @@ func sweepOne(path string, log *slog.Logger) error {
 		return err
 	}
 	defer lock.Close()
-	text, err := os.ReadFile(filepath.Join(path, recordName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // nothing was started
+	ended, err := endRecorded(path)
+	if err != nil {
 		return err
-	}
-	ended := 0
-	if err == nil {
-		var r record
-		if err := json.Unmarshal(text, &r); err != nil {
-			return fmt.Errorf("%s: %w", recordName, err)
-		}
-		if ended, err = endGroup(r); err != nil {
-			return err
-		}
 	}
 	log.Warn("a killed process had left this behind; it is removed", "directory", path, "processes", ended)
 	return os.RemoveAll(path)
+}
+
+// endRecorded ends what the records of a killed process are about, and says how many
+// processes that were in the groups of its children.
+func endRecorded(dir string) (ended int, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if ok, err := filepath.Match(records, e.Name()); err != nil || !ok {
+			continue
+		}
+		var r record
+		if _, err := readRecord(filepath.Join(dir, e.Name()), &r); err != nil {
+			return ended, err
+		}
+		n, err := endGroup(r)
+		ended += n
+		if err != nil {
+			return ended, err
+		}
+	}
+	var r cgroupRecord
+	if found, err := readRecord(filepath.Join(dir, cgroupName), &r); err != nil || !found {
+		return ended, err
+	}
+	return ended, removeCgroup(r.Path)
 }
 
 // isPrivate reports whether path is a directory of this user's that nobody else can

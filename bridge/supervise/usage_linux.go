@@ -2,30 +2,28 @@ package supervise
 
 import "github.com/prometheus/procfs"
 
-// usage is what the processes of a group use; nil if there are none. Processes that end
-// meanwhile are left out.
-func usage(group int) *Usage {
-	all, err := procfs.AllProcs()
+// usage is what the processes of the session that a child leads use; nil if there are
+// none.
+func usage(leader int) *Usage {
+	_, start, err := identity(leader)
 	if err != nil {
+		return nil // it has ended
+	}
+	s := session{leader, start}
+	found, err := members(s)
+	if err != nil || len(found[s]) == 0 {
 		return nil
 	}
 	u := &Usage{}
-	for _, p := range all {
-		s, err := p.Stat()
-		if err != nil || s.PGRP != group || s.State == "Z" {
-			continue
-		}
+	for _, m := range found[s] {
 		u.Processes++
-		u.Threads += s.NumThreads
-		u.CPU += s.CPUTime()
-		u.RSS += uint64(s.ResidentMemory())
-		if r, err := p.ProcSMapsRollup(); err == nil { // not another user's, unless we are root
+		u.Threads += m.stat.NumThreads
+		u.CPU += m.stat.CPUTime()
+		u.RSS += uint64(m.stat.ResidentMemory())
+		if r, err := m.ProcSMapsRollup(); err == nil { // not another user's, unless we are root
 			u.PSS += r.Pss
 		}
-		u.noteFiles(p)
-	}
-	if u.Processes == 0 {
-		return nil
+		u.noteFiles(m.Proc)
 	}
 	return u
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"io"
-	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
@@ -13,9 +10,6 @@ import (
 // front is what the HTTP server serves: static files, and the bridge for everything
 // else. It bounds how long a client may take nothing of an answer.
 type front struct {
-	// refusing reports whether there is no application and will be none for that long.
-	refusing func() (time.Duration, bool)
-
 	bridge *bridge.Bridge
 	files  *files // nil if there are none to serve
 	access *accessLog
@@ -24,7 +18,6 @@ type front struct {
 
 func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
 	f := &front{bridge: b, access: access, client: time.Duration(o.client)}
-	f.refusing = func() (time.Duration, bool) { return 0, false }
 	if o.preset == "php" && o.static {
 		f.files = &files{b}
 	}
@@ -45,26 +38,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if wait, yes := f.refusing(); yes {
-		f.refuse(w, r, wait)
-		return
-	}
 	f.bridge.ServeHTTP(w, r)
-}
-
-// refuse answers a request that nobody could answer for so long.
-func (f *front) refuse(w http.ResponseWriter, r *http.Request, wait time.Duration) {
-	// Spread out, so that those refused together do not come back together.
-	retry := int(wait.Seconds()) + 1 + rand.IntN(10)
-	text := "503 Service Unavailable\n\nThe application cannot be started at the moment.\n"
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Proxy-Status", "sluice; error=destination_unavailable")
-	h.Set("Retry-After", strconv.Itoa(retry))
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusServiceUnavailable)
-	n, _ := io.WriteString(w, text) // the client may have left
-	f.access.static(r, f.bridge.Client(r), http.StatusServiceUnavailable, int64(n))
 }
 
 func (f *front) file(w http.ResponseWriter, r *http.Request, name string) {

@@ -100,7 +100,7 @@ func (o *options) register(f *pflag.FlagSet) {
 
 	o.command.register(f)
 
-	f.StringVar(&o.status, "status", "127.0.0.1:9180", "serve /healthz and /status.json at `ADDR`, or off")
+	f.StringVar(&o.status, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 }
@@ -125,12 +125,13 @@ func (o *options) check(command []string) error {
 	return o.gate.check()
 }
 
-func (o *options) bridge() bridge.Config {
+// bridge is what the flags come to. command is empty if the application runs already.
+func (o *options) bridge(command []string) bridge.Config {
 	if o.preset == "php" && len(o.index) == 0 {
 		o.index = []string{"index.php", "index.html"}
 	}
 	c := bridge.Config{
-		Backends: o.backends, Workers: o.workers,
+		Backends: o.backends, Spawn: o.command.spawn(command), Workers: o.workers,
 		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Hide: o.hide,
 		Env: o.env, TrustedProxies: o.trusted,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),

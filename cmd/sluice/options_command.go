@@ -3,17 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/sluice-proxy/sluice/bridge/supervise"
+	"github.com/sluice-proxy/sluice/bridge"
 )
 
 // commandFlags is what the names of all flags about the command begin with.
@@ -30,7 +25,14 @@ type commandOptions struct {
 	nice, backlog            int
 	openFiles                uint64
 	core, addressSpace       optionalSize
-	budget                   spawnBudget
+	budget                   bridge.SpawnBudget
+
+	instances, maxInstances, maxRequests                  int
+	ready                                                 string
+	startTimeout, maxLifetime, idleShutdown, drainTimeout duration
+	memorySoft, memoryHard, memoryTotal                   optionalSize
+	maxTime, stallKill, quarantine                        duration
+	dumpSignal                                            bridge.Signal
 }
 
 func (o *commandOptions) register(f *pflag.FlagSet) {
@@ -47,10 +49,36 @@ func (o *commandOptions) register(f *pflag.FlagSet) {
 	f.Var(&o.addressSpace, commandFlags+"address-space", "how much each of its processes may map, `SIZE`")
 	f.StringVar(&o.listen, commandFlags+"listen", "", "make its socket at `ADDR`, host:port (default a unix socket in a private directory)")
 	f.IntVar(&o.backlog, commandFlags+"backlog", 0, "how many connections may wait for it to accept them (default as many as the system allows)")
-	f.Var(&o.budget, commandFlags+"spawn-budget", "how often it may end without having served, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too (default 10 per 10m)")
+	f.TextVar(&o.budget, commandFlags+"spawn-budget", bridge.SpawnBudget{}, "how often it may end without having served, `BUDGET`, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too (default 10 per 10m)")
+	o.registerInstances(f)
+	o.registerLimits(f)
 }
 
-// check finds flags about a command that is not there.
+func (o *commandOptions) registerInstances(f *pflag.FlagSet) {
+	f.IntVar(&o.instances, commandFlags+"instances", 1, "how many processes of it serve, each with --workers workers")
+	f.IntVar(&o.maxInstances, commandFlags+"max-instances", 0, "how many there may be when requests wait for long (default as many as --command-instances)")
+	o.startTimeout = duration(time.Minute)
+	f.Var(someDuration{&o.startTimeout}, commandFlags+"start-timeout", "how long one may take to be ready")
+	f.StringVar(&o.ready, commandFlags+"ready", "", "`PATH` that one answers with a status below 500 when it is ready (default: when it has accepted a connection)")
+	f.IntVar(&o.maxRequests, commandFlags+"max-requests", 0, "how many requests one answers before it is replaced; 0: any number")
+	f.Var(&o.maxLifetime, commandFlags+"max-lifetime", "how long one lives before it is replaced, up to a tenth less; 0: for ever")
+	f.Var(&o.idleShutdown, commandFlags+"idle-shutdown", "how long there must be no request for it to be ended, until there is one; 0: it stays")
+	o.drainTimeout = duration(10 * time.Minute)
+	f.Var(someDuration{&o.drainTimeout}, commandFlags+"drain-timeout", "how long requests may finish at one that is replaced")
+}
+
+func (o *commandOptions) registerLimits(f *pflag.FlagSet) {
+	f.Var(&o.memorySoft, commandFlags+"memory-soft", "how much memory one may use before it is replaced, `SIZE`; 0: no limit")
+	f.Var(&o.memoryHard, commandFlags+"memory-hard", "how much before it is killed, `SIZE`; 0: no limit")
+	f.Var(&o.memoryTotal, commandFlags+"memory-total", "how much all of them together may use, `SIZE`; 0: no limit")
+	f.Var(&o.maxTime, commandFlags+"max-time", "how long one may work on one request before it is replaced; 0: for ever")
+	f.Var(&o.stallKill, commandFlags+"stall-kill", "how long it may answer nobody before it is killed; 0: for ever")
+	f.TextVar(&o.dumpSignal, commandFlags+"dump-signal", bridge.Signal(0), "`SIGNAL` that one which hangs is sent before it is ended, such as QUIT or USR1, for its stacks to be in the log (default none)")
+	f.Var(&o.quarantine, commandFlags+"quarantine", "how long a route is refused that was in flight when it died three times running; 0: it is only told of")
+}
+
+// check finds flags about a command that is not there, and numbers for which 0 is the
+// default.
 func (o *commandOptions) check(command []string) (err error) {
 	o.set.Visit(func(f *pflag.Flag) {
 		if strings.HasPrefix(f.Name, commandFlags) && len(command) == 0 && err == nil {
@@ -60,44 +88,35 @@ func (o *commandOptions) check(command []string) (err error) {
 	if o.set.Changed(commandFlags+"open-files") && o.openFiles == 0 {
 		return errors.Join(err, fmt.Errorf("--%sopen-files 0: want at least 1", commandFlags))
 	}
+	if o.instances < 1 {
+		return errors.Join(err, fmt.Errorf("--%sinstances %d: want at least 1", commandFlags, o.instances))
+	}
 	return err
 }
 
-// config is what to run. workers is how many requests it should hold at once.
-func (o *commandOptions) config(command []string, workers int, log *slog.Logger) supervise.Config {
-	c := supervise.Config{
-		Command: command, Dir: o.dir, EnvCopy: o.envCopy,
+// spawn is what to run, nil if nothing.
+func (o *commandOptions) spawn(command []string) *bridge.SpawnConfig {
+	if len(command) == 0 {
+		return nil
+	}
+	return &bridge.SpawnConfig{
+		Command: command, Dir: o.dir, Env: o.env, EnvCopy: o.envCopy,
 		User: o.user, Group: o.group, Umask: o.umask.value, Nice: o.nice,
-		Limits: supervise.Limits{OpenFiles: o.openFiles, Core: o.core.value},
-		Listen: o.listen, Backlog: o.backlog,
-		SpawnBudget: o.budget.value,
-		Reexec:      true, Logger: log,
-	}
-	if o.addressSpace.value != nil {
-		c.Limits.AddressSpace = *o.addressSpace.value
-	}
-	for k, v := range o.env {
-		c.Env = append(c.Env, k+"="+v)
-	}
-	if strings.HasPrefix(filepath.Base(command[0]), "php") {
-		o.forPHP(&c, workers)
-	}
-	return c
-}
-
-// forPHP lets PHP have its own variables, and as many children as there are workers,
-// because without being told it serves one request at a time.
-func (o *commandOptions) forPHP(c *supervise.Config, workers int) {
-	const children = "PHP_FCGI_CHILDREN"
-	c.EnvCopy = append(slices.Clone(c.EnvCopy), "PHP_FCGI_*", "PHPRC")
-	_, given := o.env[children]
-	if _, ours := os.LookupEnv(children); !given && !ours {
-		c.Env = append(c.Env, children+"="+strconv.Itoa(workers))
+		OpenFiles: o.openFiles, Core: o.core.value, AddressSpace: o.addressSpace.bytes(),
+		Listen: o.listen, Backlog: o.backlog, Budget: o.budget,
+		Instances: o.instances, MaxInstances: o.maxInstances,
+		StartTimeout: bridge.Duration(o.startTimeout), Ready: o.ready,
+		MaxRequests: o.maxRequests, MaxLifetime: bridge.Duration(o.maxLifetime),
+		IdleShutdown: bridge.Duration(o.idleShutdown), DrainTimeout: bridge.Duration(o.drainTimeout),
+		MemorySoft: o.memorySoft.bytes(), MemoryHard: o.memoryHard.bytes(), MemoryTotal: o.memoryTotal.bytes(),
+		MaxTime: bridge.Duration(o.maxTime), StallKill: bridge.Duration(o.stallKill), DumpSignal: o.dumpSignal,
+		Quarantine: bridge.Duration(o.quarantine),
+		Reexec:     true,
 	}
 }
 
-// umask is a flag that need not be given, in octal.
-type umask struct{ value *int }
+// umask is a flag that need not be given.
+type umask struct{ value *bridge.Umask }
 
 func (u *umask) Type() string { return "MODE" }
 
@@ -109,37 +128,11 @@ func (u *umask) String() string {
 }
 
 func (u *umask) Set(text string) error {
-	n, err := strconv.ParseUint(text, 8, 9)
-	if err != nil {
-		return errors.New("not a mask (write 022, 027, 077)")
-	}
-	u.value = new(int(n))
-	return nil
-}
-
-// spawnBudget is a flag such as "10 per 10m" or "10 per 10m stop".
-type spawnBudget struct{ value supervise.Budget }
-
-func (b *spawnBudget) Type() string { return "BUDGET" }
-
-func (b *spawnBudget) String() string {
-	v := b.value
-	switch {
-	case v.Spawns == 0:
-		return ""
-	case v.Stop:
-		return fmt.Sprintf("%d per %v stop", v.Spawns, v.Per)
-	}
-	return fmt.Sprintf("%d per %v", v.Spawns, v.Per)
-}
-
-func (b *spawnBudget) Set(text string) error {
-	limit, stop := strings.CutSuffix(strings.TrimSpace(text), " stop")
-	var l addressLimit // of the same form
-	if err := l.Set(limit); err != nil {
+	var m bridge.Umask
+	if err := m.UnmarshalText([]byte(text)); err != nil {
 		return err
 	}
-	b.value = supervise.Budget{Spawns: l.most, Per: time.Duration(l.per), Stop: stop}
+	u.value = &m
 	return nil
 }
 
@@ -164,4 +157,12 @@ func (s *optionalSize) Set(text string) error {
 	}
 	s.value = new(uint64(n))
 	return nil
+}
+
+// bytes is 0 where it was not given.
+func (s *optionalSize) bytes() uint64 {
+	if s.value == nil {
+		return 0
+	}
+	return *s.value
 }

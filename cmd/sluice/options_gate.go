@@ -88,6 +88,7 @@ func (o *gateOptions) into(c *bridge.Config) {
 
 // flagOf is the flag for each key of bridge.Config that it may be wrong about.
 var flagOf = map[string]string{
+	"spawn.budget":                   "--command-spawn-budget",
 	"lanes":                          "--lanes",
 	"long_poll":                      "--long-poll",
 	"reserve":                        "--reserve",
@@ -103,11 +104,16 @@ var flagOf = map[string]string{
 // flagError names the flag in an error that bridge.New begins with a key.
 func flagError(err error) error {
 	key, rest, _ := strings.Cut(err.Error(), ": ")
-	flag, ok := flagOf[key]
-	if !ok {
-		return err
+	if key == "spawn" { // the command itself is what is wrong
+		return errors.New(rest)
 	}
-	return errors.New(flag + ": " + rest)
+	if flag, ok := flagOf[key]; ok {
+		return errors.New(flag + ": " + rest)
+	}
+	if word, ok := strings.CutPrefix(key, "spawn."); ok {
+		return fmt.Errorf("--%s%s: %s", commandFlags, strings.ReplaceAll(word, "_", "-"), rest)
+	}
+	return err
 }
 
 // optionalInt is a flag that need not be given.

@@ -25,7 +25,7 @@ func configOf(t *testing.T, args ...string) bridge.Config {
 	if err := o.check(nil); err != nil {
 		t.Fatal(err)
 	}
-	return o.bridge()
+	return o.bridge(nil)
 }
 
 // Without flags the gate has the bridge's own defaults, which the help text states.

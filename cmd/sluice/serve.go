@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -16,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/bridge"
-	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
 func serveCommand() *cobra.Command {
@@ -31,7 +27,10 @@ command after "--", which is started with its listening socket as standard input
 (as PHP, libfcgi, Perl's FCGI, flup and Trac expect) and started again if it ends.
 
 SIGTERM and SIGINT drain: no new connections, and the requests there are may finish
-within --drain-timeout; a second one cuts them short. SIGHUP reopens the access log.`,
+within --drain-timeout; a second one cuts them short. SIGHUP restarts the command, one
+process after the other and without losing a request, and reopens the access log;
+SIGUSR1 only does the latter. POST /restart at the --status address restarts it, too,
+and answers when that is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
   sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi`,
@@ -59,7 +58,7 @@ func serve(o *options, command []string) (err error) {
 	}
 	defer access.close()
 
-	cfg := o.bridge()
+	cfg := o.bridge(command)
 	cfg.Logger, cfg.Observe = log, access.observe
 	front, err := listen("listen", o.listen)
 	if err != nil {
@@ -73,89 +72,29 @@ func serve(o *options, command []string) (err error) {
 		}
 		defer side.Close()
 	}
-	var process *supervise.Process
-	if len(command) > 0 {
-		process, err = supervise.Start(o.command.config(command, o.workers, log))
-		if err != nil {
-			return err
-		}
-		defer process.Close()
-		if supervise.Lacks != "" {
-			log.Warn(supervise.Lacks)
-		}
-		cfg.Backends = []string{process.Addr()}
-		cfg.Alive = func() bool { return process.Pid() != 0 }
-		cfg.Observe = func(r *http.Request, out *bridge.Outcome) {
-			if out.FirstByte > 0 {
-				process.Served(time.Now().Add(out.Queued + out.FirstByte - out.Total))
-			}
-			access.observe(r, out)
-		}
-	}
 	b, err := bridge.New(cfg)
 	if err != nil {
 		return flagError(err)
 	}
 	defer b.Close()
 
-	handler := newFront(b, access, o)
-	if process != nil {
-		handler.refusing = process.Refusing
-	}
-	server := o.server(handler, log)
+	server := o.server(newFront(b, access, o), log)
 	servers := []*http.Server{server}
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(front) }()
 	if side != nil {
-		s := &http.Server{Handler: statusHandler(b, process), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+		s := statusServer(b, o.status, log)
 		servers = append(servers, s)
 		go func() { failed <- s.Serve(side) }()
 	}
-	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "backends", strings.Join(cfg.Backends, " "),
+	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),
 		"workers", o.workers, "preset", o.preset, "version", versionText())
-	err = untilSignal(failed, access, log)
+	err = untilSignal(failed, b, access, log)
 	if err != nil {
 		err = &runError{err}
 	}
 	drain(servers, time.Duration(o.drainTimeout), log)
 	return err
-}
-
-// untilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails.
-func untilSignal(failed <-chan error, access *accessLog, log *slog.Logger) error {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	for {
-		select {
-		case err := <-failed:
-			return fmt.Errorf("serving: %w", err)
-		case s := <-signals:
-			if s == syscall.SIGHUP {
-				if err := access.reopen(); err != nil {
-					log.Error("reopening the access log failed; the old one stays open", "error", err.Error())
-				}
-				continue
-			}
-			log.Info("draining", "signal", s.String())
-			return nil
-		}
-	}
-}
-
-// drain lets requests finish within timeout, or until another signal comes, then
-// cuts those that have not.
-func drain(servers []*http.Server, timeout time.Duration, log *slog.Logger) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for _, s := range servers {
-		if err := s.Shutdown(ctx); err != nil {
-			log.Warn("not everything has finished; closing what is left", "drain_timeout", timeout)
-			_ = s.Close()
-		}
-	}
-	log.Info("drained")
 }
 
 // listen opens an HTTP listening address: host:port, or unix:/path.
@@ -213,6 +152,14 @@ func listenReason(err error) string {
 		return op.Err.Error()
 	}
 	return err.Error()
+}
+
+// application is what the log calls it.
+func application(cfg bridge.Config) string {
+	if cfg.Spawn != nil {
+		return cfg.Spawn.Command[0] // its arguments may be secret
+	}
+	return strings.Join(cfg.Backends, " ")
 }
 
 func addrText(l net.Listener) string {

@@ -1,21 +1,26 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/status"
-	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// statusHandler serves the status of the bridge, and of the command if there is one.
-func statusHandler(b *bridge.Bridge, command *supervise.Process) http.Handler {
-	if command == nil {
-		return status.Handler(b.Snapshot)
+// statusServer serves the status of a bridge, and lets its application be restarted if
+// that is ours. listen is what --status says.
+func statusServer(b *bridge.Bridge, listen string, log *slog.Logger) *http.Server {
+	stops, stop := context.WithCancel(context.Background())
+	mux := http.NewServeMux()
+	mux.Handle("/", status.Handler(b.Snapshot))
+	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, log))
+	if b.Spawned() {
+		mux.Handle("POST /restart", restartHandler(b, listen, stops))
 	}
-	type both struct {
-		bridge.Snapshot
-		Processes supervise.Snapshot `json:"processes"`
-	}
-	return status.Handler(func() both { return both{b.Snapshot(), command.Snapshot()} })
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	s.RegisterOnShutdown(stop) // a restart may take longer than we have
+	return s
 }

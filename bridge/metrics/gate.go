@@ -1,0 +1,55 @@
+package metrics
+
+import "github.com/sluice-proxy/sluice/bridge"
+
+var stallStates = []string{"none", "suspected", "stalled", "recovering"}
+
+func gateFamilies() []family {
+	return []family{
+		{
+			"gate_workers", gauge, "Requests the application can hold at once, as configured.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Gate.Workers }),
+		},
+		{
+			"gate_capacity", gauge, "Requests the application is believed to hold at once now: the slots.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Gate.Capacity }),
+		},
+		{
+			"gate_in_use", gauge, "Slots in use.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Gate.InUse }),
+		},
+		{
+			"gate_long_in_use", gauge, "Slots in use that count as long.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Gate.Long }),
+		},
+		{
+			"gate_long_limit", gauge, "Slots that long requests may have now.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Gate.LongCap }),
+		},
+		{
+			"gate_reserve", gauge, "Slots that long requests never take.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Gate.Reserve }),
+		},
+		{
+			"gate_short_requests_per_second", gauge, "Short requests that come, as the gate reckons with.", nil,
+			single(func(s *bridge.Snapshot) float64 { return s.Gate.ShortRate }),
+		},
+		{
+			"gate_short_duration_seconds", gauge, "How long a short request takes on average, as the gate reckons with.", nil,
+			single(func(s *bridge.Snapshot) float64 { return s.Gate.ShortMean / 1000 }),
+		},
+		{
+			"gate_stall_state", gauge, "1 for whether the application answers: none, suspected, stalled or recovering.",
+			[]string{"state"},
+			func(s *bridge.Snapshot, out sink) { out.state(s.Gate.Stall.State, stallStates) },
+		},
+		{
+			"gate_stall_start_timestamp_seconds", gauge, "Since when nobody is answered. No series while there is no stall.", nil,
+			func(s *bridge.Snapshot, out sink) { out.timestamp(s.Gate.Stall.Since) },
+		},
+		{
+			"gate_stalls_total", counter, "Stalls: times the application answered nobody.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Gate.Stall.Count }),
+		},
+	}
+}

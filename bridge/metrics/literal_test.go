@@ -1,0 +1,86 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/spool"
+	"github.com/sluice-proxy/sluice/bridge/supervise"
+)
+
+// at is some time, as seconds since 1970.
+func at(seconds float64) time.Time { return time.UnixMilli(int64(seconds * 1000)) }
+
+// literal is a snapshot in which no field is zero, and no two numbers of one kind are
+// the same. What must not be shown says "secret".
+func literal() bridge.Snapshot {
+	exit := supervise.Exit{
+		Time: at(1700000007.5), PID: 4241, Status: 3, Signal: "secret", Err: "secret",
+		Lived: time.Second, Served: true, Lines: []string{"secret"}, Cause: "secret", OutOfMemory: true,
+		InFlight: []supervise.Request{{Method: "SECRET", Path: "/secret", Route: "GET secret", Age: time.Second}},
+	}
+	return bridge.Snapshot{
+		InFlight: 51, Abandoned: 2,
+		Gate: admission.Snapshot{
+			Workers: 16, Capacity: 15, InUse: 14, Waiting: 13, Long: 12, LongCap: 11, Reserve: 4,
+			ShortRate: 23.5, ShortMean: 12.5,
+			Stall: admission.StallSnapshot{
+				State: "stalled", Since: at(1700000001.5), Count: 3,
+				Held: []admission.InFlight{{
+					Method: "SECRET", Path: "/secret", Route: "GET secret", Instance: "secret", Lane: admission.Mixed, Age: time.Second, Flow: 7,
+				}},
+			},
+			Routes: []admission.RouteSnapshot{{
+				Route: "GET secret", Lane: admission.Mixed, InFlight: 1, Aged: 2, Short: 3, Long: 4, Work: 5,
+			}},
+			Flows: []admission.FlowSnapshot{{Flow: "secret", Shared: true, InFlight: 1, Waiting: 2, Spent: true, Work: 3}},
+			Lanes: map[string]admission.LaneSnapshot{"mixed": {
+				InFlight: 21, Aged: 22, Waiting: 23, Started: 24, Left: 25, Waited: 234.5,
+				Refused: map[string]uint64{"full": 26, "timeout": 27, "predicted": 28, "stalled": 29, "down": 30},
+				Waits:   []admission.WaitBucket{{Seconds: .001, Count: 5}, {Seconds: .25, Count: 7}, {Seconds: -1, Count: 11}},
+			}},
+		},
+		Sharing: bridge.SharingSnapshot{Accounts: 31, Refused: 32, Evicted: 33},
+		Pool: pool.Snapshot{
+			Waiting: 41,
+			Instances: []pool.InstanceSnapshot{{
+				Addr: "unix:/run/app.sock", State: "full", Workers: 16, Observed: 15,
+				Dialing: 1, Busy: 2, Idle: 3, Closing: 4, Requests: 5, Zombies: 6,
+				Multiplex: "on", Retires: true, Closes: true,
+				Counters: pool.Counters{
+					Dials: 61, DialErrors: 62, BacklogFull: 63, TurnedAway: 64, Reuses: 65, Stale: 66, Yielded: 67, Discarded: 68,
+					Replays: map[string]uint64{"stale": 71, "turned_away": 72, "overloaded": 73, "cant_multiplex": 74},
+				},
+				AcceptQueue: &pool.QueueSnapshot{Depth: 8, Backlog: 128},
+				LastError:   "secret", LastErrorAt: at(1700000002.5),
+			}},
+			Removed: pool.RemovedSnapshot{Instances: 42, Counters: pool.Counters{
+				Dials: 6100, DialErrors: 6200, BacklogFull: 6300, TurnedAway: 6400, Reuses: 6500, Stale: 6600, Yielded: 6700, Discarded: 6800,
+				Replays: map[string]uint64{"stale": 7100, "turned_away": 7200, "overloaded": 7300, "cant_multiplex": 7400},
+			}},
+		},
+		Spool: spool.Stats{Buffers: 81, Files: 82, Memory: 83, Disk: 84},
+		Processes: &supervise.Snapshot{
+			Command: "/opt/secret", Breaker: "probing",
+			Budget: supervise.BudgetSnapshot{Left: 9, Spawns: 10, Per: 600, Stop: true},
+			Storm: supervise.StormSnapshot{
+				On: true, Began: at(1700000003.5), Deaths: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
+			},
+			Memory:   supervise.MemorySnapshot{Kind: "cgroup v2", Used: 121, Total: 122, Hard: 123, Soft: 124},
+			Suspects: []supervise.SuspectSnapshot{{Route: "GET secret", Deaths: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
+			Started:  131, Answered: 132,
+			Exits: map[string]uint64{
+				"planned": 141, "exited": 142, "signal": 143, "not_started": 144, "not_ready": 145, "memory": 146, "hung": 147,
+			},
+			Instances: []supervise.InstanceSnapshot{{
+				Addr: "unix:/run/app.sock", Number: 2, PID: 4242, State: "serving",
+				Since: at(1700000004.5), Begun: at(1700000005.5), Next: at(1700000006.5),
+				Restarts: 101, Answered: 102, Outdated: "max_requests", LastExit: &exit, Memory: 103,
+				Lines: []string{"secret"},
+				Usage: &supervise.Usage{Processes: 111, Threads: 112, CPU: 113.5, RSS: 114, PSS: 115, OpenFiles: 116, OpenFilesLimit: 117},
+			}},
+		},
+	}
+}

@@ -1,0 +1,49 @@
+package metrics
+
+import "github.com/sluice-proxy/sluice/bridge"
+
+func requestFamilies() []family {
+	return []family{
+		{
+			"requests_in_flight", gauge, "Requests that came and are not answered to their end.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.InFlight }),
+		},
+		{
+			"requests_abandoned", gauge, "Answers awaited for clients that have left, until their workers are free.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.Abandoned }),
+		},
+		{
+			"sharing_accounts", gauge, "Accounts whose addresses are remembered.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Sharing.Accounts }),
+		},
+		{
+			"sharing_refused_total", counter, "Requests refused because their account is used from too many addresses.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Sharing.Refused }),
+		},
+		{
+			"sharing_evicted_addresses_total", counter, "Addresses that had to make room for another of their account.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Sharing.Evicted }),
+		},
+	}
+}
+
+func spoolFamilies() []family {
+	return []family{
+		{
+			"spool_buffers", gauge, "Bodies and answers that are held.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Spool.Buffers }),
+		},
+		{
+			"spool_files", gauge, "Temporary files open.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Spool.Files }),
+		},
+		{
+			"spool_memory_bytes", gauge, "Memory that bodies and answers take.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.Spool.Memory }),
+		},
+		{
+			"spool_disk_bytes", gauge, "Disk that bodies and answers take.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.Spool.Disk }),
+		},
+	}
+}

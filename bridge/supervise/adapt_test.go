@@ -1,0 +1,211 @@
+package supervise
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func (s *script) setLoad(inFlight, waiting int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load = Load{inFlight, waiting}
+}
+
+// Requests that wait have one more instance started, and another, and when few are left
+// those that are not needed end, one after the other.
+func TestGrowAndShrink(t *testing.T) {
+	keepAs(t, Config{MaxInstances: 3, Workers: 4}, time.Minute, good, func(s *script, _ string) {
+		s.allow(3)
+		s.setLoad(4, 1)
+		time.Sleep(3 * time.Second)
+		s.setLoad(4, 0) // a moment's matter
+		time.Sleep(3 * time.Second)
+		s.setLoad(4, 1)
+		time.Sleep(3 * time.Second)
+		if s.starts() != 1 {
+			t.Fatal("it grew too early")
+		}
+		time.Sleep(30 * time.Second)
+		if s.starts() != 3 {
+			t.Fatalf("%d instances, want 3", s.starts())
+		}
+		s.setLoad(7, 0) // more than three quarters of two
+		time.Sleep(10 * time.Minute)
+		if s.told() != "add app-0, add app-1, add app-2" {
+			t.Errorf("told %s", s.told())
+		}
+		s.setLoad(3, 0)
+		time.Sleep(10 * time.Minute)
+		if got, want := s.told(), "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+	})
+}
+
+// More of what dies is no help.
+func TestDoesNotGrowInAStorm(t *testing.T) {
+	keepAs(t, Config{MaxInstances: 3}, time.Second, func(n int) life { return life{lasts: time.Second} }, func(s *script, _ string) {
+		s.setLoad(1, 10)
+		time.Sleep(time.Minute)
+		if n := len(s.shot().Instances); n != 1 {
+			t.Errorf("%d instances", n)
+		}
+	})
+}
+
+// Without requests nothing runs, and with the first one something does.
+func TestIdleShutdown(t *testing.T) {
+	keepAs(t, Config{IdleShutdown: 10 * time.Minute, Instances: 2}, 9*time.Minute, good, func(s *script, _ string) {
+		g := &Group{keeper: s.k, plan: s.k.plan}
+		if s.states() != "serving serving" {
+			t.Error(s.states())
+		}
+		g.Wanted()
+		time.Sleep(9 * time.Minute)
+		s.setLoad(1, 0) // a long one
+		time.Sleep(10 * time.Minute)
+		if s.states() != "serving serving" {
+			t.Error(s.states())
+		}
+		s.setLoad(0, 0)
+		time.Sleep(2 * time.Second)
+		if s.states() != "asleep asleep" || s.living() != 0 {
+			t.Errorf("%s, %d live", s.states(), s.living())
+		}
+		time.Sleep(time.Hour)
+		if s.starts() != 2 {
+			t.Errorf("%d starts", s.starts())
+		}
+		g.Wanted()
+		synctest.Wait()
+		if s.starts() != 4 || strings.Count(s.told(), "resume") != 2 {
+			t.Errorf("%d starts, told %s", s.starts(), s.told())
+		}
+		if shot := s.shot(); shot.Storm.Deaths != 0 {
+			t.Errorf("the storm is %+v", shot.Storm)
+		}
+	})
+}
+
+// A request that comes while the child is being ended is not lost.
+func TestWantedWhileItEnds(t *testing.T) {
+	for name, at := range map[string]time.Duration{"drained": time.Second, "ending": 3 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			next := func(n int) life {
+				l := good(n)
+				l.ends = 2 * time.Second
+				return l
+			}
+			keepAs(t, Config{IdleShutdown: time.Minute}, 30*time.Second, next, func(s *script, _ string) {
+				g := &Group{keeper: s.k, plan: s.k.plan}
+				s.keepBusy("app-0", 2*time.Second)
+				time.Sleep(30*time.Second + at)
+				g.Wanted()
+				time.Sleep(5 * time.Second)
+				if s.states() != "serving" || !strings.HasSuffix(s.told(), "drain app-0, resume app-0") {
+					t.Errorf("%s, told %s", s.states(), s.told())
+				}
+				if n := s.starts(); n != 1 && at < 2*time.Second || n != 2 && at > 2*time.Second {
+					t.Errorf("%d starts", n)
+				}
+			})
+		})
+	}
+}
+
+// A stall that lasts has the children ended that answer nobody, their stacks first.
+func TestStallKill(t *testing.T) {
+	keepAs(t, Config{StallKill: 30 * time.Second, DumpSignal: 10, Instances: 2}, time.Minute, good, func(s *script, _ string) {
+		g := &Group{keeper: s.k, plan: s.k.plan}
+		began := time.Now()
+		g.Stalled(began)
+		time.Sleep(20 * time.Second)
+		s.k.answered("app-1", "/", time.Now())
+		s.mu.Lock()
+		first := s.alive[0]
+		s.mu.Unlock()
+		time.Sleep(9 * time.Second)
+		if first.dumped.Load() {
+			t.Error("too early")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !first.dumped.Load() || isClosed(first.gone) {
+			t.Errorf("dumped %v", first.dumped.Load())
+		}
+		time.Sleep(dumpTime)
+		synctest.Wait()
+		if !isClosed(first.gone) || s.starts() != 3 {
+			t.Errorf("%d starts", s.starts())
+		}
+		g.Stalled(time.Time{})
+		time.Sleep(time.Hour)
+		if s.starts() != 3 {
+			t.Errorf("%d starts: the other one has answered", s.starts())
+		}
+		if exit := s.shot().Storm.Exits[0]; !strings.Contains(exit.how(), "it answered nobody") {
+			t.Errorf("it ended so: %v", exit.how())
+		}
+	})
+}
+
+// Off is off.
+func TestStallWithoutKill(t *testing.T) {
+	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+		g := &Group{keeper: s.k, plan: s.k.plan}
+		g.Stalled(time.Now())
+		time.Sleep(24 * time.Hour)
+		if s.starts() != 1 {
+			t.Errorf("%d starts", s.starts())
+		}
+	})
+}
+
+// A request that takes too long has its child replaced; others finish there.
+func TestMaxTime(t *testing.T) {
+	keepAs(t, Config{MaxTime: 5 * time.Minute, StallKill: 10 * time.Second, DumpSignal: 3}, time.Minute, good, func(s *script, _ string) {
+		s.allow(2)
+		s.mu.Lock()
+		s.flight = []Request{{Method: "GET", Path: "/ok", Age: time.Second}, {Method: "POST", Path: "/report", Age: 301 * time.Second}}
+		first := s.alive[0]
+		s.mu.Unlock()
+		s.keepBusy("app-0", time.Hour)
+		time.Sleep(2 * time.Second)
+		s.mu.Lock()
+		s.flight = nil
+		s.mu.Unlock()
+		if got := s.told(); got != "add app-0, add app-1, drain app-0" {
+			t.Errorf("told %s", got)
+		}
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		if !first.dumped.Load() || !isClosed(first.gone) || s.states() != "serving" {
+			t.Errorf("dumped %v, %s", first.dumped.Load(), s.states())
+		}
+		if log := s.logged(); !strings.Contains(log, "POST /report 5m1s") || !strings.Contains(log, "reason=max_time") {
+			t.Errorf("the log says\n%s", log)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+// A child that is not ready in time is ended.
+func TestStartTimeout(t *testing.T) {
+	ready := func(int) life { return life{ready: time.Hour} }
+	keepAs(t, Config{StartTimeout: 10 * time.Second, Instances: 1, MaxInstances: 2}, time.Second, good, func(s *script, _ string) {
+		s.mu.Lock()
+		s.most, s.next = 2, ready
+		s.mu.Unlock()
+		s.setLoad(1, 1)
+		time.Sleep(time.Minute)
+		s.setLoad(1, 0)
+		if got := s.told(); got != "add app-0" {
+			t.Errorf("told %s", got)
+		}
+		if log := s.logged(); !strings.Contains(log, "not ready within the start timeout") {
+			t.Errorf("the log says\n%s", log)
+		}
+	})
+}

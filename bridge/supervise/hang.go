@@ -1,0 +1,84 @@
+package supervise
+
+import (
+	"log/slog"
+	"time"
+)
+
+const (
+	// lookEvery is how often it is looked at what cannot be told of.
+	lookEvery = time.Second
+	// dumpTime is how long a child has to write what it is at.
+	dumpTime = 2 * time.Second
+)
+
+// unhang deals with children that do not answer, or take too long over a request.
+func (k *keeper) unhang(now time.Time) {
+	k.endStalled(now)
+	if k.plan.MaxTime == 0 {
+		return
+	}
+	for _, s := range k.slots {
+		if s.child == nil || s.slow || !s.machine.state.works() {
+			continue
+		}
+		k.at(now.Add(lookEvery))
+		all := k.front.InFlight(s.socket.addr)
+		if len(all) == 0 || oldest(all).Age <= k.plan.MaxTime {
+			continue
+		}
+		s.slow = true
+		k.log.Warn("a request takes longer than it may; its process is replaced", "instance", s.socket.addr, "pid", s.child.pid(),
+			"in_flight", slog.AnyValue(requests(all)))
+		k.outdate(s, takesLong)
+	}
+}
+
+func oldest(all []Request) Request {
+	r := all[0]
+	for _, other := range all[1:] {
+		if other.Age > r.Age {
+			r = other
+		}
+	}
+	return r
+}
+
+// endStalled ends the children that have answered nobody for too long, if nobody is
+// answered.
+func (k *keeper) endStalled(now time.Time) {
+	since := k.stalled.Load()
+	if since == 0 || k.plan.StallKill == 0 {
+		return
+	}
+	began := time.Unix(0, since)
+	if due := began.Add(k.plan.StallKill); now.Before(due) {
+		k.at(due)
+		return
+	}
+	for _, s := range k.slots {
+		m := s.merit.Load()
+		// One that was started meanwhile has as long.
+		last := max(since, m.begun.UnixNano(), m.last.Load())
+		if s.child == nil || s.cause != "" || !s.machine.state.works() {
+			continue
+		}
+		if due := time.Unix(0, last).Add(k.plan.StallKill); now.Before(due) {
+			k.at(due)
+			continue
+		}
+		k.log.Error("a process answers nobody; it is ended", "instance", s.socket.addr, "pid", s.child.pid(), "since", time.Unix(0, last),
+			"in_flight", slog.AnyValue(requests(k.front.InFlight(s.socket.addr))))
+		k.kill(s, answersNone, k.dumpAndEnd)
+	}
+}
+
+// dumpAndEnd ends a child that hangs.
+func (k *keeper) dumpAndEnd(c process) {
+	if k.plan.DumpSignal == 0 {
+		c.end(0)
+		return
+	}
+	c.dump()
+	c.end(dumpTime)
+}

@@ -1,0 +1,104 @@
+package supervise
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// One that uses more than the soft limit is replaced, and one that uses more than the
+// hard one is killed.
+func TestMemoryLimits(t *testing.T) {
+	fat := func(used uint64) func(n int) life {
+		return func(n int) life {
+			l := good(n)
+			if l.memory = 10 * mib; n == 0 {
+				l.memory = used
+			}
+			return l
+		}
+	}
+	limits := Memory{Soft: 50 * mib, Hard: 100 * mib}
+	keepAs(t, Config{Memory: limits}, 0, fat(60*mib), func(s *script, _ string) {
+		s.allow(2)
+		time.Sleep(10 * time.Second)
+		if got, want := s.told(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		if !strings.Contains(s.logged(), "reason=memory_soft") {
+			t.Errorf("the log says\n%s", s.logged())
+		}
+	})
+	keepAs(t, Config{Memory: limits}, 10*time.Second, fat(110*mib), func(s *script, log string) {
+		if s.starts() != 2 || s.told() != "add app-0" {
+			t.Errorf("%d starts, told %s", s.starts(), s.told())
+		}
+		if !strings.Contains(log, "uses too much memory") || !strings.Contains(log, "more memory than the hard limit") {
+			t.Errorf("the log says\n%s", log)
+		}
+	})
+}
+
+// Where the kernel has killed a worker, the rest of the child is no use.
+func TestWorkerIsKilledByTheKernel(t *testing.T) {
+	keepAs(t, Config{Memory: Memory{Hard: 100 * mib}}, 10*time.Second, func(n int) life {
+		l := good(n)
+		if l.memory = 90 * mib; n == 0 {
+			l.starved = 1
+		}
+		return l
+	}, func(s *script, log string) {
+		if s.starts() != 2 || !strings.Contains(log, "for want of memory") || s.shot().Exits["memory"] != 1 {
+			t.Errorf("%d starts\n%s", s.starts(), log)
+		}
+	})
+}
+
+// Of all that use too much together, the largest is killed.
+func TestMemoryTotal(t *testing.T) {
+	keepAs(t, Config{Memory: Memory{Total: 100 * mib}, Instances: 2}, 5*time.Second, func(n int) life {
+		l := good(n)
+		l.memory = uint64(20+n*10) * mib
+		return l
+	}, func(s *script, _ string) {
+		s.k.ask(func() { s.used = 120 * mib })
+		time.Sleep(1100 * time.Millisecond)
+		s.k.ask(func() { s.used = 60 * mib })
+		time.Sleep(10 * time.Second)
+		exits := s.shot().Storm.Exits
+		if len(exits) != 1 || exits[0].PID != 1001 {
+			t.Errorf("exits are %+v", exits)
+		}
+	})
+}
+
+// Nothing is started that there is no room for; but something is.
+func TestNoRoom(t *testing.T) {
+	keepAs(t, Config{Memory: Memory{Total: 100 * mib}, MaxInstances: 3, Workers: 1}, 5*time.Second, func(n int) life {
+		l := good(n)
+		l.memory = 60 * mib
+		if n == 0 {
+			l.lasts = 10 * time.Minute
+		}
+		return l
+	}, func(s *script, _ string) {
+		s.k.ask(func() { s.used = 60 * mib })
+		s.setLoad(1, 5)
+		time.Sleep(time.Minute)
+		if s.starts() != 1 || strings.Count(s.logged(), "no memory for one more process") != 1 {
+			t.Errorf("%d starts\n%s", s.starts(), s.logged())
+		}
+		s.setLoad(0, 0)
+		time.Sleep(10 * time.Minute)
+		if s.starts() != 2 {
+			t.Errorf("%d starts: nothing runs, and there is always room for one", s.starts())
+		}
+		// A replacement cannot overlap.
+		if err := s.restart(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := s.told(), "add app-0, drain app-0, resume app-0"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+	})
+}

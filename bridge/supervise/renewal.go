@@ -1,0 +1,183 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// reason is why a child is to be replaced. It is what the log says.
+type reason string
+
+const (
+	restarted      reason = "restart"
+	enoughRequests reason = "max_requests"
+	lifetimeOver   reason = "max_lifetime"
+	usesMuch       reason = "memory_soft"
+	takesLong      reason = "max_time"
+)
+
+// renewal is the replacement of children that serve. There is one at a time. The new one
+// has a socket of its own, so that an address always means one line of children, and is
+// ready before the old one is drained; where it cannot have one, because the port is
+// fixed or there is no memory for both, the old one is drained and ended first.
+type renewal struct {
+	waiting  []chan<- error // for the restart
+	failures int            // in a row
+	again    time.Time      // after one that failed; zero: it did not
+}
+
+const (
+	firstRetry = 10 * time.Second
+	mostRetry  = 10 * time.Minute
+)
+
+// outdate has the child of an instance replaced.
+func (k *keeper) outdate(s *slot, why reason) {
+	if s.outdated != "" || !s.machine.state.works() || s.replaces != nil {
+		return
+	}
+	s.outdated = why
+	k.changed = true
+}
+
+// restart has all children replaced. done gets nil when they are, or why not.
+func (k *keeper) restart(done chan<- error) {
+	now := time.Now()
+	k.renewal.waiting = append(k.renewal.waiting, done)
+	k.renewal.again, k.renewal.failures = time.Time{}, 0
+	k.budget.restore()
+	for _, s := range k.slots {
+		switch s.machine.state {
+		case Waiting, Asleep:
+			s.awaited = true
+			k.step(s, now, woken)
+		case Broken:
+			s.awaited = true
+			k.step(s, now, restored)
+		default:
+			k.outdate(s, restarted)
+		}
+	}
+	k.changed = true
+}
+
+// renew goes on with what there is to replace.
+func (k *keeper) renew(now time.Time) {
+	r := &k.renewal
+	if slices.ContainsFunc(k.slots, (*slot).moves) {
+		return
+	}
+	i := slices.IndexFunc(k.slots, func(s *slot) bool { return s.outdated != "" && s.child != nil && s.machine.state.works() })
+	if i < 0 {
+		if !slices.ContainsFunc(k.slots, func(s *slot) bool { return k.awaits(s, now) }) {
+			k.endRestart(nil)
+		}
+		return
+	}
+	if now.Before(r.again) {
+		k.at(r.again)
+		return
+	}
+	k.replace(k.slots[i], now)
+}
+
+// awaits reports whether it is not known yet what comes of a child that a restart has
+// started where none ran.
+func (k *keeper) awaits(s *slot, now time.Time) bool {
+	m := s.machine
+	if !s.awaited {
+		return false
+	}
+	if outlasted := m.begun.Add(probation); s.child != nil && m.state.works() && k.plan.Ready == nil && now.Before(outlasted) {
+		k.at(outlasted)
+	} else if s.child != nil && (m.state == Ready || m.state == Serving || m.state.works() && k.plan.Ready == nil) {
+		s.awaited = false
+	}
+	return s.awaited
+}
+
+// moves reports whether an instance is being replaced, or is to replace another.
+func (s *slot) moves() bool {
+	return s.replaces != nil || s.machine.state == Draining || s.machine.state == Ending
+}
+
+func (k *keeper) replace(s *slot, now time.Time) {
+	k.log.Info("a process is replaced", "instance", s.socket.addr, "pid", s.child.pid(), "reason", string(s.outdated))
+	if k.plan.hasFixedPort() || !k.hasRoom(now) {
+		k.drain(s, now, renew)
+		return
+	}
+	successor, err := k.open()
+	if err == nil {
+		successor.replaces = s
+		err = k.spawn(successor, now)
+	}
+	if err != nil {
+		k.giveUpRenewal(successor, err)
+	}
+}
+
+// giveUpRenewal lets the old child go on. successor is nil if there is none.
+func (k *keeper) giveUpRenewal(successor *slot, err error) {
+	now := time.Now()
+	r := &k.renewal
+	r.failures++
+	r.again = now.Add(doubled(firstRetry, r.failures-1, mostRetry))
+	if successor != nil {
+		successor.replaces = nil
+		k.step(successor, now, closed)
+	}
+	if len(r.waiting) == 0 {
+		k.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", r.again.Sub(now))
+		return
+	}
+	k.failRestart(fmt.Errorf("%w; what ran before goes on", err))
+}
+
+// failRestart tells who waits for the restart why it has failed.
+func (k *keeper) failRestart(err error) {
+	k.log.Error("the restart failed", "error", err.Error())
+	for _, s := range k.slots {
+		if s.awaited = false; s.outdated == restarted {
+			s.outdated = ""
+		}
+	}
+	k.endRestart(fmt.Errorf("restart: %w", err))
+}
+
+func (k *keeper) endRestart(err error) {
+	r := &k.renewal
+	for _, done := range r.waiting {
+		done <- err
+	}
+	r.waiting, r.failures, r.again = nil, 0, time.Time{}
+}
+
+// errClosed is what a restart comes to that was overtaken by Close.
+var errClosed = errors.New("restart: the processes are being ended")
+
+// Restart replaces all instances, one after the other: the new process is ready before
+// the old one gets no more requests, and that one ends when those it has are done. It
+// returns when all are replaced, or why they could not be: then what ran before goes on.
+// If ctx ends, it goes on without being waited for. Where nothing runs because too many
+// processes had ended, one is started.
+func (g *Group) Restart(ctx context.Context) error {
+	done := make(chan error, 1)
+	k := g.keeper
+	select {
+	case k.asks <- func() { k.restart(done) }:
+	case <-k.done:
+		return errClosed
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-k.done:
+		return errClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,265 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// good is a child that serves for ever.
+func good(int) life { return life{serves: time.Second, ready: 300 * time.Millisecond} }
+
+func (s *script) told() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.calls, ", ")
+}
+
+// states lists what the instances are at.
+func (s *script) states() string {
+	var all []string
+	for _, in := range s.shot().Instances {
+		all = append(all, in.State)
+	}
+	return strings.Join(all, " ")
+}
+
+func (s *script) restart() error {
+	done := make(chan error, 1)
+	s.k.asks <- func() { s.k.restart(done) }
+	return <-done
+}
+
+// The new child is ready before the old one gets no more requests, and that one ends
+// when it has nothing left to do; one instance after the other.
+func TestRestart(t *testing.T) {
+	keepAs(t, Config{Instances: 2}, time.Minute, good, func(s *script, _ string) {
+		s.allow(3)
+		s.keepBusy("app-0", 5*time.Second)
+		begun := time.Now()
+		if err := s.restart(); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begun); d != 5600*time.Millisecond {
+			t.Errorf("it took %v", d)
+		}
+		synctest.Wait()
+		want := "add app-0, add app-1, add app-2, drain app-0, remove app-0, add app-0, drain app-1, remove app-1"
+		if got := s.told(); got != want {
+			t.Errorf("told %s\nwant %s", got, want)
+		}
+		if log := s.logged(); strings.Contains(log, "has ended\"") && strings.Contains(log, "storm") {
+			t.Errorf("the log says\n%s", log)
+		}
+		if shot := s.shot(); shot.Instances[0].Number != 2 || shot.Instances[1].Number != 0 || shot.Exits["planned"] != 2 || shot.Started != 4 {
+			t.Errorf("the snapshot is %+v", shot)
+		}
+	})
+}
+
+// If the new child is no good, the old one goes on.
+func TestRestartFails(t *testing.T) {
+	for name, bad := range map[string]life{
+		"ends":            {lasts: 10 * time.Millisecond},
+		"fails":           {fails: true},
+		"is never ready":  {ready: time.Hour},
+		"serves too late": {ready: time.Minute + time.Second, ends: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keepAs(t, Config{}, time.Minute, func(n int) life {
+				if n == 0 {
+					return good(0)
+				}
+				return bad
+			}, func(s *script, _ string) {
+				s.allow(2)
+				err := s.restart()
+				if err == nil || !strings.Contains(err.Error(), "what ran before goes on") {
+					t.Errorf("restart: %v", err)
+				}
+				time.Sleep(time.Hour)
+				if got := s.told(); got != "add app-0" {
+					t.Errorf("told %s", got)
+				}
+				if s.starts() != 2 || s.states() != "serving" {
+					t.Errorf("%d starts, states %s", s.starts(), s.states())
+				}
+			})
+		})
+	}
+}
+
+// Several ask for one: it is done once more for none of them.
+func TestRestartsTogether(t *testing.T) {
+	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+		s.allow(2)
+		errs := make(chan error, 2)
+		for range 2 {
+			done := make(chan error, 1)
+			s.k.asks <- func() { s.k.restart(done) }
+			go func() { errs <- <-done }()
+		}
+		if err := errors.Join(<-errs, <-errs); err != nil || s.starts() != 2 {
+			t.Errorf("%v, %d starts", err, s.starts())
+		}
+	})
+}
+
+// A restart when nothing runs has something run, whatever the budget says.
+func TestRestartOfWhatIsBroken(t *testing.T) {
+	keepAs(t, Config{SpawnBudget: Budget{Spawns: 2}}, time.Minute, func(n int) life {
+		if n < 2 {
+			return life{lasts: time.Millisecond}
+		}
+		return life{serves: time.Second}
+	}, func(s *script, _ string) {
+		if _, refusing := s.refusing(); !refusing {
+			t.Error("it is not broken")
+		}
+		if err := s.restart(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Second)
+		if _, refusing := s.refusing(); refusing || s.states() != "serving" {
+			t.Errorf("refusing %v, %s", refusing, s.states())
+		}
+	})
+}
+
+// With one port there is one process at a time.
+func TestRestartOnAFixedPort(t *testing.T) {
+	keepAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, good, func(s *script, _ string) {
+		s.keepBusy("app-0", time.Second)
+		if err := s.restart(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := s.told(), "add app-0, drain app-0, resume app-0"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		if s.starts() != 2 {
+			t.Errorf("%d starts", s.starts())
+		}
+	})
+}
+
+// Requests that do not end are cut off at last.
+func TestDrainTimeout(t *testing.T) {
+	keepAs(t, Config{DrainTimeout: 3 * time.Minute}, time.Minute, good, func(s *script, _ string) {
+		s.allow(2)
+		s.keepBusy("app-0", 24*time.Hour)
+		s.mu.Lock()
+		s.flight = []Request{{Method: "GET", Path: "/events", Age: time.Hour}}
+		s.mu.Unlock()
+		begun := time.Now()
+		if err := s.restart(); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begun); d != 3*time.Minute+300*time.Millisecond {
+			t.Errorf("it took %v", d)
+		}
+		if log := s.logged(); !strings.Contains(log, `cut off with their process`) || !strings.Contains(log, `in_flight="GET /events 1h0m0s"`) {
+			t.Errorf("the log says\n%s", log)
+		}
+		time.Sleep(48 * time.Hour) // until the bubble's timer has gone
+	})
+}
+
+// The old child may die before the new one is ready, or while it is drained.
+func TestDiesWhileItIsReplaced(t *testing.T) {
+	for name, lasts := range map[string]time.Duration{"before": 60*time.Second + 100*time.Millisecond, "drained": 61 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			keepAs(t, Config{}, time.Minute, func(n int) life {
+				l := good(n)
+				if n == 0 {
+					l.lasts = lasts
+				}
+				return l
+			}, func(s *script, _ string) {
+				s.allow(2)
+				s.keepBusy("app-0", 10*time.Second)
+				if err := s.restart(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if s.states() != "serving" || !strings.HasSuffix(s.told(), "drain app-0, remove app-0") {
+					t.Errorf("%s, told %s", s.states(), s.told())
+				}
+			})
+		})
+	}
+}
+
+// A child that has answered so many, or lived so long, is replaced.
+func TestRecycling(t *testing.T) {
+	keepAs(t, Config{MaxRequests: 3}, time.Minute, good, func(s *script, _ string) {
+		s.allow(2)
+		for range 2 {
+			s.k.answered("app-0", "/", time.Now())
+		}
+		time.Sleep(time.Second)
+		if got, want := s.told(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		if !strings.Contains(s.logged(), "reason=max_requests") {
+			t.Errorf("the log says\n%s", s.logged())
+		}
+	})
+	keepAs(t, Config{MaxLifetime: time.Hour, Instances: 2}, 30*time.Minute, good, func(s *script, _ string) {
+		s.allow(3)
+		time.Sleep(24 * time.Hour)
+		if n := s.starts(); n < 2*24 || n > 2*24*10/9+2 {
+			t.Errorf("%d starts in a day", n)
+		}
+		if shot := s.shot(); shot.Storm.Deaths != 0 {
+			t.Errorf("the storm is %+v", shot.Storm)
+		}
+	})
+}
+
+// One that cannot be replaced is tried again, more and more rarely.
+func TestRecyclingFails(t *testing.T) {
+	keepAs(t, Config{MaxLifetime: time.Hour}, 2*time.Hour, func(n int) life {
+		if n == 0 {
+			return good(0)
+		}
+		return life{fails: true}
+	}, func(s *script, log string) {
+		if n := s.starts(); n < 8 || n > 14 {
+			t.Errorf("%d starts", n)
+		}
+		if s.states() != "serving" || !strings.Contains(log, "the old one goes on") {
+			t.Errorf("%s\n%s", s.states(), log)
+		}
+	})
+}
+
+// A restart may be overtaken by the end, and its client may leave.
+func TestRestartOvertaken(t *testing.T) {
+	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+		s.allow(2)
+		g := &Group{keeper: s.k}
+		ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, errors.New("left"))
+		defer cancel()
+		if err := g.Restart(ctx); err == nil || err.Error() != "left" {
+			t.Errorf("Restart: %v", err)
+		}
+		time.Sleep(time.Second)
+		if s.starts() != 2 {
+			t.Errorf("%d starts: nobody waits, but it goes on", s.starts())
+		}
+	})
+}
+
+// A restart of what was given up says what comes of it.
+func TestRestartOfWhatIsBrokenFails(t *testing.T) {
+	for _, ready := range []func(context.Context, string) error{nil, func(context.Context, string) error { return errors.New("not yet") }} {
+		keepAs(t, Config{SpawnBudget: Budget{Spawns: 2}, Ready: ready}, time.Minute, func(int) life { return life{lasts: 100 * time.Millisecond} }, func(s *script, _ string) {
+			if err := s.restart(); err == nil || !strings.Contains(err.Error(), "the new process ended: exit status 3") {
+				t.Errorf("restart: %v", err)
+			}
+		})
+	}
+}

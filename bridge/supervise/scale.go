@@ -1,0 +1,94 @@
+package supervise
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// growAfter is how long requests must have waited, at every look, for one more instance
+	// to be started, and it must be so long since the last was ready.
+	growAfter = 5 * time.Second
+	// shrinkAfter is how long one less must have been enough, with a quarter to spare.
+	shrinkAfter = time.Minute
+)
+
+// scale is how many instances there should be.
+type scale struct {
+	lookAt  time.Time
+	waited  time.Time // since when requests have waited; zero: they do not
+	ample   time.Time // since when one instance less would be enough; zero: it would not
+	growing *slot     // that is being started
+}
+
+// adapt starts and ends instances, as many as are needed.
+func (k *keeper) adapt(now time.Time) {
+	a := &k.scale
+	if k.plan.MaxInstances == k.plan.Instances {
+		return
+	}
+	if now.Before(a.lookAt) {
+		k.at(a.lookAt)
+		return
+	}
+	a.lookAt = now.Add(lookEvery)
+	k.at(a.lookAt)
+	if a.growing != nil && a.growing.machine.state == Starting {
+		return
+	}
+	a.growing = nil
+	if slices.ContainsFunc(k.slots, (*slot).moves) {
+		return
+	}
+	n, load := len(k.slots), k.front.Load()
+	if load.Waiting == 0 {
+		a.waited = time.Time{}
+	} else if a.waited.IsZero() {
+		a.waited = now
+	}
+	if 4*load.InFlight > 3*(n-1)*k.plan.Workers || load.Waiting > 0 {
+		a.ample = time.Time{}
+	} else if a.ample.IsZero() {
+		a.ample = now
+	}
+	switch {
+	case n < k.plan.MaxInstances && !a.waited.IsZero() && now.Sub(a.waited) >= growAfter:
+		k.grow(now)
+	case n > k.plan.Instances && !a.ample.IsZero() && now.Sub(a.ample) >= shrinkAfter:
+		k.shrink(now)
+	}
+}
+
+func (k *keeper) grow(now time.Time) {
+	a := &k.scale
+	a.waited = time.Time{}
+	for _, s := range k.slots {
+		if s.machine.state != Serving && s.machine.state != Ready {
+			return // it does not do what it could yet
+		}
+	}
+	if !k.hasRoom(now) {
+		return
+	}
+	s, err := k.open()
+	if err == nil {
+		err = k.spawn(s, now)
+	}
+	if err != nil {
+		k.log.Error("starting one more instance failed", "error", err.Error())
+		if s != nil {
+			k.step(s, now, closed)
+		}
+		return
+	}
+	a.growing = s
+	k.log.Info("requests wait: one more instance", "instance", s.socket.addr, "instances", len(k.slots))
+}
+
+// shrink ends the instance that was started last.
+func (k *keeper) shrink(now time.Time) {
+	k.scale.ample = time.Time{}
+	s := k.slots[len(k.slots)-1]
+	k.log.Info("fewer requests: one instance less", "instance", s.socket.addr, "instances", len(k.slots)-1)
+	k.retire(s, now)
+}

@@ -1,0 +1,330 @@
+package supervise
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// slot is one instance: a socket, and the child that serves it, one after another.
+type slot struct {
+	number   int // the lowest that no other has
+	socket   *socket
+	machine  *machine
+	child    process // nil: none runs
+	spawns   int     // children that were started
+	death    *death  // of the last child, if it was not looked into yet
+	lastExit *Exit   // that was none of our doing, or because of what it did; nil: none
+
+	merit  atomic.Pointer[merit] // of the child there is, or was last
+	alive  atomic.Bool           // a child runs
+	losses losses
+
+	exposed bool // requests are sent here
+	added   bool // Front knows of it
+
+	ready    <-chan struct{} // closed when the child is ready; nil: nobody finds out
+	unready  func()          // ends that
+	queueing time.Time       // since when connections have waited for a child to accept the first; zero: none do
+	lookAt   time.Time       // when that is looked at next
+
+	drained   <-chan struct{} // closed when no connection is left; nil: it is not drained
+	undrained func()          // nobody wants to know that any more
+	drainBy   time.Time
+	replaces  *slot // that is drained when this one is ready
+	outdated  reason
+	awaited   bool      // a restart waits for what comes of the next child
+	cause     cause     // why its end was brought about; "" if it was not
+	life      time.Time // when the child is to be replaced; zero: never
+
+	memory *memory // of the child there is, or was last
+	over   int     // times in a row that it was over the soft limit
+	slow   bool    // it works on a request for too long
+}
+
+// merit is what a child is known to have answered.
+type merit struct {
+	begun   time.Time // not after the child
+	answers atomic.Uint64
+	last    atomic.Int64 // when the last one began, in Unix ns
+}
+
+// lossWindow is how long before and after a child's end a connection ends because of it.
+const lossWindow = time.Second
+
+// losses are the requests that ended with their connections.
+type losses struct {
+	mu   sync.Mutex
+	list []loss // the oldest first
+}
+
+type loss struct {
+	Request
+	at time.Time
+}
+
+// mostLosses is how many are kept.
+const mostLosses = 256
+
+func (l *losses) note(r Request, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.list) == mostLosses {
+		l.list = slices.Delete(l.list, 0, 1)
+	}
+	l.list = append(l.list, loss{r, at})
+}
+
+// take returns those of a child that ended at a time, the oldest request first.
+func (l *losses) take(at time.Time) []Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []Request
+	for _, r := range l.list {
+		if r.at.Sub(at).Abs() <= lossWindow {
+			all = append(all, r.Request)
+		}
+	}
+	l.list = nil
+	slices.SortStableFunc(all, func(a, b Request) int { return int(b.Age - a.Age) })
+	return all
+}
+
+// open makes an instance.
+func (k *keeper) open() (*slot, error) {
+	number := 0
+	for slices.ContainsFunc(k.slots, func(s *slot) bool { return s.number == number }) {
+		number++
+	}
+	socket, err := k.program.listen(number)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	s := &slot{number: number, socket: socket, memory: new(memory), machine: newMachine(k.budget, k.plan.SpawnBudget.Stop, k.random, now)}
+	s.merit.Store(&merit{begun: now})
+	k.slots = append(k.slots, s)
+	k.reindex()
+	k.changed = true
+	return s, nil
+}
+
+// forget gives up what an instance has.
+func (k *keeper) forget(s *slot) {
+	k.unwatch(s)
+	k.tally.answered += s.merit.Load().answers.Load()
+	if s.added {
+		k.front.Remove(s.socket.addr)
+	}
+	k.slots = slices.DeleteFunc(k.slots, func(other *slot) bool { return other == s })
+	k.reindex()
+	k.program.shut(s.socket)
+	k.changed = true
+}
+
+func (k *keeper) reindex() {
+	index := maps.Collect(func(yield func(string, *slot) bool) {
+		for _, s := range k.slots {
+			if !yield(s.socket.addr, s) {
+				return
+			}
+		}
+	})
+	k.index.Store(&index)
+}
+
+// attend does what there is to do about one instance.
+func (k *keeper) attend(s *slot, now time.Time) {
+	m := s.machine
+	k.hear(s, now)
+	if s.child != nil && isClosed(s.child.ended()) {
+		k.bury(s, now)
+	}
+	if s.death != nil {
+		k.judge(s, now)
+	}
+	switch {
+	case m.state == Closed && s.child == nil && s.death == nil:
+		k.forget(s)
+	case m.state == Draining:
+		k.checkDrain(s, now)
+	case s.child == nil && (m.state == Waiting || m.state == Broken) && !m.next.IsZero():
+		k.respawn(s, now)
+	case s.child != nil && m.state.unproven():
+		k.checkStart(s, now)
+	}
+	if s.child != nil && m.state.works() && !s.life.IsZero() {
+		k.age(s, now)
+	}
+}
+
+// age has a child replaced that has lived for long enough.
+func (k *keeper) age(s *slot, now time.Time) {
+	if now.Before(s.life) {
+		k.at(s.life)
+		return
+	}
+	k.outdate(s, lifetimeOver)
+}
+
+// hear notes what a child has answered.
+func (k *keeper) hear(s *slot, now time.Time) {
+	n := s.merit.Load().answers.Load()
+	if n == 0 {
+		return
+	}
+	if before := s.machine.state; before.unproven() {
+		k.step(s, now, served)
+		k.come(nil)
+		k.gaveUp = false
+		if before == Probing {
+			k.log.Warn("the command serves again", "instance", s.socket.addr)
+		}
+		if before == Probing || !k.plan.SpawnBudget.Stop {
+			for _, other := range k.slots {
+				k.step(other, now, restored)
+			}
+		}
+	}
+	if most := k.plan.MaxRequests; most > 0 && n >= uint64(most) && s.machine.state == Serving {
+		k.outdate(s, enoughRequests)
+	}
+}
+
+// respawn starts the next child when it is time, and there is room.
+func (k *keeper) respawn(s *slot, now time.Time) {
+	m := s.machine
+	if now.Before(m.next) {
+		k.at(m.next)
+		return
+	}
+	if !k.hasRoom(now) {
+		m.next = now.Add(roomEvery)
+		k.at(m.next)
+		return
+	}
+	if err := k.spawn(s, now); err != nil {
+		s.death = &death{exit: Exit{Time: now, Status: -1, Err: err.Error()}, due: now}
+		k.tally.note(&s.death.exit, false)
+		k.changed = true
+	}
+}
+
+// spawn starts a child.
+func (k *keeper) spawn(s *slot, now time.Time) error {
+	if s.death != nil {
+		k.inquire(s, now) // before the next can die
+	}
+	// Before the child runs, or its first answer could be missed. The one before is dead.
+	k.tally.answered += s.merit.Load().answers.Load()
+	s.merit.Store(&merit{begun: now})
+	s.outdated, s.cause, s.slow, s.over = "", "", false, 0
+	s.memory = new(memory) // a sample of the one before may be under way
+	s.queueing, s.lookAt = time.Time{}, now
+	c, err := k.program.spawn(s.socket, k.nudge)
+	if err != nil {
+		return err
+	}
+	s.child = c
+	s.spawns++
+	k.tally.started++
+	s.alive.Store(true)
+	s.life = time.Time{}
+	if d := k.plan.MaxLifetime; d > 0 {
+		s.life = now.Add(d - time.Duration(k.random()*float64(d)/10))
+	}
+	k.step(s, now, started)
+	if s.added && k.plan.Ready == nil {
+		k.expose(s)
+	}
+	if !s.exposed {
+		k.watch(s)
+	}
+	if !k.storm.on {
+		k.log.Info("the command is running", "pid", c.pid(), "instance", s.socket.addr)
+	}
+	return nil
+}
+
+// expose has requests sent to an instance.
+func (k *keeper) expose(s *slot) {
+	if s.exposed {
+		return
+	}
+	s.exposed = true
+	if s.added {
+		k.front.Resume(s.socket.addr)
+		return
+	}
+	s.added = true
+	if err := k.front.Add(s.socket.addr, s.alive.Load); err != nil {
+		k.log.Error("requests cannot be sent to a new instance", "instance", s.socket.addr, "error", err.Error())
+	}
+}
+
+// conceal has no more sent there. What it returns is closed when no connection is left.
+func (k *keeper) conceal(s *slot) <-chan struct{} {
+	s.exposed = false
+	if !s.added {
+		nobody := make(chan struct{})
+		close(nobody)
+		return nobody
+	}
+	return k.front.Drain(s.socket.addr)
+}
+
+// longPause is how long nothing must run at an instance for requests to go to others.
+const longPause = 200 * time.Millisecond
+
+// steer has no requests sent where nothing will run for a while, if there are others to
+// send them to.
+func (k *keeper) steer(now time.Time) {
+	if !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.child != nil && s.exposed && s.machine.state.works() }) {
+		return
+	}
+	for _, s := range k.slots {
+		if s.child == nil && s.exposed && s.pausesUntil().Sub(now) > longPause {
+			k.conceal(s)
+			k.front.Fail(s.socket.addr)
+		}
+	}
+}
+
+// pausesUntil is when the next child will be started, or later.
+func (s *slot) pausesUntil() time.Time {
+	m := s.machine
+	switch {
+	case s.death != nil && !s.death.judged:
+		return s.death.exit.Time.Add(firstPause) // if it did not serve, which is likely
+	case m.state == Waiting:
+		return m.next
+	case m.state == Broken && m.next.IsZero():
+		return m.since.Add(steady) // another one is tried
+	case m.state == Broken:
+		return m.next
+	}
+	return time.Time{}
+}
+
+// kill ends a child because of what it does.
+func (k *keeper) kill(s *slot, why cause, how func(process)) {
+	if s.child == nil || s.cause != "" {
+		return
+	}
+	s.cause = why
+	how(s.child)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *slot) String() string { return fmt.Sprintf("%s (%v)", s.socket.addr, s.machine.state) }

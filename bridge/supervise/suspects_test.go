@@ -1,0 +1,97 @@
+package supervise
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+func get(path string) Request { return Request{Method: "GET", Path: path, Route: "GET " + path} }
+
+// poisoned is a child that a request kills, while others are in flight.
+func poisoned(n int) life {
+	return life{serves: time.Second, lasts: 10 * time.Second, losses: []Request{get("/boom"), get(fmt.Sprintf("/page/%d", n)), get("/")}}
+}
+
+// What is in flight at three deaths running is told of, once.
+func TestSuspects(t *testing.T) {
+	keepAs(t, Config{}, time.Minute, poisoned, func(s *script, log string) {
+		if n := strings.Count(log, "a route was in flight whenever"); n != 2 {
+			t.Errorf("%d suspects were told of:\n%s", n, log)
+		}
+		if !strings.Contains(log, `in_flight="GET /boom 0s; GET /page/0 0s; GET / 0s"`) {
+			t.Errorf("the log says\n%s", log)
+		}
+		shot := s.shot()
+		if len(shot.Suspects) != 2 || shot.Suspects[1].Route != "GET /boom" || shot.Suspects[1].Deaths != s.starts()-1 {
+			t.Errorf("suspects are %+v", shot.Suspects)
+		}
+		if d, refused := s.k.suspects.isRefused("GET /boom", time.Now()); refused {
+			t.Errorf("refused for %v, although nobody wanted that", d)
+		}
+		if e := shot.Storm.Exits[0]; len(e.InFlight) != 3 {
+			t.Errorf("in flight were %v", e.InFlight)
+		}
+	})
+}
+
+// In quarantine is what nobody was answered, and only for a while.
+func TestQuarantine(t *testing.T) {
+	keepAs(t, Config{Quarantine: 10 * time.Minute}, 0, func(n int) life {
+		if n < 3 {
+			return poisoned(n)
+		}
+		return good(n)
+	}, func(s *script, _ string) {
+		for range 30 {
+			time.Sleep(time.Second)
+			s.k.answered("app-0", "GET /", time.Now())
+		}
+		time.Sleep(5 * time.Second)
+		if d, refused := s.k.suspects.isRefused("GET /boom", time.Now()); !refused || d > 10*time.Minute || d < 9*time.Minute {
+			t.Errorf("refused %v, for %v:\n%s", refused, d, s.logged())
+		}
+		for _, route := range []string{"GET /", "GET /page/0", "GET /other"} {
+			if _, refused := s.k.suspects.isRefused(route, time.Now()); refused {
+				t.Errorf("%s is refused", route)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		if _, refused := s.k.suspects.isRefused("GET /boom", time.Now()); refused {
+			t.Error("it is refused for too long")
+		}
+		// Once more is enough then.
+		s.k.suspects.note(Exit{Time: time.Now(), Served: true, InFlight: []Request{get("/boom")}})
+		if _, refused := s.k.suspects.isRefused("GET /boom", time.Now()); !refused {
+			t.Error("it is not refused again")
+		}
+		// And a death without it clears it.
+		time.Sleep(11 * time.Minute)
+		s.k.suspects.note(Exit{Time: time.Now(), Served: true, InFlight: []Request{get("/")}})
+		if list := s.shot().Suspects; len(list) != 0 {
+			t.Errorf("suspects are %+v", list)
+		}
+	})
+}
+
+// The end of a child that was told to end is nobody's fault.
+func TestNoSuspectsInARestart(t *testing.T) {
+	keepAs(t, Config{DrainTimeout: time.Second}, time.Minute, func(n int) life {
+		l := good(n)
+		l.losses = []Request{get("/events")}
+		return l
+	}, func(s *script, _ string) {
+		s.allow(2)
+		for i := range 5 {
+			s.keepBusy(fmt.Sprintf("app-%d", i%2), time.Minute)
+			if err := s.restart(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if list := s.shot().Suspects; len(list) != 0 {
+			t.Errorf("suspects are %+v", list)
+		}
+		time.Sleep(time.Hour)
+	})
+}

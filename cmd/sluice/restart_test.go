@@ -1,0 +1,104 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// spawnedBridge is one with a command that is no application, and serves nothing.
+func spawnedBridge(t *testing.T, script string) *bridge.Bridge {
+	t.Helper()
+	b, err := bridge.New(bridge.Config{Spawn: &bridge.SpawnConfig{Command: []string{"sh", "-c", script}, Reexec: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// ask asks the status server, with header fields in pairs. "Host" is where it is sent.
+func ask(s *http.Server, method, path string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://127.0.0.1:9180"+path, nil)
+	for i := 0; i < len(header); i += 2 {
+		if r.Header.Set(header[i], header[i+1]); header[i] == "Host" {
+			r.Host = header[i+1]
+		}
+	}
+	w := httptest.NewRecorder()
+	s.Handler.ServeHTTP(w, r)
+	return w
+}
+
+// accepting is a script that is ready as soon as it runs: the connection that it is tried
+// by is taken.
+const accepting = `exec perl -MSocket -e '
+	open(my $l, "+<&=0"); my @kept;
+	while (1) { push @kept, $c if accept(my $c, $l); }'`
+
+// An operator may have the application restarted; a web page may not.
+func TestRestart(t *testing.T) {
+	s := statusServer(spawnedBridge(t, accepting), "status.test:9180", slog.New(slog.DiscardHandler))
+	for name, c := range map[string]struct {
+		method string
+		header []string
+		status int
+		body   string
+	}{
+		"asked for":             {"POST", nil, 200, "restarted\n"},
+		"by localhost":          {"POST", []string{"Host", "localhost:9180"}, 200, "restarted\n"},
+		"by IPv6":               {"POST", []string{"Host", "[::1]:9180"}, 200, "restarted\n"},
+		"by its own name":       {"POST", []string{"Host", "Status.test:9180"}, 200, "restarted\n"},
+		"from its own page":     {"POST", []string{"Origin", "http://127.0.0.1:9180", "Sec-Fetch-Site", "same-origin"}, 200, "restarted\n"},
+		"by a link":             {"GET", nil, 404, ""},
+		"by a foreign name":     {"POST", []string{"Host", "rebound.example:9180"}, 403, "403 Forbidden"},
+		"from a foreign page":   {"POST", []string{"Sec-Fetch-Site", "cross-site"}, 403, ""},
+		"from a foreign origin": {"POST", []string{"Origin", "http://evil.example"}, 403, ""},
+	} {
+		w := ask(s, c.method, "/restart", c.header...)
+		if w.Code != c.status || !strings.HasPrefix(w.Body.String(), c.body) {
+			t.Errorf("%s: %d %q, want %d %q", name, w.Code, w.Body, c.status, c.body)
+		}
+	}
+}
+
+// Whoever asked is told why it failed.
+func TestRestartFails(t *testing.T) {
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "broken")
+	b := spawnedBridge(t, "test -e "+broken+" && exit 3; "+accepting)
+	s := statusServer(b, "off", slog.New(slog.DiscardHandler))
+	if err := os.WriteFile(broken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := ask(s, "POST", "/restart")
+	if w.Code != 500 || !strings.Contains(w.Body.String(), "what ran before goes on") {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}
+
+// Where the application is somebody else's, there is nothing to restart.
+func TestNothingToRestart(t *testing.T) {
+	b, err := bridge.New(bridge.Config{Backends: []string{"unix:/run/app.sock"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s := statusServer(b, "127.0.0.1:9180", slog.New(slog.DiscardHandler))
+	if w := ask(s, "POST", "/restart"); w.Code != 404 && w.Code != 405 {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+	for _, path := range []string{"/healthz", "/status.json", "/metrics"} {
+		w := ask(s, "GET", path)
+		if text, err := io.ReadAll(w.Body); w.Code != 200 || err != nil || len(text) == 0 {
+			t.Errorf("%s: %d %q, %v", path, w.Code, text, err)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// exposition is what a gate tells Prometheus: values by series.
+type exposition map[string]float64
+
+// metrics scrapes a gate. promtool must find nothing to say of it.
+func (s sluice) metrics(t testing.TB) exposition {
+	t.Helper()
+	address := telling.FindStringSubmatch(s.output.String())
+	if address == nil {
+		t.Fatalf("the log does not say where the status is:\n%s", s.output)
+	}
+	text := newSite(t, "http://"+address[1]).get(t, "/metrics")
+	check := exec.Command(need(t, "promtool"), "check", "metrics")
+	check.Stdin = strings.NewReader(text)
+	if said := run(t, check); said != "" {
+		t.Errorf("promtool check metrics: %s", said)
+	}
+	all := exposition{}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		series, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if i := strings.LastIndex(line, "} "); i >= 0 { // labels may have spaces in them
+			series, number = line[:i+1], strings.TrimSpace(line[i+2:])
+		}
+		value, err := strconv.ParseFloat(number, 64)
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		all[series] = value
+	}
+	return all
+}
+
+// backends are the names of instances that a metric has.
+func (e exposition) backends(metric string) (names []string) {
+	of := regexp.MustCompile(`^` + metric + `\{backend="([^"]*)"`)
+	for series := range e {
+		if m := of.FindStringSubmatch(series); m != nil && !slices.Contains(names, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// lanes adds up a metric over the lanes.
+func (e exposition) lanes(metric string) (sum float64) {
+	for _, lane := range []string{"short", "unknown", "mixed", "long"} {
+		sum += e[metric+`{lane="`+lane+`"}`]
+	}
+	return sum
+}
+
+func TestMetrics(t *testing.T) {
+	const n = 20
+	be := startGo(t, 4)
+	gate := startSluice(t, be.args()...)
+	s := newSite(t, gate.url+be.prefix)
+	for range n {
+		s.get(t, "/hello")
+	}
+	m := gate.metrics(t)
+	for series, want := range map[string]float64{
+		"sluice_gate_workers": 4,
+		`sluice_backend_state{backend="` + be.addr + `",state="up"}`: 1,
+		"sluice_pool_removed_instances_total":                        0,
+	} {
+		if got, ok := m[series]; !ok || got != want {
+			t.Errorf("%s is %v, want %v", series, got, want)
+		}
+	}
+	for _, metric := range []string{
+		"sluice_gate_requests_started_total", "sluice_gate_wait_seconds_count",
+	} {
+		if got := m.lanes(metric); got != n {
+			t.Errorf("%s: %v in all lanes, want %d", metric, got, n)
+		}
+	}
+	dials, reuses := `sluice_backend_dials_total{backend="`+be.addr+`"}`, `sluice_backend_reuses_total{backend="`+be.addr+`"}`
+	if got := m[dials] + m[reuses]; got != n {
+		t.Errorf("%v dials and reuses, want %d", got, n)
+	}
+	for _, ours := range []string{"go_goroutines", "process_resident_memory_bytes"} {
+		if m[ours] == 0 {
+			t.Errorf("no %s", ours)
+		}
+	}
+	for series := range m {
+		if strings.HasPrefix(series, "sluice_application") || strings.HasPrefix(series, "sluice_process") {
+			t.Errorf("%s, and there is no process of ours", series)
+		}
+	}
+}
+
+// Each process has a socket of its own. Their metrics have the same few names.
+func TestMetricsOfProcesses(t *testing.T) {
+	app, be := spawned["php-cgi"](t)
+	gate := startSluiceCommand(t, app, be.args()...)
+	s := newSite(t, gate.url+be.prefix)
+	s.untilServed(t)
+	status := newSite(t, "http://"+telling.FindStringSubmatch(gate.output.String())[1])
+
+	before := gate.metrics(t)
+	for range 3 {
+		s.get(t, "/hello")
+		if resp, body := status.do(t, status.request(t, http.MethodPost, "/restart", nil)); resp.StatusCode != http.StatusOK {
+			t.Fatalf("POST /restart: %s\n%s", resp.Status, head(body))
+		}
+	}
+	s.untilServed(t)
+	var after exposition
+	eventually(t, "the old instances are gone", func() error {
+		after = gate.metrics(t)
+		if n := after["sluice_pool_removed_instances_total"]; n != 3 {
+			return fmt.Errorf("%v are", n)
+		}
+		return nil
+	})
+	for _, m := range []exposition{before, after} {
+		names := m.backends("sluice_process_up")
+		if len(names) != 1 || !regexp.MustCompile(`^[0-3]$`).MatchString(names[0]) {
+			t.Fatalf("processes are called %q, want one, a small number", names)
+		}
+		for _, metric := range []string{"sluice_backend_workers", "sluice_process_threads"} {
+			if same := m.backends(metric); !slices.Equal(same, names) {
+				t.Errorf("%s: backends %q, want %q", metric, same, names)
+			}
+		}
+		for series, want := range map[string]float64{
+			`sluice_process_up{backend="` + names[0] + `"}`:    1,
+			`sluice_application_breaker_state{state="closed"}`: 1,
+			"sluice_application_recent_deaths":                 0,
+			"sluice_application_storm":                         0,
+		} {
+			if got, ok := m[series]; !ok || got != want {
+				t.Errorf("%s is %v, want %v", series, got, want)
+			}
+		}
+		if m[`sluice_process_proportional_memory_bytes{backend="`+names[0]+`"}`] == 0 {
+			t.Error("it uses no memory")
+		}
+	}
+	for series, want := range map[string]float64{
+		"sluice_application_started_total":               4,
+		`sluice_application_exits_total{kind="planned"}`: 3,
+		`sluice_application_exits_total{kind="signal"}`:  0,
+	} {
+		if after[series] != want {
+			t.Errorf("%s is %v after three restarts, want %v", series, after[series], want)
+		}
+	}
+	if was, is := before["sluice_pool_dials_total"], after["sluice_pool_dials_total"]; is < was+3 {
+		t.Errorf("there were %v dials, and %v after three restarts", was, is)
+	}
+}
+
+func TestAlerts(t *testing.T) {
+	promtool := need(t, "promtool")
+	run(t, exec.Command(promtool, "check", "rules", filepath.Join("..", "docs", "alerts.yml")))
+	run(t, exec.Command(promtool, "test", "rules", testdata(t, "alerts_test.yml")))
+}
