@@ -33,4 +33,7 @@
 // application writes a byte to "in" when it has entered /wait, and reads one
 // from "go" before it goes on. So the tests steer by events; nothing in them depends on
 // how fast the machine is.
+//
+// testdata/troubles.py serves them, and more, from a process that leaks, hangs, dies or
+// does not care for signals, as it is told to.
 package integration

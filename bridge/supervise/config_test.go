@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPlanErrors(t *testing.T) {
@@ -25,6 +26,12 @@ func TestPlanErrors(t *testing.T) {
 		"backlog -1: must not":            {Backlog: -1},
 		"need Reexec":                     {Nice: 1},
 		"want NAME=value":                 {Env: []string{"A"}},
+		"instances: is -1, must not":      {Instances: -1},
+		"must not be less than the 3":     {Instances: 3, MaxInstances: 2},
+		"only one instance can have that": {Instances: 2, Listen: "127.0.0.1:9000"},
+		"stall kill: is -1s":              {StallKill: -1e9},
+		"dump signal: is sent before":     {DumpSignal: 10},
+		"soft memory limit of 1 bytes":    {Memory: Memory{Soft: 1}},
 	} {
 		if cfg.Command == nil {
 			cfg.Command = []string{"sh"}
@@ -32,6 +39,17 @@ func TestPlanErrors(t *testing.T) {
 		if _, err := cfg.plan(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %s", cfg, err, want)
 		}
+	}
+}
+
+func TestPlanDefaults(t *testing.T) {
+	p, err := Config{Command: []string{"sh"}, Instances: 3, Listen: "127.0.0.1:0"}.plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.MaxInstances != 3 || p.Workers != 1 || p.StartTimeout != time.Minute || p.DrainTimeout != 10*time.Minute || p.Front == nil ||
+		p.SpawnBudget != (Budget{Spawns: 10, Per: 10 * time.Minute}) {
+		t.Errorf("the plan is %+v", p.Config)
 	}
 }
 

@@ -1,0 +1,117 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// testKernel is a kernel that setup.sh unpacks: Debian's for virtual machines, which needs
+// no modules for what is tested here.
+const testKernel = "/usr/local/share/sluice-test/vmlinuz"
+
+// TestMemoryCgroups runs the tests of bridge/supervise that need cgroups for real, and
+// those of both versions, on machines that are made for it: this machine's cgroups are
+// not ours.
+func TestMemoryCgroups(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		missing(t, "a kernel for "+runtime.GOARCH)
+	}
+	qemu, kernel := need(t, "qemu-system-x86_64"), need(t, testKernel)
+	dir := t.TempDir()
+	buildStatic(t, filepath.Join(dir, "init"), "build", "./testdata/vminit")
+	buildStatic(t, filepath.Join(dir, "supervise.test"), "test", "-c", "../bridge/supervise")
+	initrd, disk := filepath.Join(dir, "initrd"), filepath.Join(dir, "disk")
+	if err := os.WriteFile(initrd, archive(t, dir, "init", "supervise.test"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(disk, make([]byte, 100<<20), 0o644); err != nil { // for TestCgroupFileCache
+		t.Fatal(err)
+	}
+	want := cgroupTests(t)
+	for _, machine := range []string{"cgroup=v1", "cgroup=v2", "cgroup=v2 account=user"} {
+		t.Run(machine, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			// Emulated, as virtual machines mostly have to.
+			out, err := exec.CommandContext(ctx, qemu, "-accel", "tcg", "-cpu", "max", "-m", "768", "-smp", "2",
+				"-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
+				"-drive", "file="+disk+",format=raw,if=none,id=disk", "-device", "nvme,drive=disk,serial=1",
+				"-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 "+machine).CombinedOutput()
+			var passed []string
+			for _, m := range regexp.MustCompile(`(?m)^--- PASS: (\w+) `).FindAllSubmatch(out, -1) {
+				passed = append(passed, string(m[1]))
+			}
+			slices.Sort(passed)
+			if err != nil || !slices.Equal(passed, want) || !strings.Contains(string(out), "vminit: done, error <nil>") {
+				t.Errorf("passed are %v, want %v; %v\n%s", passed, want, err, out)
+			}
+		})
+	}
+}
+
+// cgroupTests are the names of the tests that have to pass.
+func cgroupTests(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.Command("go", "test", "-list", "Cgroup", "../bridge/supervise").Output()
+	if err != nil {
+		t.Fatalf("go test -list: %v", err)
+	}
+	var names []string
+	for name := range strings.FieldsSeq(string(out)) {
+		if strings.HasPrefix(name, "Test") {
+			names = append(names, name)
+		}
+	}
+	if len(names) < 5 {
+		t.Fatalf("tests are %v", names)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// buildStatic builds a program that needs no libraries.
+func buildStatic(t *testing.T, to string, args ...string) {
+	t.Helper()
+	args = slices.Insert(args, len(args)-1, "-o", to)
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd, err, out)
+	}
+}
+
+// archive makes what the kernel unpacks as its first file system: cpio's "newc" format,
+// see Documentation/driver-api/early-userspace/buffer-format.rst in its source.
+func archive(t *testing.T, dir string, names ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	add := func(number, mode int, name string, content []byte) {
+		fmt.Fprintf(&b, "070701%08X%08X%024X%08X%08X%032X%08X%08X", number, mode, 1, 0, len(content), 0, len(name)+1, 0)
+		b.WriteString(name)
+		b.WriteByte(0)
+		b.Write(make([]byte, -b.Len()&3))
+		b.Write(content)
+		b.Write(make([]byte, -b.Len()&3))
+	}
+	for i, name := range names {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(i+1, 0o100755, name, content)
+	}
+	add(0, 0, "TRAILER!!!", nil)
+	return b.Bytes()
+}
