@@ -37,6 +37,7 @@ func (x *exchange) admit(queued time.Time) (deadline time.Time, err error) {
 	if err := x.available(); err != nil {
 		return time.Time{}, err
 	}
+	x.b.want() // its body may have come for long
 	if x.held.ticket, err = x.b.gate.Acquire(x.r.Context(), &x.ask); err != nil {
 		return time.Time{}, x.notServed(err)
 	}

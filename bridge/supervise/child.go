@@ -23,17 +23,19 @@ type child struct {
 	meter  meter
 	log    *slog.Logger
 	dumps  syscall.Signal
-	gone   chan struct{}  // closed when the leader was waited for
+	gone   chan struct{} // closed when the leader has ended
+	buried chan struct{} // closed when all of it has, and exit says how
+	exit   Exit
 	ending sync.WaitGroup // those who signal it
 }
 
 // spawn starts the program. It returns when the program runs, and is recorded.
-func (g *Group) spawn(s *socket, ended func()) (process, error) {
+func (g *Group) spawn(s *socket, news func()) (process, error) {
 	write, read, err := g.output.pipe()
 	if err != nil {
 		return nil, err
 	}
-	c := &child{output: read, log: g.plan.Logger, dumps: g.plan.DumpSignal, gone: make(chan struct{})}
+	c := &child{output: read, log: g.plan.Logger, dumps: g.plan.DumpSignal, gone: make(chan struct{}), buried: make(chan struct{})}
 	c.cmd = &exec.Cmd{
 		Path: g.plan.path, Args: g.plan.Command, Dir: g.plan.Dir,
 		Env:   append(g.plan.environ[:len(g.plan.environ):len(g.plan.environ)], tokenName+"="+g.dir.token),
@@ -48,9 +50,14 @@ func (g *Group) spawn(s *socket, ended func()) (process, error) {
 	}
 	g.output.start(read, s.addr, c.pid())
 	go func() {
-		_ = c.cmd.Wait() // ProcessState has it all
+		c.awaitDeath()
+		at := time.Now()
 		close(c.gone)
-		ended()
+		news()
+		c.bury()
+		c.exit.Time = at
+		close(c.buried)
+		news()
 	}()
 	return c, nil
 }
@@ -143,9 +150,16 @@ func destroy(cmd *exec.Cmd) {
 	_ = cmd.Wait()                                      // why it ended is known
 }
 
-func (c *child) pid() int               { return c.cmd.Process.Pid }
-func (c *child) lines() []string        { return c.output.last() }
-func (c *child) ended() <-chan struct{} { return c.gone }
+func (c *child) pid() int              { return c.cmd.Process.Pid }
+func (c *child) lines() []string       { return c.output.last() }
+func (c *child) dead() <-chan struct{} { return c.gone }
+
+func (c *child) end() (Exit, bool) {
+	if !isClosed(c.buried) {
+		return Exit{}, false
+	}
+	return c.exit, true
+}
 
 // memory is what the child and its group use, if that is known.
 func (c *child) memory() (uint64, bool) {
@@ -156,17 +170,18 @@ func (c *child) memory() (uint64, bool) {
 // starved is how often the kernel has killed something here for want of memory.
 func (c *child) starved() uint64 { return c.meter.killed() }
 
-// bury ends whatever of the group is left, children of the child included.
-func (c *child) bury() Exit {
+// bury ends whatever of the group is left, children of the child included, before the
+// next may be started on the same socket. It can take a while: who waits for a disk does
+// not end at once. The leader is waited for last: until then its id is nobody else's.
+func (c *child) bury() {
 	c.signal(syscall.SIGKILL)
-	<-c.gone
 	c.ending.Wait()
+	_ = c.cmd.Wait() // ProcessState has it all
 	c.output.drained()
-	e := newExit(c.cmd.ProcessState)
-	e.Lines = c.output.last()
-	e.OutOfMemory = e.Signal != "" && c.starved() > 0
+	c.exit = newExit(c.cmd.ProcessState)
+	c.exit.Lines = c.output.last()
+	c.exit.OutOfMemory = c.exit.Signal != "" && c.starved() > 0
 	c.closeMeter()
-	return e
 }
 
 // closeMeter ends what has left the child's group, where the meter knows of it.
@@ -183,8 +198,8 @@ func (c *child) dump() {
 	}
 }
 
-// end asks the child to end, after a while, and makes it when grace is over.
-func (c *child) end(after time.Duration) {
+// stop asks the child to end, after a while, and makes it when grace is over.
+func (c *child) stop(after time.Duration) {
 	c.ending.Go(func() {
 		if c.goneWithin(after) {
 			return

@@ -36,11 +36,15 @@ type death struct {
 	planned bool      // it was to end
 }
 
-// bury takes note of a child's end. What is left of its group ends.
-func (k *keeper) bury(s *slot, now time.Time) {
+// bury takes note of a child's end.
+func (k *keeper) bury(s *slot, now time.Time, exit Exit) {
 	k.unwatch(s)
-	d := &death{exit: s.child.bury(), due: now.Add(judgement), planned: s.machine.state == Ending}
-	d.exit.Time, d.exit.Lived, d.exit.Cause = now, now.Sub(s.machine.begun), s.cause
+	k.endDrain(s)
+	d := &death{exit: exit, due: exit.Time.Add(judgement), planned: s.machine.state == Ending}
+	d.exit.Lived, d.exit.Cause = exit.Time.Sub(s.machine.begun), s.cause
+	if s.cause == groupLarge {
+		k.pressure.settled = now.Add(2 * lookEvery) // until then samples may be of before
+	}
 	if d.exit.OutOfMemory && s.cause == "" {
 		d.exit.Cause = kernelKilled
 	}
@@ -51,7 +55,6 @@ func (k *keeper) bury(s *slot, now time.Time) {
 	} else {
 		k.come(nil)
 	}
-	s.alive.Store(false)
 	k.changed = true
 }
 
@@ -61,7 +64,7 @@ func (k *keeper) judge(s *slot, now time.Time) {
 	proven := s.merit.Load().answers.Load() > 0
 	switch {
 	case d.judged:
-	case proven || d.planned || !now.Before(d.due):
+	case proven || !s.machine.state.unproven() || !now.Before(d.due):
 		d.judged = true
 		d.due = now
 		if d.exit.Err == "" && !d.planned {
@@ -79,16 +82,20 @@ func (k *keeper) judge(s *slot, now time.Time) {
 
 // follow has a death happen to the instance.
 func (k *keeper) follow(s *slot) {
+	before := s.machine.state
 	k.step(s, s.death.exit.Time, died)
 	k.changed = true
-	switch err := fmt.Errorf("the new process %s", s.death.exit.ended()); {
+	err := fmt.Errorf("the new process %s", s.death.exit.ended())
+	switch {
 	case s.replaces != nil:
 		k.giveUpRenewal(s, err)
-	case s.awaited:
+	case before.unproven() && k.keepPredecessor(s):
+		k.giveUpRenewal(s, err)
+	case s.awaited && before != Draining && before != Ending:
 		k.failRestart(err)
 	}
 	switch {
-	case s.machine.state == Asleep:
+	case s.machine.state == Asleep && k.plan.Ready == nil:
 		k.expose(s) // what connects waits for the child that is started then
 	case s.machine.state != Closed && k.plan.Ready != nil && s.exposed:
 		k.conceal(s) // until the next is ready
@@ -119,5 +126,7 @@ func (k *keeper) inquire(s *slot, now time.Time) {
 		k.log.Error("the command has ended", attrs...)
 	}
 	k.tellStorm(what, now)
-	k.suspect(e, now)
+	if e.Cause == "" || e.Cause == tooLarge || e.Cause == kernelKilled {
+		k.suspect(e, now)
+	}
 }

@@ -36,21 +36,18 @@ func (k *keeper) drain(s *slot, now time.Time, why event) {
 
 // checkDrain ends a child that has nothing to do any more, or has had time enough.
 func (k *keeper) checkDrain(s *slot, now time.Time) {
-	if s.drained == nil { // it died at that moment
-		s.drained = k.conceal(s)
+	if s.drained == nil {
+		return // it has died meanwhile
 	}
 	overdue := !now.Before(s.drainBy)
 	if !isClosed(s.drained) && !overdue {
 		k.at(s.drainBy)
 		return
 	}
-	s.drained = nil
+	k.endDrain(s)
 	k.step(s, now, drained)
-	if s.child == nil {
-		return // it was quicker
-	}
 	if !overdue {
-		s.child.end(0)
+		s.child.stop(0)
 		return
 	}
 	s.cause = drainedLong
@@ -60,15 +57,22 @@ func (k *keeper) checkDrain(s *slot, now time.Time) {
 		k.dumpAndEnd(s.child)
 		return
 	}
-	s.child.end(0)
+	s.child.stop(0)
 }
 
-// undrain has a child go on after all.
-func (k *keeper) undrain(s *slot, now time.Time) {
-	k.step(s, now, woken)
+// undrain has a child go on after all. Why is an event.
+func (k *keeper) undrain(s *slot, now time.Time, why event) {
+	k.step(s, now, why)
 	if s.machine.state.works() {
-		s.undrained()
-		s.drained = nil
+		k.endDrain(s)
 		k.expose(s)
+	}
+}
+
+// endDrain ends the wait for what is left.
+func (k *keeper) endDrain(s *slot) {
+	if s.drained != nil {
+		s.undrained()
+		s.drained, s.undrained = nil, nil
 	}
 }

@@ -76,9 +76,9 @@ func (k *keeper) endStalled(now time.Time) {
 // dumpAndEnd ends a child that hangs.
 func (k *keeper) dumpAndEnd(c process) {
 	if k.plan.DumpSignal == 0 {
-		c.end(0)
+		c.stop(0)
 		return
 	}
 	c.dump()
-	c.end(dumpTime)
+	c.stop(dumpTime)
 }

@@ -16,8 +16,9 @@ type program interface {
 	// listen makes the socket of that number, which shut closes.
 	listen(number int) (*socket, error)
 	shut(*socket)
-	// spawn starts a child on a socket. ended is called when it has ended.
-	spawn(s *socket, ended func()) (process, error)
+	// spawn starts a child on a socket. news is called when it has died, and when nothing
+	// of it is left.
+	spawn(s *socket, news func()) (process, error)
 	// accepts waits until a child that nobody else connects to accepts requests.
 	accepts(ctx context.Context, s *socket) error
 	// queued is how many connections wait to be accepted, if that is known.
@@ -29,14 +30,14 @@ type program interface {
 // process is a child that was started.
 type process interface {
 	pid() int
-	// ended is closed when the child has ended.
-	ended() <-chan struct{}
-	// bury ends what is left of its group when it has ended, and says how it ended.
-	bury() Exit
+	// dead is closed when the child has died.
+	dead() <-chan struct{}
+	// end says how it ended, when nothing of it and its group is left.
+	end() (Exit, bool)
 	// dump asks it to write what it is at.
 	dump()
-	// end asks it to end, after a while, and makes it if it does not.
-	end(after time.Duration)
+	// stop asks it to end, after a while, and makes it if it does not.
+	stop(after time.Duration)
 	// kill ends it, and its group, at once.
 	kill()
 	// memory is what it and its group use, in bytes, if that is known. It may take a while.
@@ -263,19 +264,25 @@ func (k *keeper) end() {
 	for _, s := range k.slots {
 		if s.child != nil {
 			s.cause = closing
-			s.child.end(0)
+			s.child.stop(0)
 		}
 		k.step(s, now, closed)
 	}
 	for _, s := range slices.Clone(k.slots) {
-		if s.child != nil {
-			<-s.child.ended()
-			s.child.bury()
-			s.child = nil
-			s.alive.Store(false)
+		for !s.isEmpty() {
+			<-k.nudged
 		}
 		k.forget(s)
 	}
+}
+
+// isEmpty reports whether nothing runs at an instance.
+func (s *slot) isEmpty() bool {
+	if s.child == nil {
+		return true
+	}
+	_, ended := s.child.end()
+	return ended
 }
 
 // Answered, Lost and the like are called by many at the same time.

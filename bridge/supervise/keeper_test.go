@@ -41,6 +41,7 @@ type life struct {
 	lasts   time.Duration // 0: for ever
 	ready   time.Duration // when it accepts connections
 	ends    time.Duration // how long it takes to end when it is told to
+	lingers time.Duration // how long something of it is left then
 	memory  uint64
 	starved uint64    // how often the kernel has killed something of it
 	losses  []Request // what its end hits
@@ -52,7 +53,9 @@ type scripted struct {
 	life   life
 	addr   string
 	gone   chan struct{}
-	stop   context.CancelFunc
+	buried chan struct{}
+	at     time.Time
+	quit   context.CancelFunc
 	dumped atomic.Bool
 }
 
@@ -81,7 +84,7 @@ func (s *script) accepts(ctx context.Context, at *socket) error {
 	}
 }
 
-func (s *script) spawn(at *socket, ended func()) (process, error) {
+func (s *script) spawn(at *socket, news func()) (process, error) {
 	s.mu.Lock()
 	n := len(s.begun)
 	s.begun = append(s.begun, time.Now())
@@ -91,7 +94,7 @@ func (s *script) spawn(at *socket, ended func()) (process, error) {
 		return nil, errors.New("no such program")
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	c := &scripted{s: s, n: n, life: l, addr: at.addr, gone: make(chan struct{}), stop: stop}
+	c := &scripted{s: s, n: n, life: l, addr: at.addr, gone: make(chan struct{}), buried: make(chan struct{}), quit: stop}
 	s.mu.Lock()
 	s.alive[n] = c
 	if len(s.alive) > s.most {
@@ -114,30 +117,35 @@ func (s *script) spawn(at *socket, ended func()) (process, error) {
 		for _, r := range l.losses {
 			s.k.lost(at.addr, r, time.Now())
 		}
+		c.at = time.Now()
 		close(c.gone)
-		ended()
+		news()
+		time.Sleep(l.lingers)
+		s.mu.Lock()
+		delete(s.alive, n)
+		s.mu.Unlock()
+		close(c.buried)
+		news()
 	}()
 	return c, nil
 }
 
 func (c *scripted) pid() int               { return 1000 + c.n }
 func (c *scripted) lines() []string        { return []string{fmt.Sprintf("words of %d", c.n)} }
-func (c *scripted) ended() <-chan struct{} { return c.gone }
+func (c *scripted) dead() <-chan struct{}  { return c.gone }
 func (c *scripted) memory() (uint64, bool) { return c.life.memory, true }
 func (c *scripted) dump()                  { c.dumped.Store(true) }
 func (c *scripted) starved() uint64        { return c.life.starved }
-func (c *scripted) kill()                  { c.stop() }
-func (c *scripted) end(after time.Duration) {
-	time.AfterFunc(after+c.life.ends, c.stop)
+func (c *scripted) kill()                  { c.quit() }
+func (c *scripted) stop(after time.Duration) {
+	time.AfterFunc(after+c.life.ends, c.quit)
 }
 
-func (c *scripted) bury() Exit {
-	c.stop()
-	<-c.gone
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	delete(c.s.alive, c.n)
-	return Exit{PID: c.pid(), Status: 3, Lines: c.lines()}
+func (c *scripted) end() (Exit, bool) {
+	if !isClosed(c.buried) {
+		return Exit{}, false
+	}
+	return Exit{Time: c.at, PID: c.pid(), Status: 3, Lines: c.lines()}, true
 }
 
 // logged is what the log says, when nothing is going on.

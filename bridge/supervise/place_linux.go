@@ -76,6 +76,8 @@ func (s *system) placeV2() (place, error) {
 	case own.path != own.root && isMarked(own.dir.child("..")):
 		p.dir, p.within = own.dir.child(".."), false // DelegateSubgroup=
 	case own.path == own.root && own.dir.has("cgroup.type"): // which the system's root has not
+	case own.path == path.Join(own.root, ownCgroup) && own.dir.child("..").has("cgroup.type"): // we have moved there ourselves
+		p.dir, p.within = own.dir.child(".."), false
 	default:
 		return place{}, fmt.Errorf("cgroup v2: our cgroup %s is not delegated to us (Delegate=yes in a systemd unit does that)", own.path)
 	}

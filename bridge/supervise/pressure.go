@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ type pressure struct {
 	seen    int64         // samples that were looked at
 	next    time.Time     // when the next is taken
 	typical uint64        // what the largest child that served used, at the last sample with one
+	settled time.Time     // nobody is killed for what all use together until then
 	denied  bool          // there was no room, and the log was told
 }
 
@@ -107,8 +109,9 @@ func (k *keeper) weigh(now time.Time) {
 	if typical > 0 {
 		k.pressure.typical = typical
 	}
-	if limits.Total > 0 && k.pressure.total.Load() > limits.Total && largest != nil {
-		k.killLarge(largest, groupLarge)
+	dying := slices.ContainsFunc(k.slots, func(s *slot) bool { return s.child != nil && s.cause != "" })
+	if limits.Total > 0 && k.pressure.total.Load() > limits.Total && largest != nil && !dying && !now.Before(k.pressure.settled) {
+		k.killLarge(largest, groupLarge) // one at a time: that may be enough
 	}
 }
 
@@ -131,21 +134,20 @@ func (k *keeper) hasRoom(time.Time) bool {
 	if hard := k.plan.Memory.Hard; hard > 0 {
 		each = min(each, hard)
 	}
-	runs, need := false, each
+	need := uint64(0)
 	for _, s := range k.slots {
 		if s.child != nil {
-			runs = true
-			need += max(each, s.memory.used.Load()) - s.memory.used.Load() // it will come to that
+			need += max(each, s.memory.used.Load(), 1) // it will come to that
 		}
 	}
-	if !runs || p.total.Load()+need <= total {
+	if need == 0 || need+each <= total {
 		p.denied = false
 		return true
 	}
 	if !p.denied {
 		p.denied = true
-		k.log.Warn("there is no memory for one more process", "used", humanize.IBytes(p.total.Load()),
-			"needed", humanize.IBytes(need), "memory_total", humanize.IBytes(total))
+		k.log.Warn("there is no memory for one more process", "used", humanize.IBytes(need),
+			"needed", humanize.IBytes(each), "memory_total", humanize.IBytes(total))
 	}
 	return false
 }

@@ -24,9 +24,10 @@ const (
 // ready before the old one is drained; where it cannot have one, because the port is
 // fixed or there is no memory for both, the old one is drained and ended first.
 type renewal struct {
-	waiting  []chan<- error // for the restart
-	failures int            // in a row
-	again    time.Time      // after one that failed; zero: it did not
+	generation int            // how often a restart was asked for
+	waiting    []chan<- error // for the restart
+	failures   int            // in a row
+	again      time.Time      // after one that failed; zero: it did not
 }
 
 const (
@@ -46,22 +47,37 @@ func (k *keeper) outdate(s *slot, why reason) {
 // restart has all children replaced. done gets nil when they are, or why not.
 func (k *keeper) restart(done chan<- error) {
 	now := time.Now()
+	k.wanted.Store(now.UnixNano())
+	k.renewal.generation++
 	k.renewal.waiting = append(k.renewal.waiting, done)
 	k.renewal.again, k.renewal.failures = time.Time{}, 0
 	k.budget.restore()
 	for _, s := range k.slots {
-		switch s.machine.state {
-		case Waiting, Asleep:
-			s.awaited = true
-			k.step(s, now, woken)
-		case Broken:
-			s.awaited = true
-			k.step(s, now, restored)
-		default:
-			k.outdate(s, restarted)
-		}
+		k.restartOne(s, now)
 	}
 	k.changed = true
+}
+
+func (k *keeper) restartOne(s *slot, now time.Time) {
+	if s.death != nil && !s.death.judged {
+		s.death.due = now // it need not be known what it was good for
+		k.judge(s, now)
+	}
+	if m := s.machine; m.state == Draining && m.aim == sleep {
+		k.undrain(s, now, woken)
+	}
+	switch m := s.machine; {
+	case m.state == Waiting, m.state == Asleep, m.state == Ending && m.aim == sleep:
+		s.awaited = true
+		k.step(s, now, woken)
+	case m.state == Broken:
+		s.awaited = true
+		k.step(s, now, restored)
+	case m.state.works():
+		k.outdate(s, restarted)
+	case m.aim == renew:
+		s.awaited = true
+	}
 }
 
 // renew goes on with what there is to replace.
@@ -107,6 +123,7 @@ func (s *slot) moves() bool {
 func (k *keeper) replace(s *slot, now time.Time) {
 	k.log.Info("a process is replaced", "instance", s.socket.addr, "pid", s.child.pid(), "reason", string(s.outdated))
 	if k.plan.hasFixedPort() || !k.hasRoom(now) {
+		s.awaited = s.outdated == restarted
 		k.drain(s, now, renew)
 		return
 	}
@@ -141,7 +158,8 @@ func (k *keeper) giveUpRenewal(successor *slot, err error) {
 func (k *keeper) failRestart(err error) {
 	k.log.Error("the restart failed", "error", err.Error())
 	for _, s := range k.slots {
-		if s.awaited = false; s.outdated == restarted {
+		s.awaited, s.generation = false, k.renewal.generation
+		if s.outdated == restarted {
 			s.outdated = ""
 		}
 	}
@@ -154,6 +172,18 @@ func (k *keeper) endRestart(err error) {
 		done <- err
 	}
 	r.waiting, r.failures, r.again = nil, 0, time.Time{}
+}
+
+// keepPredecessor has the child go on for which s was started, if that still is drained.
+func (k *keeper) keepPredecessor(s *slot) bool {
+	for _, old := range k.slots {
+		if old.successor == s && old.machine.state == Draining {
+			old.successor = nil
+			k.undrain(old, time.Now(), kept)
+			return true
+		}
+	}
+	return false
 }
 
 // errClosed is what a restart comes to that was overtaken by Close.

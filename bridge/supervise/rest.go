@@ -10,25 +10,22 @@ func (k *keeper) rest(now time.Time) {
 	if k.plan.IdleShutdown == 0 {
 		return
 	}
-	wanted := time.Unix(0, k.wanted.Load())
+	wanted := k.wanted.Load()
 	resting := false
 	for _, s := range k.slots {
-		if !s.rests() {
-			continue
-		}
-		if wanted.After(s.machine.since) {
-			k.undrain(s, now)
+		if s.rests() && s.unwanted != wanted {
+			k.undrain(s, now, woken)
 		}
 		resting = resting || s.rests()
 	}
 	k.resting.Store(resting)
+	if wanted != k.wanted.Load() {
+		k.changed = true // whoever wanted it may not have seen that it rests
+	}
 	if resting {
-		if wanted != time.Unix(0, k.wanted.Load()) {
-			k.changed = true // it was not told of
-		}
 		return
 	}
-	due := wanted.Add(k.plan.IdleShutdown)
+	due := time.Unix(0, wanted).Add(k.plan.IdleShutdown)
 	switch {
 	case now.Before(due):
 		k.at(due)
@@ -37,13 +34,14 @@ func (k *keeper) rest(now time.Time) {
 		k.at(now.Add(lookEvery))
 		return
 	}
+	k.resting.Store(true)
 	for _, s := range k.slots {
 		if s.machine.state.works() {
+			s.unwanted = wanted
 			k.log.Info("nobody has asked for anything; the command is ended until somebody does", "instance", s.socket.addr)
 			k.drain(s, now, sleep)
 		}
 	}
-	k.resting.Store(true)
 }
 
 // rests reports whether the instance sleeps, or is about to.

@@ -62,12 +62,7 @@ func (k *keeper) adapt(now time.Time) {
 func (k *keeper) grow(now time.Time) {
 	a := &k.scale
 	a.waited = time.Time{}
-	for _, s := range k.slots {
-		if s.machine.state != Serving && s.machine.state != Ready {
-			return // it does not do what it could yet
-		}
-	}
-	if !k.hasRoom(now) {
+	if !k.allAtWork() || !k.hasRoom(now) {
 		return
 	}
 	s, err := k.open()
@@ -85,9 +80,17 @@ func (k *keeper) grow(now time.Time) {
 	k.log.Info("requests wait: one more instance", "instance", s.socket.addr, "instances", len(k.slots))
 }
 
+// allAtWork reports whether every instance does what it can.
+func (k *keeper) allAtWork() bool {
+	return !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.machine.state != Serving && s.machine.state != Ready })
+}
+
 // shrink ends the instance that was started last.
 func (k *keeper) shrink(now time.Time) {
 	k.scale.ample = time.Time{}
+	if !k.allAtWork() {
+		return
+	}
 	s := k.slots[len(k.slots)-1]
 	k.log.Info("fewer requests: one instance less", "instance", s.socket.addr, "instances", len(k.slots)-1)
 	k.retire(s, now)

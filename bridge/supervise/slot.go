@@ -31,14 +31,17 @@ type slot struct {
 	queueing time.Time       // since when connections have waited for a child to accept the first; zero: none do
 	lookAt   time.Time       // when that is looked at next
 
-	drained   <-chan struct{} // closed when no connection is left; nil: it is not drained
-	undrained func()          // nobody wants to know that any more
-	drainBy   time.Time
-	replaces  *slot // that is drained when this one is ready
-	outdated  reason
-	awaited   bool      // a restart waits for what comes of the next child
-	cause     cause     // why its end was brought about; "" if it was not
-	life      time.Time // when the child is to be replaced; zero: never
+	drained    <-chan struct{} // closed when no connection is left; nil: it is not drained
+	undrained  func()          // nobody wants to know that any more
+	drainBy    time.Time
+	unwanted   int64 // keeper.wanted when it was sent to sleep
+	successor  *slot // for which it is drained
+	replaces   *slot // that is drained when this one is ready
+	outdated   reason
+	generation int       // of restarts, that the child was started in
+	awaited    bool      // a restart waits for what comes of the next child
+	cause      cause     // why its end was brought about; "" if it was not
+	life       time.Time // when the child is to be replaced; zero: never
 
 	memory *memory // of the child there is, or was last
 	over   int     // times in a row that it was over the soft limit
@@ -140,8 +143,11 @@ func (k *keeper) reindex() {
 func (k *keeper) attend(s *slot, now time.Time) {
 	m := s.machine
 	k.hear(s, now)
-	if s.child != nil && isClosed(s.child.ended()) {
-		k.bury(s, now)
+	if s.child != nil && isClosed(s.child.dead()) {
+		s.alive.Store(false)
+		if exit, ended := s.child.end(); ended {
+			k.bury(s, now, exit)
+		}
 	}
 	if s.death != nil {
 		k.judge(s, now)
@@ -236,6 +242,7 @@ func (k *keeper) spawn(s *slot, now time.Time) error {
 	if d := k.plan.MaxLifetime; d > 0 {
 		s.life = now.Add(d - time.Duration(k.random()*float64(d)/10))
 	}
+	s.generation = k.renewal.generation
 	k.step(s, now, started)
 	if s.added && k.plan.Ready == nil {
 		k.expose(s)

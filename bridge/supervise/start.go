@@ -67,8 +67,11 @@ func (k *keeper) checkStart(s *slot, now time.Time) {
 		k.come(nil)
 		k.expose(s)
 		if old := s.replaces; old != nil {
-			s.replaces = nil
+			s.replaces, old.successor = nil, s
 			k.retire(old, now)
+			if s.generation < k.renewal.generation {
+				k.outdate(s, restarted) // that was asked for after its start
+			}
 		}
 		return
 	case s.ready != nil:
@@ -103,6 +106,7 @@ func (k *keeper) peek(s *slot, now time.Time) {
 	case n > 0 && s.queueing.IsZero():
 		s.queueing = now
 	case n == 0 && !s.queueing.IsZero():
+		s.queueing = time.Time{}
 		k.step(s, now, readied)
 		k.come(nil)
 	}

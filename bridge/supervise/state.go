@@ -12,6 +12,7 @@ import (
 //	any of those with a child --died--> Waiting, or Broken if the budget is spent
 //	any of those with a child --retire, renew, sleep--> Draining --drained--> Ending
 //	Draining, Ending --died--> Closed, Waiting or Asleep, as it was drained for
+//	Draining --woken, kept--> what it was
 //	Asleep   --woken-->    Waiting
 type State uint8
 
@@ -59,6 +60,7 @@ const (
 	sleep                 // the child is to end until there is a request
 	drained               // nothing is left to do for a child that is drained
 	woken                 // there is a request
+	kept                  // it is not drained after all
 	restored              // another instance has shown that all is well again
 	closed                // nobody wants the instance any more
 )
@@ -133,9 +135,9 @@ func (m *machine) step(now time.Time, e event) {
 		m.aim = e // whatever it was drained for before
 	case e == drained && s == Draining:
 		m.enter(now, Ending, time.Time{})
-	case e == woken && s == Asleep, e == restored && s == Broken:
+	case e == woken && (s == Asleep || s == Waiting), e == restored && s == Broken:
 		m.enter(now, Waiting, now)
-	case e == woken && s == Draining && m.aim == sleep:
+	case e == woken && s == Draining && m.aim == sleep, e == kept && s == Draining:
 		m.enter(now, m.from, time.Time{})
 	case e == woken && s == Ending && m.aim == sleep:
 		m.aim = renew

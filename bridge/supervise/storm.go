@@ -4,16 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
 
 const (
-	// stormDeaths within stormWindow are a storm; a child that lives for stormWindow is
-	// its end. It is told of once in stormWindow.
+	// stormDeaths within stormWindow are a storm; no death within it, and something that
+	// runs, are its end. It is told of once in stormWindow.
 	stormDeaths = 3
 	stormWindow = time.Minute
 
@@ -129,14 +129,14 @@ func (s *storm) note(e Exit) news {
 	return begins
 }
 
-// tick is called at due, and may be called at any time. lived is the life of the child
-// there is, 0 if there is none.
-func (s *storm) tick(now time.Time, lived time.Duration) news {
+// tick is called at due, and may be called at any time. calm says that nothing speaks
+// against any child.
+func (s *storm) tick(now time.Time, calm bool) news {
 	s.forget(now)
 	switch {
 	case !s.on || now.Sub(s.told) < stormWindow:
 		return nothing
-	case lived >= stormWindow:
+	case calm && len(s.recent) == 0:
 		s.on = false
 		return ends
 	}
@@ -162,19 +162,21 @@ func (s *storm) forget(now time.Time) {
 
 // tell tells what there is to tell of a storm that goes on or ends.
 func (k *keeper) tell(now time.Time) {
-	lived := time.Duration(math.MaxInt64)
-	for _, s := range k.slots { // all must live for it to be over
-		switch {
-		case s.child != nil:
-			lived = min(lived, now.Sub(s.machine.begun))
-		case s.machine.state != Asleep:
-			lived = 0
-		}
-	}
-	k.tellStorm(k.storm.tick(now, lived), now)
+	restless := slices.ContainsFunc(k.slots, func(s *slot) bool { return !s.isCalm(now) })
+	k.tellStorm(k.storm.tick(now, !restless), now)
 	if due := k.storm.due(); !due.IsZero() {
 		k.at(due)
 	}
+}
+
+// isCalm reports whether nothing speaks against an instance: its child is of use, or
+// lives.
+func (s *slot) isCalm(now time.Time) bool {
+	m := s.machine
+	if s.child == nil {
+		return m.state == Asleep
+	}
+	return !m.state.unproven() || m.state == Ready || now.Sub(m.begun) >= stormWindow
 }
 
 // tellStorm logs news of a storm.

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -22,6 +23,17 @@ func dieWithParent() error {
 		return fmt.Errorf("PR_SET_PDEATHSIG: %w", err)
 	}
 	return nil
+}
+
+// awaitDeath waits until the leader has died, and leaves it to be waited for: until then
+// its id, which is its group's, means nobody else.
+func (c *child) awaitDeath() {
+	for {
+		err := unix.Waitid(unix.P_PID, c.pid(), nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return // nothing else can be wrong with a child of ours
+		}
+	}
 }
 
 // self is this process's own program, even if its file was replaced meanwhile.

@@ -15,5 +15,9 @@ func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true
 
 func dieWithParent() error { return nil }
 
+// awaitDeath waits until the leader has died. Its id, which is its group's, may mean
+// somebody else when what is left of the group is ended, in theory.
+func (c *child) awaitDeath() { _ = c.cmd.Wait() }
+
 // self is this process's own program.
 func self() (string, error) { return os.Executable() }

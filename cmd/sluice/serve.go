@@ -72,6 +72,7 @@ func serve(o *options, command []string) (err error) {
 		}
 		defer side.Close()
 	}
+	signals := catchSignals()
 	b, err := bridge.New(cfg)
 	if err != nil {
 		return flagError(err)
@@ -89,11 +90,11 @@ func serve(o *options, command []string) (err error) {
 	}
 	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),
 		"workers", o.workers, "preset", o.preset, "version", versionText())
-	err = untilSignal(failed, b, access, log)
+	err = untilSignal(signals, failed, b, access, log)
 	if err != nil {
 		err = &runError{err}
 	}
-	drain(servers, time.Duration(o.drainTimeout), log)
+	drain(signals, servers, time.Duration(o.drainTimeout), access, log)
 	return err
 }
 

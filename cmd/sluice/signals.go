@@ -14,12 +14,20 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// untilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1
-// reopens the access log; SIGHUP does, too, and restarts the application.
-func untilSignal(failed <-chan error, b *bridge.Bridge, access *accessLog, log *slog.Logger) error {
+// catchSignals catches those that mean something from now on, until the end: what they do
+// if nobody catches them would cut off what is being started, drained or ended.
+func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
-	defer signal.Stop(signals)
+	return signals
+}
+
+// isEnd reports whether a signal asks for the end.
+func isEnd(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
+
+// untilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1
+// reopens the access log; SIGHUP does, too, and restarts the application.
+func untilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Bridge, access *accessLog, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var restarts sync.WaitGroup
 	defer restarts.Wait()
@@ -29,15 +37,13 @@ func untilSignal(failed <-chan error, b *bridge.Bridge, access *accessLog, log *
 		case err := <-failed:
 			return fmt.Errorf("serving: %w", err)
 		case s := <-signals:
-			switch s {
-			case syscall.SIGUSR1:
-				reopen(access, log)
-			case syscall.SIGHUP:
-				reopen(access, log)
-				restarts.Go(func() { restart(ctx, b, log) })
-			default:
+			if isEnd(s) {
 				log.Info("draining", "signal", s.String())
 				return nil
+			}
+			reopen(access, log)
+			if s == syscall.SIGHUP {
+				restarts.Go(func() { restart(ctx, b, log) })
 			}
 		}
 	}
@@ -56,13 +62,27 @@ func restart(ctx context.Context, b *bridge.Bridge, log *slog.Logger) {
 	} // else it says why not
 }
 
-// drain lets requests finish within timeout, or until another signal comes, then
-// cuts those that have not.
-func drain(servers []*http.Server, timeout time.Duration, log *slog.Logger) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// drain lets requests finish within timeout, or until another signal asks for the end,
+// then cuts those that have not.
+func drain(signals <-chan os.Signal, servers []*http.Server, timeout time.Duration, access *accessLog, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	var watch sync.WaitGroup
+	defer watch.Wait()
 	defer cancel()
+	watch.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case s := <-signals:
+				if isEnd(s) {
+					cancel()
+					return
+				}
+				reopen(access, log) // there is nothing to restart any more
+			}
+		}
+	})
 	for _, s := range servers {
 		if err := s.Shutdown(ctx); err != nil {
 			log.Warn("not everything has finished; closing what is left", "drain_timeout", timeout)
