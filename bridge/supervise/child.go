@@ -26,7 +26,10 @@ type child struct {
 	gone   chan struct{} // closed when the leader has ended
 	buried chan struct{} // closed when all of it has, and exit says how
 	exit   Exit
-	ending sync.WaitGroup // those who signal it
+
+	mu     sync.Mutex
+	over   bool           // it is not signalled any more: its id may soon be another's
+	ending sync.WaitGroup // those who see to its end; added to while it is not over
 }
 
 // spawn starts the program. It returns when the program runs, and is recorded.
@@ -175,6 +178,9 @@ func (c *child) starved() uint64 { return c.meter.killed() }
 // not end at once. The leader is waited for last: until then its id is nobody else's.
 func (c *child) bury() {
 	c.signal(syscall.SIGKILL)
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
 	c.ending.Wait()
 	_ = c.cmd.Wait() // ProcessState has it all
 	c.output.drained()
@@ -200,6 +206,11 @@ func (c *child) dump() {
 
 // stop asks the child to end, after a while, and makes it when grace is over.
 func (c *child) stop(after time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
 	c.ending.Go(func() {
 		if c.goneWithin(after) {
 			return
@@ -226,8 +237,13 @@ func (c *child) goneWithin(d time.Duration) bool {
 // kill ends the child, and its group, at once.
 func (c *child) kill() { c.signal(syscall.SIGKILL) }
 
-// signal signals the child's process group.
+// signal signals the child's process group, unless it is over.
 func (c *child) signal(s syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
 	pid := c.cmd.Process.Pid
 	if err := syscall.Kill(-pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 		c.log.Error("signalling the command failed", "pid", pid, "signal", s.String(), "error", err.Error())
