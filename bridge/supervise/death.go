@@ -39,7 +39,6 @@ type death struct {
 // bury takes note of a child's end.
 func (k *keeper) bury(s *slot, now time.Time, exit Exit) {
 	k.unwatch(s)
-	k.endDrain(s)
 	d := &death{exit: exit, due: exit.Time.Add(judgement), planned: s.machine.state == Ending}
 	d.exit.Lived, d.exit.Cause = exit.Time.Sub(s.machine.begun), s.cause
 	if s.cause == groupLarge {
@@ -84,6 +83,7 @@ func (k *keeper) judge(s *slot, now time.Time) {
 func (k *keeper) follow(s *slot) {
 	before := s.machine.state
 	k.step(s, s.death.exit.Time, died)
+	k.endDrain(s)
 	k.changed = true
 	err := fmt.Errorf("the new process %s", s.death.exit.ended())
 	switch {
