@@ -122,7 +122,7 @@ func TestStallKill(t *testing.T) {
 		began := time.Now()
 		g.Stalled(began)
 		time.Sleep(20 * time.Second)
-		s.k.answered("app-1", "/", time.Now())
+		s.k.answered("app-1", "/")
 		s.mu.Lock()
 		first := s.alive[0]
 		s.mu.Unlock()

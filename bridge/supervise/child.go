@@ -117,6 +117,9 @@ func (g *Group) startByOrder(c *child, s *socket) error {
 	cmd.Path, cmd.Args = self, []string{childName}
 	cmd.ExtraFiles = []*os.File{orderRead, reportWrite} // orderFD, reportFD
 	err = cmd.Start()
+	if err != nil && cmd.Dir != "" {
+		err = fmt.Errorf("in working directory %s: %w", cmd.Dir, errors.Unwrap(err))
+	}
 	_, _ = orderRead.Close(), reportWrite.Close() // the child's now
 	if err != nil {
 		return err
@@ -217,6 +220,7 @@ func (c *child) stop(after time.Duration) {
 		}
 		c.signal(syscall.SIGTERM)
 		if !c.goneWithin(grace) {
+			c.log.Warn("the command does not end when it is told to; it is killed", "pid", c.pid(), "after", grace)
 			c.signal(syscall.SIGKILL)
 		}
 	})

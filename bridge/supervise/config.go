@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -175,8 +176,12 @@ func (c *Config) check() error {
 		return fmt.Errorf("nice %d: want -20 to 19", c.Nice)
 	}
 	if c.Listen != "" {
-		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-			return fmt.Errorf("listening address %q: want host:port", c.Listen)
+		_, port, err := net.SplitHostPort(c.Listen)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return fmt.Errorf("listening address %q: want host:port, with port 0 for any that is free", c.Listen)
 		}
 	}
 	if c.Backlog < 0 {
@@ -194,8 +199,12 @@ func (c *Config) check() error {
 // find is the path of the program.
 func (c *Config) find() (string, error) {
 	name := c.Command[0]
+	var err error
 	if strings.ContainsRune(name, filepath.Separator) && !filepath.IsAbs(name) {
-		name = filepath.Join(c.Dir, name)
+		// Made absolute: "./app" and "app" are not the same to LookPath.
+		if name, err = filepath.Abs(filepath.Join(c.Dir, name)); err != nil {
+			return "", fmt.Errorf("command %q: %w", c.Command[0], err)
+		}
 	}
 	path, err := exec.LookPath(name)
 	if err == nil {

@@ -50,7 +50,7 @@ func (k *keeper) bury(s *slot, now time.Time, exit Exit) {
 	s.child, s.death = nil, d
 	k.tally.note(&d.exit, d.planned)
 	if s.merit.Load().answers.Load() == 0 && !d.planned {
-		k.come(fmt.Errorf("ended at once: %s (what it printed is in the log)", d.exit.how()))
+		k.come(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", d.exit.how(), d.exit.hint()))
 	} else {
 		k.come(nil)
 	}
@@ -109,14 +109,18 @@ func (k *keeper) inquire(s *slot, now time.Time) {
 	k.changed = true
 	e := d.exit
 	if d.planned {
-		k.log.Info("a process that is not needed any more has ended", "instance", s.socket.addr, "pid", e.PID, "exit", e.String())
+		k.log.Info("a process that is not needed any more has ended", "instance", s.socket.addr, "pid", e.PID, "exit", e.how(), "lived", e.Lived.Round(time.Millisecond))
 		return
 	}
 	e.InFlight = s.losses.take(e.Time)
 	s.lastExit = &e
 	what := k.storm.note(e)
 	if what != nothing || !k.storm.on {
-		attrs := []any{"exit", e.String(), "instance", s.socket.addr, "state", s.machine.state.String()}
+		attrs := []any{"exit", e.how(), "instance", s.socket.addr, "pid", e.PID, "lived", e.Lived.Round(time.Millisecond), "served", e.Served}
+		if len(e.Lines) > 0 {
+			attrs = append(attrs, "last_words", e.Lines)
+		}
+		attrs = append(attrs, "state", s.machine.state.String())
 		if !s.machine.next.IsZero() {
 			attrs = append(attrs, "next_in", max(s.machine.next.Sub(now), 0).Round(time.Millisecond))
 		}

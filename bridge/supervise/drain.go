@@ -6,24 +6,30 @@ import (
 	"time"
 )
 
+// drainage is the wait for what a child has to finish.
+type drainage struct {
+	done   <-chan struct{} // closed when no connection is left
+	by     time.Time       // when that must be
+	forget func()          // nobody wants to know any more
+}
+
 // retire has an instance go when its requests are done.
 func (k *keeper) retire(s *slot, now time.Time) { k.drain(s, now, retire) }
 
 // drain has a child end when its requests are done. Why is an event.
 func (k *keeper) drain(s *slot, now time.Time, why event) {
 	k.step(s, now, why)
-	if s.machine.state != Draining || s.drained != nil {
+	if s.machine.state != Draining || s.drainage != nil {
 		return
 	}
 	k.unwatch(s)
-	s.drained = k.conceal(s)
-	s.drainBy = now.Add(k.plan.DrainTimeout)
+	patience := k.plan.DrainTimeout
 	if s.slow && k.plan.StallKill > 0 {
-		s.drainBy = now.Add(min(k.plan.StallKill, k.plan.DrainTimeout))
+		patience = min(k.plan.StallKill, patience)
 	}
-	drained := s.drained
 	ctx, cancel := context.WithCancel(k.ctx)
-	s.undrained = cancel
+	drained := k.conceal(s)
+	s.drainage = &drainage{drained, now.Add(patience), cancel}
 	k.tasks.Go(func() {
 		defer cancel()
 		select {
@@ -36,12 +42,10 @@ func (k *keeper) drain(s *slot, now time.Time, why event) {
 
 // checkDrain ends a child that has nothing to do any more, or has had time enough.
 func (k *keeper) checkDrain(s *slot, now time.Time) {
-	if s.drained == nil {
-		return // it has died meanwhile
-	}
-	overdue := !now.Before(s.drainBy)
-	if !isClosed(s.drained) && !overdue {
-		k.at(s.drainBy)
+	d := s.drainage
+	overdue := !now.Before(d.by)
+	if !isClosed(d.done) && !overdue {
+		k.at(d.by)
 		return
 	}
 	k.endDrain(s)
@@ -71,8 +75,8 @@ func (k *keeper) undrain(s *slot, now time.Time, why event) {
 
 // endDrain ends the wait for what is left.
 func (k *keeper) endDrain(s *slot) {
-	if s.drained != nil {
-		s.undrained()
-		s.drained, s.undrained = nil, nil
+	if s.drainage != nil {
+		s.drainage.forget()
+		s.drainage = nil
 	}
 }

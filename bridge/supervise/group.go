@@ -106,7 +106,7 @@ func (g *Group) Close() error {
 // Answered tells that the header of an answer has come from an instance. A child that
 // ends without having answered is not followed as readily as one that has. It is cheap,
 // and is to be called for every request.
-func (g *Group) Answered(addr, route string) { g.keeper.answered(addr, route, time.Now()) }
+func (g *Group) Answered(addr, route string) { g.keeper.answered(addr, route) }
 
 // Lost tells that a connection to an instance has ended before the answer to r did.
 func (g *Group) Lost(addr string, r Request) { g.keeper.lost(addr, r, time.Now()) }
@@ -117,7 +117,7 @@ func (g *Group) Wanted() {
 	if g.plan.IdleShutdown == 0 {
 		return
 	}
-	g.keeper.wanted.Store(time.Now().UnixNano())
+	g.keeper.wanted.Store(g.keeper.ticks(time.Now()))
 	if g.keeper.resting.Load() {
 		g.keeper.nudge()
 	}
@@ -127,7 +127,7 @@ func (g *Group) Wanted() {
 func (g *Group) Stalled(since time.Time) {
 	at := int64(0)
 	if !since.IsZero() {
-		at = since.UnixNano()
+		at = g.keeper.ticks(since)
 	}
 	g.keeper.stalled.Store(at)
 	g.keeper.nudge()
@@ -140,7 +140,7 @@ func (g *Group) Refusing() (time.Duration, bool) {
 	if until == 0 {
 		return 0, false
 	}
-	return time.Until(time.Unix(0, until)), true
+	return time.Until(g.keeper.when(until)), true
 }
 
 // Quarantined reports whether requests for a route are to be refused, and for how long.

@@ -51,23 +51,22 @@ func (k *keeper) endStalled(now time.Time) {
 	if since == 0 || k.plan.StallKill == 0 {
 		return
 	}
-	began := time.Unix(0, since)
-	if due := began.Add(k.plan.StallKill); now.Before(due) {
+	if due := k.when(since).Add(k.plan.StallKill); now.Before(due) {
 		k.at(due)
 		return
 	}
 	for _, s := range k.slots {
 		m := s.merit.Load()
 		// One that was started meanwhile has as long.
-		last := max(since, m.begun.UnixNano(), m.last.Load())
+		last := k.when(max(since, k.ticks(m.begun), m.last.Load()))
 		if s.child == nil || s.cause != "" || !s.machine.state.works() {
 			continue
 		}
-		if due := time.Unix(0, last).Add(k.plan.StallKill); now.Before(due) {
+		if due := last.Add(k.plan.StallKill); now.Before(due) {
 			k.at(due)
 			continue
 		}
-		k.log.Error("a process answers nobody; it is ended", "instance", s.socket.addr, "pid", s.child.pid(), "since", time.Unix(0, last),
+		k.log.Error("a process answers nobody; it is ended", "instance", s.socket.addr, "pid", s.child.pid(), "since", last,
 			"in_flight", slog.AnyValue(requests(k.front.InFlight(s.socket.addr))))
 		k.kill(s, answersNone, k.dumpAndEnd)
 	}

@@ -56,6 +56,7 @@ type keeper struct {
 	front   Front
 	plan    *plan
 	random  func() float64
+	looked  func(now time.Time) // called at every look, for tests; nil: none
 	log     *slog.Logger
 
 	nudged chan struct{} // has something when there may be something to do
@@ -67,10 +68,11 @@ type keeper struct {
 	ctx    context.Context // of the tasks; ends with run's
 
 	index    atomic.Pointer[map[string]*slot] // by address; never changed, but replaced
-	refusing atomic.Int64                     // until when nothing will run, in Unix ns; 0: it does
-	wanted   atomic.Int64                     // when there was a request last, in Unix ns
+	epoch    time.Time                        // what ticks count from
+	refusing atomic.Int64                     // until when nothing will run, in ticks; 0: it does
+	wanted   atomic.Int64                     // when there was a request last, in ticks
 	resting  atomic.Bool                      // an instance is asleep, or is going to be
-	stalled  atomic.Int64                     // since when nobody is answered, in Unix ns; 0: somebody is
+	stalled  atomic.Int64                     // since when nobody is answered, in ticks; 0: somebody is
 
 	slots    []*slot
 	due      time.Time // when there is something to do even if nothing happens; zero: never
@@ -91,11 +93,24 @@ func newKeeper(p program, plan *plan, random func() float64) *keeper {
 		nudged: make(chan struct{}, 1), asks: make(chan func()), done: make(chan struct{}), first: make(chan error, 1),
 		budget: &budget{most: plan.SpawnBudget.Spawns, window: plan.SpawnBudget.Per},
 	}
+	k.epoch = time.Now()
 	k.suspects.quarantine = plan.Quarantine
 	k.index.Store(&map[string]*slot{})
-	k.wanted.Store(time.Now().UnixNano())
+	k.wanted.Store(k.ticks(time.Now()))
 	return k
 }
+
+// ticks is a time as it can be kept in an atomic, in ns since epoch; never 0. The system's
+// clock may be set meanwhile.
+func (k *keeper) ticks(t time.Time) int64 {
+	if n := int64(t.Sub(k.epoch)); n != 0 {
+		return n
+	}
+	return 1
+}
+
+// when is the time that ticks stand for.
+func (k *keeper) when(ticks int64) time.Time { return k.epoch.Add(time.Duration(ticks)) }
 
 // nudge has everything looked at.
 func (k *keeper) nudge() {
@@ -188,6 +203,9 @@ func (k *keeper) look() {
 	for again := true; again; again = k.changed {
 		now := time.Now()
 		k.due, k.changed = time.Time{}, false
+		if k.looked != nil {
+			k.looked(now)
+		}
 		for _, s := range slices.Clone(k.slots) {
 			k.attend(s, now)
 		}
@@ -243,7 +261,7 @@ func (k *keeper) breakOrMend(now time.Time) {
 		return
 	}
 	k.at(broken.machine.next)
-	if k.refusing.Swap(broken.machine.next.UnixNano()) != 0 {
+	if k.refusing.Swap(k.ticks(broken.machine.next)) != 0 {
 		return
 	}
 	k.front.Down()
@@ -287,16 +305,13 @@ func (s *slot) isEmpty() bool {
 
 // Answered, Lost and the like are called by many at the same time.
 
-func (k *keeper) answered(addr, route string, at time.Time) {
+func (k *keeper) answered(addr, route string) {
 	s := k.find(addr)
 	if s == nil {
 		return
 	}
 	m := s.merit.Load()
-	if at.Before(m.begun) {
-		return // it was the one before it
-	}
-	m.last.Store(at.UnixNano())
+	m.last.Store(k.ticks(time.Now()))
 	n := m.answers.Add(1)
 	if n == 1 || n == uint64(k.plan.MaxRequests) {
 		k.nudge()

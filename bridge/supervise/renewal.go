@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 // reason is why a child is to be replaced. It is what the log says.
@@ -47,7 +49,7 @@ func (k *keeper) outdate(s *slot, why reason) {
 // restart has all children replaced. done gets nil when they are, or why not.
 func (k *keeper) restart(done chan<- error) {
 	now := time.Now()
-	k.wanted.Store(now.UnixNano())
+	k.wanted.Store(k.ticks(now))
 	k.renewal.generation++
 	k.renewal.waiting = append(k.renewal.waiting, done)
 	k.renewal.again, k.renewal.failures = time.Time{}, 0
@@ -121,8 +123,13 @@ func (s *slot) moves() bool {
 }
 
 func (k *keeper) replace(s *slot, now time.Time) {
-	k.log.Info("a process is replaced", "instance", s.socket.addr, "pid", s.child.pid(), "reason", string(s.outdated))
-	if k.plan.hasFixedPort() || !k.hasRoom(now) {
+	attrs := []any{"instance", s.socket.addr, "pid", s.child.pid(), "reason", string(s.outdated),
+		"answered", s.merit.Load().answers.Load(), "lived", now.Sub(s.machine.begun).Round(time.Second)}
+	if used := s.memory.used.Load(); used > 0 {
+		attrs = append(attrs, "memory", humanize.IBytes(used))
+	}
+	k.log.Info("a process is replaced", attrs...)
+	if k.plan.hasFixedPort() || !k.hasRoom() {
 		s.awaited = s.outdated == restarted
 		k.drain(s, now, renew)
 		return
@@ -133,7 +140,8 @@ func (k *keeper) replace(s *slot, now time.Time) {
 		err = k.spawn(successor, now)
 	}
 	if err != nil {
-		k.giveUpRenewal(successor, err)
+		k.tally.note(&Exit{Err: err.Error()}, false)
+		k.giveUpRenewal(successor, fmt.Errorf("a new process of %s: %w", k.plan.Command[0], err))
 	}
 }
 

@@ -198,7 +198,7 @@ func TestRecycling(t *testing.T) {
 	keepAs(t, Config{MaxRequests: 3}, time.Minute, good, func(s *script, _ string) {
 		s.allow(2)
 		for range 2 {
-			s.k.answered("app-0", "/", time.Now())
+			s.k.answered("app-0", "/")
 		}
 		time.Sleep(time.Second)
 		if got, want := s.told(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {

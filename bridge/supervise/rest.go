@@ -22,14 +22,16 @@ func (k *keeper) rest(now time.Time) {
 	if wanted != k.wanted.Load() {
 		k.changed = true // whoever wanted it may not have seen that it rests
 	}
-	if resting {
+	if !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.machine.state.works() }) {
 		return
 	}
-	due := time.Unix(0, wanted).Add(k.plan.IdleShutdown)
+	due := k.when(max(wanted, k.scale.back)).Add(k.plan.IdleShutdown)
 	switch {
 	case now.Before(due):
 		k.at(due)
 		return
+	case slices.ContainsFunc(k.slots, func(s *slot) bool { return s.ready != nil }):
+		return // somebody may wait for it
 	case k.front.Load() != Load{} || slices.ContainsFunc(k.slots, (*slot).moves):
 		k.at(now.Add(lookEvery))
 		return

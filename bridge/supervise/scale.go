@@ -19,6 +19,8 @@ type scale struct {
 	waited  time.Time // since when requests have waited; zero: they do not
 	ample   time.Time // since when one instance less would be enough; zero: it would not
 	growing *slot     // that is being started
+	away    int64     // since when there has been no instance to send requests to, in ticks
+	back    int64     // since when there is one again, if somebody had wanted one, in ticks
 }
 
 // adapt starts and ends instances, as many as are needed.
@@ -62,7 +64,7 @@ func (k *keeper) adapt(now time.Time) {
 func (k *keeper) grow(now time.Time) {
 	a := &k.scale
 	a.waited = time.Time{}
-	if !k.allAtWork() || !k.hasRoom(now) {
+	if !k.allAtWork() || !k.hasRoom() {
 		return
 	}
 	s, err := k.open()

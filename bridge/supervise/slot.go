@@ -14,10 +14,11 @@ type slot struct {
 	number   int // the lowest that no other has
 	socket   *socket
 	machine  *machine
-	child    process // nil: none runs
-	spawns   int     // children that were started
-	death    *death  // of the last child, if it was not looked into yet
-	lastExit *Exit   // that was none of our doing, or because of what it did; nil: none
+	child    process   // nil: none runs
+	spawns   int       // children that were started
+	diedAt   time.Time // when it was seen to have died
+	death    *death    // of the last child, if it was not looked into yet
+	lastExit *Exit     // that was none of our doing, or because of what it did; nil: none
 
 	merit  atomic.Pointer[merit] // of the child there is, or was last
 	alive  atomic.Bool           // a child runs
@@ -26,33 +27,34 @@ type slot struct {
 	exposed bool // requests are sent here
 	added   bool // Front knows of it
 
-	ready    <-chan struct{} // closed when the child is ready; nil: nobody finds out
-	unready  func()          // ends that
-	queueing time.Time       // since when connections have waited for a child to accept the first; zero: none do
-	lookAt   time.Time       // when that is looked at next
+	ready    <-chan struct{}         // closed when the child is ready; nil: nobody finds out
+	unready  func()                  // ends that
+	refusal  *atomic.Pointer[string] // why it was not, the last time; nil: nobody has asked
+	queueing time.Time               // since when connections have waited for a child to accept the first; zero: none do
+	lookAt   time.Time               // when that is looked at next
+	peeks    int                     // how often it was looked at since connections began to wait
 
-	drained    <-chan struct{} // closed when no connection is left; nil: it is not drained
-	undrained  func()          // nobody wants to know that any more
-	drainBy    time.Time
-	unwanted   int64 // keeper.wanted when it was sent to sleep
-	successor  *slot // for which it is drained
-	replaces   *slot // that is drained when this one is ready
+	drainage   *drainage // nil: it is not drained
+	unwanted   int64     // keeper.wanted when it was sent to sleep
+	successor  *slot     // for which it is drained
+	replaces   *slot     // that is drained when this one is ready
 	outdated   reason
 	generation int       // of restarts, that the child was started in
 	awaited    bool      // a restart waits for what comes of the next child
 	cause      cause     // why its end was brought about; "" if it was not
 	life       time.Time // when the child is to be replaced; zero: never
 
-	memory *memory // of the child there is, or was last
-	over   int     // times in a row that it was over the soft limit
-	slow   bool    // it works on a request for too long
+	memory   *memory // of the child there is, or was last
+	over     int     // times in a row that it was over the soft limit
+	slow     bool    // it works on a request for too long
+	roomless bool    // none is started, because there is no memory for it
 }
 
 // merit is what a child is known to have answered.
 type merit struct {
 	begun   time.Time // not after the child
 	answers atomic.Uint64
-	last    atomic.Int64 // when the last one began, in Unix ns
+	last    atomic.Int64 // when the last one began, in ticks
 }
 
 // lossWindow is how long before and after a child's end a connection ends because of it.
@@ -144,7 +146,9 @@ func (k *keeper) attend(s *slot, now time.Time) {
 	m := s.machine
 	k.hear(s, now)
 	if s.child != nil && isClosed(s.child.dead()) {
-		s.alive.Store(false)
+		if s.alive.Swap(false) {
+			s.diedAt = now
+		}
 		if exit, ended := s.child.end(); ended {
 			k.bury(s, now, exit)
 		}
@@ -179,8 +183,8 @@ func (k *keeper) age(s *slot, now time.Time) {
 // hear notes what a child has answered.
 func (k *keeper) hear(s *slot, now time.Time) {
 	n := s.merit.Load().answers.Load()
-	if n == 0 {
-		return
+	if n == 0 || s.ready != nil {
+		return // or it was somebody else's: this one gets no requests yet
 	}
 	if before := s.machine.state; before.unproven() {
 		k.step(s, now, served)
@@ -207,8 +211,9 @@ func (k *keeper) respawn(s *slot, now time.Time) {
 		k.at(m.next)
 		return
 	}
-	if !k.hasRoom(now) {
+	if !k.hasRoom() {
 		m.next = now.Add(roomEvery)
+		s.roomless, s.awaited = true, false
 		k.at(m.next)
 		return
 	}
@@ -227,9 +232,9 @@ func (k *keeper) spawn(s *slot, now time.Time) error {
 	// Before the child runs, or its first answer could be missed. The one before is dead.
 	k.tally.answered += s.merit.Load().answers.Load()
 	s.merit.Store(&merit{begun: now})
-	s.outdated, s.cause, s.slow, s.over = "", "", false, 0
+	s.outdated, s.cause, s.slow, s.over, s.roomless = "", "", false, 0, false
 	s.memory = new(memory) // a sample of the one before may be under way
-	s.queueing, s.lookAt = time.Time{}, now
+	s.queueing, s.lookAt, s.peeks = time.Time{}, now, 0
 	c, err := k.program.spawn(s.socket, k.nudge)
 	if err != nil {
 		return err
@@ -261,6 +266,9 @@ func (k *keeper) expose(s *slot) {
 	if s.exposed {
 		return
 	}
+	if !k.isOpen() && k.wanted.Load() > k.scale.away {
+		k.scale.back = k.ticks(time.Now())
+	}
 	s.exposed = true
 	if s.added {
 		k.front.Resume(s.socket.addr)
@@ -272,9 +280,17 @@ func (k *keeper) expose(s *slot) {
 	}
 }
 
+// isOpen reports whether there is an instance that requests are sent to.
+func (k *keeper) isOpen() bool {
+	return slices.ContainsFunc(k.slots, func(s *slot) bool { return s.exposed })
+}
+
 // conceal has no more sent there. What it returns is closed when no connection is left.
 func (k *keeper) conceal(s *slot) <-chan struct{} {
 	s.exposed = false
+	if !k.isOpen() {
+		k.scale.away = k.ticks(time.Now())
+	}
 	if !s.added {
 		nobody := make(chan struct{})
 		close(nobody)
@@ -289,11 +305,18 @@ const longPause = 200 * time.Millisecond
 // steer has no requests sent where nothing will run for a while, if there are others to
 // send them to.
 func (k *keeper) steer(now time.Time) {
-	if !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.child != nil && s.exposed && s.machine.state.works() }) {
+	if !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.alive.Load() && s.exposed && s.machine.state.works() }) {
 		return
 	}
 	for _, s := range k.slots {
-		if s.child == nil && s.exposed && s.pausesUntil().Sub(now) > longPause {
+		if s.alive.Load() || !s.exposed {
+			continue
+		}
+		if s.child != nil && now.Sub(s.diedAt) < longPause {
+			k.at(s.diedAt.Add(longPause)) // something of it is left yet
+			continue
+		}
+		if s.child != nil || s.pausesUntil().Sub(now) > longPause {
 			k.conceal(s)
 			k.front.Fail(s.socket.addr)
 		}
@@ -318,7 +341,7 @@ func (s *slot) pausesUntil() time.Time {
 
 // kill ends a child because of what it does.
 func (k *keeper) kill(s *slot, why cause, how func(process)) {
-	if s.child == nil || s.cause != "" {
+	if !s.alive.Load() || s.cause != "" {
 		return
 	}
 	s.cause = why

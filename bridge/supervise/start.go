@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,15 +10,18 @@ import (
 // takes 0.1 ms or so.
 const peekEvery = 250 * time.Millisecond
 
+// mostPeeks is how often that time is doubled while nobody wants the child.
+const mostPeeks = 4
+
 // watch finds out when a child that gets no requests yet is ready for them.
 func (k *keeper) watch(s *slot) {
 	k.unwatch(s)
 	ctx, cancel := context.WithCancel(k.ctx)
-	ready := make(chan struct{})
-	s.ready, s.unready = ready, cancel
+	ready, refusal := make(chan struct{}), new(atomic.Pointer[string])
+	s.ready, s.unready, s.refusal = ready, cancel, refusal
 	k.tasks.Go(func() {
 		defer cancel()
-		if k.await(ctx, s.socket) == nil {
+		if k.await(ctx, s.socket, refusal) == nil {
 			close(ready)
 			k.nudge()
 		}
@@ -32,14 +36,18 @@ func (k *keeper) unwatch(s *slot) {
 	}
 }
 
-// await returns nil when a child is ready.
-func (k *keeper) await(ctx context.Context, s *socket) error {
+// await returns nil when a child is ready. Until then refusal is why it is not.
+func (k *keeper) await(ctx context.Context, s *socket, refusal *atomic.Pointer[string]) error {
 	if k.plan.Ready == nil {
 		return k.program.accepts(ctx, s)
 	}
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		if k.plan.Ready(ctx, s.addr) == nil {
+		err := k.plan.Ready(ctx, s.addr)
+		if err == nil {
 			return nil
+		}
+		if ctx.Err() == nil {
+			refusal.Store(new(err.Error()))
 		}
 		t := time.NewTimer(pause)
 		select {
@@ -65,6 +73,7 @@ func (k *keeper) checkStart(s *slot, now time.Time) {
 		k.unwatch(s)
 		k.step(s, now, readied)
 		k.come(nil)
+		k.tellReady(s, now)
 		k.expose(s)
 		if old := s.replaces; old != nil {
 			s.replaces, old.successor = nil, s
@@ -85,6 +94,11 @@ func (k *keeper) checkStart(s *slot, now time.Time) {
 	}
 	k.at(deadline)
 	if !now.Before(deadline) {
+		attrs := []any{"instance", s.socket.addr, "pid", s.child.pid(), "start_timeout", k.plan.StartTimeout}
+		if s.refusal != nil && s.refusal.Load() != nil {
+			attrs = append(attrs, "error", *s.refusal.Load())
+		}
+		k.log.Error("a process is not ready in time; it is ended", attrs...)
 		k.kill(s, notReady, k.dumpAndEnd)
 	}
 }
@@ -100,15 +114,24 @@ func (k *keeper) peek(s *slot, now time.Time) {
 		s.lookAt = now.Add(time.Hour)
 		return
 	}
-	s.lookAt = now.Add(peekEvery)
-	k.at(s.lookAt)
+	s.peeks = min(s.peeks+1, mostPeeks)
 	switch {
 	case n > 0 && s.queueing.IsZero():
-		s.queueing = now
+		s.queueing, s.peeks = now, 0
 	case n == 0 && !s.queueing.IsZero():
 		s.queueing = time.Time{}
 		k.step(s, now, readied)
 		k.come(nil)
+		k.tellReady(s, now)
+	}
+	s.lookAt = now.Add(doubled(peekEvery, s.peeks, time.Hour))
+	k.at(s.lookAt)
+}
+
+// tellReady tells that a child is ready, unless there are too many of them.
+func (k *keeper) tellReady(s *slot, now time.Time) {
+	if !k.storm.on {
+		k.log.Info("the command is ready", "instance", s.socket.addr, "pid", s.child.pid(), "after", now.Sub(s.machine.begun).Round(time.Millisecond))
 	}
 }
 

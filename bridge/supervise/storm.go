@@ -66,6 +66,14 @@ func (e *Exit) how() string {
 	return text
 }
 
+// hint says what may be wrong with a program that ends at once.
+func (e *Exit) hint() string {
+	if e.Status == 0 && e.Signal == "" {
+		return "; it must stay in the foreground: did it put itself into the background?"
+	}
+	return ""
+}
+
 // ended is how, as the end of a sentence.
 func (e *Exit) ended() string {
 	if e.Err != "" {
@@ -93,7 +101,7 @@ func (e *Exit) String() string {
 // storm notices that children die in numbers, and says when that is worth telling.
 type storm struct {
 	exits  []Exit      // the last ones, the oldest first
-	recent []time.Time // deaths within stormWindow
+	recent []time.Time // deaths within stormWindow, in the order in which they were looked into
 	on     bool
 	began  time.Time // when the first of its deaths was; of the last one, if it is over
 	deaths int       // in it
@@ -134,11 +142,13 @@ func (s *storm) note(e Exit) news {
 func (s *storm) tick(now time.Time, calm bool) news {
 	s.forget(now)
 	switch {
-	case !s.on || now.Sub(s.told) < stormWindow:
+	case !s.on:
 		return nothing
 	case calm && len(s.recent) == 0:
 		s.on = false
 		return ends
+	case now.Sub(s.told) < stormWindow:
+		return nothing
 	}
 	s.told = now
 	return goesOn
@@ -149,15 +159,18 @@ func (s *storm) due() time.Time {
 	if !s.on {
 		return time.Time{}
 	}
-	return s.told.Add(stormWindow)
+	due := s.told.Add(stormWindow)
+	if len(s.recent) == 0 {
+		return due
+	}
+	if end := slices.MaxFunc(s.recent, time.Time.Compare).Add(stormWindow); end.Before(due) {
+		return end
+	}
+	return due
 }
 
 func (s *storm) forget(now time.Time) {
-	old := 0
-	for old < len(s.recent) && now.Sub(s.recent[old]) >= stormWindow {
-		old++
-	}
-	s.recent = append(s.recent[:0], s.recent[old:]...)
+	s.recent = slices.DeleteFunc(s.recent, func(t time.Time) bool { return now.Sub(t) >= stormWindow })
 }
 
 // tell tells what there is to tell of a storm that goes on or ends.
@@ -174,7 +187,7 @@ func (k *keeper) tell(now time.Time) {
 func (s *slot) isCalm(now time.Time) bool {
 	m := s.machine
 	if s.child == nil {
-		return m.state == Asleep
+		return m.state == Asleep || s.roomless
 	}
 	return !m.state.unproven() || m.state == Ready || now.Sub(m.begun) >= stormWindow
 }

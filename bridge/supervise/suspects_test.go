@@ -46,7 +46,7 @@ func TestQuarantine(t *testing.T) {
 	}, func(s *script, _ string) {
 		for range 30 {
 			time.Sleep(time.Second)
-			s.k.answered("app-0", "GET /", time.Now())
+			s.k.answered("app-0", "GET /")
 		}
 		time.Sleep(5 * time.Second)
 		if d, refused := s.k.suspects.isRefused("GET /boom", time.Now()); !refused || d > 10*time.Minute || d < 9*time.Minute {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,7 @@ once than it can hold.`,
 		Args:              cobra.NoArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return readable(err) })
 	root.AddCommand(serveCommand(), probeCommand(), demoCommand(), versionCommand())
 	root.SetArgs(args)
 	err := root.Execute()
@@ -49,4 +51,12 @@ once than it can hold.`,
 		return 1
 	}
 	return 2
+}
+
+// notANumber is how the flag parser says that.
+var notANumber = regexp.MustCompile(`strconv\.Parse[A-Za-z]+: parsing ".*": (invalid syntax|value out of range)`)
+
+// readable is a flag error without the parser's words.
+func readable(err error) error {
+	return errors.New(notANumber.ReplaceAllString(err.Error(), "not a number, or too large a one"))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -110,10 +111,20 @@ func flagError(err error) error {
 	if flag, ok := flagOf[key]; ok {
 		return errors.New(flag + ": " + rest)
 	}
-	if word, ok := strings.CutPrefix(key, "spawn."); ok {
-		return fmt.Errorf("--%s%s: %s", commandFlags, strings.ReplaceAll(word, "_", "-"), rest)
+	if strings.HasPrefix(key, "spawn.") {
+		return errors.New(spawnKey.ReplaceAllStringFunc(err.Error(), commandFlag))
 	}
 	return err
+}
+
+// spawnKey is a key about the command, which has a flag of nearly the same name.
+var spawnKey = regexp.MustCompile(`spawn\.[a-z_]+`)
+
+func commandFlag(key string) string {
+	if key == "spawn.budget" {
+		return "--" + commandFlags + "spawn-budget"
+	}
+	return "--" + commandFlags + strings.ReplaceAll(strings.TrimPrefix(key, "spawn."), "_", "-")
 }
 
 // optionalInt is a flag that need not be given.

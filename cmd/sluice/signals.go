@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -85,7 +86,11 @@ func drain(signals <-chan os.Signal, servers []*http.Server, timeout time.Durati
 	})
 	for _, s := range servers {
 		if err := s.Shutdown(ctx); err != nil {
-			log.Warn("not everything has finished; closing what is left", "drain_timeout", timeout)
+			why := "a second signal came"
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				why = "the drain timeout is over"
+			}
+			log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout)
 			_ = s.Close()
 		}
 	}
