@@ -79,10 +79,7 @@ func New(cfg Config) (*Bridge, error) {
 		b.pool.Close()
 		return nil, err
 	}
-	if b.mapper, err = cgi.NewMapper(cgi.Config{
-		Preset: cfg.Preset, Mount: cfg.Mount, Root: cfg.Root, Follow: cfg.Follow, Index: cfg.Index, Hide: cfg.Hide,
-		Env: cfg.Env, TrustedProxies: cfg.TrustedProxies,
-	}); err != nil {
+	if b.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
 		b.pool.Close()
 		return nil, err
 	}
@@ -152,7 +149,15 @@ func (b *Bridge) stderrOf(path, instance string) lines.Source {
 }
 
 // Client returns the address r comes from, as far as it can be trusted.
-func (b *Bridge) Client(r *http.Request) string { return b.mapper.Client(r).Addr }
+func (b *Bridge) Client(r *http.Request) string { return b.client(r).Addr }
+
+func (b *Bridge) client(r *http.Request) cgi.Client {
+	c := b.mapper.Client(r)
+	if b.cfg.Identify != nil {
+		b.cfg.Identify(r, &c)
+	}
+	return c
+}
 
 // StaticFile returns the file under Root that r asks for, if there is one that may
 // be sent as it is: no script, no dotfile. The bridge itself answers it with 404.

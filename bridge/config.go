@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
@@ -41,6 +42,9 @@ type Config struct {
 	Follow []string `json:"follow,omitempty"`
 	// Index lists the scripts that serve a directory (php). Default index.php.
 	Index []string `json:"index,omitempty"`
+	// Fallback is the script below Root, "/index.php", that answers for paths where
+	// nothing is (php, cgi). Default: none, they are answered with 404.
+	Fallback string `json:"fallback,omitempty"`
 	// Hide lists URL prefixes, beginning with "/", below which nothing is served or
 	// run: "/data" hides /data and /data/x, whatever way they are written.
 	Hide []string `json:"hide,omitempty"`
@@ -100,6 +104,16 @@ type Config struct {
 	// Observe is called once per request, after its end, with what became of it.
 	// Default: none.
 	Observe func(*http.Request, *Outcome) `json:"-"`
+
+	// Identify completes who a request comes from, for a front in this process that knows
+	// more: who has logged in, whom a proxy speaks for. Default: nobody knows more.
+	Identify func(*http.Request, *cgi.Client) `json:"-"`
+	// Expand gives each value of Env the form it has for a request. Default: as it is
+	// written.
+	Expand func(r *http.Request, value string) string `json:"-"`
+	// OnStall is called when the application stops answering, and, with Stall.Ended set,
+	// when it answers again. It must not block. Default: none.
+	OnStall func(admission.Stall) `json:"-"`
 
 	dial       func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
 	startGroup func(supervise.Config) (keeper, error)                            // supervise.Start, but in tests
@@ -320,6 +334,13 @@ func (c *Config) multiplex() pool.Multiplex {
 		return pool.MultiplexAuto
 	}
 	return pool.MultiplexOff
+}
+
+func (c *Config) cgi() cgi.Config {
+	return cgi.Config{
+		Preset: c.Preset, Mount: c.Mount, Root: c.Root, Follow: c.Follow, Index: c.Index, Fallback: c.Fallback, Hide: c.Hide,
+		Env: c.Env, Expand: c.Expand, TrustedProxies: c.TrustedProxies,
+	}
 }
 
 func (c *Config) spool() spool.Config {

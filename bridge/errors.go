@@ -204,6 +204,14 @@ func (x *exchange) deaf(f failure) bool {
 	return f.status == http.StatusRequestTimeout || x.upload != nil && x.upload.cut.Load()
 }
 
+// ErrorWriter is a http.ResponseWriter of a front that has error pages of its own.
+type ErrorWriter interface {
+	// WriteError takes over the answer to a request that failed with err. The header
+	// holds what goes with it: Proxy-Status, Retry-After, Location. If it returns false,
+	// the bridge answers.
+	WriteError(status int, err error) bool
+}
+
 // writeError answers the client.
 func (x *exchange) writeError(f failure) {
 	h := x.w.Header()
@@ -222,6 +230,11 @@ func (x *exchange) writeError(f failure) {
 		h.Set("Location", request.Location)
 	}
 	p := x.page(f, retry)
+	x.endConnection(h)
+	x.out.Status = p.status
+	if front, ok := x.w.(ErrorWriter); ok && !p.own && front.WriteError(p.status, x.out.Err) {
+		return
+	}
 	if p.contentType != "" {
 		h.Set("Content-Type", p.contentType)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -230,8 +243,6 @@ func (x *exchange) writeError(f failure) {
 	if p.own {
 		h.Set("Cache-Control", "no-store")
 	}
-	x.endConnection(h)
-	x.out.Status = p.status
 	x.w.WriteHeader(p.status)
 	if x.bodyless(p.status) {
 		return

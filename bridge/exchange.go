@@ -85,7 +85,7 @@ func (x *exchange) handle() {
 }
 
 func (x *exchange) run() error {
-	x.client = x.b.mapper.Client(x.r)
+	x.client = x.b.client(x.r)
 	x.out.Client = x.client.Addr
 	if err := x.identify(); err != nil {
 		return err

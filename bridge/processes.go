@@ -113,6 +113,9 @@ func (f front) Down() { f.b.gate.RefuseWaiting(admission.Down) }
 // onStall tells whoever needs to know that the application answers nobody, or does again.
 func (b *Bridge) onStall(s admission.Stall) {
 	b.logStall(s)
+	if b.cfg.OnStall != nil {
+		b.cfg.OnStall(s)
+	}
 	if b.processes == nil {
 		return
 	}

@@ -21,7 +21,9 @@ import (
 func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var frozen atomic.Pointer[chan struct{}] // nil: it is not
-		r := newRig(t, Config{Lanes: On, Workers: 8, Flow: FlowConfig{Key: "cookie sid"}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		var told []admission.Stall
+		cfg := Config{Lanes: On, Workers: 8, Flow: FlowConfig{Key: "cookie sid"}, OnStall: func(s admission.Stall) { told = append(told, s) }}
+		r := newRig(t, cfg, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if until := frozen.Load(); until != nil {
 				<-*until
 			}
@@ -77,6 +79,9 @@ func TestStall(t *testing.T) {
 			t.Errorf("%q, want %v at least", again[0], lasted)
 		}
 		r.wantPage(r.ask("GET", "/page", "Cookie", "sid=0"))
+		if len(told) != 2 || !told[0].Ended.IsZero() || len(told[0].Held) == 0 || !told[1].Began.Equal(told[0].Began) || told[1].Ended.IsZero() {
+			t.Errorf("told %+v, want its begin and its end", told)
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"net/netip"
 	"path"
 	"slices"
@@ -36,12 +37,19 @@ type Config struct {
 	// Index are the files that stand for their directory, the first that exists.
 	// Default: index.php for php, none for cgi.
 	Index []string
+	// Fallback is the script below Root, "/index.php", that answers for paths where
+	// nothing is: the front controller of most PHP applications. What is there and may
+	// not be served stays out of reach. Default: none.
+	Fallback string
 	// Hide are the paths, "/data", that are answered as if nothing were there or
 	// below: neither scripts nor static files, nor by a local redirect.
 	Hide []string
 	// Env are more variables. They win over everything else, client headers
 	// included. Values may hold LF (PHP_VALUE needs it), not NUL or CR.
 	Env map[string]string
+	// Expand, if it is not nil, gives each value of Env the form it has for a request.
+	// Default: as it is written.
+	Expand func(r *http.Request, value string) string
 	// TrustedProxies are the peers whose Forwarded or X-Forwarded-For and
 	// X-Forwarded-Proto are believed: IP addresses, CIDR prefixes, or "unix" for
 	// everyone who connects over a unix socket.
@@ -57,9 +65,11 @@ type Mapper struct {
 	mount    string // "" or "/x", no slash at the end
 	root     *Root  // nil if there is none
 	index    []string
+	fallback string   // "" or "/x.php"
 	hide     []string // cleaned, no slash at the end
 	env      map[string]string
 	envVars  []Var // env, by name
+	expand   func(r *http.Request, value string) string
 	trusted  trustedPeers
 	software string
 }
@@ -67,7 +77,25 @@ type Mapper struct {
 // NewMapper checks cfg and opens its directories. Errors name the key they are
 // about.
 func NewMapper(cfg Config) (*Mapper, error) {
-	m := &Mapper{preset: cfg.Preset, software: cfg.Software, env: maps.Clone(cfg.Env)}
+	m, err := cfg.mapper()
+	if err != nil || cfg.Root == "" {
+		return m, err
+	}
+	if m.root, err = OpenRoot(cfg.Root, cfg.Follow); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Validate checks what can be checked without a look at the directories.
+func (c Config) Validate() error {
+	_, err := c.mapper()
+	return err
+}
+
+// mapper returns a Mapper without its root.
+func (c Config) mapper() (*Mapper, error) {
+	m := &Mapper{preset: c.Preset, software: c.Software, env: maps.Clone(c.Env), expand: c.Expand}
 	if m.preset == "" {
 		m.preset = PresetApp
 	}
@@ -78,31 +106,28 @@ func NewMapper(cfg Config) (*Mapper, error) {
 		return nil, fmt.Errorf("cgi: software %q: must not hold NUL, CR or LF", m.software)
 	}
 	var err error
-	if m.mount, err = cleanMount(cfg.Mount); err != nil {
+	if m.mount, err = cleanMount(c.Mount); err != nil {
 		return nil, err
 	}
-	if m.index, err = checkIndex(m.preset, cfg.Index); err != nil {
+	if m.index, err = checkIndex(m.preset, c.Index); err != nil {
 		return nil, err
 	}
-	for _, p := range cfg.Hide {
+	if m.fallback, err = checkFallback(m.preset, c.Fallback); err != nil {
+		return nil, err
+	}
+	for _, p := range c.Hide {
 		if !strings.HasPrefix(p, "/") || path.Clean(p) == "/" {
 			return nil, fmt.Errorf("cgi: hide %q: want a path below the root, beginning with \"/\"", p)
 		}
 		m.hide = append(m.hide, path.Clean(p))
 	}
-	if m.envVars, err = sortedEnv(cfg.Env); err != nil {
+	if m.envVars, err = sortedEnv(c.Env); err != nil {
 		return nil, err
 	}
-	if m.trusted, err = parseTrusted(cfg.TrustedProxies); err != nil {
+	if m.trusted, err = parseTrusted(c.TrustedProxies); err != nil {
 		return nil, err
 	}
-	if err := m.checkRoot(cfg); err != nil {
-		return nil, err
-	}
-	if cfg.Root == "" {
-		return m, nil
-	}
-	if m.root, err = OpenRoot(cfg.Root, cfg.Follow); err != nil {
+	if err := m.checkRoot(c); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -167,6 +192,20 @@ func checkIndex(preset string, index []string) ([]string, error) {
 		return []string{"index.php"}, nil
 	}
 	return slices.Clone(index), nil
+}
+
+func checkFallback(preset, script string) (string, error) {
+	switch {
+	case script == "":
+		return "", nil
+	case preset == PresetApp:
+		return "", errors.New("cgi: fallback: preset \"app\" has no files (remove it, or use preset \"php\")")
+	case script[0] != '/' || path.Clean(script) != script || script == "/" || hasBreak(script):
+		return "", fmt.Errorf("cgi: fallback %q: must be a script's path like \"/index.php\"", script)
+	case preset == PresetPHP && !hasPHPSuffix(script):
+		return "", fmt.Errorf("cgi: fallback %q: must end in .php, nothing else is run", script)
+	}
+	return script, nil
 }
 
 func sortedEnv(env map[string]string) ([]Var, error) {

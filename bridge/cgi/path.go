@@ -15,6 +15,8 @@ type RequestError struct {
 	Reason   string // for the log: holds the path, quoted
 	Location string // where a 301 leads, ready for the header
 	File     string // a file below the root that a server of static files may send instead, "" if there is none
+
+	nothing bool // nothing is there, or a directory that has no index
 }
 
 func (e *RequestError) Error() string {
@@ -27,6 +29,13 @@ func badRequest(format string, args ...any) *RequestError {
 
 func notFound(format string, args ...any) *RequestError {
 	return &RequestError{Status: http.StatusNotFound, Reason: fmt.Sprintf(format, args...)}
+}
+
+// nothingAt is notFound where a fallback may answer.
+func nothingAt(format string, args ...any) *RequestError {
+	e := notFound(format, args...)
+	e.nothing = true
+	return e
 }
 
 // cleanPath returns the request's path without dot segments. Paths that have

@@ -18,6 +18,21 @@ type target struct {
 
 // target finds the script for rest, the cleaned path below the mount.
 func (m *Mapper) target(r *http.Request, rest string) (target, error) {
+	t, err := m.find(r, rest)
+	if m.fallback == "" || err == nil {
+		return t, err
+	}
+	if refused, ok := errors.AsType[*RequestError](err); !ok || !refused.nothing {
+		return target{}, err
+	}
+	info, missing := m.stat(m.fallback)
+	if missing != nil || !info.Mode().IsRegular() || !m.isScript(m.fallback, info) {
+		return target{}, err
+	}
+	return target{script: m.fallback}, nil
+}
+
+func (m *Mapper) find(r *http.Request, rest string) (target, error) {
 	switch m.preset {
 	case PresetPHP:
 		return m.phpScript(r, rest)
@@ -105,7 +120,7 @@ func (m *Mapper) cgiScript(r *http.Request, rest string) (target, error) {
 // directory finds the index of the directory rest.
 func (m *Mapper) directory(r *http.Request, rest string) (target, error) {
 	if len(m.index) == 0 {
-		return target{}, notFound("%.200q is a directory", rest)
+		return target{}, nothingAt("%.200q is a directory", rest)
 	}
 	dir := fileName(rest)
 	if !strings.HasSuffix(rest, "/") {
@@ -133,7 +148,7 @@ func (m *Mapper) directory(r *http.Request, rest string) (target, error) {
 		}
 		return target{}, m.notScript("/"+name, info)
 	}
-	return target{}, notFound("directory %.200q has no index (%s)", rest, strings.Join(m.index, ", "))
+	return target{}, nothingAt("directory %.200q has no index (%s)", rest, strings.Join(m.index, ", "))
 }
 
 // slashLocation is built from the name that was looked up, not from what the
@@ -205,7 +220,7 @@ func (m *Mapper) stat(p string) (fs.FileInfo, error) {
 func (m *Mapper) statError(p string, err error) error {
 	switch {
 	case notExist(err):
-		return notFound("%.200q does not exist below %s", p, m.root.Dir())
+		return nothingAt("%.200q does not exist below %s", p, m.root.Dir())
 	case errors.Is(err, ErrOutsideRoot):
 		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q %v", p, ErrOutsideRoot)}
 	case errors.Is(err, fs.ErrPermission):

@@ -36,7 +36,7 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64)
 	b.request(r, contentLength)
 	b.server(r, c)
 	b.client(c)
-	b.vars = append(b.vars, m.envVars...)
+	b.configured(r)
 	b.header(r, c.Trusted)
 	if b.err != nil {
 		return dst, b.err
@@ -91,6 +91,22 @@ func (b *builder) join(parts ...string) string {
 		b.text.WriteString(s)
 	}
 	return b.text.String()[start:]
+}
+
+// configured emits the variables of Config.Env.
+func (b *builder) configured(r *http.Request) {
+	m := b.mapper
+	if m.expand == nil {
+		b.vars = append(b.vars, m.envVars...)
+		return
+	}
+	for _, v := range m.envVars {
+		value := m.expand(r, v.Value)
+		if value != v.Value && hasBreak(value) && b.err == nil {
+			b.err = badRequest("%s %.200q holds NUL, CR or LF", v.Name, value)
+		}
+		b.vars = append(b.vars, Var{v.Name, value})
+	}
 }
 
 // location emits where the request leads. p has been checked by cleanPath.

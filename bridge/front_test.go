@@ -1,0 +1,126 @@
+package bridge
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+)
+
+// frontWriter is of a front that has a page of its own for one status.
+type frontWriter struct {
+	*httptest.ResponseRecorder
+	takes  int
+	status int
+	err    error
+}
+
+func (w *frontWriter) WriteError(status int, err error) bool {
+	w.status, w.err = status, err
+	return status == w.takes
+}
+
+// A front that has a page of its own is told what goes with it, and nothing else.
+func TestErrorWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{}, fcgitest.EOFBeforeHeader)
+		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 502}
+		r.b.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		var conn *pool.Error
+		if w.status != 502 || !errors.As(w.err, &conn) {
+			t.Errorf("told %d, %v", w.status, w.err)
+		}
+		if h := w.Header(); len(h) != 1 || h.Get("Proxy-Status") != "sluice; error=http_response_incomplete" {
+			t.Errorf("header %v", h)
+		}
+		if w.Body.Len() != 0 || w.Flushed {
+			t.Errorf("the bridge wrote %q", w.Body)
+		}
+		if o := r.outcome(); o.Status != 502 || o.BytesOut != 0 || o.Aborted {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+}
+
+// A front that has none leaves the answer to the bridge.
+func TestErrorWriterDeclines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{}, fcgitest.EOFBeforeHeader)
+		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 404}
+		r.b.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if w.status != 502 || w.Code != 502 || w.Body.Len() == 0 || w.Header().Get("Content-Type") == "" {
+			t.Errorf("told %d, answered %d %v %q", w.status, w.Code, w.Header(), w.Body)
+		}
+	})
+}
+
+// A poll's own answer stands for the application's: it is no error.
+func TestErrorWriterAndPollAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, end := overfull(t, Config{Lanes: On, LongPoll: []string{"/poll"}, Queue: QueueConfig{PollAnswer: PollAnswer{Status: 200, Body: "[]"}}})
+		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 200}
+		r.b.ServeHTTP(w, httptest.NewRequest("GET", "/poll", nil))
+		if w.err != nil || w.Code != 200 || w.Body.String() != "[]" {
+			t.Errorf("told %v, answered %d %q", w.err, w.Code, w.Body)
+		}
+		end()
+	})
+}
+
+// A front knows who has logged in, and what a variable is for a request.
+func TestIdentifyAndExpand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got map[string]string
+		cfg := Config{
+			Env:      map[string]string{"SITE": "{host}"},
+			Identify: func(_ *http.Request, c *cgi.Client) { c.Addr, c.User = "192.0.2.9", "ada" },
+			Expand: func(r *http.Request, value string) string {
+				if value == "{host}" {
+					return r.Host
+				}
+				return value
+			},
+		}
+		r := newRig(t, cfg, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+			got = map[string]string{}
+			for _, name := range []string{"REMOTE_ADDR", "REMOTE_USER", "SITE"} {
+				got[name] = q.Param(name)
+			}
+			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
+		}))
+		r.wantPage(r.get("/"))
+		if got["REMOTE_ADDR"] != "192.0.2.9" || got["REMOTE_USER"] != "ada" || got["SITE"] != "app.test" {
+			t.Errorf("the application saw %v", got)
+		}
+		if o := r.outcome(); o.Client != "192.0.2.9" {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+}
+
+func TestValidate(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want string
+	}{
+		{Config{Backends: []string{"unix:/run/app.sock"}}, ""},
+		{Config{Backends: []string{"unix:/run/app.sock"}, Workers: -1}, "workers: is -1, must not be negative"},
+		{Config{Backends: []string{"nowhere"}}, `backends: address "nowhere": want unix:/path or host:port`},
+		{Config{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}, `cgi: root: preset "php" needs the directory of its scripts`},
+		{Config{Backends: []string{"unix:/run/app.sock"}, Preset: "php", Root: "/nowhere/at/all"}, ""},
+	} {
+		err := c.cfg.Validate()
+		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+			t.Errorf("%+v: %v, want %q", c.cfg, err, c.want)
+		}
+	}
+	cfg := Config{Backends: []string{"unix:/run/app.sock"}}
+	if err := cfg.Validate(); err != nil || cfg.Workers != 0 || cfg.Reserve != nil {
+		t.Errorf("Validate changed the configuration: %+v", cfg)
+	}
+}
