@@ -1,0 +1,59 @@
+package caddyplugin
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/admission"
+)
+
+// observe adds what became of a request to its line in the access log, as "sluice".
+func observe(r *http.Request, o *bridge.Outcome) {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server == nil || server.Logs == nil {
+		return
+	}
+	if fields, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		fields.Set(zap.Object("sluice", outcome(*o)))
+	}
+}
+
+// outcome is a bridge.Outcome as the access log has it: what says nothing is left out.
+type outcome bridge.Outcome
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (o outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	for _, f := range []struct{ key, value string }{
+		{"lane", o.Lane}, {"refused", o.Refused}, {"error_type", o.ErrorType}, {"instance", o.Instance},
+	} {
+		if f.value != "" {
+			enc.AddString(f.key, f.value)
+		}
+	}
+	if o.Err != nil {
+		enc.AddString("error", o.Err.Error())
+	}
+	if o.Flow != 0 {
+		enc.AddString("flow", admission.FlowName(o.Flow))
+	}
+	if o.Aborted {
+		enc.AddBool("aborted", true)
+	}
+	if o.Attempts > 1 {
+		enc.AddInt("attempts", o.Attempts)
+	}
+	for _, f := range []struct {
+		key   string
+		value time.Duration
+	}{{"queued", o.Queued}, {"first_byte", o.FirstByte}} {
+		if f.value > 0 {
+			enc.AddDuration(f.key, f.value)
+		}
+	}
+	return nil
+}

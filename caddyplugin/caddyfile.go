@@ -1,0 +1,109 @@
+package caddyplugin
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("sluice", parseDirective)
+	httpcaddyfile.RegisterDirectiveOrder("sluice", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// parseDirective reads the directive. The scripts of a site that has a root directive
+// are below that root.
+func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	handler := new(Handler)
+	root, _ := h.BlockState["root"].(string)
+	return handler, handler.unmarshal(h.Dispenser, root)
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	sluice [<matcher>] [<backends...>] {
+//	    backends            <addresses...>
+//	    workers             <number>
+//	    preset              app|php|cgi
+//	    mount               <path>
+//	    root                <directory>
+//	    follow              <directories...>
+//	    index               <files...>
+//	    fallback            <script>|off
+//	    hide                <paths...>
+//	    env                 <name> <value>
+//	    trusted_proxies     <addresses...>
+//	    max_body            <size>
+//	    max_params          <size>
+//	    max_response_header <size>
+//	    request_buffering   on|off
+//	    keep_alive          on|off
+//	    multiplex           auto|on|off
+//	    lanes               on|off
+//	    long_poll           <paths...>
+//	    reserve             <number>
+//	    queue {
+//	        size         <number>
+//	        long_size    <number>
+//	        timeout      <duration>
+//	        long_timeout <duration>
+//	        poll_answer  <status> [<body> [<content type>]]
+//	    }
+//	    flow {
+//	        key           auto|user|client|off|cookie <name>|header <name>
+//	        limit         <number>
+//	        max_addresses <number> per <duration>
+//	        excess        refuse|evict
+//	    }
+//	    admission {
+//	        long_after|stall_after|wait_target <duration>
+//	        unknown|long_min|spent_limit       <number>
+//	        flow_rate|flow_burst               <number>
+//	    }
+//	    timeouts {
+//	        dial|send|first_byte|between_bytes|request|idle|abandoned|client <duration>
+//	    }
+//	    spool {
+//	        dir                <directory>
+//	        buffer|memory|disk <size>
+//	    }
+//	}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return h.unmarshal(d, "") }
+
+func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
+	d.Next() // the directive's name
+	p := newParser(d)
+	h.Backends = d.RemainingArgs()
+	options := optionsOf(&h.Config)
+	options["backends"] = list(&h.Backends)
+	if err := p.block("", options); err != nil {
+		return err
+	}
+	scripts(&h.Config, siteRoot)
+	if hasPlaceholder(&h.Config) {
+		return nil // Provision will see
+	}
+	return p.locate(h.Config.Validate())
+}
+
+// scripts sets what goes without saying on a site of scripts.
+func scripts(c *bridge.Config, siteRoot string) {
+	if c.Root == "" && (c.Preset == cgi.PresetPHP || c.Preset == cgi.PresetCGI) {
+		c.Root = siteRoot
+	}
+	if c.Preset != cgi.PresetPHP {
+		return
+	}
+	if c.Index == nil {
+		c.Index = []string{"index.php", "index.html"}
+	}
+	switch c.Fallback {
+	case "":
+		c.Fallback = "/index.php"
+	case "off":
+		c.Fallback = ""
+	}
+}

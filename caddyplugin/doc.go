@@ -1,0 +1,14 @@
+// Package caddyplugin puts Sluice's gate into Caddy: as a handler, http.handlers.sluice
+// with the Caddyfile directive sluice, and as a transport of reverse_proxy,
+// http.reverse_proxy.transport.sluice. admin.api.sluice shows what they do.
+//
+// It only translates. What the gate does, and every word of its configuration, is
+// package bridge's.
+//
+// What always holds:
+//
+//   - Gates, connections and what was learned belong to no module: they are in a usage
+//     pool, and live on when a new configuration wants the same ones.
+//   - A bridge is closed only when no configuration uses it and no request is in it.
+//   - Requests never depend on the context of a module, which ends while they run.
+package caddyplugin

@@ -1,0 +1,90 @@
+package caddyplugin
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+)
+
+func init() { caddy.RegisterModule(new(Handler)) }
+
+// Handler serves requests through a FastCGI application. It sends the application no
+// more requests than it can hold at once, keeps slow ones from taking all of it, and
+// lets others wait, or refuses them, where a plain proxy would fail.
+//
+// With the presets `php` and `cgi`, requests for files that are no scripts go on to the
+// next handler, which should be `file_server`.
+//
+// Placeholders in the values are resolved when the configuration is loaded; those in
+// `env` that belong to a request, for each request.
+type Handler struct {
+	bridge.Config
+
+	lease *lease
+	files bool // requests for static files are the next handler's
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.sluice", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision takes the application into use.
+func (h *Handler) Provision(ctx caddy.Context) (err error) {
+	if err := resolve(&h.Config); err != nil {
+		return err
+	}
+	h.files = h.Preset == cgi.PresetPHP || h.Preset == cgi.PresetCGI
+	out, err := newOutlet(ctx)
+	if err != nil {
+		return err
+	}
+	h.lease, err = acquire(h.Config, out)
+	return err
+}
+
+// Cleanup gives the application back. Requests may still be on their way through h.
+func (h *Handler) Cleanup() error { return h.lease.release() }
+
+// ServeHTTP answers r through the application.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	app := h.lease.app
+	if h.files {
+		if _, ok := app.bridge.StaticFile(r); ok {
+			return next.ServeHTTP(w, r)
+		}
+	}
+	if !hasErrorRoutes(r) {
+		app.ServeHTTP(w, asAsked(r))
+		return nil
+	}
+	pages := &errorPages{ResponseWriter: w}
+	app.ServeHTTP(pages, asAsked(r))
+	return pages.err
+}
+
+// asAsked returns r with the URI that the client asked for, which is what applications
+// expect in REQUEST_URI when r was rewritten.
+func asAsked(r *http.Request) *http.Request {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.RequestURI == r.RequestURI {
+		return r
+	}
+	asked := *r
+	asked.RequestURI = original.RequestURI
+	return &asked
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyfile.Unmarshaler       = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

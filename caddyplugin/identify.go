@@ -1,0 +1,46 @@
+package caddyplugin
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+)
+
+// identify completes c with what Caddy knows of the client: its address if it came
+// through one of the server's trusted_proxies, and who has logged in.
+func identify(r *http.Request, c *cgi.Client) {
+	if !c.Trusted {
+		throughProxy(r, c)
+	}
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		c.User, _ = repl.GetString("http.auth.user.id")
+	}
+}
+
+func throughProxy(r *http.Request, c *cgi.Client) {
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool); !trusted {
+		return
+	}
+	c.Trusted = true
+	if addr, _ := vars[caddyhttp.ClientIPVarKey].(string); addr != "" && addr != c.Addr {
+		c.Addr, _, _ = strings.Cut(addr, "%")
+		c.Port = "" // the proxy's
+	}
+	if proto := r.Header["X-Forwarded-Proto"]; len(proto) > 0 && (proto[0] == "http" || proto[0] == "https") {
+		c.Scheme = proto[0]
+	}
+}
+
+// expand replaces the placeholders of r in the value of a CGI variable.
+func expand(r *http.Request, value string) string {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok || !strings.Contains(value, "{") {
+		return value
+	}
+	return repl.ReplaceKnown(value, "")
+}

@@ -1,0 +1,118 @@
+package caddyplugin
+
+import (
+	"strconv"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// optionsOf returns the options of a block by name. Their names and meanings are those
+// of bridge.Config's keys.
+func optionsOf(c *bridge.Config) map[string]setter {
+	return map[string]setter{
+		"workers":             number(&c.Workers),
+		"preset":              text(&c.Preset),
+		"mount":               text(&c.Mount),
+		"root":                text(&c.Root),
+		"follow":              list(&c.Follow),
+		"index":               list(&c.Index),
+		"fallback":            text(&c.Fallback),
+		"hide":                list(&c.Hide),
+		"env":                 pairs(&c.Env),
+		"trusted_proxies":     list(&c.TrustedProxies),
+		"max_body":            size(&c.MaxBody),
+		"max_params":          size(&c.MaxParams),
+		"max_response_header": size(&c.MaxResponseHeader),
+		"request_buffering":   text(&c.RequestBuffering),
+		"keep_alive":          text(&c.KeepAlive),
+		"multiplex":           text(&c.Multiplex),
+		"lanes":               text(&c.Lanes),
+		"long_poll":           list(&c.LongPoll),
+		"reserve":             optional(&c.Reserve),
+		"queue":               section("queue.", queueOptions(&c.Queue)),
+		"flow":                section("flow.", flowOptions(&c.Flow)),
+		"admission":           section("admission.", admissionOptions(&c.Admission)),
+		"timeouts":            section("timeouts.", timeoutOptions(&c.Timeouts)),
+		"spool":               section("spool.", spoolOptions(&c.Spool)),
+	}
+}
+
+func queueOptions(c *bridge.QueueConfig) map[string]setter {
+	return map[string]setter{
+		"size":         number(&c.Size),
+		"long_size":    number(&c.LongSize),
+		"timeout":      duration(&c.Timeout),
+		"long_timeout": duration(&c.LongTimeout),
+		"poll_answer":  pollAnswer(&c.PollAnswer),
+	}
+}
+
+// pollAnswer reads "204", or "200 <body>", or "200 <body> <content type>".
+func pollAnswer(to *bridge.PollAnswer) setter {
+	return func(p *parser) error {
+		token := p.Token()
+		args := p.RemainingArgs()
+		if len(args) == 0 || len(args) > 3 {
+			return p.Errf("poll_answer: want a status, a body, and a content type")
+		}
+		status, err := strconv.Atoi(args[0])
+		if err != nil {
+			return p.Errf("poll_answer: %q is not a status", args[0])
+		}
+		to.Status = status
+		if len(args) > 1 {
+			to.Body = args[1]
+		}
+		if len(args) > 2 {
+			to.ContentType = args[2]
+		}
+		for _, key := range []string{"status", "body", "content_type"} {
+			p.at["queue.poll_answer."+key] = token
+		}
+		return nil
+	}
+}
+
+func flowOptions(c *bridge.FlowConfig) map[string]setter {
+	return map[string]setter{
+		"key":           words(&c.Key),
+		"limit":         number(&c.Limit),
+		"max_addresses": rate(&c.MaxAddresses, &c.Per),
+		"excess":        text(&c.Excess),
+	}
+}
+
+func admissionOptions(c *bridge.AdmissionConfig) map[string]setter {
+	return map[string]setter{
+		"long_after":  duration(&c.LongAfter),
+		"stall_after": duration(&c.StallAfter),
+		"wait_target": duration(&c.WaitTarget),
+		"unknown":     number(&c.Unknown),
+		"long_min":    optional(&c.LongMin),
+		"flow_rate":   decimal(&c.FlowRate),
+		"flow_burst":  decimal(&c.FlowBurst),
+		"spent_limit": number(&c.SpentLimit),
+	}
+}
+
+func timeoutOptions(c *bridge.TimeoutsConfig) map[string]setter {
+	return map[string]setter{
+		"dial":          duration(&c.Dial),
+		"send":          duration(&c.Send),
+		"first_byte":    duration(&c.FirstByte),
+		"between_bytes": duration(&c.BetweenBytes),
+		"request":       duration(&c.Request),
+		"idle":          duration(&c.Idle),
+		"abandoned":     duration(&c.Abandoned),
+		"client":        duration(&c.Client),
+	}
+}
+
+func spoolOptions(c *bridge.SpoolConfig) map[string]setter {
+	return map[string]setter{
+		"dir":    text(&c.Dir),
+		"buffer": size(&c.Buffer),
+		"memory": size(&c.Memory),
+		"disk":   size(&c.Disk),
+	}
+}

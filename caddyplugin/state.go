@@ -1,0 +1,146 @@
+package caddyplugin
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// applications holds what outlives a configuration: *application by key.
+var applications = caddy.NewUsagePool()
+
+// lingering is how long a bridge that no configuration uses stays open. Caddy cleans a
+// configuration up while its last requests are on their way through other handlers.
+const lingering = 10 * time.Second
+
+// key is a configuration as JSON: bridges that are the same in it are one.
+type key string
+
+// application is a bridge, and who uses it.
+type application struct {
+	bridge  *bridge.Bridge
+	cfg     bridge.Config
+	outlets outlets
+
+	requests atomic.Int64
+	draining atomic.Bool
+	idle     chan struct{} // has one if a request was the last, while draining
+	events   sync.WaitGroup
+}
+
+// lease is a module's share of an application.
+type lease struct {
+	app *application
+	key key
+	out *outlet
+}
+
+// acquire returns the application that cfg describes: the one that is there, or a new
+// one. Until it is released, out is where its log goes, if no other came later.
+func acquire(cfg bridge.Config, out *outlet) (*lease, error) {
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, err
+	}
+	l := &lease{key: key(text), out: out}
+	value, _, err := applications.LoadOrNew(l.key, func() (caddy.Destructor, error) { return newApplication(cfg, out) })
+	if err != nil {
+		return nil, err
+	}
+	l.app = value.(*application)
+	l.app.outlets.add(out)
+	return l, nil
+}
+
+// release gives the application back. A lease that is nil was never had.
+func (l *lease) release() error {
+	if l == nil {
+		return nil
+	}
+	l.app.outlets.remove(l.out)
+	_, err := applications.Delete(l.key)
+	return err
+}
+
+func newApplication(cfg bridge.Config, out *outlet) (*application, error) {
+	a := &application{cfg: cfg, idle: make(chan struct{}, 1)}
+	a.outlets.add(out) // New may have something to say
+	defer a.outlets.remove(out)
+	cfg.Logger = slog.New(&logHandler{to: &a.outlets})
+	cfg.Observe = observe
+	cfg.Identify = identify
+	cfg.OnStall = a.noteStall
+	for _, value := range cfg.Env {
+		if strings.Contains(value, "{") {
+			cfg.Expand = expand
+		}
+	}
+	var err error
+	a.bridge, err = bridge.New(cfg)
+	return a, err
+}
+
+// ServeHTTP answers r.
+func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.requests.Add(1)
+	defer func() {
+		if a.requests.Add(-1) == 0 && a.draining.Load() {
+			select {
+			case a.idle <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	a.bridge.ServeHTTP(w, r)
+}
+
+// Destruct closes the bridge when the requests in it have ended, and those that the
+// configuration had accepted before have come. At the end of the process they all have.
+func (a *application) Destruct() error {
+	if caddy.Exiting() {
+		return a.close()
+	}
+	time.AfterFunc(lingering, a.drain)
+	return nil
+}
+
+func (a *application) drain() {
+	a.draining.Store(true)
+	for a.requests.Load() > 0 {
+		<-a.idle
+	}
+	if err := a.close(); err != nil {
+		caddy.Log().Named("sluice").Error("closing a bridge failed: " + err.Error())
+	}
+}
+
+func (a *application) close() error {
+	err := a.bridge.Close()
+	a.events.Wait()
+	return err
+}
+
+// name is what an application is called where people read it.
+func (a *application) name() string { return strings.Join(a.cfg.Backends, " ") }
+
+// live returns the applications that are in use.
+func live() []*application {
+	var list []*application
+	applications.Range(func(_, value any) bool {
+		list = append(list, value.(*application))
+		return true
+	})
+	return list
+}
+
+// errGone says that an application was not there any more.
+var errGone = errors.New("sluice: application is not in use")
