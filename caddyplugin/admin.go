@@ -1,9 +1,11 @@
 package caddyplugin
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -48,6 +50,9 @@ func (*Admin) status(w http.ResponseWriter, r *http.Request) error {
 			Backends: a.cfg.Backends, Preset: a.cfg.Preset, Mount: a.cfg.Mount, Root: a.cfg.Root, Snapshot: a.bridge.Snapshot(),
 		})
 	}
+	slices.SortFunc(list, func(a, b applicationStatus) int {
+		return cmp.Or(slices.Compare(a.Backends, b.Backends), cmp.Compare(a.Mount, b.Mount), cmp.Compare(a.Root, b.Root))
+	})
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	return json.NewEncoder(w).Encode(map[string]any{"applications": list})

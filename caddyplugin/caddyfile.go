@@ -83,7 +83,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 		return err
 	}
 	scripts(&h.Config, siteRoot)
-	if hasPlaceholder(&h.Config) {
+	if hasPlaceholder(h.Config) {
 		return nil // Provision will see
 	}
 	return p.locate(h.Config.Validate())

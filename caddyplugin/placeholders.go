@@ -78,8 +78,9 @@ func resolveFields(v reflect.Value, repl *caddy.Replacer) error {
 }
 
 // hasPlaceholder reports whether there is something to resolve in cfg.
-func hasPlaceholder(cfg *bridge.Config) bool {
-	return holdsBrace(reflect.ValueOf(cfg).Elem())
+func hasPlaceholder(cfg bridge.Config) bool {
+	cfg.Queue.PollAnswer.Body = "" // which may be JSON
+	return holdsBrace(reflect.ValueOf(cfg))
 }
 
 func holdsBrace(v reflect.Value) bool {

@@ -47,12 +47,21 @@ type lease struct {
 // acquire returns the application that cfg describes: the one that is there, or a new
 // one. Until it is released, out is where its log goes, if no other came later.
 func acquire(cfg bridge.Config, out *outlet) (*lease, error) {
+	return take(cfg, out, func() (caddy.Destructor, error) { return newApplication(cfg, out) })
+}
+
+// share is acquire for an application that should be there: errGone says that it is not.
+func share(cfg bridge.Config, out *outlet) (*lease, error) {
+	return take(cfg, out, func() (caddy.Destructor, error) { return nil, errGone })
+}
+
+func take(cfg bridge.Config, out *outlet, otherwise caddy.Constructor) (*lease, error) {
 	text, err := json.Marshal(cfg)
 	if err != nil {
 		return nil, err
 	}
 	l := &lease{key: key(text), out: out}
-	value, _, err := applications.LoadOrNew(l.key, func() (caddy.Destructor, error) { return newApplication(cfg, out) })
+	value, _, err := applications.LoadOrNew(l.key, otherwise)
 	if err != nil {
 		return nil, err
 	}
@@ -144,3 +153,6 @@ func live() []*application {
 
 // errGone says that an application was not there any more.
 var errGone = errors.New("sluice: application is not in use")
+
+// Interface guard
+var _ caddy.Destructor = (*application)(nil)

@@ -1,0 +1,118 @@
+package caddyplugin
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+// adapt turns a Caddyfile into JSON.
+func adapt(text string) (string, error) {
+	raw, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return "", err
+	}
+	var pretty bytes.Buffer
+	err = json.Indent(&pretty, raw, "", "\t")
+	return pretty.String(), err
+}
+
+// TestAdapt compares what testdata's Caddyfiles are adapted to with what is written
+// below them.
+func TestAdapt(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.caddytest")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input, want, _ := strings.Cut(string(text), "\n----------\n")
+			got, err := adapt(input + "\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(input+"\n----------\n"+got+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if got != strings.TrimSpace(want) {
+				t.Errorf("adapted to\n%s", got)
+			}
+		})
+	}
+}
+
+// TestAdaptErrors has every kind of error, each with the line it is about.
+func TestAdaptErrors(t *testing.T) {
+	for _, c := range []struct{ block, want string }{
+		{"", "backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000, at Caddyfile:2"},
+		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port, at Caddyfile:2`},
+		{"sluice a:1 {\nbackends a:1\n}", "backends: a:1 is named twice, at Caddyfile:3"},
+		{"sluice a:1 {\nworker 4\n}", "unrecognized option 'worker', want one of: admission, backends, env,"},
+		{"sluice a:1 {\nworkers\n}", "workers: want one value, have 0, at Caddyfile:3"},
+		{"sluice a:1 {\nworkers 4 5\n}", "workers: want one value, have 2, at Caddyfile:3"},
+		{"sluice a:1 {\nworkers four\n}", `workers: "four" is not a whole number, at Caddyfile:3`},
+		{"sluice a:1 {\nworkers -1\n}", "workers: is -1, must not be negative, at Caddyfile:3"},
+		{"sluice a:1 {\nworkers 4\nworkers 5\n}", "workers: is given twice, at Caddyfile:4"},
+		{"sluice a:1 {\n\nmax_body lots\n}", `max_body: "lots" is not a size (write 64KiB, 20MiB, 1GiB), at Caddyfile:4`},
+		{"sluice a:1 {\nmax_params 99999999TiB\n}", "max_params: "},
+		{"sluice a:1 {\nlanes maybe\n}", `lanes: is "maybe", want on or off, at Caddyfile:3`},
+		{"sluice a:1 {\nenv NAME\n}", "env: want a name and a value, have 1 words, at Caddyfile:3"},
+		{"sluice a:1 {\nenv A 1\nenv A 2\n}", "env: A is given twice, at Caddyfile:4"},
+		{"sluice a:1 {\nhide\n}", "hide: want a value, at Caddyfile:3"},
+		{"sluice a:1 {\nworkers 8\nhide data\n}", `hide "data": want a path below the root, beginning with "/", at Caddyfile:4`},
+		{"sluice a:1 {\nmount trac\n}", `mount "trac": must start with "/", at Caddyfile:3`},
+		{"sluice a:1 {\npreset perl\n}", `preset "perl": must be "app", "php" or "cgi", at Caddyfile:3`},
+		{"sluice a:1 {\npreset php\n}", `root: preset "php" needs the directory of its scripts, at Caddyfile:2`},
+		{"sluice a:1 {\npreset php\nroot /srv\nfallback index.php\n}", `fallback "index.php": must be a script's path like "/index.php", at Caddyfile:5`},
+		{"sluice a:1 {\nreserve 4\n}", "reserve: is 4, want 0 to 3: of 4 workers one at least must be left for other requests, at Caddyfile:3"},
+		{"sluice a:1 {\nlong_poll poll\n}", `long_poll: "poll": want a path beginning with "/"`},
+		{"sluice a:1 {\nqueue 5\n}", "queue: unexpected '5', want a block in braces, at Caddyfile:3"},
+		{"sluice a:1 {\nqueue {\nsize 3\ntimeout soon\n}\n}", `timeout: "soon" is not a duration (write 500ms, 3s, 2m), at Caddyfile:5`},
+		{"sluice a:1 {\nqueue {\nsize 3\ntimeout -1s\n}\n}", "queue.timeout: must not be negative, at Caddyfile:5"},
+		{"sluice a:1 {\nqueue {\npoll_answer\n}\n}", "poll_answer: want a status, a body, and a content type, at Caddyfile:4"},
+		{"sluice a:1 {\nqueue {\npoll_answer yes\n}\n}", `poll_answer: "yes" is not a status, at Caddyfile:4`},
+		{"sluice a:1 {\nqueue {\npoll_answer 99\n}\n}", "queue.poll_answer.status: is 99, want 200 to 599, at Caddyfile:4"},
+		{"sluice a:1 {\nqueue {\nsise 3\n}\n}", "unrecognized option 'sise', want one of: long_size, long_timeout, poll_answer, size, timeout, at Caddyfile:4"},
+		{"sluice a:1 {\nflow {\nkey cookie\n}\n}", `flow.key: is "cookie", and lacks the cookie's name, at Caddyfile:4`},
+		{"sluice a:1 {\nflow {\nmax_addresses many\n}\n}", "max_addresses: want a number and a time, such as: 3 per 10m, at Caddyfile:4"},
+		{"sluice a:1 {\nflow {\nmax_addresses 3 per 10m\n}\n}", `flow.max_addresses: flow.key is "auto", which tells no accounts apart`},
+		{"sluice a:1 {\nadmission {\nflow_rate much\n}\n}", `flow_rate: "much" is not a number, at Caddyfile:4`},
+		{"sluice a:1 {\nadmission {\nlong_min 9\n}\n}", "admission.long_min: is 9, want 0 to 2: the reserve is 2 of 4 workers, at Caddyfile:4"},
+		{"sluice a:1 {\nmultiplex on\nkeep_alive off\n}", "multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each, at Caddyfile:3"},
+		{"reverse_proxy a:1 {\ntransport sluice {\nbackends a:1\n}\n}", "unrecognized option 'backends'"},
+		{"reverse_proxy a:1 {\ntransport sluice a:2\n}", "unexpected 'a:2': the upstreams are named by reverse_proxy, at Caddyfile:3"},
+		{"reverse_proxy a:1 {\ntransport sluice {\nworkers 4\nreserve 4\n}\n}", "reserve: is 4, want 0 to 3: of 4 workers one at least must be left for other requests, at Caddyfile:5"},
+	} {
+		if c.block == "" {
+			c.block = "sluice"
+		}
+		_, err := adapt(":80 {\n" + c.block + "\n}\n")
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s\ngives %v\nwant  %s", c.block, err, c.want)
+		}
+	}
+}
+
+// A value that is only known where the configuration is loaded is checked there.
+func TestAdaptPlaceholders(t *testing.T) {
+	got, err := adapt(":80 {\nsluice {env.APP_SOCKET}\n}\n")
+	if err != nil || !strings.Contains(got, `"{env.APP_SOCKET}"`) {
+		t.Errorf("%v\n%s", err, got)
+	}
+}

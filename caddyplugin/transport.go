@@ -1,0 +1,162 @@
+package caddyplugin
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+)
+
+func init() { caddy.RegisterModule(new(Transport)) }
+
+// Transport lets reverse_proxy speak to FastCGI applications through Sluice's gate, for
+// those who want its balancing, health checks and dynamic upstreams. Each upstream has a
+// gate and connections of its own; `backends` must not be set.
+//
+// The handler `sluice` does more, and costs less: it knows how many requests each backend
+// can hold, and balances by that.
+type Transport struct {
+	bridge.Config
+
+	upstreams *upstreams
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Transport) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.reverse_proxy.transport.sluice", New: func() caddy.Module { return new(Transport) }}
+}
+
+// Provision sets up t. Upstreams are taken into use when the first request goes there.
+func (t *Transport) Provision(ctx caddy.Context) error {
+	if len(t.Backends) > 0 {
+		return errors.New("backends: are reverse_proxy's to name, not its transport's")
+	}
+	if err := resolve(&t.Config); err != nil {
+		return err
+	}
+	out, err := newOutlet(ctx)
+	if err != nil {
+		return err
+	}
+	t.upstreams, err = newUpstreams(t.Config, out)
+	return err
+}
+
+// Validate checks what all upstreams have in common.
+func (t *Transport) Validate() error {
+	cfg := t.Config
+	cfg.Backends = []string{"unix:/upstream"}
+	return cfg.Validate()
+}
+
+// Cleanup gives the upstreams back. Requests may still be on their way through t.
+func (t *Transport) Cleanup() error {
+	if t.upstreams == nil {
+		return nil
+	}
+	return t.upstreams.release()
+}
+
+// UnmarshalCaddyfile sets up the transport from Caddyfile tokens. Syntax:
+//
+//	transport sluice {
+//	    <options of the directive sluice, without backends>
+//	}
+func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the transport's name
+	p := newParser(d)
+	if d.NextArg() {
+		return d.Errf("unexpected '%s': the upstreams are named by reverse_proxy", d.Val())
+	}
+	if err := p.block("", optionsOf(&t.Config)); err != nil {
+		return err
+	}
+	scripts(&t.Config, "")
+	if hasPlaceholder(t.Config) {
+		return nil
+	}
+	return p.locate(t.Validate())
+}
+
+// RequiresContentLength says that a body of unknown length cannot be sent on as it
+// arrives: the bridge reads it whole, because CONTENT_LENGTH must be true.
+func (*Transport) RequiresContentLength() bool { return true }
+
+// RoundTrip implements http.RoundTripper. An error that is a reverseproxy.DialError was
+// met before the application could see the request: another upstream may be tried.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	info, ok := reverseproxy.GetDialInfo(r.Context())
+	if !ok {
+		info.Network, info.Address = "tcp", r.URL.Host
+	}
+	app, err := t.upstreams.get(address(info.Network, info.Address))
+	if err != nil {
+		return nil, caddyhttp.Error(http.StatusBadGateway, err)
+	}
+	a := newAnswer(r)
+	go a.serve(app, asAsked(r))
+	return a.wait()
+}
+
+// address is how package bridge writes what reverse_proxy dials.
+func address(network, addr string) string {
+	if network == "unix" {
+		return "unix:" + addr
+	}
+	return addr
+}
+
+// failure is what reverse_proxy is told of a request that failed with err.
+func failure(status int, err error, replayable bool) error {
+	herr := caddyhttp.Error(status, err)
+	if unavailable := (*pool.UnavailableError)(nil); replayable && errors.As(err, &unavailable) {
+		return unsentError{reverseproxy.NewDialError(err), herr}
+	}
+	return herr
+}
+
+// replayable reports whether r's body, which the bridge has read, can be had again. It
+// can if reverse_proxy has the whole of it in memory: then it gives each try a reader.
+func replayable(r *http.Request) bool {
+	_, whole := r.Body.(io.WriterTo)
+	return r.Body == nil || r.Body == http.NoBody || whole
+}
+
+// retryBuffer is how large a body may be to go to another upstream when the first cannot
+// be reached, in bytes, unless request_buffers says otherwise.
+const retryBuffer = 64 << 10
+
+// DefaultBufferSizes implements reverseproxy.BufferedTransport.
+func (t *Transport) DefaultBufferSizes() (request, response int64) {
+	if t.RequestBuffering == bridge.Off {
+		return 0, 0
+	}
+	return retryBuffer, 0
+}
+
+// unsentError is an error that may be retried and keeps its status.
+type unsentError struct {
+	reverseproxy.DialError
+	status caddyhttp.HandlerError
+}
+
+func (e unsentError) Unwrap() []error { return []error{e.DialError, e.status} }
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Transport)(nil)
+	_ caddy.Validator       = (*Transport)(nil)
+	_ caddy.CleanerUpper    = (*Transport)(nil)
+	_ caddyfile.Unmarshaler = (*Transport)(nil)
+	_ http.RoundTripper     = (*Transport)(nil)
+
+	_ reverseproxy.BufferedTransport              = (*Transport)(nil)
+	_ reverseproxy.ContentLengthRequiredTransport = (*Transport)(nil)
+)
