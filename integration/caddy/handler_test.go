@@ -1,0 +1,137 @@
+//go:build linux
+
+package caddy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/fcgi"
+	"strings"
+	"testing"
+)
+
+func TestHandler(t *testing.T) {
+	a := startApp(t, echo)
+	s := start(t, "sluice /app* "+a.addr+"\nrespond /other elsewhere")
+	s.want(s.get("/app/x"), 200, "GET /app/x ")
+	s.want(s.ask("POST", "/app", "body"), 200, "POST /app body")
+	s.want(s.get("/other"), 200, "elsewhere")
+	list := s.state()
+	if len(list) != 1 || list[0].Backends[0] != a.addr || list[0].Snapshot.Pool.Instances[0].Dials != 1 {
+		t.Errorf("status %+v", list)
+	}
+}
+
+// variables answers with CGI variables, one per line.
+func variables(names ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		env := fcgi.ProcessEnv(r)
+		for _, n := range names {
+			fmt.Fprintf(w, "%s=%s\n", n, env[n])
+		}
+	}
+}
+
+// The application sees who has logged in, and the client behind a trusted proxy.
+func TestIdentity(t *testing.T) {
+	a := startApp(t, variables("REMOTE_USER", "SITE"))
+	s := start(t, fmt.Sprintf(`
+	basic_auth {
+		ada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG
+	}
+	sluice %s {
+		env SITE "{http.request.host}, {unknown}"
+	}`, a.addr))
+	re := s.ask("GET", "/", "", "Authorization", "Basic YWRhOmhpY2N1cA==") // hiccup
+	s.want(re, 200, "REMOTE_USER=ada\nSITE=127.0.0.1, {unknown}\n")
+}
+
+func TestTrustedProxies(t *testing.T) {
+	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %v", r.RemoteAddr, fcgi.ProcessEnv(r)["REQUEST_SCHEME"])
+	})
+	trusted := "servers {\ntrusted_proxies static 127.0.0.0/8\n}"
+	s := start(t, "sluice "+a.addr, trusted)
+	re := s.ask("GET", "/", "", "X-Forwarded-For", "192.0.2.9", "X-Forwarded-Proto", "https")
+	s.want(re, 200, "192.0.2.9:0 https")
+	s.load("sluice " + a.addr)
+	re = s.ask("GET", "/", "", "X-Forwarded-For", "192.0.2.9", "X-Forwarded-Proto", "https")
+	if re.status != 200 || !strings.HasPrefix(re.body, "127.0.0.1:") || !strings.HasSuffix(re.body, " http") {
+		t.Errorf("%+v", re)
+	}
+}
+
+// A rewritten request keeps the URI that the client asked for.
+func TestRewrite(t *testing.T) {
+	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.URL.RequestURI(), " ", fcgi.ProcessEnv(r)["DOCUMENT_URI"])
+	})
+	s := start(t, "rewrite /old* /new?b=1\nsluice "+a.addr)
+	s.want(s.get("/old/page?a=1"), 200, "/old/page?a=1 /new")
+}
+
+// Refusals say when to come again; handle_errors has a page for them if there is one.
+func TestRefusal(t *testing.T) {
+	release := make(chan struct{})
+	entered := make(chan struct{}, 1)
+	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-release
+		io.WriteString(w, "done")
+	})
+	directives := fmt.Sprintf(`sluice %s {
+		workers 1
+		lanes off
+		queue {
+			size 1
+			timeout 1ms
+		}
+	}`, a.addr)
+	s := start(t, directives)
+	first := make(chan reply)
+	go func() { first <- s.get("/") }()
+	<-entered
+	re := s.get("/")
+	if re.status != 503 || re.header.Get("Retry-After") == "" || re.header.Get("Proxy-Status") == "" || !strings.Contains(re.body, "busy") {
+		t.Errorf("%+v", re)
+	}
+	s.load(directives + "\nhandle_errors {\nrespond \"our page {err.status_code}\"\n}")
+	re = s.get("/")
+	if re.status != 503 || re.header.Get("Retry-After") == "" || re.body != "our page 503" || re.header.Get("Content-Length") != "12" {
+		t.Errorf("%+v", re)
+	}
+	close(release)
+	s.want(<-first, 200, "done")
+}
+
+// An application that is not there is a 502, which handle_errors may answer.
+func TestNobodyListens(t *testing.T) {
+	s := start(t, "sluice unix//nowhere/app.sock\nhandle_errors {\nrespond {err.status_code}\n}")
+	s.want(s.get("/"), 502, "502")
+}
+
+// The access log says what the gate made of a request.
+func TestAccessLog(t *testing.T) {
+	a := startApp(t, echo)
+	s := start(t, "log\nsluice "+a.addr)
+	s.want(s.get("/logged"), 200, "GET /logged ")
+	if err := s.tryLoad("respond x"); err != nil { // the log is written
+		t.Fatal(err)
+	}
+	if lines := s.logged(`"msg":"handled request"`, `"uri":"/logged"`, `"sluice":{"lane":"unknown","instance":"`+a.addr); len(lines) != 1 {
+		t.Errorf("%d lines: %v", len(lines), s.logged("handled request"))
+	}
+}
+
+// A placeholder in a backend's name is resolved when the configuration is loaded.
+func TestPlaceholders(t *testing.T) {
+	a := startApp(t, echo)
+	t.Setenv("APP_SOCKET", a.addr)
+	s := start(t, "sluice {env.APP_SOCKET}")
+	s.want(s.get("/x"), 200, "GET /x ")
+	if err := s.tryLoad("sluice {env.NO_SUCH_VARIABLE}"); err == nil || !strings.Contains(err.Error(), "backends") {
+		t.Errorf("%v, want an error about backends", err)
+	}
+	s.want(s.get("/y"), 200, "GET /y ") // the one before is still there
+}

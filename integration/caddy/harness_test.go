@@ -1,0 +1,286 @@
+//go:build linux
+
+package caddy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/fcgi"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/sluice-proxy/sluice/caddyplugin"
+)
+
+// patience bounds every wait: for a broken machine, never a measure.
+const patience = 30 * time.Second
+
+// site is a running Caddy.
+type site struct {
+	t       *testing.T
+	url     string // of the site, plain HTTP
+	admin   string // URL of the admin API
+	log     string // file with Caddy's log
+	client  *http.Client
+	options []string // global ones of every configuration
+}
+
+// start runs Caddy with a site that has directives, until the test ends. options are
+// global ones.
+func start(t *testing.T, directives string, options ...string) *site {
+	t.Helper()
+	s := &site{
+		t: t, log: filepath.Join(t.TempDir(), "log"), client: &http.Client{Timeout: patience},
+		url: "http://" + freeAddress(t), admin: "http://" + freeAddress(t),
+	}
+	s.client.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
+	t.Cleanup(func() {
+		s.client.CloseIdleConnections()
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+		if text, err := os.ReadFile(s.log); err == nil && t.Failed() {
+			t.Logf("Caddy's log:\n%s", text[max(0, len(text)-20_000):])
+		}
+	})
+	s.load(directives, options...)
+	return s
+}
+
+// startUnix is start for a site behind a unix socket.
+func startUnix(t *testing.T, directives string) *site {
+	t.Helper()
+	path := filepath.Join(socketDir(t), "http.sock")
+	s := start(t, directives, "default_bind unix/"+path)
+	s.options = []string{"default_bind unix/" + path}
+	s.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	return s
+}
+
+// load gives the running Caddy another configuration.
+func (s *site) load(directives string, options ...string) {
+	s.t.Helper()
+	if err := s.tryLoad(directives, options...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) tryLoad(directives string, options ...string) error {
+	return s.tryText(fmt.Sprintf(`{
+	admin %s
+	persist_config off
+	log {
+		output file %s
+		level DEBUG
+	}
+	%s
+}
+%s {
+	%s
+}
+`, strings.TrimPrefix(s.admin, "http://"), s.log, strings.Join(append(options, s.options...), "\n"), s.url, directives))
+}
+
+func (s *site) tryText(caddyfile string) error {
+	raw, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return err
+	}
+	return caddy.Load(raw, true)
+}
+
+// reply is a response, read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+	err    error
+}
+
+func (s *site) do(r *http.Request) reply {
+	res, err := s.client.Do(r)
+	if err != nil {
+		return reply{err: err}
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return reply{res.StatusCode, res.Header, string(text), err}
+}
+
+func (s *site) get(path string) reply { return s.ask("GET", path, "") }
+
+// ask makes a request with header fields, given in pairs.
+func (s *site) ask(method, path, body string, header ...string) reply {
+	s.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequest(method, s.url+path, reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return s.do(r)
+}
+
+// want checks a reply's status and body.
+func (s *site) want(re reply, status int, body string) {
+	s.t.Helper()
+	if re.err != nil || re.status != status || re.body != body {
+		s.t.Errorf("reply %d %q, %v; want %d %q", re.status, re.body, re.err, status, body)
+	}
+}
+
+// state asks the admin API for the snapshots of all applications.
+func (s *site) state() []applicationState {
+	s.t.Helper()
+	res, err := http.Get(s.admin + "/sluice/status")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var got struct {
+		Applications []applicationState `json:"applications"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&got); err != nil || res.StatusCode != 200 {
+		s.t.Fatalf("%d %v", res.StatusCode, err)
+	}
+	return got.Applications
+}
+
+type applicationState struct {
+	Backends []string `json:"backends"`
+	Snapshot struct {
+		InFlight int64 `json:"in_flight"`
+		Gate     struct {
+			Workers int               `json:"workers"`
+			InUse   int               `json:"in_use"`
+			Waiting int               `json:"waiting"`
+			Routes  []json.RawMessage `json:"routes"`
+		} `json:"gate"`
+		Pool struct {
+			Instances []struct {
+				Addr  string `json:"addr"`
+				Dials uint64 `json:"dials"`
+			} `json:"instances"`
+		} `json:"pool"`
+	} `json:"snapshot"`
+}
+
+// logged returns the lines of Caddy's log that hold all of the words.
+func (s *site) logged(words ...string) []string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var found []string
+line:
+	for line := range bytes.Lines(text) {
+		for _, w := range words {
+			if !bytes.Contains(line, []byte(w)) {
+				continue line
+			}
+		}
+		found = append(found, string(line))
+	}
+	return found
+}
+
+// freeAddress is one of this machine's that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// app is a FastCGI application of net/http/fcgi on a unix socket.
+type app struct {
+	addr     string
+	accepted atomic.Int64
+}
+
+// startApp serves h until the test ends.
+func startApp(t *testing.T, h http.HandlerFunc) *app {
+	t.Helper()
+	path := filepath.Join(socketDir(t), "app.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{addr: "unix/" + path}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = fcgi.Serve(countingListener{l, &a.accepted}, h) // ends when the listener is closed
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-ended
+	})
+	return a
+}
+
+type countingListener struct {
+	net.Listener
+	accepted *atomic.Int64
+}
+
+func (l countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted.Add(1)
+	}
+	return c, err
+}
+
+// socketDir is a private directory for sockets. t.TempDir's name may be longer than a
+// socket's can be.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "it")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// echo answers with what it was asked.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	fmt.Fprintf(w, "%s %s %s", r.Method, r.URL.Path, body)
+}
+
+// newRequest is a GET that can be given up.
+func newRequest(t *testing.T, url string) (*http.Request, context.CancelFunc) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, stop
+}

@@ -1,0 +1,160 @@
+//go:build linux
+
+package caddy
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestTransport(t *testing.T) {
+	a, b := startApp(t, echo), startApp(t, echo)
+	s := start(t, fmt.Sprintf("reverse_proxy %s %s {\nlb_policy round_robin\ntransport sluice {\nworkers 4\n}\n}", a.addr, b.addr))
+	for i := range 10 {
+		s.want(s.ask("POST", "/x", fmt.Sprint(i)), 200, fmt.Sprintf("POST /x %d", i))
+	}
+	if a.accepted.Load() != 1 || b.accepted.Load() != 1 {
+		t.Errorf("%d and %d connections, want one each", a.accepted.Load(), b.accepted.Load())
+	}
+	if list := s.state(); len(list) != 2 {
+		t.Errorf("%+v, want an application for each upstream", list)
+	}
+}
+
+// A request that could not be sent goes to another upstream, its body too.
+func TestTransportRetries(t *testing.T) {
+	a := startApp(t, echo)
+	s := start(t, fmt.Sprintf("reverse_proxy unix//nowhere/app.sock %s {\nlb_policy first\nlb_retries 1\nfail_duration 1m\ntransport sluice\n}", a.addr))
+	s.want(s.get("/x"), 200, "GET /x ")
+	s.want(s.ask("POST", "/x", "body"), 200, "POST /x body")
+}
+
+func TestTransportFails(t *testing.T) {
+	s := start(t, "reverse_proxy unix//nowhere/app.sock {\ntransport sluice\n}\nhandle_errors {\nrespond {err.status_code}\n}")
+	s.want(s.get("/"), 502, "502")
+}
+
+// A refusal is an answer: with the time to come again.
+func TestTransportRefuses(t *testing.T) {
+	release, entered := make(chan struct{}), make(chan struct{}, 1)
+	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-release
+		io.WriteString(w, "done")
+	})
+	s := start(t, fmt.Sprintf("reverse_proxy %s {\ntransport sluice {\nworkers 1\nlanes off\nqueue {\nsize 1\ntimeout 1ms\n}\n}\n}", a.addr))
+	first := make(chan reply)
+	go func() { first <- s.get("/") }()
+	<-entered
+	re := s.get("/")
+	if re.status != 503 || re.header.Get("Retry-After") == "" || re.header.Get("Proxy-Status") == "" || !strings.Contains(re.body, "busy") {
+		t.Errorf("%+v", re)
+	}
+	close(release)
+	s.want(<-first, 200, "done")
+}
+
+// What the application flushes reaches the client, in both roads.
+func TestStreams(t *testing.T) {
+	for name, directive := range map[string]string{
+		"handler": "sluice %s", "transport": "reverse_proxy %s {\ntransport sluice\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			next := make(chan struct{})
+			a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+				for i := range 3 {
+					fmt.Fprintf(w, "line %d\n", i)
+					w.(http.Flusher).Flush()
+					<-next
+				}
+			})
+			s := start(t, fmt.Sprintf(directive, a.addr))
+			res, err := s.client.Get(s.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			lines := bufio.NewReader(res.Body)
+			for i := range 3 {
+				line, err := lines.ReadString('\n')
+				if err != nil || line != fmt.Sprintf("line %d\n", i) {
+					t.Fatalf("%q, %v", line, err)
+				}
+				next <- struct{}{}
+			}
+			if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
+				t.Errorf("%q, %v", rest, err)
+			}
+		})
+	}
+}
+
+// An answer that broke off is not ended cleanly.
+func TestBrokenAnswers(t *testing.T) {
+	for name, directive := range map[string]string{
+		"handler": "sluice %s", "transport": "reverse_proxy %s {\ntransport sluice\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "100")
+				io.WriteString(w, "half")
+				w.(http.Flusher).Flush()
+			})
+			s := start(t, fmt.Sprintf(directive, a.addr))
+			if re := s.get("/"); re.err == nil && re.status == 200 {
+				t.Errorf("%+v", re)
+			}
+		})
+	}
+}
+
+// A client that leaves frees its worker.
+func TestClientLeaves(t *testing.T) {
+	for name, directive := range map[string]string{
+		"handler":   "sluice %s {\nworkers 1\nlanes off\ntimeouts {\nabandoned 10ms\n}\n}",
+		"transport": "reverse_proxy %s {\ntransport sluice {\nworkers 1\nlanes off\ntimeouts {\nabandoned 10ms\n}\n}\n}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			entered, release := make(chan struct{}, 1), make(chan struct{})
+			a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/wait" {
+					entered <- struct{}{}
+					<-release
+				}
+				io.WriteString(w, "answered")
+			})
+			defer close(release)
+			s := start(t, fmt.Sprintf(directive, a.addr))
+			r, stop := newRequest(t, s.url+"/wait")
+			left := make(chan error)
+			go func() {
+				_, err := s.client.Do(r)
+				left <- err
+			}()
+			<-entered
+			stop()
+			if err := <-left; err == nil {
+				t.Error("answered")
+			}
+			s.want(s.get("/"), 200, "answered")
+		})
+	}
+}
+
+// A body that reverse_proxy cannot give again is not sent in part to another upstream.
+func TestTransportKeepsLargeBodiesWhole(t *testing.T) {
+	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n)
+	})
+	s := start(t, fmt.Sprintf("reverse_proxy unix//nowhere/app.sock %s {\nlb_policy first\nlb_retries 1\nfail_duration 1m\ntransport sluice\n}", a.addr))
+	large := strings.Repeat("x", 200<<10)
+	if re := s.ask("POST", "/x", large); re.status != 502 {
+		t.Errorf("%+v", re)
+	}
+	s.want(s.ask("POST", "/x", large), 200, "204800") // the first upstream is known to be down now
+}
