@@ -19,7 +19,7 @@ const answerBuffer = 32 << 10
 // side, an http.Response and its body on the other.
 type answer struct {
 	request *http.Request
-	header  http.Header // the reader's when there is a status
+	header  http.Header   // the reader's when there is a status
 	begun   chan struct{} // closed when there is a status, or an error instead of it
 
 	mu      sync.Mutex

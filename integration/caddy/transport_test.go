@@ -158,3 +158,22 @@ func TestTransportKeepsLargeBodiesWhole(t *testing.T) {
 	}
 	s.want(s.ask("POST", "/x", large), 200, "204800") // the first upstream is known to be down now
 }
+
+// A reload that does not change the transport keeps its upstreams.
+func TestTransportReload(t *testing.T) {
+	a, b := startApp(t, echo), startApp(t, echo)
+	directives := fmt.Sprintf("reverse_proxy %s %s {\nlb_policy round_robin\ntransport sluice {\ntimeouts {\nidle 1m\n}\n}\n}", a.addr, b.addr)
+	s := start(t, directives)
+	for i := range 10 {
+		s.want(s.get("/x"), 200, "GET /x ")
+		s.want(s.get("/y"), 200, "GET /y ")
+		s.load(fmt.Sprintf("header X-Reload %d\n%s", i, directives))
+	}
+	if a.accepted.Load() != 1 || b.accepted.Load() != 1 {
+		t.Errorf("%d and %d connections, want one each", a.accepted.Load(), b.accepted.Load())
+	}
+	s.load("respond other")
+	if list := s.state(); len(list) != 0 {
+		t.Errorf("still in use: %+v", list)
+	}
+}

@@ -1,0 +1,46 @@
+package caddyplugin
+
+import (
+	"bytes"
+	"log/slog"
+	"testing"
+)
+
+// What a logger writes goes to the latest outlet that is still there, with everything
+// that was added to the logger on the way.
+func TestLogFollowsOutlets(t *testing.T) {
+	var first, second bytes.Buffer
+	plain := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}
+	one := &outlet{log: slog.NewTextHandler(&first, plain)}
+	two := &outlet{log: slog.NewTextHandler(&second, plain)}
+	var to outlets
+	to.add(one)
+	log := slog.New(&logHandler{to: &to})
+	left := log.With("a", 1).WithGroup("g").With("b", 2)
+	right := log.With("a", 1).With("c", 3)
+	left.Info("1")
+	to.add(two)
+	left.Info("2", "d", 4)
+	right.Info("3")
+	to.remove(two)
+	right.Info("4")
+	to.add(two)
+	to.remove(one)
+	log.Debug("not written")
+	log.Info("5")
+	if want := "level=INFO msg=1 a=1 g.b=2\nlevel=INFO msg=4 a=1 c=3\n"; first.String() != want {
+		t.Errorf("the first has\n%swant\n%s", &first, want)
+	}
+	if want := "level=INFO msg=2 a=1 g.b=2 g.d=4\nlevel=INFO msg=3 a=1 c=3\nlevel=INFO msg=5\n"; second.String() != want {
+		t.Errorf("the second has\n%swant\n%s", &second, want)
+	}
+	to.remove(two)
+	if to.latest.Load() != nil || to.log() == nil {
+		t.Error("the process's own log is not taken when there is no outlet")
+	}
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package caddy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+func init() { caddy.RegisterModule(new(recorder)) }
+
+// recorder is an event handler that hands events to the test.
+type recorder struct{}
+
+var recorded = make(chan caddy.Event, 16)
+
+func (*recorder) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "events.handlers.recorder", New: func() caddy.Module { return new(recorder) }}
+}
+
+func (*recorder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	return nil
+}
+
+func (*recorder) Handle(_ context.Context, e caddy.Event) error {
+	if strings.HasPrefix(e.Name(), "sluice_") {
+		recorded <- e
+	}
+	return nil
+}
+
+// awaitEvent waits for an event and checks its name.
+func awaitEvent(t *testing.T, name string) caddy.Event {
+	t.Helper()
+	select {
+	case e := <-recorded:
+		if e.Name() != name {
+			t.Fatalf("event %s %v, want %s", e.Name(), e.Data, name)
+		}
+		return e
+	case <-time.After(patience):
+		t.Fatalf("no event %s", name)
+	}
+	panic("unreachable")
+}
+
+// The begin and the end of a stall are events, also when the configuration was loaded
+// again in between.
+func TestStallEvents(t *testing.T) {
+	var frozen atomic.Bool
+	thaw := make(chan struct{})
+	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		if frozen.Load() {
+			<-thaw
+		}
+		time.Sleep(10 * time.Millisecond) // its work
+		echo(w, r)
+	})
+	directives := fmt.Sprintf("sluice %s {\nworkers 8\nadmission {\nstall_after 500ms\n}\n}", a.addr)
+	events := "events {\non sluice_stall_begin recorder\non sluice_stall_end recorder\n}"
+	s := start(t, directives, events)
+	for range 20 {
+		s.get("/page")
+		s.get("/list")
+	}
+	frozen.Store(true)
+	var stuck sync.WaitGroup
+	for i := range 16 {
+		stuck.Go(func() { s.get([]string{"/page", "/list"}[i%2]) })
+	}
+	begin := awaitEvent(t, "sluice_stall_begin")
+	if begin.Data["application"] != a.addr || begin.Data["in_flight"] == 0 {
+		t.Errorf("%v", begin.Data)
+	}
+	s.load("header X-New 1\n"+directives, events)
+	frozen.Store(false)
+	close(thaw)
+	stuck.Wait()
+	end := awaitEvent(t, "sluice_stall_end")
+	if end.Data["since"] != begin.Data["since"] || end.Data["stalled_for"] == "" {
+		t.Errorf("%v, began with %v", end.Data, begin.Data)
+	}
+	if len(s.logged(`"logger":"http.handlers.sluice"`, "the application answers nobody")) != 1 || len(s.logged(`"logger":"http.handlers.sluice"`, "the application answers again")) != 1 {
+		t.Errorf("the log has %v", s.logged("the application answers"))
+	}
+}
