@@ -13,11 +13,8 @@ import (
 )
 
 // underLoad makes requests from so many clients, while reload is called so often, and
-// returns how many there were and those that failed. At least least are made.
-//
-// A server that shuts down, as Caddy's does in a reload, may close an idle connection just
-// when the client uses it again: net/http's client then repeats a GET. On TCP, Caddy also
-// loses connections that it has not accepted yet, so these come through a unix socket.
+// returns how many there were and those that failed. At least least are made. They come
+// through a unix socket: of TCP connections Caddy loses those that it has not accepted yet.
 func (s *site) underLoad(clients, least, reloads int, reload func(i int)) (requests int64, failed []reply) {
 	s.t.Helper()
 	var (
@@ -50,6 +47,14 @@ func (s *site) underLoad(clients, least, reloads int, reload func(i int)) (reque
 	return n.Load(), failed
 }
 
+// untouched checks that no request has failed in the module, whatever the client saw.
+func (s *site) untouched() {
+	s.t.Helper()
+	if failed := s.logged(`"logger":"http.handlers.sluice"`, "request failed"); len(failed) > 0 {
+		s.t.Errorf("%d requests failed in the module: %s", len(failed), failed[0])
+	}
+}
+
 // reasons says why the first few requests failed.
 func reasons(failed []reply) (list []string) {
 	for _, re := range failed[:min(3, len(failed))] {
@@ -61,19 +66,44 @@ func reasons(failed []reply) (list []string) {
 // A reload that does not change an application touches nothing of it: no request fails,
 // no connection is made anew, what was learned stays.
 func TestReloadUnderLoad(t *testing.T) {
-	a := startApp(t, echo)
+	const workers = 8
+	var together sync.WaitGroup // so that each of the first requests needs a connection
+	together.Add(workers)
+	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			together.Done()
+			together.Wait()
+		}
+		echo(w, r)
+	})
 	directives := func(i int) string {
-		return fmt.Sprintf("header X-Reload %d\nsluice %s {\nworkers 8\nmultiplex off\ntimeouts {\nidle 1m\n}\n}", i, a.addr)
+		return fmt.Sprintf(`header X-Reload %d
+		sluice %s {
+			workers %d
+			reserve 0
+			multiplex off
+			admission {
+				unknown %d
+			}
+			timeouts {
+				idle 1m
+			}
+		}`, i, a.addr, workers, workers)
 	}
 	s := startUnix(t, directives(0))
-	for range 20 { // the connections there will be
-		s.underLoad(8, 64, 1, func(int) {})
+	var first sync.WaitGroup
+	for range workers {
+		first.Go(func() { s.want(s.get("/first"), 200, "GET /first ") })
 	}
-	before, dials := s.state()[0], a.accepted.Load()
-	n, failed := s.underLoad(8, 10_000, 100, func(i int) { s.load(directives(i + 1)) })
+	first.Wait()
+	s.underLoad(workers, 1_000, 1, func(int) {})
+	before, dials := s.state()[0].Snapshot, a.accepted.Load()
+
+	n, failed := s.underLoad(workers, 10_000, 100, func(i int) { s.load(directives(i + 1)) })
 	if n < 10_000 || len(failed) > 0 {
 		t.Errorf("of %d requests %d failed: %v", n, len(failed), reasons(failed))
 	}
+	s.untouched()
 	if re := s.get("/"); re.header.Get("X-Reload") != "100" {
 		t.Errorf("answered by configuration %q", re.header.Get("X-Reload"))
 	}
@@ -81,12 +111,11 @@ func TestReloadUnderLoad(t *testing.T) {
 	if len(list) != 1 {
 		t.Fatalf("%d applications", len(list))
 	}
-	after := list[0].Snapshot
-	if got := a.accepted.Load(); got > 8 || after.Pool.Instances[0].Dials != uint64(got) || got < dials {
-		t.Errorf("%d connections before, %d after, the pool knows of %d", dials, got, after.Pool.Instances[0].Dials)
+	if got, known := a.accepted.Load(), list[0].Snapshot.Pool.Instances[0].Dials; got != dials || known != uint64(got) {
+		t.Errorf("%d connections before, %d after, and the pool knows of %d", dials, got, known)
 	}
-	if len(after.Gate.Routes) < len(before.Snapshot.Gate.Routes) || len(after.Gate.Routes) == 0 {
-		t.Errorf("%d routes before, %d after", len(before.Snapshot.Gate.Routes), len(after.Gate.Routes))
+	if learned := list[0].Snapshot.Gate.Routes; len(learned) < len(before.Gate.Routes) || len(learned) == 0 {
+		t.Errorf("%d routes before, %d after", len(before.Gate.Routes), len(learned))
 	}
 }
 
@@ -99,6 +128,7 @@ func TestReloadWithChangesUnderLoad(t *testing.T) {
 	if len(failed) > 0 {
 		t.Errorf("of %d requests %d failed: %v", n, len(failed), reasons(failed))
 	}
+	s.untouched()
 }
 
 // Requests that are with the application when it is removed are answered; then its

@@ -172,6 +172,7 @@ func TestTransportReload(t *testing.T) {
 	if a.accepted.Load() != 1 || b.accepted.Load() != 1 {
 		t.Errorf("%d and %d connections, want one each", a.accepted.Load(), b.accepted.Load())
 	}
+	s.untouched()
 	s.load("respond other")
 	if list := s.state(); len(list) != 0 {
 		t.Errorf("still in use: %+v", list)
