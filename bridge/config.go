@@ -22,17 +22,11 @@ import (
 // Config is everything a Bridge can be told. Only Backends or Spawn must be set; Workers
 // should be. Zero values mean the default each field states.
 type Config struct {
-<<<<<<< HEAD
 	// Backends are the addresses of the application's instances, if it runs already:
 	// unix:/path, unix//path or host:port.
 	Backends []string `json:"backends,omitempty"`
 	// Spawn is what to start as the application, if it does not.
 	Spawn *SpawnConfig `json:"spawn,omitempty"`
-=======
-	// Backends are the addresses of the application's instances: unix:/path,
-	// unix//path or host:port.
-	Backends []string `json:"backends,omitempty"`
->>>>>>> c1c2766 (caddyplugin: a transport of reverse_proxy; adapt goldens, and errors with their lines)
 	// Workers is how many requests one instance can hold at once: its threads or
 	// processes. Default 4.
 	Workers int `json:"workers,omitempty"`

@@ -60,7 +60,7 @@ func TestAdapt(t *testing.T) {
 // TestAdaptErrors has every kind of error, each with the line it is about.
 func TestAdaptErrors(t *testing.T) {
 	for _, c := range []struct{ block, want string }{
-		{"", "backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000, at Caddyfile:2"},
+		{"", "backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000, or a command to spawn, at Caddyfile:2"},
 		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port, at Caddyfile:2`},
 		{"sluice a:1 {\nbackends a:1\n}", "backends: a:1 is named twice, at Caddyfile:3"},
 		{"sluice a:1 {\nworker 4\n}", "unrecognized option 'worker', want one of: admission, backends, env,"},
@@ -95,6 +95,14 @@ func TestAdaptErrors(t *testing.T) {
 		{"sluice a:1 {\nadmission {\nflow_rate much\n}\n}", `flow_rate: "much" is not a number, at Caddyfile:4`},
 		{"sluice a:1 {\nadmission {\nlong_min 9\n}\n}", "admission.long_min: is 9, want 0 to 2: the reserve is 2 of 4 workers, at Caddyfile:4"},
 		{"sluice a:1 {\nmultiplex on\nkeep_alive off\n}", "multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each, at Caddyfile:3"},
+		{"sluice {\nspawn\n}", "spawn.command: none given; name the program, and its arguments, at Caddyfile:3"},
+		{"sluice a:1 {\nspawn ./app\n}", "backends: given, and so is spawn: the application runs already, or it is to be started, at Caddyfile:2"},
+		{"sluice {\nspawn a\nspawn b\n}", "spawn: is given twice, at Caddyfile:4"},
+		{"sluice {\nspawn ./app {\nbudget lots\n}\n}", `budget: "lots" is not a budget (write "10 per 10m" or "10 per 10m stop"), at Caddyfile:4`},
+		{"sluice {\nspawn ./app {\numask 8\n}\n}", `umask: "8" is not a mask (write 022, 027, 077), at Caddyfile:4`},
+		{"sluice {\nspawn ./app {\nopen_files none\n}\n}", `open_files: "none" is not a number above 0, at Caddyfile:4`},
+		{"sluice {\nspawn ./app {\ninstances 4\nmax_instances 2\n}\n}", "spawn.max_instances: is 2, and spawn.instances is 4, at Caddyfile:5"},
+		{"reverse_proxy a:1 {\ntransport sluice {\nspawn ./app\n}\n}", "unrecognized option 'spawn'"},
 		{"reverse_proxy a:1 {\ntransport sluice {\nbackends a:1\n}\n}", "unrecognized option 'backends'"},
 		{"reverse_proxy a:1 {\ntransport sluice a:2\n}", "unexpected 'a:2': the upstreams are named by reverse_proxy, at Caddyfile:3"},
 		{"reverse_proxy a:1 {\ntransport sluice {\nworkers 4\nreserve 4\n}\n}", "reserve: is 4, want 0 to 3: of 4 workers one at least must be left for other requests, at Caddyfile:5"},

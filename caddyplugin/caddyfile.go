@@ -70,6 +70,23 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	        dir                <directory>
 //	        buffer|memory|disk <size>
 //	    }
+//	    spawn <command> [<arguments...>] {
+//	        dir       <directory>
+//	        env       <name> <value>
+//	        env_copy  <names...>
+//	        user|group <name>
+//	        umask     <mask>
+//	        nice|open_files|backlog <number>
+//	        core|address_space      <size>
+//	        listen    <host:port>
+//	        budget    <number> per <duration> [stop]
+//	        instances|max_instances|max_requests <number>
+//	        ready     <path>
+//	        start_timeout|max_lifetime|idle_shutdown|drain_timeout <duration>
+//	        memory_soft|memory_hard|memory_total <size>
+//	        max_time|stall_kill|quarantine <duration>
+//	        dump_signal <name>
+//	    }
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return h.unmarshal(d, "") }
 

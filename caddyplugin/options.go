@@ -2,6 +2,7 @@ package caddyplugin
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/sluice-proxy/sluice/bridge"
 )
@@ -28,12 +29,70 @@ func optionsOf(c *bridge.Config) map[string]setter {
 		"multiplex":           text(&c.Multiplex),
 		"lanes":               text(&c.Lanes),
 		"long_poll":           list(&c.LongPoll),
-		"reserve":             optional(&c.Reserve),
+		"reserve":             pointer(&c.Reserve, number),
 		"queue":               section("queue.", queueOptions(&c.Queue)),
 		"flow":                section("flow.", flowOptions(&c.Flow)),
 		"admission":           section("admission.", admissionOptions(&c.Admission)),
 		"timeouts":            section("timeouts.", timeoutOptions(&c.Timeouts)),
 		"spool":               section("spool.", spoolOptions(&c.Spool)),
+		"spawn":               spawn(&c.Spawn),
+	}
+}
+
+// spawn reads a command, its arguments, and a block of options about it.
+func spawn(to **bridge.SpawnConfig) setter {
+	return func(p *parser) error {
+		if *to != nil {
+			return p.Errf("spawn: is given twice")
+		}
+		token := p.Token()
+		c := &bridge.SpawnConfig{Command: p.RemainingArgs()}
+		*to = c
+		p.at["spawn.command"] = token
+		return p.block("spawn.", spawnOptions(c))
+	}
+}
+
+func spawnOptions(c *bridge.SpawnConfig) map[string]setter {
+	return map[string]setter{
+		"dir":           text(&c.Dir),
+		"env":           pairs(&c.Env),
+		"env_copy":      list(&c.EnvCopy),
+		"user":          text(&c.User),
+		"group":         text(&c.Group),
+		"umask":         pointer(&c.Umask, encoded),
+		"nice":          number(&c.Nice),
+		"open_files":    count(&c.OpenFiles),
+		"core":          pointer(&c.Core, size[uint64]),
+		"address_space": size(&c.AddressSpace),
+		"listen":        text(&c.Listen),
+		"backlog":       number(&c.Backlog),
+		"budget":        budget(&c.Budget),
+		"instances":     number(&c.Instances),
+		"max_instances": number(&c.MaxInstances),
+		"start_timeout": duration(&c.StartTimeout),
+		"ready":         text(&c.Ready),
+		"max_requests":  number(&c.MaxRequests),
+		"max_lifetime":  duration(&c.MaxLifetime),
+		"idle_shutdown": duration(&c.IdleShutdown),
+		"drain_timeout": duration(&c.DrainTimeout),
+		"memory_soft":   size(&c.MemorySoft),
+		"memory_hard":   size(&c.MemoryHard),
+		"memory_total":  size(&c.MemoryTotal),
+		"max_time":      duration(&c.MaxTime),
+		"stall_kill":    duration(&c.StallKill),
+		"dump_signal":   encoded(&c.DumpSignal),
+		"quarantine":    duration(&c.Quarantine),
+	}
+}
+
+// budget reads "10 per 10m", or "10 per 10m stop".
+func budget(to *bridge.SpawnBudget) setter {
+	return func(p *parser) error {
+		if err := to.UnmarshalText([]byte(strings.Join(p.RemainingArgs(), " "))); err != nil {
+			return p.Errf("budget: %w", err)
+		}
+		return nil
 	}
 }
 
@@ -88,7 +147,7 @@ func admissionOptions(c *bridge.AdmissionConfig) map[string]setter {
 		"stall_after": duration(&c.StallAfter),
 		"wait_target": duration(&c.WaitTarget),
 		"unknown":     number(&c.Unknown),
-		"long_min":    optional(&c.LongMin),
+		"long_min":    pointer(&c.LongMin, number),
 		"flow_rate":   decimal(&c.FlowRate),
 		"flow_burst":  decimal(&c.FlowBurst),
 		"spent_limit": number(&c.SpentLimit),

@@ -22,6 +22,7 @@ func TestOptionsAreComplete(t *testing.T) {
 		{c.Admission, admissionOptions(&c.Admission), ""},
 		{c.Timeouts, timeoutOptions(&c.Timeouts), ""},
 		{c.Spool, spoolOptions(&c.Spool), ""},
+		{bridge.SpawnConfig{}, spawnOptions(new(bridge.SpawnConfig)), "command"},
 	} {
 		of := reflect.TypeOf(s.config)
 		n := 0

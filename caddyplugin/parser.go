@@ -1,6 +1,7 @@
 package caddyplugin
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"slices"
@@ -124,15 +125,36 @@ func number(to *int) setter {
 	})
 }
 
-// optional is number for a value that need not be given, and may be 0.
-func optional(to **int) setter {
-	var n int
-	set := number(&n)
+func count(to *uint64) setter {
+	return once(to, func(s string) (uint64, error) {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil || n == 0 {
+			return 0, fmt.Errorf("%q is not a number above 0", s)
+		}
+		return n, nil
+	})
+}
+
+// pointer is for a value that need not be given, and may be 0.
+func pointer[T any](to **T, read func(*T) setter) setter {
+	value := new(T)
+	set := read(value)
 	return func(p *parser) error {
-		err := set(p)
-		*to = &n
-		return err
+		*to = value
+		return set(p)
 	}
+}
+
+// encoded reads a value that has a text form of its own.
+func encoded[T comparable, P interface {
+	*T
+	encoding.TextUnmarshaler
+}](to *T,
+) setter {
+	return once(to, func(s string) (value T, err error) {
+		err = P(&value).UnmarshalText([]byte(s))
+		return value, err
+	})
 }
 
 func decimal(to *float64) setter {

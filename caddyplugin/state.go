@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,11 @@ func newApplication(cfg bridge.Config, out *outlet) (*application, error) {
 	cfg.Observe = observe
 	cfg.Identify = identify
 	cfg.OnStall = a.noteStall
+	if cfg.Spawn != nil {
+		spawn := *cfg.Spawn
+		spawn.Reexec = true // see init
+		cfg.Spawn = &spawn
+	}
 	for _, value := range cfg.Env {
 		if strings.Contains(value, "{") {
 			cfg.Expand = expand
@@ -139,7 +145,18 @@ func (a *application) close() error {
 }
 
 // name is what an application is called where people read it.
-func (a *application) name() string { return strings.Join(a.cfg.Backends, " ") }
+func (a *application) name() string {
+	words := slices.Clone(a.cfg.Backends)
+	if s := a.cfg.Spawn; s != nil {
+		words = append(words, s.Command[0]) // its arguments may be secret
+	}
+	for _, place := range []string{a.cfg.Mount, a.cfg.Root} {
+		if place != "" {
+			words = append(words, place)
+		}
+	}
+	return strings.Join(words, " ")
+}
 
 // live returns the applications that are in use.
 func live() []*application {

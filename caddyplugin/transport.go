@@ -35,8 +35,8 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up t. Upstreams are taken into use when the first request goes there.
 func (t *Transport) Provision(ctx caddy.Context) error {
-	if len(t.Backends) > 0 {
-		return errors.New("backends: are reverse_proxy's to name, not its transport's")
+	if len(t.Backends) > 0 || t.Spawn != nil {
+		return errors.New("backends, spawn: the applications are reverse_proxy's to name, not its transport's")
 	}
 	if err := resolve(&t.Config); err != nil {
 		return err
@@ -75,7 +75,9 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected '%s': the upstreams are named by reverse_proxy", d.Val())
 	}
-	if err := p.block("", optionsOf(&t.Config)); err != nil {
+	options := optionsOf(&t.Config)
+	delete(options, "spawn")
+	if err := p.block("", options); err != nil {
 		return err
 	}
 	scripts(&t.Config, "")
