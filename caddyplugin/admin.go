@@ -2,10 +2,13 @@ package caddyplugin
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -17,6 +20,13 @@ func init() { caddy.RegisterModule(new(Admin)) }
 // Admin adds to Caddy's admin API:
 //
 //   - `GET /sluice/status`: the state of every application.
+//   - `POST /sluice/drain?backend=unix//run/app.sock`: no more requests for that backend;
+//     those it has may end. It lasts until the backend is resumed, or its configuration
+//     changes. `wait=30s` answers when there are none left, or after that time.
+//   - `POST /sluice/resume?backend=unix//run/app.sock`: undoes that.
+//   - `POST /sluice/restart?command=/srv/app/app.fcgi`: replaces the processes of a spawned
+//     application one after the other, without losing a request, and answers when it is
+//     done. Without `command`, it restarts all applications that were spawned.
 type Admin struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -27,40 +37,141 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 // Routes returns the routes of the admin API.
 func (a *Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
-		{Pattern: "/sluice/status", Handler: caddy.AdminHandlerFunc(a.status)},
+		{Pattern: "/sluice/status", Handler: allow(http.MethodGet, a.status)},
+		{Pattern: "/sluice/drain", Handler: allow(http.MethodPost, a.drain)},
+		{Pattern: "/sluice/resume", Handler: allow(http.MethodPost, a.resume)},
+		{Pattern: "/sluice/restart", Handler: allow(http.MethodPost, a.restart)},
 	}
 }
 
 // applicationStatus is an application as GET /sluice/status has it.
 type applicationStatus struct {
-	Backends []string        `json:"backends"`
+	Backends []string        `json:"backends,omitempty"`
+	Command  string          `json:"command,omitempty"` // of a spawned one, without its arguments
 	Preset   string          `json:"preset,omitempty"`
 	Mount    string          `json:"mount,omitempty"`
 	Root     string          `json:"root,omitempty"`
 	Snapshot bridge.Snapshot `json:"snapshot"`
 }
 
-func (*Admin) status(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet {
-		return methodNotAllowed(w, http.MethodGet)
-	}
+func (*Admin) status(w http.ResponseWriter, _ *http.Request) error {
 	list := []applicationStatus{}
 	for _, a := range live() {
-		list = append(list, applicationStatus{
-			Backends: a.cfg.Backends, Preset: a.cfg.Preset, Mount: a.cfg.Mount, Root: a.cfg.Root, Snapshot: a.bridge.Snapshot(),
-		})
+		s := applicationStatus{Backends: a.cfg.Backends, Preset: a.cfg.Preset, Mount: a.cfg.Mount, Root: a.cfg.Root, Snapshot: a.bridge.Snapshot()}
+		if a.cfg.Spawn != nil {
+			s.Command = a.cfg.Spawn.Command[0]
+		}
+		list = append(list, s)
 	}
 	slices.SortFunc(list, func(a, b applicationStatus) int {
-		return cmp.Or(slices.Compare(a.Backends, b.Backends), cmp.Compare(a.Mount, b.Mount), cmp.Compare(a.Root, b.Root))
+		return cmp.Or(slices.Compare(a.Backends, b.Backends), cmp.Compare(a.Command, b.Command), cmp.Compare(a.Mount, b.Mount), cmp.Compare(a.Root, b.Root))
 	})
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	return json.NewEncoder(w).Encode(map[string]any{"applications": list})
+	return reply(w, map[string]any{"applications": list})
 }
 
-func methodNotAllowed(w http.ResponseWriter, allowed string) error {
-	w.Header().Set("Allow", allowed)
-	return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method not allowed, want %s", allowed)}
+func (*Admin) drain(w http.ResponseWriter, r *http.Request) error {
+	wait := time.Duration(0)
+	if text := r.URL.Query().Get("wait"); text != "" {
+		var err error
+		if wait, err = caddy.ParseDuration(text); err != nil {
+			return failed(http.StatusBadRequest, fmt.Errorf("wait: %q is not a duration (write 500ms, 3s, 2m)", text))
+		}
+	}
+	var empty []<-chan struct{}
+	err := ofBackend(r, func(b *bridge.Bridge, backend string) error {
+		drained, err := b.Drain(backend)
+		empty = append(empty, drained)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return reply(w, map[string]bool{"drained": within(r.Context(), wait, empty)})
+}
+
+// within reports whether all are closed before the time is over.
+func within(ctx context.Context, limit time.Duration, all []<-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for _, c := range all {
+		select {
+		case <-c:
+			continue
+		default:
+		}
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func (*Admin) resume(w http.ResponseWriter, r *http.Request) error {
+	err := ofBackend(r, func(b *bridge.Bridge, backend string) error { return b.Resume(backend) })
+	if err != nil {
+		return err
+	}
+	return reply(w, map[string]bool{"resumed": true})
+}
+
+// ofBackend calls do for every bridge that has the backend that r names.
+func ofBackend(r *http.Request, do func(b *bridge.Bridge, backend string) error) error {
+	backend := r.URL.Query().Get("backend")
+	if backend == "" {
+		return failed(http.StatusBadRequest, errors.New("backend: say which, as it is written in the configuration"))
+	}
+	found := false
+	for _, a := range live() {
+		if !slices.Contains(a.cfg.Backends, backend) {
+			continue
+		}
+		found = true
+		if err := do(a.bridge, backend); err != nil {
+			return failed(http.StatusInternalServerError, err)
+		}
+	}
+	if !found {
+		return failed(http.StatusNotFound, fmt.Errorf("there is no backend %q in use", backend))
+	}
+	return nil
+}
+
+func (*Admin) restart(w http.ResponseWriter, r *http.Request) error {
+	command, n := r.URL.Query().Get("command"), 0
+	for _, a := range live() {
+		if !a.bridge.Spawned() || command != "" && a.cfg.Spawn.Command[0] != command {
+			continue
+		}
+		n++
+		if err := a.bridge.Restart(r.Context()); err != nil {
+			return failed(http.StatusInternalServerError, fmt.Errorf("restarting %s: %w", a.cfg.Spawn.Command[0], err))
+		}
+	}
+	if n == 0 {
+		return failed(http.StatusNotFound, errors.New("no such application was spawned"))
+	}
+	return reply(w, map[string]int{"restarted": n})
+}
+
+// allow answers requests with another method with an error.
+func allow(method string, h caddy.AdminHandlerFunc) caddy.AdminHandler {
+	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != method {
+			w.Header().Set("Allow", method)
+			return failed(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed, want %s", method))
+		}
+		return h(w, r)
+	})
+}
+
+func failed(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
+
+func reply(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	return json.NewEncoder(w).Encode(v)
 }
 
 // Interface guard

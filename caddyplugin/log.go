@@ -9,13 +9,16 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// outlet is where a module's words go: the log and the events of its configuration.
+// outlet is where a module's words go: the log, the events and the metrics of its
+// configuration.
 type outlet struct {
-	log    slog.Handler
-	ctx    caddy.Context
-	events *caddyevents.App
+	log      slog.Handler
+	ctx      caddy.Context
+	events   *caddyevents.App
+	registry *prometheus.Registry
 }
 
 func newOutlet(ctx caddy.Context) (*outlet, error) {
@@ -23,7 +26,7 @@ func newOutlet(ctx caddy.Context) (*outlet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &outlet{log: ctx.Slogger().Handler(), ctx: ctx, events: app.(*caddyevents.App)}, nil
+	return &outlet{log: ctx.Slogger().Handler(), ctx: ctx, events: app.(*caddyevents.App), registry: ctx.GetMetricsRegistry()}, nil
 }
 
 // outlets are those of the modules that use an application. A configuration's log is

@@ -11,18 +11,44 @@ import (
 )
 
 // resolve replaces placeholders such as {env.APP_SOCKET} in all texts of cfg. One that is
-// not known is an error, but in Env and in the body of an answer: there it may be known
-// when there is a request, or be no placeholder.
+// not known is an error, but in texts that may hold braces of their own, or a placeholder
+// that is known when there is a request.
 func resolve(cfg *bridge.Config) error {
 	repl := caddy.NewReplacer()
-	for name, value := range cfg.Env {
-		cfg.Env[name] = repl.ReplaceKnown(value, "")
-	}
-	env, body := cfg.Env, repl.ReplaceKnown(cfg.Queue.PollAnswer.Body, "")
+	free := freeTexts{cfg.Env, cfg.Queue.PollAnswer.Body, nil, nil}
 	cfg.Env, cfg.Queue.PollAnswer.Body = nil, ""
+	if s := cfg.Spawn; s != nil {
+		free.command, free.environ = s.Command, s.Env
+		s.Command, s.Env = nil, nil
+	}
 	err := resolveTexts(reflect.ValueOf(cfg).Elem(), repl)
-	cfg.Env, cfg.Queue.PollAnswer.Body = env, body
+	free.resolve(repl)
+	cfg.Env, cfg.Queue.PollAnswer.Body = free.env, free.body
+	if s := cfg.Spawn; s != nil {
+		s.Command, s.Env = free.command, free.environ
+	}
 	return err
+}
+
+// freeTexts are what is not resolved with the others: of CGI variables, an answer's body,
+// a command and its environment.
+type freeTexts struct {
+	env     map[string]string
+	body    string
+	command []string
+	environ map[string]string
+}
+
+func (t *freeTexts) resolve(repl *caddy.Replacer) {
+	t.body = repl.ReplaceKnown(t.body, "")
+	for i, word := range t.command {
+		t.command[i] = repl.ReplaceKnown(word, "")
+	}
+	for _, vars := range []map[string]string{t.env, t.environ} {
+		for name, value := range vars {
+			vars[name] = repl.ReplaceKnown(value, "")
+		}
+	}
 }
 
 func resolveTexts(v reflect.Value, repl *caddy.Replacer) error {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-proxy/sluice/bridge"
 )
@@ -28,9 +29,10 @@ type key string
 
 // application is a bridge, and who uses it.
 type application struct {
-	bridge  *bridge.Bridge
-	cfg     bridge.Config
-	outlets outlets
+	bridge    *bridge.Bridge
+	cfg       bridge.Config
+	outlets   outlets
+	collector prometheus.Collector
 
 	requests atomic.Int64
 	draining atomic.Bool
@@ -68,6 +70,9 @@ func take(cfg bridge.Config, out *outlet, otherwise caddy.Constructor) (*lease, 
 	}
 	l.app = value.(*application)
 	l.app.outlets.add(out)
+	if err := l.app.register(out.registry); err != nil {
+		return nil, errors.Join(err, l.release())
+	}
 	return l, nil
 }
 
@@ -100,8 +105,11 @@ func newApplication(cfg bridge.Config, out *outlet) (*application, error) {
 		}
 	}
 	var err error
-	a.bridge, err = bridge.New(cfg)
-	return a, err
+	if a.bridge, err = bridge.New(cfg); err != nil {
+		return nil, err
+	}
+	a.collector = a.newCollector()
+	return a, nil
 }
 
 // ServeHTTP answers r.
