@@ -34,8 +34,12 @@ const cannotBeStarted = "The application cannot be started at the moment."
 // While it is given up nothing is sent to the application, and nobody waits.
 func TestRefusedWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{}, fcgitest.Hello)
+		given := 0
+		r, k := newKeptRig(t, Config{OnGivenUp: func() { given++ }}, fcgitest.Hello)
 		k.refuse(time.Minute)
+		if given != 1 {
+			t.Errorf("OnGivenUp was called %d times", given)
+		}
 		re := r.get("/")
 		r.wantUnavailable(re, errUnavailable, "down", cannotBeStarted)
 		if re.after != 0 {

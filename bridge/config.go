@@ -114,6 +114,12 @@ type Config struct {
 	// OnStall is called when the application stops answering, and, with Stall.Ended set,
 	// when it answers again. It must not block. Default: none.
 	OnStall func(admission.Stall) `json:"-"`
+	// OnOutage is called when an instance cannot be connected to, with the error, and with
+	// nil when it can be again. It must not block. Default: none.
+	OnOutage func(instance string, err error) `json:"-"`
+	// OnGivenUp is called when no process of Spawn runs nor will for a while, because its
+	// budget is spent: requests are refused. It must not block. Default: none.
+	OnGivenUp func() `json:"-"`
 
 	dial       func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
 	startGroup func(supervise.Config) (keeper, error)                            // supervise.Start, but in tests
@@ -308,6 +314,7 @@ func (c *Config) pool(instances []pool.Instance) pool.Config {
 		OneRequest:  c.KeepAlive == Off,
 		Multiplex:   c.multiplex(),
 		Logger:      c.Logger,
+		OnOutage:    c.OnOutage,
 	}
 }
 

@@ -108,7 +108,12 @@ func (f front) InFlight(addr string) (list []supervise.Request) {
 
 func (f front) Fail(addr string) { f.b.pool.Fail(addr) }
 
-func (f front) Down() { f.b.gate.RefuseWaiting(admission.Down) }
+func (f front) Down() {
+	f.b.gate.RefuseWaiting(admission.Down)
+	if f.b.cfg.OnGivenUp != nil {
+		f.b.cfg.OnGivenUp()
+	}
+}
 
 // onStall tells whoever needs to know that the application answers nobody, or does again.
 func (b *Bridge) onStall(s admission.Stall) {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +36,7 @@ type application struct {
 	requests atomic.Int64
 	draining atomic.Bool
 	idle     chan struct{} // has one if a request was the last, while draining
-	events   sync.WaitGroup
+	events   eventQueue
 }
 
 // lease is a module's share of an application.
@@ -93,7 +92,7 @@ func newApplication(cfg bridge.Config, out *outlet) (*application, error) {
 	cfg.Logger = slog.New(&logHandler{to: &a.outlets})
 	cfg.Observe = observe
 	cfg.Identify = identify
-	cfg.OnStall = a.noteStall
+	cfg.OnStall, cfg.OnOutage, cfg.OnGivenUp = a.noteStall, a.noteOutage, a.noteGivenUp
 	if cfg.Spawn != nil {
 		spawn := *cfg.Spawn
 		spawn.Reexec = true // see init
@@ -148,7 +147,7 @@ func (a *application) drain() {
 
 func (a *application) close() error {
 	err := a.bridge.Close()
-	a.events.Wait()
+	a.events.running.Wait()
 	return err
 }
 

@@ -5,15 +5,16 @@ import (
 	"log/slog"
 )
 
-// entry is one line for the log.
+// entry is one line for the log, or a call of Config.OnOutage.
 type entry struct {
 	level slog.Level
 	text  string
 	attrs []slog.Attr
+	call  func() // nil: it is a line
 }
 
-// journal writes what happens to instances to the log, in order, and never under
-// the pool's mutex: a log may be slow. It belongs to that mutex.
+// journal tells others what happens to instances, in order, and never under the pool's
+// mutex: a log may be slow. It belongs to that mutex.
 type journal struct {
 	logger  *slog.Logger
 	entries []entry
@@ -22,11 +23,24 @@ type journal struct {
 
 // log has a line written about in.
 func (p *Pool) log(in *instance, level slog.Level, text string, attrs ...slog.Attr) {
+	if p.journal.logger != nil {
+		p.note(entry{level: level, text: text, attrs: append(attrs, slog.String("instance", in.Addr))})
+	}
+}
+
+// tell has Config.OnOutage called about in. err is nil if the outage is over.
+func (p *Pool) tell(in *instance, err error) {
+	if call := p.cfg.OnOutage; call != nil {
+		p.note(entry{call: func() { call(in.Addr, err) }})
+	}
+}
+
+func (p *Pool) note(e entry) {
 	j := &p.journal
-	if p.closed || j.logger == nil {
+	if p.closed {
 		return
 	}
-	j.entries = append(j.entries, entry{level, text, append(attrs, slog.String("instance", in.Addr))})
+	j.entries = append(j.entries, e)
 	if !j.writing {
 		j.writing = true
 		p.tasks.Go(p.writeLog)
@@ -44,6 +58,10 @@ func (p *Pool) writeLog() {
 			return
 		}
 		for _, e := range entries {
+			if e.call != nil {
+				e.call()
+				continue
+			}
 			p.journal.logger.LogAttrs(context.Background(), e.level, e.text, e.attrs...)
 		}
 	}

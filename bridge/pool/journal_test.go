@@ -3,6 +3,7 @@ package pool
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -21,7 +22,8 @@ func TestJournal(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.MuxOverloaded(1))
 		p := newPool(t, Config{
 			Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 2, IdleTimeout: time.Second,
-			Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+			Logger:   slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+			OnOutage: func(addr string, err error) { fmt.Fprintf(&log, "%s: %v\n", addr, err) },
 		})
 		for range 3 {
 			g := startLease(p)
@@ -47,7 +49,9 @@ func TestJournal(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		want := []string{
 			`level=WARN msg="the application cannot be connected to" error="no route to host" instance=app`,
+			`app: dial app: no route to host`,
 			`level=INFO msg="the application can be connected to again" after=5s instance=app`,
+			`app: <nil>`,
 			`level=WARN msg="the application is full with fewer connections than it has workers" connections=1 workers=2 instance=app`,
 			`level=INFO msg="the application is trusted with all its workers again" workers=2 instance=app`,
 		}

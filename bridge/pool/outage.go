@@ -63,6 +63,7 @@ func (p *Pool) refused(in *instance, err error) {
 	if !o.told && o.at.Sub(o.toldAt) >= time.Second {
 		o.told, o.toldAt = true, o.at
 		p.log(in, slog.LevelWarn, "the application cannot be connected to", slog.String("error", dialReason(err)))
+		p.tell(in, &DialError{in.Addr, err})
 	}
 }
 
@@ -75,6 +76,7 @@ func (p *Pool) up(in *instance) {
 	if o := &in.outage; o.told {
 		o.told = false
 		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(o.toldAt)))
+		p.tell(in, nil)
 	}
 	back := in.outage.aside()
 	in.outage.failures, in.outage.until, in.outage.probing = 0, time.Time{}, false

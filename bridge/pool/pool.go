@@ -44,6 +44,10 @@ type Config struct {
 	// Logger is told when an instance goes down, comes back, is full or is not any
 	// more, leaves connections waiting, and whether it multiplexes. Default: nobody is.
 	Logger *slog.Logger
+	// OnOutage is called when an instance cannot be connected to, with the error, and with
+	// nil when it can be again: at most once a second for each. The next call and the log
+	// wait for it. Default: none.
+	OnOutage func(addr string, err error)
 	// Retires says that the application closes kept connections of its own accord,
 	// as PHP's workers do after a number of requests. It is noticed, too, but the
 	// first time may cost a request.

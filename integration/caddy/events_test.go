@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,5 +93,36 @@ func TestStallEvents(t *testing.T) {
 	}
 	if len(s.logged(`"logger":"http.handlers.sluice"`, "the application answers nobody")) != 1 || len(s.logged(`"logger":"http.handlers.sluice"`, "the application answers again")) != 1 {
 		t.Errorf("the log has %v", s.logged("the application answers"))
+	}
+}
+
+// An instance that goes and comes back is two events.
+func TestOutageEvents(t *testing.T) {
+	path := filepath.Join(socketDir(t), "app.sock")
+	events := "events {\non sluice_instance_down recorder\non sluice_instance_up recorder\n}"
+	s := start(t, "sluice unix/"+path, events)
+	if re := s.get("/"); re.status != 502 {
+		t.Errorf("%+v", re)
+	}
+	if e := awaitEvent(t, "sluice_instance_down"); e.Data["instance"] != "unix/"+path || e.Data["error"] == "" {
+		t.Errorf("%v", e.Data)
+	}
+	a := startAppAt(t, path, echo)
+	s.want(s.get("/"), 200, "GET / ")
+	if e := awaitEvent(t, "sluice_instance_up"); e.Data["instance"] != a.addr {
+		t.Errorf("%v", e.Data)
+	}
+}
+
+// An application that cannot be started is given up, and that is an event.
+func TestSpawnBudgetEvent(t *testing.T) {
+	events := "events {\non sluice_spawn_budget_exhausted recorder\n}"
+	s := start(t, "respond up", events)
+	s.load("sluice {\nspawn /bin/sleep 0.5 {\nbudget 1 per 10m\n}\n}", events)
+	if e := awaitEvent(t, "sluice_spawn_budget_exhausted"); e.Data["application"] != "/bin/sleep" {
+		t.Errorf("%v", e.Data)
+	}
+	if re := s.get("/"); re.status != 503 || re.header.Get("Retry-After") == "" {
+		t.Errorf("%+v", re)
 	}
 }

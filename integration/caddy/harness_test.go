@@ -249,7 +249,11 @@ type app struct {
 // startApp serves h until the test ends.
 func startApp(t *testing.T, h http.HandlerFunc) *app {
 	t.Helper()
-	path := filepath.Join(socketDir(t), "app.sock")
+	return startAppAt(t, filepath.Join(socketDir(t), "app.sock"), h)
+}
+
+func startAppAt(t *testing.T, path string, h http.HandlerFunc) *app {
+	t.Helper()
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
