@@ -56,6 +56,14 @@ var layout = map[string]struct{ own, others []string }{
 			"github.com/dustin/go-humanize",
 		}),
 	},
+	"caddyplugin": {own: belowCaddy, others: []string{"..."}}, // Caddy brings half the world along
+	"cmd/caddy":   {own: append([]string{"caddyplugin"}, belowCaddy...), others: []string{"..."}},
+}
+
+// belowCaddy is what the Caddy module is made of.
+var belowCaddy = []string{
+	"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+	"bridge/internal/lines", "bridge/metrics", "bridge/pool", "bridge/spool", "bridge/supervise",
 }
 
 // What three libraries bring along. "/..." is everything below.

@@ -47,7 +47,7 @@ func build(t *testing.T) (caddy string) {
 	write(t, filepath.Join(dir, "main.go"), mainOfXcaddy)
 	run(t, dir, "go", "mod", "init", "caddy")
 	run(t, dir, "go", "mod", "edit", "-replace", "github.com/sluice-proxy/sluice="+checkout)
-	run(t, dir, "go", "get", "github.com/caddyserver/caddy/v2@"+version, module)
+	run(t, dir, "go", "get", "github.com/caddyserver/caddy/v2@"+version) // and not the module, which is replaced
 	run(t, dir, "go", "mod", "tidy", "-e")
 	run(t, dir, "go", "build", "-o", caddy, "-ldflags", "-w -s")
 	return caddy
