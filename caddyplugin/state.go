@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,10 +32,8 @@ type application struct {
 	outlets   outlets
 	collector prometheus.Collector
 
-	requests atomic.Int64
-	draining atomic.Bool
-	idle     chan struct{} // has one if a request was the last, while draining
-	events   eventQueue
+	visits *visits
+	events eventQueue
 }
 
 // lease is a module's share of an application.
@@ -86,7 +83,7 @@ func (l *lease) release() error {
 }
 
 func newApplication(cfg bridge.Config, out *outlet) (*application, error) {
-	a := &application{cfg: cfg, idle: make(chan struct{}, 1)}
+	a := &application{cfg: cfg, visits: newVisits()}
 	a.outlets.add(out) // New may have something to say
 	defer a.outlets.remove(out)
 	cfg.Logger = slog.New(&logHandler{to: &a.outlets})
@@ -113,15 +110,8 @@ func newApplication(cfg bridge.Config, out *outlet) (*application, error) {
 
 // ServeHTTP answers r.
 func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a.requests.Add(1)
-	defer func() {
-		if a.requests.Add(-1) == 0 && a.draining.Load() {
-			select {
-			case a.idle <- struct{}{}:
-			default:
-			}
-		}
-	}()
+	a.visits.enter()
+	defer a.visits.leave()
 	a.bridge.ServeHTTP(w, r)
 }
 
@@ -136,10 +126,7 @@ func (a *application) Destruct() error {
 }
 
 func (a *application) drain() {
-	a.draining.Store(true)
-	for a.requests.Load() > 0 {
-		<-a.idle
-	}
+	a.visits.await()
 	if err := a.close(); err != nil {
 		caddy.Log().Named("sluice").Error("closing a bridge failed: " + err.Error())
 	}

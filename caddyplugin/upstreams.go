@@ -115,7 +115,7 @@ func (u *upstreams) add(addr string) (*application, error) {
 func (u *upstreams) forget(since time.Time) error {
 	var errs []error
 	for addr, up := range u.leases {
-		if up.used.Load() < since.Unix() && up.app.requests.Load() == 0 {
+		if up.used.Load() < since.Unix() && up.app.visits.none() {
 			errs = append(errs, up.release())
 			delete(u.leases, addr)
 		}

@@ -27,10 +27,13 @@ func TestTransport(t *testing.T) {
 
 // A request that could not be sent goes to another upstream, its body too.
 func TestTransportRetries(t *testing.T) {
-	a := startApp(t, echo)
-	s := start(t, fmt.Sprintf("reverse_proxy unix//nowhere/app.sock %s {\nlb_policy first\nlb_retries 1\nfail_duration 1m\ntransport sluice\n}", a.addr))
-	s.want(s.get("/x"), 200, "GET /x ")
-	s.want(s.ask("POST", "/x", "body"), 200, "POST /x body")
+	for method, body := range map[string]string{"GET": "", "POST": "body"} {
+		t.Run(method, func(t *testing.T) {
+			a := startApp(t, echo)
+			s := start(t, fmt.Sprintf("reverse_proxy unix//nowhere/app.sock %s {\nlb_policy first\nlb_retries 1\nfail_duration 1m\ntransport sluice\n}", a.addr))
+			s.want(s.ask(method, "/x", body), 200, method+" /x "+body)
+		})
+	}
 }
 
 func TestTransportFails(t *testing.T) {
