@@ -33,18 +33,20 @@ func TestApplicationLingers(t *testing.T) {
 			t.Fatalf("answered with %d", w.Code)
 			return false
 		}
-		l.app.visits.enter()
-		l.app.visits.enter()
 		if err := l.release(); err != nil {
 			t.Fatal(err)
 		}
 		if len(live()) != 0 {
 			t.Error("it is still in use")
 		}
-		time.Sleep(lingering - time.Millisecond)
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
 		if !open() {
 			t.Error("closed before it has lingered")
 		}
+		l.app.visits.enter()
+		l.app.visits.enter()
+		time.Sleep(time.Minute)
 		l.app.visits.leave()
 		time.Sleep(time.Hour)
 		if !open() {
@@ -111,14 +113,14 @@ func TestUpstreamsAreForgotten(t *testing.T) {
 			t.Errorf("%d in use, want 3", len(live()))
 		}
 		time.Sleep(unusedFor/2 + 2*time.Second)
-		if again, err := u.get("unix:/nowhere/a"); err != nil || again != busy {
-			t.Errorf("%v, another application: %v", err, again != busy)
-		}
 		if _, err := u.get("unix:/nowhere/d"); err != nil {
 			t.Fatal(err)
 		}
 		if u.leases["unix:/nowhere/b"] != nil || len(live()) != 3 {
 			t.Errorf("%d in use, want a, c and d", len(live()))
+		}
+		if again, err := u.get("unix:/nowhere/a"); err != nil || again != busy {
+			t.Errorf("%v, another application: %v", err, again != busy)
 		}
 		busy.visits.leave()
 		if err := u.release(); err != nil {
