@@ -22,6 +22,7 @@ type options struct {
 	workers                              int
 	preset, root, mount                  string
 	index, follow, hide                  []string
+	fallback                             string
 	static                               bool
 	env                                  envValue
 	trusted                              []string
@@ -48,6 +49,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.root, "root", "", "`DIR` of the scripts and static files")
 	f.StringVar(&o.mount, "mount", "", "URL `PREFIX` the application lives at")
 	f.StringSliceVar(&o.index, "index", nil, "`FILE` that serves a directory, preset php (default index.php, then index.html)")
+	f.StringVar(&o.fallback, "fallback", "", "`SCRIPT` below --root, such as /index.php, that answers where nothing is, presets php and cgi (default: 404)")
 	f.StringArrayVar(&o.follow, "follow", nil, "`DIR` outside --root that symbolic links may lead into; may be given several times")
 	f.BoolVar(&o.static, "static", true, "serve images, styles, scripts and the like under --root to browsers, preset php")
 	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run; may be given several times")
@@ -132,7 +134,7 @@ func (o *options) bridge(command []string) bridge.Config {
 	}
 	c := bridge.Config{
 		Backends: o.backends, Spawn: o.command.spawn(command), Workers: o.workers,
-		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Hide: o.hide,
+		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Fallback: o.fallback, Hide: o.hide,
 		Env: o.env, TrustedProxies: o.trusted,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),

@@ -202,8 +202,9 @@ type applicationState struct {
 		} `json:"gate"`
 		Pool struct {
 			Instances []struct {
-				Addr  string `json:"addr"`
-				Dials uint64 `json:"dials"`
+				Addr        string `json:"addr"`
+				Dials       uint64 `json:"dials"`
+				BacklogFull uint64 `json:"backlog_full"`
 			} `json:"instances"`
 		} `json:"pool"`
 	} `json:"snapshot"`

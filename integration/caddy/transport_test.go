@@ -3,7 +3,6 @@
 package caddy
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,60 +58,6 @@ func TestTransportRefuses(t *testing.T) {
 	}
 	close(release)
 	s.want(<-first, 200, "done")
-}
-
-// What the application flushes reaches the client, in both roads.
-func TestStreams(t *testing.T) {
-	for name, directive := range map[string]string{
-		"handler": "sluice %s", "transport": "reverse_proxy %s {\ntransport sluice\n}",
-	} {
-		t.Run(name, func(t *testing.T) {
-			next := make(chan struct{})
-			a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
-				for i := range 3 {
-					fmt.Fprintf(w, "line %d\n", i)
-					w.(http.Flusher).Flush()
-					<-next
-				}
-			})
-			s := start(t, fmt.Sprintf(directive, a.addr))
-			res, err := s.client.Get(s.url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer res.Body.Close()
-			lines := bufio.NewReader(res.Body)
-			for i := range 3 {
-				line, err := lines.ReadString('\n')
-				if err != nil || line != fmt.Sprintf("line %d\n", i) {
-					t.Fatalf("%q, %v", line, err)
-				}
-				next <- struct{}{}
-			}
-			if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
-				t.Errorf("%q, %v", rest, err)
-			}
-		})
-	}
-}
-
-// An answer that broke off is not ended cleanly.
-func TestBrokenAnswers(t *testing.T) {
-	for name, directive := range map[string]string{
-		"handler": "sluice %s", "transport": "reverse_proxy %s {\ntransport sluice\n}",
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Content-Length", "100")
-				io.WriteString(w, "half")
-				w.(http.Flusher).Flush()
-			})
-			s := start(t, fmt.Sprintf(directive, a.addr))
-			if re := s.get("/"); re.err == nil && re.status == 200 {
-				t.Errorf("%+v", re)
-			}
-		})
-	}
 }
 
 // A client that leaves frees its worker.
