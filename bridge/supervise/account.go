@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 )
 
@@ -13,6 +14,13 @@ type account struct {
 	uid, gid   int
 	groups     []int  // supplementary ones
 	name, home string // "" if only the group changes
+}
+
+func (a *account) equal(b *account) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.uid == b.uid && a.gid == b.gid && slices.Equal(a.groups, b.groups) && a.name == b.name && a.home == b.home
 }
 
 // lookUp finds a user and a group, by name or number. nil means that nothing changes.

@@ -58,7 +58,7 @@ func TestDoesNotGrowInAStorm(t *testing.T) {
 // Without requests nothing runs, and with the first one something does.
 func TestIdleShutdown(t *testing.T) {
 	keepAs(t, Config{IdleShutdown: 10 * time.Minute, Instances: 2}, 9*time.Minute, good, func(s *script, _ string) {
-		g := &Group{keeper: s.k, plan: s.k.plan}
+		g := &Group{keeper: s.k}
 		if s.states() != "serving serving" {
 			t.Error(s.states())
 		}
@@ -99,7 +99,7 @@ func TestWantedWhileItEnds(t *testing.T) {
 				return l
 			}
 			keepAs(t, Config{IdleShutdown: time.Minute}, 30*time.Second, next, func(s *script, _ string) {
-				g := &Group{keeper: s.k, plan: s.k.plan}
+				g := &Group{keeper: s.k}
 				s.keepBusy("app-0", 2*time.Second)
 				time.Sleep(30*time.Second + at)
 				g.Wanted()
@@ -118,7 +118,7 @@ func TestWantedWhileItEnds(t *testing.T) {
 // A stall that lasts has the children ended that answer nobody, their stacks first.
 func TestStallKill(t *testing.T) {
 	keepAs(t, Config{StallKill: 30 * time.Second, DumpSignal: 10, Instances: 2}, time.Minute, good, func(s *script, _ string) {
-		g := &Group{keeper: s.k, plan: s.k.plan}
+		g := &Group{keeper: s.k}
 		began := time.Now()
 		g.Stalled(began)
 		time.Sleep(20 * time.Second)
@@ -154,7 +154,7 @@ func TestStallKill(t *testing.T) {
 // Off is off.
 func TestStallWithoutKill(t *testing.T) {
 	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
-		g := &Group{keeper: s.k, plan: s.k.plan}
+		g := &Group{keeper: s.k}
 		g.Stalled(time.Now())
 		time.Sleep(24 * time.Hour)
 		if s.starts() != 1 {
@@ -206,6 +206,31 @@ func TestStartTimeout(t *testing.T) {
 		}
 		if log := s.logged(); !strings.Contains(log, "not ready within the start timeout") {
 			t.Errorf("the log says\n%s", log)
+		}
+	})
+}
+
+// With an instance less than there are, those that work are kept.
+func TestShrinkKeepsWhatWorks(t *testing.T) {
+	keepAs(t, Config{MaxInstances: 2, Workers: 1}, 0, func(n int) life {
+		switch n {
+		case 0:
+			return life{serves: time.Second, ready: time.Millisecond, lasts: 30 * time.Second}
+		case 1:
+			return good(n)
+		}
+		return life{lasts: 10 * time.Millisecond}
+	}, func(s *script, _ string) {
+		s.allow(2)
+		s.setLoad(1, 1)
+		time.Sleep(15 * time.Second)
+		s.setLoad(0, 0)
+		if s.states() != "serving serving" {
+			t.Fatal(s.states())
+		}
+		time.Sleep(3 * time.Minute)
+		if !strings.Contains(s.states(), "serving") {
+			t.Errorf("%s, told %s", s.states(), s.told())
 		}
 	})
 }

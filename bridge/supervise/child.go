@@ -22,7 +22,7 @@ type child struct {
 	output *reader
 	meter  meter
 	log    *slog.Logger
-	dumps  syscall.Signal
+	plan   *plan
 	gone   chan struct{} // closed when the leader has ended
 	buried chan struct{} // closed when all of it has, and exit says how
 	exit   Exit
@@ -33,15 +33,15 @@ type child struct {
 }
 
 // spawn starts the program. It returns when the program runs, and is recorded.
-func (g *Group) spawn(s *socket, news func()) (process, error) {
+func (g *Group) spawn(p *plan, s *socket, news func()) (process, error) {
 	write, read, err := g.output.pipe()
 	if err != nil {
 		return nil, err
 	}
-	c := &child{output: read, log: g.plan.Logger, dumps: g.plan.DumpSignal, gone: make(chan struct{}), buried: make(chan struct{})}
+	c := &child{output: read, log: g.log, plan: p, gone: make(chan struct{}), buried: make(chan struct{})}
 	c.cmd = &exec.Cmd{
-		Path: g.plan.path, Args: g.plan.Command, Dir: g.plan.Dir,
-		Env:   append(g.plan.environ[:len(g.plan.environ):len(g.plan.environ)], tokenName+"="+g.dir.token),
+		Path: p.path, Args: p.Command, Dir: p.Dir,
+		Env:   append(p.environ[:len(p.environ):len(p.environ)], tokenName+"="+g.dir.token),
 		Stdin: s.file, Stdout: write, Stderr: write,
 		SysProcAttr: childAttr(),
 	}
@@ -71,7 +71,7 @@ func (g *Group) start(c *child, s *socket) (err error) {
 	if c.meter, err = g.meters.open(fmt.Sprintf("%s-%d", s.name, g.spawned)); err != nil {
 		return fmt.Errorf("memory meter: %w", err)
 	}
-	if g.plan.Reexec {
+	if c.plan.Reexec {
 		err = g.startByOrder(c, s)
 	} else if err = c.cmd.Start(); err == nil {
 		if err = g.register(c, s); err != nil {
@@ -142,7 +142,7 @@ func (g *Group) giveOrder(c *child, s *socket, to *os.File) error {
 	if err := g.register(c, s); err != nil {
 		return err
 	}
-	text, err := json.Marshal(g.plan.order())
+	text, err := json.Marshal(c.plan.order())
 	if err != nil {
 		return err
 	}
@@ -201,11 +201,7 @@ func (c *child) closeMeter() {
 }
 
 // dump asks the child for its stacks.
-func (c *child) dump() {
-	if c.dumps != 0 {
-		c.signal(c.dumps)
-	}
-}
+func (c *child) dump(s syscall.Signal) { c.signal(s) }
 
 // stop asks the child to end, after a while, and makes it when grace is over.
 func (c *child) stop(after time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -20,7 +21,7 @@ const probation = 300 * time.Millisecond
 // Group is a program whose instances are kept running. Its methods may be called at the
 // same time.
 type Group struct {
-	plan   *plan
+	log    *slog.Logger
 	dir    *runDir
 	meters meters
 	output *output
@@ -45,7 +46,7 @@ func Start(cfg Config) (*Group, error) {
 		return nil, err
 	}
 	sweep(plan.TempDir, plan.Logger)
-	g := &Group{plan: plan, output: newOutput(plan.Logger, plan.Command[0])}
+	g := &Group{log: plan.Logger, output: newOutput(plan.Logger, plan.Command[0])}
 	g.keeper = newKeeper(g, plan, rand.Float64)
 	if g.dir, err = newRunDir(plan.TempDir); err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func (g *Group) outlast(d time.Duration) error {
 
 func (g *Group) removeDir() {
 	if err := g.dir.remove(); err != nil {
-		g.plan.Logger.Error("removing the command's directory failed", "error", err.Error())
+		g.log.Error("removing the command's directory failed", "error", err.Error())
 	}
 }
 
@@ -96,7 +97,7 @@ func (g *Group) Close() error {
 		g.keeper.tasks.Wait()
 		g.output.close()
 		if err := g.meters.close(); err != nil {
-			g.plan.Logger.Error("giving up the memory meters failed", "error", err.Error())
+			g.log.Error("giving up the memory meters failed", "error", err.Error())
 		}
 		g.removeDir()
 	})
@@ -114,7 +115,7 @@ func (g *Group) Lost(addr string, r Request) { g.keeper.lost(addr, r, time.Now()
 // Wanted tells that there is a request. It is cheap, and is to be called for every one,
 // before it waits for anything.
 func (g *Group) Wanted() {
-	if g.plan.IdleShutdown == 0 {
+	if !g.keeper.shy.Load() {
 		return
 	}
 	g.keeper.wanted.Store(g.keeper.ticks(time.Now()))
@@ -154,13 +155,13 @@ func (g *Group) Quarantined(route string) (time.Duration, bool) {
 
 // The rest is what the keeper needs of a program.
 
-func (g *Group) listen(number int) (*socket, error) {
-	return g.plan.listen(g.dir.path, fmt.Sprintf("app-%d", number))
+func (g *Group) listen(p *plan, number int) (*socket, error) {
+	return p.listen(g.dir.path, fmt.Sprintf("app-%d", number))
 }
 
 func (g *Group) shut(s *socket) {
 	if err := errors.Join(s.close(), g.dir.forget(s.name)); err != nil {
-		g.plan.Logger.Error("giving up a socket failed", "instance", s.addr, "error", err.Error())
+		g.log.Error("giving up a socket failed", "instance", s.addr, "error", err.Error())
 	}
 }
 
@@ -199,6 +200,8 @@ func (g *Group) queued(s *socket) (int, bool) {
 	q, err := acceptqueue.Of(network, addr)
 	return q.Depth, err == nil
 }
+
+func (g *Group) limit(m Memory) (renew bool, err error) { return g.meters.limit(m) }
 
 func (g *Group) memory() (uint64, bool) {
 	used, err := g.meters.used()

@@ -78,6 +78,6 @@ func (k *keeper) dumpAndEnd(c process) {
 		c.stop(0)
 		return
 	}
-	c.dump()
+	c.dump(k.plan.DumpSignal)
 	c.stop(dumpTime)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -14,11 +15,13 @@ import (
 // are called on the goroutine of run.
 type program interface {
 	// listen makes the socket of that number, which shut closes.
-	listen(number int) (*socket, error)
+	listen(p *plan, number int) (*socket, error)
 	shut(*socket)
 	// spawn starts a child on a socket. news is called when it has died, and when nothing
 	// of it is left.
-	spawn(s *socket, news func()) (process, error)
+	spawn(p *plan, s *socket, news func()) (process, error)
+	// limit changes the memory limits. renew says that it holds for new children alone.
+	limit(Memory) (renew bool, err error)
 	// accepts waits until a child that nobody else connects to accepts requests.
 	accepts(ctx context.Context, s *socket) error
 	// queued is how many connections wait to be accepted, if that is known.
@@ -34,8 +37,8 @@ type process interface {
 	dead() <-chan struct{}
 	// end says how it ended, when nothing of it and its group is left.
 	end() (Exit, bool)
-	// dump asks it to write what it is at.
-	dump()
+	// dump asks it, by a signal, to write what it is at.
+	dump(syscall.Signal)
 	// stop asks it to end, after a while, and makes it if it does not.
 	stop(after time.Duration)
 	// kill ends it, and its group, at once.
@@ -54,7 +57,7 @@ type process interface {
 type keeper struct {
 	program program
 	front   Front
-	plan    *plan
+	plan    *plan // replaced by Configure
 	random  func() float64
 	looked  func(now time.Time) // called at every look, for tests; nil: none
 	log     *slog.Logger
@@ -71,6 +74,8 @@ type keeper struct {
 	epoch    time.Time                        // what ticks count from
 	refusing atomic.Int64                     // until when nothing will run, in ticks; 0: it does
 	wanted   atomic.Int64                     // when there was a request last, in ticks
+	shy      atomic.Bool                      // the application ends when nobody wants it
+	most     atomic.Uint64                    // answers that a child is replaced after; 0: any number
 	resting  atomic.Bool                      // an instance is asleep, or is going to be
 	stalled  atomic.Int64                     // since when nobody is answered, in ticks; 0: somebody is
 
@@ -94,7 +99,7 @@ func newKeeper(p program, plan *plan, random func() float64) *keeper {
 		budget: &budget{most: plan.SpawnBudget.Spawns, window: plan.SpawnBudget.Per},
 	}
 	k.epoch = time.Now()
-	k.suspects.quarantine = plan.Quarantine
+	k.publish()
 	k.index.Store(&map[string]*slot{})
 	k.wanted.Store(k.ticks(time.Now()))
 	return k
@@ -111,6 +116,13 @@ func (k *keeper) ticks(t time.Time) int64 {
 
 // when is the time that ticks stand for.
 func (k *keeper) when(ticks int64) time.Time { return k.epoch.Add(time.Duration(ticks)) }
+
+// publish has others than run see what they need of the plan.
+func (k *keeper) publish() {
+	k.suspects.configure(k.plan.Quarantine)
+	k.shy.Store(k.plan.IdleShutdown > 0)
+	k.most.Store(uint64(k.plan.MaxRequests))
+}
 
 // nudge has everything looked at.
 func (k *keeper) nudge() {
@@ -313,7 +325,7 @@ func (k *keeper) answered(addr, route string) {
 	m := s.merit.Load()
 	m.last.Store(k.ticks(time.Now()))
 	n := m.answers.Add(1)
-	if n == 1 || n == uint64(k.plan.MaxRequests) {
+	if n == 1 || n == k.most.Load() {
 		k.nudge()
 	}
 	k.suspects.answered(route)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,7 @@ type script struct {
 	begun []time.Time // of all children
 	log   bytes.Buffer
 
-	used uint64 // memory of all
+	used uint64 // memory of all; 0: what each uses
 
 	mu     sync.Mutex
 	alive  map[int]*scripted // by number
@@ -59,13 +60,25 @@ type scripted struct {
 	dumped atomic.Bool
 }
 
-func (s *script) listen(number int) (*socket, error) {
+func (s *script) listen(_ *plan, number int) (*socket, error) {
 	return &socket{addr: fmt.Sprintf("app-%d", number)}, nil
 }
 
 func (s *script) shut(*socket)               {}
 func (s *script) queued(*socket) (int, bool) { return 0, false }
-func (s *script) memory() (uint64, bool)     { return s.used, true }
+
+func (s *script) limit(Memory) (bool, error) { return false, nil }
+func (s *script) memory() (uint64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := s.used
+	for _, c := range s.alive {
+		if s.used == 0 {
+			used += c.life.memory
+		}
+	}
+	return used, true
+}
 
 func (s *script) accepts(ctx context.Context, at *socket) error {
 	s.mu.Lock()
@@ -84,7 +97,7 @@ func (s *script) accepts(ctx context.Context, at *socket) error {
 	}
 }
 
-func (s *script) spawn(at *socket, news func()) (process, error) {
+func (s *script) spawn(_ *plan, at *socket, news func()) (process, error) {
 	s.mu.Lock()
 	n := len(s.begun)
 	s.begun = append(s.begun, time.Now())
@@ -133,7 +146,7 @@ func (c *scripted) pid() int               { return 1000 + c.n }
 func (c *scripted) lines() []string        { return []string{fmt.Sprintf("words of %d", c.n)} }
 func (c *scripted) dead() <-chan struct{}  { return c.gone }
 func (c *scripted) memory() (uint64, bool) { return c.life.memory, true }
-func (c *scripted) dump()                  { c.dumped.Store(true) }
+func (c *scripted) dump(syscall.Signal)    { c.dumped.Store(true) }
 func (c *scripted) starved() uint64        { return c.life.starved }
 func (c *scripted) kill()                  { c.quit() }
 func (c *scripted) stop(after time.Duration) {

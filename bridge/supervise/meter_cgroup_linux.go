@@ -76,6 +76,18 @@ func (m *cgroupMeters) open(name string) (meter, error) {
 	return &cgroupMeter{m.version, c}, nil
 }
 
+func (m *cgroupMeters) limit(limits Memory) (renew bool, err error) {
+	if limits.Total == 0 && m.limits.Total > 0 {
+		return false, fmt.Errorf("taking the total away %w", ErrOtherKind)
+	}
+	if err := m.version.bound(m.group, limits.Total); err != nil {
+		return false, err
+	}
+	renew = limits.Hard != m.limits.Hard
+	m.limits = limits
+	return renew, nil
+}
+
 func (m *cgroupMeters) used() (uint64, error) { return m.version.used(m.group) }
 
 func (m *cgroupMeters) close() error { return m.group.end() }

@@ -19,6 +19,7 @@ const (
 	lifetimeOver   reason = "max_lifetime"
 	usesMuch       reason = "memory_soft"
 	takesLong      reason = "max_time"
+	reconfigured   reason = "configuration"
 )
 
 // renewal is the replacement of children that serve. There is one at a time. The new one
@@ -48,35 +49,41 @@ func (k *keeper) outdate(s *slot, why reason) {
 
 // restart has all children replaced. done gets nil when they are, or why not.
 func (k *keeper) restart(done chan<- error) {
-	now := time.Now()
-	k.wanted.Store(k.ticks(now))
-	k.renewal.generation++
 	k.renewal.waiting = append(k.renewal.waiting, done)
+	k.wanted.Store(k.ticks(time.Now()))
+	k.replaceAll(restarted)
+}
+
+// replaceAll has all children replaced that there are, and one started where none runs.
+func (k *keeper) replaceAll(why reason) {
+	now := time.Now()
+	k.renewal.generation++
 	k.renewal.again, k.renewal.failures = time.Time{}, 0
 	k.budget.restore()
 	for _, s := range k.slots {
-		k.restartOne(s, now)
+		k.replaceOne(s, now, why)
 	}
 	k.changed = true
 }
 
-func (k *keeper) restartOne(s *slot, now time.Time) {
+func (k *keeper) replaceOne(s *slot, now time.Time, why reason) {
 	if s.death != nil && !s.death.judged {
 		s.death.due = now // it need not be known what it was good for
 		k.judge(s, now)
 	}
-	if m := s.machine; m.state == Draining && m.aim == sleep {
+	if m := s.machine; m.state == Draining && m.aim == sleep && why == restarted {
 		k.undrain(s, now, woken)
 	}
 	switch m := s.machine; {
-	case m.state == Waiting, m.state == Asleep, m.state == Ending && m.aim == sleep:
+	case m.state == Waiting, s.rests() && why == restarted:
 		s.awaited = true
 		k.step(s, now, woken)
+	case s.rests(): // the next start will do
 	case m.state == Broken:
 		s.awaited = true
 		k.step(s, now, restored)
 	case m.state.works():
-		k.outdate(s, restarted)
+		k.outdate(s, why)
 	case m.aim == renew:
 		s.awaited = true
 	}
@@ -117,9 +124,10 @@ func (k *keeper) awaits(s *slot, now time.Time) bool {
 	return s.awaited
 }
 
-// moves reports whether an instance is being replaced, or is to replace another.
+// moves reports whether an instance is on its way out, or is to replace another.
 func (s *slot) moves() bool {
-	return s.replaces != nil || s.machine.state == Draining || s.machine.state == Ending
+	m := s.machine.state
+	return s.replaces != nil || m == Draining || m == Ending || m == Closed
 }
 
 func (k *keeper) replace(s *slot, now time.Time) {

@@ -26,7 +26,8 @@ type scale struct {
 // adapt starts and ends instances, as many as are needed.
 func (k *keeper) adapt(now time.Time) {
 	a := &k.scale
-	if k.plan.MaxInstances == k.plan.Instances {
+	n := len(k.slots)
+	if n == k.plan.Instances && n == k.plan.MaxInstances {
 		return
 	}
 	if now.Before(a.lookAt) {
@@ -42,7 +43,7 @@ func (k *keeper) adapt(now time.Time) {
 	if slices.ContainsFunc(k.slots, (*slot).moves) {
 		return
 	}
-	n, load := len(k.slots), k.front.Load()
+	load := k.front.Load()
 	if load.Waiting == 0 {
 		a.waited = time.Time{}
 	} else if a.waited.IsZero() {
@@ -54,6 +55,10 @@ func (k *keeper) adapt(now time.Time) {
 		a.ample = now
 	}
 	switch {
+	case n < k.plan.Instances:
+		k.add(now)
+	case n > k.plan.MaxInstances:
+		k.retire(k.slots[n-1], now)
 	case n < k.plan.MaxInstances && !a.waited.IsZero() && now.Sub(a.waited) >= growAfter:
 		k.grow(now)
 	case n > k.plan.Instances && !a.ample.IsZero() && now.Sub(a.ample) >= shrinkAfter:
@@ -62,9 +67,15 @@ func (k *keeper) adapt(now time.Time) {
 }
 
 func (k *keeper) grow(now time.Time) {
-	a := &k.scale
-	a.waited = time.Time{}
-	if !k.allAtWork() || !k.hasRoom() {
+	k.scale.waited = time.Time{}
+	if k.allAtWork() {
+		k.add(now)
+	}
+}
+
+// add starts one more instance.
+func (k *keeper) add(now time.Time) {
+	if !k.hasRoom() {
 		return
 	}
 	s, err := k.open()
@@ -78,8 +89,8 @@ func (k *keeper) grow(now time.Time) {
 		}
 		return
 	}
-	a.growing = s
-	k.log.Info("requests wait: one more instance", "instance", s.socket.addr, "instances", len(k.slots))
+	k.scale.growing = s
+	k.log.Info("one more instance", "instance", s.socket.addr, "instances", len(k.slots))
 }
 
 // allAtWork reports whether every instance does what it can.

@@ -43,6 +43,7 @@ type slot struct {
 	awaited    bool      // a restart waits for what comes of the next child
 	cause      cause     // why its end was brought about; "" if it was not
 	life       time.Time // when the child is to be replaced; zero: never
+	luck       float64   // how much less than others, 0 to 1
 
 	memory   *memory // of the child there is, or was last
 	over     int     // times in a row that it was over the soft limit
@@ -104,7 +105,7 @@ func (k *keeper) open() (*slot, error) {
 	for slices.ContainsFunc(k.slots, func(s *slot) bool { return s.number == number }) {
 		number++
 	}
-	socket, err := k.program.listen(number)
+	socket, err := k.program.listen(k.plan, number)
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +169,14 @@ func (k *keeper) attend(s *slot, now time.Time) {
 	}
 	if s.child != nil && m.state.works() && !s.life.IsZero() {
 		k.age(s, now)
+	}
+}
+
+// allot says how long a child that was begun then may live.
+func (k *keeper) allot(s *slot, begun time.Time) {
+	s.life = time.Time{}
+	if d := k.plan.MaxLifetime; d > 0 {
+		s.life = begun.Add(d - time.Duration(s.luck*float64(d)/10))
 	}
 }
 
@@ -235,7 +244,7 @@ func (k *keeper) spawn(s *slot, now time.Time) error {
 	s.outdated, s.cause, s.slow, s.over, s.roomless = "", "", false, 0, false
 	s.memory = new(memory) // a sample of the one before may be under way
 	s.queueing, s.lookAt, s.peeks = time.Time{}, now, 0
-	c, err := k.program.spawn(s.socket, k.nudge)
+	c, err := k.program.spawn(k.plan, s.socket, k.nudge)
 	if err != nil {
 		return err
 	}
@@ -243,10 +252,8 @@ func (k *keeper) spawn(s *slot, now time.Time) error {
 	s.spawns++
 	k.tally.started++
 	s.alive.Store(true)
-	s.life = time.Time{}
-	if d := k.plan.MaxLifetime; d > 0 {
-		s.life = now.Add(d - time.Duration(k.random()*float64(d)/10))
-	}
+	s.luck = k.random()
+	k.allot(s, now)
 	s.generation = k.renewal.generation
 	k.step(s, now, started)
 	if s.added && k.plan.Ready == nil {

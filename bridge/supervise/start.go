@@ -17,11 +17,12 @@ const mostPeeks = 4
 func (k *keeper) watch(s *slot) {
 	k.unwatch(s)
 	ctx, cancel := context.WithCancel(k.ctx)
+	question := k.plan.Ready
 	ready, refusal := make(chan struct{}), new(atomic.Pointer[string])
 	s.ready, s.unready, s.refusal = ready, cancel, refusal
 	k.tasks.Go(func() {
 		defer cancel()
-		if k.await(ctx, s.socket, refusal) == nil {
+		if k.await(ctx, s.socket, question, refusal) == nil {
 			close(ready)
 			k.nudge()
 		}
@@ -37,12 +38,12 @@ func (k *keeper) unwatch(s *slot) {
 }
 
 // await returns nil when a child is ready. Until then refusal is why it is not.
-func (k *keeper) await(ctx context.Context, s *socket, refusal *atomic.Pointer[string]) error {
-	if k.plan.Ready == nil {
+func (k *keeper) await(ctx context.Context, s *socket, question func(context.Context, string) error, refusal *atomic.Pointer[string]) error {
+	if question == nil {
 		return k.program.accepts(ctx, s)
 	}
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		err := k.plan.Ready(ctx, s.addr)
+		err := question(ctx, s.addr)
 		if err == nil {
 			return nil
 		}

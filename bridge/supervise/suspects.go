@@ -34,6 +34,13 @@ type accused struct {
 	told     bool
 }
 
+// configure says how long a route is refused from now on.
+func (s *suspects) configure(quarantine time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.quarantine = quarantine
+}
+
 // answered notes that a request for a route was answered.
 func (s *suspects) answered(route string) {
 	if m := s.watched.Load(); m != nil {
