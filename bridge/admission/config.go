@@ -33,7 +33,8 @@ type Config struct {
 	Flows  int // flows remembered that have nothing in the gate
 
 	// Capacity is what the application is believed to hold now. It is asked at every
-	// tick, under the gate's mutex; the gate uses 1 to Workers of it. Nil: Workers.
+	// tick and by Configure, under the gate's mutex; the gate uses 1 to Workers of it.
+	// Nil: Workers.
 	Capacity func() int
 	// Clock is where time comes from. Nil: the system's.
 	Clock Clock

@@ -20,16 +20,20 @@
 //     finds out when it is back.
 //   - Whoever knows that the application is gone for a while says so, and those who wait
 //     are refused ([Gate.RefuseWaiting]).
+//   - What the gate goes by may be changed while it is used ([Gate.Configure]). That
+//     decides about who starts or comes from then on; nobody is refused because of it.
 //
 // What always holds:
 //
 //   - A ticket is granted only while fewer are out than there are slots. (Slots that
-//     vanish, as the application turns out to hold less, are waited for.)
+//     vanish, as the application turns out to hold less or Workers is lowered, are
+//     waited for.)
 //   - A long request starts only while fewer slots than Snapshot.LongCap, which is at
 //     most the slots but the reserve, hold long ones; or when nothing has been in flight
 //     for a second. A mixed one may also have what other routes do not need.
 //   - Nobody waits longer than Timeout, or LongTimeout who was ever taken for mixed or
-//     long, or waits for others of its own flow; and a tick (50 ms).
+//     long, or waits for others of its own flow; and a tick (50 ms). Those are as they
+//     were when it came, or was found to wait for that.
 //   - A request whose client left before its grant never takes a slot: leaving and
 //     granting exclude each other under one mutex.
 //   - A flow has no more in flight than its limit, of short and of long ones each; but

@@ -74,10 +74,15 @@ func (g *Gate) rest(f *flow) {
 		return
 	}
 	g.flows.idle.pushBack(&f.link)
-	if g.flows.idle.n > g.flows.max {
-		old := g.flows.idle.first()
+	g.flows.trim()
+}
+
+// trim forgets those that are too many.
+func (fs *flows) trim() {
+	for fs.idle.n > fs.max {
+		old := fs.idle.first()
 		old.link.leave()
-		delete(g.flows.table, old.key)
+		delete(fs.table, old.key)
 	}
 }
 

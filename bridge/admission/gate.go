@@ -14,11 +14,12 @@ const tick = 50 * time.Millisecond
 // Gate admits requests to one application. Its methods may be called at the same
 // time.
 type Gate struct {
-	cfg   Config
-	clock Clock
-	epoch time.Time
+	clock   Clock
+	epoch   time.Time
+	onStall func(Stall)
 
 	mu     sync.Mutex
+	cfg    Config
 	closed bool
 	random *rand.Rand
 	timer  Timer         // of the ticks; nil before the first
@@ -81,13 +82,14 @@ func New(cfg Config) (*Gate, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	g := &Gate{cfg: cfg, clock: cfg.Clock, routes: newRoutes(cfg.Routes)}
+	g := &Gate{cfg: cfg, clock: cfg.Clock, onStall: cfg.OnStall, routes: newRoutes()}
 	if g.clock == nil {
 		g.clock = systemClock{}
 	}
 	g.epoch = g.clock.Now()
 	seed := uint64(g.epoch.UnixNano())
 	g.random = rand.New(rand.NewPCG(seed, seed>>1))
+	g.routes.limit(cfg.Routes)
 	g.flows = flows{table: make(map[uint64]*flow), max: cfg.Flows}
 	g.nobody = newFlow(0, cfg.FlowBurst, 0)
 	g.nobody.shared = true
@@ -104,6 +106,15 @@ func (g *Gate) now() time.Duration {
 		return time.Since(g.epoch) // reads one clock where Now reads two
 	}
 	return g.clock.Now().Sub(g.epoch)
+}
+
+// remeasure adapts the gate to what the application is believed to hold.
+func (g *Gate) remeasure() {
+	n := g.cfg.Workers
+	if g.cfg.Capacity != nil {
+		n = g.cfg.Capacity()
+	}
+	g.resize(n)
 }
 
 // resize adapts the gate to an application that holds n requests.

@@ -135,6 +135,7 @@ type visit struct {
 	err     error
 	since   time.Time
 	waited  time.Duration // until it was settled
+	limit   time.Duration // the longest that it might have waited, by any Config since it came
 }
 
 func (v *visit) Settle(err error) {

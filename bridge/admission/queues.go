@@ -196,17 +196,23 @@ func (g *Gate) lookAgain(now time.Duration) {
 		g.unknown.blocked.pushBack(&e.link)
 	}
 	g.letUnknown()
-	for range min(g.holding.n, lookAt) {
+	g.releaseHeld(lookAt, now)
+	g.lookAtLong(now)
+	if g.stall.phase.stopped() && g.rings[fast].n == 0 && g.mayProbe(now) {
+		g.letProbe()
+	}
+}
+
+// releaseHeld looks at some of the flows that are held, in turn, and lets those take part
+// again that may have more in flight.
+func (g *Gate) releaseHeld(n int, now time.Duration) {
+	for range min(n, g.holding.n) {
 		t := g.holding.first()
 		t.link.leave()
 		g.holding.pushBack(&t.link)
 		if g.room(t.flow, t.class, now) {
 			g.unhold(t)
 		}
-	}
-	g.lookAtLong(now)
-	if g.stall.phase.stopped() && g.rings[fast].n == 0 && g.mayProbe(now) {
-		g.letProbe()
 	}
 }
 

@@ -1,8 +1,8 @@
 package admission
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -25,16 +25,8 @@ func TestRandom(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			workers := []int{1, 2, 3, 4, 5, 8, 16, 33}[rnd.IntN(8)]
-			d := &day{rnd: rnd, rig: newRig(t, workers, func(c *Config) {
-				c.Lanes = rnd.IntN(8) > 0
-				c.Routes, c.Flows = 16+rnd.IntN(40), 16+rnd.IntN(40)
-				c.Size, c.LongSize = 1+rnd.IntN(60), rnd.IntN(60)
-				c.Timeout = time.Duration(100+rnd.IntN(3000)) * time.Millisecond
-				if c.Lanes && workers > 1 && rnd.IntN(3) == 0 {
-					c.Reserve = rnd.IntN(workers)
-					c.LongMin = min(c.LongMin, workers-c.Reserve)
-				}
-			})}
+			lanes := rnd.IntN(8) > 0
+			d := &day{rnd: rnd, rig: newRig(t, workers, func(c *Config) { draw(rnd, c, lanes) })}
 			d.capacity, d.able = workers, make(map[use]time.Duration)
 			d.started = d.mayStart
 			d.g.cfg.Capacity = func() int { return d.capacity }
@@ -46,6 +38,18 @@ func TestRandom(t *testing.T) {
 			}
 			d.end()
 		})
+	}
+}
+
+// draw gives a gate random bounds.
+func draw(rnd *rand.Rand, c *Config, lanes bool) {
+	c.Lanes = lanes
+	c.Routes, c.Flows = 16+rnd.IntN(40), 16+rnd.IntN(40)
+	c.Size, c.LongSize = 1+rnd.IntN(60), rnd.IntN(60)
+	c.Timeout = time.Duration(100+rnd.IntN(3000)) * time.Millisecond
+	if c.Workers > 1 && rnd.IntN(3) == 0 {
+		c.Reserve = rnd.IntN(c.Workers)
+		c.LongMin = min(c.LongMin, c.Workers-c.Reserve)
 	}
 }
 
@@ -100,10 +104,62 @@ func (d *day) step() {
 				d.g.RefuseWaiting(Down)
 				d.check()
 			}
+		case 18:
+			if d.rnd.IntN(30) == 0 {
+				d.reconfigure()
+			}
 		default:
 			d.clock.pass(time.Duration(d.rnd.ExpFloat64() * float64(60*time.Millisecond)))
 		}
 	})
+}
+
+// reconfigure has the gate go by another Config, by which nobody is refused. What is
+// left to be found out is what a new gate would go by.
+func (d *day) reconfigure() {
+	g := d.g
+	workers := []int{1, 2, 3, 4, 5, 8, 16, 33}[d.rnd.IntN(8)]
+	if d.rnd.IntN(2) == 0 {
+		workers = g.cfg.Workers
+	}
+	cfg := Defaults(workers)
+	draw(d.rnd, &cfg, g.cfg.Lanes)
+	cfg.LongTimeout = time.Duration(1000+d.rnd.IntN(20000)) * time.Millisecond
+	cfg.LongAfter = time.Duration(100+d.rnd.IntN(2000)) * time.Millisecond
+	cfg.StallAfter = time.Duration(500+d.rnd.IntN(2000)) * time.Millisecond
+	cfg.FlowLimit = 1 + d.rnd.IntN(2*workers)
+	cfg.SpentLimit = 1 + d.rnd.IntN(cfg.FlowLimit)
+	cfg.FlowRate, cfg.FlowBurst = 0.1+d.rnd.Float64()*4, 0.1+d.rnd.Float64()*8
+	before, clock := g.Snapshot(), g.now()
+	if err := g.Configure(cfg); err != nil {
+		d.Fatal(err)
+	}
+	d.check()
+	after := g.Snapshot()
+	for lane, s := range after.Lanes {
+		if !maps.Equal(s.Refused, before.Lanes[lane].Refused) || s.Left != before.Lanes[lane].Left {
+			d.Errorf("somebody is refused: %+v, was %+v", s, before.Lanes[lane])
+		}
+	}
+	if after.InUse < before.InUse || after.InUse+after.Waiting != before.InUse+before.Waiting || g.now() != clock {
+		d.Errorf("%d in flight and %d waiting, were %d and %d", after.InUse, after.Waiting, before.InUse, before.Waiting)
+	}
+	cfg.Capacity = g.cfg.Capacity
+	fresh, err := New(cfg)
+	if err != nil {
+		d.Fatal(err)
+	}
+	fresh.remeasure()
+	if got, want := derived(g), derived(fresh); got != want {
+		d.Errorf("goes by %v, a new one by %v", got, want)
+	}
+	if g.longCap > g.w-g.reserve || g.target > g.w-g.reserve {
+		d.Errorf("%d for long ones, going to %d, of %d slots and a reserve of %d", g.longCap, g.target, g.w, g.reserve)
+	}
+}
+
+func derived(g *Gate) [9]int {
+	return [...]int{g.w, g.reserve, g.u, g.flowLimit, g.spentLimit, g.longMin, g.routes.maxKnown, g.routes.maxFresh, g.flows.max}
 }
 
 func (d *day) request() Request {
@@ -170,12 +226,9 @@ func (d *day) limits(f func()) {
 		waited := v.waited
 		if v.settled == 0 && !v.running() && !v.left {
 			waited = d.clock.now.Sub(v.since)
+			v.limit = max(v.limit, limit) // it may wait for as long as when it came
 		}
-		var refusal *Refusal
-		if errors.As(v.err, &refusal) && refusal.Lane.class() == fast && refusal.Reason == TimedOut && !g.cfg.Lanes {
-			limit = g.cfg.Timeout
-		}
-		if waited > limit+tick {
+		if limit = max(limit, v.limit); waited > limit+tick {
 			d.Errorf("waited for %v, limit %v", waited, limit)
 		}
 	}
@@ -213,8 +266,12 @@ func (d *day) mayStart(e *entry) {
 	if e.lane == Long && g.phi > g.longCap && g.in > 1 {
 		d.Errorf("a long one started, now %d of %d", g.phi, g.longCap)
 	}
-	if f := e.flow; !f.shared && (f.fast > g.cfg.FlowLimit || f.slow > g.cfg.FlowLimit) {
-		d.Errorf("a flow has %d and %d in flight, may have %d", f.fast, f.slow, g.cfg.FlowLimit)
+	n := e.flow.slow
+	if e.lane.class() == fast {
+		n = e.flow.fast
+	}
+	if !e.flow.shared && n > g.cfg.FlowLimit {
+		d.Errorf("a flow has %d in flight, may have %d", n, g.cfg.FlowLimit)
 	}
 }
 

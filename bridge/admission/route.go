@@ -87,11 +87,16 @@ type routes struct {
 	maxGroups     int
 }
 
-func newRoutes(max int) *routes {
-	return &routes{
-		table: make(map[string]*route), groups: make(map[string]*route), none: new(route),
-		maxKnown: max / 2, maxFresh: max / 4, maxGroups: max / 4,
-	}
+func newRoutes() *routes {
+	return &routes{table: make(map[string]*route), groups: make(map[string]*route), none: new(route)}
+}
+
+// limit has so many be remembered, and those forgotten that are too many.
+func (rs *routes) limit(n int) {
+	rs.maxKnown, rs.maxFresh, rs.maxGroups = n/2, n/4, n/4
+	evict(&rs.known, rs.maxKnown, rs.known.n, rs.table)
+	evict(&rs.fresh, rs.maxFresh, rs.fresh.n, rs.table)
+	evict(&rs.group, rs.maxGroups, rs.group.n, rs.groups)
 }
 
 func (rs *routes) get(r *Request) *route {
@@ -109,10 +114,10 @@ func (rs *routes) get(r *Request) *route {
 	}
 	if rt.known() {
 		rs.known.pushBack(&rt.link)
-		evict(&rs.known, rs.maxKnown, rs.table)
+		evict(&rs.known, rs.maxKnown, fewRoutes, rs.table)
 	} else {
 		rs.fresh.pushBack(&rt.link)
-		evict(&rs.fresh, rs.maxFresh, rs.table)
+		evict(&rs.fresh, rs.maxFresh, fewRoutes, rs.table)
 	}
 	return rt
 }
@@ -127,15 +132,18 @@ func (rs *routes) getGroup(name string) *route {
 		gr.link.leave()
 	}
 	rs.group.pushBack(&gr.link)
-	evict(&rs.group, rs.maxGroups, rs.groups)
+	evict(&rs.group, rs.maxGroups, fewRoutes, rs.groups)
 	return gr
 }
 
-// evict forgets the least recently used route if there are too many. One with
-// requests in the gate gets another turn: there are at most as many of them as
-// requests.
-func evict(c *chain[route], limit int, table map[string]*route) {
-	for range min(c.n-limit, 4) {
+// fewRoutes is how many routes a request may have looked at for being forgotten.
+const fewRoutes = 4
+
+// evict forgets the least recently used routes of those that are too many, and looks at
+// so many at most. One with requests in the gate gets another turn: there are at most as
+// many of them as requests.
+func evict(c *chain[route], limit, looks int, table map[string]*route) {
+	for ; c.n > limit && looks > 0; looks-- {
 		r := c.first()
 		r.link.leave()
 		if r.entries > 0 || r.in > 0 || r.aged > 0 || r.blocked.n > 0 {

@@ -206,7 +206,7 @@ func (g *Gate) suspect(now time.Duration) {
 
 // tell has OnStall called, when the mutex is free again.
 func (g *Gate) tell(s Stall) {
-	if g.cfg.OnStall != nil {
+	if g.onStall != nil {
 		g.reports = append(g.reports, s)
 	}
 }
@@ -225,6 +225,6 @@ func (g *Gate) report() {
 		g.reports = g.reports[1:]
 		g.mu.Unlock()
 		oldestFirst(s.Held)
-		g.cfg.OnStall(s)
+		g.onStall(s)
 	}
 }

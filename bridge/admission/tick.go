@@ -31,9 +31,7 @@ func (g *Gate) tick() {
 		return
 	}
 	now := g.now()
-	if g.cfg.Capacity != nil {
-		g.resize(g.cfg.Capacity())
-	}
+	g.remeasure()
 	if g.cfg.Lanes {
 		g.load.advance(g.in-g.phi, now)
 		if !g.wake(now) {
@@ -139,12 +137,17 @@ func (g *Gate) estimate(now time.Duration) (folded bool) {
 	if !g.load.fold(now) {
 		return false
 	}
-	g.shortNeed = g.load.servers(max(0, g.load.rate-g.load.unknownRate)*g.load.mean(), g.w, g.cfg.WaitTarget)
 	g.needs[g.folds%len(g.needs)] = g.load.need(g.w, g.cfg.WaitTarget)
 	g.folds++
+	g.aim()
+	return true
+}
+
+// aim finds out what the estimates mean for the slots there are.
+func (g *Gate) aim() {
+	g.shortNeed = g.load.servers(max(0, g.load.rate-g.load.unknownRate)*g.load.mean(), g.w, g.cfg.WaitTarget)
 	need := slices.Max(g.needs[:])
 	g.target = max(min(g.w-need, g.w-g.reserve), g.longMin)
-	return true
 }
 
 // raiseAfter is how long longCap stays before it is raised again. What a long

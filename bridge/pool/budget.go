@@ -42,7 +42,7 @@ func (p *Pool) handBack(c *conn) (victims []*conn) {
 	switch {
 	case c.streams > 0:
 		return p.kick()
-	case p.closed, c.retired, c.inst.standing != serving:
+	case p.closed, c.retired, c.inst.standing != serving, p.surplus(c), p.config().OneRequest && c.uses > 0 && c.mux == nil:
 		p.unshare(c)
 		p.move(c, closing)
 		return []*conn{c}
@@ -112,7 +112,7 @@ func (p *Pool) park(c *conn) {
 	p.move(c, idle)
 	c.idleSince = time.Now()
 	c.inst.idle = append(c.inst.idle, c)
-	p.schedule(c.idleSince.Add(p.cfg.IdleTimeout))
+	p.schedule(c.idleSince.Add(p.config().IdleTimeout))
 }
 
 // unpark takes a connection from among those that are kept, if it is there.

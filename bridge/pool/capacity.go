@@ -58,6 +58,15 @@ func (p *Pool) recount() {
 	p.capacity.Store(int64(up))
 }
 
+// rebase has what was learned of an instance hold for another Config.Workers. What was
+// proven stays so.
+func (o *capacity) rebase(was, workers int) {
+	if o.now >= was {
+		o.now = workers
+	}
+	o.now = min(o.now, workers)
+}
+
 // lower notes that in does not hold more than n connections, and at least one.
 func (p *Pool) lower(in *instance, n int) {
 	o := &in.observed
@@ -65,11 +74,11 @@ func (p *Pool) lower(in *instance, n int) {
 	o.now = max(1, min(o.now, n))
 	o.proven = min(o.proven, o.now)
 	p.recount()
-	if o.now == p.cfg.Workers {
+	if o.now == p.config().Workers {
 		return
 	}
 	now := time.Now()
-	if before == p.cfg.Workers {
+	if before == p.config().Workers {
 		o.tellAt = now.Add(lately)
 		p.schedule(o.tellAt)
 	}
@@ -119,23 +128,23 @@ func (in *instance) turnedAway() (serving bool) {
 // time.
 func (p *Pool) grow(in *instance, now time.Time) {
 	o := &in.observed
-	if o.now >= p.cfg.Workers {
+	if o.now >= p.config().Workers {
 		return
 	}
 	if !o.tellAt.IsZero() && !now.Before(o.tellAt) {
 		o.tellAt = time.Time{}
 		p.log(in, slog.LevelWarn, "the application is full with fewer connections than it has workers",
-			slog.Int("connections", o.now), slog.Int("workers", p.cfg.Workers))
+			slog.Int("connections", o.now), slog.Int("workers", p.config().Workers))
 	}
 	if !now.Before(o.growAt) {
 		o.now++
 		p.recount()
 		o.growAt, o.step = now.Add(o.step), max(o.step/2, growFast)
-		if o.now == p.cfg.Workers {
+		if o.now == p.config().Workers {
 			p.log(in, slog.LevelInfo, "the application is trusted with all its workers again", slog.Int("workers", o.now))
 		}
 	}
-	if o.now < p.cfg.Workers {
+	if o.now < p.config().Workers {
 		p.schedule(o.growAt)
 	}
 	if !o.tellAt.IsZero() {
@@ -148,10 +157,10 @@ func (p *Pool) grow(in *instance, now time.Time) {
 // again and the application never had so many, or may not have noticed yet that it
 // has one less, or the request has met trouble before.
 func (p *Pool) mayTurnAway(in *instance, d Demand) bool {
-	if !p.cfg.TurnsAway {
+	if !p.config().TurnsAway {
 		return false
 	}
-	full := in.observed.now < p.cfg.Workers || !in.observed.fullAt.IsZero() && time.Since(in.observed.fullAt) < growEvery
+	full := in.observed.now < p.config().Workers || !in.observed.fullAt.IsZero() && time.Since(in.observed.fullAt) < growEvery
 	return full || d.Settled && (d.Fresh || in.used() > in.observed.proven || in.observed.freedLately())
 }
 

@@ -47,11 +47,11 @@ func (p *Pool) free(c *conn) {
 func (p *Pool) closeDelay(c *conn) time.Duration {
 	switch {
 	case !c.gone:
-		return p.cfg.CloseDelay
+		return p.config().CloseDelay
 	case c.inst.observed.fullAt.IsZero():
 		return 0 // most are
 	}
-	return p.cfg.CloseDelay / 10
+	return p.config().CloseDelay / 10
 }
 
 // freeRoom gives the room of a closed connection to waiters after a while.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"time"
 )
 
 // crowd is the instances of a pool in a random life, which come and go.
@@ -16,9 +17,47 @@ type crowd struct {
 	ever    []Instance // that there may be
 	gone    []*instance
 	counted counters // so far
+
+	workers int               // Config.Workers now
+	most    int               // the most that they may become
+	used    map[*instance]int // what each used of its budget at the last check
 }
 
-func newCrowd(t *testing.T, rng *rand.Rand) *crowd { return &crowd{t: t, rng: rng} }
+func newCrowd(t *testing.T, rng *rand.Rand, workers int) *crowd {
+	return &crowd{t: t, rng: rng, workers: workers, most: workers + rng.IntN(3), used: make(map[*instance]int)}
+}
+
+// configure has the pool go by other bounds.
+func (m *crowd) configure(change func(*Config)) {
+	cfg := *m.pool.config()
+	if m.rng.IntN(3) > 0 {
+		cfg.Workers = 1 + m.rng.IntN(m.most)
+	}
+	cfg.IdleTimeout = time.Duration(1+m.rng.IntN(5)) * time.Second
+	change(&cfg)
+	if err := m.pool.Configure(cfg); err != nil {
+		m.t.Error(err)
+	}
+	m.workers = cfg.Workers
+}
+
+// checkBudget looks at an instance's budget. One that was larger is left as requests
+// end, and what is unused then is not kept.
+func (m *crowd) checkBudget(in *instance) {
+	if in.used() > max(m.workers, m.used[in]) {
+		m.t.Errorf("%s: %v and %d extra, %d workers, were %d", in.Addr, in.count, in.extra, m.workers, m.used[in])
+	}
+	if in.used()-in.count[closing] > m.workers && len(in.idle) > 0 {
+		m.t.Errorf("%s keeps connections: %v and %d extra, %d workers", in.Addr, in.count, in.extra, m.workers)
+	}
+	if o := in.observed; o.now < 1 || in.standing != removed && o.now > m.workers || o.proven < 1 || o.proven > m.most || o.answering < 0 || o.answering > in.conns() {
+		m.t.Errorf("%s: %+v, %d workers", in.Addr, o, m.workers)
+	}
+	if m.pool.config().OneRequest && len(in.idle) > 0 {
+		m.t.Errorf("%s keeps %d connections for one request each", in.Addr, len(in.idle))
+	}
+	m.used[in] = in.used()
+}
 
 // instance returns one that is never connected to but while it serves.
 func (m *crowd) instance(in Instance) Instance {
@@ -79,6 +118,7 @@ func (m *crowd) check() {
 		if serves := in.standing == serving; serves != slices.Contains(p.instances, in) || serves == (in.ctx.Err() != nil) || serves != (in.drained == nil) && in.standing != removed {
 			m.t.Errorf("%s: standing %d, dials end: %v", in.Addr, in.standing, in.ctx.Err())
 		}
+		m.checkBudget(in)
 		switch in.standing {
 		case removed:
 			if in.counters != &p.gone {

@@ -64,7 +64,7 @@ func (p *Pool) dial(d *dial) {
 		p.dialFailed(d, err, wanted)
 	default:
 		p.up(in)
-		if d.opens && (answer == shared || p.cfg.Multiplex == MultiplexOn) {
+		if d.opens && (answer == shared || p.config().Multiplex == MultiplexOn) {
 			p.share(c, nc, answer)
 		} else {
 			c.open(nc, answer)
@@ -113,7 +113,7 @@ func (p *Pool) connect(d *dial) (net.Conn, reply, error) {
 	started := time.Now()
 	answer := unasked
 	for pause := dialPause; ; pause = min(2*pause, dialPauseMax) {
-		ctx, cancel := context.WithTimeout(d.ctx, p.cfg.DialTimeout)
+		ctx, cancel := context.WithTimeout(d.ctx, p.config().DialTimeout)
 		nc, err := in.Dial(ctx)
 		cancel()
 		switch {
@@ -138,7 +138,7 @@ func (p *Pool) connect(d *dial) (net.Conn, reply, error) {
 				return nil, answer, errTurnedAway
 			}
 		}
-		if err := p.pause(max(pause, p.cfg.CloseDelay), d); err != nil {
+		if err := p.pause(max(pause, p.config().CloseDelay), d); err != nil {
 			return nil, answer, err
 		}
 	}
@@ -213,7 +213,7 @@ func (p *Pool) worthWaiting(in *instance, w *waiter, err error, started time.Tim
 	case isTimeout(err):
 		// TCP says nothing when the backlog is full. But something listens there: it
 		// answers others.
-		if in.count[busy] == 0 && !in.servedLately(p.cfg.DialTimeout) {
+		if in.count[busy] == 0 && !in.servedLately(p.config().DialTimeout) {
 			return false
 		}
 		p.backlogFull(in)
@@ -229,7 +229,7 @@ func (p *Pool) worthWaiting(in *instance, w *waiter, err error, started time.Tim
 
 // restarting reports whether in was there a moment before it was dialled first.
 func (p *Pool) restarting(in *instance, started time.Time) bool {
-	return !in.lastOK.IsZero() && started.Sub(in.lastOK) < p.cfg.DialTimeout && time.Since(started) < p.cfg.DialTimeout
+	return !in.lastOK.IsZero() && started.Sub(in.lastOK) < p.config().DialTimeout && time.Since(started) < p.config().DialTimeout
 }
 
 // anotherIsUp reports whether w could go to another instance instead.

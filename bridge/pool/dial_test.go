@@ -267,7 +267,7 @@ func TestLeastLoadedInstance(t *testing.T) {
 			}
 		}
 		p.mu.Lock()
-		full := p.choose(Demand{}, func(in *instance) bool { return in.working() < p.cfg.Workers })
+		full := p.choose(Demand{}, func(in *instance) bool { return in.working() < p.config().Workers })
 		p.mu.Unlock()
 		if full != nil {
 			t.Errorf("%s has room with 12 leases out", full.Addr)

@@ -14,8 +14,10 @@
 //
 //   - One budget per instance: dialling + busy + idle + closing connections, and
 //     what requests there are beyond one on a shared connection, never exceed
-//     Config.Workers. An idle connection to an old server holds a worker just as a
-//     busy one does, so an idle one is given up before a request waits.
+//     Config.Workers. Where that was lowered (Configure), nothing is added until it
+//     holds, and what comes back is closed. An idle connection to an old server holds
+//     a worker just as a busy one does, so an idle one is given up before a request
+//     waits.
 //   - A connection that was never used is never kept, and none is dialled
 //     before a request needs it: a silent new connection occupies a worker of
 //     PHP or libfcgi for seconds.
@@ -43,7 +45,8 @@
 // [Pool.Capacity] is what is believed of all of them.
 //
 // Instances come and go while the pool is used ([Pool.Add], [Pool.Drain], [Pool.Remove]);
-// while there is none, requests wait.
+// while there is none, requests wait. What the pool goes by may change, too
+// ([Pool.Configure]), and no request is stopped because of it.
 //
 // An application may hold less without a word: connections wait to be accepted. Where
 // that can be seen ([Instance.Queue]), as many kept ones are closed as wait, once a
@@ -52,8 +55,8 @@
 // Where things are: lease.go is what a request has, demand.go, waiter.go, dial.go and
 // ask.go the way it gets it; budget.go and closing.go what happens to a connection,
 // conn.go and records.go what is read from it; standing.go how instances come and go,
-// unaccepted.go what happens when nobody accepts connections; choose.go, capacity.go, habits.go,
-// outage.go and queue.go what is known of an instance, tend.go what is done about it in
-// time; sharing.go which connections are shared, mux.go, demultiplexer.go, stream.go
-// and ids.go how.
+// configure.go how Config changes, unaccepted.go what happens when nobody accepts
+// connections; choose.go, capacity.go, habits.go, outage.go and queue.go what is known of
+// an instance, tend.go what is done about it in time; sharing.go which connections are
+// shared, mux.go, demultiplexer.go, stream.go and ids.go how.
 package pool

@@ -33,7 +33,8 @@ type instance struct {
 
 	// count[s] is how many connections are in state s, and extra how many requests
 	// multiplexed connections carry beyond their first. Invariant: dialing, busy,
-	// idle, closing and extra add up to at most Config.Workers.
+	// idle, closing and extra add up to at most Config.Workers, or to no more than they did
+	// when that was lowered.
 	count [connStates]int
 	extra int
 	all   map[*conn]struct{} // those that count

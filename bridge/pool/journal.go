@@ -30,7 +30,7 @@ func (p *Pool) log(in *instance, level slog.Level, text string, attrs ...slog.At
 
 // tell has Config.OnOutage called about in. err is nil if the outage is over.
 func (p *Pool) tell(in *instance, err error) {
-	if call := p.cfg.OnOutage; call != nil {
+	if call := p.config().OnOutage; call != nil {
 		p.note(entry{call: func() { call(in.Addr, err) }})
 	}
 }

@@ -48,6 +48,7 @@ type Lease struct {
 	// not keep connections, and the request must not have been sent then.
 	careful bool
 	base    int64 // ch.heard() when the lease began
+	once    bool  // the connection is closed after the request (Config.OneRequest)
 	begun   bool  // something was written
 
 	mu       sync.Mutex // guards what others than the reading side touch
@@ -65,7 +66,7 @@ func (l *Lease) RequestID() uint16 { return l.id }
 
 // KeepConn reports whether the application is to be asked to keep the connection
 // open (FCGI_KEEP_CONN).
-func (l *Lease) KeepConn() bool { return !l.p.cfg.OneRequest }
+func (l *Lease) KeepConn() bool { return !l.once }
 
 // Fresh reports whether the connection was dialled for this lease, so that
 // nothing can have been wrong with it before.
@@ -101,8 +102,8 @@ func (l *Lease) Write(records []byte) error {
 
 func (l *Lease) write(records []byte, now time.Time) error {
 	var deadline time.Time
-	if l.p.cfg.SendTimeout > 0 {
-		deadline = now.Add(l.p.cfg.SendTimeout)
+	if timeout := l.p.config().SendTimeout; timeout > 0 {
+		deadline = now.Add(timeout)
 	}
 	err := l.ch.write(records, deadline)
 	if err == nil {
@@ -217,7 +218,7 @@ func (l *Lease) Release() {
 	inOrder := l.ended && l.sent && !l.dead && l.ch.clean()
 	l.ch.leave(inOrder)
 	if inOrder {
-		l.p.keep(l.c)
+		l.p.keep(l)
 	} else {
 		l.p.reject(l.c)
 	}
@@ -277,7 +278,7 @@ func (l *Lease) fail(op string, err error) *Error {
 // that has died. One that was stopped, or has no processor, may do so late.
 func (l *Lease) full(err error, unread bool) bool {
 	in := l.c.inst
-	if !l.fresh || l.Shared() || l.c.proved || !l.p.cfg.TurnsAway || in.Alive != nil && !in.Alive() {
+	if !l.fresh || l.Shared() || l.c.proved || !l.p.config().TurnsAway || in.Alive != nil && !in.Alive() {
 		return false
 	}
 	return unread || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

@@ -38,7 +38,6 @@ type model struct {
 	t       *testing.T
 	rng     *rand.Rand
 	pool    *Pool
-	workers int
 	dials   chan modelDial // dials under way that wait for their result
 	waiting []*leasing
 	leases  []*Lease
@@ -52,14 +51,14 @@ type modelDial struct {
 }
 
 func newModel(t *testing.T, rng *rand.Rand) *model {
-	m := &model{t: t, rng: rng, workers: 1 + rng.IntN(4), dials: make(chan modelDial, 1000)}
-	m.crowd = newCrowd(t, rng)
+	m := &model{t: t, rng: rng, dials: make(chan modelDial, 1000)}
+	m.crowd = newCrowd(t, rng, 1+rng.IntN(4))
 	var list []Instance
 	for i := range 1 + rng.IntN(3) {
 		list = append(list, m.crowd.instance(Instance{Addr: string(rune('a' + i)), Dial: m.dial}))
 	}
 	m.pool = newPool(t, Config{
-		Instances: list[:rng.IntN(len(list)+1)], Workers: m.workers,
+		Instances: list[:rng.IntN(len(list)+1)], Workers: m.crowd.workers,
 		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, IdleTimeout: 2 * time.Second,
 		Retires: rng.IntN(2) == 0,
 	})
@@ -80,7 +79,7 @@ func (m *model) dial(ctx context.Context) (net.Conn, error) {
 
 // step does one thing and lets everybody do what follows from it.
 func (m *model) step() {
-	switch n := m.rng.IntN(106); {
+	switch n := m.rng.IntN(109); {
 	case n < 30:
 		m.waiting = append(m.waiting, startLease(m.pool))
 	case n < 33:
@@ -97,8 +96,10 @@ func (m *model) step() {
 		m.answerDial()
 	case n < 100:
 		time.Sleep(time.Duration(m.rng.IntN(3000)) * time.Millisecond)
-	default:
+	case n < 106:
 		m.crowd.change(func(Instance) bool { return true })
+	default:
+		m.crowd.configure(func(cfg *Config) { cfg.OneRequest = m.rng.IntN(4) == 0 })
 	}
 	if m.rng.IntN(4) > 0 {
 		m.settle()
@@ -166,9 +167,6 @@ func (m *model) check() {
 	checkCapacity(m.t, p)
 	m.crowd.check()
 	for _, in := range m.crowd.all() {
-		if in.used() > m.workers {
-			m.t.Fatalf("%s: %v exceed %d workers", in.Addr, in.count, m.workers)
-		}
 		if len(in.idle) != in.count[idle] {
 			m.t.Fatalf("%s: %d kept, %d counted as idle", in.Addr, len(in.idle), in.count[idle])
 		}
@@ -214,7 +212,7 @@ func (m *model) checkSettled() {
 		}
 		for _, in := range p.instances {
 			if p.eligible(w, in) && (in.room() || len(in.idle) > 0) {
-				m.t.Fatalf("%s has room (%v of %d) and somebody waits", in.Addr, in.count, m.workers)
+				m.t.Fatalf("%s has room (%v of %d) and somebody waits", in.Addr, in.count, m.crowd.workers)
 			}
 		}
 	}

@@ -30,9 +30,9 @@ const (
 // learn of it in what they read.
 type mux struct {
 	nc          net.Conn
-	sendTimeout time.Duration
-	retire      func() // tells the pool that no more requests should come
-	lost        func() // tells the pool that it has ended, though nobody asked for that
+	sendTimeout func() time.Duration // how long a write may take now; 0: as long as it likes
+	retire      func()               // tells the pool that no more requests should come
+	lost        func()               // tells the pool that it has ended, though nobody asked for that
 
 	wake  chan struct{} // something is queued
 	ended chan struct{} // closed when err is set
@@ -56,7 +56,7 @@ type starter struct {
 	at int
 }
 
-func newMux(nc net.Conn, sendTimeout time.Duration, retire, lost func()) *mux {
+func newMux(nc net.Conn, sendTimeout func() time.Duration, retire, lost func()) *mux {
 	m := &mux{
 		nc: nc, sendTimeout: sendTimeout, retire: retire, lost: lost,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
@@ -200,10 +200,8 @@ func (m *mux) write() {
 func (m *mux) flush(out []byte) (int, error) {
 	sent := 0
 	for sent < len(out) {
-		if m.sendTimeout > 0 {
-			if err := m.nc.SetWriteDeadline(time.Now().Add(m.sendTimeout)); err != nil {
-				return sent, err
-			}
+		if err := m.nc.SetWriteDeadline(m.writeDeadline()); err != nil {
+			return sent, err
 		}
 		n, err := m.nc.Write(out[sent:min(sent+flushMax, len(out))])
 		sent += n
@@ -212,6 +210,13 @@ func (m *mux) flush(out []byte) (int, error) {
 		}
 	}
 	return sent, nil
+}
+
+func (m *mux) writeDeadline() (none time.Time) {
+	if d := m.sendTimeout(); d > 0 {
+		return time.Now().Add(d)
+	}
+	return none
 }
 
 // cut ends the sending side after n bytes of the last write. Requests that were not

@@ -47,7 +47,7 @@ func (p *Pool) down(in *instance, err error) {
 	o.until = o.at.Add(pause)
 	in.sharing.forget()
 	in.habits.forget()
-	in.observed = capacity{now: p.cfg.Workers, proven: 1, answering: in.observed.answering} // what looked full may have been its end
+	in.observed = capacity{now: p.config().Workers, proven: 1, answering: in.observed.answering} // what looked full may have been its end
 	p.recount()
 	if len(p.instances) > 1 {
 		p.schedule(o.until)
@@ -103,7 +103,7 @@ func (p *Pool) probe(in *instance, now time.Time) {
 		return
 	}
 	// Whatever becomes of this one, there is a next.
-	o.probing, o.until = true, now.Add(p.cfg.DialTimeout+asideMin)
+	o.probing, o.until = true, now.Add(p.config().DialTimeout+asideMin)
 	p.schedule(o.until)
 	gone := make(chan struct{})
 	close(gone)

@@ -60,7 +60,7 @@ type Config struct {
 // Pool holds the connections to one backend. Its methods may be called at the
 // same time.
 type Pool struct {
-	cfg Config
+	cfg atomic.Pointer[Config] // what it goes by now; changed under mu alone, and read without it, too
 
 	mu        sync.Mutex
 	instances []*instance // those that requests are sent to
@@ -83,19 +83,11 @@ type Pool struct {
 
 // New returns a pool. It connects to nothing.
 func New(cfg Config) (*Pool, error) {
-	if cfg.Workers < 1 {
-		return nil, fmt.Errorf("pool: workers is %d, want at least 1", cfg.Workers)
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
-	if cfg.DialTimeout == 0 {
-		cfg.DialTimeout = 2 * time.Second
-	}
-	if cfg.WaitTimeout == 0 {
-		cfg.WaitTimeout = 3 * time.Second
-	}
-	if cfg.IdleTimeout == 0 {
-		cfg.IdleTimeout = 5 * time.Second
-	}
-	p := &Pool{cfg: cfg, waiters: list.New(), journal: journal{logger: cfg.Logger}}
+	p := &Pool{waiters: list.New(), journal: journal{logger: cfg.Logger}}
+	p.cfg.Store(&cfg)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.tender = time.AfterFunc(time.Hour, p.startTending)
 	p.tender.Stop()
@@ -108,12 +100,33 @@ func New(cfg Config) (*Pool, error) {
 	return p, nil
 }
 
+// complete checks a Config and fills in the defaults.
+func (c *Config) complete() error {
+	if c.Workers < 1 {
+		return fmt.Errorf("pool: workers is %d, want at least 1", c.Workers)
+	}
+	if c.DialTimeout == 0 {
+		c.DialTimeout = 2 * time.Second
+	}
+	if c.WaitTimeout == 0 {
+		c.WaitTimeout = 3 * time.Second
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 5 * time.Second
+	}
+	return nil
+}
+
+// config is what the pool goes by now.
+func (p *Pool) config() *Config { return p.cfg.Load() }
+
 // Lease returns a connection, kept or new, as soon as an instance has one to
 // give. It returns ctx's cause if that ends first, ErrWaitTimeout if none had in
 // time, an *UnavailableError if no instance can be connected to, and ErrClosed
 // after Close.
 func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
 	begun := time.Now()
+	patience := p.config().WaitTimeout
 	d.since = time.Time{}
 	if d.Fresh {
 		d.since = begun
@@ -131,7 +144,7 @@ func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
 			w := p.enqueue(d)
 			p.mu.Unlock()
 			var err error
-			if c, err = p.wait(ctx, w, begun.Add(p.cfg.WaitTimeout)); err != nil {
+			if c, err = p.wait(ctx, w, begun.Add(patience)); err != nil {
 				return nil, err
 			}
 		}
@@ -165,7 +178,7 @@ func (p *Pool) Close() {
 
 // lease makes a handle for a connection that was occupied.
 func (p *Pool) lease(c *conn, d Demand) *Lease {
-	l := &Lease{p: p, c: c}
+	l := &Lease{p: p, c: c, once: p.config().OneRequest}
 	if c.mux != nil {
 		s := c.mux.open()
 		l.ch, l.id, l.fresh = s, s.id, s.first
@@ -187,8 +200,8 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 
 // keep takes back a leased connection, or a part of one, on which the request was
 // answered to its end.
-func (p *Pool) keep(c *conn) {
-	in := c.inst
+func (p *Pool) keep(l *Lease) {
+	c, in := l.c, l.c.inst
 	p.mu.Lock()
 	in.served = time.Now()
 	in.lastOK = in.served
@@ -197,7 +210,7 @@ func (p *Pool) keep(c *conn) {
 	if c.mux != nil {
 		victims = p.handBack(c)
 	} else {
-		victims = p.keepOwn(c)
+		victims = p.keepOwn(l)
 	}
 	p.mu.Unlock()
 	p.closeAll(victims)
@@ -205,16 +218,16 @@ func (p *Pool) keep(c *conn) {
 
 // keepOwn is handBack for a connection that a request had to itself, in the way the
 // application is known to need.
-func (p *Pool) keepOwn(c *conn) (victims []*conn) {
-	in := c.inst
+func (p *Pool) keepOwn(l *Lease) (victims []*conn) {
+	c, in := l.c, l.c.inst
 	if c.ended++; c.ended > 1 {
 		p.noteKept(in)
 	}
 	switch {
-	case p.closed, p.cfg.OneRequest && !p.cfg.TurnsAway: // for OneRequest: a process waits for us to close
+	case p.closed, l.once && !p.config().TurnsAway: // for OneRequest: a process waits for us to close
 		p.move(c, closing)
 		return []*conn{c}
-	case p.cfg.OneRequest:
+	case l.once:
 		p.move(c, closing)
 		p.tasks.Go(func() {
 			c.linger(lingerFor)

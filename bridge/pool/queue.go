@@ -115,7 +115,7 @@ func (p *Pool) yield(in *instance, depth int) (victims []*conn) {
 	if now.Sub(q.yieldedAt) >= tellEvery {
 		p.log(in, slog.LevelWarn, "new connections wait to be accepted, and kept ones are given up for them: "+
 			"the application does not answer just now, has fewer workers than configured, starts them late, or others use them, too",
-			slog.Int("waiting", depth), slog.Int("connections", in.conns()), slog.Int("workers", p.cfg.Workers))
+			slog.Int("waiting", depth), slog.Int("connections", in.conns()), slog.Int("workers", p.config().Workers))
 	}
 	q.yieldedAt, q.owed = now, depth
 	for q.owed > 0 && len(in.idle) > 0 {

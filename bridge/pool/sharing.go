@@ -65,12 +65,12 @@ func (in *instance) conns() int { return in.used() - in.extra }
 // request is read, which a long-poll may never do.
 func (p *Pool) sharing(in *instance, d Demand) bool {
 	switch {
-	case !d.Whole || p.cfg.Workers == 1:
+	case !d.Whole || p.config().Workers == 1:
 		return false
-	case p.cfg.Multiplex == MultiplexAuto:
+	case p.config().Multiplex == MultiplexAuto:
 		return !d.Body && in.conns() >= ownConns
 	}
-	return p.cfg.Multiplex == MultiplexOn
+	return p.config().Multiplex == MultiplexOn
 }
 
 // startSharing notes that a connection to in, which is about to be dialled, may
@@ -88,9 +88,9 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 	switch {
 	case s.verdict == no, s.verdict != yes && !s.askAfter.IsZero():
 		return false, false
-	case p.cfg.Multiplex == MultiplexOn:
+	case p.config().Multiplex == MultiplexOn:
 		s.verdict = yes
-		ask = p.cfg.TurnsAway && !in.habits.silent()
+		ask = p.config().TurnsAway && !in.habits.silent()
 	case s.verdict != yes && in.habits.silent():
 		return false, false
 	default:
@@ -130,7 +130,7 @@ func (p *Pool) learn(in *instance, r reply) {
 		s.askAfter = time.Now().Add(askAgainAfter)
 	case r.proof():
 		h.answers, h.silentUntil = true, time.Time{}
-		if p.cfg.Multiplex == MultiplexAuto {
+		if p.config().Multiplex == MultiplexAuto {
 			p.conclude(in, r.verdict())
 		}
 	}
@@ -182,7 +182,7 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 // was asked.
 func (p *Pool) share(c *conn, nc net.Conn, r reply) {
 	c.Conn, c.madeAt, c.proved = nc, time.Now(), r.proof()
-	c.mux = newMux(nc, p.cfg.SendTimeout, func() { p.retire(c) }, func() { p.lost(c) })
+	c.mux = newMux(nc, func() time.Duration { return p.config().SendTimeout }, func() { p.retire(c) }, func() { p.lost(c) })
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
 }
 

@@ -21,7 +21,8 @@ type RemovedSnapshot struct {
 }
 
 // InstanceSnapshot is the state of one instance. Dialing + Busy + Idle + Closing,
-// and what Requests is more than Busy, never exceed Workers.
+// and what Requests is more than Busy, never exceed Workers, but for what there was when
+// that was lowered and is not over.
 type InstanceSnapshot struct {
 	Addr string `json:"addr"`
 	// State is "unknown" before the first connection, "up", "full" while the
@@ -102,13 +103,13 @@ func (p *Pool) snapshot() (Snapshot, []*instance) {
 
 func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
 	s := InstanceSnapshot{
-		Addr: in.Addr, State: in.state(p.cfg.Workers), Workers: p.cfg.Workers, Observed: in.observed.now,
+		Addr: in.Addr, State: in.state(p.config().Workers), Workers: p.config().Workers, Observed: in.observed.now,
 		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle], Closing: in.count[closing],
 		Requests: in.count[busy] + in.extra, Zombies: in.zombies,
 		Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires(), Closes: in.habits.closes(),
 		Counters: in.counters.snapshot(), LastErrorAt: in.outage.at,
 	}
-	if p.cfg.Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {
+	if p.config().Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {
 		s.Multiplex = no.String()
 	}
 	if in.outage.err != nil {

@@ -34,7 +34,7 @@ func (p *Pool) Add(in Instance) error {
 		p.mu.Unlock()
 		return fmt.Errorf("pool: there is an instance %s already", in.Addr)
 	}
-	victims := p.enter(newInstance(in, &p.cfg), serving)
+	victims := p.enter(newInstance(in, p.config()), serving)
 	p.mu.Unlock()
 	p.closeAll(victims)
 	return nil

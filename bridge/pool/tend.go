@@ -45,7 +45,7 @@ func (p *Pool) tend() {
 // reap takes out the connections that have been idle for too long.
 func (p *Pool) reap(in *instance, now time.Time) (victims []*conn) {
 	for len(in.idle) > 0 {
-		end := in.idle[0].idleSince.Add(p.cfg.IdleTimeout)
+		end := in.idle[0].idleSince.Add(p.config().IdleTimeout)
 		if now.Before(end) {
 			p.schedule(end)
 			break

@@ -1,0 +1,71 @@
+package admission
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrOtherKind is what Configure returns for a Config that only another gate can go by.
+var ErrOtherKind = errors.New("admission: only another gate can go by that")
+
+// Configure has the gate go by cfg from now on. What New would refuse is refused, and
+// changes nothing; so does ErrOtherKind, which says that Lanes is another. Clock,
+// Capacity and OnStall stay as they are, whatever cfg says.
+//
+// Nobody is refused because of it, and nobody stopped: those who hold slots keep them,
+// although they may be more than Workers now, and those who wait may do so for as long
+// as when they came, although they may be more than Size or LongSize now. What was
+// learned stays, too: the lanes of routes, what flows have used, the load, a stall. Flows
+// keep what they have saved, up to FlowBurst; who counts as long goes on doing so,
+// whatever LongAfter is.
+func (g *Gate) Configure(cfg Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.closed:
+		return ErrClosed
+	case cfg.Lanes != g.cfg.Lanes:
+		return fmt.Errorf("admission: lanes: is %t, was %t: %w", cfg.Lanes, g.cfg.Lanes, ErrOtherKind)
+	}
+	now := g.now()
+	g.wake(now)
+	g.settleAll(now) // at the rate there was
+	cfg.Clock, cfg.Capacity, cfg.OnStall = g.cfg.Clock, g.cfg.Capacity, g.cfg.OnStall
+	g.cfg = cfg
+	g.routes.limit(cfg.Routes)
+	g.flows.max = cfg.Flows
+	g.flows.trim()
+	g.remeasure()
+	if cfg.Lanes {
+		g.reconsider(now)
+	}
+	g.dispatch(now)
+	return nil
+}
+
+// settleAll brings all budgets up to date.
+func (g *Gate) settleAll(now time.Duration) {
+	for _, f := range g.flows.table {
+		if !f.shared {
+			g.settle(f, now)
+		}
+	}
+}
+
+// reconsider has everything that hangs on Config found out anew. Those who wait for
+// others of their kind, or of their flow, are looked at again: they may have more now.
+func (g *Gate) reconsider(now time.Duration) {
+	need := g.load.need(g.w, g.cfg.WaitTarget)
+	for i := range g.needs {
+		g.needs[i] = max(g.needs[i], need) // those that were found for fewer slots may be too low
+	}
+	g.aim()
+	g.ageAll(now)
+	g.releaseHeld(g.holding.n, now)
+	g.letSome(g.lines.n, now)
+	g.letUnknown()
+}

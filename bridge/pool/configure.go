@@ -1,0 +1,94 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrOtherKind is what Configure returns for a Config that only another pool can go by.
+var ErrOtherKind = errors.New("pool: only another pool can go by that")
+
+// Configure has the pool go by cfg from now on: Workers, all times, and OneRequest.
+// ErrOtherKind says that cfg means another kind of application: another Multiplex,
+// TurnsAway or Retires. What New would refuse is refused. An error changes nothing.
+// Instances, Logger and OnOutage stay as they are, whatever cfg says.
+//
+// No request is stopped. Where an instance has more connections than Workers now,
+// unused ones are closed at once, the others as their requests end, and none is made
+// until there is room. An instance that was believed to hold all Workers is believed to
+// hold the new number, one that was found to be full no more than before. Who waits,
+// connects or closes goes on for as long as it would have.
+func (p *Pool) Configure(cfg Config) error {
+	if err := cfg.complete(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	victims, err := p.configure(cfg)
+	p.mu.Unlock()
+	p.closeAll(victims)
+	return err
+}
+
+// configure is Configure for a Config that is complete. It returns what has to be closed.
+func (p *Pool) configure(cfg Config) (victims []*conn, err error) {
+	if p.closed {
+		return nil, ErrClosed
+	}
+	was := p.config()
+	if err := was.sameKind(&cfg); err != nil {
+		return nil, err
+	}
+	cfg.Instances, cfg.Logger, cfg.OnOutage = was.Instances, was.Logger, was.OnOutage
+	p.cfg.Store(&cfg)
+	for _, list := range [...][]*instance{p.instances, p.leaving} {
+		for _, in := range list {
+			in.observed.rebase(was.Workers, cfg.Workers)
+			victims = append(victims, p.shed(in)...)
+		}
+	}
+	p.recount()
+	p.schedule(time.Now()) // what is due by the new times, and those who wait
+	return victims, nil
+}
+
+// shed takes out unused connections for closing: those that are too many, or all if
+// none is to be kept any more.
+func (p *Pool) shed(in *instance) (victims []*conn) {
+	n := p.tooMany(in)
+	if p.config().OneRequest {
+		n = len(in.idle)
+	}
+	for range min(n, len(in.idle)) {
+		victims = append(victims, p.evict(in))
+	}
+	return victims
+}
+
+// tooMany is how many connections in has beyond Config.Workers, which was larger when
+// they were made. Those that are being closed are on their way.
+func (p *Pool) tooMany(in *instance) int {
+	return in.used() - in.count[closing] - p.config().Workers
+}
+
+// surplus reports whether c, which nobody uses any more, is one too many.
+func (p *Pool) surplus(c *conn) bool {
+	n := p.tooMany(c.inst)
+	if c.state == closing {
+		n++ // it might have stayed
+	}
+	return n > 0
+}
+
+// sameKind returns an error that names what makes of other another kind of application.
+func (c *Config) sameKind(other *Config) error {
+	switch {
+	case c.Multiplex != other.Multiplex:
+		return fmt.Errorf("pool: multiplex: is %d, was %d: %w", other.Multiplex, c.Multiplex, ErrOtherKind)
+	case c.TurnsAway != other.TurnsAway:
+		return fmt.Errorf("pool: turns_away: is %t, was %t: %w", other.TurnsAway, c.TurnsAway, ErrOtherKind)
+	case c.Retires != other.Retires:
+		return fmt.Errorf("pool: retires: is %t, was %t: %w", other.Retires, c.Retires, ErrOtherKind)
+	}
+	return nil
+}
