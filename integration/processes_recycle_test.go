@@ -5,8 +5,10 @@ package integration
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -157,4 +159,32 @@ func TestIdleShutdown(t *testing.T) {
 	if log := g.output.String(); strings.Contains(log, "the command has ended") || strings.Contains(log, "a storm") {
 		t.Errorf("the log calls it a death:\n%s", log)
 	}
+}
+
+// A request whose body takes longer to come than an application may be idle has it
+// started again.
+func TestIdleShutdownDuringAnUpload(t *testing.T) {
+	t.Parallel()
+	g := startProcesses(t, account{}, troubled(t), "--command-idle-shutdown", "200ms")
+	half := bytes.Repeat([]byte("half"), 100_000)
+	u := newPiecemeal(t.Context(), int64(2*len(half)))
+	begun := g.app.put(t, t.Context(), "/body", u)
+	for i := range 2 {
+		if _, err := u.Write(half); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			g.awaitChildren(t, 0)
+		}
+	}
+	a := within(t, "the answer", begun)
+	if a.err != nil {
+		t.Fatal(a.err)
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(a.Body)
+	if err != nil || a.StatusCode != http.StatusOK {
+		t.Fatalf("%s, %v: %s", a.Status, err, head(string(body)))
+	}
+	wantBody(t, string(body), slices.Concat(half, half))
 }

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -128,5 +129,44 @@ func TestEndMeanwhile(t *testing.T) {
 				t.Errorf("it took %v to end", d)
 			}
 		})
+	}
+}
+
+// Signals that do not ask for the end do not bring it about while Sluice drains or ends
+// its application: what is under way is answered, and nothing is left behind.
+func TestSignalsWhileItEnds(t *testing.T) {
+	t.Parallel()
+	held, dir, log := newGate(t), socketDir(t), filepath.Join(t.TempDir(), "access")
+	g := startProcessesIn(t, account{}, dir, troubled(t, "--ignore-term"), "--access-log", log)
+	request := g.app.inBackground(t, http.MethodPost, "/hold?gate="+held.dir)
+	held.entered(t, 1)
+	kid := g.awaitChildren(t, 1)[0]
+	g.signal(t, syscall.SIGTERM)
+	g.logs(t, "msg=draining")
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1} {
+		if err := os.Rename(log, log+sig.String()); err != nil {
+			t.Fatal(err)
+		}
+		g.signal(t, sig)
+		eventually(t, "there is a new log", func() error {
+			_, err := os.Stat(log)
+			return err
+		})
+	}
+	held.pass(t)
+	within(t, "the request that was under way", request).want(t, fmt.Sprintln(kid))
+	g.app.client.CloseIdleConnections()
+	g.logs(t, "msg=drained")
+	g.signal(t, syscall.SIGHUP) // the application has not ended: SIGTERM means nothing to it
+	g.signal(t, syscall.SIGUSR1)
+	if err := g.wait(t); err != nil {
+		t.Errorf("sluice ended with %v", err)
+	}
+	if err := wantGroupGone(t, kid); err != nil {
+		t.Error(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
 	}
 }

@@ -234,3 +234,28 @@ func TestShrinkKeepsWhatWorks(t *testing.T) {
 		}
 	})
 }
+
+// One that there is no room for goes first.
+func TestShrinkWithoutRoom(t *testing.T) {
+	keepAs(t, Config{MaxInstances: 2, Workers: 1, Memory: Memory{Total: 250 * mib}}, 0, func(n int) life {
+		l := good(n)
+		if l.memory = 100 * mib; n == 1 {
+			l.memory, l.lasts = 120*mib, 20*time.Second
+		}
+		return l
+	}, func(s *script, _ string) {
+		s.allow(2)
+		s.setLoad(1, 1)
+		time.Sleep(20 * time.Second)
+		s.k.ask(func() { s.k.plan.Memory.Total = 150 * mib }) // as if others had come to need it
+		time.Sleep(20 * time.Second)
+		if s.states() != "serving waiting" {
+			t.Fatalf("%s\n%s", s.states(), s.logged())
+		}
+		s.setLoad(0, 0)
+		time.Sleep(5 * time.Minute)
+		if s.states() != "serving" || !strings.HasSuffix(s.told(), "remove app-1") {
+			t.Errorf("%s, told %s", s.states(), s.told())
+		}
+	})
+}

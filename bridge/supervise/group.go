@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -58,7 +59,13 @@ func Start(cfg Config) (*Group, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
 	started := make(chan error)
-	g.loop.Go(func() { g.keeper.run(ctx, started) })
+	g.loop.Go(func() {
+		// PR_SET_PDEATHSIG fires when the thread that started the child ends, so the
+		// thread must not.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		g.keeper.run(ctx, started)
+	})
 	if err = <-started; err == nil {
 		err = g.outlast(probation)
 	}

@@ -59,7 +59,7 @@ func (k *keeper) endStalled(now time.Time) {
 		m := s.merit.Load()
 		// One that was started meanwhile has as long.
 		last := k.when(max(since, k.ticks(m.begun), m.last.Load()))
-		if s.child == nil || s.cause != "" || !s.machine.state.works() {
+		if s.ends() || !s.machine.state.works() {
 			continue
 		}
 		if due := last.Add(k.plan.StallKill); now.Before(due) {

@@ -3,7 +3,6 @@ package supervise
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -158,10 +157,6 @@ func (k *keeper) find(addr string) *slot { return (*k.index.Load())[addr] }
 // run keeps the instances until ctx ends. begun gets the first start's result; if that
 // is an error, run ends.
 func (k *keeper) run(ctx context.Context, begun chan<- error) {
-	// PR_SET_PDEATHSIG fires when the thread that started the child ends, so the
-	// thread must not.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer close(k.done)
 	k.ctx = ctx
 

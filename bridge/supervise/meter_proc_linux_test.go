@@ -12,8 +12,6 @@ import (
 	"testing"
 )
 
-const mib = 1 << 20
-
 // near is how far a measured size may be above what was taken: two programs, with the race
 // detector, are that large themselves.
 const near = 48 * mib

@@ -93,6 +93,13 @@ func TestPlace(t *testing.T) {
 			seen{cgroup: "0::/\n", mountinfo: mountV2, files: []string{"v2/cgroup.controllers=cpu memory\n", "v2/cgroup.type=domain\n"}},
 			&cgroupV2, "v2", true,
 		},
+		"a container, when we have been here before": {
+			seen{cgroup: "0::/sluice\n", mountinfo: mountV2, files: []string{
+				"v2/cgroup.controllers=cpu memory\n", "v2/cgroup.type=domain\n",
+				"v2/sluice/cgroup.controllers=memory\n", "v2/sluice/cgroup.type=domain\n",
+			}},
+			&cgroupV2, "v2", false,
+		},
 		"a container that sees its part": {
 			seen{cgroup: "0::/docker/1f\n", mountinfo: strings.Replace(mountV2, " / ", " /docker/1f ", 1), files: []string{"v2/cgroup.controllers=memory\n", "v2/cgroup.type=domain\n"}},
 			&cgroupV2, "v2", true,

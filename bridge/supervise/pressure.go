@@ -18,9 +18,9 @@ type pressure struct {
 	running atomic.Bool   // one is being taken
 	seen    int64         // samples that were looked at
 	next    time.Time     // when the next is taken
-	typical uint64        // what the largest child that served used, at the last sample with one
+	typical uint64        // what the largest child that has begun used, at the last sample with one
 	settled time.Time     // nobody is killed for what all use together until then
-	denied  bool          // there was no room, and the log was told
+	denied  time.Time     // when the log was told last that there is no room
 }
 
 // memory is what is known of a child's.
@@ -86,7 +86,7 @@ func (k *keeper) weigh(now time.Time) {
 		if s.child == nil || used == 0 {
 			continue
 		}
-		if s.machine.state == Serving {
+		if m := s.machine.state; m == Serving || m == Ready || m == Draining {
 			typical = max(typical, used)
 		}
 		if largest == nil || used > largest.memory.used.Load() {
@@ -116,7 +116,7 @@ func (k *keeper) weigh(now time.Time) {
 }
 
 func (k *keeper) killLarge(s *slot, why cause) {
-	if s.cause != "" {
+	if s.ends() {
 		return
 	}
 	k.log.Error("a process uses too much memory; it is killed", "instance", s.socket.addr, "pid", s.child.pid(),
@@ -142,11 +142,10 @@ func (k *keeper) hasRoom() bool {
 		}
 	}
 	if need == 0 || need+each <= total {
-		p.denied = false
 		return true
 	}
-	if !p.denied {
-		p.denied = true
+	if now := time.Now(); p.denied.IsZero() || now.Sub(p.denied) >= time.Minute {
+		p.denied = now
 		k.log.Warn("there is no memory for one more process", "used", humanize.IBytes(need),
 			"needed", humanize.IBytes(each), "memory_total", humanize.IBytes(total))
 	}

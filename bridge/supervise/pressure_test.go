@@ -102,3 +102,45 @@ func TestNoRoom(t *testing.T) {
 		}
 	})
 }
+
+// There is room at once for the next of one that has ended.
+func TestRoomAfterADeath(t *testing.T) {
+	keepAs(t, Config{Instances: 2, Memory: Memory{Total: 1000 * mib}}, 33*time.Second, func(n int) life {
+		l := good(n)
+		if l.memory = 450 * mib; n == 0 {
+			l.lasts = 30500 * time.Millisecond
+		}
+		return l
+	}, func(s *script, log string) {
+		if s.starts() != 3 || strings.Contains(log, "no memory") {
+			t.Errorf("%d starts\n%s", s.starts(), log)
+		}
+	})
+}
+
+// weighing is a script in which it takes a while to find out what all use.
+type weighing struct{ *script }
+
+func (w weighing) memory() (used uint64, known bool) {
+	used, known = w.script.memory()
+	time.Sleep(700 * time.Millisecond)
+	return used, known
+}
+
+// While one that was killed for what all use together gives that back, which may take
+// seconds, no other is, nor for what was found out before.
+func TestMemoryTotalKillsOne(t *testing.T) {
+	keepAs(t, Config{Instances: 2, Memory: Memory{Total: 1400 * mib}}, 0, func(n int) life {
+		l := good(n)
+		l.memory = []uint64{900, 600, 100}[min(n, 2)] * mib
+		l.lingers = 3500 * time.Millisecond
+		return l
+	}, func(s *script, _ string) {
+		s.k.ask(func() { s.k.program = weighing{s} })
+		time.Sleep(30 * time.Second)
+		log := s.logged()
+		if exits := s.shot().Storm.Exits; len(exits) != 1 || exits[0].PID != 1000 || exits[0].Cause != groupLarge || s.starts() != 3 {
+			t.Errorf("exits are %+v, %d starts\n%s", exits, s.starts(), log)
+		}
+	})
+}

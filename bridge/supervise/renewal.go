@@ -131,8 +131,10 @@ func (s *slot) moves() bool {
 }
 
 func (k *keeper) replace(s *slot, now time.Time) {
-	attrs := []any{"instance", s.socket.addr, "pid", s.child.pid(), "reason", string(s.outdated),
-		"answered", s.merit.Load().answers.Load(), "lived", now.Sub(s.machine.begun).Round(time.Second)}
+	attrs := []any{
+		"instance", s.socket.addr, "pid", s.child.pid(), "reason", string(s.outdated),
+		"answered", s.merit.Load().answers.Load(), "lived", now.Sub(s.machine.begun).Round(time.Second),
+	}
 	if used := s.memory.used.Load(); used > 0 {
 		attrs = append(attrs, "memory", humanize.IBytes(used))
 	}

@@ -98,9 +98,13 @@ func (k *keeper) allAtWork() bool {
 	return !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.machine.state != Serving && s.machine.state != Ready })
 }
 
-// shrink ends the instance that was started last.
+// shrink ends an instance that there is no room for, or the one that was started last.
 func (k *keeper) shrink(now time.Time) {
 	k.scale.ample = time.Time{}
+	if i := slices.IndexFunc(k.slots, func(s *slot) bool { return s.roomless }); i >= 0 {
+		k.retire(k.slots[i], now)
+		return
+	}
 	if !k.allAtWork() {
 		return
 	}

@@ -348,12 +348,15 @@ func (s *slot) pausesUntil() time.Time {
 
 // kill ends a child because of what it does.
 func (k *keeper) kill(s *slot, why cause, how func(process)) {
-	if !s.alive.Load() || s.cause != "" {
+	if s.ends() {
 		return
 	}
 	s.cause = why
 	how(s.child)
 }
+
+// ends reports whether no child lives, or the end of the one that does was brought about.
+func (s *slot) ends() bool { return !s.alive.Load() || s.cause != "" }
 
 func isClosed(c <-chan struct{}) bool {
 	select {

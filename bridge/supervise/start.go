@@ -64,8 +64,8 @@ func (k *keeper) await(ctx context.Context, s *socket, question func(context.Con
 func (k *keeper) checkStart(s *slot, now time.Time) {
 	deadline := s.machine.begun.Add(k.plan.StartTimeout)
 	switch {
-	case s.cause != "":
-		return // it is being ended
+	case s.ends():
+		return // what is left of it may take a while to go
 	case s.ready != nil && isClosed(s.ready):
 		if outlasted := s.machine.begun.Add(probation); now.Before(outlasted) {
 			k.at(outlasted) // it may end as soon as it has begun

@@ -187,7 +187,7 @@ func (k *keeper) tell(now time.Time) {
 func (s *slot) isCalm(now time.Time) bool {
 	m := s.machine
 	if s.child == nil {
-		return m.state == Asleep || s.roomless
+		return m.state == Asleep || s.roomless || m.state == Broken && m.next.IsZero() // another one is tried for it
 	}
 	return !m.state.unproven() || m.state == Ready || now.Sub(m.begun) >= stormWindow
 }

@@ -95,3 +95,22 @@ func TestNoSuspectsInARestart(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// What was in flight when the application hung as a whole is no suspect: whatever it
+// waited for is.
+func TestNoSuspectsInAStall(t *testing.T) {
+	keepAs(t, Config{StallKill: 30 * time.Second, Quarantine: 10 * time.Minute}, time.Second, func(int) life {
+		return life{losses: []Request{get("/"), get("/login")}}
+	}, func(s *script, _ string) {
+		g := &Group{keeper: s.k}
+		g.Stalled(time.Now())
+		time.Sleep(100 * time.Second)
+		g.Stalled(time.Time{})
+		if list := s.shot().Suspects; s.starts() < 4 || len(list) != 0 {
+			t.Errorf("%d starts, suspects are %+v", s.starts(), list)
+		}
+		if d, refused := s.k.suspects.isRefused("GET /", time.Now()); refused {
+			t.Errorf("refused for %v", d)
+		}
+	})
+}

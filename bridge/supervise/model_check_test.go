@@ -1,0 +1,211 @@
+package supervise
+
+import (
+	"fmt"
+	"testing/synctest"
+	"time"
+)
+
+// check checks what always holds when nothing is going on.
+func (m *model) check() {
+	m.keeper.ask(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		owned, successors := 0, 0
+		for _, s := range m.keeper.slots {
+			if s.child != nil {
+				owned++
+			}
+			if s.replaces != nil {
+				successors++
+			}
+			m.checkChild(s)
+			m.checkExposure(s)
+		}
+		if owned != len(m.children) {
+			m.t.Errorf("%d of %d children are known", owned, len(m.children))
+		}
+		if successors > 1 {
+			m.t.Errorf("%d are being replaced", successors)
+		}
+		// One that is gone stays until it is known whom its end has hit.
+		if n := len(m.keeper.slots); n > m.plan.MaxInstances+3 {
+			m.t.Errorf("there are %d instances", n)
+		}
+		if due := m.keeper.due; !due.IsZero() && due.Before(time.Now()) {
+			m.t.Errorf("something was to be done %v ago", time.Since(due))
+		}
+	})
+}
+
+// checkChild checks that an instance has a child if its state says so.
+func (m *model) checkChild(s *slot) {
+	state := s.machine.state
+	switch {
+	case state.runs() && s.child == nil && s.death == nil:
+		m.t.Errorf("%v: there is no child", s)
+	case !state.runs() && s.child != nil:
+		m.t.Errorf("%v: there is a child", s)
+	case state == Waiting && s.machine.next.IsZero():
+		m.t.Errorf("%v: it waits for ever", s)
+	}
+	c := m.at(s.socket.addr)
+	if (s.child != nil) != (c != nil) || c != nil && s.child.pid() != c.n {
+		m.t.Errorf("%v: child %v, there is %v", s, s.child, c)
+	}
+	if lives := c != nil && c.lives(); s.alive.Load() != lives {
+		m.t.Errorf("%v: alive %v, but its child %v", s, s.alive.Load(), lives)
+	}
+}
+
+// checkExposure checks that requests are sent to an instance if its state says so.
+func (m *model) checkExposure(s *slot) {
+	state := s.machine.state
+	going := state == Draining || state == Ending
+	d := m.doors[s.socket.addr]
+	if s.added != (d != nil) || d != nil && s.exposed == (d.drained != nil) {
+		m.t.Errorf("%v: added %v, exposed %v; whoever sends requests has %+v", s, s.added, s.exposed, d)
+	}
+	switch {
+	case going && s.exposed:
+		m.t.Errorf("%v: requests are sent there", s)
+	case (state == Serving || state == Ready) && s.alive.Load() && !s.exposed:
+		m.t.Errorf("%v: no requests are sent there", s)
+	case s.replaces != nil && state == Serving:
+		m.t.Errorf("%v: it serves before it has replaced another", s)
+	case s.drainage != nil && state != Draining:
+		m.t.Errorf("%v: it is waited for its requests", s)
+	}
+}
+
+// checkStop checks that a child may be told to end now: it gets no more requests, and has
+// none, or has had time enough for them. It is called by the keeper.
+func (w *world) checkStop(c *mortal) {
+	d, cause := w.doors[c.addr], w.keeper.find(c.addr).cause
+	if d == nil || cause != "" && cause != drainedLong {
+		return
+	}
+	patience := w.keeper.plan.DrainTimeout
+	if kill := w.keeper.plan.StallKill; kill > 0 && w.keeper.plan.MaxTime > 0 {
+		patience = min(patience, kill)
+	}
+	switch {
+	case d.drained == nil:
+		w.t.Errorf("child %d at %s is told to end, and requests are sent there", c.n, c.addr)
+	case len(d.requests) > 0 && time.Since(d.since) < patience:
+		w.t.Errorf("child %d at %s is told to end with %d requests, after %v", c.n, c.addr, len(d.requests), time.Since(d.since))
+	}
+}
+
+// goOn has d pass, in which there are requests.
+func (m *model) goOn(d time.Duration) {
+	for range d / time.Second {
+		time.Sleep(time.Second)
+		m.group.Wanted()
+		m.serve(1)
+	}
+	synctest.Wait()
+}
+
+// recover has all go well from now on, and checks that it comes to be well.
+func (m *model) recover() {
+	m.mu.Lock()
+	m.note("all goes well from now on")
+	m.calm, m.waiting = true, 0
+	for _, c := range m.children {
+		c.ready, c.ends, c.lingers, c.used = 0, 0, 0, 100*mib
+	}
+	m.mu.Unlock()
+	m.group.Stalled(time.Time{})
+	m.goOn(3 * time.Minute) // in which those end that are not to live, or are not ready in time
+	m.until(40*time.Minute, m.ills)
+}
+
+// until has time pass until f complains of nothing more, which must be in d.
+func (m *model) until(d time.Duration, f func() string) {
+	begun := time.Now()
+	for f() != "" {
+		if time.Since(begun) > d {
+			m.t.Errorf("after %v: %s", d, f())
+			return
+		}
+		m.goOn(time.Second)
+	}
+}
+
+// ills says what is not as it should be when all has gone well for a while; "": nothing.
+func (m *model) ills() string {
+	for i, done := range m.restarts {
+		if len(done) == 0 {
+			return fmt.Sprintf("restart %d has not ended", i)
+		}
+	}
+	var states []string
+	working, storm := 0, false
+	m.keeper.ask(func() {
+		storm = m.keeper.storm.on
+		for _, s := range m.keeper.slots {
+			states = append(states, s.String())
+			if s.machine.state.works() {
+				working++
+			}
+		}
+	})
+	switch {
+	case storm:
+		return fmt.Sprintf("the storm is not over: %v", states)
+	case working < m.plan.Instances && m.hasRoom(), working == 0, len(states) > m.plan.Instances+1:
+		return fmt.Sprintf("%v, want %d that work", states, m.plan.Instances)
+	}
+	return ""
+}
+
+// hasRoom reports whether there is memory for all instances when all goes well.
+func (m *model) hasRoom() bool {
+	total := m.plan.Memory.Total
+	return total == 0 || total > uint64(110*m.plan.Instances)*mib
+}
+
+// restartAll checks that a restart leaves none of the children there were.
+func (m *model) restartAll() {
+	old := m.started
+	done := m.restart()
+	m.until(20*time.Minute, func() string {
+		if len(done) == 0 {
+			return "the restart has not ended"
+		}
+		return ""
+	})
+	if m.t.Failed() {
+		return
+	}
+	if err := <-done; err != nil {
+		if m.hasRoom() {
+			m.t.Errorf("restart: %v", err)
+		}
+		return // a new child may have been killed for what all use
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.children) == 0 || m.children[0].n <= old {
+		m.t.Errorf("after a restart there are %d children, of those before there were %d", len(m.children), old)
+	}
+}
+
+// rest checks that nothing runs when nobody asks, and something does when somebody does.
+func (m *model) rest() {
+	if m.plan.IdleShutdown == 0 {
+		return
+	}
+	time.Sleep(30 * time.Minute)
+	synctest.Wait()
+	if n := len(m.children); n > 0 {
+		m.t.Errorf("nobody has asked for half an hour, and %d children are there", n)
+	}
+	m.group.Wanted()
+	time.Sleep(time.Second)
+	synctest.Wait()
+	if len(m.children) == 0 {
+		m.t.Error("somebody has asked, and no child is there")
+	}
+}

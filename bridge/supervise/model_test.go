@@ -1,0 +1,214 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	modelSeeds = flag.Int("model.seeds", 60, "how many random lives TestModel plays")
+	modelFirst = flag.Uint64("model.first", 1, "the seed of the first")
+)
+
+// TestModel plays random lives of an application: children that fail to start, die, hang
+// and grow, requests that come, last and are answered, restarts, times when nobody asks.
+// After each step it checks what always holds. Then all goes well: everything must come
+// to be as it is meant to, a restart must succeed, and what nobody asks must rest.
+func TestModel(t *testing.T) {
+	for i := range *modelSeeds {
+		seed := *modelFirst + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newModel(t, rand.New(rand.NewPCG(seed, 5)))
+				if m.begin() {
+					m.play()
+				}
+			})
+		})
+	}
+}
+
+// model is a keeper and all that goes on around it.
+type model struct {
+	*world
+	rng      *rand.Rand
+	plan     *plan
+	group    *Group
+	restarts []<-chan error // what comes of those that were asked for
+	begun    time.Time
+	looks    int       // of the keeper's, so far
+	looked   time.Time // the last
+	repeated int       // looks at that time
+}
+
+func newModel(t *testing.T, rng *rand.Rand) *model {
+	luck := rand.New(rand.NewPCG(rng.Uint64(), 6))
+	m := &model{world: &world{t: t, luck: luck, doors: make(map[string]*door)}, rng: rng, begun: time.Now()}
+	cfg := m.config()
+	cfg.Front = m.world
+	cfg.Logger = slog.New(slog.NewTextHandler(m.world, nil))
+	m.plan = &plan{Config: cfg}
+	if err := errors.Join(m.plan.SpawnBudget.normalize(), m.plan.normalize()); err != nil {
+		t.Fatal(err)
+	}
+	m.most = m.plan.MaxInstances + 1
+	if m.plan.hasFixedPort() {
+		m.most = 1
+	}
+	m.keeper = newKeeper(m.world, m.plan, rand.New(rand.NewPCG(rng.Uint64(), 7)).Float64)
+	m.keeper.looked = m.countLook
+	m.group = &Group{keeper: m.keeper}
+	return m
+}
+
+// config draws one that is valid.
+func (m *model) config() Config {
+	maybe := func(most time.Duration) time.Duration {
+		if m.rng.IntN(2) == 0 {
+			return 0
+		}
+		return time.Second + upTo(m.rng, most)
+	}
+	cfg := Config{
+		Command: []string{"app"}, Instances: 1 + m.rng.IntN(3), Workers: 3,
+		MaxLifetime: maybe(5 * time.Minute), IdleShutdown: maybe(2 * time.Minute), DrainTimeout: maybe(time.Minute),
+		StallKill: maybe(time.Minute), MaxTime: maybe(50 * time.Second), Quarantine: maybe(time.Minute),
+		SpawnBudget: Budget{Spawns: 1 + m.rng.IntN(8), Per: maybe(10 * time.Minute), Stop: m.rng.IntN(3) == 0},
+	}
+	cfg.MaxInstances = cfg.Instances + m.rng.IntN(3)
+	if m.rng.IntN(5) == 0 {
+		cfg.Instances, cfg.MaxInstances, cfg.Listen = 1, 1, "127.0.0.1:9000"
+	}
+	if m.rng.IntN(2) == 0 {
+		cfg.MaxRequests = 2 + m.rng.IntN(100)
+	}
+	if m.rng.IntN(2) == 0 {
+		cfg.Memory.Total = uint64(150+m.rng.IntN(800)) * mib
+	}
+	if m.rng.IntN(3) == 0 {
+		cfg.Memory.Soft = 120 * mib
+	}
+	if m.rng.IntN(3) == 0 {
+		cfg.Ready = m.answers
+	}
+	return cfg
+}
+
+// countLook fails if the keeper looks again and again while no time passes, which would
+// never end.
+func (m *model) countLook(now time.Time) {
+	m.looks++
+	if !now.Equal(m.looked) {
+		m.looked, m.repeated = now, 0
+	}
+	if m.repeated++; m.repeated == 200 {
+		panic(fmt.Sprintf("%s: the keeper does not come to rest: due %v, %v\n%s", m.t.Name(), m.keeper.due, m.keeper.slots, m.lately()))
+	}
+}
+
+// lately is what has happened last.
+func (w *world) lately() string {
+	return strings.Join(w.events[max(0, len(w.events)-100):], "\n")
+}
+
+// begin starts the keeper, and reports whether the first children could be started.
+func (m *model) begin() bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	begun := make(chan error, 1)
+	go m.keeper.run(ctx, begun)
+	m.t.Cleanup(func() {
+		cancel()
+		<-m.keeper.done
+		m.keeper.tasks.Wait()
+		if n := len(m.children); n > 0 {
+			m.t.Errorf("%d children are left", n)
+		}
+		if d := time.Since(m.begun); float64(m.looks) > 20*d.Seconds()+1000 {
+			m.t.Errorf("the keeper has looked %d times in %v", m.looks, d)
+		}
+		if m.t.Failed() {
+			m.t.Logf("%+v\n%s", m.plan.Config, m.lately())
+		}
+	})
+	return <-begun == nil
+}
+
+func (m *model) play() {
+	for i := 0; i < 250 && !m.t.Failed(); i++ {
+		time.Sleep(upTo(m.rng, 3*time.Second))
+		m.step()
+		synctest.Wait()
+		m.check()
+	}
+	for _, then := range []func(){m.recover, m.restartAll, m.rest} {
+		if m.t.Failed() {
+			return
+		}
+		then()
+		synctest.Wait()
+		m.check()
+	}
+}
+
+// step has one thing happen.
+func (m *model) step() {
+	switch m.rng.IntN(12) {
+	case 0:
+		if m.rng.IntN(4) == 0 {
+			m.restart()
+		}
+	case 1:
+		m.group.Stalled(time.Now())
+	case 2:
+		m.group.Stalled(time.Time{})
+	case 3:
+		m.await(3 * m.rng.IntN(2))
+	case 4:
+		m.strike()
+	case 5:
+		m.await(0)
+		time.Sleep(upTo(m.rng, 3*time.Minute)) // nobody asks
+	default:
+		m.group.Wanted()
+		m.serve(3)
+	}
+}
+
+// await has so many requests wait for the application.
+func (m *model) await(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waiting = n
+}
+
+// strike ends a child.
+func (m *model) strike() {
+	m.mu.Lock()
+	var c *mortal
+	if n := len(m.children); n > 0 {
+		c = m.children[m.rng.IntN(n)]
+	}
+	m.mu.Unlock()
+	if c != nil {
+		c.die()
+	}
+}
+
+// restart asks for one, and delivers what comes of it.
+func (m *model) restart() <-chan error {
+	m.mu.Lock()
+	m.note("restart")
+	m.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- m.group.Restart(context.Background()) }()
+	m.restarts = append(m.restarts, done)
+	return done
+}

@@ -1,0 +1,97 @@
+package supervise
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A request that comes in the very moment in which the child that was put to sleep has
+// ended is not lost.
+func TestWantedAsItEnds(t *testing.T) {
+	lives := func(n int) life {
+		l := good(n)
+		l.ends = time.Second
+		return l
+	}
+	keepAs(t, Config{IdleShutdown: 10 * time.Second}, 10500*time.Millisecond, lives, func(s *script, _ string) {
+		if s.states() != "ending" {
+			t.Fatal(s.states())
+		}
+		g := &Group{keeper: s.k}
+		s.mu.Lock()
+		c := s.alive[0]
+		s.mu.Unlock()
+		<-c.buried
+		g.Wanted()
+		synctest.Wait()
+		if s.starts() != 2 {
+			t.Errorf("%d starts, %s", s.starts(), s.states())
+		}
+	})
+}
+
+// What is woken gets no request before it says that it is ready.
+func TestReadyAfterSleep(t *testing.T) {
+	var asked atomic.Int64
+	ready := func(context.Context, string) error {
+		asked.Add(1)
+		return nil
+	}
+	keepAs(t, Config{IdleShutdown: 10 * time.Second, Ready: ready}, time.Minute, good, func(s *script, _ string) {
+		if s.states() != "asleep" || asked.Load() != 1 {
+			t.Fatal(s.states(), asked.Load())
+		}
+		g := &Group{keeper: s.k}
+		g.Wanted()
+		time.Sleep(5 * time.Second)
+		if s.states() != "serving" || asked.Load() != 2 {
+			t.Errorf("%s, it was asked %d times", s.states(), asked.Load())
+		}
+	})
+}
+
+// An instance that waits for its next start when the others are put to sleep sleeps, too.
+func TestRestsWhileOneWaits(t *testing.T) {
+	keepAs(t, Config{Instances: 2, IdleShutdown: 20 * time.Second, SpawnBudget: Budget{Spawns: 50}}, time.Hour, func(n int) life {
+		if n == 0 || n > 1 && n < 7 {
+			return life{lasts: 100 * time.Millisecond}
+		}
+		return good(n)
+	}, func(s *script, _ string) {
+		if s.living() > 0 || s.starts() > 10 {
+			t.Errorf("nobody has asked for an hour: %s, %d starts", s.states(), s.starts())
+		}
+	})
+}
+
+// What takes longer to start than it may be idle is not put to sleep before somebody
+// could be answered.
+func TestRestsWhenItWasReady(t *testing.T) {
+	slow := func(int) life { return life{serves: 7 * time.Second, ready: 6 * time.Second} }
+	ready := func(ctx context.Context, _ string) error {
+		select {
+		case <-time.After(6 * time.Second):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	keepAs(t, Config{IdleShutdown: 2 * time.Second, Ready: ready}, 0, slow, func(s *script, _ string) {
+		g := &Group{keeper: s.k}
+		time.Sleep(7 * time.Second)
+		for range 3 {
+			if s.living() != 1 {
+				t.Errorf("it was ended as soon as it was ready: %s", s.states())
+			}
+			time.Sleep(10 * time.Second)
+			if s.states() != "asleep" {
+				t.Errorf("nobody asks, and it is %s", s.states())
+			}
+			g.Wanted()
+			time.Sleep(7 * time.Second)
+		}
+	})
+}

@@ -1,0 +1,285 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const mib = 1 << 20
+
+// script is a program whose children do what it says, and whoever sends requests to them.
+type script struct {
+	t     *testing.T
+	next  func(n int) life // of the nth child, from 0
+	k     *keeper
+	most  int         // children that may live at once
+	begun []time.Time // of all children
+	log   bytes.Buffer
+
+	used uint64 // memory of all; 0: what each uses
+
+	mu     sync.Mutex
+	alive  map[int]*scripted // by number
+	calls  []string          // what Front was told
+	busy   map[string]time.Duration
+	load   Load
+	flight []Request
+}
+
+// life is a child's.
+type life struct {
+	fails   bool          // it cannot be started
+	serves  time.Duration // when it answers for the first time; 0: never
+	late    time.Duration // how much later that is told
+	lasts   time.Duration // 0: for ever
+	ready   time.Duration // when it accepts connections
+	ends    time.Duration // how long it takes to end when it is told to
+	lingers time.Duration // how long something of it is left then
+	memory  uint64
+	starved uint64    // how often the kernel has killed something of it
+	losses  []Request // what its end hits
+}
+
+type scripted struct {
+	s      *script
+	n      int
+	life   life
+	addr   string
+	gone   chan struct{}
+	buried chan struct{}
+	at     time.Time
+	quit   context.CancelFunc
+	dumped atomic.Bool
+}
+
+func (s *script) listen(_ *plan, number int) (*socket, error) {
+	return &socket{addr: fmt.Sprintf("app-%d", number)}, nil
+}
+
+func (s *script) shut(*socket)               {}
+func (s *script) queued(*socket) (int, bool) { return 0, false }
+
+func (s *script) limit(Memory) (bool, error) { return false, nil }
+func (s *script) memory() (uint64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	used := s.used
+	for _, c := range s.alive {
+		if s.used == 0 {
+			used += c.life.memory
+		}
+	}
+	return used, true
+}
+
+func (s *script) accepts(ctx context.Context, at *socket) error {
+	s.mu.Lock()
+	wait := time.Hour
+	for _, c := range s.alive {
+		if c.addr == at.addr {
+			wait = c.life.ready
+		}
+	}
+	s.mu.Unlock()
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *script) spawn(_ *plan, at *socket, news func()) (process, error) {
+	s.mu.Lock()
+	n := len(s.begun)
+	s.begun = append(s.begun, time.Now())
+	l := s.next(n)
+	s.mu.Unlock()
+	if l.fails {
+		return nil, errors.New("no such program")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c := &scripted{s: s, n: n, life: l, addr: at.addr, gone: make(chan struct{}), buried: make(chan struct{}), quit: stop}
+	s.mu.Lock()
+	s.alive[n] = c
+	if len(s.alive) > s.most {
+		s.t.Errorf("%d children live", len(s.alive))
+	}
+	s.mu.Unlock()
+	if l.serves > 0 {
+		time.AfterFunc(l.serves+l.late, func() { s.k.answered(at.addr, "/") })
+	}
+	go func() {
+		if l.lasts == 0 {
+			<-ctx.Done()
+		} else {
+			select {
+			case <-time.After(l.lasts):
+			case <-ctx.Done():
+			}
+		}
+		for _, r := range l.losses {
+			s.k.lost(at.addr, r, time.Now())
+		}
+		c.at = time.Now()
+		close(c.gone)
+		news()
+		time.Sleep(l.lingers)
+		s.mu.Lock()
+		delete(s.alive, n)
+		s.mu.Unlock()
+		close(c.buried)
+		news()
+	}()
+	return c, nil
+}
+
+func (c *scripted) pid() int              { return 1000 + c.n }
+func (c *scripted) lines() []string       { return []string{fmt.Sprintf("words of %d", c.n)} }
+func (c *scripted) dead() <-chan struct{} { return c.gone }
+func (c *scripted) dump(syscall.Signal)   { c.dumped.Store(true) }
+func (c *scripted) starved() uint64       { return c.life.starved }
+func (c *scripted) kill()                 { c.quit() }
+func (c *scripted) stop(after time.Duration) {
+	time.AfterFunc(after+c.life.ends, c.quit)
+}
+
+// memory is what it uses; of one that is dead, others may know better.
+func (c *scripted) memory() (uint64, bool) {
+	if isClosed(c.gone) {
+		return 0, true
+	}
+	return c.life.memory, true
+}
+
+func (c *scripted) end() (Exit, bool) {
+	if !isClosed(c.buried) {
+		return Exit{}, false
+	}
+	return Exit{Time: c.at, PID: c.pid(), Status: 3, Lines: c.lines()}, true
+}
+
+// logged is what the log says, when nothing is going on.
+func (s *script) logged() (text string) {
+	s.k.ask(func() { text = s.log.String() })
+	return text
+}
+
+// starts is how many children there were.
+func (s *script) starts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.begun)
+}
+
+// living is how many there are.
+func (s *script) living() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.alive)
+}
+
+// allow has so many live at once.
+func (s *script) allow(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.most = n
+}
+
+// keepBusy has requests at an instance take so long to finish.
+func (s *script) keepBusy(addr string, d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy[addr] = d
+}
+
+func (s *script) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, fmt.Sprintf(format, args...))
+}
+
+func (s *script) Add(addr string, _ func() bool) error {
+	s.note("add %s", addr)
+	return nil
+}
+
+func (s *script) Drain(addr string) <-chan struct{} {
+	s.note("drain %s", addr)
+	done := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	time.AfterFunc(s.busy[addr], func() { close(done) })
+	return done
+}
+
+func (s *script) Resume(addr string) { s.note("resume %s", addr) }
+func (s *script) Remove(addr string) { s.note("remove %s", addr) }
+func (s *script) Fail(addr string)   { s.note("fail %s", addr) }
+func (s *script) Down()              { s.note("down") }
+
+func (s *script) Load() Load {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.load
+}
+
+func (s *script) InFlight(string) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flight
+}
+
+// keepAs runs the script for d, as the configuration says.
+func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{t: t, next: next, most: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
+		cfg.Command = []string{"app"}
+		cfg.Logger = slog.New(slog.NewTextHandler(&s.log, nil))
+		cfg.Front = s
+		p := &plan{Config: cfg}
+		if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
+			t.Fatal(err)
+		}
+		s.k = newKeeper(s, p, func() float64 { return 0.5 })
+		ctx, cancel := context.WithCancel(t.Context())
+		begun := make(chan error, 1)
+		go s.k.run(ctx, begun)
+		time.Sleep(d)
+		synctest.Wait()
+		then(s, s.logged())
+		cancel()
+		<-s.k.done
+		s.k.tasks.Wait()
+		if len(s.alive) != 0 {
+			t.Errorf("%d children are left", len(s.alive))
+		}
+	})
+}
+
+// keep runs the script of one instance for d.
+func keep(t *testing.T, b Budget, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+	t.Helper()
+	keepAs(t, Config{SpawnBudget: b}, d, next, then)
+}
+
+// shot is what the keeper's snapshot says.
+func (s *script) shot() (shot Snapshot) {
+	s.k.ask(func() { shot = s.k.snapshot() })
+	return shot
+}
+
+func (s *script) refusing() (time.Duration, bool) {
+	until := s.k.refusing.Load()
+	return time.Until(s.k.when(until)), until != 0
+}

@@ -1,0 +1,60 @@
+package supervise
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A storm is over when nobody dies any more, even if children are replaced all the time.
+func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
+	keepAs(t, Config{MaxLifetime: 30 * time.Second}, 0, func(n int) life {
+		if n < 4 {
+			return life{serves: 100 * time.Millisecond, lasts: time.Second}
+		}
+		return life{serves: 2 * time.Second, ready: time.Millisecond}
+	}, func(s *script, _ string) {
+		s.allow(2)
+		time.Sleep(time.Hour)
+		log := s.logged()
+		if on := s.shot().Storm.On; on || strings.Count(log, "the storm goes on") > 2 || strings.Count(log, "the storm is over") != 1 {
+			t.Errorf("on %v:\n%s", on, log[:min(len(log), 3000)])
+		}
+	})
+}
+
+// Nor does it go on because there is no room for an instance.
+func TestStormEndsWithoutRoom(t *testing.T) {
+	keepAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, 0, func(n int) life {
+		l := good(n)
+		if l.memory = 100 * mib; n > 2 && n < 6 {
+			l.lasts = 2 * time.Second
+		}
+		return l
+	}, func(s *script, _ string) {
+		time.Sleep(5 * time.Second)
+		s.mu.Lock()
+		for _, c := range s.alive {
+			c.kill()
+		}
+		s.mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		if log := s.logged(); s.shot().Storm.On || s.living() != 2 || strings.Count(log, "a storm begins") != 1 {
+			t.Errorf("%s, %d live:\n%s", s.states(), s.living(), log)
+		}
+	})
+}
+
+// Of instances that are given up, only the one that is tried again speaks for all.
+func TestCalmWhileBroken(t *testing.T) {
+	for _, tc := range []struct {
+		next     time.Time
+		roomless bool
+		want     bool
+	}{{want: true}, {next: epoch}, {next: epoch, roomless: true, want: true}} {
+		s := &slot{machine: &machine{state: Broken, next: tc.next}, roomless: tc.roomless}
+		if calm := s.isCalm(epoch); calm != tc.want {
+			t.Errorf("%+v: calm %v", tc, calm)
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// world is a program whose children live as chance has it. Whoever sends requests to them
+// is in world_front_test.go.
+type world struct {
+	t      *testing.T
+	keeper *keeper
+
+	mu       sync.Mutex
+	luck     *rand.Rand
+	calm     bool      // nothing goes wrong any more
+	most     int       // children that may be there at once
+	children []*mortal // of which something is left, the oldest first
+	started  int       // children, ever
+	doors    map[string]*door
+	waiting  int      // requests, for the application
+	events   []string // what has happened, and what the keeper says of it
+}
+
+// mortal is a child in a world.
+type mortal struct {
+	world *world
+	n     int
+	addr  string
+	begun time.Time
+	news  func()
+
+	// What world.mu guards.
+	ready   time.Duration // when it accepts connections
+	ends    time.Duration // how long it takes to end when it is told to
+	lingers time.Duration // how long something of it is left then
+	used    uint64
+	died    time.Time
+	left    bool // nothing is left of it
+
+	gone chan struct{}
+}
+
+// chance reports whether something goes wrong that does once in n times.
+func (w *world) chance(n int) bool { return !w.calm && w.luck.IntN(n) == 0 }
+
+// upTo draws a duration below d.
+func upTo(rng *rand.Rand, d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))) }
+
+// note notes what happens, for those who want to know how it came to a failure.
+func (w *world) note(format string, args ...any) {
+	w.events = append(w.events, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// Write notes what the keeper says.
+func (w *world) Write(line []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, strings.TrimSpace(string(line)))
+	return len(line), nil
+}
+
+// at is the child at an address, nil if nothing of one is left.
+func (w *world) at(addr string) *mortal {
+	i := slices.IndexFunc(w.children, func(c *mortal) bool { return c.addr == addr })
+	if i < 0 {
+		return nil
+	}
+	return w.children[i]
+}
+
+// serves reports whether a child accepts connections.
+func (c *mortal) serves() bool {
+	return c != nil && c.lives() && time.Since(c.begun) >= c.ready
+}
+
+func (c *mortal) lives() bool { return !isClosed(c.gone) }
+
+func (w *world) listen(_ *plan, number int) (*socket, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.chance(30) {
+		return nil, errors.New("no socket")
+	}
+	return &socket{addr: fmt.Sprintf("app-%d", number)}, nil
+}
+
+func (w *world) shut(*socket) {}
+
+func (w *world) queued(*socket) (int, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return 0, w.luck.IntN(2) == 0
+}
+
+func (w *world) limit(Memory) (bool, error) { return false, nil }
+
+func (w *world) memory() (used uint64, known bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.children {
+		used += c.used
+	}
+	return used, true
+}
+
+func (w *world) accepts(ctx context.Context, at *socket) error {
+	w.mu.Lock()
+	wait := time.Hour
+	if c := w.at(at.addr); c != nil {
+		wait = c.ready
+	}
+	w.mu.Unlock()
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// answers is a Config.Ready.
+func (w *world) answers(_ context.Context, addr string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.at(addr).serves() {
+		return errors.New("not yet")
+	}
+	return nil
+}
+
+func (w *world) spawn(_ *plan, at *socket, news func()) (process, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.chance(20) {
+		w.note("no child is started at %s", at.addr)
+		return nil, errors.New("no such program")
+	}
+	if c := w.at(at.addr); c != nil {
+		w.t.Errorf("%s: child %d is there already", at.addr, c.n)
+	}
+	w.started++
+	c := &mortal{world: w, n: w.started, addr: at.addr, begun: time.Now(), news: news, gone: make(chan struct{})}
+	c.live()
+	w.note("child %d is started at %s", c.n, c.addr)
+	if w.children = append(w.children, c); len(w.children) > w.most {
+		w.t.Errorf("there are %d children, %d may be there", len(w.children), w.most)
+	}
+	return c, nil
+}
+
+// live draws a child's life.
+func (c *mortal) live() {
+	w := c.world
+	if c.ready, c.used = 50*time.Millisecond, 100*mib; w.calm {
+		return
+	}
+	switch w.luck.IntN(5) {
+	case 0:
+		time.AfterFunc(upTo(w.luck, time.Second), c.die)
+	case 1:
+		time.AfterFunc(upTo(w.luck, time.Minute), c.die)
+	case 2:
+		c.ready = upTo(w.luck, 2*time.Minute)
+	}
+	if c.ends = upTo(w.luck, 3*time.Second); w.chance(4) {
+		c.lingers = upTo(w.luck, 4*time.Second)
+	}
+	c.used = uint64(50+w.luck.IntN(200)) * mib
+}
+
+// die ends a child, whose connections end with it, if it has not ended.
+func (c *mortal) die() {
+	w := c.world
+	w.mu.Lock()
+	if !c.lives() {
+		w.mu.Unlock()
+		return
+	}
+	w.note("child %d at %s dies", c.n, c.addr)
+	c.died = time.Now()
+	lost := w.doors[c.addr].cut()
+	close(c.gone)
+	time.AfterFunc(c.lingers, c.leave)
+	w.mu.Unlock()
+	for _, r := range lost {
+		w.keeper.lost(c.addr, r, time.Now())
+	}
+	c.news()
+}
+
+// leave is when nothing is left of a child.
+func (c *mortal) leave() {
+	w := c.world
+	w.mu.Lock()
+	c.left = true
+	w.children = slices.DeleteFunc(w.children, func(other *mortal) bool { return other == c })
+	w.mu.Unlock()
+	c.news()
+}
+
+func (c *mortal) pid() int              { return c.n }
+func (c *mortal) dead() <-chan struct{} { return c.gone }
+func (c *mortal) dump(syscall.Signal)   {}
+func (c *mortal) starved() uint64       { return 0 }
+func (c *mortal) lines() []string       { return nil }
+
+func (c *mortal) end() (Exit, bool) {
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	return Exit{Time: c.died, PID: c.n, Status: 1}, c.left
+}
+
+func (c *mortal) stop(after time.Duration) {
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	c.world.checkStop(c)
+	time.AfterFunc(after+c.ends, c.die)
+}
+
+func (c *mortal) kill() {
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	time.AfterFunc(c.ends/10, c.die)
+}
+
+func (c *mortal) memory() (uint64, bool) {
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	return c.used, true
+}
