@@ -37,18 +37,21 @@ func (x *exchange) admit(queued time.Time) (deadline time.Time, err error) {
 	if err := x.available(); err != nil {
 		return time.Time{}, err
 	}
-	x.b.want() // its body may have come for long
+	x.b.want() // now: its body may have come for long
 	if x.held.ticket, err = x.b.gate.Acquire(x.r.Context(), &x.ask); err != nil {
 		return time.Time{}, x.notServed(err)
 	}
 	lane := x.held.ticket.Lane()
 	x.out.Lane = lane.String()
-	timeout, now := time.Duration(x.b.cfg.Queue.Timeout), time.Now()
+	timeout, now := x.b.patience(), time.Now()
 	if lane == admission.Mixed || lane == admission.Long || now.Sub(queued) > timeout {
 		queued = now
 	}
 	return queued.Add(timeout), nil
 }
+
+// patience is how long a short request may wait for a worker and a connection.
+func (b *backend) patience() time.Duration { return time.Duration(b.settings.Load().Queue.Timeout) }
 
 // describe says what is asked for. A local redirect asks for something else.
 func (x *exchange) describe() {
@@ -59,7 +62,7 @@ func (x *exchange) describe() {
 	}
 	var group int
 	accepts := acceptClass(x.r.Header)
-	x.route, group = appendRoute(x.route[:0], x.r, accepts, x.b.mount)
+	x.route, group = appendRoute(append(x.route[:0], x.b.site...), x.r, accepts, x.b.mount)
 	x.ask.Route = string(x.route)
 	x.ask.Group = x.ask.Route[:group]
 	if plain {

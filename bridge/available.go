@@ -32,7 +32,7 @@ func (e *quarantineError) Error() string {
 }
 
 // want tells that there is a request.
-func (b *Bridge) want() {
+func (b *backend) want() {
 	if b.processes != nil {
 		b.processes.Wanted()
 	}

@@ -50,7 +50,7 @@ func TestRefusedWhileDown(t *testing.T) {
 		}
 		re = r.ask("GET", "/", "Accept", "application/json")
 		r.wantUnavailable(re, errUnavailable, "down", `"reason":"down"`)
-		k.want(t, "wanted", "wanted")
+		k.want(t) // nobody wants what will not come
 		if lines := r.linesWith("requests refused"); len(lines) != 1 || !strings.Contains(lines[0], "count=1 down=1") {
 			t.Errorf("the log says %q", lines)
 		}

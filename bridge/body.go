@@ -32,7 +32,7 @@ func (x *exchange) takeBody() error {
 		x.body = body{length: r.ContentLength, stream: client}
 		return client.fullDuplex()
 	}
-	x.body.buffer = x.b.spool.NewBuffer(x.b.cfg.MaxBody)
+	x.body.buffer = x.b.spool.Load().NewBuffer(x.b.cfg.MaxBody)
 	n, err := x.body.buffer.ReadFrom(client)
 	x.out.BytesIn = n
 	x.body.length = n

@@ -1,10 +1,8 @@
 package bridge
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -14,81 +12,72 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
-	"github.com/sluice-proxy/sluice/bridge/internal/lines"
-	"github.com/sluice-proxy/sluice/bridge/pool"
-	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
-// Bridge serves HTTP requests through a FastCGI application. It is an
-// http.Handler, and safe for concurrent use.
+// Bridge serves HTTP requests through a FastCGI application, as one site: how URLs map
+// to scripts, who asks, how long each step of a request may take. It is an http.Handler,
+// and safe for concurrent use.
 type Bridge struct {
+	*backend // what it may share with others
+
 	cfg    Config
 	mapper *cgi.Mapper
-	spool  *spool.Store
-	gate   *admission.Gate
-	pool   *pool.Pool
-	stderr *lines.Log
 
-	processes keeper // nil: the application runs already
-
-	mount    string // of the routes: Config.Mount without a slash at its end
-	flows    *flows
-	sharing  *sharing // nil: accounts may be used from anywhere
-	refusals *refusals
+	site    string // what routes begin with, if another site of the backend may have the same
+	mount   string // of the routes: Config.Mount without a slash at its end
+	flows   *flows
+	sharing *sharing // nil: accounts may be used from anywhere
 
 	exchanges sync.Pool // of *exchange
 	inFlight  atomic.Int64
-	abandoned atomic.Int64
 
-	ctx      context.Context // ends when Close begins to wait for abandoned exchanges
-	cancel   context.CancelFunc
+	closed   atomic.Bool
 	handlers sync.WaitGroup // calls of ServeHTTP
-	orphans  sync.WaitGroup // abandoned exchanges
 	close    func()
 }
 
-// New checks cfg and returns a Bridge. It connects to nothing, and starts what Spawn
-// says. An error names the key it is about.
+// New checks cfg and returns a Bridge with a Backend of its own, which it closes. It
+// connects to nothing, and starts what Spawn says. An error names the key it is about.
 func New(cfg Config) (*Bridge, error) {
-	if err := cfg.normalize(); err != nil {
-		return nil, err
-	}
-	list, err := cfg.instances()
+	back, err := newBackend(cfg)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{cfg: cfg, stderr: lines.NewLog(cfg.Logger, "application stderr"), refusals: newRefusals(cfg.Logger)}
-	b.mount = strings.TrimSuffix(cfg.Mount, "/")
-	if b.flows, err = newFlows(cfg.Flow.Key); err != nil {
+	b, err := back.Bridge(cfg)
+	if err != nil {
+		back.close()
 		return nil, err
 	}
-	if n := cfg.Flow.MaxAddresses; n > 0 {
-		b.sharing = newSharing(n, time.Duration(cfg.Flow.Per), cfg.Flow.Excess == Evict)
-	}
-	b.exchanges.New = func() any { return new(exchange) }
-	b.ctx, b.cancel = context.WithCancel(context.Background())
-	if b.spool, err = spool.New(cfg.spool()); err != nil {
-		return nil, err
-	}
-	if b.pool, err = pool.New(cfg.pool(list)); err != nil {
-		return nil, err
-	}
-	gate := cfg.gate()
-	gate.Capacity, gate.OnStall = b.pool.Capacity, b.onStall
-	if b.gate, err = admission.New(gate); err != nil {
-		b.pool.Close()
-		return nil, err
-	}
-	if b.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
-		b.pool.Close()
-		return nil, err
-	}
-	b.close = sync.OnceFunc(b.shutdown)
-	if err := b.spawn(); err != nil {
+	b.close = sync.OnceFunc(func() {
+		b.gate.Close() // who waits need not wait any longer
+		b.leave()
+		back.close()
+	})
+	if err := back.spawn(); err != nil {
 		b.close()
 		return nil, fmt.Errorf("spawn: %w", err)
 	}
 	return b, nil
+}
+
+// Bridge returns a site in front of the backend. What cfg says of the backend means
+// nothing here: Configure is for that. ErrOtherKind says that the site needs a backend of
+// another kind. Close of a Bridge closes the site alone.
+func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
+	if err := cfg.normalize(); err != nil {
+		return nil, err
+	}
+	if err := cfg.kind().sameAs(b.settings.Load().kind()); err != nil {
+		return nil, err
+	}
+	s := &Bridge{backend: b.backend, cfg: cfg, mount: strings.TrimSuffix(cfg.Mount, "/")}
+	var err error
+	if s.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
+		return nil, err
+	}
+	s.exchanges.New = func() any { return new(exchange) }
+	s.close = sync.OnceFunc(s.leave)
+	return s, b.sites.join(s)
 }
 
 // ServeHTTP answers r through the application. It panics with
@@ -142,12 +131,6 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	return abort
 }
 
-// stderrOf returns where the application's standard error for one request goes.
-// Path is empty if the request is not known any more.
-func (b *Bridge) stderrOf(path, instance string) lines.Source {
-	return b.stderr.Source(slog.String("path", path), slog.String("instance", instance))
-}
-
 // Client returns the address r comes from, as far as it can be trusted.
 func (b *Bridge) Client(r *http.Request) string { return b.client(r).Addr }
 
@@ -166,29 +149,30 @@ func (b *Bridge) StaticFile(r *http.Request) (name string, ok bool) { return b.m
 // Root is the directory tree the preset serves scripts from, nil if it has none.
 func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
 
-// Close refuses new requests, waits for those in ServeHTTP, ends what waits for
-// abandoned answers, closes every connection and ends the processes it started. Stop
-// the server in front first: a client that stays and an answer that does not end keep
-// Close waiting. It may be called more than once.
+// Close refuses new requests, and waits for those in ServeHTTP: a client that stays and
+// an answer that does not end keep it waiting. Stop the server in front first. Of a
+// Bridge that New made, it also refuses those that wait, ends what waits for abandoned
+// answers, closes every connection and ends the processes. It may be called more than
+// once.
 func (b *Bridge) Close() error {
 	b.close()
 	return nil
 }
 
-func (b *Bridge) shutdown() {
-	b.gate.Close()
-	b.handlers.Wait()
-	b.cancel()
-	b.orphans.Wait()
-	b.refusals.close()
-	b.pool.Close()
-	if b.processes != nil {
-		if err := b.processes.Close(); err != nil {
-			b.cfg.Logger.Error("ending the application failed", "error", err.Error())
-		}
+// open refuses what comes after Close.
+func (b *Bridge) open() error {
+	if b.closed.Load() {
+		return admission.ErrClosed
 	}
+	return nil
+}
+
+// leave closes the site.
+func (b *Bridge) leave() {
+	b.closed.Store(true)
+	b.handlers.Wait()
+	b.sites.leave(b)
 	if err := b.mapper.Close(); err != nil {
 		b.cfg.Logger.Error("closing the root failed", "error", err.Error())
 	}
-	b.stderr.Flush()
 }

@@ -3,7 +3,6 @@ package bridge
 import (
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // ErrSpawned is what Drain and Resume return where instances come and go by themselves.
@@ -13,28 +12,32 @@ var ErrSpawned = errors.New("the application's instances are Sluice's own: resta
 // program is stopped, say. The channel is closed when none is left there, and never if
 // that is undone by Resume before. Drain the last one, and requests wait until they have
 // waited for too long.
-func (b *Bridge) Drain(backend string) (<-chan struct{}, error) {
-	if err := b.hasBackend(backend); err != nil {
+func (b *backend) Drain(backend string) (<-chan struct{}, error) {
+	name, err := b.configured(backend)
+	if err != nil {
 		return nil, err
 	}
-	return b.pool.Drain(backend), nil
+	return b.pool.Drain(name), nil
 }
 
 // Resume has requests sent to an instance again.
-func (b *Bridge) Resume(backend string) error {
-	if err := b.hasBackend(backend); err != nil {
+func (b *backend) Resume(backend string) error {
+	name, err := b.configured(backend)
+	if err != nil {
 		return err
 	}
-	b.pool.Resume(backend)
+	b.pool.Resume(name)
 	return nil
 }
 
-func (b *Bridge) hasBackend(backend string) error {
+// configured is how the pool knows an instance that may be drained.
+func (b *backend) configured(backend string) (string, error) {
 	if b.Spawned() {
-		return ErrSpawned
+		return "", ErrSpawned
 	}
-	if !slices.Contains(b.cfg.Backends, backend) {
-		return fmt.Errorf("there is no backend %q", backend)
+	name, ok := b.members.name(backend)
+	if !ok {
+		return "", fmt.Errorf("there is no backend %q", backend)
 	}
-	return nil
+	return name, nil
 }

@@ -85,13 +85,15 @@ func (x *exchange) handle() {
 }
 
 func (x *exchange) run() error {
+	if err := x.b.open(); err != nil {
+		return err
+	}
 	x.client = x.b.client(x.r)
 	x.out.Client = x.client.Addr
 	if err := x.identify(); err != nil {
 		return err
 	}
 	x.describe()
-	x.b.want()
 	if err := x.available(); err != nil {
 		return err
 	}
@@ -190,7 +192,7 @@ func (x *exchange) demand() pool.Demand {
 // is the whole time a request may wait, and does for one that has not waited yet.
 func (x *exchange) leaseBy(deadline time.Time, demand pool.Demand) (*pool.Lease, error) {
 	ctx := x.r.Context()
-	if time.Until(deadline) < time.Duration(x.b.cfg.Queue.Timeout)-time.Millisecond {
+	if time.Until(deadline) < x.b.patience()-time.Millisecond {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, deadline, pool.ErrWaitTimeout)
 		defer cancel()

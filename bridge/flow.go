@@ -55,22 +55,30 @@ func parseFlowKey(text string) (flowKey, error) {
 }
 
 // flows turns what requests are known by into numbers, which mean nothing outside
-// this Bridge: whoever sees them learns no session, and nobody can make two the same.
+// this process: whoever sees them learns no session, and nobody can make two the same.
 type flows struct {
 	key   flowKey
-	seeds [keyKinds]maphash.Seed // one for each kind, so that equal texts of two kinds differ
+	seeds flowSeeds
 }
 
-func newFlows(key string) (*flows, error) {
+// flowSeeds are one for each kind, so that equal texts of two kinds differ.
+type flowSeeds [keyKinds]maphash.Seed
+
+// newFlowSeeds returns those of a site. Users of two sites are not the same, clients are.
+func newFlowSeeds(client maphash.Seed) (seeds flowSeeds) {
+	for i := range seeds {
+		seeds[i] = maphash.MakeSeed()
+	}
+	seeds[keyClient] = client
+	return seeds
+}
+
+func newFlows(key string, seeds flowSeeds) (*flows, error) {
 	k, err := parseFlowKey(key)
 	if err != nil {
 		return nil, err
 	}
-	f := &flows{key: k}
-	for i := range f.seeds {
-		f.seeds[i] = maphash.MakeSeed()
-	}
-	return f, nil
+	return &flows{key: k, seeds: seeds}, nil
 }
 
 // of returns r's flow, 0 if it is nobody's, and whether it may be many people's.

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"hash/maphash"
 	"strings"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 // flowsFor returns the flows of a key.
 func flowsFor(t testing.TB, key string) *flows {
 	t.Helper()
-	f, err := newFlows(key)
+	f, err := newFlows(key, newFlowSeeds(maphash.MakeSeed()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ type fakeKeeper struct {
 	told        []string
 	refusing    time.Duration // 0: it does not
 	quarantined map[string]time.Duration
+	obstinate   error // what Configure returns
 }
 
 const fakeInstance = "unix:/run/app.sock"
@@ -80,6 +81,11 @@ func (k *fakeKeeper) Quarantined(route string) (time.Duration, bool) {
 func (k *fakeKeeper) Restart(ctx context.Context) error {
 	k.note("restart")
 	return ctx.Err()
+}
+
+func (k *fakeKeeper) Configure(cfg supervise.Config) error {
+	k.note("configure %d to %d", cfg.Instances, cfg.MaxInstances)
+	return k.obstinate
 }
 
 func (k *fakeKeeper) Snapshot() supervise.Snapshot { return supervise.Snapshot{Command: "./app.fcgi"} }

@@ -15,7 +15,7 @@ import (
 // ErrNotSpawned is what Restart returns where there is nothing to restart.
 var ErrNotSpawned = errors.New("the application was not started by Sluice (spawn is not set)")
 
-// keeper keeps the application's processes, as a Bridge needs it: a supervise.Group.
+// keeper keeps the application's processes, as a backend needs it: a supervise.Group.
 type keeper interface {
 	Answered(addr, route string)
 	Lost(addr string, r supervise.Request)
@@ -24,6 +24,7 @@ type keeper interface {
 	Refusing() (time.Duration, bool)
 	Quarantined(route string) (time.Duration, bool)
 	Restart(ctx context.Context) error
+	Configure(cfg supervise.Config) error
 	Snapshot() supervise.Snapshot
 	Close() error
 }
@@ -36,40 +37,45 @@ func startGroup(cfg supervise.Config) (keeper, error) {
 	return g, nil
 }
 
-// spawn starts the application. The bridge is complete but for that: its processes join
+// spawn starts the application. The backend is complete but for that: its processes join
 // the pool as they come.
-func (b *Bridge) spawn() (err error) {
-	s := b.cfg.Spawn
-	if s == nil {
+func (b *backend) spawn() (err error) {
+	c := b.settings.Load()
+	if c.Spawn == nil {
 		return nil
 	}
-	c := s.supervise(b.cfg.Workers)
-	c.Front, c.Logger = front{b}, b.cfg.Logger
-	if s.Ready != "" {
-		c.Ready = b.ready
-	}
 	if supervise.Lacks != "" {
-		b.cfg.Logger.Warn(supervise.Lacks)
+		c.Logger.Warn(supervise.Lacks)
 	}
-	b.processes, err = b.cfg.startGroup(c)
+	b.processes, err = c.startGroup(b.group(c))
 	return err
 }
 
+// group is what the processes are kept by.
+func (b *backend) group(c *Config) supervise.Config {
+	g := c.Spawn.supervise(c.Workers)
+	g.Front, g.Logger = front{b}, c.Logger
+	if c.Spawn.Ready != "" {
+		g.Ready = b.ready
+	}
+	return g
+}
+
 // Spawned reports whether the application was started by b.
-func (b *Bridge) Spawned() bool { return b.processes != nil }
+func (b *backend) Spawned() bool { return b.processes != nil }
 
 // Restart replaces all of the application's processes, one after the other, without
 // losing a request, and returns when that is done. Without Config.Spawn it returns
 // ErrNotSpawned.
-func (b *Bridge) Restart(ctx context.Context) error {
+func (b *backend) Restart(ctx context.Context) error {
 	if b.processes == nil {
 		return ErrNotSpawned
 	}
 	return b.processes.Restart(ctx)
 }
 
-// front is a Bridge as its processes see it: whoever sends the requests.
-type front struct{ b *Bridge }
+// front is a backend as its processes see it: whoever sends the requests.
+type front struct{ b *backend }
 
 var _ supervise.Front = front{}
 
@@ -78,7 +84,7 @@ func (f front) Add(name string, alive func() bool) error {
 	if err != nil {
 		return err
 	}
-	in := f.b.cfg.instance(name, network, addr)
+	in := f.b.settings.Load().instance(name, network, addr)
 	in.Alive = alive
 	return f.b.pool.Add(in)
 }
@@ -110,16 +116,16 @@ func (f front) Fail(addr string) { f.b.pool.Fail(addr) }
 
 func (f front) Down() {
 	f.b.gate.RefuseWaiting(admission.Down)
-	if f.b.cfg.OnGivenUp != nil {
-		f.b.cfg.OnGivenUp()
+	if told := f.b.settings.Load().OnGivenUp; told != nil {
+		told()
 	}
 }
 
 // onStall tells whoever needs to know that the application answers nobody, or does again.
-func (b *Bridge) onStall(s admission.Stall) {
+func (b *backend) onStall(s admission.Stall) {
 	b.logStall(s)
-	if b.cfg.OnStall != nil {
-		b.cfg.OnStall(s)
+	if told := b.settings.Load().OnStall; told != nil {
+		told(s)
 	}
 	if b.processes == nil {
 		return

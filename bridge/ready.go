@@ -17,8 +17,9 @@ import (
 // ready asks an instance for the path that SpawnConfig.Ready names, on a connection of its
 // own: the instance is not among those that requests are sent to yet. It is ready if the
 // answer is no server error.
-func (b *Bridge) ready(ctx context.Context, name string) error {
-	request, err := b.readyRequest()
+func (b *backend) ready(ctx context.Context, name string) error {
+	cfg := b.settings.Load()
+	request, err := readyRequest(cfg)
 	if err != nil {
 		return err
 	}
@@ -26,21 +27,21 @@ func (b *Bridge) ready(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c, err := b.cfg.dial(ctx, network, addr)
+	c, err := cfg.dial(ctx, network, addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	status, err := b.askReady(c, request, name)
+	status, err := b.askReady(cfg, c, request, name)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return fmt.Errorf("asking %s for %s: %w", name, b.cfg.Spawn.Ready, err)
+		return fmt.Errorf("asking %s for %s: %w", name, cfg.Spawn.Ready, err)
 	case status >= http.StatusInternalServerError:
-		return fmt.Errorf("asking %s for %s: the answer is %d", name, b.cfg.Spawn.Ready, status)
+		return fmt.Errorf("asking %s for %s: the answer is %d", name, cfg.Spawn.Ready, status)
 	}
 	return nil
 }
@@ -49,8 +50,8 @@ func (b *Bridge) ready(ctx context.Context, name string) error {
 const readyID = 1
 
 // readyRequest is a whole request, as it is sent.
-func (b *Bridge) readyRequest() ([]byte, error) {
-	path := b.cfg.Spawn.Ready
+func readyRequest(cfg *Config) (request []byte, err error) {
+	path := cfg.Spawn.Ready
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,12 @@ func (b *Bridge) readyRequest() ([]byte, error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "127.0.0.1:0",
 		Header: http.Header{"User-Agent": {"sluice"}},
 	}
-	vars, err := b.mapper.Vars(nil, r, b.mapper.Client(r), 0)
+	mapper, err := cgi.NewMapper(cfg.cgi()) // sites come and go
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, mapper.Close()) }()
+	vars, err := mapper.Vars(nil, r, mapper.Client(r), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -76,13 +82,13 @@ func (b *Bridge) readyRequest() ([]byte, error) {
 
 // askReady sends the request and reads the answer to its end, so that the application is
 // not cut short.
-func (b *Bridge) askReady(c net.Conn, request []byte, name string) (status int, err error) {
+func (b *backend) askReady(cfg *Config, c net.Conn, request []byte, name string) (status int, err error) {
 	if _, err := c.Write(request); err != nil {
 		return 0, err
 	}
-	stderr := b.stderrOf(b.cfg.Spawn.Ready, name)
+	stderr := b.stderrOf(cfg.Spawn.Ready, name)
 	defer stderr.End()
-	a := readyAnswer{limit: b.cfg.MaxResponseHeader, stderr: &stderr}
+	a := readyAnswer{limit: cfg.MaxResponseHeader, stderr: &stderr}
 	var in []byte
 	for !a.ended {
 		if in, err = readMore(c, in); err != nil {

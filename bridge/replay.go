@@ -65,7 +65,7 @@ func idempotent(method string) bool {
 }
 
 // countReplay counts that a request is sent again after err.
-func (b *Bridge) countReplay(err error) {
+func (b *backend) countReplay(err error) {
 	var e *pool.Error
 	if errors.As(err, &e) {
 		b.pool.CountReplay(e)

@@ -88,11 +88,11 @@ func (x *exchange) stream(resp cgi.Response, first []byte) error {
 const sharedPatience = 100 * time.Millisecond
 
 // newPipe returns what holds the part of an answer that the client is too slow for.
-func (b *Bridge) newPipe(lease *pool.Lease) *spool.Pipe {
+func (b *backend) newPipe(lease *pool.Lease) *spool.Pipe {
 	if lease.Shared() {
-		return b.spool.NewImpatientPipe(sharedPatience)
+		return b.spool.Load().NewImpatientPipe(sharedPatience)
 	}
-	return b.spool.NewPipe()
+	return b.spool.Load().NewPipe()
 }
 
 // relay copies first and what comes through pipe to the client: all of it, or limit

@@ -129,6 +129,12 @@ type SharingSnapshot struct {
 	Evicted  uint64 `json:"evicted"`  // addresses that had to make room for another
 }
 
+func (s *SharingSnapshot) add(other SharingSnapshot) {
+	s.Accounts += other.Accounts
+	s.Refused += other.Refused
+	s.Evicted += other.Evicted
+}
+
 func (s *sharing) snapshot() SharingSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,9 +7,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// Snapshot is the state of a Bridge at one instant.
+// Snapshot is the state of a Bridge, or of a Backend, at one instant.
 type Snapshot struct {
-	InFlight  int64              `json:"in_flight"` // requests inside ServeHTTP
+	InFlight  int64              `json:"in_flight"` // requests inside ServeHTTP; all others are of the whole backend
 	Abandoned int64              `json:"abandoned"` // answers awaited for nobody, until their workers are free
 	Gate      admission.Snapshot `json:"gate"`
 	Sharing   SharingSnapshot    `json:"sharing"`
@@ -19,18 +19,24 @@ type Snapshot struct {
 	Processes *supervise.Snapshot `json:"processes,omitempty"` // nil: the application was not started by Sluice
 }
 
-// Snapshot returns the bridge's state.
+// Snapshot returns the backend's state: of its sites together.
+func (b *Backend) Snapshot() Snapshot { return b.snapshot() }
+
+// Snapshot returns the state of the bridge's backend, and how many requests are in b.
 func (b *Bridge) Snapshot() Snapshot {
+	s := b.snapshot()
+	s.InFlight = b.inFlight.Load()
+	return s
+}
+
+func (b *backend) snapshot() Snapshot {
 	s := Snapshot{
-		InFlight:  b.inFlight.Load(),
 		Abandoned: b.abandoned.Load(),
 		Gate:      b.gate.Snapshot(),
 		Pool:      b.pool.Snapshot(),
-		Spool:     b.spool.Stats(),
+		Spool:     b.spool.Load().Stats(),
 	}
-	if b.sharing != nil {
-		s.Sharing = b.sharing.snapshot()
-	}
+	s.InFlight, s.Sharing = b.sites.snapshot()
 	if b.processes != nil {
 		s.Processes = new(b.processes.Snapshot())
 	}

@@ -109,9 +109,10 @@ func manyInFlight(n int) (held []admission.InFlight) {
 // A report is of bounded length, and both kinds of log show it.
 func TestStallReport(t *testing.T) {
 	var text, lines bytes.Buffer
-	b := &Bridge{cfg: Config{Logger: slog.New(slog.NewTextHandler(&text, nil))}}
+	b := new(backend)
+	b.settings.Store(&Config{Logger: slog.New(slog.NewTextHandler(&text, nil))})
 	b.logStall(admission.Stall{Began: time.Now(), Held: manyInFlight(25)})
-	b.cfg.Logger = slog.New(slog.NewJSONHandler(&lines, nil))
+	b.settings.Store(&Config{Logger: slog.New(slog.NewJSONHandler(&lines, nil))})
 	b.logStall(admission.Stall{Began: time.Now(), Held: manyInFlight(25)})
 
 	if n := strings.Count(text.String(), "GET /"); n != stallLines || !strings.Contains(text.String(), `and="5 more"`) || strings.ContainsRune(text.String(), '\uFFFD') {

@@ -21,8 +21,8 @@ func init() { caddy.RegisterModule(new(Admin)) }
 //
 //   - `GET /sluice/status`: the state of every application.
 //   - `POST /sluice/drain?backend=unix//run/app.sock`: no more requests for that backend;
-//     those it has may end. It lasts until the backend is resumed, or its configuration
-//     changes. `wait=30s` answers when there are none left, or after that time.
+//     those it has may end. It lasts until the backend is resumed, or is configured no
+//     more. `wait=30s` answers when there are none left, or after that time.
 //   - `POST /sluice/resume?backend=unix//run/app.sock`: undoes that.
 //   - `POST /sluice/restart?command=/srv/app/app.fcgi`: replaces the processes of a spawned
 //     application one after the other, without losing a request, and answers when it is
@@ -48,23 +48,22 @@ func (a *Admin) Routes() []caddy.AdminRoute {
 type applicationStatus struct {
 	Backends []string        `json:"backends,omitempty"`
 	Command  string          `json:"command,omitempty"` // of a spawned one, without its arguments
-	Preset   string          `json:"preset,omitempty"`
-	Mount    string          `json:"mount,omitempty"`
-	Root     string          `json:"root,omitempty"`
+	Sites    []place         `json:"sites"`
 	Snapshot bridge.Snapshot `json:"snapshot"`
 }
 
 func (*Admin) status(w http.ResponseWriter, _ *http.Request) error {
 	list := []applicationStatus{}
 	for _, a := range live() {
-		s := applicationStatus{Backends: a.cfg.Backends, Preset: a.cfg.Preset, Mount: a.cfg.Mount, Root: a.cfg.Root, Snapshot: a.bridge.Snapshot()}
-		if a.cfg.Spawn != nil {
-			s.Command = a.cfg.Spawn.Command[0]
+		cfg := a.now.Load()
+		s := applicationStatus{Backends: cfg.Backends, Sites: a.sites(), Snapshot: a.backend.Snapshot()}
+		if cfg.Spawn != nil {
+			s.Command = cfg.Spawn.Command[0]
 		}
 		list = append(list, s)
 	}
 	slices.SortFunc(list, func(a, b applicationStatus) int {
-		return cmp.Or(slices.Compare(a.Backends, b.Backends), cmp.Compare(a.Command, b.Command), cmp.Compare(a.Mount, b.Mount), cmp.Compare(a.Root, b.Root))
+		return cmp.Or(slices.Compare(a.Backends, b.Backends), cmp.Compare(a.Command, b.Command))
 	})
 	return reply(w, map[string]any{"applications": list})
 }
@@ -78,7 +77,7 @@ func (*Admin) drain(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	var empty []<-chan struct{}
-	err := ofBackend(r, func(b *bridge.Bridge, backend string) error {
+	err := ofBackend(r, func(b *bridge.Backend, backend string) error {
 		drained, err := b.Drain(backend)
 		empty = append(empty, drained)
 		return err
@@ -109,26 +108,26 @@ func within(ctx context.Context, limit time.Duration, all []<-chan struct{}) boo
 }
 
 func (*Admin) resume(w http.ResponseWriter, r *http.Request) error {
-	err := ofBackend(r, func(b *bridge.Bridge, backend string) error { return b.Resume(backend) })
+	err := ofBackend(r, func(b *bridge.Backend, backend string) error { return b.Resume(backend) })
 	if err != nil {
 		return err
 	}
 	return reply(w, map[string]bool{"resumed": true})
 }
 
-// ofBackend calls do for every bridge that has the backend that r names.
-func ofBackend(r *http.Request, do func(b *bridge.Bridge, backend string) error) error {
+// ofBackend calls do for every application that has the backend that r names.
+func ofBackend(r *http.Request, do func(b *bridge.Backend, backend string) error) error {
 	backend := r.URL.Query().Get("backend")
 	if backend == "" {
 		return failed(http.StatusBadRequest, errors.New("backend: say which, as it is written in the configuration"))
 	}
 	found := false
 	for _, a := range live() {
-		if !slices.Contains(a.cfg.Backends, backend) {
+		if !slices.Contains(a.now.Load().Backends, backend) {
 			continue
 		}
 		found = true
-		if err := do(a.bridge, backend); err != nil {
+		if err := do(a.backend, backend); err != nil {
 			return failed(http.StatusInternalServerError, err)
 		}
 	}
@@ -141,12 +140,12 @@ func ofBackend(r *http.Request, do func(b *bridge.Bridge, backend string) error)
 func (*Admin) restart(w http.ResponseWriter, r *http.Request) error {
 	command, n := r.URL.Query().Get("command"), 0
 	for _, a := range live() {
-		if !a.bridge.Spawned() || command != "" && a.cfg.Spawn.Command[0] != command {
+		if !a.backend.Spawned() || command != "" && a.now.Load().Spawn.Command[0] != command {
 			continue
 		}
 		n++
-		if err := a.bridge.Restart(r.Context()); err != nil {
-			return failed(http.StatusInternalServerError, fmt.Errorf("restarting %s: %w", a.cfg.Spawn.Command[0], err))
+		if err := a.backend.Restart(r.Context()); err != nil {
+			return failed(http.StatusInternalServerError, fmt.Errorf("restarting %s: %w", a.name, err))
 		}
 	}
 	if n == 0 {

@@ -37,8 +37,8 @@ func newAnswer(r *http.Request) *answer {
 	return a
 }
 
-// serve has app answer r, in a goroutine of its own.
-func (a *answer) serve(app *application, r *http.Request) {
+// serve has h answer r, in a goroutine of its own.
+func (a *answer) serve(h http.Handler, r *http.Request) {
 	defer func() {
 		cause := recover()
 		switch {
@@ -50,7 +50,7 @@ func (a *answer) serve(app *application, r *http.Request) {
 			panic(cause)
 		}
 	}()
-	app.ServeHTTP(a, r)
+	h.ServeHTTP(a, r)
 }
 
 // cut is why an answer was not ended: because nobody waits for it, or it broke off.

@@ -45,7 +45,7 @@ func (a *application) emit(name string, data map[string]any) {
 	if out == nil {
 		return
 	}
-	data["application"] = a.name()
+	data["application"] = a.name
 	a.events.put(func() { out.events.Emit(out.ctx, name, data) })
 }
 

@@ -48,23 +48,22 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-// Cleanup gives the application back. Requests may still be on their way through h.
+// Cleanup gives the application back, which may become what it was before. Requests may still be on their way through h.
 func (h *Handler) Cleanup() error { return h.lease.release() }
 
 // ServeHTTP answers r through the application.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	app := h.lease.app
 	if h.files {
-		if _, ok := app.bridge.StaticFile(r); ok {
+		if _, ok := h.lease.site.StaticFile(r); ok {
 			return next.ServeHTTP(w, r)
 		}
 	}
 	if !hasErrorRoutes(r) {
-		app.ServeHTTP(w, asAsked(r))
+		h.lease.ServeHTTP(w, asAsked(r))
 		return nil
 	}
 	pages := &errorPages{ResponseWriter: w}
-	app.ServeHTTP(pages, asAsked(r))
+	h.lease.ServeHTTP(pages, asAsked(r))
 	return pages.err
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-proxy/sluice/bridge"
 )
 
 // outlet is where a module's words go: the log, the events and the metrics of its
@@ -17,16 +19,38 @@ import (
 type outlet struct {
 	log      slog.Handler
 	ctx      caddy.Context
+	module   string // what it belongs to
 	events   *caddyevents.App
 	registry *prometheus.Registry
+
+	generation *App // of the configuration
 }
 
 func newOutlet(ctx caddy.Context) (*outlet, error) {
-	app, err := ctx.App("events")
+	events, err := ctx.App("events")
 	if err != nil {
 		return nil, err
 	}
-	return &outlet{log: ctx.Slogger().Handler(), ctx: ctx, events: app.(*caddyevents.App), registry: ctx.GetMetricsRegistry()}, nil
+	generation, err := ctx.App("sluice")
+	if err != nil {
+		return nil, err
+	}
+	return &outlet{
+		log: ctx.Slogger().Handler(), ctx: ctx, events: events.(*caddyevents.App), registry: ctx.GetMetricsRegistry(),
+		generation: generation.(*App), module: string(ctx.Module().CaddyModule().ID),
+	}, nil
+}
+
+// who is the module as an error names it.
+func (o *outlet) who(cfg bridge.Config) string {
+	who := o.module
+	if cfg.Mount != "" {
+		who += " at " + cfg.Mount
+	}
+	if cfg.Root != "" {
+		who += " of " + cfg.Root
+	}
+	return who
 }
 
 // outlets are those of the modules that use an application. A configuration's log is

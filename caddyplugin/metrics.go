@@ -12,7 +12,7 @@ import (
 const namespace = "caddy_sluice"
 
 func (a *application) newCollector() prometheus.Collector {
-	return metrics.New(a.bridge.Snapshot, metrics.Options{Namespace: namespace, Labels: prometheus.Labels{"application": a.name()}})
+	return metrics.New(a.backend.Snapshot, metrics.Options{Namespace: namespace, Labels: prometheus.Labels{"application": a.name}})
 }
 
 // register shows a in the metrics of a configuration. Each has a registry of its own;

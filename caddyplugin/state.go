@@ -1,12 +1,14 @@
 package caddyplugin
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -15,77 +17,127 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// applications holds what outlives a configuration: *application by key.
-var applications = caddy.NewUsagePool()
-
-// lingering is how long a bridge that no configuration uses stays open. Caddy cleans a
-// configuration up while its last requests are on their way through other handlers.
+// lingering is how long a site that no configuration uses stays open, and its application
+// with it. Caddy cleans a configuration up while its last requests are on their way
+// through other handlers.
 const lingering = 10 * time.Second
 
-// key is a configuration as JSON: bridges that are the same in it are one.
-type key string
-
-// application is a bridge, and who uses it.
+// application is a backend, and who uses it.
 type application struct {
-	bridge    *bridge.Bridge
-	cfg       bridge.Config
+	backend   *bridge.Backend
+	name      string // what it is called where people read it; it keeps it while it lives
 	outlets   outlets
 	collector prometheus.Collector
+	events    eventQueue
 
-	visits *visits
-	events eventQueue
+	now    atomic.Pointer[bridge.Config] // what holds, as it was written
+	claims []*claim                      // applications.mu
+
+	mu     sync.Mutex
+	leases []*lease // those in use
 }
 
-// lease is a module's share of an application.
+// lease is a module's share of an application: a site in front of it.
 type lease struct {
-	app *application
-	key key
-	out *outlet
+	app    *application
+	cfg    bridge.Config
+	site   *bridge.Bridge
+	visits *visits
+	out    *outlet
+	claim  *claim // nil: it has no say in what the backend is
 }
 
-// acquire returns the application that cfg describes: the one that is there, or a new
-// one. Until it is released, out is where its log goes, if no other came later.
+// acquire returns a site in front of the application that cfg means: the one that is
+// there, or a new one. If it is there and cfg has it otherwise, it changes when the
+// configuration that out belongs to starts. Until the lease is released, out is where the
+// application's log goes, if no other came later.
 func acquire(cfg bridge.Config, out *outlet) (*lease, error) {
-	return take(cfg, out, func() (caddy.Destructor, error) { return newApplication(cfg, out) })
-}
-
-// share is acquire for an application that should be there: errGone says that it is not.
-func share(cfg bridge.Config, out *outlet) (*lease, error) {
-	return take(cfg, out, func() (caddy.Destructor, error) { return nil, errGone })
-}
-
-func take(cfg bridge.Config, out *outlet, otherwise caddy.Constructor) (*lease, error) {
-	text, err := json.Marshal(cfg)
+	app, c, err := applications.claim(cfg, out)
 	if err != nil {
 		return nil, err
 	}
-	l := &lease{key: key(text), out: out}
-	value, _, err := applications.LoadOrNew(l.key, otherwise)
-	if err != nil {
+	return app.lease(cfg, out, c)
+}
+
+// hold returns a site in front of an application, and has no say in what that is: it only
+// keeps it.
+func hold(app *application, cfg bridge.Config, out *outlet) (*lease, error) {
+	if err := applications.keep(app); err != nil {
 		return nil, err
 	}
-	l.app = value.(*application)
-	l.app.outlets.add(out)
-	if err := l.app.register(out.registry); err != nil {
+	return app.lease(cfg, out, nil)
+}
+
+// lease opens a site. The application was kept for it.
+func (a *application) lease(cfg bridge.Config, out *outlet, c *claim) (*lease, error) {
+	l := &lease{app: a, cfg: cfg, visits: newVisits(), out: out, claim: c}
+	var err error
+	if l.site, err = a.backend.Bridge(a.complete(cfg)); err != nil {
+		applications.withdraw(a, c)
+		return nil, errors.Join(err, applications.forget(a))
+	}
+	a.outlets.add(out)
+	a.mu.Lock()
+	a.leases = append(a.leases, l)
+	a.mu.Unlock()
+	if err := a.register(out.registry); err != nil {
 		return nil, errors.Join(err, l.release())
 	}
 	return l, nil
 }
 
-// release gives the application back. A lease that is nil was never had.
+// release gives the site back. A lease that is nil was never had.
 func (l *lease) release() error {
 	if l == nil {
 		return nil
 	}
 	l.app.outlets.remove(l.out)
-	_, err := applications.Delete(l.key)
-	return err
+	l.app.mu.Lock()
+	l.app.leases = slices.DeleteFunc(l.app.leases, func(other *lease) bool { return other == l })
+	l.app.mu.Unlock()
+	applications.withdraw(l.app, l.claim)
+	if caddy.Exiting() {
+		return l.close()
+	}
+	time.AfterFunc(lingering, l.drain)
+	return nil
 }
 
-func newApplication(cfg bridge.Config, out *outlet) (*application, error) {
-	a := &application{cfg: cfg, visits: newVisits()}
-	a.outlets.add(out) // New may have something to say
+// drain closes the site when the requests in it have ended, and those that the
+// configuration had accepted before have come. At the end of the process they all have.
+func (l *lease) drain() {
+	l.visits.await()
+	if err := l.close(); err != nil {
+		caddy.Log().Named("sluice").Error("closing a site failed: " + err.Error())
+	}
+}
+
+func (l *lease) close() error {
+	err := l.site.Close()
+	return errors.Join(err, applications.forget(l.app))
+}
+
+// ServeHTTP answers r.
+func (l *lease) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l.visits.enter()
+	defer l.visits.leave()
+	l.site.ServeHTTP(w, r)
+}
+
+// open makes the backend.
+func (a *application) open(cfg bridge.Config, out *outlet) (err error) {
+	a.outlets.add(out) // NewBackend may have something to say
 	defer a.outlets.remove(out)
+	a.now.Store(&cfg)
+	if a.backend, err = bridge.NewBackend(a.complete(cfg)); err != nil {
+		return err
+	}
+	a.collector = a.newCollector()
+	return nil
+}
+
+// complete adds to a configuration what is not written in it.
+func (a *application) complete(cfg bridge.Config) bridge.Config {
 	cfg.Logger = slog.New(&logHandler{to: &a.outlets})
 	cfg.Observe = observe
 	cfg.Identify = identify
@@ -100,70 +152,81 @@ func newApplication(cfg bridge.Config, out *outlet) (*application, error) {
 			cfg.Expand = expand
 		}
 	}
-	var err error
-	if a.bridge, err = bridge.New(cfg); err != nil {
-		return nil, err
+	return cfg
+}
+
+// become has the backend go by cfg, in place.
+func (a *application) become(cfg bridge.Config) error {
+	if reflect.DeepEqual(cfg, *a.now.Load()) {
+		return nil
 	}
-	a.collector = a.newCollector()
-	return a, nil
+	if err := a.backend.Configure(a.complete(cfg)); err != nil {
+		return err
+	}
+	a.now.Store(&cfg)
+	return nil
 }
 
-// ServeHTTP answers r.
-func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a.visits.enter()
-	defer a.visits.leave()
-	a.bridge.ServeHTTP(w, r)
-}
-
-// Destruct closes the bridge when the requests in it have ended, and those that the
-// configuration had accepted before have come. At the end of the process they all have.
+// Destruct closes the backend. Its sites are closed. At the end of the process it waits
+// for that.
 func (a *application) Destruct() error {
 	if caddy.Exiting() {
 		return a.close()
 	}
-	time.AfterFunc(lingering, a.drain)
+	go func() {
+		if err := a.close(); err != nil {
+			caddy.Log().Named("sluice").Error("closing an application failed: " + err.Error())
+		}
+	}()
 	return nil
 }
 
-func (a *application) drain() {
-	a.visits.await()
-	if err := a.close(); err != nil {
-		caddy.Log().Named("sluice").Error("closing a bridge failed: " + err.Error())
-	}
-}
-
 func (a *application) close() error {
-	err := a.bridge.Close()
+	err := a.backend.Close()
 	a.events.running.Wait()
 	return err
 }
 
-// name is what an application is called where people read it.
-func (a *application) name() string {
-	words := slices.Clone(a.cfg.Backends)
-	if s := a.cfg.Spawn; s != nil {
-		words = append(words, s.Command[0]) // its arguments may be secret
-	}
-	for _, place := range []string{a.cfg.Mount, a.cfg.Root} {
-		if place != "" {
-			words = append(words, place)
+// inUse reports whether a configuration uses a.
+func (a *application) inUse() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.leases) > 0
+}
+
+// place is where a site is.
+type place struct {
+	Preset string `json:"preset,omitempty"`
+	Mount  string `json:"mount,omitempty"`
+	Root   string `json:"root,omitempty"`
+}
+
+func placeOf(cfg bridge.Config) place { return place{cfg.Preset, cfg.Mount, cfg.Root} }
+
+// sites lists where the sites in front of a are.
+func (a *application) sites() (list []place) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range a.leases {
+		if at := placeOf(l.cfg); !slices.Contains(list, at) {
+			list = append(list, at)
 		}
 	}
-	return strings.Join(words, " ")
+	return list
+}
+
+// nameOf is what an application with that configuration should be called.
+func nameOf(cfg bridge.Config) string {
+	if s := cfg.Spawn; s != nil {
+		return s.Command[0] // its arguments may be secret
+	}
+	return strings.Join(cfg.Backends, " ")
 }
 
 // live returns the applications that are in use.
 func live() []*application {
-	var list []*application
-	applications.Range(func(_, value any) bool {
-		list = append(list, value.(*application))
-		return true
-	})
-	return list
+	return slices.DeleteFunc(applications.all(), func(a *application) bool { return !a.inUse() })
 }
-
-// errGone says that an application was not there any more.
-var errGone = errors.New("sluice: application is not in use")
 
 // Interface guard
 var _ caddy.Destructor = (*application)(nil)

@@ -7,23 +7,43 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
+// generation is a configuration, running or to be started.
+func generation(t *testing.T, runs bool) *App {
+	t.Helper()
+	a := new(App)
+	if err := a.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	if runs {
+		if err := a.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return a
+}
+
+func outletOf(a *App) *outlet {
+	return &outlet{log: slog.DiscardHandler, registry: prometheus.NewPedanticRegistry(), generation: a, module: "handler"}
+}
+
 // What is not used any more serves requests that are late, and those that it has, before
 // it closes.
 func TestApplicationLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out := &outlet{log: slog.DiscardHandler, registry: prometheus.NewPedanticRegistry()}
+		out := outletOf(generation(t, true))
 		l, err := acquire(bridge.Config{Backends: []string{"unix:/nowhere/app.sock"}}, out)
 		if err != nil {
 			t.Fatal(err)
 		}
 		open := func() bool {
 			w := httptest.NewRecorder()
-			l.app.ServeHTTP(w, get())
+			l.ServeHTTP(w, get())
 			switch w.Code {
 			case 502: // nobody listens
 				return true
@@ -44,15 +64,15 @@ func TestApplicationLingers(t *testing.T) {
 		if !open() {
 			t.Error("closed before it has lingered")
 		}
-		l.app.visits.enter()
-		l.app.visits.enter()
+		l.visits.enter()
+		l.visits.enter()
 		time.Sleep(time.Minute)
-		l.app.visits.leave()
+		l.visits.leave()
 		time.Sleep(time.Hour)
 		if !open() {
 			t.Error("closed with a request in it")
 		}
-		l.app.visits.leave()
+		l.visits.leave()
 		synctest.Wait()
 		if open() {
 			t.Error("not closed after its last request")
@@ -63,7 +83,7 @@ func TestApplicationLingers(t *testing.T) {
 // It closes when it has lingered, if there is no request.
 func TestApplicationCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out := &outlet{log: slog.DiscardHandler, registry: prometheus.NewPedanticRegistry()}
+		out := outletOf(generation(t, true))
 		cfg := bridge.Config{Backends: []string{"unix:/nowhere/app.sock"}}
 		one, err := acquire(cfg, out)
 		if err != nil {
@@ -82,7 +102,7 @@ func TestApplicationCloses(t *testing.T) {
 		time.Sleep(lingering)
 		synctest.Wait()
 		w := httptest.NewRecorder()
-		if one.app.ServeHTTP(w, get()); w.Code != 503 {
+		if one.ServeHTTP(w, get()); w.Code != 503 {
 			t.Errorf("answered with %d, want it closed", w.Code)
 		}
 	})
@@ -92,7 +112,7 @@ func TestApplicationCloses(t *testing.T) {
 // stays.
 func TestUpstreamsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out := &outlet{log: slog.DiscardHandler, registry: prometheus.NewPedanticRegistry()}
+		out := outletOf(generation(t, true))
 		u, err := newUpstreams(bridge.Config{}, out)
 		if err != nil {
 			t.Fatal(err)
@@ -126,8 +146,13 @@ func TestUpstreamsAreForgotten(t *testing.T) {
 		if err := u.release(); err != nil {
 			t.Error(err)
 		}
-		if _, err := u.get("unix:/nowhere/e"); err == nil {
-			t.Error("taken into use after the end")
+		late, err := u.get("unix:/nowhere/e")
+		if err != nil || len(live()) != 0 {
+			t.Errorf("a late request gets %v; %d in use", err, len(live()))
+		}
+		w := httptest.NewRecorder()
+		if late.ServeHTTP(w, get()); w.Code != 502 {
+			t.Errorf("a late request is answered with %d, want 502: nobody listens", w.Code)
 		}
 		time.Sleep(lingering)
 		synctest.Wait()

@@ -98,12 +98,12 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !ok {
 		info.Network, info.Address = "tcp", r.URL.Host
 	}
-	app, err := t.upstreams.get(address(info.Network, info.Address))
+	upstream, err := t.upstreams.get(address(info.Network, info.Address))
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusBadGateway, err)
 	}
 	a := newAnswer(r)
-	go a.serve(app, asAsked(r))
+	go a.serve(upstream, asAsked(r))
 	return a.wait()
 }
 

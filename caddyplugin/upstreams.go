@@ -1,8 +1,8 @@
 package caddyplugin
 
 import (
-	"encoding/json"
 	"errors"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,35 +24,30 @@ type upstreams struct {
 	closed bool
 }
 
+// upstream is an application that requests go to. One without a claim is kept for the
+// first of them: whether this transport has that upstream is not known before.
 type upstream struct {
 	*lease
 	used atomic.Int64 // when a request last went there, in Unix time
 }
 
-// newUpstreams takes those into use that another transport of the same configuration
-// has: the one that this replaces in a reload.
+// newUpstreams keeps those that a transport with the same settings has: the one that this
+// replaces in a reload.
 func newUpstreams(cfg bridge.Config, out *outlet) (*upstreams, error) {
 	u := &upstreams{cfg: cfg, out: out, leases: make(map[string]*upstream)}
 	for _, app := range live() {
-		if len(app.cfg.Backends) != 1 {
+		now := app.now.Load()
+		if len(now.Backends) != 1 || !reflect.DeepEqual(*now, u.of(now.Backends[0])) {
 			continue
 		}
-		addr := app.cfg.Backends[0]
-		same, err := u.wants(app, addr)
-		if err != nil {
-			return nil, err
-		}
-		if !same {
-			continue
-		}
-		l, err := share(u.of(addr), out)
+		l, err := hold(app, *now, out)
 		if errors.Is(err, errGone) {
 			continue
 		}
 		if err != nil {
 			return nil, errors.Join(err, u.release())
 		}
-		u.leases[addr] = newUpstream(l)
+		u.leases[now.Backends[0]] = newUpstream(l)
 	}
 	return u, nil
 }
@@ -70,52 +65,46 @@ func (u *upstreams) of(addr string) bridge.Config {
 	return cfg
 }
 
-// wants reports whether app is what would be made for addr.
-func (u *upstreams) wants(app *application, addr string) (bool, error) {
-	theirs, err := json.Marshal(app.cfg)
-	if err != nil {
-		return false, err
-	}
-	ours, err := json.Marshal(u.of(addr))
-	return string(theirs) == string(ours), err
-}
-
 // get returns the application at addr. It is made if it is not there.
-func (u *upstreams) get(addr string) (*application, error) {
+func (u *upstreams) get(addr string) (*lease, error) {
 	u.mu.RLock()
 	up := u.leases[addr]
 	u.mu.RUnlock()
-	if up != nil {
-		if now := time.Now().Unix(); up.used.Load() != now {
-			up.used.Store(now)
-		}
-		return up.app, nil
+	if up == nil || up.claim == nil {
+		return u.add(addr)
 	}
-	return u.add(addr)
+	if now := time.Now().Unix(); up.used.Load() != now {
+		up.used.Store(now)
+	}
+	return up.lease, nil
 }
 
-func (u *upstreams) add(addr string) (*application, error) {
+func (u *upstreams) add(addr string) (*lease, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if up := u.leases[addr]; up != nil {
-		return up.app, nil
-	}
-	if u.closed {
-		return nil, errGone
+	kept := u.leases[addr]
+	if kept != nil && (kept.claim != nil || u.closed) {
+		return kept.lease, nil
 	}
 	l, err := acquire(u.of(addr), u.out)
 	if err != nil {
 		return nil, err
 	}
+	if u.closed { // a request that the old configuration had accepted
+		return l, l.release()
+	}
 	u.leases[addr] = newUpstream(l)
-	return l.app, u.forget(time.Now().Add(-unusedFor))
+	if kept != nil {
+		err = kept.release()
+	}
+	return l, errors.Join(err, u.forget(time.Now().Add(-unusedFor)))
 }
 
 // forget gives back what was not used since then. u.mu is held.
 func (u *upstreams) forget(since time.Time) error {
 	var errs []error
 	for addr, up := range u.leases {
-		if up.used.Load() < since.Unix() && up.app.visits.none() {
+		if up.used.Load() < since.Unix() && up.visits.none() {
 			errs = append(errs, up.release())
 			delete(u.leases, addr)
 		}
@@ -123,7 +112,7 @@ func (u *upstreams) forget(since time.Time) error {
 	return errors.Join(errs...)
 }
 
-// release gives all back. Requests that still come find those that are there.
+// release gives all back. Those that requests still ask for linger.
 func (u *upstreams) release() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -192,6 +192,10 @@ func (s *site) state() []applicationState {
 
 type applicationState struct {
 	Backends []string `json:"backends"`
+	Sites    []struct {
+		Mount string `json:"mount"`
+		Root  string `json:"root"`
+	} `json:"sites"`
 	Snapshot struct {
 		InFlight int64 `json:"in_flight"`
 		Gate     struct {
@@ -203,6 +207,8 @@ type applicationState struct {
 		Pool struct {
 			Instances []struct {
 				Addr        string `json:"addr"`
+				State       string `json:"state"`
+				Workers     int    `json:"workers"`
 				Dials       uint64 `json:"dials"`
 				BacklogFull uint64 `json:"backlog_full"`
 			} `json:"instances"`

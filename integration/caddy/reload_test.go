@@ -4,6 +4,7 @@ package caddy
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -17,6 +18,16 @@ import (
 // through a unix socket: of TCP connections Caddy loses those that it has not accepted yet.
 func (s *site) underLoad(clients, least, reloads int, reload func(i int)) (requests int64, failed []reply) {
 	s.t.Helper()
+	page := func(id int64) (path, body string) {
+		path = fmt.Sprintf("/page/%d", id)
+		return path, "GET " + path + " "
+	}
+	return s.underLoadOf(page, clients, least, reloads, reload)
+}
+
+// underLoadOf is underLoad with requests of the caller's, and the answers that are wanted.
+func (s *site) underLoadOf(page func(id int64) (path, body string), clients, least, reloads int, reload func(i int)) (requests int64, failed []reply) {
+	s.t.Helper()
 	var (
 		wg   sync.WaitGroup
 		n    atomic.Int64
@@ -26,9 +37,8 @@ func (s *site) underLoad(clients, least, reloads int, reload func(i int)) (reque
 	for range clients {
 		wg.Go(func() {
 			for !over.Load() || n.Load() < int64(least) {
-				id := n.Add(1)
-				re := s.get(fmt.Sprintf("/page/%d", id))
-				if want := fmt.Sprintf("GET /page/%d ", id); re.err != nil || re.status != 200 || re.body != want {
+				path, body := page(n.Add(1))
+				if re := s.get(path); re.err != nil || re.status != 200 || re.body != body {
 					mu.Lock()
 					failed = append(failed, re)
 					mu.Unlock()
@@ -63,12 +73,11 @@ func reasons(failed []reply) (list []string) {
 	return list
 }
 
-// A reload that does not change an application touches nothing of it: no request fails,
-// no connection is made anew, what was learned stays.
-func TestReloadUnderLoad(t *testing.T) {
-	const workers = 8
+// startWarm is a site whose application holds so many connections, and is known.
+func startWarm(t *testing.T, connections int, directives func(a *app) string) (*site, *app) {
+	t.Helper()
 	var together sync.WaitGroup // so that each of the first requests needs a connection
-	together.Add(workers)
+	together.Add(connections)
 	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/first" {
 			together.Done()
@@ -76,59 +85,127 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 		echo(w, r)
 	})
-	directives := func(i int) string {
-		return fmt.Sprintf(`header X-Reload %d
-		sluice %s {
-			workers %d
-			reserve 0
-			multiplex off
-			admission {
-				unknown %d
-			}
-			timeouts {
-				idle 1m
-			}
-		}`, i, a.addr, workers, workers)
-	}
-	s := startUnix(t, directives(0))
+	s := startUnix(t, directives(a))
 	var first sync.WaitGroup
-	for range workers {
+	for range connections {
 		first.Go(func() { s.want(s.get("/first"), 200, "GET /first ") })
 	}
 	first.Wait()
-	s.underLoad(workers, 1_000, 1, func(int) {})
-	before, dials := s.state()[0].Snapshot, a.accepted.Load()
+	s.underLoad(connections, 1_000, 1, func(int) {})
+	return s, a
+}
 
-	n, failed := s.underLoad(workers, 10_000, 100, func(i int) { s.load(directives(i + 1)) })
+// A reload touches nothing of an application, whether it changes its settings or not: no
+// request fails, no connection is made anew, what was learned stays.
+func TestReloadUnderLoad(t *testing.T) {
+	for name, knobs := range map[string]func(i int) (more int, text string){
+		"unchanged": func(int) (int, string) { return 0, "" },
+		"changed": func(i int) (int, string) {
+			return i % 3, fmt.Sprintf("queue {\nsize %d\n}\nspool {\nmemory %dMiB\n}\nmount /\n", 100+i, 8+i%2)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const workers, reloads = 8, 100
+			directives := func(a *app, i int) string {
+				more, text := knobs(i)
+				return fmt.Sprintf(`header X-Reload %d
+				sluice %s {
+					workers %d
+					reserve 0
+					multiplex off
+					admission {
+						unknown %d
+					}
+					timeouts {
+						idle 1m
+					}
+					%s
+				}`, i, a.addr, workers+more, workers, text)
+			}
+			s, a := startWarm(t, workers, func(a *app) string { return directives(a, 0) })
+			before, dials := s.state()[0].Snapshot, a.accepted.Load()
+
+			n, failed := s.underLoad(workers, 10_000, reloads, func(i int) { s.load(directives(a, i+1)) })
+			if n < 10_000 || len(failed) > 0 {
+				t.Errorf("of %d requests %d failed: %v", n, len(failed), reasons(failed))
+			}
+			s.untouched()
+			if re := s.get("/"); re.header.Get("X-Reload") != fmt.Sprint(reloads) {
+				t.Errorf("answered by configuration %q", re.header.Get("X-Reload"))
+			}
+			list := s.state()
+			if len(list) != 1 {
+				t.Fatalf("%d applications", len(list))
+			}
+			after := list[0].Snapshot
+			if got, known := a.accepted.Load(), after.Pool.Instances[0].Dials; got != dials || known != uint64(got) {
+				t.Errorf("%d connections before, %d after, and the pool knows of %d", dials, got, known)
+			}
+			if len(after.Gate.Routes) < len(before.Gate.Routes) || len(before.Gate.Routes) == 0 {
+				t.Errorf("%d routes before, %d after", len(before.Gate.Routes), len(after.Gate.Routes))
+			}
+			if more, _ := knobs(reloads); after.Gate.Workers != workers+more || after.Pool.Instances[0].Workers != workers+more {
+				t.Errorf("%d workers, want %d", after.Gate.Workers, workers+more)
+			}
+		})
+	}
+}
+
+// Backends come and go under load without a request being lost. One that goes ends what it
+// has, one that comes is used.
+func TestReloadOfBackendsUnderLoad(t *testing.T) {
+	entered, release := make(chan struct{}, 1), make(chan struct{})
+	slow := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			entered <- struct{}{}
+			<-release
+		}
+		echo(w, r)
+	})
+	b, c := startApp(t, echo), startApp(t, echo)
+	directives := func(backends ...*app) string {
+		addrs := make([]string, len(backends))
+		for i, a := range backends {
+			addrs[i] = a.addr
+		}
+		return "sluice " + strings.Join(addrs, " ") + " {\nworkers 8\n}"
+	}
+	s := startUnix(t, directives(slow))
+	late := make(chan reply)
+	go func() { late <- s.get("/slow") }()
+	<-entered
+
+	sets := [][]*app{{slow, b}, {b}, {slow, b, c}, {c, b}}
+	n, failed := s.underLoad(8, 10_000, 40, func(i int) { s.load(directives(sets[i%len(sets)]...)) })
 	if n < 10_000 || len(failed) > 0 {
 		t.Errorf("of %d requests %d failed: %v", n, len(failed), reasons(failed))
 	}
 	s.untouched()
-	if re := s.get("/"); re.header.Get("X-Reload") != "100" {
-		t.Errorf("answered by configuration %q", re.header.Get("X-Reload"))
+	if c.accepted.Load() == 0 {
+		t.Error("the backend that was added was never used")
 	}
-	list := s.state()
-	if len(list) != 1 {
-		t.Fatalf("%d applications", len(list))
+	states := func() map[string]string {
+		list := s.state()
+		if len(list) != 1 || list[0].Snapshot.Gate.Workers != 16 {
+			t.Fatalf("%d applications: %+v", len(list), list)
+		}
+		m := make(map[string]string)
+		for _, in := range list[0].Snapshot.Pool.Instances {
+			m[in.Addr] = in.State
+		}
+		return m
 	}
-	if got, known := a.accepted.Load(), list[0].Snapshot.Pool.Instances[0].Dials; got != dials || known != uint64(got) {
-		t.Errorf("%d connections before, %d after, and the pool knows of %d", dials, got, known)
+	if m := states(); len(m) != 3 || m[slow.addr] != "draining" {
+		t.Errorf("%v", m)
 	}
-	if learned := list[0].Snapshot.Gate.Routes; len(learned) < len(before.Gate.Routes) || len(learned) == 0 {
-		t.Errorf("%d routes before, %d after", len(before.Gate.Routes), len(learned))
+	close(release)
+	s.want(<-late, 200, "GET /slow ")
+	for deadline := time.Now().Add(patience); len(states()) != 2; {
+		if time.Now().After(deadline) {
+			t.Fatalf("not removed: %v", states())
+		}
+		time.Sleep(time.Millisecond) // its connection is being closed
 	}
-}
-
-// A reload that changes a knob drops nothing either.
-func TestReloadWithChangesUnderLoad(t *testing.T) {
-	a := startApp(t, echo)
-	directives := func(i int) string { return fmt.Sprintf("sluice %s {\nworkers %d\n}", a.addr, 8+i%2) }
-	s := startUnix(t, directives(0))
-	n, failed := s.underLoad(8, 2_000, 20, func(i int) { s.load(directives(i + 1)) })
-	if len(failed) > 0 {
-		t.Errorf("of %d requests %d failed: %v", n, len(failed), reasons(failed))
-	}
-	s.untouched()
 }
 
 // Requests that are with the application when it is removed are answered; then its
@@ -153,17 +230,58 @@ func TestRemovedApplicationDrains(t *testing.T) {
 	s.want(<-first, 200, "late")
 }
 
-// A configuration that cannot be loaded leaves the one before as it was.
+// A configuration that cannot be loaded leaves the one before as it was: be it that a
+// module finds an error, or that an app cannot be started.
 func TestFailedReload(t *testing.T) {
-	a := startApp(t, echo)
-	s := start(t, "sluice "+a.addr)
+	a, added := startApp(t, echo), startApp(t, echo)
+	s := start(t, "sluice "+a.addr+" {\nworkers 6\n}")
 	s.want(s.get("/1"), 200, "GET /1 ")
-	err := s.tryLoad("route {\nsluice " + a.addr + "\nsluice " + a.addr + " {\npreset php\nroot /nowhere/at/all\n}\n}")
-	if err == nil || !strings.Contains(err.Error(), "cgi: root: ") {
-		t.Errorf("%v, want an error about the root", err)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.want(s.get("/2"), 200, "GET /2 ")
-	if list := s.state(); len(list) != 1 || a.accepted.Load() != 1 {
-		t.Errorf("%d applications, %d connections", len(list), a.accepted.Load())
+	defer taken.Close()
+	changed := "sluice " + a.addr + " " + added.addr + " {\nworkers 9\n}\n"
+	for want, rest := range map[string]string{
+		"cgi: root: ":            "route {\n" + changed + "sluice " + added.addr + "0 {\npreset php\nroot /nowhere/at/all\n}\n}\n}\n",
+		"address already in use": changed + "}\nhttp://" + taken.Addr().String() + " {\nrespond hello\n}\n",
+	} {
+		for range 10 { // which app is started first is a matter of luck
+			err := s.tryText(s.global() + s.url + " {\n" + rest)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want an error about %s", err, want)
+			}
+			s.want(s.get("/2"), 200, "GET /2 ")
+		}
+		list := s.state()
+		if len(list) != 1 || a.accepted.Load() != 1 || added.accepted.Load() != 0 {
+			t.Errorf("%d applications, %d connections, %d to another", len(list), a.accepted.Load(), added.accepted.Load())
+		}
+		if s := list[0].Snapshot; s.Gate.Workers != 6 || s.Pool.Instances[0].Workers != 6 || s.Pool.Instances[0].State != "up" {
+			t.Errorf("changed: %+v", s)
+		}
 	}
+}
+
+// Two sites on one application share its gate, and must want the same of it.
+func TestSitesShareABackend(t *testing.T) {
+	a := startApp(t, echo)
+	one := "handle /one* {\nsluice " + a.addr + " {\nmount /one\nworkers 3\n}\n}\n"
+	two := "handle /two* {\nsluice " + a.addr + " {\nmount /two\nlong_poll /two/poll\nworkers %d\n}\n}\n"
+	s := start(t, one+fmt.Sprintf(two, 3))
+	if re := s.get("/one/x"); re.status != 200 {
+		t.Errorf("%+v", re)
+	}
+	if re := s.get("/two/x"); re.status != 200 {
+		t.Errorf("%+v", re)
+	}
+	list := s.state()
+	if len(list) != 1 || len(list[0].Sites) != 2 || list[0].Snapshot.Gate.Workers != 3 || len(list[0].Snapshot.Gate.Routes) != 2 {
+		t.Fatalf("%+v", list)
+	}
+	err := s.tryLoad(one + fmt.Sprintf(two, 4))
+	if err == nil || !strings.Contains(err.Error(), "workers: is 3 and 4: http.handlers.sluice at /one and http.handlers.sluice at /two share the application "+a.addr) {
+		t.Errorf("%v", err)
+	}
+	s.want(s.get("/x"), 200, "")
 }

@@ -64,6 +64,25 @@ func TestSpawn(t *testing.T) {
 	}
 }
 
+// Settings of a spawned application are changed while its processes run, and work.
+func TestSpawnReload(t *testing.T) {
+	directives := spawnPHP(t)
+	s := startUnix(t, directives)
+	first := s.get("/")
+	page := func(int64) (path, body string) { return "/", first.body }
+	_, failed := s.underLoadOf(page, 4, 10_000, 50, func(i int) {
+		changed := strings.Replace(directives, "umask 027", fmt.Sprintf("umask 027\nmax_requests %d\ndrain_timeout %ds", 10_000+i, 10+i), 1)
+		s.load(strings.Replace(changed, "workers 4", fmt.Sprintf("workers 4\nqueue {\nsize %d\n}", 50+i), 1))
+	})
+	if len(failed) > 0 {
+		t.Errorf("%d failed, or were answered by another process: %v, want %q", len(failed), reasons(failed), first.body)
+	}
+	if list := s.state(); len(list) != 1 {
+		t.Errorf("%d applications", len(list))
+	}
+	s.untouched()
+}
+
 // What cannot be started is an error of the configuration.
 func TestSpawnFails(t *testing.T) {
 	s := start(t, "respond up")

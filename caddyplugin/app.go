@@ -1,0 +1,41 @@
+package caddyplugin
+
+import "github.com/caddyserver/caddy/v2"
+
+func init() { caddy.RegisterModule(new(App)) }
+
+// App has the applications change to what a new configuration says when that starts, and
+// back if it does not come to that. It is there whenever a handler or a transport is, and
+// has no settings.
+type App struct {
+	number uint64 // later configurations have larger ones
+	runs   bool   // or did; applications.mu
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "sluice", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision gives the configuration its number.
+func (a *App) Provision(caddy.Context) error {
+	applications.mu.Lock()
+	defer applications.mu.Unlock()
+	applications.latest++
+	a.number = applications.latest
+	return nil
+}
+
+// Start has the applications become what the configuration wants. All that is in it was
+// provisioned without an error.
+func (a *App) Start() error { return applications.start(a) }
+
+// Stop does nothing. What the configuration wants ends with the modules that want it,
+// which are cleaned up whether it was stopped, did not start, or failed after that.
+func (a *App) Stop() error { return nil }
+
+// Interface guards
+var (
+	_ caddy.App         = (*App)(nil)
+	_ caddy.Provisioner = (*App)(nil)
+)

@@ -1,0 +1,211 @@
+package caddyplugin
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// applications are those that outlive configurations.
+var applications = registry{pool: caddy.NewUsagePool()}
+
+// registry knows which application a configuration means. An application is its own key
+// in the pool: what it is known by may change while it is there.
+type registry struct {
+	pool *caddy.UsagePool // a use is a site that is not closed
+
+	mu     sync.Mutex // held while claims are made, carried out and withdrawn
+	latest uint64     // number of the latest configuration
+}
+
+// claim is what one configuration wants an application to be.
+type claim struct {
+	by    *App
+	cfg   bridge.Config
+	who   string // the module that was first
+	users int    // modules
+}
+
+// errGone says that an application was not there any more.
+var errGone = errors.New("sluice: application is not in use")
+
+// all lists the applications, those that linger included.
+func (r *registry) all() (list []*application) {
+	r.pool.Range(func(_, value any) bool {
+		list = append(list, value.(*application))
+		return true
+	})
+	slices.SortFunc(list, func(a, b *application) int { return cmp.Compare(a.name, b.name) })
+	return list
+}
+
+// claim returns the application that cfg means, kept for one more site, and the claim on
+// it. What it holds now is changed only if the configuration runs already.
+func (r *registry) claim(cfg bridge.Config, out *outlet) (*application, *claim, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	app, err := r.find(cfg, out)
+	if err != nil {
+		return nil, nil, err
+	}
+	if app == nil {
+		app = &application{name: r.free(nameOf(cfg))}
+	}
+	_, _, err = r.pool.LoadOrNew(app, func() (caddy.Destructor, error) { return app, app.open(cfg, out) })
+	if err != nil {
+		return nil, nil, err
+	}
+	c := app.claimOf(out.generation)
+	if c == nil {
+		c = &claim{by: out.generation, cfg: cfg, who: out.who(cfg)}
+		app.claims = append(app.claims, c)
+	}
+	c.users++
+	if err := app.settle(); err != nil {
+		app.drop(c)
+		_, gone := r.pool.Delete(app)
+		return nil, nil, errors.Join(err, gone)
+	}
+	return app, c, nil
+}
+
+// find returns the application that cfg means, nil if it is not there: the one that its
+// configuration has claimed for the same backend; else the one that another has left as
+// that, or as something that can become that.
+func (r *registry) find(cfg bridge.Config, out *outlet) (*application, error) {
+	identity, all := cfg.Identity(), r.all()
+	for _, app := range all {
+		c := app.claimOf(out.generation)
+		if c == nil || c.cfg.Identity() != identity {
+			continue
+		}
+		if err := c.cfg.AgreesWith(cfg); err != nil {
+			return nil, fmt.Errorf("%w: %s and %s share the application %s, which has one gate for both: give both the same value", err, c.who, out.who(cfg), app.name)
+		}
+		return app, nil
+	}
+	var best *application
+	most := 0
+	for _, app := range all {
+		if n := likeness(app.now.Load(), &cfg); n > most && app.claimOf(out.generation) == nil && app.backend.CanBecome(app.complete(cfg)) == nil {
+			best, most = app, n
+		}
+	}
+	return best, nil
+}
+
+// likeness is how much of a backend two configurations have in common: nothing is 0.
+func likeness(one, two *bridge.Config) (n int) {
+	if one.Identity() == two.Identity() {
+		return 1 + len(one.Backends) + len(two.Backends)
+	}
+	theirs := two.Addresses()
+	for _, addr := range one.Addresses() {
+		if slices.Contains(theirs, addr) {
+			n++
+		}
+	}
+	return n
+}
+
+// free is a name that no application has.
+func (r *registry) free(name string) string {
+	taken := make(map[string]bool)
+	for _, app := range r.all() {
+		taken[app.name] = true
+	}
+	unique := name
+	for n := 2; taken[unique]; n++ {
+		unique = fmt.Sprintf("%s (%d)", name, n)
+	}
+	return unique
+}
+
+// keep keeps an application for one more site, if it is there.
+func (r *registry) keep(app *application) error {
+	_, _, err := r.pool.LoadOrNew(app, func() (caddy.Destructor, error) { return nil, errGone })
+	return err
+}
+
+// forget undoes keep.
+func (r *registry) forget(app *application) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.pool.Delete(app)
+	return err
+}
+
+// withdraw undoes claim, but for the keeping. If the configuration has failed, the one
+// before it, which runs, rules again.
+func (r *registry) withdraw(app *application, c *claim) {
+	if c == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	app.drop(c)
+	app.restore()
+}
+
+// start has everything become what a configuration wants. If that fails, it is as before.
+func (r *registry) start(by *App) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	by.runs = true
+	for _, app := range r.all() {
+		if err := app.settle(); err != nil {
+			by.runs = false
+			for _, changed := range r.all() {
+				changed.restore()
+			}
+			return fmt.Errorf("%s: %w", app.name, err)
+		}
+	}
+	return nil
+}
+
+// settle has a become what the latest of the configurations wants that run. If none of
+// them wants it, it stays as it is.
+func (a *application) settle() error {
+	var rules *claim
+	for _, c := range a.claims {
+		if c.by.runs && (rules == nil || c.by.number > rules.by.number) {
+			rules = c
+		}
+	}
+	if rules == nil {
+		return nil
+	}
+	return a.become(rules.cfg)
+}
+
+// restore is settle where there is nobody to be told of an error.
+func (a *application) restore() {
+	if err := a.settle(); err != nil {
+		caddy.Log().Named("sluice").Error("restoring the settings of " + a.name + " failed: " + err.Error())
+	}
+}
+
+// claimOf is what a configuration wants a to be, nil if it wants nothing.
+func (a *application) claimOf(by *App) *claim {
+	for _, c := range a.claims {
+		if c.by == by {
+			return c
+		}
+	}
+	return nil
+}
+
+// drop has one module less behind a claim.
+func (a *application) drop(c *claim) {
+	if c.users--; c.users > 0 {
+		return
+	}
+	a.claims = slices.DeleteFunc(a.claims, func(other *claim) bool { return other == c })
+}
