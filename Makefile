@@ -17,9 +17,9 @@ check: cross ## format, vet, staticcheck, go fix, go mod tidy
 	$(GO) mod tidy -diff
 
 cross: ## the systems it must build on
-	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./bridge/... ./cmd/...
-	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./bridge/... ./cmd/...
-	GOOS=freebsd GOARCH=amd64 $(GO) build -o /dev/null ./bridge/... ./cmd/...
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./bridge/... ./cmd/sluice
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./bridge/... ./cmd/sluice
+	GOOS=freebsd GOARCH=amd64 $(GO) build -o /dev/null ./bridge/... ./cmd/sluice
 
 bench: ## micro-benchmarks, CPU per request included
 	$(GO) test -run '^$$' -bench . -benchmem -cpu 2 ./bridge/... ./integration

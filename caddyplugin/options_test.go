@@ -26,8 +26,8 @@ func TestOptionsAreComplete(t *testing.T) {
 	} {
 		of := reflect.TypeOf(s.config)
 		n := 0
-		for i := range of.NumField() {
-			key, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		for field := range of.Fields() {
+			key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if key == "" || key == "-" || key == s.others {
 				continue
 			}
