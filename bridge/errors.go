@@ -129,8 +129,13 @@ func classifyRequest(err *cgi.RequestError) failure {
 }
 
 func classifyClient(err *clientError) failure {
-	var timeout net.Error
+	var (
+		timeout net.Error
+		large   *http.MaxBytesError
+	)
 	switch {
+	case errors.As(err, &large): // the front's limit
+		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return failure{http.StatusRequestTimeout, errRequest, "The request's body did not arrive in time."}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -99,6 +100,19 @@ func TestIdentifyAndExpand(t *testing.T) {
 		}
 		if o := r.outcome(); o.Client != "192.0.2.9" {
 			t.Errorf("outcome %+v", o)
+		}
+	})
+}
+
+// A front's own limit of bodies is answered as the bridge's is.
+func TestBodyLimitOfTheFront(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{}, fcgitest.Hello)
+		w := httptest.NewRecorder()
+		req := httptest.NewRequest("POST", "/", strings.NewReader("larger than that"))
+		req.Body = http.MaxBytesReader(w, req.Body, 10)
+		if r.b.ServeHTTP(w, req); w.Code != 413 {
+			t.Errorf("answered %d %q", w.Code, w.Body)
 		}
 	})
 }

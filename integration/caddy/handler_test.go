@@ -135,3 +135,19 @@ func TestPlaceholders(t *testing.T) {
 	}
 	s.want(s.get("/y"), 200, "GET /y ") // the one before is still there
 }
+
+// A body that is larger than Caddy's own limit is too large.
+func TestRequestBodyLimit(t *testing.T) {
+	both(t, echo, func(t *testing.T, s *site) {
+		directives := s.directives
+		s.load("request_body {\nmax_size 1KiB\n}\n" + directives)
+		s.want(s.ask("POST", "/", "small"), 200, "POST / small")
+		r, err := http.NewRequest("POST", s.url, io.MultiReader(strings.NewReader(strings.Repeat("x", 100_000)))) // its length is not known
+		if err != nil {
+			t.Fatal(err)
+		}
+		if re := s.do(r); re.status != 413 {
+			t.Errorf("%d %q, %v", re.status, re.body, re.err)
+		}
+	})
+}

@@ -51,6 +51,8 @@ type site struct {
 	log     string // file with Caddy's log
 	client  *http.Client
 	options []string // global ones of every configuration
+
+	directives string // of the configuration that was loaded last
 }
 
 // start runs Caddy with a site that has directives, until the test ends. options are
@@ -93,6 +95,7 @@ func (s *site) load(directives string, options ...string) {
 	if err := s.tryLoad(directives, options...); err != nil {
 		s.t.Fatal(err)
 	}
+	s.directives = directives
 }
 
 func (s *site) tryLoad(directives string, options ...string) error {

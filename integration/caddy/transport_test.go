@@ -126,3 +126,27 @@ func TestTransportReload(t *testing.T) {
 		t.Errorf("still in use: %+v", list)
 	}
 }
+
+// Caddy's active health checks go through the transport, too.
+func TestTransportHealthChecks(t *testing.T) {
+	checked := make(chan struct{}, 100)
+	well := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			checked <- struct{}{}
+			return
+		}
+		echo(w, r)
+	}
+	ill := func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		if r.URL.Path == "/health" {
+			checked <- struct{}{}
+		}
+	}
+	a, b := startApp(t, ill), startApp(t, well)
+	s := start(t, fmt.Sprintf("reverse_proxy %s %s {\nlb_policy first\nhealth_uri /health\nhealth_interval 50ms\ntransport sluice\n}", a.addr, b.addr))
+	for range 6 { // some for each
+		<-checked
+	}
+	s.want(s.get("/x"), 200, "GET /x ")
+}
