@@ -177,7 +177,7 @@ func TestSitesAreToldApart(t *testing.T) {
 		other := func(c *Config) { c.Root = root }
 		asked := func(b *Bridge) (string, uint64, uint64) {
 			x := &exchange{b: b, r: requestFor(t, "GET", "/index.php?id=1", "X-User", "admin")}
-			x.client = b.client(x.r)
+			b.identify(x.r, &x.client)
 			if err := x.identify(); err != nil {
 				t.Fatal(err)
 			}

@@ -75,7 +75,7 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	if s.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
 		return nil, err
 	}
-	s.exchanges.New = func() any { return new(exchange) }
+	s.exchanges.New = func() any { return &exchange{vars: make([]cgi.Var, 0, usualVars)} }
 	s.close = sync.OnceFunc(s.leave)
 	return s, b.sites.join(s)
 }
@@ -120,6 +120,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	x := b.exchanges.Get().(*exchange)
 	x.b, x.w, x.r = b, w, r
 	started := time.Now()
+	b.identify(r, &x.client) // here, because a front's Identify may need much stack
 	x.handle()
 	if b.cfg.Observe != nil {
 		x.out.Total = time.Since(started)
@@ -132,14 +133,18 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 }
 
 // Client returns the address r comes from, as far as it can be trusted.
-func (b *Bridge) Client(r *http.Request) string { return b.client(r).Addr }
+func (b *Bridge) Client(r *http.Request) string {
+	var c cgi.Client
+	b.identify(r, &c)
+	return c.Addr
+}
 
-func (b *Bridge) client(r *http.Request) cgi.Client {
-	c := b.mapper.Client(r)
+// identify sets c to the client that r comes from.
+func (b *Bridge) identify(r *http.Request, c *cgi.Client) {
+	b.mapper.Identify(r, c)
 	if b.cfg.Identify != nil {
-		b.cfg.Identify(r, &c)
+		b.cfg.Identify(r, c)
 	}
-	return c
 }
 
 // StaticFile returns the file under Root that r asks for, if there is one that may

@@ -55,6 +55,9 @@ type exchange struct {
 // keepMax is the largest buffer that is kept for the next exchange, in bytes.
 const keepMax = 128 << 10
 
+// usualVars is how many CGI variables a browser's request has, and some more.
+const usualVars = 40
+
 // reset forgets everything but the memory. Inlined, its copy of an exchange would
 // be in the frame of serve, and the stack of each request that is parked twice the size.
 //
@@ -88,7 +91,6 @@ func (x *exchange) run() error {
 	if err := x.b.open(); err != nil {
 		return err
 	}
-	x.client = x.b.client(x.r)
 	x.out.Client = x.client.Addr
 	if err := x.identify(); err != nil {
 		return err
@@ -135,7 +137,11 @@ func (x *exchange) exchange() (location string, err error) {
 		return "", err
 	}
 	defer x.held.release()
+	return x.dispatch(queued, deadline)
+}
 
+// dispatch has the request answered by an application that has room for it.
+func (x *exchange) dispatch(queued, deadline time.Time) (location string, err error) {
 	pause := fullPause
 	demand := x.demand()
 	for {

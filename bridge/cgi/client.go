@@ -31,34 +31,50 @@ const unixClient = "unix:"
 // X-Forwarded-For and X-Forwarded-Proto win over Forwarded (RFC 7239), which is
 // read only if neither is there. A proxy that sets Forwarded must remove the
 // others, or its clients can choose their address.
-func (m *Mapper) Client(r *http.Request) Client {
-	c, trusted := m.peer(r)
-	c.Scheme = "http"
+func (m *Mapper) Client(r *http.Request) (c Client) {
+	m.Identify(r, &c)
+	return c
+}
+
+// Identify sets c to what Client returns.
+func (m *Mapper) Identify(r *http.Request, c *Client) {
+	*c = Client{Scheme: "http"}
 	if r.TLS != nil {
 		c.Scheme = "https"
 	}
-	if !trusted {
-		return c
+	if m.peer(c, r) {
+		m.behindProxy(c, r)
 	}
+}
+
+// behindProxy makes c, a trusted proxy, the client that it speaks for. Inlined, it would
+// be in the frame of every request, and the stack of those that are parked twice the size.
+//
+//go:noinline
+func (m *Mapper) behindProxy(c *Client, r *http.Request) {
 	c.Trusted = true
 	addrs, protos := r.Header["X-Forwarded-For"], r.Header["X-Forwarded-Proto"]
 	if len(addrs) > 0 || len(protos) > 0 {
-		return m.xForwarded(c, addrs, protos)
+		*c = m.xForwarded(*c, addrs, protos)
+		return
 	}
-	return m.forwarded(c, r.Header["Forwarded"])
+	*c = m.forwarded(*c, r.Header["Forwarded"])
 }
 
-// peer returns the other end of the connection and whether it is trusted.
-func (m *Mapper) peer(r *http.Request) (c Client, trusted bool) {
+// peer sets c to the other end of the connection, and returns whether it is trusted.
+func (m *Mapper) peer(c *Client, r *http.Request) (trusted bool) {
 	if isUnix(r) {
-		return Client{Addr: unixClient}, m.trusted.unix
+		c.Addr = unixClient
+		return m.trusted.unix
 	}
 	h, ok := parseHop(r.RemoteAddr)
 	if !ok {
 		// Something in front replaced RemoteAddr. It is shown, never trusted.
-		return Client{Addr: r.RemoteAddr}, false
+		c.Addr = r.RemoteAddr
+		return false
 	}
-	return Client{Addr: h.text, Port: h.port}, m.trusted.has(h.addr)
+	c.Addr, c.Port = h.text, h.port
+	return m.trusted.has(h.addr)
 }
 
 // isUnix looks at the listener first: on some systems the peer of a unix socket
