@@ -24,9 +24,9 @@ cross: ## the systems it must build on
 bench: ## micro-benchmarks, CPU per request included
 	$(GO) test -run '^$$' -bench . -benchmem -cpu 2 ./bridge/... ./integration
 
-bench-peers: ## against nginx and Caddy, side by side; see integration/peers
+bench-peers: ## against nginx and Caddy, with and without Sluice, side by side; see integration/peers
 	integration/setup.sh
-	$(GO) run ./integration/peers
+	$(GO) run ./integration/peers --parked 2000
 
 soak: ## ten minutes of mixed load and faults on real backends
 	integration/setup.sh

@@ -47,14 +47,14 @@ func newBench(ctx context.Context, dir string, opts options) (*bench, error) {
 	}
 
 	socket := filepath.Join(dir, "app.sock")
-	if err := b.startBackend(ctx, socket); err != nil {
+	if b.backend, err = b.startBackend(ctx, dir, socket); err != nil {
 		b.close()
 		return nil, err
 	}
 	for _, p := range opts.peers {
 		e := &entry{peer: p, samples: make(map[string][]sample)}
 		b.entries = append(b.entries, e)
-		if err := e.start(ctx, dir, socket, opts.scenarios[0]); err != nil {
+		if err := e.start(ctx, dir, dir, socket, opts.scenarios[0]); err != nil {
 			e.fail(err)
 		}
 		if ctx.Err() != nil {
@@ -77,24 +77,30 @@ func (b *bench) close() {
 	}
 }
 
-func (b *bench) startBackend(ctx context.Context, socket string) error {
+// startBackend starts an application in dir.
+func (b *bench) startBackend(ctx context.Context, dir, socket string) (*process, error) {
 	binary, err := goBuild(ctx, "github.com/sluice-proxy/sluice/integration/peers/backend", filepath.Join(b.dir, "backend"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	b.backend, err = start("application", b.dir, []string{binary, "--socket", socket})
+	app, err := start("application", dir, []string{binary, "--socket", socket})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	return b.backend.waitReady(ctx, func(context.Context) error {
+	err = app.waitReady(ctx, func(context.Context) error {
 		conn, err := net.Dial("unix", socket)
 		if err != nil {
 			return err
 		}
 		return conn.Close()
 	})
+	if err != nil {
+		app.stop()
+		return nil, err
+	}
+	return app, nil
 }
 
 // wrkVersion also finds out whether wrk is there. It exits with status 1 when

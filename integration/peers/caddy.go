@@ -2,33 +2,67 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 )
 
-// caddyVersion is the release that Sluice is compared with.
-const caddyVersion = "v2.11.9"
+// caddy is Caddy's own FastCGI transport.
+var caddy = inCaddy("caddy", "`reverse_proxy` with Caddy's own `transport fastcgi`", func(s site) string {
+	return fmt.Sprintf("reverse_proxy unix/%s {\n\ttransport fastcgi\n}", s.backend)
+})
 
-// caddy is Caddy's own FastCGI transport, without Sluice's module.
-var caddy = peer{
-	label:   "caddy",
-	about:   "`reverse_proxy` with its own `transport fastcgi`, no access log",
-	binary:  buildCaddy,
-	version: []string{"version"},
-	config:  caddyConfig,
-	argv: func(s site) []string {
-		return []string{"run", "--config", s.config, "--adapter", "caddyfile"}
-	},
+// caddyFloor is what Caddy takes for an answer that no application gives: for the
+// scenario small alone.
+var caddyFloor = inCaddy("caddy-respond", "`respond`, without any application: what Caddy itself takes", func(site) string {
+	return fmt.Sprintf("header Content-Type application/octet-stream\nrespond /bytes/200 %s", strings.Repeat("0", 200))
+})
+
+// caddySluice is the directive sluice, with room for the given number of requests in
+// the application. Polls that are more than that are parked in the gate.
+func caddySluice(workers int) peer {
+	return inCaddy(fmt.Sprintf("caddy-sluice-%d", workers), fmt.Sprintf("the directive `sluice`, `workers %d`", workers), func(s site) string {
+		return fmt.Sprintf("sluice unix/%s {\n\tworkers %d\n%s}", s.backend, workers, pollOptions)
+	})
 }
 
-func caddyConfig(s site) string {
-	return fmt.Sprintf(`{
-	admin off
+// caddyTransport is reverse_proxy with Sluice's transport.
+func caddyTransport(workers int) peer {
+	return inCaddy(fmt.Sprintf("caddy-transport-%d", workers), fmt.Sprintf("`reverse_proxy` with `transport sluice`, `workers %d`", workers), func(s site) string {
+		return fmt.Sprintf("reverse_proxy unix/%s {\n\ttransport sluice {\n\tworkers %d\n%s}\n}", s.backend, workers, pollOptions)
+	})
+}
+
+// pollOptions have room for all polls that may be parked.
+const pollOptions = `	long_poll /hold/*
+	queue {
+		long_size 20000
+		long_timeout 2m
+	}
+`
+
+// inCaddy is Caddy with the directives of one site. All are the same program, with the
+// version in go.mod.
+func inCaddy(label, about string, directives func(site) string) peer {
+	return peer{
+		label: label,
+		about: about + ", no access log",
+		binary: func(ctx context.Context, dir string) (string, error) {
+			return goBuild(ctx, "github.com/sluice-proxy/sluice/cmd/caddy", filepath.Join(dir, "caddy-program"))
+		},
+		version: []string{"version"},
+		config: func(s site) string {
+			return fmt.Sprintf(caddyfile, s.status, s.listen, directives(s))
+		},
+		argv: func(s site) []string {
+			return []string{"run", "--config", s.config, "--adapter", "caddyfile"}
+		},
+		collect: "/debug/pprof/heap?gc=1",
+	}
+}
+
+const caddyfile = `{
+	admin %s
 	persist_config off
 	auto_https off
 	log {
@@ -37,66 +71,6 @@ func caddyConfig(s site) string {
 }
 
 http://%s {
-	reverse_proxy unix/%s {
-		transport fastcgi
-	}
+	%s
 }
-`, s.listen, s.backend)
-}
-
-const caddyMain = `package main
-
-import (
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
-	_ "github.com/caddyserver/caddy/v2/modules/standard"
-)
-
-func main() { caddycmd.Main() }
 `
-
-// buildCaddy returns the binary from the user's cache directory, building it
-// there if this version has not been built with this Go before. The build
-// takes minutes, so it is not repeated.
-func buildCaddy(ctx context.Context, dir string) (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	kept := filepath.Join(cache, "sluice-peers", "caddy-"+caddyVersion+"-"+runtime.Version())
-	_, err = os.Stat(kept)
-	if err == nil {
-		return kept, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-
-	progress("caddy: building %s, once; this takes some minutes", caddyVersion)
-	module := filepath.Join(dir, "caddy-build")
-	files := map[string]string{
-		"go.mod":  "module caddy\n\ngo 1.26\n\nrequire github.com/caddyserver/caddy/v2 " + caddyVersion + "\n",
-		"main.go": caddyMain,
-	}
-	if err := os.MkdirAll(module, 0o755); err != nil {
-		return "", err
-	}
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(module, name), []byte(text), 0o644); err != nil {
-			return "", err
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
-		return "", err
-	}
-	// Built beside its final name and renamed, so that an interrupted build
-	// leaves nothing that looks finished.
-	part := fmt.Sprintf("%s.%d.part", kept, os.Getpid())
-	defer os.Remove(part)
-	cmd := exec.CommandContext(ctx, "go", "build", "-mod=mod", "-ldflags=-s -w", "-o", part, ".")
-	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "GOWORK=off")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build caddy %s: %w: %s", caddyVersion, err, oneLine(text))
-	}
-	return kept, os.Rename(part, kept)
-}

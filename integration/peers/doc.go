@@ -1,7 +1,7 @@
 // Command peers measures Sluice beside the servers people use today: the same
 // load, through the same machine, into the same FastCGI application.
 //
-//	go run ./integration/peers [--rounds N] [--duration D] [--peers a,b] [--out FILE]
+//	go run ./integration/peers [--rounds N] [--duration D] [--peers a,b] [--parked N,M] [--out FILE]
 //
 // Each scenario (what is asked for) runs against each peer (a proxy with its
 // configuration) in interleaved rounds, so that whatever disturbs the machine
@@ -17,6 +17,8 @@
 //     left of the machine for wrk and the application.
 //   - Peak memory is the sum of VmHWM over the process tree. Pages that
 //     processes of one tree share are counted once per process.
+//   - Memory of parked long-polls (--parked) is by how much the resident size of the
+//     process tree grew, with proxy and application started anew.
 //   - Every reply is checked for its size; a peer that answers with anything
 //     but the application's reply is reported as failed.
 //
@@ -27,8 +29,8 @@
 //   - Everything lives in one temporary directory and listens on loopback or on
 //     unix sockets. Every server has a process group of its own, which is gone
 //     when the command returns, interrupts included.
-//   - Caddy is no dependency of this module. It is built once, in a throwaway
-//     module with its version pinned, and kept in the user's cache directory.
+//   - All Caddys are one program, cmd/caddy, so that they differ in nothing but their
+//     configuration.
 //
 // A new proxy is a value in [peers], a new load a value in [scenarios].
 package main

@@ -16,16 +16,18 @@ type entry struct {
 	peer    peer
 	version string
 	url     string
+	status  string // URL of its status address
 	proc    *process
 	samples map[string][]sample // scenario name to its counted rounds
 	peak    uint64              // bytes
+	parked  []parking           // one for each number of polls, as far as they went
 	failed  error               // why it is not, or no longer, measured
 }
 
-// start brings the peer up and waits until the application's reply comes
-// through it.
-func (e *entry) start(ctx context.Context, dir, socket string, s scenario) error {
-	binary, err := e.peer.binary(ctx, dir)
+// start brings the peer up in a directory below dir, and waits until the application's
+// reply comes through it. What must be built goes to builds.
+func (e *entry) start(ctx context.Context, dir, builds, socket string, s scenario) error {
+	binary, err := e.peer.binary(ctx, builds)
 	if err != nil {
 		return err
 	}
@@ -39,7 +41,7 @@ func (e *entry) start(ctx context.Context, dir, socket string, s scenario) error
 	if e.proc, err = e.peer.launch(binary, at); err != nil {
 		return err
 	}
-	e.url = "http://" + at.listen
+	e.url, e.status = "http://"+at.listen, "http://"+at.status
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	return e.proc.waitReady(ctx, func(ctx context.Context) error { return ask(ctx, e.url, s) })

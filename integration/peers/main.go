@@ -45,6 +45,9 @@ func run(ctx context.Context, opts options) error {
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
+	if err := b.park(ctx); err != nil {
+		return err
+	}
 
 	table := report(b)
 	fmt.Print(table)

@@ -23,11 +23,12 @@ var nginx = peer{
 func nginxConfig(s site) string {
 	return fmt.Sprintf(`%[1]sdaemon off;
 worker_processes auto;
+worker_rlimit_nofile 20000;
 pid nginx.pid;
 error_log stderr warn;
 
 events {
-	worker_connections 4096;
+	worker_connections 20000;
 }
 
 http {

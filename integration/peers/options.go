@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,19 +16,23 @@ type options struct {
 	connections int
 	peers       []peer
 	scenarios   []scenario
+	parked      []int
+	baseline    string // the peer that ratios refer to
 	out         string
 }
 
-// defaultScenarios leaves out the loads that would take the default run past
-// three minutes.
-const defaultScenarios = "small"
+// The defaults leave out what would take the default run past three minutes.
+const (
+	defaultScenarios = "small"
+	defaultPeers     = "sluice-64,nginx,caddy-sluice-64,caddy-transport-64,caddy,caddy-respond"
+)
 
 func parseOptions(args []string) (options, error) {
 	var (
-		opts             options
-		peerList, ofLoad string
+		opts  options
+		lists lists
 	)
-	fs := flagSet(&opts, &peerList, &ofLoad)
+	fs := flagSet(&opts, &lists)
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -44,23 +49,34 @@ func parseOptions(args []string) (options, error) {
 		return options{}, fmt.Errorf("--connections %d: at least 1 is needed", opts.connections)
 	}
 	var err error
-	if opts.peers, err = pick("--peers", peerList, peers, peer.name); err != nil {
+	if opts.peers, err = pick("--peers", lists.peers, peers, peer.name); err != nil {
 		return options{}, err
 	}
-	if opts.scenarios, err = pick("--scenarios", ofLoad, scenarios, scenario.name); err != nil {
+	if opts.scenarios, err = pick("--scenarios", lists.scenarios, scenarios, scenario.name); err != nil {
+		return options{}, err
+	}
+	if _, err = pick("--baseline", opts.baseline, peers, peer.name); err != nil {
+		return options{}, err
+	}
+	if opts.parked, err = counts("--parked", lists.parked); err != nil {
 		return options{}, err
 	}
 	return opts, nil
 }
 
-func flagSet(opts *options, peerList, ofLoad *string) *flag.FlagSet {
+// lists are flags whose values are separated by commas, as they are given.
+type lists struct{ peers, scenarios, parked string }
+
+func flagSet(opts *options, lists *lists) *flag.FlagSet {
 	fs := flag.NewFlagSet("peers", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, once
 	fs.IntVar(&opts.rounds, "rounds", 5, "counted rounds; one more runs first to warm up")
 	fs.DurationVar(&opts.duration, "duration", 4*time.Second, "how long each peer is under load in a round, in whole seconds")
 	fs.IntVar(&opts.connections, "connections", 64, "client connections")
-	fs.StringVar(peerList, "peers", strings.Join(names(peers, peer.name), ","), "proxies to measure, separated by commas")
-	fs.StringVar(ofLoad, "scenarios", defaultScenarios, "loads to put on them: "+strings.Join(names(scenarios, scenario.name), ", "))
+	fs.StringVar(&lists.peers, "peers", defaultPeers, "proxies to measure, separated by commas: "+strings.Join(names(peers, peer.name), ", "))
+	fs.StringVar(&opts.baseline, "baseline", nginx.label, "the proxy that ratios refer to")
+	fs.StringVar(&lists.parked, "parked", "", "also measure the memory of so many long-polls, for example 2000,5000")
+	fs.StringVar(&lists.scenarios, "scenarios", defaultScenarios, "loads to put on them: "+strings.Join(names(scenarios, scenario.name), ", "))
 	fs.StringVar(&opts.out, "out", "", "also write the table (Markdown) to this file")
 	return fs
 }
@@ -69,8 +85,7 @@ func usage() string {
 	var b strings.Builder
 	b.WriteString("Measures Sluice beside other FastCGI proxies, in front of the same application.\n\nUsage: peers [flags]\n\n")
 	var opts options
-	var peerList, ofLoad string
-	flagSet(&opts, &peerList, &ofLoad).VisitAll(func(f *flag.Flag) {
+	flagSet(&opts, new(lists)).VisitAll(func(f *flag.Flag) {
 		fmt.Fprintf(&b, "  --%-12s %s", f.Name, f.Usage)
 		if f.DefValue != "" {
 			fmt.Fprintf(&b, " (default %s)", f.DefValue)
@@ -101,6 +116,21 @@ func pick[T any](flagName, list string, all []T, name func(T) string) ([]T, erro
 		picked = append(picked, v)
 	}
 	return picked, nil
+}
+
+// counts reads numbers separated by commas; there may be none.
+func counts(flagName, list string) (numbers []int, err error) {
+	if list == "" {
+		return nil, nil
+	}
+	for word := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%s: %q is not a number of long-polls", flagName, word)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
 }
 
 func names[T any](all []T, name func(T) string) []string {

@@ -8,12 +8,15 @@ import (
 )
 
 func TestParseOptions(t *testing.T) {
-	got, err := parseOptions([]string{"--rounds", "3", "--duration=10s", "--peers", "caddy,nginx", "--scenarios", "large", "--out", "x.md"})
+	got, err := parseOptions([]string{"--rounds", "3", "--duration=10s", "--peers", "caddy,nginx", "--scenarios", "large", "--parked", "20,50", "--baseline", "caddy", "--out", "x.md"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.rounds != 3 || got.duration != 10*time.Second || got.connections != 64 || got.out != "x.md" {
 		t.Errorf("got %+v", got)
+	}
+	if !slices.Equal(got.parked, []int{20, 50}) || got.baseline != "caddy" {
+		t.Errorf("parked %v, baseline %q", got.parked, got.baseline)
 	}
 	if p := names(got.peers, peer.name); !slices.Equal(p, []string{"caddy", "nginx"}) {
 		t.Errorf("peers %v: want them in the order given", p)
@@ -44,6 +47,9 @@ func TestParseOptionsRefuses(t *testing.T) {
 		{"--peers apache2", `no "apache2", only sluice-64`},
 		{"--peers nginx,nginx", "twice"},
 		{"--scenarios tiny", `no "tiny", only small`},
+		{"--baseline apache2", `no "apache2"`},
+		{"--parked 10,few", `"few" is not a number`},
+		{"--parked 0", `"0" is not a number`},
 		{"nginx", `unexpected argument "nginx"`},
 	} {
 		_, err := parseOptions(strings.Fields(tc.args))
@@ -55,7 +61,7 @@ func TestParseOptionsRefuses(t *testing.T) {
 
 func TestUsageNamesEveryFlag(t *testing.T) {
 	text := usage()
-	for _, name := range []string{"--rounds", "--duration", "--connections", "--peers", "--scenarios", "--out"} {
+	for _, name := range []string{"--rounds", "--duration", "--connections", "--peers", "--scenarios", "--baseline", "--parked", "--out"} {
 		if !strings.Contains(text, name+" ") {
 			t.Errorf("%s is missing in\n%s", name, text)
 		}

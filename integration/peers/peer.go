@@ -35,6 +35,9 @@ type peer struct {
 	config func(site) string
 	// argv are the arguments that start it in the foreground.
 	argv func(site) []string
+	// collect is what to ask on its status address so that it collects its garbage;
+	// empty if there is no such thing.
+	collect string
 }
 
 func (p peer) name() string { return p.label }
@@ -44,11 +47,12 @@ var peers = []peer{
 	sluice(64),
 	sluice(16),
 	nginx,
+	caddySluice(64),
+	caddySluice(5000),
+	caddyTransport(64),
 	caddy,
+	caddyFloor,
 }
-
-// baseline is the peer that ratios refer to.
-var baseline = nginx.label
 
 // errMissing says that a program is not installed.
 var errMissing = errors.New("not installed")
@@ -69,8 +73,11 @@ func installed(name, pkg string) func(context.Context, string) (string, error) {
 	}
 }
 
-// goBuild builds a package of the module we run in.
+// goBuild builds a package of the module we run in, if out is not there yet.
 func goBuild(ctx context.Context, pkg, out string) (string, error) {
+	if _, err := os.Stat(out); err == nil {
+		return out, nil
+	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build %s: %w: %s", pkg, err, oneLine(text))

@@ -15,7 +15,11 @@ func report(b *bench) string {
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), b.wrk, b.opts.connections, b.opts.rounds, b.opts.duration)
 	for _, s := range b.opts.scenarios {
 		fmt.Fprintf(&out, "\n**%s**: %s\n\n", s.label, s.about)
-		writeTable(&out, rows(b.entries, s))
+		writeTable(&out, rows(b.entries, s, b.opts.baseline))
+	}
+	for i, n := range b.opts.parked {
+		fmt.Fprintf(&out, "\n**%d parked long-polls**\n\n", n)
+		writeTable(&out, parkedRows(b.entries, i, b.opts.baseline))
 	}
 	out.WriteString("\n")
 	for _, e := range b.entries {
@@ -23,19 +27,27 @@ func report(b *bench) string {
 		if e.failed != nil {
 			fmt.Fprintf(&out, "  Not measured: %v\n", e.failed)
 		}
+		for _, p := range e.parked {
+			if p.failed != nil {
+				fmt.Fprintf(&out, "  %d parked long-polls not measured: %v\n", p.polls, p.failed)
+			}
+		}
 	}
 	fmt.Fprintf(&out, `
 "x" is the ratio to %s. CPU is user and system time per request: the proxy's whole process tree, and the application's.
 The spread is the distance between the best and the worst round's requests/s, as a share of the median. Peak memory is
 over the whole run; pages that a proxy's processes share are counted once per process.
-`, baseline)
+`, b.opts.baseline)
+	if len(b.opts.parked) > 0 {
+		out.WriteString(aboutParked)
+	}
 	return out.String()
 }
 
 var heading = []string{"peer", "version", "requests/s", "x", "spread", "CPU us", "x", "p50 ms", "p99 ms", "errors", "app CPU us", "peak MiB"}
 
 // rows is the table of one scenario, heading first.
-func rows(entries []*entry, s scenario) [][]string {
+func rows(entries []*entry, s scenario, baseline string) [][]string {
 	var base []sample
 	for _, e := range entries {
 		if e.peer.label == baseline && e.failed == nil {

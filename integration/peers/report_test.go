@@ -28,7 +28,27 @@ func TestTable(t *testing.T) {
 | absent | -       |    missing |    - |      - |      - |     - |      - |      - |      - |          - |        - |
 `, "\n")
 	var got strings.Builder
-	writeTable(&got, rows(entries, scenario{label: "small"}))
+	writeTable(&got, rows(entries, scenario{label: "small"}, "nginx"))
+	if got.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
+	}
+}
+
+func TestParkedTable(t *testing.T) {
+	entries := []*entry{
+		{peer: peer{label: "caddy"}, version: "2", parked: []parking{{polls: 100, grown: footprint{proxy: 4000 << 10, app: 2000 << 10, files: 200}}}},
+		{peer: peer{label: "half"}, version: "1", parked: []parking{{polls: 100, grown: footprint{proxy: 2000 << 10, files: 100}}}},
+		{peer: peer{label: "broken"}, version: "1", parked: []parking{{polls: 100, failed: errors.New("answered")}}},
+	}
+	want := strings.TrimPrefix(`
+| peer   | version | KiB each |    x | app KiB each | files each |
+|--------|---------|---------:|-----:|-------------:|-----------:|
+| caddy  | 2       |     40.0 | 1.00 |         20.0 |       2.00 |
+| half   | 1       |     20.0 | 0.50 |          0.0 |       1.00 |
+| broken | 1       |  missing |    - |            - |          - |
+`, "\n")
+	var got strings.Builder
+	writeTable(&got, parkedRows(entries, 0, "caddy"))
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got.String(), want)
 	}

@@ -34,12 +34,18 @@ var browserHeaders = [...][2]string{
 	{"Accept-Language", "en-GB,en;q=0.5"},
 	{"Accept-Encoding", "gzip, deflate, br, zstd"},
 	{"Referer", "http://app.example.org/wiki/WikiStart"},
-	{"Cookie", "trac_session=0123456789abcdef01234567; trac_auth=89abcdef0123456789abcdef01234567"},
 	{"Upgrade-Insecure-Requests", "1"},
 	{"Sec-Fetch-Dest", "document"},
 	{"Sec-Fetch-Mode", "navigate"},
 	{"Sec-Fetch-Site", "same-origin"},
 }
+
+// sessions is how many clients the requests come from in turn. One who holds all
+// connections would have to wait where servers share them out.
+const sessions = 64
+
+// cookie is client n's.
+const cookie = "trac_session=0123456789abcdef01234567; trac_auth=%032d"
 
 // sampleMark starts the line on which the script reports; wrk's own report is
 // for people.
@@ -57,6 +63,19 @@ func (s scenario) script() string {
 		fmt.Fprintf(&b, "wrk.body = string.rep(\"x\", %d)\n", s.body)
 	}
 	fmt.Fprintf(&b, `
+local prepared, turn = {}, 0
+function init(args)
+  for n = 1, %d do
+    wrk.headers["Cookie"] = string.format(%q, n)
+    prepared[n] = wrk.format()
+  end
+end
+
+function request()
+  turn = turn %% #prepared + 1
+  return prepared[turn]
+end
+
 function done(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -65,6 +84,6 @@ function done(summary, latency, requests)
     e.connect, e.read, e.write, e.status, e.timeout,
     latency:percentile(50), latency:percentile(99)))
 end
-`, sampleMark)
+`, sessions, cookie, sampleMark)
 	return b.String()
 }

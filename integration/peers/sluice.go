@@ -24,6 +24,9 @@ func sluice(workers int) peer {
 				"--status", s.status,
 				"--backend", "unix:" + s.backend,
 				"--workers", strconv.Itoa(workers),
+				"--long-poll", "/hold/*",
+				"--queue-long-size", "20000",
+				"--queue-long-timeout", "2m",
 				"--access-log", "off",
 			}
 		},

@@ -31,11 +31,35 @@ func cpuTime(root int) (time.Duration, error) {
 // peakMemory is the sum of the largest resident sizes, in bytes, of the tree's
 // live processes.
 func peakMemory(root int) (uint64, error) {
+	return sum(root, func(p procfs.Proc) (uint64, error) {
+		status, err := p.NewStatus()
+		return status.VmHWM, err
+	})
+}
+
+// residentMemory is the sum of the resident sizes, in bytes.
+func residentMemory(root int) (uint64, error) {
+	return sum(root, func(p procfs.Proc) (uint64, error) {
+		status, err := p.NewStatus()
+		return status.VmRSS, err
+	})
+}
+
+// descriptors is how many file descriptors the tree has open.
+func descriptors(root int) (uint64, error) {
+	return sum(root, func(p procfs.Proc) (uint64, error) {
+		n, err := p.FileDescriptorsLen()
+		return uint64(n), err
+	})
+}
+
+// sum adds a figure of the tree's live processes up.
+func sum(root int, figure func(procfs.Proc) (uint64, error)) (uint64, error) {
 	tree, err := processTree(root)
 	if err != nil {
 		return 0, err
 	}
-	var sum uint64
+	var total uint64
 	for _, stat := range tree {
 		p, err := procfs.NewProc(stat.PID)
 		if gone(err) {
@@ -44,16 +68,16 @@ func peakMemory(root int) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		status, err := p.NewStatus()
+		n, err := figure(p)
 		if gone(err) {
 			continue
 		}
 		if err != nil {
 			return 0, err
 		}
-		sum += status.VmHWM
+		total += n
 	}
-	return sum, nil
+	return total, nil
 }
 
 // processTree returns root and everything that descends from it. Processes
