@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
-	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
@@ -19,6 +18,7 @@ import (
 // it goes by Backends, Spawn, Workers, KeepAlive, Multiplex, Lanes, Reserve, Queue without
 // PollAnswer, Flow.Limit, Admission, Spool, and Dial, Send and Idle of Timeouts; Preset
 // says what kind of application it is. Its methods may be called at the same time.
+// NewBackend, Bridge for each site, Start, and Close last.
 type Backend struct{ *backend }
 
 // backend is what a Bridge has of its Backend.
@@ -31,7 +31,7 @@ type backend struct {
 	refusals *refusals
 	sites    sites
 
-	processes keeper // nil: the application runs already
+	processes *spawned // nil: the application runs already
 
 	configuring sync.Mutex // held by Configure
 	members     *members
@@ -44,37 +44,8 @@ type backend struct {
 }
 
 // NewBackend checks cfg and returns a Backend without a site. It connects to nothing, and
-// starts what Spawn says. An error names the key it is about.
+// starts nothing: Start does that. An error names the key it is about.
 func NewBackend(cfg Config) (*Backend, error) {
-	b, err := newBackend(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.start(); err != nil {
-		b.close()
-		return nil, err
-	}
-	return b, nil
-}
-
-// start is spawn for a configuration that a site can be made of: processes should not be
-// started to be ended at once.
-func (b *Backend) start() error {
-	mapper, err := cgi.NewMapper(b.settings.Load().cgi())
-	if err != nil {
-		return err
-	}
-	if err := mapper.Close(); err != nil {
-		return err
-	}
-	if err := b.spawn(); err != nil {
-		return fmt.Errorf("spawn: %w", err)
-	}
-	return nil
-}
-
-// newBackend is NewBackend without its processes.
-func newBackend(cfg Config) (*Backend, error) {
 	if err := cfg.normalize(); err != nil {
 		return nil, err
 	}
@@ -84,6 +55,9 @@ func newBackend(cfg Config) (*Backend, error) {
 	}
 	b := &backend{stderr: lines.NewLog(cfg.Logger, "application stderr"), refusals: newRefusals(cfg.Logger), sites: newSites()}
 	b.settings.Store(&cfg)
+	if cfg.Spawn != nil {
+		b.processes = &spawned{command: cfg.Spawn.Command[0]}
+	}
 	store, err := spool.New(cfg.spool())
 	if err != nil {
 		return nil, err
@@ -102,6 +76,15 @@ func newBackend(cfg Config) (*Backend, error) {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.close = sync.OnceFunc(b.shutdown)
 	return &Backend{b}, nil
+}
+
+// Start starts what Spawn says, if that was not done yet. Until then requests wait, as
+// they do for an application that has no room.
+func (b *Backend) Start() error {
+	if err := b.spawn(); err != nil {
+		return fmt.Errorf("spawn: %w", err)
+	}
+	return nil
 }
 
 // stderrOf returns where the application's standard error for one request goes.

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"crypto/tls"
-	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -39,7 +38,7 @@ type Bridge struct {
 // New checks cfg and returns a Bridge with a Backend of its own, which it closes. It
 // connects to nothing, and starts what Spawn says. An error names the key it is about.
 func New(cfg Config) (*Bridge, error) {
-	back, err := newBackend(cfg)
+	back, err := NewBackend(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +52,9 @@ func New(cfg Config) (*Bridge, error) {
 		b.leave()
 		back.close()
 	})
-	if err := back.spawn(); err != nil {
+	if err := back.Start(); err != nil {
 		b.close()
-		return nil, fmt.Errorf("spawn: %w", err)
+		return nil, err
 	}
 	return b, nil
 }

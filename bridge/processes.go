@@ -39,16 +39,15 @@ func startGroup(cfg supervise.Config) (keeper, error) {
 
 // spawn starts the application. The backend is complete but for that: its processes join
 // the pool as they come.
-func (b *backend) spawn() (err error) {
+func (b *backend) spawn() error {
 	c := b.settings.Load()
 	if c.Spawn == nil {
 		return nil
 	}
-	if supervise.Lacks != "" {
+	if supervise.Lacks != "" && b.processes.get() == nil {
 		c.Logger.Warn(supervise.Lacks)
 	}
-	b.processes, err = c.startGroup(b.group(c))
-	return err
+	return b.processes.start(func() (keeper, error) { return c.startGroup(b.group(c)) })
 }
 
 // group is what the processes are kept by.

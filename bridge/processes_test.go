@@ -329,3 +329,39 @@ func TestReadyWithoutAnInstance(t *testing.T) {
 		}
 	})
 }
+
+// Before its processes are started nothing is known of them, and they are started once.
+func TestNotStartedYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		starts := 0
+		cfg := Config{Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}}, Spool: SpoolConfig{Dir: t.TempDir()}}
+		cfg.startGroup = func(c supervise.Config) (keeper, error) {
+			if starts++; starts == 1 {
+				return nil, errors.New("not today")
+			}
+			return &fakeKeeper{cfg: c}, nil
+		}
+		b, err := NewBackend(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if err := b.Restart(t.Context()); !errors.Is(err, ErrNotStarted) || !b.Spawned() {
+			t.Errorf("Restart: %v", err)
+		}
+		if s := b.Snapshot().Processes; s == nil || s.Command != "./app.fcgi" || len(s.Instances) != 0 {
+			t.Errorf("the snapshot has %+v", s)
+		}
+		if err := b.Start(); err == nil || err.Error() != "spawn: not today" {
+			t.Errorf("Start: %v", err)
+		}
+		for range 2 {
+			if err := b.Start(); err != nil {
+				t.Errorf("Start: %v", err)
+			}
+		}
+		if err := b.Restart(t.Context()); err != nil || starts != 2 {
+			t.Errorf("Restart: %v, %d starts", err, starts)
+		}
+	})
+}

@@ -159,7 +159,11 @@ func (r *registry) start(by *App) error {
 	defer r.mu.Unlock()
 	by.runs = true
 	for _, app := range r.all() {
-		if err := app.settle(); err != nil {
+		err := app.settle()
+		if err == nil && app.claimOf(by) != nil {
+			err = app.backend.Start()
+		}
+		if err != nil {
 			by.runs = false
 			for _, changed := range r.all() {
 				changed.restore()

@@ -14,15 +14,21 @@ import (
 	"time"
 )
 
+// missing ends a test whose backend is not installed. Only a laptop without it skips.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" || os.Geteuid() == 0 {
+		t.Fatalf("%s is not installed: run integration/setup.sh as root", what)
+	}
+	t.Skipf("\n*** NOT TESTED: %s is not installed; integration/setup.sh installs it on Debian ***", what)
+}
+
 // startFPM runs PHP-FPM until the test ends, and returns its address.
 func startFPM(t *testing.T, workers int) string {
 	t.Helper()
 	found, err := filepath.Glob("/usr/sbin/php-fpm*")
 	if err != nil || len(found) == 0 {
-		if os.Getenv("CI") == "true" || os.Geteuid() == 0 {
-			t.Fatal("php-fpm is not installed: run integration/setup.sh as root")
-		}
-		t.Skip("\n*** NOT TESTED: php-fpm is not installed; integration/setup.sh installs it on Debian ***")
+		missing(t, "php-fpm")
 	}
 	dir := socketDir(t)
 	socket, config := filepath.Join(dir, "fpm.sock"), filepath.Join(dir, "fpm.conf")

@@ -3,11 +3,18 @@
 package caddy
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
 // spawnPHP is a site whose PHP is started by it, and tells its process group and umask.
@@ -15,7 +22,7 @@ func spawnPHP(t *testing.T) (directives string) {
 	t.Helper()
 	php, err := exec.LookPath("php-cgi")
 	if err != nil {
-		t.Skip("\n*** NOT TESTED: php-cgi is not installed; integration/setup.sh installs it on Debian ***")
+		missing(t, "php-cgi")
 	}
 	root := t.TempDir()
 	write(t, filepath.Join(root, "index.php"), `<?php printf("%s %o %s", posix_getpgid(getmypid()), umask(), getenv('SITE'));`)
@@ -89,6 +96,31 @@ func TestSpawnFails(t *testing.T) {
 	err := s.tryLoad("sluice {\nspawn /nowhere/app\n}")
 	if err == nil || !strings.Contains(err.Error(), `command "/nowhere/app"`) {
 		t.Errorf("%v", err)
+	}
+	s.want(s.get("/"), 200, "up")
+}
+
+// A configuration that is only checked, or that fails elsewhere, starts nothing.
+func TestCheckStartsNothing(t *testing.T) {
+	s := start(t, "respond up")
+	trace := filepath.Join(t.TempDir(), "started")
+	directives := fmt.Sprintf("sluice {\nspawn sh -c \"echo >%s; sleep 60\"\n}", trace)
+	raw, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(s.url+" {\n"+directives+"\n}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cfg caddy.Config
+	if err := json.Unmarshal(raw, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.tryLoad(directives + "\nphp_fastcgi {env.NO_SUCH_VARIABLE}\nsluice /x {env.NO_SUCH_VARIABLE}"); err == nil {
+		t.Error("the second was no error")
+	}
+	if _, err := os.Stat(trace); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the command was started: %v", err)
 	}
 	s.want(s.get("/"), 200, "up")
 }
