@@ -16,12 +16,17 @@ func (a *application) newCollector() prometheus.Collector {
 }
 
 // register shows a in the metrics of a configuration. Each has a registry of its own;
-// what is counted is the application's, and goes on. An application of the same name, or
-// this one for another handler, may be there already.
+// what is counted is the application's, and goes on. This one may be there already, for
+// another handler, or one of its name that is not in use any more.
 func (a *application) register(registry *prometheus.Registry) error {
 	err := registry.Register(a.collector)
-	if already := (prometheus.AlreadyRegisteredError{}); errors.As(err, &already) {
+	already := prometheus.AlreadyRegisteredError{}
+	if !errors.As(err, &already) {
+		return err
+	}
+	if already.ExistingCollector == a.collector {
 		return nil
 	}
-	return err
+	registry.Unregister(already.ExistingCollector)
+	return registry.Register(a.collector)
 }

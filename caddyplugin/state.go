@@ -33,6 +33,8 @@ type application struct {
 	now    atomic.Pointer[bridge.Config] // what holds, as it was written
 	claims []*claim                      // applications.mu
 
+	used atomic.Int64 // when a request was last sent here as to an upstream, in Unix time; 0: never
+
 	mu     sync.Mutex
 	leases []*lease // those in use
 }
@@ -154,6 +156,16 @@ func (a *application) complete(cfg bridge.Config) bridge.Config {
 	}
 	return cfg
 }
+
+// use notes that a request is sent here as to an upstream.
+func (a *application) use() {
+	if now := time.Now().Unix(); a.used.Load() != now {
+		a.used.Store(now)
+	}
+}
+
+// unusedSince reports whether there was none since then.
+func (a *application) unusedSince(t time.Time) bool { return a.used.Load() < t.Unix() }
 
 // become has the backend go by cfg, in place.
 func (a *application) become(cfg bridge.Config) error {

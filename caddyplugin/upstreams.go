@@ -4,8 +4,9 @@ import (
 	"errors"
 	"reflect"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/sluice-proxy/sluice/bridge"
 )
@@ -20,24 +21,18 @@ type upstreams struct {
 	out *outlet
 
 	mu     sync.RWMutex
-	leases map[string]*upstream
+	leases map[string]*lease // one without a claim is kept for the first request: whether there will be any is not known before
 	closed bool
-}
-
-// upstream is an application that requests go to. One without a claim is kept for the
-// first of them: whether this transport has that upstream is not known before.
-type upstream struct {
-	*lease
-	used atomic.Int64 // when a request last went there, in Unix time
+	unkeep *time.Timer // gives those back that none has gone to
 }
 
 // newUpstreams keeps those that a transport with the same settings has: the one that this
 // replaces in a reload.
 func newUpstreams(cfg bridge.Config, out *outlet) (*upstreams, error) {
-	u := &upstreams{cfg: cfg, out: out, leases: make(map[string]*upstream)}
+	u := &upstreams{cfg: cfg, out: out, leases: make(map[string]*lease)}
 	for _, app := range live() {
 		now := app.now.Load()
-		if len(now.Backends) != 1 || !reflect.DeepEqual(*now, u.of(now.Backends[0])) {
+		if app.unusedSince(time.Now().Add(-unusedFor)) || len(now.Backends) != 1 || !reflect.DeepEqual(*now, u.of(now.Backends[0])) {
 			continue
 		}
 		l, err := hold(app, *now, out)
@@ -47,15 +42,27 @@ func newUpstreams(cfg bridge.Config, out *outlet) (*upstreams, error) {
 		if err != nil {
 			return nil, errors.Join(err, u.release())
 		}
-		u.leases[now.Backends[0]] = newUpstream(l)
+		u.leases[now.Backends[0]] = l
+	}
+	if len(u.leases) > 0 {
+		u.unkeep = time.AfterFunc(unusedFor, u.giveBack)
 	}
 	return u, nil
 }
 
-func newUpstream(l *lease) *upstream {
-	up := &upstream{lease: l}
-	up.used.Store(time.Now().Unix())
-	return up
+// giveBack gives those back that were kept, and that no request has gone to.
+func (u *upstreams) giveBack() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for addr, l := range u.leases {
+		if u.closed || l.claim != nil {
+			continue
+		}
+		delete(u.leases, addr)
+		if err := l.release(); err != nil {
+			caddy.Log().Named("sluice").Error("giving up the upstream " + addr + " failed: " + err.Error())
+		}
+	}
 }
 
 // of is the configuration of the upstream at addr.
@@ -68,15 +75,13 @@ func (u *upstreams) of(addr string) bridge.Config {
 // get returns the application at addr. It is made if it is not there.
 func (u *upstreams) get(addr string) (*lease, error) {
 	u.mu.RLock()
-	up := u.leases[addr]
+	l := u.leases[addr]
 	u.mu.RUnlock()
-	if up == nil || up.claim == nil {
+	if l == nil || l.claim == nil {
 		return u.add(addr)
 	}
-	if now := time.Now().Unix(); up.used.Load() != now {
-		up.used.Store(now)
-	}
-	return up.lease, nil
+	l.app.use()
+	return l, nil
 }
 
 func (u *upstreams) add(addr string) (*lease, error) {
@@ -84,7 +89,7 @@ func (u *upstreams) add(addr string) (*lease, error) {
 	defer u.mu.Unlock()
 	kept := u.leases[addr]
 	if kept != nil && (kept.claim != nil || u.closed) {
-		return kept.lease, nil
+		return kept, nil
 	}
 	l, err := acquire(u.of(addr), u.out)
 	if err != nil {
@@ -93,7 +98,8 @@ func (u *upstreams) add(addr string) (*lease, error) {
 	if u.closed { // a request that the old configuration had accepted
 		return l, l.release()
 	}
-	u.leases[addr] = newUpstream(l)
+	l.app.use()
+	u.leases[addr] = l
 	if kept != nil {
 		err = kept.release()
 	}
@@ -103,9 +109,9 @@ func (u *upstreams) add(addr string) (*lease, error) {
 // forget gives back what was not used since then. u.mu is held.
 func (u *upstreams) forget(since time.Time) error {
 	var errs []error
-	for addr, up := range u.leases {
-		if up.used.Load() < since.Unix() && up.visits.none() {
-			errs = append(errs, up.release())
+	for addr, l := range u.leases {
+		if l.app.unusedSince(since) && l.visits.none() {
+			errs = append(errs, l.release())
 			delete(u.leases, addr)
 		}
 	}
@@ -120,9 +126,12 @@ func (u *upstreams) release() error {
 		return nil
 	}
 	u.closed = true
+	if u.unkeep != nil {
+		u.unkeep.Stop()
+	}
 	var errs []error
-	for _, up := range u.leases {
-		errs = append(errs, up.release())
+	for _, l := range u.leases {
+		errs = append(errs, l.release())
 	}
 	return errors.Join(errs...)
 }
