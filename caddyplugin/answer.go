@@ -3,8 +3,10 @@ package caddyplugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"sync"
 
@@ -27,6 +29,7 @@ type answer struct {
 	status  int    // 0: not yet
 	err     error  // instead of a status; after it, why the body is not complete
 	body    []byte // written, and not read
+	failed  error  // what the bridge left to the proxy
 	ended   bool   // nothing more will be written
 	left    bool   // nobody reads any more
 }
@@ -43,11 +46,11 @@ func (a *answer) serve(h http.Handler, r *http.Request) {
 		cause := recover()
 		switch {
 		case cause == nil:
-			a.end(nil)
+			a.end(a.failed)
 		case cause == http.ErrAbortHandler:
 			a.end(cut(r.Context()))
-		default:
-			panic(cause)
+		default: // in this goroutine it would end the process
+			a.end(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 		}
 	}()
 	h.ServeHTTP(a, r)
@@ -130,7 +133,7 @@ func (a *answer) WriteError(status int, err error) bool {
 	if status < http.StatusInternalServerError || status == http.StatusServiceUnavailable {
 		return false
 	}
-	a.end(failure(status, err, replayable(a.request)))
+	a.failed = failure(status, err, replayable(a.request)) // told when the bridge has done with the request
 	return true
 }
 

@@ -138,6 +138,14 @@ func TestAnswerErrors(t *testing.T) {
 			t.Errorf("%s: not taken", name)
 			continue
 		}
+		select {
+		case <-a.begun:
+			if a.failed != nil {
+				t.Errorf("%s: told before the bridge has done with the request", name)
+			}
+		default:
+			a.end(a.failed) // as serve does then
+		}
 		_, err := a.wait()
 		var dial reverseproxy.DialError
 		var herr caddyhttp.HandlerError

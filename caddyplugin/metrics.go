@@ -2,6 +2,7 @@ package caddyplugin
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -29,4 +30,13 @@ func (a *application) register(registry *prometheus.Registry) error {
 	}
 	registry.Unregister(already.ExistingCollector)
 	return registry.Register(a.collector)
+}
+
+// unregister undoes register when no lease of that configuration is left.
+func (a *application) unregister(registry *prometheus.Registry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.ContainsFunc(a.leases, func(l *lease) bool { return l.out.registry == registry }) {
+		registry.Unregister(a.collector)
+	}
 }

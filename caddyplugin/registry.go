@@ -2,9 +2,11 @@ package caddyplugin
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,7 +20,8 @@ var applications = registry{pool: caddy.NewUsagePool()}
 // registry knows which application a configuration means. An application is its own key
 // in the pool: what it is known by may change while it is there.
 type registry struct {
-	pool *caddy.UsagePool // a use is a site that is not closed
+	pool    *caddy.UsagePool // a use is a site that is not closed
+	closing sync.WaitGroup   // backends being closed
 
 	mu     sync.Mutex // held while claims are made, carried out and withdrawn
 	latest uint64     // number of the latest configuration
@@ -34,6 +37,19 @@ type claim struct {
 
 // errGone says that an application was not there any more.
 var errGone = errors.New("sluice: application is not in use")
+
+func init() { caddy.OnExit(func(context.Context) { applications.end() }) }
+
+// end closes what lingers at the end of the process, and waits for what is being closed:
+// processes would be left.
+func (r *registry) end() {
+	for _, app := range r.all() {
+		if err := app.close(); err != nil {
+			caddy.Log().Named("sluice").Error("closing " + app.name + " failed: " + err.Error())
+		}
+	}
+	r.closing.Wait()
+}
 
 // all lists the applications, those that linger included.
 func (r *registry) all() (list []*application) {
@@ -105,6 +121,9 @@ func likeness(one, two *bridge.Config) (n int) {
 	if one.Identity() == two.Identity() {
 		return 1 + len(one.Backends) + len(two.Backends)
 	}
+	if a, b := one.Spawn, two.Spawn; a != nil && b != nil && isFixed(a.Listen) && a.Listen == b.Listen {
+		return 1 // only one of them can listen there: the other's processes take the place of these
+	}
 	theirs := two.Addresses()
 	for _, addr := range one.Addresses() {
 		if slices.Contains(theirs, addr) {
@@ -113,6 +132,9 @@ func likeness(one, two *bridge.Config) (n int) {
 	}
 	return n
 }
+
+// isFixed reports whether only one application can listen there.
+func isFixed(listen string) bool { return listen != "" && !strings.HasSuffix(listen, ":0") }
 
 // free is a name that no application has.
 func (r *registry) free(name string) string {

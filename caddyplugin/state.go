@@ -97,9 +97,13 @@ func (l *lease) release() error {
 	l.app.mu.Lock()
 	l.app.leases = slices.DeleteFunc(l.app.leases, func(other *lease) bool { return other == l })
 	l.app.mu.Unlock()
+	l.app.unregister(l.out.registry)
 	applications.withdraw(l.app, l.claim)
 	if caddy.Exiting() {
-		return l.close()
+		// Caddy has waited for the requests as long as it wants to: those that are left end
+		// when the backend closes.
+		go l.site.Close()
+		return applications.forget(l.app)
 	}
 	time.AfterFunc(lingering, l.drain)
 	return nil
@@ -185,11 +189,11 @@ func (a *application) Destruct() error {
 	if caddy.Exiting() {
 		return a.close()
 	}
-	go func() {
+	applications.closing.Go(func() {
 		if err := a.close(); err != nil {
 			caddy.Log().Named("sluice").Error("closing an application failed: " + err.Error())
 		}
-	}()
+	})
 	return nil
 }
 
