@@ -19,7 +19,6 @@ type crowd struct {
 	counted counters // so far
 
 	workers int               // Config.Workers now
-	before  int               // what it was at some time since the last check, at most
 	most    int               // the most that they may become
 	used    map[*instance]int // what each used of its budget at the last check
 }
@@ -36,17 +35,23 @@ func (m *crowd) configure(change func(*Config)) {
 	}
 	cfg.IdleTimeout = time.Duration(1+m.rng.IntN(5)) * time.Second
 	change(&cfg)
-	if err := m.pool.Configure(cfg); err != nil {
+	// As Configure does it, but looked at in the same instant: who was on the way since the
+	// last check went by what held until now.
+	m.pool.mu.Lock()
+	m.check()
+	victims, err := m.pool.configure(cfg)
+	m.pool.mu.Unlock()
+	m.pool.closeAll(victims)
+	if err != nil {
 		m.t.Error(err)
 	}
-	m.before = max(m.before, m.workers) // whoever was on the way may have used that
 	m.workers = cfg.Workers
 }
 
 // checkBudget looks at an instance's budget. One that was larger is left as requests
 // end, and what is unused then is not kept.
 func (m *crowd) checkBudget(in *instance) {
-	if in.used() > max(m.workers, m.before, m.used[in]) {
+	if in.used() > max(m.workers, m.used[in]) {
 		m.t.Errorf("%s: %v and %d extra, %d workers, were %d", in.Addr, in.count, in.extra, m.workers, m.used[in])
 	}
 	if in.used()-in.count[closing] > m.workers && len(in.idle) > 0 {
@@ -147,7 +152,6 @@ func (m *crowd) check() {
 			m.t.Errorf("somebody waits for a dial to %s", w.dial.conn.inst.Addr)
 		}
 	}
-	m.before = 0
 }
 
 // finish looks for what is left of those that have gone, when nobody uses anything.
