@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -27,12 +28,12 @@ type Bridge struct {
 	flows   *flows
 	sharing *sharing // nil: accounts may be used from anywhere
 
-	exchanges sync.Pool // of *exchange
-	inFlight  atomic.Int64
+	exchanges sync.Pool    // of *exchange
+	inFlight  atomic.Int64 // calls of ServeHTTP
 
-	closed   atomic.Bool
-	handlers sync.WaitGroup // calls of ServeHTTP
-	close    func()
+	closed atomic.Bool
+	empty  chan struct{} // has one if the last call has ended since Close
+	close  func()
 }
 
 // New checks cfg and returns a Bridge with a Backend of its own, which it closes. It
@@ -69,14 +70,17 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	if err := cfg.kind().sameAs(b.settings.Load().kind()); err != nil {
 		return nil, err
 	}
-	s := &Bridge{backend: b.backend, cfg: cfg, mount: strings.TrimSuffix(cfg.Mount, "/")}
+	s := &Bridge{backend: b.backend, cfg: cfg, mount: strings.TrimSuffix(cfg.Mount, "/"), empty: make(chan struct{}, 1)}
 	var err error
 	if s.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
 		return nil, err
 	}
 	s.exchanges.New = func() any { return &exchange{vars: make([]cgi.Var, 0, usualVars)} }
 	s.close = sync.OnceFunc(s.leave)
-	return s, b.sites.join(s)
+	if err := b.sites.join(s); err != nil {
+		return nil, errors.Join(err, s.mapper.Close())
+	}
+	return s, nil
 }
 
 // ServeHTTP answers r through the application. It panics with
@@ -111,10 +115,8 @@ func reset(w http.ResponseWriter) {
 
 // serve reports whether the client's connection must be aborted.
 func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
-	b.handlers.Add(1)
-	defer b.handlers.Done()
-	b.inFlight.Add(1)
-	defer b.inFlight.Add(-1)
+	b.inFlight.Add(1) // before open looks whether the site is closed
+	defer b.depart()
 
 	x := b.exchanges.Get().(*exchange)
 	x.b, x.w, x.r = b, w, r
@@ -171,10 +173,24 @@ func (b *Bridge) open() error {
 	return nil
 }
 
+// depart ends a call of ServeHTTP. Calls may come after Close, which is why this is no
+// sync.WaitGroup.
+func (b *Bridge) depart() {
+	if b.inFlight.Add(-1) > 0 || !b.closed.Load() {
+		return
+	}
+	select {
+	case b.empty <- struct{}{}:
+	default: // it has one
+	}
+}
+
 // leave closes the site.
 func (b *Bridge) leave() {
 	b.closed.Store(true)
-	b.handlers.Wait()
+	for b.inFlight.Load() > 0 {
+		<-b.empty
+	}
 	b.sites.leave(b)
 	if err := b.mapper.Close(); err != nil {
 		b.cfg.Logger.Error("closing the root failed", "error", err.Error())
