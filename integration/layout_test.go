@@ -21,6 +21,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
 	"bridge/pool":                   {own: []string{"bridge/fcgi"}},
 	"bridge/internal/acceptqueue":   {others: netlink},
+	"bridge/internal/unread":        {others: netlink},
 	"bridge/internal/owners":        {others: procfs},
 	"bridge/probe": {
 		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool"},
@@ -33,7 +34,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge": {
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/pool", "bridge/spool", "bridge/supervise",
+			"bridge/internal/lines", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
@@ -41,15 +42,15 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/metrics": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/pool", "bridge/spool", "bridge/supervise",
+			"bridge/internal/lines", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
 	"cmd/sluice": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/owners", "bridge/metrics", "bridge/pool",
-			"bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
+			"bridge/internal/lines", "bridge/internal/owners", "bridge/internal/unread", "bridge/metrics",
+			"bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{
 			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
@@ -63,7 +64,7 @@ var layout = map[string]struct{ own, others []string }{
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-	"bridge/internal/lines", "bridge/metrics", "bridge/pool", "bridge/spool", "bridge/supervise",
+	"bridge/internal/lines", "bridge/internal/unread", "bridge/metrics", "bridge/pool", "bridge/spool", "bridge/supervise",
 }
 
 // What three libraries bring along. "/..." is everything below.

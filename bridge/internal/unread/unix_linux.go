@@ -1,0 +1,113 @@
+package unread
+
+import (
+	"encoding/binary"
+	"net"
+	"syscall"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// From linux/unix_diag.h.
+const (
+	showPeer  = 1 << 2
+	showQueue = 1 << 4
+
+	attrPeer  = 2
+	attrQueue = 4
+
+	unixFixed = 16 // sizeof(struct unix_diag_msg)
+)
+
+// of tells the kinds of connections apart.
+func of(c net.Conn) asker {
+	switch c := c.(type) {
+	case *net.UnixConn:
+		if raw, err := c.SyscallConn(); err == nil {
+			u := &unixConn{raw: raw}
+			u.ask = func(fd uintptr) { u.queued, u.err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }
+			return u
+		}
+	case *net.TCPConn:
+		if raw, err := c.SyscallConn(); err == nil {
+			return &tcpConn{c, raw}
+		}
+	}
+	return nil
+}
+
+type unixConn struct {
+	raw syscall.RawConn
+	ask func(fd uintptr)
+
+	queued int // what the kernel holds for the other side, in bytes of its own memory
+	err    error
+}
+
+// any asks how much memory holds what was written: none if all of it was read.
+func (c *unixConn) any() (bool, error) {
+	if err := c.raw.Control(c.ask); err != nil {
+		return false, err
+	}
+	return c.queued > 0, c.err
+}
+
+// bytes asks our socket for its peer, and that for what it has to read.
+func (c *unixConn) bytes() (n int, err error) {
+	some, err := c.any()
+	if !some || err != nil {
+		return 0, err
+	}
+	var file unix.Stat_t
+	var failed error
+	if err := c.raw.Control(func(fd uintptr) { failed = unix.Fstat(int(fd), &file) }); err != nil {
+		return 0, err
+	}
+	if failed != nil {
+		return 0, failed
+	}
+	peer, err := unixAttr(uint32(file.Ino), showPeer, attrPeer)
+	switch {
+	case err != nil:
+		return 0, err
+	case peer == 0:
+		return 0, ErrNotHere // nobody has accepted it, and it has no name yet to ask by
+	}
+	rqueue, err := unixAttr(peer, showQueue, attrQueue)
+	return int(rqueue), err
+}
+
+// unixAttr returns the first number in an attribute of the socket of an inode.
+func unixAttr(inode, show uint32, want uint16) (uint32, error) {
+	answer, err := ask(unixRequest(inode, show))
+	if err != nil {
+		return 0, err
+	}
+	if len(answer) < unixFixed {
+		return 0, errShort
+	}
+	attrs, err := netlink.NewAttributeDecoder(answer[unixFixed:])
+	if err != nil {
+		return 0, err
+	}
+	for attrs.Next() {
+		if data := attrs.Bytes(); attrs.Type() == want && len(data) >= 4 {
+			return binary.NativeEndian.Uint32(data), nil
+		}
+	}
+	if err := attrs.Err(); err != nil {
+		return 0, err
+	}
+	return 0, ErrNotHere // it has no peer any more
+}
+
+// unixRequest is a struct unix_diag_req for the socket of an inode.
+func unixRequest(inode, show uint32) []byte {
+	b := make([]byte, 0, 24)
+	b = append(b, unix.AF_UNIX, 0, 0, 0)
+	b = binary.NativeEndian.AppendUint32(b, 0xffffffff) // in any state
+	b = binary.NativeEndian.AppendUint32(b, inode)
+	b = binary.NativeEndian.AppendUint32(b, show)
+	return binary.NativeEndian.AppendUint64(b, 0xffffffffffffffff) // no cookie
+}

@@ -1,0 +1,203 @@
+package unread
+
+import (
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// listeners are those of the kinds of sockets that there are.
+var listeners = []struct{ name, network, addr, dial string }{
+	{"unix", "unix", "", ""},
+	{"IPv4", "tcp4", "127.0.0.1:0", ""},
+	{"IPv6", "tcp6", "[::1]:0", ""},
+	{"IPv4 to a listener of both", "tcp", "[::]:0", "127.0.0.1"},
+}
+
+// connected returns both ends of a connection.
+func connected(t testing.TB, network, addr, dial string) (near, far net.Conn) {
+	t.Helper()
+	if network == "unix" {
+		addr = filepath.Join(t.TempDir(), "s")
+	}
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	to := l.Addr().String()
+	if dial != "" {
+		_, port, err := net.SplitHostPort(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to = net.JoinHostPort(dial, port)
+	}
+	if near, err = net.Dial(network, to); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { near.Close() })
+	if far, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close() })
+	return near, far
+}
+
+func mustWrite(t testing.TB, c net.Conn, n int) {
+	t.Helper()
+	if _, err := c.Write(make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustRead(t testing.TB, c net.Conn, n int) {
+	t.Helper()
+	if _, err := io.ReadFull(c, make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was written and not read is counted to the byte, whoever else has written what.
+func TestUnread(t *testing.T) {
+	for _, l := range listeners {
+		t.Run(l.name, func(t *testing.T) {
+			near, far := connected(t, l.network, l.addr, l.dial)
+			c := Of(near)
+			check := func(what string, want int) {
+				t.Helper()
+				n, err := c.Bytes()
+				some, anyErr := c.Any()
+				if err != nil || anyErr != nil || n != want || some != (want > 0) {
+					t.Errorf("%s: %d, any: %v, %v, %v, want %d", what, n, some, err, anyErr, want)
+				}
+			}
+			check("nothing written", 0)
+			mustWrite(t, near, 16)
+			check("one write", 16)
+			mustWrite(t, near, 1000)
+			check("two writes", 1016)
+			mustRead(t, far, 8)
+			check("a part of the first read", 1008)
+			mustRead(t, far, 1000)
+			check("all but 8 bytes read", 8)
+			mustWrite(t, far, 500)
+			check("the other direction does not count", 8)
+			mustRead(t, far, 8)
+			check("all read", 0)
+			mustRead(t, near, 500)
+		})
+	}
+}
+
+// A unix socket that nobody has accepted holds what was written, and nobody can say how
+// much.
+func TestUnreadBeforeAccept(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	mustWrite(t, c, 100)
+	if some, err := Of(c).Any(); err != nil || !some {
+		t.Errorf("%v, %v, want something", some, err)
+	}
+	if n, err := Of(c).Bytes(); !errors.Is(err, ErrNotHere) {
+		t.Errorf("%d, %v, want ErrNotHere", n, err)
+	}
+}
+
+// Where the other side has closed, nothing of it is left to read.
+func TestClosedByTheOtherSide(t *testing.T) {
+	for _, l := range listeners {
+		t.Run(l.name, func(t *testing.T) {
+			near, far := connected(t, l.network, l.addr, l.dial)
+			mustWrite(t, near, 100)
+			far.Close()
+			if n, err := Of(near).Bytes(); n != 0 || err != nil && !errors.Is(err, ErrNotHere) {
+				t.Errorf("%d, %v", n, err)
+			}
+		})
+	}
+}
+
+func TestClosedByUs(t *testing.T) {
+	for _, l := range listeners {
+		t.Run(l.name, func(t *testing.T) {
+			near, _ := connected(t, l.network, l.addr, l.dial)
+			c := Of(near)
+			near.Close()
+			if _, err := c.Any(); err == nil {
+				t.Error("a closed connection is asked about")
+			}
+		})
+	}
+}
+
+func TestNoSocket(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	if Of(near) != nil {
+		t.Error("a pipe is no socket")
+	}
+}
+
+func BenchmarkAny(b *testing.B) {
+	for _, l := range listeners[:2] {
+		b.Run(l.name, func(b *testing.B) {
+			near, _ := connected(b, l.network, l.addr, l.dial)
+			c := Of(near)
+			b.ReportAllocs()
+			for b.Loop() {
+				if some, err := c.Any(); some || err != nil {
+					b.Fatal(some, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkBytes(b *testing.B) {
+	near, _ := connected(b, "unix", "", "")
+	mustWrite(b, near, 100)
+	c := Of(near)
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := c.Bytes(); n != 100 || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}
+
+// An answer of the kernel that ends too early, or is an error, is one.
+func TestAnswers(t *testing.T) {
+	good := append([]byte{20, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 2, 3, 4)
+	if b, err := content(good); err != nil || len(b) != 4 {
+		t.Errorf("% x, %v", b, err)
+	}
+	for n := range good {
+		if _, err := content(good[:n]); err == nil {
+			t.Errorf("the first %d bytes are taken for an answer", n)
+		}
+	}
+	for errno, want := range map[byte]error{2: ErrNotHere, 22: unix.EINVAL} { // ENOENT, EINVAL
+		refusal := []byte{20, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -errno, 255, 255, 255}
+		if _, err := content(refusal); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	other := []byte{16, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	if _, err := content(other); !errors.Is(err, errOther) {
+		t.Errorf("%v, want %v", err, errOther)
+	}
+}
