@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
+	"github.com/sluice-proxy/sluice/bridge/internal/unread"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
@@ -64,6 +65,12 @@ func (c *Config) instance(name, network, addr string) pool.Instance {
 		Addr:  name,
 		Dial:  func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, network, addr) },
 		Queue: acceptQueue(network, addr),
+		Unread: func(c net.Conn) pool.Unread {
+			if u := unread.Of(c); u != nil {
+				return u
+			}
+			return nil
+		},
 	}
 }
 

@@ -44,7 +44,7 @@ func openOffice(t *testing.T, cfg Config) *office {
 		cfg.Backends = []string{"a:1", "b:2"}
 	}
 	cfg.Logger = slog.New(slog.NewTextHandler(o.log, nil))
-	cfg.Multiplex = Off
+	cfg.Multiplex, cfg.KeepAlive = Off, On
 	cfg.Admission.Unknown = min(2, max(cfg.Workers, 1)) // routes that are not known yet
 	cfg.Timeouts.Idle = Duration(time.Hour)
 	cfg.Spool.Dir = t.TempDir()

@@ -68,10 +68,12 @@ type Config struct {
 	// still read whole, because CONTENT_LENGTH must be true. A client that leaves while
 	// it waits is noticed only when its body is read.
 	RequestBuffering Switch `json:"request_buffering,omitempty"`
-	// KeepAlive is On (default): connections to the application are kept for
-	// further requests. Off: each carries one. It is for applications in which an
-	// unused connection stops others than its own worker: threaded libfcgi
-	// programs that hold a lock around FCGX_Accept_r, as libfcgi's own example does.
+	// KeepAlive is Auto (default): connections to the application are kept for further
+	// requests, unless an unused one stops others than its own worker, as in libfcgi
+	// programs whose threads take turns at FCGX_Accept_r, or of which one accepts for
+	// all. With preset app that is found out, and found out again when it may be another
+	// application; the processes of the others take kept connections. On: they are kept.
+	// Off: each carries one request.
 	KeepAlive Switch `json:"keep_alive,omitempty"`
 	// Multiplex is Auto (default): with preset app, when there are eight connections to
 	// an instance it is asked on the next whether it serves several requests on one at
@@ -142,7 +144,8 @@ type TimeoutsConfig struct {
 	// Idle is how long an unused connection to the application is kept. Default 5 s.
 	Idle Duration `json:"idle,omitempty"`
 	// Abandoned is how long a worker counts as busy for a client that has left, or
-	// was sent a 504, if it does not finish before. Default 30 s.
+	// was sent a 504, or after its answer (PHP's fastcgi_finish_request), if it does not
+	// finish before. Default 30 s.
 	Abandoned Duration `json:"abandoned,omitempty"`
 	// Client is how long the client may send nothing of its body, or take nothing
 	// of the answer. Default 60 s. It holds while the handler runs; the server in
@@ -264,7 +267,7 @@ func (c *Config) normalize() error {
 		values []Switch
 	}{
 		{"request_buffering", &c.RequestBuffering, []Switch{On, Off}},
-		{"keep_alive", &c.KeepAlive, []Switch{On, Off}},
+		{"keep_alive", &c.KeepAlive, []Switch{Auto, On, Off}},
 		{"multiplex", &c.Multiplex, []Switch{Auto, On, Off}},
 	} {
 		if err := f.value.among(f.values...); err != nil {
@@ -311,7 +314,9 @@ func (c *Config) pool(instances []pool.Instance) pool.Config {
 		CloseDelay:  c.closeDelay(),
 		TurnsAway:   c.servers(),
 		Retires:     c.Preset == cgi.PresetPHP,
-		OneRequest:  c.KeepAlive == Off,
+		WorksOn:     c.Preset == cgi.PresetPHP,
+		WorkTimeout: time.Duration(c.Timeouts.Abandoned),
+		KeepAlive:   c.keepAlive(),
 		Multiplex:   c.multiplex(),
 		Logger:      c.Logger,
 		OnOutage:    c.OnOutage,
@@ -333,11 +338,21 @@ func (c *Config) closeDelay() time.Duration {
 	return 0
 }
 
+func (c *Config) keepAlive() pool.KeepAlive {
+	switch {
+	case c.KeepAlive == Off:
+		return pool.KeepOff
+	case c.KeepAlive == Auto && c.servers():
+		return pool.KeepAuto
+	}
+	return pool.KeepOn
+}
+
 func (c *Config) multiplex() pool.Multiplex {
 	switch {
 	case c.Multiplex == On:
 		return pool.MultiplexOn
-	case c.Multiplex == Auto && c.KeepAlive == On && c.servers():
+	case c.Multiplex == Auto && c.KeepAlive != Off && c.servers():
 		return pool.MultiplexAuto
 	}
 	return pool.MultiplexOff

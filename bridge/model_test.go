@@ -77,7 +77,7 @@ func newDay(t *testing.T, lanes Switch, rng *rand.Rand) *day {
 	d.cfg = Config{
 		Lanes:            lanes,
 		Workers:          1 + rng.IntN(12),
-		KeepAlive:        oneOf(rng, On, On, On, Off),
+		KeepAlive:        oneOf(rng, On, Auto, Auto, Off),
 		Multiplex:        oneOf(rng, Off, Auto, Auto, On),
 		RequestBuffering: oneOf(rng, On, On, Off),
 		Timeouts: TimeoutsConfig{
@@ -154,7 +154,7 @@ func (d *day) kindOfApp() kind {
 
 func (d *day) makePlans() {
 	span := time.Duration(1 + d.rng.IntN(int(8*time.Second)))
-	manners := []manner{whole, whole, bare, streamed, measured, noisy, early, unread, short}
+	manners := []manner{whole, whole, bare, streamed, measured, noisy, early, unreadBody, short}
 	if d.disturbed() {
 		manners = append(manners, [][]manner{nil, nil, {silent}, {tailed}}[d.rng.IntN(4)]...)
 	}

@@ -57,6 +57,7 @@ func startRig(t *testing.T, cfg Config) *rig {
 	cfg.Workers = cmp.Or(cfg.Workers, 2)
 	cfg.Lanes = cmp.Or(cfg.Lanes, Off)         // a route that is not known may have two requests in flight
 	cfg.Multiplex = cmp.Or(cfg.Multiplex, Off) // the question would be some scripts' first request
+	cfg.KeepAlive = cmp.Or(cfg.KeepAlive, On)  // and this one some scripts' second
 	cfg.Spool.Dir = cmp.Or(cfg.Spool.Dir, t.TempDir())
 	cfg.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Observe = r.observe

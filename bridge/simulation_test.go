@@ -43,16 +43,16 @@ const (
 type manner string
 
 const (
-	whole    manner = "whole"    // at once, with its length
-	bare     manner = "bare"     // at once, without
-	streamed manner = "streamed" // in pieces, with pauses, without its length
-	measured manner = "measured" // in pieces, with pauses, with its length
-	noisy    manner = "noisy"    // after lines on STDERR
-	early    manner = "early"    // before it reads the body
-	unread   manner = "unread"   // and leaves the body unread, and closes
-	silent   manner = "silent"   // after longer than anybody waits
-	short    manner = "short"    // with less than it announces
-	tailed   manner = "tailed"   // and again a moment later, as a stray answer of the same number
+	whole      manner = "whole"    // at once, with its length
+	bare       manner = "bare"     // at once, without
+	streamed   manner = "streamed" // in pieces, with pauses, without its length
+	measured   manner = "measured" // in pieces, with pauses, with its length
+	noisy      manner = "noisy"    // after lines on STDERR
+	early      manner = "early"    // before it reads the body
+	unreadBody manner = "unread"   // and leaves the body unread, and closes
+	silent     manner = "silent"   // after longer than anybody waits
+	short      manner = "short"    // with less than it announces
+	tailed     manner = "tailed"   // and again a moment later, as a stray answer of the same number
 )
 
 // pieces is how many parts a streamed answer comes in, and pieceEvery the time
@@ -210,10 +210,10 @@ func (a *app) headFirst(s *fcgitest.Session) {
 		switch {
 		case p == nil:
 			return
-		case p.manner == early || p.manner == unread:
+		case p.manner == early || p.manner == unreadBody:
 			s.HoldFor(p.work)
 			s.Send(fcgitest.Out(r.ID, p.header(true)+p.answer()), fcgitest.End(r.ID))
-			if p.manner == unread {
+			if p.manner == unreadBody {
 				return
 			}
 			a.drain(s, r)

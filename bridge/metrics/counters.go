@@ -22,6 +22,10 @@ var poolCounters = []struct {
 		"yielded_connections_total", "Good connections closed because others waited to be accepted",
 		func(c *pool.Counters) uint64 { return c.Yielded },
 	},
+	{
+		"worked_on_connections_total", "Kept connections set aside because their process worked on after its answer",
+		func(c *pool.Counters) uint64 { return c.WorkedOn },
+	},
 	{"discarded_requests_total", "Requests that did not end cleanly", func(c *pool.Counters) uint64 { return c.Discarded }},
 }
 

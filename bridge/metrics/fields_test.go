@@ -17,6 +17,7 @@ var notExported = map[string]string{
 	"Gate.Stall.Held":              "paths and flows",
 	"Gate.Routes":                  "routes: there may be thousands",
 	"Gate.Flows":                   "flows: there may be thousands",
+	"Pool.Instances.KeepAliveWhy":  "text",
 	"Pool.Instances.LastError":     "text",
 	"Processes.Command":            "text",
 	"Processes.Budget.Stop":        "configuration",

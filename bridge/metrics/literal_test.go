@@ -47,17 +47,18 @@ func literal() bridge.Snapshot {
 			Waiting: 41,
 			Instances: []pool.InstanceSnapshot{{
 				Addr: "unix:/run/app.sock", State: "full", Workers: 16, Observed: 15,
-				Dialing: 1, Busy: 2, Idle: 3, Closing: 4, Requests: 5, Zombies: 6,
+				Dialing: 1, Busy: 2, Idle: 3, Closing: 4, Requests: 5, Zombies: 6, AtWork: 7,
+				KeepAlive: "on", KeepAliveWhy: "secret",
 				Multiplex: "on", Retires: true, Closes: true,
 				Counters: pool.Counters{
-					Dials: 61, DialErrors: 62, BacklogFull: 63, TurnedAway: 64, Reuses: 65, Stale: 66, Yielded: 67, Discarded: 68,
+					Dials: 61, DialErrors: 62, BacklogFull: 63, TurnedAway: 64, Reuses: 65, Stale: 66, Yielded: 67, WorkedOn: 69, Discarded: 68,
 					Replays: map[string]uint64{"stale": 71, "turned_away": 72, "overloaded": 73, "cant_multiplex": 74},
 				},
 				AcceptQueue: &pool.QueueSnapshot{Depth: 8, Backlog: 128},
 				LastError:   "secret", LastErrorAt: at(1700000002.5),
 			}},
 			Removed: pool.RemovedSnapshot{Instances: 42, Counters: pool.Counters{
-				Dials: 6100, DialErrors: 6200, BacklogFull: 6300, TurnedAway: 6400, Reuses: 6500, Stale: 6600, Yielded: 6700, Discarded: 6800,
+				Dials: 6100, DialErrors: 6200, BacklogFull: 6300, TurnedAway: 6400, Reuses: 6500, Stale: 6600, Yielded: 6700, WorkedOn: 6900, Discarded: 6800,
 				Replays: map[string]uint64{"stale": 7100, "turned_away": 7200, "overloaded": 7300, "cant_multiplex": 7400},
 			}},
 		},

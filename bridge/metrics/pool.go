@@ -32,7 +32,7 @@ func poolFamilies() []family {
 			backends(func(in *pool.InstanceSnapshot) int { return in.Observed }),
 		},
 		{
-			"backend_connections", gauge, "Connections to an instance: dialing, busy, idle or closing.",
+			"backend_connections", gauge, "Connections to an instance: dialing, busy, idle, at_work or closing.",
 			[]string{"backend", "state"},
 			connections,
 		},
@@ -43,6 +43,10 @@ func poolFamilies() []family {
 		{
 			"backend_requests_abandoned", gauge, "Requests in progress for nobody: the client left, or the time was up.", backend,
 			backends(func(in *pool.InstanceSnapshot) int { return in.Zombies }),
+		},
+		{
+			"backend_keeps_connections", gauge, "1 if connections carry more than one request, 0 if not, or not known yet.", backend,
+			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.KeepAlive == "on") }),
 		},
 		{
 			"backend_multiplexes", gauge, "1 if requests may share connections, 0 if not, or not known yet.", backend,
@@ -107,6 +111,7 @@ func connections(s *bridge.Snapshot, out sink) {
 		out.value(float64(in.Dialing), out.names[in.Addr], "dialing")
 		out.value(float64(in.Busy), out.names[in.Addr], "busy")
 		out.value(float64(in.Idle), out.names[in.Addr], "idle")
+		out.value(float64(in.AtWork), out.names[in.Addr], "at_work")
 		out.value(float64(in.Closing), out.names[in.Addr], "closing")
 	}
 }

@@ -85,23 +85,39 @@ func (p *Pool) ask(d *dial, nc net.Conn) reply {
 			return ended
 		}
 	}
-	h, err := fcgi.DecodeHeader(head[:])
-	if err != nil || h.Type != fcgi.TypeGetValuesResult || h.RequestID != fcgi.ManagementID {
-		return ended
-	}
-	content := make([]byte, int(h.ContentLength)+int(h.PaddingLength))
 	if nc.SetReadDeadline(time.Now().Add(askTimeout)) != nil {
 		return ended
 	}
-	if _, err := io.ReadFull(nc, content); err != nil {
+	values, err := readValuesAfter(nc, head[:])
+	if err != nil {
 		return ended
 	}
 	answer := single
-	values, err := fcgi.DecodeGetValuesResult(content[:h.ContentLength])
-	if err == nil && slices.Contains(values, fcgi.Value{Name: fcgi.MpxsConns, Value: "1"}) {
+	if slices.Contains(values, fcgi.Value{Name: fcgi.MpxsConns, Value: "1"}) {
 		answer = shared
 	}
 	return openUnless(nc.SetReadDeadline(time.Time{}), answer)
+}
+
+// readValuesAfter reads the rest of an answer whose header has come. What makes no sense
+// in it says nothing.
+func readValuesAfter(nc net.Conn, head []byte) ([]fcgi.Value, error) {
+	h, err := fcgi.DecodeHeader(head)
+	if err != nil {
+		return nil, err
+	}
+	if h.Type != fcgi.TypeGetValuesResult || h.RequestID != fcgi.ManagementID {
+		return nil, &fcgi.FormatError{What: h.Type.String(), Why: "it is no answer to FCGI_GET_VALUES"}
+	}
+	content := make([]byte, int(h.ContentLength)+int(h.PaddingLength))
+	if _, err := io.ReadFull(nc, content); err != nil {
+		return nil, err
+	}
+	values, err := fcgi.DecodeGetValuesResult(content[:h.ContentLength])
+	if err != nil {
+		return nil, nil
+	}
+	return values, nil
 }
 
 func openUnless(err error, r reply) reply {

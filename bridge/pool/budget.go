@@ -17,6 +17,7 @@ func (p *Pool) occupy(c *conn, d Demand) {
 		return
 	}
 	c.bodies = d.Body
+	c.once = c.mux == nil && p.once(c.inst)
 	p.unpark(c)
 	p.move(c, busy)
 	if c.uses == 1 && c.mux == nil && !c.proved {
@@ -42,7 +43,7 @@ func (p *Pool) handBack(c *conn) (victims []*conn) {
 	switch {
 	case c.streams > 0:
 		return p.kick()
-	case p.closed, c.retired, c.inst.standing != serving, p.surplus(c), p.config().OneRequest && c.uses > 0 && c.mux == nil:
+	case p.closed, c.retired, c.inst.standing != serving, p.surplus(c), c.uses > 0 && c.mux == nil && !p.keeps(c.inst):
 		p.unshare(c)
 		p.move(c, closing)
 		return []*conn{c}
@@ -118,6 +119,9 @@ func (p *Pool) park(c *conn) {
 // unpark takes a connection from among those that are kept, if it is there.
 func (p *Pool) unpark(c *conn) {
 	in := c.inst
+	if c == in.keep.witness {
+		p.becomes(in, untried, "")
+	}
 	if i := slices.Index(in.idle, c); i >= 0 {
 		in.idle = slices.Delete(in.idle, i, i+1)
 	}

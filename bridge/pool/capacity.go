@@ -38,18 +38,21 @@ func (o *capacity) freedLately() bool { return !o.freedAt.IsZero() && time.Since
 
 // Capacity is how many requests the application is believed to hold now: the sum of
 // its instances, without those that are set aside, unless all are: then a request must
-// find out. Those that are drained do not count. It is 0 while there is no instance. It
-// takes no lock and may be asked at any time.
+// find out. Those that are drained do not count, nor do processes that work on after
+// their answers, but for one. It is 0 while there is no instance. It takes no lock and may
+// be asked at any time.
 func (p *Pool) Capacity() int { return int(p.capacity.Load()) }
 
 // recount brings Capacity up to date. It is called wherever an instance is believed to
-// hold something else, is set aside or is back, comes or goes.
+// hold something else, is set aside or is back, comes or goes, and where a process begins
+// or ends to work on.
 func (p *Pool) recount() {
 	up, all := 0, 0
 	for _, in := range p.instances {
-		all += in.observed.now
+		n := max(1, in.observed.now-in.count[atWork])
+		all += n
 		if !in.outage.aside() {
-			up += in.observed.now
+			up += n
 		}
 	}
 	if up == 0 {
@@ -173,6 +176,7 @@ func (p *Pool) noteAnswering(c *conn) {
 	}
 	c.answered = true
 	c.inst.queue.hear(c)
+	p.noteGuess(c)
 	o := &c.inst.observed
 	o.answering++
 	o.proven = max(o.proven, o.answering)

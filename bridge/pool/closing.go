@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // discard closes a busy connection that cannot be used again and has it counted.
 func (p *Pool) discard(c *conn, count func(*counters)) {
@@ -15,6 +18,7 @@ func (p *Pool) discard(c *conn, count func(*counters)) {
 // at once or after CloseDelay.
 func (p *Pool) closeAll(conns []*conn) {
 	for len(conns) > 0 {
+		conns = p.leaveAtWork(conns)
 		for _, c := range conns {
 			if c.evicted && c.mux == nil && !c.usable() {
 				p.noteClosed(c)
@@ -34,12 +38,33 @@ func (p *Pool) closeAll(conns []*conn) {
 	}
 }
 
+// leaveAtWork takes those out of conns whose process works on after its answer: it would
+// not be free if its connection was closed.
+func (p *Pool) leaveAtWork(conns []*conn) []*conn {
+	if !p.config().WorksOn {
+		return conns
+	}
+	return slices.DeleteFunc(conns, func(c *conn) bool {
+		if !c.evicted || c.mux != nil || !c.behind() {
+			return false
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.closed || c.inst.standing == removed {
+			return false
+		}
+		p.detain(c)
+		return true
+	})
+}
+
 // free ends what the budget knows of c. When there is no connection left, the next one
 // may be to another application.
 func (p *Pool) free(c *conn) {
 	p.move(c, none)
 	if c.inst.used() == 0 {
 		c.inst.habits.answers = false
+		p.forgetKept(c.inst, false)
 	}
 }
 
@@ -77,6 +102,9 @@ func (p *Pool) awaitEnd(c *conn) {
 	victims := []*conn{c}
 	if quiet && !p.closed {
 		p.noteKept(c.inst)
+		if p.config().KeepAlive == KeepAuto { // it was asked before, and closed because of that
+			p.becomes(c.inst, taken, "")
+		}
 		victims = p.handBack(c)
 	}
 	p.mu.Unlock()

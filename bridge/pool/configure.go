@@ -9,7 +9,7 @@ import (
 // ErrOtherKind is what Configure returns for a Config that only another pool can go by.
 var ErrOtherKind = errors.New("pool: only another pool can go by that")
 
-// Configure has the pool go by cfg from now on: Workers, all times, and OneRequest.
+// Configure has the pool go by cfg from now on: Workers, all times, and KeepAlive.
 // ErrOtherKind says that cfg means another kind of application: another Multiplex,
 // TurnsAway or Retires. What New would refuse is refused. An error changes nothing.
 // Instances, Logger and OnOutage stay as they are, whatever cfg says.
@@ -55,11 +55,10 @@ func (p *Pool) configure(cfg Config) (victims []*conn, err error) {
 // shed takes out unused connections for closing: those that are too many, or all if
 // none is to be kept any more.
 func (p *Pool) shed(in *instance) (victims []*conn) {
-	n := p.tooMany(in)
-	if p.config().OneRequest {
-		n = len(in.idle)
+	if !p.keeps(in) {
+		victims = p.evictOwn(in)
 	}
-	for range min(n, len(in.idle)) {
+	for range min(p.tooMany(in), len(in.idle)) {
 		victims = append(victims, p.evict(in))
 	}
 	return victims

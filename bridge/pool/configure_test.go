@@ -213,7 +213,7 @@ func TestOneRequestChanges(t *testing.T) {
 		all := leaseAll(t, p, 2)
 		finish(t, all[1])
 		wantCounts(t, p, counts{busy: 1, idle: 1})
-		configure(t, p, func(c *Config) { c.OneRequest = true })
+		configure(t, p, func(c *Config) { c.KeepAlive = KeepOff })
 		wantCounts(t, p, counts{busy: 1})
 		if !all[0].KeepConn() {
 			t.Error("a request that has begun is another now")
@@ -224,7 +224,7 @@ func TestOneRequestChanges(t *testing.T) {
 		if l.KeepConn() {
 			t.Error("the connection is to be kept")
 		}
-		configure(t, p, func(c *Config) { c.OneRequest = false })
+		configure(t, p, func(c *Config) { c.KeepAlive = KeepOn })
 		if l.KeepConn() {
 			t.Error("a request that has begun is another now")
 		}
@@ -239,15 +239,15 @@ func TestOneRequestChanges(t *testing.T) {
 // to keep.
 func TestOneRequestOfThreadsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := helloPool(t, Config{Workers: 1, TurnsAway: true, OneRequest: true})
+		p := helloPool(t, Config{Workers: 1, TurnsAway: true, KeepAlive: KeepOff})
 		l := mustLease(t, p)
-		configure(t, p, func(c *Config) { c.OneRequest = false })
+		configure(t, p, func(c *Config) { c.KeepAlive = KeepOn })
 		finish(t, l)
 		wantCounts(t, p, counts{closing: 1})
 		time.Sleep(lingerFor)
 		wantCounts(t, p, counts{})
 		l = mustLease(t, p)
-		configure(t, p, func(c *Config) { c.OneRequest = true })
+		configure(t, p, func(c *Config) { c.KeepAlive = KeepOff })
 		finish(t, l) // it was told to keep this one
 		wantCounts(t, p, counts{})
 	})
@@ -265,7 +265,7 @@ func TestOneRequestOfOneThatLeft(t *testing.T) {
 		synctest.Wait()
 		waiting.cancel()
 		l.Release() // to the one that is leaving
-		configure(t, p, func(c *Config) { c.OneRequest = true })
+		configure(t, p, func(c *Config) { c.KeepAlive = KeepOff })
 		<-waiting.done
 		if waiting.lease != nil {
 			waiting.lease.Release()
@@ -306,7 +306,10 @@ func TestConfigureRaces(t *testing.T) {
 			for i := range 200 {
 				configure(t, p, func(c *Config) {
 					c.Workers, c.SendTimeout = 1+i%5, time.Duration(1+i%3)*time.Minute
-					c.OneRequest = multiplex == MultiplexOff && i%2 == 0
+					c.KeepAlive = KeepOn
+					if multiplex == MultiplexOff && i%2 == 0 {
+						c.KeepAlive = KeepOff
+					}
 				})
 				p.Snapshot()
 			}

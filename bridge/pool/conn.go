@@ -19,6 +19,8 @@ const (
 	dialing                  // being dialled for a waiter
 	busy                     // leased
 	idle                     // kept
+	asked                    // kept, perhaps: the application is asked on it (inquire)
+	atWork                   // kept, and its process works on after its answer (setAside)
 	closing                  // being closed
 	connStates
 )
@@ -38,11 +40,13 @@ type conn struct {
 	evicted   bool // it is closed to make room, and nothing is known to be wrong with it
 	answered  bool // the application has answered something on it; counted in observed.answering
 	unheard   bool // its first request has it, and nothing has come on it; counted in queue.unheard
+	once      bool // it is closed after the request that has it
 	bodies    bool // the requests that share it have bodies
 	streams   int  // requests on it now
 	uses      int  // requests it was given to, ever
 	ended     int  // requests that were answered to their end on it
 	idleSince time.Time
+	usedAt    time.Time // when it was given to its first request, if that has it to itself
 	madeAt    time.Time // if it is multiplexed
 
 	net.Conn
@@ -52,6 +56,7 @@ type conn struct {
 	id          uint16       // of the current request
 	written     atomic.Int64 // bytes of it that the kernel took
 
+	unread  Unread          // nil if it is not known
 	raw     syscall.RawConn // nil if the connection is not a socket
 	peek    func(fd uintptr)
 	quiet   bool  // peek's result
@@ -67,6 +72,9 @@ func (c *conn) open(nc net.Conn, r reply) {
 	c.Conn = nc
 	c.records.asked, c.proved = r != unasked, r.proof()
 	c.records.buf = make([]byte, readBuffer)
+	if c.inst.Unread != nil {
+		c.unread = c.inst.Unread(nc)
+	}
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return
@@ -224,7 +232,7 @@ func (c *conn) abort() {}
 
 func (c *conn) leave(bool) {}
 
-func (c *conn) unread() bool { return c.written.Load() <= beginLen }
+func (c *conn) unrun() bool { return c.written.Load() <= beginLen }
 
 // lingerFor is how long an application may take to close its side after END.
 const lingerFor = time.Second

@@ -60,10 +60,20 @@ func (m *crowd) checkBudget(in *instance) {
 	if o := in.observed; o.now < 1 || in.standing != removed && o.now > m.workers || o.proven < 1 || o.proven > m.most || o.answering < 0 || o.answering > in.conns() {
 		m.t.Errorf("%s: %+v, %d workers", in.Addr, o, m.workers)
 	}
-	if m.pool.config().OneRequest && len(in.idle) > 0 {
+	if m.pool.config().KeepAlive == KeepOff && len(in.idle) > 0 {
 		m.t.Errorf("%s keeps %d connections for one request each", in.Addr, len(in.idle))
 	}
+	if k := in.keep; (k.state == trial) != (k.witness != nil) || k.witness != nil && k.witness.state != idle && k.witness.state != asked || k.beside && k.state != trial {
+		m.t.Errorf("%s: keep-alive %+v", in.Addr, k)
+	}
 	m.used[in] = in.used()
+}
+
+// checkKept looks at what an instance keeps, when nothing is going on.
+func (m *crowd) checkKept(in *instance) {
+	if m.pool.config().KeepAlive == KeepAuto && in.keep.state == refused && in.ownIdle() {
+		m.t.Errorf("%s keeps connections, and is known not to take that: %s", in.Addr, in.keep.why)
+	}
 }
 
 // instance returns one that is never connected to but while it serves.

@@ -148,7 +148,7 @@ func TestRemoveEndsWhatIsUnderWay(t *testing.T) {
 	t.Run("an end", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a := fcgitest.Start(t, fcgitest.Hello)
-			p := newPool(t, Config{Workers: 1, Instances: []Instance{instanceOf("a", a)}, OneRequest: true, TurnsAway: true})
+			p := newPool(t, Config{Workers: 1, Instances: []Instance{instanceOf("a", a)}, KeepAlive: KeepOff, TurnsAway: true})
 			serve(t, p)
 			p.Remove("a")
 			synctest.Wait()

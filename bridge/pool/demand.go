@@ -84,7 +84,7 @@ func (in *instance) kept(d Demand) *conn {
 	var oldest *conn
 	for i := len(in.idle) - 1; i >= 0; i-- {
 		c := in.idle[i]
-		if c.mux != nil {
+		if c.mux != nil || c == in.keep.witness {
 			continue
 		}
 		if d.takes(c) {

@@ -24,6 +24,8 @@ type dial struct {
 	w     *waiter         // on whose behalf, unless that has gone elsewhere since: then waiter.dial is another
 	opens bool            // others wait to share the connection
 	asks  bool            // the application is asked on it before it is used
+
+	beside bool // it decides whether connections are kept (tryBeside)
 }
 
 // wanted reports whether somebody waits for the connection still.
@@ -33,7 +35,8 @@ func (d *dial) wanted() bool { return !d.w.settled && d.w.dial == d }
 func (p *Pool) startDial(in *instance, w *waiter) {
 	d := &dial{ctx: in.ctx, conn: &conn{inst: in}, w: w}
 	d.opens, d.asks = p.startSharing(in, w.demand)
-	d.asks = d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
+	d.beside = p.tryBeside(in)
+	d.asks = d.asks || d.beside || !in.habits.silent() && p.mayTurnAway(in, w.demand)
 	p.move(d.conn, dialing)
 	in.counters.dials++
 	p.nextTurn()
@@ -57,6 +60,9 @@ func (p *Pool) dial(d *dial) {
 		in.sharing.opening = false
 	}
 	p.learn(in, answer)
+	if d.beside {
+		p.triedBeside(in, answer)
+	}
 	var victims []*conn
 	switch {
 	case err != nil:

@@ -21,6 +21,8 @@ type habits struct {
 	closedOnce int       // connections in a row that it closed after one answer
 	kept       bool      // it was seen to keep one after an answer
 
+	workedOnAt time.Time // when a process was last seen to work on after its answer
+
 	answers     bool      // it has answered a question (ask)
 	silentUntil time.Time // it does not answer questions; when it may be asked again
 }
@@ -56,6 +58,12 @@ func (p *Pool) noteOffended(in *instance) {
 func (p *Pool) noteClosed(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.sawClosed(c)
+}
+
+// sawClosed is noteClosed for who holds the mutex.
+func (p *Pool) sawClosed(c *conn) {
+	p.forgetKept(c.inst, false)
 	h := &c.inst.habits
 	h.retiredAt = time.Now()
 	if c.mux == nil && c.ended == 1 && h.closedOnce < closesAfter {

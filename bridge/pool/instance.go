@@ -19,6 +19,20 @@ type Instance struct {
 	// a second while a new connection brings no answer and others are open: if it waits to
 	// be accepted, kept ones are closed. It must answer at once. Default: not known.
 	Queue func() (depth, backlog int, err error)
+	// Unread returns who can tell what the application has not read of what was written to
+	// a connection, nil if nobody can. It is called once for each. Default: nobody can.
+	Unread func(net.Conn) Unread
+}
+
+// Unread tells what the application has not read of what was written to a connection. It
+// is asked from one goroutine at a time.
+type Unread interface {
+	// Any reports whether there is any.
+	Any() (bool, error)
+	// Bytes is how many bytes that are. It costs more.
+	Bytes() (int, error)
+	// Await waits until all is read, the connection is closed, or ctx ends.
+	Await(ctx context.Context) error
 }
 
 // instance is an Instance and what the pool knows of it. Everything below it
@@ -32,9 +46,8 @@ type instance struct {
 	drained  chan struct{} // closed when nothing of it is in use; nil unless it is drained
 
 	// count[s] is how many connections are in state s, and extra how many requests
-	// multiplexed connections carry beyond their first. Invariant: dialing, busy,
-	// idle, closing and extra add up to at most Config.Workers, or to no more than they did
-	// when that was lowered.
+	// multiplexed connections carry beyond their first. Invariant: all of them and extra
+	// add up to at most Config.Workers, or to no more than they did when that was lowered.
 	count [connStates]int
 	extra int
 	all   map[*conn]struct{} // those that count
@@ -42,6 +55,7 @@ type instance struct {
 
 	observed capacity
 	habits   habits
+	keep     keeping
 	outage   outage
 	sharing  sharing
 	queue    acceptQueue
@@ -61,7 +75,11 @@ func newInstance(in Instance, cfg *Config) *instance {
 
 // used is how much of its budget the instance has in use.
 func (in *instance) used() int {
-	return in.count[dialing] + in.count[busy] + in.count[idle] + in.count[closing] + in.extra
+	n := in.extra
+	for _, count := range in.count {
+		n += count
+	}
+	return n
 }
 
 // working is what the instance's load is measured by: everything but idle
@@ -98,6 +116,7 @@ type counters struct {
 	reuses     uint64
 	stale      uint64 // kept connections found dead or dirty before reuse
 	yielded    uint64 // connections given up for others that waited to be accepted
+	workedOn   uint64 // kept connections set aside because their process worked on
 	discards   uint64 // connections closed because their exchange did not end cleanly
 	replays    [reasons]uint64
 }
@@ -110,6 +129,7 @@ func (n *counters) add(other *counters) {
 	n.reuses += other.reuses
 	n.stale += other.stale
 	n.yielded += other.yielded
+	n.workedOn += other.workedOn
 	n.discards += other.discards
 	for r, count := range other.replays {
 		n.replays[r] += count

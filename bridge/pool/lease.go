@@ -21,7 +21,7 @@ type channel interface {
 	resume()
 	abort()              // asks the application to stop, where that does not take closing the connection
 	heard() int64        // bytes that have come, ever
-	unread() bool        // the application was sent too little of the request to run it
+	unrun() bool         // the application was sent too little of the request to run it
 	clean() bool         // nothing is left over of what has come
 	leave(answered bool) // ends the use; whether the application has ended the request
 }
@@ -48,7 +48,7 @@ type Lease struct {
 	// not keep connections, and the request must not have been sent then.
 	careful bool
 	base    int64 // ch.heard() when the lease began
-	once    bool  // the connection is closed after the request (Config.OneRequest)
+	once    bool  // the connection is closed after the request (Config.KeepAlive)
 	begun   bool  // something was written
 
 	mu       sync.Mutex // guards what others than the reading side touch
@@ -239,8 +239,8 @@ func (l *Lease) fail(op string, err error) *Error {
 		err = ErrRemoved // nobody else closes a connection under its lease
 	}
 	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
-	unread := l.ch.unread()
-	if errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrRemoved) && e.Silence && unread {
+	unrun := l.ch.unrun()
+	if errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrRemoved) && e.Silence && unrun {
 		e.Replay = ReplaySafe
 		return e
 	}
@@ -248,19 +248,19 @@ func (l *Lease) fail(op string, err error) *Error {
 	if gone {
 		l.p.noteEnd(l.c.inst)
 	}
-	gone = gone || l.dead && l.Shared() && unread
+	gone = gone || l.dead && l.Shared() && unrun
 	if !gone || !e.Silence {
 		return e
 	}
-	e.Full = l.full(err, unread)
+	e.Full = l.full(err, unrun)
 	switch {
-	case unread:
+	case unrun:
 		e.Replay = ReplaySafe
 	case e.Full, !l.fresh:
 		e.Replay = ReplayIdempotent
 	}
 	switch {
-	case e.Full && unread:
+	case e.Full && unrun:
 		e.Serving = l.p.foundFull(l.c.inst)
 	case e.Full:
 		e.Serving = l.p.suspectFull(l.c.inst)
@@ -276,10 +276,10 @@ func (l *Lease) fail(op string, err error) *Error {
 
 // full tells a server that accepts and closes because it is full, from one
 // that has died. One that was stopped, or has no processor, may do so late.
-func (l *Lease) full(err error, unread bool) bool {
+func (l *Lease) full(err error, unrun bool) bool {
 	in := l.c.inst
 	if !l.fresh || l.Shared() || l.c.proved || !l.p.config().TurnsAway || in.Alive != nil && !in.Alive() {
 		return false
 	}
-	return unread || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return unrun || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -70,7 +70,11 @@ func mustLease(t testing.TB, p *Pool) *Lease {
 
 // converse sends a request and reads the answer to its end.
 func converse(l *Lease) (stdout string, err error) {
-	if err := l.Write(requestWithID(l.RequestID())); err == nil {
+	records := requestWithID(l.RequestID())
+	if !l.KeepConn() {
+		records[10] = 0 // no FCGI_KEEP_CONN
+	}
+	if err := l.Write(records); err == nil {
 		l.SendDone()
 	}
 	for {

@@ -99,7 +99,7 @@ func (m *model) step() {
 	case n < 106:
 		m.crowd.change(func(Instance) bool { return true })
 	default:
-		m.crowd.configure(func(cfg *Config) { cfg.OneRequest = m.rng.IntN(4) == 0 })
+		m.crowd.configure(func(cfg *Config) { cfg.KeepAlive = KeepAlive(m.rng.IntN(3)) })
 	}
 	if m.rng.IntN(4) > 0 {
 		m.settle()
@@ -195,6 +195,7 @@ func (m *model) checkSettled() {
 	total := 0
 	for _, in := range m.crowd.all() {
 		total += in.count[busy]
+		m.crowd.checkKept(in)
 		if in.count[closing] != 0 {
 			m.t.Fatalf("%s: %d connections are being closed for ever", in.Addr, in.count[closing])
 		}

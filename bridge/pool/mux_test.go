@@ -42,7 +42,11 @@ func leaseFor(t testing.TB, p *Pool, d Demand) *Lease {
 func ask(t testing.TB, l *Lease, uri string) {
 	t.Helper()
 	id := l.RequestID()
-	b := fcgi.AppendBeginRequest(nil, id, fcgi.BeginRequest{Role: fcgi.RoleResponder, Flags: fcgi.FlagKeepConn})
+	begin := fcgi.BeginRequest{Role: fcgi.RoleResponder}
+	if l.KeepConn() {
+		begin.Flags = fcgi.FlagKeepConn
+	}
+	b := fcgi.AppendBeginRequest(nil, id, begin)
 	params := fcgi.NewParamsWriter(b, id)
 	if err := params.Add("REQUEST_URI", uri); err != nil {
 		t.Fatal(err)

@@ -47,6 +47,7 @@ func (p *Pool) down(in *instance, err error) {
 	o.until = o.at.Add(pause)
 	in.sharing.forget()
 	in.habits.forget()
+	p.forgetKept(in, true)
 	in.observed = capacity{now: p.config().Workers, proven: 1, answering: in.observed.answering} // what looked full may have been its end
 	p.recount()
 	if len(p.instances) > 1 {

@@ -52,9 +52,14 @@ type Config struct {
 	// as PHP's workers do after a number of requests. It is noticed, too, but the
 	// first time may cost a request.
 	Retires bool
-	// OneRequest closes every connection after its request, for applications in
-	// which an unused connection stops more than its own worker.
-	OneRequest bool
+	// WorksOn says that a process may go on working after its answer, its connection kept,
+	// and leaves the end of STDIN unread until it is back, as PHP's do. Such a connection
+	// is not used, and its process counts as taken, until it is back. Default: none does.
+	WorksOn bool
+	// WorkTimeout is how long it counts as taken at most. Default 30 s.
+	WorkTimeout time.Duration
+	// KeepAlive says whether connections are kept for further requests. Default: KeepOn.
+	KeepAlive KeepAlive
 }
 
 // Pool holds the connections to one backend. Its methods may be called at the
@@ -114,6 +119,9 @@ func (c *Config) complete() error {
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = 5 * time.Second
 	}
+	if c.WorkTimeout == 0 {
+		c.WorkTimeout = 30 * time.Second
+	}
 	return nil
 }
 
@@ -148,11 +156,17 @@ func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
 				return nil, err
 			}
 		}
-		if c.mux != nil || c.uses == 1 || c.usable() {
+		switch {
+		case c.mux != nil, c.uses == 1:
 			return p.lease(c, d), nil
+		case !p.isBack(c):
+			p.setAside(c)
+		case c.usable():
+			return p.lease(c, d), nil
+		default:
+			p.noteClosed(c)
+			p.discard(c, func(n *counters) { n.stale++ })
 		}
-		p.noteClosed(c)
-		p.discard(c, func(n *counters) { n.stale++ })
 	}
 }
 
@@ -178,7 +192,7 @@ func (p *Pool) Close() {
 
 // lease makes a handle for a connection that was occupied.
 func (p *Pool) lease(c *conn, d Demand) *Lease {
-	l := &Lease{p: p, c: c, once: p.config().OneRequest}
+	l := &Lease{p: p, c: c, once: c.once}
 	if c.mux != nil {
 		s := c.mux.open()
 		l.ch, l.id, l.fresh = s, s.id, s.first
@@ -224,7 +238,7 @@ func (p *Pool) keepOwn(l *Lease) (victims []*conn) {
 		p.noteKept(in)
 	}
 	switch {
-	case p.closed, l.once && !p.config().TurnsAway: // for OneRequest: a process waits for us to close
+	case p.closed, l.once && !p.config().TurnsAway: // a process waits for us to close
 		p.move(c, closing)
 		return []*conn{c}
 	case l.once:
@@ -238,6 +252,8 @@ func (p *Pool) keepOwn(l *Lease) (victims []*conn) {
 		p.move(c, closing)
 		p.tasks.Go(func() { p.awaitEnd(c) })
 		return nil
+	case p.config().KeepAlive == KeepAuto && in.keep.state != taken:
+		return p.inquire(c)
 	}
 	return p.handBack(c)
 }

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -34,12 +35,16 @@ type acceptQueue struct {
 	waited    bool      // one of ours may have been in it at the last look; false if unheard is 0
 	owed      int       // connections to close for it as soon as nobody uses them; at most unheard
 	yieldedAt time.Time // when connections were given up for it last
+
+	unseenUntil time.Time     // it could not be looked at; until when that is not tried again
+	guessedAt   time.Time     // when connections were given up last because it might be so (guess)
+	guessPause  time.Duration // how long that is not done again
 }
 
 // expect counts a connection that a request was given new.
 func (q *acceptQueue) expect(c *conn) {
 	if !c.unheard {
-		c.unheard = true
+		c.unheard, c.usedAt = true, time.Now()
 		q.unheard++
 	}
 }
@@ -56,30 +61,43 @@ func (q *acceptQueue) hear(c *conn) {
 
 // watch has the queue looked at in a while if one of ours may be in it.
 func (p *Pool) watch(in *instance) {
-	if q := &in.queue; q.unheard > 0 && in.Queue != nil && !q.looking && q.lookAt.IsZero() {
-		q.lookAt = time.Now().Add(lookEvery)
-		p.schedule(q.lookAt)
+	q, auto := &in.queue, p.config().KeepAlive == KeepAuto
+	if q.unheard == 0 || in.Queue == nil && !auto || q.looking || !q.lookAt.IsZero() {
+		return
 	}
+	q.lookAt = time.Now().Add(lookEvery)
+	if in.keep.state == trial {
+		q.lookAt = time.Now().Add(besideWithin)
+	}
+	if !auto && q.lookAt.Before(q.unseenUntil) {
+		q.lookAt = q.unseenUntil
+	}
+	p.schedule(q.lookAt)
 }
 
 // glance starts a look at the queue if it is time, one of ours may be in it, and not
 // all there are.
-func (p *Pool) glance(in *instance, now time.Time) {
+func (p *Pool) glance(in *instance, now time.Time) (victims []*conn) {
 	q := &in.queue
 	switch {
 	case q.lookAt.IsZero():
-		return
+		return nil
 	case now.Before(q.lookAt):
 		p.schedule(q.lookAt)
-		return
+		return nil
 	}
 	q.lookAt = time.Time{}
-	if q.unheard == 0 || in.conns() == 1 {
+	switch {
+	case q.unheard == 0 || in.conns() == 1:
 		q.waited = false
-		return
+	case in.Queue == nil || now.Before(q.unseenUntil):
+		victims = p.guess(in, now)
+		p.watch(in)
+	default:
+		q.looking = true
+		p.tasks.Go(func() { p.look(in) })
 	}
-	q.looking = true
-	p.tasks.Go(func() { p.look(in) })
+	return victims
 }
 
 // look looks at the queue and does something about it.
@@ -93,8 +111,8 @@ func (p *Pool) look(in *instance) {
 		p.watch(in)
 	} else {
 		in.queue.waited, in.queue.owed = false, 0
-		in.queue.lookAt = time.Now().Add(lookAgain)
-		p.schedule(in.queue.lookAt)
+		in.queue.unseenUntil = time.Now().Add(lookAgain)
+		p.watch(in)
 	}
 	p.mu.Unlock()
 	p.closeAll(victims)
@@ -109,6 +127,9 @@ func (p *Pool) yield(in *instance, depth int) (victims []*conn) {
 	depth = min(depth, q.unheard) // the others are not ours
 	before := q.waited
 	q.waited, q.owed = depth > 0, min(q.owed, depth)
+	if p.config().KeepAlive == KeepAuto && q.waited && (in.keep.state == trial || before && in.ownIdle()) {
+		return p.giveUpKeeping(in, "new connections waited to be accepted while unused ones were kept")
+	}
 	if !before || !q.waited || now.Sub(q.yieldedAt) < yieldEvery {
 		return nil
 	}
@@ -131,4 +152,39 @@ func (p *Pool) pay(c *conn) *conn {
 	c.inst.counters.yielded++
 	c.evicted = true
 	return p.drop(c)
+}
+
+// ownIdle reports whether there is an idle connection that requests have to themselves.
+func (in *instance) ownIdle() bool {
+	return slices.ContainsFunc(in.idle, func(c *conn) bool { return c.mux == nil })
+}
+
+const (
+	// guessWithin is how soon after unused connections were closed an answer on a new one
+	// must come to be taken for what follows from that.
+	guessWithin = 250 * time.Millisecond
+	guessMax    = time.Minute
+)
+
+// guess is look and yield where nobody can see whether new connections wait to be
+// accepted: it closes the unused ones if something has not come on a new one. If it comes
+// then (noteGuess), that was why. Else it is not done again so soon: the application takes
+// its time.
+func (p *Pool) guess(in *instance, now time.Time) (victims []*conn) {
+	q := &in.queue
+	if p.config().KeepAlive != KeepAuto || !in.ownIdle() || now.Sub(q.guessedAt) < q.guessPause {
+		return nil
+	}
+	q.guessedAt, q.guessPause = now, min(max(2*q.guessPause, yieldEvery), guessMax)
+	victims = p.evictOwn(in)
+	in.counters.yielded += uint64(len(victims))
+	return victims
+}
+
+// noteGuess notes that something has come on a new connection.
+func (p *Pool) noteGuess(c *conn) {
+	if q := &c.inst.queue; c.usedAt.Before(q.guessedAt) && time.Since(q.guessedAt) < guessWithin {
+		q.guessedAt, q.guessPause = time.Time{}, 0
+		p.becomes(c.inst, refused, "new connections were answered only when the unused ones were closed")
+	}
 }

@@ -20,7 +20,7 @@ type RemovedSnapshot struct {
 	Counters
 }
 
-// InstanceSnapshot is the state of one instance. Dialing + Busy + Idle + Closing,
+// InstanceSnapshot is the state of one instance. Dialing + Busy + Idle + AtWork + Closing,
 // and what Requests is more than Busy, never exceed Workers, but for what there was when
 // that was lowered and is not over.
 type InstanceSnapshot struct {
@@ -32,16 +32,24 @@ type InstanceSnapshot struct {
 	Workers  int    `json:"workers"`  // as configured
 	Observed int    `json:"observed"` // what it is believed to hold now; at most Workers
 
-	Dialing  int `json:"dialing"`
-	Busy     int `json:"busy"`
-	Idle     int `json:"idle"`
+	Dialing int `json:"dialing"`
+	Busy    int `json:"busy"`
+	Idle    int `json:"idle"`
+	// AtWork is how many kept connections nobody uses, because their process works on
+	// after its answer.
+	AtWork   int `json:"at_work"`
 	Closing  int `json:"closing"`
 	Requests int `json:"requests"` // in progress; more than Busy if they share connections
 	Zombies  int `json:"zombies"`  // of those, how many for nobody: the client left, or the time was up
 
-	Multiplex string `json:"multiplex"`     // "on", "off", "unknown"
-	Retires   bool   `json:"retires"`       // it closes kept connections of its own accord
-	Closes    bool   `json:"closes_always"` // it closes every connection after its answer
+	// KeepAlive is whether connections carry more than one request: "on", "off", "unknown"
+	// while that is being found out. KeepAliveWhy is why they do not, where that was
+	// found out.
+	KeepAlive    string `json:"keep_alive"`
+	KeepAliveWhy string `json:"keep_alive_why,omitempty"`
+	Multiplex    string `json:"multiplex"`     // "on", "off", "unknown"
+	Retires      bool   `json:"retires"`       // it closes kept connections of its own accord
+	Closes       bool   `json:"closes_always"` // it closes every connection after its answer
 
 	Counters
 
@@ -60,6 +68,7 @@ type Counters struct {
 	Reuses      uint64            `json:"reuses"`
 	Stale       uint64            `json:"stale"`     // kept connections found dead before reuse
 	Yielded     uint64            `json:"yielded"`   // good ones closed because others waited to be accepted
+	WorkedOn    uint64            `json:"worked_on"` // kept connections set aside because their process worked on after its answer
 	Discarded   uint64            `json:"discarded"` // requests that did not end cleanly, and their connections unless shared
 	Replays     map[string]uint64 `json:"replays"`   // requests sent again, by reason: stale, turned_away, overloaded, cant_multiplex
 }
@@ -104,7 +113,7 @@ func (p *Pool) snapshot() (Snapshot, []*instance) {
 func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
 	s := InstanceSnapshot{
 		Addr: in.Addr, State: in.state(p.config().Workers), Workers: p.config().Workers, Observed: in.observed.now,
-		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle], Closing: in.count[closing],
+		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle] + in.count[asked], Closing: in.count[closing], AtWork: in.count[atWork],
 		Requests: in.count[busy] + in.extra, Zombies: in.zombies,
 		Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires(), Closes: in.habits.closes(),
 		Counters: in.counters.snapshot(), LastErrorAt: in.outage.at,
@@ -112,16 +121,31 @@ func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
 	if p.config().Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {
 		s.Multiplex = no.String()
 	}
+	s.KeepAlive, s.KeepAliveWhy = p.keepAlive(in)
 	if in.outage.err != nil {
 		s.LastError = dialReason(in.outage.err)
 	}
 	return s
 }
 
+// keepAlive is whether connections to in carry more than one request, and why not.
+func (p *Pool) keepAlive(in *instance) (keep, why string) {
+	mode := p.config().KeepAlive
+	switch {
+	case mode == KeepOff:
+		return refused.String(), ""
+	case in.habits.closes():
+		return refused.String(), "the application closes every connection after its answer"
+	case mode == KeepAuto:
+		return in.keep.state.String(), in.keep.why
+	}
+	return taken.String(), ""
+}
+
 func (n *counters) snapshot() Counters {
 	s := Counters{
 		Dials: n.dials, DialErrors: n.dialErrors, BacklogFull: n.backlogs, TurnedAway: n.turnedAway,
-		Reuses: n.reuses, Stale: n.stale, Yielded: n.yielded, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
+		Reuses: n.reuses, Stale: n.stale, Yielded: n.yielded, WorkedOn: n.workedOn, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
 	}
 	for r, count := range n.replays {
 		s.Replays[reason(r).String()] = count

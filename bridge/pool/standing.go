@@ -182,7 +182,7 @@ func (p *Pool) find(addr string) *instance {
 // inUse returns the connections that somebody writes to or reads from.
 func (in *instance) inUse() (conns []*conn) {
 	for c := range in.all {
-		if c.state == busy || c.state == closing {
+		if c.state != dialing && c.state != idle {
 			conns = append(conns, c)
 		}
 	}

@@ -163,7 +163,7 @@ func TestDrainWaitsForClosings(t *testing.T) {
 	})
 	t.Run("an end that is waited for", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			p := helloPool(t, Config{Workers: 1, OneRequest: true, TurnsAway: true})
+			p := helloPool(t, Config{Workers: 1, KeepAlive: KeepOff, TurnsAway: true})
 			serve(t, p) // it keeps the connection open, and is given lingerFor
 			begun := time.Now()
 			<-p.Drain("app")

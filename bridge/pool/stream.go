@@ -241,7 +241,7 @@ func (s *stream) heard() int64 { return s.records.total }
 
 func (s *stream) clean() bool { return s.records.clean() }
 
-func (s *stream) unread() bool {
+func (s *stream) unrun() bool {
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
 	return !s.sent

@@ -35,7 +35,8 @@ func (p *Pool) tend() {
 		victims = append(victims, p.reap(in, now)...)
 		p.grow(in, now)
 		p.probe(in, now)
-		p.glance(in, now)
+		victims = append(victims, p.tendKept(in, now)...)
+		victims = append(victims, p.glance(in, now)...)
 	}
 	victims = append(victims, p.kick()...)
 	p.mu.Unlock()

@@ -121,7 +121,7 @@ func TestOneRequestPerConnection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, tc.script)
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, OneRequest: true, TurnsAway: tc.threads})
+				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, KeepAlive: KeepOff, TurnsAway: tc.threads})
 				l := mustLease(t, p)
 				if l.KeepConn() {
 					t.Error("the application would be asked to keep the connection")

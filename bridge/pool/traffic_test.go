@@ -56,10 +56,10 @@ func newTraffic(t *testing.T, rng *rand.Rand) *traffic {
 		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, SendTimeout: time.Second,
 		IdleTimeout: time.Duration(1+rng.IntN(5)) * time.Second,
 		CloseDelay:  time.Duration(rng.IntN(2)) * 5 * time.Millisecond,
-		TurnsAway:   rng.IntN(2) == 0, Retires: rng.IntN(3) == 0, OneRequest: rng.IntN(5) == 0,
+		TurnsAway:   rng.IntN(2) == 0, Retires: rng.IntN(3) == 0, KeepAlive: KeepAlive(rng.IntN(3)),
 		Multiplex: []Multiplex{MultiplexOff, MultiplexAuto, MultiplexAuto, MultiplexOn}[rng.IntN(4)],
 	}
-	if cfg.OneRequest {
+	if cfg.KeepAlive == KeepOff {
 		cfg.Multiplex = MultiplexOff
 	}
 	for i := range 1 + rng.IntN(3) {
@@ -111,7 +111,7 @@ func (m *traffic) bounds(cfg *Config) {
 	cfg.SendTimeout = time.Duration(m.rng.IntN(3)) * time.Second
 	cfg.CloseDelay = time.Duration(m.rng.IntN(2)) * 5 * time.Millisecond
 	if cfg.Multiplex == MultiplexOff {
-		cfg.OneRequest = m.rng.IntN(5) == 0
+		cfg.KeepAlive = KeepAlive(m.rng.IntN(3))
 	}
 }
 
@@ -203,6 +203,7 @@ func (m *traffic) checkSettled() {
 	total := 0
 	for _, in := range m.crowd.all() {
 		total += in.count[busy] + in.extra
+		m.crowd.checkKept(in)
 		if in.queue.unheard != unheard[in] {
 			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, unheard[in], in.queue.unheard)
 		}

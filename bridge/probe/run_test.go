@@ -99,13 +99,13 @@ func TestBehaviours(t *testing.T) {
 	}{
 		{
 			name: "PHP", script: fcgitest.Processes(3, hello), values: fcgitest.ValuesPHP,
-			want:     "0 2 2 usable, kept, stays open, no multiplexing, 3 waits",
+			want:     "0 2 2 usable, kept, waits, no multiplexing, 3 waits",
 			settings: Settings{Workers: 64, KeepAlive: "on", Multiplex: "auto"}, workers: 3,
 			warning: "--workers 64 is more than the 3 connections this backend serves at once",
 		},
 		{
 			name: "one process", script: fcgitest.Processes(1, hello), values: fcgitest.ValuesNo,
-			want:     "0   usable, kept, stays open, no multiplexing, 1 waits",
+			want:     "0   usable, kept, waits, no multiplexing, 1 waits",
 			settings: Settings{Workers: 1, KeepAlive: "off"}, workers: 1,
 			warning: "--keep-alive off costs a connection per request",
 		},

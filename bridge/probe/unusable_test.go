@@ -140,9 +140,9 @@ func TestTimeout(t *testing.T) {
 	}{
 		{100 * time.Millisecond, "? ? ? ?, ?, ?, ?, ?"},
 		{260 * time.Millisecond, "? ? ? ?, kept, ?, ?, ?"},
-		{900 * time.Millisecond, "0 1 1 usable, kept, ?, ?, ?"},
-		{2 * time.Second, "0 1 1 usable, kept, stays open, no multiplexing, ?"},
-		{time.Minute, "0 1 1 usable, kept, stays open, no multiplexing, 3 waits"},
+		{500 * time.Millisecond, "0 1 1 usable, kept, ?, ?, ?"},
+		{2 * time.Second, "0 1 1 usable, kept, waits, no multiplexing, ?"},
+		{time.Minute, "0 1 1 usable, kept, waits, no multiplexing, 3 waits"},
 	} {
 		t.Run(c.timeout.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

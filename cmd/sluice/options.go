@@ -65,7 +65,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	o.maxResponseHeader = 64 << 10
 	f.Var(&o.maxResponseHeader, "max-response-header", "largest response header of the application, `SIZE`")
 	f.StringVar(&o.requestBuffering, "request-buffering", "on", "on: read request bodies before a worker is taken; off: send them on as they arrive")
-	f.StringVar(&o.keepConn, "keep-alive", "on", "on: keep connections to the application; off: a new one per request, for threaded libfcgi programs that hold a lock around FCGX_Accept_r")
+	f.StringVar(&o.keepConn, "keep-alive", "auto", "on: keep connections to the application; off: a new one per request; auto: kept, unless that is found to stop the application, as threaded libfcgi programs (preset app)")
 
 	f.StringVar(&o.multiplex, "multiplex", "auto", "on: requests share connections to the application; off: they never do; auto: the application is asked whether it can (preset app)")
 

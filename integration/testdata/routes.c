@@ -2,12 +2,15 @@
  * WORKERS threads, the listening socket on file descriptor 0. With ACCEPT_LOCK
  * set there is a mutex around FCGX_Accept_r, as in libfcgi's own threaded.c: on a
  * kept connection that call waits for the next request, mutex held, and so one
- * idle connection stops every other thread. */
+ * idle connection stops every other thread.
+ *
+ *     /poll?t=&ms=       the token, after so many milliseconds */
 #include <fcgi_config.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sha256.h"
@@ -115,6 +118,14 @@ static void wait_at_gate(FCGX_Request *r) {
 	FCGX_FPrintF(r->out, "Content-Type: text/plain\r\n\r\nwaited\n");
 }
 
+static void poll_for(FCGX_Request *r) {
+	char token[256];
+	long ms = number(r, "ms");
+	struct timespec wait = {ms / 1000, ms % 1000 * 1000000};
+	nanosleep(&wait, NULL);
+	FCGX_FPrintF(r->out, "Content-Type: text/plain\r\n\r\n%s", query(r, "t", token, sizeof token));
+}
+
 static void flood(FCGX_Request *r) {
 	char line[1024];
 	memset(line, 'e', sizeof line);
@@ -168,6 +179,8 @@ static void serve(FCGX_Request *r) {
 		stream(r);
 	} else if (strcmp(path, "/wait") == 0) {
 		wait_at_gate(r);
+	} else if (strcmp(path, "/poll") == 0) {
+		poll_for(r);
 	} else if (strcmp(path, "/stderr") == 0) {
 		flood(r);
 	} else if (strcmp(path, "/die") == 0) {

@@ -13,7 +13,8 @@
 //     [Processes], or are closed at once for lack of a thread, [Threads]. A thread
 //     is free some time after its connection has been closed.
 //   - A new connection that stays silent is dropped: [DropsSilent], [Processes];
-//     nobody else is accepted until then: [AcceptMutex].
+//     nobody else is accepted until then: [AcceptMutex]. Nobody is while a kept connection
+//     is not used: [AcceptLock].
 //   - Requests on one connection are served one after the other: [Each]; at once:
 //     [Multiplexed]; all but one are refused or lost: [CantMpx], [CloseAfterEnd].
 //   - ABORT_REQUEST is ignored: [AbortsIgnored], [MuxIgnoresAbort]; costs the
@@ -27,7 +28,8 @@
 //   - Large parameters are not answered: [SmallParams].
 //   - Roles are not looked at, or refused: [Refuse] with [UnknownRole].
 //   - The last of several requests ends together with the connection:
-//     [MaxRequests]. The worker works on after the end of an answer: [WorksOn].
+//     [MaxRequests]. The worker works on after the end of an answer: [WorksOn]; it leaves
+//     the end of STDIN unread: [LeavesStdin].
 //   - The process is restarted or reloaded: [Peer.Restart], [Peer.Reload].
 //   - A full backlog: [Listen].
 //

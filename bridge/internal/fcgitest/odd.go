@@ -15,12 +15,25 @@ func MaxRequests(n int) Script {
 }
 
 // WorksOn answers with Page and takes the next request d later, as PHP does after
-// fastcgi_finish_request.
+// fastcgi_finish_request. The end of STDIN is left unread until then.
 func WorksOn(d time.Duration) Script {
-	return Each(func(s *Session, r *Request) {
+	return LeavesStdin(func(s *Session, r *Request) {
 		s.Send(Out(r.ID, Page), End(r.ID))
 		s.HoldFor(d)
 	})
+}
+
+// LeavesStdin answers every request on a connection with f, and reads its STDIN only when
+// f has returned.
+func LeavesStdin(f func(*Session, *Request)) Script {
+	return func(s *Session) {
+		for {
+			r := s.Head()
+			f(s, r)
+			for s.Stdin(r) != nil {
+			}
+		}
+	}
 }
 
 // BodyUnreadClosed answers without a look at STDIN and closes, as libfcgi does.
@@ -64,5 +77,28 @@ func AcceptMutex(f func(*Session, *Request)) Script {
 			f(s, r)
 			Each(f)(s)
 		})(s)
+	}
+}
+
+// AcceptLock answers requests with f in any number of threads, which take turns: one at a
+// time waits for the next request, be it on a new connection or on the one that it has
+// kept, and as long as that one is not used, nobody else is served. That is libfcgi's
+// threaded example with connections that are kept.
+func AcceptLock(f func(*Session, *Request)) Script {
+	lock := &workers{free: 1}
+	return func(s *Session) {
+		for {
+			if !lock.wait(s) {
+				return
+			}
+			r := func() *Request {
+				defer lock.leave()
+				return s.Request()
+			}()
+			f(s, r)
+			if r.Flags&KeepConn == 0 {
+				return
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package fcgitest
 
 import (
+	"context"
 	"io"
 	"strings"
 	"syscall"
@@ -112,6 +113,45 @@ func TestDropsSilent(t *testing.T) {
 			time.Sleep(time.Hour)
 			spoken.wantServed(1)
 		}
+	})
+}
+
+// What STDIN ends with is not read before the work is done.
+func TestLeavesStdin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := connect(t, Start(t, WorksOn(time.Second)).Dial)
+		c.send(whole(1, "/"))
+		c.want(page(1)...)
+		unread := UnreadOf(c.Conn)
+		if n, err := unread.Bytes(); n != 8 || err != nil {
+			t.Errorf("%d bytes are left unread, %v, want 8", n, err)
+		}
+		start := time.Now()
+		if err := unread.Await(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantSince(t, start, time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		c.send(whole(2, "/"))
+		c.want(page(2)...)
+		if err := unread.Await(ctx); err != context.DeadlineExceeded {
+			t.Errorf("%v, want %v", err, context.DeadlineExceeded)
+		}
+	})
+}
+
+// While a kept connection is not used, nobody else is served.
+func TestAcceptLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := Start(t, AcceptLock(servePage))
+		kept := connect(t, peer.Dial)
+		kept.wantServed(1)
+		next := connect(t, peer.Dial)
+		next.send(whole(1, "/"))
+		next.wantNothing(time.Hour)
+		kept.Close()
+		next.want(page(1)...)
 	})
 }
 

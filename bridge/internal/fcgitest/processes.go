@@ -11,7 +11,8 @@ const silence = 5 * time.Second
 
 // Processes answers requests with f in n processes that are shared by all
 // connections, as PHP-FPM's: a connection keeps a process until it is closed,
-// idle or not; without FCGI_KEEP_CONN, too, until the other side closes. Those
+// idle or not; without FCGI_KEEP_CONN it ends its direction, and waits until the other
+// side closes. Those
 // beyond n wait unread, first come, first served; the peer's counters have them as
 // open. A connection of which no
 // record has come for 5 s is closed.
@@ -27,6 +28,9 @@ func Processes(n int, f func(*Session, *Request)) Script {
 				r := s.Request()
 				f(s, r)
 				if r.Flags&KeepConn == 0 {
+					if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+						_ = half.CloseWrite() // the other side may have gone
+					}
 					s.Gone()
 					return
 				}

@@ -1,9 +1,11 @@
 package unread
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +21,29 @@ type tcpConn struct {
 func (c *tcpConn) any() (bool, error) {
 	n, err := c.bytes()
 	return n > 0, err
+}
+
+// Nothing announces that the other side of TCP has read something: it is asked after
+// awaitPause, twice that, and so on up to awaitPauseMax.
+const (
+	awaitPause    = 50 * time.Microsecond
+	awaitPauseMax = 20 * time.Millisecond
+)
+
+func (c *tcpConn) await(ctx context.Context) error {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for pause := awaitPause; ; pause = min(2*pause, awaitPauseMax) {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if some, err := c.any(); !some || err != nil {
+			return err
+		}
+		t.Reset(pause)
+	}
 }
 
 // bytes asks for the socket whose own address is the one that c is connected to. What is
@@ -50,7 +75,7 @@ func tcpRequest(local, remote *net.TCPAddr) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(remote.Port))
 	b = appendIP(b, local.IP)
 	b = appendIP(b, remote.IP)
-	b = binary.NativeEndian.AppendUint32(b, 0)                      // any interface
+	b = binary.NativeEndian.AppendUint32(b, 0)                     // any interface
 	return binary.NativeEndian.AppendUint64(b, 0xffffffffffffffff) // no cookie
 }
 

@@ -1,9 +1,12 @@
 package unread
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -25,7 +28,7 @@ func of(c net.Conn) asker {
 	switch c := c.(type) {
 	case *net.UnixConn:
 		if raw, err := c.SyscallConn(); err == nil {
-			u := &unixConn{raw: raw}
+			u := &unixConn{UnixConn: c, raw: raw}
 			u.ask = func(fd uintptr) { u.queued, u.err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }
 			return u
 		}
@@ -38,6 +41,7 @@ func of(c net.Conn) asker {
 }
 
 type unixConn struct {
+	*net.UnixConn
 	raw syscall.RawConn
 	ask func(fd uintptr)
 
@@ -51,6 +55,31 @@ func (c *unixConn) any() (bool, error) {
 		return false, err
 	}
 	return c.queued > 0, c.err
+}
+
+// await is woken each time the other side has read something: the kernel calls that room
+// to write.
+func (c *unixConn) await(ctx context.Context) error {
+	if err := c.SetWriteDeadline(time.Time{}); err != nil {
+		return err
+	}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.SetWriteDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+		close(interrupted)
+	})
+	err := c.raw.Write(func(fd uintptr) bool {
+		c.ask(fd)
+		return c.queued == 0 || c.err != nil
+	})
+	if !stop() {
+		<-interrupted
+		_ = c.SetWriteDeadline(time.Time{}) // as above
+		if err != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return errors.Join(err, c.err)
 }
 
 // bytes asks our socket for its peer, and that for what it has to read.

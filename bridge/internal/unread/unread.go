@@ -1,6 +1,7 @@
 package unread
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,12 +11,13 @@ import (
 var ErrNotHere = errors.New("the other side of the connection cannot be seen from here (it may be on another machine or in a container)")
 
 // Conn is a connection that is asked about. It may be asked from one goroutine at a time,
-// whatever is done with the connection meanwhile.
+// whatever else is done with the connection meanwhile, unless a method says otherwise.
 type Conn struct{ asker }
 
 type asker interface {
 	any() (bool, error)
 	bytes() (int, error)
+	await(context.Context) error
 }
 
 // Of returns a Conn for c, nil if c is neither a unix socket nor TCP.
@@ -33,6 +35,15 @@ func (c *Conn) Any() (bool, error) {
 		return false, fmt.Errorf("unread: %w", err)
 	}
 	return some, nil
+}
+
+// Await waits until the other side has read all that was written, or closed. It returns
+// ctx's cause if that ends first. Nobody may write meanwhile; the write deadline is lifted.
+func (c *Conn) Await(ctx context.Context) error {
+	if err := c.await(ctx); err != nil {
+		return fmt.Errorf("unread: %w", err)
+	}
+	return nil
 }
 
 // Bytes returns how many bytes those are.

@@ -1,0 +1,54 @@
+package fcgitest
+
+import (
+	"context"
+	"net"
+)
+
+// Unread tells what one end of a connection in memory has not read of what was written to
+// the other, as the kernel does.
+type Unread struct{ c *Conn }
+
+// UnreadOf returns an Unread for a connection in memory, of what is written to c.
+func UnreadOf(c net.Conn) *Unread { return &Unread{c.(*Conn)} }
+
+// Any reports whether there is any.
+func (u *Unread) Any() (bool, error) {
+	n, err := u.Bytes()
+	return n > 0, err
+}
+
+// Bytes returns how many bytes that are.
+func (u *Unread) Bytes() (int, error) {
+	l := u.c.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return u.bytes()
+}
+
+func (u *Unread) bytes() (int, error) {
+	if u.c.closed {
+		return 0, opError("unread", net.ErrClosed)
+	}
+	return u.c.out.data.Len(), nil
+}
+
+// Await waits until there is none, or ctx ends.
+func (u *Unread) Await(ctx context.Context) error {
+	l := u.c.link
+	defer context.AfterFunc(ctx, l.wake)()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		n, err := u.bytes()
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		l.changed.Wait()
+	}
+}

@@ -1,0 +1,282 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// phpConfig is for processes that may work on.
+func phpConfig(workers int, instances ...Instance) Config {
+	return Config{Instances: instances, Workers: workers, WorksOn: true, WaitTimeout: time.Minute}
+}
+
+// phpPool has processes that work on after the answer to a request for as long as its URI
+// says.
+func phpPool(t testing.TB, workers int) (*Pool, *fcgitest.Peer) {
+	t.Helper()
+	peer := fcgitest.Start(t, worksOn)
+	return newPool(t, phpConfig(workers, visible(peer))), peer
+}
+
+var worksOn = fcgitest.LeavesStdin(func(s *fcgitest.Session, r *fcgitest.Request) {
+	s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
+	if d, err := time.ParseDuration(r.Param("REQUEST_URI")); err == nil {
+		s.HoldFor(d)
+	}
+})
+
+// together has n requests answered at the same time, each on a connection of its own.
+func together(t testing.TB, p *Pool, n int, work time.Duration) {
+	t.Helper()
+	var all []*Lease
+	for range n {
+		all = append(all, mustLease(t, p))
+	}
+	for _, l := range all {
+		ask(t, l, work.String())
+		if _, err := answer(l); err != nil {
+			t.Error(err)
+		}
+		l.Release()
+	}
+	synctest.Wait()
+}
+
+func wantAtWork(t testing.TB, p *Pool, atWork, idle, capacity int) {
+	t.Helper()
+	synctest.Wait()
+	in := p.Snapshot().Instances[0]
+	if in.AtWork != atWork || in.Idle != idle || p.Capacity() != capacity {
+		t.Errorf("%d at work, %d idle, capacity %d, want %d, %d, %d", in.AtWork, in.Idle, p.Capacity(), atWork, idle, capacity)
+	}
+}
+
+// The next request does not wait for a process that works on: it gets another connection,
+// and so do those after it, until the process is back.
+func TestRequestsAvoidAProcessAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, peer := phpPool(t, 3)
+		together(t, p, 2, 0)
+		visit(t, p, Demand{}, 10*time.Second) // on the connection that was used last
+		if d := visit(t, p, Demand{}, 0); d != backWithin {
+			t.Errorf("the next request took %v, want %v", d, backWithin)
+		}
+		wantAtWork(t, p, 1, 1, 2)
+		for range 3 {
+			if d := visit(t, p, Demand{}, 0); d != 0 {
+				t.Errorf("a request took %v", d)
+			}
+		}
+		if n := peer.Accepted(); n != 2 {
+			t.Errorf("%d connections, want 2", n)
+		}
+		if in := p.Snapshot().Instances[0]; in.WorkedOn != 1 || in.Discarded+in.Stale != 0 {
+			t.Errorf("%+v", in)
+		}
+		time.Sleep(10 * time.Second)
+		wantAtWork(t, p, 0, 1, 3) // the other one was kept for as long as connections are
+		visit(t, p, Demand{}, 0)
+		if n := peer.Accepted(); n != 2 {
+			t.Errorf("%d connections, want 2", n)
+		}
+	})
+}
+
+// A process that is back in a moment is waited for.
+func TestProcessIsBackInAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, peer := phpPool(t, 3)
+		for range 5 {
+			if d := visit(t, p, Demand{}, backWithin-time.Millisecond); d > backWithin {
+				t.Errorf("a request took %v", d)
+			}
+		}
+		if in := p.Snapshot().Instances[0]; in.WorkedOn != 0 || peer.Accepted() != 1 {
+			t.Errorf("%d connections, %+v", peer.Accepted(), in)
+		}
+	})
+}
+
+// A process that works on holds a worker: there is no connection more for it. Who waits
+// gets the first one that is back.
+func TestProcessesAtWorkCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, peer := phpPool(t, 2)
+		together(t, p, 2, 2*time.Second)
+		begun := time.Now()
+		first, second := startLease(p), startLease(p)
+		time.Sleep(time.Second)
+		wantAtWork(t, p, 2, 0, 1)
+		if first.ended() || second.ended() {
+			t.Error("a request got a connection while all processes were at work")
+		}
+		first.mustLease(t).Release()
+		second.mustLease(t).Release()
+		if d := time.Since(begun); d != 2*time.Second || peer.MostOpen() > 2 {
+			t.Errorf("after %v, with %d connections", d, peer.MostOpen())
+		}
+	})
+}
+
+// One that works for too long is given up, and its room is free.
+func TestProcessAtWorkForTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, peer := phpPool(t, 1)
+		together(t, p, 1, time.Hour)
+		begun := time.Now()
+		l := mustLease(t, p)
+		if d := time.Since(begun); d != 30*time.Second+backWithin || !l.Fresh() {
+			t.Errorf("after %v, fresh: %v", d, l.Fresh())
+		}
+		synctest.Wait()
+		if n := peer.Accepted(); n != 2 {
+			t.Errorf("%d connections, want 2", n)
+		}
+		l.Release()
+	})
+}
+
+// One that has been idle for too long is not taken for free when its process works on.
+func TestIdleProcessAtWorkKeepsItsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := phpPool(t, 2)
+		together(t, p, 2, 10*time.Second)
+		time.Sleep(6 * time.Second)
+		wantAtWork(t, p, 2, 0, 1)
+		time.Sleep(4 * time.Second)
+		wantAtWork(t, p, 0, 2, 2)
+		time.Sleep(6 * time.Second)
+		wantAtWork(t, p, 0, 0, 2)
+	})
+	// Nor is it for a request that needs a new connection.
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := phpPool(t, 1)
+		together(t, p, 1, 2*time.Second)
+		begun := time.Now()
+		l, err := p.Lease(context.Background(), Demand{Fresh: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Release()
+		if d := time.Since(begun); d != 2*time.Second || !l.Fresh() {
+			t.Errorf("after %v, fresh: %v", d, l.Fresh())
+		}
+	})
+}
+
+// One that dies at work leaves its room.
+func TestProcessDiesAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.LeavesStdin(func(s *fcgitest.Session, r *fcgitest.Request) {
+			page(s, r)
+			s.HoldFor(time.Second)
+			s.Close()
+		}))
+		p := newPool(t, phpConfig(1, visible(peer)))
+		together(t, p, 1, 0)
+		begun := time.Now()
+		l := mustLease(t, p)
+		for !l.Fresh() { // in memory the end of a connection cannot be seen before
+			if _, err := converse(l); err == nil {
+				t.Error("answered by one that has gone")
+			}
+			l.Release()
+			l = mustLease(t, p)
+		}
+		l.Release()
+		if d := time.Since(begun); d != time.Second {
+			t.Errorf("after %v", d)
+		}
+	})
+}
+
+// Who drains an instance waits for its processes, too; who removes it does not, nor who
+// closes the pool. With fewer workers none is kept that is too many.
+func TestProcessAtWorkEnds(t *testing.T) {
+	atWork := func(t *testing.T) *Pool {
+		p, _ := phpPool(t, 2)
+		together(t, p, 2, 10*time.Second)
+		for range 2 {
+			g := startLease(p)
+			time.Sleep(backWithin)
+			g.cancel()
+			if g.ended(); g.lease != nil {
+				t.Error("it got a connection")
+			}
+		}
+		wantAtWork(t, p, 2, 0, 1)
+		return p
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := atWork(t)
+		begun := time.Now()
+		<-p.Drain("app")
+		if d := time.Since(begun); d < 9*time.Second || d > 10*time.Second {
+			t.Errorf("drained after %v", d)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := atWork(t)
+		begun := time.Now()
+		drained := p.Drain("app")
+		p.Remove("app")
+		<-drained
+		p.Close()
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("removed and closed after %v", d)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := atWork(t)
+		begun := time.Now()
+		p.Close()
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("closed after %v", d)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := atWork(t)
+		if err := p.Configure(phpConfig(1)); err != nil {
+			t.Fatal(err)
+		}
+		wantAtWork(t, p, 2, 0, 1)
+		l := mustLease(t, p)
+		wantCounts(t, p, counts{busy: 1})
+		l.Release()
+	})
+}
+
+// What cannot be seen is not waited for.
+func TestWorkCannotBeSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, worksOn)
+		blind := visible(peer)
+		blind.Unread = nil
+		p := newPool(t, phpConfig(2, blind))
+		together(t, p, 1, time.Second)
+		if d := visit(t, p, Demand{}, 0); d != time.Second {
+			t.Errorf("the next request took %v", d)
+		}
+	})
+}
+
+// A client that leaves while its request looks for a connection leaves nothing.
+func TestLeavesWhileAProcessIsAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := phpPool(t, 1)
+		together(t, p, 1, time.Second)
+		g := startLease(p)
+		g.cancel()
+		time.Sleep(backWithin)
+		if !g.ended() || !errors.Is(g.err, context.Canceled) {
+			t.Errorf("%v, %v", g.lease, g.err)
+		}
+		time.Sleep(time.Second)
+		wantAtWork(t, p, 0, 1, 1)
+	})
+}
