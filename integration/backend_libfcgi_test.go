@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge"
@@ -16,27 +17,51 @@ func TestLibfcgi(t *testing.T) {
 	conform(t, startLibfcgi(t, 4))
 }
 
-// A program that holds a lock while it waits on a kept connection must not be
-// given kept connections.
+// A program that holds a lock while it waits on a kept connection is not given kept
+// connections, whether that is said or found out.
 func TestLibfcgiAcceptLock(t *testing.T) {
-	app := libfcgi(t, 4)
-	app.Env = append(app.Env, "ACCEPT_LOCK=1")
-	p, addr := startOnSocket(t, app)
-	conform(t, backend{addr: addr, workers: 4, process: p, keepAlive: bridge.Off})
+	for _, keepAlive := range []bridge.Switch{bridge.Auto, bridge.Off} {
+		t.Run(string(keepAlive), func(t *testing.T) {
+			p, addr := startOnSocket(t, libfcgiLock(t, 4))
+			conform(t, backend{addr: addr, workers: 4, process: p, keepAlive: keepAlive})
+		})
+	}
 }
 
 // libfcgi compiles the C responder and returns the command for it.
 func libfcgi(t testing.TB, workers int) *exec.Cmd {
 	t.Helper()
+	cmd := exec.Command(compiled(t, "routes.c"))
+	cmd.Env = append(os.Environ(), "WORKERS="+strconv.Itoa(workers))
+	return cmd
+}
+
+// libfcgiLock is the command for the C responder whose threads take turns at accepting.
+func libfcgiLock(t testing.TB, workers int) *exec.Cmd {
+	t.Helper()
+	cmd := libfcgi(t, workers)
+	cmd.Env = append(cmd.Env, "ACCEPT_LOCK=1")
+	return cmd
+}
+
+// comet is the command for the COMET daemon, which accepts in one thread.
+func comet(t testing.TB, order string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(compiled(t, "comet.c"))
+	cmd.Env = append(os.Environ(), "ORDER="+order)
+	return cmd
+}
+
+// compiled is a program of testdata that uses libfcgi.
+func compiled(t testing.TB, source string) string {
+	t.Helper()
 	cc := need(t, "gcc", "cc")
 	if _, err := os.Stat("/usr/include/fcgiapp.h"); err != nil {
 		missing(t, "libfcgi-dev")
 	}
-	bin := filepath.Join(t.TempDir(), "routes")
-	run(t, exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-o", bin, testdata(t, "routes.c"), "-lfcgi", "-lpthread"))
-	cmd := exec.Command(bin)
-	cmd.Env = append(os.Environ(), "WORKERS="+strconv.Itoa(workers))
-	return cmd
+	bin := filepath.Join(t.TempDir(), strings.TrimSuffix(source, ".c"))
+	run(t, exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-o", bin, testdata(t, source), "-lfcgi", "-lpthread"))
+	return bin
 }
 
 func startLibfcgi(t testing.TB, workers int) backend {

@@ -41,6 +41,7 @@ type fpmOptions struct {
 	root    string
 	workers int
 	backlog int    // of the listening socket; 0 is php-fpm's default
+	tcp     bool   // it listens on a TCP port of this machine
 	pool    string // further lines of the pool's configuration
 }
 
@@ -48,7 +49,10 @@ func startFPM(t testing.TB, o fpmOptions) backend {
 	t.Helper()
 	fpm := need(t, "php-fpm", "/usr/sbin/php-fpm*")
 	dir := socketDir(t)
-	socket := filepath.Join(dir, "fpm.sock")
+	network, socket := "unix", filepath.Join(dir, "fpm.sock")
+	if o.tcp {
+		network, socket = "tcp", freeAddress(t)
+	}
 	if o.backlog > 0 {
 		o.pool += fmt.Sprintf("listen.backlog = %d\n", o.backlog)
 	}
@@ -72,9 +76,13 @@ catch_workers_output = yes
 %s`, socket, o.workers, o.pool)
 	args = append(args, "--fpm-config", config)
 	p := start(t, exec.Command(fpm, args...))
-	awaitSocket(t, p, socket)
+	awaitAddress(t, p, network, socket)
+	addr := socket
+	if !o.tcp {
+		addr = "unix:" + socket
+	}
 	return backend{
-		addr: "unix:" + socket, workers: o.workers,
+		addr: addr, workers: o.workers,
 		preset: "php", root: o.root, prefix: "/routes.php", process: p,
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
 // The two kinds of gate that are compared.
@@ -27,7 +29,12 @@ type laneGate struct {
 // further flags. Other tests wait in line for as long as this package is patient.
 func startLanes(t testing.TB, kind string, be backend, args ...string) laneGate {
 	t.Helper()
-	s := startSluice(t, append(append(be.args(), "--lanes", kind, "--queue-timeout", "3s"), args...)...)
+	return watched(t, startSluice(t, append(append(be.args(), "--lanes", kind, "--queue-timeout", "3s"), args...)...))
+}
+
+// watched is a program whose status is looked at.
+func watched(t testing.TB, s sluice) laneGate {
+	t.Helper()
 	m := telling.FindStringSubmatch(s.output.String())
 	if m == nil {
 		t.Fatalf("no status listener in\n%s", s.output)
@@ -54,6 +61,9 @@ type told struct {
 			Work  float64 `json:"work"`
 		} `json:"routes"`
 	} `json:"gate"`
+	Pool struct {
+		Instances []pool.InstanceSnapshot `json:"instances"`
+	} `json:"pool"`
 }
 
 type laneTold struct {

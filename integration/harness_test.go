@@ -168,16 +168,33 @@ func startOnSocket(t testing.TB, cmd *exec.Cmd) (*process, string) {
 	return p, addr
 }
 
+// freeAddress is a TCP address of this machine that nobody listens at.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // awaitSocket waits until something listens at path.
 func awaitSocket(t testing.TB, p *process, path string) {
 	t.Helper()
-	eventually(t, "listen on "+path, func() error {
+	awaitAddress(t, p, "unix", path)
+}
+
+// awaitAddress waits until something listens at an address.
+func awaitAddress(t testing.TB, p *process, network, addr string) {
+	t.Helper()
+	eventually(t, "listen on "+addr, func() error {
 		select {
 		case <-p.ended:
 			t.Fatalf("%s ended: %v", filepath.Base(p.Path), p.err)
 		default:
 		}
-		c, err := net.Dial("unix", path)
+		c, err := net.Dial(network, addr)
 		if err != nil {
 			return err
 		}

@@ -14,12 +14,12 @@ import (
 // locks its accept waits with it. Whatever the load does, nobody may wait for that.
 func TestLibfcgiIsNeverSilent(t *testing.T) {
 	for name, backend := range map[string]func(testing.TB) backend{
-		"no lock": func(t testing.TB) backend { return startLibfcgi(t, 4) },
-		"accept lock": func(t testing.TB) backend {
-			app := libfcgi(t, 4)
-			app.Env = append(app.Env, "ACCEPT_LOCK=1")
-			p, addr := startOnSocket(t, app)
-			return backend{addr: addr, workers: 4, process: p, keepAlive: bridge.Off}
+		"no lock":     func(t testing.TB) backend { return startLibfcgi(t, 4) },
+		"accept lock": startLibfcgiAcceptLock,
+		"accept lock, it is said": func(t testing.TB) backend {
+			be := startLibfcgiAcceptLock(t)
+			be.keepAlive = bridge.Off
+			return be
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -177,9 +177,7 @@ pm.max_spare_servers = 1
 
 func startLibfcgiAcceptLock(t testing.TB) backend {
 	t.Helper()
-	app := libfcgi(t, 4)
-	app.Env = append(app.Env, "ACCEPT_LOCK=1")
-	p, addr := startOnSocket(t, app)
+	p, addr := startOnSocket(t, libfcgiLock(t, 4))
 	return backend{addr: addr, workers: 4, process: p}
 }
 

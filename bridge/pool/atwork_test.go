@@ -108,17 +108,16 @@ func TestProcessesAtWorkCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 2)
 		together(t, p, 2, 2*time.Second)
-		begun := time.Now()
-		first, second := startLease(p), startLease(p)
+		first, second := started(t, p, Demand{}, 0), started(t, p, Demand{}, 0)
 		time.Sleep(time.Second)
 		wantAtWork(t, p, 2, 0, 1)
-		if first.ended() || second.ended() {
-			t.Error("a request got a connection while all processes were at work")
+		for _, took := range []<-chan time.Duration{first, second} {
+			if d := <-took; d != 2*time.Second {
+				t.Errorf("a request took %v", d)
+			}
 		}
-		first.mustLease(t).Release()
-		second.mustLease(t).Release()
-		if d := time.Since(begun); d != 2*time.Second || peer.MostOpen() > 2 {
-			t.Errorf("after %v, with %d connections", d, peer.MostOpen())
+		if n := peer.Accepted(); n != 2 {
+			t.Errorf("%d connections, want 2", n)
 		}
 	})
 }

@@ -1,11 +1,13 @@
 package unread
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -199,5 +201,59 @@ func TestAnswers(t *testing.T) {
 	other := []byte{16, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	if _, err := content(other); !errors.Is(err, errOther) {
 		t.Errorf("%v, want %v", err, errOther)
+	}
+}
+
+// Whoever waits is told when all has been read, and not before.
+func TestAwait(t *testing.T) {
+	for _, l := range listeners {
+		t.Run(l.name, func(t *testing.T) {
+			near, far := connected(t, l.network, l.addr, l.dial)
+			c := Of(near)
+			mustWrite(t, near, 100)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer cancel()
+			if err := c.Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v, want %v", err, context.DeadlineExceeded)
+			}
+			mustRead(t, far, 99)
+			done := make(chan error)
+			go func() { done <- c.Await(t.Context()) }()
+			select {
+			case err := <-done:
+				t.Errorf("a byte is left, and %v", err)
+			case <-time.After(10 * time.Millisecond):
+			}
+			mustRead(t, far, 1)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			mustWrite(t, near, 1) // the deadlines of the wait mean nothing any more
+			mustRead(t, far, 1)
+			if err := c.Await(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The end of the connection, on either side, ends the wait.
+func TestAwaitEnds(t *testing.T) {
+	for _, l := range listeners {
+		for name, end := range map[string]func(near, far net.Conn){
+			"ours":   func(near, _ net.Conn) { near.Close() },
+			"theirs": func(_, far net.Conn) { far.Close() },
+		} {
+			t.Run(l.name+"/"+name, func(t *testing.T) {
+				near, far := connected(t, l.network, l.addr, l.dial)
+				mustWrite(t, near, 100)
+				done := make(chan error)
+				go func() { done <- Of(near).Await(t.Context()) }()
+				end(near, far)
+				if err := <-done; err == nil && name == "ours" {
+					t.Error("all was read")
+				}
+			})
+		}
 	}
 }

@@ -1,0 +1,108 @@
+//go:build linux
+
+package integration
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// A page that starts work after its answer does not take the next request with it, on any
+// kind of socket; nor is it a deadlock if that work asks the site itself.
+func TestPHPWorksOn(t *testing.T) {
+	for name, network := range map[string]string{"unix socket": "unix", "TCP": "tcp"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait more than they work
+			const children, quick = 4, time.Second
+			root := t.TempDir()
+			write(t, filepath.Join(root, "page.php"), "<?php usleep(($_GET['ms'] ?? 0) * 1000); echo 'page';")
+			write(t, filepath.Join(root, "works.php"), "<?php echo 'answered'; fastcgi_finish_request(); sleep(4);")
+			be := startFPM(t, fpmOptions{root: root, workers: children, tcp: network == "tcp"})
+			url, b := serveBridge(t, be.plainConfig())
+			write(t, filepath.Join(root, "asks.php"), `<?php echo 'answered'; fastcgi_finish_request();
+$begun = microtime(true);
+$got = file_get_contents('%s/page.php', false, stream_context_create(['http' => ['method' => 'POST', 'content' => 'x', 'timeout' => 20]]));
+file_put_contents('%s/told', sprintf('%%s after %%.1f s', $got, microtime(true) - $begun));`, url, root)
+			s := newSite(t, url)
+			warm := func() {
+				var all sync.WaitGroup
+				for range children {
+					all.Go(func() { s.get(t, "/page.php?ms=200") })
+				}
+				all.Wait()
+			}
+			get := func(path, want string) {
+				t.Helper()
+				begun := time.Now()
+				if got := s.get(t, path); got != want {
+					t.Errorf("%s: %q, want %q", path, got, want)
+				}
+				if d := time.Since(begun); d > quick {
+					t.Errorf("%s took %v", path, d)
+				}
+			}
+			warm()
+			get("/works.php", "answered")
+			for range 2 * children {
+				get("/page.php", "page")
+			}
+			if resp, body := s.do(t, s.request(t, http.MethodPost, "/page.php", nil)); resp.StatusCode != http.StatusOK || body != "page" {
+				t.Errorf("POST: %d, %q", resp.StatusCode, body)
+			}
+			in := b.Snapshot().Pool.Instances[0]
+			t.Logf("%+v", in)
+			if in.AtWork != 1 || in.WorkedOn != 1 || b.Snapshot().Gate.Capacity > children {
+				t.Errorf("%d processes at work, want 1: %+v", in.AtWork, in)
+			}
+			awaitState(t, b, "it is back", func(s bridge.Snapshot) bool { return s.Pool.Instances[0].AtWork == 0 })
+			warm()
+			get("/asks.php", "answered")
+			var told []byte
+			eventually(t, "the page has asked its own site", func() (err error) {
+				told, err = os.ReadFile(filepath.Join(root, "told"))
+				if err == nil && len(told) == 0 {
+					return errNotYet
+				}
+				return err
+			})
+			if !strings.HasPrefix(string(told), "page after 0.") {
+				t.Errorf("its own site has told it %q", told)
+			}
+		})
+	}
+}
+
+// All children work on: who comes waits for the first that is back, and is not lost.
+func TestAllPHPWorksOn(t *testing.T) {
+	checkLeaks(t)
+	const children = 2
+	root := t.TempDir()
+	write(t, filepath.Join(root, "page.php"), "<?php echo 'page';")
+	write(t, filepath.Join(root, "works.php"), "<?php echo 'answered'; fastcgi_finish_request(); sleep(1);")
+	url, b := serveBridge(t, startFPM(t, fpmOptions{root: root, workers: children}).plainConfig())
+	l := newLoad(t, url)
+	var all sync.WaitGroup
+	for range 3 * children {
+		all.Go(func() {
+			if got := l.get(t, "/works.php"); got != "answered" {
+				t.Errorf("got %q", got)
+			}
+			if got := l.get(t, "/page.php"); got != "page" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+	all.Wait()
+	in := b.Snapshot().Pool.Instances[0]
+	t.Logf("%+v", in)
+	if in.Discarded+in.DialErrors > 0 || in.Dialing+in.Busy+in.Idle+in.AtWork+in.Closing > children {
+		t.Errorf("%+v", in)
+	}
+}
