@@ -144,8 +144,7 @@ type TimeoutsConfig struct {
 	// Idle is how long an unused connection to the application is kept. Default 5 s.
 	Idle Duration `json:"idle,omitempty"`
 	// Abandoned is how long a worker counts as busy for a client that has left, or
-	// was sent a 504, or after its answer (PHP's fastcgi_finish_request), if it does not
-	// finish before. Default 30 s.
+	// was sent a 504, if it does not finish before. Default 30 s.
 	Abandoned Duration `json:"abandoned,omitempty"`
 	// Client is how long the client may send nothing of its body, or take nothing
 	// of the answer. Default 60 s. It holds while the handler runs; the server in
@@ -315,7 +314,6 @@ func (c *Config) pool(instances []pool.Instance) pool.Config {
 		TurnsAway:   c.servers(),
 		Retires:     c.Preset == cgi.PresetPHP,
 		WorksOn:     c.Preset == cgi.PresetPHP,
-		WorkTimeout: time.Duration(c.Timeouts.Abandoned),
 		KeepAlive:   c.keepAlive(),
 		Multiplex:   c.multiplex(),
 		Logger:      c.Logger,

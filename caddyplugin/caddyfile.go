@@ -40,7 +40,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    max_params          <size>
 //	    max_response_header <size>
 //	    request_buffering   on|off
-//	    keep_alive          on|off
+//	    keep_alive          auto|on|off
 //	    multiplex           auto|on|off
 //	    lanes               on|off
 //	    long_poll           <paths...>

@@ -15,6 +15,10 @@ import (
 // request goes elsewhere. Most are back before the answer is here.
 const backWithin = 5 * time.Millisecond
 
+// workMax is how long a process counts as taken that does not come back. It is taken for
+// as long as it works; what has hung would be waited for by who drains the instance.
+const workMax = 10 * time.Minute
+
 // caughtUp reports whether the application is known to have read all that was written.
 func (c *conn) caughtUp() bool {
 	if c.unread == nil {
@@ -71,7 +75,7 @@ func (p *Pool) detain(c *conn) {
 	in.habits.workedOnAt = time.Now()
 	p.move(c, atWork)
 	p.recount()
-	ctx, cancel := context.WithTimeout(p.ctx, p.config().WorkTimeout)
+	ctx, cancel := context.WithTimeout(p.ctx, workMax)
 	p.tasks.Go(func() {
 		defer cancel()
 		p.awaitBack(ctx, c)

@@ -11,7 +11,7 @@ var ErrOtherKind = errors.New("pool: only another pool can go by that")
 
 // Configure has the pool go by cfg from now on: Workers, all times, and KeepAlive.
 // ErrOtherKind says that cfg means another kind of application: another Multiplex,
-// TurnsAway or Retires. What New would refuse is refused. An error changes nothing.
+// TurnsAway, Retires or WorksOn. What New would refuse is refused. An error changes nothing.
 // Instances, Logger and OnOutage stay as they are, whatever cfg says.
 //
 // No request is stopped. Where an instance has more connections than Workers now,
@@ -88,6 +88,8 @@ func (c *Config) sameKind(other *Config) error {
 		return fmt.Errorf("pool: turns_away: is %t, was %t: %w", other.TurnsAway, c.TurnsAway, ErrOtherKind)
 	case c.Retires != other.Retires:
 		return fmt.Errorf("pool: retires: is %t, was %t: %w", other.Retires, c.Retires, ErrOtherKind)
+	case c.WorksOn != other.WorksOn:
+		return fmt.Errorf("pool: works_on: is %t, was %t: %w", other.WorksOn, c.WorksOn, ErrOtherKind)
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ func TestConfigureRefuses(t *testing.T) {
 		"workers":    func(c *Config) { c.Workers = 0 },
 		"multiplex":  func(c *Config) { c.Multiplex = MultiplexOn },
 		"turns_away": func(c *Config) { c.TurnsAway = true },
+		"works_on":   func(c *Config) { c.WorksOn = true },
 		"retires":    func(c *Config) { c.Retires = true },
 	} {
 		cfg := Config{Workers: 8}

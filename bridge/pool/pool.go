@@ -56,8 +56,6 @@ type Config struct {
 	// and leaves the end of STDIN unread until it is back, as PHP's do. Such a connection
 	// is not used, and its process counts as taken, until it is back. Default: none does.
 	WorksOn bool
-	// WorkTimeout is how long it counts as taken at most. Default 30 s.
-	WorkTimeout time.Duration
 	// KeepAlive says whether connections are kept for further requests. Default: KeepOn.
 	KeepAlive KeepAlive
 }
@@ -118,9 +116,6 @@ func (c *Config) complete() error {
 	}
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = 5 * time.Second
-	}
-	if c.WorkTimeout == 0 {
-		c.WorkTimeout = 30 * time.Second
 	}
 	return nil
 }
