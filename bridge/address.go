@@ -62,9 +62,10 @@ func (c *Config) instances() ([]pool.Instance, error) {
 // instance is one of the application's, at an address that was split.
 func (c *Config) instance(name, network, addr string) pool.Instance {
 	return pool.Instance{
-		Addr:  name,
-		Dial:  func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, network, addr) },
-		Queue: acceptQueue(network, addr),
+		Addr:    name,
+		Dial:    func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, network, addr) },
+		Queue:   acceptQueue(network, addr),
+		Relayed: network != "unix",
 		Unread: func(c net.Conn) pool.Unread {
 			if u := unread.Of(c); u != nil {
 				return u

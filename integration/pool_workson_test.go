@@ -3,6 +3,8 @@
 package integration
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,16 +17,20 @@ import (
 )
 
 // A page that starts work after its answer does not take the next request with it, on any
-// kind of socket; nor is it a deadlock if that work asks the site itself.
+// kind of socket, nor behind a proxy for TCP, which reads what PHP does not; nor is it a
+// deadlock if that work asks the site itself.
 func TestPHPWorksOn(t *testing.T) {
-	for name, network := range map[string]string{"unix socket": "unix", "TCP": "tcp"} {
-		t.Run(name, func(t *testing.T) {
+	for _, way := range []string{"unix socket", "TCP", "proxy"} {
+		t.Run(way, func(t *testing.T) {
 			t.Parallel() // they wait more than they work
 			const children, quick = 4, time.Second
 			root := t.TempDir()
 			write(t, filepath.Join(root, "page.php"), "<?php usleep(($_GET['ms'] ?? 0) * 1000); echo 'page';")
 			write(t, filepath.Join(root, "works.php"), "<?php echo 'answered'; fastcgi_finish_request(); sleep(4);")
-			be := startFPM(t, fpmOptions{root: root, workers: children, tcp: network == "tcp"})
+			be := startFPM(t, fpmOptions{root: root, workers: children, tcp: way != "unix socket"})
+			if way == "proxy" {
+				be.addr = relay(t, be.addr)
+			}
 			url, b := serveBridge(t, be.plainConfig())
 			write(t, filepath.Join(root, "asks.php"), `<?php echo 'answered'; fastcgi_finish_request();
 $begun = microtime(true);
@@ -105,4 +111,41 @@ func TestAllPHPWorksOn(t *testing.T) {
 	if in.Discarded+in.DialErrors > 0 || in.Dialing+in.Busy+in.Idle+in.AtWork+in.Closing > children {
 		t.Errorf("%+v", in)
 	}
+}
+
+// relay is the address of a proxy for TCP connections to addr, as containers have it.
+func relay(t testing.TB, addr string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", addr)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			all.Go(func() { pass(near, far) })
+			all.Go(func() { pass(far, near) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		all.Wait()
+	})
+	return l.Addr().String()
+}
+
+// pass hands on what comes from one connection to the other, and ends both with it.
+func pass(from, to net.Conn) {
+	_, _ = io.Copy(to, from) // whoever ends it, it has ended
+	from.Close()
+	to.Close()
 }

@@ -21,7 +21,7 @@ const workMax = 10 * time.Minute
 
 // caughtUp reports whether the application is known to have read all that was written.
 func (c *conn) caughtUp() bool {
-	if c.unread == nil {
+	if c.unread == nil || c.inst.Relayed {
 		return false
 	}
 	some, err := c.unread.Any()
@@ -67,35 +67,59 @@ func (p *Pool) setAside(c *conn) {
 
 // detain is setAside for a connection that nobody uses.
 func (p *Pool) detain(c *conn) {
-	in := c.inst
+	p.noteWork(c.inst)
+	p.move(c, atWork)
+	p.recount()
+	p.awaitBack(c)
+}
+
+// noteWork notes that a process works on.
+func (p *Pool) noteWork(in *instance) {
 	in.counters.workedOn++
 	if time.Since(in.habits.workedOnAt) >= tellEvery {
 		p.log(in, slog.LevelInfo, "a process works on after its answer; requests go to others until it is back")
 	}
 	in.habits.workedOnAt = time.Now()
+}
+
+// closeWhenBack is for a connection that is to be closed, and whose process may be at work:
+// it would not be free then. Most are back in a moment.
+func (p *Pool) closeWhenBack(c *conn) {
 	p.move(c, atWork)
-	p.recount()
-	ctx, cancel := context.WithTimeout(p.ctx, workMax)
 	p.tasks.Go(func() {
-		defer cancel()
-		p.awaitBack(ctx, c)
+		back := p.isBack(c)
+		p.mu.Lock()
+		var victims []*conn
+		if back {
+			c.evicted = false // nothing more is looked at
+			p.move(c, closing)
+			victims = []*conn{c}
+		} else {
+			p.detain(c)
+		}
+		p.mu.Unlock()
+		p.closeAll(victims)
 	})
 }
 
-// awaitBack waits for the process of a connection to be back, and hands the connection
-// back then. If ctx ends before, the connection is closed, and its room is free.
-func (p *Pool) awaitBack(ctx context.Context, c *conn) {
-	back := c.unread.Await(ctx) == nil && c.usable()
-	p.mu.Lock()
-	var victims []*conn
-	if back {
-		c.evicted = false
-		victims = p.handBack(c)
-	} else {
-		p.move(c, closing)
-		victims = []*conn{c}
-	}
-	p.recount()
-	p.mu.Unlock()
-	p.closeAll(victims)
+// awaitBack has a connection handed back, or closed, when its process is back. If it is
+// not after workMax, the connection is closed, and its room is free.
+func (p *Pool) awaitBack(c *conn) {
+	ctx, cancel := context.WithTimeout(p.ctx, workMax)
+	p.tasks.Go(func() {
+		defer cancel()
+		back := c.unread.Await(ctx) == nil && c.usable()
+		p.mu.Lock()
+		var victims []*conn
+		if back && !c.evicted {
+			victims = p.handBack(c)
+		} else {
+			c.evicted = false // nothing more is looked at
+			p.move(c, closing)
+			victims = []*conn{c}
+		}
+		p.recount()
+		p.mu.Unlock()
+		p.closeAll(victims)
+	})
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,8 +152,6 @@ func TestIdleProcessAtWorkKeepsItsRoom(t *testing.T) {
 		time.Sleep(6 * time.Second)
 		wantAtWork(t, p, 2, 0, 1)
 		time.Sleep(4 * time.Second)
-		wantAtWork(t, p, 0, 2, 2)
-		time.Sleep(6 * time.Second)
 		wantAtWork(t, p, 0, 0, 2)
 	})
 	// Nor is it for a request that needs a new connection.
@@ -253,18 +252,98 @@ func TestProcessAtWorkEnds(t *testing.T) {
 	})
 }
 
-// What cannot be seen is not waited for.
-func TestWorkCannotBeSeen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		peer := fcgitest.Start(t, worksOn)
-		blind := visible(peer)
-		blind.Unread = nil
-		p := newPool(t, phpConfig(2, blind))
-		together(t, p, 1, time.Second)
-		if d := visit(t, p, Demand{}, 0); d != time.Second {
-			t.Errorf("the next request took %v", d)
-		}
-	})
+// Where it cannot be seen whether a process is back, or what is seen may be a proxy, the
+// process is asked.
+func TestProcessIsAsked(t *testing.T) {
+	for name, hide := range map[string]func(*Instance){
+		"it cannot be seen": func(in *Instance) { in.Unread = nil },
+		"it may be a proxy": func(in *Instance) {
+			in.Unread, in.Relayed = func(net.Conn) Unread { return allRead{} }, true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				peer := fcgitest.Start(t, worksOn)
+				in := visible(peer)
+				hide(&in)
+				p := newPool(t, phpConfig(2, in))
+				for range 3 {
+					if d := visit(t, p, Demand{}, 0); d != 0 {
+						t.Errorf("a request took %v", d)
+					}
+				}
+				synctest.Wait()
+				if n := len(peer.Asked()); n != 3 || peer.Accepted() != 1 {
+					t.Errorf("%d questions on %d connections", n, peer.Accepted())
+				}
+				visit(t, p, Demand{}, 2*time.Second)
+				if d := visit(t, p, Demand{}, 0); d != backWithin {
+					t.Errorf("the next request took %v, want %v", d, backWithin)
+				}
+				wantAtWork(t, p, 1, 1, 1)
+				time.Sleep(2 * time.Second)
+				wantAtWork(t, p, 0, 2, 2)
+				together(t, p, 2, 0)
+				if n := peer.Accepted(); n != 2 {
+					t.Errorf("%d connections, want 2", n)
+				}
+			})
+		})
+	}
+}
+
+// allRead is a proxy that reads all at once.
+type allRead struct{}
+
+func (allRead) Any() (bool, error)          { return false, nil }
+func (allRead) Bytes() (int, error)         { return 0, nil }
+func (allRead) Await(context.Context) error { return nil }
+
+// A process that closes its connection when it was asked is not asked for a while. If it
+// can be seen that does; else connections are not kept meanwhile.
+func TestProcessDislikesToBeAsked(t *testing.T) {
+	for name, sees := range map[string]bool{"seen": true, "not seen": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				peer := fcgitest.Start(t, worksOn)
+				peer.Values(fcgitest.ValuesClose)
+				in := visible(peer)
+				in.Relayed = true
+				if !sees {
+					in.Unread = nil
+				}
+				p := newPool(t, phpConfig(2, in))
+				for i := range 6 {
+					l := mustLease(t, p)
+					if _, err := converse(l); (err != nil) != (i == 1) { // in memory the end cannot be seen before
+						t.Errorf("request %d: %v", i+1, err)
+					}
+					l.Release()
+					synctest.Wait()
+				}
+				if n := len(peer.Asked()); n != 1 {
+					t.Errorf("asked %d times, want once", n)
+				}
+				if sees {
+					wantKeepAlive(t, p, "on", "")
+					wantCounts(t, p, counts{idle: 1})
+					visit(t, p, Demand{}, time.Second)
+					if d := visit(t, p, Demand{}, 0); d != backWithin {
+						t.Errorf("the next request took %v, want %v", d, backWithin)
+					}
+					return
+				}
+				wantKeepAlive(t, p, "off", "nobody can tell")
+				wantCounts(t, p, counts{})
+				time.Sleep(askAgainAfter)
+				visit(t, p, Demand{}, 0)
+				synctest.Wait()
+				if n := len(peer.Asked()); n != 2 {
+					t.Errorf("asked %d times, want once more", n)
+				}
+			})
+		})
+	}
 }
 
 // A client that leaves while its request looks for a connection leaves nothing.

@@ -53,7 +53,7 @@ func (p *Pool) leaveAtWork(conns []*conn) []*conn {
 		if p.closed || c.inst.standing == removed {
 			return false
 		}
-		p.detain(c)
+		p.closeWhenBack(c)
 		return true
 	})
 }

@@ -90,7 +90,10 @@ func (c *conn) open(nc net.Conn, r reply) {
 // usable reports whether an idle connection still is what it was: open, and
 // without a byte to read.
 func (c *conn) usable() bool {
-	if c.raw == nil {
+	switch {
+	case c.failed != nil:
+		return false
+	case c.raw == nil:
 		return true
 	}
 	c.quiet = false

@@ -22,6 +22,7 @@ type habits struct {
 	kept       bool      // it was seen to keep one after an answer
 
 	workedOnAt time.Time // when a process was last seen to work on after its answer
+	unseen     bool      // a connection was closed because nobody could tell whether its process was back
 
 	answers     bool      // it has answered a question (ask)
 	silentUntil time.Time // it does not answer questions; when it may be asked again
@@ -47,7 +48,7 @@ func (h *habits) silent() bool { return time.Now().Before(h.silentUntil) }
 func (h *habits) forget() { h.answers, h.silentUntil = false, time.Time{} }
 
 // noteOffended remembers that the application answered a question and then closed the
-// connection: it is not asked again.
+// connection: it is not asked again for a while.
 func (p *Pool) noteOffended(in *instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,6 +57,9 @@ func (p *Pool) noteOffended(in *instance) {
 
 // noteClosed remembers that the application closed a kept connection.
 func (p *Pool) noteClosed(c *conn) {
+	if a, asked := c.unread.(*answerDue); asked && a.answered {
+		p.noteOffended(c.inst)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sawClosed(c)

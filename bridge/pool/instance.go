@@ -22,6 +22,9 @@ type Instance struct {
 	// Unread returns who can tell what the application has not read of what was written to
 	// a connection, nil if nobody can. It is called once for each. Default: nobody can.
 	Unread func(net.Conn) Unread
+	// Relayed says that connections may end at something that reads for the application,
+	// such as a proxy for TCP: what Unread tells may be true of that. Default: they do not.
+	Relayed bool
 }
 
 // Unread tells what the application has not read of what was written to a connection. It

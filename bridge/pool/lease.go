@@ -218,6 +218,7 @@ func (l *Lease) Release() {
 	inOrder := l.ended && l.sent && !l.dead && l.ch.clean()
 	l.ch.leave(inOrder)
 	if inOrder {
+		l.once = l.once || !l.p.prepare(l.c)
 		l.p.keep(l)
 	} else {
 		l.p.reject(l.c)

@@ -136,6 +136,8 @@ func (p *Pool) keepAlive(in *instance) (keep, why string) {
 		return refused.String(), ""
 	case in.habits.closes():
 		return refused.String(), "the application closes every connection after its answer"
+	case p.config().WorksOn && in.habits.unseen && in.habits.silent():
+		return refused.String(), "nobody can tell whether a process is back after its answer: it cannot be seen from here, and closes the connection when it is asked"
 	case mode == KeepAuto:
 		return in.keep.state.String(), in.keep.why
 	}

@@ -1,0 +1,129 @@
+package pool
+
+import (
+	"context"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+)
+
+// Where it cannot be seen whether the process of a connection is back after its answer, it
+// is asked something, and is back when that is answered. Most have answered before the
+// connection is used again. PHP of old closes the connection after the answer: it is not
+// asked for a while, and if it cannot be seen either, its connections are not kept.
+
+// answerDue is the Unread of such a connection. What is not read is the question.
+type answerDue struct {
+	c        *conn
+	due      bool // it was asked, and has not answered
+	answered bool // it has, the last time
+}
+
+func (p *Pool) offends(in *instance) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return in.habits.silent()
+}
+
+// prepare has it found out whether the process of a connection is back when that is used
+// again, and reports whether that can be.
+func (p *Pool) prepare(c *conn) bool {
+	switch in := c.inst; {
+	case !p.config().WorksOn || c.mux != nil || in.Unread != nil && !in.Relayed:
+		return true
+	case !p.offends(in):
+		c.askBack()
+		return true
+	}
+	if _, asked := c.unread.(*answerDue); !asked && c.unread != nil {
+		if _, err := c.unread.Any(); err == nil {
+			return true
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.inst.habits.unseen = true
+	return false
+}
+
+// askBack asks. What becomes of that is seen when the connection is used again.
+func (c *conn) askBack() {
+	a, ok := c.unread.(*answerDue)
+	if !ok {
+		a = &answerDue{c: c}
+		c.unread = a
+	}
+	c.records.asked, a.due, a.answered = true, true, false
+	c.interrupted.Store(false)
+	_ = c.write(fcgi.AppendGetValues(nil, fcgi.MpxsConns), time.Now().Add(writeWithin))
+}
+
+// Any reports whether the answer is due, and takes it if it has come.
+func (a *answerDue) Any() (bool, error) {
+	if !a.due || a.c.usable() {
+		return a.due, nil
+	}
+	// Something has come, or the end. What is left of an answer comes with the rest of it.
+	return a.due, a.take(time.Now().Add(backWithin))
+}
+
+// Bytes is the number of answers that are due.
+func (a *answerDue) Bytes() (int, error) {
+	if some, err := a.Any(); !some || err != nil {
+		return 0, err
+	}
+	return 1, nil
+}
+
+// Await waits for the answer.
+func (a *answerDue) Await(ctx context.Context) error {
+	if !a.due {
+		return nil
+	}
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = a.c.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+		close(interrupted)
+	})
+	err := a.take(time.Time{})
+	if !stop() {
+		<-interrupted
+		if err != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return err
+}
+
+// take reads until the answer is there whole, or until a time. What is no answer, or the
+// end of the connection, is found when that is used again.
+func (a *answerDue) take(until time.Time) error {
+	c := a.c
+	if err := c.SetReadDeadline(until); err != nil {
+		return err
+	}
+	for a.due {
+		n, err := c.Read(c.records.space())
+		c.records.filled(n)
+		switch {
+		case n > 0:
+		case isTimeout(err):
+			return err
+		default:
+			a.due, c.failed = false, c.reason(err)
+			return nil
+		}
+		ev, other, err := c.records.take(fcgi.ManagementID)
+		switch {
+		case other:
+			err = &fcgi.FormatError{What: ev.Type.String(), Why: "nobody asked for it"}
+			fallthrough
+		case err != nil:
+			a.due, c.failed = false, err
+		default:
+			a.due = !c.records.clean()
+			a.answered = a.answered || !a.due
+		}
+	}
+	return nil
+}
