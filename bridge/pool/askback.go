@@ -19,31 +19,45 @@ type answerDue struct {
 	answered bool // it has, the last time
 }
 
-func (p *Pool) offends(in *instance) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return in.habits.silent()
-}
-
 // prepare has it found out whether the process of a connection is back when that is used
 // again, and reports whether that can be.
 func (p *Pool) prepare(c *conn) bool {
-	switch in := c.inst; {
-	case !p.config().WorksOn || c.mux != nil || in.Unread != nil && !in.Relayed:
+	if !p.config().WorksOn || c.mux != nil || c.direct() {
 		return true
-	case !p.offends(in):
+	}
+	p.mu.Lock()
+	offends := c.inst.habits.silent()
+	c.inst.habits.unseen = offends && c.kernel == nil
+	p.mu.Unlock()
+	if !offends {
 		c.askBack()
 		return true
 	}
-	if _, asked := c.unread.(*answerDue); !asked && c.unread != nil {
-		if _, err := c.unread.Any(); err == nil {
-			return true
+	c.unread = c.kernel
+	return c.kernel != nil
+}
+
+// endOfStdin is the size of what ends a request.
+const endOfStdin = fcgi.HeaderLen
+
+// direct reports whether what the kernel tells is true of the application. Something in
+// between reads all it can; what leaves nothing but the end of STDIN is PHP itself.
+func (c *conn) direct() bool {
+	switch {
+	case c.kernel == nil:
+		return false
+	case c.inst.Relayed && !c.isDirect:
+		n, err := c.kernel.Bytes()
+		if c.isDirect = n == endOfStdin; err != nil {
+			c.kernel = nil // it is on another machine, or in a container
 		}
+	default:
+		c.isDirect = true
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	c.inst.habits.unseen = true
-	return false
+	if c.isDirect {
+		c.unread = c.kernel
+	}
+	return c.isDirect
 }
 
 // askBack asks. What becomes of that is seen when the connection is used again.
@@ -73,6 +87,14 @@ func (a *answerDue) Bytes() (int, error) {
 		return 0, err
 	}
 	return 1, nil
+}
+
+// AwaitUntil waits for the answer, for a moment.
+func (a *answerDue) AwaitUntil(t time.Time) error {
+	if !a.due {
+		return nil
+	}
+	return a.take(t)
 }
 
 // Await waits for the answer.

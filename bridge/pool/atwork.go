@@ -43,9 +43,7 @@ func (p *Pool) isBack(c *conn) bool {
 	if !p.config().WorksOn || !c.behind() {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, backWithin)
-	defer cancel()
-	return c.unread.Await(ctx) == nil
+	return c.unread.AwaitUntil(time.Now().Add(backWithin)) == nil
 }
 
 // setAside takes a kept connection back from a request that was given it: its process is

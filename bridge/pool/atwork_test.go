@@ -298,6 +298,7 @@ type allRead struct{}
 func (allRead) Any() (bool, error)          { return false, nil }
 func (allRead) Bytes() (int, error)         { return 0, nil }
 func (allRead) Await(context.Context) error { return nil }
+func (allRead) AwaitUntil(time.Time) error  { return nil }
 
 // A process that closes its connection when it was asked is not asked for a while. If it
 // can be seen that does; else connections are not kept meanwhile.

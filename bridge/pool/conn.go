@@ -56,14 +56,16 @@ type conn struct {
 	id          uint16       // of the current request
 	written     atomic.Int64 // bytes of it that the kernel took
 
-	unread  Unread          // nil if it is not known
-	raw     syscall.RawConn // nil if the connection is not a socket
-	peek    func(fd uintptr)
-	quiet   bool  // peek's result
-	early   Event // came before the request was sent; its Type is 0 if nothing did
-	failed  error // what follows after it; nil if that is not known
-	gone    bool  // the application has closed its side
-	records recordReader
+	unread   Unread          // tells what the application has not read; nil if nobody can
+	kernel   Unread          // Instance.Unread's; nil if it cannot tell
+	isDirect bool            // what that tells is true of the application itself
+	raw      syscall.RawConn // nil if the connection is not a socket
+	peek     func(fd uintptr)
+	quiet    bool  // peek's result
+	early    Event // came before the request was sent; its Type is 0 if nothing did
+	failed   error // what follows after it; nil if that is not known
+	gone     bool  // the application has closed its side
+	records  recordReader
 }
 
 // open makes a connection of one that was dialled, and of which r came when it was
@@ -73,7 +75,8 @@ func (c *conn) open(nc net.Conn, r reply) {
 	c.records.asked, c.proved = r != unasked, r.proof()
 	c.records.buf = make([]byte, readBuffer)
 	if c.inst.Unread != nil {
-		c.unread = c.inst.Unread(nc)
+		c.kernel = c.inst.Unread(nc)
+		c.unread = c.kernel
 	}
 	sc, ok := nc.(syscall.Conn)
 	if !ok {

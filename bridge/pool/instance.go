@@ -36,6 +36,8 @@ type Unread interface {
 	Bytes() (int, error)
 	// Await waits until all is read, the connection is closed, or ctx ends.
 	Await(ctx context.Context) error
+	// AwaitUntil is Await, for a moment.
+	AwaitUntil(t time.Time) error
 }
 
 // instance is an Instance and what the pool knows of it. Everything below it

@@ -3,6 +3,8 @@ package fcgitest
 import (
 	"context"
 	"net"
+	"os"
+	"time"
 )
 
 // Unread tells what one end of a connection in memory has not read of what was written to
@@ -31,6 +33,13 @@ func (u *Unread) bytes() (int, error) {
 		return 0, opError("unread", net.ErrClosed)
 	}
 	return u.c.out.data.Len(), nil
+}
+
+// AwaitUntil is Await until a time at most.
+func (u *Unread) AwaitUntil(t time.Time) error {
+	ctx, cancel := context.WithDeadlineCause(context.Background(), t, os.ErrDeadlineExceeded)
+	defer cancel()
+	return u.Await(ctx)
 }
 
 // Await waits until there is none, or ctx ends.

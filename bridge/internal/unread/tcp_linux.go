@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -29,6 +30,12 @@ const (
 	awaitPause    = 50 * time.Microsecond
 	awaitPauseMax = 20 * time.Millisecond
 )
+
+func (c *tcpConn) awaitUntil(t time.Time) error {
+	ctx, cancel := context.WithDeadlineCause(context.Background(), t, os.ErrDeadlineExceeded)
+	defer cancel()
+	return c.await(ctx)
+}
 
 func (c *tcpConn) await(ctx context.Context) error {
 	t := time.NewTimer(0)

@@ -3,7 +3,6 @@ package unread
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"net"
 	"syscall"
 	"time"
@@ -57,8 +56,26 @@ func (c *unixConn) any() (bool, error) {
 	return c.queued > 0, c.err
 }
 
-// await is woken each time the other side has read something: the kernel calls that room
-// to write.
+// awaitUntil is woken each time the other side has read something: the kernel calls that
+// room to write.
+func (c *unixConn) awaitUntil(t time.Time) error {
+	if err := c.SetWriteDeadline(t); err != nil {
+		return err
+	}
+	return c.awaitWoken()
+}
+
+func (c *unixConn) awaitWoken() error {
+	err := c.raw.Write(func(fd uintptr) bool {
+		c.ask(fd)
+		return c.queued == 0 || c.err != nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.err
+}
+
 func (c *unixConn) await(ctx context.Context) error {
 	if err := c.SetWriteDeadline(time.Time{}); err != nil {
 		return err
@@ -68,10 +85,7 @@ func (c *unixConn) await(ctx context.Context) error {
 		_ = c.SetWriteDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 		close(interrupted)
 	})
-	err := c.raw.Write(func(fd uintptr) bool {
-		c.ask(fd)
-		return c.queued == 0 || c.err != nil
-	})
+	err := c.awaitWoken()
 	if !stop() {
 		<-interrupted
 		_ = c.SetWriteDeadline(time.Time{}) // as above
@@ -79,7 +93,7 @@ func (c *unixConn) await(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	return errors.Join(err, c.err)
+	return err
 }
 
 // bytes asks our socket for its peer, and that for what it has to read.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 )
 
 // ErrNotHere reports that the other side is not a socket that can be seen from here.
@@ -18,6 +19,7 @@ type asker interface {
 	any() (bool, error)
 	bytes() (int, error)
 	await(context.Context) error
+	awaitUntil(time.Time) error
 }
 
 // Of returns a Conn for c, nil if c is neither a unix socket nor TCP.
@@ -41,6 +43,15 @@ func (c *Conn) Any() (bool, error) {
 // ctx's cause if that ends first. Nobody may write meanwhile; the write deadline is lifted.
 func (c *Conn) Await(ctx context.Context) error {
 	if err := c.await(ctx); err != nil {
+		return fmt.Errorf("unread: %w", err)
+	}
+	return nil
+}
+
+// AwaitUntil is Await, for a moment. When that has passed, it returns
+// os.ErrDeadlineExceeded.
+func (c *Conn) AwaitUntil(t time.Time) error {
+	if err := c.awaitUntil(t); err != nil {
 		return fmt.Errorf("unread: %w", err)
 	}
 	return nil

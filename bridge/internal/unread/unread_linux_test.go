@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -216,6 +217,9 @@ func TestAwait(t *testing.T) {
 			if err := c.Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%v, want %v", err, context.DeadlineExceeded)
 			}
+			if err := c.AwaitUntil(time.Now().Add(10 * time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%v, want %v", err, os.ErrDeadlineExceeded)
+			}
 			mustRead(t, far, 99)
 			done := make(chan error)
 			go func() { done <- c.Await(t.Context()) }()
@@ -231,6 +235,9 @@ func TestAwait(t *testing.T) {
 			mustWrite(t, near, 1) // the deadlines of the wait mean nothing any more
 			mustRead(t, far, 1)
 			if err := c.Await(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := c.AwaitUntil(time.Now().Add(time.Minute)); err != nil {
 				t.Error(err)
 			}
 		})
