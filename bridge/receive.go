@@ -21,6 +21,9 @@ const (
 	// watched for leaving. Most answers come sooner, also on a busy machine, and the
 	// watch costs as much as reading them.
 	watchAfter = 25 * time.Millisecond
+	// ignoredAfter is how long a request on a kept connection may stay unread before it is
+	// sent elsewhere, if it is seen not to be read.
+	ignoredAfter = 100 * time.Millisecond
 	// gatherMax is how much is collected at most, in bytes, header included.
 	gatherMax = 64 << 10
 )
@@ -96,6 +99,15 @@ func (x *exchange) awaitFirst() (pool.Event, error) {
 			return ev, err
 		}
 		x.held.watch(x.r.Context())
+		if x.held.lease.Ignored() {
+			ev, err := x.held.next(x.within(x.sentAt.Add(ignoredAfter)))
+			if !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
+				return ev, err
+			}
+			if err := x.forsake(); err != nil {
+				return ev, err
+			}
+		}
 	}
 	limit := time.Duration(x.b.cfg.Timeouts.FirstByte)
 	since := x.sentAt
@@ -114,6 +126,23 @@ func (x *exchange) awaitFirst() (pool.Event, error) {
 			return ev, err
 		}
 	}
+}
+
+// forsake gives up a request that the application has not begun to read, if it is still so,
+// the request may be sent again, and there is somewhere else to send it.
+func (x *exchange) forsake() error {
+	lease := x.held.lease
+	switch {
+	case !lease.Ignored():
+		return nil
+	case x.replayed || !idempotent(x.r.Method) || !x.body.replayable():
+		lease.NoteIgnored()
+		return nil
+	}
+	if err := lease.Forsake(); err != nil {
+		return err
+	}
+	return nil
 }
 
 // gather collects the rest of the answer as long as it comes at once.

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -148,4 +149,46 @@ func pass(from, to net.Conn) {
 	_, _ = io.Copy(to, from) // whoever ends it, it has ended
 	from.Close()
 	to.Close()
+}
+
+// So may processes that are not PHP's: the first request that meets one is seen not to be
+// read, and goes elsewhere. Connections are not kept after that.
+func TestPerlWorksOn(t *testing.T) {
+	checkLeaks(t)
+	const quick = time.Second
+	url, b := serveBridge(t, startPerl(t, 4).plainConfig())
+	s := newSite(t, url)
+	eventually(t, "connections are kept", func() error {
+		s.get(t, "/hello")
+		if in := b.Snapshot().Pool.Instances[0]; in.KeepAlive != "on" {
+			return fmt.Errorf("%+v", in)
+		}
+		return nil
+	})
+	s.get(t, "/works?s=3")
+	begun := time.Now()
+	for range 8 {
+		if got := s.get(t, "/hello"); got != "hello\n" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if d := time.Since(begun); d > quick {
+		t.Errorf("the next requests took %v", d)
+	}
+	in := b.Snapshot().Pool.Instances[0]
+	t.Logf("%+v", in)
+	if in.KeepAlive != "off" || in.Replays["ignored"] != 1 {
+		t.Errorf("%+v", in)
+	}
+	// And now even the process that works on is no trouble.
+	s.get(t, "/works?s=1")
+	begun = time.Now()
+	for range 8 {
+		if got := s.post(t, "/echo", []byte("posted")); got != "posted" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if d := time.Since(begun); d > quick {
+		t.Errorf("the next requests took %v", d)
+	}
 }

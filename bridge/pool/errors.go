@@ -105,6 +105,8 @@ func (e *Error) reason() reason {
 		return overloaded
 	case errors.Is(e.Err, ErrCantMultiplex):
 		return cantMultiplex
+	case errors.Is(e.Err, ErrIgnored):
+		return ignored
 	case e.Full:
 		return turnedAway
 	}
@@ -119,11 +121,12 @@ const (
 	turnedAway                  // a new connection that it closed because it was full
 	overloaded                  // FCGI_OVERLOADED
 	cantMultiplex               // FCGI_CANT_MPX_CONN
+	ignored                     // a kept connection that the application did not read
 	reasons
 )
 
 func (r reason) String() string {
-	return [...]string{"stale", "turned_away", "overloaded", "cant_multiplex"}[r]
+	return [...]string{"stale", "turned_away", "overloaded", "cant_multiplex", "ignored"}[r]
 }
 
 // DialError is a failed attempt to connect to one instance.

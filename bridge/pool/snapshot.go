@@ -70,7 +70,7 @@ type Counters struct {
 	Yielded     uint64            `json:"yielded"`   // good ones closed because others waited to be accepted
 	WorkedOn    uint64            `json:"worked_on"` // kept connections set aside because their process worked on after its answer
 	Discarded   uint64            `json:"discarded"` // requests that did not end cleanly, and their connections unless shared
-	Replays     map[string]uint64 `json:"replays"`   // requests sent again, by reason: stale, turned_away, overloaded, cant_multiplex
+	Replays     map[string]uint64 `json:"replays"`   // requests sent again, by reason: stale, turned_away, overloaded, cant_multiplex, ignored
 }
 
 // QueueSnapshot is what a listening socket holds that nobody has accepted.

@@ -72,6 +72,12 @@ my %route = (
             pass($go);
         }
     },
+    works => sub { # on, after its answer
+        my ($q) = @_;
+        print "Content-Type: text/plain\r\n\r\nanswered\n";
+        $request->Finish;
+        sleep $q->{s};
+    },
     wait => sub {
         my ($q) = @_;
         my $go = gate($q, 'go', '<');

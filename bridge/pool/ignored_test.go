@@ -1,0 +1,125 @@
+package pool
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// sent is a request that was sent whole.
+func sent(t testing.TB, p *Pool, uri string) *Lease {
+	t.Helper()
+	l := mustLease(t, p)
+	ask(t, l, uri)
+	synctest.Wait()
+	return l
+}
+
+// worker reads nothing while it works on after an answer, and leaves nothing unread when it
+// answers.
+var worker = fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
+	page(s, r)
+	if d, err := time.ParseDuration(r.Param("REQUEST_URI")); err == nil {
+		s.HoldFor(d)
+	}
+})
+
+// A request that is not read on a kept connection is given up, if there is somewhere else
+// to send it; it may be read later all the same. Connections are not kept after that.
+func TestIgnoredRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, worker)
+		peer.Values(fcgitest.ValuesNo)
+		p := autoPool(t, peer, 2)
+		l := sent(t, p, "0s")
+		if l.Ignored() {
+			t.Error("a request on a new connection is ignored")
+		}
+		if _, err := answer(l); err != nil {
+			t.Error(err)
+		}
+		l.Release()
+		serveSome(t, p, 1)
+		wantKeepAlive(t, p, "on", "")
+		visit(t, p, Demand{}, 10*time.Second)
+
+		l = sent(t, p, "0s")
+		if !l.Ignored() {
+			t.Error("nothing is seen")
+		}
+		e := l.Forsake()
+		if e == nil || !errors.Is(e, ErrIgnored) || e.Replay != ReplayIdempotent {
+			t.Fatalf("%+v", e)
+		}
+		p.CountReplay(e)
+		l.Release()
+		wantKeepAlive(t, p, "off", "a request on a kept connection was not read")
+		wantCounts(t, p, counts{})
+		if d := visit(t, p, Demand{Fresh: true}, 0); d != 0 {
+			t.Errorf("elsewhere it took %v", d)
+		}
+		if n := p.Snapshot().Instances[0].Replays["ignored"]; n != 1 {
+			t.Errorf("%d replays, want 1", n)
+		}
+	})
+	// The last connection that there may be is not given up.
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, worker)
+		peer.Values(fcgitest.ValuesNo)
+		p := autoPool(t, peer, 1)
+		visit(t, p, Demand{}, 0)
+		synctest.Wait()
+		visit(t, p, Demand{}, time.Second)
+		l := sent(t, p, "0s")
+		if e := l.Forsake(); e != nil {
+			t.Errorf("%v", e)
+		}
+		if out, err := answer(l); err != nil || out != fcgitest.Page {
+			t.Errorf("%q, %v", out, err)
+		}
+		l.Release()
+	})
+}
+
+// What has begun to be read is not ignored, nor what is read and takes its time.
+func TestSlowRequestIsNotIgnored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		peer.Values(fcgitest.ValuesNo)
+		p := autoPool(t, peer, 2)
+		visit(t, p, Demand{}, 0)
+		synctest.Wait()
+		l := sent(t, p, "0s")
+		if l.Fresh() || l.Ignored() {
+			t.Errorf("fresh: %v, ignored: %v", l.Fresh(), l.Ignored())
+		}
+		if _, err := answer(l); err != nil {
+			t.Error(err)
+		}
+		l.Release()
+		wantKeepAlive(t, p, "on", "")
+	})
+}
+
+// A request that must not be sent again is waited for, and connections are not kept for
+// those after it.
+func TestIgnoredRequestIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, worker)
+		peer.Values(fcgitest.ValuesNo)
+		p := autoPool(t, peer, 2)
+		serveSome(t, p, 2)
+		visit(t, p, Demand{}, time.Second)
+		l := sent(t, p, "0s")
+		l.NoteIgnored()
+		if out, err := answer(l); err != nil || out != fcgitest.Page {
+			t.Errorf("%q, %v", out, err)
+		}
+		l.Release()
+		wantKeepAlive(t, p, "off", "a request on a kept connection was not read")
+		wantCounts(t, p, counts{})
+	})
+}
