@@ -63,7 +63,9 @@ func NewBackend(cfg Config) (*Backend, error) {
 		return nil, err
 	}
 	b.spool.Store(store)
-	if b.pool, err = pool.New(cfg.pool(list)); err != nil {
+	connections := cfg.pool(list)
+	connections.Memory = func() pool.Memory { return b.spool.Load() }
+	if b.pool, err = pool.New(connections); err != nil {
 		return nil, err
 	}
 	gate := cfg.gate()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
 // A multiplexing application is found out about, and requests share a connection,
@@ -33,6 +35,39 @@ func TestMultiplexing(t *testing.T) {
 		// theirs.
 		if n := r.peer.MostOpen(); n > 8+1+5 {
 			t.Errorf("%d connections at once, want at most 14", n)
+		}
+	})
+}
+
+// What waits on a shared connection counts as memory of bodies, in the store that there was
+// when the connection was made.
+func TestSharedConnectionsAreInTheMemoryBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Multiplex: On}, fcgitest.MuxBig(60<<10))
+		l, err := r.b.pool.Lease(t.Context(), pool.Demand{Whole: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := readyRequest(&Config{Spawn: &SpawnConfig{Ready: "/"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		store := r.b.spool.Load()
+		synctest.Wait()
+		if n := r.b.Snapshot().Spool.Memory; n < 58<<10 || n > 64<<10 {
+			t.Errorf("%d bytes in memory, want those that wait", n)
+		}
+		other, err := spool.New(spool.Config{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.b.spool.Store(other)
+		l.Release()
+		if n := store.Stats().Memory; n != 0 {
+			t.Errorf("%d bytes were not given back", n)
 		}
 	})
 }

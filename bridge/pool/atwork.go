@@ -67,7 +67,6 @@ func (p *Pool) setAside(c *conn) {
 func (p *Pool) detain(c *conn) {
 	p.noteWork(c.inst)
 	p.move(c, atWork)
-	p.recount()
 	p.awaitBack(c)
 }
 
@@ -116,7 +115,6 @@ func (p *Pool) awaitBack(c *conn) {
 			p.move(c, closing)
 			victims = []*conn{c}
 		}
-		p.recount()
 		p.mu.Unlock()
 		p.closeAll(victims)
 	})

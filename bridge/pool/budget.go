@@ -164,6 +164,9 @@ func (p *Pool) move(c *conn, to connState) {
 	} else {
 		in.count[to]++
 	}
+	if c.state == atWork || to == atWork {
+		p.recount()
+	}
 	c.state = to
 	in.announce()
 	if to != closing && to != none {

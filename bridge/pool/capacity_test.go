@@ -19,10 +19,11 @@ func checkCapacity(t testing.TB, p *Pool) {
 	t.Helper()
 	var up, down int
 	for _, in := range p.instances {
+		n := max(1, in.observed.now-in.count[atWork])
 		if in.outage.until.IsZero() {
-			up += in.observed.now
+			up += n
 		} else {
-			down += in.observed.now
+			down += n
 		}
 	}
 	want := up

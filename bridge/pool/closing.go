@@ -44,7 +44,8 @@ func (p *Pool) leaveAtWork(conns []*conn) []*conn {
 	if !p.config().WorksOn {
 		return conns
 	}
-	return slices.DeleteFunc(conns, func(c *conn) bool {
+	var others []*conn // that are closed instead, where there are too many
+	conns = slices.DeleteFunc(conns, func(c *conn) bool {
 		if !c.evicted || c.mux != nil || !c.behind() {
 			return false
 		}
@@ -54,8 +55,13 @@ func (p *Pool) leaveAtWork(conns []*conn) []*conn {
 			return false
 		}
 		p.closeWhenBack(c)
+		others = append(others, p.shed(c.inst)...)
 		return true
 	})
+	if len(others) > 0 {
+		conns = append(conns, p.leaveAtWork(others)...)
+	}
+	return conns
 }
 
 // free ends what the budget knows of c. When there is no connection left, the next one

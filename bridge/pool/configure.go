@@ -12,7 +12,7 @@ var ErrOtherKind = errors.New("pool: only another pool can go by that")
 // Configure has the pool go by cfg from now on: Workers, all times, and KeepAlive.
 // ErrOtherKind says that cfg means another kind of application: another Multiplex,
 // TurnsAway, Retires or WorksOn. What New would refuse is refused. An error changes nothing.
-// Instances, Logger and OnOutage stay as they are, whatever cfg says.
+// Instances, Logger, OnOutage and Memory stay as they are, whatever cfg says.
 //
 // No request is stopped. Where an instance has more connections than Workers now,
 // unused ones are closed at once, the others as their requests end, and none is made
@@ -39,7 +39,7 @@ func (p *Pool) configure(cfg Config) (victims []*conn, err error) {
 	if err := was.sameKind(&cfg); err != nil {
 		return nil, err
 	}
-	cfg.Instances, cfg.Logger, cfg.OnOutage = was.Instances, was.Logger, was.OnOutage
+	cfg.Instances, cfg.Logger, cfg.OnOutage, cfg.Memory = was.Instances, was.Logger, was.OnOutage, was.Memory
 	p.cfg.Store(&cfg)
 	for _, list := range [...][]*instance{p.instances, p.leaving} {
 		for _, in := range list {

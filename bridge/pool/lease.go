@@ -241,6 +241,10 @@ func (l *Lease) fail(op string, err error) *Error {
 	}
 	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
 	unrun := l.ch.unrun()
+	if errors.Is(err, ErrNoMemory) {
+		e.Replay, e.Full, e.Serving = ReplaySafe, true, true
+		return e
+	}
 	if errors.Is(err, ErrNotAccepted) || errors.Is(err, ErrRemoved) && e.Silence && unrun {
 		e.Replay = ReplaySafe
 		return e

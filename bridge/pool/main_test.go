@@ -39,7 +39,7 @@ func newPool(t testing.TB, cfg Config) *Pool {
 	t.Cleanup(func() {
 		p.Close()
 		for _, in := range p.Snapshot().Instances {
-			if in.Dialing+in.Busy+in.Idle+in.Closing+in.Zombies != 0 {
+			if in.Dialing+in.Busy+in.Idle+in.AtWork+in.Closing+in.Zombies != 0 {
 				t.Errorf("connections left after Close: %+v", in)
 			}
 		}

@@ -235,7 +235,7 @@ func (m *model) finish() {
 		if in.State == "down" {
 			in.Dialing = 0 // the pool tries it
 		}
-		if in.Dialing+in.Busy+in.Idle+in.Closing+in.Zombies != 0 {
+		if in.Dialing+in.Busy+in.Idle+in.AtWork+in.Closing+in.Zombies != 0 {
 			m.t.Errorf("left at the end: %+v", in)
 		}
 	}

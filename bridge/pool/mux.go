@@ -30,6 +30,7 @@ const (
 // learn of it in what they read.
 type mux struct {
 	nc          net.Conn
+	memory      Memory               // what waits for streams' owners, or to be sent, is charged to
 	sendTimeout func() time.Duration // how long a write may take now; 0: as long as it likes
 	retire      func()               // tells the pool that no more requests should come
 	lost        func()               // tells the pool that it has ended, though nobody asked for that
@@ -46,6 +47,8 @@ type mux struct {
 	ids     ids
 	streams map[uint16]*stream
 	out     []byte    // what is queued
+	waiting int       // how much of requests is queued, or being written
+	charged int       // for that
 	starts  []starter // where requests begin in out
 	retired bool
 }
@@ -56,9 +59,9 @@ type starter struct {
 	at int
 }
 
-func newMux(nc net.Conn, sendTimeout func() time.Duration, retire, lost func()) *mux {
+func newMux(nc net.Conn, memory Memory, sendTimeout func() time.Duration, retire, lost func()) *mux {
 	m := &mux{
-		nc: nc, sendTimeout: sendTimeout, retire: retire, lost: lost,
+		nc: nc, memory: memory, sendTimeout: sendTimeout, retire: retire, lost: lost,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		streams: make(map[uint16]*stream),
 	}
@@ -136,6 +139,8 @@ func (m *mux) tryEnqueue(s *stream, records []byte) error {
 		return m.deaf
 	case s.id == 0:
 		return errNoIDs
+	case !m.chargeOut(len(records)):
+		return ErrNoMemory
 	}
 	if !s.queued {
 		s.queued = true
@@ -168,6 +173,7 @@ func (m *mux) signal() {
 func (m *mux) write() {
 	var out []byte
 	var starts []starter
+	defer m.forgetOut()
 	for {
 		select {
 		case <-m.wake:
@@ -178,6 +184,7 @@ func (m *mux) write() {
 		m.mu.Lock()
 		out, m.out = m.out, out[:0]
 		starts, m.starts = m.starts, starts[:0]
+		writing := m.waiting
 		for _, st := range starts {
 			st.s.sent = true
 		}
@@ -190,11 +197,21 @@ func (m *mux) write() {
 			m.cut(starts, n, err)
 			return
 		}
+		m.mu.Lock()
+		m.chargeOut(-writing)
+		m.mu.Unlock()
 		clear(starts)
 		if cap(out) > muxBuffer {
 			out = nil
 		}
 	}
+}
+
+// forgetOut gives back what is charged for requests that will not be sent any more.
+func (m *mux) forgetOut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.chargeOut(-m.waiting)
 }
 
 func (m *mux) flush(out []byte) (int, error) {

@@ -41,6 +41,12 @@ type Config struct {
 	// Multiplex says whether requests may share a connection if the application can
 	// serve them at the same time. Default: MultiplexOff.
 	Multiplex Multiplex
+	// Memory returns what is charged for memory that grows with what clients and the
+	// application do: for what was sent on shared connections and is waited for by nobody
+	// yet, and for requests that the application does not read. It is asked for each
+	// such connection. 2 KiB of each answer and 64 KiB of a connection's requests are not
+	// charged. Default: nothing is.
+	Memory func() Memory
 	// Logger is told when an instance goes down, comes back, is full or is not any
 	// more, leaves connections waiting, and whether it multiplexes. Default: nobody is.
 	Logger *slog.Logger

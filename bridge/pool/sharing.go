@@ -182,7 +182,7 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 // was asked.
 func (p *Pool) share(c *conn, nc net.Conn, r reply) {
 	c.Conn, c.madeAt, c.proved = nc, time.Now(), r.proof()
-	c.mux = newMux(nc, func() time.Duration { return p.config().SendTimeout }, func() { p.retire(c) }, func() { p.lost(c) })
+	c.mux = newMux(nc, p.memory(), func() time.Duration { return p.config().SendTimeout }, func() { p.retire(c) }, func() { p.lost(c) })
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
 }
 

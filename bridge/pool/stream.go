@@ -10,7 +10,7 @@ import (
 
 const (
 	// streamBuffer is how much of an answer waits in a stream for its owner, in bytes,
-	// before the connection's reader does.
+	// before the connection's reader does. Most of it is charged (Config.Memory).
 	streamBuffer = 64 << 10
 	// lagMax is how long the reader waits for an owner. One that reads all the time only
 	// ever lacks the processor, or waits for a disk; one that waits for its client must
@@ -22,25 +22,6 @@ const (
 )
 
 var errNoIDs = errors.New("pool: the connection has used up its request ids")
-
-// chunk is memory for what has come. A connection keeps chunks for the next stream,
-// so one that waits for its answer holds none.
-type chunk struct{ b []byte }
-
-func (m *mux) newChunk() *chunk {
-	if c, ok := m.chunks.Get().(*chunk); ok {
-		return c
-	}
-	return &chunk{make([]byte, 0, 2<<10)}
-}
-
-// free takes a chunk back, unless it has grown.
-func (m *mux) free(c *chunk) {
-	if c != nil && cap(c.b) <= 16<<10 {
-		c.b = c.b[:0]
-		m.chunks.Put(c)
-	}
-}
 
 // stream is one request's part of a multiplexed connection. The connection's reader
 // delivers records to it, headers included; its owner takes them.
@@ -75,42 +56,46 @@ type stream struct {
 	timer   *time.Timer
 }
 
-// deliver adds to what the owner may take, and reports whether the owner is there.
+// deliver adds to what the owner may take, and reports whether the owner is there. If
+// there is much already, or no memory for more, it waits, for a moment, for the owner to
+// take that. An owner that takes nothing loses the rest of the answer.
 func (s *stream) deliver(b []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.makeRoom() {
-		return false
+	for s.err == nil && !s.gone {
+		if s.pending == nil {
+			s.pending = s.m.newChunk()
+		}
+		n := s.m.add(s.pending, b, streamBuffer)
+		s.waited = max(0, s.waited-time.Duration(n)*time.Second/lagRate)
+		b = b[n:]
+		switch {
+		case len(b) == 0:
+			return true
+		case n == 0:
+			s.awaitOwner()
+		}
 	}
-	if s.pending == nil {
-		s.pending = s.m.newChunk()
-	}
-	s.pending.b = append(s.pending.b, b...)
-	s.waited = max(0, s.waited-time.Duration(len(b))*time.Second/lagRate)
-	return true
+	return false
 }
 
-// makeRoom waits, for a moment, for the owner to take what there is, if that is
-// much. An owner that takes nothing loses the rest of the answer.
-func (s *stream) makeRoom() bool {
-	for s.pending != nil && len(s.pending.b) >= streamBuffer && s.err == nil && !s.gone {
-		drained := make(chan struct{})
-		s.drained = drained
-		s.mu.Unlock()
-		s.signal()
-		begun := time.Now()
-		late := time.NewTimer(lagMax - s.waited)
-		select {
-		case <-drained:
-		case <-late.C:
-			s.lag()
-		case <-s.m.ended:
-		}
-		late.Stop()
-		s.waited += time.Since(begun)
-		s.mu.Lock()
+// awaitOwner waits until the owner has taken what there is.
+func (s *stream) awaitOwner() {
+	drained := make(chan struct{})
+	s.drained = drained
+	s.mu.Unlock()
+	s.signal()
+	begun := time.Now()
+	late := time.NewTimer(lagMax - s.waited)
+	select {
+	case <-drained:
+	case <-late.C:
+		s.lag()
+	case <-s.m.ended:
 	}
-	return s.err == nil && !s.gone
+	late.Stop()
+	s.waited += time.Since(begun)
+	s.mu.Lock()
 }
 
 // lag gives the stream up because its owner does not take what comes.
@@ -185,16 +170,12 @@ func (s *stream) refill() (more bool, err error) {
 		}
 		return false, err
 	}
-	n := len(c.b)
-	if r.r < r.w {
-		s.taken.b = append(s.taken.b[:copy(s.taken.b, r.buf[r.r:r.w])], c.b...)
-		s.m.free(c)
-	} else {
-		s.m.free(s.taken)
-		s.taken = c
-	}
-	r.buf, r.r, r.w = s.taken.b, 0, len(s.taken.b)
-	r.total += int64(n)
+	from := headroom - (r.w - r.r)
+	copy(c.b[from:headroom], r.buf[r.r:r.w])
+	s.m.free(s.taken)
+	s.taken = c
+	r.buf, r.r, r.w = c.b, from, len(c.b)
+	r.total += int64(c.len())
 	return true, nil
 }
 

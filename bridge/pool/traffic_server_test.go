@@ -8,9 +8,11 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
@@ -21,6 +23,9 @@ type server struct {
 	t       *testing.T
 	shares  bool // it multiplexes
 	forced  bool // the pool does not ask
+	libfcgi bool // it answers as libfcgi does
+	locks   bool // a kept connection that is not used stops all others
+	worksOn bool // it may work on after an answer, and takes nothing meanwhile
 	workers int
 
 	mu    sync.Mutex
@@ -30,12 +35,15 @@ type server struct {
 	depth int   // what it says of its accept queue; negative: it cannot tell
 	conns map[*served]bool
 	todo  []*job
+	read  map[string]bool // requests that it has read, by their URI
 }
 
 // served is the application's end of a connection.
 type served struct {
 	*fcgitest.Conn
 	live map[uint16]*job // begun, and not ended by the application
+	keep bool            // the request that ended last asked for that
+	back chan struct{}   // closed when it takes what comes next; nil if it does
 }
 
 // job is a request that an application has read.
@@ -62,17 +70,17 @@ func (s *server) dial(ctx context.Context) (net.Conn, error) {
 		_ = far.Close()
 		return near, nil
 	}
-	c := &served{far, make(map[uint16]*job)}
+	c := &served{Conn: far, live: make(map[uint16]*job)}
 	s.conns[c] = true
 	if len(s.conns) > s.workers {
 		s.t.Errorf("%d connections, %d workers", len(s.conns), s.workers)
 	}
-	go s.read(c)
+	go s.serve(c)
 	return near, nil
 }
 
-// read takes what comes on a connection.
-func (s *server) read(c *served) {
+// serve takes what comes on a connection.
+func (s *server) serve(c *served) {
 	defer s.close(c)
 	for {
 		head := make([]byte, fcgi.HeaderLen)
@@ -88,8 +96,76 @@ func (s *server) read(c *served) {
 		if _, err := io.ReadFull(c, content); err != nil {
 			return
 		}
+		if !s.unlocked(c) {
+			return
+		}
 		s.take(c, h, content[:h.ContentLength])
 	}
+}
+
+// unlocked waits until no other connection that is kept stops a new one, and reports
+// whether c is still there. (It is looked at again and again: what it is about has no event.)
+func (s *server) unlocked(c *served) bool {
+	for {
+		s.mu.Lock()
+		stopped := false
+		for other := range s.conns {
+			stopped = stopped || s.locks && !c.keep && other != c && other.keep && len(other.live) == 0
+		}
+		here := s.conns[c]
+		s.mu.Unlock()
+		if !stopped || !here {
+			return here
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// unread is what a connection has not read: something, exactly while it is at work.
+func (s *server) unread(near net.Conn) Unread {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &work{s, near}
+}
+
+// work is the Unread of a connection whose process may work on.
+type work struct {
+	s    *server
+	near net.Conn
+}
+
+// until is closed when the process is back; nil if it is.
+func (w *work) until() <-chan struct{} {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	for c := range w.s.conns {
+		if c.Conn.IsPeer(w.near) {
+			return c.back
+		}
+	}
+	return nil
+}
+
+func (w *work) Any() (bool, error)  { return w.until() != nil, nil }
+func (w *work) Bytes() (int, error) { return 0, nil }
+
+func (w *work) Await(ctx context.Context) error {
+	back := w.until()
+	if back == nil {
+		return nil
+	}
+	select {
+	case <-back:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *work) AwaitUntil(t time.Time) error {
+	ctx, cancel := context.WithDeadline(context.Background(), t)
+	defer cancel()
+	return w.Await(ctx)
 }
 
 func (s *server) take(c *served, h fcgi.Header, content []byte) {
@@ -99,17 +175,20 @@ func (s *server) take(c *served, h fcgi.Header, content []byte) {
 	switch h.Type {
 	case fcgi.TypeGetValues:
 		if !s.quiet {
-			value := map[bool]string{true: "1", false: "0"}[s.shares]
-			s.send(c, fcgitest.Record(fcgitest.GetValuesResult, 0, fcgitest.Pairs(fcgitest.Param{Name: fcgi.MpxsConns, Value: value})))
+			s.send(c, fcgitest.Record(fcgitest.GetValuesResult, 0, s.values(content)))
 		}
 	case fcgi.TypeBeginRequest:
 		if j != nil || h.RequestID == 0 {
 			s.t.Errorf("request id %d is begun again", h.RequestID)
 		}
+		if c.back != nil {
+			s.t.Errorf("request %d is sent to a process that is at work", h.RequestID)
+		}
 		if len(c.live) > 0 && !s.shares && !s.forced {
 			s.t.Errorf("request %d is begun while another is in progress", h.RequestID)
 		}
 		c.live[h.RequestID] = &job{on: c, id: h.RequestID}
+		c.keep = content[2]&fcgi.FlagKeepConn != 0
 	case fcgi.TypeParams:
 		if _, value, _, err := fcgi.DecodePair(content); err == nil && j != nil {
 			j.uri = string(value)
@@ -120,15 +199,49 @@ func (s *server) take(c *served, h fcgi.Header, content []byte) {
 		case !s.shares && len(c.live) > 1:
 			s.end(j, fcgitest.CantMpxConn)
 		default:
+			s.read[j.uri] = true
 			s.todo = append(s.todo, j)
 		}
 	}
 }
 
-// end ends a request. The id is free before the other side can know.
+// values is the answer to a question.
+func (s *server) values(question []byte) []byte {
+	name, _, _, err := fcgi.DecodePair(question)
+	switch {
+	case err != nil:
+		s.t.Error(err)
+	case string(name) == fcgi.MpxsConns:
+		return fcgitest.Pairs(fcgitest.Param{Name: fcgi.MpxsConns, Value: map[bool]string{true: "1", false: "0"}[s.shares]})
+	case s.libfcgi:
+		return fcgitest.Pairs(fcgitest.Param{Name: string(name), Value: "1"})
+	}
+	return nil
+}
+
+// end ends a request. The id is free before the other side can know. One that was not to
+// be kept is closed.
 func (s *server) end(j *job, status byte) {
 	delete(j.on.live, j.id)
 	s.send(j.on, fcgitest.EndStatus(j.id, status))
+	if !j.on.keep && s.libfcgi {
+		s.drop(j.on)
+	}
+}
+
+// workOn has a process be at work after an answer, for a while.
+func (s *server) workOn(c *served, d time.Duration) {
+	if !s.worksOn || c.back != nil {
+		return
+	}
+	back := make(chan struct{})
+	c.back = back
+	time.AfterFunc(d, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c.back = nil
+		close(back)
+	})
 }
 
 // send writes records, unless the connection is gone.
@@ -162,6 +275,12 @@ func (s *server) answer(rng *rand.Rand) bool {
 	default:
 		s.send(j.on, fcgitest.Out(j.id, "uri="))
 		s.send(j.on, fcgitest.Out(j.id, j.uri))
+		if rng.IntN(8) == 0 {
+			s.send(j.on, fcgitest.Out(j.id, strings.Repeat(" ", 1+rng.IntN(60_000))))
+		}
+		if rng.IntN(3) == 0 {
+			s.workOn(j.on, time.Duration(rng.IntN(4000))*time.Millisecond)
+		}
 		s.end(j, fcgitest.RequestComplete)
 	}
 	return true

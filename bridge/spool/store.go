@@ -79,6 +79,13 @@ func (s *Store) reserveMemory(n int) bool {
 	return true
 }
 
+// Reserve charges n bytes of memory that somebody else holds, and reports whether there
+// was room for them. Release gives them back.
+func (s *Store) Reserve(n int) bool { return s.reserveMemory(n) }
+
+// Release gives back what Reserve charged.
+func (s *Store) Release(n int) { s.release(Stats{Memory: int64(n)}) }
+
 // reserveDisk charges between least and most bytes and returns how many; 0 if
 // there is no room for the least.
 func (s *Store) reserveDisk(least, most int64) int64 {

@@ -46,6 +46,12 @@ func Pipe() (*Conn, *Conn) {
 	return &Conn{link: l, in: ba, out: ab}, &Conn{link: l, in: ab, out: ba}
 }
 
+// IsPeer reports whether other is the other end of c.
+func (c *Conn) IsPeer(other net.Conn) bool {
+	o, ok := other.(*Conn)
+	return ok && o != c && o.link == c.link
+}
+
 // Read waits for data, the end, or the deadline.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.link.mu.Lock()

@@ -1,0 +1,167 @@
+package pool
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// purse is a budget that is never exceeded, and must be given back.
+type purse struct {
+	mu         sync.Mutex
+	left, most int // most is how much was reserved at once
+	size       int
+	refused    int
+}
+
+func newPurse(size int) *purse { return &purse{left: size, size: size} }
+
+func (b *purse) Reserve(n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > b.left {
+		b.refused++
+		return false
+	}
+	b.left -= n
+	b.most = max(b.most, b.size-b.left)
+	return true
+}
+
+func (b *purse) Release(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left += n
+}
+
+func (b *purse) wantAllBack(t testing.TB) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left != b.size {
+		t.Errorf("%d bytes of %d were not given back", b.size-b.left, b.size)
+	}
+}
+
+// chargedPool is muxPool with a budget.
+func chargedPool(t testing.TB, peer *fcgitest.Peer, workers int, b *purse) *Pool {
+	t.Helper()
+	return newPool(t, Config{
+		Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, Multiplex: MultiplexOn,
+		SendTimeout: time.Minute, Memory: func() Memory { return b },
+	})
+}
+
+// What waits on a shared connection for those it is for is charged, and given back when
+// they have taken it, or have gone.
+func TestWaitingAnswersAreCharged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newPurse(1 << 30)
+		p := chargedPool(t, fcgitest.Start(t, fcgitest.MuxBig(40<<10)), 8, b)
+		var leases []*Lease
+		for range 5 {
+			leases = append(leases, leaseFor(t, p, whole))
+		}
+		for _, l := range leases {
+			ask(t, l, "/")
+		}
+		synctest.Wait()
+		if held := b.size - b.left; held < 5*38<<10 || held > 5*streamBuffer {
+			t.Errorf("%d bytes are charged for five answers of 40 KiB that wait", held)
+		}
+		for i, l := range leases {
+			if i%2 == 0 { // the others have gone
+				if out, err := answer(l); err != nil || len(out) < 40<<10 {
+					t.Errorf("%d bytes, %v", len(out), err)
+				}
+			}
+			l.Release()
+		}
+		b.wantAllBack(t)
+	})
+}
+
+// Without any memory left answers come through all the same, in small pieces.
+func TestNoMemoryLeft(t *testing.T) {
+	for name, size := range map[string]int{"none": 0, "some": 20 << 10} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 300 << 10
+				b := newPurse(size)
+				p := chargedPool(t, fcgitest.Start(t, fcgitest.MuxBig(n)), 8, b)
+				var all sync.WaitGroup
+				for range 6 {
+					l := leaseFor(t, p, whole)
+					all.Go(func() {
+						ask(t, l, "/")
+						if out, err := answer(l); err != nil || strings.Count(out, "x") < n {
+							t.Errorf("%d bytes, %v", len(out), err)
+						}
+						l.Release()
+					})
+				}
+				all.Wait()
+				if b.refused == 0 || b.most > size {
+					t.Errorf("%d refused, %d reserved of %d", b.refused, b.most, size)
+				}
+				b.wantAllBack(t)
+			})
+		})
+	}
+}
+
+// Requests that the application does not read are charged. One that finds no room was
+// not sent, and waits for room, as where the application is full.
+func TestWaitingRequestsAreCharged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 1 << 20
+		b := newPurse(size)
+		p := chargedPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100, b)
+		first := leaseFor(t, p, whole)
+		ask(t, first, "/")
+		if _, err := answer(first); err != nil {
+			t.Fatal(err)
+		}
+		first.Release()
+		synctest.Wait()
+		var leases []*Lease
+		refused := 0
+		for range 60 {
+			l := leaseFor(t, p, whole)
+			leases = append(leases, l)
+			if err := l.Write(bigRequest(l, 30<<10)); err == nil {
+				l.SendDone()
+				continue
+			}
+			refused++
+			_, err := l.Next(time.Now().Add(time.Second))
+			var e *Error
+			if !errors.As(err, &e) || !errors.Is(err, ErrNoMemory) || e.Replay != ReplaySafe || !e.Full {
+				t.Errorf("%+v", err)
+			}
+		}
+		if refused == 0 || b.most < size/2 {
+			t.Errorf("%d of 60 were refused, %d bytes charged", refused, b.most)
+		}
+		time.Sleep(2 * time.Minute) // the connection ends: nothing was taken for too long
+		for _, l := range leases {
+			l.Release()
+		}
+		b.wantAllBack(t)
+	})
+}
+
+// bigRequest is a request with a body of so many bytes.
+func bigRequest(l *Lease, size int) []byte {
+	id := l.RequestID()
+	b := fcgi.AppendBeginRequest(nil, id, fcgi.BeginRequest{Role: fcgi.RoleResponder, Flags: fcgi.FlagKeepConn})
+	params := fcgi.NewParamsWriter(b, id)
+	b = fcgi.AppendStream(params.End(), fcgi.TypeStdin, id, make([]byte, size))
+	return fcgi.AppendStreamEnd(b, fcgi.TypeStdin, id)
+}
