@@ -159,7 +159,8 @@ type SpoolConfig struct {
 	Dir string `json:"dir,omitempty"`
 	// Buffer is how much of one body is held in memory, in bytes. Default 256 KiB.
 	Buffer int `json:"buffer,omitempty"`
-	// Memory is how much all bodies may take in memory, in bytes. Default 64 MiB.
+	// Memory is how much all bodies may take in memory, in bytes, what waits on shared
+	// connections included. Default 64 MiB.
 	Memory int64 `json:"memory,omitempty"`
 	// Disk is how much they may take in temporary files, in bytes. Default 4 GiB.
 	Disk int64 `json:"disk,omitempty"`
