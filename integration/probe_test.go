@@ -12,6 +12,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -74,7 +75,7 @@ func TestProbe(t *testing.T) {
 				return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 3, backlog: 77})
 			},
 			script: testdata(t, "routes.php"), want: "200, 0//, kept, waits, ?, 3 waits",
-			advice: probe.Advice{Workers: 3, KeepAlive: "on", Multiplex: "auto"}, backlog: 77, command: "php-fpm",
+			advice: probe.Advice{Workers: 3, KeepAlive: "auto", Multiplex: "auto", Preset: "php"}, backlog: 77, command: "php-fpm",
 		},
 		{
 			name: "php-fpm dynamic, no script",
@@ -82,50 +83,59 @@ func TestProbe(t *testing.T) {
 				return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 5, pool: dynamicPool})
 			},
 			want:   "404, 0//, kept, waits, ?, 5 waits",
-			advice: probe.Advice{Workers: 5, KeepAlive: "on", Multiplex: "auto"}, command: "php-fpm",
+			advice: probe.Advice{Workers: 5, KeepAlive: "auto", Multiplex: "auto", Preset: "php"}, command: "php-fpm",
 		},
 		{
 			name:   "php-cgi",
 			start:  func(t testing.TB) backend { return startPHPCGI(t, testdata(t, ""), 3) },
 			script: testdata(t, "routes.php"), want: "200, 0/3/3, kept, waits, ?, 3 waits",
-			advice: probe.Advice{Workers: 3, KeepAlive: "on", Multiplex: "auto"}, command: "php-cgi",
+			advice: probe.Advice{Workers: 3, KeepAlive: "auto", Multiplex: "auto", Preset: "php"}, command: "php-cgi",
 		},
 		{
 			name:   "libfcgi",
 			start:  func(t testing.TB) backend { return startLibfcgi(t, 4) },
 			want:   "200, 0/1/1, kept, waits, ?, 4 waits",
-			advice: probe.Advice{Workers: 4, KeepAlive: "on", Multiplex: "auto"}, command: "routes",
+			advice: probe.Advice{Workers: 4, KeepAlive: "auto", Multiplex: "auto"}, command: "routes",
 		},
 		{
 			// A page that takes a thread so long that another gets the lock.
 			name: "libfcgi with a lock around accept", path: "/download?n=1000000",
 			start:  startLibfcgiAcceptLock,
 			want:   "200, 0/1/1, stalled, waits, ?, ?",
-			advice: probe.Advice{KeepAlive: "off", Multiplex: "auto"}, command: "routes",
+			advice: probe.Advice{Workers: 4, KeepAlive: "auto", Multiplex: "auto"}, command: "routes",
+		},
+		{
+			name: "a COMET daemon",
+			start: func(t testing.TB) backend {
+				p, addr := startOnSocket(t, comet(t, "next"))
+				return backend{addr: addr, process: p}
+			},
+			want:   "200, 0/1/1, stalled, waits, ?, ?",
+			advice: probe.Advice{Workers: probe.DefaultMax, KeepAlive: "auto", Multiplex: "auto"}, command: "comet",
 		},
 		{
 			name:   "Perl",
 			start:  func(t testing.TB) backend { return startPerl(t, 2) },
 			want:   "200, 0/1/1, kept, waits, ?, 2 waits",
-			advice: probe.Advice{Workers: 2, KeepAlive: "on", Multiplex: "auto"}, command: "perl",
+			advice: probe.Advice{Workers: 2, KeepAlive: "auto", Multiplex: "auto"}, command: "perl",
 		},
 		{
 			name:   "fcgiwrap",
 			start:  func(t testing.TB) backend { return startFcgiwrap(t, testdata(t, ""), 1) },
 			script: testdata(t, "routes.pl"), want: "200, 0/1/1, kept, waits, ?, 1 waits",
-			advice: probe.Advice{Workers: 1, KeepAlive: "on", Multiplex: "auto"}, command: "fcgiwrap",
+			advice: probe.Advice{Workers: 1, KeepAlive: "auto", Multiplex: "auto", Preset: "cgi"}, command: "fcgiwrap",
 		},
 		{
 			name:   "uWSGI",
 			start:  func(t testing.TB) backend { return startUWSGI(t, 3) },
 			want:   "200, ?/?/?, closed, closes, ?, ?",
-			advice: probe.Advice{KeepAlive: "on", Multiplex: "auto"}, backlog: 100, command: "uwsgi",
+			advice: probe.Advice{KeepAlive: "auto", Multiplex: "auto"}, backlog: 100, command: "uwsgi",
 		},
 		{
 			name:   "Go",
 			start:  func(t testing.TB) backend { return startGo(t, 4) },
 			want:   "200, 1//, kept, closes, works, 12 not seen",
-			advice: probe.Advice{Workers: 12, KeepAlive: "on", Multiplex: "auto"}, command: "integration.tes",
+			advice: probe.Advice{Workers: 12, KeepAlive: "auto", Multiplex: "auto"}, command: "integration.tes",
 		},
 		{
 			name: "a thread per connection, or none",
@@ -134,7 +144,7 @@ func TestProbe(t *testing.T) {
 				return be
 			},
 			want:   "200, //, kept, closes, ?, 6 closes",
-			advice: probe.Advice{Workers: 6, KeepAlive: "on", Multiplex: "auto"}, command: "python3",
+			advice: probe.Advice{Workers: 6, KeepAlive: "auto", Multiplex: "auto"}, command: "python3",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -148,7 +158,7 @@ func TestProbe(t *testing.T) {
 				t.Errorf("%s\nwant %s", got, c.want)
 			}
 			a := r.Advise(probe.Settings{})
-			if a.Workers != c.advice.Workers || a.KeepAlive != c.advice.KeepAlive || a.Multiplex != c.advice.Multiplex {
+			if a.Workers != c.advice.Workers || a.KeepAlive != c.advice.KeepAlive || a.Multiplex != c.advice.Multiplex || a.Preset != c.advice.Preset {
 				t.Errorf("advice %+v, want %+v", a, c.advice)
 			}
 			if r.Values[fcgi.MpxsConns].Known && !r.AfterValues.Value {
@@ -200,6 +210,39 @@ func TestProbeOtherProtocols(t *testing.T) {
 				t.Errorf("%+v, %v, want %s", r, err, speaks)
 			}
 		})
+	}
+}
+
+// What it prints serves a program that serves one request at a time, in several processes.
+func TestProbeOneAtATime(t *testing.T) {
+	perl := needPerl(t, "CGI::Fast")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "fast.pl"), "use CGI::Fast; while (my $q = CGI::Fast->new) { print qq{Content-Type: text/plain\\r\\n\\r\\n$$\\n} }")
+	cmd := exec.Command(perl, "fast.pl")
+	cmd.Dir = dir
+	_, addr := startOnSocket(t, cmd)
+	out, err := exec.Command(sluiceBinary(), "probe", addr, "--json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Command string
+		Spawn   string `json:"spawn_command"`
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("sluice serve --workers 1 --command-instances %d --command-dir %s -- %s", 2*runtime.NumCPU(), dir, strings.Join(cmd.Args, " "))
+	if got.Spawn != want || !strings.HasSuffix(got.Command, " --workers 1") {
+		t.Errorf("%+v\nwant %s", got, want)
+	}
+	s := newSite(t, startSluice(t, strings.Fields(strings.TrimPrefix(got.Spawn, "sluice serve "))...).url)
+	processes := make(map[string]bool)
+	for range 20 {
+		processes[s.get(t, "/")] = true
+	}
+	if len(processes) < 2 {
+		t.Errorf("answers of %d processes", len(processes))
 	}
 }
 

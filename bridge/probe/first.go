@@ -3,9 +3,12 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/owners"
 )
 
 // first sends the first request, which tells whether this is FastCGI at all, and
@@ -20,10 +23,21 @@ func (p *prober) first(r *Report) error {
 	}
 	defer p.hangUp(c)
 	r.Answer = got.answer()
+	switch {
+	case strings.HasSuffix(p.cfg.Script, ".php"):
+		r.Answer.Preset = "php"
+	case p.cfg.Script != "", r.runs("fcgiwrap"):
+		r.Answer.Preset = "cgi"
+	}
 	p.took = got.took
 	p.patience = max(leastPatience, 3*got.took)
 	r.KeepAlive = measured(p, p.keepAlive(c))
 	return nil
+}
+
+// runs reports whether a program of that name holds the socket.
+func (r *Report) runs(name string) bool {
+	return slices.ContainsFunc(r.Owners.Value, func(o owners.Owner) bool { return o.Command == name })
 }
 
 // open connects and has a request answered on a connection to be kept. An

@@ -70,6 +70,8 @@ type Answer struct {
 	// Note says what the answer means where that is known, such as PHP's answer to
 	// a request without a script.
 	Note string `json:"note,omitempty"`
+	// Preset is the one of Sluice that it takes: "php" or "cgi" of what runs scripts.
+	Preset string `json:"preset,omitempty"`
 }
 
 // KeepAlive is what an application does with FCGI_KEEP_CONN.
@@ -81,9 +83,9 @@ const (
 	Kept KeepAlive = "kept"
 	// Closed: it was closed after the answer.
 	Closed KeepAlive = "closed"
-	// Stalled: it stayed open, and a further request on it was not answered. So
-	// does a threaded libfcgi program that holds a lock around FCGX_Accept_r: the
-	// thread waits for the lock while another waits for a connection.
+	// Stalled: it stayed open, and a further request on it was not answered, or nobody
+	// else was accepted. So does a libfcgi program whose threads hold a lock around
+	// FCGX_Accept_r, or of which one thread accepts for all.
 	Stalled KeepAlive = "stalled"
 )
 

@@ -123,6 +123,7 @@ func (r *reply) answer() Answer {
 		a.Note = fmt.Sprintf("it ended the request with %v", r.end.ProtocolStatus)
 	case bytes.Contains(r.stderr, []byte("Primary script unknown")), bytes.Contains(r.head, []byte("No input file specified")):
 		a.Note = "PHP was not told a script that it can see, so it ran none; that does for a probe (--script FILE names one to run)"
+		a.Preset = "php"
 	case a.Status == 0:
 		a.Note = "its header is not one of CGI; is it the application that was meant?"
 	}

@@ -20,7 +20,7 @@ func TestAnswer(t *testing.T) {
 		{"nothing", fcgitest.EndWithoutStdout, Answer{Note: "its header is not one of CGI; is it the application that was meant?"}},
 		{"STDERR alone", fcgitest.StderrOnly, Answer{Stderr: "no such module", Note: "its header is not one of CGI; is it the application that was meant?"}},
 		{"php-cgi without a script", fcgitest.Answer("Status: 404 Not Found\r\nContent-type: text/html\r\n\r\nNo input file specified.\n"), Answer{
-			Status: 404, ContentType: "text/html",
+			Status: 404, ContentType: "text/html", Preset: "php",
 			Note: "PHP was not told a script that it can see, so it ran none; that does for a probe (--script FILE names one to run)",
 		}},
 		{"full", fcgitest.Refuse(fcgitest.Overloaded), Answer{Note: "it ended the request with OVERLOADED: it has no worker to spare now"}},

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
@@ -136,8 +137,14 @@ func TestBehaviours(t *testing.T) {
 		{
 			name: "it answers a connection once", script: fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), values: fcgitest.ValuesNo,
 			want:     "0   usable, stalled, stays open, no multiplexing, ?",
-			settings: Settings{KeepAlive: "on"},
-			warning:  "are not answered; use off",
+			settings: Settings{}, workers: DefaultMax,
+			warning: "how many requests it holds could not be tried, because an idle connection stops it; --workers 256 is a guess",
+		},
+		{
+			name: "it says what it holds", script: fcgitest.Hello, values: fcgitest.ValuesOf(fcgitest.Param{Name: fcgi.MaxConns, Value: "7"}),
+			want:     " 7  usable, kept, stays open, no multiplexing, 10 not seen",
+			settings: Settings{}, workers: 7,
+			warning: "no limit was seen up to 10 connections; --workers 7 is what it says of itself (FCGI_MAX_CONNS)",
 		},
 		{
 			name: "it closes on the second request", script: fcgitest.First(fcgitest.Page, func(s *fcgitest.Session) { s.Head() }), values: fcgitest.ValuesNo,
@@ -184,8 +191,8 @@ func TestBehaviours(t *testing.T) {
 		{
 			name: "it ends a request twice and takes no other", script: onceTwice, values: fcgitest.ValuesNo,
 			want:     "0   usable, stalled, stays open, no multiplexing, ?",
-			settings: Settings{KeepAlive: "on"},
-			warning:  "are not answered; use off",
+			settings: Settings{}, workers: DefaultMax,
+			warning: "how many requests it holds could not be tried, because an idle connection stops it; --workers 256 is a guess",
 		},
 		{
 			name: "it closes after GET_VALUES", script: fcgitest.Hello, values: fcgitest.ValuesClose,
@@ -216,7 +223,7 @@ func TestBehaviours(t *testing.T) {
 					t.Errorf("warnings %q, want %q", a.Warnings, c.warning)
 				}
 				wantWorkers := c.workers
-				if r.Capacity.Known && r.Capacity.Value.Full == FullUnseen {
+				if wantWorkers == 0 && r.Capacity.Known && r.Capacity.Value.Full == FullUnseen {
 					wantWorkers = r.Capacity.Value.Connections // as many as were tried
 				}
 				if a.Workers != wantWorkers {

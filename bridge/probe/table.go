@@ -62,19 +62,21 @@ func (f Fact[T]) or(text string) string {
 func (r *Report) ownersText() string {
 	var parts []string
 	type program struct{ command, user string }
-	pids := make(map[program][]int)
+	pids, threads := make(map[program][]int), make(map[program]int)
 	var order []program
 	for _, o := range r.Owners.Value {
 		p := program{o.Command, o.User}
 		if pids[p] == nil {
 			order = append(order, p)
 		}
-		pids[p] = append(pids[p], o.PID)
+		pids[p], threads[p] = append(pids[p], o.PID), o.Threads
 	}
 	for _, p := range order {
 		text := fmt.Sprintf("%s, process %d", plain(p.command), pids[p][0])
 		if n := len(pids[p]); n > 1 {
 			text += fmt.Sprintf(" and %d more", n-1)
+		} else if threads[p] > 1 {
+			text += fmt.Sprintf(" (%d threads)", threads[p])
 		}
 		parts = append(parts, text+", user "+p.user)
 	}
@@ -112,7 +114,7 @@ func (r *Report) keepAliveText() string {
 	case Closed:
 		return "not honoured: it closes the connection after its answer"
 	case Stalled:
-		return "broken: the connection stays open, and a further request on it is not answered (a lock around accept?)"
+		return "not taken: a request on a kept connection is not answered, or nobody else is accepted (libfcgi, with a lock around accept, or one thread that accepts for all). Sluice finds that out"
 	}
 	return r.KeepAlive.or("")
 }

@@ -3,6 +3,7 @@ package probe
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ func php() *Report {
 			Stderr: "Primary script unknown", Note: "PHP was not told a script.",
 		},
 		Owners: Fact[[]owners.Owner]{Known: true, Value: []owners.Owner{
-			{PID: 100, Command: "php-fpm8.2", User: "root"},
+			{PID: 100, Command: "php-fpm8.2", User: "root", Threads: 3},
 			{PID: 101, Command: "php-fpm8.2", User: "www-data"},
 			{PID: 102, Command: "php-fpm8.2", User: "www-data"},
 		}, Reason: "the descriptors of 7 processes may not be looked at"},
@@ -40,7 +41,7 @@ protocol: FastCGI
 first answer: status 404, text/html, 107 bytes, after 0.5 ms
 : PHP was not told a script.
 : on STDERR: "Primary script unknown"
-process: php-fpm8.2, process 100, user root; php-fpm8.2, process 101 and 1 more, user www-data; there may be more: the descriptors of 7 processes may not be looked at
+process: php-fpm8.2, process 100 (3 threads), user root; php-fpm8.2, process 101 and 1 more, user www-data; there may be more: the descriptors of 7 processes may not be looked at
 accept queue: 2 waiting before the probe, backlog 511
 FCGI_MPXS_CONNS: 0
 FCGI_MAX_CONNS: no value
@@ -72,6 +73,34 @@ func TestRowsAreText(t *testing.T) {
 		if strings.Contains(row.Text, "\x1b") {
 			t.Errorf("%s: %q", row.Name, row.Text)
 		}
+	}
+}
+
+// What holds connections in threads that take turns is not tried out: their number says it.
+// One process that serves one request at a time is named, so that there can be several.
+func TestAdviceByProcesses(t *testing.T) {
+	r := php()
+	r.KeepAlive, r.Capacity, r.Queue = known(Stalled), unknown[Capacity](""), Fact[acceptqueue.Queue]{}
+	r.Owners.Value = []owners.Owner{{PID: 1, Command: "sluice", Threads: 9}, {PID: 2, Command: "app", Threads: 100}}
+	if a := r.Advise(Settings{KeepAlive: "on"}); a.Workers != 100 || len(a.Warnings) != 2 ||
+		!strings.Contains(a.Warnings[0], "--workers 100 is the number of its threads") || !strings.Contains(a.Warnings[1], "use auto") {
+		t.Errorf("%+v", a)
+	}
+	r.Owners.Value = []owners.Owner{{PID: 2, Command: "app", User: "www", Threads: 2, Arguments: []string{"app", "--fast"}, Dir: "/srv"}}
+	if a := r.Advise(Settings{}); a.Workers != DefaultMax || !strings.Contains(a.Warnings[0], "a guess") || a.OneAtATime != nil {
+		t.Errorf("%+v", a)
+	}
+	r.KeepAlive, r.Capacity = known(Kept), known(Capacity{Connections: 1, Full: FullWaits})
+	if a := r.Advise(Settings{}); a.Workers != 1 || !reflect.DeepEqual(a.OneAtATime, &Process{[]string{"app", "--fast"}, "/srv", "www"}) {
+		t.Errorf("%+v", a)
+	}
+	r.Owners.Value = append(r.Owners.Value, owners.Owner{PID: 3, Command: "other"})
+	if a := r.Advise(Settings{}); !reflect.DeepEqual(a.OneAtATime, &Process{}) {
+		t.Errorf("%+v", a)
+	}
+	r.Answer.Preset = "php"
+	if a := r.Advise(Settings{}); a.OneAtATime != nil || a.Preset != "php" {
+		t.Errorf("PHP has its own processes: %+v", a)
 	}
 }
 

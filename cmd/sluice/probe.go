@@ -77,7 +77,7 @@ func (o *probeOptions) register(f *pflag.FlagSet) {
 	o.timeout = duration(probe.DefaultTimeout)
 	f.Var(someDuration{&o.timeout}, "timeout", "end after this `TIME`, with what is known by then")
 	f.IntVar(&o.settings.Workers, "workers", 0, "compare with --workers of serve")
-	f.StringVar(&o.settings.KeepAlive, "keep-alive", "", "compare with --keep-alive of serve: on or off")
+	f.StringVar(&o.settings.KeepAlive, "keep-alive", "", "compare with --keep-alive of serve: auto, on or off")
 	f.StringVar(&o.settings.Multiplex, "multiplex", "", "compare with --multiplex of serve: auto, on or off")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 }
@@ -90,8 +90,8 @@ func (o *probeOptions) check(f *pflag.FlagSet) error {
 		return fmt.Errorf("--max %d: want at least 1", o.max)
 	case s.Workers < 1 && f.Changed("workers"):
 		return fmt.Errorf("--workers %d: want at least 1", s.Workers)
-	case !slices.Contains([]string{"", "on", "off"}, s.KeepAlive):
-		return fmt.Errorf("--keep-alive %q: want on or off", s.KeepAlive)
+	case !slices.Contains([]string{"", "auto", "on", "off"}, s.KeepAlive):
+		return fmt.Errorf("--keep-alive %q: want auto, on or off", s.KeepAlive)
 	case !slices.Contains([]string{"", "auto", "on", "off"}, s.Multiplex):
 		return fmt.Errorf("--multiplex %q: want auto, on or off", s.Multiplex)
 	}
@@ -124,7 +124,7 @@ func (o *probeOptions) run(ctx context.Context, cfg probe.Config, out io.Writer)
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		e.SetEscapeHTML(false)
-		return e.Encode(probeResult{report, advice, serveLine(cfg, advice)})
+		return e.Encode(probeResult{report, advice, serveLine(cfg, advice), spawnLine(advice)})
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range report.Rows() {
@@ -137,6 +137,12 @@ func (o *probeOptions) run(ctx context.Context, cfg probe.Config, out io.Writer)
 		fmt.Fprintf(out, "\nwarning: %s\n", w)
 	}
 	fmt.Fprintf(out, "\n%s\n", serveLine(cfg, advice))
+	if advice.Preset != "" && cfg.Script == "" {
+		fmt.Fprintf(out, "\nPut the directory of the scripts in the place of %s; --script FILE names one of them to probe.\n", unknownRoot)
+	}
+	if line := spawnLine(advice); line != "" {
+		fmt.Fprintf(out, "\nIt serves one request at a time. Sluice can start as many as are needed, each with a socket of its own:\n\n%s\n", line)
+	}
 	return nil
 }
 
@@ -145,4 +151,5 @@ type probeResult struct {
 	*probe.Report
 	Advice  probe.Advice `json:"advice"`
 	Command string       `json:"command"`
+	Spawn   string       `json:"spawn_command,omitempty"` // has several processes started
 }

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/fcgi"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -33,7 +35,7 @@ func TestProbeUnusable(t *testing.T) {
 		{[]string{addr, "--max", "all"}, 2, `invalid argument "all" for "--max"`},
 		{[]string{addr, "--timeout", "0s"}, 2, "must be more than 0"},
 		{[]string{addr, "--workers", "0"}, 2, "--workers 0: want at least 1"},
-		{[]string{addr, "--keep-alive", "yes"}, 2, `--keep-alive "yes": want on or off`},
+		{[]string{addr, "--keep-alive", "yes"}, 2, `--keep-alive "yes": want auto, on or off`},
 		{[]string{addr, "--multiplex", "yes"}, 2, `--multiplex "yes": want auto, on or off`},
 		{[]string{addr, "--path", "index"}, 2, `must begin with "/"`},
 		{[]string{addr, "--script", "index.php"}, 2, "must be an absolute path"},
@@ -146,28 +148,56 @@ func TestServeLine(t *testing.T) {
 	}{
 		{
 			probe.Config{Address: "unix:/run/trac.sock"},
-			probe.Advice{Workers: 16, KeepAlive: "on", Multiplex: "auto"},
+			probe.Advice{Workers: 16, KeepAlive: "auto", Multiplex: "auto"},
 			"--backend unix:/run/trac.sock --workers 16",
 		},
 		{
 			probe.Config{Address: "[::1]:9000"},
-			probe.Advice{KeepAlive: "off", Multiplex: "auto"},
-			"--backend '[::1]:9000' --keep-alive off",
+			probe.Advice{KeepAlive: "auto", Multiplex: "off"},
+			"--backend '[::1]:9000' --multiplex off",
 		},
 		{
 			probe.Config{Address: "127.0.0.1:9000", Script: "/srv/the wiki/index.php"},
-			probe.Advice{Workers: 1, KeepAlive: "on", Multiplex: "auto"},
+			probe.Advice{Workers: 1, KeepAlive: "auto", Multiplex: "auto", Preset: "php"},
 			"--backend 127.0.0.1:9000 --preset php --root '/srv/the wiki' --workers 1",
 		},
 		{
+			probe.Config{Address: "127.0.0.1:9000"},
+			probe.Advice{Workers: 5, KeepAlive: "auto", Multiplex: "auto", Preset: "php"},
+			"--backend 127.0.0.1:9000 --preset php --root DIRECTORY --workers 5",
+		},
+		{
 			probe.Config{Address: "unix:/run/it's", Script: "/srv/cgi/cgit.cgi"},
-			probe.Advice{KeepAlive: "on", Multiplex: "auto"},
+			probe.Advice{KeepAlive: "auto", Multiplex: "auto", Preset: "cgi"},
 			`--backend 'unix:/run/it'\''s' --preset cgi --root /srv/cgi`,
 		},
 	} {
 		got, ok := strings.CutPrefix(serveLine(c.cfg, c.advice), "sluice serve ")
 		if !ok || got != c.want {
 			t.Errorf("%s\nwant %s", got, c.want)
+		}
+		if err := serveCommand().ParseFlags(shellWords(t, got)); err != nil {
+			t.Errorf("serve does not take it: %v", err)
+		}
+	}
+}
+
+// So is that for a program that serves one request at a time.
+func TestSpawnLine(t *testing.T) {
+	if line := spawnLine(probe.Advice{Workers: 1}); line != "" {
+		t.Errorf("of one that is not: %s", line)
+	}
+	instances := fmt.Sprintf("--workers 1 --command-instances %d ", 2*runtime.NumCPU())
+	for want, p := range map[string]probe.Process{
+		"--command-dir '/srv/my git' --command-user nobody -- /usr/bin/perl gitweb.cgi --fastcgi": {
+			Arguments: []string{"/usr/bin/perl", "gitweb.cgi", "--fastcgi"}, Dir: "/srv/my git", User: "nobody",
+		},
+		"-- mapserv": {Arguments: []string{"mapserv"}, Dir: "/"},
+		"-- COMMAND": {},
+	} {
+		got, ok := strings.CutPrefix(spawnLine(probe.Advice{OneAtATime: &p}), "sluice serve ")
+		if !ok || got != instances+want {
+			t.Errorf("%s\nwant %s", got, instances+want)
 		}
 		if err := serveCommand().ParseFlags(shellWords(t, got)); err != nil {
 			t.Errorf("serve does not take it: %v", err)

@@ -43,6 +43,11 @@ func find(inodes []uint64) ([]Owner, error) {
 func describe(p procfs.Proc) Owner {
 	o := Owner{PID: p.PID}
 	o.Command, _ = p.Comm()
+	o.Arguments, _ = p.CmdLine()
+	o.Dir, _ = p.Cwd()
+	if stat, err := p.Stat(); err == nil {
+		o.Threads = stat.NumThreads
+	}
 	status, err := p.NewStatus()
 	if err != nil {
 		return o

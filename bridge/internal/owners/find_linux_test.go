@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"reflect"
 	"syscall"
 	"testing"
 
@@ -45,7 +46,12 @@ func TestOwners(t *testing.T) {
 	}
 
 	got := owned(t, q)
-	if len(got) != 2 || got[os.Getpid()].User != me.Username || got[child.Process.Pid] != (Owner{child.Process.Pid, "sleep", me.Username}) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Owner{PID: child.Process.Pid, Command: "sleep", User: me.Username, Threads: 1, Arguments: []string{"sleep", "60"}, Dir: here}
+	if len(got) != 2 || got[os.Getpid()].User != me.Username || got[os.Getpid()].Threads < 2 || !reflect.DeepEqual(got[child.Process.Pid], want) {
 		t.Errorf("owners are %v, want this process (%d) and its child (%d)", got, os.Getpid(), child.Process.Pid)
 	}
 	// A child that lives on alone is what holds a socket after a crash.

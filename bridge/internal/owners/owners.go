@@ -7,6 +7,11 @@ type Owner struct {
 	PID     int    `json:"pid"`
 	Command string `json:"command"` // its name, at most 15 bytes of it
 	User    string `json:"user"`    // or the number, if that has no name
+	// Threads is how many it has, and Arguments what it was started with, in Dir; empty if
+	// that is not known.
+	Threads   int      `json:"threads,omitempty"`
+	Arguments []string `json:"arguments,omitempty"`
+	Dir       string   `json:"dir,omitempty"`
 }
 
 // HiddenError reports that some processes may not be looked into.
