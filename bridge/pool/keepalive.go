@@ -23,15 +23,16 @@ const (
 
 const (
 	// askKeptWithin is how long an application may take to answer a question on a
-	// connection that was kept. Nobody waits for it.
-	askKeptWithin = 50 * time.Millisecond
+	// connection that was kept. Nobody waits for it: what the application does not read
+	// stops nobody.
+	askKeptWithin = 500 * time.Millisecond
 	// besideWithin is how long it may take to answer on a new connection beside a kept
-	// one, before that is closed.
-	besideWithin = 100 * time.Millisecond
+	// one, before that is closed. A request waits for it.
+	besideWithin = 200 * time.Millisecond
 	// refusedFor is how long connections are not kept when that was found out. It may
 	// have been a mistake on a busy machine, and finding it out again costs little: each
 	// time it is twice as long, up to refusedMax.
-	refusedFor = 10 * time.Second
+	refusedFor = 2 * time.Second
 	refusedMax = 10 * time.Minute
 )
 
