@@ -338,7 +338,7 @@ func (d *day) check() {
 	}
 	for _, in := range s.Pool.Instances {
 		extra := in.Requests - in.Busy
-		if used := in.Dialing + in.Busy + in.Idle + in.Closing + extra; used > d.cfg.Workers || extra < 0 || in.Zombies < 0 || in.Zombies > in.Requests {
+		if used := in.Dialing + in.Busy + in.Idle + in.AtWork + in.Closing + extra; used > d.cfg.Workers || extra < 0 || in.Zombies < 0 || in.Zombies > in.Requests {
 			d.t.Errorf("%s: the budget of %d is exceeded: %+v", d, d.cfg.Workers, in)
 		}
 		if in.Observed < 1 || in.Observed > in.Workers {

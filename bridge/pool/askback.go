@@ -10,13 +10,16 @@ import (
 // Where it cannot be seen whether the process of a connection is back after its answer, it
 // is asked something, and is back when that is answered. Most have answered before the
 // connection is used again. PHP of old closes the connection after the answer: it is not
-// asked for a while, and if it cannot be seen either, its connections are not kept.
+// asked for a while, and if it cannot be seen either, its connections are not kept. Nor is
+// what never answers.
 
 // answerDue is the Unread of such a connection. What is not read is the question.
 type answerDue struct {
 	c        *conn
 	due      bool // it was asked, and has not answered
 	answered bool // it has, the last time
+	known    bool // the pool knows that it answers
+	p        *Pool
 }
 
 // prepare has it found out whether the process of a connection is back when that is used
@@ -30,11 +33,30 @@ func (p *Pool) prepare(c *conn) bool {
 	c.inst.habits.unseen = offends && c.kernel == nil
 	p.mu.Unlock()
 	if !offends {
-		c.askBack()
+		p.askBack(c)
 		return true
 	}
 	c.unread = c.kernel
 	return c.kernel != nil
+}
+
+// mayBeMute is how long an application that has never answered a question is waited for.
+const mayBeMute = time.Second
+
+// muted reports whether the process of c is taken for one that does not answer questions,
+// rather than for one at work: it was asked, and none has ever answered. It is not asked
+// again for a while.
+func (p *Pool) muted(c *conn) bool {
+	if a, asked := c.unread.(*answerDue); !asked || !a.due {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := &c.inst.habits
+	if !h.answers {
+		h.silentUntil = time.Now().Add(silentAgain)
+	}
+	return !h.answers
 }
 
 // endOfStdin is the size of what ends a request.
@@ -61,10 +83,10 @@ func (c *conn) direct() bool {
 }
 
 // askBack asks. What becomes of that is seen when the connection is used again.
-func (c *conn) askBack() {
+func (p *Pool) askBack(c *conn) {
 	a, ok := c.unread.(*answerDue)
 	if !ok {
-		a = &answerDue{c: c}
+		a = &answerDue{c: c, p: p}
 		c.unread = a
 	}
 	c.records.asked, a.due, a.answered = true, true, false
@@ -145,6 +167,10 @@ func (a *answerDue) take(until time.Time) error {
 		default:
 			a.due = !c.records.clean()
 			a.answered = a.answered || !a.due
+		}
+		if a.answered && !a.known {
+			a.known = true
+			a.p.noteAnswers(c.inst)
 		}
 	}
 	return nil

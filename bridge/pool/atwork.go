@@ -102,10 +102,12 @@ func (p *Pool) closeWhenBack(c *conn) {
 // awaitBack has a connection handed back, or closed, when its process is back. If it is
 // not after workMax, the connection is closed, and its room is free.
 func (p *Pool) awaitBack(c *conn) {
-	ctx, cancel := context.WithTimeout(p.ctx, workMax)
 	p.tasks.Go(func() {
-		defer cancel()
-		back := c.unread.Await(ctx) == nil && c.usable()
+		begun := time.Now()
+		back := p.awaitFor(c, mayBeMute)
+		if !back && !p.muted(c) {
+			back = p.awaitFor(c, workMax-time.Since(begun))
+		}
 		p.mu.Lock()
 		var victims []*conn
 		if back && !c.evicted {
@@ -118,4 +120,10 @@ func (p *Pool) awaitBack(c *conn) {
 		p.mu.Unlock()
 		p.closeAll(victims)
 	})
+}
+
+func (p *Pool) awaitFor(c *conn, d time.Duration) (back bool) {
+	ctx, cancel := context.WithTimeout(p.ctx, d)
+	defer cancel()
+	return c.unread.Await(ctx) == nil && c.usable()
 }

@@ -362,3 +362,27 @@ func TestLeavesWhileAProcessIsAtWork(t *testing.T) {
 		wantAtWork(t, p, 0, 1, 1)
 	})
 }
+
+// A process that never answers when it is asked is not taken for one at work for ever.
+func TestProcessIsMute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, worksOn)
+		peer.Values(fcgitest.ValuesSilent)
+		in := visible(peer)
+		in.Unread = nil
+		p := newPool(t, phpConfig(1, in))
+		visit(t, p, Demand{}, 0)
+		if d := visit(t, p, Demand{}, 0); d > mayBeMute+backWithin {
+			t.Errorf("the next request took %v", d)
+		}
+		wantKeepAlive(t, p, "off", "nobody can tell")
+		for range 3 {
+			if d := visit(t, p, Demand{}, 0); d != 0 {
+				t.Errorf("a request took %v", d)
+			}
+		}
+		if n := len(peer.Asked()); n != 1 {
+			t.Errorf("asked %d times, want once", n)
+		}
+	})
+}

@@ -55,6 +55,13 @@ func (p *Pool) noteOffended(in *instance) {
 	in.habits.answers, in.habits.silentUntil = false, time.Now().Add(askAgainAfter)
 }
 
+// noteAnswers remembers that the application answers questions.
+func (p *Pool) noteAnswers(in *instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in.habits.answers = true
+}
+
 // noteClosed remembers that the application closed a kept connection.
 func (p *Pool) noteClosed(c *conn) {
 	if a, asked := c.unread.(*answerDue); asked && a.answered {
