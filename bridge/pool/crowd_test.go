@@ -63,7 +63,7 @@ func (m *crowd) checkBudget(in *instance) {
 	if m.pool.config().KeepAlive == KeepOff && len(in.idle) > 0 {
 		m.t.Errorf("%s keeps %d connections for one request each", in.Addr, len(in.idle))
 	}
-	if k := in.keep; (k.state == trial) != (k.witness != nil) || k.witness != nil && k.witness.state != idle && k.witness.state != asked || k.beside && k.state != trial {
+	if k := in.keep; (k.state == trial) != (k.witness != nil) || k.witness != nil && k.witness.state != idle && k.witness.state != asked || k.beside != nil && k.state != trial {
 		m.t.Errorf("%s: keep-alive %+v", in.Addr, k)
 	}
 	m.used[in] = in.used()

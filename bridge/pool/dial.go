@@ -24,8 +24,6 @@ type dial struct {
 	w     *waiter         // on whose behalf, unless that has gone elsewhere since: then waiter.dial is another
 	opens bool            // others wait to share the connection
 	asks  bool            // the application is asked on it before it is used
-
-	beside bool // it decides whether connections are kept (tryBeside)
 }
 
 // wanted reports whether somebody waits for the connection still.
@@ -35,8 +33,7 @@ func (d *dial) wanted() bool { return !d.w.settled && d.w.dial == d }
 func (p *Pool) startDial(in *instance, w *waiter) {
 	d := &dial{ctx: in.ctx, conn: &conn{inst: in}, w: w}
 	d.opens, d.asks = p.startSharing(in, w.demand)
-	d.beside = p.tryBeside(in)
-	d.asks = d.asks || d.beside || !in.habits.silent() && p.mayTurnAway(in, w.demand)
+	d.asks = p.tryBeside(d) || d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
 	p.move(d.conn, dialing)
 	in.counters.dials++
 	p.nextTurn()
@@ -60,9 +57,7 @@ func (p *Pool) dial(d *dial) {
 		in.sharing.opening = false
 	}
 	p.learn(in, answer)
-	if d.beside {
-		p.triedBeside(in, answer)
-	}
+	p.triedBeside(d, answer)
 	var victims []*conn
 	switch {
 	case err != nil:

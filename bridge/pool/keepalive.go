@@ -67,30 +67,34 @@ func (s keepState) String() string {
 type keeping struct {
 	state   keepState
 	witness *conn         // in trial: the connection that has answered, idle
-	beside  bool          // in trial: another one is being made, and asked
+	beside  *dial         // in trial: what makes another one, on which is asked, too
 	until   time.Time     // in trial, if beside: when that must have been answered
+	since   time.Time     // in taken: when it began
 	why     string        // in refused
 	retryAt time.Time     // in refused: when it ends
-	pause   time.Duration // how long it lasts the next time
+	pause   time.Duration // how long it lasted the last time
 	told    keepState     // what the log knows: taken or refused
 }
 
 // becomes is the one place where an instance's keepState changes.
 func (p *Pool) becomes(in *instance, to keepState, why string) {
 	k := &in.keep
-	k.state, k.witness, k.beside, k.why = to, nil, false, why
+	if k.state == taken && time.Since(k.since) > refusedMax {
+		k.pause = 0 // what was seen before is long ago
+	}
+	k.state, k.witness, k.beside, k.why = to, nil, nil, why
 	switch to {
 	case taken:
-		k.pause = 0
+		k.since = time.Now()
 		if k.told == refused {
-			p.log(in, slog.LevelInfo, "connections are kept: the application serves others beside them")
+			p.log(in, slog.LevelInfo, "connections to the application are kept")
 		}
 		k.told = taken
 	case refused:
 		k.pause = min(max(2*k.pause, refusedFor), refusedMax)
 		k.retryAt = time.Now().Add(k.pause)
 		if k.told != refused {
-			p.log(in, slog.LevelInfo, "connections carry one request each: kept ones would stop the application", slog.String("seen", why))
+			p.log(in, slog.LevelInfo, "connections to the application are not kept", slog.String("why", why))
 		}
 		k.told = refused
 		p.schedule(time.Now()) // what is kept is closed
@@ -208,25 +212,26 @@ func (p *Pool) judgeKept(in *instance, c *conn, m manner) {
 // tryBeside notes that a connection to in is being made, and reports whether it is the
 // one that decides a trial. The application is asked on it: one that reads a kept
 // connection instead of accepting others answers only when that is closed.
-func (p *Pool) tryBeside(in *instance) bool {
-	k := &in.keep
-	if k.state != trial || k.beside {
+func (p *Pool) tryBeside(d *dial) bool {
+	k := &d.conn.inst.keep
+	if k.state != trial || k.beside != nil {
 		return false
 	}
-	k.beside, k.until = true, time.Now().Add(besideWithin)
+	k.beside, k.until = d, time.Now().Add(besideWithin)
 	p.schedule(k.until)
 	return true
 }
 
 // triedBeside notes what came of it.
-func (p *Pool) triedBeside(in *instance, r reply) {
+func (p *Pool) triedBeside(d *dial, r reply) {
+	in := d.conn.inst
 	k := &in.keep
 	switch {
-	case k.state != trial || !k.beside: // it was too late, or the kept one has gone
+	case k.beside != d: // it decides nothing, or was too late, or the kept one has gone
 	case r.proof() && k.witness.usable():
 		p.becomes(in, taken, "")
 	default:
-		k.beside = false // nothing is known: the next one tells
+		k.beside = nil // nothing is known: the next one tells
 	}
 }
 
@@ -235,9 +240,9 @@ func (p *Pool) triedBeside(in *instance, r reply) {
 func (p *Pool) tendKept(in *instance, now time.Time) (victims []*conn) {
 	k := &in.keep
 	switch {
-	case k.state == trial && k.beside && now.Before(k.until):
+	case k.beside != nil && now.Before(k.until):
 		p.schedule(k.until)
-	case k.state == trial && k.beside:
+	case k.beside != nil:
 		victims = p.evictOwn(in)
 		p.becomes(in, refused, "a new connection was not answered while one was kept")
 	case k.state == refused && p.config().KeepAlive == KeepAuto:

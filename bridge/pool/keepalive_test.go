@@ -206,6 +206,33 @@ func TestRefusalIsDoubted(t *testing.T) {
 	})
 }
 
+// Where connections are taken and later found to stop others, again and again, that is
+// found out ever more rarely.
+func TestRefusalsAreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app := startForked(t, 2)
+		libfcgi(app.Peer)
+		in := visible(app.Peer)
+		in.Queue = app.queue
+		p := newPool(t, autoConfig(8, in))
+		waited := 0
+		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
+			var all []<-chan time.Duration
+			for range 3 {
+				all = append(all, started(t, p, Demand{}, 20*time.Millisecond))
+			}
+			for _, one := range all {
+				if d := <-one; d > 100*time.Millisecond {
+					waited++
+				}
+			}
+		}
+		if waited > 20 {
+			t.Errorf("%d requests waited in ten minutes", waited)
+		}
+	})
+}
+
 // With one worker nothing can be tried out beside a kept connection.
 func TestOneWorkerOfLibfcgi(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
