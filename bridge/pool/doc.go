@@ -12,9 +12,9 @@
 //
 // What always holds:
 //
-//   - One budget per instance: dialling + busy + idle + closing connections, and
-//     what requests there are beyond one on a shared connection, never exceed
-//     Config.Workers. Where that was lowered (Configure), nothing is added until it
+//   - One budget per instance: its connections, whatever their state (dialling, busy,
+//     idle, being asked, at work, closing), and what requests there are beyond one on a
+//     shared connection, never exceed Config.Workers. Where that was lowered (Configure), nothing is added until it
 //     holds, and what comes back is closed. An idle connection to an old server holds
 //     a worker just as a busy one does, so an idle one is given up before a request
 //     waits.
@@ -25,12 +25,18 @@
 //     request properly, everything we owed it was sent, and not one byte is
 //     left over. Anything else closes it. Before reuse it is looked at once
 //     more: a byte or an end-of-file that arrived meanwhile closes it too.
+//   - Where processes may work on after an answer (Config.WorksOn), a kept connection is
+//     given to a request only when its process has come back to it, as far as that can be
+//     seen or asked. Until then the process counts as taken.
+//   - With KeepAuto no connection is kept before it is known that the application takes
+//     that, but one to try it out.
 //   - Request ids run from 1 to 65535 and around, per connection, so that a
 //     stray record of an earlier request has the wrong id and is noticed. On a
 //     shared connection the id of a request that was given up is never used again.
 //     Id 0 is never used.
 //   - A shared connection is read without waiting for any one request's owner, but
-//     for a moment: one that does not take its answer loses it, alone.
+//     for a moment: one that does not take its answer loses it, alone. What waits on it,
+//     in either direction, is charged to a budget (Config.Memory), but for a little.
 //   - Every connection has one owner at a time, and every Lease ends with one
 //     call of Release.
 //   - When Drain or Remove has returned, nobody is given a connection to the instance.
@@ -57,6 +63,8 @@
 // conn.go and records.go what is read from it; standing.go how instances come and go,
 // configure.go how Config changes, unaccepted.go what happens when nobody accepts
 // connections; choose.go, capacity.go, habits.go, outage.go and queue.go what is known of
-// an instance, tend.go what is done about it in time; sharing.go which connections are
-// shared, mux.go, demultiplexer.go, stream.go and ids.go how.
+// an instance, tend.go what is done about it in time; keepalive.go and inquiry.go whether
+// connections are kept, atwork.go and askback.go whether a process is back, ignored.go what
+// becomes of a request that is not read; sharing.go which connections are shared, mux.go,
+// demultiplexer.go, stream.go, memory.go and ids.go how.
 package pool

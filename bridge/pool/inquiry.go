@@ -27,7 +27,6 @@ var libfcgiValues = [...]fcgi.Value{{Name: fcgi.MpxsConns, Value: "0"}, {Name: f
 // ask asks on a connection that no request uses, until a time at most.
 func (c *conn) ask(until time.Time) manner {
 	c.records.asked = true // an answer may come too late
-	c.interrupted.Store(false)
 	for _, libfcgi := range libfcgiValues {
 		values, err := c.question(libfcgi.Name, until)
 		shares := slices.Contains(values, fcgi.Value{Name: fcgi.MpxsConns, Value: "1"})
@@ -75,6 +74,9 @@ func (c *conn) question(name string, until time.Time) ([]fcgi.Value, error) {
 	}
 	if err := c.SetReadDeadline(until); err != nil {
 		return nil, err
+	}
+	if c.interrupted.Load() {
+		return nil, ErrInterrupted
 	}
 	var head [fcgi.HeaderLen]byte
 	if _, err := io.ReadFull(c.Conn, head[:]); err != nil {

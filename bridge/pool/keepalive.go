@@ -149,6 +149,7 @@ func (p *Pool) inquire(c *conn) (victims []*conn) {
 	}
 	p.becomes(c.inst, inquiry, "")
 	p.move(c, asked)
+	c.interrupted.Store(false) // until stopAsking
 	p.tasks.Go(func() { p.askKept(c) })
 	return nil
 }
@@ -158,7 +159,11 @@ func (p *Pool) askKept(c *conn) {
 	manner := c.ask(time.Now().Add(askKeptWithin))
 	in := c.inst
 	p.mu.Lock()
-	if in.keep.state == inquiry {
+	switch {
+	case in.keep.state != inquiry:
+	case c.interrupted.Load():
+		p.becomes(in, untried, "")
+	default:
 		p.judgeKept(in, c, manner)
 	}
 	var victims []*conn
@@ -180,6 +185,15 @@ func (p *Pool) askKept(c *conn) {
 	}
 	p.mu.Unlock()
 	p.closeAll(victims)
+}
+
+// stopAsking ends an inquiry: the instance is sent no more requests.
+func (p *Pool) stopAsking(in *instance) {
+	for c := range in.all {
+		if c.state == asked {
+			c.interrupt()
+		}
+	}
 }
 
 // judgeKept notes what the manner of an answer on a kept connection says.

@@ -427,7 +427,14 @@ func TestEndsWhileKeepAliveIsFoundOut(t *testing.T) {
 						}
 						defer l.Release()
 					} else {
+						begun := time.Now()
 						end(p, peer)
+						if name == "drained" {
+							<-p.Drain("app")
+						}
+						if d := time.Since(begun); d > 20*time.Millisecond {
+							t.Errorf("it took %v", d)
+						}
 					}
 					time.Sleep(2 * time.Second)
 					for _, in := range p.Snapshot().Instances {

@@ -184,6 +184,7 @@ func (p *Pool) Close() {
 	}
 	var victims []*conn
 	for _, in := range p.instances {
+		p.stopAsking(in)
 		victims = append(victims, p.evictAll(in)...)
 	}
 	p.mu.Unlock()

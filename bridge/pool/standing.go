@@ -138,6 +138,7 @@ func (p *Pool) leave(in *instance) {
 // its idle connections for closing.
 func (p *Pool) desert(in *instance) (victims []*conn) {
 	p.endDials(in)
+	p.stopAsking(in)
 	return p.evictAll(in)
 }
 
