@@ -23,7 +23,7 @@ const (
 	watchAfter = 25 * time.Millisecond
 	// ignoredAfter is how long a request on a kept connection may stay unread before it is
 	// sent elsewhere, if it is seen not to be read.
-	ignoredAfter = 100 * time.Millisecond
+	ignoredAfter = 400 * time.Millisecond
 	// gatherMax is how much is collected at most, in bytes, header included.
 	gatherMax = 64 << 10
 )
@@ -100,6 +100,7 @@ func (x *exchange) awaitFirst() (pool.Event, error) {
 		}
 		x.held.watch(x.r.Context())
 		if x.held.lease.Ignored() {
+			x.held.lease.Elsewhere()
 			ev, err := x.held.next(x.within(x.sentAt.Add(ignoredAfter)))
 			if !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
 				return ev, err

@@ -73,7 +73,7 @@ func (g processGate) poison(t *testing.T, l *load, then int) {
 // A poison that is a GET kills two at most: it is sent once more, no oftener.
 func TestPoisonIsNotSpread(t *testing.T) {
 	t.Parallel()
-	g := startProcesses(t, account{}, troubled(t))
+	g := startProcesses(t, account{}, troubled(t), "--keep-alive", "on") // the first one is sent on a kept connection
 	g.app.untilServed(t)
 	g.refused(t, http.MethodGet, "/poison", http.StatusBadGateway)
 	g.app.untilServed(t)

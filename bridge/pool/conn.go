@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
 // connState is where a connection is in its life. Every one counts against its
@@ -91,7 +93,7 @@ func (c *conn) open(nc net.Conn, r reply) {
 }
 
 // usable reports whether an idle connection still is what it was: open, and
-// without a byte to read.
+// without a byte to read, but for the rest of an answer to a question.
 func (c *conn) usable() bool {
 	switch {
 	case c.failed != nil:
@@ -99,9 +101,28 @@ func (c *conn) usable() bool {
 	case c.raw == nil:
 		return true
 	}
-	c.quiet = false
-	// Control, not Read: the last request's deadline may have passed.
-	return c.raw.Control(c.peek) == nil && c.quiet
+	for {
+		c.quiet = false
+		// Control, not Read: the last request's deadline may have passed.
+		if c.raw.Control(c.peek) != nil {
+			return false
+		}
+		if c.quiet || !c.records.asked || !c.takesAnswer() {
+			return c.quiet
+		}
+	}
+}
+
+// takesAnswer drops what has come of answers to questions, and reports whether nothing
+// else has: Go's net/http/fcgi ends each with an empty one. Something is there to be read.
+func (c *conn) takesAnswer() bool {
+	if c.SetReadDeadline(time.Time{}) != nil {
+		return false
+	}
+	n, _ := c.Read(c.records.space())
+	c.records.filled(n)
+	_, other, err := c.records.take(fcgi.ManagementID)
+	return n > 0 && !other && err == nil && c.records.clean()
 }
 
 // begin starts the connection's next request.

@@ -34,10 +34,15 @@ func (p *Pool) startDial(in *instance, w *waiter) {
 	d := &dial{ctx: in.ctx, conn: &conn{inst: in}, w: w}
 	d.opens, d.asks = p.startSharing(in, w.demand)
 	d.asks = p.tryBeside(d) || d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
-	p.move(d.conn, dialing)
-	in.counters.dials++
 	p.nextTurn()
 	w.dial = d
+	p.begin(d)
+}
+
+// begin starts a dial.
+func (p *Pool) begin(d *dial) {
+	p.move(d.conn, dialing)
+	d.conn.inst.counters.dials++
 	p.tasks.Go(func() { p.dial(d) })
 }
 
@@ -58,6 +63,9 @@ func (p *Pool) dial(d *dial) {
 	}
 	p.learn(in, answer)
 	p.triedBeside(d, answer)
+	if answer.proof() {
+		in.heardAt = time.Now()
+	}
 	var victims []*conn
 	switch {
 	case err != nil:

@@ -1,6 +1,9 @@
 package pool
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // A request on a kept connection may not be read at all: the application works on after
 // its last answer, or never reads a connection again that it has kept. That looks like a
@@ -11,7 +14,8 @@ import "errors"
 var ErrIgnored = errors.New("pool: the application has not read a request on a kept connection")
 
 // Ignored reports whether the application has read nothing of the request, which was sent
-// whole on a kept connection. Where that is not known, it does not.
+// whole on a kept connection. Where that is not known, it does not. It may have stopped
+// altogether: Elsewhere begins to find that out.
 func (l *Lease) Ignored() bool {
 	c := l.c
 	if l.fresh || l.Shared() || c.kernel == nil || l.ch.heard() != l.base {
@@ -21,17 +25,59 @@ func (l *Lease) Ignored() bool {
 	return err == nil && n > 0 && int64(n) >= c.written.Load() // the end of the request before it may be left, too
 }
 
-// Forsake gives up a request that was ignored: it is to be sent again elsewhere, if it is
-// idempotent, and connections are not kept any more where that is found out. It returns
-// nil if there is nowhere else to send it.
-func (l *Lease) Forsake() *Error {
+// Elsewhere has it found out whether the application serves others while it ignores the
+// request: it is asked on a new connection, or on an unused one if there is no room.
+func (l *Lease) Elsewhere() {
 	p, in := l.p, l.c.inst
 	p.mu.Lock()
-	elsewhere := in.room() || in.ownIdle() || len(p.instances) > 1
-	victims := p.ignored(in)
-	p.mu.Unlock()
-	p.closeAll(victims)
-	if !elsewhere {
+	defer p.mu.Unlock()
+	switch {
+	case p.closed, in.standing != serving, in.servedBeside(l.sentAt), in.count[dialing]+in.count[asked] > 0:
+	case in.room():
+		gone := make(chan struct{})
+		close(gone)
+		p.begin(&dial{ctx: in.ctx, conn: &conn{inst: in}, w: &waiter{done: gone, settled: true}, asks: true})
+	default:
+		p.askUnused(in)
+	}
+}
+
+// askUnused asks on an idle connection, if there is one.
+func (p *Pool) askUnused(in *instance) {
+	c := in.kept(Demand{})
+	if c == nil {
+		return
+	}
+	p.unpark(c)
+	p.move(c, asked)
+	c.interrupted.Store(false) // until stopAsking
+	p.tasks.Go(func() {
+		m := c.ask(time.Now().Add(askKeptWithin))
+		var victims []*conn
+		p.mu.Lock()
+		if m == hungUp || m == notAtAll {
+			p.move(c, closing)
+			victims = []*conn{c}
+		} else {
+			in.heardAt = time.Now()
+			victims = p.handBack(c)
+		}
+		p.mu.Unlock()
+		p.closeAll(victims)
+	})
+}
+
+// servedBeside reports whether the application has done something for somebody since a
+// time.
+func (in *instance) servedBeside(t time.Time) bool {
+	return in.served.After(t) || in.heardAt.After(t)
+}
+
+// Forsake gives up a request that was ignored while others were served: it is to be sent
+// again elsewhere, if it is idempotent, and connections are not kept any more where that is
+// found out. It returns nil if nobody was served, or there is nowhere else to send it.
+func (l *Lease) Forsake() *Error {
+	if !l.noteIgnored() {
 		return nil
 	}
 	l.dead = true
@@ -39,17 +85,23 @@ func (l *Lease) Forsake() *Error {
 }
 
 // NoteIgnored is Forsake for a request that must not be sent again: it is waited for.
-func (l *Lease) NoteIgnored() {
-	l.p.mu.Lock()
-	victims := l.p.ignored(l.c.inst)
-	l.p.mu.Unlock()
-	l.p.closeAll(victims)
-}
+func (l *Lease) NoteIgnored() { l.noteIgnored() }
 
-// ignored has no more connections kept if that is found out.
-func (p *Pool) ignored(in *instance) (victims []*conn) {
+// noteIgnored has no more connections kept, if that is found out, and reports whether the
+// request should be sent elsewhere.
+func (l *Lease) noteIgnored() bool {
+	p, in := l.p, l.c.inst
+	p.mu.Lock()
+	if !in.servedBeside(l.sentAt) {
+		p.mu.Unlock()
+		return false // it may have stopped
+	}
+	elsewhere := in.room() || in.ownIdle() || len(p.instances) > 1
+	var victims []*conn
 	if p.config().KeepAlive == KeepAuto && in.keep.state != refused {
 		victims = p.giveUpKeeping(in, "a request on a kept connection was not read")
 	}
-	return victims
+	p.mu.Unlock()
+	p.closeAll(victims)
+	return elsewhere
 }

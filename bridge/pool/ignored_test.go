@@ -30,41 +30,52 @@ var worker = fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
 // A request that is not read on a kept connection is given up, if there is somewhere else
 // to send it; it may be read later all the same. Connections are not kept after that.
 func TestIgnoredRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		peer := fcgitest.Start(t, worker)
-		peer.Values(fcgitest.ValuesNo)
-		p := autoPool(t, peer, 2)
-		l := sent(t, p, "0s")
-		if l.Ignored() {
-			t.Error("a request on a new connection is ignored")
-		}
-		if _, err := answer(l); err != nil {
-			t.Error(err)
-		}
-		l.Release()
-		serveSome(t, p, 1)
-		wantKeepAlive(t, p, "on", "")
-		visit(t, p, Demand{}, 10*time.Second)
+	for name, unused := range map[string]int{"there is room": 0, "there is another": 1} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				peer := fcgitest.Start(t, worker)
+				peer.Values(fcgitest.ValuesNo)
+				p := autoPool(t, peer, 2)
+				serveSome(t, p, 2)
+				wantKeepAlive(t, p, "on", "")
+				together(t, p, 1+unused, 0)
+				l := sent(t, p, "0s")
+				if unused > 0 { // it is on the one that was used last
+					visit(t, p, Demand{}, 0)
+				}
+				if _, err := answer(l); err != nil {
+					t.Error(err)
+				}
+				l.Release()
+				visit(t, p, Demand{}, 10*time.Second)
 
-		l = sent(t, p, "0s")
-		if !l.Ignored() {
-			t.Error("nothing is seen")
-		}
-		e := l.Forsake()
-		if e == nil || !errors.Is(e, ErrIgnored) || e.Replay != ReplayIdempotent {
-			t.Fatalf("%+v", e)
-		}
-		p.CountReplay(e)
-		l.Release()
-		wantKeepAlive(t, p, "off", "a request on a kept connection was not read")
-		wantCounts(t, p, counts{})
-		if d := visit(t, p, Demand{Fresh: true}, 0); d != 0 {
-			t.Errorf("elsewhere it took %v", d)
-		}
-		if n := p.Snapshot().Instances[0].Replays["ignored"]; n != 1 {
-			t.Errorf("%d replays, want 1", n)
-		}
-	})
+				l = sent(t, p, "0s")
+				if !l.Ignored() {
+					t.Error("nothing is seen")
+				}
+				if e := l.Forsake(); e != nil {
+					t.Errorf("given up although nobody else was served: %v", e)
+				}
+				time.Sleep(time.Millisecond)
+				l.Elsewhere()
+				synctest.Wait()
+				e := l.Forsake()
+				if e == nil || !errors.Is(e, ErrIgnored) || e.Replay != ReplayIdempotent {
+					t.Fatalf("%+v", e)
+				}
+				p.CountReplay(e)
+				l.Release()
+				wantKeepAlive(t, p, "off", "a request on a kept connection was not read")
+				wantCounts(t, p, counts{})
+				if d := visit(t, p, Demand{Fresh: true}, 0); d != 0 {
+					t.Errorf("elsewhere it took %v", d)
+				}
+				if n := p.Snapshot().Instances[0].Replays["ignored"]; n != 1 {
+					t.Errorf("%d replays, want 1", n)
+				}
+			})
+		})
+	}
 	// The last connection that there may be is not given up.
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, worker)
@@ -74,6 +85,9 @@ func TestIgnoredRequest(t *testing.T) {
 		synctest.Wait()
 		visit(t, p, Demand{}, time.Second)
 		l := sent(t, p, "0s")
+		time.Sleep(time.Millisecond)
+		l.Elsewhere()
+		synctest.Wait()
 		if e := l.Forsake(); e != nil {
 			t.Errorf("%v", e)
 		}
@@ -81,6 +95,33 @@ func TestIgnoredRequest(t *testing.T) {
 			t.Errorf("%q, %v", out, err)
 		}
 		l.Release()
+	})
+}
+
+// An application that has stopped reads nothing, either, and is none that ignores a
+// request: it would not read that elsewhere.
+func TestStoppedIsNotIgnored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, worker, fcgitest.SilentForever)
+		peer.Values(fcgitest.ValuesNo)
+		p := autoPool(t, peer, 2)
+		serveSome(t, p, 2)
+		peer.Values(fcgitest.ValuesSilent)
+		visit(t, p, Demand{}, time.Second)
+		l := sent(t, p, "0s")
+		time.Sleep(time.Millisecond)
+		l.Elsewhere()
+		time.Sleep(500 * time.Millisecond)
+		if e := l.Forsake(); !l.Ignored() || e != nil {
+			t.Errorf("ignored: %v, %v", l.Ignored(), e)
+		}
+		l.NoteIgnored()
+		wantKeepAlive(t, p, "on", "")
+		if _, err := answer(l); err != nil {
+			t.Error(err)
+		}
+		l.Release()
+		wantCounts(t, p, counts{idle: 1})
 	})
 }
 
@@ -114,6 +155,9 @@ func TestIgnoredRequestIsWaitedFor(t *testing.T) {
 		serveSome(t, p, 2)
 		visit(t, p, Demand{}, time.Second)
 		l := sent(t, p, "0s")
+		time.Sleep(time.Millisecond)
+		l.Elsewhere()
+		synctest.Wait()
 		l.NoteIgnored()
 		if out, err := answer(l); err != nil || out != fcgitest.Page {
 			t.Errorf("%q, %v", out, err)

@@ -35,7 +35,7 @@ func (c *conn) ask(until time.Time) manner {
 			return readOnly
 		case isTimeout(err):
 			return notAtAll
-		case err != nil, shares && !c.answersEnd():
+		case err != nil:
 			return hungUp
 		case shares:
 			return multiplexing
@@ -44,27 +44,6 @@ func (c *conn) ask(until time.Time) manner {
 		}
 	}
 	return asLibfcgi
-}
-
-// answersEndWithin is how long what belongs to an answer may still come after it.
-const answersEndWithin = 5 * time.Millisecond
-
-// answersEnd drops what belongs to an answer that came before - Go's net/http/fcgi ends
-// each with an empty one -, and reports whether nothing else came.
-func (c *conn) answersEnd() bool {
-	if c.SetReadDeadline(time.Now().Add(answersEndWithin)) != nil {
-		return false
-	}
-	for {
-		n, err := c.Read(c.records.space())
-		c.records.filled(n)
-		if _, other, bad := c.records.take(fcgi.ManagementID); other || bad != nil {
-			return false
-		}
-		if n == 0 {
-			return isTimeout(err) && c.records.clean()
-		}
-	}
 }
 
 // question asks for one value.

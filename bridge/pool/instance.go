@@ -68,6 +68,7 @@ type instance struct {
 	zombies  int       // requests that nobody waits for the answer of
 	lastOK   time.Time // when a connection was last made, or a request answered to its end
 	served   time.Time // when a request was last answered to its end
+	heardAt  time.Time // when a question was last answered on a new connection
 	counters *counters // its own; once it is removed, those of all that were
 }
 

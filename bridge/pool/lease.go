@@ -47,9 +47,10 @@ type Lease struct {
 	// careful: the connection may be closed, because the application is full or does
 	// not keep connections, and the request must not have been sent then.
 	careful bool
-	base    int64 // ch.heard() when the lease began
-	once    bool  // the connection is closed after the request (Config.KeepAlive)
-	begun   bool  // something was written
+	base    int64     // ch.heard() when the lease began
+	once    bool      // the connection is closed after the request (Config.KeepAlive)
+	begun   bool      // something was written
+	sentAt  time.Time // when that began
 
 	mu       sync.Mutex // guards what others than the reading side touch
 	sent     bool       // everything the application is owed was written
@@ -86,7 +87,7 @@ func (l *Lease) Addr() string { return l.c.inst.Addr }
 func (l *Lease) Write(records []byte) error {
 	now := time.Now()
 	if !l.begun {
-		l.begun = true
+		l.begun, l.sentAt = true, now
 		if l.careful && len(records) > beginLen {
 			if err := l.write(records[:beginLen], now); err != nil {
 				return err

@@ -129,7 +129,7 @@ func (m *traffic) begin() {
 	d := Demand{Whole: m.rng.IntN(4) > 0, Body: m.rng.IntN(3) == 0, Settled: m.rng.IntN(3) == 0, Fresh: m.rng.IntN(8) == 0}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.made++
-	u := &user{t: m.t, servers: m.servers, demand: d, uri: fmt.Sprintf("/%d", m.made), cancel: cancel, patient: m.rng.IntN(2) == 0, over: make(chan struct{})}
+	u := &user{t: m.t, servers: m.servers, demand: d, uri: fmt.Sprintf("/%d", m.made), cancel: cancel, patient: m.rng.IntN(2) == 0, nosy: m.rng.IntN(6) == 0, over: make(chan struct{})}
 	m.users = append(m.users, u)
 	go u.run(ctx, m.pool)
 }
@@ -281,6 +281,7 @@ type user struct {
 	uri     string
 	cancel  context.CancelFunc
 	patient bool // it reads on, for a while, after it has given up
+	nosy    bool // it wants to know whether others are served
 	over    chan struct{}
 
 	mu    sync.Mutex
@@ -328,6 +329,9 @@ func (u *user) run(ctx context.Context, p *Pool) {
 	}
 	if l.Write(u.records(l.RequestID(), l.KeepConn())) == nil {
 		l.SendDone()
+	}
+	if u.nosy && !l.Ignored() {
+		l.Elsewhere()
 	}
 	out, err := u.read(l, time.Minute)
 	if errors.Is(err, os.ErrDeadlineExceeded) && l.AtWork() && !u.wasRead(l.Addr()) {

@@ -16,8 +16,9 @@ func TestTransport(t *testing.T) {
 	for i := range 10 {
 		s.want(s.ask("POST", "/x", fmt.Sprint(i)), 200, fmt.Sprintf("POST /x %d", i))
 	}
-	if a.accepted.Load() != 1 || b.accepted.Load() != 1 {
-		t.Errorf("%d and %d connections, want one each", a.accepted.Load(), b.accepted.Load())
+	// One each, and one more if a request comes while it is found out whether it is kept.
+	if a.accepted.Load() > 2 || b.accepted.Load() > 2 {
+		t.Errorf("%d and %d connections, want one or two each", a.accepted.Load(), b.accepted.Load())
 	}
 	if list := s.state(); len(list) != 2 {
 		t.Errorf("%+v, want an application for each upstream", list)
@@ -117,8 +118,9 @@ func TestTransportReload(t *testing.T) {
 		s.want(s.get("/y"), 200, "GET /y ")
 		s.load(fmt.Sprintf("header X-Reload %d\n%s", i, directives))
 	}
-	if a.accepted.Load() != 1 || b.accepted.Load() != 1 {
-		t.Errorf("%d and %d connections, want one each", a.accepted.Load(), b.accepted.Load())
+	// One each, and one more if a request comes while it is found out whether it is kept.
+	if a.accepted.Load() > 2 || b.accepted.Load() > 2 {
+		t.Errorf("%d and %d connections, want one or two each", a.accepted.Load(), b.accepted.Load())
 	}
 	s.untouched()
 	s.load("respond other")
