@@ -93,24 +93,19 @@ func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, lengt
 // awaitFirst waits for the application's next output before its header is
 // complete. Its time starts when it has been sent the request.
 func (x *exchange) awaitFirst() (pool.Event, error) {
+	limit := time.Duration(x.b.cfg.Timeouts.FirstByte)
 	if x.held.unwatch == nil {
 		ev, err := x.held.next(x.within(x.sentAt.Add(watchAfter)))
 		if !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
 			return ev, err
 		}
 		x.held.watch(x.r.Context())
-		if x.held.lease.Ignored() {
-			x.held.lease.Elsewhere()
-			ev, err := x.held.next(x.within(x.sentAt.Add(ignoredAfter)))
-			if !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
-				return ev, err
-			}
-			if err := x.forsake(); err != nil {
+		if limit > ignoredAfter {
+			if ev, err := x.awaitReading(); !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
 				return ev, err
 			}
 		}
 	}
-	limit := time.Duration(x.b.cfg.Timeouts.FirstByte)
 	since := x.sentAt
 	for {
 		ev, err := x.held.next(x.within(since.Add(limit)))
@@ -129,21 +124,37 @@ func (x *exchange) awaitFirst() (pool.Event, error) {
 	}
 }
 
-// forsake gives up a request that the application has not begun to read, if it is still so,
-// the request may be sent again, and there is somewhere else to send it.
-func (x *exchange) forsake() error {
+// awaitReading waits for output of an application that does not read the request, as long
+// as that is seen. A time-out means that it takes its time, as far as can be seen.
+func (x *exchange) awaitReading() (pool.Event, error) {
 	lease := x.held.lease
-	switch {
-	case !lease.Ignored():
-		return nil
-	case x.replayed || !idempotent(x.r.Method) || !x.body.replayable():
-		lease.NoteIgnored()
-		return nil
+	for _, after := range [...]time.Duration{ignoredAfter / 2, ignoredAfter} {
+		if !lease.Ignored() {
+			return pool.Event{}, os.ErrDeadlineExceeded
+		}
+		ev, err := x.held.next(x.within(x.sentAt.Add(after)))
+		if !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
+			return ev, err
+		}
+		if after < ignoredAfter {
+			lease.Elsewhere()
+		}
 	}
-	if err := lease.Forsake(); err != nil {
+	if lease.Ignored() {
+		return pool.Event{}, x.forsake()
+	}
+	return pool.Event{}, os.ErrDeadlineExceeded
+}
+
+// forsake gives up a request that the application has not begun to read, if it may be sent
+// again, and there is somewhere else to send it. Else it returns the time-out that there was.
+func (x *exchange) forsake() error {
+	if x.replayed || !idempotent(x.r.Method) || !x.body.replayable() {
+		x.held.lease.NoteIgnored()
+	} else if err := x.held.lease.Forsake(); err != nil {
 		return err
 	}
-	return nil
+	return os.ErrDeadlineExceeded
 }
 
 // gather collects the rest of the answer as long as it comes at once.
