@@ -66,13 +66,17 @@ func (c *Config) instance(name, network, addr string) pool.Instance {
 		Dial:    func(ctx context.Context) (net.Conn, error) { return c.dial(ctx, network, addr) },
 		Queue:   acceptQueue(network, addr),
 		Relayed: network != "unix",
-		Unread: func(c net.Conn) pool.Unread {
-			if u := unread.Of(c); u != nil {
-				return u
-			}
-			return nil
-		},
+		Unread:  c.unread,
 	}
+}
+
+// unreadOf returns what tells how much of what was written to a connection was not read,
+// nil if nothing does.
+func unreadOf(c net.Conn) pool.Unread {
+	if u := unread.Of(c); u != nil {
+		return u
+	}
+	return nil
 }
 
 // acceptQueue returns a function that asks the kernel how many connections wait at

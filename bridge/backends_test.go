@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ const (
 
 // TestHabits asks applications that have the habits of real ones.
 func TestHabits(t *testing.T) {
-	for _, list := range [][]habit{habitsOfPHP(), habitsOfServers(), habitsOfMultiplexers()} {
+	for _, list := range [][]habit{habitsOfPHP(), habitsOfPHPElsewhere(), habitsOfServers(), habitsOfMultiplexers()} {
 		for _, h := range list {
 			t.Run(h.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -72,6 +73,37 @@ var (
 		}
 	}
 )
+
+// elsewhere is the unread of a kernel that sees nothing of the application.
+func elsewhere(net.Conn) pool.Unread { return nil }
+
+// habitsOfPHPElsewhere are those that are different when it is on another machine, and is
+// asked whether it is back after each answer.
+func habitsOfPHPElsewhere() []habit {
+	php := Config{Preset: "php", Workers: 2, unread: elsewhere}
+	return []habit{
+		{
+			name:   "elsewhere, max_requests: what is asked finds a dead connection before a GET is sent",
+			config: php, script: fcgitest.MaxRequests(3),
+			requests: func(r *rig) { r.wantInTurn("GET", 0, 1, 1, 1, 1, 1, 1, 1) },
+			kept:     1, accepted: 3,
+			counters: func(in pool.InstanceSnapshot) bool { return in.Stale == 2 && in.Replays["stale"] == 0 },
+		},
+		{
+			name:   "elsewhere, fastcgi_finish_request: the next request waits, if that is the only process",
+			config: Config{Preset: "php", Workers: 1, unread: elsewhere}, script: fcgitest.WorksOn(time.Second),
+			requests: func(r *rig) { r.wantPages(3, "GET", 2*time.Second) },
+			kept:     1, accepted: 1,
+			counters: func(in pool.InstanceSnapshot) bool { return in.WorkedOn > 0 },
+		},
+		{
+			name:   "elsewhere, fastcgi_finish_request: the next request goes to another process",
+			config: php, script: fcgitest.WorksOn(time.Second),
+			requests: inNoTime(2),
+			kept:     2, accepted: 2,
+		},
+	}
+}
 
 func habitsOfPHP() []habit {
 	php := Config{Preset: "php", Workers: 2}
@@ -139,6 +171,28 @@ func habitsOfPHP() []habit {
 			requests: func(r *rig) { r.wantPages(3, "GET", 2*time.Second) },
 			kept:     1, accepted: 1,
 		},
+		{
+			name:   "fastcgi_finish_request: the next request goes to another process",
+			config: php, script: fcgitest.WorksOn(time.Second),
+			requests: inNoTime(2),
+			kept:     2, accepted: 2,
+			counters: func(in pool.InstanceSnapshot) bool { return in.WorkedOn > 0 },
+		},
+	}
+}
+
+// inNoTime makes n requests one after the other, none of which waits for a process that
+// works on, and waits until all are back.
+func inNoTime(n int) func(*rig) {
+	return func(r *rig) {
+		begun := time.Now()
+		for range n {
+			r.wantPages(1, "GET", 0)
+		}
+		if d := time.Since(begun); d > slack {
+			r.t.Errorf("%d requests took %v", n, d)
+		}
+		time.Sleep(2 * time.Second)
 	}
 }
 

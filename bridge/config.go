@@ -124,6 +124,7 @@ type Config struct {
 	OnGivenUp func() `json:"-"`
 
 	dial       func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
+	unread     func(net.Conn) pool.Unread                                        // the kernel's, but in tests
 	startGroup func(supervise.Config) (keeper, error)                            // supervise.Start, but in tests
 }
 
@@ -285,6 +286,9 @@ func (c *Config) normalize() error {
 	}
 	if c.dial == nil {
 		c.dial = new(net.Dialer).DialContext
+	}
+	if c.unread == nil {
+		c.unread = unreadOf
 	}
 	if c.startGroup == nil {
 		c.startGroup = startGroup

@@ -53,7 +53,7 @@ func (b *Backend) CanBecome(cfg Config) error {
 // succeed completes c to take the place of old.
 func (c Config) succeed(old *Config) (*Config, error) {
 	c.Logger, c.OnStall, c.OnOutage, c.OnGivenUp = old.Logger, old.OnStall, old.OnOutage, old.OnGivenUp
-	c.dial, c.startGroup = old.dial, old.startGroup
+	c.dial, c.unread, c.startGroup = old.dial, old.unread, old.startGroup
 	if err := c.normalize(); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
@@ -41,6 +42,9 @@ func newRig(t *testing.T, cfg Config, scripts ...fcgitest.Script) *rig {
 	peer := fcgitest.Start(t, scripts...)
 	if cfg.dial == nil {
 		cfg.dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return peer.Dial(ctx) }
+	}
+	if cfg.unread == nil {
+		cfg.unread = func(c net.Conn) pool.Unread { return fcgitest.UnreadOf(c) }
 	}
 	r := startRig(t, cfg)
 	r.peer = peer
