@@ -237,6 +237,15 @@ func known(t *testing.T, workers int, change ...func(*Config)) *rig {
 	return r
 }
 
+// crowd has requests of others hold so many slots that nobody starts as a guest.
+func (r *rig) crowd() (all []*visit) {
+	r.Helper()
+	for i := 0; r.g.in < r.g.w-r.g.reserve; i++ {
+		all = append(all, r.enter(other(uint64(90_000+i))).mustRun())
+	}
+	return all
+}
+
 func (r *rig) leaveAll(visits []*visit) {
 	r.Helper()
 	for _, v := range visits {

@@ -14,10 +14,22 @@ type Request struct {
 	// Shared says that Flow may stand for many people, as an address does. It has its
 	// turn in the queues, but no limit and no budget.
 	Shared bool
+	// Client is the address that it comes from, as a hash; 0: Flow's is as good. Flows
+	// may be made up, and what everybody shares is shared out between clients.
+	Client uint64
 	// Long is declared, not learned.
 	Long bool
 	// Method and Path are for reports only.
 	Method, Path string
+	// Peer is asked once by Acquire if the request must wait. Nil: it is not nested.
+	Peer Peer
+}
+
+// Peer is who sends a request.
+type Peer interface {
+	// Depth is what Ticket.Nested is told, if one of the application's workers sends the
+	// request, and 0 if not. It is called without the gate's mutex, and may take a moment.
+	Depth() int
 }
 
 // Waiter is told once what became of a request that waited: nil means that its

@@ -83,6 +83,14 @@ func (p *gatePolicy) enter(r *request) {
 		p.refuse(r, err)
 	case ticket.Granted():
 		p.start(r)
+	case r.class == nested && !p.s.o.Scenario.Unowned:
+		// Whoever finds out whose this one is sees the others at the same time.
+		for _, other := range p.ledger.inFlight {
+			if other.class == nested {
+				other.policy.ticket.Nested(p.s.o.Scenario.depth() - other.nests)
+			}
+		}
+		ticket.Nested(p.s.o.Scenario.depth() - r.nests)
 	}
 	p.settled()
 }
