@@ -42,7 +42,8 @@ type Config struct {
 	// not be served stays out of reach. Default: none.
 	Fallback string
 	// Hide are the paths, "/data", that are answered as if nothing were there or
-	// below: neither scripts nor static files, nor by a local redirect.
+	// below: neither scripts nor static files, nor as an index, nor by a local
+	// redirect. Each is a whole URL path, "/wiki/data", or one below Mount.
 	Hide []string
 	// Env are more variables. They win over everything else, client headers
 	// included. Values may hold LF (PHP_VALUE needs it), not NUL or CR.
@@ -115,11 +116,11 @@ func (c Config) mapper() (*Mapper, error) {
 	if m.fallback, err = checkFallback(m.preset, c.Fallback); err != nil {
 		return nil, err
 	}
-	for _, p := range c.Hide {
-		if !strings.HasPrefix(p, "/") || path.Clean(p) == "/" {
-			return nil, fmt.Errorf("cgi: hide %q: want a path below the root, beginning with \"/\"", p)
-		}
-		m.hide = append(m.hide, path.Clean(p))
+	if m.hide, err = cleanHide(m.mount, c.Hide); err != nil {
+		return nil, err
+	}
+	if m.fallback != "" && m.hides(m.mount+m.fallback) {
+		return nil, fmt.Errorf("cgi: fallback %q: can answer nothing, hide has it out of reach", m.fallback)
 	}
 	if m.envVars, err = sortedEnv(c.Env); err != nil {
 		return nil, err
@@ -155,8 +156,8 @@ func (m *Mapper) checkRoot(cfg Config) error {
 	default:
 		return fmt.Errorf("cgi: preset %q: must be %q, %q or %q", m.preset, PresetApp, PresetPHP, PresetCGI)
 	}
-	if cfg.Root == "" && len(cfg.Follow) > 0 {
-		return errors.New("cgi: follow: has no meaning without root")
+	if m.preset == PresetApp && len(cfg.Follow) > 0 {
+		return errors.New("cgi: follow: means nothing with preset \"app\", which looks for no files (remove it, or use preset \"php\")")
 	}
 	for _, dir := range append([]string{cfg.Root}, cfg.Follow...) {
 		if hasBreak(dir) {
@@ -184,8 +185,11 @@ func checkIndex(preset string, index []string) ([]string, error) {
 		return nil, errors.New("cgi: index: preset \"app\" has no files (remove it, or use preset \"php\")")
 	}
 	for _, name := range index {
-		if !fs.ValidPath(name) || name == "." || hasBreak(name) {
+		switch {
+		case !fs.ValidPath(name) || name == "." || hasBreak(name):
 			return nil, fmt.Errorf("cgi: index %q: must be a file name", name)
+		case hasDot("/" + name):
+			return nil, fmt.Errorf("cgi: index %q: can stand for no directory, what begins with a dot is neither run nor sent", name)
 		}
 	}
 	if preset == PresetPHP && len(index) == 0 {
@@ -204,6 +208,8 @@ func checkFallback(preset, script string) (string, error) {
 		return "", fmt.Errorf("cgi: fallback %q: must be a script's path like \"/index.php\"", script)
 	case preset == PresetPHP && !hasPHPSuffix(script):
 		return "", fmt.Errorf("cgi: fallback %q: must end in .php, nothing else is run", script)
+	case hasDot(script):
+		return "", fmt.Errorf("cgi: fallback %q: can answer nothing, what begins with a dot is not run", script)
 	}
 	return script, nil
 }

@@ -95,13 +95,8 @@ func climbs(p string) bool {
 // belowMount returns what follows the mount in p: "" or something that starts
 // with "/". A path that is hidden is as one that leads nowhere.
 func (m *Mapper) belowMount(p string) (string, error) {
-	if len(m.hide) > 0 {
-		clean := path.Clean(p)
-		for _, h := range m.hide {
-			if rest, ok := strings.CutPrefix(clean, h); ok && (rest == "" || rest[0] == '/') {
-				return "", notFound("path %.200q is hidden", p)
-			}
-		}
+	if m.hides(p) {
+		return "", notFound("path %.200q is hidden", p)
 	}
 	rest, ok := strings.CutPrefix(p, m.mount)
 	if !ok || rest != "" && rest[0] != '/' {
