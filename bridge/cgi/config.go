@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"path"
 	"slices"
 	"strings"
@@ -51,10 +52,13 @@ type Config struct {
 	// Expand, if it is not nil, gives each value of Env the form it has for a request.
 	// Default: as it is written.
 	Expand func(r *http.Request, value string) string
-	// TrustedProxies are the peers whose Forwarded or X-Forwarded-For and
-	// X-Forwarded-Proto are believed: IP addresses, CIDR prefixes, or "unix" for
-	// everyone who connects over a unix socket.
+	// TrustedProxies are the peers whose Forwarded, or X-Forwarded-For, -Proto, -Host and
+	// -Port, are believed: IP addresses, CIDR prefixes, or "unix" for everyone who
+	// connects over a unix socket.
 	TrustedProxies []string
+	// UserHeader is the field in which a trusted proxy says who has logged in. From
+	// anybody else it is not passed on. Default: none.
+	UserHeader string
 	// Software is SERVER_SOFTWARE. Default: "sluice".
 	Software string
 }
@@ -73,6 +77,8 @@ type Mapper struct {
 	expand   func(r *http.Request, value string) string
 	trusted  trustedPeers
 	software string
+
+	userHeader string // in canonical form
 }
 
 // NewMapper checks cfg and opens its directories. Errors name the key they are
@@ -126,6 +132,9 @@ func (c Config) mapper() (*Mapper, error) {
 		return nil, err
 	}
 	if m.trusted, err = parseTrusted(c.TrustedProxies); err != nil {
+		return nil, err
+	}
+	if m.userHeader, err = checkUserHeader(c.UserHeader); err != nil {
 		return nil, err
 	}
 	if err := m.checkRoot(c); err != nil {
@@ -212,6 +221,21 @@ func checkFallback(preset, script string) (string, error) {
 		return "", fmt.Errorf("cgi: fallback %q: can answer nothing, what begins with a dot is not run", script)
 	}
 	return script, nil
+}
+
+// checkUserHeader returns the name in its canonical form. Fields with a meaning of their
+// own are in everybody's requests.
+func checkUserHeader(name string) (string, error) {
+	key := textproto.CanonicalMIMEHeaderKey(name)
+	switch {
+	case name == "":
+		return "", nil
+	case !passable(key):
+		return "", fmt.Errorf("cgi: user_header %q: a name is letters, digits and hyphens", name)
+	case headerVars[key] != headerVar{}:
+		return "", fmt.Errorf("cgi: user_header %q: has a meaning of its own (name a field that only the proxy sets, such as X-Remote-User)", name)
+	}
+	return key, nil
 }
 
 func sortedEnv(env map[string]string) ([]Var, error) {

@@ -43,6 +43,8 @@ func TestConfigErrorsNameTheKey(t *testing.T) {
 		{Config{Env: map[string]string{"A": "x\r\n"}}, `cgi: env A: `},
 		{Config{TrustedProxies: []string{"localhost"}}, `cgi: trusted_proxies "localhost"`},
 		{Config{TrustedProxies: []string{"10.0.0.0/33"}}, `cgi: trusted_proxies "10.0.0.0/33"`},
+		{Config{UserHeader: "X_User"}, `cgi: user_header "X_User": a name is letters`},
+		{Config{UserHeader: "authorization"}, `cgi: user_header "authorization": has a meaning of its own`},
 		{Config{Software: "a\nb"}, `cgi: software "a\nb"`},
 	} {
 		m, err := NewMapper(test.cfg)

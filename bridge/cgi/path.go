@@ -44,6 +44,9 @@ func nothingAt(format string, args ...any) *RequestError {
 // be /b there and /a/b here. All other paths are left as they are.
 func cleanPath(r *http.Request) (string, error) {
 	p := r.URL.Path
+	if r.URL.Opaque != "" {
+		return "", badRequest("target %.200q has no path", r.RequestURI)
+	}
 	if p == "" && r.Method != http.MethodConnect {
 		return "/", nil // RFC 9110 section 4.2.3
 	}
