@@ -72,9 +72,15 @@ func (x *exchange) describe() {
 	x.ask.Long = x.b.isPoll(x.r) || accepts == acceptsStream || prefersToWait(x.r.Header["Prefer"])
 }
 
-// isPoll reports whether r is for a path that Config.LongPoll lists.
+// isPoll reports whether r is for a path that Config.LongPoll lists, whole or below the
+// mount.
 func (b *Bridge) isPoll(r *http.Request) bool {
-	return slices.ContainsFunc(b.cfg.LongPoll, func(pattern string) bool { return matches(pattern, r.URL.Path) })
+	path := r.URL.Path
+	below, mounted := strings.CutPrefix(path, b.mount)
+	mounted = mounted && b.mount != "" && strings.HasPrefix(below, "/")
+	return slices.ContainsFunc(b.cfg.LongPoll, func(pattern string) bool {
+		return matches(pattern, path) || mounted && matches(pattern, below)
+	})
 }
 
 // prefersToWait looks for wait= (RFC 7240, section 4.3).

@@ -10,6 +10,7 @@ const StatusClientClosed = 499
 // it is passed to.
 type Outcome struct {
 	Client    string        // the client's address, as far as it can be trusted
+	User      string        // REMOTE_USER, "" if nobody was authenticated
 	Status    int           // as the client saw it, or StatusClientClosed
 	BytesIn   int64         // of the request's body that were read
 	BytesOut  int64         // of the answer's body that the client was sent

@@ -11,10 +11,11 @@ import (
 // answer instead. Every other error of this package's methods is the server's
 // own trouble (a disk error, no file descriptors), status 500.
 type RequestError struct {
-	Status   int    // 301, 400, 403 or 404
-	Reason   string // for the log: holds the path, quoted
-	Location string // where a 301 leads, ready for the header
-	File     string // a file below the root that a server of static files may send instead, "" if there is none
+	Status    int    // 301, 400, 401, 403, 404 or 503
+	Reason    string // for the log: holds the path, quoted
+	Location  string // where a 301 leads, ready for the header
+	Challenge string // how to log in, WWW-Authenticate of a 401
+	File      string // a file below the root that a server of static files may send instead, "" if there is none
 
 	nothing bool // nothing is there, or a directory that has no index
 }
