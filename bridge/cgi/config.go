@@ -70,8 +70,8 @@ type Mapper struct {
 	mount    string // "" or "/x", no slash at the end
 	root     *Root  // nil if there is none
 	index    []string
-	fallback string   // "" or "/x.php"
-	hide     []string // cleaned, no slash at the end
+	fallback string // "" or "/x.php"
+	hide     Prefixes
 	env      map[string]string
 	envVars  []Var // env, by name
 	expand   func(r *http.Request, value string) string
@@ -122,10 +122,10 @@ func (c Config) mapper() (*Mapper, error) {
 	if m.fallback, err = checkFallback(m.preset, c.Fallback); err != nil {
 		return nil, err
 	}
-	if m.hide, err = cleanHide(m.mount, c.Hide); err != nil {
+	if m.hide, err = newHidden(m.mount, c.Hide); err != nil {
 		return nil, err
 	}
-	if m.fallback != "" && m.hides(m.mount+m.fallback) {
+	if m.fallback != "" && m.hide.Has(m.mount+m.fallback) {
 		return nil, fmt.Errorf("cgi: fallback %q: can answer nothing, hide has it out of reach", m.fallback)
 	}
 	if m.envVars, err = sortedEnv(c.Env); err != nil {

@@ -80,7 +80,7 @@ func checkRefusal(t *testing.T, m *Mapper, err error) {
 	if refused.File == "" {
 		return
 	}
-	if hasDot("/"+refused.File) || strings.HasSuffix(refused.File, ".bak") || m.hides(m.mount+"/"+refused.File) {
+	if hasDot("/"+refused.File) || strings.HasSuffix(refused.File, ".bak") || m.hide.Has(m.mount+"/"+refused.File) {
 		t.Errorf("%q would be sent", refused.File)
 	}
 	if info, err := m.root.Stat(refused.File); err != nil || m.isScript(refused.File, info) {
@@ -133,7 +133,7 @@ func checkVars(t *testing.T, m *Mapper, c Client, list []Var, root string) {
 	if path.Clean(script) != script || m.mount+script != got["SCRIPT_NAME"] {
 		t.Errorf("SCRIPT_FILENAME is %q, SCRIPT_NAME %q", got["SCRIPT_FILENAME"], got["SCRIPT_NAME"])
 	}
-	if hasDot(script) || m.hides(m.mount+script) {
+	if hasDot(script) || m.hide.Has(m.mount+script) {
 		t.Errorf("%q is run", script)
 	}
 	if info, err := m.root.Stat(script[1:]); err != nil || !m.isScript(script, info) {

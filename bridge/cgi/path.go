@@ -39,11 +39,11 @@ func nothingAt(format string, args ...any) *RequestError {
 	return e
 }
 
-// cleanPath returns the request's path without dot segments. Paths that have
+// CleanPath returns the request's path without dot segments. Paths that have
 // some are cleaned of empty segments too, as whoever routed the request here has
 // seen them (net/http's ServeMux, Caddy's matchers, nginx): "/a//../b" must not
 // be /b there and /a/b here. All other paths are left as they are.
-func cleanPath(r *http.Request) (string, error) {
+func CleanPath(r *http.Request) (string, error) {
 	p := r.URL.Path
 	if r.URL.Opaque != "" {
 		return "", badRequest("target %.200q has no path", r.RequestURI)
@@ -99,7 +99,7 @@ func climbs(p string) bool {
 // belowMount returns what follows the mount in p: "" or something that starts
 // with "/". A path that is hidden is as one that leads nowhere.
 func (m *Mapper) belowMount(p string) (string, error) {
-	if m.hides(p) {
+	if m.hide.Has(p) {
 		return "", notFound("path %.200q is hidden", p)
 	}
 	rest, ok := strings.CutPrefix(p, m.mount)

@@ -52,7 +52,7 @@ func (m *Mapper) StaticFile(r *http.Request) (name string, ok bool) {
 	if m.preset == PresetApp {
 		return "", false
 	}
-	p, err := cleanPath(r)
+	p, err := CleanPath(r)
 	if err != nil {
 		return "", false
 	}
@@ -155,7 +155,7 @@ func (m *Mapper) directory(rest, query string) (target, error) {
 		if err != nil {
 			return target{}, m.statError(name, err)
 		}
-		if !info.Mode().IsRegular() || m.hides(m.mount+"/"+name) {
+		if !info.Mode().IsRegular() || m.hide.Has(m.mount+"/"+name) {
 			continue
 		}
 		if m.isScript(name, info) {

@@ -26,7 +26,7 @@ func (m *Mapper) Unused() (list []error) {
 	if m.fallback != "" && !m.Leads(m.fallback) {
 		list = append(list, fmt.Errorf("cgi: fallback %q: there is no such script below %s", m.fallback, m.root.Dir()))
 	}
-	for _, h := range m.hide {
+	for _, h := range m.hide.list {
 		rest, mounted := strings.CutPrefix(h, m.mount)
 		if m.Leads(h) || mounted && m.Leads(rest) {
 			continue

@@ -21,7 +21,7 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64)
 	if c.Refused != nil {
 		return dst, c.Refused
 	}
-	p, err := cleanPath(r)
+	p, err := CleanPath(r)
 	if err != nil {
 		return dst, err
 	}
@@ -116,7 +116,7 @@ func (b *builder) configured(r *http.Request) {
 	}
 }
 
-// location emits where the request leads. p has been checked by cleanPath.
+// location emits where the request leads. p has been checked by CleanPath.
 func (b *builder) location(p string, t target) {
 	m := b.mapper
 	scriptName, uri := m.mount, p

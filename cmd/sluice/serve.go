@@ -84,7 +84,7 @@ func serve(o *options, command []string) (err error) {
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(front) }()
 	if side != nil {
-		s := statusServer(b, o.status, log)
+		s := statusServer(b, o.statusHosts(), log)
 		servers = append(servers, s)
 		go func() { failed <- s.Serve(side) }()
 	}
