@@ -1,0 +1,204 @@
+package basicauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+)
+
+const (
+	maxName     = 255         // bytes
+	maxPassword = 1024        // bytes; longer ones are wrong
+	lookEvery   = time.Second // at the file
+)
+
+// Config says who may log in, and for what.
+type Config struct {
+	// File is the htpasswd file.
+	File string
+	// Paths are the URL paths that need a log-in, with all below them: "/login". They may
+	// be written whole, or as they are below Mount. Default: all.
+	Paths []string
+	// Mount is that of the bridge.
+	Mount string
+	// Realm is what browsers show when they ask for the password. Default "Sluice".
+	Realm string
+	// Logger is told of log-ins that fail, and of a file that cannot be read. Default: none.
+	Logger *slog.Logger
+}
+
+// Auth checks names and passwords. It is safe for concurrent use.
+type Auth struct {
+	file      string
+	all       bool
+	paths     cgi.Prefixes
+	challenge string
+	log       *slog.Logger
+	failures  *rate.Limiter // that the log is told of
+
+	users  atomic.Pointer[table]
+	checks *checks
+
+	look     sync.Mutex
+	lookedAt time.Time
+	info     os.FileInfo // of the file as it was read last, with or without an error; nil: it was not there
+}
+
+// New reads the file.
+func New(cfg Config) (*Auth, error) {
+	if cfg.Realm == "" {
+		cfg.Realm = "Sluice"
+	}
+	if strings.ContainsFunc(cfg.Realm, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
+		return nil, fmt.Errorf("auth: realm %q: want letters and signs of ASCII", cfg.Realm)
+	}
+	paths, err := cgi.NewPrefixes("path", cfg.Mount, cfg.Paths)
+	if err != nil {
+		return nil, err
+	}
+	users, info, err := readFile(cfg.File)
+	if err != nil {
+		return nil, err
+	}
+	a := &Auth{
+		file: cfg.File, all: len(cfg.Paths) == 0, paths: paths, log: cfg.Logger,
+		challenge: `Basic realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(cfg.Realm) + `", charset="UTF-8"`,
+		failures:  rate.NewLimiter(5, 50),
+		checks:    newChecks(max(1, runtime.GOMAXPROCS(0)/2)),
+		info:      info, lookedAt: time.Now(),
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	a.users.Store(users)
+	return a, nil
+}
+
+// Users is how many there are.
+func (a *Auth) Users() int { return len(a.users.Load().users) }
+
+// Identify names the user in c if r's path needs a log-in, or refuses r. Somebody whom a
+// trusted proxy has named needs no password.
+func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
+	if c.Refused != nil || c.User != "" {
+		return
+	}
+	if !a.all {
+		path, err := cgi.CleanPath(r)
+		if err != nil || !a.paths.Has(path) {
+			return // a path that is malformed leads nowhere
+		}
+	}
+	c.Verified = true // nobody's password is for the application
+	lines := r.Header["Authorization"]
+	if len(lines) == 0 {
+		a.refuse(c, "nobody has logged in")
+		return
+	}
+	name, password, ok := r.BasicAuth()
+	if !ok || len(lines) > 1 || name == "" || len(name) > maxName || len(password) > maxPassword {
+		a.refuse(c, "there is no name and password in the Authorization field")
+		return
+	}
+	switch right, err := a.check(r.Context(), name, password, clientKey(c.Addr)); {
+	case errors.Is(err, errBusy):
+		c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: err.Error()}
+	case err != nil: // the client has left
+		c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: "the password was not checked: " + err.Error()}
+	case !right:
+		a.failed(name, c.Addr)
+		a.refuse(c, "the name or the password is wrong")
+	default:
+		c.User, c.AuthType = name, "Basic"
+	}
+}
+
+func (a *Auth) refuse(c *cgi.Client, reason string) {
+	c.Refused = &cgi.RequestError{Status: http.StatusUnauthorized, Reason: reason, Challenge: a.challenge}
+}
+
+// check reports whether the password is the user's.
+func (a *Auth) check(ctx context.Context, name, password, address string) (right bool, err error) {
+	t := a.current()
+	d := t.seen.digest(name, password)
+	if right, known := t.seen.get(d); known {
+		return right, nil
+	}
+	return a.checks.do(ctx, d, address, func() bool {
+		encoded, exists := t.users[name]
+		if !exists {
+			encoded = t.decoy // takes as long
+		}
+		right := encoded.MatchesPassword(password) && exists
+		t.seen.put(d, right)
+		return right
+	})
+}
+
+// current returns the users, from the file as it is now, or was a moment ago.
+func (a *Auth) current() *table {
+	if !a.look.TryLock() {
+		return a.users.Load() // somebody looks
+	}
+	defer a.look.Unlock()
+	now := time.Now()
+	if now.Sub(a.lookedAt) < lookEvery {
+		return a.users.Load()
+	}
+	a.lookedAt = now
+	info, err := os.Stat(a.file)
+	if err == nil && a.info != nil && os.SameFile(info, a.info) && info.ModTime().Equal(a.info.ModTime()) && info.Size() == a.info.Size() {
+		return a.users.Load()
+	}
+	if err != nil && a.info == nil {
+		return a.users.Load() // that was told
+	}
+	users, info, err := readFile(a.file)
+	a.info = info
+	if err != nil {
+		a.log.Error("the file of passwords cannot be used as it is now; those who could log in still can", "error", err.Error())
+		return a.users.Load()
+	}
+	a.users.Store(users)
+	a.log.Info("the file of passwords was read again", "file", a.file, "users", len(users.users))
+	return users
+}
+
+// failed tells the log. A name that is no user's may be a password in the wrong place.
+func (a *Auth) failed(name, client string) {
+	if !a.failures.Allow() {
+		return
+	}
+	if a.users.Load().users[name] == nil {
+		a.log.Warn("a log-in failed: there is no such user", "client", client)
+		return
+	}
+	a.log.Warn("a log-in failed: the password is wrong", "client", client, "user", name)
+}
+
+// clientKey is what a client's address counts as: a household or a machine has 64 bits of
+// IPv6 addresses to itself.
+func clientKey(addr string) string {
+	ip, err := netip.ParseAddr(addr)
+	if err != nil || !ip.Is6() {
+		return addr
+	}
+	net, err := ip.Prefix(64)
+	if err != nil {
+		return addr
+	}
+	return net.String()
+}
