@@ -57,7 +57,7 @@ type Auth struct {
 	info     os.FileInfo // of the file as it was read last, with or without an error; nil: it was not there
 }
 
-// New reads the file.
+// New reads the file. An error names the key it is about: file, path or realm.
 func New(cfg Config) (*Auth, error) {
 	if cfg.Realm == "" {
 		cfg.Realm = "Sluice"
@@ -71,7 +71,7 @@ func New(cfg Config) (*Auth, error) {
 	}
 	users, info, err := readFile(cfg.File)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("auth: file: %w", err)
 	}
 	a := &Auth{
 		file: cfg.File, all: len(cfg.Paths) == 0, paths: paths, log: cfg.Logger,

@@ -252,7 +252,7 @@ func TestBadFiles(t *testing.T) {
 		file := filepath.Join(dir, "htpasswd")
 		write(t, file, text)
 		_, err := New(Config{File: file})
-		if err == nil || !strings.HasPrefix(err.Error(), file+": "+want) || strings.Contains(err.Error(), "geheim") || strings.Contains(err.Error(), "abc$") {
+		if err == nil || !strings.HasPrefix(err.Error(), "auth: file: "+file+": "+want) || strings.Contains(err.Error(), "geheim") || strings.Contains(err.Error(), "abc$") {
 			t.Errorf("%.60q: %v, want %s", text, err, want)
 		}
 	}

@@ -60,6 +60,13 @@ func serve(o *options, command []string) (err error) {
 
 	cfg := o.bridge(command)
 	cfg.Logger, cfg.Observe = log, access.observe
+	auth, err := o.auth.open(o.mount, log)
+	if err != nil {
+		return flagError(err)
+	}
+	if auth != nil {
+		cfg.Identify = auth.Identify
+	}
 	front, err := listen("listen", o.listen)
 	if err != nil {
 		return err
@@ -78,6 +85,9 @@ func serve(o *options, command []string) (err error) {
 		return flagError(err)
 	}
 	defer b.Close()
+	for _, unused := range b.Unused() {
+		log.Warn("a setting has no effect: " + flagError(unused).Error())
+	}
 
 	server := o.server(newFront(b, access, o), log)
 	servers := []*http.Server{server}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sluice-proxy/sluice/bridge/basicauth"
+)
+
+// authOptions are the flags about who has logged in.
+type authOptions struct {
+	file, realm string
+	paths       []string
+	userHeader  string
+}
+
+func (o *authOptions) register(f *pflag.FlagSet) {
+	f.StringVar(&o.file, "auth-file", "", "have clients log in (HTTP Basic) with a name and password of this htpasswd `FILE`; the name is REMOTE_USER")
+	f.StringArrayVar(&o.paths, "auth-path", nil, "URL `PREFIX` that needs a log-in, such as /login for Trac; may be given several times (default everything)")
+	f.StringVar(&o.realm, "auth-realm", "", "what browsers show when they ask for the password, `TEXT` (default Sluice)")
+	f.StringVar(&o.userHeader, "user-header", "", "header field in which a --trusted-proxy says who has logged in, `NAME` such as X-Remote-User: REMOTE_USER; ignored from everybody else")
+}
+
+// check finds flags that mean nothing.
+func (o *authOptions) check(trusted []string) error {
+	switch {
+	case o.file == "" && len(o.paths) > 0:
+		return errors.New("--auth-path: means nothing without --auth-file")
+	case o.file == "" && o.realm != "":
+		return errors.New("--auth-realm: means nothing without --auth-file")
+	case o.userHeader != "" && len(trusted) == 0:
+		return errors.New("--user-header: means nothing without --trusted-proxy: it is believed from nobody else")
+	}
+	return nil
+}
+
+// open reads the file of passwords. It returns nil if nobody is to log in.
+func (o *authOptions) open(mount string, log *slog.Logger) (*basicauth.Auth, error) {
+	if o.file == "" {
+		return nil, nil
+	}
+	return basicauth.New(basicauth.Config{File: o.file, Paths: o.paths, Mount: mount, Realm: o.realm, Logger: log})
+}
