@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"log/slog"
+	"net"
 
 	"github.com/spf13/pflag"
 
@@ -34,6 +35,13 @@ func (o *authOptions) check(trusted []string) error {
 		return errors.New("--user-header: means nothing without --trusted-proxy: it is believed from nobody else")
 	}
 	return nil
+}
+
+// inTheClear reports whether passwords may come over a network without TLS: from others
+// than this machine, and not by way of a proxy that was named.
+func (o *authOptions) inTheClear(listen net.Addr, trusted []string) bool {
+	addr, ok := listen.(*net.TCPAddr)
+	return o.file != "" && ok && !addr.IP.IsLoopback() && len(trusted) == 0
 }
 
 // open reads the file of passwords. It returns nil if nobody is to log in.

@@ -88,6 +88,9 @@ func serve(o *options, command []string) (err error) {
 	for _, unused := range b.Unused() {
 		log.Warn("a setting has no effect: " + flagError(unused).Error())
 	}
+	if o.auth.inTheClear(front.Addr(), o.trusted) {
+		log.Warn("passwords come over the network as they are, there is no TLS here: listen at 127.0.0.1 or a unix socket behind a proxy that has TLS, and name it with --trusted-proxy", "listen", front.Addr().String())
+	}
 
 	server := o.server(newFront(b, access, o), log)
 	servers := []*http.Server{server}
