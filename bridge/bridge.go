@@ -30,6 +30,7 @@ type Bridge struct {
 	sharing *sharing // nil: accounts may be used from anywhere
 
 	strangers strangers
+	misled    atomic.Bool // the log was told of a trusted proxy that lets clients mislead us
 
 	exchanges sync.Pool    // of *exchange
 	inFlight  atomic.Int64 // calls of ServeHTTP

@@ -40,8 +40,12 @@ func (b *Bridge) identify(r *http.Request, c *cgi.Client) {
 			b.mapper.UserOf(r, c)
 		}
 	}
-	if !c.Trusted {
+	switch {
+	case !c.Trusted:
 		b.strangers.note(b, r, c)
+	case c.Refused != nil && c.Refused.Status == http.StatusBadRequest && !b.misled.Swap(true):
+		b.cfg.Logger.Warn("a trusted proxy passes on what it must not: such requests are refused; this is said once",
+			"error", c.Refused.Error(), "client", c.Addr, "path", r.URL.Path)
 	}
 }
 

@@ -121,6 +121,24 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
+// A trusted proxy that lets its clients write what hides them is told of, once.
+func TestMisledByAProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{TrustedProxies: []string{"192.0.2.0/24"}}, fcgitest.Hello)
+		for range 3 {
+			w := httptest.NewRecorder()
+			q := requestFor(t, "GET", "/", "Forwarded", `for=6.6.6.6;by="`)
+			q.Host = "app.test"
+			if r.b.ServeHTTP(w, q); w.Code != 400 {
+				t.Errorf("%d", w.Code)
+			}
+		}
+		if lines := r.linesWith("must not"); len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "is malformed (RFC 7239)") {
+			t.Errorf("%q", lines)
+		}
+	})
+}
+
 // A long-poll may be listed whole or as it is below the mount.
 func TestLongPollBelowTheMount(t *testing.T) {
 	for _, c := range []struct{ pattern, mount, path string }{

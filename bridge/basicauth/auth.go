@@ -30,7 +30,8 @@ type Config struct {
 	// File is the htpasswd file.
 	File string
 	// Paths are the URL paths that need a log-in, with all below them: "/login". They may
-	// be written whole, or as they are below Mount. Default: all.
+	// be written whole, or as they are below Mount, and are below a script, too:
+	// "/index.php/login". Default: all.
 	Paths []string
 	// Mount is that of the bridge.
 	Mount string
@@ -98,7 +99,7 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 	}
 	if !a.all {
 		path, err := cgi.CleanPath(r)
-		if err != nil || !a.paths.Has(path) {
+		if err != nil || !a.needsLogin(path) {
 			return // a path that is malformed leads nowhere
 		}
 	}
@@ -124,6 +125,30 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 	default:
 		c.User, c.AuthType = name, "Basic"
 	}
+}
+
+// needsLogin reports whether a path is one of those listed. Front controllers have every
+// path twice, the second time as "/index.php/login".
+func (a *Auth) needsLogin(path string) bool {
+	if a.paths.Has(path) {
+		return true
+	}
+	for i := range len(path) {
+		if path[i] == '/' && isScript(path[:i]) && a.paths.Has(path[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isScript reports a path that ends in the name of a script.
+func isScript(path string) bool {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	switch strings.ToLower(name[max(0, strings.LastIndexByte(name, '.')):]) {
+	case ".php", ".cgi", ".fcgi", ".pl", ".py", ".rb":
+		return true
+	}
+	return false
 }
 
 func (a *Auth) refuse(c *cgi.Client, reason string) {

@@ -132,7 +132,8 @@ func TestPaths(t *testing.T) {
 	for target, want := range map[string]int{
 		"/trac/login": 401, "/trac/login/": 401, "/trac/login?x": 401, "/trac/login/x": 401, "/trac/login;a=b": 401,
 		"/trac//login": 401, "/trac/./login": 401, "/trac/x/../login": 401, "/trac/%6cogin": 401, "/trac/x/%2e%2e/login": 401,
-		"/trac/admin/x": 401, "/login": 401,
+		"/trac/admin/x": 401, "/login": 401, "/trac/index.php/login": 401, "/trac/sub/Trac.FCGI//login/x": 401, "/trac.cgi/./login": 401,
+		"/trac/php/login": 200, "/trac/a.php.d/login": 200, "/trac/index.php/logins": 200, "/trac/index.php": 200,
 		"/trac/logins": 200, "/trac": 200, "/trac/wiki/login": 200, "/trac/administer": 200,
 	} {
 		c := identify(a, httptest.NewRequest("GET", target, nil))

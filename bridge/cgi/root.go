@@ -180,7 +180,7 @@ func (r *Root) enter(link, target string) (*tree, string, error) {
 			return t, rel, nil
 		}
 	}
-	return nil, "", fmt.Errorf("%w: the symbolic link %q leads to %q (to allow it, add that, or a directory above it, to follow)", ErrOutsideRoot, link, target)
+	return nil, "", fmt.Errorf("%w: the symbolic link %q leads to %q (to allow it, add that, or a directory above it, to follow: --follow)", ErrOutsideRoot, link, target)
 }
 
 func trimClimb(target string) string {
