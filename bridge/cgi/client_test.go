@@ -120,6 +120,8 @@ func TestForwardedHost(t *testing.T) {
 		{"port", "X-Forwarded-Proto: https\nX-Forwarded-Port: 443", "example.org:8108", "on", "example.org", "443", "example.org"},
 		{"port for HTTP", "X-Forwarded-Port: 81", "example.org", absent, "example.org", "81", "example.org:81"},
 		{"no port", "X-Forwarded-Port: http", "example.org", absent, "example.org", "80", "example.org"},
+		{"port 0", "X-Forwarded-Port: 0", "example.org", absent, "example.org", "80", "example.org"},
+		{"port with zeros", "X-Forwarded-Proto: https\nX-Forwarded-Port: 00443", "example.org", "on", "example.org", "443", "example.org"},
 		{"port too large", "X-Forwarded-Port: 65536", "example.org", absent, "example.org", "80", "example.org"},
 		{"IPv6", "X-Forwarded-Host: [2001:db8::1]\nX-Forwarded-Port: 81", "inner", absent, "[2001:db8::1]", "81", "[2001:db8::1]:81"},
 		{"host for each hop", "X-Forwarded-For: 203.0.113.9, 10.0.0.1\nX-Forwarded-Host: example.org, inner", "x", absent, "example.org", "80", "example.org"},

@@ -72,7 +72,7 @@ func (c *Client) setHost(field, host string) {
 
 // withPort returns name with a port that is one, and not the scheme's own.
 func withPort(name, port, scheme string) string {
-	if !isPort(port) || port == defaultPort(scheme) {
+	if port = strings.TrimLeft(port, "0"); !isPort(port) || port == defaultPort(scheme) {
 		return name
 	}
 	return name + ":" + port
