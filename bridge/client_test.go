@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
@@ -45,6 +46,26 @@ func TestRefusedByTheFront(t *testing.T) {
 		asked := r.peer.Requests()
 		if q := asked[len(asked)-1]; q.Param("REMOTE_USER") != "jane" || q.Param("AUTH_TYPE") != "Basic" || q.Param("HTTP_AUTHORIZATION") != "" {
 			t.Errorf("the application was told %v", q.Params)
+		}
+	})
+}
+
+// Log-ins that there is no room for are counted for the log, and do not flood it.
+func TestTooManyLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Identify: func(_ *http.Request, c *cgi.Client) {
+			c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: "too many passwords are being checked"}
+		}}, fcgitest.Hello)
+		for range 20 {
+			r.wantError(r.get("/"), 503, errLimit)
+			if o := r.outcome(); o.Refused != refusedLogins {
+				t.Errorf("%+v", o)
+			}
+		}
+		time.Sleep(refusalsEvery)
+		synctest.Wait()
+		if lines := r.linesWith("level=WARN"); len(lines) != 2 || !strings.Contains(lines[0], `msg="requests refused" count=1 logins=1`) || !strings.Contains(lines[1], "count=19 logins=19") {
+			t.Errorf("%q", lines)
 		}
 	})
 }
