@@ -24,8 +24,8 @@ func splitHost(host string) (name, port string, ok bool) {
 			return "", "", false
 		}
 		name = host[:end+1]
-	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
-		name = host[:colon]
+	} else if before, _, ok := strings.Cut(host, ":"); ok {
+		name = before
 	}
 	if rest := host[len(name):]; rest != "" {
 		if rest[0] != ':' || rest != ":" && !isPort(rest[1:]) {
