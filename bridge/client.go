@@ -41,7 +41,7 @@ func (b *Bridge) identify(r *http.Request, c *cgi.Client) {
 		}
 	}
 	switch {
-	case !c.Trusted:
+	case !c.Trusted && !c.Relayed:
 		b.strangers.note(b, r, c)
 	case c.Refused != nil && c.Refused.Status == http.StatusBadRequest && !b.misled.Swap(true):
 		b.cfg.Logger.Warn("a trusted proxy passes on what it must not: such requests are refused; this is said once",

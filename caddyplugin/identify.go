@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
@@ -17,6 +18,7 @@ func identify(r *http.Request, c *cgi.Client) {
 	if !c.Trusted {
 		throughProxy(r, c)
 	}
+	_, c.Relayed = reverseproxy.GetDialInfo(r.Context())
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return

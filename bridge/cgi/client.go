@@ -25,6 +25,9 @@ type Client struct {
 	// Verified says that this process has checked the Authorization field. It is not
 	// passed to the application then (RFC 3875 section 4.1.18).
 	Verified bool
+	// Relayed says that a proxy in this process has handled the request, and written what
+	// X-Forwarded-* fields it has. That they are not believed is nothing to tell anybody.
+	Relayed bool
 	// Refused is why the request must not be served, whatever it asks for; nil: it may be.
 	Refused *RequestError
 }

@@ -42,7 +42,8 @@ func (m *Mapper) xForwardedFor(c *Client, lines []string) (hops int) {
 // askedFor applies X-Forwarded-Proto, -Host and -Port. hops is how many elements of
 // X-Forwarded-For lead to the client.
 func (c *Client) askedFor(r *http.Request, hops int) {
-	of := func(name string) string { return element(r.Header[name], r.Header["X-Forwarded-For"], hops) }
+	addrs := r.Header["X-Forwarded-For"]
+	of := func(name string) string { return element(r.Header[name], addrs, hops) }
 	c.Scheme = schemeOr(of("X-Forwarded-Proto"), c.Scheme)
 	host, port := of("X-Forwarded-Host"), of("X-Forwarded-Port")
 	if host == "" && port == "" {
@@ -89,8 +90,11 @@ func defaultPort(scheme string) string {
 // field or add to the list, one element for each address. Only in the second case is
 // there one for the client's hop; else the last, the nearest proxy's, is the best.
 func element(list, addrs []string, hops int) string {
+	if len(list) == 0 {
+		return ""
+	}
 	back := 1
-	if hops > 0 && count(list) == count(addrs) {
+	if hops > 1 && count(list) == count(addrs) {
 		back = hops
 	}
 	for entry := range lastFirst(list) {

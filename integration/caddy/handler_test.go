@@ -104,6 +104,13 @@ func TestLogTellsWhatIsWrong(t *testing.T) {
 			t.Errorf("the log does not say %s", want)
 		}
 	}
+	// What reverse_proxy writes by itself is nobody's mistake.
+	s.load("reverse_proxy " + a.addr + " {\ntransport sluice\n}")
+	told := strings.Count(string(text), "the peer is not in trusted_proxies")
+	s.want(s.get("/"), 200, "REMOTE_ADDR=127.0.0.1\n")
+	if text, err = os.ReadFile(s.log); err != nil || strings.Count(string(text), "the peer is not in trusted_proxies") > told {
+		t.Errorf("the log tells of Caddy's own fields, %v:\n%s", err, text)
+	}
 }
 
 func TestTrustedProxies(t *testing.T) {
