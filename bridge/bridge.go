@@ -29,8 +29,7 @@ type Bridge struct {
 	flows   *flows
 	sharing *sharing // nil: accounts may be used from anywhere
 
-	strangers strangers
-	misled    atomic.Bool // the log was told of a trusted proxy that lets clients mislead us
+	proxyNotices proxyNotices
 
 	exchanges sync.Pool    // of *exchange
 	inFlight  atomic.Int64 // calls of ServeHTTP

@@ -18,9 +18,10 @@ func (b *Bridge) Client(r *http.Request) string {
 	return c.Addr
 }
 
-// StaticFile returns the file under Root that r asks for, if there is one that may
-// be sent as it is, and to this client: no script, no dotfile. The bridge itself answers
-// it with 404, or with why the client may not have it.
+// StaticFile returns the file under Root that r asks for, if there is one that may be sent
+// as it is to this client: neither a script nor a dotfile, and Config.Identify does not
+// refuse the request. The bridge itself answers such a request with 404, or with the
+// refusal.
 func (b *Bridge) StaticFile(r *http.Request) (name string, ok bool) {
 	if name, ok = b.mapper.StaticFile(r); !ok {
 		return "", false
@@ -42,33 +43,44 @@ func (b *Bridge) identify(r *http.Request, c *cgi.Client) {
 	}
 	switch {
 	case !c.Trusted && !c.Relayed:
-		b.strangers.note(b, r, c)
-	case c.Refused != nil && c.Refused.Status == http.StatusBadRequest && !b.misled.Swap(true):
-		b.cfg.Logger.Warn("a trusted proxy passes on what it must not: such requests are refused; this is said once",
-			"error", c.Refused.Error(), "client", c.Addr, "path", r.URL.Path)
+		b.proxyNotices.untrusted(b, r, c)
+	case c.Trusted && c.Refused != nil && c.Refused.Status == http.StatusBadRequest:
+		b.proxyNotices.malformed(b, r, c)
 	}
 }
 
-// strangers tells the log of fields that are not believed, because they come from a peer
-// that is no trusted proxy: once of one nearby, which may be a proxy that somebody has
-// forgotten to name, and once of one far away, which may be anybody.
-type strangers struct{ near, far atomic.Bool }
+// proxyNotices tells the log what is wrong with the proxies in front, each thing once:
+// clients can cause all of them.
+type proxyNotices struct{ private, public, broken atomic.Bool }
 
-func (s *strangers) note(b *Bridge, r *http.Request, c *cgi.Client) {
-	if s.near.Load() && s.far.Load() {
+// untrusted reports forwarded fields from a peer that is not trusted: once for a peer in
+// a private network, which may be a proxy that is missing in TrustedProxies, and once for
+// a public one, which may be any client.
+func (n *proxyNotices) untrusted(b *Bridge, r *http.Request, c *cgi.Client) {
+	if n.private.Load() && n.public.Load() {
 		return
 	}
 	fields := b.mapper.ForwardedFields(r.Header)
 	if len(fields) == 0 {
 		return
 	}
-	peer, told, level := strings.TrimSuffix(c.Addr, ":"), &s.near, slog.LevelWarn
+	peer, told, level := strings.TrimSuffix(c.Addr, ":"), &n.private, slog.LevelWarn
 	if addr, err := netip.ParseAddr(peer); err == nil && !addr.IsLoopback() && !addr.IsPrivate() && !addr.IsLinkLocalUnicast() {
-		told, level = &s.far, slog.LevelInfo
+		told, level = &n.public, slog.LevelInfo
 	}
 	if told.Swap(true) {
 		return
 	}
-	b.cfg.Logger.Log(context.Background(), level, "fields that only a trusted proxy is believed are ignored: the peer is not in trusted_proxies",
-		"peer", peer, "fields", strings.Join(fields, ", "), "remedy", "if it is your proxy, name it: --trusted-proxy "+peer+" (trusted_proxies in a configuration); if not, all is well")
+	b.cfg.Logger.Log(context.Background(), level, "forwarded fields are ignored: the peer is not in trusted_proxies",
+		"peer", peer, "fields", strings.Join(fields, ", "),
+		"remedy", "if the peer is your proxy, add --trusted-proxy "+peer+" (trusted_proxies); otherwise there is nothing to do")
+}
+
+// malformed reports a trusted proxy that passes on forwarded fields that cannot be used.
+func (n *proxyNotices) malformed(b *Bridge, r *http.Request, c *cgi.Client) {
+	if n.broken.Swap(true) {
+		return
+	}
+	b.cfg.Logger.Warn("a trusted proxy has sent malformed forwarded fields; such requests are answered with 400, and this is logged once",
+		"error", c.Refused.Error(), "client", c.Addr, "path", r.URL.Path)
 }

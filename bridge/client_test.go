@@ -112,8 +112,9 @@ func TestStaticFileOfAClientThatIsRefused(t *testing.T) {
 	}
 }
 
-// A forgotten trusted_proxies is told of, once of a peer nearby and once of one far away.
-func TestStrangers(t *testing.T) {
+// Forwarded fields of an untrusted peer are logged once for a private and once for a
+// public address.
+func TestForwardedFieldsOfAnUntrustedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{TrustedProxies: []string{"192.0.2.0/24"}, UserHeader: "X-User"}, fcgitest.Hello)
 		ask := func(peer string, header ...string) {
@@ -121,7 +122,7 @@ func TestStrangers(t *testing.T) {
 			q.RemoteAddr, q.Host = peer, "app.test"
 			r.b.ServeHTTP(httptest.NewRecorder(), q)
 		}
-		const message = "a trusted proxy is believed"
+		const message = "forwarded fields are ignored"
 		ask("10.0.0.1:1")
 		ask("192.0.2.1:1", "X-Forwarded-For", "1.2.3.4", "X-User", "jane")
 		if lines := r.linesWith(message); len(lines) != 0 {
@@ -142,8 +143,8 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// A trusted proxy that lets its clients write what hides them is told of, once.
-func TestMisledByAProxy(t *testing.T) {
+// A trusted proxy that passes on a malformed field is logged once.
+func TestMalformedForwardedOfATrustedProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{TrustedProxies: []string{"192.0.2.0/24"}}, fcgitest.Hello)
 		for range 3 {
@@ -154,7 +155,7 @@ func TestMisledByAProxy(t *testing.T) {
 				t.Errorf("%d", w.Code)
 			}
 		}
-		if lines := r.linesWith("must not"); len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "is malformed (RFC 7239)") {
+		if lines := r.linesWith("malformed forwarded fields"); len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "is malformed (RFC 7239)") {
 			t.Errorf("%q", lines)
 		}
 	})

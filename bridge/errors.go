@@ -176,11 +176,12 @@ func classifyConn(err *pool.Error) failure {
 	return failure{http.StatusBadGateway, errIncomplete, "The application's answer ended too early."}
 }
 
-// outOfTime is a request whose context had a deadline, from http.TimeoutHandler or whoever
-// embeds the bridge, and met it: its client is still there.
-var outOfTime = failure{http.StatusGatewayTimeout, errTimeout, "This was not answered in the time that it may take."}
+// outOfTime is a request whose context has exceeded its deadline, which an embedding server
+// has set (http.TimeoutHandler). Its client is still there.
+var outOfTime = failure{http.StatusGatewayTimeout, errTimeout, "The request was not answered in time."}
 
-// failureOf is how the error that ended the exchange looks from outside.
+// failureOf is how the error that ended the exchange looks from outside, with regard to the
+// state of the request's context.
 func (x *exchange) failureOf(err error) failure {
 	f, ctx := classify(err), x.r.Context()
 	switch {

@@ -29,8 +29,8 @@ const (
 //
 // It has the method, the class of answer that the client accepts (acceptClass), whether a
 // script asks, the path, and the names in the query. It is shown, and tells no secrets: what
-// is not made of words (ofWords), as the number or the key of one thing among many, and what
-// follows a word that announces such a key, is a "*", and the query's values are left out.
+// is not made of words (isWords), such as a number or a key, is a "*", and so is what follows
+// a word that precedes a secret (precedesSecret). The query's values are left out.
 func appendRoute(dst []byte, r *http.Request, accepts, mount string) (route []byte, at routeMarks) {
 	dst = append(dst, methodName(r.Method)...)
 	dst = append(dst, ' ')
@@ -147,19 +147,19 @@ func appendPath(dst []byte, path, mount string) (_ []byte, group int) {
 
 // appendSegment appends a segment, or "*" for one that is no word, with the ending of its
 // name: a kind of file is a kind of answer. Of parameters (";jsessionid=") it keeps only
-// that there are some. secret says that no word is to be believed but those that announce
-// a secret, and is returned for what comes next.
+// that there are some. secret says that a word before this segment precedes a secret; it is
+// returned for the next one.
 func appendSegment(dst []byte, s string, secret bool) (_ []byte, secretNext bool) {
 	s, _, parameters := strings.Cut(s, ";")
 	stem, ending := s, ""
 	if dot := strings.LastIndexByte(s, '.'); dot > 0 && isEnding(s[dot+1:]) {
 		stem, ending = s[:dot], s[dot:]
 	}
-	plain, announced := len(s) <= maxSegment, false
+	plain, precedes := len(s) <= maxSegment, false
 	if plain {
-		plain, announced = ofWords(stem)
+		plain, precedes = isWords(stem)
 	}
-	if !plain || secret && !announced {
+	if !plain || secret && !precedes {
 		if stem = "*"; strings.IndexByte(s, '@') >= 0 {
 			ending = "" // of a host
 		}
@@ -169,7 +169,7 @@ func appendSegment(dst []byte, s string, secret bool) (_ []byte, secretNext bool
 	if parameters {
 		dst = append(dst, ";*"...)
 	}
-	return dst, secret || announced
+	return dst, secret || precedes
 }
 
 // isEnding reports whether s is like "html" or "mp3".
@@ -328,7 +328,7 @@ func cleanName(s string) queryName {
 	for end > 0 && isDigit(s[end-1]) {
 		end--
 	}
-	if plain, _ := ofWords(s[:end]); !plain || end == 0 {
+	if plain, _ := isWords(s[:end]); !plain || end == 0 {
 		return queryName{rest: true}
 	}
 	return queryName{s[:end], end < len(s)}

@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// Routes are shown to operators, and paths carry secrets: the keys of password resets,
-// invitations and shares, addresses of people, session numbers. Only what is made of
-// words is shown. Whether something is one cannot be known, so what may be none is left
-// out: that costs the route a name, and nobody a secret.
+// Routes are shown to operators, and paths carry secrets: keys of password resets,
+// invitations and shares, e-mail addresses, session ids. A route shows only what is made
+// of words. Whether a text is a word cannot be known for certain, so a text that may be
+// none is left out: a wrong guess costs the route a name, and reveals nothing.
 const (
 	maxWord    = 20 // letters
 	maxWords   = 6  // of a segment
@@ -18,15 +18,15 @@ const (
 	oddAllowed = 14 // letters for each pair that does not occur in words
 )
 
-// ofWords reports whether all of s is words with few digits between and after them, and
-// whether one of the words says that what comes next in a path is a secret.
-func ofWords(s string) (plain, secretNext bool) {
+// isWords reports whether s consists of words, with few digits between and after them,
+// and whether one of the words indicates that the next segment of a path is a secret.
+func isWords(s string) (plain, secretNext bool) {
 	words, letters, numbers := 0, 0, 0
 	for i := 0; i < len(s); {
 		switch class := classOf[s[i]]; {
 		case class&(letter|hexLetter) != 0:
 			end, ok := readRun(s, i, func(word string) {
-				secretNext = secretNext || announces(word)
+				secretNext = secretNext || precedesSecret(word)
 				words, letters = words+1, letters+len(word)
 			})
 			if !ok {
@@ -60,9 +60,9 @@ func ofWords(s string) (plain, secretNext bool) {
 	return utf8.ValidString(s), secretNext
 }
 
-// readRun calls word for each of the words that the letters beginning at s[i] are, and
-// returns where they end, and whether they can be words. Short ones may be anything when
-// they stand alone, as abbreviations do.
+// readRun calls word for each word of the run of letters that begins at s[i]. It returns
+// where the run ends, and whether it can be words. A short run that is one word may have
+// any letters, as abbreviations do.
 func readRun(s string, i int, word func(string)) (end int, ok bool) {
 	begin, words, acronyms, odd := i, 0, 0, false
 	for i < len(s) && isLetter(s[i]) {
@@ -74,7 +74,7 @@ func readRun(s string, i int, word func(string)) (end int, ok bool) {
 		if len(w) > 1 && w[1] < 'a' {
 			acronyms++
 		}
-		odd = odd || !spelled(w)
+		odd = odd || !plausible(w)
 		word(w)
 		words, i = words+1, end
 	}
@@ -126,11 +126,11 @@ func onlyHex(s string) bool {
 	return true
 }
 
-// spelled reports whether the letters of a word follow each other as they do in words.
-func spelled(word string) bool {
-	odd := len(word) / oddAllowed
-	for i := 1; i < len(word); i++ {
-		if followers[word[i-1]|0x20-'a']&(1<<(word[i]|0x20-'a')) == 0 {
+// plausible reports whether nearly all pairs of letters in s occur in words.
+func plausible(s string) bool {
+	odd := len(s) / oddAllowed
+	for i := 1; i < len(s); i++ {
+		if bigrams[s[i-1]|0x20-'a']&(1<<(s[i]|0x20-'a')) == 0 {
 			if odd--; odd < 0 {
 				return false
 			}
@@ -139,8 +139,9 @@ func spelled(word string) bool {
 	return true
 }
 
-// followers are, for each letter, a bit for each that may follow.
-var followers = func() (table [26]uint32) {
+// bigrams has, for each letter, a bit for each letter that follows it in words of English
+// and other European languages.
+var bigrams = func() (table [26]uint32) {
 	for i, letters := range [...]string{
 		"abcdfgijklmnprstuvwxyz", "aeilorsuy", "acehiklorstuz", "adeilmnorsuvy", // a to d
 		"abcdefghijklmnopqrstuvwxyz", "aefilortu", "aeghilnoprsu", "abeilmoprtu", // e to h
@@ -157,8 +158,8 @@ var followers = func() (table [26]uint32) {
 	return table
 }()
 
-// announces reports whether a word says that a secret follows it in a path.
-func announces(word string) bool {
+// precedesSecret reports whether a word of a path indicates that a secret follows.
+func precedesSecret(word string) bool {
 	var lower [maxWord]byte
 	for i := range len(word) {
 		lower[i] = word[i] | 0x20

@@ -91,7 +91,7 @@ func TestLoginAtOnePath(t *testing.T) {
 			t.Errorf("%q is in a log", secret)
 		}
 	}
-	if !strings.Contains(gate.output.String(), "a log-in failed: the password is wrong") {
+	if !strings.Contains(gate.output.String(), "log-in failed: wrong password") {
 		t.Error("the log does not tell of the wrong password")
 	}
 }

@@ -22,7 +22,7 @@ import (
 const (
 	maxName     = 255         // bytes
 	maxPassword = 1024        // bytes; longer ones are wrong
-	lookEvery   = time.Second // at the file
+	checkEvery  = time.Second // for changes of the file
 )
 
 // Config says who may log in, and for what.
@@ -48,14 +48,14 @@ type Auth struct {
 	paths     cgi.Prefixes
 	challenge string
 	log       *slog.Logger
-	failures  *rate.Limiter // that the log is told of
+	failures  *rate.Limiter // that are logged
 
-	users  atomic.Pointer[table]
-	checks *checks
+	users    atomic.Pointer[table]
+	verifier *verifier
 
-	look     sync.Mutex
-	lookedAt time.Time
-	info     os.FileInfo // of the file as it was read last, with or without an error; nil: it was not there
+	reload    sync.Mutex
+	checkedAt time.Time
+	info      os.FileInfo // of the file that was read last, also with an error; nil: it could not be opened
 }
 
 // New reads the file. An error names the key it is about: file, path or realm.
@@ -78,8 +78,8 @@ func New(cfg Config) (*Auth, error) {
 		file: cfg.File, all: len(cfg.Paths) == 0, paths: paths, log: cfg.Logger,
 		challenge: `Basic realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(cfg.Realm) + `", charset="UTF-8"`,
 		failures:  rate.NewLimiter(5, 50),
-		checks:    newChecks(max(1, runtime.GOMAXPROCS(0)/2)),
-		info:      info, lookedAt: time.Now(),
+		verifier:  newVerifier(max(1, runtime.GOMAXPROCS(0)/2)),
+		info:      info, checkedAt: time.Now(),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -100,25 +100,25 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 	if !a.all {
 		path, err := cgi.CleanPath(r)
 		if err != nil || !a.needsLogin(path) {
-			return // a path that is malformed leads nowhere
+			return // a malformed path is refused anyway
 		}
 	}
-	c.Verified = true // nobody's password is for the application
+	c.Verified = true // the password is not passed to the application
 	lines := r.Header["Authorization"]
 	if len(lines) == 0 {
-		a.refuse(c, "nobody has logged in")
+		a.refuse(c, "there is no Authorization field")
 		return
 	}
 	name, password, ok := r.BasicAuth()
 	if !ok || len(lines) > 1 || name == "" || len(name) > maxName || len(password) > maxPassword {
-		a.refuse(c, "there is no name and password in the Authorization field")
+		a.refuse(c, "the Authorization field holds no name and password")
 		return
 	}
-	switch right, err := a.check(r.Context(), name, password, clientKey(c.Addr)); {
+	switch right, err := a.verify(r.Context(), name, password, clientKey(c.Addr)); {
 	case errors.Is(err, errBusy):
 		c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: err.Error()}
 	case err != nil: // the client has left
-		c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: "the password was not checked: " + err.Error()}
+		c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: "the password was not verified: " + err.Error()}
 	case !right:
 		a.failed(name, c.Addr)
 		a.refuse(c, "the name or the password is wrong")
@@ -127,8 +127,8 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 	}
 }
 
-// needsLogin reports whether a path is one of those listed. Front controllers have every
-// path twice, the second time as "/index.php/login".
+// needsLogin reports whether a path is listed, whole, below the mount, or below a script:
+// front controllers answer "/index.php/login" as they do "/login".
 func (a *Auth) needsLogin(path string) bool {
 	if a.paths.Has(path) {
 		return true
@@ -155,67 +155,68 @@ func (a *Auth) refuse(c *cgi.Client, reason string) {
 	c.Refused = &cgi.RequestError{Status: http.StatusUnauthorized, Reason: reason, Challenge: a.challenge}
 }
 
-// check reports whether the password is the user's.
-func (a *Auth) check(ctx context.Context, name, password, address string) (right bool, err error) {
+// verify reports whether the password is the user's.
+func (a *Auth) verify(ctx context.Context, name, password, address string) (right bool, err error) {
 	t := a.current()
-	d := t.seen.digest(name, password)
-	if right, known := t.seen.get(d); known {
+	d := t.cache.digest(name, password)
+	if right, found := t.cache.get(d); found {
 		return right, nil
 	}
-	return a.checks.do(ctx, d, address, func() bool {
+	return a.verifier.do(ctx, d, address, func() bool {
 		encoded, exists := t.users[name]
 		if !exists {
-			encoded = t.decoy // takes as long
+			encoded = t.decoy // so that it takes as long
 		}
 		right := encoded.MatchesPassword(password) && exists
-		t.seen.put(d, right)
+		t.cache.put(d, right)
 		return right
 	})
 }
 
-// current returns the users, from the file as it is now, or was a moment ago.
+// current returns the users, after reading the file again if it has changed.
 func (a *Auth) current() *table {
-	if !a.look.TryLock() {
-		return a.users.Load() // somebody looks
+	if !a.reload.TryLock() {
+		return a.users.Load() // another request checks the file
 	}
-	defer a.look.Unlock()
+	defer a.reload.Unlock()
 	now := time.Now()
-	if now.Sub(a.lookedAt) < lookEvery {
+	if now.Sub(a.checkedAt) < checkEvery {
 		return a.users.Load()
 	}
-	a.lookedAt = now
+	a.checkedAt = now
 	info, err := os.Stat(a.file)
 	if err == nil && a.info != nil && os.SameFile(info, a.info) && info.ModTime().Equal(a.info.ModTime()) && info.Size() == a.info.Size() {
 		return a.users.Load()
 	}
 	if err != nil && a.info == nil {
-		return a.users.Load() // that was told
+		return a.users.Load() // this was logged
 	}
 	users, info, err := readFile(a.file)
 	a.info = info
 	if err != nil {
-		a.log.Error("the file of passwords cannot be used as it is now; those who could log in still can", "error", err.Error())
+		a.log.Error("the password file cannot be read; the users that were read before stay", "error", err.Error())
 		return a.users.Load()
 	}
 	a.users.Store(users)
-	a.log.Info("the file of passwords was read again", "file", a.file, "users", len(users.users))
+	a.log.Info("the password file has changed and was read again", "file", a.file, "users", len(users.users))
 	return users
 }
 
-// failed tells the log. A name that is no user's may be a password in the wrong place.
+// failed logs a failed log-in. The name of an unknown user may be a mistyped password, and
+// is not logged.
 func (a *Auth) failed(name, client string) {
 	if !a.failures.Allow() {
 		return
 	}
 	if a.users.Load().users[name] == nil {
-		a.log.Warn("a log-in failed: there is no such user", "client", client)
+		a.log.Warn("log-in failed: no such user", "client", client)
 		return
 	}
-	a.log.Warn("a log-in failed: the password is wrong", "client", client, "user", name)
+	a.log.Warn("log-in failed: wrong password", "client", client, "user", name)
 }
 
-// clientKey is what a client's address counts as: a household or a machine has 64 bits of
-// IPv6 addresses to itself.
+// clientKey is the part of a client's address that counts: one household or machine may use
+// all addresses of an IPv6 network of 64 bits.
 func clientKey(addr string) string {
 	ip, err := netip.ParseAddr(addr)
 	if err != nil || !ip.Is6() {

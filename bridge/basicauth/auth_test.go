@@ -175,8 +175,8 @@ func TestLog(t *testing.T) {
 	identify(a, as("/", "geheim", "x"))
 	identify(a, as("/", "jane", password))
 	want := []string{
-		`level=WARN msg="a log-in failed: the password is wrong" client=192.0.2.7 user=jane`,
-		`level=WARN msg="a log-in failed: there is no such user" client=192.0.2.7`,
+		`level=WARN msg="log-in failed: wrong password" client=192.0.2.7 user=jane`,
+		`level=WARN msg="log-in failed: no such user" client=192.0.2.7`,
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 2 || !strings.HasSuffix(lines[0], want[0]) || !strings.HasSuffix(lines[1], want[1]) || strings.Contains(log.String(), "geheim") {
@@ -203,7 +203,7 @@ func TestReload(t *testing.T) {
 		want("at first", "jane", 200)
 		write(t, a.file, "joe:"+apr1Jane+"\n# long enough to be another size\n")
 		want("at once", "jane", 200)
-		time.Sleep(lookEvery)
+		time.Sleep(checkEvery)
 		want("changed", "jane", 401)
 		want("changed", "joe", 200)
 		if a.Users() != 1 {
@@ -214,7 +214,7 @@ func TestReload(t *testing.T) {
 			before := strings.Count(log.String(), "level=ERROR")
 			write(t, a.file, text)
 			for range 3 {
-				time.Sleep(lookEvery)
+				time.Sleep(checkEvery)
 				want(what, "joe", 200)
 			}
 			if n := strings.Count(log.String(), "level=ERROR") - before; n != 1 {
@@ -225,14 +225,14 @@ func TestReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 3 {
-			time.Sleep(lookEvery)
+			time.Sleep(checkEvery)
 			want("gone", "joe", 200)
 		}
 		if n := strings.Count(log.String(), "level=ERROR"); n != 3 {
 			t.Errorf("the log has %d errors, want 3:\n%s", n, log)
 		}
 		write(t, a.file, "jane:"+bcryptJane+"\n")
-		time.Sleep(lookEvery)
+		time.Sleep(checkEvery)
 		want("back", "jane", 200)
 		want("back", "joe", 401)
 	})
@@ -244,15 +244,15 @@ func TestBadFiles(t *testing.T) {
 		"":                                     "has no user",
 		"# only a comment\n":                   "has no user",
 		"jane\n":                               "line 1: has no colon",
-		"jane:" + bcryptJane + "\n:x\n":        "line 2: has no name",
-		"ja\x01ne:x\n":                         "line 1: has no name",
-		"jane:geheim\n":                        `line 1: the password of "jane" is in no form that is understood: set it with htpasswd -B`,
-		"jane:eAIh2aA8W9Zxg\n":                 `line 1: the password of "jane" is in no form`,
-		"jane:$2y$04$short\n":                  `line 1: the password of "jane" is in no form`,
-		"jane:$6$rounds=1000$abc$x\n":          `line 1: the password of "jane" is in no form`,
-		"jane:$6$foo$abc$" + sha512Abc[8:]:     `line 1: the password of "jane" is in no form`,
-		"jane:{SHA}x\n":                        `line 1: the password of "jane" is in no form`,
-		"jane:$2y$31$" + bcryptJane[7:] + "\n": `line 1: the password of "jane" takes too long to check: its cost is 31, want at most 16`,
+		"jane:" + bcryptJane + "\n:x\n":        "line 2: has no valid user name",
+		"ja\x01ne:x\n":                         "line 1: has no valid user name",
+		"jane:geheim\n":                        `line 1: the password of "jane" is hashed in an unknown way, or not at all: set it anew with htpasswd -B`,
+		"jane:eAIh2aA8W9Zxg\n":                 `line 1: the password of "jane" is hashed in an unknown way`,
+		"jane:$2y$04$short\n":                  `line 1: the password of "jane" is hashed in an unknown way`,
+		"jane:$6$rounds=1000$abc$x\n":          `line 1: the password of "jane" is hashed in an unknown way`,
+		"jane:$6$foo$abc$" + sha512Abc[8:]:     `line 1: the password of "jane" is hashed in an unknown way`,
+		"jane:{SHA}x\n":                        `line 1: the password of "jane" is hashed in an unknown way`,
+		"jane:$2y$31$" + bcryptJane[7:] + "\n": `line 1: the password of "jane" takes too long to verify: its cost is 31, want at most 16`,
 		"jane:$6$rounds=999999999$abc$" + sha512Abc[7:] + "\n": `line 1: the password of "jane" takes too long`,
 		"jane:" + bcryptJane + "\n\njane:" + bcryptJane + "\n": `line 3: user "jane" is there twice`,
 		"jane:" + strings.Repeat("x", 1<<20):                   "has a line that is too long",
@@ -289,15 +289,15 @@ func TestBadFiles(t *testing.T) {
 // A client that leaves while passwords are checked is no wrong password.
 func TestClientThatLeaves(t *testing.T) {
 	a, _ := newAuth(t, "jane:"+bcryptJane, Config{})
-	for range cap(a.checks.slots) {
-		a.checks.slots <- struct{}{}
+	for range cap(a.verifier.slots) {
+		a.verifier.slots <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if c := identify(a, as("/", "jane", password).WithContext(ctx)); status(c) != 503 {
 		t.Errorf("%+v", c)
 	}
-	<-a.checks.slots
+	<-a.verifier.slots
 	if c := identify(a, as("/", "jane", password)); status(c) != 200 {
 		t.Errorf("%+v", c)
 	}

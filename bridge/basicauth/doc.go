@@ -1,26 +1,26 @@
-// Package basicauth lets clients log in with a name and a password (HTTP Basic, RFC
-// 7617), for a front that has nobody else to do it. [Auth.Identify] is made for
-// bridge.Config.Identify: it names the user, or refuses the request.
+// Package basicauth authenticates clients by name and password (HTTP Basic, RFC 7617)
+// against an htpasswd file, for a front that has nobody else to do it. [Auth.Identify] is
+// made for bridge.Config.Identify: it names the user, or refuses the request.
 //
 // # The file
 //
-// It is Apache's htpasswd: a line "name:password" for each user, "#" begins a comment.
-// Passwords are bcrypt ("htpasswd -B"), SHA-256 and SHA-512 crypt, MD5 crypt (htpasswd's
-// default, "$apr1$"), or SHA-1 ("{SHA}", "{SSHA}"), which is for files that have it
-// already. Anything else is an error that names the line, plain text included.
+// The format is Apache's: a line "name:password" for each user; "#" begins a comment.
+// Passwords are hashed with bcrypt ("htpasswd -B"), SHA-256 or SHA-512 crypt, MD5 crypt
+// ("$apr1$"), or SHA-1 ("{SHA}", "{SSHA}"), which is accepted for existing files only.
+// Anything else, plain text included, is an error that names the line.
 //
-// The file is looked at when requests come, once in a second at most, and read again when
-// it has changed. If it cannot be read then, or has an error, the log says so, and what
-// was read before holds.
+// The file is checked for changes when requests come, at most once per second. If the
+// changed file cannot be read or has an error, the log says so, and the users that were
+// read before stay.
 //
 // # What always holds
 //
-//   - A password is never logged, and kept only as a keyed hash.
-//   - A password is checked once; after that its user costs a look into a table, until
-//     the file changes. So is one that is wrong.
-//   - At most half of the processors check passwords at once, one for each client address,
-//     in turn. As many requests wait for that as maxWaiting says, of one address
-//     maxPerAddress; more are refused with 503. Those that are known wait for nobody.
-//   - Whether a user exists cannot be told from how long the answer takes, if all passwords
-//     are in one form.
+//   - A password is never logged. In memory it is kept as a keyed hash only.
+//   - A password is verified once; then the result is cached until the file changes. Wrong
+//     ones are cached apart, and evict no right ones.
+//   - At most half of the processors verify passwords at a time, one password per client
+//     address. At most maxWaiting requests wait for that, of one address maxPerAddress;
+//     others are refused with 503. Cached results need no wait.
+//   - The time that an answer takes does not tell whether a user exists, if all passwords
+//     of the file are hashed in the same way.
 package basicauth

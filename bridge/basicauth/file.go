@@ -17,14 +17,15 @@ import (
 // maxFile is how large a file may be, in bytes.
 const maxFile = 16 << 20
 
-// table is what a file says. Its passwords are known by it alone.
+// table holds the users of a file, and what was verified against it.
 type table struct {
 	users map[string]htpasswd.EncodedPasswd
-	decoy htpasswd.EncodedPasswd // checked for users there are not
-	seen  *seen
+	decoy htpasswd.EncodedPasswd // verified in place of a user that does not exist
+	cache *cache
 }
 
-// readFile reads a file, and returns what it was then.
+// readFile reads a file. The info is that of the file as it was read, also with an error;
+// nil if it could not be opened.
 func readFile(name string) (*table, os.FileInfo, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -48,7 +49,7 @@ func readFile(name string) (*table, os.FileInfo, error) {
 }
 
 func parse(r io.Reader) (*table, error) {
-	t := &table{users: make(map[string]htpasswd.EncodedPasswd), seen: newSeen()}
+	t := &table{users: make(map[string]htpasswd.EncodedPasswd), cache: newCache()}
 	lines := bufio.NewScanner(r)
 	for number := 1; lines.Scan(); number++ {
 		line := strings.TrimSpace(lines.Text())
@@ -86,7 +87,7 @@ func parseLine(line string) (name string, _ htpasswd.EncodedPasswd, err error) {
 	case !ok:
 		return "", nil, errors.New("has no colon, want NAME:PASSWORD as htpasswd writes it")
 	case name == "" || len(name) > maxName || strings.ContainsFunc(name, unicode.IsControl):
-		return "", nil, errors.New("has no name that a user could have")
+		return "", nil, errors.New("has no valid user name")
 	}
 	password, _, _ := strings.Cut(rest, ":")
 	for _, f := range forms {
@@ -95,7 +96,7 @@ func parseLine(line string) (name string, _ htpasswd.EncodedPasswd, err error) {
 			continue
 		}
 		if n, _ := strconv.Atoi(match[1]); n > f.most {
-			return "", nil, fmt.Errorf("the password of %q takes too long to check: its cost is %d, want at most %d", name, n, f.most)
+			return "", nil, fmt.Errorf("the password of %q takes too long to verify: its cost is %d, want at most %d", name, n, f.most)
 		}
 		encoded, err := f.accept(password)
 		if err != nil || encoded == nil {
@@ -103,10 +104,10 @@ func parseLine(line string) (name string, _ htpasswd.EncodedPasswd, err error) {
 		}
 		return name, encoded, nil
 	}
-	return "", nil, fmt.Errorf("the password of %q is in no form that is understood: set it with htpasswd -B, which makes it bcrypt (plain text and the old crypt are not taken)", name)
+	return "", nil, fmt.Errorf("the password of %q is hashed in an unknown way, or not at all: set it anew with htpasswd -B (plain text and DES crypt are not accepted)", name)
 }
 
-// forms are how passwords are written. The group in each is what checking one costs.
+// forms are the accepted hashes. The group of each pattern is the cost of verifying one.
 var forms = []struct {
 	form   *regexp.Regexp
 	most   int

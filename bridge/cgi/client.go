@@ -25,8 +25,8 @@ type Client struct {
 	// Verified says that this process has checked the Authorization field. It is not
 	// passed to the application then (RFC 3875 section 4.1.18).
 	Verified bool
-	// Relayed says that a proxy in this process has handled the request, and written what
-	// X-Forwarded-* fields it has. That they are not believed is nothing to tell anybody.
+	// Relayed says that a proxy in this process has set the X-Forwarded-* fields itself, so
+	// that nobody need be warned that they are ignored.
 	Relayed bool
 	// Refused is why the request must not be served, whatever it asks for; nil: it may be.
 	Refused *RequestError
@@ -44,8 +44,8 @@ const unixClient = "unix:"
 // others, or its clients can choose their address; one that sets either must set or
 // remove X-Forwarded-Host and X-Forwarded-Port, too.
 //
-// A Forwarded field that does not parse is refused: its client can have written what
-// hides what the proxy added, and must not pass for the proxy.
+// A request whose Forwarded field is malformed is refused: the client may have written an
+// open quote that hides what the proxy has added, and would pass for the proxy.
 func (m *Mapper) Client(r *http.Request) (c Client) {
 	m.Identify(r, &c)
 	return c
@@ -73,7 +73,7 @@ func (m *Mapper) behindProxy(c *Client, r *http.Request) {
 	if lines := r.Header["Forwarded"]; len(lines) > 0 && !addrs && !protos {
 		m.forwarded(c, lines)
 	} else {
-		c.askedFor(r, m.xForwardedFor(c, r.Header["X-Forwarded-For"]))
+		c.setRequested(r, m.xForwardedFor(c, r.Header["X-Forwarded-For"]))
 	}
 	m.UserOf(r, c)
 }
@@ -87,11 +87,11 @@ func (c *Client) ThroughProxy(r *http.Request) {
 	for entry := range lastFirst(r.Header["X-Forwarded-For"]) {
 		hops++
 		if h, ok := parseHop(entry); ok && h.text == c.Addr {
-			c.askedFor(r, hops)
+			c.setRequested(r, hops)
 			return
 		}
 	}
-	c.askedFor(r, 0)
+	c.setRequested(r, 0)
 }
 
 // UserOf sets the user of c to what Config.UserHeader of a trusted proxy says, if nobody

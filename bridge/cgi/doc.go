@@ -34,10 +34,10 @@
 // process fills in, from the configured Env, or from [Config].UserHeader of a trusted
 // proxy; never from a header of anybody else.
 //
-// SERVER_NAME, SERVER_PORT and HTTP_HOST are what the client asked for: the Host field,
-// or what a trusted proxy says of it (X-Forwarded-Host and -Port, Forwarded's host). A
-// Host that names its own way to us, by the port that we listen on and the other scheme,
-// loses that port.
+// SERVER_NAME, SERVER_PORT and HTTP_HOST are what the client has requested: the Host
+// field, or what a trusted proxy reports (X-Forwarded-Host and -Port, Forwarded's host).
+// If a trusted proxy reports another scheme and no host, and the Host field has the port
+// that we listen on, the port is left out: it is the proxy's address for us.
 //
 // # Request headers
 //

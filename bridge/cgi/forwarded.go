@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// forwardedFields are those that say for whom a proxy speaks.
+// forwardedFields are the fields in which proxies describe their clients.
 var forwardedFields = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Real-Ip"}
 
-// ForwardedFields returns the names of the fields in h that only a trusted proxy is
-// believed.
+// ForwardedFields returns the names of the fields in h that are accepted from trusted
+// proxies only.
 func (m *Mapper) ForwardedFields(h http.Header) (names []string) {
 	for _, name := range forwardedFields {
 		if len(h[name]) > 0 {
@@ -39,9 +39,9 @@ func (m *Mapper) xForwardedFor(c *Client, lines []string) (hops int) {
 	return hops
 }
 
-// askedFor applies X-Forwarded-Proto, -Host and -Port. hops is how many elements of
-// X-Forwarded-For lead to the client.
-func (c *Client) askedFor(r *http.Request, hops int) {
+// setRequested applies X-Forwarded-Proto, -Host and -Port: what the client has requested.
+// hops is how many elements of X-Forwarded-For lead to the client.
+func (c *Client) setRequested(r *http.Request, hops int) {
 	addrs := r.Header["X-Forwarded-For"]
 	of := func(name string) string { return element(r.Header[name], addrs, hops) }
 	c.Scheme = schemeOr(of("X-Forwarded-Proto"), c.Scheme)

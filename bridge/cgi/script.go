@@ -120,8 +120,8 @@ func (m *Mapper) cgiScript(rest, query string) (target, error) {
 	return m.directory(rest, query)
 }
 
-// runnable returns t, unless its script, or a directory above it, begins with a dot: what
-// is kept there (.git, .svn, an editor's copy) was not put there to be run.
+// runnable returns t, unless the name of its script, or of a directory above it, begins
+// with a dot: .git, .svn, an editor's copy.
 func runnable(t target) (target, error) {
 	if hasDot(t.script) {
 		return target{}, notFound("%.200q begins with a dot, and is not run", t.script)

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// notScript is the answer for rest, which exists and is no script that is run. It may be
-// a file for a server of static files, unless the source of a program would leave with it.
+// notScript is the answer for rest, which exists and is no script that may be run. It may
+// be a static file, unless by its name it holds the source of a program.
 func (m *Mapper) notScript(rest string, info fs.FileInfo) *RequestError {
 	switch name := strings.ToLower(path.Base(rest)); {
 	case isBackup(name), m.isCopy(name):
@@ -54,9 +54,8 @@ func isBackup(name string) bool {
 	return false
 }
 
-// isCopy reports names like "x.php.old", "x.php_2024", "x.php-dist" and "x.pl.1": what is
-// left of a program when it is put aside. Those of another kind of file that only has a
-// script's name in it, "index.php.html", are none.
+// isCopy reports names of copies of scripts, in lower case: "x.php.old", "x.php_2024",
+// "x.php-dist", "x.pl.1". "index.php.html" is a file of another kind.
 func (m *Mapper) isCopy(name string) bool {
 	_, rest, more := strings.Cut(name, ".")
 	for more {
@@ -82,8 +81,7 @@ func wordLength(s string) int {
 	return n
 }
 
-// plainKinds are the endings of files that hold no source of a program, whatever else
-// stands in their names.
+// plainKinds are the endings of files that hold no source of a program.
 var plainKinds = []string{
 	"html", "htm", "xhtml", "css", "js", "mjs", "map", "json", "xml", "rss", "atom",
 	"png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "pdf",

@@ -211,8 +211,8 @@ func (b *builder) server(r *http.Request, c Client) {
 	case name == "":
 		name, port = or(addr, "localhost"), localPort
 	case c.Host == "" && port != "" && port == localPort && (c.Scheme == "https") != (r.TLS != nil):
-		// A proxy took the request by another scheme, and did not pass on what it was
-		// asked for: this is its own way to us, and no place for clients.
+		// A proxy received the request by another scheme, and the Host has the port that
+		// we listen on: it is the proxy's address for us, not one for clients.
 		b.host, port = name, ""
 	}
 	if port == "" {

@@ -8,13 +8,12 @@ import (
 	"strings"
 )
 
-// Guard answers requests that name a host which is not known with 421, and next answers
-// the others. A web page can make its own name lead to this machine (DNS rebinding), and
-// would read the answers as its own. It cannot do that with IP addresses, localhost, or a
-// name that only we have: those in names. "*" is any. Refused, if it is not nil, is called
-// with what was refused.
+// Guard passes requests on to next if their Host field is an IP address, localhost, or in
+// names ("*" is any host), and answers others with 421. It protects from DNS rebinding: a
+// web page can make its own host name resolve to this machine, and would be allowed to read
+// the answers. refused, if it is not nil, is called with each host that was refused.
 //
-// Requests over unix sockets, which no browser makes, may name any host.
+// Requests over unix sockets, which no browser makes, may have any host.
 func Guard(next http.Handler, names []string, refused func(host string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if knows(names, r) {
@@ -24,7 +23,7 @@ func Guard(next http.Handler, names []string, refused func(host string)) http.Ha
 		if refused != nil {
 			refused(r.Host)
 		}
-		http.Error(w, fmt.Sprintf("421 Misdirected Request: %.200q is no name of this server: ask by its address, as localhost, or by a name that it was told (--status-host)", r.Host), http.StatusMisdirectedRequest)
+		http.Error(w, fmt.Sprintf("421 Misdirected Request: this server does not know the host %.200q: use its address, localhost, or a name given with --status-host", r.Host), http.StatusMisdirectedRequest)
 	})
 }
 
@@ -34,7 +33,7 @@ func knows(names []string, r *http.Request) bool {
 	}
 	host := Hostname(r.Host)
 	if host == "" || strings.EqualFold(host, "localhost") {
-		return true // none: HTTP/1.0, which browsers do not speak
+		return true // no Host: HTTP/1.0, which browsers do not speak
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true

@@ -106,7 +106,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	o.command.register(f)
 
 	f.StringVar(&o.status, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
-	f.StringSliceVar(&o.statusNames, "status-host", nil, "further `NAME` by which --status may be asked, besides its address and localhost; * for any; may be given several times")
+	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of --status, besides IP addresses and localhost; * is any; may be given several times")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/status"
 )
 
-// statusServer serves the status of a bridge, and lets its application be restarted if
-// that is ours. hosts are the names that it may be asked by.
+// statusServer serves the status of a bridge, and restarts its application if Sluice has
+// started that. hosts are the names that requests may have in Host.
 func statusServer(b *bridge.Bridge, hosts []string, log *slog.Logger) *http.Server {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
@@ -27,7 +27,7 @@ func statusServer(b *bridge.Bridge, hosts []string, log *slog.Logger) *http.Serv
 	var told sync.Once
 	guarded := status.Guard(mux, hosts, func(host string) {
 		told.Do(func() {
-			log.Warn("the status was asked for by a name that is not known; if it is this server's, name it with --status-host", "host", host)
+			log.Warn("a request to the status listener had an unknown host; if it is a name of this server, add --status-host", "host", host)
 		})
 	})
 	s := &http.Server{Handler: guarded, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
@@ -35,8 +35,8 @@ func statusServer(b *bridge.Bridge, hosts []string, log *slog.Logger) *http.Serv
 	return s
 }
 
-// statusHosts are the names that the status may be asked by: those that were given, the
-// one that it listens at, and, where others than this machine can ask, this machine's.
+// statusHosts are the host names for --status: those of --status-host, the one it listens
+// at, and this machine's name if other machines can connect.
 func (o *options) statusHosts() []string {
 	own := status.Hostname(o.status)
 	hosts := slices.Clone(o.statusNames)

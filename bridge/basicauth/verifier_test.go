@@ -26,9 +26,9 @@ func digestOf(i int) (d digest) {
 
 // No more passwords are checked at once than there may be, and the same one is checked
 // once for all that have it.
-func TestChecksAreBounded(t *testing.T) {
+func TestVerificationsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newChecks(2)
+		c := newVerifier(2)
 		var mu sync.Mutex
 		checked, at, most := 0, 0, 0
 		check := func() bool {
@@ -61,11 +61,11 @@ func TestChecksAreBounded(t *testing.T) {
 	})
 }
 
-func (c *checks) wantEmpty(t *testing.T) {
+func (c *verifier) wantEmpty(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.slots) != 0 || c.waiting != 0 || len(c.by) != 0 || len(c.under) != 0 {
+	if len(c.slots) != 0 || c.waiting != 0 || len(c.clients) != 0 || len(c.pending) != 0 {
 		t.Errorf("held at the end: %+v", c)
 	}
 }
@@ -73,7 +73,7 @@ func (c *checks) wantEmpty(t *testing.T) {
 // A flood from one address does not keep others from logging in: they have their turn.
 func TestAddressesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newChecks(1)
+		c := newVerifier(1)
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		var order []string
@@ -103,7 +103,7 @@ func TestAddressesTakeTurns(t *testing.T) {
 
 func TestTooManyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newChecks(1)
+		c := newVerifier(1)
 		var all sync.WaitGroup
 		busy := 0
 		var mu sync.Mutex
@@ -124,7 +124,7 @@ func TestTooManyWait(t *testing.T) {
 		mu.Unlock()
 		start := time.Now()
 		all.Wait()
-		if waited := time.Since(start); waited > patience+time.Second {
+		if waited := time.Since(start); waited > maxWait+time.Second {
 			t.Errorf("the last has waited for %v", waited)
 		}
 		c.wantEmpty(t)
@@ -134,7 +134,7 @@ func TestTooManyWait(t *testing.T) {
 // If the client whose request has a password checked leaves, another's goes on with it.
 func TestLeaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newChecks(1)
+		c := newVerifier(1)
 		var all sync.WaitGroup
 		all.Go(func() { _, _ = c.do(t.Context(), digestOf(0), "other", slow(true)) })
 		synctest.Wait()
@@ -167,26 +167,26 @@ func TestLeaderLeaves(t *testing.T) {
 }
 
 // What is remembered is bounded, and wrong passwords push out no right ones.
-func TestSeenIsBounded(t *testing.T) {
-	s := newSeen()
+func TestCacheIsBounded(t *testing.T) {
+	s := newCache()
 	s.put(s.digest("jane", "right"), true)
-	for i := range 3 * maxSeen {
+	for i := range 3 * maxCached {
 		s.put(s.digest("jane", fmt.Sprint(i)), false)
 	}
-	if right, known := s.get(s.digest("jane", "right")); !right || !known || len(s.wrong) != maxSeen || len(s.right) != 1 {
+	if right, known := s.get(s.digest("jane", "right")); !right || !known || len(s.wrong) != maxCached || len(s.right) != 1 {
 		t.Errorf("%v %v, %d and %d", right, known, len(s.right), len(s.wrong))
 	}
 	if _, known := s.get(s.digest("jan", "eright")); known {
 		t.Error("another name and password are the same")
 	}
-	if other := newSeen(); other.digest("a", "b") == s.digest("a", "b") {
+	if other := newCache(); other.digest("a", "b") == s.digest("a", "b") {
 		t.Error("a digest means something elsewhere")
 	}
 }
 
 // Once checked, a password costs next to nothing.
-func BenchmarkKnown(b *testing.B) {
-	s := newSeen()
+func BenchmarkCached(b *testing.B) {
+	s := newCache()
 	s.put(s.digest("jane", "a password"), true)
 	b.ReportAllocs()
 	for b.Loop() {
