@@ -51,6 +51,11 @@ func TestIdentity(t *testing.T) {
 	re := s.ask("GET", "/", "", "Authorization", "Basic YWRhOmhpY2N1cA==") // hiccup
 	s.want(re, 200, "REMOTE_USER=ada\nAUTH_TYPE=Basic\nHTTP_AUTHORIZATION=\nSITE=127.0.0.1, {unknown}\n")
 
+	// An application that needs the password can be given it.
+	s.load(s.directives[:strings.LastIndex(s.directives, "}")] + "env HTTP_AUTHORIZATION {http.request.header.Authorization}\n}")
+	re = s.ask("GET", "/", "", "Authorization", "Basic YWRhOmhpY2N1cA==")
+	s.want(re, 200, "REMOTE_USER=ada\nAUTH_TYPE=Basic\nHTTP_AUTHORIZATION=Basic YWRhOmhpY2N1cA==\nSITE=127.0.0.1, {unknown}\n")
+
 	// What Caddy has not checked is the application's.
 	s.load(fmt.Sprintf("sluice %s {\nenv SITE x\n}", a.addr))
 	re = s.ask("GET", "/", "", "Authorization", "Basic YWRhOmhpY2N1cA==")
