@@ -37,9 +37,9 @@ func (m *Mapper) Unused() (list []error) {
 }
 
 // Leads reports whether a path below the mount leads to something: an application, a
-// script, a directory, another file.
+// script, a directory, another file, or the fallback.
 func (m *Mapper) Leads(path string) bool {
-	if m.preset == PresetApp || m.fallback != "" && path != m.fallback {
+	if m.preset == PresetApp || m.fallback != "" && path != m.fallback && m.Leads(m.fallback) {
 		return true
 	}
 	_, err := m.find(path, "")

@@ -30,6 +30,10 @@ func TestUnused(t *testing.T) {
 		"no fallback": {Config{Preset: PresetPHP, Root: root, Fallback: "/front.php"}, []string{
 			`cgi: fallback "/front.php": there is no such script below ` + root,
 		}},
+		"hide without the fallback": {Config{Preset: PresetPHP, Root: root, Fallback: "/front.php", Hide: []string{"/dta"}}, []string{
+			`cgi: fallback "/front.php": there is no such script below ` + root,
+			`cgi: hide "/dta": there is nothing at ` + filepath.Join(root, "dta") + ` (is it misspelt?)`,
+		}},
 		"misspelt": {Config{Preset: PresetPHP, Root: root, Mount: "/m", Hide: []string{"/dta", "/m/conf"}}, []string{
 			`cgi: hide "/dta": there is nothing at ` + filepath.Join(root, "dta") + ` (is it misspelt?)`,
 			`cgi: hide "/m/conf": there is nothing at ` + filepath.Join(root, "conf") + ` (is it misspelt?)`,

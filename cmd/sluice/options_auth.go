@@ -18,10 +18,10 @@ type authOptions struct {
 }
 
 func (o *authOptions) register(f *pflag.FlagSet) {
-	f.StringVar(&o.file, "auth-file", "", "have clients log in (HTTP Basic) with a name and password of this htpasswd `FILE`; the name is REMOTE_USER")
-	f.StringArrayVar(&o.paths, "auth-path", nil, "URL `PREFIX` that needs a log-in, such as /login for Trac; may be given several times (default everything)")
-	f.StringVar(&o.realm, "auth-realm", "", "what browsers show when they ask for the password, `TEXT` (default Sluice)")
-	f.StringVar(&o.userHeader, "user-header", "", "header field in which a --trusted-proxy says who has logged in, `NAME` such as X-Remote-User: REMOTE_USER; ignored from everybody else")
+	f.StringVar(&o.file, "auth-file", "", "require log-in (HTTP Basic) with a name and password of this htpasswd `FILE`; REMOTE_USER is the name")
+	f.StringArrayVar(&o.paths, "auth-path", nil, "URL `PREFIX` that requires log-in, such as /login for Trac; may be given several times (default everything)")
+	f.StringVar(&o.realm, "auth-realm", "", "`TEXT` that browsers show when they ask for the password (default Sluice)")
+	f.StringVar(&o.userHeader, "user-header", "", "header field `NAME`, such as X-Remote-User, in which a --trusted-proxy names the user: REMOTE_USER; ignored from other peers")
 }
 
 // check finds flags that mean nothing.

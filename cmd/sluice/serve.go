@@ -89,7 +89,7 @@ func serve(o *options, command []string) (err error) {
 		log.Warn("a setting has no effect: " + flagError(unused).Error())
 	}
 	if o.auth.inTheClear(front.Addr(), o.trusted) {
-		log.Warn("passwords come over the network as they are, there is no TLS here: listen at 127.0.0.1 or a unix socket behind a proxy that has TLS, and name it with --trusted-proxy", "listen", front.Addr().String())
+		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", front.Addr().String())
 	}
 
 	server := o.server(newFront(b, access, o), log)
