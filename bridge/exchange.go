@@ -91,7 +91,10 @@ func (x *exchange) run() error {
 	if err := x.b.open(); err != nil {
 		return err
 	}
-	x.out.Client = x.client.Addr
+	x.out.Client, x.out.User = x.client.Addr, x.client.User
+	if x.client.Refused != nil {
+		return x.client.Refused
+	}
 	if err := x.identify(); err != nil {
 		return err
 	}
@@ -247,6 +250,7 @@ func (x *exchange) redirect(location string) error {
 	r.URL, r.RequestURI, r.Body, r.ContentLength = target, location, http.NoBody, 0
 	r.Header.Del("Content-Type")
 	x.r = r
+	x.b.identify(r, &x.client) // who may see one path need not see another
 	x.describe()
 	return nil
 }

@@ -37,7 +37,8 @@ var layout = map[string]struct{ own, others []string }{
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
-	"bridge/status": {},
+	"bridge/basicauth": {own: []string{"bridge/cgi"}, others: slices.Concat(htpasswd, []string{"golang.org/x/time/rate"})},
+	"bridge/status":    {},
 	"bridge/metrics": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
@@ -47,11 +48,11 @@ var layout = map[string]struct{ own, others []string }{
 	},
 	"cmd/sluice": {
 		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/owners", "bridge/metrics", "bridge/pool",
 			"bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 		},
-		others: slices.Concat(netlink, procfs, prometheus, []string{
+		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
 			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
 			"github.com/dustin/go-humanize",
 		}),
@@ -66,7 +67,7 @@ var belowCaddy = []string{
 	"bridge/internal/lines", "bridge/metrics", "bridge/pool", "bridge/spool", "bridge/supervise",
 }
 
-// What three libraries bring along. "/..." is everything below.
+// What four libraries bring along. "/..." is everything below.
 var (
 	netlink = []string{
 		"github.com/mdlayher/netlink", "github.com/mdlayher/netlink/nlenc", "github.com/mdlayher/socket",
@@ -75,6 +76,10 @@ var (
 	procfs = []string{
 		"github.com/prometheus/procfs", "github.com/prometheus/procfs/internal/fs",
 		"github.com/prometheus/procfs/internal/parsers", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+	}
+	htpasswd = []string{
+		"github.com/tg123/go-htpasswd", "github.com/GehirnInc/crypt/...", "github.com/GehirnInc/crypt",
+		"golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blowfish",
 	}
 	prometheus = []string{
 		"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go",
