@@ -18,6 +18,13 @@ func (x *exchange) identify() error {
 	}
 	x.ask.Flow, x.ask.Shared = b.flows.of(x.r, &x.client)
 	x.out.Flow = x.ask.Flow
+	switch {
+	case x.ask.Flow == 0:
+	case x.ask.Shared:
+		x.ask.Client = x.ask.Flow
+	default:
+		x.ask.Client = b.flows.address(x.client.Addr)
+	}
 	if b.sharing == nil || x.ask.Shared || x.ask.Flow == 0 {
 		return nil
 	}
@@ -38,6 +45,7 @@ func (x *exchange) admit(queued time.Time) (deadline time.Time, err error) {
 		return time.Time{}, err
 	}
 	x.b.want() // now: its body may have come for long
+	x.track()
 	if x.held.ticket, err = x.b.gate.Acquire(x.r.Context(), &x.ask); err != nil {
 		return time.Time{}, x.notServed(err)
 	}

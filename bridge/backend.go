@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
+	"github.com/sluice-proxy/sluice/bridge/internal/nested"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 )
@@ -30,6 +31,7 @@ type backend struct {
 	stderr   *lines.Log
 	refusals *refusals
 	sites    sites
+	nested   *nested.Finder
 
 	processes *spawned // nil: the application runs already
 
@@ -73,6 +75,7 @@ func NewBackend(cfg Config) (*Backend, error) {
 		return nil, err
 	}
 	b.members = newMembers(b.pool, cfg.Backends)
+	b.nested = nested.New(b.listeners)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.close = sync.OnceFunc(b.shutdown)
 	return &Backend{b}, nil
@@ -104,6 +107,7 @@ func (b *backend) shutdown() {
 	b.gate.Close()
 	b.cancel()
 	b.orphans.Wait()
+	b.nested.Close()
 	b.refusals.close()
 	b.members.close()
 	b.pool.Close()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/nested"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
@@ -45,6 +46,7 @@ type exchange struct {
 	sentAt time.Time // when the attempt began
 	end    time.Time // when the whole exchange must be over; zero: no limit
 
+	nest          *nested.Request // nil: it does not come from this machine
 	held          hold
 	parsed        bool // the client's header was touched by the application's
 	surplusLogged bool
@@ -77,6 +79,7 @@ func (x *exchange) reset() {
 // handle takes the request through all its steps, to an answer or an error.
 func (x *exchange) handle() {
 	defer func() { x.body.close() }() // x.body changes on a local redirect
+	defer x.untrack()
 	err := x.run()
 	if x.upload != nil {
 		defer x.upload.leave()
@@ -157,6 +160,7 @@ func (x *exchange) dispatch(queued, deadline time.Time) (location string, err er
 			return "", x.notServed(err)
 		}
 		x.held.ticket.At(x.held.lease.Addr())
+		x.served()
 		x.noteAsked()
 		if limit := time.Duration(x.b.cfg.Timeouts.Request); limit > 0 && x.end.IsZero() {
 			x.end = x.sentAt.Add(limit)

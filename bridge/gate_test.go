@@ -324,6 +324,7 @@ func TestDescription(t *testing.T) {
 		}
 		x.describe()
 		want.Method, want.Flow, want.Shared = "POST", b.flows.address("192.0.2.7"), true
+		want.Client = want.Flow
 		if x.ask != want {
 			t.Errorf("%s: %+v, want %+v", target, x.ask, want)
 		}

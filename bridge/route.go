@@ -22,7 +22,7 @@ const (
 // appendRoute appends r's route, the unit in which the gate learns how long requests
 // take, and returns where its parts are. Its group is the route up to the first segment of the
 // path below mount, which has no slash at its end, or without that for a page at the
-// top.
+// top, whatever its query.
 //
 //	GET html xhr /wiki/Start?action,version
 //	------------------
@@ -42,11 +42,10 @@ func appendRoute(dst []byte, r *http.Request, accepts, mount string) (route []by
 	at.path = len(dst)
 	dst, at.group = appendPath(dst, r.URL.Path, mount)
 	at.query = len(dst)
-	dst = appendNames(dst, r.URL.RawQuery)
 	if at.group == len(dst) { // pages at the top are each other's relatives
 		at.group = bytes.LastIndexByte(dst, '/') + 1
 	}
-	return dst, at
+	return appendNames(dst, r.URL.RawQuery), at
 }
 
 // routeMarks are places in a route: where its group ends, its path begins and ends.

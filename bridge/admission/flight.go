@@ -21,6 +21,7 @@ func (g *Gate) start(e *entry, now time.Duration) {
 		g.finds(e, 1)
 	}
 	g.census(e, 1)
+	g.noteScarce(now)
 	if e.declared {
 		g.old.pushBack(&e.link)
 	} else {
@@ -49,6 +50,7 @@ func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 	if g.in == 0 {
 		g.emptied = now
 	}
+	g.noteScarce(now)
 	if e.probe > 0 && e.probe == g.stall.number {
 		g.stall.probes--
 	}

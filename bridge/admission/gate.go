@@ -154,7 +154,7 @@ func (g *Gate) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 		return t, err
 	}
 	if r.Peer != nil {
-		t.Nested(r.Peer.Depth())
+		r.Peer.Waits(t)
 	}
 	select {
 	case err := <-w.settled:
@@ -198,6 +198,9 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	e.route = g.routes.none
 	if g.cfg.Lanes {
 		e.route, e.client = g.routes.get(r), r.clientKey()
+	}
+	if r.Peer != nil {
+		g.nesting.peers = max(now, 1)
 	}
 	e.route.entries++
 	e.lane = g.laneOf(e, now)

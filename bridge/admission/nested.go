@@ -12,16 +12,26 @@ type nesting struct {
 	inFlight int
 	count    uint64        // found
 	depth    int           // the deepest that was found lately
-	seen     time.Duration // when one so deep was found last
+	until    time.Duration // how long others so deep are expected
 	began    time.Duration // when one that had waited was started last
+
+	peers  time.Duration // when a request came last that may be one; 0: never
+	scarce bool          // few slots are free, or were a moment ago
+	since  time.Duration
 }
 
 const (
-	// nestingFor is how long after a nested request others are expected.
-	nestingFor = 10 * time.Minute
+	// nestingFor is how long after a nested request that had to wait others are expected,
+	// and nestingShort after one that had not: a slot that is kept is missing elsewhere.
+	nestingFor   = 10 * time.Minute
+	nestingShort = 2 * time.Minute
 	// unmoved is how many times the usual time between two ends must have passed for all
-	// slots to be believed to be held by what waits for others.
-	unmoved = 8
+	// slots to be believed to be held by what waits for others; at least so long that it
+	// would have been found out how deep those are nested.
+	unmoved      = 8
+	unmovedLeast = 10 * tick
+	// enoughNested is how many must have been found for what they are nested in to be known.
+	enoughNested = 20
 )
 
 // Nested says that a worker of the application waits for what becomes of the request. Depth
@@ -42,8 +52,12 @@ func (t Ticket) Nested(depth int) {
 	g.wake(now)
 	n := &g.nesting
 	n.count++
+	lasts := nestingFor
+	if e.state == running {
+		lasts = nestingShort
+	}
 	if depth >= g.nestingDepth(now) {
-		n.depth, n.seen = depth, now
+		n.depth, n.until = depth, max(n.until, now+lasts)
 	}
 	e.depth = uint8(min(depth, 255))
 	if e.state == running {
@@ -58,15 +72,51 @@ func (t Ticket) Nested(depth int) {
 // nestingDepth is how many slots only nested requests get.
 func (g *Gate) nestingDepth(now time.Duration) int {
 	n := &g.nesting
-	if n.depth > 0 && now-n.seen >= nestingFor {
+	if n.depth > 0 && now >= n.until {
 		n.depth = 0
+	}
+	switch {
+	case n.depth == 0:
+		return 0
+	case n.count < enoughNested:
+		return max(g.mayBeDeep(), min(n.depth, g.w-1))
 	}
 	return min(n.depth, g.w-1)
 }
 
+// mayBeDeep is how deep nested requests are taken to be of which nothing is known.
+func (g *Gate) mayBeDeep() int {
+	switch {
+	case g.w >= 8:
+		return 2
+	case g.w >= 2:
+		return 1
+	}
+	return 0
+}
+
 // hasSlot reports whether there is a slot for a request that is not nested.
 func (g *Gate) hasSlot(now time.Duration) bool {
-	return g.in < g.w-g.nestingDepth(now) && g.nesting.waiting.n == 0
+	return g.in < g.w-g.nestingDepth(now) && g.nesting.waiting.n == 0 && !g.holdsBack(now)
+}
+
+// holdsBack reports whether the last slots are not given away yet. Where requests come
+// that may be nested, they are kept for some moments when the others have been taken: what
+// those send is found out then, before all workers wait for it.
+func (g *Gate) holdsBack(now time.Duration) bool {
+	n := &g.nesting
+	return n.scarce && now-n.since < 2*tick && n.depth == 0 && g.in >= g.w-g.mayBeDeep() && n.peers > 0 && now-n.peers < nestingFor
+}
+
+// noteScarce notes when few slots are left.
+func (g *Gate) noteScarce(now time.Duration) {
+	n := &g.nesting
+	switch {
+	case g.in < g.w-g.mayBeDeep():
+		n.scarce = n.scarce && g.in >= g.w/2 // they will soon be again
+	case !n.scarce:
+		n.scarce, n.since = true, now
+	}
 }
 
 // dispatchNested starts nested requests.
@@ -100,5 +150,5 @@ func (g *Gate) nextNested(now time.Duration) *entry {
 // jammed reports whether slots are held only by what waits for others, as it seems.
 func (g *Gate) jammed(now time.Duration) bool {
 	usual := time.Duration(g.load.mean() * float64(time.Second) / float64(g.w))
-	return now-max(g.stall.last, g.nesting.began) >= max(tick, unmoved*usual)
+	return now-max(g.stall.last, g.nesting.began) >= max(unmovedLeast, unmoved*usual)
 }

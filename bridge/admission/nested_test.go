@@ -64,7 +64,9 @@ func TestNestedRequestsGoFirst(t *testing.T) {
 	for _, w := range []int{2, 4, 8, 16} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
 			r := knownInner(t, w)
-			r.enter(inner(5)).mustRun().nested(1).done() // it is known that there are some
+			for range enoughNested { // it is known that there are some, and how deep
+				r.enter(inner(5)).mustRun().nested(1).done()
+			}
 			var pages []*visit
 			for i := range 2 * w {
 				p := page(uint64(100 + i))
@@ -133,7 +135,7 @@ func TestNestedIsForgotten(t *testing.T) {
 	all := fill()
 	all[3].mustWait()
 	r.leaveAll(all)
-	r.clock.pass(nestingFor)
+	r.clock.pass(nestingShort) // it had not waited
 	all = fill()
 	all[3].mustRun()
 	r.leaveAll(all)
@@ -165,14 +167,13 @@ type peer struct {
 	asked *int
 }
 
-func (p peer) Depth() int {
+func (p peer) Waits(t Ticket) {
 	*p.asked++
-	return p.depth
+	t.Nested(p.depth)
 }
 
-// TestPeerIsAskedOfWhoMustWait has Acquire find out whose request it is, only where it
-// makes a difference.
-func TestPeerIsAskedOfWhoMustWait(t *testing.T) {
+// TestPeerIsToldOfWhoMustWait has Acquire say so, only where it makes a difference.
+func TestPeerIsToldOfWhoMustWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, err := New(Defaults(2))
 		if err != nil {
@@ -201,7 +202,6 @@ func TestPeerIsAskedOfWhoMustWait(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		wg.Go(func() {})
 		first.Done()
 		wg.Wait()
 		if asked != 2 || len(order) != 2 || order[0] != 1 {

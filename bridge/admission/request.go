@@ -21,15 +21,16 @@ type Request struct {
 	Long bool
 	// Method and Path are for reports only.
 	Method, Path string
-	// Peer is asked once by Acquire if the request must wait. Nil: it is not nested.
+	// Peer is told by Acquire if the request must wait. Nil: nobody is.
 	Peer Peer
 }
 
 // Peer is who sends a request.
 type Peer interface {
-	// Depth is what Ticket.Nested is told, if one of the application's workers sends the
-	// request, and 0 if not. It is called without the gate's mutex, and may take a moment.
-	Depth() int
+	// Waits is told that the request waits. Whoever finds out that one of the application's
+	// workers has sent it says so to the ticket (Ticket.Nested). It is called without the
+	// gate's mutex, and the request waits for it, too: it should not take long.
+	Waits(t Ticket)
 }
 
 // Waiter is told once what became of a request that waited: nil means that its
