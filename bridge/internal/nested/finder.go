@@ -12,20 +12,35 @@ import (
 type Ticket interface{ Nested(depth int) }
 
 // look finds out, of requests that are in progress, how deep each is nested: 0 is not at
-// all. Listeners are the inodes of the sockets that the application listens on.
-type look func(requests []*Request, listeners []uint64) []int
+// all. Listeners are the inodes of the sockets that the application listens on. It looks at
+// some processes, or at all if there are none, and returns those that are the application's.
+type look func(requests []*Request, listeners []uint64, at []int) (depths, application []int)
 
-const (
-	// spacing is how long there is between two looks, at least, and as many times as long
-	// as the last one took.
-	spacing, share = 20 * time.Millisecond, 10
-	// slowest is how long there is when looks find nothing: then there may be a proxy on
-	// this machine.
-	slowest = time.Second
-	// curious is how long after a look there is one for a request that need not wait. Such
-	// ones are to be known of before the first has to.
-	curious = 5 * time.Second
-)
+// A look at the processes that are known to be the application's takes a fraction of one
+// at all of them, which also finds new ones and their children. pace is when the next of a
+// kind may be.
+type pace struct {
+	least, most time.Duration // between two
+	pause       time.Duration
+	next        time.Time
+}
+
+// share is how many times as long as a look there is none.
+const share = 10
+
+// ran notes a look. While looks find nothing, there are ever fewer: there may be a proxy on
+// this machine.
+func (p *pace) ran(began time.Time, found bool) {
+	if p.pause = min(max(p.least, 2*p.pause), p.most); found {
+		p.pause = p.least
+	}
+	now := time.Now()
+	p.next = now.Add(max(p.pause, share*now.Sub(began)))
+}
+
+// curious is how long after a look there is one for a request that need not wait. Such
+// ones are to be known of before the first has to.
+const curious = 5 * time.Second
 
 // Finder knows the requests in progress that come from this machine. Its methods may be
 // called at the same time.
@@ -33,12 +48,15 @@ type Finder struct {
 	listeners func() []uint64
 	look      look
 
+	// Used by run alone.
+	quick, whole pace
+	application  []int // processes, as the last look at all found them
+
 	mu      sync.Mutex
 	known   map[*Request]struct{}
-	waiting int           // of these, are to be looked at
-	pause   time.Duration // before the next look
-	looked  time.Time     // when the last one was
-	running bool          // a goroutine looks
+	waiting int       // of these, are to be looked at
+	looked  time.Time // when the last look was
+	running bool      // a goroutine looks
 	closed  bool
 	ended   sync.WaitGroup
 	stop    chan struct{}
@@ -47,7 +65,11 @@ type Finder struct {
 // New returns a Finder. listeners returns the inodes of the sockets that the application
 // listens on; it may take a moment, and is called by one goroutine at a time.
 func New(listeners func() []uint64) *Finder {
-	return &Finder{listeners: listeners, look: lookNow, known: make(map[*Request]struct{}), pause: spacing, stop: make(chan struct{})}
+	return &Finder{
+		listeners: listeners, look: lookNow, known: make(map[*Request]struct{}), stop: make(chan struct{}),
+		quick: pace{least: 2 * time.Millisecond, most: 50 * time.Millisecond},
+		whole: pace{least: 20 * time.Millisecond, most: time.Second},
+	}
 }
 
 // Request is one in progress. It belongs to the goroutine that serves it.
@@ -57,7 +79,8 @@ type Request struct {
 
 	// Guarded by Finder.mu.
 	ticket Ticket
-	waits  bool // it is to be looked at
+	waits  bool      // it is to be looked at
+	asked  time.Time // since then
 	served socket
 	depth  int // found
 }
@@ -105,7 +128,7 @@ func (f *Finder) lookAt(r *Request) {
 	if r.waits {
 		return
 	}
-	r.waits = true
+	r.waits, r.asked = true, time.Now()
 	f.waiting++
 	if !f.running && !f.closed {
 		f.running = true
@@ -172,52 +195,80 @@ func (f *Finder) Close() {
 	f.ended.Wait()
 }
 
-// run looks as long as somebody waits who was not looked at.
+// run looks as long as somebody is to be looked at.
 func (f *Finder) run() {
 	for {
-		f.mu.Lock()
-		if f.closed || f.waiting == 0 {
-			f.running = false
-			f.mu.Unlock()
+		requests := f.toLookAt()
+		if requests == nil {
 			return
 		}
-		requests := make([]*Request, 0, len(f.known))
-		for r := range f.known {
-			requests = append(requests, r)
+		wait := f.whole.next
+		if len(f.application) > 0 && f.quick.next.Before(wait) {
+			wait = f.quick.next
 		}
-		for _, r := range requests {
-			r.settle() // what comes to wait from here on waits for the next look
+		if d := time.Until(wait); d > 0 {
+			select {
+			case <-f.stop:
+			case <-time.After(d):
+			}
+			continue
 		}
-		f.mu.Unlock()
-
 		began := time.Now()
-		depths := f.look(requests, f.listeners())
-		took := time.Since(began)
-
-		f.mu.Lock()
-		found := false
-		for i, r := range requests {
-			if _, here := f.known[r]; !here || depths[i] == 0 {
-				continue
-			}
-			found = true
-			if r.depth > 0 {
-				continue
-			}
-			if r.depth = depths[i]; r.ticket != nil {
-				r.ticket.Nested(r.depth)
-			}
+		if len(f.application) > 0 && !began.Before(f.quick.next) {
+			depths, _ := f.look(requests, f.listeners(), f.application)
+			left := f.note(requests, depths, began, false)
+			f.quick.ran(began, left < len(requests))
+			continue
 		}
-		f.looked = began
-		if f.pause = min(2*f.pause, slowest); found {
-			f.pause = spacing
-		}
-		pause := max(f.pause, share*took)
-		f.mu.Unlock()
+		depths, application := f.look(requests, f.listeners(), nil)
+		f.application = application
+		left := f.note(requests, depths, began, true)
+		f.whole.ran(began, left < len(requests))
+	}
+}
 
-		select {
-		case <-f.stop:
-		case <-time.After(pause):
+// toLookAt returns the requests in progress, nil if none of them is to be looked at: then
+// the goroutine is to end.
+func (f *Finder) toLookAt() []*Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed || f.waiting == 0 {
+		f.running = false
+		return nil
+	}
+	requests := make([]*Request, 0, len(f.known))
+	for r := range f.known {
+		requests = append(requests, r)
+	}
+	return requests
+}
+
+// note tells what was found, and returns how many were found to be nested in nothing. Those
+// need no other look after one at all processes, if they were there when it began.
+func (f *Finder) note(requests []*Request, depths []int, began time.Time, whole bool) (left int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looked = began
+	for i, r := range requests {
+		if depths[i] == 0 {
+			left++
+		}
+		if _, here := f.known[r]; !here {
+			continue
+		}
+		if depths[i] == 0 {
+			if whole && !r.asked.After(began) {
+				r.settle()
+			}
+			continue
+		}
+		r.settle()
+		if r.depth > 0 {
+			continue
+		}
+		if r.depth = depths[i]; r.ticket != nil {
+			r.ticket.Nested(r.depth)
 		}
 	}
+	return left
 }

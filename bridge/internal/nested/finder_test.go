@@ -60,14 +60,10 @@ func TestLooksAreShared(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
 		var looks, find atomic.Int64
-		f.look = func(requests []*Request, _ []uint64) []int {
+		f.look = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
 			looks.Add(1)
 			time.Sleep(time.Millisecond)
-			depths := make([]int, len(requests))
-			for i := range depths {
-				depths[i] = int(find.Load())
-			}
-			return depths
+			return slices.Repeat([]int{int(find.Load())}, len(requests)), nil
 		}
 		wait := func() (*Request, *note) {
 			n := new(note)
@@ -110,8 +106,8 @@ func TestLooksAreShared(t *testing.T) {
 			t.Errorf("told %v, want 2 once", told)
 		}
 		r.End()
-		if f.pause != spacing {
-			t.Errorf("the next look is after %v, want %v: there is something to be found", f.pause, spacing)
+		if f.whole.pause != f.whole.least {
+			t.Errorf("the next look is after %v, want %v: there is something to be found", f.whole.pause, f.whole.least)
 		}
 	})
 }
@@ -123,12 +119,8 @@ func TestWhoRunsIsToldToo(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
 		f.looked = time.Now() // it is not curious
-		f.look = func(requests []*Request, _ []uint64) []int {
-			depths := make([]int, len(requests))
-			for i := range depths {
-				depths[i] = 1
-			}
-			return depths
+		f.look = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
+			return slices.Repeat([]int{1}, len(requests)), nil
 		}
 		runs, gone := new(note), new(note)
 		r := f.Track("127.0.0.1:1", here)
@@ -169,9 +161,9 @@ func TestCurious(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
 		var looks atomic.Int64
-		f.look = func(requests []*Request, _ []uint64) []int {
+		f.look = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
 			looks.Add(1)
-			return slices.Repeat([]int{1}, len(requests))
+			return slices.Repeat([]int{1}, len(requests)), nil
 		}
 		n := new(note)
 		for range 1000 { // in 100 s
@@ -183,6 +175,52 @@ func TestCurious(t *testing.T) {
 		}
 		if l, told := looks.Load(), len(n.told()); l < 18 || l > 22 || told != int(l) {
 			t.Errorf("%d looks, %d were told, want one every 5 s", l, told)
+		}
+	})
+}
+
+// TestLooksAtTheApplicationFirst has its processes be known: a request is looked for there
+// at once, and among all processes if it is not there.
+func TestLooksAtTheApplicationFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(func() []uint64 { return nil })
+		defer f.Close()
+		var quick, whole, find atomic.Int64
+		f.look = func(requests []*Request, _ []uint64, at []int) (depths, application []int) {
+			if at == nil {
+				whole.Add(1)
+				time.Sleep(5 * time.Millisecond)
+				return make([]int, len(requests)), []int{4711}
+			}
+			quick.Add(1)
+			return slices.Repeat([]int{int(find.Load())}, len(requests)), nil
+		}
+		wait := func(d time.Duration) int {
+			n := new(note)
+			r := f.Track("127.0.0.1:4711", here)
+			r.Waits(n)
+			time.Sleep(d)
+			r.End()
+			synctest.Wait()
+			return len(n.told())
+		}
+		wait(time.Second)
+		if quick.Load() > 0 || whole.Load() != 1 {
+			t.Errorf("%d quick looks and %d whole ones when no process is known", quick.Load(), whole.Load())
+		}
+		find.Store(1)
+		for range 50 {
+			if wait(10*time.Millisecond) != 1 {
+				t.Fatal("one of the application's was not told within 10 ms")
+			}
+		}
+		if whole.Load() != 1 {
+			t.Errorf("%d whole looks", whole.Load())
+		}
+		find.Store(0)
+		wait(3 * time.Second)
+		if n := whole.Load(); n != 2 {
+			t.Errorf("%d whole looks, want one more for one that is not known", n)
 		}
 	})
 }

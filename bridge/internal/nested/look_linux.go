@@ -31,11 +31,11 @@ func socketOf(conn syscall.RawConn, local, remote net.Addr) (s socket) {
 }
 
 // lookNow asks the kernel. What it does not tell is not found.
-func lookNow(requests []*Request, listeners []uint64) []int {
-	depths := make([]int, len(requests))
+func lookNow(requests []*Request, listeners []uint64, at []int) (depths, application []int) {
+	depths = make([]int, len(requests))
 	d, err := dialDiag()
 	if err != nil {
-		return depths
+		return depths, at
 	}
 	defer d.close()
 	clients, serving := make([]uint64, len(requests)), make([]uint64, len(requests))
@@ -58,17 +58,18 @@ func lookNow(requests []*Request, listeners []uint64) []int {
 		wanted[clients[i]], wanted[serving[i]] = nil, nil
 	}
 	delete(wanted, 0)
-	findOwners(wanted)
+	findOwners(wanted, at)
 	g := &graph{owners: wanted, listening: make(map[int]bool), isOurs: make(map[int]bool), clients: clients, serving: serving, depths: depths}
 	for _, inode := range listeners {
 		for _, pid := range wanted[inode] {
 			g.listening[pid] = true
+			application = append(application, pid)
 		}
 	}
 	for i := range requests {
 		depths[i] = g.depth(i, 0)
 	}
-	return depths
+	return depths, application
 }
 
 // graph is who has sent what and works on what.

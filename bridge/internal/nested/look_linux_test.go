@@ -87,6 +87,7 @@ type stage struct {
 	path      string
 	listeners []uint64
 	requests  []*Request
+	child     int // the request of a process that the application has started
 	f         *Finder
 }
 
@@ -187,8 +188,18 @@ func (s *stage) on(r *Request, c net.Conn) {
 
 func (s *stage) want(want ...int) {
 	s.Helper()
-	if got := lookNow(s.requests, s.listeners); fmt.Sprint(got) != fmt.Sprint(want) {
+	got, application := lookNow(s.requests, s.listeners, nil)
+	if fmt.Sprint(got) != fmt.Sprint(want) {
 		s.Errorf("depths %v, want %v", got, want)
+	}
+	if application == nil {
+		return
+	}
+	again, _ := lookNow(s.requests, s.listeners, application)
+	for i := range again {
+		if again[i] != want[i] && i != s.child {
+			s.Errorf("depths %v among the application's own processes, want %v", again, want)
+		}
 	}
 }
 
@@ -221,6 +232,7 @@ func TestWhoseRequestItIs(t *testing.T) {
 			s.on(page, first)
 			s.ask(first, "dial")
 			s.ask(first, "child")
+			s.child = 2
 
 			own, err := net.Dial("tcp", s.front.Addr().String()) // this process's
 			if err != nil {
@@ -253,6 +265,6 @@ func BenchmarkLook(b *testing.B) {
 	r := f.Track("127.0.0.1:4711", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})
 	defer r.End()
 	for b.Loop() {
-		lookNow([]*Request{r}, []uint64{1})
+		lookNow([]*Request{r}, []uint64{1}, nil)
 	}
 }

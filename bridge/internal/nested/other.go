@@ -7,6 +7,8 @@ import (
 	"syscall"
 )
 
-func lookNow(requests []*Request, _ []uint64) []int { return make([]int, len(requests)) }
+func lookNow(requests []*Request, _ []uint64, _ []int) (depths, application []int) {
+	return make([]int, len(requests)), nil
+}
 
 func socketOf(syscall.RawConn, net.Addr, net.Addr) socket { return socket{} }

@@ -8,12 +8,21 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// findOwners fills in which processes hold the sockets with the inodes that are the keys
-// of wanted. This process is none of them: it may hold the application's listening socket.
-func findOwners(wanted map[uint64][]int) {
-	processes, err := procfs.AllProcs()
-	if err != nil {
-		return
+// findOwners fills in which of some processes, or of all if there are none, hold the
+// sockets with the inodes that are the keys of wanted. This process is none of them: it may
+// hold the application's listening socket.
+func findOwners(wanted map[uint64][]int, at []int) {
+	var processes procfs.Procs
+	for _, pid := range at {
+		if p, err := procfs.NewProc(pid); err == nil { // else it has ended
+			processes = append(processes, p)
+		}
+	}
+	if at == nil {
+		var err error
+		if processes, err = procfs.AllProcs(); err != nil {
+			return
+		}
 	}
 	self := os.Getpid()
 	for _, p := range processes {

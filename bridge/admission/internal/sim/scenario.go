@@ -22,9 +22,9 @@ const (
 	floodWork     = 100 * time.Millisecond // of an exponential distribution
 	lockTabs      = 12
 
-	floodConnections = 300                   // of each address
-	streamHeader     = 5 * time.Millisecond  // after that long a stream says what it is
-	lookTime         = 30 * time.Millisecond // after that long it is known whose a request is that waits
+	floodConnections = 300                  // of each address
+	streamHeader     = 5 * time.Millisecond // after that long a stream says what it is
+	lookTime         = 5 * time.Millisecond // after that long it is known whose a request is that waits
 )
 
 // Scenario says what befalls the application besides its short requests.
