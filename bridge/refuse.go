@@ -43,7 +43,7 @@ func (x *exchange) noteRefusal(err error) bool {
 	default:
 		return false
 	}
-	x.b.refusals.note(x.out.Refused)
+	x.b.refusals.note(x.out.Refused, x.client.Addr)
 	return true
 }
 

@@ -14,6 +14,8 @@ func TestWordsAreShown(t *testing.T) {
 		InstallationOnDebian TracGuide RSSFeed WikiStart RecentChanges Special:Search wp-admin wp-json cgi-bin mod_perl
 		page2 v1 utf8 report-2024 2024-report release_notes README CHANGELOG jquery.min main.bundle
 		how-to-build Größe お知らせ notifications preferences subscriptions administration documentation
+		known knowledge prefs xmlrpc inbox rhythm sphinx strengths SandBox Blitzlichtfotografie ipynb nginx lighttpd haproxy
+		mysql postgresql systemd roundcube dokuwiki mediawiki Rechtschreibprüfung
 		getCapabilities GetMap mapserv gitweb cgit snapshot shortlog commitdiff xhr rss api js css img`) {
 		if plain, _ := isWords(s); !plain {
 			t.Errorf("%s is not shown", s)
@@ -52,7 +54,7 @@ func TestRandomKeysAreNotShown(t *testing.T) {
 		"base32":       {"abcdefghijklmnopqrstuvwxyz234567", 16, 100},
 		"letters":      {"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", 16, 100},
 		"lower, long":  {"abcdefghijklmnopqrstuvwxyz", 20, 100},
-		"lower, short": {"abcdefghijklmnopqrstuvwxyz", 10, 1500},
+		"lower, short": {"abcdefghijklmnopqrstuvwxyz", 10, 13000}, // few keys are so short and have no digits
 	} {
 		passed := 0
 		for range 100_000 {

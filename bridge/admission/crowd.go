@@ -133,8 +133,7 @@ func (g *Gate) makeRoom(e *entry, why Reason, now time.Duration) bool {
 	if most := g.crowds[in].first(); most != nil && int(most.n) > n {
 		c, n = most.client, int(most.n)
 	}
-	// What one brings in excess is no load: it would push out long requests.
-	e.ownFault = n > max(usual, g.filled[in]/4)
+	e.ownFault = g.isFlood(n, in)
 	if c == nil {
 		return false
 	}
@@ -150,6 +149,10 @@ func (g *Gate) makeRoom(e *entry, why Reason, now time.Duration) bool {
 
 // usual is how many of one client may wait without being too many.
 const usual = 8
+
+// isFlood reports whether so many of one client in a room are what is wrong there. They are
+// no load to reckon with: it would push out long requests.
+func (g *Gate) isFlood(n int, in room) bool { return n > max(usual, g.filled[in]/4) }
 
 // mostLooks is how many flows of a client are looked at to find the one with the most.
 const mostLooks = 256

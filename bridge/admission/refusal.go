@@ -75,7 +75,7 @@ func (g *Gate) refuse(e *entry, why Reason, now time.Duration) *Refusal {
 	if e.queue == fast {
 		base = max(base, g.predicted(e))
 		if !e.ownFault {
-			g.load.arrivals++
+			g.load.came(e.lane)
 		}
 	}
 	if f := e.flow; f != g.nobody {

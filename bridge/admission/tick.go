@@ -112,7 +112,7 @@ func (g *Gate) expire(now time.Duration) {
 		} else if held && g.extend(e) {
 			continue
 		}
-		e.ownFault = held
+		e.ownFault = held || g.isFlood(int(e.flow.home.crowds[e.room()].n), e.room())
 		g.expel(e, TimedOut, now)
 	}
 }

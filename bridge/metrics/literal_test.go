@@ -24,7 +24,7 @@ func literal() bridge.Snapshot {
 	return bridge.Snapshot{
 		InFlight: 51, Abandoned: 2,
 		Gate: admission.Snapshot{
-			Workers: 16, Capacity: 15, InUse: 14, Waiting: 13, Long: 12, LongCap: 11, Reserve: 4,
+			Workers: 16, Capacity: 15, InUse: 14, Waiting: 13, Long: 12, LongCap: 11, Reserve: 4, Nested: 19,
 			ShortRate: 23.5, ShortMean: 12.5,
 			Stall: admission.StallSnapshot{
 				State: "stalled", Since: at(1700000001.5), Count: 3,
