@@ -57,7 +57,7 @@ type SpawnConfig struct {
 	Backlog int `json:"backlog,omitempty"`
 	// Budget is how many processes may end without having served, before one is started
 	// but once in that time and requests are refused: "10 per 10m", the default. "10 per
-	// 10m stop" counts those that have served, too.
+	// 10m stop" counts those that have served, too, unless they exited with status 0.
 	Budget SpawnBudget `json:"budget,omitzero"`
 
 	// Instances is how many processes serve, each on a socket of its own and with Workers

@@ -89,6 +89,8 @@ type keeper struct {
 	renewal  renewal
 	scale    scale
 	pressure pressure
+
+	cleanExits cleanExits
 }
 
 func newKeeper(p program, plan *plan, random func() float64) *keeper {

@@ -41,6 +41,7 @@ type life struct {
 	serves  time.Duration // when it answers for the first time; 0: never
 	late    time.Duration // how much later that is told
 	lasts   time.Duration // 0: for ever
+	clean   bool          // it ends with status 0
 	ready   time.Duration // when it accepts connections
 	ends    time.Duration // how long it takes to end when it is told to
 	lingers time.Duration // how long something of it is left then
@@ -165,7 +166,11 @@ func (c *scripted) end() (Exit, bool) {
 	if !isClosed(c.buried) {
 		return Exit{}, false
 	}
-	return Exit{Time: c.at, PID: c.pid(), Status: 3, Lines: c.lines()}, true
+	e := Exit{Time: c.at, PID: c.pid(), Status: 3, Lines: c.lines()}
+	if c.life.clean {
+		e.Status = 0
+	}
+	return e, true
 }
 
 // logged is what the log says, when nothing is going on.

@@ -11,14 +11,16 @@ import (
 
 // slot is one instance: a socket, and the child that serves it, one after another.
 type slot struct {
-	number   int // the lowest that no other has
-	socket   *socket
-	machine  *machine
-	child    process   // nil: none runs
-	spawns   int       // children that were started
-	diedAt   time.Time // when it was seen to have died
-	death    *death    // of the last child, if it was not looked into yet
-	lastExit *Exit     // that was none of our doing, or because of what it did; nil: none
+	number  int // the lowest that no other has
+	socket  *socket
+	machine *machine
+	child   process   // nil: none runs
+	spawns  int       // children that were started
+	diedAt  time.Time // when it was seen to have died
+	death   *death    // of the last child, if it was not looked into yet
+
+	afterClean bool  // the last child's exit was clean
+	lastExit   *Exit // that was none of our doing, or because of what it did; nil: none
 
 	merit  atomic.Pointer[merit] // of the child there is, or was last
 	alive  atomic.Bool           // a child runs
@@ -228,7 +230,6 @@ func (k *keeper) respawn(s *slot, now time.Time) {
 	}
 	if err := k.spawn(s, now); err != nil {
 		s.death = &death{exit: Exit{Time: now, Status: -1, Err: err.Error()}, due: now}
-		k.tally.note(&s.death.exit, false)
 		k.changed = true
 	}
 }
@@ -262,9 +263,7 @@ func (k *keeper) spawn(s *slot, now time.Time) error {
 	if !s.exposed {
 		k.watch(s)
 	}
-	if !k.storm.on {
-		k.log.Info("the command is running", "pid", c.pid(), "instance", s.socket.addr)
-	}
+	k.log.Log(k.ctx, k.startLevel(s), "the command is running", "pid", c.pid(), "instance", s.socket.addr)
 	return nil
 }
 

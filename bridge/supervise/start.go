@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"time"
 )
@@ -129,11 +130,18 @@ func (k *keeper) peek(s *slot, now time.Time) {
 	k.at(s.lookAt)
 }
 
-// tellReady tells that a child is ready, unless there are too many of them.
+// tellReady tells that a child is ready.
 func (k *keeper) tellReady(s *slot, now time.Time) {
-	if !k.storm.on {
-		k.log.Info("the command is ready", "instance", s.socket.addr, "pid", s.child.pid(), "after", now.Sub(s.machine.begun).Round(time.Millisecond))
+	k.log.Log(k.ctx, k.startLevel(s), "the command is ready", "instance", s.socket.addr, "pid", s.child.pid(), "after", now.Sub(s.machine.begun).Round(time.Millisecond))
+}
+
+// startLevel is the level of what is logged about the start of a child. Where children
+// follow one another all the time, it is of no interest.
+func (k *keeper) startLevel(s *slot) slog.Level {
+	if k.storm.on || s.afterClean {
+		return slog.LevelDebug
 	}
+	return slog.LevelInfo
 }
 
 // come tells who waits for the first child what has come of it: nil if it is ready.

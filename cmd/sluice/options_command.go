@@ -49,7 +49,7 @@ func (o *commandOptions) register(f *pflag.FlagSet) {
 	f.Var(&o.addressSpace, commandFlags+"address-space", "how much each of its processes may map, `SIZE`")
 	f.StringVar(&o.listen, commandFlags+"listen", "", "make its socket at `ADDR`, host:port (default a unix socket in a private directory)")
 	f.IntVar(&o.backlog, commandFlags+"backlog", 0, "how many connections may wait for it to accept them (default as many as the system allows)")
-	f.TextVar(&o.budget, commandFlags+"spawn-budget", bridge.SpawnBudget{}, "how often it may end without having served, `BUDGET`, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too (default 10 per 10m)")
+	f.TextVar(&o.budget, commandFlags+"spawn-budget", bridge.SpawnBudget{}, "how often it may end without having served, `BUDGET`, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too, but none with status 0 (default 10 per 10m)")
 	o.registerInstances(f)
 	o.registerLimits(f)
 }
