@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // ErrOtherKind is what Configure returns if what is to change cannot be changed in place:
 // Config.Listen, TempDir and Reexec. Another Group can have it.
 var ErrOtherKind = errors.New("cannot be changed while the application runs")
+
+// limitTime is how long changing the memory limits may take: the kernel may have to take
+// memory back first.
+const limitTime = 10 * time.Second
 
 // Configure has everything that cfg says hold from now on, as if the Group had been
 // started with it. What is about one process - the command, its environment, user and
@@ -17,22 +22,104 @@ var ErrOtherKind = errors.New("cannot be changed while the application runs")
 // that fails, it is tried again while the old ones go on. Front and Logger stay as they
 // are. If it fails, nothing is changed.
 func (g *Group) Configure(cfg Config) error {
-	p, err := cfg.plan()
+	c, err := g.Prepare(cfg)
 	if err != nil {
 		return err
 	}
-	k := g.keeper
-	done := make(chan error, 1)
-	select {
-	case k.asks <- func() { done <- k.configure(p) }:
-		return <-done
-	case <-k.done:
+	c.Commit()
+	return nil
+}
+
+// Change is a configuration that was found to be in order, and that Commit puts in force or
+// Cancel drops: one of them must be called, once. Until then no other can be prepared.
+type Change struct {
+	group *Group
+	plan  *plan
+	was   Memory // the limits before
+	renew bool   // what runs is replaced
+}
+
+// Prepare does everything of Configure that can fail, and nothing that a process, or a
+// request, notices.
+func (g *Group) Prepare(cfg Config) (*Change, error) {
+	p, err := cfg.plan()
+	if err != nil {
+		return nil, err
+	}
+	g.configuring.Lock()
+	c := &Change{group: g, plan: p}
+	if err := c.prepare(); err != nil {
+		g.configuring.Unlock()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Change) prepare() error {
+	k, p := c.group.keeper, c.plan
+	var old *plan
+	k.ask(func() { old = k.plan })
+	if isClosed(k.done) {
 		return errClosed
+	}
+	if err := p.otherKind(old); err != nil {
+		return err
+	}
+	c.was, c.renew = old.Memory, !p.runsAs(old)
+	if p.Memory == old.Memory {
+		return nil
+	}
+	again, err := c.group.limit(p.Memory, old.Memory)
+	c.renew = c.renew || again
+	if err != nil {
+		return fmt.Errorf("memory limits: %w", err)
+	}
+	return nil
+}
+
+// Commit puts the configuration in force.
+func (c *Change) Commit() {
+	defer c.group.configuring.Unlock()
+	k := c.group.keeper
+	k.ask(func() { k.configure(c.plan, c.renew) })
+}
+
+// Cancel drops the configuration.
+func (c *Change) Cancel() {
+	defer c.group.configuring.Unlock()
+	if c.plan.Memory == c.was {
+		return
+	}
+	if _, err := c.group.limit(c.was, c.was); err != nil {
+		c.group.log.Error("restoring the memory limits failed", "error", err.Error())
 	}
 }
 
-func (k *keeper) configure(p *plan) error {
-	old := k.plan
+// limit changes the memory limits. renew says that it holds for new children alone. If it
+// is not done in time, it is undone when it is.
+func (g *Group) limit(to, was Memory) (renew bool, err error) {
+	type outcome struct {
+		renew bool
+		err   error
+	}
+	done := make(chan outcome, 1)
+	g.keeper.executor.do(func() {
+		renew, err := g.meters.limit(to)
+		done <- outcome{renew, err}
+	})
+	select {
+	case o := <-done:
+		return o.renew, o.err
+	case <-g.keeper.done:
+		return false, errClosed
+	case <-time.After(limitTime):
+	}
+	g.keeper.executor.do(func() { _, _ = g.meters.limit(was) })
+	return false, fmt.Errorf("are not changed after %v: does the system not answer?", limitTime)
+}
+
+// otherKind is an error that names what cannot be changed in place; nil: nothing.
+func (p *plan) otherKind(old *plan) error {
 	for _, f := range []struct {
 		name string
 		same bool
@@ -46,15 +133,12 @@ func (k *keeper) configure(p *plan) error {
 			return fmt.Errorf("%s %w", f.name, ErrOtherKind)
 		}
 	}
-	renew := !p.runsAs(old)
-	if p.Memory != old.Memory {
-		again, err := k.program.limit(p.Memory)
-		if err != nil {
-			return fmt.Errorf("memory limits: %w", err)
-		}
-		renew = renew || again
-	}
-	p.Front, p.Logger = old.Front, old.Logger
+	return nil
+}
+
+// configure has p hold, which is of the same kind. renew has what runs replaced.
+func (k *keeper) configure(p *plan, renew bool) {
+	p.Front, p.Logger = k.plan.Front, k.plan.Logger
 	k.plan = p
 	k.budget.most, k.budget.window = p.SpawnBudget.Spawns, p.SpawnBudget.Per
 	k.publish()
@@ -65,7 +149,7 @@ func (k *keeper) configure(p *plan) error {
 	if renew {
 		k.replaceAll(reconfigured)
 	}
-	return nil
+	k.changed = true
 }
 
 // runsAs reports whether children of both plans are the same.

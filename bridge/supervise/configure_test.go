@@ -16,9 +16,14 @@ func (s *script) reconfigure(t *testing.T, change func(*Config)) error {
 	if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	s.k.asks <- func() { done <- s.k.configure(p) }
-	return <-done
+	var err error
+	s.k.ask(func() {
+		old := s.k.plan
+		if err = p.otherKind(old); err == nil {
+			s.k.configure(p, !p.runsAs(old))
+		}
+	})
+	return err
 }
 
 // Knobs are turned without a child noticing.

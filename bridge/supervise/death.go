@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -49,6 +50,9 @@ func (k *keeper) bury(s *slot, now time.Time, exit Exit) {
 		d.exit.Cause = kernelKilled
 	}
 	s.child, s.death = nil, d
+	if exit.Err != "" {
+		k.begins(errors.New(exit.Err))
+	}
 	if s.merit.Load().answers.Load() == 0 && !d.planned {
 		k.come(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", d.exit.how(), d.exit.hint()))
 	} else {

@@ -128,8 +128,8 @@ func (m *model) begin() bool {
 		cancel()
 		<-m.keeper.done
 		m.keeper.tasks.Wait()
-		if n := len(m.children); n > 0 {
-			m.t.Errorf("%d children are left", n)
+		if n := len(m.children); n != len(m.keeper.left) {
+			m.t.Errorf("%d children are left, %v are known to be", n, m.keeper.left)
 		}
 		if d := time.Since(m.begun); float64(m.looks) > 20*d.Seconds()+1000 {
 			m.t.Errorf("the keeper has looked %d times in %v", m.looks, d)
@@ -137,6 +137,7 @@ func (m *model) begin() bool {
 		if m.t.Failed() {
 			m.t.Logf("%+v\n%s", m.plan.Config, m.lately())
 		}
+		time.Sleep(time.Hour) // in which those end that are left
 	})
 	return <-begun == nil
 }

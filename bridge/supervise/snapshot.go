@@ -82,12 +82,22 @@ func (g *Group) Snapshot() Snapshot {
 	var s Snapshot
 	g.keeper.ask(func() { s = g.keeper.snapshot() })
 	s.Memory.Kind = g.meters.kind()
+	usages := g.usages.of(s.pids())
 	for i := range s.Instances {
-		if in := &s.Instances[i]; in.PID != 0 {
-			in.Usage = usage(in.PID)
-		}
+		in := &s.Instances[i]
+		in.Usage = usages[in.PID]
 	}
 	return s
+}
+
+// pids are the ids of the instances' processes.
+func (s *Snapshot) pids() (pids []int) {
+	for i := range s.Instances {
+		if pid := s.Instances[i].PID; pid != 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 func (k *keeper) snapshot() Snapshot {

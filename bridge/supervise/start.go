@@ -67,6 +67,7 @@ func (k *keeper) checkStart(s *slot, now time.Time) {
 	switch {
 	case s.ends():
 		return // what is left of it may take a while to go
+	case !s.launched:
 	case s.ready != nil && isClosed(s.ready):
 		if outlasted := s.machine.begun.Add(probation); now.Before(outlasted) {
 			k.at(outlasted) // it may end as soon as it has begun
@@ -97,37 +98,61 @@ func (k *keeper) checkStart(s *slot, now time.Time) {
 	k.at(deadline)
 	if !now.Before(deadline) {
 		attrs := []any{"instance", s.socket.addr, "pid", s.child.pid(), "start_timeout", k.plan.StartTimeout}
-		if s.refusal != nil && s.refusal.Load() != nil {
+		if !s.launched {
+			attrs = append(attrs, "error", errNotLaunched.Error())
+		} else if s.refusal != nil && s.refusal.Load() != nil {
 			attrs = append(attrs, "error", *s.refusal.Load())
 		}
 		k.log.Error("a process is not ready in time; it is ended", attrs...)
+		if !s.launched {
+			k.kill(s, notReady, process.kill)
+			return
+		}
 		k.kill(s, notReady, k.dumpAndEnd)
 	}
 }
 
+// queue is how many connections wait to be accepted.
+type queue struct {
+	n     int
+	known bool
+}
+
 // peek looks whether a child that gets requests has begun to accept them.
 func (k *keeper) peek(s *slot, now time.Time) {
-	if now.Before(s.lookAt) {
+	q, answered := s.peeking.take()
+	switch {
+	case answered:
+		k.noteQueue(s, now, q)
+	case s.peeking.isOut():
+		return
+	case now.Before(s.lookAt):
 		k.at(s.lookAt)
 		return
+	default:
+		s.peeking = send(k, func() (q queue) { q.n, q.known = k.program.queued(s.socket); return q })
+		return
 	}
-	n, known := k.program.queued(s.socket)
-	if !known {
+	k.at(s.lookAt)
+}
+
+// noteQueue takes note of what waits to be accepted.
+func (k *keeper) noteQueue(s *slot, now time.Time, q queue) {
+	if !q.known {
 		s.lookAt = now.Add(time.Hour)
 		return
 	}
 	s.peeks = min(s.peeks+1, mostPeeks)
 	switch {
-	case n > 0 && s.queueing.IsZero():
+	case q.n > 0 && s.queueing.IsZero():
 		s.queueing, s.peeks = now, 0
-	case n == 0 && !s.queueing.IsZero():
+	case q.n == 0 && !s.queueing.IsZero():
 		s.queueing = time.Time{}
 		k.step(s, now, readied)
 		k.come(nil)
 		k.tellReady(s, now)
 	}
 	s.lookAt = now.Add(doubled(peekEvery, s.peeks, time.Hour))
-	k.at(s.lookAt)
 }
 
 // tellReady tells that a child is ready.
