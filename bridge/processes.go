@@ -98,9 +98,11 @@ func (f front) Load() supervise.Load {
 	inUse, waiting := f.b.gate.Load()
 	// The gate may have let in more than there are connections for: it looks at what the
 	// instances hold only now and then.
-	started := min(f.b.pool.Snapshot().Waiting, inUse)
+	started := min(f.b.pool.Waiting(), inUse)
 	return supervise.Load{InFlight: inUse - started, Waiting: waiting + started}
 }
+
+func (f front) Connected(addr string) (n int, steady bool) { return f.b.pool.Connected(addr) }
 
 func (f front) InFlight(addr string) (list []supervise.Request) {
 	for _, r := range f.b.gate.InFlight() {

@@ -31,8 +31,7 @@ func (c *cleanExits) tell(k *keeper, s *slot, e *Exit, now time.Time) {
 		level = slog.LevelWarn // cleanRate is reached
 		attrs = append(attrs, "next_in", pause.Round(time.Millisecond))
 	}
-	if len(e.InFlight) > 0 {
-		level = slog.LevelWarn
+	if len(e.InFlight) > 0 { // on a kept connection, perhaps, that it was about to close
 		attrs = append(attrs, slog.Any("in_flight", requests(e.InFlight)))
 	}
 	if !c.told.IsZero() && now.Sub(c.told) < time.Minute {

@@ -54,7 +54,7 @@ func TestCleanExitCutsOff(t *testing.T) {
 		}
 		return life{serves: time.Second, lasts: 2 * time.Second, clean: true, losses: []Request{{Method: "GET", Path: "/cut", Route: "/cut"}}}
 	}, func(s *script, log string) {
-		if s.starts() != 2 || !strings.Contains(log, "level=WARN") || !strings.Contains(log, "/cut") || strings.Contains(log, "level=ERROR") {
+		if s.starts() != 2 || !strings.Contains(log, `in_flight="GET /cut 0s"`) || strings.Contains(log, "level=ERROR") {
 			t.Errorf("%d starts:\n%s", s.starts(), log)
 		}
 	})

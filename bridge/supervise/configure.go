@@ -138,6 +138,9 @@ func (p *plan) otherKind(old *plan) error {
 
 // configure has p hold, which is of the same kind. renew has what runs replaced.
 func (k *keeper) configure(p *plan, renew bool) {
+	if renew || p.Workers != k.plan.Workers {
+		k.concurrency = concurrency{} // it may be another, or was told what to do
+	}
 	p.Front, p.Logger = k.plan.Front, k.plan.Logger
 	k.plan = p
 	k.budget.most, k.budget.window = p.SpawnBudget.Spawns, p.SpawnBudget.Per

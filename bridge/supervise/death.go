@@ -50,6 +50,7 @@ func (k *keeper) bury(s *slot, now time.Time, exit Exit) {
 		d.exit.Cause = kernelKilled
 	}
 	s.child, s.death = nil, d
+	s.endBy, s.stuck = time.Time{}, false
 	if exit.Err != "" {
 		k.begins(errors.New(exit.Err))
 	}
@@ -126,6 +127,7 @@ func (k *keeper) inquire(s *slot, now time.Time) {
 	s.lastExit = &e
 	if d.clean {
 		k.cleanExits.tell(k, s, &e, now)
+		k.concurrency.noteClean(k, s)
 		if len(e.InFlight) > 0 {
 			k.suspect(e, now)
 		}

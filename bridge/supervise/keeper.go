@@ -84,6 +84,7 @@ type keeper struct {
 	shy      atomic.Bool                      // the application ends when nobody wants it
 	most     atomic.Uint64                    // answers that a child is replaced after; 0: any number
 	resting  atomic.Bool                      // an instance is asleep, or is going to be
+	dozing   atomic.Bool                      // the next answer is to have everything looked at
 	stalled  atomic.Int64                     // since when nobody is answered, in ticks; 0: somebody is
 
 	slots    []*slot
@@ -99,7 +100,8 @@ type keeper struct {
 	scale    scale
 	pressure pressure
 
-	cleanExits cleanExits
+	cleanExits  cleanExits
+	concurrency concurrency
 }
 
 func newKeeper(p program, plan *plan, random func() float64) *keeper {
@@ -236,6 +238,7 @@ func (k *keeper) look() {
 		k.unhang(now)
 		k.rest(now)
 		k.adapt(now)
+		k.observe(now)
 		k.renew(now)
 		k.tell(now)
 	}
@@ -357,7 +360,7 @@ func (k *keeper) answered(addr, route string) {
 	m := s.merit.Load()
 	m.last.Store(k.ticks(time.Now()))
 	n := m.answers.Add(1)
-	if n == 1 || n == k.most.Load() {
+	if n == 1 || n == k.most.Load() || k.dozing.Load() && k.dozing.CompareAndSwap(true, false) {
 		k.nudge()
 	}
 	k.suspects.answered(route)

@@ -128,7 +128,10 @@ func (m *model) begin() bool {
 		cancel()
 		<-m.keeper.done
 		m.keeper.tasks.Wait()
-		if n := len(m.children); n != len(m.keeper.left) {
+		m.mu.Lock()
+		n := len(m.children)
+		m.mu.Unlock()
+		if n != len(m.keeper.left) {
 			m.t.Errorf("%d children are left, %v are known to be", n, m.keeper.left)
 		}
 		if d := time.Since(m.begun); float64(m.looks) > 20*d.Seconds()+1000 {

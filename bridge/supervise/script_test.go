@@ -31,12 +31,14 @@ type script struct {
 
 	used uint64 // memory of all; 0: what each uses
 
-	mu     sync.Mutex
-	alive  map[int]*scripted // by number
-	calls  []string          // what Front was told
-	busy   map[string]time.Duration
-	load   Load
-	flight []Request
+	mu    sync.Mutex
+	alive map[int]*scripted // by number
+	calls []string          // what Front was told
+	busy  map[string]time.Duration
+	load  Load
+
+	connected int // connections to each instance
+	flight    []Request
 }
 
 // life is a child's.
@@ -288,6 +290,12 @@ func (s *script) Load() Load {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.load
+}
+
+func (s *script) Connected(string) (int, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connected, true
 }
 
 func (s *script) InFlight(string) []Request {

@@ -34,7 +34,6 @@ func (k *keeper) spawn(s *slot, now time.Time) {
 	k.tally.answered += s.merit.Load().answers.Load()
 	s.merit.Store(&merit{begun: now})
 	s.outdated, s.cause, s.slow, s.over, s.roomless = "", "", false, 0, false
-	s.endBy, s.stuck = time.Time{}, false
 	s.memory = new(memory) // a sample of the one before may be under way
 	s.queueing, s.lookAt, s.peeks, s.peeking = time.Time{}, now, 0, errand[queue]{}
 	s.child, s.launched, s.quiet = k.program.spawn(k.plan, s.socket, k.nudge), false, now
