@@ -47,11 +47,15 @@
 //     processes that are provably the killed one's: recorded with their start time, or
 //     with the random SLUICE_SPAWN in their environment that every child is given, or in
 //     a cgroup that was made for them.
+//   - A file system, a kernel or a log that does not answer holds up what needs it, and
+//     nothing else: Snapshot, Prepare, Restart and Close come back.
 //
 // Where things are: keeper.go looks at everything whenever something has happened, on one
-// goroutine, which everything belongs to; state.go is the state of an instance, slot.go
-// what belongs to one, start.go, drain.go, death.go and clean.go its beginning and its ends;
-// renewal.go, scale.go, rest.go, hang.go, pressure.go and suspects.go are what is done
-// about all of them; group.go and child.go the real processes behind it; meter.go their
-// memory.
+// goroutine, which everything belongs to and which waits for nothing else; executor.go,
+// errand.go and log.go do what may take a while. state.go is the state of an instance,
+// slot.go what belongs to one; opening.go, spawn.go, start.go and expose.go are its
+// beginning, drain.go, death.go, clean.go, storm.go and stuck.go its ends; renewal.go,
+// scale.go, rest.go, hang.go, pressure.go, suspects.go and concurrency.go are what is found
+// out, and done, about all of them; configure.go changes what they go by. group.go, child.go,
+// launch.go and reexec.go are the real processes behind it, meter.go their memory.
 package supervise
