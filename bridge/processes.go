@@ -24,17 +24,28 @@ type keeper interface {
 	Refusing() (time.Duration, bool)
 	Quarantined(route string) (time.Duration, bool)
 	Restart(ctx context.Context) error
-	Configure(cfg supervise.Config) error
+	Prepare(cfg supervise.Config) (commit, cancel func(), err error)
 	Snapshot() supervise.Snapshot
 	Close() error
 }
+
+// group is a keeper for real.
+type group struct{ *supervise.Group }
 
 func startGroup(cfg supervise.Config) (keeper, error) {
 	g, err := supervise.Start(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return g, nil
+	return group{g}, nil
+}
+
+func (g group) Prepare(cfg supervise.Config) (commit, cancel func(), err error) {
+	c, err := g.Group.Prepare(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.Commit, c.Cancel, nil
 }
 
 // spawn starts the application. The backend is complete but for that: its processes join

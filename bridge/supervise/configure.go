@@ -30,69 +30,66 @@ func (g *Group) Configure(cfg Config) error {
 	return nil
 }
 
-// Change is a configuration that was found to be in order, and that Commit puts in force or
-// Cancel drops: one of them must be called, once. Until then no other can be prepared.
+// Change is a configuration that was found to be in order. Commit or Cancel must be called,
+// once. Other changes may come first: the last to be committed holds.
 type Change struct {
 	group *Group
 	plan  *plan
-	was   Memory // the limits before
-	renew bool   // what runs is replaced
+	renew bool // the memory limits hold for new children alone
 }
 
-// Prepare does everything of Configure that can fail, and nothing that a process, or a
-// request, notices.
+// Prepare does all of Configure that can fail, and nothing that a process, or a request,
+// notices.
 func (g *Group) Prepare(cfg Config) (*Change, error) {
 	p, err := cfg.plan()
 	if err != nil {
 		return nil, err
 	}
-	g.configuring.Lock()
-	c := &Change{group: g, plan: p}
-	if err := c.prepare(); err != nil {
-		g.configuring.Unlock()
+	k, c := g.keeper, &Change{group: g, plan: p}
+	old := k.current()
+	if isClosed(k.done) {
+		return nil, errClosed
+	}
+	if err := p.otherKind(old); err != nil {
 		return nil, err
+	}
+	if p.Memory == old.Memory {
+		return c, nil // if others are prepared, Commit or Cancel restores these
+	}
+	if c.renew, err = g.limit(p.Memory, old.Memory); err != nil {
+		return nil, fmt.Errorf("memory limits: %w", err)
 	}
 	return c, nil
 }
 
-func (c *Change) prepare() error {
-	k, p := c.group.keeper, c.plan
-	var old *plan
-	k.ask(func() { old = k.plan })
-	if isClosed(k.done) {
-		return errClosed
-	}
-	if err := p.otherKind(old); err != nil {
-		return err
-	}
-	c.was, c.renew = old.Memory, !p.runsAs(old)
-	if p.Memory == old.Memory {
-		return nil
-	}
-	again, err := c.group.limit(p.Memory, old.Memory)
-	c.renew = c.renew || again
-	if err != nil {
-		return fmt.Errorf("memory limits: %w", err)
-	}
-	return nil
-}
-
 // Commit puts the configuration in force.
 func (c *Change) Commit() {
-	defer c.group.configuring.Unlock()
 	k := c.group.keeper
 	k.ask(func() { k.configure(c.plan, c.renew) })
+	c.group.settleLimits()
 }
 
 // Cancel drops the configuration.
-func (c *Change) Cancel() {
-	defer c.group.configuring.Unlock()
-	if c.plan.Memory == c.was {
+func (c *Change) Cancel() { c.group.settleLimits() }
+
+// settleLimits has the memory limits be those of what holds, if others were prepared.
+func (g *Group) settleLimits() {
+	holds := g.keeper.current().Memory
+	g.limiting.Lock()
+	same := g.limits == holds
+	g.limiting.Unlock()
+	if same {
 		return
 	}
-	if _, err := c.group.limit(c.was, c.was); err != nil {
-		c.group.log.Error("restoring the memory limits failed", "error", err.Error())
+	if _, err := g.limit(holds, holds); err != nil && !errors.Is(err, errClosed) {
+		g.log.Error("restoring the memory limits failed", "error", err.Error())
 	}
+}
+
+// current is what the children are kept by now.
+func (k *keeper) current() (p *plan) {
+	k.ask(func() { p = k.plan })
+	return p
 }
 
 // limit changes the memory limits. renew says that it holds for new children alone. If it
@@ -109,6 +106,11 @@ func (g *Group) limit(to, was Memory) (renew bool, err error) {
 	})
 	select {
 	case o := <-done:
+		if o.err == nil {
+			g.limiting.Lock()
+			g.limits = to
+			g.limiting.Unlock()
+		}
 		return o.renew, o.err
 	case <-g.keeper.done:
 		return false, errClosed
@@ -136,8 +138,10 @@ func (p *plan) otherKind(old *plan) error {
 	return nil
 }
 
-// configure has p hold, which is of the same kind. renew has what runs replaced.
+// configure has p hold, which is of the same kind. renew has what runs replaced in any
+// case.
 func (k *keeper) configure(p *plan, renew bool) {
+	renew = renew || !p.runsAs(k.plan)
 	if renew || p.Workers != k.plan.Workers {
 		k.concurrency = concurrency{} // it may be another, or was told what to do
 	}

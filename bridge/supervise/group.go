@@ -28,9 +28,11 @@ type Group struct {
 	output *output
 	keeper *keeper
 
-	spawned     int        // children that were started, or not; the executor's
-	configuring sync.Mutex // held from Prepare to Commit or Cancel
-	usages      usages
+	spawned int // children that were started, or not; the executor's
+	usages  usages
+
+	limiting sync.Mutex
+	limits   Memory // that are kept, of what holds or of what is prepared
 
 	cancel context.CancelFunc
 	loop   sync.WaitGroup // the keeper's run
@@ -49,7 +51,7 @@ func Start(cfg Config) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Group{queue: newLogQueue()}
+	g := &Group{queue: newLogQueue(), limits: plan.Memory}
 	go g.queue.run() // ends with Close, or when the log can be written
 	plan.Logger = g.queue.logger(plan.Logger)
 	g.log, g.output = plan.Logger, newOutput(plan.Logger, plan.Command[0])
