@@ -3,7 +3,6 @@ package supervise
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -11,11 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-)
 
-var (
-	modelSeeds = flag.Int("model.seeds", 60, "how many random lives TestModel plays")
-	modelFirst = flag.Uint64("model.first", 1, "the seed of the first")
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 // TestModel plays random lives of an application: children that fail to start, die, hang
@@ -23,8 +19,7 @@ var (
 // After each step it checks what always holds. Then all goes well: everything must come
 // to be as it is meant to, a restart must succeed, and what nobody asks must rest.
 func TestModel(t *testing.T) {
-	for i := range *modelSeeds {
-		seed := *modelFirst + uint64(i)
+	for seed := range seeds.Of(t, 60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newModel(t, rand.New(rand.NewPCG(seed, 5)))

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 var epoch = time.Date(2007, 8, 29, 12, 0, 0, 0, time.UTC)
@@ -73,7 +75,7 @@ func TestMachine(t *testing.T) {
 // Whatever happens in whatever order: the state is one that the events can lead to,
 // there is a next start if and only if no child runs, and pauses are within bounds.
 func TestMachineAtRandom(t *testing.T) {
-	for seed := range uint64(2000) {
+	for seed := range seeds.Of(t, 2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		now := epoch
 		m := newMachine(&budget{most: 3, window: 10 * time.Minute}, seed%2 == 0, r.Float64, now)
