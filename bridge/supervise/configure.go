@@ -146,6 +146,9 @@ func (k *keeper) configure(p *plan, renew bool) {
 		k.concurrency = concurrency{} // it may be another, or was told what to do
 	}
 	p.Front, p.Logger = k.plan.Front, k.plan.Logger
+	if p.User == "" && k.plan.User != "" {
+		p.warnOfRoot()
+	}
 	k.plan = p
 	k.budget.most, k.budget.window = p.SpawnBudget.Spawns, p.SpawnBudget.Per
 	k.publish()

@@ -76,6 +76,7 @@ func Start(cfg Config) (*Group, error) {
 
 // prepare makes what all children need.
 func (g *Group) prepare(plan *plan) (err error) {
+	plan.warnOfRoot()
 	sweep(plan.TempDir, plan.Logger)
 	if g.dir, err = newRunDir(plan.TempDir); err != nil {
 		return err
