@@ -132,6 +132,32 @@ func (s *site) untilReplaced(first reply) {
 	}
 }
 
+// A process that ends without an error is followed by the next, and nobody is alarmed.
+func TestSpawnEndsWithoutAnError(t *testing.T) {
+	directives := strings.Replace(spawnPHP(t), "env SITE spawned", "env SITE ends\nenv PHP_FCGI_CHILDREN 0\nenv PHP_FCGI_MAX_REQUESTS 2", 1)
+	s := start(t, strings.Replace(directives, "workers 4", "workers 1", 1))
+	processes := make(map[string]bool)
+	for range 12 {
+		re := s.get("/")
+		if re.status != 200 || !strings.HasSuffix(re.body, " 27 ends") {
+			t.Fatalf("%+v", re)
+		}
+		processes[re.body] = true
+	}
+	if len(processes) < 6 {
+		t.Errorf("processes were %v", processes)
+	}
+	if lines := s.logged(`"logger":"http.handlers.sluice"`, `"level":"error"`); len(lines) > 0 {
+		t.Errorf("the log says %s", lines[0])
+	}
+	if lines := s.logged(`"level":"info"`, "has ended by itself, without an error", `"answered":2`); len(lines) != 1 {
+		t.Errorf("it is told of %d times", len(lines))
+	}
+	if lines := s.logged(`"name":"sluice_spawn_budget_exhausted"`); len(lines) > 0 {
+		t.Errorf("an event: %s", lines[0])
+	}
+}
+
 // What cannot be started is an error of the configuration.
 func TestSpawnFails(t *testing.T) {
 	s := start(t, "respond up")
