@@ -133,20 +133,20 @@ func (f front) Down() {
 	}
 }
 
-// onStall tells whoever needs to know that the application answers nobody, or does again.
+// onStall tells whoever needs to know that the application answers nobody, or does again:
+// the log last, for that may be slow.
 func (b *backend) onStall(s admission.Stall) {
-	b.logStall(s)
+	defer b.logStall(s)
+	if b.processes != nil {
+		began := s.Began
+		if !s.Ended.IsZero() {
+			began = time.Time{}
+		}
+		b.processes.Stalled(began)
+	}
 	if told := b.settings.Load().OnStall; told != nil {
 		told(s)
 	}
-	if b.processes == nil {
-		return
-	}
-	if !s.Ended.IsZero() {
-		b.processes.Stalled(time.Time{})
-		return
-	}
-	b.processes.Stalled(s.Began)
 }
 
 // asked is what an attempt asks of the application, for those who keep its processes.
