@@ -92,7 +92,7 @@ func TestProgramsOfOneRequestInNumbers(t *testing.T) {
 	if c := g.concurrency(t); c.Limit != 0 || !c.EndsAfterEach || c.Advice != "" {
 		t.Errorf("known is %+v", c)
 	}
-	if log := g.output.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "advice") {
+	if log := g.output.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, "set workers") {
 		t.Errorf("the log says\n%s", log)
 	}
 }

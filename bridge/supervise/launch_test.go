@@ -136,3 +136,20 @@ func TestStuckSuccessor(t *testing.T) {
 		}
 	})
 }
+
+// The time that a child must live for a restart to have succeeded begins when it runs.
+func TestLifeBeginsWithTheLaunch(t *testing.T) {
+	keepAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) life {
+		return life{launch: probation - time.Millisecond, lasts: probation / 2}
+	}, func(s *script, _ string) {
+		if s.states() != "broken" {
+			t.Fatal(s.states())
+		}
+		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+			t.Errorf("a restart in vain: %v", err)
+		}
+		if lived := s.shot().Instances[0].LastExit.Lived; lived != probation/2 {
+			t.Errorf("it lived %v", lived)
+		}
+	})
+}

@@ -37,8 +37,7 @@ func (k *keeper) spawn(s *slot, now time.Time) {
 	s.memory = new(memory) // a sample of the one before may be under way
 	s.queueing, s.lookAt, s.peeks, s.peeking = time.Time{}, now, 0, errand[queue]{}
 	s.child, s.launched, s.quiet = k.program.spawn(k.plan, s.socket, k.nudge), false, now
-	s.luck = k.random()
-	k.allot(s, now)
+	s.luck, s.life = k.random(), time.Time{}
 	s.generation = k.renewal.generation
 	k.step(s, now, started)
 	k.executor.do(s.child.launch)
@@ -52,6 +51,8 @@ func (k *keeper) noteLaunch(s *slot, now time.Time) {
 	if isClosed(s.child.dead()) {
 		return // already
 	}
+	k.step(s, now, executed)
+	k.allot(s, now)
 	s.alive.Store(true)
 	s.quiet = time.Time{}
 	k.changed = true

@@ -54,7 +54,8 @@ func (s State) unproven() bool { return s == Starting || s == Ready || s == Prob
 type event uint8
 
 const (
-	started  event = iota // a child runs
+	started  event = iota // a child is there
+	executed              // it runs the command
 	readied               // it accepts requests
 	served                // it has answered one
 	died                  // it has ended, or could not be started
@@ -105,7 +106,7 @@ type machine struct {
 
 	state State
 	since time.Time // in that state
-	begun time.Time // the child there is, or was last
+	begun time.Time // when the child there is, or was last, began to run, or to be started
 	next  time.Time // when a child is to be started; zero: not now
 	tries int       // children in a row that never served
 	flaps int       // children in a row that served, and died before they were steady
@@ -134,6 +135,8 @@ func (m *machine) step(now time.Time, e event) {
 	case e == started && s == Broken:
 		m.begun = now
 		m.enter(now, Probing, time.Time{})
+	case e == executed && s.runs():
+		m.begun = now // its life begins
 	case e == readied && s == Starting:
 		m.enter(now, Ready, time.Time{})
 	case e == served && s.unproven():
