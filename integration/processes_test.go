@@ -109,6 +109,9 @@ func TestProcessesInStatus(t *testing.T) {
 		if len(shot.Processes.Instances) != 1 || shot.Processes.Instances[0].State != "serving" {
 			return errNotYet
 		}
+		if u := shot.Processes.Instances[0].Usage; u == nil || u.Processes < 3 {
+			return errNotYet // PHP may serve before all its children are there
+		}
 		return nil
 	})
 	if resp, _ := status.do(t, status.request(t, http.MethodGet, "/healthz", nil)); resp.StatusCode != http.StatusOK {
