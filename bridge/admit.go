@@ -18,6 +18,13 @@ func (x *exchange) identify() error {
 	}
 	x.ask.Flow, x.ask.Shared = b.flows.of(x.r, &x.client)
 	x.out.Flow = x.ask.Flow
+	switch {
+	case x.ask.Flow == 0:
+	case x.ask.Shared:
+		x.ask.Client = x.ask.Flow
+	default:
+		x.ask.Client = b.flows.address(x.client.Addr)
+	}
 	if b.sharing == nil || x.ask.Shared || x.ask.Flow == 0 {
 		return nil
 	}
@@ -38,6 +45,7 @@ func (x *exchange) admit(queued time.Time) (deadline time.Time, err error) {
 		return time.Time{}, err
 	}
 	x.b.want() // now: its body may have come for long
+	x.track()
 	if x.held.ticket, err = x.b.gate.Acquire(x.r.Context(), &x.ask); err != nil {
 		return time.Time{}, x.notServed(err)
 	}
@@ -55,16 +63,16 @@ func (b *backend) patience() time.Duration { return time.Duration(b.settings.Loa
 
 // describe says what is asked for. A local redirect asks for something else.
 func (x *exchange) describe() {
-	x.ask.Method, x.ask.Path = x.r.Method, x.r.URL.Path
+	x.ask.Method, x.ask.Path = methodName(x.r.Method), ""
 	plain := x.b.cfg.Lanes == Off
 	if plain && x.b.processes == nil {
 		return // nobody learns of routes
 	}
-	var group int
 	accepts := acceptClass(x.r.Header)
-	x.route, group = appendRoute(append(x.route[:0], x.b.site...), x.r, accepts, x.b.mount)
-	x.ask.Route = string(x.route)
-	x.ask.Group = x.ask.Route[:group]
+	route, at := appendRoute(append(x.route[:0], x.b.site...), x.r, accepts, x.b.mount)
+	x.route, x.ask.Route = route, string(route)
+	x.ask.Group = x.ask.Route[:at.group]
+	x.ask.Path = x.ask.Route[at.path:at.query] // it is shown
 	if plain {
 		return
 	}
@@ -72,9 +80,15 @@ func (x *exchange) describe() {
 	x.ask.Long = x.b.isPoll(x.r) || accepts == acceptsStream || prefersToWait(x.r.Header["Prefer"])
 }
 
-// isPoll reports whether r is for a path that Config.LongPoll lists.
+// isPoll reports whether r is for a path that Config.LongPoll lists, whole or below the
+// mount.
 func (b *Bridge) isPoll(r *http.Request) bool {
-	return slices.ContainsFunc(b.cfg.LongPoll, func(pattern string) bool { return matches(pattern, r.URL.Path) })
+	path := r.URL.Path
+	below, mounted := strings.CutPrefix(path, b.mount)
+	mounted = mounted && b.mount != "" && strings.HasPrefix(below, "/")
+	return slices.ContainsFunc(b.cfg.LongPoll, func(pattern string) bool {
+		return matches(pattern, path) || mounted && matches(pattern, below)
+	})
 }
 
 // prefersToWait looks for wait= (RFC 7240, section 4.3).

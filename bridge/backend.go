@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
+	"github.com/sluice-proxy/sluice/bridge/internal/nested"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 )
@@ -30,10 +31,11 @@ type backend struct {
 	stderr   *lines.Log
 	refusals *refusals
 	sites    sites
+	nested   *nested.Finder
 
 	processes *spawned // nil: the application runs already
 
-	configuring sync.Mutex // held by Configure
+	configuring sync.Mutex // held while settings are prepared, committed, and gone by for the first time
 	members     *members
 
 	abandoned atomic.Int64
@@ -75,14 +77,18 @@ func NewBackend(cfg Config) (*Backend, error) {
 		return nil, err
 	}
 	b.members = newMembers(b.pool, cfg.Backends)
+	b.nested = nested.New(b.listeners)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.close = sync.OnceFunc(b.shutdown)
 	return &Backend{b}, nil
 }
 
 // Start starts what Spawn says, if that was not done yet. Until then requests wait, as
-// they do for an application that has no room.
+// they do for an application that has no room. A Change that was prepared before is to be
+// committed or cancelled before, too.
 func (b *Backend) Start() error {
+	b.configuring.Lock()
+	defer b.configuring.Unlock()
 	if err := b.spawn(); err != nil {
 		return fmt.Errorf("spawn: %w", err)
 	}
@@ -106,6 +112,7 @@ func (b *backend) shutdown() {
 	b.gate.Close()
 	b.cancel()
 	b.orphans.Wait()
+	b.nested.Close()
 	b.refusals.close()
 	b.members.close()
 	b.pool.Close()

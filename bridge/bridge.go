@@ -3,6 +3,7 @@ package bridge
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -27,6 +28,8 @@ type Bridge struct {
 	mount   string // of the routes: Config.Mount without a slash at its end
 	flows   *flows
 	sharing *sharing // nil: accounts may be used from anywhere
+
+	proxyNotices proxyNotices
 
 	exchanges sync.Pool    // of *exchange
 	inFlight  atomic.Int64 // calls of ServeHTTP
@@ -133,27 +136,22 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	return abort
 }
 
-// Client returns the address r comes from, as far as it can be trusted.
-func (b *Bridge) Client(r *http.Request) string {
-	var c cgi.Client
-	b.identify(r, &c)
-	return c.Addr
-}
-
-// identify sets c to the client that r comes from.
-func (b *Bridge) identify(r *http.Request, c *cgi.Client) {
-	b.mapper.Identify(r, c)
-	if b.cfg.Identify != nil {
-		b.cfg.Identify(r, c)
-	}
-}
-
-// StaticFile returns the file under Root that r asks for, if there is one that may
-// be sent as it is: no script, no dotfile. The bridge itself answers it with 404.
-func (b *Bridge) StaticFile(r *http.Request) (name string, ok bool) { return b.mapper.StaticFile(r) }
-
 // Root is the directory tree the preset serves scripts from, nil if it has none.
 func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
+
+// Unused returns what of the site's configuration has no effect as the directories are
+// now, such as a path to hide where nothing is: each an error that names the key. It is
+// for a log.
+func (b *Bridge) Unused() []error {
+	list := b.mapper.Unused()
+	for _, pattern := range b.cfg.LongPoll {
+		below := strings.TrimPrefix(pattern, b.mount)
+		if !strings.Contains(pattern, "*") && !b.mapper.Leads(pattern) && !b.mapper.Leads(below) {
+			list = append(list, fmt.Errorf("long_poll %q: there is nothing at that path", pattern))
+		}
+	}
+	return list
+}
 
 // Close refuses new requests, and waits for those in ServeHTTP: a client that stays and
 // an answer that does not end keep it waiting. Stop the server in front first. Of a

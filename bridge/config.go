@@ -46,13 +46,17 @@ type Config struct {
 	// nothing is (php, cgi). Default: none, they are answered with 404.
 	Fallback string `json:"fallback,omitempty"`
 	// Hide lists URL prefixes, beginning with "/", below which nothing is served or
-	// run: "/data" hides /data and /data/x, whatever way they are written.
+	// run: "/data" hides /data and /data/x, whatever way they are written. With a mount,
+	// "/data" is below it, and "/wiki/data" is the same.
 	Hide []string `json:"hide,omitempty"`
 	// Env holds further CGI variables. They win over everything else.
 	Env map[string]string `json:"env,omitempty"`
 	// TrustedProxies lists the addresses and networks (CIDR; "unix" for unix
 	// sockets) whose X-Forwarded-* and Forwarded fields are believed.
 	TrustedProxies []string `json:"trusted_proxies,omitempty"`
+	// UserHeader is the field, "X-Remote-User", in which a trusted proxy says who has
+	// logged in: REMOTE_USER. From anybody else it is ignored. Default: none.
+	UserHeader string `json:"user_header,omitempty"`
 
 	// MaxBody is the largest request body, in bytes. Default 1 GiB.
 	MaxBody int64 `json:"max_body,omitempty"`
@@ -88,7 +92,8 @@ type Config struct {
 	// but Queue.Size and Queue.Timeout of the gate's settings means nothing.
 	Lanes Switch `json:"lanes,omitempty"`
 	// LongPoll lists the paths that are known to be answered late, with "*" for any run
-	// of characters: "/poll", "/chat/*/events". Others are found out.
+	// of characters: "/poll", "/chat/*/events". They may be written whole, or as they are
+	// below the mount. Others are found out.
 	LongPoll []string `json:"long_poll,omitempty"`
 	// Reserve is how many workers of all instances together slow requests never take,
 	// however idle they are. More are kept from them as short requests need them. Default:
@@ -108,7 +113,9 @@ type Config struct {
 	Observe func(*http.Request, *Outcome) `json:"-"`
 
 	// Identify completes who a request comes from, for a front in this process that knows
-	// more: who has logged in, whom a proxy speaks for. Default: nobody knows more.
+	// more: who has logged in, whom a proxy speaks for. If it sets Refused, that is the
+	// answer. It is called for what a local redirect leads to as well. Default: nobody
+	// knows more.
 	Identify func(*http.Request, *cgi.Client) `json:"-"`
 	// Expand gives each value of Env the form it has for a request. Default: as it is
 	// written.
@@ -364,7 +371,7 @@ func (c *Config) multiplex() pool.Multiplex {
 func (c *Config) cgi() cgi.Config {
 	return cgi.Config{
 		Preset: c.Preset, Mount: c.Mount, Root: c.Root, Follow: c.Follow, Index: c.Index, Fallback: c.Fallback, Hide: c.Hide,
-		Env: c.Env, Expand: c.Expand, TrustedProxies: c.TrustedProxies,
+		Env: c.Env, Expand: c.Expand, TrustedProxies: c.TrustedProxies, UserHeader: c.UserHeader,
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
 // QueueConfig bounds what waits for a worker.
@@ -165,11 +167,33 @@ func (c *Config) normalizeGate() error {
 		if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") || strings.Contains(p, "?") {
 			return fmt.Errorf("long_poll: %q: want a path beginning with \"/\", without a query; \"*\" stands for any run of characters", p)
 		}
+		if err := c.canPoll(p); err != nil {
+			return err
+		}
 	}
 	if err := c.Queue.PollAnswer.normalize(); err != nil {
 		return err
 	}
 	return c.Flow.normalize()
+}
+
+// escaped is a byte as URLs have it.
+var escaped = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// canPoll returns why no path that is answered can be as a pattern of LongPoll says.
+func (c *Config) canPoll(pattern string) error {
+	if escaped.MatchString(pattern) {
+		return fmt.Errorf("long_poll: %q: can match nothing, paths are compared when they are decoded: write \"/a b\" for \"/a%%20b\"", pattern)
+	}
+	fixed, _, star := strings.Cut(pattern, "*")
+	if star { // up to the last whole segment
+		fixed = fixed[:strings.LastIndexByte(fixed, '/')+1]
+	}
+	paths := cgi.Config{Mount: c.Mount, Hide: c.Hide}
+	if fixed != "" && paths.Hides(strings.TrimPrefix(fixed, strings.TrimSuffix(c.Mount, "/"))) {
+		return fmt.Errorf("long_poll: %q: can match nothing, hide has it out of reach", pattern)
+	}
+	return nil
 }
 
 // checkPlain looks for what means nothing in a plain queue.

@@ -120,6 +120,10 @@ func classifyRequest(err *cgi.RequestError) failure {
 	switch err.Status {
 	case http.StatusMovedPermanently:
 		return failure{err.Status, "", "It is at " + err.Location}
+	case http.StatusUnauthorized:
+		return failure{err.Status, errDenied, "This needs a user name and a password."}
+	case http.StatusServiceUnavailable:
+		return failure{err.Status, errLimit, "Too many are logging in. Please try again in a moment."}
 	case http.StatusNotFound:
 		return failure{err.Status, errRequest, "There is nothing here."}
 	case http.StatusForbidden:
@@ -134,6 +138,8 @@ func classifyClient(err *clientError) failure {
 		large   *http.MaxBytesError
 	)
 	switch {
+	case errors.Is(err, http.ErrHandlerTimeout): // the front's
+		return outOfTime
 	case errors.As(err, &large): // the front's limit
 		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
 	case errors.As(err, &timeout) && timeout.Timeout():
@@ -170,17 +176,37 @@ func classifyConn(err *pool.Error) failure {
 	return failure{http.StatusBadGateway, errIncomplete, "The application's answer ended too early."}
 }
 
+// outOfTime is a request whose context has exceeded its deadline, which an embedding server
+// has set (http.TimeoutHandler). Its client is still there.
+var outOfTime = failure{http.StatusGatewayTimeout, errTimeout, "The request was not answered in time."}
+
+// failureOf is how the error that ended the exchange looks from outside, with regard to the
+// state of the request's context.
+func (x *exchange) failureOf(err error) failure {
+	f, ctx := classify(err), x.r.Context()
+	switch {
+	case x.deaf(f):
+		return f
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		if errors.Is(err, context.Cause(ctx)) || errors.Is(err, pool.ErrInterrupted) {
+			return outOfTime
+		}
+	case ctx.Err() != nil:
+		f.status = StatusClientClosed
+	}
+	return f
+}
+
 // fail ends the exchange with an error: as a status if the client has not been
 // sent anything, else by cutting its connection.
 func (x *exchange) fail(err error) {
-	f := classify(err)
+	f := x.failureOf(err)
 	x.out.Err, x.out.ErrorType = err, f.kind
 	refused := x.noteRefusal(err)
 	switch {
 	case x.out.Status != 0:
 		x.out.Aborted = true
-	case f.status == StatusClientClosed || x.r.Context().Err() != nil && !x.deaf(f):
-		f.status = StatusClientClosed
+	case f.status == StatusClientClosed:
 		x.out.Status, x.out.Aborted = StatusClientClosed, true
 	default:
 		x.writeError(f)
@@ -194,7 +220,7 @@ func (x *exchange) fail(err error) {
 		level = slog.LevelDebug // the log is told how many there are
 	case f.status == http.StatusServiceUnavailable, f.status == http.StatusForbidden:
 		level = slog.LevelWarn
-	case x.r.Context().Err() != nil || f.status < 500:
+	case f.status < 500:
 		level = slog.LevelDebug
 	}
 	x.b.cfg.Logger.Log(context.Background(), level, "request failed",
@@ -231,8 +257,13 @@ func (x *exchange) writeError(f failure) {
 		h.Set("Retry-After", strconv.Itoa(retry))
 	}
 	var request *cgi.RequestError
-	if errors.As(x.out.Err, &request) && request.Location != "" {
-		h.Set("Location", request.Location)
+	if errors.As(x.out.Err, &request) {
+		if request.Location != "" {
+			h.Set("Location", request.Location)
+		}
+		if request.Challenge != "" {
+			h.Set("WWW-Authenticate", request.Challenge)
+		}
 	}
 	p := x.page(f, retry)
 	x.endConnection(h)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/nested"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
@@ -45,6 +46,7 @@ type exchange struct {
 	sentAt time.Time // when the attempt began
 	end    time.Time // when the whole exchange must be over; zero: no limit
 
+	nest          *nested.Request // nil: it does not come from this machine
 	held          hold
 	parsed        bool // the client's header was touched by the application's
 	surplusLogged bool
@@ -77,6 +79,7 @@ func (x *exchange) reset() {
 // handle takes the request through all its steps, to an answer or an error.
 func (x *exchange) handle() {
 	defer func() { x.body.close() }() // x.body changes on a local redirect
+	defer x.untrack()
 	err := x.run()
 	if x.upload != nil {
 		defer x.upload.leave()
@@ -91,7 +94,10 @@ func (x *exchange) run() error {
 	if err := x.b.open(); err != nil {
 		return err
 	}
-	x.out.Client = x.client.Addr
+	x.out.Client, x.out.User = x.client.Addr, x.client.User
+	if x.client.Refused != nil {
+		return x.client.Refused
+	}
 	if err := x.identify(); err != nil {
 		return err
 	}
@@ -154,6 +160,7 @@ func (x *exchange) dispatch(queued, deadline time.Time) (location string, err er
 			return "", x.notServed(err)
 		}
 		x.held.ticket.At(x.held.lease.Addr())
+		x.served()
 		x.noteAsked()
 		if limit := time.Duration(x.b.cfg.Timeouts.Request); limit > 0 && x.end.IsZero() {
 			x.end = x.sentAt.Add(limit)
@@ -247,6 +254,7 @@ func (x *exchange) redirect(location string) error {
 	r.URL, r.RequestURI, r.Body, r.ContentLength = target, location, http.NoBody, 0
 	r.Header.Del("Content-Type")
 	x.r = r
+	x.b.identify(r, &x.client) // who may see one path need not see another
 	x.describe()
 	return nil
 }

@@ -314,7 +314,7 @@ func TestDescription(t *testing.T) {
 	defer b.Close()
 	for target, want := range map[string]admission.Request{
 		"/trac/wiki/Start?a=1": {Route: "POST html /trac/wiki/Start?a", Group: "POST html /trac/wiki", Path: "/trac/wiki/Start"},
-		"/trac/wiki/4711":      {Route: "POST html /trac/wiki/*", Group: "POST html /trac/wiki", Path: "/trac/wiki/4711"},
+		"/trac/wiki/4711":      {Route: "POST html /trac/wiki/*", Group: "POST html /trac/wiki", Path: "/trac/wiki/*"},
 		"/trac/wiki/poll":      {Route: "POST html /trac/wiki/poll", Group: "POST html /trac/wiki", Path: "/trac/wiki/poll", Long: true},
 	} {
 		x := &exchange{b: b, r: requestFor(t, "POST", target, "Accept", acceptOfPage)}
@@ -324,6 +324,7 @@ func TestDescription(t *testing.T) {
 		}
 		x.describe()
 		want.Method, want.Flow, want.Shared = "POST", b.flows.address("192.0.2.7"), true
+		want.Client = want.Flow
 		if x.ask != want {
 			t.Errorf("%s: %+v, want %+v", target, x.ask, want)
 		}

@@ -10,6 +10,7 @@ const StatusClientClosed = 499
 // it is passed to.
 type Outcome struct {
 	Client    string        // the client's address, as far as it can be trusted
+	User      string        // REMOTE_USER, "" if nobody was authenticated
 	Status    int           // as the client saw it, or StatusClientClosed
 	BytesIn   int64         // of the request's body that were read
 	BytesOut  int64         // of the answer's body that the client was sent
@@ -18,7 +19,7 @@ type Outcome struct {
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
 	Flow      uint64        // who asked, as a hash that admission.FlowName makes readable; 0: not known
 	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
-	Refused   string        // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses"; "" if it was not
+	Refused   string        // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses", "logins"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked
 	Reused    bool          // its connection was a kept one
 	Attempts  int           // times the request was sent

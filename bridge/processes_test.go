@@ -25,7 +25,7 @@ func TestKeeperIsTold(t *testing.T) {
 				get := r.start("GET", "/item/17?id=1", nil)
 				k.want(t, "wanted")
 				time.Sleep(time.Second / 2)
-				want := []supervise.Request{{Method: "GET", Path: "/item/17", Route: "GET any /item/*?id", Age: time.Second / 2}}
+				want := []supervise.Request{{Method: "GET", Path: "/item/*", Route: "GET any /item/*?id", Age: time.Second / 2}}
 				if got := k.cfg.Front.InFlight(fakeInstance); !slices.Equal(got, want) {
 					t.Errorf("in flight are %+v, want %+v", got, want)
 				}

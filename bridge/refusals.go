@@ -12,35 +12,68 @@ import (
 // refusalsEvery is how often the log may say that requests were refused.
 const refusalsEvery = 10 * time.Second
 
-// refusals tells the log how many requests were refused: at once of the first, then at
-// intervals of all since. There may be thousands.
+// refusals tells the log how many requests were refused, and who has sent most of them: at
+// once of the first, then at intervals of all since. There may be thousands.
 type refusals struct {
 	log *slog.Logger
 
-	mu     sync.Mutex
-	counts refusalCounts // since the log was told
-	timer  *time.Timer   // runs flush; nil: nothing was refused yet
-	quiet  bool          // the timer runs
+	mu    sync.Mutex
+	since *refused    // the log was told
+	timer *time.Timer // runs flush; nil: nothing was refused yet
+	quiet bool        // the timer runs
 }
 
-func newRefusals(log *slog.Logger) *refusals {
-	return &refusals{log: log, counts: make(refusalCounts)}
+func newRefusals(log *slog.Logger) *refusals { return &refusals{log: log, since: newRefused()} }
+
+// refused are requests that were: how many for each reason (Outcome.Refused), and how many
+// of each client that has sent many.
+type refused struct {
+	total   uint64
+	reasons map[string]uint64
+	clients map[string]uint64
 }
 
-// refusalCounts is a number for each reason (Outcome.Refused) that there was.
-type refusalCounts map[string]uint64
+// manyClients is how many clients are counted. When there are more, all lose one: whoever
+// has sent more than one in so many of all requests remains (Misra and Gries, 1982), with a
+// number that is not too high.
+const manyClients = 32
 
-func (c refusalCounts) total() (n uint64) {
-	for _, of := range c {
-		n += of
+func newRefused() *refused {
+	return &refused{reasons: make(map[string]uint64), clients: make(map[string]uint64)}
+}
+
+func (r *refused) add(why, client string) {
+	r.total++
+	r.reasons[why]++
+	if _, known := r.clients[client]; known || len(r.clients) < manyClients {
+		r.clients[client]++
+		return
 	}
-	return n
+	for c := range r.clients {
+		if r.clients[c]--; r.clients[c] == 0 {
+			delete(r.clients, c)
+		}
+	}
+}
+
+// most is the client that has sent at least half of them, if they are enough to speak of.
+func (r *refused) most() (client string, n uint64) {
+	const enough = 20
+	for c, of := range r.clients {
+		if of > n {
+			client, n = c, of
+		}
+	}
+	if r.total < enough || 2*n < r.total {
+		return "", 0
+	}
+	return client, n
 }
 
 // note counts one.
-func (l *refusals) note(why string) {
+func (l *refusals) note(why, client string) {
 	l.mu.Lock()
-	l.counts[why]++
+	l.since.add(why, client)
 	if l.quiet {
 		l.mu.Unlock()
 		return
@@ -51,20 +84,20 @@ func (l *refusals) note(why string) {
 	} else {
 		l.timer.Reset(refusalsEvery)
 	}
-	counts := l.take()
+	since := l.take()
 	l.mu.Unlock()
-	l.tell(counts)
+	l.tell(since)
 }
 
 // flush tells the log what has come together, and is due again if there was anything.
 func (l *refusals) flush() {
 	l.mu.Lock()
-	counts := l.take()
-	if l.quiet = counts.total() > 0; l.quiet {
+	since := l.take()
+	if l.quiet = since.total > 0; l.quiet {
 		l.timer.Reset(refusalsEvery)
 	}
 	l.mu.Unlock()
-	l.tell(counts)
+	l.tell(since)
 }
 
 // close tells the log the rest. Nothing is refused any more.
@@ -73,24 +106,27 @@ func (l *refusals) close() {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	counts := l.take()
+	since := l.take()
 	l.mu.Unlock()
-	l.tell(counts)
+	l.tell(since)
 }
 
-func (l *refusals) take() (counts refusalCounts) {
-	counts, l.counts = l.counts, make(refusalCounts)
-	return counts
+func (l *refusals) take() (since *refused) {
+	since, l.since = l.since, newRefused()
+	return since
 }
 
-func (l *refusals) tell(counts refusalCounts) {
-	n := counts.total()
-	if n == 0 {
+func (l *refusals) tell(r *refused) {
+	if r.total == 0 {
 		return
 	}
-	attrs := []slog.Attr{slog.Uint64("count", n)}
-	for _, why := range slices.Sorted(maps.Keys(counts)) {
-		attrs = append(attrs, slog.Uint64(why, counts[why]))
+	attrs := []slog.Attr{slog.Uint64("count", r.total)}
+	for _, why := range slices.Sorted(maps.Keys(r.reasons)) {
+		attrs = append(attrs, slog.Uint64(why, r.reasons[why]))
+	}
+	if client, n := r.most(); n > 0 {
+		attrs = append(attrs, slog.String("most_from", client), slog.Uint64("from_there", n),
+			slog.String("remedy", "if many people come from that address, it is a proxy: add --trusted-proxy "+client+" (trusted_proxies), or they are taken for one"))
 	}
 	l.log.LogAttrs(context.Background(), slog.LevelWarn, "requests refused", attrs...)
 }

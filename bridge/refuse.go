@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
 // Outcome.Refused where it is not the gate that refused.
 const (
 	refusedAddresses   = "addresses"
 	refusedQuarantined = "quarantined"
+	refusedLogins      = "logins" // the front's Identify could not look who it is, for want of room
 )
 
 // noteRefusal records why a request was refused, if err is a refusal.
@@ -24,11 +26,14 @@ func (x *exchange) noteRefusal(err error) bool {
 		shared     *sharedError
 		down       *downError
 		quarantine *quarantineError
+		request    *cgi.RequestError
 	)
 	switch {
 	case errors.As(err, &shared):
 		x.out.Refused = refusedAddresses
 		return true // the log was told whose it is
+	case errors.As(err, &request) && request.Status == http.StatusServiceUnavailable:
+		x.out.Refused = refusedLogins
 	case errors.As(err, &refusal):
 		x.out.Lane, x.out.Refused = refusal.Lane.String(), refusal.Reason.String()
 	case errors.As(err, &down):
@@ -38,7 +43,7 @@ func (x *exchange) noteRefusal(err error) bool {
 	default:
 		return false
 	}
-	x.b.refusals.note(x.out.Refused)
+	x.b.refusals.note(x.out.Refused, x.client.Addr)
 	return true
 }
 
@@ -102,7 +107,7 @@ func (x *exchange) page(f failure, retry int) ownPage {
 
 // refusedPoll reports whether a refused request is a long-poll, as far as is known.
 func (x *exchange) refusedPoll() bool {
-	if x.out.Refused == "" || x.out.Refused == refusedAddresses {
+	if x.out.Refused == "" || x.out.Refused == refusedAddresses || x.out.Refused == refusedLogins {
 		return false
 	}
 	long := x.ask.Long

@@ -20,17 +20,18 @@ const (
 )
 
 // appendRoute appends r's route, the unit in which the gate learns how long requests
-// take, and returns the length of its group: the route up to the first segment of the
+// take, and returns where its parts are. Its group is the route up to the first segment of the
 // path below mount, which has no slash at its end, or without that for a page at the
-// top.
+// top, whatever its query.
 //
 //	GET html xhr /wiki/Start?action,version
 //	------------------
 //
 // It has the method, the class of answer that the client accepts (acceptClass), whether a
-// script asks, the path, and the names in the query. What looks like the number or the name
-// of one thing among many is a "*". The query's values are not in it: it is shown.
-func appendRoute(dst []byte, r *http.Request, accepts, mount string) (route []byte, group int) {
+// script asks, the path, and the names in the query. It is shown, and tells no secrets: what
+// is not made of words (isWords), such as a number or a key, is a "*", and so is what follows
+// a word that precedes a secret (precedesSecret). The query's values are left out.
+func appendRoute(dst []byte, r *http.Request, accepts, mount string) (route []byte, at routeMarks) {
 	dst = append(dst, methodName(r.Method)...)
 	dst = append(dst, ' ')
 	dst = append(dst, accepts...)
@@ -38,13 +39,17 @@ func appendRoute(dst []byte, r *http.Request, accepts, mount string) (route []by
 		dst = append(dst, " xhr"...)
 	}
 	dst = append(dst, ' ')
-	dst, group = appendPath(dst, r.URL.Path, mount)
-	dst = appendNames(dst, r.URL.RawQuery)
-	if group == len(dst) { // pages at the top are each other's relatives
-		group = bytes.LastIndexByte(dst, '/') + 1
+	at.path = len(dst)
+	dst, at.group = appendPath(dst, r.URL.Path, mount)
+	at.query = len(dst)
+	if at.group == len(dst) { // pages at the top are each other's relatives
+		at.group = bytes.LastIndexByte(dst, '/') + 1
 	}
-	return dst, group
+	return appendNames(dst, r.URL.RawQuery), at
 }
+
+// routeMarks are places in a route: where its group ends, its path begins and ends.
+type routeMarks struct{ group, path, query int }
 
 // methodName returns the methods of RFC 9110 and PATCH as they are, others as OTHER.
 func methodName(method string) string {
@@ -115,6 +120,7 @@ func appendPath(dst []byte, path, mount string) (_ []byte, group int) {
 		dst, path = append(dst, mount...), below
 	}
 	begin := len(dst)
+	secret := false
 	for n := 0; path != ""; {
 		var segment string
 		segment, path, _ = strings.Cut(path, "/")
@@ -126,7 +132,7 @@ func appendPath(dst []byte, path, mount string) (_ []byte, group int) {
 			break
 		}
 		dst = append(dst, '/')
-		dst = appendSegment(dst, segment)
+		dst, secret = appendSegment(dst, segment, secret)
 		if n++; n == 1 {
 			group = len(dst)
 		}
@@ -138,24 +144,31 @@ func appendPath(dst []byte, path, mount string) (_ []byte, group int) {
 	return dst, group
 }
 
-// appendSegment appends a segment, or "*" for one that is an identifier, with the
-// ending of its name: a kind of file is a kind of answer. Of parameters (";jsessionid=")
-// it keeps only that there are some.
-func appendSegment(dst []byte, s string) []byte {
+// appendSegment appends a segment, or "*" for one that is no word, with the ending of its
+// name: a kind of file is a kind of answer. Of parameters (";jsessionid=") it keeps only
+// that there are some. secret says that a word before this segment precedes a secret; it is
+// returned for the next one.
+func appendSegment(dst []byte, s string, secret bool) (_ []byte, secretNext bool) {
 	s, _, parameters := strings.Cut(s, ";")
 	stem, ending := s, ""
 	if dot := strings.LastIndexByte(s, '.'); dot > 0 && isEnding(s[dot+1:]) {
 		stem, ending = s[:dot], s[dot:]
 	}
-	if len(s) > maxSegment || isIdentifier(stem) {
-		stem = "*"
+	plain, precedes := len(s) <= maxSegment, false
+	if plain {
+		plain, precedes = isWords(stem)
+	}
+	if !plain || secret && !precedes {
+		if stem = "*"; strings.IndexByte(s, '@') >= 0 {
+			ending = "" // of a host
+		}
 	}
 	dst = append(dst, stem...)
 	dst = append(dst, ending...)
 	if parameters {
 		dst = append(dst, ";*"...)
 	}
-	return dst
+	return dst, secret || precedes
 }
 
 // isEnding reports whether s is like "html" or "mp3".
@@ -164,39 +177,15 @@ func isEnding(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if !isLetter(s[i]) && !isDigit(s[i]) {
+		if !isLetter(s[i]) && (!isDigit(s[i]) || i < len(s)-1) {
 			return false
 		}
 	}
 	return true
 }
 
-const (
-	shortestHex   = 8  // digits; a commit, a checksum, a UUID
-	shortestToken = 20 // characters; a session, a key in base64
-)
-
-// isIdentifier reports whether s looks like one of many: a number, a date or a version;
-// hexadecimal digits, as in a UUID; a long run of letters and digits. So does what has
-// no place in a report: control characters, and "?", which begins the query there.
-func isIdentifier(s string) bool {
-	var all class
-	for i := range len(s) {
-		all |= classOf[s[i]]
-	}
-	const number, hex, token = digit | mark | dash, digit | hexLetter | dash, digit | hexLetter | letter | mark | dash
-	switch {
-	case all&hostile != 0:
-		return true
-	case all&digit == 0 || all&^token != 0:
-		return false
-	case all&^number == 0:
-		return true
-	case all&^hex == 0 && len(s)-strings.Count(s, "-") >= shortestHex:
-		return true
-	}
-	return len(s) >= shortestToken
-}
+// shortestHex is from how many hexadecimal digits on a word is a checksum.
+const shortestHex = 8
 
 // class is what a character may be part of.
 type class uint8
@@ -206,8 +195,7 @@ const (
 	hexLetter       // a to f
 	letter          // the others
 	dash
-	mark    // what numbers and base64 have besides
-	hostile // what must not be shown
+	mark    // what stands between words besides
 	foreign // everything else
 )
 
@@ -224,10 +212,8 @@ var classOf = func() (table [256]class) {
 			table[c] = letter
 		case c == '-':
 			table[c] = dash
-		case strings.IndexByte("_.,:=+~", c) >= 0:
+		case strings.IndexByte("_.:", c) >= 0:
 			table[c] = mark
-		case c < ' ', c == 0x7f, c == '?':
-			table[c] = hostile
 		default:
 			table[c] = foreign
 		}
@@ -240,7 +226,7 @@ func isDigit(c byte) bool { return classOf[c] == digit }
 func isLetter(c byte) bool { return classOf[c]&(letter|hexLetter) != 0 }
 
 func isNamePart(c byte) bool {
-	return classOf[c]&(digit|letter|hexLetter|dash) != 0 || c == '_' || c == '.' || c == ':'
+	return classOf[c]&(digit|letter|hexLetter|dash|mark) != 0
 }
 
 // queryName is a name in a query. Rest says that it went on with something that tells
@@ -334,12 +320,15 @@ func cleanName(s string) queryName {
 	for i < len(s) && isNamePart(s[i]) {
 		i++
 	}
-	if i == 0 || i > maxName || i < len(s) && s[i] != '[' || isIdentifier(s[:i]) {
+	if i == 0 || i > maxName || i < len(s) && s[i] != '[' {
 		return queryName{rest: true}
 	}
 	end := i
-	for isDigit(s[end-1]) {
-		end-- // not to nothing: that is an identifier
+	for end > 0 && isDigit(s[end-1]) {
+		end--
+	}
+	if plain, _ := isWords(s[:end]); !plain || end == 0 {
+		return queryName{rest: true}
 	}
 	return queryName{s[:end], end < len(s)}
 }

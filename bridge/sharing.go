@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	sharingAccounts = 10000 // accounts remembered; the one that was not used for longest is forgotten
-	sharingEvicted  = 64    // evicted addresses remembered of each
+	sharingAccounts = 10000                // accounts remembered
+	sharingOfOne    = sharingAccounts / 16 // of these, first seen from one address
+	sharingEvicted  = 64                   // evicted addresses remembered of each
 )
 
 // sharing bounds from how many addresses each account is used within a window. It
@@ -23,18 +24,26 @@ type sharing struct {
 	evict bool
 
 	mu       sync.Mutex
-	accounts map[uint64]*list.Element
-	used     *list.List // of *account, the one that was used last in front
-	refused  uint64     // requests
-	evicted  uint64     // addresses
+	accounts map[uint64]*account
+	// Those used from one address, and the others, the one that was used last in front. An
+	// account can be made up, and be used from as many addresses as its maker has: those of
+	// one address are forgotten first, and each address has few.
+	single, several *list.List
+	makers          map[uint64]*list.List // by the address that an account was first seen from
+	refused         uint64                // requests
+	evicted         uint64                // addresses
 }
 
 // account is where one is used from.
 type account struct {
-	flow   uint64
-	active []place // at most sharing.most, the one seen last at the end
-	barred []place // evicted; at is when, the last at the end
-	toldAt time.Time
+	flow    uint64
+	several bool          // it was used from more than one address
+	maker   uint64        // the address it was first seen from
+	used    *list.Element // in sharing.single or several
+	made    *list.Element // in the maker's list
+	active  []place       // at most sharing.most, the one seen last at the end
+	barred  []place       // evicted; at is when, the last at the end
+	toldAt  time.Time
 }
 
 // place is an address and when it was seen.
@@ -44,7 +53,10 @@ type place struct {
 }
 
 func newSharing(most int, per time.Duration, evict bool) *sharing {
-	return &sharing{most: most, per: per, evict: evict, accounts: make(map[uint64]*list.Element), used: list.New()}
+	return &sharing{
+		most: most, per: per, evict: evict, accounts: make(map[uint64]*account),
+		single: list.New(), several: list.New(), makers: make(map[uint64]*list.List),
+	}
 }
 
 // sharedError refuses a request of an account that is used from too many addresses.
@@ -62,7 +74,7 @@ func (e *sharedError) Error() string {
 func (s *sharing) admit(flow, address uint64, now time.Time) (tell bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.account(flow)
+	a := s.account(flow, address)
 	old := now.Add(-s.per)
 	gone := func(p place) bool { return !p.at.After(old) }
 	a.active = slices.DeleteFunc(a.active, gone)
@@ -90,11 +102,15 @@ func (s *sharing) admit(flow, address uint64, now time.Time) (tell bool, err err
 		a.active = slices.Delete(a.active, 0, 1)
 	}
 	a.active = append(a.active, place{address, now})
+	if len(a.active) > 1 {
+		s.promote(a)
+	}
 	return tell, nil
 }
 
 func (s *sharing) refuse(a *account, until, now time.Time) (tell bool, err error) {
 	s.refused++
+	s.promote(a)
 	return a.tell(now, s.per), &sharedError{after: until.Sub(now), flow: a.flow}
 }
 
@@ -107,19 +123,58 @@ func (a *account) tell(now time.Time, per time.Duration) bool {
 	return true
 }
 
-// account returns that of flow, which was used last then.
-func (s *sharing) account(flow uint64) *account {
-	if e := s.accounts[flow]; e != nil {
-		s.used.MoveToFront(e)
-		return e.Value.(*account)
+// account returns that of flow, which is used from address.
+func (s *sharing) account(flow, address uint64) *account {
+	if a := s.accounts[flow]; a != nil {
+		s.listOf(a).MoveToFront(a.used)
+		s.makers[a.maker].MoveToFront(a.made)
+		return a
 	}
-	if s.used.Len() == sharingAccounts {
-		oldest := s.used.Remove(s.used.Back()).(*account)
-		delete(s.accounts, oldest.flow)
+	own := s.makers[address]
+	switch {
+	case own != nil && own.Len() >= sharingOfOne:
+		s.forget(own.Back().Value.(*account))
+	case len(s.accounts) < sharingAccounts:
+	case s.single.Len() > 0:
+		s.forget(s.single.Back().Value.(*account))
+	default:
+		s.forget(s.several.Back().Value.(*account))
 	}
-	a := &account{flow: flow}
-	s.accounts[flow] = s.used.PushFront(a)
+	if own = s.makers[address]; own == nil {
+		own = list.New()
+		s.makers[address] = own
+	}
+	a := &account{flow: flow, maker: address}
+	a.used, a.made = s.single.PushFront(a), own.PushFront(a)
+	s.accounts[flow] = a
 	return a
+}
+
+// promote: a was used from more than one address, or somebody has tried to.
+func (s *sharing) promote(a *account) {
+	if a.several {
+		return
+	}
+	s.single.Remove(a.used)
+	a.several, a.used = true, s.several.PushFront(a)
+}
+
+// listOf is the list that a is in. One that was used from several addresses once goes on
+// being so.
+func (s *sharing) listOf(a *account) *list.List {
+	if a.several {
+		return s.several
+	}
+	return s.single
+}
+
+func (s *sharing) forget(a *account) {
+	s.listOf(a).Remove(a.used)
+	own := s.makers[a.maker]
+	if own.Remove(a.made); own.Len() == 0 {
+		delete(s.makers, a.maker)
+	}
+	delete(s.accounts, a.flow)
 }
 
 // SharingSnapshot is what became of accounts that were used from too many addresses.
@@ -138,5 +193,5 @@ func (s *SharingSnapshot) add(other SharingSnapshot) {
 func (s *sharing) snapshot() SharingSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return SharingSnapshot{Accounts: s.used.Len(), Refused: s.refused, Evicted: s.evicted}
+	return SharingSnapshot{Accounts: len(s.accounts), Refused: s.refused, Evicted: s.evicted}
 }

@@ -85,11 +85,46 @@ func TestSharingIsBounded(t *testing.T) {
 	for i := range uint64(1000) {
 		_, _ = s.admit(1, i, now)
 	}
-	if a := s.account(1); len(a.active) != 2 || len(a.barred) != sharingEvicted {
+	if a := s.account(1, 0); len(a.active) != 2 || len(a.barred) != sharingEvicted {
 		t.Errorf("%d addresses and %d evicted ones of an account", len(a.active), len(a.barred))
 	}
 	if tell, err := s.admit(1, 990, now); err == nil || tell {
 		t.Error("an address that was evicted lately is let in, or told of again")
+	}
+}
+
+// Somebody makes up more accounts than are remembered. What is known of one that is used
+// from too many addresses stays.
+func TestMadeUpAccounts(t *testing.T) {
+	for name, address := range map[string]func(i uint64) uint64{
+		"from one address":   func(uint64) uint64 { return 77 },
+		"from many, one use": func(i uint64) uint64 { return 1000 + i },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSharing(2, time.Hour, false)
+			now := time.Now()
+			for _, from := range []uint64{1, 2} {
+				if _, err := s.admit(1, from, now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range uint64(3 * sharingAccounts) {
+				_, _ = s.admit(100+i, address(i), now)
+			}
+			if _, err := s.admit(1, 3, now); err == nil {
+				t.Error("its addresses are forgotten: a third one is let in")
+			}
+			if n := len(s.accounts); n > sharingAccounts || s.single.Len()+s.several.Len() != n {
+				t.Errorf("%d accounts are remembered, %d and %d in the lists", n, s.single.Len(), s.several.Len())
+			}
+			made := 0
+			for _, own := range s.makers {
+				made += own.Len()
+			}
+			if made != len(s.accounts) {
+				t.Errorf("%d accounts are their makers', of %d", made, len(s.accounts))
+			}
+		})
 	}
 }
 

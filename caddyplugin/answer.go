@@ -56,10 +56,11 @@ func (a *answer) serve(h http.Handler, r *http.Request) {
 	h.ServeHTTP(a, r)
 }
 
-// cut is why an answer was not ended: because nobody waits for it, or it broke off.
+// cut is why an answer was not ended: because nobody waits for it, its time was up, or it
+// broke off.
 func cut(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Canceled
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	return io.ErrUnexpectedEOF
 }

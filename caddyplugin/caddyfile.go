@@ -36,6 +36,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    hide                <paths...>
 //	    env                 <name> <value>
 //	    trusted_proxies     <addresses...>
+//	    user_header         <field>
 //	    max_body            <size>
 //	    max_params          <size>
 //	    max_response_header <size>
@@ -106,6 +107,9 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 	return p.locate(h.Config.Validate())
 }
 
+// usualFallback is what answers where nothing is, if it is there.
+const usualFallback = "/index.php"
+
 // scripts sets what goes without saying on a site of scripts.
 func scripts(c *bridge.Config, siteRoot string) {
 	if c.Root == "" && (c.Preset == cgi.PresetPHP || c.Preset == cgi.PresetCGI) {
@@ -117,10 +121,10 @@ func scripts(c *bridge.Config, siteRoot string) {
 	if c.Index == nil {
 		c.Index = []string{"index.php", "index.html"}
 	}
-	switch c.Fallback {
-	case "":
-		c.Fallback = "/index.php"
-	case "off":
+	switch {
+	case c.Fallback == "off":
 		c.Fallback = ""
+	case c.Fallback == "" && !(cgi.Config{Mount: c.Mount, Hide: c.Hide}).Hides(usualFallback):
+		c.Fallback = usualFallback
 	}
 }

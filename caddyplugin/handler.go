@@ -2,6 +2,7 @@ package caddyplugin
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -44,8 +45,22 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	h.lease, err = acquire(h.Config, out)
-	return err
+	if h.lease, err = acquire(h.Config, out); err != nil {
+		return err
+	}
+	h.warn(ctx)
+	return nil
+}
+
+// warn tells the log of settings that have no effect. That the usual fallback is not there
+// is nobody's mistake.
+func (h *Handler) warn(ctx caddy.Context) {
+	for _, unused := range h.lease.site.Unused() {
+		text := strings.TrimPrefix(unused.Error(), "cgi: ")
+		if !strings.HasPrefix(text, `fallback "`+usualFallback+`"`) {
+			ctx.Slogger().Warn("a setting has no effect: " + text)
+		}
+	}
 }
 
 // Cleanup gives the application back, which may become what it was before. Requests may still be on their way through h.

@@ -6,18 +6,27 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
 // identify completes c with what Caddy knows of the client: its address if it came
-// through one of the server's trusted_proxies, and who has logged in.
+// through one of the server's trusted_proxies, and who has logged in. A password that Caddy
+// has checked is not the application's to see.
 func identify(r *http.Request, c *cgi.Client) {
 	if !c.Trusted {
 		throughProxy(r, c)
 	}
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		c.User, _ = repl.GetString("http.auth.user.id")
+	_, c.Relayed = reverseproxy.GetDialInfo(r.Context())
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	if user, _ := repl.GetString("http.auth.user.id"); user != "" {
+		c.User, c.AuthType = user, cgi.AuthType(r)
+		name, _, basic := r.BasicAuth()
+		c.Verified = basic && name == user
 	}
 }
 
@@ -26,14 +35,11 @@ func throughProxy(r *http.Request, c *cgi.Client) {
 	if trusted, _ := vars[caddyhttp.TrustedProxyVarKey].(bool); !trusted {
 		return
 	}
-	c.Trusted = true
 	if addr, _ := vars[caddyhttp.ClientIPVarKey].(string); addr != "" && addr != c.Addr {
 		c.Addr, _, _ = strings.Cut(addr, "%")
 		c.Port = "" // the proxy's
 	}
-	if proto := r.Header["X-Forwarded-Proto"]; len(proto) > 0 && (proto[0] == "http" || proto[0] == "https") {
-		c.Scheme = proto[0]
-	}
+	c.ThroughProxy(r)
 }
 
 // expand replaces the placeholders of r in the value of a CGI variable.

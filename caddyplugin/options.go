@@ -21,6 +21,7 @@ func optionsOf(c *bridge.Config) map[string]setter {
 		"hide":                list(&c.Hide),
 		"env":                 pairs(&c.Env),
 		"trusted_proxies":     list(&c.TrustedProxies),
+		"user_header":         text(&c.UserHeader),
 		"max_body":            size(&c.MaxBody),
 		"max_params":          size(&c.MaxParams),
 		"max_response_header": size(&c.MaxResponseHeader),

@@ -23,6 +23,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/internal/acceptqueue":   {others: netlink},
 	"bridge/internal/unread":        {others: netlink},
 	"bridge/internal/owners":        {others: procfs},
+	"bridge/internal/nested":        {others: slices.Concat(netlink, procfs)},
 	"bridge/probe": {
 		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool"},
 		others: slices.Concat(netlink, procfs),
@@ -34,25 +35,28 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge": {
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool",
+			"bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
-	"bridge/status": {},
+	"bridge/basicauth": {own: []string{"bridge/cgi"}, others: slices.Concat(htpasswd, []string{"golang.org/x/time/rate"})},
+	"bridge/status":    {},
 	"bridge/metrics": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool",
+			"bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
 	"cmd/sluice": {
 		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/owners", "bridge/internal/unread", "bridge/metrics",
-			"bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/unread",
+			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 		},
-		others: slices.Concat(netlink, procfs, prometheus, []string{
+		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
 			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
 			"github.com/dustin/go-humanize",
 		}),
@@ -64,10 +68,11 @@ var layout = map[string]struct{ own, others []string }{
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-	"bridge/internal/lines", "bridge/internal/unread", "bridge/metrics", "bridge/pool", "bridge/spool", "bridge/supervise",
+	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
+	"bridge/spool", "bridge/supervise",
 }
 
-// What three libraries bring along. "/..." is everything below.
+// What four libraries bring along. "/..." is everything below.
 var (
 	netlink = []string{
 		"github.com/mdlayher/netlink", "github.com/mdlayher/netlink/nlenc", "github.com/mdlayher/socket",
@@ -76,6 +81,10 @@ var (
 	procfs = []string{
 		"github.com/prometheus/procfs", "github.com/prometheus/procfs/internal/fs",
 		"github.com/prometheus/procfs/internal/parsers", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+	}
+	htpasswd = []string{
+		"github.com/tg123/go-htpasswd", "github.com/GehirnInc/crypt/...", "github.com/GehirnInc/crypt",
+		"golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blowfish",
 	}
 	prometheus = []string{
 		"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go",
@@ -95,7 +104,7 @@ func allowed(list []string, pkg string) bool {
 
 // testing packages are for tests alone; integration may import anything, and so may
 // the simulation, which nobody ships.
-var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck"}
+var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds"}
 
 func TestLayout(t *testing.T) {
 	out, err := exec.Command("go", "list", module+"...").Output()

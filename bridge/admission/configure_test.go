@@ -172,6 +172,7 @@ func TestMoreOfAKind(t *testing.T) {
 		for range r.g.cfg.FlowLimit {
 			all = append(all, r.enter(page(1)).mustRun())
 		}
+		all = append(all, r.crowd()...)
 		held := r.enter(page(1)).mustWait()
 		r.configure(func(c *Config) { c.FlowLimit++ })
 		all = append(all, held.mustRun(), r.enter(page(1)).mustWait())

@@ -42,14 +42,14 @@ func TestParkedRequestIsSmall(t *testing.T) {
 			}
 			tickets := make([]Ticket, n)
 			w := &visit{r: r}
-			before := heap()
+			before := heapSize()
 			for i := range requests {
 				var err error
 				if tickets[i], err = r.g.Enter(&requests[i], w); err != nil {
 					t.Fatalf("number %d: %v", i, err)
 				}
 			}
-			each := (heap() - before) / n
+			each := (heapSize() - before) / n
 			t.Logf("%d bytes each", each)
 			if each > 1024 {
 				t.Errorf("%d bytes each, want 1024 at most", each)
@@ -65,7 +65,7 @@ func TestParkedRequestIsSmall(t *testing.T) {
 	}
 }
 
-func heap() uint64 {
+func heapSize() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)

@@ -2,13 +2,16 @@ package admission
 
 import "time"
 
-// dispatch starts whom it may: short ones first, then mixed, then long.
+// dispatch starts whom it may: nested ones first, then short, mixed and long ones, and
+// then those that only others of their own keep waiting.
 func (g *Gate) dispatch(now time.Duration) {
+	g.dispatchNested(now)
 	g.dispatchFast(now)
 	for g.dispatchMixed(now) {
 		g.dispatchFast(now)
 	}
 	g.dispatchLong(now)
+	g.dispatchGuests(now)
 }
 
 func (g *Gate) dispatchFast(now time.Duration) {
@@ -34,24 +37,10 @@ func (g *Gate) dispatchFast(now time.Duration) {
 	}
 }
 
-// setLane notes that e, in its flow's queue, is short and no longer unknown, or the
-// other way round.
-func (g *Gate) setLane(e *entry, lane Lane) {
-	if e.lane == lane {
-		return
-	}
-	t := &e.flow.turns[e.queue]
-	g.mark(t, e, -1)
-	g.tally(e, -1)
-	e.lane = lane
-	g.tally(e, 1)
-	g.mark(t, e, 1)
-}
-
 // dispatchMixed reports whether it has found one that is short now, and may start.
 func (g *Gate) dispatchMixed(now time.Duration) (short bool) {
 	ring := &g.rings[mixed]
-	for ring.n > 0 && g.in < g.w && g.longAllowed() {
+	for ring.n > 0 && g.hasSlot(now) && g.longAllowed() {
 		t := ring.first()
 		e := t.waiting.first()
 		switch lane := g.laneOf(e, now); lane.class() {
@@ -110,5 +99,7 @@ func (g *Gate) grant(e *entry, t *turn, now time.Duration) {
 	w := e.waiter
 	e.waiter = nil
 	g.start(e, now)
-	w.Settle(nil)
+	if w != nil { // else Enter is about to return
+		w.Settle(nil)
+	}
 }

@@ -15,7 +15,14 @@
 //   - A request that takes too long counts as long from then on, and those of an
 //     unknown route start a few at a time until it is known.
 //   - A flow has so many requests in flight at most, and a budget of worker-seconds;
-//     the queues serve flows in turn.
+//     the queues serve flows in turn. That is for others: what nobody else wants, a
+//     flow may have beyond its limit, as a guest that takes what a long request could.
+//   - Flows may be made up; clients, the addresses that they come from, cannot. A client
+//     has few of the places to find out about unknown routes, so many turns as flows but
+//     not more than so many, and when a queue is full, the newest request of whoever has
+//     most in it makes room. What a request would wait for is what its own turn would.
+//   - A request that the application itself has sent, while a worker of it waits for the
+//     answer, goes before all others ([Ticket.Nested]), and slots are kept for such ones.
 //   - When nothing ends any more, the application has stalled: one request at a time
 //     finds out when it is back.
 //   - Whoever knows that the application is gone for a while says so, and those who wait
@@ -30,14 +37,16 @@
 //     waited for.)
 //   - A long request starts only while fewer slots than Snapshot.LongCap, which is at
 //     most the slots but the reserve, hold long ones; or when nothing has been in flight
-//     for a second. A mixed one may also have what other routes do not need.
+//     for a second. A mixed one may also have what other routes do not need, and a nested
+//     one any slot.
 //   - Nobody waits longer than Timeout, or LongTimeout who was ever taken for mixed or
 //     long, or waits for others of its own flow; and a tick (50 ms). Those are as they
 //     were when it came, or was found to wait for that.
 //   - A request whose client left before its grant never takes a slot: leaving and
 //     granting exclude each other under one mutex.
-//   - A flow has no more in flight than its limit, of short and of long ones each; but
-//     one that may be many people (Request.Shared) has none.
+//   - A flow has no more in flight than its limit, of short and of long ones each, while
+//     anybody else wants the slots or they are the reserve's; but one that may be many
+//     people (Request.Shared) has none, and nested requests go beyond it.
 //   - While a stall lasts, what was in flight is at stake, and one more at a time: the
 //     next after a time that doubles.
 //   - A ticket is granted once or refused once, and gives its slot back once.

@@ -4,7 +4,7 @@ import "time"
 
 // start gives e a slot.
 func (g *Gate) start(e *entry, now time.Duration) {
-	g.load.advance(g.in-g.phi, now)
+	g.load.advance(g.wanted(), now)
 	if e.lane.class() == fast && g.stall.phase.stopped() {
 		g.probe(e, now)
 	}
@@ -14,10 +14,14 @@ func (g *Gate) start(e *entry, now time.Duration) {
 	if !e.flow.shared {
 		g.settle(e.flow, now)
 	}
-	if e.lane.class() == fast {
+	if e.lane.class() == fast && !e.guest {
 		g.load.came(e.lane)
 	}
+	if e.lane == Unknown {
+		g.finds(e, 1)
+	}
 	g.census(e, 1)
+	g.noteScarce(now)
 	if e.declared {
 		g.old.pushBack(&e.link)
 	} else {
@@ -27,7 +31,7 @@ func (g *Gate) start(e *entry, now time.Duration) {
 
 // finish takes e's slot back.
 func (g *Gate) finish(e *entry, done bool, now time.Duration) {
-	g.load.advance(g.in-g.phi, now)
+	g.load.advance(g.wanted(), now)
 	age := g.ageing(now) - e.age0
 	if !e.aged && !e.declared && age >= g.cfg.LongAfter && g.cfg.Lanes {
 		g.age(e, now) // between two ticks
@@ -40,9 +44,13 @@ func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 	}
 	g.uncount(e, now)
 	g.census(e, -1)
+	if e.lane == Unknown {
+		g.finds(e, -1)
+	}
 	if g.in == 0 {
 		g.emptied = now
 	}
+	g.noteScarce(now)
 	if e.probe > 0 && e.probe == g.stall.number {
 		g.stall.probes--
 	}
@@ -79,20 +87,29 @@ func (g *Gate) account(e *entry, took, now time.Duration) {
 // census counts e among those in flight, by what it is now; or no longer.
 func (g *Gate) census(e *entry, by int) {
 	g.in += by
+	if e.depth > 0 {
+		g.nesting.inFlight += by
+	}
 	if e.long() {
 		g.phi += by
 	}
 	if e.lane.class() != fast {
-		e.flow.slow += by
+		e.flow.slow += int32(by)
 		return
 	}
-	e.flow.fast += by
+	e.flow.fast += int32(by)
 	e.route.in += by
 	if e.judge != nil {
 		e.judge.in += by
 	}
 	if e.newcomer && !e.aged {
 		g.unknown.newcomers += by
+	}
+	if e.guest && !e.aged {
+		g.guests += by
+		if e.lane == Unknown {
+			g.unknown.guests += by
+		}
 	}
 	switch {
 	case e.lane == Unknown && e.aged:
@@ -124,10 +141,10 @@ func (g *Gate) follow(e *entry, now time.Duration) {
 	for c := range e.flow.turns {
 		g.unhold(&e.flow.turns[c])
 	}
-	if e.route.blocked.n > 0 {
+	if e.route.blocked.n() > 0 {
 		g.letIn(e.route, now)
 	}
-	if e.judge != nil && e.judge.blocked.n > 0 {
+	if e.judge != nil && e.judge.blocked.n() > 0 {
 		g.letIn(e.judge, now)
 	}
 	if e.long() {
@@ -179,7 +196,7 @@ func (g *Gate) restart(e *entry, now time.Duration) (was bool) {
 		return false
 	}
 	if was = e.aged; was {
-		g.load.advance(g.in-g.phi, now)
+		g.load.advance(g.wanted(), now)
 		g.rejuvenate(e, now)
 		g.letUnknown()
 	}

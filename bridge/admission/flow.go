@@ -8,8 +8,13 @@ type flow struct {
 	shared bool
 
 	turns      [classes]turn
-	fast, slow int // in flight: started as short or unknown; as mixed or long
-	waiting    int
+	fast, slow int32 // in flight: started as short or unknown; as mixed or long
+
+	waits     chain[entry] // in the order they came
+	shorts    int32        // of these, taken for short
+	filled    [rooms]int32
+	home      *client // whose they count as; nil if none waits
+	neighbour link[flow]
 
 	// budget in worker-seconds: it grows by Config.FlowRate per second and shrinks by
 	// one per second and request of fast.
@@ -30,10 +35,8 @@ type flow struct {
 type turn struct {
 	flow    *flow
 	class   class
+	held    bool // the flow has in flight what it may
 	waiting chain[entry]
-	short   int        // of those, in the short lane
-	n       int        // those, and those of the class that are in lines
-	held    bool       // the flow has in flight what it may
 	link    link[turn] // in the ring, or in Gate.holding; in neither if empty
 }
 
@@ -45,7 +48,7 @@ type flows struct {
 
 func newFlow(key uint64, burst float64, clock time.Duration) *flow {
 	f := &flow{key: key, budget: burst, settled: clock}
-	f.link.of = f
+	f.link.of, f.neighbour.of = f, f
 	for c := range f.turns {
 		t := &f.turns[c]
 		t.flow, t.class, t.link.of = f, class(c), t
@@ -53,16 +56,16 @@ func newFlow(key uint64, burst float64, clock time.Duration) *flow {
 	return f
 }
 
-// flowOf returns r's flow, which is not among the idle then.
-func (g *Gate) flowOf(r *Request, now time.Duration) *flow {
-	if r.Flow == 0 || !g.cfg.Lanes {
+// flowOf returns the flow with a key, which is not among the idle then.
+func (g *Gate) flowOf(key uint64, shared bool, now time.Duration) *flow {
+	if key == 0 || !g.cfg.Lanes {
 		return g.nobody
 	}
-	f := g.flows.table[r.Flow]
+	f := g.flows.table[key]
 	if f == nil {
-		f = newFlow(r.Flow, g.cfg.FlowBurst, g.ageing(now))
-		f.shared = r.Shared
-		g.flows.table[r.Flow] = f
+		f = newFlow(key, g.cfg.FlowBurst, g.ageing(now))
+		f.shared = shared
+		g.flows.table[key] = f
 	}
 	f.link.leave()
 	return f
@@ -70,7 +73,7 @@ func (g *Gate) flowOf(r *Request, now time.Duration) *flow {
 
 // rest puts f among the idle if it has nothing in the gate.
 func (g *Gate) rest(f *flow) {
-	if f == g.nobody || f.fast+f.slow+f.waiting > 0 || f.link.in != nil {
+	if f == g.nobody || f.fast+f.slow > 0 || f.waits.n > 0 || f.link.in != nil {
 		return
 	}
 	g.flows.idle.pushBack(&f.link)
@@ -113,11 +116,11 @@ func (g *Gate) room(f *flow, c class, now time.Duration) bool {
 	case f.shared:
 		return true
 	case c != fast:
-		return f.slow < g.flowLimit
+		return int(f.slow) < g.flowLimit
 	}
 	g.settle(f, now)
 	if f.spent {
-		return f.fast < g.spentLimit
+		return int(f.fast) < g.spentLimit
 	}
-	return f.fast < g.flowLimit
+	return int(f.fast) < g.flowLimit
 }

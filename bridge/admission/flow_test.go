@@ -48,9 +48,9 @@ func TestFlowsTakeTurns(t *testing.T) {
 func TestLockBoundSession(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 40, 50*time.Millisecond)
-	session := []*visit{r.enter(page(7)).mustRun(), r.enter(page(7)).mustRun()}
-	for range 10 {
-		session = append(session, r.enter(page(7)).mustWait())
+	var session []*visit
+	for range 12 {
+		session = append(session, r.enter(page(7)))
 	}
 	others, limit := 0, 0
 	next := r.clock.now.Add(2 * time.Second)
@@ -83,8 +83,10 @@ func TestLockBoundSession(t *testing.T) {
 		}
 		limit = running
 	}
-	if limit > 1 {
-		t.Errorf("the session has %d in flight after a minute, want 1: its budget is spent", limit)
+	// Nobody else asks for long, so it has four: the slots that long requests may have, but
+	// for two that another session might want.
+	if limit > 4 {
+		t.Errorf("the session has %d in flight after a minute, want 4 at most", limit)
 	}
 	if lane := r.g.Snapshot().Routes[0].Lane; lane != Short {
 		t.Errorf("the page's lane is %v", lane)

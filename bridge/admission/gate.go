@@ -21,6 +21,7 @@ type Gate struct {
 	mu     sync.Mutex
 	cfg    Config
 	closed bool
+	seq    uint64 // of the last entry
 	random *rand.Rand
 	timer  Timer         // of the ticks; nil before the first
 	ticks  bool          // the timer runs: somebody is in the gate, or was a tick ago
@@ -42,11 +43,12 @@ type Gate struct {
 	shortNeed int           // how many slots short requests need, those of unknown routes left aside
 	raised    time.Duration // when it was raised last
 	unknown   struct {
-		young, aged int // in flight, started as Unknown
-		newcomers   int // young, and young ones that were taken for short by their relatives' record
-		waiting     int // in the queue of short ones
-		blocked     chain[entry]
+		young, aged int           // in flight, started as Unknown
+		guests      int           // of the young
+		newcomers   int           // young, and young ones that were taken for short by their relatives' record
+		ring, held  chain[client] // of which some wait to find out: those that may; those that do already
 	}
+	guests int // in flight, beyond what their flow or their route may have, and not long yet
 	shorts int // in flight, started as Short because their own route is known to be so
 
 	young chain[entry] // in flight, not declared, not aged: by their start
@@ -55,15 +57,19 @@ type Gate struct {
 	rings     [classes]chain[turn]
 	lines     chain[route] // those in whose line somebody waits
 	holding   chain[turn]  // of flows that have in flight what they may, and more that wait
-	waiting   [classes]int
-	held      int // short ones that wait for others of their own flow
-	deadlines deadlines
-	looked    int // which of those lookAtLong has looked at last
+	nesting   nesting
+	filled    [rooms]int
+	overfull  bool // the queue of short ones was full, and has not been empty since
+	crowds    [rooms]heap[crowd, bySize]
+	deadlines heap[entry, byDeadline]
+	looked    int // which of those lookAtWaiting has looked at last
 	vacant    chain[entry]
 
 	routes *routes
 	flows  flows
 	nobody *flow // whose flow is not known
+
+	clients map[uint64]*client // of which some wait, or find out
 
 	needs    [3]int // what load needed in the last seconds: one is not enough to go by
 	folds    int
@@ -82,7 +88,7 @@ func New(cfg Config) (*Gate, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	g := &Gate{cfg: cfg, clock: cfg.Clock, onStall: cfg.OnStall, routes: newRoutes()}
+	g := &Gate{cfg: cfg, clock: cfg.Clock, onStall: cfg.OnStall, routes: newRoutes(), clients: make(map[uint64]*client)}
 	if g.clock == nil {
 		g.clock = systemClock{}
 	}
@@ -147,6 +153,9 @@ func (g *Gate) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 	if err != nil || granted {
 		return t, err
 	}
+	if r.Peer != nil {
+		r.Peer.Waits(t)
+	}
 	select {
 	case err := <-w.settled:
 		if err == nil && ctx.Err() != nil { // it left in the instant it was granted
@@ -185,10 +194,13 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	g.keepTime()
 	g.wake(now)
 	e := g.vacancy(r, now)
-	e.flow = g.flowOf(r, now)
+	e.flow = g.flowOf(r.Flow, r.Shared, now)
 	e.route = g.routes.none
 	if g.cfg.Lanes {
-		e.route = g.routes.get(r)
+		e.route, e.client = g.routes.get(r), r.clientKey()
+	}
+	if r.Peer != nil {
+		g.nesting.peers = max(now, 1)
 	}
 	e.route.entries++
 	e.lane = g.laneOf(e, now)
@@ -197,17 +209,26 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 		g.start(e, now)
 		return Ticket{g, e, e.seq}, true, nil
 	}
-	if why, refused := g.mustRefuse(e); refused {
+	if f := g.crowded(e, r, now); f != nil {
+		own := e.flow
+		e.flow = f
+		g.rest(own)
+	}
+	if why, refused := g.mustRefuse(e, now); refused {
 		err := g.refuse(e, why, now)
 		g.drop(e)
 		return Ticket{}, false, err
 	}
-	e.state, e.waiter = waiting, waiter()
+	e.state = waiting
 	e.deadline, e.patient = now+g.patience(e.queue), e.queue != fast
 	g.deadlines.push(e)
-	g.tally(e, 1)
+	g.moveIn(e)
 	g.enqueue(e)
 	g.dispatch(now)
+	if e.state == running { // it is a guest
+		return Ticket{g, e, e.seq}, true, nil
+	}
+	e.waiter = waiter()
 	return Ticket{g, e, e.seq}, false, nil
 }
 

@@ -164,6 +164,16 @@ func (r *rig) enter(req Request) *visit {
 	return v
 }
 
+// come is enter for one of many: what must never be is looked for by whoever calls it.
+func (r *rig) come(req Request) *visit {
+	v := &visit{r: r, since: r.clock.now}
+	v.ticket, v.err = r.g.Enter(&req, v)
+	if v.err != nil {
+		v.settled++
+	}
+	return v
+}
+
 // page and the next ones are requests of well-known kinds.
 func page(flow uint64) Request { return Request{Route: "GET html /page", Flow: flow} }
 
@@ -235,6 +245,15 @@ func known(t *testing.T, workers int, change ...func(*Config)) *rig {
 	r.teach(page(0), 40, 50*time.Millisecond)
 	r.teach(other(0), 40, 50*time.Millisecond)
 	return r
+}
+
+// crowd has requests of others hold so many slots that nobody starts as a guest.
+func (r *rig) crowd() (all []*visit) {
+	r.Helper()
+	for i := 0; r.g.in < r.g.w-r.g.reserve; i++ {
+		all = append(all, r.enter(other(uint64(90_000+i))).mustRun())
+	}
+	return all
 }
 
 func (r *rig) leaveAll(visits []*visit) {

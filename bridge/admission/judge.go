@@ -47,10 +47,11 @@ func (g *Gate) mayStart(e *entry, now time.Duration) bool {
 }
 
 // free reports whether a slot may go to a short request.
-func (g *Gate) free(now time.Duration) bool {
+func (g *Gate) free(now time.Duration) bool { return g.hasSlot(now) && g.answers(now) }
+
+// answers reports whether the application answers, or somebody is to find out.
+func (g *Gate) answers(now time.Duration) bool {
 	switch {
-	case g.in >= g.w:
-		return false
 	case g.stall.phase.stopped():
 		return g.mayProbe(now)
 	case g.stall.phase == recovering:
@@ -68,14 +69,14 @@ func (g *Gate) longAllowed() bool { return g.stall.phase == flowing || g.stall.p
 
 // freeForLong reports whether a slot may go to e, mixed or long.
 func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
-	if g.in >= g.w || !g.longAllowed() {
+	if !g.hasSlot(now) || !g.longAllowed() {
 		return false
 	}
 	room := g.longCap
 	if e.queue == mixed {
 		room = g.longRoom(e.route, now)
 	}
-	return g.phi < room || g.idleRoom(now) > 0
+	return g.phi+g.guests < room || g.idleRoom(now) > 0
 }
 
 // longRoom is how many slots may hold long requests for a mixed one of r to start. It
@@ -111,7 +112,7 @@ func (g *Gate) full(e *entry, now time.Duration) (r *route, full bool) {
 	case e.judge != nil && e.judge.in >= g.share(e.judge, now):
 		return e.judge, true
 	}
-	return nil, e.lane == Unknown && g.roomForUnknown() <= 0
+	return nil, e.lane == Unknown && g.places(g.clients[e.client]) <= 0
 }
 
 // share is what one route, or all newcomers that are judged by the same record, may
@@ -161,75 +162,89 @@ func (g *Gate) routeLimit(r *route, now time.Duration) int {
 	return min(1+opening*r.short, limit)
 }
 
-// roomForUnknown is how many requests of unknown routes may start now. They may
-// turn out to be long, and short ones must have room even then; but one must always
-// be able to find out, unless one has and is still at it, and others want the slots.
-func (g *Gate) roomForUnknown() int {
+// places is how many requests of unknown routes may start now, of c or, if that is nil, of
+// a client that has none in flight. They may turn out to be long, and short ones must have
+// room even then; but one must always be able to find out, unless one has and is still at
+// it, and others want the slots. A client that has some already leaves the last places to
+// others.
+func (g *Gate) places(c *client) int {
 	u := &g.unknown
+	left, young := 0, g.u
+	if c != nil && c.key != 0 && c.finding >= max(1, g.u/4) {
+		left, young = max(1, g.reserve/2), g.u-g.u/4
+	}
 	switch {
 	case u.young+u.aged == 0:
 		return 1
-	case u.young == 0 && g.in <= g.w-2 && g.waiting[fast] == u.waiting:
+	case u.young == 0 && g.in <= g.w-2-left && g.filled[ready] == 0:
 		return 1 // nobody else wants the slots
 	}
 	unneeded := g.w - g.shortNeed
 	if g.w >= 8 {
 		unneeded = min(unneeded, g.w-1)
 	}
-	return min(g.u-u.young, max(unneeded, g.target+max(1, g.reserve/2))-g.phi-u.newcomers)
+	return min(young-u.young, max(unneeded, g.target+max(1, g.reserve/2))-left-g.phi-u.newcomers)
 }
 
-// mustRefuse decides about a request that cannot start now.
-func (g *Gate) mustRefuse(e *entry) (why Reason, refused bool) {
+// mustRefuse decides about a request that cannot start now. It may refuse another one in
+// its place, which has waited behind others of its own.
+func (g *Gate) mustRefuse(e *entry, now time.Duration) (why Reason, refused bool) {
 	if !g.cfg.Lanes {
-		return Full, g.waiting[fast] >= g.cfg.Size
+		return Full, g.filled[ready] >= g.cfg.Size
 	}
-	t := &e.flow.turns[e.queue]
-	e.ownFault = t.n >= g.mayWait(e)
+	in, most := e.room(), g.cfg.LongSize
+	if in == ready {
+		most = g.queueSize()
+	}
+	g.overfull = g.overfull || g.filled[ready] >= g.cfg.Size
 	switch {
-	case e.ownFault:
+	case e.flow.waitsAs(e) >= g.mayWait(e):
+		e.ownFault = true
 		return Full, true
-	case e.queue != fast:
-		return Full, g.waiting[mixed]+g.waiting[long] >= g.cfg.LongSize
-	case e.lane == Unknown:
-		return Full, g.unknown.waiting >= g.cfg.LongSize
-	case t.held:
-		e.ownFault = g.held >= g.cfg.Size
-		return Full, e.ownFault
-	case g.ready() >= g.cfg.Size:
+	case g.filled[in] >= most && !g.makeRoom(e, Full, now):
 		return Full, true
-	case g.stall.phase == stalled && g.ready() >= g.drainable():
+	case in != ready:
+		return 0, false
+	case g.stall.phase == stalled && g.filled[ready] >= g.drainable() && !g.makeRoom(e, Stalled, now):
 		return Stalled, true
-	case g.predicted() > g.cfg.Timeout:
+	case g.predicted(e) > g.cfg.Timeout:
+		e.ownFault = e.flow != g.nobody && e.flow.filled[ready] > 0
 		return Predicted, true
 	}
 	return 0, false
 }
 
-// mayWait is how many requests of e's flow and class may wait: some of all that may,
-// so that one flow never has all places. An address may stand for many people.
-func (g *Gate) mayWait(e *entry) int {
-	size := g.cfg.LongSize
-	if e.lane == Short {
-		size = g.cfg.Size
+// queueSize is how many short requests may wait for slots. When it has been full once, and
+// as long as it does not empty, it is shorter: in a long one everybody waits and no more
+// are answered. What comes in excess is refused anyway.
+func (g *Gate) queueSize() int {
+	mean := g.load.mean()
+	if !g.overfull || mean == 0 {
+		return g.cfg.Size
 	}
-	switch {
-	case e.flow == g.nobody:
-		return size
-	case e.flow.shared && e.lane != Short:
-		return max(g.flowLimit, size/2)
-	case e.flow.shared:
-		return size
-	}
-	return max(g.flowLimit, size/4)
+	wait := min(max(g.cfg.Timeout.Seconds()/15, 4*mean), 0.75*g.cfg.Timeout.Seconds())
+	return min(g.cfg.Size, max(g.w, int(wait*float64(g.w)/mean)))
 }
 
-// ready is how many short requests wait for a slot, and not for others of their flow.
-func (g *Gate) ready() int { return max(0, g.waiting[fast]-g.unknown.waiting-g.held) }
+// waitsAs is how many requests of f wait that are taken for what e is.
+func (f *flow) waitsAs(e *entry) int {
+	switch e.lane {
+	case Short:
+		return int(f.shorts)
+	case Unknown:
+		return int(f.filled[finding])
+	}
+	return f.waits.n - int(f.shorts+f.filled[finding])
+}
 
-// predicted is how long a short request that comes now would wait.
-func (g *Gate) predicted() time.Duration {
-	return time.Duration(float64(g.ready()) * g.load.mean() / float64(max(1, g.w-g.phi)) * float64(time.Second))
+// predicted is how long e, a short request that comes now, would wait: flows take turns,
+// so those before it are as many of each as it has of its own, and itself.
+func (g *Gate) predicted(e *entry) time.Duration {
+	n := g.filled[ready]
+	if g.cfg.Lanes {
+		n = min(n, (int(e.flow.filled[ready])+1)*max(1, g.rings[fast].n))
+	}
+	return time.Duration(float64(n) * g.load.mean() / float64(max(1, g.w-g.phi)) * float64(time.Second))
 }
 
 // drainable is how many short requests the application answers in half a second.

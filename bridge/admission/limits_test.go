@@ -63,15 +63,20 @@ func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size = 40 })
 	var all []*visit
 	for f := range 4 {
-		for range 3 + 10 {
+		for range 4 {
+			all = append(all, r.enter(page(uint64(10+f))))
+		}
+	}
+	for f := range 4 {
+		for range 9 {
 			all = append(all, r.enter(page(uint64(10+f))))
 		}
 	}
 	for i := 0; r.g.in < 16; i++ {
 		all = append(all, r.enter(other(uint64(1000+i))).mustRun())
 	}
-	if r.g.waiting[fast] < 36 {
-		t.Fatalf("%d wait", r.g.waiting[fast])
+	if n := r.g.filled[ready] + r.g.filled[parked]; n < 36 {
+		t.Fatalf("%d wait", n)
 	}
 	for i := range 10 {
 		all = append(all, r.enter(other(uint64(5000+i))).mustWait())
@@ -80,9 +85,9 @@ func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
 }
 
 // TestHeldRequestsAreBounded has as many wait for their own flows as may wait at
-// all.
+// all. They take room where long ones do, for they wait as long.
 func TestHeldRequestsAreBounded(t *testing.T) {
-	r := known(t, 16, func(c *Config) { c.Size = 8 })
+	r := known(t, 16, func(c *Config) { c.Size, c.LongSize = 1000, 9 })
 	var all []*visit
 	for f := range 3 {
 		for range 4 {
@@ -95,7 +100,11 @@ func TestHeldRequestsAreBounded(t *testing.T) {
 		}
 	}
 	all = append(all, r.enter(page(12)).mustWait())
-	r.enter(page(12)).mustBeRefused(Full)
+	r.enter(page(10)).mustBeRefused(Full)
+	all = append(all, r.enter(page(12)).mustWait())
+	if all[15].err == nil && all[19].err == nil { // the newest of those who have more
+		t.Error("nobody gave way")
+	}
 	all = append(all, r.enter(other(13)).mustRun())
 	r.leaveAll(all)
 }
@@ -106,10 +115,11 @@ func TestUnknownHeldRequestsDoNotOpenTheQueue(t *testing.T) {
 	for range 4 {
 		all = append(all, r.enter(page(7)).mustRun())
 	}
+	all = append(all, r.crowd()...)
 	for i := range 100 { // of a flow that has in flight what it may
 		all = append(all, r.enter(Request{Route: fmt.Sprint("GET html /", i), Flow: 7}).mustWait())
 	}
-	for i := range 12 {
+	for i := range 4 {
 		all = append(all, r.enter(other(uint64(100+i))).mustRun())
 	}
 	for i := range 20 {
@@ -155,7 +165,7 @@ func TestOneFlowDoesNotParkForAll(t *testing.T) {
 			for range 300 {
 				all = append(all, r.enter(q))
 			}
-			if n := r.g.flows.table[7].waiting; n != kind.may {
+			if n := r.g.flows.table[7].waits.n; n != kind.may {
 				t.Errorf("%d of 100 wait for one flow, want %d", n, kind.may)
 			}
 			q.Flow = 8
@@ -180,7 +190,9 @@ func TestUnspentFlowGoesOn(t *testing.T) {
 	busy(5 * time.Second)
 	all[1].done()
 	all[2].done()
+	others := r.crowd()
 	a, b := r.enter(page(1)).mustWait(), r.enter(page(1)).mustWait()
+	r.leaveAll(others)
 	busy(7 * time.Second) // it saves up half a worker-second per second
 	a.mustRun()
 	b.mustRun()
@@ -225,7 +237,7 @@ func TestLongRequestsOfAFlow(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	var all []*visit
-	for range r.g.cfg.FlowLimit {
+	for range r.g.longCap - r.g.cfg.FlowLimit { // as many are left as another flow may have
 		all = append(all, r.enter(slowPoll(1)).mustRun())
 	}
 	waits := r.enter(slowPoll(1)).mustWait()
@@ -233,8 +245,10 @@ func TestLongRequestsOfAFlow(t *testing.T) {
 	r.clock.pass(tick)
 	waits.mustWait()
 	all[0].done()
+	waits.mustWait()
+	all[1].done()
 	waits.mustRun()
-	r.leaveAll(append(all[1:], waits))
+	r.leaveAll(append(all[2:], waits))
 }
 
 // TestMixedRequestsOfAFlow is the same where they are taken for mixed.
@@ -247,12 +261,14 @@ func TestMixedRequestsOfAFlow(t *testing.T) {
 		v.ticket.Streaming()
 		all = append(all, v)
 	}
-	for range r.g.cfg.FlowLimit {
+	for r.g.phi < r.g.longCap-r.g.cfg.FlowLimit {
 		all = append(all, r.enter(page(7)).mustRun())
 	}
 	waits := r.enter(page(7)).mustWait()
 	all = append(all, r.enter(page(8)).mustRun())
 	all[2].done()
+	waits.mustWait()
+	all[3].done()
 	waits.mustRun()
 	r.leaveAll(append(all, waits))
 }

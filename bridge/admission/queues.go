@@ -2,20 +2,20 @@ package admission
 
 import "time"
 
-// A request waits in one of three places: in its flow's queue, for the flow's turn
-// and a slot; in the line of its route (or group), because others of the kind must
-// end first; or in the line of all unknown routes.
+// A request waits in one of four places: in its flow's queue, for the flow's turn and a
+// slot; in the line of its route (or group), because others of the kind must end first;
+// among those of its client that wait to find out about unknown routes; or, if it is
+// nested, before all others.
 
 // enqueue puts e at the end of its flow's queue.
 func (g *Gate) enqueue(e *entry) {
 	t := &e.flow.turns[e.queue]
 	t.waiting.pushBack(&e.link)
-	g.join(t, e)
+	g.join(t)
 }
 
-// join has the flow of e, which has just come to its queue t, take part.
-func (g *Gate) join(t *turn, e *entry) {
-	g.mark(t, e, 1)
+// join has a flow take part whose queue t somebody has just come to.
+func (g *Gate) join(t *turn) {
 	switch {
 	case t.link.in != nil:
 	case t.held:
@@ -25,48 +25,37 @@ func (g *Gate) join(t *turn, e *entry) {
 	}
 }
 
-// mark counts e among the short ones in t, or no longer.
-func (g *Gate) mark(t *turn, e *entry, by int) {
-	if e.lane != Short {
-		return
-	}
-	t.short += by
-	if t.held {
-		g.held += by
-	}
-}
-
-// tally counts e among those that wait, or no longer.
-func (g *Gate) tally(e *entry, by int) {
-	g.waiting[e.queue] += by
-	e.flow.waiting += by
-	e.flow.turns[e.queue].n += by
-	if e.lane == Unknown {
-		g.unknown.waiting += by
-	}
-}
-
 // takeOut takes e out of wherever it waits.
 func (g *Gate) takeOut(e *entry) {
 	g.unlink(e)
-	g.tally(e, -1)
+	g.moveOut(e)
 	g.deadlines.remove(e)
 }
 
-// unlink takes e out of its flow's queue or its line, and reports whether it was
-// the former.
+// unlink takes e out of its flow's queue or from where it is blocked, and reports
+// whether it was the former.
 func (g *Gate) unlink(e *entry) (queued bool) {
-	t := &e.flow.turns[e.queue]
-	queued = e.link.in == &t.waiting
-	e.link.leave()
-	if !queued {
+	if e.in != nil {
+		e.in.remove(e)
 		return false
 	}
-	g.mark(t, e, -1)
-	if t.waiting.n == 0 {
-		t.link.leave()
+	t := &e.flow.turns[e.queue]
+	switch e.link.in {
+	case &t.waiting:
+		e.link.leave()
+		if t.waiting.n == 0 {
+			t.link.leave()
+		}
+		return true
+	case &e.flow.home.unknown:
+		e.link.leave()
+		if e.flow.home.unknown.n == 0 {
+			e.flow.home.link.leave()
+		}
+	default:
+		e.link.leave()
 	}
-	return true
+	return false
 }
 
 // drop forgets e, which is in no queue and holds no slot.
@@ -80,8 +69,7 @@ func (g *Gate) drop(e *entry) {
 // hold takes a flow that has in flight what it may out of the ring.
 func (g *Gate) hold(t *turn) {
 	t.link.leave()
-	t.held = true
-	g.held += t.short
+	g.setHeld(t, true)
 	g.holding.pushBack(&t.link)
 }
 
@@ -91,32 +79,50 @@ func (g *Gate) unhold(t *turn) {
 		return
 	}
 	t.link.leave()
-	t.held = false
-	g.held -= t.short
+	g.setHeld(t, false)
 	if t.waiting.n > 0 {
 		g.rings[t.class].pushBack(&t.link)
 	}
 }
 
+// setHeld is the one place where turn.held changes: short requests of a flow that is held
+// do not wait for a slot.
+func (g *Gate) setHeld(t *turn, held bool) {
+	t.held = held
+	if t.class != fast || t.flow.home == nil {
+		return
+	}
+	n := int(t.flow.shorts)
+	if !held {
+		n = -n
+	}
+	g.fill(t.flow, ready, -n)
+	g.fill(t.flow, parked, n)
+}
+
 // block moves e from its flow's queue, so that it does not hold up the rest of its
-// flow, to the line of r, or, if r is nil, of all unknown routes.
+// flow, to the line of r, or, if r is nil, among those that wait to find out.
 func (g *Gate) block(e *entry, r *route) {
 	g.unlink(e)
 	if r == nil {
-		g.unknown.blocked.insert(&e.link, e.before)
+		c := e.flow.home
+		c.unknown.insert(&e.link, e.before)
+		if c.link.in == nil {
+			g.unknown.ring.pushBack(&c.link)
+		}
 		return
 	}
-	r.blocked.insert(&e.link, e.before)
-	if r.line.in == nil {
-		g.lines.pushBack(&r.line)
+	r.blocked.add(e)
+	if r.queued.in == nil {
+		g.lines.pushBack(&r.queued)
 	}
 }
 
 // unblock moves the first n of a line back to their flows' queues.
-func (g *Gate) unblock(line *chain[entry], n int) {
-	for ; n > 0 && line.n > 0; n-- {
-		e := line.first()
-		e.link.leave()
+func (g *Gate) unblock(l *line, n int) {
+	for ; n > 0 && l.n() > 0; n-- {
+		e := l.first()
+		l.remove(e)
 		g.comeBack(e)
 	}
 }
@@ -126,19 +132,36 @@ func (g *Gate) unblock(line *chain[entry], n int) {
 func (g *Gate) comeBack(e *entry) {
 	t := &e.flow.turns[e.queue]
 	t.waiting.insert(&e.link, e.before)
-	g.join(t, e)
+	g.join(t)
 }
 
-// relane takes e, which waits, for another lane. Its patience is that of the lane it
-// waits in, from its arrival on; what it was promised stays.
+// setLane takes e, which waits, for another lane.
+func (g *Gate) setLane(e *entry, lane Lane) {
+	if e.lane == lane {
+		return
+	}
+	g.fill(e.flow, e.room(), -1)
+	e.flow.count(e, -1)
+	e.lane, e.queue = lane, lane.class()
+	e.flow.count(e, 1)
+	g.fill(e.flow, e.room(), 1)
+}
+
+// count counts e among the short ones of f that wait, or no longer.
+func (f *flow) count(e *entry, by int) {
+	if e.lane == Short {
+		f.shorts += int32(by)
+	}
+}
+
+// relane takes e, which waits, for a lane of another class. Its patience is that of the
+// lane it waits in, from its arrival on; what it was promised stays.
 func (g *Gate) relane(e *entry, to Lane) {
 	queued := e.link.in == &e.flow.turns[e.queue].waiting
 	if queued {
 		g.unlink(e)
 	}
-	g.tally(e, -1)
-	e.lane, e.queue = to, to.class()
-	g.tally(e, 1)
+	g.setLane(e, to)
 	if e.queue != fast {
 		g.extend(e)
 	}
@@ -149,11 +172,11 @@ func (g *Gate) relane(e *entry, to Lane) {
 
 // letIn lets the first ones in r's line take part again, as many as there is room for.
 func (g *Gate) letIn(r *route, now time.Duration) {
-	if r.blocked.n > 0 {
+	if r.blocked.n() > 0 {
 		g.unblock(&r.blocked, g.roomIn(r, now))
 	}
-	if r.blocked.n == 0 {
-		r.line.leave()
+	if r.blocked.n() == 0 {
+		r.queued.leave()
 	}
 }
 
@@ -167,15 +190,36 @@ func (g *Gate) roomIn(r *route, now time.Duration) int {
 	case fast:
 		return g.routeLimit(r, now) - r.in
 	case mixed:
-		return max(g.longRoom(e.route, now)-g.phi, g.idleRoom(now))
+		return max(g.longRoom(e.route, now)-g.phi-g.guests, g.idleRoom(now))
 	}
 	return lookAt // the long ones have a queue of their own
 }
 
+// letUnknown lets as many take part again as may find out now, one of each client in
+// turn. A client that has no more places is passed over until one of its own ends.
 func (g *Gate) letUnknown() {
-	if g.unknown.blocked.n > 0 {
-		g.unblock(&g.unknown.blocked, g.roomForUnknown())
+	u := &g.unknown
+	if u.ring.n == 0 {
+		return
 	}
+	for n := g.places(nil); n > 0 && u.ring.n > 0; {
+		c := u.ring.first()
+		c.link.leave()
+		if g.places(c) <= 0 {
+			u.held.pushBack(&c.link)
+			continue
+		}
+		u.ring.pushBack(&c.link)
+		g.letOne(c)
+		n--
+	}
+}
+
+// letOne lets the first of a client's take part again that wait to find out.
+func (g *Gate) letOne(c *client) {
+	e := c.unknown.first()
+	g.unlink(e)
+	g.comeBack(e)
 }
 
 // lookAt is how many of each kind a tick looks at again, and the next tick at the
@@ -186,18 +230,14 @@ const lookAt = 64
 // without a sign, as when somebody left who had been let in before them.
 func (g *Gate) lookAgain(now time.Duration) {
 	g.letSome(lookAt, now)
-	for range min(g.unknown.blocked.n, lookAt) {
-		e := g.unknown.blocked.first()
-		if g.laneOf(e, now) != Unknown {
-			g.unblock(&g.unknown.blocked, 1)
-			continue
-		}
-		e.link.leave()
-		g.unknown.blocked.pushBack(&e.link)
+	g.lookAtWaiting(now)
+	for range min(g.unknown.held.n, lookAt) {
+		c := g.unknown.held.first()
+		c.link.leave()
+		g.unknown.ring.pushBack(&c.link)
 	}
 	g.letUnknown()
 	g.releaseHeld(lookAt, now)
-	g.lookAtLong(now)
 	if g.stall.phase.stopped() && g.rings[fast].n == 0 && g.mayProbe(now) {
 		g.letProbe()
 	}
@@ -216,20 +256,28 @@ func (g *Gate) releaseHeld(n int, now time.Duration) {
 	}
 }
 
-// lookAtLong finds those in the queue of long ones whose routes have turned out to be
-// short: they need not wait for long ones to end.
-func (g *Gate) lookAtLong(now time.Duration) {
-	if g.waiting[long] == 0 {
-		return
-	}
+// lookAtWaiting finds those whose routes have turned out to be something else: among those
+// in the queue of long ones, which need not wait for long ones to end, among those that wait
+// to find out, and in the lines of groups, whose record they are not taken by any more.
+func (g *Gate) lookAtWaiting(now time.Duration) {
 	n := len(g.deadlines)
 	for range min(n, max(4*lookAt, n/20)) {
 		g.looked = (g.looked + 1) % n
 		e := g.deadlines[g.looked]
-		if e.queue != long || e.declared {
+		finds := e.link.in == &e.flow.home.unknown
+		switch {
+		case e.in != nil && e.in != &e.route.blocked && e.route.known():
+			g.unlink(e)
+			g.comeBack(e)
+			continue
+		case e.declared || e.queue != long && !finds:
 			continue
 		}
-		if lane := g.laneOf(e, now); lane.class() != long {
+		switch lane := g.laneOf(e, now); {
+		case finds && lane != Unknown:
+			g.unlink(e)
+			g.comeBack(e)
+		case !finds && lane.class() != long:
 			g.relane(e, lane)
 		}
 	}
@@ -239,8 +287,8 @@ func (g *Gate) lookAtLong(now time.Duration) {
 func (g *Gate) letSome(n int, now time.Duration) {
 	for range min(n, g.lines.n) {
 		r := g.lines.first()
-		r.line.leave()
-		g.lines.pushBack(&r.line)
+		r.queued.leave()
+		g.lines.pushBack(&r.queued)
 		g.letIn(r, now)
 	}
 }
@@ -253,5 +301,10 @@ func (g *Gate) letProbe() {
 			return
 		}
 	}
-	g.unblock(&g.unknown.blocked, 1)
+	for _, clients := range [...]*chain[client]{&g.unknown.ring, &g.unknown.held} {
+		if c := clients.first(); c != nil {
+			g.letOne(c)
+			return
+		}
+	}
 }

@@ -4,25 +4,17 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 // TestRandom has everything happen in a random order, and looks after each step
 // for what must never be.
 func TestRandom(t *testing.T) {
-	seeds := []uint64{1, 2, 3, 4, 5, 6, 7, 8, rand.Uint64()}
-	if s := os.Getenv("SLUICE_SEED"); s != "" {
-		seed, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seeds = []uint64{seed}
-	}
-	for _, seed := range seeds {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+	for seed := range seeds.Of(t, 9) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			workers := []int{1, 2, 3, 4, 5, 8, 16, 33}[rnd.IntN(8)]
 			lanes := rnd.IntN(8) > 0
@@ -90,6 +82,9 @@ func (d *day) step() {
 		case 14:
 			if v := d.any(); v != nil {
 				v.ticket.At("unix:/run/app.sock")
+			}
+			if v := d.any(); v != nil && d.rnd.IntN(8) == 0 {
+				v.ticket.Nested(1 + d.rnd.IntN(3))
 			}
 		case 15:
 			if d.rnd.IntN(20) == 0 {
@@ -166,6 +161,12 @@ func (d *day) request() Request {
 	r := Request{
 		Route: fmt.Sprintf("GET html /a/%d", d.rnd.IntN(6)), Group: "GET html /a",
 		Flow: uint64(d.rnd.IntN(12)), Shared: d.rnd.IntN(4) == 0, Method: "GET", Path: "/a",
+	}
+	if d.rnd.IntN(2) == 0 {
+		r.Client = uint64(100 + d.rnd.IntN(4))
+	}
+	if d.rnd.IntN(8) == 0 {
+		r.Flow, r.Shared = uint64(1000+d.rnd.IntN(1000)), false // made up
 	}
 	switch d.rnd.IntN(6) {
 	case 0:
@@ -263,15 +264,18 @@ func (d *day) mayStart(e *entry) {
 	if g.in > g.w {
 		d.Errorf("%d in flight in %d slots", g.in, g.w)
 	}
-	if e.lane == Long && g.phi > g.longCap && g.in > 1 {
+	if e.lane == Long && g.phi > g.longCap && g.in > 1 && e.depth == 0 {
 		d.Errorf("a long one started, now %d of %d", g.phi, g.longCap)
 	}
-	n := e.flow.slow
+	n := int(e.flow.slow)
 	if e.lane.class() == fast {
-		n = e.flow.fast
+		n = int(e.flow.fast)
 	}
-	if !e.flow.shared && n > g.cfg.FlowLimit {
-		d.Errorf("a flow has %d in flight, may have %d", n, g.cfg.FlowLimit)
+	if !e.flow.shared && n > g.cfg.FlowLimit && e.depth == 0 && g.in > g.w-g.reserve {
+		d.Errorf("a flow has %d in flight, may have %d, and the reserve is touched", n, g.cfg.FlowLimit)
+	}
+	if e.guest && (g.in > g.w-g.reserve || g.stall.phase != flowing) {
+		d.Errorf("a guest started, now %d in flight, of %d and a reserve of %d", g.in, g.w, g.reserve)
 	}
 }
 
@@ -292,6 +296,9 @@ func (d *day) end() {
 	g := d.g
 	if g.in != 0 || len(g.deadlines) != 0 || g.phi != 0 || g.unknown.young+g.unknown.aged != 0 || g.ticks {
 		d.Errorf("at the end: %d in flight, %d waiting, %d long, %d unknown, ticking %v", g.in, len(g.deadlines), g.phi, g.unknown.young+g.unknown.aged, g.ticks)
+	}
+	if len(g.clients) > 0 || g.guests != 0 || g.nesting.inFlight != 0 {
+		d.Errorf("at the end: %d clients, %d guests, %d nested", len(g.clients), g.guests, g.nesting.inFlight)
 	}
 	for i := range 1000 { // each forgets some of those that are too many
 		d.enter(Request{Route: fmt.Sprintf("GET html /c/%d", i%2), Group: "GET html /c"}).done()

@@ -72,9 +72,11 @@ type retry struct {
 func (g *Gate) refuse(e *entry, why Reason, now time.Duration) *Refusal {
 	g.lane[e.lane].refused[why]++
 	base := minRetry
-	if e.queue == fast && !e.ownFault {
-		g.load.arrivals++
-		base = max(base, g.predicted())
+	if e.queue == fast {
+		base = max(base, g.predicted(e))
+		if !e.ownFault {
+			g.load.came(e.lane)
+		}
 	}
 	if f := e.flow; f != g.nobody {
 		base <<= f.retries[e.queue].again(now, f.shared)

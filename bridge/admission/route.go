@@ -7,7 +7,7 @@ const (
 	memory       = 64 // samples that are remembered; then all count half
 	opening      = 2  // an unknown route may have one request in flight, and so many more for every short one that has ended
 	enoughBelow  = 20 // samples of newcomers that make a group known
-	mayBeLong    = 0.1
+	mostLong     = 0.1
 	longAgain    = 10 * time.Minute // after which a long route of which none could start gets another chance
 	tryAgain     = time.Minute      // after which a route that is known by a slow request or two alone gets another chance
 	taintedAged  = 2                // long requests in flight, or
@@ -30,11 +30,11 @@ type route struct {
 	// others is how many slots other routes needed, at othersAt.
 	others   int
 	othersAt time.Duration
-	alone    bool         // there were no others
-	blocked  chain[entry] // requests that wait for others of this route to end
+	alone    bool // there were no others
+	blocked  line // requests that wait for others of this route to end
 
 	link    link[route] // in one of the chains of routes
-	line    link[route] // in Gate.lines while somebody is blocked
+	queued  link[route] // in Gate.lines while somebody is blocked
 	entries int         // requests of it in the gate
 }
 
@@ -43,7 +43,7 @@ func (r *route) known() bool { return r.short+r.long >= enough }
 // benign reports whether nearly all newcomers below r are known to have been short.
 func (r *route) benign(now time.Duration) bool {
 	n := r.short + r.long
-	return n >= enoughBelow && float64(r.long) <= mayBeLong*float64(n) && !r.tainted(now)
+	return n >= enoughBelow && float64(r.long) <= mostLong*float64(n) && !r.tainted(now)
 }
 
 func (r *route) learn(wasLong bool) {
@@ -103,7 +103,7 @@ func (rs *routes) get(r *Request) *route {
 	rt := rs.table[r.Route]
 	if rt == nil {
 		rt = &route{name: r.Route, group: rs.getGroup(r.Group)}
-		rt.link.of, rt.line.of = rt, rt
+		rt.link.of, rt.queued.of = rt, rt
 		rs.table[rt.name] = rt
 	} else {
 		rt.link.leave()
@@ -126,7 +126,7 @@ func (rs *routes) getGroup(name string) *route {
 	gr := rs.groups[name]
 	if gr == nil {
 		gr = &route{name: name}
-		gr.link.of, gr.line.of = gr, gr
+		gr.link.of, gr.queued.of = gr, gr
 		rs.groups[name] = gr
 	} else {
 		gr.link.leave()
@@ -146,7 +146,7 @@ func evict(c *chain[route], limit, looks int, table map[string]*route) {
 	for ; c.n > limit && looks > 0; looks-- {
 		r := c.first()
 		r.link.leave()
-		if r.entries > 0 || r.in > 0 || r.aged > 0 || r.blocked.n > 0 {
+		if r.entries > 0 || r.in > 0 || r.aged > 0 || r.blocked.n() > 0 {
 			c.pushBack(&r.link)
 			continue
 		}

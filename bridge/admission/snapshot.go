@@ -14,6 +14,8 @@ type Snapshot struct {
 	InUse    int `json:"in_use"`
 	Waiting  int `json:"waiting"`
 
+	Nested uint64 `json:"nested"` // requests that the application was found to have sent itself
+
 	Long    int `json:"long"`     // slots in use that count as long
 	LongCap int `json:"long_cap"` // long requests start while there are fewer
 	Reserve int `json:"reserve"`  // slots that long requests never take
@@ -128,7 +130,8 @@ func (g *Gate) Snapshot() Snapshot {
 	now := g.now()
 	s := Snapshot{
 		Workers: g.cfg.Workers, Capacity: g.w, InUse: g.in, Waiting: len(g.deadlines),
-		Long: g.phi, LongCap: g.longCap, Reserve: g.reserve,
+		Nested: g.nesting.count,
+		Long:   g.phi, LongCap: g.longCap, Reserve: g.reserve,
 		ShortRate: g.load.rate, ShortMean: g.load.mean() * 1000,
 		Stall: g.stall.snapshot(g, now), Lanes: make(map[string]LaneSnapshot, lanes),
 	}
@@ -165,7 +168,7 @@ func (g *Gate) Snapshot() Snapshot {
 	}
 	for _, u := range flows {
 		f := u.who
-		s.Flows = append(s.Flows, FlowSnapshot{FlowName(f.key), f.shared, f.fast + f.slow, f.waiting, f.spent, f.busy.value(now)})
+		s.Flows = append(s.Flows, FlowSnapshot{FlowName(f.key), f.shared, int(f.fast + f.slow), f.waits.n, f.spent, f.busy.value(now)})
 	}
 	return s
 }

@@ -33,13 +33,14 @@ func (g *Gate) tick() {
 	now := g.now()
 	g.remeasure()
 	if g.cfg.Lanes {
-		g.load.advance(g.in-g.phi, now)
+		g.load.advance(g.wanted(), now)
 		if !g.wake(now) {
 			g.watch(now)
 		}
 		g.ageAll(now)
 		g.adapt(now)
 		g.lookAgain(now)
+		g.overfull = g.overfull && g.filled[ready] > 0
 	}
 	g.ticked = now
 	g.dispatch(now)
@@ -101,7 +102,7 @@ func (g *Gate) ageAll(now time.Duration) {
 func (g *Gate) expire(now time.Duration) {
 	for len(g.deadlines) > 0 && g.deadlines[0].deadline <= now {
 		e := g.deadlines[0]
-		held := e.flow.turns[e.queue].held
+		held := e.flow.turns[e.queue].held && e.depth == 0
 		if lane := g.laneOf(e, now); lane.class() != e.queue {
 			was := e.deadline
 			g.relane(e, lane)
@@ -111,7 +112,7 @@ func (g *Gate) expire(now time.Duration) {
 		} else if held && g.extend(e) {
 			continue
 		}
-		e.ownFault = held
+		e.ownFault = held || g.isFlood(int(e.flow.home.crowds[e.room()].n), e.room())
 		g.expel(e, TimedOut, now)
 	}
 }
@@ -127,7 +128,7 @@ func (g *Gate) extend(e *entry) bool {
 		return false
 	}
 	e.deadline = deadline
-	g.deadlines.fix(e.index)
+	g.deadlines.fix(e)
 	return true
 }
 

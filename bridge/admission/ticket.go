@@ -42,7 +42,7 @@ func (t Ticket) Streaming() {
 	if t.current() && t.e.state == running && !t.e.aged && t.g.cfg.Lanes {
 		now := t.g.now()
 		t.g.wake(now)
-		t.g.load.advance(t.g.in-t.g.phi, now)
+		t.g.load.advance(t.g.wanted(), now)
 		t.e.streams = true
 		t.g.age(t.e, now)
 		t.g.dispatch(now)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"path"
 	"slices"
 	"strings"
@@ -42,7 +43,8 @@ type Config struct {
 	// not be served stays out of reach. Default: none.
 	Fallback string
 	// Hide are the paths, "/data", that are answered as if nothing were there or
-	// below: neither scripts nor static files, nor by a local redirect.
+	// below: neither scripts nor static files, nor as an index, nor by a local
+	// redirect. Each is a whole URL path, "/wiki/data", or one below Mount.
 	Hide []string
 	// Env are more variables. They win over everything else, client headers
 	// included. Values may hold LF (PHP_VALUE needs it), not NUL or CR.
@@ -50,10 +52,13 @@ type Config struct {
 	// Expand, if it is not nil, gives each value of Env the form it has for a request.
 	// Default: as it is written.
 	Expand func(r *http.Request, value string) string
-	// TrustedProxies are the peers whose Forwarded or X-Forwarded-For and
-	// X-Forwarded-Proto are believed: IP addresses, CIDR prefixes, or "unix" for
-	// everyone who connects over a unix socket.
+	// TrustedProxies are the peers whose Forwarded, or X-Forwarded-For, -Proto, -Host and
+	// -Port, are believed: IP addresses, CIDR prefixes, or "unix" for everyone who
+	// connects over a unix socket.
 	TrustedProxies []string
+	// UserHeader is the field in which a trusted proxy says who has logged in. From
+	// anybody else it is not passed on. Default: none.
+	UserHeader string
 	// Software is SERVER_SOFTWARE. Default: "sluice".
 	Software string
 }
@@ -65,13 +70,15 @@ type Mapper struct {
 	mount    string // "" or "/x", no slash at the end
 	root     *Root  // nil if there is none
 	index    []string
-	fallback string   // "" or "/x.php"
-	hide     []string // cleaned, no slash at the end
+	fallback string // "" or "/x.php"
+	hide     Prefixes
 	env      map[string]string
 	envVars  []Var // env, by name
 	expand   func(r *http.Request, value string) string
 	trusted  trustedPeers
 	software string
+
+	userHeader string // in canonical form
 }
 
 // NewMapper checks cfg and opens its directories. Errors name the key they are
@@ -115,16 +122,19 @@ func (c Config) mapper() (*Mapper, error) {
 	if m.fallback, err = checkFallback(m.preset, c.Fallback); err != nil {
 		return nil, err
 	}
-	for _, p := range c.Hide {
-		if !strings.HasPrefix(p, "/") || path.Clean(p) == "/" {
-			return nil, fmt.Errorf("cgi: hide %q: want a path below the root, beginning with \"/\"", p)
-		}
-		m.hide = append(m.hide, path.Clean(p))
+	if m.hide, err = newHidden(m.mount, c.Hide); err != nil {
+		return nil, err
+	}
+	if m.fallback != "" && m.hide.Has(m.mount+m.fallback) {
+		return nil, fmt.Errorf("cgi: fallback %q: can answer nothing, hide has it out of reach", m.fallback)
 	}
 	if m.envVars, err = sortedEnv(c.Env); err != nil {
 		return nil, err
 	}
 	if m.trusted, err = parseTrusted(c.TrustedProxies); err != nil {
+		return nil, err
+	}
+	if m.userHeader, err = checkUserHeader(c.UserHeader); err != nil {
 		return nil, err
 	}
 	if err := m.checkRoot(c); err != nil {
@@ -155,8 +165,8 @@ func (m *Mapper) checkRoot(cfg Config) error {
 	default:
 		return fmt.Errorf("cgi: preset %q: must be %q, %q or %q", m.preset, PresetApp, PresetPHP, PresetCGI)
 	}
-	if cfg.Root == "" && len(cfg.Follow) > 0 {
-		return errors.New("cgi: follow: has no meaning without root")
+	if m.preset == PresetApp && len(cfg.Follow) > 0 {
+		return errors.New("cgi: follow: means nothing with preset \"app\", which looks for no files (remove it, or use preset \"php\")")
 	}
 	for _, dir := range append([]string{cfg.Root}, cfg.Follow...) {
 		if hasBreak(dir) {
@@ -184,8 +194,11 @@ func checkIndex(preset string, index []string) ([]string, error) {
 		return nil, errors.New("cgi: index: preset \"app\" has no files (remove it, or use preset \"php\")")
 	}
 	for _, name := range index {
-		if !fs.ValidPath(name) || name == "." || hasBreak(name) {
+		switch {
+		case !fs.ValidPath(name) || name == "." || hasBreak(name):
 			return nil, fmt.Errorf("cgi: index %q: must be a file name", name)
+		case hasDot("/" + name):
+			return nil, fmt.Errorf("cgi: index %q: can stand for no directory, what begins with a dot is neither run nor sent", name)
 		}
 	}
 	if preset == PresetPHP && len(index) == 0 {
@@ -204,8 +217,25 @@ func checkFallback(preset, script string) (string, error) {
 		return "", fmt.Errorf("cgi: fallback %q: must be a script's path like \"/index.php\"", script)
 	case preset == PresetPHP && !hasPHPSuffix(script):
 		return "", fmt.Errorf("cgi: fallback %q: must end in .php, nothing else is run", script)
+	case hasDot(script):
+		return "", fmt.Errorf("cgi: fallback %q: can answer nothing, what begins with a dot is not run", script)
 	}
 	return script, nil
+}
+
+// checkUserHeader returns the name in its canonical form. Fields with a meaning of their
+// own are in everybody's requests.
+func checkUserHeader(name string) (string, error) {
+	key := textproto.CanonicalMIMEHeaderKey(name)
+	switch {
+	case name == "":
+		return "", nil
+	case !passable(key):
+		return "", fmt.Errorf("cgi: user_header %q: a name is letters, digits and hyphens", name)
+	case headerVars[key] != headerVar{}:
+		return "", fmt.Errorf("cgi: user_header %q: has a meaning of its own (name a field that only the proxy sets, such as X-Remote-User)", name)
+	}
+	return key, nil
 }
 
 func sortedEnv(env map[string]string) ([]Var, error) {

@@ -24,9 +24,20 @@
 //     file below the root, or a directory's index. Nothing else reaches PHP.
 //   - cgi: the prefix of the path that is a regular, executable file.
 //
+// A path to hide, [Config].Hide, is a whole URL path or one below the mount. What begins
+// with a dot (.git, .htaccess; but /.well-known/), is a copy of a script ("x.php~",
+// "x.php.bak"), or a script that is not run, is neither run nor offered to a server of
+// static files.
+//
 // AUTH_TYPE and REMOTE_USER say what a front authenticated. This package
 // authenticates nobody, so they come from [Client], which a front in the same
-// process fills in, or from the configured Env; never from a request header.
+// process fills in, from the configured Env, or from [Config].UserHeader of a trusted
+// proxy; never from a header of anybody else.
+//
+// SERVER_NAME, SERVER_PORT and HTTP_HOST are what the client has requested: the Host
+// field, or what a trusted proxy reports (X-Forwarded-Host and -Port, Forwarded's host).
+// If a trusted proxy reports another scheme and no host, and the Host field has the port
+// that we listen on, the port is left out: it is the proxy's address for us.
 //
 // # Request headers
 //
@@ -39,16 +50,16 @@
 //   - Keys that are not in net/http's canonical form, because whoever cleaned
 //     the header with Header.Del did not see them either.
 //   - Content-Type and Content-Length, which have variables of their own.
-//   - Connection, Keep-Alive, Proxy-Connection, TE, Trailer, Transfer-Encoding
-//     and Upgrade: they describe a connection the application does not have, and
-//     the body reaches it decoded. nginx and Apache pass some of them; nothing
-//     good can be done with them. Headers that Connection names are kept, as
-//     nginx and Apache keep them: for HTTP a CGI server is the origin, not a hop,
-//     and "Connection: X-Forwarded-For" must not erase what a front added.
+//   - Connection, HTTP2-Settings, Keep-Alive, Proxy-Connection, TE, Trailer,
+//     Transfer-Encoding and Upgrade, and what Connection names: they describe a
+//     connection the application does not have, and the body reaches it decoded.
+//     What a trusted proxy says of its client is passed all the same: "Connection:
+//     X-Forwarded-For" of that client must not erase what the proxy added.
 //   - Expect: net/http has answered it.
 //   - Proxy-Authorization: meant for a proxy, not for the application.
-//     Authorization is passed.
-//   - X-Forwarded-*, Forwarded and X-Real-IP, unless the peer is a trusted proxy.
+//     Authorization is passed, unless this process has checked it.
+//   - X-Forwarded-*, Forwarded, X-Real-IP and the user header, unless the peer is a
+//     trusted proxy.
 //
 // # What always holds
 //
@@ -56,6 +67,7 @@
 //   - No name or value holds NUL, CR or LF, with one exception: a configured
 //     value may hold LF, because PHP_VALUE separates its settings with it.
 //   - SCRIPT_NAME + PATH_INFO is DOCUMENT_URI.
+//   - No Location of a redirect holds control characters, spaces, or bytes beyond ASCII.
 //   - SCRIPT_FILENAME names a regular file below the root, seen through
 //     [os.Root]: no ".." and no symlink leads outside, except into the
 //     directories configured to be followed. The application opens the file by

@@ -14,7 +14,7 @@ import (
 
 func FuzzVars(f *testing.F) {
 	root := f.TempDir()
-	for _, name := range []string{"index.php", "a.php", "sub/index.php", "dir.php/b.php", "style.css"} {
+	for _, name := range []string{"index.php", "a.php", "sub/index.php", "dir.php/b.php", "style.css", ".git/x.php", "a.php.bak", "data/x.php", "data/y.css"} {
 		writeFile(f, root, name, 0o644)
 	}
 	writeFile(f, root, "tool.cgi", 0o755)
@@ -26,7 +26,7 @@ func FuzzVars(f *testing.F) {
 	for _, preset := range []string{PresetApp, PresetPHP, PresetCGI} {
 		for _, mount := range []string{"", "/m"} {
 			mappers = append(mappers,
-				newMapper(f, Config{Preset: preset, Mount: mount, Root: root, TrustedProxies: []string{"10.0.0.0/8"}}),
+				newMapper(f, Config{Preset: preset, Mount: mount, Root: root, Hide: []string{"/data"}, TrustedProxies: []string{"10.0.0.0/8"}, UserHeader: "X-Remote-User"}),
 				newMapper(f, Config{Preset: preset, Mount: mount, Root: root, Env: env}))
 		}
 	}
@@ -36,6 +36,11 @@ func FuzzVars(f *testing.F) {
 	f.Add("/../out/secret.php", "", "", "Proxy", "x", "")
 	f.Add("//dir.php/../a.php\x00", "", "x", "Forwarded", `for="[::1]:1";proto=https`, "10.0.0.1:1")
 	f.Add("/out/secret.php/x", "", "x", "Content-Length", "1", "192.0.2.1:1")
+	f.Add("/m", "\n", "x", "X-Remote-User", "a", "192.0.2.1:1")
+	f.Add("/m/sub", "a b\u00e9#\x7f", "a..b", "Connection", "X-Forwarded-For", "10.0.0.1:1")
+	f.Add("/m//data;x/x.php", "", `a"<b>`, "X-Remote-User", "jane", "10.0.0.1:1")
+	f.Add("/.git/x.php/y", "", "a:b:c", "X-Forwarded-Host", `a"b`, "10.0.0.1:1")
+	f.Add("/a.php.bak", "", "[::1", "Forwarded", `for=6.6.6.6;by="`, "10.0.0.1:1")
 	f.Fuzz(func(t *testing.T, urlPath, query, host, name, value, remote string) {
 		r := &http.Request{
 			Method: "GET", Proto: "HTTP/1.1", Host: host, RemoteAddr: remote, RequestURI: "/raw",
@@ -66,11 +71,17 @@ func checkRefusal(t *testing.T, m *Mapper, err error) {
 	if hasBreak(refused.Reason) || hasBreak(refused.Location) {
 		t.Errorf("NUL, CR or LF in %q or %q", refused.Reason, refused.Location)
 	}
+	if strings.ContainsFunc(refused.Location, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		t.Errorf("Location %q does not fit a header field", refused.Location)
+	}
 	if refused.Location != "" && (!strings.HasPrefix(refused.Location, m.mount+"/") || strings.HasPrefix(refused.Location, "//")) {
 		t.Errorf("Location %q leads elsewhere", refused.Location)
 	}
 	if refused.File == "" {
 		return
+	}
+	if hasDot("/"+refused.File) || strings.HasSuffix(refused.File, ".bak") || m.hide.Has(m.mount+"/"+refused.File) {
+		t.Errorf("%q would be sent", refused.File)
 	}
 	if info, err := m.root.Stat(refused.File); err != nil || m.isScript(refused.File, info) {
 		t.Errorf("%q is not a static file: %v", refused.File, err)
@@ -92,6 +103,12 @@ func checkVars(t *testing.T, m *Mapper, c Client, list []Var, root string) {
 		if got[name] != value {
 			t.Errorf("%s is %q, configured is %q", name, got[name], value)
 		}
+	}
+	if !c.Trusted && got["HTTP_X_REMOTE_USER"]+got["REMOTE_USER"] != "" && m.userHeader != "" {
+		t.Error("an untrusted peer has named a user")
+	}
+	if _, _, ok := splitHost(got["HTTP_HOST"]); !ok && got["HTTP_HOST"] != "" {
+		t.Errorf("HTTP_HOST is %q", got["HTTP_HOST"])
 	}
 	if !c.Trusted && got["HTTP_X_FORWARDED_FOR"]+got["HTTP_FORWARDED"]+got["HTTP_X_REAL_IP"] != "" {
 		t.Error("an untrusted peer's word was passed on")
@@ -115,6 +132,9 @@ func checkVars(t *testing.T, m *Mapper, c Client, list []Var, root string) {
 	}
 	if path.Clean(script) != script || m.mount+script != got["SCRIPT_NAME"] {
 		t.Errorf("SCRIPT_FILENAME is %q, SCRIPT_NAME %q", got["SCRIPT_FILENAME"], got["SCRIPT_NAME"])
+	}
+	if hasDot(script) || m.hide.Has(m.mount+script) {
+		t.Errorf("%q is run", script)
 	}
 	if info, err := m.root.Stat(script[1:]); err != nil || !m.isScript(script, info) {
 		t.Errorf("%q is not a script below the root: %v", script, err)

@@ -2,6 +2,7 @@ package cgi
 
 import (
 	"net/http"
+	"net/textproto"
 	"strings"
 )
 
@@ -9,10 +10,11 @@ import (
 type rule uint8
 
 const (
-	pass      rule = iota
-	drop           // never passed
-	forwarded      // passed from trusted proxies only
-	cookie         // passed, lines joined as cookies are
+	pass        rule = iota
+	drop             // never passed
+	forwarded        // passed from trusted proxies only
+	cookie           // passed, lines joined as cookies are
+	credentials      // passed unless they were checked here
 )
 
 type headerVar struct {
@@ -29,8 +31,10 @@ var headerVars = map[string]headerVar{
 	"Content-Type":        {rule: drop},
 	"Expect":              {rule: drop},
 	"Host":                {rule: drop}, // net/http keeps it in Request.Host
+	"Http2-Settings":      {rule: drop},
 	"Keep-Alive":          {rule: drop},
 	"Proxy":               {rule: drop},
+	"Proxy-Authenticate":  {rule: drop},
 	"Proxy-Authorization": {rule: drop},
 	"Proxy-Connection":    {rule: drop},
 	"Te":                  {rule: drop},
@@ -45,7 +49,8 @@ var headerVars = map[string]headerVar{
 	"X-Forwarded-Proto": {"HTTP_X_FORWARDED_PROTO", forwarded},
 	"X-Real-Ip":         {"HTTP_X_REAL_IP", forwarded},
 
-	"Cookie": {"HTTP_COOKIE", cookie},
+	"Authorization": {"HTTP_AUTHORIZATION", credentials},
+	"Cookie":        {"HTTP_COOKIE", cookie},
 
 	"Accept":                         {name: "HTTP_ACCEPT"},
 	"Accept-Charset":                 {name: "HTTP_ACCEPT_CHARSET"},
@@ -53,7 +58,6 @@ var headerVars = map[string]headerVar{
 	"Accept-Language":                {name: "HTTP_ACCEPT_LANGUAGE"},
 	"Access-Control-Request-Headers": {name: "HTTP_ACCESS_CONTROL_REQUEST_HEADERS"},
 	"Access-Control-Request-Method":  {name: "HTTP_ACCESS_CONTROL_REQUEST_METHOD"},
-	"Authorization":                  {name: "HTTP_AUTHORIZATION"},
 	"Cache-Control":                  {name: "HTTP_CACHE_CONTROL"},
 	"Content-Encoding":               {name: "HTTP_CONTENT_ENCODING"},
 	"Depth":                          {name: "HTTP_DEPTH"},
@@ -88,23 +92,56 @@ var headerVars = map[string]headerVar{
 }
 
 // header emits the HTTP_* variables.
-func (b *builder) header(r *http.Request, trusted bool) {
-	if r.Host != "" {
-		b.put("HTTP_HOST", r.Host)
+func (b *builder) header(r *http.Request, c Client) {
+	if b.host != "" {
+		b.put("HTTP_HOST", b.host)
 	}
+	named := connectionNames(r.Header, c.Trusted, b.mapper.userHeader)
 	for key, lines := range r.Header {
-		if len(lines) == 0 {
+		if len(lines) == 0 || named[key] {
 			continue
 		}
 		v, known := headerVars[key]
 		if !known {
 			v = b.headerVar(key)
 		}
-		if v.rule == drop || v.rule == forwarded && !trusted {
+		switch {
+		case v.rule == drop,
+			v.rule == forwarded && !c.Trusted,
+			v.rule == credentials && c.Verified:
 			continue
 		}
 		b.put(v.name, b.value(v.rule, lines))
 	}
+}
+
+// connectionNames returns the fields that Connection names: they are for this hop alone
+// (RFC 9110 section 7.6.1). What a trusted proxy says of its client is not: if it has
+// passed on a client's Connection field, that must not take away what it has added.
+func connectionNames(h http.Header, trusted bool, userHeader string) (named map[string]bool) {
+	for _, line := range h["Connection"] {
+		for line != "" {
+			var option string
+			option, line, _ = strings.Cut(line, ",")
+			option = strings.Trim(option, " \t")
+			if strings.EqualFold(option, "keep-alive") || strings.EqualFold(option, "close") || strings.EqualFold(option, "upgrade") {
+				continue
+			}
+			key := textproto.CanonicalMIMEHeaderKey(option)
+			if _, there := h[key]; !there || trusted && (isForwarded(key) || key == userHeader) {
+				continue
+			}
+			if named == nil {
+				named = make(map[string]bool)
+			}
+			named[key] = true
+		}
+	}
+	return named
+}
+
+func isForwarded(key string) bool {
+	return headerVars[key].rule == forwarded || strings.HasPrefix(key, "X-Forwarded-")
 }
 
 // headerVar decides about a header that is not in the table.
@@ -125,7 +162,7 @@ func (b *builder) headerVar(key string) headerVar {
 		b.text.WriteByte(c)
 	}
 	v := headerVar{name: b.text.String()[start:]}
-	if strings.HasPrefix(key, "X-Forwarded-") {
+	if strings.HasPrefix(key, "X-Forwarded-") || key == b.mapper.userHeader {
 		v.rule = forwarded
 	}
 	return v

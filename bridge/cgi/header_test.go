@@ -47,8 +47,13 @@ func TestRequestHeaders(t *testing.T) {
 		{"host", http.Header{"Host": {"evil.example"}}, nil},
 		{"connection", http.Header{
 			"Connection": {"keep-alive, X-A"}, "Keep-Alive": {"1"}, "Proxy-Connection": {"1"}, "Te": {"trailers"}, "Trailer": {"X"},
-			"Transfer-Encoding": {"chunked"}, "Upgrade": {"h2c"}, "Expect": {"100-continue"}, "X-A": {"kept"},
-		}, []string{"HTTP_X_A=kept"}},
+			"Transfer-Encoding": {"chunked"}, "Upgrade": {"h2c"}, "Expect": {"100-continue"},
+			"X-A": {"dropped"}, "X-B": {"kept"}, "Http2-Settings": {"x"}, "Proxy-Authenticate": {"x"},
+		}, []string{"HTTP_X_B=kept"}},
+		{"named by connection", http.Header{
+			"Connection": {"close", " x-a ,,X-A, Cookie;x, Host, X-C", "AUTHORIZATION"},
+			"X-A":        {"1", "2"}, "X-B": {"kept"}, "Cookie": {"kept"}, "Authorization": {"Basic x"}, "X-C": {},
+		}, []string{"HTTP_COOKIE=kept", "HTTP_X_B=kept"}},
 		{"forwarded", http.Header{
 			"Forwarded": {"for=1.2.3.4"}, "X-Real-Ip": {"1.2.3.4"}, "X-Forwarded-For": {"1.2.3.4"}, "X-Forwarded-Proto": {"https"},
 			"X-Forwarded-Host": {"a"}, "X-Forwarded-Port": {"1"}, "X-Forwarded-Prefix": {"/x"}, "X-Forwarded-": {"x"}, "X-Forwardedish": {"no"},
@@ -66,6 +71,7 @@ func TestForwardedHeadersOfATrustedProxyArePassed(t *testing.T) {
 		"Forwarded": {"for=1.2.3.4"}, "X-Real-Ip": {"1.2.3.4"}, "X-Forwarded-For": {"1.2.3.4", "5.6.7.8"},
 		"X-Forwarded-Prefix": {"/x"}, "Proxy": {"x"},
 	}
+	h.Set("Connection", "X-Forwarded-For, X-Real-Ip, Forwarded, X-Forwarded-Prefix")
 	want := []string{
 		"HTTP_FORWARDED=for=1.2.3.4", "HTTP_X_FORWARDED_FOR=1.2.3.4, 5.6.7.8", "HTTP_X_FORWARDED_PREFIX=/x", "HTTP_X_REAL_IP=1.2.3.4",
 	}
@@ -87,7 +93,7 @@ func TestHeaderTable(t *testing.T) {
 		if v.name != want {
 			t.Errorf("%q is %q, want %q", key, v.name, want)
 		}
-		var b builder
+		b := builder{mapper: &Mapper{}}
 		if v.rule != drop && b.headerVar(key).name != want {
 			t.Errorf("headerVar(%q) is %q, want %q", key, b.headerVar(key).name, want)
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -42,6 +43,54 @@ func TestHide(t *testing.T) {
 			if name, ok := m.StaticFile(r); hidden && ok {
 				t.Errorf("%s %s: may be sent as %s", preset, target, name)
 			}
+		}
+	}
+}
+
+// With a mount, a path to hide may be written whole, or as it is below the mount.
+func TestHideBelowTheMount(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"index.php", "data/pages/s.html", "data/x.php", "wiki/y.php", "conf/a.png"} {
+		writeFile(t, root, name, 0o755)
+	}
+	for _, preset := range []string{PresetApp, PresetPHP, PresetCGI} {
+		m := newMapper(t, Config{Preset: preset, Root: root, Mount: "/wiki", Hide: []string{"/data", "/wiki/conf"}})
+		for target, hidden := range map[string]bool{
+			"/wiki/data": true, "/wiki/data/": true, "/wiki/data/pages/s.html": true, "/wiki/data/x.php": true, "/wiki/conf/a.png": true,
+			"/wiki//data/x.php": true, "/wiki/./data/x.php": true, "/wiki/x/../data/x.php": true, "/wiki/%64ata/x.php": true, "/wiki/data;a=b/x.php": true,
+			"/data": true, "/data/x.php": true, "/wiki/index.php": false, "/wiki/database": false, "/wiki/wiki/y.php": false,
+		} {
+			_, err := m.Vars(nil, get(t, target), Client{}, 0)
+			refused, ok := errors.AsType[*RequestError](err)
+			if got := ok && strings.HasSuffix(refused.Reason, "is hidden"); got != hidden {
+				t.Errorf("%s %s: %v, hidden should be %v", preset, target, err, hidden)
+			}
+			if name, ok := m.StaticFile(get(t, target)); hidden && ok {
+				t.Errorf("%s %s: may be sent as %s", preset, target, name)
+			}
+		}
+	}
+}
+
+// What is hidden does not answer for its directory either.
+func TestHiddenIndex(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"index.php", "sub/index.php", "sub/index.html", "other/index.php"} {
+		writeFile(t, root, name, 0o644)
+	}
+	m := newMapper(t, Config{Preset: PresetPHP, Root: root, Mount: "/m", Index: []string{"index.php", "index.html"}, Hide: []string{"/sub/index.php", "/m/other/index.php"}})
+	if name, ok := m.StaticFile(get(t, "/m/sub/")); !ok || name != "sub/index.html" {
+		t.Errorf("/m/sub/: %q, %v, want the next index", name, ok)
+	}
+	wantRefused(t, m, get(t, "/m/other/"), http.StatusNotFound)
+	wantVars(t, vars(t, m, get(t, "/m/"), 0), map[string]string{"SCRIPT_NAME": "/m/index.php"})
+}
+
+func TestHides(t *testing.T) {
+	for file, want := range map[string]bool{"/index.php": true, "/sub/index.php": true, "/other.php": false} {
+		cfg := Config{Preset: PresetPHP, Root: "/", Mount: "/m", Hide: []string{"/index.php", "/m/sub"}}
+		if got := cfg.Hides(file); got != want {
+			t.Errorf("%s is hidden: %v, want %v", file, got, want)
 		}
 	}
 }

@@ -11,10 +11,11 @@ import (
 // answer instead. Every other error of this package's methods is the server's
 // own trouble (a disk error, no file descriptors), status 500.
 type RequestError struct {
-	Status   int    // 301, 400, 403 or 404
-	Reason   string // for the log: holds the path, quoted
-	Location string // where a 301 leads, ready for the header
-	File     string // a file below the root that a server of static files may send instead, "" if there is none
+	Status    int    // 301, 400, 401, 403, 404 or 503
+	Reason    string // for the log: holds the path, quoted
+	Location  string // where a 301 leads, ready for the header
+	Challenge string // how to log in, WWW-Authenticate of a 401
+	File      string // a file below the root that a server of static files may send instead, "" if there is none
 
 	nothing bool // nothing is there, or a directory that has no index
 }
@@ -38,12 +39,15 @@ func nothingAt(format string, args ...any) *RequestError {
 	return e
 }
 
-// cleanPath returns the request's path without dot segments. Paths that have
+// CleanPath returns the request's path without dot segments. Paths that have
 // some are cleaned of empty segments too, as whoever routed the request here has
 // seen them (net/http's ServeMux, Caddy's matchers, nginx): "/a//../b" must not
 // be /b there and /a/b here. All other paths are left as they are.
-func cleanPath(r *http.Request) (string, error) {
+func CleanPath(r *http.Request) (string, error) {
 	p := r.URL.Path
+	if r.URL.Opaque != "" {
+		return "", badRequest("target %.200q has no path", r.RequestURI)
+	}
 	if p == "" && r.Method != http.MethodConnect {
 		return "/", nil // RFC 9110 section 4.2.3
 	}
@@ -95,13 +99,8 @@ func climbs(p string) bool {
 // belowMount returns what follows the mount in p: "" or something that starts
 // with "/". A path that is hidden is as one that leads nowhere.
 func (m *Mapper) belowMount(p string) (string, error) {
-	if len(m.hide) > 0 {
-		clean := path.Clean(p)
-		for _, h := range m.hide {
-			if rest, ok := strings.CutPrefix(clean, h); ok && (rest == "" || rest[0] == '/') {
-				return "", notFound("path %.200q is hidden", p)
-			}
-		}
+	if m.hide.Has(p) {
+		return "", notFound("path %.200q is hidden", p)
 	}
 	rest, ok := strings.CutPrefix(p, m.mount)
 	if !ok || rest != "" && rest[0] != '/' {

@@ -74,7 +74,8 @@ func emptyLine(b []byte) int {
 // ParseResponse parses a CGI header, up to and including its empty line, and
 // adds its fields to h. Not added are Status, X-Accel-Buffering, the Location of
 // a local redirect, the Content-Length of a 204, and what belongs to the
-// connection: Connection and the fields it names, Keep-Alive, Proxy-Connection,
+// connection: Connection and the fields it names, HTTP2-Settings, Keep-Alive,
+// Proxy-Authenticate, Proxy-Authentication-Info, Proxy-Authorization, Proxy-Connection,
 // TE, Trailer, Transfer-Encoding, Upgrade.
 //
 // Errors are a *HeaderError; h may hold some of the fields then.
@@ -142,7 +143,8 @@ func (p *responseParser) field(name, value string) string {
 	}
 	p.fields++
 	switch name {
-	case "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+	case "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
+		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
 		return ""
 	case "Connection":
 		p.connection = append(p.connection, value)

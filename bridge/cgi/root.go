@@ -12,8 +12,8 @@ import (
 )
 
 // ErrOutsideRoot reports a name that leads, through a symlink, out of the root
-// and not into a directory that may be followed.
-var ErrOutsideRoot = errors.New("leads outside the root (add the symlink's target to follow to allow it)")
+// and not into a directory that may be followed. What wraps it says where to.
+var ErrOutsideRoot = errors.New("leads outside the root")
 
 // maxLinks is how many symlinks one name may pass, as in Linux.
 const maxLinks = 40
@@ -152,7 +152,7 @@ func (r *Root) locate(name string) (*tree, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		if t, rest, err = r.enter(filepath.Join(t.real, done), target); err != nil {
+		if t, rest, err = r.enter(filepath.Join(t.real, next), target); err != nil {
 			return nil, "", err
 		}
 		done, rest = ".", strings.Trim(rest+"/"+after, "/")
@@ -160,15 +160,15 @@ func (r *Root) locate(name string) (*tree, string, error) {
 	return t, done, nil
 }
 
-// enter returns the tree that a symlink in dir, an absolute directory without
-// symlinks, leads to, and the path below it.
-func (r *Root) enter(dir, target string) (*tree, string, error) {
+// enter returns the tree that a symlink leads to, and the path below it. link is its
+// absolute path, without symlinks before its last element.
+func (r *Root) enter(link, target string) (*tree, string, error) {
 	// "a/.." is not "." if a is a symlink. Leading ".." are safe, dir has none.
 	if _, climb, found := strings.Cut(trimClimb(target)+"/", "/../"); found {
-		return nil, "", fmt.Errorf("%w: symlink to %q, with \"..\" before %q", ErrOutsideRoot, target, climb)
+		return nil, "", fmt.Errorf("%w: the symbolic link %q leads to %q, and what \"..\" before %q means is not known", ErrOutsideRoot, link, target, climb)
 	}
 	if !filepath.IsAbs(target) {
-		target = filepath.Join(dir, target)
+		target = filepath.Join(filepath.Dir(link), target)
 	}
 	target = filepath.Clean(target)
 	for i := range r.trees {
@@ -180,7 +180,7 @@ func (r *Root) enter(dir, target string) (*tree, string, error) {
 			return t, rel, nil
 		}
 	}
-	return nil, "", ErrOutsideRoot
+	return nil, "", fmt.Errorf("%w: the symbolic link %q leads to %q (to allow it, add that, or a directory above it, to follow: --follow)", ErrOutsideRoot, link, target)
 }
 
 func trimClimb(target string) string {

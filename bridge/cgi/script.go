@@ -18,7 +18,7 @@ type target struct {
 
 // target finds the script for rest, the cleaned path below the mount.
 func (m *Mapper) target(r *http.Request, rest string) (target, error) {
-	t, err := m.find(r, rest)
+	t, err := m.find(rest, r.URL.RawQuery)
 	if m.fallback == "" || err == nil {
 		return t, err
 	}
@@ -32,24 +32,27 @@ func (m *Mapper) target(r *http.Request, rest string) (target, error) {
 	return target{script: m.fallback}, nil
 }
 
-func (m *Mapper) find(r *http.Request, rest string) (target, error) {
+// find finds it among what is there. A directory without its slash is redirected to with
+// the query.
+func (m *Mapper) find(rest, query string) (target, error) {
 	switch m.preset {
 	case PresetPHP:
-		return m.phpScript(r, rest)
+		return m.phpScript(rest, query)
 	case PresetCGI:
-		return m.cgiScript(r, rest)
+		return m.cgiScript(rest, query)
 	}
 	return target{pathInfo: rest}, nil
 }
 
 // StaticFile returns the file below Root that r asks for, if it is one that a
-// server of static files may send: it exists, is no script, and no element of
-// its name starts with a dot (but /.well-known/ may). The preset "app" has none.
+// server of static files may send: it exists, is neither a script nor the source or a
+// backup of one, and no element of its name starts with a dot (but /.well-known/ may).
+// The preset "app" has none.
 func (m *Mapper) StaticFile(r *http.Request) (name string, ok bool) {
 	if m.preset == PresetApp {
 		return "", false
 	}
-	p, err := cleanPath(r)
+	p, err := CleanPath(r)
 	if err != nil {
 		return "", false
 	}
@@ -68,7 +71,7 @@ func (m *Mapper) StaticFile(r *http.Request) (name string, ok bool) {
 // file. A path that has none may be a directory with an index. PHP never gets
 // the name of anything else: with cgi.fix_pathinfo it would look for a script
 // on its own and run an uploaded image.
-func (m *Mapper) phpScript(r *http.Request, rest string) (target, error) {
+func (m *Mapper) phpScript(rest, query string) (target, error) {
 	for end := nextPHP(rest, 0); end >= 0; end = nextPHP(rest, end) {
 		info, err := m.stat(rest[:end])
 		if err != nil {
@@ -80,21 +83,21 @@ func (m *Mapper) phpScript(r *http.Request, rest string) (target, error) {
 		if !info.Mode().IsRegular() {
 			return target{}, notFound("%.200q is not a regular file", rest[:end])
 		}
-		return target{"/" + fileName(rest[:end]), rest[end:]}, nil
+		return runnable(target{"/" + fileName(rest[:end]), rest[end:]})
 	}
 	info, err := m.stat(rest)
 	if err != nil {
 		return target{}, err
 	}
 	if info.IsDir() {
-		return m.directory(r, rest)
+		return m.directory(rest, query)
 	}
 	return target{}, m.notScript(rest, info)
 }
 
 // cgiScript walks rest down to the first thing that is not a directory. A file
 // has nothing below it, so that is the longest prefix that is a file, too.
-func (m *Mapper) cgiScript(r *http.Request, rest string) (target, error) {
+func (m *Mapper) cgiScript(rest, query string) (target, error) {
 	for end := nextSegment(rest, 0); end >= 0; end = nextSegment(rest, end) {
 		info, err := m.stat(rest[:end])
 		if err != nil {
@@ -107,18 +110,30 @@ func (m *Mapper) cgiScript(r *http.Request, rest string) (target, error) {
 			return target{}, notFound("%.200q is not a regular file", rest[:end])
 		}
 		if executable(info) {
-			return target{"/" + fileName(rest[:end]), rest[end:]}, nil
+			return runnable(target{"/" + fileName(rest[:end]), rest[end:]})
 		}
 		if end < len(rest) {
 			return target{}, notFound("%.200q is a file and not executable, there is nothing below it", rest[:end])
 		}
 		return target{}, m.notScript(rest, info)
 	}
-	return m.directory(r, rest)
+	return m.directory(rest, query)
+}
+
+// runnable returns t, unless the name of its script, or of a directory above it, begins
+// with a dot: .git, .svn, an editor's copy.
+func runnable(t target) (target, error) {
+	if hasDot(t.script) {
+		return target{}, notFound("%.200q begins with a dot, and is not run", t.script)
+	}
+	return t, nil
 }
 
 // directory finds the index of the directory rest.
-func (m *Mapper) directory(r *http.Request, rest string) (target, error) {
+func (m *Mapper) directory(rest, query string) (target, error) {
+	if hasDot(rest) {
+		return target{}, notFound("%.200q is a directory that begins with a dot", rest)
+	}
 	if len(m.index) == 0 {
 		return target{}, nothingAt("%.200q is a directory", rest)
 	}
@@ -128,7 +143,7 @@ func (m *Mapper) directory(r *http.Request, rest string) (target, error) {
 		return target{}, &RequestError{
 			Status:   http.StatusMovedPermanently,
 			Reason:   fmt.Sprintf("%.200q is a directory, \"/\" is missing", rest),
-			Location: slashLocation(m.mount, dir, r.URL.RawQuery),
+			Location: slashLocation(m.mount, dir, query),
 		}
 	}
 	for _, name := range m.index {
@@ -140,7 +155,7 @@ func (m *Mapper) directory(r *http.Request, rest string) (target, error) {
 		if err != nil {
 			return target{}, m.statError(name, err)
 		}
-		if !info.Mode().IsRegular() {
+		if !info.Mode().IsRegular() || m.hide.Has(m.mount+"/"+name) {
 			continue
 		}
 		if m.isScript(name, info) {
@@ -158,8 +173,30 @@ func slashLocation(mount, dir, query string) string {
 	if dir != "." {
 		p += dir + "/"
 	}
-	u := url.URL{Path: p, RawQuery: query}
+	u := url.URL{Path: p, RawQuery: printable(query)}
 	return u.RequestURI()
+}
+
+// printable returns a query without what must not stand in a header field: net/http's
+// server refuses such requests, others that make an http.Request may not.
+func printable(query string) string {
+	bad := func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '#' }
+	i := 0
+	for i < len(query) && !bad(query[i]) {
+		i++
+	}
+	if i == len(query) {
+		return query
+	}
+	var b strings.Builder
+	for i := range len(query) {
+		if bad(query[i]) {
+			fmt.Fprintf(&b, "%%%02X", query[i])
+		} else {
+			b.WriteByte(query[i])
+		}
+	}
+	return b.String()
 }
 
 func (m *Mapper) isScript(name string, info fs.FileInfo) bool {
@@ -167,46 +204,6 @@ func (m *Mapper) isScript(name string, info fs.FileInfo) bool {
 		return executable(info)
 	}
 	return hasPHPSuffix(name)
-}
-
-// notScript is the answer for rest, which exists and is no script.
-func (m *Mapper) notScript(rest string, info fs.FileInfo) *RequestError {
-	if m.looksLikeScript(rest) {
-		return &RequestError{
-			Status: http.StatusForbidden,
-			Reason: fmt.Sprintf("%.200q is a script by its name but may not be run (cgi: chmod +x; php: only .php is run)", rest),
-		}
-	}
-	refused := notFound("%.200q is not a script", rest)
-	if info.Mode().IsRegular() && !strings.HasSuffix(rest, "/") && !hidden(rest) {
-		refused.File = fileName(rest)
-	}
-	return refused
-}
-
-// looksLikeScript keeps programs that are not run from being sent as text.
-func (m *Mapper) looksLikeScript(name string) bool {
-	ext := strings.ToLower(path.Ext(name))
-	if strings.HasPrefix(ext, ".php") || ext == ".phtml" || ext == ".phar" || ext == ".pht" {
-		return true
-	}
-	if m.preset == PresetPHP {
-		return false
-	}
-	switch ext {
-	case ".cgi", ".fcgi", ".pl", ".py", ".rb", ".sh", ".lua":
-		return true
-	}
-	return false
-}
-
-func hidden(rest string) bool {
-	for segment := range strings.SplitSeq(strings.TrimPrefix(rest, "/.well-known/"), "/") {
-		if strings.HasPrefix(segment, ".") {
-			return true
-		}
-	}
-	return false
 }
 
 func (m *Mapper) stat(p string) (fs.FileInfo, error) {
@@ -222,13 +219,21 @@ func (m *Mapper) statError(p string, err error) error {
 	case notExist(err):
 		return nothingAt("%.200q does not exist below %s", p, m.root.Dir())
 	case errors.Is(err, ErrOutsideRoot):
-		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q %v", p, ErrOutsideRoot)}
+		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q: %v", p, cause(err))}
 	case errors.Is(err, fs.ErrPermission):
 		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q may not be looked at below %s (check the directory's permissions)", p, m.root.Dir())}
 	case errors.Is(err, fs.ErrInvalid):
 		return badRequest("%.200q is no file name", p)
 	}
 	return fmt.Errorf("cgi: look for script: %w", err)
+}
+
+// cause is what the system, or a Root, says of a name, without the name.
+func cause(err error) error {
+	if inner, ok := errors.AsType[*fs.PathError](err); ok {
+		return inner.Err
+	}
+	return err
 }
 
 func executable(info fs.FileInfo) bool {

@@ -18,9 +18,15 @@ type Var struct{ Name, Value string }
 // without one, where applications convert it to a number unasked. Otherwise it
 // is absent, as RFC 3875 section 4.1.2 wants it.
 func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64) ([]Var, error) {
-	p, err := cleanPath(r)
+	if c.Refused != nil {
+		return dst, c.Refused
+	}
+	p, err := CleanPath(r)
 	if err != nil {
 		return dst, err
+	}
+	if _, _, ok := splitHost(r.Host); !ok && r.Host != "" {
+		return dst, badRequest("Host %.200q is no host", r.Host)
 	}
 	rest, err := m.belowMount(p)
 	if err != nil {
@@ -37,7 +43,7 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64)
 	b.server(r, c)
 	b.client(c)
 	b.configured(r)
-	b.header(r, c.Trusted)
+	b.header(r, c)
 	if b.err != nil {
 		return dst, b.err
 	}
@@ -48,7 +54,8 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64)
 type builder struct {
 	mapper *Mapper
 	vars   []Var
-	err    error // the first refusal
+	err    error  // the first refusal
+	host   string // HTTP_HOST
 
 	// text holds the values that are put together. They are parts of one string,
 	// so that they cost one allocation: what a strings.Builder has handed out
@@ -109,7 +116,7 @@ func (b *builder) configured(r *http.Request) {
 	}
 }
 
-// location emits where the request leads. p has been checked by cleanPath.
+// location emits where the request leads. p has been checked by CleanPath.
 func (b *builder) location(p string, t target) {
 	m := b.mapper
 	scriptName, uri := m.mount, p
@@ -198,15 +205,18 @@ func (b *builder) server(r *http.Request, c Client) {
 	if addr != "" {
 		b.putOwn("SERVER_ADDR", addr)
 	}
-	name, port := splitHost(r.Host)
-	if name == "" {
+	b.host = or(c.Host, r.Host)
+	name, port, _ := splitHost(b.host)
+	switch {
+	case name == "":
 		name, port = or(addr, "localhost"), localPort
+	case c.Host == "" && port != "" && port == localPort && (c.Scheme == "https") != (r.TLS != nil):
+		// A proxy received the request by another scheme, and the Host has the port that
+		// we listen on: it is the proxy's address for us, not one for clients.
+		b.host, port = name, ""
 	}
 	if port == "" {
-		port = "80"
-		if c.Scheme == "https" {
-			port = "443"
-		}
+		port = defaultPort(c.Scheme)
 	}
 	b.put("SERVER_NAME", name)
 	b.putOwn("SERVER_PORT", port)
@@ -236,16 +246,6 @@ func (b *builder) localAddr(r *http.Request) (addr, port string) {
 	b.text.Write(strconv.AppendUint(space[:0], uint64(ap.Port()), 10))
 	s := b.text.String()
 	return s[start:end], s[end:]
-}
-
-// splitHost splits a Host header. The brackets of an IPv6 address stay: RFC 3875
-// section 4.1.14 wants them in SERVER_NAME.
-func splitHost(host string) (name, port string) {
-	colon := strings.LastIndexByte(host, ':')
-	if colon < 0 || !isPort(host[colon+1:]) {
-		return strings.TrimSuffix(host, ":"), ""
-	}
-	return host[:colon], host[colon+1:]
 }
 
 func (b *builder) client(c Client) {

@@ -148,7 +148,6 @@ func TestServerNameAndPort(t *testing.T) {
 		{host: "192.0.2.1:81", name: "192.0.2.1", port: "81"},
 		{host: "[2001:db8::2]", name: "[2001:db8::2]", port: "80"},
 		{host: "[2001:db8::2]:81", name: "[2001:db8::2]", port: "81"},
-		{host: "a:b", name: "a:b", port: "80"},
 		{host: "", name: "2001:db8::1", port: "8080"},
 	} {
 		r := get(t, "/")
@@ -166,6 +165,18 @@ func TestServerNameAndPort(t *testing.T) {
 		}
 		wantVars(t, vars(t, m, r, 0), want)
 	}
+}
+
+// A Host is what net/http takes for one in a header field, be it in the request line.
+func TestHostsThatAreNone(t *testing.T) {
+	m := newMapper(t, Config{})
+	for _, host := range []string{`a"b`, "<script>", "a/b", "a b", "a\\b", "a@b", "a:b", "a:b:80", "a:65536", ":80", "[::1", "::1", "[1.2.3.4]", "[::1]x", "a]", "a..b", "\xff"} {
+		r := get(t, "/")
+		r.Host = host
+		wantRefused(t, m, r, http.StatusBadRequest)
+	}
+	wantRefused(t, m, get(t, `http://a"<b>/x`), http.StatusBadRequest)
+	wantRefused(t, m, get(t, "http:x"), http.StatusBadRequest)
 }
 
 func TestServerAddrIsUnknownOnUnixSockets(t *testing.T) {

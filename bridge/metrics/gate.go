@@ -31,6 +31,10 @@ func gateFamilies() []family {
 			single(func(s *bridge.Snapshot) int { return s.Gate.Reserve }),
 		},
 		{
+			"gate_nested_requests_total", counter, "Requests that the application was found to have sent itself.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Gate.Nested }),
+		},
+		{
 			"gate_short_requests_per_second", gauge, "Short requests that come, as the gate reckons with.", nil,
 			single(func(s *bridge.Snapshot) float64 { return s.Gate.ShortRate }),
 		},

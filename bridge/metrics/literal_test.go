@@ -24,7 +24,7 @@ func literal() bridge.Snapshot {
 	return bridge.Snapshot{
 		InFlight: 51, Abandoned: 2,
 		Gate: admission.Snapshot{
-			Workers: 16, Capacity: 15, InUse: 14, Waiting: 13, Long: 12, LongCap: 11, Reserve: 4,
+			Workers: 16, Capacity: 15, InUse: 14, Waiting: 13, Long: 12, LongCap: 11, Reserve: 4, Nested: 19,
 			ShortRate: 23.5, ShortMean: 12.5,
 			Stall: admission.StallSnapshot{
 				State: "stalled", Since: at(1700000001.5), Count: 3,
@@ -69,11 +69,12 @@ func literal() bridge.Snapshot {
 			Storm: supervise.StormSnapshot{
 				On: true, Began: at(1700000003.5), Deaths: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
 			},
-			Memory:   supervise.MemorySnapshot{Kind: "cgroup v2", Used: 121, Total: 122, Hard: 123, Soft: 124},
-			Suspects: []supervise.SuspectSnapshot{{Route: "GET secret", Deaths: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
-			Started:  131, Answered: 132,
+			Memory:      supervise.MemorySnapshot{Kind: "cgroup v2", Used: 121, Total: 122, Hard: 123, Soft: 124},
+			Suspects:    []supervise.SuspectSnapshot{{Route: "GET secret", Deaths: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
+			Concurrency: supervise.ConcurrencySnapshot{Seen: 151, Limit: 152, EndsAfterEach: true, Advice: "secret"},
+			Started:     131, Answered: 132,
 			Exits: map[string]uint64{
-				"planned": 141, "exited": 142, "signal": 143, "not_started": 144, "not_ready": 145, "memory": 146, "hung": 147,
+				"planned": 141, "clean": 148, "exited": 142, "signal": 143, "not_started": 144, "not_ready": 145, "memory": 146, "hung": 147,
 			},
 			Instances: []supervise.InstanceSnapshot{{
 				Addr: "unix:/run/app.sock", Number: 2, PID: 4242, State: "serving",

@@ -75,6 +75,9 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 		slog.Bool("reused", o.Reused),
 		slog.Int("attempts", o.Attempts),
 	)
+	if o.User != "" {
+		attrs = append(attrs, slog.String("user", o.User))
+	}
 	if o.Lane != "" {
 		attrs = append(attrs, slog.String("lane", o.Lane))
 	}

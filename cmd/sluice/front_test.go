@@ -63,7 +63,7 @@ func TestFiles(t *testing.T) {
 		{path: "/tpl/theme.css", follow: []string{outside}, want: 200, body: "theme"},
 		{path: "/doc/", want: 200, body: "<h1>"},
 		{path: "/notes.txt", want: 404},
-		{path: "/index.php~", want: 403},
+		{path: "/index.php~", want: 404},
 		{path: "/db.sqlite", want: 404},
 		{path: "/.htpasswd.css", want: 404},
 		{path: "/.git/style.css", want: 404},

@@ -38,6 +38,11 @@ func TestUnusable(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	users := filepath.Join(dir, "users")
+	if err := os.WriteFile(users, []byte("jane:{SHA}NMfTLf4kql4x98PMVl16orqGin0=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	serve := func(args ...string) []string {
 		return append([]string{"serve", "--listen", "127.0.0.1:0", "--status", "off", "--access-log", "off"}, args...)
 	}
@@ -78,12 +83,27 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--env", "NAME"), "want K=V"},
 		{serve(backend, "--env", "A=1", "--env", "A=2"), "A is given twice"},
 		{serve(backend, "--preset", "pph"), `"pph"`},
-		{serve(backend, "--preset", "php"), "root"},
+		{serve(backend, "--preset", "php"), `--root: preset "php" needs the directory of its scripts`},
+		{serve(backend, "--preset", "php", "--root", dir, "--index", "a.txt"), `--index "a.txt": can stand for no directory`},
+		{serve(backend, "--preset", "php", "--root", dir, "--static=false", "--index", "index.html"), "--static=false has files not sent"},
+		{serve(backend, "--preset", "php", "--root", dir, "--hide", "/index.php", "--fallback", "/index.php"), `--fallback "/index.php": can answer nothing`},
+		{serve(backend, "--follow", dir), `--follow: means nothing with preset "app"`},
+		{serve(backend, "--mount", "/wiki", "--hide", "/wiki"), `--hide "/wiki": hides everything`},
+		{serve(backend, "--hide", "/data*"), `--hide "/data*": can match nothing`},
+		{serve(backend, "--hide", "/data", "--long-poll", "/data/poll"), `--long-poll: "/data/poll": can match nothing`},
+		{serve(backend, "--auth-file", filepath.Join(dir, "absent")), "--auth-file: open "},
+		{serve(backend, "--auth-file", precious), "--auth-file: " + precious + ": line 1: has no colon"},
+		{serve(backend, "--auth-path", "/login"), "--auth-path: means nothing without --auth-file"},
+		{serve(backend, "--auth-realm", "x"), "--auth-realm: means nothing without --auth-file"},
+		{serve(backend, "--auth-file", users, "--auth-path", "login"), `--auth-path "login": want a path`},
+		{serve(backend, "--auth-file", users, "--auth-realm", "a\nb"), `--auth-realm "a\nb": want`},
+		{serve(backend, "--user-header", "X-User"), "--user-header: means nothing without --trusted-proxy"},
+		{serve(backend, "--user-header", "Cookie", "--trusted-proxy", "unix"), `--user-header "Cookie": has a meaning of its own`},
 		{serve(backend, "--preset", "php", "--root", filepath.Join(dir, "absent")), "absent"},
 		{serve(backend, "--hide", "data"), "beginning with"},
-		{serve(backend, "--request-buffering", "maybe"), "request_buffering"},
-		{serve(backend, "--keep-alive", "yes"), "keep_alive"},
-		{serve(backend, "--trusted-proxy", "localhost"), "localhost"},
+		{serve(backend, "--request-buffering", "maybe"), "--request-buffering: "},
+		{serve(backend, "--keep-alive", "yes"), "--keep-alive: "},
+		{serve(backend, "--trusted-proxy", "localhost"), `--trusted-proxy "localhost": `},
 		{serve(backend, "--log-format", "xml"), "--log-format"},
 		{serve(backend, "--spool-dir", filepath.Join(dir, "absent")), "absent"},
 		{serve("--backend", "/run/app.sock"), "want unix:/path or host:port"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -25,11 +26,12 @@ type options struct {
 	fallback                             string
 	static                               bool
 	env                                  envValue
-	trusted                              []string
+	trusted, statusNames                 []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
 
+	auth    authOptions
 	gate    gateOptions
 	command commandOptions
 
@@ -52,10 +54,11 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.fallback, "fallback", "", "`SCRIPT` below --root, such as /index.php, that answers where nothing is, presets php and cgi (default: 404)")
 	f.StringArrayVar(&o.follow, "follow", nil, "`DIR` outside --root that symbolic links may lead into; may be given several times")
 	f.BoolVar(&o.static, "static", true, "serve images, styles, scripts and the like under --root to browsers, preset php")
-	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run; may be given several times")
-	f.Var(&o.env, "env", "a further CGI variable, `K=V`; wins over everything else; may be given several times")
-	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* and Forwarded are believed; may be given several times")
+	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run, whole or as it is below --mount; may be given several times")
+	f.Var(&o.env, "env", "a further CGI variable, `K=V`, sent with each request; wins over everything else; for the environment of a command that is started there is --command-env; may be given several times")
+	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed; may be given several times")
 
+	o.auth.register(f)
 	o.maxBody = 1 << 30
 	f.Var(&o.maxBody, "max-body", "largest request body, `SIZE` such as 20MiB")
 	o.maxHeader = 64 << 10
@@ -103,6 +106,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	o.command.register(f)
 
 	f.StringVar(&o.status, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
+	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of --status, besides IP addresses and localhost; * is any; may be given several times")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 }
@@ -121,10 +125,33 @@ func (o *options) check(command []string) error {
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}
+	if err := o.checkFiles(); err != nil {
+		return err
+	}
+	if err := o.auth.check(o.trusted); err != nil {
+		return err
+	}
 	if err := o.command.check(command); err != nil {
 		return err
 	}
 	return o.gate.check()
+}
+
+// checkFiles finds an index that would be neither run nor sent.
+func (o *options) checkFiles() error {
+	if o.preset != "php" {
+		return nil
+	}
+	for _, name := range o.index {
+		switch {
+		case strings.EqualFold(path.Ext(name), ".php"), o.static && sendable(name):
+		case sendable(name):
+			return fmt.Errorf("--index %q: can stand for no directory, --static=false has files not sent, and only .php is run", name)
+		default:
+			return fmt.Errorf("--index %q: can stand for no directory, only .php is run, and files of this kind are not sent", name)
+		}
+	}
+	return nil
 }
 
 // bridge is what the flags come to. command is empty if the application runs already.
@@ -135,7 +162,7 @@ func (o *options) bridge(command []string) bridge.Config {
 	c := bridge.Config{
 		Backends: o.backends, Spawn: o.command.spawn(command), Workers: o.workers,
 		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Fallback: o.fallback, Hide: o.hide,
-		Env: o.env, TrustedProxies: o.trusted,
+		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),
 		KeepAlive:        bridge.Switch(o.keepConn),

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -85,46 +84,6 @@ func (o *gateOptions) into(c *bridge.Config) {
 		MaxAddresses: o.flowAddresses.most, Per: bridge.Duration(o.flowAddresses.per), Excess: bridge.Excess(o.flowExcess),
 	}
 	c.Admission.LongAfter, c.Admission.StallAfter = bridge.Duration(o.longAfter), bridge.Duration(o.stallAfter)
-}
-
-// flagOf is the flag for each key of bridge.Config that it may be wrong about.
-var flagOf = map[string]string{
-	"spawn.budget":                   "--command-spawn-budget",
-	"lanes":                          "--lanes",
-	"long_poll":                      "--long-poll",
-	"reserve":                        "--reserve",
-	"queue.poll_answer.status":       "--poll-answer-status",
-	"queue.poll_answer.content_type": "--poll-answer-type",
-	"queue.poll_answer.body":         "--poll-answer-body",
-	"flow.key":                       "--flow-key",
-	"flow.limit":                     "--flow-limit",
-	"flow.max_addresses":             "--flow-max-addresses",
-	"flow.excess":                    "--flow-excess",
-}
-
-// flagError names the flag in an error that bridge.New begins with a key.
-func flagError(err error) error {
-	key, rest, _ := strings.Cut(err.Error(), ": ")
-	if key == "spawn" { // the command itself is what is wrong
-		return errors.New(rest)
-	}
-	if flag, ok := flagOf[key]; ok {
-		return errors.New(flag + ": " + rest)
-	}
-	if strings.HasPrefix(key, "spawn.") {
-		return errors.New(spawnKey.ReplaceAllStringFunc(err.Error(), commandFlag))
-	}
-	return err
-}
-
-// spawnKey is a key about the command, which has a flag of nearly the same name.
-var spawnKey = regexp.MustCompile(`spawn\.[a-z_]+`)
-
-func commandFlag(key string) string {
-	if key == "spawn.budget" {
-		return "--" + commandFlags + "spawn-budget"
-	}
-	return "--" + commandFlags + strings.ReplaceAll(strings.TrimPrefix(key, "spawn."), "_", "-")
 }
 
 // optionalInt is a flag that need not be given.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ const accepting = `exec perl -MSocket -e '
 
 // An operator may have the application restarted; a web page may not.
 func TestRestart(t *testing.T) {
-	s := statusServer(spawnedBridge(t, accepting), "status.test:9180", slog.New(slog.DiscardHandler))
+	s := statusServer(spawnedBridge(t, accepting), []string{"status.test:9180"}, slog.New(slog.DiscardHandler))
 	for name, c := range map[string]struct {
 		method string
 		header []string
@@ -58,7 +59,7 @@ func TestRestart(t *testing.T) {
 		"by its own name":       {"POST", []string{"Host", "Status.test:9180"}, 200, "restarted\n"},
 		"from its own page":     {"POST", []string{"Origin", "http://127.0.0.1:9180", "Sec-Fetch-Site", "same-origin"}, 200, "restarted\n"},
 		"by a link":             {"GET", nil, 404, ""},
-		"by a foreign name":     {"POST", []string{"Host", "rebound.example:9180"}, 403, "403 Forbidden"},
+		"by a foreign name":     {"POST", []string{"Host", "rebound.example:9180"}, 421, "421 Misdirected Request"},
 		"from a foreign page":   {"POST", []string{"Sec-Fetch-Site", "cross-site"}, 403, ""},
 		"from a foreign origin": {"POST", []string{"Origin", "http://evil.example"}, 403, ""},
 	} {
@@ -74,7 +75,7 @@ func TestRestartFails(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
 	b := spawnedBridge(t, "test -e "+broken+" && exit 3; "+accepting)
-	s := statusServer(b, "off", slog.New(slog.DiscardHandler))
+	s := statusServer(b, nil, slog.New(slog.DiscardHandler))
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -91,14 +92,37 @@ func TestNothingToRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	s := statusServer(b, "127.0.0.1:9180", slog.New(slog.DiscardHandler))
+	s := statusServer(b, nil, slog.New(slog.DiscardHandler))
 	if w := ask(s, "POST", "/restart"); w.Code != 404 && w.Code != 405 {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
 	for _, path := range []string{"/healthz", "/status.json", "/metrics"} {
 		w := ask(s, "GET", path)
+		if rebound := ask(s, "GET", path, "Host", "rebound.example"); rebound.Code != 421 || strings.Contains(rebound.Body.String(), "gate") {
+			t.Errorf("%s by a foreign name: %d %q", path, rebound.Code, rebound.Body)
+		}
 		if text, err := io.ReadAll(w.Body); w.Code != 200 || err != nil || len(text) == 0 {
 			t.Errorf("%s: %d %q, %v", path, w.Code, text, err)
+		}
+	}
+}
+
+// What the status may be asked by follows from where it listens.
+func TestStatusHosts(t *testing.T) {
+	machine, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for listen, want := range map[string][]string{
+		"127.0.0.1:9180":    {"told.test"},
+		"[::1]:9180":        {"told.test"},
+		":9180":             {"told.test", machine},
+		"0.0.0.0:9180":      {"told.test", machine},
+		"gate.example:9180": {"told.test", "gate.example", machine},
+	} {
+		o := options{status: listen, statusNames: []string{"told.test"}}
+		if got := o.statusHosts(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", listen, got, want)
 		}
 	}
 }

@@ -60,6 +60,13 @@ func serve(o *options, command []string) (err error) {
 
 	cfg := o.bridge(command)
 	cfg.Logger, cfg.Observe = log, access.observe
+	auth, err := o.auth.open(o.mount, log)
+	if err != nil {
+		return flagError(err)
+	}
+	if auth != nil {
+		cfg.Identify = auth.Identify
+	}
 	front, err := listen("listen", o.listen)
 	if err != nil {
 		return err
@@ -78,13 +85,19 @@ func serve(o *options, command []string) (err error) {
 		return flagError(err)
 	}
 	defer b.Close()
+	for _, unused := range b.Unused() {
+		log.Warn("a setting has no effect: " + flagError(unused).Error())
+	}
+	if o.auth.inTheClear(front.Addr(), o.trusted) {
+		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", front.Addr().String())
+	}
 
 	server := o.server(newFront(b, access, o), log)
 	servers := []*http.Server{server}
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(front) }()
 	if side != nil {
-		s := statusServer(b, o.status, log)
+		s := statusServer(b, o.statusHosts(), log)
 		servers = append(servers, s)
 		go func() { failed <- s.Serve(side) }()
 	}

@@ -4,23 +4,51 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/status"
 )
 
-// statusServer serves the status of a bridge, and lets its application be restarted if
-// that is ours. listen is what --status says.
-func statusServer(b *bridge.Bridge, listen string, log *slog.Logger) *http.Server {
+// statusServer serves the status of a bridge, and restarts its application if Sluice has
+// started that. hosts are the names that requests may have in Host.
+func statusServer(b *bridge.Bridge, hosts []string, log *slog.Logger) *http.Server {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.Handle("/", status.Handler(b.Snapshot))
 	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, log))
 	if b.Spawned() {
-		mux.Handle("POST /restart", restartHandler(b, listen, stops))
+		mux.Handle("POST /restart", restartHandler(b, stops))
 	}
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	var told sync.Once
+	guarded := status.Guard(mux, hosts, func(host string) {
+		told.Do(func() {
+			log.Warn("a request to the status listener had an unknown host; if it is a name of this server, add --status-host", "host", host)
+		})
+	})
+	s := &http.Server{Handler: guarded, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	s.RegisterOnShutdown(stop) // a restart may take longer than we have
 	return s
+}
+
+// statusHosts are the host names for --status: those of --status-host, the one it listens
+// at, and this machine's name if other machines can connect.
+func (o *options) statusHosts() []string {
+	own := status.Hostname(o.status)
+	hosts := slices.Clone(o.statusNames)
+	addr, err := netip.ParseAddr(own)
+	switch {
+	case own != "" && err != nil:
+		hosts = append(hosts, own)
+	case err == nil && addr.IsLoopback():
+		return hosts
+	}
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	return hosts
 }

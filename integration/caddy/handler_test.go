@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/fcgi"
+	"os"
 	"strings"
 	"testing"
 )
@@ -28,14 +29,18 @@ func variables(names ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		env := fcgi.ProcessEnv(r)
 		for _, n := range names {
-			fmt.Fprintf(w, "%s=%s\n", n, env[n])
+			value := env[n]
+			if field, ok := strings.CutPrefix(n, "HTTP_"); ok {
+				value = r.Header.Get(strings.ReplaceAll(field, "_", "-"))
+			}
+			fmt.Fprintf(w, "%s=%s\n", n, value)
 		}
 	}
 }
 
 // The application sees who has logged in, and the client behind a trusted proxy.
 func TestIdentity(t *testing.T) {
-	a := startApp(t, variables("REMOTE_USER", "SITE"))
+	a := startApp(t, variables("REMOTE_USER", "AUTH_TYPE", "HTTP_AUTHORIZATION", "SITE"))
 	s := start(t, fmt.Sprintf(`
 	basic_auth {
 		ada $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG
@@ -44,7 +49,73 @@ func TestIdentity(t *testing.T) {
 		env SITE "{http.request.host}, {unknown}"
 	}`, a.addr))
 	re := s.ask("GET", "/", "", "Authorization", "Basic YWRhOmhpY2N1cA==") // hiccup
-	s.want(re, 200, "REMOTE_USER=ada\nSITE=127.0.0.1, {unknown}\n")
+	s.want(re, 200, "REMOTE_USER=ada\nAUTH_TYPE=Basic\nHTTP_AUTHORIZATION=\nSITE=127.0.0.1, {unknown}\n")
+
+	// An application that needs the password can be given it.
+	s.load(s.directives[:strings.LastIndex(s.directives, "}")] + "env HTTP_AUTHORIZATION {http.request.header.Authorization}\n}")
+	re = s.ask("GET", "/", "", "Authorization", "Basic YWRhOmhpY2N1cA==")
+	s.want(re, 200, "REMOTE_USER=ada\nAUTH_TYPE=Basic\nHTTP_AUTHORIZATION=Basic YWRhOmhpY2N1cA==\nSITE=127.0.0.1, {unknown}\n")
+
+	// What Caddy has not checked is the application's.
+	s.load(fmt.Sprintf("sluice %s {\nenv SITE x\n}", a.addr))
+	re = s.ask("GET", "/", "", "Authorization", "Basic YWRhOmhpY2N1cA==")
+	s.want(re, 200, "REMOTE_USER=\nAUTH_TYPE=\nHTTP_AUTHORIZATION=Basic YWRhOmhpY2N1cA==\nSITE=x\n")
+}
+
+// A proxy that is trusted, by the server or by us, says who has logged in.
+func TestUserHeader(t *testing.T) {
+	a := startApp(t, variables("REMOTE_USER", "AUTH_TYPE", "HTTP_X_REMOTE_USER"))
+	trusted := "servers {\ntrusted_proxies static 127.0.0.0/8\n}"
+	directives := "sluice " + a.addr + " {\nuser_header X-Remote-User\n}"
+	s := start(t, directives, trusted)
+	s.want(s.ask("GET", "/", "", "X-Remote-User", "jane"), 200, "REMOTE_USER=jane\nAUTH_TYPE=Basic\nHTTP_X_REMOTE_USER=jane\n")
+	s.load(directives)
+	s.want(s.ask("GET", "/", "", "X-Remote-User", "jane"), 200, "REMOTE_USER=\nAUTH_TYPE=\nHTTP_X_REMOTE_USER=\n")
+	s.load("sluice " + a.addr + " {\nuser_header X-Remote-User\ntrusted_proxies 127.0.0.1\n}")
+	s.want(s.ask("GET", "/", "", "X-Remote-User", "jane"), 200, "REMOTE_USER=jane\nAUTH_TYPE=Basic\nHTTP_X_REMOTE_USER=jane\n")
+}
+
+// A list of schemes, capitals, a host and a port of a trusted proxy are understood.
+func TestForwarded(t *testing.T) {
+	a := startApp(t, func(w http.ResponseWriter, r *http.Request) {
+		env := fcgi.ProcessEnv(r)
+		fmt.Fprint(w, r.TLS != nil, " ", env["SERVER_NAME"], " ", env["SERVER_PORT"], " ", r.Host)
+	})
+	s := start(t, "sluice "+a.addr, "servers {\ntrusted_proxies static 127.0.0.0/8\n}")
+	for _, proto := range []string{"https", "HTTPS", "https, https", "http, https"} {
+		re := s.ask("GET", "/", "", "X-Forwarded-Proto", proto)
+		if want := "true 127.0.0.1 443 127.0.0.1"; re.body != want {
+			t.Errorf("%s: %+v, want %s", proto, re, want)
+		}
+	}
+	re := s.ask("GET", "/", "", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "wiki.example.org", "X-Forwarded-Port", "8443")
+	s.want(re, 200, "true wiki.example.org 8443 wiki.example.org:8443")
+}
+
+// Whoever has forgotten to name the proxy finds it in the log; so do settings that have
+// no effect.
+func TestLogTellsWhatIsWrong(t *testing.T) {
+	a := startApp(t, variables("SITE"))
+	s := start(t, "sluice "+a.addr+" {\nroot /tmp\n}")
+	s.ask("GET", "/", "", "X-Forwarded-For", "192.0.2.9")
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`a setting has no effect: root \"/tmp\": preset \"app\" neither runs nor sends files`, `the peer is not in trusted_proxies`, `--trusted-proxy 127.0.0.1`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the log does not say %s", want)
+		}
+	}
+	// What reverse_proxy writes by itself is nobody's mistake.
+	s.load("reverse_proxy " + a.addr + " {\ntransport sluice\n}")
+	told := strings.Count(string(text), "the peer is not in trusted_proxies")
+	s.want(s.get("/"), 200, "SITE=\n")
+	if text, err = os.ReadFile(s.log); err != nil || strings.Count(string(text), "the peer is not in trusted_proxies") > told {
+		t.Errorf("the log tells of Caddy's own fields, %v:\n%s", err, text)
+	}
 }
 
 func TestTrustedProxies(t *testing.T) {

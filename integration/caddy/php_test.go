@@ -80,6 +80,9 @@ func TestPHPSite(t *testing.T) {
 	write(t, filepath.Join(root, "docs/index.html"), "<p>docs")
 	write(t, filepath.Join(root, ".env"), "secret")
 	write(t, filepath.Join(root, "empty/x.txt"), "x")
+	for _, name := range []string{"tool.php.bak", "tool.php~", "tool.php.swp", "tool.php.orig", "config.inc", ".git/hook.php", "old.bak"} {
+		write(t, filepath.Join(root, name), "<?php echo 'run'; // secret")
+	}
 	s := start(t, fmt.Sprintf("root * %s\nsluice %s {\npreset php\n}\nfile_server", root, startFPM(t, 4)))
 	for _, c := range []struct {
 		path   string
@@ -98,8 +101,13 @@ func TestPHPSite(t *testing.T) {
 	} {
 		s.want(s.get(c.path), c.status, c.body)
 	}
-	if re := s.get("/.env"); re.status != 404 || strings.Contains(re.body, "secret") {
-		t.Errorf("%+v", re)
+	for path, want := range map[string]int{
+		"/.env": 404, "/tool.php.bak": 404, "/tool.php~": 404, "/tool.php.swp": 404, "/tool.php.orig": 404, "/config.inc": 403,
+		"/.git/hook.php": 404, "/.git/hook.php/x": 404, "/.git/": 404, "/%2egit/hook.php": 404, "/old.bak": 404, "//tool.php.bak": 404, "/x/..%2ftool.php.bak": 404,
+	} {
+		if re := s.get(path); re.status != want || strings.Contains(re.body, "secret") || strings.Contains(re.body, "run") {
+			t.Errorf("%s: %+v", path, re)
+		}
 	}
 	s.want(s.ask("POST", "/tool.php", "body"), 200, "/tool.php - /tool.php body")
 }

@@ -58,8 +58,18 @@ func (b *backend) work(r *request) {
 	if b.s.o.Scenario.Herd && r.class == poll {
 		d = pollTime - b.s.now%pollTime
 	}
+	if r.nests > 0 {
+		b.s.after(b.progress(d/2), b.nest, r)
+		return
+	}
 	b.s.after(b.progress(d), b.end, r)
 }
+
+// nest has r ask its own site for something in the middle of its work.
+func (b *backend) nest(r *request) { b.s.arrive(b.s.newNested(r)) }
+
+// resume does the other half.
+func (b *backend) resume(r *request) { b.s.after(b.progress(r.work/2), b.end, r) }
 
 // lock is what a request of the session does first.
 func (b *backend) lock(r *request) {

@@ -76,6 +76,9 @@ func (p *gatePolicy) bounded() bool { return true }
 
 func (p *gatePolicy) enter(r *request) {
 	r.policy = gateRequest{}
+	if r.class == nested && !p.s.o.Scenario.Unowned {
+		r.Peer = p
+	}
 	ticket, err := p.gate.Enter(&r.Request, &waiter{p: p, r: r})
 	r.policy.ticket = ticket
 	switch {
@@ -83,9 +86,28 @@ func (p *gatePolicy) enter(r *request) {
 		p.refuse(r, err)
 	case ticket.Granted():
 		p.start(r)
+	case r.class == nested && !p.s.o.Scenario.Unowned:
+		p.s.after(lookTime, p.look, r)
 	}
 	p.settled()
 }
+
+// look finds out whose r is, if it still waits, and whose the others are at the same time.
+func (p *gatePolicy) look(r *request) {
+	if r.state != waiting {
+		return
+	}
+	for _, other := range p.ledger.inFlight {
+		if other.class == nested {
+			other.policy.ticket.Nested(p.s.o.Scenario.depth() - other.nests)
+		}
+	}
+	r.policy.ticket.Nested(p.s.o.Scenario.depth() - r.nests)
+	p.settled()
+}
+
+// Waits implements admission.Peer; only Acquire calls it.
+func (p *gatePolicy) Waits(admission.Ticket) {}
 
 // settled acts on what the gate has said during the last call.
 func (p *gatePolicy) settled() {

@@ -19,11 +19,13 @@ const (
 //   - P1: no more is in flight than there are workers; see run.check.
 //   - P2: in the mixed and long lanes a request starts only while fewer long ones
 //     are in flight than LongCap, or when nothing has been in flight for a second. A
-//     mixed one of a route that is short as a rule may take any slot but the last.
+//     mixed one of a route that is short as a rule may take any slot but the last, and a
+//     nested one any.
 //   - P3: nobody waits longer than the timeout and a tick.
 //   - P4: who left before the start is never started; see gatePolicy.settled.
 //   - P5: a flow has no more in flight than its limit in the fast lanes, and as
-//     many in the slow ones.
+//     many in the slow ones, but for nested requests and for what starts while slots
+//     beyond the reserve are free.
 //   - P6: during a stall one short request at a time may start, to find out if it is
 //     over, and another after ever longer times. Then each request that ends lets
 //     two more start, and each tick one.
@@ -72,7 +74,7 @@ func (l *ledger) starts(r *request) {
 		if lane == admission.Mixed && (r.class == short || r.class == lockBound) {
 			limit = max(limit, cfg.Workers-1)
 		}
-		if phi >= limit && !idle {
+		if phi >= limit && !idle && r.class != nested {
 			s.failf("P2: a long request is started with %d long ones in flight, of %d", phi, limit)
 		}
 	}
@@ -80,7 +82,8 @@ func (l *ledger) starts(r *request) {
 	l.ages(r)
 	l.inFlight = append(l.inFlight, r)
 	if n := l.flow(r); n != nil {
-		if *n++; *n > cfg.FlowLimit {
+		guest := len(l.inFlight) <= cfg.Workers-cfg.Reserve
+		if *n++; *n > cfg.FlowLimit && !guest && r.class != nested {
 			s.failf("P5: flow %x has %d in flight in the %v lane or its like, of %d", r.Flow, *n, lane, cfg.FlowLimit)
 		}
 	}

@@ -14,6 +14,7 @@ const (
 	poll
 	lockBound
 	slow
+	nested // sent by the application itself, which waits for the answer
 	classes
 )
 
@@ -46,6 +47,9 @@ type request struct {
 	heeds bool          // comes back after Retry-After, not at once
 
 	tab *tab // that waits for it; nil: nobody comes back
+
+	nests  int      // so many deep it sends requests to its own site in the middle of its work
+	parent *request // that sent it, and waits
 
 	policy gateRequest
 }

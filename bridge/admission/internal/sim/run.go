@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
@@ -29,6 +30,8 @@ type run struct {
 	policy  policy
 	backend backend
 	books   books
+	site    site
+	nesting *rand.Rand
 	err     []error
 }
 
@@ -162,6 +165,15 @@ func (s *run) retry(r *request, after time.Duration) {
 		return
 	}
 	s.books.outcome(r, false)
+	s.answerParent(r)
+}
+
+// answerParent has the page go on that waits for r, whatever became of that.
+func (s *run) answerParent(r *request) {
+	if r.parent != nil {
+		s.backend.resume(r.parent)
+		r.parent = nil
+	}
 }
 
 // leave is a client that gives up.
@@ -180,6 +192,7 @@ func (s *run) leave(r *request) {
 	}
 	r.gone = true
 	s.books.outcome(r, false)
+	s.answerParent(r)
 	if r.tab != nil {
 		r.tab.again(r.tab.pause())
 	}
@@ -207,6 +220,7 @@ func (s *run) ended(r *request) {
 		return
 	}
 	s.books.outcome(r, true)
+	s.answerParent(r)
 	if r.tab != nil {
 		r.tab.again(r.tab.pause())
 	}

@@ -19,8 +19,12 @@ const (
 	leaveShort    = 500 * time.Millisecond // after that long on average
 	keptShare     = 0.9                    // of the answers leave a connection that can be used again
 	tabsPerWorker = 2.5
+	floodWork     = 100 * time.Millisecond // of an exponential distribution
 	lockTabs      = 12
-	streamHeader  = 5 * time.Millisecond // after that long a stream says what it is
+
+	floodConnections = 300                  // of each address
+	streamHeader     = 5 * time.Millisecond // after that long a stream says what it is
+	lookTime         = 5 * time.Millisecond // after that long it is known whose a request is that waits
 )
 
 // Scenario says what befalls the application besides its short requests.
@@ -42,7 +46,16 @@ type Scenario struct {
 	Wiki       bool    // the short requests go to thousands of pages that are seldom visited
 	Retry      bool    // who is refused comes back, half of them at once
 	Dip        bool    // for a third of the time the application holds a quarter less
+
+	Nested  float64 // share of the short requests whose page asks the same site for another, and waits
+	Depth   int     // so many deep; 0: one
+	Cookie  bool    // with its visitor's cookie; else it is an address's
+	Unowned bool    // the gate is not told that the application asks
+	Floods  int     // addresses without a cookie, each with more connections open than there is room for
 }
+
+// depth is how deep nested requests are.
+func (sc *Scenario) depth() int { return max(1, sc.Depth) }
 
 // Scenarios are those of the table, and more.
 func Scenarios() []Scenario {
@@ -67,13 +80,28 @@ func Scenarios() []Scenario {
 		{Name: "slowwiki", Title: "random URLs, some slow", SlowRate: 1, SlowGroup: true, Wiki: true},
 		{Name: "streams", Title: "event streams", Tabs: true, Streams: true},
 		{Name: "dip", Title: "a quarter less capacity for a third of the time", Tabs: true, Dip: true},
+		{Name: "nested10", Title: "one page in ten asks its own site", Nested: 0.1, Cookie: true},
+		{Name: "nested", Title: "every page asks its own site", Nested: 1, Cookie: true},
+		{Name: "nested2", Title: "every page asks its own site, and that again", Nested: 1, Depth: 2, Cookie: true},
+		{Name: "nestedpolls", Title: "half the pages ask their own site; polls", Nested: 0.5, Depth: 2, Tabs: true},
+		{Name: "unowned10", Title: "one page in ten asks its own site through a proxy", Nested: 0.1, Cookie: true, Unowned: true},
+		{Name: "unowned", Title: "every page asks its own site through a proxy", Nested: 1, Cookie: true, Unowned: true},
+		{Name: "flood", Title: "one address, more than there is room for", Floods: 1},
+		{Name: "floods", Title: "four addresses, each more than there is room for", Floods: 4},
 		{Name: "everything", Title: "everything at once", Tabs: true, Lock: true, SlowRate: 0.5, Retry: true, Stall: 5 * time.Second, StallEvery: minute},
 	}
+}
+
+// nestedWork is how much longer the workers are busy because pages ask for others: each
+// holds one while it waits for what it asked for.
+func (sc *Scenario) nestedWork() float64 {
+	d := float64(sc.depth() + 1)
+	return 1 - sc.Nested + sc.Nested*d*(d+1)/2
 }
 
 // allTold reports whether nothing is slow but what the policy is told of.
 func (o *Options) allTold() bool {
 	sc := &o.Scenario
 	polls := (sc.Tabs || sc.PollShare > 0) && (sc.Streams || !o.Policy.told())
-	return !polls && !sc.Lock && sc.SlowRate == 0 && sc.Stall == 0
+	return !polls && !sc.Lock && sc.SlowRate == 0 && sc.Stall == 0 && sc.Nested == 0 && sc.Floods == 0
 }

@@ -10,6 +10,8 @@ import (
 )
 
 const (
+	ownAddress = 5_000_000 // where the application's own requests come from
+
 	users     = 200
 	addresses = 10 // shared by those who have no session
 	wikiPages = 20_000
@@ -50,6 +52,7 @@ const (
 	streamShorts = iota + 1
 	streamPolls
 	streamSlow
+	streamNested
 	streamTabs // and up
 )
 
@@ -73,8 +76,10 @@ func (s *run) arrivals(rate float64, rng *rand.Rand, next func() *request) {
 }
 
 func (s *run) sources() {
-	sc, site := s.o.Scenario, newSite(s.o.Scenario)
-	rate := s.o.Load * float64(s.o.Workers) / meanShort.Seconds()
+	sc := s.o.Scenario
+	s.site, s.nesting = newSite(sc), s.random(streamNested)
+	site := s.site
+	rate := s.o.Load * float64(s.o.Workers) / meanShort.Seconds() / sc.nestedWork()
 
 	rng := s.random(streamShorts)
 	s.arrivals(rate, rng, func() *request { return s.newShort(site, rng) })
@@ -90,6 +95,13 @@ func (s *run) sources() {
 	})
 
 	n := 0
+	for i := range sc.Floods {
+		for range floodConnections {
+			rng := s.random(streamTabs + uint64(n))
+			s.tab(rng, func() *request { return s.newFlood(site, rng, uint64(i)) })
+			n++
+		}
+	}
 	if sc.Tabs {
 		for range int(tabsPerWorker * float64(s.o.Workers)) {
 			rng := s.random(streamTabs + uint64(n))
@@ -126,10 +138,46 @@ func (s *run) newShort(site site, rng *rand.Rand) *request {
 	case who < 0.02: // nobody knows who asks
 	case who < 0.12:
 		r.Flow, r.Shared = 1_000_000+rng.Uint64N(addresses), true
+		r.Client = r.Flow
 	default:
 		r.Flow = rng.Uint64N(users) + 1
+		r.Client = 2_000_000 + r.Flow
 	}
 	client(r, rng, leaveShort)
+	if s.o.Scenario.Nested > 0 && s.nesting.Float64() < s.o.Scenario.Nested {
+		r.nests = s.o.Scenario.depth()
+	}
+	return r
+}
+
+// newNested is what a page asks its own site for.
+func (s *run) newNested(parent *request) *request {
+	rng := s.nesting
+	r := &request{
+		Request: s.site.shorts[rng.IntN(len(s.site.shorts))],
+		class:   nested,
+		work:    time.Duration(rng.ExpFloat64() * float64(meanShort)),
+		leave:   patience,
+		kept:    true,
+		parent:  parent, nests: parent.nests - 1,
+	}
+	r.Client = ownAddress
+	if r.Flow, r.Shared = ownAddress, true; s.o.Scenario.Cookie && parent.Flow != 0 {
+		r.Flow, r.Shared = parent.Flow, parent.Shared
+	}
+	return r
+}
+
+// newFlood is a page that one of many connections of an address asks for.
+func (s *run) newFlood(site site, rng *rand.Rand, address uint64) *request {
+	r := &request{
+		Request: site.shorts[rng.IntN(len(site.shorts))],
+		class:   slow,
+		work:    time.Duration(rng.ExpFloat64() * float64(floodWork)),
+		leave:   longPatience,
+	}
+	r.Flow, r.Shared = 4_000_000+address, true
+	r.Client = r.Flow
 	return r
 }
 
@@ -151,7 +199,7 @@ func (s *run) newSlow(rng *rand.Rand) *request {
 		path, group = fmt.Sprintf("/%x", rng.Uint64()), ""
 	}
 	r := &request{
-		Request: admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path, Flow: 2_000_000 + rng.Uint64N(5000)},
+		Request: admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path, Flow: 2_500_000 + rng.Uint64N(5000)},
 		class:   slow,
 		work:    slowTime,
 		leave:   longPatience,

@@ -1,0 +1,237 @@
+package admission
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// from is a request for a well-known page, of one address that many may have.
+func from(address uint64) Request {
+	r := page(address)
+	r.Shared, r.Client = true, address
+	return r
+}
+
+// session is the same with a cookie.
+func session(flow, address uint64) Request {
+	r := page(flow)
+	r.Client = address
+	return r
+}
+
+// serve ends what has held its slot for as long as a page takes, until the clock has moved
+// by d, and calls each at every step.
+func (r *rig) serve(d, takes time.Duration, each func()) {
+	r.Helper()
+	const step = 10 * time.Millisecond
+	for range d / step {
+		for e := r.g.young.first(); e != nil && r.clock.now.Sub(r.g.epoch)-e.started >= takes; e = r.g.young.first() {
+			Ticket{r.g, e, e.seq}.Done()
+		}
+		each()
+		r.clock.pass(step)
+		r.check()
+	}
+}
+
+// TestFloodOfOneAddress has one address keep 280 requests open for a known page, and
+// others ask now and then, with a cookie and without, at a tenth of their share.
+func TestFloodOfOneAddress(t *testing.T) {
+	for name, flood := range map[string]func(i int) Request{
+		"no cookie":            func(int) Request { return from(1) },
+		"another cookie each":  func(i int) Request { return session(uint64(1_000_000+i), 1) },
+		"one cookie and none":  func(i int) Request { return map[bool]Request{true: session(77, 1), false: from(1)}[i%2 == 0] },
+		"eight addresses":      func(i int) Request { return from(uint64(1 + i%8)) },
+		"eight that make them": func(i int) Request { return session(uint64(1_000_000+i), uint64(1+i%8)) },
+	} {
+		for _, takes := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond} {
+			t.Run(fmt.Sprint(name, " ", takes), func(t *testing.T) {
+				r := newRig(t, 16)
+				r.warmUp()
+				r.teach(page(0), 40, takes)
+				r.teach(other(0), 40, takes)
+				var all, open, victims []*visit
+				asked, n := r.clock.now, 0
+				r.serve(10*time.Second, takes, func() {
+					live := open[:0]
+					for _, v := range open {
+						if v.running() || v.settled == 0 {
+							live = append(live, v)
+						}
+					}
+					open = live
+					for len(open) < 280 {
+						v := r.come(flood(n))
+						n++
+						if all = append(all, v); v.err != nil {
+							break // it comes back at the next step
+						}
+						open = append(open, v)
+					}
+					if r.clock.now.Sub(asked) >= 10*takes { // a worker each, of 16 for two
+						asked = r.clock.now
+						victims = append(victims, r.enter(from(500)), r.enter(session(600, 601)))
+					}
+				})
+				r.serve(4*time.Second, takes, func() {})
+				longest := time.Duration(0)
+				for i, v := range victims {
+					if v.err != nil {
+						t.Errorf("request %d of another is refused: %v", i, v.err)
+					}
+					longest = max(longest, v.waited)
+				}
+				if limit := r.g.cfg.Timeout; longest > limit {
+					t.Errorf("one of another waited for %v, of %v", longest, limit)
+				}
+				t.Logf("%d of the flood, %d of others, which waited for %v at most", len(all), len(victims), longest)
+				r.leaveAll(append(all, victims...))
+			})
+		}
+	}
+}
+
+// TestQueueThatIsFull has the newest request of whoever has the most make room.
+func TestQueueThatIsFull(t *testing.T) {
+	r := known(t, 4, func(c *Config) { c.Size = 20 })
+	var all []*visit
+	for i := 0; r.g.in < 4; i++ {
+		all = append(all, r.enter(page(uint64(100+i))).mustRun())
+		if r.g.in < 4 {
+			all = append(all, r.enter(other(uint64(200+i))).mustRun())
+		}
+	}
+	var flood []*visit
+	for range 20 {
+		flood = append(flood, r.enter(from(1)).mustWait())
+	}
+	r.enter(from(1)).mustBeRefused(Full)
+	victim := r.enter(from(2)).mustWait()
+	last := flood[19].mustBeRefused(Full)
+	if last.Lane != Short {
+		t.Errorf("it was in the %v lane", last.Lane)
+	}
+	flood[18].mustWait()
+	one := r.enter(session(30, 3)).mustWait()
+	two := r.enter(session(31, 3)).mustWait() // another one's
+	flood[17].mustBeRefused(Full)
+	r.leaveAll(append(append(all, flood...), victim, one, two))
+}
+
+// TestPredictedIsOfOnesOwnTurn has so many wait that the last of them would wait for too
+// long, and somebody else come, whose turn is next.
+func TestPredictedIsOfOnesOwnTurn(t *testing.T) {
+	r := newRig(t, 2)
+	r.teach(page(0), 20, 900*time.Millisecond)
+	all := []*visit{r.enter(page(1)).mustRun(), r.enter(page(2)).mustRun()}
+	for i := range 100 {
+		v := r.enter(from(1))
+		if all = append(all, v); v.err != nil {
+			if i < 4 {
+				t.Errorf("number %d is refused", i)
+			}
+			v.mustBeRefused(Predicted)
+			break
+		}
+	}
+	victim := r.enter(from(2)).mustWait()
+	all[0].done()
+	all[1].done()
+	victim.mustRun()
+	r.leaveAll(append(all, victim))
+}
+
+// TestFloodOfUnknownRoutes is one address that asks for ever new slow pages after a start,
+// with 2,000 requests open, while others ask for pages that nobody knows yet either.
+func TestFloodOfUnknownRoutes(t *testing.T) {
+	for name, known := range map[string]bool{"cold": false, "known pages": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 16)
+			if known {
+				r.warmUp()
+				r.teach(page(0), 40, 50*time.Millisecond)
+			}
+			type timed struct {
+				*visit
+				ends time.Time
+			}
+			var open, victims []*timed
+			n := 0
+			enter := func(q Request, takes time.Duration) *timed {
+				v := &timed{visit: r.come(q)}
+				v.ends = r.clock.now.Add(takes) // moved while it waits
+				return v
+			}
+			const step = 20 * time.Millisecond
+			for at := time.Duration(0); at < 30*time.Second; at += step {
+				for len(open) < 2000 {
+					q := Request{Route: fmt.Sprint("GET html /", n), Group: "GET html /", Flow: 1, Shared: true, Client: 1}
+					n++
+					v := enter(q, 0)
+					if v.err != nil {
+						break
+					}
+					open = append(open, v)
+				}
+				if at%(500*time.Millisecond) == 0 { // of a tenth of a share
+					i := len(victims)
+					q := Request{Route: fmt.Sprint("GET html /page", i%12), Group: "GET html /", Flow: uint64(10 + i%4), Client: uint64(10 + i%4)}
+					victims = append(victims, enter(q, 0))
+				}
+				r.clock.pass(step)
+				r.check()
+				for _, c := range []struct {
+					all   *[]*timed
+					takes time.Duration
+				}{{&open, 10 * time.Second}, {&victims, 50 * time.Millisecond}} {
+					for _, v := range *c.all {
+						if v.running() && r.clock.now.Sub(v.since.Add(v.waited)) >= c.takes {
+							v.done()
+						}
+					}
+				}
+				live := open[:0]
+				for _, v := range open {
+					if v.running() || v.settled == 0 {
+						live = append(live, v)
+					}
+				}
+				open = live
+			}
+			refused, longest := 0, time.Duration(0)
+			for _, v := range victims {
+				if v.err != nil {
+					refused++
+				}
+				longest = max(longest, v.waited)
+			}
+			t.Logf("%d of others, %d refused, the longest wait %v", len(victims), refused, longest)
+			if refused > 0 {
+				t.Errorf("%d of %d requests of others were refused", refused, len(victims))
+			}
+			for _, v := range append(open, victims...) {
+				v.leave()
+			}
+			r.emptyNow()
+		})
+	}
+}
+
+// TestLineServesClientsInTurn has one client bring many requests for a route that nobody
+// knows, and another one.
+func TestLineServesClientsInTurn(t *testing.T) {
+	r := newRig(t, 4)
+	cold := func(client uint64) Request { return Request{Route: "cold", Flow: client, Client: client} }
+	first := r.enter(cold(1)).mustRun()
+	var crowd []*visit
+	for range 10 {
+		crowd = append(crowd, r.enter(cold(1)).mustWait())
+	}
+	victim := r.enter(cold(2)).mustWait()
+	first.done() // two may start
+	victim.mustRun()
+	crowd[0].mustRun()
+	crowd[1].mustWait()
+	r.leaveAll(append(crowd, victim))
+}

@@ -1,0 +1,93 @@
+package admission
+
+// heap is a binary heap whose elements know where they are in it, so that one in the
+// middle can be taken out. It is written out rather than container/heap's because that
+// costs an interface's allocation and calls on every request that waits.
+type heap[T any, O order[T]] []*T
+
+// order is what a heap goes by; its zero value is used.
+type order[T any] interface {
+	before(a, b *T) bool
+	index(*T) *int32 // where an element keeps its index; -1: in no heap
+}
+
+func (h heap[T, O]) first() *T {
+	if len(h) == 0 {
+		return nil
+	}
+	return h[0]
+}
+
+func (h *heap[T, O]) push(x *T) {
+	var by O
+	*h = append(*h, x)
+	*by.index(x) = int32(len(*h) - 1)
+	h.up(len(*h) - 1)
+}
+
+func (h *heap[T, O]) remove(x *T) {
+	var by O
+	s := *h
+	last := len(s) - 1
+	i := int(*by.index(x))
+	if i != last {
+		s[i] = s[last]
+		*by.index(s[i]) = int32(i)
+	}
+	s[last] = nil
+	*h = s[:last]
+	if i != last {
+		h.fix(s[i])
+	}
+	*by.index(x) = -1
+}
+
+// fix restores the order after what x is ordered by has changed.
+func (h heap[T, O]) fix(x *T) {
+	var by O
+	if i := int(*by.index(x)); !h.down(i) {
+		h.up(i)
+	}
+}
+
+func (h heap[T, O]) up(i int) {
+	var by O
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !by.before(h[i], h[parent]) {
+			return
+		}
+		h.swap(i, parent)
+		i = parent
+	}
+}
+
+func (h heap[T, O]) down(i int) (moved bool) {
+	var by O
+	for {
+		least := 2*i + 1
+		if least >= len(h) {
+			return moved
+		}
+		if right := least + 1; right < len(h) && by.before(h[right], h[least]) {
+			least = right
+		}
+		if !by.before(h[least], h[i]) {
+			return moved
+		}
+		h.swap(i, least)
+		i, moved = least, true
+	}
+}
+
+func (h heap[T, O]) swap(i, j int) {
+	var by O
+	h[i], h[j] = h[j], h[i]
+	*by.index(h[i]), *by.index(h[j]) = int32(i), int32(j)
+}
+
+// byDeadline has the waiting requests that give up first on top.
+type byDeadline struct{}
+
+func (byDeadline) before(a, b *entry) bool { return a.deadline < b.deadline }
+func (byDeadline) index(e *entry) *int32   { return &e.index }

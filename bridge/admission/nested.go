@@ -1,0 +1,155 @@
+package admission
+
+import "time"
+
+// nesting is what the gate knows of requests that the application itself sends, while the
+// worker that sends one waits for its answer. They go first: nothing else frees that
+// worker. And slots are kept for them, or all workers might wait for requests that wait
+// for a worker. Those may be nested in others: as many slots as they were seen to be deep
+// let one at least have all that it needs, then the next.
+type nesting struct {
+	waiting  chain[entry]
+	inFlight int
+	count    uint64        // found
+	depth    int           // the deepest that was found lately
+	until    time.Duration // how long others so deep are expected
+	began    time.Duration // when one that had waited was started last
+
+	peers  time.Duration // when a request came last that may be one; 0: never
+	scarce bool          // few slots are free, or were a moment ago
+	since  time.Duration
+}
+
+const (
+	// nestingFor is how long after a nested request that had to wait others are expected,
+	// and nestingShort after one that had not: a slot that is kept is missing elsewhere.
+	nestingFor   = 10 * time.Minute
+	nestingShort = 2 * time.Minute
+	// unmoved is how many times the usual time between two ends must have passed for all
+	// slots to be believed to be held by what waits for others; at least so long that it
+	// would have been found out how deep those are nested.
+	unmoved      = 8
+	unmovedLeast = 10 * tick
+	// enoughNested is how many must have been found for what they are nested in to be known.
+	enoughNested = 20
+)
+
+// Nested says that a worker of the application waits for what becomes of the request. Depth
+// is 1 if that worker has a request which is not nested itself, else one more than that
+// one's.
+func (t Ticket) Nested(depth int) {
+	if t.g == nil || depth < 1 {
+		return
+	}
+	g := t.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := t.e
+	if !t.current() || e.depth > 0 || !g.cfg.Lanes {
+		return
+	}
+	now := g.now()
+	g.wake(now)
+	n := &g.nesting
+	n.count++
+	lasts := nestingFor
+	if e.state == running {
+		lasts = nestingShort
+	}
+	if depth >= g.nestingDepth(now) {
+		n.depth, n.until = depth, max(n.until, now+lasts)
+	}
+	e.depth = uint8(min(depth, 255))
+	if e.state == running {
+		n.inFlight++
+		return
+	}
+	g.unlink(e)
+	n.waiting.pushBack(&e.link)
+	g.dispatch(now)
+}
+
+// nestingDepth is how many slots only nested requests get: half of them at most.
+func (g *Gate) nestingDepth(now time.Duration) int {
+	n := &g.nesting
+	if n.depth > 0 && now >= n.until {
+		n.depth = 0
+	}
+	depth := n.depth
+	switch {
+	case depth == 0 || g.w == 1:
+		return 0
+	case n.count < enoughNested:
+		depth = max(depth, g.mayBeDeep())
+	}
+	return min(depth, max(1, g.w/2))
+}
+
+// mayBeDeep is how deep nested requests are taken to be of which nothing is known.
+func (g *Gate) mayBeDeep() int {
+	switch {
+	case g.w >= 8:
+		return 2
+	case g.w >= 2:
+		return 1
+	}
+	return 0
+}
+
+// hasSlot reports whether there is a slot for a request that is not nested.
+func (g *Gate) hasSlot(now time.Duration) bool {
+	return g.in < g.w-g.nestingDepth(now) && g.nesting.waiting.n == 0 && !g.holdsBack(now)
+}
+
+// holdsBack reports whether the last slots are not given away yet. Where requests come
+// that may be nested, they are kept for some moments when the others have been taken: what
+// those send is found out then, before all workers wait for it.
+func (g *Gate) holdsBack(now time.Duration) bool {
+	n := &g.nesting
+	return n.scarce && now-n.since < 2*tick && n.depth == 0 && g.in >= g.w-g.mayBeDeep() && n.peers > 0 && now-n.peers < nestingFor
+}
+
+// noteScarce notes when few slots are left.
+func (g *Gate) noteScarce(now time.Duration) {
+	n := &g.nesting
+	switch {
+	case g.in < g.w-g.mayBeDeep():
+		n.scarce = n.scarce && g.in >= g.w/2 // they will soon be again
+	case !n.scarce:
+		n.scarce, n.since = true, now
+	}
+}
+
+// dispatchNested starts nested requests.
+func (g *Gate) dispatchNested(now time.Duration) {
+	for g.nesting.waiting.n > 0 && g.in < g.w && g.answers(now) {
+		e := g.nextNested(now)
+		if e == nil {
+			return
+		}
+		g.relane(e, g.laneOf(e, now))
+		g.nesting.began = now
+		g.grant(e, &e.flow.turns[e.queue], now)
+	}
+}
+
+// nextNested is the one that came last of those that may start: the others may wait for
+// what it is part of. Each leaves the slots that those which are nested in it need.
+func (g *Gate) nextNested(now time.Duration) *entry {
+	n := &g.nesting
+	for l, looks := n.waiting.tail, 0; l != nil && looks < lookAt; l, looks = l.prev, looks+1 {
+		if g.in < g.w-max(0, g.nestingDepth(now)-int(l.of.depth)) {
+			return l.of
+		}
+	}
+	if g.jammed(now) {
+		return n.waiting.tail.of
+	}
+	return nil
+}
+
+// jammed reports whether slots are held only by what waits for others, as it seems.
+func (g *Gate) jammed(now time.Duration) bool {
+	usual := time.Duration(g.load.mean() * float64(time.Second) / float64(g.w))
+	return now-max(g.stall.last, g.nesting.began) >= max(unmovedLeast, unmoved*usual)
+}

@@ -1,0 +1,211 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// inner is a page that the application asks itself for.
+func inner(flow uint64) Request {
+	return Request{Route: "GET html /inner", Flow: flow, Client: 127}
+}
+
+func (v *visit) nested(depth int) *visit {
+	v.r.Helper()
+	v.ticket.Nested(depth)
+	v.r.check()
+	return v
+}
+
+// knownInner is a rig where pages and what they ask for are known to be short.
+func knownInner(t *testing.T, workers int) *rig {
+	t.Helper()
+	r := known(t, workers)
+	r.teach(inner(0), 40, 50*time.Millisecond)
+	return r
+}
+
+// TestPageThatAsksItsOwnSite has three pages of one session each ask for another with its
+// cookie, while nobody else wants anything.
+func TestPageThatAsksItsOwnSite(t *testing.T) {
+	r := knownInner(t, 8)
+	var pages, inside []*visit
+	for range 3 {
+		pages = append(pages, r.enter(page(7)).mustRun())
+	}
+	for range 3 {
+		inside = append(inside, r.enter(inner(7)))
+	}
+	for _, v := range inside {
+		v.mustRun()
+		r.clock.pass(50 * time.Millisecond)
+		v.done()
+	}
+	r.leaveAll(pages)
+}
+
+// TestPageThatAsksItsOwnSiteCold is the first request of all.
+func TestPageThatAsksItsOwnSiteCold(t *testing.T) {
+	r := newRig(t, 8)
+	first := r.enter(page(7)).mustRun()
+	inside := r.enter(page(7)).mustWait()
+	r.clock.pass(2 * tick)
+	inside.mustRun().done()
+	first.done()
+}
+
+// TestNestedRequestsGoFirst has all slots but those kept be held by pages that wait for
+// others, and more pages wait before those.
+func TestNestedRequestsGoFirst(t *testing.T) {
+	for _, w := range []int{2, 4, 8, 16} {
+		t.Run(fmt.Sprint(w), func(t *testing.T) {
+			r := knownInner(t, w)
+			for range enoughNested { // it is known that there are some, and how deep
+				r.enter(inner(5)).mustRun().nested(1).done()
+			}
+			var pages []*visit
+			for i := range 2 * w {
+				p := page(uint64(100 + i))
+				if i%2 == 0 {
+					p = other(uint64(100 + i))
+				}
+				pages = append(pages, r.enter(p))
+			}
+			if r.g.in != w-1 {
+				t.Fatalf("%d of %d slots are taken, one is to be kept", r.g.in, w)
+			}
+			for i := range pages {
+				if !pages[i].running() {
+					continue
+				}
+				r.enter(inner(uint64(100 + i))).nested(1).mustRun().done()
+				pages[i].done()
+			}
+			r.leaveAll(pages)
+		})
+	}
+}
+
+// TestNestedTwice has pages ask for others which ask for others. Each leaves the slots
+// that those need which are nested in it.
+func TestNestedTwice(t *testing.T) {
+	r := knownInner(t, 4)
+	r.enter(inner(5)).mustRun().nested(2).done()
+	a, b := r.enter(page(1)).mustRun(), r.enter(other(2)).mustRun()
+	third := r.enter(page(3)).mustWait()
+	insideA, insideB := r.enter(inner(1)).nested(1), r.enter(inner(2)).nested(1)
+	insideA.mustRun()
+	insideB.mustWait()
+	deepest := r.enter(inner(1)).nested(2).mustRun()
+	deepest.done()
+	insideA.done()
+	a.done()
+	insideB.mustRun().done()
+	b.done()
+	third.mustRun().done()
+}
+
+// TestNestedInNothingKnown has nested requests wait for slots that are kept for deeper
+// ones, of which there are none: when nothing ends any more, they have them.
+func TestNestedInNothingKnown(t *testing.T) {
+	r := knownInner(t, 4)
+	r.enter(inner(5)).mustRun().nested(2).done()
+	a, b := r.enter(page(1)).mustRun(), r.enter(other(2)).mustRun()
+	first, second := r.enter(inner(1)).nested(1).mustRun(), r.enter(inner(2)).nested(1).mustWait()
+	r.clock.pass(time.Second)
+	second.mustRun()
+	r.leaveAll([]*visit{a, b, first, second})
+}
+
+// TestNestedIsForgotten has no slot be kept when there have been no nested requests for
+// long.
+func TestNestedIsForgotten(t *testing.T) {
+	r := knownInner(t, 4)
+	r.enter(inner(5)).mustRun().nested(1).done()
+	fill := func() (all []*visit) {
+		for i := range 2 {
+			all = append(all, r.enter(page(uint64(10+i))), r.enter(other(uint64(20+i))))
+		}
+		return all
+	}
+	all := fill()
+	all[3].mustWait()
+	r.leaveAll(all)
+	r.clock.pass(nestingShort) // it had not waited
+	all = fill()
+	all[3].mustRun()
+	r.leaveAll(all)
+}
+
+// TestNestedLeavesAndEnds has everything happen to nested requests that may to others.
+func TestNestedLeavesAndEnds(t *testing.T) {
+	r := knownInner(t, 2)
+	busy := []*visit{r.enter(page(1)).mustRun(), r.enter(other(2)).mustRun()}
+	leaves, late := r.enter(inner(1)).nested(1).mustWait(), r.enter(inner(2)).nested(1).mustWait()
+	late.nested(2) // said twice: the first counts
+	leaves.leave()
+	leaves.nested(1)
+	r.clock.pass(r.g.cfg.Timeout + tick)
+	late.mustBeRefused(TimedOut)
+	refused := r.enter(inner(3)).nested(1).mustWait()
+	r.g.RefuseWaiting(Down)
+	refused.mustBeRefused(Down)
+	closed := r.enter(inner(4)).nested(1).mustWait()
+	r.leaveAll(busy)
+	closed.mustRun().done()
+	if n := r.g.Snapshot().Nested; n != 4 {
+		t.Errorf("%d were nested, want 4", n)
+	}
+}
+
+type peer struct {
+	depth int
+	asked *int
+}
+
+func (p peer) Waits(t Ticket) {
+	*p.asked++
+	t.Nested(p.depth)
+}
+
+// TestPeerIsToldOfWhoMustWait has Acquire say so, only where it makes a difference.
+func TestPeerIsToldOfWhoMustWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := New(Defaults(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		ctx := context.Background()
+		asked := 0
+		request := func(depth int) *Request {
+			return &Request{Route: "GET html /page", Flow: 1, Shared: true, Peer: peer{depth, &asked}}
+		}
+		first, err := g.Acquire(ctx, request(1))
+		if err != nil || asked != 0 {
+			t.Fatalf("%v, asked %d times", err, asked)
+		}
+		var wg sync.WaitGroup
+		var order []int
+		for depth := range 2 {
+			wg.Go(func() {
+				ticket, err := g.Acquire(ctx, request(depth))
+				if err != nil {
+					t.Error(err)
+				}
+				order = append(order, depth)
+				ticket.Done()
+			})
+			synctest.Wait()
+		}
+		first.Done()
+		wg.Wait()
+		if asked != 2 || len(order) != 2 || order[0] != 1 {
+			t.Errorf("asked %d times, started in the order %v, want the nested one first", asked, order)
+		}
+	})
+}

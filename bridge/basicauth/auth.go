@@ -1,0 +1,230 @@
+package basicauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+)
+
+const (
+	maxName     = 255         // bytes
+	maxPassword = 1024        // bytes; longer ones are wrong
+	checkEvery  = time.Second // for changes of the file
+)
+
+// Config says who may log in, and for what.
+type Config struct {
+	// File is the htpasswd file.
+	File string
+	// Paths are the URL paths that need a log-in, with all below them: "/login". They may
+	// be written whole, or as they are below Mount, and are below a script, too:
+	// "/index.php/login". Default: all.
+	Paths []string
+	// Mount is that of the bridge.
+	Mount string
+	// Realm is what browsers show when they ask for the password. Default "Sluice".
+	Realm string
+	// Logger is told of log-ins that fail, and of a file that cannot be read. Default: none.
+	Logger *slog.Logger
+}
+
+// Auth checks names and passwords. It is safe for concurrent use.
+type Auth struct {
+	file      string
+	all       bool
+	paths     cgi.Prefixes
+	challenge string
+	log       *slog.Logger
+	failures  *rate.Limiter // that are logged
+
+	users    atomic.Pointer[table]
+	verifier *verifier
+
+	reload    sync.Mutex
+	checkedAt time.Time
+	info      os.FileInfo // of the file that was read last, also with an error; nil: it could not be opened
+}
+
+// New reads the file. An error names the key it is about: file, path or realm.
+func New(cfg Config) (*Auth, error) {
+	if cfg.Realm == "" {
+		cfg.Realm = "Sluice"
+	}
+	if strings.ContainsFunc(cfg.Realm, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
+		return nil, fmt.Errorf("auth: realm %q: want letters and signs of ASCII", cfg.Realm)
+	}
+	paths, err := cgi.NewPrefixes("path", cfg.Mount, cfg.Paths)
+	if err != nil {
+		return nil, err
+	}
+	users, info, err := readFile(cfg.File)
+	if err != nil {
+		return nil, fmt.Errorf("auth: file: %w", err)
+	}
+	a := &Auth{
+		file: cfg.File, all: len(cfg.Paths) == 0, paths: paths, log: cfg.Logger,
+		challenge: `Basic realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(cfg.Realm) + `", charset="UTF-8"`,
+		failures:  rate.NewLimiter(5, 50),
+		verifier:  newVerifier(max(1, runtime.GOMAXPROCS(0)/2)),
+		info:      info, checkedAt: time.Now(),
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	a.users.Store(users)
+	return a, nil
+}
+
+// Users is how many there are.
+func (a *Auth) Users() int { return len(a.users.Load().users) }
+
+// Identify names the user in c if r's path needs a log-in, or refuses r. Somebody whom a
+// trusted proxy has named needs no password.
+func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
+	if c.Refused != nil || c.User != "" {
+		return
+	}
+	if !a.all {
+		path, err := cgi.CleanPath(r)
+		if err != nil || !a.needsLogin(path) {
+			return // a malformed path is refused anyway
+		}
+	}
+	c.Verified = true // the password is not passed to the application
+	lines := r.Header["Authorization"]
+	if len(lines) == 0 {
+		a.refuse(c, "there is no Authorization field")
+		return
+	}
+	name, password, ok := r.BasicAuth()
+	if !ok || len(lines) > 1 || name == "" || len(name) > maxName || len(password) > maxPassword {
+		a.refuse(c, "the Authorization field holds no name and password")
+		return
+	}
+	switch right, err := a.verify(r.Context(), name, password, clientKey(c.Addr)); {
+	case errors.Is(err, errBusy):
+		c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: err.Error()}
+	case err != nil: // the client has left
+		c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: "the password was not verified: " + err.Error()}
+	case !right:
+		a.failed(name, c.Addr)
+		a.refuse(c, "the name or the password is wrong")
+	default:
+		c.User, c.AuthType = name, "Basic"
+	}
+}
+
+// needsLogin reports whether a path is listed, whole, below the mount, or below a script:
+// front controllers answer "/index.php/login" as they do "/login".
+func (a *Auth) needsLogin(path string) bool {
+	if a.paths.Has(path) {
+		return true
+	}
+	for i := range len(path) {
+		if path[i] == '/' && isScript(path[:i]) && a.paths.Has(path[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isScript reports a path that ends in the name of a script.
+func isScript(path string) bool {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	switch strings.ToLower(name[max(0, strings.LastIndexByte(name, '.')):]) {
+	case ".php", ".cgi", ".fcgi", ".pl", ".py", ".rb":
+		return true
+	}
+	return false
+}
+
+func (a *Auth) refuse(c *cgi.Client, reason string) {
+	c.Refused = &cgi.RequestError{Status: http.StatusUnauthorized, Reason: reason, Challenge: a.challenge}
+}
+
+// verify reports whether the password is the user's.
+func (a *Auth) verify(ctx context.Context, name, password, address string) (right bool, err error) {
+	t := a.current()
+	d := t.cache.digest(name, password)
+	if right, found := t.cache.get(d); found {
+		return right, nil
+	}
+	return a.verifier.do(ctx, d, address, func() bool {
+		encoded, exists := t.users[name]
+		if !exists {
+			encoded = t.decoy // so that it takes as long
+		}
+		right := encoded.MatchesPassword(password) && exists
+		t.cache.put(d, right)
+		return right
+	})
+}
+
+// current returns the users, after reading the file again if it has changed.
+func (a *Auth) current() *table {
+	if !a.reload.TryLock() {
+		return a.users.Load() // another request checks the file
+	}
+	defer a.reload.Unlock()
+	now := time.Now()
+	if now.Sub(a.checkedAt) < checkEvery {
+		return a.users.Load()
+	}
+	a.checkedAt = now
+	info, err := os.Stat(a.file)
+	if err == nil && a.info != nil && os.SameFile(info, a.info) && info.ModTime().Equal(a.info.ModTime()) && info.Size() == a.info.Size() {
+		return a.users.Load()
+	}
+	if err != nil && a.info == nil {
+		return a.users.Load() // this was logged
+	}
+	users, info, err := readFile(a.file)
+	a.info = info
+	if err != nil {
+		a.log.Error("the password file cannot be read; the users that were read before stay", "error", err.Error())
+		return a.users.Load()
+	}
+	a.users.Store(users)
+	a.log.Info("the password file has changed and was read again", "file", a.file, "users", len(users.users))
+	return users
+}
+
+// failed logs a failed log-in. The name of an unknown user may be a mistyped password, and
+// is not logged.
+func (a *Auth) failed(name, client string) {
+	if !a.failures.Allow() {
+		return
+	}
+	if a.users.Load().users[name] == nil {
+		a.log.Warn("log-in failed: no such user", "client", client)
+		return
+	}
+	a.log.Warn("log-in failed: wrong password", "client", client, "user", name)
+}
+
+// clientKey is the part of a client's address that counts: one household or machine may use
+// all addresses of an IPv6 network of 64 bits.
+func clientKey(addr string) string {
+	ip, err := netip.ParseAddr(addr)
+	if err != nil || !ip.Is6() {
+		return addr
+	}
+	net, err := ip.Prefix(64)
+	if err != nil {
+		return addr
+	}
+	return net.String()
+}

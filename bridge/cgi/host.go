@@ -1,0 +1,53 @@
+package cgi
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// splitHost splits a Host field, or reports that it is none. The brackets of an IPv6
+// address stay: RFC 3875 section 4.1.14 wants them in SERVER_NAME.
+func splitHost(host string) (name, port string, ok bool) {
+	for i := range len(host) {
+		if c := host[i]; !isAlphanumeric(c) && strings.IndexByte("-._:[]~!$%&'()*+,;=", c) < 0 {
+			return "", "", false // as net/http has it where it looks
+		}
+	}
+	name = host
+	if strings.HasPrefix(host, "[") {
+		end := strings.IndexByte(host, ']')
+		if end < 0 {
+			return "", "", false
+		}
+		if addr, err := netip.ParseAddr(host[1:end]); err != nil || !addr.Is6() {
+			return "", "", false
+		}
+		name = host[:end+1]
+	} else if before, _, ok := strings.Cut(host, ":"); ok {
+		name = before
+	}
+	if rest := host[len(name):]; rest != "" {
+		if rest[0] != ':' || rest != ":" && !isPort(rest[1:]) {
+			return "", "", false
+		}
+		port = rest[1:]
+	}
+	if name == "" || name[0] != '[' && strings.ContainsAny(name, "[]") || strings.Contains(name, "..") {
+		return "", "", false
+	}
+	return name, port, true
+}
+
+func isPort(s string) bool {
+	if s == "" || len(s) > len("65535") {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	n, err := strconv.Atoi(s)
+	return err == nil && n <= 65535
+}

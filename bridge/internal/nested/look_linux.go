@@ -1,0 +1,138 @@
+package nested
+
+import (
+	"net"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketOf is the socket of a connection to the application.
+func socketOf(conn syscall.RawConn, local, remote net.Addr) (s socket) {
+	if conn == nil {
+		return s
+	}
+	var stat unix.Stat_t
+	if err := conn.Control(func(fd uintptr) {
+		if unix.Fstat(int(fd), &stat) == nil {
+			s.inode = stat.Ino
+		}
+	}); err != nil {
+		return socket{} // it is closed
+	}
+	if here, ok := local.(*net.TCPAddr); ok {
+		if there, ok := remote.(*net.TCPAddr); ok {
+			s.local, s.remote = unmapped(here.AddrPort()), unmapped(there.AddrPort())
+			return s
+		}
+	}
+	s.unix = true
+	return s
+}
+
+// lookNow asks the kernel. What it does not tell is not found.
+func lookNow(requests []*Request, listeners []uint64, at []int) (depths, application []int) {
+	depths = make([]int, len(requests))
+	d, err := dialDiag()
+	if err != nil {
+		return depths, at
+	}
+	defer d.close()
+	clients, serving := make([]uint64, len(requests)), make([]uint64, len(requests))
+	wanted := make(map[uint64][]int)
+	for _, inode := range listeners {
+		wanted[inode] = nil
+	}
+	for i, r := range requests {
+		clients[i] = d.tcp(r.client, r.local)
+		r.f.mu.Lock()
+		served := r.served
+		r.f.mu.Unlock()
+		switch {
+		case served.inode == 0:
+		case served.unix:
+			serving[i] = d.unixPeer(served.inode)
+		default:
+			serving[i] = d.tcp(served.remote, served.local)
+		}
+		wanted[clients[i]], wanted[serving[i]] = nil, nil
+	}
+	delete(wanted, 0)
+	findOwners(wanted, at)
+	g := &graph{owners: wanted, listening: make(map[int]bool), isOurs: make(map[int]bool), clients: clients, serving: serving, depths: depths}
+	for _, inode := range listeners {
+		for _, pid := range wanted[inode] {
+			g.listening[pid] = true
+			application = append(application, pid)
+		}
+	}
+	for i := range requests {
+		depths[i] = g.depth(i, 0)
+	}
+	return depths, application
+}
+
+// graph is who has sent what and works on what.
+type graph struct {
+	owners           map[uint64][]int // of sockets: processes
+	listening        map[int]bool     // processes that hold the application's listening socket
+	isOurs           map[int]bool     // known already
+	clients, serving []uint64         // by request: the socket it comes from, and the one the application has it on
+	depths           []int            // known already, if not 0
+}
+
+// mostDeep is how deep requests may be nested for it to be told.
+const mostDeep = 8
+
+// depth is how deep request i is nested.
+func (g *graph) depth(i, looks int) int {
+	if g.depths[i] > 0 || looks == mostDeep {
+		return g.depths[i]
+	}
+	for _, pid := range g.owners[g.clients[i]] {
+		if !g.ours(pid) {
+			continue
+		}
+		g.depths[i] = 1 + g.workedOn(pid, looks)
+		return g.depths[i]
+	}
+	return 0
+}
+
+// ours reports whether a process is the application's.
+func (g *graph) ours(pid int) bool {
+	known, ok := g.isOurs[pid]
+	if ok {
+		return known
+	}
+	for _, p := range lineage(pid) {
+		if g.listening[p] {
+			known = true
+			break
+		}
+	}
+	g.isOurs[pid] = known
+	return known
+}
+
+// workedOn is how deep the request is nested that a process works on, itself or as the
+// child of one that does: 0 if that is none, or it is not known which.
+func (g *graph) workedOn(pid, looks int) int {
+	for _, p := range lineage(pid) {
+		for i, inode := range g.serving {
+			if inode == 0 || !holds(g.owners[inode], p) {
+				continue
+			}
+			if threads(p) != 1 {
+				return 0
+			}
+			return g.depth(i, looks+1)
+		}
+	}
+	return 0
+}
+
+func holds(pids []int, pid int) bool {
+	return slices.Contains(pids, pid)
+}
