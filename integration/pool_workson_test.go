@@ -63,10 +63,12 @@ file_put_contents('%s/told', sprintf('%%s after %%.1f s', $got, microtime(true) 
 			if resp, body := s.do(t, s.request(t, http.MethodPost, "/page.php", nil)); resp.StatusCode != http.StatusOK || body != "page" {
 				t.Errorf("POST: %d, %q", resp.StatusCode, body)
 			}
-			in := b.Snapshot().Pool.Instances[0]
-			t.Logf("%+v", in)
-			if in.AtWork != 1 || in.WorkedOn != 1 || b.Snapshot().Gate.Capacity > children {
-				t.Errorf("%d processes at work, want 1: %+v", in.AtWork, in)
+			// On a busy machine others may be late, too, and be looked at for a moment.
+			awaitState(t, b, "one process works on", func(s bridge.Snapshot) bool { return s.Pool.Instances[0].AtWork == 1 })
+			seen := b.Snapshot()
+			t.Logf("%+v", seen.Pool.Instances[0])
+			if seen.Pool.Instances[0].WorkedOn == 0 || seen.Gate.Capacity > children {
+				t.Errorf("%+v", seen)
 			}
 			awaitState(t, b, "it is back", func(s bridge.Snapshot) bool { return s.Pool.Instances[0].AtWork == 0 })
 			warm()

@@ -96,7 +96,7 @@ func (p *Pool) askBack(c *conn) {
 
 // Any reports whether the answer is due, and takes it if it has come.
 func (a *answerDue) Any() (bool, error) {
-	if !a.due || a.c.usable() {
+	if !a.due || a.c.raw == nil || a.c.isQuiet() {
 		return a.due, nil
 	}
 	// Something has come, or the end. What is left of an answer comes with the rest of it.

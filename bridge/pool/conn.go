@@ -101,16 +101,19 @@ func (c *conn) usable() bool {
 	case c.raw == nil:
 		return true
 	}
-	for {
-		c.quiet = false
-		// Control, not Read: the last request's deadline may have passed.
-		if c.raw.Control(c.peek) != nil {
+	for !c.isQuiet() {
+		if !c.records.asked || !c.takesAnswer() {
 			return false
 		}
-		if c.quiet || !c.records.asked || !c.takesAnswer() {
-			return c.quiet
-		}
 	}
+	return true
+}
+
+// isQuiet reports whether there is nothing to read, nor an end. The connection is a socket.
+func (c *conn) isQuiet() bool {
+	c.quiet = false
+	// Control, not Read: the last request's deadline may have passed.
+	return c.raw.Control(c.peek) == nil && c.quiet
 }
 
 // takesAnswer drops what has come of answers to questions, and reports whether nothing

@@ -42,10 +42,13 @@ func (l *Lease) Elsewhere() {
 	}
 }
 
-// askUnused asks on an idle connection, if there is one.
+// askUnused asks on an idle connection, if there is one, unless it was asked already.
 func (p *Pool) askUnused(in *instance) {
 	c := in.kept(Demand{})
 	if c == nil {
+		return
+	}
+	if _, isAsked := c.unread.(*answerDue); isAsked {
 		return
 	}
 	p.unpark(c)
@@ -55,10 +58,13 @@ func (p *Pool) askUnused(in *instance) {
 		m := c.ask(time.Now().Add(askKeptWithin))
 		var victims []*conn
 		p.mu.Lock()
-		if m == hungUp || m == notAtAll {
+		switch {
+		case m == notAtAll && p.config().WorksOn && in.standing != removed:
+			p.detain(c) // its process is at work, too
+		case m == hungUp || m == notAtAll:
 			p.move(c, closing)
 			victims = []*conn{c}
-		} else {
+		default:
 			in.heardAt = time.Now()
 			victims = p.handBack(c)
 		}

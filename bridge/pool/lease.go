@@ -242,7 +242,7 @@ func (l *Lease) fail(op string, err error) *Error {
 	}
 	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
 	unrun := l.ch.unrun()
-	if errors.Is(err, ErrNoMemory) {
+	if errors.Is(err, ErrNoMemory) && unrun {
 		e.Replay, e.Full, e.Serving = ReplaySafe, true, true
 		return e
 	}

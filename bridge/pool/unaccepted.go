@@ -55,9 +55,10 @@ func (p *Pool) countOut(in *instance, err error) {
 	}
 }
 
-// unaccepted reports whether nothing has ever come on a connection, nor its end.
+// unaccepted reports whether nothing has ever come on a connection, nor its end. A late
+// answer to a question is something.
 func (c *conn) unaccepted() bool {
-	return c.records.total == 0 && c.usable()
+	return c.records.total == 0 && c.failed == nil && (c.raw == nil || c.isQuiet())
 }
 
 func (m *mux) doubt() {
