@@ -26,18 +26,19 @@ func (x *exchange) takeBody() error {
 	if r.ContentLength > x.b.cfg.MaxBody {
 		return spool.ErrTooLarge
 	}
-	client := &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
+	x.source = &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
 	if x.b.cfg.RequestBuffering == Off && r.ContentLength > 0 {
-		x.upload = client
-		x.body = body{length: r.ContentLength, stream: client}
-		return client.fullDuplex()
+		x.upload = x.source
+		x.body = body{length: r.ContentLength, stream: x.source}
+		return x.source.fullDuplex()
 	}
-	x.body.buffer = x.b.spool.Load().NewBuffer(x.b.cfg.MaxBody)
-	n, err := x.body.buffer.ReadFrom(client)
+	owner := spool.Owner{Client: spool.ClientOf(x.client.Addr), Cutter: x.source}
+	x.body.buffer = x.b.spool.Load().NewBuffer(owner, x.b.cfg.MaxBody)
+	n, err := x.body.buffer.ReadFrom(x.source)
 	x.out.BytesIn = n
 	x.body.length = n
-	if client.err != nil {
-		return &clientError{client.err}
+	if x.source.err != nil {
+		return &clientError{x.source.err}
 	}
 	return err
 }
@@ -121,6 +122,9 @@ func (c *clientReader) interrupt() {
 	c.cut.Store(true)
 	_ = c.rc.SetReadDeadline(time.Unix(1, 0)) // unsupported: then a Read under way lasts as long as the client likes
 }
+
+// Cut implements spool.Cutter: what was spooled of the body had to make room.
+func (c *clientReader) Cut() { c.interrupt() }
 
 // leave gives net/http a moment to read what the client may still be sending. A
 // connection that is closed with bytes unread is reset, and the client would lose

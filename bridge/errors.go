@@ -96,7 +96,7 @@ func classify(err error) failure {
 		return failure{http.StatusServiceUnavailable, errUnavailable, "The service is being restarted. Please try again in a moment."}
 	case errors.Is(err, spool.ErrTooLarge):
 		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
-	case errors.Is(err, spool.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, spool.ErrDiskFull), errors.Is(err, spool.ErrDisk), errors.Is(err, spool.ErrCut):
 		return failure{http.StatusServiceUnavailable, errInternal, "This server has no room for the request's body now. Please try again in a moment."}
 	case errors.As(err, &params), errors.As(err, &pair):
 		return failure{http.StatusRequestHeaderFieldsTooLarge, errRequest, "The request's header is larger than the application takes."}
@@ -190,7 +190,7 @@ func (x *exchange) fail(err error) {
 	switch {
 	case errors.As(err, &dial):
 		level = slog.LevelDebug // the pool has said so, once; the access log has each
-	case refused:
+	case refused, errors.Is(err, spool.ErrCut):
 		level = slog.LevelDebug // the log is told how many there are
 	case f.status == http.StatusServiceUnavailable, f.status == http.StatusForbidden:
 		level = slog.LevelWarn
@@ -206,7 +206,7 @@ func (x *exchange) fail(err error) {
 // client has left: net/http ends it as well when the client was too slow with
 // its body, or when we stopped reading that.
 func (x *exchange) deaf(f failure) bool {
-	return f.status == http.StatusRequestTimeout || x.upload != nil && x.upload.cut.Load()
+	return f.status == http.StatusRequestTimeout || x.isCut()
 }
 
 // ErrorWriter is a http.ResponseWriter of a front that has error pages of its own.

@@ -38,7 +38,8 @@ type exchange struct {
 	head   []byte // the request as it is sent, or its first part
 	answer []byte // what has come of the answer: the header and some of the body
 
-	upload *clientReader // the client's body if it is streamed
+	source *clientReader // the client's body, if there is one
+	upload *clientReader // the same if it is streamed
 	body   body          // what remains to be sent with r
 	client cgi.Client
 	ask    admission.Request
@@ -79,13 +80,18 @@ func (x *exchange) handle() {
 	defer func() { x.body.close() }() // x.body changes on a local redirect
 	err := x.run()
 	if x.upload != nil {
-		defer x.upload.leave()
 		x.out.BytesIn = x.upload.n
+	}
+	if x.upload != nil || x.isCut() {
+		defer x.source.leave()
 	}
 	if err != nil {
 		x.fail(err)
 	}
 }
+
+// isCut reports whether we have ended the reading of the client's body.
+func (x *exchange) isCut() bool { return x.source != nil && x.source.cut.Load() }
 
 func (x *exchange) run() error {
 	if err := x.b.open(); err != nil {
@@ -237,7 +243,7 @@ func (x *exchange) redirect(location string) error {
 	x.body.close()
 	x.body = body{}
 	ctx := x.r.Context()
-	if x.upload != nil && x.upload.cut.Load() {
+	if x.isCut() {
 		ctx = context.WithoutCancel(ctx) // see deaf
 	}
 	r := x.r.Clone(ctx)

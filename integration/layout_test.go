@@ -17,7 +17,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/cgi":                    {},
 	"bridge/admission":              {},
 	"bridge/admission/internal/sim": {own: []string{"bridge/admission"}},
-	"bridge/spool":                  {},
+	"bridge/spool":                  {others: []string{"golang.org/x/sys/unix"}},
 	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
 	"bridge/pool":                   {own: []string{"bridge/fcgi"}},
 	"bridge/internal/acceptqueue":   {others: netlink},

@@ -38,12 +38,24 @@ func spoolFamilies() []family {
 			single(func(s *bridge.Snapshot) int { return s.Spool.Files }),
 		},
 		{
-			"spool_memory_bytes", gauge, "Memory that bodies and answers take.", nil,
+			"spool_small_bytes", gauge, "Memory that the first pages of request bodies take, beside the budget.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.Spool.Small }),
+		},
+		{
+			"spool_memory_bytes", gauge, "Memory that bodies and answers take of the budget.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.Spool.Memory }),
 		},
 		{
 			"spool_disk_bytes", gauge, "Disk that bodies and answers take.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.Spool.Disk }),
+		},
+		{
+			"spool_disk_failing", gauge, "1 while temporary files cannot be written.", nil,
+			func(s *bridge.Snapshot, to sink) { to.value(truth(s.Spool.DiskError != "")) },
+		},
+		{
+			"spool_cut_total", counter, "Bodies and answers that were cut because others needed their room.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Spool.Cut }),
 		},
 	}
 }
