@@ -45,15 +45,18 @@ var layout = map[string]struct{ own, others []string }{
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
+	"cmd/sluice/internal/connlimit": {},
+	"cmd/sluice/internal/logwriter": {},
 	"cmd/sluice": {
 		own: []string{
+			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/logwriter",
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/owners", "bridge/metrics", "bridge/pool",
 			"bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{
 			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"github.com/dustin/go-humanize",
+			"github.com/dustin/go-humanize", "github.com/agnivade/levenshtein",
 		}),
 	},
 	"caddyplugin": {own: belowCaddy, others: []string{"..."}}, // Caddy brings half the world along

@@ -45,7 +45,7 @@ const accepting = `exec perl -MSocket -e '
 
 // An operator may have the application restarted; a web page may not.
 func TestRestart(t *testing.T) {
-	s := statusServer(spawnedBridge(t, accepting), "status.test:9180", slog.New(slog.DiscardHandler))
+	s := statusServer(spawnedBridge(t, accepting), nothingInFront, "status.test:9180", slog.New(slog.DiscardHandler))
 	for name, c := range map[string]struct {
 		method string
 		header []string
@@ -74,7 +74,7 @@ func TestRestartFails(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
 	b := spawnedBridge(t, "test -e "+broken+" && exit 3; "+accepting)
-	s := statusServer(b, "off", slog.New(slog.DiscardHandler))
+	s := statusServer(b, nothingInFront, "off", slog.New(slog.DiscardHandler))
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestNothingToRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	s := statusServer(b, "127.0.0.1:9180", slog.New(slog.DiscardHandler))
+	s := statusServer(b, nothingInFront, "127.0.0.1:9180", slog.New(slog.DiscardHandler))
 	if w := ask(s, "POST", "/restart"); w.Code != 404 && w.Code != 405 {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
@@ -102,3 +102,5 @@ func TestNothingToRestart(t *testing.T) {
 		}
 	}
 }
+
+func nothingInFront() frontSnapshot { return frontSnapshot{} }
