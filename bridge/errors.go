@@ -96,7 +96,7 @@ func classify(err error) failure {
 		return failure{http.StatusServiceUnavailable, errUnavailable, "The service is being restarted. Please try again in a moment."}
 	case errors.Is(err, spool.ErrTooLarge):
 		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
-	case errors.Is(err, spool.ErrDiskFull), errors.Is(err, spool.ErrDisk), errors.Is(err, spool.ErrCut):
+	case noRoom(err):
 		return failure{http.StatusServiceUnavailable, errInternal, "This server has no room for the request's body now. Please try again in a moment."}
 	case errors.As(err, &params), errors.As(err, &pair):
 		return failure{http.StatusRequestHeaderFieldsTooLarge, errRequest, "The request's header is larger than the application takes."}
@@ -112,6 +112,12 @@ func classify(err error) failure {
 		return classifyConn(conn)
 	}
 	return failure{http.StatusInternalServerError, errInternal, "Something went wrong in this server."}
+}
+
+// noRoom reports whether the spool had no room, or none any more. It tells the log how
+// often.
+func noRoom(err error) bool {
+	return errors.Is(err, spool.ErrDiskFull) || errors.Is(err, spool.ErrDisk) || errors.Is(err, spool.ErrCut)
 }
 
 // classifyRequest tells the client less than the log: why a path is out of reach
@@ -190,7 +196,7 @@ func (x *exchange) fail(err error) {
 	switch {
 	case errors.As(err, &dial):
 		level = slog.LevelDebug // the pool has said so, once; the access log has each
-	case refused, errors.Is(err, spool.ErrCut):
+	case refused, noRoom(err):
 		level = slog.LevelDebug // the log is told how many there are
 	case f.status == http.StatusServiceUnavailable, f.status == http.StatusForbidden:
 		level = slog.LevelWarn

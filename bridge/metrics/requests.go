@@ -54,6 +54,10 @@ func spoolFamilies() []family {
 			func(s *bridge.Snapshot, to sink) { to.value(truth(s.Spool.DiskError != "")) },
 		},
 		{
+			"spool_refused_total", counter, "Bodies and answers that there was no room for.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Spool.Refused }),
+		},
+		{
 			"spool_cut_total", counter, "Bodies and answers that were cut because others needed their room.", nil,
 			single(func(s *bridge.Snapshot) uint64 { return s.Spool.Cut }),
 		},

@@ -67,11 +67,15 @@ func (b *Buffer) add(p []byte) error {
 		copy(b.chunks[0].data[b.n:], p)
 		return nil
 	}
-	err := b.toFile(p, size)
-	if err != nil && !b.closed && b.toMemory(p) {
+	switch {
+	case b.toFile(p, size):
+		return nil
+	case b.closed:
+		return b.gone()
+	case b.toMemory(p):
 		return nil
 	}
-	return err
+	return b.store.refuse(b.owner.Client)
 }
 
 // over reports whether a body of that size is too large.
@@ -117,12 +121,12 @@ func (b *Buffer) spare() int {
 }
 
 // toFile appends what is in memory and then p to the file, which makes size bytes
-// of it.
-func (b *Buffer) toFile(p []byte, size int64) error {
+// of it. It reports whether that was possible; if not, all is as before.
+func (b *Buffer) toFile(p []byte, size int64) bool {
 	// The last byte is not covered unless everything before it is.
 	for b.charge(size-1, 1) == 0 {
 		if !b.makeRoom(size-b.disk) || b.closed {
-			return b.noRoom()
+			return false
 		}
 	}
 	off := b.inFile
@@ -130,26 +134,18 @@ func (b *Buffer) toFile(p []byte, size int64) error {
 	for _, c := range b.chunks {
 		part := c.data[:min(left, int64(len(c.data)))]
 		if _, err := b.writeAt(part, off); err != nil {
-			return b.noRoom()
+			return false
 		}
 		off += int64(len(part))
 		left -= int64(len(part))
 	}
 	if _, err := b.writeAt(p, off); err != nil {
-		return b.noRoom()
+		return false
 	}
 	// Readers used the chunks until now.
 	b.inFile = size
 	b.dropChunks()
-	return nil
-}
-
-// noRoom is why the file could not be used.
-func (b *Buffer) noRoom() error {
-	if b.closed {
-		return b.gone()
-	}
-	return b.store.noRoom()
+	return true
 }
 
 // toMemory appends p in further chunks of memory, as a last resort. It reports

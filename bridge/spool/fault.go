@@ -87,12 +87,32 @@ func (s *Store) worked() {
 	}
 }
 
-// noRoom is the error of who finds none.
-func (s *Store) noRoom() error {
+// refusals are bodies that found no room and were not reported yet.
+type refusals struct {
+	last time.Time // when there was a report
+	n    int
+}
+
+// refuse returns the error of a client's body that finds no room, and fails for it.
+// The log is told, but not of each.
+func (s *Store) refuse(c Client) error {
+	now := time.Now()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	err := fmt.Errorf("%w: the temporary files in %s may hold %d bytes together", ErrDiskFull, s.config.Dir, s.config.Disk)
 	if s.fault.err != nil {
-		return fmt.Errorf("%w: %w", ErrDisk, s.fault.err)
+		err = fmt.Errorf("%w: %w", ErrDisk, s.fault.err)
 	}
-	return fmt.Errorf("%w: the temporary files in %s may hold %d bytes together", ErrDiskFull, s.config.Dir, s.config.Disk)
+	s.inUse.Refused++
+	s.refusals.n++
+	n := s.refusals.n
+	tell := now.Sub(s.refusals.last) >= faultPause
+	if tell {
+		s.refusals = refusals{last: now}
+	}
+	s.mu.Unlock()
+	if tell {
+		s.config.Logger.Warn("there is no room for bodies; those that do not fit are refused",
+			slog.Int("refused", n), slog.String("last_client", c.String()), slog.String("error", err.Error()))
+	}
+	return err
 }

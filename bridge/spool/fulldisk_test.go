@@ -106,7 +106,7 @@ func closedClean(s *Store, c io.Closer) error {
 		return err
 	}
 	u := s.Stats()
-	u.DiskError = ""
+	u.DiskError, u.Refused = "", 0
 	if u != (Stats{}) {
 		return fmt.Errorf("closed, and %+v in use", u)
 	}
@@ -181,6 +181,28 @@ func TestFlappingDisk(t *testing.T) {
 		}
 		if n := strings.Count(text.String(), "\n"); n < 2 || n > 22 {
 			t.Errorf("%d lines in 100 s, want at most two in 10 s:\n%s", n, text)
+		}
+	})
+}
+
+// Requests that are refused fill no log either: the first, and then one in ten
+// seconds, with how many there were.
+func TestRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, text := logged()
+		s := newStore(t, Config{Memory: 1, Disk: 100, Logger: log})
+		for range 1001 {
+			b, _ := newUpload(t, s, "192.0.2.7")
+			if _, err := b.Write(pattern(5000)); !errors.Is(err, ErrDiskFull) {
+				t.Fatal(err)
+			}
+			time.Sleep(faultPause / 1000)
+		}
+		if n := s.Stats().Refused; n != 1001 {
+			t.Errorf("%d refused", n)
+		}
+		if said := text.String(); strings.Count(said, "\n") != 2 || !strings.Contains(said, "refused=1000 last_client=192.0.2.7") {
+			t.Errorf("the log has\n%s\nwant two lines", said)
 		}
 	})
 }

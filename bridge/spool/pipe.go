@@ -91,7 +91,7 @@ func (p *Pipe) Write(b []byte) (n int, err error) {
 			m, end = p.offer(b[n:], freed, late)
 			n += m
 			if end == tooLate {
-				return n, p.store.noRoom()
+				return n, p.store.refuse(p.owner.Client)
 			}
 			freed, ask = nil, end == tryAgain
 		}

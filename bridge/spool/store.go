@@ -26,6 +26,7 @@ type Stats struct {
 	Small     int64  `json:"small"`                // bytes of memory for the first pages of request bodies
 	Memory    int64  `json:"memory"`               // bytes of memory held beside those
 	Disk      int64  `json:"disk"`                 // bytes of disk held
+	Refused   uint64 `json:"refused"`              // Buffers and impatient Pipes that there was no room for, ever
 	Cut       uint64 `json:"cut"`                  // Buffers and Pipes given up for others, ever
 	DiskError string `json:"disk_error,omitempty"` // why nothing can be written to disk; empty if it can
 }
@@ -41,16 +42,17 @@ type Store struct {
 	// mu is a leaf but for the mu of a pace: it is taken with a body's lock held, and
 	// nothing is called under it. What the budgets and shares say is used is the sum
 	// of the open bodies' claims.
-	mu     sync.Mutex
-	inUse  Stats // all but Memory
-	memory budget
-	disk   budget
-	wanted int64 // bytes of disk that are being freed, each for somebody
-	shares map[shareKey]*share
-	unused *share // the one of them, if there is one, that holds nothing
-	fault  fault
-	cuts   cutLog
-	freed  chan struct{} // closed when memory or disk is given back; nil while nobody waits
+	mu       sync.Mutex
+	inUse    Stats // all but Memory
+	memory   budget
+	disk     budget
+	wanted   int64 // bytes of disk that are being freed, each for somebody
+	shares   map[shareKey]*share
+	unused   *share // the one of them, if there is one, that holds nothing
+	fault    fault
+	cuts     cutLog
+	refusals refusals
+	freed    chan struct{} // closed when memory or disk is given back; nil while nobody waits
 }
 
 // New returns a Store. It fails if the configuration is invalid or no file can

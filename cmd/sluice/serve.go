@@ -98,7 +98,7 @@ func serve(o *options, command []string) (err error) {
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(limit.Listener(front)) }()
 	if side != nil {
-		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log, Listen: o.status.addr})
+		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		s := statusServer(b, func() frontSnapshot {
 			return frontSnapshot{limit.Snapshot(), few.Snapshot(), droppedLines{access.dropped(), errorLog.dropped()}}
 		}, o.status.addr, log)
@@ -127,7 +127,7 @@ func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
 		return nil, err
 	}
 	return connlimit.New(connlimit.Config{
-		Max: most, MaxWaiting: waiting, Exempt: proxies(o.trusted), Logger: log, Listen: o.listen.addr,
+		Max: most, MaxWaiting: waiting, Exempt: proxies(o.trusted), Logger: log,
 	}), nil
 }
 

@@ -10,7 +10,8 @@
 //     whole header has come yet. If a client has more than its share of all
 //     connections (a sixteenth, 16 at least) it is one of the client that has most;
 //     else, or if that has none, the one that has been so for longest. For a client
-//     that has its share, it is one of its own.
+//     that has its share, it is one of its own. One that has been without a request
+//     for less than a second goes only if its client has too many, and for another.
 //   - If all of them carry requests, and one client has more than a quarter of them
 //     all and at least twice as many as the newcomer's, the one of its requests that
 //     has taken longest is cut.

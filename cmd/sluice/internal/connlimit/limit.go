@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Config is what a Limit goes by.
@@ -16,9 +17,8 @@ type Config struct {
 	// Exempt says which clients have no share: proxies. Nil: none is.
 	Exempt func(netip.Addr) bool
 	// Logger is told when connections make room for others, every ten seconds while
-	// they do. Listen is what it calls them.
+	// they do.
 	Logger *slog.Logger
-	Listen string
 }
 
 // Snapshot is the state of a Limit at one instant.
@@ -46,9 +46,11 @@ type Limit struct {
 	idles   int
 	waiting list // of all clients, first come first served
 	waits   int
+	again   *time.Timer   // set while some wait and time may bring them in; else nil
 	ready   []net.Conn    // for Accept: they have their place in the server
 	wake    chan struct{} // has one if ready may have some
 	closed  bool
+	listen  string   // where, for the log
 	counts  Snapshot // what is counted for ever
 	report  report
 }
@@ -58,8 +60,9 @@ type entry struct {
 	conn   net.Conn
 	client *client
 	state  state
-	own    node // in a list of the client's
-	all    node // in one of all clients', if it is idle or waits
+	since  time.Time // of idle
+	own    node      // in a list of the client's
+	all    node      // in one of all clients', if it is idle or waits
 }
 
 type state uint8
@@ -105,6 +108,7 @@ func (l *Limit) Track(c net.Conn, s http.ConnState) {
 		l.move(e, active)
 	case http.StateIdle:
 		l.move(e, idle)
+		l.expect()
 	case http.StateHijacked, http.StateClosed:
 		l.remove(e)
 		l.promote()
@@ -135,6 +139,7 @@ func (l *Limit) list(e *entry, s state) {
 		e.client.waits++
 		l.waits++
 	case idle:
+		e.since = time.Now()
 		e.client.idle.push(&e.own)
 		l.idle.push(&e.all)
 		l.idles++
@@ -181,6 +186,54 @@ func (l *Limit) promote() {
 	}
 }
 
+// expect has those that wait looked after when a connection without a request has been
+// so for long enough.
+func (l *Limit) expect() {
+	oldest := l.idle.oldest()
+	if l.again != nil || l.waits == 0 || oldest == nil || l.closed {
+		return
+	}
+	after := grace
+	if !oldest.isOld() {
+		after -= time.Since(oldest.since)
+	}
+	l.again = time.AfterFunc(after, l.relieve)
+}
+
+// relieve lets those in that wait, at the cost of who can go by now.
+func (l *Limit) relieve() {
+	var out []net.Conn
+	l.mu.Lock()
+	l.again = nil
+	for n := l.waiting.root.next; n.entry != nil && !l.closed; {
+		e := n.entry
+		n = n.next // before e leaves the list
+		if v := l.victim(e.client); v != nil {
+			l.unlist(e)
+			out = append(out, l.replace(v, e))
+		}
+	}
+	l.expect()
+	l.mu.Unlock()
+	for _, c := range out {
+		_ = c.Close() // it is gone either way
+	}
+	l.tell()
+}
+
+// replace gives v's place to e, and returns what is to be closed.
+func (l *Limit) replace(v, e *entry) net.Conn {
+	if v.state == idle {
+		l.counts.ClosedIdle++
+	} else {
+		l.counts.CutActive++
+	}
+	l.report.of(v.client)
+	l.enter(e) // first: the client may be the same, and is not to be forgotten
+	l.remove(v)
+	return v.conn
+}
+
 // admit takes a connection that was accepted. It returns one that is to be closed
 // then, which may be the same; nil if none is.
 func (l *Limit) admit(c net.Conn) (out net.Conn) {
@@ -197,17 +250,10 @@ func (l *Limit) admit(c net.Conn) (out net.Conn) {
 		return nil
 	}
 	if v := l.victim(e.client); v != nil {
-		if v.state == idle {
-			l.counts.ClosedIdle++
-		} else {
-			l.counts.CutActive++
-		}
-		l.report.of(v.client)
-		l.enter(e) // first: the client may be the same, and is not to be forgotten
-		l.remove(v)
-		return v.conn
+		return l.replace(v, e)
 	}
 	l.list(e, waits)
+	l.expect()
 	if l.waits <= l.config.MaxWaiting {
 		return nil
 	}
@@ -219,26 +265,32 @@ func (l *Limit) admit(c net.Conn) (out net.Conn) {
 	return v.conn
 }
 
+// grace is how long a connection without a request is left alone, but for the sake of a
+// client that has fewer: the request may be on its way.
+const grace = time.Second
+
 // victim is who makes room for a client's connection, nil if nobody does.
 func (l *Limit) victim(newcomer *client) *entry {
-	most := l.clients.most.first()
-	if most != nil && most.conns > l.share() {
-		if v := most.idle.oldest(); v != nil {
+	hog := l.clients.most.first()
+	if hog != nil && hog.conns > l.share() {
+		if v := hog.idle.oldest(); v != nil && (hog != newcomer || v.isOld()) {
 			return v
 		}
 	}
-	if newcomer.exempt || newcomer.conns < l.share() {
-		if v := l.idle.oldest(); v != nil {
-			return v
-		}
-	} else if v := newcomer.idle.oldest(); v != nil { // others' may just be about to bring a request
+	from := &l.idle
+	if !newcomer.exempt && newcomer.conns >= l.share() {
+		from = &newcomer.idle
+	}
+	if v := from.oldest(); v != nil && v.isOld() {
 		return v
 	}
-	if most != nil && most != newcomer && most.conns > l.config.Max/4 && most.conns >= 2*(newcomer.conns+1) {
-		return most.active.oldest()
+	if hog != nil && hog != newcomer && hog.conns > l.config.Max/4 && hog.conns >= 2*(newcomer.conns+1) {
+		return hog.active.oldest()
 	}
 	return nil
 }
+
+func (e *entry) isOld() bool { return time.Since(e.since) >= grace }
 
 // share is how many connections a client may have before its own go first.
 func (l *Limit) share() int { return max(l.config.Max/16, 16) }

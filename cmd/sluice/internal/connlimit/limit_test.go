@@ -85,15 +85,33 @@ type bench struct {
 	l     *Limit
 	door  *door
 	ln    net.Listener
-	log   *bytes.Buffer
+	log   *logText
 	given []*conn // in order
 	mu    sync.Mutex
 	ended sync.WaitGroup
 }
 
+// logText is what the log was told.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func newBench(t *testing.T, c Config) *bench {
-	b := &bench{t: t, door: newDoor(), log: new(bytes.Buffer)}
-	c.Logger, c.Listen = slog.New(slog.NewTextHandler(b.log, nil)), ":80"
+	b := &bench{t: t, door: newDoor(), log: new(logText)}
+	c.Logger = slog.New(slog.NewTextHandler(b.log, nil))
 	b.l = New(c)
 	b.ln = b.l.Listener(b.door)
 	b.ended.Go(func() {
@@ -176,6 +194,7 @@ func TestIdleGoesFirst(t *testing.T) {
 		b.l.Track(busy, http.StateActive)
 		b.l.Track(kept, http.StateActive)
 		b.l.Track(kept, http.StateIdle)
+		time.Sleep(grace)
 		first := b.come("192.0.2.4")
 		b.want("the silent one", silent, true, true)
 		b.want("the newcomer", first, true, false)
@@ -252,6 +271,7 @@ func TestExempt(t *testing.T) {
 		kept := b.come(good)
 		idle := b.come(hog)
 		proxys := b.crowd(hog, 98, true)
+		time.Sleep(grace)
 		first, second := b.come("192.0.2.3"), b.come("192.0.2.4")
 		b.want("who was idle for longest", kept, true, true)
 		b.want("the proxy's idle one", idle, true, true)
@@ -294,7 +314,9 @@ func TestWaiting(t *testing.T) {
 func TestLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, Config{Max: 1, MaxWaiting: 1})
+		b.come(hog)
 		for range 1000 {
+			time.Sleep(grace / 100)
 			b.come(hog)
 		}
 		if text := b.log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "last_client="+hog) || !strings.Contains(text, "max_connections=1 ") {
@@ -302,9 +324,44 @@ func TestLog(t *testing.T) {
 		}
 		time.Sleep(reportPause)
 		b.come(hog)
-		if text := b.log.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "closed_without_request=999") {
+		b.come(hog)
+		if text := b.log.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "closed_without_request=1") || !strings.Contains(text, "refused=9") {
 			t.Errorf("the log has\n%s\nwant a second line with how many", text)
 		}
+	})
+}
+
+// A burst of one client, whose requests are on their way: nobody's connection is closed,
+// and who does not fit comes in when somebody has been idle for a while.
+func TestBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{Max: 20, MaxWaiting: 2})
+		in := b.crowd(hog, 20, false)
+		late := b.crowd(hog, 2, false)
+		time.Sleep(grace / 2)
+		for i, c := range append(in, late...) {
+			b.want("one of the burst", c, i < 20, false)
+		}
+		for _, c := range in {
+			b.l.Track(c, http.StateActive)
+			b.l.Track(c, http.StateIdle)
+		}
+		time.Sleep(grace - time.Millisecond)
+		b.want("who waits", late[0], false, false)
+		time.Sleep(2 * time.Millisecond)
+		b.want("the oldest", in[0], true, true)
+		b.want("who waited", late[0], true, false)
+		b.want("who waited, too", late[1], true, false)
+	})
+}
+
+// For another client's sake, those of one with too many go at once.
+func TestNoGraceForHogs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{Max: 20, MaxWaiting: 2})
+		mine := b.crowd(hog, 20, false)
+		b.want("a newcomer", b.come(good), true, false)
+		b.want("the hog's oldest", mine[0], true, true)
 	})
 }
 
@@ -345,6 +402,10 @@ func TestAtRandom(t *testing.T) {
 					if b.wasGiven(c) { // else the server does not know it
 						b.l.Track(c, []http.ConnState{http.StateActive, http.StateActive, http.StateIdle, http.StateClosed, http.StateHijacked}[rnd.IntN(5)])
 					}
+					synctest.Wait()
+				}
+				if rnd.IntN(50) == 0 {
+					time.Sleep(time.Duration(rnd.IntN(int(2 * grace))))
 					synctest.Wait()
 				}
 				b.check(all)

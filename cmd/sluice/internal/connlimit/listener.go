@@ -22,6 +22,7 @@ type listener struct {
 // Listener returns what the server is to accept from. It takes over from: its
 // connections are accepted at once from now on, until it is closed.
 func (l *Limit) Listener(from net.Listener) net.Listener {
+	l.listen = from.Addr().String()
 	ln := &listener{Listener: from, limit: l, ended: make(chan struct{}), closing: make(chan struct{})}
 	go ln.accept()
 	return ln
@@ -65,6 +66,9 @@ func (ln *listener) Close() error {
 func (l *Limit) shut() {
 	l.mu.Lock()
 	l.closed = true
+	if l.again != nil {
+		l.again.Stop()
+	}
 	out := l.ready
 	l.ready = nil
 	for _, c := range out {

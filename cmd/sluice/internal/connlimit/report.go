@@ -30,7 +30,7 @@ func (l *Limit) tell() {
 	clients := len(l.clients.byAddr)
 	l.mu.Unlock()
 	l.config.Logger.Warn("there are as many client connections as there may be; some are closed for others",
-		"listen", l.config.Listen, "max_connections", l.config.Max, "clients", clients,
+		"listen", l.listen, "max_connections", l.config.Max, "clients", clients,
 		"closed_without_request", is.ClosedIdle-was.counts.ClosedIdle, "cut_with_request", is.CutActive-was.counts.CutActive,
 		"refused", is.Refused-was.counts.Refused, "last_client", was.client, "has", was.has)
 }
@@ -54,7 +54,7 @@ func (l *Limit) failed(err error) {
 	}
 	l.mu.Unlock()
 	if say {
-		l.config.Logger.Error("accepting connections fails; it is tried again", "listen", l.config.Listen, "error", err.Error())
+		l.config.Logger.Error("accepting connections fails; it is tried again", "listen", l.listen, "error", err.Error())
 	}
 	if e != nil {
 		_ = e.conn.Close() // it is gone either way
