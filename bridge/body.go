@@ -126,6 +126,9 @@ func (c *clientReader) interrupt() {
 // Cut implements spool.Cutter: what was spooled of the body had to make room.
 func (c *clientReader) Cut() { c.interrupt() }
 
+// Pressing implements spool.Cutter. A request that is not there yet holds no worker.
+func (c *clientReader) Pressing() bool { return false }
+
 // leave gives net/http a moment to read what the client may still be sending. A
 // connection that is closed with bytes unread is reset, and the client would lose
 // the answer.

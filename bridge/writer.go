@@ -4,17 +4,20 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
 // clientWriter gives a client that takes an answer its time for each piece.
 type clientWriter struct {
 	rc      http.ResponseController
 	timeout time.Duration
+	gate    *admission.Gate
 	cut     atomic.Bool
 }
 
 func (x *exchange) clientWriter() *clientWriter {
-	return &clientWriter{rc: *http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client)}
+	return &clientWriter{rc: *http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), gate: x.b.gate}
 }
 
 // extend gives the client its time to take the next piece.
@@ -32,6 +35,13 @@ func (c *clientWriter) extend() {
 func (c *clientWriter) Cut() {
 	c.cut.Store(true)
 	_ = c.rc.SetWriteDeadline(time.Unix(1, 0)) // unsupported: then it lasts as long as the client likes
+}
+
+// Pressing implements spool.Cutter: while the answer finds no room it holds a worker, and
+// requests may wait for one.
+func (c *clientWriter) Pressing() bool {
+	_, waiting := c.gate.Load()
+	return waiting > 0
 }
 
 // done leaves the connection as it was found: another handler may be next on it.

@@ -41,6 +41,12 @@ func TestFloodOfSlowReaders(t *testing.T) {
 		t.Errorf("%d warnings, want a few that name the client", n)
 	}
 	wantServed(t, good, 200)
+
+	// What the slow readers have no room for holds workers, all that such requests may
+	// have. Others' requests for the same thing are waited for.
+	for range 3 {
+		wholeAnswer(t, good.open(t, t.Context(), "/download?n=1000000"), 1_000_000)
+	}
 }
 
 // The same with uploads that stop before their end.

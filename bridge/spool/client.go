@@ -42,8 +42,11 @@ type Owner struct {
 	Cutter Cutter
 }
 
-// Cutter ends the slow side of a body that has been given up.
+// Cutter is the slow side of a body.
 type Cutter interface {
+	// Pressing reports whether others wait for what the fast side holds, a worker,
+	// while it finds no room. It is asked now and then, of answers.
+	Pressing() bool
 	// Cut makes a Read from the client, or a Write to it, that is under way return.
 	// It is called in somebody else's goroutine, at most once and not after Close,
 	// and must not block.

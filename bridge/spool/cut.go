@@ -10,6 +10,7 @@ import (
 // victim returns whom to give up for h to have need bytes of disk; nil if nobody
 // has to go for it. What that holds is h's as soon as it is given back.
 func (s *Store) victim(h *holding, need int64) *holding {
+	pressing := h.kind == answer && h.owner.Cutter != nil && h.owner.Cutter.Pressing()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shareOf(h)
@@ -20,7 +21,7 @@ func (s *Store) victim(h *holding, need int64) *holding {
 	}
 	need = max(need, s.leastFile)
 	now := time.Now()
-	v := s.choose(h, need, now)
+	v := s.choose(h, need, pressing, now)
 	if v == nil {
 		return nil
 	}
@@ -34,29 +35,33 @@ func (s *Store) victim(h *holding, need int64) *holding {
 
 // choose says who has to go. A request fails without room, so it may have half of
 // the disk at the cost of answers, and beyond that takes from whoever holds at
-// least twice as much. An answer can do without; it takes only from a client that
-// holds more than is fair, and twice as much, what is known to be slow.
-func (s *Store) choose(h *holding, need int64, now time.Time) *holding {
+// least twice as much. An answer can do without; it takes only what is known to be slow,
+// from another client that holds more than is fair, and twice as much, or, if others
+// wait for its worker, from its own client that does.
+func (s *Store) choose(h *holding, need int64, pressing bool, now time.Time) *holding {
 	own := h.share
 	wants := own.disk + need
 	if h.kind == answer {
 		hog := s.largest(answer, own)
-		if hog != nil && hog.disk > s.disk.fair() && hog.disk >= 2*wants {
-			return hog.slowest(0, paceWindow, now)
+		switch {
+		case hog != nil && hog.disk > s.disk.fair() && hog.disk >= 2*wants:
+			return hog.slowest(h, 0, paceWindow, now)
+		case pressing && own.disk > s.disk.fair():
+			return own.slowest(h, 0, paceWindow, now)
 		}
 		return nil
 	}
 	if hog := s.largest(answer, nil); hog != nil && s.disk.by[request]+need <= s.disk.size/2 {
-		if v := hog.slowest(0, 0, now); v != nil {
+		if v := hog.slowest(h, 0, 0, now); v != nil {
 			return v
 		}
 	}
 	if hog := s.largest(request, own); hog != nil && hog.disk >= 2*wants {
-		if v := hog.slowest(0, 0, now); v != nil {
+		if v := hog.slowest(h, 0, 0, now); v != nil {
 			return v
 		}
 	}
-	return own.slowest(2*(h.claim.bytes+need), 0, now)
+	return own.slowest(h, 2*(h.claim.bytes+need), 0, now)
 }
 
 // largest returns the share of that kind, but not, that holds most disk and has
@@ -71,15 +76,15 @@ func (s *Store) largest(k kind, not *share) *share {
 	return most
 }
 
-// slowest returns, of those that hold at least so much disk, the one that would
-// keep it for longest, if that is longer than over. One that has others given up just
+// slowest returns, of those that hold at least so much disk, but not, the one that
+// would keep it for longest, if that is longer than over. One that has others given up just
 // now is spared: it would wait for them while others wait for it.
-func (sh *share) slowest(least int64, over time.Duration, now time.Time) *holding {
+func (sh *share) slowest(not *holding, least int64, over time.Duration, now time.Time) *holding {
 	var slowest *holding
 	longest := over
 	for h := range sh.cuttable {
 		c := h.claim
-		if c.bytes < least || c.wanted > 0 {
+		if h == not || c.bytes < least || c.wanted > 0 {
 			continue
 		}
 		if t := c.pace.time(c.bytes, now); t > longest || t == longest && slowest != nil && c.bytes > slowest.claim.bytes {

@@ -21,12 +21,13 @@
 //     or of its own client if that body is twice as large. Of the client that holds
 //     most, the body goes that will hold its room for longest. A request fails if
 //     there is none.
-//   - An answer waits for room, and goes on at its reader's pace meanwhile. After a
-//     second it gets some at the cost of a slow answer, if another client holds more
-//     than a quarter of the disk in answers.
-//   - What a client holds by itself is never limited but in favour of others. Where
-//     all clients seem to be one, because a proxy is not declared, that leaves them
-//     three quarters of the disk for answers and all that is free for requests.
+//   - An answer waits for room, and goes on at its reader's pace meanwhile. Each second
+//     it may get some at the cost of an answer that is known to be slow: of another
+//     client that holds more than a quarter of the disk in answers, or, while others
+//     wait for the worker that writes it, of its own client if that does.
+//   - So what a client holds is limited only in favour of others. Where all clients
+//     seem to be one, because a proxy is not declared, that leaves them three quarters
+//     of the disk for answers, and all that is free for requests.
 //
 // What always holds:
 //

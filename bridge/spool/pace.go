@@ -6,7 +6,7 @@ import (
 )
 
 // paceWindow is how far back a pace looks, and up to twice as far.
-const paceWindow = 10 * time.Second
+const paceWindow = 5 * time.Second
 
 // pace is how fast the slow side of a body that holds disk has been lately.
 type pace struct {

@@ -177,12 +177,13 @@ func (s *Store) reserveDisk(h *holding, least, most int64) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sh, c := s.shareOf(h), s.claimOf(h)
+	freed := c.wanted // for it, by others
 	s.want(c, 0)
-	free := s.disk.size - s.disk.used
+	free := s.disk.size - s.disk.used - s.wanted
 	if h.kind == answer {
-		free = s.disk.elastic(answer, sh.disk)
+		free = max(min(free, freed), s.disk.elastic(answer, sh.disk)-s.wanted)
 	}
-	room := max(free-s.wanted, 0) + c.bytes
+	room := max(free, 0) + c.bytes
 	n := min(most, room-h.disk)
 	if n < least || room < s.leastFile {
 		return 0

@@ -145,6 +145,8 @@ func (o *liveOwner) Cut() {
 	}
 }
 
+func (o *liveOwner) Pressing() bool { return o.cut.Load() == 0 }
+
 // answer is written by a goroutine of its own, and read to its end or left.
 func (w *world) answer(rnd *rand.Rand, o Owner, data []byte) {
 	p := w.s.NewPipe(o)

@@ -13,9 +13,12 @@ import (
 
 // cutter counts how often it was called.
 type cutter struct {
-	n atomic.Int32
-	f func() // what else it does; may be nil
+	n        atomic.Int32
+	f        func() // what else it does; may be nil
+	pressing bool
 }
+
+func (c *cutter) Pressing() bool { return c.pressing }
 
 func (c *cutter) Cut() {
 	c.n.Add(1)
@@ -147,12 +150,14 @@ func TestAnswersBesideSlowReaders(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		clients []string // of six answers
+		waited  bool     // for the worker that writes a seventh
 		cut     bool
 	}{
-		{"one client has it all", []string{"192.0.2.1"}, true},
-		{"one network has it all", []string{"2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::"}, true},
-		{"many clients have it", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"}, false},
-		{"everybody is one client", []string{"192.0.2.99"}, false},
+		{"one client has it all", []string{"192.0.2.1"}, false, true},
+		{"one network has it all", []string{"2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::"}, false, true},
+		{"many clients have it", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"}, true, false},
+		{"everybody is one client", []string{"192.0.2.99"}, false, false},
+		{"everybody is one client, and others wait", []string{"192.0.2.99"}, true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -171,7 +176,7 @@ func TestAnswersBesideSlowReaders(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 
-				p := s.NewPipe(Owner{Client: ClientOf("192.0.2.99")})
+				p := s.NewPipe(Owner{ClientOf("192.0.2.99"), &cutter{pressing: tt.waited}})
 				defer p.Close()
 				w := start(p.Write, pattern(5*unit))
 				w.waits(t)
@@ -369,20 +374,20 @@ func TestPace(t *testing.T) {
 				t.Errorf("after %v: %v s, want %v", time.Now(), got, seconds)
 			}
 		}
-		want(10) // nothing is known
+		want(5) // nothing is known
 		time.Sleep(paceWindow / 2)
-		want(10)
+		want(5)
 		p.add(50_000)
-		want(10)
-		time.Sleep(paceWindow/2 + time.Second) // 50,000 in 11 s
-		want(22)
+		want(5)
+		time.Sleep(paceWindow/2 + time.Second) // 50,000 in 6 s
+		want(12)
 		p.add(200_000)
-		want(4.4)
-		time.Sleep(paceWindow) // 200,000 in 11 s
-		want(5.5)
+		want(2.4)
+		time.Sleep(paceWindow) // 200,000 in 6 s
+		want(3)
 		time.Sleep(2 * paceWindow)
 		want(100_000)
 		p.begin()
-		want(10)
+		want(5)
 	})
 }
