@@ -9,7 +9,7 @@ import (
 const (
 	// mostConnections is how many client connections there may be by default, however
 	// many descriptors there are: they take memory, too.
-	mostConnections = 32 << 10
+	mostConnections = 16 << 10
 	// fewestConnections is what is worth serving with.
 	fewestConnections = 16
 	// statusConnections is how many there may be at the status listener, where each is

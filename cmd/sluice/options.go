@@ -61,7 +61,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.env, "env", "a further CGI variable, `K=V`; wins over everything else; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* and Forwarded are believed; may be given several times")
 
-	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones make room for others (default what the limit of open files has room for, 32768 at most)")
+	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones make room for others (default what the limit of open files has room for, 16384 at most)")
 	o.maxBody = 1 << 30
 	f.Var(&o.maxBody, "max-body", "largest request body, `SIZE` such as 20MiB")
 	o.maxHeader = 64 << 10
