@@ -23,10 +23,10 @@ func (x *exchange) takeBody() error {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
 	}
+	x.source = &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
 	if r.ContentLength > x.b.cfg.MaxBody {
 		return spool.ErrTooLarge
 	}
-	x.source = &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
 	if x.b.cfg.RequestBuffering == Off && r.ContentLength > 0 {
 		x.upload = x.source
 		x.body = body{length: r.ContentLength, stream: x.source}
@@ -62,6 +62,14 @@ func (b *body) reader() io.Reader {
 
 // lingerFor is how long a client may go on sending a body that nobody wants.
 const lingerFor = 500 * time.Millisecond
+
+const (
+	// discardFor is how long a client that was refused while it sends its body may go on
+	// with that. Most clients do not read the answer before they have sent everything.
+	discardFor = 10 * time.Second
+	// discardPause is how long it may pause meanwhile.
+	discardPause = 2 * time.Second
+)
 
 // errCut is what a clientReader returns after interrupt.
 var errCut = errors.New("nobody wants the rest of the body")
@@ -135,6 +143,31 @@ func (c *clientReader) Pressing() bool { return false }
 func (c *clientReader) leave() {
 	if !c.whole.Load() {
 		_ = c.rc.SetReadDeadline(time.Now().Add(lingerFor)) // unsupported: the front bounds reads, or nobody does
+	}
+}
+
+// discardBody has a client that was refused for its body, and is still sending it, come to
+// its answer: its connection would be reset, and most clients would see only that. It
+// takes the exchange's goroutine and connection, and nothing else any more.
+func (x *exchange) discardBody() {
+	c := x.source
+	if c == nil || c.whole.Load() || x.out.Aborted || x.r.ProtoMajor != 1 || !errors.Is(x.out.Err, spool.ErrTooLarge) && !noRoom(x.out.Err) {
+		return
+	}
+	if c.n == 0 && x.r.Header.Get("Expect") != "" {
+		return // it waits to be asked for the body
+	}
+	if c.rc.Flush() != nil {
+		return
+	}
+	buf := make([]byte, relayBuffer)
+	for end := time.Now().Add(discardFor); time.Now().Before(end); {
+		if c.rc.SetReadDeadline(time.Now().Add(discardPause)) != nil {
+			return
+		}
+		if _, err := c.body.Read(buf); err != nil {
+			return // the end, most likely
+		}
 	}
 }
 

@@ -127,6 +127,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 		x.out.Total = time.Since(started)
 		b.cfg.Observe(r, &x.out)
 	}
+	x.discardBody()
 	abort = x.out.Aborted
 	x.reset()
 	b.exchanges.Put(x)
