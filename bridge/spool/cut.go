@@ -111,6 +111,18 @@ func (h *holding) makeRoom(need int64) bool {
 	return true
 }
 
+// waive gives up a claim to room that was made for h and not needed. It is called with
+// mu held.
+func (h *holding) waive() {
+	if h.claim == nil || h.claim.wanted == 0 { // which only h itself changes
+		return
+	}
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	h.store.want(h.claim, 0)
+	h.store.wake()
+}
+
 // giveUp closes h because others need what it holds. It waits until that is given
 // back.
 func (h *holding) giveUp() {

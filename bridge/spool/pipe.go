@@ -61,6 +61,7 @@ func (p *Pipe) Len() int64 {
 func (p *Pipe) Write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.waive() // the reader may have taken what room was made for
 	var freed <-chan struct{}
 	var late <-chan time.Time
 	ask := false // whether another body is to be given up for this one

@@ -156,6 +156,9 @@ func (w *world) answer(rnd *rand.Rand, o Owner, data []byte) {
 	writer.Go(func() {
 		for rest := data; len(rest) > 0; {
 			n, err := p.Write(rest[:min(len(rest), piece)])
+			if w.wants(&p.holding) {
+				w.t.Error("room is kept for a Write that has ended")
+			}
 			if rest = rest[n:]; err != nil {
 				if !errors.Is(err, ErrCut) && !errors.Is(err, ErrClosed) {
 					w.t.Errorf("Write: %v", err)
@@ -184,6 +187,13 @@ func (w *world) doomed(h *holding) bool {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
 	return h.claim != nil && h.claim.doomed
+}
+
+// wants reports whether room is being made for a body.
+func (w *world) wants(h *holding) bool {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	return h.claim != nil && h.claim.wanted > 0
 }
 
 // request is received, by and by, and read twice.
