@@ -150,18 +150,18 @@ func TestAccessLogReopen(t *testing.T) {
 		t.Errorf("%d lines lost", lost)
 	}
 	// Those before it was opened anew may be in either.
-	var all string
+	var all strings.Builder
 	for _, name := range []string{path + ".1", path} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all += string(text)
-		if name == path && !strings.HasSuffix(all, "\n") || name == path && !strings.Contains(string(text), `"bytes_out":3,`) {
+		all.WriteString(string(text))
+		if name == path && !strings.HasSuffix(all.String(), "\n") || name == path && !strings.Contains(string(text), `"bytes_out":3,`) {
 			t.Errorf("the new file has\n%s", text)
 		}
 	}
-	for i, line := range strings.Split(strings.TrimSuffix(all, "\n"), "\n") {
+	for i, line := range strings.Split(strings.TrimSuffix(all.String(), "\n"), "\n") {
 		if !strings.Contains(line, fmt.Sprintf(`"bytes_out":%d,`, i+1)) || i > 2 {
 			t.Errorf("line %d is %s", i+1, line)
 		}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -146,12 +147,7 @@ func (b *bench) come(addr string) *conn {
 func (b *bench) wasGiven(c *conn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, g := range b.given {
-		if g == c {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(b.given, c)
 }
 
 func (b *bench) want(what string, c *conn, given, closed bool) {
