@@ -43,6 +43,9 @@ func (p *pace) turn(t time.Time) {
 	}
 }
 
+// forever is more than anybody waits.
+const forever = 10 * 365 * 24 * time.Hour
+
 // slowest is the least rate that a pace takes for one, in bytes a second.
 const slowest = 1
 
@@ -57,7 +60,7 @@ func (p *pace) time(n int64, t time.Time) time.Duration {
 		over, moved = over+paceWindow, moved+p.past
 	}
 	rate := max(float64(moved)/max(over, time.Second).Seconds(), slowest)
-	d := time.Duration(float64(n) / rate * float64(time.Second))
+	d := time.Duration(min(float64(n)/rate, forever.Seconds()) * float64(time.Second))
 	if p.past < 0 {
 		d = min(d, paceWindow)
 	}

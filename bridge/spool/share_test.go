@@ -309,6 +309,9 @@ func TestPace(t *testing.T) {
 		want(3)
 		time.Sleep(2 * paceWindow)
 		want(100_000)
+		if got := p.time(1<<60, time.Now()); got != forever {
+			t.Errorf("an EiB takes %v", got)
+		}
 		p.begin()
 		want(5)
 	})
