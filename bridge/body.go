@@ -88,7 +88,8 @@ type clientReader struct {
 }
 
 func (c *clientReader) Read(p []byte) (int, error) {
-	if err := c.rc.SetReadDeadline(time.Now().Add(c.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	deadline := time.Now().Add(c.timeout)
+	if err := c.rc.SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		c.err = err
 		return 0, err
 	}
@@ -100,7 +101,9 @@ func (c *clientReader) Read(p []byte) (int, error) {
 	}
 	n, err := c.body.Read(p)
 	c.n += int64(n)
-	if err != nil && err != io.EOF && !c.cut.Load() {
+	// A client that was too slow was so even if somebody has interrupted the Read since:
+	// net/http ends the request's context before it returns the error.
+	if err != nil && err != io.EOF && (!c.cut.Load() || !time.Now().Before(deadline)) {
 		c.err = err
 	}
 	if c.n == c.length || err == io.EOF {

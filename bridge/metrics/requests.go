@@ -50,6 +50,10 @@ func spoolFamilies() []family {
 			single(func(s *bridge.Snapshot) int64 { return s.Spool.Disk }),
 		},
 		{
+			"spool_disk_limit_bytes", gauge, "Disk that they may take: as configured, or what the file system has room for.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.Spool.DiskLimit }),
+		},
+		{
 			"spool_disk_failing", gauge, "1 while temporary files cannot be written.", nil,
 			func(s *bridge.Snapshot, to sink) { to.value(truth(s.Spool.DiskError != "")) },
 		},

@@ -208,7 +208,7 @@ func TestBufferReadFromMemory(t *testing.T) {
 		b := s.NewBuffer(Owner{}, -1)
 		var waiting Stats
 		_, err := b.ReadFrom(io.MultiReader(bytes.NewReader(pattern(sent)), readerFunc(func([]byte) (int, error) {
-			waiting = s.Stats()
+			waiting = held(s)
 			return 0, io.EOF
 		})))
 		want := int64(4<<10 + sent/(4<<10)*(4<<10))

@@ -28,7 +28,8 @@ type Config struct {
 	// DefaultMemory by default.
 	Memory int64
 	// Disk is how many bytes all temporary files together may hold; DefaultDisk
-	// by default.
+	// by default. If the file system has less room, that is what they may hold, but for
+	// an eighth.
 	Disk int64
 	// Files is how many temporary files there may be at once; by default a quarter
 	// of the descriptors that the process may have. It is kept by each file counting

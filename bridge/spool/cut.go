@@ -16,10 +16,10 @@ func (s *Store) victim(h *holding, need int64) *holding {
 	s.shareOf(h)
 	c := s.claimOf(h)
 	s.want(c, 0)
-	if c.doomed || s.fault.err != nil { // room is not what is lacking
+	if c.doomed || s.fault.err != nil && !s.fault.full { // room is not what is lacking
 		return nil
 	}
-	need = max(need, s.leastFile)
+	need = max(need, s.leastFile())
 	now := time.Now()
 	v := s.choose(h, need, pressing, now)
 	if v == nil {
@@ -94,21 +94,35 @@ func (sh *share) slowest(not *holding, least int64, over time.Duration, now time
 	return slowest
 }
 
-// makeRoom gives up another body for h to have need bytes of disk. It reports
-// whether it did; then trying again is worth it. It is called with mu held and
-// releases it meanwhile.
+// makeRoom gives up another body for h to have need bytes of disk, unless the file
+// system turns out to have more room. It reports whether trying again is worth it. It is
+// called with mu held and releases it meanwhile.
 func (h *holding) makeRoom(need int64) bool {
+	if h.store.stale() {
+		more := false
+		h.meanwhile(func() { more = h.store.measure() })
+		if more || h.closed {
+			return more
+		}
+	}
 	v := h.store.victim(h, need)
 	if v == nil {
 		return false
 	}
-	h.io++
-	defer h.end()
-	h.mu.Unlock()
-	defer h.mu.Lock()
-	v.giveUp()
-	h.store.reportCuts()
+	h.meanwhile(func() {
+		v.giveUp()
+		h.store.reportCuts()
+	})
 	return true
+}
+
+// meanwhile calls f without mu, which is held before and after. Close waits for it.
+func (h *holding) meanwhile(f func()) {
+	h.io++
+	h.mu.Unlock()
+	f()
+	h.mu.Lock()
+	h.end()
 }
 
 // waive gives up a claim to room that was made for h and not needed. It is called with

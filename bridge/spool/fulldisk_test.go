@@ -99,7 +99,7 @@ func closedClean(s *Store, c io.Closer) error {
 	if err := c.Close(); err != nil {
 		return err
 	}
-	u := s.Stats()
+	u := held(s)
 	u.DiskError, u.Refused = "", 0
 	if u != (Stats{}) {
 		return fmt.Errorf("closed, and %+v in use", u)

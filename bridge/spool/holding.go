@@ -86,6 +86,7 @@ func (h *holding) writeAt(p []byte, off int64) (n int, err error) {
 		return n, err
 	}
 	h.store.worked()
+	h.store.measure()
 	return n, nil
 }
 

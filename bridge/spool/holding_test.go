@@ -20,7 +20,7 @@ func TestCloseWaitsForDisk(t *testing.T) {
 		for range 2 {
 			go func() {
 				b.Close()
-				atReturn <- s.Stats()
+				atReturn <- held(s)
 			}()
 			synctest.Wait()
 		}

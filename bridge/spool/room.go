@@ -1,5 +1,7 @@
 package spool
 
+import "time"
+
 // kind is what a body is, and decides what becomes of it where there is no room:
 // an answer goes on at its client's pace, a request fails.
 type kind uint8
@@ -185,13 +187,16 @@ func (s *Store) reserveDisk(h *holding, least, most int64) int64 {
 	}
 	room := max(free, 0) + c.bytes
 	n := min(most, room-h.disk)
-	if n < least || room < s.leastFile {
+	if n < least || room < s.leastFile() {
 		return 0
 	}
-	s.setClaim(h, max(c.bytes, h.disk+n, s.leastFile))
+	s.setClaim(h, max(c.bytes, h.disk+n, s.leastFile()))
 	s.inUse.Disk += n
 	return n
 }
+
+// leastFile is what a file counts for at least, so that there are not too many.
+func (s *Store) leastFile() int64 { return s.disk.size / int64(s.config.Files) }
 
 // releaseDisk gives back the n bytes that h holds: all of them.
 func (s *Store) releaseDisk(h *holding, n int64) {
@@ -204,6 +209,9 @@ func (s *Store) dropDisk(h *holding, n int64) {
 	s.inUse.Disk -= n
 	if h.claim != nil && h.claim.bytes > 0 {
 		s.setClaim(h, 0)
+		if s.fault.full {
+			s.fault.retry = time.Time{}
+		}
 		s.wake()
 	}
 }

@@ -26,6 +26,7 @@ type Stats struct {
 	Small     int64  `json:"small"`                // bytes of memory for the first pages of request bodies
 	Memory    int64  `json:"memory"`               // bytes of memory held beside those
 	Disk      int64  `json:"disk"`                 // bytes of disk held
+	DiskLimit int64  `json:"disk_limit"`           // bytes of disk there may be held: as configured, or what the file system has room for
 	Refused   uint64 `json:"refused"`              // Buffers and impatient Pipes that there was no room for, ever
 	Cut       uint64 `json:"cut"`                  // Buffers and Pipes given up for others, ever
 	DiskError string `json:"disk_error,omitempty"` // why nothing can be written to disk; empty if it can
@@ -34,10 +35,10 @@ type Stats struct {
 // Store is where bodies go, and the budgets they share. It is safe for
 // concurrent use.
 type Store struct {
-	config    Config
-	classes   []chunkClass
-	leastFile int64       // what a file counts for at least, in bytes of disk
-	failing   atomic.Bool // there is a fault
+	config   Config
+	classes  []chunkClass
+	failing  atomic.Bool  // there is a fault
+	measured atomic.Int64 // when disk.size was adapted, in Unix nanoseconds
 
 	// mu is a leaf but for the mu of a pace: it is taken with a body's lock held, and
 	// nothing is called under it. What the budgets and shares say is used is the sum
@@ -63,7 +64,7 @@ func New(c Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		config: c, classes: chunkClasses(c.Buffer), leastFile: c.Disk / int64(c.Files),
+		config: c, classes: chunkClasses(c.Buffer),
 		memory: budget{size: c.Memory}, disk: budget{size: c.Disk}, shares: make(map[shareKey]*share),
 	}
 	f, err := s.createFile()
@@ -73,6 +74,8 @@ func New(c Config) (*Store, error) {
 	if err := s.closeFile(f); err != nil {
 		return nil, err
 	}
+	s.measure()
+	s.compareSpace()
 	return s, nil
 }
 
@@ -81,7 +84,7 @@ func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.inUse
-	stats.Memory = s.memory.used
+	stats.Memory, stats.DiskLimit = s.memory.used, s.disk.size
 	return stats
 }
 
