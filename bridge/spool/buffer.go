@@ -67,15 +67,20 @@ func (b *Buffer) add(p []byte) error {
 		copy(b.chunks[0].data[b.n:], p)
 		return nil
 	}
-	switch {
-	case b.toFile(p, size):
-		return nil
-	case b.closed:
-		return b.gone()
-	case b.toMemory(p):
-		return nil
+	for {
+		switch {
+		case b.toFile(p, size):
+			return nil
+		case b.closed:
+			return b.gone()
+		case b.toMemory(p):
+			return nil
+		case !b.makeRoom(size - b.disk):
+			return b.store.refuse(b.owner.Client)
+		case b.closed:
+			return b.gone()
+		}
 	}
-	return b.store.refuse(b.owner.Client)
 }
 
 // over reports whether a body of that size is too large.
@@ -124,10 +129,8 @@ func (b *Buffer) spare() int {
 // of it. It reports whether that was possible; if not, all is as before.
 func (b *Buffer) toFile(p []byte, size int64) bool {
 	// The last byte is not covered unless everything before it is.
-	for b.charge(size-1, 1) == 0 {
-		if !b.makeRoom(size-b.disk) || b.closed {
-			return false
-		}
+	if b.charge(size-1, 1) == 0 {
+		return false
 	}
 	off := b.inFile
 	left := b.n - b.inFile
@@ -148,8 +151,8 @@ func (b *Buffer) toFile(p []byte, size int64) bool {
 	return true
 }
 
-// toMemory appends p in further chunks of memory, as a last resort. It reports
-// whether there was room.
+// toMemory appends p in further chunks of memory, before others are given up for it. It
+// reports whether there was room.
 func (b *Buffer) toMemory(p []byte) bool {
 	had := len(b.chunks)
 	for room := b.spare(); room < len(p); {

@@ -16,7 +16,7 @@ func (s *Store) victim(h *holding, need int64) *holding {
 	s.shareOf(h)
 	c := s.claimOf(h)
 	s.want(c, 0)
-	if c.doomed || s.fault.err != nil && !s.fault.full { // room is not what is lacking
+	if c.doomed || s.fault.err != nil { // room is not what is lacking
 		return nil
 	}
 	need = max(need, s.leastFile())

@@ -15,8 +15,9 @@
 //   - In memory, and among answers on disk, an eighth is left free for the other
 //     kind of body, until that has half of it all; and by a client that holds more
 //     than a quarter, another eighth for other clients.
-//   - A request body that finds no room on disk gets it at the cost of answers, as
-//     long as requests have less than half; beyond that at the cost of request
+//   - A request body that finds no room on disk stays in memory as long as there is
+//     some. Then it gets room on disk at the cost of answers, as long as requests have
+//     less than half; beyond that at the cost of request
 //     bodies that are not there to their end, of a client that holds twice as much,
 //     or of its own client if that body is twice as large. Of the client that holds
 //     most, the body goes that will hold its room for longest. A request fails if

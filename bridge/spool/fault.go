@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"syscall"
 	"time"
 )
 
@@ -23,7 +22,7 @@ const (
 // pace meanwhile, a Buffer stays in memory.
 type fault struct {
 	err    error     // nil: there is none
-	full   bool      // it is that the file system is full, which giving up a body may cure
+	full   bool      // it was found by measuring, and ends so
 	retry  time.Time // when somebody is to try again
 	logged time.Time // when the log was told of the last one
 	told   bool      // the log was told of this one
@@ -60,7 +59,6 @@ func (s *Store) failed(err error) {
 	f := &s.fault
 	tell := !f.told && now.Sub(f.logged) >= faultPause
 	f.err, f.retry = err, now.Add(retryDisk)
-	f.full = errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	s.inUse.DiskError = err.Error()
 	if tell {
 		f.logged, f.told = now, true

@@ -1,7 +1,5 @@
 package spool
 
-import "time"
-
 // kind is what a body is, and decides what becomes of it where there is no room:
 // an answer goes on at its client's pace, a request fails.
 type kind uint8
@@ -209,9 +207,6 @@ func (s *Store) dropDisk(h *holding, n int64) {
 	s.inUse.Disk -= n
 	if h.claim != nil && h.claim.bytes > 0 {
 		s.setClaim(h, 0)
-		if s.fault.full {
-			s.fault.retry = time.Time{}
-		}
 		s.wake()
 	}
 }

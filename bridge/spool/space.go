@@ -35,7 +35,6 @@ func (s *Store) measure() (more bool) {
 	}
 	free, ok := s.freeSpace()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	was := s.disk.size
 	s.disk.size = s.config.Disk
 	if ok {
@@ -44,8 +43,21 @@ func (s *Store) measure() (more bool) {
 	if more = s.disk.size > was; more {
 		s.wake()
 	}
+	full, known := ok && free < fullBelow, s.fault.err != nil
+	s.fault.full = s.fault.full || full && !known
+	over := s.fault.full && !full
+	s.mu.Unlock()
+	switch {
+	case over:
+		s.worked()
+	case full && !known:
+		s.failed(s.fileError("write", syscall.ENOSPC))
+	}
 	return more
 }
+
+// fullBelow is how little a file system has left that is full.
+const fullBelow = 128 << 10
 
 // compareSpace tells the log if there is less room than was configured.
 func (s *Store) compareSpace() {
