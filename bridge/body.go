@@ -69,6 +69,8 @@ const (
 	discardFor = 10 * time.Second
 	// discardPause is how long it may pause meanwhile.
 	discardPause = 2 * time.Second
+	// discardBuffer is how much is read at a time, in bytes. Many may do this at once.
+	discardBuffer = 4 << 10
 )
 
 // errCut is what a clientReader returns after interrupt.
@@ -154,7 +156,7 @@ func (c *clientReader) leave() {
 // takes the exchange's goroutine and connection, and nothing else any more.
 func (x *exchange) discardBody() {
 	c := x.source
-	if c == nil || c.whole.Load() || x.out.Aborted || x.r.ProtoMajor != 1 || !errors.Is(x.out.Err, spool.ErrTooLarge) && !noRoom(x.out.Err) {
+	if c == nil || c.whole.Load() || x.out.Aborted || x.handedOver || x.r.ProtoMajor != 1 || !errors.Is(x.out.Err, spool.ErrTooLarge) && !noRoom(x.out.Err) {
 		return
 	}
 	if c.n == 0 && x.r.Header.Get("Expect") != "" {
@@ -163,7 +165,7 @@ func (x *exchange) discardBody() {
 	if c.rc.Flush() != nil {
 		return
 	}
-	buf := make([]byte, relayBuffer)
+	buf := make([]byte, discardBuffer)
 	for end := time.Now().Add(discardFor); time.Now().Before(end); {
 		if c.rc.SetReadDeadline(time.Now().Add(discardPause)) != nil {
 			return

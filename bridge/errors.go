@@ -244,6 +244,7 @@ func (x *exchange) writeError(f failure) {
 	x.endConnection(h)
 	x.out.Status = p.status
 	if front, ok := x.w.(ErrorWriter); ok && !p.own && front.WriteError(p.status, x.out.Err) {
+		x.handedOver = true
 		return
 	}
 	if p.contentType != "" {

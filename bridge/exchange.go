@@ -49,6 +49,7 @@ type exchange struct {
 	held          hold
 	parsed        bool // the client's header was touched by the application's
 	surplusLogged bool
+	handedOver    bool // the front answers
 	replayed      bool // it may have been run once, and is sent for the last time
 	unrun         int  // times it was sent again because it was not run
 }
