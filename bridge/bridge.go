@@ -29,6 +29,7 @@ type Bridge struct {
 	sharing *sharing // nil: accounts may be used from anywhere
 
 	exchanges sync.Pool    // of *exchange
+	answers   sync.Pool    // of *[]byte: what exchanges have lent
 	inFlight  atomic.Int64 // calls of ServeHTTP
 
 	closed atomic.Bool

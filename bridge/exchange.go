@@ -76,6 +76,26 @@ func (x *exchange) reset() {
 	*x = exchange{route: route, vars: vars, head: head, answer: answer}
 }
 
+// lendAnswer lets others have the memory of an answer's beginning, which was sent: the
+// rest may take long.
+func (x *exchange) lendAnswer() {
+	a := x.answer[:0]
+	x.answer = nil
+	if cap(a) <= keepMax {
+		x.b.answers.Put(&a)
+	}
+}
+
+// borrowAnswer is for an exchange that has lent its own.
+func (x *exchange) borrowAnswer() {
+	if x.answer != nil {
+		return
+	}
+	if a, ok := x.b.answers.Get().(*[]byte); ok {
+		x.answer = *a
+	}
+}
+
 // handle takes the request through all its steps, to an answer or an error.
 func (x *exchange) handle() {
 	defer func() { x.body.close() }() // x.body changes on a local redirect

@@ -16,8 +16,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
-// relayBuffer is how much goes from the spool to the client at a time, in bytes.
-const relayBuffer = 32 << 10
+// relayBuffer is how much goes from the spool to the client at a time, in bytes, if there
+// is memory for it.
+const relayBuffer = 64 << 10
 
 // heldBack is what net/http keeps of a body until the handler has returned, in
 // bytes: writing less never waits for the client.
@@ -102,7 +103,8 @@ func (b *backend) newPipe(owner spool.Owner, lease *pool.Lease) *spool.Pipe {
 // relay copies first and what comes through pipe to the client: all of it, or limit
 // bytes if limit is not negative.
 func (x *exchange) relay(to *clientWriter, pipe *spool.Pipe, first []byte, limit int64) error {
-	buf := make([]byte, relayBuffer)
+	buf := pipe.Scratch()
+	defer buf.Free()
 	left := limit
 	send := func(p []byte) error {
 		if limit >= 0 && int64(len(p)) > left {
@@ -121,6 +123,7 @@ func (x *exchange) relay(to *clientWriter, pipe *spool.Pipe, first []byte, limit
 	if err := send(first); err != nil {
 		return err
 	}
+	x.lendAnswer()
 	for {
 		if pipe.Len() == 0 {
 			if err := to.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -130,9 +133,12 @@ func (x *exchange) relay(to *clientWriter, pipe *spool.Pipe, first []byte, limit
 		if limit >= 0 && left == 0 {
 			return nil // the client has it all, whenever the application ends
 		}
-		n, err := pipe.Read(buf)
-		if err := send(buf[:n]); err != nil {
+		n, err := pipe.Read(buf.Bytes())
+		if err := send(buf.Bytes()[:n]); err != nil {
 			return err
+		}
+		if n == len(buf.Bytes()) {
+			buf.Grow(relayBuffer)
 		}
 		switch {
 		case err == io.EOF && limit > 0:

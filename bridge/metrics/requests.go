@@ -38,7 +38,7 @@ func spoolFamilies() []family {
 			single(func(s *bridge.Snapshot) int { return s.Spool.Files }),
 		},
 		{
-			"spool_small_bytes", gauge, "Memory that the first pages of request bodies take, beside the budget.", nil,
+			"spool_small_bytes", gauge, "Memory that bodies and answers take beside the budget: a page or two for each.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.Spool.Small }),
 		},
 		{

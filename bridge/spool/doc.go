@@ -33,7 +33,7 @@
 // What always holds:
 //
 //   - Memory and disk in use never exceed the budgets; beside them are two pages
-//     for each Buffer at most. Memory is counted in chunks, as it is allocated,
+//     for each Buffer at most, and one for each [Scratch]. Memory is counted in chunks, as it is allocated,
 //     disk in the size of the files. A file counts for Disk/Files bytes at least, so
 //     that there are never more than Files of them.
 //   - Whoever called NewBuffer or NewPipe owns it and calls Close. When Close

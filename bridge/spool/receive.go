@@ -76,12 +76,12 @@ func (b *Buffer) adopt(page *chunk, n int) error {
 
 // rest appends what is beyond the first page.
 func (b *Buffer) rest(r io.Reader) (n int64, err error) {
-	s := scratch{b, b.store.takePage()}
-	defer func() { b.store.giveChunk(s.chunk) }()
+	s := b.newScratch()
+	defer s.Free()
 	for empty := 0; ; empty++ {
-		m, err := r.Read(s.chunk.data)
+		m, err := r.Read(s.Bytes())
 		n += int64(m)
-		if _, werr := b.Write(s.chunk.data[:m]); werr != nil {
+		if _, werr := b.Write(s.Bytes()[:m]); werr != nil {
 			return n, werr
 		}
 		if err != nil {
@@ -92,8 +92,8 @@ func (b *Buffer) rest(r io.Reader) (n int64, err error) {
 		} else if empty == maxEmpty {
 			return n, io.ErrNoProgress
 		}
-		if m == len(s.chunk.data) {
-			s.grow()
+		if m == len(s.Bytes()) {
+			s.Grow(b.store.config.Buffer)
 		}
 	}
 }
@@ -104,23 +104,4 @@ func (b *Buffer) whole() error {
 		return ErrCut
 	}
 	return nil
-}
-
-// scratch is the memory that a body is read into. Many may wait for slow clients
-// at once, so it starts with a page and becomes larger only within the budget.
-type scratch struct {
-	buffer *Buffer
-	chunk  *chunk
-}
-
-// grow changes to the next larger chunk, if there is one to be had.
-func (s *scratch) grow() {
-	store := s.buffer.store
-	if len(s.chunk.data) >= store.config.Buffer {
-		return
-	}
-	if c := store.takeChunk(&s.buffer.holding, len(s.chunk.data)+1); c != nil {
-		store.giveChunk(s.chunk)
-		s.chunk = c
-	}
 }

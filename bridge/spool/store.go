@@ -23,7 +23,7 @@ var (
 type Stats struct {
 	Buffers   int    `json:"buffers"`              // Buffers and Pipes not closed yet
 	Files     int    `json:"files"`                // temporary files open
-	Small     int64  `json:"small"`                // bytes of memory for the first pages of request bodies
+	Small     int64  `json:"small"`                // bytes of memory that are beside the budget: a page or two for each
 	Memory    int64  `json:"memory"`               // bytes of memory held beside those
 	Disk      int64  `json:"disk"`                 // bytes of disk held
 	DiskLimit int64  `json:"disk_limit"`           // bytes of disk there may be held: as configured, or what the file system has room for
