@@ -75,7 +75,9 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	}
 	s := &Bridge{backend: b.backend, cfg: cfg, mount: strings.TrimSuffix(cfg.Mount, "/"), empty: make(chan struct{}, 1)}
 	var err error
-	if s.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
+	files := cfg.cgi()
+	files.OnRoot = s.noteRoot
+	if s.mapper, err = cgi.NewMapper(files); err != nil {
 		return nil, err
 	}
 	s.exchanges.New = func() any { return &exchange{vars: make([]cgi.Var, 0, usualVars)} }
@@ -135,9 +137,6 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	b.exchanges.Put(x)
 	return abort
 }
-
-// Root is the directory tree the preset serves scripts from, nil if it has none.
-func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
 
 // Unused returns what of the site's configuration has no effect as the directories are
 // now, such as a path to hide where nothing is: each an error that names the key. It is

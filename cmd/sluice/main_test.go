@@ -85,7 +85,7 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--preset", "pph"), `"pph"`},
 		{serve(backend, "--preset", "php"), `--root: preset "php" needs the directory of its scripts`},
 		{serve(backend, "--preset", "php", "--root", dir, "--index", "a.txt"), `--index "a.txt": can stand for no directory`},
-		{serve(backend, "--preset", "php", "--root", dir, "--static=false", "--index", "index.html"), "--static=false has files not sent"},
+		{serve(backend, "--preset", "php", "--root", dir, "--static", "off", "--index", "index.html"), `--index "index.html": can stand for no directory`},
 		{serve(backend, "--preset", "php", "--root", dir, "--hide", "/index.php", "--fallback", "/index.php"), `--fallback "/index.php": can answer nothing`},
 		{serve(backend, "--follow", dir), `--follow: means nothing with preset "app"`},
 		{serve(backend, "--mount", "/wiki", "--hide", "/wiki"), `--hide "/wiki": hides everything`},

@@ -67,6 +67,9 @@ func serve(o *options, command []string) (err error) {
 	if auth != nil {
 		cfg.Identify = auth.Identify
 	}
+	if err := cfg.CheckDirectories(); err != nil {
+		return flagError(err)
+	}
 	front, err := listen("listen", o.listen)
 	if err != nil {
 		return err
