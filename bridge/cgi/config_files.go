@@ -195,7 +195,7 @@ func (m *Mapper) checkStaticTypes(s *statics, list []string) error {
 		switch {
 		case ext == "." || strings.ContainsAny(ext[1:], "./*? ") || hasBreak(ext):
 			return fmt.Errorf("cgi: static_types %q: want what follows the last dot of a name, such as \"zip\" (static_dirs is for all files of a directory)", text)
-		case isBackup("x"+ext), m.isSource(ext):
+		case isBackup("x" + ext), m.isSource(ext):
 			return fmt.Errorf("cgi: static_types %q: such files are never sent, they are scripts or copies of scripts", text)
 		}
 		if s.types == nil {

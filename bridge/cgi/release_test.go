@@ -46,6 +46,12 @@ func switchTo(t *testing.T, current, release string) {
 	}
 }
 
+// wait lets time pass, and what is to happen in it happen.
+func wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func readAll(t *testing.T, r *Root, name string) string {
 	t.Helper()
 	f, err := r.Open(name)
@@ -75,12 +81,12 @@ func TestReleaseIsSwitched(t *testing.T) {
 			t.Errorf("release %s at first", got)
 		}
 		switchTo(t, current, "2")
-		time.Sleep(lookEvery)
+		wait(lookEvery)
 		if got := readAll(t, r, "which"); got != "2" {
 			t.Errorf("release %s, %v after the switch", got, lookEvery)
 		}
 		switchTo(t, current, "3")
-		time.Sleep(lookAfterMiss)
+		wait(lookAfterMiss)
 		if got := readAll(t, r, "which"); got != "2" {
 			t.Errorf("release %s: it was looked up although there was no need yet", got)
 		}
@@ -112,7 +118,7 @@ func TestReleaseInUse(t *testing.T) {
 		old := r.acquire()
 		for i := range 10 {
 			switchTo(t, current, []string{"2", "1"}[i%2])
-			time.Sleep(lookEvery)
+			wait(lookEvery)
 			if _, err := r.Stat("which"); err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +127,7 @@ func TestReleaseInUse(t *testing.T) {
 			t.Errorf("%d descriptors are open, %d before: one is in use, one was", n, before)
 		}
 		switchTo(t, current, "2")
-		time.Sleep(lookEvery)
+		wait(lookEvery)
 		if _, err := r.Stat("which"); err != nil {
 			t.Fatal(err)
 		}
@@ -164,12 +170,12 @@ func TestRootGoesAndComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 9 {
-			time.Sleep(lookEvery)
+			wait(lookEvery)
 			if _, err := r.Stat("which"); err != nil {
 				t.Fatalf("a moment after it went: %v", err)
 			}
 		}
-		time.Sleep(2 * lookEvery)
+		wait(2 * lookEvery)
 		for _, name := range []string{"which", "nothing"} {
 			if _, err := r.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s: %v after %v", name, err, goneAfter)
@@ -178,7 +184,7 @@ func TestRootGoesAndComesBack(t *testing.T) {
 		if err := os.Rename(away, current); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(lookAfterMiss)
+		wait(lookAfterMiss)
 		if _, err := r.Stat("which"); err != nil {
 			t.Errorf("after it came back: %v", err)
 		}
@@ -207,7 +213,7 @@ func TestRootComesLater(t *testing.T) {
 			wantRefused(t, m, get(t, target), 404)
 		}
 		writeFile(t, root, "index.php", 0o644)
-		time.Sleep(lookAfterMiss)
+		wait(lookAfterMiss)
 		wantVars(t, vars(t, m, get(t, "/page"), 0), map[string]string{"SCRIPT_FILENAME": root + "/index.php", "DOCUMENT_ROOT": root})
 	})
 }
@@ -225,7 +231,7 @@ func TestFollowedDirectoryIsSwitched(t *testing.T) {
 		defer r.Close()
 		for _, release := range []string{"1", "2", "1"} {
 			switchTo(t, current, release)
-			time.Sleep(lookEvery)
+			wait(lookEvery)
 			if got := readAll(t, r, "lib/which"); got != release {
 				t.Errorf("release %s, want %s", got, release)
 			}
@@ -234,7 +240,7 @@ func TestFollowedDirectoryIsSwitched(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 13 {
-			time.Sleep(lookEvery)
+			wait(lookEvery)
 			_, err = r.Stat("lib/which")
 		}
 		if !errors.Is(err, ErrOutsideRoot) {
@@ -267,7 +273,7 @@ func TestReleaseInVariables(t *testing.T) {
 		app := newMapper(t, Config{Root: current})
 		for _, n := range []string{"1", "2"} {
 			switchTo(t, current, n)
-			time.Sleep(lookEvery)
+			wait(lookEvery)
 			for _, test := range []struct {
 				m    *Mapper
 				root string
@@ -308,7 +314,7 @@ func TestSwitchesUnderRequests(t *testing.T) {
 		case <-done:
 			return
 		default:
-			m.root.looked.Store(-int64(time.Hour)) // the next request looks
+			m.root.due.Store(true) // the next request looks
 			switchTo(t, current, []string{"2", "1"}[i%2])
 		}
 	}

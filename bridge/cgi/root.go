@@ -13,7 +13,7 @@ import (
 )
 
 // The directories of a Root are looked up again when it is used and lookEvery has passed
-// since they last were, or, if a name was not found, lookAfterMiss. They are kept for
+// since they last were; when a name is not found, lookAfterMiss is enough. They are kept for
 // goneAfter when they are not there: "ln -sfn" removes a symlink before it makes the new
 // one.
 const (
@@ -33,9 +33,11 @@ type Root struct {
 	follow []string // likewise
 	notify func(RootChange)
 
-	began   time.Time
-	looked  atomic.Int64 // when the directories were last looked up, as time since began
 	current atomic.Pointer[trees]
+	due     atomic.Bool // the directories are to be looked up before they are used again
+	timer   *time.Timer // makes that so, lookEvery after they were
+	began   time.Time
+	looked  atomic.Int64 // when they were, as time since began
 
 	mu     sync.Mutex // held while the directories are looked up
 	closed bool
@@ -80,6 +82,7 @@ func newRoot(key, dir string, follow []string, notify func(RootChange)) (*Root, 
 	}
 	t := openTrees(r.key, r.dir, r.follow)
 	r.current.Store(t)
+	r.timer = time.AfterFunc(lookEvery, func() { r.due.Store(true) })
 	for i := range t.list {
 		if t.list[i].err != nil {
 			r.tell(&t.list[i])
@@ -99,6 +102,7 @@ func (r *Root) Close() error {
 		return nil
 	}
 	r.closed = true
+	r.timer.Stop()
 	return r.current.Swap(newTrees(tree{err: fs.ErrClosed})).release()
 }
 
@@ -139,7 +143,7 @@ func (r *Root) use(f func(*trees) error) error {
 
 // acquire returns the directories as they are, to be released.
 func (r *Root) acquire() *trees {
-	if r.sinceLook() >= lookEvery {
+	if r.due.Load() { // the clock is not asked for each request
 		r.look()
 	}
 	for {
@@ -152,7 +156,7 @@ func (r *Root) acquire() *trees {
 // renew returns what has taken the place of t, to be released instead of it: it may be t
 // itself. It is for a name that t does not have.
 func (r *Root) renew(t *trees) *trees {
-	if r.sinceLook() >= lookAfterMiss {
+	if time.Since(r.began)-time.Duration(r.looked.Load()) >= lookAfterMiss {
 		r.look()
 	}
 	if r.current.Load() == t {
@@ -160,10 +164,6 @@ func (r *Root) renew(t *trees) *trees {
 	}
 	_ = t.release()
 	return r.acquire()
-}
-
-func (r *Root) sinceLook() time.Duration {
-	return time.Since(r.began) - time.Duration(r.looked.Load())
 }
 
 // look finds out where the directories are now. While somebody does, others go on with
@@ -174,6 +174,9 @@ func (r *Root) look() {
 	}
 	old, next := r.update()
 	r.looked.Store(int64(time.Since(r.began)))
+	if r.due.Store(false); !r.closed {
+		r.timer.Reset(lookEvery)
+	}
 	r.mu.Unlock()
 	for i := range next.list {
 		if !next.list[i].leadsLike(&old.list[i]) {

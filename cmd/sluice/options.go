@@ -19,13 +19,13 @@ import (
 
 // options are serve's flags.
 type options struct {
-	listen, status, accessLog            string
-	logFormat, logLevel                  string
-	backends                             []string
-	workers                              int
-	preset, mount                        string
-	env                                  envValue
-	trusted, statusNames                 []string
+	listen, status, accessLog string
+	logFormat, logLevel       string
+	backends                  []string
+	workers                   int
+	preset, mount             string
+	env                       envValue
+	trusted, statusNames      []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
