@@ -30,6 +30,7 @@ type Bridge struct {
 	sharing *sharing // nil: accounts may be used from anywhere
 
 	proxyNotices proxyNotices
+	fieldNotices fieldNotices
 
 	exchanges sync.Pool    // of *exchange
 	inFlight  atomic.Int64 // calls of ServeHTTP
@@ -75,9 +76,9 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	}
 	s := &Bridge{backend: b.backend, cfg: cfg, mount: strings.TrimSuffix(cfg.Mount, "/"), empty: make(chan struct{}, 1)}
 	var err error
-	files := cfg.cgi()
-	files.OnRoot = s.noteRoot
-	if s.mapper, err = cgi.NewMapper(files); err != nil {
+	mapping := cfg.cgi()
+	mapping.OnRoot, mapping.OnDropped = s.noteRoot, s.fieldNotices.dropped(cfg.Logger)
+	if s.mapper, err = cgi.NewMapper(mapping); err != nil {
 		return nil, err
 	}
 	s.exchanges.New = func() any { return &exchange{vars: make([]cgi.Var, 0, usualVars)} }

@@ -89,6 +89,10 @@ type Config struct {
 	// UserHeader is the field, "X-Remote-User", in which a trusted proxy says who has
 	// logged in: REMOTE_USER. From anybody else it is ignored. Default: none.
 	UserHeader string `json:"user_header,omitempty"`
+	// UnderscoreHeaders lists the request fields with an underscore in their names, "api_key",
+	// that are passed on: HTTP_API_KEY. "Api-Key", which is the same variable, is not passed
+	// then. Default: none, for clients could pass one off as the other.
+	UnderscoreHeaders []string `json:"underscore_headers,omitempty"`
 
 	// MaxBody is the largest request body, in bytes. Default 1 GiB.
 	MaxBody int64 `json:"max_body,omitempty"`
@@ -398,6 +402,7 @@ func (c *Config) cgi() cgi.Config {
 		Virtual: c.Virtual, Follow: c.Follow, Index: c.Index, Fallback: c.Fallback,
 		Static: c.Static, StaticTypes: c.StaticTypes, StaticDirs: c.StaticDirs, Hide: c.Hide,
 		Env: c.Env, Expand: c.Expand, TrustedProxies: c.TrustedProxies, UserHeader: c.UserHeader,
+		UnderscoreHeaders: c.UnderscoreHeaders,
 	}
 }
 

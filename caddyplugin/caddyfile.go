@@ -46,6 +46,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    env                 <name> <value>
 //	    trusted_proxies     <addresses...>
 //	    user_header         <field>
+//	    underscore_headers  <fields...>
 //	    max_body            <size>
 //	    max_params          <size>
 //	    max_response_header <size>

@@ -90,6 +90,12 @@ type Config struct {
 	// UserHeader is the field in which a trusted proxy says who has logged in. From
 	// anybody else it is not passed on. Default: none.
 	UserHeader string
+	// UnderscoreHeaders are the fields with an underscore in their names, "api_key", that are
+	// passed although "Api-Key" would be the same variable: that is not passed then.
+	UnderscoreHeaders []string
+	// OnDropped, if it is not nil, is told of fields that UnderscoreHeaders could list, by
+	// their canonical names. It must not block.
+	OnDropped func(name string)
 	// Software is SERVER_SOFTWARE. Default: "sluice".
 	Software string
 }
@@ -118,7 +124,9 @@ type Mapper struct {
 	appRoot         string
 	unchecked       bool
 
-	userHeader string // in canonical form
+	userHeader  string // in canonical form
+	underscored underscored
+	onDropped   func(name string)
 }
 
 // NewMapper checks cfg and opens its directories, those that are there. Errors name the key
@@ -189,7 +197,7 @@ func (c Config) CheckDirectories() error {
 // mapper returns a Mapper without its directories.
 func (c Config) mapper() (*Mapper, error) {
 	m := &Mapper{
-		preset: c.Preset, software: c.Software, env: maps.Clone(c.Env), expand: c.Expand,
+		preset: c.Preset, software: c.Software, env: maps.Clone(c.Env), expand: c.Expand, onDropped: c.OnDropped,
 		dir: c.Root, rootOf: c.RootOf, keepRootSymlink: c.KeepRootSymlink, appRoot: c.AppRoot, unchecked: c.Unchecked,
 	}
 	if m.preset == "" {
@@ -224,6 +232,9 @@ func (c Config) mapper() (*Mapper, error) {
 		return nil, err
 	}
 	if m.userHeader, err = checkUserHeader(c.UserHeader); err != nil {
+		return nil, err
+	}
+	if m.underscored, err = m.checkUnderscored(c.UnderscoreHeaders); err != nil {
 		return nil, err
 	}
 	if err := m.checkRoot(c); err != nil {

@@ -29,6 +29,7 @@ var flagOf = map[string]string{
 	"env":                            "--env",
 	"trusted_proxies":                "--trusted-proxy",
 	"user_header":                    "--user-header",
+	"underscore_headers":             "--underscore-headers",
 	"max_body":                       "--max-body",
 	"max_params":                     "--max-params",
 	"max_response_header":            "--max-response-header",

@@ -26,6 +26,7 @@ type options struct {
 	preset, mount             string
 	env                       envValue
 	trusted, statusNames      []string
+	underscored               []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
@@ -52,6 +53,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	o.files.register(f)
 	f.Var(&o.env, "env", "a further CGI variable, `K=V`; wins over everything else; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed; may be given several times")
+	f.StringSliceVar(&o.underscored, "underscore-headers", nil, "`NAMES` of request header fields with underscores that are passed on, such as api_key, in place of those with hyphens (default none)")
 
 	o.auth.register(f)
 	o.maxBody = 1 << 30
@@ -140,7 +142,7 @@ func (o *options) bridge(command []string) bridge.Config {
 	c := bridge.Config{
 		Backends: o.backends, Spawn: o.command.spawn(command), Workers: o.workers,
 		Preset: o.preset, Mount: o.mount,
-		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader,
+		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader, UnderscoreHeaders: o.underscored,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),
 		KeepAlive:        bridge.Switch(o.keepConn),
