@@ -167,13 +167,24 @@ func (m *Mapper) checkStatic(cfg Config) (s statics, err error) {
 	}
 	switch any := s.anyBelowRoot(); {
 	case any && m.unchecked:
-		return s, errors.New("cgi: static, static_types, static_dirs: files below the root cannot be sent while check_files is off")
+		return s, fmt.Errorf("cgi: %s: files below the root cannot be sent while check_files is off", cfg.staticKey())
 	case any && cfg.Root == "":
-		return s, errors.New("cgi: static, static_types, static_dirs: there is no root with files to be sent (set root, or give static_dirs a directory: \"/img=/srv/img\")")
+		return s, fmt.Errorf("cgi: %s: there is no root with files to be sent (set root, or give static_dirs a directory: \"/img=/srv/img\")", cfg.staticKey())
 	case !any && m.preset == PresetApp && len(cfg.Follow) > 0:
 		return s, errors.New("cgi: follow: means nothing with preset \"app\", which looks for no files unless static, static_types or static_dirs say so (remove it, or use preset \"php\")")
 	}
 	return s, nil
+}
+
+// staticKey is the first key that says what is sent.
+func (c Config) staticKey() string {
+	switch {
+	case c.Static != "":
+		return "static"
+	case len(c.StaticTypes) > 0:
+		return "static_types"
+	}
+	return "static_dirs"
 }
 
 // checkIndexUse finds an index that would be neither run nor sent.
