@@ -63,8 +63,8 @@ type Config struct {
 	// Static says which files below Root may be sent as they are: "off"; "usual", styles,
 	// scripts for browsers, images, fonts and the like, robots.txt, and what is below
 	// /.well-known/; "all". What begins with a dot, scripts, and copies of them never are.
-	// Default: "off" with preset app; else "all", for a front that sends files itself, or
-	// "usual" if StaticTypes or StaticDirs say what is sent besides.
+	// Default: "usual" with presets php and cgi, "off" with app and while CheckFiles is off. In
+	// Caddy "all", which leaves it to file_server, unless StaticTypes or StaticDirs are set.
 	Static string `json:"static,omitempty"`
 	// StaticTypes lists the endings of further files that may be sent, such as "zip".
 	StaticTypes []string `json:"static_types,omitempty"`

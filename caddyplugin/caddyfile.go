@@ -116,10 +116,11 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 	if hasPlaceholder(h.Config) {
 		return nil // Provision will see
 	}
-	if err := checkFiles(&h.Config); err != nil {
+	c := h.Config // as Provision will have it
+	if err := checkFiles(&c); err != nil {
 		return p.locate(err)
 	}
-	return p.locate(h.Config.Validate())
+	return p.locate(c.Validate())
 }
 
 // usualFallback is what answers where nothing is, if it is there.

@@ -1,7 +1,6 @@
 package caddyplugin
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -65,19 +64,6 @@ func directoryName(text string) bool {
 
 func directoryPath(text string) bool {
 	return path.Clean(text) == strings.TrimSuffix(text, "/") && text[0] != '.' && !strings.Contains(text, "/.")
-}
-
-// checkFiles refuses what Caddy's own file_server is for.
-func checkFiles(c *bridge.Config) error {
-	for _, text := range c.StaticDirs {
-		if prefix, dir, outside := strings.Cut(text, "="); outside {
-			return fmt.Errorf("static_dirs %q: in Caddy, files of another directory are sent by: handle_path %s/* { root * %s; file_server }", text, prefix, dir)
-		}
-	}
-	if s := c.Spawn; s != nil && s.Ready != "" && isOfRequests(c.Root) && c.Preset != "" && c.Preset != cgi.PresetApp {
-		return errors.New("spawn.ready: the root is another one for each request, and which it is for this path is not known")
-	}
-	return nil
 }
 
 // withRoot is a configuration whose root may depend on the request.

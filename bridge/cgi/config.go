@@ -64,8 +64,8 @@ type Config struct {
 	// not be served stays out of reach. Default: none.
 	Fallback string
 	// Static is which files below Root StaticFile and OpenStatic return: StaticOff,
-	// StaticUsual or StaticAll. Default: off for app; for php and cgi all, but usual if
-	// StaticTypes or StaticDirs say what is sent besides.
+	// StaticUsual or StaticAll. Default: usual for php and cgi, off for app and while
+	// Unchecked.
 	Static string
 	// StaticTypes are the endings of further files, "zip".
 	StaticTypes []string

@@ -160,10 +160,8 @@ func (m *Mapper) checkStatic(cfg Config) (s statics, err error) {
 	case s.mode != "":
 	case m.preset == PresetApp || m.unchecked:
 		s.mode = StaticOff
-	case more:
-		s.mode = StaticUsual
 	default:
-		s.mode = StaticAll
+		s.mode = StaticUsual
 	}
 	switch any := s.anyBelowRoot(); {
 	case any && m.unchecked:

@@ -68,7 +68,8 @@ func TestStaticFiles(t *testing.T) {
 		cfg  Config
 		want []string
 	}{
-		"php, as ever":       {Config{Preset: PresetPHP}, all},
+		"php":                {Config{Preset: PresetPHP}, usual},
+		"php, all":           {Config{Preset: PresetPHP, Static: StaticAll}, all},
 		"off":                {Config{Preset: PresetPHP, Static: StaticOff}, nil},
 		"usual":              {Config{Preset: PresetPHP, Static: StaticUsual}, usual},
 		"types":              {Config{Preset: PresetPHP, StaticTypes: []string{"ZIP", ".docx"}}, slices.Concat(usual, []string{"manual.docx", "uploads/a.zip", "uploads-not/e.zip"})},
@@ -77,9 +78,9 @@ func TestStaticFiles(t *testing.T) {
 		"whole":              {Config{Preset: PresetPHP, Mount: "/wiki", StaticDirs: []string{"/wiki/uploads"}}, slices.Concat(usual, uploads)},
 		"below the mount":    {Config{Preset: PresetPHP, Mount: "/wiki", StaticDirs: []string{"/uploads"}}, slices.Concat(usual, uploads)},
 		"hidden":             {Config{Preset: PresetPHP, StaticDirs: []string{"/uploads"}, Hide: []string{"/uploads/deep", "/doc"}}, []string{usual[0], usual[1], usual[3], usual[4], "uploads/a.zip"}},
-		"cgi":                {Config{Preset: PresetCGI, Static: StaticUsual}, usual},
+		"cgi":                {Config{Preset: PresetCGI}, usual},
 		"cgi, a directory":   {Config{Preset: PresetCGI, StaticDirs: []string{"/uploads"}}, slices.Concat(usual, uploads)},
-		"cgi, all":           {Config{Preset: PresetCGI}, slices.DeleteFunc(slices.Clone(all), func(n string) bool { return n == "program" || n == "run.cgi" || n == "tool.pl" })},
+		"cgi, all":           {Config{Preset: PresetCGI, Static: StaticAll}, slices.DeleteFunc(slices.Clone(all), func(n string) bool { return n == "program" || n == "run.cgi" || n == "tool.pl" })},
 		"app":                {Config{}, nil},
 		"app, usual":         {Config{Static: StaticUsual}, usual},
 		"app, types":         {Config{StaticTypes: []string{"css"}}, []string{"style.css"}},

@@ -46,14 +46,10 @@ func (o *fileOptions) into(c *bridge.Config) {
 	c.Root, c.AppRoot, c.Follow, c.Virtual, c.Hide = o.root, o.appRoot, o.follow, o.virtual, o.hide
 	c.ResolveRootSymlink, c.CheckFiles = bridge.Switch(o.resolveRootSymlink), bridge.Switch(o.checkFiles)
 	c.Static, c.StaticTypes, c.StaticDirs = o.static, o.staticTypes, o.staticDirs
-	scripts, seen := c.Preset == cgi.PresetPHP || c.Preset == cgi.PresetCGI, c.CheckFiles != bridge.Off
-	if c.Static == "" && scripts && seen {
-		c.Static = cgi.StaticUsual
-	}
 	c.Fallback, c.Index = o.fallback, o.index
 	if c.Preset == cgi.PresetPHP && len(c.Index) == 0 {
 		c.Index = []string{"index.php"}
-		if seen && c.Static != cgi.StaticOff {
+		if c.CheckFiles != bridge.Off && c.Static != cgi.StaticOff {
 			c.Index = append(c.Index, "index.html")
 		}
 	}
