@@ -194,6 +194,28 @@ func TestRootGoesAndComesBack(t *testing.T) {
 	})
 }
 
+// What was removed while nobody asked is not there for the first who does.
+func TestRootGoesUnnoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		current := releases(t, "1")
+		r, err := OpenRoot(current, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if _, err := r.Stat("which"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(current); err != nil {
+			t.Fatal(err)
+		}
+		wait(time.Hour)
+		if _, err := r.Stat("which"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%v, an hour after it was removed", err)
+		}
+	})
+}
+
 // A root need not be there when a Mapper is made: all is 404 until it is.
 func TestRootComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -254,11 +276,12 @@ func TestFollowedDirectoryIsSwitched(t *testing.T) {
 
 // Without descriptors for the new release, the old one serves on.
 func TestNoDescriptorForTheRelease(t *testing.T) {
-	r := &Root{}
-	for range 3 {
-		if !r.keeps(&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}) || !r.gone.IsZero() {
-			t.Error("not kept")
-		}
+	r := &Root{} // which was never seen
+	if !r.keeps(&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}) {
+		t.Error("not kept")
+	}
+	if r.keeps(&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}) {
+		t.Error("kept although it is not there")
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 // The directories of a Root are looked up again when it is used and lookEvery has passed
-// since they last were; when a name is not found, lookAfterMiss is enough. They are kept for
-// goneAfter when they are not there: "ln -sfn" removes a symlink before it makes the new
-// one.
+// since they last were; when a name is not found, lookAfterMiss is enough. One that is not
+// there is used on for goneAfter since it was last seen: "ln -sfn" removes a symlink before
+// it makes the new one.
 const (
 	lookEvery     = 100 * time.Millisecond
 	lookAfterMiss = 10 * time.Millisecond
@@ -41,7 +41,7 @@ type Root struct {
 
 	mu     sync.Mutex // held while the directories are looked up
 	closed bool
-	gone   time.Time // since when a directory that is open is missing; zero: none is
+	seen   time.Time // when those that are open were last found where they belong
 }
 
 // RootChange says that one of the directories of a Root is another one than before, is not
@@ -82,6 +82,7 @@ func newRoot(key, dir string, follow []string, notify func(RootChange)) (*Root, 
 	}
 	t := openTrees(r.key, r.dir, r.follow)
 	r.current.Store(t)
+	r.seen = r.began
 	r.timer = time.AfterFunc(lookEvery, func() { r.due.Store(true) })
 	for i := range t.list {
 		if t.list[i].err != nil {
@@ -190,7 +191,7 @@ func (r *Root) look() {
 func (r *Root) update() (old, next *trees) {
 	old = r.current.Load()
 	if r.closed || old.same() {
-		r.gone = time.Time{}
+		r.seen = time.Now()
 		return old, old
 	}
 	next = openTrees(r.key, r.dir, r.follow)
@@ -198,7 +199,7 @@ func (r *Root) update() (old, next *trees) {
 		_ = next.release()
 		return old, old
 	}
-	r.gone = time.Time{}
+	r.seen = time.Now()
 	r.current.Store(next)
 	_ = old.release() // the last who uses them closes them
 	return old, next
@@ -210,10 +211,7 @@ func (r *Root) keeps(err error) bool {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) {
 		return true // it is not the directory's fault
 	}
-	if r.gone.IsZero() {
-		r.gone = time.Now()
-	}
-	return time.Since(r.gone) < goneAfter
+	return time.Since(r.seen) < goneAfter
 }
 
 func (r *Root) tell(t *tree) {

@@ -186,7 +186,7 @@ func (s *search) stat(p string) (fs.FileInfo, error) {
 func (s *search) statError(p string, err error) error {
 	switch {
 	case notExist(err) && s.trees.root().err != nil:
-		return nothingAt("%.200q: the root is not there: %v", p, s.trees.root().err)
+		return nothingAt("%.200q: the root is not there: %v", p, errors.Unwrap(s.trees.root().err))
 	case notExist(err):
 		return nothingAt("%.200q does not exist below %s", p, s.dir)
 	case errors.Is(err, ErrOutsideRoot):
