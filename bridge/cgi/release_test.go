@@ -337,7 +337,7 @@ func TestSwitchesUnderRequests(t *testing.T) {
 		case <-done:
 			return
 		default:
-			m.root.due.Store(true) // the next request looks
+			m.root.age.Store(due) // the next request looks
 			switchTo(t, current, []string{"2", "1"}[i%2])
 		}
 	}

@@ -22,6 +22,13 @@ const (
 	goneAfter     = time.Second
 )
 
+// The values of Root.age.
+const (
+	fresh = iota
+	stale // good enough for a name that is found
+	due   // to be looked up before the directories are used
+)
+
 // Root is a directory tree that nothing leads out of, except symlinks into the
 // directories it was told to follow. It is the directory that its path leads to now: if
 // that is a symlink to a release and is switched, the new release is used a moment later,
@@ -34,10 +41,8 @@ type Root struct {
 	notify func(RootChange)
 
 	current atomic.Pointer[trees]
-	due     atomic.Bool // the directories are to be looked up before they are used again
-	timer   *time.Timer // makes that so, lookEvery after they were
-	began   time.Time
-	looked  atomic.Int64 // when they were, as time since began
+	age     atomic.Int32 // of what is known of them: fresh, after lookAfterMiss, or due, after lookEvery
+	timer   *time.Timer  // makes it older, so that requests need not ask for the time
 
 	mu     sync.Mutex // held while the directories are looked up
 	closed bool
@@ -70,7 +75,7 @@ func OpenRoot(dir string, follow []string) (*Root, error) {
 // nil, is told of what changes, and of directories that are not there. key is what errors
 // about dir begin with.
 func newRoot(key, dir string, follow []string, notify func(RootChange)) (*Root, error) {
-	r := &Root{key: key, follow: make([]string, len(follow)), notify: notify, began: time.Now()}
+	r := &Root{key: key, follow: make([]string, len(follow)), notify: notify, seen: time.Now()}
 	var err error
 	if r.dir, err = filepath.Abs(dir); err != nil {
 		return nil, fmt.Errorf("cgi: %s %q: %w", key, dir, err)
@@ -82,8 +87,9 @@ func newRoot(key, dir string, follow []string, notify func(RootChange)) (*Root, 
 	}
 	t := openTrees(r.key, r.dir, r.follow)
 	r.current.Store(t)
-	r.seen = r.began
-	r.timer = time.AfterFunc(lookEvery, func() { r.due.Store(true) })
+	r.mu.Lock() // against grow
+	r.timer = time.AfterFunc(lookAfterMiss, r.grow)
+	r.mu.Unlock()
 	for i := range t.list {
 		if t.list[i].err != nil {
 			r.tell(&t.list[i])
@@ -144,7 +150,7 @@ func (r *Root) use(f func(*trees) error) error {
 
 // acquire returns the directories as they are, to be released.
 func (r *Root) acquire() *trees {
-	if r.due.Load() { // the clock is not asked for each request
+	if r.age.Load() == due {
 		r.look()
 	}
 	for {
@@ -157,7 +163,7 @@ func (r *Root) acquire() *trees {
 // renew returns what has taken the place of t, to be released instead of it: it may be t
 // itself. It is for a name that t does not have.
 func (r *Root) renew(t *trees) *trees {
-	if time.Since(r.began)-time.Duration(r.looked.Load()) >= lookAfterMiss {
+	if r.age.Load() != fresh {
 		r.look()
 	}
 	if r.current.Load() == t {
@@ -167,6 +173,19 @@ func (r *Root) renew(t *trees) *trees {
 	return r.acquire()
 }
 
+// grow makes what is known older.
+func (r *Root) grow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+	case r.age.CompareAndSwap(fresh, stale):
+		r.timer.Reset(lookEvery - lookAfterMiss)
+	default:
+		r.age.Store(due)
+	}
+}
+
 // look finds out where the directories are now. While somebody does, others go on with
 // those there are.
 func (r *Root) look() {
@@ -174,9 +193,8 @@ func (r *Root) look() {
 		return
 	}
 	old, next := r.update()
-	r.looked.Store(int64(time.Since(r.began)))
-	if r.due.Store(false); !r.closed {
-		r.timer.Reset(lookEvery)
+	if r.age.Store(fresh); !r.closed {
+		r.timer.Reset(lookAfterMiss)
 	}
 	r.mu.Unlock()
 	for i := range next.list {

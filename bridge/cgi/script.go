@@ -33,20 +33,22 @@ func (m *Mapper) target(r *http.Request, rest string) (target, error) {
 // become another one, and for the fallback.
 func (s *search) target(rest string) (target, error) {
 	t, err := s.find(rest)
-	if isNothing(err) && s.renew() {
-		t, err = s.find(rest)
+	if !isNothing(err) {
+		return t, err
 	}
-	if s.fallback == "" || !isNothing(err) || !s.runs(s.fallback) {
+	if s.renew() {
+		if t, err = s.find(rest); !isNothing(err) {
+			return t, err
+		}
+	}
+	if s.fallback == "" || !s.runs(s.fallback) {
 		return t, err
 	}
 	return target{script: s.fallback}, nil
 }
 
 func isNothing(err error) bool {
-	if err == nil {
-		return false
-	}
-	refused, ok := errors.AsType[*RequestError](err)
+	refused, ok := err.(*RequestError)
 	return ok && refused.nothing
 }
 
