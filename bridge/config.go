@@ -154,9 +154,10 @@ type Config struct {
 	// Expand gives each value of Env the form it has for a request. Default: as it is
 	// written.
 	Expand func(r *http.Request, value string) string `json:"-"`
-	// RootOf gives the root for a request, in place of Root, which is then only shown. It must
-	// be an absolute path of which no element begins with a dot; others are answered with
-	// 404. Default: it is Root.
+	// RootOf gives the root for a request, in place of Root, which is then only shown. A path
+	// that is not absolute, or climbs, is answered with 404, and so is one where no directory
+	// is; that a name which a client has chosen is no ".git" is for RootOf to see to. Default:
+	// it is Root.
 	RootOf func(*http.Request) (string, error) `json:"-"`
 	// OnStall is called when the application stops answering, and, with Stall.Ended set,
 	// when it answers again. It must not block. Default: none.

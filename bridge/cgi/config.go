@@ -33,8 +33,9 @@ type Config struct {
 	// is.
 	Root string
 	// RootOf, if it is not nil, gives the root for a request, in place of Root, which is then
-	// only shown. It must be absolute and clean, and none of its elements may begin with a
-	// dot: others are answered with 404. Follow holds for all of them.
+	// only shown. A path that is not absolute, or climbs, is answered with 404, and so is one
+	// where no directory is; that a name which a client has chosen is no ".git" is for RootOf
+	// to see to. Follow holds for all of them.
 	RootOf func(r *http.Request) (string, error)
 	// KeepRootSymlink has SCRIPT_FILENAME and DOCUMENT_ROOT begin with Root as it is written.
 	// Default: they begin with the directory that it leads to, without symlinks. What was

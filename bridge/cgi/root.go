@@ -153,6 +153,11 @@ func (r *Root) acquire() *trees {
 	if r.age.Load() == due {
 		r.look()
 	}
+	return r.hold()
+}
+
+// hold returns the directories there are, to be released.
+func (r *Root) hold() *trees {
 	for {
 		if t := r.current.Load(); t.hold() {
 			return t
@@ -170,7 +175,7 @@ func (r *Root) renew(t *trees) *trees {
 		return t
 	}
 	_ = t.release()
-	return r.acquire()
+	return r.hold()
 }
 
 // grow makes what is known older.

@@ -3,9 +3,10 @@ package cgi
 import (
 	"errors"
 	"io/fs"
+	"net/http"
+	"os"
 	"path"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -39,7 +40,13 @@ func newRoots(follow []string) *roots {
 // there is not remembered: which there are is the client's to choose.
 func (r *roots) acquire(dir string) (*Root, *trees, error) {
 	if root, t := r.find(dir); root != nil {
+		if root.age.Load() == due {
+			t = root.renew(t)
+		}
 		return root, t, nil
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nil, rootError(dir, err)
 	}
 	root, err := newRoot("root", dir, r.follow, nil)
 	if err != nil {
@@ -57,7 +64,7 @@ func rootError(dir string, err error) error {
 	case notExist(err):
 		return nothingAt("there is no root %.200q", dir)
 	case errors.Is(err, fs.ErrPermission):
-		return &RequestError{Status: 403, Reason: "the root may not be looked at: " + err.Error()}
+		return &RequestError{Status: http.StatusForbidden, Reason: "the root may not be looked at: " + err.Error()}
 	}
 	return err
 }
@@ -70,7 +77,7 @@ func (r *roots) find(dir string) (*Root, *trees) {
 		return nil, nil
 	}
 	o.used.Store(r.uses.Add(1))
-	return o.Root, o.acquire() // before anybody can close it
+	return o.Root, o.hold() // before anybody can close it
 }
 
 // add keeps root, or what somebody else has opened meanwhile.
@@ -92,7 +99,7 @@ func (r *roots) add(dir string, root *Root) (*Root, *trees, error) {
 		r.open[dir] = o
 	}
 	o.used.Store(r.uses.Add(1))
-	return o.Root, o.acquire(), nil
+	return o.Root, o.hold(), nil
 }
 
 // evict closes the one that was not used for longest. r.mu is held.
@@ -119,14 +126,11 @@ func (r *roots) close() error {
 	return errors.Join(errs...)
 }
 
-// checkRequestRoot checks a root that was put together for a request: it is the client who
-// chooses parts of it.
+// checkRequestRoot refuses a root that is not where it seems to be: the client may have
+// chosen parts of it.
 func checkRequestRoot(dir string) error {
 	if !filepath.IsAbs(dir) || path.Clean(dir) != dir || dir == "/" || hasBreak(dir) {
-		return notFound("the root of the request is %.200q: no absolute path, or one that climbs", dir)
-	}
-	if strings.Contains(dir, "/.") {
-		return notFound("the root of the request is %.200q: begins with a dot", dir)
+		return notFound("the root of the request is %.200q: must be an absolute path that does not climb", dir)
 	}
 	return nil
 }
