@@ -51,7 +51,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.preset, "preset", "app", "how URLs map to the application: app (one application), php (scripts under --root) or cgi (a program per file under --root)")
 	f.StringVar(&o.mount, "mount", "", "URL `PREFIX` the application lives at")
 	o.files.register(f)
-	f.Var(&o.env, "env", "a further CGI variable, `K=V`; wins over everything else; may be given several times")
+	f.Var(&o.env, "env", "a further CGI variable, `K=V`, sent with each request; wins over everything else; for the environment of a command that is started there is --command-env; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed; may be given several times")
 	f.StringSliceVar(&o.underscored, "underscore-headers", nil, "`NAMES` of request header fields with underscores that are passed on, such as api_key, in place of those with hyphens (default none)")
 
