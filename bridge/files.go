@@ -46,14 +46,16 @@ func (b *Bridge) File(r *http.Request) *File {
 	}
 	file, err := b.mapper.OpenStatic(r)
 	switch {
+	case err == nil && file == nil:
+		return nil
+	case !b.admitsFile(r):
+		if file != nil {
+			_ = file.Close() // nothing was written to it
+		}
+		return nil
 	case err != nil:
 		b.cfg.Logger.Warn("a static file cannot be opened", "path", r.URL.Path, "error", err.Error())
 		return &File{err: err}
-	case file == nil:
-		return nil
-	case !b.admitsFile(r):
-		_ = file.Close() // nothing was written to it
-		return nil
 	}
 	return &File{file: file}
 }

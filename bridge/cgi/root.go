@@ -171,11 +171,13 @@ func (r *Root) renew(t *trees) *trees {
 	if r.age.Load() != fresh {
 		r.look()
 	}
-	if r.current.Load() == t {
+	next := r.hold()
+	if next == t || next.root().err == fs.ErrClosed { // the root of some requests was closed for that of others
+		_ = next.release()
 		return t
 	}
 	_ = t.release()
-	return r.hold()
+	return next
 }
 
 // grow makes what is known older.

@@ -109,6 +109,33 @@ func TestRootsAreBounded(t *testing.T) {
 	}
 }
 
+// A root that is closed for another one while a request looks for a name goes on being
+// that request's, also where the name is not found.
+func TestRootClosedUnderARequest(t *testing.T) {
+	dir := t.TempDir()
+	writeText(t, filepath.Join(dir, "index.php"), "")
+	m := newMapper(t, Config{
+		Preset: PresetPHP, Root: "the sites", Fallback: "/index.php",
+		RootOf: func(*http.Request) (string, error) { return dir, nil },
+	})
+	s, err := m.search(get(t, "/x.php"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.end()
+	m.roots.mu.Lock()
+	m.roots.evict()
+	m.roots.mu.Unlock()
+	for _, rest := range []string{"/x.php", "/y", "/"} {
+		if got, err := s.target(rest); err != nil || got.script != "/index.php" {
+			t.Errorf("%s: %+v, %v", rest, got, err)
+		}
+	}
+	if root := s.documentRoot(); root != dir {
+		t.Errorf("the root is %q then", root)
+	}
+}
+
 // Roots that cannot be seen from here may depend on the request, too.
 func TestRootOfTheRequestWithoutFiles(t *testing.T) {
 	m := newMapper(t, Config{Preset: PresetPHP, Root: "x", Unchecked: true, RootOf: func(r *http.Request) (string, error) { return "/sites/" + r.Header.Get("X-Site"), nil }})
