@@ -30,8 +30,10 @@ type Bridge struct {
 	sharing *sharing // nil: accounts may be used from anywhere
 
 	proxyNotices proxyNotices
+	fieldNotices fieldNotices
 
 	exchanges sync.Pool    // of *exchange
+	answers   sync.Pool    // of *[]byte: what exchanges have lent
 	inFlight  atomic.Int64 // calls of ServeHTTP
 
 	closed atomic.Bool
@@ -75,7 +77,9 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	}
 	s := &Bridge{backend: b.backend, cfg: cfg, mount: strings.TrimSuffix(cfg.Mount, "/"), empty: make(chan struct{}, 1)}
 	var err error
-	if s.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
+	mapping := cfg.cgi()
+	mapping.OnRoot, mapping.OnDropped = s.noteRoot, s.fieldNotices.dropped(cfg.Logger)
+	if s.mapper, err = cgi.NewMapper(mapping); err != nil {
 		return nil, err
 	}
 	s.exchanges.New = func() any { return &exchange{vars: make([]cgi.Var, 0, usualVars)} }
@@ -130,14 +134,12 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 		x.out.Total = time.Since(started)
 		b.cfg.Observe(r, &x.out)
 	}
+	x.discardBody()
 	abort = x.out.Aborted
 	x.reset()
 	b.exchanges.Put(x)
 	return abort
 }
-
-// Root is the directory tree the preset serves scripts from, nil if it has none.
-func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
 
 // Unused returns what of the site's configuration has no effect as the directories are
 // now, such as a path to hide where nothing is: each an error that names the key. It is

@@ -62,6 +62,7 @@ func (x *exchange) receive() (location string, err error) {
 // receiveHeader collects the answer up to the end of the CGI header at least, and
 // puts that into the client's. It returns the header's length in x.answer.
 func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, length int, err error) {
+	x.borrowAnswer()
 	x.answer = x.answer[:0]
 	limit := x.b.cfg.MaxResponseHeader
 	for length = -1; length < 0; {

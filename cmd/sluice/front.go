@@ -11,17 +11,12 @@ import (
 // else. It bounds how long a client may take nothing of an answer.
 type front struct {
 	bridge *bridge.Bridge
-	files  *files // nil if there are none to serve
 	access *accessLog
 	client time.Duration
 }
 
 func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
-	f := &front{bridge: b, access: access, client: time.Duration(o.client)}
-	if o.preset == "php" && o.static {
-		f.files = &files{b}
-	}
-	return f
+	return &front{bridge: b, access: access, client: time.Duration(o.client)}
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -32,22 +27,20 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
 	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }()
 
-	if f.files != nil {
-		if name, ok := f.files.name(r); ok {
-			f.file(w, r, name)
-			return
-		}
+	if file := f.bridge.File(r); file != nil {
+		f.file(w, r, file)
+		return
 	}
 	f.bridge.ServeHTTP(w, r)
 }
 
-func (f *front) file(w http.ResponseWriter, r *http.Request, name string) {
+func (f *front) file(w http.ResponseWriter, r *http.Request, file *bridge.File) {
 	rc := http.NewResponseController(w)
 	if r.ContentLength != 0 {
 		_ = rc.SetReadDeadline(time.Now().Add(f.client)) // net/http reads the body away before it answers
 	}
 	counted := &countingWriter{ResponseWriter: w, extend: func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }}
-	f.files.serve(counted, r, name)
+	file.ServeHTTP(counted, r)
 	f.access.static(r, f.bridge.Client(r), counted.status, counted.bytes)
 }
 

@@ -3,10 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
 	"net/http"
-	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,23 +14,25 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // options are serve's flags.
 type options struct {
-	listen, status, accessLog, logFormat string
-	backends                             []string
-	workers                              int
-	preset, root, mount                  string
-	index, follow, hide                  []string
-	fallback                             string
-	static                               bool
-	env                                  envValue
-	trusted, statusNames                 []string
+	listen, status       endpoint
+	accessLog            string
+	logFormat, logLevel  string
+	backends             []string
+	workers              int
+	preset, mount        string
+	env                  envValue
+	trusted, statusNames []string
+	underscored          []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
 
+	files   fileOptions
 	auth    authOptions
 	gate    gateOptions
 	command commandOptions
@@ -38,27 +40,28 @@ type options struct {
 	dial, send, firstByte, betweenBytes, request, idle, abandoned, client duration
 	header, keepAlive, drainTimeout                                       duration
 
+	maxConnections int
+
 	spoolDir                            string
 	spoolBuffer, spoolMemory, spoolDisk size
 }
 
 func (o *options) register(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
+	o.listen.flag, o.status.flag = "listen", "status"
+	f.StringVar(&o.listen.addr, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
+	o.listen.registerSocket(f, 0o666, "whoever may write may connect")
 	f.StringArrayVar(&o.backends, "backend", nil, "the application's `ADDR`: unix:/path or host:port; may be given several times")
 	f.IntVar(&o.workers, "workers", 4, "how many requests one backend can hold at once: its threads or processes")
 	f.StringVar(&o.preset, "preset", "app", "how URLs map to the application: app (one application), php (scripts under --root) or cgi (a program per file under --root)")
-	f.StringVar(&o.root, "root", "", "`DIR` of the scripts and static files")
 	f.StringVar(&o.mount, "mount", "", "URL `PREFIX` the application lives at")
-	f.StringSliceVar(&o.index, "index", nil, "`FILE` that serves a directory, preset php (default index.php, then index.html)")
-	f.StringVar(&o.fallback, "fallback", "", "`SCRIPT` below --root, such as /index.php, that answers where nothing is, presets php and cgi (default: 404)")
-	f.StringArrayVar(&o.follow, "follow", nil, "`DIR` outside --root that symbolic links may lead into; may be given several times")
-	f.BoolVar(&o.static, "static", true, "serve images, styles, scripts and the like under --root to browsers, preset php")
-	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run, whole or as it is below --mount; may be given several times")
+	o.files.register(f)
 	f.Var(&o.env, "env", "a further CGI variable, `K=V`, sent with each request; wins over everything else; for the environment of a command that is started there is --command-env; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed; may be given several times")
+	f.StringSliceVar(&o.underscored, "underscore-headers", nil, "`NAMES` of request header fields with underscores that are passed on, such as api_key, in place of those with hyphens (default none)")
 
 	o.auth.register(f)
+	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones make room for others (default what the limit of open files has room for, 16384 at most)")
 	o.maxBody = 1 << 30
 	f.Var(&o.maxBody, "max-body", "largest request body, `SIZE` such as 20MiB")
 	o.maxHeader = 64 << 10
@@ -105,10 +108,12 @@ func (o *options) register(f *pflag.FlagSet) {
 
 	o.command.register(f)
 
-	f.StringVar(&o.status, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
+	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
 	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of --status, besides IP addresses and localhost; * is any; may be given several times")
+	o.status.registerSocket(f, 0o660, "whoever may write may connect")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "what the log has at least: debug (why a request was refused, for each), info, warn or error")
 }
 
 // check finds what the flag parser and bridge.New cannot.
@@ -122,47 +127,27 @@ func (o *options) check(command []string) error {
 		return fmt.Errorf("--workers %d: want at least 1", o.workers)
 	case o.logFormat != "text" && o.logFormat != "json":
 		return fmt.Errorf("--log-format %q: want text or json", o.logFormat)
+	case !slices.Contains(slices.Collect(maps.Keys(logLevels)), o.logLevel):
+		return fmt.Errorf("--log-level %q: want debug, info, warn or error", o.logLevel)
+	case o.maxConnections < 0:
+		return fmt.Errorf("--max-connections %d: must not be negative; 0 is the default", o.maxConnections)
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}
-	if err := o.checkFiles(); err != nil {
-		return err
-	}
-	if err := o.auth.check(o.trusted); err != nil {
-		return err
-	}
-	if err := o.command.check(command); err != nil {
-		return err
+	for _, err := range []error{o.listen.check(), o.status.check(), o.files.check(), o.auth.check(o.trusted), o.command.check(command)} {
+		if err != nil {
+			return err
+		}
 	}
 	return o.gate.check()
 }
 
-// checkFiles finds an index that would be neither run nor sent.
-func (o *options) checkFiles() error {
-	if o.preset != "php" {
-		return nil
-	}
-	for _, name := range o.index {
-		switch {
-		case strings.EqualFold(path.Ext(name), ".php"), o.static && sendable(name):
-		case sendable(name):
-			return fmt.Errorf("--index %q: can stand for no directory, --static=false has files not sent, and only .php is run", name)
-		default:
-			return fmt.Errorf("--index %q: can stand for no directory, only .php is run, and files of this kind are not sent", name)
-		}
-	}
-	return nil
-}
-
 // bridge is what the flags come to. command is empty if the application runs already.
 func (o *options) bridge(command []string) bridge.Config {
-	if o.preset == "php" && len(o.index) == 0 {
-		o.index = []string{"index.php", "index.html"}
-	}
 	c := bridge.Config{
 		Backends: o.backends, Spawn: o.command.spawn(command), Workers: o.workers,
-		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Fallback: o.fallback, Hide: o.hide,
-		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader,
+		Preset: o.preset, Mount: o.mount,
+		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader, UnderscoreHeaders: o.underscored,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),
 		KeepAlive:        bridge.Switch(o.keepConn),
@@ -175,13 +160,15 @@ func (o *options) bridge(command []string) bridge.Config {
 		},
 		Spool: bridge.SpoolConfig{Dir: o.spoolDir, Buffer: int(o.spoolBuffer), Memory: int64(o.spoolMemory), Disk: int64(o.spoolDisk)},
 	}
+	o.files.into(&c)
 	o.gate.into(&c)
 	return c
 }
 
-func (o *options) server(h http.Handler, log *slog.Logger) *http.Server {
+func (o *options) server(h http.Handler, limit *connlimit.Limit, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		ConnState:         limit.Track,
 		ReadHeaderTimeout: time.Duration(o.header),
 		IdleTimeout:       time.Duration(o.keepAlive),
 		MaxHeaderBytes:    int(o.maxHeader),
@@ -189,12 +176,8 @@ func (o *options) server(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-func (o *options) logger(w io.Writer) *slog.Logger {
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
-	}
-	return slog.New(slog.NewTextHandler(w, nil))
-}
+// logLevels are the values of --log-level.
+var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 
 // size is a flag in bytes.
 type size int64
