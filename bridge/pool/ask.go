@@ -86,7 +86,7 @@ func (p *Pool) ask(d *dial, nc net.Conn) reply {
 		}
 	}
 	h, err := fcgi.DecodeHeader(head[:])
-	if err != nil || h.Type != fcgi.TypeGetValuesResult || h.RequestID != fcgi.ManagementID {
+	if err != nil || !isReply(h) {
 		return ended
 	}
 	content := make([]byte, int(h.ContentLength)+int(h.PaddingLength))
@@ -102,6 +102,12 @@ func (p *Pool) ask(d *dial, nc net.Conn) reply {
 		answer = shared
 	}
 	return openUnless(nc.SetReadDeadline(time.Time{}), answer)
+}
+
+// isReply reports whether a record answers a question. An application that knows no
+// questions says FCGI_UNKNOWN_TYPE (section 4.2), which proves that it reads as well.
+func isReply(h fcgi.Header) bool {
+	return h.RequestID == fcgi.ManagementID && (h.Type == fcgi.TypeGetValuesResult || h.Type == fcgi.TypeUnknown)
 }
 
 func openUnless(err error, r reply) reply {
