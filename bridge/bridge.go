@@ -11,8 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 )
 
 // Bridge serves HTTP requests through a FastCGI application, as one site: how URLs map
@@ -29,7 +32,11 @@ type Bridge struct {
 	flows   *flows
 	sharing *sharing // nil: accounts may be used from anywhere
 
-	proxyNotices proxyNotices
+	sendable sendfile.Dirs
+
+	proxyNotices  proxyNotices
+	headerNotices rate.Sometimes
+	unsent        unsentNotices
 
 	exchanges sync.Pool    // of *exchange
 	inFlight  atomic.Int64 // calls of ServeHTTP
@@ -77,6 +84,10 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	var err error
 	if s.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
 		return nil, err
+	}
+	s.headerNotices.First, s.headerNotices.Interval = 1, 10*time.Second
+	if s.sendable, err = sendfile.New(cfg.Sendfile); err != nil {
+		return nil, errors.Join(err, s.mapper.Close())
 	}
 	s.exchanges.New = func() any { return &exchange{vars: make([]cgi.Var, 0, usualVars)} }
 	s.close = sync.OnceFunc(s.leave)
@@ -143,7 +154,7 @@ func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
 // now, such as a path to hide where nothing is: each an error that names the key. It is
 // for a log.
 func (b *Bridge) Unused() []error {
-	list := b.mapper.Unused()
+	list := append(b.mapper.Unused(), b.sendable.Unused()...)
 	for _, pattern := range b.cfg.LongPoll {
 		below := strings.TrimPrefix(pattern, b.mount)
 		if !strings.Contains(pattern, "*") && !b.mapper.Leads(pattern) && !b.mapper.Leads(below) {

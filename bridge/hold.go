@@ -20,7 +20,8 @@ type hold struct {
 	ended   bool    // the application has ended the request
 	unwatch func()  // ends the watch over the client, and waits for an interruption under way
 	sender  *sender // sends the body, nil if that went out with the head
-	surplus func()  // called if an abandoned application says more than it announced; may be nil
+	surplus func()  // called if the application says more than a complete answer; may be nil
+	whole   bool    // the answer was complete when it was given up
 	asked   asked   // what the attempt asks for
 }
 
@@ -133,11 +134,13 @@ func (h *hold) mustAwait(err error) bool {
 
 // abandon waits for the application's end in a goroutine of its own. One that had
 // begun its answer is cut off as soon as it says more: an application that finds
-// its connection closed when it writes stops, and a silent one runs on. A shared
-// connection cannot be closed for that.
+// its connection closed when it writes stops, and a silent one runs on. On a shared
+// connection, which cannot be closed for that, it is asked to stop.
 func (b *Bridge) abandon(h *hold) {
 	b.abandoned.Add(1)
-	h.lease.MarkAbandoned()
+	if !h.whole { // else it may have something left to do
+		h.lease.MarkAbandoned()
+	}
 	h.lease.Resume()
 	h.watch(b.ctx)
 	begun := h.lease.Spoke()
@@ -157,11 +160,15 @@ func (b *Bridge) abandon(h *hold) {
 					h.asked.answered(h.lease.Addr())
 				}
 				return
-			case begun && ev.Type == fcgi.TypeStdout && !h.lease.Shared():
+			case begun && ev.Type == fcgi.TypeStdout && len(ev.Data) > 0:
 				if h.surplus != nil {
 					h.surplus()
+					h.surplus = nil
 				}
-				return
+				if !h.lease.Shared() {
+					return
+				}
+				h.lease.MarkAbandoned()
 			case ev.Type == fcgi.TypeStderr:
 				_, _ = stderr.Write(ev.Data)
 			}
