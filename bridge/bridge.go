@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
@@ -35,7 +33,7 @@ type Bridge struct {
 	sendable sendfile.Dirs
 
 	proxyNotices  proxyNotices
-	headerNotices rate.Sometimes
+	headerNotices headerNotices
 	unsent        unsentNotices
 
 	exchanges sync.Pool    // of *exchange
@@ -85,7 +83,6 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	if s.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
 		return nil, err
 	}
-	s.headerNotices.First, s.headerNotices.Interval = 1, 10*time.Second
 	if s.sendable, err = sendfile.New(cfg.Sendfile); err != nil {
 		return nil, errors.Join(err, s.mapper.Close())
 	}

@@ -13,6 +13,10 @@ type content struct {
 	closed   bool        // the application has ended STDOUT, and nothing is known to be missing
 }
 
+func newContent(resp cgi.Response, bodyless bool) content {
+	return content{bodyless: bodyless, length: resp.ContentLength, chunked: resp.Chunked}
+}
+
 // next returns the content that p begins with, and what of p is to be read after it. Both
 // are valid until the next call.
 func (c *content) next(p []byte) (data, rest []byte, err error) {
@@ -44,14 +48,17 @@ func (c *content) end() error {
 	return nil
 }
 
-// noteEnd looks whether a piece of STDOUT is the end of it: it is empty (FastCGI, section
-// 3.3). Where something is known to be missing, END_REQUEST is what ends the answer. An
-// application that goes on after such a record means nothing by it.
+// close notes the end of STDOUT: an empty record (FastCGI, section 3.3). Where something is
+// known to be missing, END_REQUEST is what ends the answer.
+func (c *content) close() { c.closed = c.length < 0 && (!c.chunked || c.chunks.End() == nil) }
+
+// noteEnd looks whether a piece of STDOUT is the end of it. An application that goes on
+// after such a record means nothing by it.
 func (b *Bridge) noteEnd(c *content, p []byte, path, instance string) {
 	switch {
-	case len(p) == 0:
-		c.closed = c.length < 0 && (!c.chunked || c.chunks.End() == nil) && !b.resumes.Load()
-	case c.closed:
+	case len(p) == 0 && !b.resumes.Load():
+		c.close()
+	case len(p) > 0 && c.closed:
 		c.closed = false
 		b.logResumed(path, instance, false)
 	}

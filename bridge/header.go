@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -60,11 +61,42 @@ func canFlush(w http.ResponseWriter) bool {
 	}
 }
 
-// logHeader tells the log what was left out of a header or corrected in it. Whoever does
-// this does it in every answer, so it is not told each time.
+// logHeader tells the log what was left out of a header or corrected in it.
 func (b *Bridge) logHeader(path, instance, what string) {
-	b.headerNotices.Do(func() {
-		b.cfg.Logger.Warn("the application's response header is not as it should be; this is logged every ten seconds at most",
+	if b.headerNotices.due(what, time.Now()) {
+		b.cfg.Logger.Warn("the application's response header is not as it should be; the same is logged once a minute at most",
 			"header", what, "path", path, "instance", instance)
-	})
+	}
+}
+
+// headerNotices are what the log was told of headers. Whoever writes one that is wrong does
+// so in every answer.
+type headerNotices struct {
+	mu   sync.Mutex
+	told map[string]time.Time
+}
+
+const (
+	noticeEvery = time.Minute
+	noticesMax  = 64 // different ones that are told within that time
+)
+
+// due reports whether the log is to be told now.
+func (n *headerNotices) due(what string, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if at, told := n.told[what]; told && now.Sub(at) < noticeEvery {
+		return false
+	}
+	if len(n.told) >= noticesMax {
+		maps.DeleteFunc(n.told, func(_ string, at time.Time) bool { return now.Sub(at) >= noticeEvery })
+	}
+	if len(n.told) >= noticesMax {
+		return false
+	}
+	if n.told == nil {
+		n.told = make(map[string]time.Time)
+	}
+	n.told[what] = now
+	return true
 }

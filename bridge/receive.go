@@ -127,7 +127,7 @@ func (x *exchange) parseHeader(block []byte) (cgi.Response, error) {
 
 // beginContent makes content of what has come after the header.
 func (x *exchange) beginContent(resp cgi.Response, at int) error {
-	x.content = content{bodyless: x.bodyless(resp.Status), length: resp.ContentLength, chunked: resp.Chunked}
+	x.content = newContent(resp, x.bodyless(resp.Status))
 	come := x.answer[at:]
 	x.answer = x.answer[:at]
 	return x.take(come)

@@ -216,7 +216,13 @@ func (rv *receiver) pass(p []byte) error {
 
 // bodyless reports whether the client expects no body whatever the header says.
 func (x *exchange) bodyless(status int) bool {
-	return x.r.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
+	return x.r.Method == http.MethodHead || hasNoBody(status)
+}
+
+// hasNoBody reports statuses that are answers without content (RFC 9110, section 6.4.1, and
+// 15.3.6 for 205).
+func hasNoBody(status int) bool {
+	return status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
 }
 
 func (x *exchange) writeHeader(status int) {

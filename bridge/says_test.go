@@ -16,6 +16,7 @@ import (
 // pace. The answer is not complete if cut is set: it is an error, or broken off.
 type saying struct {
 	method string // "": GET
+	path   string // "": /
 	parts  []string
 	end    fcgitest.Ending
 	status int
@@ -51,7 +52,11 @@ func (s saying) checkOnce(t *testing.T, r *rig) {
 	if method == "" {
 		method = http.MethodGet
 	}
-	re := r.do(method, "/", nil)
+	path := s.path
+	if path == "" {
+		path = "/"
+	}
+	re := r.do(method, path, nil)
 	complete := re.err == nil && re.status != http.StatusBadGateway
 	switch {
 	case s.cut && complete:
@@ -298,6 +303,34 @@ type collector struct {
 func (c *collector) Header() http.Header         { return c.header }
 func (c *collector) WriteHeader(status int)      { c.statuses = append(c.statuses, status) }
 func (c *collector) Write(p []byte) (int, error) { return len(p), nil }
+
+// The same is told once a minute, and of what differs all the time not without end.
+func TestHeaderNotices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+			s.Send(fcgitest.Out(q.ID, "X "+q.Param("QUERY_STRING")+": a\n\n"), fcgitest.End(q.ID))
+		}))
+		told := func(want int) {
+			t.Helper()
+			if n := strings.Count(r.log.String(), "is no field name"); n != want {
+				t.Errorf("told %d times, want %d", n, want)
+			}
+		}
+		for i := range 30 {
+			r.get(fmt.Sprintf("/?%d", i%2))
+			time.Sleep(time.Second)
+		}
+		told(2)
+		time.Sleep(time.Minute)
+		for i := range 3 * noticesMax {
+			r.get(fmt.Sprintf("/?%d", i))
+		}
+		told(2 + noticesMax)
+		time.Sleep(time.Minute)
+		r.get("/?1000")
+		told(2 + noticesMax + 1)
+	})
+}
 
 // What the front has set stays beside lists, and gives way to what can be there once.
 func TestHeaderOfTheFront(t *testing.T) {

@@ -17,6 +17,14 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 )
 
+// SendfileWriter is a http.ResponseWriter of a front that may act on X-Sendfile and
+// X-Accel-Redirect itself. It is given these fields, as a trusted proxy is, where the
+// bridge does not send the file.
+type SendfileWriter interface {
+	// ActsOnSendfile reports whether it does.
+	ActsOnSendfile() bool
+}
+
 // fileError is a file that the application wants sent and that cannot be.
 type fileError struct{ err error }
 
@@ -33,8 +41,8 @@ func (x *exchange) sendfile(resp *cgi.Response, header int, stderr *lines.Source
 		return false, x.unsentFile(unlisted, resp, header, stderr)
 	}
 	x.dropSendfile()
-	if file != nil && resp.Status != http.StatusPartialContent && x.content.bodyless && x.r.Method != http.MethodHead {
-		return false, file.Close() // a 304, say
+	if file != nil && hasNoBody(resp.Status) {
+		return false, file.Close()
 	}
 	x.finish(header, stderr)
 	if err != nil {
@@ -74,12 +82,12 @@ func (x *exchange) dropSendfile() {
 func (x *exchange) unsentFile(unlisted *sendfile.NotListedError, resp *cgi.Response, header int, stderr *lines.Source) error {
 	resp.ContentLength, x.content.length = -1, -1
 	delete(x.said, "Content-Length")
-	if unlisted == nil || x.client.Trusted || x.client.SendsFiles {
+	if unlisted == nil || x.passesSendfile() {
 		return nil
 	}
 	x.dropSendfile()
 	x.b.unsent.tell(x.b, unlisted)
-	if x.content.bodyless && x.r.Method != http.MethodHead {
+	if hasNoBody(resp.Status) {
 		return nil
 	}
 	none, err := x.awaitBody(header, stderr)
@@ -87,6 +95,15 @@ func (x *exchange) unsentFile(unlisted *sendfile.NotListedError, resp *cgi.Respo
 		err = &appError{errProtocol, unlisted}
 	}
 	return err
+}
+
+// passesSendfile reports whether whoever gets the answer may act on the field.
+func (x *exchange) passesSendfile() bool {
+	if x.client.Trusted {
+		return true
+	}
+	front, ok := x.w.(SendfileWriter)
+	return ok && front.ActsOnSendfile()
 }
 
 // unsentNotices tells the log of files that are asked for and not sent, each thing once.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -20,9 +22,10 @@ const answerBuffer = 32 << 10
 // answer is what the bridge writes and reverse_proxy reads: an http.ResponseWriter on one
 // side, an http.Response and its body on the other.
 type answer struct {
-	request *http.Request
-	header  http.Header   // the reader's when there is a status
-	begun   chan struct{} // closed when there is a status, or an error instead of it
+	request  *http.Request
+	sendfile bool          // reverse_proxy acts on X-Sendfile and the like
+	header   http.Header   // the reader's when there is a status
+	begun    chan struct{} // closed when there is a status, or an error instead of it
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -87,12 +90,15 @@ func (a *answer) wait() (*http.Response, error) {
 // Header implements http.ResponseWriter.
 func (a *answer) Header() http.Header { return a.header }
 
-// WriteHeader implements http.ResponseWriter. What the bridge says of its own accord
-// before the answer (1xx) is not passed on.
+// WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {
+	if status < http.StatusOK {
+		a.interim(status)
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.status != 0 || status < http.StatusOK {
+	if a.status != 0 {
 		return
 	}
 	a.status = status
@@ -103,6 +109,18 @@ func (a *answer) WriteHeader(status int) {
 	}
 	close(a.begun)
 }
+
+// interim passes an interim header on as http.Transport does: reverse_proxy waits for it.
+func (a *answer) interim(status int) {
+	trace := httptrace.ContextClientTrace(a.request.Context())
+	if trace == nil || trace.Got1xxResponse == nil {
+		return
+	}
+	_ = trace.Got1xxResponse(status, textproto.MIMEHeader(a.header.Clone())) // it could end the request, which the bridge does itself
+}
+
+// ActsOnSendfile implements bridge.SendfileWriter.
+func (a *answer) ActsOnSendfile() bool { return a.sendfile }
 
 // Write implements http.ResponseWriter.
 func (a *answer) Write(p []byte) (n int, err error) {
@@ -193,4 +211,6 @@ func (b *answerBody) Close() error {
 var (
 	_ http.ResponseWriter = (*answer)(nil)
 	_ bridge.ErrorWriter  = (*answer)(nil)
+
+	_ bridge.SendfileWriter = (*answer)(nil)
 )

@@ -73,13 +73,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			return next.ServeHTTP(w, r)
 		}
 	}
-	if !hasErrorRoutes(r) {
+	pages := hasErrorRoutes(r)
+	if !pages && !h.files {
 		h.lease.ServeHTTP(w, asAsked(r))
 		return nil
 	}
-	pages := &errorPages{ResponseWriter: w}
-	h.lease.ServeHTTP(pages, asAsked(r))
-	return pages.err
+	f := &front{ResponseWriter: w, pages: pages, request: r, next: next}
+	h.lease.ServeHTTP(f, asAsked(r))
+	return f.err
 }
 
 // asAsked returns r with the URI that the client asked for, which is what applications

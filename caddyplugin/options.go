@@ -22,6 +22,7 @@ func optionsOf(c *bridge.Config) map[string]setter {
 		"env":                 pairs(&c.Env),
 		"trusted_proxies":     list(&c.TrustedProxies),
 		"user_header":         text(&c.UserHeader),
+		"sendfile":            list(&c.Sendfile),
 		"max_body":            size(&c.MaxBody),
 		"max_params":          size(&c.MaxParams),
 		"max_response_header": size(&c.MaxResponseHeader),

@@ -23,6 +23,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/internal/acceptqueue":   {others: netlink},
 	"bridge/internal/owners":        {others: procfs},
 	"bridge/internal/nested":        {others: slices.Concat(netlink, procfs)},
+	"bridge/internal/sendfile":      {own: []string{"bridge/cgi"}},
 	"bridge/probe": {
 		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool"},
 		others: slices.Concat(netlink, procfs),
@@ -34,7 +35,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge": {
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/pool", "bridge/spool", "bridge/supervise",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/pool", "bridge/spool", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
@@ -43,14 +44,14 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/metrics": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/pool", "bridge/spool", "bridge/supervise",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/pool", "bridge/spool", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
 	"cmd/sluice": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/metrics", "bridge/pool",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/metrics", "bridge/pool",
 			"bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
@@ -65,7 +66,7 @@ var layout = map[string]struct{ own, others []string }{
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-	"bridge/internal/lines", "bridge/internal/nested", "bridge/metrics", "bridge/pool", "bridge/spool", "bridge/supervise",
+	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/metrics", "bridge/pool", "bridge/spool", "bridge/supervise",
 }
 
 // What four libraries bring along. "/..." is everything below.

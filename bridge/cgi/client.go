@@ -28,9 +28,6 @@ type Client struct {
 	// Relayed says that a proxy in this process has set the X-Forwarded-* fields itself, so
 	// that nobody need be warned that they are ignored.
 	Relayed bool
-	// SendsFiles says that a proxy in this process acts on X-Sendfile and the like. A
-	// trusted proxy may, too.
-	SendsFiles bool
 	// Refused is why the request must not be served, whatever it asks for; nil: it may be.
 	Refused *RequestError
 }

@@ -114,6 +114,21 @@ func ParseResponse(block []byte, h http.Header) (Response, error) {
 	return p.response(), nil
 }
 
+// ParseFinal parses the final header of what has come of an answer, after interim ones.
+// end is where the body begins, -1 if the header has not come yet.
+func ParseFinal(b []byte) (r Response, h http.Header, end int, err error) {
+	for begin := 0; ; begin = end {
+		n := HeaderEnd(b[begin:], 0)
+		if n < 0 {
+			return Response{}, nil, -1, nil
+		}
+		end, h = begin+n, make(http.Header)
+		if r, err = ParseResponse(b[begin:end], h); err != nil || r.Status >= http.StatusOK {
+			return r, h, end, err
+		}
+	}
+}
+
 type responseParser struct {
 	rest       string // what was not read
 	number     int    // lines that were read

@@ -32,24 +32,47 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
 	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }()
 
-	if f.files != nil {
-		if name, ok := f.files.name(r); ok {
-			f.file(w, r, name)
-			return
-		}
+	if f.files == nil {
+		f.bridge.ServeHTTP(w, r)
+		return
 	}
-	f.bridge.ServeHTTP(w, r)
+	if name, ok := f.files.name(r); ok {
+		status, bytes := f.file(w, r, name)
+		f.access.static(r, f.bridge.Client(r), status, bytes)
+		return
+	}
+	f.bridge.ServeHTTP(&fileWriter{w, f}, r)
 }
 
-func (f *front) file(w http.ResponseWriter, r *http.Request, name string) {
+// file answers r with a static file.
+func (f *front) file(w http.ResponseWriter, r *http.Request, name string) (status int, bytes int64) {
 	rc := http.NewResponseController(w)
 	if r.ContentLength != 0 {
 		_ = rc.SetReadDeadline(time.Now().Add(f.client)) // net/http reads the body away before it answers
 	}
 	counted := &countingWriter{ResponseWriter: w, extend: func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }}
 	f.files.serve(counted, r, name)
-	f.access.static(r, f.bridge.Client(r), counted.status, counted.bytes)
+	return counted.status, counted.bytes
 }
+
+// fileWriter lets local redirects of the application lead to static files.
+type fileWriter struct {
+	http.ResponseWriter
+	front *front
+}
+
+var _ bridge.FileServer = (*fileWriter)(nil)
+
+// ServeFile implements bridge.FileServer.
+func (w *fileWriter) ServeFile(r *http.Request, name string) (status int, bytes int64) {
+	if !sendable(name) {
+		return 0, 0
+	}
+	return w.front.file(w.ResponseWriter, r, name)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *fileWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // countingWriter notes what was sent, and gives the client its time anew for
 // every piece it takes.

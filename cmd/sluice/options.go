@@ -27,6 +27,7 @@ type options struct {
 	static                               bool
 	env                                  envValue
 	trusted, statusNames                 []string
+	sendfile                             []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
@@ -57,6 +58,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run, whole or as it is below --mount; may be given several times")
 	f.Var(&o.env, "env", "a further CGI variable, `K=V`; wins over everything else; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed; may be given several times")
+
+	f.StringArrayVar(&o.sendfile, "sendfile", nil, "`DIR` from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect; may be given several times")
 
 	o.auth.register(f)
 	o.maxBody = 1 << 30
@@ -162,7 +165,7 @@ func (o *options) bridge(command []string) bridge.Config {
 	c := bridge.Config{
 		Backends: o.backends, Spawn: o.command.spawn(command), Workers: o.workers,
 		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Fallback: o.fallback, Hide: o.hide,
-		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader,
+		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader, Sendfile: o.sendfile,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),
 		KeepAlive:        bridge.Switch(o.keepConn),

@@ -14,7 +14,9 @@ const (
 	AtOnce                 // all of it in one write
 )
 
-func (p Pace) String() string { return [...]string{"record by record", "byte by byte", "in one write"}[p] }
+func (p Pace) String() string {
+	return [...]string{"record by record", "byte by byte", "in one write"}[p]
+}
 
 // Ending is how an answer ends.
 type Ending uint8
@@ -89,12 +91,21 @@ func (s *Session) pace(p Pace, records [][]byte) {
 	case AtOnce:
 		s.Send(all)
 	case ByteByByte:
-		for i := range all {
-			if s.mux != nil && i == len(all)-1 {
-				s.mux.sent(all) // Send sees no more than a byte of it
-			}
-			s.Send(all[i : i+1])
-			s.HoldFor(time.Millisecond)
+		s.sendBytes(all)
+	}
+}
+
+// sendBytes sends records a byte each millisecond. Nobody else's come between them.
+func (s *Session) sendBytes(records []byte) {
+	s.sending <- struct{}{}
+	defer func() { <-s.sending }()
+	for i := range records {
+		if s.mux != nil && i == len(records)-1 {
+			s.mux.sent(records)
 		}
+		if _, err := s.Write(records[i : i+1]); err != nil {
+			s.quit()
+		}
+		s.HoldFor(time.Millisecond)
 	}
 }
