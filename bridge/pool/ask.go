@@ -34,7 +34,7 @@ type reply uint8
 const (
 	unasked   reply = iota
 	silent          // nothing, although it served others meanwhile
-	stalled         // nothing, and it served nobody, for startPatience
+	stalled         // nothing, and it served nobody, for startPatience or after it turned one away
 	undecided       // nothing, for less than that
 	ended           // the application closed the connection
 	single          // it answered that it does not multiplex, or nothing that says so
@@ -123,6 +123,14 @@ func (in *instance) servesBeside(asked time.Time) bool {
 	return in.served.After(asked.Add(askTimeout / 2))
 }
 
+// acceptsAt reports whether the application accepted a connection not long before a
+// question was asked, if only to close it: it is not taken for one that is starting or
+// stopped, and the connection that it was asked on would be closed at once if there were
+// no room for it.
+func (in *instance) acceptsAt(asked time.Time) bool {
+	return !in.observed.shutAt.IsZero() && asked.Sub(in.observed.shutAt) < growEvery
+}
+
 // silence tells an application that does not answer from one that does nothing.
 func (p *Pool) silence(in *instance, begun time.Time) reply {
 	p.mu.Lock()
@@ -130,7 +138,7 @@ func (p *Pool) silence(in *instance, begun time.Time) reply {
 	switch {
 	case in.servesBeside(begun):
 		return silent
-	case time.Since(begun) < startPatience:
+	case time.Since(begun) < startPatience && !in.acceptsAt(begun):
 		return undecided
 	}
 	return stalled
@@ -139,8 +147,8 @@ func (p *Pool) silence(in *instance, begun time.Time) reply {
 // keepAsking reports whether an answer that has not come for askTimeout may still. Of
 // an application that answered before it will, or the connection is closed, unless it
 // goes on serving others: then it is another one by now. One that never answered, and
-// serves others meanwhile, does not answer. One that serves nobody may be starting, or
-// stopped.
+// serves others meanwhile or has just turned one away, does not answer. One that serves
+// nobody may be starting, or stopped.
 func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
 	in, w := d.conn.inst, d.w
 	select {
@@ -157,7 +165,7 @@ func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
 	switch {
 	case in.habits.answers:
 		return patient || !serves
-	case serves, !w.demand.Settled && !in.served.IsZero():
+	case serves, in.acceptsAt(begun), !w.demand.Settled && !in.served.IsZero():
 		return false // it is of no use to the request
 	}
 	return patient
