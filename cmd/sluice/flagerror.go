@@ -22,6 +22,7 @@ var flagOf = map[string]string{
 	"env":                            "--env",
 	"trusted_proxies":                "--trusted-proxy",
 	"user_header":                    "--user-header",
+	"sendfile":                       "--sendfile",
 	"max_body":                       "--max-body",
 	"max_params":                     "--max-params",
 	"max_response_header":            "--max-response-header",
