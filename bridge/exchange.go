@@ -65,13 +65,16 @@ const keepMax = 128 << 10
 // usualVars is how many CGI variables a browser's request has, and some more.
 const usualVars = 40
 
+// usualFields is how many fields an answer has, and some more.
+const usualFields = 16
+
 // reset forgets everything but the memory. Inlined, its copy of an exchange would
 // be in the frame of serve, and the stack of each request that is parked twice the size.
 //
 //go:noinline
 func (x *exchange) reset() {
 	clear(x.vars) // they refer to the request
-	clear(x.said)
+	x.forgetSaid()
 	route, vars, head, answer, said := x.route[:0], x.vars[:0], x.head[:0], x.answer[:0], x.said
 	if cap(head) > keepMax {
 		head = nil
@@ -80,6 +83,14 @@ func (x *exchange) reset() {
 		answer = nil
 	}
 	*x = exchange{route: route, vars: vars, head: head, answer: answer, said: said}
+}
+
+// forgetSaid makes room for what a header says. A map keeps the room that it once had.
+func (x *exchange) forgetSaid() {
+	if x.said == nil || len(x.said) > 2*usualFields {
+		x.said = make(http.Header, usualFields)
+	}
+	clear(x.said)
 }
 
 // handle takes the request through all its steps, to an answer or an error.

@@ -30,6 +30,7 @@ func (x *exchange) interim(status int) {
 	if status != http.StatusEarlyHints || !x.r.ProtoAtLeast(1, 1) || !canFlush(x.w) {
 		return
 	}
+	x.dropSendfile()
 	h := x.w.Header()
 	own := maps.Clone(h)
 	clear(h)

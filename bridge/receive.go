@@ -111,10 +111,7 @@ func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, lengt
 
 // parseHeader sets x.said to what a header says.
 func (x *exchange) parseHeader(block []byte) (cgi.Response, error) {
-	if x.said == nil {
-		x.said = make(http.Header)
-	}
-	clear(x.said)
+	x.forgetSaid()
 	resp, err := cgi.ParseResponse(block, x.said)
 	if err != nil {
 		return resp, &appError{errProtocol, err}

@@ -162,14 +162,16 @@ func (rv *receiver) copy() error {
 	defer stderr.End()
 	pause := time.Duration(rv.x.b.cfg.Timeouts.BetweenBytes)
 	for {
+		// END_REQUEST comes with the end of the content, or the client does not wait for it.
+		last := rv.content.length < 0 && rv.content.whole() && !rv.told
 		wait := pause
-		if rv.content.length < 0 && rv.content.whole() && !rv.told {
-			wait = gatherFor // END_REQUEST comes at once, or the client does not wait for it
+		if last {
+			wait = gatherFor
 		}
 		ev, err := rv.held.next(rv.x.within(time.Now().Add(wait)))
 		switch {
 		case err == nil:
-		case wait < pause && errors.Is(err, os.ErrDeadlineExceeded):
+		case last && errors.Is(err, os.ErrDeadlineExceeded):
 			rv.told = true
 			rv.pipe.CloseWrite(nil)
 			continue

@@ -209,7 +209,7 @@ func TestGoesOnAfterAnEmptyRecord(t *testing.T) {
 // the answer does not have them.
 func TestEarlyHints(t *testing.T) {
 	answer := func(s *fcgitest.Session, q *fcgitest.Request) {
-		s.Send(fcgitest.Out(q.ID, "Status: 103\nLink: </a.css>; rel=preload\nX-Hop: 1\nConnection: x-hop\n\n"))
+		s.Send(fcgitest.Out(q.ID, "Status: 103\nLink: </a.css>; rel=preload\nX-Hop: 1\nConnection: x-hop\nX-Sendfile: /etc/passwd\nX-Accel-Redirect: /x\n\n"))
 		s.HoldFor(time.Second)
 		s.Send(fcgitest.Out(q.ID, "Status: 102\nX-Secret: 1\n\n"+fcgitest.Page), fcgitest.End(q.ID))
 	}
@@ -231,7 +231,7 @@ func TestEarlyHints(t *testing.T) {
 			}
 			rest, err := io.ReadAll(c)
 			got := string(first) + string(rest)
-			if err != nil || !strings.HasPrefix(got, want) || strings.Count(got, "Link:") != strings.Count(want, "Link:") || strings.Contains(got, "X-Secret") || strings.Contains(got, "X-Hop") || !strings.HasSuffix(got, fcgitest.PageBody) {
+			if err != nil || !strings.HasPrefix(got, want) || strings.Count(got, "Link:") != strings.Count(want, "Link:") || strings.Contains(got, "X-Secret") || strings.Contains(got, "X-Hop") || strings.Contains(got, "X-Sendfile") || strings.Contains(got, "X-Accel") || !strings.HasSuffix(got, fcgitest.PageBody) {
 				t.Errorf("%s: %q, %v", version, got, err)
 			}
 			r.wantKept(1)

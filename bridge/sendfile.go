@@ -131,9 +131,8 @@ func (x *exchange) answerFile(file *os.File, status int) error {
 		return &fileError{err}
 	}
 	h := x.w.Header()
-	for _, name := range []string{"Content-Length", "Content-Range"} {
-		delete(h, name)
-	}
+	delete(h, "Content-Range")
+	h["Content-Length"] = []string{strconv.FormatInt(info.Size(), 10)}
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // net/http must not guess
 		if t := mime.TypeByExtension(path.Ext(file.Name())); t != "" {
@@ -145,7 +144,6 @@ func (x *exchange) answerFile(file *os.File, status int) error {
 	defer clearWrite(to.rc)
 	switch {
 	case status != http.StatusOK && status != http.StatusPartialContent, x.r.Method != http.MethodGet && x.r.Method != http.MethodHead:
-		h["Content-Length"] = []string{strconv.FormatInt(info.Size(), 10)}
 		delete(h, "Accept-Ranges")
 		to.WriteHeader(status)
 		if x.r.Method != http.MethodHead {
@@ -173,6 +171,9 @@ func (w *fileWriter) Header() http.Header { return w.x.w.Header() }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *fileWriter) WriteHeader(status int) {
+	if status == http.StatusPreconditionFailed {
+		delete(w.Header(), "Content-Length") // it has no content
+	}
 	w.x.extendWrite(w.rc)
 	w.x.out.Status = status
 	w.x.w.WriteHeader(status)

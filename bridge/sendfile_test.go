@@ -72,7 +72,13 @@ func TestSendfile(t *testing.T) {
 func TestSendfileConditions(t *testing.T) {
 	dir := writeFile(t, "a.txt")
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Sendfile: []string{dir}}, fcgitest.Answer("X-Sendfile: "+dir+"/a.txt\nContent-Length: 10\nETag: \"x\"\n\n"))
+		r := newRig(t, Config{Sendfile: []string{dir}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+			encoding := ""
+			if q.Param("REQUEST_URI") == "/gzip" {
+				encoding = "Content-Encoding: gzip\n"
+			}
+			s.Send(fcgitest.Out(q.ID, "X-Sendfile: "+dir+"/a.txt\nContent-Length: 10\nETag: \"x\"\n"+encoding+"\n"), fcgitest.End(q.ID))
+		}))
 		for _, test := range []struct {
 			header, value string
 			status        int
@@ -96,6 +102,9 @@ func TestSendfileConditions(t *testing.T) {
 			if o := r.outcome(); o.Status != test.status || test.status < 400 && o.BytesOut != int64(len(test.body)) || o.Err != nil {
 				t.Errorf("%s: %s: outcome %+v", test.header, test.value, o)
 			}
+		}
+		if re := r.get("/gzip"); re.status != 200 || re.body != "0123456789" || re.header.Get("Content-Length") != "10" || re.header.Get("Content-Encoding") != "gzip" {
+			t.Errorf("%d %q %v", re.status, re.body, re.header)
 		}
 		// Several parts, and a range of a copy that is older.
 		req, _ := http.NewRequest(http.MethodGet, "http://app.test/", nil)
