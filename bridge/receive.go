@@ -246,9 +246,10 @@ var errAnswered = errors.New("the answer is complete")
 // letGo gives back what the exchange holds of the application: all of its answer is here.
 // Its worker stays charged until it has ended the request.
 func (x *exchange) letGo() {
-	held := x.held.take()
-	x.given(held, &x.content)
-	x.b.end(held, errAnswered)
+	if !x.over {
+		x.given(&x.held, &x.content)
+	}
+	x.b.end(&x.held, errAnswered)
 }
 
 // within returns the earlier of t and the end of the time the whole exchange has.
