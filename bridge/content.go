@@ -73,14 +73,12 @@ func (b *Bridge) logResumed(path, instance string, cut bool) {
 	}
 }
 
-// given notes in h that c is complete, if it is more than a header: what the application
-// does then is its own affair, unless it says more.
-func (x *exchange) given(h *hold, c *content) {
-	if h.whole = c.whole() && !c.bodyless; !h.whole {
-		return
-	}
+// noteGiven notes in h, which is to be given up, whether c is complete: then what the
+// application does is its own affair, unless it says more.
+func (x *exchange) noteGiven(h *hold, c *content) {
 	b, path, instance, announced := x.b, x.r.URL.Path, x.out.Instance, c.length
-	switch {
+	switch h.given = c.whole(); {
+	case !h.given, c.bodyless:
 	case c.closed:
 		h.surplus = func() { b.logResumed(path, instance, true) }
 	case announced >= 0:

@@ -21,7 +21,7 @@ type hold struct {
 	unwatch func()  // ends the watch over the client, and waits for an interruption under way
 	sender  *sender // sends the body, nil if that went out with the head
 	surplus func()  // called if the application says more than a complete answer; may be nil
-	whole   bool    // the answer was complete when it was given up
+	given   bool    // the answer is complete: the application's end does not concern it any more
 	asked   asked   // what the attempt asks for
 }
 
@@ -89,10 +89,11 @@ func (h *hold) releaseLease() {
 // next reads the application's next output, and notes its end.
 func (h *hold) next(deadline time.Time) (pool.Event, error) {
 	ev, err := h.lease.Next(deadline)
-	if err != nil {
+	switch {
+	case err == nil:
+		h.ended = h.ended || ev.Type == fcgi.TypeEndRequest
+	case !h.given:
 		h.asked.failed(h.lease.Addr(), err)
-	} else if ev.Type == fcgi.TypeEndRequest {
-		h.ended = true
 	}
 	return ev, err
 }
@@ -106,7 +107,7 @@ func (h *hold) release() {
 	} else {
 		h.ticket.Release()
 	}
-	h.ticket = admission.Ticket{}
+	*h = hold{} // nothing of it is true for the target of a local redirect
 }
 
 // end gives h back after an exchange that ended with err. An application that is
@@ -138,7 +139,7 @@ func (h *hold) mustAwait(err error) bool {
 // connection, which cannot be closed for that, it is asked to stop.
 func (b *Bridge) abandon(h *hold) {
 	b.abandoned.Add(1)
-	if !h.whole { // else it may have something left to do
+	if !h.given { // else it may have something left to do
 		h.lease.MarkAbandoned()
 	}
 	h.lease.Resume()

@@ -85,6 +85,9 @@ func TestKeeperIsToldOfTheLost(t *testing.T) {
 		"in the body":                  {fcgitest.EOFInBody, []string{wanted, answered, lost("0s")}},
 		"in a stream":                  {cutStream, []string{wanted, answered, lost("1s")}},
 		"ended properly":               {fcgitest.CloseAfterEnd, []string{wanted, answered}},
+		"after the whole length":       {fcgitest.Says(fcgitest.Unhurried, fcgitest.HungUp, "Content-Length: 2\n\n", "ok"), []string{wanted, answered}},
+		"the same at once":             {fcgitest.Says(fcgitest.AtOnce, fcgitest.HungUp, "Content-Length: 2\n\n", "ok"), []string{wanted, answered}},
+		"after the end of STDOUT":      {fcgitest.Says(fcgitest.Unhurried, fcgitest.ClosedOut, "X-A: b\n\n", "ok"), []string{wanted, answered}},
 		"turned away":                  {fcgitest.AcceptThenClose, []string{wanted}},
 		"overloaded":                   {fcgitest.Refuse(2), []string{wanted}},
 		"no answer in time":            {fcgitest.SilentForever, []string{wanted}},
@@ -100,6 +103,21 @@ func TestKeeperIsToldOfTheLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a local redirect leads to may be what the application died of, as any request may.
+func TestKeeperIsToldOfTheLostTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, k := newKeptRig(t, Config{}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
+			if q.Param("REQUEST_URI") == "/x" {
+				s.Send(fcgitest.Out(q.ID, "Location: /y\n\n"), fcgitest.Record(fcgitest.Stdout, q.ID, nil), fcgitest.End(q.ID))
+				s.Request()
+			}
+		}))
+		r.get("/x")
+		const lost = "lost unix:/run/app.sock GET /y GET any /y 0s"
+		k.want(t, "wanted", "answered unix:/run/app.sock GET any /x", "wanted", lost, lost)
+	})
 }
 
 var cutStream = fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {

@@ -191,11 +191,12 @@ func (x *exchange) gather(stderr *lines.Source) error {
 // more reads what comes next after the header. Once the answer is complete, an error is
 // nothing but the application's end.
 func (x *exchange) more(stderr *lines.Source, deadline time.Time) error {
+	x.held.given = x.content.whole()
 	ev, err := x.held.next(deadline)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return err
-	case err != nil && x.content.whole() && x.r.Context().Err() == nil:
+	case err != nil && x.held.given && x.r.Context().Err() == nil:
 		x.over = true
 		return nil
 	case err != nil:
@@ -247,7 +248,7 @@ var errAnswered = errors.New("the answer is complete")
 // Its worker stays charged until it has ended the request.
 func (x *exchange) letGo() {
 	if !x.over {
-		x.given(&x.held, &x.content)
+		x.noteGiven(&x.held, &x.content)
 	}
 	x.b.end(&x.held, errAnswered)
 }

@@ -152,7 +152,7 @@ func (rv *receiver) run() {
 	if errors.Is(err, pool.ErrInterrupted) {
 		err = rv.held.interruption(rv.x.r.Context())
 	}
-	rv.x.given(rv.held, &rv.content)
+	rv.x.noteGiven(rv.held, &rv.content)
 	rv.x.b.end(rv.held, err)
 	rv.pipe.CloseWrite(err)
 }
@@ -168,6 +168,7 @@ func (rv *receiver) copy() error {
 		if last {
 			wait = gatherFor
 		}
+		rv.held.given = rv.content.whole()
 		ev, err := rv.held.next(rv.x.within(time.Now().Add(wait)))
 		switch {
 		case err == nil:
@@ -175,7 +176,7 @@ func (rv *receiver) copy() error {
 			rv.told = true
 			rv.pipe.CloseWrite(nil)
 			continue
-		case rv.content.whole() && !rv.held.lease.AtWork():
+		case rv.held.given && !rv.held.lease.AtWork():
 			return nil // the answer is complete, however the application has ended
 		default:
 			return err
