@@ -30,7 +30,12 @@ bench-peers: ## against nginx and Caddy, with and without Sluice, side by side; 
 	integration/setup.sh
 	$(GO) run ./integration/peers --parked 2000
 
-soak: ## ten minutes of mixed load and faults on real backends
+# How many random lives each model plays, and the seed of the first; see bridge/internal/seeds.
+SLUICE_SEEDS ?= 1000
+SLUICE_SEED := $(or $(SLUICE_SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+
+soak: ## random lives that nobody has seen before; ten minutes of mixed load and faults on real backends
+	SLUICE_SEEDS=$(SLUICE_SEEDS) SLUICE_SEED=$(SLUICE_SEED) $(GO) test -race -run 'Model|Random' -count=1 -timeout 60m ./bridge/...
 	integration/setup.sh
 	SLUICE_SOAK=10m $(GO) test -race -run TestSoak -count=1 -timeout 30m -v ./integration
 

@@ -37,7 +37,7 @@ type backend struct {
 
 	resumes atomic.Bool // the application goes on after an empty STDOUT record
 
-	configuring sync.Mutex // held by Configure
+	configuring sync.Mutex // held while settings are prepared, committed, and gone by for the first time
 	members     *members
 
 	abandoned atomic.Int64
@@ -84,8 +84,11 @@ func NewBackend(cfg Config) (*Backend, error) {
 }
 
 // Start starts what Spawn says, if that was not done yet. Until then requests wait, as
-// they do for an application that has no room.
+// they do for an application that has no room. A Change that was prepared before is to be
+// committed or cancelled before, too.
 func (b *Backend) Start() error {
+	b.configuring.Lock()
+	defer b.configuring.Unlock()
 	if err := b.spawn(); err != nil {
 		return fmt.Errorf("spawn: %w", err)
 	}

@@ -406,8 +406,9 @@ func TestConfigureFails(t *testing.T) {
 	}
 }
 
-// A step that fails after others undoes them.
-func TestConfigureUndoes(t *testing.T) {
+// What can fail comes before anything is changed: processes, above all, are not replaced by
+// others and those by what there was.
+func TestConfigureFailsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, k := newKeptRig(t, Config{Workers: 2}, fcgitest.Hello)
 		back := &Backend{r.b.backend}
@@ -415,15 +416,31 @@ func TestConfigureUndoes(t *testing.T) {
 		if err := back.Configure(cfg); err != nil || back.Snapshot().Gate.Workers != 15 {
 			t.Errorf("%v, %+v", err, back.Snapshot().Gate)
 		}
-		cfg.Spawn.MaxInstances, cfg.Spool.Dir = 4, "/does/not/exist"
+		k.want(t, "prepare ./app.fcgi, 1 to 3", "commit ./app.fcgi, 1 to 3")
+		cfg.Spawn.MaxInstances, cfg.Spawn.Command, cfg.Spool.Dir = 4, []string{"./other.fcgi"}, "/does/not/exist"
 		if err := back.Configure(cfg); err == nil {
 			t.Error("a directory that is not there is taken")
 		}
-		k.want(t, "configure 1 to 3", "configure 1 to 4", "configure 1 to 3")
+		k.want(t)
 		cfg.Spool = r.b.cfg.Spool
 		k.obstinate = io.ErrNoProgress
 		if err := back.Configure(cfg); !errors.Is(err, io.ErrNoProgress) || !strings.HasPrefix(err.Error(), "spawn: ") || back.Snapshot().Gate.Workers != 15 {
 			t.Errorf("%v, %d workers", err, back.Snapshot().Gate.Workers)
+		}
+		k.want(t, "prepare ./other.fcgi, 1 to 4")
+		k.obstinate = nil
+		c, err := back.Prepare(cfg)
+		if err != nil || back.Snapshot().Gate.Workers != 15 || back.settings.Load().Spawn.Command[0] != "./app.fcgi" {
+			t.Errorf("%v, %d workers", err, back.Snapshot().Gate.Workers)
+		}
+		c.Cancel()
+		k.want(t, "prepare ./other.fcgi, 1 to 4", "cancel ./other.fcgi, 1 to 4")
+		if c, err = back.Prepare(cfg); err != nil {
+			t.Fatal(err)
+		}
+		c.Commit()
+		if back.Snapshot().Gate.Workers != 20 || back.settings.Load().Spawn.Command[0] != "./other.fcgi" {
+			t.Errorf("%d workers", back.Snapshot().Gate.Workers)
 		}
 	})
 }

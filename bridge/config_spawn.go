@@ -25,14 +25,16 @@ type SpawnConfig struct {
 	Command []string `json:"command"`
 	// Dir is its working directory. Default: this process's.
 	Dir string `json:"dir,omitempty"`
-	// Env holds variables of its environment. They win over everything inherited.
+	// Env holds variables of its environment. They win over everything inherited. Perl's FCGI
+	// replaces the environment by the CGI variables of each request: see Config.Env.
 	Env map[string]string `json:"env,omitempty"`
 	// EnvCopy names further variables that it inherits; "TRAC_*" means all that begin so.
 	// Without being named, PATH, HOME, USER, LOGNAME, LANG, LANGUAGE, LC_*, TZ and TMPDIR
 	// are inherited; and PHP's own by PHP.
 	EnvCopy []string `json:"env_copy,omitempty"`
 	// User and Group are the user and group to run as, by name or number. Default: this
-	// process's, and Group: those of User. Only root may change them. They need Reexec.
+	// process's, and Group: those of User. Only root may change them, and should: without a
+	// User the command runs as root, which the log says. They need Reexec.
 	User  string `json:"user,omitempty"`
 	Group string `json:"group,omitempty"`
 	// Umask is the file mode creation mask, in octal: "027". Default: this process's. It
@@ -57,7 +59,7 @@ type SpawnConfig struct {
 	Backlog int `json:"backlog,omitempty"`
 	// Budget is how many processes may end without having served, before one is started
 	// but once in that time and requests are refused: "10 per 10m", the default. "10 per
-	// 10m stop" counts those that have served, too.
+	// 10m stop" counts those that have served, too, unless they exited with status 0.
 	Budget SpawnBudget `json:"budget,omitzero"`
 
 	// Instances is how many processes serve, each on a socket of its own and with Workers

@@ -20,34 +20,78 @@ import (
 //
 // ErrOtherKind says that this cannot be changed in place: Spawn or Spawn.Listen, Lanes,
 // Multiplex, or a Preset of scripts for one of servers. If Configure fails, nothing is
-// changed.
+// changed, nor was.
 func (b *Backend) Configure(cfg Config) error {
-	b.configuring.Lock()
-	defer b.configuring.Unlock()
-	old := b.settings.Load()
-	next, err := cfg.succeed(old)
+	c, err := b.Prepare(cfg)
 	if err != nil {
 		return err
 	}
-	// The gate is last: it asks the pool what there is room for.
-	steps := []func(old, next *Config) error{b.configureProcesses, b.configureSpool, b.configurePool, b.configureMembers, b.configureGate}
-	for i, step := range steps {
-		if err := step(old, next); err != nil {
-			for _, undo := range steps[:i] {
-				err = errors.Join(err, undo(next, old))
-			}
-			return err
-		}
-	}
-	b.settings.Store(next)
+	c.Commit()
 	return nil
 }
+
+// Change is a configuration of a Backend that nothing speaks against. Commit or Cancel must
+// be called, once. Other changes may come first: the last to be committed holds.
+type Change struct {
+	backend   *backend
+	next      *Config
+	spool     *spool.Store // nil: the one there is
+	processes processChange
+}
+
+// Prepare does all of Configure that can fail, and nothing that a request, a connection or a
+// process notices. So several Backends can be changed, or none.
+func (b *Backend) Prepare(cfg Config) (*Change, error) {
+	b.configuring.Lock()
+	defer b.configuring.Unlock()
+	next, err := b.next(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c := &Change{backend: b.backend, next: next}
+	if b.settings.Load().Spool != next.Spool {
+		if c.spool, err = spool.New(next.spool()); err != nil {
+			return nil, err
+		}
+	}
+	c.processes, err = b.prepareProcesses(next)
+	return c, err
+}
+
+// Commit puts the configuration in force. The gate comes last: it asks the pool what there
+// is room for.
+func (c *Change) Commit() {
+	b := c.backend
+	b.configuring.Lock()
+	defer b.configuring.Unlock()
+	b.settings.Store(c.next)
+	if c.spool != nil {
+		b.spool.Store(c.spool) // for as long as the bodies that are there take, there are both
+	}
+	// Prepare has checked all: what fails now does so because the backend is being closed.
+	_ = b.pool.Configure(c.next.pool(nil))
+	_ = b.members.set(c.next)
+	c.processes.commit()
+	_ = b.gate.Configure(c.next.gate())
+}
+
+// Cancel drops the configuration.
+func (c *Change) Cancel() { c.processes.cancel() }
 
 // CanBecome reports what Configure would refuse without trying it: a cfg that is not in
 // order, or ErrOtherKind.
 func (b *Backend) CanBecome(cfg Config) error {
-	_, err := cfg.succeed(b.settings.Load())
+	_, err := b.next(cfg)
 	return err
+}
+
+// next is cfg, completed to take the place of what holds now.
+func (b *backend) next(cfg Config) (*Config, error) {
+	next, err := cfg.succeed(b.settings.Load())
+	if err == nil {
+		err = errors.Join(b.pool.CanBecome(next.pool(nil)), b.gate.CanBecome(next.gate()))
+	}
+	return next, err
 }
 
 // succeed completes c to take the place of old.
@@ -66,38 +110,24 @@ func (c Config) succeed(old *Config) (*Config, error) {
 	return &c, c.kind().sameAs(old.kind())
 }
 
-func (b *backend) configureProcesses(_, next *Config) error {
+// processChange is the part of a Change that is about processes.
+type processChange struct{ commit, cancel func() }
+
+// prepareProcesses has the processes get ready for next.
+func (b *backend) prepareProcesses(next *Config) (processChange, error) {
+	none := processChange{func() {}, func() {}}
 	if b.processes == nil {
-		return nil
+		return none, nil
 	}
-	err := b.processes.Configure(b.group(next))
+	commit, cancel, err := b.processes.Prepare(b.group(next))
 	if errors.Is(err, supervise.ErrOtherKind) {
 		err = errors.Join(ErrOtherKind, err)
 	}
 	if err != nil {
-		return fmt.Errorf("spawn: %w", err)
+		return none, fmt.Errorf("spawn: %w", err)
 	}
-	return nil
+	return processChange{commit, cancel}, nil
 }
-
-// configureSpool has bodies that come from now on go to another store. For as long as the
-// others take, there are both.
-func (b *backend) configureSpool(old, next *Config) error {
-	if old.Spool == next.Spool {
-		return nil
-	}
-	store, err := spool.New(next.spool())
-	if err == nil {
-		b.spool.Store(store)
-	}
-	return err
-}
-
-func (b *backend) configureGate(_, next *Config) error { return b.gate.Configure(next.gate()) }
-
-func (b *backend) configurePool(_, next *Config) error { return b.pool.Configure(next.pool(nil)) }
-
-func (b *backend) configureMembers(_, next *Config) error { return b.members.set(next) }
 
 // AgreesWith returns nil if sites of both configurations can be in front of one backend:
 // what they say of it is the same, defaults filled in. Else the error names the first key

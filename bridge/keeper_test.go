@@ -23,7 +23,7 @@ type fakeKeeper struct {
 	told        []string
 	refusing    time.Duration // 0: it does not
 	quarantined map[string]time.Duration
-	obstinate   error // what Configure returns
+	obstinate   error // what Prepare returns
 }
 
 const fakeInstance = "unix:/run/app.sock"
@@ -83,9 +83,10 @@ func (k *fakeKeeper) Restart(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (k *fakeKeeper) Configure(cfg supervise.Config) error {
-	k.note("configure %d to %d", cfg.Instances, cfg.MaxInstances)
-	return k.obstinate
+func (k *fakeKeeper) Prepare(cfg supervise.Config) (commit, cancel func(), err error) {
+	what := fmt.Sprintf("%s, %d to %d", cfg.Command[0], cfg.Instances, cfg.MaxInstances)
+	k.note("prepare %s", what)
+	return func() { k.note("commit %s", what) }, func() { k.note("cancel %s", what) }, k.obstinate
 }
 
 func (k *fakeKeeper) Snapshot() supervise.Snapshot { return supervise.Snapshot{Command: "./app.fcgi"} }

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -17,11 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
-)
-
-var (
-	modelSeeds = flag.Int("model.seeds", 120, "how many random days TestModel plays")
-	modelFirst = flag.Uint64("model.first", 0, "the seed of the first")
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 // TestModel plays random days, with lanes and without: applications of any kind, requests of any kind,
@@ -30,8 +25,7 @@ var (
 // is executed that must not be, no instance has more connections than it may, and
 // nothing is left at the end. Where nothing breaks, no request fails.
 func TestModel(t *testing.T) {
-	for i := range *modelSeeds {
-		seed := *modelFirst + uint64(i)
+	for seed := range seeds.Of(t, 120) {
 		for _, lanes := range []Switch{Off, On} {
 			t.Run(fmt.Sprintf("%d/lanes=%s", seed, lanes), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { newDay(t, lanes, rand.New(rand.NewPCG(seed, 2))).play() })

@@ -24,17 +24,28 @@ type keeper interface {
 	Refusing() (time.Duration, bool)
 	Quarantined(route string) (time.Duration, bool)
 	Restart(ctx context.Context) error
-	Configure(cfg supervise.Config) error
+	Prepare(cfg supervise.Config) (commit, cancel func(), err error)
 	Snapshot() supervise.Snapshot
 	Close() error
 }
+
+// group is a keeper for real.
+type group struct{ *supervise.Group }
 
 func startGroup(cfg supervise.Config) (keeper, error) {
 	g, err := supervise.Start(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return g, nil
+	return group{g}, nil
+}
+
+func (g group) Prepare(cfg supervise.Config) (commit, cancel func(), err error) {
+	c, err := g.Group.Prepare(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.Commit, c.Cancel, nil
 }
 
 // spawn starts the application. The backend is complete but for that: its processes join
@@ -98,9 +109,11 @@ func (f front) Load() supervise.Load {
 	inUse, waiting := f.b.gate.Load()
 	// The gate may have let in more than there are connections for: it looks at what the
 	// instances hold only now and then.
-	started := min(f.b.pool.Snapshot().Waiting, inUse)
+	started := min(f.b.pool.Waiting(), inUse)
 	return supervise.Load{InFlight: inUse - started, Waiting: waiting + started}
 }
+
+func (f front) Connected(addr string) (n int, steady bool) { return f.b.pool.Connected(addr) }
 
 func (f front) InFlight(addr string) (list []supervise.Request) {
 	for _, r := range f.b.gate.InFlight() {
@@ -120,20 +133,20 @@ func (f front) Down() {
 	}
 }
 
-// onStall tells whoever needs to know that the application answers nobody, or does again.
+// onStall tells whoever needs to know that the application answers nobody, or does again:
+// the log last, for that may be slow.
 func (b *backend) onStall(s admission.Stall) {
-	b.logStall(s)
+	defer b.logStall(s)
+	if b.processes != nil {
+		began := s.Began
+		if !s.Ended.IsZero() {
+			began = time.Time{}
+		}
+		b.processes.Stalled(began)
+	}
 	if told := b.settings.Load().OnStall; told != nil {
 		told(s)
 	}
-	if b.processes == nil {
-		return
-	}
-	if !s.Ended.IsZero() {
-		b.processes.Stalled(time.Time{})
-		return
-	}
-	b.processes.Stalled(s.Began)
 }
 
 // asked is what an attempt asks of the application, for those who keep its processes.

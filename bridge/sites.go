@@ -3,6 +3,7 @@ package bridge
 import (
 	"hash/maphash"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,10 +13,11 @@ import (
 type sites struct {
 	client maphash.Seed // of clients' addresses, which are the same for all
 
-	mu    sync.Mutex
-	here  map[*Bridge]struct{}
-	seats map[seat]*siteMemory
-	rules map[sharingRule]*sharingTable
+	mu     sync.Mutex
+	here   map[*Bridge]*siteMemory
+	seats  map[seat]*siteMemory
+	rules  map[sharingRule]*sharingTable
+	others bool // there has been a seat: those that come have labels
 }
 
 // seat is what tells sites of one backend apart: the same path is another script.
@@ -25,7 +27,17 @@ type seat struct{ mount, root string }
 type siteMemory struct {
 	label string
 	seeds flowSeeds
+
+	users int
+	left  time.Time // when the last of them did
 }
+
+// A seat that no site has is remembered for a while, in case one comes back: seatKept, and no
+// more than mostSeats of them. Each release that has a root of its own leaves one.
+const (
+	seatKept  = time.Hour
+	mostSeats = 256
+)
 
 // sharingRule is what FlowConfig says of shared accounts.
 type sharingRule struct {
@@ -41,14 +53,17 @@ type sharingTable struct {
 }
 
 func newSites() sites {
-	return sites{client: maphash.MakeSeed(), here: make(map[*Bridge]struct{}), seats: make(map[seat]*siteMemory), rules: make(map[sharingRule]*sharingTable)}
+	return sites{client: maphash.MakeSeed(), here: make(map[*Bridge]*siteMemory), seats: make(map[seat]*siteMemory), rules: make(map[sharingRule]*sharingTable)}
 }
 
 // join completes b, and counts it among the sites until it leaves.
 func (s *sites) join(b *Bridge) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
+	s.forget(now)
 	memory := s.remember(seat{b.mount, b.cfg.Root})
+	memory.left = now
 	b.site = memory.label
 	var err error
 	if b.flows, err = newFlows(b.cfg.Flow.Key, memory.seeds); err != nil {
@@ -57,8 +72,25 @@ func (s *sites) join(b *Bridge) error {
 	if b.cfg.Flow.MaxAddresses > 0 {
 		b.sharing = s.share(b.cfg.Flow.rule())
 	}
-	s.here[b] = struct{}{}
+	memory.users++
+	s.here[b] = memory
 	return nil
+}
+
+// forget forgets seats that no site has had for long, or of which there are too many.
+func (s *sites) forget(now time.Time) {
+	var unused []seat // the latest first
+	for at, m := range s.seats {
+		if m.users == 0 {
+			unused = append(unused, at)
+		}
+	}
+	slices.SortFunc(unused, func(a, b seat) int { return s.seats[b].left.Compare(s.seats[a].left) })
+	for i, at := range unused {
+		if i >= mostSeats || now.Sub(s.seats[at].left) > seatKept {
+			delete(s.seats, at)
+		}
+	}
 }
 
 // remember returns what is known of a seat. The first one's routes have no label: most
@@ -71,9 +103,10 @@ func (s *sites) remember(at seat) *siteMemory {
 		return m
 	}
 	m := &siteMemory{seeds: newFlowSeeds(s.client)}
-	if len(s.seats) > 0 {
+	if s.others {
 		m.label = "[" + at.mount + ":" + at.root + "] "
 	}
+	s.others = true
 	s.seats[at] = m
 	return m
 }
@@ -91,7 +124,11 @@ func (s *sites) share(rule sharingRule) *sharing {
 func (s *sites) leave(b *Bridge) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	memory, now := s.here[b], time.Now()
+	memory.users--
+	memory.left = now
 	delete(s.here, b)
+	s.forget(now)
 	if b.sharing == nil {
 		return
 	}

@@ -90,14 +90,12 @@ func (s *spawned) Restart(ctx context.Context) error {
 	return ErrNotStarted
 }
 
-// Configure means nothing before start, which goes by what holds then.
-func (s *spawned) Configure(cfg supervise.Config) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// Prepare has nothing to do before start, which goes by what holds then.
+func (s *spawned) Prepare(cfg supervise.Config) (commit, cancel func(), err error) {
 	if k := s.get(); k != nil {
-		return k.Configure(cfg)
+		return k.Prepare(cfg)
 	}
-	return nil
+	return func() {}, func() {}, nil
 }
 
 func (s *spawned) Snapshot() supervise.Snapshot {

@@ -4,9 +4,8 @@ import "github.com/caddyserver/caddy/v2"
 
 func init() { caddy.RegisterModule(new(App)) }
 
-// App has the applications change to what a new configuration says when that starts, and
-// back if it does not come to that. It is there whenever a handler or a transport is, and
-// has no settings.
+// App has the applications change to what a new configuration says when all of that has
+// started. It is there whenever a handler or a transport is, and has no settings.
 type App struct {
 	number uint64 // later configurations have larger ones
 	runs   bool   // or did; applications.mu
@@ -26,13 +25,17 @@ func (a *App) Provision(caddy.Context) error {
 	return nil
 }
 
-// Start has the applications become what the configuration wants. All that is in it was
-// provisioned without an error.
+// Start has the applications get ready for what the configuration wants. All that is in it
+// was provisioned without an error.
 func (a *App) Start() error { return applications.start(a) }
 
-// Stop does nothing. What the configuration wants ends with the modules that want it,
-// which are cleaned up whether it was stopped, did not start, or failed after that.
-func (a *App) Stop() error { return nil }
+// Stop has the applications become what the configuration wants that has started meanwhile.
+// What a configuration wants ends with the modules that want it, which are cleaned up
+// whether it was stopped, did not start, or failed after that.
+func (a *App) Stop() error {
+	applications.stop(a)
+	return nil
+}
 
 // Interface guards
 var (

@@ -10,8 +10,9 @@
 //   - Gates, connections and what was learned belong to no module: they are in a usage
 //     pool (registry.go), and live on when a new configuration wants the same ones, or
 //     some of them.
-//   - They are what the latest configuration wants that runs: they change when it starts
-//     (app.go), not when it is provisioned, and back if it fails.
+//   - They are what the latest configuration wants that runs: they change when all of it
+//     has started (app.go, reload.go), not when it is provisioned, and nothing of them has
+//     changed if it fails.
 //   - A site is closed only when no configuration uses it and no request is in it, and an
 //     application when it has no site.
 //   - Requests never depend on the context of a module, which ends while they run.

@@ -23,8 +23,10 @@ type registry struct {
 	pool    *caddy.UsagePool // a use is a site that is not closed
 	closing sync.WaitGroup   // backends being closed
 
-	mu     sync.Mutex // held while claims are made, carried out and withdrawn
-	latest uint64     // number of the latest configuration
+	mu      sync.Mutex // held while claims are made, carried out and withdrawn
+	latest  uint64     // number of the latest configuration
+	running *App       // the configuration that runs; nil: none
+	pending *reload    // the one that is to follow it; nil: none
 }
 
 // claim is what one configuration wants an application to be.
@@ -164,7 +166,7 @@ func (r *registry) forget(app *application) error {
 }
 
 // withdraw undoes claim, but for the keeping. If the configuration has failed, the one
-// before it, which runs, rules again.
+// before it, which runs, rules on.
 func (r *registry) withdraw(app *application, c *claim) {
 	if c == nil {
 		return
@@ -172,43 +174,30 @@ func (r *registry) withdraw(app *application, c *claim) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	app.drop(c)
-	app.restore()
-}
-
-// start has everything become what a configuration wants. If that fails, it is as before.
-func (r *registry) start(by *App) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	by.runs = true
-	for _, app := range r.all() {
-		err := app.settle()
-		if err == nil && app.claimOf(by) != nil {
-			err = app.backend.Start()
-		}
-		if err != nil {
-			by.runs = false
-			for _, changed := range r.all() {
-				changed.restore()
-			}
-			return fmt.Errorf("%s: %w", app.name, err)
-		}
+	if r.pending != nil && r.pending.by == c.by && !slices.ContainsFunc(r.all(), func(a *application) bool { return a.claimOf(c.by) != nil }) {
+		r.cancel()
 	}
-	return nil
+	app.restore()
 }
 
 // settle has a become what the latest of the configurations wants that run. If none of
 // them wants it, it stays as it is.
 func (a *application) settle() error {
-	var rules *claim
+	if c := a.rules(nil); c != nil {
+		return a.become(c.cfg)
+	}
+	return nil
+}
+
+// rules is the claim of the latest of the configurations that run, or are next; nil if
+// none of them wants a.
+func (a *application) rules(next *App) (latest *claim) {
 	for _, c := range a.claims {
-		if c.by.runs && (rules == nil || c.by.number > rules.by.number) {
-			rules = c
+		if (c.by.runs || c.by == next) && (latest == nil || c.by.number > latest.by.number) {
+			latest = c
 		}
 	}
-	if rules == nil {
-		return nil
-	}
-	return a.become(rules.cfg)
+	return latest
 }
 
 // restore is settle where there is nobody to be told of an error.

@@ -30,8 +30,9 @@ type application struct {
 	collector prometheus.Collector
 	events    eventQueue
 
-	now    atomic.Pointer[bridge.Config] // what holds, as it was written
-	claims []*claim                      // applications.mu
+	now     atomic.Pointer[bridge.Config] // what holds, as it was written
+	claims  []*claim                      // applications.mu
+	started bool                          // the processes were started, if there are to be any; applications.mu
 
 	used atomic.Int64 // when a request was last sent here as to an upstream, in Unix time; 0: never
 

@@ -25,6 +25,7 @@ func generation(t *testing.T, runs bool) *App {
 			t.Fatal(err)
 		}
 	}
+	t.Cleanup(func() { _ = a.Stop() })
 	return a
 }
 

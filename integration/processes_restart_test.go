@@ -4,7 +4,6 @@ package integration
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/integration/internal/freeport"
 )
 
 // restarted are applications of three kinds: processes, threads of C, threads of Python.
@@ -45,12 +46,11 @@ func TestRestartUnderLoad(t *testing.T) {
 // An application at a port of its own cannot be there twice. Requests wait for it.
 func TestRestartAtAPort(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().String()
-	l.Close()
+	t.Cleanup(release)
 	app, be := restarted["libfcgi"](t)
 	g := startProcesses(t, account{}, app, append(be.args(), "--command-listen", port)...)
 	g.restartUnderLoad(t, be, 6)

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,6 +46,46 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+// Perl's FCGI replaces the environment by what comes with each request; PHP has both.
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	flags := []string{"--command-env", "OF_THE_COMMAND=one", "--env", "OF_THE_REQUEST=two"}
+	perl := exec.Command(needPerl(t, "FCGI"), "-MFCGI", "-e",
+		`my $r = FCGI::Request(); while ($r->Accept >= 0) { print "Content-Type: text/plain\r\n\r\n[$ENV{OF_THE_COMMAND}] [$ENV{OF_THE_REQUEST}]" }`)
+	g := startProcesses(t, account{}, perl, append(flags, "--workers", "1")...)
+	if got := g.app.get(t, "/"); got != "[] [two]" {
+		t.Errorf("Perl has %s", got)
+	}
+	root := socketDir(t)
+	write(t, filepath.Join(root, "index.php"), `<?php printf('[%%s] [%%s]', getenv('OF_THE_COMMAND'), getenv('OF_THE_REQUEST'));`)
+	php := exec.Command(need(t, "php-cgi"))
+	g = startProcesses(t, account{}, php, append(flags, "--preset", "php", "--root", root)...)
+	if got := g.app.get(t, "/"); got != "[one] [two]" {
+		t.Errorf("PHP has %s", got)
+	}
+}
+
+// A command that runs as root although nobody has said so is told of, once.
+func TestRootIsToldOf(t *testing.T) {
+	eachAccount(t, func(t *testing.T, who account) {
+		for _, flags := range [][]string{nil, {"--command-user", "root"}} {
+			if os.Geteuid() != 0 || who.by != nil {
+				flags = nil
+			}
+			want := 0
+			if os.Geteuid() == 0 && who.by == nil && flags == nil {
+				want = 1
+			}
+			g := startProcesses(t, who, troubled(t), flags...)
+			g.app.untilServed(t)
+			g.restart(t)
+			if n := strings.Count(g.output.String(), "the command runs as root"); n != want {
+				t.Errorf("%v: it is told of %d times, want %d", flags, n, want)
+			}
+		}
+	})
+}
+
 // The status shows what the application's processes use, all of them.
 func TestProcessesInStatus(t *testing.T) {
 	app, be := spawned["php-cgi"](t)
@@ -66,6 +108,9 @@ func TestProcessesInStatus(t *testing.T) {
 		}
 		if len(shot.Processes.Instances) != 1 || shot.Processes.Instances[0].State != "serving" {
 			return errNotYet
+		}
+		if u := shot.Processes.Instances[0].Usage; u == nil || u.Processes < 3 {
+			return errNotYet // PHP may serve before all its children are there
 		}
 		return nil
 	})

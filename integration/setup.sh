@@ -22,10 +22,14 @@ units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service phpsessio
 # installed: nothing else is to boot it.
 kernel=/usr/local/share/sluice-test/vmlinuz
 wanted_kernel=""
-if [ "$(dpkg --print-architecture)" = amd64 ]; then
-	packages="$packages qemu-system-x86"
-	[ -e "$kernel" ] || wanted_kernel=linux-image-cloud-amd64
-fi
+architecture=$(dpkg --print-architecture)
+case $architecture in
+amd64) packages="$packages qemu-system-x86" ;;
+arm64) packages="$packages qemu-system-arm" ;;
+esac
+case $architecture in
+amd64 | arm64) [ -e "$kernel" ] || wanted_kernel=linux-image-cloud-$architecture ;;
+esac
 
 # present lists installed packages and the names they provide: php8.2-fpm is
 # php-fpm, and a machine that has it needs nothing more.

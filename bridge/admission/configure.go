@@ -20,16 +20,10 @@ var ErrOtherKind = errors.New("admission: only another gate can go by that")
 // keep what they have saved, up to FlowBurst; who counts as long goes on doing so,
 // whatever LongAfter is.
 func (g *Gate) Configure(cfg Config) error {
-	if err := cfg.check(); err != nil {
-		return err
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch {
-	case g.closed:
-		return ErrClosed
-	case cfg.Lanes != g.cfg.Lanes:
-		return fmt.Errorf("admission: lanes: is %t, was %t: %w", cfg.Lanes, g.cfg.Lanes, ErrOtherKind)
+	if err := g.checkNext(&cfg); err != nil {
+		return err
 	}
 	now := g.now()
 	g.wake(now)
@@ -44,6 +38,27 @@ func (g *Gate) Configure(cfg Config) error {
 		g.reconsider(now)
 	}
 	g.dispatch(now)
+	return nil
+}
+
+// CanBecome returns the error that Configure would, and changes nothing.
+func (g *Gate) CanBecome(cfg Config) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.checkNext(&cfg)
+}
+
+// checkNext reports what speaks against a Config in place of the one there is.
+func (g *Gate) checkNext(cfg *Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	switch {
+	case g.closed:
+		return ErrClosed
+	case cfg.Lanes != g.cfg.Lanes:
+		return fmt.Errorf("admission: lanes: is %t, was %t: %w", cfg.Lanes, g.cfg.Lanes, ErrOtherKind)
+	}
 	return nil
 }
 

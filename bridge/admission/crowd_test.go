@@ -31,8 +31,8 @@ func (r *rig) serve(d, takes time.Duration, each func()) {
 		}
 		each()
 		r.clock.pass(step)
+		r.check()
 	}
-	r.check()
 }
 
 // TestFloodOfOneAddress has one address keep 280 requests open for a known page, and
@@ -62,7 +62,7 @@ func TestFloodOfOneAddress(t *testing.T) {
 					}
 					open = live
 					for len(open) < 280 {
-						v := r.enter(flood(n))
+						v := r.come(flood(n))
 						n++
 						if all = append(all, v); v.err != nil {
 							break // it comes back at the next step
@@ -159,7 +159,7 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 			var open, victims []*timed
 			n := 0
 			enter := func(q Request, takes time.Duration) *timed {
-				v := &timed{visit: r.enter(q)}
+				v := &timed{visit: r.come(q)}
 				v.ends = r.clock.now.Add(takes) // moved while it waits
 				return v
 			}
@@ -180,6 +180,7 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 					victims = append(victims, enter(q, 0))
 				}
 				r.clock.pass(step)
+				r.check()
 				for _, c := range []struct {
 					all   *[]*timed
 					takes time.Duration

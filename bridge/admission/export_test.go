@@ -198,10 +198,10 @@ func (c *checker) queues() {
 	}
 	// What depends on the time alone is looked at by ticks only.
 	now := g.now()
-	if g.hasSlot(now) && g.stall.phase == flowing && g.rings[fast].n+g.rings[mixed].n > 0 {
+	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.stall.phase == flowing && g.rings[fast].n+g.rings[mixed].n > 0 {
 		c.fail("a slot is free and %d flows wait for one", g.rings[fast].n+g.rings[mixed].n)
 	}
-	if g.hasSlot(now) && g.longAllowed() && g.phi+g.guests < g.longCap && g.rings[long].n > 0 {
+	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.phi+g.guests < g.longCap && g.rings[long].n > 0 {
 		c.fail("a slot is free for long requests, and flows wait for one")
 	}
 }

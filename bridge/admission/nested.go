@@ -69,19 +69,20 @@ func (t Ticket) Nested(depth int) {
 	g.dispatch(now)
 }
 
-// nestingDepth is how many slots only nested requests get.
+// nestingDepth is how many slots only nested requests get: half of them at most.
 func (g *Gate) nestingDepth(now time.Duration) int {
 	n := &g.nesting
 	if n.depth > 0 && now >= n.until {
 		n.depth = 0
 	}
+	depth := n.depth
 	switch {
-	case n.depth == 0:
+	case depth == 0 || g.w == 1:
 		return 0
 	case n.count < enoughNested:
-		return max(g.mayBeDeep(), min(n.depth, g.w-1))
+		depth = max(depth, g.mayBeDeep())
 	}
-	return min(n.depth, g.w-1)
+	return min(depth, max(1, g.w/2))
 }
 
 // mayBeDeep is how deep nested requests are taken to be of which nothing is known.

@@ -257,15 +257,20 @@ func (g *Gate) releaseHeld(n int, now time.Duration) {
 }
 
 // lookAtWaiting finds those whose routes have turned out to be something else: among those
-// in the queue of long ones, which need not wait for long ones to end, and among those
-// that wait to find out.
+// in the queue of long ones, which need not wait for long ones to end, among those that wait
+// to find out, and in the lines of groups, whose record they are not taken by any more.
 func (g *Gate) lookAtWaiting(now time.Duration) {
 	n := len(g.deadlines)
 	for range min(n, max(4*lookAt, n/20)) {
 		g.looked = (g.looked + 1) % n
 		e := g.deadlines[g.looked]
 		finds := e.link.in == &e.flow.home.unknown
-		if e.declared || e.queue != long && !finds {
+		switch {
+		case e.in != nil && e.in != &e.route.blocked && e.route.known():
+			g.unlink(e)
+			g.comeBack(e)
+			continue
+		case e.declared || e.queue != long && !finds:
 			continue
 		}
 		switch lane := g.laneOf(e, now); {

@@ -4,25 +4,17 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 // TestRandom has everything happen in a random order, and looks after each step
 // for what must never be.
 func TestRandom(t *testing.T) {
-	seeds := []uint64{1, 2, 3, 4, 5, 6, 7, 8, rand.Uint64()}
-	if s := os.Getenv("SLUICE_SEED"); s != "" {
-		seed, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seeds = []uint64{seed}
-	}
-	for _, seed := range seeds {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+	for seed := range seeds.Of(t, 9) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			workers := []int{1, 2, 3, 4, 5, 8, 16, 33}[rnd.IntN(8)]
 			lanes := rnd.IntN(8) > 0

@@ -70,6 +70,18 @@ func applicationFamilies() []family {
 			},
 		},
 		{
+			"application_serves_at_once", gauge, "Requests that a process serves at once, where that is fewer than the workers. No series otherwise.", nil,
+			func(s *bridge.Snapshot, out sink) {
+				if g := s.Processes; g != nil && g.Concurrency.Limit > 0 {
+					out.value(float64(g.Concurrency.Limit))
+				}
+			},
+		},
+		{
+			"application_ends_after_each_request", gauge, "1 if a process ends after each request.", nil,
+			ofApplication(func(g *supervise.Snapshot) float64 { return truth(g.Concurrency.EndsAfterEach) }),
+		},
+		{
 			"application_suspected_routes", gauge, "Routes that were in flight at several deaths running.", nil,
 			ofApplication(func(g *supervise.Snapshot) int { return len(g.Suspects) }),
 		},

@@ -21,6 +21,8 @@ var notExported = map[string]string{
 	"Processes.Command":            "text",
 	"Processes.Budget.Stop":        "configuration",
 	"Processes.Storm.Exits":        "text",
+	"Processes.Concurrency.Seen":   "of a look now and then",
+	"Processes.Concurrency.Advice": "text",
 	"Processes.Suspects.Route":     "routes",
 	"Processes.Suspects.Deaths":    "of a route",
 	"Processes.Suspects.Answered":  "of a route",

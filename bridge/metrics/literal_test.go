@@ -68,11 +68,12 @@ func literal() bridge.Snapshot {
 			Storm: supervise.StormSnapshot{
 				On: true, Began: at(1700000003.5), Deaths: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
 			},
-			Memory:   supervise.MemorySnapshot{Kind: "cgroup v2", Used: 121, Total: 122, Hard: 123, Soft: 124},
-			Suspects: []supervise.SuspectSnapshot{{Route: "GET secret", Deaths: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
-			Started:  131, Answered: 132,
+			Memory:      supervise.MemorySnapshot{Kind: "cgroup v2", Used: 121, Total: 122, Hard: 123, Soft: 124},
+			Suspects:    []supervise.SuspectSnapshot{{Route: "GET secret", Deaths: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
+			Concurrency: supervise.ConcurrencySnapshot{Seen: 151, Limit: 152, EndsAfterEach: true, Advice: "secret"},
+			Started:     131, Answered: 132,
 			Exits: map[string]uint64{
-				"planned": 141, "exited": 142, "signal": 143, "not_started": 144, "not_ready": 145, "memory": 146, "hung": 147,
+				"planned": 141, "clean": 148, "exited": 142, "signal": 143, "not_started": 144, "not_ready": 145, "memory": 146, "hung": 147,
 			},
 			Instances: []supervise.InstanceSnapshot{{
 				Addr: "unix:/run/app.sock", Number: 2, PID: 4242, State: "serving",

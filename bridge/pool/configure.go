@@ -30,6 +30,19 @@ func (p *Pool) Configure(cfg Config) error {
 	return err
 }
 
+// CanBecome returns the error that Configure would, and changes nothing.
+func (p *Pool) CanBecome(cfg Config) error {
+	if err := cfg.complete(); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	return p.config().sameKind(&cfg)
+}
+
 // configure is Configure for a Config that is complete. It returns what has to be closed.
 func (p *Pool) configure(cfg Config) (victims []*conn, err error) {
 	if p.closed {

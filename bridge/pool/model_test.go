@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 // TestRandomLife plays random lives of a pool - requests that come, leave, end
 // well and badly, dials that succeed, fail and find the backlog full, time that
 // passes - and checks after every step what always holds.
 func TestRandomLife(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range seeds.Of(t, 60) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			m := newModel(t, rng)

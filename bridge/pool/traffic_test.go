@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,19 +12,14 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
-)
-
-var (
-	trafficSeeds = flag.Int("traffic.seeds", 60, "how many random lives TestRandomTraffic plays")
-	trafficFirst = flag.Uint64("traffic.first", 0, "the seed of the first")
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 // TestRandomTraffic has a pool serve requests of every kind, on connections that are
 // shared and that are not, with applications that go away, come back, refuse, turn
 // away, stall and die, and checks after every step what always holds.
 func TestRandomTraffic(t *testing.T) {
-	for i := range *trafficSeeds {
-		seed := *trafficFirst + uint64(i)
+	for seed := range seeds.Of(t, 60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newTraffic(t, rand.New(rand.NewPCG(seed, 4)))

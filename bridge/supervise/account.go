@@ -57,6 +57,14 @@ func lookUp(userName, groupName string) (*account, error) {
 	return nil, fmt.Errorf("user %q, group %q: only root can run the command as somebody else", userName, groupName)
 }
 
+// warnOfRoot tells, once, if the command runs as root and nobody has said so.
+func (p *plan) warnOfRoot() {
+	if os.Geteuid() == 0 && p.User == "" {
+		p.Logger.Warn("the command runs as root, as this process does: whoever finds a fault in it has the whole machine",
+			"command", p.Command[0], "advice", "name the user it is to run as: spawn.user (--command-user); or root, if it must be")
+	}
+}
+
 func (a *account) setUser(name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {

@@ -13,7 +13,8 @@ type Budget struct {
 	Spawns int
 	// Per is that time. Default 10 minutes.
 	Per time.Duration
-	// Stop counts those that have served, too. Without it, an application that serves and
+	// Stop counts those that have served, too, unless their exit was clean (status 0).
+	// Without it, an application that serves and
 	// dies again and again is started again and again, which is better than nothing.
 	Stop bool
 }

@@ -1,12 +1,8 @@
 package supervise
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"os/exec"
 	"sync"
 	"syscall"
@@ -16,151 +12,112 @@ import (
 // grace is how long a child has between SIGTERM and SIGKILL.
 const grace = 5 * time.Second
 
-// child is a program that runs, the leader of its process group.
+// child is a program that is started, or runs, the leader of its process group.
+//
+//	launch --> a process that is not the command yet --> running --> gone --> buried
+//	launch --> gone --> buried, if it cannot be started
 type child struct {
-	cmd    *exec.Cmd
-	output *reader
-	meter  meter
-	log    *slog.Logger
+	group  *Group
 	plan   *plan
-	gone   chan struct{} // closed when the leader has ended
-	buried chan struct{} // closed when all of it has, and exit says how
-	exit   Exit
+	socket *socket
+	log    *slog.Logger
+	news   func() // there is something new
+	output *reader
+	meter  meter // set when running is closed
+
+	running chan struct{} // closed when it is the command
+	gone    chan struct{} // closed when the leader has ended, or there will be none
+	buried  chan struct{} // closed when all of it has, and exit says how
+	exit    Exit
 
 	mu     sync.Mutex
+	cmd    *exec.Cmd      // nil: there is no process yet
+	doomed bool           // it was to end before there was one
 	over   bool           // it is not signalled any more: its id may soon be another's
 	ending sync.WaitGroup // those who see to its end; added to while it is not over
 }
 
-// spawn starts the program. It returns when the program runs, and is recorded.
-func (g *Group) spawn(p *plan, s *socket, news func()) (process, error) {
-	write, read, err := g.output.pipe()
-	if err != nil {
-		return nil, err
+// spawn makes a child, which launch starts.
+func (g *Group) spawn(p *plan, s *socket, news func()) process {
+	return &child{
+		group: g, plan: p, socket: s, log: g.log, news: news, output: newReader(),
+		running: make(chan struct{}), gone: make(chan struct{}), buried: make(chan struct{}),
 	}
-	c := &child{output: read, log: g.log, plan: p, gone: make(chan struct{}), buried: make(chan struct{})}
-	c.cmd = &exec.Cmd{
-		Path: p.path, Args: p.Command, Dir: p.Dir,
-		Env:   append(p.environ[:len(p.environ):len(p.environ)], tokenName+"="+g.dir.token),
-		Stdin: s.file, Stdout: write, Stderr: write,
-		SysProcAttr: childAttr(),
-	}
-	err = g.start(c, s)
-	_ = write.Close()
-	if err != nil {
-		_ = read.file.Close() // nobody reads from it yet
-		return nil, err
-	}
-	g.output.start(read, s.addr, c.pid())
-	go func() {
-		c.awaitDeath()
-		at := time.Now()
-		close(c.gone)
-		news()
-		c.bury()
-		c.exit.Time = at
-		close(c.buried)
-		news()
-	}()
-	return c, nil
 }
 
-// start starts a child with a meter of its own.
-func (g *Group) start(c *child, s *socket) (err error) {
-	g.spawned++
-	if c.meter, err = g.meters.open(fmt.Sprintf("%s-%d", s.name, g.spawned)); err != nil {
-		return fmt.Errorf("memory meter: %w", err)
-	}
-	if c.plan.Reexec {
-		err = g.startByOrder(c, s)
-	} else if err = c.cmd.Start(); err == nil {
-		if err = g.register(c, s); err != nil {
-			destroy(c.cmd)
-		}
-	}
-	if err != nil {
-		c.closeMeter()
-	}
-	return err
-}
-
-// register puts a child where its memory is counted, and on the record.
-func (g *Group) register(c *child, s *socket) error {
-	pid := c.pid()
-	if err := c.meter.enter(pid); err != nil {
-		return fmt.Errorf("memory meter of process %d: %w", pid, err)
-	}
-	if err := g.dir.note(s.name, pid); err != nil {
-		return fmt.Errorf("recording process %d: %w", pid, err)
-	}
-	return nil
-}
-
-// startByOrder runs our own program, which becomes the command.
-func (g *Group) startByOrder(c *child, s *socket) error {
-	cmd := c.cmd
-	self, err := self()
-	if err != nil {
-		return err
-	}
-	orderRead, orderWrite, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer orderWrite.Close()
-	reportRead, reportWrite, err := os.Pipe()
-	if err != nil {
-		_ = orderRead.Close()
-		return err
-	}
-	defer reportRead.Close()
-	cmd.Path, cmd.Args = self, []string{childName}
-	cmd.ExtraFiles = []*os.File{orderRead, reportWrite} // orderFD, reportFD
-	err = cmd.Start()
-	if err != nil && cmd.Dir != "" {
-		err = fmt.Errorf("in working directory %s: %w", cmd.Dir, errors.Unwrap(err))
-	}
-	_, _ = orderRead.Close(), reportWrite.Close() // the child's now
-	if err != nil {
-		return err
-	}
-	err = g.giveOrder(c, s, orderWrite)
+// live is a child's life, from when there is a process.
+func (c *child) live(start *start) {
+	err := start.finish(c)
 	if err == nil {
-		var report []byte
-		if report, err = io.ReadAll(reportRead); err == nil && len(report) > 0 {
-			err = errors.New(string(report))
-		}
+		close(c.running)
+		c.news()
+		c.awaitDeath()
 	}
+	c.end(err)
+}
+
+// end sees to it that nothing is left of a child. err is why it could not be started.
+func (c *child) end(err error) {
+	at := time.Now()
+	close(c.gone)
+	c.news()
+	c.bury()
 	if err != nil {
-		destroy(cmd)
+		c.exit.Err, c.exit.Status, c.exit.Signal = err.Error(), -1, ""
 	}
-	return err
+	c.exit.Time = at
+	close(c.buried)
+	c.news()
 }
 
-// giveOrder lets the child go on, when it is registered.
-func (g *Group) giveOrder(c *child, s *socket, to *os.File) error {
-	if err := g.register(c, s); err != nil {
-		return err
+// bury ends whatever of the group is left, children of the child included, before the
+// next may be started on the same socket. It can take a while: who waits for a disk does
+// not end at once. The leader is waited for last: until then its id is nobody else's.
+func (c *child) bury() {
+	c.signal(syscall.SIGKILL)
+	c.mu.Lock()
+	c.over = true
+	cmd := c.cmd
+	c.mu.Unlock()
+	c.ending.Wait()
+	if cmd == nil {
+		c.exit.Status = -1
+		c.closeMeter()
+		return
 	}
-	text, err := json.Marshal(c.plan.order())
-	if err != nil {
-		return err
-	}
-	_, err = to.Write(text)
-	return errors.Join(err, to.Close())
+	_ = cmd.Wait() // ProcessState has it all
+	c.output.drained()
+	c.exit = newExit(cmd.ProcessState)
+	c.exit.Lines = c.output.last()
+	c.exit.OutOfMemory = c.exit.Signal != "" && c.meter != nil && c.meter.killed() > 0
+	c.closeMeter()
 }
 
-// destroy ends a child that has not become the command, or is not recorded.
-func destroy(cmd *exec.Cmd) {
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended
-	_ = cmd.Wait()                                      // why it ended is known
+// closeMeter ends what has left the child's group, where the meter knows of it.
+func (c *child) closeMeter() {
+	if c.meter == nil {
+		return
+	}
+	if err := errors.Join(c.meter.kill(), c.meter.close()); err != nil {
+		c.log.Error("giving up a memory meter failed", "error", err.Error())
+	}
 }
 
-func (c *child) pid() int              { return c.cmd.Process.Pid }
-func (c *child) lines() []string       { return c.output.last() }
-func (c *child) dead() <-chan struct{} { return c.gone }
+// pid is the process id; 0 if there is no process yet.
+func (c *child) pid() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cmd == nil {
+		return 0
+	}
+	return c.cmd.Process.Pid
+}
 
-func (c *child) end() (Exit, bool) {
+func (c *child) lines() []string           { return c.output.last() }
+func (c *child) launched() <-chan struct{} { return c.running }
+func (c *child) dead() <-chan struct{}     { return c.gone }
+
+func (c *child) ended() (Exit, bool) {
 	if !isClosed(c.buried) {
 		return Exit{}, false
 	}
@@ -176,30 +133,6 @@ func (c *child) memory() (uint64, bool) {
 // starved is how often the kernel has killed something here for want of memory.
 func (c *child) starved() uint64 { return c.meter.killed() }
 
-// bury ends whatever of the group is left, children of the child included, before the
-// next may be started on the same socket. It can take a while: who waits for a disk does
-// not end at once. The leader is waited for last: until then its id is nobody else's.
-func (c *child) bury() {
-	c.signal(syscall.SIGKILL)
-	c.mu.Lock()
-	c.over = true
-	c.mu.Unlock()
-	c.ending.Wait()
-	_ = c.cmd.Wait() // ProcessState has it all
-	c.output.drained()
-	c.exit = newExit(c.cmd.ProcessState)
-	c.exit.Lines = c.output.last()
-	c.exit.OutOfMemory = c.exit.Signal != "" && c.starved() > 0
-	c.closeMeter()
-}
-
-// closeMeter ends what has left the child's group, where the meter knows of it.
-func (c *child) closeMeter() {
-	if err := errors.Join(c.meter.kill(), c.meter.close()); err != nil {
-		c.log.Error("giving up a memory meter failed", "error", err.Error())
-	}
-}
-
 // dump asks the child for its stacks.
 func (c *child) dump(s syscall.Signal) { c.signal(s) }
 
@@ -211,41 +144,53 @@ func (c *child) stop(after time.Duration) {
 		return
 	}
 	c.ending.Go(func() {
-		if c.goneWithin(after) {
+		if closedWithin(c.gone, after) {
 			return
 		}
 		c.signal(syscall.SIGTERM)
-		if !c.goneWithin(grace) {
+		if !closedWithin(c.gone, grace) {
 			c.log.Warn("the command does not end when it is told to; it is killed", "pid", c.pid(), "after", grace)
 			c.signal(syscall.SIGKILL)
 		}
 	})
 }
 
-// goneWithin waits for the child's end, for so long.
-func (c *child) goneWithin(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-c.gone:
-		return true
-	case <-t.C:
-		return false
-	}
-}
-
 // kill ends the child, and its group, at once.
 func (c *child) kill() { c.signal(syscall.SIGKILL) }
 
-// signal signals the child's process group, unless it is over.
+// signal signals the child's process group, unless it is over. One that has no process yet
+// gets none.
 func (c *child) signal(s syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
 		return
 	}
+	if c.cmd == nil {
+		c.doomed = true
+		return
+	}
 	pid := c.cmd.Process.Pid
 	if err := syscall.Kill(-pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 		c.log.Error("signalling the command failed", "pid", pid, "signal", s.String(), "error", err.Error())
 	}
+}
+
+// errDoomed is why a child was not started.
+var errDoomed = errors.New("it was to end before it was started")
+
+// setProcess notes the process that the child has, which ends at once if it was to end.
+func (c *child) setProcess(cmd *exec.Cmd) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cmd = cmd
+	if c.doomed {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+	}
+}
+
+func (c *child) isDoomed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doomed
 }

@@ -17,18 +17,21 @@ func aChild(t *testing.T, script string) *child {
 	log := slog.New(slog.DiscardHandler)
 	out := newOutput(log, "sh")
 	t.Cleanup(out.close)
-	write, read, err := out.pipe()
+	c := &child{
+		output: newReader(), log: log, news: func() {}, meter: openMeter(t, newProcMeters(), "1"),
+		running: make(chan struct{}), gone: make(chan struct{}), buried: make(chan struct{}),
+	}
+	write, err := c.output.open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{output: read, log: log, gone: make(chan struct{}), buried: make(chan struct{}), meter: openMeter(t, newProcMeters(), "1")}
 	c.cmd = exec.Command("sh", "-c", script)
 	c.cmd.Stdout, c.cmd.Stderr, c.cmd.SysProcAttr = write, write, childAttr()
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	_ = write.Close()
-	out.start(read, "app", c.pid())
+	out.start(c.output, "app", c.pid())
 	if err := c.meter.enter(c.pid()); err != nil {
 		t.Fatal(err)
 	}

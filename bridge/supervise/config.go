@@ -56,7 +56,9 @@ type Config struct {
 	SpawnBudget Budget
 
 	// Reexec lets Start run this process's own program once more to set up what can only
-	// be set between fork and exec. The program must call Child first thing in main.
+	// be set between fork and exec. The program must call Child first thing in main. Without
+	// it, a command or a working directory whose file system does not answer stops this
+	// whole process: Go's fork waits for them.
 	Reexec bool
 
 	// Front is who sends the requests. Default: nobody is told of instances, and none is
@@ -130,7 +132,26 @@ type plan struct {
 	account *account // nil: this process's
 }
 
+// planTime is how long it may take to look up a command, its working directory and its user.
+const planTime = 10 * time.Second
+
+// plan checks a Config. It does not wait for a file system that does not answer: whoever
+// waits for that ends when it does.
 func (c Config) plan() (*plan, error) {
+	var p *plan
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p, err = c.complete()
+	}()
+	if !closedWithin(done, planTime) {
+		return nil, fmt.Errorf("the command, its working directory or its user are not found, nor missed, after %v: does their file system answer?", planTime)
+	}
+	return p, err
+}
+
+func (c Config) complete() (*plan, error) {
 	p := &plan{Config: c}
 	if p.Logger == nil {
 		p.Logger = slog.New(slog.DiscardHandler)

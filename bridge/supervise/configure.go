@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // ErrOtherKind is what Configure returns if what is to change cannot be changed in place:
 // Config.Listen, TempDir and Reexec. Another Group can have it.
 var ErrOtherKind = errors.New("cannot be changed while the application runs")
+
+// limitTime is how long changing the memory limits may take: the kernel may have to take
+// memory back first.
+const limitTime = 10 * time.Second
 
 // Configure has everything that cfg says hold from now on, as if the Group had been
 // started with it. What is about one process - the command, its environment, user and
@@ -17,22 +22,106 @@ var ErrOtherKind = errors.New("cannot be changed while the application runs")
 // that fails, it is tried again while the old ones go on. Front and Logger stay as they
 // are. If it fails, nothing is changed.
 func (g *Group) Configure(cfg Config) error {
-	p, err := cfg.plan()
+	c, err := g.Prepare(cfg)
 	if err != nil {
 		return err
 	}
-	k := g.keeper
-	done := make(chan error, 1)
-	select {
-	case k.asks <- func() { done <- k.configure(p) }:
-		return <-done
-	case <-k.done:
-		return errClosed
+	c.Commit()
+	return nil
+}
+
+// Change is a configuration that was found to be in order. Commit or Cancel must be called,
+// once. Other changes may come first: the last to be committed holds.
+type Change struct {
+	group *Group
+	plan  *plan
+	renew bool // the memory limits hold for new children alone
+}
+
+// Prepare does all of Configure that can fail, and nothing that a process, or a request,
+// notices.
+func (g *Group) Prepare(cfg Config) (*Change, error) {
+	p, err := cfg.plan()
+	if err != nil {
+		return nil, err
+	}
+	k, c := g.keeper, &Change{group: g, plan: p}
+	old := k.current()
+	if isClosed(k.done) {
+		return nil, errClosed
+	}
+	if err := p.otherKind(old); err != nil {
+		return nil, err
+	}
+	if p.Memory == old.Memory {
+		return c, nil // if others are prepared, Commit or Cancel restores these
+	}
+	if c.renew, err = g.limit(p.Memory, old.Memory); err != nil {
+		return nil, fmt.Errorf("memory limits: %w", err)
+	}
+	return c, nil
+}
+
+// Commit puts the configuration in force.
+func (c *Change) Commit() {
+	k := c.group.keeper
+	k.ask(func() { k.configure(c.plan, c.renew) })
+	c.group.settleLimits()
+}
+
+// Cancel drops the configuration.
+func (c *Change) Cancel() { c.group.settleLimits() }
+
+// settleLimits has the memory limits be those of what holds, if others were prepared.
+func (g *Group) settleLimits() {
+	holds := g.keeper.current().Memory
+	g.limiting.Lock()
+	same := g.limits == holds
+	g.limiting.Unlock()
+	if same {
+		return
+	}
+	if _, err := g.limit(holds, holds); err != nil && !errors.Is(err, errClosed) {
+		g.log.Error("restoring the memory limits failed", "error", err.Error())
 	}
 }
 
-func (k *keeper) configure(p *plan) error {
-	old := k.plan
+// current is what the children are kept by now.
+func (k *keeper) current() (p *plan) {
+	k.ask(func() { p = k.plan })
+	return p
+}
+
+// limit changes the memory limits. renew says that it holds for new children alone. If it
+// is not done in time, it is undone when it is.
+func (g *Group) limit(to, was Memory) (renew bool, err error) {
+	type outcome struct {
+		renew bool
+		err   error
+	}
+	done := make(chan outcome, 1)
+	g.keeper.executor.do(func() {
+		renew, err := g.meters.limit(to)
+		done <- outcome{renew, err}
+	})
+	select {
+	case o := <-done:
+		if o.err == nil {
+			g.limiting.Lock()
+			g.limits = to
+			g.limiting.Unlock()
+		}
+		return o.renew, o.err
+	case <-g.keeper.done:
+		return false, errClosed
+	case <-time.After(limitTime):
+	}
+	g.keeper.executor.do(func() { _, _ = g.meters.limit(was) })
+	return false, fmt.Errorf("are not changed after %v: does the system not answer?", limitTime)
+}
+
+// otherKind is an error that names what cannot be changed in place; nil: nothing.
+func (p *plan) otherKind(old *plan) error {
 	for _, f := range []struct {
 		name string
 		same bool
@@ -46,15 +135,20 @@ func (k *keeper) configure(p *plan) error {
 			return fmt.Errorf("%s %w", f.name, ErrOtherKind)
 		}
 	}
-	renew := !p.runsAs(old)
-	if p.Memory != old.Memory {
-		again, err := k.program.limit(p.Memory)
-		if err != nil {
-			return fmt.Errorf("memory limits: %w", err)
-		}
-		renew = renew || again
+	return nil
+}
+
+// configure has p hold, which is of the same kind. renew has what runs replaced in any
+// case.
+func (k *keeper) configure(p *plan, renew bool) {
+	renew = renew || !p.runsAs(k.plan)
+	if renew || p.Workers != k.plan.Workers {
+		k.concurrency = concurrency{} // it may be another, or was told what to do
 	}
-	p.Front, p.Logger = old.Front, old.Logger
+	p.Front, p.Logger = k.plan.Front, k.plan.Logger
+	if p.User == "" && k.plan.User != "" {
+		p.warnOfRoot()
+	}
 	k.plan = p
 	k.budget.most, k.budget.window = p.SpawnBudget.Spawns, p.SpawnBudget.Per
 	k.publish()
@@ -65,7 +159,7 @@ func (k *keeper) configure(p *plan) error {
 	if renew {
 		k.replaceAll(reconfigured)
 	}
-	return nil
+	k.changed = true
 }
 
 // runsAs reports whether children of both plans are the same.

@@ -2,8 +2,10 @@ package supervise
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -16,9 +18,13 @@ func (s *script) reconfigure(t *testing.T, change func(*Config)) error {
 	if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	s.k.asks <- func() { done <- s.k.configure(p) }
-	return <-done
+	var err error
+	s.k.ask(func() {
+		if err = p.otherKind(s.k.plan); err == nil {
+			s.k.configure(p, false)
+		}
+	})
+	return err
 }
 
 // Knobs are turned without a child noticing.
@@ -116,4 +122,87 @@ func TestConfigureOtherKind(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// noted are meters that note which limits they are given.
+type noted struct {
+	meters
+	limits []Memory
+	err    error
+	hangs  time.Duration
+}
+
+func (n *noted) limit(m Memory) (bool, error) {
+	time.Sleep(n.hangs)
+	n.limits = append(n.limits, m)
+	return false, n.err
+}
+
+// What is prepared is not in force, and leaves nothing behind when it is dropped: the kernel
+// alone is told of memory limits before, because it may refuse.
+func TestPrepare(t *testing.T) {
+	dir := t.TempDir()
+	was, next, other := Memory{Total: 400 * mib}, Memory{Total: 500 * mib}, Memory{Total: 600 * mib}
+	for name, tc := range map[string]struct {
+		do    func(a, b *Change)
+		want  []Memory
+		holds Memory
+	}{
+		"commit":           {func(a, _ *Change) { a.Commit() }, []Memory{next}, next},
+		"cancel":           {func(a, _ *Change) { a.Cancel() }, []Memory{next, was}, was},
+		"commit, commit":   {func(a, b *Change) { a.Commit(); b.Commit() }, []Memory{next, other, next, other}, other},
+		"commit, reversed": {func(a, b *Change) { b.Commit(); a.Commit() }, []Memory{next, other, next}, next},
+		"cancel, commit":   {func(a, b *Change) { a.Cancel(); b.Commit() }, []Memory{next, other, was, other}, other},
+		"commit, cancel":   {func(a, b *Change) { b.Commit(); a.Cancel() }, []Memory{next, other}, other},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keepAs(t, Config{TempDir: dir, Memory: was}, time.Minute, good, func(s *script, _ string) {
+				s.allow(2)
+				meters := &noted{}
+				g := &Group{keeper: s.k, meters: meters, limits: was, log: s.k.log}
+				prepare := func(m Memory) *Change {
+					c, err := g.Prepare(Config{Command: []string{"/bin/sh"}, TempDir: dir, Memory: m})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return c
+				}
+				a, b := prepare(next), (*Change)(nil)
+				if len(tc.want) > 2 || strings.Contains(name, ", ") {
+					b = prepare(other)
+				}
+				time.Sleep(time.Minute)
+				if s.starts() != 1 || g.keeper.current().Memory != was {
+					t.Errorf("%d starts; %+v holds", s.starts(), g.keeper.current().Memory)
+				}
+				tc.do(a, b)
+				if got := g.keeper.current().Memory; got != tc.holds || !slices.Equal(meters.limits, tc.want) {
+					t.Errorf("%v holds, limits were %v, want %v", got, meters.limits, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// What the kernel refuses, or does not do in time, is not in force, and changes nothing.
+func TestPrepareFails(t *testing.T) {
+	dir := t.TempDir()
+	for _, meters := range []*noted{{err: errors.New("busy")}, {hangs: time.Minute}} {
+		keepAs(t, Config{TempDir: dir}, time.Minute, good, func(s *script, _ string) {
+			g := &Group{keeper: s.k, meters: meters, log: s.k.log}
+			begun := time.Now()
+			_, err := g.Prepare(Config{Command: []string{"/bin/sh"}, TempDir: dir, Memory: Memory{Total: 500 * mib}})
+			if err == nil || !strings.HasPrefix(err.Error(), "memory limits: ") || time.Since(begun) > limitTime {
+				t.Errorf("%v after %v", err, time.Since(begun))
+			}
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if n := len(meters.limits); meters.hangs > 0 && (n != 2 || meters.limits[1] != Memory{}) {
+				t.Errorf("limits were %v", meters.limits)
+			}
+			if s.starts() != 1 {
+				t.Errorf("%d starts", s.starts())
+			}
+		})
+	}
 }

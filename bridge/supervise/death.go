@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -34,6 +35,7 @@ type death struct {
 	due     time.Time // when it is looked into
 	judged  bool      // what follows is decided
 	planned bool      // it was to end
+	clean   bool      // see cleanExit; known when it is judged
 }
 
 // bury takes note of a child's end.
@@ -48,7 +50,10 @@ func (k *keeper) bury(s *slot, now time.Time, exit Exit) {
 		d.exit.Cause = kernelKilled
 	}
 	s.child, s.death = nil, d
-	k.tally.note(&d.exit, d.planned)
+	s.endBy, s.stuck = time.Time{}, false
+	if exit.Err != "" {
+		k.begins(errors.New(exit.Err))
+	}
 	if s.merit.Load().answers.Load() == 0 && !d.planned {
 		k.come(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", d.exit.how(), d.exit.hint()))
 	} else {
@@ -70,6 +75,8 @@ func (k *keeper) judge(s *slot, now time.Time) {
 			d.due = now.Add(inquest)
 		}
 		d.exit.Served = proven
+		d.clean = !d.planned && d.exit.isClean()
+		k.tally.note(&d.exit, d.planned)
 		k.follow(s)
 	}
 	if now.Before(d.due) {
@@ -82,7 +89,11 @@ func (k *keeper) judge(s *slot, now time.Time) {
 // follow has a death happen to the instance.
 func (k *keeper) follow(s *slot) {
 	before := s.machine.state
-	k.step(s, s.death.exit.Time, died)
+	if s.afterClean = s.death.clean; s.afterClean {
+		k.step(s, s.death.exit.Time, finished)
+	} else {
+		k.step(s, s.death.exit.Time, died)
+	}
 	k.endDrain(s)
 	k.changed = true
 	err := fmt.Errorf("the new process %s", s.death.exit.ended())
@@ -114,6 +125,14 @@ func (k *keeper) inquire(s *slot, now time.Time) {
 	}
 	e.InFlight = s.losses.take(e.Time)
 	s.lastExit = &e
+	if d.clean {
+		k.cleanExits.tell(k, s, &e, now)
+		k.concurrency.noteClean(k, s)
+		if len(e.InFlight) > 0 {
+			k.suspect(e, now)
+		}
+		return
+	}
 	what := k.storm.note(e)
 	if what != nothing || !k.storm.on {
 		attrs := []any{"exit", e.how(), "instance", s.socket.addr, "pid", e.PID, "lived", e.Lived.Round(time.Millisecond), "served", e.Served}

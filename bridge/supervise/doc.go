@@ -10,14 +10,16 @@
 //
 // When a process has ended by itself, the next is started on the same socket, where
 // connections queue meanwhile. How soon depends on what the last was good for. One that
-// has served a request is followed at once, and if that happens again and again, after
-// pauses that stay below a quarter of its life, 5 s at most: an application that flaps
-// and serves is better than none. One that never served is followed after 1 s, then 2 s,
-// up to a minute, and when ten have died so within ten minutes (Config.SpawnBudget), not
-// at all, but for one every ten minutes: Refusing then says that requests had better be
-// refused. The first that serves ends that. When children die in numbers, the log says
-// so once at the beginning, once a minute and once at the end, with how the last of them
-// died. A route that was in flight whenever one died is suspected of it.
+// has served and then exited with status 0 has done what it was to do: it is followed at
+// once, and nobody is alarmed. One that has served and ended in another way is followed at
+// once, too, but if that happens again and again, after pauses that stay below a quarter of
+// its life, 5 s at most: an application that flaps and serves is better than none. One that
+// never served is followed after 1 s, then 2 s, up to a minute, and when ten have died so
+// within ten minutes (Config.SpawnBudget), not at all, but for one every ten minutes:
+// Refusing then says that requests had better be refused. The first that serves ends that.
+// When children die in numbers, the log says so once at the beginning, once a minute and
+// once at the end, with how the last of them died. A route that was in flight whenever one
+// died is suspected of it.
 //
 // A process that is to be replaced - a restart, its requests or its time are up, it uses
 // too much memory, it hangs over a request - is followed by one on a socket of its own,
@@ -45,11 +47,15 @@
 //     processes that are provably the killed one's: recorded with their start time, or
 //     with the random SLUICE_SPAWN in their environment that every child is given, or in
 //     a cgroup that was made for them.
+//   - A file system, a kernel or a log that does not answer holds up what needs it, and
+//     nothing else: Snapshot, Prepare, Restart and Close come back.
 //
 // Where things are: keeper.go looks at everything whenever something has happened, on one
-// goroutine, which everything belongs to; state.go is the state of an instance, slot.go
-// what belongs to one, start.go, drain.go and death.go its beginning and its ends;
-// renewal.go, scale.go, rest.go, hang.go, pressure.go and suspects.go are what is done
-// about all of them; group.go and child.go the real processes behind it; meter.go their
-// memory.
+// goroutine, which everything belongs to and which waits for nothing else; executor.go,
+// errand.go and log.go do what may take a while. state.go is the state of an instance,
+// slot.go what belongs to one; opening.go, spawn.go, start.go and expose.go are its
+// beginning, drain.go, death.go, clean.go, storm.go and stuck.go its ends; renewal.go,
+// scale.go, rest.go, hang.go, pressure.go, suspects.go and concurrency.go are what is found
+// out, and done, about all of them; configure.go changes what they go by. group.go, child.go,
+// launch.go and reexec.go are the real processes behind it, meter.go their memory.
 package supervise

@@ -50,6 +50,7 @@ func (k *keeper) checkDrain(s *slot, now time.Time) {
 	}
 	k.endDrain(s)
 	k.step(s, now, drained)
+	s.endBy = now.Add(endTime)
 	if !overdue {
 		s.child.stop(0)
 		return

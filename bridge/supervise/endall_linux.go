@@ -10,10 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// killTime is how long killed processes have to be gone: one that waits for a disk or a
-// network file system may take longer.
-const killTime = 5 * time.Second
-
 // endAll kills the processes that list tells of until there are none: they may fork
 // meanwhile. It returns when they have ended.
 func endAll(list func() ([]int, error)) error {

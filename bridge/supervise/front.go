@@ -25,6 +25,9 @@ type Front interface {
 	Fail(addr string)
 	// Load tells how much there is to do.
 	Load() Load
+	// Connected tells how many connections there are to an instance, and whether none of
+	// them is being made or closed.
+	Connected(addr string) (n int, steady bool)
 	// InFlight lists the requests at an instance.
 	InFlight(addr string) []Request
 	// Down tells that no process runs, nor will for a while: whoever waits should be
@@ -101,9 +104,10 @@ func (nobody) Drain(string) <-chan struct{} {
 	return done
 }
 
-func (nobody) Resume(string)             {}
-func (nobody) Remove(string)             {}
-func (nobody) Fail(string)               {}
-func (nobody) Load() Load                { return Load{} }
-func (nobody) InFlight(string) []Request { return nil }
-func (nobody) Down()                     {}
+func (nobody) Resume(string)                {}
+func (nobody) Remove(string)                {}
+func (nobody) Fail(string)                  {}
+func (nobody) Load() Load                   { return Load{} }
+func (nobody) Connected(string) (int, bool) { return 0, true }
+func (nobody) InFlight(string) []Request    { return nil }
+func (nobody) Down()                        {}

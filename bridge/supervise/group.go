@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 
@@ -22,13 +21,18 @@ const probation = 300 * time.Millisecond
 // Group is a program whose instances are kept running. Its methods may be called at the
 // same time.
 type Group struct {
-	log    *slog.Logger
+	log    *slog.Logger // does not block
+	queue  *logQueue    // what writes it
 	dir    *runDir
 	meters meters
 	output *output
 	keeper *keeper
 
-	spawned int // children that were started, or not; the keeper's goroutine's
+	spawned int // children that were started, or not; the executor's
+	usages  usages
+
+	limiting sync.Mutex
+	limits   Memory // that are kept, of what holds or of what is prepared
 
 	cancel context.CancelFunc
 	loop   sync.WaitGroup // the keeper's run
@@ -36,8 +40,9 @@ type Group struct {
 }
 
 // Start makes the sockets and starts the instances. It fails if the program cannot be
-// started this first time, or ends at once. Before, it ends what a process of ours that
-// was killed has left running.
+// started this first time, or ends at once. It waits for launchPatience at most: a program
+// that does not begin to run, because its file system does not answer, is then being
+// started still. Before, it ends what a process of ours that was killed has left running.
 func Start(cfg Config) (*Group, error) {
 	if os.Args[0] == childName {
 		return nil, errors.New("supervise.Child was not called first thing in main")
@@ -46,27 +51,20 @@ func Start(cfg Config) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	sweep(plan.TempDir, plan.Logger)
-	g := &Group{log: plan.Logger, output: newOutput(plan.Logger, plan.Command[0])}
+	g := &Group{queue: newLogQueue(), limits: plan.Memory}
+	go g.queue.run() // ends with Close, or when the log can be written
+	plan.Logger = g.queue.logger(plan.Logger)
+	g.log, g.output = plan.Logger, newOutput(plan.Logger, plan.Command[0])
 	g.keeper = newKeeper(g, plan, rand.Float64)
-	if g.dir, err = newRunDir(plan.TempDir); err != nil {
-		return nil, err
-	}
-	if g.meters, err = newMeters(plan.Memory, g.dir.path, plan.Logger); err != nil {
-		g.removeDir()
+	if err := g.prepare(plan); err != nil {
+		g.queue.close()
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	g.cancel = cancel
-	started := make(chan error)
-	g.loop.Go(func() {
-		// PR_SET_PDEATHSIG fires when the thread that started the child ends, so the
-		// thread must not.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		g.keeper.run(ctx, started)
-	})
-	if err = <-started; err == nil {
+	begun := make(chan error)
+	g.loop.Go(func() { g.keeper.run(ctx, begun) })
+	if err = <-begun; err == nil {
 		err = g.outlast(probation)
 	}
 	if err != nil {
@@ -74,6 +72,19 @@ func Start(cfg Config) (*Group, error) {
 		return nil, fmt.Errorf("command %q: %w", plan.Command[0], err)
 	}
 	return g, nil
+}
+
+// prepare makes what all children need.
+func (g *Group) prepare(plan *plan) (err error) {
+	plan.warnOfRoot()
+	sweep(plan.TempDir, plan.Logger)
+	if g.dir, err = newRunDir(plan.TempDir); err != nil {
+		return err
+	}
+	if g.meters, err = newMeters(plan.Memory, g.dir.path, plan.Logger); err != nil {
+		g.removeDir()
+	}
+	return err
 }
 
 // outlast waits until it is known what the first child comes to, or for d.
@@ -96,19 +107,42 @@ func (g *Group) removeDir() {
 
 // Close ends all instances, each with its process group, SIGTERM first and SIGKILL after
 // grace, and removes their sockets. Connections to them must be done with. A descendant
-// that left the group lives on, unless the kernel counts its memory.
+// that left the group lives on, unless the kernel counts its memory. A process that does
+// not end although it was killed, because it waits for a disk, is left to the next Start.
 func (g *Group) Close() error {
 	g.end.Do(func() {
 		g.cancel()
 		g.loop.Wait()
-		g.keeper.tasks.Wait()
-		g.output.close()
-		if err := g.meters.close(); err != nil {
-			g.log.Error("giving up the memory meters failed", "error", err.Error())
+		if !waitFor(&g.keeper.tasks, killTime) {
+			g.log.Error("a look at the processes is not waited for: the system does not answer")
 		}
-		g.removeDir()
+		g.output.close()
+		if len(g.keeper.left) > 0 {
+			g.dir.leave()
+		} else {
+			g.removeAll()
+		}
+		g.queue.close()
 	})
 	return nil
+}
+
+// removeAll removes what all children had.
+func (g *Group) removeAll() {
+	if err := g.meters.close(); err != nil {
+		g.log.Error("giving up the memory meters failed", "error", err.Error())
+	}
+	g.removeDir()
+}
+
+// waitFor waits for wg, for so long, and reports whether it is done.
+func waitFor(wg *sync.WaitGroup, d time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		wg.Wait()
+	}()
+	return closedWithin(done, d)
 }
 
 // Answered tells that the header of an answer has come from an instance. A child that
@@ -207,8 +241,6 @@ func (g *Group) queued(s *socket) (int, bool) {
 	q, err := acceptqueue.Of(network, addr)
 	return q.Depth, err == nil
 }
-
-func (g *Group) limit(m Memory) (renew bool, err error) { return g.meters.limit(m) }
 
 func (g *Group) memory() (uint64, bool) {
 	used, err := g.meters.used()

@@ -19,7 +19,7 @@ func (k *keeper) unhang(now time.Time) {
 		return
 	}
 	for _, s := range k.slots {
-		if s.child == nil || s.slow || !s.machine.state.works() {
+		if s.child == nil || !s.launched || s.slow || !s.machine.state.works() {
 			continue
 		}
 		k.at(now.Add(lookEvery))
@@ -59,7 +59,7 @@ func (k *keeper) endStalled(now time.Time) {
 		m := s.merit.Load()
 		// One that was started meanwhile has as long.
 		last := k.when(max(since, k.ticks(m.begun), m.last.Load()))
-		if s.ends() || !s.machine.state.works() {
+		if s.ends() || !s.launched || !s.machine.state.works() {
 			continue
 		}
 		if due := last.Add(k.plan.StallKill); now.Before(due) {

@@ -10,49 +10,53 @@ import (
 	"time"
 )
 
-// program is what is kept running: a real one, or a test's. All its methods but accepts
-// are called on the goroutine of run.
+// program is what is kept running: a real one, or a test's. Its methods may take as long as
+// they like, but for spawn.
 type program interface {
-	// listen makes the socket of that number, which shut closes.
+	// listen makes the socket of that number, which shut closes. The executor calls them.
 	listen(p *plan, number int) (*socket, error)
 	shut(*socket)
-	// spawn starts a child on a socket. news is called when it has died, and when nothing
-	// of it is left.
-	spawn(p *plan, s *socket, news func()) (process, error)
-	// limit changes the memory limits. renew says that it holds for new children alone.
-	limit(Memory) (renew bool, err error)
+	// spawn makes a child that is to serve a socket. news is called when it runs, when it has
+	// died, and when nothing of it is left.
+	spawn(p *plan, s *socket, news func()) process
 	// accepts waits until a child that nobody else connects to accepts requests.
 	accepts(ctx context.Context, s *socket) error
 	// queued is how many connections wait to be accepted, if that is known.
 	queued(s *socket) (n int, known bool)
-	// memory is what all children use, in bytes, if that is known. It may take a while.
+	// memory is what all children use, in bytes, if that is known.
 	memory() (used uint64, known bool)
 }
 
-// process is a child that was started.
+// process is a child. None of its methods but launch, memory and starved blocks.
 type process interface {
+	// launch starts it. The executor calls it, once.
+	launch()
+	// launched is closed when it runs.
+	launched() <-chan struct{}
+	// pid is 0 as long as there is no process.
 	pid() int
-	// dead is closed when the child has died.
+	// dead is closed when the child has died, or could not be started.
 	dead() <-chan struct{}
-	// end says how it ended, when nothing of it and its group is left.
-	end() (Exit, bool)
+	// ended says how it ended, when nothing of it and its group is left.
+	ended() (Exit, bool)
 	// dump asks it, by a signal, to write what it is at.
 	dump(syscall.Signal)
 	// stop asks it to end, after a while, and makes it if it does not.
 	stop(after time.Duration)
 	// kill ends it, and its group, at once.
 	kill()
-	// memory is what it and its group use, in bytes, if that is known. It may take a while.
+	// lines are the last it wrote.
+	lines() []string
+	// memory is what it and its group use, in bytes, if that is known, once it runs.
 	memory() (used uint64, known bool)
 	// starved is how often the kernel has ended something in it for want of memory.
 	starved() uint64
-	// lines are the last it wrote.
-	lines() []string
 }
 
 // keeper keeps the instances of a program. All that is in it belongs to the goroutine of
 // run, which looks at everything when anything has happened, but for what is atomic and
-// the channels.
+// the channels. That goroutine never waits for a file, a process, the kernel or whoever
+// reads the log: the executor does, or a task.
 type keeper struct {
 	program program
 	front   Front
@@ -69,6 +73,10 @@ type keeper struct {
 	tasks  sync.WaitGroup
 	ctx    context.Context // of the tasks; ends with run's
 
+	executor *executor
+	begun    chan<- error // gets what the first start comes to; nil: it has
+	left     []int        // processes that have not ended although they were killed, at the end
+
 	index    atomic.Pointer[map[string]*slot] // by address; never changed, but replaced
 	epoch    time.Time                        // what ticks count from
 	refusing atomic.Int64                     // until when nothing will run, in ticks; 0: it does
@@ -76,9 +84,11 @@ type keeper struct {
 	shy      atomic.Bool                      // the application ends when nobody wants it
 	most     atomic.Uint64                    // answers that a child is replaced after; 0: any number
 	resting  atomic.Bool                      // an instance is asleep, or is going to be
+	dozing   atomic.Bool                      // the next answer is to have everything looked at
 	stalled  atomic.Int64                     // since when nobody is answered, in ticks; 0: somebody is
 
 	slots    []*slot
+	opening  *opening  // nil: none
 	due      time.Time // when there is something to do even if nothing happens; zero: never
 	changed  bool      // since the last look: look again
 	budget   *budget
@@ -89,13 +99,17 @@ type keeper struct {
 	renewal  renewal
 	scale    scale
 	pressure pressure
+
+	cleanExits  cleanExits
+	concurrency concurrency
 }
 
 func newKeeper(p program, plan *plan, random func() float64) *keeper {
 	k := &keeper{
 		program: p, front: plan.Front, plan: plan, random: random, log: plan.Logger.With("command", plan.Command[0]),
 		nudged: make(chan struct{}, 1), asks: make(chan func()), done: make(chan struct{}), first: make(chan error, 1),
-		budget: &budget{most: plan.SpawnBudget.Spawns, window: plan.SpawnBudget.Per},
+		budget:   &budget{most: plan.SpawnBudget.Spawns, window: plan.SpawnBudget.Per},
+		executor: newExecutor(),
 	}
 	k.epoch = time.Now()
 	k.publish()
@@ -154,33 +168,33 @@ func (k *keeper) ask(f func()) {
 // find is the instance at an address, nil if there is none any more.
 func (k *keeper) find(addr string) *slot { return (*k.index.Load())[addr] }
 
-// run keeps the instances until ctx ends. begun gets the first start's result; if that
-// is an error, run ends.
+// run keeps the instances until ctx ends. begun gets what the first start comes to: nil when
+// the first children run, or if that takes longer than launchPatience.
 func (k *keeper) run(ctx context.Context, begun chan<- error) {
 	defer close(k.done)
-	k.ctx = ctx
+	k.ctx, k.begun = ctx, begun
+	go k.executor.run() // ends with end, or when it can
 
-	err := k.begin()
-	begun <- err
-	if err == nil {
+	if err := k.begin(); err == nil {
 		k.loop()
+	} else {
+		k.begins(err)
 	}
 	k.end()
 }
 
-// begin starts the first children.
+// begin has the first children started.
 func (k *keeper) begin() error {
-	for range k.plan.Instances {
-		s, err := k.open()
+	for number := range k.plan.Instances {
+		socket, err := k.program.listen(k.plan, number)
 		if err != nil {
 			return err
 		}
+		s := k.enlist(number, socket)
 		if k.plan.Ready == nil {
 			k.expose(s)
 		}
-		if err := k.spawn(s, time.Now()); err != nil {
-			return err
-		}
+		k.spawn(s, time.Now())
 	}
 	return nil
 }
@@ -213,15 +227,18 @@ func (k *keeper) look() {
 		if k.looked != nil {
 			k.looked(now)
 		}
+		k.checkOpening()
 		for _, s := range slices.Clone(k.slots) {
 			k.attend(s, now)
 		}
+		k.checkBegin(now)
 		k.steer(now)
 		k.breakOrMend(now)
 		k.press(now)
 		k.unhang(now)
 		k.rest(now)
 		k.adapt(now)
+		k.observe(now)
 		k.renew(now)
 		k.tell(now)
 	}
@@ -283,9 +300,16 @@ func (k *keeper) breakOrMend(now time.Time) {
 	}
 }
 
-// end ends all children.
+// closeTime is how long all children have to be gone at the end: they are asked, killed, and
+// what has left their groups is killed.
+const closeTime = grace + 2*killTime
+
+// end ends all children, those that can be ended.
 func (k *keeper) end() {
 	now := time.Now()
+	if k.begun != nil {
+		k.begins(errClosed)
+	}
 	for _, s := range k.slots {
 		if s.child != nil {
 			s.cause = closing
@@ -293,11 +317,27 @@ func (k *keeper) end() {
 		}
 		k.step(s, now, closed)
 	}
-	for _, s := range slices.Clone(k.slots) {
-		for !s.isEmpty() {
-			<-k.nudged
+	overdue := time.NewTimer(closeTime)
+	defer overdue.Stop()
+	for expired := false; !expired && slices.ContainsFunc(k.slots, func(s *slot) bool { return !s.isEmpty() }); {
+		select {
+		case <-k.nudged:
+		case f := <-k.asks:
+			f()
+		case <-overdue.C:
+			expired = true
 		}
-		k.forget(s)
+	}
+	for _, s := range slices.Clone(k.slots) {
+		if s.isEmpty() {
+			k.forget(s)
+			continue
+		}
+		k.abandon(s)
+	}
+	k.cancelOpening()
+	if !k.executor.close(killTime) {
+		k.log.Error("the end is not waited for: a file system seems not to answer", "directory", k.plan.TempDir)
 	}
 }
 
@@ -306,7 +346,7 @@ func (s *slot) isEmpty() bool {
 	if s.child == nil {
 		return true
 	}
-	_, ended := s.child.end()
+	_, ended := s.child.ended()
 	return ended
 }
 
@@ -320,7 +360,7 @@ func (k *keeper) answered(addr, route string) {
 	m := s.merit.Load()
 	m.last.Store(k.ticks(time.Now()))
 	n := m.answers.Add(1)
-	if n == 1 || n == k.most.Load() {
+	if n == 1 || n == k.most.Load() || k.dozing.Load() && k.dozing.CompareAndSwap(true, false) {
 		k.nudge()
 	}
 	k.suspects.answered(route)

@@ -49,14 +49,12 @@ func (ms *procMeters) used() (uint64, error) {
 	return sum, err
 }
 
-// sample looks at the processes of all meters, unless that was done a moment ago.
+// sample looks at the processes of all meters, unless that was done a moment ago. The
+// kernel may take a while to tell, which holds up nobody who opens or closes a meter.
 func (ms *procMeters) sample() (sample, error) {
 	of := ms.sessions()
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	known := func(s session) bool { _, ok := ms.last.sums[s]; return ok }
-	if len(of) == len(ms.last.sums) && !slices.ContainsFunc(of, func(s session) bool { return !known(s) }) && time.Since(ms.last.at) < fresh {
-		return ms.last, nil
+	if s, ok := ms.freshOf(of); ok {
+		return s, nil
 	}
 	s := sample{at: time.Now(), sums: make(map[session]uint64, len(of))}
 	if len(of) == 0 {
@@ -72,8 +70,19 @@ func (ms *procMeters) sample() (sample, error) {
 			s.sums[session] += m.memory()
 		}
 	}
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
 	ms.last = s
 	return s, nil
+}
+
+// freshOf is the last sample, if it is of these sessions, and fresh.
+func (ms *procMeters) freshOf(of []session) (sample, bool) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	known := func(s session) bool { _, ok := ms.last.sums[s]; return ok }
+	same := len(of) == len(ms.last.sums) && !slices.ContainsFunc(of, func(s session) bool { return !known(s) })
+	return ms.last, same && time.Since(ms.last.at) < fresh
 }
 
 func (ms *procMeters) sessions() []session {

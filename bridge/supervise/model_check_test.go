@@ -44,16 +44,16 @@ func (m *model) checkChild(s *slot) {
 	switch {
 	case state.runs() && s.child == nil && s.death == nil:
 		m.t.Errorf("%v: there is no child", s)
-	case !state.runs() && s.child != nil:
+	case !state.runs() && s.child != nil && !(s.stuck && state == Closed):
 		m.t.Errorf("%v: there is a child", s)
 	case state == Waiting && s.machine.next.IsZero():
 		m.t.Errorf("%v: it waits for ever", s)
 	}
 	c := m.at(s.socket.addr)
-	if (s.child != nil) != (c != nil) || c != nil && s.child.pid() != c.n {
+	if (s.child != nil) != (c != nil) || c != nil && s.child != process(c) {
 		m.t.Errorf("%v: child %v, there is %v", s, s.child, c)
 	}
-	if lives := c != nil && c.lives(); s.alive.Load() != lives {
+	if lives := c != nil && c.runs() && c.lives(); s.alive.Load() != lives {
 		m.t.Errorf("%v: alive %v, but its child %v", s, s.alive.Load(), lives)
 	}
 }
@@ -141,7 +141,7 @@ func (m *model) ills() string {
 		}
 	}
 	var states []string
-	working, storm := 0, false
+	working, storm, stuck := 0, false, false
 	m.keeper.ask(func() {
 		storm = m.keeper.storm.on
 		for _, s := range m.keeper.slots {
@@ -149,9 +149,12 @@ func (m *model) ills() string {
 			if s.machine.state.works() {
 				working++
 			}
+			stuck = stuck || s.stuck
 		}
 	})
 	switch {
+	case stuck:
+		return fmt.Sprintf("a child does not end: %v", states)
 	case storm:
 		return fmt.Sprintf("the storm is not over: %v", states)
 	case working < m.plan.Instances && m.hasRoom(), working == 0, len(states) > m.plan.Instances+1:

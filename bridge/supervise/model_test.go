@@ -3,7 +3,6 @@ package supervise
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -11,11 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-)
 
-var (
-	modelSeeds = flag.Int("model.seeds", 60, "how many random lives TestModel plays")
-	modelFirst = flag.Uint64("model.first", 1, "the seed of the first")
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 // TestModel plays random lives of an application: children that fail to start, die, hang
@@ -23,8 +19,7 @@ var (
 // After each step it checks what always holds. Then all goes well: everything must come
 // to be as it is meant to, a restart must succeed, and what nobody asks must rest.
 func TestModel(t *testing.T) {
-	for i := range *modelSeeds {
-		seed := *modelFirst + uint64(i)
+	for seed := range seeds.Of(t, 60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newModel(t, rand.New(rand.NewPCG(seed, 5)))
@@ -128,8 +123,11 @@ func (m *model) begin() bool {
 		cancel()
 		<-m.keeper.done
 		m.keeper.tasks.Wait()
-		if n := len(m.children); n > 0 {
-			m.t.Errorf("%d children are left", n)
+		m.mu.Lock()
+		n := len(m.children)
+		m.mu.Unlock()
+		if n != len(m.keeper.left) {
+			m.t.Errorf("%d children are left, %v are known to be", n, m.keeper.left)
 		}
 		if d := time.Since(m.begun); float64(m.looks) > 20*d.Seconds()+1000 {
 			m.t.Errorf("the keeper has looked %d times in %v", m.looks, d)
@@ -137,6 +135,7 @@ func (m *model) begin() bool {
 		if m.t.Failed() {
 			m.t.Logf("%+v\n%s", m.plan.Config, m.lately())
 		}
+		time.Sleep(time.Hour) // in which those end that are left
 	})
 	return <-begun == nil
 }

@@ -13,8 +13,8 @@ import (
 // lastWords is how long output is waited for when the process group has ended.
 const lastWords = 100 * time.Millisecond
 
-// output takes what children write to the log. One pipe serves all of a child's group,
-// and whoever left the group with it.
+// output takes what children write to the log, which must not block: they would, too. One
+// pipe serves all of a child's group, and whoever left the group with it.
 type output struct {
 	log *lines.Log
 
@@ -28,24 +28,28 @@ func newOutput(log *slog.Logger, name string) *output {
 	return &output{log: lines.NewLog(log.With("command", name), "command output"), pipes: make(map[*os.File]struct{})}
 }
 
-// pipe returns the end that a child writes to. The caller closes it when the child has it,
-// and then tells whose it is.
-func (o *output) pipe() (write *os.File, read *reader, err error) {
-	r, write, err := os.Pipe()
-	if err != nil {
-		return nil, nil, fmt.Errorf("pipe for the command's output: %w", err)
-	}
-	return write, &reader{file: r, done: make(chan struct{})}, nil
-}
-
 // reader is one child's output.
 type reader struct {
-	file *os.File
-	done chan struct{} // closed at the end of the output
+	file *os.File      // from open to the end of the output
+	done chan struct{} // closed then
 
 	mu   sync.Mutex
 	tail tail
 }
+
+func newReader() *reader { return &reader{done: make(chan struct{})} }
+
+// open returns the end of a pipe that the child writes to. The caller closes it when the
+// child has it, and then has it read, or discards it.
+func (r *reader) open() (write *os.File, err error) {
+	if r.file, write, err = os.Pipe(); err != nil {
+		return nil, fmt.Errorf("pipe for the command's output: %w", err)
+	}
+	return write, nil
+}
+
+// discard closes what open has opened, if nobody reads from it.
+func (r *reader) discard() { _ = r.file.Close() }
 
 // last is what was written last, line by line.
 func (r *reader) last() []string {
@@ -72,10 +76,10 @@ func (o *output) start(r *reader, instance string, pid int) {
 		buf := make([]byte, 16<<10)
 		for {
 			n, err := r.file.Read(buf)
-			_, _ = src.Write(buf[:n]) // never fails
 			r.mu.Lock()
 			r.tail.write(buf[:n])
 			r.mu.Unlock()
+			_, _ = src.Write(buf[:n]) // never fails
 			if err != nil {
 				return
 			}

@@ -56,7 +56,7 @@ func (k *keeper) sample() {
 	}
 	var all []subject
 	for _, s := range k.slots {
-		if s.child != nil {
+		if s.child != nil && s.launched {
 			all = append(all, subject{s.child, s.memory})
 		}
 	}

@@ -10,14 +10,15 @@ import (
 	"syscall"
 )
 
-// Between fork and exec, Go sets the session, the directory and the parent's death
-// signal, but no umask, nice value or limits. They cannot be set here and inherited,
-// because they are the whole process's: an address space for the application is too
-// small for us. Nor from outside, by prlimit(2) on a child that ptrace(2) has stopped:
-// root in a container may do neither to another user's process. So the child runs our
-// own program first, which sets them on itself, root as long as it needs to be, and
-// becomes the command. It does so only when it was told to, on a pipe, after it was
-// recorded: a child that runs is one that the next start knows of.
+// Between fork and exec, Go sets the session and the parent's death signal, but no umask,
+// nice value or limits. They cannot be set here and inherited, because they are the whole
+// process's: an address space for the application is too small for us. Nor from outside, by
+// prlimit(2) on a child that ptrace(2) has stopped: root in a container may do neither to
+// another user's process. The working directory could be set, but if its file system does
+// not answer, Go's fork does not return. So the child runs our own program first, which sets
+// them on itself, root as long as it needs to be, and becomes the command. It does so only
+// when it was told to, on a pipe, after it was recorded: a child that runs is one that the
+// next start knows of.
 
 // childName is argv[0] of our program in the child.
 const childName = "sluice-child"
@@ -33,6 +34,7 @@ type order struct {
 	Parent  int // process id
 	Path    string
 	Args    []string
+	Dir     string // "": ours
 	Umask   *int
 	Nice    int
 	Limits  Limits
@@ -46,7 +48,7 @@ type orderAccount struct {
 
 func (p *plan) order() order {
 	o := order{
-		Parent: os.Getpid(), Path: p.path, Args: p.Command,
+		Parent: os.Getpid(), Path: p.path, Args: p.Command, Dir: p.Dir,
 		Umask: p.Umask, Nice: p.Nice, Limits: p.Limits,
 	}
 	if a := p.account; a != nil {
@@ -113,6 +115,11 @@ func closeAllOnExec() error {
 
 // prepare sets everything, what only root may first.
 func (o *order) prepare() error {
+	if o.Dir != "" {
+		if err := syscall.Chdir(o.Dir); err != nil {
+			return fmt.Errorf("in working directory %s: %w", o.Dir, err)
+		}
+	}
 	if o.Nice != 0 {
 		if err := syscall.Setpriority(syscall.PRIO_PROCESS, 0, o.Nice); err != nil {
 			return fmt.Errorf("nice %d: %w", o.Nice, err)

@@ -20,6 +20,7 @@ const (
 	usesMuch       reason = "memory_soft"
 	takesLong      reason = "max_time"
 	reconfigured   reason = "configuration"
+	doesNotEnd     reason = "does_not_end"
 )
 
 // renewal is the replacement of children that serve. There is one at a time. The new one
@@ -92,7 +93,16 @@ func (k *keeper) replaceOne(s *slot, now time.Time, why reason) {
 // renew goes on with what there is to replace.
 func (k *keeper) renew(now time.Time) {
 	r := &k.renewal
-	if slices.ContainsFunc(k.slots, (*slot).moves) {
+	if k.opening != nil {
+		return
+	}
+	if len(r.waiting) > 0 && !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.isOld(r) || k.awaits(s, now) }) {
+		k.tellRestart(nil) // others may have to be replaced by now, for other reasons
+	}
+	if i := slices.IndexFunc(k.slots, (*slot).moves); i >= 0 {
+		if s := k.slots[i]; s.stuck && len(r.waiting) > 0 {
+			k.failRestart(s.errStuck())
+		}
 		return
 	}
 	i := slices.IndexFunc(k.slots, func(s *slot) bool { return s.outdated != "" && s.child != nil && s.machine.state.works() })
@@ -106,8 +116,15 @@ func (k *keeper) renew(now time.Time) {
 		k.at(r.again)
 		return
 	}
+	if k.scale.pending {
+		k.changed = true // their number first
+		return
+	}
 	k.replace(k.slots[i], now)
 }
+
+// isOld reports whether there is a child that was started before the restart was asked for.
+func (s *slot) isOld(r *renewal) bool { return s.child != nil && s.generation < r.generation }
 
 // awaits reports whether it is not known yet what comes of a child that a restart has
 // started where none ran.
@@ -115,6 +132,9 @@ func (k *keeper) awaits(s *slot, now time.Time) bool {
 	m := s.machine
 	if !s.awaited {
 		return false
+	}
+	if s.child != nil && !s.launched {
+		return true
 	}
 	if outlasted := m.begun.Add(probation); s.child != nil && m.state.works() && k.plan.Ready == nil && now.Before(outlasted) {
 		k.at(outlasted)
@@ -144,15 +164,18 @@ func (k *keeper) replace(s *slot, now time.Time) {
 		k.drain(s, now, renew)
 		return
 	}
-	successor, err := k.open()
-	if err == nil {
-		successor.replaces = s
-		err = k.spawn(successor, now)
-	}
-	if err != nil {
-		k.tally.note(&Exit{Err: err.Error()}, false)
-		k.giveUpRenewal(successor, fmt.Errorf("a new process of %s: %w", k.plan.Command[0], err))
-	}
+	k.openInstance(func(successor *slot, err error) {
+		switch now := time.Now(); {
+		case err != nil:
+			k.tally.note(&Exit{Err: err.Error()}, false)
+			k.giveUpRenewal(nil, fmt.Errorf("a socket for the new process: %w", err))
+		case s.outdated == "" || s.child == nil || !s.machine.state.works():
+			k.step(successor, now, closed) // it needs none any more
+		default:
+			successor.replaces = s
+			k.spawn(successor, now)
+		}
+	})
 }
 
 // giveUpRenewal lets the old child go on. successor is nil if there is none.
@@ -185,11 +208,16 @@ func (k *keeper) failRestart(err error) {
 }
 
 func (k *keeper) endRestart(err error) {
-	r := &k.renewal
-	for _, done := range r.waiting {
+	k.tellRestart(err)
+	k.renewal.failures, k.renewal.again = 0, time.Time{}
+}
+
+// tellRestart tells who waits for the restart what has come of it.
+func (k *keeper) tellRestart(err error) {
+	for _, done := range k.renewal.waiting {
 		done <- err
 	}
-	r.waiting, r.failures, r.again = nil, 0, time.Time{}
+	k.renewal.waiting = nil
 }
 
 // keepPredecessor has the child go on for which s was started, if that still is drained.

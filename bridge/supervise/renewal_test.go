@@ -102,6 +102,7 @@ func TestRestartsTogether(t *testing.T) {
 			done := make(chan error, 1)
 			s.k.asks <- func() { s.k.restart(done) }
 			go func() { errs <- <-done }()
+			time.Sleep(time.Millisecond)
 		}
 		if err := errors.Join(<-errs, <-errs, <-errs); err != nil || s.starts() != 3 {
 			t.Errorf("%v, %d starts", err, s.starts())

@@ -30,7 +30,7 @@ func (k *keeper) rest(now time.Time) {
 	case now.Before(due):
 		k.at(due)
 		return
-	case slices.ContainsFunc(k.slots, func(s *slot) bool { return s.ready != nil }):
+	case slices.ContainsFunc(k.slots, func(s *slot) bool { return s.ready != nil || s.child != nil && !s.launched }):
 		return // somebody may wait for it
 	case k.front.Load() != Load{} || slices.ContainsFunc(k.slots, (*slot).moves):
 		k.at(now.Add(lookEvery))

@@ -136,6 +136,9 @@ func readRecord(path string, r any) (bool, error) {
 	return true, nil
 }
 
+// leave gives the directory up to the next start, which ends what it tells of.
+func (d *runDir) leave() { _ = d.lock.Close() }
+
 // remove takes the directory away, the lock last.
 func (d *runDir) remove() error {
 	err := os.RemoveAll(d.path)

@@ -19,6 +19,7 @@ type scale struct {
 	waited  time.Time // since when requests have waited; zero: they do not
 	ample   time.Time // since when one instance less would be enough; zero: it would not
 	growing *slot     // that is being started
+	pending bool      // something is to be done about their number, when none is being replaced
 	away    int64     // since when there has been no instance to send requests to, in ticks
 	back    int64     // since when there is one again, if somebody had wanted one, in ticks
 }
@@ -28,20 +29,36 @@ func (k *keeper) adapt(now time.Time) {
 	a := &k.scale
 	n := len(k.slots)
 	if n == k.plan.Instances && n == k.plan.MaxInstances {
+		a.pending = false
 		return
 	}
-	if now.Before(a.lookAt) {
+	moving := k.opening != nil || slices.ContainsFunc(k.slots, (*slot).moves)
+	if now.Before(a.lookAt) && (moving || !a.pending) {
 		k.at(a.lookAt)
 		return
 	}
 	a.lookAt = now.Add(lookEvery)
 	k.at(a.lookAt)
 	if a.growing != nil && a.growing.machine.state == Starting {
+		a.pending = false
 		return
 	}
 	a.growing = nil
-	if slices.ContainsFunc(k.slots, (*slot).moves) {
-		return
+	change := k.wantedChange(now)
+	if a.pending = change != nil && moving; change != nil && !moving {
+		change(now)
+	}
+}
+
+// wantedChange looks at the load, and returns what is to be done about the number of
+// instances; nil: nothing.
+func (k *keeper) wantedChange(now time.Time) func(now time.Time) {
+	a := &k.scale
+	n := 0 // but those that are about to replace another, or to go
+	for _, s := range k.slots {
+		if !s.moves() {
+			n++
+		}
 	}
 	load := k.front.Load()
 	if load.Waiting == 0 {
@@ -56,14 +73,15 @@ func (k *keeper) adapt(now time.Time) {
 	}
 	switch {
 	case n < k.plan.Instances:
-		k.add(now)
+		return k.add
 	case n > k.plan.MaxInstances:
-		k.retire(k.slots[n-1], now)
+		return func(now time.Time) { k.retire(k.slots[len(k.slots)-1], now) }
 	case n < k.plan.MaxInstances && !a.waited.IsZero() && now.Sub(a.waited) >= growAfter:
-		k.grow(now)
+		return k.grow
 	case n > k.plan.Instances && !a.ample.IsZero() && now.Sub(a.ample) >= shrinkAfter:
-		k.shrink(now)
+		return k.shrink
 	}
+	return nil
 }
 
 func (k *keeper) grow(now time.Time) {
@@ -78,19 +96,15 @@ func (k *keeper) add(now time.Time) {
 	if !k.hasRoom() {
 		return
 	}
-	s, err := k.open()
-	if err == nil {
-		err = k.spawn(s, now)
-	}
-	if err != nil {
-		k.log.Error("starting one more instance failed", "error", err.Error())
-		if s != nil {
-			k.step(s, now, closed)
+	k.openInstance(func(s *slot, err error) {
+		if err != nil {
+			k.log.Error("starting one more instance failed", "error", err.Error())
+			return
 		}
-		return
-	}
-	k.scale.growing = s
-	k.log.Info("one more instance", "instance", s.socket.addr, "instances", len(k.slots))
+		k.spawn(s, time.Now())
+		k.scale.growing = s
+		k.log.Info("one more instance", "instance", s.socket.addr, "instances", len(k.slots))
+	})
 }
 
 // allAtWork reports whether every instance does what it can.

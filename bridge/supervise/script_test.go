@@ -22,25 +22,34 @@ type script struct {
 	next  func(n int) life // of the nth child, from 0
 	k     *keeper
 	most  int         // children that may live at once
+	stuck int         // those that will be left at the end
 	begun []time.Time // of all children
 	log   bytes.Buffer
 
+	result chan error               // of the first start
+	atEnd  func(took time.Duration) // is told how long the end took; nil: nobody wants to know
+
 	used uint64 // memory of all; 0: what each uses
 
-	mu     sync.Mutex
-	alive  map[int]*scripted // by number
-	calls  []string          // what Front was told
-	busy   map[string]time.Duration
-	load   Load
-	flight []Request
+	mu    sync.Mutex
+	alive map[int]*scripted // by number
+	calls []string          // what Front was told
+	busy  map[string]time.Duration
+	load  Load
+
+	connected int // connections to each instance
+	flight    []Request
 }
 
 // life is a child's.
 type life struct {
 	fails   bool          // it cannot be started
+	launch  time.Duration // how long it takes until it runs, or cannot be started
+	stuck   bool          // it does not end, whatever is done to it
 	serves  time.Duration // when it answers for the first time; 0: never
 	late    time.Duration // how much later that is told
 	lasts   time.Duration // 0: for ever
+	clean   bool          // it ends with status 0
 	ready   time.Duration // when it accepts connections
 	ends    time.Duration // how long it takes to end when it is told to
 	lingers time.Duration // how long something of it is left then
@@ -49,16 +58,22 @@ type life struct {
 	losses  []Request // what its end hits
 }
 
+// forEver is longer than any test.
+const forEver = 100 * 365 * 24 * time.Hour
+
 type scripted struct {
-	s      *script
-	n      int
-	life   life
-	addr   string
-	gone   chan struct{}
-	buried chan struct{}
-	at     time.Time
-	quit   context.CancelFunc
-	dumped atomic.Bool
+	s       *script
+	n       int
+	life    life
+	addr    string
+	news    func()
+	running chan struct{}
+	gone    chan struct{}
+	buried  chan struct{}
+	at      time.Time
+	killed  context.Context
+	quit    context.CancelFunc
+	dumped  atomic.Bool
 }
 
 func (s *script) listen(_ *plan, number int) (*socket, error) {
@@ -68,7 +83,6 @@ func (s *script) listen(_ *plan, number int) (*socket, error) {
 func (s *script) shut(*socket)               {}
 func (s *script) queued(*socket) (int, bool) { return 0, false }
 
-func (s *script) limit(Memory) (bool, error) { return false, nil }
 func (s *script) memory() (uint64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,58 +112,95 @@ func (s *script) accepts(ctx context.Context, at *socket) error {
 	}
 }
 
-func (s *script) spawn(_ *plan, at *socket, news func()) (process, error) {
-	s.mu.Lock()
-	n := len(s.begun)
-	s.begun = append(s.begun, time.Now())
-	l := s.next(n)
-	s.mu.Unlock()
-	if l.fails {
-		return nil, errors.New("no such program")
+func (s *script) spawn(_ *plan, at *socket, news func()) process {
+	c := &scripted{
+		s: s, n: -1, addr: at.addr, news: news,
+		running: make(chan struct{}), gone: make(chan struct{}), buried: make(chan struct{}),
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	c := &scripted{s: s, n: n, life: l, addr: at.addr, gone: make(chan struct{}), buried: make(chan struct{}), quit: stop}
+	c.killed, c.quit = context.WithCancel(context.Background())
+	return c
+}
+
+func (c *scripted) launch() {
+	s := c.s
 	s.mu.Lock()
-	s.alive[n] = c
+	c.n = len(s.begun)
+	s.begun = append(s.begun, time.Now())
+	c.life = s.next(c.n)
+	if !c.life.fails {
+		s.alive[c.n] = c
+	}
 	if len(s.alive) > s.most {
 		s.t.Errorf("%d children live", len(s.alive))
 	}
 	s.mu.Unlock()
-	if l.serves > 0 {
-		time.AfterFunc(l.serves+l.late, func() { s.k.answered(at.addr, "/") })
-	}
-	go func() {
-		if l.lasts == 0 {
-			<-ctx.Done()
-		} else {
-			select {
-			case <-time.After(l.lasts):
-			case <-ctx.Done():
-			}
-		}
-		for _, r := range l.losses {
-			s.k.lost(at.addr, r, time.Now())
-		}
-		c.at = time.Now()
-		close(c.gone)
-		news()
-		time.Sleep(l.lingers)
-		s.mu.Lock()
-		delete(s.alive, n)
-		s.mu.Unlock()
-		close(c.buried)
-		news()
-	}()
-	return c, nil
+	go c.live()
 }
 
-func (c *scripted) pid() int              { return 1000 + c.n }
-func (c *scripted) lines() []string       { return []string{fmt.Sprintf("words of %d", c.n)} }
-func (c *scripted) dead() <-chan struct{} { return c.gone }
-func (c *scripted) dump(syscall.Signal)   { c.dumped.Store(true) }
-func (c *scripted) starved() uint64       { return c.life.starved }
-func (c *scripted) kill()                 { c.quit() }
+// within waits for d, and reports whether the child was not killed meanwhile.
+func (c *scripted) within(d time.Duration) bool {
+	if c.life.stuck {
+		time.Sleep(d)
+		return true
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-c.killed.Done():
+		return false
+	}
+}
+
+func (c *scripted) live() {
+	s, l := c.s, c.life
+	if l.launch == 0 || c.within(l.launch) {
+		if !l.fails {
+			c.run()
+		}
+	}
+	c.at = time.Now()
+	close(c.gone)
+	c.news()
+	time.Sleep(l.lingers)
+	s.mu.Lock()
+	delete(s.alive, c.n)
+	s.mu.Unlock()
+	close(c.buried)
+	c.news()
+}
+
+func (c *scripted) run() {
+	s, l := c.s, c.life
+	close(c.running)
+	c.news()
+	if l.serves > 0 {
+		time.AfterFunc(l.serves+l.late, func() { s.k.answered(c.addr, "/") })
+	}
+	lasts := l.lasts
+	if lasts == 0 {
+		lasts = forEver
+	}
+	c.within(lasts)
+	for _, r := range l.losses {
+		s.k.lost(c.addr, r, time.Now())
+	}
+}
+
+func (c *scripted) pid() int {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return 1000 + c.n
+}
+
+func (c *scripted) lines() []string           { return []string{fmt.Sprintf("words of %d", c.pid()-1000)} }
+func (c *scripted) launched() <-chan struct{} { return c.running }
+func (c *scripted) dead() <-chan struct{}     { return c.gone }
+func (c *scripted) dump(syscall.Signal)       { c.dumped.Store(true) }
+func (c *scripted) starved() uint64           { return c.life.starved }
+func (c *scripted) kill()                     { c.quit() }
 func (c *scripted) stop(after time.Duration) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	time.AfterFunc(after+c.life.ends, c.quit)
 }
 
@@ -161,15 +212,23 @@ func (c *scripted) memory() (uint64, bool) {
 	return c.life.memory, true
 }
 
-func (c *scripted) end() (Exit, bool) {
+func (c *scripted) ended() (Exit, bool) {
 	if !isClosed(c.buried) {
 		return Exit{}, false
 	}
-	return Exit{Time: c.at, PID: c.pid(), Status: 3, Lines: c.lines()}, true
+	e := Exit{Time: c.at, PID: c.pid(), Status: 3, Lines: c.lines()}
+	switch {
+	case c.life.fails:
+		e.PID, e.Status, e.Err = 0, -1, "no such program"
+	case c.life.clean:
+		e.Status = 0
+	}
+	return e, true
 }
 
 // logged is what the log says, when nothing is going on.
 func (s *script) logged() (text string) {
+	s.living() // what the executor has noted is seen, too
 	s.k.ask(func() { text = s.log.String() })
 	return text
 }
@@ -233,6 +292,12 @@ func (s *script) Load() Load {
 	return s.load
 }
 
+func (s *script) Connected(string) (int, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connected, true
+}
+
 func (s *script) InFlight(string) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,16 +318,23 @@ func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, th
 		}
 		s.k = newKeeper(s, p, func() float64 { return 0.5 })
 		ctx, cancel := context.WithCancel(t.Context())
-		begun := make(chan error, 1)
-		go s.k.run(ctx, begun)
+		s.result = make(chan error, 1)
+		go s.k.run(ctx, s.result)
 		time.Sleep(d)
 		synctest.Wait()
 		then(s, s.logged())
+		ended := time.Now()
 		cancel()
 		<-s.k.done
+		if s.atEnd != nil {
+			s.atEnd(time.Since(ended))
+		}
 		s.k.tasks.Wait()
-		if len(s.alive) != 0 {
-			t.Errorf("%d children are left", len(s.alive))
+		if n := s.living(); n != s.stuck {
+			t.Errorf("%d children are left, want %d", n, s.stuck)
+		}
+		if s.stuck > 0 {
+			time.Sleep(2 * forEver)
 		}
 	})
 }

@@ -7,12 +7,15 @@ import (
 
 // Snapshot is the state of the application's processes at one instant.
 type Snapshot struct {
-	Command   string             `json:"command"` // without its arguments, which may be secret
-	Breaker   string             `json:"breaker"` // "closed"; "open": requests are refused; "probing"
-	Budget    BudgetSnapshot     `json:"budget"`
-	Storm     StormSnapshot      `json:"storm"`
-	Memory    MemorySnapshot     `json:"memory"`
-	Suspects  []SuspectSnapshot  `json:"suspects"`
+	Command  string            `json:"command"` // without its arguments, which may be secret
+	Breaker  string            `json:"breaker"` // "closed"; "open": requests are refused; "probing"
+	Budget   BudgetSnapshot    `json:"budget"`
+	Storm    StormSnapshot     `json:"storm"`
+	Memory   MemorySnapshot    `json:"memory"`
+	Suspects []SuspectSnapshot `json:"suspects"`
+
+	Concurrency ConcurrencySnapshot `json:"concurrency"`
+
 	Started   uint64             `json:"started"`   // children, since the start
 	Answered  uint64             `json:"answered"`  // requests, by all children since the start
 	Exits     map[string]uint64  `json:"exits"`     // ends of children since the start, by kind; all kinds are there
@@ -82,12 +85,22 @@ func (g *Group) Snapshot() Snapshot {
 	var s Snapshot
 	g.keeper.ask(func() { s = g.keeper.snapshot() })
 	s.Memory.Kind = g.meters.kind()
+	usages := g.usages.of(s.pids())
 	for i := range s.Instances {
-		if in := &s.Instances[i]; in.PID != 0 {
-			in.Usage = usage(in.PID)
-		}
+		in := &s.Instances[i]
+		in.Usage = usages[in.PID]
 	}
 	return s
+}
+
+// pids are the ids of the instances' processes.
+func (s *Snapshot) pids() (pids []int) {
+	for i := range s.Instances {
+		if pid := s.Instances[i].PID; pid != 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 func (k *keeper) snapshot() Snapshot {
@@ -101,7 +114,7 @@ func (k *keeper) snapshot() Snapshot {
 			k.storm.on, k.storm.began, k.storm.deaths, len(k.storm.recent), append([]Exit{}, k.storm.exits...),
 		},
 		Memory:   MemorySnapshot{Used: k.pressure.total.Load(), Total: limits.Total, Hard: limits.Hard, Soft: limits.Soft},
-		Suspects: k.suspects.snapshot(now),
+		Suspects: k.suspects.snapshot(now), Concurrency: k.concurrency.snapshot(k.plan),
 		Started:  k.tally.started,
 		Answered: k.tally.answered,
 		Exits:    k.tally.kinds(),

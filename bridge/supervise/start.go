@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"time"
 )
@@ -66,6 +67,7 @@ func (k *keeper) checkStart(s *slot, now time.Time) {
 	switch {
 	case s.ends():
 		return // what is left of it may take a while to go
+	case !s.launched:
 	case s.ready != nil && isClosed(s.ready):
 		if outlasted := s.machine.begun.Add(probation); now.Before(outlasted) {
 			k.at(outlasted) // it may end as soon as it has begun
@@ -96,44 +98,75 @@ func (k *keeper) checkStart(s *slot, now time.Time) {
 	k.at(deadline)
 	if !now.Before(deadline) {
 		attrs := []any{"instance", s.socket.addr, "pid", s.child.pid(), "start_timeout", k.plan.StartTimeout}
-		if s.refusal != nil && s.refusal.Load() != nil {
+		if !s.launched {
+			attrs = append(attrs, "error", errNotLaunched.Error())
+		} else if s.refusal != nil && s.refusal.Load() != nil {
 			attrs = append(attrs, "error", *s.refusal.Load())
 		}
 		k.log.Error("a process is not ready in time; it is ended", attrs...)
+		if !s.launched {
+			k.kill(s, notReady, process.kill)
+			return
+		}
 		k.kill(s, notReady, k.dumpAndEnd)
 	}
 }
 
+// queue is how many connections wait to be accepted.
+type queue struct {
+	n     int
+	known bool
+}
+
 // peek looks whether a child that gets requests has begun to accept them.
 func (k *keeper) peek(s *slot, now time.Time) {
-	if now.Before(s.lookAt) {
+	q, answered := s.peeking.take()
+	switch {
+	case answered:
+		k.noteQueue(s, now, q)
+	case s.peeking.isOut():
+		return
+	case now.Before(s.lookAt):
 		k.at(s.lookAt)
 		return
+	default:
+		s.peeking = send(k, func() (q queue) { q.n, q.known = k.program.queued(s.socket); return q })
+		return
 	}
-	n, known := k.program.queued(s.socket)
-	if !known {
+	k.at(s.lookAt)
+}
+
+// noteQueue takes note of what waits to be accepted.
+func (k *keeper) noteQueue(s *slot, now time.Time, q queue) {
+	if !q.known {
 		s.lookAt = now.Add(time.Hour)
 		return
 	}
 	s.peeks = min(s.peeks+1, mostPeeks)
 	switch {
-	case n > 0 && s.queueing.IsZero():
+	case q.n > 0 && s.queueing.IsZero():
 		s.queueing, s.peeks = now, 0
-	case n == 0 && !s.queueing.IsZero():
+	case q.n == 0 && !s.queueing.IsZero():
 		s.queueing = time.Time{}
 		k.step(s, now, readied)
 		k.come(nil)
 		k.tellReady(s, now)
 	}
 	s.lookAt = now.Add(doubled(peekEvery, s.peeks, time.Hour))
-	k.at(s.lookAt)
 }
 
-// tellReady tells that a child is ready, unless there are too many of them.
+// tellReady tells that a child is ready.
 func (k *keeper) tellReady(s *slot, now time.Time) {
-	if !k.storm.on {
-		k.log.Info("the command is ready", "instance", s.socket.addr, "pid", s.child.pid(), "after", now.Sub(s.machine.begun).Round(time.Millisecond))
+	k.log.Log(k.ctx, k.startLevel(s), "the command is ready", "instance", s.socket.addr, "pid", s.child.pid(), "after", now.Sub(s.machine.begun).Round(time.Millisecond))
+}
+
+// startLevel is the level of what is logged about the start of a child. Where children
+// follow one another all the time, it is of no interest.
+func (k *keeper) startLevel(s *slot) slog.Level {
+	if k.storm.on || s.afterClean {
+		return slog.LevelDebug
 	}
+	return slog.LevelInfo
 }
 
 // come tells who waits for the first child what has come of it: nil if it is ready.

@@ -3,6 +3,8 @@ package supervise
 import (
 	"fmt"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // State is what an instance is at.
@@ -10,6 +12,7 @@ import (
 //	Waiting  --started-->  Starting --readied--> Ready --served--> Serving
 //	Broken   --started-->  Probing  --served--> Serving
 //	any of those with a child --died--> Waiting, or Broken if the budget is spent
+//	Serving  --finished--> Waiting
 //	any of those with a child --retire, renew, sleep--> Draining --drained--> Ending
 //	Draining, Ending --died--> Closed, Waiting or Asleep, as it was drained for
 //	Draining --woken, kept--> what it was
@@ -51,10 +54,12 @@ func (s State) unproven() bool { return s == Starting || s == Ready || s == Prob
 type event uint8
 
 const (
-	started  event = iota // a child runs
+	started  event = iota // a child is there
+	executed              // it runs the command
 	readied               // it accepts requests
 	served                // it has answered one
 	died                  // it has ended, or could not be started
+	finished              // it has exited cleanly, see cleanExit
 	retire                // the instance is to go
 	renew                 // the child is to be followed by another
 	sleep                 // the child is to end until there is a request
@@ -83,6 +88,12 @@ const (
 
 	// steady is how long a child must live for what was before it to be forgotten.
 	steady = time.Minute
+
+	// A child that has exited cleanly is followed at once: cleanBurst times in a row, and
+	// cleanRate times a second on end. That is more than the requests of a page need, and
+	// not more than a machine can bear.
+	cleanBurst = 100
+	cleanRate  = 20
 )
 
 // machine decides when an instance's children are started. It knows no processes and no
@@ -91,10 +102,11 @@ type machine struct {
 	budget *budget        // of all instances
 	stop   bool           // those that served are on the budget, too
 	random func() float64 // 0 to 1
+	pace   *rate.Limiter  // of starts after clean exits
 
 	state State
 	since time.Time // in that state
-	begun time.Time // the child there is, or was last
+	begun time.Time // when the child there is, or was last, began to run, or to be started
 	next  time.Time // when a child is to be started; zero: not now
 	tries int       // children in a row that never served
 	flaps int       // children in a row that served, and died before they were steady
@@ -103,7 +115,10 @@ type machine struct {
 }
 
 func newMachine(b *budget, stop bool, random func() float64, now time.Time) *machine {
-	return &machine{budget: b, stop: stop, random: random, state: Waiting, since: now, next: now}
+	return &machine{
+		budget: b, stop: stop, random: random, pace: rate.NewLimiter(cleanRate, cleanBurst),
+		state: Waiting, since: now, next: now,
+	}
 }
 
 // step is the one place where the state changes. An event that means nothing in a state
@@ -120,6 +135,8 @@ func (m *machine) step(now time.Time, e event) {
 	case e == started && s == Broken:
 		m.begun = now
 		m.enter(now, Probing, time.Time{})
+	case e == executed && s.runs():
+		m.begun = now // its life begins
 	case e == readied && s == Starting:
 		m.enter(now, Ready, time.Time{})
 	case e == served && s.unproven():
@@ -141,7 +158,9 @@ func (m *machine) step(now time.Time, e event) {
 		m.enter(now, m.from, time.Time{})
 	case e == woken && s == Ending && m.aim == sleep:
 		m.aim = renew
-	case e == died:
+	case e == finished && s == Serving:
+		m.enter(now, Waiting, now.Add(m.pace.ReserveN(now, 1).DelayFrom(now)))
+	case e == died, e == finished:
 		m.die(now)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
 var epoch = time.Date(2007, 8, 29, 12, 0, 0, 0, time.UTC)
@@ -13,7 +15,7 @@ var epoch = time.Date(2007, 8, 29, 12, 0, 0, 0, time.UTC)
 func TestMachine(t *testing.T) {
 	const lifetime = 10 * time.Millisecond
 	for name, tc := range map[string]struct {
-		lives string        // of children: - never serves, + serves
+		lives string        // of children: - never serves, + serves, c serves and exits cleanly
 		life  time.Duration // of each
 		stop  bool
 		want  string // the pause after each; ! if it is spent broken
@@ -28,6 +30,8 @@ func TestMachine(t *testing.T) {
 		"slow to fail":        {"- - - - - - - - -", 30 * time.Second, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s"},
 		"stop":                {"+ + + + + + + + + + - + +", 2 * time.Second, true, "0s 100ms 200ms 400ms 500ms 500ms 500ms 500ms 500ms 10m0s! 10m0s! 500ms 500ms"},
 		"broken, then serves": {"- - - - - - - - - - - + - -", lifetime, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s 10m0s! 10m0s! 0s 1s 2s"},
+		"exits cleanly":       {"c c c c c c c c c c c c", lifetime, true, "0s 0s 0s 0s 0s 0s 0s 0s 0s 0s 0s 0s"},
+		"dies in between":     {"+ + c + c + - c", lifetime, false, "0s 100ms 0s 200ms 0s 400ms 1s 0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := epoch
@@ -35,11 +39,15 @@ func TestMachine(t *testing.T) {
 			var got []string
 			for life := range strings.FieldsSeq(tc.lives) {
 				m.step(now, started)
-				if life == "+" {
+				if life != "-" {
 					m.step(now, served)
 				}
 				now = now.Add(tc.life)
-				m.step(now, died)
+				if life == "c" {
+					m.step(now, finished)
+				} else {
+					m.step(now, died)
+				}
 				text := m.next.Sub(now).String()
 				if m.state == Broken {
 					text += "!"
@@ -67,7 +75,7 @@ func TestMachine(t *testing.T) {
 // Whatever happens in whatever order: the state is one that the events can lead to,
 // there is a next start if and only if no child runs, and pauses are within bounds.
 func TestMachineAtRandom(t *testing.T) {
-	for seed := range uint64(2000) {
+	for seed := range seeds.Of(t, 2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		now := epoch
 		m := newMachine(&budget{most: 3, window: 10 * time.Minute}, seed%2 == 0, r.Float64, now)
@@ -78,7 +86,7 @@ func TestMachineAtRandom(t *testing.T) {
 			if e == retire {
 				continue // that is its end
 			}
-			if before.runs() == (e == started) || !before.runs() && e == died {
+			if before.runs() == (e == started) || !before.runs() && (e == died || e == finished) {
 				continue // the keeper never does that
 			}
 			m.step(now, e)
@@ -102,6 +110,27 @@ func TestMachineAtRandom(t *testing.T) {
 				t.Fatalf("closed, then %v", m.state)
 			}
 		}
+	}
+}
+
+// Children that exit cleanly follow one another at once, but not without end.
+func TestPaceOfCleanExits(t *testing.T) {
+	m := newMachine(&budget{most: 1, window: time.Hour}, true, func() float64 { return 0 }, epoch)
+	now := epoch
+	for range cleanBurst {
+		m.step(now, started)
+		m.step(now, served)
+		if m.step(now, finished); m.state != Waiting || m.next != now {
+			t.Fatalf("%v, next start after %v", m.state, m.next.Sub(now))
+		}
+	}
+	for range 10 {
+		m.step(now, started)
+		m.step(now, served)
+		if m.step(now, finished); m.state != Waiting || m.next.Sub(now) != time.Second/cleanRate {
+			t.Fatalf("%v, next start after %v", m.state, m.next.Sub(now))
+		}
+		now = m.next
 	}
 }
 

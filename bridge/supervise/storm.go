@@ -189,7 +189,7 @@ func (s *slot) isCalm(now time.Time) bool {
 	if s.child == nil {
 		return m.state == Asleep || s.roomless || m.state == Broken && m.next.IsZero() // another one is tried for it
 	}
-	return !m.state.unproven() || m.state == Ready || now.Sub(m.begun) >= stormWindow
+	return !m.state.unproven() || m.state == Ready || s.launched && now.Sub(m.begun) >= stormWindow
 }
 
 // tellStorm logs news of a storm.

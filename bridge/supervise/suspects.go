@@ -77,6 +77,9 @@ func (s *suspects) note(e Exit) (fresh []string) {
 		if a == nil {
 			a = new(accused)
 		}
+		if e.isClean() && a.answered.Load() > 0 {
+			continue // the request had come on a connection that the child was about to close
+		}
 		a.deaths++
 		now[r.Route] = a
 		if a.deaths < suspectDeaths || a.told && e.Time.Before(a.until) {

@@ -75,6 +75,25 @@ func TestQuarantine(t *testing.T) {
 	})
 }
 
+// A request that meets a child which is about to exit cleanly is sent again, and answered.
+// One that makes each child exit is not.
+func TestSuspectsOfCleanExits(t *testing.T) {
+	keepAs(t, Config{}, 0, func(int) life {
+		return life{serves: time.Second, lasts: 10 * time.Second, clean: true, losses: []Request{get("/exit"), get("/late")}}
+	}, func(s *script, _ string) {
+		for range 60 {
+			time.Sleep(time.Second)
+			s.k.answered("app-0", "GET /late")
+		}
+		if list := s.shot().Suspects; len(list) != 1 || list[0].Route != "GET /exit" {
+			t.Errorf("suspects are %+v", list)
+		}
+		if log := s.logged(); strings.Count(log, "level=ERROR") != 1 {
+			t.Errorf("the log says\n%s", log)
+		}
+	})
+}
+
 // The end of a child that was told to end is nobody's fault.
 func TestNoSuspectsInARestart(t *testing.T) {
 	keepAs(t, Config{DrainTimeout: time.Second}, time.Minute, func(n int) life {

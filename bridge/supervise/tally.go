@@ -3,7 +3,8 @@ package supervise
 // The kinds of ends that children come to.
 const (
 	endPlanned    = "planned"     // it was told to, and had nothing left to do
-	endExited     = "exited"      // of its own accord
+	endClean      = "clean"       // of its own accord, with status 0, after it had served
+	endExited     = "exited"      // of its own accord otherwise
 	endSignal     = "signal"      // of a signal that was not ours
 	endNotStarted = "not_started" // it could not be
 	endNotReady   = "not_ready"   // it was ended because it was not ready in time
@@ -11,7 +12,7 @@ const (
 	endHung       = "hung"        // it was ended because it answered nobody, or did not finish
 )
 
-var endKinds = [...]string{endPlanned, endExited, endSignal, endNotStarted, endNotReady, endMemory, endHung}
+var endKinds = [...]string{endPlanned, endClean, endExited, endSignal, endNotStarted, endNotReady, endMemory, endHung}
 
 // tally counts since the start.
 type tally struct {
@@ -52,6 +53,8 @@ func (e *Exit) kind(planned bool) string {
 		return endNotStarted
 	case e.Signal != "":
 		return endSignal
+	case e.isClean():
+		return endClean
 	}
 	return endExited
 }

@@ -150,6 +150,15 @@ func (w *world) Load() Load {
 	return l
 }
 
+func (w *world) Connected(addr string) (int, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if d := w.doors[addr]; d != nil {
+		return len(d.requests), w.luck.IntN(5) > 0
+	}
+	return 0, true
+}
+
 func (w *world) InFlight(addr string) []Request {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -43,10 +43,13 @@ type mortal struct {
 	ends    time.Duration // how long it takes to end when it is told to
 	lingers time.Duration // how long something of it is left then
 	used    uint64
+	status  int // with which it exits
 	died    time.Time
 	left    bool // nothing is left of it
+	fails   bool // it cannot be started
+	doomed  bool // it was to end before it was started
 
-	gone chan struct{}
+	running, gone chan struct{}
 }
 
 // chance reports whether something goes wrong that does once in n times.
@@ -79,10 +82,12 @@ func (w *world) at(addr string) *mortal {
 
 // serves reports whether a child accepts connections.
 func (c *mortal) serves() bool {
-	return c != nil && c.lives() && time.Since(c.begun) >= c.ready
+	return c != nil && c.lives() && c.runs() && time.Since(c.begun) >= c.ready
 }
 
 func (c *mortal) lives() bool { return !isClosed(c.gone) }
+
+func (c *mortal) runs() bool { return isClosed(c.running) }
 
 func (w *world) listen(_ *plan, number int) (*socket, error) {
 	w.mu.Lock()
@@ -100,8 +105,6 @@ func (w *world) queued(*socket) (int, bool) {
 	defer w.mu.Unlock()
 	return 0, w.luck.IntN(2) == 0
 }
-
-func (w *world) limit(Memory) (bool, error) { return false, nil }
 
 func (w *world) memory() (used uint64, known bool) {
 	w.mu.Lock()
@@ -137,24 +140,61 @@ func (w *world) answers(_ context.Context, addr string) error {
 	return nil
 }
 
-func (w *world) spawn(_ *plan, at *socket, news func()) (process, error) {
+func (w *world) spawn(_ *plan, at *socket, news func()) process {
+	return &mortal{world: w, addr: at.addr, news: news, running: make(chan struct{}), gone: make(chan struct{})}
+}
+
+// launch starts a child, which may take a while.
+func (c *mortal) launch() {
+	w := c.world
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.chance(20) {
-		w.note("no child is started at %s", at.addr)
-		return nil, errors.New("no such program")
+	if c.doomed {
+		c.died, c.left = time.Now(), true
+		w.mu.Unlock()
+		close(c.gone)
+		c.news()
+		return
 	}
-	if c := w.at(at.addr); c != nil {
-		w.t.Errorf("%s: child %d is there already", at.addr, c.n)
+	if other := w.at(c.addr); other != nil {
+		w.t.Errorf("%s: child %d is there already", c.addr, other.n)
 	}
 	w.started++
-	c := &mortal{world: w, n: w.started, addr: at.addr, begun: time.Now(), news: news, gone: make(chan struct{})}
-	c.live()
-	w.note("child %d is started at %s", c.n, c.addr)
+	c.n, c.begun = w.started, time.Now()
+	w.note("child %d is launched at %s", c.n, c.addr)
 	if w.children = append(w.children, c); len(w.children) > w.most {
 		w.t.Errorf("there are %d children, %d may be there", len(w.children), w.most)
 	}
-	return c, nil
+	if c.ends, c.fails = upTo(w.luck, 3*time.Second), w.chance(20); w.chance(40) {
+		c.ends = 10 * time.Minute // it waits for a disk
+	}
+	wait := time.Duration(0)
+	if w.chance(5) {
+		wait = upTo(w.luck, time.Minute)
+	}
+	if w.chance(30) {
+		wait = time.Hour // its file system does not answer
+	}
+	w.mu.Unlock()
+	time.AfterFunc(wait, c.run)
+}
+
+// run is when a child runs, or is found not to.
+func (c *mortal) run() {
+	w := c.world
+	w.mu.Lock()
+	defer c.news()
+	defer w.mu.Unlock()
+	switch {
+	case !c.lives():
+	case c.fails:
+		w.note("child %d at %s cannot be started", c.n, c.addr)
+		time.AfterFunc(0, c.die)
+	default:
+		w.note("child %d runs at %s", c.n, c.addr)
+		c.begun = time.Now()
+		c.live()
+		close(c.running)
+	}
 }
 
 // live draws a child's life.
@@ -171,10 +211,11 @@ func (c *mortal) live() {
 	case 2:
 		c.ready = upTo(w.luck, 2*time.Minute)
 	}
-	if c.ends = upTo(w.luck, 3*time.Second); w.chance(4) {
+	if w.chance(4) {
 		c.lingers = upTo(w.luck, 4*time.Second)
 	}
 	c.used = uint64(50+w.luck.IntN(200)) * mib
+	c.status = w.luck.IntN(2)
 }
 
 // die ends a child, whose connections end with it, if it has not ended.
@@ -207,21 +248,34 @@ func (c *mortal) leave() {
 	c.news()
 }
 
-func (c *mortal) pid() int              { return c.n }
-func (c *mortal) dead() <-chan struct{} { return c.gone }
-func (c *mortal) dump(syscall.Signal)   {}
-func (c *mortal) starved() uint64       { return 0 }
-func (c *mortal) lines() []string       { return nil }
-
-func (c *mortal) end() (Exit, bool) {
+func (c *mortal) pid() int {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
-	return Exit{Time: c.died, PID: c.n, Status: 1}, c.left
+	return c.n
+}
+
+func (c *mortal) launched() <-chan struct{} { return c.running }
+func (c *mortal) dead() <-chan struct{}     { return c.gone }
+func (c *mortal) dump(syscall.Signal)       {}
+func (c *mortal) starved() uint64           { return 0 }
+func (c *mortal) lines() []string           { return nil }
+
+func (c *mortal) ended() (Exit, bool) {
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	e := Exit{Time: c.died, PID: c.n, Status: c.status}
+	if !c.runs() {
+		e.Err = "no such program"
+	}
+	return e, c.left
 }
 
 func (c *mortal) stop(after time.Duration) {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
+	if c.doomed = c.n == 0; c.doomed {
+		return
+	}
 	c.world.checkStop(c)
 	time.AfterFunc(after+c.ends, c.die)
 }
@@ -229,6 +283,9 @@ func (c *mortal) stop(after time.Duration) {
 func (c *mortal) kill() {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
+	if c.doomed = c.n == 0; c.doomed {
+		return
+	}
 	time.AfterFunc(c.ends/10, c.die)
 }
 

@@ -56,7 +56,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.follow, "follow", nil, "`DIR` outside --root that symbolic links may lead into; may be given several times")
 	f.BoolVar(&o.static, "static", true, "serve images, styles, scripts and the like under --root to browsers, preset php")
 	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run, whole or as it is below --mount; may be given several times")
-	f.Var(&o.env, "env", "a further CGI variable, `K=V`; wins over everything else; may be given several times")
+	f.Var(&o.env, "env", "a further CGI variable, `K=V`, sent with each request; wins over everything else; for the environment of a command that is started there is --command-env; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed; may be given several times")
 
 	f.StringArrayVar(&o.sendfile, "sendfile", nil, "`DIR` from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect; may be given several times")

@@ -38,9 +38,9 @@ type commandOptions struct {
 func (o *commandOptions) register(f *pflag.FlagSet) {
 	o.set = f
 	f.StringVar(&o.dir, commandFlags+"dir", "", "working `DIR` of the command")
-	f.Var(&o.env, commandFlags+"env", "a variable of its environment, `K=V`; may be given several times")
+	f.Var(&o.env, commandFlags+"env", "a variable of its environment, `K=V`, which it has from its start; Perl's FCGI replaces its environment at each request: there use --env; may be given several times")
 	f.StringArrayVar(&o.envCopy, commandFlags+"env-copy", nil, "`NAME` of a variable it inherits besides PATH, HOME, USER, LOGNAME, LANG, LANGUAGE, LC_*, TZ and TMPDIR; \"TRAC_*\": all that begin so; may be given several times")
-	f.StringVar(&o.user, commandFlags+"user", "", "`USER` it runs as, by name or number; only as root")
+	f.StringVar(&o.user, commandFlags+"user", "", "`USER` it runs as, by name or number; only as root, and then it should be given: without it the command runs as root")
 	f.StringVar(&o.group, commandFlags+"group", "", "`GROUP` it runs as (default the user's)")
 	f.Var(&o.umask, commandFlags+"umask", "its file mode creation mask, `MODE` such as 027")
 	f.IntVar(&o.nice, commandFlags+"nice", 0, "its nice value, -20 to 19 (default Sluice's)")
@@ -49,7 +49,7 @@ func (o *commandOptions) register(f *pflag.FlagSet) {
 	f.Var(&o.addressSpace, commandFlags+"address-space", "how much each of its processes may map, `SIZE`")
 	f.StringVar(&o.listen, commandFlags+"listen", "", "make its socket at `ADDR`, host:port (default a unix socket in a private directory)")
 	f.IntVar(&o.backlog, commandFlags+"backlog", 0, "how many connections may wait for it to accept them (default as many as the system allows)")
-	f.TextVar(&o.budget, commandFlags+"spawn-budget", bridge.SpawnBudget{}, "how often it may end without having served, `BUDGET`, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too (default 10 per 10m)")
+	f.TextVar(&o.budget, commandFlags+"spawn-budget", bridge.SpawnBudget{}, "how often it may end without having served, `BUDGET`, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too, but none with status 0 (default 10 per 10m)")
 	o.registerInstances(f)
 	o.registerLimits(f)
 }

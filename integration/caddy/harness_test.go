@@ -25,6 +25,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/sluice-proxy/sluice/caddyplugin"
+	"github.com/sluice-proxy/sluice/integration/internal/freeport"
 )
 
 // patience bounds every wait: for a broken machine, never a measure.
@@ -239,15 +240,15 @@ line:
 	return found
 }
 
-// freeAddress is one of this machine's that nobody listens at.
+// freeAddress is one of this machine's whose port nobody has, until the test ends.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(release)
+	return addr
 }
 
 // app is a FastCGI application of net/http/fcgi on a unix socket.

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -88,6 +90,72 @@ func TestSpawnReload(t *testing.T) {
 		t.Errorf("%d applications", len(list))
 	}
 	s.untouched()
+}
+
+// A configuration that fails when it is started, whatever of it was before, has no process
+// replaced by another and that by what there was.
+func TestSpawnReloadFails(t *testing.T) {
+	// Another application than that of tests before, which lingers.
+	directives := strings.Replace(spawnPHP(t), "env SITE spawned", "env SITE fails", 1)
+	s := start(t, directives)
+	first := s.get("/")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	other := strings.Replace(directives, "workers 4", "workers 3", 1) // children of PHP
+	for range 10 {                                                    // the order in which apps are started is a matter of chance
+		err := s.tryText(s.global() + s.url + " {\n" + other + "\n}\nhttp://" + taken.Addr().String() + " {\nrespond no\n}\n")
+		if err == nil || !strings.Contains(err.Error(), "address already in use") {
+			t.Fatalf("%v", err)
+		}
+		s.want(s.get("/"), 200, first.body)
+	}
+	if lines := s.logged("a process is replaced"); len(lines) > 0 {
+		t.Errorf("%d processes were replaced: %s", len(lines), lines[0])
+	}
+	s.load(other)
+	s.untilReplaced(first)
+	if lines := s.logged("a process is replaced"); len(lines) != 1 || len(s.state()) != 1 || s.state()[0].Snapshot.Gate.Workers != 3 {
+		t.Errorf("%d processes were replaced; %+v", len(lines), s.state())
+	}
+}
+
+// untilReplaced waits until another process answers than the one that has.
+func (s *site) untilReplaced(first reply) {
+	s.t.Helper()
+	for begun := time.Now(); s.get("/").body == first.body; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begun) > patience {
+			s.t.Fatal("no other process answers")
+		}
+	}
+}
+
+// A process that ends without an error is followed by the next, and nobody is alarmed.
+func TestSpawnEndsWithoutAnError(t *testing.T) {
+	directives := strings.Replace(spawnPHP(t), "env SITE spawned", "env SITE ends\nenv PHP_FCGI_CHILDREN 0\nenv PHP_FCGI_MAX_REQUESTS 2", 1)
+	s := start(t, strings.Replace(directives, "workers 4", "workers 1", 1))
+	processes := make(map[string]bool)
+	for range 12 {
+		re := s.get("/")
+		if re.status != 200 || !strings.HasSuffix(re.body, " 27 ends") {
+			t.Fatalf("%+v", re)
+		}
+		processes[re.body] = true
+	}
+	if len(processes) < 6 {
+		t.Errorf("processes were %v", processes)
+	}
+	if lines := s.logged(`"logger":"http.handlers.sluice"`, `"level":"error"`); len(lines) > 0 {
+		t.Errorf("the log says %s", lines[0])
+	}
+	if lines := s.logged(`"level":"info"`, "has ended by itself, without an error", `"answered":2`); len(lines) != 1 {
+		t.Errorf("it is told of %d times", len(lines))
+	}
+	if lines := s.logged(`"name":"sluice_spawn_budget_exhausted"`); len(lines) > 0 {
+		t.Errorf("an event: %s", lines[0])
+	}
 }
 
 // What cannot be started is an error of the configuration.

@@ -5,10 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+
+	"github.com/sluice-proxy/sluice/integration/internal/freeport"
 )
 
 // entry is one peer in the run.
@@ -66,12 +67,10 @@ func newSite(dir, socket string) (site, error) {
 	}
 	s := site{dir: dir, config: filepath.Join(dir, "config"), backend: socket}
 	for _, addr := range []*string{&s.listen, &s.status} {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		var err error
+		if *addr, _, err = freeport.Reserve(); err != nil { // until this program ends
 			return site{}, err
 		}
-		defer ln.Close() // at the end: the two must differ
-		*addr = ln.Addr().String()
 	}
 	return s, nil
 }

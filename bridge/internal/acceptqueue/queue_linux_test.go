@@ -209,18 +209,14 @@ func TestNotHere(t *testing.T) {
 	}
 	l.SetUnlinkOnClose(false)
 	l.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
+	free := bound(t)
 	for _, c := range []struct {
 		network, addr string
 		want          error
 	}{
 		{"unix", stale, ErrNotHere},
 		{"unix", filepath.Join(dir, "absent"), os.ErrNotExist},
-		{"tcp", free.Addr().String(), ErrNotHere},
+		{"tcp", free, ErrNotHere},
 		{"udp", "127.0.0.1:9000", errors.ErrUnsupported},
 	} {
 		if q, err := Of(c.network, c.addr); !errors.Is(err, c.want) {
@@ -230,6 +226,25 @@ func TestNotHere(t *testing.T) {
 	if q, err := Of("tcp", "127.0.0.1:no-such-port"); err == nil {
 		t.Errorf("a port that is none: %+v", q)
 	}
+}
+
+// bound is an address that nobody listens at, nor can until the test ends: a socket is bound
+// to it that does not.
+func bound(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(at.(*unix.SockaddrInet4).Port))
 }
 
 // What the kernel sends is checked before it is looked at.

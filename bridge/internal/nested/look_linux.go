@@ -2,6 +2,7 @@ package nested
 
 import (
 	"net"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -133,10 +134,5 @@ func (g *graph) workedOn(pid, looks int) int {
 }
 
 func holds(pids []int, pid int) bool {
-	for _, p := range pids {
-		if p == pid {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(pids, pid)
 }

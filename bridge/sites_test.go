@@ -1,0 +1,67 @@
+package bridge
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A site that comes back has what was known of it, for a while; and what is in use is not
+// forgotten.
+func TestSeatsAreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := openOffice(t, Config{})
+		at := func(mount string) func(*Config) { return func(c *Config) { c.Mount = mount } }
+		first, second := o.site(at("/one")), o.site(at("/two"))
+		if first.site != "" || second.site != "[/two:] " {
+			t.Errorf("labels %q and %q", first.site, second.site)
+		}
+		seeds := second.flows.seeds
+		second.Close()
+		time.Sleep(seatKept)
+		if again := o.site(at("/two")); again.flows.seeds != seeds {
+			t.Error("forgotten too early")
+		} else {
+			again.Close()
+		}
+		time.Sleep(seatKept + time.Second)
+		if again := o.site(at("/two")); again.flows.seeds == seeds || again.site != "[/two:] " {
+			t.Errorf("remembered for ever, as %q", again.site)
+		}
+		if beside := o.site(at("/one")); beside.flows.seeds != first.flows.seeds {
+			t.Error("forgotten while it is in use")
+		}
+	})
+}
+
+// The label that no site had is not given to another: what was learned is not another's.
+func TestFirstSeatIsNotGivenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := openOffice(t, Config{})
+		o.site(same).Close()
+		time.Sleep(2 * seatKept)
+		if b := o.site(func(c *Config) { c.Mount = "/other" }); b.site == "" {
+			t.Error("it has no label")
+		}
+	})
+}
+
+// Releases with a root of their own, one after the other, do not add up.
+func TestSeatsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := openOffice(t, Config{})
+		at := func(i int) func(*Config) { return func(c *Config) { c.Mount = fmt.Sprintf("/%d", i) } }
+		for i := range 3 * mostSeats {
+			o.site(at(i)).Close()
+			time.Sleep(time.Second)
+		}
+		if n := len(o.back.sites.seats); n > mostSeats+1 {
+			t.Errorf("%d seats", n)
+		}
+		last := o.back.sites.seats[seat{fmt.Sprintf("/%d", 3*mostSeats-1), ""}]
+		if b := o.site(at(3*mostSeats - 1)); last == nil || b.flows.seeds != last.seeds {
+			t.Error("the last is forgotten")
+		}
+	})
+}

@@ -1,0 +1,84 @@
+package supervise
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// gitweb ends after each error page, with status 0: the next is there at once however
+// often that happens, and it is no storm.
+func TestCleanExits(t *testing.T) {
+	const each = 2 * time.Second
+	keep(t, Budget{Spawns: 1, Stop: true}, time.Hour, func(int) life {
+		return life{serves: time.Second, lasts: each, clean: true}
+	}, func(s *script, log string) {
+		if n := s.starts(); n != int(time.Hour/each)+1 && n != int(time.Hour/each) {
+			t.Errorf("%d starts in an hour, want one each %v", n, each)
+		}
+		shot := s.shot()
+		in := shot.Instances[0]
+		if shot.Storm.On || shot.Storm.LastMinute != 0 || shot.Budget.Left != 1 || shot.Breaker != "closed" ||
+			shot.Exits[endClean] != uint64(s.starts()-1) || in.LastExit == nil || !in.LastExit.Served {
+			t.Errorf("the snapshot is %+v", shot)
+		}
+		if strings.Contains(log, "level=ERROR") || strings.Contains(log, "level=WARN") {
+			t.Errorf("the log says\n%s", log)
+		}
+		if n := strings.Count(log, "\n"); n > 65 {
+			t.Errorf("%d lines of log in an hour", n)
+		}
+		if !strings.Contains(log, "answered=1 state=waiting not_told_of=29\n") {
+			t.Errorf("the log says\n%s", log)
+		}
+	})
+}
+
+// One that ends without having served has not done what it was to do, whatever its status.
+func TestStatusZeroUnserved(t *testing.T) {
+	keep(t, Budget{}, time.Hour, func(int) life { return life{lasts: time.Second, clean: true} }, func(s *script, log string) {
+		if shot := s.shot(); shot.Breaker != "open" || shot.Exits[endClean] != 0 || shot.Exits[endExited] == 0 {
+			t.Errorf("the snapshot is %+v", shot)
+		}
+		if !strings.Contains(log, "a storm begins") {
+			t.Errorf("the log says\n%s", log)
+		}
+	})
+}
+
+// Requests that are cut off by a clean exit are told of.
+func TestCleanExitCutsOff(t *testing.T) {
+	keep(t, Budget{}, 3*time.Second, func(n int) life {
+		if n > 0 {
+			return life{}
+		}
+		return life{serves: time.Second, lasts: 2 * time.Second, clean: true, losses: []Request{{Method: "GET", Path: "/cut", Route: "/cut"}}}
+	}, func(s *script, log string) {
+		if s.starts() != 2 || !strings.Contains(log, `in_flight="GET /cut 0s"`) || strings.Contains(log, "level=ERROR") {
+			t.Errorf("%d starts:\n%s", s.starts(), log)
+		}
+	})
+}
+
+// A child that is drained may end by itself before it is told to.
+func TestCleanExitWhileDrained(t *testing.T) {
+	keep(t, Budget{}, 2*time.Second, func(n int) life {
+		if n > 0 {
+			return good(n)
+		}
+		return life{serves: time.Second, lasts: 5 * time.Second, clean: true}
+	}, func(s *script, _ string) {
+		s.allow(2)
+		s.keepBusy("app-0", time.Hour)
+		done := make(chan error, 1)
+		s.k.ask(func() { s.k.restart(done) })
+		time.Sleep(10 * time.Second)
+		log := s.logged()
+		if len(done) != 1 || <-done != nil || s.starts() != 2 {
+			t.Errorf("%d starts, restarted: %d", s.starts(), len(done))
+		}
+		if strings.Count(log, "has ended by itself, without an error") != 1 || !strings.Contains(log, "state=closed") || strings.Contains(log, "level=ERROR") {
+			t.Errorf("the log says\n%s", log)
+		}
+	})
+}

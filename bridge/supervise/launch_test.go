@@ -1,0 +1,155 @@
+package supervise
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A command whose file system does not answer: it is being started for as long as it may
+// be, which everybody is told who asks, and then killed.
+func TestLaunchHangs(t *testing.T) {
+	keepAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, func(int) life { return life{launch: time.Hour} }, func(s *script, _ string) {
+		begun := time.Now()
+		in := s.shot().Instances[0]
+		if in.State != "starting" || in.Restarts != 0 || s.shot().Started != 0 {
+			t.Errorf("the instance is %+v", in)
+		}
+		if err := s.reconfigure(t, func(c *Config) { c.MaxRequests = 7 }); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("that took %v", d)
+		}
+		time.Sleep(20 * time.Second)
+		log := s.logged()
+		for _, want := range []string{"the command is being started, and does not run yet", "not ready in time", "has not been executed yet"} {
+			if !strings.Contains(log, want) {
+				t.Errorf("the log does not say %q:\n%s", want, log)
+			}
+		}
+		if shot := s.shot(); shot.Exits[endNotReady] != 1 || strings.Contains(log, "the command is running") {
+			t.Errorf("exits are %v; the log says\n%s", shot.Exits, log)
+		}
+	})
+}
+
+// Start waits until the command runs, but not for long.
+func TestStartWaitsForTheLaunch(t *testing.T) {
+	for _, tc := range []struct {
+		launch, want time.Duration
+		fails        bool
+		err          string
+	}{
+		{launch: 2 * time.Second, want: 2 * time.Second},
+		{launch: 3 * time.Second, fails: true, want: 3 * time.Second, err: "no such program"},
+		{launch: time.Hour, want: launchPatience},
+	} {
+		keepAs(t, Config{}, 0, func(int) life { return life{launch: tc.launch, fails: tc.fails} }, func(s *script, _ string) {
+			begun := time.Now()
+			err := <-s.result
+			if d := time.Since(begun); d != tc.want || (err == nil) != (tc.err == "") || err != nil && err.Error() != tc.err {
+				t.Errorf("%+v: %v after %v", tc, err, d)
+			}
+		})
+	}
+}
+
+// Others are not held up, and requests go to them; but none that lies at the socket of a
+// child which is being started is sent elsewhere: the child may read it any moment.
+func TestLaunchHoldsUpNobody(t *testing.T) {
+	keepAs(t, Config{Instances: 2, StartTimeout: time.Hour}, 9*time.Second, func(n int) life {
+		switch n {
+		case 0:
+			return life{serves: time.Second, lasts: 10 * time.Second}
+		case 2:
+			return life{launch: time.Minute, serves: time.Second}
+		}
+		return life{serves: time.Second, lasts: 12 * time.Second}
+	}, func(s *script, _ string) {
+		time.Sleep(2 * time.Second)
+		if got, want := s.told(), "add app-0, add app-1, drain app-0"; got != want || s.states() != "starting serving" {
+			t.Errorf("told %s, want %s, states %s", got, want, s.states())
+		}
+		time.Sleep(3 * time.Second)
+		if s.starts() != 4 {
+			t.Errorf("%d starts: the other instance was not followed", s.starts())
+		}
+		time.Sleep(time.Minute)
+		if got := s.told(); !strings.Contains(got, "resume app-0") || strings.Contains(got, "fail app-0, resume app-0") {
+			t.Errorf("told %s", got)
+		}
+	})
+}
+
+// A child that does not end although it was killed is told of once, and another takes its
+// place on a socket of its own. At the end it is not waited for.
+func TestStuck(t *testing.T) {
+	keepAs(t, Config{StallKill: 10 * time.Second, DrainTimeout: time.Minute}, 0, func(n int) life {
+		l := good(n)
+		l.stuck = n == 0
+		return l
+	}, func(s *script, _ string) {
+		s.allow(2)
+		s.stuck = 1
+		time.Sleep(5 * time.Second)
+		g := &Group{keeper: s.k}
+		g.Stalled(time.Now())
+		time.Sleep(10*time.Second + endTime)
+		g.Stalled(time.Time{})
+		if n := strings.Count(s.logged(), "does not end although it was killed"); n != 1 {
+			t.Errorf("it is told of %d times:\n%s", n, s.logged())
+		}
+		time.Sleep(2 * time.Second)
+		if got, want := s.told(), "add app-0, add app-1, drain app-0"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		// As long as it is there, no other is replaced: they would become ever more.
+		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "process 1000 was killed and does not end") {
+			t.Errorf("a restart: %v", err)
+		}
+		s.atEnd = func(took time.Duration) {
+			if took > closeTime || len(s.k.left) != 1 || s.k.left[0] != 1000 {
+				t.Errorf("the end took %v, left are %v", took, s.k.left)
+			}
+		}
+	})
+}
+
+// A successor that is stuck does not keep a restart waiting.
+func TestStuckSuccessor(t *testing.T) {
+	keepAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, func(n int) life {
+		if n == 0 {
+			return good(n)
+		}
+		return life{launch: 24 * time.Hour, stuck: true}
+	}, func(s *script, _ string) {
+		s.allow(2)
+		s.stuck = 1
+		begun := time.Now()
+		err := s.restart()
+		if d := time.Since(begun); err == nil || !strings.Contains(err.Error(), "does not end; what ran before goes on") || d > 10*time.Second+endTime {
+			t.Errorf("%v, after %v", err, d)
+		}
+		if got := s.states(); got != "serving closed" {
+			t.Error(got)
+		}
+	})
+}
+
+// The time that a child must live for a restart to have succeeded begins when it runs.
+func TestLifeBeginsWithTheLaunch(t *testing.T) {
+	keepAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) life {
+		return life{launch: probation - time.Millisecond, lasts: probation / 2}
+	}, func(s *script, _ string) {
+		if s.states() != "broken" {
+			t.Fatal(s.states())
+		}
+		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+			t.Errorf("a restart in vain: %v", err)
+		}
+		if lived := s.shot().Instances[0].LastExit.Lived; lived != probation/2 {
+			t.Errorf("it lived %v", lived)
+		}
+	})
+}

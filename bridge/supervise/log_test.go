@@ -1,0 +1,98 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// stalledHandler is a log that nobody reads, until it is released.
+type stalledHandler struct {
+	slog.Handler
+	free <-chan struct{}
+}
+
+func (h stalledHandler) Handle(ctx context.Context, r slog.Record) error {
+	<-h.free
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h stalledHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return stalledHandler{h.Handler.WithAttrs(attrs), h.free}
+}
+
+// Who logs does not wait for the log. What does not fit is counted, what does comes in
+// order, with its own time.
+func TestLogQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		free := make(chan struct{})
+		q := newLogQueue()
+		go q.run()
+		log := q.logger(slog.New(stalledHandler{slog.NewTextHandler(&text, nil), free})).With("command", "app")
+		log.Info("first")
+		synctest.Wait() // it is being written
+		begun := time.Now()
+		for i := range logRoom + 7 {
+			log.Info("another", "n", i)
+		}
+		log.Debug("nobody wants to know")
+		if d := time.Since(begun); d != 0 {
+			t.Errorf("it took %v", d)
+		}
+		time.Sleep(time.Hour)
+		close(free)
+		synctest.Wait()
+		q.close()
+		lines := strings.Split(strings.TrimSpace(text.String()), "\n")
+		if len(lines) != 1+logRoom+1 || !strings.Contains(lines[logRoom], "n=999") || !strings.HasSuffix(lines[logRoom+1], "lines=7") {
+			t.Errorf("%d lines, the last are %q", len(lines), lines[max(0, len(lines)-2):])
+		}
+		if !strings.HasPrefix(lines[0], "time=2000-01-01T00:00:00") || !strings.Contains(lines[0], "msg=first command=app") {
+			t.Errorf("the first is %q", lines[0])
+		}
+		log.Info("too late")
+	})
+}
+
+// A log that is never written is not waited for.
+func TestLogQueueIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		q := newLogQueue()
+		go q.run()
+		q.logger(slog.New(stalledHandler{slog.NewTextHandler(io.Discard, nil), free})).Info("never written")
+		begun := time.Now()
+		if q.close(); time.Since(begun) != logTime {
+			t.Errorf("it took %v", time.Since(begun))
+		}
+		close(free)
+	})
+}
+
+// Many log at the same time.
+func TestLogQueueTogether(t *testing.T) {
+	var text bytes.Buffer
+	q := newLogQueue()
+	go q.run()
+	log := q.logger(slog.New(slog.NewTextHandler(&text, nil)))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				log.Info("a line")
+			}
+		})
+	}
+	wg.Wait()
+	q.close()
+	if n := strings.Count(text.String(), "\n"); n != 400 {
+		t.Errorf("%d lines", n)
+	}
+}

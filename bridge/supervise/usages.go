@@ -1,0 +1,55 @@
+package supervise
+
+import (
+	"sync"
+	"time"
+)
+
+// usages looks at what processes use. The kernel may not tell while a process waits in it:
+// that holds nobody up for long, and is not asked again until it does.
+type usages struct {
+	mu   sync.Mutex
+	last *usageLook // nil: there was none
+}
+
+// usageLook is a look at several processes.
+type usageLook struct {
+	done  chan struct{} // closed when it is over
+	found map[int]*Usage
+}
+
+// usageTime is how long a look may take.
+const usageTime = time.Second
+
+// of is what the sessions that these processes lead use. Those that have ended are left
+// out, and all of them while the kernel does not tell. Who asks while somebody looks gets
+// what is found then.
+func (u *usages) of(leaders []int) map[int]*Usage {
+	if len(leaders) == 0 {
+		return nil
+	}
+	l := u.look(leaders)
+	if !closedWithin(l.done, usageTime) {
+		return nil
+	}
+	return l.found
+}
+
+func (u *usages) look(leaders []int) *usageLook {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.last != nil && !isClosed(u.last.done) {
+		return u.last
+	}
+	l := &usageLook{done: make(chan struct{}), found: make(map[int]*Usage)}
+	u.last = l
+	go func() {
+		defer close(l.done)
+		for _, pid := range leaders {
+			if used := usage(pid); used != nil {
+				l.found[pid] = used
+			}
+		}
+	}()
+	return l
+}

@@ -1,0 +1,132 @@
+package caddyplugin
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// A configuration is carried out in two steps. When it starts, everything that can fail is
+// prepared, and what is new is started; that an application becomes another, with other
+// processes perhaps, waits until nothing can fail any more: Caddy stops the configuration
+// that runs when all of the new one has started. If it does not come to that, the
+// applications have not noticed.
+
+// reload is a configuration that is ready to follow the one that runs.
+type reload struct {
+	by      *App
+	changes []change
+}
+
+// change is what an application is to become.
+type change struct {
+	app    *application
+	cfg    bridge.Config
+	change *bridge.Change
+}
+
+func (c change) commit() {
+	c.change.Commit()
+	c.app.now.Store(&c.cfg)
+}
+
+// start makes everything ready for a configuration, which is carried out at once if none
+// runs. If that fails, all is as before.
+func (r *registry) start(by *App) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cancel()
+	next, err := r.prepare(by)
+	if err == nil {
+		err = next.startNew(r.all())
+	}
+	if err != nil {
+		next.cancel()
+		return err
+	}
+	r.pending = next
+	if r.running == nil {
+		r.commit()
+	}
+	return nil
+}
+
+// prepare has every application get ready for what it will be.
+func (r *registry) prepare(by *App) (*reload, error) {
+	next := &reload{by: by}
+	for _, app := range r.all() {
+		c := app.rules(by)
+		if c == nil || reflect.DeepEqual(c.cfg, *app.now.Load()) {
+			continue
+		}
+		prepared, err := app.backend.Prepare(app.complete(c.cfg))
+		if err != nil {
+			return next, fmt.Errorf("%s: %w", app.name, err)
+		}
+		next.changes = append(next.changes, change{app, c.cfg, prepared})
+	}
+	return next, nil
+}
+
+// startNew starts the processes of those that have none yet, and nobody notices what they
+// become before.
+func (n *reload) startNew(all []*application) error {
+	for _, app := range all {
+		if app.claimOf(n.by) == nil || app.started || !app.backend.Spawned() {
+			continue
+		}
+		if i := slices.IndexFunc(n.changes, func(c change) bool { return c.app == app }); i >= 0 {
+			n.changes[i].commit()
+			n.changes = slices.Delete(n.changes, i, i+1)
+		}
+		if err := app.backend.Start(); err != nil {
+			return fmt.Errorf("%s: %w", app.name, err)
+		}
+		app.started = true
+	}
+	return nil
+}
+
+func (n *reload) cancel() {
+	for _, c := range n.changes {
+		c.change.Cancel()
+	}
+}
+
+// stop has the next configuration, if there is one, take the place of one that is stopped.
+// If it is that itself which is stopped, it has failed.
+func (r *registry) stop(by *App) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.pending != nil && r.pending.by == by:
+		r.cancel()
+	case r.running == by && r.pending != nil:
+		r.commit()
+	case r.running == by:
+		r.running = nil
+	}
+}
+
+// commit has the next configuration run.
+func (r *registry) commit() {
+	next := r.pending
+	r.running, r.pending = next.by, nil
+	next.by.runs = true
+	for _, c := range next.changes {
+		c.commit()
+	}
+	for _, app := range r.all() {
+		app.restore() // what was claimed since it was prepared
+	}
+}
+
+// cancel drops the next configuration.
+func (r *registry) cancel() {
+	if r.pending != nil {
+		r.pending.cancel()
+		r.pending = nil
+	}
+}
