@@ -277,6 +277,7 @@ func TestReady(t *testing.T) {
 		"an error":         {fcgitest.Answer("Status: 500 Oops\n\n"), "the answer is 500"},
 		"unavailable":      {fcgitest.Answer("Status: 503 Later\n\n"), "the answer is 503"},
 		"no answer":        {fcgitest.EOFBeforeHeader, "unexpected EOF"},
+		"header, then EOF": {fcgitest.Says(fcgitest.AtOnce, fcgitest.HungUp, "X-A: b\n\n"), "unexpected EOF"},
 		"half an answer":   {fcgitest.EOFInBody, "unexpected EOF"},
 		"no header":        {fcgitest.EndWithoutStdout, "before its header did"},
 		"a large header":   {fcgitest.HugeHeader(1 << 20), "max_response_header"},

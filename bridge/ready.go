@@ -160,7 +160,10 @@ func (a *readyAnswer) record(rec fcgi.Record) error {
 }
 
 func (a *readyAnswer) output(p []byte) error {
-	if a.status == 0 {
+	switch {
+	case a.status != 0 && len(p) == 0:
+		a.content.close()
+	case a.status == 0:
 		a.head = append(a.head, p...)
 		resp, _, end, err := cgi.ParseFinal(a.head)
 		switch {
@@ -173,9 +176,6 @@ func (a *readyAnswer) output(p []byte) error {
 		}
 		a.status, a.content = resp.Status, newContent(resp, hasNoBody(resp.Status))
 		p = a.head[end:]
-	}
-	if len(p) == 0 {
-		a.content.close()
 	}
 	for len(p) > 0 {
 		_, rest, err := a.content.next(p)
