@@ -161,9 +161,10 @@ func (x *exchange) answerFile(file *os.File, status int) error {
 
 // fileWriter writes a file to the client, and gives it time for each piece.
 type fileWriter struct {
-	x   *exchange
-	rc  *http.ResponseController
-	err error // of writing
+	x        *exchange
+	rc       *http.ResponseController
+	promised int64 // bytes of content, -1 if none were; others may change the header
+	err      error // of writing
 }
 
 // Header implements http.ResponseWriter.
@@ -173,6 +174,10 @@ func (w *fileWriter) Header() http.Header { return w.x.w.Header() }
 func (w *fileWriter) WriteHeader(status int) {
 	if status == http.StatusPreconditionFailed {
 		delete(w.Header(), "Content-Length") // it has no content
+	}
+	w.promised = -1
+	if n, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64); err == nil && w.x.r.Method != http.MethodHead {
+		w.promised = n
 	}
 	w.x.extendWrite(w.rc)
 	w.x.out.Status = status
@@ -193,14 +198,13 @@ func (w *fileWriter) Write(p []byte) (int, error) {
 // finish reports whether the client got less than it was promised: it has left, or the
 // file has become shorter meanwhile.
 func (w *fileWriter) finish() error {
-	promised, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
 	switch {
 	case w.err != nil:
 		return w.err
-	case err != nil, w.x.r.Method == http.MethodHead, w.x.out.Status == http.StatusNotModified, w.x.out.BytesOut >= promised:
-		return nil
+	case w.x.out.BytesOut < w.promised:
+		return &fileError{fmt.Errorf("the file ended after %d of %d bytes while it was sent", w.x.out.BytesOut, w.promised)}
 	}
-	return &fileError{fmt.Errorf("the file ended after %d of %d bytes while it was sent", w.x.out.BytesOut, promised)}
+	return nil
 }
 
 // classifyFile is how a file that cannot be sent looks from outside.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -228,4 +229,33 @@ func TestSendfileThatShrinks(t *testing.T) {
 			t.Errorf("outcome %+v", o)
 		}
 	})
+}
+
+// Nor does it where the front encodes what it is given, and so takes the length away.
+func TestSendfileThatShrinksBehindAnEncoder(t *testing.T) {
+	name := filepath.Join(writeFile(t, "a.txt"), "a.txt")
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Sendfile: []string{filepath.Dir(name)}}, fcgitest.Answer("X-Sendfile: "+name+"\n\n"))
+		defer func() {
+			if p := recover(); p != http.ErrAbortHandler {
+				t.Errorf("it ended with %v", p)
+			}
+			if o := r.outcome(); !o.Aborted || o.BytesOut != 4 {
+				t.Errorf("outcome %+v", o)
+			}
+		}()
+		r.b.ServeHTTP(&shrinking{httptest.NewRecorder(), name}, httptest.NewRequest("GET", "/", nil))
+	})
+}
+
+// shrinking is an encoder to the bridge, before which a file becomes shorter.
+type shrinking struct {
+	*httptest.ResponseRecorder
+	name string
+}
+
+func (w *shrinking) WriteHeader(status int) {
+	w.Header().Del("Content-Length")
+	w.ResponseRecorder.WriteHeader(status)
+	_ = os.Truncate(w.name, 4) // the bytes that are written tell
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -24,17 +25,18 @@ const answerBuffer = 32 << 10
 type answer struct {
 	request  *http.Request
 	sendfile bool          // reverse_proxy acts on X-Sendfile and the like
-	header   http.Header   // the reader's when there is a status
+	header   http.Header   // the writer's
 	begun    chan struct{} // closed when there is a status, or an error instead of it
 
 	mu      sync.Mutex
 	changed sync.Cond
-	status  int    // 0: not yet
-	err     error  // instead of a status; after it, why the body is not complete
-	body    []byte // written, and not read
-	failed  error  // what the bridge left to the proxy
-	ended   bool   // nothing more will be written
-	left    bool   // nobody reads any more
+	status  int         // 0: not yet
+	sent    http.Header // the reader's, when there is a status
+	err     error       // instead of a status; after it, why the body is not complete
+	body    []byte      // written, and not read
+	failed  error       // what the bridge left to the proxy
+	ended   bool        // nothing more will be written
+	left    bool        // nobody reads any more
 }
 
 func newAnswer(r *http.Request) *answer {
@@ -79,9 +81,9 @@ func (a *answer) wait() (*http.Response, error) {
 	res := &http.Response{
 		Status: strconv.Itoa(a.status) + " " + http.StatusText(a.status), StatusCode: a.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header, Body: (*answerBody)(a), ContentLength: -1, Request: a.request,
+		Header: a.sent, Body: (*answerBody)(a), ContentLength: -1, Request: a.request,
 	}
-	if n, err := strconv.ParseInt(a.header.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+	if n, err := strconv.ParseInt(a.sent.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
 		res.ContentLength = n
 	}
 	return res, nil
@@ -101,12 +103,8 @@ func (a *answer) WriteHeader(status int) {
 	if a.status != 0 {
 		return
 	}
-	a.status = status
-	for name, values := range a.header {
-		if values == nil { // the bridge's word for: do not guess
-			delete(a.header, name)
-		}
-	}
+	a.status, a.sent = status, a.header.Clone()                                            // both sides go on with what they have
+	maps.DeleteFunc(a.sent, func(_ string, values []string) bool { return values == nil }) // the bridge's word for: do not guess
 	close(a.begun)
 }
 
