@@ -32,8 +32,11 @@ func (c *content) next(p []byte) (data, rest []byte, err error) {
 
 // whole reports whether the client can be given the complete answer, whatever the
 // application says next, and whenever.
-func (c *content) whole() bool {
-	return c.bodyless || c.closed || c.length >= 0 && c.come >= c.length || c.chunked && c.chunks.Whole()
+func (c *content) whole() bool { return c.bodyless || c.ended() }
+
+// ended reports whether all of it has come, be there a client that expects it or not.
+func (c *content) ended() bool {
+	return c.closed || c.length >= 0 && c.come >= c.length || c.chunked && c.chunks.Whole()
 }
 
 // end is for END_REQUEST. It fails if a chunk is missing. Whether the length is met is

@@ -222,7 +222,7 @@ func (x *exchange) awaitBody(header int, stderr *lines.Source) (none bool, err e
 		switch blank := len(bytes.Trim(x.answer[header:], " \t\r\n")) == 0; {
 		case !blank || len(x.answer)-header > blankMax:
 			return false, nil
-		case x.over || x.content.whole():
+		case x.over || x.content.ended():
 			return true, nil
 		}
 		err := x.more(stderr, x.within(time.Now().Add(time.Duration(x.b.cfg.Timeouts.BetweenBytes))))

@@ -106,6 +106,8 @@ func TestLocalRedirectOrNot(t *testing.T) {
 		"a line end and a body": {parts: say("Location: /next\n\n", "\n", "\n <a>"), status: 302, body: "\n\n <a>"},
 		"hung up":               {parts: say("Location: /next\n\n"), end: fcgitest.HungUp, cut: true},
 		"a body, spaces":        {parts: say("Location: /a b?c d\n\n", "<a>"), status: 302, body: "<a>", header: map[string]string{"Location": "/a%20b?c%20d"}},
+		"HEAD, a body":          {method: "HEAD", parts: say("Location: /next\n\n", "<a>"), status: 302, header: map[string]string{"Location": "/next"}},
+		"HEAD, hung up":         {method: "HEAD", parts: say("Location: /next\n\n"), end: fcgitest.ClosedOut, status: 200, header: map[string]string{"X-Page": "1"}},
 		"HEAD":                  {method: "HEAD", parts: say("Location: /next\n\n"), status: 200, header: map[string]string{"X-Page": "1"}},
 	} {
 		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4}) })

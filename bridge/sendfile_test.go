@@ -135,6 +135,7 @@ func TestSendfileThatIsNotSent(t *testing.T) {
 		"late end":              {nil, saying{parts: say("X-Sendfile: " + dir + "/a.txt\n\n"), end: fcgitest.EndedLate, cut: true, log: "no directory is listed"}},
 		"X-Accel":               {nil, saying{parts: say("X-Accel-Redirect: /protected/a.txt\n\n"), cut: true, log: "--trusted-proxy"}},
 		"a page":                {nil, saying{parts: say("X-Sendfile: "+dir+"/a.txt\nContent-Length: 10\n\n", "a page"), status: 200, body: "a page", header: gone, log: "no directory is listed"}},
+		"a page, HEAD":          {nil, saying{method: "HEAD", parts: say("X-Sendfile: "+dir+"/a.txt\nContent-Length: 10\n\n", "a page"), status: 200, header: gone, log: "no directory is listed"}},
 		"elsewhere":             {[]string{dir}, saying{parts: say("X-Sendfile: /etc/passwd\n\n"), cut: true, log: "in no listed directory"}},
 		"elsewhere, and a page": {[]string{dir}, saying{parts: say("X-Sendfile: /etc/passwd\nX-LIGHTTPD-send-file: /etc/passwd\nX-Accel-Redirect: /etc/passwd\n\n", "a page"), status: 200, body: "a page", header: gone, log: "in no listed directory"}},
 		"not modified":          {nil, saying{parts: say("Status: 304\nX-Sendfile: " + dir + "/a.txt\n\n"), status: 304, header: gone, log: "no directory is listed"}},
