@@ -3,6 +3,7 @@ module github.com/sluice-proxy/sluice
 go 1.26.0
 
 require (
+	github.com/agnivade/levenshtein v1.2.2
 	github.com/caddyserver/caddy/v2 v2.11.9
 	github.com/dustin/go-humanize v1.1.0
 	github.com/mdlayher/netlink v1.8.0

@@ -23,21 +23,22 @@ func (x *exchange) takeBody() error {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
 	}
+	x.source = &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
 	if r.ContentLength > x.b.cfg.MaxBody {
 		return spool.ErrTooLarge
 	}
-	client := &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
 	if x.b.cfg.RequestBuffering == Off && r.ContentLength > 0 {
-		x.upload = client
-		x.body = body{length: r.ContentLength, stream: client}
-		return client.fullDuplex()
+		x.upload = x.source
+		x.body = body{length: r.ContentLength, stream: x.source}
+		return x.source.fullDuplex()
 	}
-	x.body.buffer = x.b.spool.Load().NewBuffer(x.b.cfg.MaxBody)
-	n, err := x.body.buffer.ReadFrom(client)
+	owner := spool.Owner{Client: spool.ClientOf(x.client.Addr), Cutter: x.source}
+	x.body.buffer = x.b.spool.Load().NewBuffer(owner, x.b.cfg.MaxBody)
+	n, err := x.body.buffer.ReadFrom(x.source)
 	x.out.BytesIn = n
 	x.body.length = n
-	if client.err != nil {
-		return &clientError{client.err}
+	if x.source.err != nil {
+		return &clientError{x.source.err}
 	}
 	return err
 }
@@ -62,6 +63,16 @@ func (b *body) reader() io.Reader {
 // lingerFor is how long a client may go on sending a body that nobody wants.
 const lingerFor = 500 * time.Millisecond
 
+const (
+	// discardFor is how long a client that was refused while it sends its body may go on
+	// with that. Most clients do not read the answer before they have sent everything.
+	discardFor = 10 * time.Second
+	// discardPause is how long it may pause meanwhile.
+	discardPause = 2 * time.Second
+	// discardBuffer is how much is read at a time, in bytes. Many may do this at once.
+	discardBuffer = 4 << 10
+)
+
 // errCut is what a clientReader returns after interrupt.
 var errCut = errors.New("nobody wants the rest of the body")
 
@@ -79,7 +90,8 @@ type clientReader struct {
 }
 
 func (c *clientReader) Read(p []byte) (int, error) {
-	if err := c.rc.SetReadDeadline(time.Now().Add(c.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	deadline := time.Now().Add(c.timeout)
+	if err := c.rc.SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		c.err = err
 		return 0, err
 	}
@@ -91,7 +103,9 @@ func (c *clientReader) Read(p []byte) (int, error) {
 	}
 	n, err := c.body.Read(p)
 	c.n += int64(n)
-	if err != nil && err != io.EOF && !c.cut.Load() {
+	// A client that was too slow was so even if somebody has interrupted the Read since:
+	// net/http ends the request's context before it returns the error.
+	if err != nil && err != io.EOF && (!c.cut.Load() || !time.Now().Before(deadline)) {
 		c.err = err
 	}
 	if c.n == c.length || err == io.EOF {
@@ -122,12 +136,43 @@ func (c *clientReader) interrupt() {
 	_ = c.rc.SetReadDeadline(time.Unix(1, 0)) // unsupported: then a Read under way lasts as long as the client likes
 }
 
+// Cut implements spool.Cutter: what was spooled of the body had to make room.
+func (c *clientReader) Cut() { c.interrupt() }
+
+// Pressing implements spool.Cutter. A request that is not there yet holds no worker.
+func (c *clientReader) Pressing() bool { return false }
+
 // leave gives net/http a moment to read what the client may still be sending. A
 // connection that is closed with bytes unread is reset, and the client would lose
 // the answer.
 func (c *clientReader) leave() {
 	if !c.whole.Load() {
 		_ = c.rc.SetReadDeadline(time.Now().Add(lingerFor)) // unsupported: the front bounds reads, or nobody does
+	}
+}
+
+// discardBody has a client that was refused for its body, and is still sending it, come to
+// its answer: its connection would be reset, and most clients would see only that. It
+// takes the exchange's goroutine and connection, and nothing else any more.
+func (x *exchange) discardBody() {
+	c := x.source
+	if c == nil || c.whole.Load() || x.out.Aborted || x.handedOver || x.r.ProtoMajor != 1 || !errors.Is(x.out.Err, spool.ErrTooLarge) && !noRoom(x.out.Err) {
+		return
+	}
+	if c.n == 0 && x.r.Header.Get("Expect") != "" {
+		return // it waits to be asked for the body
+	}
+	if c.rc.Flush() != nil {
+		return
+	}
+	buf := make([]byte, discardBuffer)
+	for end := time.Now().Add(discardFor); time.Now().Before(end); {
+		if c.rc.SetReadDeadline(time.Now().Add(discardPause)) != nil {
+			return
+		}
+		if _, err := c.body.Read(buf); err != nil {
+			return // the end, most likely
+		}
 	}
 }
 

@@ -37,6 +37,7 @@ type Bridge struct {
 	unsent        unsentNotices
 
 	exchanges sync.Pool    // of *exchange
+	answers   sync.Pool    // of *[]byte: what exchanges have lent
 	inFlight  atomic.Int64 // calls of ServeHTTP
 
 	closed atomic.Bool
@@ -138,6 +139,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 		x.out.Total = time.Since(started)
 		b.cfg.Observe(r, &x.out)
 	}
+	x.discardBody()
 	abort = x.out.Aborted
 	x.reset()
 	b.exchanges.Put(x)

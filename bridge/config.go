@@ -364,5 +364,5 @@ func (c *Config) cgi() cgi.Config {
 }
 
 func (c *Config) spool() spool.Config {
-	return spool.Config{Dir: c.Spool.Dir, Buffer: c.Spool.Buffer, Memory: c.Spool.Memory, Disk: c.Spool.Disk}
+	return spool.Config{Dir: c.Spool.Dir, Buffer: c.Spool.Buffer, Memory: c.Spool.Memory, Disk: c.Spool.Disk, Logger: c.Logger}
 }

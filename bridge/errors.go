@@ -97,7 +97,7 @@ func classify(err error) failure {
 		return failure{http.StatusServiceUnavailable, errUnavailable, "The service is being restarted. Please try again in a moment."}
 	case errors.Is(err, spool.ErrTooLarge):
 		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
-	case errors.Is(err, spool.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
+	case noRoom(err):
 		return failure{http.StatusServiceUnavailable, errInternal, "This server has no room for the request's body now. Please try again in a moment."}
 	case errors.As(err, &params), errors.As(err, &pair):
 		return failure{http.StatusRequestHeaderFieldsTooLarge, errRequest, "The request's header is larger than the application takes."}
@@ -115,6 +115,12 @@ func classify(err error) failure {
 		return classifyConn(conn)
 	}
 	return failure{http.StatusInternalServerError, errInternal, "Something went wrong in this server."}
+}
+
+// noRoom reports whether the spool had no room, or none any more. It tells the log how
+// often.
+func noRoom(err error) bool {
+	return errors.Is(err, spool.ErrDiskFull) || errors.Is(err, spool.ErrDisk) || errors.Is(err, spool.ErrCut)
 }
 
 // classifyRequest tells the client less than the log: why a path is out of reach
@@ -223,7 +229,7 @@ func (x *exchange) fail(err error) {
 	case errors.As(err, &file): // the application's mistake, and not the client's
 	case errors.As(err, &dial):
 		level = slog.LevelDebug // the pool has said so, once; the access log has each
-	case refused:
+	case refused, noRoom(err):
 		level = slog.LevelDebug // the log is told how many there are
 	case f.status == http.StatusServiceUnavailable, f.status == http.StatusForbidden:
 		level = slog.LevelWarn
@@ -239,7 +245,7 @@ func (x *exchange) fail(err error) {
 // client has left: net/http ends it as well when the client was too slow with
 // its body, or when we stopped reading that.
 func (x *exchange) deaf(f failure) bool {
-	return f.status == http.StatusRequestTimeout || x.upload != nil && x.upload.cut.Load()
+	return f.status == http.StatusRequestTimeout || x.isCut()
 }
 
 // ErrorWriter is a http.ResponseWriter of a front that has error pages of its own.
@@ -276,6 +282,7 @@ func (x *exchange) writeError(f failure) {
 	x.endConnection(h)
 	x.out.Status = p.status
 	if front, ok := x.w.(ErrorWriter); ok && !p.own && front.WriteError(p.status, x.out.Err) {
+		x.handedOver = true
 		return
 	}
 	if p.contentType != "" {

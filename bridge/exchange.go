@@ -40,7 +40,8 @@ type exchange struct {
 	answer []byte      // what has come of the answer: headers, and some of the content
 	said   http.Header // what the header says, until the client's is made of it
 
-	upload *clientReader // the client's body if it is streamed
+	source *clientReader // the client's body, if there is one
+	upload *clientReader // the same if it is streamed
 	body   body          // what remains to be sent with r
 	client cgi.Client
 	ask    admission.Request
@@ -55,6 +56,7 @@ type exchange struct {
 	redirected    bool      // r is what a local redirect made of the client's
 	parsed        bool      // the client's header was touched by the application's
 	surplusLogged bool
+	handedOver    bool // the front answers
 	replayed      bool // it may have been run once, and is sent for the last time
 	unrun         int  // times it was sent again because it was not run
 }
@@ -93,19 +95,44 @@ func (x *exchange) forgetSaid() {
 	clear(x.said)
 }
 
+// lendAnswer lets others have the memory of an answer's beginning, which was sent: the
+// rest may take long.
+func (x *exchange) lendAnswer() {
+	a := x.answer[:0]
+	x.answer = nil
+	if cap(a) <= keepMax {
+		x.b.answers.Put(&a)
+	}
+}
+
+// borrowAnswer is for an exchange that has lent its own.
+func (x *exchange) borrowAnswer() {
+	if x.answer != nil {
+		return
+	}
+	if a, ok := x.b.answers.Get().(*[]byte); ok {
+		x.answer = *a
+	}
+}
+
 // handle takes the request through all its steps, to an answer or an error.
 func (x *exchange) handle() {
 	defer func() { x.body.close() }() // x.body changes on a local redirect
 	defer x.untrack()
 	err := x.run()
 	if x.upload != nil {
-		defer x.upload.leave()
 		x.out.BytesIn = x.upload.n
+	}
+	if x.upload != nil || x.isCut() {
+		defer x.source.leave()
 	}
 	if err != nil {
 		x.fail(err)
 	}
 }
+
+// isCut reports whether we have ended the reading of the client's body.
+func (x *exchange) isCut() bool { return x.source != nil && x.source.cut.Load() }
 
 func (x *exchange) run() error {
 	if err := x.b.open(); err != nil {

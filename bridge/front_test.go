@@ -48,6 +48,19 @@ func TestErrorWriter(t *testing.T) {
 	})
 }
 
+// What a front answers for a body that is refused is its own, too: the bridge sends nothing
+// before it.
+func TestErrorWriterAndRefusedBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{MaxBody: 10}, fcgitest.Hello)
+		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 413}
+		r.b.ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader("more than ten bytes")))
+		if w.status != 413 || w.Body.Len() != 0 || w.Flushed {
+			t.Errorf("told %d, wrote %q, flushed: %v", w.status, w.Body, w.Flushed)
+		}
+	})
+}
+
 // A front that has none leaves the answer to the bridge.
 func TestErrorWriterDeclines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -72,6 +72,7 @@ func (x *exchange) receive() (target *url.URL, err error) {
 // receiveHeader collects the answer up to the end of the CGI header at least. It returns
 // where in x.answer the content begins. Interim headers are dealt with.
 func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, length int, err error) {
+	x.borrowAnswer()
 	x.answer, x.over, x.interimAt = x.answer[:0], false, time.Time{}
 	limit := x.b.cfg.MaxResponseHeader
 	begin, searched := 0, 0 // of the header at hand

@@ -64,7 +64,7 @@ func (x *exchange) redirect(target *url.URL) {
 	x.body = body{}
 	x.replayed, x.unrun, x.redirected = false, 0, true
 	ctx := x.r.Context()
-	if x.upload != nil && x.upload.cut.Load() {
+	if x.isCut() {
 		ctx = context.WithoutCancel(ctx) // see deaf
 	}
 	r := x.r.Clone(ctx)

@@ -120,6 +120,68 @@ func TestNoRoomForTheBody(t *testing.T) {
 	})
 }
 
+// A client that sends all of its body before it reads the answer reads that, and no reset,
+// although nobody wants the body. One that stops sending is not waited for.
+func TestRefusedUploadsAreAnswered(t *testing.T) {
+	const size = 5 << 20
+	known := fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size))
+	chunked := fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, strings.Repeat("x", size))
+	small := SpoolConfig{Buffer: 4 << 10, Memory: 4 << 10, Disk: 100 << 10}
+	for name, tc := range map[string]struct {
+		cfg    Config
+		body   string
+		status int
+	}{
+		"too large, announced": {Config{MaxBody: 1 << 20}, known, 413},
+		"too large, chunked":   {Config{MaxBody: 1 << 20}, chunked, 413},
+		"no room, announced":   {Config{Spool: small}, known, 503},
+		"no room, chunked":     {Config{Spool: small}, chunked, 503},
+	} {
+		for part, sent := range map[string]int{"whole": len(tc.body), "half": len(tc.body) / 2} {
+			t.Run(name+", "+part, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, tc.cfg, fcgitest.Hello)
+					c := r.raw()
+					begun := time.Now()
+					if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\n"+tc.body[:sent]); err != nil {
+						t.Fatalf("sending the body: %v", err)
+					}
+					resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if text, err := io.ReadAll(resp.Body); resp.StatusCode != tc.status || err != nil {
+						t.Errorf("%d %q, %v; want %d", resp.StatusCode, text, err, tc.status)
+					}
+					if n, err := io.Copy(io.Discard, c); n != 0 || err != nil {
+						t.Errorf("then %d bytes, %v", n, err)
+					}
+					if d := time.Since(begun); d > discardPause+time.Second {
+						t.Errorf("the connection ended after %v", d)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A client that sends for ever is not heard out.
+func TestEndlessUpload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{MaxBody: 1000}, fcgitest.Hello)
+		c := r.raw()
+		begun := time.Now()
+		_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000000\r\n\r\n")
+		for err == nil {
+			_, err = io.WriteString(c, strings.Repeat("x", 10_000))
+			time.Sleep(100 * time.Millisecond)
+		}
+		if d := time.Since(begun); d < discardFor || d > discardFor+5*time.Second {
+			t.Errorf("it was listened to for %v", d)
+		}
+	})
+}
+
 // 100 Continue is sent when somebody wants the body, and not for one that is
 // refused.
 func TestExpectContinue(t *testing.T) {

@@ -16,8 +16,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
-// relayBuffer is how much goes from the spool to the client at a time, in bytes.
-const relayBuffer = 32 << 10
+// relayBuffer is how much goes from the spool to the client at a time, in bytes, if there
+// is memory for it.
+const relayBuffer = 64 << 10
 
 // heldBack is what net/http keeps of a body until the handler has returned, in
 // bytes: writing less never waits for the client.
@@ -43,9 +44,9 @@ func (x *exchange) respond(resp cgi.Response, body []byte) error {
 		return nil
 	}
 	if len(body) > heldBack {
-		rc := http.NewResponseController(x.w)
-		x.extendWrite(rc)
-		defer clearWrite(rc)
+		to := x.clientWriter()
+		to.extend()
+		defer to.done(nil)
 	}
 	return x.write(body)
 }
@@ -55,17 +56,18 @@ func (x *exchange) respond(resp cgi.Response, body []byte) error {
 // and the worker is free when it has finished. When the client has been sent all
 // there is, it is flushed to the network: a record the application flushed
 // reaches the client.
-func (x *exchange) stream(resp cgi.Response, first []byte) error {
-	rc := http.NewResponseController(x.w)
-	x.extendWrite(rc)
-	defer clearWrite(rc)
+func (x *exchange) stream(resp cgi.Response, first []byte) (err error) {
+	to := x.clientWriter()
+	to.extend()
+	defer func() { to.done(err) }()
 	x.writeHeader(resp.Status)
 	limit := resp.ContentLength
 	if x.bodyless(resp.Status) {
 		limit = 0
 	}
 
-	pipe := x.b.newPipe(x.held.lease)
+	owner := spool.Owner{Client: spool.ClientOf(x.client.Addr), Cutter: to}
+	pipe := x.b.newPipe(owner, x.held.lease)
 	ctx, leave := context.WithCancel(x.r.Context())
 	rv := &receiver{x: x, held: x.held.take(), content: x.content, pipe: pipe, done: make(chan struct{})}
 	rv.held.watch(ctx)
@@ -75,7 +77,11 @@ func (x *exchange) stream(resp cgi.Response, first []byte) error {
 		pipe.Close()
 		<-rv.done
 	}()
-	return x.relay(rc, pipe, first, limit)
+	err = x.relay(to, pipe, first, limit)
+	if err != nil && to.cut.Load() {
+		err = spool.ErrCut // and not that writing took too long
+	}
+	return err
 }
 
 // sharedPatience is how long the rest of an answer on a shared connection may find no
@@ -83,17 +89,18 @@ func (x *exchange) stream(resp cgi.Response, first []byte) error {
 const sharedPatience = 100 * time.Millisecond
 
 // newPipe returns what holds the part of an answer that the client is too slow for.
-func (b *backend) newPipe(lease *pool.Lease) *spool.Pipe {
+func (b *backend) newPipe(owner spool.Owner, lease *pool.Lease) *spool.Pipe {
 	if lease.Shared() {
-		return b.spool.Load().NewImpatientPipe(sharedPatience)
+		return b.spool.Load().NewImpatientPipe(owner, sharedPatience)
 	}
-	return b.spool.Load().NewPipe()
+	return b.spool.Load().NewPipe(owner)
 }
 
 // relay copies first and what comes through pipe to the client: all of it, or limit
 // bytes if limit is not negative.
-func (x *exchange) relay(rc *http.ResponseController, pipe *spool.Pipe, first []byte, limit int64) error {
-	buf := make([]byte, relayBuffer)
+func (x *exchange) relay(to *clientWriter, pipe *spool.Pipe, first []byte, limit int64) error {
+	buf := pipe.Scratch()
+	defer buf.Free()
 	left := limit
 	send := func(p []byte) error {
 		if limit >= 0 && int64(len(p)) > left {
@@ -106,24 +113,28 @@ func (x *exchange) relay(rc *http.ResponseController, pipe *spool.Pipe, first []
 		if len(p) == 0 {
 			return nil
 		}
-		x.extendWrite(rc)
+		to.extend()
 		return x.write(p)
 	}
 	if err := send(first); err != nil {
 		return err
 	}
+	x.lendAnswer()
 	for {
 		if pipe.Len() == 0 {
-			if err := rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			if err := to.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 				return &clientError{err}
 			}
 		}
 		if limit >= 0 && left == 0 {
 			return nil // the client has it all, whenever the application ends
 		}
-		n, err := pipe.Read(buf)
-		if err := send(buf[:n]); err != nil {
+		n, err := pipe.Read(buf.Bytes())
+		if err := send(buf.Bytes()[:n]); err != nil {
 			return err
+		}
+		if n == len(buf.Bytes()) {
+			buf.Grow(relayBuffer)
 		}
 		switch {
 		case err == io.EOF && limit > 0:
@@ -275,12 +286,3 @@ func (b *Bridge) logSurplus(path, instance string, announced int64) {
 	b.cfg.Logger.Warn("the application wrote more than its Content-Length; the rest was dropped",
 		"path", path, "instance", instance, "content_length", announced)
 }
-
-// extendWrite gives the client its time to take the next piece.
-func (x *exchange) extendWrite(rc *http.ResponseController) {
-	_ = rc.SetWriteDeadline(time.Now().Add(time.Duration(x.b.cfg.Timeouts.Client))) // unsupported: the front bounds writes, or nobody does
-}
-
-// clearWrite leaves the connection as it was found: another handler may be next
-// on it.
-func clearWrite(rc *http.ResponseController) { _ = rc.SetWriteDeadline(time.Time{}) }

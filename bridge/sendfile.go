@@ -140,8 +140,8 @@ func (x *exchange) answerFile(file *os.File, status int) error {
 		}
 	}
 	x.endConnection(h)
-	to := &fileWriter{x: x, rc: http.NewResponseController(x.w)}
-	defer clearWrite(to.rc)
+	to := &fileWriter{x: x, client: x.clientWriter()}
+	defer to.client.done(nil)
 	switch {
 	case status != http.StatusOK && status != http.StatusPartialContent, x.r.Method != http.MethodGet && x.r.Method != http.MethodHead:
 		delete(h, "Accept-Ranges")
@@ -162,7 +162,7 @@ func (x *exchange) answerFile(file *os.File, status int) error {
 // fileWriter writes a file to the client, and gives it time for each piece.
 type fileWriter struct {
 	x        *exchange
-	rc       *http.ResponseController
+	client   *clientWriter
 	promised int64 // bytes of content, -1 if none were; others may change the header
 	err      error // of writing
 }
@@ -179,14 +179,14 @@ func (w *fileWriter) WriteHeader(status int) {
 	if n, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64); err == nil && w.x.r.Method != http.MethodHead {
 		w.promised = n
 	}
-	w.x.extendWrite(w.rc)
+	w.client.extend()
 	w.x.out.Status = status
 	w.x.w.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
 func (w *fileWriter) Write(p []byte) (int, error) {
-	w.x.extendWrite(w.rc)
+	w.client.extend()
 	n, err := w.x.w.Write(p)
 	w.x.out.BytesOut += int64(n)
 	if err != nil {

@@ -3,132 +3,122 @@
 package integration
 
 import (
-	"context"
+	"bytes"
+	"encoding/json"
 	"fmt"
-	"math/rand/v2"
+	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
-// from has a crowd come from an address of this machine, over new connections as need be.
-func (c *crowd) from(t testing.TB, address string) *crowd {
+// Floods: one client takes all that it can of something - the spool's room, the file
+// system, descriptors, the readers of the log - and another one, at another address, must
+// not notice.
+
+const (
+	floodFrom = "127.0.0.1"
+	goodFrom  = "127.0.0.2"
+)
+
+// clientAt is a client of the gate with another address of this machine. It keeps no
+// connections, unless keep.
+func clientAt(t testing.TB, addr, url string, keep bool) site {
 	t.Helper()
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
-	transport := &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 4096, DisableCompression: true}
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}}
+	transport := &http.Transport{DialContext: dialer.DialContext, DisableCompression: true, DisableKeepAlives: !keep}
 	t.Cleanup(transport.CloseIdleConnections)
-	c.client = &http.Client{Transport: transport, Timeout: 4 * patience}
-	return c
+	return site{url: url, client: &http.Client{Transport: transport, Timeout: patience}}
 }
 
-// flood keeps n connections busy with what next names, until ctx ends. Who is refused
-// comes back at once, but for a moment.
-func (c *crowd) flood(ctx context.Context, n int, next func(i int) errand) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	var sent atomic.Int64
-	for range n {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				c.goes(ctx, time.Now(), next(int(sent.Add(1))))
-				_ = sleep(ctx, 100*time.Millisecond) // its end is the loop's
-			}
-		})
+// connect opens a connection to the gate from an address, with a small receive buffer,
+// until the test ends.
+func connect(t testing.TB, addr, url string) *net.TCPConn {
+	t.Helper()
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}, Timeout: patience}
+	c, err := dialer.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	tcp := c.(*net.TCPConn)
+	if err := tcp.SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	return tcp
+}
+
+// send writes to a connection. That it is closed by now is no failure.
+func send(c net.Conn, format string, args ...any) { fmt.Fprintf(c, format, args...) }
+
+// wantServed makes a round of requests, and fails unless each is answered as it would be
+// without a flood, and soon.
+func wantServed(t testing.TB, s site, uploads ...int) {
+	t.Helper()
+	const soon = 5 * time.Second // a page takes a millisecond; others run tests on this machine
+	begun := time.Now()
+	if got := s.get(t, "/hello"); got != "hello\n" {
+		t.Errorf("got %q", head(got))
+	}
+	for _, n := range uploads {
+		data := random(n)
+		wantBody(t, s.post(t, "/body", data), data)
+	}
+	if d := time.Since(begun); d > soon {
+		t.Errorf("a page and uploads of %d bytes took %v", uploads, d)
 	}
 }
 
-// newWord is a word that differs for each i: what looks like a key is no route of its own.
-func newWord(i int) string {
-	const syllables = "baceditofugalemiropusatevilo"
-	var word strings.Builder
-	for range 4 {
-		at := 2 * (i % (len(syllables) / 2))
-		word.WriteString(syllables[at : at+2])
-		i /= len(syllables) / 2
-	}
-	return word.String()
+// state is what /status.json of the program shows.
+type state struct {
+	Spool spool.Stats `json:"spool"`
+	Front struct {
+		Connections struct {
+			Max        int    `json:"max"`
+			Open       int    `json:"open"`
+			Idle       int    `json:"idle"`
+			ClosedIdle uint64 `json:"closed_idle"`
+			CutActive  uint64 `json:"cut_active"`
+			Refused    uint64 `json:"refused"`
+		} `json:"connections"`
+		DroppedLines struct {
+			Access uint64 `json:"access"`
+			Error  uint64 `json:"error"`
+		} `json:"dropped_lines"`
+	} `json:"front"`
 }
 
-// floodScene is a flood of one address, and others at a tenth of their share.
-type floodScene struct {
-	connections int
-	next        func(i int) errand
-	warm        bool                                // the page is known before
-	others      func(i int, dice *rand.Rand) errand // of another address
-	rate        float64
+// side is the status of a gate, for a client of its own.
+func (s sluice) side(t testing.TB) site {
+	t.Helper()
+	m := telling.FindStringSubmatch(s.output.String())
+	if m == nil {
+		t.Fatalf("the log does not say where the status is:\n%s", s.output)
+	}
+	return clientAt(t, goodFrom, "http://"+m[1], false)
 }
 
-// Whatever one address does, others are answered who ask for a tenth of their share of the
-// workers: without a cookie, with one of their own, for pages that are known and for pages
-// that nobody knows yet.
-func TestFloodsRefuseThemselves(t *testing.T) {
-	const workers = 8
-	known := func(ms int) func(int, *rand.Rand) errand {
-		return func(i int, _ *rand.Rand) errand {
-			e := errand{route: fmt.Sprintf("/slow.php/known?ms=%d", ms), answer: "page\n"}
-			if i%2 == 0 {
-				e.cookie = session("PHPSESSID", 1000+i%3)
-			}
-			return e
-		}
+func readState(t testing.TB, side site) (s state) {
+	t.Helper()
+	if err := json.NewDecoder(bytes.NewReader([]byte(side.get(t, "/status.json")))).Decode(&s); err != nil {
+		t.Fatal(err)
 	}
-	for name, scene := range map[string]floodScene{
-		"one address, a page of 100 ms": {
-			connections: 280, warm: true, rate: 2,
-			next:   func(int) errand { return known(100)(1, nil) },
-			others: known(100),
-		},
-		"one address, a page of 500 ms": {
-			connections: 150, warm: true, rate: 1,
-			next:   func(int) errand { return known(500)(1, nil) },
-			others: known(500),
-		},
-		"one address, another cookie each time": {
-			connections: 280, warm: true, rate: 2,
-			next: func(i int) errand {
-				e := known(100)(1, nil)
-				e.cookie = session("PHPSESSID", 1_000_000+i)
-				return e
-			},
-			others: known(100),
-		},
-		"random slow pages, after a start": {
-			connections: 600, rate: 2,
-			next: func(i int) errand {
-				return errand{route: "/slow.php/" + newWord(i) + "?ms=5000", answer: "page\n"}
-			},
-			others: func(i int, _ *rand.Rand) errand {
-				return errand{route: fmt.Sprintf("/slow.php/page%c?ms=20", 'a'+i%12), answer: "page\n"}
-			},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			g := startLanes(t, lanesOn, startFPM(t, fpmOptions{root: testdata(t, ""), workers: workers}))
-			others, flood := newCrowd(t, g.url).from(t, "127.0.0.2"), newCrowd(t, g.url).from(t, "127.0.0.3")
-			if scene.warm {
-				for range 30 {
-					if status, _, err := others.fetch(t.Context(), scene.others(0, nil)); status != http.StatusOK || err != nil {
-						t.Fatalf("%d, %v", status, err)
-					}
-				}
-			}
-			ctx, end := context.WithCancel(t.Context())
-			var wg sync.WaitGroup
-			wg.Go(func() { flood.flood(ctx, scene.connections, scene.next) })
-			_ = sleep(ctx, time.Second)
-			others.come(t.Context(), scene.rate, lasting(12*time.Second, time.Minute), scene.others)
-			end()
-			wg.Wait()
-			t.Logf("others: %v\n    the flood: %v\n    %s", others.figures(), flood.figures(), g.describe())
-			others.figures().wantAllAnswered(t, "others")
-			if f := flood.figures(); f.answered == 0 {
-				t.Error("nobody of the flood was answered, although others do not need all workers")
-			}
-		})
+	return s
+}
+
+// lines counts what the gate has logged at a level.
+func (s sluice) lines(level string) int { return strings.Count(s.output.String(), "level="+level) }
+
+// wholeAnswer reads an answer that must be complete.
+func wholeAnswer(t testing.TB, resp *http.Response, n int64) {
+	t.Helper()
+	defer resp.Body.Close()
+	c := newPatternChecker()
+	if got, err := io.Copy(c, resp.Body); err != nil || got != n {
+		t.Errorf("an answer of %d bytes: %d came, %v", n, got, err)
 	}
 }

@@ -17,7 +17,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/cgi":                    {},
 	"bridge/admission":              {},
 	"bridge/admission/internal/sim": {own: []string{"bridge/admission"}},
-	"bridge/spool":                  {},
+	"bridge/spool":                  {others: []string{"golang.org/x/sys/unix"}},
 	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
 	"bridge/pool":                   {own: []string{"bridge/fcgi"}},
 	"bridge/internal/acceptqueue":   {others: netlink},
@@ -48,15 +48,18 @@ var layout = map[string]struct{ own, others []string }{
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
+	"cmd/sluice/internal/connlimit": {},
+	"cmd/sluice/internal/logwriter": {},
 	"cmd/sluice": {
 		own: []string{
+			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/logwriter",
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/metrics", "bridge/pool",
 			"bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
 			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"github.com/dustin/go-humanize",
+			"github.com/dustin/go-humanize", "github.com/agnivade/levenshtein",
 		}),
 	},
 	"caddyplugin": {own: belowCaddy, others: []string{"..."}}, // Caddy brings half the world along

@@ -61,7 +61,7 @@ func literal() bridge.Snapshot {
 				Replays: map[string]uint64{"stale": 7100, "turned_away": 7200, "overloaded": 7300, "cant_multiplex": 7400},
 			}},
 		},
-		Spool: spool.Stats{Buffers: 81, Files: 82, Memory: 83, Disk: 84},
+		Spool: spool.Stats{Buffers: 81, Files: 82, Small: 85, Memory: 83, Disk: 84, DiskLimit: 88, Refused: 87, Cut: 86, DiskError: "no space left on device"},
 		Processes: &supervise.Snapshot{
 			Command: "/opt/secret", Breaker: "probing",
 			Budget: supervise.BudgetSnapshot{Left: 9, Spawns: 10, Per: 600, Stop: true},

@@ -38,12 +38,32 @@ func spoolFamilies() []family {
 			single(func(s *bridge.Snapshot) int { return s.Spool.Files }),
 		},
 		{
-			"spool_memory_bytes", gauge, "Memory that bodies and answers take.", nil,
+			"spool_small_bytes", gauge, "Memory that bodies and answers take beside the budget: a page or two for each.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.Spool.Small }),
+		},
+		{
+			"spool_memory_bytes", gauge, "Memory that bodies and answers take of the budget.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.Spool.Memory }),
 		},
 		{
 			"spool_disk_bytes", gauge, "Disk that bodies and answers take.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.Spool.Disk }),
+		},
+		{
+			"spool_disk_limit_bytes", gauge, "Disk that they may take: as configured, or what the file system has room for.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.Spool.DiskLimit }),
+		},
+		{
+			"spool_disk_failing", gauge, "1 while temporary files cannot be written.", nil,
+			func(s *bridge.Snapshot, to sink) { to.value(truth(s.Spool.DiskError != "")) },
+		},
+		{
+			"spool_refused_total", counter, "Bodies and answers that there was no room for.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Spool.Refused }),
+		},
+		{
+			"spool_cut_total", counter, "Bodies and answers that were cut because others needed their room.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Spool.Cut }),
 		},
 	}
 }

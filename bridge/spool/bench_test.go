@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"io"
 	"runtime"
 	"testing"
@@ -12,7 +13,7 @@ func BenchmarkPipeSmall(b *testing.B) {
 	data, got := make([]byte, 200), make([]byte, 4096)
 	b.ReportAllocs()
 	for b.Loop() {
-		p := s.NewPipe()
+		p := s.NewPipe(Owner{})
 		mustWrite(b, p, data)
 		p.CloseWrite(nil)
 		if n, err := p.Read(got); n != len(data) || err != nil {
@@ -27,10 +28,24 @@ func BenchmarkBufferSmall(b *testing.B) {
 	data := make([]byte, 200)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf := s.NewBuffer(-1)
+		buf := s.NewBuffer(Owner{}, -1)
 		mustWrite(b, buf, data)
 		if got, ok := buf.Bytes(); !ok || len(got) != len(data) {
 			b.Fatal(len(got), ok)
+		}
+		buf.Close()
+	}
+}
+
+// A form as the bridge takes it.
+func BenchmarkBufferReadFrom(b *testing.B) {
+	s := newStore(b, Config{})
+	data := make([]byte, 200)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf := s.NewBuffer(Owner{}, -1)
+		if n, err := buf.ReadFrom(bytes.NewReader(data)); n != 200 || err != nil {
+			b.Fatal(n, err)
 		}
 		buf.Close()
 	}
@@ -42,7 +57,7 @@ func BenchmarkBufferOnDisk(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		buf := s.NewBuffer(-1)
+		buf := s.NewBuffer(Owner{}, -1)
 		mustWrite(b, buf, data)
 		r := buf.NewReader()
 		for {
@@ -83,7 +98,7 @@ func TestPipeMemoryIsBounded(t *testing.T) {
 
 // pump sends size bytes through a pipe and returns the most disk it saw in use.
 func pump(t testing.TB, s *Store, size int64) (mostDisk int64) {
-	p := s.NewPipe()
+	p := s.NewPipe(Owner{})
 	defer p.Close()
 	done := make(chan struct{})
 	go func() {

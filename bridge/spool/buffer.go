@@ -7,22 +7,24 @@ import (
 
 // Buffer holds one body that is written once, by one goroutine, and then read
 // from the start as often as needed. It is in memory up to the Store's
-// configured Buffer, and in a file as a whole beyond that.
+// configured Buffer, and in a file as a whole beyond that; while nothing can be
+// written to disk, what comes is in memory after all.
 //
 // Reading and Close may go on in any goroutines at any time.
 type Buffer struct {
-	holding // chunk is non-nil while the content is in memory and not empty
+	holding
 
-	limit int64
-	n     int64 // bytes written
-	err   error // what the first failed Write reported; there would be a hole after it
+	limit  int64
+	n      int64 // bytes written
+	inFile int64 // how many of them are in the file; the others follow, in the chunks
+	err    error // what the first failed Write reported; there would be a hole after it
 }
 
-// NewBuffer returns an empty Buffer that takes up to limit bytes; any number if
-// limit is negative. The caller must Close it.
-func (s *Store) NewBuffer(limit int64) *Buffer {
+// NewBuffer returns an empty Buffer for a request body that takes up to limit
+// bytes; any number if limit is negative. The caller must Close it.
+func (s *Store) NewBuffer(o Owner, limit int64) *Buffer {
 	b := &Buffer{limit: limit}
-	b.init(s)
+	b.init(s, b, request, o)
 	return b
 }
 
@@ -34,14 +36,14 @@ func (b *Buffer) Len() int64 {
 }
 
 // Write appends all of p or nothing. It fails with ErrTooLarge over the limit,
-// ErrDiskFull over the disk budget, ErrClosed after Close, or an error of the
-// operating system. After an error every Write fails with it, and what was
-// written before can still be read.
+// ErrDiskFull or ErrDisk if there is no room, ErrCut if it was given up for
+// others, and ErrClosed after Close. After an error every Write fails with it,
+// and what was written before can still be read, unless that was ErrCut.
 func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return 0, ErrClosed
+		return 0, b.gone()
 	}
 	if b.err != nil || len(p) == 0 {
 		return 0, b.err
@@ -50,96 +52,156 @@ func (b *Buffer) Write(p []byte) (int, error) {
 		return 0, b.err
 	}
 	b.n += int64(len(p))
+	if b.inFile > 0 {
+		b.claim.pace.add(len(p))
+	}
 	return len(p), nil
 }
 
 func (b *Buffer) add(p []byte) error {
 	size := b.n + int64(len(p))
-	if b.limit >= 0 && size > b.limit {
-		return fmt.Errorf("%w of %d bytes", ErrTooLarge, b.limit)
+	if b.over(size) {
+		return b.tooLarge()
 	}
-	if b.file == nil && b.fitMemory(size) {
-		copy(b.chunk.data[b.n:], p)
+	if b.inFile == 0 && b.fitChunk(size) {
+		copy(b.chunks[0].data[b.n:], p)
 		return nil
 	}
-	// The last byte is not covered unless everything before it is.
-	if b.charge(size-1, 1) == 0 {
-		return b.store.diskFull()
-	}
-	if b.chunk != nil {
-		if _, err := b.writeAt(b.chunk.data[:b.n], 0); err != nil {
-			return err
+	for {
+		switch {
+		case b.toFile(p, size):
+			return nil
+		case b.closed:
+			return b.gone()
+		case b.toMemory(p):
+			return nil
+		case !b.makeRoom(size - b.disk):
+			return b.store.refuse(b.owner.Client)
+		case b.closed:
+			return b.gone()
 		}
 	}
-	if _, err := b.writeAt(p, b.n); err != nil {
-		return err
-	}
-	// Readers used the chunk until now.
-	b.dropChunk()
-	return nil
 }
 
-// fitMemory makes the chunk large enough for size bytes, if the budgets allow.
-func (b *Buffer) fitMemory(size int64) bool {
-	if size > int64(b.store.config.Buffer) {
+// over reports whether a body of that size is too large.
+func (b *Buffer) over(size int64) bool { return b.limit >= 0 && size > b.limit }
+
+func (b *Buffer) tooLarge() error {
+	return fmt.Errorf("%w of %d bytes", ErrTooLarge, b.limit)
+}
+
+// fitChunk makes the one chunk large enough for size bytes, if the budgets allow.
+// What a page holds is charged to nobody.
+func (b *Buffer) fitChunk(size int64) bool {
+	if len(b.chunks) > 1 || size > int64(b.store.config.Buffer) {
 		return false
 	}
-	if b.chunk != nil && size <= int64(len(b.chunk.data)) {
+	if len(b.chunks) == 1 && size <= int64(len(b.chunks[0].data)) {
 		return true
 	}
-	c := b.store.takeChunk(int(size))
+	var c *chunk
+	if size <= int64(b.store.classes[0].size) {
+		c = b.store.takePage()
+	} else {
+		c = b.store.takeChunk(&b.holding, int(size))
+	}
 	if c == nil {
 		return false
 	}
-	if b.chunk != nil {
-		copy(c.data, b.chunk.data[:b.n])
-		b.dropChunk()
+	if len(b.chunks) == 1 {
+		copy(c.data, b.chunks[0].data[:b.n])
+		b.dropChunks()
 	}
-	b.chunk = c
+	b.chunks = append(b.chunks, c)
 	return true
 }
 
-// ReadFrom appends everything that r returns until io.EOF. While it waits for r
-// it holds one chunk, a small one unless r is fast and the memory budget has
-// room.
-func (b *Buffer) ReadFrom(r io.Reader) (n int64, err error) {
-	s := newScratch(b.store)
-	defer s.free()
-	for empty := 0; ; {
-		m, err := r.Read(s.data)
-		n += int64(m)
-		if _, werr := b.Write(s.data[:m]); werr != nil {
-			return n - int64(m), werr
-		}
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-		if m > 0 {
-			empty = 0
-		} else if empty++; empty == 100 {
-			return n, io.ErrNoProgress
-		}
-		if m == len(s.data) {
-			s.grow()
-		}
+// spare is how much the last chunk has room for.
+func (b *Buffer) spare() int {
+	room := b.inFile - b.n
+	for _, c := range b.chunks {
+		room += int64(len(c.data))
 	}
+	return int(room)
 }
 
-// Bytes returns the whole content without copying it, if it is in memory. The
-// slice must not be modified, nor used after Close or the next Write.
+// toFile appends what is in memory and then p to the file, which makes size bytes
+// of it. It reports whether that was possible; if not, all is as before.
+func (b *Buffer) toFile(p []byte, size int64) bool {
+	// The last byte is not covered unless everything before it is.
+	if b.charge(size-1, 1) == 0 {
+		return false
+	}
+	off := b.inFile
+	left := b.n - b.inFile
+	for _, c := range b.chunks {
+		part := c.data[:min(left, int64(len(c.data)))]
+		if _, err := b.writeAt(part, off); err != nil {
+			return false
+		}
+		off += int64(len(part))
+		left -= int64(len(part))
+	}
+	if _, err := b.writeAt(p, off); err != nil {
+		return false
+	}
+	// Readers used the chunks until now.
+	b.inFile = size
+	b.dropChunks()
+	return true
+}
+
+// toMemory appends p in further chunks of memory, before others are given up for it. It
+// reports whether there was room.
+func (b *Buffer) toMemory(p []byte) bool {
+	had := len(b.chunks)
+	for room := b.spare(); room < len(p); {
+		c := b.store.takeChunk(&b.holding, len(p)-room)
+		if c == nil {
+			for _, c := range b.chunks[had:] {
+				b.store.giveChunk(c)
+			}
+			clear(b.chunks[had:])
+			b.chunks = b.chunks[:had]
+			return false
+		}
+		b.chunks = append(b.chunks, c)
+		room += len(c.data)
+	}
+	for end := b.n - b.inFile; len(p) > 0; {
+		at, off := b.locate(end)
+		n := copy(b.chunks[at].data[off:], p)
+		p = p[n:]
+		end += int64(n)
+	}
+	return true
+}
+
+// locate finds the byte at off in the chunks.
+func (b *Buffer) locate(off int64) (chunk int, at int64) {
+	for i, c := range b.chunks {
+		if off < int64(len(c.data)) {
+			return i, off
+		}
+		off -= int64(len(c.data))
+	}
+	return len(b.chunks), 0
+}
+
+// Bytes returns the whole content without copying it, if it is in memory in one
+// piece. The slice must not be modified, nor used after Close or the next Write.
 func (b *Buffer) Bytes() ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	switch {
+	case b.closed:
 		return nil, false
+	case b.n == 0:
+		return nil, true
+	case b.inFile == 0 && len(b.chunks) == 1:
+		return b.chunks[0].data[:b.n:b.n], true
 	}
-	if b.chunk != nil {
-		return b.chunk.data[:b.n:b.n], true
-	}
-	return nil, b.n == 0
+	return nil, false
 }
 
 // NewReader returns a reader of the content from the start, with a position of
@@ -163,23 +225,26 @@ func (r *bufferReader) Read(p []byte) (int, error) {
 func (b *Buffer) readFrom(p []byte, off int64) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
-		return 0, ErrClosed
-	}
-	if len(p) == 0 {
+	switch {
+	case b.closed:
+		return 0, b.gone()
+	case len(p) == 0:
 		return 0, nil
-	}
-	if off == b.n {
+	case off == b.n:
 		return 0, io.EOF
+	case off < b.inFile:
+		return b.readAt(p[:min(int64(len(p)), b.inFile-off)], off)
 	}
-	if b.chunk != nil {
-		return copy(p, b.chunk.data[off:b.n]), nil
-	}
-	return b.readAt(p[:min(int64(len(p)), b.n-off)], off)
+	i, at := b.locate(off - b.inFile)
+	rest := b.n - off
+	from := b.chunks[i].data[at:]
+	return copy(p, from[:min(int64(len(from)), rest)]), nil
 }
 
 // Close gives back memory, file and budget. It waits for disk I/O in flight, not
-// for a ReadFrom that waits for its source: that keeps its one chunk until it
+// for a ReadFrom that waits for its source: that keeps what it reads into until it
 // returns. Close may be called more than once; the error is that of closing the
 // file.
 func (b *Buffer) Close() error { return b.close() }
+
+func (b *Buffer) wakeWriter() {} // Write does not wait

@@ -13,11 +13,11 @@ import (
 
 func TestBufferStaysInMemory(t *testing.T) {
 	s := newStore(t, Config{})
-	b := s.NewBuffer(-1)
+	b := s.NewBuffer(Owner{}, -1)
 	defer b.Close()
 	mustWrite(t, b, []byte("a small "))
 	mustWrite(t, b, []byte("body"))
-	wantStats(t, s, Stats{Buffers: 1, Memory: 4 << 10})
+	wantStats(t, s, Stats{Buffers: 1, Small: 4 << 10})
 
 	if got, ok := b.Bytes(); !ok || string(got) != "a small body" {
 		t.Errorf("Bytes() = %q, %v", got, ok)
@@ -31,7 +31,7 @@ func TestBufferStaysInMemory(t *testing.T) {
 
 func TestBufferGoesToDisk(t *testing.T) {
 	s := newStore(t, Config{Buffer: 64 << 10})
-	b := s.NewBuffer(-1)
+	b := s.NewBuffer(Owner{}, -1)
 	defer b.Close()
 	want := pattern(64<<10 + 1)
 	mustWrite(t, b, want[:64<<10])
@@ -49,7 +49,7 @@ func TestBufferGoesToDisk(t *testing.T) {
 
 func TestBufferEmpty(t *testing.T) {
 	s := newStore(t, Config{})
-	b := s.NewBuffer(0)
+	b := s.NewBuffer(Owner{}, 0)
 	defer b.Close()
 	mustWrite(t, b, nil)
 	wantStats(t, s, Stats{Buffers: 1})
@@ -74,13 +74,13 @@ func TestBufferRefuses(t *testing.T) {
 		{"over the limit in memory", Config{}, 10, 10, 1, ErrTooLarge, "limit of 10 bytes"},
 		{"over the limit on disk", Config{Buffer: 4}, 10, 8, 3, ErrTooLarge, "limit of 10 bytes"},
 		{"limit zero", Config{}, 0, 0, 1, ErrTooLarge, "limit of 0 bytes"},
-		{"over the disk budget from memory", Config{Buffer: 100, Disk: 100}, -1, 100, 1, ErrDiskFull, "hold 100 bytes"},
-		{"over the disk budget on disk", Config{Buffer: 4, Disk: 100}, -1, 100, 1, ErrDiskFull, "hold 100 bytes"},
-		{"over both budgets at once", Config{Memory: 1, Disk: 100}, -1, 0, 101, ErrDiskFull, "hold 100 bytes"},
+		{"over the disk budget from memory", Config{Buffer: 100, Memory: 1, Disk: 100}, -1, 100, 1, ErrDiskFull, "hold 100 bytes"},
+		{"over the disk budget on disk", Config{Buffer: 4, Memory: 1, Disk: 100}, -1, 100, 1, ErrDiskFull, "hold 100 bytes"},
+		{"over both budgets at once", Config{Memory: 1, Disk: 5000}, -1, 0, 5001, ErrDiskFull, "hold 5000 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStore(t, tt.config)
-			b := s.NewBuffer(tt.limit)
+			b := s.NewBuffer(Owner{}, tt.limit)
 			defer b.Close()
 			before := pattern(tt.first)
 			mustWrite(t, b, before)
@@ -104,14 +104,47 @@ func TestBufferRefuses(t *testing.T) {
 
 // All memory in use elsewhere: a body that would fit goes to disk at once.
 func TestBufferWithoutMemory(t *testing.T) {
-	s := newStore(t, Config{Memory: 4 << 10})
-	first, second := s.NewBuffer(-1), s.NewBuffer(-1)
-	mustWrite(t, first, []byte("first"))
-	mustWrite(t, second, []byte("second"))
-	wantStats(t, s, Stats{Buffers: 2, Memory: 4 << 10, Disk: 6, Files: 1})
+	s := newStore(t, Config{Memory: lone(16 << 10)})
+	first, second := s.NewBuffer(Owner{}, -1), s.NewBuffer(Owner{}, -1)
+	mustWrite(t, first, pattern(5000))
+	mustWrite(t, second, pattern(6000))
+	wantStats(t, s, Stats{Buffers: 2, Memory: 16 << 10, Disk: 6000, Files: 1})
 	first.Close()
-	wantStats(t, s, Stats{Buffers: 1, Disk: 6, Files: 1})
+	wantStats(t, s, Stats{Buffers: 1, Disk: 6000, Files: 1})
 	second.Close()
+}
+
+// A small body needs nothing that others could have taken.
+func TestBufferSmallWithoutBudget(t *testing.T) {
+	s := newStore(t, Config{Memory: 1, Disk: 1})
+	b := s.NewBuffer(Owner{}, -1)
+	defer b.Close()
+	if n, err := b.ReadFrom(bytes.NewReader(pattern(4 << 10))); n != 4<<10 || err != nil {
+		t.Fatalf("ReadFrom = %d, %v", n, err)
+	}
+	if got, ok := b.Bytes(); !ok || !bytes.Equal(got, pattern(4<<10)) {
+		t.Errorf("Bytes() = %d bytes, %v", len(got), ok)
+	}
+	wantStats(t, s, Stats{Buffers: 1, Small: 4 << 10})
+}
+
+// What the disk has no room for stays in memory as long as there is some, behind
+// what is on disk already.
+func TestBufferBeyondDisk(t *testing.T) {
+	s := newStore(t, Config{Buffer: 16 << 10, Memory: lone(48 << 10), Disk: 20_000})
+	b := s.NewBuffer(Owner{}, -1)
+	defer b.Close()
+	want := pattern(20_000 + 48<<10 + 1)
+	mustWrite(t, b, want[:20_000])
+	mustWrite(t, b, want[20_000:20_000+32<<10])
+	mustWrite(t, b, want[20_000+32<<10:20_000+48<<10])
+	wantStats(t, s, Stats{Buffers: 1, Memory: 48 << 10, Disk: 20_000, Files: 1})
+	if n, err := b.Write(want[len(want)-1:]); n != 0 || !errors.Is(err, ErrDiskFull) {
+		t.Errorf("Write = %d, %v, want ErrDiskFull", n, err)
+	}
+	if err := iotest.TestReader(b.NewReader(), want[:len(want)-1]); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestBufferReadFrom(t *testing.T) {
@@ -123,7 +156,7 @@ func TestBufferReadFrom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, Config{})
-			b := s.NewBuffer(-1)
+			b := s.NewBuffer(Owner{}, -1)
 			defer b.Close()
 			n, err := io.Copy(b, struct{ io.Reader }{r})
 			if err != nil || n != b.Len() {
@@ -144,17 +177,20 @@ func TestBufferReadFromFails(t *testing.T) {
 		limit int64
 		want  error
 		n     int64
+		kept  int64
 	}{
-		{"source", io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken)), -1, broken, 4},
-		{"limit", io.MultiReader(strings.NewReader("half"), strings.NewReader("rest")), 7, ErrTooLarge, 4},
-		{"no progress", emptyReader{}, -1, io.ErrNoProgress, 0},
+		{"source", io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken)), -1, broken, 4, 4},
+		{"limit", io.MultiReader(strings.NewReader("half"), strings.NewReader("rest")), 7, ErrTooLarge, 8, 0},
+		{"limit beyond a page", io.MultiReader(bytes.NewReader(pattern(4096)), strings.NewReader("rest")), 4099, ErrTooLarge, 4100, 4096},
+		{"no progress", emptyReader{}, -1, io.ErrNoProgress, 0, 0},
+		{"no progress beyond a page", io.MultiReader(bytes.NewReader(pattern(5000)), emptyReader{}), -1, io.ErrNoProgress, 5000, 5000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newStore(t, Config{}).NewBuffer(tt.limit)
+			b := newStore(t, Config{}).NewBuffer(Owner{}, tt.limit)
 			defer b.Close()
 			n, err := b.ReadFrom(tt.r)
-			if n != tt.n || !errors.Is(err, tt.want) || b.Len() != tt.n {
-				t.Errorf("ReadFrom = %d, %v, Len() = %d; want %d, %v", n, err, b.Len(), tt.n, tt.want)
+			if n != tt.n || !errors.Is(err, tt.want) || b.Len() != tt.kept {
+				t.Errorf("ReadFrom = %d, %v, Len() = %d; want %d, %v, %d", n, err, b.Len(), tt.n, tt.want, tt.kept)
 			}
 		})
 	}
@@ -164,27 +200,22 @@ type emptyReader struct{}
 
 func (emptyReader) Read([]byte) (int, error) { return 0, nil }
 
-// Slow uploads hold one small chunk each while they wait, in the budget as long
-// as there is one.
+// An upload that waits holds one page before the first byte, and another for what
+// comes then, whatever the budget.
 func TestBufferReadFromMemory(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		memory int64
-		want   int64
-	}{{"within the budget", 0, 4 << 10}, {"without any", 1, 0}} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newStore(t, Config{Memory: tt.memory})
-			b := s.NewBuffer(-1)
-			defer b.Close()
-			var waiting Stats
-			_, err := b.ReadFrom(readerFunc(func([]byte) (int, error) {
-				waiting = s.Stats()
-				return 0, io.EOF
-			}))
-			if err != nil || waiting.Memory != tt.want {
-				t.Errorf("in use while waiting: %+v, %v; want %d bytes of memory", waiting, err, tt.want)
-			}
-		})
+	for _, sent := range []int{0, 100, 4 << 10} {
+		s := newStore(t, Config{Memory: 1})
+		b := s.NewBuffer(Owner{}, -1)
+		var waiting Stats
+		_, err := b.ReadFrom(io.MultiReader(bytes.NewReader(pattern(sent)), readerFunc(func([]byte) (int, error) {
+			waiting = held(s)
+			return 0, io.EOF
+		})))
+		want := int64(4<<10 + sent/(4<<10)*(4<<10))
+		if err != nil || waiting != (Stats{Buffers: 1, Small: want}) {
+			t.Errorf("in use after %d bytes: %+v, %v; want %d bytes", sent, waiting, err, want)
+		}
+		b.Close()
 	}
 }
 
@@ -194,7 +225,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestBufferClosed(t *testing.T) {
 	s := newStore(t, Config{Buffer: 8})
-	b := s.NewBuffer(-1)
+	b := s.NewBuffer(Owner{}, -1)
 	mustWrite(t, b, pattern(100))
 	r := b.NewReader()
 	for range 2 {
@@ -233,7 +264,7 @@ func TestBufferLikeBytesBuffer(t *testing.T) {
 	} {
 		s := newStore(t, c)
 		for range 30 {
-			b := s.NewBuffer(-1)
+			b := s.NewBuffer(Owner{}, -1)
 			var want bytes.Buffer
 			for range rnd.IntN(30) {
 				p := pattern(rnd.IntN(1 << rnd.IntN(15)))
@@ -263,7 +294,7 @@ func TestBufferConcurrentClose(t *testing.T) {
 	want := pattern(3000)
 	s := newStore(t, Config{Buffer: 1000})
 	for i := range 300 {
-		b := s.NewBuffer(-1)
+		b := s.NewBuffer(Owner{}, -1)
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for rest := want; len(rest) > 0; rest = rest[100:] {

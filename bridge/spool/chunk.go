@@ -11,6 +11,7 @@ const smallestChunk = 4 << 10
 type chunk struct {
 	data  []byte
 	class int
+	share *share // what it is charged to; nil: it is a page of its own, see takePage
 }
 
 type chunkClass struct {
@@ -29,23 +30,47 @@ func chunkClasses(largest int) []chunkClass {
 }
 
 // takeChunk returns a chunk of at least want bytes, or of the largest class,
-// charged to the memory budget; nil if that has no room for it.
-func (s *Store) takeChunk(want int) *chunk {
+// charged to the memory of h's client; nil if there is no room for it.
+func (s *Store) takeChunk(h *holding, want int) *chunk {
 	i := 0
 	for i < len(s.classes)-1 && s.classes[i].size < want {
 		i++
 	}
-	if !s.reserveMemory(s.classes[i].size) {
+	sh := s.reserveMemory(h, int64(s.classes[i].size))
+	if sh == nil {
 		return nil
 	}
-	if c, ok := s.classes[i].pool.Get().(*chunk); ok {
+	c := s.newChunk(i)
+	c.share = sh
+	return c
+}
+
+// takePage returns a chunk of the smallest class that is charged to nobody. Each
+// request may have two of them, so that a small one is served whatever others
+// hold: they are bounded by the number of requests, as what net/http spends on
+// each is.
+func (s *Store) takePage() *chunk {
+	c := s.newChunk(0)
+	s.count(Stats{Small: int64(len(c.data))})
+	return c
+}
+
+func (s *Store) newChunk(class int) *chunk {
+	if c, ok := s.classes[class].pool.Get().(*chunk); ok {
 		return c
 	}
-	return &chunk{make([]byte, s.classes[i].size), i}
+	return &chunk{data: make([]byte, s.classes[class].size), class: class}
 }
 
 // giveChunk takes c back. The caller must have dropped every reference to it.
 func (s *Store) giveChunk(c *chunk) {
+	sh := c.share
+	c.share = nil
+	n := int64(len(c.data))
 	s.classes[c.class].pool.Put(c)
-	s.release(Stats{Memory: int64(len(c.data))})
+	if sh == nil {
+		s.count(Stats{Small: -n})
+	} else {
+		s.releaseMemory(sh, n)
+	}
 }

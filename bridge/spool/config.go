@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 )
@@ -19,14 +20,24 @@ type Config struct {
 	// that is a tmpfs, what goes to disk is in memory after all: name another one.
 	Dir string
 	// Buffer is how many bytes one body may hold in memory before it goes to
-	// disk; DefaultBuffer by default.
+	// disk; DefaultBuffer by default. A request body may hold more while nothing can
+	// be written to disk.
 	Buffer int
-	// Memory is how many bytes all bodies together may hold in memory. What is
-	// beyond it goes to disk at once. DefaultMemory by default.
+	// Memory is how many bytes all bodies together may hold in memory, beside the
+	// first 4 KiB of each request body. What is beyond it goes to disk at once.
+	// DefaultMemory by default.
 	Memory int64
 	// Disk is how many bytes all temporary files together may hold; DefaultDisk
-	// by default.
+	// by default. If the file system has less room, that is what they may hold, but for
+	// an eighth.
 	Disk int64
+	// Files is how many temporary files there may be at once; by default a quarter
+	// of the descriptors that the process may have. It is kept by each file counting
+	// for at least Disk/Files bytes.
+	Files int
+	// Logger is told when files cannot be written, and when a body is given up for
+	// others. Default: nobody is.
+	Logger *slog.Logger
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -37,6 +48,9 @@ func (c Config) withDefaults() (Config, error) {
 		if v.value < 0 {
 			return c, fmt.Errorf("spool: %s is %d bytes, want 0 (the default) or more", v.key, v.value)
 		}
+	}
+	if c.Files < 0 {
+		return c, fmt.Errorf("spool: Files is %d, want 0 (the default) or more", c.Files)
 	}
 	if c.Dir == "" {
 		c.Dir = os.TempDir()
@@ -55,6 +69,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Disk == 0 {
 		c.Disk = DefaultDisk
+	}
+	if c.Files == 0 {
+		c.Files = max(descriptors()/4, 1)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
 }

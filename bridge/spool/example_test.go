@@ -16,7 +16,7 @@ func ExampleStore_NewBuffer() {
 		fmt.Println(err)
 		return
 	}
-	body := store.NewBuffer(1 << 20)
+	body := store.NewBuffer(spool.Owner{}, 1<<20)
 	defer body.Close()
 	if _, err := body.ReadFrom(strings.NewReader("comment=Fixed+in+r42")); err != nil {
 		fmt.Println(err)
@@ -40,7 +40,7 @@ func ExampleStore_NewPipe() {
 		fmt.Println(err)
 		return
 	}
-	response := store.NewPipe()
+	response := store.NewPipe(spool.Owner{})
 	defer response.Close()
 
 	fmt.Fprintln(response, "Ticket #7 saved.")

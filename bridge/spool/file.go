@@ -6,11 +6,22 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
-// createFile returns a new temporary file, already unlinked. os.CreateTemp gives
-// it mode 0600.
+// createFile returns a new temporary file that has no name, with mode 0600.
 func (s *Store) createFile() (*os.File, error) {
+	f, err := s.unnamedFile()
+	if err != nil {
+		return nil, err
+	}
+	s.count(Stats{Files: 1})
+	return f, nil
+}
+
+// namedFile creates a file and removes its name, where there is no file without
+// one. os.CreateTemp gives it mode 0600.
+func (s *Store) namedFile() (*os.File, error) {
 	f, err := os.CreateTemp(s.config.Dir, "sluice-*")
 	if err != nil {
 		return nil, s.fileError("create", err)
@@ -19,15 +30,12 @@ func (s *Store) createFile() (*os.File, error) {
 		f.Close() // nothing was written; the error above it is the one that matters
 		return nil, s.fileError("unlink", err)
 	}
-	s.mu.Lock()
-	s.inUse.Files++
-	s.mu.Unlock()
 	return f, nil
 }
 
 func (s *Store) closeFile(f *os.File) error {
 	err := f.Close()
-	s.release(Stats{Files: 1})
+	s.count(Stats{Files: -1})
 	return s.fileError("close", err)
 }
 
@@ -44,4 +52,14 @@ func (s *Store) fileError(what string, err error) error {
 		err = path.Err
 	}
 	return fmt.Errorf("spool: cannot %s a temporary file in %s: %w", what, s.config.Dir, err)
+}
+
+// descriptors is how many this process may have open, a million at most.
+func descriptors() int {
+	const most = 1 << 20
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return most // then nothing is known of a limit
+	}
+	return int(min(uint64(limit.Cur), most))
 }

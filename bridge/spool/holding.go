@@ -6,36 +6,61 @@ import (
 )
 
 // holding is what one Buffer or Pipe has of its Store. It is the only owner of
-// its chunk, its file and the disk budget charged for the file: they come and go
-// under mu, and only close takes the last of them.
+// its chunks, its file and the disk budget charged for the file: they come and go
+// under mu, and only close or giveUp takes the last of them.
 //
-// Disk I/O runs without mu, counted in io. While io is above zero close waits,
-// so the file and the chunk stay valid for it.
+// Disk I/O runs without mu, counted in io. While io is above zero they wait, so
+// the file and the chunks stay valid for it.
 type holding struct {
 	store *Store
+	body  body
+	owner Owner
+	kind  kind
+	share *share // guarded by the store's mu, as what it points to; nil until there is need of it
+	claim *claim // the same
 
 	mu      sync.Mutex
 	changed sync.Cond // on mu: whatever somebody may wait for has changed
-	chunk   *chunk
+	chunks  []*chunk
+	one     [1]*chunk // what chunks needs in most cases
 	file    *os.File
 	disk    int64 // bytes of disk budget charged; the file is never larger
 	io      int   // disk operations in flight
-	closed  bool  // close was called: no Read or Write begins
-	freed   bool  // close has given everything back
+	closed  bool  // close or giveUp was called: no Read or Write begins
+	cut     bool  // that was giveUp
+	freed   bool  // everything was given back
 }
 
-func (h *holding) init(s *Store) {
-	h.store = s
+// body is the Buffer or Pipe around a holding.
+type body interface {
+	wakeWriter() // wakes a Write that waits; called with mu held
+}
+
+func (h *holding) init(s *Store, of body, k kind, o Owner) {
+	h.store, h.body, h.kind, h.owner = s, of, k, o
 	h.changed.L = &h.mu
-	s.opened()
+	h.chunks = h.one[:0]
+	s.count(Stats{Buffers: 1})
+}
+
+// gone is the error of what comes too late.
+func (h *holding) gone() error {
+	if h.cut {
+		return ErrCut
+	}
+	return ErrClosed
 }
 
 // charge makes sure that the disk budget covers n bytes at off in the file, or
-// some of them, and returns how many. It is called with mu held.
+// some of them, and returns how many; none while nothing can be written. It is
+// called with mu held.
 func (h *holding) charge(off int64, n int) int {
+	if n == 0 || !h.store.retry() {
+		return 0
+	}
 	end := off + int64(n)
-	if end > h.disk && n > 0 {
-		h.disk += h.store.reserveDisk(max(off+1-h.disk, 1), end-h.disk)
+	if end > h.disk {
+		h.disk += h.store.reserveDisk(h, max(off+1-h.disk, 1), end-h.disk)
 	}
 	return int(max(0, min(end, h.disk)-off))
 }
@@ -50,12 +75,19 @@ func (h *holding) writeAt(p []byte, off int64) (n int, err error) {
 	defer h.mu.Lock()
 	if f == nil {
 		if f, err = h.store.createFile(); err != nil {
+			h.store.failed(err)
 			return 0, err
 		}
 		h.adopt(f)
 	}
-	n, err = f.WriteAt(p, off)
-	return n, h.store.fileError("write", err)
+	if n, err = f.WriteAt(p, off); err != nil {
+		err = h.store.fileError("write", err)
+		h.store.failed(err)
+		return n, err
+	}
+	h.store.worked()
+	h.store.measure()
+	return n, nil
 }
 
 // readAt fills p from the file. It is called with mu held and releases it
@@ -87,7 +119,7 @@ func (h *holding) truncate() error {
 		return h.store.fileError("truncate", err)
 	}
 	h.disk -= disk
-	h.store.release(Stats{Disk: disk})
+	h.store.releaseDisk(h, disk)
 	return nil
 }
 
@@ -103,13 +135,13 @@ func (h *holding) adopt(f *os.File) {
 	h.mu.Unlock()
 }
 
-// dropChunk gives the chunk back, if there is one. It is called with mu held.
-func (h *holding) dropChunk() {
-	if h.chunk == nil {
-		return
+// dropChunks gives the chunks back. It is called with mu held.
+func (h *holding) dropChunks() {
+	for i, c := range h.chunks {
+		h.store.giveChunk(c)
+		h.chunks[i] = nil
 	}
-	h.store.giveChunk(h.chunk)
-	h.chunk = nil
+	h.chunks = h.one[:0]
 }
 
 // close waits for disk I/O in flight and gives everything back. A second caller
@@ -118,19 +150,30 @@ func (h *holding) close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		for !h.freed {
-			h.changed.Wait()
-		}
+		h.awaitFreed()
 		return nil
 	}
 	h.closed = true
+	return h.free()
+}
+
+func (h *holding) awaitFreed() {
+	for !h.freed {
+		h.changed.Wait()
+	}
+}
+
+// free gives everything back once nothing uses it any more. It is called with mu
+// held, by whoever has set closed.
+func (h *holding) free() error {
 	h.changed.Broadcast()
+	h.body.wakeWriter()
 	for h.io > 0 {
 		h.changed.Wait()
 	}
-	h.dropChunk()
+	h.dropChunks()
 	err := h.closeFile()
-	h.store.release(Stats{Buffers: 1, Disk: h.disk})
+	h.store.leave(h, h.disk)
 	h.disk = 0
 	h.freed = true
 	h.changed.Broadcast()

@@ -10,7 +10,7 @@ import (
 func TestCloseWaitsForDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, Config{Buffer: 8})
-		b := s.NewBuffer(-1)
+		b := s.NewBuffer(Owner{}, -1)
 		mustWrite(t, b, pattern(100))
 		b.mu.Lock()
 		b.io++
@@ -20,7 +20,7 @@ func TestCloseWaitsForDisk(t *testing.T) {
 		for range 2 {
 			go func() {
 				b.Close()
-				atReturn <- s.Stats()
+				atReturn <- held(s)
 			}()
 			synctest.Wait()
 		}

@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"bytes"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -23,21 +25,38 @@ func newStore(t testing.TB, c Config) *Store {
 	if c.Dir == "" {
 		c.Dir = t.TempDir()
 	}
+	if c.Files == 0 {
+		c.Files = 1 << 20
+	}
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if got := s.Stats(); got != (Stats{}) {
-			t.Errorf("in use at the end: %+v", got)
+		got := held(s)
+		got.Cut, got.Refused = 0, 0 // ever
+		if got != (Stats{}) || s.wanted != 0 {
+			t.Errorf("in use at the end: %+v, %d wanted", got, s.wanted)
+		}
+		for _, sh := range s.shares {
+			if sh != s.unused || sh.bodies != 0 || sh.memory != 0 || sh.disk != 0 || len(sh.cuttable) != 0 {
+				t.Errorf("a share at the end: %+v", sh)
+			}
 		}
 	})
 	return s
 }
 
+// held is what a store's bodies hold.
+func held(s *Store) Stats {
+	stats := s.Stats()
+	stats.DiskLimit = 0 // which they do not
+	return stats
+}
+
 func wantStats(t *testing.T, s *Store, want Stats) {
 	t.Helper()
-	if got := s.Stats(); got != want {
+	if got := held(s); got != want {
 		t.Errorf("in use: %+v, want %+v", got, want)
 	}
 }
@@ -58,3 +77,35 @@ var noise = sync.OnceValue(func() []byte {
 
 // pattern returns the first n bytes of noise.
 func pattern(n int) []byte { return noise()[:n:n] }
+
+// lone is the size of a budget of which the answers of one client get n bytes.
+func lone(n int64) int64 {
+	for size := n; ; size++ {
+		if size-2*(size/8) == n {
+			return size
+		}
+	}
+}
+
+// logText is what a logger was told.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func logged() (*slog.Logger, *logText) {
+	text := new(logText)
+	return slog.New(slog.NewTextHandler(text, nil)), text
+}

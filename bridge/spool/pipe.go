@@ -14,7 +14,7 @@ import (
 //
 // CloseWrite and Close may be called from any goroutine at any time.
 type Pipe struct {
-	holding // chunk is the ring's memory; nil while the ring is empty
+	holding // its one chunk is the ring's memory; none while the ring is empty
 
 	// The unread bytes, oldest first, are got, ring, blocks, offered. What is in the
 	// ring is older than what is in the file, so Write uses the ring only while the
@@ -31,17 +31,18 @@ type Pipe struct {
 	end      error         // what Read returns at the end; nil until CloseWrite
 }
 
-// NewPipe returns an empty Pipe whose Write waits for room as long as it takes. The reading side must Close it.
-func (s *Store) NewPipe() *Pipe {
+// NewPipe returns an empty Pipe for an answer, whose Write waits for room as long
+// as it takes. The reading side must Close it.
+func (s *Store) NewPipe(o Owner) *Pipe {
 	p := new(Pipe)
-	p.init(s)
+	p.init(s, p, answer, o)
 	return p
 }
 
 // NewImpatientPipe is NewPipe, but a Write that has waited for d in all fails with
-// ErrDiskFull. It is for writers that others wait for.
-func (s *Store) NewImpatientPipe(d time.Duration) *Pipe {
-	p := s.NewPipe()
+// ErrDiskFull or ErrDisk. It is for writers that others wait for.
+func (s *Store) NewImpatientPipe(o Owner, d time.Duration) *Pipe {
+	p := s.NewPipe(o)
 	p.patience = d
 	return p
 }
@@ -53,56 +54,58 @@ func (p *Pipe) Len() int64 {
 	return int64(p.ring.n) + p.blocks.unread
 }
 
-// Write queues b. It waits only when both budgets are used up, until there is
-// room or the reader has taken the bytes directly. It fails with ErrClosed once
-// either side is closed, or with an error of the operating system; n bytes were
-// queued then.
+// Write queues b. It waits only when both budgets are used up, or nothing can be
+// written to disk, until there is room or the reader has taken the bytes directly.
+// It fails with ErrClosed once either side is closed, and with ErrCut once the pipe
+// was given up for others; n bytes were queued then.
 func (p *Pipe) Write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.waive() // the reader may have taken what room was made for
 	var freed <-chan struct{}
 	var late <-chan time.Time
+	ask := false // whether another body is to be given up for this one
 	for {
 		if p.closed || p.end != nil {
-			return n, ErrClosed
+			return n, p.gone()
 		}
 		if n == len(b) {
 			return n, nil
 		}
-		m, err := p.enqueue(b[n:])
+		m := p.enqueue(b[n:])
 		n += m
-		if err != nil {
-			return n, err
-		}
 		switch {
 		case m > 0:
+			freed, ask = nil, false
+		case ask && p.makeRoom(int64(min(len(b)-n, blockSize))):
 			freed = nil
 		case freed == nil:
 			// Try once more after this: budget given back before would go unnoticed.
-			freed = p.store.whenFreed()
+			freed, ask = p.store.whenFreed(), false
 		case p.patience > 0 && late == nil:
 			t := time.NewTimer(p.patience)
 			defer t.Stop()
 			late = t.C
 			fallthrough
 		default:
-			m, inTime := p.offer(b[n:], freed, late)
+			var end waitEnd
+			m, end = p.offer(b[n:], freed, late)
 			n += m
-			if !inTime {
-				return n, p.store.diskFull()
+			if end == tooLate {
+				return n, p.store.refuse(p.owner.Client)
 			}
-			freed = nil
+			freed, ask = nil, end == tryAgain
 		}
 	}
 }
 
 // enqueue takes some of b, nothing only if there is no room for any of it.
-func (p *Pipe) enqueue(b []byte) (int, error) {
+func (p *Pipe) enqueue(b []byte) int {
 	if n := p.toReader(b); n > 0 {
-		return n, nil
+		return n
 	}
 	if n := p.toRing(b); n > 0 {
-		return n, nil
+		return n
 	}
 	return p.toFile(b)
 }
@@ -134,53 +137,71 @@ func (p *Pipe) fitRing(size int) {
 	if size <= len(p.ring.data) {
 		return
 	}
-	c := p.store.takeChunk(size)
+	c := p.store.takeChunk(&p.holding, size)
 	if c == nil {
 		return
 	}
 	n := p.ring.read(c.data)
-	p.dropChunk()
-	p.chunk, p.ring = c, ring{data: c.data, n: n}
+	p.dropChunks()
+	p.chunks, p.ring = append(p.chunks, c), ring{data: c.data, n: n}
 }
 
-func (p *Pipe) toFile(b []byte) (int, error) {
+// toFile writes some of b to the file. What goes wrong there is noted in the store,
+// and no reason to lose the answer: nothing was queued then, so it is as if there
+// were no room.
+func (p *Pipe) toFile(b []byte) int {
 	if p.emptying {
-		return 0, nil
+		return 0
 	}
 	off, n := p.blocks.tail()
 	if n = p.charge(off, min(n, len(b))); n == 0 {
 		off = p.blocks.spare()
 		if n = p.charge(off, min(blockSize, len(b))); n == 0 {
-			return 0, nil
+			return 0
 		}
 		p.blocks.add()
 	}
 	n, err := p.writeAt(b[:n], off)
+	if err != nil {
+		n = 0 // how much of it is there is not said
+	}
 	p.blocks.wrote(n)
 	p.emptyFile()
-	return n, err
+	return n
 }
+
+// waitEnd is why a wait for room has ended.
+type waitEnd int
+
+const (
+	something waitEnd = iota // has changed
+	tryAgain                 // what nobody announces: that files can be written, or others should go
+	tooLate
+)
 
 // offer waits until the reader has taken some of b, or there may be room for it,
 // or a side was closed, or until it is late. It returns how many bytes the reader
-// took, and whether it was in time.
-func (p *Pipe) offer(b []byte, freed <-chan struct{}, late <-chan time.Time) (n int, inTime bool) {
+// took.
+func (p *Pipe) offer(b []byte, freed <-chan struct{}, late <-chan time.Time) (n int, end waitEnd) {
 	if p.room == nil {
 		p.room = make(chan struct{}, 1)
 	}
 	p.offered = b
 	p.mu.Unlock()
-	inTime = true
+	again := time.NewTimer(retryDisk)
 	select {
 	case <-p.room:
 	case <-freed:
+	case <-again.C:
+		end = tryAgain
 	case <-late:
-		inTime = false
+		end = tooLate
 	}
+	again.Stop()
 	p.mu.Lock()
 	n = len(b) - len(p.offered)
 	p.offered = nil
-	return n, inTime
+	return n, end
 }
 
 // CloseWrite ends the stream: after what is queued, Read returns err, io.EOF if
@@ -207,7 +228,7 @@ func (p *Pipe) Read(b []byte) (int, error) {
 	for {
 		switch {
 		case p.closed:
-			return 0, ErrClosed
+			return 0, p.gone()
 		case len(b) == 0:
 			return 0, nil
 		case p.ring.n > 0:
@@ -239,8 +260,9 @@ func (p *Pipe) fromRing(b []byte) int {
 	n := p.ring.read(b)
 	if p.ring.n == 0 {
 		p.ring = ring{}
-		p.dropChunk()
+		p.dropChunks()
 	}
+	p.moved(n)
 	p.wakeWriter()
 	return n
 }
@@ -249,9 +271,17 @@ func (p *Pipe) fromFile(b []byte) (int, error) {
 	off, n := p.blocks.next()
 	n, err := p.readAt(b[:min(n, len(b))], off)
 	p.blocks.consumed(n)
+	p.moved(n)
 	p.emptyFile()
 	p.wakeWriter()
 	return n, err
+}
+
+// moved notes that the reader has taken n bytes.
+func (p *Pipe) moved(n int) {
+	if p.disk > 0 {
+		p.claim.pace.add(n)
+	}
 }
 
 func (p *Pipe) fromWriter(b []byte) int {
@@ -275,6 +305,7 @@ func (p *Pipe) emptyFile() {
 	p.emptying = false
 }
 
+// wakeWriter wakes a Write that waits.
 func (p *Pipe) wakeWriter() {
 	if p.offered == nil {
 		return
@@ -288,10 +319,4 @@ func (p *Pipe) wakeWriter() {
 // Close discards what is queued, ends Read and Write with ErrClosed, and gives
 // back memory, file and budget. It waits for disk I/O in flight. It may be
 // called more than once; the error is that of closing the file.
-func (p *Pipe) Close() error {
-	err := p.close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.wakeWriter()
-	return err
-}
+func (p *Pipe) Close() error { return p.close() }

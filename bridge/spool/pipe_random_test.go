@@ -37,7 +37,7 @@ func checkPipe(t *testing.T, s *Store, seed rand.Source) {
 	rnd := rand.New(seed)
 	data := pattern(rnd.IntN(2 << 20))
 	writes, reads := sizes(rnd), sizes(rnd)
-	p := s.NewPipe()
+	p := s.NewPipe(Owner{})
 	defer p.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -89,7 +89,7 @@ func sizes(rnd *rand.Rand) []int {
 func TestPipeStepByStep(t *testing.T) {
 	for _, c := range []Config{{}, {Buffer: 1}, {Buffer: 1000}, {Buffer: 5000}, {Memory: 1}, {Memory: 20 << 10}} {
 		rnd := rand.New(rand.NewPCG(3, 4))
-		p := newStore(t, c).NewPipe()
+		p := newStore(t, c).NewPipe(Owner{})
 		var want bytes.Buffer
 		data := pattern(1 << 20)
 		for range 2000 {
@@ -121,7 +121,7 @@ func TestPipeConcurrentClose(t *testing.T) {
 	for worker := range 4 {
 		pipes.Go(func() {
 			for i := range 200 {
-				p := s.NewPipe()
+				p := s.NewPipe(Owner{})
 				var wg sync.WaitGroup
 				wg.Go(func() {
 					for rest := data; len(rest) > 0; rest = rest[200:] {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,13 +20,19 @@ func mustRead(t testing.TB, p *Pipe, want []byte) {
 
 // result is what a Read or Write that ran in its own goroutine has returned.
 type result struct {
+	mu  sync.Mutex
 	n   int
 	err error
 }
 
 func start(f func([]byte) (int, error), b []byte) *result {
 	r := &result{n: -1}
-	go func() { r.n, r.err = f(b) }()
+	go func() {
+		n, err := f(b)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.n, r.err = n, err
+	}()
 	synctest.Wait()
 	return r
 }
@@ -33,6 +40,8 @@ func start(f func([]byte) (int, error), b []byte) *result {
 func (r *result) want(t *testing.T, n int, err error) {
 	t.Helper()
 	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.n != n || !errors.Is(r.err, err) {
 		t.Errorf("returned %d, %v, want %d, %v", r.n, r.err, n, err)
 	}
@@ -41,6 +50,8 @@ func (r *result) want(t *testing.T, n int, err error) {
 func (r *result) waits(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.n != -1 {
 		t.Errorf("returned %d, %v, want it to wait", r.n, r.err)
 	}
@@ -49,7 +60,7 @@ func (r *result) waits(t *testing.T) {
 func TestPipeReadWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, Config{})
-		p := s.NewPipe()
+		p := s.NewPipe(Owner{})
 		defer p.Close()
 		got := make([]byte, 8)
 		r := start(p.Read, got)
@@ -67,7 +78,7 @@ func TestPipeReadWaits(t *testing.T) {
 // A Write larger than what the waiting Read asked for is not reordered.
 func TestPipeReadWaitsForLess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newStore(t, Config{}).NewPipe()
+		p := newStore(t, Config{}).NewPipe(Owner{})
 		defer p.Close()
 		got := make([]byte, 2)
 		r := start(p.Read, got)
@@ -85,7 +96,7 @@ func TestPipeEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		truncated := errors.New("backend went away")
 		for given, want := range map[error]error{nil: io.EOF, truncated: truncated} {
-			p := newStore(t, Config{}).NewPipe()
+			p := newStore(t, Config{}).NewPipe(Owner{})
 			mustWrite(t, p, []byte("tail"))
 			p.CloseWrite(given)
 			p.CloseWrite(errors.New("a later one"))
@@ -101,7 +112,7 @@ func TestPipeEnd(t *testing.T) {
 			p.Close()
 		}
 
-		p := newStore(t, Config{}).NewPipe()
+		p := newStore(t, Config{}).NewPipe(Owner{})
 		defer p.Close()
 		r := start(p.Read, make([]byte, 1))
 		r.waits(t)
@@ -113,8 +124,8 @@ func TestPipeEnd(t *testing.T) {
 // Memory, then disk, then Write waits; the order is kept through all three.
 func TestPipeBackpressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStore(t, Config{Buffer: 10, Disk: 20})
-		p := s.NewPipe()
+		s := newStore(t, Config{Buffer: 10, Disk: lone(20)})
+		p := s.NewPipe(Owner{})
 		defer p.Close()
 		data := pattern(100)
 		mustWrite(t, p, data[:30])
@@ -137,12 +148,12 @@ func TestPipeBackpressure(t *testing.T) {
 // With both budgets in use elsewhere a pipe still delivers, at its reader's pace.
 func TestPipeWithoutBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStore(t, Config{Buffer: 10, Memory: 10, Disk: 10})
-		hog := s.NewPipe()
+		s := newStore(t, Config{Buffer: 10, Memory: lone(10), Disk: lone(10)})
+		hog := s.NewPipe(Owner{})
 		defer hog.Close()
 		mustWrite(t, hog, pattern(20))
 
-		p := s.NewPipe()
+		p := s.NewPipe(Owner{})
 		defer p.Close()
 		data := pattern(50)
 		w := start(p.Write, data)
@@ -164,12 +175,12 @@ func TestPipeUsesFreedBudget(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newStore(t, Config{Buffer: 10, Memory: 10, Disk: 10})
-				hog := s.NewPipe()
+				s := newStore(t, Config{Buffer: 10, Memory: lone(10), Disk: lone(10)})
+				hog := s.NewPipe(Owner{})
 				defer hog.Close()
 				mustWrite(t, hog, pattern(20))
 
-				p := s.NewPipe()
+				p := s.NewPipe(Owner{})
 				defer p.Close()
 				w := start(p.Write, pattern(20))
 				w.waits(t)
@@ -185,11 +196,11 @@ func TestPipeUsesFreedBudget(t *testing.T) {
 
 func TestPipeCloseUnblocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStore(t, Config{Buffer: 10, Disk: 10})
-		writing := s.NewPipe()
+		s := newStore(t, Config{Buffer: 10, Disk: lone(10)})
+		writing := s.NewPipe(Owner{})
 		w := start(writing.Write, pattern(50))
 		w.waits(t)
-		reading := s.NewPipe()
+		reading := s.NewPipe(Owner{})
 		r := start(reading.Read, make([]byte, 1))
 		r.waits(t)
 
@@ -212,12 +223,12 @@ func TestPipeCloseUnblocks(t *testing.T) {
 // The same for a Write whose pipe has nothing that Close could give back.
 func TestPipeCloseUnblocksWithoutBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStore(t, Config{Memory: 1, Disk: 10})
-		hog := s.NewPipe()
+		s := newStore(t, Config{Memory: 1, Disk: lone(10)})
+		hog := s.NewPipe(Owner{})
 		defer hog.Close()
 		mustWrite(t, hog, pattern(10))
 
-		p := s.NewPipe()
+		p := s.NewPipe(Owner{})
 		w := start(p.Write, pattern(1))
 		w.waits(t)
 		p.Close()
@@ -228,7 +239,7 @@ func TestPipeCloseUnblocksWithoutBudget(t *testing.T) {
 // Another goroutine may end the stream under a Write that waits.
 func TestPipeCloseWriteUnblocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newStore(t, Config{Buffer: 10, Disk: 10}).NewPipe()
+		p := newStore(t, Config{Buffer: 10, Disk: lone(10)}).NewPipe(Owner{})
 		defer p.Close()
 		w := start(p.Write, pattern(50))
 		w.waits(t)
@@ -246,7 +257,7 @@ func TestPipeCloseWriteUnblocks(t *testing.T) {
 // nothing at all.
 func TestPipeFastReader(t *testing.T) {
 	s := newStore(t, Config{})
-	p := s.NewPipe()
+	p := s.NewPipe(Owner{})
 	defer p.Close()
 	data := pattern(64 << 10)
 	for range 100 {
@@ -261,7 +272,7 @@ func TestPipeFastReader(t *testing.T) {
 // Having caught up the pipe is in memory again, and the file starts over.
 func TestPipeCatchesUp(t *testing.T) {
 	s := newStore(t, Config{Buffer: 64 << 10})
-	p := s.NewPipe()
+	p := s.NewPipe(Owner{})
 	defer p.Close()
 	data := pattern(1 << 20)
 	for range 3 {
@@ -283,7 +294,7 @@ func TestPipeCatchesUp(t *testing.T) {
 func TestPipeLeavesFileBeingEmptied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, Config{Buffer: 10})
-		p := s.NewPipe()
+		p := s.NewPipe(Owner{})
 		defer p.Close()
 		p.emptying = true
 		w := start(p.Write, pattern(20))
@@ -293,6 +304,17 @@ func TestPipeLeavesFileBeingEmptied(t *testing.T) {
 		w.want(t, 20, nil)
 		p.emptying = false
 	})
+}
+
+// takeLast has another body of the same client hold a byte of disk.
+func takeLast(t *testing.T, s *Store) (release func() error) {
+	t.Helper()
+	p := s.NewPipe(Owner{})
+	if s.reserveDisk(&p.holding, 1, 1) != 1 {
+		t.Fatal("there is no room at all")
+	}
+	p.disk = 1
+	return p.Close
 }
 
 // Room that the reader makes in a full pipe is used at once, although nothing
@@ -305,16 +327,15 @@ func TestPipeUsesOwnRoom(t *testing.T) {
 		read   int // bytes the reader takes then
 	}{
 		{"in memory", Config{Buffer: 100, Disk: 1}, 100, 50},
-		{"a block", Config{Memory: 1, Disk: 2*blockSize + 1}, 2 * blockSize, blockSize},
-		{"a block, the last not full", Config{Memory: 1, Disk: 2*blockSize + 101}, 2*blockSize + 100, blockSize},
+		{"a block", Config{Memory: 1, Disk: lone(2*blockSize + 1)}, 2 * blockSize, blockSize},
+		{"a block, the last not full", Config{Memory: 1, Disk: lone(2*blockSize + 101)}, 2*blockSize + 100, blockSize},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStore(t, tt.config)
 				// Somebody else has the last byte.
-				s.reserveDisk(1, 1)
-				defer s.release(Stats{Disk: 1})
-				p := s.NewPipe()
+				defer takeLast(t, s)()
+				p := s.NewPipe(Owner{})
 				defer p.Close()
 				data := pattern(tt.full + tt.read)
 				mustWrite(t, p, data[:tt.full])
@@ -332,7 +353,7 @@ func TestPipeUsesOwnRoom(t *testing.T) {
 // went through.
 func TestPipeLaggingReader(t *testing.T) {
 	s := newStore(t, Config{})
-	p := s.NewPipe()
+	p := s.NewPipe(Owner{})
 	defer p.Close()
 	const lag = 1 << 20
 	data := pattern(lag)
@@ -354,9 +375,8 @@ func TestPipeLaggingReader(t *testing.T) {
 func TestImpatientPipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore(t, Config{Buffer: 100, Disk: 1})
-		s.reserveDisk(1, 1)
-		defer s.release(Stats{Disk: 1})
-		p := s.NewImpatientPipe(time.Second)
+		defer takeLast(t, s)()
+		p := s.NewImpatientPipe(Owner{}, time.Second)
 		defer p.Close()
 		begun := time.Now()
 		n, err := p.Write(pattern(150))

@@ -1,37 +1,37 @@
 package spool
 
-// scratch is the memory that a ReadFrom reads into. Many may wait for slow
-// clients at once, so it starts small and uses more only within the budget.
-type scratch struct {
-	store *Store
-	chunk *chunk // nil if the budget is used up
-	data  []byte
+// Scratch is memory that a body passes through on its way from or to a client. Many
+// clients may be slow at once, so it is a page at first, beside the budgets, and becomes
+// larger only within them.
+type Scratch struct {
+	holding *holding
+	chunk   *chunk
 }
 
-func newScratch(s *Store) scratch {
-	if c := s.takeChunk(1); c != nil {
-		return scratch{s, c, c.data}
-	}
-	// Going on without any memory is impossible. This much, beyond the budget, is
-	// what net/http spends on reading any request.
-	return scratch{s, nil, make([]byte, smallestChunk)}
-}
+func (h *holding) newScratch() Scratch { return Scratch{h, h.store.takePage()} }
 
-// grow changes to the next larger chunk, if there is one to be had.
-func (s *scratch) grow() {
-	if len(s.data) >= s.store.config.Buffer {
+// Scratch returns memory to read from the pipe into. The caller must Free it, be it
+// after Close.
+func (p *Pipe) Scratch() Scratch { return p.newScratch() }
+
+// Bytes returns the memory.
+func (s *Scratch) Bytes() []byte { return s.chunk.data }
+
+// Grow changes to the next larger size if that is not beyond most bytes, and there is
+// room. What was in the memory is lost.
+func (s *Scratch) Grow(most int) {
+	store := s.holding.store
+	if len(s.chunk.data) >= min(most, store.config.Buffer) {
 		return
 	}
-	c := s.store.takeChunk(len(s.data) + 1)
-	if c == nil {
-		return
+	if c := store.takeChunk(s.holding, len(s.chunk.data)+1); c != nil {
+		store.giveChunk(s.chunk)
+		s.chunk = c
 	}
-	s.free()
-	s.chunk, s.data = c, c.data
 }
 
-func (s *scratch) free() {
-	if s.chunk != nil {
-		s.store.giveChunk(s.chunk)
-	}
+// Free gives the memory back.
+func (s *Scratch) Free() {
+	s.holding.store.giveChunk(s.chunk)
+	s.chunk = nil
 }

@@ -4,37 +4,56 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 var (
 	// ErrTooLarge reports that a Buffer's limit is exceeded.
 	ErrTooLarge = errors.New("spool: body is larger than its limit")
 	// ErrDiskFull reports that the disk budget is used up. A file system that is
-	// full is the operating system's error, syscall.ENOSPC, instead.
+	// full is ErrDisk instead.
 	ErrDiskFull = errors.New("spool: disk budget is used up")
+	// ErrCut reports that the body was given up because others need its room.
+	ErrCut = errors.New("spool: given up for others, who need the room")
 	// ErrClosed reports use after Close, or a Write after CloseWrite.
 	ErrClosed = errors.New("spool: already closed")
 )
 
 // Stats is what a Store holds at one moment.
 type Stats struct {
-	Buffers int   `json:"buffers"` // Buffers and Pipes not closed yet
-	Files   int   `json:"files"`   // temporary files open
-	Memory  int64 `json:"memory"`  // bytes of memory held by them
-	Disk    int64 `json:"disk"`    // bytes of disk held by them
+	Buffers   int    `json:"buffers"`              // Buffers and Pipes not closed yet
+	Files     int    `json:"files"`                // temporary files open
+	Small     int64  `json:"small"`                // bytes of memory that are beside the budget: a page or two for each
+	Memory    int64  `json:"memory"`               // bytes of memory held beside those
+	Disk      int64  `json:"disk"`                 // bytes of disk held
+	DiskLimit int64  `json:"disk_limit"`           // bytes of disk there may be held: as configured, or what the file system has room for
+	Refused   uint64 `json:"refused"`              // Buffers and impatient Pipes that there was no room for, ever
+	Cut       uint64 `json:"cut"`                  // Buffers and Pipes given up for others, ever
+	DiskError string `json:"disk_error,omitempty"` // why nothing can be written to disk; empty if it can
 }
 
-// Store is where bodies go, and the budget they share. It is safe for
+// Store is where bodies go, and the budgets they share. It is safe for
 // concurrent use.
 type Store struct {
-	config  Config
-	classes []chunkClass
+	config   Config
+	classes  []chunkClass
+	failing  atomic.Bool  // there is a fault
+	measured atomic.Int64 // when disk.size was adapted, in Unix nanoseconds
 
-	// mu is a leaf: it is taken with a body's lock held, and nothing is called
-	// under it. inUse is the sum of what the open bodies hold.
-	mu    sync.Mutex
-	inUse Stats
-	freed chan struct{} // closed when memory or disk is given back; nil while nobody waits
+	// mu is a leaf but for the mu of a pace: it is taken with a body's lock held, and
+	// nothing is called under it. What the budgets and shares say is used is the sum
+	// of the open bodies' claims.
+	mu       sync.Mutex
+	inUse    Stats // all but Memory
+	memory   budget
+	disk     budget
+	wanted   int64 // bytes of disk that are being freed, each for somebody
+	shares   map[shareKey]*share
+	unused   *share // the one of them, if there is one, that holds nothing
+	fault    fault
+	cuts     cutLog
+	refusals refusals
+	freed    chan struct{} // closed when memory or disk is given back; nil while nobody waits
 }
 
 // New returns a Store. It fails if the configuration is invalid or no file can
@@ -44,7 +63,10 @@ func New(c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{config: c, classes: chunkClasses(c.Buffer)}
+	s := &Store{
+		config: c, classes: chunkClasses(c.Buffer),
+		memory: budget{size: c.Memory}, disk: budget{size: c.Disk}, shares: make(map[shareKey]*share),
+	}
 	f, err := s.createFile()
 	if err != nil {
 		return nil, fmt.Errorf("%w (Dir must be a directory that can be written to)", err)
@@ -52,6 +74,8 @@ func New(c Config) (*Store, error) {
 	if err := s.closeFile(f); err != nil {
 		return nil, err
 	}
+	s.measure()
+	s.compareSpace()
 	return s, nil
 }
 
@@ -59,48 +83,24 @@ func New(c Config) (*Store, error) {
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.inUse
+	stats := s.inUse
+	stats.Memory, stats.DiskLimit = s.memory.used, s.disk.size
+	return stats
 }
 
-func (s *Store) opened() {
+// count adds to what is in use.
+func (s *Store) count(n Stats) {
 	s.mu.Lock()
-	s.inUse.Buffers++
+	s.inUse.Buffers += n.Buffers
+	s.inUse.Files += n.Files
+	s.inUse.Small += n.Small
 	s.mu.Unlock()
 }
 
-// reserveMemory charges n bytes, or nothing.
-func (s *Store) reserveMemory(n int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.inUse.Memory+int64(n) > s.config.Memory {
-		return false
-	}
-	s.inUse.Memory += int64(n)
-	return true
-}
-
-// reserveDisk charges between least and most bytes and returns how many; 0 if
-// there is no room for the least.
-func (s *Store) reserveDisk(least, most int64) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := min(most, s.config.Disk-s.inUse.Disk)
-	if n < least {
-		return 0
-	}
-	s.inUse.Disk += n
-	return n
-}
-
-// release gives back what a body no longer holds.
-func (s *Store) release(held Stats) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.inUse.Buffers -= held.Buffers
-	s.inUse.Files -= held.Files
-	s.inUse.Memory -= held.Memory
-	s.inUse.Disk -= held.Disk
-	if s.freed != nil && (held.Memory > 0 || held.Disk > 0) {
+// wake tells those who wait that something was given back. It is called with mu
+// held.
+func (s *Store) wake() {
+	if s.freed != nil {
 		close(s.freed)
 		s.freed = nil
 	}
@@ -115,8 +115,4 @@ func (s *Store) whenFreed() <-chan struct{} {
 		s.freed = make(chan struct{})
 	}
 	return s.freed
-}
-
-func (s *Store) diskFull() error {
-	return fmt.Errorf("%w: the temporary files in %s may hold %d bytes together", ErrDiskFull, s.config.Dir, s.config.Disk)
 }

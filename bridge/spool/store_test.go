@@ -24,6 +24,7 @@ func TestNewRefuses(t *testing.T) {
 		{"negative buffer", Config{Buffer: -1}, "Buffer is -1"},
 		{"negative memory", Config{Memory: -2}, "Memory is -2"},
 		{"negative disk", Config{Disk: -3}, "Disk is -3"},
+		{"negative files", Config{Files: -4}, "Files is -4"},
 		{"no directory", Config{Dir: "/nowhere/at/all"}, "in /nowhere/at/all: no such file"},
 		{"a file", Config{Dir: file}, "in " + file + ": not a directory"},
 	} {
@@ -42,8 +43,8 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{Dir: os.Getenv("TMPDIR"), Buffer: 256 << 10, Memory: 64 << 20, Disk: 4 << 30}
-	if s.config != want {
+	want := Config{Dir: os.Getenv("TMPDIR"), Buffer: 256 << 10, Memory: 64 << 20, Disk: 4 << 30, Files: descriptors() / 4, Logger: s.config.Logger}
+	if s.config != want || want.Files < 1 {
 		t.Errorf("configuration %+v, want %+v", s.config, want)
 	}
 }
@@ -78,7 +79,7 @@ func TestChunkClasses(t *testing.T) {
 func TestTemporaryFileIsPrivate(t *testing.T) {
 	dir := t.TempDir()
 	s := newStore(t, Config{Dir: dir, Buffer: 8})
-	b := s.NewBuffer(-1)
+	b := s.NewBuffer(Owner{}, -1)
 	defer b.Close()
 	mustWrite(t, b, pattern(100))
 
@@ -100,7 +101,7 @@ func TestTemporaryFileIsPrivate(t *testing.T) {
 // A file that lost bytes is an error, never the end of the body.
 func TestFileLostBytes(t *testing.T) {
 	s := newStore(t, Config{Buffer: 8})
-	b, p := s.NewBuffer(-1), s.NewPipe()
+	b, p := s.NewBuffer(Owner{}, -1), s.NewPipe(Owner{})
 	defer b.Close()
 	defer p.Close()
 	mustWrite(t, b, pattern(100))
@@ -117,31 +118,5 @@ func TestFileLostBytes(t *testing.T) {
 		if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), s.config.Dir) {
 			t.Errorf("%s: read %d bytes, %v, want an unexpected EOF and the directory", name, len(got), err)
 		}
-	}
-}
-
-// A directory that has gone must be named, and what was charged for the file
-// that could not be created must come back.
-func TestDirectoryGone(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "spool")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	s := newStore(t, Config{Dir: dir, Buffer: 8})
-	if err := os.Remove(dir); err != nil {
-		t.Fatal(err)
-	}
-	b, p := s.NewBuffer(-1), s.NewPipe()
-	for name, w := range map[string]interface{ Write([]byte) (int, error) }{"buffer": b, "pipe": p} {
-		_, err := w.Write(pattern(100))
-		if err == nil || !strings.Contains(err.Error(), dir) {
-			t.Errorf("%s: Write: %v, want it to name %s", name, err, dir)
-		}
-	}
-	if err := b.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := p.Close(); err != nil {
-		t.Error(err)
 	}
 }

@@ -8,33 +8,66 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
 )
 
-// accessLog writes a JSON line per request.
+// accessLog writes a JSON line per request. Requests never wait for it.
 type accessLog struct {
 	log  *slog.Logger // nil: off
-	file *logFile     // nil if there is none to reopen
+	path string       // of a file, which may be opened anew; "" if it is none
+	out  *logwriter.Writer
+	last sync.Mutex // held by who opens the file anew
 }
 
-// openAccessLog opens what --access-log names.
-func openAccessLog(to string) (*accessLog, error) {
-	switch to {
-	case "off":
+// openAccessLog opens what --access-log names. errors is told when lines are dropped.
+func openAccessLog(to string, errors *slog.Logger) (*accessLog, error) {
+	if to == "off" {
 		return &accessLog{}, nil
-	case "-":
-		return newAccessLog(os.Stdout), nil
 	}
-	file := &logFile{path: to}
-	if err := file.reopen(); err != nil {
-		return nil, fmt.Errorf("--access-log: %w", err)
+	var path string
+	var out io.WriteCloser = unclosed{os.Stdout}
+	if to != "-" {
+		file, err := openLog(to)
+		if err != nil {
+			return nil, fmt.Errorf("--access-log: %w", err)
+		}
+		path, out = to, file
 	}
-	a := newAccessLog(file)
-	a.file = file
+	w := logwriter.New(out, logwriter.Events{
+		Begun: func(why error) {
+			reason := "whoever reads it does not take them"
+			if why != nil {
+				reason = why.Error()
+			}
+			errors.Warn("lines of the access log are dropped", "access_log", to, "because", reason)
+		},
+		Ended: func(lines uint64) {
+			errors.Warn("lines of the access log were dropped; it is written again", "access_log", to, "lines", lines)
+		},
+	})
+	a := newAccessLog(w)
+	a.path, a.out = path, w
 	return a, nil
 }
+
+// openLog opens a file to append to. Of a named pipe it opens both ends, so that it
+// never waits for a reader, nor fails when that goes and another comes.
+func openLog(path string) (*os.File, error) {
+	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	if info, err := os.Stat(path); err == nil && info.Mode().Type() == os.ModeNamedPipe {
+		flags = os.O_RDWR
+	}
+	return os.OpenFile(path, flags, 0o640)
+}
+
+// unclosed is standard output or standard error, which stay open.
+type unclosed struct{ io.Writer }
+
+func (unclosed) Close() error { return nil }
 
 func newAccessLog(w io.Writer) *accessLog {
 	return &accessLog{log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
@@ -49,16 +82,36 @@ func newAccessLog(w io.Writer) *accessLog {
 
 // reopen opens the log's file anew, after it was renamed by log rotation.
 func (a *accessLog) reopen() error {
-	if a.file == nil {
+	if a.path == "" {
 		return nil
 	}
-	return a.file.reopen()
+	a.last.Lock()
+	defer a.last.Unlock()
+	file, err := openLog(a.path)
+	if err != nil {
+		return err
+	}
+	a.out.Reopen(file)
+	return nil
 }
 
-func (a *accessLog) close() {
-	if a.file != nil {
-		a.file.close()
+// close writes what is still to be written, and returns how many lines were not.
+func (a *accessLog) close() (lost uint64) {
+	if a.out == nil {
+		return 0
 	}
+	return a.out.Close(logFlush)
+}
+
+// logFlush is how long the logs may take to be written to their end.
+const logFlush = time.Second
+
+// dropped is how many lines were dropped ever.
+func (a *accessLog) dropped() uint64 {
+	if a.out == nil {
+		return 0
+	}
+	return a.out.Dropped()
 }
 
 // observe logs a request that the bridge has dealt with.
@@ -113,35 +166,3 @@ func requestAttrs(r *http.Request, client string, status int, bytes int64) []slo
 		slog.String("user_agent", r.UserAgent()),
 	}
 }
-
-// logFile is a file that can be opened anew while it is written to.
-type logFile struct {
-	path string
-
-	mu   sync.Mutex
-	file *os.File
-}
-
-// Write writes one line to the file as it is now.
-func (f *logFile) Write(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.file.Write(p)
-}
-
-func (f *logFile) reopen() error {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
-	if err != nil {
-		return err
-	}
-	f.mu.Lock()
-	old := f.file
-	f.file = file
-	f.mu.Unlock()
-	if old != nil {
-		_ = old.Close() // nothing is buffered in it
-	}
-	return nil
-}
-
-func (f *logFile) close() { _ = f.file.Close() } // nothing is buffered in it

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -23,7 +22,7 @@ import (
 const demoWorkers = 16
 
 func demoCommand() *cobra.Command {
-	var listenAddr string
+	front := endpoint{flag: "listen", mode: 0o600}
 	var d demo
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -40,7 +39,7 @@ pages, and now and then ask for %d at once. Every second it prints what they saw
 			if err := d.check(); err != nil {
 				return err
 			}
-			l, err := listen("listen", listenAddr)
+			l, err := front.listen()
 			if err != nil {
 				return err
 			}
@@ -52,7 +51,7 @@ pages, and now and then ask for %d at once. Every second it prints what they saw
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&listenAddr, "listen", "127.0.0.1:0", "serve HTTP at `ADDR`, for a look with a browser; port 0 takes a free one")
+	f.StringVar(&front.addr, "listen", "127.0.0.1:0", "serve HTTP at `ADDR`, for a look with a browser; port 0 takes a free one")
 	f.Var((*duration)(&d.duration), "duration", "end after this `TIME`; 0: run until Ctrl-C")
 	f.IntVar(&d.polls, "polls", 24, "clients that hold a long-poll open")
 	f.IntVar(&d.rate, "rate", 60, "short requests a second")
@@ -83,18 +82,13 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 		ctx, cancel = context.WithTimeout(ctx, d.duration)
 		defer cancel()
 	}
-	dir, err := os.MkdirTemp("", "sluice-demo-")
-	if err != nil {
-		return &runError{err}
-	}
-	defer os.RemoveAll(dir)
-	app, err := startDemoApp(filepath.Join(dir, "app.sock"))
+	app, err := startDemoApp()
 	if err != nil {
 		return &runError{err}
 	}
 	defer app.close()
 	b, err := bridge.New(bridge.Config{
-		Backends:  []string{"unix:" + app.path},
+		Backends:  []string{app.Addr().String()},
 		Workers:   demoWorkers,
 		Lanes:     bridge.Switch(d.lanes),
 		Multiplex: bridge.Off, // one request to a connection, as with the threads that it is about

@@ -20,19 +20,20 @@ const (
 // server does.
 type demoApp struct {
 	net.Listener
-	path       string
 	busy       atomic.Int64 // threads that serve a request
 	open       atomic.Int64 // connections
 	turnedAway atomic.Int64
 	served     sync.WaitGroup
 }
 
-func startDemoApp(path string) (*demoApp, error) {
-	l, err := net.Listen("unix", path)
+// startDemoApp starts it at a free port: a demonstration that is killed leaves nothing
+// behind, as it would a socket's file.
+func startDemoApp() (*demoApp, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	a := &demoApp{Listener: l, path: path}
+	a := &demoApp{Listener: l}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", a.work("A short page.\n", demoShort))
 	mux.HandleFunc("/poll", a.work("Nothing new.\n", demoPoll))

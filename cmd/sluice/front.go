@@ -18,7 +18,7 @@ type front struct {
 
 func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
 	f := &front{bridge: b, access: access, client: time.Duration(o.client)}
-	if o.preset == "php" && o.static {
+	if o.serveStatic() {
 		f.files = &files{b}
 	}
 	return f

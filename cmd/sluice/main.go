@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +14,23 @@ import (
 
 func main() {
 	supervise.Child()
-	os.Exit(run(os.Args[1:], os.Stderr))
+	os.Exit(run(os.Args[1:], bounded{os.Stderr}))
+}
+
+// bounded is where the last words go. Nobody may be there to take them.
+type bounded struct{ to io.Writer }
+
+func (b bounded) Write(p []byte) (int, error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = b.to.Write(p) // there is nowhere else to say so
+	}()
+	select {
+	case <-done:
+	case <-time.After(logFlush):
+	}
+	return len(p), nil
 }
 
 // runError is a failure after everything was found to be in order.
@@ -35,10 +51,10 @@ once than it can hold.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              cobra.NoArgs,
+		Args:              knownCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return readable(err) })
+	root.SetFlagErrorFunc(readable)
 	root.AddCommand(serveCommand(), probeCommand(), demoCommand(), versionCommand())
 	root.SetArgs(args)
 	err := root.Execute()
@@ -51,12 +67,4 @@ once than it can hold.`,
 		return 1
 	}
 	return 2
-}
-
-// notANumber is how the flag parser says that.
-var notANumber = regexp.MustCompile(`strconv\.Parse[A-Za-z]+: parsing ".*": (invalid syntax|value out of range)`)
-
-// readable is a flag error without the parser's words.
-func readable(err error) error {
-	return errors.New(notANumber.ReplaceAllString(err.Error(), "not a number, or too large a one"))
 }

@@ -51,11 +51,20 @@ func TestUnusable(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"sevre"}, `unknown command "sevre"`},
+		{[]string{"sevre"}, `unknown command "sevre"; did you mean "sluice serve"?`},
+		{[]string{"start"}, `unknown command "start"; did you mean "sluice serve"?`},
+		{[]string{"dance"}, `unknown command "dance"; there are demo, probe, serve, version`},
+		{[]string{"--listen", ":80"}, `unknown flag: --listen; it is one of "sluice serve"`},
 		{serve(), "name the application with --backend"},
 		{serve(backend, "--", "true"), "exclude each other"},
 		{serve("./trac.fcgi"), `a command to run goes after "--"`},
-		{serve(backend, "--worker", "3"), "unknown flag: --worker"},
+		{serve(backend, "--worker", "3"), "unknown flag: --worker; did you mean --workers?"},
+		{serve(backend, "--spool_dir", "/tmp"), "did you mean --spool-dir?"},
+		{serve(backend, "--queue-timout", "3s"), "did you mean --queue-timeout?"},
+		{serve(backend, "--upstream", "unix:/run/app.sock"), "did you mean --backend?"},
+		{serve(backend, "-preset", "php"), "did you mean --preset?"},
+		{serve(backend, "--tls-certificate", "x"), `unknown flag: --tls-certificate; "sluice serve --help" lists`},
+		{[]string{"probe", "--time-out", "3s", "unix:/run/app.sock"}, "did you mean --timeout?"},
 		{serve(backend, "--workers", "many"), `invalid argument "many" for "--workers"`},
 		{serve(backend, "--workers", "0"), "--workers 0: want at least 1"},
 		{serve(backend, "--queue-size", "0"), "--queue-size 0: want at least 1"},
@@ -114,6 +123,18 @@ func TestUnusable(t *testing.T) {
 		{serve("--", filepath.Join(dir, "no-such-program")), "no-such-program"},
 		{serve(backend, "--listen", taken.Addr().String()), "the address is in use"},
 		{serve(backend, "--listen", "192.0.2.1:80"), "does not have that address"},
+		{serve(backend, "--listen", "8120"), `--listen 8120: that is a port alone: write ":8120" for every address of this machine, or "127.0.0.1:8120"`},
+		{serve(backend, "--listen", "localhost"), "--listen localhost: want host:port, :port or unix:/path"},
+		{serve(backend, "--listen", "/run/http.sock"), "--listen /run/http.sock: want host:port, :port or unix:/path"},
+		{serve(backend, "--status", "9180"), `--status 9180: that is a port alone`},
+		{serve(backend, "--listen-mode", "0660"), "--listen-mode: means nothing: --listen is 127.0.0.1:0, which is no unix socket"},
+		{serve(backend, "--status-group", "adm"), "--status-group: means nothing: --status is off"},
+		{serve(backend, "--listen", "unix:"+filepath.Join(dir, "a.sock"), "--listen-mode", "rw"), "not a mode (write 0660, 0666)"},
+		{serve(backend, "--listen", "unix:"+filepath.Join(dir, "a.sock"), "--listen-owner", "nobody-of-that-name"), `--listen-owner "nobody-of-that-name": there is no such user`},
+		{serve(backend, "--listen", "unix:"+filepath.Join(dir, "a.sock"), "--listen-group", "nobody-of-that-name"), `--listen-group "nobody-of-that-name": there is no such group`},
+		{serve(backend, "--max-connections", "-1"), "--max-connections -1: must not be negative"},
+		{serve(backend, "--max-connections", "100000000"), "raise the limit"},
+		{serve(backend, "--workers", "100000000"), "which is too few"},
 		{serve(backend, "--listen", "unix:"+listening), "another program listens there"},
 		{serve(backend, "--listen", "unix:"+precious), "not a socket"},
 		{serve("--", "sh", "-c", "echo no such thing; exit 3"), "ended at once: exit status 3"},
@@ -160,7 +181,7 @@ func TestUnusable(t *testing.T) {
 		{serve("--command-dump-signal", "QUIT", "--command-max-time", "1m", "--", "true"), "--command-dump-signal: means nothing without"},
 		{serve("--command-quarantine", "long", "--", "true"), "not a duration"},
 		{serve("--command-listen", taken.Addr().String(), "--", "true"), "address already in use"},
-		{serve(backend, "--status", taken.Addr().String()), "--status"},
+		{serve(backend, "--status", taken.Addr().String()), "the address is in use, perhaps by another sluice; give this one an address of its own (--status 127.0.0.1:"},
 		{serve(backend, "--access-log", filepath.Join(dir, "absent", "log")), "--access-log"},
 		{[]string{"demo", "--rate", "0"}, "--rate 0"},
 		{[]string{"demo", "--listen", taken.Addr().String()}, "the address is in use"},
@@ -190,7 +211,7 @@ func TestStaleSocket(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}
-	again, err := listen("listen", "unix:"+path)
+	again, err := (&endpoint{flag: "listen", addr: "unix:" + path, mode: 0o600}).listen()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,9 @@ const scrapes = 4
 // notBase are the Go runtime's metrics that are in no base unit, which promtool warns of.
 var notBase = regexp.MustCompile(`^/gc/gogc:percent$`)
 
-// metricsHandler serves to Prometheus the metrics of the bridge, and of this process.
-func metricsHandler(snapshot func() bridge.Snapshot, log *slog.Logger) http.Handler {
+// metricsHandler serves to Prometheus the metrics of the bridge, of what is in front of
+// it, and of this process.
+func metricsHandler(snapshot func() bridge.Snapshot, front func() frontSnapshot, log *slog.Logger) http.Handler {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "sluice", Name: "build_info", Help: "1. The labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": versionText(), "go_version": runtime.Version()},
@@ -31,6 +32,7 @@ func metricsHandler(snapshot func() bridge.Snapshot, log *slog.Logger) http.Hand
 	registry.MustRegister(
 		build,
 		metrics.New(snapshot, metrics.Options{}),
+		frontCollector{front},
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewGoCollector(collectors.WithoutGoCollectorRuntimeMetrics(notBase)),
 	)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"path"
@@ -14,20 +13,22 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // options are serve's flags.
 type options struct {
-	listen, status, accessLog, logFormat string
-	backends                             []string
-	workers                              int
-	preset, root, mount                  string
-	index, follow, hide                  []string
-	fallback                             string
-	static                               bool
-	env                                  envValue
-	trusted, statusNames                 []string
-	sendfile                             []string
+	listen, status       endpoint
+	accessLog, logFormat string
+	backends             []string
+	workers              int
+	preset, root, mount  string
+	index, follow, hide  []string
+	fallback             string
+	static               bool
+	env                  envValue
+	trusted, statusNames []string
+	sendfile             []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
@@ -39,13 +40,17 @@ type options struct {
 	dial, send, firstByte, betweenBytes, request, idle, abandoned, client duration
 	header, keepAlive, drainTimeout                                       duration
 
+	maxConnections int
+
 	spoolDir                            string
 	spoolBuffer, spoolMemory, spoolDisk size
 }
 
 func (o *options) register(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
+	o.listen.flag, o.status.flag = "listen", "status"
+	f.StringVar(&o.listen.addr, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
+	o.listen.registerSocket(f, 0o666, "whoever may write may connect")
 	f.StringArrayVar(&o.backends, "backend", nil, "the application's `ADDR`: unix:/path or host:port; may be given several times")
 	f.IntVar(&o.workers, "workers", 4, "how many requests one backend can hold at once: its threads or processes")
 	f.StringVar(&o.preset, "preset", "app", "how URLs map to the application: app (one application), php (scripts under --root) or cgi (a program per file under --root)")
@@ -62,6 +67,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.sendfile, "sendfile", nil, "`DIR` from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect; may be given several times")
 
 	o.auth.register(f)
+	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones make room for others (default what the limit of open files has room for, 16384 at most)")
 	o.maxBody = 1 << 30
 	f.Var(&o.maxBody, "max-body", "largest request body, `SIZE` such as 20MiB")
 	o.maxHeader = 64 << 10
@@ -108,8 +114,9 @@ func (o *options) register(f *pflag.FlagSet) {
 
 	o.command.register(f)
 
-	f.StringVar(&o.status, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
+	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
 	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of --status, besides IP addresses and localhost; * is any; may be given several times")
+	o.status.registerSocket(f, 0o660, "whoever may write may connect")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 }
@@ -125,17 +132,15 @@ func (o *options) check(command []string) error {
 		return fmt.Errorf("--workers %d: want at least 1", o.workers)
 	case o.logFormat != "text" && o.logFormat != "json":
 		return fmt.Errorf("--log-format %q: want text or json", o.logFormat)
+	case o.maxConnections < 0:
+		return fmt.Errorf("--max-connections %d: must not be negative; 0 is the default", o.maxConnections)
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}
-	if err := o.checkFiles(); err != nil {
-		return err
-	}
-	if err := o.auth.check(o.trusted); err != nil {
-		return err
-	}
-	if err := o.command.check(command); err != nil {
-		return err
+	for _, err := range []error{o.listen.check(), o.status.check(), o.checkFiles(), o.auth.check(o.trusted), o.command.check(command)} {
+		if err != nil {
+			return err
+		}
 	}
 	return o.gate.check()
 }
@@ -182,21 +187,15 @@ func (o *options) bridge(command []string) bridge.Config {
 	return c
 }
 
-func (o *options) server(h http.Handler, log *slog.Logger) *http.Server {
+func (o *options) server(h http.Handler, limit *connlimit.Limit, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		ConnState:         limit.Track,
 		ReadHeaderTimeout: time.Duration(o.header),
 		IdleTimeout:       time.Duration(o.keepAlive),
 		MaxHeaderBytes:    int(o.maxHeader),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-}
-
-func (o *options) logger(w io.Writer) *slog.Logger {
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
-	}
-	return slog.New(slog.NewTextHandler(w, nil))
 }
 
 // size is a flag in bytes.

@@ -1,18 +1,18 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
-	"os"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 func serveCommand() *cobra.Command {
@@ -51,12 +51,19 @@ func serve(o *options, command []string) (err error) {
 	if err := o.check(command); err != nil {
 		return err
 	}
-	log := o.logger(os.Stderr)
-	access, err := openAccessLog(o.accessLog)
+	surviveBrokenPipes()
+	errorLog := openErrorLog(o.logFormat)
+	defer errorLog.close()
+	log := errorLog.log
+	access, err := openAccessLog(o.accessLog, log)
 	if err != nil {
 		return err
 	}
-	defer access.close()
+	defer func() {
+		if lost := access.close(); lost > 0 {
+			log.Warn("the end of the access log could not be written", "lines", lost)
+		}
+	}()
 
 	cfg := o.bridge(command)
 	cfg.Logger, cfg.Observe = log, access.observe
@@ -67,14 +74,21 @@ func serve(o *options, command []string) (err error) {
 	if auth != nil {
 		cfg.Identify = auth.Identify
 	}
-	front, err := listen("listen", o.listen)
+	limit, err := o.limit(log)
+	if err != nil {
+		return err
+	}
+	front, err := o.listen.listen()
 	if err != nil {
 		return err
 	}
 	defer front.Close()
+	if o.listen.anybody() && slices.Contains(o.trusted, "unix") {
+		log.Warn("every user of this machine can pass for the proxy that --trusted-proxy unix believes; --listen-mode 0660 and --listen-group say who may connect", "listen", o.listen.addr)
+	}
 	var side net.Listener
-	if o.status != "off" {
-		if side, err = listen("status", o.status); err != nil {
+	if o.status.addr != "off" {
+		if side, err = o.status.listen(); err != nil {
 			return err
 		}
 		defer side.Close()
@@ -92,17 +106,21 @@ func serve(o *options, command []string) (err error) {
 		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", front.Addr().String())
 	}
 
-	server := o.server(newFront(b, access, o), log)
+	server := o.server(newFront(b, access, o), limit, log)
 	servers := []*http.Server{server}
 	failed := make(chan error, 2)
-	go func() { failed <- server.Serve(front) }()
+	go func() { failed <- server.Serve(limit.Listener(front)) }()
 	if side != nil {
-		s := statusServer(b, o.statusHosts(), log)
+		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
+		s := statusServer(b, func() frontSnapshot {
+			return frontSnapshot{limit.Snapshot(), few.Snapshot(), droppedLines{access.dropped(), errorLog.dropped()}}
+		}, o.statusHosts(), log)
+		s.ConnState = few.Track
 		servers = append(servers, s)
-		go func() { failed <- s.Serve(side) }()
+		go func() { failed <- s.Serve(few.Listener(side)) }()
 	}
 	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),
-		"workers", o.workers, "preset", o.preset, "version", versionText())
+		"workers", o.workers, "preset", o.preset, "max_connections", limit.Snapshot().Max, "version", versionText())
 	err = untilSignal(signals, failed, b, access, log)
 	if err != nil {
 		err = &runError{err}
@@ -111,61 +129,19 @@ func serve(o *options, command []string) (err error) {
 	return err
 }
 
-// listen opens an HTTP listening address: host:port, or unix:/path.
-func listen(flag, addr string) (net.Listener, error) {
-	if !strings.HasPrefix(addr, "unix:") && !strings.HasPrefix(addr, "unix/") {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return nil, fmt.Errorf("--%s %s: %s", flag, addr, listenReason(err))
-		}
-		return l, nil
-	}
-	_, path, err := bridge.ParseAddress(addr)
+// limit bounds what clients may have open.
+func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
+	files, err := descriptorLimit()
 	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", flag, err)
+		return nil, err
 	}
-	if c, err := net.Dial("unix", path); err == nil {
-		_ = c.Close()
-		return nil, fmt.Errorf("--%s %s: another program listens there", flag, addr)
-	} else if errors.Is(err, syscall.ECONNREFUSED) {
-		if err := removeStale(path); err != nil {
-			return nil, fmt.Errorf("--%s %s: %w", flag, addr, err)
-		}
-	}
-	l, err := net.Listen("unix", path)
+	most, waiting, err := o.connections(files)
 	if err != nil {
-		return nil, fmt.Errorf("--%s %s: %s", flag, addr, listenReason(err))
+		return nil, err
 	}
-	return l, nil
-}
-
-// removeStale removes a socket that a program which was killed has left behind.
-// Connecting to a file that is no socket is refused, too, and such a file stays.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != os.ModeSocket {
-		return errors.New("there is a file that is not a socket")
-	}
-	return os.Remove(path)
-}
-
-func listenReason(err error) string {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return "the address is in use (is another program listening there?)"
-	case errors.Is(err, syscall.EACCES):
-		return "permission denied (ports below 1024 need privileges)"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return "this machine does not have that address"
-	}
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err.Error()
-	}
-	return err.Error()
+	return connlimit.New(connlimit.Config{
+		Max: most, MaxWaiting: waiting, Exempt: proxies(o.trusted), Logger: log,
+	}), nil
 }
 
 // application is what the log calls it.

@@ -23,6 +23,11 @@ func catchSignals() <-chan os.Signal {
 	return signals
 }
 
+// surviveBrokenPipes has writing to standard output or standard error fail when whoever
+// read it has gone; it would end the process. It is not ignored, for what is started would
+// inherit that.
+func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // isEnd reports whether a signal asks for the end.
 func isEnd(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
 
@@ -50,10 +55,14 @@ func untilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Bridge
 	}
 }
 
+// reopen opens the access log anew. Nobody waits for that: a file system that hangs is no
+// reason not to heed the next signal.
 func reopen(access *accessLog, log *slog.Logger) {
-	if err := access.reopen(); err != nil {
-		log.Error("reopening the access log failed; the old one stays open", "error", err.Error())
-	}
+	go func() {
+		if err := access.reopen(); err != nil {
+			log.Error("reopening the access log failed; the old one stays open", "error", err.Error())
+		}
+	}()
 }
 
 // restart replaces the application's processes, if they are ours.

@@ -14,13 +14,14 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/status"
 )
 
-// statusServer serves the status of a bridge, and restarts its application if Sluice has
-// started that. hosts are the names that requests may have in Host.
-func statusServer(b *bridge.Bridge, hosts []string, log *slog.Logger) *http.Server {
+// statusServer serves the status of a bridge and of what is in front of it, and restarts
+// its application if Sluice has started that. hosts are the names that requests may have in
+// Host.
+func statusServer(b *bridge.Bridge, front func() frontSnapshot, hosts []string, log *slog.Logger) *http.Server {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
-	mux.Handle("/", status.Handler(b.Snapshot))
-	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, log))
+	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front()} }))
+	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, front, log))
 	if b.Spawned() {
 		mux.Handle("POST /restart", restartHandler(b, stops))
 	}
@@ -30,7 +31,10 @@ func statusServer(b *bridge.Bridge, hosts []string, log *slog.Logger) *http.Serv
 			log.Warn("a request to the status listener had an unknown host; if it is a name of this server, add --status-host", "host", host)
 		})
 	})
-	s := &http.Server{Handler: guarded, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	s := &http.Server{
+		Handler: guarded, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 	s.RegisterOnShutdown(stop) // a restart may take longer than we have
 	return s
 }
@@ -38,7 +42,7 @@ func statusServer(b *bridge.Bridge, hosts []string, log *slog.Logger) *http.Serv
 // statusHosts are the host names for --status: those of --status-host, the one it listens
 // at, and this machine's name if other machines can connect.
 func (o *options) statusHosts() []string {
-	own := status.Hostname(o.status)
+	own := status.Hostname(o.status.addr)
 	hosts := slices.Clone(o.statusNames)
 	addr, err := netip.ParseAddr(own)
 	switch {

@@ -1,0 +1,29 @@
+package spool
+
+import "testing"
+
+// It is a page whatever others hold, and more only within the budget; it outlives the
+// pipe.
+func TestScratch(t *testing.T) {
+	s := newStore(t, Config{Memory: lone(80 << 10), Buffer: 256 << 10})
+	p := s.NewPipe(Owner{})
+	a, b := p.Scratch(), p.Scratch()
+	wantStats(t, s, Stats{Buffers: 1, Small: 8 << 10})
+	for _, size := range []int{16 << 10, 64 << 10, 64 << 10} {
+		a.Grow(64 << 10)
+		if len(a.Bytes()) != size {
+			t.Errorf("it has %d bytes, want %d", len(a.Bytes()), size)
+		}
+	}
+	wantStats(t, s, Stats{Buffers: 1, Small: 4 << 10, Memory: 64 << 10})
+	b.Grow(64 << 10)
+	b.Grow(64 << 10) // there is no room
+	if len(b.Bytes()) != 16<<10 {
+		t.Errorf("the other has %d bytes", len(b.Bytes()))
+	}
+	p.Close()
+	wantStats(t, s, Stats{Memory: 80 << 10})
+	a.Free()
+	b.Free()
+	wantStats(t, s, Stats{})
+}

@@ -1,0 +1,53 @@
+package bridge
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+)
+
+// clientWriter gives a client that takes an answer its time for each piece.
+type clientWriter struct {
+	rc      http.ResponseController
+	timeout time.Duration
+	gate    *admission.Gate
+	cut     atomic.Bool
+}
+
+func (x *exchange) clientWriter() *clientWriter {
+	return &clientWriter{rc: *http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), gate: x.b.gate}
+}
+
+// extend gives the client its time to take the next piece.
+func (c *clientWriter) extend() {
+	_ = c.rc.SetWriteDeadline(time.Now().Add(c.timeout)) // unsupported: the front bounds writes, or nobody does
+	// Cut sets the flag first and the deadline second, so one of the two is seen here
+	// whatever the order.
+	if c.cut.Load() {
+		c.Cut() // the deadline above may have undone it
+	}
+}
+
+// Cut implements spool.Cutter: the answer had to make room, and a Write to the client
+// that is under way ends.
+func (c *clientWriter) Cut() {
+	c.cut.Store(true)
+	_ = c.rc.SetWriteDeadline(time.Unix(1, 0)) // unsupported: then it lasts as long as the client likes
+}
+
+// Pressing implements spool.Cutter: while the answer finds no room it holds a worker, and
+// requests may wait for one.
+func (c *clientWriter) Pressing() bool {
+	_, waiting := c.gate.Load()
+	return waiting > 0
+}
+
+// done leaves the connection as it was found: another handler may be next on it.
+// One that was cut ends, and net/http is not to wait for it with what it has left.
+func (c *clientWriter) done(err error) {
+	if err == nil || !c.cut.Load() {
+		_ = c.rc.SetWriteDeadline(time.Time{})
+	}
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+)
+
+const (
+	// mostConnections is how many client connections there may be by default, however
+	// many descriptors there are: they take memory, too.
+	mostConnections = 16 << 10
+	// fewestConnections is what is worth serving with.
+	fewestConnections = 16
+	// statusConnections is how many there may be at the status listener, where each is
+	// short.
+	statusConnections = 64
+	// ownDescriptors are for what there is once: listeners, logs, the runtime's.
+	ownDescriptors = 64
+	// perInstance are for a process of the application: its pipes, its socket.
+	perInstance = 8
+)
+
+// descriptorLimit is how many this process may have. The runtime has raised it to what
+// the system allows.
+func descriptorLimit() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("how many files may be open: %w", err)
+	}
+	return int(min(uint64(limit.Cur), 1<<24)), nil
+}
+
+// connections is how many clients may have, and how many more may wait, for there to be
+// descriptors for everything else: a connection to the application for each worker,
+// temporary files, which are a quarter at most (package spool), the status, and static
+// files.
+func (o *options) connections(limit int) (most, waiting int, err error) {
+	instances := max(len(o.backends), o.command.instances, o.command.maxInstances) + 1 // one more while they are replaced
+	others := limit/4 + o.workers*instances + perInstance*instances + statusConnections + ownDescriptors
+	room := limit - others
+	if o.serveStatic() {
+		room /= 2 // each may be sent one
+	}
+	room -= room / 9 // for those that wait: an eighth of the others
+	switch {
+	case room < fewestConnections:
+		return 0, 0, fmt.Errorf("this process may open %d files, which is too few: %d are for the application and Sluice itself (--workers %d); raise the limit (ulimit -n, or LimitNOFILE= of systemd)", limit, others, o.workers)
+	case o.maxConnections > room:
+		return 0, 0, fmt.Errorf("--max-connections %d: this process may open %d files, and %d connections are what these have room for beside the rest; raise the limit (ulimit -n, or LimitNOFILE= of systemd)", o.maxConnections, limit, room)
+	case o.maxConnections > 0:
+		most = o.maxConnections
+	default:
+		most = min(room, mostConnections)
+	}
+	return most, max(most/8, 1), nil
+}
+
+// serveStatic reports whether files are sent as they are.
+func (o *options) serveStatic() bool { return o.preset == "php" && o.static }
+
+// proxies says which addresses speak for many clients: what --trusted-proxy lists.
+func proxies(trusted []string) func(netip.Addr) bool {
+	var networks []netip.Prefix
+	unix := false
+	for _, text := range trusted {
+		if text == "unix" {
+			unix = true
+		} else if addr, err := netip.ParseAddr(text); err == nil {
+			networks = append(networks, netip.PrefixFrom(addr, addr.BitLen()))
+		} else if network, err := netip.ParsePrefix(text); err == nil {
+			networks = append(networks, network)
+		} // else bridge.New says what is wrong with it
+	}
+	return func(addr netip.Addr) bool {
+		if !addr.IsValid() {
+			return unix
+		}
+		for _, n := range networks {
+			if n.Contains(addr) {
+				return true
+			}
+		}
+		return false
+	}
+}

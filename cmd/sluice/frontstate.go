@@ -1,0 +1,65 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+)
+
+// snapshot is what /status.json shows: a bridge's, and the state of what is in front of it.
+type snapshot struct {
+	bridge.Snapshot
+	Front frontSnapshot `json:"front"`
+}
+
+// frontSnapshot is the state of the servers and the logs.
+type frontSnapshot struct {
+	Connections       connlimit.Snapshot `json:"connections"`
+	StatusConnections connlimit.Snapshot `json:"status_connections"`
+	DroppedLines      droppedLines       `json:"dropped_lines"`
+}
+
+// droppedLines are lines that nobody took in time, ever.
+type droppedLines struct {
+	Access uint64 `json:"access"`
+	Error  uint64 `json:"error"`
+}
+
+// frontCollector shows a frontSnapshot to Prometheus.
+type frontCollector struct{ snapshot func() frontSnapshot }
+
+var (
+	frontConnections = prometheus.NewDesc("sluice_front_connections", "Client connections: idle, active, or waiting for room.", []string{"listener", "state"}, nil)
+	frontMax         = prometheus.NewDesc("sluice_front_connections_max", "How many client connections there may be.", []string{"listener"}, nil)
+	frontClosed      = prometheus.NewDesc("sluice_front_connections_closed_total", "Client connections closed for others: idle, active, or waiting for room.", []string{"listener", "state"}, nil)
+	frontErrors      = prometheus.NewDesc("sluice_front_accept_errors_total", "Times that accepting connections failed.", []string{"listener"}, nil)
+	frontDropped     = prometheus.NewDesc("sluice_front_log_lines_dropped_total", "Lines that nobody took in time.", []string{"log"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (frontCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{frontConnections, frontMax, frontClosed, frontErrors, frontDropped} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c frontCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.snapshot()
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, kind, value, labels...)
+	}
+	for name, l := range map[string]connlimit.Snapshot{"listen": s.Connections, "status": s.StatusConnections} {
+		send(frontConnections, prometheus.GaugeValue, float64(l.Idle), name, "idle")
+		send(frontConnections, prometheus.GaugeValue, float64(l.Open-l.Idle), name, "active")
+		send(frontConnections, prometheus.GaugeValue, float64(l.Waiting), name, "waiting")
+		send(frontMax, prometheus.GaugeValue, float64(l.Max), name)
+		send(frontClosed, prometheus.CounterValue, float64(l.ClosedIdle), name, "idle")
+		send(frontClosed, prometheus.CounterValue, float64(l.CutActive), name, "active")
+		send(frontClosed, prometheus.CounterValue, float64(l.Refused), name, "waiting")
+		send(frontErrors, prometheus.CounterValue, float64(l.AcceptErrors), name)
+	}
+	send(frontDropped, prometheus.CounterValue, float64(s.DroppedLines.Access), "access")
+	send(frontDropped, prometheus.CounterValue, float64(s.DroppedLines.Error), "error")
+}

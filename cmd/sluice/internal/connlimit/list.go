@@ -1,0 +1,26 @@
+package connlimit
+
+// node is a connection's place in a list.
+type node struct {
+	prev, next *node
+	entry      *entry
+}
+
+// list is a doubly linked one, oldest first, whose nodes are part of what is listed,
+// so that moving costs no memory.
+type list struct{ root node }
+
+func (l *list) init() { l.root.prev, l.root.next = &l.root, &l.root }
+
+func (l *list) push(n *node) {
+	n.prev, n.next = l.root.prev, &l.root
+	n.prev.next, l.root.prev = n, n
+}
+
+func (n *node) remove() {
+	n.prev.next, n.next.prev = n.next, n.prev
+	n.prev, n.next = nil, nil
+}
+
+// oldest returns nil if there is none.
+func (l *list) oldest() *entry { return l.root.next.entry }
