@@ -33,8 +33,8 @@ const (
 )
 
 const (
-	maxChunkDigits = 15      // of a size, which then fits into an int64
-	maxChunkLine   = 4 << 10 // bytes of a size with its extensions
+	maxChunkShift = 1 << 56 // a size from here on takes no more digits
+	maxChunkLine  = 4 << 10 // bytes of a size with its extensions
 )
 
 var (
@@ -122,7 +122,7 @@ func (c *Chunked) sizeLine(char byte) error {
 	case char == '\r' && c.line > 1:
 		c.state = chunkSizeLF
 	case c.state == chunkExt:
-	case isDigit && c.state == chunkSize && c.line <= maxChunkDigits:
+	case isDigit && c.state == chunkSize && c.left < maxChunkShift:
 		c.left = c.left<<4 | int64(digit)
 	case char == ';' && c.line > 1:
 		c.state = chunkExt

@@ -59,6 +59,9 @@ func TestChunked(t *testing.T) {
 		"endless size":     {"5\r\nhello\r\n5;" + strings.Repeat("x", maxChunkLine), "hello", false, errChunkSize},
 		"no chunks at all": {"hello", "hello", false, nil},
 
+		"zeros before the size": {strings.Repeat("0", 30) + "5\r\nhello\r\n" + strings.Repeat("0", 16) + "\r\n\r\n", "hello", true, nil},
+		"a size too large":      {"1\r\nh\r\n1" + strings.Repeat("0", 15) + "\r\nello", "h", false, errChunkSize},
+
 		"nothing":                 {"", "", false, nil},
 		"no chunks, and a line":   {"<html>\r\n<body>", "<html>\r\n<body>", false, nil},
 		"no chunks, a number":     {"2024 was\nlong", "2024 was\nlong", false, nil},
