@@ -33,6 +33,7 @@ type Bridge struct {
 	sendable sendfile.Dirs
 
 	proxyNotices  proxyNotices
+	fieldNotices  fieldNotices
 	headerNotices headerNotices
 	unsent        unsentNotices
 
@@ -81,7 +82,9 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	}
 	s := &Bridge{backend: b.backend, cfg: cfg, mount: strings.TrimSuffix(cfg.Mount, "/"), empty: make(chan struct{}, 1)}
 	var err error
-	if s.mapper, err = cgi.NewMapper(cfg.cgi()); err != nil {
+	mapping := cfg.cgi()
+	mapping.OnRoot, mapping.OnDropped = s.noteRoot, s.fieldNotices.dropped(cfg.Logger)
+	if s.mapper, err = cgi.NewMapper(mapping); err != nil {
 		return nil, err
 	}
 	if s.sendable, err = sendfile.New(cfg.Sendfile); err != nil {
@@ -145,9 +148,6 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	b.exchanges.Put(x)
 	return abort
 }
-
-// Root is the directory tree the preset serves scripts from, nil if it has none.
-func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
 
 // Unused returns what of the site's configuration has no effect as the directories are
 // now, such as a path to hide where nothing is: each an error that names the key. It is

@@ -18,19 +18,6 @@ func (b *Bridge) Client(r *http.Request) string {
 	return c.Addr
 }
 
-// StaticFile returns the file under Root that r asks for, if there is one that may be sent
-// as it is to this client: neither a script nor a dotfile, and Config.Identify does not
-// refuse the request. The bridge itself answers such a request with 404, or with the
-// refusal.
-func (b *Bridge) StaticFile(r *http.Request) (name string, ok bool) {
-	if name, ok = b.mapper.StaticFile(r); !ok {
-		return "", false
-	}
-	var c cgi.Client
-	b.identify(r, &c)
-	return name, c.Refused == nil
-}
-
 // identify sets c to the client that r comes from.
 func (b *Bridge) identify(r *http.Request, c *cgi.Client) {
 	b.mapper.Identify(r, c)

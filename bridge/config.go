@@ -36,10 +36,42 @@ type Config struct {
 	Preset string `json:"preset,omitempty"`
 	// Mount is the URL prefix the application lives at. Default: the root.
 	Mount string `json:"mount,omitempty"`
-	// Root is the directory of the scripts; presets php and cgi need it.
+	// Root is the directory of the scripts; presets php and cgi need it. A symbolic link may
+	// be switched to another release: it is followed anew. If the directory is not there,
+	// requests are answered with 404 until it is.
 	Root string `json:"root,omitempty"`
+	// ResolveRootSymlink is On (default): SCRIPT_FILENAME and DOCUMENT_ROOT begin with the
+	// directory that Root leads to, without symbolic links, so that a release that Root is
+	// switched to is used at once and as a whole, whatever PHP remembers of the link. Off:
+	// they begin with Root as it is written.
+	ResolveRootSymlink Switch `json:"resolve_root_symlink,omitempty"`
+	// AppRoot is what the application calls Root, if it sees the same files at another path,
+	// in a container or a chroot: SCRIPT_FILENAME and DOCUMENT_ROOT begin with it. Default:
+	// it sees them where they are here.
+	AppRoot string `json:"app_root,omitempty"`
+	// CheckFiles is On (default): scripts are looked for below Root. Off: the files cannot be
+	// seen from here, and Root is the application's path. Which part of a path is the script
+	// is told by its name (.php, .cgi, .pl, ...), and what is hidden, begins with a dot or
+	// climbs is out of reach as always, but not what a symbolic link leads to.
+	CheckFiles Switch `json:"check_files,omitempty"`
+	// Virtual lists the paths of scripts that no file stands for, because the application
+	// answers them itself: ping.path and pm.status_path of PHP-FPM, such as "/ping". With a
+	// mount, they are below it.
+	Virtual []string `json:"virtual,omitempty"`
 	// Follow lists directories outside Root that symbolic links may lead into.
 	Follow []string `json:"follow,omitempty"`
+	// Static says which files below Root may be sent as they are: "off"; "usual", styles,
+	// scripts for browsers, images, fonts and the like, robots.txt, and what is below
+	// /.well-known/; "all". What begins with a dot, scripts, and copies of them never are.
+	// Default: "usual" with presets php and cgi, "off" with app and while CheckFiles is off. In
+	// Caddy "all", which leaves it to file_server, unless StaticTypes or StaticDirs are set.
+	Static string `json:"static,omitempty"`
+	// StaticTypes lists the endings of further files that may be sent, such as "zip".
+	StaticTypes []string `json:"static_types,omitempty"`
+	// StaticDirs lists URL prefixes below which all files may be sent, whatever their ending:
+	// "/uploads", which is below Root, or "/cgit-css=/usr/share/cgit", whose files are in a
+	// directory of their own.
+	StaticDirs []string `json:"static_dirs,omitempty"`
 	// Index lists the scripts that serve a directory (php). Default index.php.
 	Index []string `json:"index,omitempty"`
 	// Fallback is the script below Root, "/index.php", that answers for paths where
@@ -57,6 +89,10 @@ type Config struct {
 	// UserHeader is the field, "X-Remote-User", in which a trusted proxy says who has
 	// logged in: REMOTE_USER. From anybody else it is ignored. Default: none.
 	UserHeader string `json:"user_header,omitempty"`
+	// UnderscoreHeaders lists the request fields with an underscore in their names, "api_key",
+	// that are passed on: HTTP_API_KEY. "Api-Key", which is the same variable, is not passed
+	// then. Default: none, for clients could pass one off as the other.
+	UnderscoreHeaders []string `json:"underscore_headers,omitempty"`
 
 	// Sendfile lists the directories from which files are sent that the application names in
 	// X-Sendfile, or in X-Accel-Redirect: DIR, or URI=DIR ("/protected=/srv/files"), where
@@ -124,6 +160,11 @@ type Config struct {
 	// Expand gives each value of Env the form it has for a request. Default: as it is
 	// written.
 	Expand func(r *http.Request, value string) string `json:"-"`
+	// RootOf gives the root for a request, in place of Root, which is then only shown. A path
+	// that is not absolute, or climbs, is answered with 404, and so is one where no directory
+	// is; that a name which a client has chosen is no ".git" is for RootOf to see to. Default:
+	// it is Root.
+	RootOf func(*http.Request) (string, error) `json:"-"`
 	// OnStall is called when the application stops answering, and, with Stall.Ended set,
 	// when it answers again. It must not block. Default: none.
 	OnStall func(admission.Stall) `json:"-"`
@@ -279,6 +320,8 @@ func (c *Config) normalize() error {
 		{"request_buffering", &c.RequestBuffering, []Switch{On, Off}},
 		{"keep_alive", &c.KeepAlive, []Switch{On, Off}},
 		{"multiplex", &c.Multiplex, []Switch{Auto, On, Off}},
+		{"check_files", &c.CheckFiles, []Switch{On, Off}},
+		{"resolve_root_symlink", new(c.ResolveRootSymlink), []Switch{On, Off}}, // the default depends on app_root
 	} {
 		if err := f.value.among(f.values...); err != nil {
 			return fmt.Errorf("%s: %w", f.key, err)
@@ -286,6 +329,9 @@ func (c *Config) normalize() error {
 	}
 	if c.Multiplex == On && !c.servers() {
 		return fmt.Errorf("multiplex: is on, and preset is %s: a process of PHP or a CGI program serves one request at a time", c.Preset)
+	}
+	if c.ResolveRootSymlink == On && c.AppRoot != "" {
+		return errors.New("resolve_root_symlink: is on, and app_root says what the application calls the root (remove one of them)")
 	}
 	if c.KeepAlive == Off && c.Multiplex == On {
 		return errors.New("multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each")
@@ -358,8 +404,12 @@ func (c *Config) multiplex() pool.Multiplex {
 
 func (c *Config) cgi() cgi.Config {
 	return cgi.Config{
-		Preset: c.Preset, Mount: c.Mount, Root: c.Root, Follow: c.Follow, Index: c.Index, Fallback: c.Fallback, Hide: c.Hide,
+		Preset: c.Preset, Mount: c.Mount,
+		Root: c.Root, RootOf: c.RootOf, KeepRootSymlink: c.ResolveRootSymlink == Off, AppRoot: c.AppRoot, Unchecked: c.CheckFiles == Off,
+		Virtual: c.Virtual, Follow: c.Follow, Index: c.Index, Fallback: c.Fallback,
+		Static: c.Static, StaticTypes: c.StaticTypes, StaticDirs: c.StaticDirs, Hide: c.Hide,
 		Env: c.Env, Expand: c.Expand, TrustedProxies: c.TrustedProxies, UserHeader: c.UserHeader,
+		UnderscoreHeaders: c.UnderscoreHeaders,
 	}
 }
 

@@ -23,7 +23,7 @@ type SpawnConfig struct {
 	// Command is the program and its arguments. It gets its listening socket as file
 	// descriptor 0.
 	Command []string `json:"command"`
-	// Dir is its working directory. Default: this process's.
+	// Dir is its working directory. Default: this process's, or / if User may not enter that.
 	Dir string `json:"dir,omitempty"`
 	// Env holds variables of its environment. They win over everything inherited. Perl's FCGI
 	// replaces the environment by the CGI variables of each request: see Config.Env.

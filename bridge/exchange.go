@@ -53,7 +53,6 @@ type exchange struct {
 	content       content
 	interimAt     time.Time // when the last interim header has come
 	over          bool      // the application has ended its answer
-	redirected    bool      // r is what a local redirect made of the client's
 	parsed        bool      // the client's header was touched by the application's
 	surplusLogged bool
 	handedOver    bool // the front answers
@@ -154,13 +153,16 @@ func (x *exchange) run() error {
 	}
 	for range maxRedirects {
 		if err := x.mapVars(); err != nil {
-			return x.elsewhere(err)
+			return err
 		}
 		target, err := x.exchange()
 		if err != nil || target == nil {
 			return err
 		}
 		x.redirect(target)
+		if x.sentByFront() {
+			return nil
+		}
 	}
 	return &appError{errProtocol, errors.New("too many local redirects")}
 }

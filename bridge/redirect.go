@@ -2,21 +2,18 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 
-	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 )
 
-// FileServer is a http.ResponseWriter of a front that sends the static files below Root
-// itself, before it asks the bridge: where a local redirect leads to one, the bridge asks
-// the front.
+// FileServer is a http.ResponseWriter of a front that sends static files itself, before it
+// asks the bridge: where a local redirect leads, the front is asked first, too.
 type FileServer interface {
-	// ServeFile answers r with the file of that name below Root. It returns the status and
-	// the number of bytes that the client was sent, or status 0 if the file may not be sent.
-	ServeFile(r *http.Request, name string) (status int, bytes int64)
+	// ServeFile answers r with a static file, if it asks for one that this client may have.
+	// It returns the status and the number of bytes that the client was sent, or status 0.
+	ServeFile(r *http.Request) (status int, bytes int64)
 }
 
 // followed returns where a local redirect leads that is followed here. One with a body, or
@@ -62,7 +59,7 @@ func (x *exchange) localTarget(location string) *url.URL {
 func (x *exchange) redirect(target *url.URL) {
 	x.body.close()
 	x.body = body{}
-	x.replayed, x.unrun, x.redirected = false, 0, true
+	x.replayed, x.unrun = false, 0
 	ctx := x.r.Context()
 	if x.isCut() {
 		ctx = context.WithoutCancel(ctx) // see deaf
@@ -78,18 +75,16 @@ func (x *exchange) redirect(target *url.URL) {
 	x.describe()
 }
 
-// elsewhere is for a request that is not the application's to answer, because of err. A
-// static file that a local redirect leads to is the front's.
-func (x *exchange) elsewhere(err error) error {
+// sentByFront reports whether what a local redirect leads to was the front's to send.
+func (x *exchange) sentByFront() bool {
 	front, ok := x.w.(FileServer)
-	var refused *cgi.RequestError
-	if !ok || !x.redirected || !errors.As(err, &refused) || refused.File == "" {
-		return err
+	if !ok {
+		return false
 	}
-	status, n := front.ServeFile(x.r, refused.File)
+	status, n := front.ServeFile(x.r)
 	if status == 0 {
-		return err
+		return false
 	}
 	x.out.Status, x.out.BytesOut = status, n
-	return nil
+	return true
 }

@@ -215,7 +215,7 @@ func TestLocalRedirectToAFile(t *testing.T) {
 			if re.status != want.alone || (re.status == 302) != (re.header.Get("Location") == location) {
 				t.Errorf("%s: %d to %q, want %d", location, re.status, re.header.Get("Location"), want.alone)
 			}
-			w := &fileFront{ResponseRecorder: httptest.NewRecorder()}
+			w := &fileFront{httptest.NewRecorder(), r.b}
 			req, _ := http.NewRequest(http.MethodPost, "http://app.test/index.php", nil)
 			r.b.ServeHTTP(w, req)
 			if w.Code != want.served || want.served == 200 && (w.Body.String() != "GET style.css" || w.Header().Get("Location") != "") {
@@ -229,9 +229,16 @@ func TestLocalRedirectToAFile(t *testing.T) {
 }
 
 // fileFront is a front that sends files.
-type fileFront struct{ *httptest.ResponseRecorder }
+type fileFront struct {
+	*httptest.ResponseRecorder
+	b *Bridge
+}
 
-func (f *fileFront) ServeFile(r *http.Request, name string) (int, int64) {
+func (f *fileFront) ServeFile(r *http.Request) (int, int64) {
+	name, ok := f.b.StaticFile(r)
+	if !ok {
+		return 0, 0
+	}
 	n, _ := f.WriteString(r.Method + " " + name)
 	return f.Code, int64(n)
 }

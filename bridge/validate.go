@@ -2,8 +2,8 @@ package bridge
 
 import "github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 
-// Validate checks what can be checked without a look at the system: New may still find
-// that a directory is not there. An error names the key it is about.
+// Validate checks what can be checked without a look at the system. An error names the key
+// it is about.
 func (c Config) Validate() error {
 	if err := c.normalize(); err != nil {
 		return err
@@ -15,4 +15,14 @@ func (c Config) Validate() error {
 		return err
 	}
 	return c.cgi().Validate()
+}
+
+// CheckDirectories returns an error that names the key if a directory of the files, such as
+// Root, is not there. New takes that for something that will change, and a misspelt path
+// may never.
+func (c Config) CheckDirectories() error {
+	if err := c.normalize(); err != nil {
+		return err
+	}
+	return c.cgi().CheckDirectories()
 }

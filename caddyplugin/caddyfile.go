@@ -1,6 +1,8 @@
 package caddyplugin
 
 import (
+	"fmt"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -30,13 +32,21 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    preset              app|php|cgi
 //	    mount               <path>
 //	    root                <directory>
+//	    resolve_root_symlink on|off
+//	    app_root            <directory>
+//	    check_files         on|off
+//	    virtual             <paths...>
 //	    follow              <directories...>
 //	    index               <files...>
 //	    fallback            <script>|off
+//	    static              off|usual|all
+//	    static_types        <endings...>
+//	    static_dirs         <paths...>
 //	    hide                <paths...>
 //	    env                 <name> <value>
 //	    trusted_proxies     <addresses...>
 //	    user_header         <field>
+//	    underscore_headers  <fields...>
 //	    max_body            <size>
 //	    max_params          <size>
 //	    max_response_header <size>
@@ -100,26 +110,45 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 	if err := p.block("", options); err != nil {
 		return err
 	}
-	scripts(&h.Config, siteRoot)
+	if err := scripts(&h.Config, siteRoot); err != nil {
+		return p.locate(err)
+	}
 	if hasPlaceholder(h.Config) {
 		return nil // Provision will see
 	}
-	return p.locate(h.Config.Validate())
+	c := h.Config // as Provision will have it
+	if err := checkFiles(&c); err != nil {
+		return p.locate(err)
+	}
+	return p.locate(c.Validate())
 }
 
 // usualFallback is what answers where nothing is, if it is there.
 const usualFallback = "/index.php"
 
 // scripts sets what goes without saying on a site of scripts.
-func scripts(c *bridge.Config, siteRoot string) {
-	if c.Root == "" && (c.Preset == cgi.PresetPHP || c.Preset == cgi.PresetCGI) {
+func scripts(c *bridge.Config, siteRoot string) error {
+	if c.Preset != cgi.PresetPHP && c.Preset != cgi.PresetCGI {
+		return nil
+	}
+	if c.Root == "" {
 		c.Root = siteRoot
 	}
-	if c.Preset != cgi.PresetPHP {
-		return
+	if c.Root == "" {
+		return fmt.Errorf("root: preset %q needs the directory of its scripts (of a root directive, that counts which is above and has no matcher; for another, write: root {http.vars.root})", c.Preset)
 	}
+	if c.Preset == cgi.PresetPHP {
+		php(c)
+	}
+	return nil
+}
+
+func php(c *bridge.Config) {
 	if c.Index == nil {
-		c.Index = []string{"index.php", "index.html"}
+		c.Index = []string{"index.php"}
+		if c.CheckFiles != bridge.Off && c.Static != cgi.StaticOff {
+			c.Index = append(c.Index, "index.html")
+		}
 	}
 	switch {
 	case c.Fallback == "off":

@@ -37,7 +37,7 @@ For more than a try-out, use the directive sluice in a Caddyfile.`,
 			f.StringP("listen", "l", "", "The address to which to bind the listener")
 			f.StringP("domain", "d", "", "Domain name at which to serve the application")
 			f.StringArrayP("backend", "b", nil, "The application's address: unix:/path or host:port; may be given several times")
-			f.IntP("workers", "w", 0, "How many requests one backend can hold at once (default 4)")
+			f.IntP("workers", "w", 4, "How many requests one backend can hold at once")
 			f.StringP("preset", "p", cgi.PresetApp, "How URLs map to the application: app, php or cgi")
 			f.StringP("root", "r", "", "Directory of the scripts and files")
 			f.StringP("mount", "m", "", "URL prefix the application lives at")
@@ -55,6 +55,9 @@ func serve(f caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
+	if n := f.Int("workers"); n < 1 {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("--workers %d: want at least 1", n)
+	}
 	c := bridge.Config{Backends: backends, Workers: f.Int("workers"), Preset: f.String("preset"), Mount: f.String("mount"), Root: f.String("root")}
 	if command := f.Args(); len(command) > 0 {
 		if f.ArgsLenAtDash() != 0 {
@@ -62,7 +65,12 @@ func serve(f caddycmd.Flags) (int, error) {
 		}
 		c.Spawn = &bridge.SpawnConfig{Command: command}
 	}
-	scripts(&c, "")
+	if c.Preset != cgi.PresetApp && c.Root == "" {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("--root: preset %q needs the directory of its scripts", c.Preset)
+	}
+	if err := scripts(&c, ""); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
 	if err := c.Validate(); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}

@@ -16,6 +16,7 @@ type front struct {
 	http.ResponseWriter
 	pages   bool          // there are such routes
 	request *http.Request // Caddy's
+	site    *bridge.Bridge
 	next    caddyhttp.Handler
 	err     error // what the server is to be told; nil: the request was answered
 }
@@ -38,7 +39,10 @@ func (f *front) WriteError(status int, err error) bool {
 
 // ServeFile implements bridge.FileServer: a local redirect of the application leads to a
 // static file, which is the next handler's as if the client had asked for it.
-func (f *front) ServeFile(r *http.Request, _ string) (status int, bytes int64) {
+func (f *front) ServeFile(r *http.Request) (status int, bytes int64) {
+	if _, ok := f.site.StaticFile(r); !ok {
+		return 0, 0
+	}
 	f.request.Method, f.request.URL, f.request.RequestURI = r.Method, r.URL, r.RequestURI
 	f.request.Header, f.request.Body, f.request.ContentLength = r.Header, r.Body, r.ContentLength
 	w := &countingWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: f.ResponseWriter}, status: http.StatusOK}

@@ -9,7 +9,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sluice-proxy/sluice/bridge"
-	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
 func init() { caddy.RegisterModule(new(Handler)) }
@@ -22,12 +21,11 @@ func init() { caddy.RegisterModule(new(Handler)) }
 // next handler, which should be `file_server`.
 //
 // Placeholders in the values are resolved when the configuration is loaded; those in
-// `env` that belong to a request, for each request.
+// `env` and `root` that belong to a request, for each request.
 type Handler struct {
 	bridge.Config
 
 	lease *lease
-	files bool // requests for static files are the next handler's
 }
 
 // CaddyModule returns the Caddy module information.
@@ -40,7 +38,9 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if err := resolve(&h.Config); err != nil {
 		return err
 	}
-	h.files = h.Preset == cgi.PresetPHP || h.Preset == cgi.PresetCGI
+	if err := checkFiles(&h.Config); err != nil {
+		return err
+	}
 	out, err := newOutlet(ctx)
 	if err != nil {
 		return err
@@ -51,6 +51,9 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.warn(ctx)
 	return nil
 }
+
+// Validate checks the configuration.
+func (h *Handler) Validate() error { return withRoot(h.Config).Validate() }
 
 // warn tells the log of settings that have no effect. That the usual fallback is not there
 // is nobody's mistake.
@@ -68,17 +71,10 @@ func (h *Handler) Cleanup() error { return h.lease.release() }
 
 // ServeHTTP answers r through the application.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if h.files {
-		if _, ok := h.lease.site.StaticFile(r); ok {
-			return next.ServeHTTP(w, r)
-		}
+	if _, ok := h.lease.site.StaticFile(r); ok {
+		return next.ServeHTTP(w, r)
 	}
-	pages := hasErrorRoutes(r)
-	if !pages && !h.files {
-		h.lease.ServeHTTP(w, asAsked(r))
-		return nil
-	}
-	f := &front{ResponseWriter: w, pages: pages, request: r, next: next}
+	f := &front{ResponseWriter: w, pages: hasErrorRoutes(r), request: r, site: h.lease.site, next: next}
 	h.lease.ServeHTTP(f, asAsked(r))
 	return f.err
 }

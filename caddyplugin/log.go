@@ -2,6 +2,7 @@ package caddyplugin
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -51,6 +52,16 @@ func (o *outlet) who(cfg bridge.Config) string {
 		who += " of " + cfg.Root
 	}
 	return who
+}
+
+// conflict is the error of two modules that want an application to be different things.
+// one and two say who they are.
+func conflict(err error, one, two, application string) error {
+	both := one + " and " + two
+	if one == two {
+		both = "two handlers of the configuration (" + one + ")"
+	}
+	return fmt.Errorf("%w: %s share the application %s, which has one gate for both: give both the same value", err, both, application)
 }
 
 // outlets are those of the modules that use an application. A configuration's log is

@@ -11,33 +11,41 @@ import (
 // of bridge.Config's keys.
 func optionsOf(c *bridge.Config) map[string]setter {
 	return map[string]setter{
-		"workers":             number(&c.Workers),
-		"preset":              text(&c.Preset),
-		"mount":               text(&c.Mount),
-		"root":                text(&c.Root),
-		"follow":              list(&c.Follow),
-		"index":               list(&c.Index),
-		"fallback":            text(&c.Fallback),
-		"hide":                list(&c.Hide),
-		"env":                 pairs(&c.Env),
-		"trusted_proxies":     list(&c.TrustedProxies),
-		"user_header":         text(&c.UserHeader),
-		"sendfile":            list(&c.Sendfile),
-		"max_body":            size(&c.MaxBody),
-		"max_params":          size(&c.MaxParams),
-		"max_response_header": size(&c.MaxResponseHeader),
-		"request_buffering":   text(&c.RequestBuffering),
-		"keep_alive":          text(&c.KeepAlive),
-		"multiplex":           text(&c.Multiplex),
-		"lanes":               text(&c.Lanes),
-		"long_poll":           list(&c.LongPoll),
-		"reserve":             pointer(&c.Reserve, number),
-		"queue":               section("queue.", queueOptions(&c.Queue)),
-		"flow":                section("flow.", flowOptions(&c.Flow)),
-		"admission":           section("admission.", admissionOptions(&c.Admission)),
-		"timeouts":            section("timeouts.", timeoutOptions(&c.Timeouts)),
-		"spool":               section("spool.", spoolOptions(&c.Spool)),
-		"spawn":               spawn(&c.Spawn),
+		"workers":              positive(&c.Workers),
+		"preset":               text(&c.Preset),
+		"mount":                text(&c.Mount),
+		"root":                 text(&c.Root),
+		"resolve_root_symlink": text(&c.ResolveRootSymlink),
+		"app_root":             text(&c.AppRoot),
+		"check_files":          text(&c.CheckFiles),
+		"virtual":              list(&c.Virtual),
+		"follow":               list(&c.Follow),
+		"static":               text(&c.Static),
+		"static_types":         list(&c.StaticTypes),
+		"static_dirs":          list(&c.StaticDirs),
+		"index":                list(&c.Index),
+		"fallback":             text(&c.Fallback),
+		"hide":                 list(&c.Hide),
+		"env":                  pairs(&c.Env),
+		"trusted_proxies":      list(&c.TrustedProxies),
+		"user_header":          text(&c.UserHeader),
+		"underscore_headers":   list(&c.UnderscoreHeaders),
+		"sendfile":             list(&c.Sendfile),
+		"max_body":             size(&c.MaxBody),
+		"max_params":           size(&c.MaxParams),
+		"max_response_header":  size(&c.MaxResponseHeader),
+		"request_buffering":    text(&c.RequestBuffering),
+		"keep_alive":           text(&c.KeepAlive),
+		"multiplex":            text(&c.Multiplex),
+		"lanes":                text(&c.Lanes),
+		"long_poll":            list(&c.LongPoll),
+		"reserve":              pointer(&c.Reserve, number),
+		"queue":                section("queue.", queueOptions(&c.Queue)),
+		"flow":                 section("flow.", flowOptions(&c.Flow)),
+		"admission":            section("admission.", admissionOptions(&c.Admission)),
+		"timeouts":             section("timeouts.", timeoutOptions(&c.Timeouts)),
+		"spool":                section("spool.", spoolOptions(&c.Spool)),
+		"spawn":                spawn(&c.Spawn),
 	}
 }
 
@@ -65,26 +73,26 @@ func spawnOptions(c *bridge.SpawnConfig) map[string]setter {
 		"umask":         pointer(&c.Umask, encoded),
 		"nice":          number(&c.Nice),
 		"open_files":    count(&c.OpenFiles),
-		"core":          pointer(&c.Core, size[uint64]),
+		"core":          pointer(&c.Core, sizeOrNone[uint64]),
 		"address_space": size(&c.AddressSpace),
 		"listen":        text(&c.Listen),
 		"backlog":       number(&c.Backlog),
 		"budget":        budget(&c.Budget),
-		"instances":     number(&c.Instances),
-		"max_instances": number(&c.MaxInstances),
+		"instances":     positive(&c.Instances),
+		"max_instances": positive(&c.MaxInstances),
 		"start_timeout": duration(&c.StartTimeout),
 		"ready":         text(&c.Ready),
 		"max_requests":  number(&c.MaxRequests),
-		"max_lifetime":  duration(&c.MaxLifetime),
-		"idle_shutdown": duration(&c.IdleShutdown),
+		"max_lifetime":  durationOrNone(&c.MaxLifetime),
+		"idle_shutdown": durationOrNone(&c.IdleShutdown),
 		"drain_timeout": duration(&c.DrainTimeout),
 		"memory_soft":   size(&c.MemorySoft),
 		"memory_hard":   size(&c.MemoryHard),
 		"memory_total":  size(&c.MemoryTotal),
-		"max_time":      duration(&c.MaxTime),
-		"stall_kill":    duration(&c.StallKill),
+		"max_time":      durationOrNone(&c.MaxTime),
+		"stall_kill":    durationOrNone(&c.StallKill),
 		"dump_signal":   encoded(&c.DumpSignal),
-		"quarantine":    duration(&c.Quarantine),
+		"quarantine":    durationOrNone(&c.Quarantine),
 	}
 }
 
@@ -100,8 +108,8 @@ func budget(to *bridge.SpawnBudget) setter {
 
 func queueOptions(c *bridge.QueueConfig) map[string]setter {
 	return map[string]setter{
-		"size":         number(&c.Size),
-		"long_size":    number(&c.LongSize),
+		"size":         positive(&c.Size),
+		"long_size":    positive(&c.LongSize),
 		"timeout":      duration(&c.Timeout),
 		"long_timeout": duration(&c.LongTimeout),
 		"poll_answer":  pollAnswer(&c.PollAnswer),
@@ -117,7 +125,7 @@ func pollAnswer(to *bridge.PollAnswer) setter {
 			return p.Errf("poll_answer: want a status, a body, and a content type")
 		}
 		status, err := strconv.Atoi(args[0])
-		if err != nil {
+		if err != nil || status == 0 {
 			return p.Errf("poll_answer: %q is not a status", args[0])
 		}
 		to.Status = status
@@ -137,7 +145,7 @@ func pollAnswer(to *bridge.PollAnswer) setter {
 func flowOptions(c *bridge.FlowConfig) map[string]setter {
 	return map[string]setter{
 		"key":           words(&c.Key),
-		"limit":         number(&c.Limit),
+		"limit":         positive(&c.Limit),
 		"max_addresses": rate(&c.MaxAddresses, &c.Per),
 		"excess":        text(&c.Excess),
 	}
@@ -148,11 +156,11 @@ func admissionOptions(c *bridge.AdmissionConfig) map[string]setter {
 		"long_after":  duration(&c.LongAfter),
 		"stall_after": duration(&c.StallAfter),
 		"wait_target": duration(&c.WaitTarget),
-		"unknown":     number(&c.Unknown),
+		"unknown":     positive(&c.Unknown),
 		"long_min":    pointer(&c.LongMin, number),
 		"flow_rate":   decimal(&c.FlowRate),
 		"flow_burst":  decimal(&c.FlowBurst),
-		"spent_limit": number(&c.SpentLimit),
+		"spent_limit": positive(&c.SpentLimit),
 	}
 }
 
@@ -162,7 +170,7 @@ func timeoutOptions(c *bridge.TimeoutsConfig) map[string]setter {
 		"send":          duration(&c.Send),
 		"first_byte":    duration(&c.FirstByte),
 		"between_bytes": duration(&c.BetweenBytes),
-		"request":       duration(&c.Request),
+		"request":       durationOrNone(&c.Request),
 		"idle":          duration(&c.Idle),
 		"abandoned":     duration(&c.Abandoned),
 		"client":        duration(&c.Client),

@@ -115,14 +115,25 @@ func text[T ~string](to *T) setter {
 	return once(to, func(s string) (T, error) { return T(s), nil })
 }
 
-func number(to *int) setter {
+func number(to *int) setter { return once(to, wholeNumber) }
+
+// positive is for a number whose zero is the default, and means nothing when it is written.
+func positive(to *int) setter {
 	return once(to, func(s string) (int, error) {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			return 0, fmt.Errorf("%q is not a whole number", s)
+		n, err := wholeNumber(s)
+		if err == nil && n < 1 {
+			err = fmt.Errorf("is %d, want at least 1", n)
 		}
-		return n, nil
+		return n, err
 	})
+}
+
+func wholeNumber(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a whole number", s)
+	}
+	return n, nil
 }
 
 func count(to *uint64) setter {
@@ -163,28 +174,60 @@ func decimal(to *float64) setter {
 		if err != nil {
 			return 0, fmt.Errorf("%q is not a number", s)
 		}
-		return x, nil
+		return x, nonzero(x)
 	})
+}
+
+var errNotZero = errors.New("must be more than 0")
+
+// nonzero refuses a zero where that is the default, and means nothing when it is written.
+func nonzero[T int | int64 | uint64 | float64](n T) error {
+	if n == 0 {
+		return errNotZero
+	}
+	return nil
 }
 
 func size[T ~int | ~int64 | ~uint64](to *T) setter {
 	return once(to, func(s string) (T, error) {
-		n, err := humanize.ParseBytes(s)
-		if err != nil || int64(n) < 0 || uint64(T(n)) != n {
-			return 0, fmt.Errorf("%q is not a size (write 64KiB, 20MiB, 1GiB)", s)
+		n, err := parseSize[T](s)
+		if err == nil {
+			err = nonzero(uint64(n))
 		}
-		return T(n), nil
+		return n, err
 	})
+}
+
+// sizeOrNone may be 0.
+func sizeOrNone[T ~int | ~int64 | ~uint64](to *T) setter { return once(to, parseSize[T]) }
+
+func parseSize[T ~int | ~int64 | ~uint64](s string) (T, error) {
+	n, err := humanize.ParseBytes(s)
+	if err != nil || int64(n) < 0 || uint64(T(n)) != n {
+		return 0, fmt.Errorf("%q is not a size (write 64KiB, 20MiB, 1GiB)", s)
+	}
+	return T(n), nil
 }
 
 func duration(to *bridge.Duration) setter {
 	return once(to, func(s string) (bridge.Duration, error) {
-		d, err := caddy.ParseDuration(s)
-		if err != nil {
-			return 0, fmt.Errorf("%q is not a duration (write 500ms, 3s, 2m)", s)
+		d, err := parseDuration(s)
+		if err == nil {
+			err = nonzero(int64(d))
 		}
-		return bridge.Duration(d), nil
+		return d, err
 	})
+}
+
+// durationOrNone may be 0.
+func durationOrNone(to *bridge.Duration) setter { return once(to, parseDuration) }
+
+func parseDuration(s string) (bridge.Duration, error) {
+	d, err := caddy.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a duration (write 500ms, 3s, 2m)", s)
+	}
+	return bridge.Duration(d), nil
 }
 
 // list reads one argument or more. Given again, it appends.

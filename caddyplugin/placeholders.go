@@ -15,14 +15,20 @@ import (
 // that is known when there is a request.
 func resolve(cfg *bridge.Config) error {
 	repl := caddy.NewReplacer()
+	root, err := resolveRoot(cfg.Root, repl)
+	if err != nil {
+		return err
+	}
+	cfg.Root = ""
 	free := freeTexts{cfg.Env, cfg.Queue.PollAnswer.Body, nil, nil}
 	cfg.Env, cfg.Queue.PollAnswer.Body = nil, ""
 	if s := cfg.Spawn; s != nil {
 		free.command, free.environ = s.Command, s.Env
 		s.Command, s.Env = nil, nil
 	}
-	err := resolveTexts(reflect.ValueOf(cfg).Elem(), repl)
+	err = resolveTexts(reflect.ValueOf(cfg).Elem(), repl)
 	free.resolve(repl)
+	cfg.Root = root
 	cfg.Env, cfg.Queue.PollAnswer.Body = free.env, free.body
 	if s := cfg.Spawn; s != nil {
 		s.Command, s.Env = free.command, free.environ

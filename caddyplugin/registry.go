@@ -104,7 +104,7 @@ func (r *registry) find(cfg bridge.Config, out *outlet) (*application, error) {
 			continue
 		}
 		if err := c.cfg.AgreesWith(cfg); err != nil {
-			return nil, fmt.Errorf("%w: %s and %s share the application %s, which has one gate for both: give both the same value", err, c.who, out.who(cfg), app.name)
+			return nil, conflict(err, c.who, out.who(cfg), app.name)
 		}
 		return app, nil
 	}

@@ -154,6 +154,7 @@ func (a *application) complete(cfg bridge.Config) bridge.Config {
 		spawn.Reexec = true // see init
 		cfg.Spawn = &spawn
 	}
+	cfg = withRoot(cfg)
 	for _, value := range cfg.Env {
 		if strings.Contains(value, "{") {
 			cfg.Expand = expand

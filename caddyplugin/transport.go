@@ -40,6 +40,9 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if len(t.Backends) > 0 || t.Spawn != nil {
 		return errors.New("backends, spawn: the applications are reverse_proxy's to name, not its transport's")
 	}
+	if t.Static != "" || len(t.StaticTypes)+len(t.StaticDirs) > 0 {
+		return errors.New("static, static_types, static_dirs: a transport sends no files (use the handler sluice, or file_server)")
+	}
 	if err := resolve(&t.Config); err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func hasSendfile(h http.Header) bool {
 
 // Validate checks what all upstreams have in common.
 func (t *Transport) Validate() error {
-	cfg := t.Config
+	cfg := withRoot(t.Config)
 	cfg.Backends = []string{"unix:/upstream"}
 	return cfg.Validate()
 }
@@ -106,11 +109,15 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("unexpected '%s': the upstreams are named by reverse_proxy", d.Val())
 	}
 	options := optionsOf(&t.Config)
-	delete(options, "spawn")
+	for _, name := range []string{"spawn", "static", "static_types", "static_dirs"} { // there is no next handler to send files
+		delete(options, name)
+	}
 	if err := p.block("", options); err != nil {
 		return err
 	}
-	scripts(&t.Config, "")
+	if err := scripts(&t.Config, ""); err != nil {
+		return p.locate(err)
+	}
 	if hasPlaceholder(t.Config) {
 		return nil
 	}

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -171,6 +172,40 @@ func TestSpawnAsAnotherUser(t *testing.T) {
 	want := fmt.Sprintf("%s:%s:%[2]s %s nobody 1000", nobody.Uid, nobody.Gid, nobody.HomeDir)
 	if got := said(t, out)[0]; got != want {
 		t.Errorf("the child is %q, want %q", got, want)
+	}
+}
+
+// Nobody is left in a directory that is not to be entered.
+func TestSpawnWhereTheUserMayNotBe(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // who has one account can go wherever it is
+	}
+	private, dir := t.TempDir(), socketDir(t)
+	if err := errors.Join(os.Chmod(private, 0o700), os.Chmod(dir, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, cfg supervise.Config) string {
+		out := filepath.Join(dir, name)
+		cfg.TempDir = socketDir(t)
+		startProcess(t, fmt.Sprintf(`echo "$(pwd) $(ls -d .)" >%[1]s.new; mv %[1]s.new %[1]s; exec sleep 60`, out), cfg)
+		return said(t, out)[0]
+	}
+	t.Chdir(private)
+	for name, tc := range map[string]struct {
+		cfg  supervise.Config
+		want string
+	}{
+		"another": {supervise.Config{User: "nobody"}, "/ ."},
+		"own":     {supervise.Config{User: "nobody", Dir: dir}, dir + " ."},
+		"root":    {supervise.Config{User: "root"}, private + " ."},
+	} {
+		if got := run(name, tc.cfg); got != tc.want {
+			t.Errorf("%s: it is in %q, want %q", name, got, tc.want)
+		}
+	}
+	_, err := supervise.Start(supervise.Config{Command: []string{"true"}, User: "nobody", Dir: private, TempDir: socketDir(t), Reexec: true})
+	if err == nil || !strings.Contains(err.Error(), "may not enter it") {
+		t.Errorf("a directory that was asked for: %v", err)
 	}
 }
 

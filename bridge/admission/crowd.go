@@ -103,8 +103,15 @@ func (g *Gate) mayWait(e *entry) int {
 
 // turnsApart is how many requests of one client may wait for slots before others of its
 // flows have no turns of their own any more, but those of the client: else one that sends
-// another cookie with each request would have as many turns as requests.
-func (g *Gate) turnsApart() int32 { return int32(max(8, g.cfg.Size/4)) }
+// another cookie with each request would have as many turns as requests. What others have
+// to wait for all these turns is part of what they may wait.
+func (g *Gate) turnsApart() int32 {
+	n := g.cfg.Size / 4
+	if mean := g.load.mean(); mean > 0 {
+		n = min(n, int(g.cfg.Timeout.Seconds()/4*float64(g.w)/mean))
+	}
+	return int32(max(2, n))
+}
 
 // crowded returns the flow that e is to wait in instead of its own, if any.
 func (g *Gate) crowded(e *entry, r *Request, now time.Duration) *flow {

@@ -35,10 +35,66 @@ func (r *rig) serve(d, takes time.Duration, each func()) {
 	}
 }
 
+// flood is who keeps so many requests open, each of a page that takes so long, while
+// others ask now and then for a part of the workers.
+type flood struct {
+	workers int
+	takes   time.Duration
+	open    int
+	next    func(i int) Request
+	share   float64 // of each of two others, in workers
+}
+
+// mustRefuseItself plays it.
+func (f flood) mustRefuseItself(t *testing.T) {
+	t.Helper()
+	r := newRig(t, f.workers)
+	r.warmUp()
+	r.teach(page(0), 40, f.takes)
+	r.teach(other(0), 40, f.takes)
+	var all, open, victims []*visit
+	asked, n := r.clock.now, 0
+	every := time.Duration(float64(f.takes) / f.share)
+	r.serve(max(10*time.Second, 3*every), f.takes, func() {
+		live := open[:0]
+		for _, v := range open {
+			if v.running() || v.settled == 0 {
+				live = append(live, v)
+			}
+		}
+		open = live
+		for len(open) < f.open {
+			v := r.come(f.next(n))
+			n++
+			if all = append(all, v); v.err != nil {
+				break // it comes back at the next step
+			}
+			open = append(open, v)
+		}
+		if r.clock.now.Sub(asked) >= every {
+			asked = r.clock.now
+			victims = append(victims, r.enter(from(500)), r.enter(session(600, 601)))
+		}
+	})
+	r.serve(4*time.Second, f.takes, func() {})
+	longest := time.Duration(0)
+	for i, v := range victims {
+		if v.err != nil {
+			t.Errorf("request %d of another is refused: %v", i, v.err)
+		}
+		longest = max(longest, v.waited)
+	}
+	if limit := r.g.cfg.Timeout; longest > limit {
+		t.Errorf("one of another waited for %v, of %v", longest, limit)
+	}
+	t.Logf("%d of the flood, %d of others, which waited for %v at most", len(all), len(victims), longest)
+	r.leaveAll(append(all, victims...))
+}
+
 // TestFloodOfOneAddress has one address keep 280 requests open for a known page, and
 // others ask now and then, with a cookie and without, at a tenth of their share.
 func TestFloodOfOneAddress(t *testing.T) {
-	for name, flood := range map[string]func(i int) Request{
+	for name, next := range map[string]func(i int) Request{
 		"no cookie":            func(int) Request { return from(1) },
 		"another cookie each":  func(i int) Request { return session(uint64(1_000_000+i), 1) },
 		"one cookie and none":  func(i int) Request { return map[bool]Request{true: session(77, 1), false: from(1)}[i%2 == 0] },
@@ -47,46 +103,23 @@ func TestFloodOfOneAddress(t *testing.T) {
 	} {
 		for _, takes := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond} {
 			t.Run(fmt.Sprint(name, " ", takes), func(t *testing.T) {
-				r := newRig(t, 16)
-				r.warmUp()
-				r.teach(page(0), 40, takes)
-				r.teach(other(0), 40, takes)
-				var all, open, victims []*visit
-				asked, n := r.clock.now, 0
-				r.serve(10*time.Second, takes, func() {
-					live := open[:0]
-					for _, v := range open {
-						if v.running() || v.settled == 0 {
-							live = append(live, v)
-						}
-					}
-					open = live
-					for len(open) < 280 {
-						v := r.come(flood(n))
-						n++
-						if all = append(all, v); v.err != nil {
-							break // it comes back at the next step
-						}
-						open = append(open, v)
-					}
-					if r.clock.now.Sub(asked) >= 10*takes { // a worker each, of 16 for two
-						asked = r.clock.now
-						victims = append(victims, r.enter(from(500)), r.enter(session(600, 601)))
-					}
-				})
-				r.serve(4*time.Second, takes, func() {})
-				longest := time.Duration(0)
-				for i, v := range victims {
-					if v.err != nil {
-						t.Errorf("request %d of another is refused: %v", i, v.err)
-					}
-					longest = max(longest, v.waited)
-				}
-				if limit := r.g.cfg.Timeout; longest > limit {
-					t.Errorf("one of another waited for %v, of %v", longest, limit)
-				}
-				t.Logf("%d of the flood, %d of others, which waited for %v at most", len(all), len(victims), longest)
-				r.leaveAll(append(all, victims...))
+				flood{workers: 16, takes: takes, open: 280, next: next, share: 0.1}.mustRefuseItself(t)
+			})
+		}
+	}
+}
+
+// TestFloodOfFewWorkers has an address send another cookie with each request, so many that
+// they would have turns of their own for longer than others may wait, and so few that the
+// queue is never full.
+func TestFloodOfFewWorkers(t *testing.T) {
+	for _, w := range []int{1, 2} {
+		for _, takes := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond} {
+			t.Run(fmt.Sprintf("%d workers, %v", w, takes), func(t *testing.T) {
+				flood{
+					workers: w, takes: takes, open: w + 70, share: 0.025 * float64(w),
+					next: func(i int) Request { return session(uint64(1_000_000+i), 1) },
+				}.mustRefuseItself(t)
 			})
 		}
 	}

@@ -2,9 +2,12 @@ package admission
 
 import "time"
 
-// dispatch starts whom it may: nested ones first, then short, mixed and long ones, and
-// then those that only others of their own keep waiting.
+// dispatch starts whom it may: nested ones first, unless it is the turn of others, then
+// short, mixed and long ones, and then those that only others of their own keep waiting.
 func (g *Gate) dispatch(now time.Duration) {
+	if g.nesting.waiting.n > 0 && g.turnOfOthers() {
+		g.dispatchFast(now)
+	}
 	g.dispatchNested(now)
 	g.dispatchFast(now)
 	for g.dispatchMixed(now) {
@@ -40,7 +43,7 @@ func (g *Gate) dispatchFast(now time.Duration) {
 // dispatchMixed reports whether it has found one that is short now, and may start.
 func (g *Gate) dispatchMixed(now time.Duration) (short bool) {
 	ring := &g.rings[mixed]
-	for ring.n > 0 && g.hasSlot(now) && g.longAllowed() {
+	for ring.n > 0 && g.hasShortSlot(now) && g.longAllowed() {
 		t := ring.first()
 		e := t.waiting.first()
 		switch lane := g.laneOf(e, now); lane.class() {

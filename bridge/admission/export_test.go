@@ -201,7 +201,10 @@ func (c *checker) queues() {
 	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.stall.phase == flowing && g.rings[fast].n+g.rings[mixed].n > 0 {
 		c.fail("a slot is free and %d flows wait for one", g.rings[fast].n+g.rings[mixed].n)
 	}
-	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.phi+g.guests < g.longCap && g.rings[long].n > 0 {
+	if g.hasShortSlot(now) && g.hasShortSlot(g.ticked) && g.stall.phase == flowing && g.rings[fast].n > 0 {
+		c.fail("a slot is free for short requests, and %d flows wait for one", g.rings[fast].n)
+	}
+	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.phi+g.guests < min(g.longSlots(g.longCap, now), g.longSlots(g.longCap, g.ticked)) && g.rings[long].n > 0 {
 		c.fail("a slot is free for long requests, and flows wait for one")
 	}
 }
@@ -324,7 +327,7 @@ func (g *Gate) couldStart(e *entry, now time.Duration) bool {
 
 // couldBeGuest reports whether only its own flow keeps e waiting, and nobody wants the slot.
 func (g *Gate) couldBeGuest(e *entry, now time.Duration) bool {
-	if g.guestRoom(now) <= 0 || g.longCap-g.mayBeLong() <= g.flowLimit || g.room(e.flow, e.queue, now) {
+	if g.guestRoom(now) <= 0 || g.longSlots(g.longCap, now)-g.mayBeLong() <= g.flowLimit || g.room(e.flow, e.queue, now) {
 		return false
 	}
 	if e.queue != fast {

@@ -8,6 +8,9 @@ func (g *Gate) start(e *entry, now time.Duration) {
 	if e.lane.class() == fast && g.stall.phase.stopped() {
 		g.probe(e, now)
 	}
+	if e.depth == 0 {
+		g.nesting.ahead = 0
+	}
 	e.state, e.started, e.age0 = running, now, g.ageing(now)
 	g.lane[e.lane].started(now - e.arrived)
 	e.route.tried = now

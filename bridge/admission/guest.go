@@ -13,7 +13,7 @@ func (g *Gate) guestRoom(now time.Duration) int {
 	if !g.cfg.Lanes || g.stall.phase != flowing || !g.hasSlot(now) {
 		return 0
 	}
-	return min(g.longCap-g.mayBeLong(), g.w-g.reserve-g.in)
+	return min(g.longSlots(g.longCap, now)-g.mayBeLong(), g.w-g.reserve-g.in)
 }
 
 // wanted is how many slots are in use that short requests need: guests have what is left.
@@ -37,7 +37,7 @@ func (g *Gate) dispatchGuests(now time.Duration) {
 // as another flow may have is left for that.
 func (g *Gate) guestsOfFlows(now time.Duration) {
 	for looks := min(g.holding.n, lookAt); looks > 0 && g.holding.n > 0; looks-- {
-		if g.guestRoom(now) <= 0 || g.longCap-g.mayBeLong() <= g.flowLimit {
+		if g.guestRoom(now) <= 0 || g.longSlots(g.longCap, now)-g.mayBeLong() <= g.flowLimit {
 			return
 		}
 		t := g.holding.first()

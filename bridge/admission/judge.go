@@ -47,7 +47,7 @@ func (g *Gate) mayStart(e *entry, now time.Duration) bool {
 }
 
 // free reports whether a slot may go to a short request.
-func (g *Gate) free(now time.Duration) bool { return g.hasSlot(now) && g.answers(now) }
+func (g *Gate) free(now time.Duration) bool { return g.hasShortSlot(now) && g.answers(now) }
 
 // answers reports whether the application answers, or somebody is to find out.
 func (g *Gate) answers(now time.Duration) bool {
@@ -72,7 +72,7 @@ func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
 	if !g.hasSlot(now) || !g.longAllowed() {
 		return false
 	}
-	room := g.longCap
+	room := g.longSlots(g.longCap, now)
 	if e.queue == mixed {
 		room = g.longRoom(e.route, now)
 	}
@@ -83,14 +83,15 @@ func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
 // may be as short as those of r are as a rule; so it may have what other routes do not
 // need; the last one only if there are no others: it would be kept for nobody.
 func (g *Gate) longRoom(r *route, now time.Duration) int {
-	if !r.shortForMost() {
-		return g.longCap
+	room := g.longCap
+	if r.shortForMost() {
+		unneeded := g.unneeded(r, now)
+		if !r.alone {
+			unneeded = min(unneeded, g.w-1)
+		}
+		room = max(room, unneeded)
 	}
-	room := g.unneeded(r, now)
-	if !r.alone {
-		room = min(room, g.w-1)
-	}
-	return max(g.longCap, room)
+	return g.longSlots(room, now)
 }
 
 // idleRoom is 1 if nothing has been in flight for some time.

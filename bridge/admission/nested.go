@@ -14,8 +14,10 @@ type nesting struct {
 	depth    int           // the deepest that was found lately
 	until    time.Duration // how long others so deep are expected
 	began    time.Duration // when one that had waited was started last
+	ahead    int           // started since the last request that is not nested
 
 	peers  time.Duration // when a request came last that may be one; 0: never
+	others int           // of those, found since the last nested one to be nested in nothing
 	scarce bool          // few slots are free, or were a moment ago
 	since  time.Duration
 }
@@ -32,18 +34,26 @@ const (
 	unmovedLeast = 10 * tick
 	// enoughNested is how many must have been found for what they are nested in to be known.
 	enoughNested = 20
+	// enoughOthers is how many must have been found to be nested in nothing, one after the
+	// other, for somebody else of this machine to be who sends requests: a proxy, or what
+	// looks whether the application is well.
+	enoughOthers = 10
 )
 
 // Nested says that a worker of the application waits for what becomes of the request. Depth
 // is 1 if that worker has a request which is not nested itself, else one more than that
-// one's.
+// one's; 0 says that the request was looked at, and no worker waits for it.
 func (t Ticket) Nested(depth int) {
-	if t.g == nil || depth < 1 {
+	if t.g == nil || depth < 0 {
 		return
 	}
 	g := t.g
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if depth == 0 {
+		g.nesting.others++
+		return
+	}
 	e := t.e
 	if !t.current() || e.depth > 0 || !g.cfg.Lanes {
 		return
@@ -52,6 +62,7 @@ func (t Ticket) Nested(depth int) {
 	g.wake(now)
 	n := &g.nesting
 	n.count++
+	n.others = 0
 	lasts := nestingFor
 	if e.state == running {
 		lasts = nestingShort
@@ -62,10 +73,10 @@ func (t Ticket) Nested(depth int) {
 	e.depth = uint8(min(depth, 255))
 	if e.state == running {
 		n.inFlight++
-		return
+	} else {
+		g.unlink(e)
+		n.waiting.pushBack(&e.link)
 	}
-	g.unlink(e)
-	n.waiting.pushBack(&e.link)
 	g.dispatch(now)
 }
 
@@ -98,7 +109,31 @@ func (g *Gate) mayBeDeep() int {
 
 // hasSlot reports whether there is a slot for a request that is not nested.
 func (g *Gate) hasSlot(now time.Duration) bool {
-	return g.in < g.w-g.nestingDepth(now) && g.nesting.waiting.n == 0 && !g.holdsBack(now)
+	n := &g.nesting
+	return g.in < g.w-g.nestingDepth(now) && (n.waiting.n == 0 || g.turnOfOthers()) && !g.holdsBack(now)
+}
+
+// hasShortSlot reports whether there is one for a short request. It may have one that is
+// kept for nested ones where only long requests have the others: else polls would have
+// those that they may, and nested ones the reserve.
+func (g *Gate) hasShortSlot(now time.Duration) bool {
+	n := &g.nesting
+	return g.hasSlot(now) ||
+		n.depth > 0 && g.in < g.w && g.in-n.inFlight <= g.phi && (n.waiting.n == 0 || g.turnOfOthers())
+}
+
+// turnOfOthers reports whether so many nested requests have gone first that one which is
+// not is to have its turn: a page may ask for others again and again.
+func (g *Gate) turnOfOthers() bool { return g.nesting.ahead >= max(1, g.w/2) }
+
+// longSlots is how many of the slots that long requests may hold they may hold while nested
+// ones are expected, so that a short one and those nested in it have some, too.
+func (g *Gate) longSlots(room int, now time.Duration) int {
+	depth := g.nestingDepth(now)
+	if depth == 0 {
+		return room
+	}
+	return min(room, max(1, g.w-depth-1))
 }
 
 // holdsBack reports whether the last slots are not given away yet. Where requests come
@@ -106,7 +141,7 @@ func (g *Gate) hasSlot(now time.Duration) bool {
 // those send is found out then, before all workers wait for it.
 func (g *Gate) holdsBack(now time.Duration) bool {
 	n := &g.nesting
-	return n.scarce && now-n.since < 2*tick && n.depth == 0 && g.in >= g.w-g.mayBeDeep() && n.peers > 0 && now-n.peers < nestingFor
+	return n.scarce && now-n.since < 2*tick && n.depth == 0 && n.others < enoughOthers && g.in >= g.w-g.mayBeDeep() && n.peers > 0 && now-n.peers < nestingFor
 }
 
 // noteScarce notes when few slots are left.
@@ -127,8 +162,13 @@ func (g *Gate) dispatchNested(now time.Duration) {
 		if e == nil {
 			return
 		}
-		g.relane(e, g.laneOf(e, now))
+		lane := g.laneOf(e, now)
+		if lane.class() != fast && g.stall.phase.stopped() {
+			return // it would not find out whether the application answers
+		}
+		g.relane(e, lane)
 		g.nesting.began = now
+		g.nesting.ahead++
 		g.grant(e, &e.flow.turns[e.queue], now)
 	}
 }

@@ -109,6 +109,141 @@ func TestNestedTwice(t *testing.T) {
 	third.mustRun().done()
 }
 
+// TestPollsAndNestedRequests has long-polls hold all that they may when it is found out that
+// there are nested requests: the slots that are kept for those are not those of short ones.
+func TestPollsAndNestedRequests(t *testing.T) {
+	for _, w := range []int{2, 3, 4, 5, 8, 16} {
+		for _, depth := range []int{1, 2, 4} {
+			t.Run(fmt.Sprintf("%d workers, %d deep", w, depth), func(t *testing.T) {
+				r := knownInner(t, w)
+				var all []*visit
+				for i := range r.g.longCap {
+					all = append(all, r.enter(slowPoll(uint64(100+i))).mustRun())
+				}
+				r.enter(inner(5)).mustRun().nested(depth).done()
+				all = append(all, r.enter(page(1)).mustRun())
+				r.leaveAll(all)
+
+				all = nil // when these have ended, others leave room for a page and those nested in it
+				for i := range w {
+					all = append(all, r.enter(slowPoll(uint64(100+i))))
+				}
+				page := r.enter(page(1)).mustRun()
+				for d := range min(depth, w-2, w/2) {
+					all = append(all, r.enter(inner(1)).nested(d+1).mustRun())
+				}
+				r.leaveAll(append(all, page))
+			})
+		}
+	}
+}
+
+// TestNestedRequestsTakeTurns has a page ask its own site for many others, again and again:
+// those of others have some of the slots.
+func TestNestedRequestsTakeTurns(t *testing.T) {
+	const takes = 50 * time.Millisecond
+	for _, w := range []int{2, 4, 8} {
+		t.Run(fmt.Sprint(w), func(t *testing.T) {
+			r := knownInner(t, w)
+			for range enoughNested {
+				r.enter(inner(5)).mustRun().nested(1).done()
+			}
+			parent := r.enter(page(7)).mustRun()
+			r.clock.pass(r.g.cfg.LongAfter + tick) // it is a long one by now, and none that ends
+			asked, served := r.clock.now, 0
+			var open, all, others []*visit
+			r.serve(10*time.Second, takes, func() {
+				live := open[:0]
+				for _, v := range open {
+					switch {
+					case v.running() || v.settled == 0:
+						live = append(live, v)
+					case v.err == nil:
+						served++
+					}
+				}
+				for open = live; len(open) < 20; {
+					v := r.come(inner(7))
+					v.ticket.Nested(1)
+					open, all = append(open, v), append(all, v)
+				}
+				if r.clock.now.Sub(asked) >= 500*time.Millisecond {
+					asked = r.clock.now
+					others = append(others, r.enter(from(500)), r.enter(session(600, 601)))
+				}
+			})
+			r.serve(4*time.Second, takes, func() {})
+			for i, v := range others {
+				if v.err != nil {
+					t.Errorf("request %d of others: %v", i, v.err)
+				}
+			}
+			if most := 10 * int(time.Second/takes) * (w - 1); served < most/2 {
+				t.Errorf("%d nested requests were served, of %d at most", served, most)
+			}
+			r.leaveAll(append(append(all, others...), parent))
+		})
+	}
+}
+
+// TestNestedRequestsInAStall has long requests of the application itself wait while it
+// answers nobody: they are none that would find out that it does again.
+func TestNestedRequestsInAStall(t *testing.T) {
+	r := knownInner(t, 16)
+	all := []*visit{r.enter(page(1)).mustRun(), r.enter(other(2)).mustRun(), r.enter(page(3)).mustRun()}
+	for r.g.stall.phase != stalled {
+		r.clock.pass(100 * time.Millisecond)
+		if v := r.enter(page(uint64(10 + len(all)))); r.g.stall.phase == suspected {
+			all = append(all, v)
+		} else {
+			v.leave()
+		}
+	}
+	in := r.g.in
+	for i := range 10 {
+		all = append(all, r.enter(slowPoll(uint64(50+i))).nested(1).mustWait())
+	}
+	r.clock.pass(time.Second)
+	if r.g.in > in+1 {
+		t.Errorf("%d were sent to an application that answers nobody", r.g.in-in)
+	}
+	r.leaveAll(all)
+}
+
+// TestOthersOfThisMachine has requests come through a proxy on this machine. The last slots
+// are kept back from them for some moments, until it has been found out that they are
+// nested in nothing.
+func TestOthersOfThisMachine(t *testing.T) {
+	for _, w := range []int{2, 3, 8} {
+		t.Run(fmt.Sprint(w), func(t *testing.T) {
+			r := known(t, w)
+			asked := 0
+			fill := func() (all []*visit) {
+				for i := range w {
+					q := page(uint64(10 + i))
+					if i%2 == 0 {
+						q = other(uint64(10 + i))
+					}
+					q.Peer = peer{0, &asked}
+					all = append(all, r.enter(q))
+				}
+				return all
+			}
+			all := fill()
+			all[w-1].mustWait()
+			r.clock.pass(2 * tick)
+			all[w-1].mustRun()
+			r.leaveAll(all)
+			for range enoughOthers {
+				r.enter(page(1)).mustRun().nested(0).done()
+			}
+			for _, v := range fill() {
+				defer v.mustRun().done()
+			}
+		})
+	}
+}
+
 // TestNestedInNothingKnown has nested requests wait for slots that are kept for deeper
 // ones, of which there are none: when nothing ends any more, they have them.
 func TestNestedInNothingKnown(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"testing"
 )
 
@@ -99,6 +100,68 @@ func BenchmarkParseResponse(b *testing.B) {
 		}
 		if _, err := ParseResponse(block, h); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A release that a symbolic link names, an index, and what a front controller answers for.
+func BenchmarkVarsRelease(b *testing.B) {
+	dir := b.TempDir()
+	writeFile(b, dir, "releases/1/index.php", 0o644)
+	writeFile(b, dir, "releases/1/sub/index.php", 0o644)
+	symlink(b, "releases/1", filepath.Join(dir, "current"))
+	m, err := NewMapper(Config{Preset: PresetPHP, Root: filepath.Join(dir, "current"), Fallback: "/index.php"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	for name, target := range map[string]string{"index": "/sub/", "fallback": "/a/pretty/page"} {
+		b.Run(name, func(b *testing.B) {
+			r := browserRequest(target)
+			c := m.Client(r)
+			vars := make([]Var, 0, 64)
+			b.ReportAllocs()
+			for b.Loop() {
+				if vars, err = m.Vars(vars[:0], r, c, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkVarsCGI(b *testing.B) {
+	dir := b.TempDir()
+	writeFile(b, dir, "bin/gitweb.cgi", 0o755)
+	m, err := NewMapper(Config{Preset: PresetCGI, Root: dir})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	r := browserRequest("/bin/gitweb.cgi/little.git/tree")
+	c := m.Client(r)
+	vars := make([]Var, 0, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		if vars, err = m.Vars(vars[:0], r, c, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkStaticFile(b *testing.B) {
+	dir := b.TempDir()
+	writeFile(b, dir, "img/logo.png", 0o644)
+	m, err := NewMapper(Config{Preset: PresetPHP, Root: dir})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	r := browserRequest("/img/logo.png")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := m.StaticFile(r); !ok {
+			b.Fatal("not a file")
 		}
 	}
 }

@@ -3,12 +3,10 @@ package cgi
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/http"
 	"net/netip"
 	"net/textproto"
-	"path"
 	"slices"
 	"strings"
 )
@@ -29,12 +27,36 @@ type Config struct {
 	// "/sandbox" and "/sandbox/x", not "/sandboxes". It starts SCRIPT_NAME, and
 	// is not part of the path below Root. Default: everything.
 	Mount string
-	// Root is the directory of the scripts and DOCUMENT_ROOT. php and cgi need
-	// it. It is opened once: if it is a symlink that is switched later, its files
-	// are still looked up in the old directory.
+	// Root is the directory of the scripts. php and cgi need it. It is the directory that
+	// this path leads to at the time of a request, or did a tenth of a second before: a
+	// symlink may be switched. If it is not there, requests are answered with 404 until it
+	// is.
 	Root string
+	// RootOf, if it is not nil, gives the root for a request, in place of Root, which is then
+	// only shown. A path that is not absolute, or climbs, is answered with 404, and so is one
+	// where no directory is; that a name which a client has chosen is no ".git" is for RootOf
+	// to see to. Follow holds for all of them.
+	RootOf func(r *http.Request) (string, error)
+	// KeepRootSymlink has SCRIPT_FILENAME and DOCUMENT_ROOT begin with Root as it is written.
+	// Default: they begin with the directory that it leads to, without symlinks. What was
+	// found there is then what the application opens, also if Root is switched to another
+	// release meanwhile, or the application remembers where symlinks led, as PHP does.
+	KeepRootSymlink bool
+	// AppRoot is what the application, in a container or a chroot, calls Root: DOCUMENT_ROOT,
+	// and what SCRIPT_FILENAME begins with. Default: as KeepRootSymlink says.
+	AppRoot string
+	// Unchecked says that the files are not to be seen from here: Root is the application's
+	// path. Which part of a path is a script is told by its name alone, up to the first
+	// segment that ends in .php, or as a program does.
+	Unchecked bool
+	// Virtual are the paths of scripts that no file stands for, as they are below Mount:
+	// "/ping", "/status" of PHP-FPM. They match as a whole.
+	Virtual []string
 	// Follow are the directories outside Root that symlinks below it may lead to.
 	Follow []string
+	// OnRoot, if it is not nil, is told when Root or a directory of Follow is not there, or
+	// another one than before. It must not block.
+	OnRoot func(RootChange)
 	// Index are the files that stand for their directory, the first that exists.
 	// Default: index.php for php, none for cgi.
 	Index []string
@@ -42,6 +64,16 @@ type Config struct {
 	// nothing is: the front controller of most PHP applications. What is there and may
 	// not be served stays out of reach. Default: none.
 	Fallback string
+	// Static is which files below Root StaticFile and OpenStatic return: StaticOff,
+	// StaticUsual or StaticAll. Default: usual for php and cgi, off for app and while
+	// Unchecked.
+	Static string
+	// StaticTypes are the endings of further files, "zip".
+	StaticTypes []string
+	// StaticDirs are paths below which every file may be sent whose name does not forbid it:
+	// "/uploads", below Mount and Root, or "/cgit-css=/usr/share/cgit", a directory of its
+	// own.
+	StaticDirs []string
 	// Hide are the paths, "/data", that are answered as if nothing were there or
 	// below: neither scripts nor static files, nor as an index, nor by a local
 	// redirect. Each is a whole URL path, "/wiki/data", or one below Mount.
@@ -59,6 +91,12 @@ type Config struct {
 	// UserHeader is the field in which a trusted proxy says who has logged in. From
 	// anybody else it is not passed on. Default: none.
 	UserHeader string
+	// UnderscoreHeaders are the fields with an underscore in their names, "api_key", that are
+	// passed although "Api-Key" would be the same variable: that is not passed then.
+	UnderscoreHeaders []string
+	// OnDropped, if it is not nil, is told of fields that UnderscoreHeaders could list, by
+	// their canonical names. It must not block.
+	OnDropped func(name string)
 	// Software is SERVER_SOFTWARE. Default: "sluice".
 	Software string
 }
@@ -68,30 +106,61 @@ type Config struct {
 type Mapper struct {
 	preset   string
 	mount    string // "" or "/x", no slash at the end
-	root     *Root  // nil if there is none
 	index    []string
-	fallback string // "" or "/x.php"
+	fallback string   // "" or "/x.php"
+	virtual  []string // below the mount
 	hide     Prefixes
+	static   statics
 	env      map[string]string
 	envVars  []Var // env, by name
 	expand   func(r *http.Request, value string) string
 	trusted  trustedPeers
 	software string
 
-	userHeader string // in canonical form
+	dir             string // the root's absolute path as configured, "" if there is none
+	root            *Root  // nil: there is none, each request has its own, or it is not looked at
+	roots           *roots // if each request has its own
+	rootOf          func(r *http.Request) (string, error)
+	keepRootSymlink bool
+	appRoot         string
+	unchecked       bool
+
+	userHeader  string // in canonical form
+	underscored underscored
+	onDropped   func(name string)
 }
 
-// NewMapper checks cfg and opens its directories. Errors name the key they are
-// about.
+// NewMapper checks cfg and opens its directories, those that are there. Errors name the key
+// they are about.
 func NewMapper(cfg Config) (*Mapper, error) {
 	m, err := cfg.mapper()
-	if err != nil || cfg.Root == "" {
-		return m, err
-	}
-	if m.root, err = OpenRoot(cfg.Root, cfg.Follow); err != nil {
+	if err != nil {
 		return nil, err
 	}
+	if err := m.open(cfg); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
 	return m, nil
+}
+
+func (m *Mapper) open(cfg Config) (err error) {
+	switch {
+	case m.dir == "" || m.unchecked:
+	case m.rootOf != nil:
+		m.roots = newRoots(cfg.Follow)
+	default:
+		if m.root, err = newRoot("root", m.dir, cfg.Follow, cfg.OnRoot); err != nil {
+			return err
+		}
+		m.dir = m.root.Dir()
+	}
+	for i := range m.static.dirs {
+		d := &m.static.dirs[i]
+		if d.root, err = newRoot("static_dirs", d.dir, nil, cfg.OnRoot); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Validate checks what can be checked without a look at the directories.
@@ -100,9 +169,38 @@ func (c Config) Validate() error {
 	return err
 }
 
-// mapper returns a Mapper without its root.
+// CheckDirectories returns an error that names the key of a directory that is not there
+// now. Whether that is an error is for the caller to know: it may be there later.
+func (c Config) CheckDirectories() error {
+	m, err := c.mapper()
+	if err != nil {
+		return err
+	}
+	if m.dir != "" && !m.unchecked && m.rootOf == nil {
+		root, err := OpenRoot(c.Root, c.Follow)
+		if err != nil {
+			return err
+		}
+		if err := root.Close(); err != nil {
+			return err
+		}
+	}
+	for _, d := range m.static.dirs {
+		if t := openTree("static_dirs", d.dir); t.err != nil {
+			return t.err
+		} else if err := t.root.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mapper returns a Mapper without its directories.
 func (c Config) mapper() (*Mapper, error) {
-	m := &Mapper{preset: c.Preset, software: c.Software, env: maps.Clone(c.Env), expand: c.Expand}
+	m := &Mapper{
+		preset: c.Preset, software: c.Software, env: maps.Clone(c.Env), expand: c.Expand, onDropped: c.OnDropped,
+		dir: c.Root, rootOf: c.RootOf, keepRootSymlink: c.KeepRootSymlink, appRoot: c.AppRoot, unchecked: c.Unchecked,
+	}
 	if m.preset == "" {
 		m.preset = PresetApp
 	}
@@ -137,90 +235,43 @@ func (c Config) mapper() (*Mapper, error) {
 	if m.userHeader, err = checkUserHeader(c.UserHeader); err != nil {
 		return nil, err
 	}
+	if m.underscored, err = m.checkUnderscored(c.UnderscoreHeaders); err != nil {
+		return nil, err
+	}
 	if err := m.checkRoot(c); err != nil {
+		return nil, err
+	}
+	if m.virtual, err = m.checkVirtual(c.Virtual); err != nil {
+		return nil, err
+	}
+	if m.static, err = m.checkStatic(c); err != nil {
+		return nil, err
+	}
+	if err := m.checkIndexUse(); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// Root is the directory tree of Config.Root, nil if none was configured. It is
-// closed with the Mapper.
+// Root is the directory tree of Config.Root, nil if none was configured, it is not looked
+// at, or each request has its own. It is closed with the Mapper.
 func (m *Mapper) Root() *Root { return m.root }
 
 // Close closes the directories. Requests must be over.
 func (m *Mapper) Close() error {
-	if m.root == nil {
-		return nil
+	var errs []error
+	if m.root != nil {
+		errs = append(errs, m.root.Close())
 	}
-	return m.root.Close()
-}
-
-func (m *Mapper) checkRoot(cfg Config) error {
-	switch m.preset {
-	case PresetApp:
-	case PresetPHP, PresetCGI:
-		if cfg.Root == "" {
-			return fmt.Errorf("cgi: root: preset %q needs the directory of its scripts", m.preset)
-		}
-	default:
-		return fmt.Errorf("cgi: preset %q: must be %q, %q or %q", m.preset, PresetApp, PresetPHP, PresetCGI)
+	if m.roots != nil {
+		errs = append(errs, m.roots.close())
 	}
-	if m.preset == PresetApp && len(cfg.Follow) > 0 {
-		return errors.New("cgi: follow: means nothing with preset \"app\", which looks for no files (remove it, or use preset \"php\")")
-	}
-	for _, dir := range append([]string{cfg.Root}, cfg.Follow...) {
-		if hasBreak(dir) {
-			return fmt.Errorf("cgi: root or follow %q: must not hold NUL, CR or LF", dir)
+	for _, d := range m.static.dirs {
+		if d.root != nil {
+			errs = append(errs, d.root.Close())
 		}
 	}
-	return nil
-}
-
-func cleanMount(mount string) (string, error) {
-	trimmed := strings.TrimSuffix(mount, "/")
-	switch {
-	case trimmed == "":
-		return "", nil
-	case trimmed[0] != '/':
-		return "", fmt.Errorf("cgi: mount %q: must start with \"/\"", mount)
-	case path.Clean(trimmed) != trimmed || hasBreak(trimmed):
-		return "", fmt.Errorf("cgi: mount %q: must be a plain path like \"/sandbox\"", mount)
-	}
-	return trimmed, nil
-}
-
-func checkIndex(preset string, index []string) ([]string, error) {
-	if preset == PresetApp && len(index) > 0 {
-		return nil, errors.New("cgi: index: preset \"app\" has no files (remove it, or use preset \"php\")")
-	}
-	for _, name := range index {
-		switch {
-		case !fs.ValidPath(name) || name == "." || hasBreak(name):
-			return nil, fmt.Errorf("cgi: index %q: must be a file name", name)
-		case hasDot("/" + name):
-			return nil, fmt.Errorf("cgi: index %q: can stand for no directory, what begins with a dot is neither run nor sent", name)
-		}
-	}
-	if preset == PresetPHP && len(index) == 0 {
-		return []string{"index.php"}, nil
-	}
-	return slices.Clone(index), nil
-}
-
-func checkFallback(preset, script string) (string, error) {
-	switch {
-	case script == "":
-		return "", nil
-	case preset == PresetApp:
-		return "", errors.New("cgi: fallback: preset \"app\" has no files (remove it, or use preset \"php\")")
-	case script[0] != '/' || path.Clean(script) != script || script == "/" || hasBreak(script):
-		return "", fmt.Errorf("cgi: fallback %q: must be a script's path like \"/index.php\"", script)
-	case preset == PresetPHP && !hasPHPSuffix(script):
-		return "", fmt.Errorf("cgi: fallback %q: must end in .php, nothing else is run", script)
-	case hasDot(script):
-		return "", fmt.Errorf("cgi: fallback %q: can answer nothing, what begins with a dot is not run", script)
-	}
-	return script, nil
+	return errors.Join(errs...)
 }
 
 // checkUserHeader returns the name in its canonical form. Fields with a meaning of their

@@ -1,8 +1,10 @@
 // Package cgi is the Common Gateway Interface (RFC 3875) without the process:
 // an HTTP request becomes CGI meta-variables, a CGI response header becomes an
 // HTTP one. How the variables travel (FastCGI, SCGI, uwsgi) is not its concern;
-// it opens no connection and starts no goroutine. The only I/O is looking for
-// scripts under a configured root.
+// it opens no connection and keeps no goroutine. The only I/O is looking for
+// scripts and static files under a configured root. The files, in reading order: config.go
+// and vars.go; path.go and script.go, from a path to a script, through search.go in the
+// directories of root.go and trees.go; static.go and source.go.
 //
 // # Variables
 //
@@ -24,10 +26,18 @@
 //     file below the root, or a directory's index. Nothing else reaches PHP.
 //   - cgi: the prefix of the path that is a regular, executable file.
 //
+// Where the files cannot be seen from here (Config.Unchecked), the name alone tells what
+// is a script: unchecked.go. Scripts that no file stands for are named: Config.Virtual.
+//
+// The root is the directory that its path leads to now. [Root] looks that up anew while it
+// is used, so a symlink that is switched to another release is followed, and each request
+// holds on to one release: what was checked is what SCRIPT_FILENAME names, and the file that
+// [Mapper.OpenStatic] opens. A root may also depend on the request, or come later.
+//
 // A path to hide, [Config].Hide, is a whole URL path or one below the mount. What begins
 // with a dot (.git, .htaccess; but /.well-known/), is a copy of a script ("x.php~",
-// "x.php.bak"), or a script that is not run, is neither run nor offered to a server of
-// static files.
+// "x.php.bak"), or a script that is not run, is neither run nor sent. Which other files may
+// be sent is said by [Config].Static, StaticTypes and StaticDirs.
 //
 // AUTH_TYPE and REMOTE_USER say what a front authenticated. This package
 // authenticates nobody, so they come from [Client], which a front in the same
@@ -46,7 +56,8 @@
 //   - Proxy: as HTTP_PROXY it would configure the application's HTTP client.
 //   - Names with anything but letters, digits and hyphens: X_Forwarded_For and
 //     X.Forwarded.For would become the variable of X-Forwarded-For. Without them
-//     no two headers share a variable.
+//     no two headers share a variable. [Config].UnderscoreHeaders names exceptions, which
+//     take the place of the field with hyphens.
 //   - Keys that are not in net/http's canonical form, because whoever cleaned
 //     the header with Header.Del did not see them either.
 //   - Content-Type and Content-Length, which have variables of their own.
@@ -71,7 +82,11 @@
 //   - SCRIPT_FILENAME names a regular file below the root, seen through
 //     [os.Root]: no ".." and no symlink leads outside, except into the
 //     directories configured to be followed. The application opens the file by
-//     its name later; who can write below the root can change it in between.
+//     its name later; who can write below the root can change it in between, who switches
+//     the root to another release cannot, unless KeepRootSymlink is set. Of files that are
+//     Unchecked only the path is known: it neither climbs, nor is it hidden.
+//   - A directory is open as long as a request uses it, and is closed by the last one that
+//     does, or by Close. There are never more than maxRoots of requests.
 //
 // # Responses
 //

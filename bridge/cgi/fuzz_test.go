@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,6 +29,14 @@ func FuzzVars(f *testing.F) {
 			mappers = append(mappers,
 				newMapper(f, Config{Preset: preset, Mount: mount, Root: root, Hide: []string{"/data"}, TrustedProxies: []string{"10.0.0.0/8"}, UserHeader: "X-Remote-User"}),
 				newMapper(f, Config{Preset: preset, Mount: mount, Root: root, Env: env}))
+			if preset != PresetApp {
+				mappers = append(mappers, newMapper(f, Config{
+					Preset: preset, Mount: mount, Root: root, Unchecked: true, Fallback: "/a.php", Hide: []string{"/data"}, Virtual: []string{"/ping"},
+				}))
+			}
+			mappers = append(mappers, newMapper(f, Config{
+				Preset: preset, Mount: mount, Root: root, Static: StaticUsual, StaticDirs: []string{"/sub", "/elsewhere=" + root}, Hide: []string{"/data"},
+			}))
 		}
 	}
 	f.Add("/a.php/x", "q=1", "example.org", "X-Env", "value", "10.0.0.1:1")
@@ -40,6 +49,10 @@ func FuzzVars(f *testing.F) {
 	f.Add("/m/sub", "a b\u00e9#\x7f", "a..b", "Connection", "X-Forwarded-For", "10.0.0.1:1")
 	f.Add("/m//data;x/x.php", "", `a"<b>`, "X-Remote-User", "jane", "10.0.0.1:1")
 	f.Add("/.git/x.php/y", "", "a:b:c", "X-Forwarded-Host", `a"b`, "10.0.0.1:1")
+	f.Add("/m/upload/x.jpg/a.php", "", "x", "X-A", "", "")
+	f.Add("/elsewhere/../data/y.css", "", "x", "X-A", "", "")
+	f.Add("/elsewhere//out/secret.php", "", "x", "X-A", "", "")
+	f.Add("/ping", "", "x", "X-A", "", "")
 	f.Add("/a.php.bak", "", "[::1", "Forwarded", `for=6.6.6.6;by="`, "10.0.0.1:1")
 	f.Fuzz(func(t *testing.T, urlPath, query, host, name, value, remote string) {
 		r := &http.Request{
@@ -49,6 +62,7 @@ func FuzzVars(f *testing.F) {
 		}
 		r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv6loopback, Port: 80}))
 		for _, m := range mappers {
+			checkStatic(t, m, r)
 			c := m.Client(r)
 			list, err := m.Vars(nil, r, c, 3)
 			if err != nil {
@@ -85,6 +99,24 @@ func checkRefusal(t *testing.T, m *Mapper, err error) {
 	}
 	if info, err := m.root.Stat(refused.File); err != nil || m.isScript(refused.File, info) {
 		t.Errorf("%q is not a static file: %v", refused.File, err)
+	}
+}
+
+// checkStatic has the file that would be sent, if there is one, be one that may be.
+func checkStatic(t *testing.T, m *Mapper, r *http.Request) {
+	f, err := m.OpenStatic(r)
+	if err != nil && !errors.Is(err, ErrOutsideRoot) && !errors.Is(err, fs.ErrInvalid) {
+		t.Fatal(err)
+	}
+	if f == nil {
+		return
+	}
+	defer f.Close()
+	if name := f.Info.Name(); strings.HasPrefix(name, ".") || isBackup(name) || m.isSource(path.Ext(name)) || name == "secret.php" {
+		t.Errorf("%q would be sent", name)
+	}
+	if m.hide.Has(r.URL.Path) {
+		t.Errorf("%q is hidden and would be sent", r.URL.Path)
 	}
 }
 
@@ -135,6 +167,12 @@ func checkVars(t *testing.T, m *Mapper, c Client, list []Var, root string) {
 	}
 	if hasDot(script) || m.hide.Has(m.mount+script) {
 		t.Errorf("%q is run", script)
+	}
+	if m.unchecked {
+		if m.isFileByName(path.Base(path.Dir(script))) {
+			t.Errorf("%q is run below a file", script)
+		}
+		return
 	}
 	if info, err := m.root.Stat(script[1:]); err != nil || !m.isScript(script, info) {
 		t.Errorf("%q is not a script below the root: %v", script, err)

@@ -101,6 +101,9 @@ func (b *builder) header(r *http.Request, c Client) {
 		if len(lines) == 0 || named[key] {
 			continue
 		}
+		if b.mapper.underscored.ways[key] {
+			continue // which of the two is meant must not be the client's to choose
+		}
 		v, known := headerVars[key]
 		if !known {
 			v = b.headerVar(key)
@@ -147,6 +150,10 @@ func isForwarded(key string) bool {
 // headerVar decides about a header that is not in the table.
 func (b *builder) headerVar(key string) headerVar {
 	if !passable(key) {
+		if name, listed := b.mapper.underscored.names[key]; listed {
+			return headerVar{name: name}
+		}
+		b.mapper.dropped(key)
 		return headerVar{rule: drop}
 	}
 	start := b.text.Len()

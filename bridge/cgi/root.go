@@ -5,211 +5,242 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
-// ErrOutsideRoot reports a name that leads, through a symlink, out of the root
-// and not into a directory that may be followed. What wraps it says where to.
-var ErrOutsideRoot = errors.New("leads outside the root")
+// The directories of a Root are looked up again when it is used and lookEvery has passed
+// since they last were; when a name is not found, lookAfterMiss is enough. One that is not
+// there is used on for goneAfter since it was last seen: "ln -sfn" removes a symlink before
+// it makes the new one.
+const (
+	lookEvery     = 100 * time.Millisecond
+	lookAfterMiss = 10 * time.Millisecond
+	goneAfter     = time.Second
+)
 
-// maxLinks is how many symlinks one name may pass, as in Linux.
-const maxLinks = 40
+// The values of Root.age.
+const (
+	fresh = iota
+	stale // good enough for a name that is found
+	due   // to be looked up before the directories are used
+)
 
 // Root is a directory tree that nothing leads out of, except symlinks into the
-// directories it was told to follow. It stays on the directories that were
-// there when it was opened. Safe for concurrent use.
+// directories it was told to follow. It is the directory that its path leads to now: if
+// that is a symlink to a release and is switched, the new release is used a moment later,
+// and the old one by those requests alone that have begun with it. Safe for concurrent
+// use.
 type Root struct {
-	trees []tree // the root itself, then those to follow; os.Root guards each
+	key    string   // what an error about dir begins with
+	dir    string   // absolute, as configured
+	follow []string // likewise
+	notify func(RootChange)
+
+	current atomic.Pointer[trees]
+	age     atomic.Int32 // of what is known of them: fresh, after lookAfterMiss, or due, after lookEvery
+	timer   *time.Timer  // makes it older, so that requests need not ask for the time
+
+	mu     sync.Mutex // held while the directories are looked up
+	closed bool
+	seen   time.Time // when those that are open were last found where they belong
 }
 
-type tree struct {
-	dir  string // absolute, as configured
-	real string // absolute, without symlinks
-	root *os.Root
+// RootChange says that one of the directories of a Root is another one than before, is not
+// there, or is back.
+type RootChange struct {
+	Key  string // "root", "follow" or "static_dirs"
+	Dir  string // as configured
+	Real string // the directory that it leads to now, without symlinks; "" if there is none
+	Err  error  // why there is none; nil if there is one
 }
 
-// OpenRoot opens dir and the directories that symlinks below it may lead to.
+// OpenRoot opens dir and the directories that symlinks below it may lead to. All of them
+// must be there; later they may go and come back.
 func OpenRoot(dir string, follow []string) (*Root, error) {
-	r := &Root{}
-	if err := r.add("root", dir); err != nil {
+	r, err := newRoot("root", dir, follow, nil)
+	if err != nil {
 		return nil, err
 	}
-	for _, f := range follow {
-		if err := r.add("follow", f); err != nil {
-			return nil, errors.Join(err, r.Close())
+	if err := r.current.Load().failure(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// newRoot is OpenRoot for directories that need not be there yet. notify, if it is not
+// nil, is told of what changes, and of directories that are not there. key is what errors
+// about dir begin with.
+func newRoot(key, dir string, follow []string, notify func(RootChange)) (*Root, error) {
+	r := &Root{key: key, follow: make([]string, len(follow)), notify: notify, seen: time.Now()}
+	var err error
+	if r.dir, err = filepath.Abs(dir); err != nil {
+		return nil, fmt.Errorf("cgi: %s %q: %w", key, dir, err)
+	}
+	for i, f := range follow {
+		if r.follow[i], err = filepath.Abs(f); err != nil {
+			return nil, fmt.Errorf("cgi: follow %q: %w", f, err)
+		}
+	}
+	t := openTrees(r.key, r.dir, r.follow)
+	r.current.Store(t)
+	r.mu.Lock() // against grow
+	r.timer = time.AfterFunc(lookAfterMiss, r.grow)
+	r.mu.Unlock()
+	for i := range t.list {
+		if t.list[i].err != nil {
+			r.tell(&t.list[i])
 		}
 	}
 	return r, nil
 }
 
 // Dir is the root's absolute path, as configured: symlinks in it are kept.
-func (r *Root) Dir() string { return r.trees[0].dir }
+func (r *Root) Dir() string { return r.dir }
 
-// Close closes the directories. It may be called again.
+// Close closes the directories when nobody uses them any more. It may be called again.
 func (r *Root) Close() error {
-	var errs []error
-	for _, t := range r.trees {
-		errs = append(errs, t.root.Close())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil
 	}
-	return errors.Join(errs...)
+	r.closed = true
+	r.timer.Stop()
+	return r.current.Swap(newTrees(tree{err: fs.ErrClosed})).release()
 }
 
 // Stat describes the file that name leads to, symlinks followed. name is
 // relative, slash-separated and clean, "." is the root. Errors are
 // fs.ErrNotExist, fs.ErrPermission, ErrOutsideRoot, or the system's.
-func (r *Root) Stat(name string) (fs.FileInfo, error) {
-	return visit(r, "stat", name, (*os.Root).Stat)
+func (r *Root) Stat(name string) (info fs.FileInfo, err error) {
+	err = r.use(func(t *trees) error {
+		info, err = t.stat(name)
+		return err
+	})
+	return info, err
 }
 
 // Open opens a regular file or a directory for reading. Other files (a FIFO
 // would block whoever opens it) are fs.ErrInvalid. name and errors as in Stat.
-func (r *Root) Open(name string) (*os.File, error) {
-	return visit(r, "open", name, openFile)
+func (r *Root) Open(name string) (file *os.File, err error) {
+	err = r.use(func(t *trees) error {
+		file, err = t.open(name)
+		return err
+	})
+	return file, err
 }
 
-func openFile(root *os.Root, name string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		err = fmt.Errorf("%w: neither a file nor a directory", fs.ErrInvalid)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
-// visit calls op on name, below the root or where a symlink leads.
-func visit[T any](r *Root, verb, name string, op func(*os.Root, string) (T, error)) (T, error) {
-	var zero T
-	// Not fs.ValidPath: file names need not be UTF-8.
-	if !filepath.IsLocal(name) || path.Clean(name) != name || strings.IndexByte(name, 0) >= 0 {
-		return zero, &fs.PathError{Op: verb, Path: name, Err: fs.ErrInvalid}
-	}
-	v, err := op(r.trees[0].root, name)
-	if err == nil || definite(err) {
-		return v, pathError(verb, name, err)
-	}
-	// os.Root refuses every absolute symlink and every one that leaves the tree.
-	// Its error for that is not exported, so whatever is left is looked into.
-	t, rel, err := r.locate(name)
-	if err != nil {
-		return zero, pathError(verb, name, err)
-	}
-	v, err = op(t.root, rel)
-	return v, pathError(verb, name, err)
-}
-
-// definite reports errors that no symlink is the reason of.
-func definite(err error) bool {
-	return notExist(err) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrInvalid) ||
-		errors.Is(err, fs.ErrClosed) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
-}
-
-func notExist(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
-}
-
-func pathError(verb, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if inner, ok := errors.AsType[*fs.PathError](err); ok {
-		err = inner.Err
-	}
+// use has f use the directories, and again if it does not find what it looks for and the
+// directories are others now.
+func (r *Root) use(f func(*trees) error) error {
+	t := r.acquire()
+	err := f(t)
 	if notExist(err) {
-		err = fs.ErrNotExist
+		if next := r.renew(t); next != t {
+			t, err = next, f(next)
+		}
 	}
-	return &fs.PathError{Op: verb, Path: name, Err: err}
+	_ = t.release() // what is wrong with a directory that is closed is nobody's concern
+	return err
 }
 
-// locate walks name one element at a time and returns the tree it ends in and
-// the name there, which is free of symlinks. The caller opens that name through
-// os.Root again, so a change in between cannot lead outside.
-func (r *Root) locate(name string) (*tree, string, error) {
-	t, done, rest := &r.trees[0], ".", name
-	for links := 0; rest != "" && rest != "."; {
-		elem, after, _ := strings.Cut(rest, "/")
-		next := filepath.Join(done, elem)
-		info, err := t.root.Lstat(next)
-		if err != nil {
-			return nil, "", err
-		}
-		if info.Mode()&fs.ModeSymlink == 0 {
-			done, rest = next, after
-			continue
-		}
-		if links++; links > maxLinks {
-			return nil, "", fmt.Errorf("%w: more than %d symlinks", fs.ErrNotExist, maxLinks)
-		}
-		target, err := t.root.Readlink(next)
-		if err != nil {
-			return nil, "", err
-		}
-		if t, rest, err = r.enter(filepath.Join(t.real, next), target); err != nil {
-			return nil, "", err
-		}
-		done, rest = ".", strings.Trim(rest+"/"+after, "/")
+// acquire returns the directories as they are, to be released.
+func (r *Root) acquire() *trees {
+	if r.age.Load() == due {
+		r.look()
 	}
-	return t, done, nil
+	return r.hold()
 }
 
-// enter returns the tree that a symlink leads to, and the path below it. link is its
-// absolute path, without symlinks before its last element.
-func (r *Root) enter(link, target string) (*tree, string, error) {
-	// "a/.." is not "." if a is a symlink. Leading ".." are safe, dir has none.
-	if _, climb, found := strings.Cut(trimClimb(target)+"/", "/../"); found {
-		return nil, "", fmt.Errorf("%w: the symbolic link %q leads to %q, and what \"..\" before %q means is not known", ErrOutsideRoot, link, target, climb)
-	}
-	if !filepath.IsAbs(target) {
-		target = filepath.Join(filepath.Dir(link), target)
-	}
-	target = filepath.Clean(target)
-	for i := range r.trees {
-		t := &r.trees[i]
-		if rel, ok := below(t.dir, target); ok {
-			return t, rel, nil
-		}
-		if rel, ok := below(t.real, target); ok {
-			return t, rel, nil
+// hold returns the directories there are, to be released.
+func (r *Root) hold() *trees {
+	for {
+		if t := r.current.Load(); t.hold() {
+			return t
 		}
 	}
-	return nil, "", fmt.Errorf("%w: the symbolic link %q leads to %q (to allow it, add that, or a directory above it, to follow: --follow)", ErrOutsideRoot, link, target)
 }
 
-func trimClimb(target string) string {
-	for strings.HasPrefix(target, "../") {
-		target = strings.TrimLeft(target[len("../"):], "/")
+// renew returns what has taken the place of t, to be released instead of it: it may be t
+// itself. It is for a name that t does not have.
+func (r *Root) renew(t *trees) *trees {
+	if r.age.Load() != fresh {
+		r.look()
 	}
-	return target
+	next := r.hold()
+	if next == t || next.root().err == fs.ErrClosed { // the root of some requests was closed for that of others
+		_ = next.release()
+		return t
+	}
+	_ = t.release()
+	return next
 }
 
-func below(dir, name string) (rel string, ok bool) {
-	if dir == name {
-		return ".", true
+// grow makes what is known older.
+func (r *Root) grow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+	case r.age.CompareAndSwap(fresh, stale):
+		r.timer.Reset(lookEvery - lookAfterMiss)
+	default:
+		r.age.Store(due)
 	}
-	return strings.CutPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
-func (r *Root) add(key, dir string) error {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return fmt.Errorf("cgi: %s %q: %w", key, dir, err)
+// look finds out where the directories are now. While somebody does, others go on with
+// those there are.
+func (r *Root) look() {
+	if !r.mu.TryLock() {
+		return
 	}
-	resolved, err := filepath.EvalSymlinks(abs)
-	if err != nil {
-		return fmt.Errorf("cgi: %s: %w", key, err)
+	old, next := r.update()
+	if r.age.Store(fresh); !r.closed {
+		r.timer.Reset(lookAfterMiss)
 	}
-	root, err := os.OpenRoot(resolved)
-	if err != nil {
-		return fmt.Errorf("cgi: %s: %w", key, err)
+	r.mu.Unlock()
+	for i := range next.list {
+		if !next.list[i].leadsLike(&old.list[i]) {
+			r.tell(&next.list[i])
+		}
 	}
-	r.trees = append(r.trees, tree{abs, resolved, root})
-	return nil
+}
+
+// update opens the directories anew if they are not the same any more. It returns those
+// there were and those there are. r.mu is held.
+func (r *Root) update() (old, next *trees) {
+	old = r.current.Load()
+	if r.closed || old.same() {
+		r.seen = time.Now()
+		return old, old
+	}
+	next = openTrees(r.key, r.dir, r.follow)
+	if err := next.lost(old); err != nil && r.keeps(err) {
+		_ = next.release()
+		return old, old
+	}
+	r.seen = time.Now()
+	r.current.Store(next)
+	_ = old.release() // the last who uses them closes them
+	return old, next
+}
+
+// keeps reports whether the directories there are, of which one cannot be opened now, are
+// used on.
+func (r *Root) keeps(err error) bool {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) {
+		return true // it is not the directory's fault
+	}
+	return time.Since(r.seen) < goneAfter
+}
+
+func (r *Root) tell(t *tree) {
+	if r.notify != nil {
+		r.notify(RootChange{Key: t.key, Dir: t.dir, Real: t.real, Err: t.err})
+	}
 }

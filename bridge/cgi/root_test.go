@@ -185,7 +185,8 @@ func TestMapperClosesItsDirectories(t *testing.T) {
 		if err := errors.Join(m.Close(), m.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := NewMapper(Config{Preset: PresetPHP, Root: dir, Follow: []string{"/does/not/exist"}}); err == nil {
+		cfg := Config{Preset: PresetPHP, Root: dir, Follow: []string{"/does/not/exist"}, StaticDirs: []string{"/tmp=" + os.TempDir()}}
+		if err := cfg.CheckDirectories(); err == nil {
 			t.Fatal("want an error")
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -14,66 +14,75 @@ import (
 type target struct {
 	script   string // SCRIPT_NAME below the mount: "" or "/x.php"
 	pathInfo string // what follows the script: "" or something that starts with "/"
+	root     string // DOCUMENT_ROOT, "" if there is none
 }
 
 // target finds the script for rest, the cleaned path below the mount.
 func (m *Mapper) target(r *http.Request, rest string) (target, error) {
-	t, err := m.find(rest, r.URL.RawQuery)
-	if m.fallback == "" || err == nil {
+	s, err := m.search(r)
+	if err != nil {
+		return target{}, err
+	}
+	defer s.end()
+	t, err := s.target(rest)
+	t.root = s.documentRoot()
+	return t, err
+}
+
+// target finds the script for rest. Where nothing is, it looks whether the root has
+// become another one, and for the fallback.
+func (s *search) target(rest string) (target, error) {
+	t, err := s.find(rest)
+	if !isNothing(err) {
 		return t, err
 	}
-	if refused, ok := errors.AsType[*RequestError](err); !ok || !refused.nothing {
-		return target{}, err
+	if s.renew() {
+		if t, err = s.find(rest); !isNothing(err) {
+			return t, err
+		}
 	}
-	info, missing := m.stat(m.fallback)
-	if missing != nil || !info.Mode().IsRegular() || !m.isScript(m.fallback, info) {
-		return target{}, err
+	if s.fallback == "" || !s.runs(s.fallback) {
+		return t, err
 	}
-	return target{script: m.fallback}, nil
+	return target{script: s.fallback}, nil
 }
 
-// find finds it among what is there. A directory without its slash is redirected to with
-// the query.
-func (m *Mapper) find(rest, query string) (target, error) {
-	switch m.preset {
-	case PresetPHP:
-		return m.phpScript(rest, query)
-	case PresetCGI:
-		return m.cgiScript(rest, query)
-	}
-	return target{pathInfo: rest}, nil
+func isNothing(err error) bool {
+	refused, ok := err.(*RequestError)
+	return ok && refused.nothing
 }
 
-// StaticFile returns the file below Root that r asks for, if it is one that a
-// server of static files may send: it exists, is neither a script nor the source or a
-// backup of one, and no element of its name starts with a dot (but /.well-known/ may).
-// The preset "app" has none.
-func (m *Mapper) StaticFile(r *http.Request) (name string, ok bool) {
-	if m.preset == PresetApp {
-		return "", false
+// runs reports whether the file at the path p is a script.
+func (s *search) runs(p string) bool {
+	if s.unchecked {
+		return true
 	}
-	p, err := CleanPath(r)
-	if err != nil {
-		return "", false
+	info, err := s.stat(p)
+	return err == nil && info.Mode().IsRegular() && s.isScript(p, info)
+}
+
+// find finds the script among what is there.
+func (s *search) find(rest string) (target, error) {
+	switch {
+	case s.preset == PresetApp:
+		return target{pathInfo: rest}, nil
+	case slices.Contains(s.virtual, rest):
+		return target{script: rest}, nil
+	case s.unchecked:
+		return s.scriptByName(rest)
+	case s.preset == PresetPHP:
+		return s.phpScript(rest)
 	}
-	rest, err := m.belowMount(p)
-	if err != nil {
-		return "", false
-	}
-	_, err = m.target(r, rest)
-	if refused, is := errors.AsType[*RequestError](err); is {
-		return refused.File, refused.File != ""
-	}
-	return "", false
+	return s.cgiScript(rest)
 }
 
 // phpScript splits rest after the first ".php" that ends a segment and is a
 // file. A path that has none may be a directory with an index. PHP never gets
 // the name of anything else: with cgi.fix_pathinfo it would look for a script
 // on its own and run an uploaded image.
-func (m *Mapper) phpScript(rest, query string) (target, error) {
+func (s *search) phpScript(rest string) (target, error) {
 	for end := nextPHP(rest, 0); end >= 0; end = nextPHP(rest, end) {
-		info, err := m.stat(rest[:end])
+		info, err := s.stat(rest[:end])
 		if err != nil {
 			return target{}, err
 		}
@@ -83,23 +92,23 @@ func (m *Mapper) phpScript(rest, query string) (target, error) {
 		if !info.Mode().IsRegular() {
 			return target{}, notFound("%.200q is not a regular file", rest[:end])
 		}
-		return runnable(target{"/" + fileName(rest[:end]), rest[end:]})
+		return runnable(target{script: "/" + fileName(rest[:end]), pathInfo: rest[end:]})
 	}
-	info, err := m.stat(rest)
+	info, err := s.stat(rest)
 	if err != nil {
 		return target{}, err
 	}
 	if info.IsDir() {
-		return m.directory(rest, query)
+		return s.directory(rest)
 	}
-	return target{}, m.notScript(rest, info)
+	return target{}, s.notScript(rest, info)
 }
 
 // cgiScript walks rest down to the first thing that is not a directory. A file
 // has nothing below it, so that is the longest prefix that is a file, too.
-func (m *Mapper) cgiScript(rest, query string) (target, error) {
+func (s *search) cgiScript(rest string) (target, error) {
 	for end := nextSegment(rest, 0); end >= 0; end = nextSegment(rest, end) {
-		info, err := m.stat(rest[:end])
+		info, err := s.stat(rest[:end])
 		if err != nil {
 			return target{}, err
 		}
@@ -110,14 +119,14 @@ func (m *Mapper) cgiScript(rest, query string) (target, error) {
 			return target{}, notFound("%.200q is not a regular file", rest[:end])
 		}
 		if executable(info) {
-			return runnable(target{"/" + fileName(rest[:end]), rest[end:]})
+			return runnable(target{script: "/" + fileName(rest[:end]), pathInfo: rest[end:]})
 		}
 		if end < len(rest) {
 			return target{}, notFound("%.200q is a file and not executable, there is nothing below it", rest[:end])
 		}
-		return target{}, m.notScript(rest, info)
+		return target{}, s.notScript(rest, info)
 	}
-	return m.directory(rest, query)
+	return s.directory(rest)
 }
 
 // runnable returns t, unless the name of its script, or of a directory above it, begins
@@ -130,73 +139,35 @@ func runnable(t target) (target, error) {
 }
 
 // directory finds the index of the directory rest.
-func (m *Mapper) directory(rest, query string) (target, error) {
+func (s *search) directory(rest string) (target, error) {
 	if hasDot(rest) {
 		return target{}, notFound("%.200q is a directory that begins with a dot", rest)
 	}
-	if len(m.index) == 0 {
+	if len(s.index) == 0 {
 		return target{}, nothingAt("%.200q is a directory", rest)
 	}
 	dir := fileName(rest)
 	if !strings.HasSuffix(rest, "/") {
-		// Relative links in the index would lead to its parent otherwise.
-		return target{}, &RequestError{
-			Status:   http.StatusMovedPermanently,
-			Reason:   fmt.Sprintf("%.200q is a directory, \"/\" is missing", rest),
-			Location: slashLocation(m.mount, dir, query),
-		}
+		return target{}, s.slashMissing(dir)
 	}
-	for _, name := range m.index {
+	for _, name := range s.index {
 		name = path.Join(dir, name)
-		info, err := m.root.Stat(name)
+		info, err := s.trees.stat(name)
 		if notExist(err) {
 			continue
 		}
 		if err != nil {
-			return target{}, m.statError(name, err)
+			return target{}, s.statError(name, err)
 		}
-		if !info.Mode().IsRegular() || m.hide.Has(m.mount+"/"+name) {
+		if !info.Mode().IsRegular() || s.hide.Has(s.mount+"/"+name) {
 			continue
 		}
-		if m.isScript(name, info) {
+		if s.isScript(name, info) {
 			return target{script: "/" + name}, nil
 		}
-		return target{}, m.notScript("/"+name, info)
+		return target{}, s.notScript("/"+name, info)
 	}
-	return target{}, nothingAt("directory %.200q has no index (%s)", rest, strings.Join(m.index, ", "))
-}
-
-// slashLocation is built from the name that was looked up, not from what the
-// client sent: "//host/dir" would lead to another site.
-func slashLocation(mount, dir, query string) string {
-	p := mount + "/"
-	if dir != "." {
-		p += dir + "/"
-	}
-	u := url.URL{Path: p, RawQuery: printable(query)}
-	return u.RequestURI()
-}
-
-// printable returns a query without what must not stand in a header field: net/http's
-// server refuses such requests, others that make an http.Request may not.
-func printable(query string) string {
-	bad := func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '#' }
-	i := 0
-	for i < len(query) && !bad(query[i]) {
-		i++
-	}
-	if i == len(query) {
-		return query
-	}
-	var b strings.Builder
-	for i := range len(query) {
-		if bad(query[i]) {
-			fmt.Fprintf(&b, "%%%02X", query[i])
-		} else {
-			b.WriteByte(query[i])
-		}
-	}
-	return b.String()
+	return target{}, nothingAt("directory %.200q has no index (%s)", rest, strings.Join(s.index, ", "))
 }
 
 func (m *Mapper) isScript(name string, info fs.FileInfo) bool {
@@ -206,22 +177,24 @@ func (m *Mapper) isScript(name string, info fs.FileInfo) bool {
 	return hasPHPSuffix(name)
 }
 
-func (m *Mapper) stat(p string) (fs.FileInfo, error) {
-	info, err := m.root.Stat(fileName(p))
+func (s *search) stat(p string) (fs.FileInfo, error) {
+	info, err := s.trees.stat(fileName(p))
 	if err != nil {
-		return nil, m.statError(p, err)
+		return nil, s.statError(p, err)
 	}
 	return info, nil
 }
 
-func (m *Mapper) statError(p string, err error) error {
+func (s *search) statError(p string, err error) error {
 	switch {
+	case notExist(err) && s.trees.root().err != nil:
+		return nothingAt("%.200q: the root is not there: %v", p, errors.Unwrap(s.trees.root().err))
 	case notExist(err):
-		return nothingAt("%.200q does not exist below %s", p, m.root.Dir())
+		return nothingAt("%.200q does not exist below %s", p, s.dir)
 	case errors.Is(err, ErrOutsideRoot):
 		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q: %v", p, cause(err))}
 	case errors.Is(err, fs.ErrPermission):
-		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q may not be looked at below %s (check the directory's permissions)", p, m.root.Dir())}
+		return &RequestError{Status: http.StatusForbidden, Reason: fmt.Sprintf("%.200q may not be looked at below %s (check the directory's permissions)", p, s.dir)}
 	case errors.Is(err, fs.ErrInvalid):
 		return badRequest("%.200q is no file name", p)
 	}

@@ -230,6 +230,11 @@ func TestScriptsBehindSymlinks(t *testing.T) {
 // Who runs the tests as root may look everywhere, so the errors are given here.
 func TestLookupErrors(t *testing.T) {
 	m := newMapper(t, Config{Preset: PresetPHP, Root: t.TempDir()})
+	s, err := m.search(get(t, "/x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.end()
 	for _, test := range []struct {
 		err    error
 		status int // 0: no refusal, trouble of the server's own
@@ -243,7 +248,7 @@ func TestLookupErrors(t *testing.T) {
 		{syscall.EIO, 0},
 	} {
 		status := 0
-		err := m.statError("/x", &fs.PathError{Op: "stat", Path: "x", Err: test.err})
+		err := s.statError("/x", &fs.PathError{Op: "stat", Path: "x", Err: test.err})
 		if refused, ok := errors.AsType[*RequestError](err); ok {
 			status = refused.Status
 		}

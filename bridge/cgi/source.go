@@ -12,6 +12,22 @@ import (
 // notScript is the answer for rest, which exists and is no script that may be run. It may
 // be a static file, unless by its name it holds the source of a program.
 func (m *Mapper) notScript(rest string, info fs.FileInfo) *RequestError {
+	if refused := m.unsent(rest); refused != nil {
+		return refused
+	}
+	if !info.Mode().IsRegular() || strings.HasSuffix(rest, "/") {
+		return notFound("%.200q is not a script", rest)
+	}
+	if !m.static.may(rest) {
+		return m.static.refusal(rest)
+	}
+	refused := notFound("%.200q is a static file, and not the application's", rest)
+	refused.File = fileName(rest)
+	return refused
+}
+
+// unsent is the answer for a file that is never sent, because of its name.
+func (m *Mapper) unsent(rest string) *RequestError {
 	switch name := strings.ToLower(path.Base(rest)); {
 	case isBackup(name), m.isCopy(name):
 		return notFound("%.200q is a backup by its name, and is not sent", rest)
@@ -20,12 +36,10 @@ func (m *Mapper) notScript(rest string, info fs.FileInfo) *RequestError {
 			Status: http.StatusForbidden,
 			Reason: fmt.Sprintf("%.200q is a script by its name but may not be run (cgi: chmod +x; php: only .php is run)", rest),
 		}
+	case hasDot(rest):
+		return notFound("%.200q begins with a dot, and is not sent", rest)
 	}
-	refused := notFound("%.200q is not a script", rest)
-	if info.Mode().IsRegular() && !strings.HasSuffix(rest, "/") && !hasDot(rest) {
-		refused.File = fileName(rest)
-	}
-	return refused
+	return nil
 }
 
 // isSource reports the endings of programs and their parts, in lower case.
@@ -36,8 +50,15 @@ func (m *Mapper) isSource(ext string) bool {
 	switch ext {
 	case ".phtml", ".phar", ".pht", ".inc":
 		return true
+	}
+	return m.preset != PresetPHP && isProgram(ext)
+}
+
+// isProgram reports the endings of programs that are run as they are, in lower case.
+func isProgram(ext string) bool {
+	switch ext {
 	case ".cgi", ".fcgi", ".pl", ".pm", ".py", ".rb", ".sh", ".lua", ".tcl":
-		return m.preset == PresetCGI
+		return true
 	}
 	return false
 }
@@ -91,7 +112,7 @@ var plainKinds = []string{
 // hasDot reports whether an element of a path begins with a dot. /.well-known/ may
 // (RFC 8615).
 func hasDot(rest string) bool {
-	for segment := range strings.SplitSeq(strings.TrimPrefix(rest, "/.well-known/"), "/") {
+	for segment := range strings.SplitSeq(strings.TrimPrefix(rest, wellKnown), "/") {
 		if strings.HasPrefix(segment, ".") {
 			return true
 		}

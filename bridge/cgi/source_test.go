@@ -51,12 +51,12 @@ func TestSourcesAreNotSent(t *testing.T) {
 	} {
 		writeFile(t, root, test.name, 0o644)
 		target := "/" + strings.NewReplacer("#", "%23", " ", "%20").Replace(test.name)
-		m := newMapper(t, Config{Preset: PresetPHP, Root: root})
+		m := newMapper(t, Config{Preset: PresetPHP, Root: root, Static: StaticAll})
 		wantRefused(t, m, get(t, target), test.status)
 		if name, sent := m.StaticFile(get(t, target)); sent != test.sent || sent && name != test.name {
 			t.Errorf("php: %s is sent: %v (%q), want %v", test.name, sent, name, test.sent)
 		}
-		m = newMapper(t, Config{Preset: PresetCGI, Root: root})
+		m = newMapper(t, Config{Preset: PresetCGI, Root: root, Static: StaticAll})
 		if _, sent := m.StaticFile(get(t, target)); sent != test.cgi {
 			t.Errorf("cgi: %s is sent: %v, want %v", test.name, sent, test.cgi)
 		}

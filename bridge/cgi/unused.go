@@ -1,8 +1,9 @@
 package cgi
 
 import (
-	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 )
@@ -15,12 +16,19 @@ func (m *Mapper) Unused() (list []error) {
 		return nil
 	}
 	if m.preset == PresetApp {
-		return []error{fmt.Errorf("cgi: root %q: preset \"app\" neither runs nor sends files, the application is only told of the directory (for scripts and files there, use preset \"php\" or \"cgi\")", m.root.Dir())}
+		if m.static.anyBelowRoot() {
+			return nil
+		}
+		return []error{fmt.Errorf("cgi: root %q: preset \"app\" neither runs nor sends files, the application is only told of the directory (for scripts and files there, use preset \"php\" or \"cgi\", or set static)", m.root.Dir())}
 	}
-	root := m.root.trees[0].real
-	for _, t := range m.root.trees[1:] {
-		if _, within := below(root, t.real); within {
-			list = append(list, fmt.Errorf("cgi: follow %q: is below the root %s, where symbolic links may lead anyway", t.dir, m.root.Dir()))
+	t := m.root.acquire()
+	defer t.release()
+	if t.root().err != nil {
+		return nil // which was said, and all else follows from it
+	}
+	for _, f := range t.list[1:] {
+		if _, within := below(t.root().real, f.real); within && f.err == nil {
+			list = append(list, fmt.Errorf("cgi: follow %q: is below the root %s, where symbolic links may lead anyway", f.dir, m.root.Dir()))
 		}
 	}
 	if m.fallback != "" && !m.Leads(m.fallback) {
@@ -37,16 +45,20 @@ func (m *Mapper) Unused() (list []error) {
 }
 
 // Leads reports whether a path below the mount leads to something: an application, a
-// script, a directory, another file, or the fallback.
+// script, a directory, another file, or the fallback. Where files are not looked at, or
+// each request has its own, all paths may.
 func (m *Mapper) Leads(path string) bool {
-	if m.preset == PresetApp || m.fallback != "" && path != m.fallback && m.Leads(m.fallback) {
+	if m.preset == PresetApp || m.root == nil {
 		return true
 	}
-	_, err := m.find(path, "")
-	refused, ok := errors.AsType[*RequestError](err)
-	if !ok || !refused.nothing {
+	s := search{Mapper: m, r: &http.Request{URL: new(url.URL)}, dir: m.dir, root: m.root, trees: m.root.acquire()}
+	defer s.end()
+	if s.fallback != "" && path != s.fallback && s.runs(s.fallback) {
 		return true
 	}
-	_, err = m.root.Stat(fileName(path)) // a directory without an index
+	if _, err := s.find(path); !isNothing(err) {
+		return true
+	}
+	_, err := s.stat(path) // a directory without an index
 	return err == nil
 }

@@ -22,7 +22,7 @@ func TestUnused(t *testing.T) {
 		}, nil},
 		"what is there": {Config{Preset: PresetPHP, Root: root, Mount: "/m", Hide: []string{"/data", "/m/lib/tpl", "/index.php/admin", "/data/x"}}, nil},
 		"a root for nothing": {Config{Root: root}, []string{
-			`cgi: root "` + root + `": preset "app" neither runs nor sends files, the application is only told of the directory (for scripts and files there, use preset "php" or "cgi")`,
+			`cgi: root "` + root + `": preset "app" neither runs nor sends files, the application is only told of the directory (for scripts and files there, use preset "php" or "cgi", or set static)`,
 		}},
 		"a follow within": {Config{Preset: PresetPHP, Root: root, Follow: []string{lib}}, []string{
 			`cgi: follow "` + lib + `": is below the root ` + root + `, where symbolic links may lead anyway`,

@@ -37,7 +37,7 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64)
 		return dst, err
 	}
 	b := builder{mapper: m, vars: dst}
-	b.grow(p)
+	b.grow(p, t.root)
 	b.location(p, t)
 	b.request(r, contentLength)
 	b.server(r, c)
@@ -65,10 +65,10 @@ type builder struct {
 
 // grow makes room for SERVER_ADDR, CONTENT_LENGTH and some header names, and for
 // the values that repeat the path and the root.
-func (b *builder) grow(p string) {
+func (b *builder) grow(p, root string) {
 	n := 160
-	if root := b.mapper.root; root != nil {
-		n += 2*len(root.Dir()) + 4*len(p)
+	if root != "" {
+		n += 2*len(root) + 4*len(p)
 	}
 	b.text.Grow(n)
 }
@@ -133,11 +133,11 @@ func (b *builder) location(p string, t target) {
 	if m.preset == PresetApp || t.pathInfo != "" {
 		b.putOwn("PATH_INFO", t.pathInfo)
 	}
-	if m.root == nil {
+	if t.root == "" {
 		return
 	}
-	b.putOwn("DOCUMENT_ROOT", m.root.Dir())
-	dir := strings.TrimSuffix(m.root.Dir(), "/")
+	b.putOwn("DOCUMENT_ROOT", t.root)
+	dir := strings.TrimSuffix(t.root, "/")
 	if t.pathInfo != "" {
 		b.putOwn("PATH_TRANSLATED", b.join(dir, t.pathInfo))
 	}

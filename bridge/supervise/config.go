@@ -21,7 +21,7 @@ type Config struct {
 	// Command is the program and its arguments. The program is looked up in PATH, or,
 	// if its name has a slash, from Dir.
 	Command []string
-	// Dir is the working directory. Default: this process's.
+	// Dir is the working directory. Default: this process's, or / if User may not enter that.
 	Dir string
 	// Env holds variables, "KEY=value". They win over everything inherited.
 	Env []string

@@ -135,6 +135,9 @@ func (o *order) prepare() error {
 		if err := a.become(); err != nil {
 			return err
 		}
+		if err := o.leave(); err != nil {
+			return err
+		}
 	}
 	// Changing the user has cleared it, and the one that was set was the first thread's.
 	if err := dieWithParent(); err != nil {
@@ -144,6 +147,29 @@ func (o *order) prepare() error {
 		return errors.New("who started this is gone")
 	}
 	return o.Limits.setAddressSpace() // the last thing: we may not fit in it ourselves
+}
+
+// leave goes to / from a working directory that the account may not enter, if it is merely
+// the one where whoever started us was. The program would fail on it, or on "." in the
+// paths it looks for its parts in.
+func (o *order) leave() error {
+	const enter = 1 // X_OK
+	err := syscall.Access(".", enter)
+	switch {
+	case err == nil:
+		return nil
+	case o.Dir != "":
+		return fmt.Errorf("in working directory %s: user %d may not enter it: %w", o.Dir, o.Account.UID, err)
+	}
+	where, whereErr := os.Getwd()
+	if whereErr != nil {
+		where = "this directory"
+	}
+	if err := syscall.Chdir("/"); err != nil {
+		return fmt.Errorf("in working directory /: %w", err)
+	}
+	fmt.Fprintf(os.Stderr, "sluice: the working directory is /, because user %d may not enter %s (to have another, set dir: --command-dir)\n", o.Account.UID, where)
+	return nil
 }
 
 func (a *orderAccount) become() error {

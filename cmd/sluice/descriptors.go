@@ -56,8 +56,17 @@ func (o *options) connections(limit int) (most, waiting int, err error) {
 	return most, max(most/8, 1), nil
 }
 
-// serveStatic reports whether files are sent as they are.
-func (o *options) serveStatic() bool { return o.preset == "php" && o.static }
+// serveStatic reports whether files may be sent as they are.
+func (o *options) serveStatic() bool {
+	f := &o.files
+	switch {
+	case f.checkFiles == "off" && len(f.staticDirs) == 0:
+		return false
+	case f.static == "":
+		return o.preset != "app" || len(f.staticTypes)+len(f.staticDirs) > 0
+	}
+	return f.static != "off"
+}
 
 // proxies says which addresses speak for many clients: what --trusted-proxy lists.
 func proxies(trusted []string) func(netip.Addr) bool {

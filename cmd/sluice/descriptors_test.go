@@ -35,7 +35,7 @@ func TestConnections(t *testing.T) {
 		{1024, []string{"--backend", "a:1", "--workers", "16", "--max-connections", "527"}, 527, 65},
 		{1024, []string{"--backend", "a:1", "--backend", "b:1", "--workers", "100"}, 281, 35},
 		{1024, []string{"--preset", "php", "--root", "/srv", "--workers", "16"}, 264, 33},
-		{1024, []string{"--preset", "php", "--root", "/srv", "--static=false", "--workers", "16"}, 527, 65},
+		{1024, []string{"--preset", "php", "--root", "/srv", "--static=off", "--workers", "16"}, 527, 65},
 		{20000, []string{"--backend", "a:1"}, 13199, 1649},
 		{1 << 20, []string{"--backend", "a:1"}, 16384, 2048},
 		{1 << 20, []string{"--backend", "a:1", "--max-connections", "500000"}, 500000, 62500},

@@ -14,20 +14,21 @@ type errorLog struct {
 	out *logwriter.Writer
 }
 
-func openErrorLog(format string) *errorLog {
+func openErrorLog(o *options) *errorLog {
 	e := new(errorLog)
 	e.out = logwriter.New(unclosed{os.Stderr}, logwriter.Events{Ended: func(lines uint64) {
 		e.log.Warn("lines of this log were dropped, because nobody took them", "lines", lines)
 	}})
-	e.log = newLogger(e.out, format)
+	e.log = o.logger(e.out)
 	return e
 }
 
-func newLogger(w io.Writer, format string) *slog.Logger {
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, nil))
+func (o *options) logger(w io.Writer) *slog.Logger {
+	level := &slog.HandlerOptions{Level: logLevels[o.logLevel]}
+	if o.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, level))
 	}
-	return slog.New(slog.NewTextHandler(w, nil))
+	return slog.New(slog.NewTextHandler(w, level))
 }
 
 // close writes what is still to be written. Where that is not taken, it is lost, and

@@ -11,17 +11,12 @@ import (
 // else. It bounds how long a client may take nothing of an answer.
 type front struct {
 	bridge *bridge.Bridge
-	files  *files // nil if there are none to serve
 	access *accessLog
 	client time.Duration
 }
 
 func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
-	f := &front{bridge: b, access: access, client: time.Duration(o.client)}
-	if o.serveStatic() {
-		f.files = &files{b}
-	}
-	return f
+	return &front{bridge: b, access: access, client: time.Duration(o.client)}
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -32,12 +27,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
 	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }()
 
-	if f.files == nil {
-		f.bridge.ServeHTTP(w, r)
-		return
-	}
-	if name, ok := f.files.name(r); ok {
-		status, bytes := f.file(w, r, name)
+	if file := f.bridge.File(r); file != nil {
+		status, bytes := f.file(w, r, file)
 		f.access.static(r, f.bridge.Client(r), status, bytes)
 		return
 	}
@@ -45,13 +36,13 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // file answers r with a static file.
-func (f *front) file(w http.ResponseWriter, r *http.Request, name string) (status int, bytes int64) {
+func (f *front) file(w http.ResponseWriter, r *http.Request, file *bridge.File) (status int, bytes int64) {
 	rc := http.NewResponseController(w)
 	if r.ContentLength != 0 {
 		_ = rc.SetReadDeadline(time.Now().Add(f.client)) // net/http reads the body away before it answers
 	}
 	counted := &countingWriter{ResponseWriter: w, extend: func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }}
-	f.files.serve(counted, r, name)
+	file.ServeHTTP(counted, r)
 	return counted.status, counted.bytes
 }
 
@@ -64,11 +55,12 @@ type fileWriter struct {
 var _ bridge.FileServer = (*fileWriter)(nil)
 
 // ServeFile implements bridge.FileServer.
-func (w *fileWriter) ServeFile(r *http.Request, name string) (status int, bytes int64) {
-	if !sendable(name) {
+func (w *fileWriter) ServeFile(r *http.Request) (status int, bytes int64) {
+	file := w.front.bridge.File(r)
+	if file == nil {
 		return 0, 0
 	}
-	return w.front.file(w.ResponseWriter, r, name)
+	return w.front.file(w.ResponseWriter, r, file)
 }
 
 // Unwrap is for http.ResponseController.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
 // site is a tree like those people point --root at: things to send beside things
@@ -79,8 +80,8 @@ func TestFiles(t *testing.T) {
 		{path: "/index.php", want: 502},
 		{path: "/", want: 502},
 	} {
-		o := &options{preset: "php", static: true, client: duration(time.Minute)}
-		f, log := testFront(t, o, bridge.Config{Preset: "php", Root: root, Hide: []string{"/data"}, Follow: c.follow, Index: []string{"index.php", "index.html"}})
+		o := &options{client: duration(time.Minute)}
+		f, log := testFront(t, o, bridge.Config{Preset: "php", Root: root, Static: cgi.StaticUsual, Hide: []string{"/data"}, Follow: c.follow, Index: []string{"index.php", "index.html"}})
 		res := httptest.NewRecorder()
 		f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, c.path, nil))
 		body, err := io.ReadAll(res.Body)
@@ -107,11 +108,11 @@ func TestFiles(t *testing.T) {
 // TestStaticOff leaves every file to the application.
 func TestStaticOff(t *testing.T) {
 	root, _ := site(t)
-	f, _ := testFront(t, &options{preset: "php", client: duration(time.Minute)}, bridge.Config{Preset: "php", Root: root})
+	f, _ := testFront(t, &options{client: duration(time.Minute)}, bridge.Config{Preset: "php", Root: root, Static: cgi.StaticOff})
 	res := httptest.NewRecorder()
 	f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, "/style.css", nil))
 	if res.Code != http.StatusNotFound {
-		t.Errorf("GET /style.css with --static=false: %d, want 404", res.Code)
+		t.Errorf("GET /style.css with --static off: %d, want 404", res.Code)
 	}
 }
 
@@ -172,7 +173,7 @@ func TestAccessLogReopen(t *testing.T) {
 // connection must not be held for longer than --client-timeout.
 func TestFileWithBody(t *testing.T) {
 	root, _ := site(t)
-	f, _ := testFront(t, &options{preset: "php", static: true, client: duration(50 * time.Millisecond)}, bridge.Config{Preset: "php", Root: root})
+	f, _ := testFront(t, &options{client: duration(50 * time.Millisecond)}, bridge.Config{Preset: "php", Root: root, Static: cgi.StaticUsual})
 	server := httptest.NewServer(f)
 	defer server.Close()
 	c, err := net.Dial("tcp", server.Listener.Addr().String())

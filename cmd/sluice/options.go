@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
-	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,20 +20,20 @@ import (
 // options are serve's flags.
 type options struct {
 	listen, status       endpoint
-	accessLog, logFormat string
+	accessLog            string
+	logFormat, logLevel  string
 	backends             []string
 	workers              int
-	preset, root, mount  string
-	index, follow, hide  []string
-	fallback             string
-	static               bool
+	preset, mount        string
 	env                  envValue
 	trusted, statusNames []string
+	underscored          []string
 	sendfile             []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
 
+	files   fileOptions
 	auth    authOptions
 	gate    gateOptions
 	command commandOptions
@@ -54,15 +55,11 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.backends, "backend", nil, "the application's `ADDR`: unix:/path or host:port; may be given several times")
 	f.IntVar(&o.workers, "workers", 4, "how many requests one backend can hold at once: its threads or processes")
 	f.StringVar(&o.preset, "preset", "app", "how URLs map to the application: app (one application), php (scripts under --root) or cgi (a program per file under --root)")
-	f.StringVar(&o.root, "root", "", "`DIR` of the scripts and static files")
 	f.StringVar(&o.mount, "mount", "", "URL `PREFIX` the application lives at")
-	f.StringSliceVar(&o.index, "index", nil, "`FILE` that serves a directory, preset php (default index.php, then index.html)")
-	f.StringVar(&o.fallback, "fallback", "", "`SCRIPT` below --root, such as /index.php, that answers where nothing is, presets php and cgi (default: 404)")
-	f.StringArrayVar(&o.follow, "follow", nil, "`DIR` outside --root that symbolic links may lead into; may be given several times")
-	f.BoolVar(&o.static, "static", true, "serve images, styles, scripts and the like under --root to browsers, preset php")
-	f.StringArrayVar(&o.hide, "hide", nil, "URL `PREFIX` below which nothing is served or run, whole or as it is below --mount; may be given several times")
+	o.files.register(f)
 	f.Var(&o.env, "env", "a further CGI variable, `K=V`, sent with each request; wins over everything else; for the environment of a command that is started there is --command-env; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed; may be given several times")
+	f.StringSliceVar(&o.underscored, "underscore-headers", nil, "`NAMES` of request header fields with underscores that are passed on, such as api_key, in place of those with hyphens (default none)")
 
 	f.StringArrayVar(&o.sendfile, "sendfile", nil, "`DIR` from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect; may be given several times")
 
@@ -119,6 +116,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	o.status.registerSocket(f, 0o660, "whoever may write may connect")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "what the log has at least: debug (why a request was refused, for each), info, warn or error")
 }
 
 // check finds what the flag parser and bridge.New cannot.
@@ -132,12 +130,14 @@ func (o *options) check(command []string) error {
 		return fmt.Errorf("--workers %d: want at least 1", o.workers)
 	case o.logFormat != "text" && o.logFormat != "json":
 		return fmt.Errorf("--log-format %q: want text or json", o.logFormat)
+	case !slices.Contains(slices.Collect(maps.Keys(logLevels)), o.logLevel):
+		return fmt.Errorf("--log-level %q: want debug, info, warn or error", o.logLevel)
 	case o.maxConnections < 0:
 		return fmt.Errorf("--max-connections %d: must not be negative; 0 is the default", o.maxConnections)
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}
-	for _, err := range []error{o.listen.check(), o.status.check(), o.checkFiles(), o.auth.check(o.trusted), o.command.check(command)} {
+	for _, err := range []error{o.listen.check(), o.status.check(), o.files.check(), o.auth.check(o.trusted), o.command.check(command)} {
 		if err != nil {
 			return err
 		}
@@ -145,32 +145,12 @@ func (o *options) check(command []string) error {
 	return o.gate.check()
 }
 
-// checkFiles finds an index that would be neither run nor sent.
-func (o *options) checkFiles() error {
-	if o.preset != "php" {
-		return nil
-	}
-	for _, name := range o.index {
-		switch {
-		case strings.EqualFold(path.Ext(name), ".php"), o.static && sendable(name):
-		case sendable(name):
-			return fmt.Errorf("--index %q: can stand for no directory, --static=false has files not sent, and only .php is run", name)
-		default:
-			return fmt.Errorf("--index %q: can stand for no directory, only .php is run, and files of this kind are not sent", name)
-		}
-	}
-	return nil
-}
-
 // bridge is what the flags come to. command is empty if the application runs already.
 func (o *options) bridge(command []string) bridge.Config {
-	if o.preset == "php" && len(o.index) == 0 {
-		o.index = []string{"index.php", "index.html"}
-	}
 	c := bridge.Config{
 		Backends: o.backends, Spawn: o.command.spawn(command), Workers: o.workers,
-		Preset: o.preset, Mount: o.mount, Root: o.root, Follow: o.follow, Index: o.index, Fallback: o.fallback, Hide: o.hide,
-		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader, Sendfile: o.sendfile,
+		Preset: o.preset, Mount: o.mount,
+		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader, UnderscoreHeaders: o.underscored, Sendfile: o.sendfile,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),
 		KeepAlive:        bridge.Switch(o.keepConn),
@@ -183,6 +163,7 @@ func (o *options) bridge(command []string) bridge.Config {
 		},
 		Spool: bridge.SpoolConfig{Dir: o.spoolDir, Buffer: int(o.spoolBuffer), Memory: int64(o.spoolMemory), Disk: int64(o.spoolDisk)},
 	}
+	o.files.into(&c)
 	o.gate.into(&c)
 	return c
 }
@@ -197,6 +178,9 @@ func (o *options) server(h http.Handler, limit *connlimit.Limit, log *slog.Logge
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
+
+// logLevels are the values of --log-level.
+var logLevels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 
 // size is a flag in bytes.
 type size int64

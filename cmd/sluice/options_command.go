@@ -37,7 +37,7 @@ type commandOptions struct {
 
 func (o *commandOptions) register(f *pflag.FlagSet) {
 	o.set = f
-	f.StringVar(&o.dir, commandFlags+"dir", "", "working `DIR` of the command")
+	f.StringVar(&o.dir, commandFlags+"dir", "", "working `DIR` of the command (default the present one, or / if --command-user may not enter that)")
 	f.Var(&o.env, commandFlags+"env", "a variable of its environment, `K=V`, which it has from its start; Perl's FCGI replaces its environment at each request: there use --env; may be given several times")
 	f.StringArrayVar(&o.envCopy, commandFlags+"env-copy", nil, "`NAME` of a variable it inherits besides PATH, HOME, USER, LOGNAME, LANG, LANGUAGE, LC_*, TZ and TMPDIR; \"TRAC_*\": all that begin so; may be given several times")
 	f.StringVar(&o.user, commandFlags+"user", "", "`USER` it runs as, by name or number; only as root, and then it should be given: without it the command runs as root")

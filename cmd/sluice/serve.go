@@ -52,7 +52,7 @@ func serve(o *options, command []string) (err error) {
 		return err
 	}
 	surviveBrokenPipes()
-	errorLog := openErrorLog(o.logFormat)
+	errorLog := openErrorLog(o)
 	defer errorLog.close()
 	log := errorLog.log
 	access, err := openAccessLog(o.accessLog, log)
@@ -73,6 +73,9 @@ func serve(o *options, command []string) (err error) {
 	}
 	if auth != nil {
 		cfg.Identify = auth.Identify
+	}
+	if err := cfg.CheckDirectories(); err != nil {
+		return flagError(err)
 	}
 	limit, err := o.limit(log)
 	if err != nil {

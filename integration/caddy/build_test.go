@@ -81,6 +81,10 @@ func TestBuild(t *testing.T) {
 	if adapted := run(t, "", caddy, "adapt", "--adapter", "caddyfile", "--config", example); strings.Count(adapted, `"sluice"`) != 5 {
 		t.Errorf("the example becomes %s", adapted)
 	}
+	// Its roots and sockets need not be there, as on the machine where it is written.
+	if out := run(t, "", caddy, "validate", "--adapter", "caddyfile", "--config", example); !strings.Contains(out, "Valid configuration") {
+		t.Errorf("caddy validate says %s", out)
+	}
 	if help := run(t, "", caddy, "help", "sluice"); !strings.Contains(help, "--backend") {
 		t.Errorf("caddy help sluice says %s", help)
 	}

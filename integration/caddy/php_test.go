@@ -23,8 +23,9 @@ func missing(t *testing.T, what string) {
 	t.Skipf("\n*** NOT TESTED: %s is not installed; integration/setup.sh installs it on Debian ***", what)
 }
 
-// startFPM runs PHP-FPM until the test ends, and returns its address.
-func startFPM(t *testing.T, workers int) string {
+// startFPM runs PHP-FPM until the test ends, and returns its address. pool are further
+// lines of its configuration.
+func startFPM(t *testing.T, workers int, pool ...string) string {
 	t.Helper()
 	found, err := filepath.Glob("/usr/sbin/php-fpm*")
 	if err != nil || len(found) == 0 {
@@ -36,7 +37,7 @@ func startFPM(t *testing.T, workers int) string {
 	if os.Geteuid() == 0 {
 		args, user = append(args, "--allow-to-run-as-root"), "user = root\ngroup = root\n"
 	}
-	write(t, config, fmt.Sprintf("[global]\nerror_log = %s/log\n[www]\nlisten = %s\npm = static\npm.max_children = %d\n%s", dir, socket, workers, user))
+	write(t, config, fmt.Sprintf("[global]\nerror_log = %s/log\n[www]\nlisten = %s\npm = static\npm.max_children = %d\n%s%s\n", dir, socket, workers, user, strings.Join(pool, "\n")))
 	cmd := exec.Command(found[len(found)-1], args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

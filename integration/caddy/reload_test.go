@@ -243,7 +243,7 @@ func TestFailedReload(t *testing.T) {
 	defer taken.Close()
 	changed := "sluice " + a.addr + " " + added.addr + " {\nworkers 9\n}\n"
 	for want, rest := range map[string]string{
-		"cgi: root: ":            "route {\n" + changed + "sluice " + added.addr + "0 {\npreset php\nroot /nowhere/at/all\n}\n}\n}\n",
+		"/nowhere/at/all":        "route {\n" + changed + "sluice " + added.addr + "0 {\nspool {\ndir /nowhere/at/all\n}\n}\n}\n}\n",
 		"address already in use": changed + "}\nhttp://" + taken.Addr().String() + " {\nrespond hello\n}\n",
 	} {
 		for range 10 { // which app is started first is a matter of luck

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Ticket is told what was found.
+// Ticket is told what was found: how deep a request is nested, 0 if in nothing.
 type Ticket interface{ Nested(depth int) }
 
 // look finds out, of requests that are in progress, how deep each is nested: 0 is not at
@@ -82,7 +82,8 @@ type Request struct {
 	waits  bool      // it is to be looked at
 	asked  time.Time // since then
 	served socket
-	depth  int // found
+	depth  int  // found
+	alone  bool // found to be nested in nothing
 }
 
 // socket is this process's end of a connection to the application.
@@ -146,16 +147,17 @@ func (r *Request) Waits(t Ticket) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.tell(t)
-	if _, here := f.known[r]; here && r.depth == 0 {
+	if _, here := f.known[r]; here && r.depth == 0 && !r.alone {
 		f.lookAt(r)
 	}
 }
 
 // tell sets the ticket, and tells it what is known already.
 func (r *Request) tell(t Ticket) {
-	if r.ticket = t; r.depth > 0 {
+	if r.depth > 0 || r.alone && r.ticket == nil {
 		t.Nested(r.depth)
 	}
+	r.ticket = t
 }
 
 // Served says that the request is sent on that connection. The ticket is that of a request
@@ -257,8 +259,11 @@ func (f *Finder) note(requests []*Request, depths []int, began time.Time, whole 
 			continue
 		}
 		if depths[i] == 0 {
-			if whole && !r.asked.After(began) {
+			if whole && r.waits && !r.asked.After(began) {
 				r.settle()
+				if r.alone = true; r.ticket != nil {
+					r.ticket.Nested(0)
+				}
 			}
 			continue
 		}

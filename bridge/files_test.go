@@ -1,0 +1,167 @@
+package bridge
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+)
+
+// fileSite makes a tree with a script, a style sheet, and a file that is none of anybody's
+// business.
+func fileSite(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"index.php", "style.css", "private/x.css", "config.yml"} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A file is sent to whom the front lets have it, whole, in part, or not again.
+func TestFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		fileSite(t, root)
+		r := newRig(t, Config{Preset: cgi.PresetPHP, Root: root, Static: cgi.StaticUsual, Identify: login}, fcgitest.Hello)
+		ask := func(method, target string, header ...string) *httptest.ResponseRecorder {
+			req := httptest.NewRequest(method, target, nil)
+			for i := 0; i < len(header); i += 2 {
+				req.Header.Set(header[i], header[i+1])
+			}
+			f := r.b.File(req)
+			if f == nil {
+				return nil
+			}
+			w := httptest.NewRecorder()
+			f.ServeHTTP(w, req)
+			return w
+		}
+		w := ask("GET", "/style.css")
+		if w == nil || w.Code != 200 || w.Body.String() != "style.css" || w.Header().Get("Content-Type") != "text/css; charset=utf-8" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Fatalf("%+v", w)
+		}
+		if again := ask("GET", "/style.css", "If-Modified-Since", w.Header().Get("Last-Modified")); again.Code != 304 {
+			t.Errorf("%+v", again)
+		}
+		if part := ask("GET", "/style.css", "Range", "bytes=6-"); part.Code != 206 || part.Body.String() != "css" {
+			t.Errorf("%+v", part)
+		}
+		if head := ask("HEAD", "/style.css"); head.Code != 200 || head.Body.Len() != 0 || head.Header().Get("Content-Length") != "9" {
+			t.Errorf("%+v", head)
+		}
+		if w := ask("GET", "/private/x.css", "Authorization", "jane"); w == nil || w.Body.String() != "private/x.css" {
+			t.Errorf("%+v", w)
+		}
+		for _, q := range [][2]string{{"GET", "/private/x.css"}, {"POST", "/style.css"}, {"GET", "/config.yml"}, {"GET", "/index.php"}, {"GET", "/nothing.css"}, {"GET", "/../style.css"}} {
+			if w := ask(q[0], q[1]); w != nil {
+				t.Errorf("%s %s is sent: %+v", q[0], q[1], w)
+			}
+		}
+	})
+}
+
+// The log tells where the root leads, and why a file that is there is a 404.
+func TestFilesInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		current := filepath.Join(dir, "current")
+		r := newRig(t, Config{Preset: cgi.PresetPHP, Root: current, Static: cgi.StaticUsual}, fcgitest.Hello)
+		wantLog := func(text string, times int) {
+			t.Helper()
+			if n := strings.Count(r.log.String(), text); n != times {
+				t.Errorf("%q is in the log %d times, want %d:\n%s", text, n, times, r.log.String())
+			}
+		}
+		wantLog("a directory cannot be opened", 1)
+		r.wantError(r.get("/index.php"), 404, errRequest)
+		for _, release := range []string{"1", "2"} {
+			fileSite(t, filepath.Join(dir, release))
+			_ = os.Remove(current) // it may not be there yet
+			if err := os.Symlink(release, current); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			r.wantPage(r.get("/index.php"))
+			asked := r.peer.Requests()
+			if got, want := asked[len(asked)-1].Param("SCRIPT_FILENAME"), filepath.Join(dir, release, "index.php"); got != want {
+				t.Errorf("SCRIPT_FILENAME is %s, want %s", got, want)
+			}
+			wantLog("now="+filepath.Join(dir, release), 1)
+		}
+		wantLog("a directory cannot be opened", 1)
+		r.wantError(r.get("/config.yml"), 404, errRequest)
+		wantLog(`is a file and not sent`, 1)
+	})
+}
+
+// Each field that is dropped for its name is told of once, and not more of them than
+// anybody reads.
+func TestDroppedFieldsInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{UnderscoreHeaders: []string{"api_key"}}, fcgitest.Hello)
+		for range 3 {
+			r.wantPage(r.ask("GET", "/", "api_key", "x", "a_b", "x", "x_forwarded_for", "x"))
+		}
+		if n := strings.Count(r.log.String(), "a request field is not passed"); n != 1 || !strings.Contains(r.log.String(), "field=A_b") {
+			t.Errorf("told %d times:\n%s", n, r.log.String())
+		}
+		if asked := r.peer.Requests(); asked[0].Param("HTTP_API_KEY") != "x" || asked[0].Param("HTTP_A_B") != "" {
+			t.Errorf("the application was told %v", asked[0].Params)
+		}
+		for i := range 3 * noticedFields {
+			r.wantPage(r.ask("GET", "/", "a_"+strings.Repeat("x", i+1), "x"))
+		}
+		if n := strings.Count(r.log.String(), "a request field is not passed"); n != noticedFields {
+			t.Errorf("told %d times, want %d", n, noticedFields)
+		}
+	})
+}
+
+func TestFileSettings(t *testing.T) {
+	base := Config{Backends: []string{"unix:/a"}, Preset: cgi.PresetPHP, Root: "/srv"}
+	for want, change := range map[string]func(*Config){
+		"":                                 func(c *Config) { c.AppRoot = "/app" },
+		"resolve_root_symlink: is on, and": func(c *Config) { c.AppRoot, c.ResolveRootSymlink = "/app", On },
+		"cgi: app_root: means nothing while resolve_root_symlink": func(c *Config) { c.AppRoot, c.ResolveRootSymlink = "/app", Off },
+		`resolve_root_symlink: is "maybe", want on or off`:        func(c *Config) { c.ResolveRootSymlink = "maybe" },
+		`check_files: is "maybe", want on or off`:                 func(c *Config) { c.CheckFiles = "maybe" },
+		"cgi: app_root: means nothing while check_files":          func(c *Config) { c.AppRoot, c.CheckFiles = "/app", Off },
+		`cgi: static "some"`:                                      func(c *Config) { c.Static = "some" },
+		`cgi: underscore_headers "a"`:                             func(c *Config) { c.UnderscoreHeaders = []string{"a"} },
+	} {
+		cfg := base
+		change(&cfg)
+		err := cfg.Validate()
+		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	gone := base
+	gone.Root = filepath.Join(t.TempDir(), "gone")
+	if err := gone.CheckDirectories(); err == nil || !strings.HasPrefix(err.Error(), "cgi: root: ") {
+		t.Errorf("%v, want an error about the root", err)
+	}
+	b, err := New(gone)
+	if err != nil {
+		t.Fatalf("a root that may come later: %v", err)
+	}
+	defer b.Close()
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/index.php", nil))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("%d without a root, want 404", w.Code)
+	}
+}

@@ -1,0 +1,78 @@
+package caddyplugin
+
+import (
+	"fmt"
+	"net/http"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+)
+
+// resolveRoot replaces the placeholders of a root that are known without a request. Those
+// of a request are left; others are an error.
+func resolveRoot(root string, repl *caddy.Replacer) (string, error) {
+	root = repl.ReplaceKnown(root, "")
+	for rest := root; ; {
+		_, after, found := strings.Cut(rest, "{")
+		if !found {
+			return root, nil
+		}
+		name, after, closed := strings.Cut(after, "}")
+		if !closed || !strings.HasPrefix(name, "http.") {
+			return "", fmt.Errorf("root: unrecognized placeholder {%s}", name)
+		}
+		rest = after
+	}
+}
+
+// rootOf returns the root for a request. A value that takes the place of a placeholder
+// must be a directory's name: clients choose the host. Only where the placeholder is all
+// there is, {http.vars.root}, it is a path.
+func rootOf(root string) func(*http.Request) (string, error) {
+	whole := strings.HasPrefix(root, "{") && strings.IndexByte(root, '}') == len(root)-1
+	return func(r *http.Request) (string, error) {
+		repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+		if !ok {
+			return "", fmt.Errorf("root %q: is known for requests of clients alone", root)
+		}
+		check := directoryName
+		if whole {
+			check = directoryPath
+		}
+		dir, err := repl.ReplaceFunc(root, func(name string, value any) (any, error) {
+			text := caddy.ToString(value)
+			if !check(text) {
+				return nil, &cgi.RequestError{Status: http.StatusNotFound, Reason: fmt.Sprintf("root %q: {%s} is %.200q, which can be no directory here", root, name, text)}
+			}
+			return text, nil
+		})
+		if err != nil {
+			return "", err
+		}
+		return filepath.Abs(dir)
+	}
+}
+
+func directoryName(text string) bool {
+	return text != "" && text[0] != '.' && !strings.ContainsAny(text, "/\\\x00")
+}
+
+func directoryPath(text string) bool {
+	return path.Clean(text) == strings.TrimSuffix(text, "/") && text[0] != '.' && !strings.Contains(text, "/.")
+}
+
+// withRoot is a configuration whose root may depend on the request.
+func withRoot(c bridge.Config) bridge.Config {
+	if isOfRequests(c.Root) {
+		c.RootOf = rootOf(c.Root)
+	}
+	return c
+}
+
+// isOfRequests reports whether a root depends on the request.
+func isOfRequests(root string) bool { return strings.Contains(root, "{") }
