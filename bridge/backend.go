@@ -35,6 +35,8 @@ type backend struct {
 
 	processes *spawned // nil: the application runs already
 
+	resumes atomic.Bool // the application goes on after an empty STDOUT record
+
 	configuring sync.Mutex // held while settings are prepared, committed, and gone by for the first time
 	members     *members
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 )
 
 // Bridge serves HTTP requests through a FastCGI application, as one site: how URLs map
@@ -29,8 +30,12 @@ type Bridge struct {
 	flows   *flows
 	sharing *sharing // nil: accounts may be used from anywhere
 
-	proxyNotices proxyNotices
-	fieldNotices fieldNotices
+	sendable sendfile.Dirs
+
+	proxyNotices  proxyNotices
+	fieldNotices  fieldNotices
+	headerNotices headerNotices
+	unsent        unsentNotices
 
 	exchanges sync.Pool    // of *exchange
 	answers   sync.Pool    // of *[]byte: what exchanges have lent
@@ -81,6 +86,9 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	mapping.OnRoot, mapping.OnDropped = s.noteRoot, s.fieldNotices.dropped(cfg.Logger)
 	if s.mapper, err = cgi.NewMapper(mapping); err != nil {
 		return nil, err
+	}
+	if s.sendable, err = sendfile.New(cfg.Sendfile); err != nil {
+		return nil, errors.Join(err, s.mapper.Close())
 	}
 	s.exchanges.New = func() any { return &exchange{vars: make([]cgi.Var, 0, usualVars)} }
 	s.close = sync.OnceFunc(s.leave)
@@ -145,7 +153,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 // now, such as a path to hide where nothing is: each an error that names the key. It is
 // for a log.
 func (b *Bridge) Unused() []error {
-	list := b.mapper.Unused()
+	list := append(b.mapper.Unused(), b.sendable.Unused()...)
 	for _, pattern := range b.cfg.LongPoll {
 		below := strings.TrimPrefix(pattern, b.mount)
 		if !strings.Contains(pattern, "*") && !b.mapper.Leads(pattern) && !b.mapper.Leads(below) {

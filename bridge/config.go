@@ -94,6 +94,12 @@ type Config struct {
 	// then. Default: none, for clients could pass one off as the other.
 	UnderscoreHeaders []string `json:"underscore_headers,omitempty"`
 
+	// Sendfile lists the directories from which files are sent that the application names in
+	// X-Sendfile, or in X-Accel-Redirect: DIR, or URI=DIR ("/protected=/srv/files"), where
+	// URI stands for DIR in X-Accel-Redirect, as in a location of nginx. Default: none, and
+	// only a trusted proxy gets such a field.
+	Sendfile []string `json:"sendfile,omitempty"`
+
 	// MaxBody is the largest request body, in bytes. Default 1 GiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 	// MaxParams bounds a request's CGI variables together, encoded, in bytes.

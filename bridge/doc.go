@@ -24,9 +24,9 @@
 //     off.
 //   - The application never waits for a slow client: what the client cannot take
 //     yet goes to memory, then to a temporary file, within the spool's budget.
-//   - An answer that the application did not end is never ended cleanly towards
-//     the client: it becomes a 502, or, once its header is out, an aborted
-//     connection.
+//   - An answer that is not complete is never ended cleanly towards the client: it
+//     becomes a 502, or, once its header is out, an aborted connection. One that is
+//     complete (content.go) is delivered, whatever comes after it, and when.
 //   - A request is sent a second time only where package pool says that it is
 //     safe, or that it is safe for idempotent methods and the method is one.
 //   - Whatever happens, an exchange gives back its ticket, its lease and its

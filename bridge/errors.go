@@ -72,6 +72,7 @@ func classify(err error) failure {
 		bad     *quarantineError
 		full    *fullError
 		app     *appError
+		file    *fileError
 		client  *clientError
 		request *cgi.RequestError
 		dial    *pool.UnavailableError
@@ -106,6 +107,8 @@ func classify(err error) failure {
 		return classifyClient(client)
 	case errors.As(err, &dial):
 		return classifyDial(dial)
+	case errors.As(err, &file):
+		return classifyFile(file)
 	case errors.As(err, &app):
 		return failure{http.StatusBadGateway, app.kind, "The application's answer could not be used."}
 	case errors.As(err, &conn):
@@ -218,8 +221,12 @@ func (x *exchange) fail(err error) {
 		x.writeError(f)
 	}
 	level := slog.LevelError
-	var dial *pool.UnavailableError
+	var (
+		dial *pool.UnavailableError
+		file *fileError
+	)
 	switch {
+	case errors.As(err, &file): // the application's mistake, and not the client's
 	case errors.As(err, &dial):
 		level = slog.LevelDebug // the pool has said so, once; the access log has each
 	case refused, noRoom(err):

@@ -36,8 +36,9 @@ type exchange struct {
 	// Memory that is kept for the next exchange.
 	route  []byte
 	vars   []cgi.Var
-	head   []byte // the request as it is sent, or its first part
-	answer []byte // what has come of the answer: the header and some of the body
+	head   []byte      // the request as it is sent, or its first part
+	answer []byte      // what has come of the answer: headers, and some of the content
+	said   http.Header // what the header says, until the client's is made of it
 
 	source *clientReader // the client's body, if there is one
 	upload *clientReader // the same if it is streamed
@@ -49,7 +50,10 @@ type exchange struct {
 
 	nest          *nested.Request // nil: it does not come from this machine
 	held          hold
-	parsed        bool // the client's header was touched by the application's
+	content       content
+	interimAt     time.Time // when the last interim header has come
+	over          bool      // the application has ended its answer
+	parsed        bool      // the client's header was touched by the application's
 	surplusLogged bool
 	handedOver    bool // the front answers
 	replayed      bool // it may have been run once, and is sent for the last time
@@ -62,20 +66,32 @@ const keepMax = 128 << 10
 // usualVars is how many CGI variables a browser's request has, and some more.
 const usualVars = 40
 
+// usualFields is how many fields an answer has, and some more.
+const usualFields = 16
+
 // reset forgets everything but the memory. Inlined, its copy of an exchange would
 // be in the frame of serve, and the stack of each request that is parked twice the size.
 //
 //go:noinline
 func (x *exchange) reset() {
 	clear(x.vars) // they refer to the request
-	route, vars, head, answer := x.route[:0], x.vars[:0], x.head[:0], x.answer[:0]
+	x.forgetSaid()
+	route, vars, head, answer, said := x.route[:0], x.vars[:0], x.head[:0], x.answer[:0], x.said
 	if cap(head) > keepMax {
 		head = nil
 	}
 	if cap(answer) > keepMax {
 		answer = nil
 	}
-	*x = exchange{route: route, vars: vars, head: head, answer: answer}
+	*x = exchange{route: route, vars: vars, head: head, answer: answer, said: said}
+}
+
+// forgetSaid makes room for what a header says. A map keeps the room that it once had.
+func (x *exchange) forgetSaid() {
+	if x.said == nil || len(x.said) > 2*usualFields {
+		x.said = make(http.Header, usualFields)
+	}
+	clear(x.said)
 }
 
 // lendAnswer lets others have the memory of an answer's beginning, which was sent: the
@@ -139,12 +155,13 @@ func (x *exchange) run() error {
 		if err := x.mapVars(); err != nil {
 			return err
 		}
-		location, err := x.exchange()
-		if err != nil || location == "" {
+		target, err := x.exchange()
+		if err != nil || target == nil {
 			return err
 		}
-		if err := x.redirect(location); err != nil {
-			return err
+		x.redirect(target)
+		if x.sentByFront() {
+			return nil
 		}
 	}
 	return &appError{errProtocol, errors.New("too many local redirects")}
@@ -161,30 +178,31 @@ func (x *exchange) mapVars() (err error) {
 }
 
 // exchange admits the request and has it answered, sending it again where that
-// is safe. A local redirect is returned, not followed.
-func (x *exchange) exchange() (location string, err error) {
+// is safe. The target of a local redirect is returned, not followed.
+func (x *exchange) exchange() (target *url.URL, err error) {
 	queued := time.Now()
 	deadline, err := x.admit(queued)
 	if err != nil {
 		x.out.Queued += time.Since(queued)
-		return "", err
+		return nil, err
 	}
 	defer x.held.release()
 	return x.dispatch(queued, deadline)
 }
 
 // dispatch has the request answered by an application that has room for it.
-func (x *exchange) dispatch(queued, deadline time.Time) (location string, err error) {
+func (x *exchange) dispatch(queued, deadline time.Time) (target *url.URL, err error) {
 	pause := fullPause
 	demand := x.demand()
+	before := x.out.Attempts
 	for {
 		x.held.lease, err = x.leaseBy(deadline, demand)
 		x.sentAt = time.Now()
-		if x.out.Attempts == 0 {
+		if x.out.Attempts == before {
 			x.out.Queued += x.sentAt.Sub(queued)
 		}
 		if err != nil {
-			return "", x.notServed(err)
+			return nil, x.notServed(err)
 		}
 		x.held.ticket.At(x.held.lease.Addr())
 		x.served()
@@ -192,22 +210,22 @@ func (x *exchange) dispatch(queued, deadline time.Time) (location string, err er
 		if limit := time.Duration(x.b.cfg.Timeouts.Request); limit > 0 && x.end.IsZero() {
 			x.end = x.sentAt.Add(limit)
 		}
-		location, err = x.attempt()
+		target, err = x.attempt()
 		deadline = deadline.Add(time.Since(x.sentAt)) // an attempt is no wait
 		switch x.again(err) {
 		case giveUp:
-			return location, x.notServed(err)
+			return target, x.notServed(err)
 		case whenThereIsRoom:
 			if time.Now().Add(pause).After(deadline) {
-				return "", &fullError{err}
+				return nil, &fullError{err}
 			}
 			if err := sleep(x.r.Context(), pause); err != nil {
-				return "", err
+				return nil, err
 			}
 			pause = min(4*pause, fullPauseMax)
 		}
 		if err := x.available(); err != nil {
-			return "", err
+			return nil, err
 		}
 		x.b.countReplay(err)
 		if e := (*pool.Error)(nil); errors.As(err, &e) && e.Full {
@@ -241,17 +259,17 @@ func (x *exchange) leaseBy(deadline time.Time, demand pool.Demand) (*pool.Lease,
 }
 
 // attempt sends the request on the leased connection and receives the answer.
-func (x *exchange) attempt() (location string, err error) {
+func (x *exchange) attempt() (target *url.URL, err error) {
 	x.out.Attempts++
 	x.out.Instance, x.out.Reused = x.held.lease.Addr(), !x.held.lease.Fresh()
 	if err = x.send(); err == nil {
-		location, err = x.receive()
+		target, err = x.receive()
 	}
 	if errors.Is(err, pool.ErrInterrupted) {
 		err = x.held.interruption(x.r.Context())
 	}
 	if x.held.lease == nil { // stream or receive has given it back
-		return location, err
+		return target, err
 	}
 	x.held.quiesce()
 	if x.held.mustAwait(err) {
@@ -259,31 +277,7 @@ func (x *exchange) attempt() (location string, err error) {
 	} else {
 		x.held.releaseLease()
 	}
-	return location, err
-}
-
-// redirect makes x.r the request for a local redirect's target.
-func (x *exchange) redirect(location string) error {
-	target, err := url.ParseRequestURI(location)
-	if err != nil {
-		return &appError{errProtocol, err}
-	}
-	x.body.close()
-	x.body = body{}
-	ctx := x.r.Context()
-	if x.isCut() {
-		ctx = context.WithoutCancel(ctx) // see deaf
-	}
-	r := x.r.Clone(ctx)
-	if r.Method != http.MethodHead {
-		r.Method = http.MethodGet
-	}
-	r.URL, r.RequestURI, r.Body, r.ContentLength = target, location, http.NoBody, 0
-	r.Header.Del("Content-Type")
-	x.r = r
-	x.b.identify(r, &x.client) // who may see one path need not see another
-	x.describe()
-	return nil
+	return target, err
 }
 
 // sleep waits for d, or less if ctx ends; then it returns ctx's cause.

@@ -20,7 +20,8 @@ type hold struct {
 	ended   bool    // the application has ended the request
 	unwatch func()  // ends the watch over the client, and waits for an interruption under way
 	sender  *sender // sends the body, nil if that went out with the head
-	surplus func()  // called if an abandoned application says more than it announced; may be nil
+	surplus func()  // called if the application says more than a complete answer; may be nil
+	given   bool    // the answer is complete: the application's end does not concern it any more
 	asked   asked   // what the attempt asks for
 }
 
@@ -88,10 +89,11 @@ func (h *hold) releaseLease() {
 // next reads the application's next output, and notes its end.
 func (h *hold) next(deadline time.Time) (pool.Event, error) {
 	ev, err := h.lease.Next(deadline)
-	if err != nil {
+	switch {
+	case err == nil:
+		h.ended = h.ended || ev.Type == fcgi.TypeEndRequest
+	case !h.given:
 		h.asked.failed(h.lease.Addr(), err)
-	} else if ev.Type == fcgi.TypeEndRequest {
-		h.ended = true
 	}
 	return ev, err
 }
@@ -105,7 +107,7 @@ func (h *hold) release() {
 	} else {
 		h.ticket.Release()
 	}
-	h.ticket = admission.Ticket{}
+	*h = hold{} // nothing of it is true for the target of a local redirect
 }
 
 // end gives h back after an exchange that ended with err. An application that is
@@ -133,11 +135,13 @@ func (h *hold) mustAwait(err error) bool {
 
 // abandon waits for the application's end in a goroutine of its own. One that had
 // begun its answer is cut off as soon as it says more: an application that finds
-// its connection closed when it writes stops, and a silent one runs on. A shared
-// connection cannot be closed for that.
+// its connection closed when it writes stops, and a silent one runs on. On a shared
+// connection, which cannot be closed for that, it is asked to stop.
 func (b *Bridge) abandon(h *hold) {
 	b.abandoned.Add(1)
-	h.lease.MarkAbandoned()
+	if !h.given { // else it may have something left to do
+		h.lease.MarkAbandoned()
+	}
 	h.lease.Resume()
 	h.watch(b.ctx)
 	begun := h.lease.Spoke()
@@ -157,11 +161,15 @@ func (b *Bridge) abandon(h *hold) {
 					h.asked.answered(h.lease.Addr())
 				}
 				return
-			case begun && ev.Type == fcgi.TypeStdout && !h.lease.Shared():
+			case begun && ev.Type == fcgi.TypeStdout && len(ev.Data) > 0:
 				if h.surplus != nil {
 					h.surplus()
+					h.surplus = nil
 				}
-				return
+				if !h.lease.Shared() {
+					return
+				}
+				h.lease.MarkAbandoned()
 			case ev.Type == fcgi.TypeStderr:
 				_, _ = stderr.Write(ev.Data)
 			}

@@ -76,7 +76,7 @@ func TestAgreesWith(t *testing.T) {
 func TestEveryKeyHasItsPlace(t *testing.T) {
 	ofSites := []string{
 		"mount", "root", "resolve_root_symlink", "app_root", "check_files", "virtual", "follow", "index", "fallback",
-		"static", "static_types", "static_dirs", "hide", "env", "trusted_proxies", "user_header", "underscore_headers",
+		"static", "static_types", "static_dirs", "hide", "env", "trusted_proxies", "user_header", "underscore_headers", "sendfile",
 		"max_body", "max_params", "max_response_header", "request_buffering", "long_poll",
 		"queue.poll_answer", "flow.key", "flow.max_addresses", "flow.per", "flow.excess",
 		"timeouts.first_byte", "timeouts.between_bytes", "timeouts.request", "timeouts.abandoned", "timeouts.client",

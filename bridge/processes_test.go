@@ -85,6 +85,9 @@ func TestKeeperIsToldOfTheLost(t *testing.T) {
 		"in the body":                  {fcgitest.EOFInBody, []string{wanted, answered, lost("0s")}},
 		"in a stream":                  {cutStream, []string{wanted, answered, lost("1s")}},
 		"ended properly":               {fcgitest.CloseAfterEnd, []string{wanted, answered}},
+		"after the whole length":       {fcgitest.Says(fcgitest.Unhurried, fcgitest.HungUp, "Content-Length: 2\n\n", "ok"), []string{wanted, answered}},
+		"the same at once":             {fcgitest.Says(fcgitest.AtOnce, fcgitest.HungUp, "Content-Length: 2\n\n", "ok"), []string{wanted, answered}},
+		"after the end of STDOUT":      {fcgitest.Says(fcgitest.Unhurried, fcgitest.ClosedOut, "X-A: b\n\n", "ok"), []string{wanted, answered}},
 		"turned away":                  {fcgitest.AcceptThenClose, []string{wanted}},
 		"overloaded":                   {fcgitest.Refuse(2), []string{wanted}},
 		"no answer in time":            {fcgitest.SilentForever, []string{wanted}},
@@ -100,6 +103,21 @@ func TestKeeperIsToldOfTheLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a local redirect leads to may be what the application died of, as any request may.
+func TestKeeperIsToldOfTheLostTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, k := newKeptRig(t, Config{}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
+			if q.Param("REQUEST_URI") == "/x" {
+				s.Send(fcgitest.Out(q.ID, "Location: /y\n\n"), fcgitest.Record(fcgitest.Stdout, q.ID, nil), fcgitest.End(q.ID))
+				s.Request()
+			}
+		}))
+		r.get("/x")
+		const lost = "lost unix:/run/app.sock GET /y GET any /y 0s"
+		k.want(t, "wanted", "answered unix:/run/app.sock GET any /x", "wanted", lost, lost)
+	})
 }
 
 var cutStream = fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
@@ -244,23 +262,30 @@ func TestReady(t *testing.T) {
 		script fcgitest.Script
 		want   string // in the error; "": it is ready
 	}{
-		"a page":          {fcgitest.Hello, ""},
-		"closing after":   {fcgitest.CloseAfterEnd, ""},
-		"not found":       {fcgitest.Answer("Status: 404 Not Found\n\n"), ""},
-		"a redirect":      {fcgitest.Answer("Location: /login\n\n"), ""},
-		"byte by byte":    {fcgitest.ByteAtATime, ""},
-		"large":           {fcgitest.Bytes(1 << 20), ""},
-		"an error":        {fcgitest.Answer("Status: 500 Oops\n\n"), "the answer is 500"},
-		"unavailable":     {fcgitest.Answer("Status: 503 Later\n\n"), "the answer is 503"},
-		"no answer":       {fcgitest.EOFBeforeHeader, "unexpected EOF"},
-		"half an answer":  {fcgitest.EOFInBody, "unexpected EOF"},
-		"no header":       {fcgitest.EndWithoutStdout, "before its header did"},
-		"a large header":  {fcgitest.HugeHeader(1 << 20), "max_response_header"},
-		"a bad header":    {fcgitest.Answer("nonsense\n\n"), "nonsense"},
-		"overloaded":      {fcgitest.Refuse(2), "OVERLOADED"},
-		"not FastCGI":     {fcgitest.BadVersion, "version"},
-		"silence":         {fcgitest.SilentForever, "the start took too long"},
-		"nothing is read": {fcgitest.ReadsNothing, "the start took too long"},
+		"a page":           {fcgitest.Hello, ""},
+		"closing after":    {fcgitest.CloseAfterEnd, ""},
+		"not found":        {fcgitest.Answer("Status: 404 Not Found\n\n"), ""},
+		"a redirect":       {fcgitest.Answer("Location: /login\n\n"), ""},
+		"byte by byte":     {fcgitest.ByteAtATime, ""},
+		"large":            {fcgitest.Bytes(1 << 20), ""},
+		"interim":          {fcgitest.Answer("Status: 103\n\nHTTP/1.1 100 Continue\n\nStatus: 404\n\n"), ""},
+		"length, then EOF": {fcgitest.Says(fcgitest.Unhurried, fcgitest.HungUp, "Content-Length: 2\n\n", "ok"), ""},
+		"STDOUT, then EOF": {fcgitest.Says(fcgitest.ByteByByte, fcgitest.ClosedOut, "X-A: b\n\n", "ok"), ""},
+		"204, then EOF":    {fcgitest.Says(fcgitest.AtOnce, fcgitest.HungUp, "Status: 204\n\n"), ""},
+		"interim error":    {fcgitest.Answer("Status: 103\n\nStatus: 500\n\n"), "the answer is 500"},
+		"interim alone":    {fcgitest.Answer("Status: 103\n\n"), "before its header did"},
+		"an error":         {fcgitest.Answer("Status: 500 Oops\n\n"), "the answer is 500"},
+		"unavailable":      {fcgitest.Answer("Status: 503 Later\n\n"), "the answer is 503"},
+		"no answer":        {fcgitest.EOFBeforeHeader, "unexpected EOF"},
+		"header, then EOF": {fcgitest.Says(fcgitest.AtOnce, fcgitest.HungUp, "X-A: b\n\n"), "unexpected EOF"},
+		"half an answer":   {fcgitest.EOFInBody, "unexpected EOF"},
+		"no header":        {fcgitest.EndWithoutStdout, "before its header did"},
+		"a large header":   {fcgitest.HugeHeader(1 << 20), "max_response_header"},
+		"a bad header":     {fcgitest.Answer("nonsense\n\n"), "nonsense"},
+		"overloaded":       {fcgitest.Refuse(2), "OVERLOADED"},
+		"not FastCGI":      {fcgitest.BadVersion, "version"},
+		"silence":          {fcgitest.SilentForever, "the start took too long"},
+		"nothing is read":  {fcgitest.ReadsNothing, "the start took too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

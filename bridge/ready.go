@@ -91,7 +91,11 @@ func (b *backend) askReady(cfg *Config, c net.Conn, request []byte, name string)
 	a := readyAnswer{limit: cfg.MaxResponseHeader, stderr: &stderr}
 	var in []byte
 	for !a.ended {
-		if in, err = readMore(c, in); err != nil {
+		in, err = readMore(c, in)
+		switch {
+		case err != nil && a.status != 0 && a.content.whole():
+			return a.status, nil // it is complete, however the application has ended
+		case err != nil:
 			return 0, err
 		}
 		if in, err = a.take(in); err != nil {
@@ -117,11 +121,12 @@ func readMore(c net.Conn, in []byte) ([]byte, error) {
 
 // readyAnswer is what has come of an answer.
 type readyAnswer struct {
-	limit  int           // of the header, in bytes
-	stderr *lines.Source // where the application's standard error goes
-	head   []byte
-	status int  // 0: the header has not come yet
-	ended  bool // all of it has come
+	limit   int           // of the header, in bytes
+	stderr  *lines.Source // where the application's standard error goes
+	head    []byte
+	status  int // 0: the header has not come yet
+	content content
+	ended   bool // the application has ended it
 }
 
 // take decodes the records in in, and returns what is left.
@@ -155,21 +160,31 @@ func (a *readyAnswer) record(rec fcgi.Record) error {
 }
 
 func (a *readyAnswer) output(p []byte) error {
-	if a.status != 0 {
-		return nil // the body is nobody's
+	switch {
+	case a.status != 0 && len(p) == 0:
+		a.content.close()
+	case a.status == 0:
+		a.head = append(a.head, p...)
+		resp, _, end, err := cgi.ParseFinal(a.head)
+		switch {
+		case err != nil:
+			return err
+		case end < 0 && len(a.head) > a.limit:
+			return fmt.Errorf("the header is larger than max_response_header allows (%d bytes)", a.limit)
+		case end < 0:
+			return nil
+		}
+		a.status, a.content = resp.Status, newContent(resp, hasNoBody(resp.Status))
+		p = a.head[end:]
 	}
-	searched := len(a.head)
-	a.head = append(a.head, p...)
-	length := cgi.HeaderEnd(a.head, searched)
-	if length > a.limit || length < 0 && len(a.head) > a.limit {
-		return fmt.Errorf("the header is larger than max_response_header allows (%d bytes)", a.limit)
+	for len(p) > 0 {
+		_, rest, err := a.content.next(p)
+		if err != nil {
+			return err
+		}
+		p = rest
 	}
-	if length < 0 {
-		return nil
-	}
-	resp, err := cgi.ParseResponse(a.head[:length], http.Header{})
-	a.status = resp.Status
-	return err
+	return nil
 }
 
 func (a *readyAnswer) end(content []byte) error {

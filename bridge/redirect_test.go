@@ -1,8 +1,13 @@
 package bridge
 
 import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
@@ -19,7 +24,7 @@ func TestLocalRedirect(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, Config{Workers: 1}, redirecting(map[string]string{
-					"/from":       "Location: /middle?a=b\n\nnobody sees this",
+					"/from":       "Location: /middle?a=b\n\n",
 					"/middle?a=b": "Location: /to\n\n",
 					"/to":         fcgitest.Page,
 				}))
@@ -87,12 +92,155 @@ func TestLocalRedirectLoop(t *testing.T) {
 	})
 }
 
-// A target outside the mount is refused as if the client had asked for it.
-func TestLocalRedirectElsewhere(t *testing.T) {
+// A local redirect has no body. With one it is a redirect for the client, who gets the
+// body, and so is one to a path that is another application's. Spaces are encoded.
+func TestLocalRedirectOrNot(t *testing.T) {
+	for name, s := range map[string]saying{
+		"none":                  {parts: say("Location: /next\n\n"), status: 200, body: fcgitest.PageBody, header: map[string]string{"Location": ""}},
+		"none, late end":        {parts: say("Location: /next\n\n"), end: fcgitest.EndedLate, status: 200, body: fcgitest.PageBody},
+		"none, hung up":         {parts: say("Location: /next\n\n"), end: fcgitest.ClosedOut, status: 200, body: fcgitest.PageBody},
+		"a line end":            {parts: say("Location: /next\r\n\r\n", "\r\n"), status: 200, body: fcgitest.PageBody},
+		"a body":                {parts: say("Location: /next\n\n", "<a>"), status: 302, body: "<a>", header: map[string]string{"Location": "/next"}},
+		"a body, late end":      {parts: say("Location: /next\n\n", "<a>"), end: fcgitest.EndedLate, status: 302, body: "<a>"},
+		"a body, hung up":       {parts: say("Location: /next\n\n", "<a>"), end: fcgitest.HungUp, cut: true},
+		"a line end and a body": {parts: say("Location: /next\n\n", "\n", "\n <a>"), status: 302, body: "\n\n <a>"},
+		"hung up":               {parts: say("Location: /next\n\n"), end: fcgitest.HungUp, cut: true},
+		"a body, spaces":        {parts: say("Location: /a b?c d\n\n", "<a>"), status: 302, body: "<a>", header: map[string]string{"Location": "/a%20b?c%20d"}},
+		"HEAD, a body":          {method: "HEAD", parts: say("Location: /next\n\n", "<a>"), status: 302, header: map[string]string{"Location": "/next"}},
+		"HEAD, hung up":         {method: "HEAD", parts: say("Location: /next\n\n"), end: fcgitest.ClosedOut, status: 200, header: map[string]string{"X-Page": "1"}},
+		"HEAD":                  {method: "HEAD", parts: say("Location: /next\n\n"), status: 200, header: map[string]string{"X-Page": "1"}},
+	} {
+		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4}) })
+	}
+	for name, s := range map[string]saying{
+		"outside":         {parts: say("Location: /login?from=1\n\n"), status: 302, header: map[string]string{"Location": "/login?from=1"}},
+		"outside, a body": {parts: say("Location: /login\n\n", "<a>"), status: 302, body: "<a>"},
+		"outside, spaces": {parts: say("Location: /lo gin\n\n"), status: 302, header: map[string]string{"Location": "/lo%20gin"}},
+		"looks alike":     {parts: say("Location: /nextlogin\n\n"), status: 302, header: map[string]string{"Location": "/nextlogin"}},
+		"within":          {parts: say("Location: /next/x\n\n"), status: 200, body: fcgitest.PageBody},
+		"the mount":       {parts: say("Location: /next\n\n"), status: 200, body: fcgitest.PageBody},
+	} {
+		s.path = "/next/here"
+		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4, Mount: "/next"}) })
+	}
+}
+
+// What a redirect leads to is asked for as a client would.
+func TestLocalRedirectIsEncoded(t *testing.T) {
+	for location, want := range map[string][3]string{
+		"/caf\u00e9 1?q=a b": {"/caf%C3%A9%201?q=a%20b", "/caf\u00e9 1", "q=a%20b"},
+		"/100%":              {"/100%25", "/100%", ""},
+		"/a%20b?%":           {"/a%20b?%", "/a b", "%"},
+		"/?a?b":              {"/?a?b", "/", "a?b"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Config{}, redirecting(map[string]string{"/": "Location: " + location + "\n\n", want[0]: fcgitest.Page}))
+			r.wantPage(r.get("/"))
+			q := r.peer.Requests()[1]
+			if got := [3]string{q.Param("REQUEST_URI"), q.Param("PATH_INFO"), q.Param("QUERY_STRING")}; got != want {
+				t.Errorf("%s: asked for %q, want %q", location, got, want)
+			}
+		})
+	}
+}
+
+// What a local redirect leads to is a request of its own: it is sent again where others
+// are, and waits for itself.
+func TestLocalRedirectIsReplayed(t *testing.T) {
+	dying := func(s *fcgitest.Session) {
+		q := s.Request()
+		s.Send(fcgitest.Out(q.ID, "Location: /to\n\n"), fcgitest.End(q.ID))
+		s.Request() // it closes without an answer
+	}
+	for _, method := range []string{"GET", "POST"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Config{Workers: 1}, dying, fcgitest.Hello)
+			r.wantPage(r.do(method, "/from", nil))
+			if o := r.outcome(); o.Attempts != 3 || o.Reused {
+				t.Errorf("%s: %d attempts, want 3, the last on a fresh connection", method, o.Attempts)
+			}
+		})
+	}
+	// One that was sent for the last time says nothing of the next.
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Mount: "/app"}, fcgitest.Answer("Location: /secret\n\n"))
-		r.wantError(r.get("/app/"), 404, errRequest)
+		r := newRig(t, Config{Workers: 1}, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader), dying, fcgitest.Hello)
+		r.wantPage(r.get("/"))
+		r.wantPage(r.get("/from"))
+		if o := r.outcome(); o.Attempts != 4 {
+			t.Errorf("%d attempts, want 4", o.Attempts)
+		}
 	})
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{Workers: 1}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+			if q.Param("REQUEST_URI") == "/from" {
+				s.Send(fcgitest.Out(q.ID, "Location: /to\n\n"), fcgitest.Record(fcgitest.Stdout, q.ID, nil))
+				s.HoldFor(time.Second)
+				s.Send(fcgitest.End(q.ID))
+				return
+			}
+			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
+		}))
+		re := r.get("/from")
+		r.wantPage(re)
+		if o := r.outcome(); re.after != time.Second || o.Queued != time.Second-gatherFor {
+			t.Errorf("after %v, %v of them waiting for the worker that ends the redirect", re.after, o.Queued)
+		}
+	})
+}
+
+// A static file is the front's, if it sends any, and the client's to ask for otherwise. What
+// may not be sent is not sent by a detour.
+func TestLocalRedirectToAFile(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"index.php", "style.css", "x.php.bak", ".secret", "data/x.css"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for location, want := range map[string]struct {
+		alone, served int // statuses
+	}{
+		"/style.css?v=2": {302, 200},
+		"/x.php.bak":     {404, 404},
+		"/.secret":       {404, 404},
+		"/data/x.css":    {404, 404},
+		"/nothing":       {404, 404},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Config{Preset: "php", Root: root, Hide: []string{"/data"}}, fcgitest.Answer("Location: "+location+"\n\n"))
+			re := r.get("/index.php")
+			if re.status != want.alone || (re.status == 302) != (re.header.Get("Location") == location) {
+				t.Errorf("%s: %d to %q, want %d", location, re.status, re.header.Get("Location"), want.alone)
+			}
+			w := &fileFront{httptest.NewRecorder(), r.b}
+			req, _ := http.NewRequest(http.MethodPost, "http://app.test/index.php", nil)
+			r.b.ServeHTTP(w, req)
+			if w.Code != want.served || want.served == 200 && (w.Body.String() != "GET style.css" || w.Header().Get("Location") != "") {
+				t.Errorf("%s: %d %q, want %d", location, w.Code, w.Body, want.served)
+			}
+			if o := r.outcome(); o.Status != want.served || want.served == 200 && (o.BytesOut != 13 || o.Err != nil) {
+				t.Errorf("%s: outcome %+v", location, o)
+			}
+		})
+	}
+}
+
+// fileFront is a front that sends files.
+type fileFront struct {
+	*httptest.ResponseRecorder
+	b *Bridge
+}
+
+func (f *fileFront) ServeFile(r *http.Request) (int, int64) {
+	name, ok := f.b.StaticFile(r)
+	if !ok {
+		return 0, 0
+	}
+	n, _ := f.WriteString(r.Method + " " + name)
+	return f.Code, int64(n)
 }
 
 // Redirects for the client are the client's.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -69,8 +69,7 @@ func (x *exchange) stream(resp cgi.Response, first []byte) (err error) {
 	owner := spool.Owner{Client: spool.ClientOf(x.client.Addr), Cutter: to}
 	pipe := x.b.newPipe(owner, x.held.lease)
 	ctx, leave := context.WithCancel(x.r.Context())
-	rv := &receiver{x: x, held: x.held.take(), pipe: pipe, done: make(chan struct{})}
-	rv.announced.Store(-1)
+	rv := &receiver{x: x, held: x.held.take(), content: x.content, pipe: pipe, done: make(chan struct{})}
 	rv.held.watch(ctx)
 	go rv.run()
 	defer func() {
@@ -81,9 +80,6 @@ func (x *exchange) stream(resp cgi.Response, first []byte) (err error) {
 	err = x.relay(to, pipe, first, limit)
 	if err != nil && to.cut.Load() {
 		err = spool.ErrCut // and not that writing took too long
-	}
-	if err == nil && limit >= 0 && !x.bodyless(resp.Status) {
-		rv.announced.Store(limit)
 	}
 	return err
 }
@@ -153,12 +149,12 @@ func (x *exchange) relay(to *clientWriter, pipe *spool.Pipe, first []byte, limit
 
 // receiver reads the application's answer into a pipe, in a goroutine of its own.
 type receiver struct {
-	x    *exchange // read only
-	held *hold
-	pipe *spool.Pipe
-	done chan struct{}
-
-	announced atomic.Int64 // what the client was sent all of; -1 if it was not
+	x       *exchange // read only
+	held    *hold
+	content content
+	pipe    *spool.Pipe
+	done    chan struct{}
+	told    bool // the pipe has ended before the application has
 }
 
 func (rv *receiver) run() {
@@ -167,10 +163,7 @@ func (rv *receiver) run() {
 	if errors.Is(err, pool.ErrInterrupted) {
 		err = rv.held.interruption(rv.x.r.Context())
 	}
-	if n := rv.announced.Load(); n >= 0 {
-		b, path, instance := rv.x.b, rv.x.r.URL.Path, rv.x.out.Instance
-		rv.held.surplus = func() { b.logSurplus(path, instance, n) }
-	}
+	rv.x.noteGiven(rv.held, &rv.content)
 	rv.x.b.end(rv.held, err)
 	rv.pipe.CloseWrite(err)
 }
@@ -180,26 +173,70 @@ func (rv *receiver) copy() error {
 	defer stderr.End()
 	pause := time.Duration(rv.x.b.cfg.Timeouts.BetweenBytes)
 	for {
-		ev, err := rv.held.next(rv.x.within(time.Now().Add(pause)))
-		if err != nil {
+		// END_REQUEST comes with the end of the content, or the client does not wait for it.
+		last := rv.content.length < 0 && rv.content.whole() && !rv.told
+		wait := pause
+		if last {
+			wait = gatherFor
+		}
+		rv.held.given = rv.content.whole()
+		ev, err := rv.held.next(rv.x.within(time.Now().Add(wait)))
+		switch {
+		case err == nil:
+		case last && errors.Is(err, os.ErrDeadlineExceeded):
+			rv.told = true
+			rv.pipe.CloseWrite(nil)
+			continue
+		case rv.held.given && !rv.held.lease.AtWork():
+			return nil // the answer is complete, however the application has ended
+		default:
 			return err
 		}
 		switch ev.Type {
 		case fcgi.TypeStderr:
 			_, _ = stderr.Write(ev.Data)
 		case fcgi.TypeStdout:
-			if _, err := rv.pipe.Write(ev.Data); err != nil {
+			if err := rv.pass(ev.Data); err != nil {
 				return err
 			}
 		case fcgi.TypeEndRequest:
-			return nil
+			return rv.content.end()
 		}
 	}
 }
 
+// pass puts the content of a piece of STDOUT into the pipe.
+func (rv *receiver) pass(p []byte) error {
+	x := rv.x
+	if rv.told && rv.content.closed && len(p) > 0 {
+		x.b.logResumed(x.r.URL.Path, x.out.Instance, true)
+		return &appError{errProtocol, errors.New("the application goes on after an empty STDOUT record")}
+	}
+	x.b.noteEnd(&rv.content, p, x.r.URL.Path, x.out.Instance)
+	for len(p) > 0 {
+		data, rest, err := rv.content.next(p)
+		if err != nil {
+			return err
+		}
+		if p = rest; len(data) == 0 {
+			continue // of chunks there may be nothing in it
+		}
+		if _, err := rv.pipe.Write(data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // bodyless reports whether the client expects no body whatever the header says.
 func (x *exchange) bodyless(status int) bool {
-	return x.r.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
+	return x.r.Method == http.MethodHead || hasNoBody(status)
+}
+
+// hasNoBody reports statuses that are answers without content (RFC 9110, section 6.4.1, and
+// 15.3.6 for 205).
+func hasNoBody(status int) bool {
+	return status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
 }
 
 func (x *exchange) writeHeader(status int) {
@@ -207,8 +244,11 @@ func (x *exchange) writeHeader(status int) {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // net/http must not guess where the application did not say
 	}
-	if status == http.StatusNoContent {
+	switch status {
+	case http.StatusNoContent:
 		h.Del("Content-Length")
+	case http.StatusResetContent:
+		h["Content-Length"] = []string{"0"} // or net/http would announce chunks
 	}
 	x.endConnection(h)
 	x.out.Status = status

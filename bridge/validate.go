@@ -1,5 +1,7 @@
 package bridge
 
+import "github.com/sluice-proxy/sluice/bridge/internal/sendfile"
+
 // Validate checks what can be checked without a look at the system. An error names the key
 // it is about.
 func (c Config) Validate() error {
@@ -7,6 +9,9 @@ func (c Config) Validate() error {
 		return err
 	}
 	if _, err := c.instances(); err != nil {
+		return err
+	}
+	if _, err := sendfile.New(c.Sendfile); err != nil {
 		return err
 	}
 	return c.cgi().Validate()

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -20,18 +23,20 @@ const answerBuffer = 32 << 10
 // answer is what the bridge writes and reverse_proxy reads: an http.ResponseWriter on one
 // side, an http.Response and its body on the other.
 type answer struct {
-	request *http.Request
-	header  http.Header   // the reader's when there is a status
-	begun   chan struct{} // closed when there is a status, or an error instead of it
+	request  *http.Request
+	sendfile bool          // reverse_proxy acts on X-Sendfile and the like
+	header   http.Header   // the writer's
+	begun    chan struct{} // closed when there is a status, or an error instead of it
 
 	mu      sync.Mutex
 	changed sync.Cond
-	status  int    // 0: not yet
-	err     error  // instead of a status; after it, why the body is not complete
-	body    []byte // written, and not read
-	failed  error  // what the bridge left to the proxy
-	ended   bool   // nothing more will be written
-	left    bool   // nobody reads any more
+	status  int         // 0: not yet
+	sent    http.Header // the reader's, when there is a status
+	err     error       // instead of a status; after it, why the body is not complete
+	body    []byte      // written, and not read
+	failed  error       // what the bridge left to the proxy
+	ended   bool        // nothing more will be written
+	left    bool        // nobody reads any more
 }
 
 func newAnswer(r *http.Request) *answer {
@@ -76,9 +81,9 @@ func (a *answer) wait() (*http.Response, error) {
 	res := &http.Response{
 		Status: strconv.Itoa(a.status) + " " + http.StatusText(a.status), StatusCode: a.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header, Body: (*answerBody)(a), ContentLength: -1, Request: a.request,
+		Header: a.sent, Body: (*answerBody)(a), ContentLength: -1, Request: a.request,
 	}
-	if n, err := strconv.ParseInt(a.header.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+	if n, err := strconv.ParseInt(a.sent.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
 		res.ContentLength = n
 	}
 	return res, nil
@@ -87,22 +92,33 @@ func (a *answer) wait() (*http.Response, error) {
 // Header implements http.ResponseWriter.
 func (a *answer) Header() http.Header { return a.header }
 
-// WriteHeader implements http.ResponseWriter. What the bridge says of its own accord
-// before the answer (1xx) is not passed on.
+// WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.status != 0 || status < http.StatusOK {
+	if status < http.StatusOK {
+		a.interim(status)
 		return
 	}
-	a.status = status
-	for name, values := range a.header {
-		if values == nil { // the bridge's word for: do not guess
-			delete(a.header, name)
-		}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.status != 0 {
+		return
 	}
+	a.status, a.sent = status, a.header.Clone()                                            // both sides go on with what they have
+	maps.DeleteFunc(a.sent, func(_ string, values []string) bool { return values == nil }) // the bridge's word for: do not guess
 	close(a.begun)
 }
+
+// interim passes an interim header on as http.Transport does: reverse_proxy waits for it.
+func (a *answer) interim(status int) {
+	trace := httptrace.ContextClientTrace(a.request.Context())
+	if trace == nil || trace.Got1xxResponse == nil {
+		return
+	}
+	_ = trace.Got1xxResponse(status, textproto.MIMEHeader(a.header.Clone())) // it could end the request, which the bridge does itself
+}
+
+// ActsOnSendfile implements bridge.SendfileWriter.
+func (a *answer) ActsOnSendfile() bool { return a.sendfile }
 
 // Write implements http.ResponseWriter.
 func (a *answer) Write(p []byte) (n int, err error) {
@@ -193,4 +209,6 @@ func (b *answerBody) Close() error {
 var (
 	_ http.ResponseWriter = (*answer)(nil)
 	_ bridge.ErrorWriter  = (*answer)(nil)
+
+	_ bridge.SendfileWriter = (*answer)(nil)
 )

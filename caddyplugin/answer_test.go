@@ -46,6 +46,27 @@ func TestAnswerIsBounded(t *testing.T) {
 	})
 }
 
+// The two sides have headers of their own, as with net/http.
+func TestAnswerHeaderIsTheReaders(t *testing.T) {
+	a := newAnswer(get())
+	a.Header().Set("Content-Length", "4")
+	a.Header()["Content-Type"] = nil
+	a.WriteHeader(200)
+	res, err := a.wait()
+	if _, guess := res.Header["Content-Type"]; guess || err != nil {
+		t.Errorf("%v, %v", res.Header, err)
+	}
+	res.Header["Content-Length"][0] = "1"
+	res.Header.Set("X-Reader", "1")
+	if h := a.Header(); h.Get("Content-Length") != "4" || h.Get("X-Reader") != "" {
+		t.Errorf("the writer's header is %v", h)
+	}
+	a.Header().Set("X-Writer", "1")
+	if h := res.Header; h.Get("X-Writer") != "" {
+		t.Errorf("the reader's header is %v", h)
+	}
+}
+
 // A reader gets what there is at once, and is told of an answer that broke off.
 func TestAnswerBreaksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -74,13 +74,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if _, ok := h.lease.site.StaticFile(r); ok {
 		return next.ServeHTTP(w, r)
 	}
-	if !hasErrorRoutes(r) {
-		h.lease.ServeHTTP(w, asAsked(r))
-		return nil
-	}
-	pages := &errorPages{ResponseWriter: w}
-	h.lease.ServeHTTP(pages, asAsked(r))
-	return pages.err
+	f := &front{ResponseWriter: w, pages: hasErrorRoutes(r), request: r, site: h.lease.site, next: next}
+	h.lease.ServeHTTP(f, asAsked(r))
+	return f.err
 }
 
 // asAsked returns r with the URI that the client asked for, which is what applications

@@ -30,6 +30,7 @@ func optionsOf(c *bridge.Config) map[string]setter {
 		"trusted_proxies":      list(&c.TrustedProxies),
 		"user_header":          text(&c.UserHeader),
 		"underscore_headers":   list(&c.UnderscoreHeaders),
+		"sendfile":             list(&c.Sendfile),
 		"max_body":             size(&c.MaxBody),
 		"max_params":           size(&c.MaxParams),
 		"max_response_header":  size(&c.MaxResponseHeader),

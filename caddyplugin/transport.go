@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/textproto"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -26,6 +27,7 @@ type Transport struct {
 	bridge.Config
 
 	upstreams *upstreams
+	sendfile  bool // reverse_proxy acts on X-Sendfile and the like
 }
 
 // CaddyModule returns the Caddy module information.
@@ -48,8 +50,36 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	t.sendfile = actsOnSendfile(ctx)
 	t.upstreams, err = newUpstreams(t.Config, out)
 	return err
+}
+
+// actsOnSendfile reports whether the reverse_proxy that a transport is provisioned for has a
+// handle_response for X-Sendfile or X-Accel-Redirect.
+func actsOnSendfile(ctx caddy.Context) bool {
+	for _, module := range ctx.Modules() {
+		proxy, ok := module.(*reverseproxy.Handler)
+		if !ok {
+			continue
+		}
+		for _, handler := range proxy.HandleResponse {
+			if handler.Match != nil && hasSendfile(handler.Match.Headers) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func hasSendfile(h http.Header) bool {
+	for name := range h {
+		switch textproto.CanonicalMIMEHeaderKey(name) {
+		case "X-Sendfile", "X-Lighttpd-Send-File", "X-Accel-Redirect":
+			return true
+		}
+	}
+	return false
 }
 
 // Validate checks what all upstreams have in common.
@@ -110,6 +140,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, caddyhttp.Error(http.StatusBadGateway, err)
 	}
 	a := newAnswer(r)
+	a.sendfile = t.sendfile
 	go a.serve(upstream, asAsked(r))
 	return a.wait()
 }

@@ -34,6 +34,9 @@
 // from "go" before it goes on. So the tests steer by events; nothing in them depends on
 // how fast the machine is.
 //
+// Package says is an application that says what a test has it say, for what no real one can
+// be made to say.
+//
 // testdata/troubles.py serves them, and more, from a process that leaks, hangs, dies or
 // does not care for signals, as it is told to.
 package integration

@@ -24,6 +24,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/internal/unread":        {others: netlink},
 	"bridge/internal/owners":        {others: procfs},
 	"bridge/internal/nested":        {others: slices.Concat(netlink, procfs)},
+	"bridge/internal/sendfile":      {own: []string{"bridge/cgi"}},
 	"bridge/probe": {
 		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool"},
 		others: slices.Concat(netlink, procfs),
@@ -35,7 +36,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge": {
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
 			"bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
@@ -45,7 +46,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/metrics": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
 			"bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
@@ -56,7 +57,7 @@ var layout = map[string]struct{ own, others []string }{
 		own: []string{
 			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/logwriter",
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/unread",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread",
 			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
@@ -71,7 +72,7 @@ var layout = map[string]struct{ own, others []string }{
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
-	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
+	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
 	"bridge/spool", "bridge/supervise",
 }
 

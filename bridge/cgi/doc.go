@@ -90,10 +90,11 @@
 //
 // # Responses
 //
-// [HeaderEnd] finds the end of the header in what has arrived so far,
-// [ParseResponse] turns it into an http.Header and a [Response]. It is as strict
-// as is safe towards the client and as lenient as applications need: lines may
-// end in LF or CRLF, Content-Type may be missing, a first line may be an HTTP
-// status line; a line that is no field, a control character or two different
-// lengths are errors.
+// [HeaderEnd] finds the end of a header in what has arrived so far, [ParseResponse] turns
+// it into an http.Header and a [Response]; interim headers (1xx) may come before the final
+// one. It is as strict as is safe towards the client and as lenient as applications need:
+// lines may end in LF or CRLF and be folded, any field may be missing, a first line may be
+// an HTTP status line, what can be there once is there once, and what is no field is left
+// out; a line without a colon, a control character, two different lengths or locations are
+// errors. docs/errors.md has the list. [Chunked] undoes the transfer coding of a body.
 package cgi

@@ -184,6 +184,10 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte("Location: /a?b\n\n"), uint(0))
 	f.Add([]byte("HTTP/1.1 200 OK\nSet-Cookie: a\nSet-Cookie: b\nConnection: X, close\nX: y\n\r\n"), uint(9))
 	f.Add([]byte("A: b\n\r\r\n\n"), uint(6))
+	f.Add([]byte("Status: 103\nLink: a\n\n"), uint(1))
+	f.Add([]byte("Transfer-Encoding: chunked\nX A: b\n c\nContent-Type : d\nContent-Type: e\n\n"), uint(30))
+	f.Add([]byte("Location: /a %4 \xe9?\xff b\n\n"), uint(2))
+	f.Add([]byte("X-Sendfile: /a\nX-Accel-Redirect: /b\nStatus: 205x\nContent-Length: 3\n\n"), uint(2))
 	f.Add([]byte("Content-Length: 1\nContent-Length: 1\nX-Accel-Buffering: no\n\n"), uint(60))
 	f.Fuzz(func(t *testing.T, b []byte, cut uint) {
 		end := HeaderEnd(b, 0)
@@ -215,12 +219,13 @@ func checkResponse(t *testing.T, block []byte) {
 		}
 		return
 	}
-	if r.Status < 200 || r.Status > 999 || r.ContentLength < -1 {
-		t.Errorf("got %+v", r)
+	if r.Status < 100 || r.Status > 999 || r.ContentLength < -1 || r.Chunked && (r.ContentLength >= 0 || h["Content-Length"] != nil) {
+		t.Errorf("got %+v with %v", r, h)
 	}
-	if r.LocalRedirect != "" && (len(h) > 0 || r.LocalRedirect[0] != '/') {
-		t.Errorf("local redirect to %q with %v", r.LocalRedirect, h)
+	if hasControl(r.Warning) {
+		t.Errorf("warning %q", r.Warning)
 	}
+	checkLocalRedirect(t, r, h)
 	fields := 0
 	for name, lines := range h {
 		if !isToken(name) || http.CanonicalHeaderKey(name) != name {
@@ -228,17 +233,32 @@ func checkResponse(t *testing.T, block []byte) {
 		}
 		for _, line := range lines {
 			fields++
-			if hasBreak(line) {
+			if hasControl(line) || strings.Trim(line, " \t") != line {
 				t.Errorf("%s: %q", name, line)
 			}
+		}
+		if IsSingle(name) && len(lines) != 1 {
+			t.Errorf("%s: %q", name, lines)
 		}
 	}
 	if fields > bytes.Count(block, []byte("\n"))-1 {
 		t.Errorf("%d fields from %q", fields, block)
 	}
-	for _, name := range []string{"Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Status", "X-Accel-Buffering"} {
+	for _, name := range []string{"Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Status"} {
 		if _, ok := h[name]; ok {
 			t.Errorf("%s was passed on", name)
 		}
+	}
+}
+
+func checkLocalRedirect(t *testing.T, r Response, h http.Header) {
+	if r.LocalRedirect == "" {
+		return
+	}
+	if len(h) > 1 || r.Status != http.StatusFound || r.LocalRedirect[0] != '/' || strings.ContainsFunc(r.LocalRedirect, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' }) {
+		t.Errorf("local redirect to %q with %d %v", r.LocalRedirect, r.Status, h)
+	}
+	if _, err := url.ParseRequestURI(r.LocalRedirect); err != nil {
+		t.Errorf("local redirect: %v", err)
 	}
 }

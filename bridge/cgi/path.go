@@ -102,11 +102,23 @@ func (m *Mapper) belowMount(p string) (string, error) {
 	if m.hide.Has(p) {
 		return "", notFound("path %.200q is hidden", p)
 	}
-	rest, ok := strings.CutPrefix(p, m.mount)
-	if !ok || rest != "" && rest[0] != '/' {
+	if !isMounted(m.mount, p) {
 		return "", notFound("path %.200q is outside the mount %q", p, m.mount)
 	}
-	return rest, nil
+	return p[len(m.mount):], nil
+}
+
+// Mounts reports whether r's path is this mapper's to answer, be it with an error: one
+// below the mount, or a hidden one.
+func (m *Mapper) Mounts(r *http.Request) bool {
+	p, err := CleanPath(r)
+	return err != nil || m.hide.Has(p) || isMounted(m.mount, p)
+}
+
+// isMounted reports whether a cleaned path is the mount, or below it.
+func isMounted(mount, p string) bool {
+	rest, ok := strings.CutPrefix(p, mount)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // fileName returns the name below the root that a cleaned path stands for.

@@ -11,18 +11,29 @@ import (
 
 // Response is what a CGI header says besides its fields.
 type Response struct {
-	// Status is the HTTP status, 200 to 999. Without a Status field it is 302 if
-	// there is a Location and 200 otherwise.
+	// Status is the HTTP status, 100 to 999. Without a Status field it is 302 if
+	// there is a Location and 200 otherwise. Below 200 the header is an interim one
+	// (RFC 9110 section 15.2), and another follows.
 	Status int
 	// ContentLength is the length the application declared for its body, in
 	// bytes, -1 if it did not.
 	ContentLength int64
-	// LocalRedirect is the path and query to serve instead, "" if none: a
-	// Location on this server that came alone (RFC 3875 section 6.2.2).
+	// LocalRedirect is the path and query to serve instead, in the form of a request
+	// target, "" if none: a Location on this server that came without other fields (RFC
+	// 3875 section 6.2.2). It is one only if no body follows; Location is in the header in
+	// any case.
 	LocalRedirect string
 	// Streaming says that the application wants every write delivered at once:
 	// it sends text/event-stream, or X-Accel-Buffering: no.
 	Streaming bool
+	// Chunked says that the body has the chunked transfer coding, which a Chunked undoes.
+	Chunked bool
+	// Sendfile says that the application names a file to be sent instead of the body:
+	// X-Sendfile, X-LIGHTTPD-send-file, or X-Accel-Redirect is in the header.
+	Sendfile bool
+	// Warning says, for a log, that something in the header was left out or corrected, ""
+	// if nothing was.
+	Warning string
 }
 
 // HeaderError reports a response header that cannot be passed on.
@@ -72,24 +83,24 @@ func emptyLine(b []byte) int {
 }
 
 // ParseResponse parses a CGI header, up to and including its empty line, and
-// adds its fields to h. Not added are Status, X-Accel-Buffering, the Location of
-// a local redirect, the Content-Length of a 204, and what belongs to the
-// connection: Connection and the fields it names, HTTP2-Settings, Keep-Alive,
-// Proxy-Authenticate, Proxy-Authentication-Info, Proxy-Authorization, Proxy-Connection,
-// TE, Trailer, Transfer-Encoding, Upgrade.
+// adds its fields to h. A field that can be there only once (Content-Type, ETag,
+// ...) replaces what is there. Not added are Status, the Content-Length of a 204, a
+// 205 and a chunked body, and what belongs to the connection: Connection and the fields
+// it names, HTTP2-Settings, Keep-Alive, Proxy-Authenticate, Proxy-Authentication-Info,
+// Proxy-Authorization, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade.
 //
 // Errors are a *HeaderError; h may hold some of the fields then.
 func ParseResponse(block []byte, h http.Header) (Response, error) {
 	p := responseParser{header: h, length: -1}
 	// One string and one array hold all the values.
-	rest := string(block)
+	p.rest = string(block)
 	p.values = make([]string, 0, bytes.Count(block, []byte{'\n'}))
-	for number := 1; ; number++ {
-		line, after, ok := strings.Cut(rest, "\n")
+	for {
+		number := p.number + 1
+		line, ok := p.logicalLine()
 		if !ok {
 			return Response{}, &HeaderError{Reason: "no empty line at its end"}
 		}
-		line, rest = strings.TrimSuffix(line, "\r"), after
 		if line == "" {
 			break
 		}
@@ -97,44 +108,99 @@ func ParseResponse(block []byte, h http.Header) (Response, error) {
 			return Response{}, &HeaderError{number, reason}
 		}
 	}
-	if p.lines == 0 {
-		return Response{}, &HeaderError{Reason: "no field before the empty line (RFC 3875 asks for one at least)"}
+	if reason := p.setCoding(); reason != "" {
+		return Response{}, &HeaderError{Reason: reason}
 	}
 	return p.response(), nil
 }
 
+// ParseFinal parses the final header of what has come of an answer, after interim ones.
+// end is where the body begins, -1 if the header has not come yet.
+func ParseFinal(b []byte) (r Response, h http.Header, end int, err error) {
+	for begin := 0; ; begin = end {
+		n := HeaderEnd(b[begin:], 0)
+		if n < 0 {
+			return Response{}, nil, -1, nil
+		}
+		end, h = begin+n, make(http.Header)
+		if r, err = ParseResponse(b[begin:end], h); err != nil || r.Status >= http.StatusOK {
+			return r, h, end, err
+		}
+	}
+}
+
 type responseParser struct {
+	rest       string // what was not read
+	number     int    // lines that were read
 	header     http.Header
 	values     []string
-	lines      int    // that were parsed
-	fields     int    // among them, all but Status
-	status     int    // 0 if not given
-	length     int64  // -1 if not given
-	location   string // "" if not given
-	streaming  bool
+	fields     int      // that were parsed, all but Status
+	status     int      // 0 if not given
+	length     int64    // -1 if not given
+	location   string   // "" if not given
 	connection []string // the values of Connection
+	codings    []string // the values of Transfer-Encoding
+	streaming  bool
+	chunked    bool
+	sendfile   bool
+	warning    string
+}
+
+// logicalLine returns the next line together with those that continue it: they begin with
+// a space or a tab (RFC 9112 section 5.2).
+func (p *responseParser) logicalLine() (line string, ok bool) {
+	line, ok = p.physicalLine()
+	if line == "" || !p.continued() {
+		return line, ok
+	}
+	var b strings.Builder
+	b.WriteString(line)
+	for p.continued() {
+		if line, ok = p.physicalLine(); !ok {
+			return "", false
+		}
+		if line = strings.Trim(line, " \t"); line != "" {
+			b.WriteByte(' ')
+			b.WriteString(line)
+		}
+	}
+	return b.String(), true
+}
+
+func (p *responseParser) physicalLine() (line string, ok bool) {
+	line, p.rest, ok = strings.Cut(p.rest, "\n")
+	p.number++
+	return strings.TrimSuffix(line, "\r"), ok
+}
+
+func (p *responseParser) continued() bool {
+	return p.rest != "" && (p.rest[0] == ' ' || p.rest[0] == '\t')
 }
 
 // line parses one line and returns what is wrong with it, "" if nothing.
 func (p *responseParser) line(number int, line string) string {
-	p.lines++
+	if hasControl(line) {
+		return fmt.Sprintf("%.100q holds a control character", line)
+	}
 	if number == 1 && strings.HasPrefix(line, "HTTP/") {
 		// Programs written for "nph-" scripts begin like this (RFC 3875 section 5).
 		_, status, _ := strings.Cut(line, " ")
 		return p.setStatus(line, status)
 	}
+	if line[0] == ' ' || line[0] == '\t' {
+		p.warn("%.100q begins with a space and continues no field", line)
+		return ""
+	}
 	name, value, ok := strings.Cut(line, ":")
 	if !ok {
 		return fmt.Sprintf("%.100q has no colon (did the application print something before its header?)", line)
 	}
+	name = strings.TrimRight(name, " \t") // RFC 9112 section 5.1
 	if !isToken(name) {
-		return fmt.Sprintf("%.100q is no field name", name)
+		p.warn("%.100q is no field name", name)
+		return ""
 	}
-	value = strings.Trim(value, " \t")
-	if hasBreak(value) {
-		return fmt.Sprintf("the value of %s holds NUL or CR: %.100q", name, value)
-	}
-	return p.field(textproto.CanonicalMIMEHeaderKey(name), value)
+	return p.field(textproto.CanonicalMIMEHeaderKey(name), strings.Trim(value, " \t"))
 }
 
 func (p *responseParser) field(name, value string) string {
@@ -144,26 +210,60 @@ func (p *responseParser) field(name, value string) string {
 	p.fields++
 	switch name {
 	case "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
-		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		"Proxy-Connection", "Te", "Trailer", "Upgrade":
 		return ""
 	case "Connection":
 		p.connection = append(p.connection, value)
 		return ""
-	case "X-Accel-Buffering":
-		p.streaming = p.streaming || strings.EqualFold(value, "no")
+	case "Transfer-Encoding":
+		p.codings = append(p.codings, value)
 		return ""
-	case "Content-Type":
-		p.streaming = p.streaming || isEventStream(value)
 	case "Content-Length":
 		return p.setLength(value)
+	case "X-Accel-Buffering":
+		p.streaming = p.streaming || strings.EqualFold(value, "no")
+	case "X-Sendfile", "X-Lighttpd-Send-File", "X-Accel-Redirect":
+		if value == "" {
+			return ""
+		}
+		p.sendfile = true
+	case "Content-Type":
+		p.streaming = p.streaming || isEventStream(value)
 	case "Location":
-		if p.location != "" {
+		if p.location != "" && p.location != value {
 			return fmt.Sprintf("a second Location, %.100q after %.100q", value, p.location)
 		}
 		p.location = value
 	}
+	if IsSingle(name) {
+		p.set(name, value)
+		return ""
+	}
 	p.add(name, value)
 	return ""
+}
+
+// IsSingle reports fields, by their names in canonical form, whose value is no list, so that
+// they can be there only once.
+func IsSingle(name string) bool {
+	switch name {
+	case "Access-Control-Allow-Credentials", "Access-Control-Allow-Origin", "Age", "Content-Disposition", "Content-Location",
+		"Content-Range", "Content-Type", "Date", "Etag", "Expires", "Last-Modified", "Location", "Retry-After", "Server",
+		"X-Accel-Buffering", "X-Accel-Redirect", "X-Lighttpd-Send-File", "X-Sendfile":
+		return true
+	}
+	return false
+}
+
+// set makes value the only one of its field. The last one counts.
+func (p *responseParser) set(name, value string) {
+	if lines := p.header[name]; len(lines) > 0 {
+		if before := lines[len(lines)-1]; before != value {
+			p.warn("%s is %.100q, and then %.100q: the last one counts", name, before, value)
+		}
+		delete(p.header, name)
+	}
+	p.add(name, value)
 }
 
 // add is Header.Add without an allocation for each value.
@@ -177,59 +277,93 @@ func (p *responseParser) add(name, value string) {
 	p.header[name] = p.values[n-1 : n : n]
 }
 
-// setStatus parses "404 Not Found". The reason is dropped: HTTP/2 has none and
-// net/http writes its own.
+// setStatus parses "404 Not Found", or whatever begins with three digits. The reason is
+// dropped: HTTP/2 has none and net/http writes its own. The last status counts.
 func (p *responseParser) setStatus(line, value string) string {
-	digits, _, _ := strings.Cut(value, " ")
+	value = strings.TrimLeft(value, " \t")
+	digits := value[:min(3, len(value))]
 	status, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil || len(digits) != 3 || status < 200 {
-		return fmt.Sprintf("%.100q: the status must be 200 to 999", line)
-	}
-	if p.status != 0 && p.status != int(status) {
-		return fmt.Sprintf("%.100q: the status is %d already", line, p.status)
+	if err != nil || status < 100 || len(value) > 3 && '0' <= value[3] && value[3] <= '9' {
+		return fmt.Sprintf("%.100q: the status must be 100 to 999", line)
 	}
 	p.status = int(status)
 	return ""
 }
 
+// setLength parses a length. The same one again is the same (RFC 9110 section 8.6), and
+// an empty one is none.
 func (p *responseParser) setLength(value string) string {
-	n, err := strconv.ParseUint(value, 10, 63)
-	if err != nil {
-		return fmt.Sprintf("Content-Length is %.100q, not a number of bytes", value)
+	if value == "" {
+		p.warn("Content-Length is empty")
+		return ""
 	}
-	if p.length >= 0 && p.length != int64(n) {
-		return fmt.Sprintf("a second Content-Length, %d after %d", n, p.length)
-	}
-	if p.length < 0 {
-		p.length = int64(n)
-		p.add("Content-Length", value)
+	for text := range strings.SplitSeq(value, ",") {
+		text = strings.Trim(text, " \t")
+		n, err := strconv.ParseUint(text, 10, 63)
+		if err != nil {
+			return fmt.Sprintf("Content-Length is %.100q, not a number of bytes", value)
+		}
+		if p.length >= 0 && p.length != int64(n) {
+			return fmt.Sprintf("a second Content-Length, %d after %d", n, p.length)
+		}
+		if p.length < 0 {
+			p.length = int64(n)
+			p.add("Content-Length", text)
+		}
 	}
 	return ""
+}
+
+// setCoding looks what was done to the body for the transfer. Chunks can be undone. A
+// body that is compressed as well cannot be content. What is no coding, such as "binary",
+// is a mistake for Content-Transfer-Encoding.
+func (p *responseParser) setCoding() string {
+	for _, line := range p.codings {
+		for coding := range strings.SplitSeq(line, ",") {
+			coding, _, _ = strings.Cut(coding, ";")
+			switch coding = strings.ToLower(strings.Trim(coding, " \t")); coding {
+			case "", "identity":
+			case "chunked":
+				p.chunked = true
+			case "gzip", "x-gzip", "deflate", "compress", "x-compress":
+				return fmt.Sprintf("Transfer-Encoding is %.100q, and only chunked can be undone", line)
+			default:
+				p.warn("Transfer-Encoding %.100q is no transfer coding", coding)
+			}
+		}
+	}
+	return ""
+}
+
+// warn notes what the log should be told. The first is enough.
+func (p *responseParser) warn(format string, args ...any) {
+	if p.warning == "" {
+		p.warning = fmt.Sprintf(format, args...)
+	}
 }
 
 // response is the result once all lines are in.
 func (p *responseParser) response() Response {
 	removeNamed(p.header, p.connection)
-	r := Response{Status: p.status, ContentLength: p.length, Streaming: p.streaming}
-	switch {
-	case p.status == 0 && p.fields == 1 && isLocal(p.location):
-		r.Status, r.LocalRedirect = http.StatusOK, p.location
-		delete(p.header, "Location")
-	case p.status == 0 && p.location != "":
+	if p.chunked || p.status == http.StatusNoContent || p.status == http.StatusResetContent {
+		p.length = -1 // RFC 9112 section 6.3, RFC 9110 section 8.6
+		delete(p.header, "Content-Length")
+	}
+	r := Response{
+		Status: p.status, ContentLength: p.length,
+		Streaming: p.streaming, Chunked: p.chunked, Sendfile: p.sendfile, Warning: p.warning,
+	}
+	if p.status != 0 {
+		return r
+	}
+	r.Status = http.StatusOK
+	if p.location != "" {
 		r.Status = http.StatusFound
-	case p.status == 0:
-		r.Status = http.StatusOK
-	case p.status == http.StatusNoContent:
-		r.ContentLength = -1
-		delete(p.header, "Content-Length") // RFC 9110 section 8.6
+		if p.fields == 1 && isLocal(p.location) {
+			r.LocalRedirect = requestTarget(p.location)
+		}
 	}
 	return r
-}
-
-// isLocal reports a path that this server can serve in place of a redirect. A
-// fragment is for the client, and "//host/path" is on another server.
-func isLocal(location string) bool {
-	return strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") && !strings.Contains(location, "#")
 }
 
 // removeNamed removes the fields that Connection names (RFC 9110 section 7.6.1).
@@ -239,6 +373,17 @@ func removeNamed(h http.Header, connection []string) {
 			h.Del(strings.Trim(name, " \t"))
 		}
 	}
+}
+
+// hasControl reports a character that no field may hold (RFC 9110 section 5.5): a client
+// may take it for the end of a line, or of the text.
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 func isEventStream(contentType string) bool {

@@ -34,7 +34,7 @@ type reply uint8
 const (
 	unasked   reply = iota
 	silent          // nothing, although it served others meanwhile
-	stalled         // nothing, and it served nobody, for startPatience
+	stalled         // nothing, and it served nobody, for startPatience or after it turned one away
 	undecided       // nothing, for less than that
 	ended           // the application closed the connection
 	single          // it answered that it does not multiplex, or nothing that says so
@@ -106,18 +106,27 @@ func readValuesAfter(nc net.Conn, head []byte) ([]fcgi.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.Type != fcgi.TypeGetValuesResult || h.RequestID != fcgi.ManagementID {
+	if !isReply(h) {
 		return nil, &fcgi.FormatError{What: h.Type.String(), Why: "it is no answer to FCGI_GET_VALUES"}
 	}
 	content := make([]byte, int(h.ContentLength)+int(h.PaddingLength))
 	if _, err := io.ReadFull(nc, content); err != nil {
 		return nil, err
 	}
+	if h.Type == fcgi.TypeUnknown {
+		return nil, nil
+	}
 	values, err := fcgi.DecodeGetValuesResult(content[:h.ContentLength])
 	if err != nil {
 		return nil, nil
 	}
 	return values, nil
+}
+
+// isReply reports whether a record answers a question. An application that knows no
+// questions says FCGI_UNKNOWN_TYPE (section 4.2), which proves that it reads as well.
+func isReply(h fcgi.Header) bool {
+	return h.RequestID == fcgi.ManagementID && (h.Type == fcgi.TypeGetValuesResult || h.Type == fcgi.TypeUnknown)
 }
 
 func openUnless(err error, r reply) reply {
@@ -133,6 +142,14 @@ func (in *instance) servesBeside(asked time.Time) bool {
 	return in.served.After(asked.Add(askTimeout / 2))
 }
 
+// acceptsAt reports whether the application accepted a connection not long before a
+// question was asked, if only to close it: it is not taken for one that is starting or
+// stopped, and the connection that it was asked on would be closed at once if there were
+// no room for it.
+func (in *instance) acceptsAt(asked time.Time) bool {
+	return !in.observed.shutAt.IsZero() && asked.Sub(in.observed.shutAt) < growEvery
+}
+
 // silence tells an application that does not answer from one that does nothing.
 func (p *Pool) silence(in *instance, begun time.Time) reply {
 	p.mu.Lock()
@@ -140,7 +157,7 @@ func (p *Pool) silence(in *instance, begun time.Time) reply {
 	switch {
 	case in.servesBeside(begun):
 		return silent
-	case time.Since(begun) < startPatience:
+	case time.Since(begun) < startPatience && !in.acceptsAt(begun):
 		return undecided
 	}
 	return stalled
@@ -149,8 +166,8 @@ func (p *Pool) silence(in *instance, begun time.Time) reply {
 // keepAsking reports whether an answer that has not come for askTimeout may still. Of
 // an application that answered before it will, or the connection is closed, unless it
 // goes on serving others: then it is another one by now. One that never answered, and
-// serves others meanwhile, does not answer. One that serves nobody may be starting, or
-// stopped.
+// serves others meanwhile or has just turned one away, does not answer. One that serves
+// nobody may be starting, or stopped.
 func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
 	in, w := d.conn.inst, d.w
 	select {
@@ -167,7 +184,7 @@ func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
 	switch {
 	case in.habits.answers:
 		return patient || !serves
-	case serves, !w.demand.Settled && !in.served.IsZero():
+	case serves, in.acceptsAt(begun), !w.demand.Settled && !in.served.IsZero():
 		return false // it is of no use to the request
 	}
 	return patient

@@ -21,6 +21,7 @@ type capacity struct {
 	growAt time.Time
 	step   time.Duration // how long after growAt it grows again
 	fullAt time.Time     // when the application was last seen to be full
+	shutAt time.Time     // when it last closed a new connection, which it had accepted
 	tellAt time.Time     // when the log is told, with what it has come to; zero: it was, or need not be
 
 	// proven is the most connections that have been open at once and had each got a
@@ -124,6 +125,7 @@ func (p *Pool) suspectFull(in *instance) (serving bool) {
 func (in *instance) turnedAway() (serving bool) {
 	in.counters.turnedAway++
 	in.observed.fullAt = time.Now()
+	in.observed.shutAt = in.observed.fullAt
 	return in.servedLately(time.Minute)
 }
 

@@ -62,9 +62,9 @@ func (d *demultiplexer) begin(m *mux) error {
 		if h.ContentLength != 8 {
 			return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("content is %d bytes, want 8", h.ContentLength)}
 		}
-	case fcgi.TypeGetValuesResult:
-		if h.RequestID == fcgi.ManagementID {
-			return nil // Go's server answers twice
+	case fcgi.TypeGetValuesResult, fcgi.TypeUnknown:
+		if isReply(h) {
+			return nil // Go's server answers twice, others late
 		}
 		fallthrough
 	default:

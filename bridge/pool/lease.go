@@ -134,7 +134,7 @@ func (l *Lease) Next(deadline time.Time) (Event, error) {
 		l.p.noteAnswering(l.c)
 	}
 	if ev.Type != fcgi.TypeEndRequest {
-		l.spoke = l.spoke || ev.Type == fcgi.TypeStdout
+		l.spoke = l.spoke || ev.Type == fcgi.TypeStdout && len(ev.Data) > 0
 		return ev, nil
 	}
 	l.ended = true

@@ -11,7 +11,7 @@ type Event struct {
 	// Type is TypeStdout, TypeStderr or TypeEndRequest.
 	Type fcgi.Type
 	// Data is output: part of a record, or all of it. It is valid until the next
-	// call and never empty.
+	// call, and empty only at the end of STDOUT.
 	Data []byte
 	// End is set if Type is TypeEndRequest.
 	End fcgi.EndRequest
@@ -40,10 +40,13 @@ func (r *recordReader) take(id uint16) (ev Event, ok bool, err error) {
 			if err := r.nextHeader(id); err != nil {
 				return Event{}, false, err
 			}
+			if r.header.Type == fcgi.TypeStdout && r.content == 0 {
+				return Event{Type: fcgi.TypeStdout}, true, nil
+			}
 			continue
 		}
 		have := r.buf[r.r:r.w]
-		if r.header.Type == fcgi.TypeGetValuesResult {
+		if r.header.Type == fcgi.TypeGetValuesResult || r.header.Type == fcgi.TypeUnknown {
 			r.advance(min(len(have), r.content))
 			if len(have) == 0 {
 				return Event{}, false, nil
@@ -80,8 +83,8 @@ func (r *recordReader) nextHeader(id uint16) error {
 		if h.ContentLength != 8 {
 			return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("content is %d bytes, want 8", h.ContentLength)}
 		}
-	case fcgi.TypeGetValuesResult:
-		if r.asked && h.RequestID == fcgi.ManagementID {
+	case fcgi.TypeGetValuesResult, fcgi.TypeUnknown:
+		if r.asked && isReply(h) {
 			r.begin(h)
 			return nil
 		}

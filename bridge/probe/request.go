@@ -110,11 +110,8 @@ func (r *reply) answer() Answer {
 	a := Answer{Bytes: r.bytes, TookMS: milliseconds(r.took)}
 	line, _, _ := bytes.Cut(bytes.TrimSpace(r.stderr), []byte("\n"))
 	a.Stderr = strings.ToValidUTF8(string(line[:min(len(line), 200)]), "?")
-	h := http.Header{}
-	if end := cgi.HeaderEnd(r.head, 0); end > 0 {
-		if parsed, err := cgi.ParseResponse(r.head[:end], h); err == nil {
-			a.Status, a.ContentType = parsed.Status, h.Get("Content-Type")
-		}
+	if parsed, h, end, err := cgi.ParseFinal(r.head); end >= 0 && err == nil {
+		a.Status, a.ContentType = parsed.Status, h.Get("Content-Type")
 	}
 	switch {
 	case r.end.ProtocolStatus == fcgi.StatusOverloaded:

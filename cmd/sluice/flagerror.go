@@ -30,6 +30,7 @@ var flagOf = map[string]string{
 	"trusted_proxies":                "--trusted-proxy",
 	"user_header":                    "--user-header",
 	"underscore_headers":             "--underscore-headers",
+	"sendfile":                       "--sendfile",
 	"max_body":                       "--max-body",
 	"max_params":                     "--max-params",
 	"max_response_header":            "--max-response-header",

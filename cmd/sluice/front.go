@@ -28,21 +28,43 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }()
 
 	if file := f.bridge.File(r); file != nil {
-		f.file(w, r, file)
+		status, bytes := f.file(w, r, file)
+		f.access.static(r, f.bridge.Client(r), status, bytes)
 		return
 	}
-	f.bridge.ServeHTTP(w, r)
+	f.bridge.ServeHTTP(&fileWriter{w, f}, r)
 }
 
-func (f *front) file(w http.ResponseWriter, r *http.Request, file *bridge.File) {
+// file answers r with a static file.
+func (f *front) file(w http.ResponseWriter, r *http.Request, file *bridge.File) (status int, bytes int64) {
 	rc := http.NewResponseController(w)
 	if r.ContentLength != 0 {
 		_ = rc.SetReadDeadline(time.Now().Add(f.client)) // net/http reads the body away before it answers
 	}
 	counted := &countingWriter{ResponseWriter: w, extend: func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }}
 	file.ServeHTTP(counted, r)
-	f.access.static(r, f.bridge.Client(r), counted.status, counted.bytes)
+	return counted.status, counted.bytes
 }
+
+// fileWriter lets local redirects of the application lead to static files.
+type fileWriter struct {
+	http.ResponseWriter
+	front *front
+}
+
+var _ bridge.FileServer = (*fileWriter)(nil)
+
+// ServeFile implements bridge.FileServer.
+func (w *fileWriter) ServeFile(r *http.Request) (status int, bytes int64) {
+	file := w.front.bridge.File(r)
+	if file == nil {
+		return 0, 0
+	}
+	return w.front.file(w.ResponseWriter, r, file)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *fileWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // countingWriter notes what was sent, and gives the client its time anew for
 // every piece it takes.

@@ -28,6 +28,7 @@ type options struct {
 	env                  envValue
 	trusted, statusNames []string
 	underscored          []string
+	sendfile             []string
 
 	maxBody, maxParams, maxResponseHeader, maxHeader size
 	requestBuffering, keepConn, multiplex            string
@@ -59,6 +60,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.env, "env", "a further CGI variable, `K=V`, sent with each request; wins over everything else; for the environment of a command that is started there is --command-env; may be given several times")
 	f.StringSliceVar(&o.trusted, "trusted-proxy", nil, "`IP`, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed; may be given several times")
 	f.StringSliceVar(&o.underscored, "underscore-headers", nil, "`NAMES` of request header fields with underscores that are passed on, such as api_key, in place of those with hyphens (default none)")
+
+	f.StringArrayVar(&o.sendfile, "sendfile", nil, "`DIR` from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect; may be given several times")
 
 	o.auth.register(f)
 	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones make room for others (default what the limit of open files has room for, 16384 at most)")
@@ -147,7 +150,7 @@ func (o *options) bridge(command []string) bridge.Config {
 	c := bridge.Config{
 		Backends: o.backends, Spawn: o.command.spawn(command), Workers: o.workers,
 		Preset: o.preset, Mount: o.mount,
-		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader, UnderscoreHeaders: o.underscored,
+		Env: o.env, TrustedProxies: o.trusted, UserHeader: o.auth.userHeader, UnderscoreHeaders: o.underscored, Sendfile: o.sendfile,
 		MaxBody: int64(o.maxBody), MaxParams: int(o.maxParams), MaxResponseHeader: int(o.maxResponseHeader),
 		RequestBuffering: bridge.Switch(o.requestBuffering),
 		KeepAlive:        bridge.Switch(o.keepConn),

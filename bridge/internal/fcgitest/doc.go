@@ -7,7 +7,7 @@
 //
 //   - GET_VALUES is answered in one of several ways, or never: [Peer.Values] with
 //     [ValuesLibfcgi], [ValuesPHP], [ValuesTrac], [ValuesYes], [ValuesEmpty],
-//     [ValuesSilent] and others.
+//     [ValuesSilent], [ValuesUnknown] and others.
 //   - FCGI_KEEP_CONN is honoured: [Hello]; it is not: [CloseAfterEnd].
 //   - A connection pins a worker, idle or not: further ones wait for a process,
 //     [Processes], or are closed at once for lack of a thread, [Threads]. A thread
@@ -32,6 +32,8 @@
 //     the end of STDIN unread: [LeavesStdin].
 //   - The process is restarted or reloaded: [Peer.Restart], [Peer.Reload].
 //   - A full backlog: [Listen].
+//   - What is said, and how it ends, is odd, and comes in whatever pieces: [Says],
+//     [MuxSays].
 //
 // What breaks a serial application, such as a pair that crosses PARAMS records or
 // a second BEGIN_REQUEST in the middle of a request, fails the test instead.

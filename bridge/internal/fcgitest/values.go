@@ -66,6 +66,14 @@ func ValuesEmpty(s *Session, _ []string) { s.Send(Record(GetValuesResult, 0, nil
 // ValuesSilent never answers, as uWSGI.
 func ValuesSilent(*Session, []string) {}
 
+// ValuesUnknown does not know the question, and says so: FCGI_UNKNOWN_TYPE, d later.
+func ValuesUnknown(d time.Duration) func(*Session, []string) {
+	return func(s *Session, _ []string) {
+		s.HoldFor(d)
+		s.Send(Record(UnknownTypeRecord, 0, []byte{GetValues, 0, 0, 0, 0, 0, 0, 0}))
+	}
+}
+
 // ValuesClose answers and closes. PHP is said to; 8.2 does not.
 func ValuesClose(s *Session, names []string) {
 	ValuesNo(s, names)

@@ -1,0 +1,94 @@
+package caddyplugin
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sluice-proxy/sluice/bridge"
+)
+
+// front is what Caddy does for an answer besides writing it: errors are left to the
+// server's handle_errors routes, and static files to the next handler.
+type front struct {
+	http.ResponseWriter
+	pages   bool          // there are such routes
+	request *http.Request // Caddy's
+	site    *bridge.Bridge
+	next    caddyhttp.Handler
+	err     error // what the server is to be told; nil: the request was answered
+}
+
+// hasErrorRoutes reports whether there is somebody to leave errors to.
+func hasErrorRoutes(r *http.Request) bool {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	return ok && server != nil && server.Errors != nil && len(server.Errors.Routes) > 0
+}
+
+// WriteError implements bridge.ErrorWriter. What goes with the error (Retry-After,
+// Proxy-Status) is in the header already, and stays there.
+func (f *front) WriteError(status int, err error) bool {
+	if !f.pages || status < http.StatusBadRequest {
+		return false // a redirect
+	}
+	f.err = caddyhttp.Error(status, err)
+	return true
+}
+
+// ServeFile implements bridge.FileServer: a local redirect of the application leads to a
+// static file, which is the next handler's as if the client had asked for it.
+func (f *front) ServeFile(r *http.Request) (status int, bytes int64) {
+	if _, ok := f.site.StaticFile(r); !ok {
+		return 0, 0
+	}
+	f.request.Method, f.request.URL, f.request.RequestURI = r.Method, r.URL, r.RequestURI
+	f.request.Header, f.request.Body, f.request.ContentLength = r.Header, r.Body, r.ContentLength
+	w := &countingWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: f.ResponseWriter}, status: http.StatusOK}
+	f.err = f.next.ServeHTTP(w, f.request)
+	if failed := (caddyhttp.HandlerError{}); errors.As(f.err, &failed) && failed.StatusCode > 0 {
+		w.status = failed.StatusCode
+	} else if f.err != nil {
+		w.status = http.StatusInternalServerError
+	}
+	return w.status, w.bytes
+}
+
+// Unwrap is for http.ResponseController.
+func (f *front) Unwrap() http.ResponseWriter { return f.ResponseWriter }
+
+// countingWriter notes what another handler has answered.
+type countingWriter struct {
+	*caddyhttp.ResponseWriterWrapper
+	status int
+	bytes  int64
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *countingWriter) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.status = status
+	}
+	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *countingWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriterWrapper.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *countingWriter) ReadFrom(r io.Reader) (int64, error) {
+	n, err := w.ResponseWriterWrapper.ReadFrom(r)
+	w.bytes += n
+	return n, err
+}
+
+// Interface guards
+var (
+	_ bridge.ErrorWriter = (*front)(nil)
+	_ bridge.FileServer  = (*front)(nil)
+)
