@@ -60,6 +60,8 @@ func (o *options) connections(limit int) (most, waiting int, err error) {
 func (o *options) serveStatic() bool {
 	f := &o.files
 	switch {
+	case len(o.sendfile) > 0:
+		return true
 	case f.checkFiles == "off" && len(f.staticDirs) == 0:
 		return false
 	case f.static == "":
