@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Bridge serves HTTP requests through a FastCGI application, as one site: how URLs map
@@ -90,7 +91,7 @@ func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
 	if s.sendable, err = sendfile.New(cfg.Sendfile); err != nil {
 		return nil, errors.Join(err, s.mapper.Close())
 	}
-	s.exchanges.New = func() any { return &exchange{vars: make([]cgi.Var, 0, usualVars)} }
+	s.exchanges.New = func() any { return &exchange{request: upstream.Request{Vars: make([]cgi.Var, 0, usualVars)}} }
 	s.close = sync.OnceFunc(s.leave)
 	if err := b.sites.join(s); err != nil {
 		return nil, errors.Join(err, s.mapper.Close())

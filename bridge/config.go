@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
+	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
 )
 
 // Config is everything a Bridge can be told. Only Backends or Spawn must be set; Workers
@@ -369,6 +370,7 @@ func (c *Config) workers() int {
 func (c *Config) pool(instances []pool.Instance) pool.Config {
 	return pool.Config{
 		Instances:   instances,
+		Codec:       fastcgi.Codec{},
 		Workers:     c.Workers,
 		DialTimeout: time.Duration(c.Timeouts.Dial),
 		WaitTimeout: time.Duration(c.Queue.Timeout),

@@ -14,9 +14,9 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // The Proxy-Status error types in use (RFC 9209, section 2.3).
@@ -78,7 +78,7 @@ func classify(err error) failure {
 		dial    *pool.UnavailableError
 		conn    *pool.Error
 		params  *paramsError
-		pair    *fcgi.PairTooLargeError
+		wire    *upstream.RequestError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -99,7 +99,7 @@ func classify(err error) failure {
 		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
 	case noRoom(err):
 		return failure{http.StatusServiceUnavailable, errInternal, "This server has no room for the request's body now. Please try again in a moment."}
-	case errors.As(err, &params), errors.As(err, &pair):
+	case errors.As(err, &params), errors.As(err, &wire):
 		return failure{http.StatusRequestHeaderFieldsTooLarge, errRequest, "The request's header is larger than the application takes."}
 	case errors.As(err, &request):
 		return classifyRequest(request)
@@ -173,13 +173,13 @@ func classifyDial(err *pool.UnavailableError) failure {
 }
 
 func classifyConn(err *pool.Error) failure {
-	var format *fcgi.FormatError
+	var format *upstream.FormatError
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, pool.ErrSendTimeout):
 		return failure{http.StatusGatewayTimeout, errTimeout, "The application did not answer in time."}
 	case errors.Is(err, pool.ErrLagging):
 		return failure{http.StatusServiceUnavailable, errInternal, "This server has no room for the answer now. Please try again in a moment."}
-	case errors.As(err, &format), errors.Is(err, pool.ErrUnknownRole), errors.Is(err, pool.ErrCantMultiplex):
+	case errors.As(err, &format), errors.Is(err, upstream.ErrUnknownRole), errors.Is(err, upstream.ErrCantMultiplex):
 		return failure{http.StatusBadGateway, errProtocol, "The application's answer could not be used."}
 	}
 	return failure{http.StatusBadGateway, errIncomplete, "The application's answer ended too early."}

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/nested"
 	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // maxRedirects bounds the local redirects (RFC 3875, section 6.2.2) that one
@@ -34,11 +35,11 @@ type exchange struct {
 	out Outcome
 
 	// Memory that is kept for the next exchange.
-	route  []byte
-	vars   []cgi.Var
-	head   []byte      // the request as it is sent, or its first part
-	answer []byte      // what has come of the answer: headers, and some of the content
-	said   http.Header // what the header says, until the client's is made of it
+	route   []byte
+	request upstream.Request
+	head    []byte      // the request as it is sent, or its first part
+	answer  []byte      // what has come of the answer: headers, and some of the content
+	said    http.Header // what the header says, until the client's is made of it
 
 	source *clientReader // the client's body, if there is one
 	upload *clientReader // the same if it is streamed
@@ -74,16 +75,16 @@ const usualFields = 16
 //
 //go:noinline
 func (x *exchange) reset() {
-	clear(x.vars) // they refer to the request
+	clear(x.request.Vars) // they refer to the request
 	x.forgetSaid()
-	route, vars, head, answer, said := x.route[:0], x.vars[:0], x.head[:0], x.answer[:0], x.said
+	route, vars, head, answer, said := x.route[:0], x.request.Vars[:0], x.head[:0], x.answer[:0], x.said
 	if cap(head) > keepMax {
 		head = nil
 	}
 	if cap(answer) > keepMax {
 		answer = nil
 	}
-	*x = exchange{route: route, vars: vars, head: head, answer: answer, said: said}
+	*x = exchange{route: route, request: upstream.Request{Vars: vars}, head: head, answer: answer, said: said}
 }
 
 // forgetSaid makes room for what a header says. A map keeps the room that it once had.
@@ -170,11 +171,11 @@ func (x *exchange) run() error {
 // mapVars makes the CGI variables. A request that has too many of them is
 // refused before it takes a worker.
 func (x *exchange) mapVars() (err error) {
-	x.vars, err = x.b.mapper.Vars(x.vars[:0], x.r, x.client, x.body.length)
+	x.request.Vars, err = x.b.mapper.Vars(x.request.Vars[:0], x.r, x.client, x.body.length)
 	if err != nil {
 		return err
 	}
-	return checkParams(x.vars, x.b.cfg.MaxParams)
+	return x.checkParams()
 }
 
 // exchange admits the request and has it answered, sending it again where that

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // hold is what an exchange holds of the application: the ticket from admission to
@@ -87,11 +87,11 @@ func (h *hold) releaseLease() {
 }
 
 // next reads the application's next output, and notes its end.
-func (h *hold) next(deadline time.Time) (pool.Event, error) {
+func (h *hold) next(deadline time.Time) (upstream.Event, error) {
 	ev, err := h.lease.Next(deadline)
 	switch {
 	case err == nil:
-		h.ended = h.ended || ev.Type == fcgi.TypeEndRequest
+		h.ended = h.ended || ev.Kind == upstream.End
 	case !h.given:
 		h.asked.failed(h.lease.Addr(), err)
 	}
@@ -156,12 +156,12 @@ func (b *Bridge) abandon(h *hold) {
 			switch {
 			case err != nil:
 				return
-			case ev.Type == fcgi.TypeEndRequest:
+			case ev.Kind == upstream.End:
 				if !begun {
 					h.asked.answered(h.lease.Addr())
 				}
 				return
-			case begun && ev.Type == fcgi.TypeStdout && len(ev.Data) > 0:
+			case begun && ev.Kind == upstream.Output && len(ev.Data) > 0:
 				if h.surplus != nil {
 					h.surplus()
 					h.surplus = nil
@@ -170,7 +170,7 @@ func (b *Bridge) abandon(h *hold) {
 					return
 				}
 				h.lease.MarkAbandoned()
-			case ev.Type == fcgi.TypeStderr:
+			case ev.Kind == upstream.Log:
 				_, _ = stderr.Write(ev.Data)
 			}
 		}

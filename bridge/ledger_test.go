@@ -46,7 +46,7 @@ func (l *ledger) received(r *fcgitest.Request) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[p.n]; e != nil && string(r.Stdin) != upstream(p.n, e.plan.body) {
+	if e := l.entries[p.n]; e != nil && string(r.Stdin) != uploaded(p.n, e.plan.body) {
 		l.t.Errorf("request %+v arrived with %d bytes of body", *e.plan, len(r.Stdin))
 	}
 }

@@ -52,7 +52,7 @@ func TestSharedConnectionsAreInTheMemoryBudget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Write(request); err != nil {
+		if _, err := l.Begin(nil, request, nil, true); err != nil {
 			t.Fatal(err)
 		}
 		store := r.b.spool.Load()

@@ -8,13 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// ready asks an instance for the path that SpawnConfig.Ready names, on a connection of its
+// ready asks an instance for the path that SpawnConfig.Ready names, over a pool of its
 // own: the instance is not among those that requests are sent to yet. It is ready if the
 // answer is no server error.
 func (b *backend) ready(ctx context.Context, name string) error {
@@ -27,14 +29,10 @@ func (b *backend) ready(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c, err := cfg.dial(ctx, network, addr)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	defer stop()
-	status, err := b.askReady(cfg, c, request, name)
+	status, err := b.askReady(ctx, cfg, request, pool.Instance{
+		Addr: name,
+		Dial: func(ctx context.Context) (net.Conn, error) { return cfg.dial(ctx, network, addr) },
+	})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -46,11 +44,8 @@ func (b *backend) ready(ctx context.Context, name string) error {
 	return nil
 }
 
-// readyID is the request's id: it is the only one on its connection.
-const readyID = 1
-
-// readyRequest is a whole request, as it is sent.
-func readyRequest(cfg *Config) (request []byte, err error) {
+// readyRequest is the request that is sent.
+func readyRequest(cfg *Config) (request *upstream.Request, err error) {
 	path := cfg.Spawn.Ready
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
@@ -70,53 +65,47 @@ func readyRequest(cfg *Config) (request []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dst := fcgi.AppendBeginRequest(nil, readyID, fcgi.BeginRequest{Role: fcgi.RoleResponder})
-	params := fcgi.NewParamsWriter(dst, readyID)
-	for _, v := range vars {
-		if err := params.Add(v.Name, v.Value); err != nil {
-			return nil, err
-		}
-	}
-	return fcgi.AppendStreamEnd(params.End(), fcgi.TypeStdin, readyID), nil
+	return &upstream.Request{Vars: vars}, nil
 }
 
 // askReady sends the request and reads the answer to its end, so that the application is
 // not cut short.
-func (b *backend) askReady(cfg *Config, c net.Conn, request []byte, name string) (status int, err error) {
-	if _, err := c.Write(request); err != nil {
+func (b *backend) askReady(ctx context.Context, cfg *Config, request *upstream.Request, in pool.Instance) (status int, err error) {
+	p, err := pool.New(pool.Config{
+		Instances: []pool.Instance{in}, Codec: b.pool.Codec(), Workers: 1, KeepAlive: pool.KeepOff,
+		DialTimeout: time.Duration(cfg.Timeouts.Dial), WaitTimeout: time.Duration(cfg.Queue.Timeout),
+	})
+	if err != nil {
 		return 0, err
 	}
-	stderr := b.stderrOf(cfg.Spawn.Ready, name)
+	defer p.Close()
+	lease, err := p.Lease(ctx, pool.Demand{})
+	if err != nil {
+		return 0, err
+	}
+	defer lease.Release()
+	defer context.AfterFunc(ctx, lease.Interrupt)()
+	if _, err := lease.Begin(nil, request, nil, true); err != nil {
+		return 0, err
+	}
+	stderr := b.stderrOf(cfg.Spawn.Ready, in.Addr)
 	defer stderr.End()
 	a := readyAnswer{limit: cfg.MaxResponseHeader, stderr: &stderr}
-	var in []byte
 	for !a.ended {
-		in, err = readMore(c, in)
+		ev, err := lease.Next(time.Time{})
 		switch {
 		case err != nil && a.status != 0 && a.content.whole():
 			return a.status, nil // it is complete, however the application has ended
+		case errors.Is(err, io.EOF):
+			return 0, fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err)
 		case err != nil:
 			return 0, err
 		}
-		if in, err = a.take(in); err != nil {
+		if err := a.take(ev); err != nil {
 			return 0, err
 		}
 	}
 	return a.status, nil
-}
-
-// readMore appends what there is. The end of the connection is an error: an answer ends
-// with a record.
-func readMore(c net.Conn, in []byte) ([]byte, error) {
-	buf := make([]byte, 16<<10)
-	n, err := c.Read(buf)
-	if n > 0 {
-		return append(in, buf[:n]...), nil
-	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return in, err
 }
 
 // readyAnswer is what has come of an answer.
@@ -129,32 +118,17 @@ type readyAnswer struct {
 	ended   bool // the application has ended it
 }
 
-// take decodes the records in in, and returns what is left.
-func (a *readyAnswer) take(in []byte) ([]byte, error) {
-	for !a.ended {
-		rec, rest, err := fcgi.DecodeRecord(in)
-		switch {
-		case errors.Is(err, fcgi.ErrShort):
-			return in, nil
-		case err != nil:
-			return nil, err
+func (a *readyAnswer) take(ev upstream.Event) error {
+	switch ev.Kind {
+	case upstream.Log:
+		_, _ = a.stderr.Write(ev.Data)
+	case upstream.Output:
+		return a.output(ev.Data)
+	case upstream.End:
+		if a.status == 0 {
+			return errors.New("the answer ended before its header did")
 		}
-		if err := a.record(rec); err != nil {
-			return nil, err
-		}
-		in = rest
-	}
-	return nil, nil
-}
-
-func (a *readyAnswer) record(rec fcgi.Record) error {
-	switch rec.Type {
-	case fcgi.TypeStderr:
-		_, _ = a.stderr.Write(rec.Content)
-	case fcgi.TypeStdout:
-		return a.output(rec.Content)
-	case fcgi.TypeEndRequest:
-		return a.end(rec.Content)
+		a.ended = true
 	}
 	return nil
 }
@@ -184,19 +158,5 @@ func (a *readyAnswer) output(p []byte) error {
 		}
 		p = rest
 	}
-	return nil
-}
-
-func (a *readyAnswer) end(content []byte) error {
-	m, err := fcgi.DecodeEndRequest(content)
-	switch {
-	case err != nil:
-		return err
-	case m.ProtocolStatus != fcgi.StatusRequestComplete:
-		return fmt.Errorf("the request was ended with %v", m.ProtocolStatus)
-	case a.status == 0:
-		return errors.New("the answer ended before its header did")
-	}
-	a.ended = true
 	return nil
 }

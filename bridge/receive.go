@@ -10,9 +10,8 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
-	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 const (
@@ -85,10 +84,10 @@ func (x *exchange) receiveHeader(stderr *lines.Source) (resp cgi.Response, lengt
 			return resp, 0, err
 		}
 		switch {
-		case ev.Type == fcgi.TypeStderr:
+		case ev.Kind == upstream.Log:
 			_, _ = stderr.Write(ev.Data)
 			continue
-		case ev.Type == fcgi.TypeEndRequest:
+		case ev.Kind == upstream.End:
 			return resp, 0, &appError{errIncomplete, fmt.Errorf("the application ended its answer after %d bytes of header (its log may say why)", len(x.answer)-begin)}
 		}
 		x.answer = append(x.answer, ev.Data...)
@@ -149,7 +148,7 @@ func (x *exchange) take(p []byte) error {
 
 // awaitFirst waits for the application's next output before its header is
 // complete. Its time starts when it has been sent the request.
-func (x *exchange) awaitFirst() (pool.Event, error) {
+func (x *exchange) awaitFirst() (upstream.Event, error) {
 	limit := time.Duration(x.b.cfg.Timeouts.FirstByte)
 	if x.held.unwatch == nil {
 		ev, err := x.held.next(x.within(x.sentAt.Add(watchAfter)))
@@ -186,11 +185,11 @@ func (x *exchange) awaitFirst() (pool.Event, error) {
 
 // awaitReading waits for output of an application that does not read the request, as long
 // as that is seen. A time-out means that it takes its time, as far as can be seen.
-func (x *exchange) awaitReading() (pool.Event, error) {
+func (x *exchange) awaitReading() (upstream.Event, error) {
 	lease := x.held.lease
 	for _, after := range [...]time.Duration{ignoredAfter / 2, ignoredAfter} {
 		if !lease.Ignored() {
-			return pool.Event{}, os.ErrDeadlineExceeded
+			return upstream.Event{}, os.ErrDeadlineExceeded
 		}
 		ev, err := x.held.next(x.within(x.sentAt.Add(after)))
 		if !errors.Is(err, os.ErrDeadlineExceeded) || x.overdue() {
@@ -201,9 +200,9 @@ func (x *exchange) awaitReading() (pool.Event, error) {
 		}
 	}
 	if lease.Ignored() {
-		return pool.Event{}, x.forsake()
+		return upstream.Event{}, x.forsake()
 	}
-	return pool.Event{}, os.ErrDeadlineExceeded
+	return upstream.Event{}, os.ErrDeadlineExceeded
 }
 
 // forsake gives up a request that the application has not begun to read, if it may be sent
@@ -244,13 +243,13 @@ func (x *exchange) more(stderr *lines.Source, deadline time.Time) error {
 	case err != nil:
 		return err
 	}
-	switch ev.Type {
-	case fcgi.TypeStderr:
+	switch ev.Kind {
+	case upstream.Log:
 		_, _ = stderr.Write(ev.Data)
-	case fcgi.TypeStdout:
+	case upstream.Output:
 		x.b.noteEnd(&x.content, ev.Data, x.r.URL.Path, x.out.Instance)
 		return x.take(ev.Data)
-	case fcgi.TypeEndRequest:
+	case upstream.End:
 		x.over = true
 		return x.content.end()
 	}

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // relayBuffer is how much goes from the spool to the client at a time, in bytes, if there
@@ -192,14 +192,14 @@ func (rv *receiver) copy() error {
 		default:
 			return err
 		}
-		switch ev.Type {
-		case fcgi.TypeStderr:
+		switch ev.Kind {
+		case upstream.Log:
 			_, _ = stderr.Write(ev.Data)
-		case fcgi.TypeStdout:
+		case upstream.Output:
 			if err := rv.pass(ev.Data); err != nil {
 				return err
 			}
-		case fcgi.TypeEndRequest:
+		case upstream.End:
 			return rv.content.end()
 		}
 	}

@@ -7,13 +7,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/cgi"
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 const (
-	// sendChunk is how much of a body goes into one STDIN record and one write.
+	// sendChunk is how much of a body goes into one write.
 	sendChunk = 32 << 10
 	// inlineMax is the largest body that goes out in one write with the head. The
 	// answer is read after that write, so it must fit into the socket's buffers
@@ -28,65 +27,30 @@ func (e *paramsError) Error() string {
 	return fmt.Sprintf("the request's CGI variables take %d bytes, more than max_params allows (%d)", e.size, e.limit)
 }
 
-// checkParams checks what the wire would refuse, while it costs no worker yet.
-func checkParams(vars []cgi.Var, limit int) error {
-	total := 0
-	for _, v := range vars {
-		size := fcgi.PairSize(v.Name, v.Value)
-		if size > fcgi.MaxPair {
-			return &fcgi.PairTooLargeError{Name: v.Name, Size: size}
-		}
-		total += size
-	}
-	if total > limit {
+// checkParams checks what the protocol would refuse, while it costs no worker yet.
+func (x *exchange) checkParams() error {
+	total, err := x.b.pool.Codec().Size(&x.request)
+	if limit := x.b.cfg.MaxParams; err == nil && total > limit {
 		return &paramsError{total, limit}
 	}
-	return nil
+	return err
 }
 
 // send writes the request: all of it in one write where it fits, else its head,
 // and the body in a goroutine of its own, so that an early answer is read.
-func (x *exchange) send() error {
-	head, err := x.encodeHead(x.head[:0])
-	if err != nil {
-		return err
-	}
-	id := x.held.lease.RequestID()
+func (x *exchange) send() (err error) {
 	inline, whole := x.body.inline()
-	if whole {
-		head = fcgi.AppendStream(head, fcgi.TypeStdin, id, inline)
-		head = fcgi.AppendStreamEnd(head, fcgi.TypeStdin, id)
-	}
-	x.head = head
-	err = x.held.lease.Write(head)
+	x.head, err = x.held.lease.Begin(x.head[:0], &x.request, inline, whole)
+	var unsendable *upstream.RequestError
 	switch {
-	case errors.Is(err, pool.ErrInterrupted), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, pool.ErrInterrupted), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &unsendable):
 		return err
-	case err != nil:
-		return nil // the answer, or its absence, tells what became of the request
-	case whole:
-		x.held.lease.SendDone()
-		return nil
+	case err != nil, whole:
+		return nil // after an error the answer, or its absence, tells what became of the request
 	}
 	x.held.watch(x.r.Context())
 	x.startSender()
 	return nil
-}
-
-func (x *exchange) encodeHead(dst []byte) ([]byte, error) {
-	id := x.held.lease.RequestID()
-	begin := fcgi.BeginRequest{Role: fcgi.RoleResponder}
-	if x.held.lease.KeepConn() {
-		begin.Flags = fcgi.FlagKeepConn
-	}
-	dst = fcgi.AppendBeginRequest(dst, id, begin)
-	params := fcgi.NewParamsWriter(dst, id)
-	for _, v := range x.vars {
-		if err := params.Add(v.Name, v.Value); err != nil {
-			return nil, err
-		}
-	}
-	return params.End(), nil
 }
 
 // inline returns the body if it is small and in memory, so that it can go out
@@ -146,10 +110,10 @@ func (s *sender) stop(lease *pool.Lease) {
 // send copies exactly length bytes, then ends the stream. A body that ends early
 // leaves the stream open: the application must not take it for complete.
 func (s *sender) send(lease *pool.Lease, from io.Reader, length int64) error {
-	id := lease.RequestID()
-	buf := make([]byte, fcgi.HeaderLen+sendChunk, fcgi.HeaderLen+sendChunk+fcgi.HeaderLen)
+	before, after := lease.BodyOverhead()
+	buf := make([]byte, before+sendChunk, before+sendChunk+after)
 	for length > 0 {
-		n, err := from.Read(buf[fcgi.HeaderLen : fcgi.HeaderLen+min(sendChunk, length)])
+		n, err := from.Read(buf[before : before+int(min(sendChunk, length))])
 		length -= int64(n)
 		if n == 0 && err != nil {
 			lease.Interrupt() // the application would wait for the rest
@@ -161,18 +125,12 @@ func (s *sender) send(lease *pool.Lease, from io.Reader, length int64) error {
 		if n == 0 {
 			continue
 		}
-		fcgi.AppendHeader(buf[:0], fcgi.StreamHeader(fcgi.TypeStdin, id, n))
-		out := buf[:fcgi.HeaderLen+n]
-		if length == 0 {
-			out = fcgi.AppendStreamEnd(out, fcgi.TypeStdin, id)
-		}
-		if err := lease.Write(out); err != nil {
+		if err := lease.Body(buf, n, length == 0); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				lease.Interrupt() // it has stopped reading, and will not be sent the rest
 			}
 			return err
 		}
 	}
-	lease.SendDone()
 	return nil
 }

@@ -87,7 +87,7 @@ func planOf(query string) (*plan, error) {
 func (p *plan) request(ctx context.Context, preset string) *http.Request {
 	var body io.Reader
 	if p.body > 0 {
-		body = strings.NewReader(upstream(p.n, p.body))
+		body = strings.NewReader(uploaded(p.n, p.body))
 	}
 	url := fmt.Sprintf("http://app.test/%c?%s", 'a'+rune(p.n%4), p.query())
 	if preset == "php" {
@@ -128,8 +128,8 @@ func text(n, size int) string {
 // answer is text as the plan's answer has it.
 func (p *plan) answer() string { return text(p.n, p.size) }
 
-// upstream is what the body of request n is, n bytes of it.
-func upstream(n, size int) string {
+// uploaded is what the body of request n is, n bytes of it.
+func uploaded(n, size int) string {
 	word := fmt.Sprintf("%d,", n)
 	return strings.Repeat(word, size/len(word)+1)[:size]
 }

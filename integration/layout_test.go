@@ -15,18 +15,20 @@ const module = "github.com/sluice-proxy/sluice/"
 var layout = map[string]struct{ own, others []string }{
 	"bridge/fcgi":                   {},
 	"bridge/cgi":                    {},
+	"bridge/upstream":               {own: []string{"bridge/cgi"}},
+	"bridge/upstream/fastcgi":       {own: []string{"bridge/cgi", "bridge/fcgi", "bridge/upstream"}},
 	"bridge/admission":              {},
 	"bridge/admission/internal/sim": {own: []string{"bridge/admission"}},
 	"bridge/spool":                  {others: []string{"golang.org/x/sys/unix"}},
 	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
-	"bridge/pool":                   {own: []string{"bridge/fcgi"}},
+	"bridge/pool":                   {own: []string{"bridge/cgi", "bridge/upstream"}},
 	"bridge/internal/acceptqueue":   {others: netlink},
 	"bridge/internal/unread":        {others: netlink},
 	"bridge/internal/owners":        {others: procfs},
 	"bridge/internal/nested":        {others: slices.Concat(netlink, procfs)},
 	"bridge/internal/sendfile":      {own: []string{"bridge/cgi"}},
 	"bridge/probe": {
-		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool"},
+		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool", "bridge/upstream"},
 		others: slices.Concat(netlink, procfs),
 	},
 	"bridge/supervise": {
@@ -37,7 +39,7 @@ var layout = map[string]struct{ own, others []string }{
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
-			"bridge/supervise",
+			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
@@ -47,7 +49,7 @@ var layout = map[string]struct{ own, others []string }{
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
-			"bridge/supervise",
+			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
@@ -59,6 +61,7 @@ var layout = map[string]struct{ own, others []string }{
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread",
 			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
+			"bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
 			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
@@ -73,7 +76,7 @@ var layout = map[string]struct{ own, others []string }{
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
 	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
-	"bridge/spool", "bridge/supervise",
+	"bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 }
 
 // What four libraries bring along. "/..." is everything below.
@@ -140,6 +143,31 @@ func TestLayout(t *testing.T) {
 	for name := range layout {
 		if !slices.Contains(found, name) {
 			t.Errorf("%s is in the layout and does not exist", name)
+		}
+	}
+}
+
+// Beyond its codec nothing knows FastCGI but the probe, which asks what kind of FastCGI it
+// is; and nothing knows which codec there is but the settings.
+func TestProtocolSeam(t *testing.T) {
+	importers := map[string][]string{
+		"bridge/fcgi":             {"bridge/upstream/fastcgi", "bridge/probe"},
+		"bridge/upstream/fastcgi": {"bridge"},
+	}
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		imports := strings.Fields(line)
+		name := strings.TrimPrefix(imports[0], module)
+		if slices.ContainsFunc(outsideLayout, func(o string) bool { return name == o || strings.HasPrefix(name, o+"/") }) {
+			continue
+		}
+		for pkg, allowed := range importers {
+			if slices.Contains(imports[1:], module+pkg) && !slices.Contains(allowed, name) {
+				t.Errorf("%s must not import %s", name, pkg)
+			}
 		}
 	}
 }

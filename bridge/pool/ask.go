@@ -1,16 +1,14 @@
 package pool
 
 import (
-	"io"
-	"net"
-	"slices"
+	"errors"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// On a new connection the application may be asked whether it multiplexes
-// (FCGI_MPXS_CONNS). The answer is of use twice: it says whether requests can share
+// On a new connection the application may be asked whether it multiplexes, where the
+// protocol has such a question. The answer is of use twice: it says whether requests can share
 // the connection, and it proves that somebody reads it, that is, that it was not
 // accepted to be closed because the application is full. Nothing is lost if it is:
 // no request was sent. Every server measured serves requests on the connection after
@@ -53,81 +51,59 @@ func (r reply) verdict() verdict {
 }
 
 // ask asks on a new connection. It gives up when that is not needed any more.
-func (p *Pool) ask(d *dial, nc net.Conn) reply {
+func (p *Pool) ask(d *dial) reply {
+	c, q := d.conn, p.inquirer()
 	// It fits into the socket's buffer, so this waits for nobody but the processor.
-	if nc.SetWriteDeadline(time.Now().Add(writeWithin)) != nil {
+	if c.write(q.AppendQuestion(nil, 0), time.Now().Add(writeWithin)) != nil || c.SetWriteDeadline(time.Time{}) != nil {
 		return ended
 	}
-	if _, err := nc.Write(fcgi.AppendGetValues(nil, fcgi.MpxsConns)); err != nil {
-		return ended
-	}
-	if nc.SetWriteDeadline(time.Time{}) != nil || nc.SetReadDeadline(time.Now().Add(askTimeout)) != nil {
-		return ended
-	}
-	begun := time.Now()
-	var head [fcgi.HeaderLen]byte
-	for last := false; ; {
-		n, err := io.ReadAtLeast(nc, head[:], len(head))
-		if err == nil {
-			break
-		}
-		if n > 0 || !isTimeout(err) {
+	c.asked = true
+	begun, wait, last := time.Now(), askTimeout, false
+	for {
+		data, err := c.awaitReply(time.Now().Add(wait))
+		switch {
+		case err == nil && q.Judge(0, data) == upstream.Multiplexes:
+			return openUnless(c.SetReadDeadline(time.Time{}), shared)
+		case err == nil:
+			return openUnless(c.SetReadDeadline(time.Time{}), single)
+		case !isTimeout(err) || c.in.total > 0:
 			return ended
+		case last:
+			return openUnless(c.SetReadDeadline(time.Time{}), p.silence(c.inst, begun))
 		}
-		if last {
-			return openUnless(nc.SetReadDeadline(time.Time{}), p.silence(d.conn.inst, begun))
-		}
-		wait := askTimeout
 		if last = !p.keepAsking(d, begun); last {
 			wait = time.Millisecond // an answer may be there that there was no processor to read in time
 		}
-		if nc.SetReadDeadline(time.Now().Add(wait)) != nil {
-			return ended
+	}
+}
+
+// awaitReply waits for an answer to a question, until a time at most. Anything else that
+// comes is an error.
+func (c *conn) awaitReply(until time.Time) ([]byte, error) {
+	if err := c.SetReadDeadline(until); err != nil {
+		return nil, err
+	}
+	for {
+		ev, err := c.in.take()
+		switch {
+		case ev.Kind == upstream.Reply:
+			return ev.Data, nil
+		case ev.Kind != 0:
+			return nil, errNoReply
+		case err != nil:
+			return nil, err
+		case c.interrupted.Load():
+			return nil, ErrInterrupted
+		}
+		n, err := c.Read(c.in.space())
+		if c.in.filled(n); n == 0 {
+			return nil, err
 		}
 	}
-	if nc.SetReadDeadline(time.Now().Add(askTimeout)) != nil {
-		return ended
-	}
-	values, err := readValuesAfter(nc, head[:])
-	if err != nil {
-		return ended
-	}
-	answer := single
-	if slices.Contains(values, fcgi.Value{Name: fcgi.MpxsConns, Value: "1"}) {
-		answer = shared
-	}
-	return openUnless(nc.SetReadDeadline(time.Time{}), answer)
 }
 
-// readValuesAfter reads the rest of an answer whose header has come. What makes no sense
-// in it says nothing.
-func readValuesAfter(nc net.Conn, head []byte) ([]fcgi.Value, error) {
-	h, err := fcgi.DecodeHeader(head)
-	if err != nil {
-		return nil, err
-	}
-	if !isReply(h) {
-		return nil, &fcgi.FormatError{What: h.Type.String(), Why: "it is no answer to FCGI_GET_VALUES"}
-	}
-	content := make([]byte, int(h.ContentLength)+int(h.PaddingLength))
-	if _, err := io.ReadFull(nc, content); err != nil {
-		return nil, err
-	}
-	if h.Type == fcgi.TypeUnknown {
-		return nil, nil
-	}
-	values, err := fcgi.DecodeGetValuesResult(content[:h.ContentLength])
-	if err != nil {
-		return nil, nil
-	}
-	return values, nil
-}
-
-// isReply reports whether a record answers a question. An application that knows no
-// questions says FCGI_UNKNOWN_TYPE (section 4.2), which proves that it reads as well.
-func isReply(h fcgi.Header) bool {
-	return h.RequestID == fcgi.ManagementID && (h.Type == fcgi.TypeGetValuesResult || h.Type == fcgi.TypeUnknown)
-}
+// errNoReply means that the application said something that nobody asked for.
+var errNoReply = &upstream.FormatError{Err: errors.New("pool: what the application says is no answer to the question")}
 
 func openUnless(err error, r reply) reply {
 	if err != nil {

@@ -2,9 +2,10 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Where it cannot be seen whether the process of a connection is back after its answer, it
@@ -25,7 +26,10 @@ type answerDue struct {
 // prepare has it found out whether the process of a connection is back when that is used
 // again, and reports whether that can be.
 func (p *Pool) prepare(c *conn) bool {
-	if !p.config().WorksOn || c.mux != nil || c.direct() {
+	if !p.config().WorksOn || c.mux != nil {
+		return true
+	}
+	if _, end := p.config().Codec.BodyOverhead(); c.direct(end) {
 		return true
 	}
 	p.mu.Lock()
@@ -59,18 +63,16 @@ func (p *Pool) muted(c *conn) bool {
 	return !h.answers
 }
 
-// endOfStdin is the size of what ends a request.
-const endOfStdin = fcgi.HeaderLen
-
 // direct reports whether what the kernel tells is true of the application. Something in
-// between reads all it can; what leaves nothing but the end of STDIN is PHP itself.
-func (c *conn) direct() bool {
+// between reads all it can; what leaves nothing but the end of the body, of so many bytes,
+// is PHP itself.
+func (c *conn) direct(end int) bool {
 	switch {
 	case c.kernel == nil:
 		return false
 	case c.inst.Relayed && !c.isDirect:
 		n, err := c.kernel.Bytes()
-		if c.isDirect = n == endOfStdin; err != nil {
+		if c.isDirect = n == end && n > 0; err != nil {
 			c.kernel = nil // it is on another machine, or in a container
 		}
 	default:
@@ -89,9 +91,9 @@ func (p *Pool) askBack(c *conn) {
 		a = &answerDue{c: c, p: p}
 		c.unread = a
 	}
-	c.records.asked, a.due, a.answered = true, true, false
+	c.asked, a.due, a.answered = true, true, false
 	c.interrupted.Store(false)
-	_ = c.write(fcgi.AppendGetValues(nil, fcgi.MpxsConns), time.Now().Add(writeWithin))
+	_ = c.write(p.inquirer().AppendQuestion(nil, 0), time.Now().Add(writeWithin))
 }
 
 // Any reports whether the answer is due, and takes it if it has come.
@@ -143,30 +145,19 @@ func (a *answerDue) Await(ctx context.Context) error {
 // end of the connection, is found when that is used again.
 func (a *answerDue) take(until time.Time) error {
 	c := a.c
-	if err := c.SetReadDeadline(until); err != nil {
-		return err
-	}
 	for a.due {
-		n, err := c.Read(c.records.space())
-		c.records.filled(n)
+		_, err := c.awaitReply(until)
+		var format *upstream.FormatError
 		switch {
-		case n > 0:
+		case err == nil:
+			a.due = !c.in.clean()
+			a.answered = a.answered || !a.due
 		case isTimeout(err):
 			return err
-		default:
-			a.due, c.failed = false, c.reason(err)
-			return nil
-		}
-		ev, other, err := c.records.take(fcgi.ManagementID)
-		switch {
-		case other:
-			err = &fcgi.FormatError{What: ev.Type.String(), Why: "nobody asked for it"}
-			fallthrough
-		case err != nil:
+		case errors.As(err, &format):
 			a.due, c.failed = false, err
 		default:
-			a.due = !c.records.clean()
-			a.answered = a.answered || !a.due
+			a.due, c.failed = false, c.reason(err)
 		}
 		if a.answered && !a.known {
 			a.known = true

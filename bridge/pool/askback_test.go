@@ -27,7 +27,9 @@ func overSocket(t *testing.T) (c *conn, far net.Conn) {
 	}
 	t.Cleanup(func() { far.Close() })
 	c = &conn{inst: &instance{}}
-	c.open(near, silent)
+	c.attach(near, codec)
+	c.open()
+	c.asked = true
 	return c, far
 }
 
@@ -43,6 +45,7 @@ func sendAnswer(t *testing.T, far net.Conn) {
 func TestAnswerHasComeBefore(t *testing.T) {
 	c, far := overSocket(t)
 	p := new(Pool)
+	p.cfg.Store(&Config{Codec: codec})
 	for range 3 {
 		p.askBack(c)
 		if !c.behind() {

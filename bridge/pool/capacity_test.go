@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // checkCapacity compares what the pool says with what it knows. The caller holds the
@@ -104,7 +105,7 @@ func TestCapacityOfOneThatIsDown(t *testing.T) {
 			Instances: []Instance{{Addr: "a", Dial: a.dial}, {Addr: "b", Dial: b.dial}}, Workers: 8,
 		})
 		l := mustLease(t, p)
-		if _, err := converse(l); !errors.Is(err, ErrOverloaded) {
+		if _, err := converse(l); !errors.Is(err, upstream.ErrOverloaded) {
 			t.Fatal(err)
 		}
 		l.Release()

@@ -12,7 +12,7 @@ var ErrOtherKind = errors.New("pool: only another pool can go by that")
 // Configure has the pool go by cfg from now on: Workers, all times, and KeepAlive.
 // ErrOtherKind says that cfg means another kind of application: another Multiplex,
 // TurnsAway, Retires or WorksOn. What New would refuse is refused. An error changes nothing.
-// Instances, Logger, OnOutage and Memory stay as they are, whatever cfg says.
+// Instances, Codec, Logger, OnOutage and Memory stay as they are, whatever cfg says.
 //
 // No request is stopped. Where an instance has more connections than Workers now,
 // unused ones are closed at once, the others as their requests end, and none is made
@@ -20,6 +20,7 @@ var ErrOtherKind = errors.New("pool: only another pool can go by that")
 // hold the new number, one that was found to be full no more than before. Who waits,
 // connects or closes goes on for as long as it would have.
 func (p *Pool) Configure(cfg Config) error {
+	cfg.Codec = p.config().Codec
 	if err := cfg.complete(); err != nil {
 		return err
 	}
@@ -32,6 +33,7 @@ func (p *Pool) Configure(cfg Config) error {
 
 // CanBecome returns the error that Configure would, and changes nothing.
 func (p *Pool) CanBecome(cfg Config) error {
+	cfg.Codec = p.config().Codec
 	if err := cfg.complete(); err != nil {
 		return err
 	}

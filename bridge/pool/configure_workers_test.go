@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Unused connections that are too many are closed at once, the oldest first.
@@ -152,7 +153,7 @@ func TestWorkersOfOneThatIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Refuse(fcgitest.Overloaded)), 4)
 		all := leaseAll(t, p, 4)
-		if _, err := converse(all[3]); !errors.Is(err, ErrOverloaded) {
+		if _, err := converse(all[3]); !errors.Is(err, upstream.ErrOverloaded) {
 			t.Fatal(err)
 		}
 		for _, l := range all {

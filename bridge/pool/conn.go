@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // connState is where a connection is in its life. Every one counts against its
@@ -26,10 +26,6 @@ const (
 	closing                  // being closed
 	connStates
 )
-
-// readBuffer is the size of a connection's read buffer, in bytes. There are at
-// most Workers of them per instance.
-const readBuffer = 32 << 10
 
 // conn is one connection. Its first part belongs to the pool's mutex, interrupted, doubted
 // and written are atomic, everything else belongs to whoever owns it: the dialler, the
@@ -56,6 +52,7 @@ type conn struct {
 	interrupted atomic.Bool
 	doubted     atomic.Bool  // it may not have been accepted (Fail)
 	id          uint16       // of the current request
+	unrunUpTo   int64        // how much of it cannot be run (upstream.Codec.AppendHead)
 	written     atomic.Int64 // bytes of it that the kernel took
 
 	unread   Unread          // tells what the application has not read; nil if nobody can
@@ -63,24 +60,26 @@ type conn struct {
 	isDirect bool            // what that tells is true of the application itself
 	raw      syscall.RawConn // nil if the connection is not a socket
 	peek     func(fd uintptr)
-	quiet    bool  // peek's result
-	early    Event // came before the request was sent; its Type is 0 if nothing did
-	failed   error // what follows after it; nil if that is not known
-	gone     bool  // the application has closed its side
-	records  recordReader
+	quiet    bool           // peek's result
+	early    upstream.Event // came before the request was sent; its Kind is 0 if nothing did
+	failed   error          // what follows after it; nil if that is not known
+	gone     bool           // the application has closed its side
+	asked    bool           // the application was asked something, and may answer late
+	in       input
 }
 
-// open makes a connection of one that was dialled, and of which r came when it was
-// asked.
-func (c *conn) open(nc net.Conn, r reply) {
-	c.Conn = nc
-	c.records.asked, c.proved = r != unasked, r.proof()
-	c.records.buf = make([]byte, readBuffer)
+// attach has c read from a connection that was dialled.
+func (c *conn) attach(nc net.Conn, codec upstream.Codec) {
+	c.Conn, c.asked, c.in = nc, false, input{decoder: codec.NewDecoder(), buf: c.in.buf}
+}
+
+// open makes a connection that requests can have of one that is attached.
+func (c *conn) open() {
 	if c.inst.Unread != nil {
-		c.kernel = c.inst.Unread(nc)
+		c.kernel = c.inst.Unread(c.Conn)
 		c.unread = c.kernel
 	}
-	sc, ok := nc.(syscall.Conn)
+	sc, ok := c.Conn.(syscall.Conn)
 	if !ok {
 		return
 	}
@@ -95,18 +94,16 @@ func (c *conn) open(nc net.Conn, r reply) {
 // usable reports whether an idle connection still is what it was: open, and
 // without a byte to read, but for the rest of an answer to a question.
 func (c *conn) usable() bool {
-	switch {
-	case c.failed != nil:
-		return false
-	case c.raw == nil:
-		return true
-	}
-	for !c.isQuiet() {
-		if !c.records.asked || !c.takesAnswer() {
+	for c.failed == nil {
+		quiet := c.raw == nil || c.isQuiet()
+		if quiet && c.in.clean() {
+			return true
+		}
+		if !c.asked || !c.takesAnswer(quiet) {
 			return false
 		}
 	}
-	return true
+	return false
 }
 
 // isQuiet reports whether there is nothing to read, nor an end. The connection is a socket.
@@ -117,15 +114,37 @@ func (c *conn) isQuiet() bool {
 }
 
 // takesAnswer drops what has come of answers to questions, and reports whether nothing
-// else has: Go's net/http/fcgi ends each with an empty one. Something is there to be read.
-func (c *conn) takesAnswer() bool {
-	if c.SetReadDeadline(time.Time{}) != nil {
-		return false
+// else has: Go's net/http/fcgi ends each with an empty one. Unless it is quiet, there is
+// something to be read.
+func (c *conn) takesAnswer(quiet bool) bool {
+	if !quiet {
+		if c.SetReadDeadline(time.Time{}) != nil {
+			return false
+		}
+		n, _ := c.Read(c.in.space())
+		if c.in.filled(n); n == 0 {
+			return false
+		}
 	}
-	n, _ := c.Read(c.records.space())
-	c.records.filled(n)
-	_, other, err := c.records.take(fcgi.ManagementID)
-	return n > 0 && !other && err == nil && c.records.clean()
+	ev, err := c.take()
+	return ev.Kind == 0 && err == nil && c.in.clean()
+}
+
+// errUnasked means that the application answered a question that it was not asked.
+var errUnasked = &upstream.FormatError{Err: errors.New("pool: the application answers a question that it was not asked")}
+
+// take returns the next event of the current request. Late answers to questions are
+// dropped.
+func (c *conn) take() (upstream.Event, error) {
+	for {
+		ev, err := c.in.take()
+		switch {
+		case ev.Kind != upstream.Reply:
+			return ev, err
+		case !c.asked:
+			return upstream.Event{}, errUnasked
+		}
+	}
 }
 
 // begin starts the connection's next request.
@@ -135,43 +154,52 @@ func (c *conn) begin() {
 	c.id = uint16((c.uses-1)%65535) + 1
 }
 
-// next returns the next record of the current request, or as much of it as has
-// arrived. Reads end at deadline; zero means never.
-func (c *conn) next(deadline time.Time) (Event, error) {
-	r := &c.records
-	if ev := c.early; ev.Type != 0 {
-		c.early = Event{}
+// next returns the next event of the current request. Reads end at deadline; zero means
+// never.
+func (c *conn) next(deadline time.Time) (none upstream.Event, err error) {
+	if ev := c.early; ev.Kind != 0 {
+		c.early = none
 		return ev, nil
 	}
 	for {
-		ev, ok, err := r.take(c.id)
-		if ok || err != nil {
+		ev, err := c.take()
+		if ev.Kind != 0 || err != nil {
 			return ev, err
 		}
 		if c.failed != nil {
-			return Event{}, c.failed
+			return none, c.failed
 		}
 		if err := c.SetReadDeadline(deadline); err != nil {
-			return Event{}, err
+			return none, err
 		}
 		// Interrupt sets the flag first and the deadline second, so one of the two
 		// is seen here whatever the order.
 		if c.interrupted.Load() {
-			return Event{}, ErrInterrupted
+			return none, ErrInterrupted
 		}
 		if c.doubted.Swap(false) && c.unaccepted() {
-			return Event{}, ErrNotAccepted
+			return none, ErrNotAccepted
 		}
-		n, err := c.Read(r.space())
-		r.filled(n)
+		n, err := c.Read(c.in.space())
+		c.in.filled(n)
 		switch {
 		case n > 0:
 		case c.interrupted.Load():
-			return Event{}, ErrInterrupted
+			return none, ErrInterrupted
 		case !errors.Is(err, os.ErrDeadlineExceeded) || !deadline.IsZero() && !time.Now().Before(deadline):
-			return Event{}, c.reason(err)
+			return c.ending(c.reason(err))
 		} // else it was doubted meanwhile
 	}
+}
+
+// ending is what the end of the connection means: the end of the answer, or an error.
+func (c *conn) ending(err error) (upstream.Event, error) {
+	if err == io.EOF {
+		if ev := c.in.decoder.EOF(); ev.Kind != 0 {
+			return ev, nil
+		}
+	}
+	return upstream.Event{}, err
 }
 
 // reason returns io.EOF only if the application had read what it was sent.
@@ -194,8 +222,8 @@ func (c *conn) listen(deadline time.Time) (quiet bool) {
 		return true // the write will tell
 	}
 	for !c.interrupted.Load() {
-		n, err := c.Read(c.records.space())
-		c.records.filled(n)
+		n, err := c.Read(c.in.space())
+		c.in.filled(n)
 		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
@@ -203,8 +231,8 @@ func (c *conn) listen(deadline time.Time) (quiet bool) {
 			c.failed = c.reason(err)
 			return c.interrupted.Load()
 		}
-		ev, ok, err := c.records.take(c.id)
-		if c.early, c.failed = ev, err; ok || err != nil {
+		c.early, c.failed = c.take()
+		if c.early.Kind != 0 || c.failed != nil {
 			return false
 		}
 	}
@@ -220,10 +248,10 @@ func (c *conn) interrupt() {
 func (c *conn) resume() { c.interrupted.Store(false) }
 
 // heard is how many bytes have come since the connection was made.
-func (c *conn) heard() int64 { return c.records.total }
+func (c *conn) heard() int64 { return c.in.total }
 
 // clean reports whether nothing is left over of the current request.
-func (c *conn) clean() bool { return c.early.Type == 0 && c.failed == nil && c.records.clean() }
+func (c *conn) clean() bool { return c.early.Kind == 0 && c.failed == nil && c.in.clean() }
 
 // close closes the connection. One that is multiplexed has ended when it returns.
 func (c *conn) close() error {
@@ -241,6 +269,11 @@ func (c *conn) cut(why error) {
 		return
 	}
 	_ = c.Close() // it may have been closed already
+}
+
+func (c *conn) expect(unrun int) {
+	c.unrunUpTo = int64(unrun)
+	c.in.decoder.Begin(c.id)
 }
 
 func (c *conn) write(b []byte, deadline time.Time) error {
@@ -262,7 +295,7 @@ func (c *conn) abort() {}
 
 func (c *conn) leave(bool) {}
 
-func (c *conn) unrun() bool { return c.written.Load() <= beginLen }
+func (c *conn) unrun() bool { return c.written.Load() <= c.unrunUpTo }
 
 // lingerFor is how long an application may take to close its side after END.
 const lingerFor = time.Second
@@ -276,7 +309,8 @@ func (c *conn) linger(d time.Duration) (quiet bool) {
 	}
 	quiet = true
 	for {
-		n, err := c.Read(c.records.buf)
+		c.in.r, c.in.w = 0, 0
+		n, err := c.Read(c.in.space())
 		quiet = quiet && n == 0
 		if err != nil {
 			c.gone = err == io.EOF

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net"
 	"syscall"
 	"time"
 )
@@ -51,7 +50,7 @@ func (p *Pool) begin(d *dial) {
 // what was never used.
 func (p *Pool) dial(d *dial) {
 	c, w, in := d.conn, d.w, d.conn.inst
-	nc, answer, err := p.connect(d)
+	answer, err := p.connect(d)
 
 	p.mu.Lock()
 	wanted := d.wanted()
@@ -73,10 +72,11 @@ func (p *Pool) dial(d *dial) {
 		p.dialFailed(d, err, wanted)
 	default:
 		p.up(in)
+		c.proved = answer.proof()
 		if d.opens && (answer == shared || p.config().Multiplex == MultiplexOn) {
-			p.share(c, nc, answer)
+			p.share(c)
 		} else {
-			c.open(nc, answer)
+			c.open()
 		}
 		if wanted && !p.closed {
 			p.settle(w, c, nil)
@@ -114,9 +114,9 @@ func (p *Pool) dialFailed(d *dial, err error, wanted bool) {
 	}
 }
 
-// connect dials until it succeeds, the waiter no longer needs it, or the failure is
+// connect dials d.conn until it succeeds, the waiter no longer needs it, or the failure is
 // one that waiting does not mend. If it asks, it returns what came of that.
-func (p *Pool) connect(d *dial) (net.Conn, reply, error) {
+func (p *Pool) connect(d *dial) (reply, error) {
 	w, in := d.w, d.conn.inst
 	ask := d.asks
 	started := time.Now()
@@ -130,25 +130,26 @@ func (p *Pool) connect(d *dial) (net.Conn, reply, error) {
 			if err == nil {
 				_ = nc.Close() // nothing was asked of it
 			}
-			return nil, answer, errNotNeeded
+			return answer, errNotNeeded
 		case err != nil && !p.worthWaiting(in, w, err, started):
-			return nil, answer, err
+			return answer, err
 		case err != nil && p.moveOn(d):
-			return nil, answer, errTurnedAway
-		case err != nil:
-		case !ask:
-			return nc, answer, nil
-		default:
-			if answer = p.ask(d, nc); answer != ended {
-				return nc, answer, nil
+			return answer, errTurnedAway
+		case err == nil:
+			d.conn.attach(nc, p.config().Codec)
+			if !ask {
+				return answer, nil
+			}
+			if answer = p.ask(d); answer != ended {
+				return answer, nil
 			}
 			_ = nc.Close() // nothing was asked of it that matters
 			if ask = p.mayAskAgain(in); ask && (!p.wasFull(in) || p.moveOn(d)) {
-				return nil, answer, errTurnedAway
+				return answer, errTurnedAway
 			}
 		}
 		if err := p.pause(max(pause, p.config().CloseDelay), d); err != nil {
-			return nil, answer, err
+			return answer, err
 		}
 	}
 }

@@ -1,10 +1,10 @@
-// Package pool owns the connections to one FastCGI backend: it dials them, leases
-// them to requests, keeps them between requests and closes them. A backend is one
-// or more instances of the same application, each at an address of its own.
+// Package pool owns the connections to one backend: it dials them, leases them to
+// requests, keeps them between requests and closes them. A backend is one or more
+// instances of the same application, each at an address of its own.
 //
-// It does not decide who may start (package admission does), does not know
-// HTTP or CGI, and does not send a request again: it says, in [Error.Replay],
-// whether that is safe.
+// It does not decide who may start (package admission does), does not know what is said
+// on a connection (Config.Codec does), and does not send a request again: it says, in
+// [Error.Replay], whether that is safe.
 //
 // A request says what it needs ([Demand]) and gets a [Lease]: of a connection of
 // its own, kept or new, or of a stream of one that it shares. Which instance that
@@ -30,10 +30,10 @@
 //     seen or asked. Until then the process counts as taken.
 //   - With KeepAuto no connection is kept before it is known that the application takes
 //     that, but one to try it out.
-//   - Request ids run from 1 to 65535 and around, per connection, so that a
-//     stray record of an earlier request has the wrong id and is noticed. On a
-//     shared connection the id of a request that was given up is never used again.
-//     Id 0 is never used.
+//   - Request ids run from 1 to 65535 and around, per connection: where the protocol has
+//     ids, what is left of the answer to an earlier request has the wrong one and is
+//     noticed. On a shared connection the id of a request that was given up is never used
+//     again. Id 0 is never used.
 //   - A shared connection is read without waiting for any one request's owner, but
 //     for a moment: one that does not take its answer loses it, alone. What waits on it,
 //     in either direction, is charged to a budget (Config.Memory), but for a little.
@@ -43,8 +43,8 @@
 //     What is under way there ends by itself - dials, looks at its queue, the wait for an
 //     end - and changes nothing for others. Remove cuts what is in use.
 //
-// Full is not dead. An application that closes a new connection at once, says
-// FCGI_OVERLOADED, or lets its backlog fill, has no room: it is believed to hold less
+// Full is not dead. An application that closes a new connection at once, says that it
+// is overloaded, or lets its backlog fill, has no room: it is believed to hold less
 // than it was asked to, for a minute, and requests wait or go to another instance. One
 // of several instances that cannot be connected to at all is set aside, and tried
 // again by the pool itself after 1 s, 2 s, and so on up to every 30 s.
@@ -60,11 +60,11 @@
 //
 // Where things are: lease.go is what a request has, demand.go, waiter.go, dial.go and
 // ask.go the way it gets it; budget.go and closing.go what happens to a connection,
-// conn.go and records.go what is read from it; standing.go how instances come and go,
+// conn.go and input.go what is read from it; standing.go how instances come and go,
 // configure.go how Config changes, unaccepted.go what happens when nobody accepts
 // connections; choose.go, capacity.go, habits.go, outage.go and queue.go what is known of
 // an instance, tend.go what is done about it in time; keepalive.go and inquiry.go whether
 // connections are kept, atwork.go and askback.go whether a process is back, ignored.go what
 // becomes of a request that is not read; sharing.go which connections are shared, mux.go,
-// demultiplexer.go, stream.go, memory.go and ids.go how.
+// stream.go, memory.go and ids.go how.
 package pool

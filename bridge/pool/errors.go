@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 var (
@@ -16,12 +18,8 @@ var (
 	// ErrWaitTimeout is returned by Lease when every connection stayed taken, or
 	// every backlog full, for Config.WaitTimeout.
 	ErrWaitTimeout = errors.New("pool: no connection became free in time")
-	// ErrInterrupted is what Next and Write return after Lease.Interrupt.
+	// ErrInterrupted is what Begin, Body and Next return after Lease.Interrupt.
 	ErrInterrupted = errors.New("pool: interrupted")
-	// ErrOverloaded means the application ended the request with FCGI_OVERLOADED.
-	ErrOverloaded = errors.New("the application is overloaded (FCGI_OVERLOADED)")
-	// ErrCantMultiplex means the application ended the request with FCGI_CANT_MPX_CONN.
-	ErrCantMultiplex = errors.New("the application refuses a second request on the connection (FCGI_CANT_MPX_CONN)")
 	// ErrSendTimeout means that the application took nothing from a shared connection
 	// for Config.SendTimeout.
 	ErrSendTimeout = errors.New("pool: the application took nothing of what it was sent for too long")
@@ -38,8 +36,6 @@ var (
 	// ErrLagging means that what the application sent on a shared connection was not
 	// taken for so long that it would have held up other requests.
 	ErrLagging = errors.New("pool: the answer was not taken fast enough for a shared connection")
-	// ErrUnknownRole means the application ended the request with FCGI_UNKNOWN_ROLE.
-	ErrUnknownRole = errors.New("the application does not serve the responder role (FCGI_UNKNOWN_ROLE)")
 )
 
 // Replay says whether a request that failed may be sent once more.
@@ -75,7 +71,7 @@ type Error struct {
 	Fresh   bool // the connection was dialled for this request
 	Silence bool // not one byte of answer had come
 	// Full: the application has no room for the request now: it closed a new
-	// connection at once, or said FCGI_OVERLOADED. It is not broken for that.
+	// connection at once, or said that it is overloaded. It is not broken for that.
 	Full bool
 	// Serving: the instance has answered a request within the last minute. One that is
 	// full all the time and never answers may be broken after all.
@@ -101,9 +97,9 @@ func (e *Error) text() string {
 // reason is why a request may be worth sending again.
 func (e *Error) reason() reason {
 	switch {
-	case errors.Is(e.Err, ErrOverloaded):
+	case errors.Is(e.Err, upstream.ErrOverloaded):
 		return overloaded
-	case errors.Is(e.Err, ErrCantMultiplex):
+	case errors.Is(e.Err, upstream.ErrCantMultiplex):
 		return cantMultiplex
 	case errors.Is(e.Err, ErrIgnored):
 		return ignored
@@ -119,8 +115,8 @@ type reason uint8
 const (
 	stale         reason = iota // a kept connection that the application had closed
 	turnedAway                  // a new connection that it closed because it was full
-	overloaded                  // FCGI_OVERLOADED
-	cantMultiplex               // FCGI_CANT_MPX_CONN
+	overloaded                  // upstream.ErrOverloaded
+	cantMultiplex               // upstream.ErrCantMultiplex
 	ignored                     // a kept connection that the application did not read
 	reasons
 )

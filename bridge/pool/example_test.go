@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
-	wire "github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
 )
 
 func Example() {
@@ -25,6 +27,7 @@ func Example() {
 	}))
 
 	p, err := pool.New(pool.Config{
+		Codec:   fastcgi.Codec{},
 		Workers: 2,
 		Instances: []pool.Instance{{Addr: l.Addr().String(), Dial: func(ctx context.Context) (net.Conn, error) {
 			var d net.Dialer
@@ -42,25 +45,18 @@ func Example() {
 	}
 	defer lease.Release()
 
-	id := lease.RequestID()
-	request := wire.AppendBeginRequest(nil, id, wire.BeginRequest{Role: wire.RoleResponder, Flags: wire.FlagKeepConn})
-	params := wire.NewParamsWriter(request, id)
-	for _, pair := range [][2]string{{"REQUEST_METHOD", "GET"}, {"SERVER_PROTOCOL", "HTTP/1.1"}, {"REQUEST_URI", "/"}} {
-		if err := params.Add(pair[0], pair[1]); err != nil {
-			log.Fatal(err)
-		}
-	}
-	request = wire.AppendStreamEnd(params.End(), wire.TypeStdin, id)
-	if err := lease.Write(request); err != nil {
+	request := upstream.Request{Vars: []cgi.Var{
+		{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "SERVER_PROTOCOL", Value: "HTTP/1.1"}, {Name: "REQUEST_URI", Value: "/"},
+	}}
+	if _, err := lease.Begin(nil, &request, nil, true); err != nil {
 		log.Fatal(err)
 	}
-	lease.SendDone()
 	for {
 		ev, err := lease.Next(time.Now().Add(10 * time.Second))
 		if err != nil {
 			log.Fatal(err)
 		}
-		if ev.Type == wire.TypeEndRequest {
+		if ev.Kind == upstream.End {
 			break
 		}
 		if status, _, found := strings.Cut(string(ev.Data), "\r\n"); found {

@@ -1,11 +1,9 @@
 package pool
 
 import (
-	"io"
-	"slices"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // manner is how an application answers questions on a connection that it is to keep.
@@ -17,19 +15,14 @@ const (
 	hungUp                     // it has closed the connection
 	plainly                    // in some way
 	multiplexing               // it says that it multiplexes
-	asLibfcgi                  // with what is fixed in libfcgi: one connection, one request, no multiplexing
+	fixed                      // to all of them with what is fixed in a library (upstream.Fixed)
 )
 
-// libfcgiValues are libfcgi's answers, whatever the program. It is asked for one at a
-// time: it says nothing when asked for several.
-var libfcgiValues = [...]fcgi.Value{{Name: fcgi.MpxsConns, Value: "0"}, {Name: fcgi.MaxConns, Value: "1"}, {Name: fcgi.MaxReqs, Value: "1"}}
-
 // ask asks on a connection that no request uses, until a time at most.
-func (c *conn) ask(until time.Time) manner {
-	c.records.asked = true // an answer may come too late
-	for _, libfcgi := range libfcgiValues {
-		values, err := c.question(libfcgi.Name, until)
-		shares := slices.Contains(values, fcgi.Value{Name: fcgi.MpxsConns, Value: "1"})
+func (c *conn) ask(q upstream.Inquirer, until time.Time) manner {
+	c.asked = true // an answer may come too late
+	for n := range q.Questions() {
+		answer, err := c.question(q, n, until)
 		switch {
 		case isTimeout(err) && c.caughtUp():
 			return readOnly
@@ -37,29 +30,23 @@ func (c *conn) ask(until time.Time) manner {
 			return notAtAll
 		case err != nil:
 			return hungUp
-		case shares:
+		case answer == upstream.Multiplexes:
 			return multiplexing
-		case !slices.Contains(values, libfcgi):
+		case answer != upstream.Fixed:
 			return plainly
 		}
 	}
-	return asLibfcgi
+	return fixed
 }
 
-// question asks for one value.
-func (c *conn) question(name string, until time.Time) ([]fcgi.Value, error) {
-	if err := c.write(fcgi.AppendGetValues(nil, name), until); err != nil {
-		return nil, err
+// question asks one question.
+func (c *conn) question(q upstream.Inquirer, n int, until time.Time) (upstream.Answer, error) {
+	if err := c.write(q.AppendQuestion(nil, n), until); err != nil {
+		return 0, err
 	}
-	if err := c.SetReadDeadline(until); err != nil {
-		return nil, err
+	data, err := c.awaitReply(until)
+	if err != nil {
+		return 0, err
 	}
-	if c.interrupted.Load() {
-		return nil, ErrInterrupted
-	}
-	var head [fcgi.HeaderLen]byte
-	if _, err := io.ReadFull(c.Conn, head[:]); err != nil {
-		return nil, err
-	}
-	return readValuesAfter(c.Conn, head[:])
+	return q.Judge(n, data), nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Instance is one address of the backend.
@@ -73,9 +75,10 @@ type instance struct {
 }
 
 func newInstance(in Instance, cfg *Config) *instance {
+	_, inquires := cfg.Codec.(upstream.Inquirer)
 	return &instance{
 		Instance: in, all: make(map[*conn]struct{}), counters: new(counters),
-		observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires},
+		observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires, mute: !inquires},
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 func TestInterrupt(t *testing.T) {
@@ -83,7 +83,7 @@ func TestResume(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ev.Type == fcgi.TypeEndRequest {
+			if ev.Kind == upstream.End {
 				break
 			}
 		}

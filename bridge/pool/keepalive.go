@@ -156,7 +156,7 @@ func (p *Pool) inquire(c *conn) (victims []*conn) {
 
 // askKept asks on a connection that was kept, and draws its conclusions.
 func (p *Pool) askKept(c *conn) {
-	manner := c.ask(time.Now().Add(askKeptWithin))
+	manner := c.ask(p.inquirer(), time.Now().Add(askKeptWithin))
 	in := c.inst
 	p.mu.Lock()
 	switch {
@@ -207,7 +207,7 @@ func (p *Pool) judgeKept(in *instance, c *conn, m manner) {
 		p.becomes(in, taken, "")
 	case readOnly:
 		p.becomes(in, taken, "")
-	case asLibfcgi:
+	case fixed:
 		p.learn(in, single)
 		if p.config().Workers == 1 { // no other connection can be made beside it
 			p.becomes(in, refused, "it answers as libfcgi does, and with one worker it cannot be tried out")

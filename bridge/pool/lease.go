@@ -9,13 +9,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // channel is what a lease sends a request and receives the answer on: a whole
 // connection, or a stream of a multiplexed one.
 type channel interface {
-	next(deadline time.Time) (Event, error)
+	expect(unrun int) // begins a request; how much of it cannot be run (upstream.Codec.AppendHead)
+	next(deadline time.Time) (upstream.Event, error)
 	write(b []byte, deadline time.Time) error
 	interrupt()
 	resume()
@@ -26,18 +27,14 @@ type channel interface {
 	leave(answered bool) // ends the use; whether the application has ended the request
 }
 
-const (
-	// beginLen is the size of a BEGIN_REQUEST record: an application that got no more
-	// of a request cannot have run it.
-	beginLen = fcgi.HeaderLen + 8
-	// listenFor is how long a connection that the application may close is given to be
-	// closed before it is sent a request.
-	listenFor = 10 * time.Millisecond
-)
+// listenFor is how long a connection that the application may close is given to be
+// closed before it is sent a request.
+const listenFor = 10 * time.Millisecond
 
-// Lease is one connection, or a part of one, lent to one request. Write and Next
-// may run at the same time as each other, and Interrupt as either; Release comes
-// after them, once. An Interrupt that comes later still does nothing.
+// Lease is one connection, or a part of one, lent to one request: Begin and, unless the
+// body goes along, Body send it, Next receives the answer. Body and Next may run at the
+// same time as each other, and Interrupt as either; Release comes after them, once. An
+// Interrupt that comes later still does nothing.
 type Lease struct {
 	p     *Pool
 	c     *conn
@@ -49,25 +46,17 @@ type Lease struct {
 	careful bool
 	base    int64     // ch.heard() when the lease began
 	once    bool      // the connection is closed after the request (Config.KeepAlive)
-	begun   bool      // something was written
-	sentAt  time.Time // when that began
+	sentAt  time.Time // when writing began
 
 	mu       sync.Mutex // guards what others than the reading side touch
 	sent     bool       // everything the application is owed was written
 	released bool       // the connection is the pool's again
 
-	spoke     bool // it has said something on STDOUT
-	ended     bool // END_REQUEST came, complete
+	spoke     bool // there was output
+	ended     bool // the end of the answer came
 	dead      bool // a read failed or what came makes no sense
 	abandoned bool // it counts as a zombie; guarded by the pool's mutex
 }
-
-// RequestID is the id the request's records must carry.
-func (l *Lease) RequestID() uint16 { return l.id }
-
-// KeepConn reports whether the application is to be asked to keep the connection
-// open (FCGI_KEEP_CONN).
-func (l *Lease) KeepConn() bool { return !l.once }
 
 // Fresh reports whether the connection was dialled for this lease, so that
 // nothing can have been wrong with it before.
@@ -80,85 +69,108 @@ func (l *Lease) Shared() bool { return l.c.mux != nil }
 // Addr is the instance's address as it was configured.
 func (l *Lease) Addr() string { return l.c.inst.Addr }
 
-// Write sends records, in order, the first of them BEGIN_REQUEST. Its error is an
-// *Error, and what it says of replay is always never: the application may have
-// answered all the same, so read on. What Next returns then tells. On a shared
-// connection it only queues them.
-func (l *Lease) Write(records []byte) error {
-	now := time.Now()
-	if !l.begun {
-		l.begun, l.sentAt = true, now
-		if l.careful && len(records) > beginLen {
-			if err := l.write(records[:beginLen], now); err != nil {
-				return err
-			}
-			if !l.c.listen(now.Add(listenFor)) {
-				return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
-			}
-			records, now = records[beginLen:], time.Now()
-		}
+// Begin sends a request, and what is there of its body: all of it if last. It appends
+// what it sends to buf, and returns that. A *upstream.RequestError says that the request
+// cannot be sent, and was not. Another error is an *Error, and what that says of replay is
+// always never: the application may have answered all the same, so read on. What Next
+// returns then tells. On a shared connection a request is only queued.
+func (l *Lease) Begin(buf []byte, r *upstream.Request, body []byte, last bool) ([]byte, error) {
+	codec := l.p.config().Codec
+	buf, unrun, err := codec.AppendHead(buf, l.id, !l.once, r)
+	if err != nil {
+		return buf, err
 	}
-	return l.write(records, now)
+	if last || len(body) > 0 {
+		buf = codec.AppendBody(buf, l.id, body, last)
+	}
+	return buf, l.begin(buf, unrun, last)
 }
 
-func (l *Lease) write(records []byte, now time.Time) error {
+// begin sends what Begin has made, as the connection needs it.
+func (l *Lease) begin(request []byte, unrun int, whole bool) error {
+	now := time.Now()
+	l.sentAt = now
+	l.ch.expect(unrun)
+	if l.careful && len(request) > unrun {
+		if err := l.write(request[:unrun], now, false); err != nil {
+			return err
+		}
+		if !l.c.listen(now.Add(listenFor)) {
+			return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
+		}
+		request, now = request[unrun:], time.Now()
+	}
+	return l.write(request, now, whole)
+}
+
+// Body sends n bytes of the body, and its end if they are the last. They lie in buf after
+// as many bytes as BodyOverhead says, and it may have capacity for as many after them: they
+// are sent from where they lie. Its error is as Begin's. A connection on which a request
+// was not sent whole is never used again.
+func (l *Lease) Body(buf []byte, n int, last bool) error {
+	codec := l.p.config().Codec
+	before, _ := codec.BodyOverhead()
+	return l.write(codec.AppendBody(buf[:0], l.id, buf[before:before+n], last), time.Now(), last)
+}
+
+// BodyOverhead is how many bytes Body needs before and after a part of the body.
+func (l *Lease) BodyOverhead() (before, after int) { return l.p.config().Codec.BodyOverhead() }
+
+// write sends bytes of the request, and notes whether they were the last.
+func (l *Lease) write(b []byte, now time.Time, last bool) error {
 	var deadline time.Time
 	if timeout := l.p.config().SendTimeout; timeout > 0 {
 		deadline = now.Add(timeout)
 	}
-	err := l.ch.write(records, deadline)
-	if err == nil {
-		return nil
+	if err := l.ch.write(b, deadline); err != nil {
+		return &Error{Op: "write", Addr: l.Addr(), Err: err, Fresh: l.fresh}
 	}
-	return &Error{Op: "write", Addr: l.Addr(), Err: err, Fresh: l.fresh}
-}
-
-// SendDone records that the request was sent whole, its end of STDIN included.
-// A connection on which it was not is never used again.
-func (l *Lease) SendDone() {
-	l.mu.Lock()
-	l.sent = true
-	l.mu.Unlock()
+	if last {
+		l.mu.Lock()
+		l.sent = true
+		l.mu.Unlock()
+	}
+	return nil
 }
 
 // Next waits for the application's next output, or the end of its answer, until
 // deadline (zero: for ever). Its error is an *Error; a timeout is
 // os.ErrDeadlineExceeded inside one, and Next may be called again after it.
-func (l *Lease) Next(deadline time.Time) (Event, error) {
+func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
 	ev, err := l.ch.next(deadline)
 	if err != nil {
 		l.dead = !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ErrInterrupted)
-		return Event{}, l.fail("read", err)
+		return none, l.fail("read", err)
 	}
 	if l.fresh && !l.spoke && !l.Shared() {
 		l.p.noteAnswering(l.c)
 	}
-	if ev.Type != fcgi.TypeEndRequest {
-		l.spoke = l.spoke || ev.Type == fcgi.TypeStdout && len(ev.Data) > 0
+	if ev.Kind != upstream.End {
+		l.spoke = l.spoke || ev.Kind == upstream.Output && len(ev.Data) > 0
 		return ev, nil
 	}
 	l.ended = true
-	switch ev.End.ProtocolStatus {
-	case fcgi.StatusRequestComplete:
+	switch {
+	case ev.Err == nil:
 		return ev, nil
-	case fcgi.StatusOverloaded:
+	case errors.Is(ev.Err, upstream.ErrOverloaded):
 		l.p.foundFull(l.c.inst)
-		return Event{}, l.refuse(ErrOverloaded)
-	case fcgi.StatusCantMpxConn:
+		return none, l.refuse(ev.Err)
+	case errors.Is(ev.Err, upstream.ErrCantMultiplex):
 		if l.Shared() {
 			l.p.demote(l.c)
 		} else {
 			l.dead = true
 		}
-		return Event{}, l.refuse(ErrCantMultiplex)
-	case fcgi.StatusUnknownRole:
-		return Event{}, &Error{Op: "answer", Addr: l.Addr(), Err: ErrUnknownRole, Fresh: l.fresh}
+		return none, l.refuse(ev.Err)
+	case errors.Is(ev.Err, upstream.ErrUnknownRole):
+		return none, &Error{Op: "answer", Addr: l.Addr(), Err: ev.Err, Fresh: l.fresh}
 	}
 	l.dead = true
-	return Event{}, l.fail("read", &fcgi.FormatError{What: "END_REQUEST", Why: ev.End.ProtocolStatus.String()})
+	return none, l.fail("read", ev.Err)
 }
 
-// Interrupt makes Write and Next return ErrInterrupted, now and from now on. It
+// Interrupt makes Begin, Body and Next return ErrInterrupted, now and from now on. It
 // may be called at any time, and more than once.
 func (l *Lease) Interrupt() {
 	l.mu.Lock()
@@ -231,7 +243,7 @@ func (l *Lease) refuse(why error) *Error {
 	if l.spoke { // it ran, whatever it says now
 		return &Error{Op: "answer", Addr: l.Addr(), Err: why, Fresh: l.fresh}
 	}
-	full := errors.Is(why, ErrOverloaded)
+	full := errors.Is(why, upstream.ErrOverloaded)
 	return &Error{Op: "answer", Addr: l.Addr(), Err: why, Fresh: l.fresh, Replay: ReplaySafe, Full: full, Serving: full}
 }
 

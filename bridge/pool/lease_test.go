@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // What may be used again, and what never.
@@ -78,7 +78,7 @@ func TestUnsentRequestPoisons(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ev.Type == fcgi.TypeEndRequest {
+			if ev.Kind == upstream.End {
 				break
 			}
 		}
@@ -113,7 +113,7 @@ func TestLateRecordHasTheWrongID(t *testing.T) {
 		l := mustLease(t, p)
 		out, err := converse(l)
 		l.Release()
-		var format *fcgi.FormatError
+		var format *upstream.FormatError
 		if out != "" || !errors.As(err, &format) {
 			t.Errorf("answer %q, %v, want a FormatError", out, err)
 		}
@@ -159,8 +159,8 @@ func TestNextTimesOutAndGoesOn(t *testing.T) {
 		if !l.AtWork() || !l.Spoke() {
 			t.Errorf("AtWork is %v, Spoke is %v, want true, true", l.AtWork(), l.Spoke())
 		}
-		if ev, err = l.Next(time.Time{}); err != nil || ev.Type != fcgi.TypeEndRequest {
-			t.Errorf("%v, %v, want the end", ev.Type, err)
+		if ev, err = l.Next(time.Time{}); err != nil || ev.Kind != upstream.End {
+			t.Errorf("%v, %v, want the end", ev.Kind, err)
 		}
 		if l.AtWork() {
 			t.Error("AtWork is true after the end")
@@ -257,7 +257,7 @@ func TestErrorTexts(t *testing.T) {
 		"read app: timed out":                                      &Error{Op: "read", Addr: "app", Err: &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}},
 		"read app: the application closed the connection":          &Error{Op: "read", Addr: "app", Err: io.EOF},
 		"write app: the application closed the connection (reset)": &Error{Op: "write", Addr: "app", Err: syscall.EPIPE},
-		"answer app: " + ErrOverloaded.Error():                     &Error{Op: "answer", Addr: "app", Err: ErrOverloaded},
+		"answer app: " + upstream.ErrOverloaded.Error():            &Error{Op: "answer", Addr: "app", Err: upstream.ErrOverloaded},
 		"dial app: the listen backlog is full":                     &DialError{"app", syscall.EAGAIN},
 		"dial app: something else":                                 &DialError{"app", errors.New("something else")},
 	} {

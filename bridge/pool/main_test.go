@@ -8,9 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/internal/leakcheck"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m)) }
@@ -31,6 +31,7 @@ func requestWithID(id uint16) []byte {
 
 // newPool returns a pool that is closed, and must be empty, when the test ends.
 func newPool(t testing.TB, cfg Config) *Pool {
+	cfg.Codec = codec
 	t.Helper()
 	p, err := New(cfg)
 	if err != nil {
@@ -82,9 +83,9 @@ func converse(l *Lease) (stdout string, err error) {
 		switch {
 		case err != nil:
 			return stdout, err
-		case ev.Type == fcgi.TypeEndRequest:
+		case ev.Kind == upstream.End:
 			return stdout, nil
-		case ev.Type == fcgi.TypeStdout:
+		case ev.Kind == upstream.Output:
 			stdout += string(ev.Data)
 		}
 	}

@@ -1,6 +1,11 @@
 package pool
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+)
 
 // Memory is a budget of memory, in bytes.
 type Memory interface {
@@ -32,20 +37,26 @@ const (
 	chunkMin = 2 << 10
 	// chunkKeep is the size of the largest chunk that is kept for the next stream.
 	chunkKeep = 16 << 10
-	// headroom is where in a chunk what has come begins. What is left of the chunk before
-	// it, less than a header or an END_REQUEST, goes in front.
-	headroom = 16
+	// labelLen is the size of a label: an event's kind and the size of its data, in front of
+	// that.
+	labelLen = 4
 )
 
-// chunk is memory for what has come. A connection keeps chunks for the next stream,
-// so one that waits for its answer holds none.
+// chunk is memory for events that have come. A connection keeps chunks for the next
+// stream, so one that waits for its answer holds none.
 type chunk struct {
-	b       []byte // after headroom
+	b       []byte // labels and data
 	charged int
 }
 
-// len is how much has come.
-func (c *chunk) len() int { return len(c.b) - headroom }
+// event returns the event that begins at an offset, and where the next one does. The
+// chunk has not got an End's error, nor the request's id.
+func (c *chunk) event(at int) (upstream.Event, int) {
+	label := binary.BigEndian.Uint32(c.b[at:])
+	at += labelLen
+	end := at + int(label&0xffffff)
+	return upstream.Event{Kind: upstream.Kind(label >> 24), Data: c.b[at:end:end]}, end
+}
 
 func (m *mux) newChunk() *chunk {
 	if c, ok := m.chunks.Get().(*chunk); ok {
@@ -54,7 +65,7 @@ func (m *mux) newChunk() *chunk {
 		}
 		m.chunks.Put(c)
 	}
-	return &chunk{b: make([]byte, headroom, chunkMin)}
+	return &chunk{b: make([]byte, 0, chunkMin)}
 }
 
 // charge charges a chunk for so many bytes, and reports whether there was room.
@@ -67,19 +78,29 @@ func (m *mux) charge(c *chunk, size int) bool {
 	return true
 }
 
-// add appends to a chunk as much as it may hold, up to a size of most.
-func (m *mux) add(c *chunk, b []byte, most int) (n int) {
-	most += headroom
-	if want := min(len(c.b)+len(b), most); want > cap(c.b) {
+// add appends an event to a chunk, with as much of its data as the chunk may hold, up to a
+// size of most. It reports how much that is, and whether it is all.
+func (m *mux) add(c *chunk, k upstream.Kind, data []byte, most int) (n int, whole bool) {
+	n = min(len(data), m.room(c, labelLen+len(data), most)-labelLen)
+	if n < min(1, len(data)) {
+		return 0, false
+	}
+	c.b = binary.BigEndian.AppendUint32(c.b, uint32(k)<<24|uint32(n))
+	c.b = append(c.b, data[:n]...)
+	return n, n == len(data)
+}
+
+// room makes room in a chunk for n bytes more, up to a size of most, and returns how much
+// there is.
+func (m *mux) room(c *chunk, n, most int) int {
+	if want := min(len(c.b)+n, most); want > cap(c.b) {
 		if size := min(max(2*cap(c.b), want), most); m.charge(c, size) {
 			grown := make([]byte, len(c.b), size)
 			copy(grown, c.b)
 			c.b = grown
 		}
 	}
-	n = max(0, min(len(b), cap(c.b)-len(c.b), most-len(c.b)))
-	c.b = append(c.b, b[:n]...)
-	return n
+	return min(cap(c.b), most) - len(c.b)
 }
 
 // free takes a chunk back, unless it has grown.
@@ -92,7 +113,7 @@ func (m *mux) free(c *chunk) {
 		c.charged = 0
 	}
 	if cap(c.b) <= chunkKeep {
-		c.b = c.b[:headroom]
+		c.b = c.b[:0]
 		m.chunks.Put(c)
 	}
 }

@@ -2,13 +2,14 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
 	"sync"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 const (
@@ -23,13 +24,14 @@ const (
 
 // mux is a connection that carries many requests at once, each as a stream. One
 // goroutine writes what streams have queued, all of it in one write, another reads
-// and hands each record to its stream. Neither ever waits for a stream's owner, but
+// and hands each event to its stream. Neither ever waits for a stream's owner, but
 // for a moment (see stream.deliver).
 //
 // It ends once, with the first error that is not just one stream's. The streams
 // learn of it in what they read.
 type mux struct {
 	nc          net.Conn
+	codec       upstream.Multiplexer
 	memory      Memory               // what waits for streams' owners, or to be sent, is charged to
 	sendTimeout func() time.Duration // how long a write may take now; 0: as long as it likes
 	retire      func()               // tells the pool that no more requests should come
@@ -39,7 +41,8 @@ type mux struct {
 	ended chan struct{} // closed when err is set
 	loops sync.WaitGroup
 
-	chunks sync.Pool // of *chunk
+	chunks  sync.Pool // of *chunk
+	touched []*stream // the reader's: they have got something, and were not told
 
 	mu      sync.Mutex
 	err     error // why it ended
@@ -59,14 +62,15 @@ type starter struct {
 	at int
 }
 
-func newMux(nc net.Conn, memory Memory, sendTimeout func() time.Duration, retire, lost func()) *mux {
+// newMux returns a mux of a connection of which in was read already.
+func newMux(nc net.Conn, codec upstream.Multiplexer, in input, memory Memory, sendTimeout func() time.Duration, retire, lost func()) *mux {
 	m := &mux{
-		nc: nc, memory: memory, sendTimeout: sendTimeout, retire: retire, lost: lost,
+		nc: nc, codec: codec, memory: memory, sendTimeout: sendTimeout, retire: retire, lost: lost,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		streams: make(map[uint16]*stream),
 	}
 	m.loops.Go(m.write)
-	m.loops.Go(m.read)
+	m.loops.Go(func() { m.read(in) })
 	return m
 }
 
@@ -123,15 +127,15 @@ func (m *mux) needsRetiring() bool {
 }
 
 // enqueue queues a request whole. If it cannot be, its stream ends.
-func (m *mux) enqueue(s *stream, records []byte) error {
-	err := m.tryEnqueue(s, records)
+func (m *mux) enqueue(s *stream, request []byte) error {
+	err := m.tryEnqueue(s, request)
 	if err != nil {
 		s.fail(err)
 	}
 	return err
 }
 
-func (m *mux) tryEnqueue(s *stream, records []byte) error {
+func (m *mux) tryEnqueue(s *stream, request []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -139,26 +143,26 @@ func (m *mux) tryEnqueue(s *stream, records []byte) error {
 		return m.deaf
 	case s.id == 0:
 		return errNoIDs
-	case !m.chargeOut(len(records)):
+	case !m.chargeOut(len(request)):
 		return ErrNoMemory
 	}
 	if !s.queued {
 		s.queued = true
 		m.starts = append(m.starts, starter{s, len(m.out)})
 	}
-	m.out = append(m.out, records...)
+	m.out = append(m.out, request...)
 	m.signal()
 	return nil
 }
 
-// abort queues an ABORT_REQUEST, once, if the application has the request and has
+// abort asks the application to stop, once, if the application has the request and has
 // not ended it. The caller holds the mutex.
 func (m *mux) abort(s *stream) {
 	if m.deaf != nil || s.aborted || !s.queued || s.over {
 		return
 	}
 	s.aborted = true
-	m.out = fcgi.AppendAbortRequest(m.out, s.id)
+	m.out = m.codec.AppendAbort(m.out, s.id)
 	m.signal()
 }
 
@@ -249,7 +253,7 @@ func (m *mux) cut(starts []starter, n int, err error) {
 	}
 	var lost []*stream
 	for _, st := range starts {
-		if n <= st.at+beginLen {
+		if n <= st.at+st.s.unrunUpTo {
 			st.s.sent = false
 			lost = append(lost, st.s)
 		}
@@ -272,23 +276,82 @@ func (m *mux) cut(starts []starter, n int, err error) {
 }
 
 // read hands out what comes until the connection ends.
-func (m *mux) read() {
-	var d demultiplexer
-	buf := make([]byte, muxBuffer)
-	for heard := false; ; {
-		n, err := m.nc.Read(buf)
-		heard = heard || n > 0
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) { // only doubt sets one
-			err = m.lookAgain(heard)
-		}
-		if ferr := d.route(m, buf[:n]); ferr != nil {
-			err = ferr
+func (m *mux) read(in input) {
+	in.buf = append(make([]byte, 0, muxBuffer), in.buf[in.r:in.w]...)[:muxBuffer]
+	in.r, in.w = 0, in.w-in.r
+	for heard := in.w > 0; ; {
+		err := m.route(&in)
+		if err == nil {
+			var n int
+			n, err = m.nc.Read(in.space())
+			in.filled(n)
+			heard = heard || n > 0
+			switch {
+			case n > 0:
+				err = nil // it comes again
+			case errors.Is(err, os.ErrDeadlineExceeded): // only doubt sets one
+				err = m.lookAgain(heard)
+			}
 		}
 		if err != nil {
 			m.end(err, m.lost)
 			return
 		}
 	}
+}
+
+// route hands what has come to its streams. Its error means that the connection makes no
+// sense any more.
+func (m *mux) route(in *input) error {
+	defer m.signalTouched()
+	for {
+		ev, err := in.take()
+		switch {
+		case err != nil, ev.Kind == 0:
+			return err
+		case ev.Kind == upstream.Reply:
+			continue // Go's server answers twice, others late
+		}
+		s, err := m.streamOf(&ev)
+		switch {
+		case err != nil:
+			return err
+		case s == nil:
+			continue
+		case !s.touched:
+			s.touched = true
+			m.touched = append(m.touched, s)
+		}
+		s.deliver(ev)
+	}
+}
+
+// signalTouched tells the owners of streams that have got something.
+func (m *mux) signalTouched() {
+	for _, s := range m.touched {
+		s.touched = false
+		s.signal()
+	}
+	clear(m.touched)
+	m.touched = m.touched[:0]
+}
+
+// streamOf returns the stream that an event is for, nil if its request is over: an
+// application may end a request twice that it was asked to abort, or go on with it.
+// Such an id is not used again.
+func (m *mux) streamOf(ev *upstream.Event) (*stream, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.streams[ev.ID]
+	switch {
+	case s != nil && !s.over:
+		s.over = ev.Kind == upstream.End
+		return s, nil
+	case s == nil && !m.ids.known(ev.ID):
+		return nil, &upstream.FormatError{Err: fmt.Errorf("pool: %v for request id %d, which no request has had", ev.Kind, ev.ID)}
+	}
+	m.ids.quarantine(ev.ID)
+	return nil, nil
 }
 
 // end ends the connection for all its streams, unless it has ended. The pool is told

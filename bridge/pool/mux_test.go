@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // whole is what most requests demand: they can share a connection.
@@ -64,9 +65,9 @@ func answer(l *Lease) (stdout string, err error) {
 		switch {
 		case err != nil:
 			return stdout, err
-		case ev.Type == fcgi.TypeEndRequest:
+		case ev.Kind == upstream.End:
 			return stdout, nil
-		case ev.Type == fcgi.TypeStdout:
+		case ev.Kind == upstream.Output:
 			stdout += string(ev.Data)
 		}
 	}
@@ -419,7 +420,7 @@ func TestStrayRecords(t *testing.T) {
 		l := leaseFor(t, p, whole)
 		ask(t, l, "/")
 		_, err := answer(l)
-		var format *fcgi.FormatError
+		var format *upstream.FormatError
 		if !errors.As(err, &format) {
 			t.Errorf("%v, want a FormatError", err)
 		}
@@ -438,7 +439,7 @@ func TestCantMultiplex(t *testing.T) {
 		ask(t, second, "/")
 		_, err := answer(second)
 		var e *Error
-		if !errors.As(err, &e) || !errors.Is(err, ErrCantMultiplex) || e.Replay != ReplaySafe {
+		if !errors.As(err, &e) || !errors.Is(err, upstream.ErrCantMultiplex) || e.Replay != ReplaySafe {
 			t.Errorf("%v, want it refused and safe to send again", err)
 		}
 		second.Release()

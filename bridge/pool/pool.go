@@ -3,11 +3,14 @@ package pool
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Config says what a Pool connects to and within which bounds.
@@ -15,6 +18,11 @@ type Config struct {
 	// Instances are the backend's addresses, to begin with: others are added and removed
 	// later. While there are none, requests wait.
 	Instances []Instance
+	// Codec is the protocol that is spoken on connections. What it cannot do is not done:
+	// where it keeps no connections, none is kept, whatever KeepAlive says; where it has
+	// none that are shared, Multiplex is off; where it has no questions, nothing is asked,
+	// and KeepAuto is KeepOn.
+	Codec upstream.Codec
 	// Workers is how many connections one instance may have, whatever their
 	// state; at least 1.
 	Workers int
@@ -111,6 +119,9 @@ func New(cfg Config) (*Pool, error) {
 
 // complete checks a Config and fills in the defaults.
 func (c *Config) complete() error {
+	if c.Codec == nil {
+		return errors.New("pool: no codec, so no protocol to speak")
+	}
 	if c.Workers < 1 {
 		return fmt.Errorf("pool: workers is %d, want at least 1", c.Workers)
 	}
@@ -123,8 +134,24 @@ func (c *Config) complete() error {
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = 5 * time.Second
 	}
+	_, inquires := c.Codec.(upstream.Inquirer)
+	switch {
+	case !c.Codec.KeepAlive():
+		c.KeepAlive = KeepOff
+	case c.KeepAlive == KeepAuto && !inquires:
+		c.KeepAlive = KeepOn
+	}
+	if _, multiplexes := c.Codec.(upstream.Multiplexer); !multiplexes {
+		c.Multiplex = MultiplexOff
+	}
 	return nil
 }
+
+// Codec is the protocol that the pool speaks.
+func (p *Pool) Codec() upstream.Codec { return p.config().Codec }
+
+// inquirer is what has questions. It is called only where habits.mute is not set.
+func (p *Pool) inquirer() upstream.Inquirer { return p.config().Codec.(upstream.Inquirer) }
 
 // config is what the pool goes by now.
 func (p *Pool) config() *Config { return p.cfg.Load() }
@@ -201,7 +228,7 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 		return l
 	}
 	c.begin()
-	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.records.total
+	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.in.total
 	if l.fresh || d.Settled {
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // forked is an application of so many processes behind one accept queue.
@@ -252,7 +252,7 @@ func TestAnswerThatHasBegunDoesNotYield(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ev.Type == fcgi.TypeEndRequest {
+			if ev.Kind == upstream.End {
 				break
 			}
 			n++

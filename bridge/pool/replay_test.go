@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // What a failed attempt says of sending the request again.
@@ -44,18 +45,18 @@ func TestReplay(t *testing.T) {
 		},
 		"overloaded": {
 			script: fcgitest.Refuse(fcgitest.Overloaded),
-			fresh:  want{ReplaySafe, true, ErrOverloaded},
-			kept:   want{ReplaySafe, true, ErrOverloaded},
+			fresh:  want{ReplaySafe, true, upstream.ErrOverloaded},
+			kept:   want{ReplaySafe, true, upstream.ErrOverloaded},
 		},
 		"cannot multiplex": {
 			script: fcgitest.Refuse(fcgitest.CantMpxConn),
-			fresh:  want{ReplaySafe, false, ErrCantMultiplex},
-			kept:   want{ReplaySafe, false, ErrCantMultiplex},
+			fresh:  want{ReplaySafe, false, upstream.ErrCantMultiplex},
+			kept:   want{ReplaySafe, false, upstream.ErrCantMultiplex},
 		},
 		"unknown role": {
 			script: fcgitest.Refuse(fcgitest.UnknownRole),
-			fresh:  want{ReplayNever, false, ErrUnknownRole},
-			kept:   want{ReplayNever, false, ErrUnknownRole},
+			fresh:  want{ReplayNever, false, upstream.ErrUnknownRole},
+			kept:   want{ReplayNever, false, upstream.ErrUnknownRole},
 		},
 	} {
 		check := func(t *testing.T, l *Lease, want want) {

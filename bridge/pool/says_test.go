@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // The end of STDOUT is told, once for each record that says so, on connections of all kinds.
@@ -30,7 +30,7 @@ func TestEndOfStdout(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if ended = ev.Type == fcgi.TypeEndRequest; !ended {
+					if ended = ev.Kind == upstream.End; !ended {
 						got = append(got, string(ev.Data))
 					}
 					if l.Spoke() != slices.Contains(got, "a") {

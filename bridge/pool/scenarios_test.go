@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // The id of a request that was aborted is not given to another, although the
@@ -259,7 +259,7 @@ func TestDrippingOwner(t *testing.T) {
 			defer close(stop)
 			for {
 				ev, err := slow.Next(time.Now().Add(time.Minute))
-				if err != nil || ev.Type == fcgi.TypeEndRequest {
+				if err != nil || ev.Kind == upstream.End {
 					return
 				}
 				time.Sleep(100 * time.Millisecond) // a client that takes 64 KB in 100 ms, with the spool full
@@ -391,7 +391,7 @@ func TestNoIDs(t *testing.T) {
 func BenchmarkKick(b *testing.B) {
 	for _, n := range []int{100, 1000, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			p, err := New(Config{Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
+			p, err := New(Config{Codec: codec, Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}}}, Workers: 20000, Multiplex: MultiplexOn})

@@ -2,9 +2,10 @@ package pool
 
 import (
 	"log/slog"
-	"net"
 	"slices"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Multiplex says whether requests may share a connection.
@@ -178,11 +179,11 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 	return unused
 }
 
-// share makes a connection to share of one that was dialled, and of which r came when it
-// was asked.
-func (p *Pool) share(c *conn, nc net.Conn, r reply) {
-	c.Conn, c.madeAt, c.proved = nc, time.Now(), r.proof()
-	c.mux = newMux(nc, p.memory(), func() time.Duration { return p.config().SendTimeout }, func() { p.retire(c) }, func() { p.lost(c) })
+// share makes a connection to share of one that was dialled.
+func (p *Pool) share(c *conn) {
+	c.madeAt = time.Now()
+	c.mux = newMux(c.Conn, p.config().Codec.(upstream.Multiplexer), c.in, p.memory(), func() time.Duration { return p.config().SendTimeout }, func() { p.retire(c) }, func() { p.lost(c) })
+	c.in = input{} // it is the mux's
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
 }
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 var errNoIDs = errors.New("pool: the connection has used up its request ids")
 
 // stream is one request's part of a multiplexed connection. The connection's reader
-// delivers records to it, headers included; its owner takes them.
+// delivers events to it; its owner takes them.
 type stream struct {
 	m     *mux
 	id    uint16 // 0 if it got none
@@ -34,7 +36,7 @@ type stream struct {
 	queued  bool // the request is on its way
 	sent    bool // a write of it has begun
 	aborted bool
-	over    bool // END_REQUEST has come
+	over    bool // the end of the answer has come
 
 	// The reader's.
 	touched bool          // it has delivered something and not said so
@@ -45,38 +47,41 @@ type stream struct {
 	mu      sync.Mutex
 	pending *chunk        // what has come and was not taken
 	drained chan struct{} // closed when pending is taken; nil unless the reader waits for it
+	endErr  error         // the error of the End that has come
 	err     error         // what follows after it
 	gone    bool          // the owner has left
 
 	interrupted atomic.Bool
 
 	// The owner's.
-	taken   *chunk
-	records recordReader // over taken
-	timer   *time.Timer
+	unrunUpTo int
+	taken     *chunk // what was pending before
+	at        int    // where in it the next event begins
+	total     int64  // how much was pending, ever
+	timer     *time.Timer
 }
 
-// deliver adds to what the owner may take, and reports whether the owner is there. If
-// there is much already, or no memory for more, it waits, for a moment, for the owner to
-// take that. An owner that takes nothing loses the rest of the answer.
-func (s *stream) deliver(b []byte) bool {
+// deliver adds to what the owner may take. If there is much already, or no memory for
+// more, it waits, for a moment, for the owner to take that. An owner that takes nothing
+// loses the rest of the answer.
+func (s *stream) deliver(ev upstream.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.err == nil && !s.gone {
 		if s.pending == nil {
 			s.pending = s.m.newChunk()
 		}
-		n := s.m.add(s.pending, b, streamBuffer)
+		n, whole := s.m.add(s.pending, ev.Kind, ev.Data, streamBuffer)
 		s.waited = max(0, s.waited-time.Duration(n)*time.Second/lagRate)
-		b = b[n:]
+		ev.Data = ev.Data[n:]
 		switch {
-		case len(b) == 0:
-			return true
+		case whole:
+			s.endErr = ev.Err
+			return
 		case n == 0:
 			s.awaitOwner()
 		}
 	}
-	return false
 }
 
 // awaitOwner waits until the owner has taken what there is.
@@ -127,31 +132,34 @@ func (s *stream) signal() {
 	}
 }
 
-// next returns the next record of the request, or as much of it as has arrived.
-func (s *stream) next(deadline time.Time) (Event, error) {
-	for {
-		ev, ok, err := s.records.take(s.id)
-		if ok || err != nil {
-			return ev, err
-		}
+// next returns the next event of the request.
+func (s *stream) next(deadline time.Time) (none upstream.Event, err error) {
+	for s.clean() {
 		if s.interrupted.Load() {
-			return Event{}, ErrInterrupted
+			return none, ErrInterrupted
 		}
 		more, err := s.refill()
 		switch {
 		case more:
 		case err != nil:
-			return Event{}, err
+			return none, err
 		default:
 			if err := s.await(deadline); err != nil {
-				return Event{}, err
+				return none, err
 			}
 		}
 	}
+	ev, next := s.taken.event(s.at)
+	s.at, ev.ID = next, s.id
+	if ev.Kind == upstream.End {
+		s.mu.Lock()
+		ev.Err = s.endErr
+		s.mu.Unlock()
+	}
+	return ev, nil
 }
 
-// refill takes what is pending. What is left of the last chunk is less than a
-// header or an END_REQUEST.
+// refill takes what is pending. All that was taken before is done with.
 func (s *stream) refill() (more bool, err error) {
 	s.mu.Lock()
 	c := s.pending
@@ -162,20 +170,12 @@ func (s *stream) refill() (more bool, err error) {
 	}
 	err = s.err
 	s.mu.Unlock()
-	r := &s.records
+	s.m.free(s.taken)
+	s.taken, s.at = c, 0
 	if c == nil {
-		if r.r == r.w {
-			s.m.free(s.taken)
-			s.taken, r.buf, r.r, r.w = nil, nil, 0, 0
-		}
 		return false, err
 	}
-	from := headroom - (r.w - r.r)
-	copy(c.b[from:headroom], r.buf[r.r:r.w])
-	s.m.free(s.taken)
-	s.taken = c
-	r.buf, r.r, r.w = c.b, from, len(c.b)
-	r.total += int64(c.len())
+	s.total += int64(len(c.b))
 	return true, nil
 }
 
@@ -203,7 +203,9 @@ func (s *stream) await(deadline time.Time) error {
 	}
 }
 
-// write queues records; they leave with others'. A stream's request is one write.
+func (s *stream) expect(unrun int) { s.unrunUpTo = unrun }
+
+// write queues bytes; they leave with others'. A stream's request is one write.
 func (s *stream) write(b []byte, _ time.Time) error {
 	if s.interrupted.Load() {
 		return ErrInterrupted
@@ -218,9 +220,10 @@ func (s *stream) interrupt() {
 
 func (s *stream) resume() { s.interrupted.Store(false) }
 
-func (s *stream) heard() int64 { return s.records.total }
+func (s *stream) heard() int64 { return s.total }
 
-func (s *stream) clean() bool { return s.records.clean() }
+// clean reports whether nothing is left of what the owner has taken.
+func (s *stream) clean() bool { return s.taken == nil || s.at == len(s.taken.b) }
 
 func (s *stream) unrun() bool {
 	s.m.mu.Lock()
@@ -241,7 +244,7 @@ func (s *stream) leave(answered bool) {
 	s.mu.Unlock()
 	s.m.free(c)
 	s.m.free(s.taken)
-	s.taken, s.records.buf = nil, nil
+	s.taken = nil
 	if s.timer != nil {
 		s.timer.Stop()
 	}

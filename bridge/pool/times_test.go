@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // What an application is believed to hold grows back after a minute, and faster from
@@ -18,7 +19,7 @@ func TestCapacityGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Refuse(fcgitest.Overloaded)), 4)
 		first, second, third := mustLease(t, p), mustLease(t, p), mustLease(t, p)
-		if _, err := converse(third); !errors.Is(err, ErrOverloaded) {
+		if _, err := converse(third); !errors.Is(err, upstream.ErrOverloaded) {
 			t.Fatal(err)
 		}
 		for _, l := range []*Lease{first, second, third} {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // TestRandomTraffic has a pool serve requests of every kind, on connections that are
@@ -360,7 +361,7 @@ func (u *user) read(l *Lease, patience time.Duration) (out string, err error) {
 			return "", ErrInterrupted
 		case err != nil:
 			return "", err
-		case ev.Type == fcgi.TypeEndRequest:
+		case ev.Kind == upstream.End:
 			return out, nil
 		}
 		out += string(ev.Data)

@@ -58,7 +58,7 @@ func (p *Pool) countOut(in *instance, err error) {
 // unaccepted reports whether nothing has ever come on a connection, nor its end. A late
 // answer to a question is something.
 func (c *conn) unaccepted() bool {
-	return c.records.total == 0 && c.failed == nil && (c.raw == nil || c.isQuiet())
+	return c.in.total == 0 && c.failed == nil && (c.raw == nil || c.isQuiet())
 }
 
 func (m *mux) doubt() {

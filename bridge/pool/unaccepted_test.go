@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Requests that lie in the queue of a socket that nobody accepts on are told at once that
@@ -151,10 +151,10 @@ func TestFailLooksTwice(t *testing.T) {
 func readAll(l *Lease) (stdout string, err error) {
 	for {
 		ev, err := l.Next(time.Now().Add(time.Minute))
-		if err != nil || ev.Type == fcgi.TypeEndRequest {
+		if err != nil || ev.Kind == upstream.End {
 			return stdout, err
 		}
-		if ev.Type == fcgi.TypeStdout {
+		if ev.Kind == upstream.Output {
 			stdout += string(ev.Data)
 		}
 	}

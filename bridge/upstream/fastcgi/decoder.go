@@ -1,0 +1,132 @@
+package fastcgi
+
+import (
+	"fmt"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+)
+
+// decoder cuts what an application sends into records.
+type decoder struct {
+	id       uint16 // the only one that is allowed; 0: any is
+	header   fcgi.Header
+	content  int    // bytes of the current record's content still to come
+	padding  int    // bytes of its padding still to come
+	replying bool   // the current record is an answer to a question
+	reply    []byte // what has come of that
+}
+
+func (d *decoder) Begin(id uint16) { d.id = id }
+
+func (d *decoder) Next(in []byte) (ev upstream.Event, rest []byte, err error) {
+	for {
+		if d.content == 0 {
+			in = d.skipPadding(in)
+			switch {
+			case d.padding > 0:
+				return ev, in, nil
+			case d.replying:
+				return d.endReply(), in, nil
+			case len(in) < fcgi.HeaderLen:
+				return ev, in, nil
+			}
+			if err := d.begin(in); err != nil {
+				return ev, in, &upstream.FormatError{Err: err}
+			}
+			in = in[fcgi.HeaderLen:]
+			if d.header.Type == fcgi.TypeStdout && d.content == 0 {
+				return upstream.Event{Kind: upstream.Output, ID: d.header.RequestID}, in, nil
+			}
+			continue
+		}
+		if len(in) == 0 || d.header.Type == fcgi.TypeEndRequest && len(in) < d.content {
+			return ev, in, nil
+		}
+		part := in[:min(len(in), d.content)]
+		d.content, in = d.content-len(part), in[len(part):]
+		switch d.header.Type {
+		case fcgi.TypeStdout:
+			return upstream.Event{Kind: upstream.Output, ID: d.header.RequestID, Data: part}, in, nil
+		case fcgi.TypeStderr:
+			return upstream.Event{Kind: upstream.Log, ID: d.header.RequestID, Data: part}, in, nil
+		case fcgi.TypeEndRequest:
+			return d.end(part), d.skipPadding(in), nil // nobody takes anything after it
+		}
+		d.reply = append(d.reply, part...)
+	}
+}
+
+// skipPadding drops what has come of the padding after a record's content.
+func (d *decoder) skipPadding(in []byte) []byte {
+	n := min(d.padding, len(in))
+	d.padding -= n
+	return in[n:]
+}
+
+// begin reads a record header and checks that the record belongs here.
+func (d *decoder) begin(in []byte) error {
+	h, err := fcgi.DecodeHeader(in)
+	if err != nil {
+		return err
+	}
+	switch h.Type {
+	case fcgi.TypeStdout, fcgi.TypeStderr:
+	case fcgi.TypeEndRequest:
+		if h.ContentLength != 8 {
+			return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("content is %d bytes, want 8", h.ContentLength)}
+		}
+	case fcgi.TypeGetValuesResult, fcgi.TypeUnknown:
+		// One that knows no questions says UNKNOWN_TYPE (section 4.2), which proves that
+		// it reads as well.
+		if d.replying = h.RequestID == fcgi.ManagementID; d.replying {
+			break
+		}
+		fallthrough
+	default:
+		return &fcgi.FormatError{What: "record", Why: fmt.Sprintf("unexpected %v from an application", h.Type)}
+	}
+	if !d.replying && d.id != 0 && h.RequestID != d.id {
+		return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("request id is %d, want %d", h.RequestID, d.id)}
+	}
+	d.header, d.content, d.padding = h, int(h.ContentLength), int(h.PaddingLength)
+	return nil
+}
+
+// end is END_REQUEST. Its content is of the right size.
+func (d *decoder) end(content []byte) upstream.Event {
+	ev := upstream.Event{Kind: upstream.End, ID: d.header.RequestID}
+	m, err := fcgi.DecodeEndRequest(content)
+	switch {
+	case err != nil:
+		ev.Err = &upstream.FormatError{Err: err}
+	case m.ProtocolStatus == fcgi.StatusRequestComplete:
+	case int(m.ProtocolStatus) < len(refusals):
+		ev.Err = refusals[m.ProtocolStatus]
+	default:
+		ev.Err = &upstream.FormatError{Err: &fcgi.FormatError{What: "END_REQUEST", Why: m.ProtocolStatus.String()}}
+	}
+	return ev
+}
+
+// refusals are the protocol statuses that say that the request was not run.
+var refusals = [...]error{
+	fcgi.StatusCantMpxConn: fmt.Errorf("%w (FCGI_CANT_MPX_CONN)", upstream.ErrCantMultiplex),
+	fcgi.StatusOverloaded:  fmt.Errorf("%w (FCGI_OVERLOADED)", upstream.ErrOverloaded),
+	fcgi.StatusUnknownRole: fmt.Errorf("%w (FCGI_UNKNOWN_ROLE)", upstream.ErrUnknownRole),
+}
+
+// endReply is a whole answer to a question. UNKNOWN_TYPE says nothing.
+func (d *decoder) endReply() upstream.Event {
+	ev := upstream.Event{Kind: upstream.Reply, Data: d.reply}
+	if d.header.Type == fcgi.TypeUnknown {
+		ev.Data = nil
+	}
+	d.replying, d.reply = false, nil
+	return ev
+}
+
+// EOF returns nothing: an answer ends with END_REQUEST.
+func (d *decoder) EOF() upstream.Event { return upstream.Event{} }
+
+func (d *decoder) Clean() bool { return d.content == 0 && d.padding == 0 && !d.replying }
