@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -22,16 +24,17 @@ func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A file or a short answer is written under the first of these deadlines, what
 	// net/http sends after the handler under the second, and the bridge moves them
-	// while it streams.
+	// while it streams. An answer that is aborted keeps the one it has.
 	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
-	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }()
-
+	if err := rc.SetWriteDeadline(time.Now().Add(f.client)); errors.Is(err, net.ErrClosed) {
+		panic(http.ErrAbortHandler) // the connection was closed for others: see connlimit
+	}
 	if file := f.bridge.File(r); file != nil {
 		f.file(w, r, file)
-		return
+	} else {
+		f.bridge.ServeHTTP(w, r)
 	}
-	f.bridge.ServeHTTP(w, r)
+	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
 }
 
 func (f *front) file(w http.ResponseWriter, r *http.Request, file *bridge.File) {
