@@ -18,6 +18,7 @@ type holding struct {
 	kind  kind
 	share *share // guarded by the store's mu, as what it points to; nil until there is need of it
 	claim *claim // the same
+	left  bool   // the same; share may be somebody else's by now
 
 	mu      sync.Mutex
 	changed sync.Cond // on mu: whatever somebody may wait for has changed

@@ -152,10 +152,14 @@ func (s *Store) sort(h *holding) {
 	}
 }
 
-// reserveMemory charges n bytes to h's share and returns that, or nil.
+// reserveMemory charges n bytes to h's share and returns that; nil if there is no room, or
+// h has given back everything.
 func (s *Store) reserveMemory(h *holding, n int64) *share {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if h.left {
+		return nil
+	}
 	sh := s.shareOf(h)
 	if s.memory.elastic(h.kind, sh.memory) < n {
 		return nil
@@ -234,6 +238,7 @@ func (s *Store) receivedWhole(h *holding) bool {
 func (s *Store) leave(h *holding, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	h.left = true
 	s.inUse.Buffers--
 	s.dropDisk(h, n)
 	if h.claim != nil {
