@@ -176,4 +176,13 @@ func (x *exchange) discardBody() {
 	}
 }
 
+// boundUnread gives a client that was refused before anybody read its body some time to
+// send that. net/http reads a short one away before it answers, and has no limit for it.
+func (x *exchange) boundUnread() {
+	if x.r.ContentLength != 0 && (x.source == nil || x.source.untouched()) {
+		deadline := time.Now().Add(time.Duration(x.b.cfg.Timeouts.Client))
+		_ = http.NewResponseController(x.w).SetReadDeadline(deadline) // unsupported: the front bounds reads, or nobody does
+	}
+}
+
 func (c *clientReader) untouched() bool { return c.n == 0 && c.err == nil && !c.cut.Load() }

@@ -127,6 +127,7 @@ func (x *exchange) handle() {
 		defer x.source.leave()
 	}
 	if err != nil {
+		x.boundUnread()
 		x.fail(err)
 	}
 }

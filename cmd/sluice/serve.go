@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -110,7 +109,7 @@ func serve(o *options, command []string) (err error) {
 	}
 
 	server := o.server(newFront(b, access, o), limit, log)
-	servers := []*http.Server{server}
+	servers := []limited{{server, limit}}
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(limit.Listener(front)) }()
 	if side != nil {
@@ -119,7 +118,7 @@ func serve(o *options, command []string) (err error) {
 			return frontSnapshot{limit.Snapshot(), few.Snapshot(), droppedLines{access.dropped(), errorLog.dropped()}}
 		}, o.statusHosts(), log)
 		s.ConnState = few.Track
-		servers = append(servers, s)
+		servers = append(servers, limited{s, few})
 		go func() { failed <- s.Serve(few.Listener(side)) }()
 	}
 	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),
