@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
 )
 
@@ -180,6 +181,7 @@ type Config struct {
 
 	dial       func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
 	unread     func(net.Conn) pool.Unread                                        // the kernel's, but in tests
+	codec      upstream.Codec                                                    // FastCGI, but in tests
 	startGroup func(supervise.Config) (keeper, error)                            // supervise.Start, but in tests
 }
 
@@ -350,6 +352,9 @@ func (c *Config) normalize() error {
 	if c.unread == nil {
 		c.unread = unreadOf
 	}
+	if c.codec == nil {
+		c.codec = fastcgi.Codec{}
+	}
 	if c.startGroup == nil {
 		c.startGroup = startGroup
 	}
@@ -370,7 +375,7 @@ func (c *Config) workers() int {
 func (c *Config) pool(instances []pool.Instance) pool.Config {
 	return pool.Config{
 		Instances:   instances,
-		Codec:       fastcgi.Codec{},
+		Codec:       c.codec,
 		Workers:     c.Workers,
 		DialTimeout: time.Duration(c.Timeouts.Dial),
 		WaitTimeout: time.Duration(c.Queue.Timeout),

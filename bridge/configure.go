@@ -97,7 +97,7 @@ func (b *backend) next(cfg Config) (*Config, error) {
 // succeed completes c to take the place of old.
 func (c Config) succeed(old *Config) (*Config, error) {
 	c.Logger, c.OnStall, c.OnOutage, c.OnGivenUp = old.Logger, old.OnStall, old.OnOutage, old.OnGivenUp
-	c.dial, c.unread, c.startGroup = old.dial, old.unread, old.startGroup
+	c.dial, c.unread, c.codec, c.startGroup = old.dial, old.unread, old.codec, old.startGroup
 	if err := c.normalize(); err != nil {
 		return nil, err
 	}

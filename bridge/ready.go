@@ -72,7 +72,7 @@ func readyRequest(cfg *Config) (request *upstream.Request, err error) {
 // not cut short.
 func (b *backend) askReady(ctx context.Context, cfg *Config, request *upstream.Request, in pool.Instance) (status int, err error) {
 	p, err := pool.New(pool.Config{
-		Instances: []pool.Instance{in}, Codec: b.pool.Codec(), Workers: 1, KeepAlive: pool.KeepOff,
+		Instances: []pool.Instance{in}, Codec: cfg.codec, Workers: 1, KeepAlive: pool.KeepOff,
 		DialTimeout: time.Duration(cfg.Timeouts.Dial), WaitTimeout: time.Duration(cfg.Queue.Timeout),
 	})
 	if err != nil {

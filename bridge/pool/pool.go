@@ -147,9 +147,6 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// Codec is the protocol that the pool speaks.
-func (p *Pool) Codec() upstream.Codec { return p.config().Codec }
-
 // inquirer is what has questions. It is called only where habits.mute is not set.
 func (p *Pool) inquirer() upstream.Inquirer { return p.config().Codec.(upstream.Inquirer) }
 
