@@ -41,15 +41,24 @@ func (x *exchange) checkParams() error {
 func (x *exchange) send() (err error) {
 	inline, whole := x.body.inline()
 	x.head, err = x.held.lease.Begin(x.head[:0], &x.request, inline, whole)
-	var unsendable *upstream.RequestError
 	switch {
-	case errors.Is(err, pool.ErrInterrupted), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &unsendable):
-		return err
-	case err != nil, whole:
-		return nil // after an error the answer, or its absence, tells what became of the request
+	case err != nil:
+		return notSent(err)
+	case whole:
+		return nil
 	}
 	x.held.watch(x.r.Context())
 	x.startSender()
+	return nil
+}
+
+// notSent returns an error in sending the request if that ends the attempt. Mostly the
+// answer, or its absence, tells what became of the request.
+func notSent(err error) error {
+	_, unsendable := errors.AsType[*upstream.RequestError](err)
+	if unsendable || errors.Is(err, pool.ErrInterrupted) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
 	return nil
 }
 
