@@ -52,9 +52,9 @@ func (r reply) verdict() verdict {
 
 // ask asks on a new connection. It gives up when that is not needed any more.
 func (p *Pool) ask(d *dial) reply {
-	c, q := d.conn, p.inquirer()
+	c, q := d.conn, p.querier()
 	// It fits into the socket's buffer, so this waits for nobody but the processor.
-	if c.write(q.AppendQuestion(nil, 0), time.Now().Add(writeWithin)) != nil || c.SetWriteDeadline(time.Time{}) != nil {
+	if c.write(q.AppendQuery(nil, 0), time.Now().Add(writeWithin)) != nil || c.SetWriteDeadline(time.Time{}) != nil {
 		return ended
 	}
 	c.asked = true
@@ -62,7 +62,7 @@ func (p *Pool) ask(d *dial) reply {
 	for {
 		data, err := c.awaitReply(time.Now().Add(wait))
 		switch {
-		case err == nil && q.Judge(0, data) == upstream.Multiplexes:
+		case err == nil && q.ParseReply(0, data) == upstream.Multiplexing:
 			return openUnless(c.SetReadDeadline(time.Time{}), shared)
 		case err == nil:
 			return openUnless(c.SetReadDeadline(time.Time{}), single)
@@ -77,8 +77,7 @@ func (p *Pool) ask(d *dial) reply {
 	}
 }
 
-// awaitReply waits for an answer to a question, until a time at most. Anything else that
-// comes is an error.
+// awaitReply returns the data of the next reply. Any other event is an error.
 func (c *conn) awaitReply(until time.Time) ([]byte, error) {
 	if err := c.SetReadDeadline(until); err != nil {
 		return nil, err
@@ -89,7 +88,7 @@ func (c *conn) awaitReply(until time.Time) ([]byte, error) {
 		case ev.Kind == upstream.Reply:
 			return ev.Data, nil
 		case ev.Kind != 0:
-			return nil, errNoReply
+			return nil, errNotAReply
 		case err != nil:
 			return nil, err
 		case c.interrupted.Load():
@@ -102,8 +101,7 @@ func (c *conn) awaitReply(until time.Time) ([]byte, error) {
 	}
 }
 
-// errNoReply means that the application said something that nobody asked for.
-var errNoReply = &upstream.FormatError{Err: errors.New("pool: what the application says is no answer to the question")}
+var errNotAReply = &upstream.FormatError{Err: errors.New("pool: the application answers a request instead of replying to the query")}
 
 func openUnless(err error, r reply) reply {
 	if err != nil {

@@ -93,7 +93,7 @@ func (p *Pool) askBack(c *conn) {
 	}
 	c.asked, a.due, a.answered = true, true, false
 	c.interrupted.Store(false)
-	_ = c.write(p.inquirer().AppendQuestion(nil, 0), time.Now().Add(writeWithin))
+	_ = c.write(p.querier().AppendQuery(nil, 0), time.Now().Add(writeWithin))
 }
 
 // Any reports whether the answer is due, and takes it if it has come.

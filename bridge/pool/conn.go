@@ -52,7 +52,7 @@ type conn struct {
 	interrupted atomic.Bool
 	doubted     atomic.Bool  // it may not have been accepted (Fail)
 	id          uint16       // of the current request
-	unrunUpTo   int64        // how much of it cannot be run (upstream.Codec.AppendHead)
+	unrunBelow  int64        // of it (upstream.Codec.AppendHead)
 	written     atomic.Int64 // bytes of it that the kernel took
 
 	unread   Unread          // tells what the application has not read; nil if nobody can
@@ -64,16 +64,16 @@ type conn struct {
 	early    upstream.Event // came before the request was sent; its Kind is 0 if nothing did
 	failed   error          // what follows after it; nil if that is not known
 	gone     bool           // the application has closed its side
-	asked    bool           // the application was asked something, and may answer late
+	asked    bool           // the application was asked something, and may reply late
 	in       input
 }
 
-// attach has c read from a connection that was dialled.
+// attach gives c a connection that was dialled, to ask on or to open.
 func (c *conn) attach(nc net.Conn, codec upstream.Codec) {
 	c.Conn, c.asked, c.in = nc, false, input{decoder: codec.NewDecoder(), buf: c.in.buf}
 }
 
-// open makes a connection that requests can have of one that is attached.
+// open prepares a connection that was attached for requests that have it to themselves.
 func (c *conn) open() {
 	if c.inst.Unread != nil {
 		c.kernel = c.inst.Unread(c.Conn)
@@ -130,11 +130,9 @@ func (c *conn) takesAnswer(quiet bool) bool {
 	return ev.Kind == 0 && err == nil && c.in.clean()
 }
 
-// errUnasked means that the application answered a question that it was not asked.
-var errUnasked = &upstream.FormatError{Err: errors.New("pool: the application answers a question that it was not asked")}
+var errUnexpectedReply = &upstream.FormatError{Err: errors.New("pool: a reply from the application, which was not asked anything")}
 
-// take returns the next event of the current request. Late answers to questions are
-// dropped.
+// take returns the next event of the current request, and drops late replies.
 func (c *conn) take() (upstream.Event, error) {
 	for {
 		ev, err := c.in.take()
@@ -142,7 +140,7 @@ func (c *conn) take() (upstream.Event, error) {
 		case ev.Kind != upstream.Reply:
 			return ev, err
 		case !c.asked:
-			return upstream.Event{}, errUnasked
+			return upstream.Event{}, errUnexpectedReply
 		}
 	}
 }
@@ -192,7 +190,7 @@ func (c *conn) next(deadline time.Time) (none upstream.Event, err error) {
 	}
 }
 
-// ending is what the end of the connection means: the end of the answer, or an error.
+// ending returns what the end of the connection means: the end of the answer, or an error.
 func (c *conn) ending(err error) (upstream.Event, error) {
 	if err == io.EOF {
 		if ev := c.in.decoder.EOF(); ev.Kind != 0 {
@@ -271,8 +269,8 @@ func (c *conn) cut(why error) {
 	_ = c.Close() // it may have been closed already
 }
 
-func (c *conn) expect(unrun int) {
-	c.unrunUpTo = int64(unrun)
+func (c *conn) expect(unrunBelow int) {
+	c.unrunBelow = int64(unrunBelow)
 	c.in.decoder.Begin(c.id)
 }
 
@@ -295,7 +293,7 @@ func (c *conn) abort() {}
 
 func (c *conn) leave(bool) {}
 
-func (c *conn) unrun() bool { return c.written.Load() <= c.unrunUpTo }
+func (c *conn) unrun() bool { return c.written.Load() <= c.unrunBelow }
 
 // lingerFor is how long an application may take to close its side after END.
 const lingerFor = time.Second

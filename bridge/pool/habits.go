@@ -24,7 +24,7 @@ type habits struct {
 	workedOnAt time.Time // when a process was last seen to work on after its answer
 	unseen     bool      // a connection was closed because nobody could tell whether its process was back
 
-	mute        bool      // its protocol has no questions
+	noQueries   bool      // its protocol has no queries
 	answers     bool      // it has answered a question (ask)
 	silentUntil time.Time // it does not answer questions; when it may be asked again
 }
@@ -43,7 +43,7 @@ func (h *habits) retires() bool {
 func (h *habits) closes() bool { return h.closedOnce >= closesAfter }
 
 // silent reports whether the application is known not to answer questions.
-func (h *habits) silent() bool { return h.mute || time.Now().Before(h.silentUntil) }
+func (h *habits) silent() bool { return h.noQueries || time.Now().Before(h.silentUntil) }
 
 // forget lets the application be asked again: it may be another one when it is back.
 func (h *habits) forget() { h.answers, h.silentUntil = false, time.Time{} }

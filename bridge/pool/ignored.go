@@ -32,7 +32,7 @@ func (l *Lease) Elsewhere() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.closed, in.habits.mute, in.standing != serving, in.servedBeside(l.sentAt), in.count[dialing]+in.count[asked] > 0:
+	case p.closed, in.habits.noQueries, in.standing != serving, in.servedBeside(l.sentAt), in.count[dialing]+in.count[asked] > 0:
 	case in.room():
 		gone := make(chan struct{})
 		close(gone)
@@ -55,7 +55,7 @@ func (p *Pool) askUnused(in *instance) {
 	p.move(c, asked)
 	c.interrupted.Store(false) // until stopAsking
 	p.tasks.Go(func() {
-		m := c.ask(p.inquirer(), time.Now().Add(askKeptWithin))
+		m := c.ask(p.querier(), time.Now().Add(askKeptWithin))
 		var victims []*conn
 		p.mu.Lock()
 		switch {

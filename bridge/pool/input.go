@@ -6,7 +6,7 @@ import "github.com/sluice-proxy/sluice/bridge/upstream"
 // most Workers of them per instance.
 const readBuffer = 32 << 10
 
-// input is what was read from a connection and not decoded yet: buf[r:w].
+// input holds what was read from a connection and is not decoded yet: buf[r:w].
 type input struct {
 	decoder upstream.Decoder
 	buf     []byte
@@ -14,15 +14,14 @@ type input struct {
 	total   int64 // bytes that were read, ever
 }
 
-// take returns the next event. Its Kind is 0 if not enough has come for one.
+// take decodes the next event. Its Kind is 0 if more must be read first.
 func (in *input) take() (upstream.Event, error) {
 	ev, rest, err := in.decoder.Next(in.buf[in.r:in.w])
 	in.r = in.w - len(rest)
 	return ev, err
 }
 
-// space returns where the next read goes. It is never empty when there is no event to
-// take: what is held back is little then.
+// space returns where the next read goes. It is not empty after take has returned no event.
 func (in *input) space() []byte {
 	switch {
 	case in.buf == nil:
@@ -39,5 +38,5 @@ func (in *input) filled(n int) {
 	in.total += int64(n)
 }
 
-// clean reports whether nothing is left over of what was read.
+// clean reports whether all that was read is decoded, and ended with an event.
 func (in *input) clean() bool { return in.r == in.w && in.decoder.Clean() }

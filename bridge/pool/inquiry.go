@@ -15,13 +15,13 @@ const (
 	hungUp                     // it has closed the connection
 	plainly                    // in some way
 	multiplexing               // it says that it multiplexes
-	fixed                      // to all of them with what is fixed in a library (upstream.Fixed)
+	fixed                      // to all of them with what is fixed in a library (upstream.LibraryDefaults)
 )
 
 // ask asks on a connection that no request uses, until a time at most.
-func (c *conn) ask(q upstream.Inquirer, until time.Time) manner {
+func (c *conn) ask(q upstream.Querier, until time.Time) manner {
 	c.asked = true // an answer may come too late
-	for n := range q.Questions() {
+	for n := range q.Queries() {
 		answer, err := c.question(q, n, until)
 		switch {
 		case isTimeout(err) && c.caughtUp():
@@ -30,9 +30,9 @@ func (c *conn) ask(q upstream.Inquirer, until time.Time) manner {
 			return notAtAll
 		case err != nil:
 			return hungUp
-		case answer == upstream.Multiplexes:
+		case answer == upstream.Multiplexing:
 			return multiplexing
-		case answer != upstream.Fixed:
+		case answer != upstream.LibraryDefaults:
 			return plainly
 		}
 	}
@@ -40,13 +40,13 @@ func (c *conn) ask(q upstream.Inquirer, until time.Time) manner {
 }
 
 // question asks one question.
-func (c *conn) question(q upstream.Inquirer, n int, until time.Time) (upstream.Answer, error) {
-	if err := c.write(q.AppendQuestion(nil, n), until); err != nil {
+func (c *conn) question(q upstream.Querier, n int, until time.Time) (upstream.QueryResult, error) {
+	if err := c.write(q.AppendQuery(nil, n), until); err != nil {
 		return 0, err
 	}
 	data, err := c.awaitReply(until)
 	if err != nil {
 		return 0, err
 	}
-	return q.Judge(n, data), nil
+	return q.ParseReply(n, data), nil
 }

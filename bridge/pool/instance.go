@@ -75,10 +75,10 @@ type instance struct {
 }
 
 func newInstance(in Instance, cfg *Config) *instance {
-	_, inquires := cfg.Codec.(upstream.Inquirer)
+	_, queries := cfg.Codec.(upstream.Querier)
 	return &instance{
 		Instance: in, all: make(map[*conn]struct{}), counters: new(counters),
-		observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires, mute: !inquires},
+		observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires, noQueries: !queries},
 	}
 }
 

@@ -156,7 +156,7 @@ func (p *Pool) inquire(c *conn) (victims []*conn) {
 
 // askKept asks on a connection that was kept, and draws its conclusions.
 func (p *Pool) askKept(c *conn) {
-	manner := c.ask(p.inquirer(), time.Now().Add(askKeptWithin))
+	manner := c.ask(p.querier(), time.Now().Add(askKeptWithin))
 	in := c.inst
 	p.mu.Lock()
 	switch {

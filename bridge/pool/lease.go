@@ -15,7 +15,7 @@ import (
 // channel is what a lease sends a request and receives the answer on: a whole
 // connection, or a stream of a multiplexed one.
 type channel interface {
-	expect(unrun int) // begins a request; how much of it cannot be run (upstream.Codec.AppendHead)
+	expect(unrunBelow int) // begins a request (upstream.Codec.AppendHead)
 	next(deadline time.Time) (upstream.Event, error)
 	write(b []byte, deadline time.Time) error
 	interrupt()
@@ -31,8 +31,8 @@ type channel interface {
 // closed before it is sent a request.
 const listenFor = 10 * time.Millisecond
 
-// Lease is one connection, or a part of one, lent to one request: Begin and, unless the
-// body goes along, Body send it, Next receives the answer. Body and Next may run at the
+// Lease is one connection, or a part of one, lent to one request. Begin sends the request,
+// Body the rest of its body, and Next receives the answer. Body and Next may run at the
 // same time as each other, and Interrupt as either; Release comes after them, once. An
 // Interrupt that comes later still does nothing.
 type Lease struct {
@@ -69,54 +69,54 @@ func (l *Lease) Shared() bool { return l.c.mux != nil }
 // Addr is the instance's address as it was configured.
 func (l *Lease) Addr() string { return l.c.inst.Addr }
 
-// Begin sends a request, and what is there of its body: all of it if last. It appends
-// what it sends to buf, and returns that. A *upstream.RequestError says that the request
-// cannot be sent, and was not. Another error is an *Error, and what that says of replay is
-// always never: the application may have answered all the same, so read on. What Next
-// returns then tells. On a shared connection a request is only queued.
+// Begin sends a request and the beginning of its body: the whole body if last. It encodes
+// them in the memory of buf, and returns that, or larger memory. A *upstream.RequestError
+// means that the request cannot be encoded, and nothing was sent. Any other error is an
+// *Error whose Replay is ReplayNever: the application may have answered all the same, so
+// call Next, and go by its result. On a shared connection a request is only queued.
 func (l *Lease) Begin(buf []byte, r *upstream.Request, body []byte, last bool) ([]byte, error) {
 	codec := l.p.config().Codec
-	buf, unrun, err := codec.AppendHead(buf, l.id, !l.once, r)
+	buf, unrunBelow, err := codec.AppendHead(buf[:0], l.id, !l.once, r)
 	if err != nil {
 		return buf, err
 	}
 	if last || len(body) > 0 {
 		buf = codec.AppendBody(buf, l.id, body, last)
 	}
-	return buf, l.begin(buf, unrun, last)
+	return buf, l.begin(buf, unrunBelow, last)
 }
 
-// begin sends what Begin has made, as the connection needs it.
-func (l *Lease) begin(request []byte, unrun int, whole bool) error {
+// begin sends an encoded request.
+func (l *Lease) begin(request []byte, unrunBelow int, whole bool) error {
 	now := time.Now()
 	l.sentAt = now
-	l.ch.expect(unrun)
-	if l.careful && len(request) > unrun {
-		if err := l.write(request[:unrun], now, false); err != nil {
+	l.ch.expect(unrunBelow)
+	if l.careful && len(request) > unrunBelow {
+		if err := l.write(request[:unrunBelow], now, false); err != nil {
 			return err
 		}
 		if !l.c.listen(now.Add(listenFor)) {
 			return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
 		}
-		request, now = request[unrun:], time.Now()
+		request, now = request[unrunBelow:], time.Now()
 	}
 	return l.write(request, now, whole)
 }
 
-// Body sends n bytes of the body, and its end if they are the last. They lie in buf after
-// as many bytes as BodyOverhead says, and it may have capacity for as many after them: they
-// are sent from where they lie. Its error is as Begin's. A connection on which a request
-// was not sent whole is never used again.
+// Body sends a part of the body: the n bytes of buf after the first that BodyOverhead
+// returns. They are encoded in place if buf has the capacity for what comes after them.
+// Last says that no other part follows. The error is that of Begin. A connection on which
+// a request was not sent whole is never used again.
 func (l *Lease) Body(buf []byte, n int, last bool) error {
 	codec := l.p.config().Codec
 	before, _ := codec.BodyOverhead()
 	return l.write(codec.AppendBody(buf[:0], l.id, buf[before:before+n], last), time.Now(), last)
 }
 
-// BodyOverhead is how many bytes Body needs before and after a part of the body.
+// BodyOverhead returns how many bytes Body needs before and after a part of the body.
 func (l *Lease) BodyOverhead() (before, after int) { return l.p.config().Codec.BodyOverhead() }
 
-// write sends bytes of the request, and notes whether they were the last.
+// write sends bytes of the request, which are the last or not.
 func (l *Lease) write(b []byte, now time.Time, last bool) error {
 	var deadline time.Time
 	if timeout := l.p.config().SendTimeout; timeout > 0 {

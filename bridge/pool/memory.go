@@ -37,25 +37,25 @@ const (
 	chunkMin = 2 << 10
 	// chunkKeep is the size of the largest chunk that is kept for the next stream.
 	chunkKeep = 16 << 10
-	// labelLen is the size of a label: an event's kind and the size of its data, in front of
-	// that.
-	labelLen = 4
+	// eventHeaderLen is the size of an event's header in a chunk: its kind, and the length of
+	// its data, which follows.
+	eventHeaderLen = 4
 )
 
 // chunk is memory for events that have come. A connection keeps chunks for the next
 // stream, so one that waits for its answer holds none.
 type chunk struct {
-	b       []byte // labels and data
+	b       []byte
 	charged int
 }
 
-// event returns the event that begins at an offset, and where the next one does. The
-// chunk has not got an End's error, nor the request's id.
+// event returns the event at an offset, without its ID and Err, and the offset of the next
+// one.
 func (c *chunk) event(at int) (upstream.Event, int) {
-	label := binary.BigEndian.Uint32(c.b[at:])
-	at += labelLen
-	end := at + int(label&0xffffff)
-	return upstream.Event{Kind: upstream.Kind(label >> 24), Data: c.b[at:end:end]}, end
+	header := binary.BigEndian.Uint32(c.b[at:])
+	at += eventHeaderLen
+	end := at + int(header&0xffffff)
+	return upstream.Event{Kind: upstream.Kind(header >> 24), Data: c.b[at:end:end]}, end
 }
 
 func (m *mux) newChunk() *chunk {
@@ -78,10 +78,10 @@ func (m *mux) charge(c *chunk, size int) bool {
 	return true
 }
 
-// add appends an event to a chunk, with as much of its data as the chunk may hold, up to a
-// size of most. It reports how much that is, and whether it is all.
+// add appends an event to a chunk that may grow to a size of most, or the event with the
+// first n bytes of its data. It reports whether these are all.
 func (m *mux) add(c *chunk, k upstream.Kind, data []byte, most int) (n int, whole bool) {
-	n = min(len(data), m.room(c, labelLen+len(data), most)-labelLen)
+	n = min(len(data), m.room(c, eventHeaderLen+len(data), most)-eventHeaderLen)
 	if n < min(1, len(data)) {
 		return 0, false
 	}
@@ -90,8 +90,7 @@ func (m *mux) add(c *chunk, k upstream.Kind, data []byte, most int) (n int, whol
 	return n, n == len(data)
 }
 
-// room makes room in a chunk for n bytes more, up to a size of most, and returns how much
-// there is.
+// room grows a chunk for n bytes more, if it may, and returns how much it can hold.
 func (m *mux) room(c *chunk, n, most int) int {
 	if want := min(len(c.b)+n, most); want > cap(c.b) {
 		if size := min(max(2*cap(c.b), want), most); m.charge(c, size) {

@@ -253,7 +253,7 @@ func (m *mux) cut(starts []starter, n int, err error) {
 	}
 	var lost []*stream
 	for _, st := range starts {
-		if n <= st.at+st.s.unrunUpTo {
+		if n <= st.at+st.s.unrunBelow {
 			st.s.sent = false
 			lost = append(lost, st.s)
 		}

@@ -18,10 +18,9 @@ type Config struct {
 	// Instances are the backend's addresses, to begin with: others are added and removed
 	// later. While there are none, requests wait.
 	Instances []Instance
-	// Codec is the protocol that is spoken on connections. What it cannot do is not done:
-	// where it keeps no connections, none is kept, whatever KeepAlive says; where it has
-	// none that are shared, Multiplex is off; where it has no questions, nothing is asked,
-	// and KeepAuto is KeepOn.
+	// Codec is the protocol of the application. Without Codec.KeepAlive, the pool works as
+	// with KeepOff; if it is no upstream.Multiplexer, as with MultiplexOff; if it is no
+	// upstream.Querier, the application is never asked anything, and KeepAuto is KeepOn.
 	Codec upstream.Codec
 	// Workers is how many connections one instance may have, whatever their
 	// state; at least 1.
@@ -120,7 +119,7 @@ func New(cfg Config) (*Pool, error) {
 // complete checks a Config and fills in the defaults.
 func (c *Config) complete() error {
 	if c.Codec == nil {
-		return errors.New("pool: no codec, so no protocol to speak")
+		return errors.New("pool: codec is not set")
 	}
 	if c.Workers < 1 {
 		return fmt.Errorf("pool: workers is %d, want at least 1", c.Workers)
@@ -134,11 +133,11 @@ func (c *Config) complete() error {
 	if c.IdleTimeout == 0 {
 		c.IdleTimeout = 5 * time.Second
 	}
-	_, inquires := c.Codec.(upstream.Inquirer)
+	_, queries := c.Codec.(upstream.Querier)
 	switch {
 	case !c.Codec.KeepAlive():
 		c.KeepAlive = KeepOff
-	case c.KeepAlive == KeepAuto && !inquires:
+	case c.KeepAlive == KeepAuto && !queries:
 		c.KeepAlive = KeepOn
 	}
 	if _, multiplexes := c.Codec.(upstream.Multiplexer); !multiplexes {
@@ -147,8 +146,9 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// inquirer is what has questions. It is called only where habits.mute is not set.
-func (p *Pool) inquirer() upstream.Inquirer { return p.config().Codec.(upstream.Inquirer) }
+// querier returns the codec as what has queries. Do not call it where habits.noQueries is
+// set.
+func (p *Pool) querier() upstream.Querier { return p.config().Codec.(upstream.Querier) }
 
 // config is what the pool goes by now.
 func (p *Pool) config() *Config { return p.cfg.Load() }

@@ -54,11 +54,11 @@ type stream struct {
 	interrupted atomic.Bool
 
 	// The owner's.
-	unrunUpTo int
-	taken     *chunk // what was pending before
-	at        int    // where in it the next event begins
-	total     int64  // how much was pending, ever
-	timer     *time.Timer
+	unrunBelow int
+	taken      *chunk // what was pending before
+	at         int    // where in it the next event begins
+	total      int64  // how much was pending, ever
+	timer      *time.Timer
 }
 
 // deliver adds to what the owner may take. If there is much already, or no memory for
@@ -203,7 +203,7 @@ func (s *stream) await(deadline time.Time) error {
 	}
 }
 
-func (s *stream) expect(unrun int) { s.unrunUpTo = unrun }
+func (s *stream) expect(unrunBelow int) { s.unrunBelow = unrunBelow }
 
 // write queues bytes; they leave with others'. A stream's request is one write.
 func (s *stream) write(b []byte, _ time.Time) error {

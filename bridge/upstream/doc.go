@@ -1,22 +1,24 @@
-// Package upstream is the seam between the connections to an application (package pool)
-// and the protocol that is spoken on them: FastCGI in [bridge/upstream/fastcgi], and
-// whatever else implements [Codec].
+// Package upstream is the interface between the connections to an application (package
+// pool) and the protocol that is spoken on them. Package upstream/fastcgi implements it
+// for FastCGI.
 //
-// A Codec turns a [Request] into bytes and an application's bytes into [Event]s. Like
-// package fcgi it does no I/O, keeps no time and starts no goroutines.
+// A [Codec] encodes a [Request], and its [Decoder] decodes what the application sends
+// into [Event]s. Like package fcgi they do no I/O, keep no time and start no goroutines.
 //
-// Protocols differ in kind, and a Codec says how, so that nobody has to ask which one it
-// is:
+// Where protocols differ in kind, the codec says how. Nothing above this package asks
+// which protocol it is:
 //
-//   - Whether a connection carries one request after the other: [Codec.KeepAlive].
-//   - Whether it carries several at the same time: the Codec is a [Multiplexer].
-//   - Whether the application can be asked something while it works on no request: the
-//     Codec is an [Inquirer].
-//   - Whether the end of the connection ends an answer, or cuts it short: [Decoder.EOF].
-//   - Whether there are log lines beside the output, and reasons why a request was not
-//     run: the Decoder returns [Log] events, and errors with [End], or does not.
+//   - A connection carries further requests after the first, or it does not:
+//     [Codec.KeepAlive].
+//   - A connection carries several requests at the same time: the codec is a
+//     [Multiplexer].
+//   - The application can be asked about itself while it has no request: the codec is a
+//     [Querier].
+//   - The end of the connection completes an answer, or truncates it: [Decoder.EOF].
+//   - The application sends log lines beside its answer, or says why it has not run a
+//     request: the decoder returns [Log] events, and [End] events with an error.
 //
-// The header of an answer is output, and package cgi parses it: FastCGI, SCGI and uwsgi
-// answer with a CGI header, and what HTTP/1.1 answers with is one, too ("HTTP/1.1 200 OK"
-// for the status line, RFC 3875, section 5).
+// The header of an answer is part of its output. Package cgi parses it: the answers of
+// FastCGI, SCGI and uwsgi begin with a CGI header, and it takes the status line of HTTP
+// as well.
 package upstream

@@ -1,11 +1,12 @@
-// Package fastcgi is FastCGI as an [upstream.Codec].
+// Package fastcgi implements [upstream.Codec] for FastCGI 1.0, over the wire format of
+// package fcgi.
 //
 // What always holds:
 //
-//   - A request is BEGIN_REQUEST for the responder role, PARAMS and STDIN, all with its id.
-//   - The record that came is for the request that is answered, or the connection ends with
-//     an error: an application that mixes requests up is never believed.
-//   - The answer ends with END_REQUEST alone. The end of the connection cuts it short.
+//   - A request is BEGIN_REQUEST for the responder role, PARAMS and STDIN.
+//   - A record for another request than the current one is an error, never a part of the
+//     answer.
+//   - Only END_REQUEST completes an answer. The end of the connection truncates it.
 package fastcgi
 
 import (
@@ -15,22 +16,23 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// Codec is the protocol. It is an [upstream.Multiplexer] and an [upstream.Inquirer].
+// Codec is an [upstream.Codec], an [upstream.Multiplexer] and an [upstream.Querier].
 type Codec struct{}
 
 var _ interface {
 	upstream.Codec
 	upstream.Multiplexer
-	upstream.Inquirer
+	upstream.Querier
 } = Codec{}
 
-// unrun is the size of a BEGIN_REQUEST record.
-const unrun = fcgi.HeaderLen + 8
+// beginRequestLen is the size of a BEGIN_REQUEST record: an application that has received
+// no more has not run the request.
+const beginRequestLen = fcgi.HeaderLen + 8
 
-// KeepAlive reports true: FCGI_KEEP_CONN asks for it.
+// KeepAlive returns true: there is FCGI_KEEP_CONN.
 func (Codec) KeepAlive() bool { return true }
 
-// Size is the size of the name-value pairs.
+// Size returns the size of the name-value pairs.
 func (Codec) Size(r *upstream.Request) (total int, err error) {
 	for _, v := range r.Vars {
 		size := fcgi.PairSize(v.Name, v.Value)
@@ -54,7 +56,7 @@ func (Codec) AppendHead(dst []byte, id uint16, keep bool, r *upstream.Request) (
 			return dst, 0, &upstream.RequestError{Err: err}
 		}
 	}
-	return params.End(), unrun, nil
+	return params.End(), beginRequestLen, nil
 }
 
 // AppendBody appends STDIN records.
@@ -66,35 +68,36 @@ func (Codec) AppendBody(dst []byte, id uint16, part []byte, last bool) []byte {
 	return dst
 }
 
-// BodyOverhead is a record header, and the empty record that ends STDIN.
+// BodyOverhead returns the size of a record header, and of the record that ends STDIN.
 func (Codec) BodyOverhead() (before, after int) { return fcgi.HeaderLen, fcgi.HeaderLen }
 
-// AppendAbort appends an ABORT_REQUEST.
+// AppendAbort appends an ABORT_REQUEST record.
 func (Codec) AppendAbort(dst []byte, id uint16) []byte { return fcgi.AppendAbortRequest(dst, id) }
 
-// libfcgiValues are libfcgi's answers, whatever the program: one connection, one request,
-// no multiplexing. It is asked for one at a time: it says nothing when asked for several.
+// libfcgiValues are what libfcgi replies, whatever the program: one connection, one request,
+// no multiplexing. It does not reply if it is asked for several values at once.
 var libfcgiValues = [...]fcgi.Value{{Name: fcgi.MpxsConns, Value: "0"}, {Name: fcgi.MaxConns, Value: "1"}, {Name: fcgi.MaxReqs, Value: "1"}}
 
-// Questions is how many values there are to be asked for (FCGI_GET_VALUES).
-func (Codec) Questions() int { return len(libfcgiValues) }
+// Queries returns the number of values that can be asked for (section 4.1).
+func (Codec) Queries() int { return len(libfcgiValues) }
 
-// AppendQuestion appends a GET_VALUES for one of them.
-func (Codec) AppendQuestion(dst []byte, n int) []byte {
+// AppendQuery appends a GET_VALUES record for one of them.
+func (Codec) AppendQuery(dst []byte, n int) []byte {
 	return fcgi.AppendGetValues(dst, libfcgiValues[n].Name)
 }
 
-// Judge looks for what multiplexes, and for libfcgi. What makes no sense says nothing.
-func (Codec) Judge(n int, reply []byte) upstream.Answer {
-	values, err := fcgi.DecodeGetValuesResult(reply)
+// ParseReply tells applications that multiplex and libfcgi from others. Data that cannot be
+// decoded means nothing.
+func (Codec) ParseReply(n int, data []byte) upstream.QueryResult {
+	values, err := fcgi.DecodeGetValuesResult(data)
 	switch {
 	case err != nil:
 	case slices.Contains(values, fcgi.Value{Name: fcgi.MpxsConns, Value: "1"}):
-		return upstream.Multiplexes
+		return upstream.Multiplexing
 	case slices.Contains(values, libfcgiValues[n]):
-		return upstream.Fixed
+		return upstream.LibraryDefaults
 	}
-	return upstream.Plain
+	return upstream.OtherResult
 }
 
 // NewDecoder returns a decoder of the records that an application may send.

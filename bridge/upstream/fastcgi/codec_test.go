@@ -34,9 +34,9 @@ func TestRequest(t *testing.T) {
 		"two parts": {true, []string{"hi", "there"}, "\x01\x01\x01\x02\x00\x08\x00\x00" + "\x00\x01\x01\x00\x00\x00\x00\x00"},
 	} {
 		c.want += "\x01\x04\x01\x02\x00\x04\x00\x00" + "\x01\x01Ab" + "\x01\x04\x01\x02\x00\x00\x00\x00"
-		got, unrun, err := codec.AppendHead([]byte("before"), 258, c.keep, vars("A", "b"))
-		if err != nil || unrun != 16 {
-			t.Errorf("%s: unrun is %d, %v", name, unrun, err)
+		got, unrunBelow, err := codec.AppendHead([]byte("before"), 258, c.keep, vars("A", "b"))
+		if err != nil || unrunBelow != 16 {
+			t.Errorf("%s: unrunBelow is %d, %v", name, unrunBelow, err)
 		}
 		for i, part := range c.body {
 			if part != "" {
@@ -82,8 +82,8 @@ func TestSize(t *testing.T) {
 
 func TestQuestions(t *testing.T) {
 	names := []string{fcgi.MpxsConns, fcgi.MaxConns, fcgi.MaxReqs}
-	if codec.Questions() != len(names) {
-		t.Fatalf("%d questions", codec.Questions())
+	if codec.Queries() != len(names) {
+		t.Fatalf("%d questions", codec.Queries())
 	}
 	values := func(pairs ...string) (b []byte) {
 		for i := 0; i < len(pairs); i += 2 {
@@ -92,27 +92,27 @@ func TestQuestions(t *testing.T) {
 		return b
 	}
 	for n, name := range names {
-		if got, want := codec.AppendQuestion(nil, n), fcgi.AppendGetValues(nil, name); string(got) != string(want) {
+		if got, want := codec.AppendQuery(nil, n), fcgi.AppendGetValues(nil, name); string(got) != string(want) {
 			t.Errorf("question %d: %q, want %q", n, got, want)
 		}
 	}
 	for _, c := range []struct {
 		n     int
 		reply []byte
-		want  upstream.Answer
+		want  upstream.QueryResult
 	}{
-		{0, nil, upstream.Plain},
-		{0, values(fcgi.MpxsConns, "1"), upstream.Multiplexes},
-		{0, values(fcgi.MpxsConns, "0"), upstream.Fixed},
-		{0, values(fcgi.MpxsConns, ""), upstream.Plain},
-		{0, values(fcgi.MaxConns, "1"), upstream.Plain},
-		{1, values(fcgi.MaxConns, "1"), upstream.Fixed},
-		{1, values(fcgi.MaxConns, "8"), upstream.Plain},
-		{1, values(fcgi.MaxConns, "1", fcgi.MpxsConns, "1"), upstream.Multiplexes},
-		{2, values(fcgi.MaxReqs, "1"), upstream.Fixed},
-		{0, []byte("\x0f\x01FCGI"), upstream.Plain}, // it ends early
+		{0, nil, upstream.OtherResult},
+		{0, values(fcgi.MpxsConns, "1"), upstream.Multiplexing},
+		{0, values(fcgi.MpxsConns, "0"), upstream.LibraryDefaults},
+		{0, values(fcgi.MpxsConns, ""), upstream.OtherResult},
+		{0, values(fcgi.MaxConns, "1"), upstream.OtherResult},
+		{1, values(fcgi.MaxConns, "1"), upstream.LibraryDefaults},
+		{1, values(fcgi.MaxConns, "8"), upstream.OtherResult},
+		{1, values(fcgi.MaxConns, "1", fcgi.MpxsConns, "1"), upstream.Multiplexing},
+		{2, values(fcgi.MaxReqs, "1"), upstream.LibraryDefaults},
+		{0, []byte("\x0f\x01FCGI"), upstream.OtherResult}, // it ends early
 	} {
-		if got := codec.Judge(c.n, c.reply); got != c.want {
+		if got := codec.ParseReply(c.n, c.reply); got != c.want {
 			t.Errorf("%q to question %d: %v, want %v", c.reply, c.n, got, c.want)
 		}
 	}
