@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -108,8 +107,12 @@ func reset(w http.ResponseWriter) {
 	if err != nil {
 		return // not the server's own connection: the panic does what can be done
 	}
-	if secure, ok := c.(*tls.Conn); ok {
-		c = secure.NetConn() // its own Close would say that all is well
+	for { // the Close of a tls.Conn would say that all is well
+		outer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = outer.NetConn()
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // without it, Close is as before

@@ -6,6 +6,13 @@ import (
 	"strings"
 )
 
+// IsHost reports whether host may be the value of a Host field, or the authority of a URL:
+// a name or an address, and perhaps a port.
+func IsHost(host string) bool {
+	_, _, ok := splitHost(host)
+	return ok
+}
+
 // splitHost splits a Host field, or reports that it is none. The brackets of an IPv6
 // address stay: RFC 3875 section 4.1.14 wants them in SERVER_NAME.
 func splitHost(host string) (name, port string, ok bool) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 )
 
 func serveCommand() *cobra.Command {
@@ -109,7 +110,8 @@ func serve(o *options, command []string) (err error) {
 	server := o.server(newFront(b, access, o), limit, log)
 	servers := []*http.Server{server}
 	failed := make(chan error, 2)
-	go func() { failed <- server.Serve(limit.Listener(front)) }()
+	checked := &framing.Listener{Listener: front, Refused: access.malformed}
+	go func() { failed <- server.Serve(limit.Listener(checked)) }()
 	if side != nil {
 		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		s := statusServer(b, func() frontSnapshot {

@@ -1,0 +1,158 @@
+package framing
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Listener has what it accepts checked.
+type Listener struct {
+	net.Listener
+	// Refused, if it is not nil, is told of each header that was refused and answered: by
+	// whom it was sent, and how long the answer's body was. Of bodies the handler knows.
+	Refused func(client net.Addr, err *Error, answered int)
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	checked := &conn{Conn: c, refused: l.Refused}
+	if _, ok := c.(io.ReaderFrom); ok {
+		return readerFrom{checked}, nil
+	}
+	return checked, nil
+}
+
+// What stands for the rest of a connection after what was refused. net/http finds it
+// malformed wherever it begins: in a header it is part of a line that has a NUL, in a
+// chunk's header, after a chunk's data and in a trailer it has a CR too many. It ends what
+// net/http waits for, so that this reads no further.
+const (
+	poisonHead = "\x00\r\n\r\n"
+	poisonBody = "\r\r\n\r\n"
+)
+
+// conn is a client's connection as net/http sees it. One goroutine reads at a time.
+type conn struct {
+	net.Conn
+	refused func(net.Addr, *Error, int)
+
+	scanner scanner
+	err     *Error      // what was wrong; set before poison and answer
+	poison  string      // what remains to be read of it
+	answer  atomic.Bool // net/http is about to write its 400
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	for c.err == nil {
+		n, err := c.Conn.Read(p)
+		kept, bad := c.scanner.scan(p[:n])
+		if bad != nil {
+			c.refuse(bad)
+			if err = nil; kept == 0 {
+				break
+			}
+		}
+		if kept > 0 || err != nil || len(p) == 0 {
+			return kept, err
+		}
+	}
+	n := copy(p, c.poison)
+	c.poison = c.poison[n:]
+	if n > 0 && c.poison == "" && c.scanner.state.inHead() {
+		c.answer.Store(true)
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, c.err
+	}
+	return n, nil
+}
+
+func (c *conn) refuse(err *Error) {
+	c.err, c.poison = err, poisonBody
+	if c.scanner.state.inHead() {
+		c.poison = poisonHead
+	}
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	if !c.answer.Load() {
+		return c.Conn.Write(p)
+	}
+	c.answer.Store(false)
+	body := fmt.Sprintf("%d %s\n\n%s\n", c.err.Status, http.StatusText(c.err.Status), c.err.Reason)
+	if c.refused != nil {
+		c.refused(c.RemoteAddr(), c.err, len(body))
+	}
+	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"+
+		"Proxy-Status: sluice; error=http_request_error\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+		c.err.Status, http.StatusText(c.err.Status), time.Now().UTC().Format(http.TimeFormat), len(body), body)
+	if err != nil {
+		return 0, err
+	}
+	c.linger()
+	return len(p), nil
+}
+
+// How long a client that was refused may go on sending, how long it may pause, and how much
+// it may send, in bytes. A connection that is closed with bytes unread is reset, and the
+// client would lose the answer.
+const (
+	lingerFor   = 2 * time.Second
+	lingerPause = 500 * time.Millisecond
+	lingerMost  = 16 << 20
+)
+
+// linger reads what the client may still be sending. Close ends it.
+func (c *conn) linger() {
+	if c.CloseWrite() != nil {
+		return
+	}
+	buf := make([]byte, 4<<10)
+	end := time.Now().Add(lingerFor)
+	for n := 0; n < lingerMost; {
+		now := time.Now()
+		deadline := now.Add(lingerPause)
+		if deadline.After(end) {
+			deadline = end
+		}
+		if !now.Before(end) || c.SetReadDeadline(deadline) != nil {
+			return
+		}
+		m, err := c.Conn.Read(buf)
+		if err != nil {
+			return // the client has closed its end, most likely
+		}
+		n += m
+	}
+}
+
+// CloseWrite ends what is sent, as net/http does before it closes a connection.
+func (c *conn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+// NetConn returns the connection below, as that of a tls.Conn does.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+// readerFrom is a conn that can send files, which net/http looks for.
+type readerFrom struct{ *conn }
+
+// ReadFrom implements io.ReaderFrom.
+func (c readerFrom) ReadFrom(r io.Reader) (int64, error) {
+	return c.Conn.(io.ReaderFrom).ReadFrom(r)
+}
