@@ -126,7 +126,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	defer b.depart()
 
 	x := b.exchanges.Get().(*exchange)
-	x.b, x.w, x.r = b, w, r
+	x.b, x.w, x.r, x.original = b, w, r, r
 	started := time.Now()
 	b.identify(r, &x.client) // here, because a front's Identify may need much stack
 	x.handle()

@@ -161,7 +161,7 @@ func (a *accessLog) malformed(client net.Addr, err *framing.Error, bytes int) {
 	if a.log == nil {
 		return
 	}
-	addr := ""
+	addr := "unix:"
 	if tcp, ok := client.(*net.TCPAddr); ok {
 		addr = tcp.AddrPort().Addr().Unmap().WithZone("").String()
 	}

@@ -1,0 +1,130 @@
+package bridge
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A client that is answered while it sends its body may go on sending for a while. Most
+// clients read the answer only when they have sent everything, and a connection that is
+// closed with bytes unread is reset: they would see that instead of the answer.
+const (
+	discardFor    = 10 * time.Second // in all
+	discardPause  = 2 * time.Second  // without a byte
+	discardMost   = 1 << 30          // bytes
+	discardBuffer = 4 << 10          // bytes that are read at a time
+	// How many clients' bodies may be discarded at a time, and how many of one client.
+	discardsMost, discardsOfOne = 512, 32
+	// smallBody is up to how many bytes of an unread body a connection is kept for.
+	smallBody = 64 << 10
+)
+
+// discards counts the bodies that are being discarded.
+type discards struct {
+	mu  sync.Mutex
+	all int
+	of  map[string]int // by the client's address
+}
+
+// begin reports whether another body of that client may be discarded; then end must be
+// called.
+func (d *discards) begin(client string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.all >= discardsMost || d.of[client] >= discardsOfOne {
+		return false
+	}
+	if d.of == nil {
+		d.of = make(map[string]int)
+	}
+	d.all++
+	d.of[client]++
+	return true
+}
+
+func (d *discards) end(client string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.all--
+	if d.of[client]--; d.of[client] == 0 {
+		delete(d.of, client)
+	}
+}
+
+// unread reports whether the client may still be sending its body. HTTP/2 and 3 can end
+// that by themselves.
+func (x *exchange) unread() bool {
+	r := x.original
+	return r.ProtoMajor == 1 && hasBody(r) && (x.source == nil || !x.source.whole.Load())
+}
+
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
+// endConnection sees to it that an answer is not held back until the body is there,
+// as net/http would, and that what is left of a body is not taken for a request. The
+// connection is kept if little is left.
+func (x *exchange) endConnection(h http.Header) {
+	if !x.unread() {
+		return
+	}
+	r := x.original
+	small := r.ContentLength > 0 && r.ContentLength <= smallBody && r.Header.Get("Expect") == ""
+	if small && x.source == nil && http.NewResponseController(x.w).EnableFullDuplex() == nil {
+		x.keepIfRead = true
+		return
+	}
+	h.Set("Connection", "close")
+}
+
+// discardBody reads what the client still sends of its body after it was answered. It
+// takes the exchange's goroutine and the connection, and nothing else any more.
+func (x *exchange) discardBody() {
+	if x.out.Aborted || !x.unread() {
+		return
+	}
+	rc := http.NewResponseController(x.w)
+	if x.handedOver {
+		if x.original.Header.Get("Expect") != "" {
+			return // it would be asked for the body
+		}
+	} else if rc.Flush() != nil {
+		return
+	}
+	whole := false
+	if x.b.discards.begin(x.client.Addr) {
+		whole = discard(rc, x.original)
+		x.b.discards.end(x.client.Addr)
+	}
+	if whole {
+		_ = rc.SetReadDeadline(time.Time{}) // see clientReader.done
+		return
+	}
+	_ = rc.SetReadDeadline(time.Unix(1, 0)) // net/http is not to wait for the rest either
+	if x.handedOver {
+		x.w.Header().Set("Connection", "close")
+		return
+	}
+	x.out.Aborted = x.keepIfRead // the rest is no request
+}
+
+// discard reports whether the body was read to its end.
+func discard(rc *http.ResponseController, r *http.Request) bool {
+	buf := make([]byte, discardBuffer)
+	end := time.Now().Add(discardFor)
+	for n := 0; n < discardMost; {
+		now := time.Now()
+		if !now.Before(end) || rc.SetReadDeadline(now.Add(discardPause)) != nil {
+			return false
+		}
+		m, err := r.Body.Read(buf)
+		if err != nil {
+			return err == io.EOF
+		}
+		n += m
+	}
+	return false
+}
