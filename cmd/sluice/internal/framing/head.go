@@ -130,8 +130,12 @@ func (h *head) host(v []byte) *Error {
 	if h.hosts++; h.hosts > 1 {
 		return bad("there is more than one Host")
 	}
-	// An empty one is of a URL without an authority, and the handler's to judge.
-	if len(v) > 0 && !isName(v) && !cgi.IsHost(string(v)) {
+	switch {
+	case len(v) == 0:
+		if h.minor != '0' { // those of HTTP/1.0 need not have one
+			return bad("the Host is empty")
+		}
+	case !isName(v) && !cgi.IsHost(string(v)):
 		return bad("the Host is malformed")
 	}
 	return nil
