@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/fcgi"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -161,4 +162,32 @@ func converse(t testing.TB, addr, text string) (list []string) {
 		}
 		list = append(list, answer)
 	}
+}
+
+// A client that sends a large body after a header that is refused comes to read why: its
+// connection is not reset.
+func TestMalformedUploadIsAnswered(t *testing.T) {
+	s := startSluice(t, "--backend", "unix:"+startEcho(t), "--workers", "2", "--multiplex", "off")
+	text := postHead + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n" + strings.Repeat("x", 8<<20)
+	for range 20 {
+		if got := converse(t, strings.TrimPrefix(s.url, "http://"), text); len(got) != 1 || got[0] != "400" {
+			t.Errorf("answers %q", got)
+		}
+	}
+}
+
+// What is refused is a line of the access log, and counted.
+func TestMalformedRequestsAreLogged(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "access.log")
+	m := startSluice(t, "--backend", "unix:"+startEcho(t), "--workers", "2", "--multiplex", "off", "--access-log", log)
+	if got := converse(t, strings.TrimPrefix(m.url, "http://"), "GET /wiki/100% HTTP/1.1\r\nHost: a\r\n\r\n"); len(got) != 1 || got[0] != "400" {
+		t.Errorf("answers %q", got)
+	}
+	eventually(t, "the log has the request", func() error {
+		text, err := os.ReadFile(log)
+		if err == nil && !strings.Contains(string(text), `"client":"127.0.0.1","method":"GET","uri":"/wiki/100%","proto":"HTTP/1.1","status":400,`) {
+			err = fmt.Errorf("the log has %q", text)
+		}
+		return err
+	})
 }

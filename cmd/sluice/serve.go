@@ -115,7 +115,7 @@ func serve(o *options, command []string) (err error) {
 	if side != nil {
 		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		s := statusServer(b, func() frontSnapshot {
-			return frontSnapshot{limit.Snapshot(), few.Snapshot(), droppedLines{access.dropped(), errorLog.dropped()}}
+			return frontSnapshot{limit.Snapshot(), few.Snapshot(), checked.Count(), droppedLines{access.dropped(), errorLog.dropped()}}
 		}, o.statusHosts(), log)
 		s.ConnState = few.Track
 		servers = append(servers, s)

@@ -1,6 +1,11 @@
 package framing
 
-import "testing"
+import (
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+)
 
 // browser is a header as a browser sends it, of 700 bytes.
 const browser = "GET /wiki/Start?action=view&version=12 HTTP/1.1\r\nHost: trac.example.org\r\nConnection: keep-alive\r\n" +
@@ -26,6 +31,46 @@ func BenchmarkScan(b *testing.B) {
 					b.Fatal(n, err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkRequest is a request and its answer on a kept connection of loopback, with
+// requests looked at and without.
+func BenchmarkRequest(b *testing.B) {
+	for _, name := range []string{"net/http", "checked"} {
+		b.Run(name, func(b *testing.B) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			from := l
+			if name == "checked" {
+				from = &Listener{Listener: l}
+			}
+			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Date"] = nil
+				w.Header()["Content-Length"] = []string{"0"}
+			})}
+			var served sync.WaitGroup
+			served.Go(func() { _ = srv.Serve(from) })
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			in, out := []byte(browser), make([]byte, 256)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Write(in); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := c.Read(out); err != nil {
+					b.Fatal(err)
+				}
+			}
+			c.Close()
+			srv.Close()
+			served.Wait()
 		})
 	}
 }

@@ -16,7 +16,12 @@ type Listener struct {
 	// Refused, if it is not nil, is told of each header that was refused and answered: by
 	// whom it was sent, and how long the answer's body was. Of bodies the handler knows.
 	Refused func(client net.Addr, err *Error, answered int)
+
+	count atomic.Uint64
 }
+
+// Count is how many headers were refused and answered, ever.
+func (l *Listener) Count() uint64 { return l.count.Load() }
 
 // Accept implements net.Listener.
 func (l *Listener) Accept() (net.Conn, error) {
@@ -24,7 +29,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	checked := &conn{Conn: c, refused: l.Refused}
+	checked := &conn{Conn: c, listener: l}
 	if _, ok := c.(io.ReaderFrom); ok {
 		return readerFrom{checked}, nil
 	}
@@ -43,7 +48,7 @@ const (
 // conn is a client's connection as net/http sees it. One goroutine reads at a time.
 type conn struct {
 	net.Conn
-	refused func(net.Addr, *Error, int)
+	listener *Listener
 
 	scanner scanner
 	err     *Error      // what was wrong; set before poison and answer
@@ -91,8 +96,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	c.answer.Store(false)
 	body := fmt.Sprintf("%d %s\n\n%s\n", c.err.Status, http.StatusText(c.err.Status), c.err.Reason)
-	if c.refused != nil {
-		c.refused(c.RemoteAddr(), c.err, len(body))
+	c.listener.count.Add(1)
+	if c.listener.Refused != nil {
+		c.listener.Refused(c.RemoteAddr(), c.err, len(body))
 	}
 	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"+
 		"Proxy-Status: sluice; error=http_request_error\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",

@@ -48,7 +48,9 @@ func (w *wire) Close() error {
 	w.once.Do(func() { close(w.closed) })
 	return nil
 }
-func (w *wire) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
+func (w *wire) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
 func (w *wire) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1024} }
 func (w *wire) SetDeadline(time.Time) error      { return nil }
 func (w *wire) SetReadDeadline(time.Time) error  { return nil }
@@ -93,7 +95,7 @@ func serve(t testing.TB, w *wire, refused func(net.Addr, *Error, int)) []seen {
 			}
 		}),
 	}
-	if err := srv.Serve(&Listener{&one{Conn: w}, refused}); !errors.Is(err, net.ErrClosed) {
+	if err := srv.Serve(&Listener{Listener: &one{Conn: w}, Refused: refused}); !errors.Is(err, net.ErrClosed) {
 		t.Fatal(err)
 	}
 	<-w.closed
