@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
 // A client that is answered while it sends its body may go on sending for a while. Most
@@ -25,26 +27,26 @@ const (
 type discards struct {
 	mu  sync.Mutex
 	all int
-	of  map[string]int // by the client's address
+	of  map[spool.Client]int
 }
 
 // begin reports whether another body of that client may be discarded; then end must be
-// called.
-func (d *discards) begin(client string) bool {
+// called. Those of whom nothing is known are many.
+func (d *discards) begin(client spool.Client) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.all >= discardsMost || d.of[client] >= discardsOfOne {
+	if d.all >= discardsMost || d.of[client] >= discardsOfOne && client != (spool.Client{}) {
 		return false
 	}
 	if d.of == nil {
-		d.of = make(map[string]int)
+		d.of = make(map[spool.Client]int)
 	}
 	d.all++
 	d.of[client]++
 	return true
 }
 
-func (d *discards) end(client string) {
+func (d *discards) end(client spool.Client) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.all--
@@ -95,9 +97,9 @@ func (x *exchange) discardBody() {
 		return
 	}
 	whole := false
-	if x.b.discards.begin(x.client.Addr) {
+	if client := spool.ClientOf(x.client.Addr); x.b.discards.begin(client) {
 		whole = discard(rc, x.original)
-		x.b.discards.end(x.client.Addr)
+		x.b.discards.end(client)
 	}
 	if whole {
 		_ = rc.SetReadDeadline(time.Time{}) // see clientReader.done
