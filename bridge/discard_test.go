@@ -127,16 +127,23 @@ func wantAnswerAfter(t *testing.T, c net.Conn, text string, status int) {
 	}
 }
 
-// Neither is it where no process of the application runs.
-func TestDownIsAnsweredBeforeTheBody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{}, fcgitest.Hello)
-		k.refuse(time.Minute)
-		wantAnswerAfter(t, r.raw(), fmt.Sprintf("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: %d\r\n\r\n%s", 5<<20, strings.Repeat("x", 5<<20)), 503)
-		if n := r.outcome().BytesIn; n != 0 {
-			t.Errorf("%d bytes of the body were read", n)
-		}
-	})
+// Neither is it where no process of the application runs, nor for a route in quarantine.
+func TestUnavailableIsAnsweredBeforeTheBody(t *testing.T) {
+	for name, refuse := range map[string]func(*fakeKeeper){
+		"down":        func(k *fakeKeeper) { k.refuse(time.Minute) },
+		"quarantined": func(k *fakeKeeper) { k.quarantine("POST any /report/*", time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, k := newKeptRig(t, Config{}, fcgitest.Hello)
+				refuse(k)
+				wantAnswerAfter(t, r.raw(), fmt.Sprintf("POST /report/7 HTTP/1.1\r\nHost: app.test\r\nContent-Length: %d\r\n\r\n%s", 5<<20, strings.Repeat("x", 5<<20)), 503)
+				if o := r.outcome(); o.BytesIn != 0 || o.Refused != name {
+					t.Errorf("%d bytes of the body were read, refused %q", o.BytesIn, o.Refused)
+				}
+			})
+		})
+	}
 }
 
 // An application that answers while its body is streamed is heard, whatever it says, by

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -84,11 +85,18 @@ type seen struct {
 // serve has net/http read what w sends, checked, and returns the requests it saw.
 func serve(t testing.TB, w *wire, refused func(net.Addr, *Error, int)) []seen {
 	t.Helper()
+	return serveReading(t, w, math.MaxInt64, refused)
+}
+
+// serveReading is serve with a handler that reads that much of each body, in bytes. The
+// rest is net/http's to read away.
+func serveReading(t testing.TB, w *wire, most int64, refused func(net.Addr, *Error, int)) []seen {
+	t.Helper()
 	var list []seen
 	srv := &http.Server{
 		ErrorLog: log.New(io.Discard, "", 0),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(r.Body)
+			body, err := io.ReadAll(io.LimitReader(r.Body, most))
 			list = append(list, seen{r.Method, r.RequestURI, r.Host, string(body), r.ContentLength, r.Header, err, r.Context().Err() != nil})
 			if err != nil {
 				w.WriteHeader(http.StatusBadRequest)
