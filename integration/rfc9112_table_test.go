@@ -80,6 +80,8 @@ var exchangeCases = []exchangeCase{
 	{name: "an empty first segment", from: "3.2.1", text: get("//b/c"), want: "200 200", echo: `GET //b/c a:80 ""`},
 	{name: "above the root", from: "nginx", text: get("/../a"), want: "400 200", nginx: "400", lighttpd: "200 200"},
 	{name: "a URL", from: "3.2.2", text: get("http://b:81/x?y"), want: "200 200", echo: `GET /x?y b:81 ""`, lighttpd: "400"},
+	{name: "a URL in HTTP/1.0", from: "3.2.2", text: "GET http://b/x HTTP/1.0\r\n\r\n", want: "200", echo: `GET /x b:80 ""`},
+	{name: "a URL in capitals", from: "3.2.2", text: get("HTTP://b/x"), want: "200 200", echo: `GET /x b:80 ""`, lighttpd: "400"},
 	{name: "a URL without a path", from: "3.2.2", text: get("http://b"), want: "200 200", echo: `GET / b:80 ""`, lighttpd: "400"},
 	{name: "a URL without an authority", from: "3.2.2", text: get("http:x"), want: "400 200", nginx: "400", lighttpd: "400"},
 	{name: "a URL with a path only", from: "3.2.2", text: get("http:/x"), want: "400 200", nginx: "400", lighttpd: "400"},
@@ -131,6 +133,9 @@ var exchangeCases = []exchangeCase{
 
 	// 6: the body.
 	{name: "a length", from: "6.2", text: postHead + "Content-Length: 2\r\n\r\nhi", want: "200 200", echo: `POST / a:80 "hi"`},
+	{name: "POST without a length", from: "6.3", text: postHead + "\r\n", want: "200 200", echo: `POST / a:80 ""`, lighttpd: "411"},
+	{name: "POST of length 0", from: "6.2", text: postHead + "Content-Length: 0\r\n\r\n", want: "200 200", echo: `POST / a:80 ""`},
+	{name: "a vertical tab after a length", from: "5.1", text: postHead + "Content-Length: 2\x0b\r\n\r\nhi", want: "400"},
 	{name: "a length of GET", from: "6.2", text: getHead + "Content-Length: 2\r\n\r\nhi", want: "200 200", echo: `GET / a:80 "hi"`, lighttpd: "400"},
 	{name: "leading zeros", from: "6.2", text: postHead + "Content-Length: 002\r\n\r\nhi", want: "200 200", echo: `POST / a:80 "hi"`},
 	{name: "a sign", from: "6.2", text: postHead + "Content-Length: +2\r\n\r\nhi", want: "400"},
@@ -188,6 +193,8 @@ var exchangeCases = []exchangeCase{
 	{name: "close", from: "9.6", text: getHead + "Connection: close\r\n\r\n", want: "200"},
 	{name: "Close, in a list", from: "9.6", text: getHead + "Connection: x, Close\r\n\r\n", want: "200"},
 	{name: "ten requests", from: "9.3.2", text: strings.Repeat(get("/"), 10), want: "200 200 200 200 200 200 200 200 200 200 200"},
+	{name: "ten bodies", from: "9.3.2", text: strings.Repeat(chunked+"2\r\nhi\r\n0\r\n\r\n"+postHead+"Content-Length: 1\r\n\r\nx", 5), want: "200 200 200 200 200 200 200 200 200 200 200"},
+	{name: "100-continue", from: "9110 10.1.1", text: postHead + "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi", want: "100 200 200", lighttpd: "200 200"},
 	{name: "HEAD", from: "9.3.2", text: "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", want: "200 200"},
 	{name: "an expectation that is none", from: "9110 10.1.1", text: getHead + "Expect: x\r\n\r\n", want: "417", nginx: "200 200", lighttpd: "200 200"},
 	{name: "a malformed second request", from: "9.3.2", text: get("/") + "GET / HTTP/1.1\r\nHost : a\r\n\r\n", want: "200 400"},
