@@ -55,8 +55,8 @@ func (d *discards) end(client spool.Client) {
 	}
 }
 
-// unread reports whether the client may still be sending its body. HTTP/2 and 3 can end
-// that by themselves.
+// unread reports whether the client may still be sending its body. HTTP/2 and HTTP/3 can
+// stop a client without closing its connection.
 func (x *exchange) unread() bool {
 	r := x.original
 	return r.ProtoMajor == 1 && hasBody(r) && (x.source == nil || !x.source.whole.Load())
@@ -66,9 +66,9 @@ func hasBody(r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
 }
 
-// endConnection sees to it that an answer is not held back until the body is there,
-// as net/http would, and that what is left of a body is not taken for a request. The
-// connection is kept if little is left.
+// endConnection prepares an answer that is sent before the body was read. net/http must not
+// wait for the body before it sends the answer, and must not take the rest of the body for
+// a request. The connection is kept only if the body is small.
 func (x *exchange) endConnection(h http.Header) {
 	if !x.unread() {
 		return
@@ -82,8 +82,8 @@ func (x *exchange) endConnection(h http.Header) {
 	h.Set("Connection", "close")
 }
 
-// discardBody reads what the client still sends of its body after it was answered. It
-// takes the exchange's goroutine and the connection, and nothing else any more.
+// discardBody reads and drops what the client still sends of its body after the answer. The
+// request holds only its goroutine and its connection at that time.
 func (x *exchange) discardBody() {
 	if x.out.Aborted || !x.unread() {
 		return

@@ -10,17 +10,18 @@ import (
 	"time"
 )
 
-// Listener has what it accepts checked.
+// Listener returns connections whose requests are checked.
 type Listener struct {
 	net.Listener
-	// Refused, if it is not nil, is told of each header that was refused and answered: by
-	// whom it was sent, and how long the answer's body was. Of bodies the handler knows.
+	// Refused, if it is not nil, is called for each request whose header was refused, with
+	// the client's address and the number of bytes in the body of the answer. It is not
+	// called for malformed bodies: the handler sees the error when it reads.
 	Refused func(client net.Addr, err *Error, answered int)
 
 	count atomic.Uint64
 }
 
-// Count is how many headers were refused and answered, ever.
+// Count returns the number of requests whose header was refused since the start.
 func (l *Listener) Count() uint64 { return l.count.Load() }
 
 // Accept implements net.Listener.
@@ -36,10 +37,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return checked, nil
 }
 
-// What stands for the rest of a connection after what was refused. net/http finds it
-// malformed wherever it begins: in a header it is part of a line that has a NUL, in a
-// chunk's header, after a chunk's data and in a trailer it has a CR too many. It ends what
-// net/http waits for, so that this reads no further.
+// net/http reads these bytes in place of a malformed rest. They are malformed at every
+// position where the scanner may stop: in a header they add a NUL to the current line; in
+// a chunk's header, after a chunk's data and in a trailer they add a CR. Each ends with an
+// empty line, so that net/http does not wait for more.
 const (
 	poisonHead = "\x00\r\n\r\n"
 	poisonBody = "\r\r\n\r\n"
@@ -51,9 +52,9 @@ type conn struct {
 	listener *Listener
 
 	scanner scanner
-	err     *Error      // what was wrong; set before poison and answer
-	poison  string      // what remains to be read of it
-	answer  atomic.Bool // net/http is about to write its 400
+	err     *Error      // why the connection was refused; set before poison and answer
+	poison  string      // the part that net/http has not read yet
+	answer  atomic.Bool // net/http has read all poison in a header: its next Write is its 400
 }
 
 // Read implements net.Conn.
@@ -119,7 +120,7 @@ const (
 	lingerMost  = 16 << 20
 )
 
-// linger reads what the client may still be sending. Close ends it.
+// linger reads and drops what the client still sends. Close, from any goroutine, ends it.
 func (c *conn) linger() {
 	if c.CloseWrite() != nil {
 		return
@@ -155,7 +156,7 @@ func (c *conn) CloseWrite() error {
 // NetConn returns the connection below, as that of a tls.Conn does.
 func (c *conn) NetConn() net.Conn { return c.Conn }
 
-// readerFrom is a conn that can send files, which net/http looks for.
+// readerFrom is a conn with the ReadFrom that net/http looks for to use sendfile(2).
 type readerFrom struct{ *conn }
 
 // ReadFrom implements io.ReaderFrom.

@@ -1,6 +1,6 @@
 // Package framing checks HTTP/1 requests on a client's connection before net/http reads
-// them, and refuses those whose meaning or whose end another server may see elsewhere
-// (request smuggling): RFC 9112 where net/http is lenient.
+// them. It enforces RFC 9112 where net/http is lenient, and so refuses requests that another
+// server may understand differently or may end at another byte (request smuggling).
 //
 // A [Listener]'s connections follow the requests as their bytes pass: request line,
 // header, and the body up to its end, which is where the next request begins. Of a valid
@@ -12,8 +12,8 @@
 //
 // Where a request is not valid, net/http gets a few bytes (poison) instead of the rest, and finds the
 // request malformed: in a header it writes its 400, in a body the handler's Read fails.
-// The answer to a header is replaced by one that says what was wrong, and the client is
-// given a moment to read it.
+// That 400 is replaced by an answer that names the reason, and the connection is read for
+// a moment before it is closed, so that the client receives the answer and no reset.
 //
 // What always holds:
 //

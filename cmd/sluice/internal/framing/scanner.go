@@ -66,8 +66,8 @@ func (c *cursor) keep(m int) {
 
 func (c *cursor) drop(m int) { c.i += m }
 
-// scan reads what came from the client, moves what is for net/http to the front of b, and
-// returns how much that is. After an error, nothing that comes is for net/http.
+// scan checks the bytes that came from the client, moves those that net/http is to read to
+// the front of b, and returns their number. After an error the scanner must not be used.
 func (s *scanner) scan(b []byte) (n int, err *Error) {
 	c := cursor{b: b}
 	for c.i < len(b) && err == nil {
