@@ -35,7 +35,7 @@ var (
 	frontMax         = prometheus.NewDesc("sluice_front_connections_max", "How many client connections there may be.", []string{"listener"}, nil)
 	frontClosed      = prometheus.NewDesc("sluice_front_connections_closed_total", "Client connections closed for others: idle, active, or waiting for room.", []string{"listener", "state"}, nil)
 	frontErrors      = prometheus.NewDesc("sluice_front_accept_errors_total", "Times that accepting connections failed.", []string{"listener"}, nil)
-	frontMalformed   = prometheus.NewDesc("sluice_front_malformed_requests_total", "Requests that were refused because their header is malformed.", nil, nil)
+	frontMalformed   = prometheus.NewDesc("sluice_front_malformed_requests_total", "Requests that were refused because their header is malformed or too large.", nil, nil)
 	frontDropped     = prometheus.NewDesc("sluice_front_log_lines_dropped_total", "Lines that nobody took in time.", []string{"log"}, nil)
 )
 

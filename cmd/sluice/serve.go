@@ -110,7 +110,7 @@ func serve(o *options, command []string) (err error) {
 	server := o.server(newFront(b, access, o), limit, log)
 	servers := []*http.Server{server}
 	failed := make(chan error, 2)
-	checked := &framing.Listener{Listener: front, Refused: access.malformed}
+	checked := &framing.Listener{Listener: front, Refused: access.malformed, MaxHeader: int(o.maxHeader)}
 	go func() { failed <- server.Serve(limit.Listener(checked)) }()
 	if side != nil {
 		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})

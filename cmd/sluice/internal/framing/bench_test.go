@@ -22,7 +22,7 @@ func BenchmarkScan(b *testing.B) {
 		"chunked": "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 	} {
 		b.Run(name, func(b *testing.B) {
-			var s scanner
+			s := scanner{most: maxHeader}
 			in := []byte(text)
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
@@ -46,7 +46,7 @@ func BenchmarkRequest(b *testing.B) {
 			}
 			from := l
 			if name == "checked" {
-				from = &Listener{Listener: l}
+				from = &Listener{Listener: l, MaxHeader: maxHeader}
 			}
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header()["Date"] = nil

@@ -17,6 +17,9 @@ type Listener struct {
 	// the client's address and the number of bytes in the body of the answer. It is not
 	// called for malformed bodies: the handler sees the error when it reads.
 	Refused func(client net.Addr, err *Error, answered int)
+	// MaxHeader is how many bytes the header of a request may have, the request line
+	// included. The server's own limit must not be smaller.
+	MaxHeader int
 
 	count atomic.Uint64
 }
@@ -30,7 +33,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	checked := &conn{Conn: c, listener: l}
+	checked := &conn{Conn: c, listener: l, scanner: scanner{most: l.MaxHeader}}
 	if _, ok := c.(io.ReaderFrom); ok {
 		return readerFrom{checked}, nil
 	}

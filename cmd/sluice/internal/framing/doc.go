@@ -23,6 +23,6 @@
 //     compares them.
 //   - Answers to earlier requests on the connection are not touched: net/http asks for
 //     the last byte of poison in a header only after it has written them.
-//   - What is kept of a connection is bounded: a line that has begun (net/http's limit of
-//     the header bounds it), or a trailer's (maxTrailer).
+//   - What is kept of a connection is bounded: a line that has begun, of a header
+//     (Listener.MaxHeader) or of a trailer (maxTrailer).
 package framing

@@ -4,7 +4,7 @@ import "net/http"
 
 // Error says why a request was refused.
 type Error struct {
-	Status int    // 400, 501 or 505
+	Status int    // 400, 431, 501 or 505
 	Reason string // for the client and the log
 	Line   string // the request line, as far as it came, cut to maxLogged bytes
 }

@@ -82,6 +82,9 @@ type seen struct {
 	gone                       bool // its context had ended when its body was read
 }
 
+// maxHeader is how large a header may be in tests, in bytes.
+const maxHeader = 64 << 10
+
 // serve has net/http read what w sends, checked, and returns the requests it saw.
 func serve(t testing.TB, w *wire, refused func(net.Addr, *Error, int)) []seen {
 	t.Helper()
@@ -103,7 +106,7 @@ func serveReading(t testing.TB, w *wire, most int64, refused func(net.Addr, *Err
 			}
 		}),
 	}
-	if err := srv.Serve(&Listener{Listener: &one{Conn: w}, Refused: refused}); !errors.Is(err, net.ErrClosed) {
+	if err := srv.Serve(&Listener{Listener: &one{Conn: w}, Refused: refused, MaxHeader: maxHeader}); !errors.Is(err, net.ErrClosed) {
 		t.Fatal(err)
 	}
 	<-w.closed

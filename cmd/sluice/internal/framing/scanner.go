@@ -2,7 +2,9 @@ package framing
 
 import (
 	"bytes"
+	"fmt"
 	"math"
+	"net/http"
 )
 
 // state is what comes next on a connection.
@@ -38,9 +40,11 @@ const (
 	keepLine = 512
 )
 
-// scanner follows the requests on a connection. Its zero value waits for the first.
+// scanner follows the requests on a connection. One with state start waits for the first.
 type scanner struct {
+	most    int // bytes that a header may have
 	state   state
+	size    int // bytes that the header has so far
 	head    head
 	left    int64     // bytes of bodyData or chunkData; in a chunk's header, its size so far
 	digits  int       // of a chunk's size
@@ -102,7 +106,7 @@ func (s *scanner) begin(c *cursor) *Error {
 	case s.state == start && first == '\r':
 		s.state = startLF
 	default:
-		s.state, s.logged = requestLine, s.logged[:0]
+		s.state, s.size, s.logged = requestLine, 0, s.logged[:0]
 		return nil // the byte belongs to the request line
 	}
 	c.drop(1)
@@ -139,6 +143,9 @@ func content(line []byte) ([]byte, *Error) {
 // headLine reads a line of a header, or a part of one.
 func (s *scanner) headLine(c *cursor) *Error {
 	line, m, ok := s.take(c)
+	if s.size += m; s.size > s.most {
+		return s.tooLarge(line)
+	}
 	if !ok {
 		c.keep(m)
 		return nil
@@ -152,9 +159,28 @@ func (s *scanner) headLine(c *cursor) *Error {
 	return nil
 }
 
+// tooLarge refuses a header at line, which is nil if the line has not ended.
+func (s *scanner) tooLarge(line []byte) *Error {
+	if line == nil {
+		line = s.partial
+	}
+	if s.state == requestLine {
+		s.log(line)
+	}
+	return &Error{
+		Status: http.StatusRequestHeaderFieldsTooLarge, Line: string(s.logged),
+		Reason: fmt.Sprintf("the header is larger than the %d bytes that are allowed", s.most),
+	}
+}
+
+// log keeps the request line for an Error.
+func (s *scanner) log(line []byte) {
+	s.logged = append(s.logged, bytes.TrimSuffix(line[:min(len(line), maxLogged)], cr)...)
+}
+
 func (s *scanner) readHeadLine(line []byte) *Error {
 	if s.state == requestLine {
-		s.logged = append(s.logged, bytes.TrimSuffix(line[:min(len(line), maxLogged)], cr)...)
+		s.log(line)
 	}
 	line, err := content(line)
 	switch {

@@ -28,7 +28,7 @@ func TestWhatIsPassed(t *testing.T) {
 			want = tc.text
 		}
 		for size := 1; size <= len(tc.text); size++ {
-			var s scanner
+			s := scanner{most: maxHeader}
 			var got strings.Builder
 			for _, piece := range pieces(tc.text, size) {
 				n, err := s.scan(piece)
@@ -63,6 +63,10 @@ func TestRefusedHeaders(t *testing.T) {
 		post + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n": {400, "there is a Content-Length beside a Transfer-Encoding", "POST / HTTP/1.1"},
 		post + "Transfer-Encoding: gzip\r\n":                                      {501, "the only Transfer-Encoding that is understood is chunked", "POST / HTTP/1.1"},
 		"GET /" + strings.Repeat("x", 2000) + "# HTTP/4.0\r\n":                    {505, "only HTTP/1.1 and HTTP/1.0 are spoken here", "GET /" + strings.Repeat("x", maxLogged-5)},
+
+		"GET /" + strings.Repeat("x", maxHeader):         {431, "the header is larger than the 65536 bytes that are allowed", "GET /" + strings.Repeat("x", maxLogged-5)},
+		post + "X: " + strings.Repeat("x", maxHeader):    {431, "the header is larger than the 65536 bytes that are allowed", "POST / HTTP/1.1"},
+		post + strings.Repeat("X: y\r\n", maxHeader/6+1): {431, "the header is larger than the 65536 bytes that are allowed", "POST / HTTP/1.1"},
 	} {
 		for _, before := range []string{"", get, post + "Content-Length: 2\r\n\r\nhi"} {
 			for _, size := range []int{1, 7, 10_000} {
@@ -110,8 +114,8 @@ func TestRefusedBodies(t *testing.T) {
 
 // Lines of any length that come in any number of pieces are not kept once they have ended.
 func TestLinesAreNotKept(t *testing.T) {
-	var s scanner
-	for _, piece := range pieces("GET / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("x", 100_000)+"\r\n\r\n", 1000) {
+	s := scanner{most: maxHeader}
+	for _, piece := range pieces("GET / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("x", 60_000)+"\r\n\r\n", 1000) {
 		if _, err := s.scan(piece); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +126,7 @@ func TestLinesAreNotKept(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	var s scanner
+	s := scanner{most: maxHeader}
 	in := []byte(browser)
 	if n := testing.AllocsPerRun(100, func() { _, _ = s.scan(in) }); n != 0 {
 		t.Errorf("%v allocations", n)
