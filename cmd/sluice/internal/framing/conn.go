@@ -55,10 +55,17 @@ type conn struct {
 	listener *Listener
 
 	scanner scanner
-	err     *Error      // why the connection was refused; set before poison and answer
-	poison  string      // the part that net/http has not read yet
-	answer  atomic.Bool // net/http has read all poison in a header: its next Write is its 400
+	err    *Error       // why the connection was refused; set before poison and next
+	poison string       // the part that net/http has not read yet
+	next   atomic.Int32 // what the next Write is: one of the constants below
 }
+
+// What the next Write is, when net/http has read all poison.
+const (
+	anyAnswer  int32 = iota // it has not
+	own400                  // net/http's 400 to a malformed header
+	handlers400             // the handler's answer to a malformed body, or its beginning
+)
 
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
@@ -77,8 +84,12 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n := copy(p, c.poison)
 	c.poison = c.poison[n:]
-	if n > 0 && c.poison == "" && c.scanner.state.inHead() {
-		c.answer.Store(true)
+	if n > 0 && c.poison == "" {
+		if c.scanner.state.inHead() {
+			c.next.Store(own400)
+		} else {
+			c.next.Store(handlers400)
+		}
 	}
 	if n == 0 && len(p) > 0 {
 		return 0, c.err
@@ -95,10 +106,21 @@ func (c *conn) refuse(err *Error) {
 
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (int, error) {
-	if !c.answer.Load() {
-		return c.Conn.Write(p)
+	switch c.next.Swap(anyAnswer) {
+	case own400:
+		return len(p), c.refuseHeader()
+	case handlers400:
+		n, err := c.Conn.Write(p)
+		if err == nil {
+			c.linger()
+		}
+		return n, err
 	}
-	c.answer.Store(false)
+	return c.Conn.Write(p)
+}
+
+// refuseHeader answers in place of net/http, and says why.
+func (c *conn) refuseHeader() error {
 	body := fmt.Sprintf("%d %s\n\n%s\n", c.err.Status, http.StatusText(c.err.Status), c.err.Reason)
 	c.listener.count.Add(1)
 	if c.listener.Refused != nil {
@@ -107,11 +129,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"+
 		"Proxy-Status: sluice; error=http_request_error\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
 		c.err.Status, http.StatusText(c.err.Status), time.Now().UTC().Format(http.TimeFormat), len(body), body)
-	if err != nil {
-		return 0, err
+	if err == nil && c.CloseWrite() == nil {
+		c.linger()
 	}
-	c.linger()
-	return len(p), nil
+	return err
 }
 
 // How long a client that was refused may go on sending, how long it may pause, and how much
@@ -125,9 +146,6 @@ const (
 
 // linger reads and drops what the client still sends. Close, from any goroutine, ends it.
 func (c *conn) linger() {
-	if c.CloseWrite() != nil {
-		return
-	}
 	buf := make([]byte, 4<<10)
 	end := time.Now().Add(lingerFor)
 	for n := 0; n < lingerMost; {

@@ -12,8 +12,9 @@
 //
 // Where a request is not valid, net/http gets a few bytes (poison) instead of the rest, and finds the
 // request malformed: in a header it writes its 400, in a body the handler's Read fails.
-// That 400 is replaced by an answer that names the reason, and the connection is read for
-// a moment before it is closed, so that the client receives the answer and no reset.
+// That 400 is replaced by an answer that names the reason. In either case the connection
+// is read for a moment before it is closed, so that the client receives the answer and no
+// reset.
 //
 // What always holds:
 //
