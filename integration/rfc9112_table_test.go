@@ -216,6 +216,7 @@ func TestRFC9112(t *testing.T) {
 	}
 	for _, c := range exchangeCases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // a malformed body is listened to for half a second
 			for _, server := range servers {
 				if server.want(c) == "-" {
 					continue // it waits for what does not come, or speaks HTTP/2
