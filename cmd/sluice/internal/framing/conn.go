@@ -55,16 +55,16 @@ type conn struct {
 	listener *Listener
 
 	scanner scanner
-	err    *Error       // why the connection was refused; set before poison and next
-	poison string       // the part that net/http has not read yet
-	next   atomic.Int32 // what the next Write is: one of the constants below
+	err     *Error       // why the connection was refused; set before poison and next
+	poison  string       // the part that net/http has not read yet
+	next    atomic.Int32 // what the next Write is: one of the constants below
 }
 
 // What the next Write is, when net/http has read all poison.
 const (
-	anyAnswer  int32 = iota // it has not
-	own400                  // net/http's 400 to a malformed header
-	handlers400             // the handler's answer to a malformed body, or its beginning
+	anyAnswer   int32 = iota // it has not
+	own400                   // net/http's 400 to a malformed header
+	handlers400              // the handler's answer to a malformed body, or its beginning
 )
 
 // Read implements net.Conn.
