@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 )
 
 func serveCommand() *cobra.Command {
@@ -111,11 +112,12 @@ func serve(o *options, command []string) (err error) {
 	server := o.server(newFront(b, access, o), limit, log)
 	servers := []limited{{server, limit}}
 	failed := make(chan error, 2)
-	go func() { failed <- server.Serve(limit.Listener(front)) }()
+	checked := &framing.Listener{Listener: front, Refused: access.malformed, MaxHeader: int(o.maxHeader)}
+	go func() { failed <- server.Serve(limit.Listener(checked)) }()
 	if side != nil {
 		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		s := statusServer(b, func() frontSnapshot {
-			return frontSnapshot{limit.Snapshot(), few.Snapshot(), droppedLines{access.dropped(), errorLog.dropped()}}
+			return frontSnapshot{limit.Snapshot(), few.Snapshot(), checked.Count(), droppedLines{access.dropped(), errorLog.dropped()}}
 		}, o.statusHosts(), log)
 		s.ConnState = few.Track
 		servers = append(servers, limited{s, few})
