@@ -71,9 +71,10 @@ func readyRequest(cfg *Config) (request *upstream.Request, err error) {
 // askReady sends the request and reads the answer to its end, so that the application is
 // not cut short.
 func (b *backend) askReady(ctx context.Context, cfg *Config, request *upstream.Request, in pool.Instance) (status int, err error) {
+	patience := time.Duration(cfg.Spawn.StartTimeout) // ctx ends before
 	p, err := pool.New(pool.Config{
 		Instances: []pool.Instance{in}, Codec: cfg.codec, Workers: 1, KeepAlive: pool.KeepOff,
-		DialTimeout: time.Duration(cfg.Timeouts.Dial), WaitTimeout: time.Duration(cfg.Queue.Timeout),
+		DialTimeout: patience, WaitTimeout: patience,
 	})
 	if err != nil {
 		return 0, err

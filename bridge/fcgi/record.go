@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 const (
@@ -124,7 +125,8 @@ func DecodeRecord(b []byte) (rec Record, rest []byte, err error) {
 }
 
 // AppendStream appends data as records of a stream type (PARAMS, STDIN, STDOUT,
-// STDERR, DATA), as many as it takes. Empty data appends nothing.
+// STDERR, DATA), as many as it takes. Empty data appends nothing. Data of one record may
+// lie in dst's capacity, where it is to be: HeaderLen after dst's end.
 func AppendStream(dst []byte, t Type, id uint16, data []byte) []byte {
 	for len(data) > 0 {
 		n := min(len(data), streamContent)
@@ -139,16 +141,6 @@ func AppendStreamEnd(dst []byte, t Type, id uint16) []byte {
 	return appendRecord(dst, t, id, nil)
 }
 
-// StreamHeader returns the header of one stream record with n bytes of content,
-// for callers that send the content from where it lies. It panics unless
-// 0 < n <= MaxContent: the caller's buffer has the wrong size.
-func StreamHeader(t Type, id uint16, n int) Header {
-	if n <= 0 || n > MaxContent {
-		panic(fmt.Sprintf("fcgi: StreamHeader: %d bytes of content, want 1 to %d", n, MaxContent))
-	}
-	return Header{Type: t, RequestID: id, ContentLength: uint16(n)}
-}
-
 // appendRecord is the one place that writes a record. Its callers split or
 // refuse what does not fit; the check is here so that a new one cannot forget.
 func appendRecord(dst []byte, t Type, id uint16, content []byte) []byte {
@@ -156,5 +148,8 @@ func appendRecord(dst []byte, t Type, id uint16, content []byte) []byte {
 		panic(fmt.Sprintf("fcgi: %d bytes of content in one %v record", len(content), t))
 	}
 	dst = AppendHeader(dst, Header{Type: t, RequestID: id, ContentLength: uint16(len(content))})
-	return append(dst, content...)
+	n := len(dst)
+	dst = slices.Grow(dst, len(content))[:n+len(content)]
+	copy(dst[n:], content) // costs nothing if it is there already
+	return dst
 }

@@ -234,20 +234,6 @@ func TestAppendStreamEnd(t *testing.T) {
 	}
 }
 
-func TestStreamHeader(t *testing.T) {
-	for n, want := range map[int]string{
-		1:     "\x01\x05\x00\x07\x00\x01\x00\x00",
-		65535: "\x01\x05\x00\x07\xff\xff\x00\x00",
-	} {
-		if got := fcgi.AppendHeader(nil, fcgi.StreamHeader(fcgi.TypeStdin, 7, n)); string(got) != want {
-			t.Errorf("%d bytes: %q, want %q", n, got, want)
-		}
-	}
-	for _, n := range []int{-1, 0, 65536} {
-		wantPanic(t, fmt.Sprintf("StreamHeader: %d bytes", n), func() { fcgi.StreamHeader(fcgi.TypeStdin, 7, n) })
-	}
-}
-
 func TestTypeNames(t *testing.T) {
 	for typ, want := range map[fcgi.Type]string{
 		0: "type 0", 1: "BEGIN_REQUEST", 2: "ABORT_REQUEST", 3: "END_REQUEST", 4: "PARAMS", 5: "STDIN", 6: "STDOUT",

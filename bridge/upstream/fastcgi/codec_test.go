@@ -117,3 +117,13 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 }
+
+// A part of an upload, which is encoded in place.
+func BenchmarkAppendBody(b *testing.B) {
+	before, after := codec.BodyOverhead()
+	buf := make([]byte, before+32<<10, before+32<<10+after)
+	b.ReportAllocs()
+	for b.Loop() {
+		codec.AppendBody(buf[:0], 7, buf[before:], false)
+	}
+}
