@@ -21,9 +21,11 @@ import (
 // and in all that a Codec may say of itself the opposite of FastCGI. A connection is for
 // one request, and its end is the end of the answer. There are no ids, no questions, no
 // errors and no log.
-type scgiCodec struct{}
+type scgiCodec struct {
+	keeps bool // that is not SCGI, but an answer may end with its connection in others, too
+}
 
-func (scgiCodec) KeepAlive() bool { return false }
+func (c scgiCodec) KeepAlive() bool { return c.keeps }
 
 func (scgiCodec) Size(r *upstream.Request) (total int, err error) {
 	for _, v := range r.Vars {
@@ -67,7 +69,7 @@ type scgiDecoder struct {
 	begun bool
 }
 
-func (d *scgiDecoder) Begin(id uint16) { d.id, d.begun = id, false }
+func (d *scgiDecoder) Begin(id uint16, _ *upstream.Request) { d.id, d.begun = id, false }
 
 func (d *scgiDecoder) Next(in []byte) (ev upstream.Event, rest []byte, err error) {
 	if len(in) == 0 {
@@ -80,7 +82,7 @@ func (d *scgiDecoder) Next(in []byte) (ev upstream.Event, rest []byte, err error
 func (d *scgiDecoder) EOF() (ev upstream.Event) {
 	if d.begun {
 		d.begun = false
-		ev = upstream.Event{Kind: upstream.End, ID: d.id}
+		ev = upstream.Event{Kind: upstream.End, ID: d.id, Close: true}
 	}
 	return ev
 }
@@ -117,7 +119,10 @@ func scgiRequest(c io.Reader) (vars map[string]string, body string, err error) {
 // scgiRig is a rig whose application speaks SCGI. It is asked for as much as there is.
 func scgiRig(t *testing.T, cfg Config, scripts ...fcgitest.Script) *rig {
 	t.Helper()
-	cfg.codec, cfg.KeepAlive, cfg.Multiplex = scgiCodec{}, Auto, On
+	if cfg.codec == nil {
+		cfg.codec = scgiCodec{}
+	}
+	cfg.KeepAlive, cfg.Multiplex = Auto, On
 	return newRig(t, cfg, scripts...)
 }
 
@@ -145,34 +150,38 @@ func scgiSays(parts ...string) fcgitest.Script {
 // Requests with and without bodies, one after the other and several at once: each has a
 // connection for itself, and the connection's end is the answer's.
 func TestSCGI(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := scgiRig(t, Config{Workers: 3}, scgiAnswers(func(s *fcgitest.Session, vars map[string]string, body string) {
-			fmt.Fprintf(s, "Content-Type: text/plain\r\n\r\n%s %s %s %s\n", vars["SCGI"], vars["REQUEST_METHOD"], vars["REQUEST_URI"], vars["CONTENT_LENGTH"])
-			time.Sleep(time.Second)
-			_, _ = io.WriteString(s, body)
-		}))
-		large := strings.Repeat("0123456789", 30_000)
-		for body, buffering := range map[string]Switch{"": On, "a=b": On, large: On, large + "streamed": Off} {
-			r.b.cfg.RequestBuffering = buffering
-			re := r.post("/wiki?x=1", body)
-			if want := fmt.Sprintf("1 POST /wiki?x=1 %d\n%s", len(body), body); re.status != 200 || re.body != want || re.err != nil {
-				t.Errorf("%d bytes sent: reply %d, %d bytes, want %d, %v", len(body), re.status, len(re.body), len(want), re.err)
-			}
+	for _, keeps := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { testSCGI(t, scgiCodec{keeps}) })
+	}
+}
+
+func testSCGI(t *testing.T, codec scgiCodec) {
+	r := scgiRig(t, Config{Workers: 3, codec: codec}, scgiAnswers(func(s *fcgitest.Session, vars map[string]string, body string) {
+		fmt.Fprintf(s, "Content-Type: text/plain\r\n\r\n%s %s %s %s\n", vars["SCGI"], vars["REQUEST_METHOD"], vars["REQUEST_URI"], vars["CONTENT_LENGTH"])
+		time.Sleep(time.Second)
+		_, _ = io.WriteString(s, body)
+	}))
+	large := strings.Repeat("0123456789", 30_000)
+	for body, buffering := range map[string]Switch{"": On, "a=b": On, large: On, large + "streamed": Off} {
+		r.b.cfg.RequestBuffering = buffering
+		re := r.post("/wiki?x=1", body)
+		if want := fmt.Sprintf("1 POST /wiki?x=1 %d\n%s", len(body), body); re.status != 200 || re.body != want || re.err != nil {
+			t.Errorf("%d bytes sent: reply %d, %d bytes, want %d, %v", len(body), re.status, len(re.body), len(want), re.err)
 		}
-		var replies []func() reply
-		for range 7 {
-			replies = append(replies, r.start(http.MethodGet, "/", nil))
+	}
+	var replies []func() reply
+	for range 7 {
+		replies = append(replies, r.start(http.MethodGet, "/", nil))
+	}
+	for _, reply := range replies {
+		if re := reply(); re.body != "1 GET / 0\n" || re.err != nil {
+			t.Errorf("reply %d %q, %v", re.status, re.body, re.err)
 		}
-		for _, reply := range replies {
-			if re := reply(); re.body != "1 GET / 0\n" || re.err != nil {
-				t.Errorf("reply %d %q, %v", re.status, re.body, re.err)
-			}
-		}
-		r.wantKept(0)
-		if s := r.b.Snapshot().Pool.Instances[0]; r.peer.Accepted() != 4+7 || r.peer.MostOpen() != 3 || s.Discarded != 0 || s.Reuses != 0 {
-			t.Errorf("%d connections, %d at once, %+v; want 11, 3 at once, none discarded", r.peer.Accepted(), r.peer.MostOpen(), s)
-		}
-	})
+	}
+	r.wantKept(0)
+	if s := r.b.Snapshot().Pool.Instances[0]; r.peer.Accepted() != 4+7 || r.peer.MostOpen() != 3 || s.Discarded != 0 || s.Reuses != 0 {
+		t.Errorf("%d connections, %d at once, %+v; want 11, 3 at once, none discarded", r.peer.Accepted(), r.peer.MostOpen(), s)
+	}
 }
 
 // An answer that was cut looks complete only where nobody can know that it was.

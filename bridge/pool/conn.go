@@ -145,8 +145,8 @@ func (c *conn) take() (upstream.Event, error) {
 	}
 }
 
-// begin starts the connection's next request.
-func (c *conn) begin() {
+// reset makes the connection ready for its next request.
+func (c *conn) reset() {
 	c.interrupted.Store(false)
 	c.written.Store(0)
 	c.id = uint16((c.uses-1)%65535) + 1
@@ -269,9 +269,9 @@ func (c *conn) cut(why error) {
 	_ = c.Close() // it may have been closed already
 }
 
-func (c *conn) expect(unrunBelow int) {
+func (c *conn) begin(r *upstream.Request, unrunBelow int) {
 	c.unrunBelow = int64(unrunBelow)
-	c.in.decoder.Begin(c.id)
+	c.in.decoder.Begin(c.id, r)
 }
 
 func (c *conn) write(b []byte, deadline time.Time) error {

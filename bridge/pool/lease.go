@@ -15,7 +15,7 @@ import (
 // channel is what a lease sends a request and receives the answer on: a whole
 // connection, or a stream of a multiplexed one.
 type channel interface {
-	expect(unrunBelow int) // begins a request (upstream.Codec.AppendHead)
+	begin(r *upstream.Request, unrunBelow int) // see upstream.Codec.AppendHead
 	next(deadline time.Time) (upstream.Event, error)
 	write(b []byte, deadline time.Time) error
 	interrupt()
@@ -45,7 +45,7 @@ type Lease struct {
 	// not keep connections, and the request must not have been sent then.
 	careful bool
 	base    int64     // ch.heard() when the lease began
-	once    bool      // the connection is closed after the request (Config.KeepAlive)
+	once    bool      // the connection is closed after the request (Config.KeepAlive, upstream.Event.Close)
 	sentAt  time.Time // when writing began
 
 	mu       sync.Mutex // guards what others than the reading side touch
@@ -83,24 +83,24 @@ func (l *Lease) Begin(buf []byte, r *upstream.Request, body []byte, last bool) (
 	if last || len(body) > 0 {
 		buf = codec.AppendBody(buf, l.id, body, last)
 	}
-	return buf, l.begin(buf, unrunBelow, last)
+	return buf, l.begin(r, buf, unrunBelow, last)
 }
 
-// begin sends an encoded request.
-func (l *Lease) begin(request []byte, unrunBelow int, whole bool) error {
+// begin sends r, encoded.
+func (l *Lease) begin(r *upstream.Request, encoded []byte, unrunBelow int, whole bool) error {
 	now := time.Now()
 	l.sentAt = now
-	l.ch.expect(unrunBelow)
-	if l.careful && len(request) > unrunBelow {
-		if err := l.write(request[:unrunBelow], now, false); err != nil {
+	l.ch.begin(r, unrunBelow)
+	if l.careful && len(encoded) > unrunBelow {
+		if err := l.write(encoded[:unrunBelow], now, false); err != nil {
 			return err
 		}
 		if !l.c.listen(now.Add(listenFor)) {
 			return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
 		}
-		request, now = request[unrunBelow:], time.Now()
+		encoded, now = encoded[unrunBelow:], time.Now()
 	}
-	return l.write(request, now, whole)
+	return l.write(encoded, now, whole)
 }
 
 // Body sends a part of the body: the n bytes of buf after the first that BodyOverhead
@@ -149,7 +149,7 @@ func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
 		l.spoke = l.spoke || ev.Kind == upstream.Output && len(ev.Data) > 0
 		return ev, nil
 	}
-	l.ended = true
+	l.ended, l.once = true, l.once || ev.Close
 	switch {
 	case ev.Err == nil:
 		return ev, nil

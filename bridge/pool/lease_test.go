@@ -128,7 +128,7 @@ func TestRequestIDsRotate(t *testing.T) {
 	c := &conn{}
 	for i := range 2*65535 + 10 {
 		c.uses++
-		c.begin()
+		c.reset()
 		if want := uint16(i%65535) + 1; c.id != want || c.id == 0 {
 			t.Fatalf("request %d has id %d, want %d", i+1, c.id, want)
 		}

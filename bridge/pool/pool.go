@@ -224,7 +224,7 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 		l.ch, l.id, l.fresh = s, s.id, s.first
 		return l
 	}
-	c.begin()
+	c.reset()
 	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.in.total
 	if l.fresh || d.Settled {
 		p.mu.Lock()

@@ -17,7 +17,7 @@ const beginLen = 16
 // Write is Begin for the first records of a request, and Body for others.
 func (l *Lease) Write(records []byte) error {
 	if l.sentAt.IsZero() {
-		return l.begin(records, beginLen, false)
+		return l.begin(nil, records, beginLen, false)
 	}
 	return l.write(records, time.Now(), false)
 }

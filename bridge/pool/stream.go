@@ -203,7 +203,7 @@ func (s *stream) await(deadline time.Time) error {
 	}
 }
 
-func (s *stream) expect(unrunBelow int) { s.unrunBelow = unrunBelow }
+func (s *stream) begin(_ *upstream.Request, unrunBelow int) { s.unrunBelow = unrunBelow }
 
 // write queues bytes; they leave with others'. A stream's request is one write.
 func (s *stream) write(b []byte, _ time.Time) error {

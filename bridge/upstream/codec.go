@@ -36,9 +36,9 @@ type Codec interface {
 
 // Decoder decodes what the application sends on one connection.
 type Decoder interface {
-	// Begin announces that request id is sent next. From then on, what belongs to another
+	// Begin announces that r is sent next, with an id. From then on, what belongs to another
 	// request is an error. Before the first Begin, all requests are decoded.
-	Begin(id uint16)
+	Begin(id uint16, r *Request)
 	// Next decodes the event at the beginning of in, and returns the bytes after it. If in
 	// does not hold a whole event, the event's Kind is 0, and fewer than 64 bytes are
 	// returned: call Next again with these and the bytes that arrive after them. After an

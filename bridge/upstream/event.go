@@ -28,6 +28,8 @@ type Event struct {
 	// and is valid until that is overwritten. Output without data announces that no more
 	// output follows; not every protocol has that.
 	Data []byte
+	// Close is set in an End if the connection cannot carry another request.
+	Close bool
 	// Err is set in an End if the application has not run the request, or if the end makes
 	// no sense (a *FormatError). nil: the answer is complete.
 	Err error

@@ -17,7 +17,7 @@ type decoder struct {
 	reply    []byte // what has come of that
 }
 
-func (d *decoder) Begin(id uint16) { d.id = id }
+func (d *decoder) Begin(id uint16, _ *upstream.Request) { d.id = id }
 
 func (d *decoder) Next(in []byte) (ev upstream.Event, rest []byte, err error) {
 	for {

@@ -26,7 +26,7 @@ func end(id uint16, status fcgi.ProtocolStatus) string {
 func decode(id uint16, in string, size int) (events []string, clean bool, err error) {
 	d := codec.NewDecoder()
 	if id != 0 {
-		d.Begin(id)
+		d.Begin(id, nil)
 	}
 	var left []byte
 	joins := false
