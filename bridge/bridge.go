@@ -123,12 +123,11 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	defer b.depart()
 
 	x := b.exchanges.Get().(*exchange)
-	x.b, x.w, x.r = b, w, r
-	started := time.Now()
+	x.b, x.w, x.r, x.began = b, w, r, time.Now()
 	b.identify(r, &x.client) // here, because a front's Identify may need much stack
 	x.handle()
 	if b.cfg.Observe != nil {
-		x.out.Total = time.Since(started)
+		x.out.Total = time.Since(x.began)
 		b.cfg.Observe(r, &x.out)
 	}
 	x.discardBody()

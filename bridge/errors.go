@@ -290,9 +290,7 @@ func (x *exchange) writeError(f failure) {
 	if x.bodyless(p.status) {
 		return
 	}
-	n, err := io.WriteString(x.w, p.body)
-	x.out.BytesOut = int64(n)
-	if err != nil {
+	if err := x.writeWhole([]byte(p.body)); err != nil {
 		x.out.Aborted = true
 	}
 }

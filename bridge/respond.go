@@ -43,12 +43,7 @@ func (x *exchange) respond(resp cgi.Response, body []byte) error {
 	if len(body) == 0 {
 		return nil
 	}
-	if len(body) > heldBack {
-		to := x.clientWriter()
-		to.extend()
-		defer to.done(nil)
-	}
-	return x.write(body)
+	return x.writeWhole(body)
 }
 
 // stream sends the client an answer while it arrives. What the client is too
@@ -215,13 +210,30 @@ func (x *exchange) writeHeader(status int) {
 	x.w.WriteHeader(status)
 }
 
-// endConnection lets the client's connection end with an answer that comes before
-// a streamed body was read: in full duplex net/http would take the body's rest
-// for the next request.
+// endConnection lets the client's connection end with an answer that comes before the
+// body was read to its end, where net/http would go on with the connection all the same:
+//
+//   - of a streamed body it would take the rest for the next request (full duplex);
+//   - after a read that failed or was cut, it has canceled the context that the later
+//     requests of the connection would have.
 func (x *exchange) endConnection(h http.Header) {
-	if x.upload != nil && !x.upload.whole.Load() {
+	s := x.source
+	if s == nil || s.isWhole() || x.r.ProtoMajor > 1 {
+		return
+	}
+	if x.upload != nil || s.isCut() || s.err != nil {
 		h.Set("Connection", "close")
 	}
+}
+
+// writeWhole sends the body of an answer that is here whole.
+func (x *exchange) writeWhole(p []byte) error {
+	if len(p) > heldBack {
+		to := x.clientWriter()
+		to.extend()
+		defer to.done(nil)
+	}
+	return x.write(p)
 }
 
 func (x *exchange) write(p []byte) error {
