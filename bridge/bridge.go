@@ -4,14 +4,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
@@ -34,6 +32,8 @@ type Bridge struct {
 	exchanges sync.Pool    // of *exchange
 	answers   sync.Pool    // of *[]byte: what exchanges have lent
 	inFlight  atomic.Int64 // calls of ServeHTTP
+
+	refuses atomic.Bool // Refuse was called
 
 	closed atomic.Bool
 	empty  chan struct{} // has one if the last call has ended since Close
@@ -111,7 +111,7 @@ func reset(w http.ResponseWriter) {
 	if secure, ok := c.(*tls.Conn); ok {
 		c = secure.NetConn() // its own Close would say that all is well
 	}
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok { // a *net.TCPConn, or what a listener has made of it
 		_ = tcp.SetLinger(0) // without it, Close is as before
 	}
 	_ = c.Close()
@@ -161,14 +161,6 @@ func (b *Bridge) Unused() []error {
 // once.
 func (b *Bridge) Close() error {
 	b.close()
-	return nil
-}
-
-// open refuses what comes after Close.
-func (b *Bridge) open() error {
-	if b.closed.Load() {
-		return admission.ErrClosed
-	}
 	return nil
 }
 

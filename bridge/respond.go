@@ -217,6 +217,10 @@ func (x *exchange) writeHeader(status int) {
 //   - after a read that failed or was cut, it has canceled the context that the later
 //     requests of the connection would have.
 func (x *exchange) endConnection(h http.Header) {
+	if x.b.refuses.Load() {
+		h.Set("Connection", "close")
+		return
+	}
 	s := x.source
 	if s == nil || s.isWhole() || x.r.ProtoMajor > 1 {
 		return

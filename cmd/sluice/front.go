@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
@@ -14,6 +15,7 @@ type front struct {
 	files  *files // nil if there are none to serve
 	access *accessLog
 	client time.Duration
+	drains atomic.Bool // the bridge refuses what comes, and connections end with their answer
 }
 
 func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
@@ -32,7 +34,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
 	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }()
 
-	if f.files != nil {
+	if f.files != nil && !f.drains.Load() {
 		if name, ok := f.files.name(r); ok {
 			f.file(w, r, name)
 			return
@@ -41,10 +43,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.bridge.ServeHTTP(w, r)
 }
 
+// drain has requests refused that come from now on.
+func (f *front) drain() {
+	f.drains.Store(true)
+	f.bridge.Refuse()
+}
+
 func (f *front) file(w http.ResponseWriter, r *http.Request, name string) {
 	rc := http.NewResponseController(w)
 	if r.ContentLength != 0 {
 		_ = rc.SetReadDeadline(time.Now().Add(f.client)) // net/http reads the body away before it answers
+	}
+	if f.drains.Load() {
+		w.Header().Set("Connection", "close")
 	}
 	counted := &countingWriter{ResponseWriter: w, extend: func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }}
 	f.files.serve(counted, r, name)

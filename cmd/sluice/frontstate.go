@@ -17,6 +17,7 @@ type snapshot struct {
 type frontSnapshot struct {
 	Connections       connlimit.Snapshot `json:"connections"`
 	StatusConnections connlimit.Snapshot `json:"status_connections"`
+	Draining          bool               `json:"draining"`
 	DroppedLines      droppedLines       `json:"dropped_lines"`
 }
 

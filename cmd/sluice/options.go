@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"path"
 	"strings"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sluice-proxy/sluice/bridge"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // options are serve's flags.
@@ -182,17 +179,6 @@ func (o *options) bridge(command []string) bridge.Config {
 	}
 	o.gate.into(&c)
 	return c
-}
-
-func (o *options) server(h http.Handler, limit *connlimit.Limit, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ConnState:         limit.Track,
-		ReadHeaderTimeout: time.Duration(o.header),
-		IdleTimeout:       time.Duration(o.keepAlive),
-		MaxHeaderBytes:    int(o.maxHeader),
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
 }
 
 // size is a flag in bytes.

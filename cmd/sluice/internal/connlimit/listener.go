@@ -24,6 +24,7 @@ type listener struct {
 func (l *Limit) Listener(from net.Listener) net.Listener {
 	l.listen = from.Addr().String()
 	ln := &listener{Listener: from, limit: l, ended: make(chan struct{}), closing: make(chan struct{})}
+	l.listener = ln
 	go ln.accept()
 	return ln
 }
@@ -46,9 +47,23 @@ func (ln *listener) Accept() (net.Conn, error) {
 		select {
 		case <-l.wake:
 		case <-ln.ended:
-			return nil, ln.err
+			if l.isTaken() {
+				return nil, ln.err
+			}
 		}
 	}
+}
+
+// isTaken reports whether the server has been given all there is. Nothing more comes after
+// the end of accepting, unless some wait for room.
+func (l *Limit) isTaken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ready) > 0 {
+		return false
+	}
+	l.taken = true
+	return true
 }
 
 // Close ends accepting and closes what the server was not given yet.
@@ -62,15 +77,17 @@ func (ln *listener) Close() error {
 	return err
 }
 
-// shut closes what is not in the server.
+// shut closes what is not in the server, but for what that is about to take in a drain.
 func (l *Limit) shut() {
 	l.mu.Lock()
 	l.closed = true
 	if l.again != nil {
 		l.again.Stop()
 	}
-	out := l.ready
-	l.ready = nil
+	var out []net.Conn
+	if !l.draining || l.taken {
+		out, l.ready = l.ready, nil
+	}
 	for _, c := range out {
 		l.remove(l.entries[c])
 	}
