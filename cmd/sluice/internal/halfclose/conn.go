@@ -5,15 +5,24 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// Window is how soon after the end of the request a TCP client must have closed its sending
-// side. Those that do so for every request do it at once; 50 ms is more than a delayed
-// acknowledgment takes, and less than anybody takes to give up.
-const Window = 50 * time.Millisecond
+// Window is how soon after the end of the request a TCP client of another machine must have
+// closed its sending side. Those that do so do it at once. It is more than a delayed
+// acknowledgment takes, or a busy machine to read both, and less than people take to give up.
+const Window = 100 * time.Millisecond
+
+// How often the kernel is asked whether a client of this machine has closed the connection:
+// soon, because it parts with the socket a moment after it has sent the end, and then ever
+// more rarely.
+const (
+	firstLook = 20 * time.Millisecond
+	lastLook  = 5 * time.Second
+)
 
 // keepAlive is for a connection whose end is hidden. The kernel of a client that has closed
 // forgets the connection after a while (Linux: net.ipv4.tcp_fin_timeout, 60 s), and resets
@@ -26,6 +35,8 @@ type Config struct {
 	// that is over, once for each that was permitted. Nil: any number is permitted.
 	Permit func(net.Conn) bool
 	Done   func(net.Conn)
+
+	anywhere bool // tests: every TCP client is taken for one of another machine
 }
 
 // Listener returns a listener whose connections hide the ends of clients that wait for
@@ -51,7 +62,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	switch c := c.(type) {
 	case *net.TCPConn:
 		t := &tcpConn{TCPConn: c}
-		t.ends = ends{conn: t, raw: c, config: l.config, window: Window}
+		t.ends = ends{conn: t, raw: c, config: l.config}
 		return t, nil
 	case *net.UnixConn:
 		u := &unixConn{UnixConn: c}
@@ -109,10 +120,13 @@ type ends struct {
 	conn   net.Conn
 	raw    syscall.Conn
 	config Config
-	window time.Duration // 0: the kernel knows
 
 	active atomic.Bool // a request is being received or answered
-	hidden atomic.Bool // and the end is hidden
+
+	mu     sync.Mutex
+	hidden bool        // the end is hidden
+	look   *time.Timer // for the next time that the kernel is asked; nil: it is not
+	pause  time.Duration
 }
 
 // errLeft is the end of a connection whose client was found to have left after its end had
@@ -128,27 +142,68 @@ func (e *ends) read(from io.Reader, p []byte) (int, error) {
 	}
 	since := time.Now()
 	n, err := from.Read(p)
-	if err != io.EOF || e.window > 0 && time.Since(since) > e.window || !e.hide() {
+	if err != io.EOF || !e.hide(time.Since(since)) {
 		return n, err
 	}
 	return 0, e.await()
 }
 
-// hide begins to hide the end.
-func (e *ends) hide() bool {
+// hide hides an end that came so long after the request, if its client waits for the answer.
+func (e *ends) hide(after time.Duration) bool {
+	tcp, isTCP := e.conn.(*tcpConn)
+	ask := false
+	if isTCP {
+		if isLocal(tcp) && !e.config.anywhere {
+			held, found, err := isHeld(tcp)
+			if ask = found && err == nil; ask && !held {
+				return false
+			}
+		}
+		if !ask && after > Window {
+			return false
+		}
+	}
 	if e.config.Permit != nil && !e.config.Permit(e.conn) {
 		return false
 	}
-	e.hidden.Store(true)
-	if tcp, ok := e.conn.(*tcpConn); ok {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hidden = true
+	switch {
+	case ask:
+		e.pause = firstLook
+		e.look = time.AfterFunc(e.pause, e.lookAgain)
+	case isTCP:
 		_ = tcp.SetKeepAliveConfig(keepAlive) // else the usual one finds out later
 	}
 	return true
 }
 
-// over ends that, if it has begun.
+// lookAgain asks the kernel whether a client of this machine is still there.
+func (e *ends) lookAgain() {
+	held, _, err := isHeld(e.conn)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case !e.hidden:
+	case err == nil && !held:
+		_ = e.conn.SetReadDeadline(time.Unix(1, 0)) // ends await; nothing more is to be read
+	default:
+		e.pause = min(4*e.pause, lastLook)
+		e.look.Reset(e.pause)
+	}
+}
+
+// over ends the hiding, if it has begun.
 func (e *ends) over() {
-	if e.hidden.CompareAndSwap(true, false) && e.config.Done != nil {
+	e.mu.Lock()
+	was := e.hidden
+	e.hidden = false
+	if e.look != nil {
+		e.look.Stop()
+	}
+	e.mu.Unlock()
+	if was && e.config.Done != nil {
 		e.config.Done(e.conn)
 	}
 }
