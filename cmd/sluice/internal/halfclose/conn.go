@@ -72,7 +72,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// tcpConn and unixConn are what they embed, but for Read, so that what net/http and others
+// tcpConn and unixConn are what they embed, but for Read and Close, so that what net/http and others
 // look for (ReadFrom, CloseWrite, SetLinger) is there.
 type tcpConn struct {
 	*net.TCPConn
@@ -83,6 +83,7 @@ func (c *tcpConn) Read(p []byte) (int, error) { return c.ends.read(c.TCPConn, p)
 
 func (c *tcpConn) Close() error {
 	c.ends.over()
+	discard(c.TCPConn)
 	return c.TCPConn.Close()
 }
 
@@ -95,6 +96,7 @@ func (c *unixConn) Read(p []byte) (int, error) { return c.ends.read(c.UnixConn, 
 
 func (c *unixConn) Close() error {
 	c.ends.over()
+	discard(c.UnixConn)
 	return c.UnixConn.Close()
 }
 

@@ -22,5 +22,7 @@
 //     is being answered. A request that is not whole stays cut short.
 //   - It is hidden no longer when the answer has been sent, or when the client is found to
 //     have left.
+//   - A connection is not closed with bytes unread, which would reset it, as far as they are
+//     there.
 //   - The server's deadlines and Close end a Read that hides an end as they end any other.
 package halfclose
