@@ -48,10 +48,11 @@ var layout = map[string]struct{ own, others []string }{
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
 	"cmd/sluice/internal/connlimit": {},
+	"cmd/sluice/internal/halfclose": {others: netlink},
 	"cmd/sluice/internal/logwriter": {},
 	"cmd/sluice": {
 		own: []string{
-			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/logwriter",
+			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/metrics", "bridge/pool",
 			"bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",

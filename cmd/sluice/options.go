@@ -98,7 +98,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	}
 	f.Var(&o.request, "request-timeout", "how long the application may take in all; 0: no limit")
 	o.drainTimeout = duration(30 * time.Second)
-	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; 0: not at all")
+	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; then they get 503, or are cut; 0: not at all")
 
 	f.StringVar(&o.spoolDir, "spool-dir", "", "`DIR` for temporary files (default the system's)")
 	o.spoolBuffer, o.spoolMemory, o.spoolDisk = 256<<10, 64<<20, 4<<30
