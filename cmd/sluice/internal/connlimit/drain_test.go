@@ -12,7 +12,7 @@ import (
 
 // drain starts a drain of a minute, and returns what waits for its end and says how it
 // ended, and when.
-func (b *bench) drain() func() (error, time.Duration) {
+func (b *bench) drain() func() (time.Duration, error) {
 	type end struct {
 		err   error
 		after time.Duration
@@ -26,9 +26,9 @@ func (b *bench) drain() func() (error, time.Duration) {
 		done <- end{err, time.Since(begun)}
 	}()
 	synctest.Wait()
-	return func() (error, time.Duration) {
+	return func() (time.Duration, error) {
 		e := <-done
-		return e.err, e.after
+		return e.after, e.err
 	}
 }
 
@@ -49,7 +49,7 @@ func TestDrainWithoutRequests(t *testing.T) {
 		time.Sleep(keptGrace)
 		b.want("the same later", just, true, true)
 		b.want("the silent one", silent, true, false)
-		if err, after := wait(); err != nil || after != newGrace {
+		if after, err := wait(); err != nil || after != newGrace {
 			t.Errorf("%v after %v", err, after)
 		}
 		b.want("the silent one at the end", silent, true, true)
@@ -76,7 +76,7 @@ func TestDrainWithRequests(t *testing.T) {
 		b.want("the idle one", first, true, true)
 		b.want("the pipelined one", second, true, false)
 		b.l.Track(second, http.StateClosed)
-		if err, after := wait(); err != nil || after != 10*time.Second+keptGrace {
+		if after, err := wait(); err != nil || after != 10*time.Second+keptGrace {
 			t.Errorf("%v after %v", err, after)
 		}
 	})
@@ -90,7 +90,7 @@ func TestCut(t *testing.T) {
 				b := newBench(t, Config{Max: 10, MaxWaiting: 1})
 				busy, silent := b.come(good), b.come(good)
 				b.l.Track(busy, http.StateActive)
-				err, after := b.drain()()
+				after, err := b.drain()()
 				if !errors.Is(err, context.DeadlineExceeded) || after != time.Minute || b.l.Requests() != 1 {
 					t.Errorf("%v after %v, %d requests", err, after, b.l.Requests())
 				}

@@ -25,14 +25,13 @@ const patience = 30 * time.Second
 // rig is a server whose requests for /wait last until the test lets them go, or until the
 // server says that the client has left.
 type rig struct {
-	t        *testing.T
-	ln       net.Listener
-	entered  chan struct{}
-	release  chan struct{}
-	left     chan struct{}
-	permits  atomic.Int64 // that are out
-	permit   atomic.Bool
-	answered atomic.Int64
+	t       *testing.T
+	ln      net.Listener
+	entered chan struct{}
+	release chan struct{}
+	left    chan struct{}
+	permits atomic.Int64 // that are out
+	permit  atomic.Bool
 }
 
 func newRig(t *testing.T, network string) *rig {
