@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/pool"
@@ -77,6 +78,7 @@ func (b *body) inline() ([]byte, bool) {
 // sender sends a body in a goroutine of its own, from startSender to stop.
 type sender struct {
 	stream *clientReader // where the body comes from if it is not spooled
+	last   atomic.Bool   // all of it was read, and its last piece is being written
 	done   chan struct{}
 	ended  time.Time // when it was sent whole, or failed; set before done is closed
 	err    error     // why the body was not sent whole; set before done is closed
@@ -107,12 +109,33 @@ func (s *sender) sending() (bool, time.Time) {
 // answer is complete, or nobody wants it. The lease is closed on its release
 // then, because the body was not sent whole.
 func (s *sender) stop(lease *pool.Lease) {
-	if sending, _ := s.sending(); sending {
+	if !s.endsByItself() {
 		lease.Interrupt()
 		if s.stream != nil {
 			s.stream.interrupt()
 		}
 		<-s.done
+	}
+}
+
+// finishFor is how long a sender may take with its last piece when the answer is complete.
+// An application that has read the piece may have answered before the sender is back from
+// writing it, and an application that has not read it may never do so.
+const finishFor = 10 * time.Millisecond
+
+// endsByItself reports whether the sender has ended, or ends now that it has nothing left
+// but its last piece.
+func (s *sender) endsByItself() bool {
+	if sending, _ := s.sending(); !sending || !s.last.Load() {
+		return !sending
+	}
+	t := time.NewTimer(finishFor)
+	defer t.Stop()
+	select {
+	case <-s.done:
+		return true
+	case <-t.C:
+		return false
 	}
 }
 
@@ -133,6 +156,9 @@ func (s *sender) send(lease *pool.Lease, from io.Reader, length int64) error {
 		}
 		if n == 0 {
 			continue
+		}
+		if length == 0 {
+			s.last.Store(true)
 		}
 		if err := lease.Body(buf, n, length == 0); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sluice-proxy/sluice/bridge"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // options are serve's flags.
@@ -101,7 +99,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	}
 	f.Var(&o.request, "request-timeout", "how long the application may take in all; 0: no limit")
 	o.drainTimeout = duration(30 * time.Second)
-	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; 0: not at all")
+	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; then they get 503, or are cut; 0: not at all")
 
 	f.StringVar(&o.spoolDir, "spool-dir", "", "`DIR` for temporary files (default the system's)")
 	o.spoolBuffer, o.spoolMemory, o.spoolDisk = 256<<10, 64<<20, 4<<30
@@ -166,17 +164,6 @@ func (o *options) bridge(command []string) bridge.Config {
 	o.files.into(&c)
 	o.gate.into(&c)
 	return c
-}
-
-func (o *options) server(h http.Handler, limit *connlimit.Limit, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ConnState:         limit.Track,
-		ReadHeaderTimeout: time.Duration(o.header),
-		IdleTimeout:       time.Duration(o.keepAlive),
-		MaxHeaderBytes:    int(o.maxHeader),
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
 }
 
 // logLevels are the values of --log-level.
