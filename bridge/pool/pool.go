@@ -264,7 +264,7 @@ func (p *Pool) keepOwn(l *Lease) (victims []*conn) {
 		p.noteKept(in)
 	}
 	switch {
-	case p.closed, l.once && !p.config().TurnsAway: // a process waits for us to close
+	case p.closed, l.once && (c.gone || !p.config().TurnsAway): // a process waits for us to close
 		p.move(c, closing)
 		return []*conn{c}
 	case l.once:
