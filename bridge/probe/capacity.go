@@ -100,7 +100,7 @@ func (f *filling) queued() Fact[int] {
 func (f *filling) stalls() bool {
 	for i := range f.insistence() {
 		c := f.held[i%min(len(f.held), 4)]
-		f.request(c, fcgi.FlagKeepConn)
+		f.request(c, true)
 		if _, err := c.reply(f.prober.patience); errors.Is(err, errSilent) && f.ctx.Err() == nil {
 			return true
 		}

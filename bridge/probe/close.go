@@ -2,8 +2,6 @@ package probe
 
 import (
 	"time"
-
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
 // withoutKeep finds out what becomes of a connection after an answer without
@@ -14,7 +12,7 @@ func (p *prober) withoutKeep() Fact[Close] {
 		return unknown[Close](p.why(err))
 	}
 	defer p.hangUp(c)
-	p.request(c, 0)
+	p.request(c, false)
 	if _, err := c.reply(p.patience); err != nil {
 		return unknown[Close](p.why(err))
 	}
@@ -34,7 +32,7 @@ func (p *prober) reads(c *conn) bool {
 		p.pause(closePatience / 2)
 		// An ABORT_REQUEST of a request that has ended means nothing.
 		_ = c.SetWriteDeadline(time.Now().Add(closePatience))
-		if _, err := c.Write(fcgi.AppendAbortRequest(nil, c.id)); err != nil {
+		if _, err := c.Write(codec.AppendAbort(nil, c.id)); err != nil {
 			return false
 		}
 	}

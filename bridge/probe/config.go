@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Config says what to probe, and within which bounds.
@@ -71,10 +71,8 @@ func (c Config) withDefaults() (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	for _, v := range vars {
-		if n := fcgi.PairSize(v.Name, v.Value); n > fcgi.MaxPair {
-			return c, fmt.Errorf("probe: %w", &fcgi.PairTooLargeError{Name: v.Name, Size: n})
-		}
+	if _, err := codec.Size(&upstream.Request{Vars: vars}); err != nil {
+		return c, fmt.Errorf("probe: %w", err)
 	}
 	return c, nil
 }

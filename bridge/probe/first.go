@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/owners"
 )
 
@@ -50,7 +49,7 @@ func (p *prober) open(patience time.Duration) (*conn, *reply, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		p.request(c, fcgi.FlagKeepConn)
+		p.request(c, true)
 		got, err := c.reply(patience)
 		if err == nil || errors.Is(err, errSilent) {
 			return c, got, err
@@ -69,7 +68,7 @@ func (p *prober) keepAlive(c *conn) Fact[KeepAlive] {
 		return known(Closed)
 	}
 	for answered := range p.insistence() {
-		p.request(c, fcgi.FlagKeepConn)
+		p.request(c, true)
 		_, err := c.reply(p.patience)
 		switch {
 		case errors.Is(err, errClosed) && answered > 0:

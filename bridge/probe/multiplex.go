@@ -21,14 +21,14 @@ func (p *prober) multiplex(r *Report) Fact[Multiplex] {
 	}
 	defer p.hangUp(c)
 	const first, second = 1, 2
-	b := p.head(nil, first, fcgi.FlagKeepConn)
-	b = p.head(b, second, fcgi.FlagKeepConn)
-	c.send(fcgi.AppendStreamEnd(b, fcgi.TypeStdin, second), p.patience)
+	b := p.head(nil, first, true)
+	b = p.head(b, second, true)
+	c.send(codec.AppendBody(b, second, nil, true), p.patience)
 
 	ends := make(ends)
 	_ = c.await(second, ends, p.patience) // if it failed, what follows fails, too
 	_, early := ends[second]
-	c.send(fcgi.AppendStreamEnd(nil, fcgi.TypeStdin, first), p.patience)
+	c.send(codec.AppendBody(nil, first, nil, true), p.patience)
 	for _, id := range []uint16{first, second} {
 		if err := c.await(id, ends, p.patience); err != nil {
 			return known(MultiplexLost)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
 )
 
 const (
@@ -44,21 +46,20 @@ func (c *Config) variables() ([]cgi.Var, error) {
 	return m.Vars(nil, r, m.Client(r), 0)
 }
 
+// codec encodes requests as those of clients are.
+var codec fastcgi.Codec
+
 // head appends a request up to the end of its PARAMS.
-func (p *prober) head(dst []byte, id uint16, flags uint8) []byte {
-	dst = fcgi.AppendBeginRequest(dst, id, fcgi.BeginRequest{Role: fcgi.RoleResponder, Flags: flags})
-	w := fcgi.NewParamsWriter(dst, id)
-	for _, v := range p.vars {
-		_ = w.Add(v.Name, v.Value) // Run has checked that each fits
-	}
-	return w.End()
+func (p *prober) head(dst []byte, id uint16, keep bool) []byte {
+	dst, _, _ = codec.AppendHead(dst, id, keep, &upstream.Request{Vars: p.vars}) // Run has checked that each fits
+	return dst
 }
 
 // request sends one whole request, in one write.
-func (p *prober) request(c *conn, flags uint8) {
+func (p *prober) request(c *conn, keep bool) {
 	c.id++
 	c.asked = time.Now()
-	c.send(fcgi.AppendStreamEnd(p.head(nil, c.id, flags), fcgi.TypeStdin, c.id), p.patience)
+	c.send(codec.AppendBody(p.head(nil, c.id, keep), c.id, nil, true), p.patience)
 }
 
 // reply is what came for one request.

@@ -36,7 +36,7 @@ func (p *prober) value(name string) (value Fact[string], usable Fact[bool]) {
 	if err != nil {
 		return unknown[string](p.why(err)), unknown[bool]("GET_VALUES was not answered")
 	}
-	p.request(c, 0)
+	p.request(c, false)
 	_, err = c.reply(p.patience)
 	return known(find(list, name)), measured(p, known(err == nil))
 }
