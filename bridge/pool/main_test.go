@@ -31,7 +31,9 @@ func requestWithID(id uint16) []byte {
 
 // newPool returns a pool that is closed, and must be empty, when the test ends.
 func newPool(t testing.TB, cfg Config) *Pool {
-	cfg.Codec = codec
+	if cfg.Codec == nil {
+		cfg.Codec = codec
+	}
 	t.Helper()
 	p, err := New(cfg)
 	if err != nil {
