@@ -8,11 +8,11 @@ import (
 )
 
 // On a new connection the application may be asked whether it multiplexes, where the
-// protocol has such a question. The answer is of use twice: it says whether requests can share
-// the connection, and it proves that somebody reads it, that is, that it was not
-// accepted to be closed because the application is full. Nothing is lost if it is:
-// no request was sent. Every server measured serves requests on the connection after
-// the question, answered or not.
+// protocol has such a question. The answer is of use twice: it says whether requests can
+// share the connection, and it proves that somebody reads it, that is, that it was not
+// accepted to be closed because the application is full. Nothing is lost if it is: no
+// request was sent. Every server measured serves requests on the connection after the
+// question, answered or not.
 const (
 	// askTimeout is how long an application that serves others meanwhile may take to
 	// answer. Most answer at once; uWSGI never does.

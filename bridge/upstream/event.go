@@ -24,12 +24,12 @@ func (k Kind) String() string {
 type Event struct {
 	Kind Kind
 	ID   uint16 // of the request; 0 in a Reply
+	// Close is set in an End if the connection cannot carry another request.
+	Close bool
 	// Data is output, log text, or the content of a reply. It aliases the decoder's input
 	// and is valid until that is overwritten. Output without data announces that no more
 	// output follows; not every protocol has that.
 	Data []byte
-	// Close is set in an End if the connection cannot carry another request.
-	Close bool
 	// Err is set in an End if the application has not run the request, or if the end makes
 	// no sense (a *FormatError). nil: the answer is complete.
 	Err error
