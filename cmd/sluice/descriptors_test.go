@@ -17,6 +17,12 @@ func serveOptions(t *testing.T, args ...string) *options {
 	if err := f.Parse(args); err != nil {
 		t.Fatal(err)
 	}
+	if len(o.Backends) == 0 {
+		o.Backends = []string{"unix:/run/app.sock"}
+	}
+	if err := o.complete(nil); err != nil {
+		t.Fatal(err)
+	}
 	return o
 }
 
@@ -49,8 +55,8 @@ func TestConnections(t *testing.T) {
 		if o.serveStatic() {
 			each = 2
 		}
-		instances := len(o.backends) + 1
-		if used := each*most + waiting + o.workers*instances + tt.files/4 + statusConnections; used > tt.files {
+		instances := len(o.Backends) + 1
+		if used := each*most + waiting + o.Workers*instances + tt.files/4 + statusConnections; used > tt.files {
 			t.Errorf("%d files, %q: %d could be open", tt.files, tt.args, used)
 		}
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"reflect"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,16 +20,16 @@ func spawnOf(t *testing.T, args ...string) *bridge.SpawnConfig {
 	if err := f.Parse(append(args, "--", "./app.fcgi", "-v")); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.check(f.Args()); err != nil {
+	if err := o.complete(f.Args()); err != nil {
 		t.Fatal(err)
 	}
-	return o.bridge(f.Args()).Spawn
+	return o.bridge().Spawn
 }
 
 // Without flags the command has the defaults that the help text states.
 func TestCommandFlagDefaults(t *testing.T) {
 	want := &bridge.SpawnConfig{
-		Command: []string{"./app.fcgi", "-v"}, Instances: 1, Reexec: true,
+		Command: []string{"./app.fcgi", "-v"}, Instances: 1, MaxInstances: 1,
 		StartTimeout: bridge.Duration(time.Minute), DrainTimeout: bridge.Duration(10 * time.Minute),
 	}
 	if got := spawnOf(t); !reflect.DeepEqual(got, want) {
@@ -59,7 +57,6 @@ func TestCommandFlags(t *testing.T) {
 		MaxRequests: 12, MaxLifetime: seconds(13), IdleShutdown: seconds(14), DrainTimeout: seconds(15),
 		MemorySoft: 16 << 20, MemoryHard: 17 << 20, MemoryTotal: 18 << 20,
 		MaxTime: seconds(19), StallKill: seconds(20), DumpSignal: bridge.Signal(syscall.SIGUSR1), Quarantine: seconds(21),
-		Reexec: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -70,37 +67,5 @@ func TestCommandFlags(t *testing.T) {
 		if v.Field(i).IsZero() {
 			t.Errorf("%s is not tested", v.Type().Field(i).Name)
 		}
-	}
-}
-
-// Each flag about the command is about a word of bridge.SpawnConfig, and the other way round.
-func TestCommandFlagNames(t *testing.T) {
-	var o options
-	f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	o.register(f)
-	var flags []string
-	f.VisitAll(func(f *pflag.Flag) {
-		if word, ok := strings.CutPrefix(f.Name, commandFlags); ok {
-			flags = append(flags, strings.ReplaceAll(word, "-", "_"))
-		}
-		if f.Usage == "" {
-			t.Errorf("--%s has no help text", f.Name)
-		}
-	})
-	var words []string
-	for field := range reflect.TypeFor[bridge.SpawnConfig]().Fields() {
-		word, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		switch word {
-		case "-", "command":
-		case "budget":
-			words = append(words, "spawn_budget")
-		default:
-			words = append(words, word)
-		}
-	}
-	slices.Sort(flags)
-	slices.Sort(words)
-	if !slices.Equal(flags, words) {
-		t.Errorf("flags are %q, words %q", flags, words)
 	}
 }
