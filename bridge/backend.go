@@ -28,6 +28,7 @@ type backend struct {
 	spool    atomic.Pointer[spool.Store] // for bodies that come
 	stderr   *lines.Log
 	refusals *refusals
+	discards discards
 	sites    sites
 	nested   *nested.Finder
 

@@ -20,13 +20,13 @@ type body struct {
 // takeBody spools the body, unless there is none or it is to be streamed.
 func (x *exchange) takeBody() error {
 	r := x.r
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+	if !hasBody(r) {
 		return nil
 	}
-	x.source = &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
 	if r.ContentLength > x.b.cfg.MaxBody {
 		return spool.ErrTooLarge
 	}
+	x.source = &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
 	if x.b.cfg.RequestBuffering == Off && r.ContentLength > 0 {
 		x.upload = x.source
 		x.body = body{length: r.ContentLength, stream: x.source}
@@ -59,19 +59,6 @@ func (b *body) reader() io.Reader {
 	}
 	return b.buffer.NewReader()
 }
-
-// lingerFor is how long a client may go on sending a body that nobody wants.
-const lingerFor = 500 * time.Millisecond
-
-const (
-	// discardFor is how long a client that was refused while it sends its body may go on
-	// with that. Most clients do not read the answer before they have sent everything.
-	discardFor = 10 * time.Second
-	// discardPause is how long it may pause meanwhile.
-	discardPause = 2 * time.Second
-	// discardBuffer is how much is read at a time, in bytes. Many may do this at once.
-	discardBuffer = 4 << 10
-)
 
 // errCut is what a clientReader returns after interrupt.
 var errCut = errors.New("nobody wants the rest of the body")
@@ -141,39 +128,5 @@ func (c *clientReader) Cut() { c.interrupt() }
 
 // Pressing implements spool.Cutter. A request that is not there yet holds no worker.
 func (c *clientReader) Pressing() bool { return false }
-
-// leave gives net/http a moment to read what the client may still be sending. A
-// connection that is closed with bytes unread is reset, and the client would lose
-// the answer.
-func (c *clientReader) leave() {
-	if !c.whole.Load() {
-		_ = c.rc.SetReadDeadline(time.Now().Add(lingerFor)) // unsupported: the front bounds reads, or nobody does
-	}
-}
-
-// discardBody has a client that was refused for its body, and is still sending it, come to
-// its answer: its connection would be reset, and most clients would see only that. It
-// takes the exchange's goroutine and connection, and nothing else any more.
-func (x *exchange) discardBody() {
-	c := x.source
-	if c == nil || c.whole.Load() || x.out.Aborted || x.handedOver || x.r.ProtoMajor != 1 || !errors.Is(x.out.Err, spool.ErrTooLarge) && !noRoom(x.out.Err) {
-		return
-	}
-	if c.n == 0 && x.r.Header.Get("Expect") != "" {
-		return // it waits to be asked for the body
-	}
-	if c.rc.Flush() != nil {
-		return
-	}
-	buf := make([]byte, discardBuffer)
-	for end := time.Now().Add(discardFor); time.Now().Before(end); {
-		if c.rc.SetReadDeadline(time.Now().Add(discardPause)) != nil {
-			return
-		}
-		if _, err := c.body.Read(buf); err != nil {
-			return // the end, most likely
-		}
-	}
-}
 
 func (c *clientReader) untouched() bool { return c.n == 0 && c.err == nil && !c.cut.Load() }

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -116,8 +115,12 @@ func reset(w http.ResponseWriter) {
 	if err != nil {
 		return // not the server's own connection: the panic does what can be done
 	}
-	if secure, ok := c.(*tls.Conn); ok {
-		c = secure.NetConn() // its own Close would say that all is well
+	for { // the Close of a tls.Conn would say that all is well
+		outer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		c = outer.NetConn()
 	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // without it, Close is as before
@@ -131,7 +134,7 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	defer b.depart()
 
 	x := b.exchanges.Get().(*exchange)
-	x.b, x.w, x.r = b, w, r
+	x.b, x.w, x.r, x.original = b, w, r, r
 	started := time.Now()
 	b.identify(r, &x.client) // here, because a front's Identify may need much stack
 	x.handle()

@@ -22,6 +22,9 @@
 //   - A request that a worker was not yet asked to run costs no worker: bodies
 //     are read whole before a slot is taken, unless Config.RequestBuffering is
 //     off.
+//   - What the header alone decides is answered before anything of the body is read, and
+//     what a client sends of a body that nobody wants is read for a bounded time, by a
+//     bounded number of requests (discard.go). It is never taken for a request.
 //   - The application never waits for a slow client: what the client cannot take
 //     yet goes to memory, then to a temporary file, within the spool's budget.
 //   - An answer that is not complete is never ended cleanly towards the client: it

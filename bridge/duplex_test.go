@@ -34,6 +34,8 @@ func TestEarlyAnswer(t *testing.T) {
 				if resp.StatusCode != 200 || string(body) != fcgitest.PageBody || err != nil || time.Since(started) > 10*time.Millisecond {
 					t.Errorf("%d %q, %v after %v", resp.StatusCode, body, err, time.Since(started))
 				}
+				c.Close() // it is listened to for a while
+				synctest.Wait()
 				r.wantKept(0) // the request was not sent whole
 			})
 		})

@@ -137,6 +137,8 @@ func classifyRequest(err *cgi.RequestError) failure {
 		return failure{err.Status, errRequest, "There is nothing here."}
 	case http.StatusForbidden:
 		return failure{err.Status, errRequest, "This may not be served."}
+	case http.StatusMethodNotAllowed:
+		return failure{err.Status, errRequest, "This method is not for this server."}
 	}
 	return failure{err.Status, errRequest, "The request could not be understood."}
 }
@@ -277,6 +279,9 @@ func (x *exchange) writeError(f failure) {
 		if request.Challenge != "" {
 			h.Set("WWW-Authenticate", request.Challenge)
 		}
+	}
+	if f.status == http.StatusMethodNotAllowed {
+		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") // RFC 9110, section 15.5.6; which of them is the application's to say
 	}
 	p := x.page(f, retry)
 	x.endConnection(h)

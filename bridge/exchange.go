@@ -33,6 +33,8 @@ type exchange struct {
 	r   *http.Request // the client's, or what a local redirect made of it
 	out Outcome
 
+	original *http.Request // the client's
+
 	// Memory that is kept for the next exchange.
 	route  []byte
 	vars   []cgi.Var
@@ -56,6 +58,7 @@ type exchange struct {
 	parsed        bool      // the client's header was touched by the application's
 	surplusLogged bool
 	handedOver    bool // the front answers
+	keepIfRead    bool // the connection, if the body is read to its end after the answer
 	replayed      bool // it may have been run once, and is sent for the last time
 	unrun         int  // times it was sent again because it was not run
 }
@@ -122,9 +125,6 @@ func (x *exchange) handle() {
 	if x.upload != nil {
 		x.out.BytesIn = x.upload.n
 	}
-	if x.upload != nil || x.isCut() {
-		defer x.source.leave()
-	}
 	if err != nil {
 		x.fail(err)
 	}
@@ -148,13 +148,22 @@ func (x *exchange) run() error {
 	if err := x.available(); err != nil {
 		return err
 	}
+	length := int64(0)
+	if hasBody(x.r) {
+		length = x.r.ContentLength
+	}
+	if err := x.mapVars(length); err != nil {
+		return err // which the header alone decides: nobody is to send a body for it
+	}
 	if err := x.takeBody(); err != nil {
 		return err
 	}
-	for range maxRedirects {
-		if err := x.mapVars(); err != nil {
+	if length < 0 { // it is known now
+		if err := x.mapVars(x.body.length); err != nil {
 			return err
 		}
+	}
+	for range maxRedirects {
 		target, err := x.exchange()
 		if err != nil || target == nil {
 			return err
@@ -163,14 +172,17 @@ func (x *exchange) run() error {
 		if x.sentByFront() {
 			return nil
 		}
+		if err := x.mapVars(0); err != nil {
+			return err
+		}
 	}
 	return &appError{errProtocol, errors.New("too many local redirects")}
 }
 
-// mapVars makes the CGI variables. A request that has too many of them is
-// refused before it takes a worker.
-func (x *exchange) mapVars() (err error) {
-	x.vars, err = x.b.mapper.Vars(x.vars[:0], x.r, x.client, x.body.length)
+// mapVars makes the CGI variables for a body of that length, negative if it is not known
+// yet. A request that has too many of them is refused before it takes a worker.
+func (x *exchange) mapVars(length int64) (err error) {
+	x.vars, err = x.b.mapper.Vars(x.vars[:0], x.r, x.client, length)
 	if err != nil {
 		return err
 	}

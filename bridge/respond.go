@@ -255,15 +255,6 @@ func (x *exchange) writeHeader(status int) {
 	x.w.WriteHeader(status)
 }
 
-// endConnection lets the client's connection end with an answer that comes before
-// a streamed body was read: in full duplex net/http would take the body's rest
-// for the next request.
-func (x *exchange) endConnection(h http.Header) {
-	if x.upload != nil && !x.upload.whole.Load() {
-		h.Set("Connection", "close")
-	}
-}
-
 func (x *exchange) write(p []byte) error {
 	n, err := x.w.Write(p)
 	x.out.BytesOut += int64(n)

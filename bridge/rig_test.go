@@ -118,6 +118,11 @@ func (r *rig) wantNothingHeld() {
 	if s.InFlight != 0 || s.Abandoned != 0 || s.Gate.InUse != 0 || s.Gate.Waiting != 0 || s.Pool.Waiting != 0 || s.Spool != (spool.Stats{}) {
 		r.t.Errorf("held at the end: %+v", s)
 	}
+	r.b.discards.mu.Lock()
+	defer r.b.discards.mu.Unlock()
+	if r.b.discards.all != 0 || len(r.b.discards.of) != 0 {
+		r.t.Errorf("bodies that are discarded at the end: %d, %v", r.b.discards.all, r.b.discards.of)
+	}
 	for _, in := range s.Pool.Instances {
 		if in.Busy+in.Dialing+in.Closing+in.Zombies != 0 {
 			r.t.Errorf("connections held at the end: %+v", in)

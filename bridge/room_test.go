@@ -108,8 +108,8 @@ func TestUploadsBesideSlowReaders(t *testing.T) {
 // 503 when another client's needs some.
 func TestSlowUploadMakesRoom(t *testing.T) {
 	for name, head := range map[string]string{
-		"known length": "Content-Length: 1000000\r\n\r\n" + strings.Repeat("x", 900_000),
-		"chunked":      "Transfer-Encoding: chunked\r\n\r\ndbba0\r\n" + strings.Repeat("x", 900_000) + "\r\n",
+		"known length": "Content-Length: 1000000\r\n\r\n" + strings.Repeat("x", 850_000),
+		"chunked":      "Transfer-Encoding: chunked\r\n\r\ncf850\r\n" + strings.Repeat("x", 850_000) + "\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

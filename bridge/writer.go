@@ -45,9 +45,9 @@ func (c *clientWriter) Pressing() bool {
 }
 
 // done leaves the connection as it was found: another handler may be next on it.
-// One that was cut ends, and net/http is not to wait for it with what it has left.
+// After an error it ends, and net/http is not to wait for longer with what it has left.
 func (c *clientWriter) done(err error) {
-	if err == nil || !c.cut.Load() {
+	if err == nil {
 		_ = c.rc.SetWriteDeadline(time.Time{})
 	}
 }

@@ -6,6 +6,13 @@ import (
 	"strings"
 )
 
+// IsHost reports whether host may be the value of a Host field, or the authority of a URL:
+// a name or an address, and perhaps a port.
+func IsHost(host string) bool {
+	_, _, ok := splitHost(host)
+	return ok
+}
+
 // splitHost splits a Host field, or reports that it is none. The brackets of an IPv6
 // address stay: RFC 3875 section 4.1.14 wants them in SERVER_NAME.
 func splitHost(host string) (name, port string, ok bool) {
@@ -33,10 +40,27 @@ func splitHost(host string) (name, port string, ok bool) {
 		}
 		port = rest[1:]
 	}
-	if name == "" || name[0] != '[' && strings.ContainsAny(name, "[]") || strings.Contains(name, "..") {
+	if name == "" || name[0] != '[' && strings.ContainsAny(name, "[]") || strings.Contains(name, "..") || !wellEscaped(name) {
 		return "", "", false
 	}
 	return name, port, true
+}
+
+// wellEscaped reports whether each % in s begins an escape (RFC 3986, section 2.1).
+func wellEscaped(s string) bool {
+	for {
+		i := strings.IndexByte(s, '%')
+		if i < 0 {
+			return true
+		}
+		if s = s[i+1:]; len(s) < 2 || !isHex(s[0]) || !isHex(s[1]) {
+			return false
+		}
+	}
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 func isPort(s string) bool {

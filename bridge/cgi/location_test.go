@@ -2,6 +2,7 @@ package cgi
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,9 @@ func TestDirectoryBelowAStrippedPrefix(t *testing.T) {
 	} {
 		r := get(t, test.path)
 		r.RequestURI = test.asked
+		if u, err := url.Parse(test.asked); err == nil && u.Scheme != "" {
+			r.URL.Scheme, r.URL.Host = u.Scheme, u.Host
+		}
 		if _, query, ok := strings.Cut(test.asked, "?"); ok {
 			r.URL.RawQuery = query
 		}

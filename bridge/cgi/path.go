@@ -11,7 +11,7 @@ import (
 // answer instead. Every other error of this package's methods is the server's
 // own trouble (a disk error, no file descriptors), status 500.
 type RequestError struct {
-	Status    int    // 301, 400, 401, 403, 404 or 503
+	Status    int    // 301, 400, 401, 403, 404, 405 or 503
 	Reason    string // for the log: holds the path, quoted
 	Location  string // where a 301 leads, ready for the header
 	Challenge string // how to log in, WWW-Authenticate of a 401
@@ -39,16 +39,20 @@ func nothingAt(format string, args ...any) *RequestError {
 	return e
 }
 
-// CleanPath returns the request's path without dot segments. Paths that have
+// CleanPath returns the request's path without dot segments. A request whose target or Host
+// is none is refused. Paths that have
 // some are cleaned of empty segments too, as whoever routed the request here has
 // seen them (net/http's ServeMux, Caddy's matchers, nginx): "/a//../b" must not
 // be /b there and /a/b here. All other paths are left as they are.
 func CleanPath(r *http.Request) (string, error) {
+	if err := checkTarget(r); err != nil {
+		return "", err
+	}
 	p := r.URL.Path
 	if r.URL.Opaque != "" {
 		return "", badRequest("target %.200q has no path", r.RequestURI)
 	}
-	if p == "" && r.Method != http.MethodConnect {
+	if p == "" {
 		return "/", nil // RFC 9110 section 4.2.3
 	}
 	if p == "" || p[0] != '/' {

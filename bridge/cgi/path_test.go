@@ -79,7 +79,7 @@ func TestPathsWithoutASlashAreRefused(t *testing.T) {
 	for _, p := range []string{"*", "a", "..", "http://example.org/"} {
 		wantRefused(t, m, &http.Request{Method: http.MethodOptions, URL: &url.URL{Path: p}}, http.StatusBadRequest)
 	}
-	wantRefused(t, m, &http.Request{Method: http.MethodConnect, URL: &url.URL{}}, http.StatusBadRequest)
+	wantRefused(t, m, &http.Request{Method: http.MethodConnect, URL: &url.URL{}}, http.StatusMethodNotAllowed)
 }
 
 func wantRefused(t *testing.T, m *Mapper, r *http.Request, status int) *RequestError {

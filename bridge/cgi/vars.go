@@ -25,9 +25,6 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64)
 	if err != nil {
 		return dst, err
 	}
-	if _, _, ok := splitHost(r.Host); !ok && r.Host != "" {
-		return dst, badRequest("Host %.200q is no host", r.Host)
-	}
 	rest, err := m.belowMount(p)
 	if err != nil {
 		return dst, err

@@ -170,13 +170,15 @@ func TestServerNameAndPort(t *testing.T) {
 // A Host is what net/http takes for one in a header field, be it in the request line.
 func TestHostsThatAreNone(t *testing.T) {
 	m := newMapper(t, Config{})
-	for _, host := range []string{`a"b`, "<script>", "a/b", "a b", "a\\b", "a@b", "a:b", "a:b:80", "a:65536", ":80", "[::1", "::1", "[1.2.3.4]", "[::1]x", "a]", "a..b", "\xff"} {
+	for _, host := range []string{`a"b`, "<script>", "a/b", "a b", "a\\b", "a@b", "a:b", "a:b:80", "a:65536", ":80", "[::1", "::1", "[1.2.3.4]", "[::1]x", "a]", "a..b", "%zz", "a%4", "\xff"} {
 		r := get(t, "/")
 		r.Host = host
 		wantRefused(t, m, r, http.StatusBadRequest)
 	}
 	wantRefused(t, m, get(t, `http://a"<b>/x`), http.StatusBadRequest)
-	wantRefused(t, m, get(t, "http:x"), http.StatusBadRequest)
+	for _, target := range []string{"http:x", "http:///x", "unix:/x", "ftp://a/x", "//a@b:c#", "/x#y", "http://a/x#y", "http://user@a/x", "HTTP://:80/x"} {
+		wantRefused(t, m, get(t, target), http.StatusBadRequest)
+	}
 }
 
 func TestServerAddrIsUnknownOnUnixSockets(t *testing.T) {

@@ -75,7 +75,7 @@ func TestBufferRefuses(t *testing.T) {
 		{"over the limit on disk", Config{Buffer: 4}, 10, 8, 3, ErrTooLarge, "limit of 10 bytes"},
 		{"limit zero", Config{}, 0, 0, 1, ErrTooLarge, "limit of 0 bytes"},
 		{"over the disk budget from memory", Config{Buffer: 100, Memory: 1, Disk: 100}, -1, 100, 1, ErrDiskFull, "hold 100 bytes"},
-		{"over the disk budget on disk", Config{Buffer: 4, Memory: 1, Disk: 100}, -1, 100, 1, ErrDiskFull, "hold 100 bytes"},
+		{"over the disk budget on disk", Config{Buffer: 4, Memory: 1, Disk: alone(100)}, -1, 100, 1, ErrDiskFull, "hold 114 bytes"},
 		{"over both budgets at once", Config{Memory: 1, Disk: 5000}, -1, 0, 5001, ErrDiskFull, "hold 5000 bytes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestBufferSmallWithoutBudget(t *testing.T) {
 // What the disk has no room for stays in memory as long as there is some, behind
 // what is on disk already.
 func TestBufferBeyondDisk(t *testing.T) {
-	s := newStore(t, Config{Buffer: 16 << 10, Memory: lone(48 << 10), Disk: 20_000})
+	s := newStore(t, Config{Buffer: 16 << 10, Memory: lone(48 << 10), Disk: alone(20_000)})
 	b := s.NewBuffer(Owner{}, -1)
 	defer b.Close()
 	want := pattern(20_000 + 48<<10 + 1)

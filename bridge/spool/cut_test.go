@@ -13,7 +13,7 @@ import (
 // Read, and says why.
 func TestCutDuringReadFrom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := noMemory(t, 50_000)
+		s, _ := noMemory(t, alone(50_000))
 		r, w := io.Pipe()
 		cut := &cutter{f: func() { w.CloseWithError(errors.New("interrupted")) }}
 		large := s.NewBuffer(Owner{ClientOf("192.0.2.1"), cut}, -1)
@@ -40,7 +40,7 @@ func TestCutDuringReadFrom(t *testing.T) {
 // Close does not return while Cut is called, and it is not called after that.
 func TestCloseWaitsForCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := noMemory(t, 50_000)
+		s, _ := noMemory(t, alone(50_000))
 		proceed := make(chan struct{})
 		cut := &cutter{f: func() { <-proceed }}
 		large := s.NewBuffer(Owner{ClientOf("192.0.2.1"), cut}, -1)

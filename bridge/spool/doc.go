@@ -26,9 +26,11 @@
 //     it may get some at the cost of an answer that is known to be slow: of another
 //     client that holds more than a quarter of the disk in answers, or, while others
 //     wait for the worker that writes it, of its own client if that does.
+//   - Among requests on disk, a client that holds more than a quarter leaves an eighth
+//     free for other clients: what is there to its end is not given up for them.
 //   - So what a client holds is limited only in favour of others. Where all clients
 //     seem to be one, because a proxy is not declared, that leaves them three quarters
-//     of the disk for answers, and all that is free for requests.
+//     of the disk for answers, and seven eighths for requests.
 //
 // What always holds:
 //

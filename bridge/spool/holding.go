@@ -18,6 +18,7 @@ type holding struct {
 	kind  kind
 	share *share // guarded by the store's mu, as what it points to; nil until there is need of it
 	claim *claim // the same
+	left  bool   // the same; share may be somebody else's by now
 
 	mu      sync.Mutex
 	changed sync.Cond // on mu: whatever somebody may wait for has changed
@@ -102,25 +103,16 @@ func (h *holding) readAt(p []byte, off int64) (n int, err error) {
 	return n, h.store.fileError("read", err)
 }
 
-// truncate empties the file and gives its disk budget back. It is called with mu
-// held and releases it meanwhile. On failure the budget stays charged: the file
-// may have kept its size, and close gives it back.
-func (h *holding) truncate() error {
+// dropFile closes the file, which nobody uses, and gives its disk budget back: one that
+// is empty counts for nothing, and would take a descriptor all the same. It is called with
+// mu held and releases it meanwhile.
+func (h *holding) dropFile() {
 	h.io++
 	defer h.end()
-	f, disk := h.file, h.disk
-	h.mu.Unlock()
-	var err error
-	if f != nil { // nil if the file could not be created
-		err = f.Truncate(0)
-	}
-	h.mu.Lock()
-	if err != nil {
-		return h.store.fileError("truncate", err)
-	}
+	disk := h.disk
+	_ = h.closeFile() // it has no name; nothing in it is needed any more
 	h.disk -= disk
 	h.store.releaseDisk(h, disk)
-	return nil
 }
 
 // end is the end of disk I/O, for those who wait for it or for what it brings.

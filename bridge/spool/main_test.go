@@ -87,6 +87,15 @@ func lone(n int64) int64 {
 	}
 }
 
+// alone is the size of a budget of which the requests of one client get n bytes.
+func alone(n int64) int64 {
+	for size := n; ; size++ {
+		if size-size/8 == n {
+			return size
+		}
+	}
+}
+
 // logText is what a logger was told.
 type logText struct {
 	mu   sync.Mutex

@@ -8,7 +8,7 @@ import (
 // Pipe is a first-in, first-out queue between one goroutine that writes and one
 // that reads. What the reader has not taken yet is in memory, then in a file,
 // then with a Write that waits. Once the reader has caught up the pipe is back
-// in memory and its file is empty; while it lags behind, blocks of the file that
+// in memory and its file is closed; while it lags behind, blocks of the file that
 // were read are written again. So a fast reader never sees the disk, and a
 // transfer of any size needs only as much of it as the reader ever lags behind.
 //
@@ -291,17 +291,15 @@ func (p *Pipe) fromWriter(b []byte) int {
 	return n
 }
 
-// emptyFile gives the file's space back and starts over at its beginning, once
-// everything in it was read and the other side is not using it.
+// emptyFile gives the file back, once everything in it was read and the other side is not
+// using it.
 func (p *Pipe) emptyFile() {
 	if p.blocks.unread > 0 || p.io > 0 || p.disk == 0 || p.closed {
 		return
 	}
 	p.blocks = blocks{}
 	p.emptying = true
-	// A file that could not be emptied stays charged and is overwritten from its
-	// beginning all the same: nothing is lost, so there is nothing to report.
-	_ = p.truncate()
+	p.dropFile()
 	p.emptying = false
 }
 

@@ -141,7 +141,7 @@ func TestPipeBackpressure(t *testing.T) {
 		mustRead(t, p, data[10:90])
 		w.want(t, 70, nil)
 		mustRead(t, p, data[90:])
-		wantStats(t, s, Stats{Buffers: 1, Files: 1})
+		wantStats(t, s, Stats{Buffers: 1})
 	})
 }
 
@@ -269,7 +269,8 @@ func TestPipeFastReader(t *testing.T) {
 	}
 }
 
-// Having caught up the pipe is in memory again, and the file starts over.
+// Having caught up the pipe is in memory again, and has no file: that would count for
+// nothing, and take one of the descriptors that Files is to bound.
 func TestPipeCatchesUp(t *testing.T) {
 	s := newStore(t, Config{Buffer: 64 << 10})
 	p := s.NewPipe(Owner{})
@@ -279,12 +280,9 @@ func TestPipeCatchesUp(t *testing.T) {
 		mustWrite(t, p, data)
 		wantStats(t, s, Stats{Buffers: 1, Memory: 64 << 10, Disk: 1<<20 - 64<<10, Files: 1})
 		mustRead(t, p, data)
-		wantStats(t, s, Stats{Buffers: 1, Files: 1})
-		if info, err := p.file.Stat(); err != nil || info.Size() != 0 {
-			t.Errorf("file has %d bytes, %v, want none", info.Size(), err)
-		}
+		wantStats(t, s, Stats{Buffers: 1})
 		mustWrite(t, p, data[:100])
-		wantStats(t, s, Stats{Buffers: 1, Files: 1, Memory: 4 << 10})
+		wantStats(t, s, Stats{Buffers: 1, Memory: 4 << 10})
 		mustRead(t, p, data[:100])
 	}
 }

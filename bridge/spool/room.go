@@ -36,7 +36,11 @@ func (b *budget) add(k kind, n int64) {
 func (b *budget) elastic(k kind, held int64) int64 {
 	others := b.used - b.by[k]
 	left := min(others+b.size/8, max(others, b.size/2))
-	free := b.size - left - b.by[k]
+	return b.forOne(b.size-left-b.by[k], held)
+}
+
+// forOne returns how much of what is free one client may have that holds so much already.
+func (b *budget) forOne(free, held int64) int64 {
 	return max(min(free, b.fair()-held), free-b.size/8)
 }
 
@@ -148,10 +152,14 @@ func (s *Store) sort(h *holding) {
 	}
 }
 
-// reserveMemory charges n bytes to h's share and returns that, or nil.
+// reserveMemory charges n bytes to h's share and returns that; nil if there is no room, or
+// h has given back everything.
 func (s *Store) reserveMemory(h *holding, n int64) *share {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if h.left {
+		return nil
+	}
 	sh := s.shareOf(h)
 	if s.memory.elastic(h.kind, sh.memory) < n {
 		return nil
@@ -180,9 +188,11 @@ func (s *Store) reserveDisk(h *holding, least, most int64) int64 {
 	freed := c.wanted // for it, by others
 	s.want(c, 0)
 	free := s.disk.size - s.disk.used - s.wanted
+	elastic := s.disk.forOne(free, sh.disk)
 	if h.kind == answer {
-		free = max(min(free, freed), s.disk.elastic(answer, sh.disk)-s.wanted)
+		elastic = s.disk.elastic(answer, sh.disk) - s.wanted
 	}
+	free = max(min(free, freed), elastic)
 	room := max(free, 0) + c.bytes
 	n := min(most, room-h.disk)
 	if n < least || room < s.leastFile() {
@@ -228,6 +238,7 @@ func (s *Store) receivedWhole(h *holding) bool {
 func (s *Store) leave(h *holding, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	h.left = true
 	s.inUse.Buffers--
 	s.dropDisk(h, n)
 	if h.claim != nil {

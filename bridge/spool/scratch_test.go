@@ -27,3 +27,26 @@ func TestScratch(t *testing.T) {
 	b.Free()
 	wantStats(t, s, Stats{})
 }
+
+// A body may be given up for others at any time, so that its scratch memory outlives it. It
+// does not grow any more: it would be charged to a client whose account is somebody else's
+// by now.
+func TestScratchOfClosedPipe(t *testing.T) {
+	s := newStore(t, Config{})
+	p := s.NewPipe(Owner{Client: ClientOf("192.0.2.1")})
+	mustWrite(t, p, pattern(10_000))
+	m := p.Scratch()
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m.Grow(64 << 10)
+	if n := len(m.Bytes()); n != smallestChunk {
+		t.Errorf("%d bytes, want as many as before", n)
+	}
+	b, _ := newUpload(t, s, "192.0.2.2")
+	mustWrite(t, b, pattern(10_000))
+	m.Free()
+	if got := s.memory; got.used != 16<<10 || got.by != [kinds]int64{request: 16 << 10} {
+		t.Errorf("memory in use: %+v, want what the upload has", got)
+	}
+}

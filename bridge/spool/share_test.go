@@ -197,6 +197,33 @@ func TestAnswersBesideSlowReaders(t *testing.T) {
 	}
 }
 
+// What was received whole is never given up, so that one client's bodies, which wait for
+// workers, must leave some room for those of others.
+func TestUploadsBesideWholeUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const unit = 10_000
+		s, _ := noMemory(t, 80*unit)
+		upload := func(client string, units int) error {
+			b, _ := newUpload(t, s, client)
+			_, err := b.ReadFrom(bytes.NewReader(pattern(units * unit)))
+			return err
+		}
+		for i, want := range []error{6: nil, 7: ErrDiskFull, 8: ErrDiskFull} {
+			if err := upload("192.0.2.1", 10); !errors.Is(err, want) {
+				t.Errorf("upload %d: %v, want %v", i, err, want)
+			}
+		}
+		for range 10 {
+			if err := upload("192.0.2.2", 1); err != nil {
+				t.Errorf("another client's: %v", err)
+			}
+		}
+		if err := upload("192.0.2.2", 1); !errors.Is(err, ErrDiskFull) {
+			t.Errorf("beyond the disk: %v", err)
+		}
+	})
+}
+
 // Among uploads, who holds twice as much makes room for who holds less: first of
 // another client, then of the same one. What was received whole stays.
 func TestUploadsBesideSlowUploads(t *testing.T) {
@@ -214,7 +241,7 @@ func TestUploadsBesideSlowUploads(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, _ := noMemory(t, int64(tt.held))
+				s, _ := noMemory(t, alone(int64(tt.held)))
 				large, cut := newUpload(t, s, "192.0.2.1")
 				if tt.whole {
 					if _, err := large.ReadFrom(bytes.NewReader(pattern(tt.held))); err != nil {
@@ -223,6 +250,8 @@ func TestUploadsBesideSlowUploads(t *testing.T) {
 				} else {
 					mustWrite(t, large, pattern(tt.held))
 				}
+				rest, _ := newUpload(t, s, "192.0.2.3") // of a third client, in what is left for others
+				mustWrite(t, rest, pattern(int(s.disk.size)-tt.held))
 				small, spared := newUpload(t, s, tt.client)
 				n, err := small.Write(pattern(10_000))
 				if tt.cut && (n != 10_000 || err != nil) || !tt.cut && (n != 0 || !errors.Is(err, ErrDiskFull)) {

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
 )
 
@@ -151,6 +154,29 @@ func (a *accessLog) static(r *http.Request, client string, status int, bytes int
 	if a.log != nil {
 		a.log.LogAttrs(context.Background(), slog.LevelInfo, "", requestAttrs(r, client, status, bytes)...)
 	}
+}
+
+// malformed logs a request whose header was refused before anybody read it as a request.
+func (a *accessLog) malformed(client net.Addr, err *framing.Error, bytes int) {
+	if a.log == nil {
+		return
+	}
+	addr := "unix:"
+	if tcp, ok := client.(*net.TCPAddr); ok {
+		addr = tcp.AddrPort().Addr().Unmap().WithZone("").String()
+	}
+	method, rest, _ := strings.Cut(err.Line, " ")
+	uri, proto, _ := strings.Cut(rest, " ")
+	a.log.LogAttrs(context.Background(), slog.LevelInfo, "",
+		slog.String("client", addr),
+		slog.String("method", method),
+		slog.String("uri", uri),
+		slog.String("proto", proto),
+		slog.Int("status", err.Status),
+		slog.Int("bytes_out", bytes),
+		slog.String("error_type", "http_request_error"),
+		slog.String("error", err.Reason),
+	)
 }
 
 func requestAttrs(r *http.Request, client string, status int, bytes int64) []slog.Attr {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -22,17 +24,18 @@ func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A file or a short answer is written under the first of these deadlines, what
 	// net/http sends after the handler under the second, and the bridge moves them
-	// while it streams.
+	// while it streams. An answer that is aborted keeps the one it has.
 	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
-	defer func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }()
-
+	if err := rc.SetWriteDeadline(time.Now().Add(f.client)); errors.Is(err, net.ErrClosed) {
+		panic(http.ErrAbortHandler) // the connection was closed for others: see connlimit
+	}
 	if file := f.bridge.File(r); file != nil {
 		status, bytes := f.file(w, r, file)
 		f.access.static(r, f.bridge.Client(r), status, bytes)
-		return
+	} else {
+		f.bridge.ServeHTTP(&fileWriter{w, f}, r)
 	}
-	f.bridge.ServeHTTP(&fileWriter{w, f}, r)
+	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
 }
 
 // file answers r with a static file.

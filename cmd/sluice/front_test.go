@@ -198,3 +198,38 @@ func clientTimeout(d time.Duration) (c config.Config) {
 	c.Site.Timeouts.Client = config.Duration(d)
 	return c
 }
+
+// TestRequestOnClosedConnection has a connection closed for others while its request is
+// read: the application does not see that.
+func TestRequestOnClosedConnection(t *testing.T) {
+	root, _ := site(t)
+	f, log := testFront(t, &options{Config: clientTimeout(time.Minute)}, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root}})
+	for closed, want := range map[bool]int{false: 1, true: 0} {
+		log.Reset()
+		server := httptest.NewUnstartedServer(f)
+		done := make(chan struct{})
+		server.Config.ConnState = func(c net.Conn, s http.ConnState) {
+			switch {
+			case s == http.StateActive && closed:
+				c.Close()
+			case s == http.StateClosed:
+				close(done)
+			}
+		}
+		server.Start()
+		c, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, "GET /index.php HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, c) // it may be a reset
+		<-done
+		c.Close()
+		server.Close()
+		if n := strings.Count(log.String(), "\n"); n != want {
+			t.Errorf("closed: %v: %d requests in the log, want %d", closed, n, want)
+		}
+	}
+}

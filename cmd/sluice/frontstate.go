@@ -17,6 +17,7 @@ type snapshot struct {
 type frontSnapshot struct {
 	Connections       connlimit.Snapshot `json:"connections"`
 	StatusConnections connlimit.Snapshot `json:"status_connections"`
+	Malformed         uint64             `json:"malformed"` // requests whose header was refused, ever
 	DroppedLines      droppedLines       `json:"dropped_lines"`
 }
 
@@ -34,12 +35,13 @@ var (
 	frontMax         = prometheus.NewDesc("sluice_front_connections_max", "How many client connections there may be.", []string{"listener"}, nil)
 	frontClosed      = prometheus.NewDesc("sluice_front_connections_closed_total", "Client connections closed for others: idle, active, or waiting for room.", []string{"listener", "state"}, nil)
 	frontErrors      = prometheus.NewDesc("sluice_front_accept_errors_total", "Times that accepting connections failed.", []string{"listener"}, nil)
+	frontMalformed   = prometheus.NewDesc("sluice_front_malformed_requests_total", "Requests that were refused because their header is malformed or too large.", nil, nil)
 	frontDropped     = prometheus.NewDesc("sluice_front_log_lines_dropped_total", "Lines that nobody took in time.", []string{"log"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (frontCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{frontConnections, frontMax, frontClosed, frontErrors, frontDropped} {
+	for _, d := range []*prometheus.Desc{frontConnections, frontMax, frontClosed, frontErrors, frontMalformed, frontDropped} {
 		ch <- d
 	}
 }
@@ -60,6 +62,7 @@ func (c frontCollector) Collect(ch chan<- prometheus.Metric) {
 		send(frontClosed, prometheus.CounterValue, float64(l.Refused), name, "waiting")
 		send(frontErrors, prometheus.CounterValue, float64(l.AcceptErrors), name)
 	}
+	send(frontMalformed, prometheus.CounterValue, float64(s.Malformed))
 	send(frontDropped, prometheus.CounterValue, float64(s.DroppedLines.Access), "access")
 	send(frontDropped, prometheus.CounterValue, float64(s.DroppedLines.Error), "error")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
 )
@@ -16,7 +17,12 @@ func restartHandler(b *bridge.Bridge, stops context.Context) http.Handler {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(stops, cancel)()
-		if err := b.Restart(ctx); err != nil {
+		rc := http.NewResponseController(w)
+		bound := func(t time.Time) { _, _ = rc.SetReadDeadline(t), rc.SetWriteDeadline(t) } // a recorder in tests has none
+		bound(time.Time{})                                                                  // it may take longer than the server allows
+		err := b.Restart(ctx)
+		bound(time.Now().Add(statusTimeout))
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 )
 
 func serveCommand() *cobra.Command {
@@ -110,16 +110,17 @@ func serve(o *options, command []string) (err error) {
 	}
 
 	server := o.server(newFront(b, access, o), limit, log)
-	servers := []*http.Server{server}
+	servers := []limited{{server, limit}}
 	failed := make(chan error, 2)
-	go func() { failed <- server.Serve(limit.Listener(front)) }()
+	checked := &framing.Listener{Listener: front, Refused: access.malformed, MaxHeader: int(o.maxHeader)}
+	go func() { failed <- server.Serve(limit.Listener(checked)) }()
 	if side != nil {
 		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		s := statusServer(b, func() frontSnapshot {
-			return frontSnapshot{limit.Snapshot(), few.Snapshot(), droppedLines{access.dropped(), errorLog.dropped()}}
+			return frontSnapshot{limit.Snapshot(), few.Snapshot(), checked.Count(), droppedLines{access.dropped(), errorLog.dropped()}}
 		}, o.statusHosts(), log)
 		s.ConnState = few.Track
-		servers = append(servers, s)
+		servers = append(servers, limited{s, few})
 		go func() { failed <- s.Serve(few.Listener(side)) }()
 	}
 	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // catchSignals catches those that mean something from now on, until the end: what they do
@@ -72,9 +73,15 @@ func restart(ctx context.Context, b *bridge.Bridge, log *slog.Logger) {
 	} // else it says why not
 }
 
+// limited is a server and the limit of its connections.
+type limited struct {
+	*http.Server
+	limit *connlimit.Limit
+}
+
 // drain lets requests finish within timeout, or until another signal asks for the end,
 // then cuts those that have not.
-func drain(signals <-chan os.Signal, servers []*http.Server, timeout time.Duration, access *accessLog, log *slog.Logger) {
+func drain(signals <-chan os.Signal, servers []limited, timeout time.Duration, access *accessLog, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -100,6 +107,7 @@ func drain(signals <-chan os.Signal, servers []*http.Server, timeout time.Durati
 				why = "the drain timeout is over"
 			}
 			log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout)
+			s.limit.Abort() // not what Close does: an answer without a length would look complete
 			_ = s.Close()
 		}
 	}

@@ -14,6 +14,10 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/status"
 )
 
+// statusTimeout is how long a request to the status listener, and its answer, may take on
+// their way. There are few connections, and none may be held for longer.
+const statusTimeout = 10 * time.Second
+
 // statusServer serves the status of a bridge and of what is in front of it, and restarts
 // its application if Sluice has started that. hosts are the names that requests may have in
 // Host.
@@ -32,7 +36,7 @@ func statusServer(b *bridge.Bridge, front func() frontSnapshot, hosts []string, 
 		})
 	})
 	s := &http.Server{
-		Handler: guarded, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		Handler: guarded, ReadTimeout: statusTimeout, WriteTimeout: statusTimeout, IdleTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	s.RegisterOnShutdown(stop) // a restart may take longer than we have

@@ -3,7 +3,7 @@
 // connections make room for others.
 //
 // A [Limit] stands at two places: its Listener is what the server accepts from, and
-// its Track is the server's ConnState. When there are as many connections as there
+// its Track is the server's ConnState, of a server without TLS. When there are as many connections as there
 // may be, and another one comes:
 //
 //   - One without a request is closed: a kept one that is idle, or one on which no
@@ -26,7 +26,9 @@
 //
 //   - There are never more than Max connections in the server, nor more than
 //     MaxWaiting that wait.
-//   - A connection that was accepted is handed to the server or closed.
+//   - A connection that was accepted is handed to the server or closed. One that makes
+//     room before its request begins is closed before its handler is called.
+//   - A request that is cut ends with a reset, where the connection can have one.
 //   - The listener's Close waits for its goroutine, and leaves no connection that the
 //     server was not given.
 package connlimit

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
@@ -19,6 +20,7 @@ type conn struct {
 	addr   net.Addr
 	closed chan struct{}
 	once   sync.Once
+	reset  atomic.Bool // it ends with a reset
 }
 
 func newConn(addr string) *conn {
@@ -33,6 +35,12 @@ func (c *conn) RemoteAddr() net.Addr { return c.addr }
 
 func (c *conn) Close() error {
 	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+// SetLinger is a TCP connection's.
+func (c *conn) SetLinger(sec int) error {
+	c.reset.Store(sec == 0)
 	return nil
 }
 

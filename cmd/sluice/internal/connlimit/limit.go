@@ -95,24 +95,34 @@ func (l *Limit) Snapshot() Snapshot {
 }
 
 // Track is the server's ConnState. A connection is StateNew until its first header
-// is there, and StateIdle until the next.
+// is there, and StateIdle until the next. If it made room for another while a header
+// came, the handler is called all the same, with a connection that is closed: a deadline
+// cannot be set on it any more. It should do nothing, for its client cannot know whether
+// it has, and may send the request again.
 func (l *Limit) Track(c net.Conn, s http.ConnState) {
+	if !l.track(c, s) && s == http.StateActive {
+		_ = c.Close() // be it that nobody has come to that yet: the handler is to find it closed
+	}
+}
+
+// track reports whether the connection has a place, or had it until now.
+func (l *Limit) track(c net.Conn, s http.ConnState) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.entries[c]
 	if e == nil {
-		return // it has made room for another
+		return false // it has made room for another
 	}
 	switch s {
 	case http.StateActive:
 		l.move(e, active)
 	case http.StateIdle:
 		l.move(e, idle)
-		l.expect()
 	case http.StateHijacked, http.StateClosed:
 		l.remove(e)
 		l.promote()
 	}
+	return true
 }
 
 // enter gives a connection its place in the server. It is called with mu held, as all
@@ -143,6 +153,7 @@ func (l *Limit) list(e *entry, s state) {
 		e.client.idle.push(&e.own)
 		l.idle.push(&e.all)
 		l.idles++
+		l.expect()
 	case active:
 		e.client.active.push(&e.own)
 	}
@@ -227,11 +238,37 @@ func (l *Limit) replace(v, e *entry) net.Conn {
 		l.counts.ClosedIdle++
 	} else {
 		l.counts.CutActive++
+		reset(v.conn)
 	}
 	l.report.of(v.client)
 	l.enter(e) // first: the client may be the same, and is not to be forgotten
 	l.remove(v)
 	return v.conn
+}
+
+// reset has a connection end with a TCP reset when it is closed. Where no length was
+// announced, as in HTTP/1.0, its end is the end of the answer, and an ordinary one would
+// make that look complete.
+func reset(c net.Conn) {
+	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0) // without it, Close is an ordinary one
+	}
+}
+
+// Abort closes the connections that carry requests, which do not look complete then.
+func (l *Limit) Abort() {
+	l.mu.Lock()
+	var out []net.Conn
+	for c, e := range l.entries {
+		if e.state == active {
+			reset(c)
+			out = append(out, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range out {
+		_ = c.Close() // it is gone either way
+	}
 }
 
 // admit takes a connection that was accepted. It returns one that is to be closed
@@ -298,8 +335,8 @@ func (l *Limit) share() int { return max(l.config.Max/16, 16) }
 // mostWaiting is the client that has most connections waiting; there is one.
 func (l *Limit) mostWaiting() *client {
 	var most *client
-	for _, c := range l.clients.byAddr {
-		if most == nil || c.waits > most.waits {
+	for n := l.waiting.root.next; n.entry != nil; n = n.next {
+		if c := n.entry.client; most == nil || c.waits > most.waits {
 			most = c
 		}
 	}

@@ -39,8 +39,12 @@ func (ln *listener) Accept() (net.Conn, error) {
 			if l.ready = l.ready[1:]; len(l.ready) == 0 {
 				l.ready = nil
 			}
+			here := l.entries[c] != nil
 			l.mu.Unlock()
-			return c, nil
+			if here { // else it has made room for another
+				return c, nil
+			}
+			continue
 		}
 		l.mu.Unlock()
 		select {
@@ -69,11 +73,14 @@ func (l *Limit) shut() {
 	if l.again != nil {
 		l.again.Stop()
 	}
-	out := l.ready
-	l.ready = nil
-	for _, c := range out {
-		l.remove(l.entries[c])
+	var out []net.Conn
+	for _, c := range l.ready {
+		if e := l.entries[c]; e != nil { // else it has made room for another
+			l.remove(e)
+			out = append(out, c)
+		}
 	}
+	l.ready = nil
 	for e := l.waiting.oldest(); e != nil; e = l.waiting.oldest() {
 		l.unlist(e)
 		l.clients.add(e.client, 0)

@@ -50,6 +50,7 @@ func (l *Limit) failed(err error) {
 		if e = l.idle.oldest(); e != nil {
 			l.counts.ClosedIdle++
 			l.remove(e)
+			l.promote()
 		}
 	}
 	l.mu.Unlock()

@@ -1,0 +1,32 @@
+package cgi
+
+import (
+	"net/http"
+	"strings"
+)
+
+// checkTarget refuses a request whose target or Host is none (RFC 9112, section 3), also
+// where net/http takes it. A request that does not come from a server has no RequestURI.
+func checkTarget(r *http.Request) error {
+	if r.Method == http.MethodConnect {
+		return &RequestError{Status: http.StatusMethodNotAllowed, Reason: "CONNECT asks for a tunnel, and there is none"}
+	}
+	uri := r.RequestURI
+	switch {
+	case strings.Contains(uri, "#"):
+		return badRequest("target %.200q has a fragment", uri)
+	case uri == "" || uri[0] == '/' || uri == "*": // the last has no path, unless a front has given it one
+	case !isHTTP(uri) || r.URL.User != nil || !IsHost(r.URL.Host):
+		return badRequest("target %.200q is neither a path nor an http URL", uri)
+	}
+	if r.Host != "" && !IsHost(r.Host) {
+		return badRequest("Host %.200q is no host", r.Host)
+	}
+	return nil
+}
+
+// isHTTP reports whether uri begins as a URL of HTTP with an authority does.
+func isHTTP(uri string) bool {
+	scheme, rest, ok := strings.Cut(uri, ":")
+	return ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) && strings.HasPrefix(rest, "//")
+}
