@@ -75,7 +75,7 @@ func (b *backend) group(c *ApplicationConfig) supervise.Config {
 func (b *backend) Spawned() bool { return b.processes != nil }
 
 // Restart replaces all of the application's processes, one after the other, without
-// losing a request, and returns when that is done. Without Config.Spawn it returns
+// losing a request, and returns when that is done. Without ApplicationConfig.Spawn it returns
 // ErrNotSpawned.
 func (b *backend) Restart(ctx context.Context) error {
 	if b.processes == nil {

@@ -15,9 +15,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 )
 
-// ready asks an instance for the path that SpawnConfig.Ready names, as one of the sites would, on a connection of its
-// own: the instance is not among those that requests are sent to yet. It is ready if the
-// answer is no server error.
+// ready asks an instance for the path that SpawnConfig.Ready names, as the site would that
+// came last, on a connection of its own: the instance is not among those that requests are
+// sent to yet. It is ready if the answer is no server error.
 func (b *backend) ready(ctx context.Context, name string) error {
 	path, site := b.settings.Load().Spawn.Ready, b.sites.last()
 	if site == nil {

@@ -80,12 +80,7 @@ func scripts(c *config.Config, siteRoot string) error {
 }
 
 func php(c *config.Config) {
-	if c.Index == nil {
-		c.Index = []string{"index.php"}
-		if c.CheckFiles != config.Off && c.Static != cgi.StaticOff {
-			c.Index = append(c.Index, "index.html")
-		}
-	}
+	c.Index = c.UsualIndex()
 	switch {
 	case c.Fallback == "off":
 		c.Fallback = ""

@@ -106,6 +106,18 @@ func (s *Spawn) check() error {
 	return nil
 }
 
+// UsualIndex is the Index, or what serves a directory of PHP scripts in front of which static
+// files are sent.
+func (s *Site) UsualIndex() []string {
+	switch {
+	case len(s.Index) > 0:
+		return s.Index
+	case s.CheckFiles == Off || s.Static == "off":
+		return []string{"index.php"}
+	}
+	return []string{"index.php", "index.html"}
+}
+
 // check looks at what must fit together.
 func (s *Site) check() error {
 	if s.ResolveRootSymlink == On && s.AppRoot != "" {

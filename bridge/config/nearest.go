@@ -9,6 +9,15 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
+// OtherWords are what other servers call settings, and the keys of these.
+var OtherWords = map[string]string{
+	"upstream": "backends", "server": "backends", "socket": "backends", "fastcgi_pass": "backends", "connect": "backends",
+	"threads": "workers", "processes": "workers", "children": "workers", "concurrency": "workers", "max_conns": "workers",
+	"docroot": "root", "document_root": "root", "dir": "root",
+	"user": "spawn.user", "group": "spawn.group", "umask": "spawn.umask",
+	"try_files": "fallback", "dial_timeout": "timeouts.dial", "write_timeout": "timeouts.send", "read_timeout": "timeouts.first_byte",
+}
+
 // Nearest returns the word that was meant: one that is written nearly so, the only one that
 // begins so, or what others call it; "" if there is none.
 func Nearest(word string, known []string, others map[string]string) string {
@@ -38,15 +47,26 @@ func Nearest(word string, known []string, others map[string]string) string {
 	return best
 }
 
-// Unknown is the error for a name that a group, or "", the top, does not have, nor those in
-// without. It says which was meant, or all there are. what is what they are called.
+// Unknown is the error for a name that a group does not have; "" is the top. Those in without
+// are not there either. It says which was meant, or all there are. what is what they are called.
 func Unknown(what, name, group string, without []string) error {
 	known := slices.DeleteFunc(Names(group), func(n string) bool { return slices.Contains(without, n) })
-	if best := Nearest(name, known, nil); best != "" {
-		return fmt.Errorf("unrecognized %s '%s', did you mean '%s'?", what, name, best)
+	there := func(key string) bool {
+		top, _, _ := strings.Cut(key, ".")
+		return key != "" && !slices.Contains(without, top)
 	}
-	if key := elsewhere(name, group); key != "" {
-		return fmt.Errorf("unrecognized %s '%s', did you mean '%s'?", what, name, key)
+	best := ""
+	if group == "" && there(OtherWords[name]) {
+		best = OtherWords[name]
+	}
+	if best == "" {
+		best = Nearest(name, known, nil)
+	}
+	if key := elsewhere(name, group); best == "" && there(key) {
+		best = key
+	}
+	if best != "" {
+		return fmt.Errorf("unrecognized %s '%s', did you mean '%s'?", what, name, best)
 	}
 	return fmt.Errorf("unrecognized %s '%s', want one of: %s", what, name, strings.Join(known, ", "))
 }

@@ -197,3 +197,28 @@ func TestBadWords(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestUnknown(t *testing.T) {
+	for _, c := range []struct {
+		name, group string
+		without     []string
+		want        string
+	}{
+		{"worker", "", nil, "did you mean 'workers'?"},
+		{"Keep-Alive", "", nil, "did you mean 'keep_alive'?"},
+		{"resp", "", nil, "want one of: admission, app_root,"},
+		{"resol", "", nil, "did you mean 'resolve_root_symlink'?"},
+		{"docroot", "", nil, "did you mean 'root'?"},
+		{"read_timeout", "", nil, "did you mean 'timeouts.first_byte'?"},
+		{"user", "", nil, "did you mean 'spawn.user'?"},
+		{"user", "", []string{"spawn"}, "did you mean 'user_header'?"},
+		{"max_time", "", []string{"spawn"}, "want one of: admission, app_root,"},
+		{"static", "", []string{"static"}, "want one of: admission, app_root,"},
+		{"max_lifetime", "queue", nil, "did you mean 'spawn.max_lifetime'?"},
+		{"timeout", "timeouts", nil, "did you mean 'queue.timeout'?"},
+	} {
+		if err := Unknown("option", c.name, c.group, c.without); !strings.HasPrefix(err.Error(), "unrecognized option '"+c.name+"', ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s in %q: %v, want %s", c.name, c.group, err, c.want)
+		}
+	}
+}

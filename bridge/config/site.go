@@ -30,13 +30,13 @@ type Site struct {
 
 	Env            map[string]string `key:"env" value:"K=V" doc:"a further CGI variable, K=V, sent with each request; wins over everything else; for the environment of a command that is started there is {spawn.env}"`
 	TrustedProxies []string          `key:"trusted_proxies" flag:"trusted-proxy" value:"IP" commas:"true" doc:"IP, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed"`
-	UserHeader     string            `key:"user_header" value:"NAME" doc:"header field NAME, such as X-Remote-User, in which one of {trusted_proxies} names the user: REMOTE_USER; ignored from other peers"`
+	UserHeader     string            `key:"user_header" value:"NAME" doc:"header field NAME, such as X-Remote-User, in which a proxy of {trusted_proxies} names the user: REMOTE_USER; ignored from other peers"`
 	// A field that is not listed is dropped: clients could pass one off as the other.
 	UnderscoreHeaders []string `key:"underscore_headers" value:"NAMES" commas:"true" otherwise:"none" doc:"NAMES of request header fields with underscores that are passed on, such as api_key, in place of those with hyphens"`
 	// Without it only a trusted proxy gets such a field.
 	Sendfile []string `key:"sendfile" value:"DIR" doc:"DIR from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect"`
 
-	MaxBody           int64 `key:"max_body" unit:"bytes" default:"1GiB" doc:"largest request body"`
+	MaxBody           int64 `key:"max_body" unit:"bytes" default:"1GiB" doc:"largest request body, such as 20MiB"`
 	MaxParams         int   `key:"max_params" unit:"bytes" default:"64KiB" doc:"largest set of CGI variables; FastCGI servers are known to take 64KiB"`
 	MaxResponseHeader int   `key:"max_response_header" unit:"bytes" default:"64KiB" doc:"largest response header of the application"`
 	// If RequestBuffering is off, the application may answer before a body ends. Bodies of

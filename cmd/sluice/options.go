@@ -89,11 +89,8 @@ func (o *options) complete(command []string) error {
 			return flagError(err)
 		}
 	}
-	if o.Preset == cgi.PresetPHP && len(o.Index) == 0 {
-		o.Index = []string{"index.php"}
-		if o.CheckFiles != config.Off && o.Static != cgi.StaticOff {
-			o.Index = append(o.Index, "index.html")
-		}
+	if o.Preset == cgi.PresetPHP {
+		o.Index = o.UsualIndex()
 	}
 	return nil
 }

@@ -13,14 +13,16 @@ import (
 )
 
 // otherWords are what other servers call our flags.
-var otherWords = map[string]string{
-	"port": "listen", "bind": "listen", "address": "listen",
-	"upstream": "backend", "server": "backend", "socket": "backend", "fastcgi-pass": "backend", "connect": "backend",
-	"threads": "workers", "processes": "workers", "children": "workers", "concurrency": "workers", "max-conns": "workers",
-	"maxconn": "max-connections", "worker-connections": "max-connections",
-	"docroot": "root", "document-root": "root", "dir": "root",
-	"user": "command-user", "group": "command-group", "umask": "command-umask",
-	"log": "access-log", "admin": "status", "metrics": "status",
+func otherWords() map[string]string {
+	words := map[string]string{
+		"port": "listen", "bind": "listen", "address": "listen",
+		"maxconn": "max-connections", "worker-connections": "max-connections",
+		"log": "access-log", "admin": "status", "metrics": "status",
+	}
+	for word, key := range config.OtherWords {
+		words[word] = config.Lookup(key).Flag
+	}
+	return words
 }
 
 // notANumber is how the flag parser says that.
@@ -43,7 +45,7 @@ func readable(cmd *cobra.Command, err error) error {
 	}
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-	switch best := config.Nearest(name, known, otherWords); {
+	switch best := config.Nearest(name, known, otherWords()); {
 	case best != "":
 		return fmt.Errorf("%w; did you mean --%s?", err, best)
 	case cmd.HasParent():
