@@ -29,15 +29,15 @@ type (
 	ApplicationConfig = config.Application
 	SiteConfig        = config.Site
 
-	QueueConfig     = config.Queue
-	AdmissionConfig = config.Admission
-	SpoolConfig     = config.Spool
-	SpawnConfig     = config.Spawn
-	SpawnBudget     = config.Budget
-	FlowConfig      = config.Flow
-	TimeoutsConfig  = config.RequestTimeouts
-	DialConfig      = config.ConnectionTimeouts
-	PollAnswer      = config.PollAnswer
+	QueueConfig        = config.Queue
+	AdmissionConfig    = config.Admission
+	SpoolConfig        = config.Spool
+	SpawnConfig        = config.Spawn
+	SpawnBudget        = config.Budget
+	FlowConfig         = config.Flow
+	TimeoutsConfig     = config.RequestTimeouts
+	ConnectionTimeouts = config.ConnectionTimeouts
+	PollAnswer         = config.PollAnswer
 
 	Switch   = config.Switch
 	Excess   = config.Excess

@@ -120,7 +120,7 @@ func newFaultLab(t *testing.T, method string, conn connection, serve func(*fault
 	l.peer = fcgitest.Start(t, func(s *fcgitest.Session) { serve(l, s) })
 	soon := Duration(2 * time.Second)
 	cfg := Config{
-		ApplicationConfig: ApplicationConfig{Workers: 4, Multiplex: Off, Timeouts: DialConfig{Send: soon}},
+		ApplicationConfig: ApplicationConfig{Workers: 4, Multiplex: Off, Timeouts: ConnectionTimeouts{Send: soon}},
 		SiteConfig: SiteConfig{
 			Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon},
 		},

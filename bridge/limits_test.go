@@ -48,7 +48,7 @@ func TestQueueTimeoutCountsOnce(t *testing.T) {
 // passed, not when first_byte has as well.
 func TestSendTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: DialConfig{Send: Duration(10 * time.Second)}}}, fcgitest.ReadsNothing)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: ConnectionTimeouts{Send: Duration(10 * time.Second)}}}, fcgitest.ReadsNothing)
 		re := r.do(http.MethodPut, "/", strings.NewReader(strings.Repeat("x", 5<<20)))
 		r.wantError(re, 504, errTimeout)
 		if re.after != 10*time.Second {

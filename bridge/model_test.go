@@ -74,7 +74,7 @@ func newDay(t *testing.T, lanes Switch, rng *rand.Rand) *day {
 			Workers:   1 + rng.IntN(12),
 			KeepAlive: oneOf(rng, On, Auto, Auto, Off),
 			Multiplex: oneOf(rng, Off, Auto, Auto, On),
-			Timeouts:  DialConfig{Send: Duration(5 * time.Second), Idle: Duration(time.Duration(1+rng.IntN(5)) * time.Second)},
+			Timeouts:  ConnectionTimeouts{Send: Duration(5 * time.Second), Idle: Duration(time.Duration(1+rng.IntN(5)) * time.Second)},
 			Queue:     QueueConfig{Timeout: Duration(5 * time.Minute), LongTimeout: Duration(5 * time.Minute)},
 		},
 		SiteConfig: SiteConfig{

@@ -152,7 +152,7 @@ func TestFullAfterServing(t *testing.T) {
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		})
 		unread := fcgitest.ResetBeforeReading
-		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: DialConfig{Idle: Duration(time.Second)}}},
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: ConnectionTimeouts{Idle: Duration(time.Second)}}},
 			served, unread, unread, served, unread, unread, unread, served, unread)
 		r.wantPage(r.get("/"))
 		time.Sleep(2 * time.Second)

@@ -40,7 +40,7 @@ func TestClientsLeaveAnywhere(t *testing.T) {
 					Lanes:    tc.lanes,
 					Spool:    SpoolConfig{Dir: t.TempDir()},
 					Queue:    QueueConfig{Timeout: soon, LongTimeout: soon},
-					Timeouts: DialConfig{Send: soon},
+					Timeouts: ConnectionTimeouts{Send: soon},
 				},
 				SiteConfig: SiteConfig{
 					RequestBuffering: tc.buffering,

@@ -22,7 +22,7 @@ type Spawn struct {
 	// A port other than 0 is for one instance.
 	Listen  string `key:"listen" value:"ADDR" change:"backend" otherwise:"a unix socket in a private directory" doc:"make its socket at ADDR, host:port"`
 	Backlog int    `key:"backlog" zero:"as many as the system allows" change:"processes" doc:"how many connections may wait for it to accept them"`
-	Budget  Budget `key:"budget" flag:"command-spawn-budget" value:"BUDGET" otherwise:"10 per 10m" doc:"how often it may end without having served, BUDGET, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too, but none with status 0"`
+	Budget  Budget `key:"budget" flag:"command-spawn-budget" value:"BUDGET" phrase:"true" otherwise:"10 per 10m" doc:"how often it may end without having served, BUDGET, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too, but none with status 0"`
 
 	Instances    int      `key:"instances" default:"1" doc:"how many processes of it serve, each with {workers} workers"`
 	MaxInstances int      `key:"max_instances" otherwise:"as many as {spawn.instances}" doc:"how many there may be when requests wait for long"`

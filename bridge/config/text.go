@@ -29,7 +29,7 @@ func (s *Setting) Set(c *Config, words ...string) error {
 		return s.setRate(c, words)
 	case len(s.Words) > 0 && len(words) == 1 && words[0] == "":
 		return s.wrongWord("")
-	case !s.phrase && s.isPlain() && len(words) != 1:
+	case !s.phrase && len(words) != 1:
 		return fmt.Errorf("want one value, have %d", len(words))
 	}
 	v := reflect.New(s.typ).Elem()
@@ -39,9 +39,6 @@ func (s *Setting) Set(c *Config, words ...string) error {
 	s.value(c, true).Set(v)
 	return nil
 }
-
-// isPlain reports whether the value of s is one word.
-func (s *Setting) isPlain() bool { return s.typ != reflect.TypeFor[Budget]() }
 
 func (s *Setting) setMap(c *Config, words []string) error {
 	if len(words) != 2 {
@@ -75,28 +72,33 @@ func (s *Setting) setRate(c *Config, words []string) error {
 	return nil
 }
 
-// parse reads the text form of one value into v. A zero that would be the default, and means
-// nothing when it is written, is refused.
+// parse reads the text form of one value into v.
 func (s *Setting) parse(v reflect.Value, text string) error {
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		return s.parseValue(v.Elem(), text)
 	}
-	err := s.parseValue(v, text)
-	_, named := v.Interface().(encoding.TextMarshaler)
-	switch {
-	case err != nil || v.Kind() == reflect.String:
+	if err := s.parseValue(v, text); err != nil {
 		return err
-	case s.Zero != "" || !v.IsZero() && !isNegative(v):
+	}
+	return s.tooSmall(v)
+}
+
+// tooSmall is the error for a number that means nothing when it is written: zero, which is
+// the default, unless the declaration says what it means.
+func (s *Setting) tooSmall(v reflect.Value) error {
+	number := v.CanInt() || v.CanUint() || v.CanFloat()
+	switch {
+	case !number || s.Zero != "" || !v.IsZero() && !isNegative(v):
 		return nil
 	case s.most != "":
 		return s.outside(v)
 	case v.Kind() == reflect.Int && !s.Bytes:
 		return fmt.Errorf("is %d, want at least 1", v.Int())
-	case isNegative(v) || v.Kind() == reflect.Struct || named && v.Type() != reflect.TypeFor[Duration]():
-		return nil // Complete has more to say
+	case v.IsZero():
+		return errors.New("must be more than 0")
 	}
-	return errors.New("must be more than 0")
+	return nil // Complete refuses it
 }
 
 func isNegative(v reflect.Value) bool {
