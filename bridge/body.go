@@ -26,7 +26,10 @@ func (x *exchange) takeBody() error {
 	if r.ContentLength > x.b.cfg.MaxBody {
 		return spool.ErrTooLarge
 	}
-	x.source = &clientReader{body: r.Body, rc: http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), length: r.ContentLength}
+	x.source = &clientReader{
+		body: r.Body, rc: http.NewResponseController(x.w), length: r.ContentLength,
+		timeout: time.Duration(x.b.cfg.Timeouts.Client), limit: x.readLimit(),
+	}
 	if x.b.cfg.RequestBuffering == Off && r.ContentLength > 0 {
 		x.upload = x.source
 		x.body = body{length: r.ContentLength, stream: x.source}
@@ -69,22 +72,33 @@ type clientReader struct {
 	body    io.Reader
 	rc      *http.ResponseController
 	timeout time.Duration
-	length  int64 // what the client announced, -1 if nothing
-	n       int64 // what was read
-	err     error // the client's first error, but io.EOF
-	cut     atomic.Bool
-	whole   atomic.Bool // the body was read to its end
+	limit   time.Time // no deadline is later; zero: there is no limit
+	length  int64     // what the client announced, -1 if nothing
+	n       int64     // what was read
+	err     error     // the client's first error, but io.EOF
+	state   atomic.Uint32
 }
 
+// The states of a clientReader. The first of the two ends is final, whatever happens at
+// the same time.
+const (
+	bodyOpen  = iota
+	bodyWhole // it was read to its end: the connection is net/http's again
+	bodyCut   // interrupt has ended the reading: the connection must end, too
+)
+
+func (c *clientReader) isWhole() bool { return c.state.Load() == bodyWhole }
+func (c *clientReader) isCut() bool   { return c.state.Load() == bodyCut }
+
 func (c *clientReader) Read(p []byte) (int, error) {
-	deadline := time.Now().Add(c.timeout)
+	deadline := earlier(time.Now().Add(c.timeout), c.limit)
 	if err := c.rc.SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		c.err = err
 		return 0, err
 	}
-	// interrupt sets the flag first and the deadline second, so one of the two is
+	// interrupt sets the state first and the deadline second, so one of the two is
 	// seen here whatever the order.
-	if c.cut.Load() {
+	if c.isCut() {
 		c.interrupt() // the deadline above may have undone it
 		return 0, errCut
 	}
@@ -92,7 +106,7 @@ func (c *clientReader) Read(p []byte) (int, error) {
 	c.n += int64(n)
 	// A client that was too slow was so even if somebody has interrupted the Read since:
 	// net/http ends the request's context before it returns the error.
-	if err != nil && err != io.EOF && (!c.cut.Load() || !time.Now().Before(deadline)) {
+	if err != nil && err != io.EOF && (!c.isCut() || !time.Now().Before(deadline)) {
 		c.err = err
 	}
 	if c.n == c.length || err == io.EOF {
@@ -101,12 +115,13 @@ func (c *clientReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// done lifts the deadline. It is for a body that was read to its end: net/http
-// reads on in the background to notice a client that leaves, and would take a
-// deadline that passes for one.
+// done lifts the deadline of a body that was read to its end: net/http reads on in the
+// background to notice a client that leaves, and would take a deadline that passes for
+// one. So does net/http at this point, whatever its ReadTimeout is.
 func (c *clientReader) done() {
-	c.whole.Store(true)
-	_ = c.rc.SetReadDeadline(time.Time{}) // unsupported, or the connection is gone: then the next read says so
+	if c.state.CompareAndSwap(bodyOpen, bodyWhole) {
+		_ = c.rc.SetReadDeadline(time.Time{}) // unsupported, or the connection is gone: then the next read says so
+	}
 }
 
 // fullDuplex lets the answer begin before the body ends. HTTP/2 does so anyway.
@@ -117,9 +132,13 @@ func (c *clientReader) fullDuplex() error {
 	return nil
 }
 
-// interrupt ends a Read under way and all later ones.
+// interrupt ends a Read under way and all later ones. After the end of the body it does
+// nothing: a deadline would end the reading of net/http, which takes that for a client that
+// has left, and cancels every later request of the connection.
 func (c *clientReader) interrupt() {
-	c.cut.Store(true)
+	if !c.state.CompareAndSwap(bodyOpen, bodyCut) && !c.isCut() {
+		return
+	}
 	_ = c.rc.SetReadDeadline(time.Unix(1, 0)) // unsupported: then a Read under way lasts as long as the client likes
 }
 
@@ -129,4 +148,4 @@ func (c *clientReader) Cut() { c.interrupt() }
 // Pressing implements spool.Cutter. A request that is not there yet holds no worker.
 func (c *clientReader) Pressing() bool { return false }
 
-func (c *clientReader) untouched() bool { return c.n == 0 && c.err == nil && !c.cut.Load() }
+func (c *clientReader) untouched() bool { return c.n == 0 && c.err == nil && !c.isCut() }

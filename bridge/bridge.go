@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 )
@@ -40,6 +39,8 @@ type Bridge struct {
 	exchanges sync.Pool    // of *exchange
 	answers   sync.Pool    // of *[]byte: what exchanges have lent
 	inFlight  atomic.Int64 // calls of ServeHTTP
+
+	refuses atomic.Bool // Refuse was called
 
 	closed atomic.Bool
 	empty  chan struct{} // has one if the last call has ended since Close
@@ -122,7 +123,7 @@ func reset(w http.ResponseWriter) {
 		}
 		c = outer.NetConn()
 	}
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok { // a *net.TCPConn, or what a listener has made of it
 		_ = tcp.SetLinger(0) // without it, Close is as before
 	}
 	_ = c.Close()
@@ -134,12 +135,11 @@ func (b *Bridge) serve(w http.ResponseWriter, r *http.Request) (abort bool) {
 	defer b.depart()
 
 	x := b.exchanges.Get().(*exchange)
-	x.b, x.w, x.r, x.original = b, w, r, r
-	started := time.Now()
+	x.b, x.w, x.r, x.original, x.began = b, w, r, r, time.Now()
 	b.identify(r, &x.client) // here, because a front's Identify may need much stack
 	x.handle()
 	if b.cfg.Observe != nil {
-		x.out.Total = time.Since(started)
+		x.out.Total = time.Since(x.began)
 		b.cfg.Observe(r, &x.out)
 	}
 	x.discardBody()
@@ -170,14 +170,6 @@ func (b *Bridge) Unused() []error {
 // once.
 func (b *Bridge) Close() error {
 	b.close()
-	return nil
-}
-
-// open refuses what comes after Close.
-func (b *Bridge) open() error {
-	if b.closed.Load() {
-		return admission.ErrClosed
-	}
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (d *discards) end(client spool.Client) {
 // stop a client without closing its connection.
 func (x *exchange) unread() bool {
 	r := x.original
-	return r.ProtoMajor == 1 && hasBody(r) && (x.source == nil || !x.source.whole.Load())
+	return r.ProtoMajor == 1 && hasBody(r) && (x.source == nil || !x.source.isWhole())
 }
 
 func hasBody(r *http.Request) bool {
@@ -68,8 +68,12 @@ func hasBody(r *http.Request) bool {
 
 // endConnection prepares an answer that is sent before the body was read. net/http must not
 // wait for the body before it sends the answer, and must not take the rest of the body for
-// a request. The connection is kept only if the body is small.
+// a request. The connection is kept only if the body is small. In a drain, none is kept.
 func (x *exchange) endConnection(h http.Header) {
+	if x.b.refuses.Load() {
+		h.Set("Connection", "close")
+		return
+	}
 	if !x.unread() {
 		return
 	}
@@ -93,12 +97,15 @@ func (x *exchange) discardBody() {
 		if x.original.Header.Get("Expect") != "" {
 			return // it would be asked for the body
 		}
-	} else if rc.Flush() != nil {
-		return
+	} else {
+		x.clientWriter().extend() // the body may have taken longer than an answer may
+		if rc.Flush() != nil {
+			return
+		}
 	}
 	whole := false
 	if client := spool.ClientOf(x.client.Addr); x.b.discards.begin(client) {
-		whole = discard(rc, x.original)
+		whole = discard(rc, x.original, x.readLimit())
 		x.b.discards.end(client)
 	}
 	if whole {
@@ -113,10 +120,11 @@ func (x *exchange) discardBody() {
 	x.out.Aborted = x.keepIfRead // the rest is no request
 }
 
-// discard reports whether the body was read to its end.
-func discard(rc *http.ResponseController, r *http.Request) bool {
+// discard reports whether the body was read to its end. It reads until limit at most, if
+// that is not zero.
+func discard(rc *http.ResponseController, r *http.Request, limit time.Time) bool {
 	buf := make([]byte, discardBuffer)
-	end := time.Now().Add(discardFor)
+	end := earlier(time.Now().Add(discardFor), limit)
 	for n := 0; n < discardMost; {
 		now := time.Now()
 		if !now.Before(end) || rc.SetReadDeadline(now.Add(discardPause)) != nil {

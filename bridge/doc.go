@@ -40,6 +40,9 @@
 //     client left, or was sent a 504 - the ticket and the lease stay taken until
 //     the application has finished or Timeouts.Abandoned has passed, because the
 //     worker is taken too.
+//   - No deadline of the client's connection is touched after the body was read to its end
+//     but those of writing, and none is later than the embedding http.Server's. A connection
+//     whose body was not read to its end, because reading failed or was cut, ends.
 //
 // Errors reach the client as the statuses that docs/errors.md lists, with a
 // Proxy-Status field (RFC 9209) whose words are also the log's.

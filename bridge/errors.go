@@ -94,7 +94,7 @@ func classify(err error) failure {
 	case errors.As(err, &refusal), errors.As(err, &full), errors.Is(err, pool.ErrWaitTimeout):
 		return failure{http.StatusServiceUnavailable, errLimit, "The application is busy. Please try again in a moment."}
 	case errors.Is(err, admission.ErrClosed), errors.Is(err, pool.ErrClosed):
-		return failure{http.StatusServiceUnavailable, errUnavailable, "The service is being restarted. Please try again in a moment."}
+		return shuttingDown
 	case errors.Is(err, spool.ErrTooLarge):
 		return failure{http.StatusRequestEntityTooLarge, errRequest, "The request's body is larger than this server takes."}
 	case noRoom(err):
@@ -191,11 +191,16 @@ func classifyConn(err *pool.Error) failure {
 // has set (http.TimeoutHandler). Its client is still there.
 var outOfTime = failure{http.StatusGatewayTimeout, errTimeout, "The request was not answered in time."}
 
+// shuttingDown is a request that the end of the server has ended.
+var shuttingDown = failure{http.StatusServiceUnavailable, errUnavailable, "The service is being restarted. Please try again in a moment."}
+
 // failureOf is how the error that ended the exchange looks from outside, with regard to the
 // state of the request's context.
 func (x *exchange) failureOf(err error) failure {
 	f, ctx := classify(err), x.r.Context()
 	switch {
+	case x.isShutDown(err):
+		return shuttingDown
 	case x.deaf(f):
 		return f
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -213,7 +218,10 @@ func (x *exchange) failureOf(err error) failure {
 func (x *exchange) fail(err error) {
 	f := x.failureOf(err)
 	x.out.Err, x.out.ErrorType = err, f.kind
-	refused := x.noteRefusal(err)
+	refused := f == shuttingDown || x.noteRefusal(err)
+	if f == shuttingDown && x.out.Status == 0 {
+		x.out.Refused = refusedDrain
+	}
 	switch {
 	case x.out.Status != 0:
 		x.out.Aborted = true
@@ -232,7 +240,7 @@ func (x *exchange) fail(err error) {
 	case errors.As(err, &dial):
 		level = slog.LevelDebug // the pool has said so, once; the access log has each
 	case refused, noRoom(err):
-		level = slog.LevelDebug // the log is told how many there are
+		level = slog.LevelDebug // the log is told how many there are, or that this is the end
 	case f.status == http.StatusServiceUnavailable, f.status == http.StatusForbidden:
 		level = slog.LevelWarn
 	case f.status < 500:
@@ -302,9 +310,7 @@ func (x *exchange) writeError(f failure) {
 	if x.bodyless(p.status) {
 		return
 	}
-	n, err := io.WriteString(x.w, p.body)
-	x.out.BytesOut = int64(n)
-	if err != nil {
+	if err := x.writeWhole([]byte(p.body)); err != nil {
 		x.out.Aborted = true
 	}
 }

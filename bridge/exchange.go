@@ -47,6 +47,7 @@ type exchange struct {
 	body   body          // what remains to be sent with r
 	client cgi.Client
 	ask    admission.Request
+	began  time.Time // when ServeHTTP was called
 	sentAt time.Time // when the attempt began
 	end    time.Time // when the whole exchange must be over; zero: no limit
 
@@ -131,7 +132,7 @@ func (x *exchange) handle() {
 }
 
 // isCut reports whether we have ended the reading of the client's body.
-func (x *exchange) isCut() bool { return x.source != nil && x.source.cut.Load() }
+func (x *exchange) isCut() bool { return x.source != nil && x.source.isCut() }
 
 func (x *exchange) run() error {
 	if err := x.b.open(); err != nil {

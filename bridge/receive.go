@@ -296,12 +296,7 @@ func (x *exchange) letGo() {
 }
 
 // within returns the earlier of t and the end of the time the whole exchange has.
-func (x *exchange) within(t time.Time) time.Time {
-	if x.end.IsZero() || t.Before(x.end) {
-		return t
-	}
-	return x.end
-}
+func (x *exchange) within(t time.Time) time.Time { return earlier(t, x.end) }
 
 // overdue reports whether the exchange has used up its time.
 func (x *exchange) overdue() bool { return !x.end.IsZero() && !time.Now().Before(x.end) }

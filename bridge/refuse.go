@@ -107,7 +107,8 @@ func (x *exchange) page(f failure, retry int) ownPage {
 
 // refusedPoll reports whether a refused request is a long-poll, as far as is known.
 func (x *exchange) refusedPoll() bool {
-	if x.out.Refused == "" || x.out.Refused == refusedAddresses || x.out.Refused == refusedLogins {
+	switch x.out.Refused {
+	case "", refusedAddresses, refusedLogins, refusedDrain:
 		return false
 	}
 	long := x.ask.Long

@@ -43,12 +43,7 @@ func (x *exchange) respond(resp cgi.Response, body []byte) error {
 	if len(body) == 0 {
 		return nil
 	}
-	if len(body) > heldBack {
-		to := x.clientWriter()
-		to.extend()
-		defer to.done(nil)
-	}
-	return x.write(body)
+	return x.writeWhole(body)
 }
 
 // stream sends the client an answer while it arrives. What the client is too
@@ -253,6 +248,18 @@ func (x *exchange) writeHeader(status int) {
 	x.endConnection(h)
 	x.out.Status = status
 	x.w.WriteHeader(status)
+}
+
+// writeWhole sends the body of an answer that is here whole.
+func (x *exchange) writeWhole(p []byte) error {
+	if len(p) <= heldBack {
+		return x.write(p)
+	}
+	to := x.clientWriter()
+	to.extend()
+	err := x.write(p)
+	to.done(err)
+	return err
 }
 
 func (x *exchange) write(p []byte) error {

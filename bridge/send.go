@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -104,6 +105,7 @@ func (b *body) inline() ([]byte, bool) {
 // sender sends a body in a goroutine of its own, from startSender to stop.
 type sender struct {
 	stream *clientReader // where the body comes from if it is not spooled
+	last   atomic.Bool   // all of it was read, and its last piece is being written
 	done   chan struct{}
 	ended  time.Time // when it was sent whole, or failed; set before done is closed
 	err    error     // why the body was not sent whole; set before done is closed
@@ -134,12 +136,33 @@ func (s *sender) sending() (bool, time.Time) {
 // answer is complete, or nobody wants it. The lease is closed on its release
 // then, because the body was not sent whole.
 func (s *sender) stop(lease *pool.Lease) {
-	if sending, _ := s.sending(); sending {
+	if !s.endsByItself() {
 		lease.Interrupt()
 		if s.stream != nil {
 			s.stream.interrupt()
 		}
 		<-s.done
+	}
+}
+
+// finishFor is how long a sender may take with its last piece when the answer is complete.
+// An application that has read the piece may have answered before the sender is back from
+// writing it, and an application that has not read it may never do so.
+const finishFor = 10 * time.Millisecond
+
+// endsByItself reports whether the sender has ended, or ends now that it has nothing left
+// but its last piece.
+func (s *sender) endsByItself() bool {
+	if sending, _ := s.sending(); !sending || !s.last.Load() {
+		return !sending
+	}
+	t := time.NewTimer(finishFor)
+	defer t.Stop()
+	select {
+	case <-s.done:
+		return true
+	case <-t.C:
+		return false
 	}
 }
 
@@ -164,6 +187,7 @@ func (s *sender) send(lease *pool.Lease, from io.Reader, length int64) error {
 		fcgi.AppendHeader(buf[:0], fcgi.StreamHeader(fcgi.TypeStdin, id, n))
 		out := buf[:fcgi.HeaderLen+n]
 		if length == 0 {
+			s.last.Store(true)
 			out = fcgi.AppendStreamEnd(out, fcgi.TypeStdin, id)
 		}
 		if err := lease.Write(out); err != nil {

@@ -12,17 +12,21 @@ import (
 type clientWriter struct {
 	rc      http.ResponseController
 	timeout time.Duration
+	limit   time.Time // no deadline is later; zero: there is no limit
 	gate    *admission.Gate
 	cut     atomic.Bool
 }
 
 func (x *exchange) clientWriter() *clientWriter {
-	return &clientWriter{rc: *http.NewResponseController(x.w), timeout: time.Duration(x.b.cfg.Timeouts.Client), gate: x.b.gate}
+	return &clientWriter{
+		rc: *http.NewResponseController(x.w), gate: x.b.gate,
+		timeout: time.Duration(x.b.cfg.Timeouts.Client), limit: x.writeLimit(),
+	}
 }
 
 // extend gives the client its time to take the next piece.
 func (c *clientWriter) extend() {
-	_ = c.rc.SetWriteDeadline(time.Now().Add(c.timeout)) // unsupported: the front bounds writes, or nobody does
+	_ = c.rc.SetWriteDeadline(earlier(time.Now().Add(c.timeout), c.limit)) // unsupported: the front bounds writes, or nobody does
 	// Cut sets the flag first and the deadline second, so one of the two is seen here
 	// whatever the order.
 	if c.cut.Load() {
@@ -44,10 +48,12 @@ func (c *clientWriter) Pressing() bool {
 	return waiting > 0
 }
 
-// done leaves the connection as it was found: another handler may be next on it.
-// After an error it ends, and net/http is not to wait for longer with what it has left.
+// done puts back the deadline that the server has for the answer, or none: the rest of the
+// answer is net/http's to send, and another handler may be next on the connection.
+// After an error the connection ends, and net/http is not to wait for longer with what it
+// has left.
 func (c *clientWriter) done(err error) {
 	if err == nil {
-		_ = c.rc.SetWriteDeadline(time.Time{})
+		_ = c.rc.SetWriteDeadline(c.limit)
 	}
 }

@@ -75,8 +75,13 @@ func wantServed(t testing.TB, s site, uploads ...int) {
 
 // state is what /status.json of the program shows.
 type state struct {
+	InFlight int64 `json:"in_flight"`
+	Gate     struct {
+		Waiting int `json:"waiting"`
+	} `json:"gate"`
 	Spool spool.Stats `json:"spool"`
 	Front struct {
+		Draining    bool `json:"draining"`
 		Connections struct {
 			Max        int    `json:"max"`
 			Open       int    `json:"open"`

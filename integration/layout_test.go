@@ -54,10 +54,11 @@ var layout = map[string]struct{ own, others []string }{
 	},
 	"cmd/sluice/internal/connlimit": {},
 	"cmd/sluice/internal/framing":   {own: []string{"bridge/cgi"}},
+	"cmd/sluice/internal/halfclose": {others: netlink},
 	"cmd/sluice/internal/logwriter": {},
 	"cmd/sluice": {
 		own: []string{
-			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/logwriter",
+			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread",
 			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",

@@ -14,7 +14,7 @@ packages="
 	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl gitweb
 	fcgiwrap cgit git
 	python3 uwsgi-core uwsgi-plugin-python3
-	nginx-light lighttpd wrk curl prometheus apache2-utils
+	nginx-light lighttpd netcat-openbsd wrk curl prometheus apache2-utils
 "
 units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service lighttpd.service phpsessionclean.timer prometheus.service"
 

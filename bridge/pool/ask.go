@@ -167,7 +167,8 @@ func (p *Pool) silence(in *instance, begun time.Time) reply {
 // an application that answered before it will, or the connection is closed, unless it
 // goes on serving others: then it is another one by now. One that never answered, and
 // serves others meanwhile or has just turned one away, does not answer. One that serves
-// nobody may be starting, or stopped.
+// nobody may be starting, or stopped. Where a request need not be sure that somebody reads
+// the connection, it waits no longer for an application that is stopped.
 func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
 	in, w := d.conn.inst, d.w
 	select {
@@ -182,7 +183,7 @@ func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
 	patient := time.Since(begun) < startPatience
 	serves := in.servesBeside(begun)
 	switch {
-	case in.habits.answers:
+	case in.habits.answers && !d.tries:
 		return patient || !serves
 	case serves, in.acceptsAt(begun), !w.demand.Settled && !in.served.IsZero():
 		return false // it is of no use to the request

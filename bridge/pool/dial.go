@@ -24,6 +24,7 @@ type dial struct {
 	w     *waiter         // on whose behalf, unless that has gone elsewhere since: then waiter.dial is another
 	opens bool            // others wait to share the connection
 	asks  bool            // the application is asked on it before it is used
+	tries bool            // only because that decides a trial: see keepState
 }
 
 // wanted reports whether somebody waits for the connection still.
@@ -33,7 +34,10 @@ func (d *dial) wanted() bool { return !d.w.settled && d.w.dial == d }
 func (p *Pool) startDial(in *instance, w *waiter) {
 	d := &dial{ctx: in.ctx, conn: &conn{inst: in}, w: w}
 	d.opens, d.asks = p.startSharing(in, w.demand)
-	d.asks = p.tryBeside(d) || d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
+	d.asks = d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
+	if p.tryBeside(d) && !d.asks {
+		d.asks, d.tries = true, true
+	}
 	p.nextTurn()
 	w.dial = d
 	p.begin(d)

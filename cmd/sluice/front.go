@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
@@ -15,6 +16,7 @@ type front struct {
 	bridge *bridge.Bridge
 	access *accessLog
 	client time.Duration
+	drains atomic.Bool // the bridge refuses what comes, and connections end with their answer
 }
 
 func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
@@ -29,7 +31,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := rc.SetWriteDeadline(time.Now().Add(f.client)); errors.Is(err, net.ErrClosed) {
 		panic(http.ErrAbortHandler) // the connection was closed for others: see connlimit
 	}
-	if file := f.bridge.File(r); file != nil {
+	if file := f.open(r); file != nil {
 		status, bytes := f.file(w, r, file)
 		f.access.static(r, f.bridge.Client(r), status, bytes)
 	} else {
@@ -38,11 +40,28 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
 }
 
+// drain has requests refused that come from now on.
+func (f *front) drain() {
+	f.drains.Store(true)
+	f.bridge.Refuse()
+}
+
+// open returns the static file that r asks for, nil if the bridge is to answer.
+func (f *front) open(r *http.Request) *bridge.File {
+	if f.drains.Load() {
+		return nil // it refuses the request
+	}
+	return f.bridge.File(r)
+}
+
 // file answers r with a static file.
 func (f *front) file(w http.ResponseWriter, r *http.Request, file *bridge.File) (status int, bytes int64) {
 	rc := http.NewResponseController(w)
 	if r.ContentLength != 0 {
 		_ = rc.SetReadDeadline(time.Now().Add(f.client)) // net/http reads the body away before it answers
+	}
+	if f.drains.Load() {
+		w.Header().Set("Connection", "close")
 	}
 	counted := &countingWriter{ResponseWriter: w, extend: func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }}
 	file.ServeHTTP(counted, r)

@@ -18,6 +18,7 @@ type frontSnapshot struct {
 	Connections       connlimit.Snapshot `json:"connections"`
 	StatusConnections connlimit.Snapshot `json:"status_connections"`
 	Malformed         uint64             `json:"malformed"` // requests whose header was refused, ever
+	Draining          bool               `json:"draining"`
 	DroppedLines      droppedLines       `json:"dropped_lines"`
 }
 

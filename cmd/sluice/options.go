@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // options are serve's flags: those of the settings, and its own.
@@ -49,7 +47,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	o.header, o.keepAlive, o.drainTimeout = duration(10*time.Second), duration(75*time.Second), duration(30*time.Second)
 	f.Var(someDuration{&o.header}, "header-timeout", "how long a client may take to send a request's header")
 	f.Var(someDuration{&o.keepAlive}, "keepalive-timeout", "how long a client's unused connection is kept")
-	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; 0: not at all")
+	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; then they get 503, or are cut; 0: not at all")
 
 	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
 	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of --status, besides IP addresses and localhost; * is any; may be given several times")
@@ -122,17 +120,6 @@ func (o *options) setCommand(command []string) (err error) {
 // bridge is what the flags come to.
 func (o *options) bridge() bridge.Config {
 	return bridge.Config{ApplicationConfig: o.Application, SiteConfig: o.Site, BackendHooks: bridge.BackendHooks{Reexec: true}}
-}
-
-func (o *options) server(h http.Handler, limit *connlimit.Limit, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ConnState:         limit.Track,
-		ReadHeaderTimeout: time.Duration(o.header),
-		IdleTimeout:       time.Duration(o.keepAlive),
-		MaxHeaderBytes:    int(o.maxHeader),
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
 }
 
 // logLevels are the values of --log-level.

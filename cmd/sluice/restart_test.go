@@ -49,7 +49,7 @@ const accepting = `exec perl -MSocket -e '
 
 // An operator may have the application restarted; a web page may not.
 func TestRestart(t *testing.T) {
-	s := statusServer(spawnedBridge(t, accepting), nothingInFront, []string{"status.test:9180"}, slog.New(slog.DiscardHandler))
+	s := newStatusListener(spawnedBridge(t, accepting), nothingInFront, nil, []string{"status.test:9180"}, slog.New(slog.DiscardHandler)).http
 	for name, c := range map[string]struct {
 		method string
 		header []string
@@ -78,7 +78,7 @@ func TestRestartFails(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
 	b := spawnedBridge(t, "test -e "+broken+" && exit 3; "+accepting)
-	s := statusServer(b, nothingInFront, nil, slog.New(slog.DiscardHandler))
+	s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestNothingToRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	s := statusServer(b, nothingInFront, nil, slog.New(slog.DiscardHandler))
+	s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
 	if w := ask(s, "POST", "/restart"); w.Code != 404 && w.Code != 405 {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}

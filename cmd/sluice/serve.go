@@ -12,7 +12,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 )
 
 func serveCommand() *cobra.Command {
@@ -26,8 +25,9 @@ The application either runs already, and --backend names its addresses, or is a
 command after "--", which is started with its listening socket as standard input
 (as PHP, libfcgi, Perl's FCGI, flup and Trac expect) and started again if it ends.
 
-SIGTERM and SIGINT drain: no new connections, and the requests there are may finish
-within --drain-timeout; a second one cuts them short. SIGHUP restarts the command, one
+SIGTERM and SIGINT drain: no new connections, requests that come on those there are get
+503, and the requests that are being answered or wait for it may finish within
+--drain-timeout; a second signal cuts them short. SIGHUP restarts the command, one
 process after the other and without losing a request, and reopens the access log;
 SIGUSR1 only does the latter. POST /restart at the --status address restarts it, too,
 and answers when that is done.`,
@@ -109,19 +109,16 @@ func serve(o *options, command []string) (err error) {
 		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", front.Addr().String())
 	}
 
-	server := o.server(newFront(b, access, o), limit, log)
-	servers := []limited{{server, limit}}
 	failed := make(chan error, 2)
-	checked := &framing.Listener{Listener: front, Refused: access.malformed, MaxHeader: int(o.maxHeader)}
-	go func() { failed <- server.Serve(limit.Listener(checked)) }()
+	site := newFrontServer(newFront(b, access, o), o, limit, access.malformed, log)
+	go func() { failed <- site.serve(front) }()
+	var state *statusListener
 	if side != nil {
 		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
-		s := statusServer(b, func() frontSnapshot {
-			return frontSnapshot{limit.Snapshot(), few.Snapshot(), checked.Count(), droppedLines{access.dropped(), errorLog.dropped()}}
-		}, o.statusHosts(), log)
-		s.ConnState = few.Track
-		servers = append(servers, limited{s, few})
-		go func() { failed <- s.Serve(few.Listener(side)) }()
+		state = newStatusListener(b, func() frontSnapshot {
+			return frontSnapshot{limit.Snapshot(), few.Snapshot(), site.framing.Count(), site.front.drains.Load(), droppedLines{access.dropped(), errorLog.dropped()}}
+		}, few, o.statusHosts(), log)
+		go func() { failed <- state.serve(side) }()
 	}
 	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),
 		"workers", o.Workers, "preset", o.Preset, "max_connections", limit.Snapshot().Max, "version", versionText())
@@ -129,7 +126,11 @@ func serve(o *options, command []string) (err error) {
 	if err != nil {
 		err = &runError{err}
 	}
-	drain(signals, servers, time.Duration(o.drainTimeout), access, log)
+	site.drain(signals, time.Duration(o.drainTimeout), access, log)
+	if state != nil {
+		state.end()
+	}
+	log.Info("drained")
 	return err
 }
 

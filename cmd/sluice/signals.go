@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // catchSignals catches those that mean something from now on, until the end: what they do
@@ -73,19 +70,11 @@ func restart(ctx context.Context, b *bridge.Bridge, log *slog.Logger) {
 	} // else it says why not
 }
 
-// limited is a server and the limit of its connections.
-type limited struct {
-	*http.Server
-	limit *connlimit.Limit
-}
-
-// drain lets requests finish within timeout, or until another signal asks for the end,
-// then cuts those that have not.
-func drain(signals <-chan os.Signal, servers []limited, timeout time.Duration, access *accessLog, log *slog.Logger) {
+// untilEnd returns a context that ends after timeout, or when another signal asks for the
+// end, and what is to be called when it is not needed any more.
+func untilEnd(signals <-chan os.Signal, timeout time.Duration, access *accessLog, log *slog.Logger) (context.Context, func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	var watch sync.WaitGroup
-	defer watch.Wait()
-	defer cancel()
 	watch.Go(func() {
 		for {
 			select {
@@ -100,16 +89,8 @@ func drain(signals <-chan os.Signal, servers []limited, timeout time.Duration, a
 			}
 		}
 	})
-	for _, s := range servers {
-		if err := s.Shutdown(ctx); err != nil {
-			why := "a second signal came"
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				why = "the drain timeout is over"
-			}
-			log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout)
-			s.limit.Abort() // not what Close does: an answer without a length would look complete
-			_ = s.Close()
-		}
+	return ctx, func() {
+		cancel()
+		watch.Wait()
 	}
-	log.Info("drained")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -12,16 +13,24 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/status"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // statusTimeout is how long a request to the status listener, and its answer, may take on
 // their way. There are few connections, and none may be held for longer.
 const statusTimeout = 10 * time.Second
 
-// statusServer serves the status of a bridge and of what is in front of it, and restarts
-// its application if Sluice has started that. hosts are the names that requests may have in
-// Host.
-func statusServer(b *bridge.Bridge, front func() frontSnapshot, hosts []string, log *slog.Logger) *http.Server {
+// statusListener serves --status.
+type statusListener struct {
+	http  *http.Server
+	limit *connlimit.Limit
+	stop  context.CancelFunc // a restart may take longer than we have
+}
+
+// newStatusListener serves the status of a bridge and of what is in front of it, and
+// restarts its application if Sluice has started that. hosts are the names that requests may
+// have in Host.
+func newStatusListener(b *bridge.Bridge, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front()} }))
@@ -35,12 +44,26 @@ func statusServer(b *bridge.Bridge, front func() frontSnapshot, hosts []string, 
 			log.Warn("a request to the status listener had an unknown host; if it is a name of this server, add --status-host", "host", host)
 		})
 	})
-	s := &http.Server{
+	return &statusListener{&http.Server{
 		Handler: guarded, ReadTimeout: statusTimeout, WriteTimeout: statusTimeout, IdleTimeout: time.Minute,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	s.RegisterOnShutdown(stop) // a restart may take longer than we have
-	return s
+		ConnState: track(limit),
+		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}, limit, stop}
+}
+
+func (s *statusListener) serve(l net.Listener) error { return s.http.Serve(accept(l, s.limit)) }
+
+// statusGrace is how long questions may take that are asked at the end.
+const statusGrace = time.Second
+
+// end lets those be answered that have asked.
+func (s *statusListener) end() {
+	s.stop()
+	s.http.SetKeepAlivesEnabled(false)
+	ctx, cancel := context.WithTimeout(context.Background(), statusGrace)
+	defer cancel()
+	_ = s.limit.Drain(ctx) // Close ends what is left
+	_ = s.http.Close()
 }
 
 // statusHosts are the host names for --status: those of --status-host, the one it listens

@@ -55,7 +55,7 @@ func TestStatusConnectionsEnd(t *testing.T) {
 		"no answers": strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := statusServer(b, nothingInFront, nil, slog.New(slog.DiscardHandler))
+			s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
 			ended := make(chan struct{})
 			s.ConnState = func(_ net.Conn, state http.ConnState) {
 				if state == http.StateClosed {
@@ -78,7 +78,9 @@ func TestStatusConnectionsEnd(t *testing.T) {
 // A restart may take longer than other requests.
 func TestLongRestart(t *testing.T) {
 	b := spawnedBridge(t, "sleep 1; "+accepting)
-	c := serveStatus(t, statusServer(b, nothingInFront, nil, slog.New(slog.DiscardHandler)), 200*time.Millisecond)
+	s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
+	s.ConnState = nil // there is no limit
+	c := serveStatus(t, s, 200*time.Millisecond)
 	if _, err := io.WriteString(c, "POST /restart HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

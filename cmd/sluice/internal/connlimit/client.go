@@ -30,6 +30,7 @@ type client struct {
 	addr    netip.Addr
 	exempt  bool
 	conns   int  // in the server
+	halves  int  // of these, half closed
 	waiting list // for room there
 	waits   int  // how many those are
 	idle    list // without a request

@@ -22,6 +22,9 @@
 // exempt, proxies that speak for many, have no share to exceed: what they have
 // without a request goes when it has been so for longest.
 //
+// In the end, Drain lets requests finish and closes connections without one, and Cut ends
+// what is left. Permit and Done bound how many connections of a client may be half closed.
+//
 // What always holds:
 //
 //   - There are never more than Max connections in the server, nor more than

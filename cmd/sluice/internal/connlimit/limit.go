@@ -27,6 +27,7 @@ type Snapshot struct {
 	Open         int    `json:"open"`          // how many there are
 	Idle         int    `json:"idle"`          // of those, without a request
 	Waiting      int    `json:"waiting"`       // accepted, and waiting for room
+	HalfClosed   int    `json:"half_closed"`   // with a request, by a client that waits for the answer
 	Clients      int    `json:"clients"`       // how many addresses they come from
 	MostOfOne    int    `json:"most_of_one"`   // how many one of these has
 	ClosedIdle   uint64 `json:"closed_idle"`   // without a request, to make room, ever
@@ -50,9 +51,16 @@ type Limit struct {
 	ready   []net.Conn    // for Accept: they have their place in the server
 	wake    chan struct{} // has one if ready may have some
 	closed  bool
-	listen  string   // where, for the log
-	counts  Snapshot // what is counted for ever
-	report  report
+	halves  int // connections that are half closed
+
+	listener net.Listener
+	taken    bool          // the server has stopped accepting
+	draining bool          // Track says when something changes
+	changed  chan struct{} // has one if something has
+
+	listen string   // where, for the log
+	counts Snapshot // what is counted for ever
+	report report
 }
 
 // entry is a connection that was accepted.
@@ -61,6 +69,8 @@ type entry struct {
 	client *client
 	state  state
 	since  time.Time // of idle
+	kept   bool      // it has carried a request
+	half   bool      // its client has closed its sending side, and waits for the answer
 	own    node      // in a list of the client's
 	all    node      // in one of all clients', if it is idle or waits
 }
@@ -75,7 +85,7 @@ const (
 
 // New returns a Limit for one server and one listener.
 func New(c Config) *Limit {
-	l := &Limit{config: c, entries: make(map[net.Conn]*entry), wake: make(chan struct{}, 1)}
+	l := &Limit{config: c, entries: make(map[net.Conn]*entry), wake: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 	l.clients.byAddr = make(map[netip.Addr]*client)
 	l.idle.init()
 	l.waiting.init()
@@ -87,7 +97,7 @@ func (l *Limit) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.counts
-	s.Max, s.Open, s.Idle, s.Waiting, s.Clients = l.config.Max, len(l.entries), l.idles, l.waits, len(l.clients.byAddr)
+	s.Max, s.Open, s.Idle, s.Waiting, s.HalfClosed, s.Clients = l.config.Max, len(l.entries), l.idles, l.waits, l.halves, len(l.clients.byAddr)
 	for _, c := range l.clients.byAddr {
 		s.MostOfOne = max(s.MostOfOne, c.conns)
 	}
@@ -109,6 +119,7 @@ func (l *Limit) Track(c net.Conn, s http.ConnState) {
 func (l *Limit) track(c net.Conn, s http.ConnState) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.note(s)
 	e := l.entries[c]
 	if e == nil {
 		return false // it has made room for another
@@ -117,6 +128,7 @@ func (l *Limit) track(c net.Conn, s http.ConnState) bool {
 	case http.StateActive:
 		l.move(e, active)
 	case http.StateIdle:
+		e.kept = true
 		l.move(e, idle)
 	case http.StateHijacked, http.StateClosed:
 		l.remove(e)
@@ -181,6 +193,7 @@ func (l *Limit) move(e *entry, s state) {
 // remove takes a connection out of the server's.
 func (l *Limit) remove(e *entry) {
 	l.unlist(e)
+	l.whole(e)
 	delete(l.entries, e.conn)
 	l.clients.add(e.client, -1)
 }
@@ -252,22 +265,6 @@ func (l *Limit) replace(v, e *entry) net.Conn {
 func reset(c net.Conn) {
 	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0) // without it, Close is an ordinary one
-	}
-}
-
-// Abort closes the connections that carry requests, which do not look complete then.
-func (l *Limit) Abort() {
-	l.mu.Lock()
-	var out []net.Conn
-	for c, e := range l.entries {
-		if e.state == active {
-			reset(c)
-			out = append(out, c)
-		}
-	}
-	l.mu.Unlock()
-	for _, c := range out {
-		_ = c.Close() // it is gone either way
 	}
 }
 

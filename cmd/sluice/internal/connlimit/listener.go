@@ -24,6 +24,7 @@ type listener struct {
 func (l *Limit) Listener(from net.Listener) net.Listener {
 	l.listen = from.Addr().String()
 	ln := &listener{Listener: from, limit: l, ended: make(chan struct{}), closing: make(chan struct{})}
+	l.listener = ln
 	go ln.accept()
 	return ln
 }
@@ -50,9 +51,23 @@ func (ln *listener) Accept() (net.Conn, error) {
 		select {
 		case <-l.wake:
 		case <-ln.ended:
-			return nil, ln.err
+			if l.isTaken() {
+				return nil, ln.err
+			}
 		}
 	}
+}
+
+// isTaken reports whether the server has been given all there is. Nothing more comes after
+// the end of accepting, unless some wait for room.
+func (l *Limit) isTaken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ready) > 0 {
+		return false
+	}
+	l.taken = true
+	return true
 }
 
 // Close ends accepting and closes what the server was not given yet.
@@ -66,7 +81,7 @@ func (ln *listener) Close() error {
 	return err
 }
 
-// shut closes what is not in the server.
+// shut closes what is not in the server, but for what that is about to take in a drain.
 func (l *Limit) shut() {
 	l.mu.Lock()
 	l.closed = true
@@ -74,13 +89,15 @@ func (l *Limit) shut() {
 		l.again.Stop()
 	}
 	var out []net.Conn
-	for _, c := range l.ready {
-		if e := l.entries[c]; e != nil { // else it has made room for another
-			l.remove(e)
-			out = append(out, c)
+	if !l.draining || l.taken {
+		for _, c := range l.ready {
+			if e := l.entries[c]; e != nil { // else it has made room for another
+				l.remove(e)
+				out = append(out, c)
+			}
 		}
+		l.ready = nil
 	}
-	l.ready = nil
 	for e := l.waiting.oldest(); e != nil; e = l.waiting.oldest() {
 		l.unlist(e)
 		l.clients.add(e.client, 0)

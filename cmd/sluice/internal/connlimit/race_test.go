@@ -114,10 +114,10 @@ func TestCutRequestsAreReset(t *testing.T) {
 		if mine[1].reset.Load() {
 			t.Error("what an idle client has not taken yet was thrown away")
 		}
-		b.l.Abort()
+		b.l.Cut()
 		for _, c := range mine[2:] {
 			if !c.isClosed() || !c.reset.Load() {
-				t.Error("Abort left one, or ended it in an ordinary way")
+				t.Error("Cut left one, or ended it in an ordinary way")
 			}
 		}
 	})

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/halfclose"
+)
+
+// frontServer serves the front at --listen, from serve to drain.
+type frontServer struct {
+	front   *front
+	framing *framing.Listener
+	http    *http.Server
+	limit   *connlimit.Limit
+	cut     context.CancelCauseFunc // cancels the contexts of all requests
+}
+
+// newFrontServer returns what serves f. refused is called for each request whose header is
+// malformed.
+func newFrontServer(f *front, o *options, limit *connlimit.Limit, refused func(net.Addr, *framing.Error, int), log *slog.Logger) *frontServer {
+	ctx, cut := context.WithCancelCause(context.Background())
+	return &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: int(o.maxHeader)}, &http.Server{
+		Handler:           f,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnState:         track(limit),
+		ReadHeaderTimeout: time.Duration(o.header),
+		IdleTimeout:       time.Duration(o.keepAlive),
+		MaxHeaderBytes:    int(o.maxHeader),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}, limit, cut}
+}
+
+// accept returns what a server accepts from: it bounds the connections, and hides from the
+// server that a client has closed its sending side only.
+func accept(l net.Listener, limit *connlimit.Limit) net.Listener {
+	return limit.Listener(halfclose.Config{Permit: limit.Permit, Done: limit.Done}.Listener(l))
+}
+
+// track is the ConnState of a server that accepts from accept, whose connections may have
+// been wrapped once more.
+func track(limit *connlimit.Limit) func(net.Conn, http.ConnState) {
+	return func(c net.Conn, s http.ConnState) {
+		if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
+			c = outer.NetConn()
+		}
+		halfclose.Track(c, s)
+		limit.Track(c, s)
+	}
+}
+
+func (s *frontServer) serve(l net.Listener) error {
+	s.framing.Listener = accept(l, s.limit)
+	return s.http.Serve(s.framing)
+}
+
+// drain lets requests finish within timeout, or until another signal asks for the end, then
+// cuts those that have not. http.Server's own Shutdown would wait for connections without a
+// request, and close them without an answer when that comes.
+func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, access *accessLog, log *slog.Logger) {
+	ctx, done := untilEnd(signals, timeout, access, log)
+	defer done()
+	s.front.drain()
+	if err := s.limit.Drain(ctx); err != nil {
+		why := "a second signal came"
+		if errors.Is(err, context.DeadlineExceeded) {
+			why = "the drain timeout is over"
+		}
+		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.limit.Requests())
+		s.cut(bridge.ErrShutdown)
+		s.limit.Cut()
+	}
+	s.cut(bridge.ErrShutdown) // there is nothing left
+	_ = s.http.Close()
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package halfclose
+
+import "syscall"
+
+func discard(syscall.Conn) {}
