@@ -10,12 +10,11 @@ import (
 	"strings"
 )
 
-// Scripts reports whether the application's workers are processes that run scripts, with a
-// backlog before them. Else it may be a server of its own kind: one that has threads, turns
-// connections away, multiplexes.
+// Scripts reports whether the workers are processes that run scripts and share a listen
+// backlog. Otherwise the application may be a threaded or multiplexing server.
 func (a *Application) Scripts() bool { return a.Preset == "php" || a.Preset == "cgi" }
 
-// AllWorkers is how many requests all instances together may hold at once.
+// AllWorkers returns how many requests all instances together may process at once.
 func (a *Application) AllWorkers() int {
 	if a.Spawn != nil {
 		return a.Workers * a.Spawn.MaxInstances
@@ -23,7 +22,7 @@ func (a *Application) AllWorkers() int {
 	return a.Workers * len(a.Backends)
 }
 
-// check looks at what must fit together.
+// check checks the settings that depend on each other.
 func (a *Application) check() error {
 	switch {
 	case len(a.Backends) == 0 && a.Spawn == nil:
@@ -48,7 +47,7 @@ func (a *Application) check() error {
 	case a.Multiplex == On && a.KeepAlive == Off:
 		return errors.New("multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each")
 	case a.KeepAlive == Off || a.Scripts():
-		a.Multiplex = Off // what auto comes to
+		a.Multiplex = Off // auto is resolved
 	}
 	return nil
 }
@@ -106,8 +105,7 @@ func (s *Spawn) check() error {
 	return nil
 }
 
-// UsualIndex is the Index, or what serves a directory of PHP scripts in front of which static
-// files are sent.
+// UsualIndex returns Index, or the default for PHP in a server that also sends static files.
 func (s *Site) UsualIndex() []string {
 	switch {
 	case len(s.Index) > 0:
@@ -118,7 +116,7 @@ func (s *Site) UsualIndex() []string {
 	return []string{"index.php", "index.html"}
 }
 
-// check looks at what must fit together.
+// check checks the settings that depend on each other.
 func (s *Site) check() error {
 	if s.ResolveRootSymlink == On && s.AppRoot != "" {
 		return errors.New("resolve_root_symlink: is on, and app_root says what the application calls the root (remove one of them)")

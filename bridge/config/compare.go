@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Differs returns an error that names the first setting in which two applications differ, and
-// both values; nil if there is none. Both are complete.
+// Differs returns an error that names the first setting in which two complete applications
+// differ, and both values.
 func (a *Application) Differs(from *Application) error {
 	one, two := Config{Application: *a}, Config{Application: *from}
 	switch {
@@ -31,8 +31,8 @@ func (a *Application) Differs(from *Application) error {
 	return nil
 }
 
-// NeedsBackend returns the key of the first setting that an application, which is complete,
-// can only have otherwise than now with a backend of its own; "" if there is none.
+// NeedsBackend returns the key of the first setting that differs from now and cannot be changed
+// without a new backend, or "". Both applications are complete.
 func (a *Application) NeedsBackend(now *Application) (key string) {
 	if (a.Spawn != nil) != (now.Spawn != nil) {
 		return "spawn"
@@ -47,8 +47,8 @@ func (a *Application) NeedsBackend(now *Application) (key string) {
 	return ""
 }
 
-// Identity is the same for what means the same application: for the same set of addresses,
-// or for what is spawned as the same program, with the same environment, as the same user.
+// Identity is equal for two configurations of the same application: the same set of addresses,
+// or the same command with the same environment, user and limits.
 func (a *Application) Identity() string {
 	c := Config{Application: Application{Backends: a.Addresses()}}
 	if a.Spawn != nil {

@@ -10,9 +10,8 @@ import (
 	"strings"
 )
 
-// Complete fills in the defaults that depend on nothing else, and checks what can be checked
-// without a look at the system, and without what the settings are for. What is pointed to
-// stays as it is. An error begins with the key.
+// Complete fills in declared defaults and checks the values. It does not access the system. It
+// copies Spawn before it changes it. An error begins with the key.
 func (a *Application) Complete() error {
 	c := Config{Application: *a}
 	if a.Spawn != nil {
@@ -28,7 +27,7 @@ func (a *Application) Complete() error {
 	return nil
 }
 
-// Complete does that for a site.
+// Complete fills in declared defaults and checks the values. An error begins with the key.
 func (s *Site) Complete() error {
 	c := Config{Site: *s}
 	if err := c.complete(true); err != nil {
@@ -49,7 +48,7 @@ func (c *Config) complete(site bool) error {
 	return nil
 }
 
-// complete sets the default, if v is not set, and checks it else.
+// complete sets the default if v is zero, and checks v otherwise.
 func (s *Setting) complete(v reflect.Value) error {
 	switch {
 	case v.IsZero() && s.Default != "":
@@ -75,7 +74,7 @@ func (s *Setting) wrongWord(text string) error {
 	return fmt.Errorf("is %q, want %s or %s", text, strings.Join(s.Words[:last], ", "), s.Words[last])
 }
 
-// outside is the error for a number below the least or above the most that there may be.
+// outside returns an error if v exceeds its bounds.
 func (s *Setting) outside(v reflect.Value) error {
 	switch below := s.compare(v, s.least) < 0; {
 	case s.most != "" && (below || s.compare(v, s.most) > 0):
@@ -91,7 +90,7 @@ func (s *Setting) outside(v reflect.Value) error {
 func (s *Setting) compare(v reflect.Value, bound string) int {
 	b := reflect.New(v.Type()).Elem()
 	if err := s.parseValue(b, bound); err != nil {
-		panic(err) // of a declaration
+		panic(err) // the declaration is wrong
 	}
 	if v.CanUint() {
 		return cmp.Compare(v.Uint(), b.Uint())

@@ -1,42 +1,45 @@
-// Package config declares every setting, once: key, default, bounds, whose it is, what it
-// takes to change it, and a sentence that says what it is.
+// Package config declares every setting once: its key, default, bounds, owner, what a change
+// of it requires, and one sentence of documentation.
 //
-// A setting is a field of an Application, which sites may share, or of a Site in front of it
-// (application.go, spawn.go, site.go). Which of the two it is, says who is told: a backend
-// knows no Site, and a site cannot change an application. Config has both, as a document or a
-// command line does. The declaration is the field's tags:
+// A setting is a field of Application or of Site (application.go, spawn.go, site.go). The
+// struct is the owner: several sites may share an application, so a backend is configured with
+// an Application alone, and a site with a Site alone. Config holds both, because a command
+// line, a Caddyfile block or a JSON object describes both. The tags of the field are the
+// declaration:
 //
 //		Dial Duration `key:"dial" default:"2s" doc:"how long connecting to the application may take"`
 //
-//	  - key is its name; a struct's key and a dot come before it: "timeouts.dial". Groups of
-//	    keys need not be structs, and one group may have settings of both.
-//	  - doc is the sentence. {key} in it stands for another setting, by the name that the reader
-//	    knows it by; value is the word in it that stands for the value.
-//	  - default is the default as it is written. otherwise is that in words, where it depends on
-//	    others or is known elsewhere. Zero always means the default, so a zero that is written is
-//	    refused, unless the tag zero says what it means.
-//	  - least and most are bounds; without them a number must not be negative.
-//	  - words are all values there are. The first is the default, unless otherwise says another.
-//	  - unit is "bytes" for what is written as a size.
-//	  - change is what it takes to become another while requests run (Change).
-//	  - flag is the flag of sluice serve if its name is not the key with hyphens, or "-" for none.
-//	    On a struct it is what those of its fields are like: "*-timeout".
-//	  - args, on a struct, are the fields that the words behind its name are for: spawn COMMAND.
-//	  - phrase, commas and per are how a value is written: of several words, as a list with
-//	    commas in one flag, with a time behind it ("3 per 10m").
+//	  - key: the name. The keys of nested structs are joined by dots: "timeouts.dial". A key may
+//	    contain dots itself, so one group of keys may have fields of Application and of Site.
+//	  - doc: the sentence. {key} refers to another setting, and is replaced by the name that the
+//	    reader knows: a flag, or a key.
+//	  - value: the word in doc that stands for the value, as in "working DIR of the command".
+//	  - default: the default, as a user would write it. otherwise: the default in words, if it
+//	    depends on other settings or is determined elsewhere.
+//	  - zero: what 0 means. A zero value always selects the default, so front ends refuse a
+//	    written 0 for settings without this tag.
+//	  - least, most: bounds. Without them, numbers must not be negative.
+//	  - words: the permitted values. The first one is the default, unless otherwise is given.
+//	  - unit: "bytes" for sizes.
+//	  - change: what is required to change the value while requests run; see Change.
+//	  - flag: the flag of sluice serve, if it is not the key with hyphens; "-" for none. On a
+//	    struct: the pattern for its fields, "*-timeout".
+//	  - args: on a struct, the fields that take the arguments after its name in a Caddyfile:
+//	    spawn COMMAND.
+//	  - phrase, commas, per: the notation. The value may have several words; the flag takes a
+//	    comma-separated list; a duration follows ("3 per 10m"), whose key this is.
 //
-// What goes by the declaration: Complete fills in defaults and checks; Differs and
-// NeedsBackend compare applications; MarshalJSON and UnmarshalJSON are the JSON of the Caddy
-// module; the flags of sluice serve and the options of the Caddyfile walk Settings and hand
-// what is written to Set; docs/settings.md is written from it. Another format needs no more
-// than Settings, Group and Set. What a setting does is for those who use the field.
+// Complete fills in defaults and checks values. Differs and NeedsBackend compare applications.
+// MarshalJSON and UnmarshalJSON implement the JSON of the Caddy module. The flags of sluice
+// serve and the options of the Caddyfile iterate over Settings and call Set. A test generates
+// the tables of docs/settings.md. Another format, such as TOML, needs Settings, Group and Set.
 //
 // What always holds:
 //
-//   - Errors begin with the key, and say what is wanted. A front end that has other names puts
-//     them in the place of keys; one that knows the line adds it.
-//   - A name that there is not is an error with the nearest that there is (Unknown, Nearest).
-//   - Nothing is defaulted or dropped silently: a value is taken as it is written, or refused.
-//   - The package imports nothing of this module: checks that need to know what a setting is
-//     for, such as whether a directory is there, are made where that is known.
+//   - An error begins with the key and says what is wanted. Front ends replace the key by the
+//     name that their users know, or add the line.
+//   - An unknown name is an error that suggests the nearest known one.
+//   - A value is taken as written, or refused. It is never replaced by a default silently.
+//   - The package imports no other package of this module. Checks that need to know what a
+//     setting is for, such as whether a directory exists, are made by the package that uses it.
 package config

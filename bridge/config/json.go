@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// MarshalJSON writes what is set, in objects for the groups.
+// MarshalJSON encodes the settings that are not zero. Groups are objects.
 func (c Config) MarshalJSON() ([]byte, error) {
 	root := make(map[string]any)
 	if c.Spawn != nil {
@@ -29,7 +29,7 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return json.Marshal(root)
 }
 
-// object is that of a group, below root.
+// object returns the object of a group, and creates it if necessary.
 func object(root map[string]any, group string) map[string]any {
 	if group == "" {
 		return root
@@ -42,8 +42,8 @@ func object(root map[string]any, group string) map[string]any {
 	return parent[name].(map[string]any)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes; sizes may be texts, "20MiB", as well. What is
-// not there stays as it is. An error begins with the key.
+// UnmarshalJSON decodes what MarshalJSON encodes. Sizes may also be texts such as "20MiB".
+// Settings that are absent stay unchanged. An error begins with the key.
 func (c *Config) UnmarshalJSON(data []byte) error { return c.unmarshal("", data) }
 
 func (c *Config) unmarshal(group string, data []byte) error {
@@ -92,7 +92,7 @@ func (s *Setting) unmarshal(c *Config, data []byte) error {
 	return nil
 }
 
-// jsonKind is what s is in JSON.
+// jsonKind names the JSON type of s.
 func (s *Setting) jsonKind() string {
 	switch typ := s.typ; {
 	case s.IsList():

@@ -9,7 +9,7 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// OtherWords are what other servers call settings, and the keys of these.
+// OtherWords maps names that other servers use to keys.
 var OtherWords = map[string]string{
 	"upstream": "backends", "server": "backends", "socket": "backends", "fastcgi_pass": "backends", "connect": "backends",
 	"threads": "workers", "processes": "workers", "children": "workers", "concurrency": "workers", "max_conns": "workers",
@@ -18,8 +18,9 @@ var OtherWords = map[string]string{
 	"try_files": "fallback", "dial_timeout": "timeouts.dial", "write_timeout": "timeouts.send", "read_timeout": "timeouts.first_byte",
 }
 
-// Nearest returns the word that was meant: one that is written nearly so, the only one that
-// begins so, or what others call it; "" if there is none.
+// Nearest returns the known word that was probably meant: one with a similar spelling, or the
+// only one that word is a prefix of. others maps further words to known ones. It returns "" if
+// there is none.
 func Nearest(word string, known []string, others map[string]string) string {
 	plain := func(w string) string { return strings.ReplaceAll(strings.ToLower(w), "_", "-") }
 	word = plain(word)
@@ -28,7 +29,7 @@ func Nearest(word string, known []string, others map[string]string) string {
 		least = 2
 	}
 	for _, w := range slices.Concat(known, slices.Sorted(maps.Keys(others))) {
-		if d := levenshtein.ComputeDistance(word, plain(w)); d < least {
+		if d := distance(word, plain(w)); d < least {
 			best, least = w, d
 		}
 	}
@@ -47,8 +48,24 @@ func Nearest(word string, known []string, others map[string]string) string {
 	return best
 }
 
-// Unknown is the error for a name that a group does not have; "" is the top. Those in without
-// are not there either. It says which was meant, or all there are. what is what they are called.
+// distance is the Levenshtein distance, but 1 for two letters in the wrong order.
+func distance(a, b string) int {
+	d := levenshtein.ComputeDistance(a, b)
+	if d == 2 && slices.Equal(letters(a), letters(b)) {
+		return 1
+	}
+	return d
+}
+
+func letters(word string) []byte {
+	b := []byte(word)
+	slices.Sort(b)
+	return b
+}
+
+// Unknown returns the error for a name that does not exist in a group, or at the top level if
+// group is empty. It suggests the nearest name, or lists all. The keys in without do not exist
+// either. what is "option" or "key".
 func Unknown(what, name, group string, without []string) error {
 	known := slices.DeleteFunc(Names(group), func(n string) bool { return slices.Contains(without, n) })
 	there := func(key string) bool {
@@ -71,7 +88,7 @@ func Unknown(what, name, group string, without []string) error {
 	return fmt.Errorf("unrecognized %s '%s', want one of: %s", what, name, strings.Join(known, ", "))
 }
 
-// elsewhere is the key that ends in name, if there is one such key, and it is in another group.
+// elsewhere returns the only key in another group that ends in name, or "".
 func elsewhere(name, group string) (found string) {
 	for _, s := range Settings {
 		if in, last, nested := cutLast(s.Key); last != name || !nested || in == group {

@@ -7,63 +7,55 @@ import (
 	"strings"
 )
 
-// Config is an application and a site in front of it, as one document or command line says
-// both. Its keys are those of Settings.
+// Config holds the settings of an application and of one site in front of it.
 type Config struct {
 	Application
 	Site
 }
 
-// Change is what it takes for a setting to become another while requests run.
+// Change is what is required to change a setting while requests run.
 type Change string
 
 // The values of a Change.
 const (
 	InPlace   Change = ""          // nothing
-	Processes Change = "processes" // other processes; with another backend's they are another application
-	Backend   Change = "backend"   // a backend of its own
+	Processes Change = "processes" // new processes
+	Backend   Change = "backend"   // a new backend
 )
 
-// Setting is a field of an Application or of a Site, as its tags declare it.
+// Setting is the declaration of one field of Application or Site.
 type Setting struct {
 	Key       string   // "timeouts.dial"
-	Flag      string   // of sluice serve, "dial-timeout"; "": there is none
-	OfSite    bool     // or of the application
-	Doc       string   // what it is; {key} stands for another setting
-	Value     string   // what stands for its value in Doc
-	Words     []string // all values there are; nil: any
-	Default   string   // what holds if it is not set; "": nothing, or what Otherwise says
-	Otherwise string   // the same in words, if it depends on others or is known elsewhere
-	Zero      string   // what 0 means; "": nothing, it must not be written
-	Bytes     bool     // its number is of bytes
-	Commas    bool     // its flag takes several values
+	Flag      string   // "dial-timeout"; "": sluice serve has no flag for it
+	OfSite    bool     // a field of Site; else of Application
+	Doc       string   // {key} refers to another setting
+	Value     string   // the word in Doc that stands for the value
+	Words     []string // the permitted values; empty: any
+	Default   string   // as written; "": none, or see Otherwise
+	Otherwise string   // the default in words
+	Zero      string   // what 0 means; "": 0 must not be written
+	Bytes     bool     // a size
+	Commas    bool     // the flag takes a comma-separated list
 	Change    Change
 
 	least, most string
-	phrase      bool   // its value may have several words
-	per         string // key of the time that is written with it: "3 per 10m"
+	phrase      bool   // the value may have several words
+	per         string // key of the duration that follows: "3 per 10m"
 
-	in  []int // from a Config
+	in  []int // field index in Config, for each nesting level
 	typ reflect.Type
 }
 
-// group is a field that has settings of its own.
-type group struct {
-	key       string
-	arguments []string // keys of the settings that the words behind its name are for
-}
-
-// schema is what the declarations come to.
+// schema indexes the declarations.
 type schema struct {
 	list   []*Setting
 	byKey  map[string]*Setting
-	groups map[string][]string // by key: the settings that the words behind a group's name are for
+	groups map[string][]string // by key: the keys that the arguments after the group's name set
 }
 
 var declarations = declare()
 
-// Settings are all there are, those of the application first, in the order of their
-// declaration.
+// Settings lists all settings in the order of declaration, those of the application first.
 var Settings = declarations.list
 
 func declare() *schema {
@@ -72,8 +64,8 @@ func declare() *schema {
 	return d
 }
 
-// add adds the settings of a struct, whose keys begin with prefix. flags is what the names
-// of their flags are like: "*-timeout".
+// add adds the fields of a struct. prefix precedes their keys, flags is the pattern for the
+// names of their flags, and in is the field index of the struct.
 func (d *schema) add(of reflect.Type, prefix, flags string, in []int) {
 	for i := range of.NumField() {
 		f, at := of.Field(i), append(slices.Clone(in), i)
@@ -105,7 +97,7 @@ func (d *schema) add(of reflect.Type, prefix, flags string, in []int) {
 	}
 }
 
-// structOf is the struct that a field, or what it points to, is; nil if it is a value.
+// structOf returns the struct type of a group, or nil if typ is that of a value.
 func structOf(typ reflect.Type) reflect.Type {
 	if typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
@@ -116,13 +108,15 @@ func structOf(typ reflect.Type) reflect.Type {
 	return typ
 }
 
-// addGroup adds a group, and those that it is in. arguments are names in it.
+// addGroup adds a group and the groups around it. arguments are keys relative to it.
 func (d *schema) addGroup(key string, arguments []string) {
 	for _, name := range arguments {
 		d.groups[key] = append(d.groups[key], key+"."+name)
 	}
 	for nested := true; nested; key, _, nested = cutLast(key) {
-		d.groups[key] = d.groups[key]
+		if _, known := d.groups[key]; !known {
+			d.groups[key] = nil
+		}
 	}
 }
 
@@ -150,8 +144,8 @@ func cutLast(key string) (before, after string, found bool) {
 // Lookup returns the setting with that key, nil if there is none.
 func Lookup(key string) *Setting { return declarations.byKey[key] }
 
-// Group reports whether keys begin with key and a dot. arguments are the settings that the
-// words behind the name of the group are for, all of them for one that is a list.
+// Group reports whether key is a group of settings. arguments are the settings for the
+// arguments after the group's name. A list takes all of them.
 func Group(key string) (arguments []*Setting, ok bool) {
 	keys, ok := declarations.groups[key]
 	for _, key := range keys {
@@ -160,7 +154,7 @@ func Group(key string) (arguments []*Setting, ok bool) {
 	return arguments, ok
 }
 
-// Names lists what may stand in a group, or, for "", at the top: the next part of each key.
+// Names lists the names in a group, or at the top level if group is empty.
 func Names(group string) (names []string) {
 	if group != "" {
 		group += "."
@@ -176,13 +170,13 @@ func Names(group string) (names []string) {
 	return names
 }
 
-// IsList reports whether s has any number of values.
+// IsList reports whether the value is a list of texts.
 func (s *Setting) IsList() bool { return s.typ.Kind() == reflect.Slice }
 
-// IsMap reports whether s has names with a value each.
+// IsMap reports whether the value maps names to texts.
 func (s *Setting) IsMap() bool { return s.typ.Kind() == reflect.Map }
 
-// Kind is what its value is like, in a word.
+// Kind returns a word for the value in usage texts: "SIZE", "DIR", "int".
 func (s *Setting) Kind() string {
 	typ := s.typ
 	if typ.Kind() == reflect.Pointer {
@@ -205,7 +199,7 @@ func (s *Setting) Kind() string {
 	return "int"
 }
 
-// Explain is Doc with the names that others have in one place, and with what 0 means.
+// Explain returns Doc with what 0 means. name returns the name of another setting.
 func (s *Setting) Explain(name func(*Setting) string) string {
 	text := s.Doc
 	if s.Zero != "" {
@@ -214,7 +208,7 @@ func (s *Setting) Explain(name func(*Setting) string) string {
 	return Refer(text, name)
 }
 
-// Refer puts names in the place of {key}.
+// Refer replaces each {key} in text by the name of that setting.
 func Refer(text string, name func(*Setting) string) string {
 	for {
 		before, rest, found := strings.Cut(text, "{")
@@ -226,12 +220,13 @@ func Refer(text string, name func(*Setting) string) string {
 	}
 }
 
-// value is the setting's field, invalid if it is of a Spawn that is nil; with make, it is made.
-func (s *Setting) value(c *Config, make bool) reflect.Value {
+// value returns the field of s in c. If c.Spawn is nil and s is one of its fields, it returns an
+// invalid Value, or allocates Spawn if alloc is set.
+func (s *Setting) value(c *Config, alloc bool) reflect.Value {
 	v := reflect.ValueOf(c).Elem()
 	for _, i := range s.in {
 		if v.Kind() == reflect.Pointer {
-			if v.IsNil() && !make {
+			if v.IsNil() && !alloc {
 				return reflect.Value{}
 			}
 			if v.IsNil() {

@@ -12,9 +12,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Set sets s in c to what is written: one word, or several where it has several. What was
-// set before is replaced, but for a list and a map, to which it is added. A map takes a
-// name and a value.
+// Set parses words and sets s in c. Most settings take one word; a map takes a name and a
+// value. Lists and maps are added to, other values are replaced.
 func (s *Setting) Set(c *Config, words ...string) error {
 	switch {
 	case s.IsMap():
@@ -55,7 +54,7 @@ func (s *Setting) setMap(c *Config, words []string) error {
 	return nil
 }
 
-// setRate reads "3 per 10m".
+// setRate parses "3 per 10m".
 func (s *Setting) setRate(c *Config, words []string) error {
 	number, time, ok := strings.Cut(strings.Join(words, " "), " per ")
 	if !ok {
@@ -72,7 +71,7 @@ func (s *Setting) setRate(c *Config, words []string) error {
 	return nil
 }
 
-// parse reads the text form of one value into v.
+// parse parses one value into v.
 func (s *Setting) parse(v reflect.Value, text string) error {
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
@@ -84,8 +83,7 @@ func (s *Setting) parse(v reflect.Value, text string) error {
 	return s.tooSmall(v)
 }
 
-// tooSmall is the error for a number that means nothing when it is written: zero, which is
-// the default, unless the declaration says what it means.
+// tooSmall returns an error for a written 0 that would select the default.
 func (s *Setting) tooSmall(v reflect.Value) error {
 	number := v.CanInt() || v.CanUint() || v.CanFloat()
 	switch {
@@ -98,7 +96,7 @@ func (s *Setting) tooSmall(v reflect.Value) error {
 	case v.IsZero():
 		return errors.New("must be more than 0")
 	}
-	return nil // Complete refuses it
+	return nil // Complete refuses negative values
 }
 
 func isNegative(v reflect.Value) bool {
@@ -152,16 +150,16 @@ func parseSize(v reflect.Value, text string) error {
 	return nil
 }
 
-// size is a number of bytes as it is written.
+// size formats a number of bytes.
 func size(n uint64) string {
 	text := strings.Replace(strings.ReplaceAll(humanize.IBytes(n), " ", ""), ".0", "", 1)
 	if back, err := humanize.ParseBytes(text); err != nil || back != n {
-		return strconv.FormatUint(n, 10) // it was rounded
+		return strconv.FormatUint(n, 10) // IBytes has rounded
 	}
 	return text
 }
 
-// text is a value of s as it is written.
+// text formats a value of s.
 func (s *Setting) text(v reflect.Value) string {
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -183,7 +181,7 @@ func (s *Setting) text(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// Replace puts what with makes of them in the place of all texts of s in c.
+// Replace replaces each text of s in c, list elements and map values included, by with(text).
 func (s *Setting) Replace(c *Config, with func(text string) (string, error)) error {
 	v := s.value(c, false)
 	switch {
