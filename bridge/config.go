@@ -14,9 +14,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// Config is an application and a site in front of it. Only Backends or Spawn must be set;
-// Workers should be. A zero value means the default, which package config declares beside
-// each setting.
+// Config configures an application and one site in front of it. Only Backends or Spawn must be
+// set; Workers should be. A zero value selects the default, which package config documents
+// beside each setting.
 type Config struct {
 	ApplicationConfig
 	SiteConfig
@@ -24,7 +24,7 @@ type Config struct {
 	SiteHooks
 }
 
-// The settings, by the names that they have here.
+// The types of package config that a program needs to set up a Bridge.
 type (
 	ApplicationConfig = config.Application
 	SiteConfig        = config.Site
@@ -52,7 +52,7 @@ const (
 	Refuse, Evict = config.Refuse, config.Evict
 )
 
-// BackendHooks is what the program around a Backend gives it, besides the settings.
+// BackendHooks are the logger and the callbacks of a Backend. All are optional.
 type BackendHooks struct {
 	// Logger receives errors and the application's standard error. Default: none.
 	Logger *slog.Logger
@@ -90,7 +90,7 @@ func (h BackendHooks) withDefaults() BackendHooks {
 	return h
 }
 
-// SiteHooks is what the program around a Bridge gives it, besides the settings.
+// SiteHooks are the callbacks of a Bridge. All are optional.
 type SiteHooks struct {
 	// Observe is called once per request, after its end, with what became of it.
 	// Default: none.
@@ -110,7 +110,7 @@ type SiteHooks struct {
 	RootOf func(*http.Request) (string, error)
 }
 
-// site is what a Bridge goes by.
+// site is the complete configuration of a Bridge.
 type site struct {
 	SiteConfig
 	SiteHooks
@@ -118,7 +118,7 @@ type site struct {
 	preset string
 }
 
-// newSite completes what is said of a site in front of an application that is complete.
+// newSite completes and checks the configuration of a site. app is complete.
 func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *slog.Logger) (*site, error) {
 	s := &site{SiteConfig: cfg, SiteHooks: hooks, Logger: logger, preset: app.Preset}
 	if err := s.Complete(); err != nil {
@@ -165,7 +165,7 @@ func (c Config) CheckDirectories() error {
 	return s.cgi().CheckDirectories()
 }
 
-// complete completes the application, and returns the site in front of it.
+// complete completes and checks both. It returns the site.
 func (c *Config) complete() (*site, error) {
 	if err := completeApplication(&c.ApplicationConfig); err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
-// completeApplication completes and checks what is said of an application. An error begins
+// completeApplication fills in all defaults of an application and checks it. An error begins
 // with the key.
 func completeApplication(a *ApplicationConfig) error {
 	if err := a.Complete(); err != nil {
@@ -27,12 +27,12 @@ func completeApplication(a *ApplicationConfig) error {
 	return completeGate(a)
 }
 
-// meansNothing is the error for what has a value beside lanes off.
+// meansNothing returns the error for a setting that has no effect while lanes is off.
 func meansNothing(key string) error {
 	return fmt.Errorf("%s: means nothing in a plain queue, and lanes is off", key)
 }
 
-// checkSite checks what is said of a site in front of an application that is complete.
+// checkSite checks a site in front of an application. Both are complete.
 func checkSite(s *SiteConfig, a *ApplicationConfig) error {
 	switch {
 	case a.Lanes == Off && len(s.LongPoll) > 0:
@@ -70,8 +70,8 @@ func canPoll(s *SiteConfig, pattern string) error {
 	return nil
 }
 
-// completeGate fills in what depends on the number of workers, all instances' together, and
-// checks what must fit it.
+// completeGate fills in the defaults that depend on the number of workers of all instances,
+// and checks the settings that must fit it.
 func completeGate(app *ApplicationConfig) error {
 	workers := app.AllWorkers()
 	d, a := admission.Defaults(workers), &app.Admission

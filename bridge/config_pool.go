@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
-// connections is what the pool is told of an application that is complete.
+// connections returns the configuration of the pool, without instances. app is complete.
 func connections(app *ApplicationConfig, h *BackendHooks) pool.Config {
 	return pool.Config{
 		Workers:     app.Workers,
@@ -53,12 +53,12 @@ func keepAlive(app *ApplicationConfig) pool.KeepAlive {
 	return pool.KeepOn
 }
 
-// bodies is what the spool is told.
+// bodies returns the configuration of the spool.
 func bodies(s SpoolConfig, logger *slog.Logger) spool.Config {
 	return spool.Config{Dir: s.Dir, Buffer: s.Buffer, Memory: s.Memory, Disk: s.Disk, Logger: logger}
 }
 
-// instances are what the pool dials at addresses that were checked.
+// instances returns the instances at backends.
 func (h *BackendHooks) instances(backends []string) (list []pool.Instance, err error) {
 	for _, name := range backends {
 		in, err := h.instance(name)

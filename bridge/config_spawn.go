@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// supervised is what the processes are kept by. workers is how many requests each should
-// hold at once.
+// supervised returns the configuration of the processes. workers is how many requests each of
+// them processes at once.
 func supervised(s *SpawnConfig, workers int) supervise.Config {
 	c := supervise.Config{
 		Command: s.Command, Dir: s.Dir, EnvCopy: s.EnvCopy, User: s.User, Group: s.Group, Nice: s.Nice,

@@ -23,8 +23,8 @@ func addressOf(backend string) address {
 	return address{network, addr}
 }
 
-// canFollow returns an error that names the key if an application, which is complete, needs a
-// backend of its own instead of what is now. What multiplex comes to may depend on keep_alive.
+// canFollow returns ErrOtherKind with the key if next needs a new backend. Both are complete:
+// Multiplex is resolved, which depends on KeepAlive.
 func canFollow(now, next *ApplicationConfig) error {
 	key := next.NeedsBackend(now)
 	switch key {
@@ -36,8 +36,9 @@ func canFollow(now, next *ApplicationConfig) error {
 	return fmt.Errorf("%s: %w", key, ErrOtherKind)
 }
 
-// Agree returns nil if sites with both can be in front of one backend: they are the same,
-// defaults filled in. Else the error names the first key in which they differ, and both values.
+// Agree returns nil if the two configurations are equal, defaults filled in, so that one backend
+// can serve the sites of both. Otherwise the error names the first key in which they differ, and
+// both values.
 func Agree(one, two ApplicationConfig) error {
 	for _, app := range []*ApplicationConfig{&one, &two} {
 		if err := completeApplication(app); err != nil {

@@ -152,7 +152,7 @@ func ruleOf(f *FlowConfig) sharingRule {
 	return sharingRule{f.MaxAddresses, time.Duration(f.Per), f.Excess == Evict}
 }
 
-// last is what the site goes by that came last, nil if there is none.
+// last returns the configuration of the site that joined last, or nil.
 func (s *sites) last() *site {
 	s.mu.Lock()
 	defer s.mu.Unlock()

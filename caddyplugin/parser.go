@@ -10,13 +10,12 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// parser reads a block of options into a configuration, and remembers where it read what:
-// nothing but a list or a map is given twice, and some values turn out wrong only beside
-// others.
+// parser reads a block of options into a configuration. It remembers the token of each option,
+// to refuse options that are given twice, and because some values are only wrong beside others.
 type parser struct {
 	*caddyfile.Dispenser
 	to        *config.Config
-	without   []string // keys that there are not
+	without   []string // keys that are not options here
 	directive caddyfile.Token
 	at        map[string]caddyfile.Token // by key: "queue.size"
 }
@@ -25,9 +24,10 @@ func newParser(d *caddyfile.Dispenser, to *config.Config) *parser {
 	return &parser{Dispenser: d, to: to, directive: d.Token(), at: make(map[string]caddyfile.Token)}
 }
 
-// block reads options until the end of the block that begins here, if one does. Their keys
-// are those of a group; "" is the top.
+// block reads options until the end of the block that begins here, if any. group is the group
+// of their keys, or "".
 func (p *parser) block(group string) error {
+	before, _ := config.Group(group)
 	for nesting := p.Nesting(); p.NextBlock(nesting); {
 		key := p.Val()
 		if group != "" {
@@ -39,6 +39,8 @@ func (p *parser) block(group string) error {
 		switch {
 		case slices.Contains(p.without, key) || s == nil && !isGroup:
 			return p.WrapErr(config.Unknown("option", p.Val(), group, p.without))
+		case slices.Contains(before, s):
+			return p.Errf("%s: goes behind %s, not into its block", p.Val(), group)
 		case isGroup:
 			err = p.group(key, arguments)
 		default:
@@ -51,7 +53,7 @@ func (p *parser) block(group string) error {
 	return nil
 }
 
-// group reads a block of options of its own, and the values that may stand before it.
+// group reads the arguments of a group and its block.
 func (p *parser) group(key string, arguments []*config.Setting) error {
 	option, token := p.Val(), p.Token()
 	values := p.RemainingArgs()
@@ -86,14 +88,15 @@ func (p *parser) group(key string, arguments []*config.Setting) error {
 }
 
 func (p *parser) set(s *config.Setting, option string, words []string) error {
-	if _, twice := p.at[s.Key]; twice && !s.IsList() && !s.IsMap() {
-		return p.Errf("%s: is given twice", option)
+	for _, s := range s.Sets() {
+		if _, seen := p.at[s.Key]; !seen {
+			p.at[s.Key] = p.Token()
+		} else if !s.IsList() && !s.IsMap() {
+			return p.Errf("%s: is given twice", option)
+		}
 	}
 	if err := s.Set(p.to, words...); err != nil {
 		return p.Errf("%s: %w", option, err)
-	}
-	if _, seen := p.at[s.Key]; !seen {
-		p.at[s.Key] = p.Token()
 	}
 	return nil
 }

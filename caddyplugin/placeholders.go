@@ -40,14 +40,13 @@ func resolve(cfg *config.Config) error {
 	return nil
 }
 
-// isFree reports whether the value of s may hold braces of its own, or, where it is for each
-// request, a placeholder that is known then: CGI variables, an answer's body, a command and
-// its environment.
+// isFree reports whether the value of s may contain braces that are no placeholder, or a
+// placeholder of the request: CGI variables, an answer's body, a command and its environment.
 func isFree(s *config.Setting) bool {
 	return slices.Contains([]string{"env", "queue.poll_answer.body", "spawn.command", "spawn.env"}, s.Key)
 }
 
-// errPlaceholder ends the search for one.
+// errPlaceholder stops hasPlaceholder at the first one.
 var errPlaceholder = errors.New("a placeholder")
 
 // hasPlaceholder reports whether there is something to resolve in cfg.

@@ -144,7 +144,7 @@ func (a *application) open(cfg config.Application, out *outlet) (err error) {
 	return nil
 }
 
-// hooks are what is not written in a configuration.
+// hooks returns the logger and callbacks of the backend.
 func (a *application) hooks() bridge.BackendHooks {
 	return bridge.BackendHooks{
 		Logger:  slog.New(&logHandler{to: &a.outlets}),
@@ -153,7 +153,7 @@ func (a *application) hooks() bridge.BackendHooks {
 	}
 }
 
-// hooksOf are what is not written of a site.
+// hooksOf returns the callbacks of a site.
 func hooksOf(site *config.Site) bridge.SiteHooks {
 	h := bridge.SiteHooks{Observe: observe, Identify: identify, RootOf: rootOf(site.Root)}
 	for _, value := range site.Env {

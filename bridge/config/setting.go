@@ -176,6 +176,14 @@ func (s *Setting) IsList() bool { return s.typ.Kind() == reflect.Slice }
 // IsMap reports whether the value maps names to texts.
 func (s *Setting) IsMap() bool { return s.typ.Kind() == reflect.Map }
 
+// Sets lists the settings that Set sets: s, and the duration that is written with it.
+func (s *Setting) Sets() []*Setting {
+	if s.per == "" {
+		return []*Setting{s}
+	}
+	return []*Setting{s, Lookup(s.per)}
+}
+
 // Kind returns a word for the value in usage texts: "SIZE", "DIR", "int".
 func (s *Setting) Kind() string {
 	typ := s.typ

@@ -14,8 +14,8 @@ var authFlags = map[string]string{"file": "--auth-file", "path": "--auth-path", 
 var (
 	// keyed is an error that begins with a key, or two, and perhaps a value.
 	keyed = regexp.MustCompile(`^(?:cgi: |auth: )?([a-z_]+(?: or [a-z]+|(?:\.[a-z_]+)+)?)( "(?:[^"\\]|\\.)*"| [A-Za-z0-9_]+)?: `)
-	// further is what may be a key within an error, or is quoted: a word with an underscore or
-	// a dot.
+	// further matches words that may be keys, those with an underscore or a dot, and quoted
+	// texts, so that these are skipped.
 	further = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b[a-z]+(?:[._][a-z]+)+\b`)
 )
 
@@ -39,7 +39,7 @@ func flagError(err error) error {
 	return errors.New(strings.Join(keys, " or ") + value + ": " + rest)
 }
 
-// flagOfKey is the flag for a key, or what is no key as it is.
+// flagOfKey returns the flag for a key, or key if there is none.
 func flagOfKey(key string) string {
 	if flag, ok := authFlags[key]; ok {
 		return flag

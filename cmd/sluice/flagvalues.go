@@ -29,7 +29,7 @@ func registerSettings(f *pflag.FlagSet, to *config.Config) {
 	}
 }
 
-// flagOf is what a setting is called on the command line; its key if it has no flag.
+// flagOf returns the flag of a setting, or its key if it has none.
 func flagOf(s *config.Setting) string {
 	if s.Flag == "" {
 		return s.Key
@@ -37,13 +37,13 @@ func flagOf(s *config.Setting) string {
 	return "--" + s.Flag
 }
 
-// settingFlag is the flag of a setting.
+// settingFlag is the pflag.Value of a setting.
 type settingFlag struct {
 	setting *config.Setting
 	to      *config.Config
 }
 
-// String is the default: nothing else is asked of it.
+// String returns the default, which is what pflag asks for.
 func (f settingFlag) String() string { return f.setting.Default }
 func (f settingFlag) Type() string   { return f.setting.Kind() }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// options are serve's flags: those of the settings, and its own.
+// options are the flags of serve: the settings, and those of the server itself.
 type options struct {
 	config.Config
 	set *pflag.FlagSet
@@ -57,8 +57,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.logLevel, "log-level", "info", "what the log has at least: debug (why a request was refused, for each), info, warn or error")
 }
 
-// complete finds what the flag parser and bridge.New cannot, and fills in the command and
-// the defaults. command is empty if the application runs already.
+// complete checks what the flag parser and bridge.New cannot check, and fills in the command
+// and the defaults. command is empty if the application runs already.
 func (o *options) complete(command []string) error {
 	switch {
 	case len(o.Backends) == 0 && len(command) == 0:
@@ -100,7 +100,7 @@ func (o *options) checkUserHeader() error {
 	return nil
 }
 
-// setCommand finds flags about a command that is not there.
+// setCommand sets the command, or returns an error if there is none and flags configure it.
 func (o *options) setCommand(command []string) (err error) {
 	if len(command) > 0 {
 		if o.Spawn == nil {
@@ -117,7 +117,7 @@ func (o *options) setCommand(command []string) (err error) {
 	return err
 }
 
-// bridge is what the flags come to.
+// bridge returns the configuration of the bridge.
 func (o *options) bridge() bridge.Config {
 	return bridge.Config{ApplicationConfig: o.Application, SiteConfig: o.Site, BackendHooks: bridge.BackendHooks{Reexec: true}}
 }
