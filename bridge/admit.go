@@ -80,7 +80,7 @@ func (x *exchange) describe() {
 	x.ask.Long = x.b.isPoll(x.r) || accepts == acceptsStream || prefersToWait(x.r.Header["Prefer"])
 }
 
-// isPoll reports whether r is for a path that Config.LongPoll lists, whole or below the
+// isPoll reports whether r is for a path that SiteConfig.LongPoll lists, whole or below the
 // mount.
 func (b *Bridge) isPoll(r *http.Request) bool {
 	path := r.URL.Path

@@ -24,7 +24,7 @@ type Bridge struct {
 	mapper *cgi.Mapper
 
 	site    string // what routes begin with, if another site of the backend may have the same
-	mount   string // of the routes: Config.Mount without a slash at its end
+	mount   string // of the routes: SiteConfig.Mount without a slash at its end
 	flows   *flows
 	sharing *sharing // nil: accounts may be used from anywhere
 	plain   bool     // the gate has no lanes

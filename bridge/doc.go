@@ -13,9 +13,9 @@
 // settings are changed while it is used (configure.go). Whatever outlives a site, such as
 // an answer that nobody waits for any more, is the backend's, too.
 //
-// Where ApplicationConfig.Spawn says so, a Backend owns the application's processes, too (processes.go):
-// they are told what becomes of requests, and requests are refused that nobody would
-// answer (available.go).
+// Where ApplicationConfig.Spawn says so, a Backend owns the application's processes, too
+// (processes.go): they are told what becomes of requests, and requests are refused that
+// nobody would answer (available.go).
 //
 // What always holds:
 //
