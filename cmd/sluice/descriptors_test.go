@@ -4,19 +4,12 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-
-	"github.com/spf13/pflag"
 )
 
 // serveOptions are what a command line of serve comes to.
 func serveOptions(t *testing.T, args ...string) *options {
 	t.Helper()
-	o := new(options)
-	f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	o.register(f)
-	if err := f.Parse(args); err != nil {
-		t.Fatal(err)
-	}
+	o := parsed(t, args...)
 	if len(o.Backends) == 0 {
 		o.Backends = []string{"unix:/run/app.sock"}
 	}
