@@ -10,38 +10,42 @@ import (
 	"net/url"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 )
 
-// ready asks an instance for the path that SpawnConfig.Ready names, on a connection of its
-// own: the instance is not among those that requests are sent to yet. It is ready if the
-// answer is no server error.
+// ready asks an instance for the path that SpawnConfig.Ready names, as the site would that
+// came last, on a connection of its own: the instance is not among those that requests are
+// sent to yet. It is ready if the answer is no server error.
 func (b *backend) ready(ctx context.Context, name string) error {
-	cfg := b.settings.Load()
-	request, err := readyRequest(cfg)
+	path, site := b.settings.Load().Spawn.Ready, b.sites.last()
+	if site == nil {
+		return fmt.Errorf("asking %s for %s: there is no site to ask for", name, path)
+	}
+	request, err := readyRequest(path, site)
 	if err != nil {
 		return err
 	}
-	network, addr, err := ParseAddress(name)
+	network, addr, err := config.ParseAddress(name)
 	if err != nil {
 		return err
 	}
-	c, err := cfg.dial(ctx, network, addr)
+	c, err := b.hooks.dial(ctx, network, addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	status, err := b.askReady(cfg, c, request, name)
+	status, err := b.askReady(c, request, name, path, site.MaxResponseHeader)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return fmt.Errorf("asking %s for %s: %w", name, cfg.Spawn.Ready, err)
+		return fmt.Errorf("asking %s for %s: %w", name, path, err)
 	case status >= http.StatusInternalServerError:
-		return fmt.Errorf("asking %s for %s: the answer is %d", name, cfg.Spawn.Ready, status)
+		return fmt.Errorf("asking %s for %s: the answer is %d", name, path, status)
 	}
 	return nil
 }
@@ -50,8 +54,7 @@ func (b *backend) ready(ctx context.Context, name string) error {
 const readyID = 1
 
 // readyRequest is a whole request, as it is sent.
-func readyRequest(cfg *Config) (request []byte, err error) {
-	path := cfg.Spawn.Ready
+func readyRequest(path string, site *site) (request []byte, err error) {
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
 		return nil, err
@@ -61,7 +64,7 @@ func readyRequest(cfg *Config) (request []byte, err error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "127.0.0.1:0",
 		Header: http.Header{"User-Agent": {"sluice"}},
 	}
-	mapper, err := cgi.NewMapper(cfg.cgi()) // sites come and go
+	mapper, err := cgi.NewMapper(site.cgi()) // sites come and go
 	if err != nil {
 		return nil, err
 	}
@@ -82,13 +85,13 @@ func readyRequest(cfg *Config) (request []byte, err error) {
 
 // askReady sends the request and reads the answer to its end, so that the application is
 // not cut short.
-func (b *backend) askReady(cfg *Config, c net.Conn, request []byte, name string) (status int, err error) {
+func (b *backend) askReady(c net.Conn, request []byte, name, path string, limit int) (status int, err error) {
 	if _, err := c.Write(request); err != nil {
 		return 0, err
 	}
-	stderr := b.stderrOf(cfg.Spawn.Ready, name)
+	stderr := b.stderrOf(path, name)
 	defer stderr.End()
-	a := readyAnswer{limit: cfg.MaxResponseHeader, stderr: &stderr}
+	a := readyAnswer{limit: limit, stderr: &stderr}
 	var in []byte
 	for !a.ended {
 		in, err = readMore(c, in)

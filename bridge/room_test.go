@@ -18,7 +18,7 @@ import (
 
 // crowded is a site whose clients come by way of a proxy.
 func crowded(budget SpoolConfig) Config {
-	return Config{Workers: 20, Spool: budget, TrustedProxies: []string{"192.0.2.1"}}
+	return Config{ApplicationConfig: ApplicationConfig{Workers: 20, Spool: budget}, SiteConfig: SiteConfig{TrustedProxies: []string{"192.0.2.1"}}}
 }
 
 // download begins one, and reads nothing of it.
