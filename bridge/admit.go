@@ -13,7 +13,7 @@ import (
 // identify finds out who asks, and whether that one may.
 func (x *exchange) identify() error {
 	b := x.b
-	if b.cfg.Lanes == Off && b.sharing == nil {
+	if b.plain && b.sharing == nil {
 		return nil // nobody asks
 	}
 	x.ask.Flow, x.ask.Shared = b.flows.of(x.r, &x.client)
@@ -64,7 +64,7 @@ func (b *backend) patience() time.Duration { return time.Duration(b.settings.Loa
 // describe says what is asked for. A local redirect asks for something else.
 func (x *exchange) describe() {
 	x.ask.Method, x.ask.Path = methodName(x.r.Method), ""
-	plain := x.b.cfg.Lanes == Off
+	plain := x.b.plain
 	if plain && x.b.processes == nil {
 		return // nobody learns of routes
 	}
@@ -80,7 +80,7 @@ func (x *exchange) describe() {
 	x.ask.Long = x.b.isPoll(x.r) || accepts == acceptsStream || prefersToWait(x.r.Header["Prefer"])
 }
 
-// isPoll reports whether r is for a path that Config.LongPoll lists, whole or below the
+// isPoll reports whether r is for a path that SiteConfig.LongPoll lists, whole or below the
 // mount.
 func (b *Bridge) isPoll(r *http.Request) bool {
 	path := r.URL.Path

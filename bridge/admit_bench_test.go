@@ -12,7 +12,7 @@ import (
 func BenchmarkAdmit(b *testing.B) {
 	for _, lanes := range []Switch{Off, On} {
 		b.Run("lanes="+string(lanes), func(b *testing.B) {
-			bridge, err := New(Config{Backends: []string{"unix:/run/app.sock"}, Workers: 16, Lanes: lanes})
+			bridge, err := New(Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Workers: 16, Lanes: lanes}})
 			if err != nil {
 				b.Fatal(err)
 			}

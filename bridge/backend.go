@@ -15,16 +15,14 @@ import (
 )
 
 // Backend is an application as Bridges see it that share it: the gate, the connections,
-// the processes, and what was learned. Each Bridge is a site in front of it. Of a Config
-// it goes by Backends, Spawn, Workers, KeepAlive, Multiplex, Lanes, Reserve, Queue without
-// PollAnswer, Flow.Limit, Admission, Spool, and Dial, Send and Idle of Timeouts; Preset
-// says what kind of application it is. Its methods may be called at the same time.
-// NewBackend, Bridge for each site, Start, and Close last.
+// the processes, and what was learned. Each Bridge is a site in front of it. Its methods may
+// be called at the same time. NewBackend, Bridge for each site, Start, and Close last.
 type Backend struct{ *backend }
 
 // backend is what a Bridge has of its Backend.
 type backend struct {
-	settings atomic.Pointer[Config] // what holds now; normalized, never changed
+	settings atomic.Pointer[ApplicationConfig] // what holds now; complete, never changed
+	hooks    BackendHooks
 	gate     *admission.Gate
 	pool     *pool.Pool
 	spool    atomic.Pointer[spool.Store] // for bodies that come
@@ -50,36 +48,36 @@ type backend struct {
 
 // NewBackend checks cfg and returns a Backend without a site. It connects to nothing, and
 // starts nothing: Start does that. An error names the key it is about.
-func NewBackend(cfg Config) (*Backend, error) {
-	if err := cfg.normalize(); err != nil {
+func NewBackend(cfg ApplicationConfig, hooks BackendHooks) (*Backend, error) {
+	if err := completeApplication(&cfg); err != nil {
 		return nil, err
 	}
-	list, err := cfg.instances()
-	if err != nil {
-		return nil, err
-	}
-	b := &backend{stderr: lines.NewLog(cfg.Logger, "application stderr"), refusals: newRefusals(cfg.Logger), sites: newSites()}
+	b := &backend{hooks: hooks.withDefaults(), sites: newSites()}
+	b.stderr, b.refusals = lines.NewLog(b.hooks.Logger, "application stderr"), newRefusals(b.hooks.Logger)
 	b.settings.Store(&cfg)
 	if cfg.Spawn != nil {
 		b.processes = &spawned{command: cfg.Spawn.Command[0]}
 	}
-	store, err := spool.New(cfg.spool())
+	store, err := spool.New(bodies(cfg.Spool, b.hooks.Logger))
 	if err != nil {
 		return nil, err
 	}
 	b.spool.Store(store)
-	connections := cfg.pool(list)
-	connections.Memory = func() pool.Memory { return b.spool.Load() }
-	if b.pool, err = pool.New(connections); err != nil {
+	connect := connections(&cfg, &b.hooks)
+	if connect.Instances, err = b.hooks.instances(cfg.Backends); err != nil {
 		return nil, err
 	}
-	gate := cfg.gate()
-	gate.Capacity, gate.OnStall = b.pool.Capacity, b.onStall
-	if b.gate, err = admission.New(gate); err != nil {
+	connect.Memory = func() pool.Memory { return b.spool.Load() }
+	if b.pool, err = pool.New(connect); err != nil {
+		return nil, err
+	}
+	admit := gate(&cfg)
+	admit.Capacity, admit.OnStall = b.pool.Capacity, b.onStall
+	if b.gate, err = admission.New(admit); err != nil {
 		b.pool.Close()
 		return nil, err
 	}
-	b.members = newMembers(b.pool, cfg.Backends)
+	b.members = newMembers(b.pool, &b.hooks, cfg.Backends)
 	b.nested = nested.New(b.listeners)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.close = sync.OnceFunc(b.shutdown)
@@ -121,7 +119,7 @@ func (b *backend) shutdown() {
 	b.pool.Close()
 	if b.processes != nil {
 		if err := b.processes.Close(); err != nil {
-			b.settings.Load().Logger.Error("ending the application failed", "error", err.Error())
+			b.hooks.Logger.Error("ending the application failed", "error", err.Error())
 		}
 	}
 	b.stderr.Flush()

@@ -7,13 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
@@ -46,11 +44,11 @@ func openOffice(t *testing.T, cfg Config) *office {
 	cfg.Logger = slog.New(slog.NewTextHandler(o.log, nil))
 	cfg.Multiplex, cfg.KeepAlive = Off, On
 	cfg.Admission.Unknown = min(2, max(cfg.Workers, 1)) // routes that are not known yet
-	cfg.Timeouts.Idle = Duration(time.Hour)
+	cfg.ApplicationConfig.Timeouts.Idle = Duration(time.Hour)
 	cfg.Spool.Dir = t.TempDir()
 	o.cfg = cfg
 	var err error
-	if o.back, err = NewBackend(cfg); err != nil {
+	if o.back, err = NewBackend(cfg.ApplicationConfig, cfg.BackendHooks); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { o.back.Close() })
@@ -61,7 +59,7 @@ func (o *office) site(change func(*Config)) *Bridge {
 	o.t.Helper()
 	cfg := o.cfg
 	change(&cfg)
-	b, err := o.back.Bridge(cfg)
+	b, err := o.back.Bridge(cfg.SiteConfig, cfg.SiteHooks)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -106,13 +104,13 @@ func (o *office) accepted() (n int) {
 func (o *office) configure(change func(*Config)) error {
 	cfg := o.cfg
 	change(&cfg)
-	return o.back.Configure(cfg)
+	return o.back.Configure(cfg.ApplicationConfig)
 }
 
 // Closing a site waits for its own requests, and no longer; the others go on.
 func TestSitesCloseAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{Workers: 2})
+		o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2}})
 		one, two := o.site(same), o.site(func(c *Config) { c.Mount = "/two" })
 		first, second := o.start(one, "/wait"), o.start(two, "/two/wait")
 		if s := o.back.Snapshot(); s.InFlight != 2 || one.Snapshot().InFlight != 1 || s.Gate.InUse != 2 || one.Snapshot().Gate.InUse != 2 {
@@ -155,7 +153,7 @@ func TestSitesCloseAlone(t *testing.T) {
 // Who waits in the gate when its site is closed is served: the others may be long.
 func TestWaitsInASiteThatCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{Workers: 1, Lanes: Off, Backends: []string{"a:1"}})
+		o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1, Lanes: Off, Backends: []string{"a:1"}}})
 		one, two := o.site(same), o.site(same)
 		holds, waits := o.start(two, "/wait"), o.start(one, "/")
 		go one.Close()
@@ -172,7 +170,7 @@ func TestWaitsInASiteThatCloses(t *testing.T) {
 // site comes in the place of another. A client is one, wherever it asks.
 func TestSitesAreToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{Flow: FlowConfig{Key: "header X-User"}})
+		o := openOffice(t, Config{SiteConfig: SiteConfig{Flow: FlowConfig{Key: "header X-User"}}})
 		root := t.TempDir()
 		other := func(c *Config) { c.Root = root }
 		asked := func(b *Bridge) (string, uint64, uint64) {
@@ -251,7 +249,7 @@ func TestSitesKnowTheirPolls(t *testing.T) {
 // A change touches nothing but what it changes.
 func TestConfigureInPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{Workers: 2})
+		o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2}})
 		b := o.site(same)
 		first, second := o.start(b, "/wait/one"), o.start(b, "/wait/two")
 		before, dials := o.back.Snapshot(), o.accepted()
@@ -283,7 +281,7 @@ func TestConfigureInPlace(t *testing.T) {
 // A backend that is added gets requests; one that is removed ends what it has.
 func TestConfigureMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{Workers: 4})
+		o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}})
 		b := o.site(same)
 		waits := []func() *httptest.ResponseRecorder{o.start(b, "/wait/one"), o.start(b, "/wait/two")} // one at each
 		if err := o.configure(func(c *Config) { c.Backends = []string{"b:2", "c:3"} }); err != nil {
@@ -314,7 +312,7 @@ func TestConfigureMembers(t *testing.T) {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 		}
-		time.Sleep(o.cfg.closeDelay())
+		time.Sleep(closeDelay(&o.cfg.ApplicationConfig))
 		synctest.Wait()
 		if s := o.states(); s != "b:2 up, c:3 up" {
 			t.Error(s)
@@ -325,7 +323,7 @@ func TestConfigureMembers(t *testing.T) {
 // One that comes back while it drains stays, with its connections.
 func TestConfigureMemberComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{Workers: 4})
+		o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}})
 		b := o.site(same)
 		waits := []func() *httptest.ResponseRecorder{o.start(b, "/wait/one"), o.start(b, "/wait/two")}
 		for _, backends := range [][]string{{"b:2"}, {"b:2", "a:1"}, {"b:2"}, {"a:1", "b:2"}} {
@@ -358,7 +356,7 @@ func (o *office) states() string {
 
 // Another way to write an address is the same address.
 func TestConfigureSpelling(t *testing.T) {
-	o := openOffice(t, Config{Backends: []string{"unix:/run/a"}})
+	o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/a"}}})
 	if err := o.configure(func(c *Config) { c.Backends = []string{"unix//run/a"} }); err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +385,7 @@ func TestConfigureFails(t *testing.T) {
 		"a directory": {func(c *Config) { c.Spool.Dir = "/does/not/exist" }, "/does/not/exist", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := openOffice(t, Config{Workers: 3})
+			o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Workers: 3}})
 			err := o.configure(func(c *Config) {
 				c.Workers, c.Backends, c.Queue.Timeout = 9, []string{"a:1", "c:3"}, Duration(time.Minute)
 				tc.change(c)
@@ -399,7 +397,7 @@ func TestConfigureFails(t *testing.T) {
 			if s.Gate.Workers != 6 || s.Pool.Instances[0].Workers != 3 || o.states() != "a:1 unknown, b:2 unknown" || o.back.patience() != 3*time.Second {
 				t.Errorf("changed: %+v", s)
 			}
-			if _, err := o.back.Bridge(o.cfg); err != nil {
+			if _, err := o.back.Bridge(o.cfg.SiteConfig, o.cfg.SiteHooks); err != nil {
 				t.Error(err)
 			}
 		})
@@ -410,9 +408,10 @@ func TestConfigureFails(t *testing.T) {
 // others and those by what there was.
 func TestConfigureFailsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{Workers: 2}, fcgitest.Hello)
+		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, fcgitest.Hello)
 		back := &Backend{r.b.backend}
-		cfg := Config{Lanes: Off, Multiplex: Off, Workers: 5, Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}, MaxInstances: 3}, Spool: r.b.cfg.Spool}
+		there := back.settings.Load().Spool
+		cfg := ApplicationConfig{Lanes: Off, Multiplex: Off, Workers: 5, Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}, MaxInstances: 3}, Spool: there}
 		if err := back.Configure(cfg); err != nil || back.Snapshot().Gate.Workers != 15 {
 			t.Errorf("%v, %+v", err, back.Snapshot().Gate)
 		}
@@ -422,7 +421,7 @@ func TestConfigureFailsFirst(t *testing.T) {
 			t.Error("a directory that is not there is taken")
 		}
 		k.want(t)
-		cfg.Spool = r.b.cfg.Spool
+		cfg.Spool = there
 		k.obstinate = io.ErrNoProgress
 		if err := back.Configure(cfg); !errors.Is(err, io.ErrNoProgress) || !strings.HasPrefix(err.Error(), "spawn: ") || back.Snapshot().Gate.Workers != 15 {
 			t.Errorf("%v, %d workers", err, back.Snapshot().Gate.Workers)
@@ -443,34 +442,4 @@ func TestConfigureFailsFirst(t *testing.T) {
 			t.Errorf("%d workers", back.Snapshot().Gate.Workers)
 		}
 	})
-}
-
-// The gate is not asked for what belongs to a site.
-func TestSiteOfAnotherKind(t *testing.T) {
-	o := openOffice(t, Config{})
-	for name, change := range map[string]func(*Config){
-		"lanes":  func(c *Config) { c.Lanes = Off },
-		"preset": func(c *Config) { c.Preset, c.Root = "php", t.TempDir() },
-	} {
-		cfg := o.cfg
-		change(&cfg)
-		if _, err := o.back.Bridge(cfg); !errors.Is(err, ErrOtherKind) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if err := o.back.CanBecome(cfg); !errors.Is(err, ErrOtherKind) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if n := len(o.back.sites.here); n != 0 {
-		t.Errorf("%d sites", n)
-	}
-}
-
-// A backend's own settings are what it was told last, not what a site says.
-func TestSiteKnobsMeanNothing(t *testing.T) {
-	o := openOffice(t, Config{Workers: 2})
-	b := o.site(func(c *Config) { c.Workers, c.Queue.Timeout = 50, Duration(time.Hour) })
-	if s := b.Snapshot(); s.Gate.Workers != 4 || b.patience() != admission.Defaults(4).Timeout || !slices.Equal(o.back.settings.Load().Backends, o.cfg.Backends) {
-		t.Errorf("%d workers, %v", s.Gate.Workers, b.patience())
-	}
 }

@@ -80,7 +80,7 @@ func elsewhere(net.Conn) pool.Unread { return nil }
 // habitsOfPHPElsewhere are those that are different when it is on another machine, and is
 // asked whether it is back after each answer.
 func habitsOfPHPElsewhere() []habit {
-	php := Config{Preset: "php", Workers: 2, unread: elsewhere}
+	php := Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 2}, BackendHooks: BackendHooks{unread: elsewhere}}
 	return []habit{
 		{
 			name:   "elsewhere, max_requests: what is asked finds a dead connection before a GET is sent",
@@ -91,7 +91,7 @@ func habitsOfPHPElsewhere() []habit {
 		},
 		{
 			name:   "elsewhere, fastcgi_finish_request: the next request waits, if that is the only process",
-			config: Config{Preset: "php", Workers: 1, unread: elsewhere}, script: fcgitest.WorksOn(time.Second),
+			config: Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 1}, BackendHooks: BackendHooks{unread: elsewhere}}, script: fcgitest.WorksOn(time.Second),
 			requests: func(r *rig) { r.wantPages(3, "GET", 2*time.Second) },
 			kept:     1, accepted: 1,
 			counters: func(in pool.InstanceSnapshot) bool { return in.WorkedOn > 0 },
@@ -106,7 +106,7 @@ func habitsOfPHPElsewhere() []habit {
 }
 
 func habitsOfPHP() []habit {
-	php := Config{Preset: "php", Workers: 2}
+	php := Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 2}}
 	return []habit{
 		{
 			name:   "a process per connection, and no more clients than processes",
@@ -116,7 +116,7 @@ func habitsOfPHP() []habit {
 		},
 		{
 			name:   "keep_alive off: a process is free when its connection is closed, which is at once",
-			config: Config{Preset: "php", Workers: 1, KeepAlive: Off}, script: fcgitest.Processes(1, page),
+			config: Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 1, KeepAlive: Off}}, script: fcgitest.Processes(1, page),
 			requests: func(r *rig) { r.wantPages(3, "POST", 0) },
 			accepted: 3,
 		},
@@ -155,7 +155,7 @@ func habitsOfPHP() []habit {
 		},
 		{
 			name:   "reload: requests in progress are lost, those in the backlog are not",
-			config: Config{Preset: "php", Workers: 3}, script: fcgitest.Processes(1, pageAfter(time.Second)),
+			config: Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 3}}, script: fcgitest.Processes(1, pageAfter(time.Second)),
 			requests: func(r *rig) {
 				lost := r.start("GET", "/index.php", nil)
 				queued := r.start("POST", "/index.php", strings.NewReader("body"))
@@ -167,7 +167,7 @@ func habitsOfPHP() []habit {
 		},
 		{
 			name:   "fastcgi_finish_request: the next request on the connection waits",
-			config: Config{Preset: "php", Workers: 1}, script: fcgitest.WorksOn(time.Second),
+			config: Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 1}}, script: fcgitest.WorksOn(time.Second),
 			requests: func(r *rig) { r.wantPages(3, "GET", 2*time.Second) },
 			kept:     1, accepted: 1,
 		},
@@ -200,14 +200,14 @@ func habitsOfServers() []habit {
 	return []habit{
 		{
 			name:   "flup, as many threads as workers",
-			config: Config{Workers: 3}, script: fcgitest.Threads(3, time.Millisecond, pageAfter(time.Second)),
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 3}}, script: fcgitest.Threads(3, time.Millisecond, pageAfter(time.Second)),
 			requests: func(r *rig) { r.wantPages(9, "POST", 3*time.Second) },
 			kept:     3, accepted: 3,
 			counters: func(in pool.InstanceSnapshot) bool { return in.TurnedAway == 0 && in.State == "up" },
 		},
 		{
 			name:   "flup, fewer threads than workers: what is turned away comes again, and it is known",
-			config: Config{Workers: 3}, script: fcgitest.Threads(2, time.Millisecond, pageAfter(time.Second/2)),
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 3}}, script: fcgitest.Threads(2, time.Millisecond, pageAfter(time.Second/2)),
 			requests: func(r *rig) {
 				r.wantPages(1, "GET", time.Second/2)
 				r.wantPages(8, "POST", 2*time.Second)
@@ -219,21 +219,21 @@ func habitsOfServers() []habit {
 		},
 		{
 			name:   "flup, keep_alive off: a thread is not free when its answer has ended",
-			config: Config{Workers: 1, KeepAlive: Off}, script: fcgitest.Threads(1, time.Millisecond, page),
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 1, KeepAlive: Off}}, script: fcgitest.Threads(1, time.Millisecond, page),
 			requests: func(r *rig) { r.wantInTurn("POST", 0, 1, 1, 1, 1); time.Sleep(lingering) },
 			accepted: 4,
 			counters: func(in pool.InstanceSnapshot) bool { return in.TurnedAway == 0 },
 		},
 		{
 			name:   "uWSGI closes after each answer: three times, and it is expected",
-			config: Config{Workers: 2}, script: fcgitest.CloseAfterEnd,
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, script: fcgitest.CloseAfterEnd,
 			requests: func(r *rig) { r.wantInTurn("GET", time.Second, 1, 2, 2, 2, 1, 1) },
 			accepted: 6,
 			counters: func(in pool.InstanceSnapshot) bool { return in.Closes && in.Replays["stale"] == 3 },
 		},
 		{
 			name:   "uWSGI stalls on large parameters",
-			config: Config{Workers: 2}, script: fcgitest.SmallParams(4096, 4*time.Second),
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, script: fcgitest.SmallParams(4096, 4*time.Second),
 			requests: func(r *rig) {
 				r.wantPage(r.get("/"))
 				req, err := http.NewRequest("POST", "http://app.test/", nil)
@@ -251,7 +251,7 @@ func habitsOfServers() []habit {
 		},
 		{
 			name:   "libfcgi closes where a body was not read",
-			config: Config{Workers: 2}, script: fcgitest.BodyUnreadClosed,
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, script: fcgitest.BodyUnreadClosed,
 			requests: func(r *rig) {
 				for range 3 {
 					r.wantPage(r.post("/", strings.Repeat("x", 256<<10)))
@@ -261,7 +261,7 @@ func habitsOfServers() []habit {
 		},
 		{
 			name:   "libfcgi holds a lock until a new connection has spoken",
-			config: Config{Workers: 8}, script: fcgitest.AcceptMutex(pageAfter(time.Second)),
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 8}}, script: fcgitest.AcceptMutex(pageAfter(time.Second)),
 			requests: func(r *rig) {
 				leave := r.startLeaving("GET", "/", nil)
 				leave()
@@ -272,7 +272,7 @@ func habitsOfServers() []habit {
 		},
 		{
 			name:   "ABORT_REQUEST would cost the connection: it is not sent on one that is not shared",
-			config: Config{Workers: 1}, script: fcgitest.AbortsDeadly(fcgitest.AnswerAfter(time.Second, fcgitest.Page)),
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, script: fcgitest.AbortsDeadly(fcgitest.AnswerAfter(time.Second, fcgitest.Page)),
 			requests: func(r *rig) {
 				r.startLeaving("GET", "/", nil)()
 				r.wantPages(1, "POST", 2*time.Second-watchAfter)
@@ -281,7 +281,7 @@ func habitsOfServers() []habit {
 		},
 		{
 			name:   "a restart: requests wait for it",
-			config: Config{Workers: 2}, script: fcgitest.Hello,
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, script: fcgitest.Hello,
 			requests: func(r *rig) {
 				r.wantPage(r.get("/"))
 				r.peer.Stop()
@@ -298,7 +298,7 @@ func habitsOfServers() []habit {
 }
 
 func habitsOfMultiplexers() []habit {
-	shared := Config{Workers: 8, Multiplex: On}
+	shared := Config{ApplicationConfig: ApplicationConfig{Workers: 8, Multiplex: On}}
 	return []habit{
 		{
 			name:   "Go ends an aborted request twice",
@@ -377,7 +377,7 @@ func habitsOfMultiplexers() []habit {
 		},
 		{
 			name:   "it stops reading",
-			config: Config{Workers: 8, Multiplex: On, Timeouts: TimeoutsConfig{FirstByte: Duration(time.Second)}}, script: fcgitest.MuxDeafTo(1),
+			config: Config{ApplicationConfig: ApplicationConfig{Workers: 8, Multiplex: On}, SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{FirstByte: Duration(time.Second)}}}, script: fcgitest.MuxDeafTo(1),
 			requests: func(r *rig) {
 				r.wantPage(r.get("/"))
 				r.wantError(r.get("/"), 504, errTimeout)
@@ -393,7 +393,7 @@ func habitsOfMultiplexers() []habit {
 func (r *rig) wantPages(n int, method string, after time.Duration) {
 	r.t.Helper()
 	path := "/"
-	if r.b.cfg.Preset == "php" {
+	if r.b.cfg.preset == "php" {
 		path = "/index.php"
 	}
 	begun := time.Now()

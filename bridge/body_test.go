@@ -64,7 +64,7 @@ func TestUploads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{RequestBuffering: tc.buffering}, fcgitest.Echo)
+				r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: tc.buffering}}, fcgitest.Echo)
 				text := strings.Repeat("0123456789", tc.size/10)
 				req, err := http.NewRequest("POST", "http://app.test/", strings.NewReader(text))
 				if err != nil {

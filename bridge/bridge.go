@@ -21,13 +21,14 @@ import (
 type Bridge struct {
 	*backend // what it may share with others
 
-	cfg    Config
+	cfg    *site
 	mapper *cgi.Mapper
 
 	site    string // what routes begin with, if another site of the backend may have the same
-	mount   string // of the routes: Config.Mount without a slash at its end
+	mount   string // of the routes: SiteConfig.Mount without a slash at its end
 	flows   *flows
 	sharing *sharing // nil: accounts may be used from anywhere
+	plain   bool     // the gate has no lanes
 
 	sendable sendfile.Dirs
 
@@ -50,11 +51,11 @@ type Bridge struct {
 // New checks cfg and returns a Bridge with a Backend of its own, which it closes. It
 // connects to nothing, and starts what Spawn says. An error names the key it is about.
 func New(cfg Config) (*Bridge, error) {
-	back, err := NewBackend(cfg)
+	back, err := NewBackend(cfg.ApplicationConfig, cfg.BackendHooks)
 	if err != nil {
 		return nil, err
 	}
-	b, err := back.Bridge(cfg)
+	b, err := back.Bridge(cfg.SiteConfig, cfg.SiteHooks)
 	if err != nil {
 		back.close()
 		return nil, err
@@ -71,20 +72,16 @@ func New(cfg Config) (*Bridge, error) {
 	return b, nil
 }
 
-// Bridge returns a site in front of the backend. What cfg says of the backend means
-// nothing here: Configure is for that. ErrOtherKind says that the site needs a backend of
-// another kind. Close of a Bridge closes the site alone.
-func (b *Backend) Bridge(cfg Config) (*Bridge, error) {
-	if err := cfg.normalize(); err != nil {
+// Bridge returns a site in front of the backend. Close of a Bridge closes the site alone.
+func (b *Backend) Bridge(cfg SiteConfig, hooks SiteHooks) (*Bridge, error) {
+	app := b.settings.Load()
+	own, err := newSite(cfg, hooks, app, b.hooks.Logger)
+	if err != nil {
 		return nil, err
 	}
-	if err := cfg.kind().sameAs(b.settings.Load().kind()); err != nil {
-		return nil, err
-	}
-	s := &Bridge{backend: b.backend, cfg: cfg, mount: strings.TrimSuffix(cfg.Mount, "/"), empty: make(chan struct{}, 1)}
-	var err error
-	mapping := cfg.cgi()
-	mapping.OnRoot, mapping.OnDropped = s.noteRoot, s.fieldNotices.dropped(cfg.Logger)
+	s := &Bridge{backend: b.backend, cfg: own, mount: strings.TrimSuffix(own.Mount, "/"), plain: app.Lanes == Off, empty: make(chan struct{}, 1)}
+	mapping := own.cgi()
+	mapping.OnRoot, mapping.OnDropped = s.noteRoot, s.fieldNotices.dropped(own.Logger)
 	if s.mapper, err = cgi.NewMapper(mapping); err != nil {
 		return nil, err
 	}

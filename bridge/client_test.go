@@ -29,7 +29,7 @@ func login(r *http.Request, c *cgi.Client) {
 // Whom the front does not know gets its answer before anything else is done for them.
 func TestRefusedByTheFront(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Identify: login}, fcgitest.Hello)
+		r := newRig(t, Config{SiteHooks: SiteHooks{Identify: login}}, fcgitest.Hello)
 		re := r.post("/private/x", strings.Repeat("x", 100))
 		r.wantError(re, 401, errDenied)
 		if got := re.header["Www-Authenticate"]; len(got) != 1 || got[0] != `Basic realm="x"` {
@@ -53,9 +53,13 @@ func TestRefusedByTheFront(t *testing.T) {
 // Log-ins that there is no room for are counted for the log, and do not flood it.
 func TestTooManyLogins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Identify: func(_ *http.Request, c *cgi.Client) {
-			c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: "too many passwords are being checked"}
-		}}, fcgitest.Hello)
+		r := newRig(t, Config{
+			SiteHooks: SiteHooks{
+				Identify: func(_ *http.Request, c *cgi.Client) {
+					c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: "too many passwords are being checked"}
+				},
+			},
+		}, fcgitest.Hello)
 		for range 20 {
 			r.wantError(r.get("/"), 503, errLimit)
 			if o := r.outcome(); o.Refused != refusedLogins {
@@ -73,7 +77,7 @@ func TestTooManyLogins(t *testing.T) {
 // A local redirect leads nowhere that its client may not go by itself.
 func TestLocalRedirectToWhatNeedsALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Identify: login}, redirecting(map[string]string{
+		r := newRig(t, Config{SiteHooks: SiteHooks{Identify: login}}, redirecting(map[string]string{
 			"/from": "Location: /private/x\n\n", "/private/x": fcgitest.Page, "/private/from": "Location: /open\n\n", "/open": fcgitest.Page,
 		}))
 		r.wantError(r.get("/from"), 401, errDenied)
@@ -97,7 +101,7 @@ func TestStaticFileOfAClientThatIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b, err := New(Config{Backends: []string{"unix:/run/app.sock"}, Preset: "php", Root: root, Identify: login})
+	b, err := New(Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}, SiteConfig: SiteConfig{Root: root}, SiteHooks: SiteHooks{Identify: login}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +120,7 @@ func TestStaticFileOfAClientThatIsRefused(t *testing.T) {
 // public address.
 func TestForwardedFieldsOfAnUntrustedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{TrustedProxies: []string{"192.0.2.0/24"}, UserHeader: "X-User"}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{TrustedProxies: []string{"192.0.2.0/24"}, UserHeader: "X-User"}}, fcgitest.Hello)
 		ask := func(peer string, header ...string) {
 			q := requestFor(t, "GET", "/", header...)
 			q.RemoteAddr, q.Host = peer, "app.test"
@@ -146,7 +150,7 @@ func TestForwardedFieldsOfAnUntrustedPeer(t *testing.T) {
 // A trusted proxy that passes on a malformed field is logged once.
 func TestMalformedForwardedOfATrustedProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{TrustedProxies: []string{"192.0.2.0/24"}}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{TrustedProxies: []string{"192.0.2.0/24"}}}, fcgitest.Hello)
 		for range 3 {
 			w := httptest.NewRecorder()
 			q := requestFor(t, "GET", "/", "Forwarded", `for=6.6.6.6;by="`)
@@ -169,7 +173,7 @@ func TestLongPollBelowTheMount(t *testing.T) {
 		{"/chat/*/events", "/app/", "/app/chat/1/events"},
 		{"/poll", "", "/poll"},
 	} {
-		b, err := New(Config{Backends: []string{"unix:/run/app.sock"}, Mount: c.mount, LongPoll: []string{c.pattern}})
+		b, err := New(Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}, SiteConfig: SiteConfig{Mount: c.mount, LongPoll: []string{c.pattern}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,8 +193,13 @@ func TestUnused(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, err := New(Config{
-		Backends: []string{"unix:/run/app.sock"}, Preset: "php", Root: root, Mount: "/m", Hide: []string{"/data"},
-		LongPoll: []string{"/chat.php", "/m/chat.php/events", "/poll*", "/pol.php"},
+		ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"},
+		SiteConfig: SiteConfig{
+			Root:     root,
+			Mount:    "/m",
+			Hide:     []string{"/data"},
+			LongPoll: []string{"/chat.php", "/m/chat.php/events", "/poll*", "/pol.php"},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -10,25 +10,26 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // gateOf is what the gate is told, for cfg.
 func gateOf(t *testing.T, cfg Config) admission.Config {
 	t.Helper()
-	if cfg.Backends == nil {
+	if cfg.Backends == nil && cfg.Spawn == nil {
 		cfg.Backends = []string{"unix:/run/app.sock"}
 	}
-	if err := cfg.normalize(); err != nil {
+	if _, err := cfg.complete(); err != nil {
 		t.Fatal(err)
 	}
-	return cfg.gate()
+	return gate(&cfg.ApplicationConfig)
 }
 
 // Only the workers must be known: the gate gets its own defaults for all instances'.
 func TestGateDefaults(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 4, 5, 8, 16, 100} {
 		for _, backends := range [][]string{{"unix:/a"}, {"unix:/a", "unix:/b", "unix:/c"}} {
-			got, want := gateOf(t, Config{Workers: workers, Backends: backends}), admission.Defaults(workers*len(backends))
+			got, want := gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: workers, Backends: backends}}), admission.Defaults(workers*len(backends))
 			want.FlowLimit = min(want.FlowLimit, want.Workers) // more means nothing
 			want.SpentLimit = min(want.SpentLimit, want.FlowLimit)
 			if !reflect.DeepEqual(got, want) {
@@ -47,13 +48,11 @@ func TestGateSettings(t *testing.T) {
 		`"queue":{"size":1,"long_size":2,"timeout":"3ms","long_timeout":"4ms","poll_answer":{"status":200,"content_type":"application/json","body":"[]"}},` +
 		`"flow":{"key":"cookie sid","limit":9,"max_addresses":3,"per":"5m0s","excess":"evict"},` +
 		`"admission":{"long_after":"6ms","stall_after":"7ms","wait_target":"8ms","unknown":9,"long_min":10,"flow_rate":1.5,"flow_burst":2.5,"spent_limit":8}}`
-	var c Config
-	if err := json.Unmarshal([]byte(text), &c); err != nil {
+	var read config.Config
+	if err := json.Unmarshal([]byte(text), &read); err != nil {
 		t.Fatal(err)
 	}
-	if back, err := json.Marshal(c); err != nil || string(back) != text {
-		t.Errorf("%s, %v, want %s", back, err, text)
-	}
+	c := Config{ApplicationConfig: read.Application, SiteConfig: read.Site}
 	want := admission.Config{
 		Workers: 10, Lanes: true, Reserve: 0, Unknown: 9, LongMin: 10,
 		LongAfter: 6 * time.Millisecond, StallAfter: 7 * time.Millisecond, WaitTarget: 8 * time.Millisecond,
@@ -79,15 +78,15 @@ func TestGateSettings(t *testing.T) {
 
 // What follows from other settings does.
 func TestGateSettingsThatFollow(t *testing.T) {
-	got := gateOf(t, Config{Workers: 16, Reserve: new(15), Flow: FlowConfig{Limit: 1}})
+	got := gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: 16, Reserve: new(15), FlowLimit: 1}})
 	if got.LongMin != 1 || got.SpentLimit != 1 || got.FlowLimit != 1 {
 		t.Errorf("%+v", got)
 	}
-	got = gateOf(t, Config{Workers: 4, Reserve: new(0), Flow: FlowConfig{Limit: 100}})
+	got = gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4, Reserve: new(0), FlowLimit: 100}})
 	if got.LongMin != 0 || got.FlowLimit != 4 || got.SpentLimit != 1 {
 		t.Errorf("%+v", got)
 	}
-	c := Config{Workers: 4, Flow: FlowConfig{MaxAddresses: 1, Key: "user"}}
+	c := Config{ApplicationConfig: ApplicationConfig{Workers: 4}, SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "user"}}}
 	if gateOf(t, c); c.Flow.Per != 0 {
 		t.Error("the caller's configuration was changed")
 	}
@@ -99,53 +98,53 @@ func TestBadGateConfig(t *testing.T) {
 		begin string
 		cfg   Config
 	}{
-		{`lanes: is "maybe", want on or off`, Config{Lanes: "maybe"}},
-		{`lanes: is "auto", want on or off`, Config{Lanes: Auto}},
-		{"long_poll:", Config{LongPoll: []string{"/poll", "poll"}}},
-		{"long_poll:", Config{LongPoll: []string{"/poll?wait=1"}}},
-		{"long_poll:", Config{LongPoll: []string{""}}},
-		{`long_poll: "/a%20b": can match nothing`, Config{LongPoll: []string{"/a%20b"}}},
-		{`long_poll: "/data/poll": can match nothing, hide`, Config{Hide: []string{"/data"}, LongPoll: []string{"/database", "/data*", "*", "/data/poll"}}},
-		{`long_poll: "/data/x*": can match nothing, hide`, Config{Hide: []string{"/data"}, LongPoll: []string{"/data/x*"}}},
-		{`long_poll: "/wiki/data/x": can match nothing, hide`, Config{Mount: "/wiki", Hide: []string{"/data"}, LongPoll: []string{"/wiki/data/x"}}},
-		{"reserve: is -1, want 0 to 3", Config{Reserve: new(-1)}},
-		{"reserve: is 4, want 0 to 3", Config{Reserve: new(4)}},
-		{"queue.size:", Config{Queue: QueueConfig{Size: -1}}},
-		{"queue.long_size:", Config{Queue: QueueConfig{LongSize: -1}}},
-		{"queue.timeout:", Config{Queue: QueueConfig{Timeout: -1}}},
-		{"queue.long_timeout:", Config{Queue: QueueConfig{LongTimeout: -1}}},
-		{"queue.poll_answer.status: is not set", Config{Queue: QueueConfig{PollAnswer: PollAnswer{Body: "[]"}}}},
-		{"queue.poll_answer.status: is not set", Config{Queue: QueueConfig{PollAnswer: PollAnswer{ContentType: "text/plain"}}}},
-		{"queue.poll_answer.status: is 100, want 200 to 599", Config{Queue: QueueConfig{PollAnswer: PollAnswer{Status: 100}}}},
-		{"queue.poll_answer.body:", Config{Queue: QueueConfig{PollAnswer: PollAnswer{Status: 204, Body: "[]"}}}},
-		{"queue.poll_answer.content_type:", Config{Queue: QueueConfig{PollAnswer: PollAnswer{Status: 200, ContentType: "a\r\nb"}}}},
-		{"flow.key:", Config{Flow: FlowConfig{Key: "ip"}}},
-		{"flow.limit:", Config{Flow: FlowConfig{Limit: -1}}},
-		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: -1}}},
-		{"flow.per: means nothing without", Config{Flow: FlowConfig{Per: 1}}},
-		{"flow.excess: means nothing without", Config{Flow: FlowConfig{Excess: Evict}}},
-		{`flow.max_addresses: flow.key is "auto"`, Config{Flow: FlowConfig{MaxAddresses: 1}}},
-		{"long_poll: means nothing in a plain queue", Config{Lanes: Off, LongPoll: []string{"/poll"}}},
-		{"reserve: means nothing in a plain queue", Config{Lanes: Off, Reserve: new(1)}},
-		{"flow.limit: means nothing in a plain queue", Config{Lanes: Off, Flow: FlowConfig{Limit: 1}}},
-		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: 1, Key: "client"}}},
-		{"flow.max_addresses:", Config{Flow: FlowConfig{MaxAddresses: 1, Key: "off"}}},
-		{"flow.per:", Config{Flow: FlowConfig{MaxAddresses: 1, Key: "user", Per: -1}}},
-		{`flow.excess: is "kill", want refuse or evict`, Config{Flow: FlowConfig{MaxAddresses: 1, Key: "user", Excess: "kill"}}},
-		{"admission.long_after:", Config{Admission: AdmissionConfig{LongAfter: -1}}},
-		{"admission.stall_after:", Config{Admission: AdmissionConfig{StallAfter: -1}}},
-		{"admission.wait_target:", Config{Admission: AdmissionConfig{WaitTarget: -1}}},
-		{"admission.unknown:", Config{Admission: AdmissionConfig{Unknown: -1}}},
-		{"admission.unknown:", Config{Admission: AdmissionConfig{Unknown: 5}}},
-		{"admission.long_min:", Config{Admission: AdmissionConfig{LongMin: new(-1)}}},
-		{"admission.long_min: is 3, want 0 to 2", Config{Admission: AdmissionConfig{LongMin: new(3)}}},
-		{"admission.flow_rate:", Config{Admission: AdmissionConfig{FlowRate: -1}}},
-		{"admission.flow_rate:", Config{Admission: AdmissionConfig{FlowRate: math.NaN()}}},
-		{"admission.flow_burst:", Config{Admission: AdmissionConfig{FlowBurst: -1}}},
-		{"admission.flow_burst:", Config{Admission: AdmissionConfig{FlowBurst: math.Inf(1)}}},
-		{"admission.spent_limit:", Config{Admission: AdmissionConfig{SpentLimit: -1}}},
-		{"admission.spent_limit: is 3, want at most flow.limit", Config{Admission: AdmissionConfig{SpentLimit: 3}}},
-		{"reserve: is 1, want 0: there is one worker", Config{Workers: 1, Reserve: new(1)}},
+		{`lanes: is "maybe", want on or off`, Config{ApplicationConfig: ApplicationConfig{Lanes: "maybe"}}},
+		{`lanes: is "auto", want on or off`, Config{ApplicationConfig: ApplicationConfig{Lanes: Auto}}},
+		{"long_poll:", Config{SiteConfig: SiteConfig{LongPoll: []string{"/poll", "poll"}}}},
+		{"long_poll:", Config{SiteConfig: SiteConfig{LongPoll: []string{"/poll?wait=1"}}}},
+		{"long_poll:", Config{SiteConfig: SiteConfig{LongPoll: []string{""}}}},
+		{`long_poll: "/a%20b": can match nothing`, Config{SiteConfig: SiteConfig{LongPoll: []string{"/a%20b"}}}},
+		{`long_poll: "/data/poll": can match nothing, hide`, Config{SiteConfig: SiteConfig{Hide: []string{"/data"}, LongPoll: []string{"/database", "/data*", "*", "/data/poll"}}}},
+		{`long_poll: "/data/x*": can match nothing, hide`, Config{SiteConfig: SiteConfig{Hide: []string{"/data"}, LongPoll: []string{"/data/x*"}}}},
+		{`long_poll: "/wiki/data/x": can match nothing, hide`, Config{SiteConfig: SiteConfig{Mount: "/wiki", Hide: []string{"/data"}, LongPoll: []string{"/wiki/data/x"}}}},
+		{"reserve: is -1, want 0 to 3", Config{ApplicationConfig: ApplicationConfig{Reserve: new(-1)}}},
+		{"reserve: is 4, want 0 to 3", Config{ApplicationConfig: ApplicationConfig{Reserve: new(4)}}},
+		{"queue.size:", Config{ApplicationConfig: ApplicationConfig{Queue: QueueConfig{Size: -1}}}},
+		{"queue.long_size:", Config{ApplicationConfig: ApplicationConfig{Queue: QueueConfig{LongSize: -1}}}},
+		{"queue.timeout:", Config{ApplicationConfig: ApplicationConfig{Queue: QueueConfig{Timeout: -1}}}},
+		{"queue.long_timeout:", Config{ApplicationConfig: ApplicationConfig{Queue: QueueConfig{LongTimeout: -1}}}},
+		{"queue.poll_answer.status: is not set", Config{SiteConfig: SiteConfig{PollAnswer: PollAnswer{Body: "[]"}}}},
+		{"queue.poll_answer.status: is not set", Config{SiteConfig: SiteConfig{PollAnswer: PollAnswer{ContentType: "text/plain"}}}},
+		{"queue.poll_answer.status: is 100, want 200 to 599", Config{SiteConfig: SiteConfig{PollAnswer: PollAnswer{Status: 100}}}},
+		{"queue.poll_answer.body:", Config{SiteConfig: SiteConfig{PollAnswer: PollAnswer{Status: 204, Body: "[]"}}}},
+		{"queue.poll_answer.content_type:", Config{SiteConfig: SiteConfig{PollAnswer: PollAnswer{Status: 200, ContentType: "a\r\nb"}}}},
+		{"flow.key:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{Key: "ip"}}}},
+		{"flow.limit:", Config{ApplicationConfig: ApplicationConfig{FlowLimit: -1}}},
+		{"flow.max_addresses:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: -1}}}},
+		{"flow.per: means nothing without", Config{SiteConfig: SiteConfig{Flow: FlowConfig{Per: Duration(time.Minute)}}}},
+		{"flow.excess: means nothing without", Config{SiteConfig: SiteConfig{Flow: FlowConfig{Excess: Evict}}}},
+		{`flow.max_addresses: flow.key is "auto"`, Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1}}}},
+		{"long_poll: means nothing in a plain queue", Config{ApplicationConfig: ApplicationConfig{Lanes: Off}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}}}},
+		{"reserve: means nothing in a plain queue", Config{ApplicationConfig: ApplicationConfig{Lanes: Off, Reserve: new(1)}}},
+		{"flow.limit: means nothing in a plain queue", Config{ApplicationConfig: ApplicationConfig{Lanes: Off, FlowLimit: 1}}},
+		{"flow.max_addresses:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "client"}}}},
+		{"flow.max_addresses:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "off"}}}},
+		{"flow.per:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "user", Per: -1}}}},
+		{`flow.excess: is "kill", want refuse or evict`, Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "user", Excess: "kill"}}}},
+		{"admission.long_after:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{LongAfter: -1}}}},
+		{"admission.stall_after:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{StallAfter: -1}}}},
+		{"admission.wait_target:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{WaitTarget: -1}}}},
+		{"admission.unknown:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{Unknown: -1}}}},
+		{"admission.unknown:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{Unknown: 5}}}},
+		{"admission.long_min:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{LongMin: new(-1)}}}},
+		{"admission.long_min: is 3, want 0 to 2", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{LongMin: new(3)}}}},
+		{"admission.flow_rate:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{FlowRate: -1}}}},
+		{"admission.flow_rate:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{FlowRate: math.NaN()}}}},
+		{"admission.flow_burst:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{FlowBurst: -1}}}},
+		{"admission.flow_burst:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{FlowBurst: math.Inf(1)}}}},
+		{"admission.spent_limit:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{SpentLimit: -1}}}},
+		{"admission.spent_limit: is 3, want at most flow.limit", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{SpentLimit: 3}}}},
+		{"reserve: is 1, want 0: there is one worker", Config{ApplicationConfig: ApplicationConfig{Workers: 1, Reserve: new(1)}}},
 	} {
 		c.cfg.Backends, c.cfg.Workers = []string{"unix:/run/app.sock"}, cmp.Or(c.cfg.Workers, 4)
 		b, err := New(c.cfg)

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/json"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -9,16 +10,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
 // superviseOf is what the processes are kept by, for cfg.
 func superviseOf(t *testing.T, cfg Config) supervise.Config {
 	t.Helper()
-	if err := cfg.normalize(); err != nil {
+	if _, err := cfg.complete(); err != nil {
 		t.Fatal(err)
 	}
-	return cfg.Spawn.supervise(cfg.Workers)
+	return supervised(cfg.Spawn, cfg.Workers)
 }
 
 // Every setting gets where it belongs.
@@ -28,19 +30,15 @@ func TestSpawnSettings(t *testing.T) {
 		`"budget":"3 per 4m0s stop","instances":2,"max_instances":6,"start_timeout":"7s","ready":"/ready?x=1","max_requests":1003,` +
 		`"max_lifetime":"8s","idle_shutdown":"9s","drain_timeout":"10s","memory_soft":1048576,"memory_hard":1048577,"memory_total":1048578,` +
 		`"max_time":"11s","stall_kill":"12s","dump_signal":"QUIT","quarantine":"13s"},"workers":14,"queue":{},"flow":{},"admission":{},"timeouts":{},"spool":{}}`
-	var c Config
-	if err := json.Unmarshal([]byte(text), &c); err != nil {
+	var read config.Config
+	if err := json.Unmarshal([]byte(text), &read); err != nil {
 		t.Fatal(err)
 	}
-	back, err := json.Marshal(c)
-	if plain := strings.ReplaceAll(text, `,"queue":{},"flow":{},"admission":{},"timeouts":{},"spool":{}`, ""); err != nil || string(back) != plain {
-		t.Errorf("%s, %v, want %s", back, err, plain)
-	}
-	c.Spawn.Reexec = true
+	c := Config{ApplicationConfig: read.Application}
 	want := supervise.Config{
 		Command: []string{"./app.fcgi", "-v"}, Dir: "/srv/app", Env: []string{"A=1", "B=2"}, EnvCopy: []string{"APP_*"},
 		User: "app", Group: "www", Umask: new(0o27), Nice: 5, Limits: supervise.Limits{OpenFiles: 1000, Core: new(uint64(0)), AddressSpace: 1001},
-		Listen: "127.0.0.1:0", Backlog: 1002, SpawnBudget: supervise.Budget{Spawns: 3, Per: 4 * time.Minute, Stop: true}, Reexec: true,
+		Listen: "127.0.0.1:0", Backlog: 1002, SpawnBudget: supervise.Budget{Spawns: 3, Per: 4 * time.Minute, Stop: true},
 		Instances: 2, MaxInstances: 6, Workers: 14, StartTimeout: 7 * time.Second, MaxRequests: 1003, MaxLifetime: 8 * time.Second,
 		IdleShutdown: 9 * time.Second, DrainTimeout: 10 * time.Second, Memory: supervise.Memory{Soft: 1 << 20, Hard: 1<<20 + 1, Total: 1<<20 + 2},
 		MaxTime: 11 * time.Second, StallKill: 12 * time.Second, DumpSignal: syscall.SIGQUIT, Quarantine: 13 * time.Second,
@@ -52,12 +50,12 @@ func TestSpawnSettings(t *testing.T) {
 	v := reflect.ValueOf(want)
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if set := slices.Contains([]string{"Front", "Ready", "TempDir", "Logger"}, name); v.Field(i).IsZero() != set {
+		if set := slices.Contains([]string{"Front", "Ready", "TempDir", "Reexec", "Logger"}, name); v.Field(i).IsZero() != set {
 			t.Errorf("%s is %v", name, v.Field(i))
 		}
 	}
 	if c.Spawn.Instances != 2 || c.Backends != nil {
-		t.Errorf("normalize has changed what it was given: %+v", c.Spawn)
+		t.Errorf("what was given is changed: %+v", c.Spawn)
 	}
 }
 
@@ -70,16 +68,22 @@ func TestSpawnWorkers(t *testing.T) {
 		15: {Instances: 2, MaxInstances: 3},
 	} {
 		s.Command = []string{"./app.fcgi"}
-		c := Config{Workers: 5, Spawn: &s}
-		if err := c.normalize(); err != nil {
-			t.Fatal(err)
-		}
-		if got := c.gate().Workers; got != want {
+		c := Config{ApplicationConfig: ApplicationConfig{Workers: 5, Spawn: &s}}
+		if got := gateOf(t, c).Workers; got != want {
 			t.Errorf("%+v: %d workers, want %d", s, got, want)
 		}
-		if list, err := c.instances(); err != nil || c.pool(list).Workers != 5 || len(list) != 0 {
-			t.Errorf("%+v: the pool gets %+v, %v", s, list, err)
-		}
+	}
+}
+
+// setOrUnset sets a variable of this process's environment for a test, or unsets it.
+func setOrUnset(t *testing.T, name, value string) {
+	t.Helper()
+	t.Setenv(name, value) // it is as it was after the test
+	if value != "" {
+		return
+	}
+	if err := os.Unsetenv(name); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -99,7 +103,7 @@ func TestSpawnPHP(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			setOrUnset(t, "PHP_FCGI_CHILDREN", tc.ours)
-			got := superviseOf(t, Config{Workers: 5, Spawn: &tc.spawn})
+			got := superviseOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: 5, Spawn: &tc.spawn}})
 			if !slices.Equal(got.Env, tc.want) || !slices.Equal(got.EnvCopy, tc.copied) {
 				t.Errorf("%q, %q", got.Env, got.EnvCopy)
 			}
@@ -110,43 +114,43 @@ func TestSpawnPHP(t *testing.T) {
 func TestSpawnErrors(t *testing.T) {
 	command := []string{"./app.fcgi"}
 	for want, c := range map[string]Config{
-		"backends: given, and so is spawn":                                 {Backends: []string{"unix:/a"}, Spawn: &SpawnConfig{Command: command}},
+		"backends: given, and so is spawn":                                 {ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/a"}, Spawn: &SpawnConfig{Command: command}}},
 		"backends: none given":                                             {},
-		"spawn.command: none given":                                        {Spawn: &SpawnConfig{}},
-		"spawn.nice: is 20, want -20 to 19":                                {Spawn: &SpawnConfig{Nice: 20}},
-		"spawn.backlog: is -1":                                             {Spawn: &SpawnConfig{Backlog: -1}},
-		"spawn.instances: is -1":                                           {Spawn: &SpawnConfig{Instances: -1}},
-		"spawn.max_instances: is -1":                                       {Spawn: &SpawnConfig{MaxInstances: -1}},
-		"spawn.max_instances: is 2, and spawn.instances is 3":              {Spawn: &SpawnConfig{Instances: 3, MaxInstances: 2}},
-		"spawn.max_requests: is -1":                                        {Spawn: &SpawnConfig{MaxRequests: -1}},
-		"spawn.start_timeout: must not be":                                 {Spawn: &SpawnConfig{StartTimeout: -1}},
-		"spawn.max_lifetime: must not be":                                  {Spawn: &SpawnConfig{MaxLifetime: -1}},
-		"spawn.idle_shutdown: must not be":                                 {Spawn: &SpawnConfig{IdleShutdown: -1}},
-		"spawn.drain_timeout: must not be":                                 {Spawn: &SpawnConfig{DrainTimeout: -1}},
-		"spawn.max_time: must not be":                                      {Spawn: &SpawnConfig{MaxTime: -1}},
-		"spawn.stall_kill: must not be":                                    {Spawn: &SpawnConfig{StallKill: -1}},
-		"spawn.quarantine: must not be":                                    {Spawn: &SpawnConfig{Quarantine: -1}},
-		"spawn.budget: is -1":                                              {Spawn: &SpawnConfig{Budget: SpawnBudget{Spawns: -1}}},
-		"spawn.budget: must not be":                                        {Spawn: &SpawnConfig{Budget: SpawnBudget{Per: -1}}},
-		`spawn.listen: is "80", want host:port`:                            {Spawn: &SpawnConfig{Listen: "80"}},
-		`spawn.listen: is ":80", which is one socket`:                      {Spawn: &SpawnConfig{Listen: ":80", MaxInstances: 2}},
-		"spawn.memory_soft: is 1048575 bytes":                              {Spawn: &SpawnConfig{MemorySoft: 1<<20 - 1}},
-		"spawn.memory_hard: is 512 bytes":                                  {Spawn: &SpawnConfig{MemoryHard: 512}},
-		"spawn.memory_total: is 512 bytes":                                 {Spawn: &SpawnConfig{MemoryTotal: 512}},
-		"spawn.memory_soft: is 1048576, and spawn.memory_hard is 1048576":  {Spawn: &SpawnConfig{MemorySoft: 1 << 20, MemoryHard: 1 << 20}},
-		"spawn.memory_soft: is 1048576, and spawn.memory_total is 1048576": {Spawn: &SpawnConfig{MemorySoft: 1 << 20, MemoryTotal: 1 << 20}},
-		"spawn.memory_hard: is 1048577, and spawn.memory_total is 1048576": {Spawn: &SpawnConfig{MemoryHard: 1<<20 + 1, MemoryTotal: 1 << 20}},
-		"spawn.stall_kill: a plain queue":                                  {Lanes: Off, Spawn: &SpawnConfig{StallKill: 1}},
-		"spawn.dump_signal: means nothing":                                 {Spawn: &SpawnConfig{DumpSignal: Signal(syscall.SIGQUIT), MaxTime: 1}},
-		`spawn.ready: is "ready", want a path`:                             {Spawn: &SpawnConfig{Ready: "ready"}},
-		`spawn.ready: is "http://app/", want a path`:                       {Spawn: &SpawnConfig{Ready: "http://app/"}},
-		`spawn.ready: is "/%zz", want a path`:                              {Spawn: &SpawnConfig{Ready: "/%zz"}},
-		"reserve: is 9, want 0 to 7":                                       {Reserve: new(9), Spawn: &SpawnConfig{Instances: 2}},
+		"spawn.command: none given":                                        {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{}}},
+		"spawn.nice: is 20, want -20 to 19":                                {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Nice: 20}}},
+		"spawn.backlog: is -1":                                             {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Backlog: -1}}},
+		"spawn.instances: is -1":                                           {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Instances: -1}}},
+		"spawn.max_instances: is -1":                                       {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MaxInstances: -1}}},
+		"spawn.max_instances: is 2, and spawn.instances is 3":              {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Instances: 3, MaxInstances: 2}}},
+		"spawn.max_requests: is -1":                                        {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MaxRequests: -1}}},
+		"spawn.start_timeout: must not be":                                 {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{StartTimeout: -1}}},
+		"spawn.max_lifetime: must not be":                                  {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MaxLifetime: -1}}},
+		"spawn.idle_shutdown: must not be":                                 {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{IdleShutdown: -1}}},
+		"spawn.drain_timeout: must not be":                                 {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{DrainTimeout: -1}}},
+		"spawn.max_time: must not be":                                      {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MaxTime: -1}}},
+		"spawn.stall_kill: must not be":                                    {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{StallKill: -1}}},
+		"spawn.quarantine: must not be":                                    {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Quarantine: -1}}},
+		"spawn.budget: is -1":                                              {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Budget: SpawnBudget{Spawns: -1}}}},
+		"spawn.budget: must not be":                                        {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Budget: SpawnBudget{Per: -1}}}},
+		`spawn.listen: is "80", want host:port`:                            {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Listen: "80"}}},
+		`spawn.listen: is ":80", which is one socket`:                      {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Listen: ":80", MaxInstances: 2}}},
+		"spawn.memory_soft: is 1048575 bytes":                              {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MemorySoft: 1<<20 - 1}}},
+		"spawn.memory_hard: is 512 bytes":                                  {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MemoryHard: 512}}},
+		"spawn.memory_total: is 512 bytes":                                 {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MemoryTotal: 512}}},
+		"spawn.memory_soft: is 1048576, and spawn.memory_hard is 1048576":  {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MemorySoft: 1 << 20, MemoryHard: 1 << 20}}},
+		"spawn.memory_soft: is 1048576, and spawn.memory_total is 1048576": {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MemorySoft: 1 << 20, MemoryTotal: 1 << 20}}},
+		"spawn.memory_hard: is 1048577, and spawn.memory_total is 1048576": {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{MemoryHard: 1<<20 + 1, MemoryTotal: 1 << 20}}},
+		"spawn.stall_kill: a plain queue":                                  {ApplicationConfig: ApplicationConfig{Lanes: Off, Spawn: &SpawnConfig{StallKill: 1}}},
+		"spawn.dump_signal: means nothing":                                 {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{DumpSignal: Signal(syscall.SIGQUIT), MaxTime: 1}}},
+		`spawn.ready: is "ready", want a path`:                             {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "ready"}}},
+		`spawn.ready: is "http://app/", want a path`:                       {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "http://app/"}}},
+		`spawn.ready: is "/%zz", want a path`:                              {ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/%zz"}}},
+		"reserve: is 9, want 0 to 7":                                       {ApplicationConfig: ApplicationConfig{Reserve: new(9), Spawn: &SpawnConfig{Instances: 2}}},
 	} {
 		if c.Spawn != nil && !strings.Contains(want, "command") {
 			c.Spawn.Command = command
 		}
-		if err := c.normalize(); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if err := completeApplication(&c.ApplicationConfig); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
@@ -164,7 +168,7 @@ func TestSpawnLimits(t *testing.T) {
 		{Ready: "/"},
 	} {
 		s.Command = []string{"./app.fcgi"}
-		if err := (&Config{Spawn: &s}).normalize(); err != nil {
+		if err := completeApplication(&ApplicationConfig{Spawn: &s}); err != nil {
 			t.Errorf("%+v: %v", s, err)
 		}
 	}

@@ -42,7 +42,7 @@ func TestDeadlineOfTheServer(t *testing.T) {
 		for name, busy := range map[string]bool{"while the application works": false, "in the queue": true} {
 			t.Run(wrapped+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					r := newRig(t, Config{Workers: 1}, fcgitest.AnswerAfter(20*time.Second, fcgitest.Page))
+					r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.AnswerAfter(20*time.Second, fcgitest.Page))
 					if busy {
 						answer := r.start("GET", "/slow", nil)
 						defer answer()
@@ -66,7 +66,7 @@ func TestDeadlineOfTheServer(t *testing.T) {
 // After the first byte there is nothing else to do than to cut the answer.
 func TestDeadlineWithinTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.Ticks(10, 300*time.Millisecond))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.Ticks(10, 300*time.Millisecond))
 		defer func() {
 			if cause := recover(); cause != http.ErrAbortHandler {
 				t.Errorf("panic %v, want the connection to be cut", cause)
@@ -83,7 +83,7 @@ func TestDeadlineWithinTheAnswer(t *testing.T) {
 // net/http's own: it answers 503 itself, and we do not take that for a client that left.
 func TestTimeoutHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.AnswerAfter(20*time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.AnswerAfter(20*time.Second, fcgitest.Page))
 		w := r.under(func(h http.Handler) http.Handler { return http.TimeoutHandler(h, time.Second, "too slow") }, "/x")
 		if w.Code != 503 || w.Body.String() != "too slow" {
 			t.Errorf("%d %q", w.Code, w.Body)
@@ -99,13 +99,13 @@ func TestTimeoutHandler(t *testing.T) {
 // is one under a deadline, too.
 func TestNoDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.EOFBeforeHeader)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.EOFBeforeHeader)
 		if w := r.under(withDeadline, "/x"); w.Code != 502 {
 			t.Errorf("%d, want 502", w.Code)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.AnswerAfter(20*time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.AnswerAfter(20*time.Second, fcgitest.Page))
 		ctx, leave := context.WithCancel(t.Context())
 		time.AfterFunc(500*time.Millisecond, leave)
 		withDeadline(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {

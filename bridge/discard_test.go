@@ -36,11 +36,19 @@ func headerRefusals() map[string]headerRefusal {
 
 func headerRefusalConfig(buffering Switch) Config {
 	return Config{
-		Mount: "/app", Hide: []string{"/data"}, MaxParams: 1500, MaxBody: 20 << 20, RequestBuffering: buffering,
-		Identify: func(r *http.Request, c *cgi.Client) {
-			if r.URL.Path == "/app/login" {
-				c.Refused = &cgi.RequestError{Status: 401, Challenge: "Basic"}
-			}
+		SiteConfig: SiteConfig{
+			Mount:            "/app",
+			Hide:             []string{"/data"},
+			MaxParams:        1500,
+			MaxBody:          20 << 20,
+			RequestBuffering: buffering,
+		},
+		SiteHooks: SiteHooks{
+			Identify: func(r *http.Request, c *cgi.Client) {
+				if r.URL.Path == "/app/login" {
+					c.Refused = &cgi.RequestError{Status: 401, Challenge: "Basic"}
+				}
+			},
 		},
 	}
 }
@@ -150,7 +158,7 @@ func TestUnavailableIsAnsweredBeforeTheBody(t *testing.T) {
 // a client that sends on.
 func TestEarlyAnswerAndTheBodyIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{RequestBuffering: Off}, fcgitest.BodyUnread)
+		r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: Off}}, fcgitest.BodyUnread)
 		wantAnswerAfter(t, r.raw(), fmt.Sprintf("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: %d\r\n\r\n%s", 5<<20, strings.Repeat("x", 5<<20)), 200)
 	})
 }
@@ -158,7 +166,7 @@ func TestEarlyAnswerAndTheBodyIsSent(t *testing.T) {
 // A connection is kept if the body it was refused for is small, and comes.
 func TestConnectionIsKeptAfterASmallBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Mount: "/app"}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{Mount: "/app"}}, fcgitest.Hello)
 		c := r.raw()
 		in := bufio.NewReader(c)
 		want := func(status int) {

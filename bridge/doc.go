@@ -5,14 +5,17 @@
 // What the gate is told of a request is made here: its route (route.go), who asks
 // (flow.go), and whether it is known to be slow (admit.go).
 //
+// What it is told is declared in package config (config.go has how that is handed on to the
+// packages it is for): an ApplicationConfig is a Backend's, a SiteConfig a Bridge's.
+//
 // Bridges may share a Backend (backend.go): each is a site, with its own mapping, limits
 // and users; the gate, the pool, the spool and the processes are the backend's, whose
 // settings are changed while it is used (configure.go). Whatever outlives a site, such as
 // an answer that nobody waits for any more, is the backend's, too.
 //
-// Where Config.Spawn says so, a Backend owns the application's processes, too (processes.go):
-// they are told what becomes of requests, and requests are refused that nobody would
-// answer (available.go).
+// Where ApplicationConfig.Spawn says so, a Backend owns the application's processes, too
+// (processes.go): they are told what becomes of requests, and requests are refused that
+// nobody would answer (available.go).
 //
 // What always holds:
 //
@@ -20,7 +23,7 @@
 //   - Configure either does all that it is told, or changes nothing, and no request or
 //     connection is lost by it.
 //   - A request that a worker was not yet asked to run costs no worker: bodies
-//     are read whole before a slot is taken, unless Config.RequestBuffering is
+//     are read whole before a slot is taken, unless SiteConfig.RequestBuffering is
 //     off.
 //   - What the header alone decides is answered before anything of the body is read, and
 //     what a client sends of a body that nobody wants is read for a bounded time, by a

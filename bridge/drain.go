@@ -8,7 +8,7 @@ import (
 // ErrSpawned is what Drain and Resume return where instances come and go by themselves.
 var ErrSpawned = errors.New("the application's instances are Sluice's own: restart it instead")
 
-// Drain has no more requests sent to an instance, one of Config.Backends: before its
+// Drain has no more requests sent to an instance, one of Backends: before its
 // program is stopped, say. The channel is closed when none is left there, and never if
 // that is undone by Resume before. Drain the last one, and requests wait until they have
 // waited for too long.

@@ -12,7 +12,7 @@ import (
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		r := newRig(t, Config{Backends: []string{"a:1", "b:2"}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Backends: []string{"a:1", "b:2"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if strings.HasPrefix(q.Param("REQUEST_URI"), "/wait") {
 				<-release
 			}

@@ -22,7 +22,7 @@ func TestEarlyAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{RequestBuffering: Off}, script)
+				r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: Off}}, script)
 				c := r.raw()
 				started := time.Now()
 				io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100000000\r\n\r\nthe beginning")
@@ -72,7 +72,7 @@ func TestRestOfTheBodyIsNoRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{RequestBuffering: Off}, script)
+				r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: Off}}, script)
 				c := r.raw()
 				smuggled := "GET /smuggled HTTP/1.1\r\nHost: app.test\r\n\r\n"
 				fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: %d\r\n\r\nthe beginning", len("the beginning")+len(smuggled))
@@ -99,7 +99,7 @@ func TestRestOfTheBodyIsNoRequest(t *testing.T) {
 // reset: what it sent is read first.
 func TestAnswerIsNotResetAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{RequestBuffering: Off}, func(s *fcgitest.Session) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: Off}}, func(s *fcgitest.Session) {
 			r := s.Head()
 			s.HoldFor(time.Second) // the buffer to the application fills up, then that from the client
 			s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
@@ -121,7 +121,7 @@ func TestAnswerIsNotResetAway(t *testing.T) {
 // A streamed upload that was read to its end leaves the connection usable.
 func TestStreamedUploadKeepsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{RequestBuffering: Off}, fcgitest.Echo)
+		r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: Off}}, fcgitest.Echo)
 		c := r.raw()
 		in := bufio.NewReader(c)
 		for range 3 {
@@ -142,7 +142,7 @@ func TestStreamedUploadKeepsTheConnection(t *testing.T) {
 // sent.
 func TestFullDuplex(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{RequestBuffering: Off}, func(s *fcgitest.Session) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: Off}}, func(s *fcgitest.Session) {
 			r := s.Head()
 			s.Send(fcgitest.Out(r.ID, "Content-Type: text/plain\nX-Accel-Buffering: no\n\n"))
 			for part := s.Stdin(r); part != nil; part = s.Stdin(r) {
@@ -189,8 +189,8 @@ func TestBothSidesWriteAtOnce(t *testing.T) {
 	}
 	for name, cfg := range map[string]Config{
 		"body in a file":   {},
-		"body in memory":   {Spool: SpoolConfig{Buffer: 2 * size}},
-		"body is streamed": {RequestBuffering: Off},
+		"body in memory":   {ApplicationConfig: ApplicationConfig{Spool: SpoolConfig{Buffer: 2 * size}}},
+		"body is streamed": {SiteConfig: SiteConfig{RequestBuffering: Off}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -120,7 +120,7 @@ func TestUnreachable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := startRig(t, Config{dial: tc.dial, Timeouts: TimeoutsConfig{Dial: Duration(2 * time.Second)}})
+				r := startRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: ConnectionTimeouts{Dial: Duration(2 * time.Second)}}, BackendHooks: BackendHooks{dial: tc.dial}})
 				re := r.get("/")
 				r.wantError(re, tc.status, tc.kind)
 				if re.after != tc.after {
@@ -146,7 +146,7 @@ func never(ctx context.Context, _, _ string) (net.Conn, error) {
 
 func TestQueueFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1, Queue: QueueConfig{Size: 1}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1, Queue: QueueConfig{Size: 1}}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		first := r.start("GET", "/1", nil)
 		second := r.start("GET", "/2", nil)
 		third := r.get("/3")
@@ -170,7 +170,7 @@ func TestQueueFull(t *testing.T) {
 
 func TestQueueTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1, Queue: QueueConfig{Timeout: Duration(700 * time.Millisecond)}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1, Queue: QueueConfig{Timeout: Duration(700 * time.Millisecond)}}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		first := r.start("GET", "/1", nil)
 		second := r.get("/2")
 		r.wantError(second, 503, errLimit)
@@ -186,7 +186,7 @@ func TestQueueTimeout(t *testing.T) {
 
 func TestFirstByteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Timeouts: TimeoutsConfig{FirstByte: Duration(5 * time.Second)}}, fcgitest.SilentForever)
+		r := newRig(t, Config{SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{FirstByte: Duration(5 * time.Second)}}}, fcgitest.SilentForever)
 		re := r.get("/")
 		r.wantError(re, 504, errTimeout)
 		if re.after != 5*time.Second {
@@ -206,7 +206,7 @@ func TestFirstByteTimeout(t *testing.T) {
 // STDERR is no answer: it does not keep the client waiting for ever.
 func TestFirstByteTimeoutDespiteStderr(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Timeouts: TimeoutsConfig{FirstByte: Duration(5 * time.Second)}}, fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{FirstByte: Duration(5 * time.Second)}}}, fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
 			for {
 				s.Send(fcgitest.Record(fcgitest.Stderr, r.ID, []byte("still busy\n")))
 				s.HoldFor(time.Second)
@@ -222,7 +222,7 @@ func TestFirstByteTimeoutDespiteStderr(t *testing.T) {
 
 func TestBetweenBytesTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Timeouts: TimeoutsConfig{BetweenBytes: Duration(5 * time.Second)}},
+		r := newRig(t, Config{SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{BetweenBytes: Duration(5 * time.Second)}}},
 			fcgitest.SlowBody(2, 4*time.Second), fcgitest.SlowBody(2, 6*time.Second))
 		re := r.get("/")
 		if re.err != nil || re.body != "line 0\nline 1\n" || re.after != 8*time.Second {
@@ -252,7 +252,7 @@ func TestRequestTimeout(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Timeouts: TimeoutsConfig{Request: Duration(10 * time.Second)}}, tc.script)
+				r := newRig(t, Config{SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{Request: Duration(10 * time.Second)}}}, tc.script)
 				re := r.get("/")
 				tc.check(r, re)
 				if re.after != 10*time.Second {

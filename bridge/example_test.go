@@ -31,8 +31,7 @@ func Example() {
 
 	// The gate in front of it: an http.Handler.
 	b, err := bridge.New(bridge.Config{
-		Backends: []string{"unix:" + l.Addr().String()},
-		Workers:  16,
+		ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:" + l.Addr().String()}, Workers: 16},
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -120,8 +120,11 @@ func newFaultLab(t *testing.T, method string, conn connection, serve func(*fault
 	l.peer = fcgitest.Start(t, func(s *fcgitest.Session) { serve(l, s) })
 	soon := Duration(2 * time.Second)
 	cfg := Config{
-		Workers: 4, Multiplex: Off, dial: l.dial,
-		Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Send: soon, Abandoned: soon},
+		ApplicationConfig: ApplicationConfig{Workers: 4, Multiplex: Off, Timeouts: ConnectionTimeouts{Send: soon}},
+		SiteConfig: SiteConfig{
+			Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon},
+		},
+		BackendHooks: BackendHooks{dial: l.dial},
 	}
 	if conn == shared {
 		cfg.Multiplex = On
@@ -185,11 +188,13 @@ func (l *faultLab) everyByte(f fcgitest.Fault, check func(f fcgitest.Fault, re, 
 func (l *faultLab) renew(f fcgitest.Fault) {
 	b := l.rig.b
 	b.pool.Close()
-	instances, err := b.cfg.instances()
-	if err != nil {
+	app := b.settings.Load()
+	cfg := connections(app, &b.hooks)
+	var err error
+	if cfg.Instances, err = b.hooks.instances(app.Backends); err != nil {
 		l.t.Fatal(err)
 	}
-	if b.pool, err = pool.New(b.cfg.pool(instances)); err != nil {
+	if b.pool, err = pool.New(cfg); err != nil {
 		l.t.Fatal(err)
 	}
 	l.mu.Lock()

@@ -14,7 +14,7 @@ func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
 
 // StaticFile returns the name of the file under Root that r asks for, if there is one that
 // may be sent as it is to this client: Static and its like include it, it is neither a
-// script nor hidden, and Config.Identify does not refuse the request. It is for fronts that
+// script nor hidden, and SiteHooks.Identify does not refuse the request. It is for fronts that
 // send files themselves; File is for others. The bridge itself answers such a request with
 // 404, or with the refusal.
 func (b *Bridge) StaticFile(r *http.Request) (name string, ok bool) {

@@ -34,7 +34,7 @@ func TestFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
 		fileSite(t, root)
-		r := newRig(t, Config{Preset: cgi.PresetPHP, Root: root, Static: cgi.StaticUsual, Identify: login}, fcgitest.Hello)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Preset: cgi.PresetPHP}, SiteConfig: SiteConfig{Root: root, Static: cgi.StaticUsual}, SiteHooks: SiteHooks{Identify: login}}, fcgitest.Hello)
 		ask := func(method, target string, header ...string) *httptest.ResponseRecorder {
 			req := httptest.NewRequest(method, target, nil)
 			for i := 0; i < len(header); i += 2 {
@@ -77,7 +77,7 @@ func TestFilesInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		current := filepath.Join(dir, "current")
-		r := newRig(t, Config{Preset: cgi.PresetPHP, Root: current, Static: cgi.StaticUsual}, fcgitest.Hello)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Preset: cgi.PresetPHP}, SiteConfig: SiteConfig{Root: current, Static: cgi.StaticUsual}}, fcgitest.Hello)
 		wantLog := func(text string, times int) {
 			t.Helper()
 			if n := strings.Count(r.log.String(), text); n != times {
@@ -111,7 +111,7 @@ func TestFilesInTheLog(t *testing.T) {
 // anybody reads.
 func TestDroppedFieldsInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{UnderscoreHeaders: []string{"api_key"}}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{UnderscoreHeaders: []string{"api_key"}}}, fcgitest.Hello)
 		for range 3 {
 			r.wantPage(r.ask("GET", "/", "api_key", "x", "a_b", "x", "x_forwarded_for", "x"))
 		}
@@ -131,7 +131,7 @@ func TestDroppedFieldsInTheLog(t *testing.T) {
 }
 
 func TestFileSettings(t *testing.T) {
-	base := Config{Backends: []string{"unix:/a"}, Preset: cgi.PresetPHP, Root: "/srv"}
+	base := Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/a"}, Preset: cgi.PresetPHP}, SiteConfig: SiteConfig{Root: "/srv"}}
 	for want, change := range map[string]func(*Config){
 		"":                                 func(c *Config) { c.AppRoot = "/app" },
 		"resolve_root_symlink: is on, and": func(c *Config) { c.AppRoot, c.ResolveRootSymlink = "/app", On },
@@ -139,7 +139,7 @@ func TestFileSettings(t *testing.T) {
 		`resolve_root_symlink: is "maybe", want on or off`:        func(c *Config) { c.ResolveRootSymlink = "maybe" },
 		`check_files: is "maybe", want on or off`:                 func(c *Config) { c.CheckFiles = "maybe" },
 		"cgi: app_root: means nothing while check_files":          func(c *Config) { c.AppRoot, c.CheckFiles = "/app", Off },
-		`cgi: static "some"`:                                      func(c *Config) { c.Static = "some" },
+		`static: is "some", want off, usual or all`:               func(c *Config) { c.Static = "some" },
 		`cgi: underscore_headers "a"`:                             func(c *Config) { c.UnderscoreHeaders = []string{"a"} },
 	} {
 		cfg := base

@@ -52,7 +52,7 @@ func TestErrorWriter(t *testing.T) {
 // before it.
 func TestErrorWriterAndRefusedBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{MaxBody: 10}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{MaxBody: 10}}, fcgitest.Hello)
 		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 413}
 		r.b.ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader("more than ten bytes")))
 		if w.status != 413 || w.Body.Len() != 0 || w.Flushed {
@@ -76,7 +76,7 @@ func TestErrorWriterDeclines(t *testing.T) {
 // A poll's own answer stands for the application's: it is no error.
 func TestErrorWriterAndPollAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, end := overfull(t, Config{Lanes: On, LongPoll: []string{"/poll"}, Queue: QueueConfig{PollAnswer: PollAnswer{Status: 200, Body: "[]"}}})
+		r, end := overfull(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}, PollAnswer: PollAnswer{Status: 200, Body: "[]"}}})
 		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 200}
 		r.b.ServeHTTP(w, httptest.NewRequest("GET", "/poll", nil))
 		if w.err != nil || w.Code != 200 || w.Body.String() != "[]" {
@@ -91,13 +91,15 @@ func TestIdentifyAndExpand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got map[string]string
 		cfg := Config{
-			Env:      map[string]string{"SITE": "{host}"},
-			Identify: func(_ *http.Request, c *cgi.Client) { c.Addr, c.User = "192.0.2.9", "ada" },
-			Expand: func(r *http.Request, value string) string {
-				if value == "{host}" {
-					return r.Host
-				}
-				return value
+			SiteConfig: SiteConfig{Env: map[string]string{"SITE": "{host}"}},
+			SiteHooks: SiteHooks{
+				Identify: func(_ *http.Request, c *cgi.Client) { c.Addr, c.User = "192.0.2.9", "ada" },
+				Expand: func(r *http.Request, value string) string {
+					if value == "{host}" {
+						return r.Host
+					}
+					return value
+				},
 			},
 		}
 		r := newRig(t, cfg, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
@@ -135,18 +137,18 @@ func TestValidate(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{Config{Backends: []string{"unix:/run/app.sock"}}, ""},
-		{Config{Backends: []string{"unix:/run/app.sock"}, Workers: -1}, "workers: is -1, must not be negative"},
-		{Config{Backends: []string{"nowhere"}}, `backends: address "nowhere": want unix:/path or host:port`},
-		{Config{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}, `cgi: root: preset "php" needs the directory of its scripts`},
-		{Config{Backends: []string{"unix:/run/app.sock"}, Preset: "php", Root: "/nowhere/at/all"}, ""},
+		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}}, ""},
+		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Workers: -1}}, "workers: is -1, must not be negative"},
+		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"nowhere"}}}, `backends: address "nowhere": want unix:/path or host:port`},
+		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}}, `cgi: root: preset "php" needs the directory of its scripts`},
+		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}, SiteConfig: SiteConfig{Root: "/nowhere/at/all"}}, ""},
 	} {
 		err := c.cfg.Validate()
 		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
 			t.Errorf("%+v: %v, want %q", c.cfg, err, c.want)
 		}
 	}
-	cfg := Config{Backends: []string{"unix:/run/app.sock"}}
+	cfg := Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}}
 	if err := cfg.Validate(); err != nil || cfg.Workers != 0 || cfg.Reserve != nil {
 		t.Errorf("Validate changed the configuration: %+v", cfg)
 	}

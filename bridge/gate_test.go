@@ -73,7 +73,7 @@ func TestLanes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Lanes: On, Workers: 4, LongPoll: []string{"/poll", "/chat/*/events"}}, fcgitest.Hello)
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 4}, SiteConfig: SiteConfig{LongPoll: []string{"/poll", "/chat/*/events"}}}, fcgitest.Hello)
 				r.wantPage(r.ask("GET", tc.path, tc.header...))
 				if o := r.outcome(); o.Lane != tc.lane || o.Refused != "" {
 					t.Errorf("lane %q, refused %q, want %q", o.Lane, o.Refused, tc.lane)
@@ -89,7 +89,7 @@ func TestLanes(t *testing.T) {
 // Without lanes a request's words mean nothing.
 func TestLanesOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: Off, Workers: 1, Queue: QueueConfig{LongTimeout: Duration(time.Hour)}}, slowly(5*time.Second))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: Off, Workers: 1, Queue: QueueConfig{LongTimeout: Duration(time.Hour)}}}, slowly(5*time.Second))
 		first := r.start("GET", "/poll", nil)
 		second := r.get("/poll")
 		r.wantError(second, 503, errLimit)
@@ -106,7 +106,7 @@ func TestLanesOff(t *testing.T) {
 // Polls do not take the last workers, are parked, and are served in turn.
 func TestPollsAreParked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: On, Workers: 4, LongPoll: []string{"/poll*"}}, slowly(5*time.Second))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 4}, SiteConfig: SiteConfig{LongPoll: []string{"/poll*"}}}, slowly(5*time.Second))
 		var polls []func() reply
 		for range 6 {
 			polls = append(polls, r.start("GET", "/poll", nil))
@@ -131,7 +131,7 @@ func TestPollsAreParked(t *testing.T) {
 // A client that leaves while its request is parked is forgotten at once.
 func TestLeavesWhileParked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: On, Workers: 2, LongPoll: []string{"/poll"}}, slowly(10*time.Second))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 2}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}}}, slowly(10*time.Second))
 		first := r.start("GET", "/poll", nil)
 		leave := r.startLeaving("GET", "/poll", nil)
 		time.Sleep(5 * time.Second) // longer than a short one may wait
@@ -155,7 +155,7 @@ func TestLeavesWhileParked(t *testing.T) {
 // Who is parked when the bridge closes is told so.
 func TestCloseEndsParked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: On, Workers: 2, LongPoll: []string{"/poll"}, Queue: QueueConfig{PollAnswer: PollAnswer{Status: 200}}}, slowly(10*time.Second))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 2}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}, PollAnswer: PollAnswer{Status: 200}}}, slowly(10*time.Second))
 		first := r.start("GET", "/poll", nil)
 		parked := r.start("GET", "/poll", nil)
 		closed := make(chan struct{})
@@ -178,12 +178,18 @@ func TestParkedRequestMayWaitForItsConnection(t *testing.T) {
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		}))
 		dials := 0
-		r := startRig(t, Config{Lanes: On, Workers: 1, LongPoll: []string{"/poll"}, dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if dials++; dials == 1 {
-				return peer.Dial(ctx)
-			}
-			return nil, &net.OpError{Op: "dial", Err: syscall.EAGAIN} // the backlog stays full
-		}})
+		r := startRig(t, Config{
+			ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 1},
+			SiteConfig:        SiteConfig{LongPoll: []string{"/poll"}},
+			BackendHooks: BackendHooks{
+				dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					if dials++; dials == 1 {
+						return peer.Dial(ctx)
+					}
+					return nil, &net.OpError{Op: "dial", Err: syscall.EAGAIN} // the backlog stays full
+				},
+			},
+		})
 		first := r.start("GET", "/poll", nil)
 		second := r.start("GET", "/poll", nil)
 		r.wantPage(first())
@@ -198,7 +204,7 @@ func TestParkedRequestMayWaitForItsConnection(t *testing.T) {
 // An answer that turns out to be an event stream makes its request a long one, at once.
 func TestEventStreamIsLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: On, Workers: 4}, fcgitest.Ticks(5, 100*time.Millisecond))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 4}}, fcgitest.Ticks(5, 100*time.Millisecond))
 		done := r.start("GET", "/events", nil)
 		if s := r.gate(); s.Long != 1 || s.InUse != 1 {
 			t.Errorf("%d of %d slots are long, want 1 of 1", s.Long, s.InUse)
@@ -215,7 +221,7 @@ func TestEventStreamIsLong(t *testing.T) {
 // Another answer in pieces does not.
 func TestSlowBodyIsShortUntilItAges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: On, Workers: 4}, fcgitest.SlowBody(3, 400*time.Millisecond))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 4}}, fcgitest.SlowBody(3, 400*time.Millisecond))
 		done := r.start("GET", "/slow", nil)
 		time.Sleep(900 * time.Millisecond)
 		if s := r.gate(); s.Long != 0 {
@@ -234,7 +240,7 @@ func TestTwoFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		running, most := 0, 0 // of the session
-		r := newRig(t, Config{Lanes: On, Workers: 8, Flow: FlowConfig{Key: "cookie sid", Limit: 2}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8, FlowLimit: 2}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "cookie sid"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if q.Param("HTTP_COOKIE") == "sid=greedy" {
 				mu.Lock()
 				running++
@@ -275,7 +281,7 @@ func TestTwoFlows(t *testing.T) {
 // A local redirect asks for something else, with a ticket of its own.
 func TestLocalRedirectHasItsOwnLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: On, Workers: 1, LongPoll: []string{"/poll"}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 1}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if q.Param("REQUEST_URI") == "/start" {
 				s.Send(fcgitest.Out(q.ID, "Location: /poll\n\n"), fcgitest.End(q.ID))
 				return
@@ -307,7 +313,7 @@ func (r *rig) snapshotText() string {
 
 // What the gate is told of a request.
 func TestDescription(t *testing.T) {
-	b, err := New(Config{Backends: []string{"unix:/run/app.sock"}, Mount: "/trac/", LongPoll: []string{"/trac/*/poll"}})
+	b, err := New(Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}, SiteConfig: SiteConfig{Mount: "/trac/", LongPoll: []string{"/trac/*/poll"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +342,7 @@ func TestGateFollowsTheCapacity(t *testing.T) {
 	for _, lanes := range []Switch{On, Off} {
 		t.Run(string(lanes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Lanes: lanes, Workers: 8}, fcgitest.Threads(3, time.Millisecond, pageAfter(300*time.Millisecond)))
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: lanes, Workers: 8}}, fcgitest.Threads(3, time.Millisecond, pageAfter(300*time.Millisecond)))
 				for range 10 {
 					r.wantPage(r.get("/"))
 				}

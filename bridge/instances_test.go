@@ -22,12 +22,17 @@ func TestInstanceThatTurnsAllAway(t *testing.T) {
 			}
 			s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
 		}))
-		r := startRig(t, Config{Workers: 8, Backends: []string{"unix:/a", "unix:/b"}, dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			if addr == "/a" {
-				return a.Dial(ctx)
-			}
-			return b.Dial(ctx)
-		}})
+		r := startRig(t, Config{
+			ApplicationConfig: ApplicationConfig{Workers: 8, Backends: []string{"unix:/a", "unix:/b"}},
+			BackendHooks: BackendHooks{
+				dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
+					if addr == "/a" {
+						return a.Dial(ctx)
+					}
+					return b.Dial(ctx)
+				},
+			},
+		})
 		poll := r.start(http.MethodGet, "/poll", nil)
 		synctest.Wait()
 		bad, slow := 0, 0
@@ -53,7 +58,7 @@ func TestTurnedAwayShared(t *testing.T) {
 	for _, m := range []Switch{Off, On} {
 		t.Run(string(m), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Multiplex: m, Workers: 8}, func(s *fcgitest.Session) { s.HoldFor(time.Millisecond) }, fcgitest.MuxPage)
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: m, Workers: 8}}, func(s *fcgitest.Session) { s.HoldFor(time.Millisecond) }, fcgitest.MuxPage)
 				r.wantPage(r.get("/"))
 			})
 		})
@@ -63,7 +68,7 @@ func TestTurnedAwayShared(t *testing.T) {
 // A shared connection ends: its requests, sent again, share the next one.
 func TestReplaysShareAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Multiplex: Auto, Workers: 500}, fcgitest.MuxAfter(10*time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: Auto, Workers: 500}}, fcgitest.MuxAfter(10*time.Second, fcgitest.Page))
 		r.peer.Values(fcgitest.ValuesYes)
 		r.wantPage(r.get("/"))
 		var all sync.WaitGroup

@@ -50,7 +50,7 @@ func (r *rig) wantLeft() {
 
 func TestLeavesInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		first := r.start("GET", "/1", nil)
 		leave := r.startLeaving("GET", "/2", nil)
 		third := r.start("GET", "/3", nil)
@@ -72,7 +72,7 @@ func TestLeavesInTheQueue(t *testing.T) {
 
 func TestLeavesDuringTheDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := startRig(t, Config{dial: never})
+		r := startRig(t, Config{BackendHooks: BackendHooks{dial: never}})
 		leave := r.startLeaving("GET", "/", nil)
 		leave()
 		if o := r.outcome(); o.Status != StatusClientClosed {
@@ -87,7 +87,7 @@ func TestLeavesDuringTheDial(t *testing.T) {
 // stays charged until the application has finished.
 func TestLeavesBeforeTheHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.AnswerAfter(10*time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.AnswerAfter(10*time.Second, fcgitest.Page))
 		leave := r.startLeaving("GET", "/", nil)
 		leave()
 		if o := r.outcome(); o.Status != StatusClientClosed || !o.Aborted {
@@ -114,7 +114,7 @@ func TestAbandonedTimeout(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Workers: 1, Timeouts: TimeoutsConfig{Abandoned: Duration(7 * time.Second)}}, script)
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}, SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{Abandoned: Duration(7 * time.Second)}}}, script)
 				leave := r.startLeaving("GET", "/", nil)
 				leave()
 				time.Sleep(7*time.Second - time.Nanosecond)
@@ -132,7 +132,7 @@ func TestAbandonedTimeout(t *testing.T) {
 // Close does not wait for it.
 func TestCloseEndsAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.SilentForever)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.SilentForever)
 		leave := r.startLeaving("GET", "/", nil)
 		leave()
 		started := time.Now()
@@ -152,7 +152,7 @@ func TestLeavesInTheBody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Workers: 1, Spool: SpoolConfig{Memory: 1 << 20, Disk: 1 << 20}}, script)
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1, Spool: SpoolConfig{Memory: 1 << 20, Disk: 1 << 20}}}, script)
 				c := r.raw()
 				io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
 				if _, err := io.ReadFull(c, make([]byte, 100)); err != nil {
@@ -205,7 +205,7 @@ func TestLeavesDuringTheUpload(t *testing.T) {
 // Streamed uploads hold a worker; it is free at once when the client leaves.
 func TestLeavesDuringAStreamedUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1, RequestBuffering: Off}, fcgitest.Echo)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}, SiteConfig: SiteConfig{RequestBuffering: Off}}, fcgitest.Echo)
 		c := r.raw()
 		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000\r\n\r\n%s", strings.Repeat("x", 1000))
 		synctest.Wait()
@@ -227,7 +227,7 @@ func TestUploadTimeout(t *testing.T) {
 	for name, buffering := range map[string]Switch{"spooled": On, "streamed": Off} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{RequestBuffering: buffering, Timeouts: TimeoutsConfig{Client: Duration(9 * time.Second)}}, fcgitest.Echo)
+				r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: buffering, Timeouts: TimeoutsConfig{Client: Duration(9 * time.Second)}}}, fcgitest.Echo)
 				c := r.raw()
 				started := time.Now()
 				io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\n12345")

@@ -20,7 +20,7 @@ import (
 // to the application. The client's connection stays good for the next request.
 func TestKeptConnectionAfterStreamedUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{RequestBuffering: Off}, func(s *fcgitest.Session) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: Off}}, func(s *fcgitest.Session) {
 			q := s.Head()
 			s.HoldFor(time.Second) // by then the buffer towards us is full
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
@@ -51,7 +51,7 @@ func TestKeptConnectionAfterStreamedUpload(t *testing.T) {
 // has left: there are none, even if the rest of the body comes after all.
 func TestLateBodyEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Timeouts: TimeoutsConfig{Client: Duration(9 * time.Second)}}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{Client: Duration(9 * time.Second)}}}, fcgitest.Hello)
 		c := r.raw()
 		io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\n12345")
 		time.Sleep(9*time.Second - time.Nanosecond)
@@ -89,7 +89,7 @@ func TestReadTimeoutOfTheServer(t *testing.T) {
 	for name, buffering := range map[string]Switch{"spooled": On, "streamed": Off} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{RequestBuffering: buffering}, fcgitest.Echo)
+				r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: buffering}}, fcgitest.Echo)
 				c := r.serveLimited(10*time.Second, 0)
 				begun := time.Now()
 				io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100\r\n\r\n")

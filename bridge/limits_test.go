@@ -22,12 +22,17 @@ func TestQueueTimeoutCountsOnce(t *testing.T) {
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		}))
 		var dials atomic.Int32
-		r := startRig(t, Config{Workers: 1, dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			if dials.Add(1) == 1 {
-				return peer.Dial(ctx)
-			}
-			return nil, &net.OpError{Op: "dial", Err: syscall.EAGAIN} // the backlog stays full
-		}})
+		r := startRig(t, Config{
+			ApplicationConfig: ApplicationConfig{Workers: 1},
+			BackendHooks: BackendHooks{
+				dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					if dials.Add(1) == 1 {
+						return peer.Dial(ctx)
+					}
+					return nil, &net.OpError{Op: "dial", Err: syscall.EAGAIN} // the backlog stays full
+				},
+			},
+		})
 		first := r.start("GET", "/1", nil)
 		second := r.start("GET", "/2", nil)
 		r.wantPage(first())
@@ -43,7 +48,7 @@ func TestQueueTimeoutCountsOnce(t *testing.T) {
 // passed, not when first_byte has as well.
 func TestSendTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Timeouts: TimeoutsConfig{Send: Duration(10 * time.Second)}}, fcgitest.ReadsNothing)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: ConnectionTimeouts{Send: Duration(10 * time.Second)}}}, fcgitest.ReadsNothing)
 		re := r.do(http.MethodPut, "/", strings.NewReader(strings.Repeat("x", 5<<20)))
 		r.wantError(re, 504, errTimeout)
 		if re.after != 10*time.Second {

@@ -10,7 +10,8 @@ import (
 // members are the instances of a backend that runs already: those that are configured,
 // and those that were, until the last request has left them.
 type members struct {
-	pool *pool.Pool
+	pool  *pool.Pool
+	hooks *BackendHooks
 
 	mu      sync.Mutex
 	names   map[address]string             // by which the pool knows an instance
@@ -18,18 +19,18 @@ type members struct {
 	waits   sync.WaitGroup
 }
 
-func newMembers(p *pool.Pool, backends []string) *members {
-	m := &members{pool: p, names: make(map[address]string), leaving: make(map[address]context.CancelFunc)}
+func newMembers(p *pool.Pool, hooks *BackendHooks, backends []string) *members {
+	m := &members{pool: p, hooks: hooks, names: make(map[address]string), leaving: make(map[address]context.CancelFunc)}
 	for _, name := range backends {
 		m.names[addressOf(name)] = name
 	}
 	return m
 }
 
-// set makes those of c the configured ones. An instance keeps the name that it was added
+// set makes those at backends the configured ones. An instance keeps the name that it was added
 // with, however it is written now. If it fails, nothing is changed.
-func (m *members) set(c *Config) error {
-	list, err := c.instances()
+func (m *members) set(backends []string) error {
+	list, err := m.hooks.instances(backends)
 	if err != nil {
 		return err
 	}

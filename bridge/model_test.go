@@ -69,18 +69,20 @@ func newDay(t *testing.T, lanes Switch, rng *rand.Rand) *day {
 	}
 	d.trouble = oneOf(rng, calm, calm, leavers, restarts, faults, turbulent)
 	d.cfg = Config{
-		Lanes:            lanes,
-		Workers:          1 + rng.IntN(12),
-		KeepAlive:        oneOf(rng, On, Auto, Auto, Off),
-		Multiplex:        oneOf(rng, Off, Auto, Auto, On),
-		RequestBuffering: oneOf(rng, On, On, Off),
-		Timeouts: TimeoutsConfig{
-			FirstByte: Duration(5 * time.Second), BetweenBytes: Duration(5 * time.Second), Send: Duration(5 * time.Second),
-			Abandoned: Duration(3 * time.Second), Idle: Duration(time.Duration(1+rng.IntN(5)) * time.Second),
+		ApplicationConfig: ApplicationConfig{
+			Lanes:     lanes,
+			Workers:   1 + rng.IntN(12),
+			KeepAlive: oneOf(rng, On, Auto, Auto, Off),
+			Multiplex: oneOf(rng, Off, Auto, Auto, On),
+			Timeouts:  ConnectionTimeouts{Send: Duration(5 * time.Second), Idle: Duration(time.Duration(1+rng.IntN(5)) * time.Second)},
+			Queue:     QueueConfig{Timeout: Duration(5 * time.Minute), LongTimeout: Duration(5 * time.Minute)},
 		},
-		Queue: QueueConfig{Timeout: Duration(5 * time.Minute), LongTimeout: Duration(5 * time.Minute)},
-		Flow:  FlowConfig{Key: "cookie sid"},
-		dial:  d.dial,
+		SiteConfig: SiteConfig{
+			RequestBuffering: oneOf(rng, On, On, Off),
+			Timeouts:         TimeoutsConfig{FirstByte: Duration(5 * time.Second), BetweenBytes: Duration(5 * time.Second), Abandoned: Duration(3 * time.Second)},
+			Flow:             FlowConfig{Key: "cookie sid"},
+		},
+		BackendHooks: BackendHooks{dial: d.dial},
 	}
 	if d.cfg.KeepAlive == Off && d.cfg.Multiplex == On {
 		d.cfg.Multiplex = Auto
@@ -345,9 +347,9 @@ func (d *day) check() {
 // connection has been idle for too long, and looks for what is left.
 func (d *day) finish() {
 	if d.cfg.RequestBuffering == Off {
-		time.Sleep(time.Duration(d.rig.b.cfg.Queue.LongTimeout)) // nobody notices that the client of an unread body has left a queue
+		time.Sleep(time.Duration(d.rig.b.settings.Load().Queue.LongTimeout)) // nobody notices that the client of an unread body has left a queue
 	}
-	time.Sleep(time.Duration(d.cfg.Timeouts.Abandoned + d.cfg.Timeouts.Idle + Duration(5*time.Second)))
+	time.Sleep(time.Duration(d.cfg.SiteConfig.Timeouts.Abandoned + d.cfg.ApplicationConfig.Timeouts.Idle + Duration(5*time.Second)))
 	d.rig.wantKept(0)
 	d.mu.Lock()
 	defer d.mu.Unlock()

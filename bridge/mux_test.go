@@ -18,7 +18,7 @@ import (
 // but for those with a body.
 func TestMultiplexing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Multiplex: Auto, Workers: 50}, fcgitest.MuxAfter(time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: Auto, Workers: 50}}, fcgitest.MuxAfter(time.Second, fcgitest.Page))
 		r.peer.Values(fcgitest.ValuesYes)
 		var all sync.WaitGroup
 		for range 40 {
@@ -43,12 +43,12 @@ func TestMultiplexing(t *testing.T) {
 // when the connection was made.
 func TestSharedConnectionsAreInTheMemoryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Multiplex: On}, fcgitest.MuxBig(60<<10))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On}}, fcgitest.MuxBig(60<<10))
 		l, err := r.b.pool.Lease(t.Context(), pool.Demand{Whole: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		request, err := readyRequest(&Config{Spawn: &SpawnConfig{Ready: "/"}})
+		request, err := readyRequest("/", r.b.cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestSharedConnectionsAreInTheMemoryBudget(t *testing.T) {
 // A client that leaves takes its own request along, and nobody else's.
 func TestLeavingASharedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Multiplex: On, Workers: 8}, fcgitest.MuxInterleaved(10, time.Second))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On, Workers: 8}}, fcgitest.MuxInterleaved(10, time.Second))
 		stays := r.start(http.MethodGet, "/stays", nil)
 		leave := r.startLeaving(http.MethodGet, "/left", nil)
 		time.Sleep(3500 * time.Millisecond)
@@ -100,7 +100,7 @@ func TestLeavingASharedConnection(t *testing.T) {
 func TestSlowClientOnASharedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 8 << 20
-		r := newRig(t, Config{Multiplex: On, Workers: 8}, fcgitest.MuxBig(size))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On, Workers: 8}}, fcgitest.MuxBig(size))
 		slow := r.raw()
 		defer slow.Close()
 		if _, err := slow.Write([]byte("GET /slow HTTP/1.1\r\nHost: app.test\r\n\r\n")); err != nil {
@@ -121,7 +121,7 @@ func TestSlowClientOnASharedConnection(t *testing.T) {
 // it came on carries others, and stays.
 func TestUnusableAnswerOnASharedConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Multiplex: On}, fcgitest.Multiplexed(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On}}, fcgitest.Multiplexed(func(s *fcgitest.Session, q *fcgitest.Request) {
 			s.Send(fcgitest.Out(q.ID, "this is no header\n\n"))
 			s.HoldFor(3 * time.Second)
 			s.Send(fcgitest.End(q.ID))

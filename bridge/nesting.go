@@ -5,13 +5,14 @@ import (
 	"net/http"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
 )
 
 // listeners are the inodes of the sockets on this machine that the application listens on.
 func (b *backend) listeners() (inodes []uint64) {
 	for _, name := range b.pool.Addrs() {
-		network, addr, err := ParseAddress(name)
+		network, addr, err := config.ParseAddress(name)
 		if err != nil {
 			continue
 		}
@@ -25,7 +26,7 @@ func (b *backend) listeners() (inodes []uint64) {
 // track has it be found out whether the application itself has sent the request, if it
 // must wait. Only what comes from this machine can be.
 func (x *exchange) track() {
-	if x.b.cfg.Lanes == Off || x.nest != nil {
+	if x.b.plain || x.nest != nil {
 		return
 	}
 	local, ok := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr)

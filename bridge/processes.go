@@ -56,15 +56,15 @@ func (b *backend) spawn() error {
 		return nil
 	}
 	if supervise.Lacks != "" && b.processes.get() == nil {
-		c.Logger.Warn(supervise.Lacks)
+		b.hooks.Logger.Warn(supervise.Lacks)
 	}
-	return b.processes.start(func() (keeper, error) { return c.startGroup(b.group(c)) })
+	return b.processes.start(func() (keeper, error) { return b.hooks.startGroup(b.group(c)) })
 }
 
 // group is what the processes are kept by.
-func (b *backend) group(c *Config) supervise.Config {
-	g := c.Spawn.supervise(c.Workers)
-	g.Front, g.Logger = front{b}, c.Logger
+func (b *backend) group(c *ApplicationConfig) supervise.Config {
+	g := supervised(c.Spawn, c.Workers)
+	g.Front, g.Logger, g.Reexec = front{b}, b.hooks.Logger, b.hooks.Reexec
 	if c.Spawn.Ready != "" {
 		g.Ready = b.ready
 	}
@@ -75,7 +75,7 @@ func (b *backend) group(c *Config) supervise.Config {
 func (b *backend) Spawned() bool { return b.processes != nil }
 
 // Restart replaces all of the application's processes, one after the other, without
-// losing a request, and returns when that is done. Without Config.Spawn it returns
+// losing a request, and returns when that is done. Without ApplicationConfig.Spawn it returns
 // ErrNotSpawned.
 func (b *backend) Restart(ctx context.Context) error {
 	if b.processes == nil {
@@ -90,11 +90,10 @@ type front struct{ b *backend }
 var _ supervise.Front = front{}
 
 func (f front) Add(name string, alive func() bool) error {
-	network, addr, err := ParseAddress(name)
+	in, err := f.b.hooks.instance(name)
 	if err != nil {
 		return err
 	}
-	in := f.b.settings.Load().instance(name, network, addr)
 	in.Alive = alive
 	return f.b.pool.Add(in)
 }
@@ -128,7 +127,7 @@ func (f front) Fail(addr string) { f.b.pool.Fail(addr) }
 
 func (f front) Down() {
 	f.b.gate.RefuseWaiting(admission.Down)
-	if told := f.b.settings.Load().OnGivenUp; told != nil {
+	if told := f.b.hooks.OnGivenUp; told != nil {
 		told()
 	}
 }
@@ -144,7 +143,7 @@ func (b *backend) onStall(s admission.Stall) {
 		}
 		b.processes.Stalled(began)
 	}
-	if told := b.settings.Load().OnStall; told != nil {
+	if told := b.hooks.OnStall; told != nil {
 		told(s)
 	}
 }

@@ -21,7 +21,7 @@ func TestKeeperIsTold(t *testing.T) {
 	for _, lanes := range []Switch{On, Off} {
 		t.Run(string(lanes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{Lanes: lanes}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+				r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: lanes}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 				get := r.start("GET", "/item/17?id=1", nil)
 				k.want(t, "wanted")
 				time.Sleep(time.Second / 2)
@@ -45,7 +45,7 @@ func TestKeeperIsTold(t *testing.T) {
 // Who waits for a connection waits, whatever the gate makes of it.
 func TestLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{Workers: 2, Spawn: &SpawnConfig{MaxInstances: 2}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2, Spawn: &SpawnConfig{MaxInstances: 2}}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		var gets []func() reply
 		for range 5 { // of the four workers that there may be there are two
 			gets = append(gets, r.start("GET", "/", nil))
@@ -128,7 +128,7 @@ var cutStream = fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 // Requests that share a connection are lost together.
 func TestKeeperIsToldOfTheLostTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{Multiplex: On, Workers: 4}, fcgitest.MuxDies(0))
+		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On, Workers: 4}}, fcgitest.MuxDies(0))
 		var gets []func() reply
 		for _, path := range []string{"/a", "/b", "/c"} {
 			gets = append(gets, r.start("GET", path, nil))
@@ -179,7 +179,7 @@ func TestKeeperIsToldOfStalls(t *testing.T) {
 			}
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		})
-		r, k := newKeptRig(t, Config{Lanes: On, Workers: 8, Flow: FlowConfig{Key: "off"}}, script)
+		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "off"}}}, script)
 		for range 20 {
 			r.wantPage(r.get("/page"))
 			r.wantPage(r.get("/list"))
@@ -247,9 +247,13 @@ func TestNothingSpawned(t *testing.T) {
 func TestSpawnFails(t *testing.T) {
 	broken := errors.New("no such luck")
 	_, err := New(Config{
-		Spawn:      &SpawnConfig{Command: []string{"./app.fcgi"}},
-		Spool:      SpoolConfig{Dir: t.TempDir()},
-		startGroup: func(supervise.Config) (keeper, error) { return nil, broken },
+		ApplicationConfig: ApplicationConfig{
+			Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}},
+			Spool: SpoolConfig{Dir: t.TempDir()},
+		},
+		BackendHooks: BackendHooks{
+			startGroup: func(supervise.Config) (keeper, error) { return nil, broken },
+		},
 	})
 	if !errors.Is(err, broken) || err.Error() != "spawn: no such luck" {
 		t.Errorf("New: %v", err)
@@ -289,7 +293,7 @@ func TestReady(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{Spawn: &SpawnConfig{Ready: "/ready?deep=1"}}, tc.script)
+				r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/ready?deep=1"}}}, tc.script)
 				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("the start took too long"))
 				defer cancel()
 				err := k.cfg.Ready(ctx, fakeInstance)
@@ -309,7 +313,7 @@ func TestReady(t *testing.T) {
 func TestReadyRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := make(chan *fcgitest.Request, 1)
-		_, k := newKeptRig(t, Config{Mount: "/wiki", Env: map[string]string{"TRAC_ENV": "/srv/trac"}, Spawn: &SpawnConfig{Ready: "/wiki/ready?deep=1"}},
+		_, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/wiki/ready?deep=1"}}, SiteConfig: SiteConfig{Mount: "/wiki", Env: map[string]string{"TRAC_ENV": "/srv/trac"}}},
 			fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 				asked <- q
 				s.Send(fcgitest.Good(q.ID))
@@ -343,8 +347,10 @@ func TestReadyWithoutAnInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")
 		_, k := newKeptRig(t, Config{
-			Spawn: &SpawnConfig{Ready: "/"},
-			dial:  func(context.Context, string, string) (net.Conn, error) { return nil, refused },
+			ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/"}},
+			BackendHooks: BackendHooks{
+				dial: func(context.Context, string, string) (net.Conn, error) { return nil, refused },
+			},
 		})
 		if err := k.cfg.Ready(t.Context(), fakeInstance); !errors.Is(err, refused) {
 			t.Error(err)
@@ -359,14 +365,15 @@ func TestReadyWithoutAnInstance(t *testing.T) {
 func TestNotStartedYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		starts := 0
-		cfg := Config{Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}}, Spool: SpoolConfig{Dir: t.TempDir()}}
-		cfg.startGroup = func(c supervise.Config) (keeper, error) {
+		cfg := ApplicationConfig{Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}}, Spool: SpoolConfig{Dir: t.TempDir()}}
+		var hooks BackendHooks
+		hooks.startGroup = func(c supervise.Config) (keeper, error) {
 			if starts++; starts == 1 {
 				return nil, errors.New("not today")
 			}
 			return &fakeKeeper{cfg: c}, nil
 		}
-		b, err := NewBackend(cfg)
+		b, err := NewBackend(cfg, hooks)
 		if err != nil {
 			t.Fatal(err)
 		}

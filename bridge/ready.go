@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -16,37 +15,36 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// ready asks an instance for the path that SpawnConfig.Ready names, over a pool of its
-// own: the instance is not among those that requests are sent to yet. It is ready if the
-// answer is no server error.
+// ready asks an instance for the path that SpawnConfig.Ready names, as the site would that
+// came last, over a pool of its own: the instance is not among those that requests are sent
+// to yet. It is ready if the answer is no server error.
 func (b *backend) ready(ctx context.Context, name string) error {
-	cfg := b.settings.Load()
-	request, err := readyRequest(cfg)
+	path, site := b.settings.Load().Spawn.Ready, b.sites.last()
+	if site == nil {
+		return fmt.Errorf("asking %s for %s: there is no site to ask for", name, path)
+	}
+	request, err := readyRequest(path, site)
 	if err != nil {
 		return err
 	}
-	network, addr, err := ParseAddress(name)
+	in, err := b.hooks.instance(name)
 	if err != nil {
 		return err
 	}
-	status, err := b.askReady(ctx, cfg, request, pool.Instance{
-		Addr: name,
-		Dial: func(ctx context.Context) (net.Conn, error) { return cfg.dial(ctx, network, addr) },
-	})
+	status, err := b.askReady(ctx, request, path, site.MaxResponseHeader, pool.Instance{Addr: name, Dial: in.Dial})
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return fmt.Errorf("asking %s for %s: %w", name, cfg.Spawn.Ready, err)
+		return fmt.Errorf("asking %s for %s: %w", name, path, err)
 	case status >= http.StatusInternalServerError:
-		return fmt.Errorf("asking %s for %s: the answer is %d", name, cfg.Spawn.Ready, status)
+		return fmt.Errorf("asking %s for %s: the answer is %d", name, path, status)
 	}
 	return nil
 }
 
 // readyRequest is the request that is sent.
-func readyRequest(cfg *Config) (request *upstream.Request, err error) {
-	path := cfg.Spawn.Ready
+func readyRequest(path string, site *site) (request *upstream.Request, err error) {
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
 		return nil, err
@@ -56,7 +54,7 @@ func readyRequest(cfg *Config) (request *upstream.Request, err error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "127.0.0.1:0",
 		Header: http.Header{"User-Agent": {"sluice"}},
 	}
-	mapper, err := cgi.NewMapper(cfg.cgi()) // sites come and go
+	mapper, err := cgi.NewMapper(site.cgi()) // sites come and go
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +68,10 @@ func readyRequest(cfg *Config) (request *upstream.Request, err error) {
 
 // askReady sends the request and reads the answer to its end, so that the application is
 // not cut short.
-func (b *backend) askReady(ctx context.Context, cfg *Config, request *upstream.Request, in pool.Instance) (status int, err error) {
-	patience := time.Duration(cfg.Spawn.StartTimeout) // ctx ends before
+func (b *backend) askReady(ctx context.Context, request *upstream.Request, path string, headerMax int, in pool.Instance) (status int, err error) {
+	patience := time.Duration(b.settings.Load().Spawn.StartTimeout) // ctx ends before
 	p, err := pool.New(pool.Config{
-		Instances: []pool.Instance{in}, Codec: cfg.codec, Workers: 1, KeepAlive: pool.KeepOff,
+		Instances: []pool.Instance{in}, Codec: b.hooks.codec, Workers: 1, KeepAlive: pool.KeepOff,
 		DialTimeout: patience, WaitTimeout: patience,
 	})
 	if err != nil {
@@ -89,9 +87,9 @@ func (b *backend) askReady(ctx context.Context, cfg *Config, request *upstream.R
 	if _, err := lease.Begin(nil, request, nil, true); err != nil {
 		return 0, err
 	}
-	stderr := b.stderrOf(cfg.Spawn.Ready, in.Addr)
+	stderr := b.stderrOf(path, in.Addr)
 	defer stderr.End()
-	a := readyAnswer{limit: cfg.MaxResponseHeader, stderr: &stderr}
+	a := readyAnswer{limit: headerMax, stderr: &stderr}
 	for !a.ended {
 		ev, err := lease.Next(time.Time{})
 		switch {

@@ -23,7 +23,7 @@ func TestLocalRedirect(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "POST"} {
 		t.Run(method, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Workers: 1}, redirecting(map[string]string{
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, redirecting(map[string]string{
 					"/from":       "Location: /middle?a=b\n\n",
 					"/middle?a=b": "Location: /to\n\n",
 					"/to":         fcgitest.Page,
@@ -64,7 +64,7 @@ func TestLocalRedirectOfAnUpload(t *testing.T) {
 	for name, buffering := range map[string]Switch{"spooled": On, "streamed": Off} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{RequestBuffering: buffering}, redirecting(map[string]string{
+				r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: buffering}}, redirecting(map[string]string{
 					"/from": "Location: /to\n\n",
 					"/to":   fcgitest.Page,
 				}))
@@ -83,7 +83,7 @@ func TestLocalRedirectOfAnUpload(t *testing.T) {
 
 func TestLocalRedirectLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.Answer("Location: /again\n\n"))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.Answer("Location: /again\n\n"))
 		r.wantError(r.get("/"), 502, errProtocol)
 		if n := len(r.peer.Requests()); n != maxRedirects {
 			t.Errorf("%d requests, want %d", n, maxRedirects)
@@ -110,7 +110,7 @@ func TestLocalRedirectOrNot(t *testing.T) {
 		"HEAD, hung up":         {method: "HEAD", parts: say("Location: /next\n\n"), end: fcgitest.ClosedOut, status: 200, header: map[string]string{"X-Page": "1"}},
 		"HEAD":                  {method: "HEAD", parts: say("Location: /next\n\n"), status: 200, header: map[string]string{"X-Page": "1"}},
 	} {
-		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4}) })
+		t.Run(name, func(t *testing.T) { s.check(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}}) })
 	}
 	for name, s := range map[string]saying{
 		"outside":         {parts: say("Location: /login?from=1\n\n"), status: 302, header: map[string]string{"Location": "/login?from=1"}},
@@ -121,7 +121,9 @@ func TestLocalRedirectOrNot(t *testing.T) {
 		"the mount":       {parts: say("Location: /next\n\n"), status: 200, body: fcgitest.PageBody},
 	} {
 		s.path = "/next/here"
-		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4, Mount: "/next"}) })
+		t.Run(name, func(t *testing.T) {
+			s.check(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}, SiteConfig: SiteConfig{Mount: "/next"}})
+		})
 	}
 }
 
@@ -154,7 +156,7 @@ func TestLocalRedirectIsReplayed(t *testing.T) {
 	}
 	for _, method := range []string{"GET", "POST"} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, Config{Workers: 1}, dying, fcgitest.Hello)
+			r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, dying, fcgitest.Hello)
 			r.wantPage(r.do(method, "/from", nil))
 			if o := r.outcome(); o.Attempts != 3 || o.Reused {
 				t.Errorf("%s: %d attempts, want 3, the last on a fresh connection", method, o.Attempts)
@@ -163,7 +165,7 @@ func TestLocalRedirectIsReplayed(t *testing.T) {
 	}
 	// One that was sent for the last time says nothing of the next.
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader), dying, fcgitest.Hello)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader), dying, fcgitest.Hello)
 		r.wantPage(r.get("/"))
 		r.wantPage(r.get("/from"))
 		if o := r.outcome(); o.Attempts != 4 {
@@ -171,7 +173,7 @@ func TestLocalRedirectIsReplayed(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if q.Param("REQUEST_URI") == "/from" {
 				s.Send(fcgitest.Out(q.ID, "Location: /to\n\n"), fcgitest.Record(fcgitest.Stdout, q.ID, nil))
 				s.HoldFor(time.Second)
@@ -210,7 +212,7 @@ func TestLocalRedirectToAFile(t *testing.T) {
 		"/nothing":       {404, 404},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, Config{Preset: "php", Root: root, Hide: []string{"/data"}}, fcgitest.Answer("Location: "+location+"\n\n"))
+			r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Preset: "php"}, SiteConfig: SiteConfig{Root: root, Hide: []string{"/data"}}}, fcgitest.Answer("Location: "+location+"\n\n"))
 			re := r.get("/index.php")
 			if re.status != want.alone || (re.status == 302) != (re.header.Get("Location") == location) {
 				t.Errorf("%s: %d to %q, want %d", location, re.status, re.header.Get("Location"), want.alone)
@@ -268,7 +270,7 @@ func TestRedirectOfTheClient(t *testing.T) {
 // A local redirect does not lead to what is hidden.
 func TestRedirectToHidden(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Hide: []string{"/data"}}, fcgitest.Answer("Location: /data/secret\n\n"))
+		r := newRig(t, Config{SiteConfig: SiteConfig{Hide: []string{"/data"}}}, fcgitest.Answer("Location: /data/secret\n\n"))
 		re := r.get("/")
 		r.wantError(re, 404, errRequest)
 		if n := len(r.peer.Requests()); n != 1 {

@@ -84,7 +84,7 @@ type ownPage struct {
 
 // page is what the client is answered: text or JSON, as it likes.
 func (x *exchange) page(f failure, retry int) ownPage {
-	if p := &x.b.cfg.Queue.PollAnswer; p.Status != 0 && x.refusedPoll() {
+	if p := &x.b.cfg.PollAnswer; p.Status != 0 && x.refusedPoll() {
 		return ownPage{p.Status, p.ContentType, p.Body, true}
 	}
 	if acceptClass(x.r.Header) != acceptsJSON {

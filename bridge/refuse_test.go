@@ -31,7 +31,7 @@ func overfull(t *testing.T, cfg Config) (r *rig, end func()) {
 
 func TestRefusalAsText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, end := overfull(t, Config{Lanes: On, LongPoll: []string{"/poll"}})
+		r, end := overfull(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}}})
 		re := r.ask("GET", "/page", "Accept", acceptOfPage)
 		r.wantError(re, 503, errLimit)
 		if !strings.HasPrefix(re.body, "503 Service Unavailable\n") || re.header.Get("Content-Type") != "text/plain; charset=utf-8" {
@@ -46,7 +46,7 @@ func TestRefusalAsText(t *testing.T) {
 
 func TestRefusalAsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, end := overfull(t, Config{Lanes: On, LongPoll: []string{"/poll"}})
+		r, end := overfull(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}}})
 		re := r.ask("GET", "/page", "Accept", acceptOfJQuery)
 		var got struct {
 			Status     int    `json:"status"`
@@ -101,8 +101,12 @@ func TestRefusedPolls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, Config{
-					Lanes: On, Workers: 1, LongPoll: tc.declared,
-					Queue: QueueConfig{LongTimeout: Duration(5 * time.Second), PollAnswer: tc.answer},
+					ApplicationConfig: ApplicationConfig{
+						Lanes:   On,
+						Workers: 1,
+						Queue:   QueueConfig{LongTimeout: Duration(5 * time.Second)},
+					},
+					SiteConfig: SiteConfig{LongPoll: tc.declared, PollAnswer: tc.answer},
 				}, fcgitest.AnswerAfter(10*time.Second, fcgitest.Page))
 				first := r.startAsking("GET", "/poll", "Prefer", "wait=1")
 				re := r.ask(tc.method, tc.path, tc.header...)
@@ -128,7 +132,7 @@ func TestRefusedPolls(t *testing.T) {
 // Who comes back too soon is told to stay away for longer.
 func TestRetryAfterGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, end := overfull(t, Config{Lanes: On, LongPoll: []string{"/poll"}, Flow: FlowConfig{Key: "cookie sid"}})
+		r, end := overfull(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}, Flow: FlowConfig{Key: "cookie sid"}}})
 		last := 0
 		for range 5 {
 			last, _ = strconv.Atoi(r.ask("GET", "/page", "Cookie", "sid=1").header.Get("Retry-After"))
@@ -144,7 +148,7 @@ func TestRetryAfterGrows(t *testing.T) {
 // The log is told of refusals at once, and then every ten seconds of all there were.
 func TestRefusalsInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: On, Workers: 1, LongPoll: []string{"/poll"}, Queue: QueueConfig{Size: 1, LongSize: 1}}, slowly(time.Minute))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 1, Queue: QueueConfig{Size: 1, LongSize: 1}}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}}}, slowly(time.Minute))
 		first := r.start("GET", "/poll", nil)
 		waiting := r.start("GET", "/page", nil) // until it is told, after 3 s, that this lasts too long
 		for range 5 {
@@ -196,8 +200,10 @@ func TestAccountSharing(t *testing.T) {
 	}
 	rigFor := func(t *testing.T, excess Excess) *rig {
 		return newRig(t, Config{
-			TrustedProxies: []string{"192.0.2.1"},
-			Flow:           FlowConfig{Key: "cookie sid", MaxAddresses: 2, Per: Duration(time.Minute), Excess: excess},
+			SiteConfig: SiteConfig{
+				TrustedProxies: []string{"192.0.2.1"},
+				Flow:           FlowConfig{Key: "cookie sid", MaxAddresses: 2, Per: Duration(time.Minute), Excess: excess},
+			},
 		}, fcgitest.Hello)
 	}
 	t.Run("refuse", func(t *testing.T) {

@@ -44,7 +44,7 @@ func TestStaleConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Workers: 1}, tc.script, fcgitest.Hello)
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, tc.script, fcgitest.Hello)
 				r.wantPage(r.get("/"))
 				time.Sleep(2 * time.Second)
 				re := r.do(tc.method, "/", strings.NewReader("body"))
@@ -73,7 +73,7 @@ func TestStaleConnection(t *testing.T) {
 func TestReplayHappensOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dying := fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader)
-		r := newRig(t, Config{Workers: 3}, dying, dying, fcgitest.EOFBeforeHeader)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 3}}, dying, dying, fcgitest.EOFBeforeHeader)
 		first, second := r.start("GET", "/", nil), r.start("GET", "/", nil)
 		r.wantPage(first())
 		r.wantPage(second())
@@ -88,7 +88,7 @@ func TestReplayHappensOnce(t *testing.T) {
 // A body that is streamed and has been touched is gone: nothing can be replayed.
 func TestStreamedBodyIsNotReplayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{RequestBuffering: Off}, fcgitest.First(fcgitest.Page, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader)), fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{RequestBuffering: Off}}, fcgitest.First(fcgitest.Page, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader)), fcgitest.Hello)
 		r.wantPage(r.get("/"))
 		r.wantPage(r.get("/")) // it keeps connections
 		r.wantError(r.do("PUT", "/", strings.NewReader("body")), 502, errIncomplete)
@@ -124,7 +124,7 @@ func TestFullApplication(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Workers: 1}, tc.scripts...)
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, tc.scripts...)
 				re := r.do(tc.method, "/", strings.NewReader("body"))
 				if tc.ok {
 					r.wantPage(re)
@@ -152,7 +152,7 @@ func TestFullAfterServing(t *testing.T) {
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		})
 		unread := fcgitest.ResetBeforeReading
-		r := newRig(t, Config{Timeouts: TimeoutsConfig{Idle: Duration(time.Second)}},
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: ConnectionTimeouts{Idle: Duration(time.Second)}}},
 			served, unread, unread, served, unread, unread, unread, served, unread)
 		r.wantPage(r.get("/"))
 		time.Sleep(2 * time.Second)
@@ -183,10 +183,14 @@ func TestFullApplicationClosesFirst(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				full := fcgitest.AcceptThenClose
 				peer := fcgitest.Start(t, full, full, full, fcgitest.Hello)
-				r := startRig(t, Config{dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-					defer time.Sleep(time.Millisecond) // time enough to close
-					return peer.Dial(ctx)
-				}})
+				r := startRig(t, Config{
+					BackendHooks: BackendHooks{
+						dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+							defer time.Sleep(time.Millisecond) // time enough to close
+							return peer.Dial(ctx)
+						},
+					},
+				})
 				r.wantPage(r.do(method, "/", strings.NewReader("body")))
 				// After the first the pool asks, and does not lease before it has an answer,
 				// or none.
@@ -221,7 +225,7 @@ func TestResetPostIsNotReplayed(t *testing.T) {
 // A client that leaves while its request waits for room is not sent again.
 func TestLeavesWhileFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.Refuse(fcgitest.Overloaded))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.Refuse(fcgitest.Overloaded))
 		leave := r.startLeaving(http.MethodGet, "/", nil)
 		time.Sleep(100 * time.Millisecond)
 		leave()
@@ -242,7 +246,7 @@ func TestStreamedBodyTakesASettledConnection(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, "index.php"), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		r := newRig(t, Config{Preset: "php", Root: root, RequestBuffering: Off}, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader), fcgitest.Hello)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Preset: "php"}, SiteConfig: SiteConfig{Root: root, RequestBuffering: Off}}, fcgitest.First(fcgitest.Page, fcgitest.EOFBeforeHeader), fcgitest.Hello)
 		r.wantPage(r.get("/index.php"))
 		r.wantPage(r.do("PUT", "/index.php", strings.NewReader("body")))
 		if n := r.peer.Accepted(); n != 2 {

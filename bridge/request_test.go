@@ -40,7 +40,7 @@ func TestLargeParams(t *testing.T) {
 	})
 	t.Run("allowed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, Config{MaxParams: 128 << 10}, fcgitest.Hello)
+			r := newRig(t, Config{SiteConfig: SiteConfig{MaxParams: 128 << 10}}, fcgitest.Hello)
 			r.wantPage(get(r))
 			got := r.peer.Requests()[0] // the peer fails the test if a pair crosses records
 			if len(got.ParamsRecords) != 2 {
@@ -58,7 +58,7 @@ func TestLargeParams(t *testing.T) {
 // A pair that does not fit into a record is refused whatever MaxParams says.
 func TestHugePair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{MaxParams: 1 << 20}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{MaxParams: 1 << 20}}, fcgitest.Hello)
 		req, err := http.NewRequest("GET", "http://app.test/", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +86,7 @@ func TestBodyOverTheLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{MaxBody: 1000, RequestBuffering: tc.buffering}, fcgitest.Echo)
+				r := newRig(t, Config{SiteConfig: SiteConfig{MaxBody: 1000, RequestBuffering: tc.buffering}}, fcgitest.Echo)
 				do := func(n int) reply {
 					req, err := http.NewRequest("POST", "http://app.test/", strings.NewReader(strings.Repeat("x", n)))
 					if err != nil {
@@ -112,7 +112,7 @@ func TestBodyOverTheLimit(t *testing.T) {
 // The disk budget is used up: the client is told to come again.
 func TestNoRoomForTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Spool: SpoolConfig{Buffer: 4 << 10, Memory: 64 << 10, Disk: 100 << 10}}, fcgitest.Echo)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Spool: SpoolConfig{Buffer: 4 << 10, Memory: 64 << 10, Disk: 100 << 10}}}, fcgitest.Echo)
 		r.wantError(r.post("/", strings.Repeat("x", 200<<10)), 503, errInternal)
 		if re := r.post("/", strings.Repeat("x", 50<<10)); re.status != 200 {
 			t.Errorf("a body that fits: %d %q", re.status, re.body)
@@ -132,10 +132,10 @@ func TestRefusedUploadsAreAnswered(t *testing.T) {
 		body   string
 		status int
 	}{
-		"too large, announced": {Config{MaxBody: 1 << 20}, known, 413},
-		"too large, chunked":   {Config{MaxBody: 1 << 20}, chunked, 413},
-		"no room, announced":   {Config{Spool: small}, known, 503},
-		"no room, chunked":     {Config{Spool: small}, chunked, 503},
+		"too large, announced": {Config{SiteConfig: SiteConfig{MaxBody: 1 << 20}}, known, 413},
+		"too large, chunked":   {Config{SiteConfig: SiteConfig{MaxBody: 1 << 20}}, chunked, 413},
+		"no room, announced":   {Config{ApplicationConfig: ApplicationConfig{Spool: small}}, known, 503},
+		"no room, chunked":     {Config{ApplicationConfig: ApplicationConfig{Spool: small}}, chunked, 503},
 	} {
 		for part, sent := range map[string]int{"whole": len(tc.body), "half": len(tc.body) / 2} {
 			t.Run(name+", "+part, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestRefusedUploadsAreAnswered(t *testing.T) {
 // A client that sends for ever is not heard out.
 func TestEndlessUpload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{MaxBody: 1000}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{MaxBody: 1000}}, fcgitest.Hello)
 		c := r.raw()
 		begun := time.Now()
 		_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000000\r\n\r\n")
@@ -188,7 +188,7 @@ func TestExpectContinue(t *testing.T) {
 	for name, buffering := range map[string]Switch{"spooled": On, "streamed": Off} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{MaxBody: 1000, RequestBuffering: buffering}, fcgitest.Echo)
+				r := newRig(t, Config{SiteConfig: SiteConfig{MaxBody: 1000, RequestBuffering: buffering}}, fcgitest.Echo)
 				c := r.raw()
 				in := bufio.NewReader(c)
 				io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
@@ -273,7 +273,7 @@ func TestContentLengthOfTheRequest(t *testing.T) {
 // responder needs, STDIN with its end.
 func TestRequestOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Mount: "/app", Env: map[string]string{"APP_ENV": "test"}}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{Mount: "/app", Env: map[string]string{"APP_ENV": "test"}}}, fcgitest.Hello)
 		r.wantPage(r.post("/app/page?q=1", "a=b"))
 		got := r.peer.Requests()[0]
 		if got.Role != 1 || got.Flags != fcgitest.KeepConn || got.ID != 1 || string(got.Stdin) != "a=b" || !got.StdinEnded {
@@ -293,7 +293,7 @@ func TestRequestOnTheWire(t *testing.T) {
 // What cannot be mapped never reaches the application.
 func TestRefusedPaths(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Mount: "/app"}, fcgitest.Hello)
+		r := newRig(t, Config{SiteConfig: SiteConfig{Mount: "/app"}}, fcgitest.Hello)
 		r.wantError(r.get("/app/a%00b"), 400, errRequest)
 		r.wantError(r.get("/app/a%0Ab"), 400, errRequest)
 		r.wantError(r.get("/elsewhere"), 404, errRequest)
@@ -306,7 +306,7 @@ func TestRefusedPaths(t *testing.T) {
 // A slow upload costs no worker: others are served meanwhile.
 func TestSlowUploadHoldsNoWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.Echo)
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.Echo)
 		c := r.raw()
 		io.WriteString(c, "POST /slow HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\n")
 		for range 10 {

@@ -111,7 +111,7 @@ func (r *rig) outcome() Outcome {
 // wantNothingHeld checks that no request holds anything of anybody.
 func (r *rig) wantNothingHeld() {
 	r.t.Helper()
-	time.Sleep(r.b.cfg.closeDelay())
+	time.Sleep(closeDelay(r.b.settings.Load()))
 	synctest.Wait()
 	s := r.b.Snapshot()
 	s.Spool.Cut, s.Spool.Refused, s.Spool.DiskLimit = 0, 0, 0 // which are not held

@@ -18,7 +18,7 @@ import (
 
 // crowded is a site whose clients come by way of a proxy.
 func crowded(budget SpoolConfig) Config {
-	return Config{Workers: 20, Spool: budget, TrustedProxies: []string{"192.0.2.1"}}
+	return Config{ApplicationConfig: ApplicationConfig{Workers: 20, Spool: budget}, SiteConfig: SiteConfig{TrustedProxies: []string{"192.0.2.1"}}}
 }
 
 // download begins one, and reads nothing of it.
@@ -77,7 +77,7 @@ func TestUploadsBesideSlowReaders(t *testing.T) {
 			t.Errorf("an upload: %d %q, %v", re.status, re.body, re.err)
 		}
 		cut := r.aborted()
-		if len(cut) == 0 || len(cut) > 3 {
+		if len(cut) == 0 || len(cut) > 5 { // if all 12 hold the same, it needs the room of 4.02
 			t.Errorf("%d answers were cut for an upload", len(cut))
 		}
 		for _, o := range cut {

@@ -137,7 +137,7 @@ func TestCompleteAnswers(t *testing.T) {
 		"chunk longer than its size": {parts: say(text+"Transfer-Encoding: chunked\r\n\r\n", "5\r\nhello!\r\n0\r\n\r\n"), cut: true},
 		"compressed chunks":          {parts: say(text+"Transfer-Encoding: gzip, chunked\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"), cut: true},
 	} {
-		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4}) })
+		t.Run(name, func(t *testing.T) { s.check(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}}) })
 	}
 }
 
@@ -173,7 +173,7 @@ func TestSloppyHeaders(t *testing.T) {
 		"status of four digits":      {parts: say("Status: 2000\r\n\r\n", "x"), cut: true},
 		"status 099":                 {parts: say("Status: 099\r\n\r\n", "x"), cut: true},
 	} {
-		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4}) })
+		t.Run(name, func(t *testing.T) { s.check(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}}) })
 	}
 }
 
@@ -242,7 +242,7 @@ func TestEarlyHints(t *testing.T) {
 // An interim header gives the application as much time again.
 func TestInterimHeadersGiveTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Timeouts: TimeoutsConfig{FirstByte: Duration(5 * time.Second)}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{FirstByte: Duration(5 * time.Second)}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			for range 3 {
 				s.HoldFor(4 * time.Second)
 				s.Send(fcgitest.Out(q.ID, "Status: 102 Processing\n\n"))
@@ -271,7 +271,7 @@ func TestInterimHeadersGiveTime(t *testing.T) {
 // Interim headers count against the limit of the header, so they end.
 func TestEndlessInterimHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{MaxResponseHeader: 1000}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{MaxResponseHeader: 1000}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			for {
 				s.Send(fcgitest.Out(q.ID, "Status: 100\n\n"))
 				s.HoldFor(time.Second)

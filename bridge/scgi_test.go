@@ -156,7 +156,7 @@ func TestSCGI(t *testing.T) {
 }
 
 func testSCGI(t *testing.T, codec scgiCodec) {
-	r := scgiRig(t, Config{Workers: 3, codec: codec}, scgiAnswers(func(s *fcgitest.Session, vars map[string]string, body string) {
+	r := scgiRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 3}, BackendHooks: BackendHooks{codec: codec}}, scgiAnswers(func(s *fcgitest.Session, vars map[string]string, body string) {
 		fmt.Fprintf(s, "Content-Type: text/plain\r\n\r\n%s %s %s %s\n", vars["SCGI"], vars["REQUEST_METHOD"], vars["REQUEST_URI"], vars["CONTENT_LENGTH"])
 		time.Sleep(time.Second)
 		_, _ = io.WriteString(s, body)
@@ -259,7 +259,7 @@ func TestSCGIReplay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := scgiRig(t, Config{Workers: 1}, tc.scripts...)
+				r := scgiRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, tc.scripts...)
 				if strings.Contains(name, "after serving") {
 					if re := r.get("/"); re.body != "ok" {
 						t.Fatalf("reply %+v", re)
@@ -279,10 +279,10 @@ func TestSCGIReplay(t *testing.T) {
 
 func TestSCGIRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := startRig(t, Config{
+		r := startRig(t, Config{BackendHooks: BackendHooks{
 			codec: scgiCodec{},
 			dial:  func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED },
-		})
+		}})
 		r.wantError(r.get("/"), 502, errRefused)
 	})
 }
@@ -291,7 +291,7 @@ func TestSCGIRefused(t *testing.T) {
 // and an instance is asked whether it is ready in SCGI, too.
 func TestSCGIParams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := scgiRig(t, Config{MaxParams: 1000}, scgiSays("X-A: b\n\nok"))
+		r := scgiRig(t, Config{SiteConfig: SiteConfig{MaxParams: 1000}}, scgiSays("X-A: b\n\nok"))
 		req, err := http.NewRequest(http.MethodGet, "http://app.test/", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -304,7 +304,7 @@ func TestSCGIParams(t *testing.T) {
 	})
 	for answer, want := range map[string]string{"Status: 404\n\n": "", "Status: 500\n\n": "the answer is 500", "": "EOF"} {
 		synctest.Test(t, func(t *testing.T) {
-			_, k := newKeptRig(t, Config{codec: scgiCodec{}, Spawn: &SpawnConfig{Ready: "/ready"}}, scgiSays(answer))
+			_, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/ready"}}, BackendHooks: BackendHooks{codec: scgiCodec{}}}, scgiSays(answer))
 			err := k.cfg.Ready(t.Context(), fakeInstance)
 			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 				t.Errorf("%q: %v, want %q", answer, err, want)

@@ -65,7 +65,9 @@ func TestSendfile(t *testing.T) {
 		"interim":         {parts: say("Status: 103\r\n"+xsend+"\r\n", xsend+"\r\n"), status: 200, body: "0123456789"},
 		"redirect within": {parts: say("Location: /x\r\n" + xsend + "\r\n"), status: 302, body: "0123456789"},
 	} {
-		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4, Sendfile: []string{dir, "/protected=" + dir}}) })
+		t.Run(name, func(t *testing.T) {
+			s.check(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}, SiteConfig: SiteConfig{Sendfile: []string{dir, "/protected=" + dir}}})
+		})
 	}
 }
 
@@ -73,7 +75,7 @@ func TestSendfile(t *testing.T) {
 func TestSendfileConditions(t *testing.T) {
 	dir := writeFile(t, "a.txt")
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Sendfile: []string{dir}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{Sendfile: []string{dir}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			encoding := ""
 			if q.Param("REQUEST_URI") == "/gzip" {
 				encoding = "Content-Encoding: gzip\n"
@@ -143,14 +145,16 @@ func TestSendfileThatIsNotSent(t *testing.T) {
 		"not there":             {[]string{dir}, saying{parts: say("X-Sendfile: " + dir + "/b.txt\n\n"), status: 404, body: "404 Not Found\n\nThere is nothing here.\n", log: "level=ERROR"}},
 		"a directory":           {[]string{filepath.Dir(dir)}, saying{parts: say("X-Sendfile: "+dir+"\n\n", "a page"), status: 404, body: "404 Not Found\n\nThere is nothing here.\n", log: "level=ERROR"}},
 	} {
-		t.Run(name, func(t *testing.T) { tc.check(t, Config{Workers: 4, Sendfile: tc.list}) })
+		t.Run(name, func(t *testing.T) {
+			tc.check(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}, SiteConfig: SiteConfig{Sendfile: tc.list}})
+		})
 	}
 }
 
 // The log is told once.
 func TestSendfileNotices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Sendfile: []string{"/nowhere"}}, fcgitest.Answer("X-Sendfile: /srv/a.txt\n\na page"))
+		r := newRig(t, Config{SiteConfig: SiteConfig{Sendfile: []string{"/nowhere"}}}, fcgitest.Answer("X-Sendfile: /srv/a.txt\n\na page"))
 		for range 3 {
 			r.get("/")
 		}
@@ -173,7 +177,9 @@ func TestSendfileOfATrustedProxy(t *testing.T) {
 		"truncated":           {parts: say("X-Sendfile: /srv/a.txt\n\n", "a page"), end: fcgitest.HungUp, cut: true},
 		"HEAD, a file's size": {method: "HEAD", parts: say("X-Sendfile: /srv/a.txt\nContent-Length: 10\n\n"), status: 200, header: map[string]string{"X-Sendfile": "/srv/a.txt", "Content-Length": ""}},
 	} {
-		t.Run(name, func(t *testing.T) { s.check(t, Config{Workers: 4, Sendfile: []string{dir}, Identify: trust}) })
+		t.Run(name, func(t *testing.T) {
+			s.check(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}, SiteConfig: SiteConfig{Sendfile: []string{dir}}, SiteHooks: SiteHooks{Identify: trust}})
+		})
 	}
 }
 
@@ -186,7 +192,7 @@ func TestSendfileHoldsNoWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1, Sendfile: []string{dir}, Timeouts: TimeoutsConfig{Client: Duration(20 * time.Second)}}, fcgitest.Answer("X-Sendfile: "+dir+"/big\n\n"))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}, SiteConfig: SiteConfig{Sendfile: []string{dir}, Timeouts: TimeoutsConfig{Client: Duration(20 * time.Second)}}}, fcgitest.Answer("X-Sendfile: "+dir+"/big\n\n"))
 		c := r.raw()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
 		time.Sleep(time.Second)
@@ -212,7 +218,7 @@ func TestSendfileThatShrinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Sendfile: []string{dir}}, fcgitest.Answer("X-Sendfile: "+name+"\n\n"))
+		r := newRig(t, Config{SiteConfig: SiteConfig{Sendfile: []string{dir}}}, fcgitest.Answer("X-Sendfile: "+name+"\n\n"))
 		c := r.raw()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
 		time.Sleep(time.Second)
@@ -236,7 +242,7 @@ func TestSendfileThatShrinks(t *testing.T) {
 func TestSendfileThatShrinksBehindAnEncoder(t *testing.T) {
 	name := filepath.Join(writeFile(t, "a.txt"), "a.txt")
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Sendfile: []string{filepath.Dir(name)}}, fcgitest.Answer("X-Sendfile: "+name+"\n\n"))
+		r := newRig(t, Config{SiteConfig: SiteConfig{Sendfile: []string{filepath.Dir(name)}}}, fcgitest.Answer("X-Sendfile: "+name+"\n\n"))
 		defer func() {
 			if p := recover(); p != http.ErrAbortHandler {
 				t.Errorf("it ended with %v", p)

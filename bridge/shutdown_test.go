@@ -19,7 +19,7 @@ import (
 // connection.
 func TestRefuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		ask := func() net.Conn {
 			c := r.raw()
 			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n") // the answer says whether it came
@@ -69,7 +69,7 @@ func TestShutdown(t *testing.T) {
 		for _, buffering := range []Switch{On, Off} {
 			t.Run(name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					r := newRig(t, Config{Workers: 1, RequestBuffering: buffering}, fcgitest.AnswerAfter(20*time.Second, fcgitest.Page))
+					r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}, SiteConfig: SiteConfig{RequestBuffering: buffering}}, fcgitest.AnswerAfter(20*time.Second, fcgitest.Page))
 					if c.busy {
 						answer := r.start("GET", "/slow", nil)
 						defer answer()
@@ -92,7 +92,7 @@ func TestShutdown(t *testing.T) {
 // An answer that has begun is cut, and the log does not say that its client left.
 func TestShutdownWithinTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1}, fcgitest.Ticks(10, 300*time.Millisecond))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.Ticks(10, 300*time.Millisecond))
 		defer func() {
 			if cause := recover(); cause != http.ErrAbortHandler {
 				t.Errorf("panic %v, want the connection to be cut", cause)

@@ -15,6 +15,7 @@ type sites struct {
 
 	mu     sync.Mutex
 	here   map[*Bridge]*siteMemory
+	latest *Bridge // the one of them that came last; nil: there is none
 	seats  map[seat]*siteMemory
 	rules  map[sharingRule]*sharingTable
 	others bool // there has been a seat: those that come have labels
@@ -70,10 +71,11 @@ func (s *sites) join(b *Bridge) error {
 		return err
 	}
 	if b.cfg.Flow.MaxAddresses > 0 {
-		b.sharing = s.share(b.cfg.Flow.rule())
+		b.sharing = s.share(ruleOf(&b.cfg.Flow))
 	}
 	memory.users++
 	s.here[b] = memory
+	s.latest = b
 	return nil
 }
 
@@ -128,11 +130,17 @@ func (s *sites) leave(b *Bridge) {
 	memory.users--
 	memory.left = now
 	delete(s.here, b)
+	if s.latest == b {
+		s.latest = nil
+		for other := range s.here {
+			s.latest = other
+		}
+	}
 	s.forget(now)
 	if b.sharing == nil {
 		return
 	}
-	rule := b.cfg.Flow.rule()
+	rule := ruleOf(&b.cfg.Flow)
 	if t := s.rules[rule]; t.users > 1 {
 		t.users--
 		return
@@ -140,8 +148,18 @@ func (s *sites) leave(b *Bridge) {
 	delete(s.rules, rule)
 }
 
-func (f *FlowConfig) rule() sharingRule {
+func ruleOf(f *FlowConfig) sharingRule {
 	return sharingRule{f.MaxAddresses, time.Duration(f.Per), f.Excess == Evict}
+}
+
+// last returns the configuration of the site that joined last, or nil.
+func (s *sites) last() *site {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest == nil {
+		return nil
+	}
+	return s.latest.cfg
 }
 
 // snapshot is of all sites together.

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,4 +65,32 @@ func TestSeatsAreBounded(t *testing.T) {
 			t.Error("the last is forgotten")
 		}
 	})
+}
+
+// The site that came last is asked for, or one of those that are left.
+func TestLastSite(t *testing.T) {
+	o := openOffice(t, Config{})
+	at := func(mount string) *Bridge { return o.site(func(c *Config) { c.Mount = mount }) }
+	if s := o.back.sites.last(); s != nil {
+		t.Errorf("%+v before there is one", s)
+	}
+	first, second, third := at("/one"), at("/two"), at("/three")
+	want := func(mounts ...string) {
+		t.Helper()
+		if s := o.back.sites.last(); s == nil || !slices.Contains(mounts, s.Mount) {
+			t.Errorf("%+v, want %q", s, mounts)
+		}
+	}
+	want("/three")
+	second.Close()
+	want("/three")
+	third.Close()
+	want("/one")
+	third = at("/three")
+	first.Close()
+	want("/three")
+	third.Close()
+	if s := o.back.sites.last(); s != nil {
+		t.Errorf("%+v when all have left", s)
+	}
 }

@@ -19,14 +19,14 @@ const (
 // logStall tells the log of a stall, once at its begin and once at its end.
 func (b *backend) logStall(s admission.Stall) {
 	if !s.Ended.IsZero() {
-		b.settings.Load().Logger.Warn("the application answers again", "stalled_for", s.Ended.Sub(s.Began).Round(time.Millisecond))
+		b.hooks.Logger.Warn("the application answers again", "stalled_for", s.Ended.Sub(s.Began).Round(time.Millisecond))
 		return
 	}
 	attrs := []slog.Attr{slog.Int("count", len(s.Held)), slog.Any("in_flight", inFlight(s.Held[:min(stallLines, len(s.Held))]))}
 	if n := len(s.Held) - stallLines; n > 0 {
 		attrs = append(attrs, slog.String("and", fmt.Sprintf("%d more", n)))
 	}
-	b.settings.Load().Logger.LogAttrs(context.Background(), slog.LevelWarn, "the application answers nobody; one request at a time finds out when it does again", attrs...)
+	b.hooks.Logger.LogAttrs(context.Background(), slog.LevelWarn, "the application answers nobody; one request at a time finds out when it does again", attrs...)
 }
 
 // inFlight is a list of requests as the log has it: a line of text, or an array.

@@ -22,7 +22,7 @@ func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var frozen atomic.Pointer[chan struct{}] // nil: it is not
 		var told []admission.Stall
-		cfg := Config{Lanes: On, Workers: 8, Flow: FlowConfig{Key: "cookie sid"}, OnStall: func(s admission.Stall) { told = append(told, s) }}
+		cfg := Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "cookie sid"}}, BackendHooks: BackendHooks{OnStall: func(s admission.Stall) { told = append(told, s) }}}
 		r := newRig(t, cfg, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if until := frozen.Load(); until != nil {
 				<-*until
@@ -110,9 +110,9 @@ func manyInFlight(n int) (held []admission.InFlight) {
 func TestStallReport(t *testing.T) {
 	var text, lines bytes.Buffer
 	b := new(backend)
-	b.settings.Store(&Config{Logger: slog.New(slog.NewTextHandler(&text, nil))})
+	b.hooks.Logger = slog.New(slog.NewTextHandler(&text, nil))
 	b.logStall(admission.Stall{Began: time.Now(), Held: manyInFlight(25)})
-	b.settings.Store(&Config{Logger: slog.New(slog.NewJSONHandler(&lines, nil))})
+	b.hooks.Logger = slog.New(slog.NewJSONHandler(&lines, nil))
 	b.logStall(admission.Stall{Began: time.Now(), Held: manyInFlight(25)})
 
 	if n := strings.Count(text.String(), "GET /"); n != stallLines || !strings.Contains(text.String(), `and="5 more"`) || strings.ContainsRune(text.String(), '\uFFFD') {

@@ -34,10 +34,18 @@ func TestClientsLeaveAnywhere(t *testing.T) {
 			peer := fcgitest.StartUnix(t, func(s *fcgitest.Session) { scripts[int(turn.Add(1))%len(scripts)](s) })
 			soon := Duration(100 * time.Millisecond) // some scripts never answer
 			b, err := New(Config{
-				Backends: []string{peer.Addr()}, Workers: workers, RequestBuffering: tc.buffering, Lanes: tc.lanes,
-				Spool:    SpoolConfig{Dir: t.TempDir()},
-				Queue:    QueueConfig{Timeout: soon, LongTimeout: soon},
-				Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon, Send: soon},
+				ApplicationConfig: ApplicationConfig{
+					Backends: []string{peer.Addr()},
+					Workers:  workers,
+					Lanes:    tc.lanes,
+					Spool:    SpoolConfig{Dir: t.TempDir()},
+					Queue:    QueueConfig{Timeout: soon, LongTimeout: soon},
+					Timeouts: ConnectionTimeouts{Send: soon},
+				},
+				SiteConfig: SiteConfig{
+					RequestBuffering: tc.buffering,
+					Timeouts:         TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon},
+				},
 			})
 			if err != nil {
 				t.Fatal(err)

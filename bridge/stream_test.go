@@ -72,7 +72,7 @@ func TestSlowClientHoldsNoWorker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Workers: 1}, fcgitest.Bytes(tc.size))
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.Bytes(tc.size))
 				c := r.raw()
 				io.WriteString(c, strings.Repeat("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n", tc.requests))
 				time.Sleep(time.Second)
@@ -101,7 +101,7 @@ func TestSpoolBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 20 << 20
 		budget := SpoolConfig{Buffer: 64 << 10, Memory: 128 << 10, Disk: 1 << 20}
-		r := newRig(t, Config{Workers: 1, Spool: budget}, fcgitest.Bytes(size))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1, Spool: budget}}, fcgitest.Bytes(size))
 		c := r.raw()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
 		in := bufio.NewReader(c)
@@ -132,7 +132,7 @@ func TestSpoolBudget(t *testing.T) {
 // A client that takes nothing of its answer for Timeouts.Client is given up.
 func TestClientThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Workers: 1, Timeouts: TimeoutsConfig{Client: Duration(20 * time.Second)}}, fcgitest.Bytes(5<<20))
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}, SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{Client: Duration(20 * time.Second)}}}, fcgitest.Bytes(5<<20))
 		c := r.raw()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
 		time.Sleep(19 * time.Second)
@@ -154,7 +154,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 // The client's connection outlives a stream, with its deadlines lifted.
 func TestConnectionAfterAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Timeouts: TimeoutsConfig{Client: Duration(time.Second)}}, fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{Client: Duration(time.Second)}}}, fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
 			s.Send(fcgitest.Out(r.ID, "X-Accel-Buffering: no\n\n"))
 			for range len(r.Stdin) {
 				s.Send(fcgitest.Out(r.ID, "x"))

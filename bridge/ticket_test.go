@@ -52,11 +52,15 @@ func TestTickets(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, tc.script)
 				r := startRig(t, Config{
-					Lanes: On, Workers: 2,
-					Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon},
-					dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-						c, err := peer.Dial(ctx)
-						return distantConn{c}, err
+					ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 2},
+					SiteConfig: SiteConfig{
+						Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon},
+					},
+					BackendHooks: BackendHooks{
+						dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+							c, err := peer.Dial(ctx)
+							return distantConn{c}, err
+						},
 					},
 				})
 				ctx := context.Background()
@@ -107,7 +111,7 @@ func (r *rig) learned() (n int) {
 // make it a long one.
 func TestWaitingForAConnectionIsNotRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Lanes: On, Workers: 2}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 2}}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		}))
 		r.wantPage(r.get("/"))
@@ -126,8 +130,11 @@ func TestWaitingForAConnectionIsNotRunning(t *testing.T) {
 func TestNothingSecretIsShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{
-			Lanes: On, Workers: 4, TrustedProxies: []string{"192.0.2.1"},
-			Flow: FlowConfig{Key: "cookie PHPSESSID", MaxAddresses: 1},
+			ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 4},
+			SiteConfig: SiteConfig{
+				TrustedProxies: []string{"192.0.2.1"},
+				Flow:           FlowConfig{Key: "cookie PHPSESSID", MaxAddresses: 1},
+			},
 		}, slowly(2*time.Second))
 		var open []func() reply
 		for i, target := range []string{

@@ -29,7 +29,7 @@ func TestRefusedBodyThatNeverComes(t *testing.T) {
 		"as too large":  func(c *bridge.Config) { c.MaxBody = 100 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := bridge.Config{Backends: []string{"unix:/run/absent.sock"}, Timeouts: bridge.TimeoutsConfig{Client: bridge.Duration(50 * time.Millisecond)}}
+			cfg := bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/absent.sock"}}, SiteConfig: bridge.SiteConfig{Timeouts: bridge.TimeoutsConfig{Client: bridge.Duration(50 * time.Millisecond)}}}
 			refuse(&cfg)
 			b, err := bridge.New(cfg)
 			if err != nil {

@@ -25,7 +25,7 @@ func TestWorkerStaysCharged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Workers: 1}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 					s.Send(said(q.ID))
 					s.Hold()
 				}))
@@ -56,7 +56,7 @@ func TestWorkerStaysCharged(t *testing.T) {
 func TestLeavesWithTheTimeout(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t, Config{Workers: 1, Timeouts: TimeoutsConfig{FirstByte: Duration(time.Second)}}, fcgitest.SilentForever)
+			r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}, SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{FirstByte: Duration(time.Second)}}}, fcgitest.SilentForever)
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://app.test/", nil)
@@ -87,7 +87,7 @@ func TestClientDoesNotWaitForTheEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Config{Workers: 2}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 					s.Send(fcgitest.Out(q.ID, tc.answer))
 					s.HoldFor(20 * time.Second)
 					s.Send(fcgitest.End(q.ID))

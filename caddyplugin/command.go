@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 func init() {
@@ -58,12 +58,12 @@ func serve(f caddycmd.Flags) (int, error) {
 	if n := f.Int("workers"); n < 1 {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("--workers %d: want at least 1", n)
 	}
-	c := bridge.Config{Backends: backends, Workers: f.Int("workers"), Preset: f.String("preset"), Mount: f.String("mount"), Root: f.String("root")}
+	c := config.Config{Application: config.Application{Backends: backends, Workers: f.Int("workers"), Preset: f.String("preset")}, Site: config.Site{Mount: f.String("mount"), Root: f.String("root")}}
 	if command := f.Args(); len(command) > 0 {
 		if f.ArgsLenAtDash() != 0 {
 			return caddy.ExitCodeFailedStartup, fmt.Errorf("unexpected argument %q: a command to run goes after \"--\"", command[0])
 		}
-		c.Spawn = &bridge.SpawnConfig{Command: command}
+		c.Spawn = &config.Spawn{Command: command}
 	}
 	if c.Preset != cgi.PresetApp && c.Root == "" {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("--root: preset %q needs the directory of its scripts", c.Preset)
@@ -71,7 +71,7 @@ func serve(f caddycmd.Flags) (int, error) {
 	if err := scripts(&c, ""); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	if err := c.Validate(); err != nil {
+	if err := validate(c); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	cfg, err := oneSite(c, f.String("listen"), f.String("domain"), f.Bool("access-log"))
@@ -88,7 +88,7 @@ func serve(f caddycmd.Flags) (int, error) {
 }
 
 // oneSite is the configuration of a Caddy that serves nothing but c.
-func oneSite(c bridge.Config, listen, domain string, accessLog bool) (*caddy.Config, error) {
+func oneSite(c config.Config, listen, domain string, accessLog bool) (*caddy.Config, error) {
 	route := caddyhttp.Route{HandlersRaw: []json.RawMessage{caddyconfig.JSONModuleObject(&Handler{Config: c}, "handler", "sluice", nil)}}
 	if c.Preset != cgi.PresetApp {
 		root, err := filepath.Abs(c.Root)

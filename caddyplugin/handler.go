@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 func init() { caddy.RegisterModule(new(Handler)) }
@@ -23,7 +23,7 @@ func init() { caddy.RegisterModule(new(Handler)) }
 // Placeholders in the values are resolved when the configuration is loaded; those in
 // `env` and `root` that belong to a request, for each request.
 type Handler struct {
-	bridge.Config
+	config.Config
 
 	lease *lease
 }
@@ -53,7 +53,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 }
 
 // Validate checks the configuration.
-func (h *Handler) Validate() error { return withRoot(h.Config).Validate() }
+func (h *Handler) Validate() error { return validate(h.Config) }
 
 // warn tells the log of settings that have no effect. That the usual fallback is not there
 // is nobody's mistake.

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // outlet is where a module's words go: the log, the events and the metrics of its
@@ -43,7 +43,7 @@ func newOutlet(ctx caddy.Context) (*outlet, error) {
 }
 
 // who is the module as an error names it.
-func (o *outlet) who(cfg bridge.Config) string {
+func (o *outlet) who(cfg *config.Site) string {
 	who := o.module
 	if cfg.Mount != "" {
 		who += " at " + cfg.Mount

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // applications are those that outlive configurations.
@@ -32,7 +33,7 @@ type registry struct {
 // claim is what one configuration wants an application to be.
 type claim struct {
 	by    *App
-	cfg   bridge.Config
+	cfg   config.Application
 	who   string // the module that was first
 	users int    // modules
 }
@@ -65,23 +66,23 @@ func (r *registry) all() (list []*application) {
 
 // claim returns the application that cfg means, kept for one more site, and the claim on
 // it. What it holds now is changed only if the configuration runs already.
-func (r *registry) claim(cfg bridge.Config, out *outlet) (*application, *claim, error) {
+func (r *registry) claim(cfg config.Config, out *outlet) (*application, *claim, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	app, err := r.find(cfg, out)
+	app, err := r.find(&cfg, out)
 	if err != nil {
 		return nil, nil, err
 	}
 	if app == nil {
-		app = &application{name: r.free(nameOf(cfg))}
+		app = &application{name: r.free(nameOf(&cfg.Application))}
 	}
-	_, _, err = r.pool.LoadOrNew(app, func() (caddy.Destructor, error) { return app, app.open(cfg, out) })
+	_, _, err = r.pool.LoadOrNew(app, func() (caddy.Destructor, error) { return app, app.open(cfg.Application, out) })
 	if err != nil {
 		return nil, nil, err
 	}
 	c := app.claimOf(out.generation)
 	if c == nil {
-		c = &claim{by: out.generation, cfg: cfg, who: out.who(cfg)}
+		c = &claim{by: out.generation, cfg: cfg.Application, who: out.who(&cfg.Site)}
 		app.claims = append(app.claims, c)
 	}
 	c.users++
@@ -96,22 +97,22 @@ func (r *registry) claim(cfg bridge.Config, out *outlet) (*application, *claim, 
 // find returns the application that cfg means, nil if it is not there: the one that its
 // configuration has claimed for the same backend; else the one that another has left as
 // that, or as something that can become that.
-func (r *registry) find(cfg bridge.Config, out *outlet) (*application, error) {
+func (r *registry) find(cfg *config.Config, out *outlet) (*application, error) {
 	identity, all := cfg.Identity(), r.all()
 	for _, app := range all {
 		c := app.claimOf(out.generation)
 		if c == nil || c.cfg.Identity() != identity {
 			continue
 		}
-		if err := c.cfg.AgreesWith(cfg); err != nil {
-			return nil, conflict(err, c.who, out.who(cfg), app.name)
+		if err := bridge.Agree(c.cfg, cfg.Application); err != nil {
+			return nil, conflict(err, c.who, out.who(&cfg.Site), app.name)
 		}
 		return app, nil
 	}
 	var best *application
 	most := 0
 	for _, app := range all {
-		if n := likeness(app.now.Load(), &cfg); n > most && app.claimOf(out.generation) == nil && app.backend.CanBecome(app.complete(cfg)) == nil {
+		if n := likeness(app.now.Load(), &cfg.Application); n > most && app.claimOf(out.generation) == nil && app.backend.CanBecome(cfg.Application) == nil {
 			best, most = app, n
 		}
 	}
@@ -119,7 +120,7 @@ func (r *registry) find(cfg bridge.Config, out *outlet) (*application, error) {
 }
 
 // likeness is how much of a backend two configurations have in common: nothing is 0.
-func likeness(one, two *bridge.Config) (n int) {
+func likeness(one, two *config.Application) (n int) {
 	if one.Identity() == two.Identity() {
 		return 1 + len(one.Backends) + len(two.Backends)
 	}

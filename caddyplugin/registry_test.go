@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // take is acquire where it must not fail.
-func take(t *testing.T, by *App, cfg bridge.Config) *lease {
+func take(t *testing.T, by *App, cfg config.Config) *lease {
 	t.Helper()
 	l, err := acquire(cfg, outletOf(by))
 	if err != nil {
@@ -31,8 +32,8 @@ func giveBack(t *testing.T, leases ...*lease) {
 	synctest.Wait()
 }
 
-func at(workers int, backends ...string) bridge.Config {
-	return bridge.Config{Backends: backends, Workers: workers}
+func at(workers int, backends ...string) config.Config {
+	return config.Config{Application: config.Application{Backends: backends, Workers: workers}}
 }
 
 func (l *lease) wantWorkers(t *testing.T, n int) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // A configuration is carried out in two steps. When it starts, everything that can fail is
@@ -23,7 +24,7 @@ type reload struct {
 // change is what an application is to become.
 type change struct {
 	app    *application
-	cfg    bridge.Config
+	cfg    config.Application
 	change *bridge.Change
 }
 
@@ -61,7 +62,7 @@ func (r *registry) prepare(by *App) (*reload, error) {
 		if c == nil || reflect.DeepEqual(c.cfg, *app.now.Load()) {
 			continue
 		}
-		prepared, err := app.backend.Prepare(app.complete(c.cfg))
+		prepared, err := app.backend.Prepare(c.cfg)
 		if err != nil {
 			return next, fmt.Errorf("%s: %w", app.name, err)
 		}

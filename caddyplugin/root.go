@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // resolveRoot replaces the placeholders of a root that are known without a request. Those
@@ -32,8 +33,12 @@ func resolveRoot(root string, repl *caddy.Replacer) (string, error) {
 
 // rootOf returns the root for a request. A value that takes the place of a placeholder
 // must be a directory's name: clients choose the host. Only where the placeholder is all
-// there is, {http.vars.root}, it is a path.
+// there is, {http.vars.root}, it is a path. It is nil if the root does not depend on the
+// request.
 func rootOf(root string) func(*http.Request) (string, error) {
+	if !isOfRequests(root) {
+		return nil
+	}
 	whole := strings.HasPrefix(root, "{") && strings.IndexByte(root, '}') == len(root)-1
 	return func(r *http.Request) (string, error) {
 		repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -66,12 +71,9 @@ func directoryPath(text string) bool {
 	return path.Clean(text) == strings.TrimSuffix(text, "/") && text[0] != '.' && !strings.Contains(text, "/.")
 }
 
-// withRoot is a configuration whose root may depend on the request.
-func withRoot(c bridge.Config) bridge.Config {
-	if isOfRequests(c.Root) {
-		c.RootOf = rootOf(c.Root)
-	}
-	return c
+// validate checks a configuration.
+func validate(c config.Config) error {
+	return bridge.Config{ApplicationConfig: c.Application, SiteConfig: c.Site, SiteHooks: hooksOf(&c.Site)}.Validate()
 }
 
 // isOfRequests reports whether a root depends on the request.

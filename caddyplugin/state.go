@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // lingering is how long a site that no configuration uses stays open, and its application
@@ -30,9 +31,9 @@ type application struct {
 	collector prometheus.Collector
 	events    eventQueue
 
-	now     atomic.Pointer[bridge.Config] // what holds, as it was written
-	claims  []*claim                      // applications.mu
-	started bool                          // the processes were started, if there are to be any; applications.mu
+	now     atomic.Pointer[config.Application] // what holds, as it was written
+	claims  []*claim                           // applications.mu
+	started bool                               // the processes were started, if there are to be any; applications.mu
 
 	used atomic.Int64 // when a request was last sent here as to an upstream, in Unix time; 0: never
 
@@ -43,7 +44,7 @@ type application struct {
 // lease is a module's share of an application: a site in front of it.
 type lease struct {
 	app    *application
-	cfg    bridge.Config
+	cfg    config.Config
 	site   *bridge.Bridge
 	visits *visits
 	out    *outlet
@@ -54,7 +55,7 @@ type lease struct {
 // there, or a new one. If it is there and cfg has it otherwise, it changes when the
 // configuration that out belongs to starts. Until the lease is released, out is where the
 // application's log goes, if no other came later.
-func acquire(cfg bridge.Config, out *outlet) (*lease, error) {
+func acquire(cfg config.Config, out *outlet) (*lease, error) {
 	app, c, err := applications.claim(cfg, out)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func acquire(cfg bridge.Config, out *outlet) (*lease, error) {
 
 // hold returns a site in front of an application, and has no say in what that is: it only
 // keeps it.
-func hold(app *application, cfg bridge.Config, out *outlet) (*lease, error) {
+func hold(app *application, cfg config.Config, out *outlet) (*lease, error) {
 	if err := applications.keep(app); err != nil {
 		return nil, err
 	}
@@ -72,10 +73,10 @@ func hold(app *application, cfg bridge.Config, out *outlet) (*lease, error) {
 }
 
 // lease opens a site. The application was kept for it.
-func (a *application) lease(cfg bridge.Config, out *outlet, c *claim) (*lease, error) {
+func (a *application) lease(cfg config.Config, out *outlet, c *claim) (*lease, error) {
 	l := &lease{app: a, cfg: cfg, visits: newVisits(), out: out, claim: c}
 	var err error
-	if l.site, err = a.backend.Bridge(a.complete(cfg)); err != nil {
+	if l.site, err = a.backend.Bridge(cfg.Site, hooksOf(&cfg.Site)); err != nil {
 		applications.withdraw(a, c)
 		return nil, errors.Join(err, applications.forget(a))
 	}
@@ -132,35 +133,35 @@ func (l *lease) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // open makes the backend.
-func (a *application) open(cfg bridge.Config, out *outlet) (err error) {
+func (a *application) open(cfg config.Application, out *outlet) (err error) {
 	a.outlets.add(out) // NewBackend may have something to say
 	defer a.outlets.remove(out)
 	a.now.Store(&cfg)
-	if a.backend, err = bridge.NewBackend(a.complete(cfg)); err != nil {
+	if a.backend, err = bridge.NewBackend(cfg, a.hooks()); err != nil {
 		return err
 	}
 	a.collector = a.newCollector()
 	return nil
 }
 
-// complete adds to a configuration what is not written in it.
-func (a *application) complete(cfg bridge.Config) bridge.Config {
-	cfg.Logger = slog.New(&logHandler{to: &a.outlets})
-	cfg.Observe = observe
-	cfg.Identify = identify
-	cfg.OnStall, cfg.OnOutage, cfg.OnGivenUp = a.noteStall, a.noteOutage, a.noteGivenUp
-	if cfg.Spawn != nil {
-		spawn := *cfg.Spawn
-		spawn.Reexec = true // see init
-		cfg.Spawn = &spawn
+// hooks returns the logger and callbacks of the backend.
+func (a *application) hooks() bridge.BackendHooks {
+	return bridge.BackendHooks{
+		Logger:  slog.New(&logHandler{to: &a.outlets}),
+		OnStall: a.noteStall, OnOutage: a.noteOutage, OnGivenUp: a.noteGivenUp,
+		Reexec: true, // see init
 	}
-	cfg = withRoot(cfg)
-	for _, value := range cfg.Env {
+}
+
+// hooksOf returns the callbacks of a site.
+func hooksOf(site *config.Site) bridge.SiteHooks {
+	h := bridge.SiteHooks{Observe: observe, Identify: identify, RootOf: rootOf(site.Root)}
+	for _, value := range site.Env {
 		if strings.Contains(value, "{") {
-			cfg.Expand = expand
+			h.Expand = expand
 		}
 	}
-	return cfg
+	return h
 }
 
 // use notes that a request is sent here as to an upstream.
@@ -174,11 +175,11 @@ func (a *application) use() {
 func (a *application) unusedSince(t time.Time) bool { return a.used.Load() < t.Unix() }
 
 // become has the backend go by cfg, in place.
-func (a *application) become(cfg bridge.Config) error {
+func (a *application) become(cfg config.Application) error {
 	if reflect.DeepEqual(cfg, *a.now.Load()) {
 		return nil
 	}
-	if err := a.backend.Configure(a.complete(cfg)); err != nil {
+	if err := a.backend.Configure(cfg); err != nil {
 		return err
 	}
 	a.now.Store(&cfg)
@@ -219,14 +220,14 @@ type place struct {
 	Root   string `json:"root,omitempty"`
 }
 
-func placeOf(cfg bridge.Config) place { return place{cfg.Preset, cfg.Mount, cfg.Root} }
+func placeOf(cfg *config.Config) place { return place{cfg.Preset, cfg.Mount, cfg.Root} }
 
 // sites lists where the sites in front of a are.
 func (a *application) sites() (list []place) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, l := range a.leases {
-		if at := placeOf(l.cfg); !slices.Contains(list, at) {
+		if at := placeOf(&l.cfg); !slices.Contains(list, at) {
 			list = append(list, at)
 		}
 	}
@@ -234,7 +235,7 @@ func (a *application) sites() (list []place) {
 }
 
 // nameOf is what an application with that configuration should be called.
-func nameOf(cfg bridge.Config) string {
+func nameOf(cfg *config.Application) string {
 	if s := cfg.Spawn; s != nil {
 		return s.Command[0] // its arguments may be secret
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // generation is a configuration, running or to be started.
@@ -38,7 +38,7 @@ func outletOf(a *App) *outlet {
 func TestApplicationLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := outletOf(generation(t, true))
-		l, err := acquire(bridge.Config{Backends: []string{"unix:/nowhere/app.sock"}}, out)
+		l, err := acquire(config.Config{Application: config.Application{Backends: []string{"unix:/nowhere/app.sock"}}}, out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestApplicationLingers(t *testing.T) {
 func TestApplicationCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := outletOf(generation(t, true))
-		cfg := bridge.Config{Backends: []string{"unix:/nowhere/app.sock"}}
+		cfg := config.Config{Application: config.Application{Backends: []string{"unix:/nowhere/app.sock"}}}
 		one, err := acquire(cfg, out)
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestApplicationCloses(t *testing.T) {
 func TestUpstreamsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := outletOf(generation(t, true))
-		u, err := newUpstreams(bridge.Config{}, out)
+		u, err := newUpstreams(config.Config{}, out)
 		if err != nil {
 			t.Fatal(err)
 		}

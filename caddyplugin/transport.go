@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
@@ -24,7 +24,7 @@ func init() { caddy.RegisterModule(new(Transport)) }
 // The handler `sluice` does more, and costs less: it knows how many requests each backend
 // can hold, and balances by that.
 type Transport struct {
-	bridge.Config
+	config.Config
 
 	upstreams *upstreams
 	sendfile  bool // reverse_proxy acts on X-Sendfile and the like
@@ -84,9 +84,9 @@ func hasSendfile(h http.Header) bool {
 
 // Validate checks what all upstreams have in common.
 func (t *Transport) Validate() error {
-	cfg := withRoot(t.Config)
+	cfg := t.Config
 	cfg.Backends = []string{"unix:/upstream"}
-	return cfg.Validate()
+	return validate(cfg)
 }
 
 // Cleanup gives the upstreams back. Requests may still be on their way through t.
@@ -104,15 +104,12 @@ func (t *Transport) Cleanup() error {
 //	}
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the transport's name
-	p := newParser(d)
+	p := newParser(d, &t.Config)
 	if d.NextArg() {
 		return d.Errf("unexpected '%s': the upstreams are named by reverse_proxy", d.Val())
 	}
-	options := optionsOf(&t.Config)
-	for _, name := range []string{"spawn", "static", "static_types", "static_dirs"} { // there is no next handler to send files
-		delete(options, name)
-	}
-	if err := p.block("", options); err != nil {
+	p.without = []string{"backends", "spawn", "static", "static_types", "static_dirs"} // there is no next handler to send files
+	if err := p.block(""); err != nil {
 		return err
 	}
 	if err := scripts(&t.Config, ""); err != nil {
@@ -175,7 +172,7 @@ const retryBuffer = 64 << 10
 
 // DefaultBufferSizes implements reverseproxy.BufferedTransport.
 func (t *Transport) DefaultBufferSizes() (request, response int64) {
-	if t.RequestBuffering == bridge.Off {
+	if t.RequestBuffering == config.Off {
 		return 0, 0
 	}
 	return retryBuffer, 0

@@ -8,7 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // unusedFor is how long an upstream that no request goes to is kept while others come.
@@ -17,7 +17,7 @@ const unusedFor = 10 * time.Minute
 
 // upstreams are the applications that one transport sends requests to, by address.
 type upstreams struct {
-	cfg bridge.Config
+	cfg config.Config
 	out *outlet
 
 	mu     sync.RWMutex
@@ -28,14 +28,14 @@ type upstreams struct {
 
 // newUpstreams keeps those that a transport with the same settings has: the one that this
 // replaces in a reload.
-func newUpstreams(cfg bridge.Config, out *outlet) (*upstreams, error) {
+func newUpstreams(cfg config.Config, out *outlet) (*upstreams, error) {
 	u := &upstreams{cfg: cfg, out: out, leases: make(map[string]*lease)}
 	for _, app := range live() {
 		now := app.now.Load()
-		if app.unusedSince(time.Now().Add(-unusedFor)) || len(now.Backends) != 1 || !reflect.DeepEqual(*now, u.of(now.Backends[0])) {
+		if app.unusedSince(time.Now().Add(-unusedFor)) || len(now.Backends) != 1 || !reflect.DeepEqual(*now, u.of(now.Backends[0]).Application) {
 			continue
 		}
-		l, err := hold(app, *now, out)
+		l, err := hold(app, u.of(now.Backends[0]), out)
 		if errors.Is(err, errGone) {
 			continue
 		}
@@ -66,7 +66,7 @@ func (u *upstreams) giveBack() {
 }
 
 // of is the configuration of the upstream at addr.
-func (u *upstreams) of(addr string) bridge.Config {
+func (u *upstreams) of(addr string) config.Config {
 	cfg := u.cfg
 	cfg.Backends = []string{addr}
 	return cfg

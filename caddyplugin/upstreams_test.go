@@ -5,14 +5,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // An upstream that is in no configuration any more is given back, however often the others
 // are loaded anew.
 func TestRemovedUpstreamIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := bridge.Config{Workers: 2}
+		cfg := config.Config{Application: config.Application{Workers: 2}}
 		old, err := newUpstreams(cfg, outletOf(generation(t, true)))
 		if err != nil {
 			t.Fatal(err)

@@ -136,9 +136,11 @@ func startBackend(b *testing.B) string {
 func startBridge(b *testing.B, workers int) http.Handler {
 	b.Helper()
 	gate, err := bridge.New(bridge.Config{
-		Backends: []string{"unix:" + startBackend(b)},
-		Workers:  workers,
-		Queue:    bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+		ApplicationConfig: bridge.ApplicationConfig{
+			Backends: []string{"unix:" + startBackend(b)},
+			Workers:  workers,
+			Queue:    bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+		},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -181,7 +181,7 @@ func TestFullBacklog(t *testing.T) {
 	be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 1, backlog: 1})
 	// Another gate has the one worker, and strangers fill the backlog behind it.
 	cfg := be.config()
-	cfg.Timeouts.Idle = bridge.Duration(time.Millisecond) // to give the worker back
+	cfg.ApplicationConfig.Timeouts.Idle = bridge.Duration(time.Millisecond) // to give the worker back
 	url, _ := serveBridge(t, cfg)
 	g := newGate(t)
 	waiting := newSite(t, url+be.prefix).background(t, t.Context(), "/wait?gate="+g.dir)

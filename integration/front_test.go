@@ -29,9 +29,14 @@ var fronts = map[string]func(testing.TB, backend) string{
 // for as long as this package is patient.
 func (be backend) config() bridge.Config {
 	return bridge.Config{
-		Backends: []string{be.addr}, Workers: be.workers,
-		Preset: be.preset, Root: be.root, Env: be.env, KeepAlive: be.keepAlive,
-		Queue: bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+		ApplicationConfig: bridge.ApplicationConfig{
+			Backends:  []string{be.addr},
+			Workers:   be.workers,
+			Preset:    be.preset,
+			KeepAlive: be.keepAlive,
+			Queue:     bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+		},
+		SiteConfig: bridge.SiteConfig{Root: be.root, Env: be.env},
 	}
 }
 

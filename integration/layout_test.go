@@ -13,6 +13,7 @@ const module = "github.com/sluice-proxy/sluice/"
 // layout is the dependency rule: what each package may import, directly or not,
 // of this module and of others. Dependencies point down.
 var layout = map[string]struct{ own, others []string }{
+	"bridge/config":                 {others: []string{"github.com/agnivade/levenshtein", "github.com/dustin/go-humanize"}},
 	"bridge/fcgi":                   {},
 	"bridge/cgi":                    {},
 	"bridge/upstream":               {own: []string{"bridge/cgi"}},
@@ -37,21 +38,21 @@ var layout = map[string]struct{ own, others []string }{
 	},
 	"bridge": {
 		own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
-		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
+		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
 	"bridge/basicauth": {own: []string{"bridge/cgi"}, others: slices.Concat(htpasswd, []string{"golang.org/x/time/rate"})},
 	"bridge/status":    {},
 	"bridge/metrics": {
 		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
-		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
+		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
 	"cmd/sluice/internal/connlimit": {},
 	"cmd/sluice/internal/framing":   {own: []string{"bridge/cgi"}},
@@ -60,7 +61,7 @@ var layout = map[string]struct{ own, others []string }{
 	"cmd/sluice": {
 		own: []string{
 			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
-			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread",
 			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi",
@@ -76,7 +77,7 @@ var layout = map[string]struct{ own, others []string }{
 
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
-	"bridge", "bridge/admission", "bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue",
+	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
 	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
 	"bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 }

@@ -25,10 +25,12 @@ func BenchmarkMultiplexed(b *testing.B) {
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			gate, err := bridge.New(bridge.Config{
-				Backends:  []string{"unix:" + startApplication(b, bm.application)},
-				Workers:   callers,
-				Multiplex: bm.multiplex,
-				Queue:     bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+				ApplicationConfig: bridge.ApplicationConfig{
+					Backends:  []string{"unix:" + startApplication(b, bm.application)},
+					Workers:   callers,
+					Multiplex: bm.multiplex,
+					Queue:     bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+				},
 			})
 			if err != nil {
 				b.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/probe"
 )
@@ -26,7 +26,7 @@ import (
 // probed asks a backend for a page, on up to twelve connections.
 func probed(t testing.TB, be backend, path, script string) (*probe.Report, error) {
 	t.Helper()
-	network, addr, err := bridge.ParseAddress(be.addr)
+	network, addr, err := config.ParseAddress(be.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

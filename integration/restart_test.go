@@ -72,7 +72,7 @@ func TestReload(t *testing.T) {
 func TestApplicationComesLate(t *testing.T) {
 	checkLeaks(t)
 	socket := filepath.Join(socketDir(t), "late.sock")
-	url, _ := serveBridge(t, bridge.Config{Backends: []string{"unix:" + socket}, Workers: 2})
+	url, _ := serveBridge(t, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:" + socket}, Workers: 2}})
 	s := newSite(t, url)
 	resp, body := s.do(t, s.request(t, http.MethodPost, "/hello", nil))
 	if resp.StatusCode != http.StatusBadGateway || !strings.Contains(resp.Header.Get("Proxy-Status"), "destination_unavailable") {
@@ -89,8 +89,8 @@ func TestApplicationHangs(t *testing.T) {
 	checkLeaks(t)
 	be := startLibfcgi(t, 2)
 	cfg := be.plainConfig()
-	cfg.Timeouts.FirstByte = bridge.Duration(100 * time.Millisecond)
-	cfg.Timeouts.Abandoned = bridge.Duration(time.Second) // the third finds both workers taken
+	cfg.SiteConfig.Timeouts.FirstByte = bridge.Duration(100 * time.Millisecond)
+	cfg.SiteConfig.Timeouts.Abandoned = bridge.Duration(time.Second) // the third finds both workers taken
 	url, b := serveBridge(t, cfg)
 	s := newSite(t, url)
 	if got := s.get(t, "/hello"); got != "hello\n" {

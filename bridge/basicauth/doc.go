@@ -1,6 +1,6 @@
 // Package basicauth authenticates clients by name and password (HTTP Basic, RFC 7617)
 // against an htpasswd file, for a front that has nobody else to do it. [Auth.Identify] is
-// made for bridge.Config.Identify: it names the user, or refuses the request.
+// made for bridge.SiteHooks.Identify: it names the user, or refuses the request.
 //
 // # The file
 //

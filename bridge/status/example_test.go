@@ -11,7 +11,7 @@ import (
 )
 
 func Example() {
-	b, err := bridge.New(bridge.Config{Backends: []string{"unix:/run/app.sock"}})
+	b, err := bridge.New(bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
 	if err != nil {
 		log.Fatal(err)
 	}

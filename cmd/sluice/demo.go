@@ -88,11 +88,13 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 	}
 	defer app.close()
 	b, err := bridge.New(bridge.Config{
-		Backends:  []string{app.Addr().String()},
-		Workers:   demoWorkers,
-		Lanes:     bridge.Switch(d.lanes),
-		Multiplex: bridge.Off, // one request to a connection, as with the threads that it is about
-		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		ApplicationConfig: bridge.ApplicationConfig{
+			Backends:  []string{app.Addr().String()},
+			Workers:   demoWorkers,
+			Lanes:     bridge.Switch(d.lanes),
+			Multiplex: bridge.Off,
+		},
+		BackendHooks: bridge.BackendHooks{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
 	})
 	if err != nil {
 		return &runError{err}

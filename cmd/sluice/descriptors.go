@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 const (
@@ -36,8 +38,12 @@ func descriptorLimit() (int, error) {
 // temporary files, which are a quarter at most (package spool), the status, and static
 // files.
 func (o *options) connections(limit int) (most, waiting int, err error) {
-	instances := max(len(o.backends), o.command.instances, o.command.maxInstances) + 1 // one more while they are replaced
-	others := limit/4 + o.workers*instances + perInstance*instances + statusConnections + ownDescriptors
+	instances := len(o.Backends)
+	if o.Spawn != nil {
+		instances = o.Spawn.MaxInstances
+	}
+	instances++ // one more while they are replaced
+	others := limit/4 + o.Workers*instances + perInstance*instances + statusConnections + ownDescriptors
 	room := limit - others
 	if o.serveStatic() {
 		room /= 2 // each may be sent one
@@ -45,7 +51,7 @@ func (o *options) connections(limit int) (most, waiting int, err error) {
 	room -= room / 9 // for those that wait: an eighth of the others
 	switch {
 	case room < fewestConnections:
-		return 0, 0, fmt.Errorf("this process may open %d files, which is too few: %d are for the application and Sluice itself (--workers %d); raise the limit (ulimit -n, or LimitNOFILE= of systemd)", limit, others, o.workers)
+		return 0, 0, fmt.Errorf("this process may open %d files, which is too few: %d are for the application and Sluice itself (--workers %d); raise the limit (ulimit -n, or LimitNOFILE= of systemd)", limit, others, o.Workers)
 	case o.maxConnections > room:
 		return 0, 0, fmt.Errorf("--max-connections %d: this process may open %d files, and %d connections are what these have room for beside the rest; raise the limit (ulimit -n, or LimitNOFILE= of systemd)", o.maxConnections, limit, room)
 	case o.maxConnections > 0:
@@ -58,16 +64,15 @@ func (o *options) connections(limit int) (most, waiting int, err error) {
 
 // serveStatic reports whether files may be sent as they are.
 func (o *options) serveStatic() bool {
-	f := &o.files
 	switch {
-	case len(o.sendfile) > 0:
+	case len(o.Sendfile) > 0:
 		return true
-	case f.checkFiles == "off" && len(f.staticDirs) == 0:
+	case o.CheckFiles == config.Off && len(o.StaticDirs) == 0:
 		return false
-	case f.static == "":
-		return o.preset != "app" || len(f.staticTypes)+len(f.staticDirs) > 0
+	case o.Static == "":
+		return o.Preset != "app" || len(o.StaticTypes)+len(o.StaticDirs) > 0
 	}
-	return f.static != "off"
+	return o.Static != "off"
 }
 
 // proxies says which addresses speak for many clients: what --trusted-proxy lists.

@@ -4,17 +4,16 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-
-	"github.com/spf13/pflag"
 )
 
 // serveOptions are what a command line of serve comes to.
 func serveOptions(t *testing.T, args ...string) *options {
 	t.Helper()
-	o := new(options)
-	f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	o.register(f)
-	if err := f.Parse(args); err != nil {
+	o := parsed(t, args...)
+	if len(o.Backends) == 0 {
+		o.Backends = []string{"unix:/run/app.sock"}
+	}
+	if err := o.complete(nil); err != nil {
 		t.Fatal(err)
 	}
 	return o
@@ -49,8 +48,8 @@ func TestConnections(t *testing.T) {
 		if o.serveStatic() {
 			each = 2
 		}
-		instances := len(o.backends) + 1
-		if used := each*most + waiting + o.workers*instances + tt.files/4 + statusConnections; used > tt.files {
+		instances := len(o.Backends) + 1
+		if used := each*most + waiting + o.Workers*instances + tt.files/4 + statusConnections; used > tt.files {
 			t.Errorf("%d files, %q: %d could be open", tt.files, tt.args, used)
 		}
 	}

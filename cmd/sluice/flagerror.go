@@ -4,102 +4,48 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// flagOf is the flag for each key of bridge.Config, and of others, that an error may begin
-// with. Keys about the command have flags of nearly the same name.
-var flagOf = map[string]string{
-	"backends":                       "--backend",
-	"workers":                        "--workers",
-	"preset":                         "--preset",
-	"mount":                          "--mount",
-	"root":                           "--root",
-	"root or follow":                 "--root or --follow",
-	"resolve_root_symlink":           "--resolve-root-symlink",
-	"app_root":                       "--app-root",
-	"check_files":                    "--check-files",
-	"virtual":                        "--virtual",
-	"follow":                         "--follow",
-	"static":                         "--static",
-	"static_types":                   "--static-types",
-	"static_dirs":                    "--static-dirs",
-	"index":                          "--index",
-	"fallback":                       "--fallback",
-	"hide":                           "--hide",
-	"env":                            "--env",
-	"trusted_proxies":                "--trusted-proxy",
-	"user_header":                    "--user-header",
-	"underscore_headers":             "--underscore-headers",
-	"sendfile":                       "--sendfile",
-	"max_body":                       "--max-body",
-	"max_params":                     "--max-params",
-	"max_response_header":            "--max-response-header",
-	"request_buffering":              "--request-buffering",
-	"keep_alive":                     "--keep-alive",
-	"multiplex":                      "--multiplex",
-	"lanes":                          "--lanes",
-	"long_poll":                      "--long-poll",
-	"reserve":                        "--reserve",
-	"queue.size":                     "--queue-size",
-	"queue.long_size":                "--queue-long-size",
-	"queue.timeout":                  "--queue-timeout",
-	"queue.long_timeout":             "--queue-long-timeout",
-	"queue.poll_answer.status":       "--poll-answer-status",
-	"queue.poll_answer.body":         "--poll-answer-body",
-	"queue.poll_answer.content_type": "--poll-answer-type",
-	"flow.key":                       "--flow-key",
-	"flow.limit":                     "--flow-limit",
-	"flow.max_addresses":             "--flow-max-addresses",
-	"flow.per":                       "--flow-max-addresses",
-	"flow.excess":                    "--flow-excess",
-	"admission.long_after":           "--long-after",
-	"admission.stall_after":          "--stall-after",
-	"timeouts.dial":                  "--dial-timeout",
-	"timeouts.send":                  "--send-timeout",
-	"timeouts.first_byte":            "--first-byte-timeout",
-	"timeouts.between_bytes":         "--between-bytes-timeout",
-	"timeouts.request":               "--request-timeout",
-	"timeouts.idle":                  "--idle-timeout",
-	"timeouts.abandoned":             "--abandoned-timeout",
-	"timeouts.client":                "--client-timeout",
-	"spool.dir":                      "--spool-dir",
-	"spool.buffer":                   "--spool-buffer",
-	"spool.memory":                   "--spool-memory",
-	"spool.disk":                     "--spool-disk",
-	"file":                           "--auth-file",
-	"path":                           "--auth-path",
-	"realm":                          "--auth-realm",
-}
+// authFlags are the flags for the keys of package basicauth.
+var authFlags = map[string]string{"file": "--auth-file", "path": "--auth-path", "realm": "--auth-realm"}
 
-// keyed is an error that begins with a key, and perhaps its value.
-var keyed = regexp.MustCompile(`^(?:cgi: |auth: )?([a-z_]+(?: or [a-z]+|(?:\.[a-z_]+)+)?)( "(?:[^"\\]|\\.)*"| [A-Za-z0-9_]+)?: `)
+var (
+	// keyed is an error that begins with a key, or two, and perhaps a value.
+	keyed = regexp.MustCompile(`^(?:cgi: |auth: )?([a-z_]+(?: or [a-z]+|(?:\.[a-z_]+)+)?)( "(?:[^"\\]|\\.)*"| [A-Za-z0-9_]+)?: `)
+	// further matches words that may be keys, those with an underscore or a dot, and quoted
+	// texts, so that these are skipped.
+	further = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b[a-z]+(?:[._][a-z]+)+\b`)
+)
 
-// flagError names the flag in an error that begins with a key.
+// flagError names the flags in an error that begins with a key.
 func flagError(err error) error {
 	text := err.Error()
 	m := keyed.FindStringSubmatch(text)
 	if m == nil {
 		return err
 	}
-	key, value, rest := m[1], m[2], text[len(m[0]):]
+	key, value, rest := m[1], m[2], further.ReplaceAllStringFunc(text[len(m[0]):], flagOfKey)
 	if key == "spawn" { // the command itself is what is wrong
 		return errors.New(rest)
 	}
-	if flag, ok := flagOf[key]; ok {
-		return errors.New(flag + value + ": " + rest)
+	keys := strings.Split(key, " or ")
+	for i, key := range keys {
+		if keys[i] = flagOfKey(key); keys[i] == key {
+			return err
+		}
 	}
-	if strings.HasPrefix(key, "spawn.") {
-		return errors.New(spawnKey.ReplaceAllStringFunc(text, commandFlag))
-	}
-	return err
+	return errors.New(strings.Join(keys, " or ") + value + ": " + rest)
 }
 
-// spawnKey is a key about the command.
-var spawnKey = regexp.MustCompile(`spawn\.[a-z_]+`)
-
-func commandFlag(key string) string {
-	if key == "spawn.budget" {
-		return "--" + commandFlags + "spawn-budget"
+// flagOfKey returns the flag for a key, or key if there is none.
+func flagOfKey(key string) string {
+	if flag, ok := authFlags[key]; ok {
+		return flag
 	}
-	return "--" + commandFlags + strings.ReplaceAll(strings.TrimPrefix(key, "spawn."), "_", "-")
+	if s := config.Lookup(key); s != nil {
+		return flagOf(s)
+	}
+	return key
 }

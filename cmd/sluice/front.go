@@ -20,7 +20,7 @@ type front struct {
 }
 
 func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
-	return &front{bridge: b, access: access, client: time.Duration(o.client)}
+	return &front{bridge: b, access: access, client: time.Duration(o.Site.Timeouts.Client)}
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // site is a tree like those people point --root at: things to send beside things
@@ -80,8 +81,8 @@ func TestFiles(t *testing.T) {
 		{path: "/index.php", want: 502},
 		{path: "/", want: 502},
 	} {
-		o := &options{client: duration(time.Minute)}
-		f, log := testFront(t, o, bridge.Config{Preset: "php", Root: root, Static: cgi.StaticUsual, Hide: []string{"/data"}, Follow: c.follow, Index: []string{"index.php", "index.html"}})
+		o := &options{Config: clientTimeout(time.Minute)}
+		f, log := testFront(t, o, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root, Static: cgi.StaticUsual, Hide: []string{"/data"}, Follow: c.follow, Index: []string{"index.php", "index.html"}}})
 		res := httptest.NewRecorder()
 		f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, c.path, nil))
 		body, err := io.ReadAll(res.Body)
@@ -108,7 +109,7 @@ func TestFiles(t *testing.T) {
 // TestStaticOff leaves every file to the application.
 func TestStaticOff(t *testing.T) {
 	root, _ := site(t)
-	f, _ := testFront(t, &options{client: duration(time.Minute)}, bridge.Config{Preset: "php", Root: root, Static: cgi.StaticOff})
+	f, _ := testFront(t, &options{Config: clientTimeout(time.Minute)}, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root, Static: cgi.StaticOff}})
 	res := httptest.NewRecorder()
 	f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, "/style.css", nil))
 	if res.Code != http.StatusNotFound {
@@ -173,7 +174,7 @@ func TestAccessLogReopen(t *testing.T) {
 // connection must not be held for longer than --client-timeout.
 func TestFileWithBody(t *testing.T) {
 	root, _ := site(t)
-	f, _ := testFront(t, &options{client: duration(50 * time.Millisecond)}, bridge.Config{Preset: "php", Root: root, Static: cgi.StaticUsual})
+	f, _ := testFront(t, &options{Config: clientTimeout(50 * time.Millisecond)}, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root, Static: cgi.StaticUsual}})
 	server := httptest.NewServer(f)
 	defer server.Close()
 	c, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -192,11 +193,17 @@ func TestFileWithBody(t *testing.T) {
 	}
 }
 
+// clientTimeout is a configuration with that for a client.
+func clientTimeout(d time.Duration) (c config.Config) {
+	c.Site.Timeouts.Client = config.Duration(d)
+	return c
+}
+
 // TestRequestOnClosedConnection has a connection closed for others while its request is
 // read: the application does not see that.
 func TestRequestOnClosedConnection(t *testing.T) {
 	root, _ := site(t)
-	f, log := testFront(t, &options{client: duration(time.Minute)}, bridge.Config{Preset: "php", Root: root})
+	f, log := testFront(t, &options{Config: clientTimeout(time.Minute)}, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root}})
 	for closed, want := range map[bool]int{false: 1, true: 0} {
 		log.Reset()
 		server := httptest.NewUnstartedServer(f)

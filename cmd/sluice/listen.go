@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // endpoint is where something listens: --listen or --status, and if that is a unix socket,
@@ -78,7 +78,7 @@ func (e *endpoint) listen() (net.Listener, error) {
 }
 
 func (e *endpoint) listenUnix() (net.Listener, error) {
-	_, path, err := bridge.ParseAddress(e.addr)
+	_, path, err := config.ParseAddress(e.addr)
 	if err != nil {
 		return nil, err
 	}

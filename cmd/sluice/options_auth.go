@@ -14,25 +14,21 @@ import (
 type authOptions struct {
 	file, realm string
 	paths       []string
-	userHeader  string
 }
 
 func (o *authOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.file, "auth-file", "", "require log-in (HTTP Basic) with a name and password of this htpasswd `FILE`; REMOTE_USER is the name")
 	f.StringArrayVar(&o.paths, "auth-path", nil, "URL `PREFIX` that requires log-in, such as /login for Trac; may be given several times (default everything)")
 	f.StringVar(&o.realm, "auth-realm", "", "`TEXT` that browsers show when they ask for the password (default Sluice)")
-	f.StringVar(&o.userHeader, "user-header", "", "header field `NAME`, such as X-Remote-User, in which a --trusted-proxy names the user: REMOTE_USER; ignored from other peers")
 }
 
 // check finds flags that mean nothing.
-func (o *authOptions) check(trusted []string) error {
+func (o *authOptions) check() error {
 	switch {
 	case o.file == "" && len(o.paths) > 0:
 		return errors.New("--auth-path: means nothing without --auth-file")
 	case o.file == "" && o.realm != "":
 		return errors.New("--auth-realm: means nothing without --auth-file")
-	case o.userHeader != "" && len(trusted) == 0:
-		return errors.New("--user-header: means nothing without --trusted-proxy: it is believed from nobody else")
 	}
 	return nil
 }

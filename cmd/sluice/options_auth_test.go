@@ -40,12 +40,12 @@ func TestFilesNeedTheLogin(t *testing.T) {
 	if err := os.WriteFile(users, []byte("jane:{SHA}NMfTLf4kql4x98PMVl16orqGin0=\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := &options{client: duration(time.Minute), auth: authOptions{file: users, paths: []string{"/img", "/index.php"}}}
+	o := &options{Config: clientTimeout(time.Minute), auth: authOptions{file: users, paths: []string{"/img", "/index.php"}}}
 	auth, err := o.auth.open("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, _ := testFront(t, o, bridge.Config{Preset: "php", Root: root, Static: "usual", Identify: auth.Identify})
+	f, _ := testFront(t, o, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root, Static: "usual"}, SiteHooks: bridge.SiteHooks{Identify: auth.Identify}})
 	for _, c := range []struct {
 		path, password string
 		want           int

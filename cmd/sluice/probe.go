@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/probe"
 )
 
@@ -99,7 +99,7 @@ func (o *probeOptions) check(f *pflag.FlagSet) error {
 }
 
 func (o *probeOptions) config(addr string) (probe.Config, error) {
-	network, dial, err := bridge.ParseAddress(addr)
+	network, dial, err := config.ParseAddress(addr)
 	if err != nil {
 		return probe.Config{}, err
 	}

@@ -48,7 +48,7 @@ and answers when that is done.`,
 
 // serve runs until a signal has drained it, or something fails.
 func serve(o *options, command []string) (err error) {
-	if err := o.check(command); err != nil {
+	if err := o.complete(command); err != nil {
 		return err
 	}
 	surviveBrokenPipes()
@@ -65,9 +65,9 @@ func serve(o *options, command []string) (err error) {
 		}
 	}()
 
-	cfg := o.bridge(command)
+	cfg := o.bridge()
 	cfg.Logger, cfg.Observe = log, access.observe
-	auth, err := o.auth.open(o.mount, log)
+	auth, err := o.auth.open(o.Mount, log)
 	if err != nil {
 		return flagError(err)
 	}
@@ -86,7 +86,7 @@ func serve(o *options, command []string) (err error) {
 		return err
 	}
 	defer front.Close()
-	if o.listen.anybody() && slices.Contains(o.trusted, "unix") {
+	if o.listen.anybody() && slices.Contains(o.TrustedProxies, "unix") {
 		log.Warn("every user of this machine can pass for the proxy that --trusted-proxy unix believes; --listen-mode 0660 and --listen-group say who may connect", "listen", o.listen.addr)
 	}
 	var side net.Listener
@@ -105,7 +105,7 @@ func serve(o *options, command []string) (err error) {
 	for _, unused := range b.Unused() {
 		log.Warn("a setting has no effect: " + flagError(unused).Error())
 	}
-	if o.auth.inTheClear(front.Addr(), o.trusted) {
+	if o.auth.inTheClear(front.Addr(), o.TrustedProxies) {
 		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", front.Addr().String())
 	}
 
@@ -121,7 +121,7 @@ func serve(o *options, command []string) (err error) {
 		go func() { failed <- state.serve(side) }()
 	}
 	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),
-		"workers", o.workers, "preset", o.preset, "max_connections", limit.Snapshot().Max, "version", versionText())
+		"workers", o.Workers, "preset", o.Preset, "max_connections", limit.Snapshot().Max, "version", versionText())
 	err = untilSignal(signals, failed, b, access, log)
 	if err != nil {
 		err = &runError{err}
@@ -145,7 +145,7 @@ func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
 		return nil, err
 	}
 	return connlimit.New(connlimit.Config{
-		Max: most, MaxWaiting: waiting, Exempt: proxies(o.trusted), Logger: log,
+		Max: most, MaxWaiting: waiting, Exempt: proxies(o.TrustedProxies), Logger: log,
 	}), nil
 }
 

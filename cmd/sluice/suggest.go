@@ -3,25 +3,26 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // otherWords are what other servers call our flags.
-var otherWords = map[string]string{
-	"port": "listen", "bind": "listen", "address": "listen",
-	"upstream": "backend", "server": "backend", "socket": "backend", "fastcgi-pass": "backend", "connect": "backend",
-	"threads": "workers", "processes": "workers", "children": "workers", "concurrency": "workers", "max-conns": "workers",
-	"maxconn": "max-connections", "worker-connections": "max-connections",
-	"docroot": "root", "document-root": "root", "dir": "root",
-	"user": "command-user", "group": "command-group", "umask": "command-umask",
-	"log": "access-log", "admin": "status", "metrics": "status",
+func otherWords() map[string]string {
+	words := map[string]string{
+		"port": "listen", "bind": "listen", "address": "listen",
+		"maxconn": "max-connections", "worker-connections": "max-connections",
+		"log": "access-log", "admin": "status", "metrics": "status",
+	}
+	for word, key := range config.OtherWords {
+		words[word] = config.Lookup(key).Flag
+	}
+	return words
 }
 
 // notANumber is how the flag parser says that.
@@ -29,6 +30,11 @@ var notANumber = regexp.MustCompile(`strconv\.Parse[A-Za-z]+: parsing ".*": (inv
 
 // readable is a flag error without the parser's words, and with the flag that was meant.
 func readable(cmd *cobra.Command, err error) error {
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if _, ok := wrong.GetFlag().Value.(settingFlag); ok {
+			return fmt.Errorf("--%s: %w", wrong.GetFlag().Name, wrong.Unwrap())
+		}
+	}
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
 		return errors.New(notANumber.ReplaceAllString(err.Error(), "not a number, or too large a one"))
@@ -39,7 +45,7 @@ func readable(cmd *cobra.Command, err error) error {
 	}
 	var known []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-	switch best := nearest(name, known, otherWords); {
+	switch best := config.Nearest(name, known, otherWords()); {
 	case best != "":
 		return fmt.Errorf("%w; did you mean --%s?", err, best)
 	case cmd.HasParent():
@@ -62,37 +68,8 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 			known = append(known, sub.Name())
 		}
 	}
-	if best := nearest(args[0], known, map[string]string{"run": "serve", "start": "serve", "check": "probe"}); best != "" {
+	if best := config.Nearest(args[0], known, map[string]string{"run": "serve", "start": "serve", "check": "probe"}); best != "" {
 		return fmt.Errorf("unknown command %q; did you mean \"%s %s\"?", args[0], cmd.Name(), best)
 	}
 	return fmt.Errorf("unknown command %q; there are %s", args[0], strings.Join(known, ", "))
-}
-
-// nearest returns the word that was meant: one that is written nearly so, the only one
-// that begins so, or what others call it; "" if there is none.
-func nearest(word string, known []string, others map[string]string) string {
-	word = strings.ToLower(strings.ReplaceAll(word, "_", "-"))
-	words := slices.Concat(known, slices.Sorted(maps.Keys(others)))
-	best, least := "", 3
-	if len(word) < 5 {
-		least = 2
-	}
-	for _, w := range words {
-		if d := levenshtein.ComputeDistance(word, w); d < least {
-			best, least = w, d
-		}
-	}
-	if best == "" {
-		begin := slices.DeleteFunc(slices.Clone(known), func(w string) bool { return !strings.HasPrefix(w, word) })
-		if len(begin) == 1 {
-			best = begin[0]
-		}
-	}
-	if other, ok := others[best]; ok && !slices.Contains(known, best) {
-		best = other
-	}
-	if !slices.Contains(known, best) {
-		return ""
-	}
-	return best
 }

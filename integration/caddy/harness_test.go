@@ -214,6 +214,8 @@ type applicationState struct {
 				State       string `json:"state"`
 				Workers     int    `json:"workers"`
 				Dials       uint64 `json:"dials"`
+				Idle        int    `json:"idle"`
+				KeepAlive   string `json:"keep_alive"`
 				BacklogFull uint64 `json:"backlog_full"`
 			} `json:"instances"`
 		} `json:"pool"`

@@ -1,25 +1,12 @@
-package bridge
+package config
 
 import (
 	"encoding"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// setOrUnset sets a variable of this process's environment for a test, or unsets it.
-func setOrUnset(t *testing.T, name, value string) {
-	t.Helper()
-	t.Setenv(name, value) // it is as it was after the test
-	if value != "" {
-		return
-	}
-	if err := os.Unsetenv(name); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // wantText checks what a text is read as, and written as.
 func wantText[T comparable, P interface {
@@ -60,17 +47,17 @@ func TestUmaskText(t *testing.T) {
 	}
 }
 
-func TestSpawnBudgetText(t *testing.T) {
-	wantText(t, "10 per 10m", SpawnBudget{Spawns: 10, Per: Duration(10 * time.Minute)}, "10 per 10m0s")
-	wantText(t, " 1  per 1h stop", SpawnBudget{1, Duration(time.Hour), true}, "1 per 1h0m0s stop")
+func TestBudgetText(t *testing.T) {
+	wantText(t, "10 per 10m", Budget{Spawns: 10, Per: Duration(10 * time.Minute)}, "10 per 10m0s")
+	wantText(t, " 1  per 1h stop", Budget{1, Duration(time.Hour), true}, "1 per 1h0m0s stop")
 	for text, want := range map[string]string{
 		"": "not a budget", "10": "not a budget", "10 in 10m": "not a budget", "10 per 10m go": "not a budget", "10 per 10m stop now": "not a budget",
 		"ten per 10m": "not a number", "0 per 10m": "not a number", "-1 per 10m": "not a number",
 		"10 per minute": "not a duration", "10 per 0s": "more than 0", "10 per -1s": "more than 0",
 	} {
-		wantNoText[SpawnBudget](t, text, want)
+		wantNoText[Budget](t, text, want)
 	}
-	if text, err := (SpawnBudget{}).MarshalText(); err != nil || len(text) > 0 {
+	if text, err := (Budget{}).MarshalText(); err != nil || len(text) > 0 {
 		t.Errorf("the default is %q, %v", text, err)
 	}
 }

@@ -1,14 +1,70 @@
-package bridge
+package config
 
 import (
 	"encoding"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
+
+// Switch is "on", "off" or, where the setting says so, "auto"; empty is its default.
+type Switch string
+
+// The values of a Switch.
+const (
+	On   Switch = "on"
+	Off  Switch = "off"
+	Auto Switch = "auto"
+)
+
+// Excess is a value of Flow.Excess.
+type Excess string
+
+// The values of an Excess.
+const (
+	Refuse Excess = "refuse"
+	Evict  Excess = "evict"
+)
+
+// Duration is a time.Duration whose text form is "1.5s", "2m", "1d12h".
+type Duration time.Duration
+
+var (
+	_ encoding.TextMarshaler   = Duration(0)
+	_ encoding.TextUnmarshaler = (*Duration)(nil)
+)
+
+// MarshalText writes d as time.Duration.String does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// days is the part of a duration that time.ParseDuration does not know.
+var days = regexp.MustCompile(`^(-?)(\d{1,5})d`)
+
+// UnmarshalText reads what time.ParseDuration reads, and days before it.
+func (d *Duration) UnmarshalText(text []byte) error {
+	rest, whole := string(text), time.Duration(0)
+	if m := days.FindStringSubmatch(rest); m != nil {
+		n, _ := strconv.Atoi(m[2]) // five digits
+		whole, rest = time.Duration(n)*24*time.Hour, m[1]+rest[len(m[0]):]
+		if m[1] == "-" {
+			whole = -whole
+		}
+		if rest == m[1] {
+			*d = Duration(whole)
+			return nil
+		}
+	}
+	v, err := time.ParseDuration(rest)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration (write 500ms, 3s, 2m)", text)
+	}
+	*d = Duration(whole + v)
+	return nil
+}
 
 // Umask is a file mode creation mask whose text form is octal: "027".
 type Umask uint16
@@ -31,22 +87,22 @@ func (m *Umask) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// SpawnBudget is how many processes may end within a time. Its text form is "10 per 10m",
+// Budget is how many processes may end within a time. Its text form is "10 per 10m",
 // or "10 per 10m stop". Zero is the default.
-type SpawnBudget struct {
+type Budget struct {
 	Spawns int
 	Per    Duration
 	Stop   bool // those that have served count, too
 }
 
 var (
-	_ encoding.TextMarshaler   = SpawnBudget{}
-	_ encoding.TextUnmarshaler = (*SpawnBudget)(nil)
+	_ encoding.TextMarshaler   = Budget{}
+	_ encoding.TextUnmarshaler = (*Budget)(nil)
 )
 
 // MarshalText writes what UnmarshalText reads, and nothing for the default.
-func (b SpawnBudget) MarshalText() ([]byte, error) {
-	if b == (SpawnBudget{}) {
+func (b Budget) MarshalText() ([]byte, error) {
+	if b == (Budget{}) {
 		return nil, nil
 	}
 	text := fmt.Appendf(nil, "%d per %v", b.Spawns, time.Duration(b.Per))
@@ -58,7 +114,7 @@ func (b SpawnBudget) MarshalText() ([]byte, error) {
 
 // UnmarshalText reads a number that is more than 0, "per", a duration that is, and "stop"
 // if need be.
-func (b *SpawnBudget) UnmarshalText(text []byte) error {
+func (b *Budget) UnmarshalText(text []byte) error {
 	words := strings.Fields(string(text))
 	stop := len(words) == 4 && words[3] == "stop"
 	if len(words) != 3 && !stop || words[1] != "per" {
@@ -75,7 +131,7 @@ func (b *SpawnBudget) UnmarshalText(text []byte) error {
 	if per <= 0 {
 		return errors.New("the budget's time must be more than 0")
 	}
-	*b = SpawnBudget{spawns, per, stop}
+	*b = Budget{spawns, per, stop}
 	return nil
 }
 
@@ -106,7 +162,7 @@ func (s Signal) MarshalText() ([]byte, error) {
 		return nil, nil
 	}
 	for _, known := range signals {
-		if known.signal == s.number() {
+		if Signal(known.signal) == s {
 			return []byte(known.name), nil
 		}
 	}
@@ -124,5 +180,3 @@ func (s *Signal) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("%q is not a signal for that (write QUIT, USR1, USR2, ABRT, HUP or TRAP)", text)
 }
-
-func (s Signal) number() syscall.Signal { return syscall.Signal(s) }

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Differs returns an error that names the first setting in which two complete applications
+// differ, and both values.
+func (a *Application) Differs(from *Application) error {
+	one, two := Config{Application: *a}, Config{Application: *from}
+	switch {
+	case !slices.Equal(a.Addresses(), from.Addresses()):
+		return errors.New("backends: differs")
+	case (a.Spawn != nil) != (from.Spawn != nil):
+		return fmt.Errorf("spawn: is %t and %t", a.Spawn != nil, from.Spawn != nil)
+	}
+	for _, s := range Settings {
+		v, w := s.value(&one, false), s.value(&two, false)
+		switch {
+		case s.OfSite || s.Key == "backends" || !v.IsValid() || reflect.DeepEqual(v.Interface(), w.Interface()):
+		case s.IsList() || s.IsMap(): // lists may be long, and an environment secret
+			return fmt.Errorf("%s: differs", s.Key)
+		default:
+			return fmt.Errorf("%s: is %s and %s", s.Key, s.text(v), s.text(w))
+		}
+	}
+	return nil
+}
+
+// NeedsBackend returns the key of the first setting that differs from now and cannot be changed
+// without a new backend, or "". Both applications are complete.
+func (a *Application) NeedsBackend(now *Application) (key string) {
+	if (a.Spawn != nil) != (now.Spawn != nil) {
+		return "spawn"
+	}
+	one, two := Config{Application: *a}, Config{Application: *now}
+	for _, s := range Settings {
+		v, w := s.value(&one, false), s.value(&two, false)
+		if s.Change == Backend && v.IsValid() && !reflect.DeepEqual(v.Interface(), w.Interface()) {
+			return s.Key
+		}
+	}
+	return ""
+}
+
+// Identity is equal for two configurations of the same application: the same set of addresses,
+// or the same command with the same environment, user and limits.
+func (a *Application) Identity() string {
+	c := Config{Application: Application{Backends: a.Addresses()}}
+	if a.Spawn != nil {
+		c.Spawn = new(*a.Spawn)
+	}
+	for _, s := range Settings {
+		if strings.HasPrefix(s.Key, "spawn.") && s.Change == InPlace && c.Spawn != nil {
+			s.value(&c, true).SetZero()
+		}
+	}
+	text, err := c.MarshalJSON()
+	if err != nil {
+		panic(err) // texts and numbers
+	}
+	return string(text)
+}

@@ -1,0 +1,83 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the tables of docs/settings.md anew")
+
+// TestDocs compares the tables of docs/settings.md with the declarations.
+func TestDocs(t *testing.T) {
+	const file = "../../docs/settings.md"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spawn := func(s *Setting) bool { return strings.HasPrefix(s.Key, "spawn.") }
+	text := string(data)
+	text = table(t, text, "site", func(s *Setting) bool { return s.OfSite })
+	text = table(t, text, "application", func(s *Setting) bool { return !s.OfSite && !spawn(s) })
+	text = table(t, text, "spawn", spawn)
+	if text == string(data) {
+		return
+	}
+	if !*update {
+		t.Errorf("%s is not what the declarations say: go test ./bridge/config -update", file)
+		return
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// table replaces what stands between the marks of a table.
+func table(t *testing.T, text, name string, has func(*Setting) bool) string {
+	t.Helper()
+	begin, end := "<!-- "+name+" -->\n", "<!-- end -->"
+	before, rest, found := strings.Cut(text, begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("there is no %q", begin)
+	}
+	var rows strings.Builder
+	rows.WriteString("| setting, flag | value | default | |\n|---|---|---|---|\n")
+	for _, s := range Settings {
+		if has(s) {
+			rows.WriteString(row(s))
+		}
+	}
+	return before + begin + rows.String() + end + after
+}
+
+func row(s *Setting) string {
+	key := func(s *Setting) string { return "`" + s.Key + "`" }
+	name := key(s) + map[Change]string{Processes: " (P)", Backend: " (B)"}[s.Change]
+	if s.Flag != "" {
+		name += "<br>`--" + s.Flag + "`"
+	}
+	value := strings.ToLower(s.Kind())
+	switch {
+	case len(s.Words) > 0:
+		value = "`" + strings.Join(s.Words, "`, `") + "`"
+	case s.IsList():
+		value = "list"
+	case s.IsMap():
+		value = "name, value"
+	case value == "int" || value == "float":
+		value = "number"
+	case !s.Bytes && s.typ != Lookup("timeouts.dial").typ:
+		value = "text"
+	}
+	preset := Refer(s.Otherwise, key)
+	switch {
+	case s.Default != "":
+		preset = "`" + s.Default + "`"
+	case s.Zero != "" && preset == "":
+		preset = s.Zero
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s |\n", name, value, preset, s.Explain(key))
+}

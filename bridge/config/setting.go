@@ -1,0 +1,248 @@
+package config
+
+import (
+	"encoding"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Config holds the settings of an application and of one site in front of it.
+type Config struct {
+	Application
+	Site
+}
+
+// Change is what is required to change a setting while requests run.
+type Change string
+
+// The values of a Change.
+const (
+	InPlace   Change = ""          // nothing
+	Processes Change = "processes" // new processes
+	Backend   Change = "backend"   // a new backend
+)
+
+// Setting is the declaration of one field of Application or Site.
+type Setting struct {
+	Key       string   // "timeouts.dial"
+	Flag      string   // "dial-timeout"; "": sluice serve has no flag for it
+	OfSite    bool     // a field of Site; else of Application
+	Doc       string   // {key} refers to another setting
+	Value     string   // the word in Doc that stands for the value
+	Words     []string // the permitted values; empty: any
+	Default   string   // as written; "": none, or see Otherwise
+	Otherwise string   // the default in words
+	Zero      string   // what 0 means; "": 0 must not be written
+	Bytes     bool     // a size
+	Commas    bool     // the flag takes a comma-separated list
+	Change    Change
+
+	least, most string
+	phrase      bool   // the value may have several words
+	per         string // key of the duration that follows: "3 per 10m"
+
+	in  []int // field index in Config, for each nesting level
+	typ reflect.Type
+}
+
+// schema indexes the declarations.
+type schema struct {
+	list   []*Setting
+	byKey  map[string]*Setting
+	groups map[string][]string // by key: the keys that the arguments after the group's name set
+}
+
+var declarations = declare()
+
+// Settings lists all settings in the order of declaration, those of the application first.
+var Settings = declarations.list
+
+func declare() *schema {
+	d := &schema{byKey: make(map[string]*Setting), groups: make(map[string][]string)}
+	d.add(reflect.TypeFor[Config](), "", "", nil)
+	return d
+}
+
+// add adds the fields of a struct. prefix precedes their keys, flags is the pattern for the
+// names of their flags, and in is the field index of the struct.
+func (d *schema) add(of reflect.Type, prefix, flags string, in []int) {
+	for i := range of.NumField() {
+		f, at := of.Field(i), append(slices.Clone(in), i)
+		tag := f.Tag.Get
+		switch typ := structOf(f.Type); {
+		case f.Anonymous:
+			d.add(f.Type, "", "", at)
+			continue
+		case typ != nil:
+			key := prefix + tag("key")
+			d.addGroup(key, strings.Fields(tag("args")))
+			d.add(typ, key+".", tag("flag"), at)
+			continue
+		}
+		s := &Setting{
+			Key: prefix + tag("key"), Flag: flagName(tag("flag"), flags, prefix, tag("key")), OfSite: at[0] == 1, Doc: tag("doc"),
+			Value: tag("value"), Words: strings.Fields(tag("words")), Default: tag("default"), Otherwise: tag("otherwise"), Zero: tag("zero"),
+			Bytes: tag("unit") == "bytes", Commas: tag("commas") != "", Change: Change(tag("change")),
+			least: tag("least"), most: tag("most"), phrase: tag("phrase") != "", per: tag("per"), in: at, typ: f.Type,
+		}
+		if len(s.Words) > 0 && s.Otherwise == "" {
+			s.Default = s.Words[0]
+		}
+		if group, _, nested := cutLast(s.Key); nested {
+			d.addGroup(group, nil)
+		}
+		d.list = append(d.list, s)
+		d.byKey[s.Key] = s
+	}
+}
+
+// structOf returns the struct type of a group, or nil if typ is that of a value.
+func structOf(typ reflect.Type) reflect.Type {
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	if typ.Kind() != reflect.Struct || reflect.PointerTo(typ).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return nil
+	}
+	return typ
+}
+
+// addGroup adds a group and the groups around it. arguments are keys relative to it.
+func (d *schema) addGroup(key string, arguments []string) {
+	for _, name := range arguments {
+		d.groups[key] = append(d.groups[key], key+"."+name)
+	}
+	for nested := true; nested; key, _, nested = cutLast(key) {
+		if _, known := d.groups[key]; !known {
+			d.groups[key] = nil
+		}
+	}
+}
+
+func flagName(own, pattern, prefix, key string) string {
+	hyphens := strings.NewReplacer(".", "-", "_", "-").Replace
+	switch {
+	case own == "-":
+		return ""
+	case own != "":
+		return own
+	case pattern != "":
+		return strings.Replace(pattern, "*", hyphens(key), 1)
+	}
+	return hyphens(prefix + key)
+}
+
+func cutLast(key string) (before, after string, found bool) {
+	i := strings.LastIndexByte(key, '.')
+	if i < 0 {
+		return "", key, false
+	}
+	return key[:i], key[i+1:], true
+}
+
+// Lookup returns the setting with that key, nil if there is none.
+func Lookup(key string) *Setting { return declarations.byKey[key] }
+
+// Group reports whether key is a group of settings. arguments are the settings for the
+// arguments after the group's name. A list takes all of them.
+func Group(key string) (arguments []*Setting, ok bool) {
+	keys, ok := declarations.groups[key]
+	for _, key := range keys {
+		arguments = append(arguments, Lookup(key))
+	}
+	return arguments, ok
+}
+
+// Names lists the names in a group, or at the top level if group is empty.
+func Names(group string) (names []string) {
+	if group != "" {
+		group += "."
+	}
+	for _, s := range Settings {
+		if rest, ok := strings.CutPrefix(s.Key, group); ok {
+			if name, _, _ := strings.Cut(rest, "."); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// IsList reports whether the value is a list of texts.
+func (s *Setting) IsList() bool { return s.typ.Kind() == reflect.Slice }
+
+// IsMap reports whether the value maps names to texts.
+func (s *Setting) IsMap() bool { return s.typ.Kind() == reflect.Map }
+
+// Sets lists the settings that Set sets: s, and the duration that is written with it.
+func (s *Setting) Sets() []*Setting {
+	if s.per == "" {
+		return []*Setting{s}
+	}
+	return []*Setting{s, Lookup(s.per)}
+}
+
+// Kind returns a word for the value in usage texts: "SIZE", "DIR", "int".
+func (s *Setting) Kind() string {
+	typ := s.typ
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	switch {
+	case s.Bytes:
+		return "SIZE"
+	case s.Value != "":
+		return s.Value
+	case typ == reflect.TypeFor[Duration]():
+		return "TIME"
+	}
+	switch typ.Kind() {
+	case reflect.String:
+		return "string"
+	case reflect.Float64:
+		return "float"
+	}
+	return "int"
+}
+
+// Explain returns Doc with what 0 means. name returns the name of another setting.
+func (s *Setting) Explain(name func(*Setting) string) string {
+	text := s.Doc
+	if s.Zero != "" {
+		text += "; 0: " + s.Zero
+	}
+	return Refer(text, name)
+}
+
+// Refer replaces each {key} in text by the name of that setting.
+func Refer(text string, name func(*Setting) string) string {
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		key, after, closed := strings.Cut(rest, "}")
+		if !found || !closed {
+			return text
+		}
+		text = before + name(Lookup(key)) + after
+	}
+}
+
+// value returns the field of s in c. If c.Spawn is nil and s is one of its fields, it returns an
+// invalid Value, or allocates Spawn if alloc is set.
+func (s *Setting) value(c *Config, alloc bool) reflect.Value {
+	v := reflect.ValueOf(c).Elem()
+	for _, i := range s.in {
+		if v.Kind() == reflect.Pointer {
+			if v.IsNil() && !alloc {
+				return reflect.Value{}
+			}
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(i)
+	}
+	return v
+}
