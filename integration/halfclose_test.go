@@ -22,12 +22,12 @@ func TestNetcat(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, after := range []time.Duration{0, 50 * time.Millisecond, time.Second, 5 * time.Second} {
-		for _, request := range []string{
-			"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-			"GET %s HTTP/1.0\r\n\r\n",
-			"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+		for name, request := range map[string]string{
+			"GET":      "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+			"HTTP/1.0": "GET %s HTTP/1.0\r\n\r\n",
+			"POST":     "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
 		} {
-			t.Run(fmt.Sprintf("%v %.12q", after, request), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s %v", name, after), func(t *testing.T) {
 				t.Parallel()
 				g := newGate(t)
 				cmd := exec.Command(nc, "-N", host, port)

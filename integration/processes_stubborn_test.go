@@ -117,11 +117,12 @@ func TestApplicationThatNeverAccepts(t *testing.T) {
 }
 
 // One that accepts no more serves those whose connections it has. Others are told when
-// they have waited for as long as they may.
+// they have waited for as long as they may. Its one connection is kept because the user says
+// so: whether it can be is not to be found out without others.
 func TestApplicationThatAcceptsNoMore(t *testing.T) {
 	t.Parallel()
 	gate := newGate(t)
-	g := startProcesses(t, account{}, troubled(t, "--deaf", "1"), "--lanes", "off", "--first-byte-timeout", "1s")
+	g := startProcesses(t, account{}, troubled(t, "--deaf", "1"), "--lanes", "off", "--keep-alive", "on", "--first-byte-timeout", "1s")
 	g.app.untilServed(t)
 	held := g.app.inBackground(t, http.MethodPost, "/stream?n=2&kind=plain&gate="+gate.dir)
 	eventually(t, "the first is served", func() error {
