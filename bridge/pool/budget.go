@@ -81,7 +81,7 @@ func (p *Pool) next(c *conn) (w *waiter, room bool) {
 		switch {
 		case p.suits(c, w.demand):
 			return w, false
-		case w.dial != nil || !p.eligible(w, c.inst) || c.inst.room():
+		case w.dial != nil || !p.eligible(w, c.inst) || c.inst.roomFor(w):
 		case making > 0:
 			making--
 		default:

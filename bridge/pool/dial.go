@@ -148,7 +148,7 @@ func (p *Pool) connect(d *dial) (reply, error) {
 				return answer, nil
 			}
 			_ = nc.Close() // nothing was asked of it that matters
-			if ask = p.mayAskAgain(in); ask && (!p.wasFull(in) || p.moveOn(d)) {
+			if ask = p.mayAskAgain(in); ask && (!p.wasFull(d) || p.moveOn(d)) {
 				return answer, errTurnedAway
 			}
 		}
@@ -191,14 +191,23 @@ func (p *Pool) mayAskAgain(in *instance) bool {
 	return in.habits.answers
 }
 
-// wasFull notes that in closed a new connection at a question, and reports whether
-// to try again. If we have as many as it holds, the request waits for one of those
-// to be over instead: a new connection would be turned away until then.
-func (p *Pool) wasFull(in *instance) (again bool) {
+// wasFull notes that d's instance closed a new connection at a question, and reports whether
+// to try again. If we have as many as it holds, or some that make room when they are closed,
+// the request waits for one of those to be over instead: a new connection would be turned
+// away until then.
+func (p *Pool) wasFull(d *dial) (again bool) {
+	in := d.conn.inst
 	p.foundFull(in)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return in.used() <= in.observed.now
+	if in.used() > in.observed.now {
+		return false
+	}
+	if in.count[busy] == 0 && len(in.idle) == 0 {
+		return true // others have all there is
+	}
+	d.w.noteFull(in)
+	return false
 }
 
 // pause waits for so long. It returns errNotNeeded if d is not needed any more.

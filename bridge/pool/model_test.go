@@ -213,7 +213,7 @@ func (m *model) checkSettled() {
 			continue
 		}
 		for _, in := range p.instances {
-			if p.eligible(w, in) && (in.room() || len(in.idle) > 0) {
+			if p.eligible(w, in) && (in.roomFor(w) || len(in.idle) > 0) {
 				m.t.Fatalf("%s has room (%v of %d) and somebody waits", in.Addr, in.count, m.crowd.workers)
 			}
 		}

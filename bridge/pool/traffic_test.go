@@ -232,7 +232,7 @@ func (m *traffic) checkSettled() {
 			continue
 		}
 		for _, in := range p.instances {
-			if p.eligible(w, in) && (in.room() || len(in.idle) > 0) {
+			if p.eligible(w, in) && (in.roomFor(w) || len(in.idle) > 0) {
 				m.t.Errorf("%s has room (%v of %d) and somebody waits for %+v", in.Addr, in.count, in.observed.now, w.demand)
 			}
 		}

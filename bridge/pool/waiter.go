@@ -17,9 +17,35 @@ type waiter struct {
 	err     error
 
 	elem    *list.Element
-	dial    *dial     // runs on its behalf; nil: none does
-	movedAt time.Time // when it left an instance that was full for another
+	dial    *dial      // runs on its behalf; nil: none does
+	movedAt time.Time  // when it left an instance that was full for another
+	full    []fullness // of the instances that turned it away lately
 	failed  []*DialError
+}
+
+// fullness is that of an instance that has turned a connection away although it is believed
+// to hold more: until then it is full with so many that are made.
+type fullness struct {
+	in    *instance
+	with  int
+	until time.Time
+}
+
+// made is how many connections to in there are, without those that are being made.
+func (in *instance) made() int { return in.used() - in.count[dialing] }
+
+// noteFull notes that in has turned w away.
+func (w *waiter) noteFull(in *instance) {
+	now := time.Now()
+	w.full = slices.DeleteFunc(w.full, func(f fullness) bool { return f.in == in || !now.Before(f.until) })
+	w.full = append(w.full, fullness{in, in.made(), now.Add(dialPauseMax)})
+}
+
+// roomFor reports whether there may be another connection to in, and w is to have it.
+func (in *instance) roomFor(w *waiter) bool {
+	return in.room() && !slices.ContainsFunc(w.full, func(f fullness) bool {
+		return f.in == in && in.made() >= f.with && time.Now().Before(f.until)
+	})
 }
 
 // enqueue adds a waiter and starts what can be started for it. The caller holds
@@ -127,17 +153,23 @@ func (p *Pool) kick() (victims []*conn) {
 			p.settle(w, nil, &UnavailableError{p.failures(w)})
 			continue
 		}
-		in := p.choose(w.demand, func(in *instance) bool { return in.room() && p.eligible(w, in) })
+		in := p.choose(w.demand, func(in *instance) bool { return in.roomFor(w) && p.eligible(w, in) })
 		switch {
 		case in != nil && in.sharing.coming(now) && p.sharing(in, w.demand):
 			// The connection that is being made is for this one, too.
 		case in != nil:
 			p.startDial(in, w)
+			continue
 		case making > 0:
 			making--
 		default:
 			if in := p.choose(w.demand, func(in *instance) bool { return len(in.idle) > 0 && p.eligible(w, in) }); in != nil {
 				victims = append(victims, p.evict(in))
+			}
+		}
+		for _, f := range w.full {
+			if now.Before(f.until) {
+				p.schedule(f.until)
 			}
 		}
 	}
