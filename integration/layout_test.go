@@ -19,6 +19,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/admission":              {},
 	"bridge/admission/internal/sim": {own: []string{"bridge/admission"}},
 	"bridge/spool":                  {others: []string{"golang.org/x/sys/unix"}},
+	"bridge/internal/classify":      {own: []string{"bridge/admission", "bridge/cgi"}},
 	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
 	"bridge/pool":                   {own: []string{"bridge/fcgi"}},
 	"bridge/internal/acceptqueue":   {others: netlink},
@@ -36,7 +37,7 @@ var layout = map[string]struct{ own, others []string }{
 	},
 	"bridge": {
 		own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
 			"bridge/supervise",
 		},
@@ -46,7 +47,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/status":    {},
 	"bridge/metrics": {
 		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
 			"bridge/supervise",
 		},
@@ -59,7 +60,7 @@ var layout = map[string]struct{ own, others []string }{
 	"cmd/sluice": {
 		own: []string{
 			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
-			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread",
 			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 		},
@@ -74,7 +75,7 @@ var layout = map[string]struct{ own, others []string }{
 
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
-	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
+	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
 	"bridge/spool", "bridge/supervise",
 }
