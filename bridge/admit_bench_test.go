@@ -25,6 +25,7 @@ func BenchmarkAdmit(b *testing.B) {
 				if err := x.identify(); err != nil {
 					b.Fatal(err)
 				}
+				x.describe()
 				if _, err := x.admit(time.Time{}); err != nil {
 					b.Fatal(err)
 				}

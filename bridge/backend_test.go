@@ -67,6 +67,9 @@ func (o *office) site(change func(*Config)) *Bridge {
 	return b
 }
 
+// label is what the routes of a site begin with.
+func (o *office) label(b *Bridge) string { return o.back.sites.here[b].label }
+
 func same(*Config) {}
 
 // start makes a request in a goroutine; what it returns waits for the answer.
@@ -183,11 +186,11 @@ func TestSitesAreToldApart(t *testing.T) {
 			if !strings.HasPrefix(x.ask.Route, x.ask.Group) || x.ask.Group == x.ask.Route {
 				t.Errorf("group %q of %q", x.ask.Group, x.ask.Route)
 			}
-			return x.ask.Route, x.ask.Flow, b.flows.address("192.0.2.7")
+			return x.ask.Route, x.ask.Flow, x.ask.Client
 		}
 		for range 2 { // the second time: as after a reload, in another order
 			second, first := o.site(same), o.site(other)
-			if second.site != "" {
+			if o.label(second) != "" {
 				second, first = first, second
 			}
 			route1, flow1, client1 := asked(second)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
@@ -24,11 +25,10 @@ type Bridge struct {
 	cfg    *site
 	mapper *cgi.Mapper
 
-	site    string // what routes begin with, if another site of the backend may have the same
-	mount   string // of the routes: SiteConfig.Mount without a slash at its end
-	flows   *flows
-	sharing *sharing // nil: accounts may be used from anywhere
-	plain   bool     // the gate has no lanes
+	mount      string // SiteConfig.Mount without a slash at its end
+	classifier *classify.Classifier
+	sharing    *sharing // nil: accounts may be used from anywhere
+	plain      bool     // the gate has no lanes
 
 	sendable sendfile.Dirs
 
@@ -90,9 +90,7 @@ func (b *Backend) Bridge(cfg SiteConfig, hooks SiteHooks) (*Bridge, error) {
 	}
 	s.exchanges.New = func() any { return &exchange{request: upstream.Request{Vars: make([]cgi.Var, 0, usualVars)}} }
 	s.close = sync.OnceFunc(s.leave)
-	if err := b.sites.join(s); err != nil {
-		return nil, errors.Join(err, s.mapper.Close())
-	}
+	b.sites.join(s)
 	return s, nil
 }
 

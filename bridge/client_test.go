@@ -165,28 +165,6 @@ func TestMalformedForwardedOfATrustedProxy(t *testing.T) {
 	})
 }
 
-// A long-poll may be listed whole or as it is below the mount.
-func TestLongPollBelowTheMount(t *testing.T) {
-	for _, c := range []struct{ pattern, mount, path string }{
-		{"/poll", "/app", "/app/poll"},
-		{"/app/poll", "/app", "/app/poll"},
-		{"/chat/*/events", "/app/", "/app/chat/1/events"},
-		{"/poll", "", "/poll"},
-	} {
-		b, err := New(Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}, SiteConfig: SiteConfig{Mount: c.mount, LongPoll: []string{c.pattern}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		if !b.isPoll(requestFor(t, "GET", c.path)) {
-			t.Errorf("%s is no %s below %q", c.path, c.pattern, c.mount)
-		}
-		if b.isPoll(requestFor(t, "GET", c.path+"x")) || b.isPoll(requestFor(t, "GET", "/appx/poll")) {
-			t.Errorf("%s matches too much below %q", c.pattern, c.mount)
-		}
-	}
-}
-
 func TestUnused(t *testing.T) {
 	root := t.TempDir()
 	if err := os.WriteFile(filepath.Join(root, "chat.php"), nil, 0o644); err != nil {

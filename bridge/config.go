@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
@@ -120,8 +121,9 @@ type SiteHooks struct {
 type site struct {
 	SiteConfig
 	SiteHooks
-	Logger *slog.Logger
-	preset string
+	Logger    *slog.Logger
+	preset    string
+	keySource classify.KeySource // Flow.Key, parsed
 }
 
 // newSite completes and checks the configuration of a site. app is complete.
@@ -133,7 +135,9 @@ func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *sl
 	if err := checkSite(&s.SiteConfig, app); err != nil {
 		return nil, err
 	}
-	return s, nil
+	var err error
+	s.keySource, err = completeFlow(&s.Flow)
+	return s, err
 }
 
 func (s *site) cgi() cgi.Config {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
 
 // completeApplication fills in all defaults of an application and checks it. An error begins
@@ -48,7 +49,7 @@ func checkSite(s *SiteConfig, a *ApplicationConfig) error {
 			return err
 		}
 	}
-	return completeFlow(&s.Flow)
+	return nil
 }
 
 // escaped is a byte as URLs have it.
@@ -100,24 +101,24 @@ func completeGate(app *ApplicationConfig) error {
 	return nil
 }
 
-func completeFlow(f *FlowConfig) error {
-	key, err := parseFlowKey(f.Key)
-	if err != nil {
-		return fmt.Errorf("flow.key: %w", err)
+// completeFlow fills in the defaults of f and checks it. It returns the Key, parsed.
+func completeFlow(f *FlowConfig) (source classify.KeySource, err error) {
+	if source, err = classify.ParseKeySource(f.Key); err != nil {
+		return source, fmt.Errorf("flow.key: %w", err)
 	}
 	switch {
 	case f.MaxAddresses == 0 && f.Excess != "":
-		return errors.New("flow.excess: means nothing without flow.max_addresses, which is not set")
+		return source, errors.New("flow.excess: means nothing without flow.max_addresses, which is not set")
 	case f.MaxAddresses == 0 && f.Per != 0:
-		return errors.New("flow.per: means nothing without flow.max_addresses, which is not set")
+		return source, errors.New("flow.per: means nothing without flow.max_addresses, which is not set")
 	case f.MaxAddresses == 0:
-		return nil
-	case key.kind == keyAuto, key.kind == keyOff, key.kind == keyClient:
-		return fmt.Errorf("flow.max_addresses: flow.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
+		return source, nil
+	case !source.NamesAccounts():
+		return source, fmt.Errorf("flow.max_addresses: flow.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
 	}
 	f.Per = cmp.Or(f.Per, Duration(10*time.Minute))
 	f.Excess = cmp.Or(f.Excess, Refuse)
-	return nil
+	return source, nil
 }
 
 // gate is what the gate is told. The instances' workers are one lot for it; which

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
 
 // gateOf is what the gate is told, for cfg.
@@ -71,8 +72,12 @@ func TestGateSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if s := b.sharing; s.most != 3 || s.per != 5*time.Minute || !s.evict || b.flows.key != (flowKey{keyCookie, "sid"}) {
-		t.Errorf("sharing %+v, flows by %+v", s, b.flows.key)
+	source, err := classify.ParseKeySource("cookie sid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := b.sharing; s.most != 3 || s.per != 5*time.Minute || !s.evict || b.cfg.keySource != source {
+		t.Errorf("sharing %+v, client keys from %+v", s, b.cfg.keySource)
 	}
 }
 

@@ -2,8 +2,8 @@
 // application. It takes a request's body off the client, admits the request,
 // leases it a connection, and carries the answer back.
 //
-// What the gate is told of a request is made here: its route (route.go), who asks
-// (flow.go), and whether it is known to be slow (admit.go).
+// Package internal/classify says what the gate is told of a request: its route, who asks, and
+// whether it is known to be slow.
 //
 // What it is told is declared in package config (config.go has how that is handed on to the
 // packages it is for): an ApplicationConfig is a Backend's, a SiteConfig a Bridge's.

@@ -63,8 +63,8 @@ type failure struct {
 	text   string // for the client; names nothing of the inside
 }
 
-// classify maps errors to what docs/errors.md says of them.
-func classify(err error) failure {
+// classifyError maps errors to what docs/errors.md says of them.
+func classifyError(err error) failure {
 	var (
 		refusal *admission.Refusal
 		shared  *sharedError
@@ -197,7 +197,7 @@ var shuttingDown = failure{http.StatusServiceUnavailable, errUnavailable, "The s
 // failureOf is how the error that ended the exchange looks from outside, with regard to the
 // state of the request's context.
 func (x *exchange) failureOf(err error) failure {
-	f, ctx := classify(err), x.r.Context()
+	f, ctx := classifyError(err), x.r.Context()
 	switch {
 	case x.isShutDown(err):
 		return shuttingDown

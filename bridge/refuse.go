@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
 
 // Outcome.Refused where it is not the gate that refused.
@@ -87,7 +88,7 @@ func (x *exchange) page(f failure, retry int) ownPage {
 	if p := &x.b.cfg.PollAnswer; p.Status != 0 && x.refusedPoll() {
 		return ownPage{p.Status, p.ContentType, p.Body, true}
 	}
-	if acceptClass(x.r.Header) != acceptsJSON {
+	if !classify.PrefersJSON(x.r.Header) {
 		return ownPage{
 			status: f.status, contentType: "text/plain; charset=utf-8",
 			body: fmt.Sprintf("%d %s\n\n%s\n", f.status, http.StatusText(f.status), f.text),
@@ -116,5 +117,5 @@ func (x *exchange) refusedPoll() bool {
 	if errors.As(x.out.Err, &refusal) {
 		long = refusal.Lane == admission.Long
 	}
-	return long && (len(x.b.cfg.LongPoll) == 0 || x.b.isPoll(x.r))
+	return long && (len(x.b.cfg.LongPoll) == 0 || x.b.classifier.IsLongPoll(x.r))
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -269,3 +270,22 @@ func (c *complaints) Write(p []byte) (int, error) {
 	c.t.Errorf("net/http: %s", p)
 	return len(p), nil
 }
+
+// requestFor is what a client sends for a target, with header fields as pairs.
+func requestFor(t testing.TB, method, target string, header ...string) *http.Request {
+	t.Helper()
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &http.Request{Method: method, URL: u, Header: make(http.Header), RequestURI: target, RemoteAddr: "192.0.2.7:40000"}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return r
+}
+
+const (
+	acceptOfPage   = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+	acceptOfJQuery = "application/json, text/javascript, */*; q=0.01"
+)

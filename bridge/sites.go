@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
 
 // sites are the Bridges in front of a backend, and what is remembered for those that come
@@ -27,7 +29,7 @@ type seat struct{ mount, root string }
 // siteMemory is what a site has in common with those before and after it.
 type siteMemory struct {
 	label string
-	seeds flowSeeds
+	seeds classify.Seeds
 
 	users int
 	left  time.Time // when the last of them did
@@ -58,25 +60,23 @@ func newSites() sites {
 }
 
 // join completes b, and counts it among the sites until it leaves.
-func (s *sites) join(b *Bridge) error {
+func (s *sites) join(b *Bridge) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.forget(now)
 	memory := s.remember(seat{b.mount, b.cfg.Root})
 	memory.left = now
-	b.site = memory.label
-	var err error
-	if b.flows, err = newFlows(b.cfg.Flow.Key, memory.seeds); err != nil {
-		return err
-	}
 	if b.cfg.Flow.MaxAddresses > 0 {
 		b.sharing = s.share(ruleOf(&b.cfg.Flow))
 	}
+	b.classifier = classify.New(classify.Config{
+		Label: memory.label, Mount: b.mount, LongPoll: b.cfg.LongPoll, Key: b.cfg.keySource, Seeds: memory.seeds,
+		Clients: !b.plain || b.sharing != nil, Routes: !b.plain || b.processes != nil, Lanes: !b.plain,
+	})
 	memory.users++
 	s.here[b] = memory
 	s.latest = b
-	return nil
 }
 
 // forget forgets seats that no site has had for long, or of which there are too many.
@@ -104,7 +104,7 @@ func (s *sites) remember(at seat) *siteMemory {
 	if m := s.seats[at]; m != nil {
 		return m
 	}
-	m := &siteMemory{seeds: newFlowSeeds(s.client)}
+	m := &siteMemory{seeds: classify.NewSeeds(s.client)}
 	if s.others {
 		m.label = "[" + at.mount + ":" + at.root + "] "
 	}

@@ -6,7 +6,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
+
+// seeds are those of a site's client keys.
+func (o *office) seeds(b *Bridge) classify.Seeds { return o.back.sites.here[b].seeds }
 
 // A site that comes back has what was known of it, for a while; and what is in use is not
 // forgotten.
@@ -15,22 +20,22 @@ func TestSeatsAreRemembered(t *testing.T) {
 		o := openOffice(t, Config{})
 		at := func(mount string) func(*Config) { return func(c *Config) { c.Mount = mount } }
 		first, second := o.site(at("/one")), o.site(at("/two"))
-		if first.site != "" || second.site != "[/two:] " {
-			t.Errorf("labels %q and %q", first.site, second.site)
+		if o.label(first) != "" || o.label(second) != "[/two:] " {
+			t.Errorf("labels %q and %q", o.label(first), o.label(second))
 		}
-		seeds := second.flows.seeds
+		seeds := o.seeds(second)
 		second.Close()
 		time.Sleep(seatKept)
-		if again := o.site(at("/two")); again.flows.seeds != seeds {
+		if again := o.site(at("/two")); o.seeds(again) != seeds {
 			t.Error("forgotten too early")
 		} else {
 			again.Close()
 		}
 		time.Sleep(seatKept + time.Second)
-		if again := o.site(at("/two")); again.flows.seeds == seeds || again.site != "[/two:] " {
-			t.Errorf("remembered for ever, as %q", again.site)
+		if again := o.site(at("/two")); o.seeds(again) == seeds || o.label(again) != "[/two:] " {
+			t.Errorf("remembered for ever, as %q", o.label(again))
 		}
-		if beside := o.site(at("/one")); beside.flows.seeds != first.flows.seeds {
+		if beside := o.site(at("/one")); o.seeds(beside) != o.seeds(first) {
 			t.Error("forgotten while it is in use")
 		}
 	})
@@ -42,7 +47,7 @@ func TestFirstSeatIsNotGivenAway(t *testing.T) {
 		o := openOffice(t, Config{})
 		o.site(same).Close()
 		time.Sleep(2 * seatKept)
-		if b := o.site(func(c *Config) { c.Mount = "/other" }); b.site == "" {
+		if b := o.site(func(c *Config) { c.Mount = "/other" }); o.label(b) == "" {
 			t.Error("it has no label")
 		}
 	})
@@ -61,7 +66,7 @@ func TestSeatsAreBounded(t *testing.T) {
 			t.Errorf("%d seats", n)
 		}
 		last := o.back.sites.seats[seat{fmt.Sprintf("/%d", 3*mostSeats-1), ""}]
-		if b := o.site(at(3*mostSeats - 1)); last == nil || b.flows.seeds != last.seeds {
+		if b := o.site(at(3*mostSeats - 1)); last == nil || o.seeds(b) != last.seeds {
 			t.Error("the last is forgotten")
 		}
 	})

@@ -21,6 +21,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/admission":              {},
 	"bridge/admission/internal/sim": {own: []string{"bridge/admission"}},
 	"bridge/spool":                  {others: []string{"golang.org/x/sys/unix"}},
+	"bridge/internal/classify":      {own: []string{"bridge/admission", "bridge/cgi"}},
 	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
 	"bridge/pool":                   {own: []string{"bridge/cgi", "bridge/upstream"}},
 	"bridge/internal/acceptqueue":   {others: netlink},
@@ -38,7 +39,7 @@ var layout = map[string]struct{ own, others []string }{
 	},
 	"bridge": {
 		own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
@@ -48,7 +49,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/status":    {},
 	"bridge/metrics": {
 		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
@@ -61,7 +62,7 @@ var layout = map[string]struct{ own, others []string }{
 	"cmd/sluice": {
 		own: []string{
 			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
-			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread",
 			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi",
@@ -77,7 +78,7 @@ var layout = map[string]struct{ own, others []string }{
 
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
-	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue",
+	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
 	"bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 }

@@ -1,14 +1,14 @@
-package bridge
+package classify
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// Routes are shown to operators, and paths carry secrets: keys of password resets,
-// invitations and shares, e-mail addresses, session ids. A route shows only what is made
-// of words. Whether a text is a word cannot be known for certain, so a text that may be
-// none is left out: a wrong guess costs the route a name, and reveals nothing.
+// Operators see routes, and paths carry secrets: keys of password resets, invitations and
+// shares, e-mail addresses, session ids. A route shows only what is made of words. Whether a
+// text is a word can only be guessed. In doubt a text is left out, which costs the route a
+// name; TestRandomKeysAreNotShown has how many random keys are taken for words all the same.
 const (
 	maxWord   = 24 // letters
 	maxWords  = 6  // of a segment
@@ -17,6 +17,8 @@ const (
 	shortName = 9  // letters of several words, as in "SandBox"; the same
 	maxNumber = 4  // digits, beside words: a year
 	maxEnding = 2  // digits at a word's end: mp3, v2
+	// shortestHex is from how many hexadecimal digits on a text is a checksum.
+	shortestHex = 8
 )
 
 // isWords reports whether s consists of words, with few digits between and after them,
@@ -62,7 +64,7 @@ func isWords(s string) (plain, secretNext bool) {
 }
 
 // readRun calls word for each word of the run of letters that begins at s[i]. It returns
-// where the run ends, and whether it can be words. A short run that is one word, or a name
+// where the run ends, and whether the run can be words. A short run that is one word, or a name
 // of two or three, may have any letters.
 func readRun(s string, i int, word func(string)) (end int, ok bool) {
 	begin, words, acronyms, familiar := i, 0, 0, 0
@@ -127,9 +129,8 @@ func onlyHex(s string) bool {
 	return true
 }
 
-// familiarity is how much s looks like words: one for each pair of letters that is common
-// in words, two less for each that is rare. Letters drawn at random come to less than
-// nothing: of 100,000 draws of 20 letters, 53 reach what isFamiliar asks for.
+// familiarity says how much s looks like words: plus one for each pair of letters that is
+// common in words, minus two for each pair that is rare. Random letters have a negative sum: of 100,000 draws of 20 letters, 53 reach what isFamiliar asks for.
 func familiarity(s string) (sum int) {
 	for i := 1; i < len(s); i++ {
 		first, second := s[i-1]|0x20-'a', uint32(1)<<(s[i]|0x20-'a')
@@ -143,7 +144,7 @@ func familiarity(s string) (sum int) {
 	return sum
 }
 
-// isFamiliar reports whether so many letters with that familiarity are taken for words.
+// isFamiliar reports whether a run of so many letters with that familiarity is taken for words.
 func isFamiliar(familiarity, letters int) bool {
 	if letters < longWord {
 		return familiarity >= -1
@@ -151,8 +152,8 @@ func isFamiliar(familiarity, letters int) bool {
 	return 10*familiarity > 3*letters
 }
 
-// After each letter, from a to z: which follow it in at least 6 of 100 cases in the words of
-// English, German, French, Spanish or Italian, and which in at least 2.
+// The letters that follow each letter, a to z, in words of English, German, French, Spanish or
+// Italian: in at least 6 of 100 cases (commonPairs), and in at least 2 (somePairs).
 var (
 	commonPairs = pairs(
 		"bdilmnrstuv", "abeiloru", "acehikortu", "aeior", "dilmnrstz", "aefilortu", "aeghilnorsu", "aeilortu",

@@ -1,9 +1,9 @@
-package bridge
+package classify
 
 import "strings"
 
-// matches reports whether s is as pattern says: "*" stands for any run of characters,
-// an empty one and "/" included, everything else for itself.
+// matches reports whether pattern matches s. "*" matches any run of characters, an empty run
+// and "/" included; every other character matches itself.
 func matches(pattern, s string) bool {
 	first, rest, star := strings.Cut(pattern, "*")
 	if !star {

@@ -1,4 +1,4 @@
-package bridge
+package classify
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
 // requestFor is what a client sends for a target, with header fields as pairs.
@@ -191,7 +193,7 @@ func withoutValues(query string) string {
 	return b.String()
 }
 
-func BenchmarkRoute(b *testing.B) {
+func BenchmarkRequest(b *testing.B) {
 	for name, target := range map[string]string{
 		"Page":   "/wiki/TracGuide?action=history&version=3",
 		"Id":     "/ticket/4711",
@@ -202,11 +204,10 @@ func BenchmarkRoute(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			r := requestFor(b, "GET", target, "Accept", acceptOfPage, "Accept-Language", "en", "User-Agent", "x",
 				"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Cookie", "a=b", "Referer", "y")
-			x := &exchange{r: r}
+			c, ask, scratch := New(Config{Routes: true, Lanes: true}), new(admission.Request), []byte(nil)
 			b.ReportAllocs()
 			for b.Loop() {
-				x.route, _ = appendRoute(x.route[:0], r, acceptClass(r.Header), "")
-				x.ask.Route = string(x.route)
+				scratch = c.Request(ask, r, scratch)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package bridge
+package classify
 
 import (
 	"math/rand/v2"
