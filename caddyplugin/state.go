@@ -46,7 +46,6 @@ type lease struct {
 	app    *application
 	cfg    config.Config
 	site   *bridge.Bridge
-	visits *visits
 	out    *outlet
 	claim  *claim // nil: it has no say in what the backend is
 }
@@ -74,7 +73,7 @@ func hold(app *application, cfg config.Config, out *outlet) (*lease, error) {
 
 // lease opens a site. The application was kept for it.
 func (a *application) lease(cfg config.Config, out *outlet, c *claim) (*lease, error) {
-	l := &lease{app: a, cfg: cfg, visits: newVisits(), out: out, claim: c}
+	l := &lease{app: a, cfg: cfg, out: out, claim: c}
 	var err error
 	if l.site, err = a.backend.Bridge(cfg.Site, hooksOf(&cfg.Site)); err != nil {
 		applications.withdraw(a, c)
@@ -114,21 +113,13 @@ func (l *lease) release() error {
 // drain closes the site when the requests in it have ended, and those that the
 // configuration had accepted before have come. At the end of the process they all have.
 func (l *lease) drain() {
-	l.visits.await()
-	if err := l.close(); err != nil {
+	if err := errors.Join(l.site.CloseWhenIdle(), applications.forget(l.app)); err != nil {
 		caddy.Log().Named("sluice").Error("closing a site failed: " + err.Error())
 	}
 }
 
-func (l *lease) close() error {
-	err := l.site.Close()
-	return errors.Join(err, applications.forget(l.app))
-}
-
 // ServeHTTP answers r.
 func (l *lease) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	l.visits.enter()
-	defer l.visits.leave()
 	l.site.ServeHTTP(w, r)
 }
 

@@ -1,6 +1,7 @@
 package caddyplugin
 
 import (
+	"io"
 	"log/slog"
 	"net/http/httptest"
 	"testing"
@@ -31,6 +32,15 @@ func generation(t *testing.T, runs bool) *App {
 
 func outletOf(a *App) *outlet {
 	return &outlet{log: slog.DiscardHandler, registry: prometheus.NewPedanticRegistry(), generation: a, module: "handler"}
+}
+
+// occupy has a request in l until leave is called: its body does not come before.
+func occupy(l *lease) (leave func()) {
+	body, w := io.Pipe()
+	r := httptest.NewRequest("POST", "/", body)
+	go l.ServeHTTP(httptest.NewRecorder(), r)
+	synctest.Wait()
+	return func() { _ = w.Close() }
 }
 
 // What is not used any more serves requests that are late, and those that it has, before
@@ -65,15 +75,14 @@ func TestApplicationLingers(t *testing.T) {
 		if !open() {
 			t.Error("closed before it has lingered")
 		}
-		l.visits.enter()
-		l.visits.enter()
+		first, second := occupy(l), occupy(l)
 		time.Sleep(time.Minute)
-		l.visits.leave()
+		first()
 		time.Sleep(time.Hour)
 		if !open() {
 			t.Error("closed with a request in it")
 		}
-		l.visits.leave()
+		second()
 		synctest.Wait()
 		if open() {
 			t.Error("not closed after its last request")
@@ -122,7 +131,7 @@ func TestUpstreamsAreForgotten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		busy.visits.enter()
+		done := occupy(busy)
 		if _, err := u.get("unix:/nowhere/b"); err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +152,7 @@ func TestUpstreamsAreForgotten(t *testing.T) {
 		if again, err := u.get("unix:/nowhere/a"); err != nil || again != busy {
 			t.Errorf("%v, another application: %v", err, again != busy)
 		}
-		busy.visits.leave()
+		done()
 		if err := u.release(); err != nil {
 			t.Error(err)
 		}

@@ -110,7 +110,7 @@ func (u *upstreams) add(addr string) (*lease, error) {
 func (u *upstreams) forget(since time.Time) error {
 	var errs []error
 	for addr, l := range u.leases {
-		if l.app.unusedSince(since) && l.visits.none() {
+		if l.app.unusedSince(since) && l.site.InFlight() == 0 {
 			errs = append(errs, l.release())
 			delete(u.leases, addr)
 		}
