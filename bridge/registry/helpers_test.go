@@ -12,6 +12,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
+// noHooks are those of all sites.
+var noHooks bridge.SiteHooks
+
 // handler is the user that tests are.
 var handler = &User{Name: "handler", Log: slog.DiscardHandler}
 
@@ -44,7 +47,7 @@ func running(t *testing.T, r *Registry) *Configuration {
 // take is Acquire where it must not fail.
 func take(t *testing.T, by *Configuration, cfg config.Config) *Site {
 	t.Helper()
-	s, err := by.Acquire(cfg, bridge.SiteHooks{}, handler)
+	s, err := by.Acquire(cfg, noHooks, handler)
 	if err != nil {
 		t.Fatal(err)
 	}

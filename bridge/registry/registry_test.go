@@ -23,13 +23,13 @@ func TestSitesMustAgree(t *testing.T) {
 			t.Errorf("one application: %v, sites %v", one.app == two.app, one.app.Sites())
 		}
 		second.Workers = 8
-		_, err := by.Acquire(second, bridge.SiteHooks{}, handler)
+		_, err := by.Acquire(second, noHooks, handler)
 		want := "workers: is 4 and 8: handler at /one and handler of " + root + " share the application unix:/nowhere/a, which has one gate for both: give both the same value"
 		if err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
 		second.Workers, second.Lanes = 4, bridge.Off
-		if _, err := by.Acquire(second, bridge.SiteHooks{}, handler); err == nil {
+		if _, err := by.Acquire(second, noHooks, handler); err == nil {
 			t.Error("lanes on and off")
 		}
 		giveBack(t, one, two)
@@ -94,7 +94,7 @@ func TestSiteFails(t *testing.T) {
 			bad := at(4, backend)
 			bad.Follow = []string{"/does/not/exist"}
 			bad.Root = "/does/not/exist"
-			if _, err := by.Acquire(bad, bridge.SiteHooks{}, handler); err == nil {
+			if _, err := by.Acquire(bad, noHooks, handler); err == nil {
 				t.Errorf("%s: no error", backend)
 			}
 		}

@@ -4,8 +4,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/sluice-proxy/sluice/bridge"
 )
 
 // What is not used any more serves requests that are late, and those that it has, before
@@ -14,7 +12,7 @@ func TestGracePeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(t)
 		by := running(t, r)
-		s, err := by.Acquire(at(1, "unix:/nowhere/app.sock"), bridge.SiteHooks{}, handler)
+		s, err := by.Acquire(at(1, "unix:/nowhere/app.sock"), noHooks, handler)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,11 +57,11 @@ func TestApplicationCloses(t *testing.T) {
 		r := newRegistry(t)
 		by := running(t, r)
 		cfg := at(1, "unix:/nowhere/app.sock")
-		one, err := by.Acquire(cfg, bridge.SiteHooks{}, handler)
+		one, err := by.Acquire(cfg, noHooks, handler)
 		if err != nil {
 			t.Fatal(err)
 		}
-		two, err := by.Acquire(cfg, bridge.SiteHooks{}, handler)
+		two, err := by.Acquire(cfg, noHooks, handler)
 		if err != nil || one.app != two.app {
 			t.Fatalf("%v, another application: %v", err, one.app != two.app)
 		}

@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
@@ -24,17 +23,17 @@ func TestUpstreamsAreKept(t *testing.T) {
 			return s
 		}
 		one := running(t, r)
-		old, err := one.NewUpstreams(at(4), bridge.SiteHooks{}, handler)
+		old, err := one.NewUpstreams(at(4), noHooks, handler)
 		if err != nil {
 			t.Fatal(err)
 		}
 		app := get(old).app
 		two := r.NewConfiguration(nil)
-		same, err := two.NewUpstreams(at(4), bridge.SiteHooks{}, handler)
+		same, err := two.NewUpstreams(at(4), noHooks, handler)
 		if err != nil || len(same.sites) != 1 {
 			t.Fatalf("%v, %d kept", err, len(same.sites))
 		}
-		other, err := two.NewUpstreams(at(8), bridge.SiteHooks{}, handler)
+		other, err := two.NewUpstreams(at(8), noHooks, handler)
 		if err != nil || len(other.sites) != 0 {
 			t.Fatalf("%v, %d kept", err, len(other.sites))
 		}
@@ -67,7 +66,7 @@ func TestUpstreamsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(t)
 		by := running(t, r)
-		u, err := by.NewUpstreams(config.Config{}, bridge.SiteHooks{}, handler)
+		u, err := by.NewUpstreams(config.Config{}, noHooks, handler)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +115,7 @@ func TestRemovedUpstreamIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(t)
 		cfg := config.Config{Application: config.Application{Workers: 2}}
-		old, err := running(t, r).NewUpstreams(cfg, bridge.SiteHooks{}, handler)
+		old, err := running(t, r).NewUpstreams(cfg, noHooks, handler)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +125,7 @@ func TestRemovedUpstreamIsGivenBack(t *testing.T) {
 			}
 		}
 		for range 3 { // reloads in which b is gone
-			next, err := running(t, r).NewUpstreams(cfg, bridge.SiteHooks{}, handler)
+			next, err := running(t, r).NewUpstreams(cfg, noHooks, handler)
 			if err != nil {
 				t.Fatal(err)
 			}
