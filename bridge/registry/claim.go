@@ -14,8 +14,8 @@ type claim struct {
 	sites int    // behind it
 }
 
-// claim returns the claim of the configuration of s, with s behind it.
-func (a *Application) claim(s *Site) *claim {
+// addClaim returns the claim of the configuration of s, with s behind it.
+func (a *Application) addClaim(s *Site) *claim {
 	c := a.claimOf(s.by)
 	if c == nil {
 		c = &claim{by: s.by, cfg: s.cfg.Application, who: s.describe()}

@@ -24,24 +24,3 @@ func (r *Registry) NewConfiguration(show func(*Application) (hide func(), err er
 	r.latest++
 	return &Configuration{registry: r, number: r.latest, show: show}
 }
-
-// Start makes everything ready for what the configuration wants, and starts new processes. If
-// another configuration runs, applications change when that is stopped; else at once. If Start
-// fails, all is as before.
-func (c *Configuration) Start() error {
-	r := c.registry
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return ErrClosed
-	}
-	return r.start(c)
-}
-
-// Stop has the applications become what the configuration wants that has started meanwhile. Of
-// a configuration that has not taken over, it undoes Start.
-func (c *Configuration) Stop() {
-	c.registry.mu.Lock()
-	defer c.registry.mu.Unlock()
-	c.registry.stop(c)
-}

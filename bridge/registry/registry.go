@@ -88,10 +88,10 @@ func (r *Registry) Applications() (list []*Application) {
 	return list
 }
 
-// claim finds or opens the application that the settings of s mean, adds s to its sites, and
+// acquire finds or opens the application that the settings of s mean, adds s to its sites, and
 // makes the claim of s on it. What the application is now changes only if the configuration
 // runs already.
-func (r *Registry) claim(s *Site) error {
+func (r *Registry) acquire(s *Site) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -105,7 +105,7 @@ func (r *Registry) claim(s *Site) error {
 		return err
 	}
 	app.sites[s] = nil
-	s.app, s.claim = app, app.claim(s)
+	s.app, s.claim = app, app.addClaim(s)
 	if err := app.settle(); err != nil {
 		r.withdraw(s)
 		r.drop(s)
@@ -126,7 +126,7 @@ func (r *Registry) keep(app *Application, s *Site) error {
 	return nil
 }
 
-// drop undoes claim and keep when s is closed. An application without a site is closed, which
+// drop undoes acquire and keep when s is closed. An application without a site is closed, which
 // nobody waits for but Close.
 func (r *Registry) drop(s *Site) {
 	app := s.app

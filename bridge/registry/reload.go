@@ -34,11 +34,18 @@ func (c change) commit() {
 	c.app.settings.Store(&c.cfg)
 }
 
-// start makes everything ready for a configuration, which is carried out at once if none
-// runs. If that fails, all is as before.
-func (r *Registry) start(by *Configuration) error {
+// Start makes everything ready for what the configuration wants, and starts new processes. If
+// another configuration runs, applications change when that is stopped; else at once. If Start
+// fails, all is as before.
+func (c *Configuration) Start() error {
+	r := c.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
 	r.cancel()
-	next, err := r.prepare(by)
+	next, err := r.prepare(c)
 	if err == nil {
 		err = next.startNew(r.all())
 	}
@@ -51,6 +58,22 @@ func (r *Registry) start(by *Configuration) error {
 		r.commit()
 	}
 	return nil
+}
+
+// Stop has the applications become what the configuration wants that has started meanwhile. Of
+// a configuration that has not taken over, it undoes Start.
+func (c *Configuration) Stop() {
+	r := c.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.pending != nil && r.pending.by == c:
+		r.cancel()
+	case r.running == c && r.pending != nil:
+		r.commit()
+	case r.running == c:
+		r.running = nil
+	}
 }
 
 // prepare has every application get ready for what it will be.
@@ -92,19 +115,6 @@ func (n *reload) startNew(all []*Application) error {
 func (n *reload) cancel() {
 	for _, c := range n.changes {
 		c.change.Cancel()
-	}
-}
-
-// stop has the next configuration, if there is one, take the place of one that is stopped.
-// If it is that itself which is stopped, it has failed.
-func (r *Registry) stop(by *Configuration) {
-	switch {
-	case r.pending != nil && r.pending.by == by:
-		r.cancel()
-	case r.running == by && r.pending != nil:
-		r.commit()
-	case r.running == by:
-		r.running = nil
 	}
 }
 

@@ -27,11 +27,12 @@ type Site struct {
 }
 
 // Acquire returns a site in front of the application that cfg means: the one that is there, or
-// a new one. If it is there and cfg has it otherwise, it changes when c starts. Until Release,
-// u is where it logs, unless another comes later.
+// a new one. If it is there and cfg has it otherwise, it changes when c takes over, and at once
+// if c runs. Processes of a new one are started by Start of c. Until Release, u is where it logs,
+// unless another comes later.
 func (c *Configuration) Acquire(cfg config.Config, hooks bridge.SiteHooks, u *User) (*Site, error) {
 	s := &Site{cfg: cfg, by: c, user: u}
-	if err := c.registry.claim(s); err != nil {
+	if err := c.registry.acquire(s); err != nil {
 		return nil, err
 	}
 	return s.open(hooks)
@@ -47,7 +48,7 @@ func (c *Configuration) hold(app *Application, cfg config.Config, hooks bridge.S
 	return s.open(hooks)
 }
 
-// open opens the bridge of a site that was claimed or kept. If that fails, it is given back.
+// open opens the bridge of a site that was acquired or kept. If that fails, it is given back.
 func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
 	if s.bridge, err = s.app.backend.Bridge(s.cfg.Site, hooks); err != nil {
 		r := s.by.registry
