@@ -32,7 +32,7 @@ type version struct {
 }
 
 func TestRandomReloads(t *testing.T) {
-	for seed := range seeds.Of(t, 60) {
+	for seed := range seeds.Of(t, 20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := &life{t: t, r: newRegistry(t), rand: rand.New(rand.NewPCG(seed, 0))}
