@@ -15,7 +15,7 @@ type logHandler struct {
 
 // target is where records go now.
 func (h *logHandler) target() slog.Handler {
-	if u := h.users.latest.Load(); u != nil {
+	if u := h.users.latest.Load(); u != nil && u.Log != nil {
 		return u.Log
 	}
 	return h.process()

@@ -41,7 +41,9 @@ func TestLogFollowsUsers(t *testing.T) {
 	}
 	to.remove(two)
 	left.Info("6")
-	if want := "level=INFO msg=6 a=1 g.b=2\n"; process.String() != want {
-		t.Errorf("with no user left, the process has\n%swant\n%s", &process, want)
+	to.add(new(User))
+	log.Info("7")
+	if want := "level=INFO msg=6 a=1 g.b=2\nlevel=INFO msg=7\n"; process.String() != want {
+		t.Errorf("with no log of a user, the process has\n%swant\n%s", &process, want)
 	}
 }

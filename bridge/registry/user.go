@@ -11,7 +11,7 @@ import (
 // may have the same one.
 type User struct {
 	Name   string       // as errors have it
-	Log    slog.Handler // where the applications log
+	Log    slog.Handler // where the applications log; nil: Options.Log
 	Events Events       // nil: events are not reported
 }
 
