@@ -43,9 +43,10 @@ type Bridge struct {
 
 	refuses atomic.Bool // Refuse was called
 
-	closed atomic.Bool
-	empty  chan struct{} // has one if the last call has ended since Close
-	close  func()
+	closed  atomic.Bool
+	awaited atomic.Bool   // somebody waits, or has waited, until no call is left
+	idle    chan struct{} // has one if the last call has ended since
+	close   func()
 }
 
 // New checks cfg and returns a Bridge with a Backend of its own, which it closes. It
@@ -79,7 +80,7 @@ func (b *Backend) Bridge(cfg SiteConfig, hooks SiteHooks) (*Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Bridge{backend: b.backend, cfg: own, mount: strings.TrimSuffix(own.Mount, "/"), plain: app.Lanes == Off, empty: make(chan struct{}, 1)}
+	s := &Bridge{backend: b.backend, cfg: own, mount: strings.TrimSuffix(own.Mount, "/"), plain: app.Lanes == Off, idle: make(chan struct{}, 1)}
 	mapping := own.cgi()
 	mapping.OnRoot, mapping.OnDropped = s.noteRoot, s.fieldNotices.dropped(own.Logger)
 	if s.mapper, err = cgi.NewMapper(mapping); err != nil {
@@ -172,14 +173,39 @@ func (b *Bridge) Close() error {
 	return nil
 }
 
+// CloseWhenIdle closes b as Close does, but serves the requests that come until there is none
+// in ServeHTTP. It is for a site that is to get no more requests, while a server in front may
+// still have some that it accepted before.
+func (b *Bridge) CloseWhenIdle() error {
+	b.awaitIdle()
+	return b.Close()
+}
+
+// InFlight returns how many requests are in ServeHTTP.
+func (b *Bridge) InFlight() int64 { return b.inFlight.Load() }
+
 // depart ends a call of ServeHTTP. Calls may come after Close, which is why this is no
 // sync.WaitGroup.
 func (b *Bridge) depart() {
-	if b.inFlight.Add(-1) > 0 || !b.closed.Load() {
-		return
+	if b.inFlight.Add(-1) == 0 && b.awaited.Load() {
+		b.wake()
 	}
+}
+
+// awaitIdle waits until no call of ServeHTTP is left. Several callers may wait: the first to
+// wake up wakes the next.
+func (b *Bridge) awaitIdle() {
+	b.awaited.Store(true)
+	for b.inFlight.Load() > 0 {
+		<-b.idle
+	}
+	b.wake()
+}
+
+// wake has one caller of awaitIdle look again.
+func (b *Bridge) wake() {
 	select {
-	case b.empty <- struct{}{}:
+	case b.idle <- struct{}{}:
 	default: // it has one
 	}
 }
@@ -187,9 +213,7 @@ func (b *Bridge) depart() {
 // leave closes the site.
 func (b *Bridge) leave() {
 	b.closed.Store(true)
-	for b.inFlight.Load() > 0 {
-		<-b.empty
-	}
+	b.awaitIdle()
 	b.sites.leave(b)
 	if err := b.mapper.Close(); err != nil {
 		b.cfg.Logger.Error("closing the root failed", "error", err.Error())

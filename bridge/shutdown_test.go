@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
@@ -103,5 +105,53 @@ func TestShutdownWithinTheAnswer(t *testing.T) {
 			time.Sleep(10 * time.Second)
 		}()
 		r.shutDownAfter(time.Second, "GET", nil)
+	})
+}
+
+// CloseWhenIdle serves what comes while a request is there, and lets nothing in afterwards.
+// Close need not wait for that, and both wait for the requests.
+func TestCloseWhenIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back, err := NewBackend(ApplicationConfig{Backends: []string{"unix:/nowhere/app.sock"}}, BackendHooks{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer back.Close()
+		stay := make(chan struct{})
+		b, err := back.Bridge(SiteConfig{}, SiteHooks{Identify: func(r *http.Request, _ *cgi.Client) {
+			if r.URL.Path == "/stays" {
+				<-stay
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		status := func(path string) int {
+			w := httptest.NewRecorder()
+			b.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+			return w.Code
+		}
+		var closed atomic.Int64
+		ended := func(end func() error) func() { return func() { _ = end(); closed.Add(1) } }
+		for range 2 {
+			go status("/stays")
+		}
+		synctest.Wait()
+		go ended(b.CloseWhenIdle)()
+		stay <- struct{}{}
+		synctest.Wait()
+		if code := status("/"); code != http.StatusBadGateway || closed.Load() > 0 || b.InFlight() != 1 {
+			t.Errorf("%d with a request in it, %d closed, %d in flight", code, closed.Load(), b.InFlight())
+		}
+		go ended(b.Close)()
+		synctest.Wait()
+		if code := status("/"); code != http.StatusServiceUnavailable || closed.Load() > 0 {
+			t.Errorf("%d after Close, %d closed", code, closed.Load())
+		}
+		stay <- struct{}{}
+		synctest.Wait()
+		if closed.Load() != 2 || b.InFlight() != 0 {
+			t.Errorf("%d of 2 closed, %d in flight", closed.Load(), b.InFlight())
+		}
 	})
 }

@@ -25,7 +25,7 @@ func (b *Backend) Snapshot() Snapshot { return b.snapshot() }
 // Snapshot returns the state of the bridge's backend, and how many requests are in b.
 func (b *Bridge) Snapshot() Snapshot {
 	s := b.snapshot()
-	s.InFlight = b.inFlight.Load()
+	s.InFlight = b.InFlight()
 	return s
 }
 

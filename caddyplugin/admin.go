@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
 func init() { caddy.RegisterModule(new(Admin)) }
@@ -52,11 +53,28 @@ type applicationStatus struct {
 	Snapshot bridge.Snapshot `json:"snapshot"`
 }
 
+// place is where a site is.
+type place struct {
+	Preset string `json:"preset,omitempty"`
+	Mount  string `json:"mount,omitempty"`
+	Root   string `json:"root,omitempty"`
+}
+
+// placesOf lists where the sites in front of a are.
+func placesOf(a *registry.Application) (list []place) {
+	for _, cfg := range a.Sites() {
+		if at := (place{cfg.Preset, cfg.Mount, cfg.Root}); !slices.Contains(list, at) {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
 func (*Admin) status(w http.ResponseWriter, _ *http.Request) error {
 	list := []applicationStatus{}
-	for _, a := range live() {
-		cfg := a.now.Load()
-		s := applicationStatus{Backends: cfg.Backends, Sites: a.sites(), Snapshot: a.backend.Snapshot()}
+	for _, a := range applications.Applications() {
+		cfg := a.Settings()
+		s := applicationStatus{Backends: cfg.Backends, Sites: placesOf(a), Snapshot: a.Backend().Snapshot()}
 		if cfg.Spawn != nil {
 			s.Command = cfg.Spawn.Command[0]
 		}
@@ -122,12 +140,12 @@ func ofBackend(r *http.Request, do func(b *bridge.Backend, backend string) error
 		return failed(http.StatusBadRequest, errors.New("backend: say which, as it is written in the configuration"))
 	}
 	found := false
-	for _, a := range live() {
-		if !slices.Contains(a.now.Load().Backends, backend) {
+	for _, a := range applications.Applications() {
+		if !slices.Contains(a.Settings().Backends, backend) {
 			continue
 		}
 		found = true
-		if err := do(a.backend, backend); err != nil {
+		if err := do(a.Backend(), backend); err != nil {
 			return failed(http.StatusInternalServerError, err)
 		}
 	}
@@ -139,13 +157,13 @@ func ofBackend(r *http.Request, do func(b *bridge.Backend, backend string) error
 
 func (*Admin) restart(w http.ResponseWriter, r *http.Request) error {
 	command, n := r.URL.Query().Get("command"), 0
-	for _, a := range live() {
-		if !a.backend.Spawned() || command != "" && a.now.Load().Spawn.Command[0] != command {
+	for _, a := range applications.Applications() {
+		if !a.Backend().Spawned() || command != "" && a.Settings().Spawn.Command[0] != command {
 			continue
 		}
 		n++
-		if err := a.backend.Restart(r.Context()); err != nil {
-			return failed(http.StatusInternalServerError, fmt.Errorf("restarting %s: %w", a.name, err))
+		if err := a.Backend().Restart(r.Context()); err != nil {
+			return failed(http.StatusInternalServerError, fmt.Errorf("restarting %s: %w", a.Name(), err))
 		}
 	}
 	if n == 0 {

@@ -3,17 +3,13 @@
 // http.reverse_proxy.transport.sluice. admin.api.sluice shows what they do.
 //
 // It only translates. What the gate does, and every word of its configuration, is
-// package bridge's.
+// package bridge's; what becomes of applications in a reload is package registry's.
 //
 // What always holds:
 //
-//   - Gates, connections and what was learned belong to no module: they are in a usage
-//     pool (registry.go), and live on when a new configuration wants the same ones, or
-//     some of them.
-//   - They are what the latest configuration wants that runs: they change when all of it
-//     has started (app.go, reload.go), not when it is provisioned, and nothing of them has
-//     changed if it fails.
-//   - A site is closed only when no configuration uses it and no request is in it, and an
-//     application when it has no site.
+//   - Gates, connections and what was learned belong to no module. A module has a site, which
+//     it gives back when it is cleaned up (handler.go), or those of its upstreams (transport.go).
+//   - One App (app.go) in each configuration of Caddy tells the registry when that has started
+//     and when the one before is stopped.
 //   - Requests never depend on the context of a module, which ends while they run.
 package caddyplugin

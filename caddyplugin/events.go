@@ -1,10 +1,13 @@
 package caddyplugin
 
 import (
-	"sync"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
 // Events that a configuration may subscribe to.
@@ -16,73 +19,45 @@ const (
 	eventGivenUp      = "sluice_spawn_budget_exhausted"
 )
 
-// noteStall emits an event for the begin and the end of a stall.
-func (a *application) noteStall(s admission.Stall) {
+// emitter emits Caddy's events for a module.
+type emitter struct {
+	ctx caddy.Context
+	app *caddyevents.App
+}
+
+func newEmitter(ctx caddy.Context) (*emitter, error) {
+	app, err := ctx.App("events")
+	if err != nil {
+		return nil, err
+	}
+	return &emitter{ctx, app.(*caddyevents.App)}, nil
+}
+
+// Stall implements registry.Events.
+func (e *emitter) Stall(application string, s admission.Stall) {
 	if s.Ended.IsZero() {
-		a.emit(eventStallBegin, map[string]any{"since": s.Began.Format(time.RFC3339), "in_flight": len(s.Held)})
+		e.emit(eventStallBegin, application, map[string]any{"since": s.Began.Format(time.RFC3339), "in_flight": len(s.Held)})
 		return
 	}
-	a.emit(eventStallEnd, map[string]any{"since": s.Began.Format(time.RFC3339), "stalled_for": s.Ended.Sub(s.Began).Round(time.Millisecond).String()})
+	e.emit(eventStallEnd, application, map[string]any{"since": s.Began.Format(time.RFC3339), "stalled_for": s.Ended.Sub(s.Began).Round(time.Millisecond).String()})
 }
 
-// noteOutage emits an event for an instance that cannot be connected to, and for one that
-// can be again.
-func (a *application) noteOutage(instance string, err error) {
+// Outage implements registry.Events.
+func (e *emitter) Outage(application, instance string, err error) {
 	if err == nil {
-		a.emit(eventInstanceUp, map[string]any{"instance": instance})
+		e.emit(eventInstanceUp, application, map[string]any{"instance": instance})
 		return
 	}
-	a.emit(eventInstanceDown, map[string]any{"instance": instance, "error": err.Error()})
+	e.emit(eventInstanceDown, application, map[string]any{"instance": instance, "error": err.Error()})
 }
 
-// noteGivenUp emits an event for an application that cannot be started.
-func (a *application) noteGivenUp() { a.emit(eventGivenUp, map[string]any{}) }
+// GivenUp implements registry.Events.
+func (e *emitter) GivenUp(application string) { e.emit(eventGivenUp, application, map[string]any{}) }
 
-// emit gives an event to the latest configuration, without waiting for what that does
-// with it.
-func (a *application) emit(name string, data map[string]any) {
-	out := a.outlets.latest.Load()
-	if out == nil {
-		return
-	}
-	data["application"] = a.name
-	a.events.put(func() { out.events.Emit(out.ctx, name, data) })
+func (e *emitter) emit(name, application string, data map[string]any) {
+	data["application"] = application
+	e.app.Emit(e.ctx, name, data)
 }
 
-// eventQueue runs functions one after the other, in the order in which they came.
-type eventQueue struct {
-	running sync.WaitGroup
-
-	mu   sync.Mutex
-	list []func() // the first of them runs
-}
-
-func (q *eventQueue) put(f func()) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.list = append(q.list, f); len(q.list) == 1 {
-		q.running.Go(q.run)
-	}
-}
-
-func (q *eventQueue) run() {
-	for f := q.first(); f != nil; f = q.next() {
-		f()
-	}
-}
-
-func (q *eventQueue) first() func() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.list[0]
-}
-
-// next is what comes after the function that was run, nil if there is nothing.
-func (q *eventQueue) next() func() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.list = q.list[1:]; len(q.list) == 0 {
-		return nil
-	}
-	return q.list[0]
-}
+// Interface guard
+var _ registry.Events = (*emitter)(nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
 func init() { caddy.RegisterModule(new(Handler)) }
@@ -25,7 +26,7 @@ func init() { caddy.RegisterModule(new(Handler)) }
 type Handler struct {
 	config.Config
 
-	lease *lease
+	site *registry.Site
 }
 
 // CaddyModule returns the Caddy module information.
@@ -41,11 +42,11 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if err := checkFiles(&h.Config); err != nil {
 		return err
 	}
-	out, err := newOutlet(ctx)
+	configuration, user, err := newUser(ctx)
 	if err != nil {
 		return err
 	}
-	if h.lease, err = acquire(h.Config, out); err != nil {
+	if h.site, err = configuration.Acquire(h.Config, hooksOf(&h.Config.Site), user); err != nil {
 		return err
 	}
 	h.warn(ctx)
@@ -58,7 +59,7 @@ func (h *Handler) Validate() error { return validate(h.Config) }
 // warn tells the log of settings that have no effect. That the usual fallback is not there
 // is nobody's mistake.
 func (h *Handler) warn(ctx caddy.Context) {
-	for _, unused := range h.lease.site.Unused() {
+	for _, unused := range h.site.Bridge().Unused() {
 		text := strings.TrimPrefix(unused.Error(), "cgi: ")
 		if !strings.HasPrefix(text, `fallback "`+usualFallback+`"`) {
 			ctx.Slogger().Warn("a setting has no effect: " + text)
@@ -66,16 +67,21 @@ func (h *Handler) warn(ctx caddy.Context) {
 	}
 }
 
-// Cleanup gives the application back, which may become what it was before. Requests may still be on their way through h.
-func (h *Handler) Cleanup() error { return h.lease.release() }
+// Cleanup gives the application back, which may become what it was before. Requests may still
+// be on their way through h.
+func (h *Handler) Cleanup() error {
+	h.site.Release()
+	return nil
+}
 
 // ServeHTTP answers r through the application.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if _, ok := h.lease.site.StaticFile(r); ok {
+	site := h.site.Bridge()
+	if _, ok := site.StaticFile(r); ok {
 		return next.ServeHTTP(w, r)
 	}
-	f := &front{ResponseWriter: w, pages: hasErrorRoutes(r), request: r, site: h.lease.site, next: next}
-	h.lease.ServeHTTP(f, asAsked(r))
+	f := &front{ResponseWriter: w, pages: hasErrorRoutes(r), request: r, site: site, next: next}
+	site.ServeHTTP(f, asAsked(r))
 	return f.err
 }
 

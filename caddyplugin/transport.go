@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
 func init() { caddy.RegisterModule(new(Transport)) }
@@ -26,7 +27,7 @@ func init() { caddy.RegisterModule(new(Transport)) }
 type Transport struct {
 	config.Config
 
-	upstreams *upstreams
+	upstreams *registry.Upstreams
 	sendfile  bool // reverse_proxy acts on X-Sendfile and the like
 }
 
@@ -46,12 +47,12 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if err := resolve(&t.Config); err != nil {
 		return err
 	}
-	out, err := newOutlet(ctx)
+	configuration, user, err := newUser(ctx)
 	if err != nil {
 		return err
 	}
 	t.sendfile = actsOnSendfile(ctx)
-	t.upstreams, err = newUpstreams(t.Config, out)
+	t.upstreams, err = configuration.NewUpstreams(t.Config, hooksOf(&t.Config.Site), user)
 	return err
 }
 
@@ -91,10 +92,8 @@ func (t *Transport) Validate() error {
 
 // Cleanup gives the upstreams back. Requests may still be on their way through t.
 func (t *Transport) Cleanup() error {
-	if t.upstreams == nil {
-		return nil
-	}
-	return t.upstreams.release()
+	t.upstreams.Release()
+	return nil
 }
 
 // UnmarshalCaddyfile sets up the transport from Caddyfile tokens. Syntax:
@@ -132,13 +131,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !ok {
 		info.Network, info.Address = "tcp", r.URL.Host
 	}
-	upstream, err := t.upstreams.get(address(info.Network, info.Address))
+	upstream, err := t.upstreams.Get(address(info.Network, info.Address))
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusBadGateway, err)
 	}
 	a := newAnswer(r)
 	a.sendfile = t.sendfile
-	go a.serve(upstream, asAsked(r))
+	go a.serve(upstream.Bridge(), asAsked(r))
 	return a.wait()
 }
 

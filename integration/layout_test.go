@@ -55,6 +55,14 @@ var layout = map[string]struct{ own, others []string }{
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
+	"bridge/registry": {
+		own: []string{
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
+			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+		},
+		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
+	},
 	"cmd/sluice/internal/connlimit": {},
 	"cmd/sluice/internal/framing":   {own: []string{"bridge/cgi"}},
 	"cmd/sluice/internal/halfclose": {others: netlink},
@@ -80,7 +88,7 @@ var layout = map[string]struct{ own, others []string }{
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
-	"bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+	"bridge/registry", "bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 }
 
 // What four libraries bring along. "/..." is everything below.

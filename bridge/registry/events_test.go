@@ -1,4 +1,4 @@
-package caddyplugin
+package registry
 
 import (
 	"slices"
@@ -7,9 +7,9 @@ import (
 )
 
 // Events are given out one after the other, and nobody waits for it.
-func TestEventQueue(t *testing.T) {
+func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var q eventQueue
+		var q queue
 		var order []int
 		slow := make(chan struct{})
 		q.put(func() { <-slow; order = append(order, 0) })

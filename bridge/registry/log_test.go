@@ -1,4 +1,4 @@
-package caddyplugin
+package registry
 
 import (
 	"bytes"
@@ -6,21 +6,21 @@ import (
 	"testing"
 )
 
-// What a logger writes goes to the latest outlet that is still there, with everything
+// What a logger writes goes to the latest user that is still there, with everything
 // that was added to the logger on the way.
-func TestLogFollowsOutlets(t *testing.T) {
-	var first, second bytes.Buffer
+func TestLogFollowsUsers(t *testing.T) {
+	var first, second, process bytes.Buffer
 	plain := &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
 	}}
-	one := &outlet{log: slog.NewTextHandler(&first, plain)}
-	two := &outlet{log: slog.NewTextHandler(&second, plain)}
-	var to outlets
+	one := &User{Log: slog.NewTextHandler(&first, plain)}
+	two := &User{Log: slog.NewTextHandler(&second, plain)}
+	var to users
 	to.add(one)
-	log := slog.New(&logHandler{to: &to})
+	log := slog.New(&logHandler{users: &to, process: func() slog.Handler { return slog.NewTextHandler(&process, plain) }})
 	left := log.With("a", 1).WithGroup("g").With("b", 2)
 	right := log.With("a", 1).With("c", 3)
 	left.Info("1")
@@ -40,7 +40,10 @@ func TestLogFollowsOutlets(t *testing.T) {
 		t.Errorf("the second has\n%swant\n%s", &second, want)
 	}
 	to.remove(two)
-	if to.latest.Load() != nil || to.log() == nil {
-		t.Error("the process's own log is not taken when there is no outlet")
+	left.Info("6")
+	to.add(new(User))
+	log.Info("7")
+	if want := "level=INFO msg=6 a=1 g.b=2\nlevel=INFO msg=7\n"; process.String() != want {
+		t.Errorf("with no log of a user, the process has\n%swant\n%s", &process, want)
 	}
 }

@@ -1,4 +1,4 @@
-package caddyplugin
+package registry
 
 import (
 	"fmt"
@@ -11,35 +11,41 @@ import (
 
 // A configuration is carried out in two steps. When it starts, everything that can fail is
 // prepared, and what is new is started; that an application becomes another, with other
-// processes perhaps, waits until nothing can fail any more: Caddy stops the configuration
-// that runs when all of the new one has started. If it does not come to that, the
-// applications have not noticed.
+// processes perhaps, waits until nothing can fail any more: the configuration that runs is
+// stopped when all of the new one has started. If it does not come to that, the applications
+// have not noticed.
 
-// reload is a configuration that is ready to follow the one that runs.
+// reload is a configuration that is ready to follow the one that runs. Registry.mu is held
+// in all that it does.
 type reload struct {
-	by      *App
+	by      *Configuration
 	changes []change
 }
 
 // change is what an application is to become.
 type change struct {
-	app    *application
+	app    *Application
 	cfg    config.Application
 	change *bridge.Change
 }
 
 func (c change) commit() {
 	c.change.Commit()
-	c.app.now.Store(&c.cfg)
+	c.app.settings.Store(&c.cfg)
 }
 
-// start makes everything ready for a configuration, which is carried out at once if none
-// runs. If that fails, all is as before.
-func (r *registry) start(by *App) error {
+// Start makes everything ready for what the configuration wants, and starts new processes. If
+// another configuration runs, applications change when that is stopped; else at once. If Start
+// fails, all is as before.
+func (c *Configuration) Start() error {
+	r := c.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
 	r.cancel()
-	next, err := r.prepare(by)
+	next, err := r.prepare(c)
 	if err == nil {
 		err = next.startNew(r.all())
 	}
@@ -54,12 +60,28 @@ func (r *registry) start(by *App) error {
 	return nil
 }
 
+// Stop has the applications become what the configuration wants that has started meanwhile. Of
+// a configuration that has not taken over, it undoes Start.
+func (c *Configuration) Stop() {
+	r := c.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.pending != nil && r.pending.by == c:
+		r.cancel()
+	case r.running == c && r.pending != nil:
+		r.commit()
+	case r.running == c:
+		r.running = nil
+	}
+}
+
 // prepare has every application get ready for what it will be.
-func (r *registry) prepare(by *App) (*reload, error) {
+func (r *Registry) prepare(by *Configuration) (*reload, error) {
 	next := &reload{by: by}
 	for _, app := range r.all() {
-		c := app.rules(by)
-		if c == nil || reflect.DeepEqual(c.cfg, *app.now.Load()) {
+		c := app.inForce(by)
+		if c == nil || reflect.DeepEqual(c.cfg, *app.settings.Load()) {
 			continue
 		}
 		prepared, err := app.backend.Prepare(c.cfg)
@@ -73,7 +95,7 @@ func (r *registry) prepare(by *App) (*reload, error) {
 
 // startNew starts the processes of those that have none yet, and nobody notices what they
 // become before.
-func (n *reload) startNew(all []*application) error {
+func (n *reload) startNew(all []*Application) error {
 	for _, app := range all {
 		if app.claimOf(n.by) == nil || app.started || !app.backend.Spawned() {
 			continue
@@ -96,23 +118,8 @@ func (n *reload) cancel() {
 	}
 }
 
-// stop has the next configuration, if there is one, take the place of one that is stopped.
-// If it is that itself which is stopped, it has failed.
-func (r *registry) stop(by *App) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.pending != nil && r.pending.by == by:
-		r.cancel()
-	case r.running == by && r.pending != nil:
-		r.commit()
-	case r.running == by:
-		r.running = nil
-	}
-}
-
 // commit has the next configuration run.
-func (r *registry) commit() {
+func (r *Registry) commit() {
 	next := r.pending
 	r.running, r.pending = next.by, nil
 	next.by.runs = true
@@ -125,7 +132,7 @@ func (r *registry) commit() {
 }
 
 // cancel drops the next configuration.
-func (r *registry) cancel() {
+func (r *Registry) cancel() {
 	if r.pending != nil {
 		r.pending.cancel()
 		r.pending = nil

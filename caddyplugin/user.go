@@ -1,0 +1,38 @@
+package caddyplugin
+
+import (
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/registry"
+)
+
+// newUser returns the configuration that a module is in, and the module as a user of
+// applications: its log and its events are theirs.
+func newUser(ctx caddy.Context) (*registry.Configuration, *registry.User, error) {
+	emit, err := newEmitter(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	app, err := ctx.App("sluice")
+	if err != nil {
+		return nil, nil, err
+	}
+	return app.(*App).configuration, &registry.User{
+		Name: string(ctx.Module().CaddyModule().ID), Log: ctx.Slogger().Handler(), Events: emit,
+	}, nil
+}
+
+// hooksOf returns the callbacks of a site.
+func hooksOf(site *config.Site) bridge.SiteHooks {
+	h := bridge.SiteHooks{Observe: observe, Identify: identify, RootOf: rootOf(site.Root)}
+	for _, value := range site.Env {
+		if strings.Contains(value, "{") {
+			h.Expand = expand
+		}
+	}
+	return h
+}
