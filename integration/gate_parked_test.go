@@ -42,9 +42,7 @@ func TestFiveThousandPolls(t *testing.T) {
 	if tabs.answered == 0 || tabs.atWork < 11 {
 		t.Errorf("%d polls were answered, %d in the application, want 12", tabs.answered, tabs.atWork)
 	}
-	// KiB; net/http alone takes 16. It was 20 to 26: how much garbage there is at that
-	// moment is a part of it.
-	const most = 28
+	const most = 24 // KiB; net/http alone takes 16
 	if each := (parked.rss - before.rss) / crowded; each > most {
 		t.Errorf("each parked poll takes %d KiB, want at most %d", each, most)
 	}

@@ -84,6 +84,16 @@ type Request struct {
 	served socket
 	depth  int  // found
 	alone  bool // found to be nested in nothing
+
+	// What a look has found, which does not change. Used by Finder.run alone.
+	from   uint64 // the inode of the client's socket; 0: it was not found
+	worked worked
+}
+
+// worked is the application's end of a connection that a request was served on.
+type worked struct {
+	on    socket
+	inode uint64
 }
 
 // socket is this process's end of a connection to the application.
@@ -229,8 +239,9 @@ func (f *Finder) run() {
 	}
 }
 
-// toLookAt returns the requests in progress, nil if none of them is to be looked at: then
-// the goroutine is to end.
+// toLookAt returns the requests that a look is about: those that are not known to be nested in
+// nothing, and those that others may be nested in. It returns nil if none is to be looked at:
+// then the goroutine is to end.
 func (f *Finder) toLookAt() []*Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -238,9 +249,11 @@ func (f *Finder) toLookAt() []*Request {
 		f.running = false
 		return nil
 	}
-	requests := make([]*Request, 0, len(f.known))
+	requests := make([]*Request, 0, f.waiting)
 	for r := range f.known {
-		requests = append(requests, r)
+		if !r.alone || r.served.inode != 0 {
+			requests = append(requests, r)
+		}
 	}
 	return requests
 }

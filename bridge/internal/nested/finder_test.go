@@ -142,6 +142,42 @@ func TestWhoRunsIsToldToo(t *testing.T) {
 	})
 }
 
+// TestWhoIsLookedAt has a look be about those of whom nothing is known, and those that are
+// being served, in which others may be nested: not about thousands that wait.
+func TestWhoIsLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(func() []uint64 { return nil })
+		defer f.Close()
+		var looked atomic.Pointer[[]*Request]
+		f.look = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
+			looked.Store(&requests)
+			return make([]int, len(requests)), nil
+		}
+		come := func() *Request {
+			r := f.Track("127.0.0.1:4711", here)
+			r.Waits(new(note))
+			return r
+		}
+		for range 20 {
+			defer come().End()
+		}
+		time.Sleep(2 * time.Second)
+		served := come()
+		defer served.End()
+		time.Sleep(2 * time.Second)
+		f.mu.Lock()
+		served.served = socket{inode: 1, unix: true}
+		f.mu.Unlock()
+		late := come()
+		defer late.End()
+		time.Sleep(2 * time.Second)
+		last := *looked.Load()
+		if len(last) != 2 || !slices.Contains(last, served) || !slices.Contains(last, late) {
+			t.Errorf("the last look was about %d requests, want the one that is served and the one that has come", len(last))
+		}
+	})
+}
+
 func TestClosed(t *testing.T) {
 	f := New(func() []uint64 { return nil })
 	r := f.Track("127.0.0.1:1", here)

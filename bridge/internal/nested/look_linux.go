@@ -45,17 +45,7 @@ func lookNow(requests []*Request, listeners []uint64, at []int) (depths, applica
 		wanted[inode] = nil
 	}
 	for i, r := range requests {
-		clients[i] = d.tcp(r.client, r.local)
-		r.f.mu.Lock()
-		served := r.served
-		r.f.mu.Unlock()
-		switch {
-		case served.inode == 0:
-		case served.unix:
-			serving[i] = d.unixPeer(served.inode)
-		default:
-			serving[i] = d.tcp(served.remote, served.local)
-		}
+		clients[i], serving[i] = r.sockets(d)
 		wanted[clients[i]], wanted[serving[i]] = nil, nil
 	}
 	delete(wanted, 0)
@@ -71,6 +61,28 @@ func lookNow(requests []*Request, listeners []uint64, at []int) (depths, applica
 		depths[i] = g.depth(i, 0)
 	}
 	return depths, application
+}
+
+// sockets returns the inodes of the socket that r comes from and of the one that the
+// application has it on, 0 for what is not known. The kernel is asked once for each.
+func (r *Request) sockets(d *diag) (client, serving uint64) {
+	r.f.mu.Lock()
+	served, alone := r.served, r.alone
+	r.f.mu.Unlock()
+	if r.from == 0 && !alone {
+		r.from = d.tcp(r.client, r.local)
+	}
+	if served != r.worked.on || r.worked.inode == 0 {
+		r.worked = worked{on: served}
+		switch {
+		case served.inode == 0:
+		case served.unix:
+			r.worked.inode = d.unixPeer(served.inode)
+		default:
+			r.worked.inode = d.tcp(served.remote, served.local)
+		}
+	}
+	return r.from, r.worked.inode
 }
 
 // graph is who has sent what and works on what.

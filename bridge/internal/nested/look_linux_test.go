@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
 )
@@ -96,6 +98,7 @@ func newStage(t *testing.T, network string, workers int) *stage {
 	t.Helper()
 	s := &stage{T: t, f: New(func() []uint64 { return nil })}
 	t.Cleanup(s.f.Close)
+	s.f.looked = time.Now() // the test looks
 	var err error
 	if s.front, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -257,6 +260,50 @@ func TestGoneClient(t *testing.T) {
 	s.request(c.LocalAddr().String())
 	c.Close()
 	s.want(0)
+}
+
+// TestKernelIsAskedOnce has a request be looked at again: where it comes from does not change,
+// and thousands may wait. Each question takes the memory of its own text alone.
+func TestKernelIsAskedOnce(t *testing.T) {
+	s := newStage(t, "unix", 1)
+	c, err := net.Dial("tcp", s.front.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := s.request(c.LocalAddr().String())
+	up := s.upstream("unix")
+	s.on(r, up)
+	s.ask(up, "dial") // it is accepted
+	d, err := dialDiag()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	client, serving := r.sockets(d)
+	if client == 0 || serving == 0 {
+		t.Fatalf("inodes %d and %d", client, serving)
+	}
+	asked := d.seq
+	if again, too := r.sockets(d); again != client || too != serving || d.seq != asked {
+		t.Errorf("inodes %d and %d after %d and %d, %d more questions", again, too, client, serving, d.seq-asked)
+	}
+	result := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			if d.tcp(r.client, r.local) != client {
+				b.Error("another answer")
+			}
+		}
+	})
+	if n := result.AllocedBytesPerOp(); n > 256 {
+		t.Errorf("a question takes %d bytes", n)
+	}
+	if d.tcp(netip.MustParseAddrPort("127.0.0.1:1"), r.local) != 0 {
+		t.Error("a socket that is not there has an inode")
+	}
+	if d.tcp(r.client, r.local) != client {
+		t.Error("after a question without an answer the next one has none")
+	}
 }
 
 func BenchmarkLook(b *testing.B) {
