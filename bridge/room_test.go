@@ -77,7 +77,9 @@ func TestUploadsBesideSlowReaders(t *testing.T) {
 			t.Errorf("an upload: %d %q, %v", re.status, re.body, re.err)
 		}
 		cut := r.aborted()
-		if len(cut) == 0 || len(cut) > 5 { // if all 12 hold the same, it needs the room of 4.02
+		// Beside 600 KiB, and an eighth for others, the answers may keep 1192 KiB of at most
+		// 1792: if all 12 hold the same, the room of 4.02 is needed.
+		if len(cut) == 0 || len(cut) > 5 {
 			t.Errorf("%d answers were cut for an upload", len(cut))
 		}
 		for _, o := range cut {
