@@ -25,9 +25,10 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
 	"bridge/pool":                   {own: []string{"bridge/cgi", "bridge/upstream"}},
 	"bridge/internal/acceptqueue":   {others: netlink},
-	"bridge/internal/unread":        {others: netlink},
+	"internal/sockdiag":             {others: []string{"golang.org/x/sys/unix"}},
+	"bridge/internal/unread":        {own: []string{"internal/sockdiag"}, others: []string{"golang.org/x/sys/unix"}},
 	"bridge/internal/owners":        {others: procfs},
-	"bridge/internal/nested":        {others: slices.Concat(netlink, procfs)},
+	"bridge/internal/nested":        {own: []string{"internal/sockdiag"}, others: procfs},
 	"bridge/internal/sendfile":      {own: []string{"bridge/cgi"}},
 	"bridge/probe": {
 		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool", "bridge/upstream", "bridge/upstream/fastcgi"},
@@ -40,7 +41,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge": {
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
@@ -50,7 +51,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/metrics": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
@@ -58,20 +59,20 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/registry": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
 	"cmd/sluice/internal/connlimit": {},
 	"cmd/sluice/internal/framing":   {own: []string{"bridge/cgi"}},
-	"cmd/sluice/internal/halfclose": {others: netlink},
+	"cmd/sluice/internal/halfclose": {own: []string{"internal/sockdiag"}, others: []string{"golang.org/x/sys/unix"}},
 	"cmd/sluice/internal/logwriter": {},
 	"cmd/sluice": {
 		own: []string{
 			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread", "internal/sockdiag",
 			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi",
 		},
@@ -87,7 +88,7 @@ var layout = map[string]struct{ own, others []string }{
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool",
+	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool", "internal/sockdiag",
 	"bridge/registry", "bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 }
 

@@ -2,10 +2,13 @@ package nested
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-proxy/sluice/internal/sockdiag"
 )
 
 // socketOf is the socket of a connection to the application.
@@ -34,11 +37,11 @@ func socketOf(conn syscall.RawConn, local, remote net.Addr) (s socket) {
 // lookNow asks the kernel. What it does not tell is not found.
 func lookNow(requests []*Request, listeners []uint64, at []int) (depths, application []int) {
 	depths = make([]int, len(requests))
-	d, err := dialDiag()
+	d, err := sockdiag.Dial()
 	if err != nil {
 		return depths, at
 	}
-	defer d.close()
+	defer d.Close()
 	clients, serving := make([]uint64, len(requests)), make([]uint64, len(requests))
 	wanted := make(map[uint64][]int)
 	for _, inode := range listeners {
@@ -65,24 +68,35 @@ func lookNow(requests []*Request, listeners []uint64, at []int) (depths, applica
 
 // sockets returns the inodes of the socket that r comes from and of the one that the
 // application has it on, 0 for what is not known. The kernel is asked once for each.
-func (r *Request) sockets(d *diag) (client, serving uint64) {
+func (r *Request) sockets(d *sockdiag.Conn) (client, serving uint64) {
 	r.f.mu.Lock()
 	served, alone := r.served, r.alone
 	r.f.mu.Unlock()
 	if r.from == 0 && !alone {
-		r.from = d.tcp(r.client, r.local)
+		r.from = inodeOf(d, r.client, r.local)
 	}
 	if served != r.worked.on || r.worked.inode == 0 {
 		r.worked = worked{on: served}
 		switch {
 		case served.inode == 0:
 		case served.unix:
-			r.worked.inode = d.unixPeer(served.inode)
+			if s, err := d.Unix(uint32(served.inode)); err == nil {
+				r.worked.inode = uint64(s.Peer)
+			}
 		default:
-			r.worked.inode = d.tcp(served.remote, served.local)
+			r.worked.inode = inodeOf(d, served.remote, served.local)
 		}
 	}
 	return r.from, r.worked.inode
+}
+
+// inodeOf returns the inode of the TCP socket with these ends, 0 if it is not known.
+func inodeOf(d *sockdiag.Conn, local, remote netip.AddrPort) uint64 {
+	s, err := d.TCP(local, remote)
+	if err != nil {
+		return 0
+	}
+	return uint64(s.Inode)
 }
 
 // graph is who has sent what and works on what.

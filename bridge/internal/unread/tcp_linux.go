@@ -2,17 +2,14 @@ package unread
 
 import (
 	"context"
-	"encoding/binary"
+	"errors"
 	"net"
 	"os"
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/sluice-proxy/sluice/internal/sockdiag"
 )
-
-// inetFixed is sizeof(struct inet_diag_msg), of linux/inet_diag.h.
-const inetFixed = 72
 
 type tcpConn struct {
 	*net.TCPConn
@@ -59,40 +56,19 @@ func (c *tcpConn) bytes() (int, error) {
 	if err := c.raw.Control(func(uintptr) {}); err != nil {
 		return 0, err // it is closed
 	}
-	answer, err := ask(tcpRequest(c.RemoteAddr().(*net.TCPAddr), c.LocalAddr().(*net.TCPAddr)))
+	d, err := sockdiag.Dial()
 	if err != nil {
 		return 0, err
 	}
-	if len(answer) < inetFixed {
-		return 0, errShort
-	}
-	return int(binary.NativeEndian.Uint32(answer[56:])), nil
+	defer d.Close()
+	far, err := d.TCP(c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort())
+	return int(far.Unread), notHere(err)
 }
 
-// tcpRequest is a struct inet_diag_req_v2 for one connection.
-func tcpRequest(local, remote *net.TCPAddr) []byte {
-	family := uint8(unix.AF_INET)
-	if local.IP.To4() == nil {
-		family = unix.AF_INET6
+// notHere returns err in the words of this package.
+func notHere(err error) error {
+	if errors.Is(err, sockdiag.ErrNotFound) {
+		return ErrNotHere
 	}
-	b := make([]byte, 0, 56)
-	b = append(b, family, unix.IPPROTO_TCP, 0, 0)
-	b = binary.NativeEndian.AppendUint32(b, 0xffffffff) // in any state
-	b = binary.BigEndian.AppendUint16(b, uint16(local.Port))
-	b = binary.BigEndian.AppendUint16(b, uint16(remote.Port))
-	b = appendIP(b, local.IP)
-	b = appendIP(b, remote.IP)
-	b = binary.NativeEndian.AppendUint32(b, 0)                     // any interface
-	return binary.NativeEndian.AppendUint64(b, 0xffffffffffffffff) // no cookie
-}
-
-// appendIP appends an address in 16 bytes, of which IPv4 uses the first four.
-func appendIP(dst []byte, ip net.IP) []byte {
-	var b [16]byte
-	if v4 := ip.To4(); v4 != nil {
-		copy(b[:], v4)
-	} else {
-		copy(b[:], ip.To16())
-	}
-	return append(dst, b[:]...)
+	return err
 }

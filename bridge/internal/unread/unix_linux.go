@@ -2,24 +2,13 @@ package unread
 
 import (
 	"context"
-	"encoding/binary"
 	"net"
 	"syscall"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
-)
 
-// From linux/unix_diag.h.
-const (
-	showPeer  = 1 << 2
-	showQueue = 1 << 4
-
-	attrPeer  = 2
-	attrQueue = 4
-
-	unixFixed = 16 // sizeof(struct unix_diag_msg)
+	"github.com/sluice-proxy/sluice/internal/sockdiag"
 )
 
 // of tells the kinds of connections apart.
@@ -110,47 +99,18 @@ func (c *unixConn) bytes() (n int, err error) {
 	if failed != nil {
 		return 0, failed
 	}
-	peer, err := unixAttr(uint32(file.Ino), showPeer, attrPeer)
+	d, err := sockdiag.Dial()
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	ours, err := d.Unix(uint32(file.Ino))
 	switch {
 	case err != nil:
-		return 0, err
-	case peer == 0:
-		return 0, ErrNotHere // nobody has accepted it, and it has no name yet to ask by
+		return 0, notHere(err)
+	case ours.Peer == 0:
+		return 0, ErrNotHere // it has gone, or nobody has accepted it, and it has no name yet to ask by
 	}
-	rqueue, err := unixAttr(peer, showQueue, attrQueue)
-	return int(rqueue), err
-}
-
-// unixAttr returns the first number in an attribute of the socket of an inode.
-func unixAttr(inode, show uint32, want uint16) (uint32, error) {
-	answer, err := ask(unixRequest(inode, show))
-	if err != nil {
-		return 0, err
-	}
-	if len(answer) < unixFixed {
-		return 0, errShort
-	}
-	attrs, err := netlink.NewAttributeDecoder(answer[unixFixed:])
-	if err != nil {
-		return 0, err
-	}
-	for attrs.Next() {
-		if data := attrs.Bytes(); attrs.Type() == want && len(data) >= 4 {
-			return binary.NativeEndian.Uint32(data), nil
-		}
-	}
-	if err := attrs.Err(); err != nil {
-		return 0, err
-	}
-	return 0, ErrNotHere // it has no peer any more
-}
-
-// unixRequest is a struct unix_diag_req for the socket of an inode.
-func unixRequest(inode, show uint32) []byte {
-	b := make([]byte, 0, 24)
-	b = append(b, unix.AF_UNIX, 0, 0, 0)
-	b = binary.NativeEndian.AppendUint32(b, 0xffffffff) // in any state
-	b = binary.NativeEndian.AppendUint32(b, inode)
-	b = binary.NativeEndian.AppendUint32(b, show)
-	return binary.NativeEndian.AppendUint64(b, 0xffffffffffffffff) // no cookie
+	far, err := d.Unix(ours.Peer)
+	return int(far.Unread), notHere(err)
 }

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // listeners are those of the kinds of sockets that there are.
@@ -179,29 +177,6 @@ func BenchmarkBytes(b *testing.B) {
 		if n, err := c.Bytes(); n != 100 || err != nil {
 			b.Fatal(n, err)
 		}
-	}
-}
-
-// An answer of the kernel that ends too early, or is an error, is one.
-func TestAnswers(t *testing.T) {
-	good := append([]byte{20, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 2, 3, 4)
-	if b, err := content(good); err != nil || len(b) != 4 {
-		t.Errorf("% x, %v", b, err)
-	}
-	for n := range good {
-		if _, err := content(good[:n]); err == nil {
-			t.Errorf("the first %d bytes are taken for an answer", n)
-		}
-	}
-	for errno, want := range map[byte]error{2: ErrNotHere, 22: unix.EINVAL} { // ENOENT, EINVAL
-		refusal := []byte{20, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -errno, 255, 255, 255}
-		if _, err := content(refusal); !errors.Is(err, want) {
-			t.Errorf("%v, want %v", err, want)
-		}
-	}
-	other := []byte{16, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-	if _, err := content(other); !errors.Is(err, errOther) {
-		t.Errorf("%v, want %v", err, errOther)
 	}
 }
 
