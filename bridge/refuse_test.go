@@ -223,7 +223,7 @@ func TestAccountSharing(t *testing.T) {
 			for i := range 5 {
 				r.wantPage(from(r, fmt.Sprintf("198.51.100.%d", i), "")) // not an account
 			}
-			if s := r.b.Snapshot(); s.Sharing != (SharingSnapshot{Accounts: 2, Refused: 1}) || s.Gate.InUse != 0 {
+			if s := r.b.Snapshot(); s.Sharing != (AddressLimitSnapshot{Accounts: 2, Refused: 1}) || s.Gate.InUse != 0 {
 				t.Errorf("%+v", s.Sharing)
 			}
 			from(r, "198.51.100.4", "sid=a")
@@ -246,7 +246,7 @@ func TestAccountSharing(t *testing.T) {
 				t.Errorf("%d %v", re.status, re.header)
 			}
 			r.wantPage(from(r, "198.51.100.1", "sid=a"))
-			if s := r.b.Snapshot().Sharing; s != (SharingSnapshot{Accounts: 1, Refused: 1, Evicted: 1}) {
+			if s := r.b.Snapshot().Sharing; s != (AddressLimitSnapshot{Accounts: 1, Refused: 1, Evicted: 1}) {
 				t.Errorf("%+v", s)
 			}
 		})

@@ -156,7 +156,7 @@ func TestSCGI(t *testing.T) {
 }
 
 func testSCGI(t *testing.T, codec scgiCodec) {
-	r := scgiRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 3}, BackendHooks: BackendHooks{codec: codec}}, scgiAnswers(func(s *fcgitest.Session, vars map[string]string, body string) {
+	r := scgiRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 3}, ApplicationHooks: ApplicationHooks{codec: codec}}, scgiAnswers(func(s *fcgitest.Session, vars map[string]string, body string) {
 		fmt.Fprintf(s, "Content-Type: text/plain\r\n\r\n%s %s %s %s\n", vars["SCGI"], vars["REQUEST_METHOD"], vars["REQUEST_URI"], vars["CONTENT_LENGTH"])
 		time.Sleep(time.Second)
 		_, _ = io.WriteString(s, body)
@@ -279,7 +279,7 @@ func TestSCGIReplay(t *testing.T) {
 
 func TestSCGIRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := startRig(t, Config{BackendHooks: BackendHooks{
+		r := startRig(t, Config{ApplicationHooks: ApplicationHooks{
 			codec: scgiCodec{},
 			dial:  func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED },
 		}})
@@ -304,7 +304,7 @@ func TestSCGIParams(t *testing.T) {
 	})
 	for answer, want := range map[string]string{"Status: 404\n\n": "", "Status: 500\n\n": "the answer is 500", "": "EOF"} {
 		synctest.Test(t, func(t *testing.T) {
-			_, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/ready"}}, BackendHooks: BackendHooks{codec: scgiCodec{}}}, scgiSays(answer))
+			_, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/ready"}}, ApplicationHooks: ApplicationHooks{codec: scgiCodec{}}}, scgiSays(answer))
 			err := k.cfg.Ready(t.Context(), fakeInstance)
 			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 				t.Errorf("%q: %v, want %q", answer, err, want)

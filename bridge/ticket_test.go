@@ -56,7 +56,7 @@ func TestTickets(t *testing.T) {
 					SiteConfig: SiteConfig{
 						Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon},
 					},
-					BackendHooks: BackendHooks{
+					ApplicationHooks: ApplicationHooks{
 						dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 							c, err := peer.Dial(ctx)
 							return distantConn{c}, err

@@ -24,6 +24,7 @@ func processLog() slog.Handler { return slogOf(caddy.Log().Named("http.handlers.
 // handler or a transport is, and has no settings.
 type App struct {
 	configuration *registry.Configuration
+	ctx           caddy.Context
 }
 
 // CaddyModule returns the Caddy module information.
@@ -33,13 +34,13 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision makes the configuration known.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.configuration = applications.NewConfiguration(metricsIn(ctx.GetMetricsRegistry()))
+	a.ctx, a.configuration = ctx, applications.NewConfiguration(metricsIn(ctx.GetMetricsRegistry()))
 	return nil
 }
 
 // Start has the applications get ready for what the configuration wants. All that is in it
 // was provisioned without an error.
-func (a *App) Start() error { return a.configuration.Start() }
+func (a *App) Start() error { return a.configuration.Start(a.ctx) }
 
 // Stop has the applications become what the configuration wants that has started meanwhile.
 // What a configuration wants ends with the modules that want it, which are cleaned up

@@ -16,7 +16,7 @@ type front struct {
 	http.ResponseWriter
 	pages   bool          // there are such routes
 	request *http.Request // Caddy's
-	site    *bridge.Bridge
+	site    *bridge.Handler
 	next    caddyhttp.Handler
 	err     error // what the server is to be told; nil: the request was answered
 }
@@ -27,9 +27,9 @@ func hasErrorRoutes(r *http.Request) bool {
 	return ok && server != nil && server.Errors != nil && len(server.Errors.Routes) > 0
 }
 
-// WriteError implements bridge.ErrorWriter. What goes with the error (Retry-After,
+// fail leaves a failed request to the error routes. What goes with the error (Retry-After,
 // Proxy-Status) is in the header already, and stays there.
-func (f *front) WriteError(status int, err error) bool {
+func (f *front) fail(status int, err error) bool {
 	if !f.pages || status < http.StatusBadRequest {
 		return false // a redirect
 	}
@@ -37,9 +37,9 @@ func (f *front) WriteError(status int, err error) bool {
 	return true
 }
 
-// ServeFile implements bridge.FileServer: a local redirect of the application leads to a
-// static file, which is the next handler's as if the client had asked for it.
-func (f *front) ServeFile(r *http.Request) (status int, bytes int64) {
+// serveFile answers a local redirect of the application that leads to a static file, which is
+// the next handler's as if the client had asked for it.
+func (f *front) serveFile(r *http.Request) (status int, bytes int64) {
 	if _, ok := f.site.StaticFile(r); !ok {
 		return 0, 0
 	}
@@ -88,7 +88,4 @@ func (w *countingWriter) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // Interface guards
-var (
-	_ bridge.ErrorWriter = (*front)(nil)
-	_ bridge.FileServer  = (*front)(nil)
-)
+var ()

@@ -46,7 +46,12 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if h.site, err = configuration.Acquire(h.Config, hooksOf(&h.Config.Site), user); err != nil {
+	hooks := hooksOf(&h.Config.Site)
+	hooks.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, err error) bool {
+		return w.(*front).fail(status, err)
+	}
+	hooks.ServeFile = func(w http.ResponseWriter, r *http.Request) (int, int64) { return w.(*front).serveFile(r) }
+	if h.site, err = configuration.Acquire(h.Config, hooks, user); err != nil {
 		return err
 	}
 	h.warn(ctx)

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/registry"
@@ -135,10 +136,12 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusBadGateway, err)
 	}
-	a := newAnswer(r)
-	a.sendfile = t.sendfile
-	go a.serve(upstream.Bridge(), asAsked(r))
-	return a.wait()
+	through := bridge.Transport{Handler: upstream.Bridge(), ActsOnSendfile: t.sendfile}
+	res, err := through.RoundTrip(asAsked(r))
+	if failed, ok := errors.AsType[*bridge.TransportError](err); ok {
+		return nil, failure(failed, replayable(r))
+	}
+	return res, err
 }
 
 // address is how package bridge writes what reverse_proxy dials.
@@ -149,11 +152,11 @@ func address(network, addr string) string {
 	return addr
 }
 
-// failure is what reverse_proxy is told of a request that failed with err.
-func failure(status int, err error, replayable bool) error {
-	herr := caddyhttp.Error(status, err)
-	if unavailable := (*pool.UnavailableError)(nil); replayable && errors.As(err, &unavailable) {
-		return unsentError{reverseproxy.NewDialError(err), herr}
+// failure is what reverse_proxy is told of a request that has failed.
+func failure(err *bridge.TransportError, replayable bool) error {
+	herr := caddyhttp.Error(err.Status, err.Err)
+	if _, unavailable := errors.AsType[*pool.UnavailableError](err); replayable && unavailable {
+		return unsentError{reverseproxy.NewDialError(err.Err), herr}
 	}
 	return herr
 }

@@ -21,7 +21,7 @@ func TestClientLeaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			be := backend(t)
-			for step, leave := range map[string]func(*testing.T, site, *bridge.Bridge){
+			for step, leave := range map[string]func(*testing.T, site, *bridge.Handler){
 				"during a spooled upload": leaveDuringUpload,
 				"in the queue":            leaveQueue,
 				"before the first byte":   leaveBeforeFirstByte,
@@ -40,7 +40,7 @@ func TestClientLeaves(t *testing.T) {
 
 // leaveAt lets clients leave at one step, several times over, and counts
 // afterwards: goroutines, files, and by wantIdle the slots.
-func leaveAt(t *testing.T, be backend, cfg bridge.Config, leave func(*testing.T, site, *bridge.Bridge)) {
+func leaveAt(t *testing.T, be backend, cfg bridge.Config, leave func(*testing.T, site, *bridge.Handler)) {
 	checkLeaks(t)
 	url, b := serveBridge(t, cfg)
 	s := newSite(t, url+be.prefix)
@@ -53,7 +53,7 @@ func leaveAt(t *testing.T, be backend, cfg bridge.Config, leave func(*testing.T,
 	}
 }
 
-func leaveDuringUpload(t *testing.T, s site, b *bridge.Bridge) {
+func leaveDuringUpload(t *testing.T, s site, b *bridge.Handler) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	u := newPiecemeal(ctx, 10<<20)
@@ -68,7 +68,7 @@ func leaveDuringUpload(t *testing.T, s site, b *bridge.Bridge) {
 	}
 }
 
-func leaveQueue(t *testing.T, s site, b *bridge.Bridge) {
+func leaveQueue(t *testing.T, s site, b *bridge.Handler) {
 	g := newGate(t)
 	first := s.background(t, t.Context(), "/wait?gate="+g.dir)
 	g.entered(t, 1)
@@ -83,7 +83,7 @@ func leaveQueue(t *testing.T, s site, b *bridge.Bridge) {
 	within(t, "the first request", first).want(t, "waited\n")
 }
 
-func leaveBeforeFirstByte(t *testing.T, s site, b *bridge.Bridge) {
+func leaveBeforeFirstByte(t *testing.T, s site, b *bridge.Handler) {
 	g := newGate(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -99,7 +99,7 @@ func leaveBeforeFirstByte(t *testing.T, s site, b *bridge.Bridge) {
 	g.open(t)
 }
 
-func leaveDuringAnswer(t *testing.T, s site, b *bridge.Bridge) {
+func leaveDuringAnswer(t *testing.T, s site, b *bridge.Handler) {
 	g := newGate(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -2,7 +2,7 @@ package config
 
 // Spawn says what to run as the application, and how. Only Command must be set.
 // docs/processes.md says what the values do together. User, Group, Umask, Nice, Core and
-// AddressSpace need a program that lets itself be run once more (bridge.BackendHooks.Reexec).
+// AddressSpace need a program that lets itself be run once more (bridge.ApplicationHooks.Reexec).
 type Spawn struct {
 	// The command gets its listening socket as file descriptor 0.
 	Command []string `key:"command" flag:"-" change:"processes" doc:"the program and its arguments"`

@@ -6,7 +6,7 @@
 //
 // # Types
 //
-// A Registry has the Applications: each is a bridge.Backend with what describes it. There is
+// A Registry has the Applications: each is a bridge.Application with what describes it. There is
 // one Registry for each process, which closes it last.
 //
 // A Configuration is one version of the server's settings. It is made first; then its parts
@@ -16,7 +16,7 @@
 // stops that only when nothing of the new one can fail any more.
 //
 // A Site is what a part of a configuration, such as a handler, has of an Application: a
-// bridge.Bridge in front of it. Upstreams are Sites whose addresses are not known before
+// bridge.Handler in front of it. Upstreams are Sites whose addresses are not known before
 // there is a request. A User says who a part is, and where its Applications log and report
 // events.
 //

@@ -27,7 +27,7 @@ type Options struct {
 	// Exiting reports whether the process ends, so that sites which are released do not wait
 	// for requests any more. Default: it never does, before Close.
 	Exiting func() bool
-	// Reexec is bridge.BackendHooks.Reexec.
+	// Reexec is bridge.ApplicationHooks.Reexec.
 	Reexec bool
 }
 

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -36,8 +37,9 @@ func (c change) commit() {
 
 // Start makes everything ready for what the configuration wants, and starts new processes. If
 // another configuration runs, applications change when that is stopped; else at once. If Start
-// fails, all is as before.
-func (c *Configuration) Start() error {
+// fails, all is as before. If ctx ends, so does the wait for processes that have just been
+// started, and Start fails.
+func (c *Configuration) Start(ctx context.Context) error {
 	r := c.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -47,7 +49,7 @@ func (c *Configuration) Start() error {
 	r.cancel()
 	next, err := r.prepare(c)
 	if err == nil {
-		err = next.startNew(r.all())
+		err = next.startNew(ctx, r.all())
 	}
 	if err != nil {
 		next.cancel()
@@ -95,7 +97,7 @@ func (r *Registry) prepare(by *Configuration) (*reload, error) {
 
 // startNew starts the processes of those that have none yet, and nobody notices what they
 // become before.
-func (n *reload) startNew(all []*Application) error {
+func (n *reload) startNew(ctx context.Context, all []*Application) error {
 	for _, app := range all {
 		if app.claimOf(n.by) == nil || app.started || !app.backend.Spawned() {
 			continue
@@ -104,7 +106,7 @@ func (n *reload) startNew(all []*Application) error {
 			n.changes[i].commit()
 			n.changes = slices.Delete(n.changes, i, i+1)
 		}
-		if err := app.backend.Start(); err != nil {
+		if err := app.backend.Start(ctx); err != nil {
 			return fmt.Errorf("%s: %w", app.name, err)
 		}
 		app.started = true

@@ -21,7 +21,7 @@ type Site struct {
 
 	app    *Application
 	claim  *claim // nil: it has no say in what the application is
-	bridge *bridge.Bridge
+	bridge *bridge.Handler
 
 	released sync.Once
 }
@@ -50,7 +50,7 @@ func (c *Configuration) hold(app *Application, cfg config.Config, hooks bridge.S
 
 // open opens the bridge of a site that was acquired or kept. If that fails, it is given back.
 func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
-	if s.bridge, err = s.app.backend.Bridge(s.cfg.Site, hooks); err != nil {
+	if s.bridge, err = s.app.backend.Handler(s.cfg.Site, hooks); err != nil {
 		r := s.by.registry
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
 }
 
 // Bridge answers the site's requests. It is not the caller's to close.
-func (s *Site) Bridge() *bridge.Bridge { return s.bridge }
+func (s *Site) Bridge() *bridge.Handler { return s.bridge }
 
 // Release gives the site back. Requests that are late are still served: it closes when it has
 // none after its grace period. A site that is nil was never had; more than one call does

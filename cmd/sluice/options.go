@@ -119,7 +119,7 @@ func (o *options) setCommand(command []string) (err error) {
 
 // bridge returns the configuration of the bridge.
 func (o *options) bridge() bridge.Config {
-	return bridge.Config{ApplicationConfig: o.Application, SiteConfig: o.Site, BackendHooks: bridge.BackendHooks{Reexec: true}}
+	return bridge.Config{ApplicationConfig: o.Application, SiteConfig: o.Site, ApplicationHooks: bridge.ApplicationHooks{Reexec: true}}
 }
 
 // logLevels are the values of --log-level.

@@ -12,7 +12,7 @@ import (
 // restartHandler replaces the application's processes, and answers when that is done, or
 // stops ends. Web pages must not make their visitors' browsers ask for it; under a name of
 // their own that leads here, the guard of the status refuses it.
-func restartHandler(b *bridge.Bridge, stops context.Context) http.Handler {
+func restartHandler(b *bridge.Handler, stops context.Context) http.Handler {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
@@ -20,7 +20,7 @@ func restartHandler(b *bridge.Bridge, stops context.Context) http.Handler {
 		rc := http.NewResponseController(w)
 		bound := func(t time.Time) { _, _ = rc.SetReadDeadline(t), rc.SetWriteDeadline(t) } // a recorder in tests has none
 		bound(time.Time{})                                                                  // it may take longer than the server allows
-		err := b.Restart(ctx)
+		err := b.Application().Restart(ctx)
 		bound(time.Now().Add(statusTimeout))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)

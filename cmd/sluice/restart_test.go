@@ -15,11 +15,11 @@ import (
 )
 
 // spawnedBridge is one with a command that is no application, and serves nothing.
-func spawnedBridge(t *testing.T, script string) *bridge.Bridge {
+func spawnedBridge(t *testing.T, script string) *bridge.Handler {
 	t.Helper()
-	b, err := bridge.New(bridge.Config{
+	b, err := bridge.New(t.Context(), bridge.Config{
 		ApplicationConfig: bridge.ApplicationConfig{Spawn: &bridge.SpawnConfig{Command: []string{"sh", "-c", script}}},
-		BackendHooks:      bridge.BackendHooks{Reexec: true},
+		ApplicationHooks:  bridge.ApplicationHooks{Reexec: true},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestRestartFails(t *testing.T) {
 
 // Where the application is somebody else's, there is nothing to restart.
 func TestNothingToRestart(t *testing.T) {
-	b, err := bridge.New(bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
+	b, err := bridge.New(t.Context(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

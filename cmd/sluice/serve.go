@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,10 +101,13 @@ func serve(o *options, command []string) (err error) {
 		defer side.Close()
 	}
 	signals := catchSignals()
-	b, err := bridge.New(cfg)
+	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	served, err := newFront(start, cfg, access, o)
+	started()
 	if err != nil {
 		return flagError(err)
 	}
+	b := served.bridge
 	defer b.Close()
 	for _, unused := range b.Unused() {
 		log.Warn("a setting has no effect: " + flagError(unused).Error())
@@ -110,7 +117,7 @@ func serve(o *options, command []string) (err error) {
 	}
 
 	failed := make(chan error, 2)
-	site := newFrontServer(newFront(b, access, o), o, limit, access.malformed, log)
+	site := newFrontServer(served, o, limit, access.malformed, log)
 	go func() { failed <- site.serve(front) }()
 	var state *statusListener
 	if side != nil {

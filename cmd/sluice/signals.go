@@ -31,7 +31,7 @@ func isEnd(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGIN
 
 // untilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1
 // reopens the access log; SIGHUP does, too, and restarts the application.
-func untilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Bridge, access *accessLog, log *slog.Logger) error {
+func untilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Handler, access *accessLog, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var restarts sync.WaitGroup
 	defer restarts.Wait()
@@ -64,8 +64,8 @@ func reopen(access *accessLog, log *slog.Logger) {
 }
 
 // restart replaces the application's processes, if they are ours.
-func restart(ctx context.Context, b *bridge.Bridge, log *slog.Logger) {
-	if err := b.Restart(ctx); err == nil {
+func restart(ctx context.Context, b *bridge.Handler, log *slog.Logger) {
+	if err := b.Application().Restart(ctx); err == nil {
 		log.Info("the application was restarted")
 	} // else it says why not
 }

@@ -30,12 +30,12 @@ type statusListener struct {
 // newStatusListener serves the status of a bridge and of what is in front of it, and
 // restarts its application if Sluice has started that. hosts are the names that requests may
 // have in Host.
-func newStatusListener(b *bridge.Bridge, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
+func newStatusListener(b *bridge.Handler, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front()} }))
 	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, front, log))
-	if b.Spawned() {
+	if b.Application().Spawned() {
 		mux.Handle("POST /restart", restartHandler(b, stops))
 	}
 	var told sync.Once
