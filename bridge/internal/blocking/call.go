@@ -249,15 +249,13 @@ func (c *call) Quiesce() { c.beside.quiesce() }
 // Body implements exchange.Driver.
 func (c *call) Body() exchange.BodyState {
 	_, inline := c.body.inline()
-	s := exchange.BodyState{
-		Length: c.body.length, Inline: inline,
-		Streamed: c.body.stream != nil, Touched: c.body.stream != nil && !c.body.stream.untouched(),
-		Cut: c.source != nil && c.source.isCut(),
-	}
+	s := exchange.BodyState{Length: c.body.length, Inline: inline, Streamed: c.body.stream != nil, Cut: c.source != nil && c.source.isCut()}
+	sending := false
 	if c.beside.sender != nil {
 		s.Separate = true
-		_, s.SentAt = c.beside.sender.sending()
+		sending, s.SentAt = c.beside.sender.sending()
 	}
+	s.Touched = s.Streamed && (sending || !c.body.stream.untouched())
 	return s
 }
 

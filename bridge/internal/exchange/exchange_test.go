@@ -122,7 +122,7 @@ func (b *bench) Classify(r *admission.Request, s []byte) []byte                {
 func (b *bench) Vars(dst []cgi.Var, _ *cgi.Client, _ int64) ([]cgi.Var, error) { return dst, nil }
 func (b *bench) IsLongPoll() bool                                              { return false }
 func (b *bench) PrefersJSON() bool                                             { return false }
-func (b *bench) FindTarget(location string) bool { b.note("find %s", location); return true }
+func (b *bench) FindTarget(location string) bool                               { b.note("find %s", location); return true }
 
 func (b *bench) Redirect()                         { b.note("redirect") }
 func (b *bench) Header() http.Header               { return b.header }
