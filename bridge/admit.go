@@ -12,14 +12,14 @@ import (
 func (x *exchange) identify() error {
 	b := x.b
 	b.classifier.Client(&x.ask, x.r, &x.client)
-	x.out.Flow = x.ask.Flow
-	if b.sharing == nil || x.ask.Shared || x.ask.Flow == 0 {
+	x.out.ClientKey = x.ask.ClientKey
+	if b.sharing == nil || x.ask.Shared || x.ask.ClientKey == 0 {
 		return nil
 	}
-	tell, err := b.sharing.admit(x.ask.Flow, x.ask.Client, time.Now())
+	tell, err := b.sharing.admit(x.ask.ClientKey, x.ask.Address, time.Now())
 	if tell {
 		b.cfg.Logger.Warn("an account is used from more addresses than flow.max_addresses",
-			"flow", admission.FlowName(x.ask.Flow), "max_addresses", b.cfg.Flow.MaxAddresses, "per", time.Duration(b.cfg.Flow.Per), "excess", b.cfg.Flow.Excess)
+			"flow", admission.ClientKeyName(x.ask.ClientKey), "max_addresses", b.cfg.Flow.MaxAddresses, "per", time.Duration(b.cfg.Flow.Per), "excess", b.cfg.Flow.Excess)
 	}
 	return err
 }

@@ -186,27 +186,27 @@ func TestSitesAreToldApart(t *testing.T) {
 			if !strings.HasPrefix(x.ask.Route, x.ask.Group) || x.ask.Group == x.ask.Route {
 				t.Errorf("group %q of %q", x.ask.Group, x.ask.Route)
 			}
-			return x.ask.Route, x.ask.Flow, x.ask.Client
+			return x.ask.Route, x.ask.ClientKey, x.ask.Address
 		}
 		for range 2 { // the second time: as after a reload, in another order
 			second, first := o.site(same), o.site(other)
 			if o.label(second) != "" {
 				second, first = first, second
 			}
-			route1, flow1, client1 := asked(second)
-			route2, flow2, client2 := asked(first)
+			route1, clientKey1, client1 := asked(second)
+			route2, clientKey2, client2 := asked(first)
 			if route1 != "GET any /index.php?id" || route2 != "[:"+root+"] GET any /index.php?id" {
 				t.Errorf("routes %q and %q", route1, route2)
 			}
-			if flow1 == flow2 || client1 != client2 {
-				t.Errorf("users %x and %x, clients %x and %x", flow1, flow2, client1, client2)
+			if clientKey1 == clientKey2 || client1 != client2 {
+				t.Errorf("users %x and %x, clients %x and %x", clientKey1, clientKey2, client1, client2)
 			}
 			third, again := o.site(other), o.site(same)
-			if r, f, _ := asked(third); r != route2 || f != flow2 {
-				t.Errorf("%q, %x in the place of %q, %x", r, f, route2, flow2)
+			if r, f, _ := asked(third); r != route2 || f != clientKey2 {
+				t.Errorf("%q, %x in the place of %q, %x", r, f, route2, clientKey2)
 			}
-			if r, f, _ := asked(again); r != route1 || f != flow1 {
-				t.Errorf("%q, %x in the place of %q, %x", r, f, route1, flow1)
+			if r, f, _ := asked(again); r != route1 || f != clientKey1 {
+				t.Errorf("%q, %x in the place of %q, %x", r, f, route1, clientKey1)
 			}
 		}
 	})

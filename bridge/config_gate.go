@@ -76,7 +76,7 @@ func canPoll(s *SiteConfig, pattern string) error {
 func completeGate(app *ApplicationConfig) error {
 	workers := app.AllWorkers()
 	d, a := admission.Defaults(workers), &app.Admission
-	app.FlowLimit, a.Unknown = cmp.Or(app.FlowLimit, d.FlowLimit), cmp.Or(a.Unknown, d.Unknown)
+	app.FlowLimit, a.Unknown = cmp.Or(app.FlowLimit, d.ClientLimit), cmp.Or(a.Unknown, d.Unknown)
 	if app.Reserve == nil {
 		app.Reserve = &d.Reserve
 	}
@@ -97,7 +97,7 @@ func completeGate(app *ApplicationConfig) error {
 		return fmt.Errorf("admission.spent_limit: is %d, want at most flow.limit, which is %d", a.SpentLimit, app.FlowLimit)
 	}
 	a.SpentLimit = cmp.Or(a.SpentLimit, min(d.SpentLimit, app.FlowLimit))
-	a.FlowRate, a.FlowBurst = cmp.Or(a.FlowRate, d.FlowRate), cmp.Or(a.FlowBurst, d.FlowBurst)
+	a.FlowRate, a.FlowBurst = cmp.Or(a.FlowRate, d.ClientRate), cmp.Or(a.FlowBurst, d.ClientBurst)
 	return nil
 }
 
@@ -129,10 +129,10 @@ func gate(app *ApplicationConfig) admission.Config {
 	g.Size, g.LongSize = app.Queue.Size, app.Queue.LongSize
 	g.Timeout, g.LongTimeout = time.Duration(app.Queue.Timeout), time.Duration(app.Queue.LongTimeout)
 	g.Reserve = *app.Reserve
-	g.FlowLimit = min(app.FlowLimit, g.Workers)
+	g.ClientLimit = min(app.FlowLimit, g.Workers)
 	a := &app.Admission
 	g.LongAfter, g.StallAfter, g.WaitTarget = time.Duration(a.LongAfter), time.Duration(a.StallAfter), time.Duration(a.WaitTarget)
 	g.Unknown, g.LongMin = a.Unknown, *a.LongMin
-	g.FlowRate, g.FlowBurst, g.SpentLimit = a.FlowRate, a.FlowBurst, min(a.SpentLimit, g.FlowLimit)
+	g.ClientRate, g.ClientBurst, g.SpentLimit = a.FlowRate, a.FlowBurst, min(a.SpentLimit, g.ClientLimit)
 	return g
 }

@@ -31,8 +31,8 @@ func TestGateDefaults(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 4, 5, 8, 16, 100} {
 		for _, backends := range [][]string{{"unix:/a"}, {"unix:/a", "unix:/b", "unix:/c"}} {
 			got, want := gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: workers, Backends: backends}}), admission.Defaults(workers*len(backends))
-			want.FlowLimit = min(want.FlowLimit, want.Workers) // more means nothing
-			want.SpentLimit = min(want.SpentLimit, want.FlowLimit)
+			want.ClientLimit = min(want.ClientLimit, want.Workers) // more means nothing
+			want.SpentLimit = min(want.SpentLimit, want.ClientLimit)
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%d workers, %d backends: %+v, want %+v", workers, len(backends), got, want)
 			}
@@ -58,8 +58,8 @@ func TestGateSettings(t *testing.T) {
 		Workers: 10, Lanes: true, Reserve: 0, Unknown: 9, LongMin: 10,
 		LongAfter: 6 * time.Millisecond, StallAfter: 7 * time.Millisecond, WaitTarget: 8 * time.Millisecond,
 		Size: 1, LongSize: 2, Timeout: 3 * time.Millisecond, LongTimeout: 4 * time.Millisecond,
-		FlowLimit: 9, SpentLimit: 8, FlowRate: 1.5, FlowBurst: 2.5,
-		Routes: 4096, Flows: 4096,
+		ClientLimit: 9, SpentLimit: 8, ClientRate: 1.5, ClientBurst: 2.5,
+		Routes: 4096, Clients: 4096,
 	}
 	if got := gateOf(t, c); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -84,11 +84,11 @@ func TestGateSettings(t *testing.T) {
 // What follows from other settings does.
 func TestGateSettingsThatFollow(t *testing.T) {
 	got := gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: 16, Reserve: new(15), FlowLimit: 1}})
-	if got.LongMin != 1 || got.SpentLimit != 1 || got.FlowLimit != 1 {
+	if got.LongMin != 1 || got.SpentLimit != 1 || got.ClientLimit != 1 {
 		t.Errorf("%+v", got)
 	}
 	got = gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4, Reserve: new(0), FlowLimit: 100}})
-	if got.LongMin != 0 || got.FlowLimit != 4 || got.SpentLimit != 1 {
+	if got.LongMin != 0 || got.ClientLimit != 4 || got.SpentLimit != 1 {
 		t.Errorf("%+v", got)
 	}
 	c := Config{ApplicationConfig: ApplicationConfig{Workers: 4}, SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "user"}}}

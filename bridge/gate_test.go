@@ -97,8 +97,8 @@ func TestLanesOff(t *testing.T) {
 			t.Errorf("refused after %v, want 3s", second.after)
 		}
 		r.wantPage(first())
-		if s := r.gate(); len(s.Routes) != 0 || len(s.Flows) != 0 {
-			t.Errorf("routes %v and flows %v without lanes", s.Routes, s.Flows)
+		if s := r.gate(); len(s.Routes) != 0 || len(s.ClientKeys) != 0 {
+			t.Errorf("routes %v and flows %v without lanes", s.Routes, s.ClientKeys)
 		}
 	})
 }
@@ -330,9 +330,9 @@ func TestDescription(t *testing.T) {
 			t.Fatal(err)
 		}
 		x.describe()
-		want.Method, want.Flow, want.Shared = "POST", x.ask.Client, true
-		want.Client = want.Flow
-		if x.ask != want || x.ask.Client == 0 {
+		want.Method, want.ClientKey, want.Shared = "POST", x.ask.Address, true
+		want.Address = want.ClientKey
+		if x.ask != want || x.ask.Address == 0 {
 			t.Errorf("%s: %+v, want %+v", target, x.ask, want)
 		}
 	}

@@ -17,7 +17,7 @@ type Outcome struct {
 	ErrorType string        // the Proxy-Status error type, "" if there was none
 	Err       error         // what happened, nil if nothing did
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
-	Flow      uint64        // who asked, as a hash that admission.FlowName makes readable; 0: not known
+	ClientKey uint64        // who asked, as a hash that admission.ClientKeyName makes readable; 0: not known
 	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
 	Refused   string        // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses", "logins", "drain"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked

@@ -66,7 +66,7 @@ type sharedError struct {
 }
 
 func (e *sharedError) Error() string {
-	return fmt.Sprintf("the account %s is used from too many addresses", admission.FlowName(e.flow))
+	return fmt.Sprintf("the account %s is used from too many addresses", admission.ClientKeyName(e.flow))
 }
 
 // admit notes that flow is used from address. Its error is a *sharedError; tell is

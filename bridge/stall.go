@@ -40,8 +40,8 @@ func (l inFlight) MarshalText() ([]byte, error) {
 			text = append(text, "; "...)
 		}
 		text = fmt.Appendf(text, "%s %s %v %s", r.Method, shortPath(r.Path), r.Age.Round(time.Millisecond), r.Lane)
-		if r.Flow != 0 {
-			text = fmt.Appendf(text, " flow %s", admission.FlowName(r.Flow))
+		if r.ClientKey != 0 {
+			text = fmt.Appendf(text, " flow %s", admission.ClientKeyName(r.ClientKey))
 		}
 		if r.Instance != "" {
 			text = fmt.Appendf(text, " at %s", r.Instance)
@@ -63,8 +63,8 @@ func (l inFlight) MarshalJSON() ([]byte, error) {
 	list := make([]request, len(l))
 	for i, r := range l {
 		list[i] = request{Method: r.Method, Path: shortPath(r.Path), Age: r.Age.Seconds(), Lane: r.Lane.String(), Instance: r.Instance}
-		if r.Flow != 0 {
-			list[i].Flow = admission.FlowName(r.Flow)
+		if r.ClientKey != 0 {
+			list[i].Flow = admission.ClientKeyName(r.ClientKey)
 		}
 	}
 	return json.Marshal(list)

@@ -100,7 +100,7 @@ func manyInFlight(n int) (held []admission.InFlight) {
 	for i := range n {
 		held = append(held, admission.InFlight{
 			Method: "GET", Path: fmt.Sprintf("/%d/%s", i, strings.Repeat("é", 200)), Instance: "unix:/run/app.sock",
-			Flow: uint64(i), Age: 1500 * time.Millisecond, Lane: admission.Mixed,
+			ClientKey: uint64(i), Age: 1500 * time.Millisecond, Lane: admission.Mixed,
 		})
 	}
 	return held
@@ -118,7 +118,7 @@ func TestStallReport(t *testing.T) {
 	if n := strings.Count(text.String(), "GET /"); n != stallLines || !strings.Contains(text.String(), `and="5 more"`) || strings.ContainsRune(text.String(), '\uFFFD') {
 		t.Errorf("%d requests: %s", n, &text)
 	}
-	if want := "mixed flow " + admission.FlowName(1) + " at unix:/run/app.sock"; !strings.Contains(text.String(), want) {
+	if want := "mixed flow " + admission.ClientKeyName(1) + " at unix:/run/app.sock"; !strings.Contains(text.String(), want) {
 		t.Errorf("lacks %q: %s", want, &text)
 	}
 	var got struct {
@@ -136,7 +136,7 @@ func TestStallReport(t *testing.T) {
 		t.Fatalf("%s", &lines)
 	}
 	if f := got.InFlight[1]; f.Method != "GET" || !strings.HasPrefix(f.Path, "/1/é") || len(f.Path) > stallPath+3 || f.Lane != "mixed" ||
-		f.Flow != admission.FlowName(1) || f.Instance != "unix:/run/app.sock" || f.Age != 1.5 {
+		f.Flow != admission.ClientKeyName(1) || f.Instance != "unix:/run/app.sock" || f.Age != 1.5 {
 		t.Errorf("%+v", f)
 	}
 	if got.InFlight[0].Flow != "" {

@@ -47,7 +47,7 @@ func (c *chain[T]) pushFront(l *link[T]) {
 // the chain; else at the end.
 func (c *chain[T]) insert(l *link[T], after func(*T) bool) {
 	next := c.head
-	for range lookAt {
+	for range batch {
 		if next == nil {
 			break
 		}
@@ -58,7 +58,7 @@ func (c *chain[T]) insert(l *link[T], after func(*T) bool) {
 		next = next.next
 	}
 	prev := c.tail
-	for range lookAt {
+	for range batch {
 		if prev == nil || !after(prev.of) {
 			break
 		}

@@ -12,7 +12,7 @@ type Config struct {
 	// Lanes tells slow requests from fast ones. False: one first-in-first-out queue
 	// for all slots, bounded by Size and Timeout; nothing below Timeout counts then.
 	Lanes   bool
-	Size    int           // short requests that may wait; a quarter of them of one flow
+	Size    int           // short requests that may wait; a quarter of them of one client
 	Timeout time.Duration // how long one of them may wait
 
 	LongSize    int           // long and mixed requests that may wait, and as many unknown ones
@@ -24,13 +24,13 @@ type Config struct {
 	WaitTarget  time.Duration // a wait that 1 % of the short requests may exceed because of long ones; twice their mean time if that is more
 	StallAfter  time.Duration // short requests in flight and none finished for so long are a stall; 20 times their mean time if that is more
 
-	FlowLimit  int     // short requests a flow may have in flight, and long ones as many again
-	SpentLimit int     // the same for short ones while the flow's budget is spent
-	FlowRate   float64 // a flow's budget: worker-seconds per second
-	FlowBurst  float64 // worker-seconds it may save up
+	ClientLimit int     // short requests a client may have in flight, and long ones as many again
+	SpentLimit  int     // the same for short ones while the client's budget is spent
+	ClientRate  float64 // a client's budget: worker-seconds per second
+	ClientBurst float64 // worker-seconds it may save up
 
-	Routes int // routes remembered
-	Flows  int // flows remembered that have nothing in the gate
+	Routes  int // routes remembered
+	Clients int // clients remembered that have nothing in the gate
 
 	// Capacity is what the application is believed to hold now. It is asked at every
 	// tick and by Configure, under the gate's mutex; the gate uses 1 to Workers of it.
@@ -53,8 +53,8 @@ func Defaults(workers int) Config {
 		LongSize: 10000, LongTimeout: 20 * time.Second, LongAfter: time.Second,
 		Reserve: max(2, (w+3)/4), LongMin: 1, Unknown: max(1, w/2),
 		WaitTarget: 100 * time.Millisecond, StallAfter: time.Second,
-		FlowLimit: max(2, w/4), SpentLimit: max(1, w/8), FlowRate: max(1, float64(w)/8), FlowBurst: float64(w) / 2,
-		Routes: 4096, Flows: 4096,
+		ClientLimit: max(2, w/4), SpentLimit: max(1, w/8), ClientRate: max(1, float64(w)/8), ClientBurst: float64(w) / 2,
+		Routes: 4096, Clients: 4096,
 	}
 	if w <= 4 {
 		c.LongMin = 0
@@ -82,11 +82,11 @@ func (c *Config) check() error {
 		{"reserve", c.Reserve, 0, c.Workers - 1},
 		{"long_min", c.LongMin, 0, c.Workers - c.Reserve},
 		{"unknown", c.Unknown, 1, c.Workers},
-		{"flow limit", c.FlowLimit, 1, c.Workers * 1000},
+		{"client limit", c.ClientLimit, 1, c.Workers * 1000},
 		{"spent_limit", c.SpentLimit, 1, c.Workers * 1000},
 		{"long_size", c.LongSize, 0, 1 << 30},
 		{"routes", c.Routes, 16, 1 << 30},
-		{"flows", c.Flows, 16, 1 << 30},
+		{"clients", c.Clients, 16, 1 << 30},
 	} {
 		if v.value < v.lo || v.value > v.hi {
 			return fmt.Errorf("admission: %s: is %d, want %d to %d", v.name, v.value, v.lo, v.hi)
@@ -102,8 +102,8 @@ func (c *Config) check() error {
 			return fmt.Errorf("admission: %s: is %v, want more than 0", v.name, v.value)
 		}
 	}
-	if !(c.FlowRate > 0 && c.FlowRate < 1e9 && c.FlowBurst > 0 && c.FlowBurst < 1e9) {
-		return fmt.Errorf("admission: flow_rate %g, flow_burst %g: want more than 0, and less than 1e9", c.FlowRate, c.FlowBurst)
+	if !(c.ClientRate > 0 && c.ClientRate < 1e9 && c.ClientBurst > 0 && c.ClientBurst < 1e9) {
+		return fmt.Errorf("admission: flow_rate %g, flow_burst %g: want more than 0, and less than 1e9", c.ClientRate, c.ClientBurst)
 	}
 	return nil
 }

@@ -26,13 +26,13 @@ func (g *Gate) Configure(cfg Config) error {
 		return err
 	}
 	now := g.now()
-	g.wake(now)
-	g.settleAll(now) // at the rate there was
+	g.detectPause(now)
+	g.updateBudgets(now) // at the rate there was
 	cfg.Clock, cfg.Capacity, cfg.OnStall = g.cfg.Clock, g.cfg.Capacity, g.cfg.OnStall
 	g.cfg = cfg
 	g.routes.limit(cfg.Routes)
-	g.flows.max = cfg.Flows
-	g.flows.trim()
+	g.clients.max = cfg.Clients
+	g.clients.trim()
 	g.remeasure()
 	if cfg.Lanes {
 		g.reconsider(now)
@@ -62,11 +62,11 @@ func (g *Gate) checkNext(cfg *Config) error {
 	return nil
 }
 
-// settleAll brings all budgets up to date.
-func (g *Gate) settleAll(now time.Duration) {
-	for _, f := range g.flows.table {
+// updateBudgets brings all budgets up to date.
+func (g *Gate) updateBudgets(now time.Duration) {
+	for _, f := range g.clients.table {
 		if !f.shared {
-			g.settle(f, now)
+			g.updateBudget(f, now)
 		}
 	}
 }
@@ -74,13 +74,13 @@ func (g *Gate) settleAll(now time.Duration) {
 // reconsider has everything that hangs on Config found out anew. Those who wait for
 // others of their kind, or of their flow, are looked at again: they may have more now.
 func (g *Gate) reconsider(now time.Duration) {
-	need := g.load.need(g.w, g.cfg.WaitTarget)
+	need := g.load.need(g.slots, g.cfg.WaitTarget)
 	for i := range g.needs {
 		g.needs[i] = max(g.needs[i], need) // those that were found for fewer slots may be too low
 	}
-	g.aim()
+	g.setLongTarget()
 	g.ageAll(now)
-	g.releaseHeld(g.holding.n, now)
-	g.letSome(g.lines.n, now)
-	g.letUnknown()
+	g.recheckThrottled(g.throttled.n, now)
+	g.recheckRoutes(g.blockedRoutes.n, now)
+	g.releaseUnknown()
 }

@@ -169,12 +169,12 @@ func TestMoreOfAKind(t *testing.T) {
 	t.Run("flow", func(t *testing.T) {
 		r := known(t, 16)
 		var all []*visit
-		for range r.g.cfg.FlowLimit {
+		for range r.g.cfg.ClientLimit {
 			all = append(all, r.enter(page(1)).mustRun())
 		}
-		all = append(all, r.crowd()...)
+		all = append(all, r.fillUnreserved()...)
 		held := r.enter(page(1)).mustWait()
-		r.configure(func(c *Config) { c.FlowLimit++ })
+		r.configure(func(c *Config) { c.ClientLimit++ })
 		all = append(all, held.mustRun(), r.enter(page(1)).mustWait())
 		r.leaveAll(all)
 	})
@@ -183,7 +183,7 @@ func TestMoreOfAKind(t *testing.T) {
 		var all []*visit
 		var blocked *visit
 		for i := 0; blocked == nil; i++ {
-			v := r.enter(Request{Route: fmt.Sprint(i), Flow: uint64(i + 1)})
+			v := r.enter(Request{Route: fmt.Sprint(i), ClientKey: uint64(i + 1)})
 			if all = append(all, v); !v.running() {
 				blocked = v.mustWait()
 			}
@@ -242,7 +242,7 @@ func TestReserveChanges(t *testing.T) {
 	longCap(6)
 	r.clock.pass(tick)
 	longCap(7)
-	r.clock.pass(8 * raiseAfter)
+	r.clock.pass(8 * raiseInterval)
 	longCap(14)
 	r.leaveAll(append(polls[7:], waits))
 }
@@ -267,31 +267,31 @@ func TestMoreWorkersUnderLoad(t *testing.T) {
 	if free >= 4 {
 		t.Fatalf("the load leaves %d slots", free)
 	}
-	if r.g.target > free {
-		t.Errorf("%d for long ones, the load leaves %d", r.g.target, free)
+	if r.g.longTarget > free {
+		t.Errorf("%d for long ones, the load leaves %d", r.g.longTarget, free)
 	}
 }
 
 // A flow's budget counts at the rate there was until then.
 func TestBudgetsAreKept(t *testing.T) {
 	r := known(t, 16)
-	const flow = 7
-	r.teach(page(flow), 1, 50*time.Millisecond)
-	f := r.g.flows.table[flow]
+	const clientKey = 7
+	r.teach(page(clientKey), 1, 50*time.Millisecond)
+	f := r.g.clients.table[clientKey]
 	f.budget = 0
-	r.g.settle(f, r.g.now())
+	r.g.updateBudget(f, r.g.now())
 	r.clock.pass(2 * time.Second)
-	r.configure(func(c *Config) { c.FlowRate, c.FlowBurst = 0.5, 100 })
+	r.configure(func(c *Config) { c.ClientRate, c.ClientBurst = 0.5, 100 })
 	if f.budget < 3.9 || f.budget > 4.1 { // 2 s at 2 per second
 		t.Errorf("the budget is %g, want 4", f.budget)
 	}
 	r.clock.pass(2 * time.Second)
-	if r.g.settle(f, r.g.now()); f.budget < 4.9 || f.budget > 5.1 {
+	if r.g.updateBudget(f, r.g.now()); f.budget < 4.9 || f.budget > 5.1 {
 		t.Errorf("the budget is %g, want 5", f.budget)
 	}
-	r.configure(func(c *Config) { c.FlowBurst = 1 })
+	r.configure(func(c *Config) { c.ClientBurst = 1 })
 	r.clock.pass(tick)
-	if r.g.settle(f, r.g.now()); f.budget != 1 {
+	if r.g.updateBudget(f, r.g.now()); f.budget != 1 {
 		t.Errorf("the budget is %g, want 1", f.budget)
 	}
 }
@@ -313,15 +313,15 @@ func TestConfigureForgetsNothing(t *testing.T) {
 
 func TestFewerAreRemembered(t *testing.T) {
 	r := newRig(t, 8)
-	busy := r.enter(Request{Route: "first", Flow: 1}).mustRun()
+	busy := r.enter(Request{Route: "first", ClientKey: 1}).mustRun()
 	for i := range 200 {
-		r.enter(Request{Route: fmt.Sprint(i), Group: fmt.Sprint("group", i), Flow: uint64(i + 2)}).mustRun().done()
+		r.enter(Request{Route: fmt.Sprint(i), Group: fmt.Sprint("group", i), ClientKey: uint64(i + 2)}).mustRun().done()
 	}
-	r.configure(func(c *Config) { c.Routes, c.Flows = 16, 20 })
+	r.configure(func(c *Config) { c.Routes, c.Clients = 16, 20 })
 	if n, groups := len(r.g.routes.table), len(r.g.routes.groups); n > 8 || groups > 4 {
 		t.Errorf("%d routes and %d groups remembered", n, groups)
 	}
-	if n := len(r.g.flows.table); n != 21 {
+	if n := len(r.g.clients.table); n != 21 {
 		t.Errorf("%d flows remembered, want 20 and one that is in the gate", n)
 	}
 	if r.g.routes.table["first"] == nil {
@@ -394,7 +394,7 @@ func TestConfigureRaces(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			r := Request{Route: fmt.Sprint("route ", i%3), Flow: uint64(i + 1)}
+			r := Request{Route: fmt.Sprint("route ", i%3), ClientKey: uint64(i + 1)}
 			for range 500 {
 				ticket, err := g.Acquire(context.Background(), &r)
 				if err != nil {

@@ -7,7 +7,7 @@ import "time"
 type state uint8
 
 const (
-	vacant state = iota
+	unused state = iota
 	waiting
 	running
 )
@@ -17,35 +17,35 @@ const (
 type entry struct {
 	seq uint64 // of its use, in the order of arrival, so that a ticket of an earlier one does nothing
 
-	state    state
-	lane     Lane // what it is taken for; from its start on, what it was started as
-	queue    class
-	depth    uint8 // a worker waits for its answer, with a request of so much less depth; 0: it is not nested
-	declared bool
-	ownFault bool // it is refused because of its own client's
-	newcomer bool // nothing was known of its exact route when it was started
-	aged     bool // it was found to be long after its start
-	streams  bool // because its answer is a stream of events
-	guest    bool // it was started although its flow, or its route, has in flight what it may
-	counts   bool // it is among the aged of its route, and of the group for a newcomer
-	patient  bool // its deadline is that of a long one
+	state        state
+	lane         Lane // what it is taken for; from its start on, what it was started as
+	queue        class
+	depth        uint8 // a worker waits for its answer, with a request of so much less depth; 0: it is not nested
+	declared     bool
+	ownFault     bool // it is refused because of its own client's
+	newRoute     bool // nothing was known of its exact route when it was started
+	aged         bool // it was found to be long after its start
+	streams      bool // because its answer is a stream of events
+	borrows      bool // it was started although its flow, or its route, has in flight what it may
+	countsAsAged bool // it is among the aged of its route, and of the group for a newcomer
+	longWait     bool // its deadline is that of a long one
 
-	probe        uint64 // the number of the stall it was started in, to find out; 0: none
-	client       uint64 // client's key
-	flow         *flow
-	route, judge *route // judge: whose record it was taken for short by, if not by route's
+	probe         uint64 // the number of the stall it was started in, to find out; 0: none
+	addressKey    uint64 // client's key
+	client        *client
+	route, record *route // judge: whose record it was taken for short by, if not by route's
 
 	arrived, started time.Duration
-	age0             time.Duration // the ageing clock at its start
+	ageStart         time.Duration // the ageing clock at its start
 	deadline         time.Duration // while it waits
 	waiter           Waiter
 
-	link        link[entry] // in a turn's queue, client.unknown or nesting.waiting; then in young or old
-	mine        link[entry] // in flow.waits
-	in, lined   *line       // the line it waits in; the last one it did
-	turn        int         // in that line
-	index       int32       // in Gate.deadlines; -1: not there
-	placeInLine int32       // in the line; -1: not there
+	link                       link[entry] // in a turn's queue, client.unknown or nesting.waiting; then in young or old
+	ofClient                   link[entry] // in flow.waits
+	routeQueue, lastRouteQueue *routeQueue // the line it waits in; the last one it did
+	round                      int         // in that line
+	deadlineIndex              int32       // in Gate.deadlines; -1: not there
+	roundIndex                 int32       // in the line; -1: not there
 
 	method, path, routeName, instance string // for reports; route has no name where routes are not told apart
 }
@@ -56,14 +56,14 @@ func (e *entry) long() bool { return e.aged || e.lane.class() != fast }
 // before reports whether e came before other.
 func (e *entry) before(other *entry) bool { return e.seq < other.seq }
 
-const keptEntries = 1024
+const maxFreeEntries = 1024
 
-// vacancy returns an entry for r.
-func (g *Gate) vacancy(r *Request, now time.Duration) *entry {
-	e := g.vacant.first()
+// newEntry returns an entry for r.
+func (g *Gate) newEntry(r *Request, now time.Duration) *entry {
+	e := g.freeEntries.first()
 	if e == nil {
 		e = new(entry)
-		e.clear()
+		e.reset()
 	} else {
 		e.link.leave()
 	}
@@ -73,15 +73,15 @@ func (g *Gate) vacancy(r *Request, now time.Duration) *entry {
 	return e
 }
 
-// vacate ends e's use.
-func (g *Gate) vacate(e *entry) {
-	e.clear()
-	if g.vacant.n < keptEntries {
-		g.vacant.pushFront(&e.link)
+// recycle ends e's use.
+func (g *Gate) recycle(e *entry) {
+	e.reset()
+	if g.freeEntries.n < maxFreeEntries {
+		g.freeEntries.pushFront(&e.link)
 	}
 }
 
-func (e *entry) clear() {
-	*e = entry{index: -1, placeInLine: -1}
-	e.link.of, e.mine.of = e, e
+func (e *entry) reset() {
+	*e = entry{deadlineIndex: -1, roundIndex: -1}
+	e.link.of, e.ofClient.of = e, e
 }

@@ -21,12 +21,12 @@ func TestNewRefuses(t *testing.T) {
 		"all reserved":      func(c *Config) { c.Reserve = 8 },
 		"long_min too high": func(c *Config) { c.LongMin = 7 },
 		"no unknown":        func(c *Config) { c.Unknown = 0 },
-		"no flow limit":     func(c *Config) { c.FlowLimit = 0 },
-		"no budget":         func(c *Config) { c.FlowRate = 0 },
-		"not a rate":        func(c *Config) { c.FlowRate = math.NaN() },
-		"endless rate":      func(c *Config) { c.FlowRate = math.Inf(1) },
-		"not a burst":       func(c *Config) { c.FlowBurst = math.NaN() },
-		"endless burst":     func(c *Config) { c.FlowBurst = math.Inf(1) },
+		"no flow limit":     func(c *Config) { c.ClientLimit = 0 },
+		"no budget":         func(c *Config) { c.ClientRate = 0 },
+		"not a rate":        func(c *Config) { c.ClientRate = math.NaN() },
+		"endless rate":      func(c *Config) { c.ClientRate = math.Inf(1) },
+		"not a burst":       func(c *Config) { c.ClientBurst = math.NaN() },
+		"endless burst":     func(c *Config) { c.ClientBurst = math.Inf(1) },
 		"no long_after":     func(c *Config) { c.LongAfter = 0 },
 		"no routes":         func(c *Config) { c.Routes = 0 },
 	} {
@@ -100,7 +100,7 @@ func TestClose(t *testing.T) {
 	}
 	v.done()
 	r.g.tick() // one that was due already
-	if r.g.ticks {
+	if r.g.ticking {
 		t.Error("ticks go on")
 	}
 }

@@ -90,4 +90,4 @@ func (h heap[T, O]) swap(i, j int) {
 type byDeadline struct{}
 
 func (byDeadline) before(a, b *entry) bool { return a.deadline < b.deadline }
-func (byDeadline) index(e *entry) *int32   { return &e.index }
+func (byDeadline) index(e *entry) *int32   { return &e.deadlineIndex }

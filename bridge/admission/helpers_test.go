@@ -115,7 +115,7 @@ func (r *rig) warmUp() {
 	r.Helper()
 	for range 30 {
 		r.enter(Request{Route: "warm up"}).mustRun().done()
-		r.clock.pass(raiseAfter)
+		r.clock.pass(raiseInterval)
 	}
 }
 
@@ -175,13 +175,15 @@ func (r *rig) come(req Request) *visit {
 }
 
 // page and the next ones are requests of well-known kinds.
-func page(flow uint64) Request { return Request{Route: "GET html /page", Flow: flow} }
+func page(clientKey uint64) Request { return Request{Route: "GET html /page", ClientKey: clientKey} }
 
-func other(flow uint64) Request { return Request{Route: "GET html /other", Flow: flow} }
+func other(clientKey uint64) Request { return Request{Route: "GET html /other", ClientKey: clientKey} }
 
-func poll(flow uint64) Request { return Request{Route: "GET json /poll", Flow: flow} }
+func poll(clientKey uint64) Request { return Request{Route: "GET json /poll", ClientKey: clientKey} }
 
-func slowPoll(flow uint64) Request { return Request{Route: "poll", Flow: flow, Long: true} }
+func slowPoll(clientKey uint64) Request {
+	return Request{Route: "poll", ClientKey: clientKey, Long: true}
+}
 
 func (v *visit) running() bool { return v.ticket.Granted() }
 
@@ -248,9 +250,9 @@ func known(t *testing.T, workers int, change ...func(*Config)) *rig {
 }
 
 // crowd has requests of others hold so many slots that nobody starts as a guest.
-func (r *rig) crowd() (all []*visit) {
+func (r *rig) fillUnreserved() (all []*visit) {
 	r.Helper()
-	for i := 0; r.g.in < r.g.w-r.g.reserve; i++ {
+	for i := 0; r.g.inUse < r.g.slots-r.g.reserve; i++ {
 		all = append(all, r.enter(other(uint64(90_000+i))).mustRun())
 	}
 	return all

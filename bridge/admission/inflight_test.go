@@ -28,13 +28,13 @@ func TestInFlight(t *testing.T) {
 			t.Fatalf("%d in flight, want 3", len(all))
 		}
 		for i, want := range []InFlight{
-			{Path: "/first", Age: 1800 * time.Millisecond, Lane: Short, Flow: 1},
-			{Path: "/second", Age: 1200 * time.Millisecond, Lane: Long, Flow: 2},
-			{Path: "/third", Age: 0, Lane: Short, Flow: 3, Instance: "unix:/a"}, // it counts from there
+			{Path: "/first", Age: 1800 * time.Millisecond, Lane: Short, ClientKey: 1},
+			{Path: "/second", Age: 1200 * time.Millisecond, Lane: Long, ClientKey: 2},
+			{Path: "/third", Age: 0, Lane: Short, ClientKey: 3, Instance: "unix:/a"}, // it counts from there
 		} {
 			want.Method, want.Route = "GET", "GET html /page"
 			if !lanes {
-				want.Lane, want.Flow = all[i].Lane, 0 // it knows neither
+				want.Lane, want.ClientKey = all[i].Lane, 0 // it knows neither
 			}
 			if all[i] != want {
 				t.Errorf("%d: %+v, want %+v", i, all[i], want)
@@ -74,12 +74,12 @@ func TestRefuseWaiting(t *testing.T) {
 			waiting = append(waiting, v.mustWait())
 		}
 	}
-	for flow := range uint64(4) {
+	for clientKey := range uint64(4) {
 		for range 3 { // some wait for others of their own flow
-			enter(page(flow))
-			enter(poll(flow))
-			enter(slowPoll(flow))
-			enter(Request{Route: "GET html /new", Group: "GET html", Flow: flow})
+			enter(page(clientKey))
+			enter(poll(clientKey))
+			enter(slowPoll(clientKey))
+			enter(Request{Route: "GET html /new", Group: "GET html", ClientKey: clientKey})
 		}
 	}
 	if len(running) != 4 {

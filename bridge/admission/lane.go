@@ -1,5 +1,7 @@
 package admission
 
+import "time"
+
 // Lane is what a request is taken for.
 type Lane uint8
 
@@ -39,4 +41,32 @@ func (l Lane) class() class {
 		return long
 	}
 	return fast
+}
+
+// laneOf says what e is taken for now.
+func (g *Gate) laneOf(e *entry, now time.Duration) Lane {
+	e.record, e.newRoute = nil, false
+	switch {
+	case !g.cfg.Lanes:
+		return Short
+	case e.declared:
+		return Long
+	}
+	r := e.route
+	switch {
+	case r.known() && r.mostlyLong() && now-r.lastStart < retryLongAfter:
+		return Long
+	case r.slowNow(now):
+		return Mixed
+	case r.mostlyShort():
+		return Short
+	case !r.known() && r.long+r.aged > r.short && (r.aged > 0 || now-r.lastStart < retryUnsureAfter):
+		return Mixed // for all that is known
+	}
+	e.newRoute = true
+	if !r.known() && r.group.nearlyAllShort(now) {
+		e.record = r.group
+		return Short
+	}
+	return Unknown
 }

@@ -72,10 +72,10 @@ func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
 			all = append(all, r.enter(page(uint64(10+f))))
 		}
 	}
-	for i := 0; r.g.in < 16; i++ {
+	for i := 0; r.g.inUse < 16; i++ {
 		all = append(all, r.enter(other(uint64(1000+i))).mustRun())
 	}
-	if n := r.g.filled[ready] + r.g.filled[parked]; n < 36 {
+	if n := r.g.waitingIn[roomReady] + r.g.waitingIn[roomParked]; n < 36 {
 		t.Fatalf("%d wait", n)
 	}
 	for i := range 10 {
@@ -115,9 +115,9 @@ func TestUnknownHeldRequestsDoNotOpenTheQueue(t *testing.T) {
 	for range 4 {
 		all = append(all, r.enter(page(7)).mustRun())
 	}
-	all = append(all, r.crowd()...)
+	all = append(all, r.fillUnreserved()...)
 	for i := range 100 { // of a flow that has in flight what it may
-		all = append(all, r.enter(Request{Route: fmt.Sprint("GET html /", i), Flow: 7}).mustWait())
+		all = append(all, r.enter(Request{Route: fmt.Sprint("GET html /", i), ClientKey: 7}).mustWait())
 	}
 	for i := range 4 {
 		all = append(all, r.enter(other(uint64(100+i))).mustRun())
@@ -135,8 +135,8 @@ func TestParkedRequestsDoNotCountAgainstPages(t *testing.T) {
 	for range 6 {
 		all = append(all, r.enter(slowPoll(1)))
 	}
-	for r.g.in < 2 {
-		all = append(all, r.enter(page(uint64(20+r.g.in))).mustRun())
+	for r.g.inUse < 2 {
+		all = append(all, r.enter(page(uint64(20+r.g.inUse))).mustRun())
 	}
 	all = append(all, r.enter(page(1)).mustWait())
 	r.leaveAll(all)
@@ -155,20 +155,20 @@ func TestOneFlowDoesNotParkForAll(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := known(t, 16, func(c *Config) { c.LongSize = 100 })
-			for r.g.in < 16 {
-				r.enter(page(uint64(100 + r.g.in)))
-				r.enter(other(uint64(200 + r.g.in)))
+			for r.g.inUse < 16 {
+				r.enter(page(uint64(100 + r.g.inUse)))
+				r.enter(other(uint64(200 + r.g.inUse)))
 			}
 			q := kind.request
-			q.Flow = 7
+			q.ClientKey = 7
 			var all []*visit
 			for range 300 {
 				all = append(all, r.enter(q))
 			}
-			if n := r.g.flows.table[7].waits.n; n != kind.may {
+			if n := r.g.clients.table[7].waiting.n; n != kind.may {
 				t.Errorf("%d of 100 wait for one flow, want %d", n, kind.may)
 			}
-			q.Flow = 8
+			q.ClientKey = 8
 			all = append(all, r.enter(q).mustWait())
 			r.leaveAll(all)
 			r.emptyNow()
@@ -190,7 +190,7 @@ func TestUnspentFlowGoesOn(t *testing.T) {
 	busy(5 * time.Second)
 	all[1].done()
 	all[2].done()
-	others := r.crowd()
+	others := r.fillUnreserved()
 	a, b := r.enter(page(1)).mustWait(), r.enter(page(1)).mustWait()
 	r.leaveAll(others)
 	busy(7 * time.Second) // it saves up half a worker-second per second
@@ -237,7 +237,7 @@ func TestLongRequestsOfAFlow(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	var all []*visit
-	for range r.g.longCap - r.g.cfg.FlowLimit { // as many are left as another flow may have
+	for range r.g.longCap - r.g.cfg.ClientLimit { // as many are left as another flow may have
 		all = append(all, r.enter(slowPoll(1)).mustRun())
 	}
 	waits := r.enter(slowPoll(1)).mustWait()
@@ -261,7 +261,7 @@ func TestMixedRequestsOfAFlow(t *testing.T) {
 		v.ticket.Streaming()
 		all = append(all, v)
 	}
-	for r.g.phi < r.g.longCap-r.g.cfg.FlowLimit {
+	for r.g.longInUse < r.g.longCap-r.g.cfg.ClientLimit {
 		all = append(all, r.enter(page(7)).mustRun())
 	}
 	waits := r.enter(page(7)).mustWait()

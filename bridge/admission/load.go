@@ -23,9 +23,9 @@ type load struct {
 }
 
 const (
-	rising  = 0.5 // weight of the last second where that is more than the estimate
-	falling = 0.1 // where it is less
-	keeping = 0.9 // weight of what is known of the times after a second
+	riseWeight = 0.5 // weight of the last second where that is more than the estimate
+	fallWeight = 0.1 // where it is less
+	keepWeight = 0.9 // weight of what is known of the times after a second
 )
 
 // advance notes that since the last call n requests were in flight.
@@ -36,16 +36,16 @@ func (l *load) advance(n int, now time.Duration) {
 	l.at = now
 }
 
-// came notes that a short request came.
-func (l *load) came(lane Lane) {
+// arrived notes that a short request came.
+func (l *load) arrived(lane Lane) {
 	l.arrivals++
 	if lane == Unknown {
 		l.unknown++
 	}
 }
 
-// ended notes how long a short request took, or how long it took to become long.
-func (l *load) ended(d time.Duration) {
+// completed notes how long a short request took, or how long it took to become long.
+func (l *load) completed(d time.Duration) {
 	s := d.Seconds()
 	l.n++
 	l.sum += s
@@ -59,9 +59,9 @@ func (l *load) fold(now time.Duration) bool {
 		return false
 	}
 	blend := func(old, measured float64) float64 {
-		weight := falling
+		weight := fallWeight
 		if measured > old {
-			weight = rising
+			weight = riseWeight
 		}
 		return measured + (old-measured)*math.Pow(1-weight, dt)
 	}
@@ -71,16 +71,16 @@ func (l *load) fold(now time.Duration) bool {
 	l.rate = blend(l.rate, float64(l.arrivals)/dt)
 	l.unknownRate = blend(l.unknownRate, float64(l.unknown)/dt)
 	l.occupancy = blend(l.occupancy, l.area/dt)
-	keep := math.Pow(keeping, dt)
+	keep := math.Pow(keepWeight, dt)
 	l.total, l.totSum, l.totSq = l.total*keep+l.n, l.totSum*keep+l.sum, l.totSq*keep+l.sq
-	l.forget(now)
+	l.restart(now)
 	return true
 }
 
 func (l *load) fresh() bool { return l.rate == 0 && l.occupancy == 0 }
 
-// forget drops what was measured in the second under way.
-func (l *load) forget(now time.Duration) {
+// restart drops what was measured in the second under way.
+func (l *load) restart(now time.Duration) {
 	l.since, l.at, l.arrivals, l.unknown, l.area, l.n, l.sum, l.sq = now, now, 0, 0, 0, 0, 0, 0
 }
 
@@ -92,9 +92,9 @@ func (l *load) mean() float64 {
 	return 0
 }
 
-// spread is what the variance of their times makes of a wait, (1+CV^2)/2, after
+// variability is what the variance of their times makes of a wait, (1+CV^2)/2, after
 // Allen and Cunneen.
-func (l *load) spread() float64 {
+func (l *load) variability() float64 {
 	n, mean := l.total+l.n, l.mean()
 	if n < 2 || mean == 0 {
 		return 1
@@ -115,7 +115,7 @@ func (l *load) servers(a float64, w int, target time.Duration) int {
 	if a == 0 || mean == 0 {
 		return 0
 	}
-	scale := mean * l.spread()
+	scale := mean * l.variability()
 	t := max(target.Seconds(), 2*mean)
 	blocked := 1.0 // Erlang's B for 0 servers
 	for n := 1; n <= w; n++ {

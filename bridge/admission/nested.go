@@ -8,36 +8,36 @@ import "time"
 // for a worker. Those may be nested in others: as many slots as they were seen to be deep
 // let one at least have all that it needs, then the next.
 type nesting struct {
-	waiting  chain[entry]
-	inFlight int
-	count    uint64        // found
-	depth    int           // the deepest that was found lately
-	until    time.Duration // how long others so deep are expected
-	began    time.Duration // when one that had waited was started last
-	ahead    int           // started since the last request that is not nested
+	waiting       chain[entry]
+	inFlight      int
+	found         uint64        // found
+	depth         int           // the deepest that was found lately
+	expectedUntil time.Duration // how long others so deep are expected
+	lastStart     time.Duration // when one that had waited was started last
+	startedAhead  int           // started since the last request that is not nested
 
-	peers  time.Duration // when a request came last that may be one; 0: never
-	others int           // of those, found since the last nested one to be nested in nothing
-	scarce bool          // few slots are free, or were a moment ago
-	since  time.Duration
+	lastPeer    time.Duration // when a request came last that may be one; 0: never
+	notNested   int           // of those, found since the last nested one to be nested in nothing
+	scarce      bool          // few slots are free, or were a moment ago
+	scarceSince time.Duration
 }
 
 const (
 	// nestingFor is how long after a nested request that had to wait others are expected,
 	// and nestingShort after one that had not: a slot that is kept is missing elsewhere.
-	nestingFor   = 10 * time.Minute
-	nestingShort = 2 * time.Minute
+	expectAfterWait  = 10 * time.Minute
+	expectAfterStart = 2 * time.Minute
 	// unmoved is how many times the usual time between two ends must have passed for all
 	// slots to be believed to be held by what waits for others; at least so long that it
 	// would have been found out how deep those are nested.
-	unmoved      = 8
-	unmovedLeast = 10 * tick
+	deadlockFactor = 8
+	deadlockMin    = 10 * tick
 	// enoughNested is how many must have been found for what they are nested in to be known.
-	enoughNested = 20
+	knownDepthSamples = 20
 	// enoughOthers is how many must have been found to be nested in nothing, one after the
 	// other, for somebody else of this machine to be who sends requests: a proxy, or what
 	// looks whether the application is well.
-	enoughOthers = 10
+	notNestedSamples = 10
 )
 
 // Nested says that a worker of the application waits for what becomes of the request. Depth
@@ -51,7 +51,7 @@ func (t Ticket) Nested(depth int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if depth == 0 {
-		g.nesting.others++
+		g.nesting.notNested++
 		return
 	}
 	e := t.e
@@ -59,16 +59,16 @@ func (t Ticket) Nested(depth int) {
 		return
 	}
 	now := g.now()
-	g.wake(now)
+	g.detectPause(now)
 	n := &g.nesting
-	n.count++
-	n.others = 0
-	lasts := nestingFor
+	n.found++
+	n.notNested = 0
+	lasts := expectAfterWait
 	if e.state == running {
-		lasts = nestingShort
+		lasts = expectAfterStart
 	}
 	if depth >= g.nestingDepth(now) {
-		n.depth, n.until = depth, max(n.until, now+lasts)
+		n.depth, n.expectedUntil = depth, max(n.expectedUntil, now+lasts)
 	}
 	e.depth = uint8(min(depth, 255))
 	if e.state == running {
@@ -83,25 +83,25 @@ func (t Ticket) Nested(depth int) {
 // nestingDepth is how many slots only nested requests get: half of them at most.
 func (g *Gate) nestingDepth(now time.Duration) int {
 	n := &g.nesting
-	if n.depth > 0 && now >= n.until {
+	if n.depth > 0 && now >= n.expectedUntil {
 		n.depth = 0
 	}
 	depth := n.depth
 	switch {
-	case depth == 0 || g.w == 1:
+	case depth == 0 || g.slots == 1:
 		return 0
-	case n.count < enoughNested:
-		depth = max(depth, g.mayBeDeep())
+	case n.found < knownDepthSamples:
+		depth = max(depth, g.assumedDepth())
 	}
-	return min(depth, max(1, g.w/2))
+	return min(depth, max(1, g.slots/2))
 }
 
-// mayBeDeep is how deep nested requests are taken to be of which nothing is known.
-func (g *Gate) mayBeDeep() int {
+// assumedDepth is how deep nested requests are taken to be of which nothing is known.
+func (g *Gate) assumedDepth() int {
 	switch {
-	case g.w >= 8:
+	case g.slots >= 8:
 		return 2
-	case g.w >= 2:
+	case g.slots >= 2:
 		return 1
 	}
 	return 0
@@ -110,7 +110,7 @@ func (g *Gate) mayBeDeep() int {
 // hasSlot reports whether there is a slot for a request that is not nested.
 func (g *Gate) hasSlot(now time.Duration) bool {
 	n := &g.nesting
-	return g.in < g.w-g.nestingDepth(now) && (n.waiting.n == 0 || g.turnOfOthers()) && !g.holdsBack(now)
+	return g.inUse < g.slots-g.nestingDepth(now) && (n.waiting.n == 0 || g.othersTurn()) && !g.keepsLastSlots(now)
 }
 
 // hasShortSlot reports whether there is one for a short request. It may have one that is
@@ -119,12 +119,12 @@ func (g *Gate) hasSlot(now time.Duration) bool {
 func (g *Gate) hasShortSlot(now time.Duration) bool {
 	n := &g.nesting
 	return g.hasSlot(now) ||
-		n.depth > 0 && g.in < g.w && g.in-n.inFlight <= g.phi && (n.waiting.n == 0 || g.turnOfOthers())
+		n.depth > 0 && g.inUse < g.slots && g.inUse-n.inFlight <= g.longInUse && (n.waiting.n == 0 || g.othersTurn())
 }
 
-// turnOfOthers reports whether so many nested requests have gone first that one which is
+// othersTurn reports whether so many nested requests have gone first that one which is
 // not is to have its turn: a page may ask for others again and again.
-func (g *Gate) turnOfOthers() bool { return g.nesting.ahead >= max(1, g.w/2) }
+func (g *Gate) othersTurn() bool { return g.nesting.startedAhead >= max(1, g.slots/2) }
 
 // longSlots is how many of the slots that long requests may hold they may hold while nested
 // ones are expected, so that a short one and those nested in it have some, too.
@@ -133,31 +133,31 @@ func (g *Gate) longSlots(room int, now time.Duration) int {
 	if depth == 0 {
 		return room
 	}
-	return min(room, max(1, g.w-depth-1))
+	return min(room, max(1, g.slots-depth-1))
 }
 
-// holdsBack reports whether the last slots are not given away yet. Where requests come
+// keepsLastSlots reports whether the last slots are not given away yet. Where requests come
 // that may be nested, they are kept for some moments when the others have been taken: what
 // those send is found out then, before all workers wait for it.
-func (g *Gate) holdsBack(now time.Duration) bool {
+func (g *Gate) keepsLastSlots(now time.Duration) bool {
 	n := &g.nesting
-	return n.scarce && now-n.since < 2*tick && n.depth == 0 && n.others < enoughOthers && g.in >= g.w-g.mayBeDeep() && n.peers > 0 && now-n.peers < nestingFor
+	return n.scarce && now-n.scarceSince < 2*tick && n.depth == 0 && n.notNested < notNestedSamples && g.inUse >= g.slots-g.assumedDepth() && n.lastPeer > 0 && now-n.lastPeer < expectAfterWait
 }
 
 // noteScarce notes when few slots are left.
 func (g *Gate) noteScarce(now time.Duration) {
 	n := &g.nesting
 	switch {
-	case g.in < g.w-g.mayBeDeep():
-		n.scarce = n.scarce && g.in >= g.w/2 // they will soon be again
+	case g.inUse < g.slots-g.assumedDepth():
+		n.scarce = n.scarce && g.inUse >= g.slots/2 // they will soon be again
 	case !n.scarce:
-		n.scarce, n.since = true, now
+		n.scarce, n.scarceSince = true, now
 	}
 }
 
 // dispatchNested starts nested requests.
 func (g *Gate) dispatchNested(now time.Duration) {
-	for g.nesting.waiting.n > 0 && g.in < g.w && g.answers(now) {
+	for g.nesting.waiting.n > 0 && g.inUse < g.slots && g.stallAllows(now) {
 		e := g.nextNested(now)
 		if e == nil {
 			return
@@ -167,9 +167,9 @@ func (g *Gate) dispatchNested(now time.Duration) {
 			return // it would not find out whether the application answers
 		}
 		g.relane(e, lane)
-		g.nesting.began = now
-		g.nesting.ahead++
-		g.grant(e, &e.flow.turns[e.queue], now)
+		g.nesting.lastStart = now
+		g.nesting.startedAhead++
+		g.grant(e, &e.client.queues[e.queue], now)
 	}
 }
 
@@ -177,19 +177,19 @@ func (g *Gate) dispatchNested(now time.Duration) {
 // what it is part of. Each leaves the slots that those which are nested in it need.
 func (g *Gate) nextNested(now time.Duration) *entry {
 	n := &g.nesting
-	for l, looks := n.waiting.tail, 0; l != nil && looks < lookAt; l, looks = l.prev, looks+1 {
-		if g.in < g.w-max(0, g.nestingDepth(now)-int(l.of.depth)) {
+	for l, looks := n.waiting.tail, 0; l != nil && looks < batch; l, looks = l.prev, looks+1 {
+		if g.inUse < g.slots-max(0, g.nestingDepth(now)-int(l.of.depth)) {
 			return l.of
 		}
 	}
-	if g.jammed(now) {
+	if g.deadlocked(now) {
 		return n.waiting.tail.of
 	}
 	return nil
 }
 
-// jammed reports whether slots are held only by what waits for others, as it seems.
-func (g *Gate) jammed(now time.Duration) bool {
-	usual := time.Duration(g.load.mean() * float64(time.Second) / float64(g.w))
-	return now-max(g.stall.last, g.nesting.began) >= max(unmovedLeast, unmoved*usual)
+// deadlocked reports whether slots are held only by what waits for others, as it seems.
+func (g *Gate) deadlocked(now time.Duration) bool {
+	usual := time.Duration(g.load.mean() * float64(time.Second) / float64(g.slots))
+	return now-max(g.stall.lastEnd, g.nesting.lastStart) >= max(deadlockMin, deadlockFactor*usual)
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // inner is a page that the application asks itself for.
-func inner(flow uint64) Request {
-	return Request{Route: "GET html /inner", Flow: flow, Client: 127}
+func inner(clientKey uint64) Request {
+	return Request{Route: "GET html /inner", ClientKey: clientKey, Address: 127}
 }
 
 func (v *visit) nested(depth int) *visit {
@@ -64,7 +64,7 @@ func TestNestedRequestsGoFirst(t *testing.T) {
 	for _, w := range []int{2, 4, 8, 16} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
 			r := knownInner(t, w)
-			for range enoughNested { // it is known that there are some, and how deep
+			for range knownDepthSamples { // it is known that there are some, and how deep
 				r.enter(inner(5)).mustRun().nested(1).done()
 			}
 			var pages []*visit
@@ -75,8 +75,8 @@ func TestNestedRequestsGoFirst(t *testing.T) {
 				}
 				pages = append(pages, r.enter(p))
 			}
-			if r.g.in != w-1 {
-				t.Fatalf("%d of %d slots are taken, one is to be kept", r.g.in, w)
+			if r.g.inUse != w-1 {
+				t.Fatalf("%d of %d slots are taken, one is to be kept", r.g.inUse, w)
 			}
 			for i := range pages {
 				if !pages[i].running() {
@@ -145,7 +145,7 @@ func TestNestedRequestsTakeTurns(t *testing.T) {
 	for _, w := range []int{2, 4, 8} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
 			r := knownInner(t, w)
-			for range enoughNested {
+			for range knownDepthSamples {
 				r.enter(inner(5)).mustRun().nested(1).done()
 			}
 			parent := r.enter(page(7)).mustRun()
@@ -199,13 +199,13 @@ func TestNestedRequestsInAStall(t *testing.T) {
 			v.leave()
 		}
 	}
-	in := r.g.in
+	in := r.g.inUse
 	for i := range 10 {
 		all = append(all, r.enter(slowPoll(uint64(50+i))).nested(1).mustWait())
 	}
 	r.clock.pass(time.Second)
-	if r.g.in > in+1 {
-		t.Errorf("%d were sent to an application that answers nobody", r.g.in-in)
+	if r.g.inUse > in+1 {
+		t.Errorf("%d were sent to an application that answers nobody", r.g.inUse-in)
 	}
 	r.leaveAll(all)
 }
@@ -234,7 +234,7 @@ func TestOthersOfThisMachine(t *testing.T) {
 			r.clock.pass(2 * tick)
 			all[w-1].mustRun()
 			r.leaveAll(all)
-			for range enoughOthers {
+			for range notNestedSamples {
 				r.enter(page(1)).mustRun().nested(0).done()
 			}
 			for _, v := range fill() {
@@ -270,7 +270,7 @@ func TestNestedIsForgotten(t *testing.T) {
 	all := fill()
 	all[3].mustWait()
 	r.leaveAll(all)
-	r.clock.pass(nestingShort) // it had not waited
+	r.clock.pass(expectAfterStart) // it had not waited
 	all = fill()
 	all[3].mustRun()
 	r.leaveAll(all)
@@ -318,7 +318,7 @@ func TestPeerIsToldOfWhoMustWait(t *testing.T) {
 		ctx := context.Background()
 		asked := 0
 		request := func(depth int) *Request {
-			return &Request{Route: "GET html /page", Flow: 1, Shared: true, Peer: peer{depth, &asked}}
+			return &Request{Route: "GET html /page", ClientKey: 1, Shared: true, Peer: peer{depth, &asked}}
 		}
 		first, err := g.Acquire(ctx, request(1))
 		if err != nil || asked != 0 {

@@ -12,7 +12,7 @@ func (r *rig) stall(n int) (stuck []*visit) {
 	r.Helper()
 	stuck = r.fill(n)
 	r.clock.pass(time.Second + tick)
-	for i := range enoughProbes {
+	for i := range confirmingProbes {
 		if r.stallState() == "stalled" {
 			return stuck
 		}
@@ -20,7 +20,7 @@ func (r *rig) stall(n int) (stuck []*visit) {
 		r.clock.pass(time.Second + tick)
 	}
 	if s := r.stallState(); s != "stalled" {
-		r.Fatalf("%s after %d probes without an answer", s, enoughProbes)
+		r.Fatalf("%s after %d probes without an answer", s, confirmingProbes)
 	}
 	return stuck
 }
@@ -97,9 +97,9 @@ func TestStallSpendsNoBudget(t *testing.T) {
 	}
 	r.clock.pass(tick)
 	a, b := r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun()
-	for _, f := range r.g.Snapshot().Flows {
+	for _, f := range r.g.Snapshot().ClientKeys {
 		if f.Spent {
-			t.Errorf("the budget of %s is spent by a stall", f.Flow)
+			t.Errorf("the budget of %s is spent by a stall", f.ClientKey)
 		}
 	}
 	a.done()
@@ -112,7 +112,7 @@ func TestOwnPause(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 20, 20*time.Millisecond)
-	request := func(i int) Request { return Request{Route: fmt.Sprint("GET html /", i), Flow: uint64(i + 1)} }
+	request := func(i int) Request { return Request{Route: fmt.Sprint("GET html /", i), ClientKey: uint64(i + 1)} }
 	flight := r.fill(3)
 	for i := range 8 {
 		flight = append(flight, r.enter(request(i)).mustRun())

@@ -54,12 +54,12 @@ const (
 	minRetry = time.Second
 	maxRetry = 30 * time.Second
 	// scatter is the least time that clients refused together are spread over.
-	scatter = 4 * time.Second
+	retrySpread = 4 * time.Second
 	// together is how far apart the requests of one page may be: those that are refused
 	// with it have not come back too soon.
-	together = 500 * time.Millisecond
+	samePage = 500 * time.Millisecond
 	// maxShared is how often the time doubles for a flow that may be many people.
-	maxShared = 2
+	maxSharedDoublings = 2
 )
 
 // retry is what a flow was told when requests of one class were refused.
@@ -70,31 +70,31 @@ type retry struct {
 
 // refuse counts a refusal and says when to come again.
 func (g *Gate) refuse(e *entry, why Reason, now time.Duration) *Refusal {
-	g.lane[e.lane].refused[why]++
+	g.counts[e.lane].refused[why]++
 	base := minRetry
 	if e.queue == fast {
-		base = max(base, g.predicted(e))
+		base = max(base, g.predictedWait(e))
 		if !e.ownFault {
-			g.load.came(e.lane)
+			g.load.arrived(e.lane)
 		}
 	}
-	if f := e.flow; f != g.nobody {
-		base <<= f.retries[e.queue].again(now, f.shared)
+	if f := e.client; f != g.anonymous {
+		base <<= f.retries[e.queue].doublings(now, f.shared)
 		base = min(base, maxRetry/2)
 		f.retries[e.queue].until = now + base
 	}
 	base = min(base, maxRetry/2)
-	return &Refusal{Reason: why, Lane: e.lane, RetryAfter: base + time.Duration(g.random.Int64N(int64(max(base, scatter))))}
+	return &Refusal{Reason: why, Lane: e.lane, RetryAfter: base + time.Duration(g.random.Int64N(int64(max(base, retrySpread))))}
 }
 
-// again returns how often the time to come again is to be doubled.
-func (r *retry) again(now time.Duration, shared bool) int {
+// doublings returns how often the time to come again is to be doubled.
+func (r *retry) doublings(now time.Duration, shared bool) int {
 	switch {
 	case now >= r.until:
 		r.doubled = 0
-	case now-r.told < together:
+	case now-r.told < samePage:
 		return r.doubled
-	case r.doubled < 5 && (!shared || r.doubled < maxShared):
+	case r.doubled < 5 && (!shared || r.doubled < maxSharedDoublings):
 		r.doubled++
 	}
 	r.told = now

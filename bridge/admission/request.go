@@ -10,13 +10,13 @@ type Request struct {
 	// one is taken for. Empty: no relatives but all others.
 	Group string
 	// Flow is who asks, as a hash. 0: not known.
-	Flow uint64
+	ClientKey uint64
 	// Shared says that Flow may stand for many people, as an address does. It has its
 	// turn in the queues, but no limit and no budget.
 	Shared bool
 	// Client is the address that it comes from, as a hash; 0: Flow's is as good. Flows
 	// may be made up, and what everybody shares is shared out between clients.
-	Client uint64
+	Address uint64
 	// Long is declared, not learned.
 	Long bool
 	// Method and Path are for reports only.

@@ -10,7 +10,7 @@ import (
 func TestNewRoutesDoNotPushOutWhatIsUsed(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Routes = 16 })
 	used := Request{Route: "GET html /wiki/Start", Group: "GET html /wiki"}
-	r.teach(used, enough, tick)
+	r.teach(used, knownSamples, tick)
 	known, group := r.g.routes.table[used.Route], r.g.routes.groups[used.Group]
 	for i := range 100 {
 		r.teach(Request{Route: fmt.Sprint("GET html /", i), Group: fmt.Sprint("GET html /", i)}, 1, tick)
@@ -44,18 +44,18 @@ func TestRoutesWithRequestsAreKept(t *testing.T) {
 
 // TestIdleFlowsAreForgotten has more flows come than are remembered.
 func TestIdleFlowsAreForgotten(t *testing.T) {
-	r := newRig(t, 8, func(c *Config) { c.Flows = 16 })
-	r.teach(page(0), enough, tick)
+	r := newRig(t, 8, func(c *Config) { c.Clients = 16 })
+	r.teach(page(0), knownSamples, tick)
 	busy := r.enter(page(1)).mustRun()
 	for i := range 100 {
 		r.enter(page(uint64(100 + i))).mustRun().done()
 		r.enter(page(2)).mustRun().done()
 	}
-	if n := len(r.g.flows.table); n != 17 {
+	if n := len(r.g.clients.table); n != 17 {
 		t.Errorf("%d flows remembered, want 16 and the one that is busy", n)
 	}
 	for _, key := range []uint64{1, 2, 199} {
-		if r.g.flows.table[key] == nil {
+		if r.g.clients.table[key] == nil {
 			t.Errorf("flow %d was forgotten", key)
 		}
 	}

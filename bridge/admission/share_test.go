@@ -65,10 +65,10 @@ func TestSlowWorkOfARouteDoesNotHideWhatOthersNeed(t *testing.T) {
 	}
 	load(time.Minute, 0)
 	load(18*time.Second, 4)
-	if n := r.g.routes.table[page(0).Route].others; n < 4 {
+	if n := r.g.routes.table[page(0).Route].othersNeed; n < 4 {
 		t.Errorf("others need %d slots, for all that is believed, and use three", n)
 	}
-	if n := r.g.routes.table[page(0).Route].in; n > 12 {
+	if n := r.g.routes.table[page(0).Route].inFlight; n > 12 {
 		t.Errorf("%d of 16 slots taken by one route", n)
 	}
 	r.leaveAll(append(others, slow...))
@@ -80,8 +80,8 @@ func TestLongRouteGetsAnotherChance(t *testing.T) {
 	r := newRig(t, 4)
 	r.warmUp()
 	r.teach(page(0), 20, 20*time.Millisecond)
-	report := Request{Route: "report", Flow: 1}
-	r.teach(report, enough, 1100*time.Millisecond) // a cold cache
+	report := Request{Route: "report", ClientKey: 1}
+	r.teach(report, knownSamples, 1100*time.Millisecond) // a cold cache
 	var flight []*visit
 	load := func(d time.Duration) {
 		for range d / (20 * time.Millisecond) {
@@ -101,7 +101,7 @@ func TestLongRouteGetsAnotherChance(t *testing.T) {
 		t.Fatalf("it waits as %v", lane)
 	}
 	waits.leave()
-	r.clock.pass(longAgain - time.Minute)
+	r.clock.pass(retryLongAfter - time.Minute)
 	load(time.Minute)
 	v := r.enter(report)
 	load(200 * time.Millisecond)
@@ -134,11 +134,11 @@ func TestLongRouteIsShortAgain(t *testing.T) {
 	r := newRig(t, 1)
 	r.teach(page(0), 20, 600*time.Millisecond)
 	report := Request{Route: "report"}
-	for range enough {
+	for range knownSamples {
 		r.clock.pass(time.Minute)
 		r.teach(report, 1, 1100*time.Millisecond) // a cold cache
 	}
-	r.clock.pass(longAgain)
+	r.clock.pass(retryLongAfter)
 	began := r.clock.now
 	for r.enterAndEnd(report, 20*time.Millisecond) != Short {
 		if r.clock.now.Sub(began) > 10*time.Minute {

@@ -23,10 +23,10 @@ type Snapshot struct {
 	ShortRate float64 `json:"short_rate"`    // short requests that come, per second
 	ShortMean float64 `json:"short_mean_ms"` // how long they take
 
-	Stall  StallSnapshot           `json:"stall"`
-	Routes []RouteSnapshot         `json:"routes"` // those that used most lately
-	Flows  []FlowSnapshot          `json:"flows"`  // those that used most lately
-	Lanes  map[string]LaneSnapshot `json:"lanes"`  // by name
+	Stall      StallSnapshot           `json:"stall"`
+	Routes     []RouteSnapshot         `json:"routes"` // those that used most lately
+	ClientKeys []ClientSnapshot        `json:"flows"`  // those that used most lately
+	Lanes      map[string]LaneSnapshot `json:"lanes"`  // by name
 }
 
 // LaneSnapshot is the state of one lane.
@@ -68,18 +68,18 @@ type RouteSnapshot struct {
 	Work     float64 `json:"work"` // worker-seconds in the last minute or so
 }
 
-// FlowSnapshot is what is known of a flow.
-type FlowSnapshot struct {
-	Flow     string  `json:"flow"` // a hash
-	Shared   bool    `json:"shared"`
-	InFlight int     `json:"in_flight"`
-	Waiting  int     `json:"waiting"`
-	Spent    bool    `json:"spent"`
-	Work     float64 `json:"work"` // worker-seconds in the last minute or so
+// ClientSnapshot is what is known of a flow.
+type ClientSnapshot struct {
+	ClientKey string  `json:"flow"` // a hash
+	Shared    bool    `json:"shared"`
+	InFlight  int     `json:"in_flight"`
+	Waiting   int     `json:"waiting"`
+	Spent     bool    `json:"spent"`
+	Work      float64 `json:"work"` // worker-seconds in the last minute or so
 }
 
-// FlowName is how a flow is called in snapshots and logs.
-func FlowName(key uint64) string { return fmt.Sprintf("%08x", uint32(key^key>>32)) }
+// ClientKeyName is how a flow is called in snapshots and logs.
+func ClientKeyName(key uint64) string { return fmt.Sprintf("%08x", uint32(key^key>>32)) }
 
 // waitBounds are the upper bounds of the histograms of waits.
 var waitBounds = [...]time.Duration{
@@ -129,15 +129,15 @@ func (g *Gate) Snapshot() Snapshot {
 	g.mu.Lock()
 	now := g.now()
 	s := Snapshot{
-		Workers: g.cfg.Workers, Capacity: g.w, InUse: g.in, Waiting: len(g.deadlines),
-		Nested: g.nesting.count,
-		Long:   g.phi, LongCap: g.longCap, Reserve: g.reserve,
+		Workers: g.cfg.Workers, Capacity: g.slots, InUse: g.inUse, Waiting: len(g.deadlines),
+		Nested: g.nesting.found,
+		Long:   g.longInUse, LongCap: g.longCap, Reserve: g.reserve,
 		ShortRate: g.load.rate, ShortMean: g.load.mean() * 1000,
 		Stall: g.stall.snapshot(g, now), Lanes: make(map[string]LaneSnapshot, lanes),
 	}
 	var by [lanes]LaneSnapshot
 	for l := range by {
-		by[l] = g.lane[l].snapshot()
+		by[l] = g.counts[l].snapshot()
 	}
 	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
 		for l := c.head; l != nil; l = l.next {
@@ -150,57 +150,57 @@ func (g *Gate) Snapshot() Snapshot {
 	for _, e := range g.deadlines {
 		by[e.lane].Waiting++
 	}
-	routes, flows := g.users()
+	routes, clients := g.users()
 	g.mu.Unlock()
 	oldestFirst(s.Stall.Held)
 
 	for l := range by {
 		s.Lanes[Lane(l).String()] = by[l]
 	}
-	routes, flows = top(routes, now), top(flows, now)
+	routes, clients = top(routes, now), top(clients, now)
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, u := range routes {
-		r := u.who
+		r := u.of
 		lane := g.laneOf(&entry{route: r}, now)
-		s.Routes = append(s.Routes, RouteSnapshot{r.name, lane, r.in, r.aged, r.short, r.long, r.busy.value(now)})
+		s.Routes = append(s.Routes, RouteSnapshot{r.name, lane, r.inFlight, r.aged, r.short, r.long, r.workerSeconds.value(now)})
 	}
-	for _, u := range flows {
-		f := u.who
-		s.Flows = append(s.Flows, FlowSnapshot{FlowName(f.key), f.shared, int(f.fast + f.slow), f.waits.n, f.spent, f.busy.value(now)})
+	for _, u := range clients {
+		f := u.of
+		s.ClientKeys = append(s.ClientKeys, ClientSnapshot{ClientKeyName(f.key), f.shared, int(f.fast + f.slow), f.waiting.n, f.spent, f.workerSeconds.value(now)})
 	}
 	return s
 }
 
-// user is a route or a flow with what it has used lately.
-type user[T any] struct {
-	who *T
-	work
+// usage is a route or a flow with what it has used lately.
+type usage[T any] struct {
+	of *T
+	decayingSum
 }
 
 // users lists those that have used something. There may be thousands: they are
 // put in order when the mutex is free.
-func (g *Gate) users() (routes []user[route], flows []user[flow]) {
+func (g *Gate) users() (routes []usage[route], clients []usage[client]) {
 	for _, c := range [...]*chain[route]{&g.routes.known, &g.routes.fresh} {
 		for l := c.head; l != nil; l = l.next {
-			if l.of.busy.sum > 0 || l.of.in > 0 {
-				routes = append(routes, user[route]{l.of, l.of.busy})
+			if l.of.workerSeconds.sum > 0 || l.of.inFlight > 0 {
+				routes = append(routes, usage[route]{l.of, l.of.workerSeconds})
 			}
 		}
 	}
-	for _, f := range g.flows.table {
-		if f.busy.sum > 0 || f.fast+f.slow > 0 {
-			flows = append(flows, user[flow]{f, f.busy})
+	for _, f := range g.clients.table {
+		if f.workerSeconds.sum > 0 || f.fast+f.slow > 0 {
+			clients = append(clients, usage[client]{f, f.workerSeconds})
 		}
 	}
-	return routes, flows
+	return routes, clients
 }
 
 const topmost = 10
 
-func top[T any](all []user[T], now time.Duration) []user[T] {
-	slices.SortFunc(all, func(a, b user[T]) int { return cmp.Compare(b.value(now), a.value(now)) })
+func top[T any](all []usage[T], now time.Duration) []usage[T] {
+	slices.SortFunc(all, func(a, b usage[T]) int { return cmp.Compare(b.value(now), a.value(now)) })
 	return all[:min(len(all), topmost)]
 }
 

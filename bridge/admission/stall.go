@@ -13,7 +13,7 @@ import "time"
 type phase uint8
 
 const (
-	flowing phase = iota
+	answering phase = iota
 	suspected
 	stalled
 	recovering
@@ -26,29 +26,29 @@ func (p phase) String() string { return phaseNames[p] }
 // stopped reports whether short requests start only to find out if they are answered.
 func (p phase) stopped() bool { return p == suspected || p == stalled }
 
-// enoughProbes is how many requests must have been sent to find out, and not been
+// confirmingProbes is how many requests must have been sent to find out, and not been
 // answered, for a stall to be certain although few are stuck: two slow pages on a
 // quiet day are none.
-const enoughProbes = 3
+const confirmingProbes = 3
 
-// maxSpacing is the longest time between two of them.
-const maxSpacing = 30 * time.Second
+// maxProbeInterval is the longest time between two of them.
+const maxProbeInterval = 30 * time.Second
 
 type stallState struct {
-	phase  phase
-	number uint64        // of suspicions
-	began  time.Duration // of a stall: when a short request ended last
+	phase     phase
+	suspicion uint64        // of suspicions
+	began     time.Duration // of a stall: when a short request ended last
 
-	probes   int           // in flight, sent to find out
-	sent     int           // in this stall
-	probedAt time.Duration // when the last one was
-	spacing  time.Duration // until the next one, if that does not end
+	probes        int           // in flight, sent to find out
+	sent          int           // in this stall
+	probedAt      time.Duration // when the last one was
+	probeInterval time.Duration // until the next one, if that does not end
 
 	ramp int // recovering: slots in use at most
 
-	last  time.Duration // when a short request ended the last time
-	total time.Duration // how long stalls have lasted in all, but for the one going on
-	count uint64        // of those that were certain
+	lastEnd      time.Duration // when a short request ended the last time
+	stoppedTotal time.Duration // how long stalls have lasted in all, but for the one going on
+	count        uint64        // of those that were certain
 }
 
 // Stall is a time in which the application answered nobody.
@@ -61,9 +61,9 @@ type Stall struct {
 // ageing is the clock that requests age by: it stands still in a stall.
 func (g *Gate) ageing(now time.Duration) time.Duration {
 	if g.stall.phase.stopped() {
-		return g.stall.began - g.stall.total
+		return g.stall.began - g.stall.stoppedTotal
 	}
-	return now - g.stall.total
+	return now - g.stall.stoppedTotal
 }
 
 // stallAfter is how long no short request must end.
@@ -76,71 +76,71 @@ func (g *Gate) enterPhase(to phase, now time.Duration) {
 	s := &g.stall
 	from := s.phase
 	if from.stopped() && !to.stopped() {
-		s.total += now - s.began
-		g.load.forget(now)
+		s.stoppedTotal += now - s.began
+		g.load.restart(now)
 	}
 	s.phase = to
 	switch to {
 	case suspected:
-		s.number++
-		s.probes, s.sent, s.spacing = 0, 0, g.cfg.StallAfter
+		s.suspicion++
+		s.probes, s.sent, s.probeInterval = 0, 0, g.cfg.StallAfter
 	case stalled:
 		s.count++
-		s.spacing *= 2
-		g.tell(Stall{Began: g.epoch.Add(s.began), Held: g.inFlight(now)})
+		s.probeInterval *= 2
+		g.queueReport(Stall{Began: g.epoch.Add(s.began), Held: g.inFlight(now)})
 	case recovering:
-		s.ramp = g.in + 2
-		g.tell(Stall{Began: g.epoch.Add(s.began), Ended: g.epoch.Add(now)})
+		s.ramp = g.inUse + 2
+		g.queueReport(Stall{Began: g.epoch.Add(s.began), Ended: g.epoch.Add(now)})
 	}
 }
 
-// watch is what every tick does about stalls.
-func (g *Gate) watch(now time.Duration) {
+// checkStall is what every tick does about stalls.
+func (g *Gate) checkStall(now time.Duration) {
 	s := &g.stall
 	switch s.phase {
-	case flowing:
-		if g.shorts >= 2 && now-s.last >= g.stallAfter() {
+	case answering:
+		if g.knownShort >= 2 && now-s.lastEnd >= g.stallAfter() {
 			g.suspect(now)
 		}
 	case suspected:
 		switch {
-		case g.shorts == 0 && s.probes == 0:
-			g.enterPhase(flowing, now)
-		case g.certain(now):
+		case g.knownShort == 0 && s.probes == 0:
+			g.enterPhase(answering, now)
+		case g.stallConfirmed(now):
 			g.enterPhase(stalled, now)
 		}
 	case stalled:
-		if g.shorts == 0 && s.probes == 0 {
+		if g.knownShort == 0 && s.probes == 0 {
 			g.enterPhase(recovering, now)
 		}
 	case recovering:
-		g.ramp(max(1, g.w/64), now)
+		g.ramp(max(1, g.slots/64), now)
 	}
 }
 
-// certain reports whether a suspicion has proved true: most slots that are not long
+// stallConfirmed reports whether a suspicion has proved true: most slots that are not long
 // ones' are stuck, and there is none to find out with, or who was sent is stuck, too;
 // or enough of those are.
-func (g *Gate) certain(now time.Duration) bool {
+func (g *Gate) stallConfirmed(now time.Duration) bool {
 	s := &g.stall
 	unanswered := s.probes > 0 && now-s.probedAt >= g.cfg.StallAfter
-	most := 2*g.shorts >= g.w-g.phi
-	return most && (unanswered || g.in >= g.w) || unanswered && s.sent >= enoughProbes
+	most := 2*g.knownShort >= g.slots-g.longInUse
+	return most && (unanswered || g.inUse >= g.slots) || unanswered && s.sent >= confirmingProbes
 }
 
 // ramp has n more start.
 func (g *Gate) ramp(n int, now time.Duration) {
-	if g.stall.ramp += n; g.stall.ramp >= g.w {
-		g.enterPhase(flowing, now)
+	if g.stall.ramp += n; g.stall.ramp >= g.slots {
+		g.enterPhase(answering, now)
 	}
 }
 
 // progress notes that a short request has ended.
 func (g *Gate) progress(now time.Duration) {
-	g.stall.last = now
+	g.stall.lastEnd = now
 	switch g.stall.phase {
 	case suspected:
-		g.enterPhase(flowing, now)
+		g.enterPhase(answering, now)
 	case stalled:
 		g.enterPhase(recovering, now)
 	case recovering:
@@ -150,18 +150,18 @@ func (g *Gate) progress(now time.Duration) {
 
 // mayProbe reports whether one may start to find out whether the application answers.
 func (g *Gate) mayProbe(now time.Duration) bool {
-	return g.stall.probes == 0 || now-g.stall.probedAt >= g.stall.spacing
+	return g.stall.probes == 0 || now-g.stall.probedAt >= g.stall.probeInterval
 }
 
 // probe notes that e starts to find out.
 func (g *Gate) probe(e *entry, now time.Duration) {
 	s := &g.stall
-	e.probe = s.number
+	e.probe = s.suspicion
 	s.probes++
 	s.sent++
 	s.probedAt = now
 	if s.phase == stalled {
-		s.spacing = min(2*s.spacing, maxSpacing)
+		s.probeInterval = min(2*s.probeInterval, maxProbeInterval)
 	}
 }
 
@@ -169,50 +169,50 @@ func (g *Gate) probe(e *entry, now time.Duration) {
 // enough, and not for long already when the last one ended.
 func (g *Gate) suspect(now time.Duration) {
 	s := &g.stall
-	var flow *flow
-	flows, began := 0, now
+	var clientKey *client
+	clients, began := 0, now
 	after := g.stallAfter()
 	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
 		for l := c.head; l != nil; l = l.next {
 			e := l.of
-			if e.lane != Short || e.newcomer || now-e.started < after || e.started < s.last-after {
+			if e.lane != Short || e.newRoute || now-e.started < after || e.started < s.lastEnd-after {
 				continue
 			}
-			if flow == nil || e.flow.shared || e.flow != flow {
-				flows++
+			if clientKey == nil || e.client.shared || e.client != clientKey {
+				clients++
 			}
-			flow = e.flow
+			clientKey = e.client
 			began = min(began, e.started)
 		}
 	}
-	if flows < 2 {
+	if clients < 2 {
 		return
 	}
-	s.began = max(began, s.last)
-	clock := s.began - s.total // the time since then does not count as age
+	s.began = max(began, s.lastEnd)
+	clock := s.began - s.stoppedTotal // the time since then does not count as age
 	for l := g.young.head; l != nil; l = l.next {
-		l.of.age0 = min(l.of.age0, clock)
+		l.of.ageStart = min(l.of.ageStart, clock)
 	}
 	g.enterPhase(suspected, now)
 	for l := g.old.tail; l != nil; {
 		e, prev := l.of, l.prev
-		e.age0 = min(e.age0, clock)
-		if e.aged && !e.streams && clock-e.age0 < g.cfg.LongAfter {
-			g.rejuvenate(e, now)
+		e.ageStart = min(e.ageStart, clock)
+		if e.aged && !e.streams && clock-e.ageStart < g.cfg.LongAfter {
+			g.unage(e, now)
 		}
 		l = prev
 	}
 }
 
-// tell has OnStall called, when the mutex is free again.
-func (g *Gate) tell(s Stall) {
+// queueReport has OnStall called, when the mutex is free again.
+func (g *Gate) queueReport(s Stall) {
 	if g.onStall != nil {
 		g.reports = append(g.reports, s)
 	}
 }
 
-// report calls OnStall for what there is to report.
-func (g *Gate) report() {
+// deliverReports calls OnStall for what there is to report.
+func (g *Gate) deliverReports() {
 	g.reportMu.Lock()
 	defer g.reportMu.Unlock()
 	for {

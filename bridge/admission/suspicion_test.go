@@ -65,13 +65,13 @@ func TestSlowRequestsOfThreeFlows(t *testing.T) {
 // flight still at the next suspicion.
 func TestEarlierProbesAreForgotten(t *testing.T) {
 	r, slow := newSuspicion(t, 4)
-	other := Request{Route: "other", Flow: 3}
+	other := Request{Route: "other", ClientKey: 3}
 	probe := r.enter(other).mustRun()
 	r.clock.pass(100 * time.Millisecond)
 	for _, v := range slow {
 		v.done()
 	}
-	r.teach(Request{Route: "another", Flow: 9}, 10, 150*time.Millisecond)
+	r.teach(Request{Route: "another", ClientKey: 9}, 10, 150*time.Millisecond)
 	slow = r.fill(2)
 	r.clock.pass(time.Second + 2*tick)
 	if s := r.stallState(); s != "suspected" || len(r.stalls) != 0 {

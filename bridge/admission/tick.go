@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// keepTime makes sure that ticks come.
-func (g *Gate) keepTime() {
-	if g.ticks {
+// startTicking makes sure that ticks come.
+func (g *Gate) startTicking() {
+	if g.ticking {
 		return
 	}
 	now := g.now()
-	g.ticks, g.ticked = true, now
+	g.ticking, g.ticked = true, now
 	if g.estimate(now) && g.load.fresh() { // nobody was here
-		g.raised = now + time.Second - raiseAfter // not before the first estimate
+		g.longCapRaised = now + time.Second - raiseInterval // not before the first estimate
 	}
 	if g.timer == nil {
 		g.timer = g.clock.AfterFunc(tick, g.tick)
@@ -26,64 +26,64 @@ func (g *Gate) keepTime() {
 func (g *Gate) tick() {
 	g.mu.Lock()
 	if g.closed {
-		g.ticks = false
+		g.ticking = false
 		g.mu.Unlock()
 		return
 	}
 	now := g.now()
 	g.remeasure()
 	if g.cfg.Lanes {
-		g.load.advance(g.wanted(), now)
-		if !g.wake(now) {
-			g.watch(now)
+		g.load.advance(g.shortInUse(), now)
+		if !g.detectPause(now) {
+			g.checkStall(now)
 		}
 		g.ageAll(now)
-		g.adapt(now)
-		g.lookAgain(now)
-		g.overfull = g.overfull && g.filled[ready] > 0
+		g.adjustLongCap(now)
+		g.recheck(now)
+		g.overloaded = g.overloaded && g.waitingIn[roomReady] > 0
 	}
 	g.ticked = now
 	g.dispatch(now)
 	g.expire(now)
 	g.dispatch(now)
-	g.ticks = g.in > 0 || len(g.deadlines) > 0
-	if g.ticks {
+	g.ticking = g.inUse > 0 || len(g.deadlines) > 0
+	if g.ticking {
 		g.timer.Reset(tick)
 	}
 	tell := len(g.reports) > 0
 	g.mu.Unlock()
 	if tell {
-		g.report()
+		g.deliverReports()
 	}
 }
 
-// lateness is how late a tick must come for the machine, or this process, to have
+// minPause is how late a tick must come for the machine, or this process, to have
 // stood still: then nothing is known of what the application did meanwhile.
-const lateness = 500 * time.Millisecond
+const minPause = 500 * time.Millisecond
 
-// wake reports whether the process has stood still, and has that time not count.
+// detectPause reports whether the process has stood still, and has that time not count.
 // Whoever comes first afterwards asks, be it a tick or an answer that had been there
 // for long.
-func (g *Gate) wake(now time.Duration) (slept bool) {
+func (g *Gate) detectPause(now time.Duration) (slept bool) {
 	late := now - g.ticked - tick
-	if !g.ticks || !g.cfg.Lanes || late <= lateness {
+	if !g.ticking || !g.cfg.Lanes || late <= minPause {
 		return false
 	}
-	g.oversleep(late)
+	g.excludePause(late)
 	g.ticked = now - tick
 	return true
 }
 
-// oversleep has the ageing clock stand still for d.
-func (g *Gate) oversleep(d time.Duration) {
+// excludePause has the ageing clock stand still for d.
+func (g *Gate) excludePause(d time.Duration) {
 	if g.stall.phase.stopped() {
 		return // it stands still
 	}
-	g.stall.total += d
-	g.stall.last += d
+	g.stall.stoppedTotal += d
+	g.stall.lastEnd += d
 	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
 		for l := c.head; l != nil; l = l.next {
-			l.of.age0 = min(l.of.age0, g.ticked-g.stall.total+d)
+			l.of.ageStart = min(l.of.ageStart, g.ticked-g.stall.stoppedTotal+d)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func (g *Gate) oversleep(d time.Duration) {
 // ageAll makes those long that have been in flight for long enough.
 func (g *Gate) ageAll(now time.Duration) {
 	clock := g.ageing(now)
-	for e := g.young.first(); e != nil && clock-e.age0 >= g.cfg.LongAfter; e = g.young.first() {
+	for e := g.young.first(); e != nil && clock-e.ageStart >= g.cfg.LongAfter; e = g.young.first() {
 		g.age(e, now)
 	}
 }
@@ -102,7 +102,7 @@ func (g *Gate) ageAll(now time.Duration) {
 func (g *Gate) expire(now time.Duration) {
 	for len(g.deadlines) > 0 && g.deadlines[0].deadline <= now {
 		e := g.deadlines[0]
-		held := e.flow.turns[e.queue].held && e.depth == 0
+		held := e.client.queues[e.queue].throttled && e.depth == 0
 		if lane := g.laneOf(e, now); lane.class() != e.queue {
 			was := e.deadline
 			g.relane(e, lane)
@@ -112,18 +112,18 @@ func (g *Gate) expire(now time.Duration) {
 		} else if held && g.extend(e) {
 			continue
 		}
-		e.ownFault = held || g.isFlood(int(e.flow.home.crowds[e.room()].n), e.room())
-		g.expel(e, TimedOut, now)
+		e.ownFault = held || g.isFlood(int(e.client.address.waitCounts[e.waitingRoom()].n), e.waitingRoom())
+		g.refuseWaiter(e, TimedOut, now)
 	}
 }
 
 // extend gives e the patience of a long one, and reports whether it had less.
 func (g *Gate) extend(e *entry) bool {
-	if e.patient {
+	if e.longWait {
 		return false
 	}
-	e.patient = true
-	deadline := e.arrived + g.patience(long)
+	e.longWait = true
+	deadline := e.arrived + g.maxWait(long)
 	if deadline <= e.deadline {
 		return false
 	}
@@ -138,41 +138,41 @@ func (g *Gate) estimate(now time.Duration) (folded bool) {
 	if !g.load.fold(now) {
 		return false
 	}
-	g.needs[g.folds%len(g.needs)] = g.load.need(g.w, g.cfg.WaitTarget)
+	g.needs[g.folds%len(g.needs)] = g.load.need(g.slots, g.cfg.WaitTarget)
 	g.folds++
-	g.aim()
+	g.setLongTarget()
 	return true
 }
 
-// aim finds out what the estimates mean for the slots there are.
-func (g *Gate) aim() {
-	g.shortNeed = g.load.servers(max(0, g.load.rate-g.load.unknownRate)*g.load.mean(), g.w, g.cfg.WaitTarget)
+// setLongTarget finds out what the estimates mean for the slots there are.
+func (g *Gate) setLongTarget() {
+	g.shortNeed = g.load.servers(max(0, g.load.rate-g.load.unknownRate)*g.load.mean(), g.slots, g.cfg.WaitTarget)
 	need := slices.Max(g.needs[:])
-	g.target = max(min(g.w-need, g.w-g.reserve), g.longMin)
+	g.longTarget = max(min(g.slots-need, g.slots-g.reserve), g.longMin)
 }
 
 // raiseAfter is how long longCap stays before it is raised again. What a long
 // request has taken cannot be taken back: it may be given no faster than the load
 // becomes known.
 const (
-	raiseAfter = 250 * time.Millisecond
-	raises     = 12 // in so many steps, if there are workers enough
+	raiseInterval = 250 * time.Millisecond
+	raiseSteps    = 12 // in so many steps, if there are workers enough
 )
 
-// adapt moves longCap towards what short requests leave: down by one per tick, up
+// adjustLongCap moves longCap towards what short requests leave: down by one per tick, up
 // more slowly.
-func (g *Gate) adapt(now time.Duration) {
+func (g *Gate) adjustLongCap(now time.Duration) {
 	if g.stall.phase.stopped() {
-		g.load.forget(now)
+		g.load.restart(now)
 		return
 	}
 	g.estimate(now)
 	switch {
-	case g.target > g.longCap && now-g.raised >= raiseAfter:
-		g.longCap = min(g.longCap+max(1, (g.w-g.reserve)/raises), g.target)
-		g.raised = now
-	case g.target < g.longCap:
+	case g.longTarget > g.longCap && now-g.longCapRaised >= raiseInterval:
+		g.longCap = min(g.longCap+max(1, (g.slots-g.reserve)/raiseSteps), g.longTarget)
+		g.longCapRaised = now
+	case g.longTarget < g.longCap:
 		g.longCap--
 	}
-	g.longCap = min(g.longCap, g.w-g.reserve)
+	g.longCap = min(g.longCap, g.slots-g.reserve)
 }

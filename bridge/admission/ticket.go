@@ -41,8 +41,8 @@ func (t Ticket) Streaming() {
 	defer t.g.mu.Unlock()
 	if t.current() && t.e.state == running && !t.e.aged && t.g.cfg.Lanes {
 		now := t.g.now()
-		t.g.wake(now)
-		t.g.load.advance(t.g.wanted(), now)
+		t.g.detectPause(now)
+		t.g.load.advance(t.g.shortInUse(), now)
 		t.e.streams = true
 		t.g.age(t.e, now)
 		t.g.dispatch(now)
@@ -62,8 +62,8 @@ func (t Ticket) At(instance string) {
 	}
 	t.e.instance = instance
 	now := t.g.now()
-	t.g.wake(now)
-	if t.g.restart(t.e, now) {
+	t.g.detectPause(now)
+	if t.g.restartAge(t.e, now) {
 		t.g.dispatch(now)
 	}
 }
@@ -82,7 +82,7 @@ func (t Ticket) Lane() Lane {
 }
 
 // current reports whether the entry is still this ticket's.
-func (t Ticket) current() bool { return t.e.seq == t.seq && t.e.state != vacant }
+func (t Ticket) current() bool { return t.e.seq == t.seq && t.e.state != unused }
 
 func (t Ticket) leave(done bool) {
 	if t.g == nil {
@@ -95,18 +95,18 @@ func (t Ticket) leave(done bool) {
 		return
 	}
 	now := g.now()
-	g.wake(now)
+	g.detectPause(now)
 	if t.e.state == running {
 		g.finish(t.e, done, now)
 	} else {
-		g.lane[t.e.lane].left++
-		g.takeOut(t.e)
-		g.drop(t.e)
+		g.counts[t.e.lane].left++
+		g.dequeue(t.e)
+		g.discard(t.e)
 	}
 	g.dispatch(now)
 	tell := len(g.reports) > 0
 	g.mu.Unlock()
 	if tell {
-		g.report()
+		g.deliverReports()
 	}
 }

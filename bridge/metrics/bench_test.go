@@ -27,7 +27,7 @@ func busyGate(b *testing.B) *admission.Gate {
 		b.Fatal(err)
 	}
 	for i := range cfg.Routes {
-		ticket, err := gate.Acquire(b.Context(), &admission.Request{Route: fmt.Sprintf("GET /page/%d", i), Flow: uint64(i + 1)})
+		ticket, err := gate.Acquire(b.Context(), &admission.Request{Route: fmt.Sprintf("GET /page/%d", i), ClientKey: uint64(i + 1)})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func busyGate(b *testing.B) *admission.Gate {
 		ticket.Done()
 	}
 	for i := range cfg.Workers + 5000 {
-		if _, err := gate.Enter(&admission.Request{Route: "GET /poll", Flow: uint64(i + 1), Long: true}, nobody{}); err != nil {
+		if _, err := gate.Enter(&admission.Request{Route: "GET /poll", ClientKey: uint64(i + 1), Long: true}, nobody{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -29,13 +29,13 @@ func literal() bridge.Snapshot {
 			Stall: admission.StallSnapshot{
 				State: "stalled", Since: at(1700000001.5), Count: 3,
 				Held: []admission.InFlight{{
-					Method: "SECRET", Path: "/secret", Route: "GET secret", Instance: "secret", Lane: admission.Mixed, Age: time.Second, Flow: 7,
+					Method: "SECRET", Path: "/secret", Route: "GET secret", Instance: "secret", Lane: admission.Mixed, Age: time.Second, ClientKey: 7,
 				}},
 			},
 			Routes: []admission.RouteSnapshot{{
 				Route: "GET secret", Lane: admission.Mixed, InFlight: 1, Aged: 2, Short: 3, Long: 4, Work: 5,
 			}},
-			Flows: []admission.FlowSnapshot{{Flow: "secret", Shared: true, InFlight: 1, Waiting: 2, Spent: true, Work: 3}},
+			ClientKeys: []admission.ClientSnapshot{{ClientKey: "secret", Shared: true, InFlight: 1, Waiting: 2, Spent: true, Work: 3}},
 			Lanes: map[string]admission.LaneSnapshot{"mixed": {
 				InFlight: 21, Aged: 22, Waiting: 23, Started: 24, Left: 25, Waited: 234.5,
 				Refused: map[string]uint64{"full": 26, "timeout": 27, "predicted": 28, "stalled": 29, "down": 30},

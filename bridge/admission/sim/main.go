@@ -205,6 +205,6 @@ func tracer(out io.Writer) func(sim.Second) {
 			mark = "  stalled"
 		}
 		fmt.Fprintf(out, "%5.0f %5d %6d %5d %5d | %5d %5d %5d %6d %7d | %3d %3d  %s%s\n", s.At.Seconds(), s.Arrived, s.OnTime, s.Late, s.Refused,
-			s.InUse, s.Polls, s.Waiting, s.Parked, s.Backlog, s.Phi, s.Cap, s.Gate, mark)
+			s.InUse, s.Polls, s.Waiting, s.Parked, s.Backlog, s.LongInUse, s.Cap, s.Gate, mark)
 	}
 }

@@ -39,9 +39,9 @@ func (c *Classifier) Client(ask *admission.Request, r *http.Request, client *cgi
 	if !c.cfg.Clients {
 		return
 	}
-	ask.Flow, ask.Shared = c.keys.of(r, client)
-	if ask.Client = ask.Flow; ask.Flow != 0 && !ask.Shared && c.cfg.Key.kind != fromAddress {
-		ask.Client = c.keys.address(client.Addr)
+	ask.ClientKey, ask.Shared = c.keys.of(r, client)
+	if ask.Address = ask.ClientKey; ask.ClientKey != 0 && !ask.Shared && c.cfg.Key.kind != fromAddress {
+		ask.Address = c.keys.address(client.Addr)
 	}
 }
 

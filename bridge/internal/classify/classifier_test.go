@@ -45,14 +45,14 @@ func TestRequestAgain(t *testing.T) {
 	cfg := all()
 	cfg.LongPoll = []string{"/poll"}
 	c := New(cfg)
-	ask := admission.Request{Flow: 1, Shared: true, Client: 2}
+	ask := admission.Request{ClientKey: 1, Shared: true, Address: 2}
 	scratch := c.Request(&ask, requestFor(t, "POST", "/poll"), nil)
 	first := ask
 	c.Request(&ask, requestFor(t, "GET", "/wiki/Start"), scratch)
-	if want := (admission.Request{Method: "POST", Route: "POST any /poll", Group: "POST any /", Path: "/poll", Long: true, Flow: 1, Shared: true, Client: 2}); first != want {
+	if want := (admission.Request{Method: "POST", Route: "POST any /poll", Group: "POST any /", Path: "/poll", Long: true, ClientKey: 1, Shared: true, Address: 2}); first != want {
 		t.Errorf("%+v, want %+v", first, want)
 	}
-	if want := (admission.Request{Method: "GET", Route: "GET any /wiki/Start", Group: "GET any /wiki", Path: "/wiki/Start", Flow: 1, Shared: true, Client: 2}); ask != want {
+	if want := (admission.Request{Method: "GET", Route: "GET any /wiki/Start", Group: "GET any /wiki", Path: "/wiki/Start", ClientKey: 1, Shared: true, Address: 2}); ask != want {
 		t.Errorf("%+v, want %+v", ask, want)
 	}
 }
@@ -63,7 +63,7 @@ func TestClient(t *testing.T) {
 		key            string
 		cookie, addr   string
 		shared         bool
-		flowIsAddress  bool
+		keyIsAddress   bool
 		unknownAddress bool
 	}{
 		"an account":                  {"cookie id", "id=1", home, false, false, false},
@@ -77,12 +77,12 @@ func TestClient(t *testing.T) {
 		cfg.Key = keysFor(t, c.key).source
 		var ask admission.Request
 		New(cfg).Client(&ask, requestFor(t, "GET", "/", "Cookie", c.cookie), &cgi.Client{Addr: c.addr})
-		if ask.Shared != c.shared || (ask.Flow == ask.Client) != c.flowIsAddress || (ask.Client == 0) != c.unknownAddress {
+		if ask.Shared != c.shared || (ask.ClientKey == ask.Address) != c.keyIsAddress || (ask.Address == 0) != c.unknownAddress {
 			t.Errorf("%s: %+v, want %+v", name, ask, c)
 		}
 		address := &clientKeys{cfg.Key, cfg.Seeds}
-		if ask.Client != 0 && ask.Client != address.address(c.addr) {
-			t.Errorf("%s: the address is %x, want %x", name, ask.Client, address.address(c.addr))
+		if ask.Address != 0 && ask.Address != address.address(c.addr) {
+			t.Errorf("%s: the address is %x, want %x", name, ask.Address, address.address(c.addr))
 		}
 
 		cfg.Clients, ask = false, admission.Request{}

@@ -24,19 +24,19 @@ type Result struct {
 
 // Second is what happened in one second of a run.
 type Second struct {
-	At       time.Duration
-	Arrived  int // short requests
-	OnTime   int
-	Late     int // answered after more than a second, or not at all
-	Refused  int
-	InUse    int // at its end, as all below
-	Polls    int // in flight
-	Waiting  int // short requests
-	Parked   int // others
-	Backlog  int
-	Phi, Cap int // of a gate
-	Stalled  bool
-	Gate     string // what else a gate says
+	At             time.Duration
+	Arrived        int // short requests
+	OnTime         int
+	Late           int // answered after more than a second, or not at all
+	Refused        int
+	InUse          int // at its end, as all below
+	Polls          int // in flight
+	Waiting        int // short requests
+	Parked         int // others
+	Backlog        int
+	LongInUse, Cap int // of a gate
+	Stalled        bool
+	Gate           string // what else a gate says
 }
 
 // books are the run's own account, apart from the gate's.

@@ -34,7 +34,7 @@ const (
 type ledger struct {
 	p        *gatePolicy
 	inFlight []*request // gateRequest.index is a request's place
-	flows    map[uint64]*flowBooks
+	clients  map[uint64]*clientCounts
 	endings  int // tickets given back
 
 	stalled  bool
@@ -48,11 +48,11 @@ type ledger struct {
 	began    time.Duration
 }
 
-// flowBooks are what a flow that is one person has in flight.
-type flowBooks struct{ fast, slow int }
+// clientCounts are what a flow that is one person has in flight.
+type clientCounts struct{ fast, slow int }
 
 func newLedger(p *gatePolicy) ledger {
-	return ledger{p: p, flows: make(map[uint64]*flowBooks)}
+	return ledger{p: p, clients: make(map[uint64]*clientCounts)}
 }
 
 // starts is told before r is started.
@@ -70,21 +70,21 @@ func (l *ledger) starts(r *request) {
 	r.policy.slow = lane >= admission.Mixed
 	if r.policy.slow {
 		idle := len(l.inFlight) == 0 && s.now-l.lastEnd >= idleAfter
-		phi, limit := l.phi(), l.p.gate.Snapshot().LongCap
+		longInFlight, limit := l.longInFlight(), l.p.gate.Snapshot().LongCap
 		if lane == admission.Mixed && (r.class == short || r.class == lockBound) {
 			limit = max(limit, cfg.Workers-1)
 		}
-		if phi >= limit && !idle && r.class != nested {
-			s.failf("P2: a long request is started with %d long ones in flight, of %d", phi, limit)
+		if longInFlight >= limit && !idle && r.class != nested {
+			s.failf("P2: a long request is started with %d long ones in flight, of %d", longInFlight, limit)
 		}
 	}
 	r.policy.index = len(l.inFlight)
 	l.ages(r)
 	l.inFlight = append(l.inFlight, r)
-	if n := l.flow(r); n != nil {
-		guest := len(l.inFlight) <= cfg.Workers-cfg.Reserve
-		if *n++; *n > cfg.FlowLimit && !guest && r.class != nested {
-			s.failf("P5: flow %x has %d in flight in the %v lane or its like, of %d", r.Flow, *n, lane, cfg.FlowLimit)
+	if n := l.clientInFlight(r); n != nil {
+		borrows := len(l.inFlight) <= cfg.Workers-cfg.Reserve
+		if *n++; *n > cfg.ClientLimit && !borrows && r.class != nested {
+			s.failf("P5: flow %x has %d in flight in the %v lane or its like, of %d", r.ClientKey, *n, lane, cfg.ClientLimit)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func (l *ledger) ends(r *request) {
 			l.ramp = 0
 		}
 	}
-	if n := l.flow(r); n != nil {
+	if n := l.clientInFlight(r); n != nil {
 		*n--
 	}
 }
@@ -163,9 +163,9 @@ func (l *ledger) timeout(lane admission.Lane) time.Duration {
 	return l.p.cfg.Timeout
 }
 
-// phi is how many in flight the gate must count as long: those declared, and those
+// longInFlight is how many in flight the gate must count as long: those declared, and those
 // that have aged beyond doubt.
-func (l *ledger) phi() int {
+func (l *ledger) longInFlight() int {
 	n := 0
 	for _, r := range l.inFlight {
 		age := l.p.s.now - r.policy.since - (l.notAging - r.policy.notAging)
@@ -178,14 +178,14 @@ func (l *ledger) phi() int {
 
 // flow returns how many of r's flow are in flight, in the fast lanes or in the slow
 // ones; nil if it has no limit.
-func (l *ledger) flow(r *request) *int {
-	if r.Flow == 0 || r.Shared || !l.p.cfg.Lanes {
+func (l *ledger) clientInFlight(r *request) *int {
+	if r.ClientKey == 0 || r.Shared || !l.p.cfg.Lanes {
 		return nil
 	}
-	f := l.flows[r.Flow]
+	f := l.clients[r.ClientKey]
 	if f == nil {
-		f = new(flowBooks)
-		l.flows[r.Flow] = f
+		f = new(clientCounts)
+		l.clients[r.ClientKey] = f
 	}
 	if r.policy.slow {
 		return &f.slow
@@ -243,7 +243,7 @@ func (p *gatePolicy) compare() error {
 
 func (p *gatePolicy) trace(sec *Second) {
 	snapshot := p.gate.Snapshot()
-	sec.Phi, sec.Cap = snapshot.Long, snapshot.LongCap
+	sec.LongInUse, sec.Cap = snapshot.Long, snapshot.LongCap
 	sec.Gate = snapshot.Stall.State
 	for _, name := range []string{"short", "unknown", "mixed", "long"} {
 		l := snapshot.Lanes[name]

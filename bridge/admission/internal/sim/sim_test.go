@@ -199,7 +199,7 @@ func TestLedgerFindsFaults(t *testing.T) {
 				w.Settle(nil)
 			}, nil)
 		}},
-		{"P5:", "lock", Learned, func(_ *run, p *gatePolicy) { p.cfg.FlowLimit = 0 }},
+		{"P5:", "lock", Learned, func(_ *run, p *gatePolicy) { p.cfg.ClientLimit = 0 }},
 		{"P6:", "stall", Learned, func(s *run, p *gatePolicy) {
 			s.after(5*time.Second, func(*request) { p.ledger.stalled, p.ledger.spacing = true, time.Second }, nil)
 		}},

@@ -105,11 +105,11 @@ func (s *run) sources() {
 	if sc.Tabs {
 		for range int(tabsPerWorker * float64(s.o.Workers)) {
 			rng := s.random(streamTabs + uint64(n))
-			flow := uint64(n%users) + 1
+			clientKey := uint64(n%users) + 1
 			if sc.OneUser {
-				flow = 1
+				clientKey = 1
 			}
-			s.tab(rng, func() *request { return s.newPoll(site, rng, flow) })
+			s.tab(rng, func() *request { return s.newPoll(site, rng, clientKey) })
 			n++
 		}
 	}
@@ -118,7 +118,7 @@ func (s *run) sources() {
 			rng := s.random(streamTabs + uint64(n))
 			s.tab(rng, func() *request {
 				r := s.newShort(site, rng)
-				r.class, r.Flow, r.Shared = lockBound, users+1, false
+				r.class, r.ClientKey, r.Shared = lockBound, users+1, false
 				r.work, r.leave, r.own = lockTime, longPatience, false
 				return r
 			})
@@ -137,11 +137,11 @@ func (s *run) newShort(site site, rng *rand.Rand) *request {
 	switch who := rng.Float64(); {
 	case who < 0.02: // nobody knows who asks
 	case who < 0.12:
-		r.Flow, r.Shared = 1_000_000+rng.Uint64N(addresses), true
-		r.Client = r.Flow
+		r.ClientKey, r.Shared = 1_000_000+rng.Uint64N(addresses), true
+		r.Address = r.ClientKey
 	default:
-		r.Flow = rng.Uint64N(users) + 1
-		r.Client = 2_000_000 + r.Flow
+		r.ClientKey = rng.Uint64N(users) + 1
+		r.Address = 2_000_000 + r.ClientKey
 	}
 	client(r, rng, leaveShort)
 	if s.o.Scenario.Nested > 0 && s.nesting.Float64() < s.o.Scenario.Nested {
@@ -161,9 +161,9 @@ func (s *run) newNested(parent *request) *request {
 		kept:    true,
 		parent:  parent, nests: parent.nests - 1,
 	}
-	r.Client = ownAddress
-	if r.Flow, r.Shared = ownAddress, true; s.o.Scenario.Cookie && parent.Flow != 0 {
-		r.Flow, r.Shared = parent.Flow, parent.Shared
+	r.Address = ownAddress
+	if r.ClientKey, r.Shared = ownAddress, true; s.o.Scenario.Cookie && parent.ClientKey != 0 {
+		r.ClientKey, r.Shared = parent.ClientKey, parent.Shared
 	}
 	return r
 }
@@ -176,19 +176,19 @@ func (s *run) newFlood(site site, rng *rand.Rand, address uint64) *request {
 		work:    time.Duration(rng.ExpFloat64() * float64(floodWork)),
 		leave:   longPatience,
 	}
-	r.Flow, r.Shared = 4_000_000+address, true
-	r.Client = r.Flow
+	r.ClientKey, r.Shared = 4_000_000+address, true
+	r.Address = r.ClientKey
 	return r
 }
 
-func (s *run) newPoll(site site, rng *rand.Rand, flow uint64) *request {
+func (s *run) newPoll(site site, rng *rand.Rand, clientKey uint64) *request {
 	r := &request{
 		Request: site.polls[rng.IntN(len(site.polls))],
 		class:   poll,
 		work:    time.Duration((0.9 + 0.2*rng.Float64()) * float64(pollTime)),
 		leave:   longPatience,
 	}
-	r.Flow, r.Long = flow, s.o.Policy.told() && !s.o.Scenario.Streams
+	r.ClientKey, r.Long = clientKey, s.o.Policy.told() && !s.o.Scenario.Streams
 	client(r, rng, pollTime)
 	return r
 }
@@ -199,7 +199,7 @@ func (s *run) newSlow(rng *rand.Rand) *request {
 		path, group = fmt.Sprintf("/%x", rng.Uint64()), ""
 	}
 	r := &request{
-		Request: admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path, Flow: 2_500_000 + rng.Uint64N(5000)},
+		Request: admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path, ClientKey: 2_500_000 + rng.Uint64N(5000)},
 		class:   slow,
 		work:    slowTime,
 		leave:   longPatience,

@@ -83,7 +83,7 @@ func TestReserve(t *testing.T) {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
 			r := newRig(t, w)
 			r.warmUp()
-			r.teach(page(1), enough, 10*time.Millisecond)
+			r.teach(page(1), knownSamples, 10*time.Millisecond)
 			var polls []*visit
 			for range 2 * w {
 				polls = append(polls, r.enter(Request{Route: "poll", Long: true}))
@@ -188,7 +188,7 @@ func TestNeed(t *testing.T) {
 
 func TestAgeing(t *testing.T) {
 	r := newRig(t, 8)
-	r.teach(page(0), enough, 10*time.Millisecond)
+	r.teach(page(0), knownSamples, 10*time.Millisecond)
 	v := r.enter(page(0)).mustRun()
 	r.clock.pass(time.Second - time.Millisecond)
 	if n := r.g.Snapshot().Long; n != 0 {
@@ -253,7 +253,7 @@ func TestNewcomersAreTakenForTheirRelatives(t *testing.T) {
 	for i := range 20 {
 		r.teach(wiki(i), 1, 10*time.Millisecond)
 	}
-	r.teach(page(0), enough, 10*time.Millisecond)
+	r.teach(page(0), knownSamples, 10*time.Millisecond)
 	var pages []*visit
 	for i := range 13 {
 		pages = append(pages, r.enter(wiki(100+i)))
@@ -310,7 +310,7 @@ func TestFloodOfUnknown(t *testing.T) {
 func TestCapacityFallsAndRises(t *testing.T) {
 	capacity := 8
 	r := newRig(t, 8, func(c *Config) { c.Capacity = func() int { return capacity } })
-	r.teach(page(0), enough, 10*time.Millisecond)
+	r.teach(page(0), knownSamples, 10*time.Millisecond)
 	capacity = 3
 	r.warmUp()
 	first := r.enter(page(0)).mustRun()
@@ -357,7 +357,7 @@ func TestIdleApplicationTakesALongRequest(t *testing.T) {
 func TestOldestPollIsFirst(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
-	anybody := Request{Route: "GET json /poll", Flow: 5, Shared: true}
+	anybody := Request{Route: "GET json /poll", ClientKey: 5, Shared: true}
 	var polls []*visit
 	for range 24 {
 		polls = append(polls, r.enter(anybody))
@@ -387,7 +387,7 @@ func TestOldestPollIsFirst(t *testing.T) {
 
 // TestNoPollStarves has tabs of different people poll from a cold start.
 func TestNoPollStarves(t *testing.T) {
-	for name, flow := range map[string]func(i int) uint64{
+	for name, clientKey := range map[string]func(i int) uint64{
 		"each its own": func(i int) uint64 { return uint64(i + 1) },
 		"one address":  func(int) uint64 { return 5 },
 		"nobody":       func(int) uint64 { return 0 },
@@ -399,7 +399,7 @@ func TestNoPollStarves(t *testing.T) {
 				ends time.Time
 			}
 			ask := func(i int) *tab {
-				return &tab{visit: r.enter(Request{Route: "GET json /poll", Flow: flow(i), Shared: name == "one address"})}
+				return &tab{visit: r.enter(Request{Route: "GET json /poll", ClientKey: clientKey(i), Shared: name == "one address"})}
 			}
 			var tabs []*tab
 			for i := range 24 {

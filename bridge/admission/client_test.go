@@ -119,18 +119,18 @@ func TestRetryAfterDoubles(t *testing.T) {
 	least := time.Second
 	for range 5 {
 		after := r.enter(page(1)).mustBeRefused(Full).RetryAfter
-		if low := min(least, maxRetry/2); after < low || after > low+max(low, scatter) {
-			t.Errorf("to come again after %v, want %v to %v", after, low, low+max(low, scatter))
+		if low := min(least, maxRetry/2); after < low || after > low+max(low, retrySpread) {
+			t.Errorf("to come again after %v, want %v to %v", after, low, low+max(low, retrySpread))
 		}
 		r.enter(page(1)).mustBeRefused(Full) // of the same page
 		least *= 2
 		r.clock.pass(600 * time.Millisecond)
 	}
-	if after := r.enter(page(2)).mustBeRefused(Full).RetryAfter; after > time.Second+scatter {
+	if after := r.enter(page(2)).mustBeRefused(Full).RetryAfter; after > time.Second+retrySpread {
 		t.Errorf("another flow was told %v", after)
 	}
 	r.clock.pass(3 * time.Minute)
-	if after := r.enter(page(1)).mustBeRefused(Full).RetryAfter; after > time.Second+scatter {
+	if after := r.enter(page(1)).mustBeRefused(Full).RetryAfter; after > time.Second+retrySpread {
 		t.Errorf("%v after it had waited", after)
 	}
 	v.done()

@@ -10,8 +10,8 @@ import (
 // slot, and leave.
 func TestLineGoesOnWhenItsFirstLeaves(t *testing.T) {
 	r := newRig(t, 2)
-	cold := func(flow uint64) Request { return Request{Route: "cold", Flow: flow} }
-	r.teach(other(1), enough, 20*time.Millisecond)
+	cold := func(clientKey uint64) Request { return Request{Route: "cold", ClientKey: clientKey} }
+	r.teach(other(1), knownSamples, 20*time.Millisecond)
 	a, busy := r.enter(cold(1)).mustRun(), r.enter(other(2)).mustRun()
 	b, c := r.enter(cold(3)).mustWait(), r.enter(cold(4)).mustWait()
 	next := r.enter(other(5)).mustWait()
@@ -28,11 +28,11 @@ func TestLineGoesOnWhenItsFirstLeaves(t *testing.T) {
 }
 
 // mixedRoutes has W=16, all slots taken, and two routes a and b that are mixed.
-func mixedRoutes(t *testing.T, flows ...uint64) (r *rig, polls, slowA, slowB []*visit, a, b Request) {
+func mixedRoutes(t *testing.T, clients ...uint64) (r *rig, polls, slowA, slowB []*visit, a, b Request) {
 	t.Helper()
 	r = newRig(t, 16)
 	r.warmUp()
-	a, b = Request{Route: "a", Flow: flows[0]}, Request{Route: "b", Flow: flows[1]}
+	a, b = Request{Route: "a", ClientKey: clients[0]}, Request{Route: "b", ClientKey: clients[1]}
 	r.teach(Request{Route: "a"}, 36, 20*time.Millisecond)
 	r.teach(Request{Route: "b"}, 36, 20*time.Millisecond)
 	for range 12 {
@@ -67,9 +67,9 @@ func TestLineOfARecoveredRoute(t *testing.T) {
 // TestRecoveredRouteBehindAnother has both wait as mixed in the same flow; the
 // one behind may start first.
 func TestRecoveredRouteBehindAnother(t *testing.T) {
-	for name, flow := range map[string]uint64{"nobody": 0, "a flow": 7} {
+	for name, clientKey := range map[string]uint64{"nobody": 0, "a flow": 7} {
 		t.Run(name, func(t *testing.T) {
-			r, polls, slowA, slowB, a, b := mixedRoutes(t, flow, flow)
+			r, polls, slowA, slowB, a, b := mixedRoutes(t, clientKey, clientKey)
 			first, behind := r.enter(a).mustWait(), r.enter(b).mustWait()
 			slowB[0].done()
 			r.clock.pass(tick)
@@ -103,13 +103,13 @@ func TestMixedRouteBehindOneThatMayHaveLess(t *testing.T) {
 		flight = append(flight, r.enter(slowPoll(0)))
 	}
 	slow := []*visit{r.enter(a).mustRun(), r.enter(a).mustRun()}
-	for r.g.in < 16 {
+	for r.g.inUse < 16 {
 		slow = append(slow, r.enter(b).mustRun())
 	}
 	for _, v := range slow {
 		v.ticket.Streaming()
 	}
-	a.Flow, b.Flow = 1, 2
+	a.ClientKey, b.ClientKey = 1, 2
 	first, behind := r.enter(a).mustWait(), r.enter(b).mustWait()
 	for _, v := range slow[len(slow)-3:] {
 		v.leave()
@@ -137,14 +137,14 @@ func TestCrowdThatBecomesShort(t *testing.T) {
 	for _, v := range slow {
 		v.ticket.Streaming()
 	}
-	var crowd []*visit
+	var count []*visit
 	for i := range 2 * r.g.cfg.Size {
 		v := &visit{r: r, since: r.clock.now}
 		p := page(uint64(1000 + i))
 		if v.ticket, v.err = r.g.Enter(&p, v); v.err != nil {
 			t.Fatalf("number %d of the crowd: %v", i, v.err)
 		}
-		crowd = append(crowd, v)
+		count = append(count, v)
 	}
 	for _, v := range append(slow, polls[0]) {
 		v.done()
@@ -152,7 +152,7 @@ func TestCrowdThatBecomesShort(t *testing.T) {
 	for i := range 40 {
 		v := r.enter(other(uint64(5000 + i)))
 		r.clock.pass(20 * time.Millisecond)
-		for _, c := range crowd {
+		for _, c := range count {
 			if c.running() {
 				c.ticket.Done()
 			}
@@ -160,7 +160,7 @@ func TestCrowdThatBecomesShort(t *testing.T) {
 		v.mustRun().done()
 	}
 	r.clock.pass(tick)
-	for _, v := range append(polls[1:], crowd...) {
+	for _, v := range append(polls[1:], count...) {
 		v.ticket.Done()
 	}
 }
@@ -171,7 +171,7 @@ func TestUnknownBehindOthersInLine(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 20, 20*time.Millisecond)
-	r.teach(Request{Route: "new"}, enough-1, 20*time.Millisecond)
+	r.teach(Request{Route: "new"}, knownSamples-1, 20*time.Millisecond)
 	fifth := r.enter(Request{Route: "new"}).mustRun()
 	slow := []*visit{r.enter(Request{Route: "slow"}).mustRun(), r.enter(Request{Route: "slow too"}).mustRun()}
 	for range 14 {
@@ -196,8 +196,8 @@ func TestUnknownBehindOthersInLine(t *testing.T) {
 func TestParkedRequestOfARouteThatIsShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
-	report := func(flow uint64) Request { return Request{Route: "report", Flow: flow} }
-	r.teach(report(0), enough, 1100*time.Millisecond) // a cold cache
+	report := func(clientKey uint64) Request { return Request{Route: "report", ClientKey: clientKey} }
+	r.teach(report(0), knownSamples, 1100*time.Millisecond) // a cold cache
 	r.warmUp()
 	var flight []*visit
 	for i := range 12 {
@@ -221,8 +221,8 @@ func TestParkedRequestOfARouteThatIsShort(t *testing.T) {
 func TestParkedRequestIsFoundWhenItsRouteIsShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
-	report := func(flow uint64) Request { return Request{Route: "report", Flow: flow} }
-	r.teach(report(0), enough, 1100*time.Millisecond) // a cold cache
+	report := func(clientKey uint64) Request { return Request{Route: "report", ClientKey: clientKey} }
+	r.teach(report(0), knownSamples, 1100*time.Millisecond) // a cold cache
 	r.warmUp()
 	var all []*visit
 	for i := range 12 {

@@ -9,14 +9,14 @@ import (
 // from is a request for a well-known page, of one address that many may have.
 func from(address uint64) Request {
 	r := page(address)
-	r.Shared, r.Client = true, address
+	r.Shared, r.Address = true, address
 	return r
 }
 
 // session is the same with a cookie.
-func session(flow, address uint64) Request {
-	r := page(flow)
-	r.Client = address
+func session(clientKey, address uint64) Request {
+	r := page(clientKey)
+	r.Address = address
 	return r
 }
 
@@ -129,9 +129,9 @@ func TestFloodOfFewWorkers(t *testing.T) {
 func TestQueueThatIsFull(t *testing.T) {
 	r := known(t, 4, func(c *Config) { c.Size = 20 })
 	var all []*visit
-	for i := 0; r.g.in < 4; i++ {
+	for i := 0; r.g.inUse < 4; i++ {
 		all = append(all, r.enter(page(uint64(100+i))).mustRun())
-		if r.g.in < 4 {
+		if r.g.inUse < 4 {
 			all = append(all, r.enter(other(uint64(200+i))).mustRun())
 		}
 	}
@@ -199,7 +199,7 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 			const step = 20 * time.Millisecond
 			for at := time.Duration(0); at < 30*time.Second; at += step {
 				for len(open) < 2000 {
-					q := Request{Route: fmt.Sprint("GET html /", n), Group: "GET html /", Flow: 1, Shared: true, Client: 1}
+					q := Request{Route: fmt.Sprint("GET html /", n), Group: "GET html /", ClientKey: 1, Shared: true, Address: 1}
 					n++
 					v := enter(q, 0)
 					if v.err != nil {
@@ -209,7 +209,7 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 				}
 				if at%(500*time.Millisecond) == 0 { // of a tenth of a share
 					i := len(victims)
-					q := Request{Route: fmt.Sprint("GET html /page", i%12), Group: "GET html /", Flow: uint64(10 + i%4), Client: uint64(10 + i%4)}
+					q := Request{Route: fmt.Sprint("GET html /page", i%12), Group: "GET html /", ClientKey: uint64(10 + i%4), Address: uint64(10 + i%4)}
 					victims = append(victims, enter(q, 0))
 				}
 				r.clock.pass(step)
@@ -255,16 +255,16 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 // knows, and another one.
 func TestLineServesClientsInTurn(t *testing.T) {
 	r := newRig(t, 4)
-	cold := func(client uint64) Request { return Request{Route: "cold", Flow: client, Client: client} }
+	cold := func(client uint64) Request { return Request{Route: "cold", ClientKey: client, Address: client} }
 	first := r.enter(cold(1)).mustRun()
-	var crowd []*visit
+	var count []*visit
 	for range 10 {
-		crowd = append(crowd, r.enter(cold(1)).mustWait())
+		count = append(count, r.enter(cold(1)).mustWait())
 	}
 	victim := r.enter(cold(2)).mustWait()
 	first.done() // two may start
 	victim.mustRun()
-	crowd[0].mustRun()
-	crowd[1].mustWait()
-	r.leaveAll(append(crowd, victim))
+	count[0].mustRun()
+	count[1].mustWait()
+	r.leaveAll(append(count, victim))
 }
