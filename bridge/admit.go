@@ -18,8 +18,8 @@ func (x *exchange) identify() error {
 	}
 	tell, err := b.sharing.admit(x.ask.ClientKey, x.ask.Address, time.Now())
 	if tell {
-		b.cfg.Logger.Warn("an account is used from more addresses than flow.max_addresses",
-			"flow", admission.ClientKeyName(x.ask.ClientKey), "max_addresses", b.cfg.Flow.MaxAddresses, "per", time.Duration(b.cfg.Flow.Per), "excess", b.cfg.Flow.Excess)
+		b.cfg.Logger.Warn("a client key is used from more addresses than client.max_addresses",
+			"client_key", admission.ClientKeyName(x.ask.ClientKey), "max_addresses", b.cfg.Client.MaxAddresses, "per", time.Duration(b.cfg.Client.Per), "excess", b.cfg.Client.Excess)
 	}
 	return err
 }

@@ -173,7 +173,7 @@ func TestWaitsInASiteThatCloses(t *testing.T) {
 // site comes in the place of another. A client is one, wherever it asks.
 func TestSitesAreToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{SiteConfig: SiteConfig{Flow: FlowConfig{Key: "header X-User"}}})
+		o := openOffice(t, Config{SiteConfig: SiteConfig{Client: ClientConfig{Key: "header X-User"}}})
 		root := t.TempDir()
 		other := func(c *Config) { c.Root = root }
 		asked := func(b *Bridge) (string, uint64, uint64) {
@@ -215,7 +215,7 @@ func TestSitesAreToldApart(t *testing.T) {
 // What was known of accounts stays while a site with the same rule is there.
 func TestSitesShareAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ruled := func(c *Config) { c.Flow.Key, c.Flow.MaxAddresses = "cookie sid", 2 }
+		ruled := func(c *Config) { c.Client.Key, c.Client.MaxAddresses = "cookie sid", 2 }
 		o := openOffice(t, Config{})
 		one := o.site(ruled)
 		two := o.site(ruled)
@@ -223,11 +223,11 @@ func TestSitesShareAccounts(t *testing.T) {
 		if two.sharing != one.sharing {
 			t.Error("forgotten with a site that has the same rule")
 		}
-		if lax := o.site(func(c *Config) { ruled(c); c.Flow.MaxAddresses = 3 }); lax.sharing == two.sharing {
+		if lax := o.site(func(c *Config) { ruled(c); c.Client.MaxAddresses = 3 }); lax.sharing == two.sharing {
 			t.Error("another rule, and the same table")
 		}
 		_, _ = two.sharing.admit(1, 1, time.Now())
-		if s := o.back.Snapshot().Sharing; s.Accounts != 1 {
+		if s := o.back.Snapshot().AddressLimit; s.ClientKeys != 1 {
 			t.Errorf("%+v", s)
 		}
 		two.Close()

@@ -37,7 +37,7 @@ type (
 	SpoolConfig        = config.Spool
 	SpawnConfig        = config.Spawn
 	SpawnBudget        = config.Budget
-	FlowConfig         = config.Flow
+	ClientConfig       = config.Client
 	TimeoutsConfig     = config.RequestTimeouts
 	ConnectionTimeouts = config.ConnectionTimeouts
 	PollAnswer         = config.PollAnswer
@@ -136,7 +136,7 @@ func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *sl
 		return nil, err
 	}
 	var err error
-	s.keySource, err = completeFlow(&s.Flow)
+	s.keySource, err = completeClient(&s.Client)
 	return s, err
 }
 

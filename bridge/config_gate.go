@@ -22,8 +22,8 @@ func completeApplication(a *ApplicationConfig) error {
 	if a.Lanes == Off && a.Reserve != nil {
 		return meansNothing("reserve")
 	}
-	if a.Lanes == Off && a.FlowLimit != 0 {
-		return meansNothing("flow.limit")
+	if a.Lanes == Off && a.ClientLimit != 0 {
+		return meansNothing("client.limit")
 	}
 	return completeGate(a)
 }
@@ -76,7 +76,7 @@ func canPoll(s *SiteConfig, pattern string) error {
 func completeGate(app *ApplicationConfig) error {
 	workers := app.AllWorkers()
 	d, a := admission.Defaults(workers), &app.Admission
-	app.FlowLimit, a.Unknown = cmp.Or(app.FlowLimit, d.ClientLimit), cmp.Or(a.Unknown, d.Unknown)
+	app.ClientLimit, a.Unknown = cmp.Or(app.ClientLimit, d.ClientLimit), cmp.Or(a.Unknown, d.Unknown)
 	if app.Reserve == nil {
 		app.Reserve = &d.Reserve
 	}
@@ -93,28 +93,28 @@ func completeGate(app *ApplicationConfig) error {
 		return fmt.Errorf("admission.long_min: is %d, want 0 to %d: the reserve is %d of %d workers", *a.LongMin, most, reserve, workers)
 	case a.Unknown > workers:
 		return fmt.Errorf("admission.unknown: is %d, and there are %d workers", a.Unknown, workers)
-	case a.SpentLimit > app.FlowLimit:
-		return fmt.Errorf("admission.spent_limit: is %d, want at most flow.limit, which is %d", a.SpentLimit, app.FlowLimit)
+	case a.SpentLimit > app.ClientLimit:
+		return fmt.Errorf("admission.spent_limit: is %d, want at most client.limit, which is %d", a.SpentLimit, app.ClientLimit)
 	}
-	a.SpentLimit = cmp.Or(a.SpentLimit, min(d.SpentLimit, app.FlowLimit))
-	a.FlowRate, a.FlowBurst = cmp.Or(a.FlowRate, d.ClientRate), cmp.Or(a.FlowBurst, d.ClientBurst)
+	a.SpentLimit = cmp.Or(a.SpentLimit, min(d.SpentLimit, app.ClientLimit))
+	a.ClientRate, a.ClientBurst = cmp.Or(a.ClientRate, d.ClientRate), cmp.Or(a.ClientBurst, d.ClientBurst)
 	return nil
 }
 
-// completeFlow fills in the defaults of f and checks it. It returns the Key, parsed.
-func completeFlow(f *FlowConfig) (source classify.KeySource, err error) {
+// completeClient fills in the defaults of f and checks it. It returns the Key, parsed.
+func completeClient(f *ClientConfig) (source classify.KeySource, err error) {
 	if source, err = classify.ParseKeySource(f.Key); err != nil {
-		return source, fmt.Errorf("flow.key: %w", err)
+		return source, fmt.Errorf("client.key: %w", err)
 	}
 	switch {
 	case f.MaxAddresses == 0 && f.Excess != "":
-		return source, errors.New("flow.excess: means nothing without flow.max_addresses, which is not set")
+		return source, errors.New("client.excess: means nothing without client.max_addresses, which is not set")
 	case f.MaxAddresses == 0 && f.Per != 0:
-		return source, errors.New("flow.per: means nothing without flow.max_addresses, which is not set")
+		return source, errors.New("client.per: means nothing without client.max_addresses, which is not set")
 	case f.MaxAddresses == 0:
 		return source, nil
 	case !source.NamesAccounts():
-		return source, fmt.Errorf("flow.max_addresses: flow.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
+		return source, fmt.Errorf("client.max_addresses: client.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
 	}
 	f.Per = cmp.Or(f.Per, Duration(10*time.Minute))
 	f.Excess = cmp.Or(f.Excess, Refuse)
@@ -129,10 +129,10 @@ func gate(app *ApplicationConfig) admission.Config {
 	g.Size, g.LongSize = app.Queue.Size, app.Queue.LongSize
 	g.Timeout, g.LongTimeout = time.Duration(app.Queue.Timeout), time.Duration(app.Queue.LongTimeout)
 	g.Reserve = *app.Reserve
-	g.ClientLimit = min(app.FlowLimit, g.Workers)
+	g.ClientLimit = min(app.ClientLimit, g.Workers)
 	a := &app.Admission
 	g.LongAfter, g.StallAfter, g.WaitTarget = time.Duration(a.LongAfter), time.Duration(a.StallAfter), time.Duration(a.WaitTarget)
 	g.Unknown, g.LongMin = a.Unknown, *a.LongMin
-	g.ClientRate, g.ClientBurst, g.SpentLimit = a.FlowRate, a.FlowBurst, min(a.SpentLimit, g.ClientLimit)
+	g.ClientRate, g.ClientBurst, g.SpentLimit = a.ClientRate, a.ClientBurst, min(a.SpentLimit, g.ClientLimit)
 	return g
 }

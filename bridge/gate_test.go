@@ -240,7 +240,7 @@ func TestTwoFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		running, most := 0, 0 // of the session
-		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8, FlowLimit: 2}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "cookie sid"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8, ClientLimit: 2}, SiteConfig: SiteConfig{Client: ClientConfig{Key: "cookie sid"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if q.Param("HTTP_COOKIE") == "sid=greedy" {
 				mu.Lock()
 				running++

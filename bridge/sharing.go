@@ -66,7 +66,7 @@ type sharedError struct {
 }
 
 func (e *sharedError) Error() string {
-	return fmt.Sprintf("the account %s is used from too many addresses", admission.ClientKeyName(e.flow))
+	return fmt.Sprintf("the client key %s is used from too many addresses", admission.ClientKeyName(e.flow))
 }
 
 // admit notes that flow is used from address. Its error is a *sharedError; tell is
@@ -177,21 +177,21 @@ func (s *sharing) forget(a *account) {
 	delete(s.accounts, a.flow)
 }
 
-// SharingSnapshot is what became of accounts that were used from too many addresses.
-type SharingSnapshot struct {
-	Accounts int    `json:"accounts"` // remembered; expired ones included
-	Refused  uint64 `json:"refused"`  // requests that were answered with 429
-	Evicted  uint64 `json:"evicted"`  // addresses that had to make room for another
+// AddressLimitSnapshot is what became of client keys that were used from too many addresses.
+type AddressLimitSnapshot struct {
+	ClientKeys int    `json:"client_keys"` // remembered; expired ones included
+	Refused    uint64 `json:"refused"`     // requests that were answered with 429
+	Evicted    uint64 `json:"evicted"`     // addresses that had to make room for another
 }
 
-func (s *SharingSnapshot) add(other SharingSnapshot) {
-	s.Accounts += other.Accounts
+func (s *AddressLimitSnapshot) add(other AddressLimitSnapshot) {
+	s.ClientKeys += other.ClientKeys
 	s.Refused += other.Refused
 	s.Evicted += other.Evicted
 }
 
-func (s *sharing) snapshot() SharingSnapshot {
+func (s *sharing) snapshot() AddressLimitSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return SharingSnapshot{Accounts: len(s.accounts), Refused: s.refused, Evicted: s.evicted}
+	return AddressLimitSnapshot{ClientKeys: len(s.accounts), Refused: s.refused, Evicted: s.evicted}
 }

@@ -79,7 +79,7 @@ func TestSharingIsBounded(t *testing.T) {
 	for i := range uint64(sharingAccounts + 100) {
 		_, _ = s.admit(i+1, i, now)
 	}
-	if got := s.snapshot().Accounts; got != sharingAccounts || len(s.accounts) != sharingAccounts {
+	if got := s.snapshot().ClientKeys; got != sharingAccounts || len(s.accounts) != sharingAccounts {
 		t.Errorf("%d and %d accounts, want %d", got, len(s.accounts), sharingAccounts)
 	}
 	for i := range uint64(1000) {

@@ -67,8 +67,8 @@ func (s *sites) join(b *Bridge) {
 	s.forget(now)
 	memory := s.remember(seat{b.mount, b.cfg.Root})
 	memory.left = now
-	if b.cfg.Flow.MaxAddresses > 0 {
-		b.sharing = s.share(ruleOf(&b.cfg.Flow))
+	if b.cfg.Client.MaxAddresses > 0 {
+		b.sharing = s.share(ruleOf(&b.cfg.Client))
 	}
 	b.classifier = classify.New(classify.Config{
 		Label: memory.label, Mount: b.mount, LongPoll: b.cfg.LongPoll, Key: b.cfg.keySource, Seeds: memory.seeds,
@@ -140,7 +140,7 @@ func (s *sites) leave(b *Bridge) {
 	if b.sharing == nil {
 		return
 	}
-	rule := ruleOf(&b.cfg.Flow)
+	rule := ruleOf(&b.cfg.Client)
 	if t := s.rules[rule]; t.users > 1 {
 		t.users--
 		return
@@ -148,7 +148,7 @@ func (s *sites) leave(b *Bridge) {
 	delete(s.rules, rule)
 }
 
-func ruleOf(f *FlowConfig) sharingRule {
+func ruleOf(f *ClientConfig) sharingRule {
 	return sharingRule{f.MaxAddresses, time.Duration(f.Per), f.Excess == Evict}
 }
 
@@ -163,7 +163,7 @@ func (s *sites) last() *site {
 }
 
 // snapshot is of all sites together.
-func (s *sites) snapshot() (inFlight int64, sharing SharingSnapshot) {
+func (s *sites) snapshot() (inFlight int64, sharing AddressLimitSnapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for b := range s.here {

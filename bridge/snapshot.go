@@ -9,12 +9,12 @@ import (
 
 // Snapshot is the state of a Bridge, or of a Backend, at one instant.
 type Snapshot struct {
-	InFlight  int64              `json:"in_flight"` // requests inside ServeHTTP; all others are of the whole backend
-	Abandoned int64              `json:"abandoned"` // answers awaited for nobody, until their workers are free
-	Gate      admission.Snapshot `json:"gate"`
-	Sharing   SharingSnapshot    `json:"sharing"`
-	Pool      pool.Snapshot      `json:"pool"`
-	Spool     spool.Stats        `json:"spool"`
+	InFlight     int64                `json:"in_flight"` // requests inside ServeHTTP; all others are of the whole backend
+	Abandoned    int64                `json:"abandoned"` // answers awaited for nobody, until their workers are free
+	Gate         admission.Snapshot   `json:"gate"`
+	AddressLimit AddressLimitSnapshot `json:"address_limit"`
+	Pool         pool.Snapshot        `json:"pool"`
+	Spool        spool.Stats          `json:"spool"`
 
 	Processes *supervise.Snapshot `json:"processes,omitempty"` // nil: the application was not started by Sluice
 }
@@ -36,7 +36,7 @@ func (b *backend) snapshot() Snapshot {
 		Pool:      b.pool.Snapshot(),
 		Spool:     b.spool.Load().Stats(),
 	}
-	s.InFlight, s.Sharing = b.sites.snapshot()
+	s.InFlight, s.AddressLimit = b.sites.snapshot()
 	if b.processes != nil {
 		s.Processes = new(b.processes.Snapshot())
 	}

@@ -39,7 +39,7 @@ func (o outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddString("error", o.Err.Error())
 	}
 	if o.ClientKey != 0 {
-		enc.AddString("flow", admission.ClientKeyName(o.ClientKey))
+		enc.AddString("client_key", admission.ClientKeyName(o.ClientKey))
 	}
 	if o.Aborted {
 		enc.AddBool("aborted", true)

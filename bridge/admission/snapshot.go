@@ -24,9 +24,9 @@ type Snapshot struct {
 	ShortMean float64 `json:"short_mean_ms"` // how long they take
 
 	Stall      StallSnapshot           `json:"stall"`
-	Routes     []RouteSnapshot         `json:"routes"` // those that used most lately
-	ClientKeys []ClientSnapshot        `json:"flows"`  // those that used most lately
-	Lanes      map[string]LaneSnapshot `json:"lanes"`  // by name
+	Routes     []RouteSnapshot         `json:"routes"`      // those that used most lately
+	ClientKeys []ClientSnapshot        `json:"client_keys"` // those that used most lately
+	Lanes      map[string]LaneSnapshot `json:"lanes"`       // by name
 }
 
 // LaneSnapshot is the state of one lane.
@@ -70,7 +70,7 @@ type RouteSnapshot struct {
 
 // ClientSnapshot is what is known of a flow.
 type ClientSnapshot struct {
-	ClientKey string  `json:"flow"` // a hash
+	ClientKey string  `json:"client_key"` // a hash
 	Shared    bool    `json:"shared"`
 	InFlight  int     `json:"in_flight"`
 	Waiting   int     `json:"waiting"`

@@ -21,7 +21,7 @@ const (
 	Auto Switch = "auto"
 )
 
-// Excess is a value of Flow.Excess.
+// Excess is a value of Client.Excess.
 type Excess string
 
 // The values of an Excess.

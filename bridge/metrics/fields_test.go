@@ -14,9 +14,9 @@ import (
 // notExported are the fields of a snapshot that are no metrics, and why.
 var notExported = map[string]string{
 	"Gate.Waiting":                 "the sum of the lanes'",
-	"Gate.Stall.Held":              "paths and flows",
+	"Gate.Stall.Held":              "paths and client keys",
 	"Gate.Routes":                  "routes: there may be thousands",
-	"Gate.Flows":                   "flows: there may be thousands",
+	"Gate.ClientKeys":              "client keys: there may be thousands",
 	"Pool.Instances.KeepAliveWhy":  "text",
 	"Pool.Instances.LastError":     "text",
 	"Processes.Command":            "text",

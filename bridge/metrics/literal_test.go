@@ -42,7 +42,7 @@ func literal() bridge.Snapshot {
 				Waits:   []admission.WaitBucket{{Seconds: .001, Count: 5}, {Seconds: .25, Count: 7}, {Seconds: -1, Count: 11}},
 			}},
 		},
-		Sharing: bridge.SharingSnapshot{Accounts: 31, Refused: 32, Evicted: 33},
+		AddressLimit: bridge.AddressLimitSnapshot{ClientKeys: 31, Refused: 32, Evicted: 33},
 		Pool: pool.Snapshot{
 			Waiting: 41,
 			Instances: []pool.InstanceSnapshot{{

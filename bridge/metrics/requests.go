@@ -13,16 +13,16 @@ func requestFamilies() []family {
 			single(func(s *bridge.Snapshot) int64 { return s.Abandoned }),
 		},
 		{
-			"sharing_accounts", gauge, "Accounts whose addresses are remembered.", nil,
-			single(func(s *bridge.Snapshot) int { return s.Sharing.Accounts }),
+			"address_limit_client_keys", gauge, "Client keys whose addresses are remembered.", nil,
+			single(func(s *bridge.Snapshot) int { return s.AddressLimit.ClientKeys }),
 		},
 		{
-			"sharing_refused_total", counter, "Requests refused because their account is used from too many addresses.", nil,
-			single(func(s *bridge.Snapshot) uint64 { return s.Sharing.Refused }),
+			"address_limit_refused_total", counter, "Requests refused because their client key is used from too many addresses.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.AddressLimit.Refused }),
 		},
 		{
-			"sharing_evicted_addresses_total", counter, "Addresses that had to make room for another of their account.", nil,
-			single(func(s *bridge.Snapshot) uint64 { return s.Sharing.Evicted }),
+			"address_limit_evicted_addresses_total", counter, "Addresses that had to make room for another of their client key.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.AddressLimit.Evicted }),
 		},
 	}
 }

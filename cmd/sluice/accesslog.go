@@ -138,7 +138,7 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 		attrs = append(attrs, slog.String("lane", o.Lane))
 	}
 	if o.ClientKey != 0 {
-		attrs = append(attrs, slog.String("flow", admission.ClientKeyName(o.ClientKey)))
+		attrs = append(attrs, slog.String("client_key", admission.ClientKeyName(o.ClientKey)))
 	}
 	if o.Refused != "" {
 		attrs = append(attrs, slog.String("refused", o.Refused))

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
-// keysFor returns what makes client keys as the setting flow.key says.
+// keysFor returns what makes client keys as the setting client.key says.
 func keysFor(t testing.TB, setting string) *clientKeys {
 	t.Helper()
 	source, err := ParseKeySource(setting)
