@@ -1,19 +1,19 @@
 package admission
 
-// address is where requests come from, as far as it has any that wait, or any in flight
-// that find out about their routes. Flows may be made up, one with each request; clients
-// cannot, so what everybody shares is shared out between them.
+// address is an address that has waiting requests, or unknown ones in flight. A client key can be
+// made up, even one for each request, but an address cannot, so what all clients share is divided
+// between addresses.
 type address struct {
 	key             uint64
-	clients         chain[client] // those of which some wait
+	clients         chain[client] // clients with waiting requests that count for the address
 	waitCounts      [rooms]waitCount
-	blocked         int           // its requests in lines of routes
-	unknownInFlight int           // in flight, of routes that were unknown when they were started
-	unknownWaiting  chain[entry]  // those that wait to find out
-	link            link[address] // in Gate.unknown.ring or held while there are some
+	blocked         int           // its requests in queues of routes
+	unknownInFlight int           // requests in flight that started in the lane Unknown
+	unknownWaiting  chain[entry]  // requests that wait for a place among the unknown ones in flight
+	link            link[address] // in Gate.unknown.active or throttled while unknownWaiting is not empty
 }
 
-// addressKey is what r's client is known by.
+// addressKey returns the key of the address that r counts for.
 func (r *Request) addressKey() uint64 {
 	if r.Address != 0 {
 		return r.Address
@@ -21,7 +21,8 @@ func (r *Request) addressKey() uint64 {
 	return r.ClientKey
 }
 
-// addressOf returns the client with a key, which must be used at once.
+// addressOf returns the address with that key. The caller must use it before it unlocks the gate:
+// an unused one is never removed.
 func (g *Gate) addressOf(key uint64) *address {
 	a := g.addresses[key]
 	if a == nil {
@@ -35,14 +36,14 @@ func (g *Gate) addressOf(key uint64) *address {
 	return a
 }
 
-// forget forgets a client that has nothing in the gate.
+// forgetIfIdle removes an address that has nothing in the gate.
 func (g *Gate) forgetIfIdle(a *address) {
 	if a.clients.n == 0 && a.unknownInFlight == 0 {
 		delete(g.addresses, a.key)
 	}
 }
 
-// countUnknown notes that e, of a route that nobody knew, holds a slot, or no longer.
+// countUnknown adds by to the unknown requests in flight of e's address.
 func (g *Gate) countUnknown(e *entry, by int) {
 	a := g.addressOf(e.addressKey)
 	if a.unknownInFlight += by; by > 0 {

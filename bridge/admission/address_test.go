@@ -251,9 +251,9 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 	}
 }
 
-// TestLineServesClientsInTurn has one client bring many requests for a route that nobody
+// TestRouteQueueServesAddressesInTurn has one client bring many requests for a route that nobody
 // knows, and another one.
-func TestLineServesClientsInTurn(t *testing.T) {
+func TestRouteQueueServesAddressesInTurn(t *testing.T) {
 	r := newRig(t, 4)
 	cold := func(client uint64) Request { return Request{Route: "cold", ClientKey: client, Address: client} }
 	first := r.enter(cold(1)).mustRun()

@@ -2,13 +2,12 @@ package admission
 
 import "time"
 
-// A limit holds a request back for others. Where nobody else wants the slots, a request
-// starts beyond the limit of its flow, and one of an unknown route although others of
-// that have not been answered yet: as a guest. It takes what a long request could have,
-// for it may become one, and never the reserve. So pages that ask their own site for
-// others do not wait for themselves.
+// Limits are for the benefit of others. While nobody else wants the slots, a request borrows one:
+// it starts beyond the limit of its client, or of its unknown route. It takes a slot that a long
+// request could have, because it may become long, and never one of the reserve. So a page that
+// asks its own site for others does not wait for itself.
 
-// borrowable is how many guests may start now.
+// borrowable returns how many requests may borrow slots now.
 func (g *Gate) borrowable(now time.Duration) int {
 	if !g.cfg.Lanes || g.stall.phase != answering || !g.hasSlot(now) {
 		return 0
@@ -16,16 +15,17 @@ func (g *Gate) borrowable(now time.Duration) int {
 	return min(g.longSlots(g.longCap, now)-g.mayBeLong(), g.slots-g.reserve-g.inUse)
 }
 
-// shortInUse is how many slots are in use that short requests need: guests have what is left.
+// shortInUse returns how many slots are in use by requests that count as the load of short ones.
+// Borrowed slots do not: nobody else wanted them.
 func (g *Gate) shortInUse() int { return g.inUse - g.longInUse - g.borrowed }
 
-// mayBeLong is how many slots are held by long requests and by those that may well become
-// so.
+// mayBeLong returns how many slots are held by long requests and by requests that may well become
+// long.
 func (g *Gate) mayBeLong() int {
 	return g.longInUse + g.borrowed + g.unknown.young - g.unknown.borrowed
 }
 
-// dispatchBorrowers starts guests.
+// dispatchBorrowers starts requests that may borrow slots.
 func (g *Gate) dispatchBorrowers(now time.Duration) {
 	if g.throttled.n > 0 {
 		g.borrowForClients(now)
@@ -35,8 +35,8 @@ func (g *Gate) dispatchBorrowers(now time.Duration) {
 	}
 }
 
-// borrowForClients starts those of flows that have in flight what they may, in turn. As much
-// as another flow may have is left for that.
+// borrowForClients starts requests of clients at their limits, in turn. It leaves as many slots as
+// another client's limit.
 func (g *Gate) borrowForClients(now time.Duration) {
 	for looks := min(g.throttled.n, batch); looks > 0 && g.throttled.n > 0; looks-- {
 		if g.borrowable(now) <= 0 || g.longSlots(g.longCap, now)-g.mayBeLong() <= g.clientLimit {
@@ -72,20 +72,21 @@ func (g *Gate) borrowForClients(now time.Duration) {
 	}
 }
 
-// leavesClientLimit reports whether another flow may have in flight what it may of e's route when
-// e has started.
+// leavesClientLimit reports whether another client could still have its limit of requests of e's
+// route in flight after e has started.
 func (g *Gate) leavesClientLimit(e *entry, now time.Duration) bool {
 	return e.route.inFlight+g.clientLimit < g.routeLimit(e.route, now) && (e.record == nil || e.record.inFlight+g.clientLimit < g.routeShare(e.record, now))
 }
 
-// nearlyIdle reports whether so little goes on that one more can do no harm, although it is not
-// known yet, soon after the start, what short requests need.
+// nearlyIdle reports whether so few slots are in use that one more does no harm, even if it is not
+// known yet, soon after the start, how many slots short requests need.
 func (g *Gate) nearlyIdle(now time.Duration) bool {
 	return g.stall.phase == answering && g.longInUse == 0 && g.slots >= 8 && g.inUse < g.slots/4 && g.inUse < g.slots-g.reserve && g.hasSlot(now)
 }
 
-// borrowForRoutes starts those of unknown routes, in turn, and leaves places to find out to
-// others. What the limits of other routes, and of groups, keep free is the reserve.
+// borrowForRoutes starts requests of unknown routes, in turn, and leaves places for other unknown
+// requests. Requests of known routes and of groups cannot borrow: what their limits keep free is
+// the reserve.
 func (g *Gate) borrowForRoutes(now time.Duration) {
 	for looks := min(g.blockedRoutes.n, batch); looks > 0 && g.blockedRoutes.n > 0; looks-- {
 		free := g.borrowable(now) > 0

@@ -2,85 +2,85 @@ package admission
 
 import "time"
 
-// flow is who requests come from.
+// client is everybody with one client key.
 type client struct {
 	key    uint64
 	shared bool
 
 	queues     [classes]clientQueue
-	fast, slow int32 // in flight: started as short or unknown; as mixed or long
+	fast, slow int32 // in flight: started as short or unknown; started as mixed or long
 
-	waiting      chain[entry] // in the order they came
-	waitingShort int32        // of these, taken for short
+	waiting      chain[entry] // its waiting requests, in the order of arrival
+	waitingShort int32        // how many of these are in the lane Short
 	waitingIn    [rooms]int32
-	address      *address // whose they count as; nil if none waits
+	address      *address // the address that its waiting requests count for; nil if none waits
 	ofAddress    link[client]
 
-	// budget in worker-seconds: it grows by Config.FlowRate per second and shrinks by
-	// one per second and request of fast.
+	// The budget, in worker-seconds, grows by Config.ClientRate per second and shrinks by one per
+	// second and request of fast.
 	budget   float64
-	budgetAt time.Duration // by the ageing clock
+	budgetAt time.Duration // when budget was updated last, by the ageing clock
 	spent    bool
 
-	agedEntry *entry // the one request of it that may count among its route's aged
+	agedEntry *entry // the only request of the client that may count among the aged ones of its route
 
 	retries       [classes]retry
 	workerSeconds decayingSum
 
-	link link[client] // among those that have nothing in the gate
+	link link[client] // in clientTable.idle
 }
 
-// turn is a flow's place in the ring of its class: its requests go in order, the
-// flows in turn.
+// clientQueue is the queue of a client for a class. Its requests are served in order of arrival,
+// the clients of a class in turn.
 type clientQueue struct {
 	client    *client
 	class     class
-	throttled bool // the flow has in flight what it may
+	throttled bool // the client is at its limit
 	waiting   chain[entry]
-	link      link[clientQueue] // in the ring, or in Gate.holding; in neither if empty
+	link      link[clientQueue] // in Gate.rings or, if throttled, in Gate.throttled; in neither if empty
 }
 
 type clientTable struct {
 	table map[uint64]*client
-	idle  chain[client] // least recently used first
+	idle  chain[client] // clients without a request in the gate, the least recently used first
 	max   int
 }
 
 func newClient(key uint64, burst float64, clock time.Duration) *client {
-	f := &client{key: key, budget: burst, budgetAt: clock}
-	f.link.of, f.ofAddress.of = f, f
-	for c := range f.queues {
-		q := &f.queues[c]
-		q.client, q.class, q.link.of = f, class(c), q
+	c := &client{key: key, budget: burst, budgetAt: clock}
+	c.link.of, c.ofAddress.of = c, c
+	for i := range c.queues {
+		q := &c.queues[i]
+		q.client, q.class, q.link.of = c, class(i), q
 	}
-	return f
+	return c
 }
 
-// clientOf returns the flow with a key, which is not among the idle then.
+// clientOf returns the client with that key, and takes it out of the idle ones.
 func (g *Gate) clientOf(key uint64, shared bool, now time.Duration) *client {
 	if key == 0 || !g.cfg.Lanes {
 		return g.anonymous
 	}
-	f := g.clients.table[key]
-	if f == nil {
-		f = newClient(key, g.cfg.ClientBurst, g.ageing(now))
-		f.shared = shared
-		g.clients.table[key] = f
+	c := g.clients.table[key]
+	if c == nil {
+		c = newClient(key, g.cfg.ClientBurst, g.ageing(now))
+		c.shared = shared
+		g.clients.table[key] = c
 	}
-	f.link.leave()
-	return f
+	c.link.leave()
+	return c
 }
 
-// markIdle puts f among the idle if it has nothing in the gate.
-func (g *Gate) markIdle(f *client) {
-	if f == g.anonymous || f.fast+f.slow > 0 || f.waiting.n > 0 || f.link.in != nil {
+// markIdle adds c to the idle clients if it has no request in the gate.
+func (g *Gate) markIdle(c *client) {
+	if c == g.anonymous || c.fast+c.slow > 0 || c.waiting.n > 0 || c.link.in != nil {
 		return
 	}
-	g.clients.idle.pushBack(&f.link)
+	g.clients.idle.pushBack(&c.link)
 	g.clients.trim()
 }
 
-// trim forgets those that are too many.
+// trim forgets the idle clients beyond max.
 func (fs *clientTable) trim() {
 	for fs.idle.n > fs.max {
 		old := fs.idle.first()
@@ -89,38 +89,38 @@ func (fs *clientTable) trim() {
 	}
 }
 
-// updateBudget brings the budget up to date. A stall does not count. What is long of it
-// says nothing of its route once the budget is spent: it is the flow that is slow.
-func (g *Gate) updateBudget(f *client, now time.Duration) {
+// updateBudget brings the budget of c up to date. Time in a stall does not count. Once the budget
+// is spent, a long request of c says nothing about its route: the client is what is slow.
+func (g *Gate) updateBudget(c *client, now time.Duration) {
 	clock := g.ageing(now)
-	if clock <= f.budgetAt {
+	if clock <= c.budgetAt {
 		return
 	}
-	f.budget += (g.cfg.ClientRate - float64(f.fast)) * (clock - f.budgetAt).Seconds()
-	f.budget = max(0, min(f.budget, g.cfg.ClientBurst))
-	f.budgetAt = clock
+	c.budget += (g.cfg.ClientRate - float64(c.fast)) * (clock - c.budgetAt).Seconds()
+	c.budget = max(0, min(c.budget, g.cfg.ClientBurst))
+	c.budgetAt = clock
 	switch {
-	case f.budget <= 0:
-		f.spent = true
-		if e := f.agedEntry; e != nil && e.route.mostlyShort() {
+	case c.budget <= 0:
+		c.spent = true
+		if e := c.agedEntry; e != nil && e.route.mostlyShort() {
 			g.uncountAged(e, now)
 		}
-	case f.budget >= g.cfg.ClientBurst/2:
-		f.spent = false
+	case c.budget >= g.cfg.ClientBurst/2:
+		c.spent = false
 	}
 }
 
-// belowClientLimit reports whether another request of class c of the flow may start.
-func (g *Gate) belowClientLimit(f *client, c class, now time.Duration) bool {
+// belowClientLimit reports whether the limit of c permits another request of a class.
+func (g *Gate) belowClientLimit(c *client, of class, now time.Duration) bool {
 	switch {
-	case f.shared:
+	case c.shared:
 		return true
-	case c != fast:
-		return int(f.slow) < g.clientLimit
+	case of != fast:
+		return int(c.slow) < g.clientLimit
 	}
-	g.updateBudget(f, now)
-	if f.spent {
-		return int(f.fast) < g.spentLimit
+	g.updateBudget(c, now)
+	if c.spent {
+		return int(c.fast) < g.spentLimit
 	}
-	return int(f.fast) < g.clientLimit
+	return int(c.fast) < g.clientLimit
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestFlowLimit(t *testing.T) {
+func TestClientLimit(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 10*time.Millisecond)
 	a, b := r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun()
@@ -27,7 +27,7 @@ func TestFlowLimit(t *testing.T) {
 	}
 }
 
-func TestFlowsTakeTurns(t *testing.T) {
+func TestClientsTakeTurns(t *testing.T) {
 	r := newRig(t, 1)
 	v := r.enter(page(9)).mustRun()
 	a1, a2 := r.enter(page(1)).mustWait(), r.enter(page(1)).mustWait()
@@ -96,7 +96,7 @@ func TestLockBoundSession(t *testing.T) {
 	}
 }
 
-func TestFlowQueueIsNotOneFlows(t *testing.T) {
+func TestQueueIsNotOneClients(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Size = 40 })
 	r.teach(page(0), 20, 10*time.Millisecond)
 	var all []*visit
@@ -127,7 +127,7 @@ func TestRetryAfterDoubles(t *testing.T) {
 		r.clock.pass(600 * time.Millisecond)
 	}
 	if after := r.enter(page(2)).mustBeRefused(Full).RetryAfter; after > time.Second+retrySpread {
-		t.Errorf("another flow was told %v", after)
+		t.Errorf("another client was told %v", after)
 	}
 	r.clock.pass(3 * time.Minute)
 	if after := r.enter(page(1)).mustBeRefused(Full).RetryAfter; after > time.Second+retrySpread {
@@ -151,8 +151,8 @@ func TestPredictedWait(t *testing.T) {
 	}
 }
 
-// TestOwnFlowTakesPatience has one session wait for itself while slots are free.
-func TestOwnFlowTakesPatience(t *testing.T) {
+// TestWaitForOnesOwnClientMayBeLonger has one session wait for itself while slots are free.
+func TestWaitForOnesOwnClientMayBeLonger(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 500*time.Millisecond)
 	var tabs []*visit

@@ -5,46 +5,46 @@ import (
 	"time"
 )
 
-// Config is what a Gate goes by. Every value is meant as it stands; Defaults has
-// the ones to start from. W stands for Workers.
+// Config is the configuration of a Gate. No value selects a default; Defaults returns values to
+// start from.
 type Config struct {
 	Workers int // slots: requests that the application can hold at once; at least 1
-	// Lanes tells slow requests from fast ones. False: one first-in-first-out queue
-	// for all slots, bounded by Size and Timeout; nothing below Timeout counts then.
+	// Lanes tells slow requests from fast ones. If it is false, there is one first-in-first-out
+	// queue for all slots, bounded by Size and Timeout, and the numbers below Timeout have no
+	// effect.
 	Lanes   bool
 	Size    int           // short requests that may wait; a quarter of them of one client
-	Timeout time.Duration // how long one of them may wait
+	Timeout time.Duration // how long a short request may wait
 
 	LongSize    int           // long and mixed requests that may wait, and as many unknown ones
-	LongTimeout time.Duration // how long one of them may wait
-	LongAfter   time.Duration // a request in flight for longer is a long one
-	Reserve     int           // slots in which no long request starts; less than W
-	LongMin     int           // slots that long requests have even under full load
+	LongTimeout time.Duration // how long a long or mixed request may wait
+	LongAfter   time.Duration // a request in flight for longer counts as long
+	Reserve     int           // slots that long requests never take; less than Workers
+	LongMin     int           // slots that long requests may take even under full load
 	Unknown     int           // requests of unknown routes that may be in flight together
-	WaitTarget  time.Duration // a wait that 1 % of the short requests may exceed because of long ones; twice their mean time if that is more
-	StallAfter  time.Duration // short requests in flight and none finished for so long are a stall; 20 times their mean time if that is more
+	WaitTarget  time.Duration // the wait that at most 1 % of the short requests may exceed because of long ones; twice their mean time if that is longer
+	StallAfter  time.Duration // how long no short request must end, while some are in flight, for a stall; 20 times their mean time if that is longer
 
-	ClientLimit int     // short requests a client may have in flight, and long ones as many again
-	SpentLimit  int     // the same for short ones while the client's budget is spent
+	ClientLimit int     // short requests that a client may have in flight, and as many long ones besides
+	SpentLimit  int     // the limit for short requests while the client's budget is spent
 	ClientRate  float64 // a client's budget: worker-seconds per second
-	ClientBurst float64 // worker-seconds it may save up
+	ClientBurst float64 // worker-seconds that a client may save
 
-	Routes  int // routes remembered
-	Clients int // clients remembered that have nothing in the gate
+	Routes  int // how many routes the gate remembers
+	Clients int // how many clients without a request in the gate it remembers
 
-	// Capacity is what the application is believed to hold now. It is asked at every
-	// tick and by Configure, under the gate's mutex; the gate uses 1 to Workers of it.
-	// Nil: Workers.
+	// Capacity returns how many requests the application is believed to hold now. The gate calls it
+	// at every tick and in Configure, with its mutex held, and uses 1 to Workers. Nil: Workers.
 	Capacity func() int
-	// Clock is where time comes from. Nil: the system's.
+	// Clock is the source of time. Nil: the system's clock.
 	Clock Clock
-	// OnStall is told of the begin and of the end of a stall, one after the other and
-	// not under the gate's mutex. It must not call the gate. Nil: nobody is told.
+	// OnStall is told of the beginning and of the end of each stall, in order and without the
+	// gate's mutex. It must not call the gate. It may be nil.
 	OnStall func(Stall)
 }
 
-// Defaults returns what serves an application with so many workers. Where the
-// numbers come from is in docs/admission.md.
+// Defaults returns a Config for an application with that many workers. docs/admission.md says where
+// the numbers come from.
 func Defaults(workers int) Config {
 	w := max(workers, 1)
 	c := Config{

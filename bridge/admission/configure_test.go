@@ -164,9 +164,9 @@ func TestShorterLongQueue(t *testing.T) {
 	r.leaveAll(run)
 }
 
-// Who waited for others of its flow, route or kind is looked at at once.
+// Who waited for others of its client, route or kind is looked at at once.
 func TestMoreOfAKind(t *testing.T) {
-	t.Run("flow", func(t *testing.T) {
+	t.Run("client", func(t *testing.T) {
 		r := known(t, 16)
 		var all []*visit
 		for range r.g.cfg.ClientLimit {
@@ -272,7 +272,7 @@ func TestMoreWorkersUnderLoad(t *testing.T) {
 	}
 }
 
-// A flow's budget counts at the rate there was until then.
+// A client's budget counts at the rate there was until then.
 func TestBudgetsAreKept(t *testing.T) {
 	r := known(t, 16)
 	const clientKey = 7
@@ -322,7 +322,7 @@ func TestFewerAreRemembered(t *testing.T) {
 		t.Errorf("%d routes and %d groups remembered", n, groups)
 	}
 	if n := len(r.g.clients.table); n != 21 {
-		t.Errorf("%d flows remembered, want 20 and one that is in the gate", n)
+		t.Errorf("%d clients remembered, want 20 and one that is in the gate", n)
 	}
 	if r.g.routes.table["first"] == nil {
 		t.Error("a route with a request in the gate is forgotten")

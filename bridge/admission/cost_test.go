@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestParkedRequestIsSmall parks as many as there may ever be, each of a flow of its
+// TestParkedRequestIsSmall parks as many as there may ever be, each of a client of its
 // own, and counts what the gate keeps of one.
 func TestParkedRequestIsSmall(t *testing.T) {
 	const n = 100_000
@@ -21,7 +21,7 @@ func TestParkedRequestIsSmall(t *testing.T) {
 			func(c *Config) { c.LongSize = 2 * n },
 			func(i int) Request { return Request{Route: "poll", ClientKey: uint64(i + 1), Long: true} },
 		},
-		"no flow": {
+		"no client": {
 			func(c *Config) { c.LongSize = 2 * n },
 			func(int) Request { return Request{Route: "poll", Long: true} },
 		},

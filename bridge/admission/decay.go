@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// timeConstant is the time constant of what routes and flows have used lately.
+// timeConstant is the time constant of the work that routes and clients have done lately.
 const timeConstant = time.Minute
 
-// ewma follows a number through time: an exponentially weighted mean of it over
-// the recent past.
+// ewma is an exponentially weighted moving average of a number that changes at any time.
 type ewma struct {
 	mean float64
 	at   time.Duration
 }
 
-// update notes that the number was n since the last call.
+// update notes that the number has been n since the last call.
 func (l *ewma) update(n int, now time.Duration) {
 	if l.mean == 0 && n == 0 {
 		l.at = now
@@ -35,7 +34,7 @@ func (l *ewma) value(n int, now time.Duration) float64 {
 	return float64(n) + (l.mean-float64(n))*math.Exp(-float64(now-l.at)/float64(timeConstant))
 }
 
-// decayingSum is a sum that forgets: of worker-seconds.
+// decayingSum is a sum of worker-seconds whose terms lose weight exponentially with time.
 type decayingSum struct {
 	sum float64
 	at  time.Duration

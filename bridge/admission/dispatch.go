@@ -2,8 +2,8 @@ package admission
 
 import "time"
 
-// dispatch starts whom it may: nested ones first, unless it is the turn of others, then
-// short, mixed and long ones, and then those that only others of their own keep waiting.
+// dispatch starts all requests that may start: nested ones first, unless it is the turn of the
+// others, then short, mixed and long ones, and then those that may borrow a slot.
 func (g *Gate) dispatch(now time.Duration) {
 	if g.nesting.waiting.n > 0 && g.othersTurn() {
 		g.dispatchFast(now)
@@ -40,7 +40,8 @@ func (g *Gate) dispatchFast(now time.Duration) {
 	}
 }
 
-// dispatchMixed reports whether it has found one that is short now, and may start.
+// dispatchMixed returns early and reports true when it has found a request that is short now and
+// may start.
 func (g *Gate) dispatchMixed(now time.Duration) (short bool) {
 	ring := &g.rings[mixed]
 	for ring.n > 0 && g.hasShortSlot(now) && g.longAllowed() {
@@ -92,7 +93,7 @@ func (g *Gate) dispatchLong(now time.Duration) {
 	}
 }
 
-// grant starts e, the first of t, and lets the other flows have their turn.
+// grant starts e, which is in q, and moves q to the end of its ring.
 func (g *Gate) grant(e *entry, q *clientQueue, now time.Duration) {
 	g.dequeue(e)
 	if ring := q.link.in; ring != nil {
@@ -102,7 +103,7 @@ func (g *Gate) grant(e *entry, q *clientQueue, now time.Duration) {
 	w := e.waiter
 	e.waiter = nil
 	g.start(e, now)
-	if w != nil { // else Enter is about to return
+	if w != nil { // else Enter is about to return the granted ticket
 		w.Settle(nil)
 	}
 }

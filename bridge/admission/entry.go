@@ -2,8 +2,8 @@ package admission
 
 import "time"
 
-// state is where a request stands: vacant -> waiting -> running -> vacant, or
-// vacant -> running, or waiting -> vacant.
+// state is the state of an entry: unused -> waiting -> running -> unused, or unused -> running, or
+// waiting -> unused.
 type state uint8
 
 const (
@@ -12,48 +12,48 @@ const (
 	running
 )
 
-// entry is one request in the gate. Entries are used again. There is one for each request
-// that is parked: its fields are in the order that takes least room.
+// entry is a request in the gate. Entries are reused. Each parked request has one, so the fields
+// are in the order that takes the least memory.
 type entry struct {
-	seq uint64 // of its use, in the order of arrival, so that a ticket of an earlier one does nothing
+	seq uint64 // number of the use, in order of arrival; a ticket of an earlier use does nothing
 
 	state        state
-	lane         Lane // what it is taken for; from its start on, what it was started as
+	lane         Lane // the current lane; from the start on, the lane it started in
 	queue        class
-	depth        uint8 // a worker waits for its answer, with a request of so much less depth; 0: it is not nested
+	depth        uint8 // 0: not nested; else a worker waits for its answer, with a request whose depth is one less
 	declared     bool
-	ownFault     bool // it is refused because of its own client's
-	newRoute     bool // nothing was known of its exact route when it was started
-	aged         bool // it was found to be long after its start
-	streams      bool // because its answer is a stream of events
-	borrows      bool // it was started although its flow, or its route, has in flight what it may
-	countsAsAged bool // it is among the aged of its route, and of the group for a newcomer
-	longWait     bool // its deadline is that of a long one
+	ownFault     bool // it is refused because of other requests of its own client or address
+	newRoute     bool // its route was not known when it was classified
+	aged         bool // it has become long since its start
+	streams      bool // its answer is a stream of events, which makes it long
+	borrows      bool // it started beyond the limit of its client or its route
+	countsAsAged bool // it is among the aged requests of its route and, if newRoute, of the group
+	longWait     bool // its deadline is that of a long request
 
-	probe         uint64 // the number of the stall it was started in, to find out; 0: none
-	addressKey    uint64 // client's key
+	probe         uint64 // number of the suspicion during which it started as a probe; 0: none
+	addressKey    uint64 // key of its address
 	client        *client
-	route, record *route // judge: whose record it was taken for short by, if not by route's
+	route, record *route // record: the group whose record made it short, nil if the route's own did
 
 	arrived, started time.Duration
 	ageStart         time.Duration // the ageing clock at its start
 	deadline         time.Duration // while it waits
 	waiter           Waiter
 
-	link                       link[entry] // in a turn's queue, client.unknown or nesting.waiting; then in young or old
-	ofClient                   link[entry] // in flow.waits
-	routeQueue, lastRouteQueue *routeQueue // the line it waits in; the last one it did
-	round                      int         // in that line
+	link                       link[entry] // in clientQueue.waiting, address.unknownWaiting or nesting.waiting; in flight, in young or old
+	ofClient                   link[entry] // in client.waiting
+	routeQueue, lastRouteQueue *routeQueue // the route's queue it waits in; the last one it waited in
+	round                      int         // its round in that queue
 	deadlineIndex              int32       // in Gate.deadlines; -1: not there
-	roundIndex                 int32       // in the line; -1: not there
+	roundIndex                 int32       // in routeQueue.waiting; -1: not there
 
-	method, path, routeName, instance string // for reports; route has no name where routes are not told apart
+	method, path, routeName, instance string // for reports; route has no name if Lanes is off
 }
 
 // long reports whether e, in flight, counts as long.
 func (e *entry) long() bool { return e.aged || e.lane.class() != fast }
 
-// before reports whether e came before other.
+// before reports whether e arrived before other.
 func (e *entry) before(other *entry) bool { return e.seq < other.seq }
 
 const maxFreeEntries = 1024
@@ -73,7 +73,7 @@ func (g *Gate) newEntry(r *Request, now time.Duration) *entry {
 	return e
 }
 
-// recycle ends e's use.
+// recycle ends the use of e and keeps it for another request.
 func (g *Gate) recycle(e *entry) {
 	e.reset()
 	if g.freeEntries.n < maxFreeEntries {

@@ -127,7 +127,7 @@ func (c *checker) flight() {
 					c.route(e.route.group).aged++
 				}
 				if !e.client.shared && e.client.agedEntry != e {
-					c.fail("a flow does not know which of its requests counts")
+					c.fail("a client does not know its aged entry")
 				}
 			}
 			if e.probe > 0 && e.probe == g.stall.suspicion {
@@ -149,7 +149,7 @@ func (c *checker) queues() {
 		f.rooms[e.waitingRoom()]++
 		c.rooms[e.waitingRoom()]++
 		if e.client.address == nil || g.addresses[e.client.address.key] != e.client.address {
-			c.fail("a flow of which some wait is at home with nobody")
+			c.fail("a client with waiting requests has no address")
 			continue
 		}
 		address := c.address(e.client.address.key)
@@ -159,7 +159,7 @@ func (c *checker) queues() {
 			c.fail("a waiting entry has index %d of %d, state %d", e.deadlineIndex, i, e.state)
 		}
 		if e.ofClient.in != &e.client.waiting {
-			c.fail("a waiting entry is not among those of its flow")
+			c.fail("a waiting entry is not in its client's list")
 		}
 		if i > 0 && g.deadlines[(i-1)/2].deadline > e.deadline {
 			c.fail("the deadlines are not a heap")
@@ -169,7 +169,7 @@ func (c *checker) queues() {
 		case e.routeQueue != nil:
 			address.blocked++
 			if e.link.in != nil || e.routeQueue.waiting[e.roundIndex] != e {
-				c.fail("an entry in a line is not where it should be")
+				c.fail("an entry of a route's queue is not where it should be")
 			}
 			if e.queue == long {
 				c.fail("a %v entry is blocked", e.lane)
@@ -179,7 +179,7 @@ func (c *checker) queues() {
 		case e.depth > 0:
 			c.nested++
 			if e.link.in != &g.nesting.waiting {
-				c.fail("a nested entry is not among those")
+				c.fail("a nested entry is not in the list of nested ones")
 			}
 		case e.link.in == &e.client.address.unknownWaiting:
 			address.unknown++
@@ -187,25 +187,25 @@ func (c *checker) queues() {
 			c.fail("a %v entry is somewhere", e.lane)
 		case q.throttled:
 			if q.link.in != &g.throttled {
-				c.fail("a flow that is held is not among those")
+				c.fail("a throttled queue is not in Gate.throttled")
 			}
 			if e.queue == fast && e.client.fast == 0 || e.queue != fast && e.client.slow == 0 {
-				c.fail("a flow is held with nothing in flight")
+				c.fail("a client is throttled with nothing in flight")
 			}
 		case q.link.in != &g.rings[e.queue]:
-			c.fail("a flow with waiting requests is neither held nor in the ring")
+			c.fail("a client with waiting requests is neither throttled nor in the ring")
 		}
 	}
 	// What depends on the time alone is looked at by ticks only.
 	now := g.now()
 	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.stall.phase == answering && g.rings[fast].n+g.rings[mixed].n > 0 {
-		c.fail("a slot is free and %d flows wait for one", g.rings[fast].n+g.rings[mixed].n)
+		c.fail("a slot is free and %d clients wait for one", g.rings[fast].n+g.rings[mixed].n)
 	}
 	if g.hasShortSlot(now) && g.hasShortSlot(g.ticked) && g.stall.phase == answering && g.rings[fast].n > 0 {
-		c.fail("a slot is free for short requests, and %d flows wait for one", g.rings[fast].n)
+		c.fail("a slot is free for short requests, and %d clients wait for one", g.rings[fast].n)
 	}
 	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.longInUse+g.borrowed < min(g.longSlots(g.longCap, now), g.longSlots(g.longCap, g.ticked)) && g.rings[long].n > 0 {
-		c.fail("a slot is free for long requests, and flows wait for one")
+		c.fail("a slot is free for long requests, and clients wait for one")
 	}
 }
 
@@ -215,17 +215,17 @@ func (c *checker) sums() {
 		name      string
 		got, want int
 	}{
-		{"in", g.inUse, c.inUse},
-		{"phi", g.longInUse, c.longInUse},
+		{"inUse", g.inUse, c.inUse},
+		{"longInUse", g.longInUse, c.longInUse},
 		{"unknown.young", g.unknown.young, c.young},
 		{"unknown.aged", g.unknown.aged, c.aged},
-		{"unknown.newcomers", g.unknown.newRoutes, c.newRoutes},
+		{"unknown.newRoutes", g.unknown.newRoutes, c.newRoutes},
 		{"probes", g.stall.probes, c.probes},
-		{"shorts", g.knownShort, c.knownShort},
-		{"guests", g.borrowed, c.borrowed},
-		{"ready", g.waitingIn[roomReady], c.rooms[roomReady]},
-		{"finding", g.waitingIn[roomUnknown], c.rooms[roomUnknown]},
-		{"parked", g.waitingIn[roomParked], c.rooms[roomParked]},
+		{"knownShort", g.knownShort, c.knownShort},
+		{"borrowed", g.borrowed, c.borrowed},
+		{"waiting, ready", g.waitingIn[roomReady], c.rooms[roomReady]},
+		{"waiting, unknown", g.waitingIn[roomUnknown], c.rooms[roomUnknown]},
+		{"waiting, parked", g.waitingIn[roomParked], c.rooms[roomParked]},
 		{"nested", g.nesting.waiting.n, c.nested},
 		{"nested in flight", g.nesting.inFlight, c.nestedIn},
 	} {
@@ -235,16 +235,16 @@ func (c *checker) sums() {
 	}
 	for _, f := range append([]*client{g.anonymous}, c.allClients()...) {
 		if int(f.fast) != c.fast[f] || int(f.slow) != c.slow[f] {
-			c.fail("flow %x has %d fast, %d slow, counted %d, %d", f.key, f.fast, f.slow, c.fast[f], c.slow[f])
+			c.fail("client %x has %d fast, %d slow, counted %d, %d", f.key, f.fast, f.slow, c.fast[f], c.slow[f])
 		}
 		if got, want := (clientCount{f.waiting.n, int(f.waitingShort), [rooms]int{int(f.waitingIn[0]), int(f.waitingIn[1]), int(f.waitingIn[2])}}), *c.client(f); got != want {
-			c.fail("flow %x has %+v waiting, counted %+v", f.key, got, want)
+			c.fail("client %x has %+v waiting, counted %+v", f.key, got, want)
 		}
 		if (f.address != nil) != (f.waiting.n > 0) {
-			c.fail("flow %x has %d waiting, and a home: %v", f.key, f.waiting.n, f.address != nil)
+			c.fail("client %x has %d waiting, and an address: %v", f.key, f.waiting.n, f.address != nil)
 		}
 		if busy := f.fast+f.slow > 0 || f.waiting.n > 0; f != g.anonymous && busy == (f.link.in != nil) {
-			c.fail("flow %x is busy: %v, among the idle: %v", f.key, busy, f.link.in != nil)
+			c.fail("client %x is busy: %v, among the idle: %v", f.key, busy, f.link.in != nil)
 		}
 	}
 	c.addressSums()
@@ -263,36 +263,36 @@ func (c *checker) sums() {
 func (c *checker) addressSums() {
 	g := c.g
 	if len(g.addresses) != len(c.addresses) {
-		c.fail("%d clients are known, and %d have something here", len(g.addresses), len(c.addresses))
+		c.fail("%d addresses are known, and %d have something here", len(g.addresses), len(c.addresses))
 		return
 	}
 	var inHeaps [rooms]int
 	for key, client := range g.addresses {
 		n := c.address(key)
 		if client.clients.n != len(n.clients) || client.blocked != n.blocked || client.unknownWaiting.n != n.unknown || client.unknownInFlight != n.unknownInFlight {
-			c.fail("client %x has %d flows, %d in lines, %d to find out, %d finding, counted %d, %d, %d, %d",
+			c.fail("address %x has %d clients, %d blocked, %d unknown waiting, %d in flight, counted %d, %d, %d, %d",
 				key, client.clients.n, client.blocked, client.unknownWaiting.n, client.unknownInFlight, len(n.clients), n.blocked, n.unknown, n.unknownInFlight)
 		}
 		if in := client.link.in; (in != nil) != (n.unknown > 0) {
-			c.fail("client %x has %d to find out, and takes part: %v", key, n.unknown, in != nil)
+			c.fail("address %x has %d unknown waiting, and is in a chain: %v", key, n.unknown, in != nil)
 		}
 		for i := range rooms {
 			count := &client.waitCounts[i]
 			if int(count.n) != n.rooms[i] {
-				c.fail("client %x has %d in room %d, counted %d", key, count.n, i, n.rooms[i])
+				c.fail("address %x has %d in room %d, counted %d", key, count.n, i, n.rooms[i])
 			}
 			if count.n == 0 {
 				continue
 			}
 			inHeaps[i]++
 			if heap := g.waitCounts[i]; heap[count.index] != count || heap[(count.index-1)/2].n < count.n && count.index > 0 {
-				c.fail("the crowds of room %d are not a heap", i)
+				c.fail("the counts of room %d are not a heap", i)
 			}
 		}
 	}
 	for i := range rooms {
 		if len(g.waitCounts[i]) != inHeaps[i] {
-			c.fail("%d crowds in room %d, counted %d", len(g.waitCounts[i]), i, inHeaps[i])
+			c.fail("%d counts in room %d, counted %d", len(g.waitCounts[i]), i, inHeaps[i])
 		}
 	}
 }
@@ -325,7 +325,7 @@ func (g *Gate) couldStart(e *entry, now time.Duration) bool {
 	return g.mayStart(&alone, now) || g.couldBorrow(&alone, now)
 }
 
-// couldBorrow reports whether only its own flow keeps e waiting, and nobody wants the slot.
+// couldBorrow reports whether e waits only for its own client, and nobody wants the slot.
 func (g *Gate) couldBorrow(e *entry, now time.Duration) bool {
 	if g.borrowable(now) <= 0 || g.longSlots(g.longCap, now)-g.mayBeLong() <= g.clientLimit || g.belowClientLimit(e.client, e.queue, now) {
 		return false

@@ -21,7 +21,7 @@ func TestNewRefuses(t *testing.T) {
 		"all reserved":      func(c *Config) { c.Reserve = 8 },
 		"long_min too high": func(c *Config) { c.LongMin = 7 },
 		"no unknown":        func(c *Config) { c.Unknown = 0 },
-		"no flow limit":     func(c *Config) { c.ClientLimit = 0 },
+		"no client limit":   func(c *Config) { c.ClientLimit = 0 },
 		"no budget":         func(c *Config) { c.ClientRate = 0 },
 		"not a rate":        func(c *Config) { c.ClientRate = math.NaN() },
 		"endless rate":      func(c *Config) { c.ClientRate = math.Inf(1) },

@@ -32,18 +32,18 @@ func (g *Gate) start(e *entry, now time.Duration) {
 	}
 }
 
-// finish takes e's slot back.
+// finish takes the slot of e back.
 func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 	g.load.advance(g.shortInUse(), now)
 	age := g.ageing(now) - e.ageStart
 	if !e.aged && !e.declared && age >= g.cfg.LongAfter && g.cfg.Lanes {
-		g.age(e, now) // between two ticks
+		g.age(e, now) // it has become long since the last tick
 	}
 	e.link.leave()
-	f := e.client
+	c := e.client
 	teaches := g.isSample(e)
-	if !f.shared {
-		g.updateBudget(f, now)
+	if !c.shared {
+		g.updateBudget(c, now)
 	}
 	g.uncountAged(e, now)
 	g.countInFlight(e, -1)
@@ -71,7 +71,7 @@ func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 	g.discard(e)
 }
 
-// chargeWork notes whose work e was.
+// chargeWork adds the time of e to the work of its route and client.
 func (g *Gate) chargeWork(e *entry, took, now time.Duration) {
 	all := took.Seconds()
 	e.route.workerSeconds.add(all, now)
@@ -87,7 +87,7 @@ func (g *Gate) chargeWork(e *entry, took, now time.Duration) {
 	}
 }
 
-// countInFlight counts e among those in flight, by what it is now; or no longer.
+// countInFlight adds by to every count of requests in flight that e belongs to, as it is now.
 func (g *Gate) countInFlight(e *entry, by int) {
 	g.inUse += by
 	if e.depth > 0 {
@@ -124,9 +124,8 @@ func (g *Gate) countInFlight(e *entry, by int) {
 	}
 }
 
-// isSample reports whether what became of e says something about its route. A flow
-// that has used up its budget on a route that is short for others is itself what
-// is slow.
+// isSample reports whether the time of e says something about its route. If a client has spent its
+// budget on a route that is short for others, the client is what is slow.
 func (g *Gate) isSample(e *entry) bool { return !e.aged || !e.client.spent || !e.route.mostlyShort() }
 
 func (g *Gate) recordSample(e *entry) {
@@ -139,7 +138,7 @@ func (g *Gate) recordSample(e *entry) {
 	}
 }
 
-// follow lets those take part again that e was in the way of.
+// unblockAfter unblocks requests that may have waited for e to end.
 func (g *Gate) unblockAfter(e *entry, now time.Duration) {
 	for c := range e.client.queues {
 		g.unthrottle(&e.client.queues[c])
@@ -151,30 +150,30 @@ func (g *Gate) unblockAfter(e *entry, now time.Duration) {
 		g.unblockRoute(e.record, now)
 	}
 	if e.long() {
-		g.recheckRoutes(2, now) // mixed ones, which may be of any route
+		g.recheckRoutes(2, now) // mixed ones, of any route
 	}
 	g.releaseUnknown()
 }
 
-// age makes e, in flight, a long one from now on.
+// age makes e, in flight, count as long from now on.
 func (g *Gate) age(e *entry, now time.Duration) {
 	e.link.leave()
 	g.old.pushBack(&e.link)
 	g.countInFlight(e, -1)
 	e.aged = true
 	g.countInFlight(e, 1)
-	f := e.client
-	if e.declared || !f.shared && (f.agedEntry != nil || f.spent && e.route.mostlyShort()) {
+	c := e.client
+	if e.declared || !c.shared && (c.agedEntry != nil || c.spent && e.route.mostlyShort()) {
 		return
 	}
-	if !f.shared {
-		f.agedEntry = e
+	if !c.shared {
+		c.agedEntry = e
 	}
 	e.countsAsAged = true
 	g.countAged(e, 1, now)
 }
 
-// count notes that one more, or fewer, request of e's route is long.
+// countAged adds by to the long requests in flight of e's route.
 func (g *Gate) countAged(e *entry, by int, now time.Duration) {
 	e.route.addAged(by, now)
 	if e.newRoute {
@@ -193,7 +192,7 @@ func (g *Gate) uncountAged(e *entry, now time.Duration) {
 	g.countAged(e, -1, now)
 }
 
-// restartAge has e's age count from now on, and reports whether it was a long one.
+// restartAge makes the age of e count from now on. It reports whether e was long.
 func (g *Gate) restartAge(e *entry, now time.Duration) (was bool) {
 	if e.declared || e.streams {
 		return false
@@ -212,7 +211,7 @@ func (g *Gate) restartAge(e *entry, now time.Duration) (was bool) {
 	return was
 }
 
-// unage makes e one that is not long, after all.
+// unage makes e, which was long, count as not long.
 func (g *Gate) unage(e *entry, now time.Duration) {
 	g.uncountAged(e, now)
 	e.link.leave()

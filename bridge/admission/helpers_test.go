@@ -249,7 +249,7 @@ func known(t *testing.T, workers int, change ...func(*Config)) *rig {
 	return r
 }
 
-// crowd has requests of others hold so many slots that nobody starts as a guest.
+// crowd has requests of others hold so many slots that nobody starts by borrowing a slot.
 func (r *rig) fillUnreserved() (all []*visit) {
 	r.Helper()
 	for i := 0; r.g.inUse < r.g.slots-r.g.reserve; i++ {

@@ -75,7 +75,7 @@ func TestRefuseWaiting(t *testing.T) {
 		}
 	}
 	for clientKey := range uint64(4) {
-		for range 3 { // some wait for others of their own flow
+		for range 3 { // some wait for others of their own client
 			enter(page(clientKey))
 			enter(poll(clientKey))
 			enter(slowPoll(clientKey))

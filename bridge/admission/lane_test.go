@@ -245,7 +245,7 @@ func TestRouteThatTurnsSlow(t *testing.T) {
 	}
 }
 
-func TestNewcomersAreTakenForTheirRelatives(t *testing.T) {
+func TestNewRoutesAreTakenForTheirGroup(t *testing.T) {
 	r := newRig(t, 16)
 	wiki := func(i int) Request {
 		return Request{Route: fmt.Sprintf("GET html /wiki/%d", i), Group: "GET html /wiki"}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// mayStart reports whether e, which has just come, may start before those who
-// wait: none of them could.
+// mayStart reports whether e, which has just arrived, may start at once. It need not wait for those
+// that wait already: if one of them could start, it would have.
 func (g *Gate) mayStart(e *entry, now time.Duration) bool {
 	if e.queue != fast {
 		return g.freeForLong(e, now) && g.belowClientLimit(e.client, e.queue, now)
@@ -18,10 +18,11 @@ func (g *Gate) mayStart(e *entry, now time.Duration) bool {
 	return !full
 }
 
-// free reports whether a slot may go to a short request.
+// free reports whether a slot is free for a short request.
 func (g *Gate) free(now time.Duration) bool { return g.hasShortSlot(now) && g.stallAllows(now) }
 
-// stallAllows reports whether the application answers, or somebody is to find out.
+// stallAllows reports whether the application answers or, if it may have stalled, whether a request
+// may start as a probe.
 func (g *Gate) stallAllows(now time.Duration) bool {
 	switch {
 	case g.stall.phase.stopped():
@@ -32,14 +33,14 @@ func (g *Gate) stallAllows(now time.Duration) bool {
 	return true
 }
 
-// idleAfter is how long nothing must be in flight for a long request to start
-// although short ones have needed all slots lately.
+// idleAfter is how long all slots must have been free for a long request to start although short
+// ones have needed all slots lately.
 const idleAfter = time.Second
 
-// longAllowed reports whether mixed and long requests may start at all.
+// longAllowed reports whether a stall permits mixed and long requests to start.
 func (g *Gate) longAllowed() bool { return g.stall.phase == answering || g.stall.phase == suspected }
 
-// freeForLong reports whether a slot may go to e, mixed or long.
+// freeForLong reports whether a slot is free for e, which is mixed or long.
 func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
 	if !g.hasSlot(now) || !g.longAllowed() {
 		return false
@@ -51,9 +52,9 @@ func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
 	return g.longInUse+g.borrowed < room || g.idleSlot(now) > 0
 }
 
-// mixedCap is how many slots may hold long requests for a mixed one of r to start. It
-// may be as short as those of r are as a rule; so it may have what other routes do not
-// need; the last one only if there are no others: it would be kept for nobody.
+// mixedCap returns how many slots long requests may hold for a mixed request of r to start. Such a
+// request is probably short, so it may take slots that other routes do not need. It may take the
+// last slot only if there are no other routes that the slot could be kept for.
 func (g *Gate) mixedCap(r *route, now time.Duration) int {
 	room := g.longCap
 	if r.mostlyShort() {
@@ -66,7 +67,7 @@ func (g *Gate) mixedCap(r *route, now time.Duration) int {
 	return g.longSlots(room, now)
 }
 
-// idleSlot is 1 if nothing has been in flight for some time.
+// idleSlot returns 1 if all slots have been free for some time, else 0.
 func (g *Gate) idleSlot(now time.Duration) int {
 	if g.inUse == 0 && now-g.idleSince >= idleAfter {
 		return 1
@@ -74,11 +75,11 @@ func (g *Gate) idleSlot(now time.Duration) int {
 	return 0
 }
 
-// atRouteLimit reports whether e, short or unknown, must wait for others of its kind: those
-// of a route, or of all unknown ones, if r is nil.
+// atRouteLimit reports whether e, short or unknown, must wait for others to end: others of r, its
+// route or group, or other unknown requests if r is nil.
 func (g *Gate) atRouteLimit(e *entry, now time.Duration) (r *route, full bool) {
 	switch {
-	case !g.cfg.Lanes, g.stall.phase.stopped(): // who finds out may be anyone
+	case !g.cfg.Lanes, g.stall.phase.stopped(): // any request may be a probe
 		return nil, false
 	case e.route.inFlight >= g.routeLimit(e.route, now):
 		return e.route, true
@@ -88,36 +89,36 @@ func (g *Gate) atRouteLimit(e *entry, now time.Duration) (r *route, full bool) {
 	return nil, e.lane == Unknown && g.unknownAllowed(g.addresses[e.addressKey]) <= 0
 }
 
-// routeShare is what one route, or all newcomers that are judged by the same record, may
-// have in flight: should all of them turn slow at once, the others still have the
-// reserve, or as much of it as they have needed lately.
+// routeShare returns how many requests of one route, or of new routes that are short by the record
+// of one group, may be in flight. If all of them became slow at once, the other routes would still
+// have the reserve, or as much of it as they have needed lately.
 func (g *Gate) routeShare(r *route, now time.Duration) int {
 	least := g.slots - g.reserve
 	switch {
 	case g.slots < 4:
-		return g.slots // half an application is too much to hold back
+		return g.slots // of so few workers, a reserve would be too large a part
 	case r.inFlight < least:
 		return least
 	}
 	return max(least, g.unneeded(r, now))
 }
 
-// roundingError is how many slots others use where there are none: the sums of so many
-// floating point numbers differ by less.
+// roundingError is more than sums of many floating-point numbers differ by.
 const roundingError = 1e-4
 
-// negligible is how many slots the others may use for a route to be as good as alone.
+// negligible is how many slots other routes may use without a part of the reserve being kept for
+// them.
 const negligible = 0.05
 
-// unneeded is how many slots no other route than r has needed lately; none, as long
-// as too little is known.
+// unneeded returns how many slots the other routes than r have not needed lately, 0 while too
+// little is known.
 func (g *Gate) unneeded(r *route, now time.Duration) int {
 	if now < timeConstant/12 {
 		return 0
 	}
 	if now-r.othersAt >= time.Second {
 		others := (g.fastSeconds.value(now) - r.fastSeconds.value(now)) / timeConstant.Seconds()
-		others /= 1 - math.Exp(-now.Seconds()/timeConstant.Seconds()) // what was before the start was not nothing, but unknown
+		others /= 1 - math.Exp(-now.Seconds()/timeConstant.Seconds()) // the time before the start counts as unknown, not as idle
 		r.alone = others < roundingError
 		if others < negligible {
 			others = 0
@@ -135,15 +136,15 @@ func (g *Gate) routeLimit(r *route, now time.Duration) int {
 	return min(1+slowStart*r.short, limit)
 }
 
-// unknownAllowed is how many requests of unknown routes may start now, of c or, if that is nil, of
-// a client that has none in flight. They may turn out to be long, and short ones must have
-// room even then; but one must always be able to find out, unless one has and is still at
-// it, and others want the slots. A client that has some already leaves the last places to
-// others.
-func (g *Gate) unknownAllowed(c *address) int {
+// unknownAllowed returns how many unknown requests of the address a may start now, or of an address
+// that has none in flight if a is nil. Unknown requests may turn out to be long, and short ones
+// must have slots even then. But one unknown request may always start, unless another one is in
+// flight and somebody else wants the slots. An address that already has some in flight leaves the
+// last places to others.
+func (g *Gate) unknownAllowed(a *address) int {
 	u := &g.unknown
 	left, young := 0, g.unknownLimit
-	if c != nil && c.key != 0 && c.unknownInFlight >= max(1, g.unknownLimit/4) {
+	if a != nil && a.key != 0 && a.unknownInFlight >= max(1, g.unknownLimit/4) {
 		left, young = max(1, g.reserve/2), g.unknownLimit-g.unknownLimit/4
 	}
 	switch {

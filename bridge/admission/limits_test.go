@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestRefusedForItsOwnFlowIsNoLoad has one flow ask 500 times a second.
-func TestRefusedForItsOwnFlowIsNoLoad(t *testing.T) {
+// TestRefusedForItsOwnClientIsNoLoad has one client ask 500 times a second.
+func TestRefusedForItsOwnClientIsNoLoad(t *testing.T) {
 	r := known(t, 16)
 	var live []*visit
 	refused := 0
@@ -36,7 +36,7 @@ func TestRefusedForItsOwnFlowIsNoLoad(t *testing.T) {
 	r.leaveAll(live)
 }
 
-// TestRefusedForWantOfSlotsIsLoad has many flows ask for more than there is.
+// TestRefusedForWantOfSlotsIsLoad has many clients ask for more than there is.
 func TestRefusedForWantOfSlotsIsLoad(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size = 1 })
 	all := []*visit{}
@@ -57,9 +57,9 @@ func TestRefusedForWantOfSlotsIsLoad(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestHeldRequestsLeaveTheQueueToOthers has four flows wait for themselves, with as
+// TestThrottledRequestsLeaveTheQueueToOthers has four clients wait for themselves, with as
 // many requests as may wait at all.
-func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
+func TestThrottledRequestsLeaveTheQueueToOthers(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size = 40 })
 	var all []*visit
 	for f := range 4 {
@@ -84,9 +84,9 @@ func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestHeldRequestsAreBounded has as many wait for their own flows as may wait at
+// TestThrottledRequestsAreBounded has as many wait for their own clients as may wait at
 // all. They take room where long ones do, for they wait as long.
-func TestHeldRequestsAreBounded(t *testing.T) {
+func TestThrottledRequestsAreBounded(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size, c.LongSize = 1000, 9 })
 	var all []*visit
 	for f := range 3 {
@@ -109,14 +109,14 @@ func TestHeldRequestsAreBounded(t *testing.T) {
 	r.leaveAll(all)
 }
 
-func TestUnknownHeldRequestsDoNotOpenTheQueue(t *testing.T) {
+func TestUnknownThrottledRequestsDoNotOpenTheQueue(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size, c.LongSize = 20, 400 })
 	var all []*visit
 	for range 4 {
 		all = append(all, r.enter(page(7)).mustRun())
 	}
 	all = append(all, r.fillUnreserved()...)
-	for i := range 100 { // of a flow that has in flight what it may
+	for i := range 100 { // of a client that has in flight what it may
 		all = append(all, r.enter(Request{Route: fmt.Sprint("GET html /", i), ClientKey: 7}).mustWait())
 	}
 	for i := range 4 {
@@ -142,9 +142,9 @@ func TestParkedRequestsDoNotCountAgainstPages(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestOneFlowDoesNotParkForAll has one flow want all places of long requests and
+// TestOneClientDoesNotParkForAll has one client want all places of long requests and
 // of those of unknown routes.
-func TestOneFlowDoesNotParkForAll(t *testing.T) {
+func TestOneClientDoesNotParkForAll(t *testing.T) {
 	for name, kind := range map[string]struct {
 		request Request
 		may     int
@@ -166,7 +166,7 @@ func TestOneFlowDoesNotParkForAll(t *testing.T) {
 				all = append(all, r.enter(q))
 			}
 			if n := r.g.clients.table[7].waiting.n; n != kind.may {
-				t.Errorf("%d of 100 wait for one flow, want %d", n, kind.may)
+				t.Errorf("%d of 100 wait for one client, want %d", n, kind.may)
 			}
 			q.ClientKey = 8
 			all = append(all, r.enter(q).mustWait())
@@ -176,9 +176,9 @@ func TestOneFlowDoesNotParkForAll(t *testing.T) {
 	}
 }
 
-// TestUnspentFlowGoesOn has a flow wait because its budget is spent, until it has
+// TestUnspentClientGoesOn has a client wait because its budget is spent, until it has
 // saved up again.
-func TestUnspentFlowGoesOn(t *testing.T) {
+func TestUnspentClientGoesOn(t *testing.T) {
 	r := known(t, 12, func(c *Config) { c.Timeout = 20 * time.Second }) // a budget of 6, and 1.5 per second; 3 in flight, or 1
 	busy := func(d time.Duration) {
 		for range d / tick {
@@ -199,7 +199,7 @@ func TestUnspentFlowGoesOn(t *testing.T) {
 	r.leaveAll(append(all, a, b))
 }
 
-func TestFlowLimitShrinksWithTheCapacity(t *testing.T) {
+func TestClientLimitShrinksWithTheCapacity(t *testing.T) {
 	capacity := 16
 	r := known(t, 16, func(c *Config) { c.Capacity = func() int { return capacity } })
 	r.enter(page(1)).mustRun().done()
@@ -232,12 +232,12 @@ func (r *rig) busyOne(d time.Duration) {
 	}
 }
 
-// TestLongRequestsOfAFlow has one flow hold as many slots for long as it may.
-func TestLongRequestsOfAFlow(t *testing.T) {
+// TestLongRequestsOfAClient has one client hold as many slots for long as it may.
+func TestLongRequestsOfAClient(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	var all []*visit
-	for range r.g.longCap - r.g.cfg.ClientLimit { // as many are left as another flow may have
+	for range r.g.longCap - r.g.cfg.ClientLimit { // as many are left as another client may have
 		all = append(all, r.enter(slowPoll(1)).mustRun())
 	}
 	waits := r.enter(slowPoll(1)).mustWait()
@@ -251,8 +251,8 @@ func TestLongRequestsOfAFlow(t *testing.T) {
 	r.leaveAll(append(all[2:], waits))
 }
 
-// TestMixedRequestsOfAFlow is the same where they are taken for mixed.
-func TestMixedRequestsOfAFlow(t *testing.T) {
+// TestMixedRequestsOfAClient is the same where they are taken for mixed.
+func TestMixedRequestsOfAClient(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 40, 20*time.Millisecond)

@@ -2,47 +2,48 @@ package admission
 
 import "time"
 
-// nesting is what the gate knows of requests that the application itself sends, while the
-// worker that sends one waits for its answer. They go first: nothing else frees that
-// worker. And slots are kept for them, or all workers might wait for requests that wait
-// for a worker. Those may be nested in others: as many slots as they were seen to be deep
-// let one at least have all that it needs, then the next.
+// nesting is what the gate knows of nested requests: those that the application itself sends while
+// the worker that sends one waits for its answer. They go first, because nothing else frees that
+// worker. Slots are kept for them, or all workers might wait for requests that wait for a worker. A
+// nested request may send others. As many slots as the greatest depth seen let at least one request
+// have all that it needs, and then the next one.
 type nesting struct {
 	waiting       chain[entry]
 	inFlight      int
-	found         uint64        // found
-	depth         int           // the deepest that was found lately
-	expectedUntil time.Duration // how long others so deep are expected
-	lastStart     time.Duration // when one that had waited was started last
-	startedAhead  int           // started since the last request that is not nested
+	found         uint64        // nested requests found so far
+	depth         int           // the greatest depth found lately
+	expectedUntil time.Duration // until when other requests of that depth are expected
+	lastStart     time.Duration // when a nested request that had waited was last started
+	startedAhead  int           // nested requests started since the last other one
 
-	lastPeer    time.Duration // when a request came last that may be one; 0: never
-	notNested   int           // of those, found since the last nested one to be nested in nothing
+	lastPeer    time.Duration // when a request last came that may be nested; 0: never
+	notNested   int           // of these, how many were found not to be nested since the last nested one
 	scarce      bool          // few slots are free, or were a moment ago
 	scarceSince time.Duration
 }
 
 const (
-	// nestingFor is how long after a nested request that had to wait others are expected,
-	// and nestingShort after one that had not: a slot that is kept is missing elsewhere.
+	// Other nested requests are expected for expectAfterWait after one that had to wait, and for
+	// expectAfterStart after one that had not: slots that are kept for them are missing elsewhere.
 	expectAfterWait  = 10 * time.Minute
 	expectAfterStart = 2 * time.Minute
-	// unmoved is how many times the usual time between two ends must have passed for all
-	// slots to be believed to be held by what waits for others; at least so long that it
-	// would have been found out how deep those are nested.
+	// After deadlockFactor times the usual time between the ends of two requests, and at least
+	// deadlockMin, all slots are believed to be held by requests that wait for others. By then,
+	// their depth would have been found.
 	deadlockFactor = 8
 	deadlockMin    = 10 * tick
-	// enoughNested is how many must have been found for what they are nested in to be known.
+	// knownDepthSamples is how many nested requests must have been found for their depth to be
+	// known.
 	knownDepthSamples = 20
-	// enoughOthers is how many must have been found to be nested in nothing, one after the
-	// other, for somebody else of this machine to be who sends requests: a proxy, or what
-	// looks whether the application is well.
+	// notNestedSamples is how many requests in a row must have been found not to be nested for the
+	// sender on this machine to be something else than the application, such as a proxy or a health
+	// check.
 	notNestedSamples = 10
 )
 
-// Nested says that a worker of the application waits for what becomes of the request. Depth
-// is 1 if that worker has a request which is not nested itself, else one more than that
-// one's; 0 says that the request was looked at, and no worker waits for it.
+// Nested reports that a worker of the application waits for the answer to the request. Depth is 1
+// if the request of that worker is not nested, else one more than the depth of that request. Depth
+// 0 reports that the caller has looked, and that no worker waits.
 func (t Ticket) Nested(depth int) {
 	if t.g == nil || depth < 0 {
 		return
@@ -80,7 +81,7 @@ func (t Ticket) Nested(depth int) {
 	g.dispatch(now)
 }
 
-// nestingDepth is how many slots only nested requests get: half of them at most.
+// nestingDepth returns how many slots are kept for nested requests: half of them at most.
 func (g *Gate) nestingDepth(now time.Duration) int {
 	n := &g.nesting
 	if n.depth > 0 && now >= n.expectedUntil {
@@ -96,7 +97,7 @@ func (g *Gate) nestingDepth(now time.Duration) int {
 	return min(depth, max(1, g.slots/2))
 }
 
-// assumedDepth is how deep nested requests are taken to be of which nothing is known.
+// assumedDepth returns the depth that is assumed of nested requests while too few are known.
 func (g *Gate) assumedDepth() int {
 	switch {
 	case g.slots >= 8:
@@ -107,27 +108,27 @@ func (g *Gate) assumedDepth() int {
 	return 0
 }
 
-// hasSlot reports whether there is a slot for a request that is not nested.
+// hasSlot reports whether a slot is free for a request that is not nested.
 func (g *Gate) hasSlot(now time.Duration) bool {
 	n := &g.nesting
 	return g.inUse < g.slots-g.nestingDepth(now) && (n.waiting.n == 0 || g.othersTurn()) && !g.keepsLastSlots(now)
 }
 
-// hasShortSlot reports whether there is one for a short request. It may have one that is
-// kept for nested ones where only long requests have the others: else polls would have
-// those that they may, and nested ones the reserve.
+// hasShortSlot reports whether a slot is free for a short request. If only long requests hold the
+// slots that are not kept for nested ones, a short request may take one that is kept. Otherwise
+// long requests would hold all that they may, and nested ones would have the reserve.
 func (g *Gate) hasShortSlot(now time.Duration) bool {
 	n := &g.nesting
 	return g.hasSlot(now) ||
 		n.depth > 0 && g.inUse < g.slots && g.inUse-n.inFlight <= g.longInUse && (n.waiting.n == 0 || g.othersTurn())
 }
 
-// othersTurn reports whether so many nested requests have gone first that one which is
-// not is to have its turn: a page may ask for others again and again.
+// othersTurn reports whether so many nested requests have gone first that it is another's turn: a
+// page may ask for others without end.
 func (g *Gate) othersTurn() bool { return g.nesting.startedAhead >= max(1, g.slots/2) }
 
-// longSlots is how many of the slots that long requests may hold they may hold while nested
-// ones are expected, so that a short one and those nested in it have some, too.
+// longSlots returns how many slots long requests may hold of room, while nested requests are
+// expected: it leaves one for a short request and some for those nested in that.
 func (g *Gate) longSlots(room int, now time.Duration) int {
 	depth := g.nestingDepth(now)
 	if depth == 0 {
@@ -136,20 +137,20 @@ func (g *Gate) longSlots(room int, now time.Duration) int {
 	return min(room, max(1, g.slots-depth-1))
 }
 
-// keepsLastSlots reports whether the last slots are not given away yet. Where requests come
-// that may be nested, they are kept for some moments when the others have been taken: what
-// those send is found out then, before all workers wait for it.
+// keepsLastSlots reports whether the last slots are kept for now. Where requests come that may be
+// nested, the last slots are kept for two ticks after the others have been taken. Meanwhile nested
+// requests of those others are found, before all workers wait for them.
 func (g *Gate) keepsLastSlots(now time.Duration) bool {
 	n := &g.nesting
 	return n.scarce && now-n.scarceSince < 2*tick && n.depth == 0 && n.notNested < notNestedSamples && g.inUse >= g.slots-g.assumedDepth() && n.lastPeer > 0 && now-n.lastPeer < expectAfterWait
 }
 
-// noteScarce notes when few slots are left.
+// noteScarce notes whether few slots are left.
 func (g *Gate) noteScarce(now time.Duration) {
 	n := &g.nesting
 	switch {
 	case g.inUse < g.slots-g.assumedDepth():
-		n.scarce = n.scarce && g.inUse >= g.slots/2 // they will soon be again
+		n.scarce = n.scarce && g.inUse >= g.slots/2 // few will soon be left again
 	case !n.scarce:
 		n.scarce, n.scarceSince = true, now
 	}
@@ -164,7 +165,7 @@ func (g *Gate) dispatchNested(now time.Duration) {
 		}
 		lane := g.laneOf(e, now)
 		if lane.class() != fast && g.stall.phase.stopped() {
-			return // it would not find out whether the application answers
+			return // it cannot be a probe
 		}
 		g.relane(e, lane)
 		g.nesting.lastStart = now
@@ -173,8 +174,8 @@ func (g *Gate) dispatchNested(now time.Duration) {
 	}
 }
 
-// nextNested is the one that came last of those that may start: the others may wait for
-// what it is part of. Each leaves the slots that those which are nested in it need.
+// nextNested returns the newest nested request that may start: the older ones may wait for the page
+// that it is a part of. Each leaves the slots that requests nested in it need.
 func (g *Gate) nextNested(now time.Duration) *entry {
 	n := &g.nesting
 	for l, looks := n.waiting.tail, 0; l != nil && looks < batch; l, looks = l.prev, looks+1 {
@@ -188,7 +189,7 @@ func (g *Gate) nextNested(now time.Duration) *entry {
 	return nil
 }
 
-// deadlocked reports whether slots are held only by what waits for others, as it seems.
+// deadlocked reports whether all slots seem to be held by requests that wait for others.
 func (g *Gate) deadlocked(now time.Duration) bool {
 	usual := time.Duration(g.load.mean() * float64(time.Second) / float64(g.slots))
 	return now-max(g.stall.lastEnd, g.nesting.lastStart) >= max(deadlockMin, deadlockFactor*usual)

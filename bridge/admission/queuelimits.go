@@ -2,8 +2,8 @@ package admission
 
 import "time"
 
-// mustRefuse decides about a request that cannot start now. It may refuse another one in
-// its place, which has waited behind others of its own.
+// mustRefuse decides whether to refuse e, which cannot start now. To make room for e, it may refuse
+// another request, one of the longest queue.
 func (g *Gate) mustRefuse(e *entry, now time.Duration) (why Reason, refused bool) {
 	if !g.cfg.Lanes {
 		return Full, g.waitingIn[roomReady] >= g.cfg.Size
@@ -30,9 +30,9 @@ func (g *Gate) mustRefuse(e *entry, now time.Duration) (why Reason, refused bool
 	return 0, false
 }
 
-// queueSize is how many short requests may wait for slots. When it has been full once, and
-// as long as it does not empty, it is shorter: in a long one everybody waits and no more
-// are answered. What comes in excess is refused anyway.
+// queueSize returns how many short requests may wait for slots. From the time when the room was
+// full until it is empty, this is fewer than Config.Size: in a long queue everybody waits longer,
+// but no more requests are answered, because the excess is refused anyway.
 func (g *Gate) queueSize() int {
 	mean := g.load.mean()
 	if !g.overloaded || mean == 0 {
@@ -42,19 +42,21 @@ func (g *Gate) queueSize() int {
 	return min(g.cfg.Size, max(g.slots, int(wait*float64(g.slots)/mean)))
 }
 
-// waitingAs is how many requests of f wait that are taken for what e is.
-func (f *client) waitingAs(e *entry) int {
+// waitingAs returns how many waiting requests of c are of e's kind: short, unknown, or mixed and
+// long.
+func (c *client) waitingAs(e *entry) int {
 	switch e.lane {
 	case Short:
-		return int(f.waitingShort)
+		return int(c.waitingShort)
 	case Unknown:
-		return int(f.waitingIn[roomUnknown])
+		return int(c.waitingIn[roomUnknown])
 	}
-	return f.waiting.n - int(f.waitingShort+f.waitingIn[roomUnknown])
+	return c.waiting.n - int(c.waitingShort+c.waitingIn[roomUnknown])
 }
 
-// predictedWait is how long e, a short request that comes now, would wait: flows take turns,
-// so those before it are as many of each as it has of its own, and itself.
+// predictedWait returns how long e, a short request that arrives now, would wait. Clients are
+// served in turn, so of each client as many requests come before e as e's own client has waiting,
+// and one more.
 func (g *Gate) predictedWait(e *entry) time.Duration {
 	n := g.waitingIn[roomReady]
 	if g.cfg.Lanes {
@@ -63,7 +65,7 @@ func (g *Gate) predictedWait(e *entry) time.Duration {
 	return time.Duration(float64(n) * g.load.mean() / float64(max(1, g.slots-g.longInUse)) * float64(time.Second))
 }
 
-// drainable is how many short requests the application answers in half a second.
+// drainable returns how many short requests the application answers in half a second.
 func (g *Gate) drainable() int {
 	mean := g.load.mean()
 	if mean == 0 {
@@ -72,8 +74,8 @@ func (g *Gate) drainable() int {
 	return max(g.slots, int(0.5*float64(g.slots)/mean))
 }
 
-// maxWait is how long a request may wait: a long one up to a tenth less than it
-// may, so that those who came together are not told together to come again.
+// maxWait returns how long a request may wait. For a long one, it is shorter by up to a tenth, at
+// random, so that requests that came together are not refused together.
 func (g *Gate) maxWait(c class) time.Duration {
 	if c == fast {
 		return g.cfg.Timeout

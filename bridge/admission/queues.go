@@ -2,19 +2,19 @@ package admission
 
 import "time"
 
-// A request waits in one of four places: in its flow's queue, for the flow's turn and a
-// slot; in the line of its route (or group), because others of the kind must end first;
-// among those of its client that wait to find out about unknown routes; or, if it is
-// nested, before all others.
+// A request waits in one of four places: in the queue of its client, for the client's turn and a
+// slot; in the queue of its route (or group), for others of that to end; in unknownWaiting of its
+// address, for a place among the unknown requests in flight; or, if it is nested, in
+// nesting.waiting.
 
-// enqueue puts e at the end of its flow's queue.
+// enqueue adds e to its client's queue.
 func (g *Gate) enqueue(e *entry) {
 	q := &e.client.queues[e.queue]
 	q.waiting.pushBack(&e.link)
 	g.activate(q)
 }
 
-// activate has a flow take part whose queue t somebody has just come to.
+// activate adds q, which is not empty, to the ring of its class or to the throttled queues.
 func (g *Gate) activate(q *clientQueue) {
 	switch {
 	case q.link.in != nil:
@@ -25,15 +25,15 @@ func (g *Gate) activate(q *clientQueue) {
 	}
 }
 
-// dequeue takes e out of wherever it waits.
+// dequeue removes e from the place where it waits.
 func (g *Gate) dequeue(e *entry) {
 	g.unlink(e)
 	g.removeWaiting(e)
 	g.deadlines.remove(e)
 }
 
-// unlink takes e out of its flow's queue or from where it is blocked, and reports
-// whether it was the former.
+// unlink removes e from the place where it waits, but not from the counts and deadlines. It reports
+// whether that was its client's queue.
 func (g *Gate) unlink(e *entry) (queued bool) {
 	if e.routeQueue != nil {
 		e.routeQueue.remove(e)
@@ -58,22 +58,22 @@ func (g *Gate) unlink(e *entry) (queued bool) {
 	return false
 }
 
-// discard forgets e, which is in no queue and holds no slot.
+// discard ends e, which is in no queue and holds no slot.
 func (g *Gate) discard(e *entry) {
-	f := e.client
+	c := e.client
 	e.route.entries--
 	g.recycle(e)
-	g.markIdle(f)
+	g.markIdle(c)
 }
 
-// throttle takes a flow that has in flight what it may out of the ring.
+// throttle takes q, whose client is at its limit, out of the ring.
 func (g *Gate) throttle(q *clientQueue) {
 	q.link.leave()
 	g.setThrottled(q, true)
 	g.throttled.pushBack(&q.link)
 }
 
-// unthrottle lets it take part again.
+// unthrottle puts q back into the ring.
 func (g *Gate) unthrottle(q *clientQueue) {
 	if !q.throttled {
 		return
@@ -85,30 +85,30 @@ func (g *Gate) unthrottle(q *clientQueue) {
 	}
 }
 
-// setThrottled is the one place where turn.held changes: short requests of a flow that is held
-// do not wait for a slot.
-func (g *Gate) setThrottled(q *clientQueue, held bool) {
-	q.throttled = held
+// setThrottled is the only place where clientQueue.throttled changes. Short requests of a client
+// that is throttled do not wait for a slot, so they change rooms.
+func (g *Gate) setThrottled(q *clientQueue, throttled bool) {
+	q.throttled = throttled
 	if q.class != fast || q.client.address == nil {
 		return
 	}
 	n := int(q.client.waitingShort)
-	if !held {
+	if !throttled {
 		n = -n
 	}
 	g.countWaiting(q.client, roomReady, -n)
 	g.countWaiting(q.client, roomParked, n)
 }
 
-// block moves e from its flow's queue, so that it does not hold up the rest of its
-// flow, to the line of r, or, if r is nil, among those that wait to find out.
+// block moves e out of its client's queue, so that it does not hold up other requests of the
+// client: to the queue of r or, if r is nil, to the unknown requests that wait.
 func (g *Gate) block(e *entry, r *route) {
 	g.unlink(e)
 	if r == nil {
-		c := e.client.address
-		c.unknownWaiting.insert(&e.link, e.before)
-		if c.link.in == nil {
-			g.unknown.active.pushBack(&c.link)
+		a := e.client.address
+		a.unknownWaiting.insert(&e.link, e.before)
+		if a.link.in == nil {
+			g.unknown.active.pushBack(&a.link)
 		}
 		return
 	}
@@ -118,7 +118,7 @@ func (g *Gate) block(e *entry, r *route) {
 	}
 }
 
-// unblock moves the first n of a line back to their flows' queues.
+// unblock moves the first n requests of a route's queue back to their clients' queues.
 func (g *Gate) unblock(l *routeQueue, n int) {
 	for ; n > 0 && l.n() > 0; n-- {
 		e := l.first()
@@ -127,15 +127,14 @@ func (g *Gate) unblock(l *routeQueue, n int) {
 	}
 }
 
-// requeue puts e into its flow's queue, where it would be had it been there since it
-// came.
+// requeue inserts e into its client's queue by the order of arrival.
 func (g *Gate) requeue(e *entry) {
 	q := &e.client.queues[e.queue]
 	q.waiting.insert(&e.link, e.before)
 	g.activate(q)
 }
 
-// setLane takes e, which waits, for another lane.
+// setLane changes the lane of e, which waits.
 func (g *Gate) setLane(e *entry, lane Lane) {
 	if e.lane == lane {
 		return
@@ -147,15 +146,15 @@ func (g *Gate) setLane(e *entry, lane Lane) {
 	g.countWaiting(e.client, e.waitingRoom(), 1)
 }
 
-// count counts e among the short ones of f that wait, or no longer.
-func (f *client) countShort(e *entry, by int) {
+// countShort adds by to the waiting short requests of c if e is one.
+func (c *client) countShort(e *entry, by int) {
 	if e.lane == Short {
-		f.waitingShort += int32(by)
+		c.waitingShort += int32(by)
 	}
 }
 
-// relane takes e, which waits, for a lane of another class. Its patience is that of the
-// lane it waits in, from its arrival on; what it was promised stays.
+// relane changes the lane of e, which waits, to one of another class, and its queue. The deadline
+// is that of the new lane, counted from e's arrival, unless the old one is later.
 func (g *Gate) relane(e *entry, to Lane) {
 	queued := e.link.in == &e.client.queues[e.queue].waiting
 	if queued {
@@ -170,7 +169,7 @@ func (g *Gate) relane(e *entry, to Lane) {
 	}
 }
 
-// unblockRoute lets the first ones in r's line take part again, as many as there is room for.
+// unblockRoute unblocks the first requests of r's queue, as many as r has room for.
 func (g *Gate) unblockRoute(r *route, now time.Duration) {
 	if r.blocked.n() > 0 {
 		g.unblock(&r.blocked, g.unblockable(r, now))
@@ -180,7 +179,7 @@ func (g *Gate) unblockRoute(r *route, now time.Duration) {
 	}
 }
 
-// unblockable is how many of those in r's line may go on.
+// unblockable returns how many requests of r's queue have room now.
 func (g *Gate) unblockable(r *route, now time.Duration) int {
 	if r.group == nil {
 		return g.routeShare(r, now) - r.inFlight
@@ -192,49 +191,50 @@ func (g *Gate) unblockable(r *route, now time.Duration) int {
 	case mixed:
 		return max(g.mixedCap(e.route, now)-g.longInUse-g.borrowed, g.idleSlot(now))
 	}
-	return batch // the long ones have a queue of their own
+	return batch // all: long requests have a queue of their own
 }
 
-// releaseUnknown lets as many take part again as may find out now, one of each client in
-// turn. A client that has no more places is passed over until one of its own ends.
+// releaseUnknown moves as many unknown requests as may start now to their clients' queues, one of
+// each address in turn. An address that has too many in flight is passed over until one of these
+// ends.
 func (g *Gate) releaseUnknown() {
 	u := &g.unknown
 	if u.active.n == 0 {
 		return
 	}
 	for n := g.unknownAllowed(nil); n > 0 && u.active.n > 0; {
-		c := u.active.first()
-		c.link.leave()
-		if g.unknownAllowed(c) <= 0 {
-			u.throttled.pushBack(&c.link)
+		a := u.active.first()
+		a.link.leave()
+		if g.unknownAllowed(a) <= 0 {
+			u.throttled.pushBack(&a.link)
 			continue
 		}
-		u.active.pushBack(&c.link)
-		g.releaseFirst(c)
+		u.active.pushBack(&a.link)
+		g.releaseFirst(a)
 		n--
 	}
 }
 
-// releaseFirst lets the first of a client's take part again that wait to find out.
-func (g *Gate) releaseFirst(c *address) {
-	e := c.unknownWaiting.first()
+// releaseFirst moves the first waiting unknown request of an address to its client's queue.
+func (g *Gate) releaseFirst(a *address) {
+	e := a.unknownWaiting.first()
 	g.unlink(e)
 	g.requeue(e)
 }
 
-// batch is how many of each kind a tick looks at again, and the next tick at the
+// batch is how many requests or queues of each kind a tick looks at. The next tick goes on with the
 // next ones.
 const batch = 64
 
-// recheck finds those who were passed over: what held them up may have ended
-// without a sign, as when somebody left who had been let in before them.
+// recheck looks at requests that were passed over. The reason may have gone without an event: for
+// example, the request that was unblocked instead of this one may have left.
 func (g *Gate) recheck(now time.Duration) {
 	g.recheckRoutes(batch, now)
 	g.recheckWaiting(now)
 	for range min(g.unknown.throttled.n, batch) {
-		c := g.unknown.throttled.first()
-		c.link.leave()
-		g.unknown.active.pushBack(&c.link)
+		a := g.unknown.throttled.first()
+		a.link.leave()
+		g.unknown.active.pushBack(&a.link)
 	}
 	g.releaseUnknown()
 	g.recheckThrottled(batch, now)
@@ -243,8 +243,8 @@ func (g *Gate) recheck(now time.Duration) {
 	}
 }
 
-// recheckThrottled looks at some of the flows that are held, in turn, and lets those take part
-// again that may have more in flight.
+// recheckThrottled looks at the next n throttled queues, and puts those back into the ring whose
+// clients are below their limits.
 func (g *Gate) recheckThrottled(n int, now time.Duration) {
 	for range min(n, g.throttled.n) {
 		q := g.throttled.first()
@@ -256,9 +256,9 @@ func (g *Gate) recheckThrottled(n int, now time.Duration) {
 	}
 }
 
-// recheckWaiting finds those whose routes have turned out to be something else: among those
-// in the queue of long ones, which need not wait for long ones to end, among those that wait
-// to find out, and in the lines of groups, whose record they are not taken by any more.
+// recheckWaiting looks for waiting requests whose lane has changed: long ones that need not wait
+// for long ones to end any more, unknown ones whose route is known now, and requests in the queues
+// of groups whose own route's record counts now.
 func (g *Gate) recheckWaiting(now time.Duration) {
 	n := len(g.deadlines)
 	for range min(n, max(4*batch, n/20)) {
@@ -283,7 +283,7 @@ func (g *Gate) recheckWaiting(now time.Duration) {
 	}
 }
 
-// recheckRoutes does letIn for some routes, in turn.
+// recheckRoutes calls unblockRoute for the next n routes with blocked requests.
 func (g *Gate) recheckRoutes(n int, now time.Duration) {
 	for range min(n, g.blockedRoutes.n) {
 		r := g.blockedRoutes.first()
@@ -293,7 +293,7 @@ func (g *Gate) recheckRoutes(n int, now time.Duration) {
 	}
 }
 
-// releaseProbe lets one request in that can find out whether the application answers.
+// releaseProbe moves one blocked request, which can be a probe, to its client's queue.
 func (g *Gate) releaseProbe() {
 	for l, n := g.blockedRoutes.head, 0; l != nil && n < batch; l, n = l.next, n+1 {
 		if e := l.of.blocked.first(); e != nil && e.queue == fast {
@@ -301,9 +301,9 @@ func (g *Gate) releaseProbe() {
 			return
 		}
 	}
-	for _, clients := range [...]*chain[address]{&g.unknown.active, &g.unknown.throttled} {
-		if c := clients.first(); c != nil {
-			g.releaseFirst(c)
+	for _, addresses := range [...]*chain[address]{&g.unknown.active, &g.unknown.throttled} {
+		if a := addresses.first(); a != nil {
+			g.releaseFirst(a)
 			return
 		}
 	}

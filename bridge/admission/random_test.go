@@ -272,10 +272,10 @@ func (d *day) mayStart(e *entry) {
 		n = int(e.client.fast)
 	}
 	if !e.client.shared && n > g.cfg.ClientLimit && e.depth == 0 && g.inUse > g.slots-g.reserve {
-		d.Errorf("a flow has %d in flight, may have %d, and the reserve is touched", n, g.cfg.ClientLimit)
+		d.Errorf("a client has %d in flight, may have %d, and the reserve is touched", n, g.cfg.ClientLimit)
 	}
 	if e.borrows && (g.inUse > g.slots-g.reserve || g.stall.phase != answering) {
-		d.Errorf("a guest started, now %d in flight, of %d and a reserve of %d", g.inUse, g.slots, g.reserve)
+		d.Errorf("a request borrowed a slot, now %d in flight, of %d and a reserve of %d", g.inUse, g.slots, g.reserve)
 	}
 }
 
@@ -298,7 +298,7 @@ func (d *day) end() {
 		d.Errorf("at the end: %d in flight, %d waiting, %d long, %d unknown, ticking %v", g.inUse, len(g.deadlines), g.longInUse, g.unknown.young+g.unknown.aged, g.ticking)
 	}
 	if len(g.addresses) > 0 || g.borrowed != 0 || g.nesting.inFlight != 0 {
-		d.Errorf("at the end: %d clients, %d guests, %d nested", len(g.addresses), g.borrowed, g.nesting.inFlight)
+		d.Errorf("at the end: %d clients, %d borrowed slots, %d nested", len(g.addresses), g.borrowed, g.nesting.inFlight)
 	}
 	for i := range 1000 { // each forgets some of those that are too many
 		d.enter(Request{Route: fmt.Sprintf("GET html /c/%d", i%2), Group: "GET html /c"}).done()
@@ -307,6 +307,6 @@ func (d *day) end() {
 		d.Errorf("%d routes remembered, limit %d", n, g.cfg.Routes)
 	}
 	if n := len(g.clients.table); n > g.cfg.Clients {
-		d.Errorf("%d flows remembered, limit %d", n, g.cfg.Clients)
+		d.Errorf("%d clients remembered, limit %d", n, g.cfg.Clients)
 	}
 }

@@ -4,43 +4,43 @@ import "time"
 
 const (
 	knownSamples      = 5  // samples that make a route known
-	maxSamples        = 64 // samples that are remembered; then all count half
-	slowStart         = 2  // an unknown route may have one request in flight, and so many more for every short one that has ended
-	knownGroupSamples = 20 // samples of newcomers that make a group known
+	maxSamples        = 64 // samples that a route remembers; beyond that, all of them count half
+	slowStart         = 2  // an unknown route may have one request in flight, and so many more for each that proved short
+	knownGroupSamples = 20 // samples that make a group known
 	maxGroupLong      = 0.1
-	retryLongAfter    = 10 * time.Minute // after which a long route of which none could start gets another chance
-	retryUnsureAfter  = time.Minute      // after which a route that is known by a slow request or two alone gets another chance
-	slowNowAged       = 2                // long requests in flight, or
-	slowNowWorkers    = 0.5              // workers that long requests held lately, make a route mixed
+	retryLongAfter    = 10 * time.Minute // a long route of which none could start for so long gets another chance
+	retryUnsureAfter  = time.Minute      // a route that is unsure, after one or two slow requests, gets another chance after so long
+	slowNowAged       = 2                // a route is mixed if so many of its requests in flight are long, or
+	slowNowWorkers    = 0.5              // if its long requests have held so many workers lately
 )
 
-// route is what is known of one kind of requests, or of a group of routes: then its
-// samples are those of newcomers, requests for routes that were not known.
+// route is what is known of requests of one kind, or of a group of routes. The samples of a group
+// are the requests of its routes that were not known when these started.
 type route struct {
 	name  string
 	group *route // nil for a group
 
 	short, long   int           // samples
-	inFlight      int           // requests in flight that were started as short or unknown and are counted here
-	aged          int           // of those in flight that count, how many are long
-	lastStart     time.Duration // when one was started last
+	inFlight      int           // requests in flight that started as short or unknown by this record
+	aged          int           // requests in flight that count as aged here
+	lastStart     time.Duration // when a request was last started
 	agedLately    ewma
 	workerSeconds decayingSum
-	fastSeconds   decayingSum // of those that were started as short or unknown, until they were long
-	// others is how many slots other routes needed, at othersAt.
+	fastSeconds   decayingSum // of requests that started as short or unknown, until they became long
+	// othersNeed is how many slots other routes needed at othersAt.
 	othersNeed int
 	othersAt   time.Duration
-	alone      bool       // there were no others
+	alone      bool       // there were no requests of other routes
 	blocked    routeQueue // requests that wait for others of this route to end
 
 	link        link[route] // in one of the chains of routes
-	blockedLink link[route] // in Gate.lines while somebody is blocked
-	entries     int         // requests of it in the gate
+	blockedLink link[route] // in Gate.blockedRoutes while blocked is not empty
+	entries     int         // its requests in the gate
 }
 
 func (r *route) known() bool { return r.short+r.long >= knownSamples }
 
-// nearlyAllShort reports whether nearly all newcomers below r are known to have been short.
+// nearlyAllShort reports whether nearly all requests of new routes in the group r were short.
 func (r *route) nearlyAllShort(now time.Duration) bool {
 	n := r.short + r.long
 	return n >= knownGroupSamples && float64(r.long) <= maxGroupLong*float64(n) && !r.slowNow(now)
@@ -57,8 +57,8 @@ func (r *route) learn(wasLong bool) {
 	}
 }
 
-// discount has what made r a long one count for little, because its first request after
-// a long time was short. One a minute may find out from now on.
+// discount reduces a record by which r is long to two samples, because the first request after a
+// long time was short. From now on one request a minute may start as an unknown one.
 func (r *route) discount() { r.short, r.long = 0, 2 }
 
 func (r *route) mostlyShort() bool { return r.known() && !r.mostlyLong() }
@@ -69,19 +69,19 @@ func (r *route) slowNow(now time.Duration) bool {
 	return r.aged >= slowNowAged || r.agedLately.value(r.aged, now) >= slowNowWorkers
 }
 
-// addAged counts one more, or fewer, long request in flight.
+// addAged adds by to the aged requests in flight.
 func (r *route) addAged(by int, now time.Duration) {
 	r.agedLately.update(r.aged, now)
 	r.aged += by
 }
 
-// routes is the table of what is known, in three parts, so that requests for ever
-// new routes push out neither those that are known nor the groups.
+// routes is what is known of routes, in three chains with limits of their own, so that an endless
+// number of new routes pushes out neither known routes nor groups.
 type routes struct {
 	table, groups map[string]*route
 	known, fresh  chain[route] // least recently used first
 	group         chain[route]
-	none          *route // where routes are not told apart
+	none          *route // the route of all requests if Lanes is off
 	maxKnown      int
 	maxFresh      int
 	maxGroups     int
@@ -91,7 +91,7 @@ func newRoutes() *routes {
 	return &routes{table: make(map[string]*route), groups: make(map[string]*route), none: new(route)}
 }
 
-// limit has so many be remembered, and those forgotten that are too many.
+// limit sets how many routes are remembered, and forgets those beyond that.
 func (rs *routes) limit(n int) {
 	rs.maxKnown, rs.maxFresh, rs.maxGroups = n/2, n/4, n/4
 	evict(&rs.known, rs.maxKnown, rs.known.n, rs.table)
@@ -136,12 +136,11 @@ func (rs *routes) getGroup(name string) *route {
 	return gr
 }
 
-// evictLooks is how many routes a request may have looked at for being forgotten.
+// evictLooks bounds how many routes one request makes evict look at.
 const evictLooks = 4
 
-// evict forgets the least recently used routes of those that are too many, and looks at
-// so many at most. One with requests in the gate gets another turn: there are at most as
-// many of them as requests.
+// evict forgets the least recently used routes beyond limit. It looks at so many at most. A route
+// with requests in the gate is kept; there are at most as many of these as requests.
 func evict(c *chain[route], limit, looks int, table map[string]*route) {
 	for ; c.n > limit && looks > 0; looks-- {
 		r := c.first()

@@ -42,8 +42,8 @@ func TestRoutesWithRequestsAreKept(t *testing.T) {
 	running.done()
 }
 
-// TestIdleFlowsAreForgotten has more flows come than are remembered.
-func TestIdleFlowsAreForgotten(t *testing.T) {
+// TestIdleClientsAreForgotten has more clients come than are remembered.
+func TestIdleClientsAreForgotten(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Clients = 16 })
 	r.teach(page(0), knownSamples, tick)
 	busy := r.enter(page(1)).mustRun()
@@ -52,11 +52,11 @@ func TestIdleFlowsAreForgotten(t *testing.T) {
 		r.enter(page(2)).mustRun().done()
 	}
 	if n := len(r.g.clients.table); n != 17 {
-		t.Errorf("%d flows remembered, want 16 and the one that is busy", n)
+		t.Errorf("%d clients remembered, want 16 and the one that is busy", n)
 	}
 	for _, key := range []uint64{1, 2, 199} {
 		if r.g.clients.table[key] == nil {
-			t.Errorf("flow %d was forgotten", key)
+			t.Errorf("client %d was forgotten", key)
 		}
 	}
 	busy.done()

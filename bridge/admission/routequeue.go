@@ -1,19 +1,19 @@
 package admission
 
-// routeQueue is where requests wait for others of their route (or group) to end. Clients take
-// turns: one request of each, then the second of each, and so on, whatever one client
-// has brought.
+// routeQueue is the queue in which requests wait for others of their route (or group) to end. It
+// serves addresses in rounds: one request of each address, then the second of each, and so on,
+// however many requests one address has.
 type routeQueue struct {
 	waiting heap[entry, byRound]
-	round   int // that of the request which left last
+	round   int // the round of the request that left last
 }
 
 func (l *routeQueue) n() int { return len(l.waiting) }
 
 func (l *routeQueue) first() *entry { return l.waiting.first() }
 
-// add puts e where its client's next turn is. One that was there before, and was let go
-// in vain, has the turn it had.
+// add adds e to the next round of its address. A request that comes back, because it could not
+// start, keeps its round.
 func (l *routeQueue) add(e *entry) {
 	c := e.client.address
 	if e.lastRouteQueue != l {
@@ -33,7 +33,7 @@ func (l *routeQueue) remove(e *entry) {
 	e.client.address.blocked--
 }
 
-// byRound orders a line.
+// byRound orders a routeQueue.
 type byRound struct{}
 
 func (byRound) before(a, b *entry) bool {

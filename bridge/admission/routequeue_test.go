@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestLineGoesOnWhenItsFirstLeaves has the first of a line be let in, wait for a
+// TestRouteQueueGoesOnWhenItsFirstLeaves has the first of a line be let in, wait for a
 // slot, and leave.
-func TestLineGoesOnWhenItsFirstLeaves(t *testing.T) {
+func TestRouteQueueGoesOnWhenItsFirstLeaves(t *testing.T) {
 	r := newRig(t, 2)
 	cold := func(clientKey uint64) Request { return Request{Route: "cold", ClientKey: clientKey} }
 	r.teach(other(1), knownSamples, 20*time.Millisecond)
@@ -49,9 +49,9 @@ func mixedRoutes(t *testing.T, clients ...uint64) (r *rig, polls, slowA, slowB [
 	return r, polls, slowA, slowB, a, b
 }
 
-// TestLineOfARecoveredRoute has requests wait in line because their route is mixed.
+// TestQueueOfARecoveredRoute has requests wait in line because their route is mixed.
 // When it is short again, they need no slot of long ones.
-func TestLineOfARecoveredRoute(t *testing.T) {
+func TestQueueOfARecoveredRoute(t *testing.T) {
 	r, polls, slowA, slowB, a, b := mixedRoutes(t, 1, 2)
 	polls[0].leave() // one slot is free; it is not for long ones
 	first := r.enter(a).mustWait()
@@ -64,10 +64,10 @@ func TestLineOfARecoveredRoute(t *testing.T) {
 	r.leaveAll(append(append(polls[1:], slowA...), slowB[1], first, second, third))
 }
 
-// TestRecoveredRouteBehindAnother has both wait as mixed in the same flow; the
+// TestRecoveredRouteBehindAnother has both wait as mixed in the same client; the
 // one behind may start first.
 func TestRecoveredRouteBehindAnother(t *testing.T) {
-	for name, clientKey := range map[string]uint64{"nobody": 0, "a flow": 7} {
+	for name, clientKey := range map[string]uint64{"nobody": 0, "a client": 7} {
 		t.Run(name, func(t *testing.T) {
 			r, polls, slowA, slowB, a, b := mixedRoutes(t, clientKey, clientKey)
 			first, behind := r.enter(a).mustWait(), r.enter(b).mustWait()
@@ -122,9 +122,9 @@ func TestMixedRouteBehindOneThatMayHaveLess(t *testing.T) {
 	}
 }
 
-// TestCrowdThatBecomesShort has more wait on a mixed route than short requests
+// TestManyThatBecomeShort has more wait on a mixed route than short requests
 // may. When it is short again, those of other routes have their turn with them.
-func TestCrowdThatBecomesShort(t *testing.T) {
+func TestManyThatBecomeShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 40, 20*time.Millisecond)
@@ -165,9 +165,9 @@ func TestCrowdThatBecomesShort(t *testing.T) {
 	}
 }
 
-// TestUnknownBehindOthersInLine has long ones and slow unknown ones leave no room for
+// TestUnknownBehindOthersInQueue has long ones and slow unknown ones leave no room for
 // the unknown, and one whose route is known now wait behind others that stay unknown.
-func TestUnknownBehindOthersInLine(t *testing.T) {
+func TestUnknownBehindOthersInQueue(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 20, 20*time.Millisecond)

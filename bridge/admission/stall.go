@@ -2,14 +2,14 @@ package admission
 
 import "time"
 
-// phase is what is believed of the application: whether it answers.
+// phase is what the gate believes of the application: whether it answers.
 //
-//	flowing -> suspected: requests of two flows for routes that are known to be short
-//	    are in flight, and none such has ended for a time
-//	suspected -> flowing: one has ended, or those are gone
-//	suspected -> stalled: nobody answers those who were sent to find out, either
-//	stalled -> recovering: one has ended, or all are gone
-//	recovering -> flowing: as many may start as ever
+//	answering -> suspected: requests of two clients for routes that are known to be short are
+//	    in flight, and no short request has ended for some time
+//	suspected -> answering: a short request has ended, or the stuck ones are gone
+//	suspected -> stalled: probes are not answered, either
+//	stalled -> recovering: a short request has ended, or all of them are gone
+//	recovering -> answering: as many requests may start as there are slots
 type phase uint8
 
 const (
@@ -23,42 +23,42 @@ var phaseNames = [...]string{"none", "suspected", "stalled", "recovering"}
 
 func (p phase) String() string { return phaseNames[p] }
 
-// stopped reports whether short requests start only to find out if they are answered.
+// stopped reports whether short requests start only as probes.
 func (p phase) stopped() bool { return p == suspected || p == stalled }
 
-// confirmingProbes is how many requests must have been sent to find out, and not been
-// answered, for a stall to be certain although few are stuck: two slow pages on a
-// quiet day are none.
+// confirmingProbes is how many unanswered probes confirm a stall when only few requests are stuck:
+// two slow pages on a quiet day are no stall.
 const confirmingProbes = 3
 
-// maxProbeInterval is the longest time between two of them.
+// maxProbeInterval is the longest time between two probes.
 const maxProbeInterval = 30 * time.Second
 
 type stallState struct {
 	phase     phase
-	suspicion uint64        // of suspicions
-	began     time.Duration // of a stall: when a short request ended last
+	suspicion uint64        // number of the current or last suspicion
+	began     time.Duration // of the stall: when a short request last ended before it
 
-	probes        int           // in flight, sent to find out
-	sent          int           // in this stall
-	probedAt      time.Duration // when the last one was
-	probeInterval time.Duration // until the next one, if that does not end
+	probes        int           // in flight
+	sent          int           // since the suspicion began
+	probedAt      time.Duration // when the last probe started
+	probeInterval time.Duration // until the next probe, if that one does not end
 
-	ramp int // recovering: slots in use at most
+	ramp int // while recovering: slots that may be in use
 
-	lastEnd      time.Duration // when a short request ended the last time
-	stoppedTotal time.Duration // how long stalls have lasted in all, but for the one going on
-	count        uint64        // of those that were certain
+	lastEnd      time.Duration // when a short request last ended
+	stoppedTotal time.Duration // total time of the suspicions and stalls before the current one
+	count        uint64        // stalls
 }
 
-// Stall is a time in which the application answered nobody.
+// Stall is a time during which the application answers no request.
 type Stall struct {
-	Began time.Time  // when it answered last
-	Ended time.Time  // when it answered again; zero: it has not
-	Held  []InFlight // what was in flight when the stall was certain, the oldest first
+	Began time.Time  // when it last answered
+	Ended time.Time  // when it answered again; zero while the stall lasts
+	Held  []InFlight // what was in flight when the stall was confirmed, the oldest first
 }
 
-// ageing is the clock that requests age by: it stands still in a stall.
+// ageing returns the time by the clock that requests age by, which stops during a suspicion or
+// stall.
 func (g *Gate) ageing(now time.Duration) time.Duration {
 	if g.stall.phase.stopped() {
 		return g.stall.began - g.stall.stoppedTotal
@@ -66,12 +66,12 @@ func (g *Gate) ageing(now time.Duration) time.Duration {
 	return now - g.stall.stoppedTotal
 }
 
-// stallAfter is how long no short request must end.
+// stallAfter returns how long no short request must end for a suspicion.
 func (g *Gate) stallAfter() time.Duration {
 	return max(g.cfg.StallAfter, time.Duration(20*g.load.mean()*float64(time.Second)))
 }
 
-// enterPhase is the one place where the phase changes.
+// enterPhase is the only place where the phase changes.
 func (g *Gate) enterPhase(to phase, now time.Duration) {
 	s := &g.stall
 	from := s.phase
@@ -94,7 +94,7 @@ func (g *Gate) enterPhase(to phase, now time.Duration) {
 	}
 }
 
-// checkStall is what every tick does about stalls.
+// checkStall changes the phase as time passes. Every tick calls it.
 func (g *Gate) checkStall(now time.Duration) {
 	s := &g.stall
 	switch s.phase {
@@ -118,9 +118,9 @@ func (g *Gate) checkStall(now time.Duration) {
 	}
 }
 
-// stallConfirmed reports whether a suspicion has proved true: most slots that are not long
-// ones' are stuck, and there is none to find out with, or who was sent is stuck, too;
-// or enough of those are.
+// stallConfirmed reports whether a suspicion is a stall: either stuck short requests hold most of
+// the slots that long ones do not hold, and no slot is free for a probe or a probe is stuck, too;
+// or enough probes are stuck.
 func (g *Gate) stallConfirmed(now time.Duration) bool {
 	s := &g.stall
 	unanswered := s.probes > 0 && now-s.probedAt >= g.cfg.StallAfter
@@ -128,7 +128,7 @@ func (g *Gate) stallConfirmed(now time.Duration) bool {
 	return most && (unanswered || g.inUse >= g.slots) || unanswered && s.sent >= confirmingProbes
 }
 
-// ramp has n more start.
+// ramp lets n more requests be in flight.
 func (g *Gate) ramp(n int, now time.Duration) {
 	if g.stall.ramp += n; g.stall.ramp >= g.slots {
 		g.enterPhase(answering, now)
@@ -148,12 +148,12 @@ func (g *Gate) progress(now time.Duration) {
 	}
 }
 
-// mayProbe reports whether one may start to find out whether the application answers.
+// mayProbe reports whether a probe may start.
 func (g *Gate) mayProbe(now time.Duration) bool {
 	return g.stall.probes == 0 || now-g.stall.probedAt >= g.stall.probeInterval
 }
 
-// probe notes that e starts to find out.
+// probe notes that e starts as a probe.
 func (g *Gate) probe(e *entry, now time.Duration) {
 	s := &g.stall
 	e.probe = s.suspicion
@@ -165,8 +165,8 @@ func (g *Gate) probe(e *entry, now time.Duration) {
 	}
 }
 
-// suspect begins a stall if requests of two flows are stuck: in flight for long
-// enough, and not for long already when the last one ended.
+// suspect begins a suspicion if requests of two clients are stuck: they have been in flight for
+// long enough, and had not been so when the last short request ended.
 func (g *Gate) suspect(now time.Duration) {
 	s := &g.stall
 	var clientKey *client
@@ -189,7 +189,7 @@ func (g *Gate) suspect(now time.Duration) {
 		return
 	}
 	s.began = max(began, s.lastEnd)
-	clock := s.began - s.stoppedTotal // the time since then does not count as age
+	clock := s.began - s.stoppedTotal // the time since then does not age requests
 	for l := g.young.head; l != nil; l = l.next {
 		l.of.ageStart = min(l.of.ageStart, clock)
 	}
@@ -204,14 +204,14 @@ func (g *Gate) suspect(now time.Duration) {
 	}
 }
 
-// queueReport has OnStall called, when the mutex is free again.
+// queueReport has OnStall called with s when the mutex is free.
 func (g *Gate) queueReport(s Stall) {
 	if g.onStall != nil {
 		g.reports = append(g.reports, s)
 	}
 }
 
-// deliverReports calls OnStall for what there is to report.
+// deliverReports calls OnStall with each report in the queue.
 func (g *Gate) deliverReports() {
 	g.reportMu.Lock()
 	defer g.reportMu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// fill starts pages of so many flows.
+// fill starts pages of so many clients.
 func (r *rig) fill(n int) (all []*visit) {
 	r.Helper()
 	for i := range n {
@@ -100,8 +100,8 @@ func TestNoStall(t *testing.T) {
 	}
 }
 
-// TestOneFlowIsNoStall has one session wait for its own lock.
-func TestOneFlowIsNoStall(t *testing.T) {
+// TestOneClientIsNoStall has one session wait for its own lock.
+func TestOneClientIsNoStall(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)
 	a, b := r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// newSuspicion has two pages of two flows be slow.
+// newSuspicion has two pages of two clients be slow.
 func newSuspicion(t *testing.T, workers int) (r *rig, slow []*visit) {
 	t.Helper()
 	r = newRig(t, workers)
@@ -42,8 +42,8 @@ func TestSuspicionServesLongRequests(t *testing.T) {
 	}
 }
 
-// TestSlowRequestsOfThreeFlows has the one who finds out be slow, too.
-func TestSlowRequestsOfThreeFlows(t *testing.T) {
+// TestSlowRequestsOfThreeClients has the one who finds out be slow, too.
+func TestSlowRequestsOfThreeClients(t *testing.T) {
 	r, slow := newSuspicion(t, 16)
 	slow = append(slow, r.enter(page(3)).mustRun())
 	next := r.enter(page(4)).mustWait()
@@ -82,8 +82,8 @@ func TestEarlierProbesAreForgotten(t *testing.T) {
 	}
 }
 
-// TestProbeIsFoundInARoutesLine has everybody ask for the route that is stuck.
-func TestProbeIsFoundInARoutesLine(t *testing.T) {
+// TestProbeIsFoundInARoutesQueue has everybody ask for the route that is stuck.
+func TestProbeIsFoundInARoutesQueue(t *testing.T) {
 	r := newRig(t, 4)
 	r.teach(page(0), 20, 20*time.Millisecond)
 	stuck := r.fill(2)

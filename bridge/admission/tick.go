@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// startTicking makes sure that ticks come.
+// startTicking starts the ticks if they do not run.
 func (g *Gate) startTicking() {
 	if g.ticking {
 		return
 	}
 	now := g.now()
 	g.ticking, g.ticked = true, now
-	if g.estimate(now) && g.load.fresh() { // nobody was here
+	if g.estimate(now) && g.load.fresh() { // the gate was empty
 		g.longCapRaised = now + time.Second - raiseInterval // not before the first estimate
 	}
 	if g.timer == nil {
@@ -22,7 +22,7 @@ func (g *Gate) startTicking() {
 	g.timer.Reset(tick)
 }
 
-// tick does what time makes necessary.
+// tick does what the passing of time requires.
 func (g *Gate) tick() {
 	g.mu.Lock()
 	if g.closed {
@@ -57,13 +57,13 @@ func (g *Gate) tick() {
 	}
 }
 
-// minPause is how late a tick must come for the machine, or this process, to have
-// stood still: then nothing is known of what the application did meanwhile.
+// minPause is how late a tick must be for the machine, or this process, to have been suspended.
+// Then nothing is known of what the application did meanwhile.
 const minPause = 500 * time.Millisecond
 
-// detectPause reports whether the process has stood still, and has that time not count.
-// Whoever comes first afterwards asks, be it a tick or an answer that had been there
-// for long.
+// detectPause reports whether the process was suspended, and excludes that time from the ages of
+// requests. Each entry into the gate calls it first, because the first event after a pause may be a
+// tick or an answer that has been there for long.
 func (g *Gate) detectPause(now time.Duration) (slept bool) {
 	late := now - g.ticked - tick
 	if !g.ticking || !g.cfg.Lanes || late <= minPause {
@@ -74,10 +74,10 @@ func (g *Gate) detectPause(now time.Duration) (slept bool) {
 	return true
 }
 
-// excludePause has the ageing clock stand still for d.
+// excludePause stops the ageing clock for d.
 func (g *Gate) excludePause(d time.Duration) {
 	if g.stall.phase.stopped() {
-		return // it stands still
+		return // it is stopped already
 	}
 	g.stall.stoppedTotal += d
 	g.stall.lastEnd += d
@@ -88,7 +88,7 @@ func (g *Gate) excludePause(d time.Duration) {
 	}
 }
 
-// ageAll makes those long that have been in flight for long enough.
+// ageAll makes requests count as long that have been in flight for LongAfter.
 func (g *Gate) ageAll(now time.Duration) {
 	clock := g.ageing(now)
 	for e := g.young.first(); e != nil && clock-e.ageStart >= g.cfg.LongAfter; e = g.young.first() {
@@ -96,9 +96,9 @@ func (g *Gate) ageAll(now time.Duration) {
 	}
 }
 
-// expire refuses those that have waited for as long as they may. What has become
-// mixed or long while it waited may wait longer, and so may what waits for others of
-// its own flow: it does not lack a slot.
+// expire refuses requests whose deadlines have passed. A request that has become mixed or long
+// since it came may wait longer. So may a request that waits for others of its client: it does not
+// lack a slot.
 func (g *Gate) expire(now time.Duration) {
 	for len(g.deadlines) > 0 && g.deadlines[0].deadline <= now {
 		e := g.deadlines[0]
@@ -117,7 +117,8 @@ func (g *Gate) expire(now time.Duration) {
 	}
 }
 
-// extend gives e the patience of a long one, and reports whether it had less.
+// extend gives e the deadline of a long request, and reports whether that is later than the one it
+// had.
 func (g *Gate) extend(e *entry) bool {
 	if e.longWait {
 		return false
@@ -132,8 +133,7 @@ func (g *Gate) extend(e *entry) bool {
 	return true
 }
 
-// estimate finds out once a second what short requests leave, and reports whether
-// it was time.
+// estimate computes once a second how many slots short requests need. It reports whether it has.
 func (g *Gate) estimate(now time.Duration) (folded bool) {
 	if !g.load.fold(now) {
 		return false
@@ -144,23 +144,21 @@ func (g *Gate) estimate(now time.Duration) (folded bool) {
 	return true
 }
 
-// setLongTarget finds out what the estimates mean for the slots there are.
+// setLongTarget computes from the estimates how many slots may go to long requests.
 func (g *Gate) setLongTarget() {
 	g.shortNeed = g.load.servers(max(0, g.load.rate-g.load.unknownRate)*g.load.mean(), g.slots, g.cfg.WaitTarget)
 	need := slices.Max(g.needs[:])
 	g.longTarget = max(min(g.slots-need, g.slots-g.reserve), g.longMin)
 }
 
-// raiseAfter is how long longCap stays before it is raised again. What a long
-// request has taken cannot be taken back: it may be given no faster than the load
-// becomes known.
+// raiseInterval is the least time between two raises of longCap. A long request cannot be made to
+// give its slot back, so longCap must not rise faster than the load becomes known.
 const (
 	raiseInterval = 250 * time.Millisecond
-	raiseSteps    = 12 // in so many steps, if there are workers enough
+	raiseSteps    = 12 // longCap rises from 0 to its highest value in so many raises, if there are enough slots
 )
 
-// adjustLongCap moves longCap towards what short requests leave: down by one per tick, up
-// more slowly.
+// adjustLongCap moves longCap towards longTarget: down by one each tick, up more slowly.
 func (g *Gate) adjustLongCap(now time.Duration) {
 	if g.stall.phase.stopped() {
 		g.load.restart(now)

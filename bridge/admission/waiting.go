@@ -2,17 +2,17 @@ package admission
 
 import "time"
 
-// room is what requests that wait take room in. Each is bounded for itself.
+// waitingRoom is a bounded set of waiting requests.
 type waitingRoom uint8
 
 const (
-	roomReady   waitingRoom = iota // short ones that wait for a slot
-	roomUnknown                    // those of unknown routes
-	roomParked                     // mixed and long ones, and short ones that wait for others of their flow
+	roomReady   waitingRoom = iota // short requests that wait for a slot
+	roomUnknown                    // unknown requests
+	roomParked                     // mixed and long requests, and short ones that wait for others of their client
 	rooms
 )
 
-// roomOf is where e, which waits or is about to, takes room.
+// waitingRoom returns the room that e waits in, or is about to.
 func (e *entry) waitingRoom() waitingRoom {
 	switch {
 	case e.lane == Unknown:
@@ -23,68 +23,68 @@ func (e *entry) waitingRoom() waitingRoom {
 	return roomReady
 }
 
-// crowd is how many requests of one client wait in a room.
+// waitCount is how many requests of one address wait in a room.
 type waitCount struct {
 	address *address
 	n       int32
-	index   int32 // in Gate.crowds
+	index   int32 // in Gate.waitCounts
 }
 
-// bySize has the largest crowd on top.
+// bySize orders a heap: the address with the most waiting requests is at its top.
 type bySize struct{}
 
 func (bySize) before(a, b *waitCount) bool { return a.n > b.n }
 func (bySize) index(c *waitCount) *int32   { return &c.index }
 
-// countWaiting notes that so many more requests of f, or fewer, wait in a room.
-func (g *Gate) countWaiting(f *client, in waitingRoom, by int) {
+// countWaiting adds by to the requests of c that wait in a room.
+func (g *Gate) countWaiting(c *client, in waitingRoom, by int) {
 	if by == 0 {
 		return
 	}
 	g.waitingIn[in] += by
-	f.waitingIn[in] += int32(by)
-	c := &f.address.waitCounts[in]
-	was := c.n
-	switch c.n += int32(by); {
+	c.waitingIn[in] += int32(by)
+	count := &c.address.waitCounts[in]
+	was := count.n
+	switch count.n += int32(by); {
 	case was == 0:
-		g.waitCounts[in].push(c)
-	case c.n == 0:
-		g.waitCounts[in].remove(c)
+		g.waitCounts[in].push(count)
+	case count.n == 0:
+		g.waitCounts[in].remove(count)
 	default:
-		g.waitCounts[in].fix(c)
+		g.waitCounts[in].fix(count)
 	}
 }
 
-// addWaiting has e be among those of its flow that wait. As long as any do, the flow is
-// one of that client's.
+// addWaiting adds e to the waiting requests of its client. While a client has waiting requests, all
+// of them count for the address of the first.
 func (g *Gate) addWaiting(e *entry) {
-	f := e.client
-	if f.waiting.n == 0 {
-		f.address = g.addressOf(e.addressKey)
-		f.address.clients.pushBack(&f.ofAddress)
+	c := e.client
+	if c.waiting.n == 0 {
+		c.address = g.addressOf(e.addressKey)
+		c.address.clients.pushBack(&c.ofAddress)
 	}
-	e.addressKey = f.address.key
-	f.waiting.pushBack(&e.ofClient)
-	f.countShort(e, 1)
-	g.countWaiting(f, e.waitingRoom(), 1)
+	e.addressKey = c.address.key
+	c.waiting.pushBack(&e.ofClient)
+	c.countShort(e, 1)
+	g.countWaiting(c, e.waitingRoom(), 1)
 }
 
-// removeWaiting undoes moveIn.
+// removeWaiting undoes addWaiting.
 func (g *Gate) removeWaiting(e *entry) {
-	f := e.client
-	g.countWaiting(f, e.waitingRoom(), -1)
-	f.countShort(e, -1)
+	c := e.client
+	g.countWaiting(c, e.waitingRoom(), -1)
+	c.countShort(e, -1)
 	e.ofClient.leave()
-	if f.waiting.n > 0 {
+	if c.waiting.n > 0 {
 		return
 	}
-	f.ofAddress.leave()
-	g.forgetIfIdle(f.address)
-	f.address = nil
+	c.ofAddress.leave()
+	g.forgetIfIdle(c.address)
+	c.address = nil
 }
 
-// waitLimit is how many requests of e's flow may wait where it would: some of all that
-// may, so that one flow never has all places. An address may stand for many people.
+// waitLimit is how many requests of e's client may wait in e's lane: a part of the room, so that
+// one client never fills it. A shared client may stand for many people and has a larger part.
 func (g *Gate) waitLimit(e *entry) int {
 	size := g.cfg.LongSize
 	if e.lane == Short {
@@ -101,10 +101,10 @@ func (g *Gate) waitLimit(e *entry) int {
 	return max(g.clientLimit, size/4)
 }
 
-// queuesPerAddress is how many requests of one client may wait for slots before others of its
-// flows have no turns of their own any more, but those of the client: else one that sends
-// another cookie with each request would have as many turns as requests. What others have
-// to wait for all these turns is part of what they may wait.
+// queuesPerAddress is how many requests of an address may wait for slots before new clients of the
+// address get no queue of their own, but share the address's. Without this limit, an address that
+// sends another cookie with each request would have a turn for each request, and every other client
+// would wait for all these turns.
 func (g *Gate) queuesPerAddress() int32 {
 	n := g.cfg.Size / 4
 	if mean := g.load.mean(); mean > 0 {
@@ -113,7 +113,8 @@ func (g *Gate) queuesPerAddress() int32 {
 	return int32(max(2, n))
 }
 
-// clientOfAddress returns the flow that e is to wait in instead of its own, if any.
+// clientOfAddress returns the client in whose queue e must wait instead of its own client's, nil if
+// e may wait in its own.
 func (g *Gate) clientOfAddress(e *entry, r *Request, now time.Duration) *client {
 	if e.queue != fast || e.client.shared || e.client.waiting.n > 0 || r.Address == 0 || r.Address == r.ClientKey {
 		return nil
@@ -124,60 +125,60 @@ func (g *Gate) clientOfAddress(e *entry, r *Request, now time.Duration) *client 
 	return g.clientOf(r.Address, true, now)
 }
 
-// dropFromLongest refuses the newest request of whoever has the most in a room, so that e can
-// wait there: the client with the most, and of its flows the one with the most. It reports
-// false if that is e's, which is the newest then.
+// dropFromLongest makes room for e: it refuses the newest request in the room of the address that
+// has the most requests there, and of that address's client that has the most. If that request
+// would be e, it refuses nothing and reports false.
 func (g *Gate) dropFromLongest(e *entry, why Reason, now time.Duration) bool {
 	in := e.waitingRoom()
 	own := e.client.address
 	if own == nil {
-		own = g.addresses[e.addressKey] // nil: it has nothing here
+		own = g.addresses[e.addressKey] // nil: the address has nothing in the gate
 	}
-	c, n := own, 1
+	a, n := own, 1
 	if own != nil {
 		n += int(own.waitCounts[in].n)
 	}
 	if most := g.waitCounts[in].first(); most != nil && int(most.n) > n {
-		c, n = most.address, int(most.n)
+		a, n = most.address, int(most.n)
 	}
 	e.ownFault = g.isFlood(n, in)
-	if c == nil {
+	if a == nil {
 		return false
 	}
-	f := c.longestClient(in)
-	if f == nil || c == own && f.waitingIn[in] <= e.client.waitingIn[in]+1 {
+	c := a.longestClient(in)
+	if c == nil || a == own && c.waitingIn[in] <= e.client.waitingIn[in]+1 {
 		return false
 	}
-	last := f.newest(in)
+	last := c.newest(in)
 	last.ownFault = e.ownFault
 	g.refuseWaiter(last, why, now)
 	return true
 }
 
-// floodMin is how many of one client may wait without being too many.
+// floodMin is how many requests of one address may wait in a room without being a flood.
 const floodMin = 8
 
-// isFlood reports whether so many of one client in a room are what is wrong there. They are
-// no load to reckon with: it would push out long requests.
+// isFlood reports whether n requests of one address in a room are why the room is full. A flood
+// does not count as load of short requests: it would take the slots of long ones.
 func (g *Gate) isFlood(n int, in waitingRoom) bool { return n > max(floodMin, g.waitingIn[in]/4) }
 
-// maxLooks is how many flows of a client are looked at to find the one with the most.
+// maxLooks bounds how many clients of an address longestClient looks at.
 const maxLooks = 256
 
-// longestClient is the flow of c that has the most in a room.
-func (c *address) longestClient(in waitingRoom) (most *client) {
+// longestClient returns the client of a that has the most requests in a room.
+func (a *address) longestClient(in waitingRoom) (most *client) {
 	n := 0
-	for l, looks := c.clients.head, 0; l != nil && looks < maxLooks; l, looks = l.next, looks+1 {
-		if f := l.of; int(f.waitingIn[in]) > n {
-			most, n = f, int(f.waitingIn[in])
+	for l, looks := a.clients.head, 0; l != nil && looks < maxLooks; l, looks = l.next, looks+1 {
+		if c := l.of; int(c.waitingIn[in]) > n {
+			most, n = c, int(c.waitingIn[in])
 		}
 	}
 	return most
 }
 
-// newest is the request of f that came last of those in a room.
-func (f *client) newest(in waitingRoom) *entry {
-	for l := f.waiting.tail; l != nil; l = l.prev {
+// newest returns the last request of c that came into a room.
+func (c *client) newest(in waitingRoom) *entry {
+	for l := c.waiting.tail; l != nil; l = l.prev {
 		if l.of.waitingRoom() == in {
 			return l.of
 		}
