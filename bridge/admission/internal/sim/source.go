@@ -13,11 +13,11 @@ const (
 	ownAddress = 5_000_000 // where the application's own requests come from
 
 	users     = 200
-	addresses = 10 // shared by those who have no session
+	addresses = 10 // shared by clients without a session
 	wikiPages = 20_000
 )
 
-// site is what there is to ask for.
+// site is the set of requests that clients can send.
 type site struct {
 	shorts []admission.Request
 	polls  []admission.Request
@@ -36,7 +36,7 @@ func newSite(sc Scenario) site {
 			s.shorts = append(s.shorts, admission.Request{Route: "GET " + path, Group: "GET /wiki", Method: "GET", Path: path})
 		}
 	}
-	// One of them lies among the short ones: its relatives must not suffer.
+	// /app0/poll is in a group of short routes, which must not suffer from it.
 	for _, path := range []string{"/poll/inbox", "/poll/news", "/app0/poll"} {
 		group := "GET /poll"
 		if path == "/app0/poll" {
@@ -47,18 +47,18 @@ func newSite(sc Scenario) site {
 	return s
 }
 
-// Streams of random numbers, so that what one source draws changes no other.
+// Streams of random numbers, so that what one source draws does not change another.
 const (
 	streamShorts = iota + 1
 	streamPolls
 	streamSlow
 	streamNested
-	streamTabs // and up
+	streamTabs // and further ones
 )
 
 func (s *run) random(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(s.o.Seed, stream)) }
 
-// arrivals brings requests at a rate, Poisson, as long as the run measures.
+// arrivals makes requests arrive at a rate, as a Poisson process, until For.
 func (s *run) arrivals(rate float64, rng *rand.Rand, next func() *request) {
 	if rate <= 0 {
 		return
@@ -135,7 +135,7 @@ func (s *run) newShort(site site, rng *rand.Rand) *request {
 		leave:   patience,
 	}
 	switch who := rng.Float64(); {
-	case who < 0.02: // nobody knows who asks
+	case who < 0.02: // a request without a client key
 	case who < 0.12:
 		r.ClientKey, r.Shared = 1_000_000+rng.Uint64N(addresses), true
 		r.Address = r.ClientKey
@@ -150,7 +150,7 @@ func (s *run) newShort(site site, rng *rand.Rand) *request {
 	return r
 }
 
-// newNested is what a page asks its own site for.
+// newNested is a request that the page parent sends to its own site.
 func (s *run) newNested(parent *request) *request {
 	rng := s.nesting
 	r := &request{
@@ -168,7 +168,7 @@ func (s *run) newNested(parent *request) *request {
 	return r
 }
 
-// newFlood is a page that one of many connections of an address asks for.
+// newFlood is a request for a page, over one of many connections of an address.
 func (s *run) newFlood(site site, rng *rand.Rand, address uint64) *request {
 	r := &request{
 		Request: site.shorts[rng.IntN(len(site.shorts))],
@@ -217,7 +217,7 @@ func client(r *request, rng *rand.Rand, stays time.Duration) {
 	}
 }
 
-// tab asks again as soon as it has its answer.
+// tab sends its next request as soon as it has the answer to the last one.
 type tab struct {
 	s    *run
 	rng  *rand.Rand
@@ -240,7 +240,7 @@ func (t *tab) again(after time.Duration) {
 	}, nil)
 }
 
-// pause is what a browser needs to ask again.
+// pause is how long a browser takes to send the next request.
 func (t *tab) pause() time.Duration {
 	return 10*time.Millisecond + time.Duration(t.rng.Float64()*float64(50*time.Millisecond))
 }
