@@ -45,8 +45,7 @@ func TestInsertKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// TestInsertIntoALongChain finds the place near an end of a chain, and does not look
-// through all of it.
+// TestInsertIntoALongChain: insert finds a place near an end, and does not look at the whole chain.
 func TestInsertIntoALongChain(t *testing.T) {
 	const n = 10 * batch
 	for _, at := range []int{0, batch / 2, n - batch/2, n} {

@@ -42,9 +42,8 @@ func TestClientsTakeTurns(t *testing.T) {
 	v.done()
 }
 
-// TestLockBoundSession has one session hold its lock for two seconds at a time on
-// a route that everybody uses. It must neither take more than its share nor make
-// the route a slow one.
+// TestLockBoundSession: one session holds its lock for two seconds at a time, on a route that
+// everybody uses. It must neither take more than its share nor make the route slow for the gate.
 func TestLockBoundSession(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 40, 50*time.Millisecond)
@@ -83,8 +82,8 @@ func TestLockBoundSession(t *testing.T) {
 		}
 		limit = running
 	}
-	// Nobody else asks for long, so it has four: the slots that long requests may have, but
-	// for two that another session might want.
+	// Nobody else asks for long, so the session has four: the slots that long requests may have,
+	// less two that another session might want.
 	if limit > 4 {
 		t.Errorf("the session has %d in flight after a minute, want 4 at most", limit)
 	}
@@ -151,7 +150,7 @@ func TestPredictedWait(t *testing.T) {
 	}
 }
 
-// TestWaitForOnesOwnClientMayBeLonger has one session wait for itself while slots are free.
+// TestWaitForOnesOwnClientMayBeLonger: one session waits for itself while slots are free.
 func TestWaitForOnesOwnClientMayBeLonger(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 500*time.Millisecond)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// configure has the gate go by its Config with a change.
+// configure applies a change to the Config of the gate.
 func (r *rig) configure(change func(*Config)) {
 	r.Helper()
 	cfg := r.g.cfg
@@ -49,7 +49,7 @@ func TestConfigureRefuses(t *testing.T) {
 	}
 }
 
-// Clock, Capacity and OnStall stay, whatever the new Config says.
+// Clock, Capacity and OnStall keep their values, whatever the new Config has.
 func TestConfigureKeeps(t *testing.T) {
 	r := known(t, 8, func(c *Config) { c.Capacity = func() int { return 6 } })
 	cfg := Defaults(16)
@@ -91,7 +91,7 @@ func TestMoreWorkers(t *testing.T) {
 	}
 }
 
-// Those who hold slots keep them, and those who wait are not refused.
+// Requests in flight keep their slots, and waiting requests are not refused.
 func TestFewerWorkers(t *testing.T) {
 	for name, change := range map[string]func(*Config){"lanes": func(*Config) {}, "fifo": fifo} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestShorterLongQueue(t *testing.T) {
 	r.leaveAll(run)
 }
 
-// Who waited for others of its client, route or kind is looked at at once.
+// Requests that wait for others of their client, route or kind are looked at at once.
 func TestMoreOfAKind(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		r := known(t, 16)
@@ -237,7 +237,7 @@ func TestReserveChanges(t *testing.T) {
 	}
 	polls[6].done()
 	waits.mustRun()
-	// What is given to long ones cannot be taken back, so they get it step by step.
+	// A slot that a long request has cannot be taken back, so LongCap rises in steps.
 	r.configure(func(c *Config) { c.Reserve = 2 })
 	longCap(6)
 	r.clock.pass(tick)
@@ -247,8 +247,8 @@ func TestReserveChanges(t *testing.T) {
 	r.leaveAll(append(polls[7:], waits))
 }
 
-// Where the short ones needed all workers there were, they may need more of more: what
-// is known of them does not say that long ones may have the new ones.
+// If short requests needed all workers, they may need more of a larger number: what is known of
+// them does not say that long ones may have the new workers.
 func TestMoreWorkersUnderLoad(t *testing.T) {
 	r := known(t, 4, func(c *Config) { c.Reserve = 0 })
 	kinds := [...]func(uint64) Request{page, other}
@@ -272,7 +272,7 @@ func TestMoreWorkersUnderLoad(t *testing.T) {
 	}
 }
 
-// A client's budget counts at the rate there was until then.
+// A client's budget grows at the old rate until the change.
 func TestBudgetsAreKept(t *testing.T) {
 	r := known(t, 16)
 	const clientKey = 7
@@ -330,7 +330,7 @@ func TestFewerAreRemembered(t *testing.T) {
 	busy.done()
 }
 
-// Those in flight count as long by the new measure from then on.
+// Requests in flight count as long by the new value from then on.
 func TestLongAfterChanges(t *testing.T) {
 	r := newRig(t, 8)
 	r.warmUp()
@@ -343,7 +343,7 @@ func TestLongAfterChanges(t *testing.T) {
 	v.done()
 }
 
-// Time for which the process stood still does not count, whoever comes first afterwards.
+// The time of a pause of the process does not count, whichever call comes first after it.
 func TestConfigureAfterSleep(t *testing.T) {
 	r := newRig(t, 8)
 	v := r.enter(page(1)).mustRun()
@@ -355,7 +355,7 @@ func TestConfigureAfterSleep(t *testing.T) {
 	v.done()
 }
 
-// A stall goes on, and so does the recovery from one, with other workers.
+// A stall, and the recovery from one, goes on with another number of workers.
 func TestConfigureInAStall(t *testing.T) {
 	for _, workers := range []int{4, 16, 40} {
 		r := known(t, 16)
@@ -381,7 +381,7 @@ func TestConfigureInAStall(t *testing.T) {
 	}
 }
 
-// The race detector tells whether anything is read that changes.
+// The race detector finds data that is read while Configure changes it.
 func TestConfigureRaces(t *testing.T) {
 	cfg := Defaults(8)
 	cfg.StallAfter = time.Millisecond

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestParkedRequestIsSmall parks as many as there may ever be, each of a client of its
-// own, and counts what the gate keeps of one.
+// TestParkedRequestIsSmall parks as many requests as there may ever be, each of another client, and
+// measures the gate's memory for one.
 func TestParkedRequestIsSmall(t *testing.T) {
 	const n = 100_000
 	for name, kind := range map[string]struct {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Check looks for what must never be.
+// Check returns an error if an invariant does not hold.
 func (g *Gate) Check() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -71,7 +71,7 @@ func (c *checker) route(r *route) *routeCount {
 	return c.routes[r]
 }
 
-// flight counts what holds a slot.
+// flight counts the requests that hold slots.
 func (c *checker) flight() {
 	g := c.g
 	c.fast, c.slow = map[*client]int{}, map[*client]int{}
@@ -137,7 +137,7 @@ func (c *checker) flight() {
 	}
 }
 
-// queues counts what waits.
+// queues counts the requests that wait.
 func (c *checker) queues() {
 	g := c.g
 	for i, e := range g.deadlines {
@@ -196,7 +196,7 @@ func (c *checker) queues() {
 			c.fail("a client with waiting requests is neither throttled nor in the ring")
 		}
 	}
-	// What depends on the time alone is looked at by ticks only.
+	// What depends on the time alone is only looked at by ticks.
 	now := g.now()
 	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.stall.phase == answering && g.rings[fast].n+g.rings[mixed].n > 0 {
 		c.fail("a slot is free and %d clients wait for one", g.rings[fast].n+g.rings[mixed].n)
@@ -259,7 +259,7 @@ func (c *checker) sums() {
 	}
 }
 
-// addressSums counts what clients have in the gate.
+// addressSums compares the counts of addresses.
 func (c *checker) addressSums() {
 	g := c.g
 	if len(g.addresses) != len(c.addresses) {
@@ -317,7 +317,7 @@ func (c *checker) known() (all []*route) {
 	return all
 }
 
-// couldStart reports whether e, which waits, could start if it were the only one.
+// couldStart reports whether e, which waits, could start if no other request waited.
 func (g *Gate) couldStart(e *entry, now time.Duration) bool {
 	alone := *e
 	alone.lane = g.laneOf(&alone, now)
@@ -325,7 +325,7 @@ func (g *Gate) couldStart(e *entry, now time.Duration) bool {
 	return g.mayStart(&alone, now) || g.couldBorrow(&alone, now)
 }
 
-// couldBorrow reports whether e waits only for its own client, and nobody wants the slot.
+// couldBorrow reports whether e waits only for its own client, and nobody else wants the slot.
 func (g *Gate) couldBorrow(e *entry, now time.Duration) bool {
 	if g.borrowable(now) <= 0 || g.longSlots(g.longCap, now)-g.mayBeLong() <= g.clientLimit || g.belowClientLimit(e.client, e.queue, now) {
 		return false

@@ -99,7 +99,7 @@ func TestClose(t *testing.T) {
 		t.Errorf("who came later was told %v", late.err)
 	}
 	v.done()
-	r.g.tick() // one that was due already
+	r.g.tick() // a tick that was due already
 	if r.g.ticking {
 		t.Error("ticks go on")
 	}
@@ -154,7 +154,7 @@ func TestAcquire(t *testing.T) {
 	})
 }
 
-// TestLeaveAndGrant has clients leave in the instant they are granted.
+// TestLeaveAndGrant: clients leave at the moment of the grant.
 func TestLeaveAndGrant(t *testing.T) {
 	g, err := New(Defaults(2))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestRefusedForItsOwnClientIsNoLoad has one client ask 500 times a second.
+// TestRefusedForItsOwnClientIsNoLoad: one client asks 500 times a second.
 func TestRefusedForItsOwnClientIsNoLoad(t *testing.T) {
 	r := known(t, 16)
 	var live []*visit
@@ -36,7 +36,7 @@ func TestRefusedForItsOwnClientIsNoLoad(t *testing.T) {
 	r.leaveAll(live)
 }
 
-// TestRefusedForWantOfSlotsIsLoad has many clients ask for more than there is.
+// TestRefusedForWantOfSlotsIsLoad: many clients ask for more than there is.
 func TestRefusedForWantOfSlotsIsLoad(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size = 1 })
 	all := []*visit{}
@@ -57,8 +57,8 @@ func TestRefusedForWantOfSlotsIsLoad(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestThrottledRequestsLeaveTheQueueToOthers has four clients wait for themselves, with as
-// many requests as may wait at all.
+// TestThrottledRequestsLeaveTheQueueToOthers: four throttled clients have as many waiting requests
+// as may wait at all.
 func TestThrottledRequestsLeaveTheQueueToOthers(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size = 40 })
 	var all []*visit
@@ -84,8 +84,8 @@ func TestThrottledRequestsLeaveTheQueueToOthers(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestThrottledRequestsAreBounded has as many wait for their own clients as may wait at
-// all. They take room where long ones do, for they wait as long.
+// TestThrottledRequestsAreBounded: throttled clients have as many waiting requests as may wait at
+// all. These count with the long ones, because they wait for as long.
 func TestThrottledRequestsAreBounded(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size, c.LongSize = 1000, 9 })
 	var all []*visit
@@ -116,7 +116,7 @@ func TestUnknownThrottledRequestsDoNotOpenTheQueue(t *testing.T) {
 		all = append(all, r.enter(page(7)).mustRun())
 	}
 	all = append(all, r.fillUnreserved()...)
-	for i := range 100 { // of a client that has in flight what it may
+	for i := range 100 { // of a client at its limit
 		all = append(all, r.enter(Request{Route: fmt.Sprint("GET html /", i), ClientKey: 7}).mustWait())
 	}
 	for i := range 4 {
@@ -142,8 +142,7 @@ func TestParkedRequestsDoNotCountAgainstPages(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestOneClientDoesNotParkForAll has one client want all places of long requests and
-// of those of unknown routes.
+// TestOneClientDoesNotParkForAll: one client wants all places of long and of unknown requests.
 func TestOneClientDoesNotParkForAll(t *testing.T) {
 	for name, kind := range map[string]struct {
 		request Request
@@ -176,8 +175,7 @@ func TestOneClientDoesNotParkForAll(t *testing.T) {
 	}
 }
 
-// TestUnspentClientGoesOn has a client wait because its budget is spent, until it has
-// saved up again.
+// TestUnspentClientGoesOn: a client whose budget is spent waits until it has saved again.
 func TestUnspentClientGoesOn(t *testing.T) {
 	r := known(t, 12, func(c *Config) { c.Timeout = 20 * time.Second }) // a budget of 6, and 1.5 per second; 3 in flight, or 1
 	busy := func(d time.Duration) {
@@ -209,8 +207,7 @@ func TestClientLimitShrinksWithTheCapacity(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestLongRequestsShrinkWithTheCapacity has one worker left, which short requests
-// need.
+// TestLongRequestsShrinkWithTheCapacity: one worker is left, and short requests need it.
 func TestLongRequestsShrinkWithTheCapacity(t *testing.T) {
 	capacity := 16
 	r := known(t, 16, func(c *Config) { c.Capacity = func() int { return capacity } })
@@ -221,7 +218,7 @@ func TestLongRequestsShrinkWithTheCapacity(t *testing.T) {
 	r.enter(slowPoll(0)).mustWait().leave()
 }
 
-// busyOne keeps one worker busy to 90 %.
+// busyOne keeps one worker busy for 90 % of the time.
 func (r *rig) busyOne(d time.Duration) {
 	r.Helper()
 	for range d / tick {
@@ -232,12 +229,12 @@ func (r *rig) busyOne(d time.Duration) {
 	}
 }
 
-// TestLongRequestsOfAClient has one client hold as many slots for long as it may.
+// TestLongRequestsOfAClient: one client holds as many slots for long as it may.
 func TestLongRequestsOfAClient(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	var all []*visit
-	for range r.g.longCap - r.g.cfg.ClientLimit { // as many are left as another client may have
+	for range r.g.longCap - r.g.cfg.ClientLimit { // as many are left as another client's limit
 		all = append(all, r.enter(slowPoll(1)).mustRun())
 	}
 	waits := r.enter(slowPoll(1)).mustWait()
@@ -251,7 +248,7 @@ func TestLongRequestsOfAClient(t *testing.T) {
 	r.leaveAll(append(all[2:], waits))
 }
 
-// TestMixedRequestsOfAClient is the same where they are taken for mixed.
+// TestMixedRequestsOfAClient is the same for mixed requests.
 func TestMixedRequestsOfAClient(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()

@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
-// TestRandom has everything happen in a random order, and looks after each step
-// for what must never be.
+// TestRandom does everything that a gate can do in a random order, and checks the invariants after
+// each step.
 func TestRandom(t *testing.T) {
 	for seed := range seeds.Of(t, 9) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// draw gives a gate random bounds.
+// draw gives a gate random limits.
 func draw(rnd *rand.Rand, c *Config, lanes bool) {
 	c.Lanes = lanes
 	c.Routes, c.Clients = 16+rnd.IntN(40), 16+rnd.IntN(40)
@@ -50,9 +50,9 @@ type day struct {
 	rnd      *rand.Rand
 	visits   []*visit
 	capacity int
-	stalled  bool                  // nothing ends just now
-	able     map[use]time.Duration // who waits, and since when it could start
-	asked    time.Duration         // when all were asked last
+	stalled  bool // no request ends at present
+	able     map[use]time.Duration // waiting requests, and since when each could start
+	asked    time.Duration // when passedOver last ran
 }
 
 // use is one use of an entry.
@@ -109,8 +109,8 @@ func (d *day) step() {
 	})
 }
 
-// reconfigure has the gate go by another Config, by which nobody is refused. What is
-// left to be found out is what a new gate would go by.
+// reconfigure changes the Config, which refuses nobody. Afterwards the derived values are those of
+// a new gate.
 func (d *day) reconfigure() {
 	g := d.g
 	workers := []int{1, 2, 3, 4, 5, 8, 16, 33}[d.rnd.IntN(8)]
@@ -166,7 +166,7 @@ func (d *day) request() Request {
 		r.Address = uint64(100 + d.rnd.IntN(4))
 	}
 	if d.rnd.IntN(8) == 0 {
-		r.ClientKey, r.Shared = uint64(1000+d.rnd.IntN(1000)), false // made up
+		r.ClientKey, r.Shared = uint64(1000+d.rnd.IntN(1000)), false // made-up keys
 	}
 	switch d.rnd.IntN(6) {
 	case 0:
@@ -192,7 +192,7 @@ func (d *day) any() *visit {
 	return live[d.rnd.IntN(len(live))]
 }
 
-// limits runs f and checks what started meanwhile against what the gate allows.
+// limits runs f and compares what has started meanwhile with what the gate allows.
 func (d *day) limits(f func()) {
 	g := d.g
 	before := make(map[*entry]uint64)
@@ -235,8 +235,8 @@ func (d *day) limits(f func()) {
 	}
 }
 
-// passedOver asks of everyone who waits whether it could start: a tick may not have
-// found it yet, the next one must have.
+// passedOver looks for waiting requests that could start. One tick may have passed over such a
+// request; the next must start it.
 func (d *day) passedOver() {
 	g, now := d.g, d.g.now()
 	for id, since := range d.able {
@@ -258,7 +258,7 @@ func (d *day) passedOver() {
 	}
 }
 
-// mayStart checks what has just been started.
+// mayStart checks an entry that has just started.
 func (d *day) mayStart(e *entry) {
 	g := d.g
 	if g.inUse > g.slots {
@@ -279,7 +279,7 @@ func (d *day) mayStart(e *entry) {
 	}
 }
 
-// end has everyone leave or finish, and expects the gate to be empty.
+// end lets all requests leave or finish, and expects the gate to be empty.
 func (d *day) end() {
 	for len(d.visits) > 0 {
 		v := d.any()
@@ -300,7 +300,7 @@ func (d *day) end() {
 	if len(g.addresses) > 0 || g.borrowed != 0 || g.nesting.inFlight != 0 {
 		d.Errorf("at the end: %d clients, %d borrowed slots, %d nested", len(g.addresses), g.borrowed, g.nesting.inFlight)
 	}
-	for i := range 1000 { // each forgets some of those that are too many
+	for i := range 1000 { // each request forgets some of the surplus
 		d.enter(Request{Route: fmt.Sprintf("GET html /c/%d", i%2), Group: "GET html /c"}).done()
 	}
 	if n := len(g.routes.table); n > g.cfg.Routes {

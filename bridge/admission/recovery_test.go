@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// stall has an application answer nobody until that is certain, and returns what
-// is in flight then.
+// stall makes the application answer nobody until the stall is confirmed, and returns the requests
+// in flight.
 func (r *rig) stall(n int) (stuck []*visit) {
 	r.Helper()
 	stuck = r.fill(n)
@@ -51,8 +51,7 @@ func TestLongRequestsWaitForTheRecovery(t *testing.T) {
 	}
 }
 
-// TestRecoveryEndsWithoutLoad has nobody come after a stall but one who waits for
-// its end.
+// TestRecoveryEndsWithoutLoad: after a stall, nobody comes but one who has waited for its end.
 func TestRecoveryEndsWithoutLoad(t *testing.T) {
 	for _, w := range []int{16, 200, 1000} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
@@ -73,7 +72,7 @@ func TestRecoveryEndsWithoutLoad(t *testing.T) {
 	}
 }
 
-// TestStallEndsWithThoseItCaught has all who were caught by a stall give up.
+// TestStallEndsWithThoseItCaught: all clients whose requests were caught by a stall give up.
 func TestStallEndsWithThoseItCaught(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)
@@ -106,8 +105,7 @@ func TestStallSpendsNoBudget(t *testing.T) {
 	b.done()
 }
 
-// TestOwnPause has the process stand still, while the application has long since
-// answered.
+// TestOwnPause: the process is suspended, and the application has long since answered.
 func TestOwnPause(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
@@ -133,7 +131,7 @@ func TestOwnPause(t *testing.T) {
 	}
 }
 
-// TestAnswersAfterAnOwnPause has the answers be read before the first tick.
+// TestAnswersAfterAnOwnPause: the answers are read before the first tick after a pause.
 func TestAnswersAfterAnOwnPause(t *testing.T) {
 	r := newRig(t, 16)
 	r.teach(page(0), 20, 20*time.Millisecond)
@@ -149,8 +147,7 @@ func TestAnswersAfterAnOwnPause(t *testing.T) {
 	}
 }
 
-// TestWhoComesAfterAnOwnPauseAges has a request come between a pause and the first
-// tick after it.
+// TestWhoComesAfterAnOwnPauseAges: a request comes between a pause and the first tick after it.
 func TestWhoComesAfterAnOwnPauseAges(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)
@@ -165,7 +162,7 @@ func TestWhoComesAfterAnOwnPauseAges(t *testing.T) {
 	after.done()
 }
 
-// TestOwnPauseInAStall has the process stand still while the application does.
+// TestOwnPauseInAStall: the process is suspended during a stall.
 func TestOwnPauseInAStall(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestNewRoutesDoNotPushOutWhatIsUsed has requests for ever new routes of ever new
-// groups beside those of a route that is known.
+// TestNewRoutesDoNotPushOutWhatIsUsed: requests for ever new routes of ever new groups come besides
+// requests for a known route.
 func TestNewRoutesDoNotPushOutWhatIsUsed(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Routes = 16 })
 	used := Request{Route: "GET html /wiki/Start", Group: "GET html /wiki"}
@@ -27,8 +27,8 @@ func TestNewRoutesDoNotPushOutWhatIsUsed(t *testing.T) {
 	}
 }
 
-// TestRoutesWithRequestsAreKept has a parked request outlive a flood of other
-// routes: what becomes of it is learned where others look.
+// TestRoutesWithRequestsAreKept: a parked request outlives a flood of other routes. What becomes of
+// it must count for the route that later requests use.
 func TestRoutesWithRequestsAreKept(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Routes = 16 })
 	r.warmUp()
@@ -42,7 +42,7 @@ func TestRoutesWithRequestsAreKept(t *testing.T) {
 	running.done()
 }
 
-// TestIdleClientsAreForgotten has more clients come than are remembered.
+// TestIdleClientsAreForgotten: more clients come than the gate remembers.
 func TestIdleClientsAreForgotten(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Clients = 16 })
 	r.teach(page(0), knownSamples, tick)

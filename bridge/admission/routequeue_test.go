@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestRouteQueueGoesOnWhenItsFirstLeaves has the first of a line be let in, wait for a
-// slot, and leave.
+// TestRouteQueueGoesOnWhenItsFirstLeaves: the first request of a route's queue is unblocked, waits
+// for a slot, and leaves.
 func TestRouteQueueGoesOnWhenItsFirstLeaves(t *testing.T) {
 	r := newRig(t, 2)
 	cold := func(clientKey uint64) Request { return Request{Route: "cold", ClientKey: clientKey} }
@@ -15,10 +15,10 @@ func TestRouteQueueGoesOnWhenItsFirstLeaves(t *testing.T) {
 	a, busy := r.enter(cold(1)).mustRun(), r.enter(other(2)).mustRun()
 	b, c := r.enter(cold(3)).mustWait(), r.enter(cold(4)).mustWait()
 	next := r.enter(other(5)).mustWait()
-	busy.done() // b and c are found to have to wait for a
+	busy.done() // b and c must wait for a
 	next.mustRun()
 	last := r.enter(other(6)).mustWait()
-	a.leave() // b would be next but for the other
+	a.leave() // b is next in the queue, but another client holds the slot
 	last.mustRun()
 	b.mustWait().leave()
 	next.done()
@@ -27,7 +27,7 @@ func TestRouteQueueGoesOnWhenItsFirstLeaves(t *testing.T) {
 	c.mustRun().done()
 }
 
-// mixedRoutes has W=16, all slots taken, and two routes a and b that are mixed.
+// mixedRoutes returns a rig with 16 slots, all in use, and two mixed routes a and b.
 func mixedRoutes(t *testing.T, clients ...uint64) (r *rig, polls, slowA, slowB []*visit, a, b Request) {
 	t.Helper()
 	r = newRig(t, 16)
@@ -49,11 +49,11 @@ func mixedRoutes(t *testing.T, clients ...uint64) (r *rig, polls, slowA, slowB [
 	return r, polls, slowA, slowB, a, b
 }
 
-// TestQueueOfARecoveredRoute has requests wait in line because their route is mixed.
-// When it is short again, they need no slot of long ones.
+// TestQueueOfARecoveredRoute: requests wait because their route is mixed. When it is short again,
+// they need no slot of long requests.
 func TestQueueOfARecoveredRoute(t *testing.T) {
 	r, polls, slowA, slowB, a, b := mixedRoutes(t, 1, 2)
-	polls[0].leave() // one slot is free; it is not for long ones
+	polls[0].leave() // one slot is free, but not for long requests
 	first := r.enter(a).mustWait()
 	second, third := r.enter(b).mustWait(), r.enter(b).mustWait()
 	slowB[0].done()
@@ -64,8 +64,8 @@ func TestQueueOfARecoveredRoute(t *testing.T) {
 	r.leaveAll(append(append(polls[1:], slowA...), slowB[1], first, second, third))
 }
 
-// TestRecoveredRouteBehindAnother has both wait as mixed in the same client; the
-// one behind may start first.
+// TestRecoveredRouteBehindAnother: requests of two mixed routes wait in one client's queue. The
+// second one may start first.
 func TestRecoveredRouteBehindAnother(t *testing.T) {
 	for name, clientKey := range map[string]uint64{"nobody": 0, "a client": 7} {
 		t.Run(name, func(t *testing.T) {
@@ -80,8 +80,8 @@ func TestRecoveredRouteBehindAnother(t *testing.T) {
 	}
 }
 
-// TestMixedRouteBehindOneThatMayHaveLess has two mixed routes wait: one may
-// have more slots than the other, because it is the other that is busy.
+// TestMixedRouteBehindOneThatMayHaveLess: requests of two mixed routes wait. One route may have
+// more slots than the other, because the other one is busy.
 func TestMixedRouteBehindOneThatMayHaveLess(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
@@ -122,8 +122,8 @@ func TestMixedRouteBehindOneThatMayHaveLess(t *testing.T) {
 	}
 }
 
-// TestManyThatBecomeShort has more wait on a mixed route than short requests
-// may. When it is short again, those of other routes have their turn with them.
+// TestManyThatBecomeShort: more requests of a mixed route wait than short ones may. When the route
+// is short again, requests of other routes have their turn between them.
 func TestManyThatBecomeShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
@@ -142,7 +142,7 @@ func TestManyThatBecomeShort(t *testing.T) {
 		v := &visit{r: r, since: r.clock.now}
 		p := page(uint64(1000 + i))
 		if v.ticket, v.err = r.g.Enter(&p, v); v.err != nil {
-			t.Fatalf("number %d of the crowd: %v", i, v.err)
+			t.Fatalf("request %d: %v", i, v.err)
 		}
 		count = append(count, v)
 	}
@@ -165,8 +165,8 @@ func TestManyThatBecomeShort(t *testing.T) {
 	}
 }
 
-// TestUnknownBehindOthersInQueue has long ones and slow unknown ones leave no room for
-// the unknown, and one whose route is known now wait behind others that stay unknown.
+// TestUnknownBehindOthersInQueue: long and slow unknown requests leave no place for unknown ones. A
+// request whose route is known by now waits behind others that stay unknown.
 func TestUnknownBehindOthersInQueue(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
@@ -191,8 +191,8 @@ func TestUnknownBehindOthersInQueue(t *testing.T) {
 	}
 }
 
-// TestParkedRequestOfARouteThatIsShort has a route be known as long wrongly: when
-// its turn comes, who was parked starts as what the route is by now.
+// TestParkedRequestOfARouteThatIsShort: a route was wrongly known as long. When the turn of a
+// parked request comes, it starts in the present lane of its route.
 func TestParkedRequestOfARouteThatIsShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
@@ -216,8 +216,8 @@ func TestParkedRequestOfARouteThatIsShort(t *testing.T) {
 	r.leaveAll(append(flight[8:], parked...))
 }
 
-// TestParkedRequestIsFoundWhenItsRouteIsShort has the turn of who was parked not
-// come, because others were parked before.
+// TestParkedRequestIsFoundWhenItsRouteIsShort: the turn of the parked request does not come,
+// because others were parked before it.
 func TestParkedRequestIsFoundWhenItsRouteIsShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()

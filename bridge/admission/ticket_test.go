@@ -17,7 +17,7 @@ func TestZeroTicket(t *testing.T) {
 	}
 }
 
-// TestTicketOfAnEarlierUse has a ticket's place be somebody else's by now.
+// TestTicketOfAnEarlierUse: the entry of the ticket is in use for another request by now.
 func TestTicketOfAnEarlierUse(t *testing.T) {
 	r := newRig(t, 2)
 	r.teach(page(0), knownSamples, tick)
