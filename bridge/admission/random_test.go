@@ -50,9 +50,9 @@ type day struct {
 	rnd      *rand.Rand
 	visits   []*visit
 	capacity int
-	stalled  bool // no request ends at present
+	stalled  bool                  // no request ends at present
 	able     map[use]time.Duration // waiting requests, and since when each could start
-	asked    time.Duration // when passedOver last ran
+	asked    time.Duration         // when passedOver last ran
 }
 
 // use is one use of an entry.

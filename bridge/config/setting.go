@@ -15,8 +15,8 @@ type Config struct {
 	written *Written // of a JSON with former names; else nil
 }
 
-// Written returns under which names UnmarshalJSON has found settings, nil if there was no former
-// name among them.
+// Written returns the names under which UnmarshalJSON has found settings. It is nil unless a former
+// name was among them.
 func (c *Config) Written() *Written { return c.written }
 
 // Change is what is required to change a setting while requests run.

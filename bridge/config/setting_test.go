@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// sample is how a value of s is written: one that is not the default.
+// sample returns a value of s, as it is written, that is not the default.
 func sample(s *Setting) []string {
 	switch {
 	case s.IsMap():
@@ -32,7 +32,7 @@ func sample(s *Setting) []string {
 	return []string{"7"}
 }
 
-// Every declaration is whole, and can be followed.
+// Every declaration is complete and consistent.
 func TestDeclarations(t *testing.T) {
 	flags := make(map[string]string)
 	for _, s := range Settings {
@@ -68,8 +68,8 @@ func TestDeclarations(t *testing.T) {
 	}
 }
 
-// Every setting can be set, written as JSON, and read back, and no other changes by it, but
-// for what is written with it.
+// Every setting can be set, encoded as JSON and decoded again, and no other setting changes by
+// that, but the duration that is written with it.
 func TestJSONOfEverySetting(t *testing.T) {
 	for _, s := range Settings {
 		var c, back Config
@@ -108,7 +108,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// An error begins with the key, and says what is meant or wanted.
+// An error begins with the key, and says what was meant or is wanted.
 func TestBadJSON(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"queue":{"timeout":"soon"}}`:   `queue.timeout: "soon" is not a duration`,
@@ -132,8 +132,8 @@ func TestBadJSON(t *testing.T) {
 	}
 }
 
-// Every setting of an application that two have otherwise is a difference, by its key; those
-// that need another backend are told.
+// Every setting in which two applications differ is reported by its key, and those that need
+// another backend are.
 func TestEveryDifference(t *testing.T) {
 	for _, s := range Settings {
 		if s.OfSite || s.Key == "backends" {

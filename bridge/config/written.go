@@ -5,19 +5,19 @@ import (
 	"regexp"
 )
 
-// Written notes under which names a user has written the settings that have a former name.
-// Front ends accept a former name with the meaning of the present one. A Written makes them
-// refuse a setting that is given under both names, tell the user the present name, and name in
-// errors what the user wrote. Names are keys, or flags with their two hyphens.
+// Written records under which names a user has written the settings that have a former name. Front
+// ends accept a former name with the meaning of the present one. With a Written, they refuse a
+// setting that is given under both names, tell the present name, and name in errors what the user
+// wrote. Names are keys, or flags with their two hyphens.
 //
-// The zero value is ready for use. A nil *Written has noted nothing.
+// The zero value is ready to use. A nil *Written has recorded nothing.
 type Written struct {
 	names  map[*Setting]string
-	former []*Setting // those written under their former name, in that order
+	former []*Setting // written under their former names, in that order
 }
 
-// Add notes that the user has written s as name. It returns an error, which goes on after the
-// name, if s has been written under its other name before.
+// Add records that the user has written s under a name. It returns an error if s has been written
+// under its other name before. The error text continues after the name.
 func (w *Written) Add(s *Setting, name string) error {
 	if s.Former == "" {
 		return nil
@@ -66,10 +66,10 @@ func (w *Written) Renamed() (sentences []string) {
 	return sentences
 }
 
-// anyName matches quoted texts, so that these are skipped, and whatever may be a key or a flag.
+// anyName matches whatever may be a key or a flag, and quoted texts, which are skipped.
 var anyName = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-*[a-z]+(?:[._-][a-z]+)*`)
 
-// In returns err with the names that the user wrote in place of the present ones.
+// In returns err with the names that the user wrote instead of the present ones.
 func (w *Written) In(err error) error {
 	if w == nil || len(w.former) == 0 || err == nil {
 		return err
@@ -88,7 +88,7 @@ func (w *Written) In(err error) error {
 	return &renamedError{text, err}
 }
 
-// renamedError is an error in other words.
+// renamedError is an error with other names in its text.
 type renamedError struct {
 	text string
 	err  error

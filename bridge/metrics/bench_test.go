@@ -13,12 +13,13 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// nobody waits for a place in the gate, and is not interested.
+// nobody is a Waiter that ignores what it is told.
 type nobody struct{}
 
 func (nobody) Settle(error) {}
 
-// busyGate knows as many routes as it can, and 5,000 requests wait in it.
+// busyGate returns a gate that remembers as many routes as it may, and in which 5,000 requests
+// wait.
 func busyGate(b *testing.B) *admission.Gate {
 	b.Helper()
 	cfg := admission.Defaults(16)

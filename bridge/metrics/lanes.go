@@ -56,8 +56,8 @@ func refusals(s *bridge.Snapshot, out sink) {
 	}
 }
 
-// waitBounds are the gate's. A snapshot has only those buckets that count something, and
-// a histogram whose buckets come and go is of no use.
+// waitBounds are the gate's. A snapshot has only the buckets that are not empty, but a histogram
+// must have the same buckets in every scrape.
 var waitBounds = []float64{0, .001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}
 
 func waits(s *bridge.Snapshot, out sink) {
@@ -66,7 +66,7 @@ func waits(s *bridge.Snapshot, out sink) {
 		count := uint64(0)
 		for _, b := range l.Waits {
 			count += b.Count
-			if b.Seconds >= 0 && !slices.Contains(bounds, b.Seconds) { // below 0: no bound
+			if b.Seconds >= 0 && !slices.Contains(bounds, b.Seconds) { // below 0: the bucket without a bound
 				bounds = append(bounds, b.Seconds)
 			}
 		}

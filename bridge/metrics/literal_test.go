@@ -10,11 +10,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// at is some time, as seconds since 1970.
+// at returns a time in seconds since 1970.
 func at(seconds float64) time.Time { return time.UnixMilli(int64(seconds * 1000)) }
 
-// literal is a snapshot in which no field is zero, and no two numbers of one kind are
-// the same. What must not be shown says "secret".
+// literal returns a snapshot in which no field is zero, and no two numbers of one kind are equal.
+// Texts that metrics must not show are "secret".
 func literal() bridge.Snapshot {
 	exit := supervise.Exit{
 		Time: at(1700000007.5), PID: 4241, Status: 3, Signal: "secret", Err: "secret",

@@ -8,12 +8,12 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
-// all is a configuration that uses everything of a request.
+// all returns a Config that uses every part of a request.
 func all() Config {
 	return Config{Seeds: NewSeeds(maphash.MakeSeed()), Clients: true, Routes: true, Lanes: true}
 }
 
-// What a request asks for, by what of it is used.
+// What is asked for, depending on the parts of the request that are used.
 func TestRequest(t *testing.T) {
 	header := []string{"Accept", acceptOfPage, "Prefer", "wait=30"}
 	full := admission.Request{
@@ -40,7 +40,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// The next target of a request (a local redirect) replaces the one before, and not who asks.
+// The next target of a request, after a local redirect, replaces the last one, but not who asks.
 func TestRequestAgain(t *testing.T) {
 	cfg := all()
 	cfg.LongPoll = []string{"/poll"}
@@ -92,7 +92,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// A long-poll may be listed whole or as it is below the mount.
+// A pattern of a long-poll may begin with the mount or below it.
 func TestLongPollBelowTheMount(t *testing.T) {
 	for _, c := range []struct{ pattern, mount, path string }{
 		{"/poll", "/app", "/app/poll"},
@@ -112,7 +112,7 @@ func TestLongPollBelowTheMount(t *testing.T) {
 	}
 }
 
-// The route is all that is allocated.
+// Only the route is allocated.
 func TestAllocations(t *testing.T) {
 	cfg := all()
 	cfg.Label, cfg.Mount, cfg.LongPoll = "[/trac:] ", "/trac", []string{"/chat/*/events"}
