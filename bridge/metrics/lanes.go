@@ -15,7 +15,7 @@ func laneFamilies() []family {
 			lanes(func(l *admission.LaneSnapshot) int { return l.InFlight }),
 		},
 		{
-			"gate_requests_aged", gauge, "Requests in flight that turned out to be long.", lane,
+			"gate_requests_aged", gauge, "Requests in flight that have become long.", lane,
 			lanes(func(l *admission.LaneSnapshot) int { return l.Aged }),
 		},
 		{
@@ -34,7 +34,7 @@ func laneFamilies() []family {
 			lanes(func(l *admission.LaneSnapshot) uint64 { return l.Left }),
 		},
 		{
-			"gate_wait_seconds", 0, "How long requests that got a slot had waited for it.", lane, waits,
+			"gate_wait_seconds", 0, "How long requests waited that got a slot.", lane, waits,
 		},
 	}
 }

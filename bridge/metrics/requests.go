@@ -5,11 +5,11 @@ import "github.com/sluice-proxy/sluice/bridge"
 func requestFamilies() []family {
 	return []family{
 		{
-			"requests_in_flight", gauge, "Requests that came and are not answered to their end.", nil,
+			"requests_in_flight", gauge, "Requests in progress: received, and not answered completely.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.InFlight }),
 		},
 		{
-			"requests_abandoned", gauge, "Answers awaited for clients that have left, until their workers are free.", nil,
+			"requests_abandoned", gauge, "Requests whose clients have left, until their workers are free.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.Abandoned }),
 		},
 		{
@@ -21,7 +21,7 @@ func requestFamilies() []family {
 			single(func(s *bridge.Snapshot) uint64 { return s.AddressLimit.Refused }),
 		},
 		{
-			"address_limit_evicted_addresses_total", counter, "Addresses that had to make room for another of their client key.", nil,
+			"address_limit_evicted_addresses_total", counter, "Addresses that were evicted for another one of their client key.", nil,
 			single(func(s *bridge.Snapshot) uint64 { return s.AddressLimit.Evicted }),
 		},
 	}
