@@ -25,16 +25,6 @@ func (g *Gate) mayBeLong() int {
 	return g.longInUse + g.borrowed + g.unknown.young - g.unknown.borrowed
 }
 
-// dispatchBorrowers starts requests that may borrow slots.
-func (g *Gate) dispatchBorrowers(now time.Duration) {
-	if g.throttled.n > 0 {
-		g.borrowForClients(now)
-	}
-	if g.blockedRoutes.n > 0 {
-		g.borrowForRoutes(now)
-	}
-}
-
 // borrowForClients starts requests of clients at their limits, in turn. It leaves as many slots as
 // another client's limit.
 func (g *Gate) borrowForClients(now time.Duration) {

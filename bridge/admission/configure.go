@@ -26,7 +26,11 @@ func (g *Gate) Configure(cfg Config) error {
 	}
 	now := g.now()
 	g.detectPause(now)
-	g.updateBudgets(now) // at the old rate
+	for _, c := range g.clients.table {
+		if !c.shared {
+			g.updateBudget(c, now) // at the old rate
+		}
+	}
 	cfg.Clock, cfg.Capacity, cfg.OnStall = g.cfg.Clock, g.cfg.Capacity, g.cfg.OnStall
 	g.cfg = cfg
 	g.routes.limit(cfg.Routes)
@@ -59,15 +63,6 @@ func (g *Gate) checkNext(cfg *Config) error {
 		return fmt.Errorf("admission: lanes: is %t, was %t: %w", cfg.Lanes, g.cfg.Lanes, ErrOtherKind)
 	}
 	return nil
-}
-
-// updateBudgets brings all budgets up to date.
-func (g *Gate) updateBudgets(now time.Duration) {
-	for _, c := range g.clients.table {
-		if !c.shared {
-			g.updateBudget(c, now)
-		}
-	}
 }
 
 // reconsider computes anew what depends on Config, and looks again at requests that wait for others

@@ -14,7 +14,8 @@ func (g *Gate) dispatch(now time.Duration) {
 		g.dispatchFast(now)
 	}
 	g.dispatchLong(now)
-	g.dispatchBorrowers(now)
+	g.borrowForClients(now)
+	g.borrowForRoutes(now)
 }
 
 func (g *Gate) dispatchFast(now time.Duration) {

@@ -13,12 +13,11 @@ func (t Ticket) Valid() bool { return t.g != nil }
 
 // Granted reports whether t holds a slot.
 func (t Ticket) Granted() bool {
-	if t.g == nil {
+	if !t.lock() {
 		return false
 	}
-	t.g.mu.Lock()
 	defer t.g.mu.Unlock()
-	return t.current() && t.e.state == running
+	return t.e.state == running
 }
 
 // Done gives back the slot of a request that the application has finished, whatever the answer was.
@@ -31,12 +30,11 @@ func (t Ticket) Release() { t.leave(false) }
 
 // Streaming reports that the answer is a stream of events. The request counts as long from now on.
 func (t Ticket) Streaming() {
-	if t.g == nil {
+	if !t.lock() {
 		return
 	}
-	t.g.mu.Lock()
 	defer t.g.mu.Unlock()
-	if t.current() && t.e.state == running && !t.e.aged && t.g.cfg.Lanes {
+	if t.e.state == running && !t.e.aged && t.g.cfg.Lanes {
 		now := t.g.now()
 		t.g.detectPause(now)
 		t.g.load.advance(t.g.shortInUse(), now)
@@ -49,12 +47,11 @@ func (t Ticket) Streaming() {
 // At reports that the request is now sent to an instance. The time that it takes counts from here
 // on, not from the grant. At may be called again.
 func (t Ticket) At(instance string) {
-	if t.g == nil {
+	if !t.lock() {
 		return
 	}
-	t.g.mu.Lock()
 	defer t.g.mu.Unlock()
-	if !t.current() || t.e.state != running {
+	if t.e.state != running {
 		return
 	}
 	t.e.instance = instance
@@ -67,30 +64,34 @@ func (t Ticket) At(instance string) {
 
 // Lane returns the lane that the request started in, or waits in; Short after its end.
 func (t Ticket) Lane() Lane {
-	if t.g == nil {
+	if !t.lock() {
 		return Short
+	}
+	defer t.g.mu.Unlock()
+	return t.e.lane
+}
+
+// lock locks the gate and reports true, or reports false if t has been given back.
+func (t Ticket) lock() bool {
+	if t.g == nil {
+		return false
 	}
 	t.g.mu.Lock()
-	defer t.g.mu.Unlock()
-	if !t.current() {
-		return Short
+	if t.current() {
+		return true
 	}
-	return t.e.lane
+	t.g.mu.Unlock()
+	return false
 }
 
 // current reports whether t.e is still in the use that t is of.
 func (t Ticket) current() bool { return t.e.seq == t.seq && t.e.state != unused }
 
 func (t Ticket) leave(done bool) {
-	if t.g == nil {
+	if !t.lock() {
 		return
 	}
 	g := t.g
-	g.mu.Lock()
-	if !t.current() {
-		g.mu.Unlock()
-		return
-	}
 	now := g.now()
 	g.detectPause(now)
 	if t.e.state == running {
