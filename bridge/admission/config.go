@@ -22,8 +22,8 @@ type Config struct {
 	Reserve     int           // slots that long requests never take; less than Workers
 	LongMin     int           // slots that long requests may take even under full load
 	Unknown     int           // requests of unknown routes that may be in flight together
-	WaitTarget  time.Duration // the wait that at most 1 % of the short requests may exceed because of long ones; twice their mean time if that is longer
-	StallAfter  time.Duration // how long no short request must end, while some are in flight, for a stall; 20 times their mean time if that is longer
+	WaitTarget  time.Duration // the longest wait of 99 % of the short requests that long ones may cause; twice their mean time if that is longer
+	StallAfter  time.Duration // a stall is suspected when no short request has ended for so long; 20 times their mean time if that is longer
 
 	ClientLimit int     // short requests that a client may have in flight, and as many long ones besides
 	SpentLimit  int     // the limit for short requests while the client's budget is spent
@@ -103,7 +103,7 @@ func (c *Config) check() error {
 		}
 	}
 	if !(c.ClientRate > 0 && c.ClientRate < 1e9 && c.ClientBurst > 0 && c.ClientBurst < 1e9) {
-		return fmt.Errorf("admission: flow_rate %g, flow_burst %g: want more than 0, and less than 1e9", c.ClientRate, c.ClientBurst)
+		return fmt.Errorf("admission: client_rate %g, client_burst %g: want more than 0, and less than 1e9", c.ClientRate, c.ClientBurst)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func (g *Gate) ageing(now time.Duration) time.Duration {
 	return now - g.stall.stoppedTotal
 }
 
-// stallAfter returns how long no short request must end for a suspicion.
+// stallAfter returns the time without the end of a short request after which a stall is suspected.
 func (g *Gate) stallAfter() time.Duration {
 	return max(g.cfg.StallAfter, time.Duration(20*g.load.mean()*float64(time.Second)))
 }

@@ -34,7 +34,7 @@ func New(cfg Config) *Classifier {
 	return &Classifier{cfg: cfg, keys: clientKeys{cfg.Key, cfg.Seeds}}
 }
 
-// Client sets who asks: Flow, Shared and Client. The request r comes from client.
+// Client sets who asks: ClientKey, Shared and Address. The request r comes from client.
 func (c *Classifier) Client(ask *admission.Request, r *http.Request, client *cgi.Client) {
 	if !c.cfg.Clients {
 		return
