@@ -171,7 +171,7 @@ func TestWaitsInASiteThatCloses(t *testing.T) {
 // site comes in the place of another. A client is one, wherever it asks.
 func TestSitesAreToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{SiteConfig: SiteConfig{Flow: FlowConfig{Key: "header X-User"}}})
+		o := openOffice(t, Config{SiteConfig: SiteConfig{Client: ClientConfig{Key: "header X-User"}}})
 		root := t.TempDir()
 		other := func(c *Config) { c.Root = root }
 		asked := func(b *Handler) (string, uint64, uint64) {
@@ -179,7 +179,7 @@ func TestSitesAreToldApart(t *testing.T) {
 			if !strings.HasPrefix(ask.Route, ask.Group) || ask.Group == ask.Route {
 				t.Errorf("group %q of %q", ask.Group, ask.Route)
 			}
-			return ask.Route, ask.Flow, ask.Client
+			return ask.Route, ask.ClientKey, ask.Address
 		}
 		for range 2 { // the second time: as after a reload, in another order
 			second, first := o.site(same), o.site(other)
@@ -208,7 +208,7 @@ func TestSitesAreToldApart(t *testing.T) {
 // What was known of accounts stays while a site with the same rule is there.
 func TestSitesShareAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ruled := func(c *Config) { c.Flow.Key, c.Flow.MaxAddresses = "cookie sid", 2 }
+		ruled := func(c *Config) { c.Client.Key, c.Client.MaxAddresses = "cookie sid", 2 }
 		o := openOffice(t, Config{})
 		one := o.site(ruled)
 		two := o.site(ruled)
@@ -216,11 +216,11 @@ func TestSitesShareAccounts(t *testing.T) {
 		if two.joined.Addresses != one.joined.Addresses {
 			t.Error("forgotten with a site that has the same rule")
 		}
-		if lax := o.site(func(c *Config) { ruled(c); c.Flow.MaxAddresses = 3 }); lax.joined.Addresses == two.joined.Addresses {
+		if lax := o.site(func(c *Config) { ruled(c); c.Client.MaxAddresses = 3 }); lax.joined.Addresses == two.joined.Addresses {
 			t.Error("another rule, and the same table")
 		}
 		_, _ = two.joined.Addresses.Admit(1, 1, time.Now())
-		if s := o.back.Snapshot().Sharing; s.Accounts != 1 {
+		if s := o.back.Snapshot().AddressLimit; s.ClientKeys != 1 {
 			t.Errorf("%+v", s)
 		}
 		two.Close()

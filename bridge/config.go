@@ -34,7 +34,7 @@ type (
 	SpoolConfig        = config.Spool
 	SpawnConfig        = config.Spawn
 	SpawnBudget        = config.Budget
-	FlowConfig         = config.Flow
+	ClientConfig       = config.Client
 	TimeoutsConfig     = config.RequestTimeouts
 	ConnectionTimeouts = config.ConnectionTimeouts
 	PollAnswer         = config.PollAnswer

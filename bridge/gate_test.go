@@ -98,8 +98,8 @@ func TestLanesOff(t *testing.T) {
 			t.Errorf("refused after %v, want 3s", second.after)
 		}
 		r.wantPage(first())
-		if s := r.gate(); len(s.Routes) != 0 || len(s.Flows) != 0 {
-			t.Errorf("routes %v and flows %v without lanes", s.Routes, s.Flows)
+		if s := r.gate(); len(s.Routes) != 0 || len(s.ClientKeys) != 0 {
+			t.Errorf("routes %v and flows %v without lanes", s.Routes, s.ClientKeys)
 		}
 	})
 }
@@ -241,7 +241,7 @@ func TestTwoFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		running, most := 0, 0 // of the session
-		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8, FlowLimit: 2}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "cookie sid"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8, ClientLimit: 2}, SiteConfig: SiteConfig{Client: ClientConfig{Key: "cookie sid"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if q.Param("HTTP_COOKIE") == "sid=greedy" {
 				mu.Lock()
 				running++
@@ -326,9 +326,9 @@ func TestDescription(t *testing.T) {
 		"/trac/wiki/poll":      {Route: "POST html /trac/wiki/poll", Group: "POST html /trac/wiki", Path: "/trac/wiki/poll", Long: true},
 	} {
 		ask := asks(b, requestFor(t, "POST", target, "Accept", acceptOfPage))
-		want.Method, want.Flow, want.Shared = "POST", ask.Client, true
-		want.Client = want.Flow
-		if ask != want || ask.Client == 0 {
+		want.Method, want.ClientKey, want.Shared = "POST", ask.Address, true
+		want.Address = want.ClientKey
+		if ask != want || ask.Address == 0 {
 			t.Errorf("%s: %+v, want %+v", target, ask, want)
 		}
 	}

@@ -89,7 +89,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		Mount: mount, Root: own.Root,
 		Mapping: own.cgi(), MaxResponseHeader: own.MaxResponseHeader, InFlight: h.inFlight.Load,
 	}
-	if f := &own.Flow; f.MaxAddresses > 0 {
+	if f := &own.Client; f.MaxAddresses > 0 {
 		h.joined.Limit = addresslimit.Rule{Most: f.MaxAddresses, Per: time.Duration(f.Per), Evict: f.Excess == Evict}
 	}
 	a.app.Join(h.joined)

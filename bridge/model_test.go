@@ -80,7 +80,7 @@ func newDay(t *testing.T, lanes Switch, rng *rand.Rand) *day {
 		SiteConfig: SiteConfig{
 			RequestBuffering: oneOf(rng, On, On, Off),
 			Timeouts:         TimeoutsConfig{FirstByte: Duration(5 * time.Second), BetweenBytes: Duration(5 * time.Second), Abandoned: Duration(3 * time.Second)},
-			Flow:             FlowConfig{Key: "cookie sid"},
+			Client:           ClientConfig{Key: "cookie sid"},
 		},
 		ApplicationHooks: ApplicationHooks{dial: d.dial},
 	}

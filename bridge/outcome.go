@@ -20,7 +20,7 @@ type Outcome struct {
 	ErrorType string        // the Proxy-Status error type, "" if there was none
 	Err       error         // what happened, nil if nothing did
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
-	Flow      uint64        // who asked, as a hash that admission.FlowName makes readable; 0: not known
+	ClientKey uint64        // who asked, as a hash that admission.ClientKeyName makes readable; 0: not known
 	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
 	Refused   string        // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses", "logins", "drain"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked
@@ -34,34 +34,34 @@ type Outcome struct {
 // Snapshot is the state of an Application at one instant, with the requests of all its sites,
 // or of one Handler.
 type Snapshot struct {
-	InFlight  int64                `json:"in_flight"` // requests inside ServeHTTP; all others are of the whole application
-	Abandoned int64                `json:"abandoned"` // answers awaited for nobody, until their workers are free
-	Gate      admission.Snapshot   `json:"gate"`
-	Sharing   AddressLimitSnapshot `json:"sharing"`
-	Pool      pool.Snapshot        `json:"pool"`
-	Spool     spool.Stats          `json:"spool"`
+	InFlight     int64                `json:"in_flight"` // requests inside ServeHTTP; all others are of the whole application
+	Abandoned    int64                `json:"abandoned"` // answers awaited for nobody, until their workers are free
+	Gate         admission.Snapshot   `json:"gate"`
+	AddressLimit AddressLimitSnapshot `json:"address_limit"`
+	Pool         pool.Snapshot        `json:"pool"`
+	Spool        spool.Stats          `json:"spool"`
 
 	Processes *supervise.Snapshot `json:"processes,omitempty"` // nil: the application was not started by Sluice
 }
 
 // AddressLimitSnapshot is what became of accounts that were used from too many addresses.
 type AddressLimitSnapshot struct {
-	Accounts int    `json:"accounts"` // remembered; expired ones included
-	Refused  uint64 `json:"refused"`  // requests that were answered with 429
-	Evicted  uint64 `json:"evicted"`  // addresses that had to make room for another
+	ClientKeys int    `json:"client_keys"` // remembered; expired ones included
+	Refused    uint64 `json:"refused"`     // requests that were answered with 429
+	Evicted    uint64 `json:"evicted"`     // addresses that had to make room for another
 }
 
 // Snapshot returns the state of the application, with the requests of all its sites.
 func (a *Application) Snapshot() Snapshot {
 	limits := a.app.AddressLimits()
 	return Snapshot{
-		InFlight:  a.app.InFlight(),
-		Abandoned: a.app.Abandoned(),
-		Gate:      a.app.Gate.Snapshot(),
-		Sharing:   AddressLimitSnapshot{limits.Keys, limits.Refused, limits.Evicted},
-		Pool:      a.app.Pool.Snapshot(),
-		Spool:     a.app.Spool().Stats(),
-		Processes: a.app.ProcessStats(),
+		InFlight:     a.app.InFlight(),
+		Abandoned:    a.app.Abandoned(),
+		Gate:         a.app.Gate.Snapshot(),
+		AddressLimit: AddressLimitSnapshot{limits.Keys, limits.Refused, limits.Evicted},
+		Pool:         a.app.Pool.Snapshot(),
+		Spool:        a.app.Spool().Stats(),
+		Processes:    a.app.ProcessStats(),
 	}
 }
 

@@ -180,7 +180,7 @@ func TestKeeperIsToldOfStalls(t *testing.T) {
 			}
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		})
-		r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "off"}}}, script)
+		r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Client: ClientConfig{Key: "off"}}}, script)
 		for range 20 {
 			r.wantPage(r.get("/page"))
 			r.wantPage(r.get("/list"))

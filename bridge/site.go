@@ -54,7 +54,7 @@ type site struct {
 	SiteHooks
 	Logger    *slog.Logger
 	preset    string
-	keySource classify.KeySource // Flow.Key, parsed
+	keySource classify.KeySource // Client.Key, parsed
 }
 
 // newSite completes and checks the configuration of a site. app is complete.
@@ -67,7 +67,7 @@ func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *sl
 		return nil, err
 	}
 	var err error
-	s.keySource, err = completeFlow(&s.Flow)
+	s.keySource, err = completeClient(&s.Client)
 	return s, err
 }
 
@@ -120,20 +120,20 @@ func canPoll(s *SiteConfig, pattern string) error {
 	return nil
 }
 
-// completeFlow fills in the defaults of f and checks it. It returns the Key, parsed.
-func completeFlow(f *FlowConfig) (source classify.KeySource, err error) {
+// completeClient fills in the defaults of f and checks it. It returns the Key, parsed.
+func completeClient(f *ClientConfig) (source classify.KeySource, err error) {
 	if source, err = classify.ParseKeySource(f.Key); err != nil {
-		return source, fmt.Errorf("flow.key: %w", err)
+		return source, fmt.Errorf("client.key: %w", err)
 	}
 	switch {
 	case f.MaxAddresses == 0 && f.Excess != "":
-		return source, errors.New("flow.excess: means nothing without flow.max_addresses, which is not set")
+		return source, errors.New("client.excess: means nothing without client.max_addresses, which is not set")
 	case f.MaxAddresses == 0 && f.Per != 0:
-		return source, errors.New("flow.per: means nothing without flow.max_addresses, which is not set")
+		return source, errors.New("client.per: means nothing without client.max_addresses, which is not set")
 	case f.MaxAddresses == 0:
 		return source, nil
 	case !source.NamesAccounts():
-		return source, fmt.Errorf("flow.max_addresses: flow.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
+		return source, fmt.Errorf("client.max_addresses: client.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
 	}
 	f.Per = cmp.Or(f.Per, Duration(10*time.Minute))
 	f.Excess = cmp.Or(f.Excess, Refuse)

@@ -19,7 +19,7 @@ func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var frozen atomic.Pointer[chan struct{}] // nil: it is not
 		var told []admission.Stall
-		cfg := Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "cookie sid"}}, ApplicationHooks: ApplicationHooks{OnStall: func(s admission.Stall) { told = append(told, s) }}}
+		cfg := Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Client: ClientConfig{Key: "cookie sid"}}, ApplicationHooks: ApplicationHooks{OnStall: func(s admission.Stall) { told = append(told, s) }}}
 		r := newRig(t, cfg, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if until := frozen.Load(); until != nil {
 				<-*until
@@ -52,7 +52,7 @@ func TestStall(t *testing.T) {
 		if len(warnings) != 1 {
 			t.Fatalf("%d reports:\n%s", len(warnings), r.log)
 		}
-		for _, want := range []string{"count=", "GET /page ", " short flow ", " at unix:/run/app.sock"} {
+		for _, want := range []string{"count=", "GET /page ", " short client key ", " at unix:/run/app.sock"} {
 			if !strings.Contains(warnings[0], want) {
 				t.Errorf("the report lacks %q: %s", want, warnings[0])
 			}

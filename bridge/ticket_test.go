@@ -133,7 +133,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 			ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 4},
 			SiteConfig: SiteConfig{
 				TrustedProxies: []string{"192.0.2.1"},
-				Flow:           FlowConfig{Key: "cookie PHPSESSID", MaxAddresses: 1},
+				Client:         ClientConfig{Key: "cookie PHPSESSID", MaxAddresses: 1},
 			},
 		}, slowly(2*time.Second))
 		var open []func() reply

@@ -3,6 +3,7 @@ package caddyplugin
 import (
 	"fmt"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -46,6 +47,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 	if err := p.block(""); err != nil {
 		return err
 	}
+	warnRenamed(&p.written)
 	if err := scripts(&h.Config, siteRoot); err != nil {
 		return p.locate(err)
 	}
@@ -57,6 +59,14 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 		return p.locate(err)
 	}
 	return p.locate(validate(c))
+}
+
+// warnRenamed tells the log of settings that are written under former names. Of a Caddyfile they
+// are known only here: what it is adapted to has the present names.
+func warnRenamed(written *config.Written) {
+	for _, renamed := range written.Renamed() {
+		caddy.Log().Warn("sluice: a setting has a new name: " + renamed)
+	}
 }
 
 // usualFallback is what answers where nothing is, if it is there.

@@ -36,6 +36,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision takes the application into use.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
+	warnRenamed(h.Written())
+	defer func() { err = h.Written().In(err) }()
 	if err := resolve(&h.Config); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 }
 
 // Validate checks the configuration.
-func (h *Handler) Validate() error { return validate(h.Config) }
+func (h *Handler) Validate() error { return h.Written().In(validate(h.Config)) }
 
 // warn tells the log of settings that have no effect. That the usual fallback is not there
 // is nobody's mistake.

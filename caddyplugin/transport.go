@@ -38,7 +38,9 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision sets up t. Upstreams are taken into use when the first request goes there.
-func (t *Transport) Provision(ctx caddy.Context) error {
+func (t *Transport) Provision(ctx caddy.Context) (err error) {
+	warnRenamed(t.Written())
+	defer func() { err = t.Written().In(err) }()
 	if len(t.Backends) > 0 || t.Spawn != nil {
 		return errors.New("backends, spawn: the applications are reverse_proxy's to name, not its transport's")
 	}
@@ -88,7 +90,7 @@ func hasSendfile(h http.Header) bool {
 func (t *Transport) Validate() error {
 	cfg := t.Config
 	cfg.Backends = []string{"unix:/upstream"}
-	return validate(cfg)
+	return t.Written().In(validate(cfg))
 }
 
 // Cleanup gives the upstreams back. Requests may still be on their way through t.
@@ -112,6 +114,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := p.block(""); err != nil {
 		return err
 	}
+	warnRenamed(&p.written)
 	if err := scripts(&t.Config, ""); err != nil {
 		return p.locate(err)
 	}

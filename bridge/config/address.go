@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ParseAddress splits a backend address into what net.Dial takes: unix:/path
-// and unix//path are unix sockets, everything else is host:port over TCP.
+// ParseAddress splits a backend's address into the arguments of net.Dial: unix:/path and unix//path
+// are unix sockets, anything else is host:port over TCP.
 func ParseAddress(s string) (network, addr string, err error) {
 	rest, isUnix := strings.CutPrefix(s, "unix:")
 	if !isUnix {
@@ -37,7 +37,7 @@ func ParseAddress(s string) (network, addr string, err error) {
 	return "tcp", net.JoinHostPort(host, port), nil
 }
 
-// Addresses are those of Backends in one way of writing, in order.
+// Addresses returns Backends sorted and in one notation.
 func (a *Application) Addresses() []string {
 	list := make([]string, len(a.Backends))
 	for i, backend := range a.Backends {

@@ -9,7 +9,7 @@ import (
 
 var breakerStates = []string{"closed", "open", "probing"}
 
-// applicationFamilies are about an application that Sluice starts.
+// applicationFamilies returns the metrics of an application that Sluice starts.
 func applicationFamilies() []family {
 	return []family{
 		{
@@ -136,7 +136,7 @@ func memoryLimits(s *bridge.Snapshot, out sink) {
 	}
 }
 
-// ofApplication reads the one value of a family without labels.
+// ofApplication reads the value of a metric without labels.
 func ofApplication[N number](value func(*supervise.Snapshot) N) reader {
 	return func(s *bridge.Snapshot, out sink) {
 		if g := s.Processes; g != nil {

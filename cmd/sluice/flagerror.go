@@ -19,6 +19,9 @@ var (
 	further = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b[a-z]+(?:[._][a-z]+)+\b`)
 )
 
+// flagError names the flags in an error that begins with a key, as the user has written them.
+func (o *options) flagError(err error) error { return o.written.In(flagError(err)) }
+
 // flagError names the flags in an error that begins with a key.
 func flagError(err error) error {
 	text := err.Error()

@@ -19,7 +19,8 @@ import (
 // options are the flags of serve: the settings, and those of the server itself.
 type options struct {
 	config.Config
-	set *pflag.FlagSet
+	written config.Written
+	set     *pflag.FlagSet
 
 	listen, status                  endpoint
 	statusNames                     []string
@@ -38,7 +39,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.listen.addr, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
 	o.listen.registerSocket(f, 0o666, "whoever may write may connect")
 
-	registerSettings(f, &o.Config)
+	registerSettings(f, &o.Config, &o.written)
 
 	o.auth.register(f)
 	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones make room for others (default what the limit of open files has room for, 16384 at most)")
@@ -84,7 +85,7 @@ func (o *options) complete(command []string) error {
 	}
 	for _, err := range []error{o.Application.Complete(), o.Site.Complete()} {
 		if err != nil {
-			return flagError(err)
+			return o.flagError(err)
 		}
 	}
 	if o.Preset == cgi.PresetPHP {

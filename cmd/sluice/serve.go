@@ -73,13 +73,13 @@ func serve(o *options, command []string) (err error) {
 	cfg.Logger, cfg.Observe = log, access.observe
 	auth, err := o.auth.open(o.Mount, log)
 	if err != nil {
-		return flagError(err)
+		return o.flagError(err)
 	}
 	if auth != nil {
 		cfg.Identify = auth.Identify
 	}
 	if err := cfg.CheckDirectories(); err != nil {
-		return flagError(err)
+		return o.flagError(err)
 	}
 	limit, err := o.limit(log)
 	if err != nil {
@@ -105,12 +105,15 @@ func serve(o *options, command []string) (err error) {
 	served, err := newFront(start, cfg, access, o)
 	started()
 	if err != nil {
-		return flagError(err)
+		return o.flagError(err)
 	}
 	b := served.bridge
 	defer b.Close()
+	for _, renamed := range o.written.Renamed() {
+		log.Warn("a setting has a new name: " + renamed)
+	}
 	for _, unused := range b.Unused() {
-		log.Warn("a setting has no effect: " + flagError(unused).Error())
+		log.Warn("a setting has no effect: " + o.flagError(unused).Error())
 	}
 	if o.auth.inTheClear(front.Addr(), o.TrustedProxies) {
 		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", front.Addr().String())

@@ -70,7 +70,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("the account %s is used from too many addresses", admission.FlowName(e.Key))
+	return fmt.Sprintf("the client key %s is used from too many addresses", admission.ClientKeyName(e.Key))
 }
 
 // Admit notes that a client key is used from an address. Its error is an *Error. Tell is true

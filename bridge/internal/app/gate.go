@@ -18,8 +18,8 @@ func Complete(a *config.Application) error {
 	if a.Lanes == config.Off && a.Reserve != nil {
 		return MeansNothing("reserve")
 	}
-	if a.Lanes == config.Off && a.FlowLimit != 0 {
-		return MeansNothing("flow.limit")
+	if a.Lanes == config.Off && a.ClientLimit != 0 {
+		return MeansNothing("client.limit")
 	}
 	return completeGate(a)
 }
@@ -34,7 +34,7 @@ func MeansNothing(key string) error {
 func completeGate(app *config.Application) error {
 	workers := app.AllWorkers()
 	d, a := admission.Defaults(workers), &app.Admission
-	app.FlowLimit, a.Unknown = cmp.Or(app.FlowLimit, d.FlowLimit), cmp.Or(a.Unknown, d.Unknown)
+	app.ClientLimit, a.Unknown = cmp.Or(app.ClientLimit, d.ClientLimit), cmp.Or(a.Unknown, d.Unknown)
 	if app.Reserve == nil {
 		app.Reserve = &d.Reserve
 	}
@@ -51,11 +51,11 @@ func completeGate(app *config.Application) error {
 		return fmt.Errorf("admission.long_min: is %d, want 0 to %d: the reserve is %d of %d workers", *a.LongMin, most, reserve, workers)
 	case a.Unknown > workers:
 		return fmt.Errorf("admission.unknown: is %d, and there are %d workers", a.Unknown, workers)
-	case a.SpentLimit > app.FlowLimit:
-		return fmt.Errorf("admission.spent_limit: is %d, want at most flow.limit, which is %d", a.SpentLimit, app.FlowLimit)
+	case a.SpentLimit > app.ClientLimit:
+		return fmt.Errorf("admission.spent_limit: is %d, want at most client.limit, which is %d", a.SpentLimit, app.ClientLimit)
 	}
-	a.SpentLimit = cmp.Or(a.SpentLimit, min(d.SpentLimit, app.FlowLimit))
-	a.FlowRate, a.FlowBurst = cmp.Or(a.FlowRate, d.FlowRate), cmp.Or(a.FlowBurst, d.FlowBurst)
+	a.SpentLimit = cmp.Or(a.SpentLimit, min(d.SpentLimit, app.ClientLimit))
+	a.ClientRate, a.ClientBurst = cmp.Or(a.ClientRate, d.ClientRate), cmp.Or(a.ClientBurst, d.ClientBurst)
 	return nil
 }
 
@@ -67,10 +67,10 @@ func gate(app *config.Application) admission.Config {
 	g.Size, g.LongSize = app.Queue.Size, app.Queue.LongSize
 	g.Timeout, g.LongTimeout = time.Duration(app.Queue.Timeout), time.Duration(app.Queue.LongTimeout)
 	g.Reserve = *app.Reserve
-	g.FlowLimit = min(app.FlowLimit, g.Workers)
+	g.ClientLimit = min(app.ClientLimit, g.Workers)
 	a := &app.Admission
 	g.LongAfter, g.StallAfter, g.WaitTarget = time.Duration(a.LongAfter), time.Duration(a.StallAfter), time.Duration(a.WaitTarget)
 	g.Unknown, g.LongMin = a.Unknown, *a.LongMin
-	g.FlowRate, g.FlowBurst, g.SpentLimit = a.FlowRate, a.FlowBurst, min(a.SpentLimit, g.FlowLimit)
+	g.ClientRate, g.ClientBurst, g.SpentLimit = a.ClientRate, a.ClientBurst, min(a.SpentLimit, g.ClientLimit)
 	return g
 }

@@ -29,7 +29,7 @@ func TestSpawnSettings(t *testing.T) {
 		`"user":"app","group":"www","umask":"027","nice":5,"open_files":1000,"core":0,"address_space":1001,"listen":"127.0.0.1:0","backlog":1002,` +
 		`"budget":"3 per 4m0s stop","instances":2,"max_instances":6,"start_timeout":"7s","ready":"/ready?x=1","max_requests":1003,` +
 		`"max_lifetime":"8s","idle_shutdown":"9s","drain_timeout":"10s","memory_soft":1048576,"memory_hard":1048577,"memory_total":1048578,` +
-		`"max_time":"11s","stall_kill":"12s","dump_signal":"QUIT","quarantine":"13s"},"workers":14,"queue":{},"flow":{},"admission":{},"timeouts":{},"spool":{}}`
+		`"max_time":"11s","stall_kill":"12s","dump_signal":"QUIT","quarantine":"13s"},"workers":14,"queue":{},"client":{},"admission":{},"timeouts":{},"spool":{}}`
 	var read config.Config
 	if err := json.Unmarshal([]byte(text), &read); err != nil {
 		t.Fatal(err)

@@ -40,8 +40,8 @@ func (l inFlight) MarshalText() ([]byte, error) {
 			text = append(text, "; "...)
 		}
 		text = fmt.Appendf(text, "%s %s %v %s", r.Method, shortPath(r.Path), r.Age.Round(time.Millisecond), r.Lane)
-		if r.Flow != 0 {
-			text = fmt.Appendf(text, " flow %s", admission.FlowName(r.Flow))
+		if r.ClientKey != 0 {
+			text = fmt.Appendf(text, " client key %s", admission.ClientKeyName(r.ClientKey))
 		}
 		if r.Instance != "" {
 			text = fmt.Appendf(text, " at %s", r.Instance)
@@ -53,18 +53,18 @@ func (l inFlight) MarshalText() ([]byte, error) {
 // MarshalJSON is for slog.JSONHandler.
 func (l inFlight) MarshalJSON() ([]byte, error) {
 	type request struct {
-		Method   string  `json:"method"`
-		Path     string  `json:"path"`
-		Age      float64 `json:"age_s"`
-		Lane     string  `json:"lane"`
-		Flow     string  `json:"flow,omitempty"`
-		Instance string  `json:"instance,omitempty"`
+		Method    string  `json:"method"`
+		Path      string  `json:"path"`
+		Age       float64 `json:"age_s"`
+		Lane      string  `json:"lane"`
+		ClientKey string  `json:"client_key,omitempty"`
+		Instance  string  `json:"instance,omitempty"`
 	}
 	list := make([]request, len(l))
 	for i, r := range l {
 		list[i] = request{Method: r.Method, Path: shortPath(r.Path), Age: r.Age.Seconds(), Lane: r.Lane.String(), Instance: r.Instance}
-		if r.Flow != 0 {
-			list[i].Flow = admission.FlowName(r.Flow)
+		if r.ClientKey != 0 {
+			list[i].ClientKey = admission.ClientKeyName(r.ClientKey)
 		}
 	}
 	return json.Marshal(list)

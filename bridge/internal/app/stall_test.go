@@ -17,7 +17,7 @@ func manyInFlight(n int) (held []admission.InFlight) {
 	for i := range n {
 		held = append(held, admission.InFlight{
 			Method: "GET", Path: fmt.Sprintf("/%d/%s", i, strings.Repeat("é", 200)), Instance: "unix:/run/app.sock",
-			Flow: uint64(i), Age: 1500 * time.Millisecond, Lane: admission.Mixed,
+			ClientKey: uint64(i), Age: 1500 * time.Millisecond, Lane: admission.Mixed,
 		})
 	}
 	return held
@@ -35,15 +35,16 @@ func TestStallReport(t *testing.T) {
 	if n := strings.Count(text.String(), "GET /"); n != StallLines || !strings.Contains(text.String(), `and="5 more"`) || strings.ContainsRune(text.String(), '\uFFFD') {
 		t.Errorf("%d requests: %s", n, &text)
 	}
-	if want := "mixed flow " + admission.FlowName(1) + " at unix:/run/app.sock"; !strings.Contains(text.String(), want) {
+	if want := "mixed client key " + admission.ClientKeyName(1) + " at unix:/run/app.sock"; !strings.Contains(text.String(), want) {
 		t.Errorf("lacks %q: %s", want, &text)
 	}
 	var got struct {
 		Count    int    `json:"count"`
 		And      string `json:"and"`
 		InFlight []struct {
-			Method, Path, Lane, Flow, Instance string
-			Age                                float64 `json:"age_s"`
+			Method, Path, Lane, Instance string
+			ClientKey                    string  `json:"client_key"`
+			Age                          float64 `json:"age_s"`
 		} `json:"in_flight"`
 	}
 	if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
@@ -53,10 +54,10 @@ func TestStallReport(t *testing.T) {
 		t.Fatalf("%s", &lines)
 	}
 	if f := got.InFlight[1]; f.Method != "GET" || !strings.HasPrefix(f.Path, "/1/é") || len(f.Path) > StallPath+3 || f.Lane != "mixed" ||
-		f.Flow != admission.FlowName(1) || f.Instance != "unix:/run/app.sock" || f.Age != 1.5 {
+		f.ClientKey != admission.ClientKeyName(1) || f.Instance != "unix:/run/app.sock" || f.Age != 1.5 {
 		t.Errorf("%+v", f)
 	}
-	if got.InFlight[0].Flow != "" {
-		t.Errorf("nobody is called %q", got.InFlight[0].Flow)
+	if got.InFlight[0].ClientKey != "" {
+		t.Errorf("nobody is called %q", got.InFlight[0].ClientKey)
 	}
 }

@@ -11,16 +11,16 @@ import (
 // identify finds out who asks, and whether requests of that client key are refused here.
 func (x *Exchange) identify() error {
 	x.client.SetKey(&x.Ask, &x.Who)
-	x.Out.Flow = x.Ask.Flow
+	x.Out.ClientKey = x.Ask.ClientKey
 	addresses := x.site.Addresses
-	if addresses == nil || x.Ask.Shared || x.Ask.Flow == 0 {
+	if addresses == nil || x.Ask.Shared || x.Ask.ClientKey == 0 {
 		return nil
 	}
-	tell, err := addresses.Admit(x.Ask.Flow, x.Ask.Client, time.Now())
+	tell, err := addresses.Admit(x.Ask.ClientKey, x.Ask.Address, time.Now())
 	if tell {
-		limit := &x.site.Config.Flow
-		x.site.Log.Warn("an account is used from more addresses than flow.max_addresses",
-			"flow", admission.FlowName(x.Ask.Flow), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess)
+		limit := &x.site.Config.Client
+		x.site.Log.Warn("a client key is used from more addresses than client.max_addresses",
+			"client_key", admission.ClientKeyName(x.Ask.ClientKey), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess)
 	}
 	return err
 }

@@ -16,7 +16,7 @@ type Outcome struct {
 	ErrorType string
 	Err       error
 	Aborted   bool
-	Flow      uint64
+	ClientKey uint64
 	Lane      string
 	Refused   string
 	Instance  string

@@ -22,9 +22,9 @@ func TestColdStart(t *testing.T) {
 		return n
 	}
 	if n := running(); n != 6 {
-		t.Errorf("%d requests of an unknown route were started, want 6: nobody else wants the slots, and two places to find out are left", n)
+		t.Errorf("%d requests of an unknown route were started, want 6: nobody else wants the slots, and two places of unknown requests are left", n)
 	}
-	// Pages of another unknown route are not held up.
+	// Pages of another unknown route need not wait.
 	r.teach(page(100), 5, 20*time.Millisecond)
 	if lane := r.g.Snapshot().Routes[0].Lane; lane != Short {
 		t.Errorf("the page's lane is %v after five of them", lane)
@@ -76,14 +76,13 @@ func TestColdStartOpensUp(t *testing.T) {
 	}
 }
 
-// TestReserve has more declared polls than may run, and short requests beside
-// them.
+// TestReserve: more declared polls than may run, and short requests besides.
 func TestReserve(t *testing.T) {
 	for w, most := range map[int]int{1: 1, 2: 1, 3: 2, 4: 2, 8: 6, 16: 12, 64: 48} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
 			r := newRig(t, w)
 			r.warmUp()
-			r.teach(page(1), enough, 10*time.Millisecond)
+			r.teach(page(1), knownSamples, 10*time.Millisecond)
 			var polls []*visit
 			for range 2 * w {
 				polls = append(polls, r.enter(Request{Route: "poll", Long: true}))
@@ -126,8 +125,8 @@ func TestParkedPollsAreToldWhenToComeBack(t *testing.T) {
 	b.done()
 }
 
-// TestLongCapFollowsTheLoad has the gate leave more workers to short requests when
-// there are more of them.
+// TestLongCapFollowsTheLoad: the more short requests there are, the more workers the gate leaves to
+// them.
 func TestLongCapFollowsTheLoad(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
@@ -188,7 +187,7 @@ func TestNeed(t *testing.T) {
 
 func TestAgeing(t *testing.T) {
 	r := newRig(t, 8)
-	r.teach(page(0), enough, 10*time.Millisecond)
+	r.teach(page(0), knownSamples, 10*time.Millisecond)
 	v := r.enter(page(0)).mustRun()
 	r.clock.pass(time.Second - time.Millisecond)
 	if n := r.g.Snapshot().Long; n != 0 {
@@ -212,8 +211,8 @@ func TestAgeing(t *testing.T) {
 	}
 }
 
-// TestRouteThatTurnsSlow leaves the reserve to other routes from the first
-// instant, and is mixed when two of its requests have aged.
+// TestRouteThatTurnsSlow: a route that turns slow leaves the reserve to other routes from the first
+// moment, and is mixed when two of its requests have aged.
 func TestRouteThatTurnsSlow(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 10*time.Millisecond)
@@ -245,7 +244,7 @@ func TestRouteThatTurnsSlow(t *testing.T) {
 	}
 }
 
-func TestNewcomersAreTakenForTheirRelatives(t *testing.T) {
+func TestNewRoutesAreTakenForTheirGroup(t *testing.T) {
 	r := newRig(t, 16)
 	wiki := func(i int) Request {
 		return Request{Route: fmt.Sprintf("GET html /wiki/%d", i), Group: "GET html /wiki"}
@@ -253,7 +252,7 @@ func TestNewcomersAreTakenForTheirRelatives(t *testing.T) {
 	for i := range 20 {
 		r.teach(wiki(i), 1, 10*time.Millisecond)
 	}
-	r.teach(page(0), enough, 10*time.Millisecond)
+	r.teach(page(0), knownSamples, 10*time.Millisecond)
 	var pages []*visit
 	for i := range 13 {
 		pages = append(pages, r.enter(wiki(100+i)))
@@ -278,8 +277,8 @@ func TestNewcomersAreTakenForTheirRelatives(t *testing.T) {
 	}
 }
 
-// TestFloodOfUnknown has slow requests for ever new routes take no more than the
-// unknown may.
+// TestFloodOfUnknown: slow requests for ever new routes take no more slots than unknown requests
+// may.
 func TestFloodOfUnknown(t *testing.T) {
 	r := newRig(t, 16)
 	r.teach(page(0), 100, 10*time.Millisecond)
@@ -310,7 +309,7 @@ func TestFloodOfUnknown(t *testing.T) {
 func TestCapacityFallsAndRises(t *testing.T) {
 	capacity := 8
 	r := newRig(t, 8, func(c *Config) { c.Capacity = func() int { return capacity } })
-	r.teach(page(0), enough, 10*time.Millisecond)
+	r.teach(page(0), knownSamples, 10*time.Millisecond)
 	capacity = 3
 	r.warmUp()
 	first := r.enter(page(0)).mustRun()
@@ -320,7 +319,7 @@ func TestCapacityFallsAndRises(t *testing.T) {
 	}
 	visits := []*visit{first, r.enter(page(0)).mustRun(), r.enter(page(0)).mustRun()}
 	waits := r.enter(page(0)).mustWait()
-	capacity = 0 // it is never asked for less than one
+	capacity = 0 // it is taken for 1
 	r.clock.pass(tick)
 	visits[0].done()
 	visits[1].done()
@@ -337,8 +336,8 @@ func TestCapacityFallsAndRises(t *testing.T) {
 	waits.done()
 }
 
-// TestIdleApplicationTakesALongRequest has short requests need the only worker, and
-// then nobody come but a long one.
+// TestIdleApplicationTakesALongRequest: short requests have needed the only worker, and then only a
+// long one comes.
 func TestIdleApplicationTakesALongRequest(t *testing.T) {
 	r := newRig(t, 1)
 	r.teach(page(0), 100, 60*time.Millisecond)
@@ -352,12 +351,12 @@ func TestIdleApplicationTakesALongRequest(t *testing.T) {
 	waits.mustRun().done()
 }
 
-// TestOldestPollIsFirst has a route become a long one while its requests wait: those
-// that came before must not be passed over by those that come now.
+// TestOldestPollIsFirst: a route becomes long while its requests wait. Later requests must not
+// overtake them.
 func TestOldestPollIsFirst(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
-	anybody := Request{Route: "GET json /poll", Flow: 5, Shared: true}
+	anybody := Request{Route: "GET json /poll", ClientKey: 5, Shared: true}
 	var polls []*visit
 	for range 24 {
 		polls = append(polls, r.enter(anybody))
@@ -385,9 +384,9 @@ func TestOldestPollIsFirst(t *testing.T) {
 	}
 }
 
-// TestNoPollStarves has tabs of different people poll from a cold start.
+// TestNoPollStarves: tabs of several people poll from a cold start on.
 func TestNoPollStarves(t *testing.T) {
-	for name, flow := range map[string]func(i int) uint64{
+	for name, clientKey := range map[string]func(i int) uint64{
 		"each its own": func(i int) uint64 { return uint64(i + 1) },
 		"one address":  func(int) uint64 { return 5 },
 		"nobody":       func(int) uint64 { return 0 },
@@ -399,7 +398,7 @@ func TestNoPollStarves(t *testing.T) {
 				ends time.Time
 			}
 			ask := func(i int) *tab {
-				return &tab{visit: r.enter(Request{Route: "GET json /poll", Flow: flow(i), Shared: name == "one address"})}
+				return &tab{visit: r.enter(Request{Route: "GET json /poll", ClientKey: clientKey(i), Shared: name == "one address"})}
 			}
 			var tabs []*tab
 			for i := range 24 {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestFlowLimit(t *testing.T) {
+func TestClientLimit(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 10*time.Millisecond)
 	a, b := r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun()
@@ -27,7 +27,7 @@ func TestFlowLimit(t *testing.T) {
 	}
 }
 
-func TestFlowsTakeTurns(t *testing.T) {
+func TestClientsTakeTurns(t *testing.T) {
 	r := newRig(t, 1)
 	v := r.enter(page(9)).mustRun()
 	a1, a2 := r.enter(page(1)).mustWait(), r.enter(page(1)).mustWait()
@@ -42,9 +42,8 @@ func TestFlowsTakeTurns(t *testing.T) {
 	v.done()
 }
 
-// TestLockBoundSession has one session hold its lock for two seconds at a time on
-// a route that everybody uses. It must neither take more than its share nor make
-// the route a slow one.
+// TestLockBoundSession: one session holds its lock for two seconds at a time, on a route that
+// everybody uses. It must neither take more than its share nor make the route slow for the gate.
 func TestLockBoundSession(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 40, 50*time.Millisecond)
@@ -83,8 +82,8 @@ func TestLockBoundSession(t *testing.T) {
 		}
 		limit = running
 	}
-	// Nobody else asks for long, so it has four: the slots that long requests may have, but
-	// for two that another session might want.
+	// Nobody else asks for long, so the session has four: the slots that long requests may have,
+	// less two that another session might want.
 	if limit > 4 {
 		t.Errorf("the session has %d in flight after a minute, want 4 at most", limit)
 	}
@@ -96,7 +95,7 @@ func TestLockBoundSession(t *testing.T) {
 	}
 }
 
-func TestFlowQueueIsNotOneFlows(t *testing.T) {
+func TestQueueIsNotOneClients(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Size = 40 })
 	r.teach(page(0), 20, 10*time.Millisecond)
 	var all []*visit
@@ -119,18 +118,18 @@ func TestRetryAfterDoubles(t *testing.T) {
 	least := time.Second
 	for range 5 {
 		after := r.enter(page(1)).mustBeRefused(Full).RetryAfter
-		if low := min(least, maxRetry/2); after < low || after > low+max(low, scatter) {
-			t.Errorf("to come again after %v, want %v to %v", after, low, low+max(low, scatter))
+		if low := min(least, maxRetry/2); after < low || after > low+max(low, retrySpread) {
+			t.Errorf("to come again after %v, want %v to %v", after, low, low+max(low, retrySpread))
 		}
 		r.enter(page(1)).mustBeRefused(Full) // of the same page
 		least *= 2
 		r.clock.pass(600 * time.Millisecond)
 	}
-	if after := r.enter(page(2)).mustBeRefused(Full).RetryAfter; after > time.Second+scatter {
-		t.Errorf("another flow was told %v", after)
+	if after := r.enter(page(2)).mustBeRefused(Full).RetryAfter; after > time.Second+retrySpread {
+		t.Errorf("another client was told %v", after)
 	}
 	r.clock.pass(3 * time.Minute)
-	if after := r.enter(page(1)).mustBeRefused(Full).RetryAfter; after > time.Second+scatter {
+	if after := r.enter(page(1)).mustBeRefused(Full).RetryAfter; after > time.Second+retrySpread {
 		t.Errorf("%v after it had waited", after)
 	}
 	v.done()
@@ -151,8 +150,8 @@ func TestPredictedWait(t *testing.T) {
 	}
 }
 
-// TestOwnFlowTakesPatience has one session wait for itself while slots are free.
-func TestOwnFlowTakesPatience(t *testing.T) {
+// TestWaitForOnesOwnClientMayBeLonger: one session waits for itself while slots are free.
+func TestWaitForOnesOwnClientMayBeLonger(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 500*time.Millisecond)
 	var tabs []*visit

@@ -2,10 +2,10 @@ package sim
 
 import "time"
 
-// Result is what a run measured. Waits are those until a worker took a request
-// up, of the short ones that came so far.
+// Result is what a run measured. Waits are those of the short requests that came until For, and end
+// when a worker takes a request up.
 type Result struct {
-	Shorts     int     // clients with a short request that did not leave of their own accord before it was due
+	Shorts     int     // clients with a short request, but for those that left of their own accord before it was due
 	OnTime     float64 // share of them that were answered within a second
 	Answered   float64 // share of them that were answered at all
 	Refused    int     // refusals of short requests, each attempt counted
@@ -24,26 +24,26 @@ type Result struct {
 
 // Second is what happened in one second of a run.
 type Second struct {
-	At       time.Duration
-	Arrived  int // short requests
-	OnTime   int
-	Late     int // answered after more than a second, or not at all
-	Refused  int
-	InUse    int // at its end, as all below
-	Polls    int // in flight
-	Waiting  int // short requests
-	Parked   int // others
-	Backlog  int
-	Phi, Cap int // of a gate
-	Stalled  bool
-	Gate     string // what else a gate says
+	At             time.Duration
+	Arrived        int // short requests
+	OnTime         int
+	Late           int // answered after more than a second, or not at all
+	Refused        int
+	InUse          int // at its end, as all below
+	Polls          int // in flight
+	Waiting        int // short requests
+	Parked         int // others
+	Backlog        int
+	LongInUse, Cap int // of a gate
+	Stalled        bool
+	Gate           string // what else a gate says
 }
 
-// books are the run's own account, apart from the gate's.
-type books struct {
+// stats is what the run itself counts, independently of the gate.
+type stats struct {
 	s *run
 
-	open    int // clients that wait for what becomes of their request
+	open    int // clients that wait for the end of their request
 	waiting [classes]int
 	running [classes]int
 
@@ -54,16 +54,16 @@ type books struct {
 
 	delays histogram
 
-	pollsBegun int           // that keep a worker
-	pollArea   time.Duration // of these, integrated over time
-	pollAt     time.Duration // up to then
+	pollsBegun int           // polls that hold a worker
+	pollArea   time.Duration // integral of pollsBegun over time
+	pollAt     time.Duration // until when pollArea is known
 
 	sec Second
 }
 
-func (b *books) quiet() bool { return b.open == 0 && b.inFlight() == 0 }
+func (b *stats) quiet() bool { return b.open == 0 && b.inFlight() == 0 }
 
-func (b *books) inFlight() int {
+func (b *stats) inFlight() int {
 	n := 0
 	for _, c := range b.running {
 		n += c
@@ -71,7 +71,7 @@ func (b *books) inFlight() int {
 	return n
 }
 
-func (b *books) queued() int {
+func (b *stats) queued() int {
 	n := 0
 	for _, c := range b.waiting {
 		n += c
@@ -79,27 +79,27 @@ func (b *books) queued() int {
 	return n
 }
 
-func (b *books) came(r *request) {
+func (b *stats) came(r *request) {
 	b.open++
 	if r.class == short {
 		b.sec.Arrived++
 	}
 }
 
-func (b *books) waits(r *request, n int) {
+func (b *stats) waits(r *request, n int) {
 	b.waiting[r.class] += n
 	b.maxQueue = max(b.maxQueue, b.waiting[short]+len(b.s.backend.backlog))
 	b.maxParked = max(b.maxParked, b.queued()-b.waiting[short])
 }
 
-func (b *books) runs(r *request, n int) {
+func (b *stats) runs(r *request, n int) {
 	b.running[r.class] += n
 	if n > 0 {
 		b.grants++
 	}
 }
 
-func (b *books) begun(r *request) {
+func (b *stats) begun(r *request) {
 	switch {
 	case r.class == short && !r.gone:
 		b.delays.add(r.begun - r.first)
@@ -108,29 +108,29 @@ func (b *books) begun(r *request) {
 	}
 }
 
-// polls notes that so many more polls keep a worker.
-func (b *books) polls(n int) {
+// polls adds n to the polls that hold a worker.
+func (b *stats) polls(n int) {
 	now := min(b.s.now, b.s.o.For)
 	b.pollArea += time.Duration(b.pollsBegun) * (now - b.pollAt)
 	b.pollsBegun += n
 	b.pollAt = now
 }
 
-func (b *books) refuse(r *request) {
+func (b *stats) refuse(r *request) {
 	b.refusals[r.class]++
 	if r.class == short {
 		b.sec.Refused++
 	}
 }
 
-func (b *books) ended(r *request) {
+func (b *stats) ended(r *request) {
 	if r.class == poll {
 		b.polls(-1)
 	}
 }
 
-// outcome is what a client got in the end.
-func (b *books) outcome(r *request, answer bool) {
+// outcome counts what a client got in the end.
+func (b *stats) outcome(r *request, answer bool) {
 	b.open--
 	took := b.s.now - r.first
 	if r.class != short {
@@ -142,11 +142,11 @@ func (b *books) outcome(r *request, answer bool) {
 		return
 	}
 	if r.own && !answer && took <= onTime {
-		return // nobody can tell whether it would have been in time
+		return // unknown whether the answer would have been in time
 	}
 	b.shorts++
 	if r.state != refused && r.begun == 0 {
-		b.delays.add(took) // it left, and had waited so long in vain
+		b.delays.add(took) // it left after it had waited so long in vain
 	}
 	if answer {
 		b.answered++
@@ -162,7 +162,7 @@ func (b *books) outcome(r *request, answer bool) {
 	}
 }
 
-func (b *books) second() {
+func (b *stats) second() {
 	c := &b.sec
 	c.At = b.s.now
 	c.InUse, c.Polls = b.s.backend.busy, b.pollsBegun
@@ -176,7 +176,7 @@ func (b *books) second() {
 	b.sec = Second{}
 }
 
-func (b *books) result() Result {
+func (b *stats) result() Result {
 	share := func(n int) float64 { return float64(n) / float64(max(b.shorts, 1)) }
 	seconds := b.s.o.For.Seconds()
 	return Result{

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// from is a request for a well-known page, of one address that many may have.
+// from returns a request for a known page from an address that many people may share.
 func from(address uint64) Request {
 	r := page(address)
-	r.Shared, r.Client = true, address
+	r.Shared, r.Address = true, address
 	return r
 }
 
-// session is the same with a cookie.
-func session(flow, address uint64) Request {
-	r := page(flow)
-	r.Client = address
+// session returns the same request with a client key.
+func session(clientKey, address uint64) Request {
+	r := page(clientKey)
+	r.Address = address
 	return r
 }
 
-// serve ends what has held its slot for as long as a page takes, until the clock has moved
-// by d, and calls each at every step.
+// serve moves the clock by d, gives back every slot that has been held for as long as a page takes,
+// and calls each at every step.
 func (r *rig) serve(d, takes time.Duration, each func()) {
 	r.Helper()
 	const step = 10 * time.Millisecond
@@ -35,8 +35,8 @@ func (r *rig) serve(d, takes time.Duration, each func()) {
 	}
 }
 
-// flood is who keeps so many requests open, each of a page that takes so long, while
-// others ask now and then for a part of the workers.
+// flood is a sender that keeps many requests open at once, each for a page that takes so long,
+// while two others ask now and then for a part of the workers.
 type flood struct {
 	workers int
 	takes   time.Duration
@@ -45,7 +45,7 @@ type flood struct {
 	share   float64 // of each of two others, in workers
 }
 
-// mustRefuseItself plays it.
+// mustRefuseItself plays the flood and expects that only its own requests are refused.
 func (f flood) mustRefuseItself(t *testing.T) {
 	t.Helper()
 	r := newRig(t, f.workers)
@@ -91,8 +91,8 @@ func (f flood) mustRefuseItself(t *testing.T) {
 	r.leaveAll(append(all, victims...))
 }
 
-// TestFloodOfOneAddress has one address keep 280 requests open for a known page, and
-// others ask now and then, with a cookie and without, at a tenth of their share.
+// TestFloodOfOneAddress: one address keeps 280 requests for a known page open. Others, with a
+// cookie and without, ask at a tenth of their share.
 func TestFloodOfOneAddress(t *testing.T) {
 	for name, next := range map[string]func(i int) Request{
 		"no cookie":            func(int) Request { return from(1) },
@@ -109,9 +109,8 @@ func TestFloodOfOneAddress(t *testing.T) {
 	}
 }
 
-// TestFloodOfFewWorkers has an address send another cookie with each request, so many that
-// they would have turns of their own for longer than others may wait, and so few that the
-// queue is never full.
+// TestFloodOfFewWorkers: an address sends another cookie with each request. With a queue for each,
+// they would have turns for longer than others may wait, but they are too few to fill the room.
 func TestFloodOfFewWorkers(t *testing.T) {
 	for _, w := range []int{1, 2} {
 		for _, takes := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond} {
@@ -125,13 +124,13 @@ func TestFloodOfFewWorkers(t *testing.T) {
 	}
 }
 
-// TestQueueThatIsFull has the newest request of whoever has the most make room.
+// TestQueueThatIsFull: the newest request of the address with the most makes room.
 func TestQueueThatIsFull(t *testing.T) {
 	r := known(t, 4, func(c *Config) { c.Size = 20 })
 	var all []*visit
-	for i := 0; r.g.in < 4; i++ {
+	for i := 0; r.g.inUse < 4; i++ {
 		all = append(all, r.enter(page(uint64(100+i))).mustRun())
-		if r.g.in < 4 {
+		if r.g.inUse < 4 {
 			all = append(all, r.enter(other(uint64(200+i))).mustRun())
 		}
 	}
@@ -152,8 +151,8 @@ func TestQueueThatIsFull(t *testing.T) {
 	r.leaveAll(append(append(all, flood...), victim, one, two))
 }
 
-// TestPredictedIsOfOnesOwnTurn has so many wait that the last of them would wait for too
-// long, and somebody else come, whose turn is next.
+// TestPredictedIsOfOnesOwnTurn: so many requests wait that the last of them would wait for too
+// long. A request of another client, whose turn is next, is not refused.
 func TestPredictedIsOfOnesOwnTurn(t *testing.T) {
 	r := newRig(t, 2)
 	r.teach(page(0), 20, 900*time.Millisecond)
@@ -175,8 +174,8 @@ func TestPredictedIsOfOnesOwnTurn(t *testing.T) {
 	r.leaveAll(append(all, victim))
 }
 
-// TestFloodOfUnknownRoutes is one address that asks for ever new slow pages after a start,
-// with 2,000 requests open, while others ask for pages that nobody knows yet either.
+// TestFloodOfUnknownRoutes: after a start, one address asks for ever new slow pages, with 2,000
+// requests open, while others ask for pages that are not known yet either.
 func TestFloodOfUnknownRoutes(t *testing.T) {
 	for name, known := range map[string]bool{"cold": false, "known pages": true} {
 		t.Run(name, func(t *testing.T) {
@@ -199,7 +198,7 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 			const step = 20 * time.Millisecond
 			for at := time.Duration(0); at < 30*time.Second; at += step {
 				for len(open) < 2000 {
-					q := Request{Route: fmt.Sprint("GET html /", n), Group: "GET html /", Flow: 1, Shared: true, Client: 1}
+					q := Request{Route: fmt.Sprint("GET html /", n), Group: "GET html /", ClientKey: 1, Shared: true, Address: 1}
 					n++
 					v := enter(q, 0)
 					if v.err != nil {
@@ -209,7 +208,7 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 				}
 				if at%(500*time.Millisecond) == 0 { // of a tenth of a share
 					i := len(victims)
-					q := Request{Route: fmt.Sprint("GET html /page", i%12), Group: "GET html /", Flow: uint64(10 + i%4), Client: uint64(10 + i%4)}
+					q := Request{Route: fmt.Sprint("GET html /page", i%12), Group: "GET html /", ClientKey: uint64(10 + i%4), Address: uint64(10 + i%4)}
 					victims = append(victims, enter(q, 0))
 				}
 				r.clock.pass(step)
@@ -251,20 +250,20 @@ func TestFloodOfUnknownRoutes(t *testing.T) {
 	}
 }
 
-// TestLineServesClientsInTurn has one client bring many requests for a route that nobody
-// knows, and another one.
-func TestLineServesClientsInTurn(t *testing.T) {
+// TestRouteQueueServesAddressesInTurn: one address has many requests for an unknown route, and
+// another address has one.
+func TestRouteQueueServesAddressesInTurn(t *testing.T) {
 	r := newRig(t, 4)
-	cold := func(client uint64) Request { return Request{Route: "cold", Flow: client, Client: client} }
+	cold := func(client uint64) Request { return Request{Route: "cold", ClientKey: client, Address: client} }
 	first := r.enter(cold(1)).mustRun()
-	var crowd []*visit
+	var count []*visit
 	for range 10 {
-		crowd = append(crowd, r.enter(cold(1)).mustWait())
+		count = append(count, r.enter(cold(1)).mustWait())
 	}
 	victim := r.enter(cold(2)).mustWait()
 	first.done() // two may start
 	victim.mustRun()
-	crowd[0].mustRun()
-	crowd[1].mustWait()
-	r.leaveAll(append(crowd, victim))
+	count[0].mustRun()
+	count[1].mustWait()
+	r.leaveAll(append(count, victim))
 }

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// TestLineGoesOnWhenItsFirstLeaves has the first of a line be let in, wait for a
-// slot, and leave.
-func TestLineGoesOnWhenItsFirstLeaves(t *testing.T) {
+// TestRouteQueueGoesOnWhenItsFirstLeaves: the first request of a route's queue is unblocked, waits
+// for a slot, and leaves.
+func TestRouteQueueGoesOnWhenItsFirstLeaves(t *testing.T) {
 	r := newRig(t, 2)
-	cold := func(flow uint64) Request { return Request{Route: "cold", Flow: flow} }
-	r.teach(other(1), enough, 20*time.Millisecond)
+	cold := func(clientKey uint64) Request { return Request{Route: "cold", ClientKey: clientKey} }
+	r.teach(other(1), knownSamples, 20*time.Millisecond)
 	a, busy := r.enter(cold(1)).mustRun(), r.enter(other(2)).mustRun()
 	b, c := r.enter(cold(3)).mustWait(), r.enter(cold(4)).mustWait()
 	next := r.enter(other(5)).mustWait()
-	busy.done() // b and c are found to have to wait for a
+	busy.done() // b and c must wait for a
 	next.mustRun()
 	last := r.enter(other(6)).mustWait()
-	a.leave() // b would be next but for the other
+	a.leave() // b is next in the queue, but another client holds the slot
 	last.mustRun()
 	b.mustWait().leave()
 	next.done()
@@ -27,12 +27,12 @@ func TestLineGoesOnWhenItsFirstLeaves(t *testing.T) {
 	c.mustRun().done()
 }
 
-// mixedRoutes has W=16, all slots taken, and two routes a and b that are mixed.
-func mixedRoutes(t *testing.T, flows ...uint64) (r *rig, polls, slowA, slowB []*visit, a, b Request) {
+// mixedRoutes returns a rig with 16 slots, all in use, and two mixed routes a and b.
+func mixedRoutes(t *testing.T, clients ...uint64) (r *rig, polls, slowA, slowB []*visit, a, b Request) {
 	t.Helper()
 	r = newRig(t, 16)
 	r.warmUp()
-	a, b = Request{Route: "a", Flow: flows[0]}, Request{Route: "b", Flow: flows[1]}
+	a, b = Request{Route: "a", ClientKey: clients[0]}, Request{Route: "b", ClientKey: clients[1]}
 	r.teach(Request{Route: "a"}, 36, 20*time.Millisecond)
 	r.teach(Request{Route: "b"}, 36, 20*time.Millisecond)
 	for range 12 {
@@ -49,11 +49,11 @@ func mixedRoutes(t *testing.T, flows ...uint64) (r *rig, polls, slowA, slowB []*
 	return r, polls, slowA, slowB, a, b
 }
 
-// TestLineOfARecoveredRoute has requests wait in line because their route is mixed.
-// When it is short again, they need no slot of long ones.
-func TestLineOfARecoveredRoute(t *testing.T) {
+// TestQueueOfARecoveredRoute: requests wait because their route is mixed. When it is short again,
+// they need no slot of long requests.
+func TestQueueOfARecoveredRoute(t *testing.T) {
 	r, polls, slowA, slowB, a, b := mixedRoutes(t, 1, 2)
-	polls[0].leave() // one slot is free; it is not for long ones
+	polls[0].leave() // one slot is free, but not for long requests
 	first := r.enter(a).mustWait()
 	second, third := r.enter(b).mustWait(), r.enter(b).mustWait()
 	slowB[0].done()
@@ -64,12 +64,12 @@ func TestLineOfARecoveredRoute(t *testing.T) {
 	r.leaveAll(append(append(polls[1:], slowA...), slowB[1], first, second, third))
 }
 
-// TestRecoveredRouteBehindAnother has both wait as mixed in the same flow; the
-// one behind may start first.
+// TestRecoveredRouteBehindAnother: requests of two mixed routes wait in one client's queue. The
+// second one may start first.
 func TestRecoveredRouteBehindAnother(t *testing.T) {
-	for name, flow := range map[string]uint64{"nobody": 0, "a flow": 7} {
+	for name, clientKey := range map[string]uint64{"nobody": 0, "a client": 7} {
 		t.Run(name, func(t *testing.T) {
-			r, polls, slowA, slowB, a, b := mixedRoutes(t, flow, flow)
+			r, polls, slowA, slowB, a, b := mixedRoutes(t, clientKey, clientKey)
 			first, behind := r.enter(a).mustWait(), r.enter(b).mustWait()
 			slowB[0].done()
 			r.clock.pass(tick)
@@ -80,8 +80,8 @@ func TestRecoveredRouteBehindAnother(t *testing.T) {
 	}
 }
 
-// TestMixedRouteBehindOneThatMayHaveLess has two mixed routes wait: one may
-// have more slots than the other, because it is the other that is busy.
+// TestMixedRouteBehindOneThatMayHaveLess: requests of two mixed routes wait. One route may have
+// more slots than the other, because the other one is busy.
 func TestMixedRouteBehindOneThatMayHaveLess(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
@@ -103,13 +103,13 @@ func TestMixedRouteBehindOneThatMayHaveLess(t *testing.T) {
 		flight = append(flight, r.enter(slowPoll(0)))
 	}
 	slow := []*visit{r.enter(a).mustRun(), r.enter(a).mustRun()}
-	for r.g.in < 16 {
+	for r.g.inUse < 16 {
 		slow = append(slow, r.enter(b).mustRun())
 	}
 	for _, v := range slow {
 		v.ticket.Streaming()
 	}
-	a.Flow, b.Flow = 1, 2
+	a.ClientKey, b.ClientKey = 1, 2
 	first, behind := r.enter(a).mustWait(), r.enter(b).mustWait()
 	for _, v := range slow[len(slow)-3:] {
 		v.leave()
@@ -122,9 +122,9 @@ func TestMixedRouteBehindOneThatMayHaveLess(t *testing.T) {
 	}
 }
 
-// TestCrowdThatBecomesShort has more wait on a mixed route than short requests
-// may. When it is short again, those of other routes have their turn with them.
-func TestCrowdThatBecomesShort(t *testing.T) {
+// TestManyThatBecomeShort: more requests of a mixed route wait than short ones may. When the route
+// is short again, requests of other routes have their turn between them.
+func TestManyThatBecomeShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 40, 20*time.Millisecond)
@@ -137,14 +137,14 @@ func TestCrowdThatBecomesShort(t *testing.T) {
 	for _, v := range slow {
 		v.ticket.Streaming()
 	}
-	var crowd []*visit
+	var count []*visit
 	for i := range 2 * r.g.cfg.Size {
 		v := &visit{r: r, since: r.clock.now}
 		p := page(uint64(1000 + i))
 		if v.ticket, v.err = r.g.Enter(&p, v); v.err != nil {
-			t.Fatalf("number %d of the crowd: %v", i, v.err)
+			t.Fatalf("request %d: %v", i, v.err)
 		}
-		crowd = append(crowd, v)
+		count = append(count, v)
 	}
 	for _, v := range append(slow, polls[0]) {
 		v.done()
@@ -152,7 +152,7 @@ func TestCrowdThatBecomesShort(t *testing.T) {
 	for i := range 40 {
 		v := r.enter(other(uint64(5000 + i)))
 		r.clock.pass(20 * time.Millisecond)
-		for _, c := range crowd {
+		for _, c := range count {
 			if c.running() {
 				c.ticket.Done()
 			}
@@ -160,18 +160,18 @@ func TestCrowdThatBecomesShort(t *testing.T) {
 		v.mustRun().done()
 	}
 	r.clock.pass(tick)
-	for _, v := range append(polls[1:], crowd...) {
+	for _, v := range append(polls[1:], count...) {
 		v.ticket.Done()
 	}
 }
 
-// TestUnknownBehindOthersInLine has long ones and slow unknown ones leave no room for
-// the unknown, and one whose route is known now wait behind others that stay unknown.
-func TestUnknownBehindOthersInLine(t *testing.T) {
+// TestUnknownBehindOthersInQueue: long and slow unknown requests leave no place for unknown ones. A
+// request whose route is known by now waits behind others that stay unknown.
+func TestUnknownBehindOthersInQueue(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 20, 20*time.Millisecond)
-	r.teach(Request{Route: "new"}, enough-1, 20*time.Millisecond)
+	r.teach(Request{Route: "new"}, knownSamples-1, 20*time.Millisecond)
 	fifth := r.enter(Request{Route: "new"}).mustRun()
 	slow := []*visit{r.enter(Request{Route: "slow"}).mustRun(), r.enter(Request{Route: "slow too"}).mustRun()}
 	for range 14 {
@@ -191,13 +191,13 @@ func TestUnknownBehindOthersInLine(t *testing.T) {
 	}
 }
 
-// TestParkedRequestOfARouteThatIsShort has a route be known as long wrongly: when
-// its turn comes, who was parked starts as what the route is by now.
+// TestParkedRequestOfARouteThatIsShort: a route was wrongly known as long. When the turn of a
+// parked request comes, it starts in the present lane of its route.
 func TestParkedRequestOfARouteThatIsShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
-	report := func(flow uint64) Request { return Request{Route: "report", Flow: flow} }
-	r.teach(report(0), enough, 1100*time.Millisecond) // a cold cache
+	report := func(clientKey uint64) Request { return Request{Route: "report", ClientKey: clientKey} }
+	r.teach(report(0), knownSamples, 1100*time.Millisecond) // a cold cache
 	r.warmUp()
 	var flight []*visit
 	for i := range 12 {
@@ -216,13 +216,13 @@ func TestParkedRequestOfARouteThatIsShort(t *testing.T) {
 	r.leaveAll(append(flight[8:], parked...))
 }
 
-// TestParkedRequestIsFoundWhenItsRouteIsShort has the turn of who was parked not
-// come, because others were parked before.
+// TestParkedRequestIsFoundWhenItsRouteIsShort: the turn of the parked request does not come,
+// because others were parked before it.
 func TestParkedRequestIsFoundWhenItsRouteIsShort(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
-	report := func(flow uint64) Request { return Request{Route: "report", Flow: flow} }
-	r.teach(report(0), enough, 1100*time.Millisecond) // a cold cache
+	report := func(clientKey uint64) Request { return Request{Route: "report", ClientKey: clientKey} }
+	r.teach(report(0), knownSamples, 1100*time.Millisecond) // a cold cache
 	r.warmUp()
 	var all []*visit
 	for i := range 12 {
