@@ -15,9 +15,13 @@ const module = "github.com/sluice-proxy/sluice/"
 var layout = map[string]struct{ own, others []string }{
 	"bridge/config":                 {others: []string{"github.com/agnivade/levenshtein", "github.com/dustin/go-humanize"}},
 	"bridge/fcgi":                   {},
+	"bridge/scgi":                   {},
+	"bridge/uwsgi":                  {},
 	"bridge/cgi":                    {},
 	"bridge/upstream":               {own: []string{"bridge/cgi"}},
 	"bridge/upstream/fastcgi":       {own: []string{"bridge/cgi", "bridge/fcgi", "bridge/upstream"}},
+	"bridge/upstream/scgi":          {own: []string{"bridge/cgi", "bridge/scgi", "bridge/upstream"}},
+	"bridge/upstream/uwsgi":         {own: []string{"bridge/cgi", "bridge/uwsgi", "bridge/upstream"}},
 	"bridge/admission":              {},
 	"bridge/admission/internal/sim": {own: []string{"bridge/admission"}},
 	"bridge/spool":                  {others: []string{"golang.org/x/sys/unix"}},

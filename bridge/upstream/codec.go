@@ -8,6 +8,9 @@ type Request struct {
 	Vars []cgi.Var
 }
 
+// Var returns the name and the value of variable i.
+func (r *Request) Var(i int) (name, value string) { return r.Vars[i].Name, r.Vars[i].Value }
+
 // Codec encodes requests in one protocol. It has no state: its methods may be called
 // concurrently.
 //
