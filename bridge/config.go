@@ -13,8 +13,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
-	"github.com/sluice-proxy/sluice/bridge/upstream"
-	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
 )
 
 // Config configures an application and one site in front of it. Only Backends or Spawn must be
@@ -42,6 +40,7 @@ type (
 	ConnectionTimeouts = config.ConnectionTimeouts
 	PollAnswer         = config.PollAnswer
 
+	Protocol = config.Protocol
 	Switch   = config.Switch
 	Excess   = config.Excess
 	Duration = config.Duration
@@ -49,8 +48,10 @@ type (
 	Signal   = config.Signal
 )
 
-// The values of a Switch and of an Excess.
+// The values of a Protocol, a Switch and an Excess.
 const (
+	FastCGI, SCGI, UWSGI = config.FastCGI, config.SCGI, config.UWSGI
+
 	On, Off, Auto = config.On, config.Off, config.Auto
 	Refuse, Evict = config.Refuse, config.Evict
 )
@@ -74,7 +75,6 @@ type BackendHooks struct {
 
 	dial       func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
 	unread     func(net.Conn) pool.Unread                                        // the kernel's, but in tests
-	codec      upstream.Codec                                                    // FastCGI, but in tests
 	startGroup func(supervise.Config) (keeper, error)                            // supervise.Start, but in tests
 }
 
@@ -84,9 +84,6 @@ func (h BackendHooks) withDefaults() BackendHooks {
 	}
 	if h.unread == nil {
 		h.unread = unreadOf
-	}
-	if h.codec == nil {
-		h.codec = fastcgi.Codec{}
 	}
 	if h.startGroup == nil {
 		h.startGroup = startGroup

@@ -69,9 +69,10 @@ func readyRequest(path string, site *site) (request *upstream.Request, err error
 // askReady sends the request and reads the answer to its end, so that the application is
 // not cut short.
 func (b *backend) askReady(ctx context.Context, request *upstream.Request, path string, headerMax int, in pool.Instance) (status int, err error) {
-	patience := time.Duration(b.settings.Load().Spawn.StartTimeout) // ctx ends before
+	app := b.settings.Load()
+	patience := time.Duration(app.Spawn.StartTimeout) // ctx ends before
 	p, err := pool.New(pool.Config{
-		Instances: []pool.Instance{in}, Codec: b.hooks.codec, Workers: 1, KeepAlive: pool.KeepOff,
+		Instances: []pool.Instance{in}, Codec: codecOf(app), Workers: 1, KeepAlive: pool.KeepOff,
 		DialTimeout: patience, WaitTimeout: patience,
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ func (e *paramsError) Error() string {
 
 // checkParams checks what the protocol would refuse, while it costs no worker yet.
 func (x *exchange) checkParams() error {
-	total, err := x.b.hooks.codec.Size(&x.request)
+	total, err := codecOf(x.b.settings.Load()).Size(&x.request)
 	if limit := x.b.cfg.MaxParams; err == nil && total > limit {
 		return &paramsError{total, limit}
 	}

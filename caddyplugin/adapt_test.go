@@ -61,7 +61,7 @@ func TestAdapt(t *testing.T) {
 func TestAdaptErrors(t *testing.T) {
 	for _, c := range []struct{ block, want string }{
 		{"", "backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000, or a command to spawn, at Caddyfile:2"},
-		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port, at Caddyfile:2`},
+		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi, at Caddyfile:2`},
 		{"sluice a:1 {\nbackends a:1\n}", "backends: a:1 is named twice, at Caddyfile:3"},
 		{"sluice a:1 {\nworker 4\n}", "unrecognized option 'worker', did you mean 'workers'?, at Caddyfile:3"},
 		{"sluice a:1 {\nfirst_byte 3s\n}", "unrecognized option 'first_byte', did you mean 'timeouts.first_byte'?, at Caddyfile:3"},

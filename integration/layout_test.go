@@ -35,7 +35,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/internal/nested":        {own: []string{"internal/sockdiag"}, others: procfs},
 	"bridge/internal/sendfile":      {own: []string{"bridge/cgi"}},
 	"bridge/probe": {
-		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool", "bridge/upstream", "bridge/upstream/fastcgi"},
+		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool", "bridge/scgi", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/uwsgi"},
 		others: slices.Concat(netlink, procfs),
 	},
 	"bridge/supervise": {
@@ -46,7 +46,7 @@ var layout = map[string]struct{ own, others []string }{
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/scgi", "bridge/upstream/scgi", "bridge/uwsgi", "bridge/upstream/uwsgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
@@ -56,7 +56,7 @@ var layout = map[string]struct{ own, others []string }{
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/scgi", "bridge/upstream/scgi", "bridge/uwsgi", "bridge/upstream/uwsgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
@@ -64,7 +64,7 @@ var layout = map[string]struct{ own, others []string }{
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/scgi", "bridge/upstream/scgi", "bridge/uwsgi", "bridge/upstream/uwsgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
@@ -78,7 +78,7 @@ var layout = map[string]struct{ own, others []string }{
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread", "internal/sockdiag",
 			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
-			"bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/scgi", "bridge/upstream/scgi", "bridge/uwsgi", "bridge/upstream/uwsgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
 			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
@@ -93,7 +93,7 @@ var layout = map[string]struct{ own, others []string }{
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool", "internal/sockdiag",
-	"bridge/registry", "bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+	"bridge/registry", "bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/scgi", "bridge/upstream/scgi", "bridge/uwsgi", "bridge/upstream/uwsgi",
 }
 
 // What four libraries bring along. "/..." is everything below.
@@ -164,12 +164,16 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// Beyond its codec nothing knows FastCGI but the probe, which asks what kind of FastCGI it
-// is; and nothing knows which codec there is but the settings.
+// Beyond its codec nothing knows a protocol but the probe, which asks what an application
+// speaks and what kind of FastCGI it is; and nothing knows which codecs there are but package bridge.
 func TestProtocolSeam(t *testing.T) {
 	importers := map[string][]string{
 		"bridge/fcgi":             {"bridge/upstream/fastcgi", "bridge/probe"},
 		"bridge/upstream/fastcgi": {"bridge", "bridge/probe"},
+		"bridge/scgi":             {"bridge/upstream/scgi", "bridge/probe"},
+		"bridge/upstream/scgi":    {"bridge"},
+		"bridge/uwsgi":            {"bridge/upstream/uwsgi", "bridge/probe"},
+		"bridge/upstream/uwsgi":   {"bridge"},
 	}
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
 	if err != nil {

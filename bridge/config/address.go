@@ -1,32 +1,50 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
 )
 
-// ParseAddress splits a backend address into what net.Dial takes: unix:/path
-// and unix//path are unix sockets, everything else is host:port over TCP.
+// Protocol is what an application speaks.
+type Protocol string
+
+// The values of a Protocol.
+const (
+	FastCGI Protocol = "fastcgi"
+	SCGI    Protocol = "scgi"
+	UWSGI   Protocol = "uwsgi"
+)
+
+// schemes are what an address may begin with to name the protocol.
+var schemes = [...]struct {
+	name     string
+	protocol Protocol
+}{{"fcgi", FastCGI}, {"scgi", SCGI}, {"uwsgi", UWSGI}}
+
+// ParseAddress splits a backend address into what net.Dial takes. unix:/path and unix//path
+// are unix sockets, host:port is TCP. The protocol may be named: scgi+unix:/path,
+// scgi://host:port; see ProtocolOf.
 func ParseAddress(s string) (network, addr string, err error) {
-	rest, isUnix := strings.CutPrefix(s, "unix:")
+	scheme, rest := cutScheme(s)
+	if rest != s && protocolOf(scheme) == "" {
+		return "", "", fmt.Errorf("address %q: there is no protocol %q: want fcgi, scgi or uwsgi, such as scgi+unix:/path or scgi://host:port", s, scheme)
+	}
+	path, isUnix := strings.CutPrefix(rest, "unix:")
 	if !isUnix {
-		rest, isUnix = strings.CutPrefix(s, "unix/")
+		path, isUnix = strings.CutPrefix(rest, "unix/")
 	}
-	if isUnix {
-		if !strings.HasPrefix(rest, "/") {
-			return "", "", fmt.Errorf("address %q: the socket's path must be absolute, such as unix:/run/app.sock", s)
-		}
-		// sun_path holds 108 bytes with its final zero on Linux, 104 on BSD and macOS.
-		if len(rest) > 103 {
-			return "", "", fmt.Errorf("address %q: the socket's path is %d bytes, and the system takes at most 103", s, len(rest))
-		}
-		return "unix", rest, nil
+	switch {
+	case isUnix && strings.HasPrefix(s, scheme+"://"):
+		return "", "", fmt.Errorf("address %q: for a unix socket write %s+unix:/path", s, scheme)
+	case isUnix:
+		return parsePath(s, path)
 	}
-	host, port, err := net.SplitHostPort(s)
+	host, port, err := net.SplitHostPort(rest)
 	if err != nil || port == "" || strings.Contains(host, "/") {
-		return "", "", fmt.Errorf("address %q: want unix:/path or host:port", s)
+		return "", "", fmt.Errorf("address %q: want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi", s)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return "", "", fmt.Errorf("address %q: %q is not a port", s, port)
@@ -37,7 +55,47 @@ func ParseAddress(s string) (network, addr string, err error) {
 	return "tcp", net.JoinHostPort(host, port), nil
 }
 
-// Addresses are those of Backends in one way of writing, in order.
+func parsePath(s, path string) (network, addr string, err error) {
+	if !strings.HasPrefix(path, "/") {
+		return "", "", fmt.Errorf("address %q: the socket's path must be absolute, such as unix:/run/app.sock", s)
+	}
+	// sun_path holds 108 bytes with its final zero on Linux, 104 on BSD and macOS.
+	if len(path) > 103 {
+		return "", "", fmt.Errorf("address %q: the socket's path is %d bytes, and the system takes at most 103", s, len(path))
+	}
+	return "unix", path, nil
+}
+
+// ProtocolOf returns the protocol that an address names, or "".
+func ProtocolOf(address string) Protocol {
+	scheme, _ := cutScheme(address)
+	return protocolOf(scheme)
+}
+
+func protocolOf(scheme string) Protocol {
+	for _, s := range schemes {
+		if s.name == scheme {
+			return s.protocol
+		}
+	}
+	return ""
+}
+
+// cutScheme returns what precedes "://" or "+unix:", and the address without it.
+func cutScheme(s string) (scheme, rest string) {
+	if strings.HasPrefix(s, "unix:") || strings.HasPrefix(s, "unix/") {
+		return "", s // a path may contain anything
+	}
+	if scheme, rest, found := strings.Cut(s, "://"); found {
+		return scheme, rest
+	}
+	if scheme, path, found := strings.Cut(s, "+unix:"); found {
+		return scheme, "unix:" + path
+	}
+	return "", s
+}
+
+// Addresses are those of Backends in one way of writing, without the protocol, in order.
 func (a *Application) Addresses() []string {
 	list := make([]string, len(a.Backends))
 	for i, backend := range a.Backends {
@@ -53,4 +111,28 @@ func (a *Application) Addresses() []string {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// resolveProtocol sets Protocol to what all backends speak.
+func (a *Application) resolveProtocol() error {
+	without := cmp.Or(a.Protocol, FastCGI) // what addresses that name no protocol speak
+	speaks := func(backend string) Protocol {
+		if p := ProtocolOf(backend); p != "" {
+			return p
+		}
+		return without
+	}
+	for i, backend := range a.Backends {
+		switch p, first := speaks(backend), speaks(a.Backends[0]); {
+		case i > 0 && p != first:
+			return fmt.Errorf("backends: %s speaks %s, and %s speaks %s: all backends of an application speak one protocol", a.Backends[0], first, backend, p)
+		case a.Protocol != "" && p != a.Protocol:
+			return fmt.Errorf("protocol: is %s, and %s speaks %s (remove one of them)", a.Protocol, backend, p)
+		}
+	}
+	a.Protocol = without
+	if len(a.Backends) > 0 {
+		a.Protocol = speaks(a.Backends[0])
+	}
+	return nil
 }

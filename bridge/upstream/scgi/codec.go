@@ -38,6 +38,10 @@ func (Codec) AppendHead(dst []byte, _ uint16, _ bool, r *upstream.Request) ([]by
 	return dst, len(dst) - begin - unreadEnd, nil
 }
 
+// Preamble returns 1, which is one digit: uWSGI closes the connection when it has read a size
+// that exceeds its buffer.
+func (Codec) Preamble() int { return 1 }
+
 // AppendBody appends the part as it is.
 func (Codec) AppendBody(dst []byte, _ uint16, part []byte, _ bool) []byte {
 	return append(dst, part...)

@@ -62,6 +62,9 @@ func TestBody(t *testing.T) {
 	if got := (codec.Codec{}).AppendBody(part[:0], 1, part, true); &got[0] != &part[0] || string(got) != "part" || before != 0 || after != 0 {
 		t.Errorf("%q, overhead %d and %d", got, before, after)
 	}
+	if n := (codec.Codec{}).Preamble(); n != 1 {
+		t.Errorf("the preamble is %d bytes, and ends in or behind the size", n)
+	}
 	if (codec.Codec{}).KeepAlive() {
 		t.Error("connections are kept")
 	}

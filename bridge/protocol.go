@@ -1,0 +1,20 @@
+package bridge
+
+import (
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream/scgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream/uwsgi"
+)
+
+// codecOf returns the codec for what an application speaks. app is complete.
+func codecOf(app *ApplicationConfig) upstream.Codec {
+	switch app.Protocol {
+	case SCGI:
+		return scgi.Codec{}
+	case UWSGI:
+		return uwsgi.Codec{}
+	default:
+		return fastcgi.Codec{}
+	}
+}
