@@ -7,7 +7,7 @@ type Application struct {
 	// Spawn is nil if the application runs already.
 	Spawn *Spawn `key:"spawn" flag:"command-*" args:"command"`
 
-	// Protocol is complete if it is what all Backends speak.
+	// Complete sets Protocol to what all Backends speak.
 	Protocol Protocol `key:"protocol" words:"fastcgi scgi uwsgi" otherwise:"fastcgi" change:"backend" doc:"what a command that is started speaks, and backends whose addresses do not say so: fastcgi, scgi or uwsgi"`
 
 	Workers int    `key:"workers" default:"4" doc:"how many requests one backend can hold at once: its threads or processes"`
