@@ -360,11 +360,13 @@ func (o *office) states() string {
 // Another way to write an address is the same address.
 func TestConfigureSpelling(t *testing.T) {
 	o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/a"}}})
-	if err := o.configure(func(c *Config) { c.Backends = []string{"unix//run/a"} }); err != nil {
-		t.Fatal(err)
-	}
-	if s := o.states(); s != "unix:/run/a unknown" {
-		t.Error(s)
+	for _, spelling := range []string{"unix//run/a", "fcgi+unix:/run/a"} {
+		if err := o.configure(func(c *Config) { c.Backends = []string{spelling} }); err != nil {
+			t.Fatal(err)
+		}
+		if s := o.states(); s != "unix:/run/a unknown" {
+			t.Error(s)
+		}
 	}
 	if _, err := o.back.Drain("unix//run/a"); err != nil {
 		t.Error(err)
