@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,6 +44,33 @@ func TestAnswerUntilEOF(t *testing.T) {
 			t.Errorf("%+v, want 5 dials and nothing discarded", s)
 		}
 	})
+}
+
+// A new connection that is reset unread may carry an idempotent request once more if the
+// protocol keeps no connections: its requests have no other ones. An end without a reset says
+// nothing.
+func TestResetOfOneRequest(t *testing.T) {
+	for name, tc := range map[string]struct {
+		codec  upstream.Codec
+		script fcgitest.Script
+		want   Replay
+	}{
+		"reset, one request": {shortCodec{plainCodec{codec}}, fcgitest.ResetBeforeReading, ReplayIdempotent},
+		"end, one request":   {shortCodec{plainCodec{codec}}, fcgitest.EOFBeforeHeader, ReplayNever},
+		"reset, kept ones":   {plainCodec{codec}, fcgitest.ResetBeforeReading, ReplayNever},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, Config{Instances: []Instance{visible(fcgitest.Start(t, tc.script))}, Codec: tc.codec, Workers: 1})
+				l := mustLease(t, p)
+				defer l.Release()
+				_, err := converse(l)
+				if e, ok := errors.AsType[*Error](err); !ok || e.Replay != tc.want || e.Full {
+					t.Errorf("%v: %+v, want replay %v", err, e, tc.want)
+				}
+			})
+		})
+	}
 }
 
 // What a protocol has not got is not used, whatever the pool is told.
