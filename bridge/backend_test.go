@@ -352,11 +352,13 @@ func (o *office) states() string {
 // Another way to write an address is the same address.
 func TestConfigureSpelling(t *testing.T) {
 	o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/a"}}})
-	if err := o.configure(func(c *Config) { c.Backends = []string{"unix//run/a"} }); err != nil {
-		t.Fatal(err)
-	}
-	if s := o.states(); s != "unix:/run/a unknown" {
-		t.Error(s)
+	for _, spelling := range []string{"unix//run/a", "fcgi+unix:/run/a"} {
+		if err := o.configure(func(c *Config) { c.Backends = []string{spelling} }); err != nil {
+			t.Fatal(err)
+		}
+		if s := o.states(); s != "unix:/run/a unknown" {
+			t.Error(s)
+		}
 	}
 	if _, err := o.back.Drain("unix//run/a"); err != nil {
 		t.Error(err)
@@ -374,6 +376,9 @@ func TestConfigureFails(t *testing.T) {
 		"an address":  {func(c *Config) { c.Backends = []string{"c:3", "nowhere"} }, "backends: ", false},
 		"none":        {func(c *Config) { c.Backends = nil }, "backends: ", false},
 		"lanes":       {func(c *Config) { c.Lanes = Off }, "lanes: ", true},
+		"protocol":    {func(c *Config) { c.Protocol, c.KeepAlive = SCGI, Auto }, "protocol: ", true},
+		"in a scheme": {func(c *Config) { c.Backends, c.KeepAlive = []string{"uwsgi://a:1", "uwsgi://c:3"}, Auto }, "protocol: ", true},
+		"two of them": {func(c *Config) { c.Backends = []string{"uwsgi://a:1", "c:3"} }, "backends: ", false},
 		"multiplex":   {func(c *Config) { c.Multiplex = On }, "multiplex, keep_alive: ", true},
 		"preset":      {func(c *Config) { c.Preset, c.Root = "php", "/" }, "preset: ", true},
 		"spawn":       {func(c *Config) { c.Backends, c.Spawn = nil, &SpawnConfig{Command: []string{"x"}} }, "spawn: ", true},

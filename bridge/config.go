@@ -11,7 +11,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
-	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Config configures an application and one site in front of it. Only Backends or Spawn must be
@@ -39,6 +38,7 @@ type (
 	ConnectionTimeouts = config.ConnectionTimeouts
 	PollAnswer         = config.PollAnswer
 
+	Protocol = config.Protocol
 	Switch   = config.Switch
 	Excess   = config.Excess
 	Duration = config.Duration
@@ -46,8 +46,10 @@ type (
 	Signal   = config.Signal
 )
 
-// The values of a Switch and of an Excess.
+// The values of a Protocol, a Switch and an Excess.
 const (
+	FastCGI, SCGI, UWSGI = config.FastCGI, config.SCGI, config.UWSGI
+
 	On, Off, Auto = config.On, config.Off, config.Auto
 	Refuse, Evict = config.Refuse, config.Evict
 )
@@ -69,18 +71,17 @@ type ApplicationHooks struct {
 	// between fork and exec. It must call supervise.Child first thing in main.
 	Reexec bool
 
-	// Replaced in tests: how to connect, what tells how much was read, the protocol, and what
-	// starts processes.
+	// Replaced in tests: how to connect, what tells how much was read, and what starts
+	// processes.
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 	unread func(net.Conn) pool.Unread
-	codec  upstream.Codec
 	start  func(context.Context, supervise.Config) (app.Supervisor, error)
 }
 
 func (h *ApplicationHooks) internal() app.Hooks {
 	return app.Hooks{
 		Logger: h.Logger, OnStall: h.OnStall, OnOutage: h.OnOutage, OnGivenUp: h.OnGivenUp, Reexec: h.Reexec,
-		Dial: h.dial, Unread: h.unread, Codec: h.codec, Start: h.start,
+		Dial: h.dial, Unread: h.unread, Start: h.start,
 	}
 }
 

@@ -61,7 +61,7 @@ func TestAdapt(t *testing.T) {
 func TestAdaptErrors(t *testing.T) {
 	for _, c := range []struct{ block, want string }{
 		{"", "backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000, or a command to spawn, at Caddyfile:2"},
-		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port, at Caddyfile:2`},
+		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi, at Caddyfile:2`},
 		{"sluice a:1 {\nbackends a:1\n}", "backends: a:1 is named twice, at Caddyfile:3"},
 		{"sluice a:1 {\nworker 4\n}", "unrecognized option 'worker', did you mean 'workers'?, at Caddyfile:3"},
 		{"sluice a:1 {\nfirst_byte 3s\n}", "unrecognized option 'first_byte', did you mean 'timeouts.first_byte'?, at Caddyfile:3"},
@@ -117,6 +117,9 @@ func TestAdaptErrors(t *testing.T) {
 		{"sluice a:1 {\nadmission {\nlong_min 9\n}\n}", "admission.long_min: is 9, want 0 to 2: the reserve is 2 of 4 workers, at Caddyfile:4"},
 		{"sluice a:1 {\nmultiplex on\nkeep_alive off\n}", "multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each, at Caddyfile:3"},
 		{"sluice {\nspawn\n}", "spawn.command: none given; name the program, and its arguments, at Caddyfile:3"},
+		{"sluice a:1 scgi://b:1", "backends: a:1 speaks fastcgi, and scgi://b:1 speaks scgi: all backends of an application speak one protocol, at Caddyfile:2"},
+		{"sluice http://a:1", `backends: address "http://a:1": there is no protocol "http": want fcgi, scgi or uwsgi`},
+		{"sluice a:1 {\nprotocol http\n}", `protocol: is "http", want fastcgi, scgi or uwsgi, at Caddyfile:3`},
 		{"sluice a:1 {\nspawn ./app\n}", "backends: given, and so is spawn: the application runs already, or it is to be started, at Caddyfile:2"},
 		{"sluice {\nspawn a\nspawn b\n}", "spawn: is given twice, at Caddyfile:4"},
 		{"sluice {\nspawn a {\ncommand b\n}\n}", "command: goes behind spawn, not into its block, at Caddyfile:4"},
@@ -136,6 +139,7 @@ func TestAdaptErrors(t *testing.T) {
 		{"sluice {\nspawn ./app {\nopen_files none\n}\n}", `open_files: "none" is not a number above 0, at Caddyfile:4`},
 		{"sluice {\nspawn ./app {\ninstances 4\nmax_instances 2\n}\n}", "spawn.max_instances: is 2, and spawn.instances is 4, at Caddyfile:5"},
 		{"reverse_proxy a:1 {\ntransport sluice {\nspawn ./app\n}\n}", "unrecognized option 'spawn'"},
+		{"reverse_proxy a:1 {\ntransport sluice {\nprotocol scgi\n}\n}", "unrecognized option 'protocol'"},
 		{"reverse_proxy a:1 {\ntransport sluice {\nbackends a:1\n}\n}", "unrecognized option 'backends'"},
 		{"reverse_proxy a:1 {\ntransport sluice a:2\n}", "unexpected 'a:2': the upstreams are named by reverse_proxy, at Caddyfile:3"},
 		{"reverse_proxy a:1 {\ntransport sluice {\nworkers 4\nreserve 4\n}\n}", "reserve: is 4, want 0 to 3: of 4 workers one at least must be left for other requests, at Caddyfile:5"},

@@ -14,9 +14,9 @@ import (
 
 func init() { caddy.RegisterModule(new(Handler)) }
 
-// Handler serves requests through a FastCGI application. It sends the application no
-// more requests than it can hold at once, keeps slow ones from taking all of it, and
-// lets others wait, or refuses them, where a plain proxy would fail.
+// Handler serves requests through a FastCGI, SCGI or uwsgi application. It sends the
+// application no more requests than it can hold at once, keeps slow ones from taking all of
+// it, and lets others wait, or refuses them, where a plain proxy would fail.
 //
 // With the presets `php` and `cgi`, requests for files that are no scripts go on to the
 // next handler, which should be `file_server`.

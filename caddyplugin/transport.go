@@ -21,7 +21,8 @@ func init() { caddy.RegisterModule(new(Transport)) }
 
 // Transport lets reverse_proxy speak to FastCGI applications through Sluice's gate, for
 // those who want its balancing, health checks and dynamic upstreams. Each upstream has a
-// gate and connections of its own; `backends` must not be set.
+// gate and connections of its own; `backends` must not be set. For SCGI and uwsgi there is
+// the handler: in a transport's JSON, `protocol` is the name of the transport.
 //
 // The handler `sluice` does more, and costs less: it knows how many requests each backend
 // can hold, and balances by that.
@@ -110,7 +111,8 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected '%s': the upstreams are named by reverse_proxy", d.Val())
 	}
-	p.without = []string{"backends", "spawn", "static", "static_types", "static_dirs"} // there is no next handler to send files
+	// There is no next handler to send files, and the key protocol is reverse_proxy's.
+	p.without = []string{"backends", "spawn", "protocol", "static", "static_types", "static_dirs"}
 	if err := p.block(""); err != nil {
 		return err
 	}

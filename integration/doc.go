@@ -1,8 +1,8 @@
 // Package integration runs Sluice against the real thing: PHP-FPM and php-cgi
 // with DokuWiki, a threaded libfcgi responder, Perl's FCGI.pm with gitweb,
-// fcgiwrap with cgit, uWSGI and Go's net/http/fcgi. Each test starts its
-// backends itself, on private sockets in its temporary directory, and ends
-// them by process group. setup.sh installs what is needed on Debian.
+// fcgiwrap with cgit, uWSGI in three protocols, Go's net/http/fcgi, and SCGI
+// servers in C and with Perl's SCGI.pm. Each test starts its backends itself, on
+// private sockets in its temporary directory, and ends them by process group. setup.sh installs what is needed on Debian.
 //
 // A backend that is not installed fails the test in CI and where setup.sh
 // could have installed it. Only elsewhere is the test skipped, loudly.

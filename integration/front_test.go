@@ -31,6 +31,7 @@ func (be backend) config() bridge.Config {
 	return bridge.Config{
 		ApplicationConfig: bridge.ApplicationConfig{
 			Backends:  []string{be.addr},
+			Protocol:  be.protocol,
 			Workers:   be.workers,
 			Preset:    be.preset,
 			KeepAlive: be.keepAlive,

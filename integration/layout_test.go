@@ -22,9 +22,13 @@ var layout = []struct {
 	{"bytes and words, without I/O", []rule{
 		{name: "bridge/config", others: []string{"github.com/agnivade/levenshtein", "github.com/dustin/go-humanize"}},
 		{name: "bridge/fcgi"},
+		{name: "bridge/scgi"},
+		{name: "bridge/uwsgi"},
 		{name: "bridge/cgi"},
 		{name: "bridge/upstream", own: []string{"bridge/cgi"}},
 		{name: "bridge/upstream/fastcgi", own: []string{"bridge/fcgi", "bridge/upstream"}},
+		{name: "bridge/upstream/scgi", own: []string{"bridge/scgi", "bridge/upstream"}},
+		{name: "bridge/upstream/uwsgi", own: []string{"bridge/upstream", "bridge/uwsgi"}},
 	}},
 	{"what the kernel knows", []rule{
 		{name: "internal/sockdiag", others: []string{sysUnix}},
@@ -61,12 +65,12 @@ var layout = []struct {
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
 			"bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
 			"bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
-			"bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
 		}},
 		{name: "bridge", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/addresslimit", "bridge/internal/app",
 			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/exchange", "bridge/internal/sendfile",
-			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise", "bridge/upstream",
+			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},
 		{name: "bridge/registry", own: []string{"bridge", "bridge/admission", "bridge/config"}},
 		{name: "bridge/basicauth", own: []string{"bridge/cgi"}, others: []string{rate, "github.com/tg123/go-htpasswd"}},
@@ -74,7 +78,7 @@ var layout = []struct {
 		{name: "bridge/metrics", own: []string{"bridge", "bridge/admission", "bridge/pool", "bridge/supervise"}, others: []string{"github.com/prometheus/client_golang/..."}},
 		{name: "bridge/probe", own: []string{
 			"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool",
-			"bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/scgi", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/uwsgi",
 		}},
 	}},
 	{"programs", []rule{
@@ -168,12 +172,17 @@ func importsOf(t *testing.T) map[string][]string {
 	return imports
 }
 
-// Beyond its codec nothing knows FastCGI but the probe, which asks what kind of FastCGI it
-// is; and nothing knows which codec there is but the application.
+// Beyond its codec nothing knows a protocol but the probe, which asks what an application
+// speaks and what kind of FastCGI it is; and nothing knows which codecs there are but the
+// application.
 func TestProtocolSeam(t *testing.T) {
 	importers := map[string][]string{
 		"bridge/fcgi":             {"bridge/upstream/fastcgi", "bridge/probe"},
 		"bridge/upstream/fastcgi": {"bridge/internal/app", "bridge/probe"},
+		"bridge/scgi":             {"bridge/upstream/scgi", "bridge/probe"},
+		"bridge/upstream/scgi":    {"bridge/internal/app"},
+		"bridge/uwsgi":            {"bridge/upstream/uwsgi", "bridge/probe"},
+		"bridge/upstream/uwsgi":   {"bridge/internal/app"},
 	}
 	for name, list := range importsOf(t) {
 		for pkg, allowed := range importers {

@@ -18,6 +18,9 @@ func TestClientLeaves(t *testing.T) {
 		"php-fpm": func(t testing.TB) backend { return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 1}) },
 		"uwsgi":   func(t testing.TB) backend { return startUWSGI(t, 1) },
 		"go":      func(t testing.TB) backend { return startGo(t, 1) },
+		"scgi":    func(t testing.TB) backend { return startSCGI(t, 1) },
+
+		"uwsgi in its protocol": func(t testing.TB) backend { return startUWSGISocket(t, "--socket", 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			be := backend(t)

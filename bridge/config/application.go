@@ -4,9 +4,12 @@ package config
 // it, how many requests it can hold, which of them may start, and the connections to it. All
 // sites in front of an application share one.
 type Application struct {
-	Backends []string `key:"backends" flag:"backend" value:"ADDR" doc:"the application's ADDR: unix:/path or host:port"`
+	Backends []string `key:"backends" flag:"backend" value:"ADDR" doc:"the application's ADDR: unix:/path or host:port; scgi+unix:/path and scgi://host:port name its protocol: fcgi, scgi or uwsgi"`
 	// Spawn is nil if the application runs already.
 	Spawn *Spawn `key:"spawn" flag:"command-*" args:"command"`
+
+	// Complete sets Protocol to what all Backends speak.
+	Protocol Protocol `key:"protocol" words:"fastcgi scgi uwsgi" otherwise:"fastcgi" change:"backend" doc:"what a command that is started speaks, and backends whose addresses do not say so: fastcgi, scgi or uwsgi"`
 
 	Workers int    `key:"workers" default:"4" doc:"how many requests one backend can hold at once: its threads or processes"`
 	Preset  string `key:"preset" words:"app php cgi" change:"backend" doc:"how URLs map to the application: app (one application), php (scripts under {root}) or cgi (a program per file under {root})"`

@@ -22,8 +22,8 @@ func serveCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "serve (--backend ADDR ... | -- COMMAND ARGS...)",
-		Short: "Serve a FastCGI application over HTTP",
-		Long: `Serve a FastCGI application over HTTP.
+		Short: "Serve a FastCGI, SCGI or uwsgi application over HTTP",
+		Long: `Serve a FastCGI, SCGI or uwsgi application over HTTP.
 
 The application either runs already, and --backend names its addresses, or is a
 command after "--", which is started with its listening socket as standard input
@@ -36,6 +36,7 @@ process after the other and without losing a request, and reopens the access log
 SIGUSR1 only does the latter. POST /restart at the --status address restarts it, too,
 and answers when that is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
+  sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
   sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi`,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -167,7 +167,9 @@ func (a *Application) listeners() (inodes []uint64) {
 // The methods of exchange.Application.
 
 // Size implements exchange.Application.
-func (a *Application) Size(r *upstream.Request) (int, error) { return a.hooks.Codec.Size(r) }
+func (a *Application) Size(r *upstream.Request) (int, error) {
+	return codecOf(a.settings.Load()).Size(r)
+}
 
 // Patience implements exchange.Application.
 func (a *Application) Patience() time.Duration {

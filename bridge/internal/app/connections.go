@@ -17,14 +17,14 @@ import (
 // connections returns the configuration of the pool, without instances. app is complete.
 func connections(app *config.Application, h *Hooks) pool.Config {
 	return pool.Config{
-		Codec:       h.Codec,
+		Codec:       codecOf(app),
 		Workers:     app.Workers,
 		DialTimeout: time.Duration(app.Timeouts.Dial),
 		WaitTimeout: time.Duration(app.Queue.Timeout),
 		SendTimeout: time.Duration(app.Timeouts.Send),
 		IdleTimeout: time.Duration(app.Timeouts.Idle),
 		CloseDelay:  CloseDelay(app),
-		TurnsAway:   !app.Scripts(),
+		TurnsAway:   turnsAway(app),
 		Retires:     app.Preset == cgi.PresetPHP,
 		WorksOn:     app.Preset == cgi.PresetPHP,
 		KeepAlive:   keepAlive(app),
@@ -34,11 +34,19 @@ func connections(app *config.Application, h *Hooks) pool.Config {
 	}
 }
 
+// turnsAway reports whether the application may accept a connection that it has no worker for,
+// and close it. Processes that run scripts let connections wait in the listen backlog, and so
+// does uWSGI, which closes a connection unanswered if it refuses the request: then another
+// attempt would be refused, too.
+func turnsAway(app *config.Application) bool {
+	return !app.Scripts() && app.Protocol != config.UWSGI
+}
+
 // CloseDelay is how long a worker needs to be free after its connection was closed.
 // flup was measured to turn away one connection in two at once, and one in 300
 // after 1 ms; on a busy machine it takes longer.
 func CloseDelay(app *config.Application) time.Duration {
-	if app.Scripts() {
+	if !turnsAway(app) {
 		return 0
 	}
 	return 10 * time.Millisecond

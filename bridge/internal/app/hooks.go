@@ -8,8 +8,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
-	"github.com/sluice-proxy/sluice/bridge/upstream"
-	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
 )
 
 // Hooks are the logger and the callbacks of an Application; bridge.ApplicationHooks documents
@@ -23,7 +21,6 @@ type Hooks struct {
 
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // default: a net.Dialer's
 	Unread func(net.Conn) pool.Unread                                        // default: the kernel's
-	Codec  upstream.Codec                                                    // default: FastCGI
 	Start  func(context.Context, supervise.Config) (Supervisor, error)       // default: supervise.Start
 }
 
@@ -33,9 +30,6 @@ func (h Hooks) withDefaults() Hooks {
 	}
 	if h.Unread == nil {
 		h.Unread = unreadOf
-	}
-	if h.Codec == nil {
-		h.Codec = fastcgi.Codec{}
 	}
 	if h.Start == nil {
 		h.Start = startGroup

@@ -70,9 +70,10 @@ func readyRequest(path string, site *Site) (request *upstream.Request, err error
 // askReady sends the request and reads the answer to its end, so that the application is
 // not cut short.
 func (a *Application) askReady(ctx context.Context, request *upstream.Request, path string, headerMax int, in pool.Instance) (status int, err error) {
-	patience := time.Duration(a.settings.Load().Spawn.StartTimeout) // ctx ends before
+	settings := a.settings.Load()
+	patience := time.Duration(settings.Spawn.StartTimeout) // ctx ends before
 	p, err := pool.New(pool.Config{
-		Instances: []pool.Instance{in}, Codec: a.hooks.Codec, Workers: 1, KeepAlive: pool.KeepOff,
+		Instances: []pool.Instance{in}, Codec: codecOf(settings), Workers: 1, KeepAlive: pool.KeepOff,
 		DialTimeout: patience, WaitTimeout: patience,
 	})
 	if err != nil {
