@@ -144,7 +144,7 @@ func (c cgroup) tree() ([]int, error) {
 
 // kill ends everything in c and below it.
 func (c cgroup) kill() error {
-	// The kernel's own (Linux 5.14, version 2) misses nobody who forks, and may kill other
+	// The kernel's own (Linux 5.14) misses nobody who forks, and may kill other
 	// users' processes. Without it, and to wait, one by one.
 	if err := c.writeIfThere("cgroup.kill", "1"); err != nil && !errors.Is(err, syscall.ENODEV) {
 		return err

@@ -9,48 +9,17 @@ import (
 	"strconv"
 )
 
-// cgroupVersion is what a version of cgroups calls its files.
-type cgroupVersion struct {
-	name           string
-	limit, swap    string
-	swapFor        func(limit uint64) uint64 // what to write to swap
-	usage          string
-	inactive       string // in memory.stat: pages of files that were not used lately
-	events         string // has oom_kill
-	prepare        func(place) error
-	prepareGroup   func(group cgroup) error
-	prepareMembers func(member cgroup) error
-}
-
-var cgroupV2 = cgroupVersion{
-	name:  "cgroup v2",
-	limit: "memory.max", swap: "memory.swap.max", swapFor: func(uint64) uint64 { return 0 },
-	usage: "memory.current", inactive: "inactive_file", events: "memory.events",
-	prepare:      func(p place) error { return p.controlMemory() },
-	prepareGroup: func(group cgroup) error { return group.write(subtreeControl, "+memory") },
-	// What is left of an application when the kernel has killed one of its processes may
-	// hang, or answer wrongly.
-	prepareMembers: func(member cgroup) error { return member.writeIfThere("memory.oom.group", "1") },
-}
-
-var cgroupV1 = cgroupVersion{
-	name:  "cgroup v1",
-	limit: "memory.limit_in_bytes", swap: "memory.memsw.limit_in_bytes", swapFor: func(limit uint64) uint64 { return limit },
-	usage: "memory.usage_in_bytes", inactive: "total_inactive_file", events: "memory.oom_control",
-	prepare:        func(place) error { return nil },
-	prepareGroup:   func(group cgroup) error { return group.countBelow() },
-	prepareMembers: func(cgroup) error { return nil },
-}
-
 const (
 	subtreeControl = "cgroup.subtree_control"
+	memoryMax      = "memory.max"
+	memoryCurrent  = "memory.current"
 
 	// ownCgroup is where we go if we must leave the cgroup that is delegated to us.
 	ownCgroup = "sluice"
 )
 
-// controlMemory lets the cgroups in p be limited. We must not be in it ourselves then: in
-// version 2 there are no processes but in leaves.
+// controlMemory lets the cgroups in p be limited. We must not be in it ourselves then:
+// there are no processes but in leaves.
 func (p place) controlMemory() error {
 	if ok, err := p.dir.holds(subtreeControl, "memory"); ok || err != nil {
 		return err
@@ -82,31 +51,24 @@ func (p place) leave() error {
 
 func (c cgroup) enter(pid int) error { return c.write("cgroup.procs", strconv.Itoa(pid)) }
 
-// countBelow counts what the cgroups in c use. Linux does since 5.11 anyway.
-func (c cgroup) countBelow() error {
-	const file = "memory.use_hierarchy"
-	if n, err := c.number(file); err != nil || n == 1 {
-		return nil
-	}
-	return c.write(file, "1")
-}
-
-func (v *cgroupVersion) bound(c cgroup, limit uint64) error {
+// bound sets the limit of c, which does not include swap: that is not used at all.
+func (c cgroup) bound(limit uint64) error {
 	if limit == 0 {
 		return nil
 	}
-	if err := c.write(v.limit, strconv.FormatUint(limit, 10)); err != nil {
+	if err := c.write(memoryMax, strconv.FormatUint(limit, 10)); err != nil {
 		return err
 	}
-	return c.writeIfThere(v.swap, strconv.FormatUint(v.swapFor(limit), 10))
+	return c.writeIfThere("memory.swap.max", "0")
 }
 
-func (v *cgroupVersion) used(c cgroup) (uint64, error) {
-	usage, err := c.number(v.usage)
+// used is what c uses, without the pages of files that were not used lately.
+func (c cgroup) used() (uint64, error) {
+	usage, err := c.number(memoryCurrent)
 	if err != nil {
 		return 0, err
 	}
-	inactive, err := c.keyed("memory.stat", v.inactive)
+	inactive, err := c.keyed("memory.stat", "inactive_file")
 	if err != nil {
 		return 0, err
 	}

@@ -3,7 +3,7 @@ package supervise
 // meters measures the memory of children, and has the kernel bound it where it can.
 // All sizes are in bytes.
 type meters interface {
-	kind() string                         // "cgroup v2", "cgroup v1", "proc"; "none" if nothing is measured
+	kind() string                         // "cgroup v2", "proc"; "none" if nothing is measured
 	open(name string) (meter, error)      // for one child to be; its name is used once
 	used() (uint64, error)                // by all children together
 	limit(Memory) (renew bool, err error) // changes the limits; renew: that of an instance for new meters alone

@@ -13,9 +13,8 @@ const cgroupPrefix = "sluice-"
 
 // cgroupMeters has a cgroup for all children, and one in it for each.
 type cgroupMeters struct {
-	version *cgroupVersion
-	group   cgroup
-	limits  Memory
+	group  cgroup
+	limits Memory
 }
 
 func newCgroupMeters(limits Memory, runDir string) (*cgroupMeters, error) {
@@ -25,22 +24,26 @@ func newCgroupMeters(limits Memory, runDir string) (*cgroupMeters, error) {
 	}
 	p, err := s.place()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cgroup v2: %w", err)
 	}
-	return p.meters(limits, runDir)
+	m, err := p.meters(limits, runDir)
+	if err != nil {
+		return nil, fmt.Errorf("cgroup v2: %w", err)
+	}
+	return m, nil
 }
 
 func (p place) meters(limits Memory, runDir string) (*cgroupMeters, error) {
-	m := &cgroupMeters{version: p.version, group: p.dir.child(cgroupPrefix + rand.Text()), limits: limits}
-	if err := p.version.prepare(p); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.version.name, err)
+	m := &cgroupMeters{group: p.dir.child(cgroupPrefix + rand.Text()), limits: limits}
+	if err := p.controlMemory(); err != nil {
+		return nil, err
 	}
 	// First recorded, then made: nothing is left that nobody knows of.
 	if err := noteCgroup(runDir, string(m.group)); err != nil {
 		return nil, fmt.Errorf("recording the cgroup: %w", err)
 	}
 	if err := m.make(); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.version.name, errors.Join(err, m.group.remove()))
+		return nil, errors.Join(err, m.group.remove())
 	}
 	return m, nil
 }
@@ -49,17 +52,17 @@ func (m *cgroupMeters) make() error {
 	if err := m.group.make(); err != nil {
 		return err
 	}
-	if err := m.version.prepareGroup(m.group); err != nil {
+	if err := m.group.write(subtreeControl, "+memory"); err != nil {
 		return err
 	}
-	if err := m.version.bound(m.group, m.limits.Total); err != nil {
+	if err := m.group.bound(m.limits.Total); err != nil {
 		return err
 	}
 	_, err := m.used() // what cannot be read is of no use
 	return err
 }
 
-func (m *cgroupMeters) kind() string { return m.version.name }
+func (m *cgroupMeters) kind() string { return "cgroup v2" }
 
 func (m *cgroupMeters) open(name string) (meter, error) {
 	c := m.group.child(name)
@@ -67,20 +70,22 @@ func (m *cgroupMeters) open(name string) (meter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory of the command: %w", err)
 	}
-	if err = m.version.prepareMembers(c); err == nil {
-		err = m.version.bound(c, m.limits.Hard)
+	// What is left of an application when the kernel has killed one of its processes may
+	// hang, or answer wrongly.
+	if err = c.writeIfThere("memory.oom.group", "1"); err == nil {
+		err = c.bound(m.limits.Hard)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("memory of the command: %w", errors.Join(err, c.remove()))
 	}
-	return &cgroupMeter{m.version, c}, nil
+	return &cgroupMeter{c}, nil
 }
 
 func (m *cgroupMeters) limit(limits Memory) (renew bool, err error) {
 	if limits.Total == 0 && m.limits.Total > 0 {
 		return false, fmt.Errorf("taking the total away %w", ErrOtherKind)
 	}
-	if err := m.version.bound(m.group, limits.Total); err != nil {
+	if err := m.group.bound(limits.Total); err != nil {
 		return false, err
 	}
 	renew = limits.Hard != m.limits.Hard
@@ -88,7 +93,7 @@ func (m *cgroupMeters) limit(limits Memory) (renew bool, err error) {
 	return renew, nil
 }
 
-func (m *cgroupMeters) used() (uint64, error) { return m.version.used(m.group) }
+func (m *cgroupMeters) used() (uint64, error) { return m.group.used() }
 
 func (m *cgroupMeters) close() error { return m.group.end() }
 
@@ -102,8 +107,7 @@ func (c cgroup) end() error {
 
 // cgroupMeter is a child's cgroup.
 type cgroupMeter struct {
-	version *cgroupVersion
-	cgroup  cgroup
+	cgroup cgroup
 }
 
 func (m *cgroupMeter) enter(pid int) error {
@@ -113,10 +117,10 @@ func (m *cgroupMeter) enter(pid int) error {
 	return nil
 }
 
-func (m *cgroupMeter) used() (uint64, error) { return m.version.used(m.cgroup) }
+func (m *cgroupMeter) used() (uint64, error) { return m.cgroup.used() }
 
 func (m *cgroupMeter) killed() uint64 {
-	n, err := m.cgroup.keyed(m.version.events, "oom_kill")
+	n, err := m.cgroup.keyed("memory.events", "oom_kill")
 	if err != nil {
 		return 0 // an old kernel does not count them
 	}

@@ -18,13 +18,13 @@ import (
 // These tests need cgroups that are the test's own: integration/memory_cgroup_test.go has
 // machines for them, and builds with the tag.
 
-// kindVariable says which cgroups there are, "cgroup v1" or "cgroup v2".
-const kindVariable = "SLUICE_TEST_CGROUP"
+// cgroupVariable is set where the cgroups are the test's own.
+const cgroupVariable = "SLUICE_TEST_CGROUP"
 
 // newTestMeters makes meters that use cgroups, in a run directory that they are recorded in.
 func newTestMeters(t *testing.T, limits Memory) (ms *cgroupMeters, runDir string) {
 	t.Helper()
-	kind := needCgroups(t)
+	needCgroups(t)
 	var log bytes.Buffer
 	runDir = t.TempDir()
 	all, err := newMeters(limits, runDir, slog.New(slog.NewTextHandler(&log, nil)))
@@ -32,8 +32,8 @@ func newTestMeters(t *testing.T, limits Memory) (ms *cgroupMeters, runDir string
 		t.Fatal(err)
 	}
 	ms, ok := all.(*cgroupMeters)
-	if !ok || ms.kind() != kind {
-		t.Fatalf("kind %q, want %q: %s", all.kind(), kind, &log)
+	if !ok || ms.kind() != "cgroup v2" {
+		t.Fatalf("kind %q: %s", all.kind(), &log)
 	}
 	t.Cleanup(func() {
 		if err := ms.close(); err != nil {
@@ -44,12 +44,11 @@ func newTestMeters(t *testing.T, limits Memory) (ms *cgroupMeters, runDir string
 	return ms, runDir
 }
 
-func needCgroups(t *testing.T) (kind string) {
+func needCgroups(t *testing.T) {
 	t.Helper()
-	if kind = os.Getenv(kindVariable); kind == "" {
-		t.Fatalf("%s is not set: are these cgroups the test's own?", kindVariable)
+	if os.Getenv(cgroupVariable) == "" {
+		t.Fatalf("%s is not set: are these cgroups the test's own?", cgroupVariable)
 	}
-	return kind
 }
 
 func wantNoCgroup(t *testing.T, c cgroup) {
@@ -137,7 +136,7 @@ func TestCgroupFileCache(t *testing.T) {
 		t.Fatal("it could not be read")
 	}
 	c := cgroup(m.path())
-	if n, err := c.number(ms.version.usage); err != nil || n < 64*mib {
+	if n, err := c.number(memoryCurrent); err != nil || n < 64*mib {
 		t.Fatalf("usage %d, %v: the file is not in memory", n, err)
 	}
 	wantUsed(t, "a file was read", m.used, 0)
@@ -159,7 +158,7 @@ func TestCgroupHardLimit(t *testing.T) {
 	if n := m.killed(); n == 0 || of.killed() != 0 {
 		t.Errorf("killed are %d and %d of the other", n, of.killed())
 	}
-	if ms.version == &cgroupV2 && !endsSoon(t, member) {
+	if !endsSoon(t, member) {
 		t.Error("a part of the instance was left")
 	}
 	if err := errors.Join(m.kill(), m.close()); err != nil || isAlive(member) {
@@ -253,7 +252,7 @@ func TestCgroupOfAProgram(t *testing.T) {
 	if exits := g.Snapshot().Storm.Exits; len(exits) != 1 || !exits[0].OutOfMemory || exits[0].PID != first {
 		t.Errorf("exits are %+v", exits)
 	}
-	if kind := g.Snapshot().Memory.Kind; kind != os.Getenv(kindVariable) {
+	if kind := g.Snapshot().Memory.Kind; kind != "cgroup v2" {
 		t.Errorf("kind %q", kind)
 	}
 	away = says.await(t, "command output", "line")

@@ -3,7 +3,6 @@ package supervise
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -19,20 +18,18 @@ import (
 //
 // A process is not told; it sees it by an extended attribute of the cgroup that systemd
 // sets (Delegate=yes), or because the cgroup is the topmost that can be seen from its
-// container. On systems without systemd nobody else manages the root of version 1.
+// container.
 
 // place is a cgroup below which we may make others.
 type place struct {
-	version *cgroupVersion
-	dir     cgroup
-	within  bool // we are in it ourselves
+	dir    cgroup
+	within bool // we are in it ourselves
 }
 
 // system is what is known of the system's cgroups, and of ours.
 type system struct {
-	own     []procfs.Cgroup
-	mounts  []*procfs.MountInfo
-	systemd bool // it is what runs the system
+	own    []procfs.Cgroup
+	mounts []*procfs.MountInfo
 }
 
 func newSystem() (*system, error) {
@@ -44,33 +41,17 @@ func newSystem() (*system, error) {
 	if s.own, err = self.Cgroups(); err != nil {
 		return nil, err
 	}
-	if s.mounts, err = procfs.GetMounts(); err != nil {
-		return nil, err
-	}
-	_, err = os.Stat("/run/systemd/system") // sd_booted(3)
-	s.systemd = err == nil
-	return s, nil
+	s.mounts, err = procfs.GetMounts()
+	return s, err
 }
 
 // place finds the best place there is, or says why there is none.
 func (s *system) place() (place, error) {
-	p, errV2 := s.placeV2()
-	if errV2 == nil {
-		return p, nil
-	}
-	p, errV1 := s.placeV1()
-	if errV1 == nil {
-		return p, nil
-	}
-	return place{}, fmt.Errorf("%w; %w", errV2, errV1)
-}
-
-func (s *system) placeV2() (place, error) {
-	own, err := s.find("cgroup2", "", func(c procfs.Cgroup) bool { return c.HierarchyID == 0 })
+	own, err := s.find()
 	if err != nil {
-		return place{}, fmt.Errorf("cgroup v2: %w", err)
+		return place{}, err
 	}
-	p := place{version: &cgroupV2, dir: own.dir, within: true}
+	p := place{dir: own.dir, within: true}
 	switch {
 	case isMarked(own.dir):
 	case own.path != own.root && isMarked(own.dir.child("..")):
@@ -79,43 +60,14 @@ func (s *system) placeV2() (place, error) {
 	case own.path == path.Join(own.root, ownCgroup) && own.dir.child("..").has("cgroup.type"): // we have moved there ourselves
 		p.dir, p.within = own.dir.child(".."), false
 	default:
-		return place{}, fmt.Errorf("cgroup v2: our cgroup %s is not delegated to us (Delegate=yes in a systemd unit does that)", own.path)
+		return place{}, fmt.Errorf("our cgroup %s is not delegated to us (Delegate=yes in a systemd unit does that)", own.path)
 	}
 	if ok, err := p.dir.holds("cgroup.controllers", "memory"); err != nil {
-		return place{}, fmt.Errorf("cgroup v2: %w", err)
+		return place{}, err
 	} else if !ok {
-		return place{}, fmt.Errorf("cgroup v2: our cgroup %s has no memory controller", own.path)
+		return place{}, fmt.Errorf("our cgroup %s has no memory controller", own.path)
 	}
 	return p, nil
-}
-
-func (s *system) placeV1() (place, error) {
-	own, err := s.find("cgroup", "memory", controls("memory"))
-	if err != nil {
-		return place{}, fmt.Errorf("cgroup v1: %w", err)
-	}
-	p := place{version: &cgroupV1, dir: own.dir, within: true}
-	isTop := own.path == own.root
-	isRoot := isTop && own.dir.has("release_agent") // which only the system's root has
-	switch {
-	case isMarked(own.dir), isTop && !isRoot:
-	case isRoot && !s.systemd:
-	case s.isDelegatedBySystemd(own.path):
-	default:
-		return place{}, fmt.Errorf("cgroup v1: our cgroup %s is not delegated to us", own.path)
-	}
-	return p, nil
-}
-
-// isDelegatedBySystemd reports whether systemd has marked a cgroup in its own hierarchy,
-// as it does with version 1.
-func (s *system) isDelegatedBySystemd(path string) bool {
-	own, err := s.find("cgroup", "name=systemd", controls("name=systemd"))
-	return err == nil && own.path == path && isMarked(own.dir)
-}
-
-func controls(name string) func(procfs.Cgroup) bool {
-	return func(c procfs.Cgroup) bool { return slices.Contains(c.Controllers, name) }
 }
 
 // isMarked reports whether systemd says that it has delegated a cgroup: it sets one of
@@ -137,16 +89,15 @@ type location struct {
 	root string // the topmost path that can be seen
 }
 
-// find finds us in the hierarchy that is mounted with a type of file system and an option,
-// "" if it has none of its own.
-func (s *system) find(fsType, option string, is func(procfs.Cgroup) bool) (location, error) {
-	i := slices.IndexFunc(s.own, is)
+// find finds us in the hierarchy of version 2.
+func (s *system) find() (location, error) {
+	i := slices.IndexFunc(s.own, func(c procfs.Cgroup) bool { return c.HierarchyID == 0 })
 	if i < 0 {
 		return location{}, errors.New("this system does not have it")
 	}
 	own := s.own[i].Path
 	for _, m := range s.mounts {
-		if m.FSType != fsType || !hasOption(m, option) {
+		if m.FSType != "cgroup2" {
 			continue
 		}
 		below, ok := below(own, m.Root)
@@ -159,12 +110,6 @@ func (s *system) find(fsType, option string, is func(procfs.Cgroup) bool) (locat
 		return location{cgroup(filepath.Join(m.MountPoint, below)), own, path.Clean(m.Root)}, nil
 	}
 	return location{}, fmt.Errorf("our cgroup %s is not mounted", own)
-}
-
-func hasOption(m *procfs.MountInfo, option string) bool {
-	key, want, _ := strings.Cut(option, "=")
-	value, ok := m.SuperOptions[key]
-	return option == "" || ok && value == want
 }
 
 // below is what path is in root, and whether it is there.

@@ -14,7 +14,6 @@ import (
 type seen struct {
 	cgroup    string   // /proc/self/cgroup
 	mountinfo string   // /proc/self/mountinfo
-	systemd   bool     // runs it
 	files     []string // below TOP; "a=b" has b in it
 	marked    string   // directory below TOP that systemd has marked
 }
@@ -51,7 +50,7 @@ func (s seen) system(t *testing.T) (_ *system, top string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &system{systemd: s.systemd}
+	out := &system{}
 	if out.own, err = self.Cgroups(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,62 +62,41 @@ func (s seen) system(t *testing.T) (_ *system, top string) {
 
 // What systems look like, taken from some.
 const (
-	mountV2     = "35 24 0:30 / TOP/v2 rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
-	mountMemory = "40 25 0:33 / TOP/memory rw,nosuid,nodev,noexec,relatime shared:15 - cgroup cgroup rw,memory\n"
-	mountOther  = "41 25 0:34 / TOP/cpu rw,nosuid,nodev,noexec,relatime shared:16 - cgroup cgroup rw,cpu,cpuacct\n"
-	mountNamed  = "42 25 0:35 / TOP/systemd rw,nosuid,nodev,noexec,relatime shared:17 - cgroup cgroup rw,xattr,name=systemd\n"
-	mountRoot   = "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+	mountV2   = "35 24 0:30 / TOP/v2 rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+	mountV1   = "40 25 0:33 / TOP/memory rw,nosuid,nodev,noexec,relatime shared:15 - cgroup cgroup rw,memory\n"
+	mountRoot = "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
 
-	allV1 = mountRoot + mountOther + mountMemory + mountNamed
-	unit  = "/system.slice/sluice.service"
-	ownV1 = "4:memory:" + unit + "\n2:cpu,cpuacct:" + unit + "\n1:name=systemd:" + unit + "\n0::" + unit + "\n"
+	unit = "/system.slice/sluice.service"
 )
 
 func TestPlace(t *testing.T) {
 	for name, tc := range map[string]struct {
 		seen
-		version *cgroupVersion
-		dir     string
-		within  bool
+		dir    string
+		within bool
 	}{
 		"a unit with Delegate=yes": {
-			seen{cgroup: "0::" + unit + "\n", mountinfo: mountRoot + mountV2, systemd: true, files: []string{"v2" + unit + "/cgroup.controllers=cpu memory pids\n"}, marked: "v2" + unit},
-			&cgroupV2, "v2" + unit, true,
+			seen{cgroup: "0::" + unit + "\n", mountinfo: mountRoot + mountV2, files: []string{"v2" + unit + "/cgroup.controllers=cpu memory pids\n"}, marked: "v2" + unit},
+			"v2" + unit, true,
 		},
 		"a unit with DelegateSubgroup=": {
-			seen{cgroup: "0::" + unit + "/main\n", mountinfo: mountV2, systemd: true, files: []string{"v2" + unit + "/cgroup.controllers=memory\n", "v2" + unit + "/main/cgroup.controllers="}, marked: "v2" + unit},
-			&cgroupV2, "v2" + unit, false,
+			seen{cgroup: "0::" + unit + "/main\n", mountinfo: mountV2, files: []string{"v2" + unit + "/cgroup.controllers=memory\n", "v2" + unit + "/main/cgroup.controllers="}, marked: "v2" + unit},
+			"v2" + unit, false,
 		},
 		"a container": {
 			seen{cgroup: "0::/\n", mountinfo: mountV2, files: []string{"v2/cgroup.controllers=cpu memory\n", "v2/cgroup.type=domain\n"}},
-			&cgroupV2, "v2", true,
+			"v2", true,
 		},
 		"a container, when we have been here before": {
 			seen{cgroup: "0::/sluice\n", mountinfo: mountV2, files: []string{
 				"v2/cgroup.controllers=cpu memory\n", "v2/cgroup.type=domain\n",
 				"v2/sluice/cgroup.controllers=memory\n", "v2/sluice/cgroup.type=domain\n",
 			}},
-			&cgroupV2, "v2", false,
+			"v2", false,
 		},
 		"a container that sees its part": {
 			seen{cgroup: "0::/docker/1f\n", mountinfo: strings.Replace(mountV2, " / ", " /docker/1f ", 1), files: []string{"v2/cgroup.controllers=memory\n", "v2/cgroup.type=domain\n"}},
-			&cgroupV2, "v2", true,
-		},
-		"version 1, marked in systemd's hierarchy": {
-			seen{cgroup: ownV1, mountinfo: allV1, systemd: true, files: []string{"memory" + unit + "/tasks", "systemd" + unit + "/tasks"}, marked: "systemd" + unit},
-			&cgroupV1, "memory" + unit, true,
-		},
-		"version 2 has no memory controller, but 1 has": {
-			seen{cgroup: ownV1, mountinfo: allV1 + mountV2, systemd: true, files: []string{"v2" + unit + "/cgroup.controllers=hugetlb\n", "memory" + unit + "/tasks"}, marked: "memory" + unit},
-			&cgroupV1, "memory" + unit, true,
-		},
-		"version 1, a container": {
-			seen{cgroup: "4:memory:/docker/1f\n", mountinfo: strings.Replace(mountMemory, " / ", " /docker/1f ", 1), files: []string{"memory/tasks"}},
-			&cgroupV1, "memory", true,
-		},
-		"version 1 without systemd": {
-			seen{cgroup: "4:memory:/\n", mountinfo: mountMemory, files: []string{"memory/release_agent"}},
-			&cgroupV1, "memory", true,
+			"v2", true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,8 +105,8 @@ func TestPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := filepath.Join(top, tc.dir); p.version != tc.version || string(p.dir) != want || p.within != tc.within {
-				t.Errorf("%s in %s, within %v; want %s in %s, %v", p.version.name, p.dir, p.within, tc.version.name, want, tc.within)
+			if want := filepath.Join(top, tc.dir); string(p.dir) != want || p.within != tc.within {
+				t.Errorf("in %s, within %v; want in %s, %v", p.dir, p.within, want, tc.within)
 			}
 		})
 	}
@@ -141,8 +119,8 @@ func TestNoPlace(t *testing.T) {
 		want string
 	}{
 		"a unit": {
-			seen{cgroup: "0::" + unit + "\n", mountinfo: mountV2, systemd: true, files: []string{"v2" + unit + "/cgroup.controllers=memory\n", "v2" + unit + "/cgroup.type=domain\n"}},
-			"cgroup v2: our cgroup " + unit + " is not delegated to us",
+			seen{cgroup: "0::" + unit + "\n", mountinfo: mountV2, files: []string{"v2" + unit + "/cgroup.controllers=memory\n", "v2" + unit + "/cgroup.type=domain\n"}},
+			"our cgroup " + unit + " is not delegated to us",
 		},
 		"the parent of a unit's parent is marked": {
 			seen{cgroup: "0::" + unit + "/a/b\n", mountinfo: mountV2, files: []string{"v2" + unit + "/a/b/cgroup.controllers=memory\n", "v2" + unit + "/cgroup.controllers=memory\n"}, marked: "v2" + unit},
@@ -150,7 +128,7 @@ func TestNoPlace(t *testing.T) {
 		},
 		"the system's root": {
 			seen{cgroup: "0::/\n", mountinfo: mountV2, files: []string{"v2/cgroup.controllers=memory\n"}},
-			"cgroup v2: our cgroup / is not delegated",
+			"our cgroup / is not delegated",
 		},
 		"no memory controller": {
 			seen{cgroup: "0::" + unit + "\n", mountinfo: mountV2, files: []string{"v2" + unit + "/cgroup.controllers=memory_bandwidth cpu\n"}, marked: "v2" + unit},
@@ -165,21 +143,13 @@ func TestNoPlace(t *testing.T) {
 			seen{cgroup: "0::/../other\n", mountinfo: mountV2}, "our cgroup /../other is not mounted",
 		},
 		"beside what is mounted": {
-			seen{cgroup: "4:memory:/docker/1f2\n", mountinfo: strings.Replace(mountMemory, " / ", " /docker/1f ", 1)}, "our cgroup /docker/1f2 is not mounted",
+			seen{cgroup: "0::/docker/1f2\n", mountinfo: strings.Replace(mountV2, " / ", " /docker/1f ", 1)}, "our cgroup /docker/1f2 is not mounted",
 		},
-		"version 1, a unit": {
-			seen{cgroup: ownV1, mountinfo: allV1, systemd: true, files: []string{"memory" + unit + "/tasks", "systemd" + unit + "/tasks"}},
-			"cgroup v1: our cgroup " + unit + " is not delegated to us",
+		"version 1 alone": {
+			seen{cgroup: "4:memory:" + unit + "\n", mountinfo: mountV1, files: []string{"memory" + unit + "/tasks"}, marked: "memory" + unit},
+			"this system does not have it",
 		},
-		"version 1, another unit is marked": {
-			seen{cgroup: strings.Replace(ownV1, "name=systemd:"+unit, "name=systemd:/other", 1), mountinfo: allV1, files: []string{"memory" + unit + "/tasks", "systemd/other/tasks"}, marked: "systemd/other"},
-			"cgroup v1: our cgroup " + unit + " is not delegated to us",
-		},
-		"version 1, systemd's root": {
-			seen{cgroup: "4:memory:/\n", mountinfo: mountMemory, systemd: true, files: []string{"memory/release_agent"}},
-			"cgroup v1: our cgroup / is not delegated to us",
-		},
-		"no cgroups": {seen{mountinfo: mountRoot}, "cgroup v2: this system does not have it; cgroup v1: this system does not have it"},
+		"no cgroups": {seen{mountinfo: mountRoot}, "this system does not have it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := tc.system(t)

@@ -41,7 +41,7 @@ type StormSnapshot struct {
 
 // MemorySnapshot is what all children use, and may.
 type MemorySnapshot struct {
-	Kind  string `json:"kind"`                  // what it is measured by: "cgroup v2", "cgroup v1", "proc", "none"
+	Kind  string `json:"kind"`                  // what it is measured by: "cgroup v2", "proc", "none"
 	Used  uint64 `json:"used_bytes,omitempty"`  // 0 if there is no limit, and so nothing is measured
 	Total uint64 `json:"total_bytes,omitempty"` // the limits; 0: none
 	Hard  uint64 `json:"hard_bytes,omitempty"`  // of each instance
