@@ -34,15 +34,25 @@ var layout = map[string]struct{ own, others []string }{
 		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool", "bridge/upstream", "bridge/upstream/fastcgi"},
 		others: slices.Concat(netlink, procfs),
 	},
+	"bridge/supervise/internal/session":  {others: procfs},
+	"bridge/supervise/internal/memlimit": {own: []string{"bridge/supervise/internal/session"}, others: procfs},
+	"bridge/supervise/internal/proc": {
+		own:    []string{"bridge/internal/acceptqueue", "bridge/internal/lines", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/session"},
+		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate"}),
+	},
 	"bridge/supervise": {
-		own:    []string{"bridge/internal/acceptqueue", "bridge/internal/lines"},
+		own: []string{
+			"bridge/internal/acceptqueue", "bridge/internal/lines",
+			"bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session",
+		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
 	},
 	"bridge": {
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/supervise", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session",
+			"bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
@@ -52,7 +62,8 @@ var layout = map[string]struct{ own, others []string }{
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/supervise", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session",
+			"bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
@@ -60,7 +71,8 @@ var layout = map[string]struct{ own, others []string }{
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+			"bridge/supervise", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session",
+			"bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
 	},
@@ -73,7 +85,8 @@ var layout = map[string]struct{ own, others []string }{
 			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread", "internal/sockdiag",
-			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
+			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status",
+			"bridge/supervise", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session",
 			"bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
@@ -89,7 +102,8 @@ var layout = map[string]struct{ own, others []string }{
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool", "internal/sockdiag",
-	"bridge/registry", "bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+	"bridge/registry", "bridge/spool", "bridge/supervise", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session",
+	"bridge/upstream", "bridge/upstream/fastcgi",
 }
 
 // What four libraries bring along. "/..." is everything below.
@@ -124,7 +138,7 @@ func allowed(list []string, pkg string) bool {
 
 // testing packages are for tests alone; integration may import anything, and so may
 // the simulation, which nobody ships.
-var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds"}
+var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds", "bridge/supervise/internal/proctest"}
 
 func TestLayout(t *testing.T) {
 	out, err := exec.Command("go", "list", module+"...").Output()

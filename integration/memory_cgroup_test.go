@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -21,8 +22,12 @@ import (
 // no modules for what is tested here.
 const testKernel = "/usr/local/share/sluice-test/vmlinuz"
 
-// cgroupTag has the tests built that need cgroups of their own.
+// cgroupTag has the tests built that need cgroups of their own, which are in cgroupPackages.
 const cgroupTag = "owncgroups"
+
+var cgroupPackages = []string{
+	"../bridge/supervise", "../bridge/supervise/internal/memlimit", "../bridge/supervise/internal/proc",
+}
 
 // emulator is what emulates a machine like this one, and what its kernel calls the serial
 // line. On other architectures than these this file is not built: setup.sh has no kernel for
@@ -43,9 +48,13 @@ func TestMemoryCgroups(t *testing.T) {
 	qemu, kernel := need(t, emulator.program), need(t, testKernel)
 	dir := t.TempDir()
 	buildStatic(t, filepath.Join(dir, "init"), "build", "./testdata/vminit")
-	buildStatic(t, filepath.Join(dir, "supervise.test"), "test", "-c", "-tags", cgroupTag, "../bridge/supervise")
+	files := []string{"init"}
+	for _, pkg := range cgroupPackages {
+		files = append(files, path.Base(pkg)+".test")
+		buildStatic(t, filepath.Join(dir, path.Base(pkg)+".test"), "test", "-c", "-tags", cgroupTag, pkg)
+	}
 	initrd, disk := filepath.Join(dir, "initrd"), filepath.Join(dir, "disk")
-	if err := os.WriteFile(initrd, archive(t, dir, "init", "supervise.test"), 0o644); err != nil {
+	if err := os.WriteFile(initrd, archive(t, dir, files...), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(disk, make([]byte, 100<<20), 0o644); err != nil { // for TestCgroupFileCache
@@ -78,7 +87,7 @@ func TestMemoryCgroups(t *testing.T) {
 // cgroupTests are the names of the tests that have to pass.
 func cgroupTests(t *testing.T) []string {
 	t.Helper()
-	out, err := exec.Command("go", "test", "-tags", cgroupTag, "-list", "Cgroup", "../bridge/supervise").Output()
+	out, err := exec.Command("go", append([]string{"test", "-tags", cgroupTag, "-list", "Cgroup"}, cgroupPackages...)...).Output()
 	if err != nil {
 		t.Fatalf("go test -list: %v", err)
 	}

@@ -21,7 +21,7 @@ var notExported = map[string]string{
 	"Pool.Instances.LastError":     "text",
 	"Processes.Command":            "text",
 	"Processes.Budget.Stop":        "configuration",
-	"Processes.Storm.Exits":        "text",
+	"Processes.CrashLoop.Exits":    "text",
 	"Processes.Concurrency.Seen":   "of a look now and then",
 	"Processes.Concurrency.Advice": "text",
 	"Processes.Suspects.Route":     "routes",

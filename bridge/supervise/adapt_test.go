@@ -16,7 +16,7 @@ func (s *script) setLoad(inFlight, waiting int) {
 // Requests that wait have one more instance started, and another, and when few are left
 // those that are not needed end, one after the other.
 func TestGrowAndShrink(t *testing.T) {
-	keepAs(t, Config{MaxInstances: 3, Workers: 4}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxInstances: 3, Workers: 4}, time.Minute, good, func(s *script, _ string) {
 		s.allow(3)
 		s.setLoad(4, 1)
 		time.Sleep(3 * time.Second)
@@ -33,12 +33,12 @@ func TestGrowAndShrink(t *testing.T) {
 		}
 		s.setLoad(7, 0) // more than three quarters of two
 		time.Sleep(10 * time.Minute)
-		if s.told() != "add app-0, add app-1, add app-2" {
-			t.Errorf("told %s", s.told())
+		if s.frontCalls() != "add app-0, add app-1, add app-2" {
+			t.Errorf("told %s", s.frontCalls())
 		}
 		s.setLoad(3, 0)
 		time.Sleep(10 * time.Minute)
-		if got, want := s.told(), "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1"; got != want {
+		if got, want := s.frontCalls(), "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 	})
@@ -46,10 +46,10 @@ func TestGrowAndShrink(t *testing.T) {
 
 // More of what dies is no help.
 func TestDoesNotGrowInAStorm(t *testing.T) {
-	keepAs(t, Config{MaxInstances: 3}, time.Second, func(n int) life { return life{lasts: time.Second} }, func(s *script, _ string) {
+	superviseAs(t, Config{MaxInstances: 3}, time.Second, func(n int) life { return life{lasts: time.Second} }, func(s *script, _ string) {
 		s.setLoad(1, 10)
 		time.Sleep(time.Minute)
-		if n := len(s.shot().Instances); n != 1 {
+		if n := len(s.snapshot().Instances); n != 1 {
 			t.Errorf("%d instances", n)
 		}
 	})
@@ -57,8 +57,8 @@ func TestDoesNotGrowInAStorm(t *testing.T) {
 
 // Without requests nothing runs, and with the first one something does.
 func TestIdleShutdown(t *testing.T) {
-	keepAs(t, Config{IdleShutdown: 10 * time.Minute, Instances: 2}, 9*time.Minute, good, func(s *script, _ string) {
-		g := &Group{keeper: s.k}
+	superviseAs(t, Config{IdleShutdown: 10 * time.Minute, Instances: 2}, 9*time.Minute, good, func(s *script, _ string) {
+		g := &Group{supervisor: s.sup}
 		if s.states() != "serving serving" {
 			t.Error(s.states())
 		}
@@ -80,11 +80,11 @@ func TestIdleShutdown(t *testing.T) {
 		}
 		g.Wanted()
 		synctest.Wait()
-		if s.starts() != 4 || strings.Count(s.told(), "resume") != 2 {
-			t.Errorf("%d starts, told %s", s.starts(), s.told())
+		if s.starts() != 4 || strings.Count(s.frontCalls(), "resume") != 2 {
+			t.Errorf("%d starts, told %s", s.starts(), s.frontCalls())
 		}
-		if shot := s.shot(); shot.Storm.Deaths != 0 {
-			t.Errorf("the storm is %+v", shot.Storm)
+		if shot := s.snapshot(); shot.CrashLoop.Count != 0 {
+			t.Errorf("the storm is %+v", shot.CrashLoop)
 		}
 	})
 }
@@ -98,14 +98,14 @@ func TestWantedWhileItEnds(t *testing.T) {
 				l.ends = 2 * time.Second
 				return l
 			}
-			keepAs(t, Config{IdleShutdown: time.Minute}, 30*time.Second, next, func(s *script, _ string) {
-				g := &Group{keeper: s.k}
+			superviseAs(t, Config{IdleShutdown: time.Minute}, 30*time.Second, next, func(s *script, _ string) {
+				g := &Group{supervisor: s.sup}
 				s.keepBusy("app-0", 2*time.Second)
 				time.Sleep(30*time.Second + at)
 				g.Wanted()
 				time.Sleep(5 * time.Second)
-				if s.states() != "serving" || !strings.HasSuffix(s.told(), "drain app-0, resume app-0") {
-					t.Errorf("%s, told %s", s.states(), s.told())
+				if s.states() != "serving" || !strings.HasSuffix(s.frontCalls(), "drain app-0, resume app-0") {
+					t.Errorf("%s, told %s", s.states(), s.frontCalls())
 				}
 				if n := s.starts(); n != 1 && at < 2*time.Second || n != 2 && at > 2*time.Second {
 					t.Errorf("%d starts", n)
@@ -117,12 +117,12 @@ func TestWantedWhileItEnds(t *testing.T) {
 
 // A stall that lasts has the children ended that answer nobody, their stacks first.
 func TestStallKill(t *testing.T) {
-	keepAs(t, Config{StallKill: 30 * time.Second, DumpSignal: 10, Instances: 2}, time.Minute, good, func(s *script, _ string) {
-		g := &Group{keeper: s.k}
+	superviseAs(t, Config{StallKill: 30 * time.Second, DumpSignal: 10, Instances: 2}, time.Minute, good, func(s *script, _ string) {
+		g := &Group{supervisor: s.sup}
 		began := time.Now()
 		g.Stalled(began)
 		time.Sleep(20 * time.Second)
-		s.k.answered("app-1", "/")
+		s.sup.answered("app-1", "/")
 		s.mu.Lock()
 		first := s.alive[0]
 		s.mu.Unlock()
@@ -145,7 +145,7 @@ func TestStallKill(t *testing.T) {
 		if s.starts() != 3 {
 			t.Errorf("%d starts: the other one has answered", s.starts())
 		}
-		if exit := s.shot().Storm.Exits[0]; !strings.Contains(exit.how(), "it answered nobody") {
+		if exit := s.snapshot().CrashLoop.Exits[0]; !strings.Contains(exit.how(), "it answered nobody") {
 			t.Errorf("it ended so: %v", exit.how())
 		}
 	})
@@ -153,8 +153,8 @@ func TestStallKill(t *testing.T) {
 
 // Off is off.
 func TestStallWithoutKill(t *testing.T) {
-	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
-		g := &Group{keeper: s.k}
+	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+		g := &Group{supervisor: s.sup}
 		g.Stalled(time.Now())
 		time.Sleep(24 * time.Hour)
 		if s.starts() != 1 {
@@ -165,7 +165,7 @@ func TestStallWithoutKill(t *testing.T) {
 
 // A request that takes too long has its child replaced; others finish there.
 func TestMaxTime(t *testing.T) {
-	keepAs(t, Config{MaxTime: 5 * time.Minute, StallKill: 10 * time.Second, DumpSignal: 3}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxTime: 5 * time.Minute, StallKill: 10 * time.Second, DumpSignal: 3}, time.Minute, good, func(s *script, _ string) {
 		s.allow(2)
 		s.mu.Lock()
 		s.flight = []Request{{Method: "GET", Path: "/ok", Age: time.Second}, {Method: "POST", Path: "/report", Age: 301 * time.Second}}
@@ -176,7 +176,7 @@ func TestMaxTime(t *testing.T) {
 		s.mu.Lock()
 		s.flight = nil
 		s.mu.Unlock()
-		if got := s.told(); got != "add app-0, add app-1, drain app-0" {
+		if got := s.frontCalls(); got != "add app-0, add app-1, drain app-0" {
 			t.Errorf("told %s", got)
 		}
 		time.Sleep(12 * time.Second)
@@ -194,14 +194,14 @@ func TestMaxTime(t *testing.T) {
 // A child that is not ready in time is ended.
 func TestStartTimeout(t *testing.T) {
 	ready := func(int) life { return life{ready: time.Hour} }
-	keepAs(t, Config{StartTimeout: 10 * time.Second, Instances: 1, MaxInstances: 2}, time.Second, good, func(s *script, _ string) {
+	superviseAs(t, Config{StartTimeout: 10 * time.Second, Instances: 1, MaxInstances: 2}, time.Second, good, func(s *script, _ string) {
 		s.mu.Lock()
 		s.most, s.next = 2, ready
 		s.mu.Unlock()
 		s.setLoad(1, 1)
 		time.Sleep(time.Minute)
 		s.setLoad(1, 0)
-		if got := s.told(); got != "add app-0" {
+		if got := s.frontCalls(); got != "add app-0" {
 			t.Errorf("told %s", got)
 		}
 		if log := s.logged(); !strings.Contains(log, "not ready within the start timeout") {
@@ -212,7 +212,7 @@ func TestStartTimeout(t *testing.T) {
 
 // With an instance less than there are, those that work are kept.
 func TestShrinkKeepsWhatWorks(t *testing.T) {
-	keepAs(t, Config{MaxInstances: 2, Workers: 1}, 0, func(n int) life {
+	superviseAs(t, Config{MaxInstances: 2, Workers: 1}, 0, func(n int) life {
 		switch n {
 		case 0:
 			return life{serves: time.Second, ready: time.Millisecond, lasts: 30 * time.Second}
@@ -230,14 +230,14 @@ func TestShrinkKeepsWhatWorks(t *testing.T) {
 		}
 		time.Sleep(3 * time.Minute)
 		if !strings.Contains(s.states(), "serving") {
-			t.Errorf("%s, told %s", s.states(), s.told())
+			t.Errorf("%s, told %s", s.states(), s.frontCalls())
 		}
 	})
 }
 
 // One that there is no room for goes first.
 func TestShrinkWithoutRoom(t *testing.T) {
-	keepAs(t, Config{MaxInstances: 2, Workers: 1, Memory: Memory{Total: 250 * mib}}, 0, func(n int) life {
+	superviseAs(t, Config{MaxInstances: 2, Workers: 1, Memory: Memory{Total: 250 * mib}}, 0, func(n int) life {
 		l := good(n)
 		if l.memory = 100 * mib; n == 1 {
 			l.memory, l.lasts = 120*mib, 20*time.Second
@@ -247,15 +247,15 @@ func TestShrinkWithoutRoom(t *testing.T) {
 		s.allow(2)
 		s.setLoad(1, 1)
 		time.Sleep(20 * time.Second)
-		s.k.ask(func() { s.k.plan.Memory.Total = 150 * mib }) // as if others had come to need it
+		s.sup.call(func() { s.sup.plan.Memory.Total = 150 * mib }) // as if others had come to need it
 		time.Sleep(20 * time.Second)
 		if s.states() != "serving waiting" {
 			t.Fatalf("%s\n%s", s.states(), s.logged())
 		}
 		s.setLoad(0, 0)
 		time.Sleep(5 * time.Minute)
-		if s.states() != "serving" || !strings.HasSuffix(s.told(), "remove app-1") {
-			t.Errorf("%s, told %s", s.states(), s.told())
+		if s.states() != "serving" || !strings.HasSuffix(s.frontCalls(), "remove app-1") {
+			t.Errorf("%s, told %s", s.states(), s.frontCalls())
 		}
 	})
 }

@@ -34,34 +34,34 @@ func (b *Budget) normalize() error {
 
 // budget counts deaths.
 type budget struct {
-	most   int
+	max    int
 	window time.Duration
-	deaths []time.Time // those within the window, the oldest first; at most most
+	exits  []time.Time // those within the window, the oldest first; at most most
 }
 
 // spend counts a death, and reports whether the budget is spent.
 func (b *budget) spend(now time.Time) bool {
 	b.forget(now)
-	if len(b.deaths) == b.most {
-		b.deaths = append(b.deaths[:0], b.deaths[1:]...)
+	if len(b.exits) == b.max {
+		b.exits = append(b.exits[:0], b.exits[1:]...)
 	}
-	b.deaths = append(b.deaths, now)
-	return len(b.deaths) == b.most
+	b.exits = append(b.exits, now)
+	return len(b.exits) == b.max
 }
 
 // left is how many may die yet.
 func (b *budget) left(now time.Time) int {
 	b.forget(now)
-	return b.most - len(b.deaths)
+	return b.max - len(b.exits)
 }
 
 func (b *budget) forget(now time.Time) {
 	old := 0
-	for old < len(b.deaths) && now.Sub(b.deaths[old]) >= b.window {
+	for old < len(b.exits) && now.Sub(b.exits[old]) >= b.window {
 		old++
 	}
-	b.deaths = append(b.deaths[:0], b.deaths[old:]...)
+	b.exits = append(b.exits[:0], b.exits[old:]...)
 }
 
 // restore makes it whole.
-func (b *budget) restore() { b.deaths = b.deaths[:0] }
+func (b *budget) reset() { b.exits = b.exits[:0] }

@@ -17,30 +17,30 @@ func (e *Exit) isClean() bool {
 
 // cleanExits tells of clean exits, once a minute at most.
 type cleanExits struct {
-	told time.Time
-	more int // since then
+	logged    time.Time
+	notLogged int // since then
 }
 
 // tell tells of a clean exit.
-func (c *cleanExits) tell(k *keeper, s *slot, e *Exit, now time.Time) {
+func (c *cleanExits) log(sup *supervisor, in *instance, e *Exit, now time.Time) {
 	level, attrs := slog.LevelInfo, []any{
-		"exit", e.how(), "instance", s.socket.addr, "pid", e.PID, "lived", e.Lived.Round(time.Millisecond),
-		"answered", s.merit.Load().answers.Load(), "state", s.machine.state.String(),
+		"exit", e.how(), "instance", in.socket.Addr, "pid", e.PID, "lived", e.Lived.Round(time.Millisecond),
+		"answered", in.stats.Load().answers.Load(), "state", in.machine.state.String(),
 	}
-	if pause := s.machine.next.Sub(e.Time); s.machine.state == Waiting && pause > 0 {
+	if pause := in.machine.next.Sub(e.Time); in.machine.state == Waiting && pause > 0 {
 		level = slog.LevelWarn // cleanRate is reached
 		attrs = append(attrs, "next_in", pause.Round(time.Millisecond))
 	}
 	if len(e.InFlight) > 0 { // on a kept connection, perhaps, that it was about to close
 		attrs = append(attrs, slog.Any("in_flight", requests(e.InFlight)))
 	}
-	if !c.told.IsZero() && now.Sub(c.told) < time.Minute {
-		c.more++
+	if !c.logged.IsZero() && now.Sub(c.logged) < time.Minute {
+		c.notLogged++
 		return
 	}
-	if c.more > 0 {
-		attrs = append(attrs, "not_told_of", c.more)
+	if c.notLogged > 0 {
+		attrs = append(attrs, "not_told_of", c.notLogged)
 	}
-	c.told, c.more = now, 0
-	k.log.Log(k.ctx, level, "the command has ended by itself, without an error", attrs...)
+	c.logged, c.notLogged = now, 0
+	sup.log.Log(sup.ctx, level, "the command has ended by itself, without an error", attrs...)
 }

@@ -10,15 +10,15 @@ import (
 // often that happens, and it is no storm.
 func TestCleanExits(t *testing.T) {
 	const each = 2 * time.Second
-	keep(t, Budget{Spawns: 1, Stop: true}, time.Hour, func(int) life {
+	supervise1(t, Budget{Spawns: 1, Stop: true}, time.Hour, func(int) life {
 		return life{serves: time.Second, lasts: each, clean: true}
 	}, func(s *script, log string) {
 		if n := s.starts(); n != int(time.Hour/each)+1 && n != int(time.Hour/each) {
 			t.Errorf("%d starts in an hour, want one each %v", n, each)
 		}
-		shot := s.shot()
+		shot := s.snapshot()
 		in := shot.Instances[0]
-		if shot.Storm.On || shot.Storm.LastMinute != 0 || shot.Budget.Left != 1 || shot.Breaker != "closed" ||
+		if shot.CrashLoop.Active || shot.CrashLoop.LastMinute != 0 || shot.Budget.Left != 1 || shot.Breaker != "closed" ||
 			shot.Exits[endClean] != uint64(s.starts()-1) || in.LastExit == nil || !in.LastExit.Served {
 			t.Errorf("the snapshot is %+v", shot)
 		}
@@ -36,8 +36,8 @@ func TestCleanExits(t *testing.T) {
 
 // One that ends without having served has not done what it was to do, whatever its status.
 func TestStatusZeroUnserved(t *testing.T) {
-	keep(t, Budget{}, time.Hour, func(int) life { return life{lasts: time.Second, clean: true} }, func(s *script, log string) {
-		if shot := s.shot(); shot.Breaker != "open" || shot.Exits[endClean] != 0 || shot.Exits[endExited] == 0 {
+	supervise1(t, Budget{}, time.Hour, func(int) life { return life{lasts: time.Second, clean: true} }, func(s *script, log string) {
+		if shot := s.snapshot(); shot.Breaker != "open" || shot.Exits[endClean] != 0 || shot.Exits[endExited] == 0 {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		if !strings.Contains(log, "a storm begins") {
@@ -48,7 +48,7 @@ func TestStatusZeroUnserved(t *testing.T) {
 
 // Requests that are cut off by a clean exit are told of.
 func TestCleanExitCutsOff(t *testing.T) {
-	keep(t, Budget{}, 3*time.Second, func(n int) life {
+	supervise1(t, Budget{}, 3*time.Second, func(n int) life {
 		if n > 0 {
 			return life{}
 		}
@@ -62,7 +62,7 @@ func TestCleanExitCutsOff(t *testing.T) {
 
 // A child that is drained may end by itself before it is told to.
 func TestCleanExitWhileDrained(t *testing.T) {
-	keep(t, Budget{}, 2*time.Second, func(n int) life {
+	supervise1(t, Budget{}, 2*time.Second, func(n int) life {
 		if n > 0 {
 			return good(n)
 		}
@@ -71,7 +71,7 @@ func TestCleanExitWhileDrained(t *testing.T) {
 		s.allow(2)
 		s.keepBusy("app-0", time.Hour)
 		done := make(chan error, 1)
-		s.k.ask(func() { s.k.restart(done) })
+		s.sup.call(func() { s.sup.restart(done) })
 		time.Sleep(10 * time.Second)
 		log := s.logged()
 		if len(done) != 1 || <-done != nil || s.starts() != 2 {

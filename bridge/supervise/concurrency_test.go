@@ -8,22 +8,22 @@ import (
 
 // crowded has so many connections to each instance, of which so many wait to be accepted,
 // and an answer each 100 ms, for d.
-func (q *queueing) crowded(connected, waiting int, d time.Duration) {
+func (q *queueScript) load(connected, waiting int, d time.Duration) {
 	q.mu.Lock()
 	q.connected = connected
 	q.mu.Unlock()
 	q.depth.Store(int64(waiting))
 	for range d / (100 * time.Millisecond) {
-		q.k.answered("app-0", "/")
+		q.sup.answered("app-0", "/")
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-func keepCrowded(t *testing.T, cfg Config, then func(q *queueing)) {
+func superviseCrowded(t *testing.T, cfg Config, then func(q *queueScript)) {
 	t.Helper()
-	keepAs(t, cfg, 2*time.Second, func(int) life { return life{serves: time.Second} }, func(s *script, _ string) {
-		q := &queueing{script: s}
-		s.k.ask(func() { s.k.program = q })
+	superviseAs(t, cfg, 2*time.Second, func(int) life { return life{serves: time.Second} }, func(s *script, _ string) {
+		q := &queueScript{script: s}
+		s.sup.call(func() { s.sup.program = q })
 		then(q)
 	})
 }
@@ -31,16 +31,16 @@ func keepCrowded(t *testing.T, cfg Config, then func(q *queueing)) {
 // A process that accepts one connection, whatever waits, serves one request at once. That
 // is said once.
 func TestServesOneAtOnce(t *testing.T) {
-	keepCrowded(t, Config{Workers: 4}, func(q *queueing) {
-		q.crowded(1, 0, 10*time.Second)
-		if c := q.shot().Concurrency; c != (ConcurrencySnapshot{}) {
+	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
+		q.load(1, 0, 10*time.Second)
+		if c := q.snapshot().Concurrency; c != (ConcurrencySnapshot{}) {
 			t.Errorf("with one connection %+v is known", c)
 		}
 		for range 20 {
-			q.crowded(4, 3, time.Minute)
-			q.crowded(0, 0, time.Minute)
+			q.load(4, 3, time.Minute)
+			q.load(0, 0, time.Minute)
 		}
-		c := q.shot().Concurrency
+		c := q.snapshot().Concurrency
 		if c.Seen != 1 || c.Limit != 1 || !strings.HasPrefix(c.Advice, "set workers to 1, and spawn.instances (--command-instances) to 4") {
 			t.Errorf("known is %+v", c)
 		}
@@ -51,8 +51,8 @@ func TestServesOneAtOnce(t *testing.T) {
 		if err := q.reconfigure(t, func(c *Config) { c.Workers = 1 }); err != nil {
 			t.Fatal(err)
 		}
-		q.crowded(1, 0, time.Minute)
-		if c := q.shot().Concurrency; c != (ConcurrencySnapshot{}) {
+		q.load(1, 0, time.Minute)
+		if c := q.snapshot().Concurrency; c != (ConcurrencySnapshot{}) {
 			t.Errorf("known is %+v", c)
 		}
 	})
@@ -60,10 +60,10 @@ func TestServesOneAtOnce(t *testing.T) {
 
 // PHP with two children serves two.
 func TestServesTwoAtOnce(t *testing.T) {
-	keepCrowded(t, Config{Workers: 4}, func(q *queueing) {
-		q.crowded(3, 1, 3*time.Second)
-		q.crowded(4, 3, time.Minute)
-		if c := q.shot().Concurrency; c.Limit != 2 || c.Advice != "set workers to 2" {
+	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
+		q.load(3, 1, 3*time.Second)
+		q.load(4, 3, time.Minute)
+		if c := q.snapshot().Concurrency; c.Limit != 2 || c.Advice != "set workers to 2" {
 			t.Errorf("known is %+v", c)
 		}
 	})
@@ -71,24 +71,24 @@ func TestServesTwoAtOnce(t *testing.T) {
 
 // Connections may wait for many other reasons.
 func TestServesAsManyAsItShould(t *testing.T) {
-	for name, crowd := range map[string]func(*queueing){
-		"all are accepted":           func(q *queueing) { q.crowded(4, 0, time.Hour) },
-		"all it has workers for are": func(q *queueing) { q.crowded(4, 0, 3*time.Second); q.crowded(6, 2, time.Hour) },
-		"they wait for a moment": func(q *queueing) {
+	for name, crowd := range map[string]func(*queueScript){
+		"all are accepted":           func(q *queueScript) { q.load(4, 0, time.Hour) },
+		"all it has workers for are": func(q *queueScript) { q.load(4, 0, 3*time.Second); q.load(6, 2, time.Hour) },
+		"they wait for a moment": func(q *queueScript) {
 			for range 1000 {
-				q.crowded(3, 2, time.Second)
-				q.crowded(3, 0, time.Second)
+				q.load(3, 2, time.Second)
+				q.load(3, 0, time.Second)
 			}
 		},
-		"it answers nobody": func(q *queueing) {
-			q.crowded(3, 2, 100*time.Millisecond)
+		"it answers nobody": func(q *queueScript) {
+			q.load(3, 2, 100*time.Millisecond)
 			time.Sleep(time.Hour)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepCrowded(t, Config{Workers: 4}, func(q *queueing) {
+			superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
 				crowd(q)
-				if c := q.shot().Concurrency; c.Limit != 0 || c.Advice != "" {
+				if c := q.snapshot().Concurrency; c.Limit != 0 || c.Advice != "" {
 					t.Errorf("known is %+v", c)
 				}
 			})
@@ -98,18 +98,18 @@ func TestServesAsManyAsItShould(t *testing.T) {
 
 // While nobody asks for anything, nobody looks.
 func TestNobodyLooksAtAnEmptyQueue(t *testing.T) {
-	keepCrowded(t, Config{Workers: 4}, func(q *queueing) {
+	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
 		looks := 0
-		q.k.ask(func() { q.k.looked = func(time.Time) { looks++ } })
+		q.sup.call(func() { q.sup.onPass = func(time.Time) { looks++ } })
 		time.Sleep(24 * time.Hour)
-		q.k.ask(func() {
+		q.sup.call(func() {
 			if looks > 30 { // a new child is looked at once an hour
 				t.Errorf("it was looked %d times", looks)
 			}
-			q.k.looked = nil
+			q.sup.onPass = nil
 		})
-		q.crowded(4, 3, time.Minute)
-		if c := q.shot().Concurrency; c.Limit != 1 {
+		q.load(4, 3, time.Minute)
+		if c := q.snapshot().Concurrency; c.Limit != 1 {
 			t.Errorf("known is %+v", c)
 		}
 	})
@@ -118,10 +118,10 @@ func TestNobodyLooksAtAnEmptyQueue(t *testing.T) {
 // A process that ends after each request serves one at once, too.
 func TestEndsAfterEach(t *testing.T) {
 	for workers, advice := range map[int]string{1: "", 3: "set workers to 1"} {
-		keepAs(t, Config{Workers: workers}, time.Minute, func(int) life {
+		superviseAs(t, Config{Workers: workers}, time.Minute, func(int) life {
 			return life{serves: time.Second, lasts: time.Second, clean: true}
 		}, func(s *script, log string) {
-			c := s.shot().Concurrency
+			c := s.snapshot().Concurrency
 			if !c.EndsAfterEach || !strings.HasPrefix(c.Advice, advice) || (c.Advice == "") != (advice == "") {
 				t.Errorf("%d workers: known is %+v", workers, c)
 			}

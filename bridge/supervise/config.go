@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 // Config says what to run, and how. Only Command must be set.
@@ -127,13 +129,27 @@ type Limits struct {
 // plan is a Config that was found to be in order.
 type plan struct {
 	Config
-	path    string   // of the program
-	environ []string // of the child
-	account *account // nil: this process's
+	path    string        // of the program
+	environ []string      // of the child
+	account *proc.Account // nil: this process's
 }
 
 // planTime is how long it may take to look up a command, its working directory and its user.
-const planTime = 10 * time.Second
+const planTimeout = 10 * time.Second
+
+// command is what the children run.
+func (p *plan) command() *proc.Command {
+	return &proc.Command{
+		Path: p.path, Args: p.Command, Dir: p.Dir, Env: p.environ,
+		Reexec: p.Reexec, Umask: p.Umask, Nice: p.Nice, Limits: proc.Limits(p.Limits), Account: p.account,
+	}
+}
+
+// hasFixedPort reports whether only one socket can have the address.
+func (p *plan) hasFixedPort() bool {
+	_, port, err := net.SplitHostPort(p.Listen)
+	return err == nil && port != "0"
+}
 
 // plan checks a Config. It does not wait for a file system that does not answer: whoever
 // waits for that ends when it does.
@@ -145,8 +161,8 @@ func (c Config) plan() (*plan, error) {
 		defer close(done)
 		p, err = c.complete()
 	}()
-	if !closedWithin(done, planTime) {
-		return nil, fmt.Errorf("the command, its working directory or its user are not found, nor missed, after %v: does their file system answer?", planTime)
+	if !closedWithin(done, planTimeout) {
+		return nil, fmt.Errorf("the command, its working directory or its user are not found, nor missed, after %v: does their file system answer?", planTimeout)
 	}
 	return p, err
 }
@@ -172,7 +188,7 @@ func (c Config) complete() (*plan, error) {
 	if p.path, err = c.find(); err != nil {
 		return nil, err
 	}
-	if p.account, err = lookUp(c.User, c.Group); err != nil {
+	if p.account, err = proc.LookUp(c.User, c.Group); err != nil {
 		return nil, err
 	}
 	p.environ, err = c.environment(os.Environ(), p.account)
@@ -208,7 +224,7 @@ func (c *Config) check() error {
 	if c.Backlog < 0 {
 		return fmt.Errorf("backlog %d: must not be negative", c.Backlog)
 	}
-	if most := maxBacklog(); c.Backlog > most {
+	if most := proc.MaxBacklog(); c.Backlog > most {
 		return fmt.Errorf("backlog %d: this system allows %d (net.core.somaxconn)", c.Backlog, most)
 	}
 	if !c.Reexec && (c.User != "" || c.Group != "" || c.Umask != nil || c.Nice != 0 || c.Limits != Limits{}) {

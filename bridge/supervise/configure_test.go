@@ -7,21 +7,23 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/memlimit"
 )
 
 // reconfigure has another configuration hold.
 func (s *script) reconfigure(t *testing.T, change func(*Config)) error {
 	t.Helper()
-	cfg := s.k.plan.Config
+	cfg := s.sup.plan.Config
 	change(&cfg)
 	p := &plan{Config: cfg}
 	if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	s.k.ask(func() {
-		if err = p.otherKind(s.k.plan); err == nil {
-			s.k.configure(p, false)
+	s.sup.call(func() {
+		if err = p.checkInPlace(s.sup.plan); err == nil {
+			s.sup.configure(p, false)
 		}
 	})
 	return err
@@ -29,7 +31,7 @@ func (s *script) reconfigure(t *testing.T, change func(*Config)) error {
 
 // Knobs are turned without a child noticing.
 func TestConfigureInPlace(t *testing.T) {
-	keepAs(t, Config{MaxRequests: 1000, SpawnBudget: Budget{Spawns: 3}}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxRequests: 1000, SpawnBudget: Budget{Spawns: 3}}, time.Minute, good, func(s *script, _ string) {
 		if err := s.reconfigure(t, func(c *Config) {
 			c.MaxRequests, c.MaxLifetime, c.IdleShutdown, c.DrainTimeout, c.StallKill = 0, 24*time.Hour, time.Hour, time.Minute, time.Minute
 			c.SpawnBudget = Budget{Spawns: 5, Per: time.Hour}
@@ -38,10 +40,10 @@ func TestConfigureInPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute)
-		if got := s.told(); got != "add app-0" || s.starts() != 1 {
+		if got := s.frontCalls(); got != "add app-0" || s.starts() != 1 {
 			t.Errorf("told %s, %d starts", got, s.starts())
 		}
-		if shot := s.shot(); shot.Budget.Spawns != 5 || shot.Budget.Per != 3600 || shot.Memory.Soft != 100*mib {
+		if shot := s.snapshot(); shot.Budget.Spawns != 5 || shot.Budget.Per != 3600 || shot.Memory.Soft != 100*mib {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		time.Sleep(time.Hour)
@@ -53,7 +55,7 @@ func TestConfigureInPlace(t *testing.T) {
 
 // A lifetime holds for those that live.
 func TestConfigureLifetime(t *testing.T) {
-	keepAs(t, Config{}, time.Hour, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Hour, good, func(s *script, _ string) {
 		s.allow(2)
 		if err := s.reconfigure(t, func(c *Config) { c.MaxLifetime = 30 * time.Minute }); err != nil {
 			t.Fatal(err)
@@ -67,20 +69,20 @@ func TestConfigureLifetime(t *testing.T) {
 
 // Instances are started and ended until there are as many as there should be.
 func TestConfigureInstances(t *testing.T) {
-	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
 		s.allow(3)
 		if err := s.reconfigure(t, func(c *Config) { c.Instances, c.MaxInstances = 3, 3 }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, add app-2"; got != want {
+		if got, want := s.frontCalls(), "add app-0, add app-1, add app-2"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 		if err := s.reconfigure(t, func(c *Config) { c.Instances, c.MaxInstances = 1, 1 }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1"; got != want {
+		if got, want := s.frontCalls(), "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 	})
@@ -90,7 +92,7 @@ func TestConfigureInstances(t *testing.T) {
 // tried again.
 func TestConfigureProgram(t *testing.T) {
 	bad := true
-	keepAs(t, Config{}, time.Minute, func(n int) life {
+	superviseAs(t, Config{}, time.Minute, func(n int) life {
 		if n > 0 && bad {
 			return life{fails: true}
 		}
@@ -101,14 +103,14 @@ func TestConfigureProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if got := s.told(); got != "add app-0" || s.states() != "serving" || !strings.Contains(s.logged(), "the old one goes on") {
+		if got := s.frontCalls(); got != "add app-0" || s.states() != "serving" || !strings.Contains(s.logged(), "the old one goes on") {
 			t.Errorf("told %s, %s", got, s.states())
 		}
 		s.mu.Lock()
 		bad = false
 		s.mu.Unlock()
 		time.Sleep(time.Minute)
-		if got, want := s.told(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
+		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 	})
@@ -116,25 +118,25 @@ func TestConfigureProgram(t *testing.T) {
 
 // What cannot be changed is named, and nothing else is changed.
 func TestConfigureOtherKind(t *testing.T) {
-	keepAs(t, Config{}, time.Second, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Second, good, func(s *script, _ string) {
 		err := s.reconfigure(t, func(c *Config) { c.Listen, c.MaxRequests = "127.0.0.1:0", 7 })
-		if !errors.Is(err, ErrOtherKind) || !strings.HasPrefix(err.Error(), "the listening address cannot") || s.k.most.Load() != 0 {
+		if !errors.Is(err, ErrOtherKind) || !strings.HasPrefix(err.Error(), "the listening address cannot") || s.sup.maxRequests.Load() != 0 {
 			t.Errorf("%v", err)
 		}
 	})
 }
 
 // noted are meters that note which limits they are given.
-type noted struct {
-	meters
+type fakeController struct {
+	memlimit.Controller
 	limits []Memory
 	err    error
 	hangs  time.Duration
 }
 
-func (n *noted) limit(m Memory) (bool, error) {
+func (n *fakeController) SetLimits(m memlimit.Limits) (bool, error) {
 	time.Sleep(n.hangs)
-	n.limits = append(n.limits, m)
+	n.limits = append(n.limits, Memory(m))
 	return false, n.err
 }
 
@@ -156,10 +158,10 @@ func TestPrepare(t *testing.T) {
 		"commit, cancel":   {func(a, b *Change) { b.Commit(); a.Cancel() }, []Memory{next, other}, other},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepAs(t, Config{TempDir: dir, Memory: was}, time.Minute, good, func(s *script, _ string) {
+			superviseAs(t, Config{TempDir: dir, Memory: was}, time.Minute, good, func(s *script, _ string) {
 				s.allow(2)
-				meters := &noted{}
-				g := &Group{keeper: s.k, meters: meters, limits: was, log: s.k.log}
+				meters := &fakeController{}
+				g := &Group{supervisor: s.sup, memory: meters, limits: was, log: s.sup.log}
 				prepare := func(m Memory) *Change {
 					c, err := g.Prepare(Config{Command: []string{"/bin/sh"}, TempDir: dir, Memory: m})
 					if err != nil {
@@ -172,11 +174,11 @@ func TestPrepare(t *testing.T) {
 					b = prepare(other)
 				}
 				time.Sleep(time.Minute)
-				if s.starts() != 1 || g.keeper.current().Memory != was {
-					t.Errorf("%d starts; %+v holds", s.starts(), g.keeper.current().Memory)
+				if s.starts() != 1 || g.supervisor.current().Memory != was {
+					t.Errorf("%d starts; %+v holds", s.starts(), g.supervisor.current().Memory)
 				}
 				tc.do(a, b)
-				if got := g.keeper.current().Memory; got != tc.holds || !slices.Equal(meters.limits, tc.want) {
+				if got := g.supervisor.current().Memory; got != tc.holds || !slices.Equal(meters.limits, tc.want) {
 					t.Errorf("%v holds, limits were %v, want %v", got, meters.limits, tc.want)
 				}
 			})
@@ -187,12 +189,12 @@ func TestPrepare(t *testing.T) {
 // What the kernel refuses, or does not do in time, is not in force, and changes nothing.
 func TestPrepareFails(t *testing.T) {
 	dir := t.TempDir()
-	for _, meters := range []*noted{{err: errors.New("busy")}, {hangs: time.Minute}} {
-		keepAs(t, Config{TempDir: dir}, time.Minute, good, func(s *script, _ string) {
-			g := &Group{keeper: s.k, meters: meters, log: s.k.log}
+	for _, meters := range []*fakeController{{err: errors.New("busy")}, {hangs: time.Minute}} {
+		superviseAs(t, Config{TempDir: dir}, time.Minute, good, func(s *script, _ string) {
+			g := &Group{supervisor: s.sup, memory: meters, log: s.sup.log}
 			begun := time.Now()
 			_, err := g.Prepare(Config{Command: []string{"/bin/sh"}, TempDir: dir, Memory: Memory{Total: 500 * mib}})
-			if err == nil || !strings.HasPrefix(err.Error(), "memory limits: ") || time.Since(begun) > limitTime {
+			if err == nil || !strings.HasPrefix(err.Error(), "memory limits: ") || time.Since(begun) > limitTimeout {
 				t.Errorf("%v after %v", err, time.Since(begun))
 			}
 			time.Sleep(10 * time.Minute)

@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 const (
 	// judgement is how long a child that has died is given to turn out to have served: its
 	// last answer may be on its way to whoever tells us. It is less than the pause after one
 	// that did not serve, and costs nothing.
-	judgement = 500 * time.Millisecond
+	classifyDelay = 500 * time.Millisecond
 	// inquest is how long it is waited for those whose connections have ended with it.
-	inquest = 100 * time.Millisecond
+	reportDelay = 100 * time.Millisecond
 )
 
 // cause is why we ended a child. It is what the log says.
@@ -30,126 +32,127 @@ const (
 )
 
 // death is the end of a child.
-type death struct {
-	exit    Exit
-	due     time.Time // when it is looked into
-	judged  bool      // what follows is decided
-	planned bool      // it was to end
-	clean   bool      // see cleanExit; known when it is judged
+type pendingExit struct {
+	exit       Exit
+	due        time.Time // when it is looked into
+	classified bool      // what follows is decided
+	planned    bool      // it was to end
+	clean      bool      // see cleanExit; known when it is judged
 }
 
 // bury takes note of a child's end.
-func (k *keeper) bury(s *slot, now time.Time, exit Exit) {
-	k.unwatch(s)
-	d := &death{exit: exit, due: exit.Time.Add(judgement), planned: s.machine.state == Ending}
-	d.exit.Lived, d.exit.Cause = exit.Time.Sub(s.machine.begun), s.cause
-	if s.cause == groupLarge {
-		k.pressure.settled = now.Add(2 * lookEvery) // until then samples may be of before
+func (sup *supervisor) noteExit(in *instance, now time.Time, ended proc.Exit) {
+	sup.stopAwaitingReady(in)
+	exit := newExit(&ended)
+	d := &pendingExit{exit: exit, due: exit.Time.Add(classifyDelay), planned: in.machine.state == Ending}
+	d.exit.Lived, d.exit.Cause = exit.Time.Sub(in.machine.begun), in.cause
+	if in.cause == groupLarge {
+		sup.memory.settledAt = now.Add(2 * checkInterval) // until then samples may be of before
 	}
-	if d.exit.OutOfMemory && s.cause == "" {
+	if d.exit.OutOfMemory && in.cause == "" {
 		d.exit.Cause = kernelKilled
 	}
-	s.child, s.death = nil, d
-	s.endBy, s.stuck = time.Time{}, false
+	in.child, in.pendingExit = nil, d
+	in.stopBy, in.stuck = time.Time{}, false
 	if exit.Err != "" {
-		k.begins(errors.New(exit.Err))
+		sup.reportStart(errors.New(exit.Err))
 	}
-	if s.merit.Load().answers.Load() == 0 && !d.planned {
-		k.come(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", d.exit.how(), d.exit.hint()))
+	if in.stats.Load().answers.Load() == 0 && !d.planned {
+		sup.reportFirst(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", d.exit.how(), d.exit.hint()))
 	} else {
-		k.come(nil)
+		sup.reportFirst(nil)
 	}
-	k.changed = true
+	sup.again = true
 }
 
 // judge decides what follows a death, as soon as it is known whether the child had served.
-func (k *keeper) judge(s *slot, now time.Time) {
-	d := s.death
-	proven := s.merit.Load().answers.Load() > 0
+func (sup *supervisor) classifyExit(in *instance, now time.Time) {
+	d := in.pendingExit
+	proven := in.stats.Load().answers.Load() > 0
 	switch {
-	case d.judged:
-	case proven || !s.machine.state.unproven() || !now.Before(d.due):
-		d.judged = true
+	case d.classified:
+	case proven || !in.machine.state.unproven() || !now.Before(d.due):
+		d.classified = true
 		d.due = now
 		if d.exit.Err == "" && !d.planned {
-			d.due = now.Add(inquest)
+			d.due = now.Add(reportDelay)
 		}
 		d.exit.Served = proven
 		d.clean = !d.planned && d.exit.isClean()
-		k.tally.note(&d.exit, d.planned)
-		k.follow(s)
+		sup.counters.note(&d.exit, d.planned)
+		sup.applyExit(in)
 	}
 	if now.Before(d.due) {
-		k.at(d.due)
+		sup.wakeAt(d.due)
 		return
 	}
-	k.inquire(s, now)
+	sup.reportExit(in, now)
 }
 
 // follow has a death happen to the instance.
-func (k *keeper) follow(s *slot) {
-	before := s.machine.state
-	if s.afterClean = s.death.clean; s.afterClean {
-		k.step(s, s.death.exit.Time, finished)
+func (sup *supervisor) applyExit(in *instance) {
+	before := in.machine.state
+	if in.afterCleanExit = in.pendingExit.clean; in.afterCleanExit {
+		sup.step(in, in.pendingExit.exit.Time, exitedCleanly)
 	} else {
-		k.step(s, s.death.exit.Time, died)
+		sup.step(in, in.pendingExit.exit.Time, exited)
 	}
-	k.endDrain(s)
-	k.changed = true
-	err := fmt.Errorf("the new process %s", s.death.exit.ended())
+	sup.stopDrainWait(in)
+	sup.again = true
+	err := fmt.Errorf("the new process %s", in.pendingExit.exit.ended())
 	switch {
-	case s.replaces != nil:
-		k.giveUpRenewal(s, err)
-	case before.unproven() && k.keepPredecessor(s):
-		k.giveUpRenewal(s, err)
-	case s.awaited && before != Draining && before != Ending:
-		k.failRestart(err)
+	case in.replaces != nil:
+		sup.failReplacement(in, err)
+	case before.unproven() && sup.keepPredecessor(in):
+		sup.failReplacement(in, err)
+	case in.forRestart && before != Draining && before != Ending:
+		sup.failRestart(err)
 	}
 	switch {
-	case s.machine.state == Asleep && k.plan.Ready == nil:
-		k.expose(s) // what connects waits for the child that is started then
-	case s.machine.state != Closed && k.plan.Ready != nil && s.exposed:
-		k.conceal(s) // until the next is ready
+	case in.machine.state == Asleep && sup.plan.Ready == nil:
+		sup.addToRotation(in) // what connects waits for the child that is started then
+	case in.machine.state != Closed && sup.plan.Ready != nil && in.inRotation:
+		sup.removeFromRotation(in) // until the next is ready
 	}
 }
 
 // inquire tells of a death, with those it has hit.
-func (k *keeper) inquire(s *slot, now time.Time) {
-	d := s.death
-	s.death = nil
-	k.changed = true
+func (sup *supervisor) reportExit(in *instance, now time.Time) {
+	d := in.pendingExit
+	in.pendingExit = nil
+	sup.again = true
 	e := d.exit
 	if d.planned {
-		k.log.Info("a process that is not needed any more has ended", "instance", s.socket.addr, "pid", e.PID, "exit", e.how(), "lived", e.Lived.Round(time.Millisecond))
+		sup.log.Info("a process that is not needed any more has ended", "instance", in.socket.Addr, "pid", e.PID, "exit", e.how(), "lived", e.Lived.Round(time.Millisecond))
 		return
 	}
-	e.InFlight = s.losses.take(e.Time)
-	s.lastExit = &e
+	e.InFlight = in.lost.take(e.Time)
+	in.lastExit = &e
 	if d.clean {
-		k.cleanExits.tell(k, s, &e, now)
-		k.concurrency.noteClean(k, s)
+		sup.cleanExits.log(sup, in, &e, now)
+		sup.concurrency.noteCleanExit(sup, in)
 		if len(e.InFlight) > 0 {
-			k.suspect(e, now)
+			sup.noteSuspects(e, now)
 		}
 		return
 	}
-	what := k.storm.note(e)
-	if what != nothing || !k.storm.on {
-		attrs := []any{"exit", e.how(), "instance", s.socket.addr, "pid", e.PID, "lived", e.Lived.Round(time.Millisecond), "served", e.Served}
+	what := sup.crashLoop.note(e)
+	if what != noEvent || !sup.crashLoop.active {
+		attrs := []any{"exit", e.how(), "instance", in.socket.Addr, "pid", e.PID, "lived", e.Lived.Round(time.Millisecond), "served", e.Served}
 		if len(e.Lines) > 0 {
 			attrs = append(attrs, "last_words", e.Lines)
 		}
-		attrs = append(attrs, "state", s.machine.state.String())
-		if !s.machine.next.IsZero() {
-			attrs = append(attrs, "next_in", max(s.machine.next.Sub(now), 0).Round(time.Millisecond))
+		attrs = append(attrs, "state", in.machine.state.String())
+		if !in.machine.next.IsZero() {
+			attrs = append(attrs, "next_in", max(in.machine.next.Sub(now), 0).Round(time.Millisecond))
 		}
 		if len(e.InFlight) > 0 {
 			attrs = append(attrs, slog.Any("in_flight", requests(e.InFlight)))
 		}
-		k.log.Error("the command has ended", attrs...)
+		sup.log.Error("the command has ended", attrs...)
 	}
-	k.tellStorm(what, now)
+	sup.logCrashLoop(what, now)
 	if e.Cause == "" || e.Cause == tooLarge || e.Cause == kernelKilled {
-		k.suspect(e, now)
+		sup.noteSuspects(e, now)
 	}
 }

@@ -2,8 +2,11 @@ package supervise
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 // inherited are the variables that every program gets. Others are secrets of whoever
@@ -11,15 +14,15 @@ import (
 var inherited = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR"}
 
 // environment is the child's environment, sorted by name.
-func (c *Config) environment(ours []string, who *account) ([]string, error) {
+func (c *Config) environment(ours []string, who *proc.Account) ([]string, error) {
 	variables := make(map[string]string)
 	for _, kv := range ours {
 		if k, v, ok := strings.Cut(kv, "="); ok && (matches(inherited, k) || matches(c.EnvCopy, k)) {
 			variables[k] = v
 		}
 	}
-	if who != nil && who.name != "" {
-		variables["HOME"], variables["USER"], variables["LOGNAME"] = who.home, who.name, who.name
+	if who != nil && who.Name != "" {
+		variables["HOME"], variables["USER"], variables["LOGNAME"] = who.Home, who.Name, who.Name
 	}
 	for _, name := range c.EnvCopy {
 		if stem := strings.TrimSuffix(name, "*"); stem == "" || strings.ContainsAny(stem, "=*\x00") {
@@ -51,4 +54,12 @@ func matches(patterns []string, name string) bool {
 		stem, prefix := strings.CutSuffix(p, "*")
 		return p == name || prefix && strings.HasPrefix(name, stem)
 	})
+}
+
+// warnOfRoot tells, once, if the command runs as root and nobody has said so.
+func (p *plan) warnOfRoot() {
+	if os.Geteuid() == 0 && p.User == "" {
+		p.Logger.Warn("the command runs as root, as this process does: whoever finds a fault in it has the whole machine",
+			"command", p.Command[0], "advice", "name the user it is to run as: spawn.user (--command-user); or root, if it must be")
+	}
 }

@@ -26,10 +26,10 @@ func (e *executor) do(f func()) {
 	e.mu.Lock()
 	e.queue = append(e.queue, f)
 	e.mu.Unlock()
-	e.nudge()
+	e.wakeUp()
 }
 
-func (e *executor) nudge() {
+func (e *executor) wakeUp() {
 	select {
 	case e.wake <- struct{}{}:
 	default: // it will look
@@ -73,7 +73,7 @@ func (e *executor) close(d time.Duration) bool {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
-	e.nudge()
+	e.wakeUp()
 	return closedWithin(e.done, d)
 }
 

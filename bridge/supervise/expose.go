@@ -6,76 +6,76 @@ import (
 )
 
 // expose has requests sent to an instance.
-func (k *keeper) expose(s *slot) {
-	if s.exposed {
+func (sup *supervisor) addToRotation(in *instance) {
+	if in.inRotation {
 		return
 	}
-	if !k.isOpen() && k.wanted.Load() > k.scale.away {
-		k.scale.back = k.ticks(time.Now())
+	if !sup.anyInRotation() && sup.lastWanted.Load() > sup.scaling.unavailableSince {
+		sup.scaling.availableSince = sup.ticks(time.Now())
 	}
-	s.exposed = true
-	if s.added {
-		k.front.Resume(s.socket.addr)
+	in.inRotation = true
+	if in.added {
+		sup.front.Resume(in.socket.Addr)
 		return
 	}
-	s.added = true
-	if err := k.front.Add(s.socket.addr, s.alive.Load); err != nil {
-		k.log.Error("requests cannot be sent to a new instance", "instance", s.socket.addr, "error", err.Error())
+	in.added = true
+	if err := sup.front.Add(in.socket.Addr, in.alive.Load); err != nil {
+		sup.log.Error("requests cannot be sent to a new instance", "instance", in.socket.Addr, "error", err.Error())
 	}
 }
 
 // isOpen reports whether there is an instance that requests are sent to.
-func (k *keeper) isOpen() bool {
-	return slices.ContainsFunc(k.slots, func(s *slot) bool { return s.exposed })
+func (sup *supervisor) anyInRotation() bool {
+	return slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.inRotation })
 }
 
 // conceal has no more sent there. What it returns is closed when no connection is left.
-func (k *keeper) conceal(s *slot) <-chan struct{} {
-	s.exposed = false
-	if !k.isOpen() {
-		k.scale.away = k.ticks(time.Now())
+func (sup *supervisor) removeFromRotation(in *instance) <-chan struct{} {
+	in.inRotation = false
+	if !sup.anyInRotation() {
+		sup.scaling.unavailableSince = sup.ticks(time.Now())
 	}
-	if !s.added {
+	if !in.added {
 		nobody := make(chan struct{})
 		close(nobody)
 		return nobody
 	}
-	return k.front.Drain(s.socket.addr)
+	return sup.front.Drain(in.socket.Addr)
 }
 
 // longPause is how long nothing must run at an instance for requests to go to others.
-const longPause = 200 * time.Millisecond
+const rerouteAfter = 200 * time.Millisecond
 
 // steer has no requests sent where nothing will run for a while, if there are others to
 // send them to.
-func (k *keeper) steer(now time.Time) {
-	if !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.alive.Load() && s.exposed && s.machine.state.works() }) {
+func (sup *supervisor) reroute(now time.Time) {
+	if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.alive.Load() && in.inRotation && in.machine.state.works() }) {
 		return
 	}
-	for _, s := range k.slots {
-		if s.alive.Load() || !s.exposed {
+	for _, in := range sup.instances {
+		if in.alive.Load() || !in.inRotation {
 			continue
 		}
-		if s.child != nil && now.Sub(s.quiet) < longPause {
-			k.at(s.quiet.Add(longPause)) // something of it is left yet, or it is being started
+		if in.child != nil && now.Sub(in.downSince) < rerouteAfter {
+			sup.wakeAt(in.downSince.Add(rerouteAfter)) // something of it is left yet, or it is being started
 			continue
 		}
-		if s.child == nil && s.pausesUntil().Sub(now) <= longPause {
+		if in.child == nil && in.downUntil().Sub(now) <= rerouteAfter {
 			continue
 		}
-		k.conceal(s)
-		if s.child == nil || isClosed(s.child.dead()) {
-			k.front.Fail(s.socket.addr) // one that is being started may read it any moment
+		sup.removeFromRotation(in)
+		if in.child == nil || isClosed(in.child.Dead()) {
+			sup.front.Fail(in.socket.Addr) // one that is being started may read it any moment
 		}
 	}
 }
 
 // pausesUntil is when the next child will be started, or later.
-func (s *slot) pausesUntil() time.Time {
-	m := s.machine
+func (in *instance) downUntil() time.Time {
+	m := in.machine
 	switch {
-	case s.death != nil && !s.death.judged:
-		return s.death.exit.Time.Add(firstPause) // if it did not serve, which is likely
+	case in.pendingExit != nil && !in.pendingExit.classified:
+		return in.pendingExit.exit.Time.Add(firstPause) // if it did not serve, which is likely
 	case m.state == Waiting:
 		return m.next
 	case m.state == Broken && m.next.IsZero():

@@ -58,17 +58,17 @@ func (r Request) MarshalJSON() ([]byte, error) {
 }
 
 // shownPath is how much of a path is shown, in bytes.
-const shownPath = 200
+const maxShownPath = 200
 
 func (r *Request) short() string {
-	if len(r.Path) <= shownPath {
+	if len(r.Path) <= maxShownPath {
 		return r.Path
 	}
-	return strings.ToValidUTF8(r.Path[:shownPath], "") + "..."
+	return strings.ToValidUTF8(r.Path[:maxShownPath], "") + "..."
 }
 
 // shownRequests is how many of a list are shown in the log.
-const shownRequests = 20
+const maxShownRequests = 20
 
 // requests is a list of them as the log has it: a line of text, or an array.
 type requests []Request
@@ -76,13 +76,13 @@ type requests []Request
 // MarshalText is for slog.TextHandler.
 func (l requests) MarshalText() ([]byte, error) {
 	var text []byte
-	for i, r := range l[:min(len(l), shownRequests)] {
+	for i, r := range l[:min(len(l), maxShownRequests)] {
 		if i > 0 {
 			text = append(text, "; "...)
 		}
 		text = fmt.Appendf(text, "%s %s %v", r.Method, r.short(), r.Age.Round(time.Millisecond))
 	}
-	if n := len(l) - shownRequests; n > 0 {
+	if n := len(l) - maxShownRequests; n > 0 {
 		text = fmt.Appendf(text, "; and %d more", n)
 	}
 	return text, nil
@@ -90,24 +90,24 @@ func (l requests) MarshalText() ([]byte, error) {
 
 // MarshalJSON is for slog.JSONHandler.
 func (l requests) MarshalJSON() ([]byte, error) {
-	return json.Marshal([]Request(l[:min(len(l), shownRequests)]))
+	return json.Marshal([]Request(l[:min(len(l), maxShownRequests)]))
 }
 
 // nobody is a Front that sends nothing.
-type nobody struct{}
+type noFront struct{}
 
-func (nobody) Add(string, func() bool) error { return nil }
+func (noFront) Add(string, func() bool) error { return nil }
 
-func (nobody) Drain(string) <-chan struct{} {
+func (noFront) Drain(string) <-chan struct{} {
 	done := make(chan struct{})
 	close(done)
 	return done
 }
 
-func (nobody) Resume(string)                {}
-func (nobody) Remove(string)                {}
-func (nobody) Fail(string)                  {}
-func (nobody) Load() Load                   { return Load{} }
-func (nobody) Connected(string) (int, bool) { return 0, true }
-func (nobody) InFlight(string) []Request    { return nil }
-func (nobody) Down()                        {}
+func (noFront) Resume(string)                {}
+func (noFront) Remove(string)                {}
+func (noFront) Fail(string)                  {}
+func (noFront) Load() Load                   { return Load{} }
+func (noFront) Connected(string) (int, bool) { return 0, true }
+func (noFront) InFlight(string) []Request    { return nil }
+func (noFront) Down()                        {}

@@ -7,30 +7,30 @@ import (
 
 const (
 	// lookEvery is how often it is looked at what cannot be told of.
-	lookEvery = time.Second
+	checkInterval = time.Second
 	// dumpTime is how long a child has to write what it is at.
 	dumpTime = 2 * time.Second
 )
 
 // unhang deals with children that do not answer, or take too long over a request.
-func (k *keeper) unhang(now time.Time) {
-	k.endStalled(now)
-	if k.plan.MaxTime == 0 {
+func (sup *supervisor) enforceTimeouts(now time.Time) {
+	sup.killStalled(now)
+	if sup.plan.MaxTime == 0 {
 		return
 	}
-	for _, s := range k.slots {
-		if s.child == nil || !s.launched || s.slow || !s.machine.state.works() {
+	for _, in := range sup.instances {
+		if in.child == nil || !in.launched || in.overtime || !in.machine.state.works() {
 			continue
 		}
-		k.at(now.Add(lookEvery))
-		all := k.front.InFlight(s.socket.addr)
-		if len(all) == 0 || oldest(all).Age <= k.plan.MaxTime {
+		sup.wakeAt(now.Add(checkInterval))
+		all := sup.front.InFlight(in.socket.Addr)
+		if len(all) == 0 || oldest(all).Age <= sup.plan.MaxTime {
 			continue
 		}
-		s.slow = true
-		k.log.Warn("a request takes longer than it may; its process is replaced", "instance", s.socket.addr, "pid", s.child.pid(),
+		in.overtime = true
+		sup.log.Warn("a request takes longer than it may; its process is replaced", "instance", in.socket.Addr, "pid", in.child.PID(),
 			"in_flight", slog.AnyValue(requests(all)))
-		k.outdate(s, takesLong)
+		sup.markForReplacement(in, takesLong)
 	}
 }
 
@@ -46,38 +46,38 @@ func oldest(all []Request) Request {
 
 // endStalled ends the children that have answered nobody for too long, if nobody is
 // answered.
-func (k *keeper) endStalled(now time.Time) {
-	since := k.stalled.Load()
-	if since == 0 || k.plan.StallKill == 0 {
+func (sup *supervisor) killStalled(now time.Time) {
+	since := sup.stalledSince.Load()
+	if since == 0 || sup.plan.StallKill == 0 {
 		return
 	}
-	if due := k.when(since).Add(k.plan.StallKill); now.Before(due) {
-		k.at(due)
+	if due := sup.timeOf(since).Add(sup.plan.StallKill); now.Before(due) {
+		sup.wakeAt(due)
 		return
 	}
-	for _, s := range k.slots {
-		m := s.merit.Load()
+	for _, in := range sup.instances {
+		stats := in.stats.Load()
 		// One that was started meanwhile has as long.
-		last := k.when(max(since, k.ticks(m.begun), m.last.Load()))
-		if s.ends() || !s.launched || !s.machine.state.works() {
+		last := sup.timeOf(max(since, sup.ticks(stats.begun), stats.last.Load()))
+		if in.ends() || !in.launched || !in.machine.state.works() {
 			continue
 		}
-		if due := last.Add(k.plan.StallKill); now.Before(due) {
-			k.at(due)
+		if due := last.Add(sup.plan.StallKill); now.Before(due) {
+			sup.wakeAt(due)
 			continue
 		}
-		k.log.Error("a process answers nobody; it is ended", "instance", s.socket.addr, "pid", s.child.pid(), "since", last,
-			"in_flight", slog.AnyValue(requests(k.front.InFlight(s.socket.addr))))
-		k.kill(s, answersNone, k.dumpAndEnd)
+		sup.log.Error("a process answers nobody; it is ended", "instance", in.socket.Addr, "pid", in.child.PID(), "since", last,
+			"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))))
+		sup.kill(in, answersNone, sup.dumpAndStop)
 	}
 }
 
 // dumpAndEnd ends a child that hangs.
-func (k *keeper) dumpAndEnd(c process) {
-	if k.plan.DumpSignal == 0 {
-		c.stop(0)
+func (sup *supervisor) dumpAndStop(c process) {
+	if sup.plan.DumpSignal == 0 {
+		c.Stop(0)
 		return
 	}
-	c.dump(k.plan.DumpSignal)
-	c.stop(dumpTime)
+	c.Dump(sup.plan.DumpSignal)
+	c.Stop(dumpTime)
 }

@@ -8,21 +8,24 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
 // program is what is kept running: a real one, or a test's. Its methods may take as long as
 // they like, but for spawn.
 type program interface {
-	// listen makes the socket of that number, which shut closes. The executor calls them.
-	listen(p *plan, number int) (*socket, error)
-	shut(*socket)
-	// spawn makes a child that is to serve a socket. news is called when it runs, when it has
-	// died, and when nothing of it is left.
-	spawn(p *plan, s *socket, news func()) process
+	// listen makes the socket of a number, which closeSocket closes. The executor calls both.
+	listen(p *plan, number int) (*proc.Socket, error)
+	closeSocket(*proc.Socket)
+	// newProcess makes a child that is to serve a socket. notify is called when the child
+	// runs, when it has exited, and when nothing of its group is left.
+	newProcess(p *plan, s *proc.Socket, notify func()) process
 	// accepts waits until a child that nobody else connects to accepts requests.
-	accepts(ctx context.Context, s *socket) error
+	accepts(ctx context.Context, s *proc.Socket) error
 	// queued is how many connections wait to be accepted, if that is known.
-	queued(s *socket) (n int, known bool)
+	queued(s *proc.Socket) (n int, known bool)
 	// memory is what all children use, in bytes, if that is known.
 	memory() (used uint64, known bool)
 }
@@ -30,239 +33,239 @@ type program interface {
 // process is a child. None of its methods but launch, memory and starved blocks.
 type process interface {
 	// launch starts it. The executor calls it, once.
-	launch()
+	Launch()
 	// launched is closed when it runs.
-	launched() <-chan struct{}
+	Launched() <-chan struct{}
 	// pid is 0 as long as there is no process.
-	pid() int
+	PID() int
 	// dead is closed when the child has died, or could not be started.
-	dead() <-chan struct{}
+	Dead() <-chan struct{}
 	// ended says how it ended, when nothing of it and its group is left.
-	ended() (Exit, bool)
+	Ended() (proc.Exit, bool)
 	// dump asks it, by a signal, to write what it is at.
-	dump(syscall.Signal)
+	Dump(syscall.Signal)
 	// stop asks it to end, after a while, and makes it if it does not.
-	stop(after time.Duration)
+	Stop(after time.Duration)
 	// kill ends it, and its group, at once.
-	kill()
+	Kill()
 	// lines are the last it wrote.
-	lines() []string
+	Lines() []string
 	// memory is what it and its group use, in bytes, if that is known, once it runs.
-	memory() (used uint64, known bool)
+	Memory() (used uint64, known bool)
 	// starved is how often the kernel has ended something in it for want of memory.
-	starved() uint64
+	OOMKills() uint64
 }
 
 // keeper keeps the instances of a program. All that is in it belongs to the goroutine of
 // run, which looks at everything when anything has happened, but for what is atomic and
 // the channels. That goroutine never waits for a file, a process, the kernel or whoever
 // reads the log: the executor does, or a task.
-type keeper struct {
+type supervisor struct {
 	program program
 	front   Front
 	plan    *plan // replaced by Configure
 	random  func() float64
-	looked  func(now time.Time) // called at every look, for tests; nil: none
+	onPass  func(now time.Time) // called at every look, for tests; nil: none
 	log     *slog.Logger
 
-	nudged chan struct{} // has something when there may be something to do
-	asks   chan func()   // what others want to know
-	done   chan struct{} // closed when run has ended
-	last   sync.Mutex    // held by those who ask after that
-	first  chan error    // gets what the first child comes to: nil if it is ready
-	tasks  sync.WaitGroup
-	ctx    context.Context // of the tasks; ends with run's
+	wakeup      chan struct{} // has something when there may be something to do
+	calls       chan func()   // what others want to know
+	done        chan struct{} // closed when run has ended
+	afterEnd    sync.Mutex    // held by those who ask after that
+	firstResult chan error    // gets what the first child comes to: nil if it is ready
+	tasks       sync.WaitGroup
+	ctx         context.Context // of the tasks; ends with run's
 
-	executor *executor
-	begun    chan<- error // gets what the first start comes to; nil: it has
-	left     []int        // processes that have not ended although they were killed, at the end
+	executor    *executor
+	startResult chan<- error // gets what the first start comes to; nil: it has
+	leftovers   []int        // processes that have not ended although they were killed, at the end
 
-	index    atomic.Pointer[map[string]*slot] // by address; never changed, but replaced
-	epoch    time.Time                        // what ticks count from
-	refusing atomic.Int64                     // until when nothing will run, in ticks; 0: it does
-	wanted   atomic.Int64                     // when there was a request last, in ticks
-	shy      atomic.Bool                      // the application ends when nobody wants it
-	most     atomic.Uint64                    // answers that a child is replaced after; 0: any number
-	resting  atomic.Bool                      // an instance is asleep, or is going to be
-	dozing   atomic.Bool                      // the next answer is to have everything looked at
-	stalled  atomic.Int64                     // since when nobody is answered, in ticks; 0: somebody is
+	index          atomic.Pointer[map[string]*instance] // by address; never changed, but replaced
+	epoch          time.Time                            // what ticks count from
+	refusingUntil  atomic.Int64                         // until when nothing will run, in ticks; 0: it does
+	lastWanted     atomic.Int64                         // when there was a request last, in ticks
+	idleShutdownOn atomic.Bool                          // the application ends when nobody wants it
+	maxRequests    atomic.Uint64                        // answers that a child is replaced after; 0: any number
+	idle           atomic.Bool                          // an instance is asleep, or is going to be
+	wakeOnAnswer   atomic.Bool                          // the next answer is to have everything looked at
+	stalledSince   atomic.Int64                         // since when nobody is answered, in ticks; 0: somebody is
 
-	slots    []*slot
-	opening  *opening  // nil: none
-	due      time.Time // when there is something to do even if nothing happens; zero: never
-	changed  bool      // since the last look: look again
-	budget   *budget
-	tally    tally
-	gaveUp   bool // the log was told that the budget is spent, and no child has served since
-	storm    storm
-	suspects suspects
-	renewal  renewal
-	scale    scale
-	pressure pressure
+	instances     []*instance
+	creation      *creation // nil: none
+	nextPass      time.Time // when there is something to do even if nothing happens; zero: never
+	again         bool      // since the last look: look again
+	budget        *budget
+	counters      counters
+	breakerLogged bool // the log was told that the budget is spent, and no child has served since
+	crashLoop     crashLoop
+	suspects      suspects
+	replacement   replacement
+	scaling       scaling
+	memory        memoryState
 
 	cleanExits  cleanExits
 	concurrency concurrency
 }
 
-func newKeeper(p program, plan *plan, random func() float64) *keeper {
-	k := &keeper{
+func newSupervisor(p program, plan *plan, random func() float64) *supervisor {
+	sup := &supervisor{
 		program: p, front: plan.Front, plan: plan, random: random, log: plan.Logger.With("command", plan.Command[0]),
-		nudged: make(chan struct{}, 1), asks: make(chan func()), done: make(chan struct{}), first: make(chan error, 1),
-		budget:   &budget{most: plan.SpawnBudget.Spawns, window: plan.SpawnBudget.Per},
+		wakeup: make(chan struct{}, 1), calls: make(chan func()), done: make(chan struct{}), firstResult: make(chan error, 1),
+		budget:   &budget{max: plan.SpawnBudget.Spawns, window: plan.SpawnBudget.Per},
 		executor: newExecutor(),
 	}
-	k.epoch = time.Now()
-	k.publish()
-	k.index.Store(&map[string]*slot{})
-	k.wanted.Store(k.ticks(time.Now()))
-	return k
+	sup.epoch = time.Now()
+	sup.publish()
+	sup.index.Store(&map[string]*instance{})
+	sup.lastWanted.Store(sup.ticks(time.Now()))
+	return sup
 }
 
 // ticks is a time as it can be kept in an atomic, in ns since epoch; never 0. The system's
 // clock may be set meanwhile.
-func (k *keeper) ticks(t time.Time) int64 {
-	if n := int64(t.Sub(k.epoch)); n != 0 {
+func (sup *supervisor) ticks(t time.Time) int64 {
+	if n := int64(t.Sub(sup.epoch)); n != 0 {
 		return n
 	}
 	return 1
 }
 
 // when is the time that ticks stand for.
-func (k *keeper) when(ticks int64) time.Time { return k.epoch.Add(time.Duration(ticks)) }
+func (sup *supervisor) timeOf(ticks int64) time.Time { return sup.epoch.Add(time.Duration(ticks)) }
 
 // publish has others than run see what they need of the plan.
-func (k *keeper) publish() {
-	k.suspects.configure(k.plan.Quarantine)
-	k.shy.Store(k.plan.IdleShutdown > 0)
-	k.most.Store(uint64(k.plan.MaxRequests))
+func (sup *supervisor) publish() {
+	sup.suspects.configure(sup.plan.Quarantine)
+	sup.idleShutdownOn.Store(sup.plan.IdleShutdown > 0)
+	sup.maxRequests.Store(uint64(sup.plan.MaxRequests))
 }
 
 // nudge has everything looked at.
-func (k *keeper) nudge() {
+func (sup *supervisor) wake() {
 	select {
-	case k.nudged <- struct{}{}:
+	case sup.wakeup <- struct{}{}:
 	default: // it will be
 	}
 }
 
 // at has everything looked at at a time.
-func (k *keeper) at(t time.Time) {
-	if k.due.IsZero() || t.Before(k.due) {
-		k.due = t
+func (sup *supervisor) wakeAt(t time.Time) {
+	if sup.nextPass.IsZero() || t.Before(sup.nextPass) {
+		sup.nextPass = t
 	}
 }
 
 // ask calls f when nothing changes meanwhile.
-func (k *keeper) ask(f func()) {
+func (sup *supervisor) call(f func()) {
 	answered := make(chan struct{})
 	select {
-	case k.asks <- func() { defer close(answered); f() }:
+	case sup.calls <- func() { defer close(answered); f() }:
 		<-answered
-	case <-k.done:
-		k.last.Lock()
-		defer k.last.Unlock()
+	case <-sup.done:
+		sup.afterEnd.Lock()
+		defer sup.afterEnd.Unlock()
 		f()
 	}
 }
 
 // find is the instance at an address, nil if there is none any more.
-func (k *keeper) find(addr string) *slot { return (*k.index.Load())[addr] }
+func (sup *supervisor) find(addr string) *instance { return (*sup.index.Load())[addr] }
 
 // run keeps the instances until ctx ends. begun gets what the first start comes to: nil when
 // the first children run, or if that takes longer than launchPatience.
-func (k *keeper) run(ctx context.Context, begun chan<- error) {
-	defer close(k.done)
-	k.ctx, k.begun = ctx, begun
-	go k.executor.run() // ends with end, or when it can
+func (sup *supervisor) run(ctx context.Context, begun chan<- error) {
+	defer close(sup.done)
+	sup.ctx, sup.startResult = ctx, begun
+	go sup.executor.run() // ends with end, or when it can
 
-	if err := k.begin(); err == nil {
-		k.loop()
+	if err := sup.begin(); err == nil {
+		sup.loop()
 	} else {
-		k.begins(err)
+		sup.reportStart(err)
 	}
-	k.end()
+	sup.end()
 }
 
 // begin has the first children started.
-func (k *keeper) begin() error {
-	for number := range k.plan.Instances {
-		socket, err := k.program.listen(k.plan, number)
+func (sup *supervisor) begin() error {
+	for number := range sup.plan.Instances {
+		socket, err := sup.program.listen(sup.plan, number)
 		if err != nil {
 			return err
 		}
-		s := k.enlist(number, socket)
-		if k.plan.Ready == nil {
-			k.expose(s)
+		in := sup.newInstance(number, socket)
+		if sup.plan.Ready == nil {
+			sup.addToRotation(in)
 		}
-		k.spawn(s, time.Now())
+		sup.spawn(in, time.Now())
 	}
 	return nil
 }
 
-func (k *keeper) loop() {
+func (sup *supervisor) loop() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		k.look()
+		sup.maintain()
 		timer.Reset(time.Hour)
-		if !k.due.IsZero() {
-			timer.Reset(max(time.Until(k.due), 0))
+		if !sup.nextPass.IsZero() {
+			timer.Reset(max(time.Until(sup.nextPass), 0))
 		}
 		select {
-		case <-k.ctx.Done():
+		case <-sup.ctx.Done():
 			return
-		case f := <-k.asks:
+		case f := <-sup.calls:
 			f()
-		case <-k.nudged:
+		case <-sup.wakeup:
 		case <-timer.C:
 		}
 	}
 }
 
 // look does what there is to do.
-func (k *keeper) look() {
-	for again := true; again; again = k.changed {
+func (sup *supervisor) maintain() {
+	for again := true; again; again = sup.again {
 		now := time.Now()
-		k.due, k.changed = time.Time{}, false
-		if k.looked != nil {
-			k.looked(now)
+		sup.nextPass, sup.again = time.Time{}, false
+		if sup.onPass != nil {
+			sup.onPass(now)
 		}
-		k.checkOpening()
-		for _, s := range slices.Clone(k.slots) {
-			k.attend(s, now)
+		sup.checkCreation()
+		for _, in := range slices.Clone(sup.instances) {
+			sup.reconcile(in, now)
 		}
-		k.checkBegin(now)
-		k.steer(now)
-		k.breakOrMend(now)
-		k.press(now)
-		k.unhang(now)
-		k.rest(now)
-		k.adapt(now)
-		k.observe(now)
-		k.renew(now)
-		k.tell(now)
+		sup.checkFirstStart(now)
+		sup.reroute(now)
+		sup.updateBreaker(now)
+		sup.enforceMemory(now)
+		sup.enforceTimeouts(now)
+		sup.idleShutdown(now)
+		sup.autoscale(now)
+		sup.observeConcurrency(now)
+		sup.rollingRestart(now)
+		sup.checkCrashLoop(now)
 	}
 }
 
 // step has something happen to an instance.
-func (k *keeper) step(s *slot, now time.Time, e event) {
-	before := s.machine.state
-	s.machine.step(now, e)
-	if s.machine.state != before {
-		k.changed = true
+func (sup *supervisor) step(in *instance, now time.Time, e event) {
+	before := in.machine.state
+	in.machine.step(now, e)
+	if in.machine.state != before {
+		sup.again = true
 	}
 }
 
 // breakOrMend sees to it that of the instances that are broken one is tried, once in a
 // while, and that requests are refused while there is none that could answer them.
-func (k *keeper) breakOrMend(now time.Time) {
-	var broken *slot
+func (sup *supervisor) updateBreaker(now time.Time) {
+	var broken *instance
 	probing, hopeful := false, false
-	for _, s := range k.slots {
-		switch s.machine.state {
+	for _, in := range sup.instances {
+		switch in.machine.state {
 		case Broken:
-			if broken == nil || !s.machine.next.IsZero() {
-				broken = s
+			if broken == nil || !in.machine.next.IsZero() {
+				broken = in
 			}
 		case Probing:
 			probing = true
@@ -271,103 +274,103 @@ func (k *keeper) breakOrMend(now time.Time) {
 			hopeful = true
 		}
 	}
-	for _, s := range k.slots {
-		switch m := s.machine; {
+	for _, in := range sup.instances {
+		switch m := in.machine; {
 		case m.state != Broken:
-		case s != broken || probing:
+		case in != broken || probing:
 			m.next = time.Time{}
 		case m.next.IsZero():
-			m.next = now.Add(k.budget.window)
+			m.next = now.Add(sup.budget.window)
 		}
 	}
 	if broken == nil || probing || hopeful {
-		k.refusing.Store(0)
+		sup.refusingUntil.Store(0)
 		return
 	}
-	k.at(broken.machine.next)
-	if k.refusing.Swap(k.ticks(broken.machine.next)) != 0 {
+	sup.wakeAt(broken.machine.next)
+	if sup.refusingUntil.Swap(sup.ticks(broken.machine.next)) != 0 {
 		return
 	}
-	k.front.Down()
-	for _, s := range k.slots {
-		if s.added {
-			k.front.Fail(s.socket.addr)
+	sup.front.Down()
+	for _, in := range sup.instances {
+		if in.added {
+			sup.front.Fail(in.socket.Addr)
 		}
 	}
-	if !k.gaveUp {
-		k.gaveUp = true
-		k.log.Error("no more processes are started for now: too many have ended; requests are refused", "next_in", broken.machine.next.Sub(now))
+	if !sup.breakerLogged {
+		sup.breakerLogged = true
+		sup.log.Error("no more processes are started for now: too many have ended; requests are refused", "next_in", broken.machine.next.Sub(now))
 	}
 }
 
 // closeTime is how long all children have to be gone at the end: they are asked, killed, and
 // what has left their groups is killed.
-const closeTime = grace + 2*killTime
+const closeTimeout = proc.StopGrace + 2*session.KillTimeout
 
 // end ends all children, those that can be ended.
-func (k *keeper) end() {
+func (sup *supervisor) end() {
 	now := time.Now()
-	if k.begun != nil {
-		k.begins(errClosed)
+	if sup.startResult != nil {
+		sup.reportStart(errClosed)
 	}
-	for _, s := range k.slots {
-		if s.child != nil {
-			s.cause = closing
-			s.child.stop(0)
+	for _, in := range sup.instances {
+		if in.child != nil {
+			in.cause = closing
+			in.child.Stop(0)
 		}
-		k.step(s, now, closed)
+		sup.step(in, now, closed)
 	}
-	overdue := time.NewTimer(closeTime)
+	overdue := time.NewTimer(closeTimeout)
 	defer overdue.Stop()
-	for expired := false; !expired && slices.ContainsFunc(k.slots, func(s *slot) bool { return !s.isEmpty() }); {
+	for expired := false; !expired && slices.ContainsFunc(sup.instances, func(in *instance) bool { return !in.hasEnded() }); {
 		select {
-		case <-k.nudged:
-		case f := <-k.asks:
+		case <-sup.wakeup:
+		case f := <-sup.calls:
 			f()
 		case <-overdue.C:
 			expired = true
 		}
 	}
-	for _, s := range slices.Clone(k.slots) {
-		if s.isEmpty() {
-			k.forget(s)
+	for _, in := range slices.Clone(sup.instances) {
+		if in.hasEnded() {
+			sup.removeInstance(in)
 			continue
 		}
-		k.abandon(s)
+		sup.abandon(in)
 	}
-	k.cancelOpening()
-	if !k.executor.close(killTime) {
-		k.log.Error("the end is not waited for: a file system seems not to answer", "directory", k.plan.TempDir)
+	sup.cancelCreation()
+	if !sup.executor.close(session.KillTimeout) {
+		sup.log.Error("the end is not waited for: a file system seems not to answer", "directory", sup.plan.TempDir)
 	}
 }
 
 // isEmpty reports whether nothing runs at an instance.
-func (s *slot) isEmpty() bool {
-	if s.child == nil {
+func (in *instance) hasEnded() bool {
+	if in.child == nil {
 		return true
 	}
-	_, ended := s.child.ended()
+	_, ended := in.child.Ended()
 	return ended
 }
 
 // Answered, Lost and the like are called by many at the same time.
 
-func (k *keeper) answered(addr, route string) {
-	s := k.find(addr)
-	if s == nil {
+func (sup *supervisor) answered(addr, route string) {
+	in := sup.find(addr)
+	if in == nil {
 		return
 	}
-	m := s.merit.Load()
-	m.last.Store(k.ticks(time.Now()))
-	n := m.answers.Add(1)
-	if n == 1 || n == k.most.Load() || k.dozing.Load() && k.dozing.CompareAndSwap(true, false) {
-		k.nudge()
+	stats := in.stats.Load()
+	stats.last.Store(sup.ticks(time.Now()))
+	n := stats.answers.Add(1)
+	if n == 1 || n == sup.maxRequests.Load() || sup.wakeOnAnswer.Load() && sup.wakeOnAnswer.CompareAndSwap(true, false) {
+		sup.wake()
 	}
-	k.suspects.answered(route)
+	sup.suspects.answered(route)
 }
 
-func (k *keeper) lost(addr string, r Request, at time.Time) {
-	if s := k.find(addr); s != nil {
-		s.losses.note(r, at)
+func (sup *supervisor) lost(addr string, r Request, at time.Time) {
+	if in := sup.find(addr); in != nil {
+		in.lost.note(r, at)
 	}
 }

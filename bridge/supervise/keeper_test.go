@@ -8,12 +8,12 @@ import (
 
 // A child that never serves: a minute between starts at most, then one in ten minutes.
 func TestNeverServes(t *testing.T) {
-	keep(t, Budget{}, 24*time.Hour, func(int) life { return life{lasts: 10 * time.Millisecond} }, func(s *script, log string) {
+	supervise1(t, Budget{}, 24*time.Hour, func(int) life { return life{lasts: 10 * time.Millisecond} }, func(s *script, log string) {
 		if n := len(s.begun); n < 140 || n > 155 {
 			t.Errorf("%d starts in a day, want 10 and 144 or so", n)
 		}
-		if shot := s.shot(); shot.Breaker != "open" || shot.Instances[0].State != "broken" || shot.Instances[0].PID != 0 ||
-			!shot.Storm.On || shot.Storm.Deaths != len(s.begun) || len(shot.Storm.Exits) != keptExits {
+		if shot := s.snapshot(); shot.Breaker != "open" || shot.Instances[0].State != "broken" || shot.Instances[0].PID != 0 ||
+			!shot.CrashLoop.Active || shot.CrashLoop.Count != len(s.begun) || len(shot.CrashLoop.Exits) != keptExits {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		if retry, refusing := s.refusing(); !refusing || retry <= 0 || retry > 10*time.Minute {
@@ -29,7 +29,7 @@ func TestNeverServes(t *testing.T) {
 		if n := count("no more processes are started for now"); n != 1 {
 			t.Errorf("the breaker was told of %d times", n)
 		}
-		if n := count("msg=\"the command has ended\""); n != stormDeaths {
+		if n := count("msg=\"the command has ended\""); n != crashLoopExits {
 			t.Errorf("%d single deaths were told of, want those before the storm", n)
 		}
 		if !strings.Contains(log, `exit status 3 after 10ms, served nothing, last words [\"words of 0\"]`) {
@@ -40,7 +40,7 @@ func TestNeverServes(t *testing.T) {
 
 // It is started again at once when a probe has served, and not before.
 func TestBreakerCloses(t *testing.T) {
-	keep(t, Budget{Spawns: 3, Per: time.Minute}, 10*time.Minute, func(n int) life {
+	supervise1(t, Budget{Spawns: 3, Per: time.Minute}, 10*time.Minute, func(n int) life {
 		if n < 5 {
 			return life{lasts: 10 * time.Millisecond}
 		}
@@ -56,10 +56,10 @@ func TestBreakerCloses(t *testing.T) {
 		if _, refusing := s.refusing(); refusing {
 			t.Error("it is still refusing")
 		}
-		shot := s.shot()
+		shot := s.snapshot()
 		in := shot.Instances[0]
-		if shot.Breaker != "closed" || shot.Budget.Left != 3 || shot.Storm.On || shot.Storm.Deaths != 5 ||
-			in.State != "serving" || in.PID != 1005 || in.Restarts != 5 || in.Answered != 1 || len(shot.Storm.Exits) != 5 || in.Lines[0] != "words of 5" {
+		if shot.Breaker != "closed" || shot.Budget.Left != 3 || shot.CrashLoop.Active || shot.CrashLoop.Count != 5 ||
+			in.State != "serving" || in.PID != 1005 || in.Restarts != 5 || in.Answered != 1 || len(shot.CrashLoop.Exits) != 5 || in.Lines[0] != "words of 5" {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		if !strings.Contains(log, "serves again") || !strings.Contains(log, "the storm is over") {
@@ -70,14 +70,14 @@ func TestBreakerCloses(t *testing.T) {
 
 // While a probe runs, requests are let through: it could not serve otherwise.
 func TestProbeIsAsked(t *testing.T) {
-	keep(t, Budget{Spawns: 1, Per: time.Minute}, 90*time.Second, func(n int) life {
+	supervise1(t, Budget{Spawns: 1, Per: time.Minute}, 90*time.Second, func(n int) life {
 		if n == 0 {
 			return life{lasts: time.Millisecond}
 		}
 		return life{}
 	}, func(s *script, _ string) {
-		if _, refusing := s.refusing(); refusing || s.shot().Instances[0].State != "probing" {
-			t.Errorf("state %v, refusing %v", s.shot().Instances[0].State, refusing)
+		if _, refusing := s.refusing(); refusing || s.snapshot().Instances[0].State != "probing" {
+			t.Errorf("state %v, refusing %v", s.snapshot().Instances[0].State, refusing)
 		}
 	})
 }
@@ -87,7 +87,7 @@ func TestProbeIsAsked(t *testing.T) {
 func TestServesAndDies(t *testing.T) {
 	const hours = 6
 	const each = 3600 * time.Millisecond
-	keep(t, Budget{}, hours*time.Hour, func(int) life { return life{serves: 500 * time.Millisecond, lasts: each} }, func(s *script, log string) {
+	supervise1(t, Budget{}, hours*time.Hour, func(int) life { return life{serves: 500 * time.Millisecond, lasts: each} }, func(s *script, log string) {
 		there := time.Duration(len(s.begun)) * each
 		if there < hours*time.Hour*4/5 {
 			t.Errorf("there for %v of %d h, in %d lives", there, hours, len(s.begun))
@@ -106,7 +106,7 @@ func TestServesAndDies(t *testing.T) {
 
 // Those who prefer it have it stopped.
 func TestServesAndDiesStop(t *testing.T) {
-	keep(t, Budget{Stop: true}, time.Hour, func(int) life { return life{serves: 500 * time.Millisecond, lasts: 3 * time.Second} }, func(s *script, _ string) {
+	supervise1(t, Budget{Stop: true}, time.Hour, func(int) life { return life{serves: 500 * time.Millisecond, lasts: 3 * time.Second} }, func(s *script, _ string) {
 		// Every probe serves, which closes the breaker and restores the budget.
 		if n := len(s.begun); n < 40 || n > 70 {
 			t.Errorf("%d starts in an hour, want ten or so in ten minutes", n)
@@ -116,7 +116,7 @@ func TestServesAndDiesStop(t *testing.T) {
 
 // The answer of a child that dies with it may be told of after its death.
 func TestServedIsToldLate(t *testing.T) {
-	keep(t, Budget{}, 10*time.Second, func(n int) life {
+	supervise1(t, Budget{}, 10*time.Second, func(n int) life {
 		if n == 0 {
 			return life{serves: time.Second, late: 50 * time.Millisecond, lasts: time.Second}
 		}
@@ -133,7 +133,7 @@ func TestServedIsToldLate(t *testing.T) {
 
 // A program that cannot be started is a child that died.
 func TestCannotBeStarted(t *testing.T) {
-	keep(t, Budget{Spawns: 4}, time.Hour, func(n int) life {
+	supervise1(t, Budget{Spawns: 4}, time.Hour, func(n int) life {
 		if n == 0 {
 			return life{serves: time.Second, lasts: 2 * time.Second}
 		}

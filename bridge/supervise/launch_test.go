@@ -9,11 +9,11 @@ import (
 // A command whose file system does not answer: it is being started for as long as it may
 // be, which everybody is told who asks, and then killed.
 func TestLaunchHangs(t *testing.T) {
-	keepAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, func(int) life { return life{launch: time.Hour} }, func(s *script, _ string) {
+	superviseAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, func(int) life { return life{launch: time.Hour} }, func(s *script, _ string) {
 		begun := time.Now()
-		in := s.shot().Instances[0]
-		if in.State != "starting" || in.Restarts != 0 || s.shot().Started != 0 {
-			t.Errorf("the instance is %+v", in)
+		shot := s.snapshot().Instances[0]
+		if shot.State != "starting" || shot.Restarts != 0 || s.snapshot().Started != 0 {
+			t.Errorf("the instance is %+v", shot)
 		}
 		if err := s.reconfigure(t, func(c *Config) { c.MaxRequests = 7 }); err != nil {
 			t.Error(err)
@@ -28,7 +28,7 @@ func TestLaunchHangs(t *testing.T) {
 				t.Errorf("the log does not say %q:\n%s", want, log)
 			}
 		}
-		if shot := s.shot(); shot.Exits[endNotReady] != 1 || strings.Contains(log, "the command is running") {
+		if shot := s.snapshot(); shot.Exits[endNotReady] != 1 || strings.Contains(log, "the command is running") {
 			t.Errorf("exits are %v; the log says\n%s", shot.Exits, log)
 		}
 	})
@@ -45,7 +45,7 @@ func TestStartWaitsForTheLaunch(t *testing.T) {
 		{launch: 3 * time.Second, fails: true, want: 3 * time.Second, err: "no such program"},
 		{launch: time.Hour, want: launchPatience},
 	} {
-		keepAs(t, Config{}, 0, func(int) life { return life{launch: tc.launch, fails: tc.fails} }, func(s *script, _ string) {
+		superviseAs(t, Config{}, 0, func(int) life { return life{launch: tc.launch, fails: tc.fails} }, func(s *script, _ string) {
 			begun := time.Now()
 			err := <-s.result
 			if d := time.Since(begun); d != tc.want || (err == nil) != (tc.err == "") || err != nil && err.Error() != tc.err {
@@ -58,7 +58,7 @@ func TestStartWaitsForTheLaunch(t *testing.T) {
 // Others are not held up, and requests go to them; but none that lies at the socket of a
 // child which is being started is sent elsewhere: the child may read it any moment.
 func TestLaunchHoldsUpNobody(t *testing.T) {
-	keepAs(t, Config{Instances: 2, StartTimeout: time.Hour}, 9*time.Second, func(n int) life {
+	superviseAs(t, Config{Instances: 2, StartTimeout: time.Hour}, 9*time.Second, func(n int) life {
 		switch n {
 		case 0:
 			return life{serves: time.Second, lasts: 10 * time.Second}
@@ -68,7 +68,7 @@ func TestLaunchHoldsUpNobody(t *testing.T) {
 		return life{serves: time.Second, lasts: 12 * time.Second}
 	}, func(s *script, _ string) {
 		time.Sleep(2 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, drain app-0"; got != want || s.states() != "starting serving" {
+		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0"; got != want || s.states() != "starting serving" {
 			t.Errorf("told %s, want %s, states %s", got, want, s.states())
 		}
 		time.Sleep(3 * time.Second)
@@ -76,7 +76,7 @@ func TestLaunchHoldsUpNobody(t *testing.T) {
 			t.Errorf("%d starts: the other instance was not followed", s.starts())
 		}
 		time.Sleep(time.Minute)
-		if got := s.told(); !strings.Contains(got, "resume app-0") || strings.Contains(got, "fail app-0, resume app-0") {
+		if got := s.frontCalls(); !strings.Contains(got, "resume app-0") || strings.Contains(got, "fail app-0, resume app-0") {
 			t.Errorf("told %s", got)
 		}
 	})
@@ -85,7 +85,7 @@ func TestLaunchHoldsUpNobody(t *testing.T) {
 // A child that does not end although it was killed is told of once, and another takes its
 // place on a socket of its own. At the end it is not waited for.
 func TestStuck(t *testing.T) {
-	keepAs(t, Config{StallKill: 10 * time.Second, DrainTimeout: time.Minute}, 0, func(n int) life {
+	superviseAs(t, Config{StallKill: 10 * time.Second, DrainTimeout: time.Minute}, 0, func(n int) life {
 		l := good(n)
 		l.stuck = n == 0
 		return l
@@ -93,15 +93,15 @@ func TestStuck(t *testing.T) {
 		s.allow(2)
 		s.stuck = 1
 		time.Sleep(5 * time.Second)
-		g := &Group{keeper: s.k}
+		g := &Group{supervisor: s.sup}
 		g.Stalled(time.Now())
-		time.Sleep(10*time.Second + endTime)
+		time.Sleep(10*time.Second + stopTimeout)
 		g.Stalled(time.Time{})
 		if n := strings.Count(s.logged(), "does not end although it was killed"); n != 1 {
 			t.Errorf("it is told of %d times:\n%s", n, s.logged())
 		}
 		time.Sleep(2 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, drain app-0"; got != want {
+		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 		// As long as it is there, no other is replaced: they would become ever more.
@@ -109,8 +109,8 @@ func TestStuck(t *testing.T) {
 			t.Errorf("a restart: %v", err)
 		}
 		s.atEnd = func(took time.Duration) {
-			if took > closeTime || len(s.k.left) != 1 || s.k.left[0] != 1000 {
-				t.Errorf("the end took %v, left are %v", took, s.k.left)
+			if took > closeTimeout || len(s.sup.leftovers) != 1 || s.sup.leftovers[0] != 1000 {
+				t.Errorf("the end took %v, left are %v", took, s.sup.leftovers)
 			}
 		}
 	})
@@ -118,7 +118,7 @@ func TestStuck(t *testing.T) {
 
 // A successor that is stuck does not keep a restart waiting.
 func TestStuckSuccessor(t *testing.T) {
-	keepAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, func(n int) life {
+	superviseAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, func(n int) life {
 		if n == 0 {
 			return good(n)
 		}
@@ -128,7 +128,7 @@ func TestStuckSuccessor(t *testing.T) {
 		s.stuck = 1
 		begun := time.Now()
 		err := s.restart()
-		if d := time.Since(begun); err == nil || !strings.Contains(err.Error(), "does not end; what ran before goes on") || d > 10*time.Second+endTime {
+		if d := time.Since(begun); err == nil || !strings.Contains(err.Error(), "does not end; what ran before goes on") || d > 10*time.Second+stopTimeout {
 			t.Errorf("%v, after %v", err, d)
 		}
 		if got := s.states(); got != "serving closed" {
@@ -139,7 +139,7 @@ func TestStuckSuccessor(t *testing.T) {
 
 // The time that a child must live for a restart to have succeeded begins when it runs.
 func TestLifeBeginsWithTheLaunch(t *testing.T) {
-	keepAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) life {
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) life {
 		return life{launch: probation - time.Millisecond, lasts: probation / 2}
 	}, func(s *script, _ string) {
 		if s.states() != "broken" {
@@ -148,7 +148,7 @@ func TestLifeBeginsWithTheLaunch(t *testing.T) {
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 			t.Errorf("a restart in vain: %v", err)
 		}
-		if lived := s.shot().Instances[0].LastExit.Lived; lived != probation/2 {
+		if lived := s.snapshot().Instances[0].LastExit.Lived; lived != probation/2 {
 			t.Errorf("it lived %v", lived)
 		}
 	})

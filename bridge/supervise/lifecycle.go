@@ -46,7 +46,7 @@ func (p *plan) normalize() error {
 		}
 	}
 	if p.Front == nil {
-		p.Front = nobody{}
+		p.Front = noFront{}
 	}
 	switch {
 	case p.MaxInstances < p.Instances:

@@ -13,9 +13,9 @@ import (
 
 const (
 	// logRoom is how many records wait to be written at most.
-	logRoom = 1000
+	logCapacity = 1000
 	// logTime is how long they have at the end.
-	logTime = time.Second
+	logFlushTimeout = time.Second
 )
 
 // logQueue writes records, one after the other.
@@ -77,15 +77,15 @@ func (q *logQueue) put(e logEntry) {
 	defer q.mu.Unlock()
 	switch {
 	case q.closed:
-	case len(q.waiting) == logRoom:
+	case len(q.waiting) == logCapacity:
 		q.lost++
 	default:
 		q.waiting = append(q.waiting, e)
-		q.nudge()
+		q.wakeUp()
 	}
 }
 
-func (q *logQueue) nudge() {
+func (q *logQueue) wakeUp() {
 	select {
 	case q.wake <- struct{}{}:
 	default: // it will look
@@ -96,9 +96,9 @@ func (q *logQueue) nudge() {
 func (q *logQueue) close() {
 	q.mu.Lock()
 	q.closed = true
-	q.nudge()
+	q.wakeUp()
 	q.mu.Unlock()
-	closedWithin(q.done, logTime)
+	closedWithin(q.done, logFlushTimeout)
 }
 
 // queuedHandler is a slog.Handler that does not block.

@@ -39,7 +39,7 @@ func TestLogQueue(t *testing.T) {
 		log.Info("first")
 		synctest.Wait() // it is being written
 		begun := time.Now()
-		for i := range logRoom + 7 {
+		for i := range logCapacity + 7 {
 			log.Info("another", "n", i)
 		}
 		log.Debug("nobody wants to know")
@@ -51,7 +51,7 @@ func TestLogQueue(t *testing.T) {
 		synctest.Wait()
 		q.close()
 		lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-		if len(lines) != 1+logRoom+1 || !strings.Contains(lines[logRoom], "n=999") || !strings.HasSuffix(lines[logRoom+1], "lines=7") {
+		if len(lines) != 1+logCapacity+1 || !strings.Contains(lines[logCapacity], "n=999") || !strings.HasSuffix(lines[logCapacity+1], "lines=7") {
 			t.Errorf("%d lines, the last are %q", len(lines), lines[max(0, len(lines)-2):])
 		}
 		if !strings.HasPrefix(lines[0], "time=2000-01-01T00:00:00") || !strings.Contains(lines[0], "msg=first command=app") {
@@ -69,7 +69,7 @@ func TestLogQueueIsLeft(t *testing.T) {
 		go q.run()
 		q.logger(slog.New(stalledHandler{slog.NewTextHandler(io.Discard, nil), free})).Info("never written")
 		begun := time.Now()
-		if q.close(); time.Since(begun) != logTime {
+		if q.close(); time.Since(begun) != logFlushTimeout {
 			t.Errorf("it took %v", time.Since(begun))
 		}
 		close(free)

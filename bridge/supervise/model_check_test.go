@@ -8,19 +8,19 @@ import (
 
 // check checks what always holds when nothing is going on.
 func (m *model) check() {
-	m.keeper.ask(func() {
+	m.sup.call(func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		owned, successors := 0, 0
-		for _, s := range m.keeper.slots {
-			if s.child != nil {
+		for _, in := range m.sup.instances {
+			if in.child != nil {
 				owned++
 			}
-			if s.replaces != nil {
+			if in.replaces != nil {
 				successors++
 			}
-			m.checkChild(s)
-			m.checkExposure(s)
+			m.checkChild(in)
+			m.checkExposure(in)
 		}
 		if owned != len(m.children) {
 			m.t.Errorf("%d of %d children are known", owned, len(m.children))
@@ -29,64 +29,64 @@ func (m *model) check() {
 			m.t.Errorf("%d are being replaced", successors)
 		}
 		// One that is gone stays until it is known whom its end has hit.
-		if n := len(m.keeper.slots); n > m.plan.MaxInstances+3 {
+		if n := len(m.sup.instances); n > m.plan.MaxInstances+3 {
 			m.t.Errorf("there are %d instances", n)
 		}
-		if due := m.keeper.due; !due.IsZero() && due.Before(time.Now()) {
+		if due := m.sup.nextPass; !due.IsZero() && due.Before(time.Now()) {
 			m.t.Errorf("something was to be done %v ago", time.Since(due))
 		}
 	})
 }
 
 // checkChild checks that an instance has a child if its state says so.
-func (m *model) checkChild(s *slot) {
-	state := s.machine.state
+func (m *model) checkChild(in *instance) {
+	state := in.machine.state
 	switch {
-	case state.runs() && s.child == nil && s.death == nil:
-		m.t.Errorf("%v: there is no child", s)
-	case !state.runs() && s.child != nil && !(s.stuck && state == Closed):
-		m.t.Errorf("%v: there is a child", s)
-	case state == Waiting && s.machine.next.IsZero():
-		m.t.Errorf("%v: it waits for ever", s)
+	case state.runs() && in.child == nil && in.pendingExit == nil:
+		m.t.Errorf("%v: there is no child", in)
+	case !state.runs() && in.child != nil && !(in.stuck && state == Closed):
+		m.t.Errorf("%v: there is a child", in)
+	case state == Waiting && in.machine.next.IsZero():
+		m.t.Errorf("%v: it waits for ever", in)
 	}
-	c := m.at(s.socket.addr)
-	if (s.child != nil) != (c != nil) || c != nil && s.child != process(c) {
-		m.t.Errorf("%v: child %v, there is %v", s, s.child, c)
+	c := m.at(in.socket.Addr)
+	if (in.child != nil) != (c != nil) || c != nil && in.child != process(c) {
+		m.t.Errorf("%v: child %v, there is %v", in, in.child, c)
 	}
-	if lives := c != nil && c.runs() && c.lives(); s.alive.Load() != lives {
-		m.t.Errorf("%v: alive %v, but its child %v", s, s.alive.Load(), lives)
+	if lives := c != nil && c.runs() && c.lives(); in.alive.Load() != lives {
+		m.t.Errorf("%v: alive %v, but its child %v", in, in.alive.Load(), lives)
 	}
 }
 
 // checkExposure checks that requests are sent to an instance if its state says so.
-func (m *model) checkExposure(s *slot) {
-	state := s.machine.state
+func (m *model) checkExposure(in *instance) {
+	state := in.machine.state
 	going := state == Draining || state == Ending
-	d := m.doors[s.socket.addr]
-	if s.added != (d != nil) || d != nil && s.exposed == (d.drained != nil) {
-		m.t.Errorf("%v: added %v, exposed %v; whoever sends requests has %+v", s, s.added, s.exposed, d)
+	d := m.doors[in.socket.Addr]
+	if in.added != (d != nil) || d != nil && in.inRotation == (d.drained != nil) {
+		m.t.Errorf("%v: added %v, exposed %v; whoever sends requests has %+v", in, in.added, in.inRotation, d)
 	}
 	switch {
-	case going && s.exposed:
-		m.t.Errorf("%v: requests are sent there", s)
-	case (state == Serving || state == Ready) && s.alive.Load() && !s.exposed:
-		m.t.Errorf("%v: no requests are sent there", s)
-	case s.replaces != nil && state == Serving:
-		m.t.Errorf("%v: it serves before it has replaced another", s)
-	case s.drainage != nil && state != Draining:
-		m.t.Errorf("%v: it is waited for its requests", s)
+	case going && in.inRotation:
+		m.t.Errorf("%v: requests are sent there", in)
+	case (state == Serving || state == Ready) && in.alive.Load() && !in.inRotation:
+		m.t.Errorf("%v: no requests are sent there", in)
+	case in.replaces != nil && state == Serving:
+		m.t.Errorf("%v: it serves before it has replaced another", in)
+	case in.drainWait != nil && state != Draining:
+		m.t.Errorf("%v: it is waited for its requests", in)
 	}
 }
 
 // checkStop checks that a child may be told to end now: it gets no more requests, and has
 // none, or has had time enough for them. It is called by the keeper.
-func (w *world) checkStop(c *mortal) {
-	d, cause := w.doors[c.addr], w.keeper.find(c.addr).cause
+func (w *world) checkStop(c *simProcess) {
+	d, cause := w.doors[c.addr], w.sup.find(c.addr).cause
 	if d == nil || cause != "" && cause != drainedLong {
 		return
 	}
-	patience := w.keeper.plan.DrainTimeout
-	if kill := w.keeper.plan.StallKill; kill > 0 && w.keeper.plan.MaxTime > 0 {
+	patience := w.sup.plan.DrainTimeout
+	if kill := w.sup.plan.StallKill; kill > 0 && w.sup.plan.MaxTime > 0 {
 		patience = min(patience, kill)
 	}
 	switch {
@@ -142,14 +142,14 @@ func (m *model) ills() string {
 	}
 	var states []string
 	working, storm, stuck := 0, false, false
-	m.keeper.ask(func() {
-		storm = m.keeper.storm.on
-		for _, s := range m.keeper.slots {
-			states = append(states, s.String())
-			if s.machine.state.works() {
+	m.sup.call(func() {
+		storm = m.sup.crashLoop.active
+		for _, in := range m.sup.instances {
+			states = append(states, in.String())
+			if in.machine.state.works() {
 				working++
 			}
-			stuck = stuck || s.stuck
+			stuck = stuck || in.stuck
 		}
 	})
 	switch {

@@ -58,9 +58,9 @@ func newModel(t *testing.T, rng *rand.Rand) *model {
 	if m.plan.hasFixedPort() {
 		m.most = 1
 	}
-	m.keeper = newKeeper(m.world, m.plan, rand.New(rand.NewPCG(rng.Uint64(), 7)).Float64)
-	m.keeper.looked = m.countLook
-	m.group = &Group{keeper: m.keeper}
+	m.sup = newSupervisor(m.world, m.plan, rand.New(rand.NewPCG(rng.Uint64(), 7)).Float64)
+	m.sup.onPass = m.countLook
+	m.group = &Group{supervisor: m.sup}
 	return m
 }
 
@@ -105,7 +105,7 @@ func (m *model) countLook(now time.Time) {
 		m.looked, m.repeated = now, 0
 	}
 	if m.repeated++; m.repeated == 200 {
-		panic(fmt.Sprintf("%s: the keeper does not come to rest: due %v, %v\n%s", m.t.Name(), m.keeper.due, m.keeper.slots, m.lately()))
+		panic(fmt.Sprintf("%s: the keeper does not come to rest: due %v, %v\n%s", m.t.Name(), m.sup.nextPass, m.sup.instances, m.lately()))
 	}
 }
 
@@ -118,16 +118,16 @@ func (w *world) lately() string {
 func (m *model) begin() bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	begun := make(chan error, 1)
-	go m.keeper.run(ctx, begun)
+	go m.sup.run(ctx, begun)
 	m.t.Cleanup(func() {
 		cancel()
-		<-m.keeper.done
-		m.keeper.tasks.Wait()
+		<-m.sup.done
+		m.sup.tasks.Wait()
 		m.mu.Lock()
 		n := len(m.children)
 		m.mu.Unlock()
-		if n != len(m.keeper.left) {
-			m.t.Errorf("%d children are left, %v are known to be", n, m.keeper.left)
+		if n != len(m.sup.leftovers) {
+			m.t.Errorf("%d children are left, %v are known to be", n, m.sup.leftovers)
 		}
 		if d := time.Since(m.begun); float64(m.looks) > 20*d.Seconds()+1000 {
 			m.t.Errorf("the keeper has looked %d times in %v", m.looks, d)
@@ -191,7 +191,7 @@ func (m *model) await(n int) {
 // strike ends a child.
 func (m *model) strike() {
 	m.mu.Lock()
-	var c *mortal
+	var c *simProcess
 	if n := len(m.children); n > 0 {
 		c = m.children[m.rng.IntN(n)]
 	}

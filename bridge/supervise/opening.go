@@ -3,75 +3,77 @@ package supervise
 import (
 	"slices"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 // opening is an instance that is being made: it has no socket yet. There is one at a time,
 // and begin's.
-type opening struct {
+type creation struct {
 	number int
-	then   func(*slot, error)
+	then   func(*instance, error)
 
 	done   chan struct{} // closed when it is known what has come of it
-	socket *socket
+	socket *proc.Socket
 	err    error
 }
 
 // openInstance has an instance made. then is called when it is there, or could not be made.
-func (k *keeper) openInstance(then func(*slot, error)) {
-	o, p := &opening{number: k.freeNumber(), then: then, done: make(chan struct{})}, k.plan
-	k.opening = o
-	k.executor.do(func() {
-		o.socket, o.err = k.program.listen(p, o.number)
+func (sup *supervisor) createInstance(then func(*instance, error)) {
+	o, p := &creation{number: sup.freeNumber(), then: then, done: make(chan struct{})}, sup.plan
+	sup.creation = o
+	sup.executor.do(func() {
+		o.socket, o.err = sup.program.listen(p, o.number)
 		close(o.done)
-		k.nudge()
+		sup.wake()
 	})
 }
 
 // freeNumber is the lowest that no instance has.
-func (k *keeper) freeNumber() int {
+func (sup *supervisor) freeNumber() int {
 	number := 0
-	for slices.ContainsFunc(k.slots, func(s *slot) bool { return s.number == number }) {
+	for slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.number == number }) {
 		number++
 	}
 	return number
 }
 
 // checkOpening goes on with an instance that was made.
-func (k *keeper) checkOpening() {
-	o := k.opening
+func (sup *supervisor) checkCreation() {
+	o := sup.creation
 	if o == nil || !isClosed(o.done) {
 		return
 	}
-	k.opening = nil
-	k.changed = true
+	sup.creation = nil
+	sup.again = true
 	if o.err != nil {
 		o.then(nil, o.err)
 		return
 	}
-	o.then(k.enlist(o.number, o.socket), nil)
+	o.then(sup.newInstance(o.number, o.socket), nil)
 }
 
 // cancelOpening gives up an instance that is being made, at the end.
-func (k *keeper) cancelOpening() {
-	o := k.opening
+func (sup *supervisor) cancelCreation() {
+	o := sup.creation
 	if o == nil {
 		return
 	}
-	k.opening = nil
-	k.executor.do(func() { // it was made by then
+	sup.creation = nil
+	sup.executor.do(func() { // it was made by then
 		if o.err == nil {
-			k.program.shut(o.socket)
+			sup.program.closeSocket(o.socket)
 		}
 	})
 }
 
 // enlist makes an instance of a socket.
-func (k *keeper) enlist(number int, socket *socket) *slot {
+func (sup *supervisor) newInstance(number int, socket *proc.Socket) *instance {
 	now := time.Now()
-	s := &slot{number: number, socket: socket, memory: new(memory), machine: newMachine(k.budget, k.plan.SpawnBudget.Stop, k.random, now)}
-	s.merit.Store(&merit{begun: now})
-	k.slots = append(k.slots, s)
-	k.reindex()
-	k.changed = true
-	return s
+	in := &instance{number: number, socket: socket, memory: new(memorySample), machine: newMachine(sup.budget, sup.plan.SpawnBudget.Stop, sup.random, now)}
+	in.stats.Store(&processStats{begun: now})
+	sup.instances = append(sup.instances, in)
+	sup.reindex()
+	sup.again = true
+	return in
 }

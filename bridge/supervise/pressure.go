@@ -9,144 +9,144 @@ import (
 )
 
 // roomEvery is how often it is looked whether there is memory for a process now.
-const roomEvery = 5 * time.Second
+const roomInterval = 5 * time.Second
 
 // pressure is what is known of the memory that children use.
-type pressure struct {
-	total   atomic.Uint64 // of all; of the last sample
-	sampled atomic.Int64  // how many samples there were
-	running atomic.Bool   // one is being taken
-	seen    int64         // samples that were looked at
-	next    time.Time     // when the next is taken
-	typical uint64        // what the largest child that has begun used, at the last sample with one
-	settled time.Time     // nobody is killed for what all use together until then
-	denied  time.Time     // when the log was told last that there is no room
+type memoryState struct {
+	total        atomic.Uint64 // of all; of the last sample
+	sampled      atomic.Int64  // how many samples there were
+	running      atomic.Bool   // one is being taken
+	seen         int64         // samples that were looked at
+	next         time.Time     // when the next is taken
+	typical      uint64        // what the largest child that has begun used, at the last sample with one
+	settledAt    time.Time     // nobody is killed for what all use together until then
+	noRoomLogged time.Time     // when the log was told last that there is no room
 }
 
 // memory is what is known of a child's.
-type memory struct {
-	used    atomic.Uint64 // in bytes; 0: not known yet
-	starved atomic.Uint64 // times that the kernel has killed something of it for want of it
+type memorySample struct {
+	used     atomic.Uint64 // in bytes; 0: not known yet
+	oomKills atomic.Uint64 // times that the kernel has killed something of it for want of it
 }
 
 // press takes samples, and deals with children that use too much.
-func (k *keeper) press(now time.Time) {
-	p := &k.pressure
-	if !k.plan.Memory.limited() {
+func (sup *supervisor) enforceMemory(now time.Time) {
+	p := &sup.memory
+	if !sup.plan.Memory.limited() {
 		return
 	}
 	if n := p.sampled.Load(); n != p.seen {
 		p.seen = n
-		k.weigh(now)
+		sup.checkMemory(now)
 	}
 	if !now.Before(p.next) && !p.running.Load() {
-		p.next = now.Add(lookEvery)
-		k.sample()
+		p.next = now.Add(checkInterval)
+		sup.sampleMemory()
 	}
 	if now.Before(p.next) {
-		k.at(p.next) // or when this one is done
+		sup.wakeAt(p.next) // or when this one is done
 	}
 }
 
 // sample has the memory of all children looked at, which may take a while.
-func (k *keeper) sample() {
+func (sup *supervisor) sampleMemory() {
 	type subject struct {
 		child  process
-		memory *memory
+		memory *memorySample
 	}
 	var all []subject
-	for _, s := range k.slots {
-		if s.child != nil && s.launched {
-			all = append(all, subject{s.child, s.memory})
+	for _, in := range sup.instances {
+		if in.child != nil && in.launched {
+			all = append(all, subject{in.child, in.memory})
 		}
 	}
-	p := &k.pressure
+	p := &sup.memory
 	p.running.Store(true)
-	k.tasks.Go(func() {
+	sup.tasks.Go(func() {
 		for _, s := range all {
-			if used, known := s.child.memory(); known {
+			if used, known := s.child.Memory(); known {
 				s.memory.used.Store(used)
 			}
-			s.memory.starved.Store(s.child.starved())
+			s.memory.oomKills.Store(s.child.OOMKills())
 		}
-		if used, known := k.program.memory(); known {
+		if used, known := sup.program.memory(); known {
 			p.total.Store(used)
 		}
 		p.sampled.Add(1)
 		p.running.Store(false)
-		k.nudge()
+		sup.wake()
 	})
 }
 
 // weigh looks at a new sample.
-func (k *keeper) weigh(now time.Time) {
-	limits, largest, typical := &k.plan.Memory, (*slot)(nil), uint64(0)
-	for _, s := range k.slots {
-		used := s.memory.used.Load()
-		if s.child == nil || used == 0 {
+func (sup *supervisor) checkMemory(now time.Time) {
+	limits, largest, typical := &sup.plan.Memory, (*instance)(nil), uint64(0)
+	for _, in := range sup.instances {
+		used := in.memory.used.Load()
+		if in.child == nil || used == 0 {
 			continue
 		}
-		if m := s.machine.state; m == Serving || m == Ready || m == Draining {
+		if m := in.machine.state; m == Serving || m == Ready || m == Draining {
 			typical = max(typical, used)
 		}
 		if largest == nil || used > largest.memory.used.Load() {
-			largest = s
+			largest = in
 		}
 		switch {
-		case s.memory.starved.Load() > 0:
-			k.killLarge(s, kernelKilled) // perhaps it goes on without a worker
+		case in.memory.oomKills.Load() > 0:
+			sup.killForMemory(in, kernelKilled) // perhaps it goes on without a worker
 		case limits.Hard > 0 && used > limits.Hard:
-			k.killLarge(s, tooLarge)
-		case limits.Soft > 0 && used > limits.Soft && s.machine.state.works() && s.outdated == "":
+			sup.killForMemory(in, tooLarge)
+		case limits.Soft > 0 && used > limits.Soft && in.machine.state.works() && in.replaceReason == "":
 			// A moment's peak is none of its fault.
-			if s.over++; s.over > 1 {
-				k.outdate(s, usesMuch)
+			if in.overSoft++; in.overSoft > 1 {
+				sup.markForReplacement(in, usesMuch)
 			}
 		default:
-			s.over = 0
+			in.overSoft = 0
 		}
 	}
 	if typical > 0 {
-		k.pressure.typical = typical
+		sup.memory.typical = typical
 	}
-	dying := slices.ContainsFunc(k.slots, func(s *slot) bool { return s.child != nil && s.cause != "" })
-	if limits.Total > 0 && k.pressure.total.Load() > limits.Total && largest != nil && !dying && !now.Before(k.pressure.settled) {
-		k.killLarge(largest, groupLarge) // one at a time: that may be enough
+	dying := slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.child != nil && in.cause != "" })
+	if limits.Total > 0 && sup.memory.total.Load() > limits.Total && largest != nil && !dying && !now.Before(sup.memory.settledAt) {
+		sup.killForMemory(largest, groupLarge) // one at a time: that may be enough
 	}
 }
 
-func (k *keeper) killLarge(s *slot, why cause) {
-	if s.ends() {
+func (sup *supervisor) killForMemory(in *instance, why cause) {
+	if in.ends() {
 		return
 	}
-	k.log.Error("a process uses too much memory; it is killed", "instance", s.socket.addr, "pid", s.child.pid(),
-		"used", humanize.IBytes(s.memory.used.Load()), "because", string(why), "memory_hard", humanize.IBytes(k.plan.Memory.Hard),
-		"memory_total", humanize.IBytes(k.plan.Memory.Total))
-	k.kill(s, why, process.kill)
+	sup.log.Error("a process uses too much memory; it is killed", "instance", in.socket.Addr, "pid", in.child.PID(),
+		"used", humanize.IBytes(in.memory.used.Load()), "because", string(why), "memory_hard", humanize.IBytes(sup.plan.Memory.Hard),
+		"memory_total", humanize.IBytes(sup.plan.Memory.Total))
+	sup.kill(in, why, process.Kill)
 }
 
 // hasRoom reports whether there is memory for one more child. The first is always tried.
-func (k *keeper) hasRoom() bool {
-	p, total := &k.pressure, k.plan.Memory.Total
-	if total == 0 || len(k.slots) == 0 {
+func (sup *supervisor) hasRoom() bool {
+	p, total := &sup.memory, sup.plan.Memory.Total
+	if total == 0 || len(sup.instances) == 0 {
 		return true
 	}
 	each := p.typical
-	if hard := k.plan.Memory.Hard; hard > 0 {
+	if hard := sup.plan.Memory.Hard; hard > 0 {
 		each = min(each, hard)
 	}
 	need := uint64(0)
-	for _, s := range k.slots {
-		if s.child != nil {
-			need += max(each, s.memory.used.Load(), 1) // it will come to that
+	for _, in := range sup.instances {
+		if in.child != nil {
+			need += max(each, in.memory.used.Load(), 1) // it will come to that
 		}
 	}
 	if need == 0 || need+each <= total {
 		return true
 	}
-	if now := time.Now(); p.denied.IsZero() || now.Sub(p.denied) >= time.Minute {
-		p.denied = now
-		k.log.Warn("there is no memory for one more process", "used", humanize.IBytes(need),
+	if now := time.Now(); p.noRoomLogged.IsZero() || now.Sub(p.noRoomLogged) >= time.Minute {
+		p.noRoomLogged = now
+		sup.log.Warn("there is no memory for one more process", "used", humanize.IBytes(need),
 			"needed", humanize.IBytes(each), "memory_total", humanize.IBytes(total))
 	}
 	return false

@@ -19,19 +19,19 @@ func TestMemoryLimits(t *testing.T) {
 		}
 	}
 	limits := Memory{Soft: 50 * mib, Hard: 100 * mib}
-	keepAs(t, Config{Memory: limits}, 0, fat(60*mib), func(s *script, _ string) {
+	superviseAs(t, Config{Memory: limits}, 0, fat(60*mib), func(s *script, _ string) {
 		s.allow(2)
 		time.Sleep(10 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
+		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 		if !strings.Contains(s.logged(), "reason=memory_soft") {
 			t.Errorf("the log says\n%s", s.logged())
 		}
 	})
-	keepAs(t, Config{Memory: limits}, 10*time.Second, fat(110*mib), func(s *script, log string) {
-		if s.starts() != 2 || s.told() != "add app-0" {
-			t.Errorf("%d starts, told %s", s.starts(), s.told())
+	superviseAs(t, Config{Memory: limits}, 10*time.Second, fat(110*mib), func(s *script, log string) {
+		if s.starts() != 2 || s.frontCalls() != "add app-0" {
+			t.Errorf("%d starts, told %s", s.starts(), s.frontCalls())
 		}
 		if !strings.Contains(log, "uses too much memory") || !strings.Contains(log, "more memory than the hard limit") {
 			t.Errorf("the log says\n%s", log)
@@ -41,14 +41,14 @@ func TestMemoryLimits(t *testing.T) {
 
 // Where the kernel has killed a worker, the rest of the child is no use.
 func TestWorkerIsKilledByTheKernel(t *testing.T) {
-	keepAs(t, Config{Memory: Memory{Hard: 100 * mib}}, 10*time.Second, func(n int) life {
+	superviseAs(t, Config{Memory: Memory{Hard: 100 * mib}}, 10*time.Second, func(n int) life {
 		l := good(n)
 		if l.memory = 90 * mib; n == 0 {
-			l.starved = 1
+			l.oomKills = 1
 		}
 		return l
 	}, func(s *script, log string) {
-		if s.starts() != 2 || !strings.Contains(log, "for want of memory") || s.shot().Exits["memory"] != 1 {
+		if s.starts() != 2 || !strings.Contains(log, "for want of memory") || s.snapshot().Exits["memory"] != 1 {
 			t.Errorf("%d starts\n%s", s.starts(), log)
 		}
 	})
@@ -56,16 +56,16 @@ func TestWorkerIsKilledByTheKernel(t *testing.T) {
 
 // Of all that use too much together, the largest is killed.
 func TestMemoryTotal(t *testing.T) {
-	keepAs(t, Config{Memory: Memory{Total: 100 * mib}, Instances: 2}, 5*time.Second, func(n int) life {
+	superviseAs(t, Config{Memory: Memory{Total: 100 * mib}, Instances: 2}, 5*time.Second, func(n int) life {
 		l := good(n)
 		l.memory = uint64(20+n*10) * mib
 		return l
 	}, func(s *script, _ string) {
-		s.k.ask(func() { s.used = 120 * mib })
+		s.sup.call(func() { s.used = 120 * mib })
 		time.Sleep(1100 * time.Millisecond)
-		s.k.ask(func() { s.used = 60 * mib })
+		s.sup.call(func() { s.used = 60 * mib })
 		time.Sleep(10 * time.Second)
-		exits := s.shot().Storm.Exits
+		exits := s.snapshot().CrashLoop.Exits
 		if len(exits) != 1 || exits[0].PID != 1001 {
 			t.Errorf("exits are %+v", exits)
 		}
@@ -74,7 +74,7 @@ func TestMemoryTotal(t *testing.T) {
 
 // Nothing is started that there is no room for; but something is.
 func TestNoRoom(t *testing.T) {
-	keepAs(t, Config{Memory: Memory{Total: 100 * mib}, MaxInstances: 3, Workers: 1}, 5*time.Second, func(n int) life {
+	superviseAs(t, Config{Memory: Memory{Total: 100 * mib}, MaxInstances: 3, Workers: 1}, 5*time.Second, func(n int) life {
 		l := good(n)
 		l.memory = 60 * mib
 		if n == 0 {
@@ -82,7 +82,7 @@ func TestNoRoom(t *testing.T) {
 		}
 		return l
 	}, func(s *script, _ string) {
-		s.k.ask(func() { s.used = 60 * mib })
+		s.sup.call(func() { s.used = 60 * mib })
 		s.setLoad(1, 5)
 		time.Sleep(time.Minute)
 		if s.starts() != 1 || strings.Count(s.logged(), "no memory for one more process") != 1 {
@@ -97,7 +97,7 @@ func TestNoRoom(t *testing.T) {
 		if err := s.restart(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := s.told(), "add app-0, drain app-0, resume app-0"; got != want {
+		if got, want := s.frontCalls(), "add app-0, drain app-0, resume app-0"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 	})
@@ -105,7 +105,7 @@ func TestNoRoom(t *testing.T) {
 
 // There is room at once for the next of one that has ended.
 func TestRoomAfterADeath(t *testing.T) {
-	keepAs(t, Config{Instances: 2, Memory: Memory{Total: 1000 * mib}}, 33*time.Second, func(n int) life {
+	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1000 * mib}}, 33*time.Second, func(n int) life {
 		l := good(n)
 		if l.memory = 450 * mib; n == 0 {
 			l.lasts = 30500 * time.Millisecond
@@ -130,16 +130,16 @@ func (w weighing) memory() (used uint64, known bool) {
 // While one that was killed for what all use together gives that back, which may take
 // seconds, no other is, nor for what was found out before.
 func TestMemoryTotalKillsOne(t *testing.T) {
-	keepAs(t, Config{Instances: 2, Memory: Memory{Total: 1400 * mib}}, 0, func(n int) life {
+	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1400 * mib}}, 0, func(n int) life {
 		l := good(n)
 		l.memory = []uint64{900, 600, 100}[min(n, 2)] * mib
 		l.lingers = 3500 * time.Millisecond
 		return l
 	}, func(s *script, _ string) {
-		s.k.ask(func() { s.k.program = weighing{s} })
+		s.sup.call(func() { s.sup.program = weighing{s} })
 		time.Sleep(30 * time.Second)
 		log := s.logged()
-		if exits := s.shot().Storm.Exits; len(exits) != 1 || exits[0].PID != 1000 || exits[0].Cause != groupLarge || s.starts() != 3 {
+		if exits := s.snapshot().CrashLoop.Exits; len(exits) != 1 || exits[0].PID != 1000 || exits[0].Cause != groupLarge || s.starts() != 3 {
 			t.Errorf("exits are %+v, %d starts\n%s", exits, s.starts(), log)
 		}
 	})

@@ -27,11 +27,11 @@ const (
 // has a socket of its own, so that an address always means one line of children, and is
 // ready before the old one is drained; where it cannot have one, because the port is
 // fixed or there is no memory for both, the old one is drained and ended first.
-type renewal struct {
+type replacement struct {
 	generation int            // how often a restart was asked for
-	waiting    []chan<- error // for the restart
+	waiters    []chan<- error // for the restart
 	failures   int            // in a row
-	again      time.Time      // after one that failed; zero: it did not
+	retryAt    time.Time      // after one that failed; zero: it did not
 }
 
 const (
@@ -40,192 +40,194 @@ const (
 )
 
 // outdate has the child of an instance replaced.
-func (k *keeper) outdate(s *slot, why reason) {
-	if s.outdated != "" || !s.machine.state.works() || s.replaces != nil {
+func (sup *supervisor) markForReplacement(in *instance, why reason) {
+	if in.replaceReason != "" || !in.machine.state.works() || in.replaces != nil {
 		return
 	}
-	s.outdated = why
-	k.changed = true
+	in.replaceReason = why
+	sup.again = true
 }
 
 // restart has all children replaced. done gets nil when they are, or why not.
-func (k *keeper) restart(done chan<- error) {
-	k.renewal.waiting = append(k.renewal.waiting, done)
-	k.wanted.Store(k.ticks(time.Now()))
-	k.replaceAll(restarted)
+func (sup *supervisor) restart(done chan<- error) {
+	sup.replacement.waiters = append(sup.replacement.waiters, done)
+	sup.lastWanted.Store(sup.ticks(time.Now()))
+	sup.replaceAll(restarted)
 }
 
 // replaceAll has all children replaced that there are, and one started where none runs.
-func (k *keeper) replaceAll(why reason) {
+func (sup *supervisor) replaceAll(why reason) {
 	now := time.Now()
-	k.renewal.generation++
-	k.renewal.again, k.renewal.failures = time.Time{}, 0
-	k.budget.restore()
-	for _, s := range k.slots {
-		k.replaceOne(s, now, why)
+	sup.replacement.generation++
+	sup.replacement.retryAt, sup.replacement.failures = time.Time{}, 0
+	sup.budget.reset()
+	for _, in := range sup.instances {
+		sup.replaceOne(in, now, why)
 	}
-	k.changed = true
+	sup.again = true
 }
 
-func (k *keeper) replaceOne(s *slot, now time.Time, why reason) {
-	if s.death != nil && !s.death.judged {
-		s.death.due = now // it need not be known what it was good for
-		k.judge(s, now)
+func (sup *supervisor) replaceOne(in *instance, now time.Time, why reason) {
+	if in.pendingExit != nil && !in.pendingExit.classified {
+		in.pendingExit.due = now // it need not be known what it was good for
+		sup.classifyExit(in, now)
 	}
-	if m := s.machine; m.state == Draining && m.aim == sleep && why == restarted {
-		k.undrain(s, now, woken)
+	if m := in.machine; m.state == Draining && m.aim == sleep && why == restarted {
+		sup.cancelDrain(in, now, woken)
 	}
-	switch m := s.machine; {
-	case m.state == Waiting, s.rests() && why == restarted:
-		s.awaited = true
-		k.step(s, now, woken)
-	case s.rests(): // the next start will do
+	switch m := in.machine; {
+	case m.state == Waiting, in.sleeps() && why == restarted:
+		in.forRestart = true
+		sup.step(in, now, woken)
+	case in.sleeps(): // the next start will do
 	case m.state == Broken:
-		s.awaited = true
-		k.step(s, now, restored)
+		in.forRestart = true
+		sup.step(in, now, breakerClosed)
 	case m.state.works():
-		k.outdate(s, why)
+		sup.markForReplacement(in, why)
 	case m.aim == renew:
-		s.awaited = true
+		in.forRestart = true
 	}
 }
 
 // renew goes on with what there is to replace.
-func (k *keeper) renew(now time.Time) {
-	r := &k.renewal
-	if k.opening != nil {
+func (sup *supervisor) rollingRestart(now time.Time) {
+	r := &sup.replacement
+	if sup.creation != nil {
 		return
 	}
-	if len(r.waiting) > 0 && !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.isOld(r) || k.awaits(s, now) }) {
-		k.tellRestart(nil) // others may have to be replaced by now, for other reasons
+	if len(r.waiters) > 0 && !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.isOld(r) || sup.isUndecided(in, now) }) {
+		sup.reportRestart(nil) // others may have to be replaced by now, for other reasons
 	}
-	if i := slices.IndexFunc(k.slots, (*slot).moves); i >= 0 {
-		if s := k.slots[i]; s.stuck && len(r.waiting) > 0 {
-			k.failRestart(s.errStuck())
+	if i := slices.IndexFunc(sup.instances, (*instance).inTransition); i >= 0 {
+		if in := sup.instances[i]; in.stuck && len(r.waiters) > 0 {
+			sup.failRestart(in.errStuck())
 		}
 		return
 	}
-	i := slices.IndexFunc(k.slots, func(s *slot) bool { return s.outdated != "" && s.child != nil && s.machine.state.works() })
+	i := slices.IndexFunc(sup.instances, func(in *instance) bool { return in.replaceReason != "" && in.child != nil && in.machine.state.works() })
 	if i < 0 {
-		if !slices.ContainsFunc(k.slots, func(s *slot) bool { return k.awaits(s, now) }) {
-			k.endRestart(nil)
+		if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return sup.isUndecided(in, now) }) {
+			sup.endRestart(nil)
 		}
 		return
 	}
-	if now.Before(r.again) {
-		k.at(r.again)
+	if now.Before(r.retryAt) {
+		sup.wakeAt(r.retryAt)
 		return
 	}
-	if k.scale.pending {
-		k.changed = true // their number first
+	if sup.scaling.pending {
+		sup.again = true // their number first
 		return
 	}
-	k.replace(k.slots[i], now)
+	sup.replace(sup.instances[i], now)
 }
 
 // isOld reports whether there is a child that was started before the restart was asked for.
-func (s *slot) isOld(r *renewal) bool { return s.child != nil && s.generation < r.generation }
+func (in *instance) isOld(r *replacement) bool {
+	return in.child != nil && in.generation < r.generation
+}
 
 // awaits reports whether it is not known yet what comes of a child that a restart has
 // started where none ran.
-func (k *keeper) awaits(s *slot, now time.Time) bool {
-	m := s.machine
-	if !s.awaited {
+func (sup *supervisor) isUndecided(in *instance, now time.Time) bool {
+	m := in.machine
+	if !in.forRestart {
 		return false
 	}
-	if s.child != nil && !s.launched {
+	if in.child != nil && !in.launched {
 		return true
 	}
-	if outlasted := m.begun.Add(probation); s.child != nil && m.state.works() && k.plan.Ready == nil && now.Before(outlasted) {
-		k.at(outlasted)
-	} else if s.child != nil && (m.state == Ready || m.state == Serving || m.state.works() && k.plan.Ready == nil) {
-		s.awaited = false
+	if outlasted := m.begun.Add(probation); in.child != nil && m.state.works() && sup.plan.Ready == nil && now.Before(outlasted) {
+		sup.wakeAt(outlasted)
+	} else if in.child != nil && (m.state == Ready || m.state == Serving || m.state.works() && sup.plan.Ready == nil) {
+		in.forRestart = false
 	}
-	return s.awaited
+	return in.forRestart
 }
 
 // moves reports whether an instance is on its way out, or is to replace another.
-func (s *slot) moves() bool {
-	m := s.machine.state
-	return s.replaces != nil || m == Draining || m == Ending || m == Closed
+func (in *instance) inTransition() bool {
+	m := in.machine.state
+	return in.replaces != nil || m == Draining || m == Ending || m == Closed
 }
 
-func (k *keeper) replace(s *slot, now time.Time) {
+func (sup *supervisor) replace(in *instance, now time.Time) {
 	attrs := []any{
-		"instance", s.socket.addr, "pid", s.child.pid(), "reason", string(s.outdated),
-		"answered", s.merit.Load().answers.Load(), "lived", now.Sub(s.machine.begun).Round(time.Second),
+		"instance", in.socket.Addr, "pid", in.child.PID(), "reason", string(in.replaceReason),
+		"answered", in.stats.Load().answers.Load(), "lived", now.Sub(in.machine.begun).Round(time.Second),
 	}
-	if used := s.memory.used.Load(); used > 0 {
+	if used := in.memory.used.Load(); used > 0 {
 		attrs = append(attrs, "memory", humanize.IBytes(used))
 	}
-	k.log.Info("a process is replaced", attrs...)
-	if k.plan.hasFixedPort() || !k.hasRoom() {
-		s.awaited = s.outdated == restarted
-		k.drain(s, now, renew)
+	sup.log.Info("a process is replaced", attrs...)
+	if sup.plan.hasFixedPort() || !sup.hasRoom() {
+		in.forRestart = in.replaceReason == restarted
+		sup.drain(in, now, renew)
 		return
 	}
-	k.openInstance(func(successor *slot, err error) {
+	sup.createInstance(func(successor *instance, err error) {
 		switch now := time.Now(); {
 		case err != nil:
-			k.tally.note(&Exit{Err: err.Error()}, false)
-			k.giveUpRenewal(nil, fmt.Errorf("a socket for the new process: %w", err))
-		case s.outdated == "" || s.child == nil || !s.machine.state.works():
-			k.step(successor, now, closed) // it needs none any more
+			sup.counters.note(&Exit{Err: err.Error()}, false)
+			sup.failReplacement(nil, fmt.Errorf("a socket for the new process: %w", err))
+		case in.replaceReason == "" || in.child == nil || !in.machine.state.works():
+			sup.step(successor, now, closed) // it needs none any more
 		default:
-			successor.replaces = s
-			k.spawn(successor, now)
+			successor.replaces = in
+			sup.spawn(successor, now)
 		}
 	})
 }
 
 // giveUpRenewal lets the old child go on. successor is nil if there is none.
-func (k *keeper) giveUpRenewal(successor *slot, err error) {
+func (sup *supervisor) failReplacement(successor *instance, err error) {
 	now := time.Now()
-	r := &k.renewal
+	r := &sup.replacement
 	r.failures++
-	r.again = now.Add(doubled(firstRetry, r.failures-1, mostRetry))
+	r.retryAt = now.Add(doubled(firstRetry, r.failures-1, mostRetry))
 	if successor != nil {
 		successor.replaces = nil
-		k.step(successor, now, closed)
+		sup.step(successor, now, closed)
 	}
-	if len(r.waiting) == 0 {
-		k.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", r.again.Sub(now))
+	if len(r.waiters) == 0 {
+		sup.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", r.retryAt.Sub(now))
 		return
 	}
-	k.failRestart(fmt.Errorf("%w; what ran before goes on", err))
+	sup.failRestart(fmt.Errorf("%w; what ran before goes on", err))
 }
 
 // failRestart tells who waits for the restart why it has failed.
-func (k *keeper) failRestart(err error) {
-	k.log.Error("the restart failed", "error", err.Error())
-	for _, s := range k.slots {
-		s.awaited, s.generation = false, k.renewal.generation
-		if s.outdated == restarted {
-			s.outdated = ""
+func (sup *supervisor) failRestart(err error) {
+	sup.log.Error("the restart failed", "error", err.Error())
+	for _, in := range sup.instances {
+		in.forRestart, in.generation = false, sup.replacement.generation
+		if in.replaceReason == restarted {
+			in.replaceReason = ""
 		}
 	}
-	k.endRestart(fmt.Errorf("restart: %w", err))
+	sup.endRestart(fmt.Errorf("restart: %w", err))
 }
 
-func (k *keeper) endRestart(err error) {
-	k.tellRestart(err)
-	k.renewal.failures, k.renewal.again = 0, time.Time{}
+func (sup *supervisor) endRestart(err error) {
+	sup.reportRestart(err)
+	sup.replacement.failures, sup.replacement.retryAt = 0, time.Time{}
 }
 
 // tellRestart tells who waits for the restart what has come of it.
-func (k *keeper) tellRestart(err error) {
-	for _, done := range k.renewal.waiting {
+func (sup *supervisor) reportRestart(err error) {
+	for _, done := range sup.replacement.waiters {
 		done <- err
 	}
-	k.renewal.waiting = nil
+	sup.replacement.waiters = nil
 }
 
 // keepPredecessor has the child go on for which s was started, if that still is drained.
-func (k *keeper) keepPredecessor(s *slot) bool {
-	for _, old := range k.slots {
-		if old.successor == s && old.machine.state == Draining {
+func (sup *supervisor) keepPredecessor(in *instance) bool {
+	for _, old := range sup.instances {
+		if old.successor == in && old.machine.state == Draining {
 			old.successor = nil
-			k.undrain(old, time.Now(), kept)
+			sup.cancelDrain(old, time.Now(), drainCancelled)
 			return true
 		}
 	}
@@ -242,16 +244,16 @@ var errClosed = errors.New("restart: the processes are being ended")
 // processes had ended, one is started.
 func (g *Group) Restart(ctx context.Context) error {
 	done := make(chan error, 1)
-	k := g.keeper
+	sup := g.supervisor
 	select {
-	case k.asks <- func() { k.restart(done) }:
-	case <-k.done:
+	case sup.calls <- func() { sup.restart(done) }:
+	case <-sup.done:
 		return errClosed
 	}
 	select {
 	case err := <-done:
 		return err
-	case <-k.done:
+	case <-sup.done:
 		return errClosed
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -12,7 +12,7 @@ import (
 // good is a child that serves for ever.
 func good(int) life { return life{serves: time.Second, ready: 300 * time.Millisecond} }
 
-func (s *script) told() string {
+func (s *script) frontCalls() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.calls, ", ")
@@ -21,22 +21,22 @@ func (s *script) told() string {
 // states lists what the instances are at.
 func (s *script) states() string {
 	var all []string
-	for _, in := range s.shot().Instances {
-		all = append(all, in.State)
+	for _, shot := range s.snapshot().Instances {
+		all = append(all, shot.State)
 	}
 	return strings.Join(all, " ")
 }
 
 func (s *script) restart() error {
 	done := make(chan error, 1)
-	s.k.asks <- func() { s.k.restart(done) }
+	s.sup.calls <- func() { s.sup.restart(done) }
 	return <-done
 }
 
 // The new child is ready before the old one gets no more requests, and that one ends
 // when it has nothing left to do; one instance after the other.
 func TestRestart(t *testing.T) {
-	keepAs(t, Config{Instances: 2}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{Instances: 2}, time.Minute, good, func(s *script, _ string) {
 		s.allow(3)
 		s.keepBusy("app-0", 5*time.Second)
 		begun := time.Now()
@@ -48,13 +48,13 @@ func TestRestart(t *testing.T) {
 		}
 		synctest.Wait()
 		want := "add app-0, add app-1, add app-2, drain app-0, remove app-0, add app-0, drain app-1, remove app-1"
-		if got := s.told(); got != want {
+		if got := s.frontCalls(); got != want {
 			t.Errorf("told %s\nwant %s", got, want)
 		}
 		if log := s.logged(); strings.Contains(log, "has ended\"") && strings.Contains(log, "storm") {
 			t.Errorf("the log says\n%s", log)
 		}
-		if shot := s.shot(); shot.Instances[0].Number != 2 || shot.Instances[1].Number != 0 || shot.Exits["planned"] != 2 || shot.Started != 4 {
+		if shot := s.snapshot(); shot.Instances[0].Number != 2 || shot.Instances[1].Number != 0 || shot.Exits["planned"] != 2 || shot.Started != 4 {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 	})
@@ -69,7 +69,7 @@ func TestRestartFails(t *testing.T) {
 		"serves too late": {ready: time.Minute + time.Second, ends: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepAs(t, Config{}, time.Minute, func(n int) life {
+			superviseAs(t, Config{}, time.Minute, func(n int) life {
 				if n == 0 {
 					return good(0)
 				}
@@ -81,7 +81,7 @@ func TestRestartFails(t *testing.T) {
 					t.Errorf("restart: %v", err)
 				}
 				time.Sleep(time.Hour)
-				if got := s.told(); got != "add app-0" {
+				if got := s.frontCalls(); got != "add app-0" {
 					t.Errorf("told %s", got)
 				}
 				if s.starts() != 2 || s.states() != "serving" {
@@ -95,12 +95,12 @@ func TestRestartFails(t *testing.T) {
 // Who asks while a child is being started that replaces another may want one that is
 // newer than that: all who ask so have one more.
 func TestRestartsTogether(t *testing.T) {
-	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
 		s.allow(2)
 		errs := make(chan error, 3)
 		for range 3 {
 			done := make(chan error, 1)
-			s.k.asks <- func() { s.k.restart(done) }
+			s.sup.calls <- func() { s.sup.restart(done) }
 			go func() { errs <- <-done }()
 			time.Sleep(time.Millisecond)
 		}
@@ -112,7 +112,7 @@ func TestRestartsTogether(t *testing.T) {
 
 // A restart when nothing runs has something run, whatever the budget says.
 func TestRestartOfWhatIsBroken(t *testing.T) {
-	keepAs(t, Config{SpawnBudget: Budget{Spawns: 2}}, time.Minute, func(n int) life {
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}}, time.Minute, func(n int) life {
 		if n < 2 {
 			return life{lasts: time.Millisecond}
 		}
@@ -133,12 +133,12 @@ func TestRestartOfWhatIsBroken(t *testing.T) {
 
 // With one port there is one process at a time.
 func TestRestartOnAFixedPort(t *testing.T) {
-	keepAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, good, func(s *script, _ string) {
 		s.keepBusy("app-0", time.Second)
 		if err := s.restart(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := s.told(), "add app-0, drain app-0, resume app-0"; got != want {
+		if got, want := s.frontCalls(), "add app-0, drain app-0, resume app-0"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 		if s.starts() != 2 {
@@ -149,7 +149,7 @@ func TestRestartOnAFixedPort(t *testing.T) {
 
 // Requests that do not end are cut off at last.
 func TestDrainTimeout(t *testing.T) {
-	keepAs(t, Config{DrainTimeout: 3 * time.Minute}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{DrainTimeout: 3 * time.Minute}, time.Minute, good, func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", 24*time.Hour)
 		s.mu.Lock()
@@ -173,7 +173,7 @@ func TestDrainTimeout(t *testing.T) {
 func TestDiesWhileItIsReplaced(t *testing.T) {
 	for name, lasts := range map[string]time.Duration{"before": 60*time.Second + 100*time.Millisecond, "drained": 61 * time.Second} {
 		t.Run(name, func(t *testing.T) {
-			keepAs(t, Config{}, time.Minute, func(n int) life {
+			superviseAs(t, Config{}, time.Minute, func(n int) life {
 				l := good(n)
 				if n == 0 {
 					l.lasts = lasts
@@ -186,8 +186,8 @@ func TestDiesWhileItIsReplaced(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute)
-				if s.states() != "serving" || !strings.HasSuffix(s.told(), "drain app-0, remove app-0") {
-					t.Errorf("%s, told %s", s.states(), s.told())
+				if s.states() != "serving" || !strings.HasSuffix(s.frontCalls(), "drain app-0, remove app-0") {
+					t.Errorf("%s, told %s", s.states(), s.frontCalls())
 				}
 			})
 		})
@@ -196,34 +196,34 @@ func TestDiesWhileItIsReplaced(t *testing.T) {
 
 // A child that has answered so many, or lived so long, is replaced.
 func TestRecycling(t *testing.T) {
-	keepAs(t, Config{MaxRequests: 3}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxRequests: 3}, time.Minute, good, func(s *script, _ string) {
 		s.allow(2)
 		for range 2 {
-			s.k.answered("app-0", "/")
+			s.sup.answered("app-0", "/")
 		}
 		time.Sleep(time.Second)
-		if got, want := s.told(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
+		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 		if !strings.Contains(s.logged(), "reason=max_requests") {
 			t.Errorf("the log says\n%s", s.logged())
 		}
 	})
-	keepAs(t, Config{MaxLifetime: time.Hour, Instances: 2}, 30*time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxLifetime: time.Hour, Instances: 2}, 30*time.Minute, good, func(s *script, _ string) {
 		s.allow(3)
 		time.Sleep(24 * time.Hour)
 		if n := s.starts(); n < 2*24 || n > 2*24*10/9+2 {
 			t.Errorf("%d starts in a day", n)
 		}
-		if shot := s.shot(); shot.Storm.Deaths != 0 {
-			t.Errorf("the storm is %+v", shot.Storm)
+		if shot := s.snapshot(); shot.CrashLoop.Count != 0 {
+			t.Errorf("the storm is %+v", shot.CrashLoop)
 		}
 	})
 }
 
 // One that cannot be replaced is tried again, more and more rarely.
 func TestRecyclingFails(t *testing.T) {
-	keepAs(t, Config{MaxLifetime: time.Hour}, 2*time.Hour, func(n int) life {
+	superviseAs(t, Config{MaxLifetime: time.Hour}, 2*time.Hour, func(n int) life {
 		if n == 0 {
 			return good(0)
 		}
@@ -240,9 +240,9 @@ func TestRecyclingFails(t *testing.T) {
 
 // A restart may be overtaken by the end, and its client may leave.
 func TestRestartOvertaken(t *testing.T) {
-	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
 		s.allow(2)
-		g := &Group{keeper: s.k}
+		g := &Group{supervisor: s.sup}
 		ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, errors.New("left"))
 		defer cancel()
 		if err := g.Restart(ctx); err == nil || err.Error() != "left" {
@@ -258,7 +258,7 @@ func TestRestartOvertaken(t *testing.T) {
 // A restart of what was given up says what comes of it.
 func TestRestartOfWhatIsBrokenFails(t *testing.T) {
 	for _, ready := range []func(context.Context, string) error{nil, func(context.Context, string) error { return errors.New("not yet") }} {
-		keepAs(t, Config{SpawnBudget: Budget{Spawns: 2}, Ready: ready}, time.Minute, func(int) life { return life{lasts: 100 * time.Millisecond} }, func(s *script, _ string) {
+		superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}, Ready: ready}, time.Minute, func(int) life { return life{lasts: 100 * time.Millisecond} }, func(s *script, _ string) {
 			if err := s.restart(); err == nil || !strings.Contains(err.Error(), "the new process ended: exit status 3") {
 				t.Errorf("restart: %v", err)
 			}

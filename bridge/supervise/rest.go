@@ -6,48 +6,48 @@ import (
 )
 
 // rest has the application end when there is nothing to do, and start when there is.
-func (k *keeper) rest(now time.Time) {
-	if k.plan.IdleShutdown == 0 {
+func (sup *supervisor) idleShutdown(now time.Time) {
+	if sup.plan.IdleShutdown == 0 {
 		return
 	}
-	wanted := k.wanted.Load()
+	wanted := sup.lastWanted.Load()
 	resting := false
-	for _, s := range k.slots {
-		if s.rests() && s.unwanted != wanted {
-			k.undrain(s, now, woken)
+	for _, in := range sup.instances {
+		if in.sleeps() && in.wantedAtSleep != wanted {
+			sup.cancelDrain(in, now, woken)
 		}
-		resting = resting || s.rests()
+		resting = resting || in.sleeps()
 	}
-	k.resting.Store(resting)
-	if wanted != k.wanted.Load() {
-		k.changed = true // whoever wanted it may not have seen that it rests
+	sup.idle.Store(resting)
+	if wanted != sup.lastWanted.Load() {
+		sup.again = true // whoever wanted it may not have seen that it rests
 	}
-	if !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.machine.state.works() }) {
+	if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.machine.state.works() }) {
 		return
 	}
-	due := k.when(max(wanted, k.scale.back)).Add(k.plan.IdleShutdown)
+	due := sup.timeOf(max(wanted, sup.scaling.availableSince)).Add(sup.plan.IdleShutdown)
 	switch {
 	case now.Before(due):
-		k.at(due)
+		sup.wakeAt(due)
 		return
-	case slices.ContainsFunc(k.slots, func(s *slot) bool { return s.ready != nil || s.child != nil && !s.launched }):
+	case slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.readyDone != nil || in.child != nil && !in.launched }):
 		return // somebody may wait for it
-	case k.front.Load() != Load{} || slices.ContainsFunc(k.slots, (*slot).moves):
-		k.at(now.Add(lookEvery))
+	case sup.front.Load() != Load{} || slices.ContainsFunc(sup.instances, (*instance).inTransition):
+		sup.wakeAt(now.Add(checkInterval))
 		return
 	}
-	k.resting.Store(true)
-	for _, s := range k.slots {
-		if s.machine.state.works() {
-			s.unwanted = wanted
-			k.log.Info("nobody has asked for anything; the command is ended until somebody does", "instance", s.socket.addr)
-			k.drain(s, now, sleep)
+	sup.idle.Store(true)
+	for _, in := range sup.instances {
+		if in.machine.state.works() {
+			in.wantedAtSleep = wanted
+			sup.log.Info("nobody has asked for anything; the command is ended until somebody does", "instance", in.socket.Addr)
+			sup.drain(in, now, sleep)
 		}
 	}
 }
 
 // rests reports whether the instance sleeps, or is about to.
-func (s *slot) rests() bool {
-	m := s.machine
+func (in *instance) sleeps() bool {
+	m := in.machine
 	return m.state == Asleep || (m.state == Draining || m.state == Ending) && m.aim == sleep
 }

@@ -16,11 +16,11 @@ func TestWantedAsItEnds(t *testing.T) {
 		l.ends = time.Second
 		return l
 	}
-	keepAs(t, Config{IdleShutdown: 10 * time.Second}, 10500*time.Millisecond, lives, func(s *script, _ string) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, 10500*time.Millisecond, lives, func(s *script, _ string) {
 		if s.states() != "ending" {
 			t.Fatal(s.states())
 		}
-		g := &Group{keeper: s.k}
+		g := &Group{supervisor: s.sup}
 		s.mu.Lock()
 		c := s.alive[0]
 		s.mu.Unlock()
@@ -40,11 +40,11 @@ func TestReadyAfterSleep(t *testing.T) {
 		asked.Add(1)
 		return nil
 	}
-	keepAs(t, Config{IdleShutdown: 10 * time.Second, Ready: ready}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second, Ready: ready}, time.Minute, good, func(s *script, _ string) {
 		if s.states() != "asleep" || asked.Load() != 1 {
 			t.Fatal(s.states(), asked.Load())
 		}
-		g := &Group{keeper: s.k}
+		g := &Group{supervisor: s.sup}
 		g.Wanted()
 		time.Sleep(5 * time.Second)
 		if s.states() != "serving" || asked.Load() != 2 {
@@ -55,7 +55,7 @@ func TestReadyAfterSleep(t *testing.T) {
 
 // An instance that waits for its next start when the others are put to sleep sleeps, too.
 func TestRestsWhileOneWaits(t *testing.T) {
-	keepAs(t, Config{Instances: 2, IdleShutdown: 20 * time.Second, SpawnBudget: Budget{Spawns: 50}}, time.Hour, func(n int) life {
+	superviseAs(t, Config{Instances: 2, IdleShutdown: 20 * time.Second, SpawnBudget: Budget{Spawns: 50}}, time.Hour, func(n int) life {
 		if n == 0 || n > 1 && n < 7 {
 			return life{lasts: 100 * time.Millisecond}
 		}
@@ -79,8 +79,8 @@ func TestRestsWhenItWasReady(t *testing.T) {
 			return ctx.Err()
 		}
 	}
-	keepAs(t, Config{IdleShutdown: 2 * time.Second, Ready: ready}, 0, slow, func(s *script, _ string) {
-		g := &Group{keeper: s.k}
+	superviseAs(t, Config{IdleShutdown: 2 * time.Second, Ready: ready}, 0, slow, func(s *script, _ string) {
+		g := &Group{supervisor: s.sup}
 		time.Sleep(7 * time.Second)
 		for range 3 {
 			if s.living() != 1 {

@@ -9,7 +9,7 @@ import (
 
 // A restart of what sleeps wakes it.
 func TestRestartOfWhatSleeps(t *testing.T) {
-	keepAs(t, Config{IdleShutdown: 10 * time.Second}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Minute, good, func(s *script, _ string) {
 		if s.states() != "asleep" {
 			t.Fatal(s.states())
 		}
@@ -21,14 +21,14 @@ func TestRestartOfWhatSleeps(t *testing.T) {
 
 // A restart of what is about to sleep replaces it, even if there is a request meanwhile.
 func TestRestartOfWhatGoesToSleep(t *testing.T) {
-	keepAs(t, Config{IdleShutdown: 10 * time.Second}, time.Second, good, func(s *script, _ string) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Second, good, func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", 20*time.Second)
 		time.Sleep(15 * time.Second)
 		if s.states() != "draining" {
 			t.Fatal(s.states())
 		}
-		g := &Group{keeper: s.k}
+		g := &Group{supervisor: s.sup}
 		time.AfterFunc(time.Second, g.Wanted)
 		if err := s.restart(); err != nil || s.starts() != 2 {
 			t.Errorf("%v, %d starts", err, s.starts())
@@ -38,13 +38,13 @@ func TestRestartOfWhatGoesToSleep(t *testing.T) {
 
 // A restart does not wait for the end of a pause between starts.
 func TestRestartOfWhatWaits(t *testing.T) {
-	keepAs(t, Config{SpawnBudget: Budget{Spawns: 100}}, 70*time.Second, func(n int) life {
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 100}}, 70*time.Second, func(n int) life {
 		if n < 7 {
 			return life{lasts: 10 * time.Millisecond}
 		}
 		return good(n)
 	}, func(s *script, _ string) {
-		if left := time.Until(s.shot().Instances[0].Next); s.states() != "waiting" || left < 10*time.Second {
+		if left := time.Until(s.snapshot().Instances[0].Next); s.states() != "waiting" || left < 10*time.Second {
 			t.Fatal(s.states(), left)
 		}
 		begun := time.Now()
@@ -59,7 +59,7 @@ func TestRestartOfWhatWaits(t *testing.T) {
 
 // A restart right after a death is one of what follows it.
 func TestRestartAfterADeath(t *testing.T) {
-	keepAs(t, Config{}, 2100*time.Millisecond, func(int) life { return life{lasts: 2 * time.Second} }, func(s *script, _ string) {
+	superviseAs(t, Config{}, 2100*time.Millisecond, func(int) life { return life{lasts: 2 * time.Second} }, func(s *script, _ string) {
 		if err := s.restart(); err != nil || s.living() != 1 || s.starts() != 2 {
 			t.Errorf("%v, %d live, %d starts", err, s.living(), s.starts())
 		}
@@ -69,7 +69,7 @@ func TestRestartAfterADeath(t *testing.T) {
 // Where the old child ends before the new one begins, the restart is done when it is
 // known what comes of that.
 func TestRestartOnAFixedPortFails(t *testing.T) {
-	keepAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, func(n int) life {
+	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, func(n int) life {
 		if n == 0 {
 			return good(0)
 		}
@@ -83,7 +83,7 @@ func TestRestartOnAFixedPortFails(t *testing.T) {
 
 // If the new child ends while the old one finishes what it has, that goes on.
 func TestRestartFailsLate(t *testing.T) {
-	keepAs(t, Config{}, time.Minute, func(n int) life {
+	superviseAs(t, Config{}, time.Minute, func(n int) life {
 		if n == 0 {
 			return good(0)
 		}
@@ -95,15 +95,15 @@ func TestRestartFailsLate(t *testing.T) {
 			t.Errorf("restart: %v", err)
 		}
 		time.Sleep(10 * time.Minute)
-		if s.states() != "serving" || s.starts() != 2 || !strings.Contains(s.told(), "resume app-0") {
-			t.Errorf("%s, %d starts, told %s", s.states(), s.starts(), s.told())
+		if s.states() != "serving" || s.starts() != 2 || !strings.Contains(s.frontCalls(), "resume app-0") {
+			t.Errorf("%s, %d starts, told %s", s.states(), s.starts(), s.frontCalls())
 		}
 	})
 }
 
 // A restart does not wait for an instance that there is no room for.
 func TestRestartWithoutRoom(t *testing.T) {
-	keepAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, time.Minute, func(n int) life {
+	superviseAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, time.Minute, func(n int) life {
 		l := good(n)
 		l.memory = 100 * mib
 		return l
@@ -121,9 +121,9 @@ func TestRestartWithoutRoom(t *testing.T) {
 
 // An answer of a child that had the address before says nothing of a new one.
 func TestRestartWhileAnotherAnswers(t *testing.T) {
-	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
 		s.allow(2)
-		g := &Group{keeper: s.k}
+		g := &Group{supervisor: s.sup}
 		time.AfterFunc(100*time.Millisecond, func() { g.Answered("app-1", "/") })
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

@@ -8,43 +8,43 @@ import (
 const (
 	// growAfter is how long requests must have waited, at every look, for one more instance
 	// to be started, and it must be so long since the last was ready.
-	growAfter = 5 * time.Second
+	scaleUpAfter = 5 * time.Second
 	// shrinkAfter is how long one less must have been enough, with a quarter to spare.
-	shrinkAfter = time.Minute
+	scaleDownAfter = time.Minute
 )
 
 // scale is how many instances there should be.
-type scale struct {
-	lookAt  time.Time
-	waited  time.Time // since when requests have waited; zero: they do not
-	ample   time.Time // since when one instance less would be enough; zero: it would not
-	growing *slot     // that is being started
-	pending bool      // something is to be done about their number, when none is being replaced
-	away    int64     // since when there has been no instance to send requests to, in ticks
-	back    int64     // since when there is one again, if somebody had wanted one, in ticks
+type scaling struct {
+	nextCheck        time.Time
+	waitingSince     time.Time // since when requests have waited; zero: they do not
+	surplusSince     time.Time // since when one instance less would be enough; zero: it would not
+	growing          *instance // that is being started
+	pending          bool      // something is to be done about their number, when none is being replaced
+	unavailableSince int64     // since when there has been no instance to send requests to, in ticks
+	availableSince   int64     // since when there is one again, if somebody had wanted one, in ticks
 }
 
 // adapt starts and ends instances, as many as are needed.
-func (k *keeper) adapt(now time.Time) {
-	a := &k.scale
-	n := len(k.slots)
-	if n == k.plan.Instances && n == k.plan.MaxInstances {
+func (sup *supervisor) autoscale(now time.Time) {
+	a := &sup.scaling
+	n := len(sup.instances)
+	if n == sup.plan.Instances && n == sup.plan.MaxInstances {
 		a.pending = false
 		return
 	}
-	moving := k.opening != nil || slices.ContainsFunc(k.slots, (*slot).moves)
-	if now.Before(a.lookAt) && (moving || !a.pending) {
-		k.at(a.lookAt)
+	moving := sup.creation != nil || slices.ContainsFunc(sup.instances, (*instance).inTransition)
+	if now.Before(a.nextCheck) && (moving || !a.pending) {
+		sup.wakeAt(a.nextCheck)
 		return
 	}
-	a.lookAt = now.Add(lookEvery)
-	k.at(a.lookAt)
+	a.nextCheck = now.Add(checkInterval)
+	sup.wakeAt(a.nextCheck)
 	if a.growing != nil && a.growing.machine.state == Starting {
 		a.pending = false
 		return
 	}
 	a.growing = nil
-	change := k.wantedChange(now)
+	change := sup.wantedChange(now)
 	if a.pending = change != nil && moving; change != nil && !moving {
 		change(now)
 	}
@@ -52,77 +52,77 @@ func (k *keeper) adapt(now time.Time) {
 
 // wantedChange looks at the load, and returns what is to be done about the number of
 // instances; nil: nothing.
-func (k *keeper) wantedChange(now time.Time) func(now time.Time) {
-	a := &k.scale
+func (sup *supervisor) wantedChange(now time.Time) func(now time.Time) {
+	a := &sup.scaling
 	n := 0 // but those that are about to replace another, or to go
-	for _, s := range k.slots {
-		if !s.moves() {
+	for _, in := range sup.instances {
+		if !in.inTransition() {
 			n++
 		}
 	}
-	load := k.front.Load()
+	load := sup.front.Load()
 	if load.Waiting == 0 {
-		a.waited = time.Time{}
-	} else if a.waited.IsZero() {
-		a.waited = now
+		a.waitingSince = time.Time{}
+	} else if a.waitingSince.IsZero() {
+		a.waitingSince = now
 	}
-	if 4*load.InFlight > 3*(n-1)*k.plan.Workers || load.Waiting > 0 {
-		a.ample = time.Time{}
-	} else if a.ample.IsZero() {
-		a.ample = now
+	if 4*load.InFlight > 3*(n-1)*sup.plan.Workers || load.Waiting > 0 {
+		a.surplusSince = time.Time{}
+	} else if a.surplusSince.IsZero() {
+		a.surplusSince = now
 	}
 	switch {
-	case n < k.plan.Instances:
-		return k.add
-	case n > k.plan.MaxInstances:
-		return func(now time.Time) { k.retire(k.slots[len(k.slots)-1], now) }
-	case n < k.plan.MaxInstances && !a.waited.IsZero() && now.Sub(a.waited) >= growAfter:
-		return k.grow
-	case n > k.plan.Instances && !a.ample.IsZero() && now.Sub(a.ample) >= shrinkAfter:
-		return k.shrink
+	case n < sup.plan.Instances:
+		return sup.addInstance
+	case n > sup.plan.MaxInstances:
+		return func(now time.Time) { sup.retire(sup.instances[len(sup.instances)-1], now) }
+	case n < sup.plan.MaxInstances && !a.waitingSince.IsZero() && now.Sub(a.waitingSince) >= scaleUpAfter:
+		return sup.scaleUp
+	case n > sup.plan.Instances && !a.surplusSince.IsZero() && now.Sub(a.surplusSince) >= scaleDownAfter:
+		return sup.scaleDown
 	}
 	return nil
 }
 
-func (k *keeper) grow(now time.Time) {
-	k.scale.waited = time.Time{}
-	if k.allAtWork() {
-		k.add(now)
+func (sup *supervisor) scaleUp(now time.Time) {
+	sup.scaling.waitingSince = time.Time{}
+	if sup.allReady() {
+		sup.addInstance(now)
 	}
 }
 
 // add starts one more instance.
-func (k *keeper) add(now time.Time) {
-	if !k.hasRoom() {
+func (sup *supervisor) addInstance(now time.Time) {
+	if !sup.hasRoom() {
 		return
 	}
-	k.openInstance(func(s *slot, err error) {
+	sup.createInstance(func(in *instance, err error) {
 		if err != nil {
-			k.log.Error("starting one more instance failed", "error", err.Error())
+			sup.log.Error("starting one more instance failed", "error", err.Error())
 			return
 		}
-		k.spawn(s, time.Now())
-		k.scale.growing = s
-		k.log.Info("one more instance", "instance", s.socket.addr, "instances", len(k.slots))
+		sup.spawn(in, time.Now())
+		sup.scaling.growing = in
+		sup.log.Info("one more instance", "instance", in.socket.Addr, "instances", len(sup.instances))
 	})
 }
 
 // allAtWork reports whether every instance does what it can.
-func (k *keeper) allAtWork() bool {
-	return !slices.ContainsFunc(k.slots, func(s *slot) bool { return s.machine.state != Serving && s.machine.state != Ready })
+func (sup *supervisor) allReady() bool {
+	return !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.machine.state != Serving && in.machine.state != Ready })
 }
 
 // shrink ends an instance that there is no room for, or the one that was started last.
-func (k *keeper) shrink(now time.Time) {
-	k.scale.ample = time.Time{}
-	if i := slices.IndexFunc(k.slots, func(s *slot) bool { return s.roomless }); i >= 0 {
-		k.retire(k.slots[i], now)
+func (sup *supervisor) scaleDown(now time.Time) {
+	sup.scaling.surplusSince = time.Time{}
+	if i := slices.IndexFunc(sup.instances, func(in *instance) bool { return in.noRoom }); i >= 0 {
+		sup.retire(sup.instances[i], now)
 		return
 	}
-	if !k.allAtWork() {
+	if !sup.allReady() {
 		return
 	}
-	s := k.slots[len(k.slots)-1]
-	k.log.Info("fewer requests: one instance less", "instance", s.socket.addr, "instances", len(k.slots)-1)
-	k.retire(s, now)
+	in := sup.instances[len(sup.instances)-1]
+	sup.log.Info("fewer requests: one instance less", "instance", in.socket.Addr, "instances", len(sup.instances)-1)
+	sup.retire(in, now)
 }

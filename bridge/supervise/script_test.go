@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 const mib = 1 << 20
@@ -20,7 +22,7 @@ const mib = 1 << 20
 type script struct {
 	t     *testing.T
 	next  func(n int) life // of the nth child, from 0
-	k     *keeper
+	sup   *supervisor
 	most  int         // children that may live at once
 	stuck int         // those that will be left at the end
 	begun []time.Time // of all children
@@ -43,19 +45,19 @@ type script struct {
 
 // life is a child's.
 type life struct {
-	fails   bool          // it cannot be started
-	launch  time.Duration // how long it takes until it runs, or cannot be started
-	stuck   bool          // it does not end, whatever is done to it
-	serves  time.Duration // when it answers for the first time; 0: never
-	late    time.Duration // how much later that is told
-	lasts   time.Duration // 0: for ever
-	clean   bool          // it ends with status 0
-	ready   time.Duration // when it accepts connections
-	ends    time.Duration // how long it takes to end when it is told to
-	lingers time.Duration // how long something of it is left then
-	memory  uint64
-	starved uint64    // how often the kernel has killed something of it
-	losses  []Request // what its end hits
+	fails    bool          // it cannot be started
+	launch   time.Duration // how long it takes until it runs, or cannot be started
+	stuck    bool          // it does not end, whatever is done to it
+	serves   time.Duration // when it answers for the first time; 0: never
+	late     time.Duration // how much later that is told
+	lasts    time.Duration // 0: for ever
+	clean    bool          // it ends with status 0
+	ready    time.Duration // when it accepts connections
+	ends     time.Duration // how long it takes to end when it is told to
+	lingers  time.Duration // how long something of it is left then
+	memory   uint64
+	oomKills uint64    // how often the kernel has killed something of it
+	losses   []Request // what its end hits
 }
 
 // forEver is longer than any test.
@@ -66,7 +68,7 @@ type scripted struct {
 	n       int
 	life    life
 	addr    string
-	news    func()
+	notify  func()
 	running chan struct{}
 	gone    chan struct{}
 	buried  chan struct{}
@@ -76,12 +78,12 @@ type scripted struct {
 	dumped  atomic.Bool
 }
 
-func (s *script) listen(_ *plan, number int) (*socket, error) {
-	return &socket{addr: fmt.Sprintf("app-%d", number)}, nil
+func (s *script) listen(_ *plan, number int) (*proc.Socket, error) {
+	return &proc.Socket{Addr: fmt.Sprintf("app-%d", number)}, nil
 }
 
-func (s *script) shut(*socket)               {}
-func (s *script) queued(*socket) (int, bool) { return 0, false }
+func (s *script) closeSocket(*proc.Socket)        {}
+func (s *script) queued(*proc.Socket) (int, bool) { return 0, false }
 
 func (s *script) memory() (uint64, bool) {
 	s.mu.Lock()
@@ -95,11 +97,11 @@ func (s *script) memory() (uint64, bool) {
 	return used, true
 }
 
-func (s *script) accepts(ctx context.Context, at *socket) error {
+func (s *script) accepts(ctx context.Context, at *proc.Socket) error {
 	s.mu.Lock()
 	wait := time.Hour
 	for _, c := range s.alive {
-		if c.addr == at.addr {
+		if c.addr == at.Addr {
 			wait = c.life.ready
 		}
 	}
@@ -112,16 +114,16 @@ func (s *script) accepts(ctx context.Context, at *socket) error {
 	}
 }
 
-func (s *script) spawn(_ *plan, at *socket, news func()) process {
+func (s *script) newProcess(_ *plan, at *proc.Socket, news func()) process {
 	c := &scripted{
-		s: s, n: -1, addr: at.addr, news: news,
+		s: s, n: -1, addr: at.Addr, notify: news,
 		running: make(chan struct{}), gone: make(chan struct{}), buried: make(chan struct{}),
 	}
 	c.killed, c.quit = context.WithCancel(context.Background())
 	return c
 }
 
-func (c *scripted) launch() {
+func (c *scripted) Launch() {
 	s := c.s
 	s.mu.Lock()
 	c.n = len(s.begun)
@@ -160,21 +162,21 @@ func (c *scripted) live() {
 	}
 	c.at = time.Now()
 	close(c.gone)
-	c.news()
+	c.notify()
 	time.Sleep(l.lingers)
 	s.mu.Lock()
 	delete(s.alive, c.n)
 	s.mu.Unlock()
 	close(c.buried)
-	c.news()
+	c.notify()
 }
 
 func (c *scripted) run() {
 	s, l := c.s, c.life
 	close(c.running)
-	c.news()
+	c.notify()
 	if l.serves > 0 {
-		time.AfterFunc(l.serves+l.late, func() { s.k.answered(c.addr, "/") })
+		time.AfterFunc(l.serves+l.late, func() { s.sup.answered(c.addr, "/") })
 	}
 	lasts := l.lasts
 	if lasts == 0 {
@@ -182,41 +184,41 @@ func (c *scripted) run() {
 	}
 	c.within(lasts)
 	for _, r := range l.losses {
-		s.k.lost(c.addr, r, time.Now())
+		s.sup.lost(c.addr, r, time.Now())
 	}
 }
 
-func (c *scripted) pid() int {
+func (c *scripted) PID() int {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	return 1000 + c.n
 }
 
-func (c *scripted) lines() []string           { return []string{fmt.Sprintf("words of %d", c.pid()-1000)} }
-func (c *scripted) launched() <-chan struct{} { return c.running }
-func (c *scripted) dead() <-chan struct{}     { return c.gone }
-func (c *scripted) dump(syscall.Signal)       { c.dumped.Store(true) }
-func (c *scripted) starved() uint64           { return c.life.starved }
-func (c *scripted) kill()                     { c.quit() }
-func (c *scripted) stop(after time.Duration) {
+func (c *scripted) Lines() []string           { return []string{fmt.Sprintf("words of %d", c.PID()-1000)} }
+func (c *scripted) Launched() <-chan struct{} { return c.running }
+func (c *scripted) Dead() <-chan struct{}     { return c.gone }
+func (c *scripted) Dump(syscall.Signal)       { c.dumped.Store(true) }
+func (c *scripted) OOMKills() uint64          { return c.life.oomKills }
+func (c *scripted) Kill()                     { c.quit() }
+func (c *scripted) Stop(after time.Duration) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	time.AfterFunc(after+c.life.ends, c.quit)
 }
 
 // memory is what it uses; of one that is dead, others may know better.
-func (c *scripted) memory() (uint64, bool) {
+func (c *scripted) Memory() (uint64, bool) {
 	if isClosed(c.gone) {
 		return 0, true
 	}
 	return c.life.memory, true
 }
 
-func (c *scripted) ended() (Exit, bool) {
+func (c *scripted) Ended() (proc.Exit, bool) {
 	if !isClosed(c.buried) {
-		return Exit{}, false
+		return proc.Exit{}, false
 	}
-	e := Exit{Time: c.at, PID: c.pid(), Status: 3, Lines: c.lines()}
+	e := proc.Exit{Time: c.at, PID: c.PID(), Status: 3, Lines: c.Lines()}
 	switch {
 	case c.life.fails:
 		e.PID, e.Status, e.Err = 0, -1, "no such program"
@@ -229,7 +231,7 @@ func (c *scripted) ended() (Exit, bool) {
 // logged is what the log says, when nothing is going on.
 func (s *script) logged() (text string) {
 	s.living() // what the executor has noted is seen, too
-	s.k.ask(func() { text = s.log.String() })
+	s.sup.call(func() { text = s.log.String() })
 	return text
 }
 
@@ -305,7 +307,7 @@ func (s *script) InFlight(string) []Request {
 }
 
 // keepAs runs the script for d, as the configuration says.
-func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, then func(s *script, log string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{t: t, next: next, most: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
@@ -316,20 +318,20 @@ func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, th
 		if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
 			t.Fatal(err)
 		}
-		s.k = newKeeper(s, p, func() float64 { return 0.5 })
+		s.sup = newSupervisor(s, p, func() float64 { return 0.5 })
 		ctx, cancel := context.WithCancel(t.Context())
 		s.result = make(chan error, 1)
-		go s.k.run(ctx, s.result)
+		go s.sup.run(ctx, s.result)
 		time.Sleep(d)
 		synctest.Wait()
 		then(s, s.logged())
 		ended := time.Now()
 		cancel()
-		<-s.k.done
+		<-s.sup.done
 		if s.atEnd != nil {
 			s.atEnd(time.Since(ended))
 		}
-		s.k.tasks.Wait()
+		s.sup.tasks.Wait()
 		if n := s.living(); n != s.stuck {
 			t.Errorf("%d children are left, want %d", n, s.stuck)
 		}
@@ -340,18 +342,18 @@ func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, th
 }
 
 // keep runs the script of one instance for d.
-func keep(t *testing.T, b Budget, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+func supervise1(t *testing.T, b Budget, d time.Duration, next func(n int) life, then func(s *script, log string)) {
 	t.Helper()
-	keepAs(t, Config{SpawnBudget: b}, d, next, then)
+	superviseAs(t, Config{SpawnBudget: b}, d, next, then)
 }
 
 // shot is what the keeper's snapshot says.
-func (s *script) shot() (shot Snapshot) {
-	s.k.ask(func() { shot = s.k.snapshot() })
+func (s *script) snapshot() (shot Snapshot) {
+	s.sup.call(func() { shot = s.sup.snapshot() })
 	return shot
 }
 
 func (s *script) refusing() (time.Duration, bool) {
-	until := s.k.refusing.Load()
-	return time.Until(s.k.when(until)), until != 0
+	until := s.sup.refusingUntil.Load()
+	return time.Until(s.sup.timeOf(until)), until != 0
 }

@@ -7,12 +7,12 @@ import (
 
 // Snapshot is the state of the application's processes at one instant.
 type Snapshot struct {
-	Command  string            `json:"command"` // without its arguments, which may be secret
-	Breaker  string            `json:"breaker"` // "closed"; "open": requests are refused; "probing"
-	Budget   BudgetSnapshot    `json:"budget"`
-	Storm    StormSnapshot     `json:"storm"`
-	Memory   MemorySnapshot    `json:"memory"`
-	Suspects []SuspectSnapshot `json:"suspects"`
+	Command   string            `json:"command"` // without its arguments, which may be secret
+	Breaker   string            `json:"breaker"` // "closed"; "open": requests are refused; "probing"
+	Budget    BudgetSnapshot    `json:"budget"`
+	CrashLoop CrashLoopSnapshot `json:"storm"`
+	Memory    MemorySnapshot    `json:"memory"`
+	Suspects  []SuspectSnapshot `json:"suspects"`
 
 	Concurrency ConcurrencySnapshot `json:"concurrency"`
 
@@ -31,10 +31,10 @@ type BudgetSnapshot struct {
 }
 
 // StormSnapshot is about children that die in numbers.
-type StormSnapshot struct {
-	On         bool      `json:"on"`
+type CrashLoopSnapshot struct {
+	Active     bool      `json:"on"`
 	Began      time.Time `json:"began,omitzero"` // the last one, if it is over
-	Deaths     int       `json:"deaths"`         // in it
+	Count      int       `json:"deaths"`         // in it
 	LastMinute int       `json:"last_minute"`    // deaths, storm or not
 	Exits      []Exit    `json:"exits"`          // the last ones of all instances, the oldest first
 }
@@ -83,12 +83,12 @@ type Usage struct {
 // monitoring, not for every request.
 func (g *Group) Snapshot() Snapshot {
 	var s Snapshot
-	g.keeper.ask(func() { s = g.keeper.snapshot() })
-	s.Memory.Kind = g.meters.kind()
+	g.supervisor.call(func() { s = g.supervisor.snapshot() })
+	s.Memory.Kind = g.memory.Kind()
 	usages := g.usages.of(s.pids())
 	for i := range s.Instances {
-		in := &s.Instances[i]
-		in.Usage = usages[in.PID]
+		shot := &s.Instances[i]
+		shot.Usage = usages[shot.PID]
 	}
 	return s
 }
@@ -103,50 +103,50 @@ func (s *Snapshot) pids() (pids []int) {
 	return pids
 }
 
-func (k *keeper) snapshot() Snapshot {
-	now, limits := time.Now(), k.plan.Memory
-	k.storm.forget(now)
+func (sup *supervisor) snapshot() Snapshot {
+	now, limits := time.Now(), sup.plan.Memory
+	sup.crashLoop.forget(now)
 	s := Snapshot{
-		Command: k.plan.Command[0],
+		Command: sup.plan.Command[0],
 		Breaker: "closed",
-		Budget:  BudgetSnapshot{k.budget.left(now), k.budget.most, k.budget.window.Seconds(), k.plan.SpawnBudget.Stop},
-		Storm: StormSnapshot{
-			k.storm.on, k.storm.began, k.storm.deaths, len(k.storm.recent), append([]Exit{}, k.storm.exits...),
+		Budget:  BudgetSnapshot{sup.budget.left(now), sup.budget.max, sup.budget.window.Seconds(), sup.plan.SpawnBudget.Stop},
+		CrashLoop: CrashLoopSnapshot{
+			sup.crashLoop.active, sup.crashLoop.began, sup.crashLoop.count, len(sup.crashLoop.recent), append([]Exit{}, sup.crashLoop.exits...),
 		},
-		Memory:   MemorySnapshot{Used: k.pressure.total.Load(), Total: limits.Total, Hard: limits.Hard, Soft: limits.Soft},
-		Suspects: k.suspects.snapshot(now), Concurrency: k.concurrency.snapshot(k.plan),
-		Started:  k.tally.started,
-		Answered: k.tally.answered,
-		Exits:    k.tally.kinds(),
+		Memory:   MemorySnapshot{Used: sup.memory.total.Load(), Total: limits.Total, Hard: limits.Hard, Soft: limits.Soft},
+		Suspects: sup.suspects.snapshot(now), Concurrency: sup.concurrency.snapshot(sup.plan),
+		Started:  sup.counters.started,
+		Answered: sup.counters.answered,
+		Exits:    sup.counters.kinds(),
 	}
-	for _, in := range k.slots {
+	for _, in := range sup.instances {
 		switch in.machine.state {
 		case Broken:
-			if s.Breaker == "closed" && k.refusing.Load() != 0 {
+			if s.Breaker == "closed" && sup.refusingUntil.Load() != 0 {
 				s.Breaker = "open"
 			}
 		case Probing:
 			s.Breaker = "probing"
 		}
 		s.Instances = append(s.Instances, in.snapshot())
-		s.Answered += in.merit.Load().answers.Load()
+		s.Answered += in.stats.Load().answers.Load()
 	}
 	return s
 }
 
-func (s *slot) snapshot() InstanceSnapshot {
-	m := s.machine
-	in := InstanceSnapshot{
-		Addr: s.socket.addr, Number: s.number,
+func (in *instance) snapshot() InstanceSnapshot {
+	m := in.machine
+	shot := InstanceSnapshot{
+		Addr: in.socket.Addr, Number: in.number,
 		State: m.state.String(), Since: m.since, Begun: m.begun, Next: m.next,
-		Restarts: max(s.spawns-1, 0), Outdated: string(s.outdated), LastExit: s.lastExit,
+		Restarts: max(in.spawns-1, 0), Outdated: string(in.replaceReason), LastExit: in.lastExit,
 		Lines: []string{},
 	}
-	if s.child != nil {
-		in.PID, in.Lines = s.child.pid(), append(in.Lines, s.child.lines()...)
-		in.Answered, in.Memory = s.merit.Load().answers.Load(), s.memory.used.Load()
+	if in.child != nil {
+		shot.PID, shot.Lines = in.child.PID(), append(shot.Lines, in.child.Lines()...)
+		shot.Answered, shot.Memory = in.stats.Load().answers.Load(), in.memory.used.Load()
 	}
-	return in
+	return shot
 }
 
 // MarshalJSON writes an Exit as people read it.

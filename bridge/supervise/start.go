@@ -5,46 +5,48 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 // peekEvery is how often the connections that wait for a new child are looked at. A look
 // takes 0.1 ms or so.
-const peekEvery = 250 * time.Millisecond
+const peekInterval = 250 * time.Millisecond
 
 // mostPeeks is how often that time is doubled while nobody wants the child.
-const mostPeeks = 4
+const maxPeekDoublings = 4
 
 // watch finds out when a child that gets no requests yet is ready for them.
-func (k *keeper) watch(s *slot) {
-	k.unwatch(s)
-	ctx, cancel := context.WithCancel(k.ctx)
-	question := k.plan.Ready
+func (sup *supervisor) awaitReady(in *instance) {
+	sup.stopAwaitingReady(in)
+	ctx, cancel := context.WithCancel(sup.ctx)
+	question := sup.plan.Ready
 	ready, refusal := make(chan struct{}), new(atomic.Pointer[string])
-	s.ready, s.unready, s.refusal = ready, cancel, refusal
-	k.tasks.Go(func() {
+	in.readyDone, in.cancelReady, in.notReadyReason = ready, cancel, refusal
+	sup.tasks.Go(func() {
 		defer cancel()
-		if k.await(ctx, s.socket, question, refusal) == nil {
+		if sup.pollReady(ctx, in.socket, question, refusal) == nil {
 			close(ready)
-			k.nudge()
+			sup.wake()
 		}
 	})
 }
 
 // unwatch ends that.
-func (k *keeper) unwatch(s *slot) {
-	if s.unready != nil {
-		s.unready()
-		s.ready, s.unready = nil, nil
+func (sup *supervisor) stopAwaitingReady(in *instance) {
+	if in.cancelReady != nil {
+		in.cancelReady()
+		in.readyDone, in.cancelReady = nil, nil
 	}
 }
 
 // await returns nil when a child is ready. Until then refusal is why it is not.
-func (k *keeper) await(ctx context.Context, s *socket, question func(context.Context, string) error, refusal *atomic.Pointer[string]) error {
+func (sup *supervisor) pollReady(ctx context.Context, s *proc.Socket, question func(context.Context, string) error, refusal *atomic.Pointer[string]) error {
 	if question == nil {
-		return k.program.accepts(ctx, s)
+		return sup.program.accepts(ctx, s)
 	}
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		err := question(ctx, s.addr)
+		err := question(ctx, s.Addr)
 		if err == nil {
 			return nil
 		}
@@ -62,53 +64,53 @@ func (k *keeper) await(ctx context.Context, s *socket, question func(context.Con
 }
 
 // checkStart deals with a child that has not answered yet.
-func (k *keeper) checkStart(s *slot, now time.Time) {
-	deadline := s.machine.begun.Add(k.plan.StartTimeout)
+func (sup *supervisor) checkStart(in *instance, now time.Time) {
+	deadline := in.machine.begun.Add(sup.plan.StartTimeout)
 	switch {
-	case s.ends():
+	case in.ends():
 		return // what is left of it may take a while to go
-	case !s.launched:
-	case s.ready != nil && isClosed(s.ready):
-		if outlasted := s.machine.begun.Add(probation); now.Before(outlasted) {
-			k.at(outlasted) // it may end as soon as it has begun
+	case !in.launched:
+	case in.readyDone != nil && isClosed(in.readyDone):
+		if outlasted := in.machine.begun.Add(probation); now.Before(outlasted) {
+			sup.wakeAt(outlasted) // it may end as soon as it has begun
 			return
 		}
-		k.unwatch(s)
-		k.step(s, now, readied)
-		k.come(nil)
-		k.tellReady(s, now)
-		k.expose(s)
-		if old := s.replaces; old != nil {
-			s.replaces, old.successor = nil, s
-			k.retire(old, now)
-			if s.generation < k.renewal.generation {
-				k.outdate(s, restarted) // that was asked for after its start
+		sup.stopAwaitingReady(in)
+		sup.step(in, now, becameReady)
+		sup.reportFirst(nil)
+		sup.logReady(in, now)
+		sup.addToRotation(in)
+		if old := in.replaces; old != nil {
+			in.replaces, old.successor = nil, in
+			sup.retire(old, now)
+			if in.generation < sup.replacement.generation {
+				sup.markForReplacement(in, restarted) // that was asked for after its start
 			}
 		}
 		return
-	case s.ready != nil:
-	case s.machine.state == Ready:
+	case in.readyDone != nil:
+	case in.machine.state == Ready:
 		return
 	default:
-		if k.peek(s, now); s.machine.state == Ready || s.queueing.IsZero() {
+		if sup.peek(in, now); in.machine.state == Ready || in.queuedSince.IsZero() {
 			return
 		}
-		deadline = s.queueing.Add(k.plan.StartTimeout)
+		deadline = in.queuedSince.Add(sup.plan.StartTimeout)
 	}
-	k.at(deadline)
+	sup.wakeAt(deadline)
 	if !now.Before(deadline) {
-		attrs := []any{"instance", s.socket.addr, "pid", s.child.pid(), "start_timeout", k.plan.StartTimeout}
-		if !s.launched {
+		attrs := []any{"instance", in.socket.Addr, "pid", in.child.PID(), "start_timeout", sup.plan.StartTimeout}
+		if !in.launched {
 			attrs = append(attrs, "error", errNotLaunched.Error())
-		} else if s.refusal != nil && s.refusal.Load() != nil {
-			attrs = append(attrs, "error", *s.refusal.Load())
+		} else if in.notReadyReason != nil && in.notReadyReason.Load() != nil {
+			attrs = append(attrs, "error", *in.notReadyReason.Load())
 		}
-		k.log.Error("a process is not ready in time; it is ended", attrs...)
-		if !s.launched {
-			k.kill(s, notReady, process.kill)
+		sup.log.Error("a process is not ready in time; it is ended", attrs...)
+		if !in.launched {
+			sup.kill(in, notReady, process.Kill)
 			return
 		}
-		k.kill(s, notReady, k.dumpAndEnd)
+		sup.kill(in, notReady, sup.dumpAndStop)
 	}
 }
 
@@ -119,60 +121,60 @@ type queue struct {
 }
 
 // peek looks whether a child that gets requests has begun to accept them.
-func (k *keeper) peek(s *slot, now time.Time) {
-	q, answered := s.peeking.take()
+func (sup *supervisor) peek(in *instance, now time.Time) {
+	q, answered := in.peek.take()
 	switch {
 	case answered:
-		k.noteQueue(s, now, q)
-	case s.peeking.isOut():
+		sup.noteQueue(in, now, q)
+	case in.peek.isPending():
 		return
-	case now.Before(s.lookAt):
-		k.at(s.lookAt)
+	case now.Before(in.nextPeek):
+		sup.wakeAt(in.nextPeek)
 		return
 	default:
-		s.peeking = send(k, func() (q queue) { q.n, q.known = k.program.queued(s.socket); return q })
+		in.peek = startQuery(sup, func() (q queue) { q.n, q.known = sup.program.queued(in.socket); return q })
 		return
 	}
-	k.at(s.lookAt)
+	sup.wakeAt(in.nextPeek)
 }
 
 // noteQueue takes note of what waits to be accepted.
-func (k *keeper) noteQueue(s *slot, now time.Time, q queue) {
+func (sup *supervisor) noteQueue(in *instance, now time.Time, q queue) {
 	if !q.known {
-		s.lookAt = now.Add(time.Hour)
+		in.nextPeek = now.Add(time.Hour)
 		return
 	}
-	s.peeks = min(s.peeks+1, mostPeeks)
+	in.peeks = min(in.peeks+1, maxPeekDoublings)
 	switch {
-	case q.n > 0 && s.queueing.IsZero():
-		s.queueing, s.peeks = now, 0
-	case q.n == 0 && !s.queueing.IsZero():
-		s.queueing = time.Time{}
-		k.step(s, now, readied)
-		k.come(nil)
-		k.tellReady(s, now)
+	case q.n > 0 && in.queuedSince.IsZero():
+		in.queuedSince, in.peeks = now, 0
+	case q.n == 0 && !in.queuedSince.IsZero():
+		in.queuedSince = time.Time{}
+		sup.step(in, now, becameReady)
+		sup.reportFirst(nil)
+		sup.logReady(in, now)
 	}
-	s.lookAt = now.Add(doubled(peekEvery, s.peeks, time.Hour))
+	in.nextPeek = now.Add(doubled(peekInterval, in.peeks, time.Hour))
 }
 
 // tellReady tells that a child is ready.
-func (k *keeper) tellReady(s *slot, now time.Time) {
-	k.log.Log(k.ctx, k.startLevel(s), "the command is ready", "instance", s.socket.addr, "pid", s.child.pid(), "after", now.Sub(s.machine.begun).Round(time.Millisecond))
+func (sup *supervisor) logReady(in *instance, now time.Time) {
+	sup.log.Log(sup.ctx, sup.startLevel(in), "the command is ready", "instance", in.socket.Addr, "pid", in.child.PID(), "after", now.Sub(in.machine.begun).Round(time.Millisecond))
 }
 
 // startLevel is the level of what is logged about the start of a child. Where children
 // follow one another all the time, it is of no interest.
-func (k *keeper) startLevel(s *slot) slog.Level {
-	if k.storm.on || s.afterClean {
+func (sup *supervisor) startLevel(in *instance) slog.Level {
+	if sup.crashLoop.active || in.afterCleanExit {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
 }
 
 // come tells who waits for the first child what has come of it: nil if it is ready.
-func (k *keeper) come(err error) {
+func (sup *supervisor) reportFirst(err error) {
 	select {
-	case k.first <- err:
+	case sup.firstResult <- err:
 	default: // it was not the first
 	}
 }

@@ -7,27 +7,29 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 // queueing is a script with a queue of connections that is known.
-type queueing struct {
+type queueScript struct {
 	*script
 	depth atomic.Int64
 }
 
-func (q *queueing) queued(*socket) (int, bool) { return int(q.depth.Load()), true }
+func (q *queueScript) queued(*proc.Socket) (int, bool) { return int(q.depth.Load()), true }
 
 // A probe that accepts connections is ready, even if it takes long to answer one.
 func TestProbeAccepts(t *testing.T) {
-	keepAs(t, Config{SpawnBudget: Budget{Spawns: 1, Per: time.Minute}}, 0, func(n int) life {
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1, Per: time.Minute}}, 0, func(n int) life {
 		if n == 0 {
 			return life{lasts: time.Millisecond}
 		}
 		return life{}
 	}, func(s *script, _ string) {
-		q := &queueing{script: s}
+		q := &queueScript{script: s}
 		q.depth.Store(1)
-		s.k.ask(func() { s.k.program = q })
+		s.sup.call(func() { s.sup.program = q })
 		time.Sleep(62 * time.Second)
 		if s.states() != "probing" {
 			t.Fatal(s.states())
@@ -42,12 +44,12 @@ func TestProbeAccepts(t *testing.T) {
 
 // What does not accept the connections that wait is ended in time.
 func TestProbeDoesNotAccept(t *testing.T) {
-	keepAs(t, Config{}, time.Second, func(int) life { return life{} }, func(s *script, _ string) {
-		q := &queueing{script: s}
+	superviseAs(t, Config{}, time.Second, func(int) life { return life{} }, func(s *script, _ string) {
+		q := &queueScript{script: s}
 		q.depth.Store(1)
-		s.k.ask(func() { s.k.program = q; s.k.slots[0].lookAt = time.Now() })
+		s.sup.call(func() { s.sup.program = q; s.sup.instances[0].nextPeek = time.Now() })
 		time.Sleep(time.Minute + time.Second)
-		if exits := s.shot().Storm.Exits; len(exits) != 1 || exits[0].Cause != notReady {
+		if exits := s.snapshot().CrashLoop.Exits; len(exits) != 1 || exits[0].Cause != notReady {
 			t.Errorf("exits are %+v", exits)
 		}
 	})
@@ -55,7 +57,7 @@ func TestProbeDoesNotAccept(t *testing.T) {
 
 // What is left of a child that does not end at once holds up nobody but its own instance.
 func TestLingers(t *testing.T) {
-	keepAs(t, Config{Instances: 2}, 10500*time.Millisecond, func(n int) life {
+	superviseAs(t, Config{Instances: 2}, 10500*time.Millisecond, func(n int) life {
 		l := life{serves: time.Second}
 		switch n {
 		case 0:
@@ -66,7 +68,7 @@ func TestLingers(t *testing.T) {
 		return l
 	}, func(s *script, _ string) {
 		begun := time.Now()
-		if shot := s.shot(); shot.Instances[0].PID != 1000 || !time.Now().Equal(begun) {
+		if shot := s.snapshot(); shot.Instances[0].PID != 1000 || !time.Now().Equal(begun) {
 			t.Errorf("after %v: %+v", time.Since(begun), shot.Instances[0])
 		}
 		time.Sleep(time.Second)
@@ -84,19 +86,19 @@ func TestLingers(t *testing.T) {
 // then, has ended by itself.
 func TestDiesUnready(t *testing.T) {
 	never := func(context.Context, string) error { return errors.New("not yet") }
-	keepAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, func(int) life {
+	superviseAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, func(int) life {
 		return life{lasts: 9 * time.Second, lingers: 4 * time.Second}
 	}, func(s *script, _ string) {
 		looks := 0
-		s.k.ask(func() {
-			s.k.looked = func(time.Time) {
+		s.sup.call(func() {
+			s.sup.onPass = func(time.Time) {
 				if looks++; looks > 200 {
 					panic("the keeper does not come to rest")
 				}
 			}
 		})
 		time.Sleep(14 * time.Second)
-		if exits := s.shot().Storm.Exits; len(exits) != 1 || exits[0].Cause != "" || strings.Contains(s.logged(), "not ready") {
+		if exits := s.snapshot().CrashLoop.Exits; len(exits) != 1 || exits[0].Cause != "" || strings.Contains(s.logged(), "not ready") {
 			t.Errorf("exits are %+v\n%s", exits, s.logged())
 		}
 	})
@@ -111,7 +113,7 @@ func TestReadyAfterADeath(t *testing.T) {
 		}
 		return nil
 	}
-	keepAs(t, Config{Ready: ready}, 5*time.Second, func(n int) life {
+	superviseAs(t, Config{Ready: ready}, 5*time.Second, func(n int) life {
 		if n == 0 {
 			return life{serves: time.Second, lasts: 10 * time.Second}
 		}
@@ -119,12 +121,12 @@ func TestReadyAfterADeath(t *testing.T) {
 	}, func(s *script, _ string) {
 		slow.Store(true)
 		time.Sleep(10 * time.Second)
-		if got := s.told(); got != "add app-0, drain app-0" || s.starts() != 2 {
+		if got := s.frontCalls(); got != "add app-0, drain app-0" || s.starts() != 2 {
 			t.Errorf("told %s, %d starts", got, s.starts())
 		}
 		slow.Store(false)
 		time.Sleep(2 * time.Second)
-		if got := s.told(); got != "add app-0, drain app-0, resume app-0" {
+		if got := s.frontCalls(); got != "add app-0, drain app-0, resume app-0" {
 			t.Errorf("told %s", got)
 		}
 	})

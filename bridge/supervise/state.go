@@ -54,20 +54,20 @@ func (s State) unproven() bool { return s == Starting || s == Ready || s == Prob
 type event uint8
 
 const (
-	started  event = iota // a child is there
-	executed              // it runs the command
-	readied               // it accepts requests
-	served                // it has answered one
-	died                  // it has ended, or could not be started
-	finished              // it has exited cleanly, see cleanExit
-	retire                // the instance is to go
-	renew                 // the child is to be followed by another
-	sleep                 // the child is to end until there is a request
-	drained               // nothing is left to do for a child that is drained
-	woken                 // there is a request
-	kept                  // it is not drained after all
-	restored              // another instance has shown that all is well again
-	closed                // nobody wants the instance any more
+	started        event = iota // a child is there
+	running                     // it runs the command
+	becameReady                 // it accepts requests
+	served                      // it has answered one
+	exited                      // it has ended, or could not be started
+	exitedCleanly               // it has exited cleanly, see cleanExit
+	retire                      // the instance is to go
+	renew                       // the child is to be followed by another
+	sleep                       // the child is to end until there is a request
+	drained                     // nothing is left to do for a child that is drained
+	woken                       // there is a request
+	drainCancelled              // it is not drained after all
+	breakerClosed               // another instance has shown that all is well again
+	closed                      // nobody wants the instance any more
 )
 
 const (
@@ -104,14 +104,14 @@ type machine struct {
 	random func() float64 // 0 to 1
 	pace   *rate.Limiter  // of starts after clean exits
 
-	state State
-	since time.Time // in that state
-	begun time.Time // when the child there is, or was last, began to run, or to be started
-	next  time.Time // when a child is to be started; zero: not now
-	tries int       // children in a row that never served
-	flaps int       // children in a row that served, and died before they were steady
-	aim   event     // what a child is drained for: retire, renew or sleep
-	from  State     // in which it was before
+	state    State
+	since    time.Time // in that state
+	begun    time.Time // when the child there is, or was last, began to run, or to be started
+	next     time.Time // when a child is to be started; zero: not now
+	failures int       // children in a row that never served
+	flaps    int       // children in a row that served, and died before they were steady
+	aim      event     // what a child is drained for: retire, renew or sleep
+	from     State     // in which it was before
 }
 
 func newMachine(b *budget, stop bool, random func() float64, now time.Time) *machine {
@@ -135,14 +135,14 @@ func (m *machine) step(now time.Time, e event) {
 	case e == started && s == Broken:
 		m.begun = now
 		m.enter(now, Probing, time.Time{})
-	case e == executed && s.runs():
+	case e == running && s.runs():
 		m.begun = now // its life begins
-	case e == readied && s == Starting:
+	case e == becameReady && s == Starting:
 		m.enter(now, Ready, time.Time{})
 	case e == served && s.unproven():
-		m.tries = 0
+		m.failures = 0
 		if s == Probing || !m.stop {
-			m.budget.restore()
+			m.budget.reset()
 		}
 		m.enter(now, Serving, time.Time{})
 	case (e == retire || e == renew || e == sleep) && s.works():
@@ -152,16 +152,16 @@ func (m *machine) step(now time.Time, e event) {
 		m.aim = e // whatever it was drained for before
 	case e == drained && s == Draining:
 		m.enter(now, Ending, time.Time{})
-	case e == woken && (s == Asleep || s == Waiting), e == restored && s == Broken:
+	case e == woken && (s == Asleep || s == Waiting), e == breakerClosed && s == Broken:
 		m.enter(now, Waiting, now)
-	case e == woken && s == Draining && m.aim == sleep, e == kept && s == Draining:
+	case e == woken && s == Draining && m.aim == sleep, e == drainCancelled && s == Draining:
 		m.enter(now, m.from, time.Time{})
 	case e == woken && s == Ending && m.aim == sleep:
 		m.aim = renew
-	case e == finished && s == Serving:
+	case e == exitedCleanly && s == Serving:
 		m.enter(now, Waiting, now.Add(m.pace.ReserveN(now, 1).DelayFrom(now)))
-	case e == died, e == finished:
-		m.die(now)
+	case e == exited, e == exitedCleanly:
+		m.exited(now)
 	}
 }
 
@@ -169,21 +169,21 @@ func (m *machine) enter(now time.Time, s State, next time.Time) {
 	m.state, m.since, m.next = s, now, next
 }
 
-func (m *machine) die(now time.Time) {
+func (m *machine) exited(now time.Time) {
 	switch m.state {
 	case Serving:
-		m.dieServing(now)
+		m.exitedServing(now)
 	case Starting, Ready, Waiting:
-		m.dieUnserved(now)
+		m.exitedUnserved(now)
 	case Probing, Broken:
 		m.enter(now, Broken, now.Add(m.budget.window))
 	case Draining, Ending:
-		m.dieDrained(now)
+		m.exitedDrained(now)
 	}
 }
 
 // dieDrained is the end of a child that was to end.
-func (m *machine) dieDrained(now time.Time) {
+func (m *machine) exitedDrained(now time.Time) {
 	switch m.aim {
 	case retire:
 		m.enter(now, Closed, time.Time{})
@@ -202,22 +202,22 @@ func (m *machine) lived(now time.Time) time.Duration {
 	return now.Sub(m.begun)
 }
 
-func (m *machine) dieUnserved(now time.Time) {
+func (m *machine) exitedUnserved(now time.Time) {
 	if m.lived(now) >= steady {
-		m.tries = 0 // nobody asked it anything
+		m.failures = 0 // nobody asked it anything
 	}
-	m.tries++
+	m.failures++
 	if m.budget.spend(now) {
 		m.enter(now, Broken, now.Add(m.budget.window))
 		return
 	}
-	pause := min(doubled(firstPause, m.tries-1, mostPause), mostPause)
+	pause := min(doubled(firstPause, m.failures-1, mostPause), mostPause)
 	// A quarter more or less: what dies together need not come back together.
 	pause = time.Duration(float64(pause) * (0.75 + m.random()/2))
 	m.enter(now, Waiting, now.Add(min(max(pause, firstPause), mostPause)))
 }
 
-func (m *machine) dieServing(now time.Time) {
+func (m *machine) exitedServing(now time.Time) {
 	lived := m.lived(now)
 	if lived >= steady {
 		m.flaps = 0

@@ -35,7 +35,7 @@ func TestMachine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := epoch
-			m := newMachine(&budget{most: 10, window: 10 * time.Minute}, tc.stop, func() float64 { return 0.5 }, now)
+			m := newMachine(&budget{max: 10, window: 10 * time.Minute}, tc.stop, func() float64 { return 0.5 }, now)
 			var got []string
 			for life := range strings.FieldsSeq(tc.lives) {
 				m.step(now, started)
@@ -44,9 +44,9 @@ func TestMachine(t *testing.T) {
 				}
 				now = now.Add(tc.life)
 				if life == "c" {
-					m.step(now, finished)
+					m.step(now, exitedCleanly)
 				} else {
-					m.step(now, died)
+					m.step(now, exited)
 				}
 				text := m.next.Sub(now).String()
 				if m.state == Broken {
@@ -78,7 +78,7 @@ func TestMachineAtRandom(t *testing.T) {
 	for seed := range seeds.Of(t, 2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		now := epoch
-		m := newMachine(&budget{most: 3, window: 10 * time.Minute}, seed%2 == 0, r.Float64, now)
+		m := newMachine(&budget{max: 3, window: 10 * time.Minute}, seed%2 == 0, r.Float64, now)
 		for range 200 {
 			now = now.Add(time.Duration(r.ExpFloat64() * float64(20*time.Second)))
 			before := m.state
@@ -86,7 +86,7 @@ func TestMachineAtRandom(t *testing.T) {
 			if e == retire {
 				continue // that is its end
 			}
-			if before.runs() == (e == started) || !before.runs() && (e == died || e == finished) {
+			if before.runs() == (e == started) || !before.runs() && (e == exited || e == exitedCleanly) {
 				continue // the keeper never does that
 			}
 			m.step(now, e)
@@ -96,11 +96,11 @@ func TestMachineAtRandom(t *testing.T) {
 			pause := m.next.Sub(now)
 			switch {
 			case m.state.runs():
-			case m.state == Broken && pause != 10*time.Minute && e == died:
+			case m.state == Broken && pause != 10*time.Minute && e == exited:
 				t.Fatalf("seed %d: broken for %v", seed, pause)
 			case m.state == Waiting && before == Serving && (pause < 0 || pause > mostShort):
 				t.Fatalf("seed %d: %v after one that served", seed, pause)
-			case m.state == Waiting && e == died && before.unproven() && (pause < firstPause || pause > mostPause):
+			case m.state == Waiting && e == exited && before.unproven() && (pause < firstPause || pause > mostPause):
 				t.Fatalf("seed %d: %v after one that never served", seed, pause)
 			}
 		}
@@ -115,19 +115,19 @@ func TestMachineAtRandom(t *testing.T) {
 
 // Children that exit cleanly follow one another at once, but not without end.
 func TestPaceOfCleanExits(t *testing.T) {
-	m := newMachine(&budget{most: 1, window: time.Hour}, true, func() float64 { return 0 }, epoch)
+	m := newMachine(&budget{max: 1, window: time.Hour}, true, func() float64 { return 0 }, epoch)
 	now := epoch
 	for range cleanBurst {
 		m.step(now, started)
 		m.step(now, served)
-		if m.step(now, finished); m.state != Waiting || m.next != now {
+		if m.step(now, exitedCleanly); m.state != Waiting || m.next != now {
 			t.Fatalf("%v, next start after %v", m.state, m.next.Sub(now))
 		}
 	}
 	for range 10 {
 		m.step(now, started)
 		m.step(now, served)
-		if m.step(now, finished); m.state != Waiting || m.next.Sub(now) != time.Second/cleanRate {
+		if m.step(now, exitedCleanly); m.state != Waiting || m.next.Sub(now) != time.Second/cleanRate {
 			t.Fatalf("%v, next start after %v", m.state, m.next.Sub(now))
 		}
 		now = m.next
@@ -135,7 +135,7 @@ func TestPaceOfCleanExits(t *testing.T) {
 }
 
 func TestBudget(t *testing.T) {
-	b := budget{most: 3, window: time.Minute}
+	b := budget{max: 3, window: time.Minute}
 	at := func(s int) time.Time { return epoch.Add(time.Duration(s) * time.Second) }
 	for _, c := range []struct {
 		at    int
@@ -146,7 +146,7 @@ func TestBudget(t *testing.T) {
 			t.Errorf("at %d s: spent %v, left %d, want %+v", c.at, spent, b.left(at(c.at)), c)
 		}
 	}
-	if b.restore(); b.left(at(122)) != 3 {
+	if b.reset(); b.left(at(122)) != 3 {
 		t.Errorf("restored, %d are left", b.left(at(122)))
 	}
 }

@@ -9,7 +9,7 @@ import (
 // Requests do not wait at an instance where nothing runs while others work; and they do
 // where there is no other.
 func TestSteer(t *testing.T) {
-	keepAs(t, Config{Instances: 2}, 10*time.Second, func(n int) life {
+	superviseAs(t, Config{Instances: 2}, 10*time.Second, func(n int) life {
 		switch n {
 		case 0:
 			return life{serves: time.Second, lasts: 5 * time.Second}
@@ -18,16 +18,16 @@ func TestSteer(t *testing.T) {
 		}
 		return good(n)
 	}, func(s *script, _ string) {
-		if got, want := s.told(), "add app-0, add app-1, drain app-0, fail app-0, resume app-0"; got != want {
+		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0, fail app-0, resume app-0"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
 		if s.starts() != 4 || s.states() != "serving serving" {
 			t.Errorf("%d starts, %s", s.starts(), s.states())
 		}
 	})
-	keepAs(t, Config{Instances: 2, SpawnBudget: Budget{Spawns: 3}}, 4*time.Second, func(int) life { return life{lasts: 100 * time.Millisecond} }, func(s *script, _ string) {
+	superviseAs(t, Config{Instances: 2, SpawnBudget: Budget{Spawns: 3}}, 4*time.Second, func(int) life { return life{lasts: 100 * time.Millisecond} }, func(s *script, _ string) {
 		// The one that died last keeps what waits, until both are given up.
-		if got := s.told(); !strings.HasSuffix(got, "down, fail app-0, fail app-1") || strings.Count(got, "down") != 1 {
+		if got := s.frontCalls(); !strings.HasSuffix(got, "down, fail app-0, fail app-1") || strings.Count(got, "down") != 1 {
 			t.Errorf("told %s", got)
 		}
 	})
@@ -35,8 +35,8 @@ func TestSteer(t *testing.T) {
 
 // The end of a child that is not needed any more is no failed start, however soon it is.
 func TestIdleAtOnce(t *testing.T) {
-	keepAs(t, Config{IdleShutdown: 50 * time.Millisecond}, time.Second, good, func(s *script, _ string) {
-		if err := <-s.k.first; err != nil || s.states() != "asleep" {
+	superviseAs(t, Config{IdleShutdown: 50 * time.Millisecond}, time.Second, good, func(s *script, _ string) {
+		if err := <-s.sup.firstResult; err != nil || s.states() != "asleep" {
 			t.Errorf("%v, %s", err, s.states())
 		}
 	})

@@ -4,18 +4,18 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 const (
 	// stormDeaths within stormWindow are a storm; no death within it, and something that
 	// runs, are its end. It is told of once in stormWindow.
-	stormDeaths = 3
-	stormWindow = time.Minute
+	crashLoopExits  = 3
+	crashLoopWindow = time.Minute
 
 	// keptExits is how many ends are remembered.
 	keptExits = 5
@@ -37,16 +37,8 @@ type Exit struct {
 	InFlight    []Request // the requests whose connections ended with it, the oldest first
 }
 
-// newExit is the end of a process that was waited for.
-func newExit(s *os.ProcessState) Exit {
-	e := Exit{PID: s.Pid(), Status: s.ExitCode()}
-	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		e.Signal = ws.Signal().String()
-		if ws.CoreDump() {
-			e.Signal += " (core dumped)"
-		}
-	}
-	return e
+func newExit(e *proc.Exit) Exit {
+	return Exit{Time: e.Time, PID: e.PID, Status: e.Status, Signal: e.Signal, Err: e.Err, Lines: e.Lines, OutOfMemory: e.OutOfMemory}
 }
 
 // how is the exit in a few words.
@@ -99,121 +91,121 @@ func (e *Exit) String() string {
 }
 
 // storm notices that children die in numbers, and says when that is worth telling.
-type storm struct {
+type crashLoop struct {
 	exits  []Exit      // the last ones, the oldest first
 	recent []time.Time // deaths within stormWindow, in the order in which they were looked into
-	on     bool
+	active bool
 	began  time.Time // when the first of its deaths was; of the last one, if it is over
-	deaths int       // in it
-	told   time.Time
+	count  int       // in it
+	logged time.Time
 }
 
 // news is what is to be told of a storm.
-type news uint8
+type crashLoopEvent uint8
 
 const (
-	nothing news = iota
-	begins
-	goesOn
-	ends
+	noEvent crashLoopEvent = iota
+	loopStarted
+	loopContinued
+	loopEnded
 )
 
 // note takes a death.
-func (s *storm) note(e Exit) news {
+func (s *crashLoop) note(e Exit) crashLoopEvent {
 	if len(s.exits) == keptExits {
 		s.exits = append(s.exits[:0], s.exits[1:]...)
 	}
 	s.exits = append(s.exits, e)
 	s.forget(e.Time)
 	s.recent = append(s.recent, e.Time)
-	if s.on {
-		s.deaths++
-		return nothing
+	if s.active {
+		s.count++
+		return noEvent
 	}
-	if len(s.recent) < stormDeaths {
-		return nothing
+	if len(s.recent) < crashLoopExits {
+		return noEvent
 	}
-	s.on, s.began, s.told, s.deaths = true, s.recent[0], e.Time, len(s.recent)
-	return begins
+	s.active, s.began, s.logged, s.count = true, s.recent[0], e.Time, len(s.recent)
+	return loopStarted
 }
 
 // tick is called at due, and may be called at any time. calm says that nothing speaks
 // against any child.
-func (s *storm) tick(now time.Time, calm bool) news {
+func (s *crashLoop) tick(now time.Time, calm bool) crashLoopEvent {
 	s.forget(now)
 	switch {
-	case !s.on:
-		return nothing
+	case !s.active:
+		return noEvent
 	case calm && len(s.recent) == 0:
-		s.on = false
-		return ends
-	case now.Sub(s.told) < stormWindow:
-		return nothing
+		s.active = false
+		return loopEnded
+	case now.Sub(s.logged) < crashLoopWindow:
+		return noEvent
 	}
-	s.told = now
-	return goesOn
+	s.logged = now
+	return loopContinued
 }
 
 // due is when tick is wanted; zero: never.
-func (s *storm) due() time.Time {
-	if !s.on {
+func (s *crashLoop) due() time.Time {
+	if !s.active {
 		return time.Time{}
 	}
-	due := s.told.Add(stormWindow)
+	due := s.logged.Add(crashLoopWindow)
 	if len(s.recent) == 0 {
 		return due
 	}
-	if end := slices.MaxFunc(s.recent, time.Time.Compare).Add(stormWindow); end.Before(due) {
+	if end := slices.MaxFunc(s.recent, time.Time.Compare).Add(crashLoopWindow); end.Before(due) {
 		return end
 	}
 	return due
 }
 
-func (s *storm) forget(now time.Time) {
-	s.recent = slices.DeleteFunc(s.recent, func(t time.Time) bool { return now.Sub(t) >= stormWindow })
+func (s *crashLoop) forget(now time.Time) {
+	s.recent = slices.DeleteFunc(s.recent, func(t time.Time) bool { return now.Sub(t) >= crashLoopWindow })
 }
 
 // tell tells what there is to tell of a storm that goes on or ends.
-func (k *keeper) tell(now time.Time) {
-	restless := slices.ContainsFunc(k.slots, func(s *slot) bool { return !s.isCalm(now) })
-	k.tellStorm(k.storm.tick(now, !restless), now)
-	if due := k.storm.due(); !due.IsZero() {
-		k.at(due)
+func (sup *supervisor) checkCrashLoop(now time.Time) {
+	restless := slices.ContainsFunc(sup.instances, func(in *instance) bool { return !in.isStable(now) })
+	sup.logCrashLoop(sup.crashLoop.tick(now, !restless), now)
+	if due := sup.crashLoop.due(); !due.IsZero() {
+		sup.wakeAt(due)
 	}
 }
 
 // isCalm reports whether nothing speaks against an instance: its child is of use, or
 // lives.
-func (s *slot) isCalm(now time.Time) bool {
-	m := s.machine
-	if s.child == nil {
-		return m.state == Asleep || s.roomless || m.state == Broken && m.next.IsZero() // another one is tried for it
+func (in *instance) isStable(now time.Time) bool {
+	m := in.machine
+	if in.child == nil {
+		return m.state == Asleep || in.noRoom || m.state == Broken && m.next.IsZero() // another one is tried for it
 	}
-	return !m.state.unproven() || m.state == Ready || s.launched && now.Sub(m.begun) >= stormWindow
+	return !m.state.unproven() || m.state == Ready || in.launched && now.Sub(m.begun) >= crashLoopWindow
 }
 
 // tellStorm logs news of a storm.
-func (k *keeper) tellStorm(what news, now time.Time) {
+func (sup *supervisor) logCrashLoop(what crashLoopEvent, now time.Time) {
 	text, level := "", slog.LevelError
 	switch what {
-	case nothing:
+	case noEvent:
 		return
-	case begins:
+	case loopStarted:
 		text = "a storm begins: the command ends again and again"
-	case goesOn:
+	case loopContinued:
 		text = "the storm goes on: the command ends again and again"
-	case ends:
+	case loopEnded:
 		text, level = "the storm is over", slog.LevelWarn
 	}
-	exits := make([]string, len(k.storm.exits))
-	for i := range k.storm.exits {
-		exits[i] = k.storm.exits[i].String()
+	exits := make([]string, len(sup.crashLoop.exits))
+	for i := range sup.crashLoop.exits {
+		exits[i] = sup.crashLoop.exits[i].String()
 	}
-	states := make([]string, len(k.slots))
-	for i, s := range k.slots {
-		states[i] = s.machine.state.String()
+	states := make([]string, len(sup.instances))
+	for i, in := range sup.instances {
+		states[i] = in.machine.state.String()
 	}
-	k.log.LogAttrs(context.Background(), level, text,
-		slog.String("state", strings.Join(states, " ")), slog.Int("ended", k.storm.deaths), slog.Int("ended_last_minute", len(k.storm.recent)),
-		slog.Duration("since", now.Sub(k.storm.began).Round(time.Second)), slog.Int("budget_left", k.budget.left(now)), slog.Any("last", exits))
+	sup.log.LogAttrs(context.Background(), level, text,
+		slog.String("state", strings.Join(states, " ")), slog.Int("ended", sup.crashLoop.count), slog.Int("ended_last_minute", len(sup.crashLoop.recent)),
+		slog.Duration("since", now.Sub(sup.crashLoop.began).Round(time.Second)), slog.Int("budget_left", sup.budget.left(now)), slog.Any("last", exits))
 }

@@ -8,7 +8,7 @@ import (
 
 // A storm is over when nobody dies any more, even if children are replaced all the time.
 func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
-	keepAs(t, Config{MaxLifetime: 30 * time.Second}, 0, func(n int) life {
+	superviseAs(t, Config{MaxLifetime: 30 * time.Second}, 0, func(n int) life {
 		if n < 4 {
 			return life{serves: 100 * time.Millisecond, lasts: time.Second}
 		}
@@ -17,7 +17,7 @@ func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
 		s.allow(2)
 		time.Sleep(time.Hour)
 		log := s.logged()
-		if on := s.shot().Storm.On; on || strings.Count(log, "the storm goes on") > 2 || strings.Count(log, "the storm is over") != 1 {
+		if on := s.snapshot().CrashLoop.Active; on || strings.Count(log, "the storm goes on") > 2 || strings.Count(log, "the storm is over") != 1 {
 			t.Errorf("on %v:\n%s", on, log[:min(len(log), 3000)])
 		}
 	})
@@ -25,7 +25,7 @@ func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
 
 // Nor does it go on because there is no room for an instance.
 func TestStormEndsWithoutRoom(t *testing.T) {
-	keepAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, 0, func(n int) life {
+	superviseAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, 0, func(n int) life {
 		l := good(n)
 		if l.memory = 100 * mib; n > 2 && n < 6 {
 			l.lasts = 2 * time.Second
@@ -35,11 +35,11 @@ func TestStormEndsWithoutRoom(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		s.mu.Lock()
 		for _, c := range s.alive {
-			c.kill()
+			c.Kill()
 		}
 		s.mu.Unlock()
 		time.Sleep(10 * time.Minute)
-		if log := s.logged(); s.shot().Storm.On || s.living() != 2 || strings.Count(log, "a storm begins") != 1 {
+		if log := s.logged(); s.snapshot().CrashLoop.Active || s.living() != 2 || strings.Count(log, "a storm begins") != 1 {
 			t.Errorf("%s, %d live:\n%s", s.states(), s.living(), log)
 		}
 	})
@@ -52,8 +52,8 @@ func TestCalmWhileBroken(t *testing.T) {
 		roomless bool
 		want     bool
 	}{{want: true}, {next: epoch}, {next: epoch, roomless: true, want: true}} {
-		s := &slot{machine: &machine{state: Broken, next: tc.next}, roomless: tc.roomless}
-		if calm := s.isCalm(epoch); calm != tc.want {
+		in := &instance{machine: &machine{state: Broken, next: tc.next}, noRoom: tc.roomless}
+		if calm := in.isStable(epoch); calm != tc.want {
 			t.Errorf("%+v: calm %v", tc, calm)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 // suspectDeaths is at how many deaths running a route must have been in flight to be
 // suspected of them.
-const suspectDeaths = 3
+const suspectExits = 3
 
 // suspects are the routes that may be what kills children. One of which others were
 // answered meanwhile may only have been there, and is not refused.
@@ -19,19 +19,19 @@ type suspects struct {
 	quarantine time.Duration // 0: none is refused
 
 	// What those who send requests look at: nil if there is nothing to look for.
-	watched atomic.Pointer[map[string]*accused]
+	watched atomic.Pointer[map[string]*suspect]
 	refused atomic.Pointer[map[string]time.Time] // until when, by route
 
-	mu      sync.Mutex // held while the maps are replaced, and by snapshots
-	accused map[string]*accused
+	mu     sync.Mutex // held while the maps are replaced, and by snapshots
+	routes map[string]*suspect
 }
 
 // accused is a route that was in flight at the last death.
-type accused struct {
+type suspect struct {
 	deaths   int           // running
 	answered atomic.Uint64 // requests for it, since the first of them
 	until    time.Time     // when it is refused no more; zero: it is not
-	told     bool
+	logged   bool
 }
 
 // configure says how long a route is refused from now on.
@@ -68,37 +68,37 @@ func (s *suspects) note(e Exit) (fresh []string) {
 	if len(e.InFlight) == 0 && !e.Served {
 		return nil
 	}
-	now := make(map[string]*accused)
+	now := make(map[string]*suspect)
 	for _, r := range e.InFlight {
 		if r.Route == "" || now[r.Route] != nil {
 			continue
 		}
-		a := s.accused[r.Route]
+		a := s.routes[r.Route]
 		if a == nil {
-			a = new(accused)
+			a = new(suspect)
 		}
 		if e.isClean() && a.answered.Load() > 0 {
 			continue // the request had come on a connection that the child was about to close
 		}
 		a.deaths++
 		now[r.Route] = a
-		if a.deaths < suspectDeaths || a.told && e.Time.Before(a.until) {
+		if a.deaths < suspectExits || a.logged && e.Time.Before(a.until) {
 			continue
 		}
-		if !a.told || s.quarantine > 0 && a.answered.Load() == 0 {
+		if !a.logged || s.quarantine > 0 && a.answered.Load() == 0 {
 			fresh = append(fresh, r.Route)
 		}
-		a.told = true
+		a.logged = true
 		if s.quarantine > 0 && a.answered.Load() == 0 {
 			a.until = e.Time.Add(s.quarantine)
 		}
 	}
-	for route, a := range s.accused {
+	for route, a := range s.routes {
 		if now[route] == nil && e.Time.Before(a.until) {
 			now[route] = a // it is not in flight because it is refused
 		}
 	}
-	s.accused = now
+	s.routes = now
 	s.publish()
 	slices.Sort(fresh)
 	return fresh
@@ -106,12 +106,12 @@ func (s *suspects) note(e Exit) (fresh []string) {
 
 func (s *suspects) publish() {
 	s.watched.Store(nil)
-	if len(s.accused) > 0 {
-		watched := maps.Clone(s.accused)
+	if len(s.routes) > 0 {
+		watched := maps.Clone(s.routes)
 		s.watched.Store(&watched)
 	}
 	refused := make(map[string]time.Time)
-	for route, a := range s.accused {
+	for route, a := range s.routes {
 		if !a.until.IsZero() {
 			refused[route] = a.until
 		}
@@ -123,14 +123,14 @@ func (s *suspects) publish() {
 }
 
 // suspect looks for what a death may be due to.
-func (k *keeper) suspect(e Exit, now time.Time) {
-	for _, route := range k.suspects.note(e) {
-		d, refused := k.suspects.isRefused(route, now)
+func (sup *supervisor) noteSuspects(e Exit, now time.Time) {
+	for _, route := range sup.suspects.note(e) {
+		d, refused := sup.suspects.isRefused(route, now)
 		if refused {
-			k.log.Error("a route was in flight whenever the command ended; it is refused for a while", "route", route, "for", d.Round(time.Second))
+			sup.log.Error("a route was in flight whenever the command ended; it is refused for a while", "route", route, "for", d.Round(time.Second))
 			continue
 		}
-		k.log.Error("a route was in flight whenever the command ended", "route", route, "deaths", suspectDeaths)
+		sup.log.Error("a route was in flight whenever the command ended", "route", route, "deaths", suspectExits)
 	}
 }
 
@@ -147,8 +147,8 @@ func (s *suspects) snapshot(now time.Time) []SuspectSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := []SuspectSnapshot{}
-	for route, a := range s.accused {
-		if a.deaths < suspectDeaths {
+	for route, a := range s.routes {
+		if a.deaths < suspectExits {
 			continue
 		}
 		shot := SuspectSnapshot{Route: route, Deaths: a.deaths, Answered: a.answered.Load()}

@@ -15,21 +15,21 @@ const (
 var endKinds = [...]string{endPlanned, endClean, endExited, endSignal, endNotStarted, endNotReady, endMemory, endHung}
 
 // tally counts since the start.
-type tally struct {
+type counters struct {
 	started  uint64 // children
 	answered uint64 // requests, by children whose merit is not looked at any more
 	exits    map[string]uint64
 }
 
 // note counts an end. planned says that it was wanted.
-func (t *tally) note(e *Exit, planned bool) {
+func (t *counters) note(e *Exit, planned bool) {
 	if t.exits == nil {
 		t.exits = make(map[string]uint64, len(endKinds))
 	}
 	t.exits[e.kind(planned)]++
 }
 
-func (t *tally) kinds() map[string]uint64 {
+func (t *counters) kinds() map[string]uint64 {
 	all := make(map[string]uint64, len(endKinds))
 	for _, kind := range endKinds {
 		all[kind] = t.exits[kind]

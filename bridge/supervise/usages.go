@@ -3,11 +3,13 @@ package supervise
 import (
 	"sync"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
 // usages looks at what processes use. The kernel may not tell while a process waits in it:
 // that holds nobody up for long, and is not asked again until it does.
-type usages struct {
+type usageReader struct {
 	mu   sync.Mutex
 	last *usageLook // nil: there was none
 }
@@ -19,23 +21,23 @@ type usageLook struct {
 }
 
 // usageTime is how long a look may take.
-const usageTime = time.Second
+const usageTimeout = time.Second
 
 // of is what the sessions that these processes lead use. Those that have ended are left
 // out, and all of them while the kernel does not tell. Who asks while somebody looks gets
 // what is found then.
-func (u *usages) of(leaders []int) map[int]*Usage {
+func (u *usageReader) of(leaders []int) map[int]*Usage {
 	if len(leaders) == 0 {
 		return nil
 	}
 	l := u.look(leaders)
-	if !closedWithin(l.done, usageTime) {
+	if !closedWithin(l.done, usageTimeout) {
 		return nil
 	}
 	return l.found
 }
 
-func (u *usages) look(leaders []int) *usageLook {
+func (u *usageReader) look(leaders []int) *usageLook {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.last != nil && !isClosed(u.last.done) {
@@ -46,8 +48,8 @@ func (u *usages) look(leaders []int) *usageLook {
 	go func() {
 		defer close(l.done)
 		for _, pid := range leaders {
-			if used := usage(pid); used != nil {
-				l.found[pid] = used
+			if used := session.UsageOf(pid); used != nil {
+				l.found[pid] = (*Usage)(used)
 			}
 		}
 	}()

@@ -66,7 +66,7 @@ func (w *world) serve(most int) {
 	}
 	w.mu.Unlock()
 	for _, addr := range answered {
-		w.keeper.answered(addr, "GET /")
+		w.sup.answered(addr, "GET /")
 	}
 }
 

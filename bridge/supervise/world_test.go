@@ -11,32 +11,34 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 // world is a program whose children live as chance has it. Whoever sends requests to them
 // is in world_front_test.go.
 type world struct {
-	t      *testing.T
-	keeper *keeper
+	t   *testing.T
+	sup *supervisor
 
 	mu       sync.Mutex
 	luck     *rand.Rand
-	calm     bool      // nothing goes wrong any more
-	most     int       // children that may be there at once
-	children []*mortal // of which something is left, the oldest first
-	started  int       // children, ever
+	calm     bool          // nothing goes wrong any more
+	most     int           // children that may be there at once
+	children []*simProcess // of which something is left, the oldest first
+	started  int           // children, ever
 	doors    map[string]*door
 	waiting  int      // requests, for the application
 	events   []string // what has happened, and what the keeper says of it
 }
 
 // mortal is a child in a world.
-type mortal struct {
-	world *world
-	n     int
-	addr  string
-	begun time.Time
-	news  func()
+type simProcess struct {
+	world  *world
+	n      int
+	addr   string
+	begun  time.Time
+	notify func()
 
 	// What world.mu guards.
 	ready   time.Duration // when it accepts connections
@@ -72,8 +74,8 @@ func (w *world) Write(line []byte) (int, error) {
 }
 
 // at is the child at an address, nil if nothing of one is left.
-func (w *world) at(addr string) *mortal {
-	i := slices.IndexFunc(w.children, func(c *mortal) bool { return c.addr == addr })
+func (w *world) at(addr string) *simProcess {
+	i := slices.IndexFunc(w.children, func(c *simProcess) bool { return c.addr == addr })
 	if i < 0 {
 		return nil
 	}
@@ -81,26 +83,26 @@ func (w *world) at(addr string) *mortal {
 }
 
 // serves reports whether a child accepts connections.
-func (c *mortal) serves() bool {
+func (c *simProcess) serves() bool {
 	return c != nil && c.lives() && c.runs() && time.Since(c.begun) >= c.ready
 }
 
-func (c *mortal) lives() bool { return !isClosed(c.gone) }
+func (c *simProcess) lives() bool { return !isClosed(c.gone) }
 
-func (c *mortal) runs() bool { return isClosed(c.running) }
+func (c *simProcess) runs() bool { return isClosed(c.running) }
 
-func (w *world) listen(_ *plan, number int) (*socket, error) {
+func (w *world) listen(_ *plan, number int) (*proc.Socket, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.chance(30) {
 		return nil, errors.New("no socket")
 	}
-	return &socket{addr: fmt.Sprintf("app-%d", number)}, nil
+	return &proc.Socket{Addr: fmt.Sprintf("app-%d", number)}, nil
 }
 
-func (w *world) shut(*socket) {}
+func (w *world) closeSocket(*proc.Socket) {}
 
-func (w *world) queued(*socket) (int, bool) {
+func (w *world) queued(*proc.Socket) (int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return 0, w.luck.IntN(2) == 0
@@ -115,10 +117,10 @@ func (w *world) memory() (used uint64, known bool) {
 	return used, true
 }
 
-func (w *world) accepts(ctx context.Context, at *socket) error {
+func (w *world) accepts(ctx context.Context, at *proc.Socket) error {
 	w.mu.Lock()
 	wait := time.Hour
-	if c := w.at(at.addr); c != nil {
+	if c := w.at(at.Addr); c != nil {
 		wait = c.ready
 	}
 	w.mu.Unlock()
@@ -140,19 +142,19 @@ func (w *world) answers(_ context.Context, addr string) error {
 	return nil
 }
 
-func (w *world) spawn(_ *plan, at *socket, news func()) process {
-	return &mortal{world: w, addr: at.addr, news: news, running: make(chan struct{}), gone: make(chan struct{})}
+func (w *world) newProcess(_ *plan, at *proc.Socket, news func()) process {
+	return &simProcess{world: w, addr: at.Addr, notify: news, running: make(chan struct{}), gone: make(chan struct{})}
 }
 
 // launch starts a child, which may take a while.
-func (c *mortal) launch() {
+func (c *simProcess) Launch() {
 	w := c.world
 	w.mu.Lock()
 	if c.doomed {
 		c.died, c.left = time.Now(), true
 		w.mu.Unlock()
 		close(c.gone)
-		c.news()
+		c.notify()
 		return
 	}
 	if other := w.at(c.addr); other != nil {
@@ -179,10 +181,10 @@ func (c *mortal) launch() {
 }
 
 // run is when a child runs, or is found not to.
-func (c *mortal) run() {
+func (c *simProcess) run() {
 	w := c.world
 	w.mu.Lock()
-	defer c.news()
+	defer c.notify()
 	defer w.mu.Unlock()
 	switch {
 	case !c.lives():
@@ -198,7 +200,7 @@ func (c *mortal) run() {
 }
 
 // live draws a child's life.
-func (c *mortal) live() {
+func (c *simProcess) live() {
 	w := c.world
 	if c.ready, c.used = 50*time.Millisecond, 100*mib; w.calm {
 		return
@@ -219,7 +221,7 @@ func (c *mortal) live() {
 }
 
 // die ends a child, whose connections end with it, if it has not ended.
-func (c *mortal) die() {
+func (c *simProcess) die() {
 	w := c.world
 	w.mu.Lock()
 	if !c.lives() {
@@ -233,44 +235,44 @@ func (c *mortal) die() {
 	time.AfterFunc(c.lingers, c.leave)
 	w.mu.Unlock()
 	for _, r := range lost {
-		w.keeper.lost(c.addr, r, time.Now())
+		w.sup.lost(c.addr, r, time.Now())
 	}
-	c.news()
+	c.notify()
 }
 
 // leave is when nothing is left of a child.
-func (c *mortal) leave() {
+func (c *simProcess) leave() {
 	w := c.world
 	w.mu.Lock()
 	c.left = true
-	w.children = slices.DeleteFunc(w.children, func(other *mortal) bool { return other == c })
+	w.children = slices.DeleteFunc(w.children, func(other *simProcess) bool { return other == c })
 	w.mu.Unlock()
-	c.news()
+	c.notify()
 }
 
-func (c *mortal) pid() int {
+func (c *simProcess) PID() int {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
 	return c.n
 }
 
-func (c *mortal) launched() <-chan struct{} { return c.running }
-func (c *mortal) dead() <-chan struct{}     { return c.gone }
-func (c *mortal) dump(syscall.Signal)       {}
-func (c *mortal) starved() uint64           { return 0 }
-func (c *mortal) lines() []string           { return nil }
+func (c *simProcess) Launched() <-chan struct{} { return c.running }
+func (c *simProcess) Dead() <-chan struct{}     { return c.gone }
+func (c *simProcess) Dump(syscall.Signal)       {}
+func (c *simProcess) OOMKills() uint64          { return 0 }
+func (c *simProcess) Lines() []string           { return nil }
 
-func (c *mortal) ended() (Exit, bool) {
+func (c *simProcess) Ended() (proc.Exit, bool) {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
-	e := Exit{Time: c.died, PID: c.n, Status: c.status}
+	e := proc.Exit{Time: c.died, PID: c.n, Status: c.status}
 	if !c.runs() {
 		e.Err = "no such program"
 	}
 	return e, c.left
 }
 
-func (c *mortal) stop(after time.Duration) {
+func (c *simProcess) Stop(after time.Duration) {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
 	if c.doomed = c.n == 0; c.doomed {
@@ -280,7 +282,7 @@ func (c *mortal) stop(after time.Duration) {
 	time.AfterFunc(after+c.ends, c.die)
 }
 
-func (c *mortal) kill() {
+func (c *simProcess) Kill() {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
 	if c.doomed = c.n == 0; c.doomed {
@@ -289,7 +291,7 @@ func (c *mortal) kill() {
 	time.AfterFunc(c.ends/10, c.die)
 }
 
-func (c *mortal) memory() (uint64, bool) {
+func (c *simProcess) Memory() (uint64, bool) {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
 	return c.used, true

@@ -1,7 +1,7 @@
-// Command vminit is the first process of a machine that is made for one test program: it
-// mounts what that needs, runs it in a cgroup of its own, as systemd runs a unit with
-// Delegate=yes, and turns the machine off. The kernel's command line says whether an
-// ordinary user runs it: account=user.
+// Command vminit is the first process of a machine that is made for some test programs,
+// /*.test: it mounts what they need, runs each in a cgroup of its own, as systemd runs a unit
+// with Delegate=yes, and turns the machine off. The kernel's command line says whether an
+// ordinary user runs them: account=user.
 package main
 
 import (
@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	program = "/supervise.test"
+	cgroups = "/sys/fs/cgroup"
 	disk    = "/dev/nvme0n1" // read in a test
 )
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "enter" {
-		fail(enter(os.Args[2], os.Args[3], os.Args[4:]))
+		fail(enter(os.Args[2], os.Args[3], os.Args[4], os.Args[5:]))
 	}
 	err := run()
 	if err != nil {
@@ -52,46 +52,44 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	if err := makeUnit(); err != nil {
+	if err := mount("cgroup2", cgroups); err != nil {
+		return err
+	}
+	if err := os.WriteFile(cgroups+"/cgroup.subtree_control", []byte("+memory"), 0); err != nil {
+		return err
+	}
+	if err := os.Chmod(disk, 0o444); err != nil {
 		return err
 	}
 	uid := 0
 	if strings.Contains(string(text), "account=user") {
 		uid = 1000
 	}
-	if err := giveUnit(uid); err != nil {
-		return err
+	programs, err := filepath.Glob("/*.test")
+	for _, program := range programs {
+		err = errors.Join(err, runProgram(program, uid))
 	}
-	cmd := exec.Command("/init", "enter", unit, strconv.Itoa(uid), "-test.v", "-test.run=Cgroup", "-test.timeout=2m")
-	cmd.Env = []string{"PATH=/", "TMPDIR=/tmp", "SLUICE_TEST_CGROUP=1", "SLUICE_TEST_DISK=" + disk}
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
-	return cmd.Run()
+	return err
 }
 
-// unit is the cgroup that the program runs in.
-const unit = "/sys/fs/cgroup/sluice.service"
-
-func makeUnit() error {
-	if err := mount("cgroup2", "/sys/fs/cgroup"); err != nil {
-		return err
-	}
-	if err := os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+memory"), 0); err != nil {
-		return err
-	}
+// runProgram runs a test program in a cgroup that is delegated to a user.
+func runProgram(program string, uid int) error {
+	unit := filepath.Join(cgroups, filepath.Base(program))
 	if err := os.Mkdir(unit, 0o755); err != nil {
 		return err
 	}
-	return unix.Setxattr(unit, "user.delegate", []byte("1"), 0) // as systemd marks it
-}
-
-// giveUnit gives the cgroup to a user, and lets that user read the disk.
-func giveUnit(uid int) error {
+	if err := unix.Setxattr(unit, "user.delegate", []byte("1"), 0); err != nil { // as systemd marks it
+		return err
+	}
 	for _, f := range []string{"", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"} {
 		if err := os.Chown(filepath.Join(unit, f), uid, uid); err != nil {
 			return err
 		}
 	}
-	return os.Chmod(disk, 0o444)
+	cmd := exec.Command("/init", "enter", unit, strconv.Itoa(uid), program, "-test.v", "-test.run=Cgroup", "-test.timeout=2m")
+	cmd.Env = []string{"PATH=/", "TMPDIR=/tmp", "SLUICE_TEST_CGROUP=1", "SLUICE_TEST_DISK=" + disk}
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
+	return cmd.Run()
 }
 
 func mount(fs, at string) error {
@@ -104,8 +102,8 @@ func mount(fs, at string) error {
 	return nil
 }
 
-// enter becomes the program, in a cgroup, as a user.
-func enter(dir, user string, args []string) error {
+// enter executes a program, in a cgroup, as a user.
+func enter(dir, user, program string, args []string) error {
 	if err := os.WriteFile(dir+"/cgroup.procs", fmt.Append(nil, os.Getpid()), 0); err != nil {
 		return err
 	}
