@@ -41,7 +41,7 @@ type budget struct {
 
 // spend counts a death, and reports whether the budget is spent.
 func (b *budget) spend(now time.Time) bool {
-	b.forget(now)
+	b.prune(now)
 	if len(b.exits) == b.max {
 		b.exits = append(b.exits[:0], b.exits[1:]...)
 	}
@@ -51,11 +51,11 @@ func (b *budget) spend(now time.Time) bool {
 
 // left is how many may die yet.
 func (b *budget) left(now time.Time) int {
-	b.forget(now)
+	b.prune(now)
 	return b.max - len(b.exits)
 }
 
-func (b *budget) forget(now time.Time) {
+func (b *budget) prune(now time.Time) {
 	old := 0
 	for old < len(b.exits) && now.Sub(b.exits[old]) >= b.window {
 		old++

@@ -21,7 +21,7 @@ func (q *queueScript) load(connected, waiting int, d time.Duration) {
 
 func superviseCrowded(t *testing.T, cfg Config, then func(q *queueScript)) {
 	t.Helper()
-	superviseAs(t, cfg, 2*time.Second, func(int) life { return life{serves: time.Second} }, func(s *script, _ string) {
+	superviseAs(t, cfg, 2*time.Second, func(int) behaviour { return behaviour{serves: time.Second} }, func(s *script, _ string) {
 		q := &queueScript{script: s}
 		s.sup.call(func() { s.sup.program = q })
 		then(q)
@@ -118,8 +118,8 @@ func TestNobodyLooksAtAnEmptyQueue(t *testing.T) {
 // A process that ends after each request serves one at once, too.
 func TestEndsAfterEach(t *testing.T) {
 	for workers, advice := range map[int]string{1: "", 3: "set workers to 1"} {
-		superviseAs(t, Config{Workers: workers}, time.Minute, func(int) life {
-			return life{serves: time.Second, lasts: time.Second, clean: true}
+		superviseAs(t, Config{Workers: workers}, time.Minute, func(int) behaviour {
+			return behaviour{serves: time.Second, lives: time.Second, clean: true}
 		}, func(s *script, log string) {
 			c := s.snapshot().Concurrency
 			if !c.EndsAfterEach || !strings.HasPrefix(c.Advice, advice) || (c.Advice == "") != (advice == "") {

@@ -159,7 +159,7 @@ func (sup *supervisor) configure(p *plan, renew bool) {
 	sup.publish()
 	for _, in := range sup.instances {
 		in.machine.stop = p.SpawnBudget.Stop
-		sup.setLifetime(in, in.machine.begun)
+		sup.setLifetime(in, in.machine.startedAt)
 	}
 	if renew {
 		sup.replaceAll(reconfigured)

@@ -31,7 +31,7 @@ func (s *script) reconfigure(t *testing.T, change func(*Config)) error {
 
 // Knobs are turned without a child noticing.
 func TestConfigureInPlace(t *testing.T) {
-	superviseAs(t, Config{MaxRequests: 1000, SpawnBudget: Budget{Spawns: 3}}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxRequests: 1000, SpawnBudget: Budget{Spawns: 3}}, time.Minute, healthy, func(s *script, _ string) {
 		if err := s.reconfigure(t, func(c *Config) {
 			c.MaxRequests, c.MaxLifetime, c.IdleShutdown, c.DrainTimeout, c.StallKill = 0, 24*time.Hour, time.Hour, time.Minute, time.Minute
 			c.SpawnBudget = Budget{Spawns: 5, Per: time.Hour}
@@ -55,7 +55,7 @@ func TestConfigureInPlace(t *testing.T) {
 
 // A lifetime holds for those that live.
 func TestConfigureLifetime(t *testing.T) {
-	superviseAs(t, Config{}, time.Hour, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Hour, healthy, func(s *script, _ string) {
 		s.allow(2)
 		if err := s.reconfigure(t, func(c *Config) { c.MaxLifetime = 30 * time.Minute }); err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func TestConfigureLifetime(t *testing.T) {
 
 // Instances are started and ended until there are as many as there should be.
 func TestConfigureInstances(t *testing.T) {
-	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(3)
 		if err := s.reconfigure(t, func(c *Config) { c.Instances, c.MaxInstances = 3, 3 }); err != nil {
 			t.Fatal(err)
@@ -92,11 +92,11 @@ func TestConfigureInstances(t *testing.T) {
 // tried again.
 func TestConfigureProgram(t *testing.T) {
 	bad := true
-	superviseAs(t, Config{}, time.Minute, func(n int) life {
+	superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
 		if n > 0 && bad {
-			return life{fails: true}
+			return behaviour{fails: true}
 		}
-		return good(n)
+		return healthy(n)
 	}, func(s *script, _ string) {
 		s.allow(2)
 		if err := s.reconfigure(t, func(c *Config) { c.Command = []string{"other"} }); err != nil {
@@ -118,7 +118,7 @@ func TestConfigureProgram(t *testing.T) {
 
 // What cannot be changed is named, and nothing else is changed.
 func TestConfigureOtherKind(t *testing.T) {
-	superviseAs(t, Config{}, time.Second, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Second, healthy, func(s *script, _ string) {
 		err := s.reconfigure(t, func(c *Config) { c.Listen, c.MaxRequests = "127.0.0.1:0", 7 })
 		if !errors.Is(err, ErrOtherKind) || !strings.HasPrefix(err.Error(), "the listening address cannot") || s.sup.maxRequests.Load() != 0 {
 			t.Errorf("%v", err)
@@ -158,7 +158,7 @@ func TestPrepare(t *testing.T) {
 		"commit, cancel":   {func(a, b *Change) { b.Commit(); a.Cancel() }, []Memory{next, other}, other},
 	} {
 		t.Run(name, func(t *testing.T) {
-			superviseAs(t, Config{TempDir: dir, Memory: was}, time.Minute, good, func(s *script, _ string) {
+			superviseAs(t, Config{TempDir: dir, Memory: was}, time.Minute, healthy, func(s *script, _ string) {
 				s.allow(2)
 				meters := &fakeController{}
 				g := &Group{supervisor: s.sup, memory: meters, limits: was, log: s.sup.log}
@@ -190,7 +190,7 @@ func TestPrepare(t *testing.T) {
 func TestPrepareFails(t *testing.T) {
 	dir := t.TempDir()
 	for _, meters := range []*fakeController{{err: errors.New("busy")}, {hangs: time.Minute}} {
-		superviseAs(t, Config{TempDir: dir}, time.Minute, good, func(s *script, _ string) {
+		superviseAs(t, Config{TempDir: dir}, time.Minute, healthy, func(s *script, _ string) {
 			g := &Group{supervisor: s.sup, memory: meters, log: s.sup.log}
 			begun := time.Now()
 			_, err := g.Prepare(Config{Command: []string{"/bin/sh"}, TempDir: dir, Memory: Memory{Total: 500 * mib}})

@@ -55,7 +55,7 @@ func (sup *supervisor) checkDrain(in *instance, now time.Time) {
 		in.child.Stop(0)
 		return
 	}
-	in.cause = drainedLong
+	in.cause = drainTimedOut
 	sup.log.Warn("requests that did not finish are cut off with their process", "instance", in.socket.Addr, "pid", in.child.PID(),
 		"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))))
 	if in.overtime {
@@ -68,7 +68,7 @@ func (sup *supervisor) checkDrain(in *instance, now time.Time) {
 // undrain has a child go on after all. Why is an event.
 func (sup *supervisor) cancelDrain(in *instance, now time.Time, why event) {
 	sup.step(in, now, why)
-	if in.machine.state.works() {
+	if in.machine.state.takesRequests() {
 		sup.stopDrainWait(in)
 		sup.addToRotation(in)
 	}

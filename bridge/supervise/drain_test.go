@@ -15,7 +15,7 @@ func (s *script) draining(t *testing.T) {
 
 // A child that dies while it is drained leaves nothing to the next, which is drained, too.
 func TestDiesDrainedThenTheNextIsDrained(t *testing.T) {
-	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, healthy, func(s *script, _ string) {
 		s.keepBusy("app-0", 20*time.Second)
 		for range 2 {
 			s.sup.calls <- func() { s.sup.restart(make(chan error, 1)) }
@@ -37,11 +37,11 @@ func TestDiesDrainedThenTheNextIsDrained(t *testing.T) {
 // Nor does one that has died, and was to be drained before it was known what it was good
 // for.
 func TestDiesAndIsDrained(t *testing.T) {
-	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, 15*time.Second, func(n int) life {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, 15*time.Second, func(n int) behaviour {
 		if n == 0 {
-			return life{lasts: 9800 * time.Millisecond}
+			return behaviour{lives: 9800 * time.Millisecond}
 		}
-		return good(n)
+		return healthy(n)
 	}, func(s *script, _ string) {
 		g := &Group{supervisor: s.sup}
 		g.Wanted()

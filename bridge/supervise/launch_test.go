@@ -9,7 +9,7 @@ import (
 // A command whose file system does not answer: it is being started for as long as it may
 // be, which everybody is told who asks, and then killed.
 func TestLaunchHangs(t *testing.T) {
-	superviseAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, func(int) life { return life{launch: time.Hour} }, func(s *script, _ string) {
+	superviseAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, func(int) behaviour { return behaviour{launch: time.Hour} }, func(s *script, _ string) {
 		begun := time.Now()
 		shot := s.snapshot().Instances[0]
 		if shot.State != "starting" || shot.Restarts != 0 || s.snapshot().Started != 0 {
@@ -28,7 +28,7 @@ func TestLaunchHangs(t *testing.T) {
 				t.Errorf("the log does not say %q:\n%s", want, log)
 			}
 		}
-		if shot := s.snapshot(); shot.Exits[endNotReady] != 1 || strings.Contains(log, "the command is running") {
+		if shot := s.snapshot(); shot.Exits[exitNotReady] != 1 || strings.Contains(log, "the command is running") {
 			t.Errorf("exits are %v; the log says\n%s", shot.Exits, log)
 		}
 	})
@@ -45,7 +45,7 @@ func TestStartWaitsForTheLaunch(t *testing.T) {
 		{launch: 3 * time.Second, fails: true, want: 3 * time.Second, err: "no such program"},
 		{launch: time.Hour, want: launchPatience},
 	} {
-		superviseAs(t, Config{}, 0, func(int) life { return life{launch: tc.launch, fails: tc.fails} }, func(s *script, _ string) {
+		superviseAs(t, Config{}, 0, func(int) behaviour { return behaviour{launch: tc.launch, fails: tc.fails} }, func(s *script, _ string) {
 			begun := time.Now()
 			err := <-s.result
 			if d := time.Since(begun); d != tc.want || (err == nil) != (tc.err == "") || err != nil && err.Error() != tc.err {
@@ -58,14 +58,14 @@ func TestStartWaitsForTheLaunch(t *testing.T) {
 // Others are not held up, and requests go to them; but none that lies at the socket of a
 // child which is being started is sent elsewhere: the child may read it any moment.
 func TestLaunchHoldsUpNobody(t *testing.T) {
-	superviseAs(t, Config{Instances: 2, StartTimeout: time.Hour}, 9*time.Second, func(n int) life {
+	superviseAs(t, Config{Instances: 2, StartTimeout: time.Hour}, 9*time.Second, func(n int) behaviour {
 		switch n {
 		case 0:
-			return life{serves: time.Second, lasts: 10 * time.Second}
+			return behaviour{serves: time.Second, lives: 10 * time.Second}
 		case 2:
-			return life{launch: time.Minute, serves: time.Second}
+			return behaviour{launch: time.Minute, serves: time.Second}
 		}
-		return life{serves: time.Second, lasts: 12 * time.Second}
+		return behaviour{serves: time.Second, lives: 12 * time.Second}
 	}, func(s *script, _ string) {
 		time.Sleep(2 * time.Second)
 		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0"; got != want || s.states() != "starting serving" {
@@ -85,8 +85,8 @@ func TestLaunchHoldsUpNobody(t *testing.T) {
 // A child that does not end although it was killed is told of once, and another takes its
 // place on a socket of its own. At the end it is not waited for.
 func TestStuck(t *testing.T) {
-	superviseAs(t, Config{StallKill: 10 * time.Second, DrainTimeout: time.Minute}, 0, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{StallKill: 10 * time.Second, DrainTimeout: time.Minute}, 0, func(n int) behaviour {
+		l := healthy(n)
 		l.stuck = n == 0
 		return l
 	}, func(s *script, _ string) {
@@ -118,11 +118,11 @@ func TestStuck(t *testing.T) {
 
 // A successor that is stuck does not keep a restart waiting.
 func TestStuckSuccessor(t *testing.T) {
-	superviseAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, func(n int) life {
+	superviseAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, func(n int) behaviour {
 		if n == 0 {
-			return good(n)
+			return healthy(n)
 		}
-		return life{launch: 24 * time.Hour, stuck: true}
+		return behaviour{launch: 24 * time.Hour, stuck: true}
 	}, func(s *script, _ string) {
 		s.allow(2)
 		s.stuck = 1
@@ -139,8 +139,8 @@ func TestStuckSuccessor(t *testing.T) {
 
 // The time that a child must live for a restart to have succeeded begins when it runs.
 func TestLifeBeginsWithTheLaunch(t *testing.T) {
-	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) life {
-		return life{launch: probation - time.Millisecond, lasts: probation / 2}
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) behaviour {
+		return behaviour{launch: probation - time.Millisecond, lives: probation / 2}
 	}, func(s *script, _ string) {
 		if s.states() != "broken" {
 			t.Fatal(s.states())

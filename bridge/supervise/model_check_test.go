@@ -42,9 +42,9 @@ func (m *model) check() {
 func (m *model) checkChild(in *instance) {
 	state := in.machine.state
 	switch {
-	case state.runs() && in.child == nil && in.pendingExit == nil:
+	case state.hasProcess() && in.child == nil && in.pendingExit == nil:
 		m.t.Errorf("%v: there is no child", in)
-	case !state.runs() && in.child != nil && !(in.stuck && state == Closed):
+	case !state.hasProcess() && in.child != nil && !(in.stuck && state == Closed):
 		m.t.Errorf("%v: there is a child", in)
 	case state == Waiting && in.machine.next.IsZero():
 		m.t.Errorf("%v: it waits for ever", in)
@@ -62,7 +62,7 @@ func (m *model) checkChild(in *instance) {
 func (m *model) checkExposure(in *instance) {
 	state := in.machine.state
 	going := state == Draining || state == Ending
-	d := m.doors[in.socket.Addr]
+	d := m.instances[in.socket.Addr]
 	if in.added != (d != nil) || d != nil && in.inRotation == (d.drained != nil) {
 		m.t.Errorf("%v: added %v, exposed %v; whoever sends requests has %+v", in, in.added, in.inRotation, d)
 	}
@@ -80,9 +80,9 @@ func (m *model) checkExposure(in *instance) {
 
 // checkStop checks that a child may be told to end now: it gets no more requests, and has
 // none, or has had time enough for them. It is called by the keeper.
-func (w *world) checkStop(c *simProcess) {
-	d, cause := w.doors[c.addr], w.sup.find(c.addr).cause
-	if d == nil || cause != "" && cause != drainedLong {
+func (w *simulation) checkStop(c *simProcess) {
+	d, cause := w.instances[c.addr], w.sup.find(c.addr).cause
+	if d == nil || cause != "" && cause != drainTimedOut {
 		return
 	}
 	patience := w.sup.plan.DrainTimeout
@@ -98,7 +98,7 @@ func (w *world) checkStop(c *simProcess) {
 }
 
 // goOn has d pass, in which there are requests.
-func (m *model) goOn(d time.Duration) {
+func (m *model) pass(d time.Duration) {
 	for range d / time.Second {
 		time.Sleep(time.Second)
 		m.group.Wanted()
@@ -108,17 +108,17 @@ func (m *model) goOn(d time.Duration) {
 }
 
 // recover has all go well from now on, and checks that it comes to be well.
-func (m *model) recover() {
+func (m *model) checkRecovery() {
 	m.mu.Lock()
 	m.note("all goes well from now on")
-	m.calm, m.waiting = true, 0
+	m.faultless, m.waiting = true, 0
 	for _, c := range m.children {
 		c.ready, c.ends, c.lingers, c.used = 0, 0, 0, 100*mib
 	}
 	m.mu.Unlock()
 	m.group.Stalled(time.Time{})
-	m.goOn(3 * time.Minute) // in which those end that are not to live, or are not ready in time
-	m.until(40*time.Minute, m.ills)
+	m.pass(3 * time.Minute) // in which those end that are not to live, or are not ready in time
+	m.until(40*time.Minute, m.problems)
 }
 
 // until has time pass until f complains of nothing more, which must be in d.
@@ -129,12 +129,12 @@ func (m *model) until(d time.Duration, f func() string) {
 			m.t.Errorf("after %v: %s", d, f())
 			return
 		}
-		m.goOn(time.Second)
+		m.pass(time.Second)
 	}
 }
 
 // ills says what is not as it should be when all has gone well for a while; "": nothing.
-func (m *model) ills() string {
+func (m *model) problems() string {
 	for i, done := range m.restarts {
 		if len(done) == 0 {
 			return fmt.Sprintf("restart %d has not ended", i)
@@ -146,7 +146,7 @@ func (m *model) ills() string {
 		storm = m.sup.crashLoop.active
 		for _, in := range m.sup.instances {
 			states = append(states, in.String())
-			if in.machine.state.works() {
+			if in.machine.state.takesRequests() {
 				working++
 			}
 			stuck = stuck || in.stuck
@@ -170,7 +170,7 @@ func (m *model) hasRoom() bool {
 }
 
 // restartAll checks that a restart leaves none of the children there were.
-func (m *model) restartAll() {
+func (m *model) checkRestart() {
 	old := m.started
 	done := m.restart()
 	m.until(20*time.Minute, func() string {
@@ -196,7 +196,7 @@ func (m *model) restartAll() {
 }
 
 // rest checks that nothing runs when nobody asks, and something does when somebody does.
-func (m *model) rest() {
+func (m *model) checkIdle() {
 	if m.plan.IdleShutdown == 0 {
 		return
 	}

@@ -33,33 +33,33 @@ func TestModel(t *testing.T) {
 
 // model is a keeper and all that goes on around it.
 type model struct {
-	*world
+	*simulation
 	rng      *rand.Rand
 	plan     *plan
 	group    *Group
 	restarts []<-chan error // what comes of those that were asked for
 	begun    time.Time
-	looks    int       // of the keeper's, so far
-	looked   time.Time // the last
+	passes    int       // of the keeper's, so far
+	lastPass   time.Time // the last
 	repeated int       // looks at that time
 }
 
 func newModel(t *testing.T, rng *rand.Rand) *model {
 	luck := rand.New(rand.NewPCG(rng.Uint64(), 6))
-	m := &model{world: &world{t: t, luck: luck, doors: make(map[string]*door)}, rng: rng, begun: time.Now()}
+	m := &model{simulation: &simulation{t: t, rng: luck, instances: make(map[string]*simInstance)}, rng: rng, begun: time.Now()}
 	cfg := m.config()
-	cfg.Front = m.world
-	cfg.Logger = slog.New(slog.NewTextHandler(m.world, nil))
+	cfg.Front = m.simulation
+	cfg.Logger = slog.New(slog.NewTextHandler(m.simulation, nil))
 	m.plan = &plan{Config: cfg}
 	if err := errors.Join(m.plan.SpawnBudget.normalize(), m.plan.normalize()); err != nil {
 		t.Fatal(err)
 	}
-	m.most = m.plan.MaxInstances + 1
+	m.maxChildren = m.plan.MaxInstances + 1
 	if m.plan.hasFixedPort() {
-		m.most = 1
+		m.maxChildren = 1
 	}
-	m.sup = newSupervisor(m.world, m.plan, rand.New(rand.NewPCG(rng.Uint64(), 7)).Float64)
-	m.sup.onPass = m.countLook
+	m.sup = newSupervisor(m.simulation, m.plan, rand.New(rand.NewPCG(rng.Uint64(), 7)).Float64)
+	m.sup.onPass = m.countPass
 	m.group = &Group{supervisor: m.sup}
 	return m
 }
@@ -99,18 +99,18 @@ func (m *model) config() Config {
 
 // countLook fails if the keeper looks again and again while no time passes, which would
 // never end.
-func (m *model) countLook(now time.Time) {
-	m.looks++
-	if !now.Equal(m.looked) {
-		m.looked, m.repeated = now, 0
+func (m *model) countPass(now time.Time) {
+	m.passes++
+	if !now.Equal(m.lastPass) {
+		m.lastPass, m.repeated = now, 0
 	}
 	if m.repeated++; m.repeated == 200 {
-		panic(fmt.Sprintf("%s: the keeper does not come to rest: due %v, %v\n%s", m.t.Name(), m.sup.nextPass, m.sup.instances, m.lately()))
+		panic(fmt.Sprintf("%s: the keeper does not come to rest: due %v, %v\n%s", m.t.Name(), m.sup.nextPass, m.sup.instances, m.recentEvents()))
 	}
 }
 
 // lately is what has happened last.
-func (w *world) lately() string {
+func (w *simulation) recentEvents() string {
 	return strings.Join(w.events[max(0, len(w.events)-100):], "\n")
 }
 
@@ -129,11 +129,11 @@ func (m *model) begin() bool {
 		if n != len(m.sup.leftovers) {
 			m.t.Errorf("%d children are left, %v are known to be", n, m.sup.leftovers)
 		}
-		if d := time.Since(m.begun); float64(m.looks) > 20*d.Seconds()+1000 {
-			m.t.Errorf("the keeper has looked %d times in %v", m.looks, d)
+		if d := time.Since(m.begun); float64(m.passes) > 20*d.Seconds()+1000 {
+			m.t.Errorf("the keeper has looked %d times in %v", m.passes, d)
 		}
 		if m.t.Failed() {
-			m.t.Logf("%+v\n%s", m.plan.Config, m.lately())
+			m.t.Logf("%+v\n%s", m.plan.Config, m.recentEvents())
 		}
 		time.Sleep(time.Hour) // in which those end that are left
 	})
@@ -147,7 +147,7 @@ func (m *model) play() {
 		synctest.Wait()
 		m.check()
 	}
-	for _, then := range []func(){m.recover, m.restartAll, m.rest} {
+	for _, then := range []func(){m.checkRecovery, m.checkRestart, m.checkIdle} {
 		if m.t.Failed() {
 			return
 		}
@@ -171,7 +171,7 @@ func (m *model) step() {
 	case 3:
 		m.await(3 * m.rng.IntN(2))
 	case 4:
-		m.strike()
+		m.killOne()
 	case 5:
 		m.await(0)
 		time.Sleep(upTo(m.rng, 3*time.Minute)) // nobody asks
@@ -189,7 +189,7 @@ func (m *model) await(n int) {
 }
 
 // strike ends a child.
-func (m *model) strike() {
+func (m *model) killOne() {
 	m.mu.Lock()
 	var c *simProcess
 	if n := len(m.children); n > 0 {

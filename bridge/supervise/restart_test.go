@@ -9,7 +9,7 @@ import (
 
 // A restart of what sleeps wakes it.
 func TestRestartOfWhatSleeps(t *testing.T) {
-	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Minute, healthy, func(s *script, _ string) {
 		if s.states() != "asleep" {
 			t.Fatal(s.states())
 		}
@@ -21,7 +21,7 @@ func TestRestartOfWhatSleeps(t *testing.T) {
 
 // A restart of what is about to sleep replaces it, even if there is a request meanwhile.
 func TestRestartOfWhatGoesToSleep(t *testing.T) {
-	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Second, good, func(s *script, _ string) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Second, healthy, func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", 20*time.Second)
 		time.Sleep(15 * time.Second)
@@ -38,11 +38,11 @@ func TestRestartOfWhatGoesToSleep(t *testing.T) {
 
 // A restart does not wait for the end of a pause between starts.
 func TestRestartOfWhatWaits(t *testing.T) {
-	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 100}}, 70*time.Second, func(n int) life {
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 100}}, 70*time.Second, func(n int) behaviour {
 		if n < 7 {
-			return life{lasts: 10 * time.Millisecond}
+			return behaviour{lives: 10 * time.Millisecond}
 		}
-		return good(n)
+		return healthy(n)
 	}, func(s *script, _ string) {
 		if left := time.Until(s.snapshot().Instances[0].Next); s.states() != "waiting" || left < 10*time.Second {
 			t.Fatal(s.states(), left)
@@ -59,7 +59,7 @@ func TestRestartOfWhatWaits(t *testing.T) {
 
 // A restart right after a death is one of what follows it.
 func TestRestartAfterADeath(t *testing.T) {
-	superviseAs(t, Config{}, 2100*time.Millisecond, func(int) life { return life{lasts: 2 * time.Second} }, func(s *script, _ string) {
+	superviseAs(t, Config{}, 2100*time.Millisecond, func(int) behaviour { return behaviour{lives: 2 * time.Second} }, func(s *script, _ string) {
 		if err := s.restart(); err != nil || s.living() != 1 || s.starts() != 2 {
 			t.Errorf("%v, %d live, %d starts", err, s.living(), s.starts())
 		}
@@ -69,11 +69,11 @@ func TestRestartAfterADeath(t *testing.T) {
 // Where the old child ends before the new one begins, the restart is done when it is
 // known what comes of that.
 func TestRestartOnAFixedPortFails(t *testing.T) {
-	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, func(n int) life {
+	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, func(n int) behaviour {
 		if n == 0 {
-			return good(0)
+			return healthy(0)
 		}
-		return life{lasts: 10 * time.Millisecond}
+		return behaviour{lives: 10 * time.Millisecond}
 	}, func(s *script, _ string) {
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 			t.Errorf("restart: %v, %d starts", err, s.starts())
@@ -83,11 +83,11 @@ func TestRestartOnAFixedPortFails(t *testing.T) {
 
 // If the new child ends while the old one finishes what it has, that goes on.
 func TestRestartFailsLate(t *testing.T) {
-	superviseAs(t, Config{}, time.Minute, func(n int) life {
+	superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
 		if n == 0 {
-			return good(0)
+			return healthy(0)
 		}
-		return life{ready: time.Millisecond, lasts: time.Second}
+		return behaviour{ready: time.Millisecond, lives: time.Second}
 	}, func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", 5*time.Minute)
@@ -103,8 +103,8 @@ func TestRestartFailsLate(t *testing.T) {
 
 // A restart does not wait for an instance that there is no room for.
 func TestRestartWithoutRoom(t *testing.T) {
-	superviseAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, time.Minute, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, time.Minute, func(n int) behaviour {
+		l := healthy(n)
 		l.memory = 100 * mib
 		return l
 	}, func(s *script, _ string) {
@@ -121,7 +121,7 @@ func TestRestartWithoutRoom(t *testing.T) {
 
 // An answer of a child that had the address before says nothing of a new one.
 func TestRestartWhileAnotherAnswers(t *testing.T) {
-	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
 		g := &Group{supervisor: s.sup}
 		time.AfterFunc(100*time.Millisecond, func() { g.Answered("app-1", "/") })

@@ -21,11 +21,11 @@ const mib = 1 << 20
 // script is a program whose children do what it says, and whoever sends requests to them.
 type script struct {
 	t     *testing.T
-	next  func(n int) life // of the nth child, from 0
+	next  func(n int) behaviour // of the nth child, from 0
 	sup   *supervisor
-	most  int         // children that may live at once
+	maxAlive  int         // children that may live at once
 	stuck int         // those that will be left at the end
-	begun []time.Time // of all children
+	started []time.Time // of all children
 	log   bytes.Buffer
 
 	result chan error               // of the first start
@@ -40,17 +40,17 @@ type script struct {
 	load  Load
 
 	connected int // connections to each instance
-	flight    []Request
+	inFlight    []Request
 }
 
 // life is a child's.
-type life struct {
+type behaviour struct {
 	fails    bool          // it cannot be started
 	launch   time.Duration // how long it takes until it runs, or cannot be started
 	stuck    bool          // it does not end, whatever is done to it
 	serves   time.Duration // when it answers for the first time; 0: never
 	late     time.Duration // how much later that is told
-	lasts    time.Duration // 0: for ever
+	lives    time.Duration // 0: for ever
 	clean    bool          // it ends with status 0
 	ready    time.Duration // when it accepts connections
 	ends     time.Duration // how long it takes to end when it is told to
@@ -66,12 +66,12 @@ const forEver = 100 * 365 * 24 * time.Hour
 type scripted struct {
 	s       *script
 	n       int
-	life    life
+	life    behaviour
 	addr    string
 	notify  func()
 	running chan struct{}
-	gone    chan struct{}
-	buried  chan struct{}
+	exited    chan struct{}
+	reaped  chan struct{}
 	at      time.Time
 	killed  context.Context
 	quit    context.CancelFunc
@@ -117,7 +117,7 @@ func (s *script) accepts(ctx context.Context, at *proc.Socket) error {
 func (s *script) newProcess(_ *plan, at *proc.Socket, news func()) process {
 	c := &scripted{
 		s: s, n: -1, addr: at.Addr, notify: news,
-		running: make(chan struct{}), gone: make(chan struct{}), buried: make(chan struct{}),
+		running: make(chan struct{}), exited: make(chan struct{}), reaped: make(chan struct{}),
 	}
 	c.killed, c.quit = context.WithCancel(context.Background())
 	return c
@@ -126,13 +126,13 @@ func (s *script) newProcess(_ *plan, at *proc.Socket, news func()) process {
 func (c *scripted) Launch() {
 	s := c.s
 	s.mu.Lock()
-	c.n = len(s.begun)
-	s.begun = append(s.begun, time.Now())
+	c.n = len(s.started)
+	s.started = append(s.started, time.Now())
 	c.life = s.next(c.n)
 	if !c.life.fails {
 		s.alive[c.n] = c
 	}
-	if len(s.alive) > s.most {
+	if len(s.alive) > s.maxAlive {
 		s.t.Errorf("%d children live", len(s.alive))
 	}
 	s.mu.Unlock()
@@ -161,13 +161,13 @@ func (c *scripted) live() {
 		}
 	}
 	c.at = time.Now()
-	close(c.gone)
+	close(c.exited)
 	c.notify()
 	time.Sleep(l.lingers)
 	s.mu.Lock()
 	delete(s.alive, c.n)
 	s.mu.Unlock()
-	close(c.buried)
+	close(c.reaped)
 	c.notify()
 }
 
@@ -178,7 +178,7 @@ func (c *scripted) run() {
 	if l.serves > 0 {
 		time.AfterFunc(l.serves+l.late, func() { s.sup.answered(c.addr, "/") })
 	}
-	lasts := l.lasts
+	lasts := l.lives
 	if lasts == 0 {
 		lasts = forEver
 	}
@@ -196,7 +196,7 @@ func (c *scripted) PID() int {
 
 func (c *scripted) Lines() []string           { return []string{fmt.Sprintf("words of %d", c.PID()-1000)} }
 func (c *scripted) Launched() <-chan struct{} { return c.running }
-func (c *scripted) Dead() <-chan struct{}     { return c.gone }
+func (c *scripted) Exited() <-chan struct{}     { return c.exited }
 func (c *scripted) Dump(syscall.Signal)       { c.dumped.Store(true) }
 func (c *scripted) OOMKills() uint64          { return c.life.oomKills }
 func (c *scripted) Kill()                     { c.quit() }
@@ -208,14 +208,14 @@ func (c *scripted) Stop(after time.Duration) {
 
 // memory is what it uses; of one that is dead, others may know better.
 func (c *scripted) Memory() (uint64, bool) {
-	if isClosed(c.gone) {
+	if isClosed(c.exited) {
 		return 0, true
 	}
 	return c.life.memory, true
 }
 
-func (c *scripted) Ended() (proc.Exit, bool) {
-	if !isClosed(c.buried) {
+func (c *scripted) Reaped() (proc.Exit, bool) {
+	if !isClosed(c.reaped) {
 		return proc.Exit{}, false
 	}
 	e := proc.Exit{Time: c.at, PID: c.PID(), Status: 3, Lines: c.Lines()}
@@ -239,7 +239,7 @@ func (s *script) logged() (text string) {
 func (s *script) starts() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.begun)
+	return len(s.started)
 }
 
 // living is how many there are.
@@ -253,7 +253,7 @@ func (s *script) living() int {
 func (s *script) allow(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.most = n
+	s.maxAlive = n
 }
 
 // keepBusy has requests at an instance take so long to finish.
@@ -303,14 +303,14 @@ func (s *script) Connected(string) (int, bool) {
 func (s *script) InFlight(string) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.flight
+	return s.inFlight
 }
 
 // keepAs runs the script for d, as the configuration says.
-func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) behaviour, then func(s *script, log string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{t: t, next: next, most: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
+		s := &script{t: t, next: next, maxAlive: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
 		cfg.Command = []string{"app"}
 		cfg.Logger = slog.New(slog.NewTextHandler(&s.log, nil))
 		cfg.Front = s
@@ -342,7 +342,7 @@ func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) lif
 }
 
 // keep runs the script of one instance for d.
-func supervise1(t *testing.T, b Budget, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+func superviseOne(t *testing.T, b Budget, d time.Duration, next func(n int) behaviour, then func(s *script, log string)) {
 	t.Helper()
 	superviseAs(t, Config{SpawnBudget: b}, d, next, then)
 }

@@ -85,7 +85,7 @@ func (g *Group) Snapshot() Snapshot {
 	var s Snapshot
 	g.supervisor.call(func() { s = g.supervisor.snapshot() })
 	s.Memory.Kind = g.memory.Kind()
-	usages := g.usages.of(s.pids())
+	usages := g.usages.read(s.pids())
 	for i := range s.Instances {
 		shot := &s.Instances[i]
 		shot.Usage = usages[shot.PID]
@@ -105,7 +105,7 @@ func (s *Snapshot) pids() (pids []int) {
 
 func (sup *supervisor) snapshot() Snapshot {
 	now, limits := time.Now(), sup.plan.Memory
-	sup.crashLoop.forget(now)
+	sup.crashLoop.prune(now)
 	s := Snapshot{
 		Command: sup.plan.Command[0],
 		Breaker: "closed",
@@ -117,7 +117,7 @@ func (sup *supervisor) snapshot() Snapshot {
 		Suspects: sup.suspects.snapshot(now), Concurrency: sup.concurrency.snapshot(sup.plan),
 		Started:  sup.counters.started,
 		Answered: sup.counters.answered,
-		Exits:    sup.counters.kinds(),
+		Exits:    sup.counters.byKind(),
 	}
 	for _, in := range sup.instances {
 		switch in.machine.state {
@@ -138,7 +138,7 @@ func (in *instance) snapshot() InstanceSnapshot {
 	m := in.machine
 	shot := InstanceSnapshot{
 		Addr: in.socket.Addr, Number: in.number,
-		State: m.state.String(), Since: m.since, Begun: m.begun, Next: m.next,
+		State: m.state.String(), Since: m.since, Begun: m.startedAt, Next: m.next,
 		Restarts: max(in.spawns-1, 0), Outdated: string(in.replaceReason), LastExit: in.lastExit,
 		Lines: []string{},
 	}

@@ -32,7 +32,7 @@ func (sup *supervisor) spawn(in *instance, now time.Time) {
 	}
 	// Before the child runs, or its first answer could be missed. The one before is dead.
 	sup.counters.answered += in.stats.Load().answers.Load()
-	in.stats.Store(&processStats{begun: now})
+	in.stats.Store(&processStats{since: now})
 	in.replaceReason, in.cause, in.overtime, in.overSoft, in.noRoom = "", "", false, 0, false
 	in.memory = new(memorySample) // a sample of the one before may be under way
 	in.queuedSince, in.nextPeek, in.peeks, in.peek = time.Time{}, now, 0, query[queue]{}
@@ -48,7 +48,7 @@ func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
 	in.launched = true
 	in.spawns++
 	sup.counters.started++
-	if isClosed(in.child.Dead()) {
+	if isClosed(in.child.Exited()) {
 		return // already
 	}
 	sup.step(in, now, running)
@@ -56,7 +56,7 @@ func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
 	in.alive.Store(true)
 	in.downSince = time.Time{}
 	sup.again = true
-	if !in.machine.state.unproven() {
+	if !in.machine.state.isUnproven() {
 		return // it is to end
 	}
 	if in.added && sup.plan.Ready == nil {

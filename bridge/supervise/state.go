@@ -42,13 +42,13 @@ func (s State) String() string {
 }
 
 // runs reports whether there is a child.
-func (s State) runs() bool { return s.works() || s == Draining || s == Ending }
+func (s State) hasProcess() bool { return s.takesRequests() || s == Draining || s == Ending }
 
 // works reports whether there is a child that is to be asked.
-func (s State) works() bool { return s.unproven() || s == Serving }
+func (s State) takesRequests() bool { return s.isUnproven() || s == Serving }
 
 // unproven reports whether there is a child that has answered nothing yet.
-func (s State) unproven() bool { return s == Starting || s == Ready || s == Probing }
+func (s State) isUnproven() bool { return s == Starting || s == Ready || s == Probing }
 
 // event is what happens to an instance.
 type event uint8
@@ -61,10 +61,10 @@ const (
 	exited                      // it has ended, or could not be started
 	exitedCleanly               // it has exited cleanly, see cleanExit
 	retire                      // the instance is to go
-	renew                       // the child is to be followed by another
-	sleep                       // the child is to end until there is a request
+	replace                       // the child is to be followed by another
+	goIdle                       // the child is to end until there is a request
 	drained                     // nothing is left to do for a child that is drained
-	woken                       // there is a request
+	requested                       // there is a request
 	drainCancelled              // it is not drained after all
 	breakerClosed               // another instance has shown that all is well again
 	closed                      // nobody wants the instance any more
@@ -73,21 +73,21 @@ const (
 const (
 	// A child that never served is followed by the next after firstPause, doubling up
 	// to mostPause.
-	firstPause = time.Second
-	mostPause  = time.Minute
+	minBackoff = time.Second
+	maxBackoff  = time.Minute
 
 	// One that served is followed at once the first time, and then after shortPause,
 	// doubling up to mostShort.
-	shortPause = 100 * time.Millisecond
-	mostShort  = 5 * time.Second
+	minFlapBackoff = 100 * time.Millisecond
+	maxFlapBackoff  = 5 * time.Second
 
 	// useful is how long a child must live to be worth its start. One that serves and
 	// lives so long is followed after a quarter of its life at most, so that the
 	// application is there four fifths of the time.
-	useful = time.Second
+	usefulLife = time.Second
 
 	// steady is how long a child must live for what was before it to be forgotten.
-	steady = time.Minute
+	steadyLife = time.Minute
 
 	// A child that has exited cleanly is followed at once: cleanBurst times in a row, and
 	// cleanRate times a second on end. That is more than the requests of a page need, and
@@ -102,21 +102,21 @@ type machine struct {
 	budget *budget        // of all instances
 	stop   bool           // those that served are on the budget, too
 	random func() float64 // 0 to 1
-	pace   *rate.Limiter  // of starts after clean exits
+	cleanPace   *rate.Limiter  // of starts after clean exits
 
 	state    State
 	since    time.Time // in that state
-	begun    time.Time // when the child there is, or was last, began to run, or to be started
+	startedAt    time.Time // when the child there is, or was last, began to run, or to be started
 	next     time.Time // when a child is to be started; zero: not now
 	failures int       // children in a row that never served
 	flaps    int       // children in a row that served, and died before they were steady
-	aim      event     // what a child is drained for: retire, renew or sleep
-	from     State     // in which it was before
+	drainReason      event     // what a child is drained for: retire, renew or sleep
+	drainedFrom     State     // in which it was before
 }
 
 func newMachine(b *budget, stop bool, random func() float64, now time.Time) *machine {
 	return &machine{
-		budget: b, stop: stop, random: random, pace: rate.NewLimiter(cleanRate, cleanBurst),
+		budget: b, stop: stop, random: random, cleanPace: rate.NewLimiter(cleanRate, cleanBurst),
 		state: Waiting, since: now, next: now,
 	}
 }
@@ -127,39 +127,39 @@ func (m *machine) step(now time.Time, e event) {
 	s := m.state
 	switch {
 	case s == Closed:
-	case e == closed, e == retire && !s.runs():
+	case e == closed, e == retire && !s.hasProcess():
 		m.enter(now, Closed, time.Time{})
 	case e == started && s == Waiting:
-		m.begun = now
+		m.startedAt = now
 		m.enter(now, Starting, time.Time{})
 	case e == started && s == Broken:
-		m.begun = now
+		m.startedAt = now
 		m.enter(now, Probing, time.Time{})
-	case e == running && s.runs():
-		m.begun = now // its life begins
+	case e == running && s.hasProcess():
+		m.startedAt = now // its life begins
 	case e == becameReady && s == Starting:
 		m.enter(now, Ready, time.Time{})
-	case e == served && s.unproven():
+	case e == served && s.isUnproven():
 		m.failures = 0
 		if s == Probing || !m.stop {
 			m.budget.reset()
 		}
 		m.enter(now, Serving, time.Time{})
-	case (e == retire || e == renew || e == sleep) && s.works():
-		m.aim, m.from = e, s
+	case (e == retire || e == replace || e == goIdle) && s.takesRequests():
+		m.drainReason, m.drainedFrom = e, s
 		m.enter(now, Draining, time.Time{})
-	case e == retire && s.runs():
-		m.aim = e // whatever it was drained for before
+	case e == retire && s.hasProcess():
+		m.drainReason = e // whatever it was drained for before
 	case e == drained && s == Draining:
 		m.enter(now, Ending, time.Time{})
-	case e == woken && (s == Asleep || s == Waiting), e == breakerClosed && s == Broken:
+	case e == requested && (s == Asleep || s == Waiting), e == breakerClosed && s == Broken:
 		m.enter(now, Waiting, now)
-	case e == woken && s == Draining && m.aim == sleep, e == drainCancelled && s == Draining:
-		m.enter(now, m.from, time.Time{})
-	case e == woken && s == Ending && m.aim == sleep:
-		m.aim = renew
+	case e == requested && s == Draining && m.drainReason == goIdle, e == drainCancelled && s == Draining:
+		m.enter(now, m.drainedFrom, time.Time{})
+	case e == requested && s == Ending && m.drainReason == goIdle:
+		m.drainReason = replace
 	case e == exitedCleanly && s == Serving:
-		m.enter(now, Waiting, now.Add(m.pace.ReserveN(now, 1).DelayFrom(now)))
+		m.enter(now, Waiting, now.Add(m.cleanPace.ReserveN(now, 1).DelayFrom(now)))
 	case e == exited, e == exitedCleanly:
 		m.exited(now)
 	}
@@ -184,10 +184,10 @@ func (m *machine) exited(now time.Time) {
 
 // dieDrained is the end of a child that was to end.
 func (m *machine) exitedDrained(now time.Time) {
-	switch m.aim {
+	switch m.drainReason {
 	case retire:
 		m.enter(now, Closed, time.Time{})
-	case sleep:
+	case goIdle:
 		m.enter(now, Asleep, time.Time{})
 	default:
 		m.enter(now, Waiting, now)
@@ -196,14 +196,14 @@ func (m *machine) exitedDrained(now time.Time) {
 
 // lived is the life of the child that has just died.
 func (m *machine) lived(now time.Time) time.Duration {
-	if !m.state.runs() {
+	if !m.state.hasProcess() {
 		return 0 // it was not even started
 	}
-	return now.Sub(m.begun)
+	return now.Sub(m.startedAt)
 }
 
 func (m *machine) exitedUnserved(now time.Time) {
-	if m.lived(now) >= steady {
+	if m.lived(now) >= steadyLife {
 		m.failures = 0 // nobody asked it anything
 	}
 	m.failures++
@@ -211,15 +211,15 @@ func (m *machine) exitedUnserved(now time.Time) {
 		m.enter(now, Broken, now.Add(m.budget.window))
 		return
 	}
-	pause := min(doubled(firstPause, m.failures-1, mostPause), mostPause)
+	pause := min(doubled(minBackoff, m.failures-1, maxBackoff), maxBackoff)
 	// A quarter more or less: what dies together need not come back together.
 	pause = time.Duration(float64(pause) * (0.75 + m.random()/2))
-	m.enter(now, Waiting, now.Add(min(max(pause, firstPause), mostPause)))
+	m.enter(now, Waiting, now.Add(min(max(pause, minBackoff), maxBackoff)))
 }
 
 func (m *machine) exitedServing(now time.Time) {
 	lived := m.lived(now)
-	if lived >= steady {
+	if lived >= steadyLife {
 		m.flaps = 0
 	}
 	m.flaps++
@@ -229,8 +229,8 @@ func (m *machine) exitedServing(now time.Time) {
 	}
 	var pause time.Duration
 	if m.flaps > 1 {
-		pause = doubled(shortPause, m.flaps-2, mostShort)
-		if lived >= useful {
+		pause = doubled(minFlapBackoff, m.flaps-2, maxFlapBackoff)
+		if lived >= usefulLife {
 			pause = min(pause, lived/4)
 		}
 		pause = time.Duration(float64(pause) * (0.75 + m.random()/4))

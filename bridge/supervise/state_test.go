@@ -86,21 +86,21 @@ func TestMachineAtRandom(t *testing.T) {
 			if e == retire {
 				continue // that is its end
 			}
-			if before.runs() == (e == started) || !before.runs() && (e == exited || e == exitedCleanly) {
+			if before.hasProcess() == (e == started) || !before.hasProcess() && (e == exited || e == exitedCleanly) {
 				continue // the keeper never does that
 			}
 			m.step(now, e)
-			if (m.state.runs() || m.state == Asleep) == !m.next.IsZero() || m.state == Closed {
+			if (m.state.hasProcess() || m.state == Asleep) == !m.next.IsZero() || m.state == Closed {
 				t.Fatalf("seed %d: %v after %v in %v, next start %v", seed, m.state, e, before, m.next)
 			}
 			pause := m.next.Sub(now)
 			switch {
-			case m.state.runs():
+			case m.state.hasProcess():
 			case m.state == Broken && pause != 10*time.Minute && e == exited:
 				t.Fatalf("seed %d: broken for %v", seed, pause)
-			case m.state == Waiting && before == Serving && (pause < 0 || pause > mostShort):
+			case m.state == Waiting && before == Serving && (pause < 0 || pause > maxFlapBackoff):
 				t.Fatalf("seed %d: %v after one that served", seed, pause)
-			case m.state == Waiting && e == exited && before.unproven() && (pause < firstPause || pause > mostPause):
+			case m.state == Waiting && e == exited && before.isUnproven() && (pause < minBackoff || pause > maxBackoff):
 				t.Fatalf("seed %d: %v after one that never served", seed, pause)
 			}
 		}

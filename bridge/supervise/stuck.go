@@ -34,7 +34,7 @@ func (sup *supervisor) checkStop(in *instance, now time.Time) {
 		sup.failReplacement(in, in.errStuck())
 		return
 	}
-	sup.markForReplacement(in, doesNotEnd)
+	sup.markForReplacement(in, unkillable)
 }
 
 func (in *instance) errStuck() error {

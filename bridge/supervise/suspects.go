@@ -62,7 +62,7 @@ func (s *suspects) isRefused(route string, now time.Time) (time.Duration, bool) 
 
 // note takes the requests that a death has hit, and returns the routes that are suspects
 // from now on. A child that died before it had anything to do says nothing.
-func (s *suspects) note(e Exit) (fresh []string) {
+func (s *suspects) record(e Exit) (fresh []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(e.InFlight) == 0 && !e.Served {
@@ -124,7 +124,7 @@ func (s *suspects) publish() {
 
 // suspect looks for what a death may be due to.
 func (sup *supervisor) noteSuspects(e Exit, now time.Time) {
-	for _, route := range sup.suspects.note(e) {
+	for _, route := range sup.suspects.record(e) {
 		d, refused := sup.suspects.isRefused(route, now)
 		if refused {
 			sup.log.Error("a route was in flight whenever the command ended; it is refused for a while", "route", route, "for", d.Round(time.Second))

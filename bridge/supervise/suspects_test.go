@@ -10,8 +10,8 @@ import (
 func get(path string) Request { return Request{Method: "GET", Path: path, Route: "GET " + path} }
 
 // poisoned is a child that a request kills, while others are in flight.
-func poisoned(n int) life {
-	return life{serves: time.Second, lasts: 10 * time.Second, losses: []Request{get("/boom"), get(fmt.Sprintf("/page/%d", n)), get("/")}}
+func poisoned(n int) behaviour {
+	return behaviour{serves: time.Second, lives: 10 * time.Second, losses: []Request{get("/boom"), get(fmt.Sprintf("/page/%d", n)), get("/")}}
 }
 
 // What is in flight at three deaths running is told of, once.
@@ -38,11 +38,11 @@ func TestSuspects(t *testing.T) {
 
 // In quarantine is what nobody was answered, and only for a while.
 func TestQuarantine(t *testing.T) {
-	superviseAs(t, Config{Quarantine: 10 * time.Minute}, 0, func(n int) life {
+	superviseAs(t, Config{Quarantine: 10 * time.Minute}, 0, func(n int) behaviour {
 		if n < 3 {
 			return poisoned(n)
 		}
-		return good(n)
+		return healthy(n)
 	}, func(s *script, _ string) {
 		for range 30 {
 			time.Sleep(time.Second)
@@ -62,13 +62,13 @@ func TestQuarantine(t *testing.T) {
 			t.Error("it is refused for too long")
 		}
 		// Once more is enough then.
-		s.sup.suspects.note(Exit{Time: time.Now(), Served: true, InFlight: []Request{get("/boom")}})
+		s.sup.suspects.record(Exit{Time: time.Now(), Served: true, InFlight: []Request{get("/boom")}})
 		if _, refused := s.sup.suspects.isRefused("GET /boom", time.Now()); !refused {
 			t.Error("it is not refused again")
 		}
 		// And a death without it clears it.
 		time.Sleep(11 * time.Minute)
-		s.sup.suspects.note(Exit{Time: time.Now(), Served: true, InFlight: []Request{get("/")}})
+		s.sup.suspects.record(Exit{Time: time.Now(), Served: true, InFlight: []Request{get("/")}})
 		if list := s.snapshot().Suspects; len(list) != 0 {
 			t.Errorf("suspects are %+v", list)
 		}
@@ -78,8 +78,8 @@ func TestQuarantine(t *testing.T) {
 // A request that meets a child which is about to exit cleanly is sent again, and answered.
 // One that makes each child exit is not.
 func TestSuspectsOfCleanExits(t *testing.T) {
-	superviseAs(t, Config{}, 0, func(int) life {
-		return life{serves: time.Second, lasts: 10 * time.Second, clean: true, losses: []Request{get("/exit"), get("/late")}}
+	superviseAs(t, Config{}, 0, func(int) behaviour {
+		return behaviour{serves: time.Second, lives: 10 * time.Second, clean: true, losses: []Request{get("/exit"), get("/late")}}
 	}, func(s *script, _ string) {
 		for range 60 {
 			time.Sleep(time.Second)
@@ -96,8 +96,8 @@ func TestSuspectsOfCleanExits(t *testing.T) {
 
 // The end of a child that was told to end is nobody's fault.
 func TestNoSuspectsInARestart(t *testing.T) {
-	superviseAs(t, Config{DrainTimeout: time.Second}, time.Minute, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{DrainTimeout: time.Second}, time.Minute, func(n int) behaviour {
+		l := healthy(n)
 		l.losses = []Request{get("/events")}
 		return l
 	}, func(s *script, _ string) {
@@ -118,8 +118,8 @@ func TestNoSuspectsInARestart(t *testing.T) {
 // What was in flight when the application hung as a whole is no suspect: whatever it
 // waited for is.
 func TestNoSuspectsInAStall(t *testing.T) {
-	superviseAs(t, Config{StallKill: 30 * time.Second, Quarantine: 10 * time.Minute}, time.Second, func(int) life {
-		return life{losses: []Request{get("/"), get("/login")}}
+	superviseAs(t, Config{StallKill: 30 * time.Second, Quarantine: 10 * time.Minute}, time.Second, func(int) behaviour {
+		return behaviour{losses: []Request{get("/"), get("/login")}}
 	}, func(s *script, _ string) {
 		g := &Group{supervisor: s.sup}
 		g.Stalled(time.Now())

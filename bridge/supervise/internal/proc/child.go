@@ -30,14 +30,14 @@ type Child struct {
 	meter    memlimit.Meter // set when running is closed
 
 	running chan struct{} // closed when the process runs the command
-	dead    chan struct{} // closed when the process has exited, or there will be none
-	ended   chan struct{} // closed when nothing is left of its group; exit is set then
+	exited    chan struct{} // closed when the process has exited, or there will be none
+	reaped   chan struct{} // closed when nothing is left of its group; exit is set then
 	exit    Exit
 
 	mu          sync.Mutex
 	cmd         *exec.Cmd      // nil: there is no process yet
 	killedEarly bool           // Kill was called before there was a process
-	reaped      bool           // the process is not signalled any more: its id may soon be another's
+	noSignals      bool           // the process is not signalled any more: its id may soon be another's
 	stoppers    sync.WaitGroup // goroutines of Stop; added to while reaped is false
 }
 
@@ -69,7 +69,7 @@ func newExit(s *os.ProcessState) Exit {
 func (l *Launcher) NewChild(command *Command, s *Socket, notify func()) *Child {
 	return &Child{
 		launcher: l, command: command, socket: s, log: l.log, notify: notify, output: newReader(),
-		running: make(chan struct{}), dead: make(chan struct{}), ended: make(chan struct{}),
+		running: make(chan struct{}), exited: make(chan struct{}), reaped: make(chan struct{}),
 	}
 }
 
@@ -88,14 +88,14 @@ func (c *Child) run(start *handshake) {
 // started.
 func (c *Child) finish(err error) {
 	at := time.Now()
-	close(c.dead)
+	close(c.exited)
 	c.notify()
 	c.reap()
 	if err != nil {
 		c.exit.Err, c.exit.Status, c.exit.Signal = err.Error(), -1, ""
 	}
 	c.exit.Time = at
-	close(c.ended)
+	close(c.reaped)
 	c.notify()
 }
 
@@ -105,7 +105,7 @@ func (c *Child) finish(err error) {
 func (c *Child) reap() {
 	c.signal(syscall.SIGKILL)
 	c.mu.Lock()
-	c.reaped = true
+	c.noSignals = true
 	cmd := c.cmd
 	c.mu.Unlock()
 	c.stoppers.Wait()
@@ -150,12 +150,12 @@ func (c *Child) Lines() []string { return c.output.lastLines() }
 func (c *Child) Launched() <-chan struct{} { return c.running }
 
 // Dead is closed when the process has exited, or could not be started.
-func (c *Child) Dead() <-chan struct{} { return c.dead }
+func (c *Child) Exited() <-chan struct{} { return c.exited }
 
 // Ended is how the child ended, when nothing of it and its group is left.
-func (c *Child) Ended() (Exit, bool) {
+func (c *Child) Reaped() (Exit, bool) {
 	select {
-	case <-c.ended:
+	case <-c.reaped:
 		return c.exit, true
 	default:
 		return Exit{}, false
@@ -180,15 +180,15 @@ func (c *Child) Dump(s syscall.Signal) { c.signal(s) }
 func (c *Child) Stop(after time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reaped {
+	if c.noSignals {
 		return
 	}
 	c.stoppers.Go(func() {
-		if c.diesWithin(after) {
+		if c.exitsWithin(after) {
 			return
 		}
 		c.signal(syscall.SIGTERM)
-		if !c.diesWithin(StopGrace) {
+		if !c.exitsWithin(StopGrace) {
 			c.log.Warn("the command does not end when it is told to; it is killed", "pid", c.PID(), "after", StopGrace)
 			c.signal(syscall.SIGKILL)
 		}
@@ -196,11 +196,11 @@ func (c *Child) Stop(after time.Duration) {
 }
 
 // diesWithin waits for the child's exit, for d at most.
-func (c *Child) diesWithin(d time.Duration) bool {
+func (c *Child) exitsWithin(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
-	case <-c.dead:
+	case <-c.exited:
 		return true
 	case <-t.C:
 		return false
@@ -215,7 +215,7 @@ func (c *Child) Kill() { c.signal(syscall.SIGKILL) }
 func (c *Child) signal(s syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reaped {
+	if c.noSignals {
 		return
 	}
 	if c.cmd == nil {

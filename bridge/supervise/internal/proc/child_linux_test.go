@@ -21,7 +21,7 @@ func aChild(t *testing.T, script string) *Child {
 	t.Cleanup(out.close)
 	c := &Child{
 		output: newReader(), log: log, notify: func() {}, meter: aMeter(t),
-		running: make(chan struct{}), dead: make(chan struct{}), ended: make(chan struct{}),
+		running: make(chan struct{}), exited: make(chan struct{}), reaped: make(chan struct{}),
 	}
 	write, err := c.output.open()
 	if err != nil {
@@ -62,7 +62,7 @@ func TestSignalsReachNobodyElse(t *testing.T) {
 	if err != nil || !strings.Contains(string(stat), ") Z ") {
 		t.Errorf("the leader was waited for while others of its group live: %s, %v", stat, err)
 	}
-	close(c.dead)
+	close(c.exited)
 	c.reap()
 	var member int
 	if _, err := fmt.Sscan(strings.Join(c.exit.Lines, " "), &member); err != nil || proctest.IsAlive(member) {

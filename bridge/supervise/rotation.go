@@ -49,7 +49,7 @@ const rerouteAfter = 200 * time.Millisecond
 // steer has no requests sent where nothing will run for a while, if there are others to
 // send them to.
 func (sup *supervisor) reroute(now time.Time) {
-	if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.alive.Load() && in.inRotation && in.machine.state.works() }) {
+	if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.alive.Load() && in.inRotation && in.machine.state.takesRequests() }) {
 		return
 	}
 	for _, in := range sup.instances {
@@ -64,7 +64,7 @@ func (sup *supervisor) reroute(now time.Time) {
 			continue
 		}
 		sup.removeFromRotation(in)
-		if in.child == nil || isClosed(in.child.Dead()) {
+		if in.child == nil || isClosed(in.child.Exited()) {
 			sup.front.Fail(in.socket.Addr) // one that is being started may read it any moment
 		}
 	}
@@ -75,11 +75,11 @@ func (in *instance) downUntil() time.Time {
 	m := in.machine
 	switch {
 	case in.pendingExit != nil && !in.pendingExit.classified:
-		return in.pendingExit.exit.Time.Add(firstPause) // if it did not serve, which is likely
+		return in.pendingExit.exit.Time.Add(minBackoff) // if it did not serve, which is likely
 	case m.state == Waiting:
 		return m.next
 	case m.state == Broken && m.next.IsZero():
-		return m.since.Add(steady) // another one is tried
+		return m.since.Add(steadyLife) // another one is tried
 	case m.state == Broken:
 		return m.next
 	}

@@ -31,20 +31,20 @@ type memorySample struct {
 
 // press takes samples, and deals with children that use too much.
 func (sup *supervisor) enforceMemory(now time.Time) {
-	p := &sup.memory
+	mem := &sup.memory
 	if !sup.plan.Memory.limited() {
 		return
 	}
-	if n := p.sampled.Load(); n != p.seen {
-		p.seen = n
+	if n := mem.sampled.Load(); n != mem.seen {
+		mem.seen = n
 		sup.checkMemory(now)
 	}
-	if !now.Before(p.next) && !p.running.Load() {
-		p.next = now.Add(checkInterval)
+	if !now.Before(mem.next) && !mem.running.Load() {
+		mem.next = now.Add(checkInterval)
 		sup.sampleMemory()
 	}
-	if now.Before(p.next) {
-		sup.wakeAt(p.next) // or when this one is done
+	if now.Before(mem.next) {
+		sup.wakeAt(mem.next) // or when this one is done
 	}
 }
 
@@ -60,8 +60,8 @@ func (sup *supervisor) sampleMemory() {
 			all = append(all, subject{in.child, in.memory})
 		}
 	}
-	p := &sup.memory
-	p.running.Store(true)
+	mem := &sup.memory
+	mem.running.Store(true)
 	sup.tasks.Go(func() {
 		for _, s := range all {
 			if used, known := s.child.Memory(); known {
@@ -70,10 +70,10 @@ func (sup *supervisor) sampleMemory() {
 			s.memory.oomKills.Store(s.child.OOMKills())
 		}
 		if used, known := sup.program.memory(); known {
-			p.total.Store(used)
+			mem.total.Store(used)
 		}
-		p.sampled.Add(1)
-		p.running.Store(false)
+		mem.sampled.Add(1)
+		mem.running.Store(false)
 		sup.wake()
 	})
 }
@@ -94,13 +94,13 @@ func (sup *supervisor) checkMemory(now time.Time) {
 		}
 		switch {
 		case in.memory.oomKills.Load() > 0:
-			sup.killForMemory(in, kernelKilled) // perhaps it goes on without a worker
+			sup.killForMemory(in, oomKilled) // perhaps it goes on without a worker
 		case limits.Hard > 0 && used > limits.Hard:
-			sup.killForMemory(in, tooLarge)
-		case limits.Soft > 0 && used > limits.Soft && in.machine.state.works() && in.replaceReason == "":
+			sup.killForMemory(in, overHardLimit)
+		case limits.Soft > 0 && used > limits.Soft && in.machine.state.takesRequests() && in.replaceReason == "":
 			// A moment's peak is none of its fault.
 			if in.overSoft++; in.overSoft > 1 {
-				sup.markForReplacement(in, usesMuch)
+				sup.markForReplacement(in, overSoftLimit)
 			}
 		default:
 			in.overSoft = 0
@@ -111,7 +111,7 @@ func (sup *supervisor) checkMemory(now time.Time) {
 	}
 	dying := slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.child != nil && in.cause != "" })
 	if limits.Total > 0 && sup.memory.total.Load() > limits.Total && largest != nil && !dying && !now.Before(sup.memory.settledAt) {
-		sup.killForMemory(largest, groupLarge) // one at a time: that may be enough
+		sup.killForMemory(largest, overTotalLimit) // one at a time: that may be enough
 	}
 }
 
@@ -127,11 +127,11 @@ func (sup *supervisor) killForMemory(in *instance, why cause) {
 
 // hasRoom reports whether there is memory for one more child. The first is always tried.
 func (sup *supervisor) hasRoom() bool {
-	p, total := &sup.memory, sup.plan.Memory.Total
+	mem, total := &sup.memory, sup.plan.Memory.Total
 	if total == 0 || len(sup.instances) == 0 {
 		return true
 	}
-	each := p.typical
+	each := mem.typical
 	if hard := sup.plan.Memory.Hard; hard > 0 {
 		each = min(each, hard)
 	}
@@ -144,8 +144,8 @@ func (sup *supervisor) hasRoom() bool {
 	if need == 0 || need+each <= total {
 		return true
 	}
-	if now := time.Now(); p.noRoomLogged.IsZero() || now.Sub(p.noRoomLogged) >= time.Minute {
-		p.noRoomLogged = now
+	if now := time.Now(); mem.noRoomLogged.IsZero() || now.Sub(mem.noRoomLogged) >= time.Minute {
+		mem.noRoomLogged = now
 		sup.log.Warn("there is no memory for one more process", "used", humanize.IBytes(need),
 			"needed", humanize.IBytes(each), "memory_total", humanize.IBytes(total))
 	}

@@ -17,24 +17,24 @@ import (
 
 // world is a program whose children live as chance has it. Whoever sends requests to them
 // is in world_front_test.go.
-type world struct {
+type simulation struct {
 	t   *testing.T
 	sup *supervisor
 
 	mu       sync.Mutex
-	luck     *rand.Rand
-	calm     bool          // nothing goes wrong any more
-	most     int           // children that may be there at once
+	rng     *rand.Rand
+	faultless     bool          // nothing goes wrong any more
+	maxChildren     int           // children that may be there at once
 	children []*simProcess // of which something is left, the oldest first
 	started  int           // children, ever
-	doors    map[string]*door
+	instances    map[string]*simInstance
 	waiting  int      // requests, for the application
 	events   []string // what has happened, and what the keeper says of it
 }
 
 // mortal is a child in a world.
 type simProcess struct {
-	world  *world
+	world  *simulation
 	n      int
 	addr   string
 	begun  time.Time
@@ -51,22 +51,22 @@ type simProcess struct {
 	fails   bool // it cannot be started
 	doomed  bool // it was to end before it was started
 
-	running, gone chan struct{}
+	running, exited chan struct{}
 }
 
 // chance reports whether something goes wrong that does once in n times.
-func (w *world) chance(n int) bool { return !w.calm && w.luck.IntN(n) == 0 }
+func (w *simulation) chance(n int) bool { return !w.faultless && w.rng.IntN(n) == 0 }
 
 // upTo draws a duration below d.
 func upTo(rng *rand.Rand, d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))) }
 
 // note notes what happens, for those who want to know how it came to a failure.
-func (w *world) note(format string, args ...any) {
+func (w *simulation) note(format string, args ...any) {
 	w.events = append(w.events, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
 // Write notes what the keeper says.
-func (w *world) Write(line []byte) (int, error) {
+func (w *simulation) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, strings.TrimSpace(string(line)))
@@ -74,7 +74,7 @@ func (w *world) Write(line []byte) (int, error) {
 }
 
 // at is the child at an address, nil if nothing of one is left.
-func (w *world) at(addr string) *simProcess {
+func (w *simulation) at(addr string) *simProcess {
 	i := slices.IndexFunc(w.children, func(c *simProcess) bool { return c.addr == addr })
 	if i < 0 {
 		return nil
@@ -83,15 +83,15 @@ func (w *world) at(addr string) *simProcess {
 }
 
 // serves reports whether a child accepts connections.
-func (c *simProcess) serves() bool {
+func (c *simProcess) accepts() bool {
 	return c != nil && c.lives() && c.runs() && time.Since(c.begun) >= c.ready
 }
 
-func (c *simProcess) lives() bool { return !isClosed(c.gone) }
+func (c *simProcess) lives() bool { return !isClosed(c.exited) }
 
 func (c *simProcess) runs() bool { return isClosed(c.running) }
 
-func (w *world) listen(_ *plan, number int) (*proc.Socket, error) {
+func (w *simulation) listen(_ *plan, number int) (*proc.Socket, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.chance(30) {
@@ -100,15 +100,15 @@ func (w *world) listen(_ *plan, number int) (*proc.Socket, error) {
 	return &proc.Socket{Addr: fmt.Sprintf("app-%d", number)}, nil
 }
 
-func (w *world) closeSocket(*proc.Socket) {}
+func (w *simulation) closeSocket(*proc.Socket) {}
 
-func (w *world) queued(*proc.Socket) (int, bool) {
+func (w *simulation) queued(*proc.Socket) (int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return 0, w.luck.IntN(2) == 0
+	return 0, w.rng.IntN(2) == 0
 }
 
-func (w *world) memory() (used uint64, known bool) {
+func (w *simulation) memory() (used uint64, known bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.children {
@@ -117,7 +117,7 @@ func (w *world) memory() (used uint64, known bool) {
 	return used, true
 }
 
-func (w *world) accepts(ctx context.Context, at *proc.Socket) error {
+func (w *simulation) accepts(ctx context.Context, at *proc.Socket) error {
 	w.mu.Lock()
 	wait := time.Hour
 	if c := w.at(at.Addr); c != nil {
@@ -133,17 +133,17 @@ func (w *world) accepts(ctx context.Context, at *proc.Socket) error {
 }
 
 // answers is a Config.Ready.
-func (w *world) answers(_ context.Context, addr string) error {
+func (w *simulation) answers(_ context.Context, addr string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.at(addr).serves() {
+	if !w.at(addr).accepts() {
 		return errors.New("not yet")
 	}
 	return nil
 }
 
-func (w *world) newProcess(_ *plan, at *proc.Socket, news func()) process {
-	return &simProcess{world: w, addr: at.Addr, notify: news, running: make(chan struct{}), gone: make(chan struct{})}
+func (w *simulation) newProcess(_ *plan, at *proc.Socket, news func()) process {
+	return &simProcess{world: w, addr: at.Addr, notify: news, running: make(chan struct{}), exited: make(chan struct{})}
 }
 
 // launch starts a child, which may take a while.
@@ -153,7 +153,7 @@ func (c *simProcess) Launch() {
 	if c.doomed {
 		c.died, c.left = time.Now(), true
 		w.mu.Unlock()
-		close(c.gone)
+		close(c.exited)
 		c.notify()
 		return
 	}
@@ -163,15 +163,15 @@ func (c *simProcess) Launch() {
 	w.started++
 	c.n, c.begun = w.started, time.Now()
 	w.note("child %d is launched at %s", c.n, c.addr)
-	if w.children = append(w.children, c); len(w.children) > w.most {
-		w.t.Errorf("there are %d children, %d may be there", len(w.children), w.most)
+	if w.children = append(w.children, c); len(w.children) > w.maxChildren {
+		w.t.Errorf("there are %d children, %d may be there", len(w.children), w.maxChildren)
 	}
-	if c.ends, c.fails = upTo(w.luck, 3*time.Second), w.chance(20); w.chance(40) {
+	if c.ends, c.fails = upTo(w.rng, 3*time.Second), w.chance(20); w.chance(40) {
 		c.ends = 10 * time.Minute // it waits for a disk
 	}
 	wait := time.Duration(0)
 	if w.chance(5) {
-		wait = upTo(w.luck, time.Minute)
+		wait = upTo(w.rng, time.Minute)
 	}
 	if w.chance(30) {
 		wait = time.Hour // its file system does not answer
@@ -202,22 +202,22 @@ func (c *simProcess) run() {
 // live draws a child's life.
 func (c *simProcess) live() {
 	w := c.world
-	if c.ready, c.used = 50*time.Millisecond, 100*mib; w.calm {
+	if c.ready, c.used = 50*time.Millisecond, 100*mib; w.faultless {
 		return
 	}
-	switch w.luck.IntN(5) {
+	switch w.rng.IntN(5) {
 	case 0:
-		time.AfterFunc(upTo(w.luck, time.Second), c.die)
+		time.AfterFunc(upTo(w.rng, time.Second), c.die)
 	case 1:
-		time.AfterFunc(upTo(w.luck, time.Minute), c.die)
+		time.AfterFunc(upTo(w.rng, time.Minute), c.die)
 	case 2:
-		c.ready = upTo(w.luck, 2*time.Minute)
+		c.ready = upTo(w.rng, 2*time.Minute)
 	}
 	if w.chance(4) {
-		c.lingers = upTo(w.luck, 4*time.Second)
+		c.lingers = upTo(w.rng, 4*time.Second)
 	}
-	c.used = uint64(50+w.luck.IntN(200)) * mib
-	c.status = w.luck.IntN(2)
+	c.used = uint64(50+w.rng.IntN(200)) * mib
+	c.status = w.rng.IntN(2)
 }
 
 // die ends a child, whose connections end with it, if it has not ended.
@@ -230,8 +230,8 @@ func (c *simProcess) die() {
 	}
 	w.note("child %d at %s dies", c.n, c.addr)
 	c.died = time.Now()
-	lost := w.doors[c.addr].cut()
-	close(c.gone)
+	lost := w.instances[c.addr].cut()
+	close(c.exited)
 	time.AfterFunc(c.lingers, c.leave)
 	w.mu.Unlock()
 	for _, r := range lost {
@@ -257,12 +257,12 @@ func (c *simProcess) PID() int {
 }
 
 func (c *simProcess) Launched() <-chan struct{} { return c.running }
-func (c *simProcess) Dead() <-chan struct{}     { return c.gone }
+func (c *simProcess) Exited() <-chan struct{}     { return c.exited }
 func (c *simProcess) Dump(syscall.Signal)       {}
 func (c *simProcess) OOMKills() uint64          { return 0 }
 func (c *simProcess) Lines() []string           { return nil }
 
-func (c *simProcess) Ended() (proc.Exit, bool) {
+func (c *simProcess) Reaped() (proc.Exit, bool) {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
 	e := proc.Exit{Time: c.died, PID: c.n, Status: c.status}

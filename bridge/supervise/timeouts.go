@@ -19,7 +19,7 @@ func (sup *supervisor) enforceTimeouts(now time.Time) {
 		return
 	}
 	for _, in := range sup.instances {
-		if in.child == nil || !in.launched || in.overtime || !in.machine.state.works() {
+		if in.child == nil || !in.launched || in.overtime || !in.machine.state.takesRequests() {
 			continue
 		}
 		sup.wakeAt(now.Add(checkInterval))
@@ -30,7 +30,7 @@ func (sup *supervisor) enforceTimeouts(now time.Time) {
 		in.overtime = true
 		sup.log.Warn("a request takes longer than it may; its process is replaced", "instance", in.socket.Addr, "pid", in.child.PID(),
 			"in_flight", slog.AnyValue(requests(all)))
-		sup.markForReplacement(in, takesLong)
+		sup.markForReplacement(in, maxTimeExceeded)
 	}
 }
 
@@ -58,8 +58,8 @@ func (sup *supervisor) killStalled(now time.Time) {
 	for _, in := range sup.instances {
 		stats := in.stats.Load()
 		// One that was started meanwhile has as long.
-		last := sup.timeOf(max(since, sup.ticks(stats.begun), stats.last.Load()))
-		if in.ends() || !in.launched || !in.machine.state.works() {
+		last := sup.timeOf(max(since, sup.ticks(stats.since), stats.lastAnswer.Load()))
+		if in.ends() || !in.launched || !in.machine.state.takesRequests() {
 			continue
 		}
 		if due := last.Add(sup.plan.StallKill); now.Before(due) {
@@ -68,7 +68,7 @@ func (sup *supervisor) killStalled(now time.Time) {
 		}
 		sup.log.Error("a process answers nobody; it is ended", "instance", in.socket.Addr, "pid", in.child.PID(), "since", last,
 			"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))))
-		sup.kill(in, answersNone, sup.dumpAndStop)
+		sup.kill(in, answersNobody, sup.dumpAndStop)
 	}
 }
 

@@ -116,7 +116,7 @@ func (s *crashLoop) note(e Exit) crashLoopEvent {
 		s.exits = append(s.exits[:0], s.exits[1:]...)
 	}
 	s.exits = append(s.exits, e)
-	s.forget(e.Time)
+	s.prune(e.Time)
 	s.recent = append(s.recent, e.Time)
 	if s.active {
 		s.count++
@@ -132,7 +132,7 @@ func (s *crashLoop) note(e Exit) crashLoopEvent {
 // tick is called at due, and may be called at any time. calm says that nothing speaks
 // against any child.
 func (s *crashLoop) tick(now time.Time, calm bool) crashLoopEvent {
-	s.forget(now)
+	s.prune(now)
 	switch {
 	case !s.active:
 		return noEvent
@@ -147,7 +147,7 @@ func (s *crashLoop) tick(now time.Time, calm bool) crashLoopEvent {
 }
 
 // due is when tick is wanted; zero: never.
-func (s *crashLoop) due() time.Time {
+func (s *crashLoop) nextTick() time.Time {
 	if !s.active {
 		return time.Time{}
 	}
@@ -161,7 +161,7 @@ func (s *crashLoop) due() time.Time {
 	return due
 }
 
-func (s *crashLoop) forget(now time.Time) {
+func (s *crashLoop) prune(now time.Time) {
 	s.recent = slices.DeleteFunc(s.recent, func(t time.Time) bool { return now.Sub(t) >= crashLoopWindow })
 }
 
@@ -169,7 +169,7 @@ func (s *crashLoop) forget(now time.Time) {
 func (sup *supervisor) checkCrashLoop(now time.Time) {
 	restless := slices.ContainsFunc(sup.instances, func(in *instance) bool { return !in.isStable(now) })
 	sup.logCrashLoop(sup.crashLoop.tick(now, !restless), now)
-	if due := sup.crashLoop.due(); !due.IsZero() {
+	if due := sup.crashLoop.nextTick(); !due.IsZero() {
 		sup.wakeAt(due)
 	}
 }
@@ -181,7 +181,7 @@ func (in *instance) isStable(now time.Time) bool {
 	if in.child == nil {
 		return m.state == Asleep || in.noRoom || m.state == Broken && m.next.IsZero() // another one is tried for it
 	}
-	return !m.state.unproven() || m.state == Ready || in.launched && now.Sub(m.begun) >= crashLoopWindow
+	return !m.state.isUnproven() || m.state == Ready || in.launched && now.Sub(m.startedAt) >= crashLoopWindow
 }
 
 // tellStorm logs news of a storm.

@@ -8,11 +8,11 @@ import (
 
 // A storm is over when nobody dies any more, even if children are replaced all the time.
 func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
-	superviseAs(t, Config{MaxLifetime: 30 * time.Second}, 0, func(n int) life {
+	superviseAs(t, Config{MaxLifetime: 30 * time.Second}, 0, func(n int) behaviour {
 		if n < 4 {
-			return life{serves: 100 * time.Millisecond, lasts: time.Second}
+			return behaviour{serves: 100 * time.Millisecond, lives: time.Second}
 		}
-		return life{serves: 2 * time.Second, ready: time.Millisecond}
+		return behaviour{serves: 2 * time.Second, ready: time.Millisecond}
 	}, func(s *script, _ string) {
 		s.allow(2)
 		time.Sleep(time.Hour)
@@ -25,10 +25,10 @@ func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
 
 // Nor does it go on because there is no room for an instance.
 func TestStormEndsWithoutRoom(t *testing.T) {
-	superviseAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, 0, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, 0, func(n int) behaviour {
+		l := healthy(n)
 		if l.memory = 100 * mib; n > 2 && n < 6 {
-			l.lasts = 2 * time.Second
+			l.lives = 2 * time.Second
 		}
 		return l
 	}, func(s *script, _ string) {

@@ -24,11 +24,11 @@ type cause string
 const (
 	closing      cause = "it was told to end"
 	notReady     cause = "it was not ready within the start timeout"
-	tooLarge     cause = "it used more memory than the hard limit"
-	groupLarge   cause = "all together used more memory than there is for them, and it the most"
-	answersNone  cause = "it answered nobody"
-	drainedLong  cause = "its requests did not finish while it was drained"
-	kernelKilled cause = "the kernel killed it for want of memory"
+	overHardLimit     cause = "it used more memory than the hard limit"
+	overTotalLimit   cause = "all together used more memory than there is for them, and it the most"
+	answersNobody  cause = "it answered nobody"
+	drainTimedOut  cause = "its requests did not finish while it was drained"
+	oomKilled cause = "the kernel killed it for want of memory"
 )
 
 // death is the end of a child.
@@ -45,12 +45,12 @@ func (sup *supervisor) noteExit(in *instance, now time.Time, ended proc.Exit) {
 	sup.stopAwaitingReady(in)
 	exit := newExit(&ended)
 	d := &pendingExit{exit: exit, due: exit.Time.Add(classifyDelay), planned: in.machine.state == Ending}
-	d.exit.Lived, d.exit.Cause = exit.Time.Sub(in.machine.begun), in.cause
-	if in.cause == groupLarge {
+	d.exit.Lived, d.exit.Cause = exit.Time.Sub(in.machine.startedAt), in.cause
+	if in.cause == overTotalLimit {
 		sup.memory.settledAt = now.Add(2 * checkInterval) // until then samples may be of before
 	}
 	if d.exit.OutOfMemory && in.cause == "" {
-		d.exit.Cause = kernelKilled
+		d.exit.Cause = oomKilled
 	}
 	in.child, in.pendingExit = nil, d
 	in.stopBy, in.stuck = time.Time{}, false
@@ -71,7 +71,7 @@ func (sup *supervisor) classifyExit(in *instance, now time.Time) {
 	proven := in.stats.Load().answers.Load() > 0
 	switch {
 	case d.classified:
-	case proven || !in.machine.state.unproven() || !now.Before(d.due):
+	case proven || !in.machine.state.isUnproven() || !now.Before(d.due):
 		d.classified = true
 		d.due = now
 		if d.exit.Err == "" && !d.planned {
@@ -79,7 +79,7 @@ func (sup *supervisor) classifyExit(in *instance, now time.Time) {
 		}
 		d.exit.Served = proven
 		d.clean = !d.planned && d.exit.isClean()
-		sup.counters.note(&d.exit, d.planned)
+		sup.counters.count(&d.exit, d.planned)
 		sup.applyExit(in)
 	}
 	if now.Before(d.due) {
@@ -103,7 +103,7 @@ func (sup *supervisor) applyExit(in *instance) {
 	switch {
 	case in.replaces != nil:
 		sup.failReplacement(in, err)
-	case before.unproven() && sup.keepPredecessor(in):
+	case before.isUnproven() && sup.keepPredecessor(in):
 		sup.failReplacement(in, err)
 	case in.forRestart && before != Draining && before != Ending:
 		sup.failRestart(err)
@@ -152,7 +152,7 @@ func (sup *supervisor) reportExit(in *instance, now time.Time) {
 		sup.log.Error("the command has ended", attrs...)
 	}
 	sup.logCrashLoop(what, now)
-	if e.Cause == "" || e.Cause == tooLarge || e.Cause == kernelKilled {
+	if e.Cause == "" || e.Cause == overHardLimit || e.Cause == oomKilled {
 		sup.noteSuspects(e, now)
 	}
 }

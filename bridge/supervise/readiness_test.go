@@ -21,11 +21,11 @@ func (q *queueScript) queued(*proc.Socket) (int, bool) { return int(q.depth.Load
 
 // A probe that accepts connections is ready, even if it takes long to answer one.
 func TestProbeAccepts(t *testing.T) {
-	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1, Per: time.Minute}}, 0, func(n int) life {
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1, Per: time.Minute}}, 0, func(n int) behaviour {
 		if n == 0 {
-			return life{lasts: time.Millisecond}
+			return behaviour{lives: time.Millisecond}
 		}
-		return life{}
+		return behaviour{}
 	}, func(s *script, _ string) {
 		q := &queueScript{script: s}
 		q.depth.Store(1)
@@ -44,7 +44,7 @@ func TestProbeAccepts(t *testing.T) {
 
 // What does not accept the connections that wait is ended in time.
 func TestProbeDoesNotAccept(t *testing.T) {
-	superviseAs(t, Config{}, time.Second, func(int) life { return life{} }, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Second, func(int) behaviour { return behaviour{} }, func(s *script, _ string) {
 		q := &queueScript{script: s}
 		q.depth.Store(1)
 		s.sup.call(func() { s.sup.program = q; s.sup.instances[0].nextPeek = time.Now() })
@@ -57,13 +57,13 @@ func TestProbeDoesNotAccept(t *testing.T) {
 
 // What is left of a child that does not end at once holds up nobody but its own instance.
 func TestLingers(t *testing.T) {
-	superviseAs(t, Config{Instances: 2}, 10500*time.Millisecond, func(n int) life {
-		l := life{serves: time.Second}
+	superviseAs(t, Config{Instances: 2}, 10500*time.Millisecond, func(n int) behaviour {
+		l := behaviour{serves: time.Second}
 		switch n {
 		case 0:
-			l.lasts, l.lingers = 10*time.Second, 5*time.Second
+			l.lives, l.lingers = 10*time.Second, 5*time.Second
 		case 1:
-			l.lasts = 11 * time.Second
+			l.lives = 11 * time.Second
 		}
 		return l
 	}, func(s *script, _ string) {
@@ -86,8 +86,8 @@ func TestLingers(t *testing.T) {
 // then, has ended by itself.
 func TestDiesUnready(t *testing.T) {
 	never := func(context.Context, string) error { return errors.New("not yet") }
-	superviseAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, func(int) life {
-		return life{lasts: 9 * time.Second, lingers: 4 * time.Second}
+	superviseAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, func(int) behaviour {
+		return behaviour{lives: 9 * time.Second, lingers: 4 * time.Second}
 	}, func(s *script, _ string) {
 		looks := 0
 		s.sup.call(func() {
@@ -113,11 +113,11 @@ func TestReadyAfterADeath(t *testing.T) {
 		}
 		return nil
 	}
-	superviseAs(t, Config{Ready: ready}, 5*time.Second, func(n int) life {
+	superviseAs(t, Config{Ready: ready}, 5*time.Second, func(n int) behaviour {
 		if n == 0 {
-			return life{serves: time.Second, lasts: 10 * time.Second}
+			return behaviour{serves: time.Second, lives: 10 * time.Second}
 		}
-		return life{serves: 15 * time.Second}
+		return behaviour{serves: 15 * time.Second}
 	}, func(s *script, _ string) {
 		slow.Store(true)
 		time.Sleep(10 * time.Second)

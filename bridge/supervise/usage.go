@@ -11,11 +11,11 @@ import (
 // that holds nobody up for long, and is not asked again until it does.
 type usageReader struct {
 	mu   sync.Mutex
-	last *usageLook // nil: there was none
+	last *usageRead // nil: there was none
 }
 
 // usageLook is a look at several processes.
-type usageLook struct {
+type usageRead struct {
 	done  chan struct{} // closed when it is over
 	found map[int]*Usage
 }
@@ -26,24 +26,24 @@ const usageTimeout = time.Second
 // of is what the sessions that these processes lead use. Those that have ended are left
 // out, and all of them while the kernel does not tell. Who asks while somebody looks gets
 // what is found then.
-func (u *usageReader) of(leaders []int) map[int]*Usage {
+func (u *usageReader) read(leaders []int) map[int]*Usage {
 	if len(leaders) == 0 {
 		return nil
 	}
-	l := u.look(leaders)
+	l := u.start(leaders)
 	if !closedWithin(l.done, usageTimeout) {
 		return nil
 	}
 	return l.found
 }
 
-func (u *usageReader) look(leaders []int) *usageLook {
+func (u *usageReader) start(leaders []int) *usageRead {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.last != nil && !isClosed(u.last.done) {
 		return u.last
 	}
-	l := &usageLook{done: make(chan struct{}), found: make(map[int]*Usage)}
+	l := &usageRead{done: make(chan struct{}), found: make(map[int]*Usage)}
 	u.last = l
 	go func() {
 		defer close(l.done)

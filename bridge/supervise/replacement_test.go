@@ -10,7 +10,7 @@ import (
 )
 
 // good is a child that serves for ever.
-func good(int) life { return life{serves: time.Second, ready: 300 * time.Millisecond} }
+func healthy(int) behaviour { return behaviour{serves: time.Second, ready: 300 * time.Millisecond} }
 
 func (s *script) frontCalls() string {
 	s.mu.Lock()
@@ -36,7 +36,7 @@ func (s *script) restart() error {
 // The new child is ready before the old one gets no more requests, and that one ends
 // when it has nothing left to do; one instance after the other.
 func TestRestart(t *testing.T) {
-	superviseAs(t, Config{Instances: 2}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{Instances: 2}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(3)
 		s.keepBusy("app-0", 5*time.Second)
 		begun := time.Now()
@@ -62,16 +62,16 @@ func TestRestart(t *testing.T) {
 
 // If the new child is no good, the old one goes on.
 func TestRestartFails(t *testing.T) {
-	for name, bad := range map[string]life{
-		"ends":            {lasts: 10 * time.Millisecond},
+	for name, bad := range map[string]behaviour{
+		"ends":            {lives: 10 * time.Millisecond},
 		"fails":           {fails: true},
 		"is never ready":  {ready: time.Hour},
 		"serves too late": {ready: time.Minute + time.Second, ends: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			superviseAs(t, Config{}, time.Minute, func(n int) life {
+			superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
 				if n == 0 {
-					return good(0)
+					return healthy(0)
 				}
 				return bad
 			}, func(s *script, _ string) {
@@ -95,7 +95,7 @@ func TestRestartFails(t *testing.T) {
 // Who asks while a child is being started that replaces another may want one that is
 // newer than that: all who ask so have one more.
 func TestRestartsTogether(t *testing.T) {
-	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
 		errs := make(chan error, 3)
 		for range 3 {
@@ -112,11 +112,11 @@ func TestRestartsTogether(t *testing.T) {
 
 // A restart when nothing runs has something run, whatever the budget says.
 func TestRestartOfWhatIsBroken(t *testing.T) {
-	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}}, time.Minute, func(n int) life {
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}}, time.Minute, func(n int) behaviour {
 		if n < 2 {
-			return life{lasts: time.Millisecond}
+			return behaviour{lives: time.Millisecond}
 		}
-		return life{serves: time.Second}
+		return behaviour{serves: time.Second}
 	}, func(s *script, _ string) {
 		if _, refusing := s.refusing(); !refusing {
 			t.Error("it is not broken")
@@ -133,7 +133,7 @@ func TestRestartOfWhatIsBroken(t *testing.T) {
 
 // With one port there is one process at a time.
 func TestRestartOnAFixedPort(t *testing.T) {
-	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, healthy, func(s *script, _ string) {
 		s.keepBusy("app-0", time.Second)
 		if err := s.restart(); err != nil {
 			t.Fatal(err)
@@ -149,11 +149,11 @@ func TestRestartOnAFixedPort(t *testing.T) {
 
 // Requests that do not end are cut off at last.
 func TestDrainTimeout(t *testing.T) {
-	superviseAs(t, Config{DrainTimeout: 3 * time.Minute}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{DrainTimeout: 3 * time.Minute}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", 24*time.Hour)
 		s.mu.Lock()
-		s.flight = []Request{{Method: "GET", Path: "/events", Age: time.Hour}}
+		s.inFlight = []Request{{Method: "GET", Path: "/events", Age: time.Hour}}
 		s.mu.Unlock()
 		begun := time.Now()
 		if err := s.restart(); err != nil {
@@ -173,10 +173,10 @@ func TestDrainTimeout(t *testing.T) {
 func TestDiesWhileItIsReplaced(t *testing.T) {
 	for name, lasts := range map[string]time.Duration{"before": 60*time.Second + 100*time.Millisecond, "drained": 61 * time.Second} {
 		t.Run(name, func(t *testing.T) {
-			superviseAs(t, Config{}, time.Minute, func(n int) life {
-				l := good(n)
+			superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
+				l := healthy(n)
 				if n == 0 {
-					l.lasts = lasts
+					l.lives = lasts
 				}
 				return l
 			}, func(s *script, _ string) {
@@ -196,7 +196,7 @@ func TestDiesWhileItIsReplaced(t *testing.T) {
 
 // A child that has answered so many, or lived so long, is replaced.
 func TestRecycling(t *testing.T) {
-	superviseAs(t, Config{MaxRequests: 3}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxRequests: 3}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
 		for range 2 {
 			s.sup.answered("app-0", "/")
@@ -209,7 +209,7 @@ func TestRecycling(t *testing.T) {
 			t.Errorf("the log says\n%s", s.logged())
 		}
 	})
-	superviseAs(t, Config{MaxLifetime: time.Hour, Instances: 2}, 30*time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxLifetime: time.Hour, Instances: 2}, 30*time.Minute, healthy, func(s *script, _ string) {
 		s.allow(3)
 		time.Sleep(24 * time.Hour)
 		if n := s.starts(); n < 2*24 || n > 2*24*10/9+2 {
@@ -223,11 +223,11 @@ func TestRecycling(t *testing.T) {
 
 // One that cannot be replaced is tried again, more and more rarely.
 func TestRecyclingFails(t *testing.T) {
-	superviseAs(t, Config{MaxLifetime: time.Hour}, 2*time.Hour, func(n int) life {
+	superviseAs(t, Config{MaxLifetime: time.Hour}, 2*time.Hour, func(n int) behaviour {
 		if n == 0 {
-			return good(0)
+			return healthy(0)
 		}
-		return life{fails: true}
+		return behaviour{fails: true}
 	}, func(s *script, log string) {
 		if n := s.starts(); n < 8 || n > 14 {
 			t.Errorf("%d starts", n)
@@ -240,7 +240,7 @@ func TestRecyclingFails(t *testing.T) {
 
 // A restart may be overtaken by the end, and its client may leave.
 func TestRestartOvertaken(t *testing.T) {
-	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
 		g := &Group{supervisor: s.sup}
 		ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, errors.New("left"))
@@ -258,7 +258,7 @@ func TestRestartOvertaken(t *testing.T) {
 // A restart of what was given up says what comes of it.
 func TestRestartOfWhatIsBrokenFails(t *testing.T) {
 	for _, ready := range []func(context.Context, string) error{nil, func(context.Context, string) error { return errors.New("not yet") }} {
-		superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}, Ready: ready}, time.Minute, func(int) life { return life{lasts: 100 * time.Millisecond} }, func(s *script, _ string) {
+		superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}, Ready: ready}, time.Minute, func(int) behaviour { return behaviour{lives: 100 * time.Millisecond} }, func(s *script, _ string) {
 			if err := s.restart(); err == nil || !strings.Contains(err.Error(), "the new process ended: exit status 3") {
 				t.Errorf("restart: %v", err)
 			}

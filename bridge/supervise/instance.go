@@ -62,9 +62,9 @@ type instance struct {
 
 // merit is what a child is known to have answered.
 type processStats struct {
-	begun   time.Time // not after the child
+	since   time.Time // not after the child
 	answers atomic.Uint64
-	last    atomic.Int64 // when the last one began, in ticks
+	lastAnswer    atomic.Int64 // when the last one began, in ticks
 }
 
 // lossWindow is how long before and after a child's end a connection ends because of it.
@@ -139,12 +139,12 @@ func (sup *supervisor) reconcile(in *instance, now time.Time) {
 	if in.child != nil && !in.launched && isClosed(in.child.Launched()) {
 		sup.noteLaunch(in, now)
 	}
-	if in.child != nil && isClosed(in.child.Dead()) {
+	if in.child != nil && isClosed(in.child.Exited()) {
 		if in.downSince.IsZero() {
 			in.alive.Store(false)
 			in.downSince = now
 		}
-		if exit, ended := in.child.Ended(); ended {
+		if exit, ended := in.child.Reaped(); ended {
 			sup.noteExit(in, now, exit)
 		}
 	}
@@ -159,10 +159,10 @@ func (sup *supervisor) reconcile(in *instance, now time.Time) {
 		sup.checkDrain(in, now)
 	case in.child == nil && (m.state == Waiting || m.state == Broken) && !m.next.IsZero():
 		sup.respawn(in, now)
-	case in.child != nil && m.state.unproven():
+	case in.child != nil && m.state.isUnproven():
 		sup.checkStart(in, now)
 	}
-	if in.child != nil && m.state.works() && !in.expiresAt.IsZero() {
+	if in.child != nil && m.state.takesRequests() && !in.expiresAt.IsZero() {
 		sup.checkLifetime(in, now)
 	}
 }
@@ -181,7 +181,7 @@ func (sup *supervisor) checkLifetime(in *instance, now time.Time) {
 		sup.wakeAt(in.expiresAt)
 		return
 	}
-	sup.markForReplacement(in, lifetimeOver)
+	sup.markForReplacement(in, maxLifetimeReached)
 }
 
 // hear notes what a child has answered.
@@ -190,7 +190,7 @@ func (sup *supervisor) noteAnswers(in *instance, now time.Time) {
 	if n == 0 || in.readyDone != nil {
 		return // or it was somebody else's: this one gets no requests yet
 	}
-	if before := in.machine.state; before.unproven() {
+	if before := in.machine.state; before.isUnproven() {
 		sup.step(in, now, served)
 		sup.reportFirst(nil)
 		sup.breakerLogged = false
@@ -204,7 +204,7 @@ func (sup *supervisor) noteAnswers(in *instance, now time.Time) {
 		}
 	}
 	if most := sup.plan.MaxRequests; most > 0 && n >= uint64(most) && in.machine.state == Serving {
-		sup.markForReplacement(in, enoughRequests)
+		sup.markForReplacement(in, maxRequestsReached)
 	}
 }
 
@@ -219,7 +219,7 @@ func (sup *supervisor) kill(in *instance, why cause, how func(process)) {
 
 // ends reports whether no child lives, or the end of the one that does was brought about.
 func (in *instance) ends() bool {
-	return in.child == nil || isClosed(in.child.Dead()) || in.cause != ""
+	return in.child == nil || isClosed(in.child.Exited()) || in.cause != ""
 }
 
 func isClosed(c <-chan struct{}) bool {

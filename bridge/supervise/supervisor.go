@@ -39,9 +39,9 @@ type process interface {
 	// pid is 0 as long as there is no process.
 	PID() int
 	// dead is closed when the child has died, or could not be started.
-	Dead() <-chan struct{}
+	Exited() <-chan struct{}
 	// ended says how it ended, when nothing of it and its group is left.
-	Ended() (proc.Exit, bool)
+	Reaped() (proc.Exit, bool)
 	// dump asks it, by a signal, to write what it is at.
 	Dump(syscall.Signal)
 	// stop asks it to end, after a while, and makes it if it does not.
@@ -178,16 +178,16 @@ func (sup *supervisor) run(ctx context.Context, begun chan<- error) {
 	sup.ctx, sup.startResult = ctx, begun
 	go sup.executor.run() // ends with end, or when it can
 
-	if err := sup.begin(); err == nil {
+	if err := sup.startAll(); err == nil {
 		sup.loop()
 	} else {
 		sup.reportStart(err)
 	}
-	sup.end()
+	sup.stopAll()
 }
 
 // begin has the first children started.
-func (sup *supervisor) begin() error {
+func (sup *supervisor) startAll() error {
 	for number := range sup.plan.Instances {
 		socket, err := sup.program.listen(sup.plan, number)
 		if err != nil {
@@ -308,7 +308,7 @@ func (sup *supervisor) updateBreaker(now time.Time) {
 const closeTimeout = proc.StopGrace + 2*session.KillTimeout
 
 // end ends all children, those that can be ended.
-func (sup *supervisor) end() {
+func (sup *supervisor) stopAll() {
 	now := time.Now()
 	if sup.startResult != nil {
 		sup.reportStart(errClosed)
@@ -349,7 +349,7 @@ func (in *instance) hasEnded() bool {
 	if in.child == nil {
 		return true
 	}
-	_, ended := in.child.Ended()
+	_, ended := in.child.Reaped()
 	return ended
 }
 
@@ -361,7 +361,7 @@ func (sup *supervisor) answered(addr, route string) {
 		return
 	}
 	stats := in.stats.Load()
-	stats.last.Store(sup.ticks(time.Now()))
+	stats.lastAnswer.Store(sup.ticks(time.Now()))
 	n := stats.answers.Add(1)
 	if n == 1 || n == sup.maxRequests.Load() || sup.wakeOnAnswer.Load() && sup.wakeOnAnswer.CompareAndSwap(true, false) {
 		sup.wake()

@@ -71,7 +71,7 @@ func (sup *supervisor) cancelCreation() {
 func (sup *supervisor) newInstance(number int, socket *proc.Socket) *instance {
 	now := time.Now()
 	in := &instance{number: number, socket: socket, memory: new(memorySample), machine: newMachine(sup.budget, sup.plan.SpawnBudget.Stop, sup.random, now)}
-	in.stats.Store(&processStats{begun: now})
+	in.stats.Store(&processStats{since: now})
 	sup.instances = append(sup.instances, in)
 	sup.reindex()
 	sup.again = true

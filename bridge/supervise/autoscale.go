@@ -26,34 +26,34 @@ type scaling struct {
 
 // adapt starts and ends instances, as many as are needed.
 func (sup *supervisor) autoscale(now time.Time) {
-	a := &sup.scaling
+	sc := &sup.scaling
 	n := len(sup.instances)
 	if n == sup.plan.Instances && n == sup.plan.MaxInstances {
-		a.pending = false
+		sc.pending = false
 		return
 	}
 	moving := sup.creation != nil || slices.ContainsFunc(sup.instances, (*instance).inTransition)
-	if now.Before(a.nextCheck) && (moving || !a.pending) {
-		sup.wakeAt(a.nextCheck)
+	if now.Before(sc.nextCheck) && (moving || !sc.pending) {
+		sup.wakeAt(sc.nextCheck)
 		return
 	}
-	a.nextCheck = now.Add(checkInterval)
-	sup.wakeAt(a.nextCheck)
-	if a.growing != nil && a.growing.machine.state == Starting {
-		a.pending = false
+	sc.nextCheck = now.Add(checkInterval)
+	sup.wakeAt(sc.nextCheck)
+	if sc.growing != nil && sc.growing.machine.state == Starting {
+		sc.pending = false
 		return
 	}
-	a.growing = nil
-	change := sup.wantedChange(now)
-	if a.pending = change != nil && moving; change != nil && !moving {
+	sc.growing = nil
+	change := sup.nextChange(now)
+	if sc.pending = change != nil && moving; change != nil && !moving {
 		change(now)
 	}
 }
 
 // wantedChange looks at the load, and returns what is to be done about the number of
 // instances; nil: nothing.
-func (sup *supervisor) wantedChange(now time.Time) func(now time.Time) {
-	a := &sup.scaling
+func (sup *supervisor) nextChange(now time.Time) func(now time.Time) {
+	sc := &sup.scaling
 	n := 0 // but those that are about to replace another, or to go
 	for _, in := range sup.instances {
 		if !in.inTransition() {
@@ -62,23 +62,23 @@ func (sup *supervisor) wantedChange(now time.Time) func(now time.Time) {
 	}
 	load := sup.front.Load()
 	if load.Waiting == 0 {
-		a.waitingSince = time.Time{}
-	} else if a.waitingSince.IsZero() {
-		a.waitingSince = now
+		sc.waitingSince = time.Time{}
+	} else if sc.waitingSince.IsZero() {
+		sc.waitingSince = now
 	}
 	if 4*load.InFlight > 3*(n-1)*sup.plan.Workers || load.Waiting > 0 {
-		a.surplusSince = time.Time{}
-	} else if a.surplusSince.IsZero() {
-		a.surplusSince = now
+		sc.surplusSince = time.Time{}
+	} else if sc.surplusSince.IsZero() {
+		sc.surplusSince = now
 	}
 	switch {
 	case n < sup.plan.Instances:
 		return sup.addInstance
 	case n > sup.plan.MaxInstances:
 		return func(now time.Time) { sup.retire(sup.instances[len(sup.instances)-1], now) }
-	case n < sup.plan.MaxInstances && !a.waitingSince.IsZero() && now.Sub(a.waitingSince) >= scaleUpAfter:
+	case n < sup.plan.MaxInstances && !sc.waitingSince.IsZero() && now.Sub(sc.waitingSince) >= scaleUpAfter:
 		return sup.scaleUp
-	case n > sup.plan.Instances && !a.surplusSince.IsZero() && now.Sub(a.surplusSince) >= scaleDownAfter:
+	case n > sup.plan.Instances && !sc.surplusSince.IsZero() && now.Sub(sc.surplusSince) >= scaleDownAfter:
 		return sup.scaleDown
 	}
 	return nil

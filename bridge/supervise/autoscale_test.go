@@ -16,7 +16,7 @@ func (s *script) setLoad(inFlight, waiting int) {
 // Requests that wait have one more instance started, and another, and when few are left
 // those that are not needed end, one after the other.
 func TestGrowAndShrink(t *testing.T) {
-	superviseAs(t, Config{MaxInstances: 3, Workers: 4}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxInstances: 3, Workers: 4}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(3)
 		s.setLoad(4, 1)
 		time.Sleep(3 * time.Second)
@@ -46,7 +46,7 @@ func TestGrowAndShrink(t *testing.T) {
 
 // More of what dies is no help.
 func TestDoesNotGrowInAStorm(t *testing.T) {
-	superviseAs(t, Config{MaxInstances: 3}, time.Second, func(n int) life { return life{lasts: time.Second} }, func(s *script, _ string) {
+	superviseAs(t, Config{MaxInstances: 3}, time.Second, func(n int) behaviour { return behaviour{lives: time.Second} }, func(s *script, _ string) {
 		s.setLoad(1, 10)
 		time.Sleep(time.Minute)
 		if n := len(s.snapshot().Instances); n != 1 {
@@ -57,7 +57,7 @@ func TestDoesNotGrowInAStorm(t *testing.T) {
 
 // Without requests nothing runs, and with the first one something does.
 func TestIdleShutdown(t *testing.T) {
-	superviseAs(t, Config{IdleShutdown: 10 * time.Minute, Instances: 2}, 9*time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Minute, Instances: 2}, 9*time.Minute, healthy, func(s *script, _ string) {
 		g := &Group{supervisor: s.sup}
 		if s.states() != "serving serving" {
 			t.Error(s.states())
@@ -93,8 +93,8 @@ func TestIdleShutdown(t *testing.T) {
 func TestWantedWhileItEnds(t *testing.T) {
 	for name, at := range map[string]time.Duration{"drained": time.Second, "ending": 3 * time.Second} {
 		t.Run(name, func(t *testing.T) {
-			next := func(n int) life {
-				l := good(n)
+			next := func(n int) behaviour {
+				l := healthy(n)
 				l.ends = 2 * time.Second
 				return l
 			}
@@ -117,7 +117,7 @@ func TestWantedWhileItEnds(t *testing.T) {
 
 // A stall that lasts has the children ended that answer nobody, their stacks first.
 func TestStallKill(t *testing.T) {
-	superviseAs(t, Config{StallKill: 30 * time.Second, DumpSignal: 10, Instances: 2}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{StallKill: 30 * time.Second, DumpSignal: 10, Instances: 2}, time.Minute, healthy, func(s *script, _ string) {
 		g := &Group{supervisor: s.sup}
 		began := time.Now()
 		g.Stalled(began)
@@ -132,12 +132,12 @@ func TestStallKill(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if !first.dumped.Load() || isClosed(first.gone) {
+		if !first.dumped.Load() || isClosed(first.exited) {
 			t.Errorf("dumped %v", first.dumped.Load())
 		}
 		time.Sleep(dumpTime)
 		synctest.Wait()
-		if !isClosed(first.gone) || s.starts() != 3 {
+		if !isClosed(first.exited) || s.starts() != 3 {
 			t.Errorf("%d starts", s.starts())
 		}
 		g.Stalled(time.Time{})
@@ -153,7 +153,7 @@ func TestStallKill(t *testing.T) {
 
 // Off is off.
 func TestStallWithoutKill(t *testing.T) {
-	superviseAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		g := &Group{supervisor: s.sup}
 		g.Stalled(time.Now())
 		time.Sleep(24 * time.Hour)
@@ -165,23 +165,23 @@ func TestStallWithoutKill(t *testing.T) {
 
 // A request that takes too long has its child replaced; others finish there.
 func TestMaxTime(t *testing.T) {
-	superviseAs(t, Config{MaxTime: 5 * time.Minute, StallKill: 10 * time.Second, DumpSignal: 3}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxTime: 5 * time.Minute, StallKill: 10 * time.Second, DumpSignal: 3}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
 		s.mu.Lock()
-		s.flight = []Request{{Method: "GET", Path: "/ok", Age: time.Second}, {Method: "POST", Path: "/report", Age: 301 * time.Second}}
+		s.inFlight = []Request{{Method: "GET", Path: "/ok", Age: time.Second}, {Method: "POST", Path: "/report", Age: 301 * time.Second}}
 		first := s.alive[0]
 		s.mu.Unlock()
 		s.keepBusy("app-0", time.Hour)
 		time.Sleep(2 * time.Second)
 		s.mu.Lock()
-		s.flight = nil
+		s.inFlight = nil
 		s.mu.Unlock()
 		if got := s.frontCalls(); got != "add app-0, add app-1, drain app-0" {
 			t.Errorf("told %s", got)
 		}
 		time.Sleep(12 * time.Second)
 		synctest.Wait()
-		if !first.dumped.Load() || !isClosed(first.gone) || s.states() != "serving" {
+		if !first.dumped.Load() || !isClosed(first.exited) || s.states() != "serving" {
 			t.Errorf("dumped %v, %s", first.dumped.Load(), s.states())
 		}
 		if log := s.logged(); !strings.Contains(log, "POST /report 5m1s") || !strings.Contains(log, "reason=max_time") {
@@ -193,10 +193,10 @@ func TestMaxTime(t *testing.T) {
 
 // A child that is not ready in time is ended.
 func TestStartTimeout(t *testing.T) {
-	ready := func(int) life { return life{ready: time.Hour} }
-	superviseAs(t, Config{StartTimeout: 10 * time.Second, Instances: 1, MaxInstances: 2}, time.Second, good, func(s *script, _ string) {
+	ready := func(int) behaviour { return behaviour{ready: time.Hour} }
+	superviseAs(t, Config{StartTimeout: 10 * time.Second, Instances: 1, MaxInstances: 2}, time.Second, healthy, func(s *script, _ string) {
 		s.mu.Lock()
-		s.most, s.next = 2, ready
+		s.maxAlive, s.next = 2, ready
 		s.mu.Unlock()
 		s.setLoad(1, 1)
 		time.Sleep(time.Minute)
@@ -212,14 +212,14 @@ func TestStartTimeout(t *testing.T) {
 
 // With an instance less than there are, those that work are kept.
 func TestShrinkKeepsWhatWorks(t *testing.T) {
-	superviseAs(t, Config{MaxInstances: 2, Workers: 1}, 0, func(n int) life {
+	superviseAs(t, Config{MaxInstances: 2, Workers: 1}, 0, func(n int) behaviour {
 		switch n {
 		case 0:
-			return life{serves: time.Second, ready: time.Millisecond, lasts: 30 * time.Second}
+			return behaviour{serves: time.Second, ready: time.Millisecond, lives: 30 * time.Second}
 		case 1:
-			return good(n)
+			return healthy(n)
 		}
-		return life{lasts: 10 * time.Millisecond}
+		return behaviour{lives: 10 * time.Millisecond}
 	}, func(s *script, _ string) {
 		s.allow(2)
 		s.setLoad(1, 1)
@@ -237,10 +237,10 @@ func TestShrinkKeepsWhatWorks(t *testing.T) {
 
 // One that there is no room for goes first.
 func TestShrinkWithoutRoom(t *testing.T) {
-	superviseAs(t, Config{MaxInstances: 2, Workers: 1, Memory: Memory{Total: 250 * mib}}, 0, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{MaxInstances: 2, Workers: 1, Memory: Memory{Total: 250 * mib}}, 0, func(n int) behaviour {
+		l := healthy(n)
 		if l.memory = 100 * mib; n == 1 {
-			l.memory, l.lasts = 120*mib, 20*time.Second
+			l.memory, l.lives = 120*mib, 20*time.Second
 		}
 		return l
 	}, func(s *script, _ string) {

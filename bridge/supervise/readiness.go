@@ -65,13 +65,13 @@ func (sup *supervisor) pollReady(ctx context.Context, s *proc.Socket, question f
 
 // checkStart deals with a child that has not answered yet.
 func (sup *supervisor) checkStart(in *instance, now time.Time) {
-	deadline := in.machine.begun.Add(sup.plan.StartTimeout)
+	deadline := in.machine.startedAt.Add(sup.plan.StartTimeout)
 	switch {
 	case in.ends():
 		return // what is left of it may take a while to go
 	case !in.launched:
 	case in.readyDone != nil && isClosed(in.readyDone):
-		if outlasted := in.machine.begun.Add(probation); now.Before(outlasted) {
+		if outlasted := in.machine.startedAt.Add(probation); now.Before(outlasted) {
 			sup.wakeAt(outlasted) // it may end as soon as it has begun
 			return
 		}
@@ -159,7 +159,7 @@ func (sup *supervisor) noteQueue(in *instance, now time.Time, q queue) {
 
 // tellReady tells that a child is ready.
 func (sup *supervisor) logReady(in *instance, now time.Time) {
-	sup.log.Log(sup.ctx, sup.startLevel(in), "the command is ready", "instance", in.socket.Addr, "pid", in.child.PID(), "after", now.Sub(in.machine.begun).Round(time.Millisecond))
+	sup.log.Log(sup.ctx, sup.startLevel(in), "the command is ready", "instance", in.socket.Addr, "pid", in.child.PID(), "after", now.Sub(in.machine.startedAt).Round(time.Millisecond))
 }
 
 // startLevel is the level of what is logged about the start of a child. Where children

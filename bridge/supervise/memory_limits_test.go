@@ -9,9 +9,9 @@ import (
 // One that uses more than the soft limit is replaced, and one that uses more than the
 // hard one is killed.
 func TestMemoryLimits(t *testing.T) {
-	fat := func(used uint64) func(n int) life {
-		return func(n int) life {
-			l := good(n)
+	fat := func(used uint64) func(n int) behaviour {
+		return func(n int) behaviour {
+			l := healthy(n)
 			if l.memory = 10 * mib; n == 0 {
 				l.memory = used
 			}
@@ -41,8 +41,8 @@ func TestMemoryLimits(t *testing.T) {
 
 // Where the kernel has killed a worker, the rest of the child is no use.
 func TestWorkerIsKilledByTheKernel(t *testing.T) {
-	superviseAs(t, Config{Memory: Memory{Hard: 100 * mib}}, 10*time.Second, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{Memory: Memory{Hard: 100 * mib}}, 10*time.Second, func(n int) behaviour {
+		l := healthy(n)
 		if l.memory = 90 * mib; n == 0 {
 			l.oomKills = 1
 		}
@@ -56,8 +56,8 @@ func TestWorkerIsKilledByTheKernel(t *testing.T) {
 
 // Of all that use too much together, the largest is killed.
 func TestMemoryTotal(t *testing.T) {
-	superviseAs(t, Config{Memory: Memory{Total: 100 * mib}, Instances: 2}, 5*time.Second, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{Memory: Memory{Total: 100 * mib}, Instances: 2}, 5*time.Second, func(n int) behaviour {
+		l := healthy(n)
 		l.memory = uint64(20+n*10) * mib
 		return l
 	}, func(s *script, _ string) {
@@ -74,11 +74,11 @@ func TestMemoryTotal(t *testing.T) {
 
 // Nothing is started that there is no room for; but something is.
 func TestNoRoom(t *testing.T) {
-	superviseAs(t, Config{Memory: Memory{Total: 100 * mib}, MaxInstances: 3, Workers: 1}, 5*time.Second, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{Memory: Memory{Total: 100 * mib}, MaxInstances: 3, Workers: 1}, 5*time.Second, func(n int) behaviour {
+		l := healthy(n)
 		l.memory = 60 * mib
 		if n == 0 {
-			l.lasts = 10 * time.Minute
+			l.lives = 10 * time.Minute
 		}
 		return l
 	}, func(s *script, _ string) {
@@ -105,10 +105,10 @@ func TestNoRoom(t *testing.T) {
 
 // There is room at once for the next of one that has ended.
 func TestRoomAfterADeath(t *testing.T) {
-	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1000 * mib}}, 33*time.Second, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1000 * mib}}, 33*time.Second, func(n int) behaviour {
+		l := healthy(n)
 		if l.memory = 450 * mib; n == 0 {
-			l.lasts = 30500 * time.Millisecond
+			l.lives = 30500 * time.Millisecond
 		}
 		return l
 	}, func(s *script, log string) {
@@ -130,8 +130,8 @@ func (w weighing) memory() (used uint64, known bool) {
 // While one that was killed for what all use together gives that back, which may take
 // seconds, no other is, nor for what was found out before.
 func TestMemoryTotalKillsOne(t *testing.T) {
-	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1400 * mib}}, 0, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1400 * mib}}, 0, func(n int) behaviour {
+		l := healthy(n)
 		l.memory = []uint64{900, 600, 100}[min(n, 2)] * mib
 		l.lingers = 3500 * time.Millisecond
 		return l
@@ -139,7 +139,7 @@ func TestMemoryTotalKillsOne(t *testing.T) {
 		s.sup.call(func() { s.sup.program = weighing{s} })
 		time.Sleep(30 * time.Second)
 		log := s.logged()
-		if exits := s.snapshot().CrashLoop.Exits; len(exits) != 1 || exits[0].PID != 1000 || exits[0].Cause != groupLarge || s.starts() != 3 {
+		if exits := s.snapshot().CrashLoop.Exits; len(exits) != 1 || exits[0].PID != 1000 || exits[0].Cause != overTotalLimit || s.starts() != 3 {
 			t.Errorf("exits are %+v, %d starts\n%s", exits, s.starts(), log)
 		}
 	})

@@ -10,8 +10,8 @@ import (
 // often that happens, and it is no storm.
 func TestCleanExits(t *testing.T) {
 	const each = 2 * time.Second
-	supervise1(t, Budget{Spawns: 1, Stop: true}, time.Hour, func(int) life {
-		return life{serves: time.Second, lasts: each, clean: true}
+	superviseOne(t, Budget{Spawns: 1, Stop: true}, time.Hour, func(int) behaviour {
+		return behaviour{serves: time.Second, lives: each, clean: true}
 	}, func(s *script, log string) {
 		if n := s.starts(); n != int(time.Hour/each)+1 && n != int(time.Hour/each) {
 			t.Errorf("%d starts in an hour, want one each %v", n, each)
@@ -19,7 +19,7 @@ func TestCleanExits(t *testing.T) {
 		shot := s.snapshot()
 		in := shot.Instances[0]
 		if shot.CrashLoop.Active || shot.CrashLoop.LastMinute != 0 || shot.Budget.Left != 1 || shot.Breaker != "closed" ||
-			shot.Exits[endClean] != uint64(s.starts()-1) || in.LastExit == nil || !in.LastExit.Served {
+			shot.Exits[exitClean] != uint64(s.starts()-1) || in.LastExit == nil || !in.LastExit.Served {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		if strings.Contains(log, "level=ERROR") || strings.Contains(log, "level=WARN") {
@@ -36,8 +36,8 @@ func TestCleanExits(t *testing.T) {
 
 // One that ends without having served has not done what it was to do, whatever its status.
 func TestStatusZeroUnserved(t *testing.T) {
-	supervise1(t, Budget{}, time.Hour, func(int) life { return life{lasts: time.Second, clean: true} }, func(s *script, log string) {
-		if shot := s.snapshot(); shot.Breaker != "open" || shot.Exits[endClean] != 0 || shot.Exits[endExited] == 0 {
+	superviseOne(t, Budget{}, time.Hour, func(int) behaviour { return behaviour{lives: time.Second, clean: true} }, func(s *script, log string) {
+		if shot := s.snapshot(); shot.Breaker != "open" || shot.Exits[exitClean] != 0 || shot.Exits[exitExited] == 0 {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		if !strings.Contains(log, "a storm begins") {
@@ -48,11 +48,11 @@ func TestStatusZeroUnserved(t *testing.T) {
 
 // Requests that are cut off by a clean exit are told of.
 func TestCleanExitCutsOff(t *testing.T) {
-	supervise1(t, Budget{}, 3*time.Second, func(n int) life {
+	superviseOne(t, Budget{}, 3*time.Second, func(n int) behaviour {
 		if n > 0 {
-			return life{}
+			return behaviour{}
 		}
-		return life{serves: time.Second, lasts: 2 * time.Second, clean: true, losses: []Request{{Method: "GET", Path: "/cut", Route: "/cut"}}}
+		return behaviour{serves: time.Second, lives: 2 * time.Second, clean: true, losses: []Request{{Method: "GET", Path: "/cut", Route: "/cut"}}}
 	}, func(s *script, log string) {
 		if s.starts() != 2 || !strings.Contains(log, `in_flight="GET /cut 0s"`) || strings.Contains(log, "level=ERROR") {
 			t.Errorf("%d starts:\n%s", s.starts(), log)
@@ -62,11 +62,11 @@ func TestCleanExitCutsOff(t *testing.T) {
 
 // A child that is drained may end by itself before it is told to.
 func TestCleanExitWhileDrained(t *testing.T) {
-	supervise1(t, Budget{}, 2*time.Second, func(n int) life {
+	superviseOne(t, Budget{}, 2*time.Second, func(n int) behaviour {
 		if n > 0 {
-			return good(n)
+			return healthy(n)
 		}
-		return life{serves: time.Second, lasts: 5 * time.Second, clean: true}
+		return behaviour{serves: time.Second, lives: 5 * time.Second, clean: true}
 	}, func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", time.Hour)

@@ -11,8 +11,8 @@ import (
 // A request that comes in the very moment in which the child that was put to sleep has
 // ended is not lost.
 func TestWantedAsItEnds(t *testing.T) {
-	lives := func(n int) life {
-		l := good(n)
+	lives := func(n int) behaviour {
+		l := healthy(n)
 		l.ends = time.Second
 		return l
 	}
@@ -24,7 +24,7 @@ func TestWantedAsItEnds(t *testing.T) {
 		s.mu.Lock()
 		c := s.alive[0]
 		s.mu.Unlock()
-		<-c.buried
+		<-c.reaped
 		g.Wanted()
 		synctest.Wait()
 		if s.starts() != 2 {
@@ -40,7 +40,7 @@ func TestReadyAfterSleep(t *testing.T) {
 		asked.Add(1)
 		return nil
 	}
-	superviseAs(t, Config{IdleShutdown: 10 * time.Second, Ready: ready}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second, Ready: ready}, time.Minute, healthy, func(s *script, _ string) {
 		if s.states() != "asleep" || asked.Load() != 1 {
 			t.Fatal(s.states(), asked.Load())
 		}
@@ -55,11 +55,11 @@ func TestReadyAfterSleep(t *testing.T) {
 
 // An instance that waits for its next start when the others are put to sleep sleeps, too.
 func TestRestsWhileOneWaits(t *testing.T) {
-	superviseAs(t, Config{Instances: 2, IdleShutdown: 20 * time.Second, SpawnBudget: Budget{Spawns: 50}}, time.Hour, func(n int) life {
+	superviseAs(t, Config{Instances: 2, IdleShutdown: 20 * time.Second, SpawnBudget: Budget{Spawns: 50}}, time.Hour, func(n int) behaviour {
 		if n == 0 || n > 1 && n < 7 {
-			return life{lasts: 100 * time.Millisecond}
+			return behaviour{lives: 100 * time.Millisecond}
 		}
-		return good(n)
+		return healthy(n)
 	}, func(s *script, _ string) {
 		if s.living() > 0 || s.starts() > 10 {
 			t.Errorf("nobody has asked for an hour: %s, %d starts", s.states(), s.starts())
@@ -70,7 +70,7 @@ func TestRestsWhileOneWaits(t *testing.T) {
 // What takes longer to start than it may be idle is not put to sleep before somebody
 // could be answered.
 func TestRestsWhenItWasReady(t *testing.T) {
-	slow := func(int) life { return life{serves: 7 * time.Second, ready: 6 * time.Second} }
+	slow := func(int) behaviour { return behaviour{serves: 7 * time.Second, ready: 6 * time.Second} }
 	ready := func(ctx context.Context, _ string) error {
 		select {
 		case <-time.After(6 * time.Second):

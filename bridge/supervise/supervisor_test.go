@@ -8,12 +8,12 @@ import (
 
 // A child that never serves: a minute between starts at most, then one in ten minutes.
 func TestNeverServes(t *testing.T) {
-	supervise1(t, Budget{}, 24*time.Hour, func(int) life { return life{lasts: 10 * time.Millisecond} }, func(s *script, log string) {
-		if n := len(s.begun); n < 140 || n > 155 {
+	superviseOne(t, Budget{}, 24*time.Hour, func(int) behaviour { return behaviour{lives: 10 * time.Millisecond} }, func(s *script, log string) {
+		if n := len(s.started); n < 140 || n > 155 {
 			t.Errorf("%d starts in a day, want 10 and 144 or so", n)
 		}
 		if shot := s.snapshot(); shot.Breaker != "open" || shot.Instances[0].State != "broken" || shot.Instances[0].PID != 0 ||
-			!shot.CrashLoop.Active || shot.CrashLoop.Count != len(s.begun) || len(shot.CrashLoop.Exits) != keptExits {
+			!shot.CrashLoop.Active || shot.CrashLoop.Count != len(s.started) || len(shot.CrashLoop.Exits) != keptExits {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		if retry, refusing := s.refusing(); !refusing || retry <= 0 || retry > 10*time.Minute {
@@ -40,15 +40,15 @@ func TestNeverServes(t *testing.T) {
 
 // It is started again at once when a probe has served, and not before.
 func TestBreakerCloses(t *testing.T) {
-	supervise1(t, Budget{Spawns: 3, Per: time.Minute}, 10*time.Minute, func(n int) life {
+	superviseOne(t, Budget{Spawns: 3, Per: time.Minute}, 10*time.Minute, func(n int) behaviour {
 		if n < 5 {
-			return life{lasts: 10 * time.Millisecond}
+			return behaviour{lives: 10 * time.Millisecond}
 		}
-		return life{serves: time.Minute}
+		return behaviour{serves: time.Minute}
 	}, func(s *script, log string) {
 		var pauses []string
-		for i := range s.begun[1:] {
-			pauses = append(pauses, s.begun[i+1].Sub(s.begun[i]).Round(time.Second).String())
+		for i := range s.started[1:] {
+			pauses = append(pauses, s.started[i+1].Sub(s.started[i]).Round(time.Second).String())
 		}
 		if got, want := strings.Join(pauses, " "), "1s 2s 1m0s 1m0s 1m0s"; got != want {
 			t.Errorf("pauses were %s, want %s", got, want)
@@ -70,11 +70,11 @@ func TestBreakerCloses(t *testing.T) {
 
 // While a probe runs, requests are let through: it could not serve otherwise.
 func TestProbeIsAsked(t *testing.T) {
-	supervise1(t, Budget{Spawns: 1, Per: time.Minute}, 90*time.Second, func(n int) life {
+	superviseOne(t, Budget{Spawns: 1, Per: time.Minute}, 90*time.Second, func(n int) behaviour {
 		if n == 0 {
-			return life{lasts: time.Millisecond}
+			return behaviour{lives: time.Millisecond}
 		}
-		return life{}
+		return behaviour{}
 	}, func(s *script, _ string) {
 		if _, refusing := s.refusing(); refusing || s.snapshot().Instances[0].State != "probing" {
 			t.Errorf("state %v, refusing %v", s.snapshot().Instances[0].State, refusing)
@@ -87,10 +87,10 @@ func TestProbeIsAsked(t *testing.T) {
 func TestServesAndDies(t *testing.T) {
 	const hours = 6
 	const each = 3600 * time.Millisecond
-	supervise1(t, Budget{}, hours*time.Hour, func(int) life { return life{serves: 500 * time.Millisecond, lasts: each} }, func(s *script, log string) {
-		there := time.Duration(len(s.begun)) * each
+	superviseOne(t, Budget{}, hours*time.Hour, func(int) behaviour { return behaviour{serves: 500 * time.Millisecond, lives: each} }, func(s *script, log string) {
+		there := time.Duration(len(s.started)) * each
 		if there < hours*time.Hour*4/5 {
-			t.Errorf("there for %v of %d h, in %d lives", there, hours, len(s.begun))
+			t.Errorf("there for %v of %d h, in %d lives", there, hours, len(s.started))
 		}
 		if n := strings.Count(log, "\n"); n > hours*60+20 {
 			t.Errorf("%d lines of log", n)
@@ -98,7 +98,7 @@ func TestServesAndDies(t *testing.T) {
 		if strings.Count(log, "a storm begins") != 1 || !strings.Contains(log, "ended_last_minute=13") {
 			t.Errorf("the log says\n%s", log[:min(len(log), 3000)])
 		}
-		if at := s.begun[1].Sub(s.begun[0]); at != each {
+		if at := s.started[1].Sub(s.started[0]); at != each {
 			t.Errorf("the second start was after %v, want at once", at)
 		}
 	})
@@ -106,9 +106,9 @@ func TestServesAndDies(t *testing.T) {
 
 // Those who prefer it have it stopped.
 func TestServesAndDiesStop(t *testing.T) {
-	supervise1(t, Budget{Stop: true}, time.Hour, func(int) life { return life{serves: 500 * time.Millisecond, lasts: 3 * time.Second} }, func(s *script, _ string) {
+	superviseOne(t, Budget{Stop: true}, time.Hour, func(int) behaviour { return behaviour{serves: 500 * time.Millisecond, lives: 3 * time.Second} }, func(s *script, _ string) {
 		// Every probe serves, which closes the breaker and restores the budget.
-		if n := len(s.begun); n < 40 || n > 70 {
+		if n := len(s.started); n < 40 || n > 70 {
 			t.Errorf("%d starts in an hour, want ten or so in ten minutes", n)
 		}
 	})
@@ -116,14 +116,14 @@ func TestServesAndDiesStop(t *testing.T) {
 
 // The answer of a child that dies with it may be told of after its death.
 func TestServedIsToldLate(t *testing.T) {
-	supervise1(t, Budget{}, 10*time.Second, func(n int) life {
+	superviseOne(t, Budget{}, 10*time.Second, func(n int) behaviour {
 		if n == 0 {
-			return life{serves: time.Second, late: 50 * time.Millisecond, lasts: time.Second}
+			return behaviour{serves: time.Second, late: 50 * time.Millisecond, lives: time.Second}
 		}
-		return life{}
+		return behaviour{}
 	}, func(s *script, log string) {
-		if len(s.begun) != 2 || s.begun[1].Sub(s.begun[0]) != 1050*time.Millisecond {
-			t.Errorf("starts %v", s.begun)
+		if len(s.started) != 2 || s.started[1].Sub(s.started[0]) != 1050*time.Millisecond {
+			t.Errorf("starts %v", s.started)
 		}
 		if strings.Contains(log, "served nothing") {
 			t.Errorf("the log says\n%s", log)
@@ -133,13 +133,13 @@ func TestServedIsToldLate(t *testing.T) {
 
 // A program that cannot be started is a child that died.
 func TestCannotBeStarted(t *testing.T) {
-	supervise1(t, Budget{Spawns: 4}, time.Hour, func(n int) life {
+	superviseOne(t, Budget{Spawns: 4}, time.Hour, func(n int) behaviour {
 		if n == 0 {
-			return life{serves: time.Second, lasts: 2 * time.Second}
+			return behaviour{serves: time.Second, lives: 2 * time.Second}
 		}
-		return life{fails: true}
+		return behaviour{fails: true}
 	}, func(s *script, log string) {
-		if n := len(s.begun); n != 1+4+5 {
+		if n := len(s.started); n != 1+4+5 {
 			t.Errorf("%d starts, want the first, four until the breaker, and a probe each ten minutes", n)
 		}
 		if !strings.Contains(log, "could not be started: no such program") {

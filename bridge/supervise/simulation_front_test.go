@@ -7,21 +7,21 @@ import (
 )
 
 // door is an instance, as whoever sends requests knows it.
-type door struct {
+type simInstance struct {
 	drained  chan struct{} // closed when no request is left; nil: it is not drained
 	since    time.Time     // when that began
 	requests []time.Time   // when those in flight came
 }
 
 // settle tells who drains it when no request is left.
-func (d *door) settle() {
+func (d *simInstance) settle() {
 	if d.drained != nil && len(d.requests) == 0 && !isClosed(d.drained) {
 		close(d.drained)
 	}
 }
 
 // cut ends all requests.
-func (d *door) cut() []Request {
+func (d *simInstance) cut() []Request {
 	if d == nil {
 		return nil
 	}
@@ -31,7 +31,7 @@ func (d *door) cut() []Request {
 	return lost
 }
 
-func (d *door) inFlight() (all []Request) {
+func (d *simInstance) inFlight() (all []Request) {
 	for _, came := range d.requests {
 		all = append(all, Request{Method: "GET", Path: "/", Route: "GET /", Age: time.Since(came)})
 	}
@@ -40,27 +40,27 @@ func (d *door) inFlight() (all []Request) {
 
 // serve has up to so many requests come to each instance that gets any, and those that
 // are there answered, or some of them.
-func (w *world) serve(most int) {
+func (w *simulation) serve(most int) {
 	w.mu.Lock()
 	var answered []string
-	for _, addr := range slices.Sorted(maps.Keys(w.doors)) {
-		d := w.doors[addr]
-		if !w.at(addr).serves() {
+	for _, addr := range slices.Sorted(maps.Keys(w.instances)) {
+		d := w.instances[addr]
+		if !w.at(addr).accepts() {
 			continue
 		}
 		if d.drained == nil {
-			for range w.luck.IntN(most + 1) {
+			for range w.rng.IntN(most + 1) {
 				d.requests = append(d.requests, time.Now())
 			}
-			if len(d.requests) > 0 && w.luck.IntN(3) > 0 {
+			if len(d.requests) > 0 && w.rng.IntN(3) > 0 {
 				answered = append(answered, addr)
 			}
 		}
 		switch n := len(d.requests); {
-		case w.calm:
+		case w.faultless:
 			d.requests = nil
-		case n > 0 && w.luck.IntN(2) == 0:
-			d.requests = d.requests[n-w.luck.IntN(n):]
+		case n > 0 && w.rng.IntN(2) == 0:
+			d.requests = d.requests[n-w.rng.IntN(n):]
 		}
 		d.settle()
 	}
@@ -70,25 +70,25 @@ func (w *world) serve(most int) {
 	}
 }
 
-func (w *world) Add(addr string, _ func() bool) error {
+func (w *simulation) Add(addr string, _ func() bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("add %s", addr)
-	if w.doors[addr] != nil {
+	if w.instances[addr] != nil {
 		w.t.Errorf("%s is added twice", addr)
 	}
-	w.doors[addr] = new(door)
+	w.instances[addr] = new(simInstance)
 	return nil
 }
 
-func (w *world) Drain(addr string) <-chan struct{} {
+func (w *simulation) Drain(addr string) <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("drain %s", addr)
-	d := w.doors[addr]
+	d := w.instances[addr]
 	if d == nil {
 		w.t.Errorf("%s is drained, but not known", addr)
-		d = new(door)
+		d = new(simInstance)
 	}
 	if d.drained == nil {
 		d.drained, d.since = make(chan struct{}), time.Now()
@@ -97,11 +97,11 @@ func (w *world) Drain(addr string) <-chan struct{} {
 	return d.drained
 }
 
-func (w *world) Resume(addr string) {
+func (w *simulation) Resume(addr string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("resume %s", addr)
-	d := w.doors[addr]
+	d := w.instances[addr]
 	if d == nil || d.drained == nil {
 		w.t.Errorf("%s is resumed, but not drained", addr)
 		return
@@ -109,11 +109,11 @@ func (w *world) Resume(addr string) {
 	d.drained = nil
 }
 
-func (w *world) Remove(addr string) {
+func (w *simulation) Remove(addr string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("remove %s", addr)
-	d := w.doors[addr]
+	d := w.instances[addr]
 	if d == nil {
 		w.t.Errorf("%s is removed, but not known", addr)
 		return
@@ -122,10 +122,10 @@ func (w *world) Remove(addr string) {
 		w.t.Errorf("%s is removed, with %d requests at child %d, which lives", addr, len(d.requests), c.n)
 	}
 	d.cut()
-	delete(w.doors, addr)
+	delete(w.instances, addr)
 }
 
-func (w *world) Fail(addr string) {
+func (w *simulation) Fail(addr string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("fail %s", addr)
@@ -134,35 +134,35 @@ func (w *world) Fail(addr string) {
 	}
 }
 
-func (w *world) Down() {
+func (w *simulation) Down() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("down")
 }
 
-func (w *world) Load() Load {
+func (w *simulation) Load() Load {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := Load{Waiting: w.waiting}
-	for _, d := range w.doors {
+	for _, d := range w.instances {
 		l.InFlight += len(d.requests)
 	}
 	return l
 }
 
-func (w *world) Connected(addr string) (int, bool) {
+func (w *simulation) Connected(addr string) (int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if d := w.doors[addr]; d != nil {
-		return len(d.requests), w.luck.IntN(5) > 0
+	if d := w.instances[addr]; d != nil {
+		return len(d.requests), w.rng.IntN(5) > 0
 	}
 	return 0, true
 }
 
-func (w *world) InFlight(addr string) []Request {
+func (w *simulation) InFlight(addr string) []Request {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if d := w.doors[addr]; d != nil {
+	if d := w.instances[addr]; d != nil {
 		return d.inFlight()
 	}
 	return nil

@@ -14,7 +14,7 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 	resting := false
 	for _, in := range sup.instances {
 		if in.sleeps() && in.wantedAtSleep != wanted {
-			sup.cancelDrain(in, now, woken)
+			sup.cancelDrain(in, now, requested)
 		}
 		resting = resting || in.sleeps()
 	}
@@ -22,7 +22,7 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 	if wanted != sup.lastWanted.Load() {
 		sup.again = true // whoever wanted it may not have seen that it rests
 	}
-	if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.machine.state.works() }) {
+	if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.machine.state.takesRequests() }) {
 		return
 	}
 	due := sup.timeOf(max(wanted, sup.scaling.availableSince)).Add(sup.plan.IdleShutdown)
@@ -38,10 +38,10 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 	}
 	sup.idle.Store(true)
 	for _, in := range sup.instances {
-		if in.machine.state.works() {
+		if in.machine.state.takesRequests() {
 			in.wantedAtSleep = wanted
 			sup.log.Info("nobody has asked for anything; the command is ended until somebody does", "instance", in.socket.Addr)
-			sup.drain(in, now, sleep)
+			sup.drain(in, now, goIdle)
 		}
 	}
 }
@@ -49,5 +49,5 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 // rests reports whether the instance sleeps, or is about to.
 func (in *instance) sleeps() bool {
 	m := in.machine
-	return m.state == Asleep || (m.state == Draining || m.state == Ending) && m.aim == sleep
+	return m.state == Asleep || (m.state == Draining || m.state == Ending) && m.drainReason == goIdle
 }

@@ -15,12 +15,12 @@ type reason string
 
 const (
 	restarted      reason = "restart"
-	enoughRequests reason = "max_requests"
-	lifetimeOver   reason = "max_lifetime"
-	usesMuch       reason = "memory_soft"
-	takesLong      reason = "max_time"
+	maxRequestsReached reason = "max_requests"
+	maxLifetimeReached   reason = "max_lifetime"
+	overSoftLimit       reason = "memory_soft"
+	maxTimeExceeded      reason = "max_time"
 	reconfigured   reason = "configuration"
-	doesNotEnd     reason = "does_not_end"
+	unkillable     reason = "does_not_end"
 )
 
 // renewal is the replacement of children that serve. There is one at a time. The new one
@@ -41,7 +41,7 @@ const (
 
 // outdate has the child of an instance replaced.
 func (sup *supervisor) markForReplacement(in *instance, why reason) {
-	if in.replaceReason != "" || !in.machine.state.works() || in.replaces != nil {
+	if in.replaceReason != "" || !in.machine.state.takesRequests() || in.replaces != nil {
 		return
 	}
 	in.replaceReason = why
@@ -72,48 +72,48 @@ func (sup *supervisor) replaceOne(in *instance, now time.Time, why reason) {
 		in.pendingExit.due = now // it need not be known what it was good for
 		sup.classifyExit(in, now)
 	}
-	if m := in.machine; m.state == Draining && m.aim == sleep && why == restarted {
-		sup.cancelDrain(in, now, woken)
+	if m := in.machine; m.state == Draining && m.drainReason == goIdle && why == restarted {
+		sup.cancelDrain(in, now, requested)
 	}
 	switch m := in.machine; {
 	case m.state == Waiting, in.sleeps() && why == restarted:
 		in.forRestart = true
-		sup.step(in, now, woken)
+		sup.step(in, now, requested)
 	case in.sleeps(): // the next start will do
 	case m.state == Broken:
 		in.forRestart = true
 		sup.step(in, now, breakerClosed)
-	case m.state.works():
+	case m.state.takesRequests():
 		sup.markForReplacement(in, why)
-	case m.aim == renew:
+	case m.drainReason == replace:
 		in.forRestart = true
 	}
 }
 
 // renew goes on with what there is to replace.
 func (sup *supervisor) rollingRestart(now time.Time) {
-	r := &sup.replacement
+	rep := &sup.replacement
 	if sup.creation != nil {
 		return
 	}
-	if len(r.waiters) > 0 && !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.isOld(r) || sup.isUndecided(in, now) }) {
+	if len(rep.waiters) > 0 && !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.predatesRestart(rep) || sup.isUndecided(in, now) }) {
 		sup.reportRestart(nil) // others may have to be replaced by now, for other reasons
 	}
 	if i := slices.IndexFunc(sup.instances, (*instance).inTransition); i >= 0 {
-		if in := sup.instances[i]; in.stuck && len(r.waiters) > 0 {
+		if in := sup.instances[i]; in.stuck && len(rep.waiters) > 0 {
 			sup.failRestart(in.errStuck())
 		}
 		return
 	}
-	i := slices.IndexFunc(sup.instances, func(in *instance) bool { return in.replaceReason != "" && in.child != nil && in.machine.state.works() })
+	i := slices.IndexFunc(sup.instances, func(in *instance) bool { return in.replaceReason != "" && in.child != nil && in.machine.state.takesRequests() })
 	if i < 0 {
 		if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return sup.isUndecided(in, now) }) {
-			sup.endRestart(nil)
+			sup.finishRestart(nil)
 		}
 		return
 	}
-	if now.Before(r.retryAt) {
-		sup.wakeAt(r.retryAt)
+	if now.Before(rep.retryAt) {
+		sup.wakeAt(rep.retryAt)
 		return
 	}
 	if sup.scaling.pending {
@@ -124,8 +124,8 @@ func (sup *supervisor) rollingRestart(now time.Time) {
 }
 
 // isOld reports whether there is a child that was started before the restart was asked for.
-func (in *instance) isOld(r *replacement) bool {
-	return in.child != nil && in.generation < r.generation
+func (in *instance) predatesRestart(rep *replacement) bool {
+	return in.child != nil && in.generation < rep.generation
 }
 
 // awaits reports whether it is not known yet what comes of a child that a restart has
@@ -138,9 +138,9 @@ func (sup *supervisor) isUndecided(in *instance, now time.Time) bool {
 	if in.child != nil && !in.launched {
 		return true
 	}
-	if outlasted := m.begun.Add(probation); in.child != nil && m.state.works() && sup.plan.Ready == nil && now.Before(outlasted) {
+	if outlasted := m.startedAt.Add(probation); in.child != nil && m.state.takesRequests() && sup.plan.Ready == nil && now.Before(outlasted) {
 		sup.wakeAt(outlasted)
-	} else if in.child != nil && (m.state == Ready || m.state == Serving || m.state.works() && sup.plan.Ready == nil) {
+	} else if in.child != nil && (m.state == Ready || m.state == Serving || m.state.takesRequests() && sup.plan.Ready == nil) {
 		in.forRestart = false
 	}
 	return in.forRestart
@@ -155,7 +155,7 @@ func (in *instance) inTransition() bool {
 func (sup *supervisor) replace(in *instance, now time.Time) {
 	attrs := []any{
 		"instance", in.socket.Addr, "pid", in.child.PID(), "reason", string(in.replaceReason),
-		"answered", in.stats.Load().answers.Load(), "lived", now.Sub(in.machine.begun).Round(time.Second),
+		"answered", in.stats.Load().answers.Load(), "lived", now.Sub(in.machine.startedAt).Round(time.Second),
 	}
 	if used := in.memory.used.Load(); used > 0 {
 		attrs = append(attrs, "memory", humanize.IBytes(used))
@@ -163,15 +163,15 @@ func (sup *supervisor) replace(in *instance, now time.Time) {
 	sup.log.Info("a process is replaced", attrs...)
 	if sup.plan.hasFixedPort() || !sup.hasRoom() {
 		in.forRestart = in.replaceReason == restarted
-		sup.drain(in, now, renew)
+		sup.drain(in, now, replace)
 		return
 	}
 	sup.createInstance(func(successor *instance, err error) {
 		switch now := time.Now(); {
 		case err != nil:
-			sup.counters.note(&Exit{Err: err.Error()}, false)
+			sup.counters.count(&Exit{Err: err.Error()}, false)
 			sup.failReplacement(nil, fmt.Errorf("a socket for the new process: %w", err))
-		case in.replaceReason == "" || in.child == nil || !in.machine.state.works():
+		case in.replaceReason == "" || in.child == nil || !in.machine.state.takesRequests():
 			sup.step(successor, now, closed) // it needs none any more
 		default:
 			successor.replaces = in
@@ -183,15 +183,15 @@ func (sup *supervisor) replace(in *instance, now time.Time) {
 // giveUpRenewal lets the old child go on. successor is nil if there is none.
 func (sup *supervisor) failReplacement(successor *instance, err error) {
 	now := time.Now()
-	r := &sup.replacement
-	r.failures++
-	r.retryAt = now.Add(doubled(firstRetry, r.failures-1, mostRetry))
+	rep := &sup.replacement
+	rep.failures++
+	rep.retryAt = now.Add(doubled(firstRetry, rep.failures-1, mostRetry))
 	if successor != nil {
 		successor.replaces = nil
 		sup.step(successor, now, closed)
 	}
-	if len(r.waiters) == 0 {
-		sup.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", r.retryAt.Sub(now))
+	if len(rep.waiters) == 0 {
+		sup.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", rep.retryAt.Sub(now))
 		return
 	}
 	sup.failRestart(fmt.Errorf("%w; what ran before goes on", err))
@@ -206,10 +206,10 @@ func (sup *supervisor) failRestart(err error) {
 			in.replaceReason = ""
 		}
 	}
-	sup.endRestart(fmt.Errorf("restart: %w", err))
+	sup.finishRestart(fmt.Errorf("restart: %w", err))
 }
 
-func (sup *supervisor) endRestart(err error) {
+func (sup *supervisor) finishRestart(err error) {
 	sup.reportRestart(err)
 	sup.replacement.failures, sup.replacement.retryAt = 0, time.Time{}
 }
