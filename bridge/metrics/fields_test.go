@@ -25,7 +25,7 @@ var notExported = map[string]string{
 	"Processes.Concurrency.Seen":   "of a look now and then",
 	"Processes.Concurrency.Advice": "text",
 	"Processes.Suspects.Route":     "routes",
-	"Processes.Suspects.Deaths":    "of a route",
+	"Processes.Suspects.Exits":     "of a route",
 	"Processes.Suspects.Answered":  "of a route",
 	"Processes.Instances.LastExit": "text",
 	"Processes.Instances.Lines":    "text",

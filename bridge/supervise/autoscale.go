@@ -6,25 +6,26 @@ import (
 )
 
 const (
-	// growAfter is how long requests must have waited, at every look, for one more instance
-	// to be started, and it must be so long since the last was ready.
+	// One more instance is started when requests have waited at each check for scaleUpAfter, and
+	// the last one has been ready for as long.
 	scaleUpAfter = 5 * time.Second
-	// shrinkAfter is how long one less must have been enough, with a quarter to spare.
+	// An instance is stopped when one less would have been enough for scaleDownAfter, with a
+	// quarter to spare.
 	scaleDownAfter = time.Minute
 )
 
-// scale is how many instances there should be.
+// scaling is what decides about the number of instances.
 type scaling struct {
 	nextCheck        time.Time
-	waitingSince     time.Time // since when requests have waited; zero: they do not
-	surplusSince     time.Time // since when one instance less would be enough; zero: it would not
-	growing          *instance // that is being started
-	pending          bool      // something is to be done about their number, when none is being replaced
-	unavailableSince int64     // since when there has been no instance to send requests to, in ticks
-	availableSince   int64     // since when there is one again, if somebody had wanted one, in ticks
+	waitingSince     time.Time // since when requests wait; zero: none does
+	surplusSince     time.Time // since when one instance less is enough; zero: it is not
+	growing          *instance // the last one that was added, until it is ready
+	pending          bool      // the number is to change when no instance is in transition
+	unavailableSince int64     // since when, the last time, there was no instance in the rotation, in ticks
+	availableSince   int64     // since when there is one again, if there was a request meanwhile, in ticks
 }
 
-// adapt starts and ends instances, as many as are needed.
+// autoscale starts and stops instances, as many as are needed.
 func (sup *supervisor) autoscale(now time.Time) {
 	sc := &sup.scaling
 	n := len(sup.instances)
@@ -50,11 +51,11 @@ func (sup *supervisor) autoscale(now time.Time) {
 	}
 }
 
-// wantedChange looks at the load, and returns what is to be done about the number of
-// instances; nil: nothing.
+// nextChange looks at the load, and returns how the number of instances is to change; nil: not
+// at all.
 func (sup *supervisor) nextChange(now time.Time) func(now time.Time) {
 	sc := &sup.scaling
-	n := 0 // but those that are about to replace another, or to go
+	n := 0 // instances that are not in transition
 	for _, in := range sup.instances {
 		if !in.inTransition() {
 			n++
@@ -91,7 +92,7 @@ func (sup *supervisor) scaleUp(now time.Time) {
 	}
 }
 
-// add starts one more instance.
+// addInstance starts one more instance.
 func (sup *supervisor) addInstance(now time.Time) {
 	if !sup.hasRoom() {
 		return
@@ -107,12 +108,12 @@ func (sup *supervisor) addInstance(now time.Time) {
 	})
 }
 
-// allAtWork reports whether every instance does what it can.
+// allReady reports whether all instances are ready or serve.
 func (sup *supervisor) allReady() bool {
 	return !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.machine.state != Serving && in.machine.state != Ready })
 }
 
-// shrink ends an instance that there is no room for, or the one that was started last.
+// scaleDown stops an instance that there is no memory for, or else the last one.
 func (sup *supervisor) scaleDown(now time.Time) {
 	sup.scaling.surplusSince = time.Time{}
 	if i := slices.IndexFunc(sup.instances, func(in *instance) bool { return in.noRoom }); i >= 0 {

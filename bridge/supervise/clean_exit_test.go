@@ -28,7 +28,7 @@ func TestCleanExits(t *testing.T) {
 		if n := strings.Count(log, "\n"); n > 65 {
 			t.Errorf("%d lines of log in an hour", n)
 		}
-		if !strings.Contains(log, "answered=1 state=waiting not_told_of=29\n") {
+		if !strings.Contains(log, "answered=1 state=waiting not_logged=29\n") {
 			t.Errorf("the log says\n%s", log)
 		}
 	})
@@ -40,7 +40,7 @@ func TestStatusZeroUnserved(t *testing.T) {
 		if shot := s.snapshot(); shot.Breaker != "open" || shot.Exits[exitClean] != 0 || shot.Exits[exitExited] == 0 {
 			t.Errorf("the snapshot is %+v", shot)
 		}
-		if !strings.Contains(log, "a storm begins") {
+		if !strings.Contains(log, "a crash loop begins") {
 			t.Errorf("the log says\n%s", log)
 		}
 	})

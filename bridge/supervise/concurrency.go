@@ -6,48 +6,49 @@ import (
 	"time"
 )
 
-// concurrency is what is found out about how many requests a process serves at once. A
-// program may serve fewer than Config.Workers: CGI::Fast, gitweb and MapServer serve one,
-// PHP as many as it has children. Nothing fails then, but requests wait in the program's
-// socket, where nobody can choose among them.
+// concurrency is how many requests a process serves at once, as far as it is known. A program
+// may serve fewer than Config.Workers: CGI::Fast, gitweb and MapServer serve one, PHP as many as
+// it has children. Nothing fails then, but requests wait in the accept queue, where their order
+// cannot be changed.
 //
-// It is seen by the connections that wait to be accepted while others, fewer than Workers,
-// are, and requests are answered.
+// That is so if connections wait to be accepted although fewer than Workers are accepted, while
+// requests are answered.
 type concurrency struct {
 	nextCheck time.Time
 	sampling  query[acceptSample]
 
 	maxAccepted int          // connections that a process had accepted at once, at most
-	first       acceptSample // the first of the looks at which connections waited, without one between at which none did
-	count       int          // of those looks
+	first       acceptSample // the first of the samples in a row in which connections waited
+	count       int          // of these samples
 
-	limit       int  // how many a process serves at once; 0: as many as workers says, as far as is known
-	singleExits int  // clean exits in a row of processes that had answered one request
-	endsEach    bool // a process ends after each request
+	limit       int  // requests that a process serves at once, if fewer than Workers; else 0
+	singleExits int  // clean exits in a row after one answer
+	endsEach    bool // a process exits after each request
 }
 
-// crowd is what is seen at an instance.
+// acceptSample is a look at the connections of an instance.
 type acceptSample struct {
 	instance *instance
 	stats    *processStats
 	answers  uint64
-	accepted int  // connections
-	waiting  int  // those that are not
-	known    bool // all this is
+	accepted int  // connections that are accepted
+	waiting  int  // connections that are not
+	known    bool // the numbers are right
 }
 
 const (
-	// crowdEvery is how often it is looked while connections wait; else each lookEvery.
+	// acceptInterval is the time between samples while connections wait; else checkInterval.
 	acceptInterval = 250 * time.Millisecond
-	// crowdLooks in a row at which connections wait, and crowdAnswers meanwhile, show that a
-	// process serves no more at once.
+	// acceptSamples in a row in which connections wait, and acceptAnswers meanwhile, show that
+	// a process serves no more requests at once.
 	acceptSamples = 8
 	acceptAnswers = 3
-	// singleExits in a row show that a process ends after each request.
+	// singleExitsLimit clean exits in a row after one answer show that a process serves one
+	// request in its life.
 	singleExitsLimit = 5
 )
 
-// observe finds out how many requests a process serves at once.
+// observeConcurrency takes samples of one instance.
 func (sup *supervisor) observeConcurrency(now time.Time) {
 	c := &sup.concurrency
 	if seen, ok := c.sampling.take(); ok {
@@ -87,11 +88,11 @@ func (sup *supervisor) observeConcurrency(now time.Time) {
 	})
 }
 
-// noteCrowd takes note of what was seen.
+// noteAccepts evaluates a sample.
 func (sup *supervisor) noteAccepts(seen acceptSample, now time.Time) {
 	c := &sup.concurrency
 	if !seen.known || seen.instance.stats.Load() != seen.stats {
-		return // connections came and went meanwhile, or the process did
+		return // connections or the process have changed meanwhile
 	}
 	c.maxAccepted = max(c.maxAccepted, seen.accepted)
 	if seen.waiting == 0 || c.maxAccepted >= sup.plan.Workers {
@@ -110,7 +111,7 @@ func (sup *supervisor) noteAccepts(seen acceptSample, now time.Time) {
 	}
 }
 
-// noteClean takes note of a clean exit.
+// noteCleanExit evaluates a clean exit.
 func (c *concurrency) noteCleanExit(sup *supervisor, in *instance) {
 	if in.stats.Load().answers.Load() != 1 {
 		c.singleExits, c.endsEach = 0, false
@@ -125,7 +126,7 @@ func (c *concurrency) noteCleanExit(sup *supervisor, in *instance) {
 	}
 }
 
-// advice says what to do about it; "": nothing.
+// advice is what to set; "": nothing.
 func (c *concurrency) advice(p *plan) string {
 	limit := c.limit
 	if c.endsEach {
@@ -140,11 +141,10 @@ func (c *concurrency) advice(p *plan) string {
 	return fmt.Sprintf("set workers to %d", limit)
 }
 
-// ConcurrencySnapshot is what was found out about how many requests a process serves at
-// once.
+// ConcurrencySnapshot is how many requests a process serves at once, as far as it is known.
 type ConcurrencySnapshot struct {
-	Seen          int    `json:"seen"`            // connections that a process had accepted at once, at most; 0 or 1 if nobody has looked yet
-	Limit         int    `json:"limit"`           // how many a process serves at once, if that is fewer than workers; else 0
+	Seen          int    `json:"seen"`            // connections that a process had accepted at once, at most; 0 or 1 if there was no need to look
+	Limit         int    `json:"limit"`           // requests that a process serves at once, if fewer than workers; else 0
 	EndsAfterEach bool   `json:"ends_after_each"` // a process ends after each request
 	Advice        string `json:"advice,omitempty"`
 }

@@ -106,7 +106,7 @@ func TestNobodyLooksAtAnEmptyQueue(t *testing.T) {
 			if looks > 30 { // a new child is looked at once an hour
 				t.Errorf("it was looked %d times", looks)
 			}
-			q.sup.onPass = nil
+			q.sup.onPass = func(time.Time) {}
 		})
 		q.load(4, 3, time.Minute)
 		if c := q.snapshot().Concurrency; c.Limit != 1 {

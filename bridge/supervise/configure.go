@@ -10,19 +10,18 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/memlimit"
 )
 
-// ErrOtherKind is what Configure returns if what is to change cannot be changed in place:
-// Config.Listen, TempDir and Reexec. Another Group can have it.
+// ErrOtherKind is returned by Configure if a setting cannot be changed in place: Config.Listen,
+// TempDir and Reexec. A new Group is needed for that.
 var ErrOtherKind = errors.New("cannot be changed while the application runs")
 
-// limitTime is how long changing the memory limits may take: the kernel may have to take
-// memory back first.
+// limitTimeout is how long changing the memory limits may take: the kernel may have to reclaim
+// memory first.
 const limitTimeout = 10 * time.Second
 
-// Configure has everything that cfg says hold from now on, as if the Group had been
-// started with it. What is about one process - the command, its environment, user and
-// limits - holds for the next ones: those that run are replaced, as by Restart, and if
-// that fails, it is tried again while the old ones go on. Front and Logger stay as they
-// are. If it fails, nothing is changed.
+// Configure puts cfg in force, as if the Group had been started with it. If the settings of a
+// process change - the command, its environment, user and limits - all processes are replaced, as
+// by Restart; if that fails, the old ones go on and it is tried again. Front and Logger stay as
+// they are. If Configure fails, nothing is changed.
 func (g *Group) Configure(cfg Config) error {
 	c, err := g.Prepare(cfg)
 	if err != nil {
@@ -32,16 +31,15 @@ func (g *Group) Configure(cfg Config) error {
 	return nil
 }
 
-// Change is a configuration that was found to be in order. Commit or Cancel must be called,
-// once. Other changes may come first: the last to be committed holds.
+// Change is a configuration that was checked. Commit or Cancel must be called, once. There may
+// be several Changes at once: the last one that is committed is in force.
 type Change struct {
 	group   *Group
 	plan    *plan
-	restart bool // the memory limits hold for new children alone
+	restart bool // the new memory limits hold only for processes that are started afterwards
 }
 
-// Prepare does all of Configure that can fail, and nothing that a process, or a request,
-// notices.
+// Prepare does all of Configure that can fail, and nothing that affects a process or a request.
 func (g *Group) Prepare(cfg Config) (*Change, error) {
 	p, err := cfg.plan()
 	if err != nil {
@@ -56,7 +54,7 @@ func (g *Group) Prepare(cfg Config) (*Change, error) {
 		return nil, err
 	}
 	if p.Memory == old.Memory {
-		return c, nil // if others are prepared, Commit or Cancel restores these
+		return c, nil // if another Change has set other limits, Commit or Cancel sets these again
 	}
 	if c.restart, err = g.limit(p.Memory, old.Memory); err != nil {
 		return nil, fmt.Errorf("memory limits: %w", err)
@@ -74,28 +72,28 @@ func (c *Change) Commit() {
 // Cancel drops the configuration.
 func (c *Change) Cancel() { c.group.syncLimits() }
 
-// settleLimits has the memory limits be those of what holds, if others were prepared.
+// syncLimits sets the memory limits of the plan in force, if a Change has set others.
 func (g *Group) syncLimits() {
-	holds := g.supervisor.current().Memory
+	inForce := g.supervisor.current().Memory
 	g.limitsMu.Lock()
-	same := g.limits == holds
+	same := g.limits == inForce
 	g.limitsMu.Unlock()
 	if same {
 		return
 	}
-	if _, err := g.limit(holds, holds); err != nil && !errors.Is(err, errClosed) {
+	if _, err := g.limit(inForce, inForce); err != nil && !errors.Is(err, errClosed) {
 		g.log.Error("restoring the memory limits failed", "error", err.Error())
 	}
 }
 
-// current is what the children are kept by now.
+// current is the plan in force.
 func (sup *supervisor) current() (p *plan) {
 	sup.call(func() { p = sup.plan })
 	return p
 }
 
-// limit changes the memory limits. renew says that it holds for new children alone. If it
-// is not done in time, it is undone when it is.
+// limit changes the memory limits. restart says that they hold only for processes that are
+// started afterwards. A change that takes too long is undone when it is done.
 func (g *Group) limit(to, was Memory) (restart bool, err error) {
 	type outcome struct {
 		restart bool
@@ -125,7 +123,7 @@ func (g *Group) limit(to, was Memory) (restart bool, err error) {
 	return false, fmt.Errorf("are not changed after %v: does the system not answer?", limitTimeout)
 }
 
-// otherKind is an error that names what cannot be changed in place; nil: nothing.
+// checkInPlace returns an error that names a setting that cannot be changed in place.
 func (p *plan) checkInPlace(old *plan) error {
 	for _, f := range []struct {
 		name string
@@ -143,12 +141,12 @@ func (p *plan) checkInPlace(old *plan) error {
 	return nil
 }
 
-// configure has p hold, which is of the same kind. renew has what runs replaced in any
-// case.
-func (sup *supervisor) configure(p *plan, renew bool) {
-	renew = renew || !p.runsAs(sup.plan)
-	if renew || p.Workers != sup.plan.Workers {
-		sup.concurrency = concurrency{} // it may be another, or was told what to do
+// configure puts p in force, for which checkInPlace has returned nil. restart has all children
+// replaced in any case.
+func (sup *supervisor) configure(p *plan, restart bool) {
+	restart = restart || !p.runsAs(sup.plan)
+	if restart || p.Workers != sup.plan.Workers {
+		sup.concurrency = concurrency{} // it is another program, or its settings follow the advice
 	}
 	p.Front, p.Logger = sup.plan.Front, sup.plan.Logger
 	if p.User == "" && sup.plan.User != "" {
@@ -161,13 +159,13 @@ func (sup *supervisor) configure(p *plan, renew bool) {
 		in.machine.stop = p.SpawnBudget.Stop
 		sup.setLifetime(in, in.machine.startedAt)
 	}
-	if renew {
+	if restart {
 		sup.replaceAll(reconfigured)
 	}
 	sup.again = true
 }
 
-// runsAs reports whether children of both plans are the same.
+// runsAs reports whether both plans start the same processes.
 func (p *plan) runsAs(other *plan) bool {
 	return p.path == other.path && slices.Equal(p.Command, other.Command) && p.Dir == other.Dir &&
 		sameEnviron(p.environ, other.environ) && p.account.Equal(other.account) &&
@@ -176,7 +174,7 @@ func (p *plan) runsAs(other *plan) bool {
 		samePointer(p.Limits.Core, other.Limits.Core)
 }
 
-// sameEnviron compares regardless of the order.
+// sameEnviron compares environments regardless of their order.
 func sameEnviron(a, b []string) bool {
 	set := func(list []string) map[string]bool {
 		m := make(map[string]bool, len(list))

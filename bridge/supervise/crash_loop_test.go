@@ -17,7 +17,7 @@ func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
 		s.allow(2)
 		time.Sleep(time.Hour)
 		log := s.logged()
-		if on := s.snapshot().CrashLoop.Active; on || strings.Count(log, "the storm goes on") > 2 || strings.Count(log, "the storm is over") != 1 {
+		if on := s.snapshot().CrashLoop.Active; on || strings.Count(log, "the crash loop goes on") > 2 || strings.Count(log, "the crash loop is over") != 1 {
 			t.Errorf("on %v:\n%s", on, log[:min(len(log), 3000)])
 		}
 	})
@@ -39,7 +39,7 @@ func TestStormEndsWithoutRoom(t *testing.T) {
 		}
 		s.mu.Unlock()
 		time.Sleep(10 * time.Minute)
-		if log := s.logged(); s.snapshot().CrashLoop.Active || s.living() != 2 || strings.Count(log, "a storm begins") != 1 {
+		if log := s.logged(); s.snapshot().CrashLoop.Active || s.living() != 2 || strings.Count(log, "a crash loop begins") != 1 {
 			t.Errorf("%s, %d live:\n%s", s.states(), s.living(), log)
 		}
 	})

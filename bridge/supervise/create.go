@@ -7,18 +7,18 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
-// opening is an instance that is being made: it has no socket yet. There is one at a time,
-// and begin's.
+// creation is the making of an instance's socket, by the executor. There is one at a time,
+// after those of startAll.
 type creation struct {
 	number int
 	then   func(*instance, error)
 
-	done   chan struct{} // closed when it is known what has come of it
+	done   chan struct{} // closed when socket or err is set
 	socket *proc.Socket
 	err    error
 }
 
-// openInstance has an instance made. then is called when it is there, or could not be made.
+// createInstance has an instance made. then gets it, or why it could not be made.
 func (sup *supervisor) createInstance(then func(*instance, error)) {
 	o, p := &creation{number: sup.freeNumber(), then: then, done: make(chan struct{})}, sup.plan
 	sup.creation = o
@@ -29,7 +29,7 @@ func (sup *supervisor) createInstance(then func(*instance, error)) {
 	})
 }
 
-// freeNumber is the lowest that no instance has.
+// freeNumber is the lowest number that no instance has.
 func (sup *supervisor) freeNumber() int {
 	number := 0
 	for slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.number == number }) {
@@ -38,7 +38,7 @@ func (sup *supervisor) freeNumber() int {
 	return number
 }
 
-// checkOpening goes on with an instance that was made.
+// checkCreation continues when the socket is made.
 func (sup *supervisor) checkCreation() {
 	o := sup.creation
 	if o == nil || !isClosed(o.done) {
@@ -53,21 +53,21 @@ func (sup *supervisor) checkCreation() {
 	o.then(sup.newInstance(o.number, o.socket), nil)
 }
 
-// cancelOpening gives up an instance that is being made, at the end.
+// cancelCreation closes the socket that is being made, at the end.
 func (sup *supervisor) cancelCreation() {
 	o := sup.creation
 	if o == nil {
 		return
 	}
 	sup.creation = nil
-	sup.executor.do(func() { // it was made by then
+	sup.executor.do(func() { // after it is made
 		if o.err == nil {
 			sup.program.closeSocket(o.socket)
 		}
 	})
 }
 
-// enlist makes an instance of a socket.
+// newInstance adds an instance with a socket.
 func (sup *supervisor) newInstance(number int, socket *proc.Socket) *instance {
 	now := time.Now()
 	in := &instance{number: number, socket: socket, memory: new(memorySample), machine: newMachine(sup.budget, sup.plan.SpawnBudget.Stop, sup.random, now)}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// normalize fills in the defaults of what is about the lives of children, and checks it.
+// normalize checks the settings of instances, and fills in their defaults.
 func (p *plan) normalize() error {
 	for _, f := range []struct {
 		name  string

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// drainage is the wait for what a child has to finish.
+// drainWait is the waiting for the requests of a draining child.
 type drainWait struct {
 	done     <-chan struct{} // closed when no connection is left
-	deadline time.Time       // when that must be
-	cancel   func()          // nobody wants to know any more
+	deadline time.Time       // when the child is stopped in any case
+	cancel   func()          // ends the waiting
 }
 
-// retire has an instance go when its requests are done.
+// retire removes an instance when its requests are finished.
 func (sup *supervisor) retire(in *instance, now time.Time) { sup.drain(in, now, retire) }
 
-// drain has a child end when its requests are done. Why is an event.
+// drain stops a child when its requests are finished; why is retire, replace or goIdle.
 func (sup *supervisor) drain(in *instance, now time.Time, why event) {
 	sup.step(in, now, why)
 	if in.machine.state != Draining || in.drainWait != nil {
@@ -40,7 +40,7 @@ func (sup *supervisor) drain(in *instance, now time.Time, why event) {
 	})
 }
 
-// checkDrain ends a child that has nothing to do any more, or has had time enough.
+// checkDrain stops a draining child whose requests are finished, or whose time is over.
 func (sup *supervisor) checkDrain(in *instance, now time.Time) {
 	d := in.drainWait
 	overdue := !now.Before(d.deadline)
@@ -65,7 +65,7 @@ func (sup *supervisor) checkDrain(in *instance, now time.Time) {
 	in.child.Stop(0)
 }
 
-// undrain has a child go on after all. Why is an event.
+// cancelDrain has a draining child go on; why is requested or drainCancelled.
 func (sup *supervisor) cancelDrain(in *instance, now time.Time, why event) {
 	sup.step(in, now, why)
 	if in.machine.state.takesRequests() {
@@ -74,7 +74,7 @@ func (sup *supervisor) cancelDrain(in *instance, now time.Time, why event) {
 	}
 }
 
-// endDrain ends the wait for what is left.
+// stopDrainWait ends the waiting.
 func (sup *supervisor) stopDrainWait(in *instance) {
 	if in.drainWait != nil {
 		in.drainWait.cancel()

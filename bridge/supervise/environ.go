@@ -9,11 +9,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
-// inherited are the variables that every program gets. Others are secrets of whoever
-// started us, or make a program behave differently on the next machine.
+// inherited are the variables that every command gets. Others may be secrets, or make a program
+// behave differently on another machine.
 var inherited = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR"}
 
-// environment is the child's environment, sorted by name.
+// environment is the environment of the processes, sorted by name.
 func (c *Config) environment(ours []string, who *proc.Account) ([]string, error) {
 	variables := make(map[string]string)
 	for _, kv := range ours {
@@ -56,7 +56,7 @@ func matches(patterns []string, name string) bool {
 	})
 }
 
-// warnOfRoot tells, once, if the command runs as root and nobody has said so.
+// warnOfRoot logs that the command runs as root, unless that is configured.
 func (p *plan) warnOfRoot() {
 	if os.Geteuid() == 0 && p.User == "" {
 		p.Logger.Warn("the command runs as root, as this process does: whoever finds a fault in it has the whole machine",

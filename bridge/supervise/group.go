@@ -113,16 +113,15 @@ func waitFor(wg *sync.WaitGroup, d time.Duration) bool {
 	return closedWithin(done, d)
 }
 
-// Answered tells that the header of an answer has come from an instance. A child that
-// ends without having answered is not followed as readily as one that has. It is cheap,
-// and is to be called for every request.
+// Answered tells that the header of an answer has come from an instance. It must be called for
+// every request, and is cheap: the next process after one that has answered is started sooner.
 func (g *Group) Answered(addr, route string) { g.supervisor.answered(addr, route) }
 
-// Lost tells that a connection to an instance has ended before the answer to r did.
+// Lost tells that a connection to an instance has ended before the answer to r.
 func (g *Group) Lost(addr string, r Request) { g.supervisor.lost(addr, r, time.Now()) }
 
-// Wanted tells that there is a request. It is cheap, and is to be called for every one,
-// before it waits for anything.
+// Wanted tells that there is a request. It must be called for every request, before that waits
+// for anything, and is cheap.
 func (g *Group) Wanted() {
 	if !g.supervisor.idleShutdownOn.Load() {
 		return
@@ -133,7 +132,7 @@ func (g *Group) Wanted() {
 	}
 }
 
-// Stalled tells that nobody has been answered since then; zero: somebody has.
+// Stalled tells that the application has answered no request since then; zero: it answers.
 func (g *Group) Stalled(since time.Time) {
 	at := int64(0)
 	if !since.IsZero() {
@@ -143,8 +142,8 @@ func (g *Group) Stalled(since time.Time) {
 	g.supervisor.wake()
 }
 
-// Refusing reports whether so many children have ended that none is started for a while,
-// and for how long that will be. Requests should be refused at once. It is cheap.
+// Refusing reports whether so many processes have ended that none is started for a while, and
+// how long that is. Requests should be refused meanwhile. It is cheap.
 func (g *Group) Refusing() (time.Duration, bool) {
 	until := g.supervisor.refusingUntil.Load()
 	if until == 0 {
@@ -153,8 +152,8 @@ func (g *Group) Refusing() (time.Duration, bool) {
 	return time.Until(g.supervisor.timeOf(until)), true
 }
 
-// Quarantined reports whether requests for a route are to be refused, and for how long.
-// It is cheap.
+// Quarantined reports whether requests for a route should be refused, and for how long. It is
+// cheap.
 func (g *Group) Quarantined(route string) (time.Duration, bool) {
 	if g.supervisor.suspects.refused.Load() == nil {
 		return 0, false

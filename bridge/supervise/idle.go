@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// rest has the application end when there is nothing to do, and start when there is.
+// idleShutdown stops all children when there was no request for plan.IdleShutdown, and starts
+// them with the next request.
 func (sup *supervisor) idleShutdown(now time.Time) {
 	if sup.plan.IdleShutdown == 0 {
 		return
@@ -20,7 +21,7 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 	}
 	sup.idle.Store(resting)
 	if wanted != sup.lastWanted.Load() {
-		sup.again = true // whoever wanted it may not have seen that it rests
+		sup.again = true // the request may have come before idle was set
 	}
 	if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.machine.state.takesRequests() }) {
 		return
@@ -31,7 +32,7 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 		sup.wakeAt(due)
 		return
 	case slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.readyDone != nil || in.child != nil && !in.launched }):
-		return // somebody may wait for it
+		return // a request may wait for the child
 	case sup.front.Load() != Load{} || slices.ContainsFunc(sup.instances, (*instance).inTransition):
 		sup.wakeAt(now.Add(checkInterval))
 		return
@@ -46,7 +47,7 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 	}
 }
 
-// rests reports whether the instance sleeps, or is about to.
+// sleeps reports whether the instance is asleep, or is being stopped for that.
 func (in *instance) sleeps() bool {
 	m := in.machine
 	return m.state == Asleep || (m.state == Draining || m.state == Ending) && m.drainReason == goIdle

@@ -11,66 +11,67 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
-// slot is one instance: a socket, and the child that serves it, one after another.
+// instance is a socket and the children that serve it, one after another. The supervisor's
+// goroutine owns all fields but the atomic ones and lost.
 type instance struct {
-	number      int // the lowest that no other has
+	number      int // the lowest that no other instance has
 	socket      *proc.Socket
 	machine     *machine
 	child       process      // nil: there is none
-	pendingExit *pendingExit // of the last child, if it was not looked into yet
+	pendingExit *pendingExit // of the last child; nil: none, or it was reported
 
-	launched  bool      // the child runs, or did
-	downSince time.Time // since when no child runs: it has died, or is being started; zero: one does
-	spawns    int       // children that ran
+	launched  bool      // the child runs, or has run
+	downSince time.Time // since when no child runs; zero: one does
+	spawns    int       // children that have run
 
-	afterCleanExit bool  // the last child's exit was clean
-	lastExit       *Exit // that was none of our doing, or because of what it did; nil: none
+	afterCleanExit bool  // the last exit was clean
+	lastExit       *Exit // the last that was not planned; nil: none
 
-	stats atomic.Pointer[processStats] // of the child there is, or was last
+	stats atomic.Pointer[processStats] // of the current or the last child
 	alive atomic.Bool                  // a child runs
 	lost  lostRequests
 
-	inRotation bool // requests are sent here
-	added      bool // Front knows of it
+	inRotation bool // requests are sent to this instance
+	added      bool // Front.Add was called
 
-	readyDone      <-chan struct{}         // closed when the child is ready; nil: nobody finds out
-	cancelReady    func()                  // ends that
-	notReadyReason *atomic.Pointer[string] // why it was not, the last time; nil: nobody has asked
-	queuedSince    time.Time               // since when connections have waited for a child to accept the first; zero: none do
-	nextPeek       time.Time               // when that is looked at next
-	peek           query[queue]            // looks at it
-	peeks          int                     // how often it was looked at since connections began to wait
+	readyDone      <-chan struct{}         // closed when the child is ready; nil: nothing waits for that
+	cancelReady    func()                  // ends the waiting
+	notReadyReason *atomic.Pointer[string] // why plan.Ready has failed last
+	queuedSince    time.Time               // since when connections have waited for the child's first accept; zero: none do
+	nextPeek       time.Time               // when the queue is looked at next
+	peek           query[queue]            // looks at the queue
+	peeks          int                     // looks since connections began to wait
 
-	drainWait     *drainWait // nil: it is not drained
-	wantedAtSleep int64      // keeper.wanted when it was sent to sleep
-	successor     *instance  // for which it is drained
-	replaces      *instance  // that is drained when this one is ready
+	drainWait     *drainWait // nil: not draining
+	wantedAtSleep int64      // supervisor.lastWanted when the child was stopped for idleness
+	successor     *instance  // the instance for which this one is drained
+	replaces      *instance  // the instance that is drained when this one is ready
 	replaceReason reason
-	generation    int       // of restarts, that the child was started in
-	forRestart    bool      // a restart waits for what comes of the next child
-	cause         cause     // why its end was brought about; "" if it was not
-	stopBy        time.Time // when it must have ended; zero: its end was not brought about
-	stuck         bool      // it has not
-	expiresAt     time.Time // when the child is to be replaced; zero: never
-	jitter        float64   // how much less than others, 0 to 1
+	generation    int       // replacement.generation when the child was started
+	forRestart    bool      // a restart waits until the next child is ready, or fails
+	cause         cause     // why the child was stopped or killed; "" if it was not
+	stopBy        time.Time // when nothing may be left of the child; zero: it was not told to end
+	stuck         bool      // stopBy is over, and the child is there
+	expiresAt     time.Time // when MaxLifetime is over for the child; zero: never
+	jitter        float64   // takes up to a tenth off MaxLifetime; 0 to 1
 
-	memory   *memorySample // of the child there is, or was last
-	overSoft int           // times in a row that it was over the soft limit
-	overtime bool          // it works on a request for too long
-	noRoom   bool          // none is started, because there is no memory for it
+	memory   *memorySample // of the current or the last child
+	overSoft int           // samples in a row above the soft limit
+	overtime bool          // a request has taken longer than MaxTime
+	noRoom   bool          // no child is started, because there is no memory for one
 }
 
-// merit is what a child is known to have answered.
+// processStats is what a child has answered.
 type processStats struct {
-	since   time.Time // not after the child
-	answers atomic.Uint64
-	lastAnswer    atomic.Int64 // when the last one began, in ticks
+	since      time.Time // not after the child's start
+	answers    atomic.Uint64
+	lastAnswer atomic.Int64 // when the last answer began, in ticks
 }
 
-// lossWindow is how long before and after a child's end a connection ends because of it.
+// lossWindow is how far from a child's exit, before or after, connections end because of it.
 const lossWindow = time.Second
 
-// losses are the requests that ended with their connections.
+// lostRequests are requests whose connections have ended before their answers.
 type lostRequests struct {
 	mu   sync.Mutex
 	list []lostRequest // the oldest first
@@ -81,7 +82,7 @@ type lostRequest struct {
 	at time.Time
 }
 
-// mostLosses is how many are kept.
+// maxLost is how many requests are kept.
 const maxLost = 256
 
 func (l *lostRequests) note(r Request, at time.Time) {
@@ -93,7 +94,8 @@ func (l *lostRequests) note(r Request, at time.Time) {
 	l.list = append(l.list, lostRequest{r, at})
 }
 
-// take returns those of a child that ended at a time, the oldest request first.
+// take returns the requests that a child's exit at a time has hit, the oldest first, and
+// forgets all.
 func (l *lostRequests) take(at time.Time) []Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -108,7 +110,7 @@ func (l *lostRequests) take(at time.Time) []Request {
 	return all
 }
 
-// forget gives up what an instance has.
+// removeInstance removes an instance whose child has ended.
 func (sup *supervisor) removeInstance(in *instance) {
 	sup.stopAwaitingReady(in)
 	sup.counters.answered += in.stats.Load().answers.Load()
@@ -132,7 +134,7 @@ func (sup *supervisor) reindex() {
 	sup.index.Store(&index)
 }
 
-// attend does what there is to do about one instance.
+// reconcile does what there is to do about one instance.
 func (sup *supervisor) reconcile(in *instance, now time.Time) {
 	m := in.machine
 	sup.noteAnswers(in, now)
@@ -167,7 +169,7 @@ func (sup *supervisor) reconcile(in *instance, now time.Time) {
 	}
 }
 
-// allot says how long a child that was begun then may live.
+// setLifetime sets until when a child that was started then may run.
 func (sup *supervisor) setLifetime(in *instance, begun time.Time) {
 	in.expiresAt = time.Time{}
 	if d := sup.plan.MaxLifetime; d > 0 {
@@ -175,7 +177,7 @@ func (sup *supervisor) setLifetime(in *instance, begun time.Time) {
 	}
 }
 
-// age has a child replaced that has lived for long enough.
+// checkLifetime has a child replaced when its lifetime is over.
 func (sup *supervisor) checkLifetime(in *instance, now time.Time) {
 	if now.Before(in.expiresAt) {
 		sup.wakeAt(in.expiresAt)
@@ -184,11 +186,11 @@ func (sup *supervisor) checkLifetime(in *instance, now time.Time) {
 	sup.markForReplacement(in, maxLifetimeReached)
 }
 
-// hear notes what a child has answered.
+// noteAnswers looks at what a child has answered.
 func (sup *supervisor) noteAnswers(in *instance, now time.Time) {
 	n := in.stats.Load().answers.Load()
 	if n == 0 || in.readyDone != nil {
-		return // or it was somebody else's: this one gets no requests yet
+		return // a child that gets no requests yet has answered none: they were for the one before
 	}
 	if before := in.machine.state; before.isUnproven() {
 		sup.step(in, now, served)
@@ -208,7 +210,7 @@ func (sup *supervisor) noteAnswers(in *instance, now time.Time) {
 	}
 }
 
-// kill ends a child because of what it does.
+// kill ends a child because of what it does, in the way that how says.
 func (sup *supervisor) kill(in *instance, why cause, how func(process)) {
 	if in.ends() {
 		return
@@ -217,7 +219,7 @@ func (sup *supervisor) kill(in *instance, why cause, how func(process)) {
 	how(in.child)
 }
 
-// ends reports whether no child lives, or the end of the one that does was brought about.
+// ends reports whether no child runs, or the one that does was told to end.
 func (in *instance) ends() bool {
 	return in.child == nil || isClosed(in.child.Exited()) || in.cause != ""
 }

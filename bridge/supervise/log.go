@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// A log may block, if whoever reads standard error does not. That must hold up neither the
-// processes nor their end, so that what a Group has to say is written by a goroutine of its
-// own. What does not fit in the meantime is counted.
+// A log may block, if nothing reads standard error. Neither the processes nor their end must
+// wait for that: a goroutine writes the records of a Group, and counts those that are lost
+// meanwhile.
 
 const (
-	// logRoom is how many records wait to be written at most.
+	// logCapacity is how many records may wait to be written.
 	logCapacity = 1000
-	// logTime is how long they have at the end.
+	// logFlushTimeout is how long close waits for them.
 	logFlushTimeout = time.Second
 )
 
@@ -22,11 +22,11 @@ const (
 type logQueue struct {
 	mu      sync.Mutex
 	waiting []logEntry
-	lost    int  // records since the last that fitted
-	closed  bool // nothing is taken any more
+	lost    int  // records since the last one that was taken
+	closed  bool // no more records are taken
 
-	wake chan struct{} // has something when there may be something to write
-	done chan struct{} // closed when all is written, after close
+	wake chan struct{} // holds a value when there may be records to write
+	done chan struct{} // closed when run has returned
 }
 
 type logEntry struct {
@@ -38,18 +38,18 @@ func newLogQueue() *logQueue {
 	return &logQueue{wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// logger returns a Logger whose records the queue writes to another one.
+// logger returns a Logger whose records the queue writes to another Logger.
 func (q *logQueue) logger(to *slog.Logger) *slog.Logger {
 	return slog.New(&queuedHandler{q, to.Handler()})
 }
 
-// run writes until close.
+// run writes records until close.
 func (q *logQueue) run() {
 	defer close(q.done)
 	for {
 		batch, lost, closed := q.take()
 		for _, e := range batch {
-			_ = e.to.Handle(context.Background(), e.record) // whoever logs cannot be told
+			_ = e.to.Handle(context.Background(), e.record) // the caller of the Logger does not wait for the error
 		}
 		switch {
 		case lost > 0:
@@ -88,11 +88,11 @@ func (q *logQueue) put(e logEntry) {
 func (q *logQueue) wakeUp() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // it will look
+	default: // run looks anyway
 	}
 }
 
-// close writes what waits, for logTime at most.
+// close has the remaining records written, and waits for that for logFlushTimeout at most.
 func (q *logQueue) close() {
 	q.mu.Lock()
 	q.closed = true

@@ -8,28 +8,28 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// roomEvery is how often it is looked whether there is memory for a process now.
+// roomInterval is how often an instance without a child checks whether there is memory for one.
 const roomInterval = 5 * time.Second
 
-// pressure is what is known of the memory that children use.
+// memoryState is what is known of the memory of all children.
 type memoryState struct {
-	total        atomic.Uint64 // of all; of the last sample
-	sampled      atomic.Int64  // how many samples there were
-	running      atomic.Bool   // one is being taken
-	seen         int64         // samples that were looked at
-	next         time.Time     // when the next is taken
-	typical      uint64        // what the largest child that has begun used, at the last sample with one
-	settledAt    time.Time     // nobody is killed for what all use together until then
-	noRoomLogged time.Time     // when the log was told last that there is no room
+	total        atomic.Uint64 // of all children; of the last sample
+	sampled      atomic.Int64  // number of samples
+	running      atomic.Bool   // a sample is being taken
+	seen         int64         // number of samples that were checked
+	next         time.Time     // when the next sample is taken
+	typical      uint64        // of the largest child that was ready, in the last sample with one
+	settledAt    time.Time     // no child is killed for the total before
+	noRoomLogged time.Time     // when it was logged last that there is no memory
 }
 
-// memory is what is known of a child's.
+// memorySample is what is known of the memory of a child.
 type memorySample struct {
 	used     atomic.Uint64 // in bytes; 0: not known yet
-	oomKills atomic.Uint64 // times that the kernel has killed something of it for want of it
+	oomKills atomic.Uint64 // see process.OOMKills
 }
 
-// press takes samples, and deals with children that use too much.
+// enforceMemory takes samples, and checks them.
 func (sup *supervisor) enforceMemory(now time.Time) {
 	mem := &sup.memory
 	if !sup.plan.Memory.limited() {
@@ -44,11 +44,11 @@ func (sup *supervisor) enforceMemory(now time.Time) {
 		sup.sampleMemory()
 	}
 	if now.Before(mem.next) {
-		sup.wakeAt(mem.next) // or when this one is done
+		sup.wakeAt(mem.next) // or when this sample is taken
 	}
 }
 
-// sample has the memory of all children looked at, which may take a while.
+// sampleMemory has a task take a sample, which may take a while.
 func (sup *supervisor) sampleMemory() {
 	type subject struct {
 		child  process
@@ -78,7 +78,7 @@ func (sup *supervisor) sampleMemory() {
 	})
 }
 
-// weigh looks at a new sample.
+// checkMemory replaces and kills children that use too much, by a new sample.
 func (sup *supervisor) checkMemory(now time.Time) {
 	limits, largest, typical := &sup.plan.Memory, (*instance)(nil), uint64(0)
 	for _, in := range sup.instances {
@@ -94,11 +94,11 @@ func (sup *supervisor) checkMemory(now time.Time) {
 		}
 		switch {
 		case in.memory.oomKills.Load() > 0:
-			sup.killForMemory(in, oomKilled) // perhaps it goes on without a worker
+			sup.killForMemory(in, oomKilled) // perhaps the rest of the group goes on
 		case limits.Hard > 0 && used > limits.Hard:
 			sup.killForMemory(in, overHardLimit)
 		case limits.Soft > 0 && used > limits.Soft && in.machine.state.takesRequests() && in.replaceReason == "":
-			// A moment's peak is none of its fault.
+			// A single peak does not count.
 			if in.overSoft++; in.overSoft > 1 {
 				sup.markForReplacement(in, overSoftLimit)
 			}
@@ -111,7 +111,7 @@ func (sup *supervisor) checkMemory(now time.Time) {
 	}
 	dying := slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.child != nil && in.cause != "" })
 	if limits.Total > 0 && sup.memory.total.Load() > limits.Total && largest != nil && !dying && !now.Before(sup.memory.settledAt) {
-		sup.killForMemory(largest, overTotalLimit) // one at a time: that may be enough
+		sup.killForMemory(largest, overTotalLimit) // one at a time may be enough
 	}
 }
 
@@ -125,7 +125,8 @@ func (sup *supervisor) killForMemory(in *instance, why cause) {
 	sup.kill(in, why, process.Kill)
 }
 
-// hasRoom reports whether there is memory for one more child. The first is always tried.
+// hasRoom reports whether there is memory for one more child. If none runs, one is always
+// started.
 func (sup *supervisor) hasRoom() bool {
 	mem, total := &sup.memory, sup.plan.Memory.Total
 	if total == 0 || len(sup.instances) == 0 {
@@ -138,7 +139,7 @@ func (sup *supervisor) hasRoom() bool {
 	need := uint64(0)
 	for _, in := range sup.instances {
 		if in.child != nil {
-			need += max(each, in.memory.used.Load(), 1) // it will come to that
+			need += max(each, in.memory.used.Load(), 1) // a new child will grow to that
 		}
 	}
 	if need == 0 || need+each <= total {

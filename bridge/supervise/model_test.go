@@ -39,8 +39,8 @@ type model struct {
 	group    *Group
 	restarts []<-chan error // what comes of those that were asked for
 	begun    time.Time
-	passes    int       // of the keeper's, so far
-	lastPass   time.Time // the last
+	passes   int       // of the keeper's, so far
+	lastPass time.Time // the last
 	repeated int       // looks at that time
 }
 

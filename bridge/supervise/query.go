@@ -1,29 +1,29 @@
 package supervise
 
-// errand is a question whose answer may take a while. It belongs to the goroutine of
-// keeper.run. The zero errand asks nothing.
-type query[T any] struct{ answer chan T }
+// query is a function that runs in a task and whose result the supervisor takes in a later
+// pass. The zero query is none.
+type query[T any] struct{ result chan T }
 
-// send asks, without waiting. The keeper looks at everything when the answer is there.
-func startQuery[T any](sup *supervisor, ask func() T) query[T] {
-	e := query[T]{make(chan T, 1)}
+// startQuery has f run. The supervisor makes a pass when the result is there.
+func startQuery[T any](sup *supervisor, f func() T) query[T] {
+	q := query[T]{make(chan T, 1)}
 	sup.tasks.Go(func() {
-		e.answer <- ask()
+		q.result <- f()
 		sup.wake()
 	})
-	return e
+	return q
 }
 
-// isOut reports whether there is an answer to come, or to take.
-func (e *query[T]) isPending() bool { return e.answer != nil }
+// isPending reports whether the result was not taken yet.
+func (q *query[T]) isPending() bool { return q.result != nil }
 
-// take returns the answer, once.
-func (e *query[T]) take() (answer T, ok bool) {
+// take returns the result, once.
+func (q *query[T]) take() (result T, ok bool) {
 	select {
-	case answer = <-e.answer: // never if nothing was asked
-		e.answer = nil
-		return answer, true
+	case result = <-q.result: // nil, which is never ready, if there is none
+		q.result = nil
+		return result, true
 	default:
-		return answer, false
+		return result, false
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
-// peekEvery is how often the connections that wait for a new child are looked at. A look
-// takes 0.1 ms or so.
+// peekInterval is how often the accept queue of a new child is looked at, which takes about
+// 0.1 ms.
 const peekInterval = 250 * time.Millisecond
 
-// mostPeeks is how often that time is doubled while nobody wants the child.
+// maxPeekDoublings is how often that time is doubled while no connection waits.
 const maxPeekDoublings = 4
 
-// watch finds out when a child that gets no requests yet is ready for them.
+// awaitReady has a task wait until a child that gets no requests yet is ready for them.
 func (sup *supervisor) awaitReady(in *instance) {
 	sup.stopAwaitingReady(in)
 	ctx, cancel := context.WithCancel(sup.ctx)
@@ -32,7 +32,7 @@ func (sup *supervisor) awaitReady(in *instance) {
 	})
 }
 
-// unwatch ends that.
+// stopAwaitingReady ends that task.
 func (sup *supervisor) stopAwaitingReady(in *instance) {
 	if in.cancelReady != nil {
 		in.cancelReady()
@@ -40,7 +40,8 @@ func (sup *supervisor) stopAwaitingReady(in *instance) {
 	}
 }
 
-// await returns nil when a child is ready. Until then refusal is why it is not.
+// pollReady returns nil when a child is ready. Until then refusal is why it is not. A Ready
+// function gives no event: it is called again and again.
 func (sup *supervisor) pollReady(ctx context.Context, s *proc.Socket, question func(context.Context, string) error, refusal *atomic.Pointer[string]) error {
 	if question == nil {
 		return sup.program.accepts(ctx, s)
@@ -63,16 +64,16 @@ func (sup *supervisor) pollReady(ctx context.Context, s *proc.Socket, question f
 	}
 }
 
-// checkStart deals with a child that has not answered yet.
+// checkStart looks whether a child that has answered nothing yet is ready, or late.
 func (sup *supervisor) checkStart(in *instance, now time.Time) {
 	deadline := in.machine.startedAt.Add(sup.plan.StartTimeout)
 	switch {
 	case in.ends():
-		return // what is left of it may take a while to go
+		return // its group may take a while to end
 	case !in.launched:
 	case in.readyDone != nil && isClosed(in.readyDone):
 		if outlasted := in.machine.startedAt.Add(probation); now.Before(outlasted) {
-			sup.wakeAt(outlasted) // it may end as soon as it has begun
+			sup.wakeAt(outlasted) // a child may exit right after its start
 			return
 		}
 		sup.stopAwaitingReady(in)
@@ -84,7 +85,7 @@ func (sup *supervisor) checkStart(in *instance, now time.Time) {
 			in.replaces, old.successor = nil, in
 			sup.retire(old, now)
 			if in.generation < sup.replacement.generation {
-				sup.markForReplacement(in, restarted) // that was asked for after its start
+				sup.markForReplacement(in, restarted) // it was asked for after the child's start
 			}
 		}
 		return
@@ -114,13 +115,13 @@ func (sup *supervisor) checkStart(in *instance, now time.Time) {
 	}
 }
 
-// queue is how many connections wait to be accepted.
+// queue is the length of an accept queue.
 type queue struct {
 	n     int
 	known bool
 }
 
-// peek looks whether a child that gets requests has begun to accept them.
+// peek looks whether a child that gets requests has begun to accept connections.
 func (sup *supervisor) peek(in *instance, now time.Time) {
 	q, answered := in.peek.take()
 	switch {
@@ -138,7 +139,8 @@ func (sup *supervisor) peek(in *instance, now time.Time) {
 	sup.wakeAt(in.nextPeek)
 }
 
-// noteQueue takes note of what waits to be accepted.
+// noteQueue takes note of the length of the accept queue. A child is ready when connections
+// had waited, and none does now.
 func (sup *supervisor) noteQueue(in *instance, now time.Time, q queue) {
 	if !q.known {
 		in.nextPeek = now.Add(time.Hour)
@@ -157,13 +159,13 @@ func (sup *supervisor) noteQueue(in *instance, now time.Time, q queue) {
 	in.nextPeek = now.Add(doubled(peekInterval, in.peeks, time.Hour))
 }
 
-// tellReady tells that a child is ready.
+// logReady logs that a child is ready.
 func (sup *supervisor) logReady(in *instance, now time.Time) {
 	sup.log.Log(sup.ctx, sup.startLevel(in), "the command is ready", "instance", in.socket.Addr, "pid", in.child.PID(), "after", now.Sub(in.machine.startedAt).Round(time.Millisecond))
 }
 
-// startLevel is the level of what is logged about the start of a child. Where children
-// follow one another all the time, it is of no interest.
+// startLevel is the level of logs about the start of a child: debug where children are started
+// again and again.
 func (sup *supervisor) startLevel(in *instance) slog.Level {
 	if sup.crashLoop.active || in.afterCleanExit {
 		return slog.LevelDebug
@@ -171,10 +173,10 @@ func (sup *supervisor) startLevel(in *instance) slog.Level {
 	return slog.LevelInfo
 }
 
-// come tells who waits for the first child what has come of it: nil if it is ready.
+// reportFirst gives Start the result of the first child: nil if it is ready.
 func (sup *supervisor) reportFirst(err error) {
 	select {
 	case sup.firstResult <- err:
-	default: // it was not the first
+	default: // not the first child
 	}
 }

@@ -10,28 +10,28 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// reason is why a child is to be replaced. It is what the log says.
+// reason is why a child is to be replaced, in the words of the log.
 type reason string
 
 const (
-	restarted      reason = "restart"
+	restarted          reason = "restart"
 	maxRequestsReached reason = "max_requests"
-	maxLifetimeReached   reason = "max_lifetime"
-	overSoftLimit       reason = "memory_soft"
-	maxTimeExceeded      reason = "max_time"
-	reconfigured   reason = "configuration"
-	unkillable     reason = "does_not_end"
+	maxLifetimeReached reason = "max_lifetime"
+	overSoftLimit      reason = "memory_soft"
+	maxTimeExceeded    reason = "max_time"
+	reconfigured       reason = "configuration"
+	unkillable         reason = "does_not_end"
 )
 
-// renewal is the replacement of children that serve. There is one at a time. The new one
-// has a socket of its own, so that an address always means one line of children, and is
-// ready before the old one is drained; where it cannot have one, because the port is
-// fixed or there is no memory for both, the old one is drained and ended first.
+// replacement is the replacement of children that run, one at a time. The new child has an
+// instance of its own, so that no request for the old one reaches it, and is ready before the
+// old one is drained. Where there can be no other instance, because the port is fixed or there
+// is no memory for both children, the old one is drained and stopped first.
 type replacement struct {
-	generation int            // how often a restart was asked for
-	waiters    []chan<- error // for the restart
+	generation int            // how many restarts were asked for
+	waiters    []chan<- error // calls of Restart
 	failures   int            // in a row
-	retryAt    time.Time      // after one that failed; zero: it did not
+	retryAt    time.Time      // after a failure: when the next attempt is made; else zero
 }
 
 const (
@@ -39,7 +39,7 @@ const (
 	mostRetry  = 10 * time.Minute
 )
 
-// outdate has the child of an instance replaced.
+// markForReplacement has the child of an instance replaced.
 func (sup *supervisor) markForReplacement(in *instance, why reason) {
 	if in.replaceReason != "" || !in.machine.state.takesRequests() || in.replaces != nil {
 		return
@@ -48,14 +48,14 @@ func (sup *supervisor) markForReplacement(in *instance, why reason) {
 	sup.again = true
 }
 
-// restart has all children replaced. done gets nil when they are, or why not.
+// restart replaces all children. done gets nil when that is done, or why it failed.
 func (sup *supervisor) restart(done chan<- error) {
 	sup.replacement.waiters = append(sup.replacement.waiters, done)
 	sup.lastWanted.Store(sup.ticks(time.Now()))
 	sup.replaceAll(restarted)
 }
 
-// replaceAll has all children replaced that there are, and one started where none runs.
+// replaceAll has each child replaced, and one started in each instance that has none.
 func (sup *supervisor) replaceAll(why reason) {
 	now := time.Now()
 	sup.replacement.generation++
@@ -69,7 +69,7 @@ func (sup *supervisor) replaceAll(why reason) {
 
 func (sup *supervisor) replaceOne(in *instance, now time.Time, why reason) {
 	if in.pendingExit != nil && !in.pendingExit.classified {
-		in.pendingExit.due = now // it need not be known what it was good for
+		in.pendingExit.due = now // whether the child had served does not matter any more
 		sup.classifyExit(in, now)
 	}
 	if m := in.machine; m.state == Draining && m.drainReason == goIdle && why == restarted {
@@ -79,7 +79,7 @@ func (sup *supervisor) replaceOne(in *instance, now time.Time, why reason) {
 	case m.state == Waiting, in.sleeps() && why == restarted:
 		in.forRestart = true
 		sup.step(in, now, requested)
-	case in.sleeps(): // the next start will do
+	case in.sleeps(): // the next child is a new one anyway
 	case m.state == Broken:
 		in.forRestart = true
 		sup.step(in, now, breakerClosed)
@@ -90,14 +90,14 @@ func (sup *supervisor) replaceOne(in *instance, now time.Time, why reason) {
 	}
 }
 
-// renew goes on with what there is to replace.
+// rollingRestart continues with the replacements.
 func (sup *supervisor) rollingRestart(now time.Time) {
 	rep := &sup.replacement
 	if sup.creation != nil {
 		return
 	}
 	if len(rep.waiters) > 0 && !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.predatesRestart(rep) || sup.isUndecided(in, now) }) {
-		sup.reportRestart(nil) // others may have to be replaced by now, for other reasons
+		sup.reportRestart(nil) // other children may be marked for other reasons
 	}
 	if i := slices.IndexFunc(sup.instances, (*instance).inTransition); i >= 0 {
 		if in := sup.instances[i]; in.stuck && len(rep.waiters) > 0 {
@@ -105,7 +105,9 @@ func (sup *supervisor) rollingRestart(now time.Time) {
 		}
 		return
 	}
-	i := slices.IndexFunc(sup.instances, func(in *instance) bool { return in.replaceReason != "" && in.child != nil && in.machine.state.takesRequests() })
+	i := slices.IndexFunc(sup.instances, func(in *instance) bool {
+		return in.replaceReason != "" && in.child != nil && in.machine.state.takesRequests()
+	})
 	if i < 0 {
 		if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return sup.isUndecided(in, now) }) {
 			sup.finishRestart(nil)
@@ -117,19 +119,19 @@ func (sup *supervisor) rollingRestart(now time.Time) {
 		return
 	}
 	if sup.scaling.pending {
-		sup.again = true // their number first
+		sup.again = true // the number of instances comes first
 		return
 	}
 	sup.replace(sup.instances[i], now)
 }
 
-// isOld reports whether there is a child that was started before the restart was asked for.
+// predatesRestart reports whether there is a child from before the last restart was asked for.
 func (in *instance) predatesRestart(rep *replacement) bool {
 	return in.child != nil && in.generation < rep.generation
 }
 
-// awaits reports whether it is not known yet what comes of a child that a restart has
-// started where none ran.
+// isUndecided reports whether a restart has to wait for the child that it has started in an
+// instance that had none.
 func (sup *supervisor) isUndecided(in *instance, now time.Time) bool {
 	m := in.machine
 	if !in.forRestart {
@@ -146,7 +148,7 @@ func (sup *supervisor) isUndecided(in *instance, now time.Time) bool {
 	return in.forRestart
 }
 
-// moves reports whether an instance is on its way out, or is to replace another.
+// inTransition reports whether an instance is being stopped, or is to replace another.
 func (in *instance) inTransition() bool {
 	m := in.machine.state
 	return in.replaces != nil || m == Draining || m == Ending || m == Closed
@@ -172,7 +174,7 @@ func (sup *supervisor) replace(in *instance, now time.Time) {
 			sup.counters.count(&Exit{Err: err.Error()}, false)
 			sup.failReplacement(nil, fmt.Errorf("a socket for the new process: %w", err))
 		case in.replaceReason == "" || in.child == nil || !in.machine.state.takesRequests():
-			sup.step(successor, now, closed) // it needs none any more
+			sup.step(successor, now, closed) // the old child needs no successor any more
 		default:
 			successor.replaces = in
 			sup.spawn(successor, now)
@@ -180,7 +182,7 @@ func (sup *supervisor) replace(in *instance, now time.Time) {
 	})
 }
 
-// giveUpRenewal lets the old child go on. successor is nil if there is none.
+// failReplacement has the old child go on. successor is nil if there is none yet.
 func (sup *supervisor) failReplacement(successor *instance, err error) {
 	now := time.Now()
 	rep := &sup.replacement
@@ -197,7 +199,7 @@ func (sup *supervisor) failReplacement(successor *instance, err error) {
 	sup.failRestart(fmt.Errorf("%w; what ran before goes on", err))
 }
 
-// failRestart tells who waits for the restart why it has failed.
+// failRestart ends a restart that has failed.
 func (sup *supervisor) failRestart(err error) {
 	sup.log.Error("the restart failed", "error", err.Error())
 	for _, in := range sup.instances {
@@ -214,7 +216,7 @@ func (sup *supervisor) finishRestart(err error) {
 	sup.replacement.failures, sup.replacement.retryAt = 0, time.Time{}
 }
 
-// tellRestart tells who waits for the restart what has come of it.
+// reportRestart gives all calls of Restart their result.
 func (sup *supervisor) reportRestart(err error) {
 	for _, done := range sup.replacement.waiters {
 		done <- err
@@ -222,7 +224,7 @@ func (sup *supervisor) reportRestart(err error) {
 	sup.replacement.waiters = nil
 }
 
-// keepPredecessor has the child go on for which s was started, if that still is drained.
+// keepPredecessor has the child go on that is drained for in, if there is one.
 func (sup *supervisor) keepPredecessor(in *instance) bool {
 	for _, old := range sup.instances {
 		if old.successor == in && old.machine.state == Draining {
@@ -234,14 +236,13 @@ func (sup *supervisor) keepPredecessor(in *instance) bool {
 	return false
 }
 
-// errClosed is what a restart comes to that was overtaken by Close.
+// errClosed is the result of a restart that Close has ended.
 var errClosed = errors.New("restart: the processes are being ended")
 
-// Restart replaces all instances, one after the other: the new process is ready before
-// the old one gets no more requests, and that one ends when those it has are done. It
-// returns when all are replaced, or why they could not be: then what ran before goes on.
-// If ctx ends, it goes on without being waited for. Where nothing runs because too many
-// processes had ended, one is started.
+// Restart replaces the processes of all instances, one after the other: requests go to the new
+// process when it is ready, and the old one ends when its requests are finished. Restart
+// returns when all processes are replaced. If it returns an error, the old ones go on; if ctx
+// ends, the restart goes on. Where no process runs because too many had ended, one is started.
 func (g *Group) Restart(ctx context.Context) error {
 	done := make(chan error, 1)
 	sup := g.supervisor

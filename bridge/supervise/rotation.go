@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// expose has requests sent to an instance.
+// addToRotation has requests sent to an instance.
 func (sup *supervisor) addToRotation(in *instance) {
 	if in.inRotation {
 		return
@@ -24,12 +24,13 @@ func (sup *supervisor) addToRotation(in *instance) {
 	}
 }
 
-// isOpen reports whether there is an instance that requests are sent to.
+// anyInRotation reports whether requests are sent to any instance.
 func (sup *supervisor) anyInRotation() bool {
 	return slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.inRotation })
 }
 
-// conceal has no more sent there. What it returns is closed when no connection is left.
+// removeFromRotation has no more requests sent to an instance. It returns a channel that is
+// closed when no connection to the instance is left.
 func (sup *supervisor) removeFromRotation(in *instance) <-chan struct{} {
 	in.inRotation = false
 	if !sup.anyInRotation() {
@@ -43,11 +44,12 @@ func (sup *supervisor) removeFromRotation(in *instance) <-chan struct{} {
 	return sup.front.Drain(in.socket.Addr)
 }
 
-// longPause is how long nothing must run at an instance for requests to go to others.
+// rerouteAfter is how long an instance must be without a running child for its requests to go
+// to others.
 const rerouteAfter = 200 * time.Millisecond
 
-// steer has no requests sent where nothing will run for a while, if there are others to
-// send them to.
+// reroute takes instances out of the rotation whose next child will not run for a while, as
+// long as another instance serves.
 func (sup *supervisor) reroute(now time.Time) {
 	if !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.alive.Load() && in.inRotation && in.machine.state.takesRequests() }) {
 		return
@@ -57,7 +59,7 @@ func (sup *supervisor) reroute(now time.Time) {
 			continue
 		}
 		if in.child != nil && now.Sub(in.downSince) < rerouteAfter {
-			sup.wakeAt(in.downSince.Add(rerouteAfter)) // something of it is left yet, or it is being started
+			sup.wakeAt(in.downSince.Add(rerouteAfter)) // the last child is not reaped, or the next is being started
 			continue
 		}
 		if in.child == nil && in.downUntil().Sub(now) <= rerouteAfter {
@@ -65,21 +67,21 @@ func (sup *supervisor) reroute(now time.Time) {
 		}
 		sup.removeFromRotation(in)
 		if in.child == nil || isClosed(in.child.Exited()) {
-			sup.front.Fail(in.socket.Addr) // one that is being started may read it any moment
+			sup.front.Fail(in.socket.Addr) // a child that is being started may read its requests any moment
 		}
 	}
 }
 
-// pausesUntil is when the next child will be started, or later.
+// downUntil is the earliest time at which the next child is started.
 func (in *instance) downUntil() time.Time {
 	m := in.machine
 	switch {
 	case in.pendingExit != nil && !in.pendingExit.classified:
-		return in.pendingExit.exit.Time.Add(minBackoff) // if it did not serve, which is likely
+		return in.pendingExit.exit.Time.Add(minBackoff) // which it is if the child has not served, as is likely
 	case m.state == Waiting:
 		return m.next
 	case m.state == Broken && m.next.IsZero():
-		return m.since.Add(steadyLife) // another one is tried
+		return m.since.Add(steadyLife) // another instance is tried
 	case m.state == Broken:
 		return m.next
 	}

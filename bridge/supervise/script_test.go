@@ -20,13 +20,13 @@ const mib = 1 << 20
 
 // script is a program whose children do what it says, and whoever sends requests to them.
 type script struct {
-	t     *testing.T
-	next  func(n int) behaviour // of the nth child, from 0
-	sup   *supervisor
-	maxAlive  int         // children that may live at once
-	stuck int         // those that will be left at the end
-	started []time.Time // of all children
-	log   bytes.Buffer
+	t        *testing.T
+	next     func(n int) behaviour // of the nth child, from 0
+	sup      *supervisor
+	maxAlive int         // children that may live at once
+	stuck    int         // those that will be left at the end
+	started  []time.Time // of all children
+	log      bytes.Buffer
 
 	result chan error               // of the first start
 	atEnd  func(took time.Duration) // is told how long the end took; nil: nobody wants to know
@@ -40,7 +40,7 @@ type script struct {
 	load  Load
 
 	connected int // connections to each instance
-	inFlight    []Request
+	inFlight  []Request
 }
 
 // life is a child's.
@@ -70,7 +70,7 @@ type scripted struct {
 	addr    string
 	notify  func()
 	running chan struct{}
-	exited    chan struct{}
+	exited  chan struct{}
 	reaped  chan struct{}
 	at      time.Time
 	killed  context.Context
@@ -196,7 +196,7 @@ func (c *scripted) PID() int {
 
 func (c *scripted) Lines() []string           { return []string{fmt.Sprintf("words of %d", c.PID()-1000)} }
 func (c *scripted) Launched() <-chan struct{} { return c.running }
-func (c *scripted) Exited() <-chan struct{}     { return c.exited }
+func (c *scripted) Exited() <-chan struct{}   { return c.exited }
 func (c *scripted) Dump(syscall.Signal)       { c.dumped.Store(true) }
 func (c *scripted) OOMKills() uint64          { return c.life.oomKills }
 func (c *scripted) Kill()                     { c.quit() }

@@ -21,15 +21,15 @@ type simulation struct {
 	t   *testing.T
 	sup *supervisor
 
-	mu       sync.Mutex
-	rng     *rand.Rand
-	faultless     bool          // nothing goes wrong any more
-	maxChildren     int           // children that may be there at once
-	children []*simProcess // of which something is left, the oldest first
-	started  int           // children, ever
-	instances    map[string]*simInstance
-	waiting  int      // requests, for the application
-	events   []string // what has happened, and what the keeper says of it
+	mu          sync.Mutex
+	rng         *rand.Rand
+	faultless   bool          // nothing goes wrong any more
+	maxChildren int           // children that may be there at once
+	children    []*simProcess // of which something is left, the oldest first
+	started     int           // children, ever
+	instances   map[string]*simInstance
+	waiting     int      // requests, for the application
+	events      []string // what has happened, and what the keeper says of it
 }
 
 // mortal is a child in a world.
@@ -257,7 +257,7 @@ func (c *simProcess) PID() int {
 }
 
 func (c *simProcess) Launched() <-chan struct{} { return c.running }
-func (c *simProcess) Exited() <-chan struct{}     { return c.exited }
+func (c *simProcess) Exited() <-chan struct{}   { return c.exited }
 func (c *simProcess) Dump(syscall.Signal)       {}
 func (c *simProcess) OOMKills() uint64          { return 0 }
 func (c *simProcess) Lines() []string           { return nil }

@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"encoding/json"
 	"time"
 )
 
@@ -22,7 +21,7 @@ type Snapshot struct {
 	Instances []InstanceSnapshot `json:"instances"` // in the order in which they were made
 }
 
-// BudgetSnapshot is how many children may yet die, see Budget.
+// BudgetSnapshot is the state of the Budget.
 type BudgetSnapshot struct {
 	Left   int     `json:"left"`
 	Spawns int     `json:"spawns"`
@@ -30,19 +29,19 @@ type BudgetSnapshot struct {
 	Stop   bool    `json:"stop"`
 }
 
-// StormSnapshot is about children that die in numbers.
+// CrashLoopSnapshot is about processes that end again and again.
 type CrashLoopSnapshot struct {
 	Active     bool      `json:"on"`
-	Began      time.Time `json:"began,omitzero"` // the last one, if it is over
-	Count      int       `json:"deaths"`         // in it
-	LastMinute int       `json:"last_minute"`    // deaths, storm or not
+	Began      time.Time `json:"began,omitzero"` // of the last crash loop, if none is active
+	Count      int       `json:"deaths"`         // exits in the crash loop
+	LastMinute int       `json:"last_minute"`    // exits in the last minute, crash loop or not
 	Exits      []Exit    `json:"exits"`          // the last ones of all instances, the oldest first
 }
 
-// MemorySnapshot is what all children use, and may.
+// MemorySnapshot is what all processes use, and the limits.
 type MemorySnapshot struct {
-	Kind  string `json:"kind"`                  // what it is measured by: "cgroup v2", "proc", "none"
-	Used  uint64 `json:"used_bytes,omitempty"`  // 0 if there is no limit, and so nothing is measured
+	Kind  string `json:"kind"`                  // how memory is measured: "cgroup v2", "proc", "none"
+	Used  uint64 `json:"used_bytes,omitempty"`  // 0 if there is no limit: then memory is not measured
 	Total uint64 `json:"total_bytes,omitempty"` // the limits; 0: none
 	Hard  uint64 `json:"hard_bytes,omitempty"`  // of each instance
 	Soft  uint64 `json:"soft_bytes,omitempty"`  // of each instance
@@ -51,22 +50,22 @@ type MemorySnapshot struct {
 // InstanceSnapshot is one instance of the application.
 type InstanceSnapshot struct {
 	Addr     string    `json:"addr"`
-	Number   int       `json:"number"` // the lowest that no other has, from 0
-	PID      int       `json:"pid"`    // 0: none runs
+	Number   int       `json:"number"` // from 0, the lowest that no other instance has
+	PID      int       `json:"pid"`    // 0: no process
 	State    string    `json:"state"`
 	Since    time.Time `json:"since"`              // in that state
-	Begun    time.Time `json:"begun,omitzero"`     // when the child there is, or was last, was started
-	Next     time.Time `json:"next,omitzero"`      // when one will be started
-	Restarts int       `json:"restarts"`           // children that were started here, but the first
-	Answered uint64    `json:"answered"`           // requests, by the child there is
-	Outdated string    `json:"outdated,omitempty"` // why it is to be replaced: "restart", "max_requests", ...
+	Begun    time.Time `json:"begun,omitzero"`     // when the current or last process was started
+	Next     time.Time `json:"next,omitzero"`      // when the next process is started
+	Restarts int       `json:"restarts"`           // processes that were started, without the first
+	Answered uint64    `json:"answered"`           // requests, by the current process
+	Outdated string    `json:"outdated,omitempty"` // why the process is to be replaced: "restart", "max_requests", ...
 	LastExit *Exit     `json:"last_exit,omitempty"`
-	Lines    []string  `json:"lines"`                  // the last that the child there is wrote
-	Memory   uint64    `json:"memory_bytes,omitempty"` // as the limits have it; 0 if there is none
-	Usage    *Usage    `json:"usage,omitempty"`        // nil: none runs, or the system does not tell
+	Lines    []string  `json:"lines"`                  // the last lines of output of the current process
+	Memory   uint64    `json:"memory_bytes,omitempty"` // as the limits count; 0 if there are none
+	Usage    *Usage    `json:"usage,omitempty"`        // nil: no process, or not known
 }
 
-// Usage is what an instance uses: the child and its process group.
+// Usage is what the processes of an instance use.
 type Usage struct {
 	Processes int     `json:"processes"`
 	Threads   int     `json:"threads"`
@@ -79,8 +78,8 @@ type Usage struct {
 	OpenFilesLimit uint64 `json:"open_files_limit"`
 }
 
-// Snapshot returns the state. It reads /proc of all processes: it is for people and for
-// monitoring, not for every request.
+// Snapshot returns the state. It reads /proc for all processes of the system, so that it is
+// not for every request.
 func (g *Group) Snapshot() Snapshot {
 	var s Snapshot
 	g.supervisor.call(func() { s = g.supervisor.snapshot() })
@@ -93,7 +92,7 @@ func (g *Group) Snapshot() Snapshot {
 	return s
 }
 
-// pids are the ids of the instances' processes.
+// pids are the process ids of the instances.
 func (s *Snapshot) pids() (pids []int) {
 	for i := range s.Instances {
 		if pid := s.Instances[i].PID; pid != 0 {
@@ -147,18 +146,4 @@ func (in *instance) snapshot() InstanceSnapshot {
 		shot.Answered, shot.Memory = in.stats.Load().answers.Load(), in.memory.used.Load()
 	}
 	return shot
-}
-
-// MarshalJSON writes an Exit as people read it.
-func (e Exit) MarshalJSON() ([]byte, error) {
-	inFlight, lines := append([]Request{}, e.InFlight...), append([]string{}, e.Lines...)
-	return json.Marshal(struct {
-		Time     time.Time `json:"time"`
-		PID      int       `json:"pid"`
-		How      string    `json:"how"`
-		Lived    float64   `json:"lived_ms"`
-		Served   bool      `json:"served"`
-		InFlight []Request `json:"in_flight"`
-		Lines    []string  `json:"lines"`
-	}{e.Time, e.PID, e.how(), float64(e.Lived) / float64(time.Millisecond), e.Served, inFlight, lines})
 }

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// launchPatience is how long Start waits for the first children to run. What takes longer
-// goes on without being waited for.
+// launchPatience is how long Start waits for the first children to run. After that their start
+// goes on without Start.
 const launchPatience = 5 * time.Second
 
-// respawn starts the next child when it is time, and there is room.
+// respawn starts the next child when that is due and there is memory for one.
 func (sup *supervisor) respawn(in *instance, now time.Time) {
 	m := in.machine
 	if now.Before(m.next) {
@@ -25,16 +25,16 @@ func (sup *supervisor) respawn(in *instance, now time.Time) {
 	sup.spawn(in, now)
 }
 
-// spawn has a child started. What comes of that is seen later: it runs, or is dead.
+// spawn has the executor start a child. A later pass finds that it runs or has exited.
 func (sup *supervisor) spawn(in *instance, now time.Time) {
 	if in.pendingExit != nil {
-		sup.reportExit(in, now) // before the next can die
+		sup.reportExit(in, now) // before the next one can exit
 	}
-	// Before the child runs, or its first answer could be missed. The one before is dead.
+	// This is before the child runs, or its first answer would be missed.
 	sup.counters.answered += in.stats.Load().answers.Load()
 	in.stats.Store(&processStats{since: now})
 	in.replaceReason, in.cause, in.overtime, in.overSoft, in.noRoom = "", "", false, 0, false
-	in.memory = new(memorySample) // a sample of the one before may be under way
+	in.memory = new(memorySample) // a sample of the last child may be in progress
 	in.queuedSince, in.nextPeek, in.peeks, in.peek = time.Time{}, now, 0, query[queue]{}
 	in.child, in.launched, in.downSince = sup.program.newProcess(sup.plan, in.socket, sup.wake), false, now
 	in.jitter, in.expiresAt = sup.random(), time.Time{}
@@ -43,13 +43,13 @@ func (sup *supervisor) spawn(in *instance, now time.Time) {
 	sup.executor.do(in.child.Launch)
 }
 
-// noteLaunch takes note of a child that runs now.
+// noteLaunch takes note that a child runs.
 func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
 	in.launched = true
 	in.spawns++
 	sup.counters.started++
 	if isClosed(in.child.Exited()) {
-		return // already
+		return // it has exited already
 	}
 	sup.step(in, now, running)
 	sup.setLifetime(in, now)
@@ -57,7 +57,7 @@ func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
 	in.downSince = time.Time{}
 	sup.again = true
 	if !in.machine.state.isUnproven() {
-		return // it is to end
+		return // the child is to end
 	}
 	if in.added && sup.plan.Ready == nil {
 		sup.addToRotation(in)
@@ -68,7 +68,7 @@ func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
 	sup.log.Log(sup.ctx, sup.startLevel(in), "the command is running", "pid", in.child.PID(), "instance", in.socket.Addr)
 }
 
-// begins tells Start what the first start has come to.
+// reportStart gives Start the result of the first start, once.
 func (sup *supervisor) reportStart(err error) {
 	if sup.startResult != nil {
 		sup.startResult <- err
@@ -76,7 +76,7 @@ func (sup *supervisor) reportStart(err error) {
 	}
 }
 
-// checkBegin sees whether the first children run.
+// checkFirstStart checks whether the first children run.
 func (sup *supervisor) checkFirstStart(now time.Time) {
 	if sup.startResult == nil {
 		return
@@ -95,5 +95,5 @@ func (sup *supervisor) checkFirstStart(now time.Time) {
 	sup.reportStart(nil)
 }
 
-// errNotLaunched is what may be wrong with a child that does not begin to run.
+// errNotLaunched is the usual cause why a child does not begin to run.
 var errNotLaunched = errors.New("it has not been executed yet (does the file system answer that the command and its working directory are on?)")

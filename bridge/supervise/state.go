@@ -7,29 +7,30 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// State is what an instance is at.
+// State is the state of an instance.
 //
-//	Waiting  --started-->  Starting --readied--> Ready --served--> Serving
-//	Broken   --started-->  Probing  --served--> Serving
-//	any of those with a child --died--> Waiting, or Broken if the budget is spent
-//	Serving  --finished--> Waiting
-//	any of those with a child --retire, renew, sleep--> Draining --drained--> Ending
-//	Draining, Ending --died--> Closed, Waiting or Asleep, as it was drained for
-//	Draining --woken, kept--> what it was
-//	Asleep   --woken-->    Waiting
+//	Waiting  --started--> Starting --becameReady--> Ready --served--> Serving
+//	Broken   --started--> Probing  --served--> Serving
+//	Starting, Ready, Probing, Serving --exited--> Waiting, or Broken if the budget is spent
+//	Serving  --exitedCleanly--> Waiting
+//	Starting, Ready, Probing, Serving --retire, replace, goIdle--> Draining --drained--> Ending
+//	Draining, Ending --exited--> Closed after retire, Waiting after replace, Asleep after goIdle
+//	Draining --requested, drainCancelled--> the state before
+//	Asleep   --requested--> Waiting
+//	Broken   --breakerClosed--> Waiting
 type State uint8
 
 const (
-	Waiting  State = iota // none runs; the next is started after a pause
-	Starting              // a child runs that is not known to be ready
-	Ready                 // it is, and has answered no request yet
-	Serving               // it has
-	Draining              // it gets no more requests, and finishes those it has
-	Ending                // it was told to end
-	Asleep                // none runs until there is a request
-	Broken                // none runs: the budget is spent, requests should be refused
-	Probing               // the budget is spent, and a child runs that may show that all is well again
-	Closed                // none runs, nor will
+	Waiting  State = iota // no child; the next is started after a pause
+	Starting              // a child, not known to be ready
+	Ready                 // a child that is ready and has answered no request yet
+	Serving               // a child that has answered a request
+	Draining              // a child that gets no more requests, and finishes those it has
+	Ending                // a child that was told to end
+	Asleep                // no child until there is a request
+	Broken                // no child: the budget is spent
+	Probing               // a child, although the budget is spent: if it serves, the budget is restored
+	Closed                // no child, nor will there be one
 )
 
 var stateNames = [...]string{"waiting", "starting", "ready", "serving", "draining", "ending", "asleep", "broken", "probing", "closed"}
@@ -41,77 +42,75 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
-// runs reports whether there is a child.
+// hasProcess reports whether there is a child.
 func (s State) hasProcess() bool { return s.takesRequests() || s == Draining || s == Ending }
 
-// works reports whether there is a child that is to be asked.
+// takesRequests reports whether there is a child that is not on its way out.
 func (s State) takesRequests() bool { return s.isUnproven() || s == Serving }
 
-// unproven reports whether there is a child that has answered nothing yet.
+// isUnproven reports whether there is such a child that has answered nothing yet.
 func (s State) isUnproven() bool { return s == Starting || s == Ready || s == Probing }
 
-// event is what happens to an instance.
+// event is what happens to an instance, or is decided about it.
 type event uint8
 
 const (
-	started        event = iota // a child is there
-	running                     // it runs the command
-	becameReady                 // it accepts requests
-	served                      // it has answered one
-	exited                      // it has ended, or could not be started
-	exitedCleanly               // it has exited cleanly, see cleanExit
+	started        event = iota // a child is being started
+	running                     // the child runs the command
+	becameReady                 // the child accepts requests
+	served                      // the child has answered a request
+	exited                      // the child has exited, or could not be started
+	exitedCleanly               // the child has exited cleanly, see Exit.isClean
 	retire                      // the instance is to go
-	replace                       // the child is to be followed by another
-	goIdle                       // the child is to end until there is a request
-	drained                     // nothing is left to do for a child that is drained
-	requested                       // there is a request
-	drainCancelled              // it is not drained after all
-	breakerClosed               // another instance has shown that all is well again
-	closed                      // nobody wants the instance any more
+	replace                     // the child is to be replaced
+	goIdle                      // the child is to end, and the next to start with the next request
+	drained                     // the draining child has finished its requests, or had enough time
+	requested                   // there is a request
+	drainCancelled              // the draining child is to go on
+	breakerClosed               // another instance serves
+	closed                      // the instance is not needed any more
 )
 
 const (
-	// A child that never served is followed by the next after firstPause, doubling up
-	// to mostPause.
+	// The pause after children that never served: minBackoff, doubled up to maxBackoff.
 	minBackoff = time.Second
-	maxBackoff  = time.Minute
+	maxBackoff = time.Minute
 
-	// One that served is followed at once the first time, and then after shortPause,
-	// doubling up to mostShort.
+	// The pause after children that served: none, then minFlapBackoff, doubled up to
+	// maxFlapBackoff.
 	minFlapBackoff = 100 * time.Millisecond
-	maxFlapBackoff  = 5 * time.Second
+	maxFlapBackoff = 5 * time.Second
 
-	// useful is how long a child must live to be worth its start. One that serves and
-	// lives so long is followed after a quarter of its life at most, so that the
-	// application is there four fifths of the time.
+	// The pause after a child that has served and lived for usefulLife is a quarter of its life
+	// at most, so that the application runs four fifths of the time.
 	usefulLife = time.Second
 
-	// steady is how long a child must live for what was before it to be forgotten.
+	// Earlier failures do not count after a child that has lived for steadyLife.
 	steadyLife = time.Minute
 
-	// A child that has exited cleanly is followed at once: cleanBurst times in a row, and
-	// cleanRate times a second on end. That is more than the requests of a page need, and
-	// not more than a machine can bear.
+	// After a clean exit there is no pause: cleanBurst times in a row, and cleanRate times a
+	// second in the long run. That is more than the requests of a page need, and not more than
+	// a machine can bear.
 	cleanBurst = 100
 	cleanRate  = 20
 )
 
-// machine decides when an instance's children are started. It knows no processes and no
-// clocks.
+// machine is the state of an instance, and decides when the next child is started. It knows
+// no processes and no clock.
 type machine struct {
-	budget *budget        // of all instances
-	stop   bool           // those that served are on the budget, too
-	random func() float64 // 0 to 1
-	cleanPace   *rate.Limiter  // of starts after clean exits
+	budget    *budget        // shared by all instances
+	stop      bool           // see Budget.Stop
+	random    func() float64 // 0 to 1
+	cleanPace *rate.Limiter  // of starts after clean exits
 
-	state    State
-	since    time.Time // in that state
-	startedAt    time.Time // when the child there is, or was last, began to run, or to be started
-	next     time.Time // when a child is to be started; zero: not now
-	failures int       // children in a row that never served
-	flaps    int       // children in a row that served, and died before they were steady
-	drainReason      event     // what a child is drained for: retire, renew or sleep
-	drainedFrom     State     // in which it was before
+	state       State
+	since       time.Time // when state began
+	startedAt   time.Time // when the current or last child began to run, or to be started
+	next        time.Time // when a child is to be started; zero: none is
+	failures    int       // children in a row that never served
+	flaps       int       // children in a row that served, and lived for less than steadyLife
+	drainReason event     // why the child is drained: retire, replace or goIdle
+	drainedFrom State     // the state before Draining
 }
 
 func newMachine(b *budget, stop bool, random func() float64, now time.Time) *machine {
@@ -121,8 +120,8 @@ func newMachine(b *budget, stop bool, random func() float64, now time.Time) *mac
 	}
 }
 
-// step is the one place where the state changes. An event that means nothing in a state
-// changes nothing.
+// step is the only place where the state changes. An event that means nothing in a state is
+// ignored.
 func (m *machine) step(now time.Time, e event) {
 	s := m.state
 	switch {
@@ -149,7 +148,7 @@ func (m *machine) step(now time.Time, e event) {
 		m.drainReason, m.drainedFrom = e, s
 		m.enter(now, Draining, time.Time{})
 	case e == retire && s.hasProcess():
-		m.drainReason = e // whatever it was drained for before
+		m.drainReason = e // whatever the reason was before
 	case e == drained && s == Draining:
 		m.enter(now, Ending, time.Time{})
 	case e == requested && (s == Asleep || s == Waiting), e == breakerClosed && s == Broken:
@@ -182,7 +181,7 @@ func (m *machine) exited(now time.Time) {
 	}
 }
 
-// dieDrained is the end of a child that was to end.
+// exitedDrained handles the exit of a child that was to end.
 func (m *machine) exitedDrained(now time.Time) {
 	switch m.drainReason {
 	case retire:
@@ -194,17 +193,17 @@ func (m *machine) exitedDrained(now time.Time) {
 	}
 }
 
-// lived is the life of the child that has just died.
+// lived is how long the child has lived that has just exited.
 func (m *machine) lived(now time.Time) time.Duration {
 	if !m.state.hasProcess() {
-		return 0 // it was not even started
+		return 0 // there was none
 	}
 	return now.Sub(m.startedAt)
 }
 
 func (m *machine) exitedUnserved(now time.Time) {
 	if m.lived(now) >= steadyLife {
-		m.failures = 0 // nobody asked it anything
+		m.failures = 0 // no request was sent to it
 	}
 	m.failures++
 	if m.budget.spend(now) {
@@ -212,7 +211,7 @@ func (m *machine) exitedUnserved(now time.Time) {
 		return
 	}
 	pause := min(doubled(minBackoff, m.failures-1, maxBackoff), maxBackoff)
-	// A quarter more or less: what dies together need not come back together.
+	// A quarter more or less: children that exit together are not started together.
 	pause = time.Duration(float64(pause) * (0.75 + m.random()/2))
 	m.enter(now, Waiting, now.Add(min(max(pause, minBackoff), maxBackoff)))
 }
@@ -238,7 +237,7 @@ func (m *machine) exitedServing(now time.Time) {
 	m.enter(now, Waiting, now.Add(pause))
 }
 
-// doubled is d, doubled n times, but no more than most.
+// doubled is d, doubled n times, but not more than most.
 func doubled(d time.Duration, n int, most time.Duration) time.Duration {
 	for ; n > 0 && d < most; n-- {
 		d *= 2

@@ -8,17 +8,15 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
-// A process may not end although it was killed: it waits, in the kernel, for a disk or a
-// network file system that does not answer. Nothing can be done about it, and nothing else
-// is started on its socket.
+// A process may not end although it was killed: while it waits in the kernel for a disk or a
+// network file system that does not answer. No other child is started on its socket.
 
-// endTime is how long a child has from when its end is brought about until nothing of it is
-// left: to write what it is at, to end by itself, to be killed, and so what has left its
-// group.
+// stopTimeout is how long it may take until nothing is left of a child that is to end: it may
+// write its stacks and end by itself, is killed then, and what has left its group is.
 const stopTimeout = dumpTime + proc.StopGrace + 2*session.KillTimeout
 
-// checkEnd looks for a child that should have ended by now. One that has the instance to
-// itself is replaced by one on another socket.
+// checkStop looks for a child that should have ended by now. A child on another socket takes
+// its place.
 func (sup *supervisor) checkStop(in *instance, now time.Time) {
 	if in.child == nil || in.stopBy.IsZero() || in.stuck {
 		return
@@ -41,8 +39,8 @@ func (in *instance) errStuck() error {
 	return fmt.Errorf("process %d was killed and does not end", in.child.PID())
 }
 
-// abandon gives an instance up whose child does not end. Its record stays: the next start
-// ends what there is then.
+// abandon gives up an instance whose child does not end. The record of the child stays, and
+// the next Start kills what is left then.
 func (sup *supervisor) abandon(in *instance) {
 	pid := in.child.PID()
 	sup.log.Error("a process does not end although it was killed; it is left to the next start", "instance", in.socket.Addr, "pid", pid)
@@ -51,5 +49,5 @@ func (sup *supervisor) abandon(in *instance) {
 	if in.added {
 		sup.front.Remove(in.socket.Addr)
 	}
-	sup.executor.do(func() { in.socket.Release() }) // the child has it, too
+	sup.executor.do(func() { in.socket.Release() }) // the child has the descriptor, too
 }

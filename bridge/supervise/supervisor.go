@@ -9,12 +9,14 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
-// program is what is kept running: a real one, or a test's. Its methods may take as long as
-// they like, but for spawn.
+// program is what the supervisor keeps running: the application, or a simulation of one in
+// tests. All methods may block, but for newProcess.
 type program interface {
 	// listen makes the socket of a number, which closeSocket closes. The executor calls both.
 	listen(p *plan, number int) (*proc.Socket, error)
@@ -22,81 +24,83 @@ type program interface {
 	// newProcess makes a child that is to serve a socket. notify is called when the child
 	// runs, when it has exited, and when nothing of its group is left.
 	newProcess(p *plan, s *proc.Socket, notify func()) process
-	// accepts waits until a child that nobody else connects to accepts requests.
+	// accepts waits until a child to which no requests are sent yet accepts a connection.
 	accepts(ctx context.Context, s *proc.Socket) error
-	// queued is how many connections wait to be accepted, if that is known.
+	// queued is how many connections to a socket wait to be accepted, if that is known.
 	queued(s *proc.Socket) (n int, known bool)
-	// memory is what all children use, in bytes, if that is known.
+	// memory is what all children use together, in bytes, if that is known.
 	memory() (used uint64, known bool)
 }
 
-// process is a child. None of its methods but launch, memory and starved blocks.
+// process is a child, see proc.Child. Only Launch, Memory and OOMKills may block.
 type process interface {
-	// launch starts it. The executor calls it, once.
+	// Launch starts the child. The executor calls it, once.
 	Launch()
-	// launched is closed when it runs.
+	// Launched is closed when the child runs the command.
 	Launched() <-chan struct{}
-	// pid is 0 as long as there is no process.
+	// PID is 0 as long as there is no process.
 	PID() int
-	// dead is closed when the child has died, or could not be started.
+	// Exited is closed when the child has exited, or could not be started.
 	Exited() <-chan struct{}
-	// ended says how it ended, when nothing of it and its group is left.
+	// Reaped is how the child ended, when nothing of it and its group is left.
 	Reaped() (proc.Exit, bool)
-	// dump asks it, by a signal, to write what it is at.
+	// Dump sends a signal at which the child writes its stacks.
 	Dump(syscall.Signal)
-	// stop asks it to end, after a while, and makes it if it does not.
+	// Stop sends SIGTERM after a while, and SIGKILL if the child does not exit then.
 	Stop(after time.Duration)
-	// kill ends it, and its group, at once.
+	// Kill sends SIGKILL to the child and its group.
 	Kill()
-	// lines are the last it wrote.
+	// Lines are the last lines of the child's output.
 	Lines() []string
-	// memory is what it and its group use, in bytes, if that is known, once it runs.
+	// Memory is what the child and its group use, in bytes, if that is known. It is called
+	// when the child runs.
 	Memory() (used uint64, known bool)
-	// starved is how often the kernel has ended something in it for want of memory.
+	// OOMKills is how often the kernel has killed a process of the group because there was no
+	// memory. It is called when the child runs.
 	OOMKills() uint64
 }
 
-// keeper keeps the instances of a program. All that is in it belongs to the goroutine of
-// run, which looks at everything when anything has happened, but for what is atomic and
-// the channels. That goroutine never waits for a file, a process, the kernel or whoever
-// reads the log: the executor does, or a task.
+// supervisor keeps the instances of a program running. One goroutine, run, owns all fields
+// but the atomic ones and the channels. Whenever something may have changed, it makes a pass:
+// it looks at all instances and does what there is to do. It never waits for a file, a
+// process, the kernel or a reader of the log: the executor and the tasks do that.
 type supervisor struct {
 	program program
 	front   Front
 	plan    *plan // replaced by Configure
 	random  func() float64
-	onPass  func(now time.Time) // called at every look, for tests; nil: none
+	onPass  func(now time.Time) // called in each pass, for tests
 	log     *slog.Logger
 
-	wakeup      chan struct{} // has something when there may be something to do
-	calls       chan func()   // what others want to know
-	done        chan struct{} // closed when run has ended
-	afterEnd    sync.Mutex    // held by those who ask after that
-	firstResult chan error    // gets what the first child comes to: nil if it is ready
+	wakeup      chan struct{} // holds a value when a pass is due
+	calls       chan func()   // functions that run between two passes
+	done        chan struct{} // closed when run has returned
+	afterEnd    sync.Mutex    // held by calls after that
+	firstResult chan error    // gets nil when the first child is ready, or why it is not
 	tasks       sync.WaitGroup
-	ctx         context.Context // of the tasks; ends with run's
+	ctx         context.Context // of the tasks
 
 	executor    *executor
-	startResult chan<- error // gets what the first start comes to; nil: it has
-	leftovers   []int        // processes that have not ended although they were killed, at the end
+	startResult chan<- error // gets the result of the first start; nil when it has
+	leftovers   []int        // after stopAll: processes that did not end although they were killed
 
-	index          atomic.Pointer[map[string]*instance] // by address; never changed, but replaced
-	epoch          time.Time                            // what ticks count from
-	refusingUntil  atomic.Int64                         // until when nothing will run, in ticks; 0: it does
-	lastWanted     atomic.Int64                         // when there was a request last, in ticks
-	idleShutdownOn atomic.Bool                          // the application ends when nobody wants it
-	maxRequests    atomic.Uint64                        // answers that a child is replaced after; 0: any number
-	idle           atomic.Bool                          // an instance is asleep, or is going to be
-	wakeOnAnswer   atomic.Bool                          // the next answer is to have everything looked at
-	stalledSince   atomic.Int64                         // since when nobody is answered, in ticks; 0: somebody is
+	index          atomic.Pointer[map[string]*instance] // by address; the map is replaced, never changed
+	epoch          time.Time                            // ticks count from here
+	refusingUntil  atomic.Int64                         // no child is started until then, in ticks; 0: not so
+	lastWanted     atomic.Int64                         // time of the last request, in ticks
+	idleShutdownOn atomic.Bool                          // plan.IdleShutdown is set
+	maxRequests    atomic.Uint64                        // plan.MaxRequests
+	idle           atomic.Bool                          // an instance is asleep, or is being stopped for that: a request must wake the supervisor
+	wakeOnAnswer   atomic.Bool                          // the next answer must wake the supervisor
+	stalledSince   atomic.Int64                         // since when the application answers no request, in ticks; 0: it answers
 
 	instances     []*instance
 	creation      *creation // nil: none
-	nextPass      time.Time // when there is something to do even if nothing happens; zero: never
-	again         bool      // since the last look: look again
+	nextPass      time.Time // a pass is due then even if nothing happens; zero: never
+	again         bool      // this pass has changed something: make another at once
 	budget        *budget
 	counters      counters
-	breakerLogged bool // the log was told that the budget is spent, and no child has served since
+	breakerLogged bool // the log says that the breaker is open, and no child has served since
 	crashLoop     crashLoop
 	suspects      suspects
 	replacement   replacement
@@ -112,7 +116,8 @@ func newSupervisor(p program, plan *plan, random func() float64) *supervisor {
 		program: p, front: plan.Front, plan: plan, random: random, log: plan.Logger.With("command", plan.Command[0]),
 		wakeup: make(chan struct{}, 1), calls: make(chan func()), done: make(chan struct{}), firstResult: make(chan error, 1),
 		budget:   &budget{max: plan.SpawnBudget.Spawns, window: plan.SpawnBudget.Per},
-		executor: newExecutor(),
+		executor: newExecutor(), onPass: func(time.Time) {},
+		cleanExits: cleanExits{limit: rate.NewLimiter(rate.Every(time.Minute), 1)},
 	}
 	sup.epoch = time.Now()
 	sup.publish()
@@ -121,8 +126,8 @@ func newSupervisor(p program, plan *plan, random func() float64) *supervisor {
 	return sup
 }
 
-// ticks is a time as it can be kept in an atomic, in ns since epoch; never 0. The system's
-// clock may be set meanwhile.
+// ticks converts a time for an atomic: nanoseconds since epoch, never 0. Like time.Time, and
+// unlike Unix time, it is right when the system's clock is set.
 func (sup *supervisor) ticks(t time.Time) int64 {
 	if n := int64(t.Sub(sup.epoch)); n != 0 {
 		return n
@@ -130,32 +135,32 @@ func (sup *supervisor) ticks(t time.Time) int64 {
 	return 1
 }
 
-// when is the time that ticks stand for.
+// timeOf is the reverse of ticks.
 func (sup *supervisor) timeOf(ticks int64) time.Time { return sup.epoch.Add(time.Duration(ticks)) }
 
-// publish has others than run see what they need of the plan.
+// publish copies what other goroutines need of the plan.
 func (sup *supervisor) publish() {
 	sup.suspects.configure(sup.plan.Quarantine)
 	sup.idleShutdownOn.Store(sup.plan.IdleShutdown > 0)
 	sup.maxRequests.Store(uint64(sup.plan.MaxRequests))
 }
 
-// nudge has everything looked at.
+// wake has run make a pass.
 func (sup *supervisor) wake() {
 	select {
 	case sup.wakeup <- struct{}{}:
-	default: // it will be
+	default: // a pass is due already
 	}
 }
 
-// at has everything looked at at a time.
+// wakeAt has run make a pass at a time, or before.
 func (sup *supervisor) wakeAt(t time.Time) {
 	if sup.nextPass.IsZero() || t.Before(sup.nextPass) {
 		sup.nextPass = t
 	}
 }
 
-// ask calls f when nothing changes meanwhile.
+// call calls f between two passes, or after the last.
 func (sup *supervisor) call(f func()) {
 	answered := make(chan struct{})
 	select {
@@ -168,15 +173,15 @@ func (sup *supervisor) call(f func()) {
 	}
 }
 
-// find is the instance at an address, nil if there is none any more.
+// find returns the instance at an address; nil if there is none any more.
 func (sup *supervisor) find(addr string) *instance { return (*sup.index.Load())[addr] }
 
-// run keeps the instances until ctx ends. begun gets what the first start comes to: nil when
-// the first children run, or if that takes longer than launchPatience.
+// run keeps the instances running until ctx ends. begun gets the result of the first start:
+// nil when all children run, or when launchPatience is over.
 func (sup *supervisor) run(ctx context.Context, begun chan<- error) {
 	defer close(sup.done)
 	sup.ctx, sup.startResult = ctx, begun
-	go sup.executor.run() // ends with end, or when it can
+	go sup.executor.run() // stopAll ends it, for which it may have to wait
 
 	if err := sup.startAll(); err == nil {
 		sup.loop()
@@ -186,7 +191,7 @@ func (sup *supervisor) run(ctx context.Context, begun chan<- error) {
 	sup.stopAll()
 }
 
-// begin has the first children started.
+// startAll starts the first children.
 func (sup *supervisor) startAll() error {
 	for number := range sup.plan.Instances {
 		socket, err := sup.program.listen(sup.plan, number)
@@ -222,14 +227,12 @@ func (sup *supervisor) loop() {
 	}
 }
 
-// look does what there is to do.
+// maintain makes passes until one changes nothing.
 func (sup *supervisor) maintain() {
 	for again := true; again; again = sup.again {
 		now := time.Now()
 		sup.nextPass, sup.again = time.Time{}, false
-		if sup.onPass != nil {
-			sup.onPass(now)
-		}
+		sup.onPass(now)
 		sup.checkCreation()
 		for _, in := range slices.Clone(sup.instances) {
 			sup.reconcile(in, now)
@@ -247,7 +250,7 @@ func (sup *supervisor) maintain() {
 	}
 }
 
-// step has something happen to an instance.
+// step has an event happen to an instance.
 func (sup *supervisor) step(in *instance, now time.Time, e event) {
 	before := in.machine.state
 	in.machine.step(now, e)
@@ -256,8 +259,8 @@ func (sup *supervisor) step(in *instance, now time.Time, e event) {
 	}
 }
 
-// breakOrMend sees to it that of the instances that are broken one is tried, once in a
-// while, and that requests are refused while there is none that could answer them.
+// updateBreaker has one of the broken instances tried from time to time. The breaker is open,
+// and requests are refused, while all instances are broken.
 func (sup *supervisor) updateBreaker(now time.Time) {
 	var broken *instance
 	probing, hopeful := false, false
@@ -303,11 +306,11 @@ func (sup *supervisor) updateBreaker(now time.Time) {
 	}
 }
 
-// closeTime is how long all children have to be gone at the end: they are asked, killed, and
-// what has left their groups is killed.
+// closeTimeout is how long stopAll waits for all children: for SIGTERM, for SIGKILL, and for
+// what has left their groups.
 const closeTimeout = proc.StopGrace + 2*session.KillTimeout
 
-// end ends all children, those that can be ended.
+// stopAll stops all children. Those that cannot be killed are in leftovers then.
 func (sup *supervisor) stopAll() {
 	now := time.Now()
 	if sup.startResult != nil {
@@ -344,7 +347,7 @@ func (sup *supervisor) stopAll() {
 	}
 }
 
-// isEmpty reports whether nothing runs at an instance.
+// hasEnded reports whether nothing is left of the child.
 func (in *instance) hasEnded() bool {
 	if in.child == nil {
 		return true
@@ -353,7 +356,7 @@ func (in *instance) hasEnded() bool {
 	return ended
 }
 
-// Answered, Lost and the like are called by many at the same time.
+// answered and lost are called by many goroutines at once.
 
 func (sup *supervisor) answered(addr, route string) {
 	in := sup.find(addr)

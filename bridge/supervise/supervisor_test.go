@@ -20,10 +20,10 @@ func TestNeverServes(t *testing.T) {
 			t.Errorf("refusing %v for %v", refusing, retry)
 		}
 		count := func(text string) int { return strings.Count(log, text) }
-		if n := count("a storm begins"); n != 1 {
+		if n := count("a crash loop begins"); n != 1 {
 			t.Errorf("%d storms began", n)
 		}
-		if n := count("the storm goes on"); n < 24*60-3 || n > 24*60 {
+		if n := count("the crash loop goes on"); n < 24*60-3 || n > 24*60 {
 			t.Errorf("the storm was told of %d times in a day, want once a minute", n)
 		}
 		if n := count("no more processes are started for now"); n != 1 {
@@ -62,7 +62,7 @@ func TestBreakerCloses(t *testing.T) {
 			in.State != "serving" || in.PID != 1005 || in.Restarts != 5 || in.Answered != 1 || len(shot.CrashLoop.Exits) != 5 || in.Lines[0] != "words of 5" {
 			t.Errorf("the snapshot is %+v", shot)
 		}
-		if !strings.Contains(log, "serves again") || !strings.Contains(log, "the storm is over") {
+		if !strings.Contains(log, "serves again") || !strings.Contains(log, "the crash loop is over") {
 			t.Errorf("the log says\n%s", log)
 		}
 	})
@@ -95,7 +95,7 @@ func TestServesAndDies(t *testing.T) {
 		if n := strings.Count(log, "\n"); n > hours*60+20 {
 			t.Errorf("%d lines of log", n)
 		}
-		if strings.Count(log, "a storm begins") != 1 || !strings.Contains(log, "ended_last_minute=13") {
+		if strings.Count(log, "a crash loop begins") != 1 || !strings.Contains(log, "ended_last_minute=13") {
 			t.Errorf("the log says\n%s", log[:min(len(log), 3000)])
 		}
 		if at := s.started[1].Sub(s.started[0]); at != each {

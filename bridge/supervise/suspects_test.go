@@ -24,7 +24,7 @@ func TestSuspects(t *testing.T) {
 			t.Errorf("the log says\n%s", log)
 		}
 		shot := s.snapshot()
-		if len(shot.Suspects) != 2 || shot.Suspects[1].Route != "GET /boom" || shot.Suspects[1].Deaths != s.starts()-1 {
+		if len(shot.Suspects) != 2 || shot.Suspects[1].Route != "GET /boom" || shot.Suspects[1].Exits != s.starts()-1 {
 			t.Errorf("suspects are %+v", shot.Suspects)
 		}
 		if d, refused := s.sup.suspects.isRefused("GET /boom", time.Now()); refused {

@@ -6,13 +6,14 @@ import (
 )
 
 const (
-	// lookEvery is how often it is looked at what cannot be told of.
+	// checkInterval is how often the supervisor looks at what has no event.
 	checkInterval = time.Second
-	// dumpTime is how long a child has to write what it is at.
+	// dumpTime is how long a child has to write its stacks.
 	dumpTime = 2 * time.Second
 )
 
-// unhang deals with children that do not answer, or take too long over a request.
+// enforceTimeouts ends children that answer no request, and replaces those that take too long
+// for one.
 func (sup *supervisor) enforceTimeouts(now time.Time) {
 	sup.killStalled(now)
 	if sup.plan.MaxTime == 0 {
@@ -44,8 +45,8 @@ func oldest(all []Request) Request {
 	return r
 }
 
-// endStalled ends the children that have answered nobody for too long, if nobody is
-// answered.
+// killStalled ends the children that have answered nothing for plan.StallKill, while the
+// application as a whole answers nothing.
 func (sup *supervisor) killStalled(now time.Time) {
 	since := sup.stalledSince.Load()
 	if since == 0 || sup.plan.StallKill == 0 {
@@ -57,7 +58,7 @@ func (sup *supervisor) killStalled(now time.Time) {
 	}
 	for _, in := range sup.instances {
 		stats := in.stats.Load()
-		// One that was started meanwhile has as long.
+		// A child that was started meanwhile has as long.
 		last := sup.timeOf(max(since, sup.ticks(stats.since), stats.lastAnswer.Load()))
 		if in.ends() || !in.launched || !in.machine.state.takesRequests() {
 			continue
@@ -72,7 +73,7 @@ func (sup *supervisor) killStalled(now time.Time) {
 	}
 }
 
-// dumpAndEnd ends a child that hangs.
+// dumpAndStop has a child write its stacks, and ends it.
 func (sup *supervisor) dumpAndStop(c process) {
 	if sup.plan.DumpSignal == 0 {
 		c.Stop(0)

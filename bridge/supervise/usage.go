@@ -7,25 +7,24 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
-// usages looks at what processes use. The kernel may not tell while a process waits in it:
-// that holds nobody up for long, and is not asked again until it does.
+// usageReader reads what processes use. The kernel may not answer while one of them waits in
+// it: readers wait for usageTimeout then, and there is only one attempt at a time.
 type usageReader struct {
 	mu   sync.Mutex
-	last *usageRead // nil: there was none
+	last *usageRead // nil: none
 }
 
-// usageLook is a look at several processes.
+// usageRead is one attempt for several processes.
 type usageRead struct {
-	done  chan struct{} // closed when it is over
+	done  chan struct{} // closed when found is complete
 	found map[int]*Usage
 }
 
-// usageTime is how long a look may take.
+// usageTimeout is how long read waits.
 const usageTimeout = time.Second
 
-// of is what the sessions that these processes lead use. Those that have ended are left
-// out, and all of them while the kernel does not tell. Who asks while somebody looks gets
-// what is found then.
+// read returns what the sessions of some leaders use, without those that have ended, and nothing
+// if the kernel does not answer. Calls at the same time share an attempt.
 func (u *usageReader) read(leaders []int) map[int]*Usage {
 	if len(leaders) == 0 {
 		return nil

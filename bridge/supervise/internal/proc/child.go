@@ -30,14 +30,14 @@ type Child struct {
 	meter    memlimit.Meter // set when running is closed
 
 	running chan struct{} // closed when the process runs the command
-	exited    chan struct{} // closed when the process has exited, or there will be none
-	reaped   chan struct{} // closed when nothing is left of its group; exit is set then
+	exited  chan struct{} // closed when the process has exited, or there will be none
+	reaped  chan struct{} // closed when nothing is left of its group; exit is set then
 	exit    Exit
 
 	mu          sync.Mutex
 	cmd         *exec.Cmd      // nil: there is no process yet
 	killedEarly bool           // Kill was called before there was a process
-	noSignals      bool           // the process is not signalled any more: its id may soon be another's
+	noSignals   bool           // the process is not signalled any more: its id may soon be another's
 	stoppers    sync.WaitGroup // goroutines of Stop; added to while reaped is false
 }
 
