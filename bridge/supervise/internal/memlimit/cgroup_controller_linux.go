@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// cgroupPrefix begins the names of our cgroups.
+// cgroupPrefix begins the names of the cgroups that are made here.
 const cgroupPrefix = "sluice-"
 
-// cgroupMeters has a cgroup for all children, and one in it for each.
+// cgroupController has a cgroup for all children, and in it one for each.
 type cgroupController struct {
 	group  cgroup
 	limits Limits
@@ -38,7 +38,7 @@ func (p delegation) controller(limits Limits, record func(cgroup string) error) 
 	if err := p.controlMemory(); err != nil {
 		return nil, err
 	}
-	// First recorded, then made: nothing is left that nobody knows of.
+	// Recorded before it is made: a cgroup that is left is always known.
 	if err := record(string(m.group)); err != nil {
 		return nil, fmt.Errorf("recording the cgroup: %w", err)
 	}
@@ -58,7 +58,7 @@ func (m *cgroupController) make() error {
 	if err := m.group.bound(m.limits.Total); err != nil {
 		return err
 	}
-	_, err := m.Used() // what cannot be read is of no use
+	_, err := m.Used() // a cgroup that cannot be read is of no use
 	return err
 }
 
@@ -97,7 +97,7 @@ func (m *cgroupController) Used() (uint64, error) { return m.group.used() }
 
 func (m *cgroupController) Close() error { return m.group.end() }
 
-// end kills everything in c, and removes it.
+// end kills the processes in c, and removes it.
 func (c cgroup) end() error {
 	if err := c.kill(); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (m *cgroupMeter) Kill() error  { return m.cgroup.kill() }
 func (m *cgroupMeter) Close() error { return m.cgroup.remove() }
 
 // RemoveCgroup kills the processes in a cgroup that a killed process of this program has
-// recorded, and removes it. No other cgroup can have come to have its name.
+// recorded, and removes it. Its name is random: no other cgroup has it.
 func RemoveCgroup(path string) error {
 	if !strings.HasPrefix(filepath.Base(path), cgroupPrefix) {
 		return fmt.Errorf("cgroup %q: that is none of ours", path)

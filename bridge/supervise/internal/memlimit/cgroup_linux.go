@@ -35,7 +35,7 @@ func (c cgroup) has(file string) bool {
 }
 
 func (c cgroup) write(file, text string) error {
-	f, err := os.OpenFile(c.file(file), os.O_WRONLY, 0) // the kernel makes the files
+	f, err := os.OpenFile(c.file(file), os.O_WRONLY, 0) // the file exists: the kernel has made it
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (c cgroup) write(file, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// writeIfThere leaves out files that this kernel, or its configuration, does not have.
+// writeIfThere ignores that this kernel, or its configuration, does not have the file.
 func (c cgroup) writeIfThere(file, text string) error {
 	err := c.write(file, text)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +64,7 @@ func (c cgroup) number(file string) (uint64, error) {
 	return n, nil
 }
 
-// keyed is a number in a file of lines "key number".
+// keyed reads the number of a key in a file of lines "key number".
 func (c cgroup) keyed(file, key string) (uint64, error) {
 	text, err := os.ReadFile(c.file(file))
 	if err != nil {
@@ -78,8 +78,8 @@ func (c cgroup) keyed(file, key string) (uint64, error) {
 	return 0, fmt.Errorf("%s: it has no %s", c.file(file), key)
 }
 
-// holds reports whether a word is in a file that is a list of words.
-func (c cgroup) holds(file, word string) (bool, error) {
+// hasWord reports whether a file that is a list of words has a word.
+func (c cgroup) hasWord(file, word string) (bool, error) {
 	text, err := os.ReadFile(c.file(file))
 	if err != nil {
 		return false, err
@@ -92,11 +92,11 @@ func (c cgroup) holds(file, word string) (bool, error) {
 	return false, nil
 }
 
-// processes are those in c itself.
+// processes are the processes in c itself.
 func (c cgroup) processes() ([]int, error) {
 	text, err := os.ReadFile(c.file("cgroup.procs"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
-		return nil, nil // it is gone
+		return nil, nil // c is gone
 	}
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (c cgroup) children() ([]cgroup, error) {
 	return all, nil
 }
 
-// tree is the processes in c and in all cgroups below it: the children make some, too.
+// tree is the processes in c and in all cgroups below it: children may make cgroups.
 func (c cgroup) tree() ([]int, error) {
 	pids, err := c.processes()
 	if err != nil {
@@ -150,10 +150,10 @@ func (c cgroup) tree() ([]int, error) {
 	return pids, nil
 }
 
-// kill ends everything in c and below it.
+// kill kills all processes in c and below it, and waits for their ends.
 func (c cgroup) kill() error {
-	// The kernel's own (Linux 5.14) misses nobody who forks, and may kill other
-	// users' processes. Without it, and to wait, one by one.
+	// cgroup.kill (Linux 5.14) misses no process that forks, and may kill processes of other
+	// users. Where it is missing, and to wait, each process is killed by itself.
 	if err := c.writeIfThere("cgroup.kill", "1"); err != nil && !errors.Is(err, syscall.ENODEV) {
 		return err
 	}
@@ -173,8 +173,8 @@ func (c cgroup) remove() error {
 	}
 	err = syscall.Rmdir(string(c))
 	for n := 0; errors.Is(err, syscall.EBUSY) && c.isEmpty() && n < removeTries; n++ {
-		// One that has ended, and was waited for, may be in it for a moment yet. Nothing
-		// tells when it is not.
+		// A process that was reaped may be in the cgroup for a moment. There is no event for
+		// its end.
 		time.Sleep(time.Millisecond)
 		err = syscall.Rmdir(string(c))
 	}
@@ -184,7 +184,7 @@ func (c cgroup) remove() error {
 	return nil
 }
 
-// removeTries bounds how long a cgroup may seem to be in use that nobody is in.
+// removeTries bounds how often a cgroup without processes may be reported as busy.
 const removeTries = 100
 
 func (c cgroup) isEmpty() bool {
@@ -194,7 +194,7 @@ func (c cgroup) isEmpty() bool {
 
 func (c cgroup) enter(pid int) error { return c.write("cgroup.procs", strconv.Itoa(pid)) }
 
-// bound sets the limit of c, which does not include swap: that is not used at all.
+// bound limits the memory of c, and has it use no swap.
 func (c cgroup) bound(limit uint64) error {
 	if limit == 0 {
 		return nil
@@ -205,7 +205,7 @@ func (c cgroup) bound(limit uint64) error {
 	return c.writeIfThere("memory.swap.max", "0")
 }
 
-// used is what c uses, without the pages of files that were not used lately.
+// used is what c uses, without pages of files that were not used lately.
 func (c cgroup) used() (uint64, error) {
 	usage, err := c.number(memoryCurrent)
 	if err != nil {
@@ -215,5 +215,5 @@ func (c cgroup) used() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return usage - min(usage, inactive), nil // they are not read at once
+	return usage - min(usage, inactive), nil // the two are not read at the same time
 }

@@ -14,25 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cgroups have one writer each: who made one - systemd, a container's manager, whatever
-// has started us - may rely on what is in it. So we make none but where we are told that
-// we may: below a cgroup that is delegated to us.
-//
-// A process is not told; it sees it by an extended attribute of the cgroup that systemd
-// sets (Delegate=yes), or because the cgroup is the topmost that can be seen from its
-// container.
+// A cgroup has one writer: the program that has made it, such as systemd or the manager of a
+// container, may rely on what is in it. So cgroups are made only below one that is delegated to
+// this process. That is so if systemd has set an extended attribute of it (Delegate=yes), or if
+// it is the topmost cgroup that is visible in a container.
 
 // ownCgroup is the leaf that this process moves to if it must leave the cgroup that is
 // delegated to it.
 const ownCgroup = "sluice"
 
-// delegation is a cgroup below which we may make others.
+// delegation is a cgroup below which this process may make others.
 type delegation struct {
 	dir    cgroup
-	within bool // we are in it ourselves
+	within bool // this process is in dir itself
 }
 
-// system is what is known of the system's cgroups, and of ours.
+// system is what /proc shows of the cgroups of the system and of this process.
 type system struct {
 	own    []procfs.Cgroup
 	mounts []*procfs.MountInfo
@@ -51,7 +48,7 @@ func newSystem() (*system, error) {
 	return s, err
 }
 
-// place finds the best place there is, or says why there is none.
+// delegation returns the cgroup that is delegated to this process, or why there is none.
 func (s *system) delegation() (delegation, error) {
 	own, err := s.find()
 	if err != nil {
@@ -62,13 +59,13 @@ func (s *system) delegation() (delegation, error) {
 	case isMarked(own.dir):
 	case own.path != own.root && isMarked(own.dir.child("..")):
 		p.dir, p.within = own.dir.child(".."), false // DelegateSubgroup=
-	case own.path == own.root && own.dir.has("cgroup.type"): // which the system's root has not
-	case own.path == path.Join(own.root, ownCgroup) && own.dir.child("..").has("cgroup.type"): // we have moved there ourselves
+	case own.path == own.root && own.dir.has("cgroup.type"): // the root of the system does not have that file
+	case own.path == path.Join(own.root, ownCgroup) && own.dir.child("..").has("cgroup.type"): // this program has moved there, see leave
 		p.dir, p.within = own.dir.child(".."), false
 	default:
 		return delegation{}, fmt.Errorf("our cgroup %s is not delegated to us (Delegate=yes in a systemd unit does that)", own.path)
 	}
-	if ok, err := p.dir.holds("cgroup.controllers", "memory"); err != nil {
+	if ok, err := p.dir.hasWord("cgroup.controllers", "memory"); err != nil {
 		return delegation{}, err
 	} else if !ok {
 		return delegation{}, fmt.Errorf("our cgroup %s has no memory controller", own.path)
@@ -76,8 +73,8 @@ func (s *system) delegation() (delegation, error) {
 	return p, nil
 }
 
-// isMarked reports whether systemd says that it has delegated a cgroup: it sets one of
-// these, by its own version and the kernel's.
+// isMarked reports whether systemd has marked a cgroup as delegated. Which attribute it sets
+// depends on its own version and the kernel's.
 func isMarked(dir cgroup) bool {
 	for _, name := range []string{"user.delegate", "trusted.delegate"} {
 		var value [2]byte
@@ -88,14 +85,14 @@ func isMarked(dir cgroup) bool {
 	return false
 }
 
-// location is where we are in a hierarchy.
+// location is the cgroup of this process.
 type location struct {
 	dir  cgroup
 	path string // in the hierarchy
-	root string // the topmost path that can be seen
+	root string // the topmost path that is visible
 }
 
-// find finds us in the hierarchy of version 2.
+// find finds the cgroup of this process in the hierarchy of version 2.
 func (s *system) find() (location, error) {
 	i := slices.IndexFunc(s.own, func(c procfs.Cgroup) bool { return c.HierarchyID == 0 })
 	if i < 0 {
@@ -118,7 +115,7 @@ func (s *system) find() (location, error) {
 	return location{}, fmt.Errorf("our cgroup %s is not mounted", own)
 }
 
-// below is what path is in root, and whether it is there.
+// below returns path relative to root, and whether it is below root.
 func below(path, root string) (string, bool) {
 	root = strings.TrimSuffix(root, "/")
 	rest, ok := strings.CutPrefix(path, root)
@@ -128,10 +125,10 @@ func below(path, root string) (string, bool) {
 	return rest, true
 }
 
-// controlMemory lets the cgroups in p be limited. We must not be in it ourselves then:
-// there are no processes but in leaves.
+// controlMemory has the memory of cgroups below p controlled. The kernel allows that only where
+// p itself has no processes.
 func (p delegation) controlMemory() error {
-	if ok, err := p.dir.holds(subtreeControl, "memory"); ok || err != nil {
+	if ok, err := p.dir.hasWord(subtreeControl, "memory"); ok || err != nil {
 		return err
 	}
 	if p.within {
@@ -142,8 +139,7 @@ func (p delegation) controlMemory() error {
 	return p.dir.write(subtreeControl, "+memory")
 }
 
-// leave moves this process from p to a leaf of its own, for good: nothing says when it
-// could come back.
+// leave moves this process from p to a leaf of its own, where it stays.
 func (p delegation) leave() error {
 	all, err := p.dir.processes()
 	if err != nil {
@@ -153,7 +149,7 @@ func (p delegation) leave() error {
 		return fmt.Errorf("other processes are in our cgroup %s: %v", p.dir, all)
 	}
 	leaf := p.dir.child(ownCgroup)
-	if err := leaf.make(); err != nil && !errors.Is(err, fs.ErrExist) { // an earlier start's
+	if err := leaf.make(); err != nil && !errors.Is(err, fs.ErrExist) { // of an earlier start
 		return err
 	}
 	return leaf.enter(os.Getpid())

@@ -9,22 +9,22 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
-// procMeters looks at /proc. A descendant of a child that has made a session of its own is
-// missed.
+// procController reads /proc. It does not know descendants of a child that have made sessions of
+// their own.
 type procController struct {
 	mu     sync.Mutex
 	meters map[*procMeter]struct{}
 	last   sample
 }
 
-// sample is what sessions used at a time. Looking at all processes costs as much for one
-// session as for all of them.
+// sample is what all sessions used at a time. All processes of the system are read for it, be it
+// for one session or for all.
 type sample struct {
 	at   time.Time
 	sums map[session.Session]uint64
 }
 
-// fresh is how long a sample is as good as a new one.
+// fresh is how long a sample is used.
 const fresh = 500 * time.Millisecond
 
 func newProcController() *procController {
@@ -41,7 +41,7 @@ func (ms *procController) Open(string) (Meter, error) {
 	return m, nil
 }
 
-// limit has nothing to do: who looks at the sizes keeps the limits.
+// SetLimits has nothing to do: the caller compares the sizes with the limits.
 func (*procController) SetLimits(Limits) (newOnly bool, err error) { return false, nil }
 
 func (ms *procController) Used() (uint64, error) {
@@ -53,8 +53,8 @@ func (ms *procController) Used() (uint64, error) {
 	return sum, err
 }
 
-// sample looks at the processes of all meters, unless that was done a moment ago. The
-// kernel may take a while to tell, which holds up nobody who opens or closes a meter.
+// sample returns a fresh sample of all meters, and takes one if there is none. Open and Close do
+// not wait for that, which may take a while.
 func (ms *procController) sample() (sample, error) {
 	of := ms.sessions()
 	if s, ok := ms.freshOf(of); ok {
@@ -103,12 +103,12 @@ func (ms *procController) Close() error {
 	return endSessions(ms.sessions())
 }
 
-// procMeter is a child's session.
+// procMeter is the session of a child.
 type procMeter struct {
 	all *procController
 
 	mu      sync.Mutex
-	session session.Session // zero: nobody has entered, or all are dead
+	session session.Session // zero: no child has entered, or all processes have ended
 }
 
 func (m *procMeter) Enter(pid int) error {
@@ -144,7 +144,7 @@ func (m *procMeter) Used() (uint64, error) {
 	return sum, nil
 }
 
-func (m *procMeter) OOMKills() uint64 { return 0 } // nobody tells
+func (m *procMeter) OOMKills() uint64 { return 0 } // not known
 
 func (m *procMeter) Kill() error {
 	err := endSessions(m.sessions())
@@ -154,7 +154,7 @@ func (m *procMeter) Kill() error {
 	return err
 }
 
-// forget is for when all are dead: the ids are used again.
+// forget forgets a session whose processes have ended: the ids are used again.
 func (m *procMeter) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

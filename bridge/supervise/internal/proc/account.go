@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// account is a user and groups to run as.
+// Account is a user and groups to run as.
 type Account struct {
 	UID, GID   int
 	Groups     []int  // supplementary ones

@@ -13,8 +13,8 @@ import (
 // outputGrace is how long output is waited for when the process group has ended.
 const outputGrace = 100 * time.Millisecond
 
-// output writes to the log what children write, who would block if the log did. One pipe
-// serves all processes of a child's group, and those that have left the group with it.
+// output writes the output of children to a log, which must not block: they would block, too.
+// There is a pipe for each child, which all its descendants have.
 type output struct {
 	log *lines.Log
 
@@ -30,8 +30,8 @@ func newOutput(log *slog.Logger, name string) *output {
 
 // reader is one child's output.
 type reader struct {
-	file *os.File      // from open to the end of the output
-	done chan struct{} // closed then
+	file *os.File      // from open until done
+	done chan struct{} // closed at the end of the output
 
 	mu   sync.Mutex
 	tail tail
@@ -58,7 +58,7 @@ func (r *reader) lastLines() []string {
 	return r.tail.lines()
 }
 
-// start reads until nobody can write any more, or close ends it.
+// start reads until no process has the pipe any more, or close ends that.
 func (o *output) start(r *reader, instance string, pid int) {
 	o.mu.Lock()
 	o.pipes[r.file] = struct{}{}

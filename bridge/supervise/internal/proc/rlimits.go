@@ -7,16 +7,16 @@ import (
 	"syscall"
 )
 
-// Limits are resource limits, see setrlimit(2). What is zero or nil stays as it is.
+// Limits are resource limits, see setrlimit(2). Zero or nil leaves a limit as it is.
 type Limits struct {
 	OpenFiles    uint64 // 0: defaultOpenFiles
 	Core         *uint64
 	AddressSpace uint64
 }
 
-// defaultOpenFiles is the default limit of open files. The usual 1024 is used up by a few
-// hundred kept connections and what the application opens for each; far more makes
-// programs slow that close all files they might have.
+// defaultOpenFiles is the default limit of open files. The usual 1024 is too few for some hundred
+// kept connections and the files of their requests; a far higher limit makes programs slow that
+// close all descriptors they might have.
 const defaultOpenFiles = 65536
 
 // set sets the limits of this process, all but the address space.
@@ -46,7 +46,7 @@ func (l *Limits) setAddressSpace() error {
 	return nil
 }
 
-// setOpenFiles sets the default limit, or the hard one if that is all there is.
+// setOpenFiles sets the default limit, or the hard limit if that is lower and cannot be raised.
 func setOpenFiles() error {
 	if setLimit(syscall.RLIMIT_NOFILE, defaultOpenFiles) == nil {
 		return nil
@@ -55,11 +55,11 @@ func setOpenFiles() error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
 		return err
 	}
-	// Our runtime has raised the soft one for itself already.
+	// Go's runtime has raised the soft limit for this process already.
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &r)
 }
 
-// setLimit sets the soft limit, and raises the hard one if that is less.
+// setLimit sets the soft limit, and raises the hard limit if that is lower.
 func setLimit(resource int, n uint64) error {
 	var r syscall.Rlimit
 	if err := syscall.Getrlimit(resource, &r); err != nil {
@@ -75,7 +75,7 @@ func setLimit(resource int, n uint64) error {
 	return err
 }
 
-// setNumber converts to what the system has: FreeBSD's limits are signed.
+// setNumber converts to the type of the system: FreeBSD's limits are signed.
 func setNumber[T int64 | uint64](to *T, n uint64) {
 	if n > math.MaxInt64 {
 		n = math.MaxInt64

@@ -36,12 +36,12 @@ type runDir struct {
 	token string // in the environment of each child
 }
 
-// record is what is needed to find the children of a killed process.
+// record is what is needed to find a child after this process was killed, with its group.
 type record struct {
 	Token string `json:"token"`
-	Boot  string `json:"boot"`  // process ids and start times mean something until the next
+	Boot  string `json:"boot"`  // PID and Start are valid until the next boot
 	PID   int    `json:"pid"`   // of the child, which leads a group and a session
-	Start uint64 `json:"start"` // when it started, in ticks since the boot
+	Start uint64 `json:"start"` // of the process, in ticks since the boot
 }
 
 func newRunDir(in string) (_ *runDir, err error) {
@@ -91,7 +91,7 @@ func (d *runDir) record(socket string, pid int) error {
 // removeRecord removes the record of a socket that is closed.
 func (d *runDir) removeRecord(socket string) error {
 	err := os.Remove(d.recordPath(socket))
-	if errors.Is(err, fs.ErrNotExist) { // nothing was started
+	if errors.Is(err, fs.ErrNotExist) { // no child was started
 		return nil
 	}
 	return err
@@ -101,7 +101,7 @@ func (d *runDir) recordPath(socket string) string {
 	return filepath.Join(d.path, recordPrefix+socket+recordSuffix)
 }
 
-// cgroupRecord is what is needed to find the cgroup of a killed process's children.
+// cgroupRecord is what is needed to find the cgroup of all children.
 type cgroupRecord struct {
 	Path string `json:"path"`
 }
@@ -119,10 +119,10 @@ func writeRecord(path string, r any) error {
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path) // never half of it
+	return os.Rename(path+".new", path) // so that there is never half a record
 }
 
-// readRecord reports whether there was one.
+// readRecord reads a record, and reports whether there is one.
 func readRecord(path string, r any) (bool, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -89,9 +89,9 @@ func (s *Socket) Queued() (n int, known bool) {
 // mostAcceptPause is how long AwaitAccept waits between two looks at the queue, at most.
 const mostAcceptPause = 250 * time.Millisecond
 
-// AwaitAccept connects to the socket, to which nobody else does, and waits until the child
-// has accepted that connection. No event tells: the queue is looked at. Where the system does
-// not show the queue, a socket that listens is all there is to know.
+// AwaitAccept connects to the socket, to which nothing else may connect meanwhile, and waits
+// until the child has accepted that connection. There is no event for that: the queue is
+// read again and again. Where the system does not show the queue, it returns at once.
 func (s *Socket) AwaitAccept(ctx context.Context) error {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, s.network, s.path)

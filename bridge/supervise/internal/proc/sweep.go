@@ -78,8 +78,7 @@ func killRecorded(dir string) (ended int, err error) {
 	return ended, memlimit.RemoveCgroup(r.Path)
 }
 
-// isPrivate reports whether path is a directory of this user's that nobody else can
-// write to.
+// isPrivate reports whether path is a directory that this user owns and no other can enter.
 func isPrivate(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.IsDir() || info.Mode().Perm()&0o077 != 0 {

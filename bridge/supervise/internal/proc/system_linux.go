@@ -11,13 +11,13 @@ import (
 // Lacks says what this system cannot do, for the log; "" if nothing.
 const Lacks = ""
 
-// childAttr gives the child a session and process group of its own, and a SIGTERM when
-// the thread that started it ends.
+// childAttr has the child lead a session and a process group, and get SIGTERM when the thread
+// ends that has started it.
 func childAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 }
 
-// dieWithParent does the latter for this thread.
+// dieWithParent has this thread get that SIGTERM.
 func dieWithParent() error {
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGTERM), 0, 0, 0); err != nil {
 		return fmt.Errorf("PR_SET_PDEATHSIG: %w", err)
@@ -36,5 +36,5 @@ func (c *Child) awaitExit() {
 	}
 }
 
-// self is this process's own program, even if its file was replaced meanwhile.
+// self is the program of this process, even if its file was replaced meanwhile.
 func self() (string, error) { return "/proc/self/exe", nil }

@@ -10,13 +10,13 @@ import (
 // Lacks says what this system cannot do, for the log; "" if nothing.
 const Lacks = "this system cannot end the command when Sluice is killed outright: it would live on"
 
-// childAttr gives the child a session and process group of its own.
+// childAttr has the child lead a session and a process group.
 func childAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 func dieWithParent() error { return nil }
 
-// awaitExit waits until the leader has exited. Its id, which is its group's, may mean
-// somebody else when what is left of the group is ended, in theory.
+// awaitExit waits until the leader has exited, and reaps it. In theory another process can have
+// its id, and the id of the group, when the rest of the group is killed.
 func (c *Child) awaitExit() { _ = c.cmd.Wait() }
 
 // self is this process's own program.

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	tailLines = 10  // that are kept
-	tailWidth = 400 // of each, in bytes
+	tailLines = 10  // lines that are kept
+	tailWidth = 400 // bytes that are kept of a line
 )
 
 // tail keeps the last lines of a text.
 type tail struct {
 	kept []string // the oldest first
-	part []byte   // of a line whose end has not come; at most tailWidth bytes
-	cut  int      // bytes of that line beyond it
+	part []byte   // the beginning of the current line; at most tailWidth bytes
+	cut  int      // bytes of that line beyond part
 }
 
 func (t *tail) write(p []byte) {
@@ -33,7 +33,7 @@ func (t *tail) write(p []byte) {
 	}
 }
 
-// end ends the current line. Empty ones are not worth their place.
+// end ends the current line. Empty lines are not kept.
 func (t *tail) end() {
 	if line := t.current(); line != "" {
 		if len(t.kept) == tailLines {
@@ -52,7 +52,7 @@ func (t *tail) current() string {
 	return text
 }
 
-// lines is what is kept, with the line that has not ended.
+// lines are the last lines, with the current one.
 func (t *tail) lines() []string {
 	list := slices.Clone(t.kept)
 	if line := t.current(); line != "" {

@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Identity tells a process from all others that have had its id: by the boot, and by when the
-// process was started, in ticks since then.
+// Identity distinguishes a process from others that have its id at other times: by the boot of
+// the system, and the start of the process in ticks since then.
 func Identity(pid int) (boot string, start uint64, err error) {
 	if boot, err = BootID(); err != nil {
 		return "", 0, err
@@ -21,7 +21,7 @@ func Identity(pid int) (boot string, start uint64, err error) {
 	return boot, s.Starttime, err
 }
 
-// BootID is another after each boot.
+// BootID is different after each boot.
 func BootID() (string, error) {
 	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(text)), err

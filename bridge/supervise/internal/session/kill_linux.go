@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endAll kills the processes that list tells of until there are none: they may fork
-// meanwhile. It returns when they have ended.
+// KillAll kills the processes that list returns until it returns none, because they may fork
+// meanwhile, and waits for their ends.
 func KillAll(list func() ([]int, error)) error {
 	deadline := time.Now().Add(KillTimeout)
 	for {
@@ -28,8 +28,8 @@ func KillAll(list func() ([]int, error)) error {
 	}
 }
 
-// endThese kills those of the processes that are still on the list when we have a handle
-// of each, and waits for their end.
+// killThese kills processes, and waits for their ends. To kill no other process that has got the
+// id of one, it opens handles first, and then kills only those that list still returns.
 func killThese(pids []int, list func() ([]int, error), deadline time.Time) error {
 	var held []*os.Process
 	defer func() {
@@ -38,11 +38,10 @@ func killThese(pids []int, list func() ([]int, error), deadline time.Time) error
 		}
 	}()
 	for _, pid := range pids {
-		if p, err := os.FindProcess(pid); err == nil { // else it is gone
+		if p, err := os.FindProcess(pid); err == nil { // else the process has ended
 			held = append(held, p)
 		}
 	}
-	// An id that has come to mean another process since we listed it is not there now.
 	still, err := list()
 	if err != nil {
 		return err
@@ -61,7 +60,7 @@ func killThese(pids []int, list func() ([]int, error), deadline time.Time) error
 	return nil
 }
 
-// awaitEnd waits until a process that need not be our child has ended, or the deadline.
+// awaitExit waits until a process, which need not be a child, has ended, or for the deadline.
 func awaitExit(p *os.Process, deadline time.Time) error {
 	var failed error
 	err := p.WithHandle(func(fd uintptr) {
@@ -74,7 +73,7 @@ func awaitExit(p *os.Process, deadline time.Time) error {
 		}
 	})
 	if errors.Is(err, os.ErrNoHandle) {
-		time.Sleep(10 * time.Millisecond) // before Linux 5.3 nothing tells: the caller looks again
+		time.Sleep(10 * time.Millisecond) // before Linux 5.3 there is no event: the caller lists again
 		return nil
 	}
 	if errors.Is(err, os.ErrProcessDone) {

@@ -11,8 +11,8 @@ type Usage struct {
 	Processes int
 	Threads   int
 	CPU       float64 // seconds
-	RSS       uint64  // bytes; what processes share counts for each of them
-	PSS       uint64  // bytes; what they share is shared out; 0: not known
+	RSS       uint64  // bytes; shared memory counts for each process
+	PSS       uint64  // bytes; shared memory is divided among the processes; 0: not known
 
 	// OpenFiles are those of the process that is nearest to its limit.
 	OpenFiles      int

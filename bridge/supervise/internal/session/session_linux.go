@@ -2,19 +2,19 @@ package session
 
 import "github.com/prometheus/procfs"
 
-// session is the session that a child leads. All in it descend from the child.
+// Session is the session that a child leads. Its processes descend from the child.
 type Session struct {
-	Leader int    // process id; the session's, too
+	Leader int    // process id of the child, and so the id of the session
 	Start  uint64 // when the leader was started, in ticks since the boot
 }
 
-// member is a living process of a session.
+// Process is a living process of a session.
 type Process struct {
 	procfs.Proc
 	Stat procfs.ProcStat
 }
 
-// members looks for the processes of sessions. Those that end meanwhile are left out.
+// Members returns the processes of some sessions, without those that end meanwhile.
 func Members(of ...Session) (map[Session][]Process, error) {
 	all, err := procfs.AllProcs()
 	if err != nil {
@@ -35,7 +35,7 @@ func Members(of ...Session) (map[Session][]Process, error) {
 			continue
 		}
 		if p.PID == s.Leader && stat.Starttime != s.Start {
-			delete(byLeader, s.Leader) // the id has come to mean another: its session is not ours
+			delete(byLeader, s.Leader) // another process has the id now, and another session
 			delete(found, s)
 			continue
 		}
@@ -46,8 +46,8 @@ func Members(of ...Session) (map[Session][]Process, error) {
 	return found, nil
 }
 
-// memory is a process's share of what it has in memory, or all of that if the share may
-// not be read.
+// Memory is the proportional set size of the process or, if that may not be read, the resident
+// set size.
 func (m Process) Memory() uint64 {
 	if r, err := m.ProcSMapsRollup(); err == nil {
 		return r.Pss

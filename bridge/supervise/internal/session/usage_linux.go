@@ -2,8 +2,7 @@ package session
 
 import "github.com/prometheus/procfs"
 
-// UsageOf is what the processes of the session that a child leads use; nil if there are
-// none.
+// UsageOf is what the processes of the session of a child use; nil if there are none.
 func UsageOf(leader int) *Usage {
 	_, start, err := Identity(leader)
 	if err != nil {
@@ -20,7 +19,7 @@ func UsageOf(leader int) *Usage {
 		u.Threads += m.Stat.NumThreads
 		u.CPU += m.Stat.CPUTime()
 		u.RSS += uint64(m.Stat.ResidentMemory())
-		if r, err := m.ProcSMapsRollup(); err == nil { // not another user's, unless we are root
+		if r, err := m.ProcSMapsRollup(); err == nil { // another user's process can be read only by root
 			u.PSS += r.Pss
 		}
 		u.noteFiles(m.Proc)
