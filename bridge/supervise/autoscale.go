@@ -40,7 +40,7 @@ func (sup *supervisor) autoscale(now time.Time) {
 	}
 	sc.nextCheck = now.Add(checkInterval)
 	sup.wakeAt(sc.nextCheck)
-	if sc.growing != nil && sc.growing.machine.state == Starting {
+	if sc.growing != nil && sc.growing.machine.state == stateStarting {
 		sc.pending = false
 		return
 	}
@@ -110,7 +110,7 @@ func (sup *supervisor) addInstance(now time.Time) {
 
 // allReady reports whether all instances are ready or serve.
 func (sup *supervisor) allReady() bool {
-	return !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.machine.state != Serving && in.machine.state != Ready })
+	return !slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.machine.state != stateServing && in.machine.state != stateReady })
 }
 
 // scaleDown stops an instance that there is no memory for, or else the last one.

@@ -33,20 +33,16 @@ func TestGrowAndShrink(t *testing.T) {
 		}
 		s.setLoad(7, 0) // more than three quarters of two
 		time.Sleep(10 * time.Minute)
-		if s.frontCalls() != "add app-0, add app-1, add app-2" {
-			t.Errorf("told %s", s.frontCalls())
-		}
+		s.wantCalls(t, "add app-0, add app-1, add app-2")
 		s.setLoad(3, 0)
 		time.Sleep(10 * time.Minute)
-		if got, want := s.frontCalls(), "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1")
 	})
 }
 
 // More of what dies is no help.
 func TestDoesNotGrowInAStorm(t *testing.T) {
-	superviseAs(t, Config{MaxInstances: 3}, time.Second, func(n int) behaviour { return behaviour{lives: time.Second} }, func(s *script, _ string) {
+	superviseAs(t, Config{MaxInstances: 3}, time.Second, inTurn(behaviour{lives: time.Second}), func(s *script, _ string) {
 		s.setLoad(1, 10)
 		time.Sleep(time.Minute)
 		if n := len(s.snapshot().Instances); n != 1 {
@@ -58,27 +54,20 @@ func TestDoesNotGrowInAStorm(t *testing.T) {
 // Without requests nothing runs, and with the first one something does.
 func TestIdleShutdown(t *testing.T) {
 	superviseAs(t, Config{IdleShutdown: 10 * time.Minute, Instances: 2}, 9*time.Minute, healthy, func(s *script, _ string) {
-		g := &Group{supervisor: s.sup}
-		if s.states() != "serving serving" {
-			t.Error(s.states())
-		}
-		g.Wanted()
+		s.wantStates(t, "serving serving")
+		s.group.Wanted()
 		time.Sleep(9 * time.Minute)
 		s.setLoad(1, 0) // a long one
 		time.Sleep(10 * time.Minute)
-		if s.states() != "serving serving" {
-			t.Error(s.states())
-		}
+		s.wantStates(t, "serving serving")
 		s.setLoad(0, 0)
 		time.Sleep(2 * time.Second)
 		if s.states() != "asleep asleep" || s.living() != 0 {
 			t.Errorf("%s, %d live", s.states(), s.living())
 		}
 		time.Sleep(time.Hour)
-		if s.starts() != 2 {
-			t.Errorf("%d starts", s.starts())
-		}
-		g.Wanted()
+		s.wantStarts(t, 2)
+		s.group.Wanted()
 		synctest.Wait()
 		if s.starts() != 4 || strings.Count(s.frontCalls(), "resume") != 2 {
 			t.Errorf("%d starts, told %s", s.starts(), s.frontCalls())
@@ -99,10 +88,9 @@ func TestWantedWhileItEnds(t *testing.T) {
 				return l
 			}
 			superviseAs(t, Config{IdleShutdown: time.Minute}, 30*time.Second, next, func(s *script, _ string) {
-				g := &Group{supervisor: s.sup}
 				s.keepBusy("app-0", 2*time.Second)
 				time.Sleep(30*time.Second + at)
-				g.Wanted()
+				s.group.Wanted()
 				time.Sleep(5 * time.Second)
 				if s.states() != "serving" || !strings.HasSuffix(s.frontCalls(), "drain app-0, resume app-0") {
 					t.Errorf("%s, told %s", s.states(), s.frontCalls())
@@ -118,14 +106,11 @@ func TestWantedWhileItEnds(t *testing.T) {
 // A stall that lasts has the children ended that answer nobody, their stacks first.
 func TestStallKill(t *testing.T) {
 	superviseAs(t, Config{StallKill: 30 * time.Second, DumpSignal: 10, Instances: 2}, time.Minute, healthy, func(s *script, _ string) {
-		g := &Group{supervisor: s.sup}
 		began := time.Now()
-		g.Stalled(began)
+		s.group.Stalled(began)
 		time.Sleep(20 * time.Second)
 		s.sup.answered("app-1", "/")
-		s.mu.Lock()
-		first := s.alive[0]
-		s.mu.Unlock()
+		first := s.child(0)
 		time.Sleep(9 * time.Second)
 		if first.dumped.Load() {
 			t.Error("too early")
@@ -140,7 +125,7 @@ func TestStallKill(t *testing.T) {
 		if !isClosed(first.exited) || s.starts() != 3 {
 			t.Errorf("%d starts", s.starts())
 		}
-		g.Stalled(time.Time{})
+		s.group.Stalled(time.Time{})
 		time.Sleep(time.Hour)
 		if s.starts() != 3 {
 			t.Errorf("%d starts: the other one has answered", s.starts())
@@ -154,12 +139,9 @@ func TestStallKill(t *testing.T) {
 // Off is off.
 func TestStallWithoutKill(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
-		g := &Group{supervisor: s.sup}
-		g.Stalled(time.Now())
+		s.group.Stalled(time.Now())
 		time.Sleep(24 * time.Hour)
-		if s.starts() != 1 {
-			t.Errorf("%d starts", s.starts())
-		}
+		s.wantStarts(t, 1)
 	})
 }
 
@@ -176,37 +158,29 @@ func TestMaxTime(t *testing.T) {
 		s.mu.Lock()
 		s.inFlight = nil
 		s.mu.Unlock()
-		if got := s.frontCalls(); got != "add app-0, add app-1, drain app-0" {
-			t.Errorf("told %s", got)
-		}
+		s.wantCalls(t, "add app-0, add app-1, drain app-0")
 		time.Sleep(12 * time.Second)
 		synctest.Wait()
 		if !first.dumped.Load() || !isClosed(first.exited) || s.states() != "serving" {
 			t.Errorf("dumped %v, %s", first.dumped.Load(), s.states())
 		}
-		if log := s.logged(); !strings.Contains(log, "POST /report 5m1s") || !strings.Contains(log, "reason=max_time") {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantLog(t, "POST /report 5m1s", "reason=max_time")
 		time.Sleep(time.Hour)
 	})
 }
 
 // A child that is not ready in time is ended.
 func TestStartTimeout(t *testing.T) {
-	ready := func(int) behaviour { return behaviour{ready: time.Hour} }
+	ready := inTurn(behaviour{ready: time.Hour})
 	superviseAs(t, Config{StartTimeout: 10 * time.Second, Instances: 1, MaxInstances: 2}, time.Second, healthy, func(s *script, _ string) {
 		s.mu.Lock()
-		s.maxAlive, s.next = 2, ready
+		s.maxAlive, s.behave = 2, ready
 		s.mu.Unlock()
 		s.setLoad(1, 1)
 		time.Sleep(time.Minute)
 		s.setLoad(1, 0)
-		if got := s.frontCalls(); got != "add app-0" {
-			t.Errorf("told %s", got)
-		}
-		if log := s.logged(); !strings.Contains(log, "not ready within the start timeout") {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantCalls(t, "add app-0")
+		s.wantLog(t, "not ready within the start timeout")
 	})
 }
 
@@ -225,9 +199,7 @@ func TestShrinkKeepsWhatWorks(t *testing.T) {
 		s.setLoad(1, 1)
 		time.Sleep(15 * time.Second)
 		s.setLoad(0, 0)
-		if s.states() != "serving serving" {
-			t.Fatal(s.states())
-		}
+		s.wantStates(t, "serving serving")
 		time.Sleep(3 * time.Minute)
 		if !strings.Contains(s.states(), "serving") {
 			t.Errorf("%s, told %s", s.states(), s.frontCalls())

@@ -24,7 +24,7 @@ func (c *cleanExits) log(sup *supervisor, in *instance, e *Exit, now time.Time) 
 		"exit", e.how(), "instance", in.socket.Addr, "pid", e.PID, "lived", e.Lived.Round(time.Millisecond),
 		"answered", in.stats.Load().answers.Load(), "state", in.machine.state.String(),
 	}
-	if pause := in.machine.next.Sub(e.Time); in.machine.state == Waiting && pause > 0 {
+	if pause := in.machine.next.Sub(e.Time); in.machine.state == stateWaiting && pause > 0 {
 		level = slog.LevelWarn // more than cleanRate
 		attrs = append(attrs, "next_in", pause.Round(time.Millisecond))
 	}

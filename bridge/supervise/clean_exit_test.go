@@ -10,9 +10,7 @@ import (
 // often that happens, and it is no storm.
 func TestCleanExits(t *testing.T) {
 	const each = 2 * time.Second
-	superviseOne(t, Budget{Spawns: 1, Stop: true}, time.Hour, func(int) behaviour {
-		return behaviour{serves: time.Second, lives: each, clean: true}
-	}, func(s *script, log string) {
+	superviseOne(t, Budget{Spawns: 1, Stop: true}, time.Hour, inTurn(behaviour{serves: time.Second, lives: each, clean: true}), func(s *script, log string) {
 		if n := s.starts(); n != int(time.Hour/each)+1 && n != int(time.Hour/each) {
 			t.Errorf("%d starts in an hour, want one each %v", n, each)
 		}
@@ -28,32 +26,23 @@ func TestCleanExits(t *testing.T) {
 		if n := strings.Count(log, "\n"); n > 65 {
 			t.Errorf("%d lines of log in an hour", n)
 		}
-		if !strings.Contains(log, "answered=1 state=waiting not_logged=29\n") {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantLog(t, "answered=1 state=waiting not_logged=29\n")
 	})
 }
 
 // One that ends without having served has not done what it was to do, whatever its status.
 func TestStatusZeroUnserved(t *testing.T) {
-	superviseOne(t, Budget{}, time.Hour, func(int) behaviour { return behaviour{lives: time.Second, clean: true} }, func(s *script, log string) {
+	superviseOne(t, Budget{}, time.Hour, inTurn(behaviour{lives: time.Second, clean: true}), func(s *script, log string) {
 		if shot := s.snapshot(); shot.Breaker != "open" || shot.Exits[exitClean] != 0 || shot.Exits[exitExited] == 0 {
 			t.Errorf("the snapshot is %+v", shot)
 		}
-		if !strings.Contains(log, "a crash loop begins") {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantLog(t, "a crash loop begins")
 	})
 }
 
 // Requests that are cut off by a clean exit are told of.
 func TestCleanExitCutsOff(t *testing.T) {
-	superviseOne(t, Budget{}, 3*time.Second, func(n int) behaviour {
-		if n > 0 {
-			return behaviour{}
-		}
-		return behaviour{serves: time.Second, lives: 2 * time.Second, clean: true, losses: []Request{{Method: "GET", Path: "/cut", Route: "/cut"}}}
-	}, func(s *script, log string) {
+	superviseOne(t, Budget{}, 3*time.Second, inTurn(behaviour{serves: time.Second, lives: 2 * time.Second, clean: true, losses: []Request{{Method: "GET", Path: "/cut", Route: "/cut"}}}, behaviour{}), func(s *script, log string) {
 		if s.starts() != 2 || !strings.Contains(log, `in_flight="GET /cut 0s"`) || strings.Contains(log, "level=ERROR") {
 			t.Errorf("%d starts:\n%s", s.starts(), log)
 		}
@@ -62,12 +51,7 @@ func TestCleanExitCutsOff(t *testing.T) {
 
 // A child that is drained may end by itself before it is told to.
 func TestCleanExitWhileDrained(t *testing.T) {
-	superviseOne(t, Budget{}, 2*time.Second, func(n int) behaviour {
-		if n > 0 {
-			return healthy(n)
-		}
-		return behaviour{serves: time.Second, lives: 5 * time.Second, clean: true}
-	}, func(s *script, _ string) {
+	superviseOne(t, Budget{}, 2*time.Second, inTurn(behaviour{serves: time.Second, lives: 5 * time.Second, clean: true}, healthy(0)), func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", time.Hour)
 		done := make(chan error, 1)

@@ -67,7 +67,7 @@ func (sup *supervisor) observeConcurrency(now time.Time) {
 	c.nextCheck = now.Add(checkInterval)
 	i := slices.IndexFunc(sup.instances, func(in *instance) bool {
 		n, steady := sup.front.Connected(in.socket.Addr)
-		return n > 1 && steady && in.alive.Load() && in.machine.state == Serving
+		return n > 1 && steady && in.alive.Load() && in.machine.state == stateServing
 	})
 	if i < 0 {
 		c.count = 0

@@ -21,7 +21,7 @@ func (q *queueScript) load(connected, waiting int, d time.Duration) {
 
 func superviseCrowded(t *testing.T, cfg Config, then func(q *queueScript)) {
 	t.Helper()
-	superviseAs(t, cfg, 2*time.Second, func(int) behaviour { return behaviour{serves: time.Second} }, func(s *script, _ string) {
+	superviseAs(t, cfg, 2*time.Second, inTurn(behaviour{serves: time.Second}), func(s *script, _ string) {
 		q := &queueScript{script: s}
 		s.sup.call(func() { s.sup.program = q })
 		then(q)
@@ -118,9 +118,7 @@ func TestNobodyLooksAtAnEmptyQueue(t *testing.T) {
 // A process that ends after each request serves one at once, too.
 func TestEndsAfterEach(t *testing.T) {
 	for workers, advice := range map[int]string{1: "", 3: "set workers to 1"} {
-		superviseAs(t, Config{Workers: workers}, time.Minute, func(int) behaviour {
-			return behaviour{serves: time.Second, lives: time.Second, clean: true}
-		}, func(s *script, log string) {
+		superviseAs(t, Config{Workers: workers}, time.Minute, inTurn(behaviour{serves: time.Second, lives: time.Second, clean: true}), func(s *script, log string) {
 			c := s.snapshot().Concurrency
 			if !c.EndsAfterEach || !strings.HasPrefix(c.Advice, advice) || (c.Advice == "") != (advice == "") {
 				t.Errorf("%d workers: known is %+v", workers, c)

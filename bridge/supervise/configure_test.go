@@ -47,9 +47,7 @@ func TestConfigureInPlace(t *testing.T) {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		time.Sleep(time.Hour)
-		if got := s.states(); got != "asleep" {
-			t.Error(got)
-		}
+		s.wantStates(t, "asleep")
 	})
 }
 
@@ -61,9 +59,7 @@ func TestConfigureLifetime(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if got := s.starts(); got != 2 {
-			t.Errorf("%d starts", got)
-		}
+		s.wantStarts(t, 2)
 	})
 }
 
@@ -75,16 +71,12 @@ func TestConfigureInstances(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
-		if got, want := s.frontCalls(), "add app-0, add app-1, add app-2"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, add app-2")
 		if err := s.reconfigure(t, func(c *Config) { c.Instances, c.MaxInstances = 1, 1 }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
-		if got, want := s.frontCalls(), "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1")
 	})
 }
 
@@ -110,9 +102,7 @@ func TestConfigureProgram(t *testing.T) {
 		bad = false
 		s.mu.Unlock()
 		time.Sleep(time.Minute)
-		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, drain app-0, remove app-0")
 	})
 }
 
@@ -202,9 +192,7 @@ func TestPrepareFails(t *testing.T) {
 			if n := len(meters.limits); meters.hangs > 0 && (n != 2 || meters.limits[1] != Memory{}) {
 				t.Errorf("limits were %v", meters.limits)
 			}
-			if s.starts() != 1 {
-				t.Errorf("%d starts", s.starts())
-			}
+			s.wantStarts(t, 1)
 		})
 	}
 }

@@ -107,9 +107,9 @@ func (sup *supervisor) checkCrashLoop(now time.Time) {
 func (in *instance) isStable(now time.Time) bool {
 	m := in.machine
 	if in.child == nil {
-		return m.state == Asleep || in.noRoom || m.state == Broken && m.next.IsZero() // another instance is tried
+		return m.state == stateAsleep || in.noRoom || m.state == stateBroken && m.next.IsZero() // another instance is tried
 	}
-	return !m.state.isUnproven() || m.state == Ready || in.launched && now.Sub(m.startedAt) >= crashLoopWindow
+	return !m.state.isUnproven() || m.state == stateReady || in.launched && now.Sub(m.startedAt) >= crashLoopWindow
 }
 
 func (sup *supervisor) logCrashLoop(what crashLoopEvent, now time.Time) {

@@ -33,11 +33,7 @@ func TestStormEndsWithoutRoom(t *testing.T) {
 		return l
 	}, func(s *script, _ string) {
 		time.Sleep(5 * time.Second)
-		s.mu.Lock()
-		for _, c := range s.alive {
-			c.Kill()
-		}
-		s.mu.Unlock()
+		s.killAll()
 		time.Sleep(10 * time.Minute)
 		if log := s.logged(); s.snapshot().CrashLoop.Active || s.living() != 2 || strings.Count(log, "a crash loop begins") != 1 {
 			t.Errorf("%s, %d live:\n%s", s.states(), s.living(), log)
@@ -52,7 +48,7 @@ func TestCalmWhileBroken(t *testing.T) {
 		roomless bool
 		want     bool
 	}{{want: true}, {next: epoch}, {next: epoch, roomless: true, want: true}} {
-		in := &instance{machine: &machine{state: Broken, next: tc.next}, noRoom: tc.roomless}
+		in := &instance{machine: &machine{state: stateBroken, next: tc.next}, noRoom: tc.roomless}
 		if calm := in.isStable(epoch); calm != tc.want {
 			t.Errorf("%+v: calm %v", tc, calm)
 		}

@@ -19,7 +19,7 @@ func (sup *supervisor) retire(in *instance, now time.Time) { sup.drain(in, now, 
 // drain stops a child when its requests are finished; why is retire, replace or goIdle.
 func (sup *supervisor) drain(in *instance, now time.Time, why event) {
 	sup.step(in, now, why)
-	if in.machine.state != Draining || in.drainWait != nil {
+	if in.machine.state != stateDraining || in.drainWait != nil {
 		return
 	}
 	sup.stopAwaitingReady(in)

@@ -21,11 +21,7 @@ func TestDiesDrainedThenTheNextIsDrained(t *testing.T) {
 			s.sup.calls <- func() { s.sup.restart(make(chan error, 1)) }
 			time.Sleep(time.Second)
 			s.draining(t)
-			s.mu.Lock()
-			for _, c := range s.alive {
-				c.Kill()
-			}
-			s.mu.Unlock()
+			s.killAll()
 			time.Sleep(time.Minute)
 		}
 		if s.states() != "serving" || s.starts() != 3 {
@@ -37,14 +33,8 @@ func TestDiesDrainedThenTheNextIsDrained(t *testing.T) {
 // Nor does one that has died, and was to be drained before it was known what it was good
 // for.
 func TestDiesAndIsDrained(t *testing.T) {
-	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, 15*time.Second, func(n int) behaviour {
-		if n == 0 {
-			return behaviour{lives: 9800 * time.Millisecond}
-		}
-		return healthy(n)
-	}, func(s *script, _ string) {
-		g := &Group{supervisor: s.sup}
-		g.Wanted()
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, 15*time.Second, inTurn(behaviour{lives: 9800 * time.Millisecond}, healthy(0)), func(s *script, _ string) {
+		s.group.Wanted()
 		time.Sleep(2 * time.Second)
 		s.keepBusy("app-0", time.Minute)
 		time.Sleep(10 * time.Second)

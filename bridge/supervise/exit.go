@@ -20,7 +20,7 @@ type Exit struct {
 	Served bool          // the child has answered a request
 	Lines  []string      // the last lines of output
 
-	Cause       cause     // why the supervisor ended the child; "" if it did not
+	Cause       Cause     // why the supervisor ended the child; "" if it did not
 	OutOfMemory bool      // the kernel had no memory for the child
 	InFlight    []Request // the requests whose connections ended with it, the oldest first
 }
@@ -85,17 +85,17 @@ func (e *Exit) isClean() bool {
 	return e.Served && e.Status == 0 && e.Signal == "" && e.Err == "" && e.Cause == ""
 }
 
-// cause is why the supervisor ended a child, in the words of the log.
-type cause string
+// Cause is why the supervisor ended a child, in the words of the log.
+type Cause string
 
 const (
-	closing        cause = "it was told to end"
-	notReady       cause = "it was not ready within the start timeout"
-	overHardLimit  cause = "it used more memory than the hard limit"
-	overTotalLimit cause = "all together used more memory than there is for them, and it the most"
-	answersNobody  cause = "it answered nobody"
-	drainTimedOut  cause = "its requests did not finish while it was drained"
-	oomKilled      cause = "the kernel killed it for want of memory"
+	closing        Cause = "it was told to end"
+	notReady       Cause = "it was not ready within the start timeout"
+	overHardLimit  Cause = "it used more memory than the hard limit"
+	overTotalLimit Cause = "all together used more memory than there is for them, and it the most"
+	answersNobody  Cause = "it answered nobody"
+	drainTimedOut  Cause = "its requests did not finish while it was drained"
+	oomKilled      Cause = "the kernel killed it for want of memory"
 )
 
 // Kinds of exits, for counters.

@@ -32,7 +32,7 @@ type pendingExit struct {
 func (sup *supervisor) noteExit(in *instance, now time.Time, ended proc.Exit) {
 	sup.stopAwaitingReady(in)
 	exit := newExit(&ended)
-	d := &pendingExit{exit: exit, due: exit.Time.Add(classifyDelay), planned: in.machine.state == Ending}
+	d := &pendingExit{exit: exit, due: exit.Time.Add(classifyDelay), planned: in.machine.state == stateEnding}
 	d.exit.Lived, d.exit.Cause = exit.Time.Sub(in.machine.startedAt), in.cause
 	if in.cause == overTotalLimit {
 		sup.memory.settledAt = now.Add(2 * checkInterval) // until then samples may include the child
@@ -94,13 +94,13 @@ func (sup *supervisor) applyExit(in *instance) {
 		sup.failReplacement(in, err)
 	case before.isUnproven() && sup.keepPredecessor(in):
 		sup.failReplacement(in, err)
-	case in.forRestart && before != Draining && before != Ending:
+	case in.forRestart && before != stateDraining && before != stateEnding:
 		sup.failRestart(err)
 	}
 	switch {
-	case in.machine.state == Asleep && sup.plan.Ready == nil:
+	case in.machine.state == stateAsleep && sup.plan.Ready == nil:
 		sup.addToRotation(in) // a connection waits for the child that is started then
-	case in.machine.state != Closed && sup.plan.Ready != nil && in.inRotation:
+	case in.machine.state != stateClosed && sup.plan.Ready != nil && in.inRotation:
 		sup.removeFromRotation(in) // until the next child is ready
 	}
 }

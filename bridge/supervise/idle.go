@@ -50,5 +50,5 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 // sleeps reports whether the instance is asleep, or is being stopped for that.
 func (in *instance) sleeps() bool {
 	m := in.machine
-	return m.state == Asleep || (m.state == Draining || m.state == Ending) && m.drainReason == goIdle
+	return m.state == stateAsleep || (m.state == stateDraining || m.state == stateEnding) && m.drainReason == goIdle
 }

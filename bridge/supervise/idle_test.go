@@ -17,15 +17,10 @@ func TestWantedAsItEnds(t *testing.T) {
 		return l
 	}
 	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, 10500*time.Millisecond, lives, func(s *script, _ string) {
-		if s.states() != "ending" {
-			t.Fatal(s.states())
-		}
-		g := &Group{supervisor: s.sup}
-		s.mu.Lock()
-		c := s.alive[0]
-		s.mu.Unlock()
+		s.wantStates(t, "ending")
+		c := s.child(0)
 		<-c.reaped
-		g.Wanted()
+		s.group.Wanted()
 		synctest.Wait()
 		if s.starts() != 2 {
 			t.Errorf("%d starts, %s", s.starts(), s.states())
@@ -44,8 +39,7 @@ func TestReadyAfterSleep(t *testing.T) {
 		if s.states() != "asleep" || asked.Load() != 1 {
 			t.Fatal(s.states(), asked.Load())
 		}
-		g := &Group{supervisor: s.sup}
-		g.Wanted()
+		s.group.Wanted()
 		time.Sleep(5 * time.Second)
 		if s.states() != "serving" || asked.Load() != 2 {
 			t.Errorf("%s, it was asked %d times", s.states(), asked.Load())
@@ -70,7 +64,7 @@ func TestRestsWhileOneWaits(t *testing.T) {
 // What takes longer to start than it may be idle is not put to sleep before somebody
 // could be answered.
 func TestRestsWhenItWasReady(t *testing.T) {
-	slow := func(int) behaviour { return behaviour{serves: 7 * time.Second, ready: 6 * time.Second} }
+	slow := inTurn(behaviour{serves: 7 * time.Second, ready: 6 * time.Second})
 	ready := func(ctx context.Context, _ string) error {
 		select {
 		case <-time.After(6 * time.Second):
@@ -80,7 +74,6 @@ func TestRestsWhenItWasReady(t *testing.T) {
 		}
 	}
 	superviseAs(t, Config{IdleShutdown: 2 * time.Second, Ready: ready}, 0, slow, func(s *script, _ string) {
-		g := &Group{supervisor: s.sup}
 		time.Sleep(7 * time.Second)
 		for range 3 {
 			if s.living() != 1 {
@@ -90,7 +83,7 @@ func TestRestsWhenItWasReady(t *testing.T) {
 			if s.states() != "asleep" {
 				t.Errorf("nobody asks, and it is %s", s.states())
 			}
-			g.Wanted()
+			s.group.Wanted()
 			time.Sleep(7 * time.Second)
 		}
 	})

@@ -49,7 +49,7 @@ type instance struct {
 	replaceReason reason
 	generation    int       // replacement.generation when the child was started
 	forRestart    bool      // a restart waits until the next child is ready, or fails
-	cause         cause     // why the child was stopped or killed; "" if it was not
+	cause         Cause     // why the child was stopped or killed; "" if it was not
 	stopBy        time.Time // when nothing may be left of the child; zero: it was not told to end
 	stuck         bool      // stopBy is over, and the child is there
 	expiresAt     time.Time // when MaxLifetime is over for the child; zero: never
@@ -155,11 +155,11 @@ func (sup *supervisor) reconcile(in *instance, now time.Time) {
 		sup.classifyExit(in, now)
 	}
 	switch {
-	case m.state == Closed && in.child == nil && in.pendingExit == nil:
+	case m.state == stateClosed && in.child == nil && in.pendingExit == nil:
 		sup.removeInstance(in)
-	case m.state == Draining:
+	case m.state == stateDraining:
 		sup.checkDrain(in, now)
-	case in.child == nil && (m.state == Waiting || m.state == Broken) && !m.next.IsZero():
+	case in.child == nil && (m.state == stateWaiting || m.state == stateBroken) && !m.next.IsZero():
 		sup.respawn(in, now)
 	case in.child != nil && m.state.isUnproven():
 		sup.checkStart(in, now)
@@ -196,22 +196,22 @@ func (sup *supervisor) noteAnswers(in *instance, now time.Time) {
 		sup.step(in, now, served)
 		sup.reportFirst(nil)
 		sup.breakerLogged = false
-		if before == Probing {
+		if before == stateProbing {
 			sup.log.Warn("the command serves again", "instance", in.socket.Addr)
 		}
-		if before == Probing || !sup.plan.SpawnBudget.Stop {
+		if before == stateProbing || !sup.plan.SpawnBudget.Stop {
 			for _, other := range sup.instances {
 				sup.step(other, now, breakerClosed)
 			}
 		}
 	}
-	if most := sup.plan.MaxRequests; most > 0 && n >= uint64(most) && in.machine.state == Serving {
+	if most := sup.plan.MaxRequests; most > 0 && n >= uint64(most) && in.machine.state == stateServing {
 		sup.markForReplacement(in, maxRequestsReached)
 	}
 }
 
 // kill ends a child because of what it does, in the way that how says.
-func (sup *supervisor) kill(in *instance, why cause, how func(process)) {
+func (sup *supervisor) kill(in *instance, why Cause, how func(process)) {
 	if in.ends() {
 		return
 	}

@@ -9,7 +9,7 @@ import (
 // A command whose file system does not answer: it is being started for as long as it may
 // be, which everybody is told who asks, and then killed.
 func TestLaunchHangs(t *testing.T) {
-	superviseAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, func(int) behaviour { return behaviour{launch: time.Hour} }, func(s *script, _ string) {
+	superviseAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, inTurn(behaviour{launch: time.Hour}), func(s *script, _ string) {
 		begun := time.Now()
 		shot := s.snapshot().Instances[0]
 		if shot.State != "starting" || shot.Restarts != 0 || s.snapshot().Started != 0 {
@@ -45,7 +45,7 @@ func TestStartWaitsForTheLaunch(t *testing.T) {
 		{launch: 3 * time.Second, fails: true, want: 3 * time.Second, err: "no such program"},
 		{launch: time.Hour, want: launchPatience},
 	} {
-		superviseAs(t, Config{}, 0, func(int) behaviour { return behaviour{launch: tc.launch, fails: tc.fails} }, func(s *script, _ string) {
+		superviseAs(t, Config{}, 0, inTurn(behaviour{launch: tc.launch, fails: tc.fails}), func(s *script, _ string) {
 			begun := time.Now()
 			err := <-s.result
 			if d := time.Since(begun); d != tc.want || (err == nil) != (tc.err == "") || err != nil && err.Error() != tc.err {
@@ -93,17 +93,14 @@ func TestStuck(t *testing.T) {
 		s.allow(2)
 		s.stuck = 1
 		time.Sleep(5 * time.Second)
-		g := &Group{supervisor: s.sup}
-		g.Stalled(time.Now())
+		s.group.Stalled(time.Now())
 		time.Sleep(10*time.Second + stopTimeout)
-		g.Stalled(time.Time{})
+		s.group.Stalled(time.Time{})
 		if n := strings.Count(s.logged(), "does not end although it was killed"); n != 1 {
 			t.Errorf("it is told of %d times:\n%s", n, s.logged())
 		}
 		time.Sleep(2 * time.Second)
-		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, drain app-0")
 		// As long as it is there, no other is replaced: they would become ever more.
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "process 1000 was killed and does not end") {
 			t.Errorf("a restart: %v", err)
@@ -118,12 +115,7 @@ func TestStuck(t *testing.T) {
 
 // A successor that is stuck does not keep a restart waiting.
 func TestStuckSuccessor(t *testing.T) {
-	superviseAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, func(n int) behaviour {
-		if n == 0 {
-			return healthy(n)
-		}
-		return behaviour{launch: 24 * time.Hour, stuck: true}
-	}, func(s *script, _ string) {
+	superviseAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, inTurn(healthy(0), behaviour{launch: 24 * time.Hour, stuck: true}), func(s *script, _ string) {
 		s.allow(2)
 		s.stuck = 1
 		begun := time.Now()
@@ -131,9 +123,7 @@ func TestStuckSuccessor(t *testing.T) {
 		if d := time.Since(begun); err == nil || !strings.Contains(err.Error(), "does not end; what ran before goes on") || d > 10*time.Second+stopTimeout {
 			t.Errorf("%v, after %v", err, d)
 		}
-		if got := s.states(); got != "serving closed" {
-			t.Error(got)
-		}
+		s.wantStates(t, "serving closed")
 	})
 }
 
@@ -142,9 +132,7 @@ func TestLifeBeginsWithTheLaunch(t *testing.T) {
 	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) behaviour {
 		return behaviour{launch: probation - time.Millisecond, lives: probation / 2}
 	}, func(s *script, _ string) {
-		if s.states() != "broken" {
-			t.Fatal(s.states())
-		}
+		s.wantStates(t, "broken")
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 			t.Errorf("a restart in vain: %v", err)
 		}

@@ -86,7 +86,7 @@ func (sup *supervisor) checkMemory(now time.Time) {
 		if in.child == nil || used == 0 {
 			continue
 		}
-		if m := in.machine.state; m == Serving || m == Ready || m == Draining {
+		if m := in.machine.state; m == stateServing || m == stateReady || m == stateDraining {
 			typical = max(typical, used)
 		}
 		if largest == nil || used > largest.memory.used.Load() {
@@ -115,7 +115,7 @@ func (sup *supervisor) checkMemory(now time.Time) {
 	}
 }
 
-func (sup *supervisor) killForMemory(in *instance, why cause) {
+func (sup *supervisor) killForMemory(in *instance, why Cause) {
 	if in.ends() {
 		return
 	}

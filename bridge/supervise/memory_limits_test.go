@@ -22,20 +22,14 @@ func TestMemoryLimits(t *testing.T) {
 	superviseAs(t, Config{Memory: limits}, 0, fat(60*mib), func(s *script, _ string) {
 		s.allow(2)
 		time.Sleep(10 * time.Second)
-		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
-		if !strings.Contains(s.logged(), "reason=memory_soft") {
-			t.Errorf("the log says\n%s", s.logged())
-		}
+		s.wantCalls(t, "add app-0, add app-1, drain app-0, remove app-0")
+		s.wantLog(t, "reason=memory_soft")
 	})
 	superviseAs(t, Config{Memory: limits}, 10*time.Second, fat(110*mib), func(s *script, log string) {
 		if s.starts() != 2 || s.frontCalls() != "add app-0" {
 			t.Errorf("%d starts, told %s", s.starts(), s.frontCalls())
 		}
-		if !strings.Contains(log, "uses too much memory") || !strings.Contains(log, "more memory than the hard limit") {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantLog(t, "uses too much memory", "more memory than the hard limit")
 	})
 }
 
@@ -97,9 +91,7 @@ func TestNoRoom(t *testing.T) {
 		if err := s.restart(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := s.frontCalls(), "add app-0, drain app-0, resume app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, drain app-0, resume app-0")
 	})
 }
 

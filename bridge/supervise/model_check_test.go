@@ -44,9 +44,9 @@ func (m *model) checkChild(in *instance) {
 	switch {
 	case state.hasProcess() && in.child == nil && in.pendingExit == nil:
 		m.t.Errorf("%v: there is no child", in)
-	case !state.hasProcess() && in.child != nil && !(in.stuck && state == Closed):
+	case !state.hasProcess() && in.child != nil && !(in.stuck && state == stateClosed):
 		m.t.Errorf("%v: there is a child", in)
-	case state == Waiting && in.machine.next.IsZero():
+	case state == stateWaiting && in.machine.next.IsZero():
 		m.t.Errorf("%v: it waits for ever", in)
 	}
 	c := m.at(in.socket.Addr)
@@ -61,7 +61,7 @@ func (m *model) checkChild(in *instance) {
 // checkExposure checks that requests are sent to an instance if its state says so.
 func (m *model) checkExposure(in *instance) {
 	state := in.machine.state
-	going := state == Draining || state == Ending
+	going := state == stateDraining || state == stateEnding
 	d := m.instances[in.socket.Addr]
 	if in.added != (d != nil) || d != nil && in.inRotation == (d.drained != nil) {
 		m.t.Errorf("%v: added %v, exposed %v; whoever sends requests has %+v", in, in.added, in.inRotation, d)
@@ -69,11 +69,11 @@ func (m *model) checkExposure(in *instance) {
 	switch {
 	case going && in.inRotation:
 		m.t.Errorf("%v: requests are sent there", in)
-	case (state == Serving || state == Ready) && in.alive.Load() && !in.inRotation:
+	case (state == stateServing || state == stateReady) && in.alive.Load() && !in.inRotation:
 		m.t.Errorf("%v: no requests are sent there", in)
-	case in.replaces != nil && state == Serving:
+	case in.replaces != nil && state == stateServing:
 		m.t.Errorf("%v: it serves before it has replaced another", in)
-	case in.drainWait != nil && state != Draining:
+	case in.drainWait != nil && state != stateDraining:
 		m.t.Errorf("%v: it is waited for its requests", in)
 	}
 }

@@ -90,10 +90,10 @@ func (sup *supervisor) checkStart(in *instance, now time.Time) {
 		}
 		return
 	case in.readyDone != nil:
-	case in.machine.state == Ready:
+	case in.machine.state == stateReady:
 		return
 	default:
-		if sup.peek(in, now); in.machine.state == Ready || in.queuedSince.IsZero() {
+		if sup.peek(in, now); in.machine.state == stateReady || in.queuedSince.IsZero() {
 			return
 		}
 		deadline = in.queuedSince.Add(sup.plan.StartTimeout)

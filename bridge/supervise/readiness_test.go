@@ -21,19 +21,12 @@ func (q *queueScript) queued(*proc.Socket) (int, bool) { return int(q.depth.Load
 
 // A probe that accepts connections is ready, even if it takes long to answer one.
 func TestProbeAccepts(t *testing.T) {
-	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1, Per: time.Minute}}, 0, func(n int) behaviour {
-		if n == 0 {
-			return behaviour{lives: time.Millisecond}
-		}
-		return behaviour{}
-	}, func(s *script, _ string) {
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1, Per: time.Minute}}, 0, inTurn(behaviour{lives: time.Millisecond}, behaviour{}), func(s *script, _ string) {
 		q := &queueScript{script: s}
 		q.depth.Store(1)
 		s.sup.call(func() { s.sup.program = q })
 		time.Sleep(62 * time.Second)
-		if s.states() != "probing" {
-			t.Fatal(s.states())
-		}
+		s.wantStates(t, "probing")
 		q.depth.Store(0)
 		time.Sleep(10 * time.Minute)
 		if s.starts() != 2 || s.states() != "probing" {
@@ -44,7 +37,7 @@ func TestProbeAccepts(t *testing.T) {
 
 // What does not accept the connections that wait is ended in time.
 func TestProbeDoesNotAccept(t *testing.T) {
-	superviseAs(t, Config{}, time.Second, func(int) behaviour { return behaviour{} }, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Second, inTurn(behaviour{}), func(s *script, _ string) {
 		q := &queueScript{script: s}
 		q.depth.Store(1)
 		s.sup.call(func() { s.sup.program = q; s.sup.instances[0].nextPeek = time.Now() })
@@ -86,9 +79,7 @@ func TestLingers(t *testing.T) {
 // then, has ended by itself.
 func TestDiesUnready(t *testing.T) {
 	never := func(context.Context, string) error { return errors.New("not yet") }
-	superviseAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, func(int) behaviour {
-		return behaviour{lives: 9 * time.Second, lingers: 4 * time.Second}
-	}, func(s *script, _ string) {
+	superviseAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, inTurn(behaviour{lives: 9 * time.Second, lingers: 4 * time.Second}), func(s *script, _ string) {
 		looks := 0
 		s.sup.call(func() {
 			s.sup.onPass = func(time.Time) {
@@ -113,12 +104,7 @@ func TestReadyAfterADeath(t *testing.T) {
 		}
 		return nil
 	}
-	superviseAs(t, Config{Ready: ready}, 5*time.Second, func(n int) behaviour {
-		if n == 0 {
-			return behaviour{serves: time.Second, lives: 10 * time.Second}
-		}
-		return behaviour{serves: 15 * time.Second}
-	}, func(s *script, _ string) {
+	superviseAs(t, Config{Ready: ready}, 5*time.Second, inTurn(behaviour{serves: time.Second, lives: 10 * time.Second}, behaviour{serves: 15 * time.Second}), func(s *script, _ string) {
 		slow.Store(true)
 		time.Sleep(10 * time.Second)
 		if got := s.frontCalls(); got != "add app-0, drain app-0" || s.starts() != 2 {
@@ -126,8 +112,6 @@ func TestReadyAfterADeath(t *testing.T) {
 		}
 		slow.Store(false)
 		time.Sleep(2 * time.Second)
-		if got := s.frontCalls(); got != "add app-0, drain app-0, resume app-0" {
-			t.Errorf("told %s", got)
-		}
+		s.wantCalls(t, "add app-0, drain app-0, resume app-0")
 	})
 }

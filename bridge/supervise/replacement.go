@@ -72,15 +72,15 @@ func (sup *supervisor) replaceOne(in *instance, now time.Time, why reason) {
 		in.pendingExit.due = now // whether the child had served does not matter any more
 		sup.classifyExit(in, now)
 	}
-	if m := in.machine; m.state == Draining && m.drainReason == goIdle && why == restarted {
+	if m := in.machine; m.state == stateDraining && m.drainReason == goIdle && why == restarted {
 		sup.cancelDrain(in, now, requested)
 	}
 	switch m := in.machine; {
-	case m.state == Waiting, in.sleeps() && why == restarted:
+	case m.state == stateWaiting, in.sleeps() && why == restarted:
 		in.forRestart = true
 		sup.step(in, now, requested)
 	case in.sleeps(): // the next child is a new one anyway
-	case m.state == Broken:
+	case m.state == stateBroken:
 		in.forRestart = true
 		sup.step(in, now, breakerClosed)
 	case m.state.takesRequests():
@@ -142,7 +142,7 @@ func (sup *supervisor) isUndecided(in *instance, now time.Time) bool {
 	}
 	if outlasted := m.startedAt.Add(probation); in.child != nil && m.state.takesRequests() && sup.plan.Ready == nil && now.Before(outlasted) {
 		sup.wakeAt(outlasted)
-	} else if in.child != nil && (m.state == Ready || m.state == Serving || m.state.takesRequests() && sup.plan.Ready == nil) {
+	} else if in.child != nil && (m.state == stateReady || m.state == stateServing || m.state.takesRequests() && sup.plan.Ready == nil) {
 		in.forRestart = false
 	}
 	return in.forRestart
@@ -151,7 +151,7 @@ func (sup *supervisor) isUndecided(in *instance, now time.Time) bool {
 // inTransition reports whether an instance is being stopped, or is to replace another.
 func (in *instance) inTransition() bool {
 	m := in.machine.state
-	return in.replaces != nil || m == Draining || m == Ending || m == Closed
+	return in.replaces != nil || m == stateDraining || m == stateEnding || m == stateClosed
 }
 
 func (sup *supervisor) replace(in *instance, now time.Time) {
@@ -227,7 +227,7 @@ func (sup *supervisor) reportRestart(err error) {
 // keepPredecessor has the child go on that is drained for in, if there is one.
 func (sup *supervisor) keepPredecessor(in *instance) bool {
 	for _, old := range sup.instances {
-		if old.successor == in && old.machine.state == Draining {
+		if old.successor == in && old.machine.state == stateDraining {
 			old.successor = nil
 			sup.cancelDrain(old, time.Now(), drainCancelled)
 			return true

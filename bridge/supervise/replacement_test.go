@@ -69,21 +69,14 @@ func TestRestartFails(t *testing.T) {
 		"serves too late": {ready: time.Minute + time.Second, ends: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
-				if n == 0 {
-					return healthy(0)
-				}
-				return bad
-			}, func(s *script, _ string) {
+			superviseAs(t, Config{}, time.Minute, inTurn(healthy(0), bad), func(s *script, _ string) {
 				s.allow(2)
 				err := s.restart()
 				if err == nil || !strings.Contains(err.Error(), "what ran before goes on") {
 					t.Errorf("restart: %v", err)
 				}
 				time.Sleep(time.Hour)
-				if got := s.frontCalls(); got != "add app-0" {
-					t.Errorf("told %s", got)
-				}
+				s.wantCalls(t, "add app-0")
 				if s.starts() != 2 || s.states() != "serving" {
 					t.Errorf("%d starts, states %s", s.starts(), s.states())
 				}
@@ -138,12 +131,8 @@ func TestRestartOnAFixedPort(t *testing.T) {
 		if err := s.restart(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := s.frontCalls(), "add app-0, drain app-0, resume app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
-		if s.starts() != 2 {
-			t.Errorf("%d starts", s.starts())
-		}
+		s.wantCalls(t, "add app-0, drain app-0, resume app-0")
+		s.wantStarts(t, 2)
 	})
 }
 
@@ -162,9 +151,7 @@ func TestDrainTimeout(t *testing.T) {
 		if d := time.Since(begun); d != 3*time.Minute+300*time.Millisecond {
 			t.Errorf("it took %v", d)
 		}
-		if log := s.logged(); !strings.Contains(log, `cut off with their process`) || !strings.Contains(log, `in_flight="GET /events 1h0m0s"`) {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantLog(t, `cut off with their process`, `in_flight="GET /events 1h0m0s"`)
 		time.Sleep(48 * time.Hour) // until the bubble's timer has gone
 	})
 }
@@ -202,12 +189,8 @@ func TestRecycling(t *testing.T) {
 			s.sup.answered("app-0", "/")
 		}
 		time.Sleep(time.Second)
-		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
-		if !strings.Contains(s.logged(), "reason=max_requests") {
-			t.Errorf("the log says\n%s", s.logged())
-		}
+		s.wantCalls(t, "add app-0, add app-1, drain app-0, remove app-0")
+		s.wantLog(t, "reason=max_requests")
 	})
 	superviseAs(t, Config{MaxLifetime: time.Hour, Instances: 2}, 30*time.Minute, healthy, func(s *script, _ string) {
 		s.allow(3)
@@ -223,12 +206,7 @@ func TestRecycling(t *testing.T) {
 
 // One that cannot be replaced is tried again, more and more rarely.
 func TestRecyclingFails(t *testing.T) {
-	superviseAs(t, Config{MaxLifetime: time.Hour}, 2*time.Hour, func(n int) behaviour {
-		if n == 0 {
-			return healthy(0)
-		}
-		return behaviour{fails: true}
-	}, func(s *script, log string) {
+	superviseAs(t, Config{MaxLifetime: time.Hour}, 2*time.Hour, inTurn(healthy(0), behaviour{fails: true}), func(s *script, log string) {
 		if n := s.starts(); n < 8 || n > 14 {
 			t.Errorf("%d starts", n)
 		}
@@ -242,10 +220,9 @@ func TestRecyclingFails(t *testing.T) {
 func TestRestartOvertaken(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
-		g := &Group{supervisor: s.sup}
 		ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, errors.New("left"))
 		defer cancel()
-		if err := g.Restart(ctx); err == nil || err.Error() != "left" {
+		if err := s.group.Restart(ctx); err == nil || err.Error() != "left" {
 			t.Errorf("Restart: %v", err)
 		}
 		time.Sleep(time.Second)
@@ -258,7 +235,7 @@ func TestRestartOvertaken(t *testing.T) {
 // A restart of what was given up says what comes of it.
 func TestRestartOfWhatIsBrokenFails(t *testing.T) {
 	for _, ready := range []func(context.Context, string) error{nil, func(context.Context, string) error { return errors.New("not yet") }} {
-		superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}, Ready: ready}, time.Minute, func(int) behaviour { return behaviour{lives: 100 * time.Millisecond} }, func(s *script, _ string) {
+		superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}, Ready: ready}, time.Minute, inTurn(behaviour{lives: 100 * time.Millisecond}), func(s *script, _ string) {
 			if err := s.restart(); err == nil || !strings.Contains(err.Error(), "the new process ended: exit status 3") {
 				t.Errorf("restart: %v", err)
 			}

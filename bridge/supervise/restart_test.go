@@ -10,9 +10,7 @@ import (
 // A restart of what sleeps wakes it.
 func TestRestartOfWhatSleeps(t *testing.T) {
 	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Minute, healthy, func(s *script, _ string) {
-		if s.states() != "asleep" {
-			t.Fatal(s.states())
-		}
+		s.wantStates(t, "asleep")
 		if err := s.restart(); err != nil || s.starts() != 2 || s.living() != 1 {
 			t.Errorf("%v, %d starts, %s", err, s.starts(), s.states())
 		}
@@ -25,11 +23,8 @@ func TestRestartOfWhatGoesToSleep(t *testing.T) {
 		s.allow(2)
 		s.keepBusy("app-0", 20*time.Second)
 		time.Sleep(15 * time.Second)
-		if s.states() != "draining" {
-			t.Fatal(s.states())
-		}
-		g := &Group{supervisor: s.sup}
-		time.AfterFunc(time.Second, g.Wanted)
+		s.wantStates(t, "draining")
+		time.AfterFunc(time.Second, s.group.Wanted)
 		if err := s.restart(); err != nil || s.starts() != 2 {
 			t.Errorf("%v, %d starts", err, s.starts())
 		}
@@ -59,7 +54,7 @@ func TestRestartOfWhatWaits(t *testing.T) {
 
 // A restart right after a death is one of what follows it.
 func TestRestartAfterADeath(t *testing.T) {
-	superviseAs(t, Config{}, 2100*time.Millisecond, func(int) behaviour { return behaviour{lives: 2 * time.Second} }, func(s *script, _ string) {
+	superviseAs(t, Config{}, 2100*time.Millisecond, inTurn(behaviour{lives: 2 * time.Second}), func(s *script, _ string) {
 		if err := s.restart(); err != nil || s.living() != 1 || s.starts() != 2 {
 			t.Errorf("%v, %d live, %d starts", err, s.living(), s.starts())
 		}
@@ -69,12 +64,7 @@ func TestRestartAfterADeath(t *testing.T) {
 // Where the old child ends before the new one begins, the restart is done when it is
 // known what comes of that.
 func TestRestartOnAFixedPortFails(t *testing.T) {
-	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, func(n int) behaviour {
-		if n == 0 {
-			return healthy(0)
-		}
-		return behaviour{lives: 10 * time.Millisecond}
-	}, func(s *script, _ string) {
+	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, inTurn(healthy(0), behaviour{lives: 10 * time.Millisecond}), func(s *script, _ string) {
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 			t.Errorf("restart: %v, %d starts", err, s.starts())
 		}
@@ -83,12 +73,7 @@ func TestRestartOnAFixedPortFails(t *testing.T) {
 
 // If the new child ends while the old one finishes what it has, that goes on.
 func TestRestartFailsLate(t *testing.T) {
-	superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
-		if n == 0 {
-			return healthy(0)
-		}
-		return behaviour{ready: time.Millisecond, lives: time.Second}
-	}, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, inTurn(healthy(0), behaviour{ready: time.Millisecond, lives: time.Second}), func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", 5*time.Minute)
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "what ran before goes on") {
@@ -123,11 +108,10 @@ func TestRestartWithoutRoom(t *testing.T) {
 func TestRestartWhileAnotherAnswers(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
-		g := &Group{supervisor: s.sup}
-		time.AfterFunc(100*time.Millisecond, func() { g.Answered("app-1", "/") })
+		time.AfterFunc(100*time.Millisecond, func() { s.group.Answered("app-1", "/") })
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := g.Restart(ctx); err != nil {
+		if err := s.group.Restart(ctx); err != nil {
 			t.Error(err)
 		}
 	})

@@ -78,11 +78,11 @@ func (in *instance) downUntil() time.Time {
 	switch {
 	case in.pendingExit != nil && !in.pendingExit.classified:
 		return in.pendingExit.exit.Time.Add(minBackoff) // which it is if the child has not served, as is likely
-	case m.state == Waiting:
+	case m.state == stateWaiting:
 		return m.next
-	case m.state == Broken && m.next.IsZero():
+	case m.state == stateBroken && m.next.IsZero():
 		return m.since.Add(steadyLife) // another instance is tried
-	case m.state == Broken:
+	case m.state == stateBroken:
 		return m.next
 	}
 	return time.Time{}

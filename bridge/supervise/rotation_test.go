@@ -18,14 +18,12 @@ func TestSteer(t *testing.T) {
 		}
 		return healthy(n)
 	}, func(s *script, _ string) {
-		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0, fail app-0, resume app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, drain app-0, fail app-0, resume app-0")
 		if s.starts() != 4 || s.states() != "serving serving" {
 			t.Errorf("%d starts, %s", s.starts(), s.states())
 		}
 	})
-	superviseAs(t, Config{Instances: 2, SpawnBudget: Budget{Spawns: 3}}, 4*time.Second, func(int) behaviour { return behaviour{lives: 100 * time.Millisecond} }, func(s *script, _ string) {
+	superviseAs(t, Config{Instances: 2, SpawnBudget: Budget{Spawns: 3}}, 4*time.Second, inTurn(behaviour{lives: 100 * time.Millisecond}), func(s *script, _ string) {
 		// The one that died last keeps what waits, until both are given up.
 		if got := s.frontCalls(); !strings.HasSuffix(got, "down, fail app-0, fail app-1") || strings.Count(got, "down") != 1 {
 			t.Errorf("told %s", got)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,8 +22,9 @@ const mib = 1 << 20
 // script is a program whose children do what it says, and whoever sends requests to them.
 type script struct {
 	t        *testing.T
-	next     func(n int) behaviour // of the nth child, from 0
+	behave   func(n int) behaviour // of the nth child, from 0
 	sup      *supervisor
+	group    *Group
 	maxAlive int         // children that may live at once
 	stuck    int         // those that will be left at the end
 	started  []time.Time // of all children
@@ -128,7 +130,7 @@ func (c *scripted) Launch() {
 	s.mu.Lock()
 	c.n = len(s.started)
 	s.started = append(s.started, time.Now())
-	c.life = s.next(c.n)
+	c.life = s.behave(c.n)
 	if !c.life.fails {
 		s.alive[c.n] = c
 	}
@@ -310,7 +312,7 @@ func (s *script) InFlight(string) []Request {
 func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) behaviour, then func(s *script, log string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{t: t, next: next, maxAlive: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
+		s := &script{t: t, behave: next, maxAlive: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
 		cfg.Command = []string{"app"}
 		cfg.Logger = slog.New(slog.NewTextHandler(&s.log, nil))
 		cfg.Front = s
@@ -319,6 +321,7 @@ func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) beh
 			t.Fatal(err)
 		}
 		s.sup = newSupervisor(s, p, func() float64 { return 0.5 })
+		s.group = &Group{supervisor: s.sup, log: s.sup.log}
 		ctx, cancel := context.WithCancel(t.Context())
 		s.result = make(chan error, 1)
 		go s.sup.run(ctx, s.result)
@@ -356,4 +359,58 @@ func (s *script) snapshot() (shot Snapshot) {
 func (s *script) refusing() (time.Duration, bool) {
 	until := s.sup.refusingUntil.Load()
 	return time.Until(s.sup.timeOf(until)), until != 0
+}
+
+// wantCalls checks what Front was told, call by call.
+func (s *script) wantCalls(t *testing.T, want string) {
+	t.Helper()
+	if got := s.frontCalls(); got != want {
+		t.Errorf("the calls of Front are %s, want %s", got, want)
+	}
+}
+
+func (s *script) wantStates(t *testing.T, want string) {
+	t.Helper()
+	if got := s.states(); got != want {
+		t.Errorf("the instances are %s, want %s\n%s", got, want, s.logged())
+	}
+}
+
+// wantStarts checks how many children were started.
+func (s *script) wantStarts(t *testing.T, want int) {
+	t.Helper()
+	if got := s.starts(); got != want {
+		t.Errorf("%d starts, want %d", got, want)
+	}
+}
+
+func (s *script) wantLog(t *testing.T, texts ...string) {
+	t.Helper()
+	log := s.logged()
+	for _, text := range texts {
+		if !strings.Contains(log, text) {
+			t.Errorf("the log lacks %q:\n%s", text, log)
+		}
+	}
+}
+
+// child is the nth child, which is alive.
+func (s *script) child(n int) *scripted {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alive[n]
+}
+
+// killAll ends all children.
+func (s *script) killAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.alive {
+		c.Kill()
+	}
+}
+
+// inTurn gives each child the next behaviour, and the last one to all others.
+func inTurn(list ...behaviour) func(n int) behaviour {
+	return func(n int) behaviour { return list[min(n, len(list)-1)] }
 }

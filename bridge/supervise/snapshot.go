@@ -120,11 +120,11 @@ func (sup *supervisor) snapshot() Snapshot {
 	}
 	for _, in := range sup.instances {
 		switch in.machine.state {
-		case Broken:
+		case stateBroken:
 			if s.Breaker == "closed" && sup.refusingUntil.Load() != 0 {
 				s.Breaker = "open"
 			}
-		case Probing:
+		case stateProbing:
 			s.Breaker = "probing"
 		}
 		s.Instances = append(s.Instances, in.snapshot())

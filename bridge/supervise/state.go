@@ -7,49 +7,49 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// State is the state of an instance.
+// state is the state of an instance.
 //
-//	Waiting  --started--> Starting --becameReady--> Ready --served--> Serving
-//	Broken   --started--> Probing  --served--> Serving
-//	Starting, Ready, Probing, Serving --exited--> Waiting, or Broken if the budget is spent
-//	Serving  --exitedCleanly--> Waiting
-//	Starting, Ready, Probing, Serving --retire, replace, goIdle--> Draining --drained--> Ending
-//	Draining, Ending --exited--> Closed after retire, Waiting after replace, Asleep after goIdle
-//	Draining --requested, drainCancelled--> the state before
-//	Asleep   --requested--> Waiting
-//	Broken   --breakerClosed--> Waiting
-type State uint8
+//	waiting  --started--> starting --becameReady--> ready --served--> serving
+//	broken   --started--> probing  --served--> serving
+//	starting, ready, probing, serving --exited--> waiting, or broken if the budget is spent
+//	serving  --exitedCleanly--> waiting
+//	starting, ready, probing, serving --retire, replace, goIdle--> draining --drained--> ending
+//	draining, ending --exited--> closed after retire, waiting after replace, asleep after goIdle
+//	draining --requested, drainCancelled--> the state before
+//	asleep   --requested--> waiting
+//	broken   --breakerClosed--> waiting
+type state uint8
 
 const (
-	Waiting  State = iota // no child; the next is started after a pause
-	Starting              // a child, not known to be ready
-	Ready                 // a child that is ready and has answered no request yet
-	Serving               // a child that has answered a request
-	Draining              // a child that gets no more requests, and finishes those it has
-	Ending                // a child that was told to end
-	Asleep                // no child until there is a request
-	Broken                // no child: the budget is spent
-	Probing               // a child, although the budget is spent: if it serves, the budget is restored
-	Closed                // no child, nor will there be one
+	stateWaiting  state = iota // no child; the next is started after a pause
+	stateStarting              // a child, not known to be ready
+	stateReady                 // a child that is ready and has answered no request yet
+	stateServing               // a child that has answered a request
+	stateDraining              // a child that gets no more requests, and finishes those it has
+	stateEnding                // a child that was told to end
+	stateAsleep                // no child until there is a request
+	stateBroken                // no child: the budget is spent
+	stateProbing               // a child, although the budget is spent: if it serves, the budget is restored
+	stateClosed                // no child, nor will there be one
 )
 
 var stateNames = [...]string{"waiting", "starting", "ready", "serving", "draining", "ending", "asleep", "broken", "probing", "closed"}
 
-func (s State) String() string {
+func (s state) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]
 	}
-	return fmt.Sprintf("State(%d)", uint8(s))
+	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
 // hasProcess reports whether there is a child.
-func (s State) hasProcess() bool { return s.takesRequests() || s == Draining || s == Ending }
+func (s state) hasProcess() bool { return s.takesRequests() || s == stateDraining || s == stateEnding }
 
 // takesRequests reports whether there is a child that is not on its way out.
-func (s State) takesRequests() bool { return s.isUnproven() || s == Serving }
+func (s state) takesRequests() bool { return s.isUnproven() || s == stateServing }
 
 // isUnproven reports whether there is such a child that has answered nothing yet.
-func (s State) isUnproven() bool { return s == Starting || s == Ready || s == Probing }
+func (s state) isUnproven() bool { return s == stateStarting || s == stateReady || s == stateProbing }
 
 // event is what happens to an instance, or is decided about it.
 type event uint8
@@ -103,20 +103,20 @@ type machine struct {
 	random    func() float64 // 0 to 1
 	cleanPace *rate.Limiter  // of starts after clean exits
 
-	state       State
+	state       state
 	since       time.Time // when state began
 	startedAt   time.Time // when the current or last child began to run, or to be started
 	next        time.Time // when a child is to be started; zero: none is
 	failures    int       // children in a row that never served
 	flaps       int       // children in a row that served, and lived for less than steadyLife
 	drainReason event     // why the child is drained: retire, replace or goIdle
-	drainedFrom State     // the state before Draining
+	drainedFrom state     // the state before Draining
 }
 
 func newMachine(b *budget, stop bool, random func() float64, now time.Time) *machine {
 	return &machine{
 		budget: b, stop: stop, random: random, cleanPace: rate.NewLimiter(cleanRate, cleanBurst),
-		state: Waiting, since: now, next: now,
+		state: stateWaiting, since: now, next: now,
 	}
 }
 
@@ -125,58 +125,58 @@ func newMachine(b *budget, stop bool, random func() float64, now time.Time) *mac
 func (m *machine) step(now time.Time, e event) {
 	s := m.state
 	switch {
-	case s == Closed:
+	case s == stateClosed:
 	case e == closed, e == retire && !s.hasProcess():
-		m.enter(now, Closed, time.Time{})
-	case e == started && s == Waiting:
+		m.enter(now, stateClosed, time.Time{})
+	case e == started && s == stateWaiting:
 		m.startedAt = now
-		m.enter(now, Starting, time.Time{})
-	case e == started && s == Broken:
+		m.enter(now, stateStarting, time.Time{})
+	case e == started && s == stateBroken:
 		m.startedAt = now
-		m.enter(now, Probing, time.Time{})
+		m.enter(now, stateProbing, time.Time{})
 	case e == running && s.hasProcess():
 		m.startedAt = now // its life begins
-	case e == becameReady && s == Starting:
-		m.enter(now, Ready, time.Time{})
+	case e == becameReady && s == stateStarting:
+		m.enter(now, stateReady, time.Time{})
 	case e == served && s.isUnproven():
 		m.failures = 0
-		if s == Probing || !m.stop {
+		if s == stateProbing || !m.stop {
 			m.budget.reset()
 		}
-		m.enter(now, Serving, time.Time{})
+		m.enter(now, stateServing, time.Time{})
 	case (e == retire || e == replace || e == goIdle) && s.takesRequests():
 		m.drainReason, m.drainedFrom = e, s
-		m.enter(now, Draining, time.Time{})
+		m.enter(now, stateDraining, time.Time{})
 	case e == retire && s.hasProcess():
 		m.drainReason = e // whatever the reason was before
-	case e == drained && s == Draining:
-		m.enter(now, Ending, time.Time{})
-	case e == requested && (s == Asleep || s == Waiting), e == breakerClosed && s == Broken:
-		m.enter(now, Waiting, now)
-	case e == requested && s == Draining && m.drainReason == goIdle, e == drainCancelled && s == Draining:
+	case e == drained && s == stateDraining:
+		m.enter(now, stateEnding, time.Time{})
+	case e == requested && (s == stateAsleep || s == stateWaiting), e == breakerClosed && s == stateBroken:
+		m.enter(now, stateWaiting, now)
+	case e == requested && s == stateDraining && m.drainReason == goIdle, e == drainCancelled && s == stateDraining:
 		m.enter(now, m.drainedFrom, time.Time{})
-	case e == requested && s == Ending && m.drainReason == goIdle:
+	case e == requested && s == stateEnding && m.drainReason == goIdle:
 		m.drainReason = replace
-	case e == exitedCleanly && s == Serving:
-		m.enter(now, Waiting, now.Add(m.cleanPace.ReserveN(now, 1).DelayFrom(now)))
+	case e == exitedCleanly && s == stateServing:
+		m.enter(now, stateWaiting, now.Add(m.cleanPace.ReserveN(now, 1).DelayFrom(now)))
 	case e == exited, e == exitedCleanly:
 		m.exited(now)
 	}
 }
 
-func (m *machine) enter(now time.Time, s State, next time.Time) {
+func (m *machine) enter(now time.Time, s state, next time.Time) {
 	m.state, m.since, m.next = s, now, next
 }
 
 func (m *machine) exited(now time.Time) {
 	switch m.state {
-	case Serving:
+	case stateServing:
 		m.exitedServing(now)
-	case Starting, Ready, Waiting:
+	case stateStarting, stateReady, stateWaiting:
 		m.exitedUnserved(now)
-	case Probing, Broken:
-		m.enter(now, Broken, now.Add(m.budget.window))
-	case Draining, Ending:
+	case stateProbing, stateBroken:
+		m.enter(now, stateBroken, now.Add(m.budget.window))
+	case stateDraining, stateEnding:
 		m.exitedDrained(now)
 	}
 }
@@ -185,11 +185,11 @@ func (m *machine) exited(now time.Time) {
 func (m *machine) exitedDrained(now time.Time) {
 	switch m.drainReason {
 	case retire:
-		m.enter(now, Closed, time.Time{})
+		m.enter(now, stateClosed, time.Time{})
 	case goIdle:
-		m.enter(now, Asleep, time.Time{})
+		m.enter(now, stateAsleep, time.Time{})
 	default:
-		m.enter(now, Waiting, now)
+		m.enter(now, stateWaiting, now)
 	}
 }
 
@@ -207,13 +207,13 @@ func (m *machine) exitedUnserved(now time.Time) {
 	}
 	m.failures++
 	if m.budget.spend(now) {
-		m.enter(now, Broken, now.Add(m.budget.window))
+		m.enter(now, stateBroken, now.Add(m.budget.window))
 		return
 	}
 	pause := min(doubled(minBackoff, m.failures-1, maxBackoff), maxBackoff)
 	// A quarter more or less: children that exit together are not started together.
 	pause = time.Duration(float64(pause) * (0.75 + m.random()/2))
-	m.enter(now, Waiting, now.Add(min(max(pause, minBackoff), maxBackoff)))
+	m.enter(now, stateWaiting, now.Add(min(max(pause, minBackoff), maxBackoff)))
 }
 
 func (m *machine) exitedServing(now time.Time) {
@@ -223,7 +223,7 @@ func (m *machine) exitedServing(now time.Time) {
 	}
 	m.flaps++
 	if m.stop && m.budget.spend(now) {
-		m.enter(now, Broken, now.Add(m.budget.window))
+		m.enter(now, stateBroken, now.Add(m.budget.window))
 		return
 	}
 	var pause time.Duration
@@ -234,7 +234,7 @@ func (m *machine) exitedServing(now time.Time) {
 		}
 		pause = time.Duration(float64(pause) * (0.75 + m.random()/4))
 	}
-	m.enter(now, Waiting, now.Add(pause))
+	m.enter(now, stateWaiting, now.Add(pause))
 }
 
 // doubled is d, doubled n times, but not more than most.

@@ -49,7 +49,7 @@ func TestMachine(t *testing.T) {
 					m.step(now, exited)
 				}
 				text := m.next.Sub(now).String()
-				if m.state == Broken {
+				if m.state == stateBroken {
 					text += "!"
 				}
 				got = append(got, text)
@@ -90,23 +90,23 @@ func TestMachineAtRandom(t *testing.T) {
 				continue // the keeper never does that
 			}
 			m.step(now, e)
-			if (m.state.hasProcess() || m.state == Asleep) == !m.next.IsZero() || m.state == Closed {
+			if (m.state.hasProcess() || m.state == stateAsleep) == !m.next.IsZero() || m.state == stateClosed {
 				t.Fatalf("seed %d: %v after %v in %v, next start %v", seed, m.state, e, before, m.next)
 			}
 			pause := m.next.Sub(now)
 			switch {
 			case m.state.hasProcess():
-			case m.state == Broken && pause != 10*time.Minute && e == exited:
+			case m.state == stateBroken && pause != 10*time.Minute && e == exited:
 				t.Fatalf("seed %d: broken for %v", seed, pause)
-			case m.state == Waiting && before == Serving && (pause < 0 || pause > maxFlapBackoff):
+			case m.state == stateWaiting && before == stateServing && (pause < 0 || pause > maxFlapBackoff):
 				t.Fatalf("seed %d: %v after one that served", seed, pause)
-			case m.state == Waiting && e == exited && before.isUnproven() && (pause < minBackoff || pause > maxBackoff):
+			case m.state == stateWaiting && e == exited && before.isUnproven() && (pause < minBackoff || pause > maxBackoff):
 				t.Fatalf("seed %d: %v after one that never served", seed, pause)
 			}
 		}
 		m.step(now, closed)
 		for e := range closed {
-			if m.step(now, e); m.state != Closed {
+			if m.step(now, e); m.state != stateClosed {
 				t.Fatalf("closed, then %v", m.state)
 			}
 		}
@@ -120,14 +120,14 @@ func TestPaceOfCleanExits(t *testing.T) {
 	for range cleanBurst {
 		m.step(now, started)
 		m.step(now, served)
-		if m.step(now, exitedCleanly); m.state != Waiting || m.next != now {
+		if m.step(now, exitedCleanly); m.state != stateWaiting || m.next != now {
 			t.Fatalf("%v, next start after %v", m.state, m.next.Sub(now))
 		}
 	}
 	for range 10 {
 		m.step(now, started)
 		m.step(now, served)
-		if m.step(now, exitedCleanly); m.state != Waiting || m.next.Sub(now) != time.Second/cleanRate {
+		if m.step(now, exitedCleanly); m.state != stateWaiting || m.next.Sub(now) != time.Second/cleanRate {
 			t.Fatalf("%v, next start after %v", m.state, m.next.Sub(now))
 		}
 		now = m.next

@@ -266,20 +266,20 @@ func (sup *supervisor) updateBreaker(now time.Time) {
 	probing, hopeful := false, false
 	for _, in := range sup.instances {
 		switch in.machine.state {
-		case Broken:
+		case stateBroken:
 			if broken == nil || !in.machine.next.IsZero() {
 				broken = in
 			}
-		case Probing:
+		case stateProbing:
 			probing = true
-		case Closed:
+		case stateClosed:
 		default:
 			hopeful = true
 		}
 	}
 	for _, in := range sup.instances {
 		switch m := in.machine; {
-		case m.state != Broken:
+		case m.state != stateBroken:
 		case in != broken || probing:
 			m.next = time.Time{}
 		case m.next.IsZero():

@@ -8,7 +8,7 @@ import (
 
 // A child that never serves: a minute between starts at most, then one in ten minutes.
 func TestNeverServes(t *testing.T) {
-	superviseOne(t, Budget{}, 24*time.Hour, func(int) behaviour { return behaviour{lives: 10 * time.Millisecond} }, func(s *script, log string) {
+	superviseOne(t, Budget{}, 24*time.Hour, inTurn(behaviour{lives: 10 * time.Millisecond}), func(s *script, log string) {
 		if n := len(s.started); n < 140 || n > 155 {
 			t.Errorf("%d starts in a day, want 10 and 144 or so", n)
 		}
@@ -62,20 +62,13 @@ func TestBreakerCloses(t *testing.T) {
 			in.State != "serving" || in.PID != 1005 || in.Restarts != 5 || in.Answered != 1 || len(shot.CrashLoop.Exits) != 5 || in.Lines[0] != "words of 5" {
 			t.Errorf("the snapshot is %+v", shot)
 		}
-		if !strings.Contains(log, "serves again") || !strings.Contains(log, "the crash loop is over") {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantLog(t, "serves again", "the crash loop is over")
 	})
 }
 
 // While a probe runs, requests are let through: it could not serve otherwise.
 func TestProbeIsAsked(t *testing.T) {
-	superviseOne(t, Budget{Spawns: 1, Per: time.Minute}, 90*time.Second, func(n int) behaviour {
-		if n == 0 {
-			return behaviour{lives: time.Millisecond}
-		}
-		return behaviour{}
-	}, func(s *script, _ string) {
+	superviseOne(t, Budget{Spawns: 1, Per: time.Minute}, 90*time.Second, inTurn(behaviour{lives: time.Millisecond}, behaviour{}), func(s *script, _ string) {
 		if _, refusing := s.refusing(); refusing || s.snapshot().Instances[0].State != "probing" {
 			t.Errorf("state %v, refusing %v", s.snapshot().Instances[0].State, refusing)
 		}
@@ -87,7 +80,7 @@ func TestProbeIsAsked(t *testing.T) {
 func TestServesAndDies(t *testing.T) {
 	const hours = 6
 	const each = 3600 * time.Millisecond
-	superviseOne(t, Budget{}, hours*time.Hour, func(int) behaviour { return behaviour{serves: 500 * time.Millisecond, lives: each} }, func(s *script, log string) {
+	superviseOne(t, Budget{}, hours*time.Hour, inTurn(behaviour{serves: 500 * time.Millisecond, lives: each}), func(s *script, log string) {
 		there := time.Duration(len(s.started)) * each
 		if there < hours*time.Hour*4/5 {
 			t.Errorf("there for %v of %d h, in %d lives", there, hours, len(s.started))
@@ -106,7 +99,7 @@ func TestServesAndDies(t *testing.T) {
 
 // Those who prefer it have it stopped.
 func TestServesAndDiesStop(t *testing.T) {
-	superviseOne(t, Budget{Stop: true}, time.Hour, func(int) behaviour { return behaviour{serves: 500 * time.Millisecond, lives: 3 * time.Second} }, func(s *script, _ string) {
+	superviseOne(t, Budget{Stop: true}, time.Hour, inTurn(behaviour{serves: 500 * time.Millisecond, lives: 3 * time.Second}), func(s *script, _ string) {
 		// Every probe serves, which closes the breaker and restores the budget.
 		if n := len(s.started); n < 40 || n > 70 {
 			t.Errorf("%d starts in an hour, want ten or so in ten minutes", n)
@@ -116,12 +109,7 @@ func TestServesAndDiesStop(t *testing.T) {
 
 // The answer of a child that dies with it may be told of after its death.
 func TestServedIsToldLate(t *testing.T) {
-	superviseOne(t, Budget{}, 10*time.Second, func(n int) behaviour {
-		if n == 0 {
-			return behaviour{serves: time.Second, late: 50 * time.Millisecond, lives: time.Second}
-		}
-		return behaviour{}
-	}, func(s *script, log string) {
+	superviseOne(t, Budget{}, 10*time.Second, inTurn(behaviour{serves: time.Second, late: 50 * time.Millisecond, lives: time.Second}, behaviour{}), func(s *script, log string) {
 		if len(s.started) != 2 || s.started[1].Sub(s.started[0]) != 1050*time.Millisecond {
 			t.Errorf("starts %v", s.started)
 		}
@@ -133,17 +121,10 @@ func TestServedIsToldLate(t *testing.T) {
 
 // A program that cannot be started is a child that died.
 func TestCannotBeStarted(t *testing.T) {
-	superviseOne(t, Budget{Spawns: 4}, time.Hour, func(n int) behaviour {
-		if n == 0 {
-			return behaviour{serves: time.Second, lives: 2 * time.Second}
-		}
-		return behaviour{fails: true}
-	}, func(s *script, log string) {
+	superviseOne(t, Budget{Spawns: 4}, time.Hour, inTurn(behaviour{serves: time.Second, lives: 2 * time.Second}, behaviour{fails: true}), func(s *script, log string) {
 		if n := len(s.started); n != 1+4+5 {
 			t.Errorf("%d starts, want the first, four until the breaker, and a probe each ten minutes", n)
 		}
-		if !strings.Contains(log, "could not be started: no such program") {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantLog(t, "could not be started: no such program")
 	})
 }

@@ -20,9 +20,7 @@ func TestSuspects(t *testing.T) {
 		if n := strings.Count(log, "a route was in flight whenever"); n != 2 {
 			t.Errorf("%d suspects were told of:\n%s", n, log)
 		}
-		if !strings.Contains(log, `in_flight="GET /boom 0s; GET /page/0 0s; GET / 0s"`) {
-			t.Errorf("the log says\n%s", log)
-		}
+		s.wantLog(t, `in_flight="GET /boom 0s; GET /page/0 0s; GET / 0s"`)
 		shot := s.snapshot()
 		if len(shot.Suspects) != 2 || shot.Suspects[1].Route != "GET /boom" || shot.Suspects[1].Exits != s.starts()-1 {
 			t.Errorf("suspects are %+v", shot.Suspects)
@@ -78,9 +76,7 @@ func TestQuarantine(t *testing.T) {
 // A request that meets a child which is about to exit cleanly is sent again, and answered.
 // One that makes each child exit is not.
 func TestSuspectsOfCleanExits(t *testing.T) {
-	superviseAs(t, Config{}, 0, func(int) behaviour {
-		return behaviour{serves: time.Second, lives: 10 * time.Second, clean: true, losses: []Request{get("/exit"), get("/late")}}
-	}, func(s *script, _ string) {
+	superviseAs(t, Config{}, 0, inTurn(behaviour{serves: time.Second, lives: 10 * time.Second, clean: true, losses: []Request{get("/exit"), get("/late")}}), func(s *script, _ string) {
 		for range 60 {
 			time.Sleep(time.Second)
 			s.sup.answered("app-0", "GET /late")
@@ -118,13 +114,10 @@ func TestNoSuspectsInARestart(t *testing.T) {
 // What was in flight when the application hung as a whole is no suspect: whatever it
 // waited for is.
 func TestNoSuspectsInAStall(t *testing.T) {
-	superviseAs(t, Config{StallKill: 30 * time.Second, Quarantine: 10 * time.Minute}, time.Second, func(int) behaviour {
-		return behaviour{losses: []Request{get("/"), get("/login")}}
-	}, func(s *script, _ string) {
-		g := &Group{supervisor: s.sup}
-		g.Stalled(time.Now())
+	superviseAs(t, Config{StallKill: 30 * time.Second, Quarantine: 10 * time.Minute}, time.Second, inTurn(behaviour{losses: []Request{get("/"), get("/login")}}), func(s *script, _ string) {
+		s.group.Stalled(time.Now())
 		time.Sleep(100 * time.Second)
-		g.Stalled(time.Time{})
+		s.group.Stalled(time.Time{})
 		if list := s.snapshot().Suspects; s.starts() < 4 || len(list) != 0 {
 			t.Errorf("%d starts, suspects are %+v", s.starts(), list)
 		}
