@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// gitweb ends after each error page, with status 0: the next is there at once however
-// often that happens, and it is no storm.
+// gitweb exits after each error page, with status 0: the next child is started at once, however
+// often that happens, and it is no crash loop.
 func TestCleanExits(t *testing.T) {
 	const each = 2 * time.Second
 	superviseOne(t, Budget{Spawns: 1, Stop: true}, time.Hour, inTurn(behaviour{serves: time.Second, lives: each, clean: true}), func(s *script, log string) {
@@ -30,7 +30,7 @@ func TestCleanExits(t *testing.T) {
 	})
 }
 
-// One that ends without having served has not done what it was to do, whatever its status.
+// An exit with status 0 is not clean if the child has not served.
 func TestStatusZeroUnserved(t *testing.T) {
 	superviseOne(t, Budget{}, time.Hour, inTurn(behaviour{lives: time.Second, clean: true}), func(s *script, log string) {
 		if shot := s.snapshot(); shot.Breaker != "open" || shot.Exits[exitClean] != 0 || shot.Exits[exitExited] == 0 {
@@ -40,7 +40,7 @@ func TestStatusZeroUnserved(t *testing.T) {
 	})
 }
 
-// Requests that are cut off by a clean exit are told of.
+// The log of a clean exit has the requests that were cut off.
 func TestCleanExitCutsOff(t *testing.T) {
 	superviseOne(t, Budget{}, 3*time.Second, inTurn(behaviour{serves: time.Second, lives: 2 * time.Second, clean: true, losses: []Request{{Method: "GET", Path: "/cut", Route: "/cut"}}}, behaviour{}), func(s *script, log string) {
 		if s.starts() != 2 || !strings.Contains(log, `in_flight="GET /cut 0s"`) || strings.Contains(log, "level=ERROR") {
@@ -49,7 +49,7 @@ func TestCleanExitCutsOff(t *testing.T) {
 	})
 }
 
-// A child that is drained may end by itself before it is told to.
+// A draining child may exit by itself.
 func TestCleanExitWhileDrained(t *testing.T) {
 	superviseOne(t, Budget{}, 2*time.Second, inTurn(behaviour{serves: time.Second, lives: 5 * time.Second, clean: true}, healthy(0)), func(s *script, _ string) {
 		s.allow(2)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// crowded has so many connections to each instance, of which so many wait to be accepted,
-// and an answer each 100 ms, for d.
+// load has connected connections to each instance, waiting of them not accepted, and an answer
+// every 100 ms, for d.
 func (q *queueScript) load(connected, waiting int, d time.Duration) {
 	q.mu.Lock()
 	q.connected = connected
@@ -28,8 +28,7 @@ func superviseCrowded(t *testing.T, cfg Config, then func(q *queueScript)) {
 	})
 }
 
-// A process that accepts one connection, whatever waits, serves one request at once. That
-// is said once.
+// A process that accepts only one connection serves one request at once. That is logged once.
 func TestServesOneAtOnce(t *testing.T) {
 	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
 		q.load(1, 0, 10*time.Second)
@@ -45,9 +44,9 @@ func TestServesOneAtOnce(t *testing.T) {
 			t.Errorf("known is %+v", c)
 		}
 		if n := strings.Count(q.logged(), "serves fewer requests at once"); n != 1 || !strings.Contains(q.logged(), "at_once=1 workers=4") {
-			t.Errorf("it was told of %d times:\n%s", n, q.logged())
+			t.Errorf("it was logged %d times:\n%s", n, q.logged())
 		}
-		// Who follows the advice is not told again.
+		// If the advice is followed, it is not logged again.
 		if err := q.reconfigure(t, func(c *Config) { c.Workers = 1 }); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +57,7 @@ func TestServesOneAtOnce(t *testing.T) {
 	})
 }
 
-// PHP with two children serves two.
+// PHP with two children serves two requests at once.
 func TestServesTwoAtOnce(t *testing.T) {
 	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
 		q.load(3, 1, 3*time.Second)
@@ -69,7 +68,7 @@ func TestServesTwoAtOnce(t *testing.T) {
 	})
 }
 
-// Connections may wait for many other reasons.
+// Connections may wait for other reasons.
 func TestServesAsManyAsItShould(t *testing.T) {
 	for name, crowd := range map[string]func(*queueScript){
 		"all are accepted":           func(q *queueScript) { q.load(4, 0, time.Hour) },
@@ -96,14 +95,14 @@ func TestServesAsManyAsItShould(t *testing.T) {
 	}
 }
 
-// While nobody asks for anything, nobody looks.
-func TestNobodyLooksAtAnEmptyQueue(t *testing.T) {
+// Without requests no samples are taken.
+func TestNoSamplesWithoutRequests(t *testing.T) {
 	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
 		looks := 0
 		q.sup.call(func() { q.sup.onPass = func(time.Time) { looks++ } })
 		time.Sleep(24 * time.Hour)
 		q.sup.call(func() {
-			if looks > 30 { // a new child is looked at once an hour
+			if looks > 30 { // the accept queue of a new child is looked at once an hour
 				t.Errorf("it was looked %d times", looks)
 			}
 			q.sup.onPass = func(time.Time) {}
@@ -124,7 +123,7 @@ func TestEndsAfterEach(t *testing.T) {
 				t.Errorf("%d workers: known is %+v", workers, c)
 			}
 			if n := strings.Count(log, "ends after each request"); n != workers/2 {
-				t.Errorf("%d workers: it was told of %d times:\n%s", workers, n, log)
+				t.Errorf("%d workers: it was logged %d times:\n%s", workers, n, log)
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/memlimit"
 )
 
-// reconfigure has another configuration hold.
+// reconfigure puts another configuration in force.
 func (s *script) reconfigure(t *testing.T, change func(*Config)) error {
 	t.Helper()
 	cfg := s.sup.plan.Config
@@ -29,7 +29,7 @@ func (s *script) reconfigure(t *testing.T, change func(*Config)) error {
 	return err
 }
 
-// Knobs are turned without a child noticing.
+// Settings that are not about a process change without a restart.
 func TestConfigureInPlace(t *testing.T) {
 	superviseAs(t, Config{MaxRequests: 1000, SpawnBudget: Budget{Spawns: 3}}, time.Minute, healthy, func(s *script, _ string) {
 		if err := s.reconfigure(t, func(c *Config) {
@@ -41,7 +41,7 @@ func TestConfigureInPlace(t *testing.T) {
 		}
 		time.Sleep(10 * time.Minute)
 		if got := s.frontCalls(); got != "add app-0" || s.starts() != 1 {
-			t.Errorf("told %s, %d starts", got, s.starts())
+			t.Errorf("the calls of Front are %s, %d starts", got, s.starts())
 		}
 		if shot := s.snapshot(); shot.Budget.Spawns != 5 || shot.Budget.Per != 3600 || shot.Memory.Soft != 100*mib {
 			t.Errorf("the snapshot is %+v", shot)
@@ -51,7 +51,7 @@ func TestConfigureInPlace(t *testing.T) {
 	})
 }
 
-// A lifetime holds for those that live.
+// A lifetime holds for children that run.
 func TestConfigureLifetime(t *testing.T) {
 	superviseAs(t, Config{}, time.Hour, healthy, func(s *script, _ string) {
 		s.allow(2)
@@ -63,7 +63,7 @@ func TestConfigureLifetime(t *testing.T) {
 	})
 }
 
-// Instances are started and ended until there are as many as there should be.
+// Instances are started and stopped until their number is right.
 func TestConfigureInstances(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(3)
@@ -80,8 +80,8 @@ func TestConfigureInstances(t *testing.T) {
 	})
 }
 
-// Another program replaces the one that runs; if it is no good, that goes on, and it is
-// tried again.
+// Another command replaces the one that runs. If it fails, the old one goes on, and it is tried
+// again.
 func TestConfigureProgram(t *testing.T) {
 	bad := true
 	superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
@@ -96,7 +96,7 @@ func TestConfigureProgram(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if got := s.frontCalls(); got != "add app-0" || s.states() != "serving" || !strings.Contains(s.logged(), "the old one goes on") {
-			t.Errorf("told %s, %s", got, s.states())
+			t.Errorf("the calls of Front are %s, %s", got, s.states())
 		}
 		s.mu.Lock()
 		bad = false
@@ -106,7 +106,7 @@ func TestConfigureProgram(t *testing.T) {
 	})
 }
 
-// What cannot be changed is named, and nothing else is changed.
+// The error names what cannot be changed in place, and nothing is changed.
 func TestConfigureOtherKind(t *testing.T) {
 	superviseAs(t, Config{}, time.Second, healthy, func(s *script, _ string) {
 		err := s.reconfigure(t, func(c *Config) { c.Listen, c.MaxRequests = "127.0.0.1:0", 7 })
@@ -116,7 +116,7 @@ func TestConfigureOtherKind(t *testing.T) {
 	})
 }
 
-// noted are meters that note which limits they are given.
+// fakeController records the limits that are set.
 type fakeController struct {
 	memlimit.Controller
 	limits []Memory
@@ -130,8 +130,8 @@ func (n *fakeController) SetLimits(m memlimit.Limits) (bool, error) {
 	return false, n.err
 }
 
-// What is prepared is not in force, and leaves nothing behind when it is dropped: the kernel
-// alone is told of memory limits before, because it may refuse.
+// A Change that is prepared is not in force, and leaves nothing behind when it is canceled. Only
+// memory limits are set at once, because the kernel may refuse them.
 func TestPrepare(t *testing.T) {
 	dir := t.TempDir()
 	was, next, other := Memory{Total: 400 * mib}, Memory{Total: 500 * mib}, Memory{Total: 600 * mib}
@@ -176,7 +176,7 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// What the kernel refuses, or does not do in time, is not in force, and changes nothing.
+// Limits that the kernel refuses, or does not set in time, change nothing.
 func TestPrepareFails(t *testing.T) {
 	dir := t.TempDir()
 	for _, meters := range []*fakeController{{err: errors.New("busy")}, {hangs: time.Minute}} {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A storm is over when nobody dies any more, even if children are replaced all the time.
-func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
+// A crash loop is over when no child crashes any more, even if children are replaced often.
+func TestCrashLoopEndsWhileChildrenAreReplaced(t *testing.T) {
 	superviseAs(t, Config{MaxLifetime: 30 * time.Second}, 0, func(n int) behaviour {
 		if n < 4 {
 			return behaviour{serves: 100 * time.Millisecond, lives: time.Second}
@@ -23,8 +23,8 @@ func TestStormEndsWhileChildrenAreReplaced(t *testing.T) {
 	})
 }
 
-// Nor does it go on because there is no room for an instance.
-func TestStormEndsWithoutRoom(t *testing.T) {
+// An instance that there is no memory for does not prolong a crash loop.
+func TestCrashLoopEndsWithoutRoom(t *testing.T) {
 	superviseAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, 0, func(n int) behaviour {
 		l := healthy(n)
 		if l.memory = 100 * mib; n > 2 && n < 6 {
@@ -41,8 +41,8 @@ func TestStormEndsWithoutRoom(t *testing.T) {
 	})
 }
 
-// Of instances that are given up, only the one that is tried again speaks for all.
-func TestCalmWhileBroken(t *testing.T) {
+// Of the broken instances only the one that is tried again is unstable.
+func TestStableWhileBroken(t *testing.T) {
 	for _, tc := range []struct {
 		next     time.Time
 		roomless bool

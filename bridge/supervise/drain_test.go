@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// draining fails unless the only instance is drained, and its child lives.
+// draining fails unless the only instance is draining, and its child alive.
 func (s *script) draining(t *testing.T) {
 	t.Helper()
 	if s.states() != "draining" || s.living() != 1 {
@@ -13,8 +13,8 @@ func (s *script) draining(t *testing.T) {
 	}
 }
 
-// A child that dies while it is drained leaves nothing to the next, which is drained, too.
-func TestDiesDrainedThenTheNextIsDrained(t *testing.T) {
+// When a draining child exits, the drain of the next child begins anew.
+func TestExitWhileDraining(t *testing.T) {
 	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, healthy, func(s *script, _ string) {
 		s.keepBusy("app-0", 20*time.Second)
 		for range 2 {
@@ -30,9 +30,8 @@ func TestDiesDrainedThenTheNextIsDrained(t *testing.T) {
 	})
 }
 
-// Nor does one that has died, and was to be drained before it was known what it was good
-// for.
-func TestDiesAndIsDrained(t *testing.T) {
+// So does the drain of the next child if a child has exited before it was drained.
+func TestExitBeforeDraining(t *testing.T) {
 	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, 15*time.Second, inTurn(behaviour{lives: 9800 * time.Millisecond}, healthy(0)), func(s *script, _ string) {
 		s.group.Wanted()
 		time.Sleep(2 * time.Second)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A command whose file system does not answer: it is being started for as long as it may
-// be, which everybody is told who asks, and then killed.
+// A command whose file system does not answer is in state starting until the start timeout, and
+// is killed then. Calls do not wait for it.
 func TestLaunchHangs(t *testing.T) {
 	superviseAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, inTurn(behaviour{launch: time.Hour}), func(s *script, _ string) {
 		begun := time.Now()
@@ -34,7 +34,7 @@ func TestLaunchHangs(t *testing.T) {
 	})
 }
 
-// Start waits until the command runs, but not for long.
+// Start waits for the launch, but not for long.
 func TestStartWaitsForTheLaunch(t *testing.T) {
 	for _, tc := range []struct {
 		launch, want time.Duration
@@ -55,8 +55,8 @@ func TestStartWaitsForTheLaunch(t *testing.T) {
 	}
 }
 
-// Others are not held up, and requests go to them; but none that lies at the socket of a
-// child which is being started is sent elsewhere: the child may read it any moment.
+// A launch that hangs delays no other instance. Requests go to the others, but those that were
+// sent to the instance stay: its child may read them any moment.
 func TestLaunchHoldsUpNobody(t *testing.T) {
 	superviseAs(t, Config{Instances: 2, StartTimeout: time.Hour}, 9*time.Second, func(n int) behaviour {
 		switch n {
@@ -69,7 +69,7 @@ func TestLaunchHoldsUpNobody(t *testing.T) {
 	}, func(s *script, _ string) {
 		time.Sleep(2 * time.Second)
 		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0"; got != want || s.states() != "starting serving" {
-			t.Errorf("told %s, want %s, states %s", got, want, s.states())
+			t.Errorf("the calls of Front are %s, want %s, states %s", got, want, s.states())
 		}
 		time.Sleep(3 * time.Second)
 		if s.starts() != 4 {
@@ -77,13 +77,13 @@ func TestLaunchHoldsUpNobody(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if got := s.frontCalls(); !strings.Contains(got, "resume app-0") || strings.Contains(got, "fail app-0, resume app-0") {
-			t.Errorf("told %s", got)
+			t.Errorf("the calls of Front are %s", got)
 		}
 	})
 }
 
-// A child that does not end although it was killed is told of once, and another takes its
-// place on a socket of its own. At the end it is not waited for.
+// A child that does not end although it was killed is logged once, and a child on another socket
+// takes its place. Close does not wait for it.
 func TestStuck(t *testing.T) {
 	superviseAs(t, Config{StallKill: 10 * time.Second, DrainTimeout: time.Minute}, 0, func(n int) behaviour {
 		l := healthy(n)
@@ -97,11 +97,11 @@ func TestStuck(t *testing.T) {
 		time.Sleep(10*time.Second + stopTimeout)
 		s.group.Stalled(time.Time{})
 		if n := strings.Count(s.logged(), "does not end although it was killed"); n != 1 {
-			t.Errorf("it is told of %d times:\n%s", n, s.logged())
+			t.Errorf("it is logged %d times:\n%s", n, s.logged())
 		}
 		time.Sleep(2 * time.Second)
 		s.wantCalls(t, "add app-0, add app-1, drain app-0")
-		// As long as it is there, no other is replaced: they would become ever more.
+		// While it is there, no other child is replaced: the number of processes is bounded.
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "process 1000 was killed and does not end") {
 			t.Errorf("a restart: %v", err)
 		}
@@ -113,7 +113,7 @@ func TestStuck(t *testing.T) {
 	})
 }
 
-// A successor that is stuck does not keep a restart waiting.
+// A restart does not wait for a successor that is stuck.
 func TestStuckSuccessor(t *testing.T) {
 	superviseAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, inTurn(healthy(0), behaviour{launch: 24 * time.Hour, stuck: true}), func(s *script, _ string) {
 		s.allow(2)
@@ -127,7 +127,7 @@ func TestStuckSuccessor(t *testing.T) {
 	})
 }
 
-// The time that a child must live for a restart to have succeeded begins when it runs.
+// The time for which a child must live begins when it runs.
 func TestLifeBeginsWithTheLaunch(t *testing.T) {
 	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) behaviour {
 		return behaviour{launch: probation - time.Millisecond, lives: probation / 2}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// stalledHandler is a log that nobody reads, until it is released.
+// stalledHandler blocks until free is closed.
 type stalledHandler struct {
 	slog.Handler
 	free <-chan struct{}
@@ -27,8 +27,8 @@ func (h stalledHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return stalledHandler{h.Handler.WithAttrs(attrs), h.free}
 }
 
-// Who logs does not wait for the log. What does not fit is counted, what does comes in
-// order, with its own time.
+// Logging does not wait for the log. Records that do not fit are counted, others are written in
+// order, with their own times.
 func TestLogQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
@@ -37,7 +37,7 @@ func TestLogQueue(t *testing.T) {
 		go q.run()
 		log := q.logger(slog.New(stalledHandler{slog.NewTextHandler(&text, nil), free})).With("command", "app")
 		log.Info("first")
-		synctest.Wait() // it is being written
+		synctest.Wait() // until it is being written
 		begun := time.Now()
 		for i := range logCapacity + 7 {
 			log.Info("another", "n", i)
@@ -61,7 +61,7 @@ func TestLogQueue(t *testing.T) {
 	})
 }
 
-// A log that is never written is not waited for.
+// close does not wait for a log that blocks forever.
 func TestLogQueueIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
@@ -76,7 +76,7 @@ func TestLogQueueIsLeft(t *testing.T) {
 	})
 }
 
-// Many log at the same time.
+// Several goroutines may log at once.
 func TestLogQueueTogether(t *testing.T) {
 	var text bytes.Buffer
 	q := newLogQueue()

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// One that uses more than the soft limit is replaced, and one that uses more than the
-// hard one is killed.
+// A child above the soft limit is replaced, one above the hard limit is killed.
 func TestMemoryLimits(t *testing.T) {
 	fat := func(used uint64) func(n int) behaviour {
 		return func(n int) behaviour {
@@ -33,7 +32,7 @@ func TestMemoryLimits(t *testing.T) {
 	})
 }
 
-// Where the kernel has killed a worker, the rest of the child is no use.
+// When the kernel has killed a process of a child, the child is killed.
 func TestWorkerIsKilledByTheKernel(t *testing.T) {
 	superviseAs(t, Config{Memory: Memory{Hard: 100 * mib}}, 10*time.Second, func(n int) behaviour {
 		l := healthy(n)
@@ -48,7 +47,7 @@ func TestWorkerIsKilledByTheKernel(t *testing.T) {
 	})
 }
 
-// Of all that use too much together, the largest is killed.
+// When all use too much together, the largest child is killed.
 func TestMemoryTotal(t *testing.T) {
 	superviseAs(t, Config{Memory: Memory{Total: 100 * mib}, Instances: 2}, 5*time.Second, func(n int) behaviour {
 		l := healthy(n)
@@ -66,7 +65,7 @@ func TestMemoryTotal(t *testing.T) {
 	})
 }
 
-// Nothing is started that there is no room for; but something is.
+// No child is started beyond the total, but if none runs, one is.
 func TestNoRoom(t *testing.T) {
 	superviseAs(t, Config{Memory: Memory{Total: 100 * mib}, MaxInstances: 3, Workers: 1}, 5*time.Second, func(n int) behaviour {
 		l := healthy(n)
@@ -87,7 +86,7 @@ func TestNoRoom(t *testing.T) {
 		if s.starts() != 2 {
 			t.Errorf("%d starts: nothing runs, and there is always room for one", s.starts())
 		}
-		// A replacement cannot overlap.
+		// There is no memory for the old and the new child together.
 		if err := s.restart(); err != nil {
 			t.Fatal(err)
 		}
@@ -95,8 +94,8 @@ func TestNoRoom(t *testing.T) {
 	})
 }
 
-// There is room at once for the next of one that has ended.
-func TestRoomAfterADeath(t *testing.T) {
+// After an exit there is memory for the next child at once.
+func TestRoomAfterAnExit(t *testing.T) {
 	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1000 * mib}}, 33*time.Second, func(n int) behaviour {
 		l := healthy(n)
 		if l.memory = 450 * mib; n == 0 {
@@ -110,7 +109,7 @@ func TestRoomAfterADeath(t *testing.T) {
 	})
 }
 
-// weighing is a script in which it takes a while to find out what all use.
+// weighing is a script in which the total takes a while to read.
 type weighing struct{ *script }
 
 func (w weighing) memory() (used uint64, known bool) {
@@ -119,8 +118,8 @@ func (w weighing) memory() (used uint64, known bool) {
 	return used, known
 }
 
-// While one that was killed for what all use together gives that back, which may take
-// seconds, no other is, nor for what was found out before.
+// While a child that was killed for the total gives its memory back, no other is killed, nor for
+// a sample of before.
 func TestMemoryTotalKillsOne(t *testing.T) {
 	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1400 * mib}}, 0, func(n int) behaviour {
 		l := healthy(n)

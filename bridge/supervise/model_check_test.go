@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// check checks what always holds when nothing is going on.
+// check checks what always holds between two passes.
 func (m *model) check() {
 	m.sup.call(func() {
 		m.mu.Lock()
@@ -20,7 +20,7 @@ func (m *model) check() {
 				successors++
 			}
 			m.checkChild(in)
-			m.checkExposure(in)
+			m.checkRotation(in)
 		}
 		if owned != len(m.children) {
 			m.t.Errorf("%d of %d children are known", owned, len(m.children))
@@ -28,7 +28,7 @@ func (m *model) check() {
 		if successors > 1 {
 			m.t.Errorf("%d are being replaced", successors)
 		}
-		// One that is gone stays until it is known whom its end has hit.
+		// An instance that is removed stays until the exit of its child was reported.
 		if n := len(m.sup.instances); n > m.plan.MaxInstances+3 {
 			m.t.Errorf("there are %d instances", n)
 		}
@@ -58,8 +58,8 @@ func (m *model) checkChild(in *instance) {
 	}
 }
 
-// checkExposure checks that requests are sent to an instance if its state says so.
-func (m *model) checkExposure(in *instance) {
+// checkRotation checks that requests are sent to an instance if its state says so.
+func (m *model) checkRotation(in *instance) {
 	state := in.machine.state
 	going := state == stateDraining || state == stateEnding
 	d := m.instances[in.socket.Addr]
@@ -78,8 +78,8 @@ func (m *model) checkExposure(in *instance) {
 	}
 }
 
-// checkStop checks that a child may be told to end now: it gets no more requests, and has
-// none, or has had time enough for them. It is called by the keeper.
+// checkStop checks that a child may be told to end now: no requests are sent to it, and it has none
+// left or was drained for long enough. The supervisor calls it.
 func (w *simulation) checkStop(c *simProcess) {
 	d, cause := w.instances[c.addr], w.sup.find(c.addr).cause
 	if d == nil || cause != "" && cause != drainTimedOut {
@@ -97,7 +97,7 @@ func (w *simulation) checkStop(c *simProcess) {
 	}
 }
 
-// goOn has d pass, in which there are requests.
+// pass lets d pass, with requests.
 func (m *model) pass(d time.Duration) {
 	for range d / time.Second {
 		time.Sleep(time.Second)
@@ -107,7 +107,7 @@ func (m *model) pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// recover has all go well from now on, and checks that it comes to be well.
+// checkRecovery ends all faults, and checks that the application recovers.
 func (m *model) checkRecovery() {
 	m.mu.Lock()
 	m.note("all goes well from now on")
@@ -117,11 +117,11 @@ func (m *model) checkRecovery() {
 	}
 	m.mu.Unlock()
 	m.group.Stalled(time.Time{})
-	m.pass(3 * time.Minute) // in which those end that are not to live, or are not ready in time
+	m.pass(3 * time.Minute) // in which children end that do not become ready in time
 	m.until(40*time.Minute, m.problems)
 }
 
-// until has time pass until f complains of nothing more, which must be in d.
+// until lets time pass until f returns "", which must happen within d.
 func (m *model) until(d time.Duration, f func() string) {
 	begun := time.Now()
 	for f() != "" {
@@ -133,7 +133,7 @@ func (m *model) until(d time.Duration, f func() string) {
 	}
 }
 
-// ills says what is not as it should be when all has gone well for a while; "": nothing.
+// problems is what is wrong although there was no fault for a while; "": nothing.
 func (m *model) problems() string {
 	for i, done := range m.restarts {
 		if len(done) == 0 {
@@ -141,9 +141,9 @@ func (m *model) problems() string {
 		}
 	}
 	var states []string
-	working, storm, stuck := 0, false, false
+	working, inLoop, stuck := 0, false, false
 	m.sup.call(func() {
-		storm = m.sup.crashLoop.active
+		inLoop = m.sup.crashLoop.active
 		for _, in := range m.sup.instances {
 			states = append(states, in.String())
 			if in.machine.state.takesRequests() {
@@ -155,21 +155,21 @@ func (m *model) problems() string {
 	switch {
 	case stuck:
 		return fmt.Sprintf("a child does not end: %v", states)
-	case storm:
-		return fmt.Sprintf("the storm is not over: %v", states)
+	case inLoop:
+		return fmt.Sprintf("the crash loop is not over: %v", states)
 	case working < m.plan.Instances && m.hasRoom(), working == 0, len(states) > m.plan.Instances+1:
 		return fmt.Sprintf("%v, want %d that work", states, m.plan.Instances)
 	}
 	return ""
 }
 
-// hasRoom reports whether there is memory for all instances when all goes well.
+// hasRoom reports whether there is memory for all instances without faults.
 func (m *model) hasRoom() bool {
 	total := m.plan.Memory.Total
 	return total == 0 || total > uint64(110*m.plan.Instances)*mib
 }
 
-// restartAll checks that a restart leaves none of the children there were.
+// checkRestart checks that no child from before a restart is left after it.
 func (m *model) checkRestart() {
 	old := m.started
 	done := m.restart()
@@ -186,7 +186,7 @@ func (m *model) checkRestart() {
 		if m.hasRoom() {
 			m.t.Errorf("restart: %v", err)
 		}
-		return // a new child may have been killed for what all use
+		return // a new child may have been killed for the total
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -195,7 +195,7 @@ func (m *model) checkRestart() {
 	}
 }
 
-// rest checks that nothing runs when nobody asks, and something does when somebody does.
+// checkIdle checks that no child runs without requests, and one does with the next request.
 func (m *model) checkIdle() {
 	if m.plan.IdleShutdown == 0 {
 		return

@@ -14,10 +14,10 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
-// TestModel plays random lives of an application: children that fail to start, die, hang
-// and grow, requests that come, last and are answered, restarts, times when nobody asks.
-// After each step it checks what always holds. Then all goes well: everything must come
-// to be as it is meant to, a restart must succeed, and what nobody asks must rest.
+// TestModel plays random histories of an application: children that fail to start, crash, hang and
+// grow, requests that come and are answered, restarts, times without requests. After each step it
+// checks what always holds. Then there are no more faults: all instances must recover, a restart
+// must succeed, and the application must stop when it is idle.
 func TestModel(t *testing.T) {
 	for seed := range seeds.Of(t, 60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -31,17 +31,17 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// model is a keeper and all that goes on around it.
+// model is a supervisor with a simulated application and Front.
 type model struct {
 	*simulation
 	rng      *rand.Rand
 	plan     *plan
 	group    *Group
-	restarts []<-chan error // what comes of those that were asked for
+	restarts []<-chan error // results of the restarts
 	begun    time.Time
-	passes   int       // of the keeper's, so far
-	lastPass time.Time // the last
-	repeated int       // looks at that time
+	passes   int       // of the supervisor
+	lastPass time.Time // time of the last pass
+	repeated int       // passes at that time
 }
 
 func newModel(t *testing.T, rng *rand.Rand) *model {
@@ -64,7 +64,7 @@ func newModel(t *testing.T, rng *rand.Rand) *model {
 	return m
 }
 
-// config draws one that is valid.
+// config draws a valid configuration.
 func (m *model) config() Config {
 	maybe := func(most time.Duration) time.Duration {
 		if m.rng.IntN(2) == 0 {
@@ -97,24 +97,24 @@ func (m *model) config() Config {
 	return cfg
 }
 
-// countLook fails if the keeper looks again and again while no time passes, which would
-// never end.
+// countPass fails if the supervisor makes pass after pass while no time passes: it would never
+// stop.
 func (m *model) countPass(now time.Time) {
 	m.passes++
 	if !now.Equal(m.lastPass) {
 		m.lastPass, m.repeated = now, 0
 	}
 	if m.repeated++; m.repeated == 200 {
-		panic(fmt.Sprintf("%s: the keeper does not come to rest: due %v, %v\n%s", m.t.Name(), m.sup.nextPass, m.sup.instances, m.recentEvents()))
+		panic(fmt.Sprintf("%s: the supervisor does not come to rest: due %v, %v\n%s", m.t.Name(), m.sup.nextPass, m.sup.instances, m.recentEvents()))
 	}
 }
 
-// lately is what has happened last.
+// recentEvents are the last events.
 func (w *simulation) recentEvents() string {
 	return strings.Join(w.events[max(0, len(w.events)-100):], "\n")
 }
 
-// begin starts the keeper, and reports whether the first children could be started.
+// begin starts the supervisor, and reports whether the first children could be started.
 func (m *model) begin() bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	begun := make(chan error, 1)
@@ -130,12 +130,12 @@ func (m *model) begin() bool {
 			m.t.Errorf("%d children are left, %v are known to be", n, m.sup.leftovers)
 		}
 		if d := time.Since(m.begun); float64(m.passes) > 20*d.Seconds()+1000 {
-			m.t.Errorf("the keeper has looked %d times in %v", m.passes, d)
+			m.t.Errorf("the supervisor has made %d passes in %v", m.passes, d)
 		}
 		if m.t.Failed() {
 			m.t.Logf("%+v\n%s", m.plan.Config, m.recentEvents())
 		}
-		time.Sleep(time.Hour) // in which those end that are left
+		time.Sleep(time.Hour) // in which the children end that are left
 	})
 	return <-begun == nil
 }
@@ -157,7 +157,7 @@ func (m *model) play() {
 	}
 }
 
-// step has one thing happen.
+// step makes one thing happen.
 func (m *model) step() {
 	switch m.rng.IntN(12) {
 	case 0:
@@ -174,21 +174,21 @@ func (m *model) step() {
 		m.killOne()
 	case 5:
 		m.await(0)
-		time.Sleep(upTo(m.rng, 3*time.Minute)) // nobody asks
+		time.Sleep(upTo(m.rng, 3*time.Minute)) // no requests
 	default:
 		m.group.Wanted()
 		m.serve(3)
 	}
 }
 
-// await has so many requests wait for the application.
+// await has n requests wait for the application.
 func (m *model) await(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiting = n
 }
 
-// strike ends a child.
+// killOne ends a child.
 func (m *model) killOne() {
 	m.mu.Lock()
 	var c *simProcess
@@ -201,7 +201,7 @@ func (m *model) killOne() {
 	}
 }
 
-// restart asks for one, and delivers what comes of it.
+// restart asks for a restart, and returns its result.
 func (m *model) restart() <-chan error {
 	m.mu.Lock()
 	m.note("restart")

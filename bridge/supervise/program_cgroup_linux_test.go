@@ -12,8 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proctest"
 )
 
-// A program that wants too much is ended by the kernel, with all that it has started, and
-// is started again.
+// A program that uses too much is killed by the kernel, with all its processes, and started again.
 func TestCgroupOfAProgram(t *testing.T) {
 	proctest.NeedCgroups(t)
 	says := make(saying, 100)
@@ -46,7 +45,7 @@ func TestCgroupOfAProgram(t *testing.T) {
 	}
 }
 
-// saying is a log's lines as they are written.
+// saying gets the lines of a log.
 type saying chan string
 
 func (s saying) Write(line []byte) (int, error) {
@@ -54,7 +53,7 @@ func (s saying) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// await waits for a line with a message, and returns a number in it.
+// await waits for a line with a message, and returns the number of a key in it.
 func (s saying) await(t *testing.T, message, key string) (n int) {
 	t.Helper()
 	for line := range s {

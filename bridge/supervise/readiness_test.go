@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
-// queueing is a script with a queue of connections that is known.
+// queueScript is a script with a known accept queue.
 type queueScript struct {
 	*script
 	depth atomic.Int64
@@ -19,7 +19,7 @@ type queueScript struct {
 
 func (q *queueScript) queued(*proc.Socket) (int, bool) { return int(q.depth.Load()), true }
 
-// A probe that accepts connections is ready, even if it takes long to answer one.
+// A probing child that accepts connections is ready, even if its first answer takes long.
 func TestProbeAccepts(t *testing.T) {
 	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1, Per: time.Minute}}, 0, inTurn(behaviour{lives: time.Millisecond}, behaviour{}), func(s *script, _ string) {
 		q := &queueScript{script: s}
@@ -35,7 +35,7 @@ func TestProbeAccepts(t *testing.T) {
 	})
 }
 
-// What does not accept the connections that wait is ended in time.
+// A child that does not accept the connections that wait is ended in time.
 func TestProbeDoesNotAccept(t *testing.T) {
 	superviseAs(t, Config{}, time.Second, inTurn(behaviour{}), func(s *script, _ string) {
 		q := &queueScript{script: s}
@@ -48,8 +48,8 @@ func TestProbeDoesNotAccept(t *testing.T) {
 	})
 }
 
-// What is left of a child that does not end at once holds up nobody but its own instance.
-func TestLingers(t *testing.T) {
+// A child whose group takes long to end delays only its own instance.
+func TestGroupEndsLate(t *testing.T) {
 	superviseAs(t, Config{Instances: 2}, 10500*time.Millisecond, func(n int) behaviour {
 		l := behaviour{serves: time.Second}
 		switch n {
@@ -75,16 +75,15 @@ func TestLingers(t *testing.T) {
 	})
 }
 
-// A child that dies before its time to be ready is over, and of which something is left
-// then, has ended by itself.
-func TestDiesUnready(t *testing.T) {
+// A child that exits before the start timeout has ended by itself, even if its group ends after it.
+func TestExitBeforeReady(t *testing.T) {
 	never := func(context.Context, string) error { return errors.New("not yet") }
 	superviseAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, inTurn(behaviour{lives: 9 * time.Second, lingers: 4 * time.Second}), func(s *script, _ string) {
 		looks := 0
 		s.sup.call(func() {
 			s.sup.onPass = func(time.Time) {
 				if looks++; looks > 200 {
-					panic("the keeper does not come to rest")
+					panic("the supervisor does not come to rest")
 				}
 			}
 		})
@@ -95,8 +94,8 @@ func TestDiesUnready(t *testing.T) {
 	})
 }
 
-// The next of a child that has died gets no request before it says that it is ready.
-func TestReadyAfterADeath(t *testing.T) {
+// After an exit, requests are sent only when the next child is ready.
+func TestReadyAfterAnExit(t *testing.T) {
 	var slow atomic.Bool
 	ready := func(context.Context, string) error {
 		if slow.Load() {
@@ -108,10 +107,24 @@ func TestReadyAfterADeath(t *testing.T) {
 		slow.Store(true)
 		time.Sleep(10 * time.Second)
 		if got := s.frontCalls(); got != "add app-0, drain app-0" || s.starts() != 2 {
-			t.Errorf("told %s, %d starts", got, s.starts())
+			t.Errorf("the calls of Front are %s, %d starts", got, s.starts())
 		}
 		slow.Store(false)
 		time.Sleep(2 * time.Second)
 		s.wantCalls(t, "add app-0, drain app-0, resume app-0")
+	})
+}
+
+func TestStartTimeout(t *testing.T) {
+	ready := inTurn(behaviour{ready: time.Hour})
+	superviseAs(t, Config{StartTimeout: 10 * time.Second, Instances: 1, MaxInstances: 2}, time.Second, healthy, func(s *script, _ string) {
+		s.mu.Lock()
+		s.maxAlive, s.behave = 2, ready
+		s.mu.Unlock()
+		s.setLoad(1, 1)
+		time.Sleep(time.Minute)
+		s.setLoad(1, 0)
+		s.wantCalls(t, "add app-0")
+		s.wantLog(t, "not ready within the start timeout")
 	})
 }

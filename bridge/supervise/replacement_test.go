@@ -9,32 +9,8 @@ import (
 	"time"
 )
 
-// good is a child that serves for ever.
-func healthy(int) behaviour { return behaviour{serves: time.Second, ready: 300 * time.Millisecond} }
-
-func (s *script) frontCalls() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(s.calls, ", ")
-}
-
-// states lists what the instances are at.
-func (s *script) states() string {
-	var all []string
-	for _, shot := range s.snapshot().Instances {
-		all = append(all, shot.State)
-	}
-	return strings.Join(all, " ")
-}
-
-func (s *script) restart() error {
-	done := make(chan error, 1)
-	s.sup.calls <- func() { s.sup.restart(done) }
-	return <-done
-}
-
-// The new child is ready before the old one gets no more requests, and that one ends
-// when it has nothing left to do; one instance after the other.
+// The new child is ready before the old one is drained, which ends when its requests are finished;
+// one instance after the other.
 func TestRestart(t *testing.T) {
 	superviseAs(t, Config{Instances: 2}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(3)
@@ -49,9 +25,9 @@ func TestRestart(t *testing.T) {
 		synctest.Wait()
 		want := "add app-0, add app-1, add app-2, drain app-0, remove app-0, add app-0, drain app-1, remove app-1"
 		if got := s.frontCalls(); got != want {
-			t.Errorf("told %s\nwant %s", got, want)
+			t.Errorf("the calls of Front are %s\nwant %s", got, want)
 		}
-		if log := s.logged(); strings.Contains(log, "has ended\"") && strings.Contains(log, "storm") {
+		if log := s.logged(); strings.Contains(log, "has ended\"") && strings.Contains(log, "crash loop") {
 			t.Errorf("the log says\n%s", log)
 		}
 		if shot := s.snapshot(); shot.Instances[0].Number != 2 || shot.Instances[1].Number != 0 || shot.Exits["planned"] != 2 || shot.Started != 4 {
@@ -60,7 +36,7 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// If the new child is no good, the old one goes on.
+// If the new child fails, the old one goes on.
 func TestRestartFails(t *testing.T) {
 	for name, bad := range map[string]behaviour{
 		"ends":            {lives: 10 * time.Millisecond},
@@ -85,8 +61,8 @@ func TestRestartFails(t *testing.T) {
 	}
 }
 
-// Who asks while a child is being started that replaces another may want one that is
-// newer than that: all who ask so have one more.
+// A restart that is asked for while a successor is being started replaces that, too, once for all
+// such restarts.
 func TestRestartsTogether(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
@@ -103,8 +79,8 @@ func TestRestartsTogether(t *testing.T) {
 	})
 }
 
-// A restart when nothing runs has something run, whatever the budget says.
-func TestRestartOfWhatIsBroken(t *testing.T) {
+// A restart starts a child where none runs, whatever the budget.
+func TestRestartBroken(t *testing.T) {
 	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}}, time.Minute, func(n int) behaviour {
 		if n < 2 {
 			return behaviour{lives: time.Millisecond}
@@ -124,7 +100,7 @@ func TestRestartOfWhatIsBroken(t *testing.T) {
 	})
 }
 
-// With one port there is one process at a time.
+// With a fixed port there is one process at a time.
 func TestRestartOnAFixedPort(t *testing.T) {
 	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, healthy, func(s *script, _ string) {
 		s.keepBusy("app-0", time.Second)
@@ -136,7 +112,7 @@ func TestRestartOnAFixedPort(t *testing.T) {
 	})
 }
 
-// Requests that do not end are cut off at last.
+// Requests that do not finish are cut off after the drain timeout.
 func TestDrainTimeout(t *testing.T) {
 	superviseAs(t, Config{DrainTimeout: 3 * time.Minute}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
@@ -152,12 +128,12 @@ func TestDrainTimeout(t *testing.T) {
 			t.Errorf("it took %v", d)
 		}
 		s.wantLog(t, `cut off with their process`, `in_flight="GET /events 1h0m0s"`)
-		time.Sleep(48 * time.Hour) // until the bubble's timer has gone
+		time.Sleep(48 * time.Hour) // until the timer of keepBusy has fired
 	})
 }
 
-// The old child may die before the new one is ready, or while it is drained.
-func TestDiesWhileItIsReplaced(t *testing.T) {
+// The old child may exit before the new one is ready, or while it is drained.
+func TestExitDuringReplacement(t *testing.T) {
 	for name, lasts := range map[string]time.Duration{"before": 60*time.Second + 100*time.Millisecond, "drained": 61 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
@@ -181,8 +157,8 @@ func TestDiesWhileItIsReplaced(t *testing.T) {
 	}
 }
 
-// A child that has answered so many, or lived so long, is replaced.
-func TestRecycling(t *testing.T) {
+// A child is replaced after MaxRequests, and after MaxLifetime.
+func TestReplacement(t *testing.T) {
 	superviseAs(t, Config{MaxRequests: 3}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
 		for range 2 {
@@ -199,13 +175,13 @@ func TestRecycling(t *testing.T) {
 			t.Errorf("%d starts in a day", n)
 		}
 		if shot := s.snapshot(); shot.CrashLoop.Count != 0 {
-			t.Errorf("the storm is %+v", shot.CrashLoop)
+			t.Errorf("the crash loop is %+v", shot.CrashLoop)
 		}
 	})
 }
 
-// One that cannot be replaced is tried again, more and more rarely.
-func TestRecyclingFails(t *testing.T) {
+// A replacement that fails is tried again, less and less often.
+func TestReplacementFails(t *testing.T) {
 	superviseAs(t, Config{MaxLifetime: time.Hour}, 2*time.Hour, inTurn(healthy(0), behaviour{fails: true}), func(s *script, log string) {
 		if n := s.starts(); n < 8 || n > 14 {
 			t.Errorf("%d starts", n)
@@ -216,8 +192,8 @@ func TestRecyclingFails(t *testing.T) {
 	})
 }
 
-// A restart may be overtaken by the end, and its client may leave.
-func TestRestartOvertaken(t *testing.T) {
+// A restart goes on when its caller has left.
+func TestRestartGoesOn(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)
 		ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Millisecond, errors.New("left"))
@@ -232,8 +208,8 @@ func TestRestartOvertaken(t *testing.T) {
 	})
 }
 
-// A restart of what was given up says what comes of it.
-func TestRestartOfWhatIsBrokenFails(t *testing.T) {
+// A restart of a broken instance returns why it failed.
+func TestRestartBrokenFails(t *testing.T) {
 	for _, ready := range []func(context.Context, string) error{nil, func(context.Context, string) error { return errors.New("not yet") }} {
 		superviseAs(t, Config{SpawnBudget: Budget{Spawns: 2}, Ready: ready}, time.Minute, inTurn(behaviour{lives: 100 * time.Millisecond}), func(s *script, _ string) {
 			if err := s.restart(); err == nil || !strings.Contains(err.Error(), "the new process ended: exit status 3") {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A restart of what sleeps wakes it.
-func TestRestartOfWhatSleeps(t *testing.T) {
+// A restart wakes instances that are asleep.
+func TestRestartAsleep(t *testing.T) {
 	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Minute, healthy, func(s *script, _ string) {
 		s.wantStates(t, "asleep")
 		if err := s.restart(); err != nil || s.starts() != 2 || s.living() != 1 {
@@ -17,8 +17,8 @@ func TestRestartOfWhatSleeps(t *testing.T) {
 	})
 }
 
-// A restart of what is about to sleep replaces it, even if there is a request meanwhile.
-func TestRestartOfWhatGoesToSleep(t *testing.T) {
+// A restart replaces a child that is drained for idleness, even if there is a request meanwhile.
+func TestRestartGoingToSleep(t *testing.T) {
 	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Second, healthy, func(s *script, _ string) {
 		s.allow(2)
 		s.keepBusy("app-0", 20*time.Second)
@@ -32,7 +32,7 @@ func TestRestartOfWhatGoesToSleep(t *testing.T) {
 }
 
 // A restart does not wait for the end of a pause between starts.
-func TestRestartOfWhatWaits(t *testing.T) {
+func TestRestartWaiting(t *testing.T) {
 	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 100}}, 70*time.Second, func(n int) behaviour {
 		if n < 7 {
 			return behaviour{lives: 10 * time.Millisecond}
@@ -52,8 +52,8 @@ func TestRestartOfWhatWaits(t *testing.T) {
 	})
 }
 
-// A restart right after a death is one of what follows it.
-func TestRestartAfterADeath(t *testing.T) {
+// A restart right after an exit starts the next child.
+func TestRestartAfterAnExit(t *testing.T) {
 	superviseAs(t, Config{}, 2100*time.Millisecond, inTurn(behaviour{lives: 2 * time.Second}), func(s *script, _ string) {
 		if err := s.restart(); err != nil || s.living() != 1 || s.starts() != 2 {
 			t.Errorf("%v, %d live, %d starts", err, s.living(), s.starts())
@@ -61,8 +61,7 @@ func TestRestartAfterADeath(t *testing.T) {
 	})
 }
 
-// Where the old child ends before the new one begins, the restart is done when it is
-// known what comes of that.
+// Where the old child ends first, the restart ends when the new child is ready or has failed.
 func TestRestartOnAFixedPortFails(t *testing.T) {
 	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, inTurn(healthy(0), behaviour{lives: 10 * time.Millisecond}), func(s *script, _ string) {
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
@@ -71,7 +70,7 @@ func TestRestartOnAFixedPortFails(t *testing.T) {
 	})
 }
 
-// If the new child ends while the old one finishes what it has, that goes on.
+// If the new child exits while the old one is drained, the old one goes on.
 func TestRestartFailsLate(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, inTurn(healthy(0), behaviour{ready: time.Millisecond, lives: time.Second}), func(s *script, _ string) {
 		s.allow(2)
@@ -86,7 +85,7 @@ func TestRestartFailsLate(t *testing.T) {
 	})
 }
 
-// A restart does not wait for an instance that there is no room for.
+// A restart does not wait for an instance that there is no memory for.
 func TestRestartWithoutRoom(t *testing.T) {
 	superviseAs(t, Config{Instances: 3, Memory: Memory{Total: 250 * mib}}, time.Minute, func(n int) behaviour {
 		l := healthy(n)
@@ -104,7 +103,7 @@ func TestRestartWithoutRoom(t *testing.T) {
 	})
 }
 
-// An answer of a child that had the address before says nothing of a new one.
+// An answer of an earlier child at the same address does not count for a new one.
 func TestRestartWhileAnotherAnswers(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(2)

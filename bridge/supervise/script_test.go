@@ -19,25 +19,25 @@ import (
 
 const mib = 1 << 20
 
-// script is a program whose children do what it says, and whoever sends requests to them.
+// script is a program whose children behave as the test says, and the Front.
 type script struct {
 	t        *testing.T
 	behave   func(n int) behaviour // of the nth child, from 0
 	sup      *supervisor
 	group    *Group
-	maxAlive int         // children that may live at once
-	stuck    int         // those that will be left at the end
-	started  []time.Time // of all children
+	maxAlive int         // children that may be alive at once
+	stuck    int         // children that are left at the end
+	started  []time.Time // the starts of all children
 	log      bytes.Buffer
 
 	result chan error               // of the first start
-	atEnd  func(took time.Duration) // is told how long the end took; nil: nobody wants to know
+	atEnd  func(took time.Duration) // is called after the end; may be nil
 
-	used uint64 // memory of all; 0: what each uses
+	used uint64 // memory of all children; 0: the sum of theirs
 
 	mu    sync.Mutex
 	alive map[int]*scripted // by number
-	calls []string          // what Front was told
+	calls []string          // of Front
 	busy  map[string]time.Duration
 	load  Load
 
@@ -45,21 +45,21 @@ type script struct {
 	inFlight  []Request
 }
 
-// life is a child's.
+// behaviour is that of a child. Times count from its launch.
 type behaviour struct {
-	fails    bool          // it cannot be started
-	launch   time.Duration // how long it takes until it runs, or cannot be started
-	stuck    bool          // it does not end, whatever is done to it
-	serves   time.Duration // when it answers for the first time; 0: never
-	late     time.Duration // how much later that is told
-	lives    time.Duration // 0: for ever
-	clean    bool          // it ends with status 0
-	ready    time.Duration // when it accepts connections
-	ends     time.Duration // how long it takes to end when it is told to
-	lingers  time.Duration // how long something of it is left then
+	fails    bool          // cannot be started
+	launch   time.Duration // how long the start takes, or its failure
+	stuck    bool          // does not end although it is killed
+	serves   time.Duration // the first answer; 0: none
+	late     time.Duration // how much later that is reported
+	lives    time.Duration // until the exit; 0: for ever
+	clean    bool          // exits with status 0
+	ready    time.Duration // accepts connections
+	ends     time.Duration // from SIGTERM to the exit
+	lingers  time.Duration // from the exit to the end of the group
 	memory   uint64
-	oomKills uint64    // how often the kernel has killed something of it
-	losses   []Request // what its end hits
+	oomKills uint64    // see process.OOMKills
+	losses   []Request // requests that the exit hits
 }
 
 // forEver is longer than any test.
@@ -208,7 +208,7 @@ func (c *scripted) Stop(after time.Duration) {
 	time.AfterFunc(after+c.life.ends, c.quit)
 }
 
-// memory is what it uses; of one that is dead, others may know better.
+// Memory is 0 for a child that has exited, as /proc shows it.
 func (c *scripted) Memory() (uint64, bool) {
 	if isClosed(c.exited) {
 		return 0, true
@@ -230,35 +230,35 @@ func (c *scripted) Reaped() (proc.Exit, bool) {
 	return e, true
 }
 
-// logged is what the log says, when nothing is going on.
+// logged is what the log says between two passes.
 func (s *script) logged() (text string) {
-	s.living() // what the executor has noted is seen, too
+	s.living() // orders this after the executor's writes
 	s.sup.call(func() { text = s.log.String() })
 	return text
 }
 
-// starts is how many children there were.
+// starts is how many children were started.
 func (s *script) starts() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.started)
 }
 
-// living is how many there are.
+// living is how many children are alive.
 func (s *script) living() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.alive)
 }
 
-// allow has so many live at once.
+// allow sets how many children may be alive at once.
 func (s *script) allow(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.maxAlive = n
 }
 
-// keepBusy has requests at an instance take so long to finish.
+// keepBusy sets how long requests at an instance take to finish.
 func (s *script) keepBusy(addr string, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -308,7 +308,7 @@ func (s *script) InFlight(string) []Request {
 	return s.inFlight
 }
 
-// keepAs runs the script for d, as the configuration says.
+// superviseAs supervises children that behave as described for d, and then calls then.
 func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) behaviour, then func(s *script, log string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -344,13 +344,13 @@ func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) beh
 	})
 }
 
-// keep runs the script of one instance for d.
+// superviseOne does that for one instance.
 func superviseOne(t *testing.T, b Budget, d time.Duration, next func(n int) behaviour, then func(s *script, log string)) {
 	t.Helper()
 	superviseAs(t, Config{SpawnBudget: b}, d, next, then)
 }
 
-// shot is what the keeper's snapshot says.
+// snapshot is the supervisor's.
 func (s *script) snapshot() (shot Snapshot) {
 	s.sup.call(func() { shot = s.sup.snapshot() })
 	return shot
@@ -413,4 +413,34 @@ func (s *script) killAll() {
 // inTurn gives each child the next behaviour, and the last one to all others.
 func inTurn(list ...behaviour) func(n int) behaviour {
 	return func(n int) behaviour { return list[min(n, len(list)-1)] }
+}
+
+// healthy is a child that serves for ever.
+func healthy(int) behaviour { return behaviour{serves: time.Second, ready: 300 * time.Millisecond} }
+
+func (s *script) frontCalls() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.calls, ", ")
+}
+
+// states lists the states of the instances.
+func (s *script) states() string {
+	var all []string
+	for _, shot := range s.snapshot().Instances {
+		all = append(all, shot.State)
+	}
+	return strings.Join(all, " ")
+}
+
+func (s *script) restart() error {
+	done := make(chan error, 1)
+	s.sup.calls <- func() { s.sup.restart(done) }
+	return <-done
+}
+
+func (s *script) setLoad(inFlight, waiting int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.load = Load{inFlight, waiting}
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// door is an instance, as whoever sends requests knows it.
+// simInstance is an instance as the simulated Front knows it.
 type simInstance struct {
-	drained  chan struct{} // closed when no request is left; nil: it is not drained
-	since    time.Time     // when that began
-	requests []time.Time   // when those in flight came
+	drained  chan struct{} // closed when no request is left; nil: not drained
+	since    time.Time     // when the drain began
+	requests []time.Time   // the starts of those in flight
 }
 
-// settle tells who drains it when no request is left.
+// settle ends the drain when no request is left.
 func (d *simInstance) settle() {
 	if d.drained != nil && len(d.requests) == 0 && !isClosed(d.drained) {
 		close(d.drained)
@@ -38,8 +38,7 @@ func (d *simInstance) inFlight() (all []Request) {
 	return all
 }
 
-// serve has up to so many requests come to each instance that gets any, and those that
-// are there answered, or some of them.
+// serve starts up to most requests at each instance that gets any, and answers some.
 func (w *simulation) serve(most int) {
 	w.mu.Lock()
 	var answered []string

@@ -15,24 +15,23 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
-// world is a program whose children live as chance has it. Whoever sends requests to them
-// is in world_front_test.go.
+// simulation is a program whose children behave at random. simulation_front_test.go is its Front.
 type simulation struct {
 	t   *testing.T
 	sup *supervisor
 
 	mu          sync.Mutex
 	rng         *rand.Rand
-	faultless   bool          // nothing goes wrong any more
-	maxChildren int           // children that may be there at once
+	faultless   bool          // no more faults
+	maxChildren int           // children that may exist at once
 	children    []*simProcess // of which something is left, the oldest first
-	started     int           // children, ever
+	started     int           // all children so far
 	instances   map[string]*simInstance
 	waiting     int      // requests, for the application
-	events      []string // what has happened, and what the keeper says of it
+	events      []string // and the log, for failures
 }
 
-// mortal is a child in a world.
+// simProcess is a child in a simulation.
 type simProcess struct {
 	world  *simulation
 	n      int
@@ -40,32 +39,32 @@ type simProcess struct {
 	begun  time.Time
 	notify func()
 
-	// What world.mu guards.
-	ready   time.Duration // when it accepts connections
-	ends    time.Duration // how long it takes to end when it is told to
-	lingers time.Duration // how long something of it is left then
+	// Guarded by simulation.mu.
+	ready   time.Duration // accepts connections
+	ends    time.Duration // from SIGTERM to the exit
+	lingers time.Duration // from the exit to the end of the group
 	used    uint64
-	status  int // with which it exits
+	status  int // exit status
 	died    time.Time
-	left    bool // nothing is left of it
-	fails   bool // it cannot be started
-	doomed  bool // it was to end before it was started
+	left    bool // nothing is left of the group
+	fails   bool // cannot be started
+	doomed  bool // killed before its launch
 
 	running, exited chan struct{}
 }
 
-// chance reports whether something goes wrong that does once in n times.
+// chance reports whether a fault happens that has a probability of 1/n.
 func (w *simulation) chance(n int) bool { return !w.faultless && w.rng.IntN(n) == 0 }
 
 // upTo draws a duration below d.
 func upTo(rng *rand.Rand, d time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(d))) }
 
-// note notes what happens, for those who want to know how it came to a failure.
+// note records an event.
 func (w *simulation) note(format string, args ...any) {
 	w.events = append(w.events, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// Write notes what the keeper says.
+// Write records the log.
 func (w *simulation) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,7 +72,7 @@ func (w *simulation) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// at is the child at an address, nil if nothing of one is left.
+// at is the child at an address; nil if nothing of one is left.
 func (w *simulation) at(addr string) *simProcess {
 	i := slices.IndexFunc(w.children, func(c *simProcess) bool { return c.addr == addr })
 	if i < 0 {
@@ -82,7 +81,7 @@ func (w *simulation) at(addr string) *simProcess {
 	return w.children[i]
 }
 
-// serves reports whether a child accepts connections.
+// accepts reports whether a child accepts connections.
 func (c *simProcess) accepts() bool {
 	return c != nil && c.lives() && c.runs() && time.Since(c.begun) >= c.ready
 }
@@ -146,7 +145,7 @@ func (w *simulation) newProcess(_ *plan, at *proc.Socket, news func()) process {
 	return &simProcess{world: w, addr: at.Addr, notify: news, running: make(chan struct{}), exited: make(chan struct{})}
 }
 
-// launch starts a child, which may take a while.
+// Launch starts a child, which may take a while.
 func (c *simProcess) Launch() {
 	w := c.world
 	w.mu.Lock()
@@ -167,7 +166,7 @@ func (c *simProcess) Launch() {
 		w.t.Errorf("there are %d children, %d may be there", len(w.children), w.maxChildren)
 	}
 	if c.ends, c.fails = upTo(w.rng, 3*time.Second), w.chance(20); w.chance(40) {
-		c.ends = 10 * time.Minute // it waits for a disk
+		c.ends = 10 * time.Minute // waits for a disk
 	}
 	wait := time.Duration(0)
 	if w.chance(5) {
@@ -180,7 +179,7 @@ func (c *simProcess) Launch() {
 	time.AfterFunc(wait, c.run)
 }
 
-// run is when a child runs, or is found not to.
+// run ends the launch.
 func (c *simProcess) run() {
 	w := c.world
 	w.mu.Lock()
@@ -199,7 +198,7 @@ func (c *simProcess) run() {
 	}
 }
 
-// live draws a child's life.
+// live draws the behaviour of a child.
 func (c *simProcess) live() {
 	w := c.world
 	if c.ready, c.used = 50*time.Millisecond, 100*mib; w.faultless {
@@ -220,7 +219,7 @@ func (c *simProcess) live() {
 	c.status = w.rng.IntN(2)
 }
 
-// die ends a child, whose connections end with it, if it has not ended.
+// die has a child exit, and its connections end, unless it has exited.
 func (c *simProcess) die() {
 	w := c.world
 	w.mu.Lock()
@@ -240,7 +239,7 @@ func (c *simProcess) die() {
 	c.notify()
 }
 
-// leave is when nothing is left of a child.
+// leave ends the group of a child.
 func (c *simProcess) leave() {
 	w := c.world
 	w.mu.Lock()

@@ -11,14 +11,14 @@ import (
 
 var epoch = time.Date(2007, 8, 29, 12, 0, 0, 0, time.UTC)
 
-// The pauses after each death, with no randomness, and the state they are spent in.
+// The pause after each exit, without jitter, and whether it is spent in state broken.
 func TestMachine(t *testing.T) {
 	const lifetime = 10 * time.Millisecond
 	for name, tc := range map[string]struct {
 		lives string        // of children: - never serves, + serves, c serves and exits cleanly
-		life  time.Duration // of each
+		life  time.Duration // life of each child
 		stop  bool
-		want  string // the pause after each; ! if it is spent broken
+		want  string // the pause after each exit; ! if the state is broken
 	}{
 		"never serves":        {"- - - - - - - - - - - -", lifetime, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s 10m0s! 10m0s! 10m0s!"},
 		"serves at last":      {"- - - + - -", lifetime, false, "1s 2s 4s 0s 1s 2s"},
@@ -55,7 +55,7 @@ func TestMachine(t *testing.T) {
 				got = append(got, text)
 				now = m.next
 			}
-			// A random number of 0.5 takes an eighth off what served: exactly its middle.
+			// A random number of 0.5 takes an eighth off the pause after a child that served.
 			want := strings.Fields(tc.want)
 			for i, text := range got {
 				d, _ := time.ParseDuration(strings.TrimSuffix(text, "!"))
@@ -72,8 +72,8 @@ func TestMachine(t *testing.T) {
 	}
 }
 
-// Whatever happens in whatever order: the state is one that the events can lead to,
-// there is a next start if and only if no child runs, and pauses are within bounds.
+// In any order of events there is a next start if and only if no child runs, and pauses are within
+// their bounds.
 func TestMachineAtRandom(t *testing.T) {
 	for seed := range seeds.Of(t, 2000) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -84,10 +84,10 @@ func TestMachineAtRandom(t *testing.T) {
 			before := m.state
 			e := event(r.IntN(int(closed)))
 			if e == retire {
-				continue // that is its end
+				continue // it would be the end
 			}
 			if before.hasProcess() == (e == started) || !before.hasProcess() && (e == exited || e == exitedCleanly) {
-				continue // the keeper never does that
+				continue // the supervisor never does that
 			}
 			m.step(now, e)
 			if (m.state.hasProcess() || m.state == stateAsleep) == !m.next.IsZero() || m.state == stateClosed {
@@ -113,8 +113,8 @@ func TestMachineAtRandom(t *testing.T) {
 	}
 }
 
-// Children that exit cleanly follow one another at once, but not without end.
-func TestPaceOfCleanExits(t *testing.T) {
+// After clean exits there is no pause, up to a rate.
+func TestRateOfCleanExits(t *testing.T) {
 	m := newMachine(&budget{max: 1, window: time.Hour}, true, func() float64 { return 0 }, epoch)
 	now := epoch
 	for range cleanBurst {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A child that never serves: a minute between starts at most, then one in ten minutes.
+// A child that never serves is started after a minute at most, and then once in ten minutes.
 func TestNeverServes(t *testing.T) {
 	superviseOne(t, Budget{}, 24*time.Hour, inTurn(behaviour{lives: 10 * time.Millisecond}), func(s *script, log string) {
 		if n := len(s.started); n < 140 || n > 155 {
@@ -21,16 +21,16 @@ func TestNeverServes(t *testing.T) {
 		}
 		count := func(text string) int { return strings.Count(log, text) }
 		if n := count("a crash loop begins"); n != 1 {
-			t.Errorf("%d storms began", n)
+			t.Errorf("%d crash loops began", n)
 		}
 		if n := count("the crash loop goes on"); n < 24*60-3 || n > 24*60 {
-			t.Errorf("the storm was told of %d times in a day, want once a minute", n)
+			t.Errorf("the crash loop was logged %d times in a day, want once a minute", n)
 		}
 		if n := count("no more processes are started for now"); n != 1 {
-			t.Errorf("the breaker was told of %d times", n)
+			t.Errorf("the breaker was logged %d times", n)
 		}
 		if n := count("msg=\"the command has ended\""); n != crashLoopExits {
-			t.Errorf("%d single deaths were told of, want those before the storm", n)
+			t.Errorf("%d single exits were logged, want those before the crash loop", n)
 		}
 		if !strings.Contains(log, `exit status 3 after 10ms, served nothing, last words [\"words of 0\"]`) {
 			t.Errorf("the log lacks how it ended:\n%s", log[:2000])
@@ -38,7 +38,7 @@ func TestNeverServes(t *testing.T) {
 	})
 }
 
-// It is started again at once when a probe has served, and not before.
+// When a probing child has served, the breaker closes, and not before.
 func TestBreakerCloses(t *testing.T) {
 	superviseOne(t, Budget{Spawns: 3, Per: time.Minute}, 10*time.Minute, func(n int) behaviour {
 		if n < 5 {
@@ -66,8 +66,8 @@ func TestBreakerCloses(t *testing.T) {
 	})
 }
 
-// While a probe runs, requests are let through: it could not serve otherwise.
-func TestProbeIsAsked(t *testing.T) {
+// While a child is probing, requests are not refused: it could not serve otherwise.
+func TestProbingGetsRequests(t *testing.T) {
 	superviseOne(t, Budget{Spawns: 1, Per: time.Minute}, 90*time.Second, inTurn(behaviour{lives: time.Millisecond}, behaviour{}), func(s *script, _ string) {
 		if _, refusing := s.refusing(); refusing || s.snapshot().Instances[0].State != "probing" {
 			t.Errorf("state %v, refusing %v", s.snapshot().Instances[0].State, refusing)
@@ -75,9 +75,9 @@ func TestProbeIsAsked(t *testing.T) {
 	})
 }
 
-// A child that serves and dies every 3.6 s: the application is there most of the time,
-// for ever, and the log is not flooded.
-func TestServesAndDies(t *testing.T) {
+// A child that serves and crashes every 3.6 s: the application runs most of the time, for ever,
+// and the log is not flooded.
+func TestServesAndCrashes(t *testing.T) {
 	const hours = 6
 	const each = 3600 * time.Millisecond
 	superviseOne(t, Budget{}, hours*time.Hour, inTurn(behaviour{serves: 500 * time.Millisecond, lives: each}), func(s *script, log string) {
@@ -97,18 +97,18 @@ func TestServesAndDies(t *testing.T) {
 	})
 }
 
-// Those who prefer it have it stopped.
-func TestServesAndDiesStop(t *testing.T) {
+// With Budget.Stop such an application is not started all the time.
+func TestServesAndCrashesStop(t *testing.T) {
 	superviseOne(t, Budget{Stop: true}, time.Hour, inTurn(behaviour{serves: 500 * time.Millisecond, lives: 3 * time.Second}), func(s *script, _ string) {
-		// Every probe serves, which closes the breaker and restores the budget.
+		// Each probing child serves, which closes the breaker and resets the budget.
 		if n := len(s.started); n < 40 || n > 70 {
 			t.Errorf("%d starts in an hour, want ten or so in ten minutes", n)
 		}
 	})
 }
 
-// The answer of a child that dies with it may be told of after its death.
-func TestServedIsToldLate(t *testing.T) {
+// The last answer of a child may be reported after its exit.
+func TestLateAnswer(t *testing.T) {
 	superviseOne(t, Budget{}, 10*time.Second, inTurn(behaviour{serves: time.Second, late: 50 * time.Millisecond, lives: time.Second}, behaviour{}), func(s *script, log string) {
 		if len(s.started) != 2 || s.started[1].Sub(s.started[0]) != 1050*time.Millisecond {
 			t.Errorf("starts %v", s.started)
@@ -119,7 +119,7 @@ func TestServedIsToldLate(t *testing.T) {
 	})
 }
 
-// A program that cannot be started is a child that died.
+// A program that cannot be started counts as a child that never served.
 func TestCannotBeStarted(t *testing.T) {
 	superviseOne(t, Budget{Spawns: 4}, time.Hour, inTurn(behaviour{serves: time.Second, lives: 2 * time.Second}, behaviour{fails: true}), func(s *script, log string) {
 		if n := len(s.started); n != 1+4+5 {

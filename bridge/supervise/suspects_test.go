@@ -9,16 +9,16 @@ import (
 
 func get(path string) Request { return Request{Method: "GET", Path: path, Route: "GET " + path} }
 
-// poisoned is a child that a request kills, while others are in flight.
+// poisoned is a child that crashes at a request, while others are in flight.
 func poisoned(n int) behaviour {
 	return behaviour{serves: time.Second, lives: 10 * time.Second, losses: []Request{get("/boom"), get(fmt.Sprintf("/page/%d", n)), get("/")}}
 }
 
-// What is in flight at three deaths running is told of, once.
+// A route that was in flight at three exits in a row is logged, once.
 func TestSuspects(t *testing.T) {
 	superviseAs(t, Config{}, time.Minute, poisoned, func(s *script, log string) {
 		if n := strings.Count(log, "a route was in flight whenever"); n != 2 {
-			t.Errorf("%d suspects were told of:\n%s", n, log)
+			t.Errorf("%d suspects were logged:\n%s", n, log)
 		}
 		s.wantLog(t, `in_flight="GET /boom 0s; GET /page/0 0s; GET / 0s"`)
 		shot := s.snapshot()
@@ -34,7 +34,7 @@ func TestSuspects(t *testing.T) {
 	})
 }
 
-// In quarantine is what nobody was answered, and only for a while.
+// A route of which no request was answered is refused, for a while.
 func TestQuarantine(t *testing.T) {
 	superviseAs(t, Config{Quarantine: 10 * time.Minute}, 0, func(n int) behaviour {
 		if n < 3 {
@@ -59,12 +59,12 @@ func TestQuarantine(t *testing.T) {
 		if _, refused := s.sup.suspects.isRefused("GET /boom", time.Now()); refused {
 			t.Error("it is refused for too long")
 		}
-		// Once more is enough then.
+		// After that, one more exit is enough.
 		s.sup.suspects.record(Exit{Time: time.Now(), Served: true, InFlight: []Request{get("/boom")}})
 		if _, refused := s.sup.suspects.isRefused("GET /boom", time.Now()); !refused {
 			t.Error("it is not refused again")
 		}
-		// And a death without it clears it.
+		// An exit without the route clears it.
 		time.Sleep(11 * time.Minute)
 		s.sup.suspects.record(Exit{Time: time.Now(), Served: true, InFlight: []Request{get("/")}})
 		if list := s.snapshot().Suspects; len(list) != 0 {
@@ -73,8 +73,8 @@ func TestQuarantine(t *testing.T) {
 	})
 }
 
-// A request that meets a child which is about to exit cleanly is sent again, and answered.
-// One that makes each child exit is not.
+// A request that meets a child which exits cleanly is sent again and answered: its route is no
+// suspect. A request at which each child exits is.
 func TestSuspectsOfCleanExits(t *testing.T) {
 	superviseAs(t, Config{}, 0, inTurn(behaviour{serves: time.Second, lives: 10 * time.Second, clean: true, losses: []Request{get("/exit"), get("/late")}}), func(s *script, _ string) {
 		for range 60 {
@@ -90,7 +90,7 @@ func TestSuspectsOfCleanExits(t *testing.T) {
 	})
 }
 
-// The end of a child that was told to end is nobody's fault.
+// The exit of a child that was told to end makes no suspects.
 func TestNoSuspectsInARestart(t *testing.T) {
 	superviseAs(t, Config{DrainTimeout: time.Second}, time.Minute, func(n int) behaviour {
 		l := healthy(n)
@@ -111,8 +111,7 @@ func TestNoSuspectsInARestart(t *testing.T) {
 	})
 }
 
-// What was in flight when the application hung as a whole is no suspect: whatever it
-// waited for is.
+// Requests in flight in a stall of the whole application make no suspects.
 func TestNoSuspectsInAStall(t *testing.T) {
 	superviseAs(t, Config{StallKill: 30 * time.Second, Quarantine: 10 * time.Minute}, time.Second, inTurn(behaviour{losses: []Request{get("/"), get("/login")}}), func(s *script, _ string) {
 		s.group.Stalled(time.Now())

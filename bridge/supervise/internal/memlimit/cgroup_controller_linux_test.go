@@ -70,7 +70,7 @@ func TestCgroupUse(t *testing.T) {
 	wantUsed(t, "the second", second.Used, 40*proctest.MiB)
 	wantUsed(t, "both", ms.Used, 104*proctest.MiB)
 
-	// Nobody gets away.
+	// No descendant escapes.
 	group, away := one.Fork(t), one.ForkAway(t)
 	if err := first.Close(); !errors.Is(err, syscall.EBUSY) {
 		t.Errorf("close with a child alive: %v", err)
@@ -93,13 +93,13 @@ func TestCgroupUse(t *testing.T) {
 	if n := first.OOMKills() + second.OOMKills(); n != 0 {
 		t.Errorf("the kernel has killed %d", n)
 	}
-	// close ends what is left.
+	// Close kills what is left.
 	if err := ms.Close(); err != nil || proctest.IsAlive(two.PID()) {
 		t.Errorf("close: %v, alive %v", err, proctest.IsAlive(two.PID()))
 	}
 }
 
-// What was read from files can be had back at once: it does not count.
+// The page cache can be taken back at once: it does not count.
 func TestCgroupFileCache(t *testing.T) {
 	ms := newTestController(t, Limits{Hard: 512 * proctest.MiB})
 	disk := os.Getenv("SLUICE_TEST_DISK")
@@ -151,8 +151,8 @@ func TestCgroupTotal(t *testing.T) {
 	enterMeter(t, second, two)
 	one.Take(t, 20*proctest.MiB)
 	two.Take(t, 60*proctest.MiB)
-	// Whom the kernel ends is its choice. It may be both: it does not always wait until the
-	// first has given back what it had.
+	// Which process is killed is the kernel's choice. It may be both: the kernel does not always wait
+	// until the first has given its memory back.
 	_, _ = one.Do("take %d", 30*proctest.MiB)
 	killed := 0
 	for m, h := range map[Meter]*proctest.Process{first: one, second: two} {
@@ -169,7 +169,7 @@ func TestCgroupTotal(t *testing.T) {
 	}
 }
 
-// A meter is made, and given up, for every child that there ever was.
+// Each child has a Meter of its own.
 func TestCgroupsOneAfterAnother(t *testing.T) {
 	ms := newTestController(t, Limits{Hard: 64 * proctest.MiB})
 	for n := range 20 {
@@ -188,7 +188,7 @@ func TestCgroupsOneAfterAnother(t *testing.T) {
 	}
 }
 
-// Two gates in one program, and one after the other.
+// There may be two Controllers in a program.
 func TestCgroupTwice(t *testing.T) {
 	one := newTestController(t, Limits{Hard: 64 * proctest.MiB})
 	two := newTestController(t, Limits{Hard: 64 * proctest.MiB})

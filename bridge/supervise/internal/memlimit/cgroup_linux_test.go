@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A record may say anything: what is not named as ours are is left alone.
+// A record may name any cgroup: others than those of this package are left alone.
 func TestRemoveCgroup(t *testing.T) {
 	dir := t.TempDir()
 	other := filepath.Join(dir, "other")

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// seen is a system as /proc shows it. TOP in it is a directory of the test's.
+// procView is a system as /proc shows it. TOP in it is a directory of the test's.
 type procView struct {
 	cgroup    string   // /proc/self/cgroup
 	mountinfo string   // /proc/self/mountinfo
@@ -60,7 +60,7 @@ func (s procView) system(t *testing.T) (_ *system, top string) {
 	return out, top
 }
 
-// What systems look like, taken from some.
+// Taken from real systems.
 const (
 	mountV2   = "35 24 0:30 / TOP/v2 rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 	mountV1   = "40 25 0:33 / TOP/memory rw,nosuid,nodev,noexec,relatime shared:15 - cgroup cgroup rw,memory\n"
@@ -112,7 +112,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// Where nobody has said that we may, no cgroup is made, even by root.
+// Where no cgroup is delegated, none is made, even by root.
 func TestNoPlace(t *testing.T) {
 	for name, tc := range map[string]struct {
 		procView

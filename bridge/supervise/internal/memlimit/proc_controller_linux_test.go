@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
-// near is how far a measured size may be above what was taken: two programs, with the race
-// detector, are that large themselves.
+// near is how far a measured size may be above what was taken: the test program itself, with the
+// race detector, is that large.
 const near = 48 * proctest.MiB
 
 func wantUsed(t *testing.T, what string, used func() (uint64, error), want uint64) {
@@ -62,8 +62,8 @@ func TestProcMeters(t *testing.T) {
 		t.Errorf("killed %d", n)
 	}
 
-	// One in a process group of its own is still in the session; one in a session of its
-	// own is not known to be its.
+	// A process in a group of its own is still in the session; one in a session of its own is not
+	// known.
 	group, away := one.Fork(t), one.ForkAway(t)
 	if err := first.Kill(); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestProcMeters(t *testing.T) {
 	}
 }
 
-// A process id that has come to mean another process is not the child's any more.
+// A process that has the id of a child later is not the child.
 func TestSessionOfAnother(t *testing.T) {
 	h := proctest.Start(t)
 	h.Take(t, 32*proctest.MiB)
@@ -104,10 +104,10 @@ func TestSessionOfAnother(t *testing.T) {
 	}
 }
 
-// asOrdinary is set in tests that were started once more as an ordinary user.
+// asOrdinary is set in a test that runs once more as an ordinary user.
 const asOrdinary = "SLUICE_TEST_ORDINARY"
 
-// What root can do, an ordinary user can, with children of its own.
+// An ordinary user can do with its own children what root can.
 func TestProcMetersAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 || os.Getenv(asOrdinary) != "" {
 		TestProcMeters(t)
@@ -130,7 +130,7 @@ func TestProcMetersAsOrdinaryUser(t *testing.T) {
 	}
 }
 
-// copyOfProgram copies this program to where everybody may run it, and write.
+// copyOfProgram copies this program to a directory that everybody can read and write.
 func copyOfProgram(t *testing.T) (path string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "sluice-test")

@@ -53,8 +53,8 @@ func aMeter(t *testing.T) memlimit.Meter {
 	return m
 }
 
-// The id of a child that has died means nobody else until its group is killed, and is
-// signalled no more after that.
+// While a child that has exited is not reaped, no other process has its id. After that it is not
+// signalled.
 func TestSignalsReachNobodyElse(t *testing.T) {
 	c := aChild(t, "sleep 60 & echo $!")
 	c.awaitExit()
@@ -69,7 +69,7 @@ func TestSignalsReachNobodyElse(t *testing.T) {
 		t.Errorf("of its group there is %d, %v", member, err)
 	}
 	other := proctest.Start(t)
-	c.cmd.Process = other.Cmd.Process // as if it had that id now
+	c.cmd.Process = other.Cmd.Process // as if it had the id now
 	c.Kill()
 	c.Dump(syscall.SIGQUIT)
 	c.Stop(0)
