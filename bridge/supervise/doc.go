@@ -41,10 +41,11 @@
 //     Prepare, Restart and Close return.
 //
 // Reading begins at supervisor.go: one goroutine owns all instances, and makes a pass over them
-// whenever something has happened. state.go is the state machine of an instance, instance.go
-// what belongs to one. create.go, spawn.go, readiness.go and rotation.go are its start; drain.go,
-// exit_handling.go and stuck.go its end; replacement.go, autoscale.go, idle.go, timeouts.go,
-// memory_limits.go, suspects.go, crash_loop.go and concurrency.go are about all instances.
+// whenever something has happened. program.go is what it needs of the application. state.go is
+// the state machine of an instance, instance.go what belongs to one. create.go, spawn.go,
+// readiness.go and rotation.go are its start; drain.go, exit_handling.go and stuck.go its end;
+// replacement.go, autoscale.go, idle.go, timeouts.go, memory_limits.go, breaker.go, suspects.go,
+// crash_loop.go and concurrency.go are about all instances.
 // group.go and configure.go are the interface for other goroutines; executor.go, query.go and
 // log.go do what may block. The packages below have the processes themselves: internal/proc
 // starts, signals and reaps them, internal/memlimit limits their memory.

@@ -73,7 +73,7 @@ func (e *Exit) String() string {
 		}
 	}
 	if len(e.Lines) > 0 {
-		fmt.Fprintf(&b, ", last words %q", e.Lines)
+		fmt.Fprintf(&b, ", last lines %q", e.Lines)
 	}
 	return b.String()
 }

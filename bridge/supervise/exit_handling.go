@@ -31,22 +31,21 @@ type pendingExit struct {
 // noteExit takes note of an exit, when nothing is left of the child.
 func (sup *supervisor) noteExit(in *instance, now time.Time, ended proc.Exit) {
 	sup.stopAwaitingReady(in)
-	exit := newExit(&ended)
-	d := &pendingExit{exit: exit, due: exit.Time.Add(classifyDelay), planned: in.machine.state == stateEnding}
-	d.exit.Lived, d.exit.Cause = exit.Time.Sub(in.machine.startedAt), in.cause
+	p := &pendingExit{exit: newExit(&ended), due: ended.Time.Add(classifyDelay), planned: in.machine.state == stateEnding}
+	p.exit.Lived, p.exit.Cause = ended.Time.Sub(in.machine.startedAt), in.cause
 	if in.cause == overTotalLimit {
 		sup.memory.settledAt = now.Add(2 * checkInterval) // until then samples may include the child
 	}
-	if d.exit.OutOfMemory && in.cause == "" {
-		d.exit.Cause = oomKilled
+	if p.exit.OutOfMemory && in.cause == "" {
+		p.exit.Cause = oomKilled
 	}
-	in.child, in.pendingExit = nil, d
+	in.child, in.pendingExit = nil, p
 	in.stopBy, in.stuck = time.Time{}, false
-	if exit.Err != "" {
-		sup.reportStart(errors.New(exit.Err))
+	if ended.Err != "" {
+		sup.reportStart(errors.New(ended.Err))
 	}
-	if in.stats.Load().answers.Load() == 0 && !d.planned {
-		sup.reportFirst(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", d.exit.how(), d.exit.hint()))
+	if in.stats.Load().answers.Load() == 0 && !p.planned {
+		sup.reportFirst(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", p.exit.how(), p.exit.hint()))
 	} else {
 		sup.reportFirst(nil)
 	}
@@ -56,23 +55,21 @@ func (sup *supervisor) noteExit(in *instance, now time.Time, ended proc.Exit) {
 // classifyExit decides what follows an exit, as soon as it is known whether the child has
 // served, and reports the exit when that is due.
 func (sup *supervisor) classifyExit(in *instance, now time.Time) {
-	d := in.pendingExit
+	p := in.pendingExit
 	proven := in.stats.Load().answers.Load() > 0
-	switch {
-	case d.classified:
-	case proven || !in.machine.state.isUnproven() || !now.Before(d.due):
-		d.classified = true
-		d.due = now
-		if d.exit.Err == "" && !d.planned {
-			d.due = now.Add(reportDelay)
+	if !p.classified && (proven || !in.machine.state.isUnproven() || !now.Before(p.due)) {
+		p.classified = true
+		p.due = now
+		if p.exit.Err == "" && !p.planned {
+			p.due = now.Add(reportDelay)
 		}
-		d.exit.Served = proven
-		d.clean = !d.planned && d.exit.isClean()
-		sup.counters.count(&d.exit, d.planned)
+		p.exit.Served = proven
+		p.clean = !p.planned && p.exit.isClean()
+		sup.counters.count(&p.exit, p.planned)
 		sup.applyExit(in)
 	}
-	if now.Before(d.due) {
-		sup.wakeAt(d.due)
+	if now.Before(p.due) {
+		sup.wakeAt(p.due)
 		return
 	}
 	sup.reportExit(in, now)
@@ -107,17 +104,17 @@ func (sup *supervisor) applyExit(in *instance) {
 
 // reportExit logs an exit, with the requests that it has hit.
 func (sup *supervisor) reportExit(in *instance, now time.Time) {
-	d := in.pendingExit
+	p := in.pendingExit
 	in.pendingExit = nil
 	sup.again = true
-	e := d.exit
-	if d.planned {
+	e := p.exit
+	if p.planned {
 		sup.log.Info("a process that is not needed any more has ended", "instance", in.socket.Addr, "pid", e.PID, "exit", e.how(), "lived", e.Lived.Round(time.Millisecond))
 		return
 	}
 	e.InFlight = in.lost.take(e.Time)
 	in.lastExit = &e
-	if d.clean {
+	if p.clean {
 		sup.cleanExits.log(sup, in, &e, now)
 		sup.concurrency.noteCleanExit(sup, in)
 		if len(e.InFlight) > 0 {
@@ -129,7 +126,7 @@ func (sup *supervisor) reportExit(in *instance, now time.Time) {
 	if what != noEvent || !sup.crashLoop.active {
 		attrs := []any{"exit", e.how(), "instance", in.socket.Addr, "pid", e.PID, "lived", e.Lived.Round(time.Millisecond), "served", e.Served}
 		if len(e.Lines) > 0 {
-			attrs = append(attrs, "last_words", e.Lines)
+			attrs = append(attrs, "last_lines", e.Lines)
 		}
 		attrs = append(attrs, "state", in.machine.state.String())
 		if !in.machine.next.IsZero() {

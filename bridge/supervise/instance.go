@@ -2,9 +2,7 @@ package supervise
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,48 +66,6 @@ type processStats struct {
 	lastAnswer atomic.Int64 // when the last answer began, in ticks
 }
 
-// lossWindow is how far from a child's exit, before or after, connections end because of it.
-const lossWindow = time.Second
-
-// lostRequests are requests whose connections have ended before their answers.
-type lostRequests struct {
-	mu   sync.Mutex
-	list []lostRequest // the oldest first
-}
-
-type lostRequest struct {
-	Request
-	at time.Time
-}
-
-// maxLost is how many requests are kept.
-const maxLost = 256
-
-func (l *lostRequests) note(r Request, at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.list) == maxLost {
-		l.list = slices.Delete(l.list, 0, 1)
-	}
-	l.list = append(l.list, lostRequest{r, at})
-}
-
-// take returns the requests that a child's exit at a time has hit, the oldest first, and
-// forgets all.
-func (l *lostRequests) take(at time.Time) []Request {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var all []Request
-	for _, r := range l.list {
-		if r.at.Sub(at).Abs() <= lossWindow {
-			all = append(all, r.Request)
-		}
-	}
-	l.list = nil
-	slices.SortStableFunc(all, func(a, b Request) int { return int(b.Age - a.Age) })
-	return all
-}
-
 // removeInstance removes an instance whose child has ended.
 func (sup *supervisor) removeInstance(in *instance) {
 	sup.stopAwaitingReady(in)
@@ -124,13 +80,10 @@ func (sup *supervisor) removeInstance(in *instance) {
 }
 
 func (sup *supervisor) reindex() {
-	index := maps.Collect(func(yield func(string, *instance) bool) {
-		for _, in := range sup.instances {
-			if !yield(in.socket.Addr, in) {
-				return
-			}
-		}
-	})
+	index := make(map[string]*instance, len(sup.instances))
+	for _, in := range sup.instances {
+		index[in.socket.Addr] = in
+	}
 	sup.index.Store(&index)
 }
 

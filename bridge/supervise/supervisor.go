@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -14,51 +13,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
-
-// program is what the supervisor keeps running: the application, or a simulation of one in
-// tests. All methods may block, but for newProcess.
-type program interface {
-	// listen makes the socket of a number, which closeSocket closes. The executor calls both.
-	listen(p *plan, number int) (*proc.Socket, error)
-	closeSocket(*proc.Socket)
-	// newProcess makes a child that is to serve a socket. notify is called when the child
-	// runs, when it has exited, and when nothing of its group is left.
-	newProcess(p *plan, s *proc.Socket, notify func()) process
-	// accepts waits until a child to which no requests are sent yet accepts a connection.
-	accepts(ctx context.Context, s *proc.Socket) error
-	// queued is how many connections to a socket wait to be accepted, if that is known.
-	queued(s *proc.Socket) (n int, known bool)
-	// memory is what all children use together, in bytes, if that is known.
-	memory() (used uint64, known bool)
-}
-
-// process is a child, see proc.Child. Only Launch, Memory and OOMKills may block.
-type process interface {
-	// Launch starts the child. The executor calls it, once.
-	Launch()
-	// Launched is closed when the child runs the command.
-	Launched() <-chan struct{}
-	// PID is 0 as long as there is no process.
-	PID() int
-	// Exited is closed when the child has exited, or could not be started.
-	Exited() <-chan struct{}
-	// Reaped is how the child ended, when nothing of it and its group is left.
-	Reaped() (proc.Exit, bool)
-	// Dump sends a signal at which the child writes its stacks.
-	Dump(syscall.Signal)
-	// Stop sends SIGTERM after a while, and SIGKILL if the child does not exit then.
-	Stop(after time.Duration)
-	// Kill sends SIGKILL to the child and its group.
-	Kill()
-	// Lines are the last lines of the child's output.
-	Lines() []string
-	// Memory is what the child and its group use, in bytes, if that is known. It is called
-	// when the child runs.
-	Memory() (used uint64, known bool)
-	// OOMKills is how often the kernel has killed a process of the group because there was no
-	// memory. It is called when the child runs.
-	OOMKills() uint64
-}
 
 // supervisor keeps the instances of a program running. One goroutine, run, owns all fields
 // but the atomic ones and the channels. Whenever something may have changed, it makes a pass:
@@ -84,6 +38,7 @@ type supervisor struct {
 	startResult chan<- error // gets the result of the first start; nil when it has
 	leftovers   []int        // after stopAll: processes that did not end although they were killed
 
+	// For other goroutines.
 	index          atomic.Pointer[map[string]*instance] // by address; the map is replaced, never changed
 	epoch          time.Time                            // ticks count from here
 	refusingUntil  atomic.Int64                         // no child is started until then, in ticks; 0: not so
@@ -256,53 +211,6 @@ func (sup *supervisor) step(in *instance, now time.Time, e event) {
 	in.machine.step(now, e)
 	if in.machine.state != before {
 		sup.again = true
-	}
-}
-
-// updateBreaker has one of the broken instances tried from time to time. The breaker is open,
-// and requests are refused, while all instances are broken.
-func (sup *supervisor) updateBreaker(now time.Time) {
-	var broken *instance
-	probing, hopeful := false, false
-	for _, in := range sup.instances {
-		switch in.machine.state {
-		case stateBroken:
-			if broken == nil || !in.machine.next.IsZero() {
-				broken = in
-			}
-		case stateProbing:
-			probing = true
-		case stateClosed:
-		default:
-			hopeful = true
-		}
-	}
-	for _, in := range sup.instances {
-		switch m := in.machine; {
-		case m.state != stateBroken:
-		case in != broken || probing:
-			m.next = time.Time{}
-		case m.next.IsZero():
-			m.next = now.Add(sup.budget.window)
-		}
-	}
-	if broken == nil || probing || hopeful {
-		sup.refusingUntil.Store(0)
-		return
-	}
-	sup.wakeAt(broken.machine.next)
-	if sup.refusingUntil.Swap(sup.ticks(broken.machine.next)) != 0 {
-		return
-	}
-	sup.front.Down()
-	for _, in := range sup.instances {
-		if in.added {
-			sup.front.Fail(in.socket.Addr)
-		}
-	}
-	if !sup.breakerLogged {
-		sup.breakerLogged = true
-		sup.log.Error("no more processes are started for now: too many have ended; requests are refused", "next_in", broken.machine.next.Sub(now))
 	}
 }
 

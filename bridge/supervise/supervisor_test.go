@@ -32,7 +32,7 @@ func TestNeverServes(t *testing.T) {
 		if n := count("msg=\"the command has ended\""); n != crashLoopExits {
 			t.Errorf("%d single exits were logged, want those before the crash loop", n)
 		}
-		if !strings.Contains(log, `exit status 3 after 10ms, served nothing, last words [\"words of 0\"]`) {
+		if !strings.Contains(log, `exit status 3 after 10ms, served nothing, last lines [\"words of 0\"]`) {
 			t.Errorf("the log lacks how it ended:\n%s", log[:2000])
 		}
 	})
