@@ -70,7 +70,7 @@ func (sup *supervisor) cancelCreation() {
 // newInstance adds an instance with a socket.
 func (sup *supervisor) newInstance(number int, socket *proc.Socket) *instance {
 	now := time.Now()
-	in := &instance{number: number, socket: socket, memory: new(memorySample), machine: newMachine(sup.budget, sup.plan.SpawnBudget.Stop, sup.random, now)}
+	in := &instance{number: number, socket: socket, machine: newMachine(sup.budget, sup.plan.SpawnBudget.Stop, sup.random, now)}
 	in.stats.Store(&processStats{since: now})
 	sup.instances = append(sup.instances, in)
 	sup.reindex()

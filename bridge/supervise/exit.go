@@ -93,7 +93,7 @@ const (
 	notReady       Cause = "it was not ready within the start timeout"
 	overHardLimit  Cause = "it used more memory than the hard limit"
 	overTotalLimit Cause = "all together used more memory than there is for them, and it the most"
-	answersNobody  Cause = "it answered nobody"
+	answersNothing Cause = "it answered no request"
 	drainTimedOut  Cause = "its requests did not finish while it was drained"
 	oomKilled      Cause = "the kernel killed it for want of memory"
 )
@@ -119,7 +119,7 @@ func (e *Exit) kind(planned bool) string {
 		return exitNotReady
 	case overHardLimit, overTotalLimit, oomKilled:
 		return exitMemory
-	case answersNobody, drainTimedOut:
+	case answersNothing, drainTimedOut:
 		return exitHung
 	}
 	switch {

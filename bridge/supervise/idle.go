@@ -12,14 +12,14 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 		return
 	}
 	wanted := sup.lastWanted.Load()
-	resting := false
+	idle := false
 	for _, in := range sup.instances {
 		if in.sleeps() && in.wantedAtSleep != wanted {
 			sup.cancelDrain(in, now, requested)
 		}
-		resting = resting || in.sleeps()
+		idle = idle || in.sleeps()
 	}
-	sup.idle.Store(resting)
+	sup.idle.Store(idle)
 	if wanted != sup.lastWanted.Load() {
 		sup.again = true // the request may have come before idle was set
 	}
@@ -41,7 +41,7 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 	for _, in := range sup.instances {
 		if in.machine.state.takesRequests() {
 			in.wantedAtSleep = wanted
-			sup.log.Info("nobody has asked for anything; the command is ended until somebody does", "instance", in.socket.Addr)
+			sup.log.Info("there was no request for a while; the command is ended until there is one", "instance", in.socket.Addr)
 			sup.drain(in, now, goIdle)
 		}
 	}

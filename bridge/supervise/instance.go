@@ -53,10 +53,10 @@ type instance struct {
 	expiresAt     time.Time // when MaxLifetime is over for the child; zero: never
 	jitter        float64   // takes up to a tenth off MaxLifetime; 0 to 1
 
-	memory   *memorySample // of the current or the last child
-	overSoft int           // samples in a row above the soft limit
-	overtime bool          // a request has taken longer than MaxTime
-	noRoom   bool          // no child is started, because there is no memory for one
+	memory   childMemory // of the current or the last child
+	overSoft int         // samples in a row above the soft limit
+	overtime bool        // a request has taken longer than MaxTime
+	noRoom   bool        // no child is started, because there is no memory for one
 }
 
 // processStats is what a child has answered.

@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -13,20 +12,27 @@ const roomInterval = 5 * time.Second
 
 // memoryState is what is known of the memory of all children.
 type memoryState struct {
-	total        atomic.Uint64 // of all children; of the last sample
-	sampled      atomic.Int64  // number of samples
-	running      atomic.Bool   // a sample is being taken
-	seen         int64         // number of samples that were checked
-	next         time.Time     // when the next sample is taken
-	typical      uint64        // of the largest child that was ready, in the last sample with one
-	settledAt    time.Time     // no child is killed for the total before
-	noRoomLogged time.Time     // when it was logged last that there is no memory
+	sampling     query[memorySample]
+	next         time.Time // when the next sample is taken
+	total        uint64    // of all children, in the last sample
+	typical      uint64    // of the largest child that was ready, in the last sample with one
+	settledAt    time.Time // no child is killed for the total before
+	noRoomLogged time.Time // when it was logged last that there is no memory
 }
 
-// memorySample is what is known of the memory of a child.
+// memorySample is what all children use at a time.
 type memorySample struct {
-	used     atomic.Uint64 // in bytes; 0: not known yet
-	oomKills atomic.Uint64 // see process.OOMKills
+	children []childMemory
+	total    uint64
+	known    bool // total is
+}
+
+// childMemory is what a child uses. It is kept by instance.
+type childMemory struct {
+	child    process
+	used     uint64 // bytes; 0: not known yet
+	known    bool   // used is of this sample
+	oomKills uint64 // see process.OOMKills
 }
 
 // enforceMemory takes samples, and checks them.
@@ -35,65 +41,72 @@ func (sup *supervisor) enforceMemory(now time.Time) {
 	if !sup.plan.Memory.limited() {
 		return
 	}
-	if n := mem.sampled.Load(); n != mem.seen {
-		mem.seen = n
+	if s, ok := mem.sampling.take(); ok {
+		sup.noteMemory(s)
 		sup.checkMemory(now)
 	}
-	if !now.Before(mem.next) && !mem.running.Load() {
+	if !now.Before(mem.next) && !mem.sampling.isPending() {
 		mem.next = now.Add(checkInterval)
-		sup.sampleMemory()
+		mem.sampling = sup.sampleMemory()
 	}
 	if now.Before(mem.next) {
-		sup.wakeAt(mem.next) // or when this sample is taken
+		sup.wakeAt(mem.next) // else the sample that is being taken wakes the supervisor
 	}
 }
 
 // sampleMemory has a task take a sample, which may take a while.
-func (sup *supervisor) sampleMemory() {
-	type subject struct {
-		child  process
-		memory *memorySample
-	}
-	var all []subject
+func (sup *supervisor) sampleMemory() query[memorySample] {
+	var s memorySample
 	for _, in := range sup.instances {
 		if in.child != nil && in.launched {
-			all = append(all, subject{in.child, in.memory})
+			s.children = append(s.children, childMemory{child: in.child})
 		}
 	}
-	mem := &sup.memory
-	mem.running.Store(true)
-	sup.tasks.Go(func() {
-		for _, s := range all {
-			if used, known := s.child.Memory(); known {
-				s.memory.used.Store(used)
-			}
-			s.memory.oomKills.Store(s.child.OOMKills())
+	return startQuery(sup, func() memorySample {
+		for i := range s.children {
+			c := &s.children[i]
+			c.used, c.known = c.child.Memory()
+			c.oomKills = c.child.OOMKills()
 		}
-		if used, known := sup.program.memory(); known {
-			mem.total.Store(used)
-		}
-		mem.sampled.Add(1)
-		mem.running.Store(false)
-		sup.wake()
+		s.total, s.known = sup.program.memory()
+		return s
 	})
+}
+
+// noteMemory takes note of a sample. Children that have ended meanwhile do not count.
+func (sup *supervisor) noteMemory(s memorySample) {
+	if s.known {
+		sup.memory.total = s.total
+	}
+	for _, in := range sup.instances {
+		for _, c := range s.children {
+			if in.child != c.child {
+				continue
+			}
+			if !c.known {
+				c.used = in.memory.used
+			}
+			in.memory = c
+		}
+	}
 }
 
 // checkMemory replaces and kills children that use too much, by a new sample.
 func (sup *supervisor) checkMemory(now time.Time) {
 	limits, largest, typical := &sup.plan.Memory, (*instance)(nil), uint64(0)
 	for _, in := range sup.instances {
-		used := in.memory.used.Load()
+		used := in.memory.used
 		if in.child == nil || used == 0 {
 			continue
 		}
 		if m := in.machine.state; m == stateServing || m == stateReady || m == stateDraining {
 			typical = max(typical, used)
 		}
-		if largest == nil || used > largest.memory.used.Load() {
+		if largest == nil || used > largest.memory.used {
 			largest = in
 		}
 		switch {
-		case in.memory.oomKills.Load() > 0:
+		case in.memory.oomKills > 0:
 			sup.killForMemory(in, oomKilled) // perhaps the rest of the group goes on
 		case limits.Hard > 0 && used > limits.Hard:
 			sup.killForMemory(in, overHardLimit)
@@ -110,7 +123,7 @@ func (sup *supervisor) checkMemory(now time.Time) {
 		sup.memory.typical = typical
 	}
 	dying := slices.ContainsFunc(sup.instances, func(in *instance) bool { return in.child != nil && in.cause != "" })
-	if limits.Total > 0 && sup.memory.total.Load() > limits.Total && largest != nil && !dying && !now.Before(sup.memory.settledAt) {
+	if limits.Total > 0 && sup.memory.total > limits.Total && largest != nil && !dying && !now.Before(sup.memory.settledAt) {
 		sup.killForMemory(largest, overTotalLimit) // one at a time may be enough
 	}
 }
@@ -120,7 +133,7 @@ func (sup *supervisor) killForMemory(in *instance, why Cause) {
 		return
 	}
 	sup.log.Error("a process uses too much memory; it is killed", "instance", in.socket.Addr, "pid", in.child.PID(),
-		"used", humanize.IBytes(in.memory.used.Load()), "because", string(why), "memory_hard", humanize.IBytes(sup.plan.Memory.Hard),
+		"used", humanize.IBytes(in.memory.used), "because", string(why), "memory_hard", humanize.IBytes(sup.plan.Memory.Hard),
 		"memory_total", humanize.IBytes(sup.plan.Memory.Total))
 	sup.kill(in, why, process.Kill)
 }
@@ -139,7 +152,7 @@ func (sup *supervisor) hasRoom() bool {
 	need := uint64(0)
 	for _, in := range sup.instances {
 		if in.child != nil {
-			need += max(each, in.memory.used.Load(), 1) // a new child will grow to that
+			need += max(each, in.memory.used, 1) // a new child will grow to that
 		}
 	}
 	if need == 0 || need+each <= total {

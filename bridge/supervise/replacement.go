@@ -159,7 +159,7 @@ func (sup *supervisor) replace(in *instance, now time.Time) {
 		"instance", in.socket.Addr, "pid", in.child.PID(), "reason", string(in.replaceReason),
 		"answered", in.stats.Load().answers.Load(), "lived", now.Sub(in.machine.startedAt).Round(time.Second),
 	}
-	if used := in.memory.used.Load(); used > 0 {
+	if used := in.memory.used; used > 0 {
 		attrs = append(attrs, "memory", humanize.IBytes(used))
 	}
 	sup.log.Info("a process is replaced", attrs...)

@@ -37,9 +37,9 @@ func (sup *supervisor) removeFromRotation(in *instance) <-chan struct{} {
 		sup.scaling.unavailableSince = sup.ticks(time.Now())
 	}
 	if !in.added {
-		nobody := make(chan struct{})
-		close(nobody)
-		return nobody
+		done := make(chan struct{})
+		close(done)
+		return done
 	}
 	return sup.front.Drain(in.socket.Addr)
 }

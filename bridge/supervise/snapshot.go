@@ -112,7 +112,7 @@ func (sup *supervisor) snapshot() Snapshot {
 		CrashLoop: CrashLoopSnapshot{
 			sup.crashLoop.active, sup.crashLoop.began, sup.crashLoop.count, len(sup.crashLoop.recent), append([]Exit{}, sup.crashLoop.exits...),
 		},
-		Memory:   MemorySnapshot{Used: sup.memory.total.Load(), Total: limits.Total, Hard: limits.Hard, Soft: limits.Soft},
+		Memory:   MemorySnapshot{Used: sup.memory.total, Total: limits.Total, Hard: limits.Hard, Soft: limits.Soft},
 		Suspects: sup.suspects.snapshot(now), Concurrency: sup.concurrency.snapshot(sup.plan),
 		Started:  sup.counters.started,
 		Answered: sup.counters.answered,
@@ -143,7 +143,7 @@ func (in *instance) snapshot() InstanceSnapshot {
 	}
 	if in.child != nil {
 		shot.PID, shot.Lines = in.child.PID(), append(shot.Lines, in.child.Lines()...)
-		shot.Answered, shot.Memory = in.stats.Load().answers.Load(), in.memory.used.Load()
+		shot.Answered, shot.Memory = in.stats.Load().answers.Load(), in.memory.used
 	}
 	return shot
 }

@@ -67,9 +67,9 @@ func (sup *supervisor) killStalled(now time.Time) {
 			sup.wakeAt(due)
 			continue
 		}
-		sup.log.Error("a process answers nobody; it is ended", "instance", in.socket.Addr, "pid", in.child.PID(), "since", last,
+		sup.log.Error("a process answers no request; it is ended", "instance", in.socket.Addr, "pid", in.child.PID(), "since", last,
 			"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))))
-		sup.kill(in, answersNobody, sup.dumpAndStop)
+		sup.kill(in, answersNothing, sup.dumpAndStop)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestStallKill(t *testing.T) {
 		if s.starts() != 3 {
 			t.Errorf("%d starts: the other one has answered", s.starts())
 		}
-		if exit := s.snapshot().CrashLoop.Exits[0]; !strings.Contains(exit.how(), "it answered nobody") {
+		if exit := s.snapshot().CrashLoop.Exits[0]; !strings.Contains(exit.how(), "it answered no request") {
 			t.Errorf("it ended so: %v", exit.how())
 		}
 	})

@@ -56,7 +56,7 @@ func LookUp(userName, groupName string) (*Account, error) {
 	if a.UID == os.Geteuid() && a.GID == os.Getegid() {
 		return nil, nil // this process runs as that already
 	}
-	return nil, fmt.Errorf("user %q, group %q: only root can run the command as somebody else", userName, groupName)
+	return nil, fmt.Errorf("user %q, group %q: only root can run the command as another user", userName, groupName)
 }
 
 func (a *Account) setUser(name string) error {
