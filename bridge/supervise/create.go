@@ -20,11 +20,11 @@ type creation struct {
 
 // createInstance has an instance made. then gets it, or why it could not be made.
 func (sup *supervisor) createInstance(then func(*instance, error)) {
-	o, p := &creation{number: sup.freeNumber(), then: then, done: make(chan struct{})}, sup.plan
-	sup.creation = o
+	c, p := &creation{number: sup.freeNumber(), then: then, done: make(chan struct{})}, sup.plan
+	sup.creation = c
 	sup.executor.do(func() {
-		o.socket, o.err = sup.program.listen(p, o.number)
-		close(o.done)
+		c.socket, c.err = sup.program.listen(p, c.number)
+		close(c.done)
 		sup.wake()
 	})
 }
@@ -40,29 +40,29 @@ func (sup *supervisor) freeNumber() int {
 
 // checkCreation continues when the socket is made.
 func (sup *supervisor) checkCreation() {
-	o := sup.creation
-	if o == nil || !isClosed(o.done) {
+	c := sup.creation
+	if c == nil || !isClosed(c.done) {
 		return
 	}
 	sup.creation = nil
 	sup.again = true
-	if o.err != nil {
-		o.then(nil, o.err)
+	if c.err != nil {
+		c.then(nil, c.err)
 		return
 	}
-	o.then(sup.newInstance(o.number, o.socket), nil)
+	c.then(sup.newInstance(c.number, c.socket), nil)
 }
 
 // cancelCreation closes the socket that is being made, at the end.
 func (sup *supervisor) cancelCreation() {
-	o := sup.creation
-	if o == nil {
+	c := sup.creation
+	if c == nil {
 		return
 	}
 	sup.creation = nil
 	sup.executor.do(func() { // after it is made
-		if o.err == nil {
-			sup.program.closeSocket(o.socket)
+		if c.err == nil {
+			sup.program.closeSocket(c.socket)
 		}
 	})
 }

@@ -25,6 +25,7 @@ type Exit struct {
 	InFlight    []Request // the requests whose connections ended with it, the oldest first
 }
 
+// newExit is the part of an Exit that a process has by itself.
 func newExit(e *proc.Exit) Exit {
 	return Exit{Time: e.Time, PID: e.PID, Status: e.Status, Signal: e.Signal, Err: e.Err, Lines: e.Lines, OutOfMemory: e.OutOfMemory}
 }
@@ -54,7 +55,7 @@ func (e *Exit) hint() string {
 	return ""
 }
 
-// ended is how as a predicate.
+// ended is how, as the end of a sentence.
 func (e *Exit) ended() string {
 	if e.Err != "" {
 		return e.how()
@@ -95,7 +96,7 @@ const (
 	overTotalLimit Cause = "all together used more memory than there is for them, and it the most"
 	answersNothing Cause = "it answered no request"
 	drainTimedOut  Cause = "its requests did not finish while it was drained"
-	oomKilled      Cause = "the kernel killed it for want of memory"
+	oomKilled      Cause = "the kernel killed it because there was no memory"
 )
 
 // Kinds of exits, for counters.

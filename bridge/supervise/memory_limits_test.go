@@ -41,7 +41,7 @@ func TestWorkerIsKilledByTheKernel(t *testing.T) {
 		}
 		return l
 	}, func(s *script, log string) {
-		if s.starts() != 2 || !strings.Contains(log, "for want of memory") || s.snapshot().Exits["memory"] != 1 {
+		if s.starts() != 2 || !strings.Contains(log, "because there was no memory") || s.snapshot().Exits["memory"] != 1 {
 			t.Errorf("%d starts\n%s", s.starts(), log)
 		}
 	})

@@ -8,11 +8,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
-// A process may not end although it was killed: while it waits in the kernel for a disk or a
-// network file system that does not answer. No other child is started on its socket.
+// A killed process does not end while it waits in the kernel for a disk or a network file system
+// that does not answer. No other child is started on its socket meanwhile.
 
-// stopTimeout is how long it may take until nothing is left of a child that is to end: it may
-// write its stacks and end by itself, is killed then, and what has left its group is.
+// stopTimeout is how long it may take until nothing is left of a child that is to end: for its
+// stacks, for SIGTERM, for SIGKILL, and for killing what has left its group.
 const stopTimeout = dumpTime + proc.StopGrace + 2*session.KillTimeout
 
 // checkStop looks for a child that should have ended by now. A child on another socket takes

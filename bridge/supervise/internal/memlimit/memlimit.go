@@ -45,3 +45,21 @@ type Meter interface {
 	// Close is called when all of them have ended. It may be tried again.
 	Close() error
 }
+
+// NoMeter is a Meter that measures nothing.
+type NoMeter struct{}
+
+// Enter implements Meter.
+func (NoMeter) Enter(int) error { return nil }
+
+// Used implements Meter.
+func (NoMeter) Used() (uint64, error) { return 0, nil }
+
+// OOMKills implements Meter.
+func (NoMeter) OOMKills() uint64 { return 0 }
+
+// Kill implements Meter.
+func (NoMeter) Kill() error { return nil }
+
+// Close implements Meter.
+func (NoMeter) Close() error { return nil }

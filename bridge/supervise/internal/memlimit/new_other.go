@@ -19,21 +19,13 @@ func New(limits Limits, _ func(string) error, _ *slog.Logger) (Controller, error
 type noController struct{}
 
 func (noController) Kind() string               { return "none" }
-func (noController) Open(string) (Meter, error) { return noMeter{}, nil }
+func (noController) Open(string) (Meter, error) { return NoMeter{}, nil }
 func (noController) SetLimits(l Limits) (bool, error) {
 	_, err := New(l, nil, nil)
 	return false, err
 }
 func (noController) Used() (uint64, error) { return 0, nil }
 func (noController) Close() error          { return nil }
-
-type noMeter struct{}
-
-func (noMeter) Enter(int) error       { return nil }
-func (noMeter) Used() (uint64, error) { return 0, nil }
-func (noMeter) OOMKills() uint64      { return 0 }
-func (noMeter) Kill() error           { return nil }
-func (noMeter) Close() error          { return nil }
 
 // RemoveCgroup has nothing to do: there are no cgroups.
 func RemoveCgroup(string) error { return nil }

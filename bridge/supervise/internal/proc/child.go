@@ -18,8 +18,8 @@ const StopGrace = 5 * time.Second
 // Child is a process, the leader of its session and process group, that is being started
 // or runs. Its methods, but for Launch, may be called at any time by any goroutine.
 //
-//	Launch --> a process that does not run the command yet --> running --> dead --> ended
-//	Launch --> dead --> ended, if the command cannot be started
+//	Launch --> a process that does not run the command yet --> running --> exited --> reaped
+//	Launch --> exited --> reaped, if the command cannot be started
 type Child struct {
 	launcher *Launcher
 	command  *Command
@@ -27,7 +27,7 @@ type Child struct {
 	log      *slog.Logger
 	notify   func() // called after each of the transitions above
 	output   *reader
-	meter    memlimit.Meter // set when running is closed
+	meter    memlimit.Meter // set by Launch
 
 	running chan struct{} // closed when the process runs the command
 	exited  chan struct{} // closed when the process has exited, or there will be none
@@ -38,7 +38,7 @@ type Child struct {
 	cmd         *exec.Cmd      // nil: there is no process yet
 	killedEarly bool           // Kill was called before there was a process
 	noSignals   bool           // the process is not signalled any more: its id may soon be another's
-	stoppers    sync.WaitGroup // goroutines of Stop; added to while reaped is false
+	stoppers    sync.WaitGroup // goroutines of Stop; added to while noSignals is false
 }
 
 // Exit is how a child ended, or why it was not started.
@@ -52,7 +52,7 @@ type Exit struct {
 	OutOfMemory bool     // the kernel had no memory for the child
 }
 
-// newExit is the exit of a process that was waited for.
+// newExit is the exit of a process that was reaped.
 func newExit(s *os.ProcessState) Exit {
 	e := Exit{PID: s.Pid(), Status: s.ExitCode()}
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
@@ -68,7 +68,7 @@ func newExit(s *os.ProcessState) Exit {
 // notify must not block.
 func (l *Launcher) NewChild(command *Command, s *Socket, notify func()) *Child {
 	return &Child{
-		launcher: l, command: command, socket: s, log: l.log, notify: notify, output: newReader(),
+		launcher: l, command: command, socket: s, log: l.log, notify: notify, output: newReader(), meter: memlimit.NoMeter{},
 		running: make(chan struct{}), exited: make(chan struct{}), reaped: make(chan struct{}),
 	}
 }
@@ -118,16 +118,13 @@ func (c *Child) reap() {
 	c.output.awaitEnd()
 	c.exit = newExit(cmd.ProcessState)
 	c.exit.Lines = c.output.lastLines()
-	c.exit.OutOfMemory = c.exit.Signal != "" && c.meter != nil && c.meter.OOMKills() > 0
+	c.exit.OutOfMemory = c.exit.Signal != "" && c.meter.OOMKills() > 0
 	c.closeMeter()
 }
 
 // closeMeter kills the processes that have left the child's group, as far as the meter
 // knows them.
 func (c *Child) closeMeter() {
-	if c.meter == nil {
-		return
-	}
 	if err := errors.Join(c.meter.Kill(), c.meter.Close()); err != nil {
 		c.log.Error("closing a memory meter failed", "error", err.Error())
 	}
@@ -149,10 +146,10 @@ func (c *Child) Lines() []string { return c.output.lastLines() }
 // Launched is closed when the process runs the command.
 func (c *Child) Launched() <-chan struct{} { return c.running }
 
-// Dead is closed when the process has exited, or could not be started.
+// Exited is closed when the process has exited, or could not be started.
 func (c *Child) Exited() <-chan struct{} { return c.exited }
 
-// Ended is how the child ended, when nothing of it and its group is left.
+// Reaped is how the child ended, when nothing of it and its group is left.
 func (c *Child) Reaped() (Exit, bool) {
 	select {
 	case <-c.reaped:
@@ -195,7 +192,7 @@ func (c *Child) Stop(after time.Duration) {
 	})
 }
 
-// diesWithin waits for the child's exit, for d at most.
+// exitsWithin waits for the child's exit, for d at most.
 func (c *Child) exitsWithin(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -36,15 +36,17 @@ func (c *Child) Launch() {
 }
 
 // fork makes the process.
-func (c *Child) fork() (_ *handshake, err error) {
+func (c *Child) fork() (*handshake, error) {
 	if c.isKilledEarly() {
 		return nil, errKilledEarly
 	}
 	l := c.launcher
 	l.started++
-	if c.meter, err = l.memory.Open(fmt.Sprintf("%s-%d", c.socket.name, l.started)); err != nil {
+	meter, err := l.memory.Open(fmt.Sprintf("%s-%d", c.socket.name, l.started))
+	if err != nil {
 		return nil, fmt.Errorf("memory meter: %w", err)
 	}
+	c.meter = meter
 	write, err := c.output.open()
 	if err != nil {
 		return nil, err
