@@ -6,52 +6,51 @@ import (
 	"time"
 )
 
-// load has connected connections to each instance, waiting of them not accepted, and an answer
+// crowd has connected connections to each instance, waiting of them not accepted, and an answer
 // every 100 ms, for d.
-func (q *queueScript) load(connected, waiting int, d time.Duration) {
-	q.mu.Lock()
-	q.connected = connected
-	q.mu.Unlock()
-	q.depth.Store(int64(waiting))
+func (s *script) crowd(connected, waiting int, d time.Duration) {
+	s.mu.Lock()
+	s.connected = connected
+	s.mu.Unlock()
+	s.queue.Store(int64(waiting))
 	for range d / (100 * time.Millisecond) {
-		q.sup.answered("app-0", "/")
+		s.sup.answered("app-0", "/")
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-func superviseCrowded(t *testing.T, cfg Config, then func(q *queueScript)) {
+func superviseCrowded(t *testing.T, cfg Config, then func(s *script)) {
 	t.Helper()
 	superviseAs(t, cfg, 2*time.Second, inTurn(behaviour{serves: time.Second}), func(s *script, _ string) {
-		q := &queueScript{script: s}
-		s.sup.call(func() { s.sup.program = q })
-		then(q)
+		s.queue.Store(0)
+		then(s)
 	})
 }
 
 // A process that accepts only one connection serves one request at once. That is logged once.
 func TestServesOneAtOnce(t *testing.T) {
-	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
-		q.load(1, 0, 10*time.Second)
-		if c := q.snapshot().Concurrency; c != (ConcurrencySnapshot{}) {
+	superviseCrowded(t, Config{Workers: 4}, func(s *script) {
+		s.crowd(1, 0, 10*time.Second)
+		if c := s.snapshot().Concurrency; c != (ConcurrencySnapshot{}) {
 			t.Errorf("with one connection %+v is known", c)
 		}
 		for range 20 {
-			q.load(4, 3, time.Minute)
-			q.load(0, 0, time.Minute)
+			s.crowd(4, 3, time.Minute)
+			s.crowd(0, 0, time.Minute)
 		}
-		c := q.snapshot().Concurrency
+		c := s.snapshot().Concurrency
 		if c.Seen != 1 || c.Limit != 1 || !strings.HasPrefix(c.Advice, "set workers to 1, and spawn.instances (--command-instances) to 4") {
 			t.Errorf("known is %+v", c)
 		}
-		if n := strings.Count(q.logged(), "serves fewer requests at once"); n != 1 || !strings.Contains(q.logged(), "at_once=1 workers=4") {
-			t.Errorf("it was logged %d times:\n%s", n, q.logged())
+		if n := strings.Count(s.logged(), "serves fewer requests at once"); n != 1 || !strings.Contains(s.logged(), "at_once=1 workers=4") {
+			t.Errorf("it was logged %d times:\n%s", n, s.logged())
 		}
 		// If the advice is followed, it is not logged again.
-		if err := q.reconfigure(t, func(c *Config) { c.Workers = 1 }); err != nil {
+		if err := s.reconfigure(t, func(c *Config) { c.Workers = 1 }); err != nil {
 			t.Fatal(err)
 		}
-		q.load(1, 0, time.Minute)
-		if c := q.snapshot().Concurrency; c != (ConcurrencySnapshot{}) {
+		s.crowd(1, 0, time.Minute)
+		if c := s.snapshot().Concurrency; c != (ConcurrencySnapshot{}) {
 			t.Errorf("known is %+v", c)
 		}
 	})
@@ -59,10 +58,10 @@ func TestServesOneAtOnce(t *testing.T) {
 
 // PHP with two children serves two requests at once.
 func TestServesTwoAtOnce(t *testing.T) {
-	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
-		q.load(3, 1, 3*time.Second)
-		q.load(4, 3, time.Minute)
-		if c := q.snapshot().Concurrency; c.Limit != 2 || c.Advice != "set workers to 2" {
+	superviseCrowded(t, Config{Workers: 4}, func(s *script) {
+		s.crowd(3, 1, 3*time.Second)
+		s.crowd(4, 3, time.Minute)
+		if c := s.snapshot().Concurrency; c.Limit != 2 || c.Advice != "set workers to 2" {
 			t.Errorf("known is %+v", c)
 		}
 	})
@@ -70,24 +69,24 @@ func TestServesTwoAtOnce(t *testing.T) {
 
 // Connections may wait for other reasons.
 func TestServesAsManyAsItShould(t *testing.T) {
-	for name, crowd := range map[string]func(*queueScript){
-		"all are accepted":           func(q *queueScript) { q.load(4, 0, time.Hour) },
-		"all it has workers for are": func(q *queueScript) { q.load(4, 0, 3*time.Second); q.load(6, 2, time.Hour) },
-		"they wait for a moment": func(q *queueScript) {
+	for name, load := range map[string]func(*script){
+		"all are accepted":           func(s *script) { s.crowd(4, 0, time.Hour) },
+		"all it has workers for are": func(s *script) { s.crowd(4, 0, 3*time.Second); s.crowd(6, 2, time.Hour) },
+		"they wait for a moment": func(s *script) {
 			for range 1000 {
-				q.load(3, 2, time.Second)
-				q.load(3, 0, time.Second)
+				s.crowd(3, 2, time.Second)
+				s.crowd(3, 0, time.Second)
 			}
 		},
-		"it answers nobody": func(q *queueScript) {
-			q.load(3, 2, 100*time.Millisecond)
+		"it answers nobody": func(s *script) {
+			s.crowd(3, 2, 100*time.Millisecond)
 			time.Sleep(time.Hour)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
-				crowd(q)
-				if c := q.snapshot().Concurrency; c.Limit != 0 || c.Advice != "" {
+			superviseCrowded(t, Config{Workers: 4}, func(s *script) {
+				load(s)
+				if c := s.snapshot().Concurrency; c.Limit != 0 || c.Advice != "" {
 					t.Errorf("known is %+v", c)
 				}
 			})
@@ -97,18 +96,18 @@ func TestServesAsManyAsItShould(t *testing.T) {
 
 // Without requests no samples are taken.
 func TestNoSamplesWithoutRequests(t *testing.T) {
-	superviseCrowded(t, Config{Workers: 4}, func(q *queueScript) {
+	superviseCrowded(t, Config{Workers: 4}, func(s *script) {
 		looks := 0
-		q.sup.call(func() { q.sup.onPass = func(time.Time) { looks++ } })
+		s.sup.call(func() { s.sup.onPass = func(time.Time) { looks++ } })
 		time.Sleep(24 * time.Hour)
-		q.sup.call(func() {
+		s.sup.call(func() {
 			if looks > 30 { // the accept queue of a new child is looked at once an hour
 				t.Errorf("it was looked %d times", looks)
 			}
-			q.sup.onPass = func(time.Time) {}
+			s.sup.onPass = func(time.Time) {}
 		})
-		q.load(4, 3, time.Minute)
-		if c := q.snapshot().Concurrency; c.Limit != 1 {
+		s.crowd(4, 3, time.Minute)
+		if c := s.snapshot().Concurrency; c.Limit != 1 {
 			t.Errorf("known is %+v", c)
 		}
 	})

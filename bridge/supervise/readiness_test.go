@@ -7,27 +7,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
-
-// queueScript is a script with a known accept queue.
-type queueScript struct {
-	*script
-	depth atomic.Int64
-}
-
-func (q *queueScript) queued(*proc.Socket) (int, bool) { return int(q.depth.Load()), true }
 
 // A probing child that accepts connections is ready, even if its first answer takes long.
 func TestProbeAccepts(t *testing.T) {
 	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1, Per: time.Minute}}, 0, inTurn(behaviour{lives: time.Millisecond}, behaviour{}), func(s *script, _ string) {
-		q := &queueScript{script: s}
-		q.depth.Store(1)
-		s.sup.call(func() { s.sup.program = q })
+		s.queue.Store(1)
 		time.Sleep(62 * time.Second)
 		s.wantStates(t, "probing")
-		q.depth.Store(0)
+		s.queue.Store(0)
 		time.Sleep(10 * time.Minute)
 		if s.starts() != 2 || s.states() != "probing" {
 			t.Errorf("%d starts, %s", s.starts(), s.states())
@@ -38,9 +26,8 @@ func TestProbeAccepts(t *testing.T) {
 // A child that does not accept the connections that wait is ended in time.
 func TestProbeDoesNotAccept(t *testing.T) {
 	superviseAs(t, Config{}, time.Second, inTurn(behaviour{}), func(s *script, _ string) {
-		q := &queueScript{script: s}
-		q.depth.Store(1)
-		s.sup.call(func() { s.sup.program = q; s.sup.instances[0].nextPeek = time.Now() })
+		s.queue.Store(1)
+		s.sup.call(func() { s.sup.instances[0].nextPeek = time.Now() })
 		time.Sleep(time.Minute + time.Second)
 		if exits := s.snapshot().CrashLoop.Exits; len(exits) != 1 || exits[0].Cause != notReady {
 			t.Errorf("exits are %+v", exits)

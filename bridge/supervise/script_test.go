@@ -40,7 +40,8 @@ type script struct {
 	busy  map[string]time.Duration
 	load  Load
 
-	connected int // connections to each instance
+	connected int          // connections to each instance
+	queue     atomic.Int64 // those that wait to be accepted; negative: not known
 	inFlight  []Request
 }
 
@@ -83,8 +84,12 @@ func (s *script) listen(_ *plan, number int) (*proc.Socket, error) {
 	return &proc.Socket{Addr: fmt.Sprintf("app-%d", number)}, nil
 }
 
-func (s *script) closeSocket(*proc.Socket)        {}
-func (s *script) queued(*proc.Socket) (int, bool) { return 0, false }
+func (s *script) closeSocket(*proc.Socket) {}
+
+func (s *script) queued(*proc.Socket) (int, bool) {
+	n := s.queue.Load()
+	return int(n), n >= 0
+}
 
 func (s *script) memory() (uint64, bool) {
 	s.mu.Lock()
@@ -323,6 +328,7 @@ func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) beh
 		s.group = &Group{supervisor: s.sup, log: s.sup.log}
 		ctx, cancel := context.WithCancel(t.Context())
 		s.result = make(chan error, 1)
+		s.queue.Store(-1)
 		go s.sup.run(ctx, s.result)
 		time.Sleep(d)
 		synctest.Wait()

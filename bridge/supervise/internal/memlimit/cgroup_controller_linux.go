@@ -23,27 +23,19 @@ func newCgroupController(limits Limits, record func(cgroup string) error) (*cgro
 		return nil, err
 	}
 	p, err := s.delegation()
+	if err == nil {
+		err = p.controlMemory()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cgroup v2: %w", err)
 	}
-	m, err := p.controller(limits, record)
-	if err != nil {
-		return nil, fmt.Errorf("cgroup v2: %w", err)
-	}
-	return m, nil
-}
-
-func (p delegation) controller(limits Limits, record func(cgroup string) error) (*cgroupController, error) {
 	m := &cgroupController{group: p.dir.child(cgroupPrefix + rand.Text()), limits: limits}
-	if err := p.controlMemory(); err != nil {
-		return nil, err
-	}
 	// Recorded before it is made: a cgroup that is left is always known.
 	if err := record(string(m.group)); err != nil {
 		return nil, fmt.Errorf("recording the cgroup: %w", err)
 	}
 	if err := m.make(); err != nil {
-		return nil, errors.Join(err, m.group.remove())
+		return nil, fmt.Errorf("cgroup v2: %w", errors.Join(err, m.group.remove()))
 	}
 	return m, nil
 }

@@ -111,7 +111,7 @@ func (s *handshake) finish(c *Child) error {
 		_ = s.setup.Close() // err is what matters
 		return err
 	}
-	text, err := json.Marshal(c.command.setup())
+	text, err := json.Marshal(setup{os.Getpid(), *c.command})
 	if err == nil {
 		_, err = s.setup.Write(text)
 	}

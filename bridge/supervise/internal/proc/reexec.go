@@ -34,34 +34,21 @@ type Command struct {
 	Path string
 	Args []string // with the name of the program
 	Dir  string   // "": this process's
-	Env  []string
+	Env  []string `json:"-"` // the new process has it
 
 	// Reexec has the new process run this process's own program first, which must call
 	// ExecChild. The fields below need it.
-	Reexec  bool
+	Reexec  bool `json:"-"`
 	Umask   *int // nil: this process's
 	Nice    int
 	Limits  Limits
 	Account *Account // nil: this process's
 }
 
-// setup is what the new process sets up before it executes the command.
+// setup is what the new process gets: the command, and what it needs to set that up.
 type setup struct {
-	Parent  int // process id
-	Path    string
-	Args    []string
-	Dir     string
-	Umask   *int
-	Nice    int
-	Limits  Limits
-	Account *Account
-}
-
-func (c *Command) setup() setup {
-	return setup{
-		Parent: os.Getpid(), Path: c.Path, Args: c.Args, Dir: c.Dir,
-		Umask: c.Umask, Nice: c.Nice, Limits: c.Limits, Account: c.Account,
-	}
+	Parent int // process id
+	Command
 }
 
 // IsChild reports whether this process was started to execute a command: ExecChild was not
