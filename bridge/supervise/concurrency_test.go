@@ -78,7 +78,7 @@ func TestServesAsManyAsItShould(t *testing.T) {
 				s.crowd(3, 0, time.Second)
 			}
 		},
-		"it answers nobody": func(s *script) {
+		"it answers no request": func(s *script) {
 			s.crowd(3, 2, 100*time.Millisecond)
 			time.Sleep(time.Hour)
 		},

@@ -59,7 +59,7 @@ func matches(patterns []string, name string) bool {
 // warnOfRoot logs that the command runs as root, unless that is configured.
 func (p *plan) warnOfRoot() {
 	if os.Geteuid() == 0 && p.User == "" {
-		p.Logger.Warn("the command runs as root, as this process does: whoever finds a fault in it has the whole machine",
+		p.Logger.Warn("the command runs as root, as this process does: a fault in it opens the whole machine",
 			"command", p.Command[0], "advice", "name the user it is to run as: spawn.user (--command-user); or root, if it must be")
 	}
 }

@@ -18,7 +18,7 @@ func TestEnvironment(t *testing.T) {
 		who  *proc.Account
 		want string
 	}{
-		"nothing asked": {want: "HOME=/root LC_ALL=C PATH=/bin TZ=UTC USER=root"},
+		"no settings": {want: "HOME=/root LC_ALL=C PATH=/bin TZ=UTC USER=root"},
 		"copied": {
 			cfg:  Config{EnvCopy: []string{"TRAC_*", "EMPTY", "WITH", "ABSENT"}},
 			want: "EMPTY= HOME=/root LC_ALL=C PATH=/bin TRAC_ENV=/srv/trac TZ=UTC USER=root WITH=a=b",

@@ -30,19 +30,19 @@ func TestRequestAsTheChildEnds(t *testing.T) {
 
 // After sleep, requests are sent only when the child is ready.
 func TestReadyAfterSleep(t *testing.T) {
-	var asked atomic.Int64
+	var calls atomic.Int64
 	ready := func(context.Context, string) error {
-		asked.Add(1)
+		calls.Add(1)
 		return nil
 	}
 	superviseAs(t, Config{IdleShutdown: 10 * time.Second, Ready: ready}, time.Minute, healthy, func(s *script, _ string) {
-		if s.states() != "asleep" || asked.Load() != 1 {
-			t.Fatal(s.states(), asked.Load())
+		if s.states() != "asleep" || calls.Load() != 1 {
+			t.Fatal(s.states(), calls.Load())
 		}
 		s.group.Wanted()
 		time.Sleep(5 * time.Second)
-		if s.states() != "serving" || asked.Load() != 2 {
-			t.Errorf("%s, it was asked %d times", s.states(), asked.Load())
+		if s.states() != "serving" || calls.Load() != 2 {
+			t.Errorf("%s, Ready was called %d times", s.states(), calls.Load())
 		}
 	})
 }
@@ -56,7 +56,7 @@ func TestIdleShutdownWhileOneWaits(t *testing.T) {
 		return healthy(n)
 	}, func(s *script, _ string) {
 		if s.living() > 0 || s.starts() > 10 {
-			t.Errorf("nobody has asked for an hour: %s, %d starts", s.states(), s.starts())
+			t.Errorf("there was no request for an hour: %s, %d starts", s.states(), s.starts())
 		}
 	})
 }
@@ -80,7 +80,7 @@ func TestIdleShutdownAfterASlowStart(t *testing.T) {
 			}
 			time.Sleep(10 * time.Second)
 			if s.states() != "asleep" {
-				t.Errorf("nobody asks, and it is %s", s.states())
+				t.Errorf("there is no request, and it is %s", s.states())
 			}
 			s.group.Wanted()
 			time.Sleep(7 * time.Second)

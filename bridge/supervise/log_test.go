@@ -42,7 +42,7 @@ func TestLogQueue(t *testing.T) {
 		for i := range logCapacity + 7 {
 			log.Info("another", "n", i)
 		}
-		log.Debug("nobody wants to know")
+		log.Debug("below the level")
 		if d := time.Since(begun); d != 0 {
 			t.Errorf("it took %v", d)
 		}

@@ -124,7 +124,7 @@ func TestMemoryTotalKillsOne(t *testing.T) {
 	superviseAs(t, Config{Instances: 2, Memory: Memory{Total: 1400 * mib}}, 0, func(n int) behaviour {
 		l := healthy(n)
 		l.memory = []uint64{900, 600, 100}[min(n, 2)] * mib
-		l.lingers = 3500 * time.Millisecond
+		l.groupEnds = 3500 * time.Millisecond
 		return l
 	}, func(s *script, _ string) {
 		s.sup.call(func() { s.sup.program = weighing{s} })

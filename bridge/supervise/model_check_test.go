@@ -64,7 +64,7 @@ func (m *model) checkRotation(in *instance) {
 	going := state == stateDraining || state == stateEnding
 	d := m.instances[in.socket.Addr]
 	if in.added != (d != nil) || d != nil && in.inRotation == (d.drained != nil) {
-		m.t.Errorf("%v: added %v, exposed %v; whoever sends requests has %+v", in, in.added, in.inRotation, d)
+		m.t.Errorf("%v: added %v, in rotation %v; Front has %+v", in, in.added, in.inRotation, d)
 	}
 	switch {
 	case going && in.inRotation:
@@ -113,7 +113,7 @@ func (m *model) checkRecovery() {
 	m.note("all goes well from now on")
 	m.faultless, m.waiting = true, 0
 	for _, c := range m.children {
-		c.ready, c.ends, c.lingers, c.used = 0, 0, 0, 100*mib
+		c.ready, c.ends, c.groupEnds, c.used = 0, 0, 0, 100*mib
 	}
 	m.mu.Unlock()
 	m.group.Stalled(time.Time{})
@@ -203,12 +203,12 @@ func (m *model) checkIdle() {
 	time.Sleep(30 * time.Minute)
 	synctest.Wait()
 	if n := len(m.children); n > 0 {
-		m.t.Errorf("nobody has asked for half an hour, and %d children are there", n)
+		m.t.Errorf("no request for half an hour, and %d children are there", n)
 	}
 	m.group.Wanted()
 	time.Sleep(time.Second)
 	synctest.Wait()
 	if len(m.children) == 0 {
-		m.t.Error("somebody has asked, and no child is there")
+		m.t.Error("there is a request, and no child")
 	}
 }

@@ -45,8 +45,8 @@ type model struct {
 }
 
 func newModel(t *testing.T, rng *rand.Rand) *model {
-	luck := rand.New(rand.NewPCG(rng.Uint64(), 6))
-	m := &model{simulation: &simulation{t: t, rng: luck, instances: make(map[string]*simInstance)}, rng: rng, begun: time.Now()}
+	chance := rand.New(rand.NewPCG(rng.Uint64(), 6))
+	m := &model{simulation: &simulation{t: t, rng: chance, instances: make(map[string]*simInstance)}, rng: rng, begun: time.Now()}
 	cfg := m.config()
 	cfg.Front = m.simulation
 	cfg.Logger = slog.New(slog.NewTextHandler(m.simulation, nil))

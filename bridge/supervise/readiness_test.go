@@ -41,7 +41,7 @@ func TestGroupEndsLate(t *testing.T) {
 		l := behaviour{serves: time.Second}
 		switch n {
 		case 0:
-			l.lives, l.lingers = 10*time.Second, 5*time.Second
+			l.lives, l.groupEnds = 10*time.Second, 5*time.Second
 		case 1:
 			l.lives = 11 * time.Second
 		}
@@ -65,7 +65,7 @@ func TestGroupEndsLate(t *testing.T) {
 // A child that exits before the start timeout has ended by itself, even if its group ends after it.
 func TestExitBeforeReady(t *testing.T) {
 	never := func(context.Context, string) error { return errors.New("not yet") }
-	superviseAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, inTurn(behaviour{lives: 9 * time.Second, lingers: 4 * time.Second}), func(s *script, _ string) {
+	superviseAs(t, Config{Ready: never, StartTimeout: 10 * time.Second}, 0, inTurn(behaviour{lives: 9 * time.Second, groupEnds: 4 * time.Second}), func(s *script, _ string) {
 		looks := 0
 		s.sup.call(func() {
 			s.sup.onPass = func(time.Time) {

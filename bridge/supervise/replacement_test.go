@@ -203,7 +203,7 @@ func TestRestartGoesOn(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if s.starts() != 2 {
-			t.Errorf("%d starts: nobody waits, but it goes on", s.starts())
+			t.Errorf("%d starts: its caller has left, but it goes on", s.starts())
 		}
 	})
 }

@@ -47,19 +47,19 @@ type script struct {
 
 // behaviour is that of a child. Times count from its launch.
 type behaviour struct {
-	fails    bool          // cannot be started
-	launch   time.Duration // how long the start takes, or its failure
-	stuck    bool          // does not end although it is killed
-	serves   time.Duration // the first answer; 0: none
-	late     time.Duration // how much later that is reported
-	lives    time.Duration // until the exit; 0: for ever
-	clean    bool          // exits with status 0
-	ready    time.Duration // accepts connections
-	ends     time.Duration // from SIGTERM to the exit
-	lingers  time.Duration // from the exit to the end of the group
-	memory   uint64
-	oomKills uint64    // see process.OOMKills
-	losses   []Request // requests that the exit hits
+	fails     bool          // cannot be started
+	launch    time.Duration // how long the start takes, or its failure
+	stuck     bool          // does not end although it is killed
+	serves    time.Duration // the first answer; 0: none
+	late      time.Duration // how much later that is reported
+	lives     time.Duration // until the exit; 0: for ever
+	clean     bool          // exits with status 0
+	ready     time.Duration // accepts connections
+	ends      time.Duration // from SIGTERM to the exit
+	groupEnds time.Duration // from the exit to the end of the group
+	memory    uint64
+	oomKills  uint64    // see process.OOMKills
+	losses    []Request // requests that the exit hits
 }
 
 // forEver is longer than any test.
@@ -120,9 +120,9 @@ func (s *script) accepts(ctx context.Context, at *proc.Socket) error {
 	}
 }
 
-func (s *script) newProcess(_ *plan, at *proc.Socket, news func()) process {
+func (s *script) newProcess(_ *plan, at *proc.Socket, notify func()) process {
 	c := &scripted{
-		s: s, n: -1, addr: at.Addr, notify: news,
+		s: s, n: -1, addr: at.Addr, notify: notify,
 		running: make(chan struct{}), exited: make(chan struct{}), reaped: make(chan struct{}),
 	}
 	c.killed, c.quit = context.WithCancel(context.Background())
@@ -169,7 +169,7 @@ func (c *scripted) live() {
 	c.at = time.Now()
 	close(c.exited)
 	c.notify()
-	time.Sleep(l.lingers)
+	time.Sleep(l.groupEnds)
 	s.mu.Lock()
 	delete(s.alive, c.n)
 	s.mu.Unlock()

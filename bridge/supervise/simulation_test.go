@@ -33,22 +33,22 @@ type simulation struct {
 
 // simProcess is a child in a simulation.
 type simProcess struct {
-	world  *simulation
+	sim    *simulation
 	n      int
 	addr   string
 	begun  time.Time
 	notify func()
 
 	// Guarded by simulation.mu.
-	ready   time.Duration // accepts connections
-	ends    time.Duration // from SIGTERM to the exit
-	lingers time.Duration // from the exit to the end of the group
-	used    uint64
-	status  int // exit status
-	died    time.Time
-	left    bool // nothing is left of the group
-	fails   bool // cannot be started
-	doomed  bool // killed before its launch
+	ready       time.Duration // accepts connections
+	ends        time.Duration // from SIGTERM to the exit
+	groupEnds   time.Duration // from the exit to the end of the group
+	used        uint64
+	status      int // exit status
+	died        time.Time
+	left        bool // nothing is left of the group
+	fails       bool // cannot be started
+	killedEarly bool // killed before its launch
 
 	running, exited chan struct{}
 }
@@ -141,15 +141,15 @@ func (w *simulation) answers(_ context.Context, addr string) error {
 	return nil
 }
 
-func (w *simulation) newProcess(_ *plan, at *proc.Socket, news func()) process {
-	return &simProcess{world: w, addr: at.Addr, notify: news, running: make(chan struct{}), exited: make(chan struct{})}
+func (w *simulation) newProcess(_ *plan, at *proc.Socket, notify func()) process {
+	return &simProcess{sim: w, addr: at.Addr, notify: notify, running: make(chan struct{}), exited: make(chan struct{})}
 }
 
 // Launch starts a child, which may take a while.
 func (c *simProcess) Launch() {
-	w := c.world
+	w := c.sim
 	w.mu.Lock()
-	if c.doomed {
+	if c.killedEarly {
 		c.died, c.left = time.Now(), true
 		w.mu.Unlock()
 		close(c.exited)
@@ -181,7 +181,7 @@ func (c *simProcess) Launch() {
 
 // run ends the launch.
 func (c *simProcess) run() {
-	w := c.world
+	w := c.sim
 	w.mu.Lock()
 	defer c.notify()
 	defer w.mu.Unlock()
@@ -200,7 +200,7 @@ func (c *simProcess) run() {
 
 // live draws the behaviour of a child.
 func (c *simProcess) live() {
-	w := c.world
+	w := c.sim
 	if c.ready, c.used = 50*time.Millisecond, 100*mib; w.faultless {
 		return
 	}
@@ -213,7 +213,7 @@ func (c *simProcess) live() {
 		c.ready = upTo(w.rng, 2*time.Minute)
 	}
 	if w.chance(4) {
-		c.lingers = upTo(w.rng, 4*time.Second)
+		c.groupEnds = upTo(w.rng, 4*time.Second)
 	}
 	c.used = uint64(50+w.rng.IntN(200)) * mib
 	c.status = w.rng.IntN(2)
@@ -221,7 +221,7 @@ func (c *simProcess) live() {
 
 // die has a child exit, and its connections end, unless it has exited.
 func (c *simProcess) die() {
-	w := c.world
+	w := c.sim
 	w.mu.Lock()
 	if !c.lives() {
 		w.mu.Unlock()
@@ -231,7 +231,7 @@ func (c *simProcess) die() {
 	c.died = time.Now()
 	lost := w.instances[c.addr].cut()
 	close(c.exited)
-	time.AfterFunc(c.lingers, c.leave)
+	time.AfterFunc(c.groupEnds, c.leave)
 	w.mu.Unlock()
 	for _, r := range lost {
 		w.sup.lost(c.addr, r, time.Now())
@@ -241,7 +241,7 @@ func (c *simProcess) die() {
 
 // leave ends the group of a child.
 func (c *simProcess) leave() {
-	w := c.world
+	w := c.sim
 	w.mu.Lock()
 	c.left = true
 	w.children = slices.DeleteFunc(w.children, func(other *simProcess) bool { return other == c })
@@ -250,8 +250,8 @@ func (c *simProcess) leave() {
 }
 
 func (c *simProcess) PID() int {
-	c.world.mu.Lock()
-	defer c.world.mu.Unlock()
+	c.sim.mu.Lock()
+	defer c.sim.mu.Unlock()
 	return c.n
 }
 
@@ -262,8 +262,8 @@ func (c *simProcess) OOMKills() uint64          { return 0 }
 func (c *simProcess) Lines() []string           { return nil }
 
 func (c *simProcess) Reaped() (proc.Exit, bool) {
-	c.world.mu.Lock()
-	defer c.world.mu.Unlock()
+	c.sim.mu.Lock()
+	defer c.sim.mu.Unlock()
 	e := proc.Exit{Time: c.died, PID: c.n, Status: c.status}
 	if !c.runs() {
 		e.Err = "no such program"
@@ -272,26 +272,26 @@ func (c *simProcess) Reaped() (proc.Exit, bool) {
 }
 
 func (c *simProcess) Stop(after time.Duration) {
-	c.world.mu.Lock()
-	defer c.world.mu.Unlock()
-	if c.doomed = c.n == 0; c.doomed {
+	c.sim.mu.Lock()
+	defer c.sim.mu.Unlock()
+	if c.killedEarly = c.n == 0; c.killedEarly {
 		return
 	}
-	c.world.checkStop(c)
+	c.sim.checkStop(c)
 	time.AfterFunc(after+c.ends, c.die)
 }
 
 func (c *simProcess) Kill() {
-	c.world.mu.Lock()
-	defer c.world.mu.Unlock()
-	if c.doomed = c.n == 0; c.doomed {
+	c.sim.mu.Lock()
+	defer c.sim.mu.Unlock()
+	if c.killedEarly = c.n == 0; c.killedEarly {
 		return
 	}
 	time.AfterFunc(c.ends/10, c.die)
 }
 
 func (c *simProcess) Memory() (uint64, bool) {
-	c.world.mu.Lock()
-	defer c.world.mu.Unlock()
+	c.sim.mu.Lock()
+	defer c.sim.mu.Unlock()
 	return c.used, true
 }

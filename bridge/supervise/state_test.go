@@ -26,7 +26,7 @@ func TestMachine(t *testing.T) {
 		"serves for a moment": {"+ + + + + + + + +", lifetime, false, "0s 100ms 200ms 400ms 800ms 1.6s 3.2s 5s 5s"},
 		"serves for a while":  {"+ + + + + + +", 3600 * time.Millisecond, false, "0s 100ms 200ms 400ms 800ms 900ms 900ms"},
 		"serves for long":     {"+ + +", time.Hour, false, "0s 0s 0s"},
-		"nobody asks it":      {"- - -", time.Hour, false, "1s 1s 1s"},
+		"gets no request":     {"- - -", time.Hour, false, "1s 1s 1s"},
 		"slow to fail":        {"- - - - - - - - -", 30 * time.Second, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s"},
 		"stop":                {"+ + + + + + + + + + - + +", 2 * time.Second, true, "0s 100ms 200ms 400ms 500ms 500ms 500ms 500ms 500ms 10m0s! 10m0s! 500ms 500ms"},
 		"broken, then serves": {"- - - - - - - - - - - + - -", lifetime, false, "1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s 10m0s! 10m0s! 0s 1s 2s"},

@@ -26,7 +26,7 @@ func TestSuspects(t *testing.T) {
 			t.Errorf("suspects are %+v", shot.Suspects)
 		}
 		if d, refused := s.sup.suspects.isRefused("GET /boom", time.Now()); refused {
-			t.Errorf("refused for %v, although nobody wanted that", d)
+			t.Errorf("refused for %v, although there is no quarantine", d)
 		}
 		if e := shot.CrashLoop.Exits[0]; len(e.InFlight) != 3 {
 			t.Errorf("in flight were %v", e.InFlight)

@@ -162,7 +162,7 @@ func TestCgroupTotal(t *testing.T) {
 		}
 	}
 	if killed == 0 {
-		t.Error("nobody was killed")
+		t.Error("no process was killed")
 	}
 	if used, err := ms.Used(); err != nil || used > 100*proctest.MiB {
 		t.Errorf("used %d, %v", used, err)

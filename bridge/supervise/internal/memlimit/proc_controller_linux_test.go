@@ -50,7 +50,7 @@ func TestProcMeters(t *testing.T) {
 	}
 	one, two := proctest.Start(t), proctest.Start(t)
 	first, second := openMeter(t, ms, "1"), openMeter(t, ms, "2")
-	wantUsed(t, "nobody has entered", ms.Used, 0)
+	wantUsed(t, "no child has entered", ms.Used, 0)
 	enterMeter(t, first, one)
 	enterMeter(t, second, two)
 	one.Take(t, 64*proctest.MiB)

@@ -17,7 +17,7 @@ func TestLookUp(t *testing.T) {
 		}
 	}
 	if a, err := LookUp("", ""); a != nil || err != nil {
-		t.Errorf("nobody in particular is %v, %v", a, err)
+		t.Errorf("no user and no group is %v, %v", a, err)
 	}
 	byName, err := LookUp("root", "")
 	if os.Geteuid() != 0 {
