@@ -87,9 +87,7 @@ func TestNoRoom(t *testing.T) {
 			t.Errorf("%d starts: nothing runs, and there is always room for one", s.starts())
 		}
 		// There is no memory for the old and the new child together.
-		if err := s.restart(); err != nil {
-			t.Fatal(err)
-		}
+		s.mustRestart(t)
 		s.wantCalls(t, "add app-0, drain app-0, resume app-0")
 	})
 }

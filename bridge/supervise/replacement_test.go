@@ -16,9 +16,7 @@ func TestRestart(t *testing.T) {
 		s.allow(3)
 		s.keepBusy("app-0", 5*time.Second)
 		begun := time.Now()
-		if err := s.restart(); err != nil {
-			t.Fatal(err)
-		}
+		s.mustRestart(t)
 		if d := time.Since(begun); d != 5600*time.Millisecond {
 			t.Errorf("it took %v", d)
 		}
@@ -90,9 +88,7 @@ func TestRestartBroken(t *testing.T) {
 		if _, refusing := s.refusing(); !refusing {
 			t.Error("it is not broken")
 		}
-		if err := s.restart(); err != nil {
-			t.Error(err)
-		}
+		s.mustRestart(t)
 		time.Sleep(2 * time.Second)
 		if _, refusing := s.refusing(); refusing || s.states() != "serving" {
 			t.Errorf("refusing %v, %s", refusing, s.states())
@@ -104,9 +100,7 @@ func TestRestartBroken(t *testing.T) {
 func TestRestartOnAFixedPort(t *testing.T) {
 	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, healthy, func(s *script, _ string) {
 		s.keepBusy("app-0", time.Second)
-		if err := s.restart(); err != nil {
-			t.Fatal(err)
-		}
+		s.mustRestart(t)
 		s.wantCalls(t, "add app-0, drain app-0, resume app-0")
 		s.wantStarts(t, 2)
 	})
@@ -121,9 +115,7 @@ func TestDrainTimeout(t *testing.T) {
 		s.inFlight = []Request{{Method: "GET", Path: "/events", Age: time.Hour}}
 		s.mu.Unlock()
 		begun := time.Now()
-		if err := s.restart(); err != nil {
-			t.Fatal(err)
-		}
+		s.mustRestart(t)
 		if d := time.Since(begun); d != 3*time.Minute+300*time.Millisecond {
 			t.Errorf("it took %v", d)
 		}
@@ -145,9 +137,7 @@ func TestExitDuringReplacement(t *testing.T) {
 			}, func(s *script, _ string) {
 				s.allow(2)
 				s.keepBusy("app-0", 10*time.Second)
-				if err := s.restart(); err != nil {
-					t.Fatal(err)
-				}
+				s.mustRestart(t)
 				time.Sleep(time.Minute)
 				if s.states() != "serving" || !strings.HasSuffix(s.frontCalls(), "drain app-0, remove app-0") {
 					t.Errorf("%s, told %s", s.states(), s.frontCalls())

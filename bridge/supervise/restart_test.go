@@ -43,9 +43,7 @@ func TestRestartWaiting(t *testing.T) {
 			t.Fatal(s.states(), left)
 		}
 		begun := time.Now()
-		if err := s.restart(); err != nil {
-			t.Error(err)
-		}
+		s.mustRestart(t)
 		if d := time.Since(begun); d > time.Second {
 			t.Errorf("it took %v", d)
 		}

@@ -55,6 +55,13 @@ func (s *script) killAll() {
 	}
 }
 
+func (s *script) mustRestart(t *testing.T) {
+	t.Helper()
+	if err := s.restart(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // inTurn gives each child the next behaviour, and the last one to all others.
 func inTurn(list ...behaviour) func(n int) behaviour {
 	return func(n int) behaviour { return list[min(n, len(list)-1)] }

@@ -100,9 +100,7 @@ func TestNoSuspectsInARestart(t *testing.T) {
 		s.allow(2)
 		for i := range 5 {
 			s.keepBusy(fmt.Sprintf("app-%d", i%2), time.Minute)
-			if err := s.restart(); err != nil {
-				t.Fatal(err)
-			}
+			s.mustRestart(t)
 		}
 		if list := s.snapshot().Suspects; len(list) != 0 {
 			t.Errorf("suspects are %+v", list)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	ExecChild()
 	proctest.Main()
 	os.Exit(leakcheck.Main(m))
 }
