@@ -132,7 +132,7 @@ type plan struct {
 	account *proc.Account // nil: this process's
 }
 
-// planTime is how long it may take to look up a command, its working directory and its user.
+// planTimeout is how long it may take to look up a command, its working directory and its user.
 const planTimeout = 10 * time.Second
 
 // command is what the children run.

@@ -1,13 +1,12 @@
 package supervise
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
 
-// executor runs functions that may block - making sockets, starting children - one after the
-// other, on a thread of its own. Callers do not wait.
+// executor runs functions that may block - making sockets, starting children, writing the log -
+// one after the other. Callers do not wait.
 type executor struct {
 	mu     sync.Mutex
 	queue  []func()
@@ -21,10 +20,12 @@ func newExecutor() *executor {
 	return &executor{wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// do has f run after the functions before it.
+// do has f run after the functions before it, unless the executor is closed.
 func (e *executor) do(f func()) {
 	e.mu.Lock()
-	e.queue = append(e.queue, f)
+	if !e.closed {
+		e.queue = append(e.queue, f)
+	}
 	e.mu.Unlock()
 	e.wakeUp()
 }
@@ -39,9 +40,6 @@ func (e *executor) wakeUp() {
 // run runs the functions until close.
 func (e *executor) run() {
 	defer close(e.done)
-	// A child gets its death signal (PR_SET_PDEATHSIG) when the thread ends that has started it.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for {
 		f, closed := e.next()
 		switch {

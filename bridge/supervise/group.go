@@ -49,7 +49,7 @@ func Start(cfg Config) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{queue: newLogQueue(), limits: plan.Memory}
-	go g.queue.run() // ends with Close, or when the log can be written
+	go g.queue.executor.run() // ends with Close, or when the log can be written
 	plan.Logger = g.queue.logger(plan.Logger)
 	g.log = plan.Logger
 	plan.warnOfRoot()

@@ -34,7 +34,7 @@ func TestLogQueue(t *testing.T) {
 		var text bytes.Buffer
 		free := make(chan struct{})
 		q := newLogQueue()
-		go q.run()
+		go q.executor.run()
 		log := q.logger(slog.New(stalledHandler{slog.NewTextHandler(&text, nil), free})).With("command", "app")
 		log.Info("first")
 		synctest.Wait() // until it is being written
@@ -66,7 +66,7 @@ func TestLogQueueIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
 		q := newLogQueue()
-		go q.run()
+		go q.executor.run()
 		q.logger(slog.New(stalledHandler{slog.NewTextHandler(io.Discard, nil), free})).Info("never written")
 		begun := time.Now()
 		if q.close(); time.Since(begun) != logFlushTimeout {
@@ -80,7 +80,7 @@ func TestLogQueueIsLeft(t *testing.T) {
 func TestLogQueueTogether(t *testing.T) {
 	var text bytes.Buffer
 	q := newLogQueue()
-	go q.run()
+	go q.executor.run()
 	log := q.logger(slog.New(slog.NewTextHandler(&text, nil)))
 	var wg sync.WaitGroup
 	for range 8 {

@@ -3,6 +3,7 @@ package supervise
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -136,8 +137,12 @@ func (sup *supervisor) find(addr string) *instance { return (*sup.index.Load())[
 func (sup *supervisor) run(ctx context.Context, begun chan<- error) {
 	defer close(sup.done)
 	sup.ctx, sup.startResult = ctx, begun
-	go sup.executor.run() // stopAll ends it, for which it may have to wait
-
+	go func() { // stopAll ends it, if it can
+		// A child gets its death signal (PR_SET_PDEATHSIG) when the thread ends that has started it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		sup.executor.run()
+	}()
 	if err := sup.startAll(); err == nil {
 		sup.loop()
 	} else {
