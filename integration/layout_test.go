@@ -43,7 +43,10 @@ var layout = []struct {
 		{name: "bridge/spool", others: []string{sysUnix}},
 		{name: "bridge/pool", own: []string{"bridge/upstream"}},
 		{name: "bridge/internal/lines", others: []string{rate}},
-		{name: "bridge/supervise", own: []string{"bridge/internal/acceptqueue", "bridge/internal/lines"}, others: []string{procfs, sysUnix, rate, "github.com/dustin/go-humanize"}},
+		{name: "bridge/supervise/internal/session", others: []string{procfs, sysUnix}},
+		{name: "bridge/supervise/internal/memlimit", own: []string{"bridge/supervise/internal/session"}, others: []string{procfs, sysUnix}},
+		{name: "bridge/supervise/internal/proc", own: []string{"bridge/internal/acceptqueue", "bridge/internal/lines", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/session"}, others: []string{procfs, sysUnix, rate}},
+		{name: "bridge/supervise", own: []string{"bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session"}, others: []string{sysUnix, rate, "github.com/dustin/go-humanize"}},
 		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi"}},
 		{name: "bridge/internal/addresslimit", own: []string{"bridge/admission"}},
 		{name: "bridge/internal/content", own: []string{"bridge/cgi"}},
@@ -120,7 +123,7 @@ func allowed(list []string, pkg string) bool {
 
 // testing packages are for tests alone; integration may import anything, and so may
 // the simulation, which nobody ships.
-var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds"}
+var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds", "bridge/supervise/internal/proctest"}
 
 func TestLayout(t *testing.T) {
 	imports := importsOf(t)

@@ -66,11 +66,11 @@ func literal() bridge.Snapshot {
 		Processes: &supervise.Snapshot{
 			Command: "/opt/secret", Breaker: "probing",
 			Budget: supervise.BudgetSnapshot{Left: 9, Spawns: 10, Per: 600, Stop: true},
-			Storm: supervise.StormSnapshot{
-				On: true, Began: at(1700000003.5), Deaths: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
+			CrashLoop: supervise.CrashLoopSnapshot{
+				Active: true, Began: at(1700000003.5), Count: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
 			},
 			Memory:      supervise.MemorySnapshot{Kind: "cgroup v2", Used: 121, Total: 122, Hard: 123, Soft: 124},
-			Suspects:    []supervise.SuspectSnapshot{{Route: "GET secret", Deaths: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
+			Suspects:    []supervise.SuspectSnapshot{{Route: "GET secret", Exits: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
 			Concurrency: supervise.ConcurrencySnapshot{Seen: 151, Limit: 152, EndsAfterEach: true, Advice: "secret"},
 			Started:     131, Answered: 132,
 			Exits: map[string]uint64{

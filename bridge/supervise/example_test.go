@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// A program of two instances that are replaced once a day. Who sends requests to them
-// learns of their addresses as Config.Front; bridge.Config.Spawn does all of this.
+// Two instances that are replaced once a day. A Config.Front would get their addresses, and send
+// requests to them; bridge.Config.Spawn does all of this.
 func Example() {
 	supervise.Child() // first thing in main
 
