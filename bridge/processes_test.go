@@ -398,3 +398,18 @@ func TestNotStartedYet(t *testing.T) {
 		}
 	})
 }
+
+// What New has started ends with it if its context does.
+func TestNewIsCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("stopped")
+	began := time.Now()
+	time.AfterFunc(50*time.Millisecond, func() { cancel(stopped) })
+	h, err := New(ctx, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Command: []string{"sleep", "1000"}}}})
+	if err == nil {
+		h.Close()
+	}
+	if !errors.Is(err, stopped) || time.Since(began) > 5*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}

@@ -1,6 +1,7 @@
 package supervise_test
 
 import (
+	"context"
 	"log"
 	"log/slog"
 	"os"
@@ -14,7 +15,7 @@ import (
 func Example() {
 	supervise.Child() // first thing in main
 
-	app, err := supervise.Start(supervise.Config{
+	app, err := supervise.Start(context.Background(), supervise.Config{
 		Command:     []string{"./trac.fcgi"},
 		Dir:         "/srv/trac",
 		User:        "trac",

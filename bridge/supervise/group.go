@@ -38,9 +38,10 @@ type Group struct {
 
 // Start makes the sockets and starts the instances. It fails if the program cannot be
 // started this first time, or ends at once. It waits for 5 s at most: a program that does not
-// begin to run because its file system does not answer goes on being started after that.
+// begin to run because its file system does not answer goes on being started after that. If ctx
+// ends meanwhile, Start ends what it has started and returns the cause.
 // Before, Start ends what killed processes of this program have left running.
-func Start(cfg Config) (*Group, error) {
+func Start(ctx context.Context, cfg Config) (*Group, error) {
 	if proc.IsChild() {
 		return nil, errors.New("supervise.Child was not called first thing in main")
 	}
@@ -59,12 +60,12 @@ func Start(cfg Config) (*Group, error) {
 	}
 	g.memory = g.launcher.Memory()
 	g.supervisor = newSupervisor(launched{g.launcher}, plan, rand.Float64)
-	ctx, cancel := context.WithCancel(context.Background())
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	g.cancel = cancel
 	started := make(chan error)
-	g.running.Go(func() { g.supervisor.run(ctx, started) })
+	g.running.Go(func() { g.supervisor.run(running, started) })
 	if err = <-started; err == nil {
-		err = g.awaitFirst(probation)
+		err = g.awaitFirst(ctx, probation)
 	}
 	if err != nil {
 		_ = g.Close() // err is what matters
@@ -74,13 +75,15 @@ func Start(cfg Config) (*Group, error) {
 }
 
 // awaitFirst waits until it is known whether the first child has become ready or ended, for d
-// at most.
-func (g *Group) awaitFirst(d time.Duration) error {
+// at most. It returns the cause of ctx's end if that comes first.
+func (g *Group) awaitFirst(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case err := <-g.supervisor.firstResult:
 		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-t.C:
 		return nil
 	}

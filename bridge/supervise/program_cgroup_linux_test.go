@@ -16,7 +16,7 @@ import (
 func TestCgroupOfAProgram(t *testing.T) {
 	proctest.NeedCgroups(t)
 	says := make(saying, 100)
-	g, err := Start(Config{
+	g, err := Start(t.Context(), Config{
 		Command: []string{"/proc/self/exe"}, Env: []string{proctest.Variable + "=fork away;take 104857600"}, Reexec: true,
 		Memory: Memory{Hard: 64 * mib}, TempDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(says, nil)),
 	})

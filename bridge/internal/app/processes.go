@@ -31,8 +31,8 @@ type Supervisor interface {
 // group is a Supervisor for real.
 type group struct{ *supervise.Group }
 
-func startGroup(_ context.Context, cfg supervise.Config) (Supervisor, error) {
-	g, err := supervise.Start(cfg)
+func startGroup(ctx context.Context, cfg supervise.Config) (Supervisor, error) {
+	g, err := supervise.Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
