@@ -34,6 +34,8 @@ type (
 	SpawnConfig        = config.Spawn
 	SpawnBudget        = config.Budget
 	ClientConfig       = config.Client
+	AuthorizerConfig   = config.Authorizer
+	Authorization      = config.Authorization
 	TimeoutsConfig     = config.RequestTimeouts
 	ConnectionTimeouts = config.ConnectionTimeouts
 	PollAnswer         = config.PollAnswer

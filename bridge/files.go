@@ -14,7 +14,8 @@ func (h *Handler) Root() *cgi.Root { return h.serves.Mapper.Root() }
 
 // StaticFile returns the name of the file under Root that r asks for, if there is one that
 // may be sent as it is to this client: Static and its like include it, it is neither a
-// script nor hidden, and SiteHooks.Identify does not refuse the request. It is for fronts that
+// script nor hidden, SiteHooks.Identify does not refuse the request, and no authorizer is to be
+// asked first (then see SiteHooks.ServeFile). It is for fronts that
 // send files themselves; File is for others. The bridge itself answers such a request with
 // 404, or with the refusal.
 func (h *Handler) StaticFile(r *http.Request) (name string, ok bool) {
@@ -26,6 +27,9 @@ func (h *Handler) StaticFile(r *http.Request) (name string, ok bool) {
 
 // admitsFile reports whether the client may have a file at all.
 func (h *Handler) admitsFile(r *http.Request) bool {
+	if h.guarded(r) {
+		return false
+	}
 	var c cgi.Client
 	h.identify(r, &c)
 	return c.Refused == nil

@@ -29,6 +29,12 @@ type Outcome struct {
 	Queued    time.Duration // waiting for a worker and a connection
 	FirstByte time.Duration // from sending the request to the header of the answer
 	Total     time.Duration // from the call of ServeHTTP to its end
+
+	// Authorizer is what it has decided: "granted", "denied", or "failed" if it could not be asked
+	// or did not answer; "" if it was not asked. If it is not "granted", Instance and its like are
+	// the authorizer's.
+	Authorizer  string
+	Authorizing time.Duration // waiting for the authorizer and its answer
 }
 
 // Snapshot is the state of an Application at one instant, with the requests of all its sites,

@@ -65,7 +65,7 @@ func TestAdaptErrors(t *testing.T) {
 		{"sluice a:1 {\nbackends a:1\n}", "backends: a:1 is named twice, at Caddyfile:3"},
 		{"sluice a:1 {\nworker 4\n}", "unrecognized option 'worker', did you mean 'workers'?, at Caddyfile:3"},
 		{"sluice a:1 {\nfirst_byte 3s\n}", "unrecognized option 'first_byte', did you mean 'timeouts.first_byte'?, at Caddyfile:3"},
-		{"sluice a:1 {\ncolour red\n}", "unrecognized option 'colour', want one of: admission, app_root, backends, check_files, client, env,"},
+		{"sluice a:1 {\ncolour red\n}", "unrecognized option 'colour', want one of: admission, app_root, authorizer, backends, check_files, client, env,"},
 		{"sluice a:1 {\nworkers\n}", "workers: want one value, have 0, at Caddyfile:3"},
 		{"sluice a:1 {\nworkers 4 5\n}", "workers: want one value, have 2, at Caddyfile:3"},
 		{"sluice a:1 {\nworkers four\n}", `workers: "four" is not a whole number, at Caddyfile:3`},

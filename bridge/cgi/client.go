@@ -28,6 +28,8 @@ type Client struct {
 	// Relayed says that a proxy in this process has set the X-Forwarded-* fields itself, so
 	// that nobody need be warned that they are ignored.
 	Relayed bool
+	// Granted is what an authorizer has given this request, nil if nothing.
+	Granted *Granted
 	// Refused is why the request must not be served, whatever it asks for; nil: it may be.
 	Refused *RequestError
 }

@@ -44,6 +44,11 @@ func (a *Application) check() error {
 			return errors.New("spawn.stall_kill: a plain queue does not notice stalls, and lanes is off")
 		}
 	}
+	if a.Authorizer != nil {
+		if err := a.Authorizer.check(); err != nil {
+			return err
+		}
+	}
 	switch single := a.Protocol != FastCGI; {
 	case single && a.KeepAlive == On:
 		return fmt.Errorf("keep_alive: is on, and the application speaks %s: a connection carries one request", a.Protocol)
@@ -128,6 +133,7 @@ func (s *Site) check() error {
 	if s.ResolveRootSymlink == On && s.AppRoot != "" {
 		return errors.New("resolve_root_symlink: is on, and app_root says what the application calls the root (remove one of them)")
 	}
+	s.Authorization.complete()
 	return s.PollAnswer.check()
 }
 

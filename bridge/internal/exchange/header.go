@@ -81,7 +81,7 @@ func (x *Exchange) stillUnread(ev upstream.Event, err error) Wait {
 	if !x.held.lease.Ignored() {
 		return x.awaitLate()
 	}
-	if x.replayed || !idempotent(x.client.Method()) || !x.replayable() {
+	if x.replayed || !x.repeatable() || !x.replayable() {
 		x.held.lease.NoteIgnored()
 	} else if err := x.held.lease.Forsake(); err != nil { // there is somewhere else to send it
 		return x.attemptOver(err)
@@ -166,6 +166,9 @@ func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 	if resp.Warning != "" {
 		x.site.logHeader(x.client.Path(), x.Out.Instance, resp.Warning)
 	}
+	if x.asking && resp.Status == http.StatusOK {
+		x.parseVariables(block)
+	}
 	return resp, nil
 }
 
@@ -174,7 +177,7 @@ func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 // said something, and has as long as before to go on.
 func (x *Exchange) interim() {
 	x.interimAt = time.Now()
-	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() {
+	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() || x.asking {
 		return
 	}
 	x.dropSendfile()
@@ -193,9 +196,12 @@ func (x *Exchange) headerRead() Wait {
 	x.held.answered()
 	if x.resp.LocalRedirect != "" {
 		x.Said["Location"] = []string{x.resp.LocalRedirect} // as it should be, if it is the client's
-		if x.client.FindTarget(x.resp.LocalRedirect) {
+		if !x.asking && x.client.FindTarget(x.resp.LocalRedirect) {
 			return x.awaitBody((*Exchange).follow)
 		}
+	}
+	if x.asking {
+		return x.decided()
 	}
 	if x.resp.Sendfile {
 		return Wait{For: Open}

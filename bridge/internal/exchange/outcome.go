@@ -25,4 +25,7 @@ type Outcome struct {
 	Queued    time.Duration
 	FirstByte time.Duration
 	Total     time.Duration
+
+	Authorizer  string
+	Authorizing time.Duration
 }
