@@ -31,16 +31,14 @@ func newAuthorizer(cfg *config.Application, hooks Hooks) (*Authorizer, error) {
 }
 
 // authorizer is the configuration of the authorizer of an application that has one. All questions
-// are of one kind, so there are no slow ones to leave workers free of; the lanes are for clients,
-// who take turns.
+// are of one kind, so they wait in one queue: there are no slow ones that others must be protected
+// from.
 func authorizer(cfg *config.Application) config.Application {
 	a, patience := cfg.Authorizer, cfg.Timeouts.Authorizer
 	return config.Application{
-		Backends: []string{a.Address}, Workers: a.Workers, Multiplex: config.Off,
-		Reserve:   new(0),
-		Queue:     config.Queue{Size: authorizerQueue * a.Workers, LongSize: authorizerQueue * a.Workers, Timeout: patience, LongTimeout: patience},
-		Admission: config.Admission{Unknown: a.Workers, LongMin: new(a.Workers)},
-		Timeouts:  cfg.Timeouts,
+		Backends: []string{a.Address}, Workers: a.Workers, Multiplex: config.Off, Lanes: config.Off,
+		Queue:    config.Queue{Size: authorizerQueue * a.Workers, Timeout: patience},
+		Timeouts: cfg.Timeouts,
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
@@ -58,11 +57,7 @@ func (x *Exchange) authorize() (w Wait) {
 		return x.fail(err)
 	}
 	x.asking, x.askedAt = true, time.Now()
-	// All questions are alike for the authorizer, whatever the request asks for.
-	x.Ask = admission.Request{
-		Route: "authorizer", Method: x.Ask.Method, Path: x.Ask.Path,
-		ClientKey: x.Ask.ClientKey, Shared: x.Ask.Shared, Address: x.Ask.Address,
-	}
+	x.Ask.Long, x.Ask.Peer = false, nil // which is said of the application alone
 	return x.enter()
 }
 
@@ -112,7 +107,6 @@ func (x *Exchange) consented() Wait {
 	x.asking, x.app, x.Request.Authorizer = false, x.site.App, false
 	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, time.Time{}
 	x.Out.Lane, x.Out.Instance, x.Out.Reused, x.Out.Attempts, x.Out.FirstByte = "", "", false, 0, 0
-	x.Ask = admission.Request{}
 	x.grant()
 	if err := x.identify(); err != nil { // it is known only now which user it is
 		return x.fail(err)
