@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Prefixes are paths that stand for themselves and all that is below them. Each is a whole
-// URL path, or one below the mount.
+// Prefixes is a list of URL paths, each of which includes everything below it. Each is
+// written as a whole path, or relative to the mount.
 type Prefixes struct {
 	mount string // "" or "/x"
 	list  []string
 }
 
-// NewPrefixes checks a list. An error names the key.
+// NewPrefixes checks list. An error names key, the setting that the list belongs to.
 func NewPrefixes(key, mount string, list []string) (p Prefixes, err error) {
 	if p.mount, err = cleanMount(mount); err != nil {
 		return p, err
@@ -34,7 +34,7 @@ func NewPrefixes(key, mount string, list []string) (p Prefixes, err error) {
 	return p, nil
 }
 
-// Has reports whether a URL path is one of them or below, whatever way it is written.
+// Has reports whether urlPath is one of the prefixes or below one. urlPath need not be clean.
 func (p *Prefixes) Has(urlPath string) bool {
 	if len(p.list) == 0 {
 		return false
@@ -75,22 +75,4 @@ func (c Config) Hides(path string) bool {
 func isBelow(prefix, p string) bool {
 	rest, ok := strings.CutPrefix(p, prefix)
 	return ok && prefix != "" && (rest == "" || rest[0] == '/' || rest[0] == ';')
-}
-
-// hasEscape reports whether s has a percent escape in it.
-func hasEscape(s string) bool {
-	for {
-		_, after, ok := strings.Cut(s, "%")
-		if !ok {
-			return false
-		}
-		if len(after) >= 2 && isHexDigit(after[0]) && isHexDigit(after[1]) {
-			return true
-		}
-		s = after
-	}
-}
-
-func isHexDigit(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
 }
