@@ -159,7 +159,7 @@ func (l *life) check() {
 	l.r.mu.Lock() // grace periods end
 	defer l.r.mu.Unlock()
 	names := make(map[string]bool)
-	for _, app := range l.r.all() {
+	for _, app := range l.r.applications() {
 		if len(app.sites) == 0 || names[app.name] {
 			l.t.Errorf("%s has %d sites; its name is another's: %t", app.name, len(app.sites), names[app.name])
 		}

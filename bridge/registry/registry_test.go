@@ -99,7 +99,7 @@ func TestSiteFails(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if n := len(r.all()); n != 1 || here.app.claims[0].sites != 1 {
+		if n := len(r.applications()); n != 1 || here.app.claims[0].sites != 1 {
 			t.Errorf("%d applications, %d users of this one", n, here.app.claims[0].sites)
 		}
 		giveBack(t, here)

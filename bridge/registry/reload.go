@@ -9,20 +9,19 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// A configuration is carried out in two steps. When it starts, everything that can fail is
-// prepared, and what is new is started; that an application becomes another, with other
-// processes perhaps, waits until nothing can fail any more: the configuration that runs is
-// stopped when all of the new one has started. If it does not come to that, the applications
-// have not noticed.
+// A configuration takes effect in two steps. Start prepares everything that can fail, and starts
+// new applications. The changes of existing applications, and of their processes, are committed
+// when nothing can fail any more: when the running configuration is stopped, because all of the new
+// one has started. Until then, the existing applications are not touched.
 
-// reload is a configuration that is ready to follow the one that runs. Registry.mu is held
-// in all that it does.
-type reload struct {
+// pendingReload is a configuration that is ready to follow the running one. Registry.mu is held in
+// all its methods.
+type pendingReload struct {
 	by      *Configuration
 	changes []change
 }
 
-// change is what an application is to become.
+// change is a prepared change of an application.
 type change struct {
 	app    *Application
 	cfg    config.Application
@@ -34,9 +33,9 @@ func (c change) commit() {
 	c.app.settings.Store(&c.cfg)
 }
 
-// Start makes everything ready for what the configuration wants, and starts new processes. If
-// another configuration runs, applications change when that is stopped; else at once. If Start
-// fails, all is as before.
+// Start prepares the changes of the configuration, and starts new processes. If another
+// configuration runs, the changes are committed when that one is stopped; otherwise at once. If
+// Start fails, nothing has changed.
 func (c *Configuration) Start() error {
 	r := c.registry
 	r.mu.Lock()
@@ -47,7 +46,7 @@ func (c *Configuration) Start() error {
 	r.cancel()
 	next, err := r.prepare(c)
 	if err == nil {
-		err = next.startNew(r.all())
+		err = next.startNew(r.applications())
 	}
 	if err != nil {
 		next.cancel()
@@ -60,8 +59,8 @@ func (c *Configuration) Start() error {
 	return nil
 }
 
-// Stop has the applications become what the configuration wants that has started meanwhile. Of
-// a configuration that has not taken over, it undoes Start.
+// Stop commits the changes of the configuration that has started meanwhile. If c itself has
+// started and not taken over, Stop undoes Start.
 func (c *Configuration) Stop() {
 	r := c.registry
 	r.mu.Lock()
@@ -76,10 +75,10 @@ func (c *Configuration) Stop() {
 	}
 }
 
-// prepare has every application get ready for what it will be.
-func (r *Registry) prepare(by *Configuration) (*reload, error) {
-	next := &reload{by: by}
-	for _, app := range r.all() {
+// prepare prepares the changes of all applications.
+func (r *Registry) prepare(by *Configuration) (*pendingReload, error) {
+	next := &pendingReload{by: by}
+	for _, app := range r.applications() {
 		c := app.inForce(by)
 		if c == nil || reflect.DeepEqual(c.cfg, *app.settings.Load()) {
 			continue
@@ -93,9 +92,9 @@ func (r *Registry) prepare(by *Configuration) (*reload, error) {
 	return next, nil
 }
 
-// startNew starts the processes of those that have none yet, and nobody notices what they
-// become before.
-func (n *reload) startNew(all []*Application) error {
+// startNew starts the processes of new applications. Their changes are committed before, because
+// nothing uses them yet.
+func (n *pendingReload) startNew(all []*Application) error {
 	for _, app := range all {
 		if app.claimOf(n.by) == nil || app.started || !app.backend.Spawned() {
 			continue
@@ -112,13 +111,13 @@ func (n *reload) startNew(all []*Application) error {
 	return nil
 }
 
-func (n *reload) cancel() {
+func (n *pendingReload) cancel() {
 	for _, c := range n.changes {
 		c.change.Cancel()
 	}
 }
 
-// commit has the next configuration run.
+// commit makes the pending configuration the running one.
 func (r *Registry) commit() {
 	next := r.pending
 	r.running, r.pending = next.by, nil
@@ -126,12 +125,12 @@ func (r *Registry) commit() {
 	for _, c := range next.changes {
 		c.commit()
 	}
-	for _, app := range r.all() {
-		app.restore() // what was claimed since it was prepared
+	for _, app := range r.applications() {
+		app.applyOrLog() // claims that were added after prepare
 	}
 }
 
-// cancel drops the next configuration.
+// cancel drops the pending configuration.
 func (r *Registry) cancel() {
 	if r.pending != nil {
 		r.pending.cancel()
