@@ -41,14 +41,14 @@ func openAccessLog(to string, errors *slog.Logger) (*accessLog, error) {
 		path, out = to, file
 	}
 	w := logwriter.New(out, logwriter.Events{
-		Begun: func(why error) {
+		DropsBegan: func(why error) {
 			reason := "whoever reads it does not take them"
 			if why != nil {
 				reason = why.Error()
 			}
 			errors.Warn("lines of the access log are dropped", "access_log", to, "because", reason)
 		},
-		Ended: func(lines uint64) {
+		DropsEnded: func(lines uint64) {
 			errors.Warn("lines of the access log were dropped; it is written again", "access_log", to, "lines", lines)
 		},
 	})

@@ -16,7 +16,7 @@ type errorLog struct {
 
 func openErrorLog(o *options) *errorLog {
 	e := new(errorLog)
-	e.out = logwriter.New(unclosed{os.Stderr}, logwriter.Events{Ended: func(lines uint64) {
+	e.out = logwriter.New(unclosed{os.Stderr}, logwriter.Events{DropsEnded: func(lines uint64) {
 		e.log.Warn("lines of this log were dropped, because nobody took them", "lines", lines)
 	}})
 	e.log = o.logger(e.out)
