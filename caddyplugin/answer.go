@@ -16,27 +16,27 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// answerBuffer is how much of a body may wait in an answer, in bytes. What is more is the
-// bridge's to hold, in memory or in a file.
+// answerBuffer is how many bytes of a body an answer buffers. The bridge holds the rest, in memory or in
+// a file.
 const answerBuffer = 32 << 10
 
-// answer is what the bridge writes and reverse_proxy reads: an http.ResponseWriter on one
-// side, an http.Response and its body on the other.
+// answer passes an answer from the bridge to reverse_proxy: it is the http.ResponseWriter for the bridge,
+// and the http.Response with its body for reverse_proxy.
 type answer struct {
 	request  *http.Request
 	sendfile bool          // reverse_proxy acts on X-Sendfile and the like
-	header   http.Header   // the writer's
-	begun    chan struct{} // closed when there is a status, or an error instead of it
+	header   http.Header   // the writer's header
+	begun    chan struct{} // closed when there is a status, or an error instead
 
-	mu      sync.Mutex
-	changed sync.Cond
-	status  int         // 0: not yet
-	sent    http.Header // the reader's, when there is a status
-	err     error       // instead of a status; after it, why the body is not complete
-	body    []byte      // written, and not read
-	failed  error       // what the bridge left to the proxy
-	ended   bool        // nothing more will be written
-	left    bool        // nobody reads any more
+	mu         sync.Mutex
+	changed    sync.Cond
+	status     int         // 0: not known yet
+	sent       http.Header // the reader's header, set with the status
+	err        error       // before a status: why there is none; after it: why the body is not complete
+	body       []byte      // written and not read yet
+	proxyError error       // the error that the proxy handles instead of the bridge
+	ended      bool        // nothing more will be written
+	closed     bool        // the reader has closed the body
 }
 
 func newAnswer(r *http.Request) *answer {
@@ -45,32 +45,32 @@ func newAnswer(r *http.Request) *answer {
 	return a
 }
 
-// serve has h answer r, in a goroutine of its own.
+// serve lets h answer r. It runs in a goroutine of its own.
 func (a *answer) serve(h http.Handler, r *http.Request) {
 	defer func() {
 		cause := recover()
 		switch {
 		case cause == nil:
-			a.end(a.failed)
+			a.end(a.proxyError)
 		case cause == http.ErrAbortHandler:
-			a.end(cut(r.Context()))
-		default: // in this goroutine it would end the process
+			a.end(abortError(r.Context()))
+		default: // a panic in this goroutine would end the process
 			a.end(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 		}
 	}()
 	h.ServeHTTP(a, r)
 }
 
-// cut is why an answer was not ended: because nobody waits for it, its time was up, or it
-// broke off.
-func cut(ctx context.Context) error {
+// abortError returns why an answer was aborted: the client has left, the time was over, or the answer
+// ended early.
+func abortError(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return io.ErrUnexpectedEOF
 }
 
-// wait returns the answer as soon as its header is there.
+// wait returns the answer when its header is complete.
 func (a *answer) wait() (*http.Response, error) {
 	<-a.begun
 	a.mu.Lock()
@@ -103,18 +103,18 @@ func (a *answer) WriteHeader(status int) {
 	if a.status != 0 {
 		return
 	}
-	a.status, a.sent = status, a.header.Clone()                                            // both sides go on with what they have
-	maps.DeleteFunc(a.sent, func(_ string, values []string) bool { return values == nil }) // the bridge's word for: do not guess
+	a.status, a.sent = status, a.header.Clone()                                            // writer and reader have a header each
+	maps.DeleteFunc(a.sent, func(_ string, values []string) bool { return values == nil }) // nil values tell net/http not to add the field
 	close(a.begun)
 }
 
-// interim passes an interim header on as http.Transport does: reverse_proxy waits for it.
+// interim passes an interim header to reverse_proxy as http.Transport does.
 func (a *answer) interim(status int) {
 	trace := httptrace.ContextClientTrace(a.request.Context())
 	if trace == nil || trace.Got1xxResponse == nil {
 		return
 	}
-	_ = trace.Got1xxResponse(status, textproto.MIMEHeader(a.header.Clone())) // it could end the request, which the bridge does itself
+	_ = trace.Got1xxResponse(status, textproto.MIMEHeader(a.header.Clone())) // an error ends the request, which the bridge notices itself
 }
 
 // ActsOnSendfile implements bridge.SendfileWriter.
@@ -125,11 +125,11 @@ func (a *answer) Write(p []byte) (n int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for n < len(p) {
-		for len(a.body) >= answerBuffer && !a.left {
+		for len(a.body) >= answerBuffer && !a.closed {
 			a.changed.Wait()
 		}
-		if a.left {
-			return n, errNobodyReads
+		if a.closed {
+			return n, errAnswerClosed
 		}
 		part := p[n:min(len(p), n+answerBuffer-len(a.body))]
 		a.body = append(a.body, part...)
@@ -139,22 +139,22 @@ func (a *answer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-var errNobodyReads = errors.New("the proxy has closed the answer")
+var errAnswerClosed = errors.New("the proxy has closed the answer")
 
-// FlushError is for http.ResponseController: what was written can be read already.
+// FlushError is for http.ResponseController. Written bytes can be read at once.
 func (a *answer) FlushError() error { return nil }
 
-// WriteError implements bridge.ErrorWriter. A refusal stays an answer, with its
-// Retry-After; other errors are the proxy's to act on.
+// WriteError implements bridge.ErrorWriter. A refusal is an answer, with its Retry-After; other errors are
+// passed to the proxy.
 func (a *answer) WriteError(status int, err error) bool {
 	if status < http.StatusInternalServerError || status == http.StatusServiceUnavailable {
 		return false
 	}
-	a.failed = failure(status, err, replayable(a.request)) // told when the bridge has done with the request
+	a.proxyError = failure(status, err, replayable(a.request)) // returned when the bridge has finished the request
 	return true
 }
 
-// end says that nothing more comes: because of err, if that is not nil.
+// end ends the answer, with err if it is not complete.
 func (a *answer) end(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -167,23 +167,23 @@ func (a *answer) end(err error) {
 		return
 	}
 	if err == nil {
-		a.err = io.ErrUnexpectedEOF // a handler that wrote nothing, which the bridge is not
+		a.err = io.ErrUnexpectedEOF // the handler wrote nothing; the bridge always does
 	}
 	close(a.begun)
 }
 
-// answerBody is the body as reverse_proxy reads it.
+// answerBody is the body for reverse_proxy.
 type answerBody answer
 
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.body) == 0 && !b.ended && !b.left {
+	for len(b.body) == 0 && !b.ended && !b.closed {
 		b.changed.Wait()
 	}
 	switch {
-	case b.left:
+	case b.closed:
 		return 0, http.ErrBodyReadAfterClose
 	case len(b.body) > 0:
 		n := copy(p, b.body)
@@ -200,7 +200,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 func (b *answerBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left = true
+	b.closed = true
 	b.changed.Broadcast()
 	return nil
 }

@@ -76,7 +76,7 @@ func TestAnswerBreaksOff(t *testing.T) {
 			a.WriteHeader(200)
 			_, _ = io.WriteString(a, "half")
 			<-more
-			a.end(cut(t.Context()))
+			a.end(abortError(t.Context()))
 		}()
 		res, err := a.wait()
 		if err != nil || res.ContentLength != -1 {
@@ -111,7 +111,7 @@ func TestAnswerIsLeft(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if !errors.Is(written, errNobodyReads) {
+		if !errors.Is(written, errAnswerClosed) {
 			t.Errorf("the writer got %v", written)
 		}
 		if _, err := res.Body.Read(make([]byte, 1)); err != http.ErrBodyReadAfterClose {
@@ -152,7 +152,7 @@ func TestAnswerErrors(t *testing.T) {
 		"cannot connect, body in hand": {again, func(a *answer) bool { return a.WriteError(502, unavailable) }, true, 502, syscall.ENOENT},
 		"cannot connect, body is read": {withBody, func(a *answer) bool { return a.WriteError(502, unavailable) }, false, 502, syscall.ENOENT},
 		"no answer":                    {get(), func(a *answer) bool { return a.WriteError(504, io.ErrNoProgress) }, false, 504, io.ErrNoProgress},
-		"client left":                  {get(), func(a *answer) bool { a.end(cut(gone)); return true }, false, 0, context.Canceled},
+		"client left":                  {get(), func(a *answer) bool { a.end(abortError(gone)); return true }, false, 0, context.Canceled},
 	} {
 		a := newAnswer(c.request)
 		if !c.fail(a) {
@@ -161,11 +161,11 @@ func TestAnswerErrors(t *testing.T) {
 		}
 		select {
 		case <-a.begun:
-			if a.failed != nil {
+			if a.proxyError != nil {
 				t.Errorf("%s: told before the bridge has done with the request", name)
 			}
 		default:
-			a.end(a.failed) // as serve does then
+			a.end(a.proxyError) // as serve does then
 		}
 		_, err := a.wait()
 		var dial reverseproxy.DialError

@@ -10,36 +10,36 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// front is what Caddy does for an answer besides writing it: errors are left to the
-// server's handle_errors routes, and static files to the next handler.
-type front struct {
+// caddyWriter is the bridge's ResponseWriter in Caddy. It leaves errors to the server's handle_errors
+// routes, and static files to the next handler.
+type caddyWriter struct {
 	http.ResponseWriter
-	pages   bool          // there are such routes
-	request *http.Request // Caddy's
-	site    *bridge.Bridge
-	next    caddyhttp.Handler
-	err     error // what the server is to be told; nil: the request was answered
+	hasErrorRoutes bool          // the server has handle_errors routes
+	request        *http.Request // Caddy's
+	site           *bridge.Bridge
+	next           caddyhttp.Handler
+	err            error // the error for the server; nil: the request was answered
 }
 
-// hasErrorRoutes reports whether there is somebody to leave errors to.
+// hasErrorRoutes reports whether the server has handle_errors routes.
 func hasErrorRoutes(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	return ok && server != nil && server.Errors != nil && len(server.Errors.Routes) > 0
 }
 
-// WriteError implements bridge.ErrorWriter. What goes with the error (Retry-After,
-// Proxy-Status) is in the header already, and stays there.
-func (f *front) WriteError(status int, err error) bool {
-	if !f.pages || status < http.StatusBadRequest {
+// WriteError implements bridge.ErrorWriter. Retry-After and Proxy-Status are already in the header, and
+// stay there.
+func (f *caddyWriter) WriteError(status int, err error) bool {
+	if !f.hasErrorRoutes || status < http.StatusBadRequest {
 		return false // a redirect
 	}
 	f.err = caddyhttp.Error(status, err)
 	return true
 }
 
-// ServeFile implements bridge.FileServer: a local redirect of the application leads to a
-// static file, which is the next handler's as if the client had asked for it.
-func (f *front) ServeFile(r *http.Request) (status int, bytes int64) {
+// ServeFile implements bridge.FileServer, for local redirects to static files: the next handler answers
+// as if the client had requested the file.
+func (f *caddyWriter) ServeFile(r *http.Request) (status int, bytes int64) {
 	if _, ok := f.site.StaticFile(r); !ok {
 		return 0, 0
 	}
@@ -56,9 +56,9 @@ func (f *front) ServeFile(r *http.Request) (status int, bytes int64) {
 }
 
 // Unwrap is for http.ResponseController.
-func (f *front) Unwrap() http.ResponseWriter { return f.ResponseWriter }
+func (f *caddyWriter) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
-// countingWriter notes what another handler has answered.
+// countingWriter records the status and size of another handler's answer.
 type countingWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	status int
@@ -89,6 +89,6 @@ func (w *countingWriter) ReadFrom(r io.Reader) (int64, error) {
 
 // Interface guards
 var (
-	_ bridge.ErrorWriter = (*front)(nil)
-	_ bridge.FileServer  = (*front)(nil)
+	_ bridge.ErrorWriter = (*caddyWriter)(nil)
+	_ bridge.FileServer  = (*caddyWriter)(nil)
 )
