@@ -35,7 +35,7 @@ const cannotBeStarted = "The application cannot be started at the moment."
 func TestRefusedWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		given := 0
-		r, k := newKeptRig(t, Config{BackendHooks: BackendHooks{OnGivenUp: func() { given++ }}}, fcgitest.Hello)
+		r, k := newSpawnedRig(t, Config{ApplicationHooks: ApplicationHooks{OnGivenUp: func() { given++ }}}, fcgitest.Hello)
 		k.refuse(time.Minute)
 		if given != 1 {
 			t.Errorf("OnGivenUp was called %d times", given)
@@ -62,7 +62,7 @@ func TestRefusedWhileDown(t *testing.T) {
 // A body that nobody will read is not waited for.
 func TestRefusedWhileDownBeforeTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{}, fcgitest.Hello)
+		r, k := newSpawnedRig(t, Config{}, fcgitest.Hello)
 		k.refuse(time.Minute)
 		body, upload := io.Pipe()
 		defer upload.Close()
@@ -79,7 +79,7 @@ func TestRefusedWhileDownBeforeTheBody(t *testing.T) {
 // one has been sent to a socket on which nobody accepts it.
 func TestRefusedAsItGoesDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 1}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		first := r.start("GET", "/", nil)
 		waits := r.start("GET", "/", nil)
 		body, upload := io.Pipe()
@@ -117,7 +117,7 @@ func TestPollsWhileDown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: tc.declared, PollAnswer: answer}}, fcgitest.Hello)
+				r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: tc.declared, PollAnswer: answer}}, fcgitest.Hello)
 				k.refuse(time.Minute)
 				re := r.ask("GET", tc.path, tc.header...)
 				if own := re.status == 200 && re.body == "[]"; own != tc.own || !own && re.status != 503 {
@@ -136,7 +136,7 @@ func TestRefusedInQuarantine(t *testing.T) {
 	for _, lanes := range []Switch{On, Off} {
 		t.Run(string(lanes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: lanes}}, fcgitest.Hello)
+				r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: lanes}}, fcgitest.Hello)
 				k.quarantine("GET any /report/*", time.Minute)
 				r.wantUnavailable(r.get("/report/7"), errDenied, "quarantined", "quarantine")
 				if lines := r.linesWith("requests refused"); len(lines) != 1 || !strings.Contains(lines[0], "quarantined=1") {
@@ -152,7 +152,7 @@ func TestRefusedInQuarantine(t *testing.T) {
 // Nor does a local redirect lead there.
 func TestRedirectIntoQuarantine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{}, fcgitest.Answer("Location: /report/7\n\n"))
+		r, k := newSpawnedRig(t, Config{}, fcgitest.Answer("Location: /report/7\n\n"))
 		k.quarantine("GET any /report/*", time.Minute)
 		r.wantUnavailable(r.get("/start"), errDenied, "quarantined", "quarantine")
 	})
@@ -162,7 +162,7 @@ func TestRedirectIntoQuarantine(t *testing.T) {
 // over that.
 func TestNotSentAgainWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var k *fakeKeeper
+		var k *fakeSupervisor
 		requests := 0
 		script := func(s *fcgitest.Session) {
 			q := s.Request()
@@ -175,7 +175,7 @@ func TestNotSentAgainWhileDown(t *testing.T) {
 			k.refusing = time.Minute
 			k.mu.Unlock()
 		}
-		r, kept := newKeptRig(t, Config{}, script)
+		r, kept := newSpawnedRig(t, Config{}, script)
 		k = kept
 		r.wantPage(r.get("/"))
 		r.wantUnavailable(r.get("/"), errUnavailable, "down", cannotBeStarted)
@@ -188,7 +188,7 @@ func TestNotSentAgainWhileDown(t *testing.T) {
 // Every word that Outcome.Refused may be is in the log's.
 func TestRefusedWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{}, fcgitest.Hello)
+		r, k := newSpawnedRig(t, Config{}, fcgitest.Hello)
 		k.quarantine("GET any /bad", time.Minute)
 		r.get("/bad")
 		k.refuse(time.Minute)

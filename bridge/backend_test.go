@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
@@ -20,7 +21,7 @@ import (
 type office struct {
 	t       *testing.T
 	cfg     Config
-	back    *Backend
+	back    *Application
 	release chan struct{}
 	peers   map[string]*fcgitest.Peer
 	log     *logBuffer
@@ -48,18 +49,18 @@ func openOffice(t *testing.T, cfg Config) *office {
 	cfg.Spool.Dir = t.TempDir()
 	o.cfg = cfg
 	var err error
-	if o.back, err = NewBackend(cfg.ApplicationConfig, cfg.BackendHooks); err != nil {
+	if o.back, err = NewApplication(cfg.ApplicationConfig, cfg.ApplicationHooks); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { o.back.Close() })
 	return o
 }
 
-func (o *office) site(change func(*Config)) *Bridge {
+func (o *office) site(change func(*Config)) *Handler {
 	o.t.Helper()
 	cfg := o.cfg
 	change(&cfg)
-	b, err := o.back.Bridge(cfg.SiteConfig, cfg.SiteHooks)
+	b, err := o.back.Handler(cfg.SiteConfig, cfg.SiteHooks)
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -67,13 +68,10 @@ func (o *office) site(change func(*Config)) *Bridge {
 	return b
 }
 
-// label is what the routes of a site begin with.
-func (o *office) label(b *Bridge) string { return o.back.sites.here[b].label }
-
 func same(*Config) {}
 
 // start makes a request in a goroutine; what it returns waits for the answer.
-func (o *office) start(b *Bridge, path string, header ...string) func() *httptest.ResponseRecorder {
+func (o *office) start(b *Handler, path string, header ...string) func() *httptest.ResponseRecorder {
 	w, done := httptest.NewRecorder(), make(chan struct{})
 	r := httptest.NewRequest("GET", path, nil)
 	for i := 0; i < len(header); i += 2 {
@@ -90,7 +88,7 @@ func (o *office) start(b *Bridge, path string, header ...string) func() *httptes
 	}
 }
 
-func (o *office) wantPage(b *Bridge, path string) {
+func (o *office) wantPage(b *Handler, path string) {
 	o.t.Helper()
 	if w := o.start(b, path)(); w.Code != 200 || w.Body.String() != fcgitest.PageBody {
 		o.t.Errorf("%s: %d %q", path, w.Code, w.Body)
@@ -173,24 +171,19 @@ func TestWaitsInASiteThatCloses(t *testing.T) {
 // site comes in the place of another. A client is one, wherever it asks.
 func TestSitesAreToldApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := openOffice(t, Config{SiteConfig: SiteConfig{Flow: FlowConfig{Key: "header X-User"}}})
+		o := openOffice(t, Config{SiteConfig: SiteConfig{Client: ClientConfig{Key: "header X-User"}}})
 		root := t.TempDir()
 		other := func(c *Config) { c.Root = root }
-		asked := func(b *Bridge) (string, uint64, uint64) {
-			x := &exchange{b: b, r: requestFor(t, "GET", "/index.php?id=1", "X-User", "admin")}
-			b.identify(x.r, &x.client)
-			if err := x.identify(); err != nil {
-				t.Fatal(err)
+		asked := func(b *Handler) (string, uint64, uint64) {
+			ask := asks(b, requestFor(t, "GET", "/index.php?id=1", "X-User", "admin"))
+			if !strings.HasPrefix(ask.Route, ask.Group) || ask.Group == ask.Route {
+				t.Errorf("group %q of %q", ask.Group, ask.Route)
 			}
-			x.describe()
-			if !strings.HasPrefix(x.ask.Route, x.ask.Group) || x.ask.Group == x.ask.Route {
-				t.Errorf("group %q of %q", x.ask.Group, x.ask.Route)
-			}
-			return x.ask.Route, x.ask.Flow, x.ask.Client
+			return ask.Route, ask.ClientKey, ask.Address
 		}
 		for range 2 { // the second time: as after a reload, in another order
 			second, first := o.site(same), o.site(other)
-			if o.label(second) != "" {
+			if second.joined.Label != "" {
 				second, first = first, second
 			}
 			route1, flow1, client1 := asked(second)
@@ -215,23 +208,23 @@ func TestSitesAreToldApart(t *testing.T) {
 // What was known of accounts stays while a site with the same rule is there.
 func TestSitesShareAccounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ruled := func(c *Config) { c.Flow.Key, c.Flow.MaxAddresses = "cookie sid", 2 }
+		ruled := func(c *Config) { c.Client.Key, c.Client.MaxAddresses = "cookie sid", 2 }
 		o := openOffice(t, Config{})
 		one := o.site(ruled)
 		two := o.site(ruled)
 		one.Close()
-		if two.sharing != one.sharing {
+		if two.joined.Addresses != one.joined.Addresses {
 			t.Error("forgotten with a site that has the same rule")
 		}
-		if lax := o.site(func(c *Config) { ruled(c); c.Flow.MaxAddresses = 3 }); lax.sharing == two.sharing {
+		if lax := o.site(func(c *Config) { ruled(c); c.Client.MaxAddresses = 3 }); lax.joined.Addresses == two.joined.Addresses {
 			t.Error("another rule, and the same table")
 		}
-		_, _ = two.sharing.admit(1, 1, time.Now())
-		if s := o.back.Snapshot().Sharing; s.Accounts != 1 {
+		_, _ = two.joined.Addresses.Admit(1, 1, time.Now())
+		if s := o.back.Snapshot().AddressLimit; s.ClientKeys != 1 {
 			t.Errorf("%+v", s)
 		}
 		two.Close()
-		if three := o.site(ruled); three.sharing == two.sharing {
+		if three := o.site(ruled); three.joined.Addresses == two.joined.Addresses {
 			t.Error("kept for nobody")
 		}
 	})
@@ -241,10 +234,9 @@ func TestSitesShareAccounts(t *testing.T) {
 func TestSitesKnowTheirPolls(t *testing.T) {
 	o := openOffice(t, Config{})
 	polls, none := o.site(func(c *Config) { c.LongPoll = []string{"/poll"} }), o.site(same)
-	for b, long := range map[*Bridge]bool{polls: true, none: false} {
-		x := &exchange{b: b, r: requestFor(t, "GET", "/poll")}
-		if x.describe(); x.ask.Long != long {
-			t.Errorf("long: %v, want %v", x.ask.Long, long)
+	for b, long := range map[*Handler]bool{polls: true, none: false} {
+		if ask := asks(b, requestFor(t, "GET", "/poll")); ask.Long != long {
+			t.Errorf("long: %v, want %v", ask.Long, long)
 		}
 	}
 }
@@ -265,7 +257,7 @@ func TestConfigureInPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := o.back.Snapshot()
-		if s.Gate.Workers != 16 || s.Gate.Reserve != 3 || s.Pool.Instances[0].Workers != 8 || b.patience() != 5*time.Second {
+		if s.Gate.Workers != 16 || s.Gate.Reserve != 3 || s.Pool.Instances[0].Workers != 8 || b.app.app.Patience() != 5*time.Second {
 			t.Errorf("%+v", s)
 		}
 		if s.Gate.InUse != 2 || len(s.Gate.Routes) != len(before.Gate.Routes) || len(s.Gate.Routes) == 0 {
@@ -296,7 +288,7 @@ func TestConfigureMembers(t *testing.T) {
 		if n := o.back.Snapshot().Gate.Workers; n != 8 {
 			t.Errorf("the gate has %d workers", n)
 		}
-		if _, err := b.Drain("a:1"); err == nil {
+		if _, err := b.Application().Drain("a:1"); err == nil {
 			t.Error("drained what is configured no more")
 		}
 		at := len(o.peers["a:1"].Requests())
@@ -315,7 +307,7 @@ func TestConfigureMembers(t *testing.T) {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 		}
-		time.Sleep(closeDelay(&o.cfg.ApplicationConfig))
+		time.Sleep(app.CloseDelay(&o.cfg.ApplicationConfig))
 		synctest.Wait()
 		if s := o.states(); s != "b:2 up, c:3 up" {
 			t.Error(s)
@@ -360,11 +352,13 @@ func (o *office) states() string {
 // Another way to write an address is the same address.
 func TestConfigureSpelling(t *testing.T) {
 	o := openOffice(t, Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/a"}}})
-	if err := o.configure(func(c *Config) { c.Backends = []string{"unix//run/a"} }); err != nil {
-		t.Fatal(err)
-	}
-	if s := o.states(); s != "unix:/run/a unknown" {
-		t.Error(s)
+	for _, spelling := range []string{"unix//run/a", "fcgi+unix:/run/a"} {
+		if err := o.configure(func(c *Config) { c.Backends = []string{spelling} }); err != nil {
+			t.Fatal(err)
+		}
+		if s := o.states(); s != "unix:/run/a unknown" {
+			t.Error(s)
+		}
 	}
 	if _, err := o.back.Drain("unix//run/a"); err != nil {
 		t.Error(err)
@@ -382,6 +376,9 @@ func TestConfigureFails(t *testing.T) {
 		"an address":  {func(c *Config) { c.Backends = []string{"c:3", "nowhere"} }, "backends: ", false},
 		"none":        {func(c *Config) { c.Backends = nil }, "backends: ", false},
 		"lanes":       {func(c *Config) { c.Lanes = Off }, "lanes: ", true},
+		"protocol":    {func(c *Config) { c.Protocol, c.KeepAlive = SCGI, Auto }, "protocol: ", true},
+		"in a scheme": {func(c *Config) { c.Backends, c.KeepAlive = []string{"uwsgi://a:1", "uwsgi://c:3"}, Auto }, "protocol: ", true},
+		"two of them": {func(c *Config) { c.Backends = []string{"uwsgi://a:1", "c:3"} }, "backends: ", false},
 		"multiplex":   {func(c *Config) { c.Multiplex = On }, "multiplex, keep_alive: ", true},
 		"preset":      {func(c *Config) { c.Preset, c.Root = "php", "/" }, "preset: ", true},
 		"spawn":       {func(c *Config) { c.Backends, c.Spawn = nil, &SpawnConfig{Command: []string{"x"}} }, "spawn: ", true},
@@ -397,10 +394,10 @@ func TestConfigureFails(t *testing.T) {
 				t.Errorf("%v, want %q", err, tc.want)
 			}
 			s := o.back.Snapshot()
-			if s.Gate.Workers != 6 || s.Pool.Instances[0].Workers != 3 || o.states() != "a:1 unknown, b:2 unknown" || o.back.patience() != 3*time.Second {
+			if s.Gate.Workers != 6 || s.Pool.Instances[0].Workers != 3 || o.states() != "a:1 unknown, b:2 unknown" || o.back.app.Patience() != 3*time.Second {
 				t.Errorf("changed: %+v", s)
 			}
-			if _, err := o.back.Bridge(o.cfg.SiteConfig, o.cfg.SiteHooks); err != nil {
+			if _, err := o.back.Handler(o.cfg.SiteConfig, o.cfg.SiteHooks); err != nil {
 				t.Error(err)
 			}
 		})
@@ -411,9 +408,9 @@ func TestConfigureFails(t *testing.T) {
 // others and those by what there was.
 func TestConfigureFailsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, fcgitest.Hello)
-		back := &Backend{r.b.backend}
-		there := back.settings.Load().Spool
+		r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, fcgitest.Hello)
+		back := r.b.Application()
+		there := back.app.Settings().Spool
 		cfg := ApplicationConfig{Lanes: Off, Multiplex: Off, Workers: 5, Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}, MaxInstances: 3}, Spool: there}
 		if err := back.Configure(cfg); err != nil || back.Snapshot().Gate.Workers != 15 {
 			t.Errorf("%v, %+v", err, back.Snapshot().Gate)
@@ -432,7 +429,7 @@ func TestConfigureFailsFirst(t *testing.T) {
 		k.want(t, "prepare ./other.fcgi, 1 to 4")
 		k.obstinate = nil
 		c, err := back.Prepare(cfg)
-		if err != nil || back.Snapshot().Gate.Workers != 15 || back.settings.Load().Spawn.Command[0] != "./app.fcgi" {
+		if err != nil || back.Snapshot().Gate.Workers != 15 || back.app.Settings().Spawn.Command[0] != "./app.fcgi" {
 			t.Errorf("%v, %d workers", err, back.Snapshot().Gate.Workers)
 		}
 		c.Cancel()
@@ -441,7 +438,7 @@ func TestConfigureFailsFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Commit()
-		if back.Snapshot().Gate.Workers != 20 || back.settings.Load().Spawn.Command[0] != "./other.fcgi" {
+		if back.Snapshot().Gate.Workers != 20 || back.app.Settings().Spawn.Command[0] != "./other.fcgi" {
 			t.Errorf("%d workers", back.Snapshot().Gate.Workers)
 		}
 	})

@@ -80,7 +80,7 @@ func elsewhere(net.Conn) pool.Unread { return nil }
 // habitsOfPHPElsewhere are those that are different when it is on another machine, and is
 // asked whether it is back after each answer.
 func habitsOfPHPElsewhere() []habit {
-	php := Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 2}, BackendHooks: BackendHooks{unread: elsewhere}}
+	php := Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 2}, ApplicationHooks: ApplicationHooks{unread: elsewhere}}
 	return []habit{
 		{
 			name:   "elsewhere, max_requests: what is asked finds a dead connection before a GET is sent",
@@ -91,7 +91,7 @@ func habitsOfPHPElsewhere() []habit {
 		},
 		{
 			name:   "elsewhere, fastcgi_finish_request: the next request waits, if that is the only process",
-			config: Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 1}, BackendHooks: BackendHooks{unread: elsewhere}}, script: fcgitest.WorksOn(time.Second),
+			config: Config{ApplicationConfig: ApplicationConfig{Preset: "php", Workers: 1}, ApplicationHooks: ApplicationHooks{unread: elsewhere}}, script: fcgitest.WorksOn(time.Second),
 			requests: func(r *rig) { r.wantPages(3, "GET", 2*time.Second) },
 			kept:     1, accepted: 1,
 			counters: func(in pool.InstanceSnapshot) bool { return in.WorkedOn > 0 },

@@ -101,7 +101,7 @@ func TestStaticFileOfAClientThatIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b, err := New(Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}, SiteConfig: SiteConfig{Root: root}, SiteHooks: SiteHooks{Identify: login}})
+	b, err := New(t.Context(), Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}, SiteConfig: SiteConfig{Root: root}, SiteHooks: SiteHooks{Identify: login}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestUnused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "chat.php"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(Config{
+	b, err := New(t.Context(), Config{
 		ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"},
 		SiteConfig: SiteConfig{
 			Root:     root,

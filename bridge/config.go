@@ -4,17 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/http"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
-	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
-	"github.com/sluice-proxy/sluice/bridge/internal/classify"
+	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
-	"github.com/sluice-proxy/sluice/bridge/upstream"
-	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
 )
 
 // Config configures an application and one site in front of it. Only Backends or Spawn must be
@@ -23,11 +19,11 @@ import (
 type Config struct {
 	ApplicationConfig
 	SiteConfig
-	BackendHooks
+	ApplicationHooks
 	SiteHooks
 }
 
-// The types of package config that a program needs to set up a Bridge.
+// The types of package config that a program needs to set up a Handler.
 type (
 	ApplicationConfig = config.Application
 	SiteConfig        = config.Site
@@ -37,11 +33,12 @@ type (
 	SpoolConfig        = config.Spool
 	SpawnConfig        = config.Spawn
 	SpawnBudget        = config.Budget
-	FlowConfig         = config.Flow
+	ClientConfig       = config.Client
 	TimeoutsConfig     = config.RequestTimeouts
 	ConnectionTimeouts = config.ConnectionTimeouts
 	PollAnswer         = config.PollAnswer
 
+	Protocol = config.Protocol
 	Switch   = config.Switch
 	Excess   = config.Excess
 	Duration = config.Duration
@@ -49,14 +46,16 @@ type (
 	Signal   = config.Signal
 )
 
-// The values of a Switch and of an Excess.
+// The values of a Protocol, a Switch and an Excess.
 const (
+	FastCGI, SCGI, UWSGI = config.FastCGI, config.SCGI, config.UWSGI
+
 	On, Off, Auto = config.On, config.Off, config.Auto
 	Refuse, Evict = config.Refuse, config.Evict
 )
 
-// BackendHooks are the logger and the callbacks of a Backend. All are optional.
-type BackendHooks struct {
+// ApplicationHooks are the logger and the callbacks of an Application. All are optional.
+type ApplicationHooks struct {
 	// Logger receives errors and the application's standard error. Default: none.
 	Logger *slog.Logger
 	// OnStall is called when the application stops answering, and, with Stall.Ended set,
@@ -72,82 +71,17 @@ type BackendHooks struct {
 	// between fork and exec. It must call supervise.Child first thing in main.
 	Reexec bool
 
-	dial       func(ctx context.Context, network, addr string) (net.Conn, error) // a net.Dialer's, but in tests
-	unread     func(net.Conn) pool.Unread                                        // the kernel's, but in tests
-	codec      upstream.Codec                                                    // FastCGI, but in tests
-	startGroup func(supervise.Config) (keeper, error)                            // supervise.Start, but in tests
+	// Replaced in tests: how to connect, what tells how much was read, and what starts
+	// processes.
+	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	unread func(net.Conn) pool.Unread
+	start  func(context.Context, supervise.Config) (app.Supervisor, error)
 }
 
-func (h BackendHooks) withDefaults() BackendHooks {
-	if h.dial == nil {
-		h.dial = new(net.Dialer).DialContext
-	}
-	if h.unread == nil {
-		h.unread = unreadOf
-	}
-	if h.codec == nil {
-		h.codec = fastcgi.Codec{}
-	}
-	if h.startGroup == nil {
-		h.startGroup = startGroup
-	}
-	if h.Logger == nil {
-		h.Logger = slog.New(slog.DiscardHandler)
-	}
-	return h
-}
-
-// SiteHooks are the callbacks of a Bridge. All are optional.
-type SiteHooks struct {
-	// Observe is called once per request, after its end, with what became of it.
-	// Default: none.
-	Observe func(*http.Request, *Outcome)
-	// Identify completes who a request comes from, for a front in this process that knows
-	// more: who has logged in, whom a proxy speaks for. If it sets Refused, that is the
-	// answer. It is called for what a local redirect leads to as well. Default: nobody
-	// knows more.
-	Identify func(*http.Request, *cgi.Client)
-	// Expand gives each value of Env the form it has for a request. Default: as it is
-	// written.
-	Expand func(r *http.Request, value string) string
-	// RootOf gives the root for a request, in place of Root, which is then only shown. A path
-	// that is not absolute, or climbs, is answered with 404, and so is one where no directory
-	// is; that a name which a client has chosen is no ".git" is for RootOf to see to. Default:
-	// it is Root.
-	RootOf func(*http.Request) (string, error)
-}
-
-// site is the complete configuration of a Bridge.
-type site struct {
-	SiteConfig
-	SiteHooks
-	Logger    *slog.Logger
-	preset    string
-	keySource classify.KeySource // Flow.Key, parsed
-}
-
-// newSite completes and checks the configuration of a site. app is complete.
-func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *slog.Logger) (*site, error) {
-	s := &site{SiteConfig: cfg, SiteHooks: hooks, Logger: logger, preset: app.Preset}
-	if err := s.Complete(); err != nil {
-		return nil, err
-	}
-	if err := checkSite(&s.SiteConfig, app); err != nil {
-		return nil, err
-	}
-	var err error
-	s.keySource, err = completeFlow(&s.Flow)
-	return s, err
-}
-
-func (s *site) cgi() cgi.Config {
-	return cgi.Config{
-		Preset: s.preset, Mount: s.Mount,
-		Root: s.Root, RootOf: s.RootOf, KeepRootSymlink: s.ResolveRootSymlink == Off, AppRoot: s.AppRoot, Unchecked: s.CheckFiles == Off,
-		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback,
-		Static: s.Static, StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
-		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader,
-		UnderscoreHeaders: s.UnderscoreHeaders,
+func (h *ApplicationHooks) internal() app.Hooks {
+	return app.Hooks{
+		Logger: h.Logger, OnStall: h.OnStall, OnOutage: h.OnOutage, OnGivenUp: h.OnGivenUp, Reexec: h.Reexec,
+		Dial: h.dial, Unread: h.unread, Start: h.start,
 	}
 }
 
@@ -177,7 +111,7 @@ func (c Config) CheckDirectories() error {
 
 // complete completes and checks both. It returns the site.
 func (c *Config) complete() (*site, error) {
-	if err := completeApplication(&c.ApplicationConfig); err != nil {
+	if err := app.Complete(&c.ApplicationConfig); err != nil {
 		return nil, err
 	}
 	return newSite(c.SiteConfig, c.SiteHooks, &c.ApplicationConfig, c.Logger)

@@ -2,98 +2,32 @@ package bridge
 
 import (
 	"cmp"
-	"encoding/json"
 	"math"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/admission"
-	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
 	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
 
-// gateOf is what the gate is told, for cfg.
-func gateOf(t *testing.T, cfg Config) admission.Config {
-	t.Helper()
-	if cfg.Backends == nil && cfg.Spawn == nil {
-		cfg.Backends = []string{"unix:/run/app.sock"}
+// The address limit of a site, and what its client keys are made from.
+func TestClientKeySettings(t *testing.T) {
+	cfg := Config{
+		ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/a"}},
+		SiteConfig:        SiteConfig{Client: ClientConfig{Key: "cookie sid", MaxAddresses: 3, Per: Duration(5 * time.Minute), Excess: Evict}},
 	}
-	if _, err := cfg.complete(); err != nil {
-		t.Fatal(err)
-	}
-	return gate(&cfg.ApplicationConfig)
-}
-
-// Only the workers must be known: the gate gets its own defaults for all instances'.
-func TestGateDefaults(t *testing.T) {
-	for _, workers := range []int{1, 2, 3, 4, 5, 8, 16, 100} {
-		for _, backends := range [][]string{{"unix:/a"}, {"unix:/a", "unix:/b", "unix:/c"}} {
-			got, want := gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: workers, Backends: backends}}), admission.Defaults(workers*len(backends))
-			want.FlowLimit = min(want.FlowLimit, want.Workers) // more means nothing
-			want.SpentLimit = min(want.SpentLimit, want.FlowLimit)
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("%d workers, %d backends: %+v, want %+v", workers, len(backends), got, want)
-			}
-			if _, err := admission.New(got); err != nil {
-				t.Errorf("%d workers, %d backends: %v", workers, len(backends), err)
-			}
-		}
-	}
-}
-
-// Every setting gets where it belongs.
-func TestGateSettings(t *testing.T) {
-	const text = `{"backends":["unix:/a"],"workers":10,"lanes":"on","long_poll":["/poll*"],"reserve":0,` +
-		`"queue":{"size":1,"long_size":2,"timeout":"3ms","long_timeout":"4ms","poll_answer":{"status":200,"content_type":"application/json","body":"[]"}},` +
-		`"flow":{"key":"cookie sid","limit":9,"max_addresses":3,"per":"5m0s","excess":"evict"},` +
-		`"admission":{"long_after":"6ms","stall_after":"7ms","wait_target":"8ms","unknown":9,"long_min":10,"flow_rate":1.5,"flow_burst":2.5,"spent_limit":8}}`
-	var read config.Config
-	if err := json.Unmarshal([]byte(text), &read); err != nil {
-		t.Fatal(err)
-	}
-	c := Config{ApplicationConfig: read.Application, SiteConfig: read.Site}
-	want := admission.Config{
-		Workers: 10, Lanes: true, Reserve: 0, Unknown: 9, LongMin: 10,
-		LongAfter: 6 * time.Millisecond, StallAfter: 7 * time.Millisecond, WaitTarget: 8 * time.Millisecond,
-		Size: 1, LongSize: 2, Timeout: 3 * time.Millisecond, LongTimeout: 4 * time.Millisecond,
-		FlowLimit: 9, SpentLimit: 8, FlowRate: 1.5, FlowBurst: 2.5,
-		Routes: 4096, Flows: 4096,
-	}
-	if got := gateOf(t, c); !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, want %+v", got, want)
-	}
-	if _, err := admission.New(want); err != nil {
-		t.Error(err)
-	}
-	b, err := New(c)
+	h, err := New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	defer h.Close()
 	source, err := classify.ParseKeySource("cookie sid")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := b.sharing; s.most != 3 || s.per != 5*time.Minute || !s.evict || b.cfg.keySource != source {
-		t.Errorf("sharing %+v, client keys from %+v", s, b.cfg.keySource)
-	}
-}
-
-// What follows from other settings does.
-func TestGateSettingsThatFollow(t *testing.T) {
-	got := gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: 16, Reserve: new(15), FlowLimit: 1}})
-	if got.LongMin != 1 || got.SpentLimit != 1 || got.FlowLimit != 1 {
-		t.Errorf("%+v", got)
-	}
-	got = gateOf(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4, Reserve: new(0), FlowLimit: 100}})
-	if got.LongMin != 0 || got.FlowLimit != 4 || got.SpentLimit != 1 {
-		t.Errorf("%+v", got)
-	}
-	c := Config{ApplicationConfig: ApplicationConfig{Workers: 4}, SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "user"}}}
-	if gateOf(t, c); c.Flow.Per != 0 {
-		t.Error("the caller's configuration was changed")
+	if want := (addresslimit.Rule{Most: 3, Per: 5 * time.Minute, Evict: true}); h.joined.Limit != want || h.cfg.keySource != source {
+		t.Errorf("limit %+v, client keys from %+v", h.joined.Limit, h.cfg.keySource)
 	}
 }
 
@@ -123,19 +57,19 @@ func TestBadGateConfig(t *testing.T) {
 		{"queue.poll_answer.status: is 100, want 200 to 599", Config{SiteConfig: SiteConfig{PollAnswer: PollAnswer{Status: 100}}}},
 		{"queue.poll_answer.body:", Config{SiteConfig: SiteConfig{PollAnswer: PollAnswer{Status: 204, Body: "[]"}}}},
 		{"queue.poll_answer.content_type:", Config{SiteConfig: SiteConfig{PollAnswer: PollAnswer{Status: 200, ContentType: "a\r\nb"}}}},
-		{"flow.key:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{Key: "ip"}}}},
-		{"flow.limit:", Config{ApplicationConfig: ApplicationConfig{FlowLimit: -1}}},
-		{"flow.max_addresses:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: -1}}}},
-		{"flow.per: means nothing without", Config{SiteConfig: SiteConfig{Flow: FlowConfig{Per: Duration(time.Minute)}}}},
-		{"flow.excess: means nothing without", Config{SiteConfig: SiteConfig{Flow: FlowConfig{Excess: Evict}}}},
-		{`flow.max_addresses: flow.key is "auto"`, Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1}}}},
+		{"client.key:", Config{SiteConfig: SiteConfig{Client: ClientConfig{Key: "ip"}}}},
+		{"client.limit:", Config{ApplicationConfig: ApplicationConfig{ClientLimit: -1}}},
+		{"client.max_addresses:", Config{SiteConfig: SiteConfig{Client: ClientConfig{MaxAddresses: -1}}}},
+		{"client.per: means nothing without", Config{SiteConfig: SiteConfig{Client: ClientConfig{Per: Duration(time.Minute)}}}},
+		{"client.excess: means nothing without", Config{SiteConfig: SiteConfig{Client: ClientConfig{Excess: Evict}}}},
+		{`client.max_addresses: client.key is "auto"`, Config{SiteConfig: SiteConfig{Client: ClientConfig{MaxAddresses: 1}}}},
 		{"long_poll: means nothing in a plain queue", Config{ApplicationConfig: ApplicationConfig{Lanes: Off}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}}}},
 		{"reserve: means nothing in a plain queue", Config{ApplicationConfig: ApplicationConfig{Lanes: Off, Reserve: new(1)}}},
-		{"flow.limit: means nothing in a plain queue", Config{ApplicationConfig: ApplicationConfig{Lanes: Off, FlowLimit: 1}}},
-		{"flow.max_addresses:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "client"}}}},
-		{"flow.max_addresses:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "off"}}}},
-		{"flow.per:", Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "user", Per: -1}}}},
-		{`flow.excess: is "kill", want refuse or evict`, Config{SiteConfig: SiteConfig{Flow: FlowConfig{MaxAddresses: 1, Key: "user", Excess: "kill"}}}},
+		{"client.limit: means nothing in a plain queue", Config{ApplicationConfig: ApplicationConfig{Lanes: Off, ClientLimit: 1}}},
+		{"client.max_addresses:", Config{SiteConfig: SiteConfig{Client: ClientConfig{MaxAddresses: 1, Key: "client"}}}},
+		{"client.max_addresses:", Config{SiteConfig: SiteConfig{Client: ClientConfig{MaxAddresses: 1, Key: "off"}}}},
+		{"client.per:", Config{SiteConfig: SiteConfig{Client: ClientConfig{MaxAddresses: 1, Key: "user", Per: -1}}}},
+		{`client.excess: is "kill", want refuse or evict`, Config{SiteConfig: SiteConfig{Client: ClientConfig{MaxAddresses: 1, Key: "user", Excess: "kill"}}}},
 		{"admission.long_after:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{LongAfter: -1}}}},
 		{"admission.stall_after:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{StallAfter: -1}}}},
 		{"admission.wait_target:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{WaitTarget: -1}}}},
@@ -143,16 +77,16 @@ func TestBadGateConfig(t *testing.T) {
 		{"admission.unknown:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{Unknown: 5}}}},
 		{"admission.long_min:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{LongMin: new(-1)}}}},
 		{"admission.long_min: is 3, want 0 to 2", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{LongMin: new(3)}}}},
-		{"admission.flow_rate:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{FlowRate: -1}}}},
-		{"admission.flow_rate:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{FlowRate: math.NaN()}}}},
-		{"admission.flow_burst:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{FlowBurst: -1}}}},
-		{"admission.flow_burst:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{FlowBurst: math.Inf(1)}}}},
+		{"admission.client_rate:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{ClientRate: -1}}}},
+		{"admission.client_rate:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{ClientRate: math.NaN()}}}},
+		{"admission.client_burst:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{ClientBurst: -1}}}},
+		{"admission.client_burst:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{ClientBurst: math.Inf(1)}}}},
 		{"admission.spent_limit:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{SpentLimit: -1}}}},
-		{"admission.spent_limit: is 3, want at most flow.limit", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{SpentLimit: 3}}}},
+		{"admission.spent_limit: is 3, want at most client.limit", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{SpentLimit: 3}}}},
 		{"reserve: is 1, want 0: there is one worker", Config{ApplicationConfig: ApplicationConfig{Workers: 1, Reserve: new(1)}}},
 	} {
 		c.cfg.Backends, c.cfg.Workers = []string{"unix:/run/app.sock"}, cmp.Or(c.cfg.Workers, 4)
-		b, err := New(c.cfg)
+		b, err := New(t.Context(), c.cfg)
 		if err == nil {
 			b.Close()
 			t.Errorf("%s: no error", c.begin)

@@ -54,7 +54,7 @@ func TestBadConfig(t *testing.T) {
 		if cfg.Backends == nil {
 			cfg.Backends = []string{"unix:/run/app.sock"}
 		}
-		b, err := New(cfg)
+		b, err := New(t.Context(), cfg)
 		if err == nil {
 			b.Close()
 			t.Errorf("%s: no error", key)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
-	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
 type headerRefusal struct {
@@ -137,13 +136,13 @@ func wantAnswerAfter(t *testing.T, c net.Conn, text string, status int) {
 
 // Neither is it where no process of the application runs, nor for a route in quarantine.
 func TestUnavailableIsAnsweredBeforeTheBody(t *testing.T) {
-	for name, refuse := range map[string]func(*fakeKeeper){
-		"down":        func(k *fakeKeeper) { k.refuse(time.Minute) },
-		"quarantined": func(k *fakeKeeper) { k.quarantine("POST any /report/*", time.Minute) },
+	for name, refuse := range map[string]func(*fakeSupervisor){
+		"down":        func(k *fakeSupervisor) { k.refuse(time.Minute) },
+		"quarantined": func(k *fakeSupervisor) { k.quarantine("POST any /report/*", time.Minute) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{}, fcgitest.Hello)
+				r, k := newSpawnedRig(t, Config{}, fcgitest.Hello)
 				refuse(k)
 				wantAnswerAfter(t, r.raw(), fmt.Sprintf("POST /report/7 HTTP/1.1\r\nHost: app.test\r\nContent-Length: %d\r\n\r\n%s", 5<<20, strings.Repeat("x", 5<<20)), 503)
 				if o := r.outcome(); o.BytesIn != 0 || o.Refused != name {
@@ -200,45 +199,4 @@ func TestConnectionIsKeptAfterASmallBody(t *testing.T) {
 			t.Errorf("the application was asked %d times", n)
 		}
 	})
-}
-
-// There are never more bodies discarded than may be, of one client or of all.
-func TestDiscardsAreBounded(t *testing.T) {
-	var d discards
-	var begun []spool.Client
-	begin := func(addr string) bool {
-		c := spool.ClientOf(addr)
-		if !d.begin(c) {
-			return false
-		}
-		begun = append(begun, c)
-		return true
-	}
-	for i := range discardsOfOne {
-		if !begin(fmt.Sprintf("2001:db8::%d", i)) {
-			t.Fatalf("the first client may not have %d", i+1)
-		}
-	}
-	if begin("2001:db8::1:1") {
-		t.Error("the first client has too many")
-	}
-	for i := range discardsMost / 2 {
-		if !begin(fmt.Sprintf("192.0.2.%d", i%256)) {
-			t.Fatalf("client %d may have none", i)
-		}
-	}
-	for len(begun) < discardsMost {
-		if !begin("unix:") {
-			t.Fatalf("those of whom nothing is known may not have %d", len(begun)+1)
-		}
-	}
-	if begin("198.51.100.1") {
-		t.Error("there are too many")
-	}
-	for _, c := range begun {
-		d.end(c)
-	}
-	if d.all != 0 || len(d.of) != 0 {
-		t.Errorf("left at the end: %d, %v", d.all, d.of)
-	}
 }

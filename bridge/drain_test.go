@@ -19,7 +19,7 @@ func TestDrain(t *testing.T) {
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		}))
 		first, second := r.start("GET", "/wait", nil), r.start("GET", "/wait", nil) // one at each
-		drained, err := r.b.Drain("a:1")
+		drained, err := r.b.Application().Drain("a:1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,20 +36,20 @@ func TestDrain(t *testing.T) {
 		r.wantPage(first())
 		r.wantPage(second())
 		<-drained
-		if err := r.b.Resume("a:1"); err != nil {
+		if err := r.b.Application().Resume("a:1"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.b.Drain("b:2"); err != nil {
+		if _, err := r.b.Application().Drain("b:2"); err != nil {
 			t.Fatal(err)
 		}
 		r.wantPage(r.get("/"))
 		if o := r.outcome(); o.Instance != "a:1" {
 			t.Errorf("answered by %s", o.Instance)
 		}
-		if _, err := r.b.Drain("c:3"); err == nil || err.Error() != `there is no backend "c:3"` {
+		if _, err := r.b.Application().Drain("c:3"); err == nil || err.Error() != `there is no backend "c:3"` {
 			t.Errorf("%v", err)
 		}
-		if err := r.b.Resume("c:3"); err == nil {
+		if err := r.b.Application().Resume("c:3"); err == nil {
 			t.Error("resumed what is not there")
 		}
 	})

@@ -120,7 +120,7 @@ func TestUnreachable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := startRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: ConnectionTimeouts{Dial: Duration(2 * time.Second)}}, BackendHooks: BackendHooks{dial: tc.dial}})
+				r := startRig(t, Config{ApplicationConfig: ApplicationConfig{Timeouts: ConnectionTimeouts{Dial: Duration(2 * time.Second)}}, ApplicationHooks: ApplicationHooks{dial: tc.dial}})
 				re := r.get("/")
 				r.wantError(re, tc.status, tc.kind)
 				if re.after != tc.after {

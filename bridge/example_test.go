@@ -1,12 +1,14 @@
 package bridge_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"net/http/fcgi"
 	"net/http/httptest"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
 
@@ -30,16 +32,54 @@ func Example() {
 	}))
 
 	// The gate in front of it: an http.Handler.
-	b, err := bridge.New(bridge.Config{
+	h, err := bridge.New(context.Background(), bridge.Config{
 		ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:" + l.Addr().String()}, Workers: 16},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer b.Close()
+	defer h.Close()
 
 	res := httptest.NewRecorder()
-	b.ServeHTTP(res, httptest.NewRequest(http.MethodGet, "/wiki/Start", nil))
+	h.ServeHTTP(res, httptest.NewRequest(http.MethodGet, "/wiki/Start", nil))
 	fmt.Println(res.Code, res.Body)
 	// Output: 200 GET /wiki/Start
+}
+
+// A reverse proxy that balances, caches or rewrites in this process can have the application
+// behind it through a Transport.
+func ExampleTransport() {
+	h, err := bridge.New(context.Background(), bridge.Config{
+		ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Workers: 16},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer h.Close()
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(p *httputil.ProxyRequest) { p.SetXForwarded() },
+		Transport: &bridge.Transport{Handler: h},
+	}
+	log.Fatal(http.ListenAndServe("127.0.0.1:8080", proxy))
+}
+
+// Two sites in front of one application share its workers, and each of them closes by itself.
+func ExampleApplication() {
+	app, err := bridge.NewApplication(bridge.ApplicationConfig{Backends: []string{"unix:/run/php-fpm.sock"}, Workers: 8, Preset: "php"}, bridge.ApplicationHooks{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer app.Close()
+	for pattern, root := range map[string]string{"wiki.example.org/": "/srv/wiki", "shop.example.org/": "/srv/shop"} {
+		site, err := app.Handler(bridge.SiteConfig{Root: root}, bridge.SiteHooks{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer site.Close()
+		http.Handle(pattern, site)
+	}
+	if err := app.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
 }

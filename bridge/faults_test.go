@@ -16,7 +16,6 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
-	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
 // TestFaultsAnywhere breaks a connection at every byte of a request and of its
@@ -124,7 +123,7 @@ func newFaultLab(t *testing.T, method string, conn connection, serve func(*fault
 		SiteConfig: SiteConfig{
 			Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon},
 		},
-		BackendHooks: BackendHooks{dial: l.dial},
+		ApplicationHooks: ApplicationHooks{dial: l.dial},
 	}
 	if conn == shared {
 		cfg.Multiplex = On
@@ -183,20 +182,10 @@ func (l *faultLab) everyByte(f fcgitest.Fault, check func(f fcgitest.Fault, re, 
 	}
 }
 
-// renew replaces the pool, so that nothing is known of the application, and gives
+// renew begins with a new handler, so that nothing is known of the application, and gives
 // the next connection a fault.
 func (l *faultLab) renew(f fcgitest.Fault) {
-	b := l.rig.b
-	b.pool.Close()
-	app := b.settings.Load()
-	cfg := connections(app, &b.hooks)
-	var err error
-	if cfg.Instances, err = b.hooks.instances(app.Backends); err != nil {
-		l.t.Fatal(err)
-	}
-	if b.pool, err = pool.New(cfg); err != nil {
-		l.t.Fatal(err)
-	}
+	l.rig.renew()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fault, l.wire, l.runs = f, nil, make(map[string]int)

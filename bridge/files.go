@@ -10,24 +10,24 @@ import (
 
 // Root is the directory tree the preset serves scripts from, nil if it has none, the files
 // are not to be seen from here, or each request has a root of its own.
-func (b *Bridge) Root() *cgi.Root { return b.mapper.Root() }
+func (h *Handler) Root() *cgi.Root { return h.serves.Mapper.Root() }
 
 // StaticFile returns the name of the file under Root that r asks for, if there is one that
 // may be sent as it is to this client: Static and its like include it, it is neither a
 // script nor hidden, and SiteHooks.Identify does not refuse the request. It is for fronts that
 // send files themselves; File is for others. The bridge itself answers such a request with
 // 404, or with the refusal.
-func (b *Bridge) StaticFile(r *http.Request) (name string, ok bool) {
-	if name, ok = b.mapper.StaticFile(r); !ok {
+func (h *Handler) StaticFile(r *http.Request) (name string, ok bool) {
+	if name, ok = h.serves.Mapper.StaticFile(r); !ok {
 		return "", false
 	}
-	return name, b.admitsFile(r)
+	return name, h.admitsFile(r)
 }
 
 // admitsFile reports whether the client may have a file at all.
-func (b *Bridge) admitsFile(r *http.Request) bool {
+func (h *Handler) admitsFile(r *http.Request) bool {
 	var c cgi.Client
-	b.identify(r, &c)
+	h.identify(r, &c)
 	return c.Refused == nil
 }
 
@@ -40,21 +40,21 @@ type File struct {
 // File opens the static file that r asks for, if there is one that may be sent to this
 // client: one that StaticFile returns, or one of another directory that StaticDirs names.
 // It is nil if there is none.
-func (b *Bridge) File(r *http.Request) *File {
+func (h *Handler) File(r *http.Request) *File {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nil
 	}
-	file, err := b.mapper.OpenStatic(r)
+	file, err := h.serves.Mapper.OpenStatic(r)
 	switch {
 	case err == nil && file == nil:
 		return nil
-	case !b.admitsFile(r):
+	case !h.admitsFile(r):
 		if file != nil {
 			_ = file.Close() // nothing was written to it
 		}
 		return nil
 	case err != nil:
-		b.cfg.Logger.Warn("a static file cannot be opened", "path", r.URL.Path, "error", err.Error())
+		h.cfg.Logger.Warn("a static file cannot be opened", "path", r.URL.Path, "error", err.Error())
 		return &File{err: err}
 	}
 	return &File{file: file}
@@ -77,8 +77,8 @@ func (f *File) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // noteRoot tells the log where the root leads.
-func (b *Bridge) noteRoot(c cgi.RootChange) {
-	log := b.cfg.Logger.With("key", c.Key, "directory", c.Dir)
+func (h *Handler) noteRoot(c cgi.RootChange) {
+	log := h.cfg.Logger.With("key", c.Key, "directory", c.Dir)
 	if c.Err != nil {
 		log.Warn("a directory cannot be opened: what is there is answered with 404 until it can", "error", c.Err.Error())
 		return

@@ -154,7 +154,7 @@ func TestFileSettings(t *testing.T) {
 	if err := gone.CheckDirectories(); err == nil || !strings.HasPrefix(err.Error(), "cgi: root: ") {
 		t.Errorf("%v, want an error about the root", err)
 	}
-	b, err := New(gone)
+	b, err := New(t.Context(), gone)
 	if err != nil {
 		t.Fatalf("a root that may come later: %v", err)
 	}

@@ -13,24 +13,31 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
-// frontWriter is of a front that has a page of its own for one status.
-type frontWriter struct {
+// pages is a front that has a page of its own for one status.
+type pages struct {
 	*httptest.ResponseRecorder
 	takes  int
 	status int
 	err    error
 }
 
-func (w *frontWriter) WriteError(status int, err error) bool {
-	w.status, w.err = status, err
-	return status == w.takes
+// newPaged is newRig behind a front that has pages.
+func newPaged(t *testing.T, cfg Config, takes int, scripts ...fcgitest.Script) (*rig, *pages) {
+	p := &pages{ResponseRecorder: httptest.NewRecorder(), takes: takes}
+	cfg.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, err error) bool {
+		if w != p {
+			t.Errorf("the error handler was given a %T", w)
+		}
+		p.status, p.err = status, err
+		return status == p.takes
+	}
+	return newRig(t, cfg, scripts...), p
 }
 
 // A front that has a page of its own is told what goes with it, and nothing else.
-func TestErrorWriter(t *testing.T) {
+func TestErrorHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{}, fcgitest.EOFBeforeHeader)
-		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 502}
+		r, w := newPaged(t, Config{}, 502, fcgitest.EOFBeforeHeader)
 		r.b.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		var conn *pool.Error
 		if w.status != 502 || !errors.As(w.err, &conn) {
@@ -50,10 +57,9 @@ func TestErrorWriter(t *testing.T) {
 
 // What a front answers for a body that is refused is its own, too: the bridge sends nothing
 // before it.
-func TestErrorWriterAndRefusedBody(t *testing.T) {
+func TestErrorHandlerAndRefusedBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{SiteConfig: SiteConfig{MaxBody: 10}}, fcgitest.Hello)
-		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 413}
+		r, w := newPaged(t, Config{SiteConfig: SiteConfig{MaxBody: 10}}, 413, fcgitest.Hello)
 		r.b.ServeHTTP(w, httptest.NewRequest("POST", "/", strings.NewReader("more than ten bytes")))
 		if w.status != 413 || w.Body.Len() != 0 || w.Flushed {
 			t.Errorf("told %d, wrote %q, flushed: %v", w.status, w.Body, w.Flushed)
@@ -62,10 +68,9 @@ func TestErrorWriterAndRefusedBody(t *testing.T) {
 }
 
 // A front that has none leaves the answer to the bridge.
-func TestErrorWriterDeclines(t *testing.T) {
+func TestErrorHandlerDeclines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{}, fcgitest.EOFBeforeHeader)
-		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 404}
+		r, w := newPaged(t, Config{}, 404, fcgitest.EOFBeforeHeader)
 		r.b.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		if w.status != 502 || w.Code != 502 || w.Body.Len() == 0 || w.Header().Get("Content-Type") == "" {
 			t.Errorf("told %d, answered %d %v %q", w.status, w.Code, w.Header(), w.Body)
@@ -74,13 +79,19 @@ func TestErrorWriterDeclines(t *testing.T) {
 }
 
 // A poll's own answer stands for the application's: it is no error.
-func TestErrorWriterAndPollAnswer(t *testing.T) {
+func TestErrorHandlerAndPollAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, end := overfull(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}, PollAnswer: PollAnswer{Status: 200, Body: "[]"}}})
-		w := &frontWriter{ResponseRecorder: httptest.NewRecorder(), takes: 200}
+		w := httptest.NewRecorder()
+		told := func(to http.ResponseWriter, _ *http.Request, status int, err error) bool {
+			if to == w {
+				t.Errorf("told %d, %v", status, err)
+			}
+			return false
+		}
+		r, end := overfull(t, Config{SiteHooks: SiteHooks{ErrorHandler: told}, ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}, PollAnswer: PollAnswer{Status: 200, Body: "[]"}}})
 		r.b.ServeHTTP(w, httptest.NewRequest("GET", "/poll", nil))
-		if w.err != nil || w.Code != 200 || w.Body.String() != "[]" {
-			t.Errorf("told %v, answered %d %q", w.err, w.Code, w.Body)
+		if w.Code != 200 || w.Body.String() != "[]" {
+			t.Errorf("answered %d %q", w.Code, w.Body)
 		}
 		end()
 	})
@@ -139,7 +150,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}}, ""},
 		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Workers: -1}}, "workers: is -1, must not be negative"},
-		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"nowhere"}}}, `backends: address "nowhere": want unix:/path or host:port`},
+		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"nowhere"}}}, `backends: address "nowhere": want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi`},
 		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}}, `cgi: root: preset "php" needs the directory of its scripts`},
 		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}, SiteConfig: SiteConfig{Root: "/nowhere/at/all"}}, ""},
 	} {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
@@ -97,8 +98,8 @@ func TestLanesOff(t *testing.T) {
 			t.Errorf("refused after %v, want 3s", second.after)
 		}
 		r.wantPage(first())
-		if s := r.gate(); len(s.Routes) != 0 || len(s.Flows) != 0 {
-			t.Errorf("routes %v and flows %v without lanes", s.Routes, s.Flows)
+		if s := r.gate(); len(s.Routes) != 0 || len(s.ClientKeys) != 0 {
+			t.Errorf("routes %v and flows %v without lanes", s.Routes, s.ClientKeys)
 		}
 	})
 }
@@ -181,7 +182,7 @@ func TestParkedRequestMayWaitForItsConnection(t *testing.T) {
 		r := startRig(t, Config{
 			ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 1},
 			SiteConfig:        SiteConfig{LongPoll: []string{"/poll"}},
-			BackendHooks: BackendHooks{
+			ApplicationHooks: ApplicationHooks{
 				dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 					if dials++; dials == 1 {
 						return peer.Dial(ctx)
@@ -240,7 +241,7 @@ func TestTwoFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		running, most := 0, 0 // of the session
-		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8, FlowLimit: 2}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "cookie sid"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8, ClientLimit: 2}, SiteConfig: SiteConfig{Client: ClientConfig{Key: "cookie sid"}}}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if q.Param("HTTP_COOKIE") == "sid=greedy" {
 				mu.Lock()
 				running++
@@ -313,7 +314,7 @@ func (r *rig) snapshotText() string {
 
 // What the gate is told of a request.
 func TestDescription(t *testing.T) {
-	b, err := New(Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}, SiteConfig: SiteConfig{Mount: "/trac/", LongPoll: []string{"/trac/*/poll", "/events"}}})
+	b, err := New(t.Context(), Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}, SiteConfig: SiteConfig{Mount: "/trac/", LongPoll: []string{"/trac/*/poll", "/events"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,16 +325,11 @@ func TestDescription(t *testing.T) {
 		"/trac/events":         {Route: "POST html /trac/events", Group: "POST html /trac/", Path: "/trac/events", Long: true},
 		"/trac/wiki/poll":      {Route: "POST html /trac/wiki/poll", Group: "POST html /trac/wiki", Path: "/trac/wiki/poll", Long: true},
 	} {
-		x := &exchange{b: b, r: requestFor(t, "POST", target, "Accept", acceptOfPage)}
-		x.client = b.mapper.Client(x.r)
-		if err := x.identify(); err != nil {
-			t.Fatal(err)
-		}
-		x.describe()
-		want.Method, want.Flow, want.Shared = "POST", x.ask.Client, true
-		want.Client = want.Flow
-		if x.ask != want || x.ask.Client == 0 {
-			t.Errorf("%s: %+v, want %+v", target, x.ask, want)
+		ask := asks(b, requestFor(t, "POST", target, "Accept", acceptOfPage))
+		want.Method, want.ClientKey, want.Shared = "POST", ask.Address, true
+		want.Address = want.ClientKey
+		if ask != want || ask.Address == 0 {
+			t.Errorf("%s: %+v, want %+v", target, ask, want)
 		}
 	}
 }
@@ -361,4 +357,13 @@ func TestGateFollowsTheCapacity(t *testing.T) {
 			})
 		})
 	}
+}
+
+// asks is what the gate is told of a request to h.
+func asks(h *Handler, r *http.Request) (ask admission.Request) {
+	var c cgi.Client
+	h.identify(r, &c)
+	h.serves.Classifier.Client(&ask, r, &c)
+	h.serves.Classifier.Request(&ask, r, nil)
+	return ask
 }

@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -21,7 +22,7 @@ func TestHTTP10(t *testing.T) {
 		s.Send(fcgitest.Out(r.ID, "X-Accel-Buffering: no\n\nThe first of "))
 		<-flushed
 	}))
-	b, err := bridge.New(bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{peer.Addr()}}})
+	b, err := bridge.New(context.Background(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{peer.Addr()}}})
 	if err != nil {
 		t.Fatal(err)
 	}

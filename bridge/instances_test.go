@@ -24,7 +24,7 @@ func TestInstanceThatTurnsAllAway(t *testing.T) {
 		}))
 		r := startRig(t, Config{
 			ApplicationConfig: ApplicationConfig{Workers: 8, Backends: []string{"unix:/a", "unix:/b"}},
-			BackendHooks: BackendHooks{
+			ApplicationHooks: ApplicationHooks{
 				dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
 					if addr == "/a" {
 						return a.Dial(ctx)

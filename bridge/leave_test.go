@@ -72,7 +72,7 @@ func TestLeavesInTheQueue(t *testing.T) {
 
 func TestLeavesDuringTheDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := startRig(t, Config{BackendHooks: BackendHooks{dial: never}})
+		r := startRig(t, Config{ApplicationHooks: ApplicationHooks{dial: never}})
 		leave := r.startLeaving("GET", "/", nil)
 		leave()
 		if o := r.outcome(); o.Status != StatusClientClosed {

@@ -24,7 +24,7 @@ func TestQueueTimeoutCountsOnce(t *testing.T) {
 		var dials atomic.Int32
 		r := startRig(t, Config{
 			ApplicationConfig: ApplicationConfig{Workers: 1},
-			BackendHooks: BackendHooks{
+			ApplicationHooks: ApplicationHooks{
 				dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 					if dials.Add(1) == 1 {
 						return peer.Dial(ctx)

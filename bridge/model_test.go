@@ -52,7 +52,7 @@ type day struct {
 	rng     *rand.Rand
 	cfg     Config
 	trouble trouble
-	apps    []*app
+	apps    []*simApp
 	peers   []*fcgitest.Peer
 	plans   []*plan
 	begun   time.Time
@@ -80,9 +80,9 @@ func newDay(t *testing.T, lanes Switch, rng *rand.Rand) *day {
 		SiteConfig: SiteConfig{
 			RequestBuffering: oneOf(rng, On, On, Off),
 			Timeouts:         TimeoutsConfig{FirstByte: Duration(5 * time.Second), BetweenBytes: Duration(5 * time.Second), Abandoned: Duration(3 * time.Second)},
-			Flow:             FlowConfig{Key: "cookie sid"},
+			Client:           ClientConfig{Key: "cookie sid"},
 		},
-		BackendHooks: BackendHooks{dial: d.dial},
+		ApplicationHooks: ApplicationHooks{dial: d.dial},
 	}
 	if d.cfg.KeepAlive == Off && d.cfg.Multiplex == On {
 		d.cfg.Multiplex = Auto
@@ -118,7 +118,7 @@ func oneOf[T any](rng *rand.Rand, list ...T) T { return list[rng.IntN(len(list))
 func (d *day) disturbed() bool { return d.trouble != calm && d.trouble != leavers }
 
 func (d *day) startApp(t *testing.T) {
-	a := &app{ledger: d.ledger, serving: make(map[*fcgitest.Session]int), kind: d.kindOfApp()}
+	a := &simApp{ledger: d.ledger, serving: make(map[*fcgitest.Session]int), kind: d.kindOfApp()}
 	a.capacity = d.cfg.Workers
 	switch a.kind {
 	case threads:
@@ -315,7 +315,7 @@ func (d *day) mayFail(p *plan) bool {
 		return true
 	}
 	gone := d.cfg.RequestBuffering == Off && p.body > 0 && p.upload != chunked
-	return slices.ContainsFunc(d.apps, func(a *app) bool {
+	return slices.ContainsFunc(d.apps, func(a *simApp) bool {
 		switch a.kind {
 		case retiring, closing, unlimited:
 			return d.cfg.Preset != "php" && (gone || !p.mayRepeat())
@@ -347,7 +347,7 @@ func (d *day) check() {
 // connection has been idle for too long, and looks for what is left.
 func (d *day) finish() {
 	if d.cfg.RequestBuffering == Off {
-		time.Sleep(time.Duration(d.rig.b.settings.Load().Queue.LongTimeout)) // nobody notices that the client of an unread body has left a queue
+		time.Sleep(time.Duration(d.rig.b.app.app.Settings().Queue.LongTimeout)) // nobody notices that the client of an unread body has left a queue
 	}
 	time.Sleep(time.Duration(d.cfg.SiteConfig.Timeouts.Abandoned + d.cfg.ApplicationConfig.Timeouts.Idle + Duration(5*time.Second)))
 	d.rig.wantKept(0)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/pool"
-	"github.com/sluice-proxy/sluice/bridge/spool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // A multiplexing application is found out about, and requests share a connection,
@@ -44,27 +44,28 @@ func TestMultiplexing(t *testing.T) {
 func TestSharedConnectionsAreInTheMemoryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On}}, fcgitest.MuxBig(60<<10))
-		l, err := r.b.pool.Lease(t.Context(), pool.Demand{Whole: true})
+		l, err := r.b.app.app.Pool.Lease(t.Context(), pool.Demand{Whole: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		request, err := readyRequest("/", r.b.cfg)
+		get := requestFor(t, "GET", "/")
+		vars, err := r.b.serves.Mapper.Vars(nil, get, r.b.serves.Mapper.Client(get), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.Begin(nil, request, nil, true); err != nil {
+		if _, err := l.Begin(nil, &upstream.Request{Vars: vars}, nil, true); err != nil {
 			t.Fatal(err)
 		}
-		store := r.b.spool.Load()
+		store := r.b.app.app.Spool()
 		synctest.Wait()
 		if n := r.b.Snapshot().Spool.Memory; n < 58<<10 || n > 64<<10 {
 			t.Errorf("%d bytes in memory, want those that wait", n)
 		}
-		other, err := spool.New(spool.Config{Dir: t.TempDir()})
-		if err != nil {
-			t.Fatal(err)
+		next := r.cfg.ApplicationConfig
+		next.Spool.Dir = t.TempDir()
+		if err := r.b.Application().Configure(next); err != nil || r.b.app.app.Spool() == store {
+			t.Fatalf("%v, or the store is the same", err)
 		}
-		r.b.spool.Store(other)
 		l.Release()
 		if n := store.Stats().Memory; n != 0 {
 			t.Errorf("%d bytes were not given back", n)

@@ -1,10 +1,13 @@
 package bridge
 
-import "time"
+import (
+	"time"
 
-// StatusClientClosed is the status an Outcome carries when the client left
-// before it was answered. It is nginx's, and never sent.
-const StatusClientClosed = 499
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/spool"
+	"github.com/sluice-proxy/sluice/bridge/supervise"
+)
 
 // Outcome is what became of one request. It is valid during the call of Observe
 // it is passed to.
@@ -17,7 +20,7 @@ type Outcome struct {
 	ErrorType string        // the Proxy-Status error type, "" if there was none
 	Err       error         // what happened, nil if nothing did
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
-	Flow      uint64        // who asked, as a hash that admission.FlowName makes readable; 0: not known
+	ClientKey uint64        // who asked, as a hash that admission.ClientKeyName makes readable; 0: not known
 	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
 	Refused   string        // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses", "logins", "drain"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked
@@ -26,4 +29,45 @@ type Outcome struct {
 	Queued    time.Duration // waiting for a worker and a connection
 	FirstByte time.Duration // from sending the request to the header of the answer
 	Total     time.Duration // from the call of ServeHTTP to its end
+}
+
+// Snapshot is the state of an Application at one instant, with the requests of all its sites,
+// or of one Handler.
+type Snapshot struct {
+	InFlight     int64                `json:"in_flight"` // requests inside ServeHTTP; all others are of the whole application
+	Abandoned    int64                `json:"abandoned"` // answers awaited for nobody, until their workers are free
+	Gate         admission.Snapshot   `json:"gate"`
+	AddressLimit AddressLimitSnapshot `json:"address_limit"`
+	Pool         pool.Snapshot        `json:"pool"`
+	Spool        spool.Stats          `json:"spool"`
+
+	Processes *supervise.Snapshot `json:"processes,omitempty"` // nil: the application was not started by Sluice
+}
+
+// AddressLimitSnapshot is what became of accounts that were used from too many addresses.
+type AddressLimitSnapshot struct {
+	ClientKeys int    `json:"client_keys"` // remembered; expired ones included
+	Refused    uint64 `json:"refused"`     // requests that were answered with 429
+	Evicted    uint64 `json:"evicted"`     // addresses that had to make room for another
+}
+
+// Snapshot returns the state of the application, with the requests of all its sites.
+func (a *Application) Snapshot() Snapshot {
+	limits := a.app.AddressLimits()
+	return Snapshot{
+		InFlight:     a.app.InFlight(),
+		Abandoned:    a.app.Abandoned(),
+		Gate:         a.app.Gate.Snapshot(),
+		AddressLimit: AddressLimitSnapshot{limits.Keys, limits.Refused, limits.Evicted},
+		Pool:         a.app.Pool.Snapshot(),
+		Spool:        a.app.Spool().Stats(),
+		Processes:    a.app.ProcessStats(),
+	}
+}
+
+// Snapshot returns the state of the application, with the requests of h.
+func (h *Handler) Snapshot() Snapshot {
+	s := h.app.Snapshot()
+	s.InFlight = h.InFlight()
+	return s
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
@@ -21,7 +22,7 @@ func TestKeeperIsTold(t *testing.T) {
 	for _, lanes := range []Switch{On, Off} {
 		t.Run(string(lanes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: lanes}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+				r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: lanes}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 				get := r.start("GET", "/item/17?id=1", nil)
 				k.want(t, "wanted")
 				time.Sleep(time.Second / 2)
@@ -45,7 +46,7 @@ func TestKeeperIsTold(t *testing.T) {
 // Who waits for a connection waits, whatever the gate makes of it.
 func TestLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2, Spawn: &SpawnConfig{MaxInstances: 2}}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 2, Spawn: &SpawnConfig{MaxInstances: 2}}}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		var gets []func() reply
 		for range 5 { // of the four workers that there may be there are two
 			gets = append(gets, r.start("GET", "/", nil))
@@ -62,7 +63,7 @@ func TestLoad(t *testing.T) {
 // It is told of an answer when that begins.
 func TestKeeperIsToldOfTheHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{}, fcgitest.Ticks(5, time.Minute/2))
+		r, k := newSpawnedRig(t, Config{}, fcgitest.Ticks(5, time.Minute/2))
 		get := r.start("GET", "/ticks", nil)
 		k.want(t, "wanted", "answered unix:/run/app.sock GET any /ticks")
 		if re := get(); re.err != nil {
@@ -97,7 +98,7 @@ func TestKeeperIsToldOfTheLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{}, tc.script)
+				r, k := newSpawnedRig(t, Config{}, tc.script)
 				r.get("/x")
 				k.want(t, tc.told...)
 			})
@@ -108,7 +109,7 @@ func TestKeeperIsToldOfTheLost(t *testing.T) {
 // What a local redirect leads to may be what the application died of, as any request may.
 func TestKeeperIsToldOfTheLostTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
+		r, k := newSpawnedRig(t, Config{}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if q.Param("REQUEST_URI") == "/x" {
 				s.Send(fcgitest.Out(q.ID, "Location: /y\n\n"), fcgitest.Record(fcgitest.Stdout, q.ID, nil), fcgitest.End(q.ID))
 				s.Request()
@@ -128,7 +129,7 @@ var cutStream = fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 // Requests that share a connection are lost together.
 func TestKeeperIsToldOfTheLostTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On, Workers: 4}}, fcgitest.MuxDies(0))
+		r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On, Workers: 4}}, fcgitest.MuxDies(0))
 		var gets []func() reply
 		for _, path := range []string{"/a", "/b", "/c"} {
 			gets = append(gets, r.start("GET", path, nil))
@@ -158,7 +159,7 @@ func TestKeeperIsToldOfTheAbandoned(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{}, tc.script)
+				r, k := newSpawnedRig(t, Config{}, tc.script)
 				r.startLeaving("GET", "/x", nil)()
 				k.want(t, "wanted")
 				time.Sleep(5 * time.Second)
@@ -179,7 +180,7 @@ func TestKeeperIsToldOfStalls(t *testing.T) {
 			}
 			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
 		})
-		r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "off"}}}, script)
+		r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Client: ClientConfig{Key: "off"}}}, script)
 		for range 20 {
 			r.wantPage(r.get("/page"))
 			r.wantPage(r.get("/list"))
@@ -207,11 +208,11 @@ func TestKeeperIsToldOfStalls(t *testing.T) {
 // The processes are the last to go, and part of what is shown.
 func TestKeeperOfABridge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, k := newKeptRig(t, Config{}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+		r, k := newSpawnedRig(t, Config{}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		if s := r.b.Snapshot(); s.Processes == nil || s.Processes.Command != "./app.fcgi" {
 			t.Errorf("the snapshot has %+v", s.Processes)
 		}
-		if err := r.b.Restart(t.Context()); err != nil {
+		if err := r.b.Application().Restart(t.Context()); err != nil {
 			t.Error(err)
 		}
 		k.want(t, "restart")
@@ -234,7 +235,7 @@ func TestKeeperOfABridge(t *testing.T) {
 func TestNothingSpawned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{}, fcgitest.Hello)
-		if err := r.b.Restart(t.Context()); !errors.Is(err, ErrNotSpawned) {
+		if err := r.b.Application().Restart(t.Context()); !errors.Is(err, ErrNotSpawned) {
 			t.Errorf("Restart: %v", err)
 		}
 		text, err := json.Marshal(r.b.Snapshot())
@@ -246,13 +247,13 @@ func TestNothingSpawned(t *testing.T) {
 
 func TestSpawnFails(t *testing.T) {
 	broken := errors.New("no such luck")
-	_, err := New(Config{
+	_, err := New(t.Context(), Config{
 		ApplicationConfig: ApplicationConfig{
 			Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}},
 			Spool: SpoolConfig{Dir: t.TempDir()},
 		},
-		BackendHooks: BackendHooks{
-			startGroup: func(supervise.Config) (keeper, error) { return nil, broken },
+		ApplicationHooks: ApplicationHooks{
+			start: func(context.Context, supervise.Config) (app.Supervisor, error) { return nil, broken },
 		},
 	})
 	if !errors.Is(err, broken) || err.Error() != "spawn: no such luck" {
@@ -293,7 +294,7 @@ func TestReady(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/ready?deep=1"}}}, tc.script)
+				r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/ready?deep=1"}}}, tc.script)
 				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("the start took too long"))
 				defer cancel()
 				err := k.cfg.Ready(ctx, fakeInstance)
@@ -313,7 +314,7 @@ func TestReady(t *testing.T) {
 func TestReadyRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := make(chan *fcgitest.Request, 1)
-		_, k := newKeptRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/wiki/ready?deep=1"}}, SiteConfig: SiteConfig{Mount: "/wiki", Env: map[string]string{"TRAC_ENV": "/srv/trac"}}},
+		_, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/wiki/ready?deep=1"}}, SiteConfig: SiteConfig{Mount: "/wiki", Env: map[string]string{"TRAC_ENV": "/srv/trac"}}},
 			fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 				asked <- q
 				s.Send(fcgitest.Good(q.ID))
@@ -335,7 +336,7 @@ func TestReadyRequest(t *testing.T) {
 // Without a path to ask for, it is supervise that finds out.
 func TestReadyIsOptional(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, k := newKeptRig(t, Config{}, fcgitest.Hello)
+		_, k := newSpawnedRig(t, Config{}, fcgitest.Hello)
 		if k.cfg.Ready != nil {
 			t.Error("there is a way to ask, and nothing to ask for")
 		}
@@ -346,9 +347,9 @@ func TestReadyIsOptional(t *testing.T) {
 func TestReadyWithoutAnInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")
-		_, k := newKeptRig(t, Config{
+		_, k := newSpawnedRig(t, Config{
 			ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Ready: "/"}},
-			BackendHooks: BackendHooks{
+			ApplicationHooks: ApplicationHooks{
 				dial: func(context.Context, string, string) (net.Conn, error) { return nil, refused },
 			},
 		})
@@ -366,14 +367,14 @@ func TestNotStartedYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		starts := 0
 		cfg := ApplicationConfig{Spawn: &SpawnConfig{Command: []string{"./app.fcgi"}}, Spool: SpoolConfig{Dir: t.TempDir()}}
-		var hooks BackendHooks
-		hooks.startGroup = func(c supervise.Config) (keeper, error) {
+		var hooks ApplicationHooks
+		hooks.start = func(_ context.Context, c supervise.Config) (app.Supervisor, error) {
 			if starts++; starts == 1 {
 				return nil, errors.New("not today")
 			}
-			return &fakeKeeper{cfg: c}, nil
+			return &fakeSupervisor{cfg: c}, nil
 		}
-		b, err := NewBackend(cfg, hooks)
+		b, err := NewApplication(cfg, hooks)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -384,11 +385,11 @@ func TestNotStartedYet(t *testing.T) {
 		if s := b.Snapshot().Processes; s == nil || s.Command != "./app.fcgi" || len(s.Instances) != 0 {
 			t.Errorf("the snapshot has %+v", s)
 		}
-		if err := b.Start(); err == nil || err.Error() != "spawn: not today" {
+		if err := b.Start(t.Context()); err == nil || err.Error() != "spawn: not today" {
 			t.Errorf("Start: %v", err)
 		}
 		for range 2 {
-			if err := b.Start(); err != nil {
+			if err := b.Start(t.Context()); err != nil {
 				t.Errorf("Start: %v", err)
 			}
 		}
@@ -396,4 +397,19 @@ func TestNotStartedYet(t *testing.T) {
 			t.Errorf("Restart: %v, %d starts", err, starts)
 		}
 	})
+}
+
+// What New has started ends with it if its context does.
+func TestNewIsCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("stopped")
+	began := time.Now()
+	time.AfterFunc(50*time.Millisecond, func() { cancel(stopped) })
+	h, err := New(ctx, Config{ApplicationConfig: ApplicationConfig{Spawn: &SpawnConfig{Command: []string{"sleep", "1000"}}}})
+	if err == nil {
+		h.Close()
+	}
+	if !errors.Is(err, stopped) || time.Since(began) > 5*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
 }

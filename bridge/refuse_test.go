@@ -132,7 +132,7 @@ func TestRefusedPolls(t *testing.T) {
 // Who comes back too soon is told to stay away for longer.
 func TestRetryAfterGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, end := overfull(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}, Flow: FlowConfig{Key: "cookie sid"}}})
+		r, end := overfull(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On}, SiteConfig: SiteConfig{LongPoll: []string{"/poll"}, Client: ClientConfig{Key: "cookie sid"}}})
 		last := 0
 		for range 5 {
 			last, _ = strconv.Atoi(r.ask("GET", "/page", "Cookie", "sid=1").header.Get("Retry-After"))
@@ -202,7 +202,7 @@ func TestAccountSharing(t *testing.T) {
 		return newRig(t, Config{
 			SiteConfig: SiteConfig{
 				TrustedProxies: []string{"192.0.2.1"},
-				Flow:           FlowConfig{Key: "cookie sid", MaxAddresses: 2, Per: Duration(time.Minute), Excess: excess},
+				Client:         ClientConfig{Key: "cookie sid", MaxAddresses: 2, Per: Duration(time.Minute), Excess: excess},
 			},
 		}, fcgitest.Hello)
 	}
@@ -223,11 +223,11 @@ func TestAccountSharing(t *testing.T) {
 			for i := range 5 {
 				r.wantPage(from(r, fmt.Sprintf("198.51.100.%d", i), "")) // not an account
 			}
-			if s := r.b.Snapshot(); s.Sharing != (SharingSnapshot{Accounts: 2, Refused: 1}) || s.Gate.InUse != 0 {
-				t.Errorf("%+v", s.Sharing)
+			if s := r.b.Snapshot(); s.AddressLimit != (AddressLimitSnapshot{ClientKeys: 2, Refused: 1}) || s.Gate.InUse != 0 {
+				t.Errorf("%+v", s.AddressLimit)
 			}
 			from(r, "198.51.100.4", "sid=a")
-			if n := strings.Count(r.log.String(), "an account is used from more addresses"); n != 1 {
+			if n := strings.Count(r.log.String(), "a client key is used from more addresses"); n != 1 {
 				t.Errorf("the log was told %d times:\n%s", n, r.log)
 			}
 			time.Sleep(59 * time.Second)
@@ -246,7 +246,7 @@ func TestAccountSharing(t *testing.T) {
 				t.Errorf("%d %v", re.status, re.header)
 			}
 			r.wantPage(from(r, "198.51.100.1", "sid=a"))
-			if s := r.b.Snapshot().Sharing; s != (SharingSnapshot{Accounts: 1, Refused: 1, Evicted: 1}) {
+			if s := r.b.Snapshot().AddressLimit; s != (AddressLimitSnapshot{ClientKeys: 1, Refused: 1, Evicted: 1}) {
 				t.Errorf("%+v", s)
 			}
 		})

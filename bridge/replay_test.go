@@ -184,7 +184,7 @@ func TestFullApplicationClosesFirst(t *testing.T) {
 				full := fcgitest.AcceptThenClose
 				peer := fcgitest.Start(t, full, full, full, fcgitest.Hello)
 				r := startRig(t, Config{
-					BackendHooks: BackendHooks{
+					ApplicationHooks: ApplicationHooks{
 						dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 							defer time.Sleep(time.Millisecond) // time enough to close
 							return peer.Dial(ctx)

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
@@ -27,11 +28,12 @@ import (
 // given back.
 type rig struct {
 	t      *testing.T
-	b      *Bridge
+	b      *Handler
 	peer   *fcgitest.Peer
 	front  *fcgitest.Listener
 	client *http.Client
 	log    *logBuffer
+	cfg    Config
 
 	mu       sync.Mutex
 	outcomes []Outcome
@@ -66,12 +68,10 @@ func startRig(t *testing.T, cfg Config) *rig {
 	cfg.Spool.Dir = cmp.Or(cfg.Spool.Dir, t.TempDir())
 	cfg.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Observe = r.observe
-	b, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.b = b
-	srv := &http.Server{Handler: b, ErrorLog: log.New(&complaints{t}, "", 0)}
+	r.cfg = cfg
+	r.renew()
+	answer := func(w http.ResponseWriter, req *http.Request) { r.b.ServeHTTP(w, req) }
+	srv := &http.Server{Handler: http.HandlerFunc(answer), ErrorLog: log.New(&complaints{t}, "", 0)}
 	var served sync.WaitGroup
 	served.Go(func() { _ = srv.Serve(r.front) }) // ends with http.ErrServerClosed
 	tr := &http.Transport{
@@ -84,11 +84,24 @@ func startRig(t *testing.T, cfg Config) *rig {
 		tr.CloseIdleConnections()
 		srv.Close()
 		served.Wait()
-		b.Close()
+		r.b.Close()
 		r.wantNothingHeld()
 		time.Sleep(time.Second) // net/http lingers on some connections for half of it
 	})
 	return r
+}
+
+// renew begins with a new handler. No request is in the one before.
+func (r *rig) renew() {
+	r.t.Helper()
+	if r.b != nil {
+		r.b.Close()
+	}
+	h, err := New(r.t.Context(), r.cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.b = h
 }
 
 func (r *rig) observe(_ *http.Request, o *Outcome) {
@@ -112,17 +125,15 @@ func (r *rig) outcome() Outcome {
 // wantNothingHeld checks that no request holds anything of anybody.
 func (r *rig) wantNothingHeld() {
 	r.t.Helper()
-	time.Sleep(closeDelay(r.b.settings.Load()))
+	time.Sleep(app.CloseDelay(r.b.app.app.Settings()))
 	synctest.Wait()
 	s := r.b.Snapshot()
 	s.Spool.Cut, s.Spool.Refused, s.Spool.DiskLimit = 0, 0, 0 // which are not held
 	if s.InFlight != 0 || s.Abandoned != 0 || s.Gate.InUse != 0 || s.Gate.Waiting != 0 || s.Pool.Waiting != 0 || s.Spool != (spool.Stats{}) {
 		r.t.Errorf("held at the end: %+v", s)
 	}
-	r.b.discards.mu.Lock()
-	defer r.b.discards.mu.Unlock()
-	if r.b.discards.all != 0 || len(r.b.discards.of) != 0 {
-		r.t.Errorf("bodies that are discarded at the end: %d, %v", r.b.discards.all, r.b.discards.of)
+	if n := r.b.app.discards.Len(); n != 0 {
+		r.t.Errorf("bodies that are discarded at the end: %d", n)
 	}
 	for _, in := range s.Pool.Instances {
 		if in.Busy+in.Dialing+in.Closing+in.Zombies != 0 {

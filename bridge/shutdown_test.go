@@ -112,13 +112,13 @@ func TestShutdownWithinTheAnswer(t *testing.T) {
 // Close need not wait for that, and both wait for the requests.
 func TestCloseWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		back, err := NewBackend(ApplicationConfig{Backends: []string{"unix:/nowhere/app.sock"}}, BackendHooks{})
+		back, err := NewApplication(ApplicationConfig{Backends: []string{"unix:/nowhere/app.sock"}}, ApplicationHooks{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer back.Close()
 		stay := make(chan struct{})
-		b, err := back.Bridge(SiteConfig{}, SiteHooks{Identify: func(r *http.Request, _ *cgi.Client) {
+		b, err := back.Handler(SiteConfig{}, SiteHooks{Identify: func(r *http.Request, _ *cgi.Client) {
 			if r.URL.Path == "/stays" {
 				<-stay
 			}

@@ -147,9 +147,9 @@ func (p *plan) header(length bool) string {
 	return h + "\n"
 }
 
-// app is one instance of a simulated application. It obeys the plans that requests
+// simApp is one instance of a simulated application. It obeys the plans that requests
 // carry, as far as its kind can.
-type app struct {
+type simApp struct {
 	kind     kind
 	capacity int
 	ledger   *ledger
@@ -174,7 +174,7 @@ const (
 	overloaded  kind = "overloaded"  // says FCGI_OVERLOADED
 )
 
-func (a *app) script() fcgitest.Script {
+func (a *simApp) script() fcgitest.Script {
 	switch a.kind {
 	case threads:
 		return fcgitest.Threads(a.capacity, time.Millisecond, a.serve)
@@ -194,7 +194,7 @@ func (a *app) script() fcgitest.Script {
 
 // upTo serves n requests of a connection and closes in the instant of the last
 // one's end.
-func (a *app) upTo(n int) fcgitest.Script {
+func (a *simApp) upTo(n int) fcgitest.Script {
 	return func(s *fcgitest.Session) {
 		for range n {
 			a.serve(s, s.Request())
@@ -203,7 +203,7 @@ func (a *app) upTo(n int) fcgitest.Script {
 }
 
 // headFirst looks at a request before its body.
-func (a *app) headFirst(s *fcgitest.Session) {
+func (a *simApp) headFirst(s *fcgitest.Session) {
 	for {
 		r := s.Head()
 		p := a.begin(r)
@@ -224,14 +224,14 @@ func (a *app) headFirst(s *fcgitest.Session) {
 	}
 }
 
-func (a *app) drain(s *fcgitest.Session, r *fcgitest.Request) {
+func (a *simApp) drain(s *fcgitest.Session, r *fcgitest.Request) {
 	for s.Stdin(r) != nil {
 	}
 	a.ledger.received(r)
 }
 
 // serve answers a request that was read whole.
-func (a *app) serve(s *fcgitest.Session, r *fcgitest.Request) {
+func (a *simApp) serve(s *fcgitest.Session, r *fcgitest.Request) {
 	a.ledger.received(r)
 	if p := a.begin(r); p != nil {
 		a.reply(s, r, p)
@@ -239,7 +239,7 @@ func (a *app) serve(s *fcgitest.Session, r *fcgitest.Request) {
 }
 
 // share is serve on a connection that requests share.
-func (a *app) share(s *fcgitest.Session, r *fcgitest.Request) {
+func (a *simApp) share(s *fcgitest.Session, r *fcgitest.Request) {
 	if status := a.enter(s); status != fcgitest.RequestComplete {
 		s.Send(fcgitest.EndStatus(r.ID, status))
 		return
@@ -249,7 +249,7 @@ func (a *app) share(s *fcgitest.Session, r *fcgitest.Request) {
 }
 
 // enter counts a request, or returns why it is refused.
-func (a *app) enter(s *fcgitest.Session) (status byte) {
+func (a *simApp) enter(s *fcgitest.Session) (status byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -263,7 +263,7 @@ func (a *app) enter(s *fcgitest.Session) (status byte) {
 	return fcgitest.RequestComplete
 }
 
-func (a *app) leave(s *fcgitest.Session) {
+func (a *simApp) leave(s *fcgitest.Session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.serving[s]--; a.serving[s] == 0 {
@@ -273,7 +273,7 @@ func (a *app) leave(s *fcgitest.Session) {
 }
 
 // begin notes that a request is executed, and returns its plan.
-func (a *app) begin(r *fcgitest.Request) *plan {
+func (a *simApp) begin(r *fcgitest.Request) *plan {
 	p, err := planOf(r.Param("QUERY_STRING"))
 	if err != nil {
 		a.ledger.t.Errorf("query %q: %v", r.Param("QUERY_STRING"), err)
@@ -284,7 +284,7 @@ func (a *app) begin(r *fcgitest.Request) *plan {
 }
 
 // reply answers as the plan says.
-func (a *app) reply(s *fcgitest.Session, r *fcgitest.Request, p *plan) {
+func (a *simApp) reply(s *fcgitest.Session, r *fcgitest.Request, p *plan) {
 	if p.manner == silent {
 		p.work += time.Minute
 	}
@@ -314,7 +314,7 @@ func (a *app) reply(s *fcgitest.Session, r *fcgitest.Request, p *plan) {
 
 // aborted waits for d. A request that is aborted meanwhile is ended as Go's
 // net/http/fcgi does it: at once, and again with its answer.
-func (a *app) aborted(s *fcgitest.Session, r *fcgitest.Request, d time.Duration) bool {
+func (a *simApp) aborted(s *fcgitest.Session, r *fcgitest.Request, d time.Duration) bool {
 	if a.kind != multiplexed {
 		s.HoldFor(d)
 		return false

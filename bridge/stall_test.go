@@ -1,10 +1,7 @@
 package bridge
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,7 +19,7 @@ func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var frozen atomic.Pointer[chan struct{}] // nil: it is not
 		var told []admission.Stall
-		cfg := Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Flow: FlowConfig{Key: "cookie sid"}}, BackendHooks: BackendHooks{OnStall: func(s admission.Stall) { told = append(told, s) }}}
+		cfg := Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 8}, SiteConfig: SiteConfig{Client: ClientConfig{Key: "cookie sid"}}, ApplicationHooks: ApplicationHooks{OnStall: func(s admission.Stall) { told = append(told, s) }}}
 		r := newRig(t, cfg, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if until := frozen.Load(); until != nil {
 				<-*until
@@ -55,7 +52,7 @@ func TestStall(t *testing.T) {
 		if len(warnings) != 1 {
 			t.Fatalf("%d reports:\n%s", len(warnings), r.log)
 		}
-		for _, want := range []string{"count=", "GET /page ", " short flow ", " at unix:/run/app.sock"} {
+		for _, want := range []string{"count=", "GET /page ", " short client key ", " at unix:/run/app.sock"} {
 			if !strings.Contains(warnings[0], want) {
 				t.Errorf("the report lacks %q: %s", want, warnings[0])
 			}
@@ -93,53 +90,4 @@ func (r *rig) linesWith(text string) (lines []string) {
 		}
 	}
 	return lines
-}
-
-// manyInFlight is what a large application may have in flight.
-func manyInFlight(n int) (held []admission.InFlight) {
-	for i := range n {
-		held = append(held, admission.InFlight{
-			Method: "GET", Path: fmt.Sprintf("/%d/%s", i, strings.Repeat("é", 200)), Instance: "unix:/run/app.sock",
-			Flow: uint64(i), Age: 1500 * time.Millisecond, Lane: admission.Mixed,
-		})
-	}
-	return held
-}
-
-// A report is of bounded length, and both kinds of log show it.
-func TestStallReport(t *testing.T) {
-	var text, lines bytes.Buffer
-	b := new(backend)
-	b.hooks.Logger = slog.New(slog.NewTextHandler(&text, nil))
-	b.logStall(admission.Stall{Began: time.Now(), Held: manyInFlight(25)})
-	b.hooks.Logger = slog.New(slog.NewJSONHandler(&lines, nil))
-	b.logStall(admission.Stall{Began: time.Now(), Held: manyInFlight(25)})
-
-	if n := strings.Count(text.String(), "GET /"); n != stallLines || !strings.Contains(text.String(), `and="5 more"`) || strings.ContainsRune(text.String(), '\uFFFD') {
-		t.Errorf("%d requests: %s", n, &text)
-	}
-	if want := "mixed flow " + admission.FlowName(1) + " at unix:/run/app.sock"; !strings.Contains(text.String(), want) {
-		t.Errorf("lacks %q: %s", want, &text)
-	}
-	var got struct {
-		Count    int    `json:"count"`
-		And      string `json:"and"`
-		InFlight []struct {
-			Method, Path, Lane, Flow, Instance string
-			Age                                float64 `json:"age_s"`
-		} `json:"in_flight"`
-	}
-	if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
-		t.Fatal(err)
-	}
-	if got.Count != 25 || got.And != "5 more" || len(got.InFlight) != stallLines {
-		t.Fatalf("%s", &lines)
-	}
-	if f := got.InFlight[1]; f.Method != "GET" || !strings.HasPrefix(f.Path, "/1/é") || len(f.Path) > stallPath+3 || f.Lane != "mixed" ||
-		f.Flow != admission.FlowName(1) || f.Instance != "unix:/run/app.sock" || f.Age != 1.5 {
-		t.Errorf("%+v", f)
-	}
-	if got.InFlight[0].Flow != "" {
-		t.Errorf("nobody is called %q", got.InFlight[0].Flow)
-	}
 }

@@ -33,7 +33,7 @@ func TestClientsLeaveAnywhere(t *testing.T) {
 			var turn atomic.Int64
 			peer := fcgitest.StartUnix(t, func(s *fcgitest.Session) { scripts[int(turn.Add(1))%len(scripts)](s) })
 			soon := Duration(100 * time.Millisecond) // some scripts never answer
-			b, err := New(Config{
+			b, err := New(t.Context(), Config{
 				ApplicationConfig: ApplicationConfig{
 					Backends: []string{peer.Addr()},
 					Workers:  workers,

@@ -56,7 +56,7 @@ func TestTickets(t *testing.T) {
 					SiteConfig: SiteConfig{
 						Timeouts: TimeoutsConfig{FirstByte: soon, BetweenBytes: soon, Abandoned: soon},
 					},
-					BackendHooks: BackendHooks{
+					ApplicationHooks: ApplicationHooks{
 						dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 							c, err := peer.Dial(ctx)
 							return distantConn{c}, err
@@ -133,7 +133,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 			ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 4},
 			SiteConfig: SiteConfig{
 				TrustedProxies: []string{"192.0.2.1"},
-				Flow:           FlowConfig{Key: "cookie PHPSESSID", MaxAddresses: 1},
+				Client:         ClientConfig{Key: "cookie PHPSESSID", MaxAddresses: 1},
 			},
 		}, slowly(2*time.Second))
 		var open []func() reply

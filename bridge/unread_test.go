@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -31,7 +32,7 @@ func TestRefusedBodyThatNeverComes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/absent.sock"}}, SiteConfig: bridge.SiteConfig{Timeouts: bridge.TimeoutsConfig{Client: bridge.Duration(50 * time.Millisecond)}}}
 			refuse(&cfg)
-			b, err := bridge.New(cfg)
+			b, err := bridge.New(context.Background(), cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -38,8 +38,8 @@ func (o outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if o.Err != nil {
 		enc.AddString("error", o.Err.Error())
 	}
-	if o.Flow != 0 {
-		enc.AddString("flow", admission.FlowName(o.Flow))
+	if o.ClientKey != 0 {
+		enc.AddString("client_key", admission.ClientKeyName(o.ClientKey))
 	}
 	if o.Aborted {
 		enc.AddBool("aborted", true)

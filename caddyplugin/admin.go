@@ -95,7 +95,7 @@ func (*Admin) drain(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	var empty []<-chan struct{}
-	err := ofBackend(r, func(b *bridge.Backend, backend string) error {
+	err := ofBackend(r, func(b *bridge.Application, backend string) error {
 		drained, err := b.Drain(backend)
 		empty = append(empty, drained)
 		return err
@@ -126,7 +126,7 @@ func within(ctx context.Context, limit time.Duration, all []<-chan struct{}) boo
 }
 
 func (*Admin) resume(w http.ResponseWriter, r *http.Request) error {
-	err := ofBackend(r, func(b *bridge.Backend, backend string) error { return b.Resume(backend) })
+	err := ofBackend(r, func(b *bridge.Application, backend string) error { return b.Resume(backend) })
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (*Admin) resume(w http.ResponseWriter, r *http.Request) error {
 }
 
 // ofBackend calls do for every application that has the backend that r names.
-func ofBackend(r *http.Request, do func(b *bridge.Backend, backend string) error) error {
+func ofBackend(r *http.Request, do func(b *bridge.Application, backend string) error) error {
 	backend := r.URL.Query().Get("backend")
 	if backend == "" {
 		return apiError(http.StatusBadRequest, errors.New("backend: is missing; give the address as written in the configuration"))

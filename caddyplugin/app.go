@@ -24,6 +24,7 @@ func processLog() slog.Handler { return slogOf(caddy.Log().Named("http.handlers.
 // handler or a transport has one. It has no settings.
 type App struct {
 	configuration *registry.Configuration
+	ctx           caddy.Context
 }
 
 // CaddyModule returns the Caddy module information.
@@ -33,13 +34,13 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision adds the configuration to the registry.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.configuration = applications.NewConfiguration(metricsIn(ctx.GetMetricsRegistry()))
+	a.ctx, a.configuration = ctx, applications.NewConfiguration(metricsIn(ctx.GetMetricsRegistry()))
 	return nil
 }
 
 // Start prepares the applications for the configuration. All modules have been provisioned without an
 // error.
-func (a *App) Start() error { return a.configuration.Start() }
+func (a *App) Start() error { return a.configuration.Start(a.ctx) }
 
 // Stop commits the configuration that has started meanwhile. The claims of a configuration end when its
 // modules are cleaned up, whether it was stopped, did not start, or failed later.

@@ -3,6 +3,7 @@ package caddyplugin
 import (
 	"fmt"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -45,6 +46,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 	if err := p.block(""); err != nil {
 		return err
 	}
+	warnRenamed(&p.written)
 	if err := setScriptDefaults(&h.Config, siteRoot); err != nil {
 		return p.locate(err)
 	}
@@ -56,6 +58,14 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 		return p.locate(err)
 	}
 	return p.locate(validate(c))
+}
+
+// warnRenamed logs settings that are written with former names. In a Caddyfile they are known only here: the
+// adapted configuration has the present names.
+func warnRenamed(written *config.Written) {
+	for _, renamed := range written.Renamed() {
+		caddy.Log().Warn("sluice: a setting has a new name: " + renamed)
+	}
 }
 
 // defaultFallback is the default of fallback, if the file exists.

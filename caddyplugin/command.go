@@ -20,9 +20,9 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sluice",
 		Usage: "[--listen <addr>] [--domain <example.com>] [--backend <addr>...] [--workers <n>] [--preset app|php|cgi] [--root <path>] [--mount <path>] [--access-log] [--debug] [-- <command>...]",
-		Short: "Serves a FastCGI application through Sluice's gate",
+		Short: "Serves a FastCGI, SCGI or uwsgi application through Sluice's gate",
 		Long: `
-Serves a FastCGI application, over HTTPS if --domain is given. Either the
+Serves a FastCGI, SCGI or uwsgi application, over HTTPS if --domain is given. Either the
 application is already running, at the addresses of --backend, or it is a command
 after "--", which is started and kept running.
 
@@ -36,7 +36,7 @@ For more than a trial, use the directive sluice in a Caddyfile.`,
 			f := cmd.Flags()
 			f.StringP("listen", "l", "", "The address to which to bind the listener")
 			f.StringP("domain", "d", "", "Domain name at which to serve the application")
-			f.StringArrayP("backend", "b", nil, "The application's address: unix:/path or host:port; may be given several times")
+			f.StringArrayP("backend", "b", nil, "The application's address: unix:/path or host:port, scgi://host:port, uwsgi+unix:/path; may be given several times")
 			f.IntP("workers", "w", 4, "How many requests one backend can hold at once: its threads or processes")
 			f.StringP("preset", "p", cgi.PresetApp, "How URLs map to the application: app, php or cgi")
 			f.StringP("root", "r", "", "Directory of the scripts and files")

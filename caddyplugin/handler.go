@@ -14,7 +14,7 @@ import (
 
 func init() { caddy.RegisterModule(new(Handler)) }
 
-// Handler passes requests to a FastCGI application. It sends the application no more requests at once
+// Handler passes requests to a FastCGI, SCGI or uwsgi application. It sends the application no more requests at once
 // than it has workers, keeps slow requests from taking all of them, and lets the others wait, or refuses
 // them, where a plain proxy would fail.
 //
@@ -36,6 +36,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision acquires the application.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
+	warnRenamed(h.Written())
+	defer func() { err = h.Written().In(err) }()
 	if err := resolve(&h.Config); err != nil {
 		return err
 	}
@@ -46,7 +48,12 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if h.site, err = configuration.Acquire(h.Config, hooksOf(&h.Config.Site), user); err != nil {
+	hooks := hooksOf(&h.Config.Site)
+	hooks.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, err error) bool {
+		return w.(*caddyWriter).fail(status, err)
+	}
+	hooks.ServeFile = func(w http.ResponseWriter, r *http.Request) (int, int64) { return w.(*caddyWriter).serveFile(r) }
+	if h.site, err = configuration.Acquire(h.Config, hooks, user); err != nil {
 		return err
 	}
 	h.warn(ctx)
@@ -54,7 +61,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 }
 
 // Validate checks the configuration.
-func (h *Handler) Validate() error { return validate(h.Config) }
+func (h *Handler) Validate() error { return h.Written().In(validate(h.Config)) }
 
 // warn logs settings that have no effect. A missing default fallback is not one of them.
 func (h *Handler) warn(ctx caddy.Context) {

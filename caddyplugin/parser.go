@@ -15,6 +15,7 @@ import (
 type parser struct {
 	*caddyfile.Dispenser
 	to        *config.Config
+	written   config.Written
 	without   []string // keys that are not options here
 	directive caddyfile.Token
 	at        map[string]caddyfile.Token // by key: "queue.size"
@@ -43,6 +44,9 @@ func (p *parser) block(group string) error {
 		case isGroup:
 			err = p.group(key, arguments)
 		default:
+			if err = p.written.Add(s, key); err != nil {
+				return p.Errf("%s: %w", key, err)
+			}
 			err = p.set(s, p.Val(), p.RemainingArgs())
 		}
 		if err != nil {
@@ -115,5 +119,5 @@ func (p *parser) locate(err error) error {
 	}
 	at := caddyfile.NewDispenser([]caddyfile.Token{token})
 	at.Next()
-	return at.WrapErr(errors.New(text))
+	return at.WrapErr(p.written.In(errors.New(text)))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/registry"
@@ -20,7 +21,8 @@ func init() { caddy.RegisterModule(new(Transport)) }
 
 // Transport connects reverse_proxy to FastCGI applications through Sluice's gate, with reverse_proxy's
 // load balancing, health checks and dynamic upstreams. Each upstream has a gate and connections of its
-// own; `backends` must not be set.
+// own; `backends` must not be set. SCGI and uwsgi are possible with the handler only: in a
+// transport's JSON, `protocol` is the name of the transport.
 //
 // The handler `sluice` does more and costs less: it knows how many requests each backend can hold, and
 // balances by that.
@@ -37,7 +39,9 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision sets up t. The application of an upstream is acquired with the first request.
-func (t *Transport) Provision(ctx caddy.Context) error {
+func (t *Transport) Provision(ctx caddy.Context) (err error) {
+	warnRenamed(t.Written())
+	defer func() { err = t.Written().In(err) }()
 	if len(t.Backends) > 0 || t.Spawn != nil {
 		return errors.New("backends, spawn: are not possible in a transport, whose upstreams are those of reverse_proxy")
 	}
@@ -87,7 +91,7 @@ func hasSendfile(h http.Header) bool {
 func (t *Transport) Validate() error {
 	cfg := t.Config
 	cfg.Backends = []string{"unix:/upstream"}
-	return validate(cfg)
+	return t.Written().In(validate(cfg))
 }
 
 // Cleanup releases the upstreams. Requests may still be in progress.
@@ -107,10 +111,12 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("unexpected '%s': the upstreams are named by reverse_proxy", d.Val())
 	}
-	p.without = []string{"backends", "spawn", "static", "static_types", "static_dirs"} // there is no next handler to send files
+	// There is no next handler to send files, and the key protocol is reverse_proxy's.
+	p.without = []string{"backends", "spawn", "protocol", "static", "static_types", "static_dirs"}
 	if err := p.block(""); err != nil {
 		return err
 	}
+	warnRenamed(&p.written)
 	if err := setScriptDefaults(&t.Config, ""); err != nil {
 		return p.locate(err)
 	}
@@ -135,10 +141,12 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusBadGateway, err)
 	}
-	a := newAnswer(r)
-	a.sendfile = t.sendfile
-	go a.serve(upstream.Bridge(), withOriginalURI(r))
-	return a.wait()
+	through := bridge.Transport{Handler: upstream.Bridge(), ActsOnSendfile: t.sendfile}
+	res, err := through.RoundTrip(withOriginalURI(r))
+	if failed, ok := errors.AsType[*bridge.TransportError](err); ok {
+		return nil, failure(failed, replayable(r))
+	}
+	return res, err
 }
 
 // address returns an address of reverse_proxy in the form of package bridge.
@@ -149,11 +157,11 @@ func address(network, addr string) string {
 	return addr
 }
 
-// failure returns the error for reverse_proxy of a request that failed with err.
-func failure(status int, err error, replayable bool) error {
-	herr := caddyhttp.Error(status, err)
-	if unavailable := (*pool.UnavailableError)(nil); replayable && errors.As(err, &unavailable) {
-		return unsentError{reverseproxy.NewDialError(err), herr}
+// failure returns the error for reverse_proxy of a failed request.
+func failure(err *bridge.TransportError, replayable bool) error {
+	herr := caddyhttp.Error(err.Status, err.Err)
+	if _, unavailable := errors.AsType[*pool.UnavailableError](err); replayable && unavailable {
+		return unsentError{reverseproxy.NewDialError(err.Err), herr}
 	}
 	return herr
 }

@@ -16,7 +16,7 @@ type caddyWriter struct {
 	http.ResponseWriter
 	hasErrorRoutes bool          // the server has handle_errors routes
 	request        *http.Request // Caddy's
-	site           *bridge.Bridge
+	site           *bridge.Handler
 	next           caddyhttp.Handler
 	err            error // the error for the server; nil: the request was answered
 }
@@ -27,9 +27,9 @@ func hasErrorRoutes(r *http.Request) bool {
 	return ok && server != nil && server.Errors != nil && len(server.Errors.Routes) > 0
 }
 
-// WriteError implements bridge.ErrorWriter. Retry-After and Proxy-Status are already in the header, and
-// stay there.
-func (f *caddyWriter) WriteError(status int, err error) bool {
+// fail leaves a failed request to the error routes. Retry-After and Proxy-Status are already in the header,
+// and stay there.
+func (f *caddyWriter) fail(status int, err error) bool {
 	if !f.hasErrorRoutes || status < http.StatusBadRequest {
 		return false // a redirect
 	}
@@ -37,9 +37,9 @@ func (f *caddyWriter) WriteError(status int, err error) bool {
 	return true
 }
 
-// ServeFile implements bridge.FileServer, for local redirects to static files: the next handler answers
-// as if the client had requested the file.
-func (f *caddyWriter) ServeFile(r *http.Request) (status int, bytes int64) {
+// serveFile answers a local redirect to a static file: the next handler answers as if the client had requested
+// the file.
+func (f *caddyWriter) serveFile(r *http.Request) (status int, bytes int64) {
 	if _, ok := f.site.StaticFile(r); !ok {
 		return 0, 0
 	}
@@ -88,7 +88,3 @@ func (w *countingWriter) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // Interface guards
-var (
-	_ bridge.ErrorWriter = (*caddyWriter)(nil)
-	_ bridge.FileServer  = (*caddyWriter)(nil)
-)

@@ -55,12 +55,18 @@ func comet(t testing.TB, order string) *exec.Cmd {
 // compiled is a program of testdata that uses libfcgi.
 func compiled(t testing.TB, source string) string {
 	t.Helper()
-	cc := need(t, "gcc", "cc")
 	if _, err := os.Stat("/usr/include/fcgiapp.h"); err != nil {
 		missing(t, "libfcgi-dev")
 	}
+	return compiledWith(t, source, "-lfcgi")
+}
+
+// compiledWith is a program of testdata.
+func compiledWith(t testing.TB, source, option string) string {
+	t.Helper()
+	cc := need(t, "gcc", "cc")
 	bin := filepath.Join(t.TempDir(), strings.TrimSuffix(source, ".c"))
-	run(t, exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-o", bin, testdata(t, source), "-lfcgi", "-lpthread"))
+	run(t, exec.Command(cc, "-O2", "-Wall", "-Wextra", "-Werror", "-o", bin, testdata(t, source), option, "-lpthread"))
 	return bin
 }
 

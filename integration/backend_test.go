@@ -10,10 +10,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// backend is a running FastCGI application and how to configure Sluice for it.
+// backend is a running application and how to configure Sluice for it.
 type backend struct {
-	addr      string // as --backend takes it
-	workers   int    // requests it serves at once
+	addr      string // as --backend takes it; empty if Sluice starts it
+	protocol  bridge.Protocol
+	workers   int // requests it serves at once
 	preset    string
 	root      string
 	env       map[string]string
@@ -29,6 +30,9 @@ func (be backend) args() []string {
 	args := []string{"--workers", strconv.Itoa(be.workers)}
 	if be.addr != "" {
 		args = append(args, "--backend", be.addr)
+	}
+	if be.protocol != "" {
+		args = append(args, "--protocol", string(be.protocol))
 	}
 	if be.preset != "" {
 		args = append(args, "--preset", be.preset)

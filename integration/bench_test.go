@@ -135,7 +135,7 @@ func startBackend(b *testing.B) string {
 // startBridge puts a bridge in front of a new backend.
 func startBridge(b *testing.B, workers int) http.Handler {
 	b.Helper()
-	gate, err := bridge.New(bridge.Config{
+	gate, err := bridge.New(b.Context(), bridge.Config{
 		ApplicationConfig: bridge.ApplicationConfig{
 			Backends: []string{"unix:" + startBackend(b)},
 			Workers:  workers,

@@ -1,6 +1,6 @@
 // Package integration tests Sluice with real applications: PHP-FPM and php-cgi with DokuWiki, a threaded
-// libfcgi responder, Perl's FCGI.pm with gitweb, fcgiwrap with cgit, uWSGI and Go's net/http/fcgi. Each test
-// starts its backends itself, on private sockets in its temporary directory, and ends them by process group.
+// libfcgi responder, Perl's FCGI.pm with gitweb, fcgiwrap with cgit, uWSGI in three protocols,
+// Go's net/http/fcgi, and SCGI servers in C and with Perl's SCGI.pm. Each test starts its backends itself, on private sockets in its temporary directory, and ends them by process group.
 // setup.sh installs them on Debian. Begin with backend_test.go and conform_test.go; harness_test.go and
 // sluice_test.go start the processes.
 //

@@ -31,6 +31,7 @@ func (be backend) config() bridge.Config {
 	return bridge.Config{
 		ApplicationConfig: bridge.ApplicationConfig{
 			Backends:  []string{be.addr},
+			Protocol:  be.protocol,
 			Workers:   be.workers,
 			Preset:    be.preset,
 			KeepAlive: be.keepAlive,
@@ -50,12 +51,12 @@ func (be backend) plainConfig() bridge.Config {
 
 // serveBridge serves a bridge in this process until the test ends, when it
 // must hold nothing any more.
-func serveBridge(t testing.TB, cfg bridge.Config) (url string, b *bridge.Bridge) {
+func serveBridge(t testing.TB, cfg bridge.Config) (url string, b *bridge.Handler) {
 	t.Helper()
 	log := &tail{}
 	cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
 	cfg.Spool.Dir = t.TempDir()
-	b, err := bridge.New(cfg)
+	b, err := bridge.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +77,7 @@ func serveBridge(t testing.TB, cfg bridge.Config) (url string, b *bridge.Bridge)
 }
 
 // wantIdle waits until the bridge holds nothing for any request.
-func wantIdle(t testing.TB, b *bridge.Bridge) {
+func wantIdle(t testing.TB, b *bridge.Handler) {
 	t.Helper()
 	awaitState(t, b, "the bridge is idle", func(s bridge.Snapshot) bool {
 		busy := s.InFlight + s.Abandoned + int64(s.Gate.InUse+s.Gate.Waiting+s.Pool.Waiting+s.Spool.Buffers)
@@ -88,7 +89,7 @@ func wantIdle(t testing.TB, b *bridge.Bridge) {
 }
 
 // awaitState waits until the bridge is in a state.
-func awaitState(t testing.TB, b *bridge.Bridge, what string, in func(bridge.Snapshot) bool) {
+func awaitState(t testing.TB, b *bridge.Handler, what string, in func(bridge.Snapshot) bool) {
 	t.Helper()
 	eventually(t, what, func() error {
 		if s := b.Snapshot(); !in(s) {

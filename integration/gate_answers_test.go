@@ -72,7 +72,7 @@ func TestSharedAccounts(t *testing.T) {
 	start := func(t *testing.T, excess string) (ask func(account, address string) (status int, said http.Header), gate laneGate) {
 		be, _ := startThreaded(t, 4)
 		gate = startLanes(t, lanesOn, be, "--trusted-proxy", "127.0.0.1",
-			"--flow-key", "cookie sid", "--flow-max-addresses", "3 per 10m", "--flow-excess", excess)
+			"--client-key", "cookie sid", "--client-max-addresses", "3 per 10m", "--client-excess", excess)
 		s := newSite(t, gate.url)
 		return func(account, address string) (int, http.Header) {
 			r := s.request(t, http.MethodGet, "/page?ms=1", nil)
@@ -84,7 +84,7 @@ func TestSharedAccounts(t *testing.T) {
 			return resp.StatusCode, resp.Header
 		}, gate
 	}
-	steps := func(t *testing.T, ask func(string, string) (int, http.Header), steps []sharingStep) {
+	steps := func(t *testing.T, ask func(string, string) (int, http.Header), steps []addressStep) {
 		for i, step := range steps {
 			if got, _ := ask(step.account, step.address); got != step.want {
 				t.Errorf("step %d: %s from %s: status %d, want %d", i, step.account, step.address, got, step.want)
@@ -94,7 +94,7 @@ func TestSharedAccounts(t *testing.T) {
 
 	t.Run("refuse", func(t *testing.T) {
 		ask, gate := start(t, "refuse")
-		steps(t, ask, []sharingStep{
+		steps(t, ask, []addressStep{
 			{"joint", "192.0.2.1", 200},
 			{"joint", "192.0.2.2", 200},
 			{"joint", "192.0.2.3", 200},
@@ -112,7 +112,7 @@ func TestSharedAccounts(t *testing.T) {
 	})
 	t.Run("evict", func(t *testing.T) {
 		ask, gate := start(t, "evict")
-		steps(t, ask, []sharingStep{
+		steps(t, ask, []addressStep{
 			{"joint", "192.0.2.1", 200},
 			{"joint", "192.0.2.2", 200},
 			{"joint", "192.0.2.3", 200},
@@ -126,8 +126,8 @@ func TestSharedAccounts(t *testing.T) {
 	})
 }
 
-// sharingStep is a request of an account from an address.
-type sharingStep struct {
+// addressStep is a request of an account from an address.
+type addressStep struct {
 	account, address string
 	want             int
 }

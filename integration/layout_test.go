@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"os"
 	"os/exec"
-	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -10,108 +12,105 @@ import (
 
 const module = "github.com/sluice-proxy/sluice/"
 
-// layout is the dependency rule: what each package may import, directly or not,
-// of this module and of others. Dependencies point down.
-var layout = map[string]struct{ own, others []string }{
-	"bridge/config":                 {others: []string{"github.com/agnivade/levenshtein", "github.com/dustin/go-humanize"}},
-	"bridge/fcgi":                   {},
-	"bridge/cgi":                    {},
-	"bridge/upstream":               {own: []string{"bridge/cgi"}},
-	"bridge/upstream/fastcgi":       {own: []string{"bridge/cgi", "bridge/fcgi", "bridge/upstream"}},
-	"bridge/admission":              {},
-	"bridge/admission/internal/sim": {own: []string{"bridge/admission"}},
-	"bridge/spool":                  {others: []string{"golang.org/x/sys/unix"}},
-	"bridge/internal/classify":      {own: []string{"bridge/admission", "bridge/cgi"}},
-	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
-	"bridge/pool":                   {own: []string{"bridge/cgi", "bridge/upstream"}},
-	"bridge/internal/acceptqueue":   {others: netlink},
-	"internal/sockdiag":             {others: []string{"golang.org/x/sys/unix"}},
-	"bridge/internal/unread":        {own: []string{"internal/sockdiag"}, others: []string{"golang.org/x/sys/unix"}},
-	"bridge/internal/owners":        {others: procfs},
-	"bridge/internal/nested":        {own: []string{"internal/sockdiag"}, others: procfs},
-	"bridge/internal/sendfile":      {own: []string{"bridge/cgi"}},
-	"bridge/probe": {
-		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool", "bridge/upstream", "bridge/upstream/fastcgi"},
-		others: slices.Concat(netlink, procfs),
-	},
-	"bridge/supervise": {
-		own:    []string{"bridge/internal/acceptqueue", "bridge/internal/lines"},
-		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize"}),
-	},
-	"bridge": {
-		own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
-		},
-		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
-	},
-	"bridge/basicauth": {own: []string{"bridge/cgi"}, others: slices.Concat(htpasswd, []string{"golang.org/x/time/rate"})},
-	"bridge/status":    {},
-	"bridge/metrics": {
-		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
-		},
-		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
-	},
-	"bridge/registry": {
-		own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
-			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
-		},
-		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
-	},
-	"cmd/sluice/internal/connlimit": {},
-	"cmd/sluice/internal/framing":   {own: []string{"bridge/cgi"}},
-	"cmd/sluice/internal/halfclose": {own: []string{"internal/sockdiag"}, others: []string{"golang.org/x/sys/unix"}},
-	"cmd/sluice/internal/logwriter": {},
-	"cmd/sluice": {
-		own: []string{
-			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
-			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread", "internal/sockdiag",
-			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
-			"bridge/upstream", "bridge/upstream/fastcgi",
-		},
-		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
-			"golang.org/x/time/rate", "github.com/spf13/cobra", "github.com/spf13/pflag",
-			"github.com/dustin/go-humanize", "github.com/agnivade/levenshtein",
-		}),
-	},
-	"caddyplugin": {own: belowCaddy, others: []string{"..."}}, // Caddy brings half the world along
-	"cmd/caddy":   {own: append([]string{"caddyplugin"}, belowCaddy...), others: []string{"..."}},
+// layout is the dependency rule: what each package may import of this module, and of others.
+// The list goes upwards: a package imports only what stands above its own line here, so that a
+// request's way and a setting's way can be followed downwards without coming back.
+var layout = []struct {
+	floor    string
+	packages []rule
+}{
+	{"bytes and words, without I/O", []rule{
+		{name: "bridge/config", others: []string{"github.com/agnivade/levenshtein", "github.com/dustin/go-humanize"}},
+		{name: "bridge/fcgi"},
+		{name: "bridge/scgi"},
+		{name: "bridge/uwsgi"},
+		{name: "bridge/cgi"},
+		{name: "bridge/upstream", own: []string{"bridge/cgi"}},
+		{name: "bridge/upstream/fastcgi", own: []string{"bridge/fcgi", "bridge/upstream"}},
+		{name: "bridge/upstream/scgi", own: []string{"bridge/scgi", "bridge/upstream"}},
+		{name: "bridge/upstream/uwsgi", own: []string{"bridge/upstream", "bridge/uwsgi"}},
+	}},
+	{"what the kernel knows", []rule{
+		{name: "internal/sockdiag", others: []string{sysUnix}},
+		{name: "bridge/internal/acceptqueue", others: []string{"github.com/mdlayher/netlink", sysUnix}},
+		{name: "bridge/internal/owners", others: []string{procfs}},
+		{name: "bridge/internal/unread", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
+		{name: "bridge/internal/nested", own: []string{"internal/sockdiag"}, others: []string{procfs, sysUnix}},
+	}},
+	{"parts, each of which knows one thing", []rule{
+		{name: "bridge/admission"},
+		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
+		{name: "bridge/spool", others: []string{sysUnix}},
+		{name: "bridge/pool", own: []string{"bridge/upstream"}},
+		{name: "bridge/internal/lines", others: []string{rate}},
+		{name: "bridge/supervise/internal/session", others: []string{procfs, sysUnix}},
+		{name: "bridge/supervise/internal/memlimit", own: []string{"bridge/supervise/internal/session"}, others: []string{procfs, sysUnix}},
+		{name: "bridge/supervise/internal/proc", own: []string{"bridge/internal/acceptqueue", "bridge/internal/lines", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/session"}, others: []string{procfs, sysUnix, rate}},
+		{name: "bridge/supervise", own: []string{"bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session"}, others: []string{sysUnix, rate, "github.com/dustin/go-humanize"}},
+		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi"}},
+		{name: "bridge/internal/addresslimit", own: []string{"bridge/admission"}},
+		{name: "bridge/internal/content", own: []string{"bridge/cgi"}},
+		{name: "bridge/internal/sendfile", own: []string{"bridge/cgi"}},
+		{name: "bridge/internal/roundtrip"},
+	}},
+	{"a request", []rule{
+		{name: "bridge/internal/exchange", own: []string{
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/addresslimit", "bridge/internal/content",
+			"bridge/internal/lines", "bridge/internal/sendfile", "bridge/pool", "bridge/spool", "bridge/supervise", "bridge/upstream",
+		}},
+		{name: "bridge/internal/blocking", own: []string{
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/classify", "bridge/internal/exchange",
+			"bridge/internal/nested", "bridge/internal/sendfile", "bridge/pool", "bridge/spool",
+		}},
+	}},
+	{"an application, and what a program sees of it", []rule{
+		{name: "bridge/internal/app", own: []string{
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
+			"bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
+			"bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
+			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
+		}},
+		{name: "bridge", own: []string{
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/addresslimit", "bridge/internal/app",
+			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/exchange", "bridge/internal/sendfile",
+			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
+		}},
+		{name: "bridge/registry", own: []string{"bridge", "bridge/admission", "bridge/config"}},
+		{name: "bridge/basicauth", own: []string{"bridge/cgi"}, others: []string{rate, "github.com/tg123/go-htpasswd"}},
+		{name: "bridge/status"},
+		{name: "bridge/metrics", own: []string{"bridge", "bridge/admission", "bridge/pool", "bridge/supervise"}, others: []string{"github.com/prometheus/client_golang/..."}},
+		{name: "bridge/probe", own: []string{
+			"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool",
+			"bridge/scgi", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/uwsgi",
+		}},
+	}},
+	{"programs", []rule{
+		{name: "cmd/sluice/internal/connlimit"},
+		{name: "cmd/sluice/internal/framing", own: []string{"bridge/cgi"}},
+		{name: "cmd/sluice/internal/halfclose", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
+		{name: "cmd/sluice/internal/logwriter"},
+		{name: "cmd/sluice", own: []string{
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/metrics", "bridge/probe",
+			"bridge/status", "bridge/supervise", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing",
+			"cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
+		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag"}},
+		{name: "caddyplugin", own: []string{
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/metrics", "bridge/pool", "bridge/registry", "bridge/supervise",
+		}, others: []string{"github.com/caddyserver/caddy/v2/...", "github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "go.uber.org/zap/...", "go.uber.org/zap"}},
+		{name: "cmd/caddy", own: []string{"caddyplugin"}, others: []string{"github.com/caddyserver/caddy/v2/..."}},
+	}},
 }
 
-// belowCaddy is what the Caddy module is made of.
-var belowCaddy = []string{
-	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool", "internal/sockdiag",
-	"bridge/registry", "bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
+// rule is what one package may import. "/..." is everything below.
+type rule struct {
+	name        string
+	own, others []string
 }
 
-// What four libraries bring along. "/..." is everything below.
-var (
-	netlink = []string{
-		"github.com/mdlayher/netlink", "github.com/mdlayher/netlink/nlenc", "github.com/mdlayher/socket",
-		"golang.org/x/net/bpf", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
-	}
-	procfs = []string{
-		"github.com/prometheus/procfs", "github.com/prometheus/procfs/internal/fs",
-		"github.com/prometheus/procfs/internal/parsers", "golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
-	}
-	htpasswd = []string{
-		"github.com/tg123/go-htpasswd", "github.com/GehirnInc/crypt/...", "github.com/GehirnInc/crypt",
-		"golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blowfish",
-	}
-	prometheus = []string{
-		"github.com/prometheus/client_golang/...", "github.com/prometheus/client_model/go",
-		"github.com/prometheus/common/expfmt", "github.com/prometheus/common/model",
-		"github.com/beorn7/perks/quantile", "github.com/cespare/xxhash/v2", "github.com/munnerz/goautoneg",
-		"google.golang.org/protobuf/...",
-	}
+const (
+	sysUnix = "golang.org/x/sys/unix"
+	rate    = "golang.org/x/time/rate"
+	procfs  = "github.com/prometheus/procfs"
 )
 
 // allowed reports whether a list has a package.
@@ -124,79 +123,99 @@ func allowed(list []string, pkg string) bool {
 
 // outsideLayout has the packages that may import anything: those for tests only, and the simulation, which
 // is not shipped.
-var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds", "internal/socktest"}
+var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds", "internal/socktest", "bridge/supervise/internal/proctest"}
 
 func TestLayout(t *testing.T) {
-	out, err := exec.Command("go", "list", module+"...").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	var found []string
-	for p := range strings.FieldsSeq(string(out)) {
-		name := strings.TrimPrefix(p, module)
-		if slices.ContainsFunc(outsideLayout, func(o string) bool { return name == o || strings.HasPrefix(name, o+"/") }) {
-			continue
-		}
-		found = append(found, name)
-		rule, ok := layout[name]
-		if !ok {
-			t.Errorf("%s is not in the layout: say what it may import", name)
-			continue
-		}
-		for _, dep := range dependencies(t, p) {
-			if own, isOwn := strings.CutPrefix(dep, module); isOwn {
-				if own != name && !slices.Contains(rule.own, own) {
-					t.Errorf("%s must not depend on %s", name, own)
-				}
-			} else if !allowed(rule.others, dep) {
-				t.Errorf("%s must not depend on %s", name, dep)
+	imports := importsOf(t)
+	below := make(map[string]bool) // packages that stand above in the list
+	for _, floor := range layout {
+		for _, r := range floor.packages {
+			list, found := imports[r.name]
+			if !found {
+				t.Errorf("%s is in the layout and does not exist", r.name)
 			}
+			delete(imports, r.name)
+			for _, pkg := range list {
+				own, isOwn := strings.CutPrefix(pkg, module)
+				switch first, _, _ := strings.Cut(pkg, "/"); {
+				case isOwn && !slices.Contains(r.own, own), !isOwn && strings.Contains(first, ".") && !allowed(r.others, pkg):
+					t.Errorf("%s must not import %s", r.name, pkg)
+				case isOwn && !below[own]:
+					t.Errorf("%s must not import %s, which stands above it", r.name, own)
+				}
+			}
+			for _, own := range r.own {
+				if !slices.Contains(list, module+own) {
+					t.Errorf("%s does not import %s: say so", r.name, own)
+				}
+			}
+			below[r.name] = true
 		}
 	}
-	for name := range layout {
-		if !slices.Contains(found, name) {
-			t.Errorf("%s is in the layout and does not exist", name)
-		}
+	for name := range imports {
+		t.Errorf("%s is not in the layout: say what it may import", name)
 	}
 }
 
-// Beyond its codec nothing knows FastCGI but the probe, which asks what kind of FastCGI it
-// is; and nothing knows which codec there is but the settings.
-func TestProtocolSeam(t *testing.T) {
-	importers := map[string][]string{
-		"bridge/fcgi":             {"bridge/upstream/fastcgi", "bridge/probe"},
-		"bridge/upstream/fastcgi": {"bridge", "bridge/probe"},
-	}
+// importsOf returns the direct imports of each package of the module that is shipped.
+func importsOf(t *testing.T) map[string][]string {
+	t.Helper()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
+	imports := make(map[string][]string)
 	for line := range strings.Lines(string(out)) {
-		imports := strings.Fields(line)
-		name := strings.TrimPrefix(imports[0], module)
-		if slices.ContainsFunc(outsideLayout, func(o string) bool { return name == o || strings.HasPrefix(name, o+"/") }) {
-			continue
+		list := strings.Fields(line)
+		name := strings.TrimPrefix(list[0], module)
+		if !slices.ContainsFunc(outsideLayout, func(o string) bool { return name == o || strings.HasPrefix(name, o+"/") }) {
+			imports[name] = list[1:]
 		}
+	}
+	return imports
+}
+
+// Beyond its codec nothing knows a protocol but the probe, which asks what an application
+// speaks and what kind of FastCGI it is; and nothing knows which codecs there are but the
+// application.
+func TestProtocolSeam(t *testing.T) {
+	importers := map[string][]string{
+		"bridge/fcgi":             {"bridge/upstream/fastcgi", "bridge/probe"},
+		"bridge/upstream/fastcgi": {"bridge/internal/app", "bridge/probe"},
+		"bridge/scgi":             {"bridge/upstream/scgi", "bridge/probe"},
+		"bridge/upstream/scgi":    {"bridge/internal/app"},
+		"bridge/uwsgi":            {"bridge/upstream/uwsgi", "bridge/probe"},
+		"bridge/upstream/uwsgi":   {"bridge/internal/app"},
+	}
+	for name, list := range importsOf(t) {
 		for pkg, allowed := range importers {
-			if slices.Contains(imports[1:], module+pkg) && !slices.Contains(allowed, name) {
+			if slices.Contains(list, module+pkg) && !slices.Contains(allowed, name) {
 				t.Errorf("%s must not import %s", name, pkg)
 			}
 		}
 	}
 }
 
-// dependencies lists what p depends on outside the standard library.
-func dependencies(t *testing.T, p string) []string {
-	t.Helper()
-	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", p).Output()
-	if err != nil {
-		t.Fatalf("go list -deps %s: %v", p, err)
+// The rules about requests know a client as exchange.Client: of net/http they know data
+// alone, the header and the names of methods and statuses.
+func TestClientSeam(t *testing.T) {
+	files, err := filepath.Glob("../bridge/internal/exchange/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
 	}
-	var deps []string
-	for dep := range strings.FieldsSeq(string(out)) {
-		if path.Clean(dep) != p {
-			deps = append(deps, dep)
+	use := regexp.MustCompile(`\bhttp\.([A-Z]\w*)`)
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range use.FindAllStringSubmatch(string(text), -1) {
+			if w := found[1]; w != "Header" && w != "StatusText" && !strings.HasPrefix(w, "Status") && !strings.HasPrefix(w, "Method") {
+				t.Errorf("%s uses http.%s", filepath.Base(name), w)
+			}
+		}
+		if blocks := regexp.MustCompile(`<-|\bgo func|\bselect \{|time\.(Sleep|NewTimer|After)`).Find(text); blocks != nil && !strings.HasSuffix(name, "_test.go") {
+			t.Errorf("%s waits: %q", filepath.Base(name), blocks)
 		}
 	}
-	return deps
 }

@@ -18,10 +18,13 @@ func TestClientLeaves(t *testing.T) {
 		"php-fpm": func(t testing.TB) backend { return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 1}) },
 		"uwsgi":   func(t testing.TB) backend { return startUWSGI(t, 1) },
 		"go":      func(t testing.TB) backend { return startGo(t, 1) },
+		"scgi":    func(t testing.TB) backend { return startSCGI(t, 1) },
+
+		"uwsgi in its protocol": func(t testing.TB) backend { return startUWSGISocket(t, "--socket", 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			be := backend(t)
-			for step, leave := range map[string]func(*testing.T, site, *bridge.Bridge){
+			for step, leave := range map[string]func(*testing.T, site, *bridge.Handler){
 				"during a spooled upload": leaveDuringUpload,
 				"in the queue":            leaveQueue,
 				"before the first byte":   leaveBeforeFirstByte,
@@ -40,7 +43,7 @@ func TestClientLeaves(t *testing.T) {
 
 // leaveAt lets clients leave at one step, several times over, and counts
 // afterwards: goroutines, files, and by wantIdle the slots.
-func leaveAt(t *testing.T, be backend, cfg bridge.Config, leave func(*testing.T, site, *bridge.Bridge)) {
+func leaveAt(t *testing.T, be backend, cfg bridge.Config, leave func(*testing.T, site, *bridge.Handler)) {
 	checkLeaks(t)
 	url, b := serveBridge(t, cfg)
 	s := newSite(t, url+be.prefix)
@@ -53,7 +56,7 @@ func leaveAt(t *testing.T, be backend, cfg bridge.Config, leave func(*testing.T,
 	}
 }
 
-func leaveDuringUpload(t *testing.T, s site, b *bridge.Bridge) {
+func leaveDuringUpload(t *testing.T, s site, b *bridge.Handler) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	u := newPiecemeal(ctx, 10<<20)
@@ -68,7 +71,7 @@ func leaveDuringUpload(t *testing.T, s site, b *bridge.Bridge) {
 	}
 }
 
-func leaveQueue(t *testing.T, s site, b *bridge.Bridge) {
+func leaveQueue(t *testing.T, s site, b *bridge.Handler) {
 	g := newGate(t)
 	first := s.background(t, t.Context(), "/wait?gate="+g.dir)
 	g.entered(t, 1)
@@ -83,7 +86,7 @@ func leaveQueue(t *testing.T, s site, b *bridge.Bridge) {
 	within(t, "the first request", first).want(t, "waited\n")
 }
 
-func leaveBeforeFirstByte(t *testing.T, s site, b *bridge.Bridge) {
+func leaveBeforeFirstByte(t *testing.T, s site, b *bridge.Handler) {
 	g := newGate(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -99,7 +102,7 @@ func leaveBeforeFirstByte(t *testing.T, s site, b *bridge.Bridge) {
 	g.open(t)
 }
 
-func leaveDuringAnswer(t *testing.T, s site, b *bridge.Bridge) {
+func leaveDuringAnswer(t *testing.T, s site, b *bridge.Handler) {
 	g := newGate(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -104,7 +104,7 @@ func TestLoginForAllOfASite(t *testing.T) {
 	file, access := filepath.Join(t.TempDir(), "htpasswd"), filepath.Join(t.TempDir(), "access")
 	addUser(t, file, "jane", "eins", "-B", "-C", "4")
 	addUser(t, file, "joe", "zwei", "-5")
-	gate := startSluice(t, append(be.args(), "--follow", lib, "--mount", "/wiki", "--auth-file", file, "--flow-key", "user", "--access-log", access)...)
+	gate := startSluice(t, append(be.args(), "--follow", lib, "--mount", "/wiki", "--auth-file", file, "--client-key", "user", "--access-log", access)...)
 	s := newSite(t, gate.url+"/wiki")
 	for _, route := range []string{"/doku.php", "/", wikiLogo, "/nothing", "/conf/local.php"} {
 		if resp, body := s.as(t, route, "", ""); resp.StatusCode != 401 {
@@ -120,7 +120,7 @@ func TestLoginForAllOfASite(t *testing.T) {
 			t.Errorf("as %s: %s %q", user.name, resp.Status, head(body))
 		}
 	}
-	flows := map[string]map[string]bool{}
+	keys := map[string]map[string]bool{}
 	f, err := os.Open(access)
 	if err != nil {
 		t.Fatal(err)
@@ -128,22 +128,22 @@ func TestLoginForAllOfASite(t *testing.T) {
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		var line struct {
-			User string `json:"user"`
-			Flow string `json:"flow"`
+			User      string `json:"user"`
+			ClientKey string `json:"client_key"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			t.Fatal(err)
 		}
 		if line.User != "" {
-			if flows[line.User] == nil {
-				flows[line.User] = map[string]bool{}
+			if keys[line.User] == nil {
+				keys[line.User] = map[string]bool{}
 			}
-			flows[line.User][line.Flow] = true
+			keys[line.User][line.ClientKey] = true
 		}
 	}
-	jane, joe := flows["jane"], flows["joe"]
+	jane, joe := keys["jane"], keys["joe"]
 	if len(jane) != 1 || len(joe) != 1 || jane[""] || fmt.Sprint(jane) == fmt.Sprint(joe) {
-		t.Errorf("the gate knows the users as %v", flows)
+		t.Errorf("the gate knows the users as %v", keys)
 	}
 }
 

@@ -24,7 +24,7 @@ func BenchmarkMultiplexed(b *testing.B) {
 		{"Batch/Shared", "./testdata/batch", bridge.On},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
-			gate, err := bridge.New(bridge.Config{
+			gate, err := bridge.New(b.Context(), bridge.Config{
 				ApplicationConfig: bridge.ApplicationConfig{
 					Backends:  []string{"unix:" + startApplication(b, bm.application)},
 					Workers:   callers,

@@ -104,7 +104,7 @@ func TestThirdClientIsServed(t *testing.T) {
 // are: neither when nobody uses them, nor when others use them all the time.
 func TestFewerProcessesThanWorkers(t *testing.T) {
 	const starved = 2 * time.Second // an unused connection is kept for 5 s, a used one for ever
-	few := func(t *testing.T) (l *load, b *bridge.Bridge) {
+	few := func(t *testing.T) (l *load, b *bridge.Handler) {
 		checkLeaks(t)
 		be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 2})
 		be.workers = 8
@@ -112,7 +112,7 @@ func TestFewerProcessesThanWorkers(t *testing.T) {
 		url, b := serveBridge(t, be.plainConfig())
 		return newLoad(t, url+be.prefix), b
 	}
-	finish := func(t *testing.T, l *load, b *bridge.Bridge) {
+	finish := func(t *testing.T, l *load, b *bridge.Handler) {
 		l.wantAllRight(t)
 		l.wantRunOnce(t)
 		if l.slowest > starved {

@@ -207,7 +207,14 @@ func TestProbeOtherProtocols(t *testing.T) {
 			r, err := probed(t, backend{addr: "unix:" + socket}, "/hello", "")
 			foreign, ok := errors.AsType[*probe.ProtocolError](err)
 			if !ok || foreign.Speaks != speaks {
-				t.Errorf("%+v, %v, want %s", r, err, speaks)
+				t.Fatalf("%+v, %v, want %s", r, err, speaks)
+			}
+			if foreign.Backend == "" {
+				return
+			}
+			url := startSluice(t, "--backend", foreign.Backend, "--workers", "1").url
+			if got := newSite(t, url).get(t, "/hello"); got != "hello\n" {
+				t.Errorf("served with --backend %s: %q", foreign.Backend, got)
 			}
 		})
 	}

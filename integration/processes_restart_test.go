@@ -73,7 +73,7 @@ func (g processGate) restartUnderLoad(t *testing.T, be backend, restarts int) (s
 		}
 	})
 	l.wantAllRight(t)
-	if log := g.output.String(); strings.Contains(log, "a storm") {
+	if log := g.output.String(); strings.Contains(log, "a crash loop") {
 		t.Error("the log calls it a storm")
 	}
 	return seen

@@ -11,7 +11,7 @@ set -eu
 packages="
 	php-fpm php-cgi php-xml php-mbstring php-gd dokuwiki
 	gcc libc6-dev libfcgi-dev
-	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl gitweb
+	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl libscgi-perl gitweb
 	fcgiwrap cgit git
 	python3 uwsgi-core uwsgi-plugin-python3
 	nginx-light lighttpd netcat-openbsd wrk curl prometheus apache2-utils

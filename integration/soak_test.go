@@ -84,7 +84,7 @@ func sufferAll(t *testing.T, apps []*soakApp, length time.Duration) {
 type soakApp struct {
 	*load
 	name   string
-	bridge *bridge.Bridge
+	bridge *bridge.Handler
 	ask    func(method string, body []byte) question
 	pid    func(testing.TB) int // of the process, or of one of the workers
 	kill   func(testing.TB)     // ends it, and lets it be there again

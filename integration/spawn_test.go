@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge"
 )
 
 // spawned are applications that take their socket on fd 0, as sluice hands it
@@ -25,6 +27,12 @@ var spawned = map[string]func(testing.TB) (app *exec.Cmd, be backend){
 		app := exec.Command(needPerl(t, "FCGI"), testdata(t, "routes.pl"))
 		app.Env = append(app.Environ(), "WORKERS=2")
 		return app, backend{workers: 2}
+	},
+	"scgi": func(t testing.TB) (*exec.Cmd, backend) {
+		return scgi(t, 2), backend{workers: 2, protocol: bridge.SCGI}
+	},
+	"uwsgi": func(t testing.TB) (*exec.Cmd, backend) { // it finds the socket on fd 0 by itself
+		return uwsgi(t, "routes.py", 2), backend{workers: 2, protocol: bridge.UWSGI}
 	},
 }
 

@@ -15,7 +15,7 @@ func BenchmarkAcquireDone(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer g.Close()
-			r := Request{Route: "GET html /wiki/Start?action,version", Group: "GET html /wiki", Flow: 0x1234567, Method: "GET", Path: "/wiki/Start"}
+			r := Request{Route: "GET html /wiki/Start?action,version", Group: "GET html /wiki", ClientKey: 0x1234567, Method: "GET", Path: "/wiki/Start"}
 			ctx := context.Background()
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,15 +1,14 @@
 package admission
 
-// chain is a doubly linked list whose elements carry their links, so that whoever
-// has an element can take it out at once, without allocation. An element is in
-// at most one chain per link.
+// chain is a doubly linked list whose elements contain their links. An element that is known can be
+// removed in constant time and without allocation. An element is in at most one chain per link.
 type chain[T any] struct {
 	head, tail *link[T]
 	n          int
 }
 
 type link[T any] struct {
-	of         *T // whose link it is
+	of         *T // the element that the link is of
 	next, prev *link[T]
 	in         *chain[T] // nil: in none
 }
@@ -43,11 +42,11 @@ func (c *chain[T]) pushFront(l *link[T]) {
 	c.n++
 }
 
-// insert puts l before the first one for which after is true, of those near an end of
-// the chain; else at the end.
+// insert inserts l before the first element for which after is true. It looks at a bounded number
+// of elements at each end of the chain.
 func (c *chain[T]) insert(l *link[T], after func(*T) bool) {
 	next := c.head
-	for range lookAt {
+	for range batch {
 		if next == nil {
 			break
 		}
@@ -58,7 +57,7 @@ func (c *chain[T]) insert(l *link[T], after func(*T) bool) {
 		next = next.next
 	}
 	prev := c.tail
-	for range lookAt {
+	for range batch {
 		if prev == nil || !after(prev.of) {
 			break
 		}
@@ -82,7 +81,7 @@ func (c *chain[T]) insertBefore(l, next *link[T]) {
 	c.n++
 }
 
-// leave takes l out of the chain it is in, if any.
+// leave removes l from its chain, if it is in one.
 func (l *link[T]) leave() {
 	c := l.in
 	if c == nil {

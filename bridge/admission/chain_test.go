@@ -45,11 +45,10 @@ func TestInsertKeepsTheOrder(t *testing.T) {
 	}
 }
 
-// TestInsertIntoALongChain finds the place near an end of a chain, and does not look
-// through all of it.
+// TestInsertIntoALongChain: insert finds a place near an end, and does not look at the whole chain.
 func TestInsertIntoALongChain(t *testing.T) {
-	const n = 10 * lookAt
-	for _, at := range []int{0, lookAt / 2, n - lookAt/2, n} {
+	const n = 10 * batch
+	for _, at := range []int{0, batch / 2, n - batch/2, n} {
 		var c chain[number]
 		for i := range n {
 			c.pushBack(&newNumber(2*i + 1).link)
@@ -62,7 +61,7 @@ func TestInsertIntoALongChain(t *testing.T) {
 		if got := c.all(); !slices.IsSortedFunc(got, func(a, b *number) int { return a.n - b.n }) || len(got) != n+1 || c.n != n+1 {
 			t.Errorf("at %d: not in order, or not all of %d: %d", at, n+1, c.n)
 		}
-		if asked > 2*lookAt {
+		if asked > 2*batch {
 			t.Errorf("at %d: %d asked", at, asked)
 		}
 	}

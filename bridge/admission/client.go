@@ -1,56 +1,126 @@
 package admission
 
-// client is where requests come from, as far as it has any that wait, or any in flight
-// that find out about their routes. Flows may be made up, one with each request; clients
-// cannot, so what everybody shares is shared out between them.
+import "time"
+
+// client is everybody with one client key.
 type client struct {
-	key     uint64
-	flows   chain[flow] // those of which some wait
-	crowds  [rooms]crowd
-	lined   int          // its requests in lines of routes
-	finding int          // in flight, of routes that were unknown when they were started
-	unknown chain[entry] // those that wait to find out
-	link    link[client] // in Gate.unknown.ring or held while there are some
+	key    uint64
+	shared bool
+
+	queues     [classes]clientQueue
+	fast, slow int32 // in flight: started as short or unknown; started as mixed or long
+
+	waiting      chain[entry] // its waiting requests, in the order of arrival
+	waitingShort int32        // how many of these are in the lane Short
+	waitingIn    [rooms]int32
+	address      *address // the address that its waiting requests count for; nil if none waits
+	ofAddress    link[client]
+
+	// The budget, in worker-seconds, grows by Config.ClientRate per second and shrinks by one per
+	// second and request of fast.
+	budget   float64
+	budgetAt time.Duration // when budget was updated last, by the ageing clock
+	spent    bool
+
+	agedEntry *entry // the only request of the client that may count among the aged ones of its route
+
+	retries       [classes]retry
+	workerSeconds decayingSum
+
+	link link[client] // in clientTable.idle
 }
 
-// clientKey is what r's client is known by.
-func (r *Request) clientKey() uint64 {
-	if r.Client != 0 {
-		return r.Client
-	}
-	return r.Flow
+// clientQueue is the queue of a client for a class. Its requests are served in order of arrival,
+// the clients of a class in turn.
+type clientQueue struct {
+	client    *client
+	class     class
+	throttled bool // the client is at its limit
+	waiting   chain[entry]
+	link      link[clientQueue] // in Gate.rings or, if throttled, in Gate.throttled; in neither if empty
 }
 
-// clientOf returns the client with a key, which must be used at once.
-func (g *Gate) clientOf(key uint64) *client {
-	c := g.clients[key]
-	if c == nil {
-		c = &client{key: key}
-		c.link.of = c
-		for i := range c.crowds {
-			c.crowds[i] = crowd{c, 0, -1}
-		}
-		g.clients[key] = c
+type clientTable struct {
+	table map[uint64]*client
+	idle  chain[client] // clients without a request in the gate, the least recently used first
+	max   int
+}
+
+func newClient(key uint64, burst float64, clock time.Duration) *client {
+	c := &client{key: key, budget: burst, budgetAt: clock}
+	c.link.of, c.ofAddress.of = c, c
+	for i := range c.queues {
+		q := &c.queues[i]
+		q.client, q.class, q.link.of = c, class(i), q
 	}
 	return c
 }
 
-// forget forgets a client that has nothing in the gate.
-func (g *Gate) forget(c *client) {
-	if c.flows.n == 0 && c.finding == 0 {
-		delete(g.clients, c.key)
+// clientOf returns the client with that key, and takes it out of the idle ones.
+func (g *Gate) clientOf(key uint64, shared bool, now time.Duration) *client {
+	if key == 0 || !g.cfg.Lanes {
+		return g.anonymous
+	}
+	c := g.clients.table[key]
+	if c == nil {
+		c = newClient(key, g.cfg.ClientBurst, g.ageing(now))
+		c.shared = shared
+		g.clients.table[key] = c
+	}
+	c.link.leave()
+	return c
+}
+
+// markIdle adds c to the idle clients if it has no request in the gate.
+func (g *Gate) markIdle(c *client) {
+	if c == g.anonymous || c.fast+c.slow > 0 || c.waiting.n > 0 || c.link.in != nil {
+		return
+	}
+	g.clients.idle.pushBack(&c.link)
+	g.clients.trim()
+}
+
+// trim forgets the idle clients beyond max.
+func (fs *clientTable) trim() {
+	for fs.idle.n > fs.max {
+		old := fs.idle.first()
+		old.link.leave()
+		delete(fs.table, old.key)
 	}
 }
 
-// finds notes that e, of a route that nobody knew, holds a slot, or no longer.
-func (g *Gate) finds(e *entry, by int) {
-	c := g.clientOf(e.client)
-	if c.finding += by; by > 0 {
+// updateBudget brings the budget of c up to date. Time in a stall does not count. Once the budget
+// is spent, a long request of c says nothing about its route: the client is what is slow.
+func (g *Gate) updateBudget(c *client, now time.Duration) {
+	clock := g.ageing(now)
+	if clock <= c.budgetAt {
 		return
 	}
-	if c.link.in == &g.unknown.held {
-		c.link.leave()
-		g.unknown.ring.pushBack(&c.link)
+	c.budget += (g.cfg.ClientRate - float64(c.fast)) * (clock - c.budgetAt).Seconds()
+	c.budget = max(0, min(c.budget, g.cfg.ClientBurst))
+	c.budgetAt = clock
+	switch {
+	case c.budget <= 0:
+		c.spent = true
+		if e := c.agedEntry; e != nil && e.route.mostlyShort() {
+			g.uncountAged(e, now)
+		}
+	case c.budget >= g.cfg.ClientBurst/2:
+		c.spent = false
 	}
-	g.forget(c)
+}
+
+// belowClientLimit reports whether the limit of c permits another request of a class.
+func (g *Gate) belowClientLimit(c *client, of class, now time.Duration) bool {
+	switch {
+	case c.shared:
+		return true
+	case of != fast:
+		return int(c.slow) < g.clientLimit
+	}
+	g.updateBudget(c, now)
+	if c.spent {
+		return int(c.fast) < g.spentLimit
+	}
+	return int(c.fast) < g.clientLimit
 }

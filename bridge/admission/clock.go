@@ -5,11 +5,11 @@ import "time"
 // Clock is a source of time.
 type Clock interface {
 	Now() time.Time
-	// AfterFunc calls f once, in a goroutine of its own or not, when d has passed.
+	// AfterFunc calls f once after d has passed, in any goroutine.
 	AfterFunc(d time.Duration, f func()) Timer
 }
 
-// Timer is a call that is due; see time.Timer.
+// Timer is a pending call; see time.Timer.
 type Timer interface {
 	Stop() bool
 	Reset(d time.Duration) bool

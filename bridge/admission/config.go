@@ -5,46 +5,46 @@ import (
 	"time"
 )
 
-// Config is what a Gate goes by. Every value is meant as it stands; Defaults has
-// the ones to start from. W stands for Workers.
+// Config is the configuration of a Gate. No value selects a default; Defaults returns values to
+// start from.
 type Config struct {
 	Workers int // slots: requests that the application can hold at once; at least 1
-	// Lanes tells slow requests from fast ones. False: one first-in-first-out queue
-	// for all slots, bounded by Size and Timeout; nothing below Timeout counts then.
+	// Lanes tells slow requests from fast ones. If it is false, there is one first-in-first-out
+	// queue for all slots, bounded by Size and Timeout, and the numbers below Timeout have no
+	// effect.
 	Lanes   bool
-	Size    int           // short requests that may wait; a quarter of them of one flow
-	Timeout time.Duration // how long one of them may wait
+	Size    int           // short requests that may wait; a quarter of them of one client
+	Timeout time.Duration // how long a short request may wait
 
 	LongSize    int           // long and mixed requests that may wait, and as many unknown ones
-	LongTimeout time.Duration // how long one of them may wait
-	LongAfter   time.Duration // a request in flight for longer is a long one
-	Reserve     int           // slots in which no long request starts; less than W
-	LongMin     int           // slots that long requests have even under full load
+	LongTimeout time.Duration // how long a long or mixed request may wait
+	LongAfter   time.Duration // a request in flight for longer counts as long
+	Reserve     int           // slots that long requests never take; less than Workers
+	LongMin     int           // slots that long requests may take even under full load
 	Unknown     int           // requests of unknown routes that may be in flight together
-	WaitTarget  time.Duration // a wait that 1 % of the short requests may exceed because of long ones; twice their mean time if that is more
-	StallAfter  time.Duration // short requests in flight and none finished for so long are a stall; 20 times their mean time if that is more
+	WaitTarget  time.Duration // the longest wait of 99 % of the short requests that long ones may cause; twice their mean time if that is longer
+	StallAfter  time.Duration // a stall is suspected when no short request has ended for so long; 20 times their mean time if that is longer
 
-	FlowLimit  int     // short requests a flow may have in flight, and long ones as many again
-	SpentLimit int     // the same for short ones while the flow's budget is spent
-	FlowRate   float64 // a flow's budget: worker-seconds per second
-	FlowBurst  float64 // worker-seconds it may save up
+	ClientLimit int     // short requests that a client may have in flight, and as many long ones besides
+	SpentLimit  int     // the limit for short requests while the client's budget is spent
+	ClientRate  float64 // a client's budget: worker-seconds per second
+	ClientBurst float64 // worker-seconds that a client may save
 
-	Routes int // routes remembered
-	Flows  int // flows remembered that have nothing in the gate
+	Routes  int // how many routes the gate remembers
+	Clients int // how many clients without a request in the gate it remembers
 
-	// Capacity is what the application is believed to hold now. It is asked at every
-	// tick and by Configure, under the gate's mutex; the gate uses 1 to Workers of it.
-	// Nil: Workers.
+	// Capacity returns how many requests the application is believed to hold now. The gate calls it
+	// at every tick and in Configure, with its mutex held, and uses 1 to Workers. Nil: Workers.
 	Capacity func() int
-	// Clock is where time comes from. Nil: the system's.
+	// Clock is the source of time. Nil: the system's clock.
 	Clock Clock
-	// OnStall is told of the begin and of the end of a stall, one after the other and
-	// not under the gate's mutex. It must not call the gate. Nil: nobody is told.
+	// OnStall is told of the beginning and of the end of each stall, in order and without the
+	// gate's mutex. It must not call the gate. It may be nil.
 	OnStall func(Stall)
 }
 
-// Defaults returns what serves an application with so many workers. Where the
-// numbers come from is in docs/admission.md.
+// Defaults returns a Config for an application with that many workers. docs/admission.md says where
+// the numbers come from.
 func Defaults(workers int) Config {
 	w := max(workers, 1)
 	c := Config{
@@ -53,8 +53,8 @@ func Defaults(workers int) Config {
 		LongSize: 10000, LongTimeout: 20 * time.Second, LongAfter: time.Second,
 		Reserve: max(2, (w+3)/4), LongMin: 1, Unknown: max(1, w/2),
 		WaitTarget: 100 * time.Millisecond, StallAfter: time.Second,
-		FlowLimit: max(2, w/4), SpentLimit: max(1, w/8), FlowRate: max(1, float64(w)/8), FlowBurst: float64(w) / 2,
-		Routes: 4096, Flows: 4096,
+		ClientLimit: max(2, w/4), SpentLimit: max(1, w/8), ClientRate: max(1, float64(w)/8), ClientBurst: float64(w) / 2,
+		Routes: 4096, Clients: 4096,
 	}
 	if w <= 4 {
 		c.LongMin = 0
@@ -82,11 +82,11 @@ func (c *Config) check() error {
 		{"reserve", c.Reserve, 0, c.Workers - 1},
 		{"long_min", c.LongMin, 0, c.Workers - c.Reserve},
 		{"unknown", c.Unknown, 1, c.Workers},
-		{"flow limit", c.FlowLimit, 1, c.Workers * 1000},
+		{"client limit", c.ClientLimit, 1, c.Workers * 1000},
 		{"spent_limit", c.SpentLimit, 1, c.Workers * 1000},
 		{"long_size", c.LongSize, 0, 1 << 30},
 		{"routes", c.Routes, 16, 1 << 30},
-		{"flows", c.Flows, 16, 1 << 30},
+		{"clients", c.Clients, 16, 1 << 30},
 	} {
 		if v.value < v.lo || v.value > v.hi {
 			return fmt.Errorf("admission: %s: is %d, want %d to %d", v.name, v.value, v.lo, v.hi)
@@ -102,8 +102,8 @@ func (c *Config) check() error {
 			return fmt.Errorf("admission: %s: is %v, want more than 0", v.name, v.value)
 		}
 	}
-	if !(c.FlowRate > 0 && c.FlowRate < 1e9 && c.FlowBurst > 0 && c.FlowBurst < 1e9) {
-		return fmt.Errorf("admission: flow_rate %g, flow_burst %g: want more than 0, and less than 1e9", c.FlowRate, c.FlowBurst)
+	if !(c.ClientRate > 0 && c.ClientRate < 1e9 && c.ClientBurst > 0 && c.ClientBurst < 1e9) {
+		return fmt.Errorf("admission: client_rate %g, client_burst %g: want more than 0, and less than 1e9", c.ClientRate, c.ClientBurst)
 	}
 	return nil
 }

@@ -6,19 +6,18 @@ import (
 	"time"
 )
 
-// ErrOtherKind is what Configure returns for a Config that only another gate can go by.
+// ErrOtherKind is returned by Configure for a Config that needs a new gate.
 var ErrOtherKind = errors.New("admission: only another gate can go by that")
 
-// Configure has the gate go by cfg from now on. What New would refuse is refused, and
-// changes nothing; so does ErrOtherKind, which says that Lanes is another. Clock,
-// Capacity and OnStall stay as they are, whatever cfg says.
+// Configure replaces the gate's Config. It returns an error and changes nothing if New would refuse
+// cfg, or if Lanes differs (ErrOtherKind). Clock, Capacity and OnStall keep their values, whatever
+// cfg has.
 //
-// Nobody is refused because of it, and nobody stopped: those who hold slots keep them,
-// although they may be more than Workers now, and those who wait may do so for as long
-// as when they came, although they may be more than Size or LongSize now. What was
-// learned stays, too: the lanes of routes, what flows have used, the load, a stall. Flows
-// keep what they have saved, up to FlowBurst; who counts as long goes on doing so,
-// whatever LongAfter is.
+// No request is refused or stopped because of the change. Requests in flight keep their slots, even
+// if there are more of them than Workers now. Waiting requests may wait for as long as when they
+// came, even if there are more of them than Size or LongSize now. What the gate has learned stays:
+// the lanes of routes, what clients have used, the load, a stall. Clients keep what they have
+// saved, up to ClientBurst. A request that counts as long stays long, whatever LongAfter is.
 func (g *Gate) Configure(cfg Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -26,13 +25,17 @@ func (g *Gate) Configure(cfg Config) error {
 		return err
 	}
 	now := g.now()
-	g.wake(now)
-	g.settleAll(now) // at the rate there was
+	g.detectPause(now)
+	for _, c := range g.clients.table {
+		if !c.shared {
+			g.updateBudget(c, now) // at the old rate
+		}
+	}
 	cfg.Clock, cfg.Capacity, cfg.OnStall = g.cfg.Clock, g.cfg.Capacity, g.cfg.OnStall
 	g.cfg = cfg
 	g.routes.limit(cfg.Routes)
-	g.flows.max = cfg.Flows
-	g.flows.trim()
+	g.clients.max = cfg.Clients
+	g.clients.trim()
 	g.remeasure()
 	if cfg.Lanes {
 		g.reconsider(now)
@@ -41,14 +44,14 @@ func (g *Gate) Configure(cfg Config) error {
 	return nil
 }
 
-// CanBecome returns the error that Configure would, and changes nothing.
+// CanBecome returns the error that Configure would return, and changes nothing.
 func (g *Gate) CanBecome(cfg Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.checkNext(&cfg)
 }
 
-// checkNext reports what speaks against a Config in place of the one there is.
+// checkNext returns an error if cfg cannot replace the current Config.
 func (g *Gate) checkNext(cfg *Config) error {
 	if err := cfg.check(); err != nil {
 		return err
@@ -62,25 +65,16 @@ func (g *Gate) checkNext(cfg *Config) error {
 	return nil
 }
 
-// settleAll brings all budgets up to date.
-func (g *Gate) settleAll(now time.Duration) {
-	for _, f := range g.flows.table {
-		if !f.shared {
-			g.settle(f, now)
-		}
-	}
-}
-
-// reconsider has everything that hangs on Config found out anew. Those who wait for
-// others of their kind, or of their flow, are looked at again: they may have more now.
+// reconsider computes anew what depends on Config, and looks again at requests that wait for others
+// of their route or client: these may have higher limits now.
 func (g *Gate) reconsider(now time.Duration) {
-	need := g.load.need(g.w, g.cfg.WaitTarget)
+	need := g.load.need(g.slots, g.cfg.WaitTarget)
 	for i := range g.needs {
-		g.needs[i] = max(g.needs[i], need) // those that were found for fewer slots may be too low
+		g.needs[i] = max(g.needs[i], need) // needs computed for fewer slots may be too low
 	}
-	g.aim()
+	g.setLongTarget()
 	g.ageAll(now)
-	g.releaseHeld(g.holding.n, now)
-	g.letSome(g.lines.n, now)
-	g.letUnknown()
+	g.recheckThrottled(g.throttled.n, now)
+	g.recheckRoutes(g.blockedRoutes.n, now)
+	g.releaseUnknown()
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// configure has the gate go by its Config with a change.
+// configure applies a change to the Config of the gate.
 func (r *rig) configure(change func(*Config)) {
 	r.Helper()
 	cfg := r.g.cfg
@@ -49,7 +49,7 @@ func TestConfigureRefuses(t *testing.T) {
 	}
 }
 
-// Clock, Capacity and OnStall stay, whatever the new Config says.
+// Clock, Capacity and OnStall keep their values, whatever the new Config has.
 func TestConfigureKeeps(t *testing.T) {
 	r := known(t, 8, func(c *Config) { c.Capacity = func() int { return 6 } })
 	cfg := Defaults(16)
@@ -91,7 +91,7 @@ func TestMoreWorkers(t *testing.T) {
 	}
 }
 
-// Those who hold slots keep them, and those who wait are not refused.
+// Requests in flight keep their slots, and waiting requests are not refused.
 func TestFewerWorkers(t *testing.T) {
 	for name, change := range map[string]func(*Config){"lanes": func(*Config) {}, "fifo": fifo} {
 		t.Run(name, func(t *testing.T) {
@@ -164,17 +164,17 @@ func TestShorterLongQueue(t *testing.T) {
 	r.leaveAll(run)
 }
 
-// Who waited for others of its flow, route or kind is looked at at once.
+// Requests that wait for others of their client, route or kind are looked at at once.
 func TestMoreOfAKind(t *testing.T) {
-	t.Run("flow", func(t *testing.T) {
+	t.Run("client", func(t *testing.T) {
 		r := known(t, 16)
 		var all []*visit
-		for range r.g.cfg.FlowLimit {
+		for range r.g.cfg.ClientLimit {
 			all = append(all, r.enter(page(1)).mustRun())
 		}
-		all = append(all, r.crowd()...)
+		all = append(all, r.fillUnreserved()...)
 		held := r.enter(page(1)).mustWait()
-		r.configure(func(c *Config) { c.FlowLimit++ })
+		r.configure(func(c *Config) { c.ClientLimit++ })
 		all = append(all, held.mustRun(), r.enter(page(1)).mustWait())
 		r.leaveAll(all)
 	})
@@ -183,7 +183,7 @@ func TestMoreOfAKind(t *testing.T) {
 		var all []*visit
 		var blocked *visit
 		for i := 0; blocked == nil; i++ {
-			v := r.enter(Request{Route: fmt.Sprint(i), Flow: uint64(i + 1)})
+			v := r.enter(Request{Route: fmt.Sprint(i), ClientKey: uint64(i + 1)})
 			if all = append(all, v); !v.running() {
 				blocked = v.mustWait()
 			}
@@ -237,18 +237,18 @@ func TestReserveChanges(t *testing.T) {
 	}
 	polls[6].done()
 	waits.mustRun()
-	// What is given to long ones cannot be taken back, so they get it step by step.
+	// A slot that a long request has cannot be taken back, so LongCap rises in steps.
 	r.configure(func(c *Config) { c.Reserve = 2 })
 	longCap(6)
 	r.clock.pass(tick)
 	longCap(7)
-	r.clock.pass(8 * raiseAfter)
+	r.clock.pass(8 * raiseInterval)
 	longCap(14)
 	r.leaveAll(append(polls[7:], waits))
 }
 
-// Where the short ones needed all workers there were, they may need more of more: what
-// is known of them does not say that long ones may have the new ones.
+// If short requests needed all workers, they may need more of a larger number: what is known of
+// them does not say that long ones may have the new workers.
 func TestMoreWorkersUnderLoad(t *testing.T) {
 	r := known(t, 4, func(c *Config) { c.Reserve = 0 })
 	kinds := [...]func(uint64) Request{page, other}
@@ -267,31 +267,31 @@ func TestMoreWorkersUnderLoad(t *testing.T) {
 	if free >= 4 {
 		t.Fatalf("the load leaves %d slots", free)
 	}
-	if r.g.target > free {
-		t.Errorf("%d for long ones, the load leaves %d", r.g.target, free)
+	if r.g.longTarget > free {
+		t.Errorf("%d for long ones, the load leaves %d", r.g.longTarget, free)
 	}
 }
 
-// A flow's budget counts at the rate there was until then.
+// A client's budget grows at the old rate until the change.
 func TestBudgetsAreKept(t *testing.T) {
 	r := known(t, 16)
-	const flow = 7
-	r.teach(page(flow), 1, 50*time.Millisecond)
-	f := r.g.flows.table[flow]
+	const clientKey = 7
+	r.teach(page(clientKey), 1, 50*time.Millisecond)
+	f := r.g.clients.table[clientKey]
 	f.budget = 0
-	r.g.settle(f, r.g.now())
+	r.g.updateBudget(f, r.g.now())
 	r.clock.pass(2 * time.Second)
-	r.configure(func(c *Config) { c.FlowRate, c.FlowBurst = 0.5, 100 })
+	r.configure(func(c *Config) { c.ClientRate, c.ClientBurst = 0.5, 100 })
 	if f.budget < 3.9 || f.budget > 4.1 { // 2 s at 2 per second
 		t.Errorf("the budget is %g, want 4", f.budget)
 	}
 	r.clock.pass(2 * time.Second)
-	if r.g.settle(f, r.g.now()); f.budget < 4.9 || f.budget > 5.1 {
+	if r.g.updateBudget(f, r.g.now()); f.budget < 4.9 || f.budget > 5.1 {
 		t.Errorf("the budget is %g, want 5", f.budget)
 	}
-	r.configure(func(c *Config) { c.FlowBurst = 1 })
+	r.configure(func(c *Config) { c.ClientBurst = 1 })
 	r.clock.pass(tick)
-	if r.g.settle(f, r.g.now()); f.budget != 1 {
+	if r.g.updateBudget(f, r.g.now()); f.budget != 1 {
 		t.Errorf("the budget is %g, want 1", f.budget)
 	}
 }
@@ -313,16 +313,16 @@ func TestConfigureForgetsNothing(t *testing.T) {
 
 func TestFewerAreRemembered(t *testing.T) {
 	r := newRig(t, 8)
-	busy := r.enter(Request{Route: "first", Flow: 1}).mustRun()
+	busy := r.enter(Request{Route: "first", ClientKey: 1}).mustRun()
 	for i := range 200 {
-		r.enter(Request{Route: fmt.Sprint(i), Group: fmt.Sprint("group", i), Flow: uint64(i + 2)}).mustRun().done()
+		r.enter(Request{Route: fmt.Sprint(i), Group: fmt.Sprint("group", i), ClientKey: uint64(i + 2)}).mustRun().done()
 	}
-	r.configure(func(c *Config) { c.Routes, c.Flows = 16, 20 })
+	r.configure(func(c *Config) { c.Routes, c.Clients = 16, 20 })
 	if n, groups := len(r.g.routes.table), len(r.g.routes.groups); n > 8 || groups > 4 {
 		t.Errorf("%d routes and %d groups remembered", n, groups)
 	}
-	if n := len(r.g.flows.table); n != 21 {
-		t.Errorf("%d flows remembered, want 20 and one that is in the gate", n)
+	if n := len(r.g.clients.table); n != 21 {
+		t.Errorf("%d clients remembered, want 20 and one that is in the gate", n)
 	}
 	if r.g.routes.table["first"] == nil {
 		t.Error("a route with a request in the gate is forgotten")
@@ -330,7 +330,7 @@ func TestFewerAreRemembered(t *testing.T) {
 	busy.done()
 }
 
-// Those in flight count as long by the new measure from then on.
+// Requests in flight count as long by the new value from then on.
 func TestLongAfterChanges(t *testing.T) {
 	r := newRig(t, 8)
 	r.warmUp()
@@ -343,7 +343,7 @@ func TestLongAfterChanges(t *testing.T) {
 	v.done()
 }
 
-// Time for which the process stood still does not count, whoever comes first afterwards.
+// The time of a pause of the process does not count, whichever call comes first after it.
 func TestConfigureAfterSleep(t *testing.T) {
 	r := newRig(t, 8)
 	v := r.enter(page(1)).mustRun()
@@ -355,7 +355,7 @@ func TestConfigureAfterSleep(t *testing.T) {
 	v.done()
 }
 
-// A stall goes on, and so does the recovery from one, with other workers.
+// A stall, and the recovery from one, goes on with another number of workers.
 func TestConfigureInAStall(t *testing.T) {
 	for _, workers := range []int{4, 16, 40} {
 		r := known(t, 16)
@@ -381,7 +381,7 @@ func TestConfigureInAStall(t *testing.T) {
 	}
 }
 
-// The race detector tells whether anything is read that changes.
+// The race detector finds data that is read while Configure changes it.
 func TestConfigureRaces(t *testing.T) {
 	cfg := Defaults(8)
 	cfg.StallAfter = time.Millisecond
@@ -394,7 +394,7 @@ func TestConfigureRaces(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			r := Request{Route: fmt.Sprint("route ", i%3), Flow: uint64(i + 1)}
+			r := Request{Route: fmt.Sprint("route ", i%3), ClientKey: uint64(i + 1)}
 			for range 500 {
 				ticket, err := g.Acquire(context.Background(), &r)
 				if err != nil {

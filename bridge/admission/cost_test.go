@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestParkedRequestIsSmall parks as many as there may ever be, each of a flow of its
-// own, and counts what the gate keeps of one.
+// TestParkedRequestIsSmall parks as many requests as there may ever be, each of another client, and
+// measures the gate's memory for one.
 func TestParkedRequestIsSmall(t *testing.T) {
 	const n = 100_000
 	for name, kind := range map[string]struct {
@@ -19,19 +19,19 @@ func TestParkedRequestIsSmall(t *testing.T) {
 	}{
 		"long": {
 			func(c *Config) { c.LongSize = 2 * n },
-			func(i int) Request { return Request{Route: "poll", Flow: uint64(i + 1), Long: true} },
+			func(i int) Request { return Request{Route: "poll", ClientKey: uint64(i + 1), Long: true} },
 		},
-		"no flow": {
+		"no client": {
 			func(c *Config) { c.LongSize = 2 * n },
 			func(int) Request { return Request{Route: "poll", Long: true} },
 		},
 		"unknown": {
 			func(c *Config) { c.LongSize = 2 * n },
-			func(i int) Request { return Request{Route: "new", Flow: uint64(i + 1)} },
+			func(i int) Request { return Request{Route: "new", ClientKey: uint64(i + 1)} },
 		},
 		"plain queue": {
 			func(c *Config) { c.Lanes, c.Size = false, 2*n },
-			func(i int) Request { return Request{Route: "poll", Flow: uint64(i + 1)} },
+			func(i int) Request { return Request{Route: "poll", ClientKey: uint64(i + 1)} },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestParkedRequestIsSmall(t *testing.T) {
 			if each > 1024 {
 				t.Errorf("%d bytes each, want 1024 at most", each)
 			}
-			if s := r.g.Snapshot(); s.Waiting < n-r.g.w {
+			if s := r.g.Snapshot(); s.Waiting < n-r.g.slots {
 				t.Errorf("%d wait", s.Waiting)
 			}
 			for i := range tickets { // the last first: none starts
@@ -76,7 +76,7 @@ func TestFreeSlotAllocatesNothing(t *testing.T) {
 	for _, lanes := range []bool{true, false} {
 		t.Run(fmt.Sprintf("lanes %v", lanes), func(t *testing.T) {
 			r := newRig(t, 16, func(c *Config) { c.Lanes = lanes })
-			q := Request{Route: "GET html /wiki/Start", Group: "GET html /wiki", Flow: 1, Method: "GET", Path: "/wiki/Start"}
+			q := Request{Route: "GET html /wiki/Start", Group: "GET html /wiki", ClientKey: 1, Method: "GET", Path: "/wiki/Start"}
 			ctx := context.Background()
 			n := testing.AllocsPerRun(1000, func() {
 				ticket, err := r.g.Acquire(ctx, &q)

@@ -5,18 +5,17 @@ import (
 	"time"
 )
 
-// recent is the time constant of what routes and flows have used lately.
-const recent = time.Minute
+// timeConstant is the time constant of the work that routes and clients have done lately.
+const timeConstant = time.Minute
 
-// level follows a number through time: an exponentially weighted mean of it over
-// the recent past.
-type level struct {
+// ewma is an exponentially weighted moving average of a number that changes at any time.
+type ewma struct {
 	mean float64
 	at   time.Duration
 }
 
-// follow notes that the number was n since the last call.
-func (l *level) follow(n int, now time.Duration) {
+// update notes that the number has been n since the last call.
+func (l *ewma) update(n int, now time.Duration) {
 	if l.mean == 0 && n == 0 {
 		l.at = now
 		return
@@ -28,30 +27,30 @@ func (l *level) follow(n int, now time.Duration) {
 	}
 }
 
-func (l *level) value(n int, now time.Duration) float64 {
+func (l *ewma) value(n int, now time.Duration) float64 {
 	if l.mean == 0 && n == 0 {
 		return 0
 	}
-	return float64(n) + (l.mean-float64(n))*math.Exp(-float64(now-l.at)/float64(recent))
+	return float64(n) + (l.mean-float64(n))*math.Exp(-float64(now-l.at)/float64(timeConstant))
 }
 
-// work is a sum that forgets: of worker-seconds.
-type work struct {
+// decayingSum is a sum of worker-seconds whose terms lose weight exponentially with time.
+type decayingSum struct {
 	sum float64
 	at  time.Duration
 }
 
-func (w *work) add(seconds float64, now time.Duration) {
-	if now-w.at >= recent/64 { // more often would change little, and costs an exponential
+func (w *decayingSum) add(seconds float64, now time.Duration) {
+	if now-w.at >= timeConstant/64 { // more often would change little, and costs an exponential
 		w.sum = w.value(now)
 		w.at = now
 	}
 	w.sum += seconds
 }
 
-func (w *work) value(now time.Duration) float64 {
+func (w *decayingSum) value(now time.Duration) float64 {
 	if w.sum == 0 {
 		return 0
 	}
-	return w.sum * math.Exp(-float64(now-w.at)/float64(recent))
+	return w.sum * math.Exp(-float64(now-w.at)/float64(timeConstant))
 }

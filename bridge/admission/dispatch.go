@@ -2,10 +2,10 @@ package admission
 
 import "time"
 
-// dispatch starts whom it may: nested ones first, unless it is the turn of others, then
-// short, mixed and long ones, and then those that only others of their own keep waiting.
+// dispatch starts all requests that may start: nested ones first, unless it is the turn of the
+// others, then short, mixed and long ones, and then those that may borrow a slot.
 func (g *Gate) dispatch(now time.Duration) {
-	if g.nesting.waiting.n > 0 && g.turnOfOthers() {
+	if g.nesting.waiting.n > 0 && g.othersTurn() {
 		g.dispatchFast(now)
 	}
 	g.dispatchNested(now)
@@ -14,41 +14,43 @@ func (g *Gate) dispatch(now time.Duration) {
 		g.dispatchFast(now)
 	}
 	g.dispatchLong(now)
-	g.dispatchGuests(now)
+	g.borrowForClients(now)
+	g.borrowForRoutes(now)
 }
 
 func (g *Gate) dispatchFast(now time.Duration) {
 	ring := &g.rings[fast]
 	for ring.n > 0 && g.free(now) {
-		t := ring.first()
-		e := t.waiting.first()
+		q := ring.first()
+		e := q.waiting.first()
 		lane := g.laneOf(e, now)
 		if lane.class() != fast {
 			g.relane(e, lane)
 			continue
 		}
 		g.setLane(e, lane)
-		if !g.room(t.flow, fast, now) {
-			g.hold(t)
+		if !g.belowClientLimit(q.client, fast, now) {
+			g.throttle(q)
 			continue
 		}
-		if r, full := g.full(e, now); full {
+		if r, full := g.atRouteLimit(e, now); full {
 			g.block(e, r)
 			continue
 		}
-		g.grant(e, t, now)
+		g.grant(e, q, now)
 	}
 }
 
-// dispatchMixed reports whether it has found one that is short now, and may start.
+// dispatchMixed returns early and reports true when it has found a request that is short now and
+// may start.
 func (g *Gate) dispatchMixed(now time.Duration) (short bool) {
 	ring := &g.rings[mixed]
 	for ring.n > 0 && g.hasShortSlot(now) && g.longAllowed() {
-		t := ring.first()
-		e := t.waiting.first()
+		q := ring.first()
+		e := q.waiting.first()
 		switch lane := g.laneOf(e, now); lane.class() {
 		case fast:
-			_, full := g.full(e, now)
+			_, full := g.atRouteLimit(e, now)
 			if !full && g.free(now) {
 				g.relane(e, lane)
 				return true
@@ -62,10 +64,10 @@ func (g *Gate) dispatchMixed(now time.Duration) (short bool) {
 		switch {
 		case !g.freeForLong(e, now):
 			g.block(e, e.route)
-		case !g.room(t.flow, mixed, now):
-			g.hold(t)
+		case !g.belowClientLimit(q.client, mixed, now):
+			g.throttle(q)
 		default:
-			g.grant(e, t, now)
+			g.grant(e, q, now)
 		}
 	}
 	return false
@@ -74,8 +76,8 @@ func (g *Gate) dispatchMixed(now time.Duration) (short bool) {
 func (g *Gate) dispatchLong(now time.Duration) {
 	ring := &g.rings[long]
 	for ring.n > 0 {
-		t := ring.first()
-		e := t.waiting.first()
+		q := ring.first()
+		e := q.waiting.first()
 		if !g.freeForLong(e, now) {
 			return
 		}
@@ -84,25 +86,25 @@ func (g *Gate) dispatchLong(now time.Duration) {
 			g.dispatch(now)
 			return
 		}
-		if !g.room(t.flow, long, now) {
-			g.hold(t)
+		if !g.belowClientLimit(q.client, long, now) {
+			g.throttle(q)
 			continue
 		}
-		g.grant(e, t, now)
+		g.grant(e, q, now)
 	}
 }
 
-// grant starts e, the first of t, and lets the other flows have their turn.
-func (g *Gate) grant(e *entry, t *turn, now time.Duration) {
-	g.takeOut(e)
-	if ring := t.link.in; ring != nil {
-		t.link.leave()
-		ring.pushBack(&t.link)
+// grant starts e, which is in q, and moves q to the end of its ring.
+func (g *Gate) grant(e *entry, q *clientQueue, now time.Duration) {
+	g.dequeue(e)
+	if ring := q.link.in; ring != nil {
+		q.link.leave()
+		ring.pushBack(&q.link)
 	}
 	w := e.waiter
 	e.waiter = nil
 	g.start(e, now)
-	if w != nil { // else Enter is about to return
+	if w != nil { // else Enter is about to return the granted ticket
 		w.Settle(nil)
 	}
 }

@@ -2,68 +2,68 @@ package admission
 
 import "time"
 
-// state is where a request stands: vacant -> waiting -> running -> vacant, or
-// vacant -> running, or waiting -> vacant.
+// state is the state of an entry: unused -> waiting -> running -> unused, or unused -> running, or
+// waiting -> unused.
 type state uint8
 
 const (
-	vacant state = iota
+	unused state = iota
 	waiting
 	running
 )
 
-// entry is one request in the gate. Entries are used again. There is one for each request
-// that is parked: its fields are in the order that takes least room.
+// entry is a request in the gate. Entries are reused. Each parked request has one, so the fields
+// are in the order that takes the least memory.
 type entry struct {
-	seq uint64 // of its use, in the order of arrival, so that a ticket of an earlier one does nothing
+	seq uint64 // number of the use, in order of arrival; a ticket of an earlier use does nothing
 
-	state    state
-	lane     Lane // what it is taken for; from its start on, what it was started as
-	queue    class
-	depth    uint8 // a worker waits for its answer, with a request of so much less depth; 0: it is not nested
-	declared bool
-	ownFault bool // it is refused because of its own client's
-	newcomer bool // nothing was known of its exact route when it was started
-	aged     bool // it was found to be long after its start
-	streams  bool // because its answer is a stream of events
-	guest    bool // it was started although its flow, or its route, has in flight what it may
-	counts   bool // it is among the aged of its route, and of the group for a newcomer
-	patient  bool // its deadline is that of a long one
+	state        state
+	lane         Lane // the current lane; from the start on, the lane it started in
+	queue        class
+	depth        uint8 // 0: not nested; else a worker waits for its answer, with a request whose depth is one less
+	declared     bool
+	ownFault     bool // it is refused because of other requests of its own client or address
+	newRoute     bool // its route was not known when it was classified
+	aged         bool // it has become long since its start
+	streams      bool // its answer is a stream of events, which makes it long
+	borrows      bool // it started beyond the limit of its client or its route
+	countsAsAged bool // it is among the aged requests of its route and, if newRoute, of the group
+	longWait     bool // its deadline is that of a long request
 
-	probe        uint64 // the number of the stall it was started in, to find out; 0: none
-	client       uint64 // client's key
-	flow         *flow
-	route, judge *route // judge: whose record it was taken for short by, if not by route's
+	probe         uint64 // number of the suspicion during which it started as a probe; 0: none
+	addressKey    uint64 // key of its address
+	client        *client
+	route, record *route // record: the group whose record made it short, nil if the route's own did
 
 	arrived, started time.Duration
-	age0             time.Duration // the ageing clock at its start
+	ageStart         time.Duration // the ageing clock at its start
 	deadline         time.Duration // while it waits
 	waiter           Waiter
 
-	link        link[entry] // in a turn's queue, client.unknown or nesting.waiting; then in young or old
-	mine        link[entry] // in flow.waits
-	in, lined   *line       // the line it waits in; the last one it did
-	turn        int         // in that line
-	index       int32       // in Gate.deadlines; -1: not there
-	placeInLine int32       // in the line; -1: not there
+	link                       link[entry] // in clientQueue.waiting, address.unknownWaiting or nesting.waiting; in flight, in young or old
+	ofClient                   link[entry] // in client.waiting
+	routeQueue, lastRouteQueue *routeQueue // the route's queue it waits in; the last one it waited in
+	round                      int         // its round in that queue
+	deadlineIndex              int32       // in Gate.deadlines; -1: not there
+	roundIndex                 int32       // in routeQueue.waiting; -1: not there
 
-	method, path, routeName, instance string // for reports; route has no name where routes are not told apart
+	method, path, routeName, instance string // for reports; route has no name if Lanes is off
 }
 
 // long reports whether e, in flight, counts as long.
 func (e *entry) long() bool { return e.aged || e.lane.class() != fast }
 
-// before reports whether e came before other.
+// before reports whether e arrived before other.
 func (e *entry) before(other *entry) bool { return e.seq < other.seq }
 
-const keptEntries = 1024
+const maxFreeEntries = 1024
 
-// vacancy returns an entry for r.
-func (g *Gate) vacancy(r *Request, now time.Duration) *entry {
-	e := g.vacant.first()
+// newEntry returns an entry for r.
+func (g *Gate) newEntry(r *Request, now time.Duration) *entry {
+	e := g.freeEntries.first()
 	if e == nil {
 		e = new(entry)
-		e.clear()
+		e.reset()
 	} else {
 		e.link.leave()
 	}
@@ -73,15 +73,15 @@ func (g *Gate) vacancy(r *Request, now time.Duration) *entry {
 	return e
 }
 
-// vacate ends e's use.
-func (g *Gate) vacate(e *entry) {
-	e.clear()
-	if g.vacant.n < keptEntries {
-		g.vacant.pushFront(&e.link)
+// recycle ends the use of e and keeps it for another request.
+func (g *Gate) recycle(e *entry) {
+	e.reset()
+	if g.freeEntries.n < maxFreeEntries {
+		g.freeEntries.pushFront(&e.link)
 	}
 }
 
-func (e *entry) clear() {
-	*e = entry{index: -1, placeInLine: -1}
-	e.link.of, e.mine.of = e, e
+func (e *entry) reset() {
+	*e = entry{deadlineIndex: -1, roundIndex: -1}
+	e.link.of, e.ofClient.of = e, e
 }

@@ -5,57 +5,57 @@ import (
 	"time"
 )
 
-// Check looks for what must never be.
+// Check returns an error if an invariant does not hold.
 func (g *Gate) Check() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	c := &checker{g: g, routes: make(map[*route]*routeCount), flows: make(map[*flow]*flowCount), clients: make(map[uint64]*clientCount)}
+	c := &checker{g: g, routes: make(map[*route]*routeCount), clients: make(map[*client]*clientCount), addresses: make(map[uint64]*addressCount)}
 	c.flight()
 	c.queues()
 	c.sums()
 	return c.err
 }
 
-type routeCount struct{ in, aged int }
+type routeCount struct{ inFlight, aged int }
 
 type checker struct {
 	g   *Gate
 	err error
 
-	in, phi, young, aged, shorts, newcomers int
-	fast, slow                              map[*flow]int
-	guests                                  int
-	routes                                  map[*route]*routeCount
-	rooms                                   [rooms]int
-	flows                                   map[*flow]*flowCount
-	clients                                 map[uint64]*clientCount
-	nested, nestedIn                        int
-	probes                                  int
+	inUse, longInUse, young, aged, knownShort, newRoutes int
+	fast, slow                                           map[*client]int
+	borrowed                                             int
+	routes                                               map[*route]*routeCount
+	rooms                                                [rooms]int
+	clients                                              map[*client]*clientCount
+	addresses                                            map[uint64]*addressCount
+	nested, nestedIn                                     int
+	probes                                               int
 }
 
-type flowCount struct {
+type clientCount struct {
 	waits, shorts int
 	rooms         [rooms]int
 }
 
-type clientCount struct {
-	flows                   map[*flow]bool
-	rooms                   [rooms]int
-	lined, unknown, finding int
+type addressCount struct {
+	clients                           map[*client]bool
+	rooms                             [rooms]int
+	blocked, unknown, unknownInFlight int
 }
 
-func (c *checker) client(key uint64) *clientCount {
-	if c.clients[key] == nil {
-		c.clients[key] = &clientCount{flows: make(map[*flow]bool)}
+func (c *checker) address(key uint64) *addressCount {
+	if c.addresses[key] == nil {
+		c.addresses[key] = &addressCount{clients: make(map[*client]bool)}
 	}
-	return c.clients[key]
+	return c.addresses[key]
 }
 
-func (c *checker) flow(f *flow) *flowCount {
-	if c.flows[f] == nil {
-		c.flows[f] = new(flowCount)
+func (c *checker) client(f *client) *clientCount {
+	if c.clients[f] == nil {
+		c.clients[f] = new(clientCount)
 	}
-	return c.flows[f]
+	return c.clients[f]
 }
 
 func (c *checker) fail(format string, args ...any) {
@@ -71,105 +71,105 @@ func (c *checker) route(r *route) *routeCount {
 	return c.routes[r]
 }
 
-// flight counts what holds a slot.
+// flight counts the requests that hold slots.
 func (c *checker) flight() {
 	g := c.g
-	c.fast, c.slow = map[*flow]int{}, map[*flow]int{}
+	c.fast, c.slow = map[*client]int{}, map[*client]int{}
 	for _, chain := range []*chain[entry]{&g.young, &g.old} {
 		for l := chain.head; l != nil; l = l.next {
 			e := l.of
-			c.in++
+			c.inUse++
 			if e.state != running {
 				c.fail("an entry in flight is in state %d", e.state)
 			}
 			if chain == &g.young && (e.aged || e.declared) {
 				c.fail("an aged or declared entry is among the young")
 			}
-			if l.next != nil && chain == &g.young && l.next.of.age0 < e.age0 {
+			if l.next != nil && chain == &g.young && l.next.of.ageStart < e.ageStart {
 				c.fail("the young are not in order")
 			}
 			if e.long() {
-				c.phi++
+				c.longInUse++
 			}
-			if e.guest && !e.aged {
-				c.guests++
+			if e.borrows && !e.aged {
+				c.borrowed++
 			}
 			if e.depth > 0 {
 				c.nestedIn++
 			}
 			if e.lane == Unknown {
-				c.client(e.client).finding++
+				c.address(e.addressKey).unknownInFlight++
 			}
 			if e.lane.class() == fast {
-				c.fast[e.flow]++
-				if e.newcomer && !e.aged {
-					c.newcomers++
+				c.fast[e.client]++
+				if e.newRoute && !e.aged {
+					c.newRoutes++
 				}
-				c.route(e.route).in++
-				if e.judge != nil {
-					c.route(e.judge).in++
+				c.route(e.route).inFlight++
+				if e.record != nil {
+					c.route(e.record).inFlight++
 				}
 				switch {
-				case e.lane == Short && e.newcomer:
+				case e.lane == Short && e.newRoute:
 				case e.lane == Short:
-					c.shorts++
+					c.knownShort++
 				case e.aged:
 					c.aged++
 				default:
 					c.young++
 				}
 			} else {
-				c.slow[e.flow]++
+				c.slow[e.client]++
 			}
-			if e.counts {
+			if e.countsAsAged {
 				c.route(e.route).aged++
-				if e.newcomer {
+				if e.newRoute {
 					c.route(e.route.group).aged++
 				}
-				if !e.flow.shared && e.flow.counted != e {
-					c.fail("a flow does not know which of its requests counts")
+				if !e.client.shared && e.client.agedEntry != e {
+					c.fail("a client does not know its aged entry")
 				}
 			}
-			if e.probe > 0 && e.probe == g.stall.number {
+			if e.probe > 0 && e.probe == g.stall.suspicion {
 				c.probes++
 			}
 		}
 	}
 }
 
-// queues counts what waits.
+// queues counts the requests that wait.
 func (c *checker) queues() {
 	g := c.g
 	for i, e := range g.deadlines {
-		f := c.flow(e.flow)
+		f := c.client(e.client)
 		f.waits++
 		if e.lane == Short {
 			f.shorts++
 		}
-		f.rooms[e.room()]++
-		c.rooms[e.room()]++
-		if e.flow.home == nil || g.clients[e.flow.home.key] != e.flow.home {
-			c.fail("a flow of which some wait is at home with nobody")
+		f.rooms[e.waitingRoom()]++
+		c.rooms[e.waitingRoom()]++
+		if e.client.address == nil || g.addresses[e.client.address.key] != e.client.address {
+			c.fail("a client with waiting requests has no address")
 			continue
 		}
-		home := c.client(e.flow.home.key)
-		home.flows[e.flow] = true
-		home.rooms[e.room()]++
-		if int(e.index) != i || e.state != waiting {
-			c.fail("a waiting entry has index %d of %d, state %d", e.index, i, e.state)
+		address := c.address(e.client.address.key)
+		address.clients[e.client] = true
+		address.rooms[e.waitingRoom()]++
+		if int(e.deadlineIndex) != i || e.state != waiting {
+			c.fail("a waiting entry has index %d of %d, state %d", e.deadlineIndex, i, e.state)
 		}
-		if e.mine.in != &e.flow.waits {
-			c.fail("a waiting entry is not among those of its flow")
+		if e.ofClient.in != &e.client.waiting {
+			c.fail("a waiting entry is not in its client's list")
 		}
 		if i > 0 && g.deadlines[(i-1)/2].deadline > e.deadline {
 			c.fail("the deadlines are not a heap")
 		}
-		t := &e.flow.turns[e.queue]
+		q := &e.client.queues[e.queue]
 		switch {
-		case e.in != nil:
-			home.lined++
-			if e.link.in != nil || e.in.waiting[e.placeInLine] != e {
-				c.fail("an entry in a line is not where it should be")
+		case e.routeQueue != nil:
+			address.blocked++
+			if e.link.in != nil || e.routeQueue.waiting[e.roundIndex] != e {
+				c.fail("an entry of a route's queue is not where it should be")
 			}
 			if e.queue == long {
 				c.fail("a %v entry is blocked", e.lane)
@@ -179,33 +179,33 @@ func (c *checker) queues() {
 		case e.depth > 0:
 			c.nested++
 			if e.link.in != &g.nesting.waiting {
-				c.fail("a nested entry is not among those")
+				c.fail("a nested entry is not in the list of nested ones")
 			}
-		case e.link.in == &e.flow.home.unknown:
-			home.unknown++
-		case e.link.in != &t.waiting:
+		case e.link.in == &e.client.address.unknownWaiting:
+			address.unknown++
+		case e.link.in != &q.waiting:
 			c.fail("a %v entry is somewhere", e.lane)
-		case t.held:
-			if t.link.in != &g.holding {
-				c.fail("a flow that is held is not among those")
+		case q.throttled:
+			if q.link.in != &g.throttled {
+				c.fail("a throttled queue is not in Gate.throttled")
 			}
-			if e.queue == fast && e.flow.fast == 0 || e.queue != fast && e.flow.slow == 0 {
-				c.fail("a flow is held with nothing in flight")
+			if e.queue == fast && e.client.fast == 0 || e.queue != fast && e.client.slow == 0 {
+				c.fail("a client is throttled with nothing in flight")
 			}
-		case t.link.in != &g.rings[e.queue]:
-			c.fail("a flow with waiting requests is neither held nor in the ring")
+		case q.link.in != &g.rings[e.queue]:
+			c.fail("a client with waiting requests is neither throttled nor in the ring")
 		}
 	}
-	// What depends on the time alone is looked at by ticks only.
+	// What depends on the time alone is only looked at by ticks.
 	now := g.now()
-	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.stall.phase == flowing && g.rings[fast].n+g.rings[mixed].n > 0 {
-		c.fail("a slot is free and %d flows wait for one", g.rings[fast].n+g.rings[mixed].n)
+	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.stall.phase == answering && g.rings[fast].n+g.rings[mixed].n > 0 {
+		c.fail("a slot is free and %d clients wait for one", g.rings[fast].n+g.rings[mixed].n)
 	}
-	if g.hasShortSlot(now) && g.hasShortSlot(g.ticked) && g.stall.phase == flowing && g.rings[fast].n > 0 {
-		c.fail("a slot is free for short requests, and %d flows wait for one", g.rings[fast].n)
+	if g.hasShortSlot(now) && g.hasShortSlot(g.ticked) && g.stall.phase == answering && g.rings[fast].n > 0 {
+		c.fail("a slot is free for short requests, and %d clients wait for one", g.rings[fast].n)
 	}
-	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.phi+g.guests < min(g.longSlots(g.longCap, now), g.longSlots(g.longCap, g.ticked)) && g.rings[long].n > 0 {
-		c.fail("a slot is free for long requests, and flows wait for one")
+	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.longInUse+g.borrowed < min(g.longSlots(g.longCap, now), g.longSlots(g.longCap, g.ticked)) && g.rings[long].n > 0 {
+		c.fail("a slot is free for long requests, and clients wait for one")
 	}
 }
 
@@ -215,17 +215,17 @@ func (c *checker) sums() {
 		name      string
 		got, want int
 	}{
-		{"in", g.in, c.in},
-		{"phi", g.phi, c.phi},
+		{"inUse", g.inUse, c.inUse},
+		{"longInUse", g.longInUse, c.longInUse},
 		{"unknown.young", g.unknown.young, c.young},
 		{"unknown.aged", g.unknown.aged, c.aged},
-		{"unknown.newcomers", g.unknown.newcomers, c.newcomers},
+		{"unknown.newRoutes", g.unknown.newRoutes, c.newRoutes},
 		{"probes", g.stall.probes, c.probes},
-		{"shorts", g.shorts, c.shorts},
-		{"guests", g.guests, c.guests},
-		{"ready", g.filled[ready], c.rooms[ready]},
-		{"finding", g.filled[finding], c.rooms[finding]},
-		{"parked", g.filled[parked], c.rooms[parked]},
+		{"knownShort", g.knownShort, c.knownShort},
+		{"borrowed", g.borrowed, c.borrowed},
+		{"waiting, ready", g.waitingIn[roomReady], c.rooms[roomReady]},
+		{"waiting, unknown", g.waitingIn[roomUnknown], c.rooms[roomUnknown]},
+		{"waiting, parked", g.waitingIn[roomParked], c.rooms[roomParked]},
 		{"nested", g.nesting.waiting.n, c.nested},
 		{"nested in flight", g.nesting.inFlight, c.nestedIn},
 	} {
@@ -233,72 +233,72 @@ func (c *checker) sums() {
 			c.fail("%s is %d, counted %d", v.name, v.got, v.want)
 		}
 	}
-	for _, f := range append([]*flow{g.nobody}, c.allFlows()...) {
+	for _, f := range append([]*client{g.anonymous}, c.allClients()...) {
 		if int(f.fast) != c.fast[f] || int(f.slow) != c.slow[f] {
-			c.fail("flow %x has %d fast, %d slow, counted %d, %d", f.key, f.fast, f.slow, c.fast[f], c.slow[f])
+			c.fail("client %x has %d fast, %d slow, counted %d, %d", f.key, f.fast, f.slow, c.fast[f], c.slow[f])
 		}
-		if got, want := (flowCount{f.waits.n, int(f.shorts), [rooms]int{int(f.filled[0]), int(f.filled[1]), int(f.filled[2])}}), *c.flow(f); got != want {
-			c.fail("flow %x has %+v waiting, counted %+v", f.key, got, want)
+		if got, want := (clientCount{f.waiting.n, int(f.waitingShort), [rooms]int{int(f.waitingIn[0]), int(f.waitingIn[1]), int(f.waitingIn[2])}}), *c.client(f); got != want {
+			c.fail("client %x has %+v waiting, counted %+v", f.key, got, want)
 		}
-		if (f.home != nil) != (f.waits.n > 0) {
-			c.fail("flow %x has %d waiting, and a home: %v", f.key, f.waits.n, f.home != nil)
+		if (f.address != nil) != (f.waiting.n > 0) {
+			c.fail("client %x has %d waiting, and an address: %v", f.key, f.waiting.n, f.address != nil)
 		}
-		if busy := f.fast+f.slow > 0 || f.waits.n > 0; f != g.nobody && busy == (f.link.in != nil) {
-			c.fail("flow %x is busy: %v, among the idle: %v", f.key, busy, f.link.in != nil)
+		if busy := f.fast+f.slow > 0 || f.waiting.n > 0; f != g.anonymous && busy == (f.link.in != nil) {
+			c.fail("client %x is busy: %v, among the idle: %v", f.key, busy, f.link.in != nil)
 		}
 	}
-	c.homes()
+	c.addressSums()
 	for _, r := range c.known() {
 		n := c.routes[r]
 		if n == nil {
 			n = new(routeCount)
 		}
-		if r.in != n.in || r.aged != n.aged {
-			c.fail("route %q has %d in flight, %d aged, counted %d, %d", r.name, r.in, r.aged, n.in, n.aged)
+		if r.inFlight != n.inFlight || r.aged != n.aged {
+			c.fail("route %q has %d in flight, %d aged, counted %d, %d", r.name, r.inFlight, r.aged, n.inFlight, n.aged)
 		}
 	}
 }
 
-// homes counts what clients have in the gate.
-func (c *checker) homes() {
+// addressSums compares the counts of addresses.
+func (c *checker) addressSums() {
 	g := c.g
-	if len(g.clients) != len(c.clients) {
-		c.fail("%d clients are known, and %d have something here", len(g.clients), len(c.clients))
+	if len(g.addresses) != len(c.addresses) {
+		c.fail("%d addresses are known, and %d have something here", len(g.addresses), len(c.addresses))
 		return
 	}
 	var inHeaps [rooms]int
-	for key, client := range g.clients {
-		n := c.client(key)
-		if client.flows.n != len(n.flows) || client.lined != n.lined || client.unknown.n != n.unknown || client.finding != n.finding {
-			c.fail("client %x has %d flows, %d in lines, %d to find out, %d finding, counted %d, %d, %d, %d",
-				key, client.flows.n, client.lined, client.unknown.n, client.finding, len(n.flows), n.lined, n.unknown, n.finding)
+	for key, client := range g.addresses {
+		n := c.address(key)
+		if client.clients.n != len(n.clients) || client.blocked != n.blocked || client.unknownWaiting.n != n.unknown || client.unknownInFlight != n.unknownInFlight {
+			c.fail("address %x has %d clients, %d blocked, %d unknown waiting, %d in flight, counted %d, %d, %d, %d",
+				key, client.clients.n, client.blocked, client.unknownWaiting.n, client.unknownInFlight, len(n.clients), n.blocked, n.unknown, n.unknownInFlight)
 		}
 		if in := client.link.in; (in != nil) != (n.unknown > 0) {
-			c.fail("client %x has %d to find out, and takes part: %v", key, n.unknown, in != nil)
+			c.fail("address %x has %d unknown waiting, and is in a chain: %v", key, n.unknown, in != nil)
 		}
 		for i := range rooms {
-			crowd := &client.crowds[i]
-			if int(crowd.n) != n.rooms[i] {
-				c.fail("client %x has %d in room %d, counted %d", key, crowd.n, i, n.rooms[i])
+			count := &client.waitCounts[i]
+			if int(count.n) != n.rooms[i] {
+				c.fail("address %x has %d in room %d, counted %d", key, count.n, i, n.rooms[i])
 			}
-			if crowd.n == 0 {
+			if count.n == 0 {
 				continue
 			}
 			inHeaps[i]++
-			if heap := g.crowds[i]; heap[crowd.index] != crowd || heap[(crowd.index-1)/2].n < crowd.n && crowd.index > 0 {
-				c.fail("the crowds of room %d are not a heap", i)
+			if heap := g.waitCounts[i]; heap[count.index] != count || heap[(count.index-1)/2].n < count.n && count.index > 0 {
+				c.fail("the counts of room %d are not a heap", i)
 			}
 		}
 	}
 	for i := range rooms {
-		if len(g.crowds[i]) != inHeaps[i] {
-			c.fail("%d crowds in room %d, counted %d", len(g.crowds[i]), i, inHeaps[i])
+		if len(g.waitCounts[i]) != inHeaps[i] {
+			c.fail("%d counts in room %d, counted %d", len(g.waitCounts[i]), i, inHeaps[i])
 		}
 	}
 }
 
-func (c *checker) allFlows() (all []*flow) {
-	for _, f := range c.g.flows.table {
+func (c *checker) allClients() (all []*client) {
+	for _, f := range c.g.clients.table {
 		all = append(all, f)
 	}
 	return all
@@ -317,22 +317,22 @@ func (c *checker) known() (all []*route) {
 	return all
 }
 
-// couldStart reports whether e, which waits, could start if it were the only one.
+// couldStart reports whether e, which waits, could start if no other request waited.
 func (g *Gate) couldStart(e *entry, now time.Duration) bool {
 	alone := *e
 	alone.lane = g.laneOf(&alone, now)
 	alone.queue = alone.lane.class()
-	return g.mayStart(&alone, now) || g.couldBeGuest(&alone, now)
+	return g.mayStart(&alone, now) || g.couldBorrow(&alone, now)
 }
 
-// couldBeGuest reports whether only its own flow keeps e waiting, and nobody wants the slot.
-func (g *Gate) couldBeGuest(e *entry, now time.Duration) bool {
-	if g.guestRoom(now) <= 0 || g.longSlots(g.longCap, now)-g.mayBeLong() <= g.flowLimit || g.room(e.flow, e.queue, now) {
+// couldBorrow reports whether e waits only for its own client, and nobody else wants the slot.
+func (g *Gate) couldBorrow(e *entry, now time.Duration) bool {
+	if g.borrowable(now) <= 0 || g.longSlots(g.longCap, now)-g.mayBeLong() <= g.clientLimit || g.belowClientLimit(e.client, e.queue, now) {
 		return false
 	}
 	if e.queue != fast {
 		return g.freeForLong(e, now)
 	}
-	_, full := g.full(e, now)
-	return !full && g.leavesRoom(e, now)
+	_, full := g.atRouteLimit(e, now)
+	return !full && g.leavesClientLimit(e, now)
 }

@@ -21,12 +21,12 @@ func TestNewRefuses(t *testing.T) {
 		"all reserved":      func(c *Config) { c.Reserve = 8 },
 		"long_min too high": func(c *Config) { c.LongMin = 7 },
 		"no unknown":        func(c *Config) { c.Unknown = 0 },
-		"no flow limit":     func(c *Config) { c.FlowLimit = 0 },
-		"no budget":         func(c *Config) { c.FlowRate = 0 },
-		"not a rate":        func(c *Config) { c.FlowRate = math.NaN() },
-		"endless rate":      func(c *Config) { c.FlowRate = math.Inf(1) },
-		"not a burst":       func(c *Config) { c.FlowBurst = math.NaN() },
-		"endless burst":     func(c *Config) { c.FlowBurst = math.Inf(1) },
+		"no client limit":   func(c *Config) { c.ClientLimit = 0 },
+		"no budget":         func(c *Config) { c.ClientRate = 0 },
+		"not a rate":        func(c *Config) { c.ClientRate = math.NaN() },
+		"endless rate":      func(c *Config) { c.ClientRate = math.Inf(1) },
+		"not a burst":       func(c *Config) { c.ClientBurst = math.NaN() },
+		"endless burst":     func(c *Config) { c.ClientBurst = math.Inf(1) },
 		"no long_after":     func(c *Config) { c.LongAfter = 0 },
 		"no routes":         func(c *Config) { c.Routes = 0 },
 	} {
@@ -99,8 +99,8 @@ func TestClose(t *testing.T) {
 		t.Errorf("who came later was told %v", late.err)
 	}
 	v.done()
-	r.g.tick() // one that was due already
-	if r.g.ticks {
+	r.g.tick() // a tick that was due already
+	if r.g.ticking {
 		t.Error("ticks go on")
 	}
 }
@@ -154,7 +154,7 @@ func TestAcquire(t *testing.T) {
 	})
 }
 
-// TestLeaveAndGrant has clients leave in the instant they are granted.
+// TestLeaveAndGrant: clients leave at the moment of the grant.
 func TestLeaveAndGrant(t *testing.T) {
 	g, err := New(Defaults(2))
 	if err != nil {

@@ -4,26 +4,26 @@ import "time"
 
 // start gives e a slot.
 func (g *Gate) start(e *entry, now time.Duration) {
-	g.load.advance(g.wanted(), now)
+	g.load.advance(g.shortInUse(), now)
 	if e.lane.class() == fast && g.stall.phase.stopped() {
 		g.probe(e, now)
 	}
 	if e.depth == 0 {
-		g.nesting.ahead = 0
+		g.nesting.startedAhead = 0
 	}
-	e.state, e.started, e.age0 = running, now, g.ageing(now)
-	g.lane[e.lane].started(now - e.arrived)
-	e.route.tried = now
-	if !e.flow.shared {
-		g.settle(e.flow, now)
+	e.state, e.started, e.ageStart = running, now, g.ageing(now)
+	g.counts[e.lane].started(now - e.arrived)
+	e.route.lastStart = now
+	if !e.client.shared {
+		g.updateBudget(e.client, now)
 	}
-	if e.lane.class() == fast && !e.guest {
-		g.load.came(e.lane)
+	if e.lane.class() == fast && !e.borrows {
+		g.load.arrived(e.lane)
 	}
 	if e.lane == Unknown {
-		g.finds(e, 1)
+		g.countUnknown(e, 1)
 	}
-	g.census(e, 1)
+	g.countInFlight(e, 1)
 	g.noteScarce(now)
 	if e.declared {
 		g.old.pushBack(&e.link)
@@ -32,86 +32,86 @@ func (g *Gate) start(e *entry, now time.Duration) {
 	}
 }
 
-// finish takes e's slot back.
+// finish takes the slot of e back.
 func (g *Gate) finish(e *entry, done bool, now time.Duration) {
-	g.load.advance(g.wanted(), now)
-	age := g.ageing(now) - e.age0
+	g.load.advance(g.shortInUse(), now)
+	age := g.ageing(now) - e.ageStart
 	if !e.aged && !e.declared && age >= g.cfg.LongAfter && g.cfg.Lanes {
-		g.age(e, now) // between two ticks
+		g.age(e, now) // it has become long since the last tick
 	}
 	e.link.leave()
-	f := e.flow
-	teaches := g.teaches(e)
-	if !f.shared {
-		g.settle(f, now)
+	c := e.client
+	teaches := g.isSample(e)
+	if !c.shared {
+		g.updateBudget(c, now)
 	}
-	g.uncount(e, now)
-	g.census(e, -1)
+	g.uncountAged(e, now)
+	g.countInFlight(e, -1)
 	if e.lane == Unknown {
-		g.finds(e, -1)
+		g.countUnknown(e, -1)
 	}
-	if g.in == 0 {
-		g.emptied = now
+	if g.inUse == 0 {
+		g.idleSince = now
 	}
 	g.noteScarce(now)
-	if e.probe > 0 && e.probe == g.stall.number {
+	if e.probe > 0 && e.probe == g.stall.suspicion {
 		g.stall.probes--
 	}
 	if done && e.lane.class() == fast && (e.lane == Short || !e.aged) {
-		g.load.ended(min(age, g.cfg.LongAfter))
+		g.load.completed(min(age, g.cfg.LongAfter))
 		g.progress(now)
 	}
 	if g.cfg.Lanes {
-		g.account(e, now-e.started, now)
+		g.chargeWork(e, now-e.started, now)
 		if !e.declared && teaches && (done || e.aged) {
-			g.teach(e)
+			g.recordSample(e)
 		}
-		g.follow(e, now)
+		g.unblockAfter(e, now)
 	}
-	g.drop(e)
+	g.discard(e)
 }
 
-// account notes whose work e was.
-func (g *Gate) account(e *entry, took, now time.Duration) {
+// chargeWork adds the time of e to the work of its route and client.
+func (g *Gate) chargeWork(e *entry, took, now time.Duration) {
 	all := took.Seconds()
-	e.route.busy.add(all, now)
-	e.flow.busy.add(all, now)
+	e.route.workerSeconds.add(all, now)
+	e.client.workerSeconds.add(all, now)
 	if e.lane.class() != fast {
 		return
 	}
 	short := min(took, g.cfg.LongAfter).Seconds()
-	g.fastWork.add(short, now)
-	e.route.fastWork.add(short, now)
-	if e.judge != nil {
-		e.judge.fastWork.add(short, now)
+	g.fastSeconds.add(short, now)
+	e.route.fastSeconds.add(short, now)
+	if e.record != nil {
+		e.record.fastSeconds.add(short, now)
 	}
 }
 
-// census counts e among those in flight, by what it is now; or no longer.
-func (g *Gate) census(e *entry, by int) {
-	g.in += by
+// countInFlight adds by to every count of requests in flight that e belongs to, as it is now.
+func (g *Gate) countInFlight(e *entry, by int) {
+	g.inUse += by
 	if e.depth > 0 {
 		g.nesting.inFlight += by
 	}
 	if e.long() {
-		g.phi += by
+		g.longInUse += by
 	}
 	if e.lane.class() != fast {
-		e.flow.slow += int32(by)
+		e.client.slow += int32(by)
 		return
 	}
-	e.flow.fast += int32(by)
-	e.route.in += by
-	if e.judge != nil {
-		e.judge.in += by
+	e.client.fast += int32(by)
+	e.route.inFlight += by
+	if e.record != nil {
+		e.record.inFlight += by
 	}
-	if e.newcomer && !e.aged {
-		g.unknown.newcomers += by
+	if e.newRoute && !e.aged {
+		g.unknown.newRoutes += by
 	}
-	if e.guest && !e.aged {
-		g.guests += by
+	if e.borrows && !e.aged {
+		g.borrowed += by
 		if e.lane == Unknown {
-			g.unknown.guests += by
+			g.unknown.borrowed += by
 		}
 	}
 	switch {
@@ -119,105 +119,104 @@ func (g *Gate) census(e *entry, by int) {
 		g.unknown.aged += by
 	case e.lane == Unknown:
 		g.unknown.young += by
-	case !e.newcomer:
-		g.shorts += by
+	case !e.newRoute:
+		g.knownShort += by
 	}
 }
 
-// teaches reports whether what became of e says something about its route. A flow
-// that has used up its budget on a route that is short for others is itself what
-// is slow.
-func (g *Gate) teaches(e *entry) bool { return !e.aged || !e.flow.spent || !e.route.shortForMost() }
+// isSample reports whether the time of e says something about its route. If a client has spent its
+// budget on a route that is short for others, the client is what is slow.
+func (g *Gate) isSample(e *entry) bool { return !e.aged || !e.client.spent || !e.route.mostlyShort() }
 
-func (g *Gate) teach(e *entry) {
+func (g *Gate) recordSample(e *entry) {
 	if e.lane == Unknown && !e.aged && e.route.known() && e.route.mostlyLong() {
-		e.route.doubt()
+		e.route.discount()
 	}
 	e.route.learn(e.aged)
-	if e.newcomer {
+	if e.newRoute {
 		e.route.group.learn(e.aged)
 	}
 }
 
-// follow lets those take part again that e was in the way of.
-func (g *Gate) follow(e *entry, now time.Duration) {
-	for c := range e.flow.turns {
-		g.unhold(&e.flow.turns[c])
+// unblockAfter unblocks requests that may have waited for e to end.
+func (g *Gate) unblockAfter(e *entry, now time.Duration) {
+	for c := range e.client.queues {
+		g.unthrottle(&e.client.queues[c])
 	}
 	if e.route.blocked.n() > 0 {
-		g.letIn(e.route, now)
+		g.unblockRoute(e.route, now)
 	}
-	if e.judge != nil && e.judge.blocked.n() > 0 {
-		g.letIn(e.judge, now)
+	if e.record != nil && e.record.blocked.n() > 0 {
+		g.unblockRoute(e.record, now)
 	}
 	if e.long() {
-		g.letSome(2, now) // mixed ones, which may be of any route
+		g.recheckRoutes(2, now) // mixed ones, of any route
 	}
-	g.letUnknown()
+	g.releaseUnknown()
 }
 
-// age makes e, in flight, a long one from now on.
+// age makes e, in flight, count as long from now on.
 func (g *Gate) age(e *entry, now time.Duration) {
 	e.link.leave()
 	g.old.pushBack(&e.link)
-	g.census(e, -1)
+	g.countInFlight(e, -1)
 	e.aged = true
-	g.census(e, 1)
-	f := e.flow
-	if e.declared || !f.shared && (f.counted != nil || f.spent && e.route.shortForMost()) {
+	g.countInFlight(e, 1)
+	c := e.client
+	if e.declared || !c.shared && (c.agedEntry != nil || c.spent && e.route.mostlyShort()) {
 		return
 	}
-	if !f.shared {
-		f.counted = e
+	if !c.shared {
+		c.agedEntry = e
 	}
-	e.counts = true
-	g.count(e, 1, now)
+	e.countsAsAged = true
+	g.countAged(e, 1, now)
 }
 
-// count notes that one more, or fewer, request of e's route is long.
-func (g *Gate) count(e *entry, by int, now time.Duration) {
-	e.route.age(by, now)
-	if e.newcomer {
-		e.route.group.age(by, now)
+// countAged adds by to the long requests in flight of e's route.
+func (g *Gate) countAged(e *entry, by int, now time.Duration) {
+	e.route.addAged(by, now)
+	if e.newRoute {
+		e.route.group.addAged(by, now)
 	}
 }
 
-func (g *Gate) uncount(e *entry, now time.Duration) {
-	if !e.counts {
+func (g *Gate) uncountAged(e *entry, now time.Duration) {
+	if !e.countsAsAged {
 		return
 	}
-	e.counts = false
-	if e.flow.counted == e {
-		e.flow.counted = nil
+	e.countsAsAged = false
+	if e.client.agedEntry == e {
+		e.client.agedEntry = nil
 	}
-	g.count(e, -1, now)
+	g.countAged(e, -1, now)
 }
 
-// restart has e's age count from now on, and reports whether it was a long one.
-func (g *Gate) restart(e *entry, now time.Duration) (was bool) {
+// restartAge makes the age of e count from now on. It reports whether e was long.
+func (g *Gate) restartAge(e *entry, now time.Duration) (was bool) {
 	if e.declared || e.streams {
 		return false
 	}
 	if was = e.aged; was {
-		g.load.advance(g.wanted(), now)
-		g.rejuvenate(e, now)
-		g.letUnknown()
+		g.load.advance(g.shortInUse(), now)
+		g.unage(e, now)
+		g.releaseUnknown()
 	}
 	e.link.leave()
 	g.young.pushBack(&e.link)
-	e.started, e.age0 = now, g.ageing(now)
-	if e.probe > 0 && e.probe == g.stall.number {
+	e.started, e.ageStart = now, g.ageing(now)
+	if e.probe > 0 && e.probe == g.stall.suspicion {
 		g.stall.probedAt = now
 	}
 	return was
 }
 
-// rejuvenate makes e one that is not long, after all.
-func (g *Gate) rejuvenate(e *entry, now time.Duration) {
-	g.uncount(e, now)
+// unage makes e, which was long, count as not long.
+func (g *Gate) unage(e *entry, now time.Duration) {
+	g.uncountAged(e, now)
 	e.link.leave()
 	g.young.pushFront(&e.link)
-	g.census(e, -1)
+	g.countInFlight(e, -1)
 	e.aged = false
-	g.census(e, 1)
+	g.countInFlight(e, 1)
 }

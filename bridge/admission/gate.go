@@ -7,88 +7,87 @@ import (
 	"time"
 )
 
-// tick is how often the gate looks at the time: at what has aged, waited for too
-// long, or stalled.
+// tick is the interval at which the gate looks for requests that have become long or have waited
+// for too long, and for stalls.
 const tick = 50 * time.Millisecond
 
-// Gate admits requests to one application. Its methods may be called at the same
-// time.
+// Gate admits requests to one application. Its methods may be called concurrently.
 type Gate struct {
 	clock   Clock
 	epoch   time.Time
 	onStall func(Stall)
 
-	mu     sync.Mutex
-	cfg    Config
-	closed bool
-	seq    uint64 // of the last entry
-	random *rand.Rand
-	timer  Timer         // of the ticks; nil before the first
-	ticks  bool          // the timer runs: somebody is in the gate, or was a tick ago
-	ticked time.Duration // when it ran last, or began to
+	mu      sync.Mutex
+	cfg     Config
+	closed  bool
+	seq     uint64 // of the last entry
+	random  *rand.Rand
+	timer   Timer         // calls tick; nil before the first request
+	ticking bool          // the timer runs: the gate is not empty, or was not at the last tick
+	ticked  time.Duration // when the last tick was, or the ticks began
 
-	// What the capacity makes of Config.
-	w                     int // slots there are now; at most Config.Workers
-	reserve               int // slots of these in which no long request starts
-	u                     int // requests of unknown routes in flight, at most
-	flowLimit, spentLimit int
-	longMin               int
+	// resize sets these: the limits of Config in proportion to the slots there are.
+	slots                   int // slots there are now; at most Config.Workers
+	reserve                 int // slots that long requests never take
+	unknownLimit            int // unknown requests that may be in flight
+	clientLimit, spentLimit int
+	longMin                 int
 
-	in      int           // slots in use; more than w only after w has fallen
-	phi     int           // of these, held by requests that count as long
-	emptied time.Duration // when in became 0 the last time
+	inUse     int           // slots in use; more than slots only after slots has fallen
+	longInUse int           // slots in use whose requests count as long
+	idleSince time.Duration // when inUse last became 0
 
-	longCap   int           // a long one starts only while phi < longCap <= w - reserve
-	target    int           // where longCap is going
-	shortNeed int           // how many slots short requests need, those of unknown routes left aside
-	raised    time.Duration // when it was raised last
-	unknown   struct {
-		young, aged int           // in flight, started as Unknown
-		guests      int           // of the young
-		newcomers   int           // young, and young ones that were taken for short by their relatives' record
-		ring, held  chain[client] // of which some wait to find out: those that may; those that do already
+	longCap       int           // a long request starts only while longInUse < longCap <= slots - reserve
+	longTarget    int           // the value that longCap approaches
+	shortNeed     int           // slots that short requests need, not counting unknown ones
+	longCapRaised time.Duration // when longCap was last raised
+	unknown       struct {
+		young, aged       int            // in flight, started in the lane Unknown
+		borrowed          int            // how many of young borrow their slots
+		newRoutes         int            // young, and those in flight that are short by their group's record and not aged
+		active, throttled chain[address] // addresses with waiting unknown requests: those that may start one; those with too many in flight
 	}
-	guests int // in flight, beyond what their flow or their route may have, and not long yet
-	shorts int // in flight, started as Short because their own route is known to be so
+	borrowed   int // in flight beyond the limit of their client or route, and not aged
+	knownShort int // in flight, started as short by their own route's record
 
-	young chain[entry] // in flight, not declared, not aged: by their start
-	old   chain[entry] // the others in flight
+	young chain[entry] // in flight, neither declared long nor aged, the oldest start first
+	old   chain[entry] // all others in flight
 
-	rings     [classes]chain[turn]
-	lines     chain[route] // those in whose line somebody waits
-	holding   chain[turn]  // of flows that have in flight what they may, and more that wait
-	nesting   nesting
-	filled    [rooms]int
-	overfull  bool // the queue of short ones was full, and has not been empty since
-	crowds    [rooms]heap[crowd, bySize]
-	deadlines heap[entry, byDeadline]
-	looked    int // which of those lookAtWaiting has looked at last
-	vacant    chain[entry]
+	rings         [classes]chain[clientQueue]
+	blockedRoutes chain[route]       // routes and groups whose queues are not empty
+	throttled     chain[clientQueue] // queues of clients at their limit
+	nesting       nesting
+	waitingIn     [rooms]int
+	overloaded    bool // the room of short requests was full, and has not been empty since
+	waitCounts    [rooms]heap[waitCount, bySize]
+	deadlines     heap[entry, byDeadline]
+	rechecked     int // index in deadlines at which recheckWaiting stopped
+	freeEntries   chain[entry]
 
-	routes *routes
-	flows  flows
-	nobody *flow // whose flow is not known
+	routes    *routes
+	clients   clientTable
+	anonymous *client // stands for all clients without a client key
 
-	clients map[uint64]*client // of which some wait, or find out
+	addresses map[uint64]*address // addresses with waiting requests, or unknown ones in flight
 
-	needs    [3]int // what load needed in the last seconds: one is not enough to go by
-	folds    int
-	load     load
-	fastWork work // of short and unknown requests, until they are long
-	stall    stallState
+	needs       [3]int // slots that short requests needed in each of the last seconds
+	folds       int
+	load        load
+	fastSeconds decayingSum // of short and unknown requests, until they become long
+	stall       stallState
 
-	lane [lanes]laneCounts
+	counts [lanes]laneCounts
 
-	reportMu sync.Mutex // held while OnStall is called; before mu
+	reportMu sync.Mutex // held while OnStall is called; locked before mu
 	reports  []Stall
 }
 
-// New returns a gate with all its slots free.
+// New returns a gate whose slots are all free.
 func New(cfg Config) (*Gate, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	g := &Gate{cfg: cfg, clock: cfg.Clock, onStall: cfg.OnStall, routes: newRoutes(), clients: make(map[uint64]*client)}
+	g := &Gate{cfg: cfg, clock: cfg.Clock, onStall: cfg.OnStall, routes: newRoutes(), addresses: make(map[uint64]*address)}
 	if g.clock == nil {
 		g.clock = systemClock{}
 	}
@@ -96,25 +95,25 @@ func New(cfg Config) (*Gate, error) {
 	seed := uint64(g.epoch.UnixNano())
 	g.random = rand.New(rand.NewPCG(seed, seed>>1))
 	g.routes.limit(cfg.Routes)
-	g.flows = flows{table: make(map[uint64]*flow), max: cfg.Flows}
-	g.nobody = newFlow(0, cfg.FlowBurst, 0)
-	g.nobody.shared = true
+	g.clients = clientTable{table: make(map[uint64]*client), max: cfg.Clients}
+	g.anonymous = newClient(0, cfg.ClientBurst, 0)
+	g.anonymous.shared = true
 	g.resize(cfg.Workers)
-	g.target = g.w - g.reserve
-	g.longCap = min(max(1, cfg.LongMin), g.target)
-	g.raised = time.Second - raiseAfter // not before the first estimate
+	g.longTarget = g.slots - g.reserve
+	g.longCap = min(max(1, cfg.LongMin), g.longTarget)
+	g.longCapRaised = time.Second - raiseInterval // not before the first estimate
 	return g, nil
 }
 
 // now is the time since epoch.
 func (g *Gate) now() time.Duration {
 	if g.cfg.Clock == nil {
-		return time.Since(g.epoch) // reads one clock where Now reads two
+		return time.Since(g.epoch) // reads one clock, while Now reads two
 	}
 	return g.clock.Now().Sub(g.epoch)
 }
 
-// remeasure adapts the gate to what the application is believed to hold.
+// remeasure adapts the gate to the capacity of the application.
 func (g *Gate) remeasure() {
 	n := g.cfg.Workers
 	if g.cfg.Capacity != nil {
@@ -125,22 +124,22 @@ func (g *Gate) remeasure() {
 
 // resize adapts the gate to an application that holds n requests.
 func (g *Gate) resize(n int) {
-	g.w = max(1, min(n, g.cfg.Workers))
-	scale := func(v int) int { return (v*g.w + g.cfg.Workers - 1) / g.cfg.Workers }
-	g.reserve = min(scale(g.cfg.Reserve), g.w-1)
-	g.u = max(1, scale(g.cfg.Unknown))
-	g.flowLimit = min(g.cfg.FlowLimit, max(2, scale(g.cfg.FlowLimit)))
+	g.slots = max(1, min(n, g.cfg.Workers))
+	scale := func(v int) int { return (v*g.slots + g.cfg.Workers - 1) / g.cfg.Workers }
+	g.reserve = min(scale(g.cfg.Reserve), g.slots-1)
+	g.unknownLimit = max(1, scale(g.cfg.Unknown))
+	g.clientLimit = min(g.cfg.ClientLimit, max(2, scale(g.cfg.ClientLimit)))
 	g.spentLimit = max(1, scale(g.cfg.SpentLimit))
-	g.longMin = min(g.cfg.LongMin, g.w-g.reserve)
-	if g.w <= 4 && g.cfg.Workers > 4 {
+	g.longMin = min(g.cfg.LongMin, g.slots-g.reserve)
+	if g.slots <= 4 && g.cfg.Workers > 4 {
 		g.longMin = 0
 	}
-	g.longCap = min(g.longCap, g.w-g.reserve)
-	g.target = min(g.target, g.w-g.reserve)
+	g.longCap = min(g.longCap, g.slots-g.reserve)
+	g.longTarget = min(g.longTarget, g.slots-g.reserve)
 }
 
-// Acquire returns a granted ticket as soon as r may start. Else it returns a
-// *Refusal, ErrClosed, or ctx's cause if that ends first.
+// Acquire waits until r may start and returns a granted ticket. It returns a *Refusal if r is
+// refused, ErrClosed, or the cause of ctx if that ends first.
 func (g *Gate) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 	if ctx.Err() != nil {
 		return Ticket{}, context.Cause(ctx)
@@ -158,7 +157,7 @@ func (g *Gate) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 	}
 	select {
 	case err := <-w.settled:
-		if err == nil && ctx.Err() != nil { // it left in the instant it was granted
+		if err == nil && ctx.Err() != nil { // the client left at the moment of the grant
 			t.Release()
 			err = context.Cause(ctx)
 		}
@@ -176,14 +175,14 @@ type waiterChan struct{ settled chan error }
 
 func (w *waiterChan) Settle(err error) { w.settled <- err }
 
-// Enter asks for a slot and does not wait for it: the ticket it returns is granted
-// already, or w will be told. Its error is a *Refusal or ErrClosed.
+// Enter asks for a slot without waiting: either the ticket it returns is granted already, or w is
+// told later. Its error is a *Refusal or ErrClosed.
 func (g *Gate) Enter(r *Request, w Waiter) (Ticket, error) {
 	t, _, err := g.enter(r, func() Waiter { return w })
 	return t, err
 }
 
-// enter is Enter with a Waiter that is made only if it is needed.
+// enter is Enter with a Waiter that is created only if the request must wait.
 func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -191,16 +190,16 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 		return Ticket{}, false, ErrClosed
 	}
 	now := g.now()
-	g.keepTime()
-	g.wake(now)
-	e := g.vacancy(r, now)
-	e.flow = g.flowOf(r.Flow, r.Shared, now)
+	g.startTicking()
+	g.detectPause(now)
+	e := g.newEntry(r, now)
+	e.client = g.clientOf(r.ClientKey, r.Shared, now)
 	e.route = g.routes.none
 	if g.cfg.Lanes {
-		e.route, e.client = g.routes.get(r), r.clientKey()
+		e.route, e.addressKey = g.routes.get(r), r.addressKey()
 	}
 	if r.Peer != nil {
-		g.nesting.peers = max(now, 1)
+		g.nesting.lastPeer = max(now, 1)
 	}
 	e.route.entries++
 	e.lane = g.laneOf(e, now)
@@ -209,59 +208,58 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 		g.start(e, now)
 		return Ticket{g, e, e.seq}, true, nil
 	}
-	if f := g.crowded(e, r, now); f != nil {
-		own := e.flow
-		e.flow = f
-		g.rest(own)
+	if c := g.clientOfAddress(e, r, now); c != nil {
+		own := e.client
+		e.client = c
+		g.markIdle(own)
 	}
 	if why, refused := g.mustRefuse(e, now); refused {
 		err := g.refuse(e, why, now)
-		g.drop(e)
+		g.discard(e)
 		return Ticket{}, false, err
 	}
 	e.state = waiting
-	e.deadline, e.patient = now+g.patience(e.queue), e.queue != fast
+	e.deadline, e.longWait = now+g.maxWait(e.queue), e.queue != fast
 	g.deadlines.push(e)
-	g.moveIn(e)
+	g.addWaiting(e)
 	g.enqueue(e)
 	g.dispatch(now)
-	if e.state == running { // it is a guest
+	if e.state == running { // it borrows a slot
 		return Ticket{g, e, e.seq}, true, nil
 	}
 	e.waiter = waiter()
 	return Ticket{g, e, e.seq}, false, nil
 }
 
-// RefuseWaiting refuses everyone who waits now. Those who come after it are treated as
-// ever.
+// RefuseWaiting refuses all requests that wait now. Later requests are treated as usual.
 func (g *Gate) RefuseWaiting(why Reason) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
 	for len(g.deadlines) > 0 {
-		g.expel(g.deadlines[0], why, now)
+		g.refuseWaiter(g.deadlines[0], why, now)
 	}
 }
 
-// expel refuses e, which waits.
-func (g *Gate) expel(e *entry, why Reason, now time.Duration) {
+// refuseWaiter refuses e, which waits.
+func (g *Gate) refuseWaiter(e *entry, why Reason, now time.Duration) {
 	w := e.waiter
-	g.takeOut(e)
+	g.dequeue(e)
 	err := g.refuse(e, why, now)
-	g.drop(e)
+	g.discard(e)
 	w.Settle(err)
 }
 
-// Close refuses everyone who waits and everyone who comes. Granted tickets stay.
+// Close refuses all waiting and all later requests. Granted tickets stay valid.
 func (g *Gate) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
 	for len(g.deadlines) > 0 {
 		e := g.deadlines[0]
-		g.takeOut(e)
+		g.dequeue(e)
 		e.waiter.Settle(ErrClosed)
-		g.drop(e)
+		g.discard(e)
 	}
 	if g.timer != nil {
 		g.timer.Stop()

@@ -1,14 +1,13 @@
 package admission
 
-// heap is a binary heap whose elements know where they are in it, so that one in the
-// middle can be taken out. It is written out rather than container/heap's because that
-// costs an interface's allocation and calls on every request that waits.
+// heap is a binary heap whose elements store their indexes, so that any element can be removed.
+// container/heap would cost an interface's allocation and calls for each request that waits.
 type heap[T any, O order[T]] []*T
 
-// order is what a heap goes by; its zero value is used.
+// order is the order of a heap. Its zero value is used.
 type order[T any] interface {
 	before(a, b *T) bool
-	index(*T) *int32 // where an element keeps its index; -1: in no heap
+	index(*T) *int32 // where an element stores its index; -1: in no heap
 }
 
 func (h heap[T, O]) first() *T {
@@ -42,7 +41,7 @@ func (h *heap[T, O]) remove(x *T) {
 	*by.index(x) = -1
 }
 
-// fix restores the order after what x is ordered by has changed.
+// fix moves x to where it belongs after its order has changed.
 func (h heap[T, O]) fix(x *T) {
 	var by O
 	if i := int(*by.index(x)); !h.down(i) {
@@ -86,8 +85,8 @@ func (h heap[T, O]) swap(i, j int) {
 	*by.index(h[i]), *by.index(h[j]) = int32(i), int32(j)
 }
 
-// byDeadline has the waiting requests that give up first on top.
+// byDeadline orders waiting requests by their deadlines.
 type byDeadline struct{}
 
 func (byDeadline) before(a, b *entry) bool { return a.deadline < b.deadline }
-func (byDeadline) index(e *entry) *int32   { return &e.index }
+func (byDeadline) index(e *entry) *int32   { return &e.deadlineIndex }

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m)) }
 
-// handClock is a clock that a test moves.
+// handClock is a clock that a test advances.
 type handClock struct {
 	now time.Time
 	due []*handTimer
@@ -47,7 +47,7 @@ func (t *handTimer) Stop() bool {
 	return was
 }
 
-// pass lets time go by, and what is due happen.
+// pass advances the clock, and calls the timers that become due at their times.
 func (c *handClock) pass(d time.Duration) {
 	end := c.now.Add(d)
 	for {
@@ -61,7 +61,7 @@ func (c *handClock) pass(d time.Duration) {
 			c.now = end
 			return
 		}
-		if next.at.After(c.now) { // else it is late
+		if next.at.After(c.now) { // else the timer is late
 			c.now = next.at
 		}
 		next.live = false
@@ -69,21 +69,21 @@ func (c *handClock) pass(d time.Duration) {
 	}
 }
 
-// pause lets time go by, and what was due meanwhile happen only then: as if the
-// process had stood still.
+// pause advances the clock, and calls the timers that became due only at its end, as if the process
+// had been suspended.
 func (c *handClock) pause(d time.Duration) {
 	c.now = c.now.Add(d)
 	c.pass(0)
 }
 
-// rig is a gate, its time and who is in it.
+// rig is a gate with a clock of its own.
 type rig struct {
 	*testing.T
 	g      *Gate
 	clock  *handClock
 	stalls []Stall
 
-	started func(*entry) // told of what starts, if set
+	started func(*entry) // called with each entry that starts, if set
 }
 
 func newRig(t *testing.T, workers int, change ...func(*Config)) *rig {
@@ -110,12 +110,12 @@ func newRig(t *testing.T, workers int, change ...func(*Config)) *rig {
 	return r
 }
 
-// warmUp gives long requests what they may have without load.
+// warmUp lets LongCap rise to its value without load.
 func (r *rig) warmUp() {
 	r.Helper()
 	for range 30 {
 		r.enter(Request{Route: "warm up"}).mustRun().done()
-		r.clock.pass(raiseAfter)
+		r.clock.pass(raiseInterval)
 	}
 }
 
@@ -126,7 +126,7 @@ func (r *rig) check() {
 	}
 }
 
-// visit is one request at the gate.
+// visit is a request in the gate.
 type visit struct {
 	r       *rig
 	ticket  Ticket
@@ -147,7 +147,7 @@ func (v *visit) Settle(err error) {
 	}
 }
 
-// enter asks for a slot.
+// enter asks for a slot and checks the invariants.
 func (r *rig) enter(req Request) *visit {
 	r.Helper()
 	v := &visit{r: r, since: r.clock.now}
@@ -164,7 +164,7 @@ func (r *rig) enter(req Request) *visit {
 	return v
 }
 
-// come is enter for one of many: what must never be is looked for by whoever calls it.
+// come is enter without the checks, for one of many requests.
 func (r *rig) come(req Request) *visit {
 	v := &visit{r: r, since: r.clock.now}
 	v.ticket, v.err = r.g.Enter(&req, v)
@@ -174,14 +174,16 @@ func (r *rig) come(req Request) *visit {
 	return v
 }
 
-// page and the next ones are requests of well-known kinds.
-func page(flow uint64) Request { return Request{Route: "GET html /page", Flow: flow} }
+// page, other and poll return requests of well-known kinds.
+func page(clientKey uint64) Request { return Request{Route: "GET html /page", ClientKey: clientKey} }
 
-func other(flow uint64) Request { return Request{Route: "GET html /other", Flow: flow} }
+func other(clientKey uint64) Request { return Request{Route: "GET html /other", ClientKey: clientKey} }
 
-func poll(flow uint64) Request { return Request{Route: "GET json /poll", Flow: flow} }
+func poll(clientKey uint64) Request { return Request{Route: "GET json /poll", ClientKey: clientKey} }
 
-func slowPoll(flow uint64) Request { return Request{Route: "poll", Flow: flow, Long: true} }
+func slowPoll(clientKey uint64) Request {
+	return Request{Route: "poll", ClientKey: clientKey, Long: true}
+}
 
 func (v *visit) running() bool { return v.ticket.Granted() }
 
@@ -227,7 +229,7 @@ func (v *visit) mustBeRefused(why Reason) *Refusal {
 	return refusal
 }
 
-// teach has the gate see n requests of a kind, one after the other, that take d.
+// teach passes n requests of a kind through the gate, one after the other, that take d each.
 func (r *rig) teach(req Request, n int, d time.Duration) {
 	r.Helper()
 	for range n {
@@ -237,7 +239,7 @@ func (r *rig) teach(req Request, n int, d time.Duration) {
 	}
 }
 
-// known is a rig with two routes that are known to be short.
+// known returns a rig with two routes that are known to be short.
 func known(t *testing.T, workers int, change ...func(*Config)) *rig {
 	t.Helper()
 	r := newRig(t, workers, change...)
@@ -247,10 +249,10 @@ func known(t *testing.T, workers int, change ...func(*Config)) *rig {
 	return r
 }
 
-// crowd has requests of others hold so many slots that nobody starts as a guest.
-func (r *rig) crowd() (all []*visit) {
+// fillUnreserved starts requests of others until no slot can be borrowed.
+func (r *rig) fillUnreserved() (all []*visit) {
 	r.Helper()
-	for i := 0; r.g.in < r.g.w-r.g.reserve; i++ {
+	for i := 0; r.g.inUse < r.g.slots-r.g.reserve; i++ {
 		all = append(all, r.enter(other(uint64(90_000+i))).mustRun())
 	}
 	return all
@@ -264,7 +266,7 @@ func (r *rig) leaveAll(visits []*visit) {
 	r.check()
 }
 
-// emptyNow gives back whatever holds a slot or waits.
+// emptyNow gives back every slot and every place in a queue.
 func (r *rig) emptyNow() {
 	for _, c := range [...]*chain[entry]{&r.g.young, &r.g.old} {
 		for e := c.first(); e != nil; e = c.first() {

@@ -20,7 +20,7 @@ func TestInFlight(t *testing.T) {
 			req := page(uint64(i + 1))
 			req.Method, req.Path, req.Long = "GET", path, path == "/second"
 			visits = append(visits, r.enter(req).mustRun())
-			r.clock.pass(600 * time.Millisecond) // the first one becomes a long one after the second was
+			r.clock.pass(600 * time.Millisecond) // the first request becomes long after the second one has
 		}
 		visits[2].ticket.At("unix:/a")
 		all := r.g.InFlight()
@@ -28,13 +28,13 @@ func TestInFlight(t *testing.T) {
 			t.Fatalf("%d in flight, want 3", len(all))
 		}
 		for i, want := range []InFlight{
-			{Path: "/first", Age: 1800 * time.Millisecond, Lane: Short, Flow: 1},
-			{Path: "/second", Age: 1200 * time.Millisecond, Lane: Long, Flow: 2},
-			{Path: "/third", Age: 0, Lane: Short, Flow: 3, Instance: "unix:/a"}, // it counts from there
+			{Path: "/first", Age: 1800 * time.Millisecond, Lane: Short, ClientKey: 1},
+			{Path: "/second", Age: 1200 * time.Millisecond, Lane: Long, ClientKey: 2},
+			{Path: "/third", Age: 0, Lane: Short, ClientKey: 3, Instance: "unix:/a"}, // the age counts from At
 		} {
 			want.Method, want.Route = "GET", "GET html /page"
 			if !lanes {
-				want.Lane, want.Flow = all[i].Lane, 0 // it knows neither
+				want.Lane, want.ClientKey = all[i].Lane, 0 // a plain queue knows neither
 			}
 			if all[i] != want {
 				t.Errorf("%d: %+v, want %+v", i, all[i], want)
@@ -60,8 +60,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Everyone who waits is refused, wherever that is. Who holds a slot keeps it, and who
-// comes later is treated as ever.
+// RefuseWaiting refuses all waiting requests, wherever they wait. Requests in flight keep their
+// slots, and later requests are treated as usual.
 func TestRefuseWaiting(t *testing.T) {
 	r := known(t, 4)
 	r.teach(poll(0), 20, 2*time.Second)
@@ -74,18 +74,18 @@ func TestRefuseWaiting(t *testing.T) {
 			waiting = append(waiting, v.mustWait())
 		}
 	}
-	for flow := range uint64(4) {
-		for range 3 { // some wait for others of their own flow
-			enter(page(flow))
-			enter(poll(flow))
-			enter(slowPoll(flow))
-			enter(Request{Route: "GET html /new", Group: "GET html", Flow: flow})
+	for clientKey := range uint64(4) {
+		for range 3 { // some wait for others of their own client
+			enter(page(clientKey))
+			enter(poll(clientKey))
+			enter(slowPoll(clientKey))
+			enter(Request{Route: "GET html /new", Group: "GET html", ClientKey: clientKey})
 		}
 	}
 	if len(running) != 4 {
 		t.Fatalf("%d hold slots, want 4", len(running))
 	}
-	r.clock.pass(100 * time.Millisecond) // they settle down where they are to wait
+	r.clock.pass(100 * time.Millisecond) // until each waits in its place
 	before := r.g.Snapshot()
 	r.g.RefuseWaiting(Down)
 	r.check()

@@ -1,15 +1,17 @@
 package admission
 
-// Lane is what a request is taken for.
+import "time"
+
+// Lane is what the gate takes a request for.
 type Lane uint8
 
-// The lanes. Requests of all but Long may turn out to be long; they are then,
-// whatever their lane, counted as such.
+// The lanes. A request of any lane but Long may turn out to be long. It keeps its lane then, but
+// counts as long.
 const (
-	Short   Lane = iota // its route's requests are short
+	Short   Lane = iota // requests of its route are short
 	Unknown             // nothing is known of its route
-	Mixed               // its route is short as a rule, and holds workers for long just now
-	Long                // declared, or learned
+	Mixed               // requests of its route are usually short, but hold workers for long just now
+	Long                // declared to be long, or requests of its route are long
 	lanes
 )
 
@@ -17,11 +19,11 @@ var laneNames = [lanes]string{"short", "unknown", "mixed", "long"}
 
 func (l Lane) String() string { return laneNames[l] }
 
-// MarshalText writes l as String does.
+// MarshalText returns l.String().
 func (l Lane) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
-// class is who shares a queue. Requests of unknown routes are nearly always short
-// ones, and wait with them.
+// class is a set of lanes that share a queue. Unknown requests wait with the short ones, because
+// nearly all of them are short.
 type class uint8
 
 const (
@@ -39,4 +41,32 @@ func (l Lane) class() class {
 		return long
 	}
 	return fast
+}
+
+// laneOf classifies e by what is known now. It sets e.record and e.newRoute.
+func (g *Gate) laneOf(e *entry, now time.Duration) Lane {
+	e.record, e.newRoute = nil, false
+	switch {
+	case !g.cfg.Lanes:
+		return Short
+	case e.declared:
+		return Long
+	}
+	r := e.route
+	switch {
+	case r.known() && r.mostlyLong() && now-r.lastStart < retryLongAfter:
+		return Long
+	case r.slowNow(now):
+		return Mixed
+	case r.mostlyShort():
+		return Short
+	case !r.known() && r.long+r.aged > r.short && (r.aged > 0 || now-r.lastStart < retryUnsureAfter):
+		return Mixed // slow, by the few samples there are
+	}
+	e.newRoute = true
+	if !r.known() && r.group.nearlyAllShort(now) {
+		e.record = r.group
+		return Short
+	}
+	return Unknown
 }

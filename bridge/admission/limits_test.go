@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestRefusedForItsOwnFlowIsNoLoad has one flow ask 500 times a second.
-func TestRefusedForItsOwnFlowIsNoLoad(t *testing.T) {
+// TestRefusedForItsOwnClientIsNoLoad: one client asks 500 times a second.
+func TestRefusedForItsOwnClientIsNoLoad(t *testing.T) {
 	r := known(t, 16)
 	var live []*visit
 	refused := 0
@@ -36,7 +36,7 @@ func TestRefusedForItsOwnFlowIsNoLoad(t *testing.T) {
 	r.leaveAll(live)
 }
 
-// TestRefusedForWantOfSlotsIsLoad has many flows ask for more than there is.
+// TestRefusedForWantOfSlotsIsLoad: many clients ask for more than there is.
 func TestRefusedForWantOfSlotsIsLoad(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size = 1 })
 	all := []*visit{}
@@ -57,9 +57,9 @@ func TestRefusedForWantOfSlotsIsLoad(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestHeldRequestsLeaveTheQueueToOthers has four flows wait for themselves, with as
-// many requests as may wait at all.
-func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
+// TestThrottledRequestsLeaveTheQueueToOthers: four throttled clients have as many waiting requests
+// as may wait at all.
+func TestThrottledRequestsLeaveTheQueueToOthers(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size = 40 })
 	var all []*visit
 	for f := range 4 {
@@ -72,10 +72,10 @@ func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
 			all = append(all, r.enter(page(uint64(10+f))))
 		}
 	}
-	for i := 0; r.g.in < 16; i++ {
+	for i := 0; r.g.inUse < 16; i++ {
 		all = append(all, r.enter(other(uint64(1000+i))).mustRun())
 	}
-	if n := r.g.filled[ready] + r.g.filled[parked]; n < 36 {
+	if n := r.g.waitingIn[roomReady] + r.g.waitingIn[roomParked]; n < 36 {
 		t.Fatalf("%d wait", n)
 	}
 	for i := range 10 {
@@ -84,9 +84,9 @@ func TestHeldRequestsLeaveTheQueueToOthers(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestHeldRequestsAreBounded has as many wait for their own flows as may wait at
-// all. They take room where long ones do, for they wait as long.
-func TestHeldRequestsAreBounded(t *testing.T) {
+// TestThrottledRequestsAreBounded: throttled clients have as many waiting requests as may wait at
+// all. These count with the long ones, because they wait for as long.
+func TestThrottledRequestsAreBounded(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size, c.LongSize = 1000, 9 })
 	var all []*visit
 	for f := range 3 {
@@ -109,15 +109,15 @@ func TestHeldRequestsAreBounded(t *testing.T) {
 	r.leaveAll(all)
 }
 
-func TestUnknownHeldRequestsDoNotOpenTheQueue(t *testing.T) {
+func TestUnknownThrottledRequestsDoNotOpenTheQueue(t *testing.T) {
 	r := known(t, 16, func(c *Config) { c.Size, c.LongSize = 20, 400 })
 	var all []*visit
 	for range 4 {
 		all = append(all, r.enter(page(7)).mustRun())
 	}
-	all = append(all, r.crowd()...)
-	for i := range 100 { // of a flow that has in flight what it may
-		all = append(all, r.enter(Request{Route: fmt.Sprint("GET html /", i), Flow: 7}).mustWait())
+	all = append(all, r.fillUnreserved()...)
+	for i := range 100 { // of a client at its limit
+		all = append(all, r.enter(Request{Route: fmt.Sprint("GET html /", i), ClientKey: 7}).mustWait())
 	}
 	for i := range 4 {
 		all = append(all, r.enter(other(uint64(100+i))).mustRun())
@@ -135,16 +135,15 @@ func TestParkedRequestsDoNotCountAgainstPages(t *testing.T) {
 	for range 6 {
 		all = append(all, r.enter(slowPoll(1)))
 	}
-	for r.g.in < 2 {
-		all = append(all, r.enter(page(uint64(20+r.g.in))).mustRun())
+	for r.g.inUse < 2 {
+		all = append(all, r.enter(page(uint64(20+r.g.inUse))).mustRun())
 	}
 	all = append(all, r.enter(page(1)).mustWait())
 	r.leaveAll(all)
 }
 
-// TestOneFlowDoesNotParkForAll has one flow want all places of long requests and
-// of those of unknown routes.
-func TestOneFlowDoesNotParkForAll(t *testing.T) {
+// TestOneClientDoesNotParkForAll: one client wants all places of long and of unknown requests.
+func TestOneClientDoesNotParkForAll(t *testing.T) {
 	for name, kind := range map[string]struct {
 		request Request
 		may     int
@@ -155,20 +154,20 @@ func TestOneFlowDoesNotParkForAll(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := known(t, 16, func(c *Config) { c.LongSize = 100 })
-			for r.g.in < 16 {
-				r.enter(page(uint64(100 + r.g.in)))
-				r.enter(other(uint64(200 + r.g.in)))
+			for r.g.inUse < 16 {
+				r.enter(page(uint64(100 + r.g.inUse)))
+				r.enter(other(uint64(200 + r.g.inUse)))
 			}
 			q := kind.request
-			q.Flow = 7
+			q.ClientKey = 7
 			var all []*visit
 			for range 300 {
 				all = append(all, r.enter(q))
 			}
-			if n := r.g.flows.table[7].waits.n; n != kind.may {
-				t.Errorf("%d of 100 wait for one flow, want %d", n, kind.may)
+			if n := r.g.clients.table[7].waiting.n; n != kind.may {
+				t.Errorf("%d of 100 wait for one client, want %d", n, kind.may)
 			}
-			q.Flow = 8
+			q.ClientKey = 8
 			all = append(all, r.enter(q).mustWait())
 			r.leaveAll(all)
 			r.emptyNow()
@@ -176,9 +175,8 @@ func TestOneFlowDoesNotParkForAll(t *testing.T) {
 	}
 }
 
-// TestUnspentFlowGoesOn has a flow wait because its budget is spent, until it has
-// saved up again.
-func TestUnspentFlowGoesOn(t *testing.T) {
+// TestUnspentClientGoesOn: a client whose budget is spent waits until it has saved again.
+func TestUnspentClientGoesOn(t *testing.T) {
 	r := known(t, 12, func(c *Config) { c.Timeout = 20 * time.Second }) // a budget of 6, and 1.5 per second; 3 in flight, or 1
 	busy := func(d time.Duration) {
 		for range d / tick {
@@ -190,7 +188,7 @@ func TestUnspentFlowGoesOn(t *testing.T) {
 	busy(5 * time.Second)
 	all[1].done()
 	all[2].done()
-	others := r.crowd()
+	others := r.fillUnreserved()
 	a, b := r.enter(page(1)).mustWait(), r.enter(page(1)).mustWait()
 	r.leaveAll(others)
 	busy(7 * time.Second) // it saves up half a worker-second per second
@@ -199,7 +197,7 @@ func TestUnspentFlowGoesOn(t *testing.T) {
 	r.leaveAll(append(all, a, b))
 }
 
-func TestFlowLimitShrinksWithTheCapacity(t *testing.T) {
+func TestClientLimitShrinksWithTheCapacity(t *testing.T) {
 	capacity := 16
 	r := known(t, 16, func(c *Config) { c.Capacity = func() int { return capacity } })
 	r.enter(page(1)).mustRun().done()
@@ -209,8 +207,7 @@ func TestFlowLimitShrinksWithTheCapacity(t *testing.T) {
 	r.leaveAll(all)
 }
 
-// TestLongRequestsShrinkWithTheCapacity has one worker left, which short requests
-// need.
+// TestLongRequestsShrinkWithTheCapacity: one worker is left, and short requests need it.
 func TestLongRequestsShrinkWithTheCapacity(t *testing.T) {
 	capacity := 16
 	r := known(t, 16, func(c *Config) { c.Capacity = func() int { return capacity } })
@@ -221,7 +218,7 @@ func TestLongRequestsShrinkWithTheCapacity(t *testing.T) {
 	r.enter(slowPoll(0)).mustWait().leave()
 }
 
-// busyOne keeps one worker busy to 90 %.
+// busyOne keeps one worker busy for 90 % of the time.
 func (r *rig) busyOne(d time.Duration) {
 	r.Helper()
 	for range d / tick {
@@ -232,12 +229,12 @@ func (r *rig) busyOne(d time.Duration) {
 	}
 }
 
-// TestLongRequestsOfAFlow has one flow hold as many slots for long as it may.
-func TestLongRequestsOfAFlow(t *testing.T) {
+// TestLongRequestsOfAClient: one client holds as many slots for long as it may.
+func TestLongRequestsOfAClient(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	var all []*visit
-	for range r.g.longCap - r.g.cfg.FlowLimit { // as many are left as another flow may have
+	for range r.g.longCap - r.g.cfg.ClientLimit { // as many are left as another client's limit
 		all = append(all, r.enter(slowPoll(1)).mustRun())
 	}
 	waits := r.enter(slowPoll(1)).mustWait()
@@ -251,8 +248,8 @@ func TestLongRequestsOfAFlow(t *testing.T) {
 	r.leaveAll(append(all[2:], waits))
 }
 
-// TestMixedRequestsOfAFlow is the same where they are taken for mixed.
-func TestMixedRequestsOfAFlow(t *testing.T) {
+// TestMixedRequestsOfAClient is the same for mixed requests.
+func TestMixedRequestsOfAClient(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 40, 20*time.Millisecond)
@@ -261,7 +258,7 @@ func TestMixedRequestsOfAFlow(t *testing.T) {
 		v.ticket.Streaming()
 		all = append(all, v)
 	}
-	for r.g.phi < r.g.longCap-r.g.cfg.FlowLimit {
+	for r.g.longInUse < r.g.longCap-r.g.cfg.ClientLimit {
 		all = append(all, r.enter(page(7)).mustRun())
 	}
 	waits := r.enter(page(7)).mustWait()

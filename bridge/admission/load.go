@@ -5,30 +5,30 @@ import (
 	"time"
 )
 
-// load measures what short requests need: those in flight that do not count as
-// long. Every second's figures go into estimates that rise fast and fall slowly,
-// because a worker held back too long costs less than one given away too soon.
+// load measures how many slots short requests need: those in flight that do not count as long. Once
+// a second it adds what it has measured to estimates that rise fast and fall slowly, because
+// keeping a worker free for too long costs less than giving it away too soon.
 type load struct {
-	// the second under way
+	// The current second.
 	since, at time.Duration
-	unknown   int // arrivals for unknown routes
+	unknown   int // unknown ones among the arrivals
 	arrivals  int
 	area      float64 // worker-seconds
-	n         float64 // ended, with the sums of their times and of the squares
+	n         float64 // requests that ended; the sums of their times and of the squares
 	sum, sq   float64
 
 	unknownRate          float64
-	rate, occupancy      float64 // arrivals per second; workers
-	total, totSum, totSq float64 // as n, sum and sq, of the last ten seconds or so
+	rate, occupancy      float64 // arrivals per second; workers in use
+	total, totSum, totSq float64 // n, sum and sq of about the last ten seconds
 }
 
 const (
-	rising  = 0.5 // weight of the last second where that is more than the estimate
-	falling = 0.1 // where it is less
-	keeping = 0.9 // weight of what is known of the times after a second
+	riseWeight = 0.5 // weight of the last second if it is above the estimate
+	fallWeight = 0.1 // weight of the last second if it is below the estimate
+	keepWeight = 0.9 // what a second leaves of the weight of total, totSum and totSq
 )
 
-// advance notes that since the last call n requests were in flight.
+// advance notes that n requests have been in flight since the last call.
 func (l *load) advance(n int, now time.Duration) {
 	if n > 0 {
 		l.area += float64(n) * (now - l.at).Seconds()
@@ -36,55 +36,55 @@ func (l *load) advance(n int, now time.Duration) {
 	l.at = now
 }
 
-// came notes that a short request came.
-func (l *load) came(lane Lane) {
+// arrived notes the arrival of a short request.
+func (l *load) arrived(lane Lane) {
 	l.arrivals++
 	if lane == Unknown {
 		l.unknown++
 	}
 }
 
-// ended notes how long a short request took, or how long it took to become long.
-func (l *load) ended(d time.Duration) {
+// completed notes how long a short request took, or how long it took to become long.
+func (l *load) completed(d time.Duration) {
 	s := d.Seconds()
 	l.n++
 	l.sum += s
 	l.sq += s * s
 }
 
-// fold closes the second under way if it is over, and reports whether it was.
+// fold adds the current second to the estimates if it is over, and reports whether it was.
 func (l *load) fold(now time.Duration) bool {
 	dt := (now - l.since).Seconds()
 	if dt < 1 {
 		return false
 	}
 	blend := func(old, measured float64) float64 {
-		weight := falling
+		weight := fallWeight
 		if measured > old {
-			weight = rising
+			weight = riseWeight
 		}
 		return measured + (old-measured)*math.Pow(1-weight, dt)
 	}
 	if l.fresh() {
-		l.rate, l.unknownRate, l.occupancy = float64(l.arrivals)/dt, float64(l.unknown)/dt, l.area/dt // the first second
+		l.rate, l.unknownRate, l.occupancy = float64(l.arrivals)/dt, float64(l.unknown)/dt, l.area/dt // this was the first second
 	}
 	l.rate = blend(l.rate, float64(l.arrivals)/dt)
 	l.unknownRate = blend(l.unknownRate, float64(l.unknown)/dt)
 	l.occupancy = blend(l.occupancy, l.area/dt)
-	keep := math.Pow(keeping, dt)
+	keep := math.Pow(keepWeight, dt)
 	l.total, l.totSum, l.totSq = l.total*keep+l.n, l.totSum*keep+l.sum, l.totSq*keep+l.sq
-	l.forget(now)
+	l.restart(now)
 	return true
 }
 
 func (l *load) fresh() bool { return l.rate == 0 && l.occupancy == 0 }
 
-// forget drops what was measured in the second under way.
-func (l *load) forget(now time.Duration) {
+// restart drops what was measured in the current second, and begins another.
+func (l *load) restart(now time.Duration) {
 	l.since, l.at, l.arrivals, l.unknown, l.area, l.n, l.sum, l.sq = now, now, 0, 0, 0, 0, 0, 0
 }
 
-// mean is the mean time of a short request in seconds, 0 if none has ended.
+// mean returns the mean time of a short request in seconds, 0 if none has ended.
 func (l *load) mean() float64 {
 	if n := l.total + l.n; n > 0 {
 		return (l.totSum + l.sum) / n
@@ -92,9 +92,9 @@ func (l *load) mean() float64 {
 	return 0
 }
 
-// spread is what the variance of their times makes of a wait, (1+CV^2)/2, after
-// Allen and Cunneen.
-func (l *load) spread() float64 {
+// variability returns the factor by which the variance of the times lengthens a wait, (1+CV^2)/2,
+// after Allen and Cunneen.
+func (l *load) variability() float64 {
 	n, mean := l.total+l.n, l.mean()
 	if n < 2 || mean == 0 {
 		return 1
@@ -103,19 +103,19 @@ func (l *load) spread() float64 {
 	return (1 + max(cv2, 0)) / 2
 }
 
-// need returns how many of w workers short requests need so that at most 1 % of them
-// wait longer than target, by Erlang's C formula.
+// need returns how many of w workers short requests need so that at most 1 % of them wait longer
+// than target, by Erlang's C formula.
 func (l *load) need(w int, target time.Duration) int {
 	return l.servers(max(l.rate*l.mean(), l.occupancy), w, target)
 }
 
-// servers is need for a short requests in flight on average.
+// servers is need for an average of a short requests in flight.
 func (l *load) servers(a float64, w int, target time.Duration) int {
 	mean := l.mean()
 	if a == 0 || mean == 0 {
 		return 0
 	}
-	scale := mean * l.spread()
+	scale := mean * l.variability()
 	t := max(target.Seconds(), 2*mean)
 	blocked := 1.0 // Erlang's B for 0 servers
 	for n := 1; n <= w; n++ {

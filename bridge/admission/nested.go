@@ -2,47 +2,48 @@ package admission
 
 import "time"
 
-// nesting is what the gate knows of requests that the application itself sends, while the
-// worker that sends one waits for its answer. They go first: nothing else frees that
-// worker. And slots are kept for them, or all workers might wait for requests that wait
-// for a worker. Those may be nested in others: as many slots as they were seen to be deep
-// let one at least have all that it needs, then the next.
+// nesting is what the gate knows of nested requests: those that the application itself sends while
+// the worker that sends one waits for its answer. They go first, because nothing else frees that
+// worker. Slots are kept for them, or all workers might wait for requests that wait for a worker. A
+// nested request may send others. As many slots as the greatest depth seen let at least one request
+// have all that it needs, and then the next one.
 type nesting struct {
-	waiting  chain[entry]
-	inFlight int
-	count    uint64        // found
-	depth    int           // the deepest that was found lately
-	until    time.Duration // how long others so deep are expected
-	began    time.Duration // when one that had waited was started last
-	ahead    int           // started since the last request that is not nested
+	waiting       chain[entry]
+	inFlight      int
+	found         uint64        // nested requests found so far
+	depth         int           // the greatest depth found lately
+	expectedUntil time.Duration // until when other requests of that depth are expected
+	lastStart     time.Duration // when a nested request that had waited was last started
+	startedAhead  int           // nested requests started since the last other one
 
-	peers  time.Duration // when a request came last that may be one; 0: never
-	others int           // of those, found since the last nested one to be nested in nothing
-	scarce bool          // few slots are free, or were a moment ago
-	since  time.Duration
+	lastPeer    time.Duration // when a request last came that may be nested; 0: never
+	notNested   int           // of these, how many were found not to be nested since the last nested one
+	scarce      bool          // few slots are free, or were a moment ago
+	scarceSince time.Duration
 }
 
 const (
-	// nestingFor is how long after a nested request that had to wait others are expected,
-	// and nestingShort after one that had not: a slot that is kept is missing elsewhere.
-	nestingFor   = 10 * time.Minute
-	nestingShort = 2 * time.Minute
-	// unmoved is how many times the usual time between two ends must have passed for all
-	// slots to be believed to be held by what waits for others; at least so long that it
-	// would have been found out how deep those are nested.
-	unmoved      = 8
-	unmovedLeast = 10 * tick
-	// enoughNested is how many must have been found for what they are nested in to be known.
-	enoughNested = 20
-	// enoughOthers is how many must have been found to be nested in nothing, one after the
-	// other, for somebody else of this machine to be who sends requests: a proxy, or what
-	// looks whether the application is well.
-	enoughOthers = 10
+	// Other nested requests are expected for expectAfterWait after one that had to wait, and for
+	// expectAfterStart after one that had not: slots that are kept for them are missing elsewhere.
+	expectAfterWait  = 10 * time.Minute
+	expectAfterStart = 2 * time.Minute
+	// After deadlockFactor times the usual time between the ends of two requests, and at least
+	// deadlockMin, all slots are believed to be held by requests that wait for others. By then,
+	// their depth would have been found.
+	deadlockFactor = 8
+	deadlockMin    = 10 * tick
+	// knownDepthSamples is how many nested requests must have been found for their depth to be
+	// known.
+	knownDepthSamples = 20
+	// notNestedSamples is how many requests in a row must have been found not to be nested for the
+	// sender on this machine to be something else than the application, such as a proxy or a health
+	// check.
+	notNestedSamples = 10
 )
 
-// Nested says that a worker of the application waits for what becomes of the request. Depth
-// is 1 if that worker has a request which is not nested itself, else one more than that
-// one's; 0 says that the request was looked at, and no worker waits for it.
+// Nested reports that a worker of the application waits for the answer to the request. Depth is 1
+// if the request of that worker is not nested, else one more than the depth of that request. Depth
+// 0 reports that the caller has looked, and that no worker waits.
 func (t Ticket) Nested(depth int) {
 	if t.g == nil || depth < 0 {
 		return
@@ -51,7 +52,7 @@ func (t Ticket) Nested(depth int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if depth == 0 {
-		g.nesting.others++
+		g.nesting.notNested++
 		return
 	}
 	e := t.e
@@ -59,16 +60,16 @@ func (t Ticket) Nested(depth int) {
 		return
 	}
 	now := g.now()
-	g.wake(now)
+	g.detectPause(now)
 	n := &g.nesting
-	n.count++
-	n.others = 0
-	lasts := nestingFor
+	n.found++
+	n.notNested = 0
+	lasts := expectAfterWait
 	if e.state == running {
-		lasts = nestingShort
+		lasts = expectAfterStart
 	}
 	if depth >= g.nestingDepth(now) {
-		n.depth, n.until = depth, max(n.until, now+lasts)
+		n.depth, n.expectedUntil = depth, max(n.expectedUntil, now+lasts)
 	}
 	e.depth = uint8(min(depth, 255))
 	if e.state == running {
@@ -80,116 +81,116 @@ func (t Ticket) Nested(depth int) {
 	g.dispatch(now)
 }
 
-// nestingDepth is how many slots only nested requests get: half of them at most.
+// nestingDepth returns how many slots are kept for nested requests: half of them at most.
 func (g *Gate) nestingDepth(now time.Duration) int {
 	n := &g.nesting
-	if n.depth > 0 && now >= n.until {
+	if n.depth > 0 && now >= n.expectedUntil {
 		n.depth = 0
 	}
 	depth := n.depth
 	switch {
-	case depth == 0 || g.w == 1:
+	case depth == 0 || g.slots == 1:
 		return 0
-	case n.count < enoughNested:
-		depth = max(depth, g.mayBeDeep())
+	case n.found < knownDepthSamples:
+		depth = max(depth, g.assumedDepth())
 	}
-	return min(depth, max(1, g.w/2))
+	return min(depth, max(1, g.slots/2))
 }
 
-// mayBeDeep is how deep nested requests are taken to be of which nothing is known.
-func (g *Gate) mayBeDeep() int {
+// assumedDepth returns the depth that is assumed of nested requests while too few are known.
+func (g *Gate) assumedDepth() int {
 	switch {
-	case g.w >= 8:
+	case g.slots >= 8:
 		return 2
-	case g.w >= 2:
+	case g.slots >= 2:
 		return 1
 	}
 	return 0
 }
 
-// hasSlot reports whether there is a slot for a request that is not nested.
+// hasSlot reports whether a slot is free for a request that is not nested.
 func (g *Gate) hasSlot(now time.Duration) bool {
 	n := &g.nesting
-	return g.in < g.w-g.nestingDepth(now) && (n.waiting.n == 0 || g.turnOfOthers()) && !g.holdsBack(now)
+	return g.inUse < g.slots-g.nestingDepth(now) && (n.waiting.n == 0 || g.othersTurn()) && !g.keepsLastSlots(now)
 }
 
-// hasShortSlot reports whether there is one for a short request. It may have one that is
-// kept for nested ones where only long requests have the others: else polls would have
-// those that they may, and nested ones the reserve.
+// hasShortSlot reports whether a slot is free for a short request. If only long requests hold the
+// slots that are not kept for nested ones, a short request may take one that is kept. Otherwise
+// long requests would hold all that they may, and nested ones would have the reserve.
 func (g *Gate) hasShortSlot(now time.Duration) bool {
 	n := &g.nesting
 	return g.hasSlot(now) ||
-		n.depth > 0 && g.in < g.w && g.in-n.inFlight <= g.phi && (n.waiting.n == 0 || g.turnOfOthers())
+		n.depth > 0 && g.inUse < g.slots && g.inUse-n.inFlight <= g.longInUse && (n.waiting.n == 0 || g.othersTurn())
 }
 
-// turnOfOthers reports whether so many nested requests have gone first that one which is
-// not is to have its turn: a page may ask for others again and again.
-func (g *Gate) turnOfOthers() bool { return g.nesting.ahead >= max(1, g.w/2) }
+// othersTurn reports whether so many nested requests have gone first that it is another's turn: a
+// page may ask for others without end.
+func (g *Gate) othersTurn() bool { return g.nesting.startedAhead >= max(1, g.slots/2) }
 
-// longSlots is how many of the slots that long requests may hold they may hold while nested
-// ones are expected, so that a short one and those nested in it have some, too.
+// longSlots returns how many slots long requests may hold of room, while nested requests are
+// expected: it leaves one for a short request and some for those nested in that.
 func (g *Gate) longSlots(room int, now time.Duration) int {
 	depth := g.nestingDepth(now)
 	if depth == 0 {
 		return room
 	}
-	return min(room, max(1, g.w-depth-1))
+	return min(room, max(1, g.slots-depth-1))
 }
 
-// holdsBack reports whether the last slots are not given away yet. Where requests come
-// that may be nested, they are kept for some moments when the others have been taken: what
-// those send is found out then, before all workers wait for it.
-func (g *Gate) holdsBack(now time.Duration) bool {
+// keepsLastSlots reports whether the last slots are kept for now. Where requests come that may be
+// nested, the last slots are kept for two ticks after the others have been taken. Meanwhile nested
+// requests of those others are found, before all workers wait for them.
+func (g *Gate) keepsLastSlots(now time.Duration) bool {
 	n := &g.nesting
-	return n.scarce && now-n.since < 2*tick && n.depth == 0 && n.others < enoughOthers && g.in >= g.w-g.mayBeDeep() && n.peers > 0 && now-n.peers < nestingFor
+	return n.scarce && now-n.scarceSince < 2*tick && n.depth == 0 && n.notNested < notNestedSamples && g.inUse >= g.slots-g.assumedDepth() && n.lastPeer > 0 && now-n.lastPeer < expectAfterWait
 }
 
-// noteScarce notes when few slots are left.
+// noteScarce notes whether few slots are left.
 func (g *Gate) noteScarce(now time.Duration) {
 	n := &g.nesting
 	switch {
-	case g.in < g.w-g.mayBeDeep():
-		n.scarce = n.scarce && g.in >= g.w/2 // they will soon be again
+	case g.inUse < g.slots-g.assumedDepth():
+		n.scarce = n.scarce && g.inUse >= g.slots/2 // few will soon be left again
 	case !n.scarce:
-		n.scarce, n.since = true, now
+		n.scarce, n.scarceSince = true, now
 	}
 }
 
 // dispatchNested starts nested requests.
 func (g *Gate) dispatchNested(now time.Duration) {
-	for g.nesting.waiting.n > 0 && g.in < g.w && g.answers(now) {
+	for g.nesting.waiting.n > 0 && g.inUse < g.slots && g.stallAllows(now) {
 		e := g.nextNested(now)
 		if e == nil {
 			return
 		}
 		lane := g.laneOf(e, now)
 		if lane.class() != fast && g.stall.phase.stopped() {
-			return // it would not find out whether the application answers
+			return // it cannot be a probe
 		}
 		g.relane(e, lane)
-		g.nesting.began = now
-		g.nesting.ahead++
-		g.grant(e, &e.flow.turns[e.queue], now)
+		g.nesting.lastStart = now
+		g.nesting.startedAhead++
+		g.grant(e, &e.client.queues[e.queue], now)
 	}
 }
 
-// nextNested is the one that came last of those that may start: the others may wait for
-// what it is part of. Each leaves the slots that those which are nested in it need.
+// nextNested returns the newest nested request that may start: the older ones may wait for the page
+// that it is a part of. Each leaves the slots that requests nested in it need.
 func (g *Gate) nextNested(now time.Duration) *entry {
 	n := &g.nesting
-	for l, looks := n.waiting.tail, 0; l != nil && looks < lookAt; l, looks = l.prev, looks+1 {
-		if g.in < g.w-max(0, g.nestingDepth(now)-int(l.of.depth)) {
+	for l, looks := n.waiting.tail, 0; l != nil && looks < batch; l, looks = l.prev, looks+1 {
+		if g.inUse < g.slots-max(0, g.nestingDepth(now)-int(l.of.depth)) {
 			return l.of
 		}
 	}
-	if g.jammed(now) {
+	if g.deadlocked(now) {
 		return n.waiting.tail.of
 	}
 	return nil
 }
 
-// jammed reports whether slots are held only by what waits for others, as it seems.
-func (g *Gate) jammed(now time.Duration) bool {
-	usual := time.Duration(g.load.mean() * float64(time.Second) / float64(g.w))
-	return now-max(g.stall.last, g.nesting.began) >= max(unmovedLeast, unmoved*usual)
+// deadlocked reports whether all slots seem to be held by requests that wait for others.
+func (g *Gate) deadlocked(now time.Duration) bool {
+	usual := time.Duration(g.load.mean() * float64(time.Second) / float64(g.slots))
+	return now-max(g.stall.lastEnd, g.nesting.lastStart) >= max(deadlockMin, deadlockFactor*usual)
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// inner is a page that the application asks itself for.
-func inner(flow uint64) Request {
-	return Request{Route: "GET html /inner", Flow: flow, Client: 127}
+// inner returns a request for a page that the application asks itself for.
+func inner(clientKey uint64) Request {
+	return Request{Route: "GET html /inner", ClientKey: clientKey, Address: 127}
 }
 
 func (v *visit) nested(depth int) *visit {
@@ -21,7 +21,7 @@ func (v *visit) nested(depth int) *visit {
 	return v
 }
 
-// knownInner is a rig where pages and what they ask for are known to be short.
+// knownInner returns a rig where pages, and the pages they ask for, are known to be short.
 func knownInner(t *testing.T, workers int) *rig {
 	t.Helper()
 	r := known(t, workers)
@@ -29,8 +29,8 @@ func knownInner(t *testing.T, workers int) *rig {
 	return r
 }
 
-// TestPageThatAsksItsOwnSite has three pages of one session each ask for another with its
-// cookie, while nobody else wants anything.
+// TestPageThatAsksItsOwnSite: three pages of one session each ask for another page with its cookie,
+// and nobody else asks for anything.
 func TestPageThatAsksItsOwnSite(t *testing.T) {
 	r := knownInner(t, 8)
 	var pages, inside []*visit
@@ -48,7 +48,7 @@ func TestPageThatAsksItsOwnSite(t *testing.T) {
 	r.leaveAll(pages)
 }
 
-// TestPageThatAsksItsOwnSiteCold is the first request of all.
+// TestPageThatAsksItsOwnSiteCold does so with the first request of all.
 func TestPageThatAsksItsOwnSiteCold(t *testing.T) {
 	r := newRig(t, 8)
 	first := r.enter(page(7)).mustRun()
@@ -58,13 +58,13 @@ func TestPageThatAsksItsOwnSiteCold(t *testing.T) {
 	first.done()
 }
 
-// TestNestedRequestsGoFirst has all slots but those kept be held by pages that wait for
-// others, and more pages wait before those.
+// TestNestedRequestsGoFirst: pages that wait for others hold all slots but those that are kept, and
+// more pages wait.
 func TestNestedRequestsGoFirst(t *testing.T) {
 	for _, w := range []int{2, 4, 8, 16} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
 			r := knownInner(t, w)
-			for range enoughNested { // it is known that there are some, and how deep
+			for range knownDepthSamples { // until the depth is known
 				r.enter(inner(5)).mustRun().nested(1).done()
 			}
 			var pages []*visit
@@ -75,8 +75,8 @@ func TestNestedRequestsGoFirst(t *testing.T) {
 				}
 				pages = append(pages, r.enter(p))
 			}
-			if r.g.in != w-1 {
-				t.Fatalf("%d of %d slots are taken, one is to be kept", r.g.in, w)
+			if r.g.inUse != w-1 {
+				t.Fatalf("%d of %d slots are taken, one is to be kept", r.g.inUse, w)
 			}
 			for i := range pages {
 				if !pages[i].running() {
@@ -90,8 +90,8 @@ func TestNestedRequestsGoFirst(t *testing.T) {
 	}
 }
 
-// TestNestedTwice has pages ask for others which ask for others. Each leaves the slots
-// that those need which are nested in it.
+// TestNestedTwice: pages ask for others that ask for others. Each leaves the slots that requests
+// nested in it need.
 func TestNestedTwice(t *testing.T) {
 	r := knownInner(t, 4)
 	r.enter(inner(5)).mustRun().nested(2).done()
@@ -109,8 +109,8 @@ func TestNestedTwice(t *testing.T) {
 	third.mustRun().done()
 }
 
-// TestPollsAndNestedRequests has long-polls hold all that they may when it is found out that
-// there are nested requests: the slots that are kept for those are not those of short ones.
+// TestPollsAndNestedRequests: long-polls hold all that they may when the first nested request is
+// found. The slots that are then kept for nested requests are not those of short ones.
 func TestPollsAndNestedRequests(t *testing.T) {
 	for _, w := range []int{2, 3, 4, 5, 8, 16} {
 		for _, depth := range []int{1, 2, 4} {
@@ -124,7 +124,7 @@ func TestPollsAndNestedRequests(t *testing.T) {
 				all = append(all, r.enter(page(1)).mustRun())
 				r.leaveAll(all)
 
-				all = nil // when these have ended, others leave room for a page and those nested in it
+				all = nil // when these have ended, later polls leave slots for a page and for requests nested in it
 				for i := range w {
 					all = append(all, r.enter(slowPoll(uint64(100+i))))
 				}
@@ -138,18 +138,18 @@ func TestPollsAndNestedRequests(t *testing.T) {
 	}
 }
 
-// TestNestedRequestsTakeTurns has a page ask its own site for many others, again and again:
-// those of others have some of the slots.
+// TestNestedRequestsTakeTurns: a page asks its own site for many others, again and again. Other
+// clients have some of the slots.
 func TestNestedRequestsTakeTurns(t *testing.T) {
 	const takes = 50 * time.Millisecond
 	for _, w := range []int{2, 4, 8} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
 			r := knownInner(t, w)
-			for range enoughNested {
+			for range knownDepthSamples {
 				r.enter(inner(5)).mustRun().nested(1).done()
 			}
 			parent := r.enter(page(7)).mustRun()
-			r.clock.pass(r.g.cfg.LongAfter + tick) // it is a long one by now, and none that ends
+			r.clock.pass(r.g.cfg.LongAfter + tick) // it counts as long now, and not as one that ends
 			asked, served := r.clock.now, 0
 			var open, all, others []*visit
 			r.serve(10*time.Second, takes, func() {
@@ -186,8 +186,8 @@ func TestNestedRequestsTakeTurns(t *testing.T) {
 	}
 }
 
-// TestNestedRequestsInAStall has long requests of the application itself wait while it
-// answers nobody: they are none that would find out that it does again.
+// TestNestedRequestsInAStall: long nested requests wait while the application answers nobody,
+// because they cannot be probes.
 func TestNestedRequestsInAStall(t *testing.T) {
 	r := knownInner(t, 16)
 	all := []*visit{r.enter(page(1)).mustRun(), r.enter(other(2)).mustRun(), r.enter(page(3)).mustRun()}
@@ -199,20 +199,19 @@ func TestNestedRequestsInAStall(t *testing.T) {
 			v.leave()
 		}
 	}
-	in := r.g.in
+	in := r.g.inUse
 	for i := range 10 {
 		all = append(all, r.enter(slowPoll(uint64(50+i))).nested(1).mustWait())
 	}
 	r.clock.pass(time.Second)
-	if r.g.in > in+1 {
-		t.Errorf("%d were sent to an application that answers nobody", r.g.in-in)
+	if r.g.inUse > in+1 {
+		t.Errorf("%d were sent to an application that answers nobody", r.g.inUse-in)
 	}
 	r.leaveAll(all)
 }
 
-// TestOthersOfThisMachine has requests come through a proxy on this machine. The last slots
-// are kept back from them for some moments, until it has been found out that they are
-// nested in nothing.
+// TestOthersOfThisMachine: requests come through a proxy on this machine. The last slots are kept
+// for some moments, until the requests are found not to be nested.
 func TestOthersOfThisMachine(t *testing.T) {
 	for _, w := range []int{2, 3, 8} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
@@ -234,7 +233,7 @@ func TestOthersOfThisMachine(t *testing.T) {
 			r.clock.pass(2 * tick)
 			all[w-1].mustRun()
 			r.leaveAll(all)
-			for range enoughOthers {
+			for range notNestedSamples {
 				r.enter(page(1)).mustRun().nested(0).done()
 			}
 			for _, v := range fill() {
@@ -244,8 +243,8 @@ func TestOthersOfThisMachine(t *testing.T) {
 	}
 }
 
-// TestNestedInNothingKnown has nested requests wait for slots that are kept for deeper
-// ones, of which there are none: when nothing ends any more, they have them.
+// TestNestedInNothingKnown: nested requests wait for slots that are kept for deeper ones. There are
+// none, so they get the slots when nothing ends any more.
 func TestNestedInNothingKnown(t *testing.T) {
 	r := knownInner(t, 4)
 	r.enter(inner(5)).mustRun().nested(2).done()
@@ -256,8 +255,7 @@ func TestNestedInNothingKnown(t *testing.T) {
 	r.leaveAll([]*visit{a, b, first, second})
 }
 
-// TestNestedIsForgotten has no slot be kept when there have been no nested requests for
-// long.
+// TestNestedIsForgotten: no slot is kept when there have been no nested requests for long.
 func TestNestedIsForgotten(t *testing.T) {
 	r := knownInner(t, 4)
 	r.enter(inner(5)).mustRun().nested(1).done()
@@ -270,18 +268,18 @@ func TestNestedIsForgotten(t *testing.T) {
 	all := fill()
 	all[3].mustWait()
 	r.leaveAll(all)
-	r.clock.pass(nestingShort) // it had not waited
+	r.clock.pass(expectAfterStart) // it did not have to wait
 	all = fill()
 	all[3].mustRun()
 	r.leaveAll(all)
 }
 
-// TestNestedLeavesAndEnds has everything happen to nested requests that may to others.
+// TestNestedLeavesAndEnds: nested requests leave, end and are refused as others are.
 func TestNestedLeavesAndEnds(t *testing.T) {
 	r := knownInner(t, 2)
 	busy := []*visit{r.enter(page(1)).mustRun(), r.enter(other(2)).mustRun()}
 	leaves, late := r.enter(inner(1)).nested(1).mustWait(), r.enter(inner(2)).nested(1).mustWait()
-	late.nested(2) // said twice: the first counts
+	late.nested(2) // reported twice: the first report counts
 	leaves.leave()
 	leaves.nested(1)
 	r.clock.pass(r.g.cfg.Timeout + tick)
@@ -307,7 +305,7 @@ func (p peer) Waits(t Ticket) {
 	t.Nested(p.depth)
 }
 
-// TestPeerIsToldOfWhoMustWait has Acquire say so, only where it makes a difference.
+// TestPeerIsToldOfWhoMustWait: Acquire calls Peer only if the request must wait.
 func TestPeerIsToldOfWhoMustWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, err := New(Defaults(2))
@@ -318,7 +316,7 @@ func TestPeerIsToldOfWhoMustWait(t *testing.T) {
 		ctx := context.Background()
 		asked := 0
 		request := func(depth int) *Request {
-			return &Request{Route: "GET html /page", Flow: 1, Shared: true, Peer: peer{depth, &asked}}
+			return &Request{Route: "GET html /page", ClientKey: 1, Shared: true, Peer: peer{depth, &asked}}
 		}
 		first, err := g.Acquire(ctx, request(1))
 		if err != nil || asked != 0 {

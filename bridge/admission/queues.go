@@ -2,55 +2,55 @@ package admission
 
 import "time"
 
-// A request waits in one of four places: in its flow's queue, for the flow's turn and a
-// slot; in the line of its route (or group), because others of the kind must end first;
-// among those of its client that wait to find out about unknown routes; or, if it is
-// nested, before all others.
+// A request waits in one of four places: in the queue of its client, for the client's turn and a
+// slot; in the queue of its route (or group), for others of that to end; in unknownWaiting of its
+// address, for a place among the unknown requests in flight; or, if it is nested, in
+// nesting.waiting.
 
-// enqueue puts e at the end of its flow's queue.
+// enqueue adds e to its client's queue.
 func (g *Gate) enqueue(e *entry) {
-	t := &e.flow.turns[e.queue]
-	t.waiting.pushBack(&e.link)
-	g.join(t)
+	q := &e.client.queues[e.queue]
+	q.waiting.pushBack(&e.link)
+	g.activate(q)
 }
 
-// join has a flow take part whose queue t somebody has just come to.
-func (g *Gate) join(t *turn) {
+// activate adds q, which is not empty, to the ring of its class or to the throttled queues.
+func (g *Gate) activate(q *clientQueue) {
 	switch {
-	case t.link.in != nil:
-	case t.held:
-		g.holding.pushBack(&t.link)
+	case q.link.in != nil:
+	case q.throttled:
+		g.throttled.pushBack(&q.link)
 	default:
-		g.rings[t.class].pushBack(&t.link)
+		g.rings[q.class].pushBack(&q.link)
 	}
 }
 
-// takeOut takes e out of wherever it waits.
-func (g *Gate) takeOut(e *entry) {
+// dequeue removes e from the place where it waits.
+func (g *Gate) dequeue(e *entry) {
 	g.unlink(e)
-	g.moveOut(e)
+	g.removeWaiting(e)
 	g.deadlines.remove(e)
 }
 
-// unlink takes e out of its flow's queue or from where it is blocked, and reports
-// whether it was the former.
+// unlink removes e from the place where it waits, but not from the counts and deadlines. It reports
+// whether that was its client's queue.
 func (g *Gate) unlink(e *entry) (queued bool) {
-	if e.in != nil {
-		e.in.remove(e)
+	if e.routeQueue != nil {
+		e.routeQueue.remove(e)
 		return false
 	}
-	t := &e.flow.turns[e.queue]
+	q := &e.client.queues[e.queue]
 	switch e.link.in {
-	case &t.waiting:
+	case &q.waiting:
 		e.link.leave()
-		if t.waiting.n == 0 {
-			t.link.leave()
+		if q.waiting.n == 0 {
+			q.link.leave()
 		}
 		return true
-	case &e.flow.home.unknown:
+	case &e.client.address.unknownWaiting:
 		e.link.leave()
-		if e.flow.home.unknown.n == 0 {
-			e.flow.home.link.leave()
+		if e.client.address.unknownWaiting.n == 0 {
+			e.client.address.link.leave()
 		}
 	default:
 		e.link.leave()
@@ -58,106 +58,105 @@ func (g *Gate) unlink(e *entry) (queued bool) {
 	return false
 }
 
-// drop forgets e, which is in no queue and holds no slot.
-func (g *Gate) drop(e *entry) {
-	f := e.flow
+// discard ends e, which is in no queue and holds no slot.
+func (g *Gate) discard(e *entry) {
+	c := e.client
 	e.route.entries--
-	g.vacate(e)
-	g.rest(f)
+	g.recycle(e)
+	g.markIdle(c)
 }
 
-// hold takes a flow that has in flight what it may out of the ring.
-func (g *Gate) hold(t *turn) {
-	t.link.leave()
-	g.setHeld(t, true)
-	g.holding.pushBack(&t.link)
+// throttle takes q, whose client is at its limit, out of the ring.
+func (g *Gate) throttle(q *clientQueue) {
+	q.link.leave()
+	g.setThrottled(q, true)
+	g.throttled.pushBack(&q.link)
 }
 
-// unhold lets it take part again.
-func (g *Gate) unhold(t *turn) {
-	if !t.held {
+// unthrottle puts q back into the ring.
+func (g *Gate) unthrottle(q *clientQueue) {
+	if !q.throttled {
 		return
 	}
-	t.link.leave()
-	g.setHeld(t, false)
-	if t.waiting.n > 0 {
-		g.rings[t.class].pushBack(&t.link)
+	q.link.leave()
+	g.setThrottled(q, false)
+	if q.waiting.n > 0 {
+		g.rings[q.class].pushBack(&q.link)
 	}
 }
 
-// setHeld is the one place where turn.held changes: short requests of a flow that is held
-// do not wait for a slot.
-func (g *Gate) setHeld(t *turn, held bool) {
-	t.held = held
-	if t.class != fast || t.flow.home == nil {
+// setThrottled is the only place where clientQueue.throttled changes. Short requests of a client
+// that is throttled do not wait for a slot, so they change rooms.
+func (g *Gate) setThrottled(q *clientQueue, throttled bool) {
+	q.throttled = throttled
+	if q.class != fast || q.client.address == nil {
 		return
 	}
-	n := int(t.flow.shorts)
-	if !held {
+	n := int(q.client.waitingShort)
+	if !throttled {
 		n = -n
 	}
-	g.fill(t.flow, ready, -n)
-	g.fill(t.flow, parked, n)
+	g.countWaiting(q.client, roomReady, -n)
+	g.countWaiting(q.client, roomParked, n)
 }
 
-// block moves e from its flow's queue, so that it does not hold up the rest of its
-// flow, to the line of r, or, if r is nil, among those that wait to find out.
+// block moves e out of its client's queue, so that it does not hold up other requests of the
+// client: to the queue of r or, if r is nil, to the unknown requests that wait.
 func (g *Gate) block(e *entry, r *route) {
 	g.unlink(e)
 	if r == nil {
-		c := e.flow.home
-		c.unknown.insert(&e.link, e.before)
-		if c.link.in == nil {
-			g.unknown.ring.pushBack(&c.link)
+		a := e.client.address
+		a.unknownWaiting.insert(&e.link, e.before)
+		if a.link.in == nil {
+			g.unknown.active.pushBack(&a.link)
 		}
 		return
 	}
 	r.blocked.add(e)
-	if r.queued.in == nil {
-		g.lines.pushBack(&r.queued)
+	if r.blockedLink.in == nil {
+		g.blockedRoutes.pushBack(&r.blockedLink)
 	}
 }
 
-// unblock moves the first n of a line back to their flows' queues.
-func (g *Gate) unblock(l *line, n int) {
+// unblock moves the first n requests of a route's queue back to their clients' queues.
+func (g *Gate) unblock(l *routeQueue, n int) {
 	for ; n > 0 && l.n() > 0; n-- {
 		e := l.first()
 		l.remove(e)
-		g.comeBack(e)
+		g.requeue(e)
 	}
 }
 
-// comeBack puts e into its flow's queue, where it would be had it been there since it
-// came.
-func (g *Gate) comeBack(e *entry) {
-	t := &e.flow.turns[e.queue]
-	t.waiting.insert(&e.link, e.before)
-	g.join(t)
+// requeue inserts e into its client's queue by the order of arrival.
+func (g *Gate) requeue(e *entry) {
+	q := &e.client.queues[e.queue]
+	q.waiting.insert(&e.link, e.before)
+	g.activate(q)
 }
 
-// setLane takes e, which waits, for another lane.
+// setLane changes the lane of e, which waits.
 func (g *Gate) setLane(e *entry, lane Lane) {
 	if e.lane == lane {
 		return
 	}
-	g.fill(e.flow, e.room(), -1)
-	e.flow.count(e, -1)
+	g.countWaiting(e.client, e.waitingRoom(), -1)
+	e.client.countShort(e, -1)
 	e.lane, e.queue = lane, lane.class()
-	e.flow.count(e, 1)
-	g.fill(e.flow, e.room(), 1)
+	e.client.countShort(e, 1)
+	g.countWaiting(e.client, e.waitingRoom(), 1)
 }
 
-// count counts e among the short ones of f that wait, or no longer.
-func (f *flow) count(e *entry, by int) {
+// countShort adds by to the waiting short requests of c if e is one.
+func (c *client) countShort(e *entry, by int) {
 	if e.lane == Short {
-		f.shorts += int32(by)
+		c.waitingShort += int32(by)
 	}
 }
 
-// relane takes e, which waits, for a lane of another class. Its patience is that of the
-// lane it waits in, from its arrival on; what it was promised stays.
+// relane changes the lane of e, which waits, to one of another class, and its queue. The deadline
+// is that of the new lane, counted from e's arrival, unless the old one is later.
 func (g *Gate) relane(e *entry, to Lane) {
-	queued := e.link.in == &e.flow.turns[e.queue].waiting
+	queued := e.link.in == &e.client.queues[e.queue].waiting
 	if queued {
 		g.unlink(e)
 	}
@@ -166,109 +165,110 @@ func (g *Gate) relane(e *entry, to Lane) {
 		g.extend(e)
 	}
 	if queued {
-		g.comeBack(e)
+		g.requeue(e)
 	}
 }
 
-// letIn lets the first ones in r's line take part again, as many as there is room for.
-func (g *Gate) letIn(r *route, now time.Duration) {
+// unblockRoute unblocks the first requests of r's queue, as many as r has room for.
+func (g *Gate) unblockRoute(r *route, now time.Duration) {
 	if r.blocked.n() > 0 {
-		g.unblock(&r.blocked, g.roomIn(r, now))
+		g.unblock(&r.blocked, g.unblockable(r, now))
 	}
 	if r.blocked.n() == 0 {
-		r.queued.leave()
+		r.blockedLink.leave()
 	}
 }
 
-// roomIn is how many of those in r's line may go on.
-func (g *Gate) roomIn(r *route, now time.Duration) int {
+// unblockable returns how many requests of r's queue have room now.
+func (g *Gate) unblockable(r *route, now time.Duration) int {
 	if r.group == nil {
-		return g.share(r, now) - r.in
+		return g.routeShare(r, now) - r.inFlight
 	}
 	e := r.blocked.first()
 	switch g.laneOf(e, now).class() {
 	case fast:
-		return g.routeLimit(r, now) - r.in
+		return g.routeLimit(r, now) - r.inFlight
 	case mixed:
-		return max(g.longRoom(e.route, now)-g.phi-g.guests, g.idleRoom(now))
+		return max(g.mixedCap(e.route, now)-g.longInUse-g.borrowed, g.idleSlot(now))
 	}
-	return lookAt // the long ones have a queue of their own
+	return batch // all: long requests have a queue of their own
 }
 
-// letUnknown lets as many take part again as may find out now, one of each client in
-// turn. A client that has no more places is passed over until one of its own ends.
-func (g *Gate) letUnknown() {
+// releaseUnknown moves as many unknown requests as may start now to their clients' queues, one of
+// each address in turn. An address that has too many in flight is passed over until one of these
+// ends.
+func (g *Gate) releaseUnknown() {
 	u := &g.unknown
-	if u.ring.n == 0 {
+	if u.active.n == 0 {
 		return
 	}
-	for n := g.places(nil); n > 0 && u.ring.n > 0; {
-		c := u.ring.first()
-		c.link.leave()
-		if g.places(c) <= 0 {
-			u.held.pushBack(&c.link)
+	for n := g.unknownAllowed(nil); n > 0 && u.active.n > 0; {
+		a := u.active.first()
+		a.link.leave()
+		if g.unknownAllowed(a) <= 0 {
+			u.throttled.pushBack(&a.link)
 			continue
 		}
-		u.ring.pushBack(&c.link)
-		g.letOne(c)
+		u.active.pushBack(&a.link)
+		g.releaseFirst(a)
 		n--
 	}
 }
 
-// letOne lets the first of a client's take part again that wait to find out.
-func (g *Gate) letOne(c *client) {
-	e := c.unknown.first()
+// releaseFirst moves the first waiting unknown request of an address to its client's queue.
+func (g *Gate) releaseFirst(a *address) {
+	e := a.unknownWaiting.first()
 	g.unlink(e)
-	g.comeBack(e)
+	g.requeue(e)
 }
 
-// lookAt is how many of each kind a tick looks at again, and the next tick at the
+// batch is how many requests or queues of each kind a tick looks at. The next tick goes on with the
 // next ones.
-const lookAt = 64
+const batch = 64
 
-// lookAgain finds those who were passed over: what held them up may have ended
-// without a sign, as when somebody left who had been let in before them.
-func (g *Gate) lookAgain(now time.Duration) {
-	g.letSome(lookAt, now)
-	g.lookAtWaiting(now)
-	for range min(g.unknown.held.n, lookAt) {
-		c := g.unknown.held.first()
-		c.link.leave()
-		g.unknown.ring.pushBack(&c.link)
+// recheck looks at requests that were passed over. The reason may have gone without an event: for
+// example, the request that was unblocked instead of this one may have left.
+func (g *Gate) recheck(now time.Duration) {
+	g.recheckRoutes(batch, now)
+	g.recheckWaiting(now)
+	for range min(g.unknown.throttled.n, batch) {
+		a := g.unknown.throttled.first()
+		a.link.leave()
+		g.unknown.active.pushBack(&a.link)
 	}
-	g.letUnknown()
-	g.releaseHeld(lookAt, now)
+	g.releaseUnknown()
+	g.recheckThrottled(batch, now)
 	if g.stall.phase.stopped() && g.rings[fast].n == 0 && g.mayProbe(now) {
-		g.letProbe()
+		g.releaseProbe()
 	}
 }
 
-// releaseHeld looks at some of the flows that are held, in turn, and lets those take part
-// again that may have more in flight.
-func (g *Gate) releaseHeld(n int, now time.Duration) {
-	for range min(n, g.holding.n) {
-		t := g.holding.first()
-		t.link.leave()
-		g.holding.pushBack(&t.link)
-		if g.room(t.flow, t.class, now) {
-			g.unhold(t)
+// recheckThrottled looks at the next n throttled queues, and puts those back into the ring whose
+// clients are below their limits.
+func (g *Gate) recheckThrottled(n int, now time.Duration) {
+	for range min(n, g.throttled.n) {
+		q := g.throttled.first()
+		q.link.leave()
+		g.throttled.pushBack(&q.link)
+		if g.belowClientLimit(q.client, q.class, now) {
+			g.unthrottle(q)
 		}
 	}
 }
 
-// lookAtWaiting finds those whose routes have turned out to be something else: among those
-// in the queue of long ones, which need not wait for long ones to end, among those that wait
-// to find out, and in the lines of groups, whose record they are not taken by any more.
-func (g *Gate) lookAtWaiting(now time.Duration) {
+// recheckWaiting looks for waiting requests whose lane has changed: long ones that need not wait
+// for long ones to end any more, unknown ones whose route is known now, and requests in the queues
+// of groups whose own route's record counts now.
+func (g *Gate) recheckWaiting(now time.Duration) {
 	n := len(g.deadlines)
-	for range min(n, max(4*lookAt, n/20)) {
-		g.looked = (g.looked + 1) % n
-		e := g.deadlines[g.looked]
-		finds := e.link.in == &e.flow.home.unknown
+	for range min(n, max(4*batch, n/20)) {
+		g.rechecked = (g.rechecked + 1) % n
+		e := g.deadlines[g.rechecked]
+		finds := e.link.in == &e.client.address.unknownWaiting
 		switch {
-		case e.in != nil && e.in != &e.route.blocked && e.route.known():
+		case e.routeQueue != nil && e.routeQueue != &e.route.blocked && e.route.known():
 			g.unlink(e)
-			g.comeBack(e)
+			g.requeue(e)
 			continue
 		case e.declared || e.queue != long && !finds:
 			continue
@@ -276,34 +276,34 @@ func (g *Gate) lookAtWaiting(now time.Duration) {
 		switch lane := g.laneOf(e, now); {
 		case finds && lane != Unknown:
 			g.unlink(e)
-			g.comeBack(e)
+			g.requeue(e)
 		case !finds && lane.class() != long:
 			g.relane(e, lane)
 		}
 	}
 }
 
-// letSome does letIn for some routes, in turn.
-func (g *Gate) letSome(n int, now time.Duration) {
-	for range min(n, g.lines.n) {
-		r := g.lines.first()
-		r.queued.leave()
-		g.lines.pushBack(&r.queued)
-		g.letIn(r, now)
+// recheckRoutes calls unblockRoute for the next n routes with blocked requests.
+func (g *Gate) recheckRoutes(n int, now time.Duration) {
+	for range min(n, g.blockedRoutes.n) {
+		r := g.blockedRoutes.first()
+		r.blockedLink.leave()
+		g.blockedRoutes.pushBack(&r.blockedLink)
+		g.unblockRoute(r, now)
 	}
 }
 
-// letProbe lets one request in that can find out whether the application answers.
-func (g *Gate) letProbe() {
-	for l, n := g.lines.head, 0; l != nil && n < lookAt; l, n = l.next, n+1 {
+// releaseProbe moves one blocked request, which can be a probe, to its client's queue.
+func (g *Gate) releaseProbe() {
+	for l, n := g.blockedRoutes.head, 0; l != nil && n < batch; l, n = l.next, n+1 {
 		if e := l.of.blocked.first(); e != nil && e.queue == fast {
 			g.unblock(&l.of.blocked, 1)
 			return
 		}
 	}
-	for _, clients := range [...]*chain[client]{&g.unknown.ring, &g.unknown.held} {
-		if c := clients.first(); c != nil {
-			g.letOne(c)
+	for _, addresses := range [...]*chain[address]{&g.unknown.active, &g.unknown.throttled} {
+		if a := addresses.first(); a != nil {
+			g.releaseFirst(a)
 			return
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
-// TestRandom has everything happen in a random order, and looks after each step
-// for what must never be.
+// TestRandom does everything that a gate can do in a random order, and checks the invariants after
+// each step.
 func TestRandom(t *testing.T) {
 	for seed := range seeds.Of(t, 9) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -33,10 +33,10 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// draw gives a gate random bounds.
+// draw gives a gate random limits.
 func draw(rnd *rand.Rand, c *Config, lanes bool) {
 	c.Lanes = lanes
-	c.Routes, c.Flows = 16+rnd.IntN(40), 16+rnd.IntN(40)
+	c.Routes, c.Clients = 16+rnd.IntN(40), 16+rnd.IntN(40)
 	c.Size, c.LongSize = 1+rnd.IntN(60), rnd.IntN(60)
 	c.Timeout = time.Duration(100+rnd.IntN(3000)) * time.Millisecond
 	if c.Workers > 1 && rnd.IntN(3) == 0 {
@@ -50,9 +50,9 @@ type day struct {
 	rnd      *rand.Rand
 	visits   []*visit
 	capacity int
-	stalled  bool                  // nothing ends just now
-	able     map[use]time.Duration // who waits, and since when it could start
-	asked    time.Duration         // when all were asked last
+	stalled  bool                  // no request ends at present
+	able     map[use]time.Duration // waiting requests, and since when each could start
+	asked    time.Duration         // when passedOver last ran
 }
 
 // use is one use of an entry.
@@ -109,8 +109,8 @@ func (d *day) step() {
 	})
 }
 
-// reconfigure has the gate go by another Config, by which nobody is refused. What is
-// left to be found out is what a new gate would go by.
+// reconfigure changes the Config, which refuses nobody. Afterwards the derived values are those of
+// a new gate.
 func (d *day) reconfigure() {
 	g := d.g
 	workers := []int{1, 2, 3, 4, 5, 8, 16, 33}[d.rnd.IntN(8)]
@@ -122,9 +122,9 @@ func (d *day) reconfigure() {
 	cfg.LongTimeout = time.Duration(1000+d.rnd.IntN(20000)) * time.Millisecond
 	cfg.LongAfter = time.Duration(100+d.rnd.IntN(2000)) * time.Millisecond
 	cfg.StallAfter = time.Duration(500+d.rnd.IntN(2000)) * time.Millisecond
-	cfg.FlowLimit = 1 + d.rnd.IntN(2*workers)
-	cfg.SpentLimit = 1 + d.rnd.IntN(cfg.FlowLimit)
-	cfg.FlowRate, cfg.FlowBurst = 0.1+d.rnd.Float64()*4, 0.1+d.rnd.Float64()*8
+	cfg.ClientLimit = 1 + d.rnd.IntN(2*workers)
+	cfg.SpentLimit = 1 + d.rnd.IntN(cfg.ClientLimit)
+	cfg.ClientRate, cfg.ClientBurst = 0.1+d.rnd.Float64()*4, 0.1+d.rnd.Float64()*8
 	before, clock := g.Snapshot(), g.now()
 	if err := g.Configure(cfg); err != nil {
 		d.Fatal(err)
@@ -148,25 +148,25 @@ func (d *day) reconfigure() {
 	if got, want := derived(g), derived(fresh); got != want {
 		d.Errorf("goes by %v, a new one by %v", got, want)
 	}
-	if g.longCap > g.w-g.reserve || g.target > g.w-g.reserve {
-		d.Errorf("%d for long ones, going to %d, of %d slots and a reserve of %d", g.longCap, g.target, g.w, g.reserve)
+	if g.longCap > g.slots-g.reserve || g.longTarget > g.slots-g.reserve {
+		d.Errorf("%d for long ones, going to %d, of %d slots and a reserve of %d", g.longCap, g.longTarget, g.slots, g.reserve)
 	}
 }
 
 func derived(g *Gate) [9]int {
-	return [...]int{g.w, g.reserve, g.u, g.flowLimit, g.spentLimit, g.longMin, g.routes.maxKnown, g.routes.maxFresh, g.flows.max}
+	return [...]int{g.slots, g.reserve, g.unknownLimit, g.clientLimit, g.spentLimit, g.longMin, g.routes.maxKnown, g.routes.maxFresh, g.clients.max}
 }
 
 func (d *day) request() Request {
 	r := Request{
 		Route: fmt.Sprintf("GET html /a/%d", d.rnd.IntN(6)), Group: "GET html /a",
-		Flow: uint64(d.rnd.IntN(12)), Shared: d.rnd.IntN(4) == 0, Method: "GET", Path: "/a",
+		ClientKey: uint64(d.rnd.IntN(12)), Shared: d.rnd.IntN(4) == 0, Method: "GET", Path: "/a",
 	}
 	if d.rnd.IntN(2) == 0 {
-		r.Client = uint64(100 + d.rnd.IntN(4))
+		r.Address = uint64(100 + d.rnd.IntN(4))
 	}
 	if d.rnd.IntN(8) == 0 {
-		r.Flow, r.Shared = uint64(1000+d.rnd.IntN(1000)), false // made up
+		r.ClientKey, r.Shared = uint64(1000+d.rnd.IntN(1000)), false // made-up keys
 	}
 	switch d.rnd.IntN(6) {
 	case 0:
@@ -192,7 +192,7 @@ func (d *day) any() *visit {
 	return live[d.rnd.IntN(len(live))]
 }
 
-// limits runs f and checks what started meanwhile against what the gate allows.
+// limits runs f and compares what has started meanwhile with what the gate allows.
 func (d *day) limits(f func()) {
 	g := d.g
 	before := make(map[*entry]uint64)
@@ -235,8 +235,8 @@ func (d *day) limits(f func()) {
 	}
 }
 
-// passedOver asks of everyone who waits whether it could start: a tick may not have
-// found it yet, the next one must have.
+// passedOver looks for waiting requests that could start. One tick may have passed over such a
+// request; the next must start it.
 func (d *day) passedOver() {
 	g, now := d.g, d.g.now()
 	for id, since := range d.able {
@@ -258,28 +258,28 @@ func (d *day) passedOver() {
 	}
 }
 
-// mayStart checks what has just been started.
+// mayStart checks an entry that has just started.
 func (d *day) mayStart(e *entry) {
 	g := d.g
-	if g.in > g.w {
-		d.Errorf("%d in flight in %d slots", g.in, g.w)
+	if g.inUse > g.slots {
+		d.Errorf("%d in flight in %d slots", g.inUse, g.slots)
 	}
-	if e.lane == Long && g.phi > g.longCap && g.in > 1 && e.depth == 0 {
-		d.Errorf("a long one started, now %d of %d", g.phi, g.longCap)
+	if e.lane == Long && g.longInUse > g.longCap && g.inUse > 1 && e.depth == 0 {
+		d.Errorf("a long one started, now %d of %d", g.longInUse, g.longCap)
 	}
-	n := int(e.flow.slow)
+	n := int(e.client.slow)
 	if e.lane.class() == fast {
-		n = int(e.flow.fast)
+		n = int(e.client.fast)
 	}
-	if !e.flow.shared && n > g.cfg.FlowLimit && e.depth == 0 && g.in > g.w-g.reserve {
-		d.Errorf("a flow has %d in flight, may have %d, and the reserve is touched", n, g.cfg.FlowLimit)
+	if !e.client.shared && n > g.cfg.ClientLimit && e.depth == 0 && g.inUse > g.slots-g.reserve {
+		d.Errorf("a client has %d in flight, may have %d, and the reserve is touched", n, g.cfg.ClientLimit)
 	}
-	if e.guest && (g.in > g.w-g.reserve || g.stall.phase != flowing) {
-		d.Errorf("a guest started, now %d in flight, of %d and a reserve of %d", g.in, g.w, g.reserve)
+	if e.borrows && (g.inUse > g.slots-g.reserve || g.stall.phase != answering) {
+		d.Errorf("a request borrowed a slot, now %d in flight, of %d and a reserve of %d", g.inUse, g.slots, g.reserve)
 	}
 }
 
-// end has everyone leave or finish, and expects the gate to be empty.
+// end lets all requests leave or finish, and expects the gate to be empty.
 func (d *day) end() {
 	for len(d.visits) > 0 {
 		v := d.any()
@@ -294,19 +294,19 @@ func (d *day) end() {
 	}
 	d.clock.pass(time.Minute)
 	g := d.g
-	if g.in != 0 || len(g.deadlines) != 0 || g.phi != 0 || g.unknown.young+g.unknown.aged != 0 || g.ticks {
-		d.Errorf("at the end: %d in flight, %d waiting, %d long, %d unknown, ticking %v", g.in, len(g.deadlines), g.phi, g.unknown.young+g.unknown.aged, g.ticks)
+	if g.inUse != 0 || len(g.deadlines) != 0 || g.longInUse != 0 || g.unknown.young+g.unknown.aged != 0 || g.ticking {
+		d.Errorf("at the end: %d in flight, %d waiting, %d long, %d unknown, ticking %v", g.inUse, len(g.deadlines), g.longInUse, g.unknown.young+g.unknown.aged, g.ticking)
 	}
-	if len(g.clients) > 0 || g.guests != 0 || g.nesting.inFlight != 0 {
-		d.Errorf("at the end: %d clients, %d guests, %d nested", len(g.clients), g.guests, g.nesting.inFlight)
+	if len(g.addresses) > 0 || g.borrowed != 0 || g.nesting.inFlight != 0 {
+		d.Errorf("at the end: %d clients, %d borrowed slots, %d nested", len(g.addresses), g.borrowed, g.nesting.inFlight)
 	}
-	for i := range 1000 { // each forgets some of those that are too many
+	for i := range 1000 { // each request forgets some of the surplus
 		d.enter(Request{Route: fmt.Sprintf("GET html /c/%d", i%2), Group: "GET html /c"}).done()
 	}
 	if n := len(g.routes.table); n > g.cfg.Routes {
 		d.Errorf("%d routes remembered, limit %d", n, g.cfg.Routes)
 	}
-	if n := len(g.flows.table); n > g.cfg.Flows {
-		d.Errorf("%d flows remembered, limit %d", n, g.cfg.Flows)
+	if n := len(g.clients.table); n > g.cfg.Clients {
+		d.Errorf("%d clients remembered, limit %d", n, g.cfg.Clients)
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// stall has an application answer nobody until that is certain, and returns what
-// is in flight then.
+// stall makes the application answer nobody until the stall is confirmed, and returns the requests
+// in flight.
 func (r *rig) stall(n int) (stuck []*visit) {
 	r.Helper()
 	stuck = r.fill(n)
 	r.clock.pass(time.Second + tick)
-	for i := range enoughProbes {
+	for i := range confirmingProbes {
 		if r.stallState() == "stalled" {
 			return stuck
 		}
@@ -20,7 +20,7 @@ func (r *rig) stall(n int) (stuck []*visit) {
 		r.clock.pass(time.Second + tick)
 	}
 	if s := r.stallState(); s != "stalled" {
-		r.Fatalf("%s after %d probes without an answer", s, enoughProbes)
+		r.Fatalf("%s after %d probes without an answer", s, confirmingProbes)
 	}
 	return stuck
 }
@@ -51,8 +51,7 @@ func TestLongRequestsWaitForTheRecovery(t *testing.T) {
 	}
 }
 
-// TestRecoveryEndsWithoutLoad has nobody come after a stall but one who waits for
-// its end.
+// TestRecoveryEndsWithoutLoad: after a stall, nobody comes but one who has waited for its end.
 func TestRecoveryEndsWithoutLoad(t *testing.T) {
 	for _, w := range []int{16, 200, 1000} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
@@ -73,7 +72,7 @@ func TestRecoveryEndsWithoutLoad(t *testing.T) {
 	}
 }
 
-// TestStallEndsWithThoseItCaught has all who were caught by a stall give up.
+// TestStallEndsWithThoseItCaught: all clients whose requests were caught by a stall give up.
 func TestStallEndsWithThoseItCaught(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)
@@ -97,22 +96,21 @@ func TestStallSpendsNoBudget(t *testing.T) {
 	}
 	r.clock.pass(tick)
 	a, b := r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun()
-	for _, f := range r.g.Snapshot().Flows {
+	for _, f := range r.g.Snapshot().ClientKeys {
 		if f.Spent {
-			t.Errorf("the budget of %s is spent by a stall", f.Flow)
+			t.Errorf("the budget of %s is spent by a stall", f.ClientKey)
 		}
 	}
 	a.done()
 	b.done()
 }
 
-// TestOwnPause has the process stand still, while the application has long since
-// answered.
+// TestOwnPause: the process is suspended, and the application has long since answered.
 func TestOwnPause(t *testing.T) {
 	r := newRig(t, 16)
 	r.warmUp()
 	r.teach(page(0), 20, 20*time.Millisecond)
-	request := func(i int) Request { return Request{Route: fmt.Sprint("GET html /", i), Flow: uint64(i + 1)} }
+	request := func(i int) Request { return Request{Route: fmt.Sprint("GET html /", i), ClientKey: uint64(i + 1)} }
 	flight := r.fill(3)
 	for i := range 8 {
 		flight = append(flight, r.enter(request(i)).mustRun())
@@ -133,7 +131,7 @@ func TestOwnPause(t *testing.T) {
 	}
 }
 
-// TestAnswersAfterAnOwnPause has the answers be read before the first tick.
+// TestAnswersAfterAnOwnPause: the answers are read before the first tick after a pause.
 func TestAnswersAfterAnOwnPause(t *testing.T) {
 	r := newRig(t, 16)
 	r.teach(page(0), 20, 20*time.Millisecond)
@@ -149,8 +147,7 @@ func TestAnswersAfterAnOwnPause(t *testing.T) {
 	}
 }
 
-// TestWhoComesAfterAnOwnPauseAges has a request come between a pause and the first
-// tick after it.
+// TestWhoComesAfterAnOwnPauseAges: a request comes between a pause and the first tick after it.
 func TestWhoComesAfterAnOwnPauseAges(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)
@@ -165,7 +162,7 @@ func TestWhoComesAfterAnOwnPauseAges(t *testing.T) {
 	after.done()
 }
 
-// TestOwnPauseInAStall has the process stand still while the application does.
+// TestOwnPauseInAStall: the process is suspended during a stall.
 func TestOwnPauseInAStall(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// ErrClosed refuses requests after Close.
+// ErrClosed is the error of requests after Close.
 var ErrClosed = errors.New("admission: closed")
 
-// Reason is why a request was refused.
+// Reason is the reason of a refusal.
 type Reason uint8
 
 // The reasons.
 const (
-	Full      Reason = iota // as many wait as may
-	TimedOut                // it waited as long as it may
-	Predicted               // it would wait longer than it may
-	Stalled                 // the application answers nobody
-	Down                    // the application does not run, nor will for a while
+	Full      Reason = iota // as many requests wait as may
+	TimedOut                // it has waited as long as it may
+	Predicted               // it would have to wait longer than it may
+	Stalled                 // the application answers no request
+	Down                    // the application does not run, and will not for some time
 	reasons
 )
 
@@ -26,15 +26,15 @@ var reasonNames = [reasons]string{"full", "timeout", "predicted", "stalled", "do
 
 func (r Reason) String() string { return reasonNames[r] }
 
-// MarshalText writes r as String does.
+// MarshalText returns r.String().
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// Refusal is the error of a request that gets no slot. It was never started.
+// Refusal is the error of a request that was refused. It was never started.
 type Refusal struct {
 	Reason Reason
 	Lane   Lane
-	// RetryAfter is when the client may come again. It is spread at random, and
-	// doubles for a flow that comes back sooner than it was told.
+	// RetryAfter is when the client should try again. It is spread at random, and doubles for a
+	// client that comes back sooner than it was told.
 	RetryAfter time.Duration
 }
 
@@ -53,48 +53,49 @@ func (r *Refusal) Error() string {
 const (
 	minRetry = time.Second
 	maxRetry = 30 * time.Second
-	// scatter is the least time that clients refused together are spread over.
-	scatter = 4 * time.Second
-	// together is how far apart the requests of one page may be: those that are refused
-	// with it have not come back too soon.
-	together = 500 * time.Millisecond
-	// maxShared is how often the time doubles for a flow that may be many people.
-	maxShared = 2
+	// retrySpread is the least time over which clients that are refused together are spread.
+	retrySpread = 4 * time.Second
+	// samePage is how far apart the requests of one page may be. Requests that are refused within
+	// that time have not come back too soon.
+	samePage = 500 * time.Millisecond
+	// maxSharedDoublings is how often RetryAfter doubles at most for a client key that may stand
+	// for many people.
+	maxSharedDoublings = 2
 )
 
-// retry is what a flow was told when requests of one class were refused.
+// retry is what a client was told when its requests of one class were refused.
 type retry struct {
 	told, until time.Duration
 	doubled     int
 }
 
-// refuse counts a refusal and says when to come again.
+// refuse counts a refusal and returns it.
 func (g *Gate) refuse(e *entry, why Reason, now time.Duration) *Refusal {
-	g.lane[e.lane].refused[why]++
+	g.counts[e.lane].refused[why]++
 	base := minRetry
 	if e.queue == fast {
-		base = max(base, g.predicted(e))
+		base = max(base, g.predictedWait(e))
 		if !e.ownFault {
-			g.load.came(e.lane)
+			g.load.arrived(e.lane)
 		}
 	}
-	if f := e.flow; f != g.nobody {
-		base <<= f.retries[e.queue].again(now, f.shared)
+	if c := e.client; c != g.anonymous {
+		base <<= c.retries[e.queue].doublings(now, c.shared)
 		base = min(base, maxRetry/2)
-		f.retries[e.queue].until = now + base
+		c.retries[e.queue].until = now + base
 	}
 	base = min(base, maxRetry/2)
-	return &Refusal{Reason: why, Lane: e.lane, RetryAfter: base + time.Duration(g.random.Int64N(int64(max(base, scatter))))}
+	return &Refusal{Reason: why, Lane: e.lane, RetryAfter: base + time.Duration(g.random.Int64N(int64(max(base, retrySpread))))}
 }
 
-// again returns how often the time to come again is to be doubled.
-func (r *retry) again(now time.Duration, shared bool) int {
+// doublings returns how often RetryAfter is to be doubled.
+func (r *retry) doublings(now time.Duration, shared bool) int {
 	switch {
 	case now >= r.until:
 		r.doubled = 0
-	case now-r.told < together:
+	case now-r.told < samePage:
 		return r.doubled
-	case r.doubled < 5 && (!shared || r.doubled < maxShared):
+	case r.doubled < 5 && (!shared || r.doubled < maxSharedDoublings):
 		r.doubled++
 	}
 	r.told = now

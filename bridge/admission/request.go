@@ -1,39 +1,40 @@
 package admission
 
-// Request is what the gate is told of a request.
+// Request describes a request to the gate.
 type Request struct {
-	// Route is what is asked for, with everything that differs from one request to the
-	// next of the same kind left out. It is the unit of learning.
+	// Route is what is asked for, without everything that differs between requests of the same
+	// kind. The gate learns by route.
 	Route string
-	// Group is the beginning of Route that it shares with its relatives, such as the
-	// first segment of a path. What newcomers there turned out to be is what the next
-	// one is taken for. Empty: no relatives but all others.
+	// Group is a prefix of Route that related routes have in common, such as the first segment of
+	// the path. A request of a new route is taken for what the first requests of other new routes
+	// in the group turned out to be. If Group is empty, all routes without a group are related.
 	Group string
-	// Flow is who asks, as a hash. 0: not known.
-	Flow uint64
-	// Shared says that Flow may stand for many people, as an address does. It has its
-	// turn in the queues, but no limit and no budget.
+	// ClientKey is a hash that says who asks. 0: not known.
+	ClientKey uint64
+	// Shared says that ClientKey may stand for many people, as an address may. Such a client has
+	// its turn in the queues, but neither a limit nor a budget.
 	Shared bool
-	// Client is the address that it comes from, as a hash; 0: Flow's is as good. Flows
-	// may be made up, and what everybody shares is shared out between clients.
-	Client uint64
-	// Long is declared, not learned.
+	// Address is a hash of the address that the request comes from. 0: ClientKey stands for it.
+	// Clients can make up client keys but not addresses, so places that all clients share are
+	// divided between addresses.
+	Address uint64
+	// Long says that the request is known to be long. The gate learns nothing from it.
 	Long bool
 	// Method and Path are for reports only.
 	Method, Path string
-	// Peer is told by Acquire if the request must wait. Nil: nobody is.
+	// Peer is told by Acquire when the request must wait. It may be nil.
 	Peer Peer
 }
 
-// Peer is who sends a request.
+// Peer is the sender of a request.
 type Peer interface {
-	// Waits is told that the request waits. Whoever finds out that one of the application's
-	// workers has sent it says so to the ticket (Ticket.Nested). It is called without the
-	// gate's mutex, and the request waits for it, too: it should not take long.
+	// Waits is called when the request must wait, without the gate's mutex. If one of the
+	// application's workers has sent the request, the callee or a goroutine that it starts reports
+	// that with Ticket.Nested. Acquire waits until Waits returns, so it should not take long.
 	Waits(t Ticket)
 }
 
-// Waiter is told once what became of a request that waited: nil means that its
-// ticket was granted. It is called with the gate's mutex held and must not call the
-// gate. That may be before Enter has returned.
+// Waiter is told once what became of a waiting request; nil means that its ticket was granted.
+// Settle is called with the gate's mutex held, perhaps before Enter has returned, and must not call
+// the gate.
 type Waiter interface{ Settle(err error) }

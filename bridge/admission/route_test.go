@@ -5,12 +5,12 @@ import (
 	"testing"
 )
 
-// TestNewRoutesDoNotPushOutWhatIsUsed has requests for ever new routes of ever new
-// groups beside those of a route that is known.
+// TestNewRoutesDoNotPushOutWhatIsUsed: requests for ever new routes of ever new groups come besides
+// requests for a known route.
 func TestNewRoutesDoNotPushOutWhatIsUsed(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Routes = 16 })
 	used := Request{Route: "GET html /wiki/Start", Group: "GET html /wiki"}
-	r.teach(used, enough, tick)
+	r.teach(used, knownSamples, tick)
 	known, group := r.g.routes.table[used.Route], r.g.routes.groups[used.Group]
 	for i := range 100 {
 		r.teach(Request{Route: fmt.Sprint("GET html /", i), Group: fmt.Sprint("GET html /", i)}, 1, tick)
@@ -27,8 +27,8 @@ func TestNewRoutesDoNotPushOutWhatIsUsed(t *testing.T) {
 	}
 }
 
-// TestRoutesWithRequestsAreKept has a parked request outlive a flood of other
-// routes: what becomes of it is learned where others look.
+// TestRoutesWithRequestsAreKept: a parked request outlives a flood of other routes. What becomes of
+// it must count for the route that later requests use.
 func TestRoutesWithRequestsAreKept(t *testing.T) {
 	r := newRig(t, 8, func(c *Config) { c.Routes = 16 })
 	r.warmUp()
@@ -42,21 +42,21 @@ func TestRoutesWithRequestsAreKept(t *testing.T) {
 	running.done()
 }
 
-// TestIdleFlowsAreForgotten has more flows come than are remembered.
-func TestIdleFlowsAreForgotten(t *testing.T) {
-	r := newRig(t, 8, func(c *Config) { c.Flows = 16 })
-	r.teach(page(0), enough, tick)
+// TestIdleClientsAreForgotten: more clients come than the gate remembers.
+func TestIdleClientsAreForgotten(t *testing.T) {
+	r := newRig(t, 8, func(c *Config) { c.Clients = 16 })
+	r.teach(page(0), knownSamples, tick)
 	busy := r.enter(page(1)).mustRun()
 	for i := range 100 {
 		r.enter(page(uint64(100 + i))).mustRun().done()
 		r.enter(page(2)).mustRun().done()
 	}
-	if n := len(r.g.flows.table); n != 17 {
-		t.Errorf("%d flows remembered, want 16 and the one that is busy", n)
+	if n := len(r.g.clients.table); n != 17 {
+		t.Errorf("%d clients remembered, want 16 and the one that is busy", n)
 	}
 	for _, key := range []uint64{1, 2, 199} {
-		if r.g.flows.table[key] == nil {
-			t.Errorf("flow %d was forgotten", key)
+		if r.g.clients.table[key] == nil {
+			t.Errorf("client %d was forgotten", key)
 		}
 	}
 	busy.done()

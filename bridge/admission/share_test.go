@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestOneRouteAndTwoSlowRequests has an application that knows one route only: the
-// reserve is for others, of which there are none.
+// TestOneRouteAndTwoSlowRequests: the application has one route only. The reserve is for other
+// routes, but there are none.
 func TestOneRouteAndTwoSlowRequests(t *testing.T) {
 	for _, w := range []int{4, 5, 8, 16} {
 		t.Run(fmt.Sprint(w), func(t *testing.T) {
@@ -18,7 +18,7 @@ func TestOneRouteAndTwoSlowRequests(t *testing.T) {
 			for i := range 300 {
 				v := r.enter(page(uint64(100 + i)))
 				for wait := 0; !v.running(); wait++ {
-					if wait > 20 { // a second, while it looks like a stall
+					if wait > 20 { // a second, during a suspicion
 						t.Fatalf("number %d waits: %v, %s", i, v.err, r.stallState())
 					}
 					r.clock.pass(tick)
@@ -32,8 +32,8 @@ func TestOneRouteAndTwoSlowRequests(t *testing.T) {
 	}
 }
 
-// TestSlowWorkOfARouteDoesNotHideWhatOthersNeed has sessions that are slow on one
-// route while others use three workers.
+// TestSlowWorkOfARouteDoesNotHideWhatOthersNeed: sessions are slow on one route while others use
+// three workers.
 func TestSlowWorkOfARouteDoesNotHideWhatOthersNeed(t *testing.T) {
 	r := newRig(t, 16)
 	r.teach(page(0), 60, 20*time.Millisecond)
@@ -65,23 +65,23 @@ func TestSlowWorkOfARouteDoesNotHideWhatOthersNeed(t *testing.T) {
 	}
 	load(time.Minute, 0)
 	load(18*time.Second, 4)
-	if n := r.g.routes.table[page(0).Route].others; n < 4 {
+	if n := r.g.routes.table[page(0).Route].othersNeed; n < 4 {
 		t.Errorf("others need %d slots, for all that is believed, and use three", n)
 	}
-	if n := r.g.routes.table[page(0).Route].in; n > 12 {
+	if n := r.g.routes.table[page(0).Route].inFlight; n > 12 {
 		t.Errorf("%d of 16 slots taken by one route", n)
 	}
 	r.leaveAll(append(others, slow...))
 }
 
-// TestLongRouteGetsAnotherChance has a route be known as long, where long requests
-// have no slot beside the load.
+// TestLongRouteGetsAnotherChance: a route is known as long, and the load leaves no slot for long
+// requests.
 func TestLongRouteGetsAnotherChance(t *testing.T) {
 	r := newRig(t, 4)
 	r.warmUp()
 	r.teach(page(0), 20, 20*time.Millisecond)
-	report := Request{Route: "report", Flow: 1}
-	r.teach(report, enough, 1100*time.Millisecond) // a cold cache
+	report := Request{Route: "report", ClientKey: 1}
+	r.teach(report, knownSamples, 1100*time.Millisecond) // a cold cache
 	var flight []*visit
 	load := func(d time.Duration) {
 		for range d / (20 * time.Millisecond) {
@@ -101,7 +101,7 @@ func TestLongRouteGetsAnotherChance(t *testing.T) {
 		t.Fatalf("it waits as %v", lane)
 	}
 	waits.leave()
-	r.clock.pass(longAgain - time.Minute)
+	r.clock.pass(retryLongAfter - time.Minute)
 	load(time.Minute)
 	v := r.enter(report)
 	load(200 * time.Millisecond)
@@ -128,17 +128,17 @@ func TestStreamIsLong(t *testing.T) {
 	declared.done()
 }
 
-// TestLongRouteIsShortAgain has a route that was long wrongly be short again soon
-// after its other chance.
+// TestLongRouteIsShortAgain: a route that was wrongly long is short again soon after another
+// chance.
 func TestLongRouteIsShortAgain(t *testing.T) {
 	r := newRig(t, 1)
 	r.teach(page(0), 20, 600*time.Millisecond)
 	report := Request{Route: "report"}
-	for range enough {
+	for range knownSamples {
 		r.clock.pass(time.Minute)
 		r.teach(report, 1, 1100*time.Millisecond) // a cold cache
 	}
-	r.clock.pass(longAgain)
+	r.clock.pass(retryLongAfter)
 	began := r.clock.now
 	for r.enterAndEnd(report, 20*time.Millisecond) != Short {
 		if r.clock.now.Sub(began) > 10*time.Minute {
@@ -148,7 +148,7 @@ func TestLongRouteIsShortAgain(t *testing.T) {
 	}
 }
 
-// load keeps the only worker busy to nine tenths.
+// load keeps the only worker busy for nine tenths of the time.
 func (r *rig) load(d time.Duration) {
 	r.Helper()
 	for range d / (400 * time.Millisecond) {
@@ -159,7 +159,7 @@ func (r *rig) load(d time.Duration) {
 	}
 }
 
-// enterAndEnd is a request that takes d if it is started at once, and leaves if not.
+// enterAndEnd enters a request that takes d if it starts at once, and leaves otherwise.
 func (r *rig) enterAndEnd(q Request, d time.Duration) Lane {
 	r.Helper()
 	v := r.enter(q)
@@ -173,8 +173,8 @@ func (r *rig) enterAndEnd(q Request, d time.Duration) Lane {
 	return lane
 }
 
-// TestSlowRequestsOfTheOnlyRoute leaves the others of the route the last slot, as
-// there is nobody else to keep it for.
+// TestSlowRequestsOfTheOnlyRoute: slow requests leave the last slot to others of their route,
+// because there is no other route to keep it for.
 func TestSlowRequestsOfTheOnlyRoute(t *testing.T) {
 	for _, c := range []struct{ w, slow int }{{2, 1}, {3, 2}, {4, 3}, {8, 7}} {
 		t.Run(fmt.Sprintf("%d of %d", c.slow, c.w), func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestSlowRequestsOfTheOnlyRoute(t *testing.T) {
 	}
 }
 
-// TestOthersCountFromTheStart has others use half a worker in the first seconds.
+// TestOthersCountFromTheStart: other routes use half a worker in the first seconds.
 func TestOthersCountFromTheStart(t *testing.T) {
 	r := newRig(t, 16)
 	r.teach(page(0), 20, tick)

@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission/internal/sim"
 )
 
-// simulate runs one simulation with the gate's own checks, besides those of the
-// simulator, after every nth event: they cost more than the gate does.
+// simulate runs one simulation. After every nth event it also makes the gate's own checks, which
+// cost more than the gate does.
 func simulate(t *testing.T, o sim.Options, nth int) sim.Result {
 	t.Helper()
 	events := 0
@@ -42,13 +42,13 @@ func scenario(t *testing.T, name string) sim.Scenario {
 // percent is how many of a hundred short requests had their answer within a second.
 func percent(r sim.Result) float64 { return 100 * r.OnTime }
 
-// During a stall, and for those who came in all but its last second, nobody can be
-// answered within a second: this is what is left, and a bit for chance.
+// stallCeiling is the most that can be answered in time, and a bit for chance: during a stall but
+// for its last second, no request that comes can be answered within a second.
 const stallCeiling = 100 - 100*4.0/60 + 0.3
 
-// TestSimulation holds the lanes against what was promised of them for ten minutes,
-// from a cold start. Here, what is lost while nothing is known yet weighs ten times
-// as much: hence 99.8 where the promise is 100.
+// TestSimulation compares the lanes with what they promise for ten minutes from a cold start. In
+// this shorter run, the requests that are lost while nothing is known weigh ten times as much:
+// hence 99.8 where the promise is 100.
 func TestSimulation(t *testing.T) {
 	const all = 99.8
 	for _, want := range []struct {
@@ -87,11 +87,11 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// longestP99 is what the wait of one in a hundred may be, with 16 workers at 60 %
-// load. Long requests get five slots then, and the formula says 58 ms for the eleven
-// others; ten minutes have 60 ms. In one minute chance may give them a sixth, and the
-// cold start has its part: 45 to 70 ms with most seeds. What must hold is what the
-// reserve is made from.
+// longestP99 is the longest 99th percentile of the wait, with 16 workers at 60 % load. Long
+// requests get five slots then, and by the formula the wait is 58 ms with the other eleven; runs of
+// ten minutes have 60 ms. In one minute, chance may give long requests a sixth slot, and the cold
+// start counts: 45 to 70 ms with most seeds. The limit is the WaitTarget, from which LongCap is
+// computed.
 const longestP99 = 100 * time.Millisecond
 
 // TestSimulationFindsStalls: each stall is found, is reported, and exposes what was
@@ -101,7 +101,7 @@ func TestSimulationFindsStalls(t *testing.T) {
 		scenario string
 		workers  int
 		load     float64
-		exposed  int // in flight at most while the application stands still
+		exposed  int // requests in flight at most while the application is stalled
 	}{
 		{"stall", 16, 0.6, 16},
 		{"stall", 64, 0.02, 64},
@@ -131,8 +131,8 @@ func TestSimulationFindsStalls(t *testing.T) {
 	}
 }
 
-// TestSimulationSizes does the same for smaller and larger applications, and for
-// loads up to more than they can bear.
+// TestSimulationSizes does the same with fewer and more workers, and with loads up to more than
+// they can serve.
 func TestSimulationSizes(t *testing.T) {
 	for _, want := range []struct {
 		policy   sim.Policy
@@ -150,7 +150,7 @@ func TestSimulationSizes(t *testing.T) {
 		{sim.Learned, 16, 0.6, "oneuser", 99},
 		{sim.Learned, 16, 0.8, "lock", 99},
 		{sim.Learned, 16, 0.8, "tabs", 99},
-		{sim.Learned, 16, 1.0, "tabs", 75}, // the polls of the first second take what would be needed
+		{sim.Learned, 16, 1.0, "tabs", 75}, // the polls of the first second take slots that short requests need
 		{sim.Learned, 16, 1.2, "tabs", 65},
 		{sim.Learned, 64, 0.6, "tabs", 99.8},
 		{sim.Learned, 64, 0.6, "lock", 99.8},
@@ -176,8 +176,8 @@ func TestSimulationSizes(t *testing.T) {
 	}
 }
 
-// TestSimulationModels holds the models of other proxies against what is known of
-// them: a simulator that treats them too well or too badly treats the gate so, too.
+// TestSimulationModels compares the models of other proxies with what is known of them: a simulator
+// that treats them too well or too badly treats the gate so, too.
 func TestSimulationModels(t *testing.T) {
 	for _, want := range []struct {
 		policy      sim.Policy
@@ -209,8 +209,8 @@ func TestSimulationModels(t *testing.T) {
 	}
 }
 
-// TestSimulationPlainQueue: with its lanes off, the gate is the queue that the model
-// of a tuned HAProxy is.
+// TestSimulationPlainQueue: with Lanes off, the gate is the queue that a tuned HAProxy is modelled
+// as.
 func TestSimulationPlainQueue(t *testing.T) {
 	for _, name := range []string{"calm", "polls", "stall", "lock", "herd"} {
 		t.Run(name, func(t *testing.T) {
@@ -225,8 +225,8 @@ func TestSimulationPlainQueue(t *testing.T) {
 	}
 }
 
-// TestSimulationEveryEvent runs everything there is, with other seeds every time,
-// and looks for what must not be after each event.
+// TestSimulationEveryEvent runs all scenarios with new seeds, and checks the invariants after each
+// event.
 func TestSimulationEveryEvent(t *testing.T) {
 	for _, sc := range sim.Scenarios() {
 		for _, workers := range []int{1, 4} {
@@ -246,7 +246,7 @@ func TestSimulationEveryEvent(t *testing.T) {
 	}
 }
 
-// TestSimulationRandom holds the lanes against less, with another seed every time.
+// TestSimulationRandom compares the lanes with weaker promises, with a new seed every time.
 func TestSimulationRandom(t *testing.T) {
 	for name, least := range map[string]float64{"tabs": 99.5, "stall": 90.8, "slow": 96} {
 		t.Run(name, func(t *testing.T) {

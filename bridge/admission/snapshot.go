@@ -10,46 +10,46 @@ import (
 // Snapshot is the state of a gate at one instant. Counters only grow.
 type Snapshot struct {
 	Workers  int `json:"workers"`  // as configured
-	Capacity int `json:"capacity"` // what the application is believed to hold now: the slots
+	Capacity int `json:"capacity"` // the slots: what the application is believed to hold now
 	InUse    int `json:"in_use"`
 	Waiting  int `json:"waiting"`
 
-	Nested uint64 `json:"nested"` // requests that the application was found to have sent itself
+	Nested uint64 `json:"nested"` // requests so far that the application was found to have sent itself
 
-	Long    int `json:"long"`     // slots in use that count as long
-	LongCap int `json:"long_cap"` // long requests start while there are fewer
+	Long    int `json:"long"`     // slots in use by requests that count as long
+	LongCap int `json:"long_cap"` // long requests start while Long is less
 	Reserve int `json:"reserve"`  // slots that long requests never take
 
-	ShortRate float64 `json:"short_rate"`    // short requests that come, per second
-	ShortMean float64 `json:"short_mean_ms"` // how long they take
+	ShortRate float64 `json:"short_rate"`    // short requests that arrive per second
+	ShortMean float64 `json:"short_mean_ms"` // their mean time
 
-	Stall  StallSnapshot           `json:"stall"`
-	Routes []RouteSnapshot         `json:"routes"` // those that used most lately
-	Flows  []FlowSnapshot          `json:"flows"`  // those that used most lately
-	Lanes  map[string]LaneSnapshot `json:"lanes"`  // by name
+	Stall      StallSnapshot           `json:"stall"`
+	Routes     []RouteSnapshot         `json:"routes"`      // those that used most lately
+	ClientKeys []ClientSnapshot        `json:"client_keys"` // those that used most lately
+	Lanes      map[string]LaneSnapshot `json:"lanes"`       // by name
 }
 
 // LaneSnapshot is the state of one lane.
 type LaneSnapshot struct {
-	InFlight int `json:"in_flight"` // started in this lane
-	Aged     int `json:"aged"`      // of these, found to be long since
-	Waiting  int `json:"waiting"`   // in the queue; long ones are parked there
+	InFlight int `json:"in_flight"` // requests that started in this lane
+	Aged     int `json:"aged"`      // of these, how many have become long
+	Waiting  int `json:"waiting"`   // requests that wait in this lane
 
 	Started uint64            `json:"started"`
 	Refused map[string]uint64 `json:"refused"`        // by reason
-	Left    uint64            `json:"left"`           // clients that left while they waited
-	Waited  float64           `json:"waited_seconds"` // how long those that were started had waited, all together
-	Waits   []WaitBucket      `json:"waits"`          // how long those that were started had waited; nil where none did
+	Left    uint64            `json:"left"`           // requests whose clients left while they waited
+	Waited  float64           `json:"waited_seconds"` // total wait of the requests that were started
+	Waits   []WaitBucket      `json:"waits"`          // waits of the requests that were started; nil if none was
 }
 
-// WaitBucket counts the requests that waited at most so long, and longer than the bound
-// below. Those that count none are left out.
+// WaitBucket counts waits of at most Seconds, and of more than the Seconds of the bucket before.
+// Empty buckets are left out.
 type WaitBucket struct {
-	Seconds float64 `json:"le"` // upper bound; the last bucket has -1, and no bound
+	Seconds float64 `json:"le"` // upper bound; -1 in the last bucket, which has none
 	Count   uint64  `json:"count"`
 }
 
-// StallSnapshot is whether the application answers.
+// StallSnapshot says whether the application answers.
 type StallSnapshot struct {
 	State string     `json:"state"` // "none", "suspected", "stalled", "recovering"
 	Since time.Time  `json:"since,omitzero"`
@@ -61,27 +61,27 @@ type StallSnapshot struct {
 type RouteSnapshot struct {
 	Route    string  `json:"route"`
 	Lane     Lane    `json:"lane"`
-	InFlight int     `json:"in_flight"` // as short or unknown
+	InFlight int     `json:"in_flight"` // started as short or unknown
 	Aged     int     `json:"aged"`
-	Short    int     `json:"short"` // of its last requests; 64 at most
+	Short    int     `json:"short"` // short ones of its last 64 requests
 	Long     int     `json:"long"`
-	Work     float64 `json:"work"` // worker-seconds in the last minute or so
+	Work     float64 `json:"work"` // worker-seconds in about the last minute
 }
 
-// FlowSnapshot is what is known of a flow.
-type FlowSnapshot struct {
-	Flow     string  `json:"flow"` // a hash
-	Shared   bool    `json:"shared"`
-	InFlight int     `json:"in_flight"`
-	Waiting  int     `json:"waiting"`
-	Spent    bool    `json:"spent"`
-	Work     float64 `json:"work"` // worker-seconds in the last minute or so
+// ClientSnapshot is what is known of a client.
+type ClientSnapshot struct {
+	ClientKey string  `json:"client_key"` // see ClientKeyName
+	Shared    bool    `json:"shared"`
+	InFlight  int     `json:"in_flight"`
+	Waiting   int     `json:"waiting"`
+	Spent     bool    `json:"spent"`
+	Work      float64 `json:"work"` // worker-seconds in about the last minute
 }
 
-// FlowName is how a flow is called in snapshots and logs.
-func FlowName(key uint64) string { return fmt.Sprintf("%08x", uint32(key^key>>32)) }
+// ClientKeyName returns the text of a client key in snapshots and logs.
+func ClientKeyName(key uint64) string { return fmt.Sprintf("%08x", uint32(key^key>>32)) }
 
-// waitBounds are the upper bounds of the histograms of waits.
+// waitBounds are the upper bounds of the buckets of waits.
 var waitBounds = [...]time.Duration{
 	0, time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
 	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second,
@@ -129,15 +129,15 @@ func (g *Gate) Snapshot() Snapshot {
 	g.mu.Lock()
 	now := g.now()
 	s := Snapshot{
-		Workers: g.cfg.Workers, Capacity: g.w, InUse: g.in, Waiting: len(g.deadlines),
-		Nested: g.nesting.count,
-		Long:   g.phi, LongCap: g.longCap, Reserve: g.reserve,
+		Workers: g.cfg.Workers, Capacity: g.slots, InUse: g.inUse, Waiting: len(g.deadlines),
+		Nested: g.nesting.found,
+		Long:   g.longInUse, LongCap: g.longCap, Reserve: g.reserve,
 		ShortRate: g.load.rate, ShortMean: g.load.mean() * 1000,
 		Stall: g.stall.snapshot(g, now), Lanes: make(map[string]LaneSnapshot, lanes),
 	}
 	var by [lanes]LaneSnapshot
 	for l := range by {
-		by[l] = g.lane[l].snapshot()
+		by[l] = g.counts[l].snapshot()
 	}
 	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
 		for l := c.head; l != nil; l = l.next {
@@ -150,57 +150,57 @@ func (g *Gate) Snapshot() Snapshot {
 	for _, e := range g.deadlines {
 		by[e.lane].Waiting++
 	}
-	routes, flows := g.users()
+	routes, clients := g.users()
 	g.mu.Unlock()
 	oldestFirst(s.Stall.Held)
 
 	for l := range by {
 		s.Lanes[Lane(l).String()] = by[l]
 	}
-	routes, flows = top(routes, now), top(flows, now)
+	routes, clients = top(routes, now), top(clients, now)
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, u := range routes {
-		r := u.who
+		r := u.of
 		lane := g.laneOf(&entry{route: r}, now)
-		s.Routes = append(s.Routes, RouteSnapshot{r.name, lane, r.in, r.aged, r.short, r.long, r.busy.value(now)})
+		s.Routes = append(s.Routes, RouteSnapshot{r.name, lane, r.inFlight, r.aged, r.short, r.long, r.workerSeconds.value(now)})
 	}
-	for _, u := range flows {
-		f := u.who
-		s.Flows = append(s.Flows, FlowSnapshot{FlowName(f.key), f.shared, int(f.fast + f.slow), f.waits.n, f.spent, f.busy.value(now)})
+	for _, u := range clients {
+		c := u.of
+		s.ClientKeys = append(s.ClientKeys, ClientSnapshot{ClientKeyName(c.key), c.shared, int(c.fast + c.slow), c.waiting.n, c.spent, c.workerSeconds.value(now)})
 	}
 	return s
 }
 
-// user is a route or a flow with what it has used lately.
-type user[T any] struct {
-	who *T
-	work
+// usage is a route or a client with the work it has done lately.
+type usage[T any] struct {
+	of *T
+	decayingSum
 }
 
-// users lists those that have used something. There may be thousands: they are
-// put in order when the mutex is free.
-func (g *Gate) users() (routes []user[route], flows []user[flow]) {
+// users returns all routes and clients that have done work lately. There may be thousands, so the
+// caller sorts them without the mutex.
+func (g *Gate) users() (routes []usage[route], clients []usage[client]) {
 	for _, c := range [...]*chain[route]{&g.routes.known, &g.routes.fresh} {
 		for l := c.head; l != nil; l = l.next {
-			if l.of.busy.sum > 0 || l.of.in > 0 {
-				routes = append(routes, user[route]{l.of, l.of.busy})
+			if l.of.workerSeconds.sum > 0 || l.of.inFlight > 0 {
+				routes = append(routes, usage[route]{l.of, l.of.workerSeconds})
 			}
 		}
 	}
-	for _, f := range g.flows.table {
-		if f.busy.sum > 0 || f.fast+f.slow > 0 {
-			flows = append(flows, user[flow]{f, f.busy})
+	for _, c := range g.clients.table {
+		if c.workerSeconds.sum > 0 || c.fast+c.slow > 0 {
+			clients = append(clients, usage[client]{c, c.workerSeconds})
 		}
 	}
-	return routes, flows
+	return routes, clients
 }
 
 const topmost = 10
 
-func top[T any](all []user[T], now time.Duration) []user[T] {
-	slices.SortFunc(all, func(a, b user[T]) int { return cmp.Compare(b.value(now), a.value(now)) })
+func top[T any](all []usage[T], now time.Duration) []usage[T] {
+	slices.SortFunc(all, func(a, b usage[T]) int { return cmp.Compare(b.value(now), a.value(now)) })
 	return all[:min(len(all), topmost)]
 }
 

@@ -2,18 +2,18 @@ package admission
 
 import "time"
 
-// phase is what is believed of the application: whether it answers.
+// phase is what the gate believes of the application: whether it answers.
 //
-//	flowing -> suspected: requests of two flows for routes that are known to be short
-//	    are in flight, and none such has ended for a time
-//	suspected -> flowing: one has ended, or those are gone
-//	suspected -> stalled: nobody answers those who were sent to find out, either
-//	stalled -> recovering: one has ended, or all are gone
-//	recovering -> flowing: as many may start as ever
+//	answering -> suspected: requests of two clients for routes that are known to be short are
+//	    in flight, and no short request has ended for some time
+//	suspected -> answering: a short request has ended, or the stuck ones are gone
+//	suspected -> stalled: probes are not answered, either
+//	stalled -> recovering: a short request has ended, or all of them are gone
+//	recovering -> answering: as many requests may start as there are slots
 type phase uint8
 
 const (
-	flowing phase = iota
+	answering phase = iota
 	suspected
 	stalled
 	recovering
@@ -23,124 +23,124 @@ var phaseNames = [...]string{"none", "suspected", "stalled", "recovering"}
 
 func (p phase) String() string { return phaseNames[p] }
 
-// stopped reports whether short requests start only to find out if they are answered.
+// stopped reports whether short requests start only as probes.
 func (p phase) stopped() bool { return p == suspected || p == stalled }
 
-// enoughProbes is how many requests must have been sent to find out, and not been
-// answered, for a stall to be certain although few are stuck: two slow pages on a
-// quiet day are none.
-const enoughProbes = 3
+// confirmingProbes is how many unanswered probes confirm a stall when only few requests are stuck:
+// two slow pages on a quiet day are no stall.
+const confirmingProbes = 3
 
-// maxSpacing is the longest time between two of them.
-const maxSpacing = 30 * time.Second
+// maxProbeInterval is the longest time between two probes.
+const maxProbeInterval = 30 * time.Second
 
 type stallState struct {
-	phase  phase
-	number uint64        // of suspicions
-	began  time.Duration // of a stall: when a short request ended last
+	phase     phase
+	suspicion uint64        // number of the current or last suspicion
+	began     time.Duration // of the stall: when a short request last ended before it
 
-	probes   int           // in flight, sent to find out
-	sent     int           // in this stall
-	probedAt time.Duration // when the last one was
-	spacing  time.Duration // until the next one, if that does not end
+	probes        int           // in flight
+	sent          int           // since the suspicion began
+	probedAt      time.Duration // when the last probe started
+	probeInterval time.Duration // until the next probe, if that one does not end
 
-	ramp int // recovering: slots in use at most
+	ramp int // while recovering: slots that may be in use
 
-	last  time.Duration // when a short request ended the last time
-	total time.Duration // how long stalls have lasted in all, but for the one going on
-	count uint64        // of those that were certain
+	lastEnd      time.Duration // when a short request last ended
+	stoppedTotal time.Duration // total time of the suspicions and stalls before the current one
+	count        uint64        // stalls
 }
 
-// Stall is a time in which the application answered nobody.
+// Stall is a time during which the application answers no request.
 type Stall struct {
-	Began time.Time  // when it answered last
-	Ended time.Time  // when it answered again; zero: it has not
-	Held  []InFlight // what was in flight when the stall was certain, the oldest first
+	Began time.Time  // when it last answered
+	Ended time.Time  // when it answered again; zero while the stall lasts
+	Held  []InFlight // what was in flight when the stall was confirmed, the oldest first
 }
 
-// ageing is the clock that requests age by: it stands still in a stall.
+// ageing returns the time by the clock that requests age by, which stops during a suspicion or
+// stall.
 func (g *Gate) ageing(now time.Duration) time.Duration {
 	if g.stall.phase.stopped() {
-		return g.stall.began - g.stall.total
+		return g.stall.began - g.stall.stoppedTotal
 	}
-	return now - g.stall.total
+	return now - g.stall.stoppedTotal
 }
 
-// stallAfter is how long no short request must end.
+// stallAfter returns the time without the end of a short request after which a stall is suspected.
 func (g *Gate) stallAfter() time.Duration {
 	return max(g.cfg.StallAfter, time.Duration(20*g.load.mean()*float64(time.Second)))
 }
 
-// enterPhase is the one place where the phase changes.
+// enterPhase is the only place where the phase changes.
 func (g *Gate) enterPhase(to phase, now time.Duration) {
 	s := &g.stall
 	from := s.phase
 	if from.stopped() && !to.stopped() {
-		s.total += now - s.began
-		g.load.forget(now)
+		s.stoppedTotal += now - s.began
+		g.load.restart(now)
 	}
 	s.phase = to
 	switch to {
 	case suspected:
-		s.number++
-		s.probes, s.sent, s.spacing = 0, 0, g.cfg.StallAfter
+		s.suspicion++
+		s.probes, s.sent, s.probeInterval = 0, 0, g.cfg.StallAfter
 	case stalled:
 		s.count++
-		s.spacing *= 2
-		g.tell(Stall{Began: g.epoch.Add(s.began), Held: g.inFlight(now)})
+		s.probeInterval *= 2
+		g.queueReport(Stall{Began: g.epoch.Add(s.began), Held: g.inFlight(now)})
 	case recovering:
-		s.ramp = g.in + 2
-		g.tell(Stall{Began: g.epoch.Add(s.began), Ended: g.epoch.Add(now)})
+		s.ramp = g.inUse + 2
+		g.queueReport(Stall{Began: g.epoch.Add(s.began), Ended: g.epoch.Add(now)})
 	}
 }
 
-// watch is what every tick does about stalls.
-func (g *Gate) watch(now time.Duration) {
+// checkStall changes the phase as time passes. Every tick calls it.
+func (g *Gate) checkStall(now time.Duration) {
 	s := &g.stall
 	switch s.phase {
-	case flowing:
-		if g.shorts >= 2 && now-s.last >= g.stallAfter() {
+	case answering:
+		if g.knownShort >= 2 && now-s.lastEnd >= g.stallAfter() {
 			g.suspect(now)
 		}
 	case suspected:
 		switch {
-		case g.shorts == 0 && s.probes == 0:
-			g.enterPhase(flowing, now)
-		case g.certain(now):
+		case g.knownShort == 0 && s.probes == 0:
+			g.enterPhase(answering, now)
+		case g.stallConfirmed(now):
 			g.enterPhase(stalled, now)
 		}
 	case stalled:
-		if g.shorts == 0 && s.probes == 0 {
+		if g.knownShort == 0 && s.probes == 0 {
 			g.enterPhase(recovering, now)
 		}
 	case recovering:
-		g.ramp(max(1, g.w/64), now)
+		g.ramp(max(1, g.slots/64), now)
 	}
 }
 
-// certain reports whether a suspicion has proved true: most slots that are not long
-// ones' are stuck, and there is none to find out with, or who was sent is stuck, too;
-// or enough of those are.
-func (g *Gate) certain(now time.Duration) bool {
+// stallConfirmed reports whether a suspicion is a stall: either stuck short requests hold most of
+// the slots that long ones do not hold, and no slot is free for a probe or a probe is stuck, too;
+// or enough probes are stuck.
+func (g *Gate) stallConfirmed(now time.Duration) bool {
 	s := &g.stall
 	unanswered := s.probes > 0 && now-s.probedAt >= g.cfg.StallAfter
-	most := 2*g.shorts >= g.w-g.phi
-	return most && (unanswered || g.in >= g.w) || unanswered && s.sent >= enoughProbes
+	most := 2*g.knownShort >= g.slots-g.longInUse
+	return most && (unanswered || g.inUse >= g.slots) || unanswered && s.sent >= confirmingProbes
 }
 
-// ramp has n more start.
+// ramp lets n more requests be in flight.
 func (g *Gate) ramp(n int, now time.Duration) {
-	if g.stall.ramp += n; g.stall.ramp >= g.w {
-		g.enterPhase(flowing, now)
+	if g.stall.ramp += n; g.stall.ramp >= g.slots {
+		g.enterPhase(answering, now)
 	}
 }
 
 // progress notes that a short request has ended.
 func (g *Gate) progress(now time.Duration) {
-	g.stall.last = now
+	g.stall.lastEnd = now
 	switch g.stall.phase {
 	case suspected:
-		g.enterPhase(flowing, now)
+		g.enterPhase(answering, now)
 	case stalled:
 		g.enterPhase(recovering, now)
 	case recovering:
@@ -148,71 +148,71 @@ func (g *Gate) progress(now time.Duration) {
 	}
 }
 
-// mayProbe reports whether one may start to find out whether the application answers.
+// mayProbe reports whether a probe may start.
 func (g *Gate) mayProbe(now time.Duration) bool {
-	return g.stall.probes == 0 || now-g.stall.probedAt >= g.stall.spacing
+	return g.stall.probes == 0 || now-g.stall.probedAt >= g.stall.probeInterval
 }
 
-// probe notes that e starts to find out.
+// probe notes that e starts as a probe.
 func (g *Gate) probe(e *entry, now time.Duration) {
 	s := &g.stall
-	e.probe = s.number
+	e.probe = s.suspicion
 	s.probes++
 	s.sent++
 	s.probedAt = now
 	if s.phase == stalled {
-		s.spacing = min(2*s.spacing, maxSpacing)
+		s.probeInterval = min(2*s.probeInterval, maxProbeInterval)
 	}
 }
 
-// suspect begins a stall if requests of two flows are stuck: in flight for long
-// enough, and not for long already when the last one ended.
+// suspect begins a suspicion if requests of two clients are stuck: they have been in flight for
+// long enough, and had not been so when the last short request ended.
 func (g *Gate) suspect(now time.Duration) {
 	s := &g.stall
-	var flow *flow
-	flows, began := 0, now
+	var clientKey *client
+	clients, began := 0, now
 	after := g.stallAfter()
 	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
 		for l := c.head; l != nil; l = l.next {
 			e := l.of
-			if e.lane != Short || e.newcomer || now-e.started < after || e.started < s.last-after {
+			if e.lane != Short || e.newRoute || now-e.started < after || e.started < s.lastEnd-after {
 				continue
 			}
-			if flow == nil || e.flow.shared || e.flow != flow {
-				flows++
+			if clientKey == nil || e.client.shared || e.client != clientKey {
+				clients++
 			}
-			flow = e.flow
+			clientKey = e.client
 			began = min(began, e.started)
 		}
 	}
-	if flows < 2 {
+	if clients < 2 {
 		return
 	}
-	s.began = max(began, s.last)
-	clock := s.began - s.total // the time since then does not count as age
+	s.began = max(began, s.lastEnd)
+	clock := s.began - s.stoppedTotal // the time since then does not age requests
 	for l := g.young.head; l != nil; l = l.next {
-		l.of.age0 = min(l.of.age0, clock)
+		l.of.ageStart = min(l.of.ageStart, clock)
 	}
 	g.enterPhase(suspected, now)
 	for l := g.old.tail; l != nil; {
 		e, prev := l.of, l.prev
-		e.age0 = min(e.age0, clock)
-		if e.aged && !e.streams && clock-e.age0 < g.cfg.LongAfter {
-			g.rejuvenate(e, now)
+		e.ageStart = min(e.ageStart, clock)
+		if e.aged && !e.streams && clock-e.ageStart < g.cfg.LongAfter {
+			g.unage(e, now)
 		}
 		l = prev
 	}
 }
 
-// tell has OnStall called, when the mutex is free again.
-func (g *Gate) tell(s Stall) {
+// queueReport has OnStall called with s when the mutex is free.
+func (g *Gate) queueReport(s Stall) {
 	if g.onStall != nil {
 		g.reports = append(g.reports, s)
 	}
 }
 
-// report calls OnStall for what there is to report.
-func (g *Gate) report() {
+// deliverReports calls OnStall with each report in the queue.
+func (g *Gate) deliverReports() {
 	g.reportMu.Lock()
 	defer g.reportMu.Unlock()
 	for {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// fill starts pages of so many flows.
+// fill starts a page of each of n clients.
 func (r *rig) fill(n int) (all []*visit) {
 	r.Helper()
 	for i := range n {
@@ -37,7 +37,7 @@ func TestStall(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	waits.mustWait()
-	// The time does not count: nothing has become long.
+	// The time of the stall does not count: no request has become long.
 	r.clock.pass(time.Second / 2)
 	if s := r.g.Snapshot(); s.Long != 0 {
 		t.Errorf("%d long in a stall", s.Long)
@@ -64,7 +64,7 @@ func TestStallWithAllSlotsStuck(t *testing.T) {
 	if s := r.stallState(); s != "stalled" || len(r.stalls) != 1 {
 		t.Fatalf("%s, %d reports", s, len(r.stalls))
 	}
-	// One after the other is given up; each makes room for a probe, one at a time.
+	// One probe after the other is given up; each makes room for the next.
 	first, second := r.enter(page(21)).mustWait(), r.enter(page(22)).mustWait()
 	stuck[0].leave()
 	stuck[1].leave()
@@ -79,8 +79,8 @@ func TestStallWithAllSlotsStuck(t *testing.T) {
 	stuck[3].done()
 }
 
-// TestNoStall has two slow pages in flight on an otherwise idle application. The
-// next request is let through, and shows that all is well.
+// TestNoStall: two slow pages are in flight on an otherwise idle application. The next request is a
+// probe, and shows that the application answers.
 func TestNoStall(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)
@@ -100,8 +100,8 @@ func TestNoStall(t *testing.T) {
 	}
 }
 
-// TestOneFlowIsNoStall has one session wait for its own lock.
-func TestOneFlowIsNoStall(t *testing.T) {
+// TestOneClientIsNoStall: one session waits for its own lock.
+func TestOneClientIsNoStall(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)
 	a, b := r.enter(page(1)).mustRun(), r.enter(page(1)).mustRun()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// newSuspicion has two pages of two flows be slow.
+// newSuspicion returns a rig in which two pages of two clients are slow.
 func newSuspicion(t *testing.T, workers int) (r *rig, slow []*visit) {
 	t.Helper()
 	r = newRig(t, workers)
@@ -42,8 +42,8 @@ func TestSuspicionServesLongRequests(t *testing.T) {
 	}
 }
 
-// TestSlowRequestsOfThreeFlows has the one who finds out be slow, too.
-func TestSlowRequestsOfThreeFlows(t *testing.T) {
+// TestSlowRequestsOfThreeClients: the probe is slow, too.
+func TestSlowRequestsOfThreeClients(t *testing.T) {
 	r, slow := newSuspicion(t, 16)
 	slow = append(slow, r.enter(page(3)).mustRun())
 	next := r.enter(page(4)).mustWait()
@@ -61,29 +61,28 @@ func TestSlowRequestsOfThreeFlows(t *testing.T) {
 	}
 }
 
-// TestEarlierProbesAreForgotten has who was sent to find out be slow, and be in
-// flight still at the next suspicion.
+// TestEarlierProbesAreForgotten: a probe is slow, and still in flight at the next suspicion.
 func TestEarlierProbesAreForgotten(t *testing.T) {
 	r, slow := newSuspicion(t, 4)
-	other := Request{Route: "other", Flow: 3}
+	other := Request{Route: "other", ClientKey: 3}
 	probe := r.enter(other).mustRun()
 	r.clock.pass(100 * time.Millisecond)
 	for _, v := range slow {
 		v.done()
 	}
-	r.teach(Request{Route: "another", Flow: 9}, 10, 150*time.Millisecond)
+	r.teach(Request{Route: "another", ClientKey: 9}, 10, 150*time.Millisecond)
 	slow = r.fill(2)
 	r.clock.pass(time.Second + 2*tick)
 	if s := r.stallState(); s != "suspected" || len(r.stalls) != 0 {
-		t.Errorf("%s, %d reports, before anybody was sent to find out", s, len(r.stalls))
+		t.Errorf("%s, %d reports, before any probe was sent", s, len(r.stalls))
 	}
 	for _, v := range append(slow, probe) {
 		v.done()
 	}
 }
 
-// TestProbeIsFoundInARoutesLine has everybody ask for the route that is stuck.
-func TestProbeIsFoundInARoutesLine(t *testing.T) {
+// TestProbeIsFoundInARoutesQueue: all clients ask for the route that is stuck.
+func TestProbeIsFoundInARoutesQueue(t *testing.T) {
 	r := newRig(t, 4)
 	r.teach(page(0), 20, 20*time.Millisecond)
 	stuck := r.fill(2)
@@ -100,7 +99,7 @@ func TestProbeIsFoundInARoutesLine(t *testing.T) {
 	}
 }
 
-// TestProbeIsFoundAmongTheUnknown has nobody wait but for unknown routes.
+// TestProbeIsFoundAmongTheUnknown: only unknown requests wait.
 func TestProbeIsFoundAmongTheUnknown(t *testing.T) {
 	r := newRig(t, 8)
 	r.teach(page(0), 20, 20*time.Millisecond)
@@ -116,8 +115,7 @@ func TestProbeIsFoundAmongTheUnknown(t *testing.T) {
 	}
 }
 
-// TestProbesAgeStartsWhenItIsSent has the one who finds out wait for a connection
-// first.
+// TestProbesAgeStartsWhenItIsSent: the probe first waits for a connection.
 func TestProbesAgeStartsWhenItIsSent(t *testing.T) {
 	r, slow := newSuspicion(t, 4)
 	probe := r.enter(page(3)).mustRun()

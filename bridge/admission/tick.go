@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// keepTime makes sure that ticks come.
-func (g *Gate) keepTime() {
-	if g.ticks {
+// startTicking starts the ticks if they do not run.
+func (g *Gate) startTicking() {
+	if g.ticking {
 		return
 	}
 	now := g.now()
-	g.ticks, g.ticked = true, now
-	if g.estimate(now) && g.load.fresh() { // nobody was here
-		g.raised = now + time.Second - raiseAfter // not before the first estimate
+	g.ticking, g.ticked = true, now
+	if g.estimate(now) && g.load.fresh() { // the gate was empty
+		g.longCapRaised = now + time.Second - raiseInterval // not before the first estimate
 	}
 	if g.timer == nil {
 		g.timer = g.clock.AfterFunc(tick, g.tick)
@@ -22,87 +22,87 @@ func (g *Gate) keepTime() {
 	g.timer.Reset(tick)
 }
 
-// tick does what time makes necessary.
+// tick does what the passing of time requires.
 func (g *Gate) tick() {
 	g.mu.Lock()
 	if g.closed {
-		g.ticks = false
+		g.ticking = false
 		g.mu.Unlock()
 		return
 	}
 	now := g.now()
 	g.remeasure()
 	if g.cfg.Lanes {
-		g.load.advance(g.wanted(), now)
-		if !g.wake(now) {
-			g.watch(now)
+		g.load.advance(g.shortInUse(), now)
+		if !g.detectPause(now) {
+			g.checkStall(now)
 		}
 		g.ageAll(now)
-		g.adapt(now)
-		g.lookAgain(now)
-		g.overfull = g.overfull && g.filled[ready] > 0
+		g.adjustLongCap(now)
+		g.recheck(now)
+		g.overloaded = g.overloaded && g.waitingIn[roomReady] > 0
 	}
 	g.ticked = now
 	g.dispatch(now)
 	g.expire(now)
 	g.dispatch(now)
-	g.ticks = g.in > 0 || len(g.deadlines) > 0
-	if g.ticks {
+	g.ticking = g.inUse > 0 || len(g.deadlines) > 0
+	if g.ticking {
 		g.timer.Reset(tick)
 	}
 	tell := len(g.reports) > 0
 	g.mu.Unlock()
 	if tell {
-		g.report()
+		g.deliverReports()
 	}
 }
 
-// lateness is how late a tick must come for the machine, or this process, to have
-// stood still: then nothing is known of what the application did meanwhile.
-const lateness = 500 * time.Millisecond
+// minPause is how late a tick must be for the machine, or this process, to have been suspended.
+// Then nothing is known of what the application did meanwhile.
+const minPause = 500 * time.Millisecond
 
-// wake reports whether the process has stood still, and has that time not count.
-// Whoever comes first afterwards asks, be it a tick or an answer that had been there
-// for long.
-func (g *Gate) wake(now time.Duration) (slept bool) {
+// detectPause reports whether the process was suspended, and excludes that time from the ages of
+// requests. Each entry into the gate calls it first, because the first event after a pause may be a
+// tick or an answer that has been there for long.
+func (g *Gate) detectPause(now time.Duration) (slept bool) {
 	late := now - g.ticked - tick
-	if !g.ticks || !g.cfg.Lanes || late <= lateness {
+	if !g.ticking || !g.cfg.Lanes || late <= minPause {
 		return false
 	}
-	g.oversleep(late)
+	g.excludePause(late)
 	g.ticked = now - tick
 	return true
 }
 
-// oversleep has the ageing clock stand still for d.
-func (g *Gate) oversleep(d time.Duration) {
+// excludePause stops the ageing clock for d.
+func (g *Gate) excludePause(d time.Duration) {
 	if g.stall.phase.stopped() {
-		return // it stands still
+		return // it is stopped already
 	}
-	g.stall.total += d
-	g.stall.last += d
+	g.stall.stoppedTotal += d
+	g.stall.lastEnd += d
 	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
 		for l := c.head; l != nil; l = l.next {
-			l.of.age0 = min(l.of.age0, g.ticked-g.stall.total+d)
+			l.of.ageStart = min(l.of.ageStart, g.ticked-g.stall.stoppedTotal+d)
 		}
 	}
 }
 
-// ageAll makes those long that have been in flight for long enough.
+// ageAll makes requests count as long that have been in flight for LongAfter.
 func (g *Gate) ageAll(now time.Duration) {
 	clock := g.ageing(now)
-	for e := g.young.first(); e != nil && clock-e.age0 >= g.cfg.LongAfter; e = g.young.first() {
+	for e := g.young.first(); e != nil && clock-e.ageStart >= g.cfg.LongAfter; e = g.young.first() {
 		g.age(e, now)
 	}
 }
 
-// expire refuses those that have waited for as long as they may. What has become
-// mixed or long while it waited may wait longer, and so may what waits for others of
-// its own flow: it does not lack a slot.
+// expire refuses requests whose deadlines have passed. A request that has become mixed or long
+// since it came may wait longer. So may a request that waits for others of its client: it does not
+// lack a slot.
 func (g *Gate) expire(now time.Duration) {
 	for len(g.deadlines) > 0 && g.deadlines[0].deadline <= now {
 		e := g.deadlines[0]
-		held := e.flow.turns[e.queue].held && e.depth == 0
+		held := e.client.queues[e.queue].throttled && e.depth == 0
 		if lane := g.laneOf(e, now); lane.class() != e.queue {
 			was := e.deadline
 			g.relane(e, lane)
@@ -112,18 +112,19 @@ func (g *Gate) expire(now time.Duration) {
 		} else if held && g.extend(e) {
 			continue
 		}
-		e.ownFault = held || g.isFlood(int(e.flow.home.crowds[e.room()].n), e.room())
-		g.expel(e, TimedOut, now)
+		e.ownFault = held || g.isFlood(int(e.client.address.waitCounts[e.waitingRoom()].n), e.waitingRoom())
+		g.refuseWaiter(e, TimedOut, now)
 	}
 }
 
-// extend gives e the patience of a long one, and reports whether it had less.
+// extend gives e the deadline of a long request, and reports whether that is later than the one it
+// had.
 func (g *Gate) extend(e *entry) bool {
-	if e.patient {
+	if e.longWait {
 		return false
 	}
-	e.patient = true
-	deadline := e.arrived + g.patience(long)
+	e.longWait = true
+	deadline := e.arrived + g.maxWait(long)
 	if deadline <= e.deadline {
 		return false
 	}
@@ -132,47 +133,44 @@ func (g *Gate) extend(e *entry) bool {
 	return true
 }
 
-// estimate finds out once a second what short requests leave, and reports whether
-// it was time.
+// estimate computes once a second how many slots short requests need. It reports whether it has.
 func (g *Gate) estimate(now time.Duration) (folded bool) {
 	if !g.load.fold(now) {
 		return false
 	}
-	g.needs[g.folds%len(g.needs)] = g.load.need(g.w, g.cfg.WaitTarget)
+	g.needs[g.folds%len(g.needs)] = g.load.need(g.slots, g.cfg.WaitTarget)
 	g.folds++
-	g.aim()
+	g.setLongTarget()
 	return true
 }
 
-// aim finds out what the estimates mean for the slots there are.
-func (g *Gate) aim() {
-	g.shortNeed = g.load.servers(max(0, g.load.rate-g.load.unknownRate)*g.load.mean(), g.w, g.cfg.WaitTarget)
+// setLongTarget computes from the estimates how many slots may go to long requests.
+func (g *Gate) setLongTarget() {
+	g.shortNeed = g.load.servers(max(0, g.load.rate-g.load.unknownRate)*g.load.mean(), g.slots, g.cfg.WaitTarget)
 	need := slices.Max(g.needs[:])
-	g.target = max(min(g.w-need, g.w-g.reserve), g.longMin)
+	g.longTarget = max(min(g.slots-need, g.slots-g.reserve), g.longMin)
 }
 
-// raiseAfter is how long longCap stays before it is raised again. What a long
-// request has taken cannot be taken back: it may be given no faster than the load
-// becomes known.
+// raiseInterval is the least time between two raises of longCap. A long request cannot be made to
+// give its slot back, so longCap must not rise faster than the load becomes known.
 const (
-	raiseAfter = 250 * time.Millisecond
-	raises     = 12 // in so many steps, if there are workers enough
+	raiseInterval = 250 * time.Millisecond
+	raiseSteps    = 12 // longCap rises from 0 to its highest value in so many raises, if there are enough slots
 )
 
-// adapt moves longCap towards what short requests leave: down by one per tick, up
-// more slowly.
-func (g *Gate) adapt(now time.Duration) {
+// adjustLongCap moves longCap towards longTarget: down by one each tick, up more slowly.
+func (g *Gate) adjustLongCap(now time.Duration) {
 	if g.stall.phase.stopped() {
-		g.load.forget(now)
+		g.load.restart(now)
 		return
 	}
 	g.estimate(now)
 	switch {
-	case g.target > g.longCap && now-g.raised >= raiseAfter:
-		g.longCap = min(g.longCap+max(1, (g.w-g.reserve)/raises), g.target)
-		g.raised = now
-	case g.target < g.longCap:
+	case g.longTarget > g.longCap && now-g.longCapRaised >= raiseInterval:
+		g.longCap = min(g.longCap+max(1, (g.slots-g.reserve)/raiseSteps), g.longTarget)
+		g.longCapRaised = now
+	case g.longTarget < g.longCap:
 		g.longCap--
 	}
-	g.longCap = min(g.longCap, g.w-g.reserve)
+	g.longCap = min(g.longCap, g.slots-g.reserve)
 }

@@ -17,10 +17,10 @@ func TestZeroTicket(t *testing.T) {
 	}
 }
 
-// TestTicketOfAnEarlierUse has a ticket's place be somebody else's by now.
+// TestTicketOfAnEarlierUse: the entry of the ticket is in use for another request by now.
 func TestTicketOfAnEarlierUse(t *testing.T) {
 	r := newRig(t, 2)
-	r.teach(page(0), enough, tick)
+	r.teach(page(0), knownSamples, tick)
 	first := r.enter(page(1)).mustRun()
 	first.done()
 	second := r.enter(page(2)).mustRun()

@@ -7,26 +7,27 @@ import (
 	"strings"
 )
 
-// ParseAddress splits a backend address into what net.Dial takes: unix:/path
-// and unix//path are unix sockets, everything else is host:port over TCP.
+// ParseAddress splits an address of a backend into the arguments of net.Dial. unix:/path and unix//path
+// are unix sockets, host:port is TCP. The protocol may be named: scgi+unix:/path,
+// scgi://host:port; see ProtocolOf.
 func ParseAddress(s string) (network, addr string, err error) {
-	rest, isUnix := strings.CutPrefix(s, "unix:")
+	scheme, rest := cutScheme(s)
+	if rest != s && protocolOf(scheme) == "" {
+		return "", "", fmt.Errorf("address %q: there is no protocol %q: want fcgi, scgi or uwsgi, such as scgi+unix:/path or scgi://host:port", s, scheme)
+	}
+	path, isUnix := strings.CutPrefix(rest, "unix:")
 	if !isUnix {
-		rest, isUnix = strings.CutPrefix(s, "unix/")
+		path, isUnix = strings.CutPrefix(rest, "unix/")
 	}
-	if isUnix {
-		if !strings.HasPrefix(rest, "/") {
-			return "", "", fmt.Errorf("address %q: the socket's path must be absolute, such as unix:/run/app.sock", s)
-		}
-		// sun_path holds 108 bytes with its final zero on Linux, 104 on BSD and macOS.
-		if len(rest) > 103 {
-			return "", "", fmt.Errorf("address %q: the socket's path is %d bytes, and the system takes at most 103", s, len(rest))
-		}
-		return "unix", rest, nil
+	switch {
+	case isUnix && strings.HasPrefix(s, scheme+"://"):
+		return "", "", fmt.Errorf("address %q: for a unix socket write %s+unix:/path", s, scheme)
+	case isUnix:
+		return parsePath(s, path)
 	}
-	host, port, err := net.SplitHostPort(s)
+	host, port, err := net.SplitHostPort(rest)
 	if err != nil || port == "" || strings.Contains(host, "/") {
-		return "", "", fmt.Errorf("address %q: want unix:/path or host:port", s)
+		return "", "", fmt.Errorf("address %q: want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi", s)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return "", "", fmt.Errorf("address %q: %q is not a port", s, port)
@@ -37,7 +38,18 @@ func ParseAddress(s string) (network, addr string, err error) {
 	return "tcp", net.JoinHostPort(host, port), nil
 }
 
-// Addresses are those of Backends in one way of writing, in order.
+func parsePath(s, path string) (network, addr string, err error) {
+	if !strings.HasPrefix(path, "/") {
+		return "", "", fmt.Errorf("address %q: the socket's path must be absolute, such as unix:/run/app.sock", s)
+	}
+	// sun_path holds 108 bytes with its final zero on Linux, 104 on BSD and macOS.
+	if len(path) > 103 {
+		return "", "", fmt.Errorf("address %q: the socket's path is %d bytes, and the system takes at most 103", s, len(path))
+	}
+	return "unix", path, nil
+}
+
+// Addresses returns Backends sorted and in one notation, without the protocol.
 func (a *Application) Addresses() []string {
 	list := make([]string, len(a.Backends))
 	for i, backend := range a.Backends {

@@ -16,6 +16,12 @@ func TestParseAddress(t *testing.T) {
 		"unix:/" + strings.Repeat("x", 102): {
 			"unix", "/" + strings.Repeat("x", 102),
 		},
+		"fcgi://127.0.0.1:9000":   {"tcp", "127.0.0.1:9000"},
+		"scgi://:4000":            {"tcp", "127.0.0.1:4000"},
+		"uwsgi://[::1]:3031":      {"tcp", "[::1]:3031"},
+		"fcgi+unix:/run/app.sock": {"unix", "/run/app.sock"},
+		"scgi+unix:/run/app.sock": {"unix", "/run/app.sock"},
+		"unix:/a/scgi+unix:/b://": {"unix", "/a/scgi+unix:/b://"},
 	} {
 		network, addr, err := ParseAddress(s)
 		if err != nil || network != want[0] || addr != want[1] {
@@ -25,9 +31,26 @@ func TestParseAddress(t *testing.T) {
 	for _, s := range []string{
 		"", "app", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:nonsense", "unix:", "unix:app.sock",
 		"unix/app.sock", "/run/app.sock", "run/app.sock:1", "unix:/" + strings.Repeat("x", 103), "http://127.0.0.1:9000",
+		"http+unix:/run/app.sock", "fastcgi://127.0.0.1:9000", "SCGI://127.0.0.1:9000", "://127.0.0.1:9000", "+unix:/run/app.sock",
+		"scgi://", "scgi://127.0.0.1", "scgi://127.0.0.1:4000/", "scgi://unix:/run/app.sock", "scgi:///run/app.sock",
+		"scgi:127.0.0.1:4000", "scgi+unix:app.sock", "scgi+unix//run/app.sock", "unix+scgi:/run/app.sock",
 	} {
 		if network, addr, err := ParseAddress(s); err == nil || !strings.Contains(err.Error(), s) {
 			t.Errorf("%q: %s %s, %v, want an error that quotes it", s, network, addr, err)
+		}
+	}
+}
+
+// Errors about the protocol name what there is.
+func TestAddressErrors(t *testing.T) {
+	for s, want := range map[string]string{
+		"http://127.0.0.1:9000":     `there is no protocol "http": want fcgi, scgi or uwsgi, such as scgi+unix:/path or scgi://host:port`,
+		"fastcgi+unix:/a":           `there is no protocol "fastcgi": want fcgi`,
+		"scgi://unix:/run/app.sock": "for a unix socket write scgi+unix:/path",
+		"nowhere":                   "want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi",
+	} {
+		if _, _, err := ParseAddress(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", s, err, want)
 		}
 	}
 }

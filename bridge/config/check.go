@@ -33,6 +33,9 @@ func (a *Application) check() error {
 	if err := a.checkBackends(); err != nil {
 		return err
 	}
+	if err := a.resolveProtocol(); err != nil {
+		return err
+	}
 	if a.Spawn != nil {
 		if err := a.Spawn.check(); err != nil {
 			return err
@@ -41,12 +44,16 @@ func (a *Application) check() error {
 			return errors.New("spawn.stall_kill: a plain queue does not notice stalls, and lanes is off")
 		}
 	}
-	switch {
+	switch single := a.Protocol != FastCGI; {
+	case single && a.KeepAlive == On:
+		return fmt.Errorf("keep_alive: is on, and the application speaks %s: a connection carries one request", a.Protocol)
+	case single && a.Multiplex == On:
+		return fmt.Errorf("multiplex: is on, and the application speaks %s: a connection carries one request", a.Protocol)
 	case a.Multiplex == On && a.Scripts():
 		return fmt.Errorf("multiplex: is on, and preset is %s: a process of PHP or a CGI program serves one request at a time", a.Preset)
 	case a.Multiplex == On && a.KeepAlive == Off:
 		return errors.New("multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each")
-	case a.KeepAlive == Off || a.Scripts():
+	case single || a.KeepAlive == Off || a.Scripts():
 		a.Multiplex = Off // auto is resolved
 	}
 	return nil

@@ -22,7 +22,7 @@ func TestUsualIndex(t *testing.T) {
 	}
 }
 
-// Complete resolves what auto means, and leaves what it was given.
+// Complete resolves auto, and does not change what it was given.
 func TestComplete(t *testing.T) {
 	for _, c := range []struct {
 		app  Application

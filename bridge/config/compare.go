@@ -22,7 +22,7 @@ func (a *Application) Differs(from *Application) error {
 		v, w := s.value(&one, false), s.value(&two, false)
 		switch {
 		case s.OfSite || s.Key == "backends" || !v.IsValid() || reflect.DeepEqual(v.Interface(), w.Interface()):
-		case s.IsList() || s.IsMap(): // lists may be long, and an environment secret
+		case s.IsList() || s.IsMap(): // lists may be long, and an environment may be secret
 			return fmt.Errorf("%s: differs", s.Key)
 		default:
 			return fmt.Errorf("%s: is %s and %s", s.Key, s.text(v), s.text(w))

@@ -11,6 +11,8 @@
 //
 //	  - key: the name. The keys of nested structs are joined by dots: "timeouts.dial". A key may
 //	    contain dots itself, so one group of keys may have fields of Application and of Site.
+//	  - was: the whole former key, which is still accepted; the former flag is that key with
+//	    hyphens.
 //	  - doc: the sentence. {key} refers to another setting, and is replaced by the name that the
 //	    reader knows: a flag, or a key.
 //	  - value: the word in doc that stands for the value, as in "working DIR of the command".
@@ -29,15 +31,19 @@
 //	  - phrase, commas, per: the notation. The value may have several words; the flag takes a
 //	    comma-separated list; a duration follows ("3 per 10m"), whose key this is.
 //
-// Complete fills in defaults and checks values. Differs and NeedsBackend compare applications.
+// Begin with setting.go: a [Setting] is one declaration, and [Settings] lists them all. Complete
+// fills in defaults and checks values. Differs and NeedsBackend compare applications.
 // MarshalJSON and UnmarshalJSON implement the JSON of the Caddy module. The flags of sluice
-// serve and the options of the Caddyfile iterate over Settings and call Set. A test generates
-// the tables of docs/settings.md. Another format, such as TOML, needs Settings, Group and Set.
+// serve and the options of the Caddyfile iterate over Settings and call Set; a [Written] accepts
+// former names. A test generates the tables of docs/settings.md. Another format, such as TOML,
+// needs Settings, Group, Set and a Written.
 //
 // What always holds:
 //
 //   - An error begins with the key and says what is wanted. Front ends replace the key by the
 //     name that their users know, or add the line.
+//   - A former name has the meaning of the present one. Both at once are an error. The log tells
+//     the present name; an error about the value begins with the name that the user wrote.
 //   - An unknown name is an error that suggests the nearest known one.
 //   - A value is taken as written, or refused. It is never replaced by a default silently.
 //   - The package imports no other package of this module. Checks that need to know what a

@@ -59,6 +59,9 @@ func row(s *Setting) string {
 	if s.Flag != "" {
 		name += "<br>`--" + s.Flag + "`"
 	}
+	if s.Former != "" {
+		name += "<br>formerly `" + s.Former + "`"
+	}
 	value := strings.ToLower(s.Kind())
 	switch {
 	case len(s.Words) > 0:

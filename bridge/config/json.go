@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -44,9 +45,18 @@ func object(root map[string]any, group string) map[string]any {
 
 // UnmarshalJSON decodes what MarshalJSON encodes. Sizes may also be texts such as "20MiB".
 // Settings that are absent stay unchanged. An error begins with the key.
-func (c *Config) UnmarshalJSON(data []byte) error { return c.unmarshal("", data) }
+func (c *Config) UnmarshalJSON(data []byte) error {
+	written := new(Written)
+	if err := c.unmarshal("", data, written); err != nil {
+		return err
+	}
+	if c.written = nil; len(written.former) > 0 {
+		c.written = written
+	}
+	return nil
+}
 
-func (c *Config) unmarshal(group string, data []byte) error {
+func (c *Config) unmarshal(group string, data []byte, written *Written) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil {
 		return fmt.Errorf("%s: want an object", strings.TrimSuffix(group, "."))
@@ -61,11 +71,13 @@ func (c *Config) unmarshal(group string, data []byte) error {
 		var err error
 		switch {
 		case isGroup:
-			err = c.unmarshal(key+".", value)
+			err = c.unmarshal(key+".", value, written)
 		case s == nil:
 			err = fmt.Errorf("%s: %w", key, Unknown("key", name, strings.TrimSuffix(group, "."), nil))
 		default:
-			err = s.unmarshal(c, value)
+			if err = cmp.Or(written.Add(s, key), s.unmarshal(c, value)); err != nil {
+				err = fmt.Errorf("%s: %w", key, err)
+			}
 		}
 		if err != nil {
 			return err
@@ -77,19 +89,13 @@ func (c *Config) unmarshal(group string, data []byte) error {
 func (s *Setting) unmarshal(c *Config, data []byte) error {
 	var text string
 	if s.Bytes && bytes.HasPrefix(data, []byte(`"`)) && json.Unmarshal(data, &text) == nil {
-		if err := s.Set(c, text); err != nil {
-			return fmt.Errorf("%s: %w", s.Key, err)
-		}
-		return nil
+		return s.Set(c, text)
 	}
 	err := json.Unmarshal(data, s.value(c, true).Addr().Interface())
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		err = fmt.Errorf("is a %s, want %s", wrong.Value, s.jsonKind())
+		return fmt.Errorf("is a %s, want %s", wrong.Value, s.jsonKind())
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.Key, err)
-	}
-	return nil
+	return err
 }
 
 // jsonKind names the JSON type of s.

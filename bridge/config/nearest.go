@@ -12,6 +12,7 @@ import (
 // OtherWords maps names that other servers use to keys.
 var OtherWords = map[string]string{
 	"upstream": "backends", "server": "backends", "socket": "backends", "fastcgi_pass": "backends", "connect": "backends",
+	"scgi_pass": "backends", "uwsgi_pass": "backends", "scheme": "protocol",
 	"threads": "workers", "processes": "workers", "children": "workers", "concurrency": "workers", "max_conns": "workers",
 	"docroot": "root", "document_root": "root", "dir": "root",
 	"user": "spawn.user", "group": "spawn.group", "umask": "spawn.umask",

@@ -11,7 +11,13 @@ import (
 type Config struct {
 	Application
 	Site
+
+	written *Written // of a JSON with former names; else nil
 }
+
+// Written returns the names under which UnmarshalJSON has found settings. It is nil unless a former
+// name was among them.
+func (c *Config) Written() *Written { return c.written }
 
 // Change is what is required to change a setting while requests run.
 type Change string
@@ -25,18 +31,20 @@ const (
 
 // Setting is the declaration of one field of Application or Site.
 type Setting struct {
-	Key       string   // "timeouts.dial"
-	Flag      string   // "dial-timeout"; "": sluice serve has no flag for it
-	OfSite    bool     // a field of Site; else of Application
-	Doc       string   // {key} refers to another setting
-	Value     string   // the word in Doc that stands for the value
-	Words     []string // the permitted values; empty: any
-	Default   string   // as written; "": none, or see Otherwise
-	Otherwise string   // the default in words
-	Zero      string   // what 0 means; "": 0 must not be written
-	Bytes     bool     // a size
-	Commas    bool     // the flag takes a comma-separated list
-	Change    Change
+	Key  string // "timeouts.dial"
+	Flag string // "dial-timeout"; "": sluice serve has no flag for it
+	// Former and FormerFlag are names that are still accepted, see Written; "": none.
+	Former, FormerFlag string
+	OfSite             bool     // a field of Site; else of Application
+	Doc                string   // {key} refers to another setting
+	Value              string   // the word in Doc that stands for the value
+	Words              []string // the permitted values; empty: any
+	Default            string   // as written; "": none, or see Otherwise
+	Otherwise          string   // the default in words
+	Zero               string   // what 0 means; "": 0 must not be written
+	Bytes              bool     // a size
+	Commas             bool     // the flag takes a comma-separated list
+	Change             Change
 
 	least, most string
 	phrase      bool   // the value may have several words
@@ -74,6 +82,8 @@ func (d *schema) add(of reflect.Type, prefix, flags string, in []int) {
 		case f.Anonymous:
 			d.add(f.Type, "", "", at)
 			continue
+		case !f.IsExported():
+			continue
 		case typ != nil:
 			key := prefix + tag("key")
 			d.addGroup(key, strings.Fields(tag("args")))
@@ -89,12 +99,23 @@ func (d *schema) add(of reflect.Type, prefix, flags string, in []int) {
 		if len(s.Words) > 0 && s.Otherwise == "" {
 			s.Default = s.Words[0]
 		}
-		if group, _, nested := cutLast(s.Key); nested {
-			d.addGroup(group, nil)
-		}
 		d.list = append(d.list, s)
-		d.byKey[s.Key] = s
+		d.addKey(s.Key, s)
+		if s.Former = tag("was"); s.Former == "" {
+			continue
+		}
+		d.addKey(s.Former, s)
+		if s.Flag != "" {
+			s.FormerFlag = flagName("", "", "", s.Former)
+		}
 	}
+}
+
+func (d *schema) addKey(key string, s *Setting) {
+	if group, _, nested := cutLast(key); nested {
+		d.addGroup(group, nil)
+	}
+	d.byKey[key] = s
 }
 
 // structOf returns the struct type of a group, or nil if typ is that of a value.
@@ -141,10 +162,10 @@ func cutLast(key string) (before, after string, found bool) {
 	return key[:i], key[i+1:], true
 }
 
-// Lookup returns the setting with that key, nil if there is none.
+// Lookup returns the setting with that present or former key, nil if there is none.
 func Lookup(key string) *Setting { return declarations.byKey[key] }
 
-// Group reports whether key is a group of settings. arguments are the settings for the
+// Group reports whether key is, or was, a group of settings. arguments are the settings for the
 // arguments after the group's name. A list takes all of them.
 func Group(key string) (arguments []*Setting, ok bool) {
 	keys, ok := declarations.groups[key]
@@ -154,20 +175,29 @@ func Group(key string) (arguments []*Setting, ok bool) {
 	return arguments, ok
 }
 
-// Names lists the names in a group, or at the top level if group is empty.
+// Names lists the names in a group, or at the top level if group is empty. Of a group that has
+// only former names, it lists these.
 func Names(group string) (names []string) {
 	if group != "" {
 		group += "."
 	}
-	for _, s := range Settings {
-		if rest, ok := strings.CutPrefix(s.Key, group); ok {
-			if name, _, _ := strings.Cut(rest, "."); !slices.Contains(names, name) {
+	for _, former := range []bool{false, true} {
+		for _, s := range Settings {
+			key := s.Key
+			if former {
+				key = s.Former
+			}
+			if rest, ok := strings.CutPrefix(key, group); ok {
+				name, _, _ := strings.Cut(rest, ".")
 				names = append(names, name)
 			}
 		}
+		if len(names) > 0 {
+			break
+		}
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // IsList reports whether the value is a list of texts.

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// sample is how a value of s is written: one that is not the default.
+// sample returns a value of s, as it is written, that is not the default.
 func sample(s *Setting) []string {
 	switch {
 	case s.IsMap():
@@ -32,7 +32,7 @@ func sample(s *Setting) []string {
 	return []string{"7"}
 }
 
-// Every declaration is whole, and can be followed.
+// Every declaration is complete and consistent.
 func TestDeclarations(t *testing.T) {
 	flags := make(map[string]string)
 	for _, s := range Settings {
@@ -68,8 +68,8 @@ func TestDeclarations(t *testing.T) {
 	}
 }
 
-// Every setting can be set, written as JSON, and read back, and no other changes by it, but
-// for what is written with it.
+// Every setting can be set, encoded as JSON and decoded again, and no other setting changes by
+// that, but the duration that is written with it.
 func TestJSONOfEverySetting(t *testing.T) {
 	for _, s := range Settings {
 		var c, back Config
@@ -108,7 +108,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// An error begins with the key, and says what is meant or wanted.
+// An error begins with the key, and says what was meant or is wanted.
 func TestBadJSON(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"queue":{"timeout":"soon"}}`:   `queue.timeout: "soon" is not a duration`,
@@ -132,8 +132,8 @@ func TestBadJSON(t *testing.T) {
 	}
 }
 
-// Every setting of an application that two have otherwise is a difference, by its key; those
-// that need another backend are told.
+// Every setting in which two applications differ is reported by its key, and those that need
+// another backend are.
 func TestEveryDifference(t *testing.T) {
 	for _, s := range Settings {
 		if s.OfSite || s.Key == "backends" {
@@ -173,15 +173,15 @@ func TestBadWords(t *testing.T) {
 		{"max_body", []string{"99999999TiB"}, "is not a size"},
 		{"max_params", []string{"-1"}, "is not a size"},
 		{"timeouts.dial", []string{"0s"}, "must be more than 0"},
-		{"admission.flow_rate", []string{"0"}, "must be more than 0"},
-		{"admission.flow_rate", []string{"much"}, `"much" is not a number`},
+		{"admission.client_rate", []string{"0"}, "must be more than 0"},
+		{"admission.client_rate", []string{"much"}, `"much" is not a number`},
 		{"lanes", []string{""}, `is "", want on or off`},
 		{"env", []string{"A"}, "want a name and a value, have 1 words"},
 		{"hide", nil, "want a value"},
-		{"flow.key", nil, "want a value"},
-		{"flow.max_addresses", []string{"3"}, `want a number and a time, such as "3 per 10m"`},
-		{"flow.max_addresses", []string{"0", "per", "10m"}, "is 0, want at least 1"},
-		{"flow.max_addresses", []string{"3", "per", "0s"}, "must be more than 0"},
+		{"client.key", nil, "want a value"},
+		{"client.max_addresses", []string{"3"}, `want a number and a time, such as "3 per 10m"`},
+		{"client.max_addresses", []string{"0", "per", "10m"}, "is 0, want at least 1"},
+		{"client.max_addresses", []string{"3", "per", "0s"}, "must be more than 0"},
 		{"spawn.open_files", []string{"0"}, `"0" is not a number above 0`},
 		{"queue.poll_answer.status", []string{"0"}, "is 0, want 200 to 599"},
 	} {

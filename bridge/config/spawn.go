@@ -1,25 +1,25 @@
 package config
 
-// Spawn says what to run as the application, and how. Only Command must be set.
+// Spawn says which program to run as the application, and how. Only Command must be set.
 // docs/processes.md says what the values do together. User, Group, Umask, Nice, Core and
-// AddressSpace need a program that lets itself be run once more (bridge.BackendHooks.Reexec).
+// AddressSpace require that Sluice may run its own program again (bridge.ApplicationHooks.Reexec).
 type Spawn struct {
 	// The command gets its listening socket as file descriptor 0.
 	Command []string `key:"command" flag:"-" change:"processes" doc:"the program and its arguments"`
 	Dir     string   `key:"dir" value:"DIR" change:"processes" otherwise:"the present one, or / if {spawn.user} may not enter that" doc:"working DIR of the command"`
-	// Env wins over everything inherited.
+	// Env has priority over inherited variables.
 	Env map[string]string `key:"env" value:"K=V" change:"processes" doc:"a variable of its environment, K=V, which it has from its start; Perl's FCGI replaces its environment at each request: there use {env}"`
-	// PHP inherits its own, PHP_FCGI_* and PHPRC, as well.
+	// PHP also inherits its own variables, PHP_FCGI_* and PHPRC.
 	EnvCopy []string `key:"env_copy" value:"NAME" change:"processes" doc:"NAME of a variable it inherits besides PATH, HOME, USER, LOGNAME, LANG, LANGUAGE, LC_*, TZ and TMPDIR; \"TRAC_*\": all that begin so"`
 	User    string   `key:"user" value:"USER" change:"processes" otherwise:"Sluice's" doc:"USER it runs as, by name or number; only as root, and then it should be given: without it the command runs as root"`
 	Group   string   `key:"group" value:"GROUP" change:"processes" otherwise:"the user's" doc:"GROUP it runs as"`
 	Umask   *Umask   `key:"umask" value:"MODE" change:"processes" otherwise:"Sluice's" doc:"its file mode creation mask, MODE such as 027"`
 	Nice    int      `key:"nice" least:"-20" most:"19" zero:"Sluice's" change:"processes" doc:"its nice value, -20 to 19"`
-	// Without Reexec the default is this process's limit.
+	// Without Reexec, the default is the limit of this process.
 	OpenFiles    uint64  `key:"open_files" change:"processes" otherwise:"65536, or what there is" doc:"how many files it may have open"`
 	Core         *uint64 `key:"core" unit:"bytes" zero:"none" change:"processes" otherwise:"as it is for Sluice" doc:"the largest core dump"`
 	AddressSpace uint64  `key:"address_space" unit:"bytes" change:"processes" otherwise:"as it is for Sluice" doc:"how much each of its processes may map"`
-	// A port other than 0 is for one instance.
+	// With a port other than 0 there can be only one instance.
 	Listen  string `key:"listen" value:"ADDR" change:"backend" otherwise:"a unix socket in a private directory" doc:"make its socket at ADDR, host:port"`
 	Backlog int    `key:"backlog" zero:"as many as the system allows" change:"processes" doc:"how many connections may wait for it to accept them"`
 	Budget  Budget `key:"budget" flag:"command-spawn-budget" value:"BUDGET" phrase:"true" otherwise:"10 per 10m" doc:"how often it may end without having served, BUDGET, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too, but none with status 0"`
@@ -34,7 +34,8 @@ type Spawn struct {
 	IdleShutdown Duration `key:"idle_shutdown" zero:"it stays" doc:"how long there must be no request for it to be ended, until there is one"`
 	DrainTimeout Duration `key:"drain_timeout" default:"10m" doc:"how long requests may finish at one that is replaced"`
 
-	// A limit of memory below 1 MiB is less than any program needs: it was meant in other units.
+	// A memory limit below 1 MiB is less than any program needs: it was probably meant in another
+	// unit.
 	MemorySoft  uint64 `key:"memory_soft" unit:"bytes" least:"1MiB" zero:"no limit" doc:"how much memory one may use before it is replaced"`
 	MemoryHard  uint64 `key:"memory_hard" unit:"bytes" least:"1MiB" zero:"no limit" doc:"how much before it is killed"`
 	MemoryTotal uint64 `key:"memory_total" unit:"bytes" least:"1MiB" zero:"no limit" doc:"how much all of them together may use"`

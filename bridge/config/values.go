@@ -21,7 +21,7 @@ const (
 	Auto Switch = "auto"
 )
 
-// Excess is a value of Flow.Excess.
+// Excess is a value of Client.Excess.
 type Excess string
 
 // The values of an Excess.
@@ -41,7 +41,7 @@ var (
 // MarshalText writes d as time.Duration.String does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// days is the part of a duration that time.ParseDuration does not know.
+// days matches the part of a duration that time.ParseDuration does not know.
 var days = regexp.MustCompile(`^(-?)(\d{1,5})d`)
 
 // UnmarshalText reads what time.ParseDuration reads, and days before it.
@@ -92,7 +92,7 @@ func (m *Umask) UnmarshalText(text []byte) error {
 type Budget struct {
 	Spawns int
 	Per    Duration
-	Stop   bool // those that have served count, too
+	Stop   bool // count processes that have served, too
 }
 
 var (
@@ -112,8 +112,7 @@ func (b Budget) MarshalText() ([]byte, error) {
 	return text, nil
 }
 
-// UnmarshalText reads a number that is more than 0, "per", a duration that is, and "stop"
-// if need be.
+// UnmarshalText reads a number above 0, "per", a duration above 0 and, optionally, "stop".
 func (b *Budget) UnmarshalText(text []byte) error {
 	words := strings.Fields(string(text))
 	stop := len(words) == 4 && words[3] == "stop"
@@ -135,8 +134,8 @@ func (b *Budget) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Signal is a signal whose text form is its name: "QUIT" or "SIGQUIT". Zero is none. It
-// is one that a program may have its stacks printed by.
+// Signal is a signal that may make a program write its stacks. Its text form is its name: "QUIT" or
+// "SIGQUIT". Zero is none.
 type Signal syscall.Signal
 
 var (

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// wantText checks what a text is read as, and written as.
+// wantText checks the value of a text, and the text of that value.
 func wantText[T comparable, P interface {
 	*T
 	encoding.TextUnmarshaler

@@ -13,12 +13,13 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// nobody waits for a place in the gate, and is not interested.
+// nobody is a Waiter that ignores what it is told.
 type nobody struct{}
 
 func (nobody) Settle(error) {}
 
-// busyGate knows as many routes as it can, and 5,000 requests wait in it.
+// busyGate returns a gate that remembers as many routes as it may, and in which 5,000 requests
+// wait.
 func busyGate(b *testing.B) *admission.Gate {
 	b.Helper()
 	cfg := admission.Defaults(16)
@@ -27,7 +28,7 @@ func busyGate(b *testing.B) *admission.Gate {
 		b.Fatal(err)
 	}
 	for i := range cfg.Routes {
-		ticket, err := gate.Acquire(b.Context(), &admission.Request{Route: fmt.Sprintf("GET /page/%d", i), Flow: uint64(i + 1)})
+		ticket, err := gate.Acquire(b.Context(), &admission.Request{Route: fmt.Sprintf("GET /page/%d", i), ClientKey: uint64(i + 1)})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -35,7 +36,7 @@ func busyGate(b *testing.B) *admission.Gate {
 		ticket.Done()
 	}
 	for i := range cfg.Workers + 5000 {
-		if _, err := gate.Enter(&admission.Request{Route: "GET /poll", Flow: uint64(i + 1), Long: true}, nobody{}); err != nil {
+		if _, err := gate.Enter(&admission.Request{Route: "GET /poll", ClientKey: uint64(i + 1), Long: true}, nobody{}); err != nil {
 			b.Fatal(err)
 		}
 	}

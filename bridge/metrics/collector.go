@@ -6,12 +6,12 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// Options is how metrics are named.
+// Options say how metrics are named.
 type Options struct {
-	// Namespace begins every name. Empty: "sluice".
+	// Namespace is the first part of every name. Empty: "sluice".
 	Namespace string
-	// Labels are on every metric. They tell bridges apart that are registered in one
-	// registry, and must have the same names for all of them.
+	// Labels are added to every metric. They distinguish bridges that are registered in one
+	// registry. All of these must have the same label names.
 	Labels prometheus.Labels
 }
 
@@ -19,12 +19,12 @@ type Options struct {
 type Collector struct {
 	snapshot func() bridge.Snapshot
 	families []family
-	descs    []*prometheus.Desc // of the families
+	descs    []*prometheus.Desc // of families, in the same order
 }
 
-// New returns a collector of what snapshot returns: a Bridge's Snapshot. It is called
-// once for every scrape, by several goroutines at the same time if there are several
-// scrapes. Names that Prometheus does not allow are an error when it is registered.
+// New returns a collector of the snapshots that snapshot returns, such as a Bridge's Snapshot. The
+// collector calls snapshot once for each scrape, concurrently if scrapes are concurrent. If a name
+// is not valid for Prometheus, registering the collector fails.
 func New(snapshot func() bridge.Snapshot, o Options) *Collector {
 	if o.Namespace == "" {
 		o.Namespace = "sluice"

@@ -20,10 +20,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leakcheck.Main(m)) }
 
-// of is a source of one snapshot.
+// of returns a source of one snapshot.
 func of(s bridge.Snapshot) func() bridge.Snapshot { return func() bridge.Snapshot { return s } }
 
-// scrape returns what Prometheus would read of collectors.
+// scrape returns what Prometheus would read.
 func scrape(t testing.TB, collectors ...prometheus.Collector) string {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
@@ -40,7 +40,7 @@ func scrape(t testing.TB, collectors ...prometheus.Collector) string {
 	return w.Body.String()
 }
 
-// TestEveryMetric compares all there is with files in testdata, line by line.
+// TestEveryMetric compares all metrics with the files in testdata, line by line.
 func TestEveryMetric(t *testing.T) {
 	standing := literal()
 	standing.Processes = nil
@@ -105,7 +105,7 @@ func TestEmptySnapshot(t *testing.T) {
 	}
 }
 
-// TestClosedGroup is of a group that tells nothing any more.
+// TestClosedGroup: a group that is closed has empty snapshots.
 func TestClosedGroup(t *testing.T) {
 	text := scrape(t, New(of(bridge.Snapshot{Processes: &supervise.Snapshot{}}), Options{}))
 	if !strings.Contains(text, "\nsluice_application_breaker_state{state=\"closed\"} 0\n") {
@@ -130,7 +130,7 @@ func TestOneSnapshotForEachScrape(t *testing.T) {
 func TestSeveralBridgesInOneRegistry(t *testing.T) {
 	labels := prometheus.Labels{"gate": "wiki"}
 	wiki := New(of(bridge.Snapshot{InFlight: 3}), Options{Namespace: "caddy_sluice", Labels: labels})
-	labels["gate"] = "trac" // the first has what it was told
+	labels["gate"] = "trac" // the first collector keeps its label
 	trac := New(of(bridge.Snapshot{InFlight: 4}), Options{Namespace: "caddy_sluice", Labels: labels})
 	text := scrape(t, wiki, trac)
 	for _, line := range []string{
@@ -171,7 +171,7 @@ func TestLabelsOfAnyBytes(t *testing.T) {
 	}
 }
 
-// TestUnlistedState has a state that this package does not know.
+// TestUnlistedState: a snapshot has a state that this package does not know.
 func TestUnlistedState(t *testing.T) {
 	s := literal()
 	s.Pool.Instances[0].State = "yawning"

@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
-// poolCounters are what the pool counts of each instance.
+// poolCounters are the counters that the pool keeps for each instance.
 var poolCounters = []struct {
 	name, help string
 	value      func(*pool.Counters) uint64
@@ -29,8 +29,8 @@ var poolCounters = []struct {
 	{"discarded_requests_total", "Requests that did not end cleanly", func(c *pool.Counters) uint64 { return c.Discarded }},
 }
 
-// counterFamilies has each counter twice: for all instances there were, and for each one
-// if they stay.
+// counterFamilies returns two metrics for each counter: one that sums all instances there ever
+// were, and one for each instance, where instances are permanent.
 func counterFamilies() []family {
 	const all, one = ", those at removed instances included.", "."
 	var list []family
@@ -50,8 +50,8 @@ func counterFamilies() []family {
 	)
 }
 
-// lasting reads nothing of instances that come and go: a counter that falls when another
-// takes its name would look as if all had been counted once more.
+// lasting reads nothing if instances come and go. A new instance would take over the name of an old
+// one with a lower counter, which Prometheus takes for a restart from 0.
 func lasting(read reader) reader {
 	return func(s *bridge.Snapshot, out sink) {
 		if s.Processes == nil {
@@ -60,7 +60,7 @@ func lasting(read reader) reader {
 	}
 }
 
-// total adds up what all instances have counted, those that are gone included.
+// total sums a counter over all instances, removed ones included.
 func total(s *bridge.Snapshot, value func(*pool.Counters) uint64) uint64 {
 	n := value(&s.Pool.Removed.Counters)
 	for i := range s.Pool.Instances {

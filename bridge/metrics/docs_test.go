@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// row is a family's line in docs/metrics.md.
+// row returns the line of a metric in docs/metrics.md.
 func row(f family) string {
 	kind := map[bool]string{true: "counter", false: "gauge"}[f.kind == counter]
 	if f.name == "gate_wait_seconds" {
@@ -29,7 +29,7 @@ func TestDocumentation(t *testing.T) {
 	}
 	var rows []string
 	for line := range strings.Lines(string(text)) {
-		// What is of cmd/sluice alone is tested there.
+		// The metrics of cmd/sluice are tested there.
 		if strings.HasPrefix(line, "| `sluice_") && !strings.HasPrefix(line, "| `sluice_front_") {
 			rows = append(rows, strings.TrimSpace(line))
 		}

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func Example() {
-	b, err := bridge.New(bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Workers: 16}})
+	b, err := bridge.New(context.Background(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Workers: 16}})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -14,7 +14,7 @@ const (
 	counter = prometheus.CounterValue
 )
 
-// family is a metric: all series of one name.
+// family is a metric: all series with one name.
 type family struct {
 	name   string // without the namespace
 	kind   prometheus.ValueType
@@ -23,7 +23,7 @@ type family struct {
 	read   reader
 }
 
-// reader takes a family's values from a snapshot.
+// reader reads the values of a family from a snapshot.
 type reader func(*bridge.Snapshot, sink)
 
 func families() []family {
@@ -31,11 +31,11 @@ func families() []family {
 		spoolFamilies(), applicationFamilies(), processFamilies())
 }
 
-// sink is where the values of a family go.
+// sink receives the values of a family.
 type sink struct {
 	ch   chan<- prometheus.Metric
 	desc *prometheus.Desc
-	kind prometheus.ValueType // not of a histogram
+	kind prometheus.ValueType // not used for a histogram
 
 	names names
 }
@@ -44,20 +44,20 @@ func (o sink) value(v float64, labels ...string) {
 	o.ch <- prometheus.MustNewConstMetric(o.desc, o.kind, v, labels...)
 }
 
-// histogram takes the counts of what is at most each bound, those of lower bounds included.
+// histogram sends a histogram. atMost has the number of values up to each bound.
 func (o sink) histogram(count uint64, sum float64, atMost map[float64]uint64, labels ...string) {
 	o.ch <- prometheus.MustNewConstHistogram(o.desc, count, sum, atMost, labels...)
 }
 
-// timestamp is that of t. There is none of what never was.
+// timestamp sends t, or nothing if t is zero.
 func (o sink) timestamp(t time.Time, labels ...string) {
 	if !t.IsZero() {
 		o.value(float64(t.UnixMilli())/1000, labels...)
 	}
 }
 
-// state is 1 for the state there is, if it is known, and 0 for the others. The state is
-// the last label.
+// state sends 1 for the state is, unless that is empty, and 0 for all others. The state is the last
+// label.
 func (o sink) state(is string, all []string, labels ...string) {
 	if is != "" && !slices.Contains(all, is) {
 		all = append(slices.Clip(all), is)
@@ -67,12 +67,12 @@ func (o sink) state(is string, all []string, labels ...string) {
 	}
 }
 
-// number is what counts.
+// number is the type of a value.
 type number interface {
 	~int | ~int64 | ~uint64 | ~float64
 }
 
-// single reads the one value of a family without labels.
+// single reads the value of a metric without labels.
 func single[N number](value func(*bridge.Snapshot) N) reader {
 	return func(s *bridge.Snapshot, out sink) { out.value(float64(value(s))) }
 }

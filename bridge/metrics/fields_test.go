@@ -11,28 +11,28 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// notExported are the fields of a snapshot that are no metrics, and why.
+// notExported are the fields of a snapshot that have no metric, and the reasons.
 var notExported = map[string]string{
 	"Gate.Waiting":                 "the sum of the lanes'",
-	"Gate.Stall.Held":              "paths and flows",
+	"Gate.Stall.Held":              "paths and client keys",
 	"Gate.Routes":                  "routes: there may be thousands",
-	"Gate.Flows":                   "flows: there may be thousands",
+	"Gate.ClientKeys":              "client keys: there may be thousands",
 	"Pool.Instances.KeepAliveWhy":  "text",
 	"Pool.Instances.LastError":     "text",
 	"Processes.Command":            "text",
 	"Processes.Budget.Stop":        "configuration",
-	"Processes.Storm.Exits":        "text",
+	"Processes.CrashLoop.Exits":    "text",
 	"Processes.Concurrency.Seen":   "of a look now and then",
 	"Processes.Concurrency.Advice": "text",
 	"Processes.Suspects.Route":     "routes",
-	"Processes.Suspects.Deaths":    "of a route",
+	"Processes.Suspects.Exits":     "of a route",
 	"Processes.Suspects.Answered":  "of a route",
 	"Processes.Instances.LastExit": "text",
 	"Processes.Instances.Lines":    "text",
 }
 
-// TestEveryField empties each field of a snapshot in turn: what Prometheus reads must
-// change, or the field must be one of those above, and then nothing may.
+// TestEveryField sets each field of a snapshot to zero in turn. Then the metrics must change,
+// unless the field is in notExported: then they must not.
 func TestEveryField(t *testing.T) {
 	full := literal()
 	before := scrape(t, New(of(full), Options{}))
@@ -70,7 +70,7 @@ func TestEveryField(t *testing.T) {
 	}
 }
 
-// excluding is the entry of notExported that path belongs to.
+// excluding returns the key of notExported that covers path.
 func excluding(path string) string {
 	for e := range notExported {
 		if path == e || strings.HasPrefix(path, e+".") {
@@ -80,7 +80,7 @@ func excluding(path string) string {
 	return ""
 }
 
-// values visits all that v consists of, always in the same order.
+// values calls visit for every value that v consists of, always in the same order.
 func values(t *testing.T, v reflect.Value, path string, visit func(string, reflect.Value)) {
 	t.Helper()
 	switch {
@@ -99,13 +99,13 @@ func values(t *testing.T, v reflect.Value, path string, visit func(string, refle
 	case v.Kind() == reflect.Map && v.Len() > 0:
 		keys := slices.SortedFunc(maps.Keys(elements(v)), strings.Compare)
 		for _, k := range keys {
-			e := reflect.New(v.Type().Elem()).Elem() // what is in a map cannot be set
+			e := reflect.New(v.Type().Elem()).Elem() // an element of a map cannot be set
 			e.Set(v.MapIndex(reflect.ValueOf(k)))
 			values(t, e, path, visit)
 			v.SetMapIndex(reflect.ValueOf(k), e)
 		}
 	default:
-		visit(path, v) // nothing in it: zero
+		visit(path, v) // empty: as if zero
 	}
 }
 

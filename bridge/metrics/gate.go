@@ -19,7 +19,7 @@ func gateFamilies() []family {
 			single(func(s *bridge.Snapshot) int { return s.Gate.InUse }),
 		},
 		{
-			"gate_long_in_use", gauge, "Slots in use that count as long.", nil,
+			"gate_long_in_use", gauge, "Slots in use by requests that count as long.", nil,
 			single(func(s *bridge.Snapshot) int { return s.Gate.Long }),
 		},
 		{
@@ -35,24 +35,24 @@ func gateFamilies() []family {
 			single(func(s *bridge.Snapshot) uint64 { return s.Gate.Nested }),
 		},
 		{
-			"gate_short_requests_per_second", gauge, "Short requests that come, as the gate reckons with.", nil,
+			"gate_short_requests_per_second", gauge, "Short requests that arrive, by the estimate of the gate.", nil,
 			single(func(s *bridge.Snapshot) float64 { return s.Gate.ShortRate }),
 		},
 		{
-			"gate_short_duration_seconds", gauge, "How long a short request takes on average, as the gate reckons with.", nil,
+			"gate_short_duration_seconds", gauge, "Mean time of a short request, by the estimate of the gate.", nil,
 			single(func(s *bridge.Snapshot) float64 { return s.Gate.ShortMean / 1000 }),
 		},
 		{
-			"gate_stall_state", gauge, "1 for whether the application answers: none, suspected, stalled or recovering.",
+			"gate_stall_state", gauge, "1 for the state of a stall: none, suspected, stalled or recovering.",
 			[]string{"state"},
 			func(s *bridge.Snapshot, out sink) { out.state(s.Gate.Stall.State, stallStates) },
 		},
 		{
-			"gate_stall_start_timestamp_seconds", gauge, "Since when nobody is answered. No series while there is no stall.", nil,
+			"gate_stall_start_timestamp_seconds", gauge, "When the application last answered before the stall. No series while there is no stall.", nil,
 			func(s *bridge.Snapshot, out sink) { out.timestamp(s.Gate.Stall.Since) },
 		},
 		{
-			"gate_stalls_total", counter, "Stalls: times the application answered nobody.", nil,
+			"gate_stalls_total", counter, "Stalls: times when the application answered no request.", nil,
 			single(func(s *bridge.Snapshot) uint64 { return s.Gate.Stall.Count }),
 		},
 	}

@@ -15,7 +15,7 @@ func laneFamilies() []family {
 			lanes(func(l *admission.LaneSnapshot) int { return l.InFlight }),
 		},
 		{
-			"gate_requests_aged", gauge, "Requests in flight that turned out to be long.", lane,
+			"gate_requests_aged", gauge, "Requests in flight that have become long.", lane,
 			lanes(func(l *admission.LaneSnapshot) int { return l.Aged }),
 		},
 		{
@@ -34,7 +34,7 @@ func laneFamilies() []family {
 			lanes(func(l *admission.LaneSnapshot) uint64 { return l.Left }),
 		},
 		{
-			"gate_wait_seconds", 0, "How long requests that got a slot had waited for it.", lane, waits,
+			"gate_wait_seconds", 0, "How long requests waited that got a slot.", lane, waits,
 		},
 	}
 }
@@ -56,8 +56,8 @@ func refusals(s *bridge.Snapshot, out sink) {
 	}
 }
 
-// waitBounds are the gate's. A snapshot has only those buckets that count something, and
-// a histogram whose buckets come and go is of no use.
+// waitBounds are the gate's. A snapshot has only the buckets that are not empty, but a histogram
+// must have the same buckets in every scrape.
 var waitBounds = []float64{0, .001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}
 
 func waits(s *bridge.Snapshot, out sink) {
@@ -66,7 +66,7 @@ func waits(s *bridge.Snapshot, out sink) {
 		count := uint64(0)
 		for _, b := range l.Waits {
 			count += b.Count
-			if b.Seconds >= 0 && !slices.Contains(bounds, b.Seconds) { // below 0: no bound
+			if b.Seconds >= 0 && !slices.Contains(bounds, b.Seconds) { // below 0: the bucket without a bound
 				bounds = append(bounds, b.Seconds)
 			}
 		}

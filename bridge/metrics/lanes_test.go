@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// TestWaitBoundsAreTheGates has one request wait for exactly as long as each bound says,
-// and one longer than the last: the gate must count each in the bucket of that bound.
+// TestWaitBoundsAreTheGates makes one request wait for exactly as long as each bound, and one for
+// longer than the last. The gate must count each in the bucket of its bound.
 func TestWaitBoundsAreTheGates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := admission.Defaults(1)
@@ -78,7 +78,7 @@ func TestUnlistedBound(t *testing.T) {
 	}
 }
 
-// TestEmptyHistogram has all buckets before anything has waited.
+// TestEmptyHistogram: a histogram has all its buckets before any request has waited.
 func TestEmptyHistogram(t *testing.T) {
 	s := bridge.Snapshot{Gate: admission.Snapshot{Lanes: map[string]admission.LaneSnapshot{"short": {}}}}
 	text := scrape(t, New(of(s), Options{}))

@@ -10,11 +10,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// at is some time, as seconds since 1970.
+// at returns a time in seconds since 1970.
 func at(seconds float64) time.Time { return time.UnixMilli(int64(seconds * 1000)) }
 
-// literal is a snapshot in which no field is zero, and no two numbers of one kind are
-// the same. What must not be shown says "secret".
+// literal returns a snapshot in which no field is zero, and no two numbers of one kind are equal.
+// Texts that metrics must not show are "secret".
 func literal() bridge.Snapshot {
 	exit := supervise.Exit{
 		Time: at(1700000007.5), PID: 4241, Status: 3, Signal: "secret", Err: "secret",
@@ -29,20 +29,20 @@ func literal() bridge.Snapshot {
 			Stall: admission.StallSnapshot{
 				State: "stalled", Since: at(1700000001.5), Count: 3,
 				Held: []admission.InFlight{{
-					Method: "SECRET", Path: "/secret", Route: "GET secret", Instance: "secret", Lane: admission.Mixed, Age: time.Second, Flow: 7,
+					Method: "SECRET", Path: "/secret", Route: "GET secret", Instance: "secret", Lane: admission.Mixed, Age: time.Second, ClientKey: 7,
 				}},
 			},
 			Routes: []admission.RouteSnapshot{{
 				Route: "GET secret", Lane: admission.Mixed, InFlight: 1, Aged: 2, Short: 3, Long: 4, Work: 5,
 			}},
-			Flows: []admission.FlowSnapshot{{Flow: "secret", Shared: true, InFlight: 1, Waiting: 2, Spent: true, Work: 3}},
+			ClientKeys: []admission.ClientSnapshot{{ClientKey: "secret", Shared: true, InFlight: 1, Waiting: 2, Spent: true, Work: 3}},
 			Lanes: map[string]admission.LaneSnapshot{"mixed": {
 				InFlight: 21, Aged: 22, Waiting: 23, Started: 24, Left: 25, Waited: 234.5,
 				Refused: map[string]uint64{"full": 26, "timeout": 27, "predicted": 28, "stalled": 29, "down": 30},
 				Waits:   []admission.WaitBucket{{Seconds: .001, Count: 5}, {Seconds: .25, Count: 7}, {Seconds: -1, Count: 11}},
 			}},
 		},
-		Sharing: bridge.SharingSnapshot{Accounts: 31, Refused: 32, Evicted: 33},
+		AddressLimit: bridge.AddressLimitSnapshot{ClientKeys: 31, Refused: 32, Evicted: 33},
 		Pool: pool.Snapshot{
 			Waiting: 41,
 			Instances: []pool.InstanceSnapshot{{
@@ -66,11 +66,11 @@ func literal() bridge.Snapshot {
 		Processes: &supervise.Snapshot{
 			Command: "/opt/secret", Breaker: "probing",
 			Budget: supervise.BudgetSnapshot{Left: 9, Spawns: 10, Per: 600, Stop: true},
-			Storm: supervise.StormSnapshot{
-				On: true, Began: at(1700000003.5), Deaths: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
+			CrashLoop: supervise.CrashLoopSnapshot{
+				Active: true, Began: at(1700000003.5), Count: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
 			},
 			Memory:      supervise.MemorySnapshot{Kind: "cgroup v2", Used: 121, Total: 122, Hard: 123, Soft: 124},
-			Suspects:    []supervise.SuspectSnapshot{{Route: "GET secret", Deaths: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
+			Suspects:    []supervise.SuspectSnapshot{{Route: "GET secret", Exits: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
 			Concurrency: supervise.ConcurrencySnapshot{Seen: 151, Limit: 152, EndsAfterEach: true, Advice: "secret"},
 			Started:     131, Answered: 132,
 			Exits: map[string]uint64{

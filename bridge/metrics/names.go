@@ -7,12 +7,12 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// names are what instances are called in labels, by address.
+// names maps the addresses of instances to their names in labels.
 type names map[string]string
 
-// nameInstances gives every instance a name of its own. That is the address where
-// instances stay. Where Sluice starts them, each has a new address, and is called by its
-// number, which is used again.
+// nameInstances gives every instance a name. Where instances are permanent, the name is the
+// address. Where Sluice starts them, each has a new address, and the name is the instance's number,
+// which is reused.
 func nameInstances(s *bridge.Snapshot) names {
 	n := names{}
 	taken := map[string]bool{}
@@ -31,7 +31,7 @@ func nameInstances(s *bridge.Snapshot) names {
 	for _, in := range s.Pool.Instances {
 		switch {
 		case n[in.Addr] != "":
-		case s.Processes != nil: // it came or went between the two snapshots
+		case s.Processes != nil: // the instance came or went between the two snapshots
 			give(in.Addr, "unknown")
 		default:
 			give(in.Addr, strings.ToValidUTF8(in.Addr, "\uFFFD"))

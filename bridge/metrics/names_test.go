@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// spawned is a snapshot of an application that Sluice started.
+// spawned returns a snapshot of an application that Sluice has started.
 func spawned(processes []supervise.InstanceSnapshot, addrs ...string) bridge.Snapshot {
 	s := bridge.Snapshot{Processes: &supervise.Snapshot{Instances: processes}}
 	for _, a := range addrs {
@@ -51,8 +51,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestReplacedInstancesAddNoSeries replaces an instance again and again, each time by one
-// at a new address, with the number of the last but one.
+// TestReplacedInstancesAddNoSeries replaces an instance again and again. Each new one has a new
+// address, and the number of the last but one.
 func TestReplacedInstancesAddNoSeries(t *testing.T) {
 	series, afterTwo := map[string]bool{}, 0
 	for i := range 100 {

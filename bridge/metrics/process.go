@@ -11,7 +11,7 @@ var processStates = []string{
 	"waiting", "starting", "ready", "serving", "draining", "ending", "asleep", "broken", "probing", "closed",
 }
 
-// processFamilies are about each instance of an application that Sluice starts.
+// processFamilies returns the metrics of each instance of an application that Sluice starts.
 func processFamilies() []family {
 	backend := []string{"backend"}
 	return []family{
@@ -112,7 +112,7 @@ func processTime(value func(*supervise.InstanceSnapshot) time.Time) reader {
 	return eachProcess(func(p *supervise.InstanceSnapshot, out sink) { out.timestamp(value(p), out.names[p.Addr]) })
 }
 
-// usage reads one value of each instance whose processes are known.
+// usage reads one value of each instance whose usage is known.
 func usage[N number](value func(*supervise.Usage) N) reader {
 	return eachProcess(func(p *supervise.InstanceSnapshot, out sink) {
 		if p.Usage != nil {

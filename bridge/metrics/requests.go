@@ -5,24 +5,24 @@ import "github.com/sluice-proxy/sluice/bridge"
 func requestFamilies() []family {
 	return []family{
 		{
-			"requests_in_flight", gauge, "Requests that came and are not answered to their end.", nil,
+			"requests_in_flight", gauge, "Requests in progress: received, and not answered completely.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.InFlight }),
 		},
 		{
-			"requests_abandoned", gauge, "Answers awaited for clients that have left, until their workers are free.", nil,
+			"requests_abandoned", gauge, "Requests whose clients have left, until their workers are free.", nil,
 			single(func(s *bridge.Snapshot) int64 { return s.Abandoned }),
 		},
 		{
-			"sharing_accounts", gauge, "Accounts whose addresses are remembered.", nil,
-			single(func(s *bridge.Snapshot) int { return s.Sharing.Accounts }),
+			"address_limit_client_keys", gauge, "Client keys whose addresses are remembered.", nil,
+			single(func(s *bridge.Snapshot) int { return s.AddressLimit.ClientKeys }),
 		},
 		{
-			"sharing_refused_total", counter, "Requests refused because their account is used from too many addresses.", nil,
-			single(func(s *bridge.Snapshot) uint64 { return s.Sharing.Refused }),
+			"address_limit_refused_total", counter, "Requests refused because their client key is used from too many addresses.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.AddressLimit.Refused }),
 		},
 		{
-			"sharing_evicted_addresses_total", counter, "Addresses that had to make room for another of their account.", nil,
-			single(func(s *bridge.Snapshot) uint64 { return s.Sharing.Evicted }),
+			"address_limit_evicted_addresses_total", counter, "Addresses that were evicted for another one of their client key.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.AddressLimit.Evicted }),
 		},
 	}
 }

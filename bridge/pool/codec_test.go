@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +18,60 @@ type plainCodec struct{ upstream.Codec }
 type shortCodec struct{ plainCodec }
 
 func (shortCodec) KeepAlive() bool { return false }
+
+// untilEOFCodec has answers that end with their connection, although connections may be kept.
+type untilEOFCodec struct{ plainCodec }
+
+func (untilEOFCodec) NewDecoder() upstream.Decoder { return new(upstream.UntilEOF) }
+
+// A connection whose end was the end of the answer is given back as one that is used up: it is
+// neither kept nor counted as broken.
+func TestAnswerUntilEOF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{
+			Instances: []Instance{visible(fcgitest.Start(t, fcgitest.CloseAfterEnd))}, Codec: untilEOFCodec{plainCodec{codec}}, Workers: 3,
+		})
+		for range 5 {
+			l := mustLease(t, p)
+			if out, err := converse(l); err != nil || !strings.Contains(out, fcgitest.Page) {
+				t.Errorf("answer %q, %v", out, err)
+			}
+			l.Release()
+			time.Sleep(lingerFor)
+			wantCounts(t, p, counts{})
+		}
+		if s := p.Snapshot().Instances[0]; s.Dials != 5 || s.Discarded != 0 || s.Reuses != 0 || s.Stale != 0 {
+			t.Errorf("%+v, want 5 dials and nothing discarded", s)
+		}
+	})
+}
+
+// A new connection that is reset unread may carry an idempotent request once more if the
+// protocol keeps no connections: its requests have no other ones. An end without a reset says
+// nothing.
+func TestResetOfOneRequest(t *testing.T) {
+	for name, tc := range map[string]struct {
+		codec  upstream.Codec
+		script fcgitest.Script
+		want   Replay
+	}{
+		"reset, one request": {shortCodec{plainCodec{codec}}, fcgitest.ResetBeforeReading, ReplayIdempotent},
+		"end, one request":   {shortCodec{plainCodec{codec}}, fcgitest.EOFBeforeHeader, ReplayNever},
+		"reset, kept ones":   {plainCodec{codec}, fcgitest.ResetBeforeReading, ReplayNever},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, Config{Instances: []Instance{visible(fcgitest.Start(t, tc.script))}, Codec: tc.codec, Workers: 1})
+				l := mustLease(t, p)
+				defer l.Release()
+				_, err := converse(l)
+				if e, ok := errors.AsType[*Error](err); !ok || e.Replay != tc.want || e.Full {
+					t.Errorf("%v: %+v, want replay %v", err, e, tc.want)
+				}
+			})
+		})
+	}
+}
 
 // What a protocol has not got is not used, whatever the pool is told.
 func TestCapabilities(t *testing.T) {

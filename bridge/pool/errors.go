@@ -47,7 +47,8 @@ const (
 	// ReplayIdempotent: the application may have read the request, but a kept
 	// connection that dies without a byte of answer is most likely one that the
 	// application had closed already, and a new one that is reset one that it had no
-	// room for. Safe for idempotent requests.
+	// room for, or one whose request it has not read to its end. Safe for idempotent
+	// requests.
 	ReplayIdempotent
 	// ReplaySafe: the application provably never ran the request.
 	ReplaySafe

@@ -91,14 +91,14 @@ func (l *Lease) begin(r *upstream.Request, encoded []byte, unrunBelow int, whole
 	now := time.Now()
 	l.sentAt = now
 	l.ch.begin(r, unrunBelow)
-	if l.careful && len(encoded) > unrunBelow {
-		if err := l.write(encoded[:unrunBelow], now, false); err != nil {
+	if n := l.p.config().Codec.Preamble(); l.careful && len(encoded) > n {
+		if err := l.write(encoded[:n], now, false); err != nil {
 			return err
 		}
 		if !l.c.listen(now.Add(listenFor)) {
 			return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
 		}
-		encoded, now = encoded[unrunBelow:], time.Now()
+		encoded, now = encoded[n:], time.Now()
 	}
 	return l.write(encoded, now, whole)
 }
@@ -274,7 +274,7 @@ func (l *Lease) fail(op string, err error) *Error {
 	switch {
 	case unrun:
 		e.Replay = ReplaySafe
-	case e.Full, !l.fresh:
+	case e.Full, !l.fresh, errors.Is(err, syscall.ECONNRESET) && !l.p.config().Codec.KeepAlive():
 		e.Replay = ReplayIdempotent
 	}
 	switch {

@@ -2,10 +2,14 @@ package probe
 
 import (
 	"bytes"
-	"encoding/binary"
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/scgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+	"github.com/sluice-proxy/sluice/bridge/uwsgi"
 )
 
 // ProtocolError reports an application that does not speak FastCGI.
@@ -13,6 +17,9 @@ type ProtocolError struct {
 	Address string
 	Speaks  string // "HTTP", "SCGI", "uwsgi", "TLS"; "" if that is not known
 	Said    string // the beginning of its answer
+	// Backend is the address for --backend of sluice serve, with the protocol; "" if Sluice does not
+	// support the protocol.
+	Backend string
 }
 
 func (e *ProtocolError) Error() string {
@@ -24,13 +31,11 @@ func (e *ProtocolError) Error() string {
 }
 
 func (e *ProtocolError) remedy() string {
-	switch e.Speaks {
-	case "HTTP":
+	switch {
+	case e.Backend != "":
+		return "serve it with --backend " + e.Backend + ", and its threads or processes as --workers; sluice probe measures FastCGI only"
+	case e.Speaks == "HTTP":
 		return "give the address of its FastCGI socket, or put an HTTP proxy in front of it"
-	case "SCGI":
-		return "start it with FastCGI (uWSGI: --fastcgi-socket in place of --scgi-socket)"
-	case "uwsgi":
-		return "start it with FastCGI (uWSGI: --fastcgi-socket in place of --socket)"
 	}
 	return "is it the right address?"
 }
@@ -38,7 +43,14 @@ func (e *ProtocolError) remedy() string {
 func (p *prober) protocol(speaks string, said []byte) error {
 	line, _, _ := bytes.Cut(said, []byte("\n"))
 	line = bytes.TrimSpace(line[:min(len(line), 60)])
-	return &ProtocolError{Address: p.cfg.Address, Speaks: speaks, Said: string(line)}
+	e := &ProtocolError{Address: p.cfg.Address, Speaks: speaks, Said: string(line)}
+	if scheme := strings.ToLower(speaks); scheme == "scgi" || scheme == "uwsgi" {
+		e.Backend = scheme + "://" + cmp.Or(p.cfg.Addr, p.cfg.Address)
+		if p.cfg.Network == "unix" {
+			e.Backend = scheme + "+unix:" + p.cfg.Addr
+		}
+	}
+	return e
 }
 
 // protocolOf names the protocol of an answer that begins with said, "" if it is not known.
@@ -57,13 +69,17 @@ func protocolOf(said []byte) string {
 // FastCGI. A busy application that speaks FastCGI sees records of a wrong version and closes the
 // connection.
 func (p *prober) identify() error {
+	r := upstream.Request{Vars: p.vars}
+	// What cannot be encoded is not sent, and brings no answer.
+	inSCGI, _ := scgi.AppendHeader(nil, len(r.Vars), r.Var)
+	inUWSGI, _ := uwsgi.AppendHeader(nil, len(r.Vars), r.Var)
 	for _, q := range []struct {
 		speaks  string
 		request []byte
 	}{
 		{"HTTP", fmt.Appendf(nil, "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n", p.cfg.Path)},
-		{"SCGI", p.scgi()},
-		{"uwsgi", p.uwsgi()},
+		{"SCGI", inSCGI},
+		{"uwsgi", inUWSGI},
 	} {
 		said := p.ask(q.request)
 		switch {
@@ -86,26 +102,4 @@ func (p *prober) ask(request []byte) []byte {
 	c.send(request, minTimeout)
 	_ = c.fill(time.Now().Add(minTimeout)) // no answer is a result, too
 	return c.buf
-}
-
-// scgi encodes the request in SCGI: a netstring of names and values.
-func (p *prober) scgi() []byte {
-	pairs := []byte("CONTENT_LENGTH\x000\x00SCGI\x001\x00")
-	for _, v := range p.vars {
-		pairs = append(append(append(append(pairs, v.Name...), 0), v.Value...), 0)
-	}
-	return fmt.Appendf(nil, "%d:%s,", len(pairs), pairs)
-}
-
-// uwsgi encodes the request in uwsgi: a modifier, a length, another modifier, pairs.
-func (p *prober) uwsgi() []byte {
-	var pairs []byte
-	for _, v := range p.vars {
-		for _, s := range []string{v.Name, v.Value} {
-			pairs = binary.LittleEndian.AppendUint16(pairs, uint16(len(s)))
-			pairs = append(pairs, s...)
-		}
-	}
-	b := binary.LittleEndian.AppendUint16([]byte{0}, uint16(len(pairs)))
-	return append(append(b, 0), pairs...)
 }

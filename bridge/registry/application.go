@@ -14,7 +14,7 @@ import (
 
 // Application is a backend with the sites that use it.
 type Application struct {
-	backend *bridge.Backend
+	backend *bridge.Application
 	name    string
 	log     *slog.Logger
 	users   users
@@ -39,10 +39,10 @@ func newApplication(name string, s *Site, o Options) (*Application, error) {
 	a := &Application{name: name, sites: make(map[*Site]*time.Timer), shown: make(map[*Configuration]func())}
 	a.log = slog.New(&logHandler{users: &a.users, process: o.Log})
 	a.settings.Store(&s.cfg.Application)
-	a.users.add(s.user) // NewBackend may log
+	a.users.add(s.user) // NewApplication may log
 	defer a.users.remove(s.user)
 	var err error
-	a.backend, err = bridge.NewBackend(s.cfg.Application, bridge.BackendHooks{
+	a.backend, err = bridge.NewApplication(s.cfg.Application, bridge.ApplicationHooks{
 		Logger: a.log, Reexec: o.Reexec,
 		OnStall: a.onStall, OnOutage: a.onOutage, OnGivenUp: a.onGivenUp,
 	})
@@ -54,7 +54,7 @@ func newApplication(name string, s *Site, o Options) (*Application, error) {
 func (a *Application) Name() string { return a.name }
 
 // Backend returns the backend. The caller must not close it.
-func (a *Application) Backend() *bridge.Backend { return a.backend }
+func (a *Application) Backend() *bridge.Application { return a.backend }
 
 // Settings returns the settings in force, as written. The caller must not change them.
 func (a *Application) Settings() *config.Application { return a.settings.Load() }

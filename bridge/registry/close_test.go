@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -26,7 +27,7 @@ func TestClose(t *testing.T) {
 		if _, err := by.Acquire(at(1, "unix:/nowhere/a"), noHooks, handler); !errors.Is(err, ErrClosed) {
 			t.Errorf("Acquire after Close: %v", err)
 		}
-		if err := r.NewConfiguration(nil).Start(); !errors.Is(err, ErrClosed) {
+		if err := r.NewConfiguration(nil).Start(context.Background()); !errors.Is(err, ErrClosed) {
 			t.Errorf("Start after Close: %v", err)
 		}
 		used.Release()

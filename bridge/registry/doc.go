@@ -8,7 +8,7 @@
 //
 // # Types
 //
-// A Registry holds the Applications, each a bridge.Backend with its settings and sites. A process
+// A Registry holds the Applications, each a bridge.Application with its settings and sites. A process
 // has one Registry, and closes it last.
 //
 // A Configuration is one version of the server's settings. After it is created, its parts acquire
@@ -17,7 +17,7 @@
 // configuration is stopped, because a server stops that one only when nothing of the new one can
 // fail any more.
 //
-// A Site is a bridge.Bridge in front of an Application, used by a part of a configuration, such as
+// A Site is a bridge.Handler in front of an Application, used by a part of a configuration, such as
 // a handler. Upstreams are Sites whose addresses become known with requests. A User names a part,
 // and says where its Applications log and report events.
 //

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"log/slog"
@@ -24,7 +25,7 @@ func Example() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		if err := c.Start(); err != nil {
+		if err := c.Start(context.Background()); err != nil {
 			log.Fatal(err)
 		}
 		return c, site // site.Bridge() is the http.Handler

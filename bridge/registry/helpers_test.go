@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http/httptest"
@@ -37,7 +38,7 @@ func newRegistry(t *testing.T) *Registry {
 func running(t *testing.T, r *Registry) *Configuration {
 	t.Helper()
 	c := r.NewConfiguration(nil)
-	if err := c.Start(); err != nil {
+	if err := c.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Stop)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -74,14 +75,14 @@ func (l *life) load() {
 		for _, s := range next.sites {
 			s.claim.cfg.Spool.Dir = "/does/not/exist"
 		}
-		if err := next.Start(); err == nil {
+		if err := next.Start(context.Background()); err == nil {
 			l.t.Error("started with a directory that is not there")
 		}
 		l.loads = nil
 		l.giveBack(next)
 		return
 	}
-	if err := next.Start(); err != nil {
+	if err := next.Start(context.Background()); err != nil {
 		l.t.Error(err)
 	}
 	l.check()

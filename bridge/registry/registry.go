@@ -28,7 +28,7 @@ type Options struct {
 	// Exiting reports whether the process is ending. Released sites then no longer wait for
 	// requests. Default: false.
 	Exiting func() bool
-	// Reexec is bridge.BackendHooks.Reexec.
+	// Reexec is bridge.ApplicationHooks.Reexec.
 	Reexec bool
 }
 

@@ -32,6 +32,10 @@ func TestSitesMustAgree(t *testing.T) {
 		if _, err := by.Acquire(second, noHooks, handler); err == nil {
 			t.Error("lanes on and off")
 		}
+		want = "protocol: is fastcgi and scgi: handler at /one and handler share the application unix:/nowhere/a, which has one gate for both: give both the same value"
+		if _, err := by.Acquire(at(4, "scgi+unix:/nowhere/a"), noHooks, handler); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
 		giveBack(t, one, two)
 	})
 }
@@ -48,6 +52,11 @@ func TestReloadToAnotherKind(t *testing.T) {
 		if other.app == old.app || kind.app == old.app || other.app == kind.app {
 			t.Error("shared")
 		}
+		protocol := take(t, running(t, r), at(4, "uwsgi+unix:/nowhere/a"))
+		if protocol.app == old.app || protocol.app == kind.app || protocol.app.name != "uwsgi+unix:/nowhere/a" {
+			t.Errorf("another protocol: shared, or called %s", protocol.app.name)
+		}
+		protocol.Release()
 		if kind.app.name != "unix:/nowhere/a (2)" {
 			t.Errorf("called %s, as the other one is", kind.app.name)
 		}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -35,8 +36,8 @@ func (c change) commit() {
 
 // Start prepares the changes of the configuration, and starts new processes. If another
 // configuration runs, the changes are committed when that one is stopped; otherwise at once. If
-// Start fails, nothing has changed.
-func (c *Configuration) Start() error {
+// Start fails, nothing has changed. If ctx ends, Start ends the processes that it has started, and fails.
+func (c *Configuration) Start(ctx context.Context) error {
 	r := c.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,7 +47,7 @@ func (c *Configuration) Start() error {
 	r.cancel()
 	next, err := r.prepare(c)
 	if err == nil {
-		err = next.startNew(r.applications())
+		err = next.startNew(ctx, r.applications())
 	}
 	if err != nil {
 		next.cancel()
@@ -94,7 +95,7 @@ func (r *Registry) prepare(by *Configuration) (*pendingReload, error) {
 
 // startNew starts the processes of new applications. Their changes are committed before, because
 // nothing uses them yet.
-func (n *pendingReload) startNew(all []*Application) error {
+func (n *pendingReload) startNew(ctx context.Context, all []*Application) error {
 	for _, app := range all {
 		if app.claimOf(n.by) == nil || app.started || !app.backend.Spawned() {
 			continue
@@ -103,7 +104,7 @@ func (n *pendingReload) startNew(all []*Application) error {
 			n.changes[i].commit()
 			n.changes = slices.Delete(n.changes, i, i+1)
 		}
-		if err := app.backend.Start(); err != nil {
+		if err := app.backend.Start(ctx); err != nil {
 			return fmt.Errorf("%s: %w", app.name, err)
 		}
 		app.started = true

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,7 @@ func TestReloadChangesInPlace(t *testing.T) {
 			t.Fatal("another application")
 		}
 		fresh.wantWorkers(t, 4)
-		if err := two.Start(); err != nil {
+		if err := two.Start(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		fresh.wantWorkers(t, 4) // another app may fail to start
@@ -40,8 +41,8 @@ func TestReloadChangesInPlace(t *testing.T) {
 func TestFailedReloadChangesNothing(t *testing.T) {
 	for name, fail := range map[string]func(two *Configuration, s *Site){
 		"provision": func(_ *Configuration, s *Site) { s.Release() },
-		"start":     func(two *Configuration, s *Site) { _ = two.Start(); two.Stop(); s.Release() },
-		"after it":  func(two *Configuration, s *Site) { _ = two.Start(); s.Release() },
+		"start":     func(two *Configuration, s *Site) { _ = two.Start(context.Background()); two.Stop(); s.Release() },
+		"after it":  func(two *Configuration, s *Site) { _ = two.Start(context.Background()); s.Release() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -79,7 +80,7 @@ func TestStartFails(t *testing.T) {
 		bad := at(8, "unix:/nowhere/b")
 		a2, b2 := take(t, two, at(8, "unix:/nowhere/a")), take(t, two, bad)
 		b2.claim.cfg.Spool.Dir = "/does/not/exist" // it was there a moment ago
-		if err := two.Start(); err == nil || !strings.HasPrefix(err.Error(), "unix:/nowhere/b: ") {
+		if err := two.Start(context.Background()); err == nil || !strings.HasPrefix(err.Error(), "unix:/nowhere/b: ") {
 			t.Errorf("%v", err)
 		}
 		a.wantWorkers(t, 4)

@@ -20,7 +20,7 @@ type Site struct {
 
 	app    *Application
 	claim  *claim // nil: the site has no influence on the application's settings
-	bridge *bridge.Bridge
+	bridge *bridge.Handler
 
 	released sync.Once
 }
@@ -49,7 +49,7 @@ func (c *Configuration) acquireUnclaimed(app *Application, cfg config.Config, ho
 
 // open opens the bridge of a site. If that fails, it undoes acquire or addUnclaimed.
 func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
-	if s.bridge, err = s.app.backend.Bridge(s.cfg.Site, hooks); err != nil {
+	if s.bridge, err = s.app.backend.Handler(s.cfg.Site, hooks); err != nil {
 		r := s.by.registry
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -65,7 +65,7 @@ func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
 }
 
 // Bridge returns the handler for the site's requests. The caller must not close it.
-func (s *Site) Bridge() *bridge.Bridge { return s.bridge }
+func (s *Site) Bridge() *bridge.Handler { return s.bridge }
 
 // Release ends the use of the site. Late requests are still served: the site closes after its grace
 // period, when no request is left. Release may be called more than once, and on a nil Site.

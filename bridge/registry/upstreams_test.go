@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,7 +38,7 @@ func TestUpstreamsAreKept(t *testing.T) {
 		if err != nil || len(other.sites) != 0 {
 			t.Fatalf("%v, %d kept", err, len(other.sites))
 		}
-		if err := two.Start(); err != nil {
+		if err := two.Start(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		one.Stop()

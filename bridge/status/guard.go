@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Guard passes requests on to next if their Host field is an IP address, localhost, or in
-// names ("*" is any host), and answers others with 421. It protects from DNS rebinding: a
-// web page can make its own host name resolve to this machine, and would be allowed to read
-// the answers. refused, if it is not nil, is called with each host that was refused.
+// Guard passes a request to next if its Host field is an IP address, localhost, or in names ("*" is
+// any host). It answers other requests with 421. This protects against DNS rebinding: a web page
+// can make its own host name resolve to this machine, and could then read the answers. If refused
+// is not nil, Guard calls it with each host that it has refused.
 //
-// Requests over unix sockets, which no browser makes, may have any host.
+// Requests over unix sockets may have any host, because browsers do not use these.
 func Guard(next http.Handler, names []string, refused func(host string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if knows(names, r) {
@@ -33,7 +33,7 @@ func knows(names []string, r *http.Request) bool {
 	}
 	host := Hostname(r.Host)
 	if host == "" || strings.EqualFold(host, "localhost") {
-		return true // no Host: HTTP/1.0, which browsers do not speak
+		return true // no Host: HTTP/1.0, which browsers do not use
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
@@ -46,8 +46,7 @@ func knows(names []string, r *http.Request) bool {
 	return false
 }
 
-// Hostname is the host of "host", "host:port" or "[address]:port", without a dot at its
-// end.
+// Hostname returns the host of "host", "host:port" or "[address]:port", without a final dot.
 func Hostname(hostport string) string {
 	host := hostport
 	if name, _, err := net.SplitHostPort(hostport); err == nil {

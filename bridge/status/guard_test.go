@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A page whose name leads here gets nothing to read.
+// A web page whose host name resolves to this machine gets 421.
 func TestGuard(t *testing.T) {
 	for _, c := range []struct {
 		host  string

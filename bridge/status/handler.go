@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Handler serves what snapshot returns: a bridge.Snapshot, or a struct with one and
-// more in it, which must encode as JSON.
+// Handler serves the JSON of what snapshot returns: a bridge.Snapshot, or a struct that contains
+// one. It must be possible to encode that as JSON.
 func Handler[S any](snapshot func() S) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -19,7 +19,7 @@ func Handler[S any](snapshot func() S) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(snapshot()) // it encodes; the client may have left
+		_ = enc.Encode(snapshot()) // encoding cannot fail; the client may have left
 	})
 	return mux
 }

@@ -8,6 +8,9 @@ type Request struct {
 	Vars []cgi.Var
 }
 
+// Var returns the name and the value of variable i.
+func (r *Request) Var(i int) (name, value string) { return r.Vars[i].Name, r.Vars[i].Value }
+
 // Codec encodes requests in one protocol. It has no state: its methods may be called
 // concurrently.
 //
@@ -23,6 +26,10 @@ type Codec interface {
 	// have been sent, the application cannot have run the request. The error is a
 	// *RequestError.
 	AppendHead(dst []byte, id uint16, keep bool, r *Request) (out []byte, unrunBelow int, err error)
+	// Preamble returns how many bytes of a head tell nothing about the request. An application
+	// that closes the connection when it has received no more has no room: it cannot mean the
+	// request.
+	Preamble() int
 	// AppendBody appends a part of the body and, after the last part, the end of the body.
 	// The part may lie in the capacity of dst, at the offset that BodyOverhead returns;
 	// then it is encoded in place.

@@ -1,6 +1,6 @@
 // Package upstream is the interface between the connections to an application (package
-// pool) and the protocol that is spoken on them. Package upstream/fastcgi implements it
-// for FastCGI.
+// pool) and the protocol that is spoken on them. Packages upstream/fastcgi, upstream/scgi and
+// upstream/uwsgi implement it. Reading begins in codec.go.
 //
 // A [Codec] encodes a [Request], and its [Decoder] decodes what the application sends
 // into [Event]s. Like package fcgi they do no I/O, keep no time and start no goroutines.

@@ -137,8 +137,8 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 	if o.Lane != "" {
 		attrs = append(attrs, slog.String("lane", o.Lane))
 	}
-	if o.Flow != 0 {
-		attrs = append(attrs, slog.String("flow", admission.FlowName(o.Flow)))
+	if o.ClientKey != 0 {
+		attrs = append(attrs, slog.String("client_key", admission.ClientKeyName(o.ClientKey)))
 	}
 	if o.Refused != "" {
 		attrs = append(attrs, slog.String("refused", o.Refused))

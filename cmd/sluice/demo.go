@@ -89,14 +89,14 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 		return &runError{err}
 	}
 	defer app.close()
-	b, err := bridge.New(bridge.Config{
+	b, err := bridge.New(context.Background(), bridge.Config{
 		ApplicationConfig: bridge.ApplicationConfig{
 			Backends:  []string{app.Addr().String()},
 			Workers:   demoWorkers,
 			Lanes:     bridge.Switch(d.lanes),
 			Multiplex: bridge.Off,
 		},
-		BackendHooks: bridge.BackendHooks{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
+		ApplicationHooks: bridge.ApplicationHooks{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
 	})
 	if err != nil {
 		return &runError{err}
@@ -118,7 +118,7 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 }
 
 // report prints a line a second until ctx ends or the server fails.
-func report(ctx context.Context, out io.Writer, failed <-chan error, app *demoApp, load *demoLoad, b *bridge.Bridge) error {
+func report(ctx context.Context, out io.Writer, failed <-chan error, app *demoApp, load *demoLoad, b *bridge.Handler) error {
 	fmt.Fprintln(out, "       short requests                long-polls        the gate         the application")
 	fmt.Fprintln(out, "time   answered  median      p99     open  answered    queue  parked    busy  turned away   errors")
 	ticker := time.NewTicker(time.Second)

@@ -19,6 +19,9 @@ var (
 	otherKeys = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b[a-z]+(?:[._][a-z]+)+\b`)
 )
 
+// flagError replaces the keys in an error by the flags, as the user has written them.
+func (o *options) flagError(err error) error { return o.written.In(flagError(err)) }
+
 // flagError replaces the keys in an error that begins with a key by their flags.
 func flagError(err error) error {
 	text := err.Error()

@@ -12,8 +12,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// registerSettings registers a flag for each setting that has one.
-func registerSettings(f *pflag.FlagSet, to *config.Config) {
+// registerSettings registers a flag for each setting that has one, and hidden flags for former
+// names.
+func registerSettings(f *pflag.FlagSet, to *config.Config, written *config.Written) {
 	for _, s := range config.Settings {
 		if s.Flag == "" {
 			continue
@@ -25,7 +26,11 @@ func registerSettings(f *pflag.FlagSet, to *config.Config) {
 		if s.Otherwise != "" {
 			usage += " (default " + config.Refer(s.Otherwise, flagOf) + ")"
 		}
-		f.Var(settingFlag{s, to}, s.Flag, usage)
+		f.Var(settingFlag{s, s.Flag, to, written}, s.Flag, usage)
+		if s.FormerFlag != "" {
+			f.Var(settingFlag{s, s.FormerFlag, to, written}, s.FormerFlag, usage)
+			f.Lookup(s.FormerFlag).Hidden = true
+		}
 	}
 }
 
@@ -40,7 +45,9 @@ func flagOf(s *config.Setting) string {
 // settingFlag is the pflag.Value of a setting.
 type settingFlag struct {
 	setting *config.Setting
+	name    string // of the flag
 	to      *config.Config
+	written *config.Written
 }
 
 // String returns the default, for pflag's help.
@@ -48,6 +55,9 @@ func (f settingFlag) String() string { return f.setting.Default }
 func (f settingFlag) Type() string   { return f.setting.Kind() }
 
 func (f settingFlag) Set(text string) error {
+	if err := f.written.Add(f.setting, "--"+f.name); err != nil {
+		return err
+	}
 	words := []string{text}
 	switch {
 	case f.setting.IsMap():

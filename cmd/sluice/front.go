@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -13,14 +14,18 @@ import (
 // front is the handler of the HTTP server: static files, and the bridge for everything else. It
 // bounds how long a client may read nothing of an answer.
 type front struct {
-	bridge        *bridge.Bridge
+	bridge        *bridge.Handler
 	access        *accessLog
 	clientTimeout time.Duration
 	draining      atomic.Bool // the bridge refuses new requests, and each answer ends its connection
 }
 
-func newFront(b *bridge.Bridge, access *accessLog, o *options) *front {
-	return &front{bridge: b, access: access, clientTimeout: time.Duration(o.Site.Timeouts.Client)}
+// newFront also creates the bridge, which the front does not close.
+func newFront(ctx context.Context, cfg bridge.Config, access *accessLog, o *options) (f *front, err error) {
+	f = &front{access: access, clientTimeout: time.Duration(o.Site.Timeouts.Client)}
+	cfg.ServeFile = f.redirected
+	f.bridge, err = bridge.New(ctx, cfg)
+	return f, err
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +40,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status, bytes := f.file(w, r, file)
 		f.access.static(r, f.bridge.Client(r), status, bytes)
 	} else {
-		f.bridge.ServeHTTP(&fileWriter{w, f}, r)
+		f.bridge.ServeHTTP(w, r)
 	}
 	_ = rc.SetWriteDeadline(time.Now().Add(f.clientTimeout)) // all connections of this server support deadlines
 }
@@ -68,25 +73,15 @@ func (f *front) file(w http.ResponseWriter, r *http.Request, file *bridge.File) 
 	return counted.status, counted.bytes
 }
 
-// fileWriter serves static files for the application's local redirects.
-type fileWriter struct {
-	http.ResponseWriter
-	front *front
-}
-
-var _ bridge.FileServer = (*fileWriter)(nil)
-
-// ServeFile implements bridge.FileServer.
-func (w *fileWriter) ServeFile(r *http.Request) (status int, bytes int64) {
-	file := w.front.bridge.File(r)
+// redirected answers a local redirect of the application to a static file. It is
+// bridge.SiteHooks.ServeFile.
+func (f *front) redirected(w http.ResponseWriter, r *http.Request) (status int, bytes int64) {
+	file := f.bridge.File(r)
 	if file == nil {
 		return 0, 0
 	}
-	return w.front.file(w.ResponseWriter, r, file)
+	return f.file(w, r, file)
 }
-
-// Unwrap is for http.ResponseController.
-func (w *fileWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // countingWriter records the status and size of an answer, and extends the client's deadline with each
 // write.

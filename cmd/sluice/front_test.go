@@ -123,12 +123,12 @@ func testFront(t *testing.T, o *options, cfg bridge.Config) (*front, *bytes.Buff
 	access := newAccessLog(&log)
 	cfg.Backends = []string{"unix:" + filepath.Join(t.TempDir(), "absent.sock")}
 	cfg.Logger, cfg.Observe = slog.New(slog.DiscardHandler), access.observe
-	b, err := bridge.New(cfg)
+	f, err := newFront(t.Context(), cfg, access, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.Close() })
-	return newFront(b, access, o), &log
+	t.Cleanup(func() { f.bridge.Close() })
+	return f, &log
 }
 
 // TestAccessLogReopen renames the log under the program, as log rotation does.

@@ -45,8 +45,8 @@ func run(args []string, stderr io.Writer) int {
 		Use:   "sluice",
 		Short: "A gate in front of old web applications",
 		Long: `Sluice is a gate in front of old web applications: it takes HTTP requests, speaks
-FastCGI to the application over kept connections, and never asks more of it at
-once than it can hold.`,
+FastCGI, SCGI or uwsgi to the application, and never asks more of it at once than
+it can hold.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},

@@ -19,7 +19,8 @@ import (
 // options holds the flags of serve: the settings, and those of the server itself.
 type options struct {
 	config.Config
-	set *pflag.FlagSet
+	written config.Written
+	set     *pflag.FlagSet
 
 	listen, status                  endpoint
 	statusNames                     []string
@@ -38,7 +39,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.listen.addr, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
 	o.listen.registerSocket(f, 0o666, "users with write permission may connect")
 
-	registerSettings(f, &o.Config)
+	registerSettings(f, &o.Config, &o.written)
 
 	o.auth.register(f)
 	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones are closed for new ones (default as many as the limit of open files allows, 16384 at most)")
@@ -84,7 +85,7 @@ func (o *options) complete(command []string) error {
 	}
 	for _, err := range []error{o.Application.Complete(), o.Site.Complete()} {
 		if err != nil {
-			return flagError(err)
+			return o.flagError(err)
 		}
 	}
 	if o.Preset == cgi.PresetPHP {
@@ -119,7 +120,7 @@ func (o *options) setCommand(command []string) (err error) {
 
 // bridge returns the configuration of the bridge.
 func (o *options) bridge() bridge.Config {
-	return bridge.Config{ApplicationConfig: o.Application, SiteConfig: o.Site, BackendHooks: bridge.BackendHooks{Reexec: true}}
+	return bridge.Config{ApplicationConfig: o.Application, SiteConfig: o.Site, ApplicationHooks: bridge.ApplicationHooks{Reexec: true}}
 }
 
 // logLevels are the values of --log-level.

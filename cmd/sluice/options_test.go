@@ -81,7 +81,7 @@ func TestEveryFlag(t *testing.T) {
 // Values that are written in another way than in a Caddyfile.
 func TestFlagValues(t *testing.T) {
 	o := parsed(t, "--env", "A=b=c", "--env", "B=", "--command-env", "C=1", "--static-types", "zip,docx", "--static-types", "odt",
-		"--long-poll", "/a,b", "--long-poll", "/c", "--flow-max-addresses", "3 per 10m", "--flow-key", "cookie sid",
+		"--long-poll", "/a,b", "--long-poll", "/c", "--client-max-addresses", "3 per 10m", "--client-key", "cookie sid",
 		"--command-core", "0", "--command-spawn-budget", "7 per 8m stop", "--queue-timeout", "1s", "--queue-timeout", "2s", "--max-body", "1KiB")
 	minute := config.Duration(time.Minute)
 	want := config.Config{
@@ -91,11 +91,27 @@ func TestFlagValues(t *testing.T) {
 		},
 		Site: config.Site{
 			Env: map[string]string{"A": "b=c", "B": ""}, StaticTypes: []string{"zip", "docx", "odt"}, LongPoll: []string{"/a,b", "/c"},
-			Flow: config.Flow{Key: "cookie sid", MaxAddresses: 3, Per: 10 * minute}, MaxBody: 1 << 10,
+			Client: config.Client{Key: "cookie sid", MaxAddresses: 3, Per: 10 * minute}, MaxBody: 1 << 10,
 		},
 	}
 	if !reflect.DeepEqual(o.Config, want) {
 		t.Errorf("%+v, want %+v", o.Config, want)
+	}
+}
+
+// A flag's former name sets the same, is not in the help, and the log tells the present name.
+func TestFormerFlags(t *testing.T) {
+	o := parsed(t, "--flow-key", "cookie sid", "--flow-max-addresses", "3 per 10m", "--flow-excess", "evict", "--flow-limit", "7")
+	want := parsed(t, "--client-key", "cookie sid", "--client-max-addresses", "3 per 10m", "--client-excess", "evict", "--client-limit", "7")
+	if !reflect.DeepEqual(o.Config, want.Config) || want.Client.Key == "" || len(want.written.Renamed()) > 0 {
+		t.Errorf("%+v, want %+v", o.Config, want.Config)
+	}
+	if told := strings.Join(o.written.Renamed(), "; "); told != "--flow-key is now called --client-key; --flow-max-addresses is now called --client-max-addresses; "+
+		"--flow-excess is now called --client-excess; --flow-limit is now called --client-limit" {
+		t.Error(told)
+	}
+	if help := o.set.FlagUsages(); strings.Contains(help, "--flow-") || !strings.Contains(help, "--client-limit") {
+		t.Error(help)
 	}
 }
 

@@ -104,6 +104,9 @@ func (o *probeOptions) config(addr string) (probe.Config, error) {
 	if err != nil {
 		return probe.Config{}, err
 	}
+	if p := config.ProtocolOf(addr); p != "" && p != config.FastCGI {
+		return probe.Config{}, fmt.Errorf("address %q: sluice probe measures FastCGI only, not %s: --workers is the number of threads or processes that the application has", addr, p)
+	}
 	cfg := probe.Config{
 		Address: addr, Network: network, Addr: dial,
 		Path: o.path, Script: o.script, Max: o.max, Timeout: time.Duration(o.timeout),

@@ -31,6 +31,7 @@ func TestProbeUnusable(t *testing.T) {
 		{[]string{addr, addr}, 2, "name the one application to probe"},
 		{[]string{"/run/app.sock"}, 2, "want unix:/path or host:port"},
 		{[]string{"unix:run/app.sock"}, 2, "must be absolute"},
+		{[]string{"scgi://127.0.0.1:4000"}, 2, `address "scgi://127.0.0.1:4000": sluice probe measures FastCGI only, not scgi`},
 		{[]string{addr, "--max", "0"}, 2, "--max 0: want at least 1"},
 		{[]string{addr, "--max", "all"}, 2, `invalid argument "all" for "--max"`},
 		{[]string{addr, "--timeout", "0s"}, 2, "must be more than 0"},

@@ -13,7 +13,7 @@ import (
 // restartHandler replaces the application's processes, and answers when that is done or stops has
 // ended. It refuses requests of web pages of other origins; the guard of the status listener refuses
 // unknown host names.
-func restartHandler(b *bridge.Bridge, stops context.Context) http.Handler {
+func restartHandler(b *bridge.Handler, stops context.Context) http.Handler {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
@@ -21,7 +21,7 @@ func restartHandler(b *bridge.Bridge, stops context.Context) http.Handler {
 		rc := http.NewResponseController(w)
 		bound := func(t time.Time) { _, _ = rc.SetReadDeadline(t), rc.SetWriteDeadline(t) } // tests use a recorder without deadlines
 		bound(time.Time{})                                                                  // a restart may take longer than statusTimeout
-		err := b.Restart(ctx)
+		err := b.Application().Restart(ctx)
 		bound(time.Now().Add(statusTimeout))
 		switch {
 		case errors.Is(err, bridge.ErrNotSpawned):

@@ -15,11 +15,11 @@ import (
 )
 
 // spawnedBridge returns a bridge whose command is no application and serves nothing.
-func spawnedBridge(t *testing.T, script string) *bridge.Bridge {
+func spawnedBridge(t *testing.T, script string) *bridge.Handler {
 	t.Helper()
-	b, err := bridge.New(bridge.Config{
+	b, err := bridge.New(t.Context(), bridge.Config{
 		ApplicationConfig: bridge.ApplicationConfig{Spawn: &bridge.SpawnConfig{Command: []string{"sh", "-c", script}}},
-		BackendHooks:      bridge.BackendHooks{Reexec: true},
+		ApplicationHooks:  bridge.ApplicationHooks{Reexec: true},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestRestartFails(t *testing.T) {
 
 // An application that Sluice has not started cannot be restarted, and the answer says so.
 func TestNothingToRestart(t *testing.T) {
-	b, err := bridge.New(bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
+	b, err := bridge.New(t.Context(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

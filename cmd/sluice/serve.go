@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,8 +22,8 @@ func serveCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "serve (--backend ADDR ... | -- COMMAND ARGS...)",
-		Short: "Serve a FastCGI application over HTTP",
-		Long: `Serve a FastCGI application over HTTP.
+		Short: "Serve a FastCGI, SCGI or uwsgi application over HTTP",
+		Long: `Serve a FastCGI, SCGI or uwsgi application over HTTP.
 
 Either the application is already running, at the addresses of --backend, or it is a
 command after "--". Sluice starts the command with its listening socket as standard
@@ -32,6 +36,7 @@ cuts them. SIGHUP restarts the command, one process after the other and without 
 a request, and reopens the access log; SIGUSR1 only reopens the log. POST /restart at
 the --status address restarts the command as well, and answers when that is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
+  sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
   sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -69,13 +74,13 @@ func serve(o *options, command []string) (err error) {
 	cfg.Logger, cfg.Observe = log, access.observe
 	auth, err := o.auth.open(o.Mount, log)
 	if err != nil {
-		return flagError(err)
+		return o.flagError(err)
 	}
 	if auth != nil {
 		cfg.Identify = auth.Identify
 	}
 	if err := cfg.CheckDirectories(); err != nil {
-		return flagError(err)
+		return o.flagError(err)
 	}
 	limit, err := o.limit(log)
 	if err != nil {
@@ -97,20 +102,26 @@ func serve(o *options, command []string) (err error) {
 		defer statusSocket.Close()
 	}
 	signals := catchSignals()
-	b, err := bridge.New(cfg)
+	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	served, err := newFront(start, cfg, access, o)
+	started()
 	if err != nil {
-		return flagError(err)
+		return o.flagError(err)
 	}
+	b := served.bridge
 	defer b.Close()
+	for _, renamed := range o.written.Renamed() {
+		log.Warn("a setting has a new name: " + renamed)
+	}
 	for _, unused := range b.Unused() {
-		log.Warn("a setting has no effect: " + flagError(unused).Error())
+		log.Warn("a setting has no effect: " + o.flagError(unused).Error())
 	}
 	if o.auth.unencrypted(clients.Addr(), o.TrustedProxies) {
 		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", clients.Addr().String())
 	}
 
 	failed := make(chan error, 2)
-	front := newFrontServer(newFront(b, access, o), o, limit, access.malformed, log)
+	front := newFrontServer(served, o, limit, access.malformed, log)
 	go func() { failed <- front.serve(clients) }()
 	var state *statusListener
 	if statusSocket != nil {

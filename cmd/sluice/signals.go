@@ -30,7 +30,7 @@ func isTermination(s os.Signal) bool { return s == syscall.SIGTERM || s == sysca
 
 // serveUntilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1 reopens
 // the access log; SIGHUP also restarts the application.
-func serveUntilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Bridge, access *accessLog, log *slog.Logger) error {
+func serveUntilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Handler, access *accessLog, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var restarts sync.WaitGroup
 	defer restarts.Wait()
@@ -63,8 +63,8 @@ func reopen(access *accessLog, log *slog.Logger) {
 }
 
 // restart replaces the application's processes, if Sluice has started them.
-func restart(ctx context.Context, b *bridge.Bridge, log *slog.Logger) {
-	if err := b.Restart(ctx); err == nil {
+func restart(ctx context.Context, b *bridge.Handler, log *slog.Logger) {
+	if err := b.Application().Restart(ctx); err == nil {
 		log.Info("the application was restarted")
 	} // otherwise Restart has logged the reason
 }

@@ -29,7 +29,7 @@ type statusListener struct {
 
 // newStatusListener serves the state of a bridge and of the servers in front, and the restart of the
 // application. hosts are the permitted host names of requests.
-func newStatusListener(b *bridge.Bridge, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
+func newStatusListener(b *bridge.Handler, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front()} }))

@@ -45,7 +45,7 @@ func serveStatus(t *testing.T, s *http.Server, timeout time.Duration) net.Conn {
 
 // Nobody holds one of the few connections by sending no body, or by taking no answers.
 func TestStatusConnectionsEnd(t *testing.T) {
-	b, err := bridge.New(bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
+	b, err := bridge.New(t.Context(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

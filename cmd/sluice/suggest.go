@@ -44,7 +44,11 @@ func explainFlagError(cmd *cobra.Command, err error) error {
 		name, _, _ = strings.Cut(all, "=")
 	}
 	var known []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, f.Name)
+		}
+	})
 	switch best := config.Nearest(name, known, flagSynonyms()); {
 	case best != "":
 		return fmt.Errorf("%w; did you mean --%s?", err, best)

@@ -1,12 +1,16 @@
-/* The routes of this package (see doc.go) as a threaded libfcgi responder:
- * WORKERS threads, the listening socket on file descriptor 0. With ACCEPT_LOCK
- * set there is a mutex around FCGX_Accept_r, as in libfcgi's own threaded.c: on a
- * kept connection that call waits for the next request, mutex held, and so one
- * idle connection stops every other thread.
+/* The routes of this package (see doc.go) as a threaded libfcgi responder, or, compiled
+ * with -DSCGI, as a threaded SCGI server: WORKERS threads, the listening socket on file
+ * descriptor 0. With ACCEPT_LOCK set there is a mutex around FCGX_Accept_r, as in
+ * libfcgi's own threaded.c: on a kept connection that call waits for the next request,
+ * mutex held, and so one idle connection stops every other thread.
  *
  *     /poll?t=&ms=       the token, after so many milliseconds */
+#ifdef SCGI
+#include "scgi.h"
+#else
 #include <fcgi_config.h>
 #include <fcgiapp.h>
+#endif
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -16,8 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission/internal/sim"
 )
 
-// colours tell the policies apart, also for those who do not see red and green
-// (Okabe and Ito).
+// colours can be told apart without seeing red and green (Okabe and Ito).
 var colours = []color.Color{
 	color.RGBA{153, 153, 153, 255},
 	color.RGBA{230, 159, 0, 255},
@@ -99,7 +98,7 @@ func drawLoads(file string, rows [][]int, outcomes []outcome) error {
 		}
 		line.Color, dots.Color = colours[i], colours[i]
 		line.Width = vg.Points(2)
-		if i == 0 { // others may lie on it
+		if i == 0 { // other lines may hide it
 			line.Width = vg.Points(5)
 		}
 		dots.Shape = draw.CircleGlyph{}
@@ -131,7 +130,7 @@ func drawStall(file string, end time.Duration) error {
 	p.Add(stall)
 	p.Legend.Add("nothing in the application gets on", stall)
 	for i, policy := range tablePolicies {
-		if policy == sim.Declared || policy == sim.Unlimited { // as lanes that learn, and as FIFO
+		if policy == sim.Declared || policy == sim.Unlimited { // they look like lanes that learn, and like FIFO
 			continue
 		}
 		var points plotter.XYs

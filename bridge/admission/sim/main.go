@@ -115,7 +115,7 @@ func list[T any](text string, parse func(string) (T, error)) ([]T, error) {
 	return l, nil
 }
 
-// outcome is what came of one run.
+// outcome is the result of one run.
 type outcome struct {
 	sim.Options
 	sim.Result
@@ -130,7 +130,7 @@ func (o *outcome) describe() error {
 // all runs the options, several at once, and returns the outcomes in their order.
 func all(options []sim.Options, cpus int) []outcome {
 	outcomes := make([]outcome, len(options))
-	// The big ones first, so that the last to end is a small one.
+	// Long runs first, so that a short one ends last.
 	order := make([]int, len(options))
 	for i := range order {
 		order[i] = i
@@ -197,7 +197,7 @@ func tracer(out io.Writer) func(sim.Second) {
 	lines := 0
 	return func(s sim.Second) {
 		if lines%40 == 0 {
-			fmt.Fprintln(out, "    t  came ontime  late refus | inuse polls  wait parked backlog | phi cap")
+			fmt.Fprintln(out, "    t  came ontime  late refus | inuse polls  wait parked backlog | lng cap")
 		}
 		lines++
 		mark := ""
@@ -205,6 +205,6 @@ func tracer(out io.Writer) func(sim.Second) {
 			mark = "  stalled"
 		}
 		fmt.Fprintf(out, "%5.0f %5d %6d %5d %5d | %5d %5d %5d %6d %7d | %3d %3d  %s%s\n", s.At.Seconds(), s.Arrived, s.OnTime, s.Late, s.Refused,
-			s.InUse, s.Polls, s.Waiting, s.Parked, s.Backlog, s.Phi, s.Cap, s.Gate, mark)
+			s.InUse, s.Polls, s.Waiting, s.Parked, s.Backlog, s.LongInUse, s.Cap, s.Gate, mark)
 	}
 }

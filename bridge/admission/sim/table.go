@@ -40,8 +40,8 @@ var titles = map[sim.Policy]string{
 	sim.Learned:   "lanes, learned from cold",
 }
 
-// plan is what the tables and pictures are made from: the runs, each once, and which
-// of them each cell shows.
+// plan is what the tables and pictures are made from: the runs, each once, and for each cell the
+// run that it shows.
 type plan struct {
 	choice
 	scenarios []sim.Scenario
@@ -86,7 +86,7 @@ func (p *plan) add(policy sim.Policy, sc sim.Scenario, workers int, load float64
 		}
 	}
 	measured := p.measured
-	if workers > mainWorkers { // as many requests in less time
+	if workers > mainWorkers { // as many requests, in less time
 		measured = measured * mainWorkers / time.Duration(workers)
 	}
 	p.options = append(p.options, sim.Options{Policy: policy, Scenario: sc, Workers: workers, Load: load, For: measured, Seed: p.seed})

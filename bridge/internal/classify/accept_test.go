@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// What a client says of the answer that it wants.
+// The answers that a client accepts.
 func TestAccept(t *testing.T) {
 	for name, c := range map[string]struct {
 		header     []string

@@ -34,14 +34,14 @@ func New(cfg Config) *Classifier {
 	return &Classifier{cfg: cfg, keys: clientKeys{cfg.Key, cfg.Seeds}}
 }
 
-// Client sets who asks: Flow, Shared and Client. The request r comes from client.
+// Client sets who asks: ClientKey, Shared and Address. The request r comes from client.
 func (c *Classifier) Client(ask *admission.Request, r *http.Request, client *cgi.Client) {
 	if !c.cfg.Clients {
 		return
 	}
-	ask.Flow, ask.Shared = c.keys.of(r, client)
-	if ask.Client = ask.Flow; ask.Flow != 0 && !ask.Shared && c.cfg.Key.kind != fromAddress {
-		ask.Client = c.keys.address(client.Addr)
+	ask.ClientKey, ask.Shared = c.keys.of(r, client)
+	if ask.Address = ask.ClientKey; ask.ClientKey != 0 && !ask.Shared && c.cfg.Key.kind != fromAddress {
+		ask.Address = c.keys.address(client.Addr)
 	}
 }
 

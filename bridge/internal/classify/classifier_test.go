@@ -8,12 +8,12 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
-// all is a configuration that uses everything of a request.
+// all returns a Config that uses every part of a request.
 func all() Config {
 	return Config{Seeds: NewSeeds(maphash.MakeSeed()), Clients: true, Routes: true, Lanes: true}
 }
 
-// What a request asks for, by what of it is used.
+// What is asked for, depending on the parts of the request that are used.
 func TestRequest(t *testing.T) {
 	header := []string{"Accept", acceptOfPage, "Prefer", "wait=30"}
 	full := admission.Request{
@@ -40,19 +40,19 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// The next target of a request (a local redirect) replaces the one before, and not who asks.
+// The next target of a request, after a local redirect, replaces the last one, but not who asks.
 func TestRequestAgain(t *testing.T) {
 	cfg := all()
 	cfg.LongPoll = []string{"/poll"}
 	c := New(cfg)
-	ask := admission.Request{Flow: 1, Shared: true, Client: 2}
+	ask := admission.Request{ClientKey: 1, Shared: true, Address: 2}
 	scratch := c.Request(&ask, requestFor(t, "POST", "/poll"), nil)
 	first := ask
 	c.Request(&ask, requestFor(t, "GET", "/wiki/Start"), scratch)
-	if want := (admission.Request{Method: "POST", Route: "POST any /poll", Group: "POST any /", Path: "/poll", Long: true, Flow: 1, Shared: true, Client: 2}); first != want {
+	if want := (admission.Request{Method: "POST", Route: "POST any /poll", Group: "POST any /", Path: "/poll", Long: true, ClientKey: 1, Shared: true, Address: 2}); first != want {
 		t.Errorf("%+v, want %+v", first, want)
 	}
-	if want := (admission.Request{Method: "GET", Route: "GET any /wiki/Start", Group: "GET any /wiki", Path: "/wiki/Start", Flow: 1, Shared: true, Client: 2}); ask != want {
+	if want := (admission.Request{Method: "GET", Route: "GET any /wiki/Start", Group: "GET any /wiki", Path: "/wiki/Start", ClientKey: 1, Shared: true, Address: 2}); ask != want {
 		t.Errorf("%+v, want %+v", ask, want)
 	}
 }
@@ -63,7 +63,7 @@ func TestClient(t *testing.T) {
 		key            string
 		cookie, addr   string
 		shared         bool
-		flowIsAddress  bool
+		keyIsAddress   bool
 		unknownAddress bool
 	}{
 		"an account":                  {"cookie id", "id=1", home, false, false, false},
@@ -77,12 +77,12 @@ func TestClient(t *testing.T) {
 		cfg.Key = keysFor(t, c.key).source
 		var ask admission.Request
 		New(cfg).Client(&ask, requestFor(t, "GET", "/", "Cookie", c.cookie), &cgi.Client{Addr: c.addr})
-		if ask.Shared != c.shared || (ask.Flow == ask.Client) != c.flowIsAddress || (ask.Client == 0) != c.unknownAddress {
+		if ask.Shared != c.shared || (ask.ClientKey == ask.Address) != c.keyIsAddress || (ask.Address == 0) != c.unknownAddress {
 			t.Errorf("%s: %+v, want %+v", name, ask, c)
 		}
 		address := &clientKeys{cfg.Key, cfg.Seeds}
-		if ask.Client != 0 && ask.Client != address.address(c.addr) {
-			t.Errorf("%s: the address is %x, want %x", name, ask.Client, address.address(c.addr))
+		if ask.Address != 0 && ask.Address != address.address(c.addr) {
+			t.Errorf("%s: the address is %x, want %x", name, ask.Address, address.address(c.addr))
 		}
 
 		cfg.Clients, ask = false, admission.Request{}
@@ -92,7 +92,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// A long-poll may be listed whole or as it is below the mount.
+// A pattern of a long-poll may begin with the mount or below it.
 func TestLongPollBelowTheMount(t *testing.T) {
 	for _, c := range []struct{ pattern, mount, path string }{
 		{"/poll", "/app", "/app/poll"},
@@ -112,7 +112,7 @@ func TestLongPollBelowTheMount(t *testing.T) {
 	}
 }
 
-// The route is all that is allocated.
+// Only the route is allocated.
 func TestAllocations(t *testing.T) {
 	cfg := all()
 	cfg.Label, cfg.Mount, cfg.LongPoll = "[/trac:] ", "/trac", []string{"/chat/*/events"}

@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
-// KeySource is what the client keys of a site are made from, as the setting flow.key says.
+// KeySource is what the client keys of a site are made from, as the setting client.key says.
 // The zero value is "auto".
 type KeySource struct {
 	kind keyKind
@@ -30,7 +30,7 @@ const (
 	keyKinds
 )
 
-// ParseKeySource reads flow.key. Its error continues "flow.key: ".
+// ParseKeySource reads client.key. Its error continues "client.key: ".
 func ParseKeySource(text string) (KeySource, error) {
 	word, name, _ := strings.Cut(strings.TrimSpace(text), " ")
 	name = strings.TrimSpace(name)

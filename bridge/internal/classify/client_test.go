@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
-// keysFor returns what makes client keys as the setting flow.key says.
+// keysFor returns the clientKeys of a value of client.key.
 func keysFor(t testing.TB, setting string) *clientKeys {
 	t.Helper()
 	source, err := ParseKeySource(setting)
@@ -18,7 +18,7 @@ func keysFor(t testing.TB, setting string) *clientKeys {
 	return &clientKeys{source, NewSeeds(maphash.MakeSeed())}
 }
 
-// sender is who sends a request.
+// sender is the sender of a request.
 type sender struct {
 	cookie, header, authorization, user, addr string
 }
@@ -47,7 +47,7 @@ func TestClientKeys(t *testing.T) {
 		key    string
 		a, b   sender
 		same   bool
-		shared bool // a's may be many people's
+		shared bool // whether a's key may be many people's
 	}{
 		"one session, two places":   {"auto", sender{cookie: "PHPSESSID=" + alice, addr: home}, sender{cookie: "a=b; PHPSESSID=" + alice + "; c=d", addr: work}, true, false},
 		"two sessions, one place":   {"", sender{cookie: "trac_session=" + alice, addr: home}, sender{cookie: "trac_session=" + bob, addr: home}, false, false},
@@ -93,7 +93,7 @@ func TestClientKeys(t *testing.T) {
 	}
 }
 
-// Where it is not known who asks, the key is 0, which has no limits.
+// If it is not known who asks, the key is 0, which has no limits.
 func TestUnknownClient(t *testing.T) {
 	for key, a := range map[string]sender{"off": {addr: home}, "auto": {addr: "unix:"}, "client": {}} {
 		if got, _ := keysFor(t, key).ofSender(t, a); got != 0 {
@@ -102,7 +102,7 @@ func TestUnknownClient(t *testing.T) {
 	}
 }
 
-// Whoever sees a client key in a report cannot find out whose it is by trying.
+// Nobody who sees a client key in a report can find out by trying whose it is.
 func TestClientKeysAreSecret(t *testing.T) {
 	a, _ := keysFor(t, "client").ofSender(t, sender{addr: home})
 	b, _ := keysFor(t, "client").ofSender(t, sender{addr: home})

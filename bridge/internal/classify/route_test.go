@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// requestFor is what a client sends for a target, with header fields as pairs.
+// requestFor returns a request for a target. header has names and values in turn.
 func requestFor(t testing.TB, method, target string, header ...string) *http.Request {
 	t.Helper()
 	u, err := url.ParseRequestURI(target)
@@ -44,7 +44,7 @@ func TestRoute(t *testing.T) {
 		{"GET", "/wiki/Start?version=3&action=diff", []string{"Accept", acceptOfPage, "X-Requested-With", "XMLHttpRequest"}, "GET html xhr /wiki", "/Start?action,version"},
 		{"", "/", nil, "GET any /", ""},
 		{"POST", "/", []string{"Accept", "*/*"}, "POST any /", ""},
-		// Pages at the top are each other's relatives.
+		// Pages at the top are one group.
 		{"HEAD", "/a", []string{"Accept", acceptOfImage}, "HEAD image /", "a"},
 		{"PROPFIND", "/svn/trunk", []string{"Accept", "text/xml"}, "OTHER other /svn", "/trunk"},
 		{"GET", "/events", []string{"Accept", "text/event-stream", "Sec-Fetch-Mode", "cors"}, "GET stream xhr /", "events"},
@@ -103,7 +103,7 @@ func TestRouteBelowMount(t *testing.T) {
 	}
 }
 
-// The query's order does not matter, unless it has more parts than are looked at.
+// The order of the query does not matter, unless the query has more parts than are read.
 func TestRouteKnowsNoOrder(t *testing.T) {
 	want := ""
 	for i := range 20 {
@@ -121,7 +121,7 @@ func TestRouteKnowsNoOrder(t *testing.T) {
 	}
 }
 
-// TestHugeRequest: what a client may send in 64 KiB makes no long route.
+// TestHugeRequest: no request of 64 KiB makes a long route.
 func TestHugeRequest(t *testing.T) {
 	for name, target := range map[string]string{
 		"segments": "/" + strings.Repeat("abc/", 15000),
@@ -158,7 +158,7 @@ func FuzzRoute(f *testing.F) {
 			t.Errorf("group %q of %q", route[:n], route)
 		}
 
-		// Whatever the values are, the route is the same.
+		// The values do not change the route.
 		r.URL.RawQuery = withoutValues(query)
 		if other, _ := routeOf(r, "/mount"); !bytes.Equal(other, route) {
 			t.Errorf("%q with values %q, and %q without", query, route, other)
@@ -170,8 +170,8 @@ func FuzzRoute(f *testing.F) {
 	})
 }
 
-// withoutValues leaves of each part of a query what is before its first "=", and
-// something else of one that has none.
+// withoutValues keeps of each part of a query what is before its first "=", and replaces a part
+// without "=".
 func withoutValues(query string) string {
 	var b strings.Builder
 	for query != "" {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What operators need to see is shown.
+// Routes show what operators need to see.
 func TestWordsAreShown(t *testing.T) {
 	for s := range strings.FieldsSeq(`
 		wiki ticket browser changeset timeline roadmap milestone report search newticket attachment settings login logout
@@ -23,7 +23,7 @@ func TestWordsAreShown(t *testing.T) {
 	}
 }
 
-// What may be somebody's, or a key to something, is not.
+// Routes do not show what may belong to a person or give access to something.
 func TestSecretsAreNotShown(t *testing.T) {
 	for s := range strings.FieldsSeq(`
 		jane@example.org jane%40example.org jane+wiki@example.org 4711 2024-02-29 192.0.2.1 1.2.3 +491701234567
@@ -39,13 +39,13 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
-// Keys that are drawn at random are shown about never.
+// Routes hardly ever show random keys.
 func TestRandomKeysAreNotShown(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for name, c := range map[string]struct {
 		alphabet string
 		length   int
-		most     int // of 100,000 that may pass
+		most     int // of 100,000 that may be shown
 	}{
 		"hex":          {"0123456789abcdef", 16, 0},
 		"base36":       {"0123456789abcdefghijklmnopqrstuvwxyz", 16, 10},
@@ -72,7 +72,7 @@ func TestRandomKeysAreNotShown(t *testing.T) {
 	}
 }
 
-// What follows such a word is not shown, whatever it looks like.
+// What follows such a word is never shown.
 func TestSegmentsAfterAWordThatPrecedesASecret(t *testing.T) {
 	for target, want := range map[string]string{
 		"/reset/password/hunter":              "/reset/password/*",

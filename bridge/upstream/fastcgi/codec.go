@@ -50,6 +50,9 @@ func (Codec) AppendHead(dst []byte, id uint16, keep bool, r *upstream.Request) (
 	return params.End(), beginRequestLen, nil
 }
 
+// Preamble returns the size of BEGIN_REQUEST.
+func (Codec) Preamble() int { return beginRequestLen }
+
 // AppendBody appends STDIN records.
 func (Codec) AppendBody(dst []byte, id uint16, part []byte, last bool) []byte {
 	dst = fcgi.AppendStream(dst, fcgi.TypeStdin, id, part)

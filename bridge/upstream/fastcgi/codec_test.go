@@ -35,7 +35,7 @@ func TestRequest(t *testing.T) {
 	} {
 		c.want += "\x01\x04\x01\x02\x00\x04\x00\x00" + "\x01\x01Ab" + "\x01\x04\x01\x02\x00\x00\x00\x00"
 		got, unrunBelow, err := codec.AppendHead([]byte("before"), 258, c.keep, vars("A", "b"))
-		if err != nil || unrunBelow != 16 {
+		if err != nil || unrunBelow != 16 || codec.Preamble() != 16 {
 			t.Errorf("%s: unrunBelow is %d, %v", name, unrunBelow, err)
 		}
 		for i, part := range c.body {

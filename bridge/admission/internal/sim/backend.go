@@ -2,24 +2,23 @@ package sim
 
 import "time"
 
-// backend is the application: workers that serve one request each, a backlog of
-// connections that nobody has accepted, connections that are kept for the next
-// request, and one session whose requests wait for each other.
+// backend models the application: workers that serve one request each, a backlog of connections
+// that are not accepted yet, connections that are kept for the next request, and one session whose
+// requests wait for each other.
 type backend struct {
 	s       *run
 	busy    int
 	backlog []*request
-	idle    []time.Duration // since when each kept connection has been idle, oldest first
+	idle    []time.Duration // since when each kept connection has been unused, the oldest first
 
 	locked bool
-	locks  []*request // hold a worker and wait for the session's lock
+	locks  []*request // requests that hold a worker and wait for the session's lock
 }
 
 // backlogSize is Linux's default net.core.somaxconn.
 const backlogSize = 4096
 
-// connect gives the application a request. It reports false if the backlog is
-// full.
+// connect sends a request to the application. It reports false if the backlog is full.
 func (b *backend) connect(r *request) bool {
 	if b.busy < b.s.o.Workers {
 		b.serve(r)
@@ -37,7 +36,7 @@ func (b *backend) serve(r *request) {
 	r.begun = b.s.now
 	b.s.begun(r)
 	if n := len(b.idle); n > 0 {
-		b.idle = b.idle[:n-1] // the one used last: the others may close
+		b.idle = b.idle[:n-1] // the one used last, so that the others may close
 		b.connected(r)
 		return
 	}
@@ -65,13 +64,13 @@ func (b *backend) work(r *request) {
 	b.s.after(b.progress(d), b.end, r)
 }
 
-// nest has r ask its own site for something in the middle of its work.
+// nest makes r, in the middle of its work, send a request to its own site.
 func (b *backend) nest(r *request) { b.s.arrive(b.s.newNested(r)) }
 
-// resume does the other half.
+// resume does the other half of r's work.
 func (b *backend) resume(r *request) { b.s.after(b.progress(r.work/2), b.end, r) }
 
-// lock is what a request of the session does first.
+// lock takes the session's lock for r, or makes r wait for it.
 func (b *backend) lock(r *request) {
 	if b.locked {
 		b.locks = append(b.locks, r)
@@ -81,8 +80,8 @@ func (b *backend) lock(r *request) {
 	b.work(r)
 }
 
-// progress is how long it takes from now to get d of work done. During a stall
-// nothing gets on. The first stall is in the middle of its interval.
+// progress returns how long d of work takes from now on. During a stall no work is done. The first
+// stall is in the middle of its interval.
 func (b *backend) progress(d time.Duration) time.Duration {
 	every, long := b.s.o.Scenario.StallEvery, b.s.o.Scenario.Stall
 	if every == 0 {
@@ -90,7 +89,7 @@ func (b *backend) progress(d time.Duration) time.Duration {
 	}
 	at := b.s.now
 	for {
-		// The interval that at lies in begins with a stall, at begin.
+		// The interval that contains at begins with a stall.
 		begin := every/2 + (at+every/2)/every*every - every
 		if at < begin+long && begin > 0 {
 			at = begin + long
@@ -103,7 +102,7 @@ func (b *backend) progress(d time.Duration) time.Duration {
 	}
 }
 
-// stalled reports whether nothing gets on now.
+// stalled reports whether no work is done now.
 func (b *backend) stalled() bool {
 	every := b.s.o.Scenario.StallEvery
 	return every > 0 && b.s.now >= every/2 && (b.s.now-every/2)%every < b.s.o.Scenario.Stall

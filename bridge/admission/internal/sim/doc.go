@@ -1,14 +1,15 @@
-// Package sim plays a day of an application in front of which a policy decides
-// who may start: the real gate of package admission, or a model of what other
-// proxies do. It is a discrete-event simulator: time is virtual, every random
-// number comes from a seed, and a run with the same options ends with the same
-// result.
+// Package sim simulates an application behind a policy that decides which requests may start: the
+// real gate of package admission, or a model of another proxy. The simulator is event-driven: time
+// is virtual, every random number comes from a seed, and runs with equal options have equal
+// results.
 //
-// The workload does not depend on the policy: arrivals, their routes, flows and
-// the work they bring are drawn from streams of their own, so that two policies
-// of the same seed see the same requests.
+// The workload does not depend on the policy. Arrivals, their routes, client keys and work are
+// drawn from random streams of their own, so two policies with the same seed see the same requests.
 //
-// A run keeps its own books of what is in flight and what waits. With the gate as
-// the policy it holds them against what the gate promises, on every event; see
-// ledger. What does not hold is an error of Run.
+// A run counts by itself what is in flight and what waits. If the policy is the gate, a checker
+// compares what the gate does with what package admission promises, at every event. Run returns
+// what does not hold as an error.
+//
+// Begin with run.go: Run, and what becomes of a request. policy.go has the models of other proxies,
+// gate.go the real gate, source.go the workload, and backend.go the application.
 package sim

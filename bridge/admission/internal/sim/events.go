@@ -6,10 +6,10 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// epoch is the wall clock at virtual time zero; any will do.
+// epoch is the wall-clock time of virtual time zero.
 var epoch = time.Unix(1_000_000_000, 0)
 
-// event happens at a virtual time; those of one time in the order they were made.
+// event happens at a virtual time. Events of the same time happen in the order of their creation.
 type event struct {
 	at  time.Duration
 	seq uint64
@@ -21,8 +21,8 @@ func (e *event) before(o *event) bool {
 	return e.at < o.at || e.at == o.at && e.seq < o.seq
 }
 
-// timeline is a heap of events, four children a node: half the cache misses of
-// container/heap, whose interface would allocate each event besides.
+// timeline is a heap of events with four children per node, which has half the cache misses of
+// container/heap, whose interface also allocates each event.
 type timeline struct {
 	now  time.Duration
 	seq  uint64
@@ -43,7 +43,7 @@ func (t *timeline) after(d time.Duration, do func(*request), r *request) {
 	}
 }
 
-// next takes the earliest event and moves the time to it.
+// next removes the earliest event and advances the time to it.
 func (t *timeline) next() event {
 	h := t.heap
 	first, last := h[0], len(h)-1
@@ -81,8 +81,7 @@ func (c *clock) AfterFunc(d time.Duration, f func()) admission.Timer {
 	return t
 }
 
-// timer is an event that can be taken back: the event of an older setting finds
-// that it is not the newest, and does nothing.
+// timer is an event that can be cancelled: an event of an earlier setting does nothing.
 type timer struct {
 	clock   *clock
 	f       func()

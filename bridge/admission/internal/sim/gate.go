@@ -10,31 +10,31 @@ import (
 
 // gatePolicy is the real gate.
 type gatePolicy struct {
-	s      *run
-	cfg    admission.Config
-	gate   *admission.Gate
-	clock  *clock
-	told   []*request // were settled in the call under way: not to be acted on under the gate's mutex
-	ledger ledger
+	s       *run
+	cfg     admission.Config
+	gate    *admission.Gate
+	clock   *clock
+	told    []*request // settled during the current call; acted on after it, without the gate's mutex
+	checker checker
 }
 
-// gateRequest is what the gate's policy keeps of a request.
+// gateRequest is what gatePolicy stores with a request.
 type gateRequest struct {
 	ticket   admission.Ticket
 	err      error         // what the waiter was told
 	done     bool          // the ticket was given back
-	index    int           // in ledger.inFlight
-	probe    bool          // was started during a stall
-	slow     bool          // was started in the mixed or the long lane
+	index    int           // in checker.inFlight
+	probe    bool          // started during a stall
+	slow     bool          // started in the lane Mixed or Long
 	since    time.Duration // when it began to age
-	notAging time.Duration // ledger.notAging then
+	notAging time.Duration // checker.notAging at that time
 }
 
-// waiter is the gate's word on one attempt.
+// waiter is the admission.Waiter of one attempt.
 type waiter struct {
 	p *gatePolicy
 	r *request
-	n int // settled
+	n int // how many times it was settled
 }
 
 // Settle implements admission.Waiter.
@@ -51,7 +51,7 @@ func newGatePolicy(s *run) (policy, error) {
 	p := &gatePolicy{s: s, clock: &clock{timeline: &s.timeline}}
 	p.cfg = admission.Defaults(s.o.Workers)
 	if s.o.Policy == GateFIFO {
-		// As the model of it: nobody is refused, so that the two can be compared.
+		// Like its model, it refuses nobody, so that the two can be compared.
 		p.cfg.Lanes = false
 		p.cfg.Size, p.cfg.Timeout = 1<<30, time.Hour
 	}
@@ -68,7 +68,7 @@ func newGatePolicy(s *run) (policy, error) {
 		return nil, err
 	}
 	p.gate = gate
-	p.ledger = newLedger(p)
+	p.checker = newChecker(p)
 	return p, nil
 }
 
@@ -92,12 +92,13 @@ func (p *gatePolicy) enter(r *request) {
 	p.settled()
 }
 
-// look finds out whose r is, if it still waits, and whose the others are at the same time.
+// look finds out who has sent r, if r still waits, and with it who has sent the other waiting
+// requests.
 func (p *gatePolicy) look(r *request) {
 	if r.state != waiting {
 		return
 	}
-	for _, other := range p.ledger.inFlight {
+	for _, other := range p.checker.inFlight {
 		if other.class == nested {
 			other.policy.ticket.Nested(p.s.o.Scenario.depth() - other.nests)
 		}
@@ -109,7 +110,7 @@ func (p *gatePolicy) look(r *request) {
 // Waits implements admission.Peer; only Acquire calls it.
 func (p *gatePolicy) Waits(admission.Ticket) {}
 
-// settled acts on what the gate has said during the last call.
+// settled acts on what the gate has settled during the last call.
 func (p *gatePolicy) settled() {
 	for len(p.told) > 0 {
 		r := p.told[0]
@@ -130,7 +131,7 @@ func (p *gatePolicy) settled() {
 }
 
 func (p *gatePolicy) start(r *request) {
-	p.ledger.starts(r)
+	p.checker.starts(r)
 	p.s.start(r)
 }
 
@@ -140,33 +141,34 @@ func (p *gatePolicy) refuse(r *request, err error) {
 		p.s.failf("the gate refuses with %w", err)
 		refusal = new(admission.Refusal)
 	}
-	p.ledger.refuses(r, refusal)
+	p.checker.refuses(r, refusal)
 	r.policy.done = true
 	p.s.refuse(r, refusal.RetryAfter)
 }
 
 func (p *gatePolicy) leave(r *request) {
-	p.giveBack(r, admission.Ticket.Release)
+	p.release(r, admission.Ticket.Release)
 }
 
 func (p *gatePolicy) done(r *request) {
-	p.ledger.ends(r)
+	p.checker.ends(r)
 	if r.gone {
-		p.giveBack(r, admission.Ticket.Release)
+		p.release(r, admission.Ticket.Release)
 	} else {
-		p.giveBack(r, admission.Ticket.Done)
+		p.release(r, admission.Ticket.Done)
 	}
 }
 
-// giveBack ends the ticket, and shows that a second end of it does nothing.
-func (p *gatePolicy) giveBack(r *request, end func(admission.Ticket)) {
+// release ends the ticket of r. Now and then it ends a ticket twice, to show that the second time
+// has no effect.
+func (p *gatePolicy) release(r *request, end func(admission.Ticket)) {
 	if r.policy.done {
 		p.s.failf("a ticket is given back twice")
 	}
 	r.policy.done = true
 	end(r.policy.ticket)
 	p.settled()
-	if p.ledger.again() {
+	if p.checker.again() {
 		end(r.policy.ticket)
 		r.policy.ticket.Done()
 		r.policy.ticket.Streaming()
@@ -178,7 +180,7 @@ func (p *gatePolicy) giveBack(r *request, end func(admission.Ticket)) {
 }
 
 func (p *gatePolicy) connected(r *request) {
-	p.ledger.ages(r)
+	p.checker.ages(r)
 	r.policy.ticket.At("application")
 	p.settled()
 }
@@ -188,11 +190,11 @@ func (p *gatePolicy) streaming(r *request) {
 	p.settled()
 }
 
-func (p *gatePolicy) onStall(stall admission.Stall) { p.ledger.stall(stall) }
+func (p *gatePolicy) onStall(stall admission.Stall) { p.checker.stall(stall) }
 
 func (p *gatePolicy) check() error {
-	p.settled() // what a tick has done
-	if err := p.ledger.check(); err != nil {
+	p.settled() // by a tick
+	if err := p.checker.check(); err != nil {
 		return err
 	}
 	if p.s.o.Check != nil {
@@ -201,7 +203,7 @@ func (p *gatePolicy) check() error {
 	return nil
 }
 
-// finish closes the gate and lets a second pass, in which its timer must end.
+// finish closes the gate and lets a second pass, in which the gate's timer must end.
 func (p *gatePolicy) finish() error {
 	if err := p.compare(); err != nil {
 		return err
@@ -220,8 +222,8 @@ func (p *gatePolicy) finish() error {
 	return nil
 }
 
-// capacityAt is what the application holds then: a quarter less for every third half
-// minute of Scenario.Dip.
+// capacityAt returns the capacity of the application at a time: a quarter less in every third half
+// minute if Scenario.Dip is set.
 func (s *run) capacityAt(at time.Duration) int {
 	if s.o.Scenario.Dip && at/(30*time.Second)%3 == 2 {
 		return max(1, s.o.Workers*3/4)

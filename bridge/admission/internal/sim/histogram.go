@@ -2,7 +2,7 @@ package sim
 
 import "time"
 
-// histogram counts durations up to a minute: those below a second in fine steps.
+// histogram counts durations up to a minute, with fine steps below a second.
 type histogram struct {
 	fine   [int(time.Second / fineStep)]uint32
 	coarse [int(time.Minute / coarseStep)]uint32
@@ -23,8 +23,8 @@ func (h *histogram) add(d time.Duration) {
 	h.coarse[min(int(d/coarseStep), len(h.coarse)-1)]++
 }
 
-// quantile returns the upper edge of the step that holds it; 0 of none, and of those
-// that took next to nothing.
+// quantile returns the upper edge of the step that contains the quantile. It is 0 if nothing was
+// counted or the duration is close to 0.
 func (h *histogram) quantile(q float64) time.Duration {
 	rest := int(q * float64(h.n))
 	for i, c := range h.fine {

@@ -2,11 +2,11 @@ package sim
 
 import "fmt"
 
-// Policy names what decides who may start.
+// Policy is the name of a policy.
 type Policy string
 
 const (
-	Unlimited Policy = "unlimited" // nginx, Caddy: everybody connects, the application's backlog is the queue
+	Unlimited Policy = "unlimited" // nginx, Caddy: every request connects, and the application's backlog is the queue
 	FIFO      Policy = "fifo"      // HAProxy with its maxconn set to the workers: one queue
 	GateFIFO  Policy = "gate-fifo" // the same, by the gate with its lanes off
 	Priority  Policy = "priority"  // the same with a queue for polls, served when the other is empty; told which are polls
@@ -22,18 +22,18 @@ func Policies() []Policy {
 
 func (p Policy) told() bool { return p == Priority || p == Split || p == Declared }
 
-// policy decides. It calls run.start or run.refuse of a request that it was
-// given, at once or later, unless its client leaves before.
+// policy decides which requests start. It calls run.start or run.refuse for each request that it
+// was given, at once or later, unless the client leaves before.
 type policy interface {
 	enter(*request)
-	leave(*request)     // its client left while it waited
-	connected(*request) // it has its connection to the application
-	done(*request)      // the application has finished it
-	streaming(*request) // its answer's header says that it is a stream
-	bounded() bool      // it starts no more than there are workers
+	leave(*request)     // the client left while the request waited
+	connected(*request) // the request has its connection to the application
+	done(*request)      // the application has finished the request
+	streaming(*request) // the answer's header says that it is a stream
+	bounded() bool      // whether the policy starts no more than there are workers
 	check() error       // what must hold after every event
 	compare() error     // what must hold, and is too slow for every event
-	finish() error      // what must hold when everybody has gone
+	finish() error      // what must hold when all clients have left
 	trace(*Second)
 }
 
@@ -61,21 +61,21 @@ func toldLane(r *request) int {
 	return 0
 }
 
-// other is what the models have nothing to say about.
-type other struct{}
+// noEvents is embedded in models that ignore most events.
+type noEvents struct{}
 
-func (other) connected(*request) {}
-func (other) streaming(*request) {}
-func (other) bounded() bool      { return true }
-func (other) check() error       { return nil }
-func (other) compare() error     { return nil }
-func (other) finish() error      { return nil }
-func (other) trace(*Second)      {}
+func (noEvents) connected(*request) {}
+func (noEvents) streaming(*request) {}
+func (noEvents) bounded() bool      { return true }
+func (noEvents) check() error       { return nil }
+func (noEvents) compare() error     { return nil }
+func (noEvents) finish() error      { return nil }
+func (noEvents) trace(*Second)      {}
 
-// unlimited starts everybody: what waits does so in the application's backlog,
-// and is served though its client has left.
+// unlimited starts every request at once. Requests wait in the application's backlog, and are
+// served even if their clients have left.
 type unlimited struct {
-	other
+	noEvents
 	s *run
 }
 
@@ -87,7 +87,7 @@ func (u *unlimited) done(*request)    {}
 // queues are first-in-first-out queues, each with a limit of what it may have
 // started, the first served first. Who leaves is taken out; nobody is refused.
 type queues struct {
-	other
+	noEvents
 	s       *run
 	limit   []int
 	all     int

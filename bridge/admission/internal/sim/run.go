@@ -9,37 +9,36 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// Options say what to run.
+// Options say what Run simulates.
 type Options struct {
 	Policy   Policy
 	Scenario Scenario
 	Workers  int
-	Load     float64       // what the short requests alone would keep busy of all workers
-	For      time.Duration // virtual time that is measured, from a cold start
+	Load     float64       // the part of all workers that the short requests alone would keep busy
+	For      time.Duration // virtual time that is measured, from a cold start on
 	Seed     uint64
 
-	Adjust func(*admission.Config)     // changes what Defaults gave; nil: nothing
-	Check  func(*admission.Gate) error // called after every event; nil: nothing
-	Trace  func(Second)                // called every virtual second; nil: nobody looks
+	Adjust func(*admission.Config)     // changes the result of Defaults; may be nil
+	Check  func(*admission.Gate) error // called after every event; may be nil
+	Trace  func(Second)                // called every virtual second; may be nil
 }
 
-// run is a simulation under way.
+// run is a simulation in progress.
 type run struct {
 	timeline
 	o       Options
 	policy  policy
 	backend backend
-	books   books
+	stats   stats
 	site    site
 	nesting *rand.Rand
 	err     []error
 }
 
-// maxErrors are kept of a run; what went wrong first explains the rest.
+// maxErrors is how many errors of a run are kept; the first ones explain the others.
 const maxErrors = 5
 
-// Run simulates. The error is about what did not hold; the Result is what was
-// measured, in any case.
+// Run simulates. The error says what did not hold; the Result is valid in any case.
 func Run(o Options) (Result, error) {
 	s, err := newRun(o)
 	if err != nil {
@@ -51,7 +50,7 @@ func Run(o Options) (Result, error) {
 func newRun(o Options) (*run, error) {
 	s := &run{o: o}
 	s.backend.s = s
-	s.books.s = s
+	s.stats.s = s
 	var err error
 	s.policy, err = newPolicy(s)
 	return s, err
@@ -60,7 +59,7 @@ func newRun(o Options) (*run, error) {
 func (s *run) play() (Result, error) {
 	s.sources()
 	s.everySecond()
-	for len(s.err) < maxErrors && !(s.draining() && s.books.quiet()) {
+	for len(s.err) < maxErrors && !(s.draining() && s.stats.quiet()) {
 		e := s.next()
 		e.do(e.r)
 		s.check()
@@ -68,10 +67,10 @@ func (s *run) play() (Result, error) {
 	if len(s.err) < maxErrors {
 		s.fail(s.policy.finish())
 	}
-	return s.books.result(), errors.Join(s.err...)
+	return s.stats.result(), errors.Join(s.err...)
 }
 
-// draining: the measured time is over, nobody comes any more.
+// draining reports whether the measured time is over: no more requests come.
 func (s *run) draining() bool { return s.now >= s.o.For }
 
 func (s *run) fail(err error) {
@@ -94,56 +93,56 @@ func (s *run) arrive(r *request) {
 	r.at = s.now
 	if r.state == made {
 		r.first = s.now
-		s.books.came(r)
+		s.stats.came(r)
 		if r.own {
 			s.after(r.leave, s.leave, r)
 		}
 	}
 	r.state = waiting
-	s.books.waits(r, 1)
+	s.stats.waits(r, 1)
 	s.policy.enter(r)
 	if (r.state == waiting || r.state == running) && !r.own && !s.sure(r) {
 		s.after(r.first+r.leave-s.now, s.leave, r)
 	}
 }
 
-// sure reports whether r will end before its client's patience does; there is no
-// need to look, then.
+// sure reports whether r will certainly end before its client loses patience, so that no event is
+// needed for that.
 func (s *run) sure(r *request) bool {
 	return r.class == short && r.state == running && r.begun == s.now && s.o.Scenario.Stall == 0 && r.work < time.Second
 }
 
-// start is called by the policy: r may start.
+// start is called by the policy when r may start.
 func (s *run) start(r *request) {
 	if r.state != waiting {
 		s.failf("P4: a request that was not waiting is started (state %d)", r.state)
 		return
 	}
-	s.books.waits(r, -1)
+	s.stats.waits(r, -1)
 	r.state = running
-	s.books.runs(r, 1)
+	s.stats.runs(r, 1)
 	if s.backend.connect(r) {
 		if s.policy.bounded() && len(s.backend.backlog) > 0 {
 			s.failf("P1: a connection waits in the application's backlog")
 		}
 		return
 	}
-	s.books.runs(r, -1)
+	s.stats.runs(r, -1)
 	r.state = refused
-	s.books.refuse(r)
+	s.stats.refuse(r)
 	s.retry(r, retryUntold)
 }
 
-// refuse is called by the policy: r may not start, its client is told to come
-// back after so long; 0: nothing is said.
+// refuse is called by the policy when r is refused. The client is told to come back after a time;
+// 0: it is told nothing.
 func (s *run) refuse(r *request, after time.Duration) {
 	if r.state != waiting {
 		s.failf("a request that was not waiting is refused (state %d)", r.state)
 		return
 	}
-	s.books.waits(r, -1)
+	s.stats.waits(r, -1)
 	r.state = refused
-	s.books.refuse(r)
+	s.stats.refuse(r)
 	if after == 0 {
 		after = retryUntold
 	}
@@ -157,18 +156,18 @@ func (s *run) retry(r *request, after time.Duration) {
 	}
 	switch {
 	case r.tab != nil:
-		s.books.outcome(r, false)
+		s.stats.outcome(r, false)
 		r.tab.again(after)
 		return
 	case s.o.Scenario.Retry && s.now+after < r.first+r.leave && !s.draining():
 		s.after(after, s.arrive, r)
 		return
 	}
-	s.books.outcome(r, false)
+	s.stats.outcome(r, false)
 	s.answerParent(r)
 }
 
-// answerParent has the page go on that waits for r, whatever became of that.
+// answerParent resumes the page that waits for r, whatever became of r.
 func (s *run) answerParent(r *request) {
 	if r.parent != nil {
 		s.backend.resume(r.parent)
@@ -176,11 +175,11 @@ func (s *run) answerParent(r *request) {
 	}
 }
 
-// leave is a client that gives up.
+// leave is called when the client of r gives up.
 func (s *run) leave(r *request) {
 	switch r.state {
 	case waiting:
-		s.books.waits(r, -1)
+		s.stats.waits(r, -1)
 		r.state = left
 		s.policy.leave(r)
 	case running:
@@ -191,16 +190,16 @@ func (s *run) leave(r *request) {
 		return
 	}
 	r.gone = true
-	s.books.outcome(r, false)
+	s.stats.outcome(r, false)
 	s.answerParent(r)
 	if r.tab != nil {
 		r.tab.again(r.tab.pause())
 	}
 }
 
-// begun: a worker has taken up r.
+// begun is called when a worker has taken up r.
 func (s *run) begun(r *request) {
-	s.books.begun(r)
+	s.stats.begun(r)
 	if s.o.Scenario.Streams && r.class == poll {
 		s.after(streamHeader, func(r *request) {
 			if r.state == running {
@@ -210,16 +209,16 @@ func (s *run) begun(r *request) {
 	}
 }
 
-// ended: the application has finished r, whether its client is there or not.
+// ended is called when the application has finished r, whether the client is there or not.
 func (s *run) ended(r *request) {
-	s.books.runs(r, -1)
+	s.stats.runs(r, -1)
 	r.state = ended
-	s.books.ended(r)
+	s.stats.ended(r)
 	s.policy.done(r)
 	if r.gone {
 		return
 	}
-	s.books.outcome(r, true)
+	s.stats.outcome(r, true)
 	s.answerParent(r)
 	if r.tab != nil {
 		r.tab.again(r.tab.pause())
@@ -230,7 +229,7 @@ func (s *run) everySecond() {
 	s.after(time.Second, func(*request) {
 		s.fail(s.policy.compare())
 		if !s.draining() {
-			s.books.second()
+			s.stats.second()
 		}
 		s.everySecond()
 	}, nil)

@@ -11,10 +11,10 @@ const (
 	dialTime      = time.Millisecond
 	idleTime      = 5 * time.Second        // a kept connection stays open unused
 	onTime        = time.Second            // a short request should have its answer by then
-	patience      = 10 * time.Second       // then a client of a short request leaves
-	longPatience  = 60 * time.Second       // then that of any other does
-	retryAtOnce   = 100 * time.Millisecond // how soon those come back who do not heed Retry-After
-	retryUntold   = time.Second            // the same where no Retry-After was said
+	patience      = 10 * time.Second       // after that, the client of a short request leaves
+	longPatience  = 60 * time.Second       // after that, the client of another request leaves
+	retryAtOnce   = 100 * time.Millisecond // when clients come back that do not heed Retry-After
+	retryUntold   = time.Second            // when clients come back that were told no Retry-After
 	leaveShare    = 0.01                   // of the clients leave on their own
 	leaveShort    = 500 * time.Millisecond // after that long on average
 	keptShare     = 0.9                    // of the answers leave a connection that can be used again
@@ -27,7 +27,7 @@ const (
 	lookTime         = 5 * time.Millisecond // after that long it is known whose a request is that waits
 )
 
-// Scenario says what befalls the application besides its short requests.
+// Scenario says what happens to the application besides its short requests.
 type Scenario struct {
 	Name  string // as the command line knows it
 	Title string // as the table has it
@@ -37,14 +37,14 @@ type Scenario struct {
 	OneUser    bool          // all the tabs are one user's
 	Streams    bool          // what the tabs fetch are event streams, which only the answer's header tells
 	Herd       bool          // all polls end at the same instants, every 30 s
-	Stall      time.Duration // so long nothing in the application gets on
+	Stall      time.Duration // for so long the application does no work
 	StallEvery time.Duration
-	Lock       bool    // a session whose tabs wait for each other, on the routes of all
+	Lock       bool    // a session whose tabs wait for each other, on the routes of everybody
 	SlowRate   float64 // arrivals of slow pages, in workers' worth of work per worker
 	SlowGroup  bool    // they have their first path segment in common
 	Routes     int     // of the short requests; 0: 24
 	Wiki       bool    // the short requests go to thousands of pages that are seldom visited
-	Retry      bool    // who is refused comes back, half of them at once
+	Retry      bool    // refused clients come back, half of them at once
 	Dip        bool    // for a third of the time the application holds a quarter less
 
 	Nested  float64 // share of the short requests whose page asks the same site for another, and waits
@@ -54,10 +54,10 @@ type Scenario struct {
 	Floods  int     // addresses without a cookie, each with more connections open than there is room for
 }
 
-// depth is how deep nested requests are.
+// depth returns how deep nested requests are.
 func (sc *Scenario) depth() int { return max(1, sc.Depth) }
 
-// Scenarios are those of the table, and more.
+// Scenarios returns the scenarios of the table, and more.
 func Scenarios() []Scenario {
 	const minute = time.Minute
 	return []Scenario{
@@ -92,14 +92,14 @@ func Scenarios() []Scenario {
 	}
 }
 
-// nestedWork is how much longer the workers are busy because pages ask for others: each
-// holds one while it waits for what it asked for.
+// nestedWork returns by what factor the workers are busy for longer because pages ask for others:
+// each page holds a worker while it waits.
 func (sc *Scenario) nestedWork() float64 {
 	d := float64(sc.depth() + 1)
 	return 1 - sc.Nested + sc.Nested*d*(d+1)/2
 }
 
-// allTold reports whether nothing is slow but what the policy is told of.
+// allTold reports whether the policy is told of everything that is slow.
 func (o *Options) allTold() bool {
 	sc := &o.Scenario
 	polls := (sc.Tabs || sc.PollShare > 0) && (sc.Streams || !o.Policy.told())

@@ -167,9 +167,9 @@ func TestWorkloadApartFromPolicy(t *testing.T) {
 	}
 }
 
-// TestLedgerFindsFaults shows each check at work: a ledger that goes by stricter
-// promises than the gate was given must complain.
-func TestLedgerFindsFaults(t *testing.T) {
+// TestCheckerFindsFaults shows each check at work: a checker of stricter promises than the gate was
+// given must complain.
+func TestCheckerFindsFaults(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		want, scenario string
@@ -181,7 +181,7 @@ func TestLedgerFindsFaults(t *testing.T) {
 		{"P2:", "herd", Declared, func(s *run, p *gatePolicy) {
 			var flag func(*request) // from shortly before many polls end and others start
 			flag = func(*request) {
-				for _, r := range p.ledger.inFlight {
+				for _, r := range p.checker.inFlight {
 					r.policy.slow = true
 				}
 				s.after(time.Millisecond, flag, nil)
@@ -199,15 +199,15 @@ func TestLedgerFindsFaults(t *testing.T) {
 				w.Settle(nil)
 			}, nil)
 		}},
-		{"P5:", "lock", Learned, func(_ *run, p *gatePolicy) { p.cfg.FlowLimit = 0 }},
+		{"P5:", "lock", Learned, func(_ *run, p *gatePolicy) { p.cfg.ClientLimit = 0 }},
 		{"P6:", "stall", Learned, func(s *run, p *gatePolicy) {
-			s.after(5*time.Second, func(*request) { p.ledger.stalled, p.ledger.spacing = true, time.Second }, nil)
+			s.after(5*time.Second, func(*request) { p.checker.stalled, p.checker.probeInterval = true, time.Second }, nil)
 		}},
 		{"given back twice", "calm", Learned, func(s *run, p *gatePolicy) {
-			s.after(5*time.Second, func(*request) { p.ledger.inFlight[0].policy.done = true }, nil)
+			s.after(5*time.Second, func(*request) { p.checker.inFlight[0].policy.done = true }, nil)
 		}},
 		{"in use, it is", "tabs", Learned, func(s *run, p *gatePolicy) {
-			s.after(5*time.Second, func(*request) { p.ledger.inFlight[0].policy.ticket.Done() }, nil)
+			s.after(5*time.Second, func(*request) { p.checker.inFlight[0].policy.ticket.Done() }, nil)
 		}},
 	} {
 		s, err := newRun(Options{Policy: tt.policy, Scenario: named(t, tt.scenario), Workers: 8, Load: 0.6, For: 40 * time.Second, Seed: 1})

@@ -13,11 +13,11 @@ const (
 	ownAddress = 5_000_000 // where the application's own requests come from
 
 	users     = 200
-	addresses = 10 // shared by those who have no session
+	addresses = 10 // shared by clients without a session
 	wikiPages = 20_000
 )
 
-// site is what there is to ask for.
+// site is the set of requests that clients can send.
 type site struct {
 	shorts []admission.Request
 	polls  []admission.Request
@@ -36,7 +36,7 @@ func newSite(sc Scenario) site {
 			s.shorts = append(s.shorts, admission.Request{Route: "GET " + path, Group: "GET /wiki", Method: "GET", Path: path})
 		}
 	}
-	// One of them lies among the short ones: its relatives must not suffer.
+	// /app0/poll is in a group of short routes, which must not suffer from it.
 	for _, path := range []string{"/poll/inbox", "/poll/news", "/app0/poll"} {
 		group := "GET /poll"
 		if path == "/app0/poll" {
@@ -47,18 +47,18 @@ func newSite(sc Scenario) site {
 	return s
 }
 
-// Streams of random numbers, so that what one source draws changes no other.
+// Streams of random numbers, so that what one source draws does not change another.
 const (
 	streamShorts = iota + 1
 	streamPolls
 	streamSlow
 	streamNested
-	streamTabs // and up
+	streamTabs // and further ones
 )
 
 func (s *run) random(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(s.o.Seed, stream)) }
 
-// arrivals brings requests at a rate, Poisson, as long as the run measures.
+// arrivals makes requests arrive at a rate, as a Poisson process, until For.
 func (s *run) arrivals(rate float64, rng *rand.Rand, next func() *request) {
 	if rate <= 0 {
 		return
@@ -105,11 +105,11 @@ func (s *run) sources() {
 	if sc.Tabs {
 		for range int(tabsPerWorker * float64(s.o.Workers)) {
 			rng := s.random(streamTabs + uint64(n))
-			flow := uint64(n%users) + 1
+			clientKey := uint64(n%users) + 1
 			if sc.OneUser {
-				flow = 1
+				clientKey = 1
 			}
-			s.tab(rng, func() *request { return s.newPoll(site, rng, flow) })
+			s.tab(rng, func() *request { return s.newPoll(site, rng, clientKey) })
 			n++
 		}
 	}
@@ -118,7 +118,7 @@ func (s *run) sources() {
 			rng := s.random(streamTabs + uint64(n))
 			s.tab(rng, func() *request {
 				r := s.newShort(site, rng)
-				r.class, r.Flow, r.Shared = lockBound, users+1, false
+				r.class, r.ClientKey, r.Shared = lockBound, users+1, false
 				r.work, r.leave, r.own = lockTime, longPatience, false
 				return r
 			})
@@ -135,13 +135,13 @@ func (s *run) newShort(site site, rng *rand.Rand) *request {
 		leave:   patience,
 	}
 	switch who := rng.Float64(); {
-	case who < 0.02: // nobody knows who asks
+	case who < 0.02: // a request without a client key
 	case who < 0.12:
-		r.Flow, r.Shared = 1_000_000+rng.Uint64N(addresses), true
-		r.Client = r.Flow
+		r.ClientKey, r.Shared = 1_000_000+rng.Uint64N(addresses), true
+		r.Address = r.ClientKey
 	default:
-		r.Flow = rng.Uint64N(users) + 1
-		r.Client = 2_000_000 + r.Flow
+		r.ClientKey = rng.Uint64N(users) + 1
+		r.Address = 2_000_000 + r.ClientKey
 	}
 	client(r, rng, leaveShort)
 	if s.o.Scenario.Nested > 0 && s.nesting.Float64() < s.o.Scenario.Nested {
@@ -150,7 +150,7 @@ func (s *run) newShort(site site, rng *rand.Rand) *request {
 	return r
 }
 
-// newNested is what a page asks its own site for.
+// newNested is a request that the page parent sends to its own site.
 func (s *run) newNested(parent *request) *request {
 	rng := s.nesting
 	r := &request{
@@ -161,14 +161,14 @@ func (s *run) newNested(parent *request) *request {
 		kept:    true,
 		parent:  parent, nests: parent.nests - 1,
 	}
-	r.Client = ownAddress
-	if r.Flow, r.Shared = ownAddress, true; s.o.Scenario.Cookie && parent.Flow != 0 {
-		r.Flow, r.Shared = parent.Flow, parent.Shared
+	r.Address = ownAddress
+	if r.ClientKey, r.Shared = ownAddress, true; s.o.Scenario.Cookie && parent.ClientKey != 0 {
+		r.ClientKey, r.Shared = parent.ClientKey, parent.Shared
 	}
 	return r
 }
 
-// newFlood is a page that one of many connections of an address asks for.
+// newFlood is a request for a page, over one of many connections of an address.
 func (s *run) newFlood(site site, rng *rand.Rand, address uint64) *request {
 	r := &request{
 		Request: site.shorts[rng.IntN(len(site.shorts))],
@@ -176,19 +176,19 @@ func (s *run) newFlood(site site, rng *rand.Rand, address uint64) *request {
 		work:    time.Duration(rng.ExpFloat64() * float64(floodWork)),
 		leave:   longPatience,
 	}
-	r.Flow, r.Shared = 4_000_000+address, true
-	r.Client = r.Flow
+	r.ClientKey, r.Shared = 4_000_000+address, true
+	r.Address = r.ClientKey
 	return r
 }
 
-func (s *run) newPoll(site site, rng *rand.Rand, flow uint64) *request {
+func (s *run) newPoll(site site, rng *rand.Rand, clientKey uint64) *request {
 	r := &request{
 		Request: site.polls[rng.IntN(len(site.polls))],
 		class:   poll,
 		work:    time.Duration((0.9 + 0.2*rng.Float64()) * float64(pollTime)),
 		leave:   longPatience,
 	}
-	r.Flow, r.Long = flow, s.o.Policy.told() && !s.o.Scenario.Streams
+	r.ClientKey, r.Long = clientKey, s.o.Policy.told() && !s.o.Scenario.Streams
 	client(r, rng, pollTime)
 	return r
 }
@@ -199,7 +199,7 @@ func (s *run) newSlow(rng *rand.Rand) *request {
 		path, group = fmt.Sprintf("/%x", rng.Uint64()), ""
 	}
 	r := &request{
-		Request: admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path, Flow: 2_500_000 + rng.Uint64N(5000)},
+		Request: admission.Request{Route: "GET " + path, Group: group, Method: "GET", Path: path, ClientKey: 2_500_000 + rng.Uint64N(5000)},
 		class:   slow,
 		work:    slowTime,
 		leave:   longPatience,
@@ -217,7 +217,7 @@ func client(r *request, rng *rand.Rand, stays time.Duration) {
 	}
 }
 
-// tab asks again as soon as it has its answer.
+// tab sends its next request as soon as it has the answer to the last one.
 type tab struct {
 	s    *run
 	rng  *rand.Rand
@@ -240,7 +240,7 @@ func (t *tab) again(after time.Duration) {
 	}, nil)
 }
 
-// pause is what a browser needs to ask again.
+// pause is how long a browser takes to send the next request.
 func (t *tab) pause() time.Duration {
 	return 10*time.Millisecond + time.Duration(t.rng.Float64()*float64(50*time.Millisecond))
 }

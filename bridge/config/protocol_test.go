@@ -1,0 +1,66 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestProtocol(t *testing.T) {
+	for _, c := range []struct {
+		protocol Protocol
+		backends string
+		want     Protocol
+		err      string
+	}{
+		{"", "unix:/a :9000", FastCGI, ""},
+		{"", "fcgi+unix:/a :9000", FastCGI, ""},
+		{"", "scgi+unix:/a scgi://:4000", SCGI, ""},
+		{"", "uwsgi://127.0.0.1:3031", UWSGI, ""},
+		{UWSGI, "unix:/a uwsgi://:3031", UWSGI, ""},
+		{SCGI, ":4000", SCGI, ""},
+		{"", "unix:/a scgi://:4000", "", "backends: unix:/a speaks fastcgi, and scgi://:4000 speaks scgi: all backends of an application speak one protocol"},
+		{"", "uwsgi+unix:/a scgi://:4000", "", "backends: uwsgi+unix:/a speaks uwsgi, and scgi://:4000 speaks scgi"},
+		{UWSGI, "scgi+unix:/a scgi://:4000", "", "protocol: is uwsgi, and scgi+unix:/a speaks scgi (remove one of them)"},
+		{"http", ":9000", "", `protocol: is "http", want fastcgi, scgi or uwsgi`},
+		{"", "scgi://:4000 :4000", "", "backends: :4000 is named twice"},
+	} {
+		a := Application{Protocol: c.protocol, Backends: strings.Fields(c.backends)}
+		for range 2 { // what is complete can be completed
+			err := a.Complete()
+			if c.err != "" && (err == nil || !strings.HasPrefix(err.Error(), c.err)) || c.err == "" && (err != nil || a.Protocol != c.want) {
+				t.Errorf("%s, %q: %q, %v, want %q, %s", c.backends, c.protocol, a.Protocol, err, c.want, c.err)
+			}
+		}
+	}
+	a := Application{Protocol: SCGI, Spawn: &Spawn{Command: []string{"app"}}}
+	if err := a.Complete(); err != nil || a.Protocol != SCGI || a.Multiplex != Off {
+		t.Errorf("a command: %v, %s, multiplex %s", err, a.Protocol, a.Multiplex)
+	}
+	for _, a := range []Application{{KeepAlive: On}, {Multiplex: On}} {
+		a.Backends = []string{"scgi://:4000"}
+		if err := a.Complete(); err == nil || !strings.Contains(err.Error(), "is on, and the application speaks scgi: a connection carries one request") {
+			t.Errorf("%+v: %v", a, err)
+		}
+	}
+}
+
+// An instance is the same one however its protocol is written, and another protocol is another
+// kind of application.
+func TestProtocolChange(t *testing.T) {
+	complete := func(protocol Protocol, backend string) *Application {
+		t.Helper()
+		a := &Application{Protocol: protocol, Backends: []string{backend}}
+		if err := a.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	one, same, other := complete("", "scgi+unix:/a"), complete(SCGI, "unix//a"), complete("", "unix:/a")
+	if one.Identity() != same.Identity() || one.Differs(same) != nil || same.NeedsBackend(one) != "" || !slices.Equal(one.Addresses(), []string{"unix:/a"}) {
+		t.Errorf("%s, %s, %v, needs %q, %q", one.Identity(), same.Identity(), one.Differs(same), same.NeedsBackend(one), one.Addresses())
+	}
+	if err := one.Differs(other); err == nil || err.Error() != "protocol: is scgi and fastcgi" || other.NeedsBackend(one) != "protocol" {
+		t.Errorf("%v, needs %q", err, other.NeedsBackend(one))
+	}
+}

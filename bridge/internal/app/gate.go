@@ -1,0 +1,76 @@
+package app
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/config"
+)
+
+// Complete fills in all defaults of an application and checks it. An error begins
+// with the key.
+func Complete(a *config.Application) error {
+	if err := a.Complete(); err != nil {
+		return err
+	}
+	if a.Lanes == config.Off && a.Reserve != nil {
+		return MeansNothing("reserve")
+	}
+	if a.Lanes == config.Off && a.ClientLimit != 0 {
+		return MeansNothing("client.limit")
+	}
+	return completeGate(a)
+}
+
+// MeansNothing returns the error for a setting that has no effect while lanes is off.
+func MeansNothing(key string) error {
+	return fmt.Errorf("%s: means nothing in a plain queue, and lanes is off", key)
+}
+
+// completeGate fills in the defaults that depend on the number of workers of all instances,
+// and checks the settings that must fit it.
+func completeGate(app *config.Application) error {
+	workers := app.AllWorkers()
+	d, a := admission.Defaults(workers), &app.Admission
+	app.ClientLimit, a.Unknown = cmp.Or(app.ClientLimit, d.ClientLimit), cmp.Or(a.Unknown, d.Unknown)
+	if app.Reserve == nil {
+		app.Reserve = &d.Reserve
+	}
+	most := workers - *app.Reserve
+	if a.LongMin == nil {
+		a.LongMin = new(min(d.LongMin, most))
+	}
+	switch reserve := *app.Reserve; {
+	case reserve != 0 && workers == 1:
+		return fmt.Errorf("reserve: is %d, want 0: there is one worker", reserve)
+	case reserve < 0 || reserve >= workers:
+		return fmt.Errorf("reserve: is %d, want 0 to %d: of %d workers one at least must be left for other requests", reserve, workers-1, workers)
+	case *a.LongMin < 0 || *a.LongMin > most:
+		return fmt.Errorf("admission.long_min: is %d, want 0 to %d: the reserve is %d of %d workers", *a.LongMin, most, reserve, workers)
+	case a.Unknown > workers:
+		return fmt.Errorf("admission.unknown: is %d, and there are %d workers", a.Unknown, workers)
+	case a.SpentLimit > app.ClientLimit:
+		return fmt.Errorf("admission.spent_limit: is %d, want at most client.limit, which is %d", a.SpentLimit, app.ClientLimit)
+	}
+	a.SpentLimit = cmp.Or(a.SpentLimit, min(d.SpentLimit, app.ClientLimit))
+	a.ClientRate, a.ClientBurst = cmp.Or(a.ClientRate, d.ClientRate), cmp.Or(a.ClientBurst, d.ClientBurst)
+	return nil
+}
+
+// gate is what the gate is told. The instances' workers are one lot for it; which
+// instance a request goes to is the pool's choice.
+func gate(app *config.Application) admission.Config {
+	g := admission.Defaults(app.AllWorkers())
+	g.Lanes = app.Lanes == config.On
+	g.Size, g.LongSize = app.Queue.Size, app.Queue.LongSize
+	g.Timeout, g.LongTimeout = time.Duration(app.Queue.Timeout), time.Duration(app.Queue.LongTimeout)
+	g.Reserve = *app.Reserve
+	g.ClientLimit = min(app.ClientLimit, g.Workers)
+	a := &app.Admission
+	g.LongAfter, g.StallAfter, g.WaitTarget = time.Duration(a.LongAfter), time.Duration(a.StallAfter), time.Duration(a.WaitTarget)
+	g.Unknown, g.LongMin = a.Unknown, *a.LongMin
+	g.ClientRate, g.ClientBurst, g.SpentLimit = a.ClientRate, a.ClientBurst, min(a.SpentLimit, g.ClientLimit)
+	return g
+}

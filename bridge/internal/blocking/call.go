@@ -1,0 +1,297 @@
+package blocking
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
+	"github.com/sluice-proxy/sluice/bridge/internal/nested"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+)
+
+// call is one call of ServeHTTP. It is the client and the driver of an exchange, and belongs
+// to the goroutine of ServeHTTP.
+type call struct {
+	site *Site
+	x    *exchange.Exchange
+
+	w        http.ResponseWriter
+	original *http.Request // the client's
+	r        *http.Request // the client's, or what a local redirect has made of it
+	target   *url.URL      // of a local redirect
+	began    time.Time
+
+	source *clientReader // the client's body, if there is one
+	body   body          // what remains to be sent with r
+	head   []byte        // the request as it is sent, or its first part; memory is kept
+	ticket admission.Ticket
+	beside beside
+	nest   *nested.Request // nil: the request does not come from this machine
+	file   *os.File        // that was opened for X-Sendfile
+
+	handedOver bool // the front answers
+	keepIfRead bool // the connection, if the body is read to its end after the answer
+}
+
+// keepHead is the largest buffer for a request's head that is kept, in bytes.
+const keepHead = 128 << 10
+
+func (c *call) begin(s *Site, w http.ResponseWriter, r *http.Request) {
+	c.site, c.w, c.original, c.r, c.began = s, w, r, r, time.Now()
+	s.Identify(r, &c.x.Who) // here, because a front's may need much stack
+}
+
+// reset forgets everything but the memory.
+//
+//go:noinline
+func (c *call) reset() {
+	c.x.Reset()
+	head := c.head[:0]
+	if cap(head) > keepHead {
+		head = nil
+	}
+	*c = call{x: c.x, head: head}
+}
+
+// run drives the exchange to its end.
+func (c *call) run() {
+	for w := c.x.Begin(&c.site.Site, c, c, c.began); w.For != exchange.Nothing; {
+		if w.For == exchange.Event {
+			w = c.x.Happened(c.beside.lease.Next(w.Until))
+			continue
+		}
+		w = c.wait(w)
+	}
+	if c.source != nil {
+		c.x.Out.BytesIn = c.source.n
+	}
+	if c.nest != nil {
+		c.nest.End()
+	}
+	c.body.close()
+	c.x.Out.Total = time.Since(c.began)
+}
+
+// wait waits for what takes long, or is rare.
+//
+//go:noinline
+func (c *call) wait(w exchange.Wait) exchange.Wait {
+	x := c.x
+	switch w.For {
+	case exchange.Body:
+		return x.BodyRead(c.takeBody())
+	case exchange.Grant:
+		return x.Granted(c.admit())
+	case exchange.Connection:
+		l, err := c.connect(w.Until)
+		if err != nil {
+			return x.Leased(nil, err)
+		}
+		return x.Leased(l, nil)
+	case exchange.Send:
+		return x.Sent(c.send())
+	case exchange.Pause:
+		return x.Paused(sleep(c.r.Context(), time.Until(w.Until)))
+	case exchange.Reply:
+		return x.Replied(c.reply())
+	case exchange.Relay:
+		return x.Relayed(c.relay())
+	case exchange.Open:
+		return x.Opened(c.openFile())
+	case exchange.File:
+		return x.FileSent(c.sendFile())
+	default: // exchange.Front
+		return x.FrontServed(c.serveByFront())
+	}
+}
+
+// admit waits for the gate.
+func (c *call) admit() (admission.Ticket, error) {
+	c.track()
+	t, err := c.site.Application.Gate.Acquire(c.r.Context(), &c.x.Ask)
+	c.ticket = t
+	return t, err
+}
+
+// connect waits for a connection until deadline at the latest. The pool's own limit is the
+// whole time a request may wait, and does for one that has not waited yet.
+func (c *call) connect(deadline time.Time) (*pool.Lease, error) {
+	ctx := c.r.Context()
+	if time.Until(deadline) < c.site.App.Patience()-time.Millisecond {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, deadline, pool.ErrWaitTimeout)
+		defer cancel()
+	}
+	l, err := c.site.Application.Pool.Lease(ctx, c.x.Demand)
+	c.beside.lease = l
+	if err == nil && c.nest != nil { // what the application sends from there is nested in this request
+		raw, local, remote := l.Socket()
+		c.nest.Served(c.ticket, raw, local, remote)
+	}
+	return l, err
+}
+
+// send sends the request: all of it in one write if it fits, else its head, and the body in a
+// goroutine of its own, so that an early answer is read.
+func (c *call) send() (err error) {
+	inline, whole := c.body.inline()
+	c.head, err = c.beside.lease.Begin(c.head[:0], &c.x.Request, inline, whole)
+	if err == nil && !whole {
+		c.beside.sender = startSender(c.beside.lease, &c.body)
+	}
+	return err
+}
+
+// sleep waits for d, or less if ctx ends; then it returns ctx's cause.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// track has it be found out whether the application itself has sent the request, if it must
+// wait. Only what comes from this machine can be.
+func (c *call) track() {
+	finder := c.site.Application.Nested
+	if finder == nil || c.nest != nil {
+		return
+	}
+	local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return // a front that does not say
+	}
+	if c.nest = finder.Track(c.r.RemoteAddr, local); c.nest != nil {
+		c.x.Ask.Peer = c
+	}
+}
+
+// Waits implements admission.Peer.
+func (c *call) Waits(t admission.Ticket) { c.nest.Waits(t) }
+
+// beside is the lease of an attempt, and what runs beside it.
+type beside struct {
+	lease   *pool.Lease
+	unwatch func()  // ends the watch over the client, and waits for an interruption under way
+	sender  *sender // sends the body, nil if that went out with the head
+}
+
+// take moves everything to a new owner.
+func (b *beside) take() beside {
+	moved := *b
+	*b = beside{}
+	return moved
+}
+
+// watch interrupts the lease when ctx ends. It takes the place of an earlier one.
+func (b *beside) watch(ctx context.Context) {
+	if b.unwatch != nil {
+		b.unwatch()
+	}
+	lease, done := b.lease, make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		lease.Interrupt()
+		close(done)
+	})
+	b.unwatch = func() {
+		if !stop() {
+			<-done // it would undo a Resume
+		}
+	}
+}
+
+// quiesce ends the watch and the sender, so that the lease is its owner's alone.
+func (b *beside) quiesce() {
+	if b.unwatch != nil {
+		b.unwatch()
+		b.unwatch = nil
+	}
+	if b.sender != nil {
+		b.sender.stop(b.lease)
+		b.sender = nil
+	}
+}
+
+// interruption says why the lease was interrupted. It quiesces b.
+func (b *beside) interruption(ctx context.Context) error {
+	s := b.sender
+	b.quiesce()
+	switch {
+	case s != nil && s.stream != nil && s.stream.err != nil: // net/http has ended ctx because of it
+		return clientError(s.stream.err)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case s != nil && s.err != nil:
+		return s.err
+	}
+	return pool.ErrInterrupted
+}
+
+// Watch implements exchange.Driver.
+func (c *call) Watch() { c.beside.watch(c.r.Context()) }
+
+// Interruption implements exchange.Driver.
+func (c *call) Interruption() error { return c.beside.interruption(c.r.Context()) }
+
+// Quiesce implements exchange.Driver.
+func (c *call) Quiesce() { c.beside.quiesce() }
+
+// Body implements exchange.Driver.
+func (c *call) Body() exchange.BodyState {
+	_, inline := c.body.inline()
+	s := exchange.BodyState{Length: c.body.length, Inline: inline, Streamed: c.body.stream != nil, Cut: c.source != nil && c.source.isCut()}
+	sending := false
+	if c.beside.sender != nil {
+		s.Separate = true
+		sending, s.SentAt = c.beside.sender.sending()
+	}
+	s.Touched = s.Streamed && (sending || !c.body.stream.untouched())
+	return s
+}
+
+// Abandon implements exchange.Driver.
+func (c *call) Abandon(h *exchange.Hold) { c.site.abandon(h, c.beside.take()) }
+
+// abandon waits for the application's end in a goroutine of its own.
+func (s *Site) abandon(h *exchange.Hold, b beside) {
+	a := s.Abandon(h)
+	b.lease.Resume()
+	s.Application.Background(func(ctx context.Context) {
+		b.watch(ctx)
+		for {
+			ev, err := b.lease.Next(a.Until())
+			if a.Happened(ev, err) {
+				break
+			}
+		}
+		b.quiesce()
+		a.Release()
+	})
+}
+
+// clientError is a failure of the client's, or what the front says of it.
+func clientError(err error) error {
+	e := &exchange.ClientError{Err: err}
+	if errors.Is(err, http.ErrHandlerTimeout) {
+		e.Status = http.StatusGatewayTimeout
+	} else if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		e.Status = http.StatusRequestEntityTooLarge
+	}
+	return e
+}
+
+var _ interface {
+	exchange.Client
+	exchange.Driver
+	admission.Peer
+} = (*call)(nil)

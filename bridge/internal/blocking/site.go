@@ -1,0 +1,73 @@
+package blocking
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
+	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
+	"github.com/sluice-proxy/sluice/bridge/internal/nested"
+	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/spool"
+)
+
+// Site serves the requests of one site. It is set up before the first request.
+type Site struct {
+	exchange.Site
+	Application Application
+
+	Mapper     *cgi.Mapper
+	Classifier *classify.Classifier
+	Sendfile   sendfile.Dirs
+	// Identify sets whom a request comes from.
+	Identify func(*http.Request, *cgi.Client)
+	// What a front in this process does itself; see bridge.SiteHooks. Each may be nil.
+	ErrorHandler   func(w http.ResponseWriter, r *http.Request, status int, err error) (answered bool)
+	ServeFile      func(w http.ResponseWriter, r *http.Request) (status int, bytes int64)
+	ActsOnSendfile func(w http.ResponseWriter) bool
+	// Draining reports whether answers are to end their client's connection.
+	Draining func() bool
+
+	calls sync.Pool // of *call
+}
+
+// Application is what a call needs of the application to wait for it.
+type Application struct {
+	Gate interface {
+		Acquire(context.Context, *admission.Request) (admission.Ticket, error)
+		Load() (inUse, waiting int)
+	}
+	Pool interface {
+		Lease(context.Context, pool.Demand) (*pool.Lease, error)
+	}
+	Spool    func() *spool.Store // for bodies that come
+	Discards *Discards
+	Nested   *nested.Finder // nil: the gate has no use for it
+	// Background runs f in a goroutine that outlives the call. ctx ends when the application is
+	// closed.
+	Background func(f func(ctx context.Context))
+}
+
+// Serve answers a request. It has ended all that it began when it returns, but for what waits
+// for an abandoned answer. If aborted is true, the client's connection must not be ended
+// cleanly. observe, which may be nil, is called before the rest of an unwanted body is read.
+func (s *Site) Serve(w http.ResponseWriter, r *http.Request, observe func(*exchange.Outcome)) (aborted bool) {
+	c, ok := s.calls.Get().(*call)
+	if !ok {
+		c = &call{x: exchange.New()}
+	}
+	c.begin(s, w, r)
+	c.run()
+	if observe != nil {
+		observe(&c.x.Out)
+	}
+	c.discardBody()
+	aborted = c.x.Out.Aborted
+	c.reset()
+	s.calls.Put(c)
+	return aborted
+}

@@ -1,0 +1,57 @@
+package blocking
+
+import (
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// clientWriter gives a client that takes an answer its time for each piece.
+type clientWriter struct {
+	rc      http.ResponseController
+	timeout time.Duration
+	limit   time.Time // no deadline is later; zero: there is no limit
+	loaded  func() (inUse, waiting int)
+	cut     atomic.Bool
+}
+
+func (c *call) clientWriter() *clientWriter {
+	return &clientWriter{
+		rc: *http.NewResponseController(c.w), loaded: c.site.Application.Gate.Load,
+		timeout: time.Duration(c.site.Config.Timeouts.Client), limit: c.writeLimit(),
+	}
+}
+
+// extend gives the client its time to take the next piece.
+func (c *clientWriter) extend() {
+	_ = c.rc.SetWriteDeadline(earlier(time.Now().Add(c.timeout), c.limit)) // unsupported: the front bounds writes, or nobody does
+	// Cut sets the flag first and the deadline second, so one of the two is seen here
+	// whatever the order.
+	if c.cut.Load() {
+		c.Cut() // the deadline above may have undone it
+	}
+}
+
+// Cut implements spool.Cutter: the answer had to make room, and a Write to the client
+// that is under way ends.
+func (c *clientWriter) Cut() {
+	c.cut.Store(true)
+	_ = c.rc.SetWriteDeadline(time.Unix(1, 0)) // unsupported: then it lasts as long as the client likes
+}
+
+// Pressing implements spool.Cutter: while the answer finds no room it holds a worker, and
+// requests may wait for one.
+func (c *clientWriter) Pressing() bool {
+	_, waiting := c.loaded()
+	return waiting > 0
+}
+
+// done puts back the deadline that the server has for the answer, or none: the rest of the
+// answer is net/http's to send, and another handler may be next on the connection.
+// After an error the connection ends, and net/http is not to wait for longer with what it
+// has left.
+func (c *clientWriter) done(err error) {
+	if err == nil {
+		_ = c.rc.SetWriteDeadline(c.limit)
+	}
+}

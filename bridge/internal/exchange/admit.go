@@ -1,0 +1,93 @@
+package exchange
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+)
+
+// identify finds out who asks, and whether requests of that client key are refused here.
+func (x *Exchange) identify() error {
+	x.client.SetKey(&x.Ask, &x.Who)
+	x.Out.ClientKey = x.Ask.ClientKey
+	addresses := x.site.Addresses
+	if addresses == nil || x.Ask.Shared || x.Ask.ClientKey == 0 {
+		return nil
+	}
+	tell, err := addresses.Admit(x.Ask.ClientKey, x.Ask.Address, time.Now())
+	if tell {
+		limit := &x.site.Config.Client
+		x.site.Log.Warn("a client key is used from more addresses than client.max_addresses",
+			"client_key", admission.ClientKeyName(x.Ask.ClientKey), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess)
+	}
+	return err
+}
+
+// enter has the request wait for a worker.
+func (x *Exchange) enter() Wait {
+	x.queued = time.Now()
+	if err := x.available(); err != nil {
+		return x.notAdmitted(err)
+	}
+	x.site.App.Processes().Wanted() // now: the body may have taken long
+	return Wait{For: Grant}
+}
+
+func (x *Exchange) notAdmitted(err error) Wait {
+	x.Out.Queued += time.Since(x.queued)
+	return x.fail(err)
+}
+
+// Granted reports that the gate has granted a worker, or why it has not.
+//
+// From now on the request waits for a connection: a short one for as long as queue.timeout
+// has left for it since it began to wait, a long one, which may have waited for longer
+// already, for all of queue.timeout.
+func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
+	if err != nil {
+		return x.notAdmitted(x.notServed(err))
+	}
+	x.held.ticket = t
+	lane := t.Lane()
+	x.Out.Lane = lane.String()
+	patience, now, since := x.site.App.Patience(), time.Now(), x.queued
+	if lane == admission.Mixed || lane == admission.Long || now.Sub(since) > patience {
+		since = now
+	}
+	x.deadline, x.pause = since.Add(patience), fullPause
+	body := x.driver.Body()
+	x.Demand = pool.Demand{
+		Whole:   body.Inline,
+		Body:    body.Length > 0,
+		Settled: !idempotent(x.client.Method()) || body.Streamed, // it could not be sent again
+	}
+	return Wait{For: Connection, Until: x.deadline}
+}
+
+// Leased reports that the pool has leased a connection, or why it has not.
+func (x *Exchange) Leased(l Lease, err error) Wait {
+	x.sentAt = time.Now()
+	if x.attempts == 0 {
+		x.Out.Queued += x.sentAt.Sub(x.queued)
+	}
+	if err != nil {
+		return x.fail(x.notServed(err))
+	}
+	x.held.begin(l, x.site.App.Processes(), &x.Ask, x.sentAt)
+	if limit := time.Duration(x.site.Config.Timeouts.Request); limit > 0 && x.end.IsZero() {
+		x.end = x.sentAt.Add(limit)
+	}
+	x.attempts++
+	x.Out.Attempts++
+	x.Out.Instance, x.Out.Reused = l.Addr(), !l.Fresh()
+	return Wait{For: Send}
+}
+
+// paramsError refuses a request whose meta-variables are too large together.
+type paramsError struct{ size, limit int }
+
+func (e *paramsError) Error() string {
+	return fmt.Sprintf("the request's CGI variables take %d bytes, more than max_params allows (%d)", e.size, e.limit)
+}

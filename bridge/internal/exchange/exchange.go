@@ -1,0 +1,252 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/content"
+	"github.com/sluice-proxy/sluice/bridge/internal/lines"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+)
+
+// Wait is what an exchange waits for.
+type Wait struct {
+	For   For
+	Until time.Time // For a Lease, an Event or a Pause: the latest. Zero: there is no limit.
+}
+
+// For says what a Wait is for, and with it which method reports what has happened.
+type For uint8
+
+const (
+	// Nothing: the exchange is over. If Out.Aborted is set, the client's connection must not
+	// be ended cleanly.
+	Nothing For = iota
+	// Body: the request's body is to be read, or prepared to be streamed. BodyRead.
+	Body
+	// Grant: the gate is to grant Ask a worker. Granted.
+	Grant
+	// Connection: the pool is to lease a connection that meets Demand. Leased.
+	Connection
+	// Send: Request and its body are to be sent. Sent reports that they are on their way.
+	Send
+	// Event: the application's next event. Happened.
+	Event
+	// Pause: nothing but the time, or the client's leaving. Paused.
+	Pause
+	// Reply: the client is to be sent the answer in Reply, which is complete. Replied.
+	Reply
+	// Relay: the client is to be sent the status in Reply, the header and First, then what Rest
+	// receives. Relayed.
+	Relay
+	// Open: the file that a field of Said names is to be opened. Opened.
+	Open
+	// File: the client is to be sent the file that was opened, with the status in Reply, or
+	// what its conditions ask for. The driver sets Out.Status with the header. FileSent.
+	File
+	// Front: the front is to be asked whether it has a file for a redirected request.
+	// FrontServed.
+	Front
+)
+
+// Exchange is one request on its way. A driver calls Begin, and then what the Wait that is
+// returned asks for, until that is Nothing. Its fields are the driver's to read where the
+// Wait says so.
+type Exchange struct {
+	Out     Outcome
+	Ask     admission.Request
+	Demand  pool.Demand
+	Request upstream.Request
+	Said    http.Header // the application's header, until it is the client's
+	Reply   Answer
+	First   []byte     // of the content that is relayed
+	Rest    *Rest      // of the answer that is relayed
+	Who     cgi.Client // whom the request comes from
+
+	site   *Site
+	client Client
+	driver Driver
+
+	began    time.Time
+	queued   time.Time // when the present target began to wait
+	deadline time.Time // for a connection
+	sentAt   time.Time // when the attempt began
+	end      time.Time // when the whole exchange must be over; zero: no limit
+
+	route     []byte // scratch
+	known     bool   // the length of the body is
+	attempts  int    // of the present target
+	redirects int
+	replayed  bool // it may have been run once, and is sent for the last time
+	unrun     int  // times it was sent again because it was not run
+	pause     time.Duration
+	last      error // of the attempt before, while there is a pause
+
+	held     Hold
+	watched  bool // the client's leaving interrupts
+	state    func(*Exchange, upstream.Event, error) Wait
+	bodyThen func(x *Exchange, none bool) Wait // once it is known whether there is a body
+	doneThen func(*Exchange) Wait              // once the answer was read to its end
+
+	stderr    lines.Source
+	answer    []byte // what has come of the answer: headers, and some of the content
+	begin     int    // of the header at hand, in answer
+	searched  int    // of it, for its end
+	header    int    // where the content begins, in answer
+	since     time.Time
+	interimAt time.Time // when the last interim header has come
+	resp      cgi.Response
+	content   content.Content
+	over      bool // the application has ended its answer
+	adopted   bool // the client's header was touched by the application's
+	surplus   bool // the log was told of it
+	failed    bool // the reply is an error's
+	unlisted  error
+	fileErr   error
+}
+
+const (
+	// MaxRedirects bounds the local redirects (RFC 3875, section 6.2.2) that one request may
+	// go through.
+	MaxRedirects = 10
+	// keepMax is the largest buffer that is kept for the next exchange, in bytes.
+	keepMax = 128 << 10
+	// usualVars and usualFields are how many meta-variables a browser's request has, and
+	// fields an answer, and some more.
+	usualVars, usualFields = 40, 16
+)
+
+// New returns an Exchange that can be begun. It may be used again after Reset.
+func New() *Exchange {
+	return &Exchange{Request: upstream.Request{Vars: make([]cgi.Var, 0, usualVars)}}
+}
+
+// Begin takes a request. Who is set.
+func (x *Exchange) Begin(site *Site, client Client, driver Driver, began time.Time) Wait {
+	x.site, x.client, x.driver, x.began = site, client, driver, began
+	if err := x.prepare(); err != nil {
+		return x.fail(err)
+	}
+	if x.client.BodyLength() != 0 {
+		return Wait{For: Body}
+	}
+	return x.enter()
+}
+
+// prepare does what the header alone decides: nobody is to send a body for nothing.
+func (x *Exchange) prepare() error {
+	if err := x.site.Open(); err != nil {
+		return err
+	}
+	x.Out.Client, x.Out.User = x.Who.Addr, x.Who.User
+	if x.Who.Refused != nil {
+		return x.Who.Refused
+	}
+	if err := x.identify(); err != nil {
+		return err
+	}
+	x.classify()
+	if err := x.available(); err != nil {
+		return err
+	}
+	length := x.client.BodyLength()
+	x.known = length >= 0
+	return x.mapVars(length)
+}
+
+// mapVars makes the meta-variables for a body of that length, negative if it is not known
+// yet. A request that has too many of them is refused before it takes a worker.
+func (x *Exchange) mapVars(length int64) (err error) {
+	x.Request.Vars, err = x.client.Vars(x.Request.Vars[:0], &x.Who, length)
+	if err != nil {
+		return err
+	}
+	total, err := x.site.App.Size(&x.Request)
+	if limit := x.site.Config.MaxParams; err == nil && total > limit {
+		return &paramsError{total, limit}
+	}
+	return err
+}
+
+// BodyRead reports that the body was read, or that it can be streamed.
+func (x *Exchange) BodyRead(err error) Wait {
+	if err == nil && !x.known {
+		err = x.mapVars(x.driver.Body().Length)
+	}
+	if err != nil {
+		return x.fail(err)
+	}
+	return x.enter()
+}
+
+// classify says what is asked for. A local redirect asks for something else.
+func (x *Exchange) classify() { x.route = x.client.Classify(&x.Ask, x.route) }
+
+// redirect goes on with the target of a local redirect (RFC 3875, section 6.2.2). What was
+// decided for the request before does not hold for it.
+func (x *Exchange) redirect() Wait {
+	x.redirects++
+	x.replayed, x.unrun, x.attempts = false, 0, 0
+	x.client.Redirect()
+	x.client.Identify(&x.Who) // who may see one path need not see another
+	x.classify()
+	return Wait{For: Front}
+}
+
+// FrontServed reports whether the front has answered a redirected request with a file of its
+// own: a status and a number of bytes, or status 0.
+func (x *Exchange) FrontServed(status int, bytes int64) Wait {
+	if status != 0 {
+		x.Out.Status, x.Out.BytesOut = status, bytes
+		return Wait{}
+	}
+	if err := x.mapVars(0); err != nil {
+		return x.fail(err)
+	}
+	if x.redirects == MaxRedirects {
+		return x.fail(&appError{ErrorProtocol, errors.New("too many local redirects")})
+	}
+	return x.enter()
+}
+
+// Reset forgets everything but the memory, for the next Begin. Inlined, its copy of an
+// exchange would be in the frame of a driver, and make the stack of each parked request
+// larger.
+//
+//go:noinline
+func (x *Exchange) Reset() {
+	clear(x.Request.Vars) // they refer to the request
+	x.forgetSaid()
+	route, vars, answer, said := x.route[:0], x.Request.Vars[:0], x.answer[:0], x.Said
+	if cap(answer) > keepMax {
+		answer = nil
+	}
+	*x = Exchange{route: route, Request: upstream.Request{Vars: vars}, answer: answer, Said: said}
+}
+
+// forgetSaid makes room for what a header says. A map keeps the room that it once had.
+func (x *Exchange) forgetSaid() {
+	if x.Said == nil || len(x.Said) > 2*usualFields {
+		x.Said = make(http.Header, usualFields)
+	}
+	clear(x.Said)
+}
+
+// context ends when nobody waits for the answer.
+func (x *Exchange) context() context.Context { return x.client.Context() }
+
+// within returns the earlier of t and the end of the time the whole exchange has.
+func (x *Exchange) within(t time.Time) time.Time {
+	if !x.end.IsZero() && x.end.Before(t) {
+		return x.end
+	}
+	return t
+}
+
+// overdue reports whether the exchange has used up its time.
+func (x *Exchange) overdue() bool { return !x.end.IsZero() && !time.Now().Before(x.end) }

@@ -1,0 +1,43 @@
+package exchange
+
+import (
+	"log/slog"
+	"sync"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
+)
+
+// Site is what the exchanges of one site have in common.
+type Site struct {
+	Config    *config.Site // complete
+	Log       *slog.Logger
+	App       Application
+	Addresses *addresslimit.Table // nil: there is no limit
+	// Open returns why no request is taken any more, or nil.
+	Open func() error
+
+	headers headerNotices
+	unsent  unsentNotices
+	answers sync.Pool // of *[]byte: what exchanges have lent
+}
+
+// lendAnswer lets others have the memory of an answer's beginning, which was sent: the rest
+// may take long.
+func (x *Exchange) lendAnswer() {
+	a := x.answer[:0]
+	x.answer = nil
+	if cap(a) <= keepMax {
+		x.site.answers.Put(&a)
+	}
+}
+
+// borrowAnswer is for an exchange that has lent its own.
+func (x *Exchange) borrowAnswer() {
+	if x.answer != nil {
+		return
+	}
+	if a, ok := x.site.answers.Get().(*[]byte); ok {
+		x.answer = *a
+	}
+}

@@ -1,0 +1,141 @@
+package bridge
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/app"
+	"github.com/sluice-proxy/sluice/bridge/internal/classify"
+)
+
+// SiteHooks are the callbacks of a Handler. All are optional.
+type SiteHooks struct {
+	// Observe is called once per request, after its end, with what became of it.
+	// Default: none.
+	Observe func(*http.Request, *Outcome)
+	// Identify completes who a request comes from, for a front in this process that knows
+	// more: who has logged in, whom a proxy speaks for. If it sets Refused, that is the
+	// answer. It is called for what a local redirect leads to as well. Default: nobody
+	// knows more.
+	Identify func(*http.Request, *cgi.Client)
+	// Expand gives each value of Env the form it has for a request. Default: as it is
+	// written.
+	Expand func(r *http.Request, value string) string
+	// RootOf gives the root for a request, in place of Root, which is then only shown. A path
+	// that is not absolute, or climbs, is answered with 404, and so is one where no directory
+	// is; that a name which a client has chosen is no ".git" is for RootOf to see to. Default:
+	// it is Root.
+	RootOf func(*http.Request) (string, error)
+	// ErrorHandler may answer a request that has failed with err, and before anything was sent
+	// for it, in place of Sluice's plain page. The header of w holds what goes with the error:
+	// Proxy-Status, Retry-After, Location. If it returns false, Sluice answers. Default: Sluice
+	// answers.
+	ErrorHandler func(w http.ResponseWriter, r *http.Request, status int, err error) (answered bool)
+	// ServeFile answers r, which a local redirect of the application has led to, if it asks for
+	// a static file that the front sends itself. It returns the status and the number of bytes
+	// that the client was sent, or status 0. Default: the client is redirected to static files.
+	ServeFile func(w http.ResponseWriter, r *http.Request) (status int, bytes int64)
+	// ActsOnSendfile reports whether w acts on X-Sendfile and X-Accel-Redirect itself, as a
+	// trusted proxy may. Then it is given these fields where Sluice does not send the file.
+	// Default: it does not.
+	ActsOnSendfile func(w http.ResponseWriter) bool
+}
+
+// site is the complete configuration of a Handler.
+type site struct {
+	SiteConfig
+	SiteHooks
+	Logger    *slog.Logger
+	preset    string
+	keySource classify.KeySource // Client.Key, parsed
+}
+
+// newSite completes and checks the configuration of a site. app is complete.
+func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *slog.Logger) (*site, error) {
+	s := &site{SiteConfig: cfg, SiteHooks: hooks, Logger: logger, preset: app.Preset}
+	if err := s.Complete(); err != nil {
+		return nil, err
+	}
+	if err := checkSite(&s.SiteConfig, app); err != nil {
+		return nil, err
+	}
+	var err error
+	s.keySource, err = completeClient(&s.Client)
+	return s, err
+}
+
+func (s *site) cgi() cgi.Config {
+	return cgi.Config{
+		Preset: s.preset, Mount: s.Mount,
+		Root: s.Root, RootOf: s.RootOf, KeepRootSymlink: s.ResolveRootSymlink == Off, AppRoot: s.AppRoot, Unchecked: s.CheckFiles == Off,
+		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback,
+		Static: s.Static, StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
+		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader,
+		UnderscoreHeaders: s.UnderscoreHeaders,
+	}
+}
+
+// checkSite checks a site in front of an application. Both are complete.
+func checkSite(s *SiteConfig, a *ApplicationConfig) error {
+	switch {
+	case a.Lanes == Off && len(s.LongPoll) > 0:
+		return app.MeansNothing("long_poll")
+	case a.Lanes == Off && s.PollAnswer != PollAnswer{}:
+		return app.MeansNothing("queue.poll_answer.status")
+	}
+	for _, p := range s.LongPoll {
+		if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") || strings.Contains(p, "?") {
+			return fmt.Errorf("long_poll: %q: want a path beginning with \"/\", without a query; \"*\" stands for any run of characters", p)
+		}
+		if err := canPoll(s, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// escaped is a byte as URLs have it.
+var escaped = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// canPoll returns why no path that is answered can be as a pattern of LongPoll says.
+func canPoll(s *SiteConfig, pattern string) error {
+	if escaped.MatchString(pattern) {
+		return fmt.Errorf("long_poll: %q: can match nothing, paths are compared when they are decoded: write \"/a b\" for \"/a%%20b\"", pattern)
+	}
+	fixed, _, star := strings.Cut(pattern, "*")
+	if star { // up to the last whole segment
+		fixed = fixed[:strings.LastIndexByte(fixed, '/')+1]
+	}
+	paths := cgi.Config{Mount: s.Mount, Hide: s.Hide}
+	if fixed != "" && paths.Hides(strings.TrimPrefix(fixed, strings.TrimSuffix(s.Mount, "/"))) {
+		return fmt.Errorf("long_poll: %q: can match nothing, hide has it out of reach", pattern)
+	}
+	return nil
+}
+
+// completeClient fills in the defaults of f and checks it. It returns the Key, parsed.
+func completeClient(f *ClientConfig) (source classify.KeySource, err error) {
+	if source, err = classify.ParseKeySource(f.Key); err != nil {
+		return source, fmt.Errorf("client.key: %w", err)
+	}
+	switch {
+	case f.MaxAddresses == 0 && f.Excess != "":
+		return source, errors.New("client.excess: means nothing without client.max_addresses, which is not set")
+	case f.MaxAddresses == 0 && f.Per != 0:
+		return source, errors.New("client.per: means nothing without client.max_addresses, which is not set")
+	case f.MaxAddresses == 0:
+		return source, nil
+	case !source.NamesAccounts():
+		return source, fmt.Errorf("client.max_addresses: client.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
+	}
+	f.Per = cmp.Or(f.Per, Duration(10*time.Minute))
+	f.Excess = cmp.Or(f.Excess, Refuse)
+	return source, nil
+}
