@@ -17,20 +17,20 @@ import (
 // connections returns the configuration of the pool, without instances. app is complete.
 func connections(app *ApplicationConfig, h *BackendHooks) pool.Config {
 	return pool.Config{
-		Codec:       h.codec,
-		Workers:     app.Workers,
-		DialTimeout: time.Duration(app.Timeouts.Dial),
-		WaitTimeout: time.Duration(app.Queue.Timeout),
-		SendTimeout: time.Duration(app.Timeouts.Send),
-		IdleTimeout: time.Duration(app.Timeouts.Idle),
-		CloseDelay:  closeDelay(app),
-		TurnsAway:   !app.Scripts(),
-		Retires:     app.Preset == cgi.PresetPHP,
-		WorksOn:     app.Preset == cgi.PresetPHP,
-		KeepAlive:   keepAlive(app),
-		Multiplex:   map[Switch]pool.Multiplex{On: pool.MultiplexOn, Auto: pool.MultiplexAuto, Off: pool.MultiplexOff}[app.Multiplex],
-		Logger:      h.Logger,
-		OnOutage:    h.OnOutage,
+		Codec:          h.codec,
+		Workers:        app.Workers,
+		DialTimeout:    time.Duration(app.Timeouts.Dial),
+		WaitTimeout:    time.Duration(app.Queue.Timeout),
+		SendTimeout:    time.Duration(app.Timeouts.Send),
+		IdleTimeout:    time.Duration(app.Timeouts.Idle),
+		CloseDelay:     closeDelay(app),
+		ClosesWhenFull: !app.Scripts(),
+		ClosesIdle:     app.Preset == cgi.PresetPHP,
+		WorksOn:        app.Preset == cgi.PresetPHP,
+		KeepAlive:      keepAlive(app),
+		Multiplex:      map[Switch]pool.Multiplex{On: pool.MultiplexOn, Auto: pool.MultiplexAuto, Off: pool.MultiplexOff}[app.Multiplex],
+		Logger:         h.Logger,
+		OnOutage:       h.OnOutage,
 	}
 }
 

@@ -246,7 +246,7 @@ func (x *exchange) dispatch(queued, deadline time.Time) (target *url.URL, err er
 			demand.Avoid = e.Addr
 		}
 		demand.Fresh = demand.Fresh || x.replayed || x.unrun > 0
-		demand.Settled = demand.Settled || x.replayed // the next is its last chance
+		demand.NoReplay = demand.NoReplay || x.replayed // the next is its last chance
 	}
 }
 
@@ -254,9 +254,9 @@ func (x *exchange) dispatch(queued, deadline time.Time) (target *url.URL, err er
 func (x *exchange) demand() pool.Demand {
 	_, whole := x.body.inline()
 	return pool.Demand{
-		Whole:   whole,
-		Body:    x.body.length > 0,
-		Settled: !idempotent(x.r.Method) || x.body.stream != nil, // it could not be sent again
+		Buffered: whole,
+		Body:     x.body.length > 0,
+		NoReplay: !idempotent(x.r.Method) || x.body.stream != nil, // it could not be sent again
 	}
 }
 

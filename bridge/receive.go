@@ -188,7 +188,7 @@ func (x *exchange) awaitFirst() (upstream.Event, error) {
 func (x *exchange) awaitReading() (upstream.Event, error) {
 	lease := x.held.lease
 	for _, after := range [...]time.Duration{ignoredAfter / 2, ignoredAfter} {
-		if !lease.Ignored() {
+		if !lease.RequestUnread() {
 			return upstream.Event{}, os.ErrDeadlineExceeded
 		}
 		ev, err := x.held.next(x.within(x.sentAt.Add(after)))
@@ -196,10 +196,10 @@ func (x *exchange) awaitReading() (upstream.Event, error) {
 			return ev, err
 		}
 		if after < ignoredAfter {
-			lease.Elsewhere()
+			lease.ProbeServing()
 		}
 	}
-	if lease.Ignored() {
+	if lease.RequestUnread() {
 		return upstream.Event{}, x.forsake()
 	}
 	return upstream.Event{}, os.ErrDeadlineExceeded
@@ -209,8 +209,8 @@ func (x *exchange) awaitReading() (upstream.Event, error) {
 // again, and there is somewhere else to send it. Else it returns the time-out that there was.
 func (x *exchange) forsake() error {
 	if x.replayed || !idempotent(x.r.Method) || !x.body.replayable() {
-		x.held.lease.NoteIgnored()
-	} else if err := x.held.lease.Forsake(); err != nil {
+		x.held.lease.NoteUnread()
+	} else if err := x.held.lease.AbandonUnread(); err != nil {
 		return err
 	}
 	return os.ErrDeadlineExceeded

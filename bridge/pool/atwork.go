@@ -13,14 +13,14 @@ import (
 
 // backWithin is how long a process may take to come back to its connection before a
 // request goes elsewhere. Most are back before the answer is here.
-const backWithin = 5 * time.Millisecond
+const backTimeout = 5 * time.Millisecond
 
 // workMax is how long a process counts as taken that does not come back. It is taken for
 // as long as it works; what has hung would be waited for by who drains the instance.
 const workMax = 10 * time.Minute
 
 // caughtUp reports whether the application is known to have read all that was written.
-func (c *conn) caughtUp() bool {
+func (c *conn) hasReadAll() bool {
 	if c.unread == nil || c.inst.Relayed {
 		return false
 	}
@@ -29,7 +29,7 @@ func (c *conn) caughtUp() bool {
 }
 
 // behind reports whether it is known not to have.
-func (c *conn) behind() bool {
+func (c *conn) hasUnread() bool {
 	if c.unread == nil {
 		return false
 	}
@@ -40,62 +40,62 @@ func (c *conn) behind() bool {
 // isBack reports whether the process of a kept connection is there to read it, or may be,
 // after a moment at most.
 func (p *Pool) isBack(c *conn) bool {
-	if !p.config().WorksOn || !c.behind() {
+	if !p.config().WorksOn || !c.hasUnread() {
 		return true
 	}
-	return c.unread.AwaitUntil(time.Now().Add(backWithin)) == nil
+	return c.unread.AwaitUntil(time.Now().Add(backTimeout)) == nil
 }
 
 // setAside takes a kept connection back from a request that was given it: its process is
 // at work. It holds that process, and nobody is given it, until the process is back.
-func (p *Pool) setAside(c *conn) {
-	var victims []*conn
+func (p *Pool) releaseAtWork(c *conn) {
+	var toClose []*conn
 	p.mu.Lock()
 	c.uses--
-	p.vacate(c)
-	if p.closed || c.inst.standing == removed {
-		p.move(c, closing)
-		victims = []*conn{c}
+	p.release(c)
+	if p.closed || c.inst.membership == removed {
+		p.setState(c, closing)
+		toClose = []*conn{c}
 	} else {
-		p.detain(c)
+		p.holdAtWork(c)
 	}
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // detain is setAside for a connection that nobody uses.
-func (p *Pool) detain(c *conn) {
+func (p *Pool) holdAtWork(c *conn) {
 	p.noteWork(c.inst)
-	p.move(c, atWork)
+	p.setState(c, atWork)
 	p.awaitBack(c)
 }
 
 // noteWork notes that a process works on.
 func (p *Pool) noteWork(in *instance) {
 	in.counters.workedOn++
-	if time.Since(in.habits.workedOnAt) >= tellEvery {
+	if time.Since(in.behaviour.workedOnAt) >= logEvery {
 		p.log(in, slog.LevelInfo, "a process works on after its answer; requests go to others until it is back")
 	}
-	in.habits.workedOnAt = time.Now()
+	in.behaviour.workedOnAt = time.Now()
 }
 
 // closeWhenBack is for a connection that is to be closed, and whose process may be at work:
 // it would not be free then. Most are back in a moment.
 func (p *Pool) closeWhenBack(c *conn) {
-	p.move(c, atWork)
+	p.setState(c, atWork)
 	p.tasks.Go(func() {
 		back := p.isBack(c)
 		p.mu.Lock()
-		var victims []*conn
+		var toClose []*conn
 		if back {
 			c.evicted = false // nothing more is looked at
-			p.move(c, closing)
-			victims = []*conn{c}
+			p.setState(c, closing)
+			toClose = []*conn{c}
 		} else {
-			p.detain(c)
+			p.holdAtWork(c)
 		}
 		p.mu.Unlock()
-		p.closeAll(victims)
+		p.closeAll(toClose)
 	})
 }
 
@@ -104,21 +104,21 @@ func (p *Pool) closeWhenBack(c *conn) {
 func (p *Pool) awaitBack(c *conn) {
 	p.tasks.Go(func() {
 		begun := time.Now()
-		back := p.awaitFor(c, mayBeMute)
-		if !back && !p.muted(c) {
+		back := p.awaitFor(c, muteAfter)
+		if !back && !p.isMute(c) {
 			back = p.awaitFor(c, workMax-time.Since(begun))
 		}
 		p.mu.Lock()
-		var victims []*conn
+		var toClose []*conn
 		if back && !c.evicted {
-			victims = p.handBack(c)
+			toClose = p.recycle(c)
 		} else {
 			c.evicted = false // nothing more is looked at
-			p.move(c, closing)
-			victims = []*conn{c}
+			p.setState(c, closing)
+			toClose = []*conn{c}
 		}
 		p.mu.Unlock()
-		p.closeAll(victims)
+		p.closeAll(toClose)
 	})
 }
 

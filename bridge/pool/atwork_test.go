@@ -64,8 +64,8 @@ func TestRequestsAvoidAProcessAtWork(t *testing.T) {
 		p, peer := phpPool(t, 3)
 		together(t, p, 2, 0)
 		visit(t, p, Demand{}, 10*time.Second) // on the connection that was used last
-		if d := visit(t, p, Demand{}, 0); d != backWithin {
-			t.Errorf("the next request took %v, want %v", d, backWithin)
+		if d := visit(t, p, Demand{}, 0); d != backTimeout {
+			t.Errorf("the next request took %v, want %v", d, backTimeout)
 		}
 		wantAtWork(t, p, 1, 1, 2)
 		for range 3 {
@@ -93,7 +93,7 @@ func TestProcessIsBackInAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 3)
 		for range 5 {
-			if d := visit(t, p, Demand{}, backWithin-time.Millisecond); d > backWithin {
+			if d := visit(t, p, Demand{}, backTimeout-time.Millisecond); d > backTimeout {
 				t.Errorf("a request took %v", d)
 			}
 		}
@@ -133,7 +133,7 @@ func TestProcessAtWorkForTooLong(t *testing.T) {
 		}
 		begun := time.Now()
 		l := mustLease(t, p)
-		if d := time.Since(begun); d != workMax+backWithin || !l.Fresh() {
+		if d := time.Since(begun); d != workMax+backTimeout || !l.Fresh() {
 			t.Errorf("after %v, fresh: %v", d, l.Fresh())
 		}
 		synctest.Wait()
@@ -204,7 +204,7 @@ func TestProcessAtWorkEnds(t *testing.T) {
 		together(t, p, 2, 10*time.Second)
 		for range 2 {
 			g := startLease(p)
-			time.Sleep(backWithin)
+			time.Sleep(backTimeout)
 			g.cancel()
 			if g.ended(); g.lease != nil {
 				t.Error("it got a connection")
@@ -254,7 +254,7 @@ func TestProcessAtWorkEnds(t *testing.T) {
 
 // Where it cannot be seen whether a process is back, or what is seen may be a proxy, the
 // process is asked.
-func TestProcessIsAsked(t *testing.T) {
+func TestProcessIsQueried(t *testing.T) {
 	for name, hide := range map[string]func(*Instance){
 		"it cannot be seen": func(in *Instance) { in.Unread = nil },
 		"it may be a proxy": func(in *Instance) {
@@ -277,8 +277,8 @@ func TestProcessIsAsked(t *testing.T) {
 					t.Errorf("%d questions on %d connections", n, peer.Accepted())
 				}
 				visit(t, p, Demand{}, 2*time.Second)
-				if d := visit(t, p, Demand{}, 0); d != backWithin {
-					t.Errorf("the next request took %v, want %v", d, backWithin)
+				if d := visit(t, p, Demand{}, 0); d != backTimeout {
+					t.Errorf("the next request took %v, want %v", d, backTimeout)
 				}
 				wantAtWork(t, p, 1, 1, 1)
 				time.Sleep(2 * time.Second)
@@ -302,7 +302,7 @@ func (allRead) AwaitUntil(time.Time) error  { return nil }
 
 // A process that closes its connection when it was asked is not asked for a while. If it
 // can be seen that does; else connections are not kept meanwhile.
-func TestProcessDislikesToBeAsked(t *testing.T) {
+func TestProcessClosesWhenQueried(t *testing.T) {
 	for name, sees := range map[string]bool{"seen": true, "not seen": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -329,14 +329,14 @@ func TestProcessDislikesToBeAsked(t *testing.T) {
 					wantKeepAlive(t, p, "on", "")
 					wantCounts(t, p, counts{idle: 1})
 					visit(t, p, Demand{}, time.Second)
-					if d := visit(t, p, Demand{}, 0); d != backWithin {
-						t.Errorf("the next request took %v, want %v", d, backWithin)
+					if d := visit(t, p, Demand{}, 0); d != backTimeout {
+						t.Errorf("the next request took %v, want %v", d, backTimeout)
 					}
 					return
 				}
 				wantKeepAlive(t, p, "off", "nobody can tell")
 				wantCounts(t, p, counts{})
-				time.Sleep(askAgainAfter)
+				time.Sleep(queryAgainClosed)
 				visit(t, p, Demand{}, 0)
 				synctest.Wait()
 				if n := len(peer.Asked()); n != 2 {
@@ -354,7 +354,7 @@ func TestLeavesWhileAProcessIsAtWork(t *testing.T) {
 		together(t, p, 1, time.Second)
 		g := startLease(p)
 		g.cancel()
-		time.Sleep(backWithin)
+		time.Sleep(backTimeout)
 		if !g.ended() || !errors.Is(g.err, context.Canceled) {
 			t.Errorf("%v, %v", g.lease, g.err)
 		}
@@ -372,7 +372,7 @@ func TestProcessIsMute(t *testing.T) {
 		in.Unread = nil
 		p := newPool(t, phpConfig(1, in))
 		visit(t, p, Demand{}, 0)
-		if d := visit(t, p, Demand{}, 0); d > mayBeMute+backWithin {
+		if d := visit(t, p, Demand{}, 0); d > muteAfter+backTimeout {
 			t.Errorf("the next request took %v", d)
 		}
 		wantKeepAlive(t, p, "off", "nobody can tell")

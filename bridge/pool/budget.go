@@ -6,7 +6,7 @@ import (
 )
 
 // occupy counts one request more on a connection.
-func (p *Pool) occupy(c *conn, d Demand) {
+func (p *Pool) acquire(c *conn, d Demand) {
 	if c.uses > 0 {
 		c.inst.counters.reuses++
 	}
@@ -17,18 +17,18 @@ func (p *Pool) occupy(c *conn, d Demand) {
 		return
 	}
 	c.bodies = d.Body
-	c.once = c.mux == nil && p.once(c.inst)
+	c.noKeepAlive = c.mux == nil && p.noKeepAlive(c.inst)
 	p.unpark(c)
-	p.move(c, busy)
+	p.setState(c, busy)
 	if c.uses == 1 && c.mux == nil && !c.proved {
-		c.inst.queue.expect(c)
+		c.inst.queue.track(c)
 	}
-	p.watch(c.inst)
+	p.scheduleQueueCheck(c.inst)
 }
 
 // vacate counts one request less on a connection. The caller hands it back or
 // closes it if it was the last.
-func (p *Pool) vacate(c *conn) {
+func (p *Pool) release(c *conn) {
 	if c.streams > 1 {
 		c.inst.extra--
 	}
@@ -39,43 +39,43 @@ func (p *Pool) vacate(c *conn) {
 // keeps it, or lets it be closed: if it was never used, because none is dialled before
 // a request needs it, or if another waits to be accepted. It returns what has to be
 // closed.
-func (p *Pool) handBack(c *conn) (victims []*conn) {
+func (p *Pool) recycle(c *conn) (toClose []*conn) {
 	switch {
 	case c.streams > 0:
-		return p.kick()
-	case p.closed, c.retired, c.inst.standing != serving, p.surplus(c), c.uses > 0 && c.mux == nil && !p.keeps(c.inst):
+		return p.dispatchWaiters()
+	case p.closed, c.noMore, c.inst.membership != serving, p.isSurplus(c), c.uses > 0 && c.mux == nil && !p.keeps(c.inst):
 		p.unshare(c)
-		p.move(c, closing)
+		p.setState(c, closing)
 		return []*conn{c}
-	case c.uses > 0 && c.inst.queue.owed > 0:
-		return []*conn{p.pay(c)}
+	case c.uses > 0 && c.inst.queue.toShed > 0:
+		return []*conn{p.shedOne(c)}
 	}
 	if c.mux == nil {
-		w, room := p.next(c)
+		w, room := p.firstWaiter(c)
 		switch {
 		case w != nil && !room:
-			p.settle(w, c, nil)
+			p.resolve(w, c, nil)
 			return nil
 		case room, c.uses == 0:
 			c.evicted = room
-			p.move(c, closing)
+			p.setState(c, closing)
 			return []*conn{c}
 		}
 	}
 	p.park(c)
-	victims = p.kick() // some may share it
+	toClose = p.dispatchWaiters() // some may share it
 	if c.uses == 0 && c.state == idle {
-		victims = append(victims, p.drop(c))
+		toClose = append(toClose, p.takeIdle(c))
 	}
-	return victims
+	return toClose
 }
 
 // next returns the first waiter that a connection is for: one that takes it, or one
 // that needs another and has waited for longer, for which its room is. Without that
 // a request that needs a new connection would wait for as long as others come that
 // do not.
-func (p *Pool) next(c *conn) (w *waiter, room bool) {
-	making := p.making()
+func (p *Pool) firstWaiter(c *conn) (w *waiter, room bool) {
+	making := p.closingCount()
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		w := e.Value.(*waiter)
 		switch {
@@ -101,7 +101,7 @@ func (p *Pool) suits(c *conn, d Demand) bool {
 }
 
 // making is how many connections are being closed, and will make room.
-func (p *Pool) making() (n int) {
+func (p *Pool) closingCount() (n int) {
 	for _, in := range p.instances {
 		n += in.count[closing]
 	}
@@ -110,7 +110,7 @@ func (p *Pool) making() (n int) {
 
 // park keeps a connection.
 func (p *Pool) park(c *conn) {
-	p.move(c, idle)
+	p.setState(c, idle)
 	c.idleSince = time.Now()
 	c.inst.idle = append(c.inst.idle, c)
 	p.schedule(c.idleSince.Add(p.config().IdleTimeout))
@@ -119,8 +119,8 @@ func (p *Pool) park(c *conn) {
 // unpark takes a connection from among those that are kept, if it is there.
 func (p *Pool) unpark(c *conn) {
 	in := c.inst
-	if c == in.keep.witness {
-		p.becomes(in, untried, "")
+	if c == in.keep.trialConn {
+		p.setKeepState(in, keepUnknown, "")
 	}
 	if i := slices.Index(in.idle, c); i >= 0 {
 		in.idle = slices.Delete(in.idle, i, i+1)
@@ -128,31 +128,31 @@ func (p *Pool) unpark(c *conn) {
 }
 
 // evict takes an instance's oldest idle connection out for closing.
-func (p *Pool) evict(in *instance) *conn {
+func (p *Pool) evictOldest(in *instance) *conn {
 	c := in.idle[0]
 	c.evicted = true
-	return p.drop(c)
+	return p.takeIdle(c)
 }
 
 // evictAll takes all of an instance's idle connections out for closing.
-func (p *Pool) evictAll(in *instance) (victims []*conn) {
+func (p *Pool) evictAll(in *instance) (toClose []*conn) {
 	for len(in.idle) > 0 {
-		victims = append(victims, p.evict(in))
+		toClose = append(toClose, p.evictOldest(in))
 	}
-	return victims
+	return toClose
 }
 
 // drop takes an idle connection out for closing.
-func (p *Pool) drop(c *conn) *conn {
+func (p *Pool) takeIdle(c *conn) *conn {
 	p.unpark(c)
 	p.unshare(c)
-	p.move(c, closing)
+	p.setState(c, closing)
 	return c
 }
 
 // move is the one place where a connection changes state. A connection enters
 // the budget in startDial alone, which looks whether there is room.
-func (p *Pool) move(c *conn, to connState) {
+func (p *Pool) setState(c *conn, to connState) {
 	in := c.inst
 	if c.state == none {
 		in.all[c] = struct{}{}
@@ -168,11 +168,11 @@ func (p *Pool) move(c *conn, to connState) {
 		p.recount()
 	}
 	c.state = to
-	in.announce()
+	in.signalDrained()
 	if to != closing && to != none {
 		return
 	}
-	in.queue.hear(c)
+	in.queue.untrack(c)
 	if c.answered {
 		c.answered = false
 		in.observed.answering--

@@ -17,12 +17,12 @@ const (
 // Config.Workers and is lowered each time the application shows that it is full,
 // because somebody else may use it too, or workers may be set too high.
 type capacity struct {
-	now    int // at least 1, at most Config.Workers
-	growAt time.Time
-	step   time.Duration // how long after growAt it grows again
-	fullAt time.Time     // when the application was last seen to be full
-	shutAt time.Time     // when it last closed a new connection, which it had accepted
-	tellAt time.Time     // when the log is told, with what it has come to; zero: it was, or need not be
+	now      int // at least 1, at most Config.Workers
+	growAt   time.Time
+	step     time.Duration // how long after growAt it grows again
+	fullAt   time.Time     // when the application was last seen to be full
+	closedAt time.Time     // when it last closed a new connection, which it had accepted
+	logAt    time.Time     // when the log is told, with what it has come to; zero: it was, or need not be
 
 	// proven is the most connections that have been open at once and had each got a
 	// byte of answer, at least 1; answering is how many are so now. Up to there a new
@@ -33,9 +33,11 @@ type capacity struct {
 
 // lately is how long an application may take to free what a closed connection held,
 // on a busy machine.
-const lately = time.Second
+const freeWithin = time.Second
 
-func (o *capacity) freedLately() bool { return !o.freedAt.IsZero() && time.Since(o.freedAt) < lately }
+func (o *capacity) freedLately() bool {
+	return !o.freedAt.IsZero() && time.Since(o.freedAt) < freeWithin
+}
 
 // Capacity is how many requests the application is believed to hold now: the sum of
 // its instances, without those that are set aside, unless all are: then a request must
@@ -83,8 +85,8 @@ func (p *Pool) lower(in *instance, n int) {
 	}
 	now := time.Now()
 	if before == p.config().Workers {
-		o.tellAt = now.Add(lately)
-		p.schedule(o.tellAt)
+		o.logAt = now.Add(freeWithin)
+		p.schedule(o.logAt)
 	}
 	o.growAt, o.step = now.Add(growEvery), growEvery/2
 	p.schedule(o.growAt)
@@ -95,7 +97,7 @@ func (p *Pool) lower(in *instance, n int) {
 // second.
 func (p *Pool) backlogFull(in *instance) {
 	in.counters.backlogs++
-	if o := &in.observed; o.fullAt.IsZero() || time.Since(o.fullAt) >= lately {
+	if o := &in.observed; o.fullAt.IsZero() || time.Since(o.fullAt) >= freeWithin {
 		o.fullAt = time.Now()
 		p.lower(in, o.now-1)
 	}
@@ -125,7 +127,7 @@ func (p *Pool) suspectFull(in *instance) (serving bool) {
 func (in *instance) turnedAway() (serving bool) {
 	in.counters.turnedAway++
 	in.observed.fullAt = time.Now()
-	in.observed.shutAt = in.observed.fullAt
+	in.observed.closedAt = in.observed.fullAt
 	return in.servedLately(time.Minute)
 }
 
@@ -136,8 +138,8 @@ func (p *Pool) grow(in *instance, now time.Time) {
 	if o.now >= p.config().Workers {
 		return
 	}
-	if !o.tellAt.IsZero() && !now.Before(o.tellAt) {
-		o.tellAt = time.Time{}
+	if !o.logAt.IsZero() && !now.Before(o.logAt) {
+		o.logAt = time.Time{}
 		p.log(in, slog.LevelWarn, "the application is full with fewer connections than it has workers",
 			slog.Int("connections", o.now), slog.Int("workers", p.config().Workers))
 	}
@@ -152,8 +154,8 @@ func (p *Pool) grow(in *instance, now time.Time) {
 	if o.now < p.config().Workers {
 		p.schedule(o.growAt)
 	}
-	if !o.tellAt.IsZero() {
-		p.schedule(o.tellAt)
+	if !o.logAt.IsZero() {
+		p.schedule(o.logAt)
 	}
 }
 
@@ -162,11 +164,11 @@ func (p *Pool) grow(in *instance, now time.Time) {
 // again and the application never had so many, or may not have noticed yet that it
 // has one less, or the request has met trouble before.
 func (p *Pool) mayTurnAway(in *instance, d Demand) bool {
-	if !p.config().TurnsAway {
+	if !p.config().ClosesWhenFull {
 		return false
 	}
 	full := in.observed.now < p.config().Workers || !in.observed.fullAt.IsZero() && time.Since(in.observed.fullAt) < growEvery
-	return full || d.Settled && (d.Fresh || in.used() > in.observed.proven || in.observed.freedLately())
+	return full || d.NoReplay && (d.Fresh || in.used() > in.observed.proven || in.observed.freedLately())
 }
 
 // noteAnswering counts a connection on which the first byte of answer has come.
@@ -177,8 +179,8 @@ func (p *Pool) noteAnswering(c *conn) {
 		return
 	}
 	c.answered = true
-	c.inst.queue.hear(c)
-	p.noteGuess(c)
+	c.inst.queue.untrack(c)
+	p.confirmSuspicion(c)
 	o := &c.inst.observed
 	o.answering++
 	o.proven = max(o.proven, o.answering)

@@ -54,7 +54,7 @@ func TestCapacityOfOneThatIsFull(t *testing.T) {
 		small, large := fcgitest.Start(t, fcgitest.Threads(1, 0, page)), fcgitest.Start(t, fcgitest.Hello)
 		p := newPool(t, Config{
 			Instances: []Instance{{Addr: "small", Dial: small.Dial}, {Addr: "large", Dial: large.Dial}},
-			Workers:   4, TurnsAway: true,
+			Workers:   4, ClosesWhenFull: true,
 		})
 		wantCapacity(t, p, 8)
 		var leases []*Lease
@@ -175,9 +175,9 @@ func TestCapacityIsNotDoubtedForNothing(t *testing.T) {
 		pause  time.Duration // between the end of one connection and the next that is turned away
 		want   int
 	}{
-		"just freed":            {fcgitest.AcceptThenClose, lately - time.Nanosecond, 4},
-		"freed a while ago":     {fcgitest.AcceptThenClose, lately, 1},
-		"killed in the request": {fcgitest.ResetBeforeReading, lately, 4},
+		"just freed":            {fcgitest.AcceptThenClose, freeWithin - time.Nanosecond, 4},
+		"freed a while ago":     {fcgitest.AcceptThenClose, freeWithin, 1},
+		"killed in the request": {fcgitest.ResetBeforeReading, freeWithin, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ func (p *Pool) choose(d Demand, qualifies func(*instance) bool) *instance {
 	}
 	var best *instance
 	for i := range p.instances {
-		in := p.instances[(p.turn+i)%len(p.instances)]
+		in := p.instances[(p.nextStart+i)%len(p.instances)]
 		if qualifies(in) && (best == nil || in.better(best, d)) {
 			best = in
 		}
@@ -48,4 +48,4 @@ func (in *instance) trouble(d Demand) int {
 // nextTurn lets the next tie go to another instance. A choice that came to
 // nothing must not: the one after it would be a different one each time, and
 // idle connections elsewhere would be dialled past.
-func (p *Pool) nextTurn() { p.turn = (p.turn + 1) % len(p.instances) }
+func (p *Pool) rotate() { p.nextStart = (p.nextStart + 1) % len(p.instances) }

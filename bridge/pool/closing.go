@@ -9,7 +9,7 @@ import (
 func (p *Pool) discard(c *conn, count func(*counters)) {
 	p.mu.Lock()
 	count(c.inst.counters)
-	p.move(c, closing)
+	p.setState(c, closing)
 	p.mu.Unlock()
 	p.closeAll([]*conn{c})
 }
@@ -18,10 +18,10 @@ func (p *Pool) discard(c *conn, count func(*counters)) {
 // at once or after CloseDelay.
 func (p *Pool) closeAll(conns []*conn) {
 	for len(conns) > 0 {
-		conns = p.leaveAtWork(conns)
+		conns = p.withoutAtWork(conns)
 		for _, c := range conns {
 			if c.evicted && c.mux == nil && !c.usable() {
-				p.noteClosed(c)
+				p.noteClosedIdle(c)
 			}
 			_ = c.close() // the connection is done with; nothing can be learned here
 		}
@@ -33,33 +33,33 @@ func (p *Pool) closeAll(conns []*conn) {
 			}
 			p.free(c)
 		}
-		conns = p.kick()
+		conns = p.dispatchWaiters()
 		p.mu.Unlock()
 	}
 }
 
 // leaveAtWork takes those out of conns whose process works on after its answer: it would
 // not be free if its connection was closed.
-func (p *Pool) leaveAtWork(conns []*conn) []*conn {
+func (p *Pool) withoutAtWork(conns []*conn) []*conn {
 	if !p.config().WorksOn {
 		return conns
 	}
 	var others []*conn // that are closed instead, where there are too many
 	conns = slices.DeleteFunc(conns, func(c *conn) bool {
-		if !c.evicted || c.mux != nil || !c.behind() {
+		if !c.evicted || c.mux != nil || !c.hasUnread() {
 			return false
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.closed || c.inst.standing == removed {
+		if p.closed || c.inst.membership == removed {
 			return false
 		}
 		p.closeWhenBack(c)
-		others = append(others, p.shed(c.inst)...)
+		others = append(others, p.trim(c.inst)...)
 		return true
 	})
 	if len(others) > 0 {
-		conns = append(conns, p.leaveAtWork(others)...)
+		conns = append(conns, p.withoutAtWork(others)...)
 	}
 	return conns
 }
@@ -67,17 +67,17 @@ func (p *Pool) leaveAtWork(conns []*conn) []*conn {
 // free ends what the budget knows of c. When there is no connection left, the next one
 // may be to another application.
 func (p *Pool) free(c *conn) {
-	p.move(c, none)
+	p.setState(c, none)
 	if c.inst.used() == 0 {
-		c.inst.habits.answers = false
-		p.forgetKept(c.inst, false)
+		c.inst.behaviour.replies = false
+		p.resetKeep(c.inst, false)
 	}
 }
 
 // closeDelay is how long the application may need to be done with c.
 func (p *Pool) closeDelay(c *conn) time.Duration {
 	switch {
-	case !c.gone:
+	case !c.peerClosed:
 		return p.config().CloseDelay
 	case c.inst.observed.fullAt.IsZero():
 		return 0 // most are
@@ -95,24 +95,24 @@ func (p *Pool) freeRoom(c *conn, after time.Duration) {
 	}
 	p.mu.Lock()
 	p.free(c)
-	victims := p.kick()
+	toClose := p.dispatchWaiters()
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // awaitEnd waits for the application to close a connection, as it does after every
 // answer. If it does not, that has changed, and the connection is kept.
 func (p *Pool) awaitEnd(c *conn) {
-	quiet := c.linger(eofWithin)
+	quiet := c.linger(eofTimeout)
 	p.mu.Lock()
-	victims := []*conn{c}
+	toClose := []*conn{c}
 	if quiet && !p.closed {
-		p.noteKept(c.inst)
+		p.noteKeptOpen(c.inst)
 		if p.config().KeepAlive == KeepAuto { // it was asked before, and closed because of that
-			p.becomes(c.inst, taken, "")
+			p.setKeepState(c.inst, keepTaken, "")
 		}
-		victims = p.handBack(c)
+		toClose = p.recycle(c)
 	}
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }

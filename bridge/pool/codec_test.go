@@ -41,11 +41,11 @@ func TestCapabilities(t *testing.T) {
 				}
 				p := newPool(t, Config{
 					Instances: []Instance{in}, Codec: tc.codec, Workers: 3,
-					KeepAlive: KeepAuto, Multiplex: MultiplexOn, TurnsAway: true, WorksOn: tc.worksOn,
+					KeepAlive: KeepAuto, Multiplex: MultiplexOn, ClosesWhenFull: true, WorksOn: tc.worksOn,
 				})
 				var leases []*Lease
 				for range 3 {
-					l := leaseFor(t, p, Demand{Whole: true, Settled: true})
+					l := leaseFor(t, p, Demand{Buffered: true, NoReplay: true})
 					if l.Shared() {
 						t.Error("the connection is shared")
 					}
@@ -61,7 +61,7 @@ func TestCapabilities(t *testing.T) {
 					synctest.Wait()
 					serve(t, p)
 				}
-				time.Sleep(lingerFor) // for the application to close them
+				time.Sleep(lingerTimeout) // for the application to close them
 				wantCounts(t, p, counts{idle: tc.idle})
 				if s := p.Snapshot().Instances[0]; s.Dials != tc.dials || s.Discarded != 0 || len(peer.Asked()) != 0 {
 					t.Errorf("%d dials, %d discarded, %d questions; want %d, 0, 0", s.Dials, s.Discarded, len(peer.Asked()), tc.dials)

@@ -25,9 +25,9 @@ func (p *Pool) Configure(cfg Config) error {
 		return err
 	}
 	p.mu.Lock()
-	victims, err := p.configure(cfg)
+	toClose, err := p.configure(cfg)
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 	return err
 }
 
@@ -46,7 +46,7 @@ func (p *Pool) CanBecome(cfg Config) error {
 }
 
 // configure is Configure for a Config that is complete. It returns what has to be closed.
-func (p *Pool) configure(cfg Config) (victims []*conn, err error) {
+func (p *Pool) configure(cfg Config) (toClose []*conn, err error) {
 	if p.closed {
 		return nil, ErrClosed
 	}
@@ -56,38 +56,38 @@ func (p *Pool) configure(cfg Config) (victims []*conn, err error) {
 	}
 	cfg.Instances, cfg.Logger, cfg.OnOutage, cfg.Memory = was.Instances, was.Logger, was.OnOutage, was.Memory
 	p.cfg.Store(&cfg)
-	for _, list := range [...][]*instance{p.instances, p.leaving} {
+	for _, list := range [...][]*instance{p.instances, p.draining} {
 		for _, in := range list {
 			in.observed.rebase(was.Workers, cfg.Workers)
-			victims = append(victims, p.shed(in)...)
+			toClose = append(toClose, p.trim(in)...)
 		}
 	}
 	p.recount()
 	p.schedule(time.Now()) // what is due by the new times, and those who wait
-	return victims, nil
+	return toClose, nil
 }
 
 // shed takes out unused connections for closing: those that are too many, or all if
 // none is to be kept any more.
-func (p *Pool) shed(in *instance) (victims []*conn) {
+func (p *Pool) trim(in *instance) (toClose []*conn) {
 	if !p.keeps(in) {
-		victims = p.evictOwn(in)
+		toClose = p.evictExclusive(in)
 	}
-	for range min(p.tooMany(in), len(in.idle)) {
-		victims = append(victims, p.evict(in))
+	for range min(p.excess(in), len(in.idle)) {
+		toClose = append(toClose, p.evictOldest(in))
 	}
-	return victims
+	return toClose
 }
 
 // tooMany is how many connections in has beyond Config.Workers, which was larger when
 // they were made. Those that are being closed are on their way.
-func (p *Pool) tooMany(in *instance) int {
+func (p *Pool) excess(in *instance) int {
 	return in.used() - in.count[closing] - p.config().Workers
 }
 
 // surplus reports whether c, which nobody uses any more, is one too many.
-func (p *Pool) surplus(c *conn) bool {
-	n := p.tooMany(c.inst)
+func (p *Pool) isSurplus(c *conn) bool {
+	n := p.excess(c.inst)
 	if c.state == closing {
 		n++ // it might have stayed
 	}
@@ -99,10 +99,10 @@ func (c *Config) sameKind(other *Config) error {
 	switch {
 	case c.Multiplex != other.Multiplex:
 		return fmt.Errorf("pool: multiplex: is %d, was %d: %w", other.Multiplex, c.Multiplex, ErrOtherKind)
-	case c.TurnsAway != other.TurnsAway:
-		return fmt.Errorf("pool: turns_away: is %t, was %t: %w", other.TurnsAway, c.TurnsAway, ErrOtherKind)
-	case c.Retires != other.Retires:
-		return fmt.Errorf("pool: retires: is %t, was %t: %w", other.Retires, c.Retires, ErrOtherKind)
+	case c.ClosesWhenFull != other.ClosesWhenFull:
+		return fmt.Errorf("pool: closes_when_full: is %t, was %t: %w", other.ClosesWhenFull, c.ClosesWhenFull, ErrOtherKind)
+	case c.ClosesIdle != other.ClosesIdle:
+		return fmt.Errorf("pool: closes_idle: is %t, was %t: %w", other.ClosesIdle, c.ClosesIdle, ErrOtherKind)
 	case c.WorksOn != other.WorksOn:
 		return fmt.Errorf("pool: works_on: is %t, was %t: %w", other.WorksOn, c.WorksOn, ErrOtherKind)
 	}

@@ -47,11 +47,11 @@ func finish(t testing.TB, l *Lease) {
 func TestConfigureRefuses(t *testing.T) {
 	p := helloPool(t, Config{Workers: 4, IdleTimeout: time.Minute})
 	for name, change := range map[string]func(*Config){
-		"workers":    func(c *Config) { c.Workers = 0 },
-		"multiplex":  func(c *Config) { c.Multiplex = MultiplexOn },
-		"turns_away": func(c *Config) { c.TurnsAway = true },
-		"works_on":   func(c *Config) { c.WorksOn = true },
-		"retires":    func(c *Config) { c.Retires = true },
+		"workers":          func(c *Config) { c.Workers = 0 },
+		"multiplex":        func(c *Config) { c.Multiplex = MultiplexOn },
+		"closes_when_full": func(c *Config) { c.ClosesWhenFull = true },
+		"works_on":         func(c *Config) { c.WorksOn = true },
+		"closes_idle":      func(c *Config) { c.ClosesIdle = true },
 	} {
 		cfg := Config{Workers: 8}
 		change(&cfg)
@@ -208,7 +208,7 @@ func TestCloseDelayChanges(t *testing.T) {
 
 // No connection is kept from then on, nor was any that is unused. What the application
 // was told when a request began still holds at its end.
-func TestOneRequestChanges(t *testing.T) {
+func TestKeepAliveChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 3})
 		all := leaseAll(t, p, 2)
@@ -238,14 +238,14 @@ func TestOneRequestChanges(t *testing.T) {
 
 // An application with threads is given time to close the connection that it was told not
 // to keep.
-func TestOneRequestOfThreadsChanges(t *testing.T) {
+func TestKeepAliveOfThreadsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := helloPool(t, Config{Workers: 1, TurnsAway: true, KeepAlive: KeepOff})
+		p := helloPool(t, Config{Workers: 1, ClosesWhenFull: true, KeepAlive: KeepOff})
 		l := mustLease(t, p)
 		configure(t, p, func(c *Config) { c.KeepAlive = KeepOn })
 		finish(t, l)
 		wantCounts(t, p, counts{closing: 1})
-		time.Sleep(lingerFor)
+		time.Sleep(lingerTimeout)
 		wantCounts(t, p, counts{})
 		l = mustLease(t, p)
 		configure(t, p, func(c *Config) { c.KeepAlive = KeepOff })
@@ -255,7 +255,7 @@ func TestOneRequestOfThreadsChanges(t *testing.T) {
 }
 
 // What a request that left got in the instant it left is not kept either.
-func TestOneRequestOfOneThatLeft(t *testing.T) {
+func TestKeepAliveOfADrainedInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1})
 		l := mustLease(t, p)

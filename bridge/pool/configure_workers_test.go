@@ -95,11 +95,11 @@ func TestFewerWorkersWhileClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 2})
 		all := leaseAll(t, p, 2)
-		p.instances[0].habits.closedOnce = closesAfter
+		p.instances[0].behaviour.closedAfterFirst = closesAlwaysAfter
 		finish(t, all[0]) // its end is waited for
 		wantCounts(t, p, counts{busy: 1, closing: 1})
 		configure(t, p, workers(1))
-		time.Sleep(eofWithin)
+		time.Sleep(eofTimeout)
 		wantCounts(t, p, counts{busy: 1})
 		finish(t, all[1])
 		wantCounts(t, p, counts{idle: 1})

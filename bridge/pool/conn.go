@@ -17,13 +17,13 @@ import (
 type connState uint8
 
 const (
-	none    connState = iota // not in the budget: not yet dialled, or closed
-	dialing                  // being dialled for a waiter
-	busy                     // leased
-	idle                     // kept
-	asked                    // kept, perhaps: the application is asked on it (inquire)
-	atWork                   // kept, and its process works on after its answer (setAside)
-	closing                  // being closed
+	none     connState = iota // not in the budget: not yet dialled, or closed
+	dialing                   // being dialled for a waiter
+	busy                      // leased
+	idle                      // kept
+	querying                  // kept, perhaps: the application is asked on it (inquire)
+	atWork                    // kept, and its process works on after its answer (setAside)
+	closing                   // being closed
 	connStates
 )
 
@@ -31,46 +31,46 @@ const (
 // and written are atomic, everything else belongs to whoever owns it: the dialler, the
 // lease or, while idle, the pool.
 type conn struct {
-	inst      *instance
-	state     connState
-	retired   bool // it is multiplexed and takes no more requests
-	proved    bool // somebody reads it: the application has answered a question on it
-	evicted   bool // it is closed to make room, and nothing is known to be wrong with it
-	answered  bool // the application has answered something on it; counted in observed.answering
-	unheard   bool // its first request has it, and nothing has come on it; counted in queue.unheard
-	once      bool // it is closed after the request that has it
-	bodies    bool // the requests that share it have bodies
-	streams   int  // requests on it now
-	uses      int  // requests it was given to, ever
-	ended     int  // requests that were answered to their end on it
-	idleSince time.Time
-	usedAt    time.Time // when it was given to its first request, if that has it to itself
-	madeAt    time.Time // if it is multiplexed
+	inst        *instance
+	state       connState
+	noMore      bool // it is multiplexed and takes no more requests
+	proved      bool // somebody reads it: the application has answered a question on it
+	evicted     bool // it is closed to make room, and nothing is known to be wrong with it
+	answered    bool // the application has answered something on it; counted in observed.answering
+	awaiting    bool // its first request has it, and nothing has come on it; counted in queue.unheard
+	noKeepAlive bool // it is closed after the request that has it
+	bodies      bool // the requests that share it have bodies
+	streams     int  // requests on it now
+	uses        int  // requests it was given to, ever
+	ended       int  // requests that were answered to their end on it
+	idleSince   time.Time
+	usedAt      time.Time // when it was given to its first request, if that has it to itself
+	madeAt      time.Time // if it is multiplexed
 
 	net.Conn
 	mux         *mux // nil if requests have it to themselves; then the rest is not used
 	interrupted atomic.Bool
-	doubted     atomic.Bool  // it may not have been accepted (Fail)
+	recheck     atomic.Bool  // it may not have been accepted (Fail)
 	id          uint16       // of the current request
 	unrunBelow  int64        // of it (upstream.Codec.AppendHead)
 	written     atomic.Int64 // bytes of it that the kernel took
 
-	unread   Unread          // tells what the application has not read; nil if nobody can
-	kernel   Unread          // Instance.Unread's; nil if it cannot tell
-	isDirect bool            // what that tells is true of the application itself
-	raw      syscall.RawConn // nil if the connection is not a socket
-	peek     func(fd uintptr)
-	quiet    bool           // peek's result
-	early    upstream.Event // came before the request was sent; its Kind is 0 if nothing did
-	failed   error          // what follows after it; nil if that is not known
-	gone     bool           // the application has closed its side
-	asked    bool           // the application was asked something, and may reply late
-	in       input
+	unread     Unread          // tells what the application has not read; nil if nobody can
+	kernel     Unread          // Instance.Unread's; nil if it cannot tell
+	isDirect   bool            // what that tells is true of the application itself
+	raw        syscall.RawConn // nil if the connection is not a socket
+	peek       func(fd uintptr)
+	quiet      bool           // peek's result
+	early      upstream.Event // came before the request was sent; its Kind is 0 if nothing did
+	failed     error          // what follows after it; nil if that is not known
+	peerClosed bool           // the application has closed its side
+	queried    bool           // the application was asked something, and may reply late
+	in         input
 }
 
 // attach gives c a connection that was dialled, to ask on or to open.
 func (c *conn) attach(nc net.Conn, codec upstream.Codec) {
-	c.Conn, c.asked, c.in = nc, false, input{decoder: codec.NewDecoder(), buf: c.in.buf}
+	c.Conn, c.queried, c.in = nc, false, input{decoder: codec.NewDecoder(), buf: c.in.buf}
 }
 
 // open prepares a connection that was attached for requests that have it to themselves.
@@ -99,7 +99,7 @@ func (c *conn) usable() bool {
 		if quiet && c.in.clean() {
 			return true
 		}
-		if !c.asked || !c.takesAnswer(quiet) {
+		if !c.queried || !c.takesAnswer(quiet) {
 			return false
 		}
 	}
@@ -139,7 +139,7 @@ func (c *conn) take() (upstream.Event, error) {
 		switch {
 		case ev.Kind != upstream.Reply:
 			return ev, err
-		case !c.asked:
+		case !c.queried:
 			return upstream.Event{}, errUnexpectedReply
 		}
 	}
@@ -175,7 +175,7 @@ func (c *conn) next(deadline time.Time) (none upstream.Event, err error) {
 		if c.interrupted.Load() {
 			return none, ErrInterrupted
 		}
-		if c.doubted.Swap(false) && c.unaccepted() {
+		if c.recheck.Swap(false) && c.notAccepted() {
 			return none, ErrNotAccepted
 		}
 		n, err := c.Read(c.in.space())
@@ -202,7 +202,7 @@ func (c *conn) ending(err error) (upstream.Event, error) {
 
 // reason returns io.EOF only if the application had read what it was sent.
 func (c *conn) reason(err error) error {
-	c.gone = c.gone || !isTimeout(err)
+	c.peerClosed = c.peerClosed || !isTimeout(err)
 	if err != io.EOF || c.raw == nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (c *conn) interrupt() {
 func (c *conn) resume() { c.interrupted.Store(false) }
 
 // heard is how many bytes have come since the connection was made.
-func (c *conn) heard() int64 { return c.in.total }
+func (c *conn) received() int64 { return c.in.total }
 
 // clean reports whether nothing is left over of the current request.
 func (c *conn) clean() bool { return c.early.Kind == 0 && c.failed == nil && c.in.clean() }
@@ -296,7 +296,7 @@ func (c *conn) leave(bool) {}
 func (c *conn) unrun() bool { return c.written.Load() <= c.unrunBelow }
 
 // lingerFor is how long an application may take to close its side after END.
-const lingerFor = time.Second
+const lingerTimeout = time.Second
 
 // linger waits until the application closes its side, because its worker is taken
 // until then, and reports whether it neither did nor said anything. Some wait for
@@ -311,7 +311,7 @@ func (c *conn) linger(d time.Duration) (quiet bool) {
 		n, err := c.Read(c.in.space())
 		quiet = quiet && n == 0
 		if err != nil {
-			c.gone = err == io.EOF
+			c.peerClosed = err == io.EOF
 			return quiet && errors.Is(err, os.ErrDeadlineExceeded)
 		}
 	}

@@ -148,7 +148,7 @@ func TestRemoveEndsWhatIsUnderWay(t *testing.T) {
 	t.Run("an end", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a := fcgitest.Start(t, fcgitest.Hello)
-			p := newPool(t, Config{Workers: 1, Instances: []Instance{instanceOf("a", a)}, KeepAlive: KeepOff, TurnsAway: true})
+			p := newPool(t, Config{Workers: 1, Instances: []Instance{instanceOf("a", a)}, KeepAlive: KeepOff, ClosesWhenFull: true})
 			serve(t, p)
 			p.Remove("a")
 			synctest.Wait()
@@ -199,7 +199,7 @@ func TestOutageWhileInstancesComeAndGo(t *testing.T) {
 }
 
 // A request that could not connect to an instance tries it again when it is added anew.
-func TestAddIsForgiven(t *testing.T) {
+func TestAddForgetsFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := fcgitest.Start(t, fcgitest.Hello)
 		p := newPool(t, Config{Workers: 1, Instances: []Instance{{Addr: "a", Dial: failingDial(syscall.ECONNREFUSED)}, instanceOf("b", b)}})

@@ -8,7 +8,7 @@ type Demand struct {
 	// Whole: the request goes out in one Write, with all of its body. Such requests
 	// share multiplexed connections: one whose body comes bit by bit, or is not read
 	// by the application, would hold up the others.
-	Whole bool
+	Buffered bool
 	// Body: the request has a body. An application that multiplexes may stop reading
 	// the connection until the body of one request is read (Go's net/http/fcgi does),
 	// so requests with bodies share connections among themselves.
@@ -18,7 +18,7 @@ type Demand struct {
 	// long enough for another request to be sent. So where applications are known to
 	// close kept connections (Config.Retires, or it was seen), one is taken only
 	// after it has been quiet for settledAfter.
-	Settled bool
+	NoReplay bool
 	// Fresh: the request has already met a connection that the application had
 	// closed. It gets one that is made after that.
 	Fresh bool
@@ -37,13 +37,13 @@ func (d Demand) like(other Demand) bool {
 
 // takes reports whether a connection that was given back just now will do.
 func (d Demand) takes(c *conn) bool {
-	return !d.Fresh && (!d.Settled || !c.inst.habits.retires())
+	return !d.Fresh && (!d.NoReplay || !c.inst.behaviour.closesIdle())
 }
 
 // quietEnough reports whether an idle connection has shown that it stays open, as
 // far as the request needs that.
-func (h *habits) quietEnough(c *conn, d Demand) bool {
-	return d.takes(c) || !d.Fresh && time.Since(c.idleSince) >= settledAfter
+func (h *behaviour) quietEnough(c *conn, d Demand) bool {
+	return d.takes(c) || !d.Fresh && time.Since(c.idleSince) >= noReplayQuiet
 }
 
 // take gives a request a connection of the least loaded instance that has room or
@@ -56,8 +56,8 @@ func (p *Pool) take(d Demand) *conn {
 	}
 	c := p.available(in, d)
 	if c != nil {
-		p.occupy(c, d)
-		p.nextTurn()
+		p.acquire(c, d)
+		p.rotate()
 	}
 	return c
 }
@@ -84,7 +84,7 @@ func (in *instance) kept(d Demand) *conn {
 	var oldest *conn
 	for i := len(in.idle) - 1; i >= 0; i-- {
 		c := in.idle[i]
-		if c.mux != nil || c == in.keep.witness {
+		if c.mux != nil || c == in.keep.trialConn {
 			continue
 		}
 		if d.takes(c) {
@@ -92,7 +92,7 @@ func (in *instance) kept(d Demand) *conn {
 		}
 		oldest = c
 	}
-	if oldest != nil && in.habits.quietEnough(oldest, d) {
+	if oldest != nil && in.behaviour.quietEnough(oldest, d) {
 		return oldest
 	}
 	return nil

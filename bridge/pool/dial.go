@@ -18,33 +18,33 @@ const (
 
 // dial is one that is under way.
 type dial struct {
-	ctx   context.Context // its instance's, as it was
-	conn  *conn           // what it makes
-	w     *waiter         // on whose behalf, unless that has gone elsewhere since: then waiter.dial is another
-	opens bool            // others wait to share the connection
-	asks  bool            // the application is asked on it before it is used
-	tries bool            // only because that decides a trial: see keepState
+	ctx         context.Context // its instance's, as it was
+	conn        *conn           // what it makes
+	w           *waiter         // on whose behalf, unless that has gone elsewhere since: then waiter.dial is another
+	opensShared bool            // others wait to share the connection
+	queries     bool            // the application is asked on it before it is used
+	trial       bool            // only because that decides a trial: see keepState
 }
 
 // wanted reports whether somebody waits for the connection still.
-func (d *dial) wanted() bool { return !d.w.settled && d.w.dial == d }
+func (d *dial) wanted() bool { return !d.w.resolved && d.w.dial == d }
 
 // startDial dials in for w. The connection counts from here on.
 func (p *Pool) startDial(in *instance, w *waiter) {
 	d := &dial{ctx: in.ctx, conn: &conn{inst: in}, w: w}
-	d.opens, d.asks = p.startSharing(in, w.demand)
-	d.asks = d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
-	if p.tryBeside(d) && !d.asks {
-		d.asks, d.tries = true, true
+	d.opensShared, d.queries = p.startSharing(in, w.demand)
+	d.queries = d.queries || !in.behaviour.ignoresQueries() && p.mayTurnAway(in, w.demand)
+	if p.startTrial(d) && !d.queries {
+		d.queries, d.trial = true, true
 	}
-	p.nextTurn()
+	p.rotate()
 	w.dial = d
 	p.begin(d)
 }
 
 // begin starts a dial.
 func (p *Pool) begin(d *dial) {
-	p.move(d.conn, dialing)
+	p.setState(d.conn, dialing)
 	d.conn.inst.counters.dials++
 	p.tasks.Go(func() { p.dial(d) })
 }
@@ -61,36 +61,36 @@ func (p *Pool) dial(d *dial) {
 	if w.dial == d {
 		w.dial = nil
 	}
-	if d.opens {
+	if d.opensShared {
 		in.sharing.opening = false
 	}
-	p.learn(in, answer)
-	p.triedBeside(d, answer)
+	p.noteReply(in, answer)
+	p.endTrial(d, answer)
 	if answer.proof() {
-		in.heardAt = time.Now()
+		in.repliedAt = time.Now()
 	}
-	var victims []*conn
+	var toClose []*conn
 	switch {
 	case err != nil:
-		p.move(c, none)
+		p.setState(c, none)
 		p.dialFailed(d, err, wanted)
 	default:
 		p.up(in)
 		c.proved = answer.proof()
-		if d.opens && (answer == shared || p.config().Multiplex == MultiplexOn) {
+		if d.opensShared && (answer == shared || p.config().Multiplex == MultiplexOn) {
 			p.share(c)
 		} else {
 			c.open()
 		}
 		if wanted && !p.closed {
-			p.settle(w, c, nil)
+			p.resolve(w, c, nil)
 		} else {
-			victims = p.handBack(c)
+			toClose = p.recycle(c)
 		}
 	}
-	victims = append(victims, p.kick()...)
+	toClose = append(toClose, p.dispatchWaiters()...)
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // dialFailed counts one instance out for the waiter that a dial was for, and for those
@@ -103,7 +103,7 @@ func (p *Pool) dialFailed(d *dial, err error, wanted bool) {
 		return // the instance may be there, or is, or does not matter any more
 	case isShortage(err):
 		if wanted { // it is not the instance's fault
-			p.settle(w, nil, &DialError{in.Addr, err})
+			p.resolve(w, nil, &DialError{in.Addr, err})
 		}
 		return
 	}
@@ -111,8 +111,8 @@ func (p *Pool) dialFailed(d *dial, err error, wanted bool) {
 	if wanted {
 		w.failed = append(w.failed, &DialError{in.Addr, err})
 	}
-	for e := p.waiters.Front(); d.opens && e != nil; e = e.Next() {
-		if w := e.Value.(*waiter); w.dial == nil && !w.hasTried(in) && w.demand.Whole {
+	for e := p.waiters.Front(); d.opensShared && e != nil; e = e.Next() {
+		if w := e.Value.(*waiter); w.dial == nil && !w.hasTried(in) && w.demand.Buffered {
 			w.failed = append(w.failed, &DialError{in.Addr, err})
 		}
 	}
@@ -122,9 +122,9 @@ func (p *Pool) dialFailed(d *dial, err error, wanted bool) {
 // one that waiting does not mend. If it asks, it returns what came of that.
 func (p *Pool) connect(d *dial) (reply, error) {
 	w, in := d.w, d.conn.inst
-	ask := d.asks
+	ask := d.queries
 	started := time.Now()
-	answer := unasked
+	answer := notQueried
 	for pause := dialPause; ; pause = min(2*pause, dialPauseMax) {
 		ctx, cancel := context.WithTimeout(d.ctx, p.config().DialTimeout)
 		nc, err := in.Dial(ctx)
@@ -137,18 +137,18 @@ func (p *Pool) connect(d *dial) (reply, error) {
 			return answer, errNotNeeded
 		case err != nil && !p.worthWaiting(in, w, err, started):
 			return answer, err
-		case err != nil && p.moveOn(d):
+		case err != nil && p.tryElsewhere(d):
 			return answer, errTurnedAway
 		case err == nil:
 			d.conn.attach(nc, p.config().Codec)
 			if !ask {
 				return answer, nil
 			}
-			if answer = p.ask(d); answer != ended {
+			if answer = p.queryNew(d); answer != ended {
 				return answer, nil
 			}
 			_ = nc.Close() // nothing was asked of it that matters
-			if ask = p.mayAskAgain(in); ask && (!p.wasFull(d) || p.moveOn(d)) {
+			if ask = p.mayQueryAgain(in); ask && (!p.wasFull(d) || p.tryElsewhere(d)) {
 				return answer, errTurnedAway
 			}
 		}
@@ -161,7 +161,7 @@ func (p *Pool) connect(d *dial) (reply, error) {
 // moveOn has whoever waits for d go to another instance than d's, which is full, if
 // there is one that is not, and reports whether it does. If they all are, it tries them
 // in turn, not too fast.
-func (p *Pool) moveOn(d *dial) bool {
+func (p *Pool) tryElsewhere(d *dial) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	in, w := d.conn.inst, d.w
@@ -185,10 +185,10 @@ func isShortage(err error) bool {
 
 // mayAskAgain reports whether in may be asked again after it closed the connection
 // instead of answering. One that never answered may dislike to be asked.
-func (p *Pool) mayAskAgain(in *instance) bool {
+func (p *Pool) mayQueryAgain(in *instance) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return in.habits.answers
+	return in.behaviour.replies
 }
 
 // wasFull notes that d's instance closed a new connection at a question, and reports whether
@@ -243,7 +243,7 @@ func (p *Pool) worthWaiting(in *instance, w *waiter, err error, started time.Tim
 		return true
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		if p.restarting(in, started) && !p.anotherIsUp(in, w) {
-			p.refused(in, err)
+			p.countDialError(in, err)
 			return true
 		}
 	}

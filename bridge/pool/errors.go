@@ -101,8 +101,8 @@ func (e *Error) reason() reason {
 		return overloaded
 	case errors.Is(e.Err, upstream.ErrCantMultiplex):
 		return cantMultiplex
-	case errors.Is(e.Err, ErrIgnored):
-		return ignored
+	case errors.Is(e.Err, ErrRequestUnread):
+		return requestUnread
 	case e.Full:
 		return turnedAway
 	}
@@ -117,7 +117,7 @@ const (
 	turnedAway                  // a new connection that it closed because it was full
 	overloaded                  // upstream.ErrOverloaded
 	cantMultiplex               // upstream.ErrCantMultiplex
-	ignored                     // a kept connection that the application did not read
+	requestUnread               // a kept connection that the application did not read
 	reasons
 )
 

@@ -47,10 +47,10 @@ type Unread interface {
 type instance struct {
 	Instance
 
-	standing standing
-	ctx      context.Context // ends when it is not serving any more; dials to it run under it
-	cancel   context.CancelFunc
-	drained  chan struct{} // closed when nothing of it is in use; nil unless it is drained
+	membership membership
+	ctx        context.Context // ends when it is not serving any more; dials to it run under it
+	cancel     context.CancelFunc
+	drained    chan struct{} // closed when nothing of it is in use; nil unless it is drained
 
 	// count[s] is how many connections are in state s, and extra how many requests
 	// multiplexed connections carry beyond their first. Invariant: all of them and extra
@@ -60,25 +60,25 @@ type instance struct {
 	all   map[*conn]struct{} // those that count
 	idle  []*conn            // most recently used last; len(idle) == count[idle]
 
-	observed capacity
-	habits   habits
-	keep     keeping
-	outage   outage
-	sharing  sharing
-	queue    acceptQueue
+	observed  capacity
+	behaviour behaviour
+	keep      keepTracker
+	outage    outage
+	sharing   sharing
+	queue     acceptQueue
 
-	zombies  int       // requests that nobody waits for the answer of
-	lastOK   time.Time // when a connection was last made, or a request answered to its end
-	served   time.Time // when a request was last answered to its end
-	heardAt  time.Time // when a question was last answered on a new connection
-	counters *counters // its own; once it is removed, those of all that were
+	zombies   int       // requests that nobody waits for the answer of
+	lastOK    time.Time // when a connection was last made, or a request answered to its end
+	served    time.Time // when a request was last answered to its end
+	repliedAt time.Time // when a question was last answered on a new connection
+	counters  *counters // its own; once it is removed, those of all that were
 }
 
 func newInstance(in Instance, cfg *Config) *instance {
 	_, queries := cfg.Codec.(upstream.Querier)
 	return &instance{
 		Instance: in, all: make(map[*conn]struct{}), counters: new(counters),
-		observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires, noQueries: !queries},
+		observed: capacity{now: cfg.Workers, proven: 1}, behaviour: behaviour{closesIdleByConfig: cfg.ClosesIdle, noQueries: !queries},
 	}
 }
 
@@ -124,7 +124,7 @@ type counters struct {
 	turnedAway uint64 // new connections that were closed because the application is full
 	reuses     uint64
 	stale      uint64 // kept connections found dead or dirty before reuse
-	yielded    uint64 // connections given up for others that waited to be accepted
+	shedIdle   uint64 // connections given up for others that waited to be accepted
 	workedOn   uint64 // kept connections set aside because their process worked on
 	discards   uint64 // connections closed because their exchange did not end cleanly
 	replays    [reasons]uint64
@@ -137,7 +137,7 @@ func (n *counters) add(other *counters) {
 	n.turnedAway += other.turnedAway
 	n.reuses += other.reuses
 	n.stale += other.stale
-	n.yielded += other.yielded
+	n.shedIdle += other.shedIdle
 	n.workedOn += other.workedOn
 	n.discards += other.discards
 	for r, count := range other.replays {

@@ -16,7 +16,7 @@ import (
 )
 
 // An application that multiplexed is replaced overnight by one that does not.
-func TestEachSharedConnectionIsAsked(t *testing.T) {
+func TestEachSharedConnectionIsQueried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.MuxAfter(time.Second, fcgitest.Page))
 		peer.Values(fcgitest.ValuesYes)

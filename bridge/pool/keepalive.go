@@ -25,10 +25,10 @@ const (
 	// askKeptWithin is how long an application may take to answer a question on a
 	// connection that was kept. Nobody waits for it: what the application does not read
 	// stops nobody.
-	askKeptWithin = 500 * time.Millisecond
+	keptQueryTimeout = 500 * time.Millisecond
 	// besideWithin is how long it may take to answer on a new connection beside a kept
 	// one, before that is closed. A request waits for it.
-	besideWithin = 200 * time.Millisecond
+	trialTimeout = 200 * time.Millisecond
 	// refusedFor is how long connections are not kept when that was found out. It may
 	// have been a mistake on a busy machine, and finding it out again costs little: each
 	// time it is twice as long, up to refusedMax.
@@ -52,11 +52,11 @@ const (
 type keepState uint8
 
 const (
-	untried keepState = iota
-	inquiry
-	trial
-	taken
-	refused
+	keepUnknown keepState = iota
+	keepQuerying
+	keepTrial
+	keepTaken
+	keepRefused
 )
 
 func (s keepState) String() string {
@@ -64,39 +64,39 @@ func (s keepState) String() string {
 }
 
 // keeping is what an instance's keepState comes from. It is of use with KeepAuto alone.
-type keeping struct {
-	state   keepState
-	witness *conn         // in trial: the connection that has answered, idle
-	beside  *dial         // in trial: what makes another one, on which is asked, too
-	until   time.Time     // in trial, if beside: when that must have been answered
-	since   time.Time     // in taken: when it began
-	why     string        // in refused
-	retryAt time.Time     // in refused: when it ends
-	pause   time.Duration // how long it lasted the last time
-	told    keepState     // what the log knows: taken or refused
+type keepTracker struct {
+	state     keepState
+	trialConn *conn         // in trial: the connection that has answered, idle
+	trialDial *dial         // in trial: what makes another one, on which is asked, too
+	until     time.Time     // in trial, if beside: when that must have been answered
+	since     time.Time     // in taken: when it began
+	why       string        // in refused
+	retryAt   time.Time     // in refused: when it ends
+	pause     time.Duration // how long it lasted the last time
+	logged    keepState     // what the log knows: taken or refused
 }
 
 // becomes is the one place where an instance's keepState changes.
-func (p *Pool) becomes(in *instance, to keepState, why string) {
+func (p *Pool) setKeepState(in *instance, to keepState, why string) {
 	k := &in.keep
-	if k.state == taken && time.Since(k.since) > refusedMax {
+	if k.state == keepTaken && time.Since(k.since) > refusedMax {
 		k.pause = 0 // what was seen before is long ago
 	}
-	k.state, k.witness, k.beside, k.why = to, nil, nil, why
+	k.state, k.trialConn, k.trialDial, k.why = to, nil, nil, why
 	switch to {
-	case taken:
+	case keepTaken:
 		k.since = time.Now()
-		if k.told == refused {
+		if k.logged == keepRefused {
 			p.log(in, slog.LevelInfo, "connections to the application are kept")
 		}
-		k.told = taken
-	case refused:
+		k.logged = keepTaken
+	case keepRefused:
 		k.pause = min(max(2*k.pause, refusedFor), refusedMax)
 		k.retryAt = time.Now().Add(k.pause)
-		if k.told != refused {
+		if k.logged != keepRefused {
 			p.log(in, slog.LevelInfo, "connections to the application are not kept", slog.String("why", why))
 		}
-		k.told = refused
+		k.logged = keepRefused
 		p.schedule(time.Now()) // what is kept is closed
 	}
 }
@@ -107,22 +107,22 @@ func (p *Pool) keeps(in *instance) bool {
 	case KeepOn:
 		return true
 	case KeepAuto:
-		return in.keep.state == taken
+		return in.keep.state == keepTaken
 	}
 	return false
 }
 
 // once reports whether a request has a connection for itself alone, and the application
 // is told so.
-func (p *Pool) once(in *instance) bool {
+func (p *Pool) noKeepAlive(in *instance) bool {
 	switch p.config().KeepAlive {
 	case KeepOn:
 		return false
 	case KeepAuto:
-		if in.keep.state == refused && !time.Now().Before(in.keep.retryAt) {
-			p.becomes(in, untried, "")
+		if in.keep.state == keepRefused && !time.Now().Before(in.keep.retryAt) {
+			p.setKeepState(in, keepUnknown, "")
 		}
-		return in.keep.state == refused
+		return in.keep.state == keepRefused
 	}
 	return true
 }
@@ -130,157 +130,157 @@ func (p *Pool) once(in *instance) bool {
 // forgetKept has it found out again whether connections can be kept: it may be another
 // application. One that refused is left alone for a while all the same, unless it is
 // known to have gone.
-func (p *Pool) forgetKept(in *instance, gone bool) {
+func (p *Pool) resetKeep(in *instance, gone bool) {
 	switch {
 	case gone:
 		in.keep.pause = 0
-		p.becomes(in, untried, "")
-	case in.keep.state == taken:
-		p.becomes(in, untried, "")
+		p.setKeepState(in, keepUnknown, "")
+	case in.keep.state == keepTaken:
+		p.setKeepState(in, keepUnknown, "")
 	}
 }
 
 // inquire is handBack for a connection whose application may not take kept ones: it is
 // asked, unless it is being asked on another.
-func (p *Pool) inquire(c *conn) (victims []*conn) {
-	if c.inst.keep.state != untried || c.inst.standing != serving || p.surplus(c) {
-		p.move(c, closing)
+func (p *Pool) startQuery(c *conn) (toClose []*conn) {
+	if c.inst.keep.state != keepUnknown || c.inst.membership != serving || p.isSurplus(c) {
+		p.setState(c, closing)
 		return []*conn{c}
 	}
-	p.becomes(c.inst, inquiry, "")
-	p.move(c, asked)
+	p.setKeepState(c.inst, keepQuerying, "")
+	p.setState(c, querying)
 	c.interrupted.Store(false) // until stopAsking
-	p.tasks.Go(func() { p.askKept(c) })
+	p.tasks.Go(func() { p.queryKept(c) })
 	return nil
 }
 
 // askKept asks on a connection that was kept, and draws its conclusions.
-func (p *Pool) askKept(c *conn) {
-	manner := c.ask(p.querier(), time.Now().Add(askKeptWithin))
+func (p *Pool) queryKept(c *conn) {
+	manner := c.queryKept(p.querier(), time.Now().Add(keptQueryTimeout))
 	in := c.inst
 	p.mu.Lock()
 	switch {
-	case in.keep.state != inquiry:
+	case in.keep.state != keepQuerying:
 	case c.interrupted.Load():
-		p.becomes(in, untried, "")
+		p.setKeepState(in, keepUnknown, "")
 	default:
-		p.judgeKept(in, c, manner)
+		p.noteKeptReply(in, c, manner)
 	}
-	var victims []*conn
+	var toClose []*conn
 	switch {
-	case in.keep.state == taken && manner != hungUp && manner != notAtAll:
-		victims = p.handBack(c)
-	case in.keep.witness != c:
-		p.move(c, closing)
-		victims = []*conn{c}
-	case p.closed || in.standing != serving || p.surplus(c):
-		p.becomes(in, untried, "")
-		p.move(c, closing)
-		victims = []*conn{c}
+	case in.keep.state == keepTaken && manner != keptClosed && manner != keptUnread:
+		toClose = p.recycle(c)
+	case in.keep.trialConn != c:
+		p.setState(c, closing)
+		toClose = []*conn{c}
+	case p.closed || in.membership != serving || p.isSurplus(c):
+		p.setKeepState(in, keepUnknown, "")
+		p.setState(c, closing)
+		toClose = []*conn{c}
 	default:
 		p.park(c)
-		in.queue.lookAt = time.Time{} // others may wait because of it
-		p.watch(in)
-		victims = p.kick()
+		in.queue.checkAt = time.Time{} // others may wait because of it
+		p.scheduleQueueCheck(in)
+		toClose = p.dispatchWaiters()
 	}
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // stopAsking ends an inquiry: the instance is sent no more requests.
-func (p *Pool) stopAsking(in *instance) {
+func (p *Pool) stopQueries(in *instance) {
 	for c := range in.all {
-		if c.state == asked {
+		if c.state == querying {
 			c.interrupt()
 		}
 	}
 }
 
 // judgeKept notes what the manner of an answer on a kept connection says.
-func (p *Pool) judgeKept(in *instance, c *conn, m manner) {
+func (p *Pool) noteKeptReply(in *instance, c *conn, m keptReply) {
 	switch m {
-	case plainly:
-		p.learn(in, single)
-		p.becomes(in, taken, "")
-	case multiplexing:
-		p.learn(in, shared)
-		p.becomes(in, taken, "")
-	case readOnly:
-		p.becomes(in, taken, "")
-	case fixed:
-		p.learn(in, single)
+	case keptReplied:
+		p.noteReply(in, single)
+		p.setKeepState(in, keepTaken, "")
+	case keptMultiplexes:
+		p.noteReply(in, shared)
+		p.setKeepState(in, keepTaken, "")
+	case keptRead:
+		p.setKeepState(in, keepTaken, "")
+	case keptLibrary:
+		p.noteReply(in, single)
 		if p.config().Workers == 1 { // no other connection can be made beside it
-			p.becomes(in, refused, "it answers as libfcgi does, and with one worker it cannot be tried out")
+			p.setKeepState(in, keepRefused, "it answers as libfcgi does, and with one worker it cannot be tried out")
 			return
 		}
-		p.becomes(in, trial, "")
-		in.keep.witness = c
-	case hungUp:
-		p.becomes(in, untried, "")
-		p.sawClosed(c)
-	case notAtAll:
-		p.becomes(in, refused, "a question on a kept connection was not read")
+		p.setKeepState(in, keepTrial, "")
+		in.keep.trialConn = c
+	case keptClosed:
+		p.setKeepState(in, keepUnknown, "")
+		p.noteClosedIdleLocked(c)
+	case keptUnread:
+		p.setKeepState(in, keepRefused, "a question on a kept connection was not read")
 	}
 }
 
 // tryBeside notes that a connection to in is being made, and reports whether it is the
 // one that decides a trial. The application is asked on it: one that reads a kept
 // connection instead of accepting others answers only when that is closed.
-func (p *Pool) tryBeside(d *dial) bool {
+func (p *Pool) startTrial(d *dial) bool {
 	k := &d.conn.inst.keep
-	if k.state != trial || k.beside != nil {
+	if k.state != keepTrial || k.trialDial != nil {
 		return false
 	}
-	k.beside, k.until = d, time.Now().Add(besideWithin)
+	k.trialDial, k.until = d, time.Now().Add(trialTimeout)
 	p.schedule(k.until)
 	return true
 }
 
 // triedBeside notes what came of it.
-func (p *Pool) triedBeside(d *dial, r reply) {
+func (p *Pool) endTrial(d *dial, r reply) {
 	in := d.conn.inst
 	k := &in.keep
 	switch {
-	case k.beside != d: // it decides nothing, or was too late, or the kept one has gone
-	case r.proof() && k.witness.usable():
-		p.becomes(in, taken, "")
+	case k.trialDial != d: // it decides nothing, or was too late, or the kept one has gone
+	case r.proof() && k.trialConn.usable():
+		p.setKeepState(in, keepTaken, "")
 	default:
-		k.beside = nil // nothing is known: the next one tells
+		k.trialDial = nil // nothing is known: the next one tells
 	}
 }
 
 // tendKept closes the kept connection if one that was made beside it is not answered, and
 // all if the application does not take that.
-func (p *Pool) tendKept(in *instance, now time.Time) (victims []*conn) {
+func (p *Pool) maintainKeep(in *instance, now time.Time) (toClose []*conn) {
 	k := &in.keep
 	switch {
-	case k.beside != nil && now.Before(k.until):
+	case k.trialDial != nil && now.Before(k.until):
 		p.schedule(k.until)
-	case k.beside != nil:
-		victims = p.evictOwn(in)
-		p.becomes(in, refused, "a new connection was not answered while one was kept")
-	case k.state == refused && p.config().KeepAlive == KeepAuto:
-		victims = p.evictOwn(in)
+	case k.trialDial != nil:
+		toClose = p.evictExclusive(in)
+		p.setKeepState(in, keepRefused, "a new connection was not answered while one was kept")
+	case k.state == keepRefused && p.config().KeepAlive == KeepAuto:
+		toClose = p.evictExclusive(in)
 	}
-	return victims
+	return toClose
 }
 
 // giveUpKeeping closes the unused connections, because they stop others, and has no more
 // kept.
-func (p *Pool) giveUpKeeping(in *instance, why string) (victims []*conn) {
-	victims = p.evictOwn(in)
-	in.counters.yielded += uint64(len(victims))
-	p.becomes(in, refused, why)
-	return victims
+func (p *Pool) stopKeeping(in *instance, why string) (toClose []*conn) {
+	toClose = p.evictExclusive(in)
+	in.counters.shedIdle += uint64(len(toClose))
+	p.setKeepState(in, keepRefused, why)
+	return toClose
 }
 
 // evictOwn takes out for closing the idle connections that requests have to themselves.
-func (p *Pool) evictOwn(in *instance) (victims []*conn) {
+func (p *Pool) evictExclusive(in *instance) (toClose []*conn) {
 	for i := len(in.idle) - 1; i >= 0; i-- {
 		if c := in.idle[i]; c.mux == nil {
 			c.evicted = true
-			victims = append(victims, p.drop(c))
+			toClose = append(toClose, p.takeIdle(c))
 		}
 	}
-	return victims
+	return toClose
 }

@@ -20,7 +20,7 @@ func autoPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 }
 
 func autoConfig(workers int, instances ...Instance) Config {
-	return Config{Instances: instances, Workers: workers, TurnsAway: true, KeepAlive: KeepAuto, WaitTimeout: time.Minute}
+	return Config{Instances: instances, Workers: workers, ClosesWhenFull: true, KeepAlive: KeepAuto, WaitTimeout: time.Minute}
 }
 
 // visible is an instance of which it can be seen what it has not read.
@@ -83,10 +83,10 @@ func TestKeepAliveByAnswers(t *testing.T) {
 		"no more is said":       {script: fcgitest.Hello, values: fcgitest.ValuesNo, keep: "on", left: counts{idle: 1}},
 		"Go":                    {script: fcgitest.MuxPage, values: fcgitest.ValuesYes, keep: "on", left: counts{idle: 1}}, // its answer has a second part
 		"libfcgi":               {script: fcgitest.Hello, values: fcgitest.ValuesLibfcgi, keep: "unknown", left: counts{idle: 1}},
-		"it reads and is mute":  {script: fcgitest.Hello, values: fcgitest.ValuesSilent, keep: "on", after: askKeptWithin + 10*time.Millisecond, left: counts{idle: 1}},
-		"it is mute":            {script: fcgitest.Hello, values: fcgitest.ValuesSilent, blind: true, keep: "off", why: "was not read", after: askKeptWithin + 10*time.Millisecond},
-		"it never reads":        {script: fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), keep: "off", why: "was not read", after: askKeptWithin + 10*time.Millisecond},
-		"it answers too late":   {script: fcgitest.Hello, values: fcgitest.ValuesLate(time.Second), keep: "on", after: askKeptWithin + 10*time.Millisecond, left: counts{idle: 1}},
+		"it reads and is mute":  {script: fcgitest.Hello, values: fcgitest.ValuesSilent, keep: "on", after: keptQueryTimeout + 10*time.Millisecond, left: counts{idle: 1}},
+		"it is mute":            {script: fcgitest.Hello, values: fcgitest.ValuesSilent, blind: true, keep: "off", why: "was not read", after: keptQueryTimeout + 10*time.Millisecond},
+		"it never reads":        {script: fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), keep: "off", why: "was not read", after: keptQueryTimeout + 10*time.Millisecond},
+		"it answers too late":   {script: fcgitest.Hello, values: fcgitest.ValuesLate(time.Second), keep: "on", after: keptQueryTimeout + 10*time.Millisecond, left: counts{idle: 1}},
 		"it closes when asked":  {script: fcgitest.Hello, values: fcgitest.ValuesDrop, keep: "unknown", after: 10 * time.Millisecond},
 		"it closes in any case": {script: fcgitest.CloseAfterEnd, keep: "unknown", after: 10 * time.Millisecond},
 	} {
@@ -128,7 +128,7 @@ func TestProcessesOfLibfcgiAreKept(t *testing.T) {
 			wantCounts(t, p, left) // when all is done
 		}
 		wantKeepAlive(t, p, "on", "")
-		if in := p.Snapshot().Instances[0]; in.Dials != 2 || in.Reuses != 2 || in.Yielded != 0 {
+		if in := p.Snapshot().Instances[0]; in.Dials != 2 || in.Reuses != 2 || in.ShedIdle != 0 {
 			t.Errorf("%+v", in)
 		}
 	})
@@ -141,7 +141,7 @@ func TestLockAroundAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := libfcgi(fcgitest.Start(t, fcgitest.AcceptLock(page)))
 		p := autoPool(t, peer, 8)
-		for i, want := range []time.Duration{0, besideWithin, 0, 0} {
+		for i, want := range []time.Duration{0, trialTimeout, 0, 0} {
 			if d := took(t, p); d != want {
 				t.Errorf("request %d took %v, want %v", i+1, d, want)
 			}
@@ -167,7 +167,7 @@ func TestLockAroundAcceptUnderLoad(t *testing.T) {
 				all = append(all, started(t, p, Demand{}, 0))
 			}
 			for _, one := range all {
-				if d := <-one; d > besideWithin+askKeptWithin+time.Second/10 {
+				if d := <-one; d > trialTimeout+keptQueryTimeout+time.Second/10 {
 					t.Errorf("a request took %v", d)
 				}
 			}
@@ -178,13 +178,13 @@ func TestLockAroundAcceptUnderLoad(t *testing.T) {
 
 // What was found out is doubted after a while: a mistake on a busy machine does not last.
 // Each time it lasts longer.
-func TestRefusalIsDoubted(t *testing.T) {
+func TestRefusalIsRechecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hung := fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold)
 		p := autoPool(t, fcgitest.Start(t, hung), 4)
 		for pause := refusedFor; pause < 3*refusedMax; pause *= 2 {
 			serve(t, p)
-			time.Sleep(askKeptWithin + 10*time.Millisecond)
+			time.Sleep(keptQueryTimeout + 10*time.Millisecond)
 			wantKeepAlive(t, p, "off", "was not read")
 			time.Sleep(min(pause, refusedMax) - 20*time.Millisecond)
 			serve(t, p)
@@ -196,7 +196,7 @@ func TestRefusalIsDoubted(t *testing.T) {
 		hung := fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold)
 		p := autoPool(t, libfcgi(fcgitest.Start(t, hung, fcgitest.Hello)), 4)
 		serve(t, p)
-		time.Sleep(askKeptWithin)
+		time.Sleep(keptQueryTimeout)
 		wantKeepAlive(t, p, "off", "was not read")
 		time.Sleep(refusedFor)
 		serve(t, p)
@@ -268,7 +268,7 @@ func TestReplacedByTheOtherKind(t *testing.T) {
 		l.Release()
 		wantKeepAlive(t, p, "unknown", "")
 		demand := Demand{Fresh: true} // as after a failure
-		for i, want := range []time.Duration{0, besideWithin, 0, 0} {
+		for i, want := range []time.Duration{0, trialTimeout, 0, 0} {
 			if d := visit(t, p, demand, 0); d < want || d > want+20*time.Millisecond {
 				t.Errorf("request %d took %v, want %v", i+1, d, want)
 			}
@@ -292,7 +292,7 @@ func TestReplacedByTheOtherKind(t *testing.T) {
 				t.Errorf("a request took %v", d)
 			}
 		}
-		time.Sleep(askKeptWithin)
+		time.Sleep(keptQueryTimeout)
 		wantKeepAlive(t, p, "off", "was not read")
 	})
 }
@@ -304,7 +304,7 @@ func TestKeepAliveOfEachInstance(t *testing.T) {
 		good.Addr, bad.Addr = "good", "bad"
 		p := newPool(t, autoConfig(4, good, bad))
 		for range 8 {
-			if d := took(t, p); d > besideWithin {
+			if d := took(t, p); d > trialTimeout {
 				t.Errorf("a request took %v", d)
 			}
 			synctest.Wait()
@@ -345,12 +345,12 @@ func TestKeptConnectionsStopOthers(t *testing.T) {
 				third := started(t, p, Demand{}, 0)
 				<-first
 				<-second
-				if d := <-third; d > 2*lookEvery+10*time.Millisecond {
+				if d := <-third; d > 2*queueCheckEvery+10*time.Millisecond {
 					t.Errorf("a request that needed a third connection took %v", d)
 				}
 				wantKeepAlive(t, p, "off", "new connections")
 				wantCounts(t, p, counts{})
-				if n := p.Snapshot().Instances[0].Yielded; n == 0 || n > 2 {
+				if n := p.Snapshot().Instances[0].ShedIdle; n == 0 || n > 2 {
 					t.Errorf("%d connections were given up, want 1 or 2", n)
 				}
 			})
@@ -377,7 +377,7 @@ func TestSlowIsNotStopped(t *testing.T) {
 		}
 		<-slow
 		wantKeepAlive(t, p, "on", "")
-		if n := p.Snapshot().Instances[0].Yielded; n == 0 || n > 12 {
+		if n := p.Snapshot().Instances[0].ShedIdle; n == 0 || n > 12 {
 			t.Errorf("%d connections were given up in half a minute", n)
 		}
 	})
@@ -392,9 +392,9 @@ func TestEndsWhileKeepAliveIsFoundOut(t *testing.T) {
 		"it has gone":   func(_ *Pool, peer *fcgitest.Peer) { peer.Close() },
 		"fewer workers": func(p *Pool, _ *fcgitest.Peer) { _ = p.Configure(autoConfig(1)) },
 		"not any more": func(p *Pool, _ *fcgitest.Peer) {
-			_ = p.Configure(Config{Workers: 2, TurnsAway: true, KeepAlive: KeepOff})
+			_ = p.Configure(Config{Workers: 2, ClosesWhenFull: true, KeepAlive: KeepOff})
 		},
-		"in any case":    func(p *Pool, _ *fcgitest.Peer) { _ = p.Configure(Config{Workers: 2, TurnsAway: true}) },
+		"in any case":    func(p *Pool, _ *fcgitest.Peer) { _ = p.Configure(Config{Workers: 2, ClosesWhenFull: true}) },
 		"room is needed": func(p *Pool, _ *fcgitest.Peer) { _, _ = p.Lease(context.Background(), Demand{Fresh: true}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -450,7 +450,7 @@ func TestEndsWhileKeepAliveIsFoundOut(t *testing.T) {
 }
 
 // An application that closes its connections when it is asked keeps them if it is not.
-func TestClosesWhenAsked(t *testing.T) {
+func TestClosesWhenQueried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
 		peer.Values(fcgitest.ValuesDrop)
@@ -482,7 +482,7 @@ func TestGoneIsForgotten(t *testing.T) {
 		}
 		p := newPool(t, autoConfig(4, in))
 		serve(t, p)
-		time.Sleep(askKeptWithin)
+		time.Sleep(keptQueryTimeout)
 		wantKeepAlive(t, p, "off", "was not read")
 		broken = errors.New("no route to host")
 		if _, err := p.Lease(context.Background(), Demand{}); err == nil {

@@ -21,7 +21,7 @@ type channel interface {
 	interrupt()
 	resume()
 	abort()              // asks the application to stop, where that does not take closing the connection
-	heard() int64        // bytes that have come, ever
+	received() int64     // bytes that have come, ever
 	unrun() bool         // the application was sent too little of the request to run it
 	clean() bool         // nothing is left over of what has come
 	leave(answered bool) // ends the use; whether the application has ended the request
@@ -29,7 +29,7 @@ type channel interface {
 
 // listenFor is how long a connection that the application may close is given to be
 // closed before it is sent a request.
-const listenFor = 10 * time.Millisecond
+const guardTime = 10 * time.Millisecond
 
 // Lease is one connection, or a part of one, lent to one request. Begin sends the request,
 // Body the rest of its body, and Next receives the answer. Body and Next may run at the
@@ -43,10 +43,10 @@ type Lease struct {
 	fresh bool
 	// careful: the connection may be closed, because the application is full or does
 	// not keep connections, and the request must not have been sent then.
-	careful bool
-	base    int64     // ch.heard() when the lease began
-	once    bool      // the connection is closed after the request (Config.KeepAlive, upstream.Event.Close)
-	sentAt  time.Time // when writing began
+	guarded     bool
+	base        int64     // ch.heard() when the lease began
+	noKeepAlive bool      // the connection is closed after the request (Config.KeepAlive, upstream.Event.Close)
+	sentAt      time.Time // when writing began
 
 	mu       sync.Mutex // guards what others than the reading side touch
 	sent     bool       // everything the application is owed was written
@@ -76,7 +76,7 @@ func (l *Lease) Addr() string { return l.c.inst.Addr }
 // call Next, and go by its result. On a shared connection a request is only queued.
 func (l *Lease) Begin(buf []byte, r *upstream.Request, body []byte, last bool) ([]byte, error) {
 	codec := l.p.config().Codec
-	buf, unrunBelow, err := codec.AppendHead(buf[:0], l.id, !l.once, r)
+	buf, unrunBelow, err := codec.AppendHead(buf[:0], l.id, !l.noKeepAlive, r)
 	if err != nil {
 		return buf, err
 	}
@@ -91,11 +91,11 @@ func (l *Lease) begin(r *upstream.Request, encoded []byte, unrunBelow int, whole
 	now := time.Now()
 	l.sentAt = now
 	l.ch.begin(r, unrunBelow)
-	if l.careful && len(encoded) > unrunBelow {
+	if l.guarded && len(encoded) > unrunBelow {
 		if err := l.write(encoded[:unrunBelow], now, false); err != nil {
 			return err
 		}
-		if !l.c.listen(now.Add(listenFor)) {
+		if !l.c.listen(now.Add(guardTime)) {
 			return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
 		}
 		encoded, now = encoded[unrunBelow:], time.Now()
@@ -149,7 +149,7 @@ func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
 		l.spoke = l.spoke || ev.Kind == upstream.Output && len(ev.Data) > 0
 		return ev, nil
 	}
-	l.ended, l.once = true, l.once || ev.Close
+	l.ended, l.noKeepAlive = true, l.noKeepAlive || ev.Close
 	switch {
 	case ev.Err == nil:
 		return ev, nil
@@ -231,7 +231,7 @@ func (l *Lease) Release() {
 	inOrder := l.ended && l.sent && !l.dead && l.ch.clean()
 	l.ch.leave(inOrder)
 	if inOrder {
-		l.once = l.once || !l.p.prepare(l.c)
+		l.noKeepAlive = l.noKeepAlive || !l.p.prepareReuse(l.c)
 		l.p.keep(l)
 	} else {
 		l.p.reject(l.c)
@@ -249,10 +249,10 @@ func (l *Lease) refuse(why error) *Error {
 
 // fail says what an error means for the request.
 func (l *Lease) fail(op string, err error) *Error {
-	if errors.Is(err, net.ErrClosed) && l.p.hasRemoved(l.c.inst) {
+	if errors.Is(err, net.ErrClosed) && l.p.isRemoved(l.c.inst) {
 		err = ErrRemoved // nobody else closes a connection under its lease
 	}
-	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
+	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.received() == l.base}
 	unrun := l.ch.unrun()
 	if errors.Is(err, ErrNoMemory) && unrun {
 		e.Replay, e.Full, e.Serving = ReplaySafe, true, true
@@ -285,9 +285,9 @@ func (l *Lease) fail(op string, err error) *Error {
 	}
 	switch {
 	case !l.fresh:
-		l.p.noteClosed(l.c)
+		l.p.noteClosedIdle(l.c)
 	case l.c.proved && !l.Shared():
-		l.p.noteOffended(l.c.inst)
+		l.p.noteQueryOffends(l.c.inst)
 	}
 	return e
 }
@@ -296,7 +296,7 @@ func (l *Lease) fail(op string, err error) *Error {
 // that has died. One that was stopped, or has no processor, may do so late.
 func (l *Lease) full(err error, unrun bool) bool {
 	in := l.c.inst
-	if !l.fresh || l.Shared() || l.c.proved || !l.p.config().TurnsAway || in.Alive != nil && !in.Alive() {
+	if !l.fresh || l.Shared() || l.c.proved || !l.p.config().ClosesWhenFull || in.Alive != nil && !in.Alive() {
 		return false
 	}
 	return unrun || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

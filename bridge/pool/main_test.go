@@ -59,7 +59,7 @@ func poolFor(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 // threadedPool is poolFor for an application that turns connections away.
 func threadedPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 	t.Helper()
-	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, TurnsAway: true})
+	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, ClosesWhenFull: true})
 }
 
 func mustLease(t testing.TB, p *Pool) *Lease {

@@ -61,7 +61,7 @@ func newModel(t *testing.T, rng *rand.Rand) *model {
 	m.pool = newPool(t, Config{
 		Instances: list[:rng.IntN(len(list)+1)], Workers: m.crowd.workers,
 		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, IdleTimeout: 2 * time.Second,
-		Retires: rng.IntN(2) == 0,
+		ClosesIdle: rng.IntN(2) == 0,
 	})
 	m.crowd.pool = m.pool
 	return m
@@ -86,7 +86,7 @@ func (m *model) step() {
 	case n < 33:
 		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{Fresh: true}))
 	case n < 38:
-		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{Settled: true}))
+		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{NoReplay: true}))
 	case n < 45:
 		if len(m.waiting) > 0 {
 			m.waiting[m.rng.IntN(len(m.waiting))].cancel()

@@ -290,7 +290,7 @@ func (m *mux) read(in input) {
 			case n > 0:
 				err = nil // it comes again
 			case errors.Is(err, os.ErrDeadlineExceeded): // only doubt sets one
-				err = m.lookAgain(heard)
+				err = m.recheck(heard)
 			}
 		}
 		if err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 // whole is what most requests demand: they can share a connection.
-var whole = Demand{Whole: true}
+var whole = Demand{Buffered: true}
 
 // muxPool returns a pool whose requests share connections to peer.
 func muxPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
@@ -144,7 +144,7 @@ func TestBodiesAreKeptApart(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxPage), 8)
 		for range 2 {
 			defer leaseFor(t, p, whole).Release()
-			defer leaseFor(t, p, Demand{Whole: true, Body: true}).Release()
+			defer leaseFor(t, p, Demand{Buffered: true, Body: true}).Release()
 		}
 		wantCounts(t, p, counts{busy: 2})
 	})
@@ -215,7 +215,7 @@ func TestOneFailedDialForAll(t *testing.T) {
 // The application is asked with exactly one name, when there are so many connections
 // that sharing one is of use, and believed. Whatever it does with the question, the
 // request is served.
-func TestAskingWhetherItMultiplexes(t *testing.T) {
+func TestQueryWhetherItMultiplexes(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		values    func(*fcgitest.Session, []string)
@@ -228,11 +228,11 @@ func TestAskingWhetherItMultiplexes(t *testing.T) {
 		{"yes, as Trac", fcgitest.ValuesTrac, "on", 1, 0, false},
 		{"no, as libfcgi", fcgitest.ValuesNo, "off", 2, 0, false},
 		{"nothing known, as flup", fcgitest.ValuesEmpty, "off", 2, 0, false},
-		{"no answer, as uWSGI", fcgitest.ValuesSilent, "unknown", 2, askTimeout + time.Millisecond, false},
+		{"no answer, as uWSGI", fcgitest.ValuesSilent, "unknown", 2, queryTimeout + time.Millisecond, false},
 		{"no, and the end", fcgitest.ValuesClose, "off", 2, 0, true},
 		{"the end", fcgitest.ValuesDrop, "unknown", 3, dialPause, false},
-		{"in time", fcgitest.ValuesLate(askTimeout - time.Millisecond), "off", 2, askTimeout - time.Millisecond, false},
-		{"too late", fcgitest.ValuesLate(askTimeout + 5*time.Millisecond), "unknown", 2, askTimeout + time.Millisecond, false},
+		{"in time", fcgitest.ValuesLate(queryTimeout - time.Millisecond), "off", 2, queryTimeout - time.Millisecond, false},
+		{"too late", fcgitest.ValuesLate(queryTimeout + 5*time.Millisecond), "unknown", 2, queryTimeout + time.Millisecond, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

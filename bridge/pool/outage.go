@@ -24,20 +24,20 @@ type outage struct {
 	err      error     // the last failure, ever
 	at       time.Time // when that was
 	probing  bool      // it is being tried
-	told     bool      // the log knows that it is down
-	toldAt   time.Time // when it was told last: not more than once a second
+	logged   bool      // the log knows that it is down
+	loggedAt time.Time // when it was told last: not more than once a second
 }
 
 func (o *outage) aside() bool { return !o.until.IsZero() }
 
 // silent reports whether connecting took all the time it had: a request must not
 // spend that on finding out once more.
-func (o *outage) silent() bool { return o.aside() && isTimeout(o.err) }
+func (o *outage) timedOut() bool { return o.aside() && isTimeout(o.err) }
 
 // down notes that in could not be connected to.
 func (p *Pool) down(in *instance, err error) {
 	o := &in.outage
-	p.refused(in, err)
+	p.countDialError(in, err)
 	if o.at.Before(o.until) && !o.probing {
 		return // one of several dials that fail together
 	}
@@ -46,8 +46,8 @@ func (p *Pool) down(in *instance, err error) {
 	o.failures++
 	o.until = o.at.Add(pause)
 	in.sharing.forget()
-	in.habits.forget()
-	p.forgetKept(in, true)
+	in.behaviour.forget()
+	p.resetKeep(in, true)
 	in.observed = capacity{now: p.config().Workers, proven: 1, answering: in.observed.answering} // what looked full may have been its end
 	p.recount()
 	if len(p.instances) > 1 {
@@ -57,12 +57,12 @@ func (p *Pool) down(in *instance, err error) {
 
 // refused counts a failure to connect to in, which may be one of several before
 // somebody is told.
-func (p *Pool) refused(in *instance, err error) {
+func (p *Pool) countDialError(in *instance, err error) {
 	in.counters.dialErrors++
 	o := &in.outage
 	o.err, o.at = err, time.Now()
-	if !o.told && o.at.Sub(o.toldAt) >= time.Second {
-		o.told, o.toldAt = true, o.at
+	if !o.logged && o.at.Sub(o.loggedAt) >= time.Second {
+		o.logged, o.loggedAt = true, o.at
 		p.log(in, slog.LevelWarn, "the application cannot be connected to", slog.String("error", dialReason(err)))
 		p.tell(in, &DialError{in.Addr, err})
 	}
@@ -74,9 +74,9 @@ func (in *instance) down() bool { return in.outage.aside() || in.outage.at.After
 // up notes that in could be connected to.
 func (p *Pool) up(in *instance) {
 	in.lastOK = time.Now()
-	if o := &in.outage; o.told {
-		o.told = false
-		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(o.toldAt)))
+	if o := &in.outage; o.logged {
+		o.logged = false
+		p.log(in, slog.LevelInfo, "the application can be connected to again", slog.Duration("after", in.lastOK.Sub(o.loggedAt)))
 		p.tell(in, nil)
 	}
 	back := in.outage.aside()
@@ -108,7 +108,7 @@ func (p *Pool) probe(in *instance, now time.Time) {
 	p.schedule(o.until)
 	gone := make(chan struct{})
 	close(gone)
-	p.startDial(in, &waiter{done: gone, settled: true})
+	p.startDial(in, &waiter{done: gone, resolved: true})
 }
 
 func isTimeout(err error) bool {

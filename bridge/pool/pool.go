@@ -44,7 +44,7 @@ type Config struct {
 	// TurnsAway says that the application, when it is full, accepts a connection and
 	// closes it at once, as threaded servers do. Others let connections wait, and one
 	// that closes at once is broken. Default: it does not.
-	TurnsAway bool
+	ClosesWhenFull bool
 	// Multiplex says whether requests may share a connection if the application can
 	// serve them at the same time. Default: MultiplexOff.
 	Multiplex Multiplex
@@ -64,7 +64,7 @@ type Config struct {
 	// Retires says that the application closes kept connections of its own accord,
 	// as PHP's workers do after a number of requests. It is noticed, too, but the
 	// first time may cost a request.
-	Retires bool
+	ClosesIdle bool
 	// WorksOn says that a process may go on working after its answer, its connection kept,
 	// and leaves the end of STDIN unread until it is back, as PHP's do. Such a connection
 	// is not used, and its process counts as taken, until it is back. Default: none does.
@@ -78,17 +78,17 @@ type Config struct {
 type Pool struct {
 	cfg atomic.Pointer[Config] // what it goes by now; changed under mu alone, and read without it, too
 
-	mu        sync.Mutex
-	instances []*instance // those that requests are sent to
-	leaving   []*instance // those that are drained
-	gone      counters    // of those that were removed
-	removed   uint64      // how many that were
-	turn      int         // where the search for the least loaded instance starts
-	waiters   *list.List  // of *waiter; whoever wants a connection and has none, oldest first
-	closed    bool
-	tender    *time.Timer // runs tend at due
-	due       time.Time   // zero: nothing is
-	journal   journal
+	mu              sync.Mutex
+	instances       []*instance // those that requests are sent to
+	draining        []*instance // those that are drained
+	removedCounters counters    // of those that were removed
+	removed         uint64      // how many that were
+	nextStart       int         // where the search for the least loaded instance starts
+	waiters         *list.List  // of *waiter; whoever wants a connection and has none, oldest first
+	closed          bool
+	maintenance     *time.Timer // runs tend at due
+	due             time.Time   // zero: nothing is
+	journal         journal
 
 	capacity atomic.Int64 // what the instances are believed to hold together; changed under mu alone
 
@@ -105,8 +105,8 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{waiters: list.New(), journal: journal{logger: cfg.Logger}}
 	p.cfg.Store(&cfg)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.tender = time.AfterFunc(time.Hour, p.startTending)
-	p.tender.Stop()
+	p.maintenance = time.AfterFunc(time.Hour, p.startMaintenance)
+	p.maintenance.Stop()
 	for _, in := range cfg.Instances {
 		if err := p.Add(in); err != nil {
 			p.Close()
@@ -185,11 +185,11 @@ func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
 		case c.mux != nil, c.uses == 1:
 			return p.lease(c, d), nil
 		case !p.isBack(c):
-			p.setAside(c)
+			p.releaseAtWork(c)
 		case c.usable():
 			return p.lease(c, d), nil
 		default:
-			p.noteClosed(c)
+			p.noteClosedIdle(c)
 			p.discard(c, func(n *counters) { n.stale++ })
 		}
 	}
@@ -202,23 +202,23 @@ func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.cancel()
-	p.tender.Stop()
+	p.maintenance.Stop()
 	for e := p.waiters.Front(); e != nil; e = p.waiters.Front() {
-		p.settle(e.Value.(*waiter), nil, ErrClosed)
+		p.resolve(e.Value.(*waiter), nil, ErrClosed)
 	}
-	var victims []*conn
+	var toClose []*conn
 	for _, in := range p.instances {
-		p.stopAsking(in)
-		victims = append(victims, p.evictAll(in)...)
+		p.stopQueries(in)
+		toClose = append(toClose, p.evictAll(in)...)
 	}
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 	p.tasks.Wait()
 }
 
 // lease makes a handle for a connection that was occupied.
 func (p *Pool) lease(c *conn, d Demand) *Lease {
-	l := &Lease{p: p, c: c, once: c.once}
+	l := &Lease{p: p, c: c, noKeepAlive: c.noKeepAlive}
 	if c.mux != nil {
 		s := c.mux.open()
 		l.ch, l.id, l.fresh = s, s.id, s.first
@@ -226,13 +226,13 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 	}
 	c.reset()
 	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.in.total
-	if l.fresh || d.Settled {
+	if l.fresh || d.NoReplay {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if l.fresh {
-			l.careful = !c.proved && p.mayTurnAway(c.inst, d)
+			l.guarded = !c.proved && p.mayTurnAway(c.inst, d)
 		} else {
-			l.careful = !c.inst.habits.kept
+			l.guarded = !c.inst.behaviour.keptOpen
 		}
 	}
 	return l
@@ -245,43 +245,43 @@ func (p *Pool) keep(l *Lease) {
 	p.mu.Lock()
 	in.served = time.Now()
 	in.lastOK = in.served
-	p.vacate(c)
-	var victims []*conn
+	p.release(c)
+	var toClose []*conn
 	if c.mux != nil {
-		victims = p.handBack(c)
+		toClose = p.recycle(c)
 	} else {
-		victims = p.keepOwn(l)
+		toClose = p.keepOwn(l)
 	}
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // keepOwn is handBack for a connection that a request had to itself, in the way the
 // application is known to need.
-func (p *Pool) keepOwn(l *Lease) (victims []*conn) {
+func (p *Pool) keepOwn(l *Lease) (toClose []*conn) {
 	c, in := l.c, l.c.inst
 	if c.ended++; c.ended > 1 {
-		p.noteKept(in)
+		p.noteKeptOpen(in)
 	}
 	switch {
-	case p.closed, l.once && (c.gone || !p.config().TurnsAway): // a process waits for us to close
-		p.move(c, closing)
+	case p.closed, l.noKeepAlive && (c.peerClosed || !p.config().ClosesWhenFull): // a process waits for us to close
+		p.setState(c, closing)
 		return []*conn{c}
-	case l.once:
-		p.move(c, closing)
+	case l.noKeepAlive:
+		p.setState(c, closing)
 		p.tasks.Go(func() {
-			c.linger(lingerFor)
+			c.linger(lingerTimeout)
 			p.closeAll([]*conn{c})
 		})
 		return nil
-	case in.habits.closes():
-		p.move(c, closing)
+	case in.behaviour.closesAlways():
+		p.setState(c, closing)
 		p.tasks.Go(func() { p.awaitEnd(c) })
 		return nil
-	case p.config().KeepAlive == KeepAuto && in.keep.state != taken:
-		return p.inquire(c)
+	case p.config().KeepAlive == KeepAuto && in.keep.state != keepTaken:
+		return p.startQuery(c)
 	}
-	return p.handBack(c)
+	return p.recycle(c)
 }
 
 // reject takes back one on which the request did not end cleanly: it is closed, unless
@@ -293,8 +293,8 @@ func (p *Pool) reject(c *conn) {
 	}
 	p.mu.Lock()
 	c.inst.counters.discards++
-	p.vacate(c)
-	victims := p.handBack(c)
+	p.release(c)
+	toClose := p.recycle(c)
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }

@@ -124,7 +124,7 @@ func TestAcceptThenClose(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPool(t, Config{
 					Instances: []Instance{{Addr: "app", Dial: fcgitest.Start(t, tc.script).Dial}},
-					Workers:   1, TurnsAway: tc.turnsAway,
+					Workers:   1, ClosesWhenFull: tc.turnsAway,
 				})
 				l := mustLease(t, p)
 				defer l.Release()

@@ -55,8 +55,8 @@ func TestUnknownType(t *testing.T) {
 		multiplex string
 	}{
 		{"in time", 0, "off"},
-		{"almost too late", askTimeout - time.Millisecond, "off"},
-		{"too late", askTimeout + 5*time.Millisecond, "unknown"},
+		{"almost too late", queryTimeout - time.Millisecond, "off"},
+		{"too late", queryTimeout + 5*time.Millisecond, "unknown"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestUnknownType(t *testing.T) {
 // One connection that was turned away does not have the next requests wait for an answer
 // to a question that the application ignores: it is there, it accepts.
 func TestSilentApplicationThatTurnedOneAway(t *testing.T) {
-	for _, demand := range []Demand{whole, {Whole: true, Body: true, Settled: true}} {
+	for _, demand := range []Demand{whole, {Buffered: true, Body: true, NoReplay: true}} {
 		for _, later := range []time.Duration{0, 5 * time.Second, 50 * time.Second} {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, fcgitest.ResetBeforeReading, fcgitest.Hello)
@@ -113,7 +113,7 @@ func TestSilentApplicationThatTurnedOneAway(t *testing.T) {
 					t.Errorf("%q, %v", out, err)
 				}
 				l.Release()
-				if d := time.Since(begun); d > askTimeout+50*time.Millisecond {
+				if d := time.Since(begun); d > queryTimeout+50*time.Millisecond {
 					t.Errorf("%+v, %v later: the next request waited %v", demand, later, d)
 				}
 				if len(peer.Asked()) != 1 {

@@ -135,10 +135,10 @@ func TestOneLeavesWhileBacklogIsFull(t *testing.T) {
 }
 
 // A request that must not be sent again does not starve behind those that may.
-func TestSettledDoesNotStarve(t *testing.T) {
+func TestNoReplayDoesNotStarve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 2, Retires: true})
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 2, ClosesIdle: true})
 		stop := make(chan struct{})
 		done := make(chan struct{})
 		for range 4 { // 4 at a time for 2 workers, 10 ms each
@@ -162,7 +162,7 @@ func TestSettledDoesNotStarve(t *testing.T) {
 			}()
 		}
 		time.Sleep(100 * time.Millisecond)
-		post := startLeasing(p, Demand{Whole: true, Body: true, Settled: true})
+		post := startLeasing(p, Demand{Buffered: true, Body: true, NoReplay: true})
 		<-post.done
 		if post.err != nil {
 			t.Errorf("the POST: %v after %v, with GETs of 10 ms", post.err, post.after)
@@ -200,7 +200,7 @@ func TestAnotherApplicationOvernight(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
 		peer.Values(fcgitest.ValuesNo)
 		p := threadedPool(t, peer, 8)
-		posts := Demand{Whole: true, Body: true, Settled: true}
+		posts := Demand{Buffered: true, Body: true, NoReplay: true}
 		post := func() error {
 			l, err := p.Lease(context.Background(), posts)
 			if err != nil {
@@ -292,7 +292,7 @@ func TestIdleIsUsedWhileAnotherDials(t *testing.T) {
 			}
 			return peer.Dial(ctx)
 		}
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 4, Retires: true})
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 4, ClosesIdle: true})
 		var ls []*Lease
 		for range 3 {
 			ls = append(ls, mustLease(t, p))
@@ -303,7 +303,7 @@ func TestIdleIsUsedWhileAnotherDials(t *testing.T) {
 		}
 		wantCounts(t, p, counts{idle: 3})
 		slow.Store(true)
-		post := startLeasing(p, Demand{Whole: true, Settled: true})
+		post := startLeasing(p, Demand{Buffered: true, NoReplay: true})
 		synctest.Wait()
 		get := startLeasing(p, whole)
 		<-get.done
@@ -387,8 +387,8 @@ func TestNoIDs(t *testing.T) {
 	})
 }
 
-// BenchmarkKick looks at all waiters when nothing can be done for any.
-func BenchmarkKick(b *testing.B) {
+// BenchmarkDispatch looks at all waiters when nothing can be done for any.
+func BenchmarkDispatch(b *testing.B) {
 	for _, n := range []int{100, 1000, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			p, err := New(Config{Codec: codec, Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
@@ -406,7 +406,7 @@ func BenchmarkKick(b *testing.B) {
 				w.elem = p.waiters.PushBack(w)
 			}
 			for b.Loop() {
-				p.kick()
+				p.dispatchWaiters()
 			}
 			p.instances[0].count[busy] = 0
 			p.mu.Unlock()

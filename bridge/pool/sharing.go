@@ -34,27 +34,27 @@ const (
 	// askAgainAfter is when an application is asked again that closed the connection
 	// instead of answering, or refused to share it: it may have been full, or
 	// be another one by then.
-	askAgainAfter = time.Minute
+	queryAgainClosed = time.Minute
 )
 
 // verdict is what is known of whether an instance multiplexes.
-type verdict uint8
+type multiplexState uint8
 
 const (
-	notKnown verdict = iota
-	no
-	yes
+	multiplexUnknown multiplexState = iota
+	multiplexNo
+	multiplexYes
 )
 
-func (v verdict) String() string { return [...]string{"unknown", "off", "on"}[v] }
+func (v multiplexState) String() string { return [...]string{"unknown", "off", "on"}[v] }
 
 // sharing is what an instance has of multiplexed connections.
 type sharing struct {
-	verdict   verdict
-	askAfter  time.Time // when it may be asked again; zero: at once if it is not known, else never
-	opening   bool      // a dial is under way whose connection requests wait to share
-	openUntil time.Time // how long they do, if it is not known that it will be
-	conns     []*conn   // that take further requests, oldest first
+	state      multiplexState
+	queryAfter time.Time // when it may be asked again; zero: at once if it is not known, else never
+	opening    bool      // a dial is under way whose connection requests wait to share
+	openUntil  time.Time // how long they do, if it is not known that it will be
+	conns      []*conn   // that take further requests, oldest first
 }
 
 // conns is how many connections there are.
@@ -66,7 +66,7 @@ func (in *instance) conns() int { return in.used() - in.extra }
 // request is read, which a long-poll may never do.
 func (p *Pool) sharing(in *instance, d Demand) bool {
 	switch {
-	case !d.Whole || p.config().Workers == 1:
+	case !d.Buffered || p.config().Workers == 1:
 		return false
 	case p.config().Multiplex == MultiplexAuto:
 		return !d.Body && in.conns() >= ownConns
@@ -83,22 +83,22 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 	if s.opening || !p.sharing(in, d) {
 		return false, false
 	}
-	if !s.askAfter.IsZero() && !time.Now().Before(s.askAfter) {
-		s.verdict, s.askAfter = notKnown, time.Time{}
+	if !s.queryAfter.IsZero() && !time.Now().Before(s.queryAfter) {
+		s.state, s.queryAfter = multiplexUnknown, time.Time{}
 	}
 	switch {
-	case s.verdict == no, s.verdict != yes && !s.askAfter.IsZero():
+	case s.state == multiplexNo, s.state != multiplexYes && !s.queryAfter.IsZero():
 		return false, false
 	case p.config().Multiplex == MultiplexOn:
-		s.verdict = yes
-		ask = p.config().TurnsAway && !in.habits.silent()
-	case s.verdict != yes && in.habits.silent():
+		s.state = multiplexYes
+		ask = p.config().ClosesWhenFull && !in.behaviour.ignoresQueries()
+	case s.state != multiplexYes && in.behaviour.ignoresQueries():
 		return false, false
 	default:
 		ask = true // each time: it may be another application by now
-		s.openUntil = time.Now().Add(askTimeout)
+		s.openUntil = time.Now().Add(queryTimeout)
 		if in.served.IsZero() {
-			s.openUntil = time.Now().Add(startPatience) // it may be starting
+			s.openUntil = time.Now().Add(startTimeout) // it may be starting
 		}
 		p.schedule(s.openUntil)
 	}
@@ -110,38 +110,38 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 // is being made will do for it, too. An application that does not answer is not waited
 // for by everybody.
 func (s *sharing) coming(now time.Time) bool {
-	return s.opening && (s.verdict == yes || now.Before(s.openUntil))
+	return s.opening && (s.state == multiplexYes || now.Before(s.openUntil))
 }
 
 // learn notes what came of a question.
-func (p *Pool) learn(in *instance, r reply) {
-	s, h := &in.sharing, &in.habits
+func (p *Pool) noteReply(in *instance, r reply) {
+	s, h := &in.sharing, &in.behaviour
 	switch {
-	case (r == silent || r == stalled || r == undecided) && s.verdict == yes:
-		s.verdict = notKnown
-	case r == undecided && s.verdict == notKnown:
-		s.askAfter = time.Now().Add(startAgain)
+	case (r == silent || r == stalled || r == undecided) && s.state == multiplexYes:
+		s.state = multiplexUnknown
+	case r == undecided && s.state == multiplexUnknown:
+		s.queryAfter = time.Now().Add(queryAgainStalled)
 	case r == stalled:
-		h.silentUntil = time.Now().Add(startAgain)
-	case r == silent && h.answers:
-		h.answers, h.silentUntil = false, time.Now().Add(startAgain)
+		h.noQueryBefore = time.Now().Add(queryAgainStalled)
+	case r == silent && h.replies:
+		h.replies, h.noQueryBefore = false, time.Now().Add(queryAgainStalled)
 	case r == silent:
-		h.silentUntil = time.Now().Add(silentAgain)
-	case r == ended && s.verdict == notKnown:
-		s.askAfter = time.Now().Add(askAgainAfter)
+		h.noQueryBefore = time.Now().Add(queryAgainSilent)
+	case r == ended && s.state == multiplexUnknown:
+		s.queryAfter = time.Now().Add(queryAgainClosed)
 	case r.proof():
-		h.answers, h.silentUntil = true, time.Time{}
+		h.replies, h.noQueryBefore = true, time.Time{}
 		if p.config().Multiplex == MultiplexAuto {
-			p.conclude(in, r.verdict())
+			p.setMultiplex(in, r.multiplexState())
 		}
 	}
 }
 
 // conclude notes whether an instance multiplexes.
-func (p *Pool) conclude(in *instance, v verdict) {
-	before := in.sharing.verdict
-	in.sharing.verdict = v
-	if v == yes && before != yes {
+func (p *Pool) setMultiplex(in *instance, v multiplexState) {
+	before := in.sharing.state
+	in.sharing.state = v
+	if v == multiplexYes && before != multiplexYes {
 		p.log(in, slog.LevelInfo, "the application multiplexes; requests without a body share connections beyond the first few", slog.Int("first", ownConns))
 	}
 }
@@ -150,7 +150,7 @@ func (p *Pool) conclude(in *instance, v verdict) {
 // it may be another one when it is back.
 func (s *sharing) forget() {
 	if len(s.conns) == 0 {
-		s.verdict, s.askAfter = notKnown, time.Time{}
+		s.state, s.queryAfter = multiplexUnknown, time.Time{}
 	}
 }
 
@@ -158,7 +158,7 @@ func (s *sharing) forget() {
 // request should share, nil if there is none.
 func (p *Pool) joinable(d Demand) *conn {
 	if in := p.choose(d, func(in *instance) bool { return p.sharing(in, d) && in.joinable(d) != nil }); in != nil {
-		p.nextTurn()
+		p.rotate()
 		return in.joinable(d)
 	}
 	return nil
@@ -169,9 +169,9 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 	for _, c := range in.sharing.conns {
 		switch {
 		case d.Fresh && c.madeAt.Before(d.since):
-		case c.streams > 0 && c.streams < maxStreams && c.bodies == d.Body && in.sharing.verdict == yes && in.room():
+		case c.streams > 0 && c.streams < maxStreams && c.bodies == d.Body && in.sharing.state == multiplexYes && in.room():
 			return c
-		case c.streams > 0 || !d.Fresh && !in.habits.quietEnough(c, d):
+		case c.streams > 0 || !d.Fresh && !in.behaviour.quietEnough(c, d):
 		case unused == nil || unused.bodies != d.Body && c.bodies == d.Body:
 			unused = c
 		}
@@ -194,7 +194,7 @@ func (p *Pool) retire(c *conn) {
 	defer p.mu.Unlock()
 	p.unshare(c)
 	if c.state == idle && !p.closed {
-		p.drop(c)
+		p.takeIdle(c)
 		p.tasks.Go(func() { p.closeAll([]*conn{c}) })
 	}
 }
@@ -204,7 +204,7 @@ func (p *Pool) lost(c *conn) {
 	p.retire(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := &c.inst.sharing; s.verdict == yes {
+	if s := &c.inst.sharing; s.state == multiplexYes {
 		s.forget()
 	}
 }
@@ -216,15 +216,15 @@ func (p *Pool) demote(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &c.inst.sharing
-	s.verdict, s.askAfter = no, time.Now().Add(askAgainAfter)
+	s.state, s.queryAfter = multiplexNo, time.Now().Add(queryAgainClosed)
 }
 
 // unshare takes a connection from among those that take further requests.
 func (p *Pool) unshare(c *conn) {
-	if c.mux == nil || c.retired {
+	if c.mux == nil || c.noMore {
 		return
 	}
-	c.retired = true
+	c.noMore = true
 	s := &c.inst.sharing
 	if i := slices.Index(s.conns, c); i >= 0 {
 		s.conns = slices.Delete(s.conns, i, i+1)

@@ -48,8 +48,8 @@ type InstanceSnapshot struct {
 	KeepAlive    string `json:"keep_alive"`
 	KeepAliveWhy string `json:"keep_alive_why,omitempty"`
 	Multiplex    string `json:"multiplex"`     // "on", "off", "unknown"
-	Retires      bool   `json:"retires"`       // it closes kept connections of its own accord
-	Closes       bool   `json:"closes_always"` // it closes every connection after its answer
+	ClosesIdle   bool   `json:"retires"`       // it closes kept connections of its own accord
+	ClosesAlways bool   `json:"closes_always"` // it closes every connection after its answer
 
 	Counters
 
@@ -67,7 +67,7 @@ type Counters struct {
 	TurnedAway  uint64            `json:"turned_away"`  // requests it had no room for: connections closed at once, OVERLOADED
 	Reuses      uint64            `json:"reuses"`
 	Stale       uint64            `json:"stale"`     // kept connections found dead before reuse
-	Yielded     uint64            `json:"yielded"`   // good ones closed because others waited to be accepted
+	ShedIdle    uint64            `json:"yielded"`   // good ones closed because others waited to be accepted
 	WorkedOn    uint64            `json:"worked_on"` // kept connections set aside because their process worked on after its answer
 	Discarded   uint64            `json:"discarded"` // requests that did not end cleanly, and their connections unless shared
 	Replays     map[string]uint64 `json:"replays"`   // requests sent again, by reason: stale, turned_away, overloaded, cant_multiplex, ignored
@@ -100,9 +100,9 @@ func (p *Pool) snapshot() (Snapshot, []*instance) {
 	defer p.mu.Unlock()
 	s := Snapshot{Waiting: p.waiters.Len()}
 	if p.removed > 0 {
-		s.Removed = RemovedSnapshot{p.removed, p.gone.snapshot()}
+		s.Removed = RemovedSnapshot{p.removed, p.removedCounters.snapshot()}
 	}
-	all := slices.Concat(p.instances, p.leaving)
+	all := slices.Concat(p.instances, p.draining)
 	s.Instances = make([]InstanceSnapshot, len(all))
 	for i, in := range all {
 		s.Instances[i] = p.instanceSnapshot(in)
@@ -113,13 +113,13 @@ func (p *Pool) snapshot() (Snapshot, []*instance) {
 func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
 	s := InstanceSnapshot{
 		Addr: in.Addr, State: in.state(p.config().Workers), Workers: p.config().Workers, Observed: in.observed.now,
-		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle] + in.count[asked], Closing: in.count[closing], AtWork: in.count[atWork],
+		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle] + in.count[querying], Closing: in.count[closing], AtWork: in.count[atWork],
 		Requests: in.count[busy] + in.extra, Zombies: in.zombies,
-		Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires(), Closes: in.habits.closes(),
+		Multiplex: in.sharing.state.String(), ClosesIdle: in.behaviour.closesIdle(), ClosesAlways: in.behaviour.closesAlways(),
 		Counters: in.counters.snapshot(), LastErrorAt: in.outage.at,
 	}
-	if p.config().Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {
-		s.Multiplex = no.String()
+	if p.config().Multiplex == MultiplexOff || in.sharing.state == multiplexUnknown && in.behaviour.ignoresQueries() {
+		s.Multiplex = multiplexNo.String()
 	}
 	s.KeepAlive, s.KeepAliveWhy = p.keepAlive(in)
 	if in.outage.err != nil {
@@ -133,21 +133,21 @@ func (p *Pool) keepAlive(in *instance) (keep, why string) {
 	mode := p.config().KeepAlive
 	switch {
 	case mode == KeepOff:
-		return refused.String(), ""
-	case in.habits.closes():
-		return refused.String(), "the application closes every connection after its answer"
-	case p.config().WorksOn && in.habits.unseen && in.habits.silent():
-		return refused.String(), "nobody can tell whether a process is back after its answer: it cannot be seen from here, and closes the connection when it is asked"
+		return keepRefused.String(), ""
+	case in.behaviour.closesAlways():
+		return keepRefused.String(), "the application closes every connection after its answer"
+	case p.config().WorksOn && in.behaviour.unverifiable && in.behaviour.ignoresQueries():
+		return keepRefused.String(), "nobody can tell whether a process is back after its answer: it cannot be seen from here, and closes the connection when it is asked"
 	case mode == KeepAuto:
 		return in.keep.state.String(), in.keep.why
 	}
-	return taken.String(), ""
+	return keepTaken.String(), ""
 }
 
 func (n *counters) snapshot() Counters {
 	s := Counters{
 		Dials: n.dials, DialErrors: n.dialErrors, BacklogFull: n.backlogs, TurnedAway: n.turnedAway,
-		Reuses: n.reuses, Stale: n.stale, Yielded: n.yielded, WorkedOn: n.workedOn, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
+		Reuses: n.reuses, Stale: n.stale, ShedIdle: n.shedIdle, WorkedOn: n.workedOn, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
 	}
 	for r, count := range n.replays {
 		s.Replays[reason(r).String()] = count
@@ -157,7 +157,7 @@ func (n *counters) snapshot() Counters {
 
 func (in *instance) state(workers int) string {
 	switch {
-	case in.standing == draining:
+	case in.membership == draining:
 		return "draining"
 	case in.down():
 		return "down"
@@ -173,7 +173,7 @@ func (in *instance) state(workers int) string {
 func (p *Pool) CountReplay(e *Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := &p.gone
+	n := &p.removedCounters
 	if in := p.find(e.Addr); in != nil {
 		n = in.counters
 	}

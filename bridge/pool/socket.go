@@ -10,8 +10,8 @@ import (
 func (p *Pool) Addrs() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	addrs := make([]string, 0, len(p.instances)+len(p.leaving))
-	for _, in := range slices.Concat(p.instances, p.leaving) {
+	addrs := make([]string, 0, len(p.instances)+len(p.draining))
+	for _, in := range slices.Concat(p.instances, p.draining) {
 		addrs = append(addrs, in.Addr)
 	}
 	return addrs

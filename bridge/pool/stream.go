@@ -220,7 +220,7 @@ func (s *stream) interrupt() {
 
 func (s *stream) resume() { s.interrupted.Store(false) }
 
-func (s *stream) heard() int64 { return s.total }
+func (s *stream) received() int64 { return s.total }
 
 // clean reports whether nothing is left of what the owner has taken.
 func (s *stream) clean() bool { return s.taken == nil || s.at == len(s.taken.b) }

@@ -91,14 +91,14 @@ func TestProbes(t *testing.T) {
 func TestListensFor10ms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := threadedPool(t, fcgitest.Start(t, fcgitest.Hello), 2)
-		p.instances[0].habits.silentUntil = time.Now().Add(time.Hour) // or it would be asked instead
-		first, second := mustLease(t, p), leaseFor(t, p, Demand{Settled: true})
+		p.instances[0].behaviour.noQueryBefore = time.Now().Add(time.Hour) // or it would be asked instead
+		first, second := mustLease(t, p), leaseFor(t, p, Demand{NoReplay: true})
 		for i, l := range []*Lease{first, second} {
 			begun := time.Now()
 			if err := l.Write(request); err != nil {
 				t.Fatal(err)
 			}
-			if d := time.Since(begun); d != []time.Duration{0, listenFor}[i] {
+			if d := time.Since(begun); d != []time.Duration{0, guardTime}[i] {
 				t.Errorf("sending request %d took %v", i+1, d)
 			}
 			l.Release()
@@ -116,13 +116,13 @@ func TestOneRequestPerConnection(t *testing.T) {
 	}{
 		"the application closes":        {true, fcgitest.CloseAfterEnd, 0},
 		"it closes a moment later":      {true, fcgitest.CloseWhenIdle(300 * time.Millisecond), 300 * time.Millisecond},
-		"it waits for us to be the one": {true, fcgitest.Hello, lingerFor},
+		"it waits for us to be the one": {true, fcgitest.Hello, lingerTimeout},
 		"a process":                     {false, fcgitest.Hello, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, tc.script)
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, KeepAlive: KeepOff, TurnsAway: tc.threads})
+				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: tc.threads})
 				l := mustLease(t, p)
 				if l.KeepConn() {
 					t.Error("the application would be asked to keep the connection")
@@ -149,7 +149,7 @@ func TestClosingAfterEachAnswerIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closes := fcgitest.CloseAfterEnd
 		p := poolFor(t, fcgitest.Start(t, closes, closes, closes, closes, fcgitest.Hello), 1)
-		for i := range closesAfter {
+		for i := range closesAlwaysAfter {
 			serve(t, p)
 			wantCounts(t, p, counts{idle: 1})
 			l := mustLease(t, p) // in memory nothing can look at the connection before
@@ -158,14 +158,14 @@ func TestClosingAfterEachAnswerIsNoticed(t *testing.T) {
 			}
 			l.Release()
 		}
-		if s := p.Snapshot().Instances[0]; !s.Closes || !s.Retires {
+		if s := p.Snapshot().Instances[0]; !s.ClosesAlways || !s.ClosesIdle {
 			t.Errorf("not noticed: %+v", s)
 		}
 		serve(t, p)
 		wantCounts(t, p, counts{})
 		serve(t, p)
 		wantCounts(t, p, counts{closing: 1})
-		time.Sleep(eofWithin - time.Nanosecond)
+		time.Sleep(eofTimeout - time.Nanosecond)
 		wantCounts(t, p, counts{closing: 1})
 		time.Sleep(time.Nanosecond)
 		wantCounts(t, p, counts{idle: 1})
@@ -175,7 +175,7 @@ func TestClosingAfterEachAnswerIsNoticed(t *testing.T) {
 }
 
 // An application is expected to close kept connections for rememberFor after it did.
-func TestRetiringIsForgotten(t *testing.T) {
+func TestClosingIdleIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.CloseAfterEnd, fcgitest.Hello), 1)
 		serve(t, p)
@@ -185,11 +185,11 @@ func TestRetiringIsForgotten(t *testing.T) {
 		}
 		l.Release()
 		time.Sleep(rememberFor - time.Nanosecond)
-		if !p.Snapshot().Instances[0].Retires {
+		if !p.Snapshot().Instances[0].ClosesIdle {
 			t.Error("forgotten too soon")
 		}
 		time.Sleep(time.Nanosecond)
-		if p.Snapshot().Instances[0].Retires {
+		if p.Snapshot().Instances[0].ClosesIdle {
 			t.Error("not forgotten")
 		}
 	})

@@ -52,9 +52,9 @@ func newTraffic(t *testing.T, rng *rand.Rand) *traffic {
 	cfg := Config{
 		Workers:     m.crowd.workers,
 		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, SendTimeout: time.Second,
-		IdleTimeout: time.Duration(1+rng.IntN(5)) * time.Second,
-		CloseDelay:  time.Duration(rng.IntN(2)) * 5 * time.Millisecond,
-		TurnsAway:   rng.IntN(2) == 0, Retires: rng.IntN(3) == 0, KeepAlive: KeepAlive(rng.IntN(3)),
+		IdleTimeout:    time.Duration(1+rng.IntN(5)) * time.Second,
+		CloseDelay:     time.Duration(rng.IntN(2)) * 5 * time.Millisecond,
+		ClosesWhenFull: rng.IntN(2) == 0, ClosesIdle: rng.IntN(3) == 0, KeepAlive: KeepAlive(rng.IntN(3)),
 		WorksOn: rng.IntN(3) == 0, Memory: func() Memory { return m.memory },
 		Multiplex: []Multiplex{MultiplexOff, MultiplexAuto, MultiplexAuto, MultiplexOn}[rng.IntN(4)],
 	}
@@ -121,7 +121,7 @@ func (m *traffic) bounds(cfg *Config) {
 
 // begin makes a request.
 func (m *traffic) begin() {
-	d := Demand{Whole: m.rng.IntN(4) > 0, Body: m.rng.IntN(3) == 0, Settled: m.rng.IntN(3) == 0, Fresh: m.rng.IntN(8) == 0}
+	d := Demand{Buffered: m.rng.IntN(4) > 0, Body: m.rng.IntN(3) == 0, NoReplay: m.rng.IntN(3) == 0, Fresh: m.rng.IntN(8) == 0}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.made++
 	u := &user{t: m.t, servers: m.servers, demand: d, uri: fmt.Sprintf("/%d", m.made), cancel: cancel, patient: m.rng.IntN(2) == 0, nosy: m.rng.IntN(6) == 0, over: make(chan struct{})}
@@ -159,17 +159,17 @@ func (m *traffic) check() {
 		if in.zombies < 0 || in.zombies > in.count[busy]+in.extra {
 			m.t.Errorf("%s: %d zombies of %d requests", in.Addr, in.zombies, in.count[busy]+in.extra)
 		}
-		if q := in.queue; q.unheard < 0 || q.unheard > in.count[busy] || q.owed < 0 || q.owed > q.unheard || q.waited && q.unheard == 0 {
+		if q := in.queue; q.awaiting < 0 || q.awaiting > in.count[busy] || q.toShed < 0 || q.toShed > q.awaiting || q.waited && q.awaiting == 0 {
 			m.t.Errorf("%s: accept queue %+v, %d busy", in.Addr, q, in.count[busy])
 		}
 		for _, c := range in.idle {
-			if c.uses == 0 || c.streams != 0 || c.retired || c.state != idle {
-				m.t.Errorf("%s keeps a connection in state %d with %d uses, %d streams, retired %v", in.Addr, c.state, c.uses, c.streams, c.retired)
+			if c.uses == 0 || c.streams != 0 || c.noMore || c.state != idle {
+				m.t.Errorf("%s keeps a connection in state %d with %d uses, %d streams, retired %v", in.Addr, c.state, c.uses, c.streams, c.noMore)
 			}
 		}
 		for _, c := range in.sharing.conns {
-			if c.retired || c.streams > maxStreams || c.state != busy && c.state != idle {
-				m.t.Errorf("%s shares a connection in state %d with %d streams, retired %v", in.Addr, c.state, c.streams, c.retired)
+			if c.noMore || c.streams > maxStreams || c.state != busy && c.state != idle {
+				m.t.Errorf("%s shares a connection in state %d with %d streams, retired %v", in.Addr, c.state, c.streams, c.noMore)
 			}
 		}
 	}
@@ -187,7 +187,7 @@ func (m *traffic) checkSettled() {
 	for _, u := range m.users {
 		if l := u.leased(); l != nil {
 			leases++
-			if l.c.inst.standing == removed {
+			if l.c.inst.membership == removed {
 				m.t.Errorf("%s has a connection to %s, which was removed", u.uri, l.Addr())
 			}
 			bodies[l.c] = append(bodies[l.c], u.demand.Body)
@@ -197,7 +197,7 @@ func (m *traffic) checkSettled() {
 	}
 	unheard := make(map[*instance]int)
 	for c, all := range bodies {
-		if c.unheard {
+		if c.awaiting {
 			unheard[c.inst]++
 		}
 		if c.state != busy || c.streams != len(all) || len(all) > 1 && (c.mux == nil || slices.Contains(all, !all[0])) {
@@ -208,8 +208,8 @@ func (m *traffic) checkSettled() {
 	for _, in := range m.crowd.all() {
 		total += in.count[busy] + in.extra
 		m.crowd.checkKept(in)
-		if in.queue.unheard != unheard[in] {
-			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, unheard[in], in.queue.unheard)
+		if in.queue.awaiting != unheard[in] {
+			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, unheard[in], in.queue.awaiting)
 		}
 	}
 	looked := total - leases // at by requests that were given a connection: is its process back?
@@ -228,7 +228,7 @@ func (m *traffic) checkSettled() {
 		if slices.ContainsFunc(p.instances, func(in *instance) bool { return in.sharing.opening && p.sharing(in, w.demand) }) {
 			continue // a connection that is being made is for this one, too
 		}
-		if making--; making >= 0 || w.demand.Whole && p.behindAnother(w) {
+		if making--; making >= 0 || w.demand.Buffered && p.behindAnother(w) {
 			continue
 		}
 		for _, in := range p.instances {
@@ -319,14 +319,14 @@ func (u *user) run(ctx context.Context, p *Pool) {
 		return
 	}
 	u.set(l)
-	if u.demand.Fresh && !l.Fresh() && !l.Shared() || l.Shared() && !u.demand.Whole {
+	if u.demand.Fresh && !l.Fresh() && !l.Shared() || l.Shared() && !u.demand.Buffered {
 		u.t.Errorf("%+v got a connection that is fresh %v, shared %v", u.demand, l.Fresh(), l.Shared())
 	}
 	if l.Write(u.records(l.RequestID(), l.KeepConn())) == nil {
 		l.SendDone()
 	}
-	if u.nosy && !l.Ignored() {
-		l.Elsewhere()
+	if u.nosy && !l.RequestUnread() {
+		l.ProbeServing()
 	}
 	out, err := u.read(l, time.Minute)
 	if errors.Is(err, os.ErrDeadlineExceeded) && l.AtWork() && !u.wasRead(l.Addr()) {

@@ -17,37 +17,37 @@ import (
 // next request is sent there again.
 func (p *Pool) Fail(addr string) {
 	p.mu.Lock()
-	var victims []*conn
+	var toClose []*conn
 	if in := p.find(addr); in != nil {
-		in.doubt()
-		p.endDials(in)
-		if in.standing == serving {
+		in.recheck()
+		p.cancelDials(in)
+		if in.membership == serving {
 			p.allowDials(in)
 		}
-		p.countOut(in, ErrNotAccepted)
-		victims = p.kick()
+		p.ruleOut(in, ErrNotAccepted)
+		toClose = p.dispatchWaiters()
 	}
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // doubt has whoever reads from a connection look whether anything has come on it: what
 // has come may not have been read.
-func (in *instance) doubt() {
+func (in *instance) recheck() {
 	for c := range in.all {
 		switch {
 		case c.state != busy || c.proved:
 		case c.mux != nil:
-			c.mux.doubt()
+			c.mux.Recheck()
 		default:
-			c.doubted.Store(true)
+			c.recheck.Store(true)
 			_ = c.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 		}
 	}
 }
 
 // countOut counts in among those that were tried for everybody who waits.
-func (p *Pool) countOut(in *instance, err error) {
+func (p *Pool) ruleOut(in *instance, err error) {
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		if w := e.Value.(*waiter); !w.hasTried(in) {
 			w.failed = append(w.failed, &DialError{in.Addr, err})
@@ -57,18 +57,18 @@ func (p *Pool) countOut(in *instance, err error) {
 
 // unaccepted reports whether nothing has ever come on a connection, nor its end. A late
 // answer to a question is something.
-func (c *conn) unaccepted() bool {
+func (c *conn) notAccepted() bool {
 	return c.in.total == 0 && c.failed == nil && (c.raw == nil || c.isQuiet())
 }
 
-func (m *mux) doubt() {
+func (m *mux) Recheck() {
 	_ = m.nc.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 }
 
 // lookAgain is what the reader does after doubt has interrupted it: nil means that it
 // reads on.
-func (m *mux) lookAgain(heard bool) error {
-	if !heard && nothingOn(m.nc) {
+func (m *mux) recheck(heard bool) error {
+	if !heard && isQuiet(m.nc) {
 		return ErrNotAccepted
 	}
 	return m.nc.SetReadDeadline(time.Time{})
@@ -76,7 +76,7 @@ func (m *mux) lookAgain(heard bool) error {
 
 // nothingOn reports whether there is nothing to read, not even an end, as far as that can be
 // seen.
-func nothingOn(nc net.Conn) bool {
+func isQuiet(nc net.Conn) bool {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return true

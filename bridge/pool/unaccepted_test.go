@@ -80,7 +80,7 @@ func TestFailSparesWhatWasAccepted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, script)
 				peer.Values(fcgitest.ValuesNo)
-				cfg := Config{Workers: 2, Instances: []Instance{instanceOf("a", peer)}, TurnsAway: strings.Contains(name, "question")}
+				cfg := Config{Workers: 2, Instances: []Instance{instanceOf("a", peer)}, ClosesWhenFull: strings.Contains(name, "question")}
 				if strings.Contains(name, "is shared") {
 					cfg.Multiplex = MultiplexOn
 				}
@@ -91,7 +91,7 @@ func TestFailSparesWhatWasAccepted(t *testing.T) {
 				}
 				c := startConverse(startLeasing(p, whole).mustLease(t))
 				time.Sleep(time.Second / 2)
-				if asked := len(peer.Asked()) > 0; asked != cfg.TurnsAway {
+				if asked := len(peer.Asked()) > 0; asked != cfg.ClosesWhenFull {
 					t.Fatalf("asked: %v", asked)
 				}
 				p.Fail("a")

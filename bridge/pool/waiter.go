@@ -10,11 +10,11 @@ import (
 // waiter is a request without a connection. All of it belongs to the pool's
 // mutex, but done, which is closed when conn or err is set.
 type waiter struct {
-	demand  Demand
-	done    chan struct{}
-	settled bool
-	conn    *conn
-	err     error
+	demand   Demand
+	done     chan struct{}
+	resolved bool
+	conn     *conn
+	err      error
 
 	elem    *list.Element
 	dial    *dial      // runs on its behalf; nil: none does
@@ -32,19 +32,19 @@ type fullness struct {
 }
 
 // made is how many connections to in there are, without those that are being made.
-func (in *instance) made() int { return in.used() - in.count[dialing] }
+func (in *instance) established() int { return in.used() - in.count[dialing] }
 
 // noteFull notes that in has turned w away.
 func (w *waiter) noteFull(in *instance) {
 	now := time.Now()
 	w.full = slices.DeleteFunc(w.full, func(f fullness) bool { return f.in == in || !now.Before(f.until) })
-	w.full = append(w.full, fullness{in, in.made(), now.Add(dialPauseMax)})
+	w.full = append(w.full, fullness{in, in.established(), now.Add(dialPauseMax)})
 }
 
 // roomFor reports whether there may be another connection to in, and w is to have it.
 func (in *instance) roomFor(w *waiter) bool {
 	return in.room() && !slices.ContainsFunc(w.full, func(f fullness) bool {
-		return f.in == in && in.made() >= f.with && time.Now().Before(f.until)
+		return f.in == in && in.established() >= f.with && time.Now().Before(f.until)
 	})
 }
 
@@ -53,11 +53,11 @@ func (in *instance) roomFor(w *waiter) bool {
 func (p *Pool) enqueue(d Demand) *waiter {
 	w := &waiter{demand: d, done: make(chan struct{})}
 	w.elem = p.waiters.PushBack(w)
-	if p.opening() && d.Whole && p.behindAnother(w) {
+	if p.opening() && d.Buffered && p.behindAnother(w) {
 		return w
 	}
-	if victims := p.kick(); len(victims) > 0 {
-		p.tasks.Go(func() { p.closeAll(victims) })
+	if toClose := p.dispatchWaiters(); len(toClose) > 0 {
+		p.tasks.Go(func() { p.closeAll(toClose) })
 	}
 	return w
 }
@@ -87,9 +87,9 @@ func (p *Pool) wait(ctx context.Context, w *waiter, deadline time.Time) (*conn, 
 	select {
 	case <-w.done:
 	case <-timer.C:
-		p.giveUp(w, ErrWaitTimeout)
+		p.abandonWait(w, ErrWaitTimeout)
 	case <-ctx.Done():
-		p.giveUp(w, context.Cause(ctx))
+		p.abandonWait(w, context.Cause(ctx))
 	}
 	if w.conn != nil && ctx.Err() != nil {
 		p.takeBack(w.conn)
@@ -99,11 +99,11 @@ func (p *Pool) wait(ctx context.Context, w *waiter, deadline time.Time) (*conn, 
 }
 
 // giveUp settles a wait that lasted too long, unless it was settled meanwhile.
-func (p *Pool) giveUp(w *waiter, err error) {
+func (p *Pool) abandonWait(w *waiter, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !w.settled {
-		p.settle(w, nil, err)
+	if !w.resolved {
+		p.resolve(w, nil, err)
 	}
 }
 
@@ -111,18 +111,18 @@ func (p *Pool) giveUp(w *waiter, err error) {
 func (p *Pool) takeBack(c *conn) {
 	p.mu.Lock()
 	c.uses--
-	p.vacate(c)
-	victims := p.handBack(c)
+	p.release(c)
+	toClose := p.recycle(c)
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // settle ends a wait, with a connection or with an error.
-func (p *Pool) settle(w *waiter, c *conn, err error) {
+func (p *Pool) resolve(w *waiter, c *conn, err error) {
 	p.waiters.Remove(w.elem)
-	w.settled, w.conn, w.err = true, c, err
+	w.resolved, w.conn, w.err = true, c, err
 	if c != nil {
-		p.occupy(c, w.demand)
+		p.acquire(c, w.demand)
 	}
 	close(w.done)
 }
@@ -131,11 +131,11 @@ func (p *Pool) settle(w *waiter, c *conn, err error) {
 // that has none, as far as the budgets go. Where only idle connections are in the
 // way it takes one out and returns it: the caller closes it, and the room it
 // leaves is given out then.
-func (p *Pool) kick() (victims []*conn) {
+func (p *Pool) dispatchWaiters() (toClose []*conn) {
 	if p.closed {
 		return nil
 	}
-	making, now := p.making(), time.Now()
+	making, now := p.closingCount(), time.Now()
 	for e, next := p.waiters.Front(), (*list.Element)(nil); e != nil; e = next {
 		if p.exhausted() {
 			break
@@ -146,11 +146,11 @@ func (p *Pool) kick() (victims []*conn) {
 			continue
 		}
 		if c := p.joinable(w.demand); c != nil {
-			p.settle(w, c, nil)
+			p.resolve(w, c, nil)
 			continue
 		}
-		if p.hopeless(w) {
-			p.settle(w, nil, &UnavailableError{p.failures(w)})
+		if p.allRuledOut(w) {
+			p.resolve(w, nil, &UnavailableError{p.failures(w)})
 			continue
 		}
 		in := p.choose(w.demand, func(in *instance) bool { return in.roomFor(w) && p.eligible(w, in) })
@@ -164,7 +164,7 @@ func (p *Pool) kick() (victims []*conn) {
 			making--
 		default:
 			if in := p.choose(w.demand, func(in *instance) bool { return len(in.idle) > 0 && p.eligible(w, in) }); in != nil {
-				victims = append(victims, p.evict(in))
+				toClose = append(toClose, p.evictOldest(in))
 			}
 		}
 		for _, f := range w.full {
@@ -173,7 +173,7 @@ func (p *Pool) kick() (victims []*conn) {
 			}
 		}
 	}
-	return victims
+	return toClose
 }
 
 // exhausted reports whether there is nothing to give, to anybody.
@@ -186,18 +186,18 @@ func (p *Pool) exhausted() bool {
 // eligible reports whether w can be given a connection to in. One that is set aside
 // is the last resort: w rather waits for another to have room.
 func (p *Pool) eligible(w *waiter, in *instance) bool {
-	return !p.out(in, w) && (!in.outage.aside() || !p.anotherIsUp(in, w))
+	return !p.ruledOut(in, w) && (!in.outage.aside() || !p.anotherIsUp(in, w))
 }
 
 // out reports whether w cannot wait for in. One of several that did not answer in
 // time and is set aside counts as tried.
-func (p *Pool) out(in *instance, w *waiter) bool {
-	return w.hasTried(in) || in.outage.silent() && len(p.instances) > 1
+func (p *Pool) ruledOut(in *instance, w *waiter) bool {
+	return w.hasTried(in) || in.outage.timedOut() && len(p.instances) > 1
 }
 
 // hopeless reports whether there is no instance left that w could wait for.
-func (p *Pool) hopeless(w *waiter) bool {
-	return !slices.ContainsFunc(p.instances, func(in *instance) bool { return !p.out(in, w) })
+func (p *Pool) allRuledOut(w *waiter) bool {
+	return !slices.ContainsFunc(p.instances, func(in *instance) bool { return !p.ruledOut(in, w) })
 }
 
 // failures says for each instance why w, which is hopeless, could not wait for it.

@@ -29,7 +29,7 @@ var worker = fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
 
 // A request that is not read on a kept connection is given up, if there is somewhere else
 // to send it; it may be read later all the same. Connections are not kept after that.
-func TestIgnoredRequest(t *testing.T) {
+func TestUnreadRequest(t *testing.T) {
 	for name, unused := range map[string]int{"there is room": 0, "there is another": 1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -50,17 +50,17 @@ func TestIgnoredRequest(t *testing.T) {
 				visit(t, p, Demand{}, 10*time.Second)
 
 				l = sent(t, p, "0s")
-				if !l.Ignored() {
+				if !l.RequestUnread() {
 					t.Error("nothing is seen")
 				}
-				if e := l.Forsake(); e != nil {
+				if e := l.AbandonUnread(); e != nil {
 					t.Errorf("given up although nobody else was served: %v", e)
 				}
 				time.Sleep(time.Millisecond)
-				l.Elsewhere()
+				l.ProbeServing()
 				synctest.Wait()
-				e := l.Forsake()
-				if e == nil || !errors.Is(e, ErrIgnored) || e.Replay != ReplayIdempotent {
+				e := l.AbandonUnread()
+				if e == nil || !errors.Is(e, ErrRequestUnread) || e.Replay != ReplayIdempotent {
 					t.Fatalf("%+v", e)
 				}
 				p.CountReplay(e)
@@ -86,9 +86,9 @@ func TestIgnoredRequest(t *testing.T) {
 		visit(t, p, Demand{}, time.Second)
 		l := sent(t, p, "0s")
 		time.Sleep(time.Millisecond)
-		l.Elsewhere()
+		l.ProbeServing()
 		synctest.Wait()
-		if e := l.Forsake(); e != nil {
+		if e := l.AbandonUnread(); e != nil {
 			t.Errorf("%v", e)
 		}
 		if out, err := answer(l); err != nil || out != fcgitest.Page {
@@ -100,7 +100,7 @@ func TestIgnoredRequest(t *testing.T) {
 
 // An application that has stopped reads nothing, either, and is none that ignores a
 // request: it would not read that elsewhere.
-func TestStoppedIsNotIgnored(t *testing.T) {
+func TestStoppedIsNotUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, worker, fcgitest.SilentForever)
 		peer.Values(fcgitest.ValuesNo)
@@ -110,12 +110,12 @@ func TestStoppedIsNotIgnored(t *testing.T) {
 		visit(t, p, Demand{}, time.Second)
 		l := sent(t, p, "0s")
 		time.Sleep(time.Millisecond)
-		l.Elsewhere()
+		l.ProbeServing()
 		time.Sleep(500 * time.Millisecond)
-		if e := l.Forsake(); !l.Ignored() || e != nil {
-			t.Errorf("ignored: %v, %v", l.Ignored(), e)
+		if e := l.AbandonUnread(); !l.RequestUnread() || e != nil {
+			t.Errorf("ignored: %v, %v", l.RequestUnread(), e)
 		}
-		l.NoteIgnored()
+		l.NoteUnread()
 		wantKeepAlive(t, p, "on", "")
 		if _, err := answer(l); err != nil {
 			t.Error(err)
@@ -126,7 +126,7 @@ func TestStoppedIsNotIgnored(t *testing.T) {
 }
 
 // What has begun to be read is not ignored, nor what is read and takes its time.
-func TestSlowRequestIsNotIgnored(t *testing.T) {
+func TestSlowRequestIsNotUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		peer.Values(fcgitest.ValuesNo)
@@ -134,8 +134,8 @@ func TestSlowRequestIsNotIgnored(t *testing.T) {
 		visit(t, p, Demand{}, 0)
 		synctest.Wait()
 		l := sent(t, p, "0s")
-		if l.Fresh() || l.Ignored() {
-			t.Errorf("fresh: %v, ignored: %v", l.Fresh(), l.Ignored())
+		if l.Fresh() || l.RequestUnread() {
+			t.Errorf("fresh: %v, ignored: %v", l.Fresh(), l.RequestUnread())
 		}
 		if _, err := answer(l); err != nil {
 			t.Error(err)
@@ -147,7 +147,7 @@ func TestSlowRequestIsNotIgnored(t *testing.T) {
 
 // A request that must not be sent again is waited for, and connections are not kept for
 // those after it.
-func TestIgnoredRequestIsWaitedFor(t *testing.T) {
+func TestUnreadRequestIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, worker)
 		peer.Values(fcgitest.ValuesNo)
@@ -156,9 +156,9 @@ func TestIgnoredRequestIsWaitedFor(t *testing.T) {
 		visit(t, p, Demand{}, time.Second)
 		l := sent(t, p, "0s")
 		time.Sleep(time.Millisecond)
-		l.Elsewhere()
+		l.ProbeServing()
 		synctest.Wait()
-		l.NoteIgnored()
+		l.NoteUnread()
 		if out, err := answer(l); err != nil || out != fcgitest.Page {
 			t.Errorf("%q, %v", out, err)
 		}

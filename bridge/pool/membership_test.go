@@ -163,19 +163,19 @@ func TestDrainWaitsForClosings(t *testing.T) {
 	})
 	t.Run("an end that is waited for", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			p := helloPool(t, Config{Workers: 1, KeepAlive: KeepOff, TurnsAway: true})
+			p := helloPool(t, Config{Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: true})
 			serve(t, p) // it keeps the connection open, and is given lingerFor
 			begun := time.Now()
 			<-p.Drain("app")
-			if d := time.Since(begun); d != lingerFor {
-				t.Errorf("drained after %v, want %v", d, lingerFor)
+			if d := time.Since(begun); d != lingerTimeout {
+				t.Errorf("drained after %v, want %v", d, lingerTimeout)
 			}
 		})
 	})
 	t.Run("an application that does not close it any more", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := helloPool(t, Config{Workers: 1})
-			p.instances[0].habits.closedOnce = closesAfter
+			p.instances[0].behaviour.closedAfterFirst = closesAlwaysAfter
 			serve(t, p)
 			<-p.Drain("app")
 			wantCounts(t, p, counts{})
@@ -201,14 +201,14 @@ func TestDrainLetsWaitersGo(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p := newPool(t, Config{
 						Instances: []Instance{{Addr: "a", Dial: a(t)}},
-						Workers:   1, TurnsAway: true, DialTimeout: time.Minute, WaitTimeout: time.Minute,
+						Workers:   1, ClosesWhenFull: true, DialTimeout: time.Minute, WaitTimeout: time.Minute,
 					})
 					var held *Lease
 					if name == "all connections taken" {
 						held = mustLease(t, p)
 					}
 					p.instances[0].observed.fullAt = time.Now() // it is asked
-					g := startLeasing(p, Demand{Whole: true, Settled: true})
+					g := startLeasing(p, Demand{Buffered: true, NoReplay: true})
 					time.Sleep(100 * time.Millisecond)
 					if g.ended() {
 						t.Fatal("the request does not wait")
@@ -231,7 +231,7 @@ func TestDrainLetsWaitersGo(t *testing.T) {
 					}
 					begun := time.Now()
 					<-drained
-					if d := time.Since(begun); d > askTimeout {
+					if d := time.Since(begun); d > queryTimeout {
 						t.Errorf("drained after %v", d)
 					}
 				})
@@ -253,7 +253,7 @@ func TestDrainMeetsADial(t *testing.T) {
 		near, far := fcgitest.Pipe()
 		defer far.Close()
 		release := make(chan struct{})
-		p := newPool(t, Config{Workers: 1, TurnsAway: true, Instances: []Instance{{Addr: "a", Dial: func(context.Context) (net.Conn, error) {
+		p := newPool(t, Config{Workers: 1, ClosesWhenFull: true, Instances: []Instance{{Addr: "a", Dial: func(context.Context) (net.Conn, error) {
 			<-release // it does not know of contexts
 			return near, nil
 		}}}})

@@ -29,7 +29,7 @@ func overSocket(t *testing.T) (c *conn, far net.Conn) {
 	c = &conn{inst: &instance{}}
 	c.attach(near, codec)
 	c.open()
-	c.asked = true
+	c.queried = true
 	return c, far
 }
 
@@ -47,18 +47,18 @@ func TestAnswerHasComeBefore(t *testing.T) {
 	p := new(Pool)
 	p.cfg.Store(&Config{Codec: codec})
 	for range 3 {
-		p.askBack(c)
-		if !c.behind() {
+		p.queryBack(c)
+		if !c.hasUnread() {
 			t.Fatal("it has not answered, and is back")
 		}
 		sendAnswer(t, far)
-		if c.behind() || !c.usable() {
+		if c.hasUnread() || !c.usable() {
 			t.Fatal("it has answered, and is not back")
 		}
 	}
-	p.askBack(c)
+	p.queryBack(c)
 	far.Close()
-	if c.behind() || c.usable() {
+	if c.hasUnread() || c.usable() {
 		t.Error("the connection has ended, and is used")
 	}
 }
@@ -67,12 +67,12 @@ func TestAnswerHasComeBefore(t *testing.T) {
 // after the question may have been read.
 func TestAnsweredIsAccepted(t *testing.T) {
 	c, far := overSocket(t)
-	if !c.unaccepted() {
+	if !c.notAccepted() {
 		t.Error("nothing has come, and it is taken for accepted")
 	}
 	sendAnswer(t, far)
 	for range 2 {
-		if c.unaccepted() {
+		if c.notAccepted() {
 			t.Error("an answer has come, and it is not taken for accepted")
 		}
 		if !c.usable() { // takes the answer

@@ -16,49 +16,49 @@ import (
 const (
 	// askTimeout is how long an application that serves others meanwhile may take to
 	// answer. Most answer at once; uWSGI never does.
-	askTimeout  = 250 * time.Millisecond
-	writeWithin = 5 * time.Second // and the question to be written
+	queryTimeout      = 250 * time.Millisecond
+	queryWriteTimeout = 5 * time.Second // and the question to be written
 	// startPatience is how long one may take that serves nothing meanwhile: its socket
 	// may have been made before it, or it is stopped.
-	startPatience = 2 * time.Second
+	startTimeout = 2 * time.Second
 	// startAgain is when such a one is asked again, silentAgain one that served others.
-	startAgain  = 10 * time.Second
-	silentAgain = 10 * time.Minute
+	queryAgainStalled = 10 * time.Second
+	queryAgainSilent  = 10 * time.Minute
 )
 
 // reply is what came of a question.
 type reply uint8
 
 const (
-	unasked   reply = iota
-	silent          // nothing, although it served others meanwhile
-	stalled         // nothing, and it served nobody, for startPatience or after it turned one away
-	undecided       // nothing, for less than that
-	ended           // the application closed the connection
-	single          // it answered that it does not multiplex, or nothing that says so
-	shared          // it answered that it multiplexes
+	notQueried reply = iota
+	silent           // nothing, although it served others meanwhile
+	stalled          // nothing, and it served nobody, for startPatience or after it turned one away
+	undecided        // nothing, for less than that
+	ended            // the application closed the connection
+	single           // it answered that it does not multiplex, or nothing that says so
+	shared           // it answered that it multiplexes
 )
 
 // proof reports whether somebody reads the connection.
 func (r reply) proof() bool { return r == single || r == shared }
 
 // verdict is what an answer says of whether the application multiplexes.
-func (r reply) verdict() verdict {
+func (r reply) multiplexState() multiplexState {
 	if r == shared {
-		return yes
+		return multiplexYes
 	}
-	return no
+	return multiplexNo
 }
 
 // ask asks on a new connection. It gives up when that is not needed any more.
-func (p *Pool) ask(d *dial) reply {
+func (p *Pool) queryNew(d *dial) reply {
 	c, q := d.conn, p.querier()
 	// It fits into the socket's buffer, so this waits for nobody but the processor.
-	if c.write(q.AppendQuery(nil, 0), time.Now().Add(writeWithin)) != nil || c.SetWriteDeadline(time.Time{}) != nil {
+	if c.write(q.AppendQuery(nil, 0), time.Now().Add(queryWriteTimeout)) != nil || c.SetWriteDeadline(time.Time{}) != nil {
 		return ended
 	}
-	c.asked = true
-	begun, wait, last := time.Now(), askTimeout, false
+	c.queried = true
+	begun, wait, last := time.Now(), queryTimeout, false
 	for {
 		data, err := c.awaitReply(time.Now().Add(wait))
 		switch {
@@ -69,9 +69,9 @@ func (p *Pool) ask(d *dial) reply {
 		case !isTimeout(err) || c.in.total > 0:
 			return ended
 		case last:
-			return openUnless(c.SetReadDeadline(time.Time{}), p.silence(c.inst, begun))
+			return openUnless(c.SetReadDeadline(time.Time{}), p.classifySilence(c.inst, begun))
 		}
-		if last = !p.keepAsking(d, begun); last {
+		if last = !p.awaitsReply(d, begun); last {
 			wait = time.Millisecond // an answer may be there that there was no processor to read in time
 		}
 	}
@@ -112,26 +112,26 @@ func openUnless(err error, r reply) reply {
 
 // servesBeside reports whether others were answered some time after a question was
 // asked: what was answered right after it may have been the last before a stop.
-func (in *instance) servesBeside(asked time.Time) bool {
-	return in.served.After(asked.Add(askTimeout / 2))
+func (in *instance) servedDuring(asked time.Time) bool {
+	return in.served.After(asked.Add(queryTimeout / 2))
 }
 
 // acceptsAt reports whether the application accepted a connection not long before a
 // question was asked, if only to close it: it is not taken for one that is starting or
 // stopped, and the connection that it was asked on would be closed at once if there were
 // no room for it.
-func (in *instance) acceptsAt(asked time.Time) bool {
-	return !in.observed.shutAt.IsZero() && asked.Sub(in.observed.shutAt) < growEvery
+func (in *instance) acceptedBefore(asked time.Time) bool {
+	return !in.observed.closedAt.IsZero() && asked.Sub(in.observed.closedAt) < growEvery
 }
 
 // silence tells an application that does not answer from one that does nothing.
-func (p *Pool) silence(in *instance, begun time.Time) reply {
+func (p *Pool) classifySilence(in *instance, begun time.Time) reply {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case in.servesBeside(begun):
+	case in.servedDuring(begun):
 		return silent
-	case time.Since(begun) < startPatience && !in.acceptsAt(begun):
+	case time.Since(begun) < startTimeout && !in.acceptedBefore(begun):
 		return undecided
 	}
 	return stalled
@@ -143,7 +143,7 @@ func (p *Pool) silence(in *instance, begun time.Time) reply {
 // serves others meanwhile or has just turned one away, does not answer. One that serves
 // nobody may be starting, or stopped. Where a request need not be sure that somebody reads
 // the connection, it waits no longer for an application that is stopped.
-func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
+func (p *Pool) awaitsReply(d *dial, begun time.Time) bool {
 	in, w := d.conn.inst, d.w
 	select {
 	case <-w.done:
@@ -154,12 +154,12 @@ func (p *Pool) keepAsking(d *dial, begun time.Time) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	patient := time.Since(begun) < startPatience
-	serves := in.servesBeside(begun)
+	patient := time.Since(begun) < startTimeout
+	serves := in.servedDuring(begun)
 	switch {
-	case in.habits.answers && !d.tries:
+	case in.behaviour.replies && !d.trial:
 		return patient || !serves
-	case serves, in.acceptsAt(begun), !w.demand.Settled && !in.served.IsZero():
+	case serves, in.acceptedBefore(begun), !w.demand.NoReplay && !in.served.IsZero():
 		return false // it is of no use to the request
 	}
 	return patient

@@ -13,10 +13,10 @@ import (
 //	serving -> draining: no more are, and those it has may end
 //	draining -> serving: they are again
 //	serving, draining -> removed: it is forgotten, and what it has is cut
-type standing uint8
+type membership uint8
 
 const (
-	newcomer standing = iota
+	joining membership = iota
 	serving
 	draining
 	removed
@@ -34,9 +34,9 @@ func (p *Pool) Add(in Instance) error {
 		p.mu.Unlock()
 		return fmt.Errorf("pool: there is an instance %s already", in.Addr)
 	}
-	victims := p.enter(newInstance(in, p.config()), serving)
+	toClose := p.setMembership(newInstance(in, p.config()), serving)
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 	return nil
 }
 
@@ -54,25 +54,25 @@ func (p *Pool) Drain(addr string) <-chan struct{} {
 		close(none)
 		return none
 	}
-	var victims []*conn
-	if in.standing == serving {
-		victims = p.enter(in, draining)
+	var toClose []*conn
+	if in.membership == serving {
+		toClose = p.setMembership(in, draining)
 	}
 	drained := in.drained
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 	return drained
 }
 
 // Resume undoes Drain. It does nothing to an instance that is not drained.
 func (p *Pool) Resume(addr string) {
 	p.mu.Lock()
-	var victims []*conn
-	if in := p.find(addr); in != nil && in.standing == draining && !p.closed {
-		victims = p.enter(in, serving)
+	var toClose []*conn
+	if in := p.find(addr); in != nil && in.membership == draining && !p.closed {
+		toClose = p.setMembership(in, serving)
 	}
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // Remove forgets an instance, drained or not. Connections to it that are left are cut:
@@ -87,63 +87,63 @@ func (p *Pool) Remove(addr string) {
 		return
 	}
 	left := in.inUse()
-	victims := p.enter(in, removed)
+	toClose := p.setMembership(in, removed)
 	p.mu.Unlock()
 	for _, c := range left {
 		c.cut(ErrRemoved)
 	}
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // enter is the one place where an instance's standing changes. It has everybody who waits
 // look again, and returns what has to be closed.
-func (p *Pool) enter(in *instance, to standing) (victims []*conn) {
-	p.leave(in)
-	in.standing = to
+func (p *Pool) setMembership(in *instance, to membership) (toClose []*conn) {
+	p.unlist(in)
+	in.membership = to
 	switch to {
 	case serving:
 		p.instances = append(p.instances, in)
 		p.allowDials(in)
 		in.drained = nil
-		p.forgive(in)
+		p.forgetFailures(in)
 		p.schedule(time.Now()) // what is due for it, and for another that was alone
 	case draining:
-		p.leaving = append(p.leaving, in)
+		p.draining = append(p.draining, in)
 		in.drained = make(chan struct{})
-		victims = p.desert(in)
-		in.announce()
+		toClose = p.evictInstance(in)
+		in.signalDrained()
 	case removed:
 		p.removed++
-		p.gone.add(in.counters)
-		in.counters = &p.gone
-		victims = p.desert(in)
-		in.announce()
+		p.removedCounters.add(in.counters)
+		in.counters = &p.removedCounters
+		toClose = p.evictInstance(in)
+		in.signalDrained()
 	}
 	p.recount()
-	return append(victims, p.kick()...)
+	return append(toClose, p.dispatchWaiters()...)
 }
 
 // leave takes in from where its standing has put it.
-func (p *Pool) leave(in *instance) {
+func (p *Pool) unlist(in *instance) {
 	same := func(other *instance) bool { return other == in }
-	switch in.standing {
+	switch in.membership {
 	case serving:
 		p.instances = slices.DeleteFunc(p.instances, same)
 	case draining:
-		p.leaving = slices.DeleteFunc(p.leaving, same)
+		p.draining = slices.DeleteFunc(p.draining, same)
 	}
 }
 
 // desert ends the dials to in, has those for whom they were go elsewhere, and takes out
 // its idle connections for closing.
-func (p *Pool) desert(in *instance) (victims []*conn) {
-	p.endDials(in)
-	p.stopAsking(in)
+func (p *Pool) evictInstance(in *instance) (toClose []*conn) {
+	p.cancelDials(in)
+	p.stopQueries(in)
 	return p.evictAll(in)
 }
 
 // endDials ends the dials to in, which nobody waits for any more.
-func (p *Pool) endDials(in *instance) {
+func (p *Pool) cancelDials(in *instance) {
 	in.cancel()
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		if w := e.Value.(*waiter); w.dial != nil && w.dial.conn.inst == in {
@@ -155,22 +155,22 @@ func (p *Pool) endDials(in *instance) {
 func (p *Pool) allowDials(in *instance) { in.ctx, in.cancel = context.WithCancel(p.ctx) }
 
 // forgive has those who wait try in, whatever became of that before.
-func (p *Pool) forgive(in *instance) {
+func (p *Pool) forgetFailures(in *instance) {
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		w := e.Value.(*waiter)
 		w.failed = slices.DeleteFunc(w.failed, func(e *DialError) bool { return e.Addr == in.Addr })
 	}
 }
 
-func (p *Pool) hasRemoved(in *instance) bool {
+func (p *Pool) isRemoved(in *instance) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return in.standing == removed
+	return in.membership == removed
 }
 
 // find returns the instance of an address, nil if there is none.
 func (p *Pool) find(addr string) *instance {
-	for _, list := range [...][]*instance{p.instances, p.leaving} {
+	for _, list := range [...][]*instance{p.instances, p.draining} {
 		for _, in := range list {
 			if in.Addr == addr {
 				return in
@@ -191,8 +191,8 @@ func (in *instance) inUse() (conns []*conn) {
 }
 
 // announce tells those who wait for it that nothing of in is left.
-func (in *instance) announce() {
-	if in.drained == nil || in.used() > 0 && in.standing != removed {
+func (in *instance) signalDrained() {
+	if in.drained == nil || in.used() > 0 && in.membership != removed {
 		return
 	}
 	select {

@@ -15,29 +15,29 @@ import (
 // what never answers.
 
 // answerDue is the Unread of such a connection. What is not read is the question.
-type answerDue struct {
-	c        *conn
-	due      bool // it was asked, and has not answered
-	answered bool // it has, the last time
-	known    bool // the pool knows that it answers
-	p        *Pool
+type replyDue struct {
+	c       *conn
+	due     bool // it was asked, and has not answered
+	replied bool // it has, the last time
+	known   bool // the pool knows that it answers
+	p       *Pool
 }
 
 // prepare has it found out whether the process of a connection is back when that is used
 // again, and reports whether that can be.
-func (p *Pool) prepare(c *conn) bool {
+func (p *Pool) prepareReuse(c *conn) bool {
 	if !p.config().WorksOn || c.mux != nil {
 		return true
 	}
-	if _, end := p.config().Codec.BodyOverhead(); c.direct(end) {
+	if _, end := p.config().Codec.BodyOverhead(); c.isDirectlySeen(end) {
 		return true
 	}
 	p.mu.Lock()
-	offends := c.inst.habits.silent()
-	c.inst.habits.unseen = offends && c.kernel == nil
+	offends := c.inst.behaviour.ignoresQueries()
+	c.inst.behaviour.unverifiable = offends && c.kernel == nil
 	p.mu.Unlock()
 	if !offends {
-		p.askBack(c)
+		p.queryBack(c)
 		return true
 	}
 	c.unread = c.kernel
@@ -45,28 +45,28 @@ func (p *Pool) prepare(c *conn) bool {
 }
 
 // mayBeMute is how long an application that has never answered a question is waited for.
-const mayBeMute = time.Second
+const muteAfter = time.Second
 
 // muted reports whether the process of c is taken for one that does not answer questions,
 // rather than for one at work: it was asked, and none has ever answered. It is not asked
 // again for a while.
-func (p *Pool) muted(c *conn) bool {
-	if a, asked := c.unread.(*answerDue); !asked || !a.due {
+func (p *Pool) isMute(c *conn) bool {
+	if a, asked := c.unread.(*replyDue); !asked || !a.due {
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := &c.inst.habits
-	if !h.answers {
-		h.silentUntil = time.Now().Add(silentAgain)
+	h := &c.inst.behaviour
+	if !h.replies {
+		h.noQueryBefore = time.Now().Add(queryAgainSilent)
 	}
-	return !h.answers
+	return !h.replies
 }
 
 // direct reports whether what the kernel tells is true of the application. Something in
 // between reads all it can; what leaves nothing but the end of the body, of so many bytes,
 // is PHP itself.
-func (c *conn) direct(end int) bool {
+func (c *conn) isDirectlySeen(end int) bool {
 	switch {
 	case c.kernel == nil:
 		return false
@@ -85,28 +85,28 @@ func (c *conn) direct(end int) bool {
 }
 
 // askBack asks. What becomes of that is seen when the connection is used again.
-func (p *Pool) askBack(c *conn) {
-	a, ok := c.unread.(*answerDue)
+func (p *Pool) queryBack(c *conn) {
+	a, ok := c.unread.(*replyDue)
 	if !ok {
-		a = &answerDue{c: c, p: p}
+		a = &replyDue{c: c, p: p}
 		c.unread = a
 	}
-	c.asked, a.due, a.answered = true, true, false
+	c.queried, a.due, a.replied = true, true, false
 	c.interrupted.Store(false)
-	_ = c.write(p.querier().AppendQuery(nil, 0), time.Now().Add(writeWithin))
+	_ = c.write(p.querier().AppendQuery(nil, 0), time.Now().Add(queryWriteTimeout))
 }
 
 // Any reports whether the answer is due, and takes it if it has come.
-func (a *answerDue) Any() (bool, error) {
+func (a *replyDue) Any() (bool, error) {
 	if !a.due || a.c.raw == nil || a.c.isQuiet() {
 		return a.due, nil
 	}
 	// Something has come, or the end. What is left of an answer comes with the rest of it.
-	return a.due, a.take(time.Now().Add(backWithin))
+	return a.due, a.take(time.Now().Add(backTimeout))
 }
 
 // Bytes is the number of answers that are due.
-func (a *answerDue) Bytes() (int, error) {
+func (a *replyDue) Bytes() (int, error) {
 	if some, err := a.Any(); !some || err != nil {
 		return 0, err
 	}
@@ -114,7 +114,7 @@ func (a *answerDue) Bytes() (int, error) {
 }
 
 // AwaitUntil waits for the answer, for a moment.
-func (a *answerDue) AwaitUntil(t time.Time) error {
+func (a *replyDue) AwaitUntil(t time.Time) error {
 	if !a.due {
 		return nil
 	}
@@ -122,7 +122,7 @@ func (a *answerDue) AwaitUntil(t time.Time) error {
 }
 
 // Await waits for the answer.
-func (a *answerDue) Await(ctx context.Context) error {
+func (a *replyDue) Await(ctx context.Context) error {
 	if !a.due {
 		return nil
 	}
@@ -143,7 +143,7 @@ func (a *answerDue) Await(ctx context.Context) error {
 
 // take reads until the answer is there whole, or until a time. What is no answer, or the
 // end of the connection, is found when that is used again.
-func (a *answerDue) take(until time.Time) error {
+func (a *replyDue) take(until time.Time) error {
 	c := a.c
 	for a.due {
 		_, err := c.awaitReply(until)
@@ -151,7 +151,7 @@ func (a *answerDue) take(until time.Time) error {
 		switch {
 		case err == nil:
 			a.due = !c.in.clean()
-			a.answered = a.answered || !a.due
+			a.replied = a.replied || !a.due
 		case isTimeout(err):
 			return err
 		case errors.As(err, &format):
@@ -159,9 +159,9 @@ func (a *answerDue) take(until time.Time) error {
 		default:
 			a.due, c.failed = false, c.reason(err)
 		}
-		if a.answered && !a.known {
+		if a.replied && !a.known {
 			a.known = true
-			a.p.noteAnswers(c.inst)
+			a.p.noteReplies(c.inst)
 		}
 	}
 	return nil

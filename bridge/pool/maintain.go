@@ -8,21 +8,21 @@ func (p *Pool) schedule(at time.Time) {
 		return
 	}
 	p.due = at
-	p.tender.Reset(time.Until(at))
+	p.maintenance.Reset(time.Until(at))
 }
 
 // startTending is what the timer does.
-func (p *Pool) startTending() {
+func (p *Pool) startMaintenance() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
-		p.tasks.Go(p.tend)
+		p.tasks.Go(p.maintain)
 	}
 }
 
 // tend does what is due: it closes connections that have been idle for too long,
 // lets instances grow, tries those that were set aside, and looks at accept queues.
-func (p *Pool) tend() {
+func (p *Pool) maintain() {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -30,28 +30,28 @@ func (p *Pool) tend() {
 	}
 	p.due = time.Time{}
 	now := time.Now()
-	var victims []*conn
+	var toClose []*conn
 	for _, in := range p.instances {
-		victims = append(victims, p.reap(in, now)...)
+		toClose = append(toClose, p.evictExpired(in, now)...)
 		p.grow(in, now)
 		p.probe(in, now)
-		victims = append(victims, p.tendKept(in, now)...)
-		victims = append(victims, p.glance(in, now)...)
+		toClose = append(toClose, p.maintainKeep(in, now)...)
+		toClose = append(toClose, p.checkQueue(in, now)...)
 	}
-	victims = append(victims, p.kick()...)
+	toClose = append(toClose, p.dispatchWaiters()...)
 	p.mu.Unlock()
-	p.closeAll(victims)
+	p.closeAll(toClose)
 }
 
 // reap takes out the connections that have been idle for too long.
-func (p *Pool) reap(in *instance, now time.Time) (victims []*conn) {
+func (p *Pool) evictExpired(in *instance, now time.Time) (toClose []*conn) {
 	for len(in.idle) > 0 {
 		end := in.idle[0].idleSince.Add(p.config().IdleTimeout)
 		if now.Before(end) {
 			p.schedule(end)
 			break
 		}
-		victims = append(victims, p.evict(in))
+		toClose = append(toClose, p.evictOldest(in))
 	}
-	return victims
+	return toClose
 }

@@ -67,17 +67,17 @@ func started(t testing.TB, p *Pool, demand Demand, d time.Duration) <-chan time.
 	return took
 }
 
-func wantYielded(t testing.TB, p *Pool, want uint64) {
+func wantShed(t testing.TB, p *Pool, want uint64) {
 	t.Helper()
 	synctest.Wait()
-	if n := p.Snapshot().Instances[0].Yielded; n != want {
+	if n := p.Snapshot().Instances[0].ShedIdle; n != want {
 		t.Errorf("%d connections were given up for others that wait, want %d", n, want)
 	}
 }
 
 // A request whose connection waits to be accepted is served when that was seen twice:
 // one of those that are idle is closed.
-func TestIdleConnectionYields(t *testing.T) {
+func TestIdleConnectionIsShed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := startForked(t, 2)
 		p := app.pool(t)
@@ -87,20 +87,20 @@ func TestIdleConnectionYields(t *testing.T) {
 		<-first
 		<-second
 		wantCounts(t, p, counts{idle: 2, busy: 1})
-		time.Sleep(2*lookEvery - 100*time.Millisecond - time.Nanosecond)
+		time.Sleep(2*queueCheckEvery - 100*time.Millisecond - time.Nanosecond)
 		wantCounts(t, p, counts{idle: 2, busy: 1})
-		wantYielded(t, p, 0)
-		if d := <-third; d != 2*lookEvery {
-			t.Errorf("served after %v, want %v", d, 2*lookEvery)
+		wantShed(t, p, 0)
+		if d := <-third; d != 2*queueCheckEvery {
+			t.Errorf("served after %v, want %v", d, 2*queueCheckEvery)
 		}
-		wantYielded(t, p, 1)
+		wantShed(t, p, 1)
 		wantCounts(t, p, counts{idle: 2})
 	})
 }
 
 // Where the others are used all the time, the next that is handed back is closed; none
 // is while it is used.
-func TestUsedConnectionYieldsNext(t *testing.T) {
+func TestUsedConnectionIsShedNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startForked(t, 2).pool(t)
 		stop := make(chan struct{})
@@ -121,7 +121,7 @@ func TestUsedConnectionYieldsNext(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		fresh := Demand{Fresh: true}
 		for range 5 {
-			if d := visit(t, p, fresh, 0); d > yieldEvery+2*lookEvery+30*time.Millisecond {
+			if d := visit(t, p, fresh, 0); d > shedEvery+2*queueCheckEvery+30*time.Millisecond {
 				t.Errorf("a request that needed a third connection took %v", d)
 			}
 		}
@@ -158,14 +158,14 @@ func TestWaiterDoesNotOvertakeTheQueue(t *testing.T) {
 				t.Errorf("number %d took %v, want %v", i, d, g.want)
 			}
 		}
-		wantYielded(t, p, 2)
+		wantShed(t, p, 2)
 	})
 }
 
 // However many seem to wait, no more are closed than of ours can be among them, once a
 // second, and the log is told once. A long-poll may be one that waits, as far as can be
 // seen.
-func TestYieldsOnceASecond(t *testing.T) {
+func TestShedsOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Hello)
@@ -181,7 +181,7 @@ func TestYieldsOnceASecond(t *testing.T) {
 			serve(t, p)
 			time.Sleep(10 * time.Millisecond)
 		}
-		wantYielded(t, p, 10) // after 0.5, 1.5 ... 9.5 s
+		wantShed(t, p, 10) // after 0.5, 1.5 ... 9.5 s
 		if n := p.Snapshot().Instances[0].Dials; n != 2+10 {
 			t.Errorf("%d dials, want 12", n)
 		}
@@ -209,10 +209,10 @@ func TestQueueThatMovesOn(t *testing.T) {
 		serve(t, p)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if want := int(time.Minute / lookEvery); looks != want {
+		if want := int(time.Minute / queueCheckEvery); looks != want {
 			t.Errorf("%d looks in a minute, want %d", looks, want)
 		}
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 		poll.Release()
 	})
 }
@@ -230,13 +230,13 @@ func TestQueueOfQuickRequests(t *testing.T) {
 			visit(t, p, Demand{Fresh: true}, 0)
 			time.Sleep(time.Second)
 		}
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 		wantCounts(t, p, counts{idle: 11})
 	})
 }
 
 // An answer that has begun is not cut for one that waits.
-func TestAnswerThatHasBegunDoesNotYield(t *testing.T) {
+func TestAnswerThatHasBegunShedsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Ticks(10, time.Second))
 		p := newPool(t, Config{
@@ -257,9 +257,9 @@ func TestAnswerThatHasBegunDoesNotYield(t *testing.T) {
 			}
 			n++
 		}
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 		events.Release()
-		wantYielded(t, p, 1)
+		wantShed(t, p, 1)
 		if n < 11 {
 			t.Errorf("%d records of the answer came, want 11", n)
 		}
@@ -287,7 +287,7 @@ func TestQueueIsNotLookedAtForNothing(t *testing.T) {
 
 // What is owed to a queue is forgotten when it turns out to be empty, or cannot be
 // seen any more.
-func TestNothingIsOwedToAnEmptyQueue(t *testing.T) {
+func TestNothingIsShedForAnEmptyQueue(t *testing.T) {
 	for name, then := range map[string]error{"empty": nil, "unknown": errors.ErrUnsupported} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -306,7 +306,7 @@ func TestNothingIsOwedToAnEmptyQueue(t *testing.T) {
 				ask(t, poll, "/poll")
 				serve(t, p) // while the queue is seen three times
 				wantCounts(t, p, counts{busy: 1, idle: 1})
-				wantYielded(t, p, 0)
+				wantShed(t, p, 0)
 				poll.Release()
 			})
 		})
@@ -314,7 +314,7 @@ func TestNothingIsOwedToAnEmptyQueue(t *testing.T) {
 }
 
 // A connection that was never used does not help those that wait: it may be one.
-func TestNewConnectionDoesNotYield(t *testing.T) {
+func TestNewConnectionIsNotShed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
 		peer := fcgitest.Start(t, fcgitest.Hello)
@@ -326,7 +326,7 @@ func TestNewConnectionDoesNotYield(t *testing.T) {
 		gone.cancel()
 		<-gone.done
 		p.mu.Lock()
-		p.instances[0].queue.owed = 1
+		p.instances[0].queue.toShed = 1
 		p.mu.Unlock()
 		c, err := peer.Dial(t.Context())
 		if err != nil {
@@ -334,7 +334,7 @@ func TestNewConnectionDoesNotYield(t *testing.T) {
 		}
 		d <- dialed{conn: c}
 		next.mustLease(t).Release()
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 	})
 }
 
@@ -348,7 +348,7 @@ func TestProvedConnectionIsNotInTheQueue(t *testing.T) {
 				looks++
 				return 0, 128, nil
 			}}},
-			Workers: 8, TurnsAway: true,
+			Workers: 8, ClosesWhenFull: true,
 		})
 		p.instances[0].observed.fullAt = time.Now() // or it would not be asked
 		first, second := started(t, p, Demand{}, 0), started(t, p, Demand{}, 0)
@@ -385,20 +385,20 @@ func TestQueueThatCannotBeSeen(t *testing.T) {
 		if n := looks.Load(); n != 20 {
 			t.Errorf("%d looks in 10 minutes, want 10 times 2", n)
 		}
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 		poll.Release()
 	})
 }
 
 // A connection whose first request left in the instant it got it is counted once, for
 // the next.
-func TestUnheardIsCountedOnce(t *testing.T) {
+func TestAwaitingIsCountedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
 		unheard := func() int {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return p.instances[0].queue.unheard
+			return p.instances[0].queue.awaiting
 		}
 		left := mustLease(t, p)
 		next := startLease(p)
