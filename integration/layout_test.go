@@ -23,7 +23,8 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/spool":                  {others: []string{"golang.org/x/sys/unix"}},
 	"bridge/internal/classify":      {own: []string{"bridge/admission", "bridge/cgi"}},
 	"bridge/internal/lines":         {others: []string{"golang.org/x/time/rate"}},
-	"bridge/pool":                   {own: []string{"bridge/cgi", "bridge/upstream"}},
+	"bridge/pool/mux":               {own: []string{"bridge/cgi", "bridge/upstream"}},
+	"bridge/pool":                   {own: []string{"bridge/cgi", "bridge/pool/mux", "bridge/upstream"}},
 	"bridge/internal/acceptqueue":   {others: netlink},
 	"internal/sockdiag":             {others: []string{"golang.org/x/sys/unix"}},
 	"bridge/internal/unread":        {own: []string{"internal/sockdiag"}, others: []string{"golang.org/x/sys/unix"}},
@@ -31,7 +32,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/internal/nested":        {own: []string{"internal/sockdiag"}, others: procfs},
 	"bridge/internal/sendfile":      {own: []string{"bridge/cgi"}},
 	"bridge/probe": {
-		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool", "bridge/upstream", "bridge/upstream/fastcgi"},
+		own:    []string{"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool", "bridge/pool/mux", "bridge/upstream", "bridge/upstream/fastcgi"},
 		others: slices.Concat(netlink, procfs),
 	},
 	"bridge/supervise": {
@@ -41,7 +42,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge": {
 		own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/pool/mux", "bridge/spool", "internal/sockdiag",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
@@ -51,7 +52,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/metrics": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/pool/mux", "bridge/spool", "internal/sockdiag",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
@@ -59,7 +60,7 @@ var layout = map[string]struct{ own, others []string }{
 	"bridge/registry": {
 		own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/spool", "internal/sockdiag",
+			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/pool", "bridge/pool/mux", "bridge/spool", "internal/sockdiag",
 			"bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, []string{"golang.org/x/time/rate", "github.com/dustin/go-humanize", "github.com/agnivade/levenshtein"}),
@@ -73,7 +74,7 @@ var layout = map[string]struct{ own, others []string }{
 			"cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing", "cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
 			"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/owners", "bridge/internal/sendfile", "bridge/internal/unread", "internal/sockdiag",
-			"bridge/metrics", "bridge/pool", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
+			"bridge/metrics", "bridge/pool", "bridge/pool/mux", "bridge/probe", "bridge/spool", "bridge/status", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi",
 		},
 		others: slices.Concat(netlink, procfs, prometheus, htpasswd, []string{
@@ -88,7 +89,7 @@ var layout = map[string]struct{ own, others []string }{
 // belowCaddy is what the Caddy module is made of.
 var belowCaddy = []string{
 	"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/classify",
-	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool", "internal/sockdiag",
+	"bridge/internal/lines", "bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/unread", "bridge/metrics", "bridge/pool", "bridge/pool/mux", "internal/sockdiag",
 	"bridge/registry", "bridge/spool", "bridge/supervise", "bridge/upstream", "bridge/upstream/fastcgi",
 }
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/pool/mux"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
@@ -48,7 +49,7 @@ type conn struct {
 	madeAt      time.Time // if it is multiplexed
 
 	net.Conn
-	mux         *mux // nil if requests have it to themselves; then the rest is not used
+	mux         *mux.Conn // nil if requests have it to themselves; then the rest is not used
 	interrupted atomic.Bool
 	recheck     atomic.Bool  // it may not have been accepted (Fail)
 	id          uint16       // of the current request
@@ -65,12 +66,17 @@ type conn struct {
 	failed     error          // what follows after it; nil if that is not known
 	peerClosed bool           // the application has closed its side
 	queried    bool           // the application was asked something, and may reply late
-	in         input
+	in         upstream.Buffer
 }
+
+// readBuffer is the size of a connection's read buffer, in bytes. There are at most
+// Workers of them per instance.
+const readBuffer = 32 << 10
 
 // attach gives c a connection that was dialled, to ask on or to open.
 func (c *conn) attach(nc net.Conn, codec upstream.Codec) {
-	c.Conn, c.queried, c.in = nc, false, input{decoder: codec.NewDecoder(), buf: c.in.buf}
+	c.Conn, c.queried = nc, false
+	c.in.Reset(codec.NewDecoder(), readBuffer)
 }
 
 // open prepares a connection that was attached for requests that have it to themselves.
@@ -96,7 +102,7 @@ func (c *conn) open() {
 func (c *conn) usable() bool {
 	for c.failed == nil {
 		quiet := c.raw == nil || c.isQuiet()
-		if quiet && c.in.clean() {
+		if quiet && c.in.Clean() {
 			return true
 		}
 		if !c.queried || !c.takesAnswer(quiet) {
@@ -121,13 +127,13 @@ func (c *conn) takesAnswer(quiet bool) bool {
 		if c.SetReadDeadline(time.Time{}) != nil {
 			return false
 		}
-		n, _ := c.Read(c.in.space())
-		if c.in.filled(n); n == 0 {
+		n, _ := c.Read(c.in.Space())
+		if c.in.Filled(n); n == 0 {
 			return false
 		}
 	}
 	ev, err := c.take()
-	return ev.Kind == 0 && err == nil && c.in.clean()
+	return ev.Kind == 0 && err == nil && c.in.Clean()
 }
 
 var errUnexpectedReply = &upstream.FormatError{Err: errors.New("pool: a reply from the application, which was not asked anything")}
@@ -135,7 +141,7 @@ var errUnexpectedReply = &upstream.FormatError{Err: errors.New("pool: a reply fr
 // take returns the next event of the current request, and drops late replies.
 func (c *conn) take() (upstream.Event, error) {
 	for {
-		ev, err := c.in.take()
+		ev, err := c.in.Next()
 		switch {
 		case ev.Kind != upstream.Reply:
 			return ev, err
@@ -152,9 +158,9 @@ func (c *conn) reset() {
 	c.id = uint16((c.uses-1)%65535) + 1
 }
 
-// next returns the next event of the current request. Reads end at deadline; zero means
+// Next returns the next event of the current request. Reads end at deadline; zero means
 // never.
-func (c *conn) next(deadline time.Time) (none upstream.Event, err error) {
+func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
 	if ev := c.early; ev.Kind != 0 {
 		c.early = none
 		return ev, nil
@@ -178,8 +184,8 @@ func (c *conn) next(deadline time.Time) (none upstream.Event, err error) {
 		if c.recheck.Swap(false) && c.notAccepted() {
 			return none, ErrNotAccepted
 		}
-		n, err := c.Read(c.in.space())
-		c.in.filled(n)
+		n, err := c.Read(c.in.Space())
+		c.in.Filled(n)
 		switch {
 		case n > 0:
 		case c.interrupted.Load():
@@ -193,7 +199,7 @@ func (c *conn) next(deadline time.Time) (none upstream.Event, err error) {
 // ending returns what the end of the connection means: the end of the answer, or an error.
 func (c *conn) ending(err error) (upstream.Event, error) {
 	if err == io.EOF {
-		if ev := c.in.decoder.EOF(); ev.Kind != 0 {
+		if ev := c.in.EOF(); ev.Kind != 0 {
 			return ev, nil
 		}
 	}
@@ -220,8 +226,8 @@ func (c *conn) listen(deadline time.Time) (quiet bool) {
 		return true // the write will tell
 	}
 	for !c.interrupted.Load() {
-		n, err := c.Read(c.in.space())
-		c.in.filled(n)
+		n, err := c.Read(c.in.Space())
+		c.in.Filled(n)
 		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
@@ -237,24 +243,24 @@ func (c *conn) listen(deadline time.Time) (quiet bool) {
 	return true
 }
 
-// interrupt makes next and write return ErrInterrupted.
-func (c *conn) interrupt() {
+// Interrupt makes Next and Send return ErrInterrupted.
+func (c *conn) Interrupt() {
 	c.interrupted.Store(true)
 	_ = c.SetDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 }
 
-func (c *conn) resume() { c.interrupted.Store(false) }
+func (c *conn) Resume() { c.interrupted.Store(false) }
 
 // heard is how many bytes have come since the connection was made.
-func (c *conn) received() int64 { return c.in.total }
+func (c *conn) Received() int64 { return c.in.Received() }
 
-// clean reports whether nothing is left over of the current request.
-func (c *conn) clean() bool { return c.early.Kind == 0 && c.failed == nil && c.in.clean() }
+// Clean reports whether nothing is left over of the current request.
+func (c *conn) Clean() bool { return c.early.Kind == 0 && c.failed == nil && c.in.Clean() }
 
 // close closes the connection. One that is multiplexed has ended when it returns.
 func (c *conn) close() error {
 	if c.mux != nil {
-		c.mux.shutdown()
+		c.mux.Close()
 		return nil
 	}
 	return c.Close()
@@ -263,18 +269,18 @@ func (c *conn) close() error {
 // cut ends the connection under those who use it.
 func (c *conn) cut(why error) {
 	if c.mux != nil {
-		c.mux.end(why, c.mux.lost)
+		c.mux.Cut(why)
 		return
 	}
 	_ = c.Close() // it may have been closed already
 }
 
-func (c *conn) begin(r *upstream.Request, unrunBelow int) {
+func (c *conn) Begin(r *upstream.Request, unrunBelow int) {
 	c.unrunBelow = int64(unrunBelow)
-	c.in.decoder.Begin(c.id, r)
+	c.in.Begin(c.id, r)
 }
 
-func (c *conn) write(b []byte, deadline time.Time) error {
+func (c *conn) Send(b []byte, deadline time.Time) error {
 	if err := c.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
@@ -289,11 +295,11 @@ func (c *conn) write(b []byte, deadline time.Time) error {
 	return err
 }
 
-func (c *conn) abort() {}
+func (c *conn) Abort() {}
 
-func (c *conn) leave(bool) {}
+func (c *conn) Leave(bool) {}
 
-func (c *conn) unrun() bool { return c.written.Load() <= c.unrunBelow }
+func (c *conn) Unrun() bool { return c.written.Load() <= c.unrunBelow }
 
 // lingerFor is how long an application may take to close its side after END.
 const lingerTimeout = time.Second
@@ -307,8 +313,8 @@ func (c *conn) linger(d time.Duration) (quiet bool) {
 	}
 	quiet = true
 	for {
-		c.in.r, c.in.w = 0, 0
-		n, err := c.Read(c.in.space())
+		c.in.Discard()
+		n, err := c.Read(c.in.Space())
 		quiet = quiet && n == 0
 		if err != nil {
 			c.peerClosed = err == io.EOF

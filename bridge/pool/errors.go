@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/sluice-proxy/sluice/bridge/pool/mux"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
@@ -19,10 +20,11 @@ var (
 	// every backlog full, for Config.WaitTimeout.
 	ErrWaitTimeout = errors.New("pool: no connection became free in time")
 	// ErrInterrupted is what Begin, Body and Next return after Lease.Interrupt.
-	ErrInterrupted = errors.New("pool: interrupted")
-	// ErrSendTimeout means that the application took nothing from a shared connection
-	// for Config.SendTimeout.
-	ErrSendTimeout = errors.New("pool: the application took nothing of what it was sent for too long")
+	ErrInterrupted = mux.ErrInterrupted
+	// ErrSendTimeout, ErrLagging and ErrNoMemory are the errors of shared connections.
+	ErrSendTimeout = mux.ErrSendTimeout
+	ErrLagging     = mux.ErrLagging
+	ErrNoMemory    = mux.ErrNoMemory
 	// ErrRemoved means that the instance was removed while it worked on the request.
 	ErrRemoved = errors.New("pool: the instance was removed, and the connection cut")
 	// ErrNotAccepted means that the application does not run and never accepted the
@@ -33,9 +35,6 @@ var (
 	errTurnedAway = errors.New("pool: turned away")
 	// errNotNeeded means that whoever a dial was for has gone while it waited.
 	errNotNeeded = errors.New("pool: the connection is no longer needed")
-	// ErrLagging means that what the application sent on a shared connection was not
-	// taken for so long that it would have held up other requests.
-	ErrLagging = errors.New("pool: the answer was not taken fast enough for a shared connection")
 )
 
 // Replay says whether a request that failed may be sent once more.

@@ -191,7 +191,7 @@ func (p *Pool) queryKept(c *conn) {
 func (p *Pool) stopQueries(in *instance) {
 	for c := range in.all {
 		if c.state == querying {
-			c.interrupt()
+			c.Interrupt()
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (c *conn) queryKept(q upstream.Querier, until time.Time) keptReply {
 
 // question asks one question.
 func (c *conn) query(q upstream.Querier, n int, until time.Time) (upstream.QueryResult, error) {
-	if err := c.write(q.AppendQuery(nil, n), until); err != nil {
+	if err := c.Send(q.AppendQuery(nil, n), until); err != nil {
 		return 0, err
 	}
 	data, err := c.awaitReply(until)

@@ -12,19 +12,19 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// channel is what a lease sends a request and receives the answer on: a whole
-// connection, or a stream of a multiplexed one.
+// channel carries one request and its answer: a connection of its own, or a stream of a
+// shared one.
 type channel interface {
-	begin(r *upstream.Request, unrunBelow int) // see upstream.Codec.AppendHead
-	next(deadline time.Time) (upstream.Event, error)
-	write(b []byte, deadline time.Time) error
-	interrupt()
-	resume()
-	abort()              // asks the application to stop, where that does not take closing the connection
-	received() int64     // bytes that have come, ever
-	unrun() bool         // the application was sent too little of the request to run it
-	clean() bool         // nothing is left over of what has come
-	leave(answered bool) // ends the use; whether the application has ended the request
+	Begin(r *upstream.Request, unrunBelow int) // announces a request; see upstream.Codec.AppendHead
+	Send(b []byte, deadline time.Time) error
+	Next(deadline time.Time) (upstream.Event, error)
+	Interrupt()
+	Resume()
+	Abort()              // asks the application to stop, where that is possible without closing the connection
+	Received() int64     // grows with every part of the answer
+	Unrun() bool         // the application cannot have run the request: it was sent too little of it
+	Clean() bool         // all that was received belongs to returned events
+	Leave(answered bool) // ends the use; answered: the application has ended the request
 }
 
 // listenFor is how long a connection that the application may close is given to be
@@ -90,7 +90,7 @@ func (l *Lease) Begin(buf []byte, r *upstream.Request, body []byte, last bool) (
 func (l *Lease) begin(r *upstream.Request, encoded []byte, unrunBelow int, whole bool) error {
 	now := time.Now()
 	l.sentAt = now
-	l.ch.begin(r, unrunBelow)
+	l.ch.Begin(r, unrunBelow)
 	if l.guarded && len(encoded) > unrunBelow {
 		if err := l.write(encoded[:unrunBelow], now, false); err != nil {
 			return err
@@ -122,7 +122,7 @@ func (l *Lease) write(b []byte, now time.Time, last bool) error {
 	if timeout := l.p.config().SendTimeout; timeout > 0 {
 		deadline = now.Add(timeout)
 	}
-	if err := l.ch.write(b, deadline); err != nil {
+	if err := l.ch.Send(b, deadline); err != nil {
 		return &Error{Op: "write", Addr: l.Addr(), Err: err, Fresh: l.fresh}
 	}
 	if last {
@@ -137,7 +137,7 @@ func (l *Lease) write(b []byte, now time.Time, last bool) error {
 // deadline (zero: for ever). Its error is an *Error; a timeout is
 // os.ErrDeadlineExceeded inside one, and Next may be called again after it.
 func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
-	ev, err := l.ch.next(deadline)
+	ev, err := l.ch.Next(deadline)
 	if err != nil {
 		l.dead = !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ErrInterrupted)
 		return none, l.fail("read", err)
@@ -178,7 +178,7 @@ func (l *Lease) Interrupt() {
 	if l.released {
 		return // the connection may be another lease's
 	}
-	l.ch.interrupt()
+	l.ch.Interrupt()
 }
 
 // Resume undoes Interrupt, for an owner that has stopped those it interrupted
@@ -186,7 +186,7 @@ func (l *Lease) Interrupt() {
 func (l *Lease) Resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ch.resume()
+	l.ch.Resume()
 }
 
 // AtWork reports whether the application was sent the whole request and has not
@@ -204,7 +204,7 @@ func (l *Lease) Spoke() bool { return l.spoke }
 // application works on. On a shared connection, which cannot be closed to say so,
 // the application is asked to stop.
 func (l *Lease) MarkAbandoned() {
-	l.ch.abort()
+	l.ch.Abort()
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	if !l.abandoned {
@@ -228,8 +228,8 @@ func (l *Lease) Release() {
 		l.c.inst.zombies--
 		l.p.mu.Unlock()
 	}
-	inOrder := l.ended && l.sent && !l.dead && l.ch.clean()
-	l.ch.leave(inOrder)
+	inOrder := l.ended && l.sent && !l.dead && l.ch.Clean()
+	l.ch.Leave(inOrder)
 	if inOrder {
 		l.noKeepAlive = l.noKeepAlive || !l.p.prepareReuse(l.c)
 		l.p.keep(l)
@@ -252,8 +252,8 @@ func (l *Lease) fail(op string, err error) *Error {
 	if errors.Is(err, net.ErrClosed) && l.p.isRemoved(l.c.inst) {
 		err = ErrRemoved // nobody else closes a connection under its lease
 	}
-	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.received() == l.base}
-	unrun := l.ch.unrun()
+	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.Received() == l.base}
+	unrun := l.ch.Unrun()
 	if errors.Is(err, ErrNoMemory) && unrun {
 		e.Replay, e.Full, e.Serving = ReplaySafe, true, true
 		return e

@@ -306,50 +306,6 @@ func TestAbortedStream(t *testing.T) {
 	})
 }
 
-// One request whose owner takes nothing neither stops the others nor grows: it
-// loses its answer.
-func TestLaggingStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const size = 1 << 20
-		peer := fcgitest.Start(t, fcgitest.MuxBig(size))
-		p := muxPool(t, peer, 2)
-		slow := leaseFor(t, p, whole)
-		ask(t, slow, "/slow")
-		quick := leaseFor(t, p, whole)
-		begun := time.Now()
-		ask(t, quick, "/quick")
-		if out, err := answer(quick); err != nil || len(out) < size {
-			t.Errorf("%d bytes, %v", len(out), err)
-		}
-		if d := time.Since(begun); d > lagMax {
-			t.Errorf("one that took nothing held up another for %v, more than %v", d, lagMax)
-		}
-		quick.Release()
-		out, err := answer(slow)
-		if !errors.Is(err, ErrLagging) || len(out) > 2*streamBuffer {
-			t.Errorf("%d bytes, %v; want ErrLagging after at most %d", len(out), err, 2*streamBuffer)
-		}
-		slow.Release()
-		time.Sleep(time.Minute)
-	})
-}
-
-// An answer of any size reaches an owner that takes it, and what is kept of it in
-// between is bounded.
-func TestBigStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const size = 10 << 20
-		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxBig(size)), 2)
-		l := leaseFor(t, p, whole)
-		defer l.Release()
-		ask(t, l, "/")
-		out, err := answer(l)
-		if err != nil || strings.Count(out, "x")-strings.Count(out[:50], "x") < size-50 {
-			t.Errorf("%d bytes, %v", len(out), err)
-		}
-	})
-}
-
 // The end of a connection is the end of all its requests, and says of each what it
 // means for it.
 func TestSharedConnectionEnds(t *testing.T) {
@@ -498,62 +454,4 @@ func TestStuckReader(t *testing.T) {
 		}
 		wantCounts(t, p, counts{})
 	})
-}
-
-func TestStreamTimesOutAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxAfter(time.Minute, fcgitest.Page)), 4)
-		l, other := leaseFor(t, p, whole), leaseFor(t, p, whole)
-		ask(t, l, "/")
-		ask(t, other, "/")
-		begun := time.Now()
-		if _, err := l.Next(begun.Add(7 * time.Second)); err == nil || time.Since(begun) != 7*time.Second {
-			t.Errorf("%v after %v, want a time-out after 7s", err, time.Since(begun))
-		}
-		go func() {
-			time.Sleep(time.Second)
-			l.Interrupt()
-		}()
-		if _, err := l.Next(time.Time{}); !errors.Is(err, ErrInterrupted) || time.Since(begun) != 8*time.Second {
-			t.Errorf("%v after %v, want interrupted after 8s", err, time.Since(begun))
-		}
-		l.Release()
-		if out, err := answer(other); err != nil || out != fcgitest.Page {
-			t.Errorf("%q, %v", out, err)
-		}
-		other.Release()
-	})
-}
-
-func TestIDs(t *testing.T) {
-	var s ids
-	live := make(map[uint16]bool)
-	for n := range 300_000 {
-		id, ok := s.take()
-		if !ok || id == 0 || live[id] || s.bad(id) {
-			t.Fatalf("id %d, %v, live %v, quarantined %v", id, ok, live[id], s.bad(id))
-		}
-		live[id] = true
-		if len(live) > 50 {
-			for id := range live {
-				delete(live, id)
-				if n%1000 == 0 {
-					s.quarantine(id)
-				} else {
-					s.put(id)
-				}
-				break
-			}
-		}
-	}
-	for {
-		id, ok := s.take()
-		if !ok {
-			break
-		}
-		live[id] = true
-	}
-	if n := len(live) + len(s.quarantined); n != maxID {
-		t.Errorf("%d ids are live or quarantined when there are no more, want %d", n, maxID)
-	}
 }

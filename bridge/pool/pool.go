@@ -220,12 +220,12 @@ func (p *Pool) Close() {
 func (p *Pool) lease(c *conn, d Demand) *Lease {
 	l := &Lease{p: p, c: c, noKeepAlive: c.noKeepAlive}
 	if c.mux != nil {
-		s := c.mux.open()
-		l.ch, l.id, l.fresh = s, s.id, s.first
+		s := c.mux.Open()
+		l.ch, l.id, l.fresh = s, s.ID, s.First
 		return l
 	}
 	c.reset()
-	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.in.total
+	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.in.Received()
 	if l.fresh || d.NoReplay {
 		p.mu.Lock()
 		defer p.mu.Unlock()

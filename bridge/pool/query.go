@@ -54,7 +54,7 @@ func (r reply) multiplexState() multiplexState {
 func (p *Pool) queryNew(d *dial) reply {
 	c, q := d.conn, p.querier()
 	// It fits into the socket's buffer, so this waits for nobody but the processor.
-	if c.write(q.AppendQuery(nil, 0), time.Now().Add(queryWriteTimeout)) != nil || c.SetWriteDeadline(time.Time{}) != nil {
+	if c.Send(q.AppendQuery(nil, 0), time.Now().Add(queryWriteTimeout)) != nil || c.SetWriteDeadline(time.Time{}) != nil {
 		return ended
 	}
 	c.queried = true
@@ -66,7 +66,7 @@ func (p *Pool) queryNew(d *dial) reply {
 			return openUnless(c.SetReadDeadline(time.Time{}), shared)
 		case err == nil:
 			return openUnless(c.SetReadDeadline(time.Time{}), single)
-		case !isTimeout(err) || c.in.total > 0:
+		case !isTimeout(err) || c.in.Received() > 0:
 			return ended
 		case last:
 			return openUnless(c.SetReadDeadline(time.Time{}), p.classifySilence(c.inst, begun))
@@ -83,7 +83,7 @@ func (c *conn) awaitReply(until time.Time) ([]byte, error) {
 		return nil, err
 	}
 	for {
-		ev, err := c.in.take()
+		ev, err := c.in.Next()
 		switch {
 		case ev.Kind == upstream.Reply:
 			return ev.Data, nil
@@ -94,8 +94,8 @@ func (c *conn) awaitReply(until time.Time) ([]byte, error) {
 		case c.interrupted.Load():
 			return nil, ErrInterrupted
 		}
-		n, err := c.Read(c.in.space())
-		if c.in.filled(n); n == 0 {
+		n, err := c.Read(c.in.Space())
+		if c.in.Filled(n); n == 0 {
 			return nil, err
 		}
 	}

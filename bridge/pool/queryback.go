@@ -93,7 +93,7 @@ func (p *Pool) queryBack(c *conn) {
 	}
 	c.queried, a.due, a.replied = true, true, false
 	c.interrupted.Store(false)
-	_ = c.write(p.querier().AppendQuery(nil, 0), time.Now().Add(queryWriteTimeout))
+	_ = c.Send(p.querier().AppendQuery(nil, 0), time.Now().Add(queryWriteTimeout))
 }
 
 // Any reports whether the answer is due, and takes it if it has come.
@@ -150,7 +150,7 @@ func (a *replyDue) take(until time.Time) error {
 		var format *upstream.FormatError
 		switch {
 		case err == nil:
-			a.due = !c.in.clean()
+			a.due = !c.in.Clean()
 			a.replied = a.replied || !a.due
 		case isTimeout(err):
 			return err

@@ -12,39 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
-	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
-
-// The id of a request that was aborted is not given to another, although the
-// application has ended it: what the handler says later would be the other's answer.
-func TestAbortedIDIsNotReused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		peer := fcgitest.Start(t, fcgitest.MuxAbortTail(2*time.Second))
-		p := muxPool(t, peer, 4)
-		given := leaseFor(t, p, whole)
-		ask(t, given, "/secret-of-A")
-		synctest.Wait()
-		given.MarkAbandoned()
-		if _, err := answer(given); err != nil { // END at once
-			t.Error(err)
-		}
-		m := given.c.mux
-		given.Release()
-		// what 65,534 ordinary requests do
-		m.mu.Lock()
-		m.ids.issued = maxID
-		m.ids.put(7)
-		m.mu.Unlock()
-		time.Sleep(time.Second)
-		next := leaseFor(t, p, whole)
-		ask(t, next, "/of-B")
-		out, err := answer(next)
-		if out != "Content-Type: text/plain\n\nuri=/of-B" {
-			t.Errorf("B (id %d) got %q, %v", next.RequestID(), out, err)
-		}
-		next.Release()
-	})
-}
 
 // A TCP backlog that stays full for longer than a request waits is no outage.
 func TestFullTCPBacklogIsNotDown(t *testing.T) {
@@ -176,24 +144,6 @@ func TestNoReplayDoesNotStarve(t *testing.T) {
 	})
 }
 
-// A request that comes when nothing can be sent any more, on a connection that still
-// brings answers, learns of it at once.
-func TestStreamLearnsThatItCannotBeSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		peer := fcgitest.Start(t, fcgitest.MuxHold)
-		p := muxPool(t, peer, 8)
-		l := leaseFor(t, p, whole)
-		l.c.mux.cut(nil, 0, syscall.EPIPE) // the application reads no more, and still answers what it has
-		begun := time.Now()
-		ask(t, l, "/")
-		_, err := l.Next(begun.Add(time.Minute))
-		if d := time.Since(begun); d > 0 {
-			t.Errorf("the request that was never sent learns of it after %v: %v", d, err)
-		}
-		l.Release()
-	})
-}
-
 // An application that answered questions is replaced by one that does not.
 func TestAnotherApplicationOvernight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -237,47 +187,6 @@ func TestAnotherApplicationOvernight(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-	})
-}
-
-// An owner that takes a little at a time does not stall the others for long.
-func TestDrippingOwner(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		peer := fcgitest.Start(t, fcgitest.Multiplexed(func(s *fcgitest.Session, r *fcgitest.Request) {
-			if r.Param("REQUEST_URI") == "/slow" {
-				for range 400 {
-					s.Send(fcgitest.Out(r.ID, string(make([]byte, 32<<10))))
-				}
-			}
-			s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
-		}))
-		p := muxPool(t, peer, 8)
-		slow := leaseFor(t, p, whole)
-		ask(t, slow, "/slow")
-		stop := make(chan struct{})
-		go func() {
-			defer close(stop)
-			for {
-				ev, err := slow.Next(time.Now().Add(time.Minute))
-				if err != nil || ev.Kind == upstream.End {
-					return
-				}
-				time.Sleep(100 * time.Millisecond) // a client that takes 64 KB in 100 ms, with the spool full
-			}
-		}()
-		time.Sleep(time.Second)
-		for range 5 {
-			begun := time.Now()
-			l := leaseFor(t, p, whole)
-			ask(t, l, "/quick")
-			_, err := answer(l)
-			if d := time.Since(begun); d > 2*lagMax || err != nil {
-				t.Errorf("a quick request took %v (%v) beside an owner that takes 64 KB every 100 ms", d, err)
-			}
-			l.Release()
-		}
-		<-stop
-		slow.Release()
 	})
 }
 
@@ -364,26 +273,6 @@ func TestRestartUnderLongPolls(t *testing.T) {
 		} else {
 			again.lease.Release()
 		}
-	})
-}
-
-// A connection that has used up its ids sends nothing with id 0.
-func TestNoIDs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		peer := fcgitest.Start(t, fcgitest.MuxPage)
-		p := muxPool(t, peer, 4)
-		l := leaseFor(t, p, whole)
-		l.c.mux.mu.Lock()
-		l.c.mux.ids.issued = maxID
-		l.c.mux.mu.Unlock()
-		m := leaseFor(t, p, whole)
-		if m.RequestID() == 0 {
-			if err := m.Write(requestWithID(0)); err == nil {
-				t.Errorf("a request with id 0 is sent on a shared connection")
-			}
-		}
-		m.Release()
-		l.Release()
 	})
 }
 

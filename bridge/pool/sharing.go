@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/pool/mux"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
@@ -179,13 +180,37 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 	return unused
 }
 
-// share makes a connection to share of one that was dialled.
+// share makes a shared connection of one that was dialled.
 func (p *Pool) share(c *conn) {
 	c.madeAt = time.Now()
-	c.mux = newMux(c.Conn, p.config().Codec.(upstream.Multiplexer), c.in, p.memory(), func() time.Duration { return p.config().SendTimeout }, func() { p.retire(c) }, func() { p.lost(c) })
-	c.in = input{} // it is the mux's
+	c.mux = mux.New(c.Conn, c.in, mux.Config{
+		Codec:       p.config().Codec.(upstream.Multiplexer),
+		Memory:      p.memory(),
+		SendTimeout: func() time.Duration { return p.config().SendTimeout },
+		Recheck:     func() error { return checkAccepted(c.Conn) },
+		Retire:      func() { p.retire(c) },
+		Lost:        func() { p.lost(c) },
+	})
+	c.in = upstream.Buffer{} // the bytes that were read belong to c.mux
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
 }
+
+// Memory is a budget of memory, in bytes.
+type Memory = mux.Memory
+
+// memory is the budget for a new shared connection.
+func (p *Pool) memory() Memory {
+	if f := p.config().Memory; f != nil {
+		return f()
+	}
+	return unbounded{}
+}
+
+// unbounded is the budget without Config.Memory.
+type unbounded struct{}
+
+func (unbounded) Reserve(int) bool { return true }
+func (unbounded) Release(int)      {}
 
 // retire lets a multiplexed connection take no more requests. It is closed when
 // the last of its requests is over.

@@ -58,33 +58,23 @@ func (p *Pool) ruleOut(in *instance, err error) {
 // unaccepted reports whether nothing has ever come on a connection, nor its end. A late
 // answer to a question is something.
 func (c *conn) notAccepted() bool {
-	return c.in.total == 0 && c.failed == nil && (c.raw == nil || c.isQuiet())
+	return c.in.Received() == 0 && c.failed == nil && (c.raw == nil || c.isQuiet())
 }
 
-func (m *mux) Recheck() {
-	_ = m.nc.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
-}
-
-// lookAgain is what the reader does after doubt has interrupted it: nil means that it
-// reads on.
-func (m *mux) recheck(heard bool) error {
-	if !heard && isQuiet(m.nc) {
-		return ErrNotAccepted
-	}
-	return m.nc.SetReadDeadline(time.Time{})
-}
-
-// nothingOn reports whether there is nothing to read, not even an end, as far as that can be
-// seen.
-func isQuiet(nc net.Conn) bool {
+// checkAccepted returns ErrNotAccepted if there is nothing to read from nc, not even its
+// end. Where that cannot be seen, there is nothing.
+func checkAccepted(nc net.Conn) error {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return true
+		return ErrNotAccepted
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return false // it is closed
+		return nil // it is closed
 	}
 	var quiet bool
-	return raw.Control(func(fd uintptr) { quiet = wouldBlock(fd) }) == nil && quiet
+	if raw.Control(func(fd uintptr) { quiet = wouldBlock(fd) }) == nil && quiet {
+		return ErrNotAccepted
+	}
+	return nil
 }

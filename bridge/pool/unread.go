@@ -18,7 +18,7 @@ var ErrRequestUnread = errors.New("pool: the application has not read a request 
 // altogether: Elsewhere begins to find that out.
 func (l *Lease) RequestUnread() bool {
 	c := l.c
-	if l.fresh || l.Shared() || c.kernel == nil || l.ch.received() != l.base {
+	if l.fresh || l.Shared() || c.kernel == nil || l.ch.Received() != l.base {
 		return false
 	}
 	n, err := c.kernel.Bytes()
