@@ -126,6 +126,18 @@ func startLeasing(p *Pool, d Demand) *leasing {
 	return g
 }
 
+// startLeaseFunc is startLeasing with LeaseFunc.
+func startLeaseFunc(p *Pool, d Demand) *leasing {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &leasing{cancel: cancel, done: make(chan struct{})}
+	started := time.Now()
+	p.LeaseFunc(ctx, d, func(l *Lease, err error) {
+		g.lease, g.err, g.after = l, err, time.Since(started)
+		close(g.done)
+	})
+	return g
+}
+
 // ended reports whether the call has returned, once everybody has done all there
 // is to do without time passing.
 func (g *leasing) ended() bool {

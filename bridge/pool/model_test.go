@@ -82,11 +82,11 @@ func (m *model) dial(ctx context.Context) (net.Conn, error) {
 func (m *model) step() {
 	switch n := m.rng.IntN(109); {
 	case n < 30:
-		m.waiting = append(m.waiting, startLease(m.pool))
+		m.lease(Demand{})
 	case n < 33:
-		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{Fresh: true}))
+		m.lease(Demand{Fresh: true})
 	case n < 38:
-		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{NoReplay: true}))
+		m.lease(Demand{NoReplay: true})
 	case n < 45:
 		if len(m.waiting) > 0 {
 			m.waiting[m.rng.IntN(len(m.waiting))].cancel()
@@ -105,6 +105,15 @@ func (m *model) step() {
 	if m.rng.IntN(4) > 0 {
 		m.settle()
 	}
+}
+
+// lease has a request come, which waits in a goroutine or without one.
+func (m *model) lease(d Demand) {
+	start := startLeasing
+	if m.rng.IntN(2) == 0 {
+		start = startLeaseFunc
+	}
+	m.waiting = append(m.waiting, start(m.pool, d))
 }
 
 // release ends a random lease, well or badly, perhaps after its client has left.

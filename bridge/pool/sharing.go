@@ -172,7 +172,7 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 		case d.Fresh && c.madeAt.Before(d.since):
 		case c.streams > 0 && c.streams < maxStreams && c.bodies == d.Body && in.sharing.state == multiplexYes && in.room():
 			return c
-		case c.streams > 0 || !d.Fresh && !in.behaviour.quietEnough(c, d):
+		case c.streams > 0 || !d.Fresh && !d.takesIdle(c):
 		case unused == nil || unused.bodies != d.Body && c.bodies == d.Body:
 			unused = c
 		}

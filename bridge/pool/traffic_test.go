@@ -126,7 +126,14 @@ func (m *traffic) begin() {
 	m.made++
 	u := &user{t: m.t, servers: m.servers, demand: d, uri: fmt.Sprintf("/%d", m.made), cancel: cancel, patient: m.rng.IntN(2) == 0, nosy: m.rng.IntN(6) == 0, over: make(chan struct{})}
 	m.users = append(m.users, u)
-	go u.run(ctx, m.pool)
+	if m.rng.IntN(2) == 0 {
+		m.pool.LeaseFunc(ctx, d, func(l *Lease, err error) { go u.run(l, err) })
+		return
+	}
+	go func() {
+		l, err := m.pool.Lease(ctx, d)
+		u.run(l, err)
+	}()
 }
 
 func (m *traffic) oneUser(do func(*user)) {
@@ -311,10 +318,10 @@ func (u *user) giveUp() {
 	}
 }
 
-func (u *user) run(ctx context.Context, p *Pool) {
+// run makes the request with what Lease or LeaseFunc returned.
+func (u *user) run(l *Lease, err error) {
 	defer close(u.over)
 	defer u.cancel()
-	l, err := p.Lease(ctx, u.demand)
 	if err != nil {
 		return
 	}

@@ -7,31 +7,32 @@ import (
 	"time"
 )
 
-// waiter is a request without a connection. All of it belongs to the pool's
-// mutex, but done, which is closed when conn or err is set.
+// waiter is a request that waits for a connection. It belongs to the pool's mutex until it
+// is resolved. Conn and err do not change after that.
 type waiter struct {
 	demand   Demand
-	done     chan struct{}
-	resolved bool
+	done     chan struct{} // closed when it is resolved
+	notify   func()        // called in a goroutine of its own when it is resolved; nil: nothing is called
+	resolved bool          // it has a connection, or an error
 	conn     *conn
 	err      error
 
 	elem    *list.Element
-	dial    *dial      // runs on its behalf; nil: none does
-	movedAt time.Time  // when it left an instance that was full for another
+	dial    *dial      // the dial on its behalf; nil: there is none
+	movedAt time.Time  // when it left a full instance for another
 	full    []fullness // of the instances that turned it away lately
 	failed  []*DialError
 }
 
-// fullness is that of an instance that has turned a connection away although it is believed
-// to hold more: until then it is full with so many that are made.
+// fullness notes that an instance has turned a connection away although it is believed to
+// hold more. Until a time it counts as full with as many connections as it had then.
 type fullness struct {
 	in    *instance
-	with  int
+	conns int
 	until time.Time
 }
 
-// made is how many connections to in there are, without those that are being made.
+// established is how many connections to in there are, without those that are being dialled.
 func (in *instance) established() int { return in.used() - in.count[dialing] }
 
 // noteFull notes that in has turned w away.
@@ -41,10 +42,10 @@ func (w *waiter) noteFull(in *instance) {
 	w.full = append(w.full, fullness{in, in.established(), now.Add(dialPauseMax)})
 }
 
-// roomFor reports whether there may be another connection to in, and w is to have it.
+// roomFor reports whether another connection to in may be dialled for w.
 func (in *instance) roomFor(w *waiter) bool {
 	return in.room() && !slices.ContainsFunc(w.full, func(f fullness) bool {
-		return f.in == in && in.established() >= f.with && time.Now().Before(f.until)
+		return f.in == in && in.established() >= f.conns && time.Now().Before(f.until)
 	})
 }
 
@@ -80,7 +81,7 @@ func (p *Pool) behindAnother(w *waiter) bool {
 	return before.dial == nil && before.demand.like(w.demand) && len(before.failed) == 0
 }
 
-// wait returns what w gets, unless ctx ends or the deadline passes first.
+// wait waits until w is resolved, ctx ends or the deadline passes, and collects the result.
 func (p *Pool) wait(ctx context.Context, w *waiter, deadline time.Time) (*conn, error) {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
@@ -91,6 +92,12 @@ func (p *Pool) wait(ctx context.Context, w *waiter, deadline time.Time) (*conn, 
 	case <-ctx.Done():
 		p.abandonWait(w, context.Cause(ctx))
 	}
+	return p.collect(ctx, w)
+}
+
+// collect returns what a resolved waiter got. A connection that came in the moment when ctx
+// ended is given back.
+func (p *Pool) collect(ctx context.Context, w *waiter) (*conn, error) {
 	if w.conn != nil && ctx.Err() != nil {
 		p.takeBack(w.conn)
 		return nil, context.Cause(ctx)
@@ -125,6 +132,9 @@ func (p *Pool) resolve(w *waiter, c *conn, err error) {
 		p.acquire(c, w.demand)
 	}
 	close(w.done)
+	if w.notify != nil {
+		p.tasks.Go(w.notify)
+	}
 }
 
 // kick serves waiters with what is there, and starts a dial for every other one
