@@ -6,42 +6,40 @@ import (
 	"time"
 )
 
-// A process of PHP, and of other servers that fork beforehand, keeps a connection until
-// it is closed, used or not, and new ones wait in the listening socket's accept queue
-// meanwhile. If there are fewer processes than Config.Workers, or others use them, too,
-// a request waits there while connections are kept that nobody needs, or only those who
-// came later.
+// A process of PHP, and of other servers that fork in advance, holds a connection until it
+// is closed, used or not. New connections wait in the accept queue of the listening socket.
+// If there are fewer processes than Config.Workers, or others use them, too, a request may
+// wait there while idle connections are kept. So some of these are closed: idle connections
+// are shed.
 const (
-	// lookEvery is how often the queue is looked at while a request may wait in it. A
-	// look takes 0.1 ms or so.
+	// queueCheckEvery is how often the queue is read while a request may wait in it. That
+	// takes about 0.1 ms.
 	queueCheckEvery = 250 * time.Millisecond
-	// lookAgain is when it is looked at after it could not be. It may be on another
+	// queueRetryAfter is when the queue is read again after an error. It may be on another
 	// machine.
 	queueRetryAfter = time.Minute
-	// yieldEvery is how long it must be between the times that connections are given up
-	// for it.
+	// shedEvery is the least time between two times of shedding.
 	shedEvery = time.Second
-	// tellEvery is how long no connection must have been given up for the log to be told
-	// of the next.
+	// logEvery is how long nothing must have been shed before the log is told again.
 	logEvery = 10 * time.Minute
 )
 
-// acceptQueue is what is known of the connections to an instance that nobody has
-// accepted.
+// acceptQueue is what is known of the connections to an instance that the application has
+// not accepted.
 type acceptQueue struct {
-	awaiting int       // leased connections on which nothing has come yet: they may be in it
-	checkAt  time.Time // when it is looked at next; zero: it need not be, or it is being
-	checking bool      // it is being looked at
-	waited   bool      // one of ours may have been in it at the last look; false if unheard is 0
-	toShed   int       // connections to close for it as soon as nobody uses them; at most unheard
-	shedAt   time.Time // when connections were given up for it last
+	awaiting int       // leased connections on which nothing has come yet: they may be in the queue
+	checkAt  time.Time // when the queue is checked next; zero: not at all, or it is being read
+	checking bool      // it is being read
+	waited   bool      // at the last check, one of awaiting may have been in it; false if awaiting is 0
+	toShed   int       // connections to close as soon as nobody uses them; at most awaiting
+	shedAt   time.Time // when connections were shed last
 
-	unknownUntil time.Time     // it could not be looked at; until when that is not tried again
-	suspectedAt  time.Time     // when connections were given up last because it might be so (guess)
+	unknownUntil time.Time     // after an error, until when the queue is not read
+	suspectedAt  time.Time     // when connections were shed on suspicion last
 	suspectPause time.Duration // how long that is not done again
 }
 
-// expect counts a connection that a request was given new.
+// track counts a new connection that was given to a request.
 func (q *acceptQueue) track(c *conn) {
 	if !c.awaiting {
 		c.awaiting, c.usedAt = true, time.Now()
@@ -49,7 +47,7 @@ func (q *acceptQueue) track(c *conn) {
 	}
 }
 
-// hear notes that something has come on a connection, or that it is given up.
+// untrack notes that something has come on a connection, or that it is closed.
 func (q *acceptQueue) untrack(c *conn) {
 	if c.awaiting {
 		c.awaiting = false
@@ -59,7 +57,7 @@ func (q *acceptQueue) untrack(c *conn) {
 	}
 }
 
-// watch has the queue looked at in a while if one of ours may be in it.
+// scheduleQueueCheck schedules the next check, if a connection may be in the queue.
 func (p *Pool) scheduleQueueCheck(in *instance) {
 	q, auto := &in.queue, p.config().KeepAlive == KeepAuto
 	if q.awaiting == 0 || in.Queue == nil && !auto || q.checking || !q.checkAt.IsZero() {
@@ -75,63 +73,59 @@ func (p *Pool) scheduleQueueCheck(in *instance) {
 	p.schedule(q.checkAt)
 }
 
-// glance starts a look at the queue if it is time, one of ours may be in it, and not
-// all there are.
-func (p *Pool) checkQueue(in *instance, now time.Time) (toClose []*conn) {
+// checkQueue starts to read the queue if it is time, and if there are other connections than
+// those that may be in the queue.
+func (p *Pool) checkQueue(in *instance, now time.Time) {
 	q := &in.queue
 	switch {
 	case q.checkAt.IsZero():
-		return nil
+		return
 	case now.Before(q.checkAt):
 		p.schedule(q.checkAt)
-		return nil
+		return
 	}
 	q.checkAt = time.Time{}
 	switch {
 	case q.awaiting == 0 || in.conns() == 1:
 		q.waited = false
 	case in.Queue == nil || now.Before(q.unknownUntil):
-		toClose = p.shedOnSuspicion(in, now)
+		p.shedOnSuspicion(in, now)
 		p.scheduleQueueCheck(in)
 	default:
 		q.checking = true
 		p.tasks.Go(func() { p.readQueue(in) })
 	}
-	return toClose
 }
 
-// look looks at the queue and does something about it.
+// readQueue reads the queue, and sheds idle connections if new ones wait.
 func (p *Pool) readQueue(in *instance) {
 	depth, _, err := in.Queue()
 	p.mu.Lock()
 	in.queue.checking = false
-	var toClose []*conn
 	if err == nil {
-		toClose = p.shedIdle(in, depth)
-		p.scheduleQueueCheck(in)
+		p.shedIdle(in, depth)
 	} else {
 		in.queue.waited, in.queue.toShed = false, 0
 		in.queue.unknownUntil = time.Now().Add(queueRetryAfter)
-		p.scheduleQueueCheck(in)
 	}
-	p.mu.Unlock()
-	p.closeAll(toClose)
+	p.scheduleQueueCheck(in)
+	p.unlock()
 }
 
-// yield gives up as many connections as may wait in the queue, if some did at the last
-// look, too: at once if they are idle, else when they are handed back. Each leaves a
-// process that takes one from the queue. It does so once in yieldEvery, whatever the
-// queue holds then.
-func (p *Pool) shedIdle(in *instance, depth int) (toClose []*conn) {
+// shedIdle sheds as many connections as may wait in the queue, if some did at the last
+// check, too: idle ones at once, others when they are recycled. Each leaves a process that
+// accepts one from the queue. It does so once in shedEvery.
+func (p *Pool) shedIdle(in *instance, depth int) {
 	q, now := &in.queue, time.Now()
 	depth = min(depth, q.awaiting) // the others are not ours
 	before := q.waited
 	q.waited, q.toShed = depth > 0, min(q.toShed, depth)
 	if p.config().KeepAlive == KeepAuto && q.waited && (in.keep.state == keepTrial || before && in.hasExclusiveIdle()) {
-		return p.stopKeeping(in, "new connections waited to be accepted while unused ones were kept")
+		p.stopKeeping(in, "new connections waited to be accepted while unused ones were kept")
+		return
 	}
 	if !before || !q.waited || now.Sub(q.shedAt) < shedEvery {
-		return nil
+		return
 	}
 	if now.Sub(q.shedAt) >= logEvery {
 		p.log(in, slog.LevelWarn, "new connections wait to be accepted, and kept ones are given up for them: "+
@@ -140,48 +134,43 @@ func (p *Pool) shedIdle(in *instance, depth int) (toClose []*conn) {
 	}
 	q.shedAt, q.toShed = now, depth
 	for q.toShed > 0 && len(in.idle) > 0 {
-		toClose = append(toClose, p.shedOne(in.idle[0]))
+		p.shedOne(in.idle[0])
 	}
-	return toClose
 }
 
-// pay takes out a connection that nobody uses any more, for closing: another waits to
-// be accepted.
-func (p *Pool) shedOne(c *conn) *conn {
+// shedOne closes a connection that nobody uses, because another waits to be accepted.
+func (p *Pool) shedOne(c *conn) {
 	c.inst.queue.toShed--
 	c.inst.counters.shedIdle++
-	c.evicted = true
-	return p.takeIdle(c)
+	p.evict(c)
 }
 
-// ownIdle reports whether there is an idle connection that requests have to themselves.
+// hasExclusiveIdle reports whether there is an idle connection that is not shared.
 func (in *instance) hasExclusiveIdle() bool {
 	return slices.ContainsFunc(in.idle, func(c *conn) bool { return c.mux == nil })
 }
 
 const (
-	// guessWithin is how soon after unused connections were closed an answer on a new one
-	// must come to be taken for what follows from that.
-	suspectWithin   = 250 * time.Millisecond
+	// suspectWithin is how soon after connections were shed on suspicion an answer on a new
+	// connection must come to confirm the suspicion.
+	suspectWithin = 250 * time.Millisecond
+	// suspectPauseMax is the longest pause between two suspicions.
 	suspectPauseMax = time.Minute
 )
 
-// guess is look and yield where nobody can see whether new connections wait to be
-// accepted: it closes the unused ones if something has not come on a new one. If it comes
-// then (noteGuess), that was why. Else it is not done again so soon: the application takes
-// its time.
-func (p *Pool) shedOnSuspicion(in *instance, now time.Time) (toClose []*conn) {
+// shedOnSuspicion is readQueue where the queue cannot be read: it sheds the idle connections
+// if nothing has come on a new one. If an answer comes then, the suspicion was right
+// (confirmSuspicion). Otherwise the application is slow, and the next suspicion is later.
+func (p *Pool) shedOnSuspicion(in *instance, now time.Time) {
 	q := &in.queue
 	if p.config().KeepAlive != KeepAuto || !in.hasExclusiveIdle() || now.Sub(q.suspectedAt) < q.suspectPause {
-		return nil
+		return
 	}
 	q.suspectedAt, q.suspectPause = now, min(max(2*q.suspectPause, shedEvery), suspectPauseMax)
-	toClose = p.evictExclusive(in)
-	in.counters.shedIdle += uint64(len(toClose))
-	return toClose
+	in.counters.shedIdle += uint64(p.evictExclusive(in))
 }
 
-// noteGuess notes that something has come on a new connection.
+// confirmSuspicion is called when something has come on a new connection.
 func (p *Pool) confirmSuspicion(c *conn) {
 	if q := &c.inst.queue; c.usedAt.Before(q.suspectedAt) && time.Since(q.suspectedAt) < suspectWithin {
 		q.suspectedAt, q.suspectPause = time.Time{}, 0

@@ -5,80 +5,8 @@ import (
 	"time"
 )
 
-// occupy counts one request more on a connection.
-func (p *Pool) acquire(c *conn, d Demand) {
-	if c.uses > 0 {
-		c.inst.counters.reuses++
-	}
-	c.uses++
-	c.streams++
-	if c.streams > 1 {
-		c.inst.extra++
-		return
-	}
-	c.bodies = d.Body
-	c.noKeepAlive = c.mux == nil && p.noKeepAlive(c.inst)
-	p.unpark(c)
-	p.setState(c, busy)
-	if c.uses == 1 && c.mux == nil && !c.proved {
-		c.inst.queue.track(c)
-	}
-	p.scheduleQueueCheck(c.inst)
-}
-
-// vacate counts one request less on a connection. The caller hands it back or
-// closes it if it was the last.
-func (p *Pool) release(c *conn) {
-	if c.streams > 1 {
-		c.inst.extra--
-	}
-	c.streams--
-}
-
-// park keeps a connection.
-func (p *Pool) park(c *conn) {
-	p.setState(c, idle)
-	c.idleSince = time.Now()
-	c.inst.idle = append(c.inst.idle, c)
-	p.schedule(c.idleSince.Add(p.config().IdleTimeout))
-}
-
-// unpark takes a connection from among those that are kept, if it is there.
-func (p *Pool) unpark(c *conn) {
-	in := c.inst
-	if c == in.keep.trialConn {
-		p.setKeepState(in, keepUnknown, "")
-	}
-	if i := slices.Index(in.idle, c); i >= 0 {
-		in.idle = slices.Delete(in.idle, i, i+1)
-	}
-}
-
-// evict takes an instance's oldest idle connection out for closing.
-func (p *Pool) evictOldest(in *instance) *conn {
-	c := in.idle[0]
-	c.evicted = true
-	return p.takeIdle(c)
-}
-
-// evictAll takes all of an instance's idle connections out for closing.
-func (p *Pool) evictAll(in *instance) (toClose []*conn) {
-	for len(in.idle) > 0 {
-		toClose = append(toClose, p.evictOldest(in))
-	}
-	return toClose
-}
-
-// drop takes an idle connection out for closing.
-func (p *Pool) takeIdle(c *conn) *conn {
-	p.unpark(c)
-	p.unshare(c)
-	p.setState(c, closing)
-	return c
-}
-
-// move is the one place where a connection changes state. A connection enters
-// the budget in startDial alone, which looks whether there is room.
+// setState is the one place where the state of a connection changes. A connection enters
+// the budget only in startDial and ProbeServing, which check that there is room.
 func (p *Pool) setState(c *conn, to connState) {
 	in := c.inst
 	if c.state == none {
@@ -104,5 +32,54 @@ func (p *Pool) setState(c *conn, to connState) {
 		c.answered = false
 		in.observed.answering--
 		in.observed.freedAt = time.Now()
+	}
+}
+
+// acquire counts one more request on a connection.
+func (p *Pool) acquire(c *conn, d Demand) {
+	if c.uses > 0 {
+		c.inst.counters.reuses++
+	}
+	c.uses++
+	c.streams++
+	if c.streams > 1 {
+		c.inst.extra++
+		return
+	}
+	c.bodies = d.Body
+	c.noKeepAlive = c.mux == nil && p.noKeepAlive(c.inst)
+	p.unpark(c)
+	p.setState(c, busy)
+	if c.uses == 1 && c.mux == nil && !c.proved {
+		c.inst.queue.track(c)
+	}
+	p.scheduleQueueCheck(c.inst)
+}
+
+// release counts one request less on a connection. If it was the last, the caller recycles
+// or closes the connection.
+func (p *Pool) release(c *conn) {
+	if c.streams > 1 {
+		c.inst.extra--
+	}
+	c.streams--
+}
+
+// park makes a connection idle.
+func (p *Pool) park(c *conn) {
+	p.setState(c, idle)
+	c.idleSince = time.Now()
+	c.inst.idle = append(c.inst.idle, c)
+	p.schedule(c.idleSince.Add(p.config().IdleTimeout))
+}
+
+// unpark takes a connection off the list of idle ones, if it is there.
+func (p *Pool) unpark(c *conn) {
+	in := c.inst
+	if c == in.keep.trialConn {
+		p.setKeepState(in, keepUnknown, "")
+	}
+	if i := slices.Index(in.idle, c); i >= 0 {
+		in.idle = slices.Delete(in.idle, i, i+1)
 	}
 }

@@ -39,9 +39,8 @@ func (m *crowd) configure(change func(*Config)) {
 	// last check went by what held until now.
 	m.pool.mu.Lock()
 	m.check()
-	toClose, err := m.pool.configure(cfg)
-	m.pool.mu.Unlock()
-	m.pool.closeAll(toClose)
+	err := m.pool.configure(cfg)
+	m.pool.unlock()
 	if err != nil {
 		m.t.Error(err)
 	}

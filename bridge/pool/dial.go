@@ -69,7 +69,6 @@ func (p *Pool) dial(d *dial) {
 	if answer.proof() {
 		in.repliedAt = time.Now()
 	}
-	var toClose []*conn
 	switch {
 	case err != nil:
 		p.setState(c, none)
@@ -85,12 +84,11 @@ func (p *Pool) dial(d *dial) {
 		if wanted && !p.closed {
 			p.resolve(w, c, nil)
 		} else {
-			toClose = p.recycle(c)
+			p.recycle(c)
 		}
 	}
-	toClose = append(toClose, p.dispatchWaiters()...)
-	p.mu.Unlock()
-	p.closeAll(toClose)
+	p.dispatchWaiters()
+	p.unlock()
 }
 
 // dialFailed counts one instance out for the waiter that a dial was for, and for those

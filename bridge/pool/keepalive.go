@@ -11,44 +11,40 @@ type KeepAlive uint8
 const (
 	// KeepOn: connections are kept for further requests.
 	KeepOn KeepAlive = iota
-	// KeepOff: each carries one.
+	// KeepOff: each connection carries one request.
 	KeepOff
-	// KeepAuto: they are kept if the application was seen to take that. Programs written
-	// with libfcgi may not: FCGX_Accept_r reads a connection that was kept instead of
-	// accepting others, so where threads take turns at it, or one accepts for all, an
-	// unused connection stops the whole program, and a request on a kept one may never
-	// be read.
+	// KeepAuto: connections are kept if the application was seen to take that. Programs
+	// written with libfcgi may not: FCGX_Accept_r reads a kept connection instead of
+	// accepting others. If threads hold a lock around it, or one thread accepts for all, an
+	// unused connection stops the whole program, and a request on a kept one may never be
+	// read.
 	KeepAuto
 )
 
 const (
-	// askKeptWithin is how long an application may take to answer a question on a
-	// connection that was kept. Nobody waits for it: what the application does not read
-	// stops nobody.
-	keptQueryTimeout = 500 * time.Millisecond
-	// besideWithin is how long it may take to answer on a new connection beside a kept
-	// one, before that is closed. A request waits for it.
+	// trialTimeout is how long the application may take to reply on a new connection beside
+	// a kept one, before the kept one is closed. A request waits for it.
 	trialTimeout = 200 * time.Millisecond
-	// refusedFor is how long connections are not kept when that was found out. It may
-	// have been a mistake on a busy machine, and finding it out again costs little: each
-	// time it is twice as long, up to refusedMax.
+	// refusedFor is how long connections are not kept at first. On a busy machine the
+	// refusal may be a mistake, and to find out again costs little. Each time it is twice
+	// as long, up to refusedMax.
 	refusedFor = 2 * time.Second
 	refusedMax = 10 * time.Minute
 )
 
 // keepState is what is known of whether an instance takes kept connections.
 //
-//	untried -> inquiry: a request was answered, and the application is asked on its connection
-//	inquiry -> taken: it has read the question, and did not answer as libfcgi does
-//	inquiry -> trial: it answered as libfcgi does, whose programs are of both kinds
-//	trial -> taken: another connection was answered meanwhile
-//	inquiry, trial -> untried: the connection ended, or its room was needed
-//	inquiry, trial, taken -> refused: kept connections are not read, or stop others
-//	taken -> untried: it may be another application by now
-//	refused -> untried: time has passed, or it may be another application
+//	unknown -> querying: a request was answered, and a query is sent on its connection
+//	querying -> taken: the query was read, and the reply is not that of libfcgi
+//	querying -> trial: the reply is that of libfcgi, whose programs are of both kinds
+//	trial -> taken: a query on another connection was answered meanwhile
+//	querying, trial -> unknown: the connection ended, or its room was needed
+//	querying, trial, taken -> refused: kept connections are not read, or stop others
+//	taken -> unknown: it may be another application now
+//	refused -> unknown: time has passed, or it may be another application
 //
-// Connections are kept while it is taken, and only then; those that were kept before it
-// became untried are used up. In trial there is one that nobody is given.
+// Connections are kept in state taken only. Those that were kept before it became unknown
+// are used up. In a trial there is one, which no request gets.
 type keepState uint8
 
 const (
@@ -63,24 +59,24 @@ func (s keepState) String() string {
 	return [...]string{"unknown", "unknown", "unknown", "on", "off"}[s]
 }
 
-// keeping is what an instance's keepState comes from. It is of use with KeepAuto alone.
+// keepTracker is the keepState of an instance, and what it depends on. Only KeepAuto uses it.
 type keepTracker struct {
 	state     keepState
-	trialConn *conn         // in trial: the connection that has answered, idle
-	trialDial *dial         // in trial: what makes another one, on which is asked, too
-	until     time.Time     // in trial, if beside: when that must have been answered
-	since     time.Time     // in taken: when it began
-	why       string        // in refused
-	retryAt   time.Time     // in refused: when it ends
-	pause     time.Duration // how long it lasted the last time
-	logged    keepState     // what the log knows: taken or refused
+	trialConn *conn     // in a trial: the connection that is kept, idle
+	trialDial *dial     // in a trial: the dial of another connection, on which a query is sent
+	until     time.Time // in a trial, if trialDial: when the reply must have come
+	since     time.Time // in taken: when it began
+	why       string    // in refused: the reason
+	retryAt   time.Time // in refused: when it ends
+	pause     time.Duration
+	logged    keepState // what the log was told last: taken or refused
 }
 
-// becomes is the one place where an instance's keepState changes.
+// setKeepState is the one place where the keepState of an instance changes.
 func (p *Pool) setKeepState(in *instance, to keepState, why string) {
 	k := &in.keep
 	if k.state == keepTaken && time.Since(k.since) > refusedMax {
-		k.pause = 0 // what was seen before is long ago
+		k.pause = 0 // the refusals before are long ago
 	}
 	k.state, k.trialConn, k.trialDial, k.why = to, nil, nil, why
 	switch to {
@@ -97,7 +93,7 @@ func (p *Pool) setKeepState(in *instance, to keepState, why string) {
 			p.log(in, slog.LevelInfo, "connections to the application are not kept", slog.String("why", why))
 		}
 		k.logged = keepRefused
-		p.schedule(time.Now()) // what is kept is closed
+		p.schedule(time.Now()) // maintainKeep closes those that are kept
 	}
 }
 
@@ -112,8 +108,8 @@ func (p *Pool) keeps(in *instance) bool {
 	return false
 }
 
-// once reports whether a request has a connection for itself alone, and the application
-// is told so.
+// noKeepAlive reports whether a connection is for one request only, and the application is
+// told so.
 func (p *Pool) noKeepAlive(in *instance) bool {
 	switch p.config().KeepAlive {
 	case KeepOn:
@@ -127,9 +123,8 @@ func (p *Pool) noKeepAlive(in *instance) bool {
 	return true
 }
 
-// forgetKept has it found out again whether connections can be kept: it may be another
-// application. One that refused is left alone for a while all the same, unless it is
-// known to have gone.
+// resetKeep is called when the instance may be another application now, or certainly is
+// (gone). Without certainty, a refusal lasts as long as it would have.
 func (p *Pool) resetKeep(in *instance, gone bool) {
 	switch {
 	case gone:
@@ -140,92 +135,9 @@ func (p *Pool) resetKeep(in *instance, gone bool) {
 	}
 }
 
-// inquire is handBack for a connection whose application may not take kept ones: it is
-// asked, unless it is being asked on another.
-func (p *Pool) startQuery(c *conn) (toClose []*conn) {
-	if c.inst.keep.state != keepUnknown || c.inst.membership != serving || p.isSurplus(c) {
-		p.setState(c, closing)
-		return []*conn{c}
-	}
-	p.setKeepState(c.inst, keepQuerying, "")
-	p.setState(c, querying)
-	c.interrupted.Store(false) // until stopAsking
-	p.tasks.Go(func() { p.queryKept(c) })
-	return nil
-}
-
-// askKept asks on a connection that was kept, and draws its conclusions.
-func (p *Pool) queryKept(c *conn) {
-	manner := c.queryKept(p.querier(), time.Now().Add(keptQueryTimeout))
-	in := c.inst
-	p.mu.Lock()
-	switch {
-	case in.keep.state != keepQuerying:
-	case c.interrupted.Load():
-		p.setKeepState(in, keepUnknown, "")
-	default:
-		p.noteKeptReply(in, c, manner)
-	}
-	var toClose []*conn
-	switch {
-	case in.keep.state == keepTaken && manner != keptClosed && manner != keptUnread:
-		toClose = p.recycle(c)
-	case in.keep.trialConn != c:
-		p.setState(c, closing)
-		toClose = []*conn{c}
-	case p.closed || in.membership != serving || p.isSurplus(c):
-		p.setKeepState(in, keepUnknown, "")
-		p.setState(c, closing)
-		toClose = []*conn{c}
-	default:
-		p.park(c)
-		in.queue.checkAt = time.Time{} // others may wait because of it
-		p.scheduleQueueCheck(in)
-		toClose = p.dispatchWaiters()
-	}
-	p.mu.Unlock()
-	p.closeAll(toClose)
-}
-
-// stopAsking ends an inquiry: the instance is sent no more requests.
-func (p *Pool) stopQueries(in *instance) {
-	for c := range in.all {
-		if c.state == querying {
-			c.Interrupt()
-		}
-	}
-}
-
-// judgeKept notes what the manner of an answer on a kept connection says.
-func (p *Pool) noteKeptReply(in *instance, c *conn, m keptReply) {
-	switch m {
-	case keptReplied:
-		p.noteReply(in, single)
-		p.setKeepState(in, keepTaken, "")
-	case keptMultiplexes:
-		p.noteReply(in, shared)
-		p.setKeepState(in, keepTaken, "")
-	case keptRead:
-		p.setKeepState(in, keepTaken, "")
-	case keptLibrary:
-		p.noteReply(in, single)
-		if p.config().Workers == 1 { // no other connection can be made beside it
-			p.setKeepState(in, keepRefused, "it answers as libfcgi does, and with one worker it cannot be tried out")
-			return
-		}
-		p.setKeepState(in, keepTrial, "")
-		in.keep.trialConn = c
-	case keptClosed:
-		p.setKeepState(in, keepUnknown, "")
-		p.noteClosedIdleLocked(c)
-	case keptUnread:
-		p.setKeepState(in, keepRefused, "a question on a kept connection was not read")
-	}
-}
-
-// tryBeside notes that a connection to in is being made, and reports whether it is the
-// one that decides a trial. The application is asked on it: one that reads a kept
-// connection instead of accepting others answers only when that is closed.
+// startTrial notes that a connection is being dialled, and reports whether it decides a
+// trial. Then a query is sent on it: an application that reads a kept connection instead of
+// accepting others replies only when that is closed.
 func (p *Pool) startTrial(d *dial) bool {
 	k := &d.conn.inst.keep
 	if k.state != keepTrial || k.trialDial != nil {
@@ -236,51 +148,37 @@ func (p *Pool) startTrial(d *dial) bool {
 	return true
 }
 
-// triedBeside notes what came of it.
+// endTrial notes the reply on a connection that was dialled.
 func (p *Pool) endTrial(d *dial, r reply) {
 	in := d.conn.inst
 	k := &in.keep
 	switch {
-	case k.trialDial != d: // it decides nothing, or was too late, or the kept one has gone
+	case k.trialDial != d: // it decides nothing: it was too late, or the kept connection is gone
 	case r.proof() && k.trialConn.usable():
 		p.setKeepState(in, keepTaken, "")
 	default:
-		k.trialDial = nil // nothing is known: the next one tells
+		k.trialDial = nil // nothing is known: the next dial decides
 	}
 }
 
-// tendKept closes the kept connection if one that was made beside it is not answered, and
-// all if the application does not take that.
-func (p *Pool) maintainKeep(in *instance, now time.Time) (toClose []*conn) {
+// maintainKeep ends a trial in which no reply came in time, and closes connections that were
+// kept before a refusal.
+func (p *Pool) maintainKeep(in *instance, now time.Time) {
 	k := &in.keep
 	switch {
 	case k.trialDial != nil && now.Before(k.until):
 		p.schedule(k.until)
 	case k.trialDial != nil:
-		toClose = p.evictExclusive(in)
+		p.evictExclusive(in)
 		p.setKeepState(in, keepRefused, "a new connection was not answered while one was kept")
 	case k.state == keepRefused && p.config().KeepAlive == KeepAuto:
-		toClose = p.evictExclusive(in)
+		p.evictExclusive(in)
 	}
-	return toClose
 }
 
-// giveUpKeeping closes the unused connections, because they stop others, and has no more
-// kept.
-func (p *Pool) stopKeeping(in *instance, why string) (toClose []*conn) {
-	toClose = p.evictExclusive(in)
-	in.counters.shedIdle += uint64(len(toClose))
+// stopKeeping closes the idle connections, because they stop new ones, and refuses to keep
+// others.
+func (p *Pool) stopKeeping(in *instance, why string) {
+	in.counters.shedIdle += uint64(p.evictExclusive(in))
 	p.setKeepState(in, keepRefused, why)
-	return toClose
-}
-
-// evictOwn takes out for closing the idle connections that requests have to themselves.
-func (p *Pool) evictExclusive(in *instance) (toClose []*conn) {
-	for i := len(in.idle) - 1; i >= 0; i-- {
-		if c := in.idle[i]; c.mux == nil {
-			c.evicted = true
-			toClose = append(toClose, p.takeIdle(c))
-		}
-	}
-	return toClose
 }

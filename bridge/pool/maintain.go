@@ -2,7 +2,7 @@ package pool
 
 import "time"
 
-// schedule has tend run at a time, or earlier.
+// schedule has maintain run at a time, or earlier.
 func (p *Pool) schedule(at time.Time) {
 	if p.closed || !p.due.IsZero() && !at.Before(p.due) {
 		return
@@ -11,7 +11,7 @@ func (p *Pool) schedule(at time.Time) {
 	p.maintenance.Reset(time.Until(at))
 }
 
-// startTending is what the timer does.
+// startMaintenance is what the timer calls.
 func (p *Pool) startMaintenance() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -20,8 +20,7 @@ func (p *Pool) startMaintenance() {
 	}
 }
 
-// tend does what is due: it closes connections that have been idle for too long,
-// lets instances grow, tries those that were set aside, and looks at accept queues.
+// maintain does what is due for each instance. What is not due yet is scheduled again.
 func (p *Pool) maintain() {
 	p.mu.Lock()
 	if p.closed {
@@ -30,28 +29,25 @@ func (p *Pool) maintain() {
 	}
 	p.due = time.Time{}
 	now := time.Now()
-	var toClose []*conn
 	for _, in := range p.instances {
-		toClose = append(toClose, p.evictExpired(in, now)...)
+		p.evictExpired(in, now)
 		p.grow(in, now)
 		p.probe(in, now)
-		toClose = append(toClose, p.maintainKeep(in, now)...)
-		toClose = append(toClose, p.checkQueue(in, now)...)
+		p.maintainKeep(in, now)
+		p.checkQueue(in, now)
 	}
-	toClose = append(toClose, p.dispatchWaiters()...)
-	p.mu.Unlock()
-	p.closeAll(toClose)
+	p.dispatchWaiters()
+	p.unlock()
 }
 
-// reap takes out the connections that have been idle for too long.
-func (p *Pool) evictExpired(in *instance, now time.Time) (toClose []*conn) {
+// evictExpired evicts the connections that have been idle for IdleTimeout.
+func (p *Pool) evictExpired(in *instance, now time.Time) {
 	for len(in.idle) > 0 {
 		end := in.idle[0].idleSince.Add(p.config().IdleTimeout)
 		if now.Before(end) {
 			p.schedule(end)
-			break
+			return
 		}
-		toClose = append(toClose, p.evictOldest(in))
+		p.evictOldest(in)
 	}
-	return toClose
 }

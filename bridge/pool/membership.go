@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// standing is whether requests are sent to an instance.
+// membership is whether requests are sent to an instance.
 //
-//	newcomer -> serving: it is added
-//	serving -> draining: no more are, and those it has may end
-//	draining -> serving: they are again
-//	serving, draining -> removed: it is forgotten, and what it has is cut
+//	joining -> serving: Add
+//	serving -> draining: Drain; it gets no new requests, and those it has may end
+//	draining -> serving: Resume
+//	serving, draining -> removed: Remove; its connections are cut
 type membership uint8
 
 const (
@@ -22,63 +22,54 @@ const (
 	removed
 )
 
-// Add has requests sent to one more instance, those that wait first. Its error is
-// ErrClosed, or says that there is one of that address, which may be draining.
+// Add adds an instance. Requests that wait are sent there first. The error is ErrClosed, or
+// says that there is an instance of that address, which may be draining.
 func (p *Pool) Add(in Instance) error {
 	p.mu.Lock()
+	defer p.unlock()
 	if p.closed {
-		p.mu.Unlock()
 		return ErrClosed
 	}
 	if p.find(in.Addr) != nil {
-		p.mu.Unlock()
 		return fmt.Errorf("pool: there is an instance %s already", in.Addr)
 	}
-	toClose := p.setMembership(newInstance(in, p.config()), serving)
-	p.mu.Unlock()
-	p.closeAll(toClose)
+	p.setMembership(newInstance(in, p.config()), serving)
 	return nil
 }
 
-// Drain has no more requests sent to an instance. Those that wait for it go to others, or
-// wait for one; those that it has may end. Its idle connections are closed at once, the
-// others as soon as nothing uses them. The channel is closed when it has no connection
-// left, nor any that is being made or closed, or is removed; never if the draining is
-// undone before. An instance that is not known has no connections.
+// Drain sends no more requests to an instance. Requests that wait for it go to other
+// instances, or wait for one; requests that it has may end. Its idle connections are closed
+// at once, the others when nothing uses them any more. The returned channel is closed when
+// the instance has no connections left, not even one that is being made or closed, or when
+// it is removed; never if Resume comes before. An unknown instance has no connections.
 func (p *Pool) Drain(addr string) <-chan struct{} {
 	p.mu.Lock()
+	defer p.unlock()
 	in := p.find(addr)
 	if in == nil {
-		p.mu.Unlock()
 		none := make(chan struct{})
 		close(none)
 		return none
 	}
-	var toClose []*conn
 	if in.membership == serving {
-		toClose = p.setMembership(in, draining)
+		p.setMembership(in, draining)
 	}
-	drained := in.drained
-	p.mu.Unlock()
-	p.closeAll(toClose)
-	return drained
+	return in.drained
 }
 
-// Resume undoes Drain. It does nothing to an instance that is not drained.
+// Resume undoes Drain. It does nothing to an instance that is not draining.
 func (p *Pool) Resume(addr string) {
 	p.mu.Lock()
-	var toClose []*conn
+	defer p.unlock()
 	if in := p.find(addr); in != nil && in.membership == draining && !p.closed {
-		toClose = p.setMembership(in, serving)
+		p.setMembership(in, serving)
 	}
-	p.mu.Unlock()
-	p.closeAll(toClose)
 }
 
-// Remove forgets an instance, drained or not. Connections to it that are left are cut:
-// what they are used for fails with ErrRemoved, and is safe to be sent again only where
-// nothing was sent. Nothing is dialled or sent there any more when it returns, but for
-// what was being written.
+// Remove removes an instance, draining or not, and cuts the connections that it has left.
+// Requests on them fail with ErrRemoved. They are safe to send again only if nothing was
+// sent. When Remove returns, nothing is dialled or sent there any more, except for writes
+// that had begun.
 func (p *Pool) Remove(addr string) {
 	p.mu.Lock()
 	in := p.find(addr)
@@ -87,17 +78,18 @@ func (p *Pool) Remove(addr string) {
 		return
 	}
 	left := in.inUse()
-	toClose := p.setMembership(in, removed)
+	p.setMembership(in, removed)
+	idle := p.takeToClose()
 	p.mu.Unlock()
 	for _, c := range left {
 		c.cut(ErrRemoved)
 	}
-	p.closeAll(toClose)
+	p.closeAll(idle)
 }
 
-// enter is the one place where an instance's standing changes. It has everybody who waits
-// look again, and returns what has to be closed.
-func (p *Pool) setMembership(in *instance, to membership) (toClose []*conn) {
+// setMembership is the one place where the membership of an instance changes. It lets all
+// waiters look again.
+func (p *Pool) setMembership(in *instance, to membership) {
 	p.unlist(in)
 	in.membership = to
 	switch to {
@@ -106,24 +98,24 @@ func (p *Pool) setMembership(in *instance, to membership) (toClose []*conn) {
 		p.allowDials(in)
 		in.drained = nil
 		p.forgetFailures(in)
-		p.schedule(time.Now()) // what is due for it, and for another that was alone
+		p.schedule(time.Now()) // what is due for it, and for an instance that was alone
 	case draining:
 		p.draining = append(p.draining, in)
 		in.drained = make(chan struct{})
-		toClose = p.evictInstance(in)
+		p.evictInstance(in)
 		in.signalDrained()
 	case removed:
 		p.removed++
 		p.removedCounters.add(in.counters)
 		in.counters = &p.removedCounters
-		toClose = p.evictInstance(in)
+		p.evictInstance(in)
 		in.signalDrained()
 	}
 	p.recount()
-	return append(toClose, p.dispatchWaiters()...)
+	p.dispatchWaiters()
 }
 
-// leave takes in from where its standing has put it.
+// unlist takes in off the list of its membership.
 func (p *Pool) unlist(in *instance) {
 	same := func(other *instance) bool { return other == in }
 	switch in.membership {
@@ -134,15 +126,15 @@ func (p *Pool) unlist(in *instance) {
 	}
 }
 
-// desert ends the dials to in, has those for whom they were go elsewhere, and takes out
-// its idle connections for closing.
-func (p *Pool) evictInstance(in *instance) (toClose []*conn) {
+// evictInstance ends the dials and queries to in, and evicts its idle connections. Those
+// who waited for the dials look for another instance.
+func (p *Pool) evictInstance(in *instance) {
 	p.cancelDials(in)
 	p.stopQueries(in)
-	return p.evictAll(in)
+	p.evictAll(in)
 }
 
-// endDials ends the dials to in, which nobody waits for any more.
+// cancelDials ends the dials to in. Nobody waits for them any more.
 func (p *Pool) cancelDials(in *instance) {
 	in.cancel()
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
@@ -154,7 +146,7 @@ func (p *Pool) cancelDials(in *instance) {
 
 func (p *Pool) allowDials(in *instance) { in.ctx, in.cancel = context.WithCancel(p.ctx) }
 
-// forgive has those who wait try in, whatever became of that before.
+// forgetFailures lets all waiters try in, whether or not they have tried it before.
 func (p *Pool) forgetFailures(in *instance) {
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		w := e.Value.(*waiter)
@@ -180,7 +172,7 @@ func (p *Pool) find(addr string) *instance {
 	return nil
 }
 
-// inUse returns the connections that somebody writes to or reads from.
+// inUse returns the connections that somebody reads from or writes to.
 func (in *instance) inUse() (conns []*conn) {
 	for c := range in.all {
 		if c.state != dialing && c.state != idle {
@@ -190,13 +182,13 @@ func (in *instance) inUse() (conns []*conn) {
 	return conns
 }
 
-// announce tells those who wait for it that nothing of in is left.
+// signalDrained closes the channel that Drain returned, if nothing of in is left.
 func (in *instance) signalDrained() {
 	if in.drained == nil || in.used() > 0 && in.membership != removed {
 		return
 	}
 	select {
-	case <-in.drained: // they were told
+	case <-in.drained: // it was closed before
 	default:
 		close(in.drained)
 	}

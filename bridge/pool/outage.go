@@ -106,9 +106,7 @@ func (p *Pool) probe(in *instance, now time.Time) {
 	// Whatever becomes of this one, there is a next.
 	o.probing, o.until = true, now.Add(p.config().DialTimeout+asideMin)
 	p.schedule(o.until)
-	gone := make(chan struct{})
-	close(gone)
-	p.startDial(in, &waiter{done: gone, resolved: true})
+	p.startDial(in, nobody())
 }
 
 func isTimeout(err error) bool {

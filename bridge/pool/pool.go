@@ -86,6 +86,7 @@ type Pool struct {
 	nextStart       int         // where the search for the least loaded instance starts
 	waiters         *list.List  // of *waiter; whoever wants a connection and has none, oldest first
 	closed          bool
+	toClose         []*conn     // connections that unlock closes
 	maintenance     *time.Timer // runs tend at due
 	due             time.Time   // zero: nothing is
 	journal         journal
@@ -164,12 +165,10 @@ func (p *Pool) Close() {
 	for e := p.waiters.Front(); e != nil; e = p.waiters.Front() {
 		p.resolve(e.Value.(*waiter), nil, ErrClosed)
 	}
-	var toClose []*conn
 	for _, in := range p.instances {
 		p.stopQueries(in)
-		toClose = append(toClose, p.evictAll(in)...)
+		p.evictAll(in)
 	}
-	p.mu.Unlock()
-	p.closeAll(toClose)
+	p.unlock()
 	p.tasks.Wait()
 }

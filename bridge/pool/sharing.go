@@ -219,8 +219,8 @@ func (p *Pool) retire(c *conn) {
 	defer p.mu.Unlock()
 	p.unshare(c)
 	if c.state == idle && !p.closed {
-		p.takeIdle(c)
-		p.tasks.Go(func() { p.closeAll([]*conn{c}) })
+		p.startClosing(c)
+		p.closeLater() // this may be a goroutine of c, for which closing waits
 	}
 }
 

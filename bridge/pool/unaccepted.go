@@ -17,7 +17,6 @@ import (
 // next request is sent there again.
 func (p *Pool) Fail(addr string) {
 	p.mu.Lock()
-	var toClose []*conn
 	if in := p.find(addr); in != nil {
 		in.recheck()
 		p.cancelDials(in)
@@ -25,10 +24,9 @@ func (p *Pool) Fail(addr string) {
 			p.allowDials(in)
 		}
 		p.ruleOut(in, ErrNotAccepted)
-		toClose = p.dispatchWaiters()
+		p.dispatchWaiters()
 	}
-	p.mu.Unlock()
-	p.closeAll(toClose)
+	p.unlock()
 }
 
 // doubt has whoever reads from a connection look whether anything has come on it: what

@@ -49,29 +49,33 @@ func (in *instance) roomFor(w *waiter) bool {
 	})
 }
 
-// enqueue adds a waiter and starts what can be started for it. The caller holds
-// the mutex and calls wait next.
+// nobody returns the waiter of a dial that no request waits for.
+func nobody() *waiter {
+	w := &waiter{done: make(chan struct{}), resolved: true}
+	close(w.done)
+	return w
+}
+
+// enqueue adds a waiter, and starts what can be started for it. The caller holds the mutex.
 func (p *Pool) enqueue(d Demand) *waiter {
 	w := &waiter{demand: d, done: make(chan struct{})}
 	w.elem = p.waiters.PushBack(w)
 	if p.opening() && d.Buffered && p.behindAnother(w) {
 		return w
 	}
-	if toClose := p.dispatchWaiters(); len(toClose) > 0 {
-		p.tasks.Go(func() { p.closeAll(toClose) })
-	}
+	p.dispatchWaiters()
+	p.closeLater()
 	return w
 }
 
-// opening reports whether a connection to share is being made.
+// opening reports whether a connection is being dialled that will be shared.
 func (p *Pool) opening() bool {
 	now := time.Now()
 	return slices.ContainsFunc(p.instances, func(in *instance) bool { return in.sharing.coming(now) })
 }
 
-// behindAnother reports whether the waiter before w waits for the same connection to
-// share. With thousands that come at once, looking at all of them for each would
-// take long.
+// behindAnother reports whether the waiter before w waits for the same shared connection.
+// If thousands of requests arrive at once, looking at all waiters for each takes too long.
 func (p *Pool) behindAnother(w *waiter) bool {
 	e := w.elem.Prev()
 	if e == nil {
@@ -95,17 +99,7 @@ func (p *Pool) wait(ctx context.Context, w *waiter, deadline time.Time) (*conn, 
 	return p.collect(ctx, w)
 }
 
-// collect returns what a resolved waiter got. A connection that came in the moment when ctx
-// ended is given back.
-func (p *Pool) collect(ctx context.Context, w *waiter) (*conn, error) {
-	if w.conn != nil && ctx.Err() != nil {
-		p.takeBack(w.conn)
-		return nil, context.Cause(ctx)
-	}
-	return w.conn, w.err
-}
-
-// giveUp settles a wait that lasted too long, unless it was settled meanwhile.
+// abandonWait resolves w with an error, unless it was resolved before.
 func (p *Pool) abandonWait(w *waiter, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,17 +108,26 @@ func (p *Pool) abandonWait(w *waiter, err error) {
 	}
 }
 
-// takeBack takes what a waiter got in the instant it gave up.
+// collect returns what a resolved waiter got. If ctx ended at the same moment, the
+// connection is given back.
+func (p *Pool) collect(ctx context.Context, w *waiter) (*conn, error) {
+	if w.conn != nil && ctx.Err() != nil {
+		p.takeBack(w.conn)
+		return nil, context.Cause(ctx)
+	}
+	return w.conn, w.err
+}
+
+// takeBack takes back a connection that was given to a waiter and not used.
 func (p *Pool) takeBack(c *conn) {
 	p.mu.Lock()
 	c.uses--
 	p.release(c)
-	toClose := p.recycle(c)
-	p.mu.Unlock()
-	p.closeAll(toClose)
+	p.recycle(c)
+	p.unlock()
 }
 
-// settle ends a wait, with a connection or with an error.
+// resolve ends a wait with a connection or an error.
 func (p *Pool) resolve(w *waiter, c *conn, err error) {
 	p.waiters.Remove(w.elem)
 	w.resolved, w.conn, w.err = true, c, err
@@ -137,18 +140,17 @@ func (p *Pool) resolve(w *waiter, c *conn, err error) {
 	}
 }
 
-// kick serves waiters with what is there, and starts a dial for every other one
-// that has none, as far as the budgets go. Where only idle connections are in the
-// way it takes one out and returns it: the caller closes it, and the room it
-// leaves is given out then.
-func (p *Pool) dispatchWaiters() (toClose []*conn) {
+// dispatchWaiters gives waiters the shared connections that there are, and starts dials for
+// the others as far as the budgets allow. Where idle connections use up a budget, it evicts
+// one for each waiter; closeAll calls it again when there is room.
+func (p *Pool) dispatchWaiters() {
 	if p.closed {
-		return nil
+		return
 	}
-	making, now := p.closingCount(), time.Now()
+	closings, now := p.closingCount(), time.Now()
 	for e, next := p.waiters.Front(), (*list.Element)(nil); e != nil; e = next {
 		if p.exhausted() {
-			break
+			return
 		}
 		next = e.Next()
 		w := e.Value.(*waiter)
@@ -166,15 +168,15 @@ func (p *Pool) dispatchWaiters() (toClose []*conn) {
 		in := p.choose(w.demand, func(in *instance) bool { return in.roomFor(w) && p.eligible(w, in) })
 		switch {
 		case in != nil && in.sharing.coming(now) && p.sharing(in, w.demand):
-			// The connection that is being made is for this one, too.
+			// w waits for the shared connection that is being dialled.
 		case in != nil:
 			p.startDial(in, w)
 			continue
-		case making > 0:
-			making--
+		case closings > 0:
+			closings-- // w waits for its room
 		default:
 			if in := p.choose(w.demand, func(in *instance) bool { return len(in.idle) > 0 && p.eligible(w, in) }); in != nil {
-				toClose = append(toClose, p.evictOldest(in))
+				p.evictOldest(in)
 			}
 		}
 		for _, f := range w.full {
@@ -183,34 +185,33 @@ func (p *Pool) dispatchWaiters() (toClose []*conn) {
 			}
 		}
 	}
-	return toClose
 }
 
-// exhausted reports whether there is nothing to give, to anybody.
+// exhausted reports whether no instance has anything for any waiter.
 func (p *Pool) exhausted() bool {
 	return !slices.ContainsFunc(p.instances, func(in *instance) bool {
 		return in.room() || len(in.idle) > 0 || in.outage.aside()
 	})
 }
 
-// eligible reports whether w can be given a connection to in. One that is set aside
-// is the last resort: w rather waits for another to have room.
+// eligible reports whether w may get a connection to in. An instance that is set aside is
+// the last choice: w rather waits until another instance has room.
 func (p *Pool) eligible(w *waiter, in *instance) bool {
 	return !p.ruledOut(in, w) && (!in.outage.aside() || !p.anotherIsUp(in, w))
 }
 
-// out reports whether w cannot wait for in. One of several that did not answer in
-// time and is set aside counts as tried.
+// ruledOut reports whether w cannot wait for in. One of several instances that is set aside
+// because a dial timed out counts as tried.
 func (p *Pool) ruledOut(in *instance, w *waiter) bool {
 	return w.hasTried(in) || in.outage.timedOut() && len(p.instances) > 1
 }
 
-// hopeless reports whether there is no instance left that w could wait for.
+// allRuledOut reports whether there is no instance that w can wait for.
 func (p *Pool) allRuledOut(w *waiter) bool {
 	return !slices.ContainsFunc(p.instances, func(in *instance) bool { return !p.ruledOut(in, w) })
 }
 
-// failures says for each instance why w, which is hopeless, could not wait for it.
+// failures says for each instance why it is ruled out for w.
 func (p *Pool) failures(w *waiter) []*DialError {
 	all := w.failed
 	for _, in := range p.instances {
