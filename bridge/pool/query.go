@@ -7,42 +7,42 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// On a new connection the application may be asked whether it multiplexes, where the
-// protocol has such a question. The answer is of use twice: it says whether requests can
-// share the connection, and it proves that somebody reads it, that is, that it was not
-// accepted to be closed because the application is full. Nothing is lost if it is: no
-// request was sent. Every server measured serves requests on the connection after the
-// question, answered or not.
+// Where the protocol has queries, one may be sent on a new connection before a request. The
+// reply is of use twice: it says whether requests can share the connection, and it proves
+// that somebody reads the connection, so that it will not be closed because the application
+// is full. If it is closed, nothing is lost, as no request was sent. All servers that were
+// measured serve requests after a query, whether they reply or not.
 const (
-	// askTimeout is how long an application that serves others meanwhile may take to
-	// answer. Most answer at once; uWSGI never does.
+	// queryTimeout is how long an application that serves others meanwhile may take to
+	// reply. Most reply at once; uWSGI never does.
 	queryTimeout      = 250 * time.Millisecond
-	queryWriteTimeout = 5 * time.Second // and the question to be written
-	// startPatience is how long one may take that serves nothing meanwhile: its socket
-	// may have been made before it, or it is stopped.
+	queryWriteTimeout = 5 * time.Second // to write the query
+	// startTimeout is how long an application that serves nobody meanwhile may take. It may
+	// be starting, with its socket made before, or it may be stopped.
 	startTimeout = 2 * time.Second
-	// startAgain is when such a one is asked again, silentAgain one that served others.
+	// After queryAgainStalled, such an application is queried again; after
+	// queryAgainSilent, one that served others and did not reply.
 	queryAgainStalled = 10 * time.Second
 	queryAgainSilent  = 10 * time.Minute
 )
 
-// reply is what came of a question.
+// reply is the result of a query on a new connection.
 type reply uint8
 
 const (
 	notQueried reply = iota
-	silent           // nothing, although it served others meanwhile
-	stalled          // nothing, and it served nobody, for startPatience or after it turned one away
-	undecided        // nothing, for less than that
+	silent           // no reply, though the application served others meanwhile
+	stalled          // no reply for startTimeout, or after it turned a connection away; it served nobody
+	undecided        // no reply, for less than that
 	ended            // the application closed the connection
-	single           // it answered that it does not multiplex, or nothing that says so
-	shared           // it answered that it multiplexes
+	single           // it replied, and not that it multiplexes
+	shared           // it replied that it multiplexes
 )
 
 // proof reports whether somebody reads the connection.
 func (r reply) proof() bool { return r == single || r == shared }
 
-// verdict is what an answer says of whether the application multiplexes.
+// multiplexState is what a reply says about multiplexing.
 func (r reply) multiplexState() multiplexState {
 	if r == shared {
 		return multiplexYes
@@ -50,10 +50,10 @@ func (r reply) multiplexState() multiplexState {
 	return multiplexNo
 }
 
-// ask asks on a new connection. It gives up when that is not needed any more.
+// queryNew sends a query on a new connection. It stops when the connection is not needed.
 func (p *Pool) queryNew(d *dial) reply {
 	c, q := d.conn, p.querier()
-	// It fits into the socket's buffer, so this waits for nobody but the processor.
+	// The query fits into the socket's buffer: the write does not wait for the application.
 	if c.Send(q.AppendQuery(nil, 0), time.Now().Add(queryWriteTimeout)) != nil || c.SetWriteDeadline(time.Time{}) != nil {
 		return ended
 	}
@@ -72,7 +72,7 @@ func (p *Pool) queryNew(d *dial) reply {
 			return openUnless(c.SetReadDeadline(time.Time{}), p.classifySilence(c.inst, begun))
 		}
 		if last = !p.awaitsReply(d, begun); last {
-			wait = time.Millisecond // an answer may be there that there was no processor to read in time
+			wait = time.Millisecond // a reply may have come that there was no processor to read
 		}
 	}
 }
@@ -110,21 +110,20 @@ func openUnless(err error, r reply) reply {
 	return r
 }
 
-// servesBeside reports whether others were answered some time after a question was
-// asked: what was answered right after it may have been the last before a stop.
+// servedDuring reports whether a request was answered some time after a query was sent. An
+// answer right after it may have been the last before the application stopped.
 func (in *instance) servedDuring(asked time.Time) bool {
 	return in.served.After(asked.Add(queryTimeout / 2))
 }
 
-// acceptsAt reports whether the application accepted a connection not long before a
-// question was asked, if only to close it: it is not taken for one that is starting or
-// stopped, and the connection that it was asked on would be closed at once if there were
-// no room for it.
+// acceptedBefore reports whether the application accepted a connection, if only to close it,
+// not long before a query was sent. Then it is not starting or stopped, and it would have
+// closed the connection of the query at once if it was full.
 func (in *instance) acceptedBefore(asked time.Time) bool {
 	return !in.observed.closedAt.IsZero() && asked.Sub(in.observed.closedAt) < growEvery
 }
 
-// silence tells an application that does not answer from one that does nothing.
+// classifySilence says why no reply has come.
 func (p *Pool) classifySilence(in *instance, begun time.Time) reply {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,12 +136,13 @@ func (p *Pool) classifySilence(in *instance, begun time.Time) reply {
 	return stalled
 }
 
-// keepAsking reports whether an answer that has not come for askTimeout may still. Of
-// an application that answered before it will, or the connection is closed, unless it
-// goes on serving others: then it is another one by now. One that never answered, and
-// serves others meanwhile or has just turned one away, does not answer. One that serves
-// nobody may be starting, or stopped. Where a request need not be sure that somebody reads
-// the connection, it waits no longer for an application that is stopped.
+// awaitsReply reports whether a reply that has not come within queryTimeout is waited for:
+//   - An application that replied before will reply or close the connection. If it serves
+//     others without replying, it is another application now.
+//   - An application that never replied, and serves others or has turned a connection away,
+//     will not reply.
+//   - An application that serves nobody may be starting, or stopped. A request that does not
+//     need to be sure that the connection is read does not wait if it has served before.
 func (p *Pool) awaitsReply(d *dial, begun time.Time) bool {
 	in, w := d.conn.inst, d.w
 	select {
@@ -160,7 +160,7 @@ func (p *Pool) awaitsReply(d *dial, begun time.Time) bool {
 	case in.behaviour.replies && !d.trial:
 		return patient || !serves
 	case serves, in.acceptedBefore(begun), !w.demand.NoReplay && !in.served.IsZero():
-		return false // it is of no use to the request
+		return false // the request does not need the reply
 	}
 	return patient
 }

@@ -8,23 +8,23 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// Where it cannot be seen whether the process of a connection is back after its answer, it
-// is asked something, and is back when that is answered. Most have answered before the
-// connection is used again. PHP of old closes the connection after the answer: it is not
-// asked for a while, and if it cannot be seen either, its connections are not kept. Nor is
-// what never answers.
+// Where nobody can see whether the process of a connection is back after its answer, a query
+// is sent on the connection; the process is back when it replies. Most reply before the
+// connection is used again. Old versions of PHP close the connection after the reply: such
+// an instance gets no queries for a while, and if nothing can be seen either, its
+// connections are not kept. Nor are they if the application never replies.
 
-// answerDue is the Unread of such a connection. What is not read is the question.
+// replyDue is the Unread of such a connection: what is unread is the query.
 type replyDue struct {
 	c       *conn
-	due     bool // it was asked, and has not answered
-	replied bool // it has, the last time
-	known   bool // the pool knows that it answers
+	due     bool // a query was sent, and the reply has not come
+	replied bool // the reply to the last query has come
+	known   bool // the pool knows that the application replies
 	p       *Pool
 }
 
-// prepare has it found out whether the process of a connection is back when that is used
-// again, and reports whether that can be.
+// prepareReuse makes sure that it can be known, when the connection is used again, whether
+// its process is back. It returns false if that is impossible.
 func (p *Pool) prepareReuse(c *conn) bool {
 	if !p.config().WorksOn || c.mux != nil {
 		return true
@@ -44,12 +44,12 @@ func (p *Pool) prepareReuse(c *conn) bool {
 	return c.kernel != nil
 }
 
-// mayBeMute is how long an application that has never answered a question is waited for.
+// muteAfter is how long the reply of an application that has never replied is waited for.
 const muteAfter = time.Second
 
-// muted reports whether the process of c is taken for one that does not answer questions,
-// rather than for one at work: it was asked, and none has ever answered. It is not asked
-// again for a while.
+// isMute reports whether the process of c does not reply to queries, rather than being at
+// work: a reply is due, and the application has never replied. It gets no queries for a
+// while.
 func (p *Pool) isMute(c *conn) bool {
 	if a, asked := c.unread.(*replyDue); !asked || !a.due {
 		return false
@@ -63,9 +63,9 @@ func (p *Pool) isMute(c *conn) bool {
 	return !h.replies
 }
 
-// direct reports whether what the kernel tells is true of the application. Something in
-// between reads all it can; what leaves nothing but the end of the body, of so many bytes,
-// is PHP itself.
+// isDirectlySeen reports whether the kernel tells what the application itself has read. A
+// proxy in between reads all it can. If just the end of the body is unread, which is end
+// bytes, PHP itself is at the other side.
 func (c *conn) isDirectlySeen(end int) bool {
 	switch {
 	case c.kernel == nil:
@@ -73,7 +73,7 @@ func (c *conn) isDirectlySeen(end int) bool {
 	case c.inst.Relayed && !c.isDirect:
 		n, err := c.kernel.Bytes()
 		if c.isDirect = n == end && n > 0; err != nil {
-			c.kernel = nil // it is on another machine, or in a container
+			c.kernel = nil // the other side is on another machine, or in a container
 		}
 	default:
 		c.isDirect = true
@@ -84,7 +84,7 @@ func (c *conn) isDirectlySeen(end int) bool {
 	return c.isDirect
 }
 
-// askBack asks. What becomes of that is seen when the connection is used again.
+// queryBack sends the query. The reply is read when the connection is used again.
 func (p *Pool) queryBack(c *conn) {
 	a, ok := c.unread.(*replyDue)
 	if !ok {
@@ -96,16 +96,16 @@ func (p *Pool) queryBack(c *conn) {
 	_ = c.Send(p.querier().AppendQuery(nil, 0), time.Now().Add(queryWriteTimeout))
 }
 
-// Any reports whether the answer is due, and takes it if it has come.
+// Any reports whether the reply is due. It reads a reply that has come.
 func (a *replyDue) Any() (bool, error) {
 	if !a.due || a.c.raw == nil || a.c.isQuiet() {
 		return a.due, nil
 	}
-	// Something has come, or the end. What is left of an answer comes with the rest of it.
+	// Something has come, or the end of the connection.
 	return a.due, a.take(time.Now().Add(backTimeout))
 }
 
-// Bytes is the number of answers that are due.
+// Bytes is 1 if the reply is due.
 func (a *replyDue) Bytes() (int, error) {
 	if some, err := a.Any(); !some || err != nil {
 		return 0, err
@@ -113,7 +113,7 @@ func (a *replyDue) Bytes() (int, error) {
 	return 1, nil
 }
 
-// AwaitUntil waits for the answer, for a moment.
+// AwaitUntil waits for the reply until t.
 func (a *replyDue) AwaitUntil(t time.Time) error {
 	if !a.due {
 		return nil
@@ -121,7 +121,7 @@ func (a *replyDue) AwaitUntil(t time.Time) error {
 	return a.take(t)
 }
 
-// Await waits for the answer.
+// Await waits for the reply.
 func (a *replyDue) Await(ctx context.Context) error {
 	if !a.due {
 		return nil
@@ -141,8 +141,8 @@ func (a *replyDue) Await(ctx context.Context) error {
 	return err
 }
 
-// take reads until the answer is there whole, or until a time. What is no answer, or the
-// end of the connection, is found when that is used again.
+// take reads until the reply is complete, or until a time. If something else comes, or the
+// end of the connection, usable reports that later.
 func (a *replyDue) take(until time.Time) error {
 	c := a.c
 	for a.due {

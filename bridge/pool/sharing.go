@@ -15,30 +15,29 @@ type Multiplex uint8
 const (
 	// MultiplexOff: every request has a connection of its own.
 	MultiplexOff Multiplex = iota
-	// MultiplexAuto: requests share connections when an instance has ownConns already,
-	// if it says that it can. It is asked when the next one is made.
+	// MultiplexAuto: requests share connections when an instance has ownConns already, if
+	// the application replies that it multiplexes. The query is sent on the next connection.
 	MultiplexAuto
-	// MultiplexOn: requests share connections from the first. With Config.TurnsAway the
-	// application is asked on each, but only for a sign that somebody reads it.
+	// MultiplexOn: requests share connections from the first. With Config.ClosesWhenFull, a
+	// query is sent on each, only to see that somebody reads the connection.
 	MultiplexOn
 )
 
 const (
-	// ownConns is how many connections requests have to themselves before they share
-	// one, where that is up to the pool. A connection of one's own costs less
-	// processor time and cannot be held up by others; what it cannot do is be there
-	// ten thousand times.
+	// ownConns is how many connections of an instance are not shared, with MultiplexAuto. A
+	// connection of its own costs a request less processor time, and no other request can
+	// hold it up. But there cannot be ten thousand of them.
 	ownConns = 8
-	// maxStreams is how many requests share a connection at most. It bounds what
-	// one connection's end costs, and what one reader has to do.
+	// maxStreams is how many requests share a connection at most. It bounds how many fail
+	// when one connection ends, and the work of one reading goroutine.
 	maxStreams = 2048
-	// askAgainAfter is when an application is asked again that closed the connection
-	// instead of answering, or refused to share it: it may have been full, or
-	// be another one by then.
+	// queryAgainClosed is when the application is queried again after it closed the
+	// connection instead of replying, or refused to share a connection. It may have been
+	// full, or be another application by then.
 	queryAgainClosed = time.Minute
 )
 
-// verdict is what is known of whether an instance multiplexes.
+// multiplexState is what is known of whether an instance multiplexes.
 type multiplexState uint8
 
 const (
@@ -49,22 +48,22 @@ const (
 
 func (v multiplexState) String() string { return [...]string{"unknown", "off", "on"}[v] }
 
-// sharing is what an instance has of multiplexed connections.
+// sharing is what the pool knows of an instance's shared connections.
 type sharing struct {
 	state      multiplexState
-	queryAfter time.Time // when it may be asked again; zero: at once if it is not known, else never
-	opening    bool      // a dial is under way whose connection requests wait to share
-	openUntil  time.Time // how long they do, if it is not known that it will be
-	conns      []*conn   // that take further requests, oldest first
+	queryAfter time.Time // when it may be queried again; zero: at once if the state is unknown, else never
+	opening    bool      // a connection is being dialled that waiters will share
+	openUntil  time.Time // how long they wait for it while the state is unknown
+	conns      []*conn   // shared connections that take more requests, oldest first
 }
 
 // conns is how many connections there are.
 func (in *instance) conns() int { return in.used() - in.extra }
 
-// sharing reports whether a request that can share a connection to in should rather
-// than have one more of its own. One with a body only does where it was told to:
-// Go's net/http/fcgi reads nothing more from a connection until the body of one
-// request is read, which a long-poll may never do.
+// sharing reports whether a request to in should share a connection rather than have one
+// more of its own. With MultiplexAuto, one with a body should not: Go's net/http/fcgi reads
+// nothing more from a connection until the body of one request is read, and a long-poll may
+// never read it.
 func (p *Pool) sharing(in *instance, d Demand) bool {
 	switch {
 	case !d.Buffered || p.config().Workers == 1:
@@ -75,10 +74,9 @@ func (p *Pool) sharing(in *instance, d Demand) bool {
 	return p.config().Multiplex == MultiplexOn
 }
 
-// startSharing notes that a connection to in, which is about to be dialled, may
-// become one to share, and reports whether it will be, and whether the application
-// must be asked first. Only one such dial is under way at a time: the others'
-// requests would fit on it.
+// startSharing is called before a connection to in is dialled. It reports whether the
+// connection is to be shared, and whether a query must be sent on it first. Only one such
+// dial is in progress at a time, as the others' requests fit on the same connection.
 func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 	s := &in.sharing
 	if s.opening || !p.sharing(in, d) {
@@ -96,7 +94,7 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 	case s.state != multiplexYes && in.behaviour.ignoresQueries():
 		return false, false
 	default:
-		ask = true // each time: it may be another application by now
+		ask = true // each time: it may be another application now
 		s.openUntil = time.Now().Add(queryTimeout)
 		if in.served.IsZero() {
 			s.openUntil = time.Now().Add(startTimeout) // it may be starting
@@ -107,14 +105,13 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 	return true, ask
 }
 
-// coming reports whether a request need not dial because the connection to share that
-// is being made will do for it, too. An application that does not answer is not waited
-// for by everybody.
+// coming reports whether a request need not dial, because it can share the connection that
+// is being dialled. If the application does not reply, not everybody waits for it.
 func (s *sharing) coming(now time.Time) bool {
 	return s.opening && (s.state == multiplexYes || now.Before(s.openUntil))
 }
 
-// learn notes what came of a question.
+// noteReply notes the result of a query.
 func (p *Pool) noteReply(in *instance, r reply) {
 	s, h := &in.sharing, &in.behaviour
 	switch {
@@ -138,7 +135,7 @@ func (p *Pool) noteReply(in *instance, r reply) {
 	}
 }
 
-// conclude notes whether an instance multiplexes.
+// setMultiplex notes whether an instance multiplexes.
 func (p *Pool) setMultiplex(in *instance, v multiplexState) {
 	before := in.sharing.state
 	in.sharing.state = v
@@ -147,16 +144,16 @@ func (p *Pool) setMultiplex(in *instance, v multiplexState) {
 	}
 }
 
-// forget lets the application be asked again when nothing is left of what it was:
-// it may be another one when it is back.
+// forget lets the application be queried again if it has no shared connections left: it may
+// be another application when it is back.
 func (s *sharing) forget() {
 	if len(s.conns) == 0 {
 		s.state, s.queryAfter = multiplexUnknown, time.Time{}
 	}
 }
 
-// joinable returns a connection of the least loaded instance that has one which a
-// request should share, nil if there is none.
+// joinable returns a shared connection that a request should use, of the least loaded
+// instance that has one. It returns nil if there is none.
 func (p *Pool) joinable(d Demand) *conn {
 	if in := p.choose(d, func(in *instance) bool { return p.sharing(in, d) && in.joinable(d) != nil }); in != nil {
 		p.rotate()
@@ -165,7 +162,7 @@ func (p *Pool) joinable(d Demand) *conn {
 	return nil
 }
 
-// joinable returns a connection that a request can share, nil if there is none.
+// joinable returns a connection of in that a request can share, nil if there is none.
 func (in *instance) joinable(d Demand) (unused *conn) {
 	for _, c := range in.sharing.conns {
 		switch {
@@ -212,8 +209,8 @@ type unbounded struct{}
 func (unbounded) Reserve(int) bool { return true }
 func (unbounded) Release(int)      {}
 
-// retire lets a multiplexed connection take no more requests. It is closed when
-// the last of its requests is over.
+// retire has a shared connection take no more requests. It is closed when its last request
+// is over.
 func (p *Pool) retire(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -234,8 +231,8 @@ func (p *Pool) lost(c *conn) {
 	}
 }
 
-// demote has an application's requests go one to a connection after it refused to
-// take another one on c.
+// demote notes that an application has refused a second request on c: its requests get
+// connections of their own for a while.
 func (p *Pool) demote(c *conn) {
 	p.retire(c)
 	p.mu.Lock()
@@ -244,7 +241,7 @@ func (p *Pool) demote(c *conn) {
 	s.state, s.queryAfter = multiplexNo, time.Now().Add(queryAgainClosed)
 }
 
-// unshare takes a connection from among those that take further requests.
+// unshare takes c off the list of connections that take more requests.
 func (p *Pool) unshare(c *conn) {
 	if c.mux == nil || c.noMore {
 		return
