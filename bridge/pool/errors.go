@@ -14,10 +14,10 @@ import (
 )
 
 var (
-	// ErrClosed is returned by Lease after Close.
+	// ErrClosed is the error of Lease after Close.
 	ErrClosed = errors.New("pool: closed")
-	// ErrWaitTimeout is returned by Lease when every connection stayed taken, or
-	// every backlog full, for Config.WaitTimeout.
+	// ErrWaitTimeout is the error of Lease if there was no connection for the request within
+	// Config.WaitTimeout.
 	ErrWaitTimeout = errors.New("pool: no connection became free in time")
 	// ErrInterrupted is what Begin, Body and Next return after Lease.Interrupt.
 	ErrInterrupted = mux.ErrInterrupted
@@ -25,30 +25,29 @@ var (
 	ErrSendTimeout = mux.ErrSendTimeout
 	ErrLagging     = mux.ErrLagging
 	ErrNoMemory    = mux.ErrNoMemory
-	// ErrRemoved means that the instance was removed while it worked on the request.
+	// ErrRemoved means that the instance of the request was removed.
 	ErrRemoved = errors.New("pool: the instance was removed, and the connection cut")
-	// ErrNotAccepted means that the application does not run and never accepted the
-	// connection (Fail).
+	// ErrNotAccepted means that the application does not run, and has not accepted the
+	// connection of the request. See Fail.
 	ErrNotAccepted = errors.New("pool: the application does not run, and has not accepted the connection")
-	// errTurnedAway means that the application closed a new connection at once. It is
-	// waited for, and nobody is told.
+	// errTurnedAway means that the application closed a new connection at once. The request
+	// waits for another one.
 	errTurnedAway = errors.New("pool: turned away")
-	// errNotNeeded means that whoever a dial was for has gone while it waited.
+	// errNotNeeded means that the waiter of a dial has left.
 	errNotNeeded = errors.New("pool: the connection is no longer needed")
 )
 
-// Replay says whether a request that failed may be sent once more.
+// Replay says whether a failed request may be sent again.
 type Replay uint8
 
 const (
 	// ReplayNever: the application may have acted on the request.
 	ReplayNever Replay = iota
-	// ReplayIdempotent: the application may have read the request, but a kept
-	// connection that dies without a byte of answer is most likely one that the
-	// application had closed already, and a new one that is reset one that it had no
-	// room for. Safe for idempotent requests.
+	// ReplayIdempotent: the application may have read the request. But if a kept connection
+	// ends without a byte of answer, it had most likely been closed before, and if a new one
+	// is reset, the application had no room. Idempotent requests may be sent again.
 	ReplayIdempotent
-	// ReplaySafe: the application provably never ran the request.
+	// ReplaySafe: the application provably has not run the request.
 	ReplaySafe
 )
 
@@ -58,22 +57,21 @@ func (r Replay) String() string {
 
 // Error is a failure on a leased connection.
 //
-// A reset is no proof that the application did not run the request, although
-// Linux resets a connection exactly when bytes were left unread: PHP runs a
-// script with the end of STDIN still unread, so a worker killed in the middle
-// of it resets the connection too.
+// A reset does not prove that the application has not run the request, although Linux
+// resets a connection only if bytes were left unread. PHP runs a script with the end of
+// STDIN unread, and if its worker is killed meanwhile, the connection is reset, too.
 type Error struct {
 	Op      string // "write", "read", "answer"
 	Addr    string
 	Err     error
 	Replay  Replay
 	Fresh   bool // the connection was dialled for this request
-	Silence bool // not one byte of answer had come
-	// Full: the application has no room for the request now: it closed a new
-	// connection at once, or said that it is overloaded. It is not broken for that.
+	Silence bool // no byte of the answer had come
+	// Full: the application has no room for the request now. It closed a new connection at
+	// once, or said that it is overloaded.
 	Full bool
-	// Serving: the instance has answered a request within the last minute. One that is
-	// full all the time and never answers may be broken after all.
+	// Serving: the instance has answered a request within the last minute. An application
+	// that is full and never answers may be broken.
 	Serving bool
 }
 
@@ -93,7 +91,7 @@ func (e *Error) text() string {
 	return e.Err.Error()
 }
 
-// reason is why a request may be worth sending again.
+// reason is under what a replay of the request is counted.
 func (e *Error) reason() reason {
 	switch {
 	case errors.Is(e.Err, upstream.ErrOverloaded):
@@ -108,15 +106,15 @@ func (e *Error) reason() reason {
 	return stale
 }
 
-// reason is what a replay is counted under.
+// reason is the reason of a replay.
 type reason uint8
 
 const (
-	stale         reason = iota // a kept connection that the application had closed
-	turnedAway                  // a new connection that it closed because it was full
+	stale         reason = iota // the application had closed a kept connection
+	turnedAway                  // it closed a new connection because it was full
 	overloaded                  // upstream.ErrOverloaded
 	cantMultiplex               // upstream.ErrCantMultiplex
-	requestUnread               // a kept connection that the application did not read
+	requestUnread               // it did not read a kept connection
 	reasons
 )
 
@@ -153,7 +151,7 @@ func dialReason(err error) string {
 	return err.Error()
 }
 
-// UnavailableError means no instance could be connected to. It names each.
+// UnavailableError means that no instance can be connected to. It has the error of each.
 type UnavailableError struct{ Dials []*DialError }
 
 func (e *UnavailableError) Error() string {
@@ -164,7 +162,7 @@ func (e *UnavailableError) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap lets errors.Is and errors.As see each instance's error.
+// Unwrap returns the error of each instance.
 func (e *UnavailableError) Unwrap() []error {
 	errs := make([]error, len(e.Dials))
 	for i, d := range e.Dials {

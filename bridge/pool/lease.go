@@ -197,6 +197,20 @@ func (l *Lease) AtWork() bool {
 // Spoke reports whether the application has begun its answer.
 func (l *Lease) Spoke() bool { return l.spoke }
 
+// Socket returns the socket of the connection, and its two ends, to ask the system about it.
+// It is nil if the connection is no socket. It must not be read, written or closed.
+func (l *Lease) Socket() (raw syscall.RawConn, local, remote net.Addr) {
+	sc, ok := l.c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, nil, nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, nil, nil // it is closed
+	}
+	return raw, l.c.Conn.LocalAddr(), l.c.Conn.RemoteAddr()
+}
+
 // MarkAbandoned counts the request as a zombie: nobody waits for the answer, and the
 // application works on. On a shared connection, the application is asked to stop.
 func (l *Lease) MarkAbandoned() {

@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// A process that dies closes the connections that it has accepted. Those that wait in the
-// listening socket's queue stay, and look like any on which the application takes its
-// time, for as long as somebody holds the socket.
+// When a process ends, the connections that it has accepted are closed. Those in the accept
+// queue stay open as long as any process holds the listening socket, and look like
+// connections on which the application takes its time.
 
-// Fail says that no process accepts connections at addr now, nor will for a while, and
-// that none is left that has accepted one. A request whose new connection has brought
-// nothing, not even an end, fails with ErrNotAccepted: it was never read. Those that wait
-// for a connection no longer wait for one to this instance. Nothing is remembered: the
-// next request is sent there again.
+// Fail says that no process accepts connections at addr now, nor will for a while, and that
+// none is left that has accepted one. Requests on new connections on which nothing has come,
+// not even the end, fail with ErrNotAccepted: they were never read. Requests that wait for a
+// connection do not wait for this instance any more. The next request is sent there again.
 func (p *Pool) Fail(addr string) {
 	p.mu.Lock()
 	if in := p.find(addr); in != nil {
@@ -29,8 +28,8 @@ func (p *Pool) Fail(addr string) {
 	p.unlock()
 }
 
-// doubt has whoever reads from a connection look whether anything has come on it: what
-// has come may not have been read.
+// recheck has the readers of unproved connections look whether anything has come. If so, the
+// request may have been read.
 func (in *instance) recheck() {
 	for c := range in.all {
 		switch {
@@ -44,7 +43,7 @@ func (in *instance) recheck() {
 	}
 }
 
-// countOut counts in among those that were tried for everybody who waits.
+// ruleOut has no waiter wait for in any more.
 func (p *Pool) ruleOut(in *instance, err error) {
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		if w := e.Value.(*waiter); !w.hasTried(in) {
@@ -53,14 +52,14 @@ func (p *Pool) ruleOut(in *instance, err error) {
 	}
 }
 
-// unaccepted reports whether nothing has ever come on a connection, nor its end. A late
-// answer to a question is something.
+// notAccepted reports whether nothing has ever come on a connection, not even its end. A
+// late reply to a query is something.
 func (c *conn) notAccepted() bool {
 	return c.in.Received() == 0 && c.failed == nil && (c.raw == nil || c.isQuiet())
 }
 
 // checkAccepted returns ErrNotAccepted if there is nothing to read from nc, not even its
-// end. Where that cannot be seen, there is nothing.
+// end, or if that cannot be seen.
 func checkAccepted(nc net.Conn) error {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
