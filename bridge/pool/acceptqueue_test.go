@@ -289,26 +289,24 @@ func TestQueueIsNotLookedAtForNothing(t *testing.T) {
 // seen any more.
 func TestNothingIsShedForAnEmptyQueue(t *testing.T) {
 	for name, then := range map[string]error{"empty": nil, "unknown": errors.ErrUnsupported} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				looks := 0
-				peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.AnswerAfter(time.Second, fcgitest.Page))
-				p := newPool(t, Config{
-					Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-						if looks++; looks <= 2 {
-							return 1, 128, nil
-						}
-						return 0, 128, then
-					}}},
-					Workers: 16, IdleTimeout: time.Hour,
-				})
-				poll := mustLease(t, p)
-				ask(t, poll, "/poll")
-				serve(t, p) // while the queue is seen three times
-				wantCounts(t, p, counts{busy: 1, idle: 1})
-				wantShed(t, p, 0)
-				poll.Release()
+		inBubble(t, name, func(t *testing.T) {
+			looks := 0
+			peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+			p := newPool(t, Config{
+				Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
+					if looks++; looks <= 2 {
+						return 1, 128, nil
+					}
+					return 0, 128, then
+				}}},
+				Workers: 16, IdleTimeout: time.Hour,
 			})
+			poll := mustLease(t, p)
+			ask(t, poll, "/poll")
+			serve(t, p) // while the queue is seen three times
+			wantCounts(t, p, counts{busy: 1, idle: 1})
+			wantShed(t, p, 0)
+			poll.Release()
 		})
 	}
 }

@@ -40,10 +40,7 @@ func together(t testing.TB, p *Pool, n int, work time.Duration) {
 	}
 	for _, l := range all {
 		ask(t, l, work.String())
-		if _, err := answer(l); err != nil {
-			t.Error(err)
-		}
-		l.Release()
+		finishAnswer(t, l)
 	}
 	synctest.Wait()
 }
@@ -159,10 +156,7 @@ func TestIdleProcessAtWorkKeepsItsRoom(t *testing.T) {
 		p, _ := phpPool(t, 1)
 		together(t, p, 1, 2*time.Second)
 		begun := time.Now()
-		l, err := p.Lease(context.Background(), Demand{Fresh: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := leaseFor(t, p, Demand{Fresh: true})
 		defer l.Release()
 		if d := time.Since(begun); d != 2*time.Second || !l.Fresh() {
 			t.Errorf("after %v, fresh: %v", d, l.Fresh())
@@ -261,33 +255,31 @@ func TestProcessIsQueried(t *testing.T) {
 			in.Unread, in.Relayed = func(net.Conn) Unread { return allRead{} }, true
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, worksOn)
-				in := visible(peer)
-				hide(&in)
-				p := newPool(t, phpConfig(2, in))
-				for range 3 {
-					if d := visit(t, p, Demand{}, 0); d != 0 {
-						t.Errorf("a request took %v", d)
-					}
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, worksOn)
+			in := visible(peer)
+			hide(&in)
+			p := newPool(t, phpConfig(2, in))
+			for range 3 {
+				if d := visit(t, p, Demand{}, 0); d != 0 {
+					t.Errorf("a request took %v", d)
 				}
-				synctest.Wait()
-				if n := len(peer.Asked()); n != 3 || peer.Accepted() != 1 {
-					t.Errorf("%d questions on %d connections", n, peer.Accepted())
-				}
-				visit(t, p, Demand{}, 2*time.Second)
-				if d := visit(t, p, Demand{}, 0); d != backTimeout {
-					t.Errorf("the next request took %v, want %v", d, backTimeout)
-				}
-				wantAtWork(t, p, 1, 1, 1)
-				time.Sleep(2 * time.Second)
-				wantAtWork(t, p, 0, 2, 2)
-				together(t, p, 2, 0)
-				if n := peer.Accepted(); n != 2 {
-					t.Errorf("%d connections, want 2", n)
-				}
-			})
+			}
+			synctest.Wait()
+			if n := len(peer.Asked()); n != 3 || peer.Accepted() != 1 {
+				t.Errorf("%d questions on %d connections", n, peer.Accepted())
+			}
+			visit(t, p, Demand{}, 2*time.Second)
+			if d := visit(t, p, Demand{}, 0); d != backTimeout {
+				t.Errorf("the next request took %v, want %v", d, backTimeout)
+			}
+			wantAtWork(t, p, 1, 1, 1)
+			time.Sleep(2 * time.Second)
+			wantAtWork(t, p, 0, 2, 2)
+			together(t, p, 2, 0)
+			if n := peer.Accepted(); n != 2 {
+				t.Errorf("%d connections, want 2", n)
+			}
 		})
 	}
 }
@@ -304,45 +296,43 @@ func (allRead) AwaitUntil(time.Time) error  { return nil }
 // can be seen that does; else connections are not kept meanwhile.
 func TestProcessClosesWhenQueried(t *testing.T) {
 	for name, sees := range map[string]bool{"seen": true, "not seen": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, worksOn)
-				peer.Values(fcgitest.ValuesClose)
-				in := visible(peer)
-				in.Relayed = true
-				if !sees {
-					in.Unread = nil
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, worksOn)
+			peer.Values(fcgitest.ValuesClose)
+			in := visible(peer)
+			in.Relayed = true
+			if !sees {
+				in.Unread = nil
+			}
+			p := newPool(t, phpConfig(2, in))
+			for i := range 6 {
+				l := mustLease(t, p)
+				if _, err := converse(l); (err != nil) != (i == 1) { // in memory the end cannot be seen before
+					t.Errorf("request %d: %v", i+1, err)
 				}
-				p := newPool(t, phpConfig(2, in))
-				for i := range 6 {
-					l := mustLease(t, p)
-					if _, err := converse(l); (err != nil) != (i == 1) { // in memory the end cannot be seen before
-						t.Errorf("request %d: %v", i+1, err)
-					}
-					l.Release()
-					synctest.Wait()
-				}
-				if n := len(peer.Asked()); n != 1 {
-					t.Errorf("asked %d times, want once", n)
-				}
-				if sees {
-					wantKeepAlive(t, p, "on", "")
-					wantCounts(t, p, counts{idle: 1})
-					visit(t, p, Demand{}, time.Second)
-					if d := visit(t, p, Demand{}, 0); d != backTimeout {
-						t.Errorf("the next request took %v, want %v", d, backTimeout)
-					}
-					return
-				}
-				wantKeepAlive(t, p, "off", "nobody can tell")
-				wantCounts(t, p, counts{})
-				time.Sleep(queryAgainClosed)
-				visit(t, p, Demand{}, 0)
+				l.Release()
 				synctest.Wait()
-				if n := len(peer.Asked()); n != 2 {
-					t.Errorf("asked %d times, want once more", n)
+			}
+			if n := len(peer.Asked()); n != 1 {
+				t.Errorf("asked %d times, want once", n)
+			}
+			if sees {
+				wantKeepAlive(t, p, "on", "")
+				wantCounts(t, p, counts{idle: 1})
+				visit(t, p, Demand{}, time.Second)
+				if d := visit(t, p, Demand{}, 0); d != backTimeout {
+					t.Errorf("the next request took %v, want %v", d, backTimeout)
 				}
-			})
+				return
+			}
+			wantKeepAlive(t, p, "off", "nobody can tell")
+			wantCounts(t, p, counts{})
+			time.Sleep(queryAgainClosed)
+			visit(t, p, Demand{}, 0)
+			synctest.Wait()
+			if n := len(peer.Asked()); n != 2 {
+				t.Errorf("asked %d times, want once more", n)
+			}
 		})
 	}
 }

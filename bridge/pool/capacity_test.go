@@ -179,28 +179,26 @@ func TestCapacityIsNotDoubtedForNothing(t *testing.T) {
 		"freed a while ago":     {fcgitest.AcceptThenClose, freeWithin, 1},
 		"killed in the request": {fcgitest.ResetBeforeReading, freeWithin, 4},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := threadedPool(t, fcgitest.Start(t, fcgitest.Hello, fcgitest.Hello, tc.script), 4)
-				ends, stays := mustLease(t, p), mustLease(t, p)
-				for _, l := range []*Lease{ends, stays} {
-					if _, err := converse(l); err != nil {
-						t.Fatal(err)
-					}
+		inBubble(t, name, func(t *testing.T) {
+			p := threadedPool(t, fcgitest.Start(t, fcgitest.Hello, fcgitest.Hello, tc.script), 4)
+			ends, stays := mustLease(t, p), mustLease(t, p)
+			for _, l := range []*Lease{ends, stays} {
+				if _, err := converse(l); err != nil {
+					t.Fatal(err)
 				}
-				ends.dead = true // so that it is closed
-				ends.Release()
-				time.Sleep(tc.pause)
-				l := mustLease(t, p)
-				synctest.Wait()
-				_, err := converse(l)
-				if e := (*Error)(nil); !errors.As(err, &e) || !e.Full {
-					t.Errorf("%v, want one that is full", err)
-				}
-				wantCapacity(t, p, tc.want)
-				l.Release()
-				stays.Release()
-			})
+			}
+			ends.dead = true // so that it is closed
+			ends.Release()
+			time.Sleep(tc.pause)
+			l := mustLease(t, p)
+			synctest.Wait()
+			_, err := converse(l)
+			if e := (*Error)(nil); !errors.As(err, &e) || !e.Full {
+				t.Errorf("%v, want one that is full", err)
+			}
+			wantCapacity(t, p, tc.want)
+			l.Release()
+			stays.Release()
 		})
 	}
 }

@@ -26,24 +26,6 @@ func configure(t testing.TB, p *Pool, change func(*Config)) {
 
 func workers(n int) func(*Config) { return func(c *Config) { c.Workers = n } }
 
-// leaseAll leases so many connections at once.
-func leaseAll(t testing.TB, p *Pool, n int) (leases []*Lease) {
-	t.Helper()
-	for range n {
-		leases = append(leases, mustLease(t, p))
-	}
-	return leases
-}
-
-// finish has the request on a lease answered and releases it.
-func finish(t testing.TB, l *Lease) {
-	t.Helper()
-	if out, err := converse(l); err != nil || out != fcgitest.Page {
-		t.Errorf("answer %q, %v", out, err)
-	}
-	l.Release()
-}
-
 func TestConfigureRefuses(t *testing.T) {
 	p := helloPool(t, Config{Workers: 4, IdleTimeout: time.Minute})
 	for name, change := range map[string]func(*Config){
@@ -169,10 +151,7 @@ func TestSendTimeoutOfSharedConnectionsChanges(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100)
 		first := leaseFor(t, p, whole)
 		ask(t, first, "/")
-		if _, err := answer(first); err != nil {
-			t.Fatal(err)
-		}
-		first.Release()
+		finishAnswer(t, first)
 		configure(t, p, func(c *Config) { c.SendTimeout = 7 * time.Second })
 		l := leaseFor(t, p, whole)
 		if l.c != first.c {
@@ -297,10 +276,7 @@ func TestConfigureRaces(t *testing.T) {
 							return
 						}
 						_ = l.KeepConn()
-						if out, err := converse(l); err != nil || out != fcgitest.Page {
-							t.Errorf("answer %q, %v", out, err)
-						}
-						l.Release()
+						finish(t, l)
 					}
 				})
 			}

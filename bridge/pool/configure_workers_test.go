@@ -197,10 +197,7 @@ func TestFewerWorkersOfSharedConnections(t *testing.T) {
 		waiting := startLeasing(p, whole)
 		for _, l := range all[:3] {
 			ask(t, l, "/")
-			if _, err := answer(l); err != nil {
-				t.Error(err)
-			}
-			l.Release()
+			finishAnswer(t, l)
 			wantCounts(t, p, counts{busy: 3})
 		}
 		ask(t, all[3], "/")

@@ -173,12 +173,3 @@ func (m *crowd) finish() {
 		}
 	}
 }
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}

@@ -97,65 +97,59 @@ func TestRemoveOnAKeptConnection(t *testing.T) {
 
 // Nothing of an instance is tried, looked at or waited for when it is gone.
 func TestRemoveEndsWhatIsUnderWay(t *testing.T) {
-	t.Run("outage", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var dials atomic.Int64
-			p := newPool(t, Config{Workers: 1, Instances: []Instance{
-				{Addr: "a", Dial: func(ctx context.Context) (net.Conn, error) {
-					dials.Add(1)
-					<-ctx.Done()
-					return nil, ctx.Err()
-				}},
-				instanceOf("b", fcgitest.Start(t, fcgitest.Hello)),
-			}})
-			for range 2 {
-				serve(t, p)
-			}
-			time.Sleep(2 * time.Second) // it was set aside, and is being tried
-			wantCounts(t, p, counts{dialing: 1}, counts{idle: 1})
-			before := dials.Load()
-			p.Remove("a")
-			time.Sleep(time.Hour)
-			if n := dials.Load() - before; n != 0 {
-				t.Errorf("%d dials to an instance that was removed", n)
-			}
+	inBubble(t, "outage", func(t *testing.T) {
+		var dials atomic.Int64
+		p := newPool(t, Config{Workers: 1, Instances: []Instance{
+			{Addr: "a", Dial: func(ctx context.Context) (net.Conn, error) {
+				dials.Add(1)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}},
+			instanceOf("b", fcgitest.Start(t, fcgitest.Hello)),
+		}})
+		for range 2 {
 			serve(t, p)
-		})
+		}
+		time.Sleep(2 * time.Second) // it was set aside, and is being tried
+		wantCounts(t, p, counts{dialing: 1}, counts{idle: 1})
+		before := dials.Load()
+		p.Remove("a")
+		time.Sleep(time.Hour)
+		if n := dials.Load() - before; n != 0 {
+			t.Errorf("%d dials to an instance that was removed", n)
+		}
+		serve(t, p)
 	})
-	t.Run("a look at its queue", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var looks atomic.Int64
-			look := make(chan struct{})
-			a := instanceOf("a", fcgitest.Start(t, fcgitest.AnswerAfter(time.Minute, fcgitest.Page)))
-			a.Queue = func() (int, int, error) {
-				looks.Add(1)
-				<-look
-				return 2, 128, nil
-			}
-			p := newPool(t, Config{Workers: 2, Instances: []Instance{a}})
-			one, two := startConverse(mustLease(t, p)), startConverse(mustLease(t, p))
-			time.Sleep(time.Second)
-			p.Remove("a")
-			close(look)
-			time.Sleep(time.Hour)
-			if n := looks.Load(); n != 1 {
-				t.Errorf("%d looks, want 1", n)
-			}
-			wantFailure(t, one, ErrRemoved, ReplayNever)
-			wantFailure(t, two, ErrRemoved, ReplayNever)
-		})
+	inBubble(t, "a look at its queue", func(t *testing.T) {
+		var looks atomic.Int64
+		look := make(chan struct{})
+		a := instanceOf("a", fcgitest.Start(t, fcgitest.AnswerAfter(time.Minute, fcgitest.Page)))
+		a.Queue = func() (int, int, error) {
+			looks.Add(1)
+			<-look
+			return 2, 128, nil
+		}
+		p := newPool(t, Config{Workers: 2, Instances: []Instance{a}})
+		one, two := startConverse(mustLease(t, p)), startConverse(mustLease(t, p))
+		time.Sleep(time.Second)
+		p.Remove("a")
+		close(look)
+		time.Sleep(time.Hour)
+		if n := looks.Load(); n != 1 {
+			t.Errorf("%d looks, want 1", n)
+		}
+		wantFailure(t, one, ErrRemoved, ReplayNever)
+		wantFailure(t, two, ErrRemoved, ReplayNever)
 	})
-	t.Run("an end", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			a := fcgitest.Start(t, fcgitest.Hello)
-			p := newPool(t, Config{Workers: 1, Instances: []Instance{instanceOf("a", a)}, KeepAlive: KeepOff, ClosesWhenFull: true})
-			serve(t, p)
-			p.Remove("a")
-			synctest.Wait()
-			if n := a.Open(); n != 0 {
-				t.Errorf("%d connections open", n)
-			}
-		})
+	inBubble(t, "an end", func(t *testing.T) {
+		a := fcgitest.Start(t, fcgitest.Hello)
+		p := newPool(t, Config{Workers: 1, Instances: []Instance{instanceOf("a", a)}, KeepAlive: KeepOff, ClosesWhenFull: true})
+		serve(t, p)
+		p.Remove("a")
+		synctest.Wait()
+		if n := a.Open(); n != 0 {
+			t.Errorf("%d connections open", n)
+		}
 	})
 }
 

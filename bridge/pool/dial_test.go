@@ -72,39 +72,37 @@ func TestRestart(t *testing.T) {
 		"connection refused": syscall.ECONNREFUSED,
 		"no socket":          fs.ErrNotExist,
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var up atomic.Bool
-				up.Store(true)
-				peer := fcgitest.Start(t, fcgitest.CloseAfterEnd)
-				p := newPool(t, Config{
-					Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
-						if !up.Load() {
-							return nil, &net.OpError{Op: "dial", Err: refusal}
-						}
-						return peer.Dial(ctx)
-					}}},
-					Workers: 1, DialTimeout: time.Second, IdleTimeout: time.Millisecond,
-				})
-				serve(t, p)
-				time.Sleep(10 * time.Millisecond)
-
-				up.Store(false)
-				g := startLease(p)
-				time.Sleep(500 * time.Millisecond)
-				if g.ended() {
-					t.Fatalf("did not wait: %v", g.err)
-				}
-				up.Store(true)
-				g.mustLease(t).Release()
-
-				up.Store(false)
-				g = startLease(p)
-				<-g.done
-				if !errors.Is(g.err, refusal) || g.after < time.Second || g.after > time.Second+dialPauseMax {
-					t.Errorf("%v after %v, want %v after a second", g.err, g.after, refusal)
-				}
+		inBubble(t, name, func(t *testing.T) {
+			var up atomic.Bool
+			up.Store(true)
+			peer := fcgitest.Start(t, fcgitest.CloseAfterEnd)
+			p := newPool(t, Config{
+				Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
+					if !up.Load() {
+						return nil, &net.OpError{Op: "dial", Err: refusal}
+					}
+					return peer.Dial(ctx)
+				}}},
+				Workers: 1, DialTimeout: time.Second, IdleTimeout: time.Millisecond,
 			})
+			serve(t, p)
+			time.Sleep(10 * time.Millisecond)
+
+			up.Store(false)
+			g := startLease(p)
+			time.Sleep(500 * time.Millisecond)
+			if g.ended() {
+				t.Fatalf("did not wait: %v", g.err)
+			}
+			up.Store(true)
+			g.mustLease(t).Release()
+
+			up.Store(false)
+			g = startLease(p)
+			<-g.done
+			if !errors.Is(g.err, refusal) || g.after < time.Second || g.after > time.Second+dialPauseMax {
+				t.Errorf("%v after %v, want %v after a second", g.err, g.after, refusal)
+			}
 		})
 	}
 }

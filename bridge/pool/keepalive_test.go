@@ -90,28 +90,26 @@ func TestKeepAliveByAnswers(t *testing.T) {
 		"it closes when asked":  {script: fcgitest.Hello, values: fcgitest.ValuesDrop, keep: "unknown", after: 10 * time.Millisecond},
 		"it closes in any case": {script: fcgitest.CloseAfterEnd, keep: "unknown", after: 10 * time.Millisecond},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, tc.script)
-				if tc.values != nil {
-					peer.Values(tc.values)
-				}
-				in := visible(peer)
-				if tc.blind {
-					in.Unread = nil
-				}
-				p := newPool(t, autoConfig(4, in))
-				wantKeepAlive(t, p, "unknown", "")
-				if d := took(t, p); d != 0 {
-					t.Errorf("the first request took %v", d)
-				}
-				time.Sleep(tc.after)
-				wantKeepAlive(t, p, tc.keep, tc.why)
-				wantCounts(t, p, tc.left)
-				if d := took(t, p); d != 0 && name != "it answers too late" { // which holds up what follows
-					t.Errorf("the second request took %v", d)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, tc.script)
+			if tc.values != nil {
+				peer.Values(tc.values)
+			}
+			in := visible(peer)
+			if tc.blind {
+				in.Unread = nil
+			}
+			p := newPool(t, autoConfig(4, in))
+			wantKeepAlive(t, p, "unknown", "")
+			if d := took(t, p); d != 0 {
+				t.Errorf("the first request took %v", d)
+			}
+			time.Sleep(tc.after)
+			wantKeepAlive(t, p, tc.keep, tc.why)
+			wantCounts(t, p, tc.left)
+			if d := took(t, p); d != 0 && name != "it answers too late" { // which holds up what follows
+				t.Errorf("the second request took %v", d)
+			}
 		})
 	}
 }
@@ -329,31 +327,29 @@ func TestKeepAliveOfEachInstance(t *testing.T) {
 // queue where it can be seen, else by what happens when the unused ones are closed.
 func TestKeptConnectionsStopOthers(t *testing.T) {
 	for name, sees := range map[string]bool{"seen": true, "not seen": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				app := startForked(t, 2)
-				libfcgi(app.Peer)
-				in := visible(app.Peer)
-				if sees {
-					in.Queue = app.queue
-				}
-				p := newPool(t, autoConfig(8, in))
-				serveSome(t, p, 3)
-				wantKeepAlive(t, p, "on", "")
-				first, second := started(t, p, Demand{}, 100*time.Millisecond), started(t, p, Demand{}, 100*time.Millisecond)
-				synctest.Wait()
-				third := started(t, p, Demand{}, 0)
-				<-first
-				<-second
-				if d := <-third; d > 2*queueCheckEvery+10*time.Millisecond {
-					t.Errorf("a request that needed a third connection took %v", d)
-				}
-				wantKeepAlive(t, p, "off", "new connections")
-				wantCounts(t, p, counts{})
-				if n := p.Snapshot().Instances[0].ShedIdle; n == 0 || n > 2 {
-					t.Errorf("%d connections were given up, want 1 or 2", n)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			app := startForked(t, 2)
+			libfcgi(app.Peer)
+			in := visible(app.Peer)
+			if sees {
+				in.Queue = app.queue
+			}
+			p := newPool(t, autoConfig(8, in))
+			serveSome(t, p, 3)
+			wantKeepAlive(t, p, "on", "")
+			first, second := started(t, p, Demand{}, 100*time.Millisecond), started(t, p, Demand{}, 100*time.Millisecond)
+			synctest.Wait()
+			third := started(t, p, Demand{}, 0)
+			<-first
+			<-second
+			if d := <-third; d > 2*queueCheckEvery+10*time.Millisecond {
+				t.Errorf("a request that needed a third connection took %v", d)
+			}
+			wantKeepAlive(t, p, "off", "new connections")
+			wantCounts(t, p, counts{})
+			if n := p.Snapshot().Instances[0].ShedIdle; n == 0 || n > 2 {
+				t.Errorf("%d connections were given up, want 1 or 2", n)
+			}
 		})
 	}
 }
@@ -397,54 +393,49 @@ func TestEndsWhileKeepAliveIsFoundOut(t *testing.T) {
 		"in any case":    func(p *Pool, _ *fcgitest.Peer) { _ = p.Configure(Config{Workers: 2, ClosesWhenFull: true}) },
 		"room is needed": func(p *Pool, _ *fcgitest.Peer) { _, _ = p.Lease(context.Background(), Demand{Fresh: true}) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				for _, script := range []fcgitest.Script{
-					fcgitest.Processes(2, page),                             // a trial
-					fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), // an inquiry
-				} {
-					peer := libfcgi(fcgitest.Start(t, script))
-					p := newPool(t, autoConfig(2, visible(peer)))
-					serve(t, p)
-					synctest.Wait()
-					if name == "room is needed" {
-						l, err := p.Lease(context.Background(), Demand{Fresh: true})
-						if err != nil {
-							t.Fatal(err)
-						}
-						defer l.Release()
+		inBubble(t, name, func(t *testing.T) {
+			for _, script := range []fcgitest.Script{
+				fcgitest.Processes(2, page),                             // a trial
+				fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), // an inquiry
+			} {
+				peer := libfcgi(fcgitest.Start(t, script))
+				p := newPool(t, autoConfig(2, visible(peer)))
+				serve(t, p)
+				synctest.Wait()
+				if name == "room is needed" {
+					l := leaseFor(t, p, Demand{Fresh: true})
+					defer l.Release()
+				}
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				go func() {
+					time.Sleep(time.Second)
+					cancel()
+				}()
+				if name == "room is needed" {
+					l, err := p.Lease(ctx, Demand{Fresh: true})
+					if err != nil {
+						t.Fatal(err)
 					}
-					ctx, cancel := context.WithCancel(context.Background())
-					defer cancel()
-					go func() {
-						time.Sleep(time.Second)
-						cancel()
-					}()
-					if name == "room is needed" {
-						l, err := p.Lease(ctx, Demand{Fresh: true})
-						if err != nil {
-							t.Fatal(err)
-						}
-						defer l.Release()
-					} else {
-						begun := time.Now()
-						end(p, peer)
-						if name == "drained" {
-							<-p.Drain("app")
-						}
-						if d := time.Since(begun); d > 20*time.Millisecond {
-							t.Errorf("it took %v", d)
-						}
+					defer l.Release()
+				} else {
+					begun := time.Now()
+					end(p, peer)
+					if name == "drained" {
+						<-p.Drain("app")
 					}
-					time.Sleep(2 * time.Second)
-					for _, in := range p.Snapshot().Instances {
-						kept := name == "in any case" || name == "fewer workers" || name == "it has gone" // which cannot be seen in memory
-						if in.Idle+in.Closing+in.Dialing > 0 && !kept {
-							t.Errorf("%+v", in)
-						}
+					if d := time.Since(begun); d > 20*time.Millisecond {
+						t.Errorf("it took %v", d)
 					}
 				}
-			})
+				time.Sleep(2 * time.Second)
+				for _, in := range p.Snapshot().Instances {
+					kept := name == "in any case" || name == "fewer workers" || name == "it has gone" // which cannot be seen in memory
+					if in.Idle+in.Closing+in.Dialing > 0 && !kept {
+						t.Errorf("%+v", in)
+					}
+				}
+			}
 		})
 	}
 }

@@ -45,21 +45,19 @@ func TestPoison(t *testing.T) {
 		"EOF in body":          {fcgitest.EOFInBody, false},
 		"reset before reading": {fcgitest.ResetBeforeReading, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := poolFor(t, fcgitest.Start(t, tc.script), 1)
-				l := mustLease(t, p)
-				_, _ = converse(l)
-				l.Release()
-				want := counts{}
-				if tc.kept {
-					want.idle = 1
-				}
-				wantCounts(t, p, want)
-				if n := p.Snapshot().Instances[0].Discarded; n != uint64(1-want.idle) {
-					t.Errorf("%d discarded, want %d", n, 1-want.idle)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			p := poolFor(t, fcgitest.Start(t, tc.script), 1)
+			l := mustLease(t, p)
+			_, _ = converse(l)
+			l.Release()
+			want := counts{}
+			if tc.kept {
+				want.idle = 1
+			}
+			wantCounts(t, p, want)
+			if n := p.Snapshot().Instances[0].Discarded; n != uint64(1-want.idle) {
+				t.Errorf("%d discarded, want %d", n, 1-want.idle)
+			}
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/internal/leakcheck"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
@@ -64,24 +65,50 @@ func threadedPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 
 func mustLease(t testing.TB, p *Pool) *Lease {
 	t.Helper()
-	l, err := p.Lease(context.Background(), Demand{})
+	return leaseFor(t, p, Demand{})
+}
+
+func leaseFor(t testing.TB, p *Pool, d Demand) *Lease {
+	t.Helper()
+	l, err := p.Lease(context.Background(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-// converse sends a request and reads the answer to its end.
-func converse(l *Lease) (stdout string, err error) {
-	records := requestWithID(l.RequestID())
-	if !l.KeepConn() {
-		records[10] = 0 // no FCGI_KEEP_CONN
+// leaseAll leases so many connections at once.
+func leaseAll(t testing.TB, p *Pool, n int) (leases []*Lease) {
+	t.Helper()
+	for range n {
+		leases = append(leases, mustLease(t, p))
 	}
-	if err := l.Write(records); err == nil {
+	return leases
+}
+
+// ask sends a request for uri. Where that fails, the answer tells.
+func ask(t testing.TB, l *Lease, uri string) {
+	t.Helper()
+	id := l.RequestID()
+	begin := fcgi.BeginRequest{Role: fcgi.RoleResponder}
+	if l.KeepConn() {
+		begin.Flags = fcgi.FlagKeepConn
+	}
+	b := fcgi.AppendBeginRequest(nil, id, begin)
+	params := fcgi.NewParamsWriter(b, id)
+	if err := params.Add("REQUEST_URI", uri); err != nil {
+		t.Fatal(err)
+	}
+	b = fcgi.AppendStreamEnd(params.End(), fcgi.TypeStdin, id)
+	if err := l.Write(b); err == nil {
 		l.SendDone()
 	}
+}
+
+// answer reads an answer's STDOUT to its end.
+func answer(l *Lease) (stdout string, err error) {
 	for {
-		ev, err := l.Next(time.Now().Add(time.Minute))
+		ev, err := l.Next(time.Now().Add(time.Hour))
 		switch {
 		case err != nil:
 			return stdout, err
@@ -93,14 +120,55 @@ func converse(l *Lease) (stdout string, err error) {
 	}
 }
 
-// serve leases a connection, has a request answered on it and releases it.
-func serve(t testing.TB, p *Pool) {
+// converse sends a request and reads the answer to its end.
+func converse(l *Lease) (stdout string, err error) {
+	records := requestWithID(l.RequestID())
+	if !l.KeepConn() {
+		records[10] = 0 // no FCGI_KEEP_CONN
+	}
+	if err := l.Write(records); err == nil {
+		l.SendDone()
+	}
+	return answer(l)
+}
+
+// finish sends a request, whose answer must be the page, and releases the lease.
+func finish(t testing.TB, l *Lease) {
 	t.Helper()
-	l := mustLease(t, p)
 	defer l.Release()
 	if out, err := converse(l); err != nil || out != fcgitest.Page {
-		t.Fatalf("answer %q, %v", out, err)
+		t.Errorf("answer %q, %v", out, err)
 	}
+}
+
+// finishPage is finish for a request that was sent.
+func finishPage(t testing.TB, l *Lease) {
+	t.Helper()
+	defer l.Release()
+	if out, err := answer(l); err != nil || out != fcgitest.Page {
+		t.Errorf("answer %q, %v", out, err)
+	}
+}
+
+// finishAnswer is finishPage for any answer.
+func finishAnswer(t testing.TB, l *Lease) {
+	t.Helper()
+	defer l.Release()
+	if _, err := answer(l); err != nil {
+		t.Error(err)
+	}
+}
+
+// serve has a request answered.
+func serve(t testing.TB, p *Pool) {
+	t.Helper()
+	finish(t, mustLease(t, p))
+}
+
+// inBubble runs a subtest in a bubble.
+func inBubble(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 // leasing is a call of Lease in a goroutine of its own.

@@ -66,10 +66,7 @@ func TestWaitingRequestsAreCharged(t *testing.T) {
 		p := chargedPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100, b)
 		first := leaseFor(t, p, whole)
 		ask(t, first, "/")
-		if _, err := answer(first); err != nil {
-			t.Fatal(err)
-		}
-		first.Release()
+		finishAnswer(t, first)
 		synctest.Wait()
 		var leases []*Lease
 		refused := 0

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
@@ -28,49 +26,6 @@ func muxPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 		Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, Multiplex: MultiplexOn,
 		SendTimeout: time.Minute,
 	})
-}
-
-func leaseFor(t testing.TB, p *Pool, d Demand) *Lease {
-	t.Helper()
-	l, err := p.Lease(context.Background(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-// ask sends a request for uri. Where that fails, the answer tells.
-func ask(t testing.TB, l *Lease, uri string) {
-	t.Helper()
-	id := l.RequestID()
-	begin := fcgi.BeginRequest{Role: fcgi.RoleResponder}
-	if l.KeepConn() {
-		begin.Flags = fcgi.FlagKeepConn
-	}
-	b := fcgi.AppendBeginRequest(nil, id, begin)
-	params := fcgi.NewParamsWriter(b, id)
-	if err := params.Add("REQUEST_URI", uri); err != nil {
-		t.Fatal(err)
-	}
-	b = fcgi.AppendStreamEnd(params.End(), fcgi.TypeStdin, id)
-	if err := l.Write(b); err == nil {
-		l.SendDone()
-	}
-}
-
-// answer reads an answer's STDOUT to its end.
-func answer(l *Lease) (stdout string, err error) {
-	for {
-		ev, err := l.Next(time.Now().Add(time.Hour))
-		switch {
-		case err != nil:
-			return stdout, err
-		case ev.Kind == upstream.End:
-			return stdout, nil
-		case ev.Kind == upstream.Output:
-			stdout += string(ev.Data)
-		}
-	}
 }
 
 // Many requests at once on one connection: each gets its own answer, however the
@@ -161,31 +116,29 @@ func TestOneDialForAll(t *testing.T) {
 		{"on", MultiplexOn, 1},
 		{"auto", MultiplexAuto, ownConns + 1},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				d := make(dialer)
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 500, Multiplex: tc.multiplex})
-				peer := fcgitest.Start(t, fcgitest.MuxPage)
-				peer.Values(fcgitest.ValuesYes)
-				var all []*leasing
-				for range 300 {
-					all = append(all, startLeasing(p, whole))
+		inBubble(t, tc.name, func(t *testing.T) {
+			d := make(dialer)
+			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 500, Multiplex: tc.multiplex})
+			peer := fcgitest.Start(t, fcgitest.MuxPage)
+			peer.Values(fcgitest.ValuesYes)
+			var all []*leasing
+			for range 300 {
+				all = append(all, startLeasing(p, whole))
+			}
+			wantCounts(t, p, counts{dialing: tc.conns})
+			for range tc.conns {
+				c, err := peer.Dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
 				}
-				wantCounts(t, p, counts{dialing: tc.conns})
-				for range tc.conns {
-					c, err := peer.Dial(t.Context())
-					if err != nil {
-						t.Fatal(err)
-					}
-					d <- dialed{conn: c}
-				}
-				for _, g := range all {
-					defer g.mustLease(t).Release()
-				}
-				if s := p.Snapshot().Instances[0]; s.Busy != tc.conns || s.Requests != 300 || s.Dials != uint64(tc.conns) {
-					t.Errorf("%+v", s)
-				}
-			})
+				d <- dialed{conn: c}
+			}
+			for _, g := range all {
+				defer g.mustLease(t).Release()
+			}
+			if s := p.Snapshot().Instances[0]; s.Busy != tc.conns || s.Requests != 300 || s.Dials != uint64(tc.conns) {
+				t.Errorf("%+v", s)
+			}
 		})
 	}
 }
@@ -234,44 +187,42 @@ func TestQueryWhetherItMultiplexes(t *testing.T) {
 		{"in time", fcgitest.ValuesLate(queryTimeout - time.Millisecond), "off", 2, queryTimeout - time.Millisecond, false},
 		{"too late", fcgitest.ValuesLate(queryTimeout + 5*time.Millisecond), "unknown", 2, queryTimeout + time.Millisecond, false},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, fcgitest.MuxPage)
-				peer.Values(tc.values)
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 20, Multiplex: MultiplexAuto})
-				serve(t, p)
-				for range ownConns {
-					defer leaseFor(t, p, whole).Release()
-				}
-				if len(peer.Asked()) != 0 {
-					t.Error("asked before it mattered")
-				}
-				begun := time.Now()
-				first, second := leaseFor(t, p, whole), leaseFor(t, p, whole)
-				if d := time.Since(begun); d != tc.after {
-					t.Errorf("the next request waited %v, want %v", d, tc.after)
-				}
-				for i, l := range []*Lease{first, second} {
-					out, err := converse(l)
-					var e *Error
-					switch {
-					case tc.ended && i == 0:
-						if !errors.As(err, &e) || e.Replay != ReplaySafe {
-							t.Errorf("%v, want it safe to send again", err)
-						}
-					case err != nil || out != fcgitest.Page:
-						t.Errorf("%q, %v", out, err)
+		inBubble(t, tc.name, func(t *testing.T) {
+			peer := fcgitest.Start(t, fcgitest.MuxPage)
+			peer.Values(tc.values)
+			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 20, Multiplex: MultiplexAuto})
+			serve(t, p)
+			for range ownConns {
+				defer leaseFor(t, p, whole).Release()
+			}
+			if len(peer.Asked()) != 0 {
+				t.Error("asked before it mattered")
+			}
+			begun := time.Now()
+			first, second := leaseFor(t, p, whole), leaseFor(t, p, whole)
+			if d := time.Since(begun); d != tc.after {
+				t.Errorf("the next request waited %v, want %v", d, tc.after)
+			}
+			for i, l := range []*Lease{first, second} {
+				out, err := converse(l)
+				var e *Error
+				switch {
+				case tc.ended && i == 0:
+					if !errors.As(err, &e) || e.Replay != ReplaySafe {
+						t.Errorf("%v, want it safe to send again", err)
 					}
-					l.Release()
+				case err != nil || out != fcgitest.Page:
+					t.Errorf("%q, %v", out, err)
 				}
-				s := p.Snapshot().Instances[0]
-				if s.Multiplex != tc.multiplex || peer.Accepted() != ownConns+tc.dials {
-					t.Errorf("multiplex %s after %d connections, want %s, %d", s.Multiplex, peer.Accepted(), tc.multiplex, ownConns+tc.dials)
-				}
-				if asked := peer.Asked(); len(asked) != 1 || len(asked[0]) != 1 || asked[0][0] != "FCGI_MPXS_CONNS" {
-					t.Errorf("asked %q, want FCGI_MPXS_CONNS alone, once", asked)
-				}
-			})
+				l.Release()
+			}
+			s := p.Snapshot().Instances[0]
+			if s.Multiplex != tc.multiplex || peer.Accepted() != ownConns+tc.dials {
+				t.Errorf("multiplex %s after %d connections, want %s, %d", s.Multiplex, peer.Accepted(), tc.multiplex, ownConns+tc.dials)
+			}
+			if asked := peer.Asked(); len(asked) != 1 || len(asked[0]) != 1 || asked[0][0] != "FCGI_MPXS_CONNS" {
+				t.Errorf("asked %q, want FCGI_MPXS_CONNS alone, once", asked)
+			}
 		})
 	}
 }
@@ -298,10 +249,7 @@ func TestAbortedStream(t *testing.T) {
 		given.Release()
 		time.Sleep(2 * time.Second) // the tail has come
 		other.MarkAbandoned()
-		if _, err := answer(other); err != nil {
-			t.Error(err)
-		}
-		other.Release()
+		finishAnswer(t, other)
 		wantCounts(t, p, counts{idle: 1})
 	})
 }
@@ -313,44 +261,42 @@ func TestSharedConnectionEnds(t *testing.T) {
 		"after some answers":        fcgitest.MuxDies(3),
 		"in the middle of a record": fcgitest.MuxCutRecord,
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, script, fcgitest.MuxPage)
-				p := muxPool(t, peer, 8)
-				var leases []*Lease
-				for range 5 {
-					leases = append(leases, leaseFor(t, p, whole))
-				}
-				for _, l := range leases {
-					ask(t, l, "/")
-				}
-				failed := 0
-				for _, l := range leases {
-					_, err := answer(l)
-					var e *Error
-					if errors.As(err, &e) {
-						failed++
-						if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
-							t.Error(err)
-						}
-						// The application may end the connection before all five are on it.
-						got := slices.ContainsFunc(peer.Requests(), func(r *fcgitest.Request) bool { return r.ID == l.RequestID() })
-						if got && e.Replay == ReplaySafe {
-							t.Errorf("%v, replay %v, and the application got the request", err, e.Replay)
-						}
-					}
-					l.Release()
-				}
-				if failed == 0 {
-					t.Error("nobody noticed")
-				}
-				l := leaseFor(t, p, whole)
-				defer l.Release()
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, script, fcgitest.MuxPage)
+			p := muxPool(t, peer, 8)
+			var leases []*Lease
+			for range 5 {
+				leases = append(leases, leaseFor(t, p, whole))
+			}
+			for _, l := range leases {
 				ask(t, l, "/")
-				if out, err := answer(l); err != nil || out != fcgitest.Page {
-					t.Errorf("on the next connection: %q, %v", out, err)
+			}
+			failed := 0
+			for _, l := range leases {
+				_, err := answer(l)
+				var e *Error
+				if errors.As(err, &e) {
+					failed++
+					if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+						t.Error(err)
+					}
+					// The application may end the connection before all five are on it.
+					got := slices.ContainsFunc(peer.Requests(), func(r *fcgitest.Request) bool { return r.ID == l.RequestID() })
+					if got && e.Replay == ReplaySafe {
+						t.Errorf("%v, replay %v, and the application got the request", err, e.Replay)
+					}
 				}
-			})
+				l.Release()
+			}
+			if failed == 0 {
+				t.Error("nobody noticed")
+			}
+			l := leaseFor(t, p, whole)
+			defer l.Release()
+			ask(t, l, "/")
+			if out, err := answer(l); err != nil || out != fcgitest.Page {
+				t.Errorf("on the next connection: %q, %v", out, err)
+			}
 		})
 	}
 }
@@ -363,10 +309,7 @@ func TestStrayRecords(t *testing.T) {
 		for range 3 {
 			l := leaseFor(t, p, whole)
 			ask(t, l, "/")
-			if _, err := answer(l); err != nil {
-				t.Error(err)
-			}
-			l.Release()
+			finishAnswer(t, l)
 			synctest.Wait()
 		}
 		wantCounts(t, p, counts{idle: 1})
@@ -404,10 +347,7 @@ func TestCantMultiplex(t *testing.T) {
 			t.Error("the next request shares a connection again")
 		}
 		again.Release()
-		if out, err := answer(first); err != nil || out != fcgitest.Page {
-			t.Errorf("the first request: %q, %v", out, err)
-		}
-		first.Release()
+		finishPage(t, first)
 		wantCounts(t, p, counts{})
 		if s := p.Snapshot().Instances[0]; s.Multiplex != "off" {
 			t.Errorf("multiplex is %s", s.Multiplex)
@@ -430,10 +370,7 @@ func TestStuckReader(t *testing.T) {
 			synctest.Wait()
 		}
 		safe := 0
-		if out, err := answer(leases[0]); err != nil || out != fcgitest.Page {
-			t.Errorf("the first was answered %q, %v", out, err)
-		}
-		leases[0].Release()
+		finishPage(t, leases[0])
 		leases = leases[1:]
 		for _, l := range leases {
 			_, err := answer(l)

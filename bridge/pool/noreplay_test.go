@@ -33,10 +33,7 @@ func TestLeaseNoReplay(t *testing.T) {
 			p := helloPool(t, Config{Workers: 2, ClosesIdle: tc.retires})
 			serve(t, p)
 			time.Sleep(tc.quiet)
-			l, err := p.Lease(t.Context(), Demand{NoReplay: true})
-			if err != nil {
-				t.Fatal(err)
-			}
+			l := leaseFor(t, p, Demand{NoReplay: true})
 			defer l.Release()
 			if l.Fresh() != tc.fresh {
 				t.Errorf("retires %v, after %v of quiet: fresh is %v", tc.retires, tc.quiet, l.Fresh())
@@ -69,10 +66,7 @@ func TestCloseDelay(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, CloseDelay: 5 * time.Millisecond})
 		serve(t, p)
 		begun := time.Now()
-		l, err := p.Lease(t.Context(), Demand{Fresh: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := leaseFor(t, p, Demand{Fresh: true})
 		defer l.Release()
 		if d := time.Since(begun); d != 5*time.Millisecond || !l.Fresh() {
 			t.Errorf("a connection came after %v, fresh is %v, want 5ms, true", d, l.Fresh())

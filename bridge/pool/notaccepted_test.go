@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
-	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 // Requests that lie in the queue of a socket that nobody accepts on are told at once that
@@ -76,29 +75,27 @@ func TestFailSparesWhatWasAccepted(t *testing.T) {
 			s.Send(fcgitest.Out(r.ID, "Type: text/plain\n\nlate"), fcgitest.End(r.ID))
 		}),
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, script)
-				peer.Values(fcgitest.ValuesNo)
-				cfg := Config{Workers: 2, Instances: []Instance{instanceOf("a", peer)}, ClosesWhenFull: strings.Contains(name, "question")}
-				if strings.Contains(name, "is shared") {
-					cfg.Multiplex = MultiplexOn
-				}
-				p := newPool(t, cfg)
-				p.instances[0].observed.fullAt = time.Now() // then it is asked, if it turns away
-				if name == "it has answered before" {
-					serve(t, p)
-				}
-				c := startConverse(startLeasing(p, whole).mustLease(t))
-				time.Sleep(time.Second / 2)
-				if asked := len(peer.Asked()) > 0; asked != cfg.ClosesWhenFull {
-					t.Fatalf("asked: %v", asked)
-				}
-				p.Fail("a")
-				if got := <-c; got.err != nil || got.out != "Content-Type: text/plain\n\nlate" {
-					t.Errorf("answer %q, %v", got.out, got.err)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, script)
+			peer.Values(fcgitest.ValuesNo)
+			cfg := Config{Workers: 2, Instances: []Instance{instanceOf("a", peer)}, ClosesWhenFull: strings.Contains(name, "question")}
+			if strings.Contains(name, "is shared") {
+				cfg.Multiplex = MultiplexOn
+			}
+			p := newPool(t, cfg)
+			p.instances[0].observed.fullAt = time.Now() // then it is asked, if it turns away
+			if name == "it has answered before" {
+				serve(t, p)
+			}
+			c := startConverse(startLeasing(p, whole).mustLease(t))
+			time.Sleep(time.Second / 2)
+			if asked := len(peer.Asked()) > 0; asked != cfg.ClosesWhenFull {
+				t.Fatalf("asked: %v", asked)
+			}
+			p.Fail("a")
+			if got := <-c; got.err != nil || got.out != "Content-Type: text/plain\n\nlate" {
+				t.Errorf("answer %q, %v", got.out, got.err)
+			}
 		})
 	}
 }
@@ -139,23 +136,10 @@ func TestFailLooksTwice(t *testing.T) {
 				}
 				c.Close()
 				p.Fail("a")
-				if out, err := readAll(l); !errors.Is(err, tc.want) || err == nil && out != fcgitest.Page {
+				if out, err := answer(l); !errors.Is(err, tc.want) || err == nil && out != fcgitest.Page {
 					t.Errorf("answer %q, %v, want %v", out, err, tc.want)
 				}
 			})
-		}
-	}
-}
-
-// readAll reads an answer to its end.
-func readAll(l *Lease) (stdout string, err error) {
-	for {
-		ev, err := l.Next(time.Now().Add(time.Minute))
-		if err != nil || ev.Kind == upstream.End {
-			return stdout, err
-		}
-		if ev.Kind == upstream.Output {
-			stdout += string(ev.Data)
 		}
 	}
 }
@@ -167,28 +151,26 @@ func TestFailTellsWaiters(t *testing.T) {
 		"dialling":              func() func(context.Context) (net.Conn, error) { return make(dialer).dial },
 		"backlog full":          func() func(context.Context) (net.Conn, error) { return failingDial(syscall.EAGAIN) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newPool(t, Config{
-					Workers: 1, DialTimeout: time.Minute, WaitTimeout: time.Minute,
-					Instances: []Instance{{Addr: "a", Dial: dial()}},
-				})
-				var held <-chan result
-				if name == "all connections taken" {
-					held = startConverse(mustLease(t, p))
-				}
-				g := startLease(p)
-				time.Sleep(time.Second)
-				p.Fail("a")
-				var unavailable *UnavailableError
-				if !g.ended() || !errors.As(g.err, &unavailable) || !errors.Is(g.err, ErrNotAccepted) {
-					t.Fatalf("a request was told %v", g.err)
-				}
-				if held != nil {
-					wantFailure(t, held, ErrNotAccepted, ReplaySafe)
-				}
-				wantCounts(t, p, counts{})
+		inBubble(t, name, func(t *testing.T) {
+			p := newPool(t, Config{
+				Workers: 1, DialTimeout: time.Minute, WaitTimeout: time.Minute,
+				Instances: []Instance{{Addr: "a", Dial: dial()}},
 			})
+			var held <-chan result
+			if name == "all connections taken" {
+				held = startConverse(mustLease(t, p))
+			}
+			g := startLease(p)
+			time.Sleep(time.Second)
+			p.Fail("a")
+			var unavailable *UnavailableError
+			if !g.ended() || !errors.As(g.err, &unavailable) || !errors.Is(g.err, ErrNotAccepted) {
+				t.Fatalf("a request was told %v", g.err)
+			}
+			if held != nil {
+				wantFailure(t, held, ErrNotAccepted, ReplaySafe)
+			}
+			wantCounts(t, p, counts{})
 		})
 	}
 }

@@ -169,10 +169,7 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 			t.Fatalf("%d waiting, want 5", n)
 		}
 		for i, g := range line {
-			if _, err := converse(l); err != nil {
-				t.Fatal(err)
-			}
-			l.Release()
+			finish(t, l)
 			if !g.ended() {
 				t.Fatalf("waiter %d was not served", i)
 			}
@@ -311,10 +308,7 @@ func TestLeaseFreshEvictsIdle(t *testing.T) {
 		p := poolFor(t, peer, 1)
 		serve(t, p)
 		wantCounts(t, p, counts{idle: 1})
-		l, err := p.Lease(context.Background(), Demand{Fresh: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := leaseFor(t, p, Demand{Fresh: true})
 		if !l.Fresh() || l.RequestID() != 1 {
 			t.Errorf("fresh %v, id %d, want true, 1", l.Fresh(), l.RequestID())
 		}
@@ -336,10 +330,7 @@ func TestLeaseFreshWaitsForRoom(t *testing.T) {
 		if g.ended() {
 			t.Fatal("a second connection for one worker")
 		}
-		if _, err := converse(l); err != nil {
-			t.Fatal(err)
-		}
-		l.Release()
+		finish(t, l)
 		fresh := g.mustLease(t)
 		if !fresh.Fresh() {
 			t.Error("the connection is not fresh")
@@ -374,10 +365,7 @@ func TestClose(t *testing.T) {
 		if _, err := p.Lease(context.Background(), Demand{Fresh: true}); !errors.Is(err, ErrClosed) {
 			t.Errorf("LeaseFresh: %v, want ErrClosed", err)
 		}
-		if out, err := converse(busy); err != nil || out != fcgitest.Page {
-			t.Errorf("a lease that was out: %q, %v", out, err)
-		}
-		busy.Release()
+		finish(t, busy)
 		dialled.Release()
 		p.Close()
 		wantCounts(t, p, counts{})

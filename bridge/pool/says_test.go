@@ -58,24 +58,19 @@ func TestUnknownType(t *testing.T) {
 		{"almost too late", queryTimeout - time.Millisecond, "off"},
 		{"too late", queryTimeout + 5*time.Millisecond, "unknown"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, fcgitest.Hello)
-				peer.Values(fcgitest.ValuesUnknown(tc.after))
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 20, Multiplex: MultiplexAuto})
-				serve(t, p)
-				for range ownConns {
-					defer leaseFor(t, p, whole).Release()
-				}
-				l := leaseFor(t, p, whole)
-				if out, err := converse(l); err != nil || out != fcgitest.Page {
-					t.Errorf("%q, %v", out, err)
-				}
-				l.Release()
-				if s := p.Snapshot().Instances[0]; s.Multiplex != tc.multiplex || s.Discarded != 0 || len(peer.Asked()) != 1 || peer.Accepted() != ownConns+1 {
-					t.Errorf("%+v after %d questions on %d connections", s, len(peer.Asked()), peer.Accepted())
-				}
-			})
+		inBubble(t, tc.name, func(t *testing.T) {
+			peer := fcgitest.Start(t, fcgitest.Hello)
+			peer.Values(fcgitest.ValuesUnknown(tc.after))
+			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 20, Multiplex: MultiplexAuto})
+			serve(t, p)
+			for range ownConns {
+				defer leaseFor(t, p, whole).Release()
+			}
+			l := leaseFor(t, p, whole)
+			finish(t, l)
+			if s := p.Snapshot().Instances[0]; s.Multiplex != tc.multiplex || s.Discarded != 0 || len(peer.Asked()) != 1 || peer.Accepted() != ownConns+1 {
+				t.Errorf("%+v after %d questions on %d connections", s, len(peer.Asked()), peer.Accepted())
+			}
 		})
 	}
 	// On a connection that is shared it is nobody's.
@@ -84,10 +79,7 @@ func TestUnknownType(t *testing.T) {
 			s.Send(fcgitest.Record(fcgitest.UnknownTypeRecord, 0, []byte{fcgitest.GetValues, 0, 0, 0, 0, 0, 0, 0}), fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
 		})), 2)
 		l := leaseFor(t, p, whole)
-		if out, err := converse(l); err != nil || out != fcgitest.Page {
-			t.Errorf("%q, %v", out, err)
-		}
-		l.Release()
+		finish(t, l)
 		wantCounts(t, p, counts{idle: 1})
 	})
 }
@@ -109,10 +101,7 @@ func TestSilentApplicationThatTurnedOneAway(t *testing.T) {
 				time.Sleep(later)
 				begun := time.Now()
 				l = leaseFor(t, p, demand)
-				if out, err := converse(l); err != nil || out != fcgitest.Page {
-					t.Errorf("%q, %v", out, err)
-				}
-				l.Release()
+				finish(t, l)
 				if d := time.Since(begun); d > queryTimeout+50*time.Millisecond {
 					t.Errorf("%+v, %v later: the next request waited %v", demand, later, d)
 				}

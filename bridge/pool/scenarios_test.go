@@ -161,10 +161,7 @@ func TestAnotherApplicationOvernight(t *testing.T) {
 			return err
 		}
 		// two at once: beyond what was proven, so it is asked, and answers
-		hold, err := p.Lease(context.Background(), posts)
-		if err != nil {
-			t.Fatal(err)
-		}
+		hold := leaseFor(t, p, posts)
 		if err := post(); err != nil {
 			t.Fatal(err)
 		}

@@ -119,25 +119,20 @@ func TestOneRequestPerConnection(t *testing.T) {
 		"it waits for us to be the one": {true, fcgitest.Hello, lingerTimeout},
 		"a process":                     {false, fcgitest.Hello, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, tc.script)
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: tc.threads})
-				l := mustLease(t, p)
-				if l.KeepConn() {
-					t.Error("the application would be asked to keep the connection")
-				}
-				if _, err := converse(l); err != nil {
-					t.Fatal(err)
-				}
-				l.Release()
-				begun := time.Now()
-				next := mustLease(t, p)
-				if d := time.Since(begun); d != tc.after || !next.Fresh() {
-					t.Errorf("the next request waited %v, want %v", d, tc.after)
-				}
-				next.Release()
-			})
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, tc.script)
+			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: tc.threads})
+			l := mustLease(t, p)
+			if l.KeepConn() {
+				t.Error("the application would be asked to keep the connection")
+			}
+			finish(t, l)
+			begun := time.Now()
+			next := mustLease(t, p)
+			if d := time.Since(begun); d != tc.after || !next.Fresh() {
+				t.Errorf("the next request waited %v, want %v", d, tc.after)
+			}
+			next.Release()
 		})
 	}
 }

@@ -23,14 +23,12 @@ import (
 // away, stall and die, and checks after every step what always holds.
 func TestRandomTraffic(t *testing.T) {
 	for seed := range seeds.Of(t, 60) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := newTraffic(t, rand.New(rand.NewPCG(seed, 4)))
-				for i := 0; i < 400 && !t.Failed(); i++ {
-					m.step()
-				}
-				m.finish()
-			})
+		inBubble(t, fmt.Sprint(seed), func(t *testing.T) {
+			m := newTraffic(t, rand.New(rand.NewPCG(seed, 4)))
+			for i := 0; i < 400 && !t.Failed(); i++ {
+				m.step()
+			}
+			m.finish()
 		})
 	}
 }

@@ -31,49 +31,44 @@ var worker = fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
 // to send it; it may be read later all the same. Connections are not kept after that.
 func TestUnreadRequest(t *testing.T) {
 	for name, unused := range map[string]int{"there is room": 0, "there is another": 1} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, worker)
-				peer.Values(fcgitest.ValuesNo)
-				p := autoPool(t, peer, 2)
-				serveSome(t, p, 2)
-				wantKeepAlive(t, p, "on", "")
-				together(t, p, 1+unused, 0)
-				l := sent(t, p, "0s")
-				if unused > 0 { // it is on the one that was used last
-					visit(t, p, Demand{}, 0)
-				}
-				if _, err := answer(l); err != nil {
-					t.Error(err)
-				}
-				l.Release()
-				visit(t, p, Demand{}, 10*time.Second)
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, worker)
+			peer.Values(fcgitest.ValuesNo)
+			p := autoPool(t, peer, 2)
+			serveSome(t, p, 2)
+			wantKeepAlive(t, p, "on", "")
+			together(t, p, 1+unused, 0)
+			l := sent(t, p, "0s")
+			if unused > 0 { // it is on the one that was used last
+				visit(t, p, Demand{}, 0)
+			}
+			finishAnswer(t, l)
+			visit(t, p, Demand{}, 10*time.Second)
 
-				l = sent(t, p, "0s")
-				if !l.RequestUnread() {
-					t.Error("nothing is seen")
-				}
-				if e := l.AbandonUnread(); e != nil {
-					t.Errorf("given up although nobody else was served: %v", e)
-				}
-				time.Sleep(time.Millisecond)
-				l.ProbeServing()
-				synctest.Wait()
-				e := l.AbandonUnread()
-				if e == nil || !errors.Is(e, ErrRequestUnread) || e.Replay != ReplayIdempotent {
-					t.Fatalf("%+v", e)
-				}
-				p.CountReplay(e)
-				l.Release()
-				wantKeepAlive(t, p, "off", "a request on a kept connection was not read")
-				wantCounts(t, p, counts{})
-				if d := visit(t, p, Demand{Fresh: true}, 0); d != 0 {
-					t.Errorf("elsewhere it took %v", d)
-				}
-				if n := p.Snapshot().Instances[0].Replays["ignored"]; n != 1 {
-					t.Errorf("%d replays, want 1", n)
-				}
-			})
+			l = sent(t, p, "0s")
+			if !l.RequestUnread() {
+				t.Error("nothing is seen")
+			}
+			if e := l.AbandonUnread(); e != nil {
+				t.Errorf("given up although nobody else was served: %v", e)
+			}
+			time.Sleep(time.Millisecond)
+			l.ProbeServing()
+			synctest.Wait()
+			e := l.AbandonUnread()
+			if e == nil || !errors.Is(e, ErrRequestUnread) || e.Replay != ReplayIdempotent {
+				t.Fatalf("%+v", e)
+			}
+			p.CountReplay(e)
+			l.Release()
+			wantKeepAlive(t, p, "off", "a request on a kept connection was not read")
+			wantCounts(t, p, counts{})
+			if d := visit(t, p, Demand{Fresh: true}, 0); d != 0 {
+				t.Errorf("elsewhere it took %v", d)
+			}
+			if n := p.Snapshot().Instances[0].Replays["ignored"]; n != 1 {
+				t.Errorf("%d replays, want 1", n)
+			}
 		})
 	}
 	// The last connection that there may be is not given up.
@@ -91,10 +86,7 @@ func TestUnreadRequest(t *testing.T) {
 		if e := l.AbandonUnread(); e != nil {
 			t.Errorf("%v", e)
 		}
-		if out, err := answer(l); err != nil || out != fcgitest.Page {
-			t.Errorf("%q, %v", out, err)
-		}
-		l.Release()
+		finishPage(t, l)
 	})
 }
 
@@ -117,10 +109,7 @@ func TestStoppedIsNotUnread(t *testing.T) {
 		}
 		l.NoteUnread()
 		wantKeepAlive(t, p, "on", "")
-		if _, err := answer(l); err != nil {
-			t.Error(err)
-		}
-		l.Release()
+		finishAnswer(t, l)
 		wantCounts(t, p, counts{idle: 1})
 	})
 }
@@ -137,10 +126,7 @@ func TestSlowRequestIsNotUnread(t *testing.T) {
 		if l.Fresh() || l.RequestUnread() {
 			t.Errorf("fresh: %v, ignored: %v", l.Fresh(), l.RequestUnread())
 		}
-		if _, err := answer(l); err != nil {
-			t.Error(err)
-		}
-		l.Release()
+		finishAnswer(t, l)
 		wantKeepAlive(t, p, "on", "")
 	})
 }
@@ -159,10 +145,7 @@ func TestUnreadRequestIsWaitedFor(t *testing.T) {
 		l.ProbeServing()
 		synctest.Wait()
 		l.NoteUnread()
-		if out, err := answer(l); err != nil || out != fcgitest.Page {
-			t.Errorf("%q, %v", out, err)
-		}
-		l.Release()
+		finishPage(t, l)
 		wantKeepAlive(t, p, "off", "a request on a kept connection was not read")
 		wantCounts(t, p, counts{})
 	})
