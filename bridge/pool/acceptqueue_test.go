@@ -239,10 +239,7 @@ func TestQueueOfQuickRequests(t *testing.T) {
 func TestAnswerThatHasBegunShedsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Ticks(10, time.Second))
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 1, 128, nil }}},
-			Workers:   16,
-		})
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 1, 128, nil }}}, Workers: 16})
 		poll, events := mustLease(t, p), mustLease(t, p)
 		ask(t, poll, "/poll")
 		ask(t, events, "/events")
@@ -316,7 +313,7 @@ func TestNewConnectionIsNotShed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 1})
+		p := poolOf(t, d.dial, Config{Workers: 1})
 		gone := startLease(p)
 		synctest.Wait()
 		next := startLease(p)

@@ -52,10 +52,7 @@ func TestCapacityOfOneThatIsFull(t *testing.T) {
 			s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
 		}
 		small, large := fcgitest.Start(t, fcgitest.Threads(1, 0, page)), fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "small", Dial: small.Dial}, {Addr: "large", Dial: large.Dial}},
-			Workers:   4, ClosesWhenFull: true,
-		})
+		p := newPool(t, Config{Instances: []Instance{{Addr: "small", Dial: small.Dial}, {Addr: "large", Dial: large.Dial}}, Workers: 4, ClosesWhenFull: true})
 		wantCapacity(t, p, 8)
 		var leases []*Lease
 		for range 4 { // two to each
@@ -101,9 +98,7 @@ func TestCapacityOfOneThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &switched{peer: fcgitest.Start(t, fcgitest.Refuse(fcgitest.Overloaded))}
 		b := &switched{peer: fcgitest.Start(t, fcgitest.Hello)}
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "a", Dial: a.dial}, {Addr: "b", Dial: b.dial}}, Workers: 8,
-		})
+		p := newPool(t, Config{Instances: []Instance{{Addr: "a", Dial: a.dial}, {Addr: "b", Dial: b.dial}}, Workers: 8})
 		l := mustLease(t, p)
 		if _, err := converse(l); !errors.Is(err, upstream.ErrOverloaded) {
 			t.Fatal(err)
@@ -156,7 +151,7 @@ func TestCapacityOfASingleInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &switched{peer: fcgitest.Start(t, fcgitest.Hello)}
 		s.down.Store(true)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: s.dial}}, Workers: 3})
+		p := poolOf(t, s.dial, Config{Workers: 3})
 		if _, err := p.Lease(t.Context(), Demand{}); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatal(err)
 		}

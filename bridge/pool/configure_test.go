@@ -118,7 +118,7 @@ func TestWaitTimeoutChanges(t *testing.T) {
 
 func TestDialTimeoutChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: make(dialer).dial}}, Workers: 2, WaitTimeout: time.Minute})
+		p := poolOf(t, make(dialer).dial, Config{Workers: 2, WaitTimeout: time.Minute})
 		old := startLease(p)
 		synctest.Wait()
 		configure(t, p, func(c *Config) { c.DialTimeout = 5 * time.Second })

@@ -73,7 +73,7 @@ func TestFewerWorkersUnderLoad(t *testing.T) {
 func TestFewerWorkersWhileDialling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, peer := make(dialer), fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 3})
+		p := poolOf(t, d.dial, Config{Workers: 3})
 		all := []*leasing{startLease(p), startLease(p), startLease(p)}
 		wantCounts(t, p, counts{dialing: 3})
 		configure(t, p, workers(1))

@@ -23,7 +23,7 @@ func TestFullBacklogIsWaitedFor(t *testing.T) {
 			tries = append(tries, time.Since(started))
 			return nil, &net.OpError{Op: "dial", Net: "unix", Err: syscall.EAGAIN}
 		}
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 1, WaitTimeout: time.Second})
+		p := poolOf(t, dial, Config{Workers: 1, WaitTimeout: time.Second})
 		g := startLease(p)
 		<-g.done
 		if !errors.Is(g.err, ErrWaitTimeout) || g.after != time.Second {
@@ -53,7 +53,7 @@ func TestBacklogThatHasRoomAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer queued.Close()
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: ln.Dial}}, Workers: 1})
+		p := poolOf(t, ln.Dial, Config{Workers: 1})
 		g := startLease(p)
 		time.Sleep(20 * time.Millisecond)
 		fcgitest.Serve(t, ln, ln.Dial, "memory", fcgitest.Hello)
@@ -133,7 +133,7 @@ func TestRefusedFromTheStart(t *testing.T) {
 func TestFailedDialMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 1})
+		p := poolOf(t, d.dial, Config{Workers: 1})
 		first, second := startLease(p), startLease(p)
 		synctest.Wait()
 		why := errors.New("no route to host")

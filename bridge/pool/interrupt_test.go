@@ -99,7 +99,7 @@ func TestResume(t *testing.T) {
 // next request on the connection tell whether it harms.
 func TestInterruptRaces(t *testing.T) {
 	peer := fcgitest.Start(t, fcgitest.Hello)
-	p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 2, WaitTimeout: time.Minute})
+	p := poolOf(t, peer.Dial, Config{Workers: 2, WaitTimeout: time.Minute})
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {

@@ -171,7 +171,7 @@ func TestNextTimesOutAndGoesOn(t *testing.T) {
 func TestSendTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.ReadsNothing)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, SendTimeout: 7 * time.Second})
+		p := poolOf(t, peer.Dial, Config{Workers: 1, SendTimeout: 7 * time.Second})
 		l := mustLease(t, p)
 		started := time.Now()
 		err := l.Write(make([]byte, 1<<20))

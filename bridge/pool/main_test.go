@@ -51,16 +51,23 @@ func newPool(t testing.TB, cfg Config) *Pool {
 	return p
 }
 
+// poolOf is newPool for one instance.
+func poolOf(t testing.TB, dial func(context.Context) (net.Conn, error), cfg Config) *Pool {
+	t.Helper()
+	cfg.Instances = []Instance{{Addr: "app", Dial: dial}}
+	return newPool(t, cfg)
+}
+
 // poolFor returns a pool with the given number of workers for one peer.
 func poolFor(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 	t.Helper()
-	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers})
+	return poolOf(t, peer.Dial, Config{Workers: workers})
 }
 
 // threadedPool is poolFor for an application that turns connections away.
 func threadedPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 	t.Helper()
-	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, ClosesWhenFull: true})
+	return poolOf(t, peer.Dial, Config{Workers: workers, ClosesWhenFull: true})
 }
 
 func mustLease(t testing.TB, p *Pool) *Lease {

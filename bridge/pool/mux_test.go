@@ -22,10 +22,7 @@ var whole = Demand{Buffered: true}
 // muxPool returns a pool whose requests share connections to peer.
 func muxPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 	t.Helper()
-	return newPool(t, Config{
-		Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, Multiplex: MultiplexOn,
-		SendTimeout: time.Minute,
-	})
+	return poolOf(t, peer.Dial, Config{Workers: workers, Multiplex: MultiplexOn, SendTimeout: time.Minute})
 }
 
 // Many requests at once on one connection: each gets its own answer, however the
@@ -118,7 +115,7 @@ func TestOneDialForAll(t *testing.T) {
 	} {
 		inBubble(t, tc.name, func(t *testing.T) {
 			d := make(dialer)
-			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 500, Multiplex: tc.multiplex})
+			p := poolOf(t, d.dial, Config{Workers: 500, Multiplex: tc.multiplex})
 			peer := fcgitest.Start(t, fcgitest.MuxPage)
 			peer.Values(fcgitest.ValuesYes)
 			var all []*leasing
@@ -147,7 +144,7 @@ func TestOneDialForAll(t *testing.T) {
 func TestOneFailedDialForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 50, Multiplex: MultiplexOn})
+		p := poolOf(t, d.dial, Config{Workers: 50, Multiplex: MultiplexOn})
 		var all []*leasing
 		for range 30 {
 			all = append(all, startLeasing(p, whole))
@@ -190,7 +187,7 @@ func TestQueryWhetherItMultiplexes(t *testing.T) {
 		inBubble(t, tc.name, func(t *testing.T) {
 			peer := fcgitest.Start(t, fcgitest.MuxPage)
 			peer.Values(tc.values)
-			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 20, Multiplex: MultiplexAuto})
+			p := poolOf(t, peer.Dial, Config{Workers: 20, Multiplex: MultiplexAuto})
 			serve(t, p)
 			for range ownConns {
 				defer leaseFor(t, p, whole).Release()

@@ -152,10 +152,7 @@ func TestFailTellsWaiters(t *testing.T) {
 		"backlog full":          func() func(context.Context) (net.Conn, error) { return failingDial(syscall.EAGAIN) },
 	} {
 		inBubble(t, name, func(t *testing.T) {
-			p := newPool(t, Config{
-				Workers: 1, DialTimeout: time.Minute, WaitTimeout: time.Minute,
-				Instances: []Instance{{Addr: "a", Dial: dial()}},
-			})
+			p := newPool(t, Config{Workers: 1, DialTimeout: time.Minute, WaitTimeout: time.Minute, Instances: []Instance{{Addr: "a", Dial: dial()}}})
 			var held <-chan result
 			if name == "all connections taken" {
 				held = startConverse(mustLease(t, p))

@@ -54,7 +54,7 @@ func TestNothingIsDialledAhead(t *testing.T) {
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 4, IdleTimeout: 5 * time.Second})
+		p := poolOf(t, peer.Dial, Config{Workers: 4, IdleTimeout: 5 * time.Second})
 		a, b := mustLease(t, p), mustLease(t, p)
 		for _, l := range []*Lease{a, b} {
 			if _, err := converse(l); err != nil {
@@ -98,7 +98,7 @@ func TestIdleTimeoutStartsOver(t *testing.T) {
 func TestIdleTimeoutBesideAWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 2, DialTimeout: 10 * time.Second, WaitTimeout: 10 * time.Second})
+		p := poolOf(t, d.dial, Config{Workers: 2, DialTimeout: 10 * time.Second, WaitTimeout: 10 * time.Second})
 		g := startLease(p)
 		near, far := fcgitest.Pipe()
 		d <- dialed{conn: near}
@@ -142,7 +142,7 @@ func TestDialTimeout(t *testing.T) {
 func TestWaitTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, WaitTimeout: 3 * time.Second})
+		p := poolOf(t, peer.Dial, Config{Workers: 1, WaitTimeout: 3 * time.Second})
 		l := mustLease(t, p)
 		g := startLease(p)
 		<-g.done
@@ -226,7 +226,7 @@ func TestCancelledWaiter(t *testing.T) {
 func TestCancelledWaitersDialIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 1})
+		p := poolOf(t, d.dial, Config{Workers: 1})
 		gone := startLease(p)
 		synctest.Wait()
 		next := startLease(p)
@@ -250,7 +250,7 @@ func TestCancelledWaitersDialIsNotLost(t *testing.T) {
 func TestUnusedConnectionIsNeverKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 1})
+		p := poolOf(t, d.dial, Config{Workers: 1})
 		gone := startLease(p)
 		synctest.Wait()
 		gone.cancel()
@@ -377,7 +377,7 @@ func TestClose(t *testing.T) {
 
 func TestCloseEndsDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: make(dialer).dial}}, Workers: 1, DialTimeout: time.Hour})
+		p := poolOf(t, make(dialer).dial, Config{Workers: 1, DialTimeout: time.Hour})
 		g := startLease(p)
 		synctest.Wait()
 		p.Close()

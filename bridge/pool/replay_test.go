@@ -117,10 +117,7 @@ func TestAcceptThenClose(t *testing.T) {
 		{"after the request of a process", false, fcgitest.ResetBeforeReading, 0, ReplayNever},
 	} {
 		inBubble(t, tc.name, func(t *testing.T) {
-			p := newPool(t, Config{
-				Instances: []Instance{{Addr: "app", Dial: fcgitest.Start(t, tc.script).Dial}},
-				Workers:   1, ClosesWhenFull: tc.turnsAway,
-			})
+			p := poolOf(t, fcgitest.Start(t, tc.script).Dial, Config{Workers: 1, ClosesWhenFull: tc.turnsAway})
 			l := mustLease(t, p)
 			defer l.Release()
 			time.Sleep(tc.pause)

@@ -26,7 +26,7 @@ func TestFullTCPBacklogIsNotDown(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 4})
+		p := poolOf(t, dial, Config{Workers: 4})
 		busy := mustLease(t, p)
 		g := startLease(p)
 		<-g.done
@@ -86,7 +86,7 @@ func TestOneLeavesWhileBacklogIsFull(t *testing.T) {
 			}
 			return peer.Dial(ctx)
 		}
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 16, Multiplex: MultiplexOn, WaitTimeout: 20 * time.Second})
+		p := poolOf(t, dial, Config{Workers: 16, Multiplex: MultiplexOn, WaitTimeout: 20 * time.Second})
 		own := mustLease(t, p)
 		slow.Store(true)
 		a := startLeasing(p, whole)
@@ -106,7 +106,7 @@ func TestOneLeavesWhileBacklogIsFull(t *testing.T) {
 func TestNoReplayDoesNotStarve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 2, ClosesIdle: true})
+		p := poolOf(t, peer.Dial, Config{Workers: 2, ClosesIdle: true})
 		stop := make(chan struct{})
 		done := make(chan struct{})
 		for range 4 { // 4 at a time for 2 workers, 10 ms each
@@ -198,7 +198,7 @@ func TestIdleIsUsedWhileAnotherDials(t *testing.T) {
 			}
 			return peer.Dial(ctx)
 		}
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 4, ClosesIdle: true})
+		p := poolOf(t, dial, Config{Workers: 4, ClosesIdle: true})
 		var ls []*Lease
 		for range 3 {
 			ls = append(ls, mustLease(t, p))
@@ -234,7 +234,7 @@ func TestShortFullBacklog(t *testing.T) {
 			}
 			return peer.Dial(ctx)
 		}
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 16, WaitTimeout: time.Second})
+		p := poolOf(t, dial, Config{Workers: 16, WaitTimeout: time.Second})
 		full.Store(true)
 		var gs []*leasing
 		for range 16 {
@@ -257,7 +257,7 @@ func TestShortFullBacklog(t *testing.T) {
 func TestRestartUnderLongPolls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 4})
+		p := poolOf(t, peer.Dial, Config{Workers: 4})
 		l := mustLease(t, p)
 		time.Sleep(10 * time.Second)
 		go peer.Restart(300 * time.Millisecond)

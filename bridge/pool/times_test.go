@@ -121,7 +121,7 @@ func TestOneRequestPerConnection(t *testing.T) {
 	} {
 		inBubble(t, name, func(t *testing.T) {
 			peer := fcgitest.Start(t, tc.script)
-			p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: tc.threads})
+			p := poolOf(t, peer.Dial, Config{Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: tc.threads})
 			l := mustLease(t, p)
 			if l.KeepConn() {
 				t.Error("the application would be asked to keep the connection")
