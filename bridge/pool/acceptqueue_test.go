@@ -75,8 +75,8 @@ func wantShed(t testing.TB, p *Pool, want uint64) {
 	}
 }
 
-// A request whose connection waits to be accepted is served when that was seen twice:
-// one of those that are idle is closed.
+// When a connection was seen waiting to be accepted twice, an idle connection is closed, and
+// the request is served.
 func TestIdleConnectionIsShed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := startForked(t, 2)
@@ -98,8 +98,8 @@ func TestIdleConnectionIsShed(t *testing.T) {
 	})
 }
 
-// Where the others are used all the time, the next that is handed back is closed; none
-// is while it is used.
+// If the other connections are used all the time, the next one that is released is closed.
+// None is closed while it is used.
 func TestUsedConnectionIsShedNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startForked(t, 2).pool(t)
@@ -134,7 +134,7 @@ func TestUsedConnectionIsShedNext(t *testing.T) {
 	})
 }
 
-// Who waits in the pool does not take the place of one that waits to be accepted.
+// A request that waits in the pool does not overtake one that waits to be accepted.
 func TestWaiterDoesNotOvertakeTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := startForked(t, 2)
@@ -162,9 +162,8 @@ func TestWaiterDoesNotOvertakeTheQueue(t *testing.T) {
 	})
 }
 
-// However many seem to wait, no more are closed than of ours can be among them, once a
-// second, and the log is told once. A long-poll may be one that waits, as far as can be
-// seen.
+// However many connections seem to wait, no more are closed than may be among them, once a
+// second, and the log is told once. A long-poll counts as one that may wait.
 func TestShedsOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
@@ -264,8 +263,7 @@ func TestAnswerThatHasBegunShedsNothing(t *testing.T) {
 	})
 }
 
-// Nobody looks unless something can have been waiting for a while, and for another of
-// ours.
+// The queue is read only if a connection may have waited for a while, and there are others.
 func TestQueueIsNotLookedAtForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := startForked(t, 8)
@@ -282,8 +280,8 @@ func TestQueueIsNotLookedAtForNothing(t *testing.T) {
 	})
 }
 
-// What is owed to a queue is forgotten when it turns out to be empty, or cannot be
-// seen any more.
+// Connections that are to be shed are not, if the queue turns out to be empty or cannot be
+// read any more.
 func TestNothingIsShedForAnEmptyQueue(t *testing.T) {
 	for name, then := range map[string]error{"empty": nil, "unknown": errors.ErrUnsupported} {
 		inBubble(t, name, func(t *testing.T) {
@@ -308,7 +306,7 @@ func TestNothingIsShedForAnEmptyQueue(t *testing.T) {
 	}
 }
 
-// A connection that was never used does not help those that wait: it may be one.
+// A connection that was never used is not shed: it may be in the queue itself.
 func TestNewConnectionIsNotShed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
@@ -333,7 +331,7 @@ func TestNewConnectionIsNotShed(t *testing.T) {
 	})
 }
 
-// A connection on which the application has answered a question has been accepted.
+// A connection on which the application has replied to a query has been accepted.
 func TestProvedConnectionIsNotInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
@@ -355,7 +353,7 @@ func TestProvedConnectionIsNotInTheQueue(t *testing.T) {
 	})
 }
 
-// A queue that cannot be seen is asked for once a minute. What was seen before does not
+// A queue that cannot be read is tried again once a minute. What was seen before does not
 // count.
 func TestQueueThatCannotBeSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -54,8 +54,8 @@ func wantAtWork(t testing.TB, p *Pool, atWork, idle, capacity int) {
 	}
 }
 
-// The next request does not wait for a process that works on: it gets another connection,
-// and so do those after it, until the process is back.
+// Requests do not wait for a process that works on: they get other connections until the
+// process is back.
 func TestRequestsAvoidAProcessAtWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 3)
@@ -100,8 +100,8 @@ func TestProcessIsBackInAMoment(t *testing.T) {
 	})
 }
 
-// A process that works on holds a worker: there is no connection more for it. Who waits
-// gets the first one that is back.
+// A process that works on holds a worker: no connection is made in its place. The first
+// process that is back serves the request that waits.
 func TestProcessesAtWorkCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 2)
@@ -120,7 +120,7 @@ func TestProcessesAtWorkCount(t *testing.T) {
 	})
 }
 
-// One that works for too long is given up, and its room is free.
+// After workMax, a process at work does not count any more.
 func TestProcessAtWorkForTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 1)
@@ -190,8 +190,8 @@ func TestProcessDiesAtWork(t *testing.T) {
 	})
 }
 
-// Who drains an instance waits for its processes, too; who removes it does not, nor who
-// closes the pool. With fewer workers none is kept that is too many.
+// Drain waits for processes at work; Remove and Close do not. If there are too many
+// connections after Workers was lowered, theirs are closed.
 func TestProcessAtWorkEnds(t *testing.T) {
 	atWork := func(t *testing.T) *Pool {
 		p, _ := phpPool(t, 2)
@@ -246,8 +246,8 @@ func TestProcessAtWorkEnds(t *testing.T) {
 	})
 }
 
-// Where it cannot be seen whether a process is back, or what is seen may be a proxy, the
-// process is asked.
+// If it cannot be seen whether a process is back, or what is seen may be a proxy, a query is
+// sent.
 func TestProcessIsQueried(t *testing.T) {
 	for name, hide := range map[string]func(*Instance){
 		"it cannot be seen": func(in *Instance) { in.Unread = nil },
@@ -292,8 +292,8 @@ func (allRead) Bytes() (int, error)         { return 0, nil }
 func (allRead) Await(context.Context) error { return nil }
 func (allRead) AwaitUntil(time.Time) error  { return nil }
 
-// A process that closes its connection when it was asked is not asked for a while. If it
-// can be seen that does; else connections are not kept meanwhile.
+// A process that closes its connection after a query gets none for a while. Meanwhile
+// connections are kept only if it can be seen whether the process is back.
 func TestProcessClosesWhenQueried(t *testing.T) {
 	for name, sees := range map[string]bool{"seen": true, "not seen": false} {
 		inBubble(t, name, func(t *testing.T) {
@@ -353,7 +353,7 @@ func TestLeavesWhileAProcessIsAtWork(t *testing.T) {
 	})
 }
 
-// A process that never answers when it is asked is not taken for one at work for ever.
+// A process that never replies to queries does not count as being at work for ever.
 func TestProcessIsMute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, worksOn)

@@ -44,8 +44,8 @@ func wantCapacity(t testing.TB, p *Pool, want int) {
 	}
 }
 
-// Capacity falls with the connection that one of two instances turns away, and grows
-// back with what that is believed to hold.
+// Capacity falls when one of two instances turns a connection away, and grows as that
+// instance is believed to hold more again.
 func TestCapacityOfOneThatIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		page := func(s *fcgitest.Session, r *fcgitest.Request) {
@@ -119,8 +119,8 @@ func TestCapacityOfOneThatIsDown(t *testing.T) {
 	})
 }
 
-// If all instances are down, all count: nothing would be asked for otherwise, and so
-// nobody find out that they are back. The first that is back counts alone.
+// If all instances are down, all count: otherwise no request would start, and find out that
+// they are back. The first instance that is back counts alone.
 func TestCapacityWhenAllAreDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := []*switched{{}, {}, {}}

@@ -17,7 +17,7 @@ type shortCodec struct{ plainCodec }
 
 func (shortCodec) KeepAlive() bool { return false }
 
-// What a protocol has not got is not used, whatever the pool is told.
+// Features that the protocol does not have are not used, whatever the Config says.
 func TestCapabilities(t *testing.T) {
 	for name, tc := range map[string]struct {
 		codec   upstream.Codec

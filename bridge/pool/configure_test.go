@@ -98,7 +98,7 @@ func TestIdleTimeoutChanges(t *testing.T) {
 	})
 }
 
-// Who waits may do so for as long as when it came.
+// A waiter may wait for as long as when it began.
 func TestWaitTimeoutChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, WaitTimeout: 7 * time.Second})
@@ -185,8 +185,8 @@ func TestCloseDelayChanges(t *testing.T) {
 	})
 }
 
-// No connection is kept from then on, nor was any that is unused. What the application
-// was told when a request began still holds at its end.
+// No connection is kept after the change, nor one that was idle. A request ends as the
+// application was told when it began.
 func TestKeepAliveChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 3})
@@ -215,8 +215,7 @@ func TestKeepAliveChanges(t *testing.T) {
 	})
 }
 
-// An application with threads is given time to close the connection that it was told not
-// to keep.
+// A threaded application is given time to close a connection that it was told not to keep.
 func TestKeepAliveOfThreadsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, ClosesWhenFull: true, KeepAlive: KeepOff})

@@ -32,8 +32,8 @@ func TestFewerWorkersWhenIdle(t *testing.T) {
 	})
 }
 
-// Connections that are used are closed as their requests end, whoever waits, until there
-// are as many as may be.
+// Busy connections are closed as their requests end, even if others wait, until there are no
+// more than Workers.
 func TestFewerWorkersUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 5})
@@ -68,8 +68,8 @@ func TestFewerWorkersUnderLoad(t *testing.T) {
 	})
 }
 
-// A connection that was being made is used and then closed if it is too many, and is
-// closed at once if nobody wants it any more.
+// A connection that was being dialled is used, and closed after that if it is one too many.
+// It is closed at once if no request needs it.
 func TestFewerWorkersWhileDialling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, peer := make(dialer), fcgitest.Start(t, fcgitest.Hello)
@@ -148,7 +148,7 @@ func TestMoreWorkers(t *testing.T) {
 	})
 }
 
-// An application that was found to be full holds no more because it is asked to.
+// An application that was found to be full is not believed to hold more when Workers grows.
 func TestWorkersOfOneThatIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Refuse(fcgitest.Overloaded)), 4)

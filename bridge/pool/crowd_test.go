@@ -35,8 +35,8 @@ func (m *crowd) configure(change func(*Config)) {
 	}
 	cfg.IdleTimeout = time.Duration(1+m.rng.IntN(5)) * time.Second
 	change(&cfg)
-	// As Configure does it, but looked at in the same instant: who was on the way since the
-	// last check went by what held until now.
+	// Like Configure, with a check in the same critical section: what has changed since the
+	// last check was bounded by the old Config.
 	m.pool.mu.Lock()
 	m.check()
 	err := m.pool.configure(cfg)
@@ -163,7 +163,7 @@ func (m *crowd) check() {
 	}
 }
 
-// finish looks for what is left of those that have gone, when nobody uses anything.
+// finish looks for what is left of removed instances when nothing is in use.
 func (m *crowd) finish() {
 	m.pool.mu.Lock()
 	defer m.pool.mu.Unlock()

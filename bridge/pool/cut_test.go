@@ -95,7 +95,7 @@ func TestRemoveOnAKeptConnection(t *testing.T) {
 	})
 }
 
-// Nothing of an instance is tried, looked at or waited for when it is gone.
+// A removed instance is not dialled or queried, and its queue is not read.
 func TestRemoveEndsWhatIsUnderWay(t *testing.T) {
 	inBubble(t, "outage", func(t *testing.T) {
 		var dials atomic.Int64

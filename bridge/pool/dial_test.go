@@ -128,8 +128,8 @@ func TestRefusedFromTheStart(t *testing.T) {
 	})
 }
 
-// Other waiters are not told of a failure that their own dial may not meet, and
-// the room the failed one leaves is theirs.
+// Other waiters do not get the error of a dial, as theirs may succeed, and they get the room
+// of the dial that failed.
 func TestFailedDialMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
@@ -206,7 +206,7 @@ func TestOneInstanceDown(t *testing.T) {
 		if s := p.Snapshot().Instances[0]; s.DialErrors != 1 || s.State != "down" || time.Since(started) != 0 {
 			t.Errorf("%d attempts at the one that is %s, took %v, want 1, down, 0s", s.DialErrors, s.State, time.Since(started))
 		}
-		// It is tried after 1, 2, 4, 8, 16 and then every 30 seconds, by nobody's request.
+		// The pool dials it after 1, 2, 4, 8, 16 and then every 30 seconds.
 		attempts := uint64(1)
 		for _, pause := range []int{1, 2, 4, 8, 16, 30, 30} {
 			time.Sleep(time.Duration(pause)*time.Second - time.Nanosecond)

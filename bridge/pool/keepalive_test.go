@@ -33,7 +33,7 @@ func page(s *fcgitest.Session, r *fcgitest.Request) {
 	s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
 }
 
-// libfcgi is how it answers questions.
+// libfcgi replies to queries as libfcgi does.
 func libfcgi(peer *fcgitest.Peer) *fcgitest.Peer {
 	peer.Values(fcgitest.ValuesLibfcgi)
 	return peer
@@ -66,8 +66,8 @@ func wantKeepAlive(t testing.TB, p *Pool, want, why string) {
 	}
 }
 
-// What an application answers to questions on the first connection that it was to keep
-// says whether more are kept, or that it must be tried out.
+// The replies on the first connection that may be kept say whether connections are kept, or
+// that a trial decides.
 func TestKeepAliveByAnswers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		script fcgitest.Script
@@ -174,8 +174,8 @@ func TestLockAroundAcceptUnderLoad(t *testing.T) {
 	})
 }
 
-// What was found out is doubted after a while: a mistake on a busy machine does not last.
-// Each time it lasts longer.
+// A refusal ends after a while: a mistake on a busy machine does not last. Each time it lasts
+// longer.
 func TestRefusalIsRechecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hung := fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold)
@@ -440,7 +440,7 @@ func TestEndsWhileKeepAliveIsFoundOut(t *testing.T) {
 	}
 }
 
-// An application that closes its connections when it is asked keeps them if it is not.
+// An application that closes its connections after queries keeps them without.
 func TestClosesWhenQueried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
@@ -459,7 +459,7 @@ func TestClosesWhenQueried(t *testing.T) {
 	})
 }
 
-// Who cannot be connected to is forgotten.
+// What is known of an instance that cannot be connected to is forgotten.
 func TestGoneIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold))

@@ -62,8 +62,7 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// A request that was not sent whole leaves a connection nobody can use, whatever
-// the application answered.
+// A connection on which a request was not sent whole is not used again, whatever the answer.
 func TestUnsentRequestPoisons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.BodyUnread), 1)

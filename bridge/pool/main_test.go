@@ -247,7 +247,7 @@ func wantCounts(t testing.TB, p *Pool, want ...counts) {
 	}
 }
 
-// dialer is a Dial that does as it is told, call by call.
+// dialer is a Dial whose results the test sends, one for each call.
 type dialer chan dialed
 
 type dialed struct {
@@ -255,7 +255,7 @@ type dialed struct {
 	err  error
 }
 
-// dial waits to be told, or for ctx.
+// dial waits for a result, or the end of ctx.
 func (d dialer) dial(ctx context.Context) (net.Conn, error) {
 	select {
 	case r := <-d:

@@ -272,7 +272,7 @@ func TestDrainMeetsADial(t *testing.T) {
 	})
 }
 
-// Requests that share a connection may end on it, and nobody joins them.
+// Requests that share a connection to a draining instance may end, and no other joins them.
 func TestDrainShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := fcgitest.Start(t, fcgitest.MuxPage), fcgitest.Start(t, fcgitest.MuxPage)

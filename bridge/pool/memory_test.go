@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
-// purse is a budget that is never exceeded, and must be given back.
+// purse is a budget that is never exceeded. All of it must be released.
 type purse struct {
 	mu         sync.Mutex
 	left, most int // most is how much was reserved at once

@@ -152,8 +152,8 @@ func (m *model) answerDial() {
 	}
 }
 
-// settle lets everybody run until nothing happens any more without time passing,
-// and notes which requests have got an answer.
+// settle waits until nothing more happens without time passing, and notes which requests
+// have got a lease.
 func (m *model) settle() {
 	synctest.Wait()
 	var still []*leasing
@@ -196,8 +196,8 @@ func (m *model) check() {
 	}
 }
 
-// checkSettled holds when nothing is going on: what the pool counts is what there
-// is, and nobody waits who could be served.
+// checkSettled holds when nothing happens: the pool's counts are right, and no request waits
+// that could be served.
 func (m *model) checkSettled() {
 	p := m.pool
 	p.mu.Lock()

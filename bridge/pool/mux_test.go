@@ -89,8 +89,8 @@ func TestStreamsAreWithinTheBudget(t *testing.T) {
 	})
 }
 
-// A body that is not read may stop a multiplexing application from reading on, so
-// requests that have one are kept apart from those that have none.
+// A body that is not read may stop a multiplexing application from reading on, so requests
+// with bodies do not share connections with others.
 func TestBodiesAreKeptApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxPage), 8)
@@ -162,9 +162,8 @@ func TestOneFailedDialForAll(t *testing.T) {
 	})
 }
 
-// The application is asked with exactly one name, when there are so many connections
-// that sharing one is of use, and believed. Whatever it does with the question, the
-// request is served.
+// A query for exactly one name is sent when there are so many connections that sharing is of
+// use, and the reply is believed. The request is served in any case.
 func TestQueryWhetherItMultiplexes(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -224,9 +223,9 @@ func TestQueryWhetherItMultiplexes(t *testing.T) {
 	}
 }
 
-// A request that is given up is aborted; the others on its connection go on, its
-// worker stays charged until the application has ended it, and what it says after
-// that reaches nobody.
+// A request that is given up is aborted. The others on its connection go on. Its worker
+// counts as busy until the application has ended the request, and what comes after that
+// reaches no request.
 func TestAbortedStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.MuxAbortTail(time.Second))
@@ -352,8 +351,8 @@ func TestCantMultiplex(t *testing.T) {
 	})
 }
 
-// An application that stops reading is given up after SendTimeout; a request that
-// never left may be sent again.
+// If the application stops reading, the connection ends after SendTimeout. A request that
+// was not sent may be sent again.
 func TestStuckReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100)

@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
-// Requests that lie in the queue of a socket that nobody accepts on are told at once that
-// nobody read them.
+// Requests in the accept queue of a socket on which nobody accepts fail at once, as requests
+// that were never read.
 func TestFail(t *testing.T) {
 	for _, m := range []Multiplex{MultiplexOff, MultiplexAuto, MultiplexOn} {
 		synctest.Test(t, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestFailLooksTwice(t *testing.T) {
 	}
 }
 
-// Those who wait for a connection do not wait for one that nobody accepts.
+// Requests that wait for a connection do not wait for an instance on which nobody accepts.
 func TestFailTellsWaiters(t *testing.T) {
 	for name, dial := range map[string]func() func(context.Context) (net.Conn, error){
 		"all connections taken": func() func(context.Context) (net.Conn, error) { return fcgitest.Listen(128).Dial },
@@ -191,7 +191,7 @@ func TestFailOfOne(t *testing.T) {
 	})
 }
 
-// Nothing at all has come on a socket that nobody accepts on, whoever asks the system.
+// Over a socket, too, nothing has come while nobody accepts.
 func TestFailOnASocket(t *testing.T) {
 	for _, m := range []Multiplex{MultiplexOff, MultiplexOn} {
 		ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))

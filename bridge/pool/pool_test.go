@@ -93,8 +93,8 @@ func TestIdleTimeoutStartsOver(t *testing.T) {
 	})
 }
 
-// A connection that becomes idle while somebody waits for a fresh one is closed
-// in time too.
+// A connection that becomes idle while a request waits for a fresh one is closed in time,
+// too.
 func TestIdleTimeoutBesideAWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
@@ -245,8 +245,8 @@ func TestCancelledWaitersDialIsNotLost(t *testing.T) {
 	})
 }
 
-// A dial that nobody waits for any more is not kept: it would hold a worker of
-// the application without ever having been used.
+// A connection that no request needs any more when it is made is not kept: it would hold a
+// worker of the application without having been used.
 func TestUnusedConnectionIsNeverKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
@@ -320,8 +320,8 @@ func TestLeaseFreshEvictsIdle(t *testing.T) {
 	})
 }
 
-// A waiter that wants a fresh connection is not given a used one, and the used
-// one is given up for it.
+// A waiter that needs a fresh connection does not get a used one. The used one is closed to
+// make room.
 func TestLeaseFreshWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)

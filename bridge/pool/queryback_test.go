@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// overSocket is a connection over a real socket, on which the application was asked, and
-// the application's end.
+// overSocket is a connection over a real socket, on which a query was sent, and the other
+// end of the socket.
 func overSocket(t *testing.T) (c *conn, far net.Conn) {
 	t.Helper()
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
@@ -33,7 +33,7 @@ func overSocket(t *testing.T) (c *conn, far net.Conn) {
 	return c, far
 }
 
-// sendAnswer has the application answer the question. It can be read at once.
+// sendAnswer has the application reply. The reply can be read at once.
 func sendAnswer(t *testing.T, far net.Conn) {
 	t.Helper()
 	if _, err := far.Write(fcgi.AppendGetValuesResult(nil, fcgi.Value{Name: fcgi.MpxsConns, Value: "0"})); err != nil {
@@ -63,8 +63,8 @@ func TestAnswerHasComeBefore(t *testing.T) {
 	}
 }
 
-// A late answer to a question shows that the connection was accepted, and that what was sent
-// after the question may have been read.
+// A late reply to a query shows that the connection was accepted, and that what was sent
+// after the query may have been read.
 func TestAnsweredIsAccepted(t *testing.T) {
 	c, far := overSocket(t)
 	if !c.notAccepted() {

@@ -130,8 +130,8 @@ func TestAcceptThenClose(t *testing.T) {
 	}
 }
 
-// On a socket a kept connection is looked at before it is used: one that was
-// closed, or said something, is not used.
+// A kept connection over a socket is checked before it is used: if it was closed, or
+// something has come, it is not used.
 func TestStaleConnectionIsNotUsed(t *testing.T) {
 	for name, afterwards := range map[string]func(*fcgitest.Session){
 		"closed": func(*fcgitest.Session) {},

@@ -10,7 +10,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// The end of STDOUT is told, once for each record that says so, on connections of all kinds.
+// The end of STDOUT is an event, once for each record that says so, on connections of all
+// kinds.
 func TestEndOfStdout(t *testing.T) {
 	for name, tc := range map[string]struct {
 		script func(p fcgitest.Pace, e fcgitest.Ending, parts ...string) fcgitest.Script
@@ -47,7 +48,7 @@ func TestEndOfStdout(t *testing.T) {
 	}
 }
 
-// An application that knows no questions says so, in time or in the middle of what follows.
+// An application without queries says so, in time or in the middle of what follows.
 func TestUnknownType(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -73,7 +74,7 @@ func TestUnknownType(t *testing.T) {
 			}
 		})
 	}
-	// On a connection that is shared it is nobody's.
+	// On a shared connection it belongs to no request.
 	synctest.Test(t, func(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.Multiplexed(func(s *fcgitest.Session, r *fcgitest.Request) {
 			s.Send(fcgitest.Record(fcgitest.UnknownTypeRecord, 0, []byte{fcgitest.GetValues, 0, 0, 0, 0, 0, 0, 0}), fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
@@ -84,8 +85,8 @@ func TestUnknownType(t *testing.T) {
 	})
 }
 
-// One connection that was turned away does not have the next requests wait for an answer
-// to a question that the application ignores: it is there, it accepts.
+// After one connection was turned away, the next requests do not wait for a reply of an
+// application that ignores queries: it accepts connections.
 func TestSilentApplicationThatTurnedOneAway(t *testing.T) {
 	for _, demand := range []Demand{whole, {Buffered: true, Body: true, NoReplay: true}} {
 		for _, later := range []time.Duration{0, 5 * time.Second, 50 * time.Second} {

@@ -41,8 +41,8 @@ func TestFullTCPBacklogIsNotDown(t *testing.T) {
 	})
 }
 
-// A client that leaves during a restart does not fail those that wait for the same
-// connection.
+// A client that leaves during a restart does not fail the other requests that wait for the
+// same connection.
 func TestOneLeavesDuringRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.MuxPage)
@@ -102,7 +102,7 @@ func TestOneLeavesWhileBacklogIsFull(t *testing.T) {
 	})
 }
 
-// A request that must not be sent again does not starve behind those that may.
+// A request that must not be sent again does not starve behind requests that may be.
 func TestNoReplayDoesNotStarve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
@@ -144,7 +144,7 @@ func TestNoReplayDoesNotStarve(t *testing.T) {
 	})
 }
 
-// An application that answered questions is replaced by one that does not.
+// An application that replied to queries is replaced by one that does not.
 func TestAnotherApplicationOvernight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
@@ -160,7 +160,7 @@ func TestAnotherApplicationOvernight(t *testing.T) {
 			_, err = converse(l)
 			return err
 		}
-		// two at once: beyond what was proven, so it is asked, and answers
+		// two at once: more than was proven, so a query is sent, and it replies
 		hold := leaseFor(t, p, posts)
 		if err := post(); err != nil {
 			t.Fatal(err)

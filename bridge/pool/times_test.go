@@ -137,9 +137,9 @@ func TestOneRequestPerConnection(t *testing.T) {
 	}
 }
 
-// An application that has closed three connections in a row after their first answer
-// is given eofWithin to close the next. If it does not, it is kept, and so are those
-// after it.
+// An application that has closed three connections in a row after their first answer has
+// eofTimeout to close the next. If it does not, that connection is kept, and the next ones
+// are, too.
 func TestClosingAfterEachAnswerIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closes := fcgitest.CloseAfterEnd

@@ -140,7 +140,7 @@ func (m *traffic) oneUser(do func(*user)) {
 	}
 }
 
-// settle lets everybody run until nothing happens any more without time passing.
+// settle waits until nothing more happens without time passing.
 func (m *traffic) settle() {
 	synctest.Wait()
 	m.users = slices.DeleteFunc(m.users, (*user).isOver)
@@ -180,8 +180,8 @@ func (m *traffic) check() {
 	}
 }
 
-// checkSettled holds when nothing is going on: what the pool counts is what there
-// is, and nobody waits who could be served.
+// checkSettled holds when nothing happens: the pool's counts are right, and no request waits
+// that could be served.
 func (m *traffic) checkSettled() {
 	m.check()
 	p := m.pool

@@ -27,8 +27,8 @@ var worker = fcgitest.Each(func(s *fcgitest.Session, r *fcgitest.Request) {
 	}
 })
 
-// A request that is not read on a kept connection is given up, if there is somewhere else
-// to send it; it may be read later all the same. Connections are not kept after that.
+// A request on a kept connection that is not read is given up if it can be sent elsewhere.
+// It may still be read later. Connections are not kept after that.
 func TestUnreadRequest(t *testing.T) {
 	for name, unused := range map[string]int{"there is room": 0, "there is another": 1} {
 		inBubble(t, name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestUnreadRequest(t *testing.T) {
 			}
 		})
 	}
-	// The last connection that there may be is not given up.
+	// The request is not given up if there is no other connection for it.
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, worker)
 		peer.Values(fcgitest.ValuesNo)
@@ -114,7 +114,7 @@ func TestStoppedIsNotUnread(t *testing.T) {
 	})
 }
 
-// What has begun to be read is not ignored, nor what is read and takes its time.
+// A request that was read, in part or slowly answered, does not count as unread.
 func TestSlowRequestIsNotUnread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
@@ -131,8 +131,7 @@ func TestSlowRequestIsNotUnread(t *testing.T) {
 	})
 }
 
-// A request that must not be sent again is waited for, and connections are not kept for
-// those after it.
+// A request that must not be sent again waits on, and connections are not kept for others.
 func TestUnreadRequestIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, worker)
