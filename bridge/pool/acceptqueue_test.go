@@ -388,7 +388,7 @@ func TestQueueThatCannotBeSeen(t *testing.T) {
 func TestAwaitingIsCountedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
-		unheard := func() int {
+		awaiting := func() int {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return p.instances[0].queue.awaiting
@@ -398,11 +398,11 @@ func TestAwaitingIsCountedOnce(t *testing.T) {
 		synctest.Wait()
 		p.takeBack(left.c)
 		l := next.mustLease(t)
-		if n := unheard(); l.c != left.c || n != 1 {
+		if n := awaiting(); l.c != left.c || n != 1 {
 			t.Errorf("%d connections without an answer, want 1; passed on %v", n, l.c == left.c)
 		}
 		l.Release()
-		if n := unheard(); n != 0 {
+		if n := awaiting(); n != 0 {
 			t.Errorf("%d connections without an answer when all are closed", n)
 		}
 	})

@@ -200,10 +200,10 @@ func (m *traffic) checkSettled() {
 			waiting++
 		}
 	}
-	unheard := make(map[*instance]int)
+	awaiting := make(map[*instance]int)
 	for c, all := range bodies {
 		if c.awaiting {
-			unheard[c.inst]++
+			awaiting[c.inst]++
 		}
 		if c.state != busy || c.streams != len(all) || len(all) > 1 && (c.mux == nil || slices.Contains(all, !all[0])) {
 			m.t.Errorf("a connection in state %d with %d streams has requests with bodies %v", c.state, c.streams, all)
@@ -213,8 +213,8 @@ func (m *traffic) checkSettled() {
 	for _, in := range m.crowd.all() {
 		total += in.count[busy] + in.extra
 		m.crowd.checkKept(in)
-		if in.queue.awaiting != unheard[in] {
-			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, unheard[in], in.queue.awaiting)
+		if in.queue.awaiting != awaiting[in] {
+			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, awaiting[in], in.queue.awaiting)
 		}
 	}
 	looked := total - leases // at by requests that were given a connection: is its process back?
