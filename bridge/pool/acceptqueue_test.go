@@ -53,7 +53,7 @@ func visit(t testing.TB, p *Pool, demand Demand, d time.Duration) time.Duration 
 		return 0
 	}
 	defer l.Release()
-	ask(t, l, d.String())
+	send(t, l, d.String())
 	if _, err := answer(l); err != nil {
 		t.Error(err)
 	}
@@ -174,7 +174,7 @@ func TestShedsOnceASecond(t *testing.T) {
 			Logger:    slog.New(slog.NewTextHandler(&log, nil)),
 		})
 		poll := mustLease(t, p)
-		ask(t, poll, "/poll")
+		send(t, poll, "/poll")
 		begun := time.Now()
 		for time.Since(begun) < 10*time.Second {
 			serve(t, p)
@@ -204,7 +204,7 @@ func TestQueueThatMovesOn(t *testing.T) {
 			Workers: 16, IdleTimeout: time.Hour,
 		})
 		poll := mustLease(t, p)
-		ask(t, poll, "/poll")
+		send(t, poll, "/poll")
 		serve(t, p)
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -240,8 +240,8 @@ func TestAnswerThatHasBegunShedsNothing(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Ticks(10, time.Second))
 		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 1, 128, nil }}}, Workers: 16})
 		poll, events := mustLease(t, p), mustLease(t, p)
-		ask(t, poll, "/poll")
-		ask(t, events, "/events")
+		send(t, poll, "/poll")
+		send(t, events, "/events")
 		n := 0
 		for {
 			ev, err := events.Next(time.Now().Add(time.Minute))
@@ -297,7 +297,7 @@ func TestNothingIsShedForAnEmptyQueue(t *testing.T) {
 				Workers: 16, IdleTimeout: time.Hour,
 			})
 			poll := mustLease(t, p)
-			ask(t, poll, "/poll")
+			send(t, poll, "/poll")
 			serve(t, p) // while the queue is seen three times
 			wantCounts(t, p, counts{busy: 1, idle: 1})
 			wantShed(t, p, 0)
@@ -348,7 +348,7 @@ func TestProvedConnectionIsNotInTheQueue(t *testing.T) {
 		<-first
 		<-second
 		if n := len(peer.Asked()); n != 2 || looks > 0 {
-			t.Errorf("%d questions, %d looks; want 2, 0", n, looks)
+			t.Errorf("%d queries, %d looks; want 2, 0", n, looks)
 		}
 	})
 }
@@ -369,7 +369,7 @@ func TestQueueThatCannotBeSeen(t *testing.T) {
 			Workers: 16, IdleTimeout: time.Hour,
 		})
 		poll := mustLease(t, p)
-		ask(t, poll, "/poll")
+		send(t, poll, "/poll")
 		begun := time.Now()
 		for time.Since(begun) < 10*time.Minute {
 			serve(t, p)

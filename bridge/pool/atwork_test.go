@@ -39,7 +39,7 @@ func together(t testing.TB, p *Pool, n int, work time.Duration) {
 		all = append(all, mustLease(t, p))
 	}
 	for _, l := range all {
-		ask(t, l, work.String())
+		send(t, l, work.String())
 		finishAnswer(t, l)
 	}
 	synctest.Wait()
@@ -267,7 +267,7 @@ func TestProcessIsQueried(t *testing.T) {
 			}
 			synctest.Wait()
 			if n := len(peer.Asked()); n != 3 || peer.Accepted() != 1 {
-				t.Errorf("%d questions on %d connections", n, peer.Accepted())
+				t.Errorf("%d queries on %d connections", n, peer.Accepted())
 			}
 			visit(t, p, Demand{}, 2*time.Second)
 			if d := visit(t, p, Demand{}, 0); d != backTimeout {
@@ -314,7 +314,7 @@ func TestProcessClosesWhenQueried(t *testing.T) {
 				synctest.Wait()
 			}
 			if n := len(peer.Asked()); n != 1 {
-				t.Errorf("asked %d times, want once", n)
+				t.Errorf("queried %d times, want once", n)
 			}
 			if sees {
 				wantKeepAlive(t, p, "on", "")
@@ -331,7 +331,7 @@ func TestProcessClosesWhenQueried(t *testing.T) {
 			visit(t, p, Demand{}, 0)
 			synctest.Wait()
 			if n := len(peer.Asked()); n != 2 {
-				t.Errorf("asked %d times, want once more", n)
+				t.Errorf("queried %d times, want once more", n)
 			}
 		})
 	}
@@ -372,7 +372,7 @@ func TestProcessIsMute(t *testing.T) {
 			}
 		}
 		if n := len(peer.Asked()); n != 1 {
-			t.Errorf("asked %d times, want once", n)
+			t.Errorf("queried %d times, want once", n)
 		}
 	})
 }

@@ -65,7 +65,7 @@ func (p *Pool) noteReplies(in *instance) {
 
 // noteClosedIdle notes that the application closed a kept connection.
 func (p *Pool) noteClosedIdle(c *conn) {
-	if a, asked := c.unread.(*replyDue); asked && a.replied {
+	if a, queried := c.unread.(*replyDue); queried && a.replied {
 		p.noteQueryOffends(c.inst)
 	}
 	p.mu.Lock()

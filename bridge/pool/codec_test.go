@@ -60,7 +60,7 @@ func TestCapabilities(t *testing.T) {
 			time.Sleep(lingerTimeout) // for the application to close them
 			wantCounts(t, p, counts{idle: tc.idle})
 			if s := p.Snapshot().Instances[0]; s.Dials != tc.dials || s.Discarded != 0 || len(peer.Asked()) != 0 {
-				t.Errorf("%d dials, %d discarded, %d questions; want %d, 0, 0", s.Dials, s.Discarded, len(peer.Asked()), tc.dials)
+				t.Errorf("%d dials, %d discarded, %d queries; want %d, 0, 0", s.Dials, s.Discarded, len(peer.Asked()), tc.dials)
 			}
 		})
 	}

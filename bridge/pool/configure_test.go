@@ -150,7 +150,7 @@ func TestSendTimeoutOfSharedConnectionsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100)
 		first := leaseFor(t, p, whole)
-		ask(t, first, "/")
+		send(t, first, "/")
 		finishAnswer(t, first)
 		configure(t, p, func(c *Config) { c.SendTimeout = 7 * time.Second })
 		l := leaseFor(t, p, whole)

@@ -196,11 +196,11 @@ func TestFewerWorkersOfSharedConnections(t *testing.T) {
 		configure(t, p, workers(2))
 		waiting := startLeasing(p, whole)
 		for _, l := range all[:3] {
-			ask(t, l, "/")
+			send(t, l, "/")
 			finishAnswer(t, l)
 			wantCounts(t, p, counts{busy: 3})
 		}
-		ask(t, all[3], "/")
+		send(t, all[3], "/")
 		if _, err := answer(all[3]); err != nil {
 			t.Error(err)
 		}

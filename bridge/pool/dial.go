@@ -54,7 +54,7 @@ func (p *Pool) begin(d *dial) {
 // that was never used is not kept.
 func (p *Pool) dial(d *dial) {
 	c, w, in := d.conn, d.w, d.conn.inst
-	answer, err := p.connect(d)
+	r, err := p.connect(d)
 
 	p.mu.Lock()
 	wanted := d.wanted()
@@ -64,9 +64,9 @@ func (p *Pool) dial(d *dial) {
 	if d.opensShared {
 		in.sharing.opening = false
 	}
-	p.noteReply(in, answer)
-	p.endTrial(d, answer)
-	if answer.proof() {
+	p.noteReply(in, r)
+	p.endTrial(d, r)
+	if r.proof() {
 		in.repliedAt = time.Now()
 	}
 	switch {
@@ -75,8 +75,8 @@ func (p *Pool) dial(d *dial) {
 		p.dialFailed(d, err, wanted)
 	default:
 		p.up(in)
-		c.proved = answer.proof()
-		if d.opensShared && (answer == shared || p.config().Multiplex == MultiplexOn) {
+		c.proved = r.proof()
+		if d.opensShared && (r == shared || p.config().Multiplex == MultiplexOn) {
 			p.share(c)
 		} else {
 			c.open()
@@ -120,9 +120,9 @@ func (p *Pool) dialFailed(d *dial, err error, wanted bool) {
 // cannot help. If it sends a query, it returns the reply.
 func (p *Pool) connect(d *dial) (reply, error) {
 	w, in := d.w, d.conn.inst
-	ask := d.queries
+	query := d.queries
 	started := time.Now()
-	answer := notQueried
+	r := notQueried
 	for pause := dialPause; ; pause = min(2*pause, dialPauseMax) {
 		ctx, cancel := context.WithTimeout(d.ctx, p.config().DialTimeout)
 		nc, err := in.Dial(ctx)
@@ -132,26 +132,26 @@ func (p *Pool) connect(d *dial) (reply, error) {
 			if err == nil {
 				_ = nc.Close() // nothing was sent
 			}
-			return answer, errNotNeeded
+			return r, errNotNeeded
 		case err != nil && !p.worthWaiting(in, w, err, started):
-			return answer, err
+			return r, err
 		case err != nil && p.tryElsewhere(d):
-			return answer, errTurnedAway
+			return r, errTurnedAway
 		case err == nil:
 			d.conn.attach(nc, p.config().Codec)
-			if !ask {
-				return answer, nil
+			if !query {
+				return r, nil
 			}
-			if answer = p.queryNew(d); answer != ended {
-				return answer, nil
+			if r = p.queryNew(d); r != ended {
+				return r, nil
 			}
 			_ = nc.Close() // nothing but the query was sent
-			if ask = p.mayQueryAgain(in); ask && (!p.wasFull(d) || p.tryElsewhere(d)) {
-				return answer, errTurnedAway
+			if query = p.mayQueryAgain(in); query && (!p.wasFull(d) || p.tryElsewhere(d)) {
+				return r, errTurnedAway
 			}
 		}
 		if err := p.pause(max(pause, p.config().CloseDelay), d); err != nil {
-			return answer, err
+			return r, err
 		}
 	}
 }

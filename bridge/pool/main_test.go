@@ -93,8 +93,8 @@ func leaseAll(t testing.TB, p *Pool, n int) (leases []*Lease) {
 	return leases
 }
 
-// ask sends a request for uri. Where that fails, the answer tells.
-func ask(t testing.TB, l *Lease, uri string) {
+// send sends a request for uri. Where that fails, the answer tells.
+func send(t testing.TB, l *Lease, uri string) {
 	t.Helper()
 	id := l.RequestID()
 	begin := fcgi.BeginRequest{Role: fcgi.RoleResponder}

@@ -201,7 +201,7 @@ func TestDrainLetsWaitersGo(t *testing.T) {
 				if name == "all connections taken" {
 					held = mustLease(t, p)
 				}
-				p.instances[0].observed.fullAt = time.Now() // it is asked
+				p.instances[0].observed.fullAt = time.Now() // it is queried
 				g := startLeasing(p, Demand{Buffered: true, NoReplay: true})
 				time.Sleep(100 * time.Millisecond)
 				if g.ended() {
@@ -250,7 +250,7 @@ func TestDrainMeetsADial(t *testing.T) {
 			<-release // it does not know of contexts
 			return near, nil
 		}}}})
-		p.instances[0].observed.fullAt = time.Now() // it would be asked
+		p.instances[0].observed.fullAt = time.Now() // it would be queried
 		g := startLease(p)
 		synctest.Wait()
 		drained := p.Drain("a")

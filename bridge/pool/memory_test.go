@@ -65,7 +65,7 @@ func TestWaitingRequestsAreCharged(t *testing.T) {
 		b := newPurse(size)
 		p := chargedPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100, b)
 		first := leaseFor(t, p, whole)
-		ask(t, first, "/")
+		send(t, first, "/")
 		finishAnswer(t, first)
 		synctest.Wait()
 		var leases []*Lease

@@ -38,7 +38,7 @@ func TestStreamsShareAConnection(t *testing.T) {
 				l := leaseFor(t, p, whole)
 				defer l.Release()
 				uri := fmt.Sprintf("/%d", i)
-				ask(t, l, uri)
+				send(t, l, uri)
 				out, err := answer(l)
 				var want strings.Builder
 				want.WriteString("Content-Type: text/plain\n\n")
@@ -192,7 +192,7 @@ func TestQueryWhetherItMultiplexes(t *testing.T) {
 				defer leaseFor(t, p, whole).Release()
 			}
 			if len(peer.Asked()) != 0 {
-				t.Error("asked before it mattered")
+				t.Error("queried before it mattered")
 			}
 			begun := time.Now()
 			first, second := leaseFor(t, p, whole), leaseFor(t, p, whole)
@@ -217,7 +217,7 @@ func TestQueryWhetherItMultiplexes(t *testing.T) {
 				t.Errorf("multiplex %s after %d connections, want %s, %d", s.Multiplex, peer.Accepted(), tc.multiplex, ownConns+tc.dials)
 			}
 			if asked := peer.Asked(); len(asked) != 1 || len(asked[0]) != 1 || asked[0][0] != "FCGI_MPXS_CONNS" {
-				t.Errorf("asked %q, want FCGI_MPXS_CONNS alone, once", asked)
+				t.Errorf("queried %q, want FCGI_MPXS_CONNS alone, once", asked)
 			}
 		})
 	}
@@ -231,8 +231,8 @@ func TestAbortedStream(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.MuxAbortTail(time.Second))
 		p := muxPool(t, peer, 2)
 		given, other := leaseFor(t, p, whole), leaseFor(t, p, whole)
-		ask(t, given, "/given")
-		ask(t, other, "/other")
+		send(t, given, "/given")
+		send(t, other, "/other")
 		synctest.Wait()
 		given.MarkAbandoned()
 		given.MarkAbandoned()
@@ -265,7 +265,7 @@ func TestSharedConnectionEnds(t *testing.T) {
 				leases = append(leases, leaseFor(t, p, whole))
 			}
 			for _, l := range leases {
-				ask(t, l, "/")
+				send(t, l, "/")
 			}
 			failed := 0
 			for _, l := range leases {
@@ -289,7 +289,7 @@ func TestSharedConnectionEnds(t *testing.T) {
 			}
 			l := leaseFor(t, p, whole)
 			defer l.Release()
-			ask(t, l, "/")
+			send(t, l, "/")
 			if out, err := answer(l); err != nil || out != fcgitest.Page {
 				t.Errorf("on the next connection: %q, %v", out, err)
 			}
@@ -304,7 +304,7 @@ func TestStrayRecords(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxFreedStray), 4)
 		for range 3 {
 			l := leaseFor(t, p, whole)
-			ask(t, l, "/")
+			send(t, l, "/")
 			finishAnswer(t, l)
 			synctest.Wait()
 		}
@@ -313,7 +313,7 @@ func TestStrayRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxStray), 4)
 		l := leaseFor(t, p, whole)
-		ask(t, l, "/")
+		send(t, l, "/")
 		_, err := answer(l)
 		var format *upstream.FormatError
 		if !errors.As(err, &format) {
@@ -330,8 +330,8 @@ func TestCantMultiplex(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.CantMpx), 4)
 		first, second := leaseFor(t, p, whole), leaseFor(t, p, whole)
-		ask(t, first, "/")
-		ask(t, second, "/")
+		send(t, first, "/")
+		send(t, second, "/")
 		_, err := answer(second)
 		var e *Error
 		if !errors.As(err, &e) || !errors.Is(err, upstream.ErrCantMultiplex) || e.Replay != ReplaySafe {
@@ -362,7 +362,7 @@ func TestStuckReader(t *testing.T) {
 		for range 10 {
 			l := leaseFor(t, p, whole)
 			leases = append(leases, l)
-			ask(t, l, "/"+long)
+			send(t, l, "/"+long)
 			synctest.Wait()
 		}
 		safe := 0

@@ -66,9 +66,9 @@ func TestFailSparesWhatWasAccepted(t *testing.T) {
 			s.HoldFor(time.Second)
 			s.Send(fcgitest.Out(r.ID, "Type: text/plain\n\nlate"), fcgitest.End(r.ID))
 		}),
-		"it has answered before":                   fcgitest.First(fcgitest.Page, fcgitest.AnswerAfter(time.Second, "Content-Type: text/plain\n\nlate")),
-		"it has answered a question":               fcgitest.AnswerAfter(time.Second, "Content-Type: text/plain\n\nlate"),
-		"it has answered a question and is shared": fcgitest.MuxAfter(time.Second, "Content-Type: text/plain\n\nlate"),
+		"it has answered before":                fcgitest.First(fcgitest.Page, fcgitest.AnswerAfter(time.Second, "Content-Type: text/plain\n\nlate")),
+		"it has answered a query":               fcgitest.AnswerAfter(time.Second, "Content-Type: text/plain\n\nlate"),
+		"it has answered a query and is shared": fcgitest.MuxAfter(time.Second, "Content-Type: text/plain\n\nlate"),
 		"it is shared": fcgitest.Multiplexed(func(s *fcgitest.Session, r *fcgitest.Request) {
 			s.Send(fcgitest.Out(r.ID, "Content-"))
 			s.HoldFor(time.Second)
@@ -78,12 +78,12 @@ func TestFailSparesWhatWasAccepted(t *testing.T) {
 		inBubble(t, name, func(t *testing.T) {
 			peer := fcgitest.Start(t, script)
 			peer.Values(fcgitest.ValuesNo)
-			cfg := Config{Workers: 2, Instances: []Instance{instanceOf("a", peer)}, ClosesWhenFull: strings.Contains(name, "question")}
+			cfg := Config{Workers: 2, Instances: []Instance{instanceOf("a", peer)}, ClosesWhenFull: strings.Contains(name, "query")}
 			if strings.Contains(name, "is shared") {
 				cfg.Multiplex = MultiplexOn
 			}
 			p := newPool(t, cfg)
-			p.instances[0].observed.fullAt = time.Now() // then it is asked, if it turns away
+			p.instances[0].observed.fullAt = time.Now() // then it is queried, if it turns away
 			if name == "it has answered before" {
 				serve(t, p)
 			}

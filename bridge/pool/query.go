@@ -112,15 +112,15 @@ func openUnless(err error, r reply) reply {
 
 // servedDuring reports whether a request was answered some time after a query was sent. An
 // answer right after it may have been the last before the application stopped.
-func (in *instance) servedDuring(asked time.Time) bool {
-	return in.served.After(asked.Add(queryTimeout / 2))
+func (in *instance) servedDuring(queriedAt time.Time) bool {
+	return in.served.After(queriedAt.Add(queryTimeout / 2))
 }
 
 // acceptedBefore reports whether the application accepted a connection, if only to close it,
 // not long before a query was sent. Then it is not starting or stopped, and it would have
 // closed the connection of the query at once if it was full.
-func (in *instance) acceptedBefore(asked time.Time) bool {
-	return !in.observed.closedAt.IsZero() && asked.Sub(in.observed.closedAt) < growEvery
+func (in *instance) acceptedBefore(queriedAt time.Time) bool {
+	return !in.observed.closedAt.IsZero() && queriedAt.Sub(in.observed.closedAt) < growEvery
 }
 
 // classifySilence says why no reply has come.

@@ -51,7 +51,7 @@ const muteAfter = time.Second
 // work: a reply is due, and the application has never replied. It gets no queries for a
 // while.
 func (p *Pool) isMute(c *conn) bool {
-	if a, asked := c.unread.(*replyDue); !asked || !a.due {
+	if a, queried := c.unread.(*replyDue); !queried || !a.due {
 		return false
 	}
 	p.mu.Lock()

@@ -24,7 +24,7 @@ func TestEndOfStdout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := tc.pool(t, fcgitest.Start(t, tc.script(pace, fcgitest.Ended, "", "a", "", "b")), 2)
 				l := leaseFor(t, p, whole)
-				ask(t, l, "/")
+				send(t, l, "/")
 				var got []string
 				for ended := false; !ended; {
 					ev, err := l.Next(time.Now().Add(time.Minute))
@@ -70,7 +70,7 @@ func TestUnknownType(t *testing.T) {
 			l := leaseFor(t, p, whole)
 			finish(t, l)
 			if s := p.Snapshot().Instances[0]; s.Multiplex != tc.multiplex || s.Discarded != 0 || len(peer.Asked()) != 1 || peer.Accepted() != ownConns+1 {
-				t.Errorf("%+v after %d questions on %d connections", s, len(peer.Asked()), peer.Accepted())
+				t.Errorf("%+v after %d queries on %d connections", s, len(peer.Asked()), peer.Accepted())
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestSilentApplicationThatTurnedOneAway(t *testing.T) {
 					t.Errorf("%+v, %v later: the next request waited %v", demand, later, d)
 				}
 				if len(peer.Asked()) != 1 {
-					t.Errorf("asked %d times, want once", len(peer.Asked()))
+					t.Errorf("queried %d times, want once", len(peer.Asked()))
 				}
 			})
 		}

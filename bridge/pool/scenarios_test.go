@@ -48,7 +48,7 @@ func TestOneLeavesDuringRestart(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.MuxPage)
 		p := muxPool(t, peer, 16)
 		l := leaseFor(t, p, whole)
-		ask(t, l, "/")
+		send(t, l, "/")
 		_, _ = answer(l)
 		l.Release()
 		peer.Stop()

@@ -77,7 +77,7 @@ func (p *Pool) sharing(in *instance, d Demand) bool {
 // startSharing is called before a connection to in is dialled. It reports whether the
 // connection is to be shared, and whether a query must be sent on it first. Only one such
 // dial is in progress at a time, as the others' requests fit on the same connection.
-func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
+func (p *Pool) startSharing(in *instance, d Demand) (opens, query bool) {
 	s := &in.sharing
 	if s.opening || !p.sharing(in, d) {
 		return false, false
@@ -90,11 +90,11 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 		return false, false
 	case p.config().Multiplex == MultiplexOn:
 		s.state = multiplexYes
-		ask = p.config().ClosesWhenFull && !in.behaviour.ignoresQueries()
+		query = p.config().ClosesWhenFull && !in.behaviour.ignoresQueries()
 	case s.state != multiplexYes && in.behaviour.ignoresQueries():
 		return false, false
 	default:
-		ask = true // each time: it may be another application now
+		query = true // each time: it may be another application now
 		s.openUntil = time.Now().Add(queryTimeout)
 		if in.served.IsZero() {
 			s.openUntil = time.Now().Add(startTimeout) // it may be starting
@@ -102,7 +102,7 @@ func (p *Pool) startSharing(in *instance, d Demand) (opens, ask bool) {
 		p.schedule(s.openUntil)
 	}
 	s.opening = true
-	return true, ask
+	return true, query
 }
 
 // coming reports whether a request need not dial, because it can share the connection that

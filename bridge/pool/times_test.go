@@ -91,7 +91,7 @@ func TestProbes(t *testing.T) {
 func TestListensFor10ms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := threadedPool(t, fcgitest.Start(t, fcgitest.Hello), 2)
-		p.instances[0].behaviour.noQueryBefore = time.Now().Add(time.Hour) // or it would be asked instead
+		p.instances[0].behaviour.noQueryBefore = time.Now().Add(time.Hour) // or it would be queried instead
 		first, second := mustLease(t, p), leaseFor(t, p, Demand{NoReplay: true})
 		for i, l := range []*Lease{first, second} {
 			begun := time.Now()

@@ -22,7 +22,7 @@ import (
 type server struct {
 	t       *testing.T
 	shares  bool // it multiplexes
-	forced  bool // the pool does not ask
+	forced  bool // the pool sends no queries
 	libfcgi bool // it answers as libfcgi does
 	locks   bool // a kept connection that is not used stops all others
 	worksOn bool // it may work on after an answer, and takes nothing meanwhile
@@ -206,8 +206,8 @@ func (s *server) take(c *served, h fcgi.Header, content []byte) {
 }
 
 // values is the reply to a query.
-func (s *server) values(question []byte) []byte {
-	name, _, _, err := fcgi.DecodePair(question)
+func (s *server) values(query []byte) []byte {
+	name, _, _, err := fcgi.DecodePair(query)
 	switch {
 	case err != nil:
 		s.t.Error(err)

@@ -13,7 +13,7 @@ import (
 func sent(t testing.TB, p *Pool, uri string) *Lease {
 	t.Helper()
 	l := mustLease(t, p)
-	ask(t, l, uri)
+	send(t, l, uri)
 	synctest.Wait()
 	return l
 }
