@@ -13,7 +13,7 @@ import (
 // Answers that wait for their owners are charged until the owners have taken them, or have
 // left.
 func TestWaitingAnswersAreCharged(t *testing.T) {
-	onConn(t, 1<<30, fcgitest.MuxBig(40<<10), func(t *testing.T, c *Conn, b *budget) {
+	onConn(t, 1<<30, fcgitest.MuxBig(40<<10), func(t *testing.T, c *Conn, b *calls) {
 		var streams []*Stream
 		for range 5 {
 			streams = append(streams, open(t, c, "/"))
@@ -40,7 +40,7 @@ func TestNoMemoryLeft(t *testing.T) {
 	const n = 300 << 10
 	for _, size := range []int{0, 20 << 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			onConn(t, size, fcgitest.MuxBig(n), func(t *testing.T, c *Conn, b *budget) {
+			onConn(t, size, fcgitest.MuxBig(n), func(t *testing.T, c *Conn, b *calls) {
 				var all sync.WaitGroup
 				for range 6 {
 					s := c.Open()

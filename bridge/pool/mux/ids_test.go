@@ -45,7 +45,7 @@ func TestIDs(t *testing.T) {
 // The application ends an aborted request at once and sends its output later. That does not
 // reach the next request, even if all other ids have been used.
 func TestAbortedIDIsNotReused(t *testing.T) {
-	onConn(t, 1<<20, fcgitest.MuxAbortTail(2*time.Second), func(t *testing.T, c *Conn, _ *budget) {
+	onConn(t, 1<<20, fcgitest.MuxAbortTail(2*time.Second), func(t *testing.T, c *Conn, _ *calls) {
 		given := open(t, c, "/secret-of-A")
 		synctest.Wait()
 		given.Abort()
@@ -73,7 +73,7 @@ func useUpIDs(c *Conn, last ...uint16) {
 
 // A connection that has used up its ids sends nothing with id 0.
 func TestNoIDs(t *testing.T) {
-	onConn(t, 1<<20, fcgitest.MuxPage, func(t *testing.T, c *Conn, _ *budget) {
+	onConn(t, 1<<20, fcgitest.MuxPage, func(t *testing.T, c *Conn, _ *calls) {
 		useUpIDs(c)
 		s := c.Open()
 		if err := s.Send([]byte{1}, time.Time{}); s.ID != 0 || err == nil {
@@ -86,7 +86,7 @@ func TestNoIDs(t *testing.T) {
 // The id of a request that ended before its answer is not used again, and the application
 // is asked to stop. The id of a request that was answered is.
 func TestIDAfterLeave(t *testing.T) {
-	onConn(t, 1<<20, fcgitest.MuxAfter(time.Second, fcgitest.Page), func(t *testing.T, c *Conn, _ *budget) {
+	onConn(t, 1<<20, fcgitest.MuxAfter(time.Second, fcgitest.Page), func(t *testing.T, c *Conn, _ *calls) {
 		given, answered := open(t, c, "/given"), open(t, c, "/answered")
 		synctest.Wait()
 		given.Leave(false)

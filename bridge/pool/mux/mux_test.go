@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,26 +46,34 @@ func (b *budget) Release(n int) {
 	b.used -= n
 }
 
+// calls is what a connection has called.
+type calls struct {
+	budget
+	retired, lost atomic.Int32
+	rechecks      error // the result of Recheck
+}
+
 // onConn runs test in a bubble with a connection to an application. All memory must be
 // released when it is closed.
-func onConn(t *testing.T, size int, script fcgitest.Script, test func(t *testing.T, c *Conn, b *budget)) {
+func onConn(t *testing.T, size int, script fcgitest.Script, test func(t *testing.T, c *Conn, of *calls)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		nc, err := fcgitest.Start(t, script).Dial(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &budget{size: size}
+		of := &calls{budget: budget{size: size}}
 		var in upstream.Buffer
 		in.Reset(codec.NewDecoder(), 1<<10)
 		c := New(nc, in, Config{
-			Codec: codec, Memory: b, SendTimeout: func() time.Duration { return time.Minute },
-			Recheck: func() error { return nil }, Retire: func() {}, Lost: func() {},
+			Codec: codec, Memory: of, SendTimeout: func() time.Duration { return time.Minute },
+			Recheck: func() error { return of.rechecks },
+			Retire:  func() { of.retired.Add(1) }, Lost: func() { of.lost.Add(1) },
 		})
-		test(t, c, b)
+		test(t, c, of)
 		c.Close()
-		if b.used != 0 {
-			t.Errorf("%d bytes of %d were not released", b.used, b.size)
+		if of.used != 0 {
+			t.Errorf("%d bytes of %d were not released", of.used, size)
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 // answer.
 func TestLaggingStream(t *testing.T) {
 	const size = 1 << 20
-	onConn(t, 10<<20, fcgitest.MuxBig(size), func(t *testing.T, c *Conn, _ *budget) {
+	onConn(t, 10<<20, fcgitest.MuxBig(size), func(t *testing.T, c *Conn, _ *calls) {
 		slow, begun := open(t, c, "/slow"), time.Now()
 		if out, err := answer(open(t, c, "/quick")); err != nil || len(out) < size {
 			t.Errorf("%d bytes, %v", len(out), err)
@@ -40,7 +40,7 @@ func TestDrippingOwner(t *testing.T) {
 			}
 		}
 		s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
-	}), func(t *testing.T, c *Conn, _ *budget) {
+	}), func(t *testing.T, c *Conn, _ *calls) {
 		slow := open(t, c, "/slow")
 		var all sync.WaitGroup
 		all.Go(func() {
@@ -68,7 +68,7 @@ func TestDrippingOwner(t *testing.T) {
 // An answer of any size reaches an owner that takes it.
 func TestBigStream(t *testing.T) {
 	const size = 10 << 20
-	onConn(t, 100<<20, fcgitest.MuxBig(size), func(t *testing.T, c *Conn, b *budget) {
+	onConn(t, 100<<20, fcgitest.MuxBig(size), func(t *testing.T, c *Conn, b *calls) {
 		out, err := answer(open(t, c, "/"))
 		if err != nil || strings.Count(out, "x")-strings.Count(out[:50], "x") < size-50 {
 			t.Errorf("%d bytes, %v", len(out), err)
@@ -80,7 +80,7 @@ func TestBigStream(t *testing.T) {
 }
 
 func TestStreamTimesOutAlone(t *testing.T) {
-	onConn(t, 1<<20, fcgitest.MuxAfter(time.Minute, fcgitest.Page), func(t *testing.T, c *Conn, _ *budget) {
+	onConn(t, 1<<20, fcgitest.MuxAfter(time.Minute, fcgitest.Page), func(t *testing.T, c *Conn, _ *calls) {
 		s, other, begun := open(t, c, "/"), open(t, c, "/"), time.Now()
 		if _, err := s.Next(begun.Add(7 * time.Second)); err == nil || time.Since(begun) != 7*time.Second {
 			t.Errorf("%v after %v, want a time-out after 7s", err, time.Since(begun))
@@ -102,7 +102,7 @@ func TestStreamTimesOutAlone(t *testing.T) {
 // A request that comes when nothing can be sent any more, on a connection that still
 // brings answers, fails at once.
 func TestNothingCanBeSent(t *testing.T) {
-	onConn(t, 1<<20, fcgitest.MuxHold, func(t *testing.T, c *Conn, _ *budget) {
+	onConn(t, 1<<20, fcgitest.MuxHold, func(t *testing.T, c *Conn, _ *calls) {
 		s := c.Open()
 		c.endSending(nil, 0, syscall.EPIPE) // the application reads no more, and still answers
 		begun := time.Now()
