@@ -155,8 +155,8 @@ func (p *Pool) grow(in *instance, now time.Time) {
 
 // mayTurnAway reports whether the application may close a new connection because it is
 // full, and that would do harm. It was full lately. Or the request cannot be sent again, and
-// one of these holds: it was turned away before, the application has not been seen to hold
-// as many connections, or it may not have noticed yet that one was closed.
+// one of these holds: it was sent on a closed connection before, the application never held
+// so many connections, or it may not have noticed yet that one was closed.
 func (p *Pool) mayTurnAway(in *instance, d Demand) bool {
 	if !p.config().ClosesWhenFull {
 		return false
