@@ -70,9 +70,7 @@ func started(t testing.TB, p *Pool, demand Demand, d time.Duration) <-chan time.
 func wantShed(t testing.TB, p *Pool, want uint64) {
 	t.Helper()
 	synctest.Wait()
-	if n := p.Snapshot().Instances[0].ShedIdle; n != want {
-		t.Errorf("%d connections were given up for others that wait, want %d", n, want)
-	}
+	equal(t, "connections that were shed", p.Snapshot().Instances[0].ShedIdle, want)
 }
 
 // When a connection was seen waiting to be accepted twice, an idle connection is closed, and
@@ -90,9 +88,7 @@ func TestIdleConnectionIsShed(t *testing.T) {
 		time.Sleep(2*queueCheckEvery - 100*time.Millisecond - time.Nanosecond)
 		wantCounts(t, p, counts{idle: 2, busy: 1})
 		wantShed(t, p, 0)
-		if d := <-third; d != 2*queueCheckEvery {
-			t.Errorf("served after %v, want %v", d, 2*queueCheckEvery)
-		}
+		equal(t, "served after", <-third, 2*queueCheckEvery)
 		wantShed(t, p, 1)
 		wantCounts(t, p, counts{idle: 2})
 	})
@@ -128,9 +124,7 @@ func TestUsedConnectionIsShedNext(t *testing.T) {
 		close(stop)
 		<-done
 		<-done
-		if n := p.Snapshot().Instances[0].Discarded; n != 0 {
-			t.Errorf("%d connections were closed while they were used", n)
-		}
+		equal(t, "busy connections that were closed", p.Snapshot().Instances[0].Discarded, 0)
 	})
 }
 
@@ -181,9 +175,7 @@ func TestShedsOnceASecond(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		wantShed(t, p, 10) // after 0.5, 1.5 ... 9.5 s
-		if n := p.Snapshot().Instances[0].Dials; n != 2+10 {
-			t.Errorf("%d dials, want 12", n)
-		}
+		equal(t, "dials", p.Snapshot().Instances[0].Dials, 2+10)
 		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "waiting=1 connections=2 workers=16") {
 			t.Errorf("log %q, want one line", got)
 		}
@@ -274,9 +266,7 @@ func TestQueueIsNotLookedAtForNothing(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		visit(t, p, Demand{}, time.Minute)
-		if n := app.looks.Load(); n != 0 {
-			t.Errorf("%d looks, want none", n)
-		}
+		equal(t, "looks", app.looks.Load(), 0)
 	})
 }
 
@@ -375,9 +365,7 @@ func TestQueueThatCannotBeSeen(t *testing.T) {
 			serve(t, p)
 			time.Sleep(time.Second)
 		}
-		if n := looks.Load(); n != 20 {
-			t.Errorf("%d looks in 10 minutes, want 10 times 2", n)
-		}
+		equal(t, "looks in 10 minutes", looks.Load(), 20)
 		wantShed(t, p, 0)
 		poll.Release()
 	})
@@ -402,8 +390,6 @@ func TestAwaitingIsCountedOnce(t *testing.T) {
 			t.Errorf("%d connections without an answer, want 1; passed on %v", n, l.c == left.c)
 		}
 		l.Release()
-		if n := awaiting(); n != 0 {
-			t.Errorf("%d connections without an answer when all are closed", n)
-		}
+		equal(t, "connections without an answer when all are closed", awaiting(), 0)
 	})
 }

@@ -61,27 +61,19 @@ func TestRequestsAvoidAProcessAtWork(t *testing.T) {
 		p, peer := phpPool(t, 3)
 		together(t, p, 2, 0)
 		visit(t, p, Demand{}, 10*time.Second) // on the connection that was used last
-		if d := visit(t, p, Demand{}, 0); d != backTimeout {
-			t.Errorf("the next request took %v, want %v", d, backTimeout)
-		}
+		equal(t, "the next request took", visit(t, p, Demand{}, 0), backTimeout)
 		wantAtWork(t, p, 1, 1, 2)
 		for range 3 {
-			if d := visit(t, p, Demand{}, 0); d != 0 {
-				t.Errorf("a request took %v", d)
-			}
+			equal(t, "a request took", visit(t, p, Demand{}, 0), 0)
 		}
-		if n := peer.Accepted(); n != 2 {
-			t.Errorf("%d connections, want 2", n)
-		}
+		equal(t, "connections", peer.Accepted(), 2)
 		if in := p.Snapshot().Instances[0]; in.WorkedOn != 1 || in.Discarded+in.Stale != 0 {
 			t.Errorf("%+v", in)
 		}
 		time.Sleep(10 * time.Second)
 		wantAtWork(t, p, 0, 1, 3) // the other one was kept for as long as connections are
 		visit(t, p, Demand{}, 0)
-		if n := peer.Accepted(); n != 2 {
-			t.Errorf("%d connections, want 2", n)
-		}
+		equal(t, "connections", peer.Accepted(), 2)
 	})
 }
 
@@ -110,13 +102,9 @@ func TestProcessesAtWorkCount(t *testing.T) {
 		time.Sleep(time.Second)
 		wantAtWork(t, p, 2, 0, 1)
 		for _, took := range []<-chan time.Duration{first, second} {
-			if d := <-took; d != 2*time.Second {
-				t.Errorf("a request took %v", d)
-			}
+			equal(t, "a request took", <-took, 2*time.Second)
 		}
-		if n := peer.Accepted(); n != 2 {
-			t.Errorf("%d connections, want 2", n)
-		}
+		equal(t, "connections", peer.Accepted(), 2)
 	})
 }
 
@@ -134,9 +122,7 @@ func TestProcessAtWorkForTooLong(t *testing.T) {
 			t.Errorf("after %v, fresh: %v", d, l.Fresh())
 		}
 		synctest.Wait()
-		if n := peer.Accepted(); n != 2 {
-			t.Errorf("%d connections, want 2", n)
-		}
+		equal(t, "connections", peer.Accepted(), 2)
 		l.Release()
 	})
 }
@@ -184,9 +170,7 @@ func TestProcessDiesAtWork(t *testing.T) {
 			l = mustLease(t, p)
 		}
 		l.Release()
-		if d := time.Since(begun); d != time.Second {
-			t.Errorf("after %v", d)
-		}
+		equal(t, "after", time.Since(begun), time.Second)
 	})
 }
 
@@ -222,17 +206,13 @@ func TestProcessAtWorkEnds(t *testing.T) {
 		p.Remove("app")
 		<-drained
 		p.Close()
-		if d := time.Since(begun); d != 0 {
-			t.Errorf("removed and closed after %v", d)
-		}
+		equal(t, "removed and closed after", time.Since(begun), 0)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		p := atWork(t)
 		begun := time.Now()
 		p.Close()
-		if d := time.Since(begun); d != 0 {
-			t.Errorf("closed after %v", d)
-		}
+		equal(t, "closed after", time.Since(begun), 0)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		p := atWork(t)
@@ -261,25 +241,19 @@ func TestProcessIsQueried(t *testing.T) {
 			hide(&in)
 			p := newPool(t, phpConfig(2, in))
 			for range 3 {
-				if d := visit(t, p, Demand{}, 0); d != 0 {
-					t.Errorf("a request took %v", d)
-				}
+				equal(t, "a request took", visit(t, p, Demand{}, 0), 0)
 			}
 			synctest.Wait()
 			if n := len(peer.Asked()); n != 3 || peer.Accepted() != 1 {
 				t.Errorf("%d queries on %d connections", n, peer.Accepted())
 			}
 			visit(t, p, Demand{}, 2*time.Second)
-			if d := visit(t, p, Demand{}, 0); d != backTimeout {
-				t.Errorf("the next request took %v, want %v", d, backTimeout)
-			}
+			equal(t, "the next request took", visit(t, p, Demand{}, 0), backTimeout)
 			wantAtWork(t, p, 1, 1, 1)
 			time.Sleep(2 * time.Second)
 			wantAtWork(t, p, 0, 2, 2)
 			together(t, p, 2, 0)
-			if n := peer.Accepted(); n != 2 {
-				t.Errorf("%d connections, want 2", n)
-			}
+			equal(t, "connections", peer.Accepted(), 2)
 		})
 	}
 }
@@ -320,9 +294,7 @@ func TestProcessClosesWhenQueried(t *testing.T) {
 				wantKeepAlive(t, p, "on", "")
 				wantCounts(t, p, counts{idle: 1})
 				visit(t, p, Demand{}, time.Second)
-				if d := visit(t, p, Demand{}, 0); d != backTimeout {
-					t.Errorf("the next request took %v, want %v", d, backTimeout)
-				}
+				equal(t, "the next request took", visit(t, p, Demand{}, 0), backTimeout)
 				return
 			}
 			wantKeepAlive(t, p, "off", "nobody can tell")
@@ -367,9 +339,7 @@ func TestProcessIsMute(t *testing.T) {
 		}
 		wantKeepAlive(t, p, "off", "nobody can tell")
 		for range 3 {
-			if d := visit(t, p, Demand{}, 0); d != 0 {
-				t.Errorf("a request took %v", d)
-			}
+			equal(t, "a request took", visit(t, p, Demand{}, 0), 0)
 		}
 		if n := len(peer.Asked()); n != 1 {
 			t.Errorf("queried %d times, want once", n)

@@ -39,9 +39,7 @@ func checkCapacity(t testing.TB, p *Pool) {
 func wantCapacity(t testing.TB, p *Pool, want int) {
 	t.Helper()
 	synctest.Wait()
-	if got := p.Capacity(); got != want {
-		t.Errorf("capacity %d, want %d", got, want)
-	}
+	equal(t, "capacity", p.Capacity(), want)
 }
 
 // Capacity falls when one of two instances turns a connection away, and grows as that

@@ -25,9 +25,7 @@ func TestFewerWorkersWhenIdle(t *testing.T) {
 		configure(t, p, workers(1))
 		wantCounts(t, p, counts{idle: 1})
 		l := mustLease(t, p)
-		if l.c != all[3].c {
-			t.Error("an older one was kept")
-		}
+		equal(t, "connection", l.c, all[3].c)
 		finish(t, l)
 	})
 }

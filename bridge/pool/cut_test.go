@@ -115,9 +115,7 @@ func TestRemoveEndsWhatIsUnderWay(t *testing.T) {
 		before := dials.Load()
 		p.Remove("a")
 		time.Sleep(time.Hour)
-		if n := dials.Load() - before; n != 0 {
-			t.Errorf("%d dials to an instance that was removed", n)
-		}
+		equal(t, "dials to an instance that was removed", dials.Load()-before, 0)
 		serve(t, p)
 	})
 	inBubble(t, "a look at its queue", func(t *testing.T) {
@@ -135,9 +133,7 @@ func TestRemoveEndsWhatIsUnderWay(t *testing.T) {
 		p.Remove("a")
 		close(look)
 		time.Sleep(time.Hour)
-		if n := looks.Load(); n != 1 {
-			t.Errorf("%d looks, want 1", n)
-		}
+		equal(t, "looks", looks.Load(), 1)
 		wantFailure(t, one, ErrRemoved, ReplayNever)
 		wantFailure(t, two, ErrRemoved, ReplayNever)
 	})
@@ -147,9 +143,7 @@ func TestRemoveEndsWhatIsUnderWay(t *testing.T) {
 		serve(t, p)
 		p.Remove("a")
 		synctest.Wait()
-		if n := a.Open(); n != 0 {
-			t.Errorf("%d connections open", n)
-		}
+		equal(t, "connections open", a.Open(), 0)
 	})
 }
 
@@ -171,9 +165,7 @@ func TestOutageWhileInstancesComeAndGo(t *testing.T) {
 		}
 		mustAdd(t, p, instanceOf("b", fcgitest.Start(t, fcgitest.Hello)))
 		wantCapacity(t, p, 1)
-		if n := since(); n != 1 {
-			t.Errorf("%d dials when it is not alone any more, want 1", n)
-		}
+		equal(t, "dials when it is not alone any more", since(), 1)
 		serve(t, p)
 		time.Sleep(10 * time.Second)
 		if n := since(); n != 2 { // after 2 s and 6 s
@@ -181,9 +173,7 @@ func TestOutageWhileInstancesComeAndGo(t *testing.T) {
 		}
 		p.Remove("b")
 		time.Sleep(time.Minute)
-		if n := since(); n != 0 {
-			t.Errorf("%d dials without a request", n)
-		}
+		equal(t, "dials without a request", since(), 0)
 		g = startLease(p)
 		<-g.done
 		if n := since(); n != 1 || !errors.Is(g.err, syscall.ECONNREFUSED) {

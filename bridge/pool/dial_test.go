@@ -59,9 +59,7 @@ func TestBacklogThatHasRoomAgain(t *testing.T) {
 		fcgitest.Serve(t, ln, ln.Dial, "memory", fcgitest.Hello)
 		l := g.mustLease(t)
 		l.Release()
-		if g.after != 35*time.Millisecond {
-			t.Errorf("connected after %v, want 35ms, the first try after there was room", g.after)
-		}
+		equal(t, "connected after", g.after, 35*time.Millisecond)
 	})
 }
 

@@ -54,9 +54,7 @@ func TestInterruptOfAFinishedRequest(t *testing.T) {
 		serve(t, p)
 		l.Interrupt()
 		serve(t, p)
-		if n := p.Snapshot().Instances[0].Dials; n != 1 {
-			t.Errorf("%d dials, want 1", n)
-		}
+		equal(t, "dials", p.Snapshot().Instances[0].Dials, 1)
 	})
 }
 
@@ -74,9 +72,7 @@ func TestResume(t *testing.T) {
 		}
 		l.MarkAbandoned()
 		l.MarkAbandoned()
-		if n := p.Snapshot().Instances[0].Zombies; n != 1 {
-			t.Errorf("%d zombies, want 1", n)
-		}
+		equal(t, "zombies", p.Snapshot().Instances[0].Zombies, 1)
 		l.Resume()
 		for {
 			ev, err := l.Next(time.Time{})
@@ -89,9 +85,7 @@ func TestResume(t *testing.T) {
 		}
 		l.Release()
 		wantCounts(t, p, counts{idle: 1})
-		if n := p.Snapshot().Instances[0].Zombies; n != 0 {
-			t.Errorf("%d zombies after Release", n)
-		}
+		equal(t, "zombies after Release", p.Snapshot().Instances[0].Zombies, 0)
 	})
 }
 

@@ -101,9 +101,7 @@ func TestKeepAliveByAnswers(t *testing.T) {
 			}
 			p := newPool(t, autoConfig(4, in))
 			wantKeepAlive(t, p, "unknown", "")
-			if d := took(t, p); d != 0 {
-				t.Errorf("the first request took %v", d)
-			}
+			equal(t, "the first request took", took(t, p), 0)
 			time.Sleep(tc.after)
 			wantKeepAlive(t, p, tc.keep, tc.why)
 			wantCounts(t, p, tc.left)
@@ -447,9 +445,7 @@ func TestClosesWhenQueried(t *testing.T) {
 		peer.Values(fcgitest.ValuesDrop)
 		p := autoPool(t, peer, 4)
 		for range 10 {
-			if d := took(t, p); d != 0 {
-				t.Errorf("a request took %v", d)
-			}
+			equal(t, "a request took", took(t, p), 0)
 			time.Sleep(time.Second)
 		}
 		wantKeepAlive(t, p, "on", "")

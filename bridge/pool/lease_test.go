@@ -205,9 +205,7 @@ func TestRecordsSplitAnywhere(t *testing.T) {
 				serve(t, p)
 			}
 			wantCounts(t, p, counts{idle: 1})
-			if n := p.Snapshot().Instances[0].Dials; n != 1 {
-				t.Errorf("%d dials, want 1", n)
-			}
+			equal(t, "dials", p.Snapshot().Instances[0].Dials, 1)
 		})
 		if t.Failed() {
 			t.Fatalf("split after %d bytes", n)

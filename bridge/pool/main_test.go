@@ -234,6 +234,14 @@ func (g *leasing) mustLease(t testing.TB) *Lease {
 	return g.lease
 }
 
+// equal reports an error unless got is want.
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}
+
 // counts is what of an InstanceSnapshot the budget is about.
 type counts struct{ dialing, busy, idle, closing int }
 

@@ -62,9 +62,7 @@ func TestPoolWithoutInstances(t *testing.T) {
 		if g.err != ErrWaitTimeout || g.after != 3*time.Second {
 			t.Errorf("%v after %v, want ErrWaitTimeout after 3s", g.err, g.after)
 		}
-		if n := p.Capacity(); n != 0 {
-			t.Errorf("capacity %d", n)
-		}
+		equal(t, "capacity", p.Capacity(), 0)
 
 		var line []*leasing
 		for _, d := range []Demand{{}, whole, {Fresh: true}} {
@@ -121,9 +119,7 @@ func TestDrain(t *testing.T) {
 		wantStates(t, p, "b unknown", "a draining")
 		wantCounts(t, p, counts{}, counts{busy: 2})
 		wantCapacity(t, p, 3)
-		if n := a.Open(); n != 2 {
-			t.Errorf("%d connections open, want 2", n)
-		}
+		equal(t, "connections open", a.Open(), 2)
 		for range 3 {
 			if l := mustLease(t, p); l.Addr() != "b" {
 				t.Errorf("a request went to %s", l.Addr())
@@ -131,9 +127,7 @@ func TestDrain(t *testing.T) {
 				l.Release()
 			}
 		}
-		if p.Drain("a") != drained {
-			t.Error("drained twice, another channel")
-		}
+		equal(t, "channel of a second Drain", p.Drain("a"), drained)
 
 		one.Release()
 		if closed(drained) {
@@ -156,18 +150,14 @@ func TestDrainWaitsForClosings(t *testing.T) {
 		serve(t, p)
 		begun := time.Now()
 		<-p.Drain("app")
-		if d := time.Since(begun); d != 5*time.Millisecond {
-			t.Errorf("drained after %v, want 5ms", d)
-		}
+		equal(t, "drained after", time.Since(begun), 5*time.Millisecond)
 	})
 	inBubble(t, "an end that is waited for", func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: true})
 		serve(t, p) // it keeps the connection open, and is given lingerFor
 		begun := time.Now()
 		<-p.Drain("app")
-		if d := time.Since(begun); d != lingerTimeout {
-			t.Errorf("drained after %v, want %v", d, lingerTimeout)
-		}
+		equal(t, "drained after", time.Since(begun), lingerTimeout)
 	})
 	inBubble(t, "an application that does not close it any more", func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1})

@@ -84,9 +84,7 @@ func TestCloseDuringCloseDelay(t *testing.T) {
 		wantCounts(t, p, counts{closing: 1})
 		begun := time.Now()
 		p.Close()
-		if d := time.Since(begun); d != 0 {
-			t.Errorf("Close took %v", d)
-		}
+		equal(t, "Close took", time.Since(begun), 0)
 		<-waiting.done
 		if waiting.err != ErrClosed {
 			t.Errorf("LeaseFresh: %v, want ErrClosed", waiting.err)

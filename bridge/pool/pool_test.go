@@ -45,9 +45,7 @@ func TestNothingIsDialledAhead(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
 		poolFor(t, peer, 4)
 		time.Sleep(time.Hour)
-		if n := peer.Accepted(); n != 0 {
-			t.Errorf("%d connections without a request", n)
-		}
+		equal(t, "connections without a request", peer.Accepted(), 0)
 	})
 }
 
@@ -73,9 +71,7 @@ func TestIdleTimeout(t *testing.T) {
 		wantCounts(t, p, counts{idle: 1})
 		time.Sleep(time.Nanosecond)
 		wantCounts(t, p, counts{})
-		if n := peer.Open(); n != 0 {
-			t.Errorf("%d connections open at the application", n)
-		}
+		equal(t, "connections open at the application", peer.Open(), 0)
 	})
 }
 
@@ -87,9 +83,7 @@ func TestIdleTimeoutStartsOver(t *testing.T) {
 			serve(t, p)
 			time.Sleep(4 * time.Second)
 		}
-		if n := p.Snapshot().Instances[0].Dials; n != 1 {
-			t.Errorf("%d dials, want 1", n)
-		}
+		equal(t, "dials", p.Snapshot().Instances[0].Dials, 1)
 	})
 }
 
@@ -149,9 +143,7 @@ func TestWaitTimeout(t *testing.T) {
 		if !errors.Is(g.err, ErrWaitTimeout) || g.after != 3*time.Second {
 			t.Errorf("%v after %v, want ErrWaitTimeout after 3s", g.err, g.after)
 		}
-		if n := p.Snapshot().Waiting; n != 0 {
-			t.Errorf("%d waiting", n)
-		}
+		equal(t, "waiting", p.Snapshot().Waiting, 0)
 		l.Release()
 	})
 }
@@ -214,9 +206,7 @@ func TestCancelledWaiter(t *testing.T) {
 		if !errors.Is(gone.err, context.Canceled) || gone.after != 0 {
 			t.Errorf("%v after %v, want context.Canceled at once", gone.err, gone.after)
 		}
-		if n := p.Snapshot().Waiting; n != 1 {
-			t.Errorf("%d waiting, want 1", n)
-		}
+		equal(t, "waiting", p.Snapshot().Waiting, 1)
 		l.Release()
 		next.mustLease(t).Release()
 	})
@@ -239,9 +229,7 @@ func TestCancelledWaitersDialIsNotLost(t *testing.T) {
 		defer far.Close()
 		d <- dialed{conn: near}
 		next.mustLease(t).Release()
-		if n := p.Snapshot().Instances[0].Dials; n != 1 {
-			t.Errorf("%d dials, want 1", n)
-		}
+		equal(t, "dials", p.Snapshot().Instances[0].Dials, 1)
 	})
 }
 
@@ -369,9 +357,7 @@ func TestClose(t *testing.T) {
 		dialled.Release()
 		p.Close()
 		wantCounts(t, p, counts{})
-		if n := peer.Open(); n != 0 {
-			t.Errorf("%d connections open at the application", n)
-		}
+		equal(t, "connections open at the application", peer.Open(), 0)
 	})
 }
 

@@ -56,9 +56,7 @@ func TestStreamsShareAConnection(t *testing.T) {
 		}
 		all.Wait()
 		wantCounts(t, p, counts{idle: 1})
-		if n := peer.Accepted(); n != 1 {
-			t.Errorf("%d connections were made", n)
-		}
+		equal(t, "connections", peer.Accepted(), 1)
 	})
 }
 
@@ -191,14 +189,10 @@ func TestQueryWhetherItMultiplexes(t *testing.T) {
 			for range ownConns {
 				defer leaseFor(t, p, whole).Release()
 			}
-			if len(peer.Asked()) != 0 {
-				t.Error("queried before it mattered")
-			}
+			equal(t, "queries before they matter", len(peer.Asked()), 0)
 			begun := time.Now()
 			first, second := leaseFor(t, p, whole), leaseFor(t, p, whole)
-			if d := time.Since(begun); d != tc.after {
-				t.Errorf("the next request waited %v, want %v", d, tc.after)
-			}
+			equal(t, "the next request waited", time.Since(begun), tc.after)
 			for i, l := range []*Lease{first, second} {
 				out, err := converse(l)
 				var e *Error

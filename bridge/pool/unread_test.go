@@ -63,12 +63,8 @@ func TestUnreadRequest(t *testing.T) {
 			l.Release()
 			wantKeepAlive(t, p, "off", "a request on a kept connection was not read")
 			wantCounts(t, p, counts{})
-			if d := visit(t, p, Demand{Fresh: true}, 0); d != 0 {
-				t.Errorf("elsewhere it took %v", d)
-			}
-			if n := p.Snapshot().Instances[0].Replays["ignored"]; n != 1 {
-				t.Errorf("%d replays, want 1", n)
-			}
+			equal(t, "elsewhere it took", visit(t, p, Demand{Fresh: true}, 0), 0)
+			equal(t, "replays", p.Snapshot().Instances[0].Replays["ignored"], 1)
 		})
 	}
 	// The request is not given up if there is no other connection for it.
