@@ -141,7 +141,7 @@ func (p *Pool) shedIdle(in *instance, depth int) {
 // shedOne closes a connection that nobody uses, because another waits to be accepted.
 func (p *Pool) shedOne(c *conn) {
 	c.inst.queue.toShed--
-	c.inst.counters.shedIdle++
+	c.inst.counters.ShedIdle++
 	p.evict(c)
 }
 
@@ -167,7 +167,7 @@ func (p *Pool) shedOnSuspicion(in *instance, now time.Time) {
 		return
 	}
 	q.suspectedAt, q.suspectPause = now, min(max(2*q.suspectPause, shedEvery), suspectPauseMax)
-	in.counters.shedIdle += uint64(p.evictExclusive(in))
+	in.counters.ShedIdle += uint64(p.evictExclusive(in))
 }
 
 // confirmSuspicion is called when something has come on a new connection.

@@ -65,7 +65,7 @@ func (p *Pool) releaseAtWork(c *conn) {
 // budget, as the process does.
 func (p *Pool) holdAtWork(c *conn) {
 	in := c.inst
-	in.counters.workedOn++
+	in.counters.WorkedOn++
 	if time.Since(in.behaviour.workedOnAt) >= logEvery {
 		p.log(in, slog.LevelInfo, "a process works on after its answer; requests go to others until it is back")
 	}

@@ -38,7 +38,7 @@ func (p *Pool) setState(c *conn, to connState) {
 // acquire counts one more request on a connection.
 func (p *Pool) acquire(c *conn, d Demand) {
 	if c.uses > 0 {
-		c.inst.counters.reuses++
+		c.inst.counters.Reuses++
 	}
 	c.uses++
 	c.streams++

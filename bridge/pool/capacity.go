@@ -92,7 +92,7 @@ func (p *Pool) lower(in *instance, n int) {
 // backlogFull notes that in accepts connections too slowly. That may pass in a moment, and
 // says little about its capacity: it is believed to hold one less, once in freeWithin.
 func (p *Pool) backlogFull(in *instance) {
-	in.counters.backlogs++
+	in.counters.BacklogFull++
 	if o := &in.observed; o.fullAt.IsZero() || time.Since(o.fullAt) >= freeWithin {
 		o.fullAt = time.Now()
 		p.lower(in, o.now-1)
@@ -120,7 +120,7 @@ func (p *Pool) suspectFull(in *instance) (serving bool) {
 }
 
 func (in *instance) turnedAway() (serving bool) {
-	in.counters.turnedAway++
+	in.counters.TurnedAway++
 	in.observed.fullAt = time.Now()
 	in.observed.closedAt = in.observed.fullAt
 	return in.servedLately(time.Minute)

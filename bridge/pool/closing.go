@@ -145,7 +145,7 @@ func (p *Pool) freeRoom(c *conn, delay time.Duration) {
 }
 
 // discard closes a busy connection that cannot be used again, and counts that.
-func (p *Pool) discard(c *conn, count func(*counters)) {
+func (p *Pool) discard(c *conn, count func(*Counters)) {
 	p.mu.Lock()
 	count(c.inst.counters)
 	p.startClosing(c)

@@ -16,7 +16,7 @@ type crowd struct {
 	pool    *Pool
 	ever    []Instance // that there may be
 	gone    []*instance
-	counted counters // so far
+	counted Counters // so far
 
 	workers int               // Config.Workers now
 	most    int               // the most that they may become
@@ -122,7 +122,7 @@ func (m *crowd) all() []*instance { return slices.Concat(m.pool.instances, m.poo
 // check holds at every moment. The caller holds the pool's mutex.
 func (m *crowd) check() {
 	p := m.pool
-	total := p.removedCounters
+	total := p.removedCounters.clone()
 	for _, in := range m.all() {
 		sum := 0
 		for _, n := range in.count {
@@ -137,7 +137,7 @@ func (m *crowd) check() {
 		m.checkBudget(in)
 		switch in.membership {
 		case removed:
-			if in.counters != &p.removedCounters {
+			if in.counters != p.removedCounters {
 				m.t.Errorf("%s counts for itself", in.Addr)
 			}
 		case draining:
@@ -152,7 +152,7 @@ func (m *crowd) check() {
 			m.t.Errorf("%s keeps %d connections", in.Addr, len(in.idle))
 		}
 	}
-	if total.dials < m.counted.dials || total.discards < m.counted.discards || total.reuses < m.counted.reuses {
+	if total.Dials < m.counted.Dials || total.Discarded < m.counted.Discarded || total.Reuses < m.counted.Reuses {
 		m.t.Errorf("counters fell from %+v to %+v", m.counted, total)
 	}
 	m.counted = total

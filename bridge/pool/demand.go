@@ -191,7 +191,7 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 		return nil
 	case !c.usable():
 		p.noteClosedIdle(c)
-		p.discard(c, func(n *counters) { n.stale++ })
+		p.discard(c, func(n *Counters) { n.Stale++ })
 		return nil
 	}
 	l := &Lease{p: p, c: c, noKeepAlive: c.noKeepAlive}

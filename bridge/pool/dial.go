@@ -45,7 +45,7 @@ func (p *Pool) startDial(in *instance, w *waiter) {
 // begin starts a dial.
 func (p *Pool) begin(d *dial) {
 	p.setState(d.conn, dialing)
-	d.conn.inst.counters.dials++
+	d.conn.inst.counters.Dials++
 	p.tasks.Go(func() { p.dial(d) })
 }
 

@@ -92,7 +92,7 @@ func (e *Error) text() string {
 }
 
 // reason is under what a replay of the request is counted.
-func (e *Error) reason() reason {
+func (e *Error) reason() string {
 	switch {
 	case errors.Is(e.Err, upstream.ErrOverloaded):
 		return overloaded
@@ -106,21 +106,14 @@ func (e *Error) reason() reason {
 	return stale
 }
 
-// reason is the reason of a replay.
-type reason uint8
-
+// The reasons of replays, as they are named in Counters.Replays.
 const (
-	stale         reason = iota // the application had closed a kept connection
-	turnedAway                  // it closed a new connection because it was full
-	overloaded                  // upstream.ErrOverloaded
-	cantMultiplex               // upstream.ErrCantMultiplex
-	requestUnread               // it did not read a kept connection
-	reasons
+	stale         = "stale"          // the application had closed a kept connection
+	turnedAway    = "turned_away"    // it closed a new connection because it was full
+	overloaded    = "overloaded"     // upstream.ErrOverloaded
+	cantMultiplex = "cant_multiplex" // upstream.ErrCantMultiplex
+	requestUnread = "ignored"        // it did not read a kept connection
 )
-
-func (r reason) String() string {
-	return [...]string{"stale", "turned_away", "overloaded", "cant_multiplex", "ignored"}[r]
-}
 
 // DialError is a failed attempt to connect to one instance.
 type DialError struct {

@@ -71,13 +71,13 @@ type instance struct {
 	lastOK    time.Time // when a connection was last made, or an answer ended
 	served    time.Time // when an answer last ended
 	repliedAt time.Time // when a query was last replied to
-	counters  *counters // of this instance; once it is removed, Pool.removedCounters
+	counters  *Counters // of this instance; once it is removed, Pool.removedCounters
 }
 
 func newInstance(in Instance, cfg *Config) *instance {
 	_, queries := cfg.Codec.(upstream.Querier)
 	return &instance{
-		Instance: in, all: make(map[*conn]struct{}), counters: new(counters),
+		Instance: in, all: make(map[*conn]struct{}), counters: newCounters(),
 		observed: capacity{now: cfg.Workers, proven: 1}, behaviour: behaviour{closesIdleByConfig: cfg.ClosesIdle, noQueries: !queries},
 	}
 }
@@ -113,33 +113,4 @@ func (p *Pool) noteEnd(in *instance) {
 // servedLately reports whether a request was answered within d.
 func (in *instance) servedLately(d time.Duration) bool {
 	return !in.served.IsZero() && time.Since(in.served) < d
-}
-
-// counters are the numbers of a Counters.
-type counters struct {
-	dials      uint64
-	dialErrors uint64
-	backlogs   uint64 // dials that found the backlog full
-	turnedAway uint64 // new connections that were closed because the application is full
-	reuses     uint64
-	stale      uint64 // kept connections that were not in order before reuse
-	shedIdle   uint64 // good connections closed because others waited to be accepted
-	workedOn   uint64 // kept connections held because their process worked on
-	discards   uint64 // requests that did not end properly
-	replays    [reasons]uint64
-}
-
-func (n *counters) add(other *counters) {
-	n.dials += other.dials
-	n.dialErrors += other.dialErrors
-	n.backlogs += other.backlogs
-	n.turnedAway += other.turnedAway
-	n.reuses += other.reuses
-	n.stale += other.stale
-	n.shedIdle += other.shedIdle
-	n.workedOn += other.workedOn
-	n.discards += other.discards
-	for r, count := range other.replays {
-		n.replays[r] += count
-	}
 }

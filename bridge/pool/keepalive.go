@@ -179,6 +179,6 @@ func (p *Pool) maintainKeep(in *instance, now time.Time) {
 // stopKeeping closes the idle connections, because they stop new ones, and refuses to keep
 // others.
 func (p *Pool) stopKeeping(in *instance, why string) {
-	in.counters.shedIdle += uint64(p.evictExclusive(in))
+	in.counters.ShedIdle += uint64(p.evictExclusive(in))
 	p.setKeepState(in, keepRefused, why)
 }

@@ -107,7 +107,7 @@ func (p *Pool) setMembership(in *instance, to membership) {
 	case removed:
 		p.removed++
 		p.removedCounters.add(in.counters)
-		in.counters = &p.removedCounters
+		in.counters = p.removedCounters
 		p.evictInstance(in)
 		in.signalDrained()
 	}

@@ -56,7 +56,7 @@ func (p *Pool) down(in *instance, err error) {
 
 // countDialError notes a failure to connect to in. Requests may not be told of it yet.
 func (p *Pool) countDialError(in *instance, err error) {
-	in.counters.dialErrors++
+	in.counters.DialErrors++
 	o := &in.outage
 	o.err, o.at = err, time.Now()
 	if !o.logged && o.at.Sub(o.loggedAt) >= time.Second {

@@ -76,7 +76,7 @@ type Pool struct {
 	mu              sync.Mutex
 	instances       []*instance // serving
 	draining        []*instance // draining
-	removedCounters counters    // of removed instances, all together
+	removedCounters *Counters   // of removed instances, all together
 	removed         uint64      // how many instances were removed
 	nextStart       int         // where choose begins
 	waiters         *list.List  // of *waiter, oldest first
@@ -98,7 +98,7 @@ func New(cfg Config) (*Pool, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	p := &Pool{waiters: list.New(), journal: journal{logger: cfg.Logger}}
+	p := &Pool{waiters: list.New(), removedCounters: newCounters(), journal: journal{logger: cfg.Logger}}
 	p.cfg.Store(&cfg)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.maintenance = time.AfterFunc(time.Hour, p.startMaintenance)

@@ -47,11 +47,11 @@ func (p *Pool) keepExclusive(l *Lease) {
 // other requests share it.
 func (p *Pool) reject(c *conn) {
 	if c.mux == nil {
-		p.discard(c, func(n *counters) { n.discards++ })
+		p.discard(c, func(n *Counters) { n.Discarded++ })
 		return
 	}
 	p.mu.Lock()
-	c.inst.counters.discards++
+	c.inst.counters.Discarded++
 	p.release(c)
 	p.recycle(c)
 	p.unlock()

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -71,6 +72,31 @@ type Counters struct {
 	Replays     map[string]uint64 `json:"replays"`   // requests sent again, by reason: stale, turned_away, overloaded, cant_multiplex, ignored
 }
 
+func newCounters() *Counters {
+	return &Counters{Replays: map[string]uint64{stale: 0, turnedAway: 0, overloaded: 0, cantMultiplex: 0, requestUnread: 0}}
+}
+
+func (n *Counters) add(other *Counters) {
+	n.Dials += other.Dials
+	n.DialErrors += other.DialErrors
+	n.BacklogFull += other.BacklogFull
+	n.TurnedAway += other.TurnedAway
+	n.Reuses += other.Reuses
+	n.Stale += other.Stale
+	n.ShedIdle += other.ShedIdle
+	n.WorkedOn += other.WorkedOn
+	n.Discarded += other.Discarded
+	for reason, count := range other.Replays {
+		n.Replays[reason] += count
+	}
+}
+
+func (n *Counters) clone() Counters {
+	c := *n
+	c.Replays = maps.Clone(n.Replays)
+	return c
+}
+
 // QueueSnapshot is the accept queue of a listening socket.
 type QueueSnapshot struct {
 	Depth   int `json:"depth"`   // connections
@@ -98,7 +124,7 @@ func (p *Pool) snapshot() (Snapshot, []*instance) {
 	defer p.mu.Unlock()
 	s := Snapshot{Waiting: p.waiters.Len()}
 	if p.removed > 0 {
-		s.Removed = RemovedSnapshot{p.removed, p.removedCounters.snapshot()}
+		s.Removed = RemovedSnapshot{p.removed, p.removedCounters.clone()}
 	}
 	all := slices.Concat(p.instances, p.draining)
 	s.Instances = make([]InstanceSnapshot, len(all))
@@ -114,7 +140,7 @@ func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
 		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle] + in.count[querying], Closing: in.count[closing], AtWork: in.count[atWork],
 		Requests: in.count[busy] + in.extra, Zombies: in.zombies,
 		Multiplex: in.sharing.state.String(), ClosesIdle: in.behaviour.closesIdle(), ClosesAlways: in.behaviour.closesAlways(),
-		Counters: in.counters.snapshot(), LastErrorAt: in.outage.at,
+		Counters: in.counters.clone(), LastErrorAt: in.outage.at,
 	}
 	if p.config().Multiplex == MultiplexOff || in.sharing.state == multiplexUnknown && in.behaviour.ignoresQueries() {
 		s.Multiplex = multiplexNo.String()
@@ -142,17 +168,6 @@ func (p *Pool) keepAlive(in *instance) (keep, why string) {
 	return keepTaken.String(), ""
 }
 
-func (n *counters) snapshot() Counters {
-	s := Counters{
-		Dials: n.dials, DialErrors: n.dialErrors, BacklogFull: n.backlogs, TurnedAway: n.turnedAway,
-		Reuses: n.reuses, Stale: n.stale, ShedIdle: n.shedIdle, WorkedOn: n.workedOn, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
-	}
-	for r, count := range n.replays {
-		s.Replays[reason(r).String()] = count
-	}
-	return s
-}
-
 func (in *instance) state(workers int) string {
 	switch {
 	case in.membership == draining:
@@ -171,11 +186,11 @@ func (in *instance) state(workers int) string {
 func (p *Pool) CountReplay(e *Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := &p.removedCounters
+	n := p.removedCounters
 	if in := p.find(e.Addr); in != nil {
 		n = in.counters
 	}
-	n.replays[e.reason()]++
+	n.Replays[e.reason()]++
 }
 
 // Addrs returns the addresses of the instances, serving and draining.
