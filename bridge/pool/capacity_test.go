@@ -176,9 +176,7 @@ func TestCapacityIsNotDoubtedForNothing(t *testing.T) {
 			p := threadedPool(t, fcgitest.Start(t, fcgitest.Hello, fcgitest.Hello, tc.script), 4)
 			ends, stays := mustLease(t, p), mustLease(t, p)
 			for _, l := range []*Lease{ends, stays} {
-				if _, err := converse(l); err != nil {
-					t.Fatal(err)
-				}
+				exchange(t, l)
 			}
 			ends.dead = true // so that it is closed
 			ends.Release()

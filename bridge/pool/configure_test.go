@@ -237,9 +237,7 @@ func TestKeepAliveOfADrainedInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1})
 		l := mustLease(t, p)
-		if _, err := converse(l); err != nil {
-			t.Fatal(err)
-		}
+		exchange(t, l)
 		waiting := startLease(p)
 		synctest.Wait()
 		waiting.cancel()

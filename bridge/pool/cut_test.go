@@ -194,9 +194,7 @@ func TestAddForgetsFailures(t *testing.T) {
 		}
 		p.up(p.instances[0]) // as if a had been back for a moment
 		g := startLease(p)
-		if g.ended() {
-			t.Fatal(g.err)
-		}
+		g.mustWait(t)
 		p.Remove("a")
 		mustAdd(t, p, instanceOf("a", b))
 		if !g.ended() || g.err != nil || g.lease.Addr() != "a" {

@@ -89,9 +89,7 @@ func TestRestart(t *testing.T) {
 			up.Store(false)
 			g := startLease(p)
 			time.Sleep(500 * time.Millisecond)
-			if g.ended() {
-				t.Fatalf("did not wait: %v", g.err)
-			}
+			g.mustWait(t)
 			up.Store(true)
 			g.mustLease(t).Release()
 
@@ -245,9 +243,7 @@ func TestLeastLoadedInstance(t *testing.T) {
 		for _, l := range leases {
 			if l.Addr() == "b" && freed < 2 {
 				freed++
-				if _, err := converse(l); err != nil {
-					t.Fatal(err)
-				}
+				exchange(t, l)
 			}
 			if l.Addr() == "b" && freed <= 2 && l.ended {
 				l.Release()

@@ -46,9 +46,7 @@ func TestInterruptOfAFinishedRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
 		l := mustLease(t, p)
-		if _, err := converse(l); err != nil {
-			t.Fatal(err)
-		}
+		exchange(t, l)
 		l.Interrupt()
 		l.Release()
 		serve(t, p)

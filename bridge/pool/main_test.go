@@ -139,6 +139,14 @@ func converse(l *Lease) (stdout string, err error) {
 	return answer(l)
 }
 
+// exchange is converse where the answer must end.
+func exchange(t testing.TB, l *Lease) {
+	t.Helper()
+	if _, err := converse(l); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // finish sends a request, whose answer must be the page, and releases the lease.
 func finish(t testing.TB, l *Lease) {
 	t.Helper()
@@ -222,6 +230,13 @@ func (g *leasing) ended() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+func (g *leasing) mustWait(t testing.TB) {
+	t.Helper()
+	if g.ended() {
+		t.Fatalf("the request does not wait: %v", g.err)
 	}
 }
 

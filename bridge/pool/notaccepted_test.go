@@ -179,9 +179,7 @@ func TestFailOfOne(t *testing.T) {
 		g := startLease(p)
 		synctest.Wait()
 		mustAdd(t, p, instanceOf("b", fcgitest.Start(t, fcgitest.Hello)))
-		if g.ended() {
-			t.Fatal("the request does not wait for its dial")
-		}
+		g.mustWait(t)
 		p.Fail("a")
 		if !g.ended() || g.err != nil || g.lease.Addr() != "b" {
 			t.Fatalf("the request was told %v", g.err)

@@ -55,9 +55,7 @@ func TestIdleTimeout(t *testing.T) {
 		p := poolOf(t, peer.Dial, Config{Workers: 4, IdleTimeout: 5 * time.Second})
 		a, b := mustLease(t, p), mustLease(t, p)
 		for _, l := range []*Lease{a, b} {
-			if _, err := converse(l); err != nil {
-				t.Fatal(err)
-			}
+			exchange(t, l)
 		}
 		a.Release()
 		time.Sleep(2 * time.Second)
@@ -259,9 +257,7 @@ func TestCancelledInTheInstantOfDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
 		l := mustLease(t, p)
-		if _, err := converse(l); err != nil {
-			t.Fatal(err)
-		}
+		exchange(t, l)
 		gone, next := startLease(p), startLease(p)
 		synctest.Wait()
 		gone.cancel()
@@ -315,9 +311,7 @@ func TestLeaseFreshWaitsForRoom(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
 		l := mustLease(t, p)
 		g := startLeasing(p, Demand{Fresh: true})
-		if g.ended() {
-			t.Fatal("a second connection for one worker")
-		}
+		g.mustWait(t)
 		finish(t, l)
 		fresh := g.mustLease(t)
 		if !fresh.Fresh() {
@@ -332,9 +326,7 @@ func TestClose(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
 		p := poolFor(t, peer, 2)
 		kept, busy := mustLease(t, p), mustLease(t, p)
-		if _, err := converse(kept); err != nil {
-			t.Fatal(err)
-		}
+		exchange(t, kept)
 		waiting := startLeasing(p, Demand{Fresh: true})
 		synctest.Wait()
 		kept.Release() // closed for the one who waits
