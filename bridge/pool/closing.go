@@ -46,7 +46,9 @@ func (p *Pool) evictAll(in *instance) {
 func (p *Pool) unlock() {
 	conns := p.takeToClose()
 	p.mu.Unlock()
-	p.closeAll(conns)
+	if len(conns) > 0 {
+		p.closeAll(conns)
+	}
 }
 
 // closeLater has another goroutine close the connections that were taken out.

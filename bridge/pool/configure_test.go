@@ -291,18 +291,3 @@ func TestConfigureRaces(t *testing.T) {
 		})
 	}
 }
-
-// BenchmarkLease leases a kept connection and gives it back.
-func BenchmarkLease(b *testing.B) {
-	p := poolFor(b, fcgitest.Start(b, fcgitest.Hello), 4)
-	serve(b, p)
-	b.ReportAllocs()
-	for b.Loop() {
-		l, err := p.Lease(context.Background(), Demand{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		l.ended, l.sent = true, true
-		l.Release()
-	}
-}

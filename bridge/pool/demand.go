@@ -52,7 +52,7 @@ func (d Demand) takesIdle(c *conn) bool {
 // error is the cause of ctx if that ends first, ErrWaitTimeout after Config.WaitTimeout, an
 // *UnavailableError if no instance can be connected to, and ErrClosed after Close.
 func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
-	d, deadline := p.arrive(d)
+	deadline := p.arrive(&d)
 	for {
 		p.mu.Lock()
 		c, w, err := p.takeOrEnqueue(d)
@@ -73,7 +73,7 @@ func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
 // returns: before LeaseFunc returns if that is known at once, else later and in another
 // goroutine. Close waits for deliver to return.
 func (p *Pool) LeaseFunc(ctx context.Context, d Demand, deliver func(*Lease, error)) {
-	d, deadline := p.arrive(d)
+	deadline := p.arrive(&d)
 	p.leaseFunc(ctx, d, deadline, deliver)
 }
 
@@ -108,13 +108,13 @@ func (p *Pool) leaseFunc(ctx context.Context, d Demand, deadline time.Time, deli
 }
 
 // arrive notes when a request came, and returns until when it may wait.
-func (p *Pool) arrive(d Demand) (Demand, time.Time) {
+func (p *Pool) arrive(d *Demand) (deadline time.Time) {
 	now := time.Now()
 	d.since = time.Time{}
 	if d.Fresh {
 		d.since = now
 	}
-	return d, now.Add(p.config().WaitTimeout)
+	return now.Add(p.config().WaitTimeout)
 }
 
 // takeOrEnqueue gives a request a connection if there is one, and else enqueues it. The

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -269,32 +268,4 @@ func TestRestartUnderLongPolls(t *testing.T) {
 			again.lease.Release()
 		}
 	})
-}
-
-// BenchmarkDispatch looks at all waiters when nothing can be done for any.
-func BenchmarkDispatch(b *testing.B) {
-	for _, n := range []int{100, 1000, 10000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			p, err := New(Config{Codec: codec, Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
-				<-ctx.Done()
-				return nil, ctx.Err()
-			}}}, Workers: 20000, Multiplex: MultiplexOn})
-			if err != nil {
-				b.Fatal(err)
-			}
-			p.mu.Lock()
-			p.instances[0].observed.now = 1
-			p.instances[0].count[busy] = 1
-			for range n {
-				w := &waiter{demand: whole, done: make(chan struct{})}
-				w.elem = p.waiters.PushBack(w)
-			}
-			for b.Loop() {
-				p.dispatchWaiters()
-			}
-			p.instances[0].count[busy] = 0
-			p.mu.Unlock()
-			p.Close()
-		})
-	}
 }

@@ -144,7 +144,7 @@ func (p *Pool) resolve(w *waiter, c *conn, err error) {
 // the others as far as the budgets allow. Where idle connections use up a budget, it evicts
 // one for each waiter; closeAll calls it again when there is room.
 func (p *Pool) dispatchWaiters() {
-	if p.closed {
+	if p.closed || p.waiters.Len() == 0 {
 		return
 	}
 	closings, now := p.closingCount(), time.Now()
