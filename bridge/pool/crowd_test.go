@@ -132,7 +132,7 @@ func (m *crowd) check() {
 			m.t.Errorf("%s: %d connections, %d counted", in.Addr, len(in.all), sum)
 		}
 		if serves := in.membership == serving; serves != slices.Contains(p.instances, in) || serves == (in.ctx.Err() != nil) || serves != (in.drained == nil) && in.membership != removed {
-			m.t.Errorf("%s: standing %d, dials end: %v", in.Addr, in.membership, in.ctx.Err())
+			m.t.Errorf("%s: membership %d, dials end: %v", in.Addr, in.membership, in.ctx.Err())
 		}
 		m.checkBudget(in)
 		switch in.membership {
