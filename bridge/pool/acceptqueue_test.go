@@ -38,10 +38,17 @@ func (f *forked) queue() (depth, backlog int, err error) {
 	return max(0, f.Open()-f.processes), 128, nil
 }
 
+// queuePool is poolOf for an instance whose accept queue can be read.
+func queuePool(t testing.TB, peer *fcgitest.Peer, cfg Config, queue func() (depth, backlog int, err error)) *Pool {
+	t.Helper()
+	cfg.Instances = []Instance{{Addr: "app", Dial: peer.Dial, Queue: queue}}
+	return newPool(t, cfg)
+}
+
 // pool has room for eight connections.
 func (f *forked) pool(t testing.TB) *Pool {
 	t.Helper()
-	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: f.Dial, Queue: f.queue}}, Workers: 8, WaitTimeout: time.Minute})
+	return queuePool(t, f.Peer, Config{Workers: 8, WaitTimeout: time.Minute}, f.queue)
 }
 
 // visit makes a request that takes d to answer, and returns how long it took.
@@ -132,7 +139,7 @@ func TestUsedConnectionIsShedNext(t *testing.T) {
 func TestWaiterDoesNotOvertakeTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := startForked(t, 2)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: app.Dial, Queue: app.queue}}, Workers: 3, WaitTimeout: time.Minute})
+		p := queuePool(t, app.Peer, Config{Workers: 3, WaitTimeout: time.Minute}, app.queue)
 		const ms = time.Millisecond
 		first, second := started(t, p, Demand{}, 600*ms), started(t, p, Demand{}, 700*ms)
 		synctest.Wait()
@@ -162,11 +169,7 @@ func TestShedsOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Hello)
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 100, 128, nil }}},
-			Workers:   16,
-			Logger:    slog.New(slog.NewTextHandler(&log, nil)),
-		})
+		p := queuePool(t, peer, Config{Workers: 16, Logger: slog.New(slog.NewTextHandler(&log, nil))}, func() (int, int, error) { return 100, 128, nil })
 		poll := mustLease(t, p)
 		send(t, poll, "/poll")
 		begun := time.Now()
@@ -188,12 +191,9 @@ func TestQueueThatMovesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks int
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Hello)
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-				looks++
-				return looks % 2, 128, nil
-			}}},
-			Workers: 16, IdleTimeout: time.Hour,
+		p := queuePool(t, peer, Config{Workers: 16, IdleTimeout: time.Hour}, func() (int, int, error) {
+			looks++
+			return looks % 2, 128, nil
 		})
 		poll := mustLease(t, p)
 		send(t, poll, "/poll")
@@ -212,10 +212,7 @@ func TestQueueThatMovesOn(t *testing.T) {
 func TestQueueOfQuickRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(300*time.Millisecond, fcgitest.Page))
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 1, 128, nil }}},
-			Workers:   16, IdleTimeout: time.Hour,
-		})
+		p := queuePool(t, peer, Config{Workers: 16, IdleTimeout: time.Hour}, func() (int, int, error) { return 1, 128, nil })
 		serve(t, p)
 		for range 10 { // each is new for 300 ms, and the queue is seen once, after 250
 			visit(t, p, Demand{Fresh: true}, 0)
@@ -277,14 +274,11 @@ func TestNothingIsShedForAnEmptyQueue(t *testing.T) {
 		inBubble(t, name, func(t *testing.T) {
 			looks := 0
 			peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.AnswerAfter(time.Second, fcgitest.Page))
-			p := newPool(t, Config{
-				Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-					if looks++; looks <= 2 {
-						return 1, 128, nil
-					}
-					return 0, 128, then
-				}}},
-				Workers: 16, IdleTimeout: time.Hour,
+			p := queuePool(t, peer, Config{Workers: 16, IdleTimeout: time.Hour}, func() (int, int, error) {
+				if looks++; looks <= 2 {
+					return 1, 128, nil
+				}
+				return 0, 128, then
 			})
 			poll := mustLease(t, p)
 			send(t, poll, "/poll")
@@ -326,14 +320,11 @@ func TestProvedConnectionIsNotInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Minute, fcgitest.Page))
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-				looks++
-				return 0, 128, nil
-			}}},
-			Workers: 8, ClosesWhenFull: true,
+		p := queuePool(t, peer, Config{Workers: 8, ClosesWhenFull: true}, func() (int, int, error) {
+			looks++
+			return 0, 128, nil
 		})
-		p.instances[0].observed.fullAt = time.Now() // or it would not be asked
+		p.instances[0].observed.fullAt = time.Now() // or it would not be queried
 		first, second := started(t, p, Demand{}, 0), started(t, p, Demand{}, 0)
 		<-first
 		<-second
@@ -349,14 +340,11 @@ func TestQueueThatCannotBeSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks atomic.Int32
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Hello)
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-				if looks.Add(1)%2 == 1 {
-					return 3, 128, nil
-				}
-				return 3, 128, errors.New("it is on another machine")
-			}}},
-			Workers: 16, IdleTimeout: time.Hour,
+		p := queuePool(t, peer, Config{Workers: 16, IdleTimeout: time.Hour}, func() (int, int, error) {
+			if looks.Add(1)%2 == 1 {
+				return 3, 128, nil
+			}
+			return 3, 128, errors.New("it is on another machine")
 		})
 		poll := mustLease(t, p)
 		send(t, poll, "/poll")
