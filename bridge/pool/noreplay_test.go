@@ -18,7 +18,7 @@ func helloPool(t *testing.T, cfg Config) *Pool {
 
 // A request that cannot be sent again takes a kept connection only when it has
 // been quiet for 100 ms, or nothing is known against it.
-func TestLeaseSettled(t *testing.T) {
+func TestLeaseNoReplay(t *testing.T) {
 	for _, tc := range []struct {
 		retires bool
 		quiet   time.Duration
@@ -30,13 +30,10 @@ func TestLeaseSettled(t *testing.T) {
 		{true, 100 * time.Millisecond, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			p := helloPool(t, Config{Workers: 2, Retires: tc.retires})
+			p := helloPool(t, Config{Workers: 2, ClosesIdle: tc.retires})
 			serve(t, p)
 			time.Sleep(tc.quiet)
-			l, err := p.Lease(t.Context(), Demand{Settled: true})
-			if err != nil {
-				t.Fatal(err)
-			}
+			l := leaseFor(t, p, Demand{NoReplay: true})
 			defer l.Release()
 			if l.Fresh() != tc.fresh {
 				t.Errorf("retires %v, after %v of quiet: fresh is %v", tc.retires, tc.quiet, l.Fresh())
@@ -46,18 +43,18 @@ func TestLeaseSettled(t *testing.T) {
 }
 
 // An application that closes a kept connection is remembered for it.
-func TestRetiringIsNoticed(t *testing.T) {
+func TestClosingIdleIsNoticed(t *testing.T) {
 	peer := fcgitest.StartUnix(t, fcgitest.CloseAfterEnd, fcgitest.Hello)
 	p := poolFor(t, peer, 2)
 	serve(t, p)
-	if p.Snapshot().Instances[0].Retires {
+	if p.Snapshot().Instances[0].ClosesIdle {
 		t.Error("noticed before it happened")
 	}
 	for peer.Open() > 0 {
 		runtime.Gosched()
 	}
 	serve(t, p)
-	if s := p.Snapshot().Instances[0]; !s.Retires || s.Stale != 1 {
+	if s := p.Snapshot().Instances[0]; !s.ClosesIdle || s.Stale != 1 {
 		t.Errorf("snapshot %+v, want 1 stale and noticed", s)
 	}
 }
@@ -69,10 +66,7 @@ func TestCloseDelay(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, CloseDelay: 5 * time.Millisecond})
 		serve(t, p)
 		begun := time.Now()
-		l, err := p.Lease(t.Context(), Demand{Fresh: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := leaseFor(t, p, Demand{Fresh: true})
 		defer l.Release()
 		if d := time.Since(begun); d != 5*time.Millisecond || !l.Fresh() {
 			t.Errorf("a connection came after %v, fresh is %v, want 5ms, true", d, l.Fresh())
@@ -80,8 +74,8 @@ func TestCloseDelay(t *testing.T) {
 	})
 }
 
-// Nothing is waited for when the pool is closed while room settles.
-func TestCloseWhileSettling(t *testing.T) {
+// Close does not wait for CloseDelay.
+func TestCloseDuringCloseDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, CloseDelay: time.Minute})
 		serve(t, p)
@@ -90,9 +84,7 @@ func TestCloseWhileSettling(t *testing.T) {
 		wantCounts(t, p, counts{closing: 1})
 		begun := time.Now()
 		p.Close()
-		if d := time.Since(begun); d != 0 {
-			t.Errorf("Close took %v", d)
-		}
+		equal(t, "Close took", time.Since(begun), 0)
 		<-waiting.done
 		if waiting.err != ErrClosed {
 			t.Errorf("LeaseFresh: %v, want ErrClosed", waiting.err)

@@ -13,11 +13,10 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
-	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// Requests that lie in the queue of a socket that nobody accepts on are told at once that
-// nobody read them.
+// Requests in the accept queue of a socket on which nobody accepts fail at once, as requests
+// that were never read.
 func TestFail(t *testing.T) {
 	for _, m := range []Multiplex{MultiplexOff, MultiplexAuto, MultiplexOn} {
 		synctest.Test(t, func(t *testing.T) {
@@ -67,38 +66,36 @@ func TestFailSparesWhatWasAccepted(t *testing.T) {
 			s.HoldFor(time.Second)
 			s.Send(fcgitest.Out(r.ID, "Type: text/plain\n\nlate"), fcgitest.End(r.ID))
 		}),
-		"it has answered before":                   fcgitest.First(fcgitest.Page, fcgitest.AnswerAfter(time.Second, "Content-Type: text/plain\n\nlate")),
-		"it has answered a question":               fcgitest.AnswerAfter(time.Second, "Content-Type: text/plain\n\nlate"),
-		"it has answered a question and is shared": fcgitest.MuxAfter(time.Second, "Content-Type: text/plain\n\nlate"),
+		"it has answered before":                fcgitest.First(fcgitest.Page, fcgitest.AnswerAfter(time.Second, "Content-Type: text/plain\n\nlate")),
+		"it has answered a query":               fcgitest.AnswerAfter(time.Second, "Content-Type: text/plain\n\nlate"),
+		"it has answered a query and is shared": fcgitest.MuxAfter(time.Second, "Content-Type: text/plain\n\nlate"),
 		"it is shared": fcgitest.Multiplexed(func(s *fcgitest.Session, r *fcgitest.Request) {
 			s.Send(fcgitest.Out(r.ID, "Content-"))
 			s.HoldFor(time.Second)
 			s.Send(fcgitest.Out(r.ID, "Type: text/plain\n\nlate"), fcgitest.End(r.ID))
 		}),
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, script)
-				peer.Values(fcgitest.ValuesNo)
-				cfg := Config{Workers: 2, Instances: []Instance{instanceOf("a", peer)}, TurnsAway: strings.Contains(name, "question")}
-				if strings.Contains(name, "is shared") {
-					cfg.Multiplex = MultiplexOn
-				}
-				p := newPool(t, cfg)
-				p.instances[0].observed.fullAt = time.Now() // then it is asked, if it turns away
-				if name == "it has answered before" {
-					serve(t, p)
-				}
-				c := startConverse(startLeasing(p, whole).mustLease(t))
-				time.Sleep(time.Second / 2)
-				if asked := len(peer.Asked()) > 0; asked != cfg.TurnsAway {
-					t.Fatalf("asked: %v", asked)
-				}
-				p.Fail("a")
-				if got := <-c; got.err != nil || got.out != "Content-Type: text/plain\n\nlate" {
-					t.Errorf("answer %q, %v", got.out, got.err)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, script)
+			peer.Values(fcgitest.ValuesNo)
+			cfg := Config{Workers: 2, Instances: []Instance{instanceOf("a", peer)}, ClosesWhenFull: strings.Contains(name, "query")}
+			if strings.Contains(name, "is shared") {
+				cfg.Multiplex = MultiplexOn
+			}
+			p := newPool(t, cfg)
+			p.instances[0].observed.fullAt = time.Now() // then it is queried, if it turns away
+			if name == "it has answered before" {
+				serve(t, p)
+			}
+			c := startConverse(startLeasing(p, whole).mustLease(t))
+			time.Sleep(time.Second / 2)
+			if asked := len(peer.Asked()) > 0; asked != cfg.ClosesWhenFull {
+				t.Fatalf("asked: %v", asked)
+			}
+			p.Fail("a")
+			if got := <-c; got.err != nil || got.out != "Content-Type: text/plain\n\nlate" {
+				t.Errorf("answer %q, %v", got.out, got.err)
+			}
 		})
 	}
 }
@@ -139,7 +136,7 @@ func TestFailLooksTwice(t *testing.T) {
 				}
 				c.Close()
 				p.Fail("a")
-				if out, err := readAll(l); !errors.Is(err, tc.want) || err == nil && out != fcgitest.Page {
+				if out, err := answer(l); !errors.Is(err, tc.want) || err == nil && out != fcgitest.Page {
 					t.Errorf("answer %q, %v, want %v", out, err, tc.want)
 				}
 			})
@@ -147,48 +144,30 @@ func TestFailLooksTwice(t *testing.T) {
 	}
 }
 
-// readAll reads an answer to its end.
-func readAll(l *Lease) (stdout string, err error) {
-	for {
-		ev, err := l.Next(time.Now().Add(time.Minute))
-		if err != nil || ev.Kind == upstream.End {
-			return stdout, err
-		}
-		if ev.Kind == upstream.Output {
-			stdout += string(ev.Data)
-		}
-	}
-}
-
-// Those who wait for a connection do not wait for one that nobody accepts.
+// Requests that wait for a connection do not wait for an instance on which nobody accepts.
 func TestFailTellsWaiters(t *testing.T) {
 	for name, dial := range map[string]func() func(context.Context) (net.Conn, error){
 		"all connections taken": func() func(context.Context) (net.Conn, error) { return fcgitest.Listen(128).Dial },
 		"dialling":              func() func(context.Context) (net.Conn, error) { return make(dialer).dial },
 		"backlog full":          func() func(context.Context) (net.Conn, error) { return failingDial(syscall.EAGAIN) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newPool(t, Config{
-					Workers: 1, DialTimeout: time.Minute, WaitTimeout: time.Minute,
-					Instances: []Instance{{Addr: "a", Dial: dial()}},
-				})
-				var held <-chan result
-				if name == "all connections taken" {
-					held = startConverse(mustLease(t, p))
-				}
-				g := startLease(p)
-				time.Sleep(time.Second)
-				p.Fail("a")
-				var unavailable *UnavailableError
-				if !g.ended() || !errors.As(g.err, &unavailable) || !errors.Is(g.err, ErrNotAccepted) {
-					t.Fatalf("a request was told %v", g.err)
-				}
-				if held != nil {
-					wantFailure(t, held, ErrNotAccepted, ReplaySafe)
-				}
-				wantCounts(t, p, counts{})
-			})
+		inBubble(t, name, func(t *testing.T) {
+			p := newPool(t, Config{Workers: 1, DialTimeout: time.Minute, WaitTimeout: time.Minute, Instances: []Instance{{Addr: "a", Dial: dial()}}})
+			var held <-chan result
+			if name == "all connections taken" {
+				held = startConverse(mustLease(t, p))
+			}
+			g := startLease(p)
+			time.Sleep(time.Second)
+			p.Fail("a")
+			var unavailable *UnavailableError
+			if !g.ended() || !errors.As(g.err, &unavailable) || !errors.Is(g.err, ErrNotAccepted) {
+				t.Fatalf("a request was told %v", g.err)
+			}
+			if held != nil {
+				wantFailure(t, held, ErrNotAccepted, ReplaySafe)
+			}
+			wantCounts(t, p, counts{})
 		})
 	}
 }
@@ -200,9 +179,7 @@ func TestFailOfOne(t *testing.T) {
 		g := startLease(p)
 		synctest.Wait()
 		mustAdd(t, p, instanceOf("b", fcgitest.Start(t, fcgitest.Hello)))
-		if g.ended() {
-			t.Fatal("the request does not wait for its dial")
-		}
+		g.mustWait(t)
 		p.Fail("a")
 		if !g.ended() || g.err != nil || g.lease.Addr() != "b" {
 			t.Fatalf("the request was told %v", g.err)
@@ -212,7 +189,7 @@ func TestFailOfOne(t *testing.T) {
 	})
 }
 
-// Nothing at all has come on a socket that nobody accepts on, whoever asks the system.
+// Over a socket, too, nothing has come while nobody accepts.
 func TestFailOnASocket(t *testing.T) {
 	for _, m := range []Multiplex{MultiplexOff, MultiplexOn} {
 		ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))

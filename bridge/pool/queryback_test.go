@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// overSocket is a connection over a real socket, on which the application was asked, and
-// the application's end.
+// overSocket is a connection over a real socket, on which a query was sent, and the other
+// end of the socket.
 func overSocket(t *testing.T) (c *conn, far net.Conn) {
 	t.Helper()
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
@@ -29,11 +29,11 @@ func overSocket(t *testing.T) (c *conn, far net.Conn) {
 	c = &conn{inst: &instance{}}
 	c.attach(near, codec)
 	c.open()
-	c.asked = true
+	c.queried = true
 	return c, far
 }
 
-// sendAnswer has the application answer the question. It can be read at once.
+// sendAnswer has the application reply. The reply can be read at once.
 func sendAnswer(t *testing.T, far net.Conn) {
 	t.Helper()
 	if _, err := far.Write(fcgi.AppendGetValuesResult(nil, fcgi.Value{Name: fcgi.MpxsConns, Value: "0"})); err != nil {
@@ -47,32 +47,32 @@ func TestAnswerHasComeBefore(t *testing.T) {
 	p := new(Pool)
 	p.cfg.Store(&Config{Codec: codec})
 	for range 3 {
-		p.askBack(c)
-		if !c.behind() {
+		p.queryBack(c)
+		if !c.hasUnread() {
 			t.Fatal("it has not answered, and is back")
 		}
 		sendAnswer(t, far)
-		if c.behind() || !c.usable() {
+		if c.hasUnread() || !c.usable() {
 			t.Fatal("it has answered, and is not back")
 		}
 	}
-	p.askBack(c)
+	p.queryBack(c)
 	far.Close()
-	if c.behind() || c.usable() {
+	if c.hasUnread() || c.usable() {
 		t.Error("the connection has ended, and is used")
 	}
 }
 
-// A late answer to a question shows that the connection was accepted, and that what was sent
-// after the question may have been read.
+// A late reply to a query shows that the connection was accepted, and that what was sent
+// after the query may have been read.
 func TestAnsweredIsAccepted(t *testing.T) {
 	c, far := overSocket(t)
-	if !c.unaccepted() {
+	if !c.notAccepted() {
 		t.Error("nothing has come, and it is taken for accepted")
 	}
 	sendAnswer(t, far)
 	for range 2 {
-		if c.unaccepted() {
+		if c.notAccepted() {
 			t.Error("an answer has come, and it is not taken for accepted")
 		}
 		if !c.usable() { // takes the answer

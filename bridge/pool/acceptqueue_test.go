@@ -38,10 +38,17 @@ func (f *forked) queue() (depth, backlog int, err error) {
 	return max(0, f.Open()-f.processes), 128, nil
 }
 
+// queuePool is poolOf for an instance whose accept queue can be read.
+func queuePool(t testing.TB, peer *fcgitest.Peer, cfg Config, queue func() (depth, backlog int, err error)) *Pool {
+	t.Helper()
+	cfg.Instances = []Instance{{Addr: "app", Dial: peer.Dial, Queue: queue}}
+	return newPool(t, cfg)
+}
+
 // pool has room for eight connections.
 func (f *forked) pool(t testing.TB) *Pool {
 	t.Helper()
-	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: f.Dial, Queue: f.queue}}, Workers: 8, WaitTimeout: time.Minute})
+	return queuePool(t, f.Peer, Config{Workers: 8, WaitTimeout: time.Minute}, f.queue)
 }
 
 // visit makes a request that takes d to answer, and returns how long it took.
@@ -53,7 +60,7 @@ func visit(t testing.TB, p *Pool, demand Demand, d time.Duration) time.Duration 
 		return 0
 	}
 	defer l.Release()
-	ask(t, l, d.String())
+	send(t, l, d.String())
 	if _, err := answer(l); err != nil {
 		t.Error(err)
 	}
@@ -67,17 +74,15 @@ func started(t testing.TB, p *Pool, demand Demand, d time.Duration) <-chan time.
 	return took
 }
 
-func wantYielded(t testing.TB, p *Pool, want uint64) {
+func wantShed(t testing.TB, p *Pool, want uint64) {
 	t.Helper()
 	synctest.Wait()
-	if n := p.Snapshot().Instances[0].Yielded; n != want {
-		t.Errorf("%d connections were given up for others that wait, want %d", n, want)
-	}
+	equal(t, "connections that were shed", p.Snapshot().Instances[0].ShedIdle, want)
 }
 
-// A request whose connection waits to be accepted is served when that was seen twice:
-// one of those that are idle is closed.
-func TestIdleConnectionYields(t *testing.T) {
+// When a connection was seen waiting to be accepted twice, an idle connection is closed, and
+// the request is served.
+func TestIdleConnectionIsShed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := startForked(t, 2)
 		p := app.pool(t)
@@ -87,20 +92,18 @@ func TestIdleConnectionYields(t *testing.T) {
 		<-first
 		<-second
 		wantCounts(t, p, counts{idle: 2, busy: 1})
-		time.Sleep(2*lookEvery - 100*time.Millisecond - time.Nanosecond)
+		time.Sleep(2*queueCheckEvery - 100*time.Millisecond - time.Nanosecond)
 		wantCounts(t, p, counts{idle: 2, busy: 1})
-		wantYielded(t, p, 0)
-		if d := <-third; d != 2*lookEvery {
-			t.Errorf("served after %v, want %v", d, 2*lookEvery)
-		}
-		wantYielded(t, p, 1)
+		wantShed(t, p, 0)
+		equal(t, "served after", <-third, 2*queueCheckEvery)
+		wantShed(t, p, 1)
 		wantCounts(t, p, counts{idle: 2})
 	})
 }
 
-// Where the others are used all the time, the next that is handed back is closed; none
-// is while it is used.
-func TestUsedConnectionYieldsNext(t *testing.T) {
+// If the other connections are used all the time, the next one that is released is closed.
+// None is closed while it is used.
+func TestUsedConnectionIsShedNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := startForked(t, 2).pool(t)
 		stop := make(chan struct{})
@@ -121,24 +124,22 @@ func TestUsedConnectionYieldsNext(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		fresh := Demand{Fresh: true}
 		for range 5 {
-			if d := visit(t, p, fresh, 0); d > yieldEvery+2*lookEvery+30*time.Millisecond {
+			if d := visit(t, p, fresh, 0); d > shedEvery+2*queueCheckEvery+30*time.Millisecond {
 				t.Errorf("a request that needed a third connection took %v", d)
 			}
 		}
 		close(stop)
 		<-done
 		<-done
-		if n := p.Snapshot().Instances[0].Discarded; n != 0 {
-			t.Errorf("%d connections were closed while they were used", n)
-		}
+		equal(t, "busy connections that were closed", p.Snapshot().Instances[0].Discarded, 0)
 	})
 }
 
-// Who waits in the pool does not take the place of one that waits to be accepted.
+// A request that waits in the pool does not overtake one that waits to be accepted.
 func TestWaiterDoesNotOvertakeTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := startForked(t, 2)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: app.Dial, Queue: app.queue}}, Workers: 3, WaitTimeout: time.Minute})
+		p := queuePool(t, app.Peer, Config{Workers: 3, WaitTimeout: time.Minute}, app.queue)
 		const ms = time.Millisecond
 		first, second := started(t, p, Demand{}, 600*ms), started(t, p, Demand{}, 700*ms)
 		synctest.Wait()
@@ -158,33 +159,26 @@ func TestWaiterDoesNotOvertakeTheQueue(t *testing.T) {
 				t.Errorf("number %d took %v, want %v", i, d, g.want)
 			}
 		}
-		wantYielded(t, p, 2)
+		wantShed(t, p, 2)
 	})
 }
 
-// However many seem to wait, no more are closed than of ours can be among them, once a
-// second, and the log is told once. A long-poll may be one that waits, as far as can be
-// seen.
-func TestYieldsOnceASecond(t *testing.T) {
+// However many connections seem to wait, no more are closed than may be among them, once a
+// second, and the log is told once. A long-poll counts as one that may wait.
+func TestShedsOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Hello)
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 100, 128, nil }}},
-			Workers:   16,
-			Logger:    slog.New(slog.NewTextHandler(&log, nil)),
-		})
+		p := queuePool(t, peer, Config{Workers: 16, Logger: slog.New(slog.NewTextHandler(&log, nil))}, func() (int, int, error) { return 100, 128, nil })
 		poll := mustLease(t, p)
-		ask(t, poll, "/poll")
+		send(t, poll, "/poll")
 		begun := time.Now()
 		for time.Since(begun) < 10*time.Second {
 			serve(t, p)
 			time.Sleep(10 * time.Millisecond)
 		}
-		wantYielded(t, p, 10) // after 0.5, 1.5 ... 9.5 s
-		if n := p.Snapshot().Instances[0].Dials; n != 2+10 {
-			t.Errorf("%d dials, want 12", n)
-		}
+		wantShed(t, p, 10) // after 0.5, 1.5 ... 9.5 s
+		equal(t, "dials", p.Snapshot().Instances[0].Dials, 2+10)
 		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "waiting=1 connections=2 workers=16") {
 			t.Errorf("log %q, want one line", got)
 		}
@@ -197,22 +191,19 @@ func TestQueueThatMovesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks int
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Hello)
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-				looks++
-				return looks % 2, 128, nil
-			}}},
-			Workers: 16, IdleTimeout: time.Hour,
+		p := queuePool(t, peer, Config{Workers: 16, IdleTimeout: time.Hour}, func() (int, int, error) {
+			looks++
+			return looks % 2, 128, nil
 		})
 		poll := mustLease(t, p)
-		ask(t, poll, "/poll")
+		send(t, poll, "/poll")
 		serve(t, p)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if want := int(time.Minute / lookEvery); looks != want {
+		if want := int(time.Minute / queueCheckEvery); looks != want {
 			t.Errorf("%d looks in a minute, want %d", looks, want)
 		}
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 		poll.Release()
 	})
 }
@@ -221,31 +212,25 @@ func TestQueueThatMovesOn(t *testing.T) {
 func TestQueueOfQuickRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(300*time.Millisecond, fcgitest.Page))
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 1, 128, nil }}},
-			Workers:   16, IdleTimeout: time.Hour,
-		})
+		p := queuePool(t, peer, Config{Workers: 16, IdleTimeout: time.Hour}, func() (int, int, error) { return 1, 128, nil })
 		serve(t, p)
 		for range 10 { // each is new for 300 ms, and the queue is seen once, after 250
 			visit(t, p, Demand{Fresh: true}, 0)
 			time.Sleep(time.Second)
 		}
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 		wantCounts(t, p, counts{idle: 11})
 	})
 }
 
 // An answer that has begun is not cut for one that waits.
-func TestAnswerThatHasBegunDoesNotYield(t *testing.T) {
+func TestAnswerThatHasBegunShedsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Ticks(10, time.Second))
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 1, 128, nil }}},
-			Workers:   16,
-		})
+		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) { return 1, 128, nil }}}, Workers: 16})
 		poll, events := mustLease(t, p), mustLease(t, p)
-		ask(t, poll, "/poll")
-		ask(t, events, "/events")
+		send(t, poll, "/poll")
+		send(t, events, "/events")
 		n := 0
 		for {
 			ev, err := events.Next(time.Now().Add(time.Minute))
@@ -257,9 +242,9 @@ func TestAnswerThatHasBegunDoesNotYield(t *testing.T) {
 			}
 			n++
 		}
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 		events.Release()
-		wantYielded(t, p, 1)
+		wantShed(t, p, 1)
 		if n < 11 {
 			t.Errorf("%d records of the answer came, want 11", n)
 		}
@@ -267,8 +252,7 @@ func TestAnswerThatHasBegunDoesNotYield(t *testing.T) {
 	})
 }
 
-// Nobody looks unless something can have been waiting for a while, and for another of
-// ours.
+// The queue is read only if a connection may have waited for a while, and there are others.
 func TestQueueIsNotLookedAtForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		app := startForked(t, 8)
@@ -279,46 +263,39 @@ func TestQueueIsNotLookedAtForNothing(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		visit(t, p, Demand{}, time.Minute)
-		if n := app.looks.Load(); n != 0 {
-			t.Errorf("%d looks, want none", n)
-		}
+		equal(t, "looks", app.looks.Load(), 0)
 	})
 }
 
-// What is owed to a queue is forgotten when it turns out to be empty, or cannot be
-// seen any more.
-func TestNothingIsOwedToAnEmptyQueue(t *testing.T) {
+// Connections that are to be shed are not, if the queue turns out to be empty or cannot be
+// read any more.
+func TestNothingIsShedForAnEmptyQueue(t *testing.T) {
 	for name, then := range map[string]error{"empty": nil, "unknown": errors.ErrUnsupported} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				looks := 0
-				peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.AnswerAfter(time.Second, fcgitest.Page))
-				p := newPool(t, Config{
-					Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-						if looks++; looks <= 2 {
-							return 1, 128, nil
-						}
-						return 0, 128, then
-					}}},
-					Workers: 16, IdleTimeout: time.Hour,
-				})
-				poll := mustLease(t, p)
-				ask(t, poll, "/poll")
-				serve(t, p) // while the queue is seen three times
-				wantCounts(t, p, counts{busy: 1, idle: 1})
-				wantYielded(t, p, 0)
-				poll.Release()
+		inBubble(t, name, func(t *testing.T) {
+			looks := 0
+			peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.AnswerAfter(time.Second, fcgitest.Page))
+			p := queuePool(t, peer, Config{Workers: 16, IdleTimeout: time.Hour}, func() (int, int, error) {
+				if looks++; looks <= 2 {
+					return 1, 128, nil
+				}
+				return 0, 128, then
 			})
+			poll := mustLease(t, p)
+			send(t, poll, "/poll")
+			serve(t, p) // while the queue is seen three times
+			wantCounts(t, p, counts{busy: 1, idle: 1})
+			wantShed(t, p, 0)
+			poll.Release()
 		})
 	}
 }
 
-// A connection that was never used does not help those that wait: it may be one.
-func TestNewConnectionDoesNotYield(t *testing.T) {
+// A connection that was never used is not shed: it may be in the queue itself.
+func TestNewConnectionIsNotShed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 1})
+		p := poolOf(t, d.dial, Config{Workers: 1})
 		gone := startLease(p)
 		synctest.Wait()
 		next := startLease(p)
@@ -326,7 +303,7 @@ func TestNewConnectionDoesNotYield(t *testing.T) {
 		gone.cancel()
 		<-gone.done
 		p.mu.Lock()
-		p.instances[0].queue.owed = 1
+		p.instances[0].queue.toShed = 1
 		p.mu.Unlock()
 		c, err := peer.Dial(t.Context())
 		if err != nil {
@@ -334,83 +311,73 @@ func TestNewConnectionDoesNotYield(t *testing.T) {
 		}
 		d <- dialed{conn: c}
 		next.mustLease(t).Release()
-		wantYielded(t, p, 0)
+		wantShed(t, p, 0)
 	})
 }
 
-// A connection on which the application has answered a question has been accepted.
+// A connection on which the application has replied to a query has been accepted.
 func TestProvedConnectionIsNotInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Minute, fcgitest.Page))
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-				looks++
-				return 0, 128, nil
-			}}},
-			Workers: 8, TurnsAway: true,
+		p := queuePool(t, peer, Config{Workers: 8, ClosesWhenFull: true}, func() (int, int, error) {
+			looks++
+			return 0, 128, nil
 		})
-		p.instances[0].observed.fullAt = time.Now() // or it would not be asked
+		p.instances[0].observed.fullAt = time.Now() // or it would not be queried
 		first, second := started(t, p, Demand{}, 0), started(t, p, Demand{}, 0)
 		<-first
 		<-second
 		if n := len(peer.Asked()); n != 2 || looks > 0 {
-			t.Errorf("%d questions, %d looks; want 2, 0", n, looks)
+			t.Errorf("%d queries, %d looks; want 2, 0", n, looks)
 		}
 	})
 }
 
-// A queue that cannot be seen is asked for once a minute. What was seen before does not
+// A queue that cannot be read is tried again once a minute. What was seen before does not
 // count.
 func TestQueueThatCannotBeSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var looks atomic.Int32
 		peer := fcgitest.Start(t, fcgitest.AnswerAfter(time.Hour, ""), fcgitest.Hello)
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "app", Dial: peer.Dial, Queue: func() (int, int, error) {
-				if looks.Add(1)%2 == 1 {
-					return 3, 128, nil
-				}
-				return 3, 128, errors.New("it is on another machine")
-			}}},
-			Workers: 16, IdleTimeout: time.Hour,
+		p := queuePool(t, peer, Config{Workers: 16, IdleTimeout: time.Hour}, func() (int, int, error) {
+			if looks.Add(1)%2 == 1 {
+				return 3, 128, nil
+			}
+			return 3, 128, errors.New("it is on another machine")
 		})
 		poll := mustLease(t, p)
-		ask(t, poll, "/poll")
+		send(t, poll, "/poll")
 		begun := time.Now()
 		for time.Since(begun) < 10*time.Minute {
 			serve(t, p)
 			time.Sleep(time.Second)
 		}
-		if n := looks.Load(); n != 20 {
-			t.Errorf("%d looks in 10 minutes, want 10 times 2", n)
-		}
-		wantYielded(t, p, 0)
+		equal(t, "looks in 10 minutes", looks.Load(), 20)
+		wantShed(t, p, 0)
 		poll.Release()
 	})
 }
 
 // A connection whose first request left in the instant it got it is counted once, for
 // the next.
-func TestUnheardIsCountedOnce(t *testing.T) {
+func TestAwaitingIsCountedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
-		unheard := func() int {
+		awaiting := func() int {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return p.instances[0].queue.unheard
+			return p.instances[0].queue.awaiting
 		}
 		left := mustLease(t, p)
 		next := startLease(p)
 		synctest.Wait()
 		p.takeBack(left.c)
 		l := next.mustLease(t)
-		if n := unheard(); l.c != left.c || n != 1 {
+		if n := awaiting(); l.c != left.c || n != 1 {
 			t.Errorf("%d connections without an answer, want 1; passed on %v", n, l.c == left.c)
 		}
 		l.Release()
-		if n := unheard(); n != 0 {
-			t.Errorf("%d connections without an answer when all are closed", n)
-		}
+		equal(t, "connections without an answer when all are closed", awaiting(), 0)
 	})
 }

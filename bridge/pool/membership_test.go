@@ -23,9 +23,13 @@ func mustAdd(t testing.TB, p *Pool, in Instance) {
 	}
 }
 
-// closed reports whether a channel is, once everybody has done what there is to do.
+// closed is isClosed after everybody has done what can be done now.
 func closed(c <-chan struct{}) bool {
 	synctest.Wait()
+	return isClosed(c)
+}
+
+func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:
 		return true
@@ -58,9 +62,7 @@ func TestPoolWithoutInstances(t *testing.T) {
 		if g.err != ErrWaitTimeout || g.after != 3*time.Second {
 			t.Errorf("%v after %v, want ErrWaitTimeout after 3s", g.err, g.after)
 		}
-		if n := p.Capacity(); n != 0 {
-			t.Errorf("capacity %d", n)
-		}
+		equal(t, "capacity", p.Capacity(), 0)
 
 		var line []*leasing
 		for _, d := range []Demand{{}, whole, {Fresh: true}} {
@@ -117,9 +119,7 @@ func TestDrain(t *testing.T) {
 		wantStates(t, p, "b unknown", "a draining")
 		wantCounts(t, p, counts{}, counts{busy: 2})
 		wantCapacity(t, p, 3)
-		if n := a.Open(); n != 2 {
-			t.Errorf("%d connections open, want 2", n)
-		}
+		equal(t, "connections open", a.Open(), 2)
 		for range 3 {
 			if l := mustLease(t, p); l.Addr() != "b" {
 				t.Errorf("a request went to %s", l.Addr())
@@ -127,18 +127,13 @@ func TestDrain(t *testing.T) {
 				l.Release()
 			}
 		}
-		if p.Drain("a") != drained {
-			t.Error("drained twice, another channel")
-		}
+		equal(t, "channel of a second Drain", p.Drain("a"), drained)
 
 		one.Release()
 		if closed(drained) {
 			t.Error("drained with a request left")
 		}
-		if _, err := converse(two); err != nil {
-			t.Error(err)
-		}
-		two.Release()
+		finish(t, two)
 		if !closed(drained) || a.Open() != 0 {
 			t.Errorf("not drained: %d connections open", a.Open())
 		}
@@ -150,36 +145,26 @@ func TestDrain(t *testing.T) {
 
 // What is being closed counts until its room is free.
 func TestDrainWaitsForClosings(t *testing.T) {
-	t.Run("room that settles", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			p := helloPool(t, Config{Workers: 1, CloseDelay: 5 * time.Millisecond})
-			serve(t, p)
-			begun := time.Now()
-			<-p.Drain("app")
-			if d := time.Since(begun); d != 5*time.Millisecond {
-				t.Errorf("drained after %v, want 5ms", d)
-			}
-		})
+	inBubble(t, "room that settles", func(t *testing.T) {
+		p := helloPool(t, Config{Workers: 1, CloseDelay: 5 * time.Millisecond})
+		serve(t, p)
+		begun := time.Now()
+		<-p.Drain("app")
+		equal(t, "drained after", time.Since(begun), 5*time.Millisecond)
 	})
-	t.Run("an end that is waited for", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			p := helloPool(t, Config{Workers: 1, KeepAlive: KeepOff, TurnsAway: true})
-			serve(t, p) // it keeps the connection open, and is given lingerFor
-			begun := time.Now()
-			<-p.Drain("app")
-			if d := time.Since(begun); d != lingerFor {
-				t.Errorf("drained after %v, want %v", d, lingerFor)
-			}
-		})
+	inBubble(t, "an end that is waited for", func(t *testing.T) {
+		p := helloPool(t, Config{Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: true})
+		serve(t, p) // it keeps the connection open, and is given lingerTimeout
+		begun := time.Now()
+		<-p.Drain("app")
+		equal(t, "drained after", time.Since(begun), lingerTimeout)
 	})
-	t.Run("an application that does not close it any more", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			p := helloPool(t, Config{Workers: 1})
-			p.instances[0].habits.closedOnce = closesAfter
-			serve(t, p)
-			<-p.Drain("app")
-			wantCounts(t, p, counts{})
-		})
+	inBubble(t, "an application that does not close it any more", func(t *testing.T) {
+		p := helloPool(t, Config{Workers: 1})
+		p.instances[0].behaviour.closedAfterFirst = closesAlwaysAfter
+		serve(t, p)
+		<-p.Drain("app")
+		wantCounts(t, p, counts{})
 	})
 }
 
@@ -197,44 +182,38 @@ func TestDrainLetsWaitersGo(t *testing.T) {
 		"backlog full": func(t *testing.T) func(context.Context) (net.Conn, error) { return failingDial(syscall.EAGAIN) },
 	} {
 		for _, end := range []string{"drained", "removed"} {
-			t.Run(name+", "+end, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					p := newPool(t, Config{
-						Instances: []Instance{{Addr: "a", Dial: a(t)}},
-						Workers:   1, TurnsAway: true, DialTimeout: time.Minute, WaitTimeout: time.Minute,
-					})
-					var held *Lease
-					if name == "all connections taken" {
-						held = mustLease(t, p)
-					}
-					p.instances[0].observed.fullAt = time.Now() // it is asked
-					g := startLeasing(p, Demand{Whole: true, Settled: true})
-					time.Sleep(100 * time.Millisecond)
-					if g.ended() {
-						t.Fatal("the request does not wait")
-					}
-					drained := p.Drain("a")
-					if end == "removed" {
-						p.Remove("a")
-					}
-					if g.ended() {
-						t.Fatalf("told %v while there may be another instance", g.err)
-					}
-					b := fcgitest.Start(t, fcgitest.Hello)
-					mustAdd(t, p, instanceOf("b", b))
-					if !g.ended() || g.err != nil || g.lease.Addr() != "b" || g.after != 100*time.Millisecond {
-						t.Fatalf("the request was not sent to the other instance: %v after %v", g.err, g.after)
-					}
-					g.lease.Release()
-					if held != nil {
-						held.Release()
-					}
-					begun := time.Now()
-					<-drained
-					if d := time.Since(begun); d > askTimeout {
-						t.Errorf("drained after %v", d)
-					}
+			inBubble(t, name+", "+end, func(t *testing.T) {
+				p := newPool(t, Config{
+					Instances: []Instance{{Addr: "a", Dial: a(t)}},
+					Workers:   1, ClosesWhenFull: true, DialTimeout: time.Minute, WaitTimeout: time.Minute,
 				})
+				var held *Lease
+				if name == "all connections taken" {
+					held = mustLease(t, p)
+				}
+				p.instances[0].observed.fullAt = time.Now() // it is queried
+				g := startLeasing(p, Demand{Buffered: true, NoReplay: true})
+				time.Sleep(100 * time.Millisecond)
+				g.mustWait(t)
+				drained := p.Drain("a")
+				if end == "removed" {
+					p.Remove("a")
+				}
+				g.mustWait(t)
+				b := fcgitest.Start(t, fcgitest.Hello)
+				mustAdd(t, p, instanceOf("b", b))
+				if !g.ended() || g.err != nil || g.lease.Addr() != "b" || g.after != 100*time.Millisecond {
+					t.Fatalf("the request was not sent to the other instance: %v after %v", g.err, g.after)
+				}
+				g.lease.Release()
+				if held != nil {
+					held.Release()
+				}
+				begun := time.Now()
+				<-drained
+				if d := time.Since(begun); d > queryTimeout {
+					t.Errorf("drained after %v", d)
+				}
 			})
 		}
 	}
@@ -253,11 +232,11 @@ func TestDrainMeetsADial(t *testing.T) {
 		near, far := fcgitest.Pipe()
 		defer far.Close()
 		release := make(chan struct{})
-		p := newPool(t, Config{Workers: 1, TurnsAway: true, Instances: []Instance{{Addr: "a", Dial: func(context.Context) (net.Conn, error) {
+		p := newPool(t, Config{Workers: 1, ClosesWhenFull: true, Instances: []Instance{{Addr: "a", Dial: func(context.Context) (net.Conn, error) {
 			<-release // it does not know of contexts
 			return near, nil
 		}}}})
-		p.instances[0].observed.fullAt = time.Now() // it would be asked
+		p.instances[0].observed.fullAt = time.Now() // it would be queried
 		g := startLease(p)
 		synctest.Wait()
 		drained := p.Drain("a")
@@ -279,7 +258,7 @@ func TestDrainMeetsADial(t *testing.T) {
 	})
 }
 
-// Requests that share a connection may end on it, and nobody joins them.
+// Requests that share a connection to a draining instance may end, and no other joins them.
 func TestDrainShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := fcgitest.Start(t, fcgitest.MuxPage), fcgitest.Start(t, fcgitest.MuxPage)
@@ -299,10 +278,7 @@ func TestDrainShared(t *testing.T) {
 			if closed(drained) {
 				t.Fatal("drained with requests left")
 			}
-			if _, err := converse(l); err != nil {
-				t.Error(err)
-			}
-			l.Release()
+			finish(t, l)
 		}
 		if !closed(drained) || a.Open() != 0 {
 			t.Errorf("not drained: %d connections open", a.Open())
@@ -325,10 +301,7 @@ func TestDrainIsUndone(t *testing.T) {
 			t.Fatalf("a request waits for an instance that serves again: %v", g.err)
 		}
 		g.lease.Release()
-		if _, err := converse(held); err != nil {
-			t.Error(err)
-		}
-		held.Release()
+		finish(t, held)
 		wantCounts(t, p, counts{idle: 1}) // kept, as ever
 		wantStates(t, p, "a up")
 		wantCapacity(t, p, 2)
