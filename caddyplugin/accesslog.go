@@ -29,7 +29,7 @@ type outcome bridge.Outcome
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (o outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, f := range []struct{ key, value string }{
-		{"lane", o.Lane}, {"refused", o.Refused}, {"error_type", o.ErrorType}, {"instance", o.Instance},
+		{"lane", o.Lane}, {"refused", string(o.Refused)}, {"error_type", string(o.ErrorType)}, {"instance", o.Instance},
 	} {
 		if f.value != "" {
 			enc.AddString(f.key, f.value)

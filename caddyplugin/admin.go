@@ -63,7 +63,7 @@ type siteLocation struct {
 // siteLocations returns the sites in front of a.
 func siteLocations(a *registry.Application) (list []siteLocation) {
 	for _, cfg := range a.Sites() {
-		if at := (siteLocation{cfg.Preset, cfg.Mount, cfg.Root}); !slices.Contains(list, at) {
+		if at := (siteLocation{string(cfg.Preset), cfg.Mount, cfg.Root}); !slices.Contains(list, at) {
 			list = append(list, at)
 		}
 	}

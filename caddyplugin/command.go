@@ -58,7 +58,7 @@ func serve(f caddycmd.Flags) (int, error) {
 	if n := f.Int("workers"); n < 1 {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("--workers %d: want at least 1", n)
 	}
-	c := config.Config{Application: config.Application{Backends: backends, Workers: f.Int("workers"), Preset: f.String("preset")}, Site: config.Site{Mount: f.String("mount"), Root: f.String("root")}}
+	c := config.Config{Application: config.Application{Backends: backends, Workers: f.Int("workers"), Preset: config.Preset(f.String("preset"))}, Site: config.Site{Mount: f.String("mount"), Root: f.String("root")}}
 	if command := f.Args(); len(command) > 0 {
 		if f.ArgsLenAtDash() != 0 {
 			return caddy.ExitCodeFailedStartup, fmt.Errorf("unexpected argument %q: a command to run goes after \"--\"", command[0])

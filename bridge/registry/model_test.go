@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
@@ -125,7 +126,7 @@ func (l *life) acquire(v *version) {
 	l.rand.Shuffle(len(addrs), reflect.Swapper(addrs))
 	cfg := at(1+l.rand.IntN(3), addrs[:1+l.rand.IntN(len(addrs))]...)
 	if l.rand.IntN(5) == 0 {
-		cfg.Lanes = bridge.Off
+		cfg.Lanes = config.Off
 	}
 	s, err := v.Acquire(cfg, noHooks, handler)
 	atOdds := slices.ContainsFunc(v.sites, func(s *Site) bool {

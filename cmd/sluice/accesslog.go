@@ -141,10 +141,10 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 		attrs = append(attrs, slog.String("client_key", admission.ClientKeyName(o.ClientKey)))
 	}
 	if o.Refused != "" {
-		attrs = append(attrs, slog.String("refused", o.Refused))
+		attrs = append(attrs, slog.String("refused", string(o.Refused)))
 	}
 	if o.ErrorType != "" {
-		attrs = append(attrs, slog.String("error_type", o.ErrorType), slog.Bool("aborted", o.Aborted))
+		attrs = append(attrs, slog.String("error_type", string(o.ErrorType)), slog.Bool("aborted", o.Aborted))
 	}
 	a.log.LogAttrs(context.Background(), slog.LevelInfo, "", attrs...)
 }

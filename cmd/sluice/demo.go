@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // demoWorkers is the number of threads of the demonstration's application.
@@ -72,7 +73,7 @@ func (d *demo) check() error {
 		return fmt.Errorf("--polls %d: must not be negative", d.polls)
 	case d.rate < 1 || d.rate > 1000:
 		return fmt.Errorf("--rate %d: want 1 to 1000", d.rate)
-	case d.lanes != string(bridge.On) && d.lanes != string(bridge.Off):
+	case d.lanes != string(config.On) && d.lanes != string(config.Off):
 		return fmt.Errorf("--lanes: is %q, want on or off", d.lanes)
 	}
 	return nil
@@ -93,8 +94,8 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 		ApplicationConfig: bridge.ApplicationConfig{
 			Backends:  []string{app.Addr().String()},
 			Workers:   demoWorkers,
-			Lanes:     bridge.Switch(d.lanes),
-			Multiplex: bridge.Off,
+			Lanes:     config.Switch(d.lanes),
+			Multiplex: config.Off,
 		},
 		ApplicationHooks: bridge.ApplicationHooks{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
 	})

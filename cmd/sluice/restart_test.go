@@ -12,13 +12,14 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // spawnedBridge returns a bridge whose command is no application and serves nothing.
 func spawnedBridge(t *testing.T, script string) *bridge.Handler {
 	t.Helper()
 	b, err := bridge.New(t.Context(), bridge.Config{
-		ApplicationConfig: bridge.ApplicationConfig{Spawn: &bridge.SpawnConfig{Command: []string{"sh", "-c", script}}},
+		ApplicationConfig: bridge.ApplicationConfig{Spawn: &config.Spawn{Command: []string{"sh", "-c", script}}},
 		ApplicationHooks:  bridge.ApplicationHooks{Reexec: true},
 	})
 	if err != nil {
