@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
@@ -33,7 +34,7 @@ func newGuardedRig(t *testing.T, cfg Config, script fcgitest.Script) (r *rig, au
 		return application.Dial(ctx)
 	}
 	if cfg.ApplicationConfig.Authorizer == nil {
-		cfg.ApplicationConfig.Authorizer = new(AuthorizerConfig)
+		cfg.ApplicationConfig.Authorizer = new(config.Authorizer)
 	}
 	cfg.ApplicationConfig.Authorizer.Address = "unix:/run/authorizer.sock"
 	r = startRig(t, cfg)
@@ -153,8 +154,8 @@ func TestAuthorizerBeforeTheBody(t *testing.T) {
 func TestAuthorizerIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		cfg := Config{ApplicationConfig: ApplicationConfig{Authorizer: &AuthorizerConfig{Workers: 2}}}
-		cfg.ApplicationConfig.Timeouts.Authorizer = Duration(time.Minute)
+		cfg := Config{ApplicationConfig: ApplicationConfig{Authorizer: &config.Authorizer{Workers: 2}}}
+		cfg.ApplicationConfig.Timeouts.Authorizer = config.Duration(time.Minute)
 		r, authorizer := newGuardedRig(t, cfg, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
 			<-release
 			s.Send(fcgitest.Out(q.ID, "\n"), fcgitest.End(q.ID))
@@ -232,7 +233,7 @@ func TestAuthorizerFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cfg := Config{}
-				cfg.ApplicationConfig.Timeouts.Authorizer = Duration(3 * time.Second)
+				cfg.ApplicationConfig.Timeouts.Authorizer = config.Duration(3 * time.Second)
 				r, _ := newGuardedRig(t, cfg, c.script)
 				re := r.get("/")
 				if re.status != c.status || re.header.Get("Proxy-Status") != "sluice; error="+c.kind+`; details="authorizer"` || !strings.Contains(re.body, "The authorizer") {
@@ -307,7 +308,7 @@ func TestAuthorizerOfFiles(t *testing.T) {
 		var r *rig
 		cfg := Config{
 			ApplicationConfig: ApplicationConfig{Preset: cgi.PresetPHP},
-			SiteConfig:        SiteConfig{Root: root, Authorization: Authorization{Except: []string{"/public"}}},
+			SiteConfig:        SiteConfig{Root: root, Authorization: config.Authorization{Except: []string{"/public"}}},
 		}
 		cfg.ServeFile = func(w http.ResponseWriter, q *http.Request) (int, int64) {
 			f := r.b.File(q)
@@ -350,7 +351,7 @@ func TestAuthorizerOfFiles(t *testing.T) {
 func TestAuthorizerOfALocalRedirect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		application := fcgitest.Start(t, redirecting(map[string]string{"/from": "Location: /secret\n\n", "/secret": fcgitest.Page}))
-		r, authorizer := newGuardedRig(t, Config{SiteConfig: SiteConfig{Authorization: Authorization{Paths: []string{"/secret"}}}}, passport)
+		r, authorizer := newGuardedRig(t, Config{SiteConfig: SiteConfig{Authorization: config.Authorization{Paths: []string{"/secret"}}}}, passport)
 		inner := r.cfg.dial
 		r.cfg.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if addr == "/run/app.sock" {
@@ -371,11 +372,11 @@ func TestAuthorizerOfALocalRedirect(t *testing.T) {
 
 // Settings of an authorizer without its address are an error: nothing would be protected.
 func TestAuthorizationWithoutAuthorizer(t *testing.T) {
-	cfg := Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/a"}}, SiteConfig: SiteConfig{Authorization: Authorization{Paths: []string{"/x"}}}}
+	cfg := Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/a"}}, SiteConfig: SiteConfig{Authorization: config.Authorization{Paths: []string{"/x"}}}}
 	if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), "authorizer.address: is not set") {
 		t.Error(err)
 	}
-	cfg.ApplicationConfig.Authorizer = &AuthorizerConfig{Address: "unix:/b"}
+	cfg.ApplicationConfig.Authorizer = &config.Authorizer{Address: "unix:/b"}
 	if err := cfg.Validate(); err != nil {
 		t.Error(err)
 	}
@@ -391,7 +392,7 @@ func TestConfigureAuthorizer(t *testing.T) {
 		r, authorizer := newGuardedRig(t, Config{}, passport)
 		r.send(as("jane", "GET", "/", ""))
 		cfg := r.cfg.ApplicationConfig
-		cfg.Authorizer = &AuthorizerConfig{Address: "unix:/run/authorizer.sock", Workers: 7}
+		cfg.Authorizer = &config.Authorizer{Address: "unix:/run/authorizer.sock", Workers: 7}
 		if err := r.b.Application().Configure(cfg); err != nil {
 			t.Fatal(err)
 		}

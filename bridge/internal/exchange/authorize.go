@@ -141,7 +141,7 @@ func (x *Exchange) parseVariables(block []byte) {
 // the request turns out to be incomplete. With local redirects there are several questions: the
 // last decision is the request's.
 func (x *Exchange) decide(d Decision) {
-	x.Out.Authorizer = string(d)
+	x.Out.Authorizer = d
 	if x.askedAt.IsZero() {
 		return
 	}

@@ -33,7 +33,7 @@ func (b *bench) ask() Wait {
 
 func (b *bench) wantDecision(d Decision) {
 	b.t.Helper()
-	if a := b.authorizer; len(a.counted) != 1 || a.counted[0] != d || b.x.Out.Authorizer != string(d) {
+	if a := b.authorizer; len(a.counted) != 1 || a.counted[0] != d || b.x.Out.Authorizer != d {
 		b.t.Errorf("decisions %q, outcome %q, want %q", a.counted, b.x.Out.Authorizer, d)
 	}
 }
@@ -61,7 +61,7 @@ func TestAuthorized(t *testing.T) {
 		}
 		b.want(b.x.BodyRead(nil), Grant)
 		b.want(b.x.Granted(b.gate.Acquire(b.ctx, &b.x.Ask)), Connection)
-		if !b.x.Demand.Settled {
+		if !b.x.Demand.NoReplay {
 			t.Error("the POST may be sent again")
 		}
 		b.send()
@@ -182,7 +182,7 @@ func TestAskedAgain(t *testing.T) {
 		b := newBench(t)
 		b.method = "POST"
 		b.ask()
-		if b.x.Demand.Settled {
+		if b.x.Demand.NoReplay {
 			t.Error("the question may not be asked again")
 		}
 		b.busy = false
