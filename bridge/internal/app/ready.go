@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// ready asks an instance for the path that SpawnConfig.Ready names, as the site would that
+// ready asks an instance for the path that Spawn.Ready names, as the site would that
 // came last, over a pool of its own: the instance is not among those that requests are sent
 // to yet. It is ready if the answer is no server error.
 func (a *Application) ready(ctx context.Context, name string) error {
@@ -60,7 +60,7 @@ func readyRequest(path string, site *Site) (request *upstream.Request, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, mapper.Close()) }()
-	vars, err := mapper.Vars(nil, r, mapper.Client(r), 0)
+	vars, err := mapper.Vars(nil, r, new(mapper.Client(r)), 0)
 	if err != nil {
 		return nil, err
 	}
