@@ -45,7 +45,7 @@ func (g *Guard) Has(r *http.Request) bool {
 // without those that say where the request leads, and without CONTENT_LENGTH (FastCGI
 // specification, section 6.3). Of the request's header, it gets fields, in canonical form, and
 // Host; everything if fields is empty. A refusal is a *RequestError.
-func (m *Mapper) AuthorizerVars(dst []Var, r *http.Request, c Client, fields []string) ([]Var, error) {
+func (m *Mapper) AuthorizerVars(dst []Var, r *http.Request, c *Client, fields []string) ([]Var, error) {
 	if c.Refused != nil {
 		return dst, c.Refused
 	}
@@ -164,7 +164,7 @@ func (c *Client) Grant(vars []Var, names []string, user bool) {
 }
 
 // granted emits what an authorizer has given. Of a configured variable, the configured value holds.
-func (b *builder) granted(c Client) {
+func (b *builder) granted(c *Client) {
 	if c.Granted == nil {
 		return
 	}

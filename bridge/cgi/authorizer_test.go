@@ -12,7 +12,7 @@ import (
 func authorizerVars(t *testing.T, m *Mapper, raw string, fields ...string) map[string]string {
 	t.Helper()
 	r := request(t, raw)
-	list, err := m.AuthorizerVars(nil, r, m.Client(r), fields)
+	list, err := m.AuthorizerVars(nil, r, new(m.Client(r)), fields)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,13 +63,13 @@ func TestAuthorizerVarsOfNothing(t *testing.T) {
 	authorizerVars(t, m, "GET /nothing.php HTTP/1.1\nHost: example.org")
 	for target, want := range map[string]int{"/data/x": 404, "/../x": 400} {
 		r := get(t, target)
-		_, err := m.AuthorizerVars(nil, r, m.Client(r), nil)
+		_, err := m.AuthorizerVars(nil, r, new(m.Client(r)), nil)
 		if refused, ok := errors.AsType[*RequestError](err); !ok || refused.Status != want {
 			t.Errorf("%s: %v, want %d", target, err, want)
 		}
 	}
 	refused := &RequestError{Status: 401}
-	if _, err := m.AuthorizerVars(nil, get(t, "/x.php"), Client{Refused: refused}, nil); err != refused {
+	if _, err := m.AuthorizerVars(nil, get(t, "/x.php"), &Client{Refused: refused}, nil); err != refused {
 		t.Error(err)
 	}
 }
@@ -177,7 +177,7 @@ func TestGrant(t *testing.T) {
 	} {
 		who := m.Client(r)
 		who.Grant(slices.Clone(given), c.names, c.user)
-		list, err := m.Vars(nil, r, who, 0)
+		list, err := m.Vars(nil, r, &who, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

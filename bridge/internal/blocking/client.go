@@ -46,7 +46,7 @@ func (c *call) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, er
 func (c *call) Guarded() bool { return c.site.Guard.Has(c.r) }
 
 func (c *call) AuthorizerVars(dst []cgi.Var, who *cgi.Client) ([]cgi.Var, error) {
-	return c.site.Mapper.AuthorizerVars(dst, c.r, *who, c.site.Config.Authorization.Fields)
+	return c.site.Mapper.AuthorizerVars(dst, c.r, who, c.site.Config.Authorization.Fields)
 }
 
 func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }
