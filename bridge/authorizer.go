@@ -15,6 +15,9 @@ func guard(s *SiteConfig, a *ApplicationConfig) (cgi.Guard, error) {
 	if a.Authorizer == nil && s.Authorization.IsSet() {
 		return cgi.Guard{}, errors.New("authorizer.address: is not set, and other settings of an authorizer are: without it, nothing would be protected")
 	}
+	if err := cgi.CheckNames(s.Authorization.Fields, s.Authorization.Variables); err != nil {
+		return cgi.Guard{}, err
+	}
 	return cgi.NewGuard(s.Mount, s.Authorization.Paths, s.Authorization.Except)
 }
 

@@ -380,9 +380,16 @@ func TestAuthorizationWithoutAuthorizer(t *testing.T) {
 	if err := cfg.Validate(); err != nil {
 		t.Error(err)
 	}
-	cfg.Authorization.Paths = []string{"x"}
-	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "authorizer.paths") {
-		t.Error(err)
+	for key, bad := range map[string]config.Authorization{
+		"authorizer.paths":      {Paths: []string{"x"}},
+		"authorizer.except":     {Except: []string{"/"}},
+		"authorizer.fields":     {Fields: []string{"Remote User"}},
+		"authorizer.variables:": {Variables: []string{"eppn", "HTTP_EPPN"}},
+	} {
+		cfg.Authorization = bad
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
 

@@ -72,6 +72,22 @@ func (m *Mapper) AuthorizerVars(dst []Var, r *http.Request, c *Client, fields []
 	return slices.DeleteFunc(b.vars, func(v Var) bool { return notForAuthorizers[v.Name] }), nil
 }
 
+// CheckNames returns an error if one of fields is no name of a header field, or one of variables is
+// not an authorizer's to set. It begins with the key.
+func CheckNames(fields, variables []string) error {
+	for _, name := range fields {
+		if !isToken(name) {
+			return fmt.Errorf("authorizer.fields: %q is no name of a header field", name)
+		}
+	}
+	for _, name := range variables {
+		if !grantable(name) {
+			return fmt.Errorf("authorizer.variables: %q is not an authorizer's to set", name)
+		}
+	}
+	return nil
+}
+
 // notForAuthorizers may be configured (Config.Env), and is for the application.
 var notForAuthorizers = map[string]bool{"CONTENT_LENGTH": true, "PATH_INFO": true, "PATH_TRANSLATED": true, "SCRIPT_NAME": true}
 

@@ -114,6 +114,10 @@ func TestAuthorizer(t *testing.T) {
 	check()
 	s.load(site)
 	check()
+	s.load(fmt.Sprintf("sluice %s", app.addr))
+	s.want(s.get("/page"), 200, "/page  ")
+	s.load(site) // the application has an authorizer again: that is another application
+	check()
 	if re := s.ask("GET", "/?die", "", "Cookie", "user=jane"); re.status != 502 || re.body != "page for 502" {
 		t.Errorf("%+v", re)
 	}
