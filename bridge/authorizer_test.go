@@ -416,3 +416,17 @@ func TestConfigureAuthorizer(t *testing.T) {
 		}
 	})
 }
+
+// Once the authorizer has denied a request, its answer may take as long as any.
+func TestDeniedAtLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newGuardedRig(t, Config{}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+			s.Send(fcgitest.Out(q.ID, "Status: 403\n\nfirst, "))
+			s.HoldFor(20 * time.Second)
+			s.Send(fcgitest.Out(q.ID, "second"), fcgitest.End(q.ID))
+		}))
+		if re := r.get("/"); re.status != 403 || re.body != "first, second" || re.err != nil || re.after < 20*time.Second {
+			t.Errorf("%+v", re)
+		}
+	})
+}
