@@ -20,32 +20,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
-// An answer of the authorizer that ends early lets nobody pass, wherever it ends: at each of its
-// bytes, and with each way in which a connection can end.
-func TestAuthorizerEndsEarly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		whole := func(id uint16) []byte {
-			return slices.Concat(
-				fcgitest.Out(id, "Status: 200 OK\r\nVariable-REMOTE_USER: jane\r\n\r\nwelcome"),
-				fcgitest.Record(fcgitest.Stdout, id, nil), fcgitest.End(id))
-		}
-		var at int
-		r, _ := newGuardedRig(t, Config{}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
-			s.Send(whole(q.ID)[:at])
-		}))
-		size := len(whole(1))
-		// The empty STDOUT record ends the answer: what follows it is the end of the request.
-		complete := size - len(fcgitest.End(1))
-		for at = range size + 1 {
-			seen := len(r.peer.Requests())
-			re := r.get("/")
-			if passed := re.status == 200; passed != (at >= complete) || !passed && re.status != 502 || len(r.peer.Requests())-seen != map[bool]int{true: 1}[passed] {
-				t.Errorf("after %d bytes of %d: %d %q", at, size, re.status, re.body)
-			}
-		}
-	})
-}
-
 // TestAuthorizerModel plays random days of an authorizer that decides rightly, late, wrongly or not
 // at all, and is restarted, with clients that leave. Users with even numbers may pass. Whatever
 // happens, no other reaches the application, everybody is who the application takes them for, and

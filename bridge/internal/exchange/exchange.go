@@ -20,7 +20,8 @@ type Wait struct {
 	Until time.Time // For a Lease, an Event or a Pause: the latest. Zero: there is no limit.
 }
 
-// For says what a Wait is for, and with it which method reports what has happened.
+// For says what a Wait is for, and with it which method reports what has happened. While Asking is
+// true, the gate, the pool and the application are those of the authorizer.
 type For uint8
 
 const (
