@@ -332,6 +332,7 @@ func TestConfigureAuthorizer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, authorizer := newGuardedRig(t, Config{}, passport)
 		r.send(as("jane", "GET", "/", ""))
+		synctest.Wait() // the connection has been asked whether it can be kept
 		cfg := r.cfg.ApplicationConfig
 		cfg.Authorizer = &config.Authorizer{Address: "unix:/run/authorizer.sock", Workers: 7}
 		if err := r.b.Application().Configure(cfg); err != nil {

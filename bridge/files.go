@@ -19,6 +19,9 @@ func (h *Handler) Root() *cgi.Root { return h.serves.Mapper.Root() }
 // send files themselves; File is for others. The bridge itself answers such a request with
 // 404, or with the refusal.
 func (h *Handler) StaticFile(r *http.Request) (name string, ok bool) {
+	if h.guarded(r) {
+		return "", false
+	}
 	if name, ok = h.serves.Mapper.StaticFile(r); !ok {
 		return "", false
 	}
@@ -27,9 +30,6 @@ func (h *Handler) StaticFile(r *http.Request) (name string, ok bool) {
 
 // admitsFile reports whether the client may have a file at all.
 func (h *Handler) admitsFile(r *http.Request) bool {
-	if h.guarded(r) {
-		return false
-	}
 	var c cgi.Client
 	h.identify(r, &c)
 	return c.Refused == nil
@@ -45,7 +45,7 @@ type File struct {
 // client: one that StaticFile returns, or one of another directory that StaticDirs names.
 // It is nil if there is none.
 func (h *Handler) File(r *http.Request) *File {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || h.guarded(r) {
 		return nil
 	}
 	file, err := h.serves.Mapper.OpenStatic(r)
