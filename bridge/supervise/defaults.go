@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -44,6 +45,10 @@ func (p *plan) normalize() error {
 		if *f.value == 0 {
 			*f.value = f.fallback
 		}
+	}
+	p.Socket = cmp.Or(p.Socket, SocketStdin)
+	if !p.Socket.Inherited() {
+		p.Ready = p.listens(p.Ready)
 	}
 	if p.Front == nil {
 		p.Front = noFront{}

@@ -23,10 +23,11 @@ import (
 // childName is argv[0] of this program in the new process.
 const childName = "sluice-child"
 
-// The new process's ends of two pipes.
+// The descriptors of the new process besides the usual ones: perhaps activationFD, and its ends of
+// two pipes.
 const (
-	setupFD = 3 // gives a setup
-	errorFD = 4 // takes why the command could not be executed; closed by exec
+	setupFD = activationFD + 1 // gives a setup
+	errorFD = activationFD + 2 // takes why the command could not be executed; closed by exec
 )
 
 // Command is what a child runs, and how.
@@ -47,7 +48,8 @@ type Command struct {
 
 // setup is what the new process gets: the command, and what it needs to set that up.
 type setup struct {
-	Parent int // process id
+	Parent     int  // process id
+	Activation bool // activationFD is the command's listening socket
 	Command
 }
 
@@ -78,6 +80,11 @@ func execCommand() error {
 	}
 	if err := s.apply(); err != nil {
 		return err
+	}
+	if s.Activation {
+		if err := activate(); err != nil {
+			return err
+		}
 	}
 	return s.explain(syscall.Exec(s.Path, s.Args, os.Environ()))
 }
