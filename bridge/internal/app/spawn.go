@@ -20,7 +20,7 @@ func supervised(s *config.Spawn, workers int) supervise.Config {
 	c := supervise.Config{
 		Command: s.Command, Dir: s.Dir, EnvCopy: s.EnvCopy, User: s.User, Group: s.Group, Nice: s.Nice,
 		Limits: supervise.Limits{OpenFiles: s.OpenFiles, Core: s.Core, AddressSpace: s.AddressSpace},
-		Listen: s.Listen, Backlog: s.Backlog,
+		Socket: supervise.SocketMode(s.Socket), Listen: s.Listen, Backlog: s.Backlog,
 		SpawnBudget: supervise.Budget{Spawns: s.Budget.Spawns, Per: time.Duration(s.Budget.Per), Stop: s.Budget.Stop},
 		Instances:   s.Instances, MaxInstances: s.MaxInstances, Workers: workers, StartTimeout: time.Duration(s.StartTimeout),
 		MaxRequests: s.MaxRequests, MaxLifetime: time.Duration(s.MaxLifetime),
