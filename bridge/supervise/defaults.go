@@ -47,9 +47,6 @@ func (p *plan) normalize() error {
 		}
 	}
 	p.Socket = cmp.Or(p.Socket, SocketStdin)
-	if !p.Socket.Inherited() {
-		p.Ready = p.listens(p.Ready)
-	}
 	if p.Front == nil {
 		p.Front = noFront{}
 	}

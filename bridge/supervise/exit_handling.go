@@ -95,9 +95,9 @@ func (sup *supervisor) applyExit(in *instance) {
 		sup.failRestart(err)
 	}
 	switch {
-	case in.machine.state == stateAsleep && sup.plan.Ready == nil:
+	case in.machine.state == stateAsleep && sup.plan.queues():
 		sup.addToRotation(in) // a connection waits for the child that is started then
-	case in.machine.state != stateClosed && sup.plan.Ready != nil && in.inRotation:
+	case in.machine.state != stateClosed && !sup.plan.queues() && in.inRotation:
 		sup.removeFromRotation(in) // until the next child is ready
 	}
 }

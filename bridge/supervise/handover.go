@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
@@ -31,19 +31,32 @@ const (
 	SocketPath = proc.Path
 )
 
-// listens returns a Ready function for processes that make their sockets. ready may be nil.
-func (p *plan) listens(ready func(context.Context, string) error) func(context.Context, string) error {
-	if ready == nil {
-		ready = connect
+// queues reports whether connections queue in the socket until a child accepts them. Then requests
+// may be sent before the child is ready.
+func (p *plan) queues() bool { return p.Ready == nil && p.Socket.Inherited() }
+
+// acceptPatience is how long a child that listens is waited for to accept a connection, before it
+// is connected to again.
+const acceptPatience = 5 * time.Second
+
+var errNotAccepted = fmt.Errorf("it listens, and does not accept a connection in %v", acceptPatience)
+
+// askReady returns nil if a child is ready that gets no requests before.
+func (sup *supervisor) askReady(ctx context.Context, s *proc.Socket, p *plan) error {
+	if p.Ready != nil {
+		return p.explain(s.Addr, p.Ready(ctx, s.Addr))
 	}
-	told := p.toldBy()
-	return func(ctx context.Context, addr string) error {
-		err := ready(ctx, addr)
-		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("the command does not listen at %s: it is told that by %s; does it read that? (%w)", addr, told, err)
-		}
+	ctx, cancel := context.WithTimeoutCause(ctx, acceptPatience, errNotAccepted)
+	defer cancel()
+	return p.explain(s.Addr, sup.program.accepts(ctx, s))
+}
+
+// explain adds to an error of connecting to a child how the child was told where to listen.
+func (p *plan) explain(addr string, err error) error {
+	if p.Socket.Inherited() || !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	return fmt.Errorf("the command does not listen at %s: it is told that by %s; does it read that? (%w)", addr, p.toldBy(), err)
 }
 
 // toldBy is what tells the command where to listen.
@@ -63,17 +76,4 @@ func (p *plan) toldBy() string {
 		return "PORT in its environment"
 	}
 	return strings.Join(by, " and ")
-}
-
-// connect returns nil if something listens at an address of a Socket.
-func connect(ctx context.Context, addr string) error {
-	network := "tcp"
-	if path, isUnix := strings.CutPrefix(addr, "unix:"); isUnix {
-		network, addr = "unix", path
-	}
-	c, err := new(net.Dialer).DialContext(ctx, network, addr)
-	if err != nil {
-		return err
-	}
-	return c.Close()
 }

@@ -4,60 +4,63 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"path/filepath"
+	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
-// A process that makes its socket is ready when it listens. Until then the error says how it is
-// told where.
-func TestListens(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	for want, c := range map[string]struct {
-		cfg  Config
-		addr string
-	}{
-		"told that by PORT in its environment; does it":           {Config{Socket: SocketPort}, "127.0.0.1:1"},
-		"told that by {port} among its arguments; does it":        {Config{Socket: SocketPort, Command: []string{"sh", "--port={port}"}}, "127.0.0.1:1"},
-		"{address} among its arguments and BIND in its environme": {Config{Socket: SocketPath, Command: []string{"sh", "{address}"}, Env: []string{"A=", "BIND={socket}"}}, "unix:" + path},
+// An error of connecting says how the command was told where to listen.
+func TestNotListening(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"told that by PORT in its environment; does it":           {Socket: SocketPort},
+		"told that by {port} among its arguments; does it":        {Socket: SocketPort, Command: []string{"sh", "--port={port}"}},
+		"{address} among its arguments and BIND in its environme": {Socket: SocketPath, Command: []string{"sh", "{address}"}, Env: []string{"A=", "BIND={socket}"}},
 	} {
-		if c.cfg.Command == nil {
-			c.cfg.Command = []string{"sh"}
-		}
-		p, err := c.cfg.plan()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Ready(t.Context(), c.addr); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), c.addr) {
-			t.Errorf("%v, want %s", err, want)
+		for _, cause := range []error{syscall.ECONNREFUSED, fs.ErrNotExist} {
+			p := &plan{Config: cfg}
+			if err := p.explain("unix:/s", fmt.Errorf("dial: %w", cause)); !errors.Is(err, cause) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "at unix:/s: ") {
+				t.Errorf("%v, want %s", err, want)
+			}
 		}
 	}
-	p, err := Config{Command: []string{"sh"}, Socket: SocketPath}.plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if err := p.Ready(t.Context(), "unix:"+path); err != nil {
-		t.Error(err)
+	other := errors.New("the answer is 503")
+	for _, err := range []error{(&plan{Config: Config{Socket: SocketPort}}).explain("", other), (&plan{Config: Config{Socket: SocketStdin}}).explain("", syscall.ECONNREFUSED)} {
+		if err != other && err != syscall.ECONNREFUSED {
+			t.Errorf("%v is explained", err)
+		}
 	}
 }
 
-// Config.Ready is asked nevertheless.
-func TestListensAndIsReady(t *testing.T) {
-	asked := errors.New("the answer is 503")
-	for _, answer := range []error{asked, fmt.Errorf("asking: %w", syscall.ECONNREFUSED), nil} {
-		p, err := Config{Command: []string{"sh"}, Socket: SocketPort, Ready: func(context.Context, string) error { return answer }}.plan()
-		if err != nil {
-			t.Fatal(err)
+// A child that makes its socket gets requests when it accepts connections, and none when it has
+// exited, until the next child accepts connections.
+func TestReadyWhenItAccepts(t *testing.T) {
+	life := inTurn(behaviour{ready: 7 * time.Second, serves: 8 * time.Second, lives: 20 * time.Second}, behaviour{ready: 3 * time.Second})
+	superviseAs(t, Config{Socket: SocketPort}, 6*time.Second, life, func(s *script, _ string) {
+		s.wantCalls(t, "")
+		time.Sleep(2 * time.Second)
+		s.wantCalls(t, "add app-0")
+		time.Sleep(14 * time.Second)
+		s.wantStarts(t, 2)
+		s.wantCalls(t, "add app-0, drain app-0")
+		time.Sleep(3 * time.Second)
+		s.wantCalls(t, "add app-0, drain app-0, resume app-0")
+	})
+}
+
+// One that listens and accepts nothing, or that does not listen, is ended in time, and the log says
+// which of the two it was.
+func TestNeverReady(t *testing.T) {
+	superviseAs(t, Config{Socket: SocketPath, StartTimeout: 20 * time.Second}, 21*time.Second, inTurn(behaviour{ready: time.Hour}), func(s *script, log string) {
+		if !strings.Contains(log, "it listens, and does not accept a connection in 5s") {
+			t.Error(log)
 		}
-		if err := p.Ready(t.Context(), "127.0.0.1:1"); !errors.Is(err, answer) || strings.Contains(fmt.Sprint(err), "PORT") != (answer != nil && answer != asked) {
-			t.Errorf("%v, want %v", err, answer)
+	})
+	refuse := func(context.Context, string) error { return syscall.ECONNREFUSED }
+	superviseAs(t, Config{Socket: SocketPort, StartTimeout: 20 * time.Second, Ready: refuse}, 21*time.Second, inTurn(behaviour{}), func(s *script, log string) {
+		if !strings.Contains(log, "does not listen at app-0: it is told that by PORT in its environment") {
+			t.Error(log)
 		}
-	}
+	})
 }

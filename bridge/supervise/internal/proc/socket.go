@@ -138,7 +138,7 @@ func (s *Socket) AwaitAccept(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-t.C:
 		}
 	}
