@@ -45,7 +45,7 @@ func (sup *supervisor) noteExit(in *instance, now time.Time, ended proc.Exit) {
 		sup.reportStart(errors.New(ended.Err))
 	}
 	if in.stats.Load().answers.Load() == 0 && !p.planned {
-		sup.reportFirst(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", p.exit.how(), p.exit.hint()))
+		sup.reportFirst(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", p.exit.how(), p.exit.hint(sup.plan.Socket)))
 	} else {
 		sup.reportFirst(nil)
 	}

@@ -64,3 +64,13 @@ func TestNeverReady(t *testing.T) {
 		}
 	})
 }
+
+// A program that does not set SO_REUSEADDR cannot listen at a port that is held for it.
+func TestHintOfHeldPort(t *testing.T) {
+	e := Exit{Status: 1, Lines: []string{"OSError: [Errno 98] Address already in use", "exiting"}}
+	for mode, want := range map[SocketMode]bool{SocketPort: true, SocketStdin: false} {
+		if got := e.hint(mode); strings.Contains(got, "SO_REUSEADDR") != want {
+			t.Errorf("%s: %q", mode, got)
+		}
+	}
+}
