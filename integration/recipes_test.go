@@ -1,0 +1,107 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"maps"
+	"os/exec"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
+)
+
+// recipes are the commands of docs/protocols.md. They get their sockets in all the ways there are.
+var recipes = map[string]func(testing.TB) (app *exec.Cmd, be backend){
+	"uwsgi at a path": func(t testing.TB) (*exec.Cmd, backend) {
+		return uwsgi(t, "routes.py", 4, "--master", "--socket", "{socket}"), backend{workers: 4, protocol: config.UWSGI}
+	},
+	"uwsgi at a port": func(t testing.TB) (*exec.Cmd, backend) {
+		return uwsgi(t, "routes.py", 2, "--master", "--processes", "2", "--socket", "127.0.0.1:{port}"), backend{workers: 4, protocol: config.UWSGI}
+	},
+	"php-cgi at a path": func(t testing.TB) (*exec.Cmd, backend) {
+		app := phpCGI(t, 4)
+		app.Args = append(app.Args, "-b", "{socket}")
+		return app, backend{workers: 4, preset: "php", root: testdata(t, ""), prefix: "/routes.php"}
+	},
+}
+
+// Requests are answered while the application is replaced, which may be on two sockets at once. When
+// its processes are killed, others take their place.
+func TestRecipes(t *testing.T) {
+	const restarts = 3
+	for name, command := range recipes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app, be := command(t)
+			g := startProcesses(t, account{}, app, be.args()...)
+			if n := len(g.restartUnderLoad(t, be, restarts)); n != restarts+1 {
+				t.Errorf("%d processes were there in turn, want %d", n, restarts+1)
+			}
+			s := newSite(t, g.url+be.prefix)
+			for range 2 {
+				first := g.child(t)
+				killGroup(first)
+				eventually(t, "its processes are gone", func() error { return wantGroupGone(t, first) })
+				s.untilServed(t)
+			}
+		})
+	}
+}
+
+// What is under way when Sluice is told to end is answered, by the master that is told to end and its
+// workers.
+func TestRecipesDrain(t *testing.T) {
+	for name, command := range recipes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app, be := command(t)
+			gate := startSluiceCommand(t, app, be.args()...)
+			drained(t, gate, newSite(t, gate.url+be.prefix))
+		})
+	}
+}
+
+// When Sluice is killed outright, its application ends: nobody else would end it before Sluice is
+// started again.
+func TestRecipesEndWithSluice(t *testing.T) {
+	for name, command := range recipes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app, be := command(t)
+			gate := startSluiceCommand(t, app, be.args()...)
+			newSite(t, gate.url+be.prefix).untilServed(t)
+			group := gate.child(t)
+			t.Cleanup(func() { killGroup(group) })
+			kill(t, gate.Process.Pid)
+			eventually(t, "the application has ended", func() error { return wantGroupGone(t, group) })
+		})
+	}
+}
+
+// Instances have a socket each, whoever makes it, and are asked whether they are ready there.
+func TestRecipesInstances(t *testing.T) {
+	for name, command := range recipes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app, be := command(t)
+			const instances = 3
+			g := startProcesses(t, account{}, app, append(be.args(),
+				"--command-instances", strconv.Itoa(instances), "--command-ready", be.prefix+"/hello")...)
+			newSite(t, g.url+be.prefix).untilServed(t)
+			eventually(t, "all instances are ready, on a socket each", func() error {
+				p, _ := g.told(t)
+				ready := make(map[string]bool)
+				for _, in := range p.Instances {
+					ready[in.Addr] = in.State == "ready" || in.State == "serving"
+				}
+				if len(ready) != instances || slices.Contains(slices.Collect(maps.Values(ready)), false) {
+					return fmt.Errorf("instances are %v", p.Instances)
+				}
+				return nil
+			})
+		})
+	}
+}
