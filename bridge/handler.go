@@ -11,10 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/config"
-
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
@@ -44,9 +43,9 @@ type Handler struct {
 	close    func()
 }
 
-// New checks cfg and returns a Handler with an Application of its own, which it closes. It
-// connects to nothing. If Spawn is set, it starts the application's processes, and waits until
-// the first of them has not ended at once, or ctx ends. An error names the setting it is about.
+// New checks cfg and returns a Handler with an Application of its own, which Close of the Handler
+// closes. New connects to nothing. If Spawn is set, it starts the application's processes, as
+// Application.Start does. An error names the setting it is about.
 func New(ctx context.Context, cfg Config) (*Handler, error) {
 	a, err := NewApplication(cfg.ApplicationConfig, cfg.ApplicationHooks)
 	if err != nil {
