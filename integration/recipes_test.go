@@ -5,6 +5,7 @@ package integration
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -102,6 +103,32 @@ func TestRecipesInstances(t *testing.T) {
 				}
 				return nil
 			})
+		})
+	}
+}
+
+// A command that makes its socket at one port cannot be there twice. Requests wait for the next one.
+func TestRecipeAtOnePort(t *testing.T) {
+	t.Parallel()
+	app, be := recipes["uwsgi at a port"](t)
+	g := startProcesses(t, account{}, app, append(be.args(), "--command-listen", freeAddress(t))...)
+	g.restartUnderLoad(t, be, 4)
+}
+
+// A command that makes its socket is ended when it is idle, and started by the next request, which
+// waits until it listens.
+func TestRecipeSleeps(t *testing.T) {
+	for _, name := range []string{"uwsgi at a path", "uwsgi at a port"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app, be := recipes[name](t)
+			g := startProcesses(t, account{}, app, append(be.args(), "--command-idle-shutdown", "200ms")...)
+			for range 3 {
+				if resp, body := g.app.do(t, g.app.request(t, http.MethodGet, "/hello", nil)); resp.StatusCode != http.StatusOK {
+					t.Fatalf("%s: %s", resp.Status, head(body))
+				}
+				g.awaitChildren(t, 0)
+			}
 		})
 	}
 }
