@@ -17,16 +17,23 @@ import (
 // recipes are the commands of docs/protocols.md. They get their sockets in all the ways there are.
 var recipes = map[string]func(testing.TB) (app *exec.Cmd, be backend){
 	"uwsgi at a path": func(t testing.TB) (*exec.Cmd, backend) {
-		return uwsgi(t, "routes.py", 4, "--master", "--socket", "{socket}"), backend{workers: 4, protocol: config.UWSGI}
+		return master(uwsgi(t, "routes.py", 4), "--socket", "{socket}"), backend{workers: 4, protocol: config.UWSGI}
 	},
 	"uwsgi at a port": func(t testing.TB) (*exec.Cmd, backend) {
-		return uwsgi(t, "routes.py", 2, "--master", "--processes", "2", "--socket", "127.0.0.1:{port}"), backend{workers: 4, protocol: config.UWSGI}
+		return master(uwsgi(t, "routes.py", 2), "--processes", "2", "--socket", "127.0.0.1:{port}"), backend{workers: 4, protocol: config.UWSGI}
 	},
 	"php-cgi at a path": func(t testing.TB) (*exec.Cmd, backend) {
 		app := phpCGI(t, 4)
 		app.Args = append(app.Args, "-b", "{socket}")
 		return app, backend{workers: 4, preset: "php", root: testdata(t, ""), prefix: "/routes.php"}
 	},
+}
+
+// master is uWSGI with a master process. Nobody has to tell it to end at SIGTERM.
+func master(uwsgi *exec.Cmd, options ...string) *exec.Cmd {
+	uwsgi.Args = slices.DeleteFunc(uwsgi.Args, func(arg string) bool { return arg == "--die-on-term" })
+	uwsgi.Args = append(append(uwsgi.Args, "--master"), options...)
+	return uwsgi
 }
 
 // Requests are answered while the application is replaced, which may be on two sockets at once. When

@@ -88,6 +88,20 @@ func setOrUnset(t *testing.T, name, value string) {
 	}
 }
 
+// uWSGI ends at SIGTERM, unless it is told otherwise.
+func TestSpawnUWSGI(t *testing.T) {
+	for want, s := range map[string]config.Spawn{
+		"UWSGI_DIE_ON_TERM=true":     {Command: []string{"/usr/bin/uwsgi_python3"}},
+		"A=1 UWSGI_DIE_ON_TERM=true": {Command: []string{"uwsgi"}, Env: map[string]string{"A": "1"}},
+		"UWSGI_DIE_ON_TERM=false":    {Command: []string{"uwsgi"}, Env: map[string]string{"UWSGI_DIE_ON_TERM": "false"}},
+		"":                           {Command: []string{"./uwsgi.fcgi/app"}},
+	} {
+		if got := superviseOf(t, config.Application{Spawn: &s}); strings.Join(got.Env, " ") != want {
+			t.Errorf("%q, want %s", got.Env, want)
+		}
+	}
+}
+
 // PHP serves as many at once as there are workers, unless it is told otherwise.
 func TestSpawnPHP(t *testing.T) {
 	t.Setenv("PHP_FCGI_CHILDREN", "")
