@@ -36,8 +36,7 @@ const (
 	addressWord = "{address}" // host:port or unix:/path
 	portWord    = "{port}"
 	pathWord    = "{socket}"
-	// portVariable has the port in the environment of a child with mode Port, unless it is
-	// configured.
+	// portVariable has the port in the environment of a child with mode Port.
 	portVariable = "PORT"
 )
 
@@ -48,12 +47,21 @@ func (s *Socket) tell(c *Command) *Command {
 	}
 	told, words := *c, s.words()
 	told.Args, told.Env = replaceAll(c.Args, words), replaceAll(c.Env, words)
-	if s.mode == Port && !slices.ContainsFunc(c.Env, func(kv string) bool { return strings.HasPrefix(kv, portVariable+"=") }) {
-		_, port, _ := net.SplitHostPort(s.path)
-		told.Env = append(told.Env, portVariable+"="+port)
+	if s.mode == Port {
+		told.Env = append(slices.DeleteFunc(told.Env, isPort), words.Replace(portOf(c.Env)))
 	}
 	return &told
 }
+
+// portOf is PORT in an environment, as it is configured if it tells the port.
+func portOf(env []string) string {
+	if i := slices.IndexFunc(env, isPort); i >= 0 && strings.Contains(env[i], portWord) {
+		return env[i]
+	}
+	return portVariable + "=" + portWord
+}
+
+func isPort(kv string) bool { return strings.HasPrefix(kv, portVariable+"=") }
 
 func (s *Socket) words() *strings.Replacer {
 	if s.mode == Path {

@@ -84,9 +84,11 @@ func TestPort(t *testing.T) {
 	if lines := outputOf(t, l, s, command); lines[0] != port+" 0.0.0.0:"+port+" --at="+s.Addr+" "+port+"{socket}" || len(lines) != 4 {
 		t.Errorf("the child said %q", lines)
 	}
-	command.Env = append(command.Env, "PORT=x{port}")
-	if lines := outputOf(t, l, s, command); !strings.HasPrefix(lines[0], "x"+port+" ") {
-		t.Errorf("the child said %q", lines)
+	for given, want := range map[string]string{"PORT=x{port}": "x" + port, "PORT=80": port} { // 80 is of Sluice's own environment
+		given := &Command{Path: command.Path, Args: command.Args, Env: append(slices.Clone(command.Env), given), Reexec: true}
+		if lines := outputOf(t, l, s, given); !strings.HasPrefix(lines[0], want+" ") {
+			t.Errorf("the child said %q, want %s", lines, want)
+		}
 	}
 
 	if _, err := net.Dial("tcp", s.Addr); !errors.Is(err, syscall.ECONNREFUSED) {
