@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
@@ -137,5 +141,38 @@ func TestRecipeSleeps(t *testing.T) {
 				g.awaitChildren(t, 0)
 			}
 		})
+	}
+}
+
+// A command that runs as another user makes its socket where only that user and root can reach it.
+func TestRecipeAsAnotherUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		missing(t, "root, for the command to run as another user")
+	}
+	dir := socketDir(t)
+	if err := os.Chmod(dir, 0o755); err != nil { // as /tmp is
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(testdata(t, "routes.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "routes.py")
+	write(t, file, "%s", text)
+	app := master(uwsgi(t, "routes.py", 2), "--socket", "{socket}")
+	app.Args[slices.Index(app.Args, "--wsgi-file")+1] = file
+	be := backend{workers: 2, protocol: config.UWSGI}
+	g := startProcessesIn(t, account{}, dir, app, append(be.args(), "--command-user", "nobody")...)
+	g.restartUnderLoad(t, be, 2)
+	p, _ := g.told(t)
+	path := strings.TrimPrefix(p.Instances[0].Addr, "unix:")
+	for name, want := range map[string]os.FileMode{filepath.Dir(path): 0o700, filepath.Dir(filepath.Dir(path)): 0o711} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, want)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Sys().(*syscall.Stat_t).Uid == 0 {
+		t.Errorf("the socket is %+v, %v", info, err)
 	}
 }
