@@ -125,6 +125,14 @@ func reservePath(dir, name string) (*Socket, error) {
 	return &Socket{Addr: "unix:" + path, mode: Path, name: name, network: "unix", path: path}, nil
 }
 
+// madeIn is the directory in which a child makes the socket; "" if it does not.
+func (s *Socket) madeIn() string {
+	if s.mode != Path {
+		return ""
+	}
+	return filepath.Dir(s.path)
+}
+
 // prepare makes the socket ready for the next child. With Path that child makes it: as that
 // account, in place of the socket that the child before has left.
 func (s *Socket) prepare(account *Account) error {
@@ -136,7 +144,7 @@ func (s *Socket) prepare(account *Account) error {
 		if err = os.Remove(s.path); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
-		if dir := filepath.Dir(s.path); account != nil && err == nil {
+		if dir := s.madeIn(); account != nil && err == nil {
 			// The directory around it is this user's own; others may only pass through.
 			err = errors.Join(os.Chown(dir, account.UID, account.GID), os.Chmod(filepath.Dir(dir), 0o711))
 		}

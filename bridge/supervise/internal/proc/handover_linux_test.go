@@ -166,6 +166,17 @@ func TestPath(t *testing.T) {
 	if !isPrivate(l.dir.path) {
 		t.Error("the next start would leave the directory")
 	}
+	if command.Account != nil { // which may not pass through a directory above
+		if err := os.Chmod(filepath.Dir(filepath.Dir(l.dir.path)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		c := l.NewChild(command, s, func() {})
+		c.Launch()
+		await(t, "reaped", c.reaped)
+		if exit, _ := c.Reaped(); !strings.Contains(exit.Err, "user 65534 may not make it there: permission denied (set TMPDIR") {
+			t.Errorf("exit %+v", exit)
+		}
+	}
 	l.CloseSocket(s)
 	if _, err := os.Stat(filepath.Dir(s.path)); !os.IsNotExist(err) {
 		t.Errorf("the directory is left: %v", err)

@@ -115,7 +115,7 @@ func (s *handshake) finish(c *Child) error {
 		_ = s.setup.Close() // err is what matters
 		return err
 	}
-	text, err := json.Marshal(setup{os.Getpid(), c.socket.mode == Activation, *c.command})
+	text, err := json.Marshal(setup{os.Getpid(), c.socket.mode == Activation, c.socket.madeIn(), *c.command})
 	if err == nil {
 		_, err = s.setup.Write(text)
 	}

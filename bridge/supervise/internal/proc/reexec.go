@@ -48,8 +48,9 @@ type Command struct {
 
 // setup is what the new process gets: the command, and what it needs to set that up.
 type setup struct {
-	Parent     int  // process id
-	Activation bool // activationFD is the command's listening socket
+	Parent     int    // process id
+	Activation bool   // activationFD is the command's listening socket
+	SocketDir  string // where the command makes its socket; "": nowhere
 	Command
 }
 
@@ -144,6 +145,9 @@ func (s *setup) apply() error {
 			return err
 		}
 	}
+	if err := s.canMakeSocket(); err != nil {
+		return err
+	}
 	// Changing the user has cleared the signal, which was set for another thread.
 	if err := dieWithParent(); err != nil {
 		return err
@@ -173,6 +177,19 @@ func (s *setup) leaveDir() error {
 		return fmt.Errorf("in working directory /: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "sluice: the working directory is /, because user %d may not enter %s (to have another, set dir: --command-dir)\n", s.Account.UID, where)
+	return nil
+}
+
+// canMakeSocket returns an error if the account may not make a socket in SocketDir, because of a
+// directory above it.
+func (s *setup) canMakeSocket() error {
+	const writeAndEnter = 2 | 1 // W_OK | X_OK
+	if s.SocketDir == "" {
+		return nil
+	}
+	if err := syscall.Access(s.SocketDir, writeAndEnter); err != nil {
+		return fmt.Errorf("socket in %s: user %d may not make it there: %w (set TMPDIR to a directory that everybody may enter)", s.SocketDir, os.Geteuid(), err)
+	}
 	return nil
 }
 
