@@ -225,3 +225,21 @@ func TestAuthorizerIsSilent(t *testing.T) {
 		t.Errorf("%s after %v: %q", resp.Status, time.Since(began), body)
 	}
 }
+
+// The authorizer speaks FastCGI, whatever the application speaks.
+func TestAuthorizerOfOtherProtocols(t *testing.T) {
+	_, addr, _ := startAuthorizer(t, "libfcgi", 2)
+	for name, be := range map[string]backend{"SCGI": startPerlSCGI(t, 2), "uwsgi": startUWSGI(t, 2)} {
+		t.Run(name, func(t *testing.T) {
+			gate := startSluice(t, append(be.args(), "--authorizer", addr, "--authorizer-workers", "2")...)
+			s := newSite(t, gate.url)
+			if resp, _ := s.asUser(t, "", "GET", "/params/", nil); resp.StatusCode != 302 {
+				t.Errorf("without a user: %s", resp.Status)
+			}
+			resp, body := s.asUser(t, "jane", "GET", "/params/", nil)
+			if got := vars(body); resp.StatusCode != 200 || got["REMOTE_USER"] != "jane" || got["Shib-Session-ID"] != "_1" {
+				t.Errorf("%s %v", resp.Status, got)
+			}
+		})
+	}
+}
