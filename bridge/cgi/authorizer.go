@@ -112,32 +112,53 @@ func IsVariableField(name string) bool {
 }
 
 // ParseVariables returns the variables in the header of an authorizer's answer, which
-// ParseResponse has accepted. Unlike fields of HTTP, variables have names with upper and lower
-// case, so they are read from the header as it was sent. Of a variable that is there several times,
-// the last one counts. Variables that cannot be granted are left out; refused says, for a log, what
-// was wrong with the last of them, "" if nothing was.
-func ParseVariables(block []byte) (vars []Var, refused string) {
+// ParseResponse has accepted with status 200. Unlike fields of HTTP, variables have names with upper
+// and lower case, so they are read from the header as it was sent. Of a variable that is there
+// several times, the last one counts. Variables that cannot be granted are left out; refused says,
+// for a log, what was wrong with the last of them, "" if nothing was.
+//
+// The error is that the header has no Status field and may be a message: "Error: no database". A
+// program that fails before it has written its header must let nobody pass.
+func ParseVariables(block []byte) (vars []Var, refused string, err error) {
 	p := responseParser{rest: string(block)}
+	status, message := false, ""
 	for {
 		line, ok := p.logicalLine()
 		if !ok || line == "" {
-			return vars, refused
+			break
 		}
 		name, value, _ := strings.Cut(line, ":")
-		if name = strings.TrimRight(name, " \t"); !IsVariableField(name) {
-			continue
+		name = strings.TrimRight(name, " \t")
+		switch {
+		case strings.EqualFold(name, "Status"), strings.HasPrefix(line, "HTTP/"):
+			status = true
+		case !IsVariableField(name):
+			if !strings.Contains(name, "-") && !plainFields[strings.ToLower(name)] {
+				message = line
+			}
+		case !grantable(name[len(variablePrefix):]):
+			refused = fmt.Sprintf("%.100q: an authorizer cannot set %.100q", line, name[len(variablePrefix):])
+		default:
+			vars = setVar(vars, Var{name[len(variablePrefix):], strings.Trim(value, " \t")})
 		}
-		v := Var{name[len(variablePrefix):], strings.Trim(value, " \t")}
-		if !grantable(v.Name) {
-			refused = fmt.Sprintf("%.100q: an authorizer cannot set %.100q", line, v.Name)
-			continue
-		}
-		if i := slices.IndexFunc(vars, func(other Var) bool { return other.Name == v.Name }); i >= 0 {
-			vars[i] = v
-			continue
-		}
-		vars = append(vars, v)
 	}
+	if message != "" && !status {
+		return nil, refused, &HeaderError{Reason: fmt.Sprintf("%.100q may be a message, and there is no Status field", message)}
+	}
+	return vars, refused, nil
+}
+
+// plainFields are fields without a hyphen that an answer without a Status field may have.
+var plainFields = map[string]bool{"date": true, "etag": true, "expires": true, "pragma": true, "server": true, "vary": true}
+
+func setVar(vars []Var, v Var) []Var {
+	for i := range vars {
+		if vars[i].Name == v.Name {
+			vars[i] = v
+			return vars
+		}
+	}
+	return append(vars, v)
 }
 
 // grantable reports whether an authorizer may set a variable. The names of a request's own

@@ -128,22 +128,39 @@ func TestParseVariables(t *testing.T) {
 		"variable-Shib-Session-ID:_1 \n\n":       "[{Shib-Session-ID _1}] ",
 		"VARIABLE-eppn: a\nVariable-EPPN: b\n\n": "[{eppn a} {EPPN b}] ",
 		"Variable-a: 1\nVariable-a: 2\n\n":       "[{a 2}] ",
-		"Variable-a: 1\n 2\nX: y\n\n":            "[{a 1 2}] ",
+		"Variable-a: 1\n 2\nX-Y: y\n\n":          "[{a 1 2}] ",
 		"Variable-a:\n\n":                        "[{a }] ",
-		"Variable-: x\nVariable: y\n\n":          "[] ",
+		"Variable-: x\n\n":                       "[] ",
 		"Variable-a : x\n\n":                     "[{a x}] ",
 	} {
-		vars, refused := ParseVariables([]byte(header))
-		if got := sprint(vars, refused); got != want {
-			t.Errorf("%q: %s, want %s", header, got, want)
+		vars, refused, err := ParseVariables([]byte(header))
+		if got := sprint(vars, refused); got != want || err != nil {
+			t.Errorf("%q: %s, %v, want %s", header, got, err, want)
 		}
 	}
 	for _, name := range []string{
 		"HTTP_X", "http_x", "HTTP-X", "Http_Cookie", "SCRIPT_FILENAME", "script-filename", "PHP_VALUE", "PHP-ADMIN_VALUE", "CONTENT_LENGTH", "PATH_INFO", "REMOTE_ADDR", "HTTPS",
 	} {
-		vars, refused := ParseVariables([]byte("Variable-" + name + ": x\nVariable-b: c\n\n"))
+		vars, refused, _ := ParseVariables([]byte("Variable-" + name + ": x\nVariable-b: c\n\n"))
 		if len(vars) != 1 || vars[0].Name != "b" || !strings.Contains(refused, name) {
 			t.Errorf("%s: %v, %q", name, vars, refused)
+		}
+	}
+}
+
+// A program that fails before it has written its header lets nobody pass, although its message looks
+// like a field.
+func TestMessageOfAnAuthorizer(t *testing.T) {
+	for header, want := range map[string]bool{
+		"Error: no database\n\n":                                 false,
+		"Variable-REMOTE_USER: jane\nWarning: x at y line 3\n\n": false,
+		"panic: runtime error\n\n":                               false,
+		"Status: 200 OK\nWarning: 199 - x\n\n":                   true,
+		"HTTP/1.1 200 OK\nWarning: 199 - x\n\n":                  true,
+		"Content-Type: text/html\nX-Powered-By: PHP\nSet-Cookie: a=b\nExpires: 0\nDate: x\n\n": true,
+	} {
+		if _, _, err := ParseVariables([]byte(header)); (err == nil) != want {
+			t.Errorf("%q: %v", header, err)
 		}
 	}
 }
@@ -204,7 +221,10 @@ func FuzzParseVariables(f *testing.F) {
 	f.Add([]byte("Variable-A: b\nVariable-HTTP_X: c\n d\n\n"))
 	f.Add([]byte("variable-SCRIPT-NAME: b\r\nVariable-\x00: c\n\n"))
 	f.Fuzz(func(t *testing.T, block []byte) {
-		vars, _ := ParseVariables(block)
+		vars, _, err := ParseVariables(block)
+		if err != nil && len(vars) > 0 {
+			t.Fatalf("%q, %v", vars, err)
+		}
 		seen := make(map[string]bool)
 		for _, v := range vars {
 			upper := strings.ToUpper(strings.ReplaceAll(v.Name, "-", "_"))

@@ -64,11 +64,7 @@ func (x *Exchange) authorize() (w Wait) {
 // decided goes on with the header of the authorizer's answer. Only 200 lets the request pass; every
 // other answer is the client's (FastCGI specification, section 6.3).
 func (x *Exchange) decided() Wait {
-	switch {
-	case x.resp.Status == http.StatusOK && x.resp.Warning != "":
-		// A program that fails before it writes a Status field would seem to answer 200.
-		return x.attemptOver(&appError{ErrorProtocol, fmt.Errorf("its header is not as it should be: %s", x.resp.Warning)})
-	case x.resp.Status == http.StatusOK:
+	if x.resp.Status == http.StatusOK {
 		x.answer = x.answer[:x.header]
 		return x.awaitConsent()
 	}
@@ -129,12 +125,19 @@ func (x *Exchange) grant() {
 	x.variables = nil
 }
 
-// parseVariables takes the variables from the header of an answer that lets the request pass.
-func (x *Exchange) parseVariables(block []byte) {
-	var refused string
-	if x.variables, refused = cgi.ParseVariables(block); refused != "" {
+// parseVariables takes the variables from the header of an answer that lets the request pass. The
+// header must be in order: a program that fails before it writes a Status field would seem to answer
+// with 200.
+func (x *Exchange) parseVariables(block []byte, warning string) error {
+	if warning != "" {
+		return fmt.Errorf("its header is not as it should be: %s", warning)
+	}
+	vars, refused, err := cgi.ParseVariables(block)
+	if refused != "" {
 		x.site.logHeader(x.client.Path(), x.Out.Instance, refused)
 	}
+	x.variables = vars
+	return err
 }
 
 // decide notes what has become of the question. It is counted once, also if an answer that denies

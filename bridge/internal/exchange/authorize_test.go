@@ -136,6 +136,7 @@ func TestUndecided(t *testing.T) {
 		"cut off after its header":   {[]string{"Status: 200 OK\n\n"}, cut, 502, "http_response_incomplete"},
 		"silent":                     {nil, os.ErrDeadlineExceeded, 504, "http_response_timeout"},
 		"no header":                  {[]string{"Fatal error: out of memory\n\n"}, nil, 502, "http_protocol_error"},
+		"a message":                  {[]string{"Error: out of memory\n\n"}, nil, 502, "http_protocol_error"},
 		"a header that is too large": {[]string{"A: " + strings.Repeat("b", 70<<10)}, nil, 502, "http_response_header_section_size"},
 		"ended without a header":     {[]string{""}, nil, 502, "http_response_incomplete"},
 	} {

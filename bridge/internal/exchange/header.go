@@ -167,7 +167,9 @@ func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 		x.site.logHeader(x.client.Path(), x.Out.Instance, resp.Warning)
 	}
 	if x.asking && resp.Status == http.StatusOK {
-		x.parseVariables(block)
+		if err := x.parseVariables(block, resp.Warning); err != nil {
+			return resp, &appError{ErrorProtocol, err}
+		}
 	}
 	return resp, nil
 }
