@@ -25,8 +25,8 @@ type Client struct {
 	// Verified says that this process has checked the Authorization field. It is not
 	// passed to the application then (RFC 3875 section 4.1.18).
 	Verified bool
-	// Relayed says that a proxy in this process has set the X-Forwarded-* fields itself, so
-	// that nobody need be warned that they are ignored.
+	// Relayed says that a proxy in this process has set the X-Forwarded-* fields itself, or that
+	// the request came with its variables, so that nobody need be warned that they are ignored.
 	Relayed bool
 	// Refused is why the request must not be served, whatever it asks for; nil: it may be.
 	Refused *RequestError
@@ -56,6 +56,9 @@ func (m *Mapper) Identify(r *http.Request, c *Client) {
 	*c = Client{Scheme: "http"}
 	if r.TLS != nil {
 		c.Scheme = "https"
+	}
+	if v := ReceivedOf(r); v != nil {
+		c.User, c.AuthType, c.Relayed = v.user, v.authType, true
 	}
 	if m.peer(c, r) {
 		m.behindProxy(c, r)

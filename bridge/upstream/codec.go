@@ -6,6 +6,9 @@ import "github.com/sluice-proxy/sluice/bridge/cgi"
 type Request struct {
 	// Vars are the meta-variables. CONTENT_LENGTH is the length of the body.
 	Vars []cgi.Var
+	// Authorizer asks the application whether the request is allowed, and not for an answer.
+	// Only FastCGI has that role; other protocols do not carry it.
+	Authorizer bool
 }
 
 // Var returns the name and the value of variable i.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
@@ -82,17 +84,14 @@ func serve(o *options, command []string) (err error) {
 	if err := cfg.CheckDirectories(); err != nil {
 		return o.flagError(err)
 	}
-	limit, err := o.limit(log)
+	opened, err := o.listen.open(o.TrustedProxies, log)
 	if err != nil {
 		return err
 	}
-	front, err := o.listen.listen()
+	defer closeAll(opened)
+	limits, err := o.limits(opened, log)
 	if err != nil {
 		return err
-	}
-	defer front.Close()
-	if o.listen.anybody() && slices.Contains(o.TrustedProxies, "unix") {
-		log.Warn("every user of this machine can pass for the proxy that --trusted-proxy unix believes; --listen-mode 0660 and --listen-group say who may connect", "listen", o.listen.addr)
 	}
 	var side net.Listener
 	if o.status.addr != "off" {
@@ -116,23 +115,26 @@ func serve(o *options, command []string) (err error) {
 	for _, unused := range b.Unused() {
 		log.Warn("a setting has no effect: " + o.flagError(unused).Error())
 	}
-	if o.auth.inTheClear(front.Addr(), o.TrustedProxies) {
-		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", front.Addr().String())
+	for _, l := range opened[protocolHTTP] {
+		if o.auth.inTheClear(l.Addr(), o.TrustedProxies) {
+			log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", l.Addr().String())
+		}
 	}
 
-	failed := make(chan error, 2)
-	site := newFrontServer(served, o, limit, access.malformed, log)
-	go func() { failed <- site.serve(front) }()
+	failed := make(chan error, len(opened)+1)
+	site := newFrontServer(served, o, limits, opened, access.malformed, log)
+	site.begin(failed)
 	var state *statusListener
 	if side != nil {
 		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		state = newStatusListener(b, func() frontSnapshot {
-			return frontSnapshot{limit.Snapshot(), few.Snapshot(), site.framing.Count(), site.front.drains.Load(), droppedLines{access.dropped(), errorLog.dropped()}}
+			clients, webServers := site.snapshots()
+			return frontSnapshot{clients, webServers, few.Snapshot(), site.framing.Count(), site.front.drains.Load(), droppedLines{access.dropped(), errorLog.dropped()}}
 		}, few, o.statusHosts(), log)
 		go func() { failed <- state.serve(side) }()
 	}
-	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),
-		"workers", o.Workers, "preset", o.Preset, "max_connections", limit.Snapshot().Max, "version", versionText())
+	log.Info("serving", "listen", listening(opened), "status", addrText(side), "application", application(cfg),
+		"workers", o.Workers, "preset", o.Preset, "max_connections", maxConnections(limits), "version", versionText())
 	err = untilSignal(signals, failed, b, access, log)
 	if err != nil {
 		err = &runError{err}
@@ -145,8 +147,8 @@ func serve(o *options, command []string) (err error) {
 	return err
 }
 
-// limit bounds what clients may have open.
-func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
+// limits bounds what clients may have open. If there are several protocols, each has its part.
+func (o *options) limits(opened map[cgiserver.Protocol][]net.Listener, log *slog.Logger) (map[cgiserver.Protocol]*connlimit.Limit, error) {
 	files, err := descriptorLimit()
 	if err != nil {
 		return nil, err
@@ -155,9 +157,40 @@ func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return connlimit.New(connlimit.Config{
-		Max: most, MaxWaiting: waiting, Exempt: proxies(o.TrustedProxies), Logger: log,
-	}), nil
+	limits := make(map[cgiserver.Protocol]*connlimit.Limit)
+	for protocol := range opened {
+		exempt := proxies(o.TrustedProxies)
+		if protocol != protocolHTTP {
+			exempt = func(netip.Addr) bool { return true } // a web server speaks for many
+		}
+		limits[protocol] = connlimit.New(connlimit.Config{
+			Max: max(most/len(opened), 1), MaxWaiting: max(waiting/len(opened), 1), Exempt: exempt, Logger: log,
+		})
+	}
+	return limits, nil
+}
+
+func maxConnections(limits map[cgiserver.Protocol]*connlimit.Limit) (n int) {
+	for _, limit := range limits {
+		n += limit.Snapshot().Max
+	}
+	return n
+}
+
+// listening is where clients and web servers connect to, for the log.
+func listening(opened map[cgiserver.Protocol][]net.Listener) string {
+	var list []string
+	for protocol, listeners := range opened {
+		for _, l := range listeners {
+			addr := l.Addr().String()
+			if protocol != protocolHTTP {
+				addr = string(protocol) + " " + addr
+			}
+			list = append(list, addr)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
 }
 
 // application is what the log calls it.

@@ -3,6 +3,7 @@ package lines
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 
@@ -40,7 +41,11 @@ type Source struct {
 	attrs [2]slog.Attr // an array, so that a source that stays silent costs nothing
 	part  []byte       // of a line whose end has not come; at most MaxLine bytes
 	cut   int          // bytes of that line beyond MaxLine
+	tee   io.Writer    // gets the text as it comes, too; nil: there is none
 }
+
+// Tee has w get all text as it comes, besides the log. It must not block. Nil: nothing does.
+func (s *Source) Tee(w io.Writer) { s.tee = w }
 
 // Source returns a source whose lines carry a and b.
 func (l *Log) Source(a, b slog.Attr) Source { return Source{to: l, attrs: [2]slog.Attr{a, b}} }
@@ -48,6 +53,9 @@ func (l *Log) Source(a, b slog.Attr) Source { return Source{to: l, attrs: [2]slo
 // Write takes text. It does not fail and keeps nothing of p.
 func (s *Source) Write(p []byte) (int, error) {
 	n := len(p)
+	if s.tee != nil {
+		_, _ = s.tee.Write(p) // the log has it in any case
+	}
 	for {
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {

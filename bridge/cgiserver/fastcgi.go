@@ -1,0 +1,406 @@
+package cgiserver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
+)
+
+// fastCGIConn is a FastCGI connection. Web servers may keep it, and send several requests on it
+// at the same time.
+type fastCGIConn struct {
+	link
+	server   *Server
+	in       *bufio.Reader
+	handlers sync.WaitGroup
+
+	mu      sync.Mutex
+	streams map[uint16]*stream // that have begun and not ended
+	running int                // of these, with a handler
+	last    bool               // the connection ends with the requests it has
+	ended   bool               // nothing more is sent: what comes is dropped
+}
+
+// stream is a request on a fastCGIConn. All but the request is guarded by the connection's mu or
+// belongs to its reading goroutine.
+type stream struct {
+	*request
+	id       uint16
+	begin    fcgi.BeginRequest
+	params   []byte
+	complete *cgi.Received // the variables, when all have come
+	deadline time.Time     // for the handler to be called
+	running  bool          // the handler was called, or the request was refused
+	whole    bool          // STDIN has ended
+}
+
+// readBuffer is how much is read from a connection at a time, in bytes.
+const readBuffer = 8 << 10
+
+func newFastCGIConn(s *Server, c net.Conn) *fastCGIConn {
+	return &fastCGIConn{
+		link: link{net: c, timeout: s.WriteTimeout}, server: s,
+		in: bufio.NewReaderSize(c, readBuffer), streams: make(map[uint16]*stream, 1),
+	}
+}
+
+// serve implements conn. It is the goroutine that reads.
+func (c *fastCGIConn) serve() {
+	c.mu.Lock()
+	_ = c.setReadDeadline() // the connection is closed if it fails
+	c.mu.Unlock()
+	if err := c.read(); err != nil {
+		c.server.Logger.Warn("a web server breaks the protocol; its connection is closed", "peer", c.net.RemoteAddr().String(), "error", err.Error())
+	}
+	_ = c.net.Close() // nothing more is read from it
+	c.mu.Lock()
+	c.ended = true
+	for id, st := range c.streams {
+		st.abort()
+		if !st.running {
+			delete(c.streams, id)
+			c.server.leave()
+		}
+	}
+	c.mu.Unlock()
+	c.handlers.Wait()
+}
+
+// drain implements conn.
+func (c *fastCGIConn) drain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = true
+	if len(c.streams) == 0 && !c.ended {
+		c.ended = true
+		c.end(true)
+	}
+}
+
+// cut implements conn.
+func (c *fastCGIConn) cut() { _ = c.net.Close() } // serve sees it
+
+// read reads records until the connection ends. An error says how the web server breaks the
+// protocol.
+func (c *fastCGIConn) read() error {
+	for {
+		b, err := c.in.Peek(fcgi.HeaderLen)
+		if err != nil {
+			return nil // closed, or out of time
+		}
+		h, err := fcgi.DecodeHeader(b)
+		if err != nil {
+			return err
+		}
+		_, _ = c.in.Discard(fcgi.HeaderLen) // they are buffered
+		left, err := c.record(h)
+		if _, ok := errors.AsType[*fcgi.FormatError](err); ok {
+			return err
+		}
+		if err != nil {
+			return nil
+		}
+		if _, err := c.in.Discard(left + int(h.PaddingLength)); err != nil {
+			return nil
+		}
+	}
+}
+
+// record deals with a record, and returns how many bytes of its content it has not read.
+func (c *fastCGIConn) record(h fcgi.Header) (left int, err error) {
+	n := int(h.ContentLength)
+	c.mu.Lock()
+	st, ended := c.streams[h.RequestID], c.ended
+	c.mu.Unlock()
+	switch {
+	case ended:
+		return n, nil
+	case h.RequestID == fcgi.ManagementID:
+		return c.management(h)
+	case h.Type == fcgi.TypeBeginRequest:
+		return 0, c.beginRequest(st, h)
+	case st == nil:
+		return n, nil // of a request that is over (section 3.3)
+	}
+	switch h.Type {
+	case fcgi.TypeParams:
+		return c.readParams(st, n)
+	case fcgi.TypeStdin:
+		return 0, c.readStdin(st, n)
+	case fcgi.TypeAbortRequest:
+		c.abortRequest(st)
+	}
+	return n, nil // DATA is for filters; other types are an application's
+}
+
+// management answers a management record (section 4).
+func (c *fastCGIConn) management(h fcgi.Header) (left int, err error) {
+	n := int(h.ContentLength)
+	if h.Type != fcgi.TypeGetValues {
+		return n, c.write(nil, fcgi.AppendUnknownType(nil, h.Type))
+	}
+	content := make([]byte, n)
+	if _, err := io.ReadFull(c.in, content); err != nil {
+		return 0, err
+	}
+	names, err := fcgi.DecodeGetValues(content)
+	if errors.Is(err, fcgi.ErrShort) {
+		err = &fcgi.FormatError{What: h.Type.String(), Why: err.Error()}
+	}
+	if err != nil {
+		return 0, err
+	}
+	var values []fcgi.Value
+	for _, name := range names {
+		switch name {
+		case fcgi.MaxConns:
+			values = append(values, fcgi.Value{Name: name, Value: strconv.Itoa(c.server.MaxConns)})
+		case fcgi.MaxReqs:
+			values = append(values, fcgi.Value{Name: name, Value: strconv.Itoa(c.server.MaxRequests)})
+		case fcgi.MpxsConns:
+			values = append(values, fcgi.Value{Name: name, Value: "1"})
+		}
+		if len(values) > 3 {
+			return 0, &fcgi.FormatError{What: h.Type.String(), Why: "the same name is asked for several times"}
+		}
+	}
+	return 0, c.write(nil, fcgi.AppendGetValuesResult(nil, values...))
+}
+
+// beginRequest begins a request (section 5.1).
+func (c *fastCGIConn) beginRequest(active *stream, h fcgi.Header) error {
+	if h.ContentLength != 8 {
+		return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("content is %d bytes, want 8", h.ContentLength)}
+	}
+	var content [8]byte
+	if _, err := io.ReadFull(c.in, content[:]); err != nil {
+		return err
+	}
+	if active != nil {
+		return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("request %d has begun already", h.RequestID)}
+	}
+	begin, err := fcgi.DecodeBeginRequest(content[:])
+	if err != nil {
+		return err
+	}
+	if begin.Role != fcgi.RoleResponder && (begin.Role != fcgi.RoleAuthorizer || !c.server.Authorizer) {
+		return c.refuseRole(h.RequestID, begin)
+	}
+	st := &stream{
+		request: newRequest(c.server, &c.link, fastCGIFrame{h.RequestID}), id: h.RequestID, begin: begin,
+		deadline: time.Now().Add(c.server.HeaderTimeout), whole: begin.Role == fcgi.RoleAuthorizer,
+	}
+	room := c.server.enter()
+	c.mu.Lock()
+	c.streams[st.id] = st
+	err = c.setReadDeadline()
+	c.mu.Unlock()
+	if err == nil && !room {
+		return c.start(st, nil, http.StatusServiceUnavailable)
+	}
+	return err
+}
+
+// refuseRole answers a request in a role that the application does not have.
+func (c *fastCGIConn) refuseRole(id uint16, begin fcgi.BeginRequest) error {
+	if _, told := c.server.roles.LoadOrStore(begin.Role, true); !told {
+		c.server.Logger.Warn("a web server asks for a role that the application does not have, and is answered with UNKNOWN_ROLE; this is logged once",
+			"role", roleName(begin.Role), "peer", c.net.RemoteAddr().String())
+	}
+	err := c.write(nil, fcgi.AppendEndRequest(nil, id, fcgi.EndRequest{ProtocolStatus: fcgi.StatusUnknownRole}))
+	if err != nil || begin.Flags&fcgi.FlagKeepConn != 0 {
+		return err
+	}
+	c.drain()
+	return nil
+}
+
+func roleName(r fcgi.Role) string {
+	switch r {
+	case fcgi.RoleAuthorizer:
+		return "authorizer"
+	case fcgi.RoleFilter:
+		return "filter"
+	}
+	return strconv.Itoa(int(r))
+}
+
+// readParams reads a PARAMS record. An empty one ends the variables.
+func (c *fastCGIConn) readParams(st *stream, n int) (left int, err error) {
+	switch {
+	case st.running || st.complete != nil:
+		return n, nil // it was refused, or the web server adds what cannot be added
+	case len(st.params)+n > c.server.MaxParams:
+		return n, c.start(st, nil, http.StatusRequestHeaderFieldsTooLarge)
+	case n > 0:
+		begin := len(st.params)
+		st.params = append(st.params, make([]byte, n)...)
+		_, err := io.ReadFull(c.in, st.params[begin:])
+		return 0, err
+	}
+	v := &cgi.Received{Authorizer: st.begin.Role == fcgi.RoleAuthorizer}
+	if v.Vars, err = decodeVars(st.params); err != nil {
+		return 0, err
+	}
+	st.params, st.complete = nil, v
+	if st.whole || announcesBody(v.Vars) {
+		return 0, c.call(st)
+	}
+	return 0, nil // STDIN says whether there is a body
+}
+
+// decodeVars decodes name-value pairs. Their names and values are parts of one string.
+func decodeVars(b []byte) ([]cgi.Var, error) {
+	text, vars := string(b), make([]cgi.Var, 0, 32)
+	for rest := b; len(rest) > 0; {
+		name, value, after, err := fcgi.DecodePair(rest)
+		if err != nil {
+			return nil, &fcgi.FormatError{What: "PARAMS", Why: "the stream ends within a name-value pair"}
+		}
+		end := len(b) - len(after)
+		begin := end - len(value)
+		vars = append(vars, cgi.Var{Name: text[begin-len(name) : begin], Value: text[begin:end]})
+		rest = after
+	}
+	return vars, nil
+}
+
+// announcesBody reports whether the variables say that there is a body.
+func announcesBody(vars []cgi.Var) bool {
+	for _, v := range vars {
+		if v.Name == "CONTENT_LENGTH" && v.Value != "" && v.Value != "0" {
+			return true
+		}
+	}
+	return false
+}
+
+// readStdin reads a STDIN record. An empty one ends the body.
+func (c *fastCGIConn) readStdin(st *stream, n int) error {
+	if n == 0 {
+		c.mu.Lock()
+		st.whole = true
+		c.mu.Unlock()
+		st.in.end(io.EOF)
+	}
+	if st.complete != nil && !st.running {
+		if err := c.call(st); err != nil {
+			return err
+		}
+	}
+	return st.in.receive(c.in, n)
+}
+
+// abortRequest ends a request that the web server does not want an answer to (section 5.4).
+func (c *fastCGIConn) abortRequest(st *stream) {
+	st.aborted.Store(true)
+	st.abort()
+	if !st.running {
+		_ = c.start(st, nil, http.StatusBadRequest) // it needs an END_REQUEST, whatever that says
+	}
+}
+
+// call has the handler answer a request whose variables are here.
+func (c *fastCGIConn) call(st *stream) error {
+	r, refused := st.incoming(st.complete)
+	if refused == 0 && r.ContentLength < 0 && st.whole {
+		r.ContentLength, r.Body = 0, http.NoBody // there is none
+	}
+	return c.start(st, r, refused)
+}
+
+// start begins to answer a request. It fails if the connection was closed, to make room for
+// another.
+func (c *fastCGIConn) start(st *stream, r *http.Request, refused int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return net.ErrClosed
+	}
+	if c.running == 0 {
+		c.server.state(c.net, http.StateActive)
+	}
+	c.running++
+	st.running = true
+	if err := c.setReadDeadline(); err != nil {
+		c.running--
+		st.running = false
+		return err
+	}
+	c.handlers.Go(func() { c.finished(st, st.run(r, refused)) })
+	return nil
+}
+
+// finished ends a request.
+func (c *fastCGIConn) finished(st *stream, res result) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.server.leave()
+	delete(c.streams, st.id)
+	c.running--
+	if c.running == 0 {
+		c.server.state(c.net, http.StateIdle)
+	}
+	if res == truncated {
+		c.ended = true
+		_ = c.net.Close() // no END_REQUEST: no web server takes the answer for a complete one
+		return
+	}
+	if st.begin.Flags&fcgi.FlagKeepConn == 0 || res == closes || c.server.draining.Load() {
+		c.last = true
+	}
+	if c.last && len(c.streams) == 0 && !c.ended {
+		c.ended = true
+		c.end(!st.whole)
+		return
+	}
+	_ = c.setReadDeadline() // the connection was closed if it fails, and serve sees that
+}
+
+// setReadDeadline says how long the next record may take. It is called with mu held.
+func (c *fastCGIConn) setReadDeadline() error {
+	if c.ended {
+		return nil
+	}
+	if len(c.streams) == 0 {
+		return c.net.SetReadDeadline(time.Now().Add(c.server.IdleTimeout))
+	}
+	var earliest time.Time
+	if c.running < len(c.streams) {
+		for _, st := range c.streams {
+			if !st.running && (earliest.IsZero() || st.deadline.Before(earliest)) {
+				earliest = st.deadline
+			}
+		}
+	}
+	return c.net.SetReadDeadline(earliest)
+}
+
+// fastCGIFrame writes the answer to a request in FastCGI.
+type fastCGIFrame struct{ id uint16 }
+
+func (f fastCGIFrame) output(dst, p []byte) []byte {
+	return fcgi.AppendStream(dst, fcgi.TypeStdout, f.id, p)
+}
+
+func (f fastCGIFrame) stderr(dst, p []byte) []byte {
+	return fcgi.AppendStream(dst, fcgi.TypeStderr, f.id, p)
+}
+
+func (f fastCGIFrame) end(dst []byte) []byte {
+	dst = fcgi.AppendStreamEnd(dst, fcgi.TypeStdout, f.id)
+	return fcgi.AppendEndRequest(dst, f.id, fcgi.EndRequest{})
+}
+
+func (f fastCGIFrame) overloaded(dst []byte) ([]byte, bool) {
+	return fcgi.AppendEndRequest(dst, f.id, fcgi.EndRequest{ProtocolStatus: fcgi.StatusOverloaded}), true
+}
