@@ -13,9 +13,10 @@
 //   - A handler is called once for each request whose variables have come whole, with a context
 //     that ends when the web server aborts the request or closes the connection.
 //   - An answer that the handler has not ended, because it has panicked or has written less than
-//     its Content-Length, is not ended: the connection is closed without an END_REQUEST, which is
-//     what all web servers take for a truncated answer. SCGI knows no end but the end of the
-//     connection: there it is reset if it can be, which a unix socket cannot.
+//     its Content-Length, is not ended: the connection is closed after a record that is none, and
+//     without END_REQUEST. docs/protocols.md says what web servers make of that. SCGI knows no
+//     end but the end of the connection: there it is reset if it can be, which a unix socket
+//     cannot.
 //   - Memory is bounded: MaxParams of variables for each request, stdinBuffer of its body that
 //     the handler has not read, and outputBuffer of its answer. A body that is not read holds up
 //     the connection, and other requests on that connection.

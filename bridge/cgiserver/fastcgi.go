@@ -24,8 +24,8 @@ type fastCGIConn struct {
 	handlers sync.WaitGroup
 
 	mu      sync.Mutex
-	streams map[uint16]*stream // that have begun and not ended
-	running int                // of these, with a handler
+	streams map[uint16]*stream // that have begun, until the end of their answers is sent
+	running int                // handlers, until that was sent
 	last    bool               // the connection ends with the requests it has
 	ended   bool               // nothing more is sent: what comes is dropped
 }
@@ -39,9 +39,15 @@ type stream struct {
 	params   []byte
 	complete *cgi.Received // the variables, when all have come
 	deadline time.Time     // for the handler to be called
+	counted  bool          // among the server's requests
 	running  bool          // the handler was called, or the request was refused
 	whole    bool          // STDIN has ended
 }
+
+// invalidRecord is the header of a record of version 0, which there is none of. After it, and
+// without END_REQUEST, nginx, Apache, HAProxy and Caddy take an answer for truncated. Some of them,
+// such as nginx without fastcgi_buffering, take it for complete if the connection is only closed.
+var invalidRecord [fcgi.HeaderLen]byte
 
 // readBuffer is how much is read from a connection at a time, in bytes.
 const readBuffer = 8 << 10
@@ -64,11 +70,10 @@ func (c *fastCGIConn) serve() {
 	_ = c.net.Close() // nothing more is read from it
 	c.mu.Lock()
 	c.ended = true
-	for id, st := range c.streams {
+	for _, st := range c.streams {
 		st.abort()
 		if !st.running {
-			delete(c.streams, id)
-			c.server.leave()
+			c.forget(st)
 		}
 	}
 	c.mu.Unlock()
@@ -80,7 +85,7 @@ func (c *fastCGIConn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = true
-	if len(c.streams) == 0 && !c.ended {
+	if c.idle() && !c.ended {
 		c.ended = true
 		c.end(true)
 	}
@@ -196,15 +201,20 @@ func (c *fastCGIConn) beginRequest(active *stream, h fcgi.Header) error {
 		return c.refuseRole(h.RequestID, begin)
 	}
 	st := &stream{
-		request: newRequest(c.server, &c.link, fastCGIFrame{h.RequestID}), id: h.RequestID, begin: begin,
+		id: h.RequestID, begin: begin,
 		deadline: time.Now().Add(c.server.HeaderTimeout), whole: begin.Role == fcgi.RoleAuthorizer,
 	}
-	room := c.server.enter()
+	st.request = newRequest(c.server, &c.link, fastCGIFrame{h.RequestID}, func() {
+		c.mu.Lock()
+		c.forget(st)
+		c.mu.Unlock()
+	})
+	st.counted = c.server.enter()
 	c.mu.Lock()
 	c.streams[st.id] = st
 	err = c.setReadDeadline()
 	c.mu.Unlock()
-	if err == nil && !room {
+	if err == nil && !st.counted {
 		return c.start(st, nil, http.StatusServiceUnavailable)
 	}
 	return err
@@ -342,23 +352,26 @@ func (c *fastCGIConn) start(st *stream, r *http.Request, refused int) error {
 
 // finished ends a request.
 func (c *fastCGIConn) finished(st *stream, res result) {
+	if res == truncated {
+		c.truncate(invalidRecord[:])
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.server.leave()
-	delete(c.streams, st.id)
+	if res == truncated {
+		c.forget(st)
+	}
 	c.running--
 	if c.running == 0 {
 		c.server.state(c.net, http.StateIdle)
 	}
 	if res == truncated {
 		c.ended = true
-		_ = c.net.Close() // no END_REQUEST: no web server takes the answer for a complete one
 		return
 	}
 	if st.begin.Flags&fcgi.FlagKeepConn == 0 || res == closes || c.server.draining.Load() {
 		c.last = true
 	}
-	if c.last && len(c.streams) == 0 && !c.ended {
+	if c.idle() && c.last && !c.ended {
 		c.ended = true
 		c.end(!st.whole)
 		return
@@ -366,20 +379,29 @@ func (c *fastCGIConn) finished(st *stream, res result) {
 	_ = c.setReadDeadline() // the connection was closed if it fails, and serve sees that
 }
 
+// idle reports whether there is no request. It is called with mu held.
+func (c *fastCGIConn) idle() bool { return len(c.streams) == 0 && c.running == 0 }
+
+// forget drops a request, whose id may be used again. It is called with mu held.
+func (c *fastCGIConn) forget(st *stream) {
+	delete(c.streams, st.id)
+	if st.counted {
+		c.server.leave()
+	}
+}
+
 // setReadDeadline says how long the next record may take. It is called with mu held.
 func (c *fastCGIConn) setReadDeadline() error {
 	if c.ended {
 		return nil
 	}
-	if len(c.streams) == 0 {
+	if c.idle() {
 		return c.net.SetReadDeadline(time.Now().Add(c.server.IdleTimeout))
 	}
 	var earliest time.Time
-	if c.running < len(c.streams) {
-		for _, st := range c.streams {
-			if !st.running && (earliest.IsZero() || st.deadline.Before(earliest)) {
-				earliest = st.deadline
-			}
+	for _, st := range c.streams {
+		if !st.running && (earliest.IsZero() || st.deadline.Before(earliest)) {
+			earliest = st.deadline
 		}
 	}
 	return c.net.SetReadDeadline(earliest)

@@ -75,9 +75,13 @@ func (l *link) end(unread bool) {
 	_ = l.net.Close() // the answer was sent
 }
 
-// reset closes the connection in a way that shows that the answer is not complete.
-func (l *link) reset() {
-	if tcp, ok := l.net.(interface{ SetLinger(sec int) error }); ok {
+// truncate closes the connection after an answer that is not complete, and mark, which says so.
+// Without a mark the connection is reset, where that is possible.
+func (l *link) truncate(mark []byte) {
+	if len(mark) > 0 {
+		_ = l.write(nil, mark) // else there is no use in saying so
+	}
+	if tcp, ok := l.net.(interface{ SetLinger(sec int) error }); ok && len(mark) == 0 {
 		_ = tcp.SetLinger(0) // without it, Close is an ordinary one
 	}
 	_ = l.net.Close() // it is to end

@@ -28,7 +28,7 @@ type scgiConn struct {
 
 func newSCGIConn(s *Server, c net.Conn) *scgiConn {
 	l := &scgiConn{link: link{net: c, timeout: s.WriteTimeout}, server: s, in: bufio.NewReaderSize(c, readBuffer)}
-	l.request = newRequest(s, &l.link, rawFrame{})
+	l.request = newRequest(s, &l.link, rawFrame{}, func() {})
 	return l
 }
 
@@ -75,7 +75,7 @@ func (c *scgiConn) serve() {
 	defer handler.Wait()
 	handler.Go(func() {
 		if c.request.run(r, refused) == truncated {
-			c.reset()
+			c.truncate(nil)
 			return
 		}
 		c.end(true)

@@ -21,13 +21,14 @@ type request struct {
 	in     *stdin
 	ctx    context.Context
 	cancel context.CancelFunc
+	ending func() // called before the end of the answer is sent: the id may be used again after that
 
 	aborted atomic.Bool // the web server does not want the rest of the answer, nor miss it
 }
 
-func newRequest(s *Server, l *link, f framer) *request {
+func newRequest(s *Server, l *link, f framer, ending func()) *request {
 	ctx, cancel := context.WithCancel(s.BaseContext)
-	return &request{server: s, link: l, frame: f, in: newStdin(), ctx: ctx, cancel: cancel}
+	return &request{server: s, link: l, frame: f, in: newStdin(), ctx: ctx, cancel: cancel, ending: ending}
 }
 
 // abort ends the context, and the reading of the body.
@@ -53,22 +54,24 @@ func (q *request) run(r *http.Request, refused int) result {
 	defer w.release()
 	if refused != 0 {
 		_ = q.in.Close() // always nil
+		q.ending()
 		w.fail(refused)
 		return answered
 	}
 	ok := q.call(w, r)
 	_ = q.in.Close() // always nil
-	switch {
-	case ok && w.complete():
-		w.finish()
-	case w.writeFail != nil:
+	whole := ok && w.complete()
+	if w.writeFail != nil || !whole && w.flushed && !q.aborted.Load() {
 		return truncated
-	case !w.flushed:
-		w.fail(http.StatusBadGateway)
-	case q.aborted.Load():
+	}
+	q.ending()
+	switch {
+	case whole:
+		w.finish()
+	case w.flushed:
 		w.abandon()
 	default:
-		return truncated
+		w.fail(http.StatusBadGateway)
 	}
 	if w.closes {
 		return closes
