@@ -73,6 +73,7 @@ var layout = []struct {
 			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},
 		{name: "bridge/cgiserver", own: []string{"bridge/cgi", "bridge/fcgi"}},
+		{name: "bridge/gofast", own: []string{"bridge", "bridge/cgiserver"}, others: []string{"github.com/yookoala/gofast"}},
 		{name: "bridge/registry", own: []string{"bridge", "bridge/admission", "bridge/config"}},
 		{name: "bridge/basicauth", own: []string{"bridge/cgi"}, others: []string{rate, "github.com/tg123/go-htpasswd"}},
 		{name: "bridge/status"},

@@ -145,15 +145,14 @@ func decodeHeader(text string) ([]cgi.Var, error) {
 			return nil, &formatError{"the first variable is not CONTENT_LENGTH"}
 		case first && (value == "" || strings.Trim(value, "0123456789") != ""):
 			return nil, &formatError{fmt.Sprintf("CONTENT_LENGTH %.40q is not a number", value)}
-		case !first && name == "CONTENT_LENGTH":
-			return nil, &formatError{"CONTENT_LENGTH is given twice"}
+		case !first && name == "CONTENT_LENGTH": // nginx sends the one that is configured after its own
 		default:
 			vars = append(vars, cgi.Var{Name: name, Value: value})
 		}
 		text = after
 	}
 	if version != "1" {
-		return nil, &formatError{"there is no variable SCGI with the value 1"}
+		return nil, &formatError{"there is no variable SCGI with the value 1 (nginx: include scgi_params)"}
 	}
 	return vars, nil
 }

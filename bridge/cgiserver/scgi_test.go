@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -17,7 +18,7 @@ func netstring(vars ...string) string {
 	return fmt.Sprintf("%d:%s,", len(header), header)
 }
 
-// The request of the specification (section 4), and what can differ.
+// The request of the specification (section 4), with a length that nginx was told to send, too.
 func TestSCGI(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := connect(t, &cgiserver.Server{Protocol: cgiserver.SCGI, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,7 +27,7 @@ func TestSCGI(t *testing.T) {
 			}
 			echo(w, r)
 		})})
-		p.send("70:CONTENT_LENGTH\x0027\x00SCGI\x001\x00REQUEST_METHOD\x00POST\x00REQUEST_URI\x00/deepthought\x00,What is the answer to life?")
+		p.send("86:CONTENT_LENGTH\x0027\x00SCGI\x001\x00REQUEST_METHOD\x00POST\x00REQUEST_URI\x00/deepthought\x00CONTENT_LENGTH\x00\x00,What is the answer to life?")
 		p.expect(head + `27 "What is the answer to life?" <nil>`)
 		p.closed()
 	})
@@ -42,7 +43,6 @@ func TestSCGIMalformed(t *testing.T) {
 		"another version":        netstring("CONTENT_LENGTH", "0", "SCGI", "2"),
 		"length not first":       netstring("A", "b", "CONTENT_LENGTH", "0", "SCGI", "1"),
 		"length is none":         netstring("CONTENT_LENGTH", "x", "SCGI", "1"),
-		"length twice":           netstring("CONTENT_LENGTH", "0", "CONTENT_LENGTH", "1", "SCGI", "1"),
 		"empty length":           netstring("CONTENT_LENGTH", "", "SCGI", "1"),
 		"a name alone":           "5:SCGI\x00,",
 		"no zero byte":           "4:SCGI,",
@@ -97,6 +97,7 @@ func TestSCGIConnection(t *testing.T) {
 			p.expect("Status: 431 ")
 			p = connect(t, s)
 			p.send(request)
+			synctest.Wait()
 			p = connect(t, s)
 			p.send(request)
 			p.expect("Status: 503 ")
