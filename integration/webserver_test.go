@@ -22,6 +22,8 @@ type webServer struct {
 	scgi    bool
 	// unchunked says that it refuses bodies whose length is not announced.
 	unchunked bool
+	// deaf says that it does not tell when its client has left, before it has something to send.
+	deaf bool
 }
 
 const nginxConfig = `
@@ -66,7 +68,7 @@ var webServers = []webServer{
 	nginx("nginx with kept connections", "fastcgi", "keepalive 8;", "off"),
 	nginx("nginx with SCGI", "scgi", "", "off"),
 	{
-		name: "lighttpd", program: []string{"lighttpd", "/usr/sbin/lighttpd"}, args: []string{"-D", "-f", "@DIR@/conf"},
+		name: "lighttpd", program: []string{"lighttpd", "/usr/sbin/lighttpd"}, args: []string{"-D", "-f", "@DIR@/conf"}, deaf: true,
 		config: `
 server.document-root = "@ROOT@"
 server.bind = "@HOST@"
@@ -79,7 +81,7 @@ fastcgi.server = ( ".php" => (( "socket" => "@SOCKET@" )) )
 `,
 	},
 	{
-		name: "Apache", program: []string{"apache2", "/usr/sbin/apache2"}, args: []string{"-f", "@DIR@/conf", "-DFOREGROUND"},
+		name: "Apache", program: []string{"apache2", "/usr/sbin/apache2"}, args: []string{"-f", "@DIR@/conf", "-DFOREGROUND"}, deaf: true,
 		config: `
 ServerRoot /usr/lib/apache2
 ServerName localhost
@@ -127,6 +129,7 @@ defaults
 	timeout connect 5s
 	timeout client 60s
 	timeout server 60s
+	option abortonclose
 fcgi-app app
 	docroot @ROOT@
 	path-info ^(/.+\.php)(/.*)?$
