@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
@@ -42,9 +43,9 @@ type Handler struct {
 	close    func()
 }
 
-// New checks cfg and returns a Handler with an Application of its own, which it closes. It
-// connects to nothing. If Spawn is set, it starts the application's processes, and waits until
-// the first of them has not ended at once, or ctx ends. An error names the setting it is about.
+// New checks cfg and returns a Handler with an Application of its own, which Close of the Handler
+// closes. New connects to nothing. If Spawn is set, it starts the application's processes, as
+// Application.Start does. An error names the setting it is about.
 func New(ctx context.Context, cfg Config) (*Handler, error) {
 	a, err := NewApplication(cfg.ApplicationConfig, cfg.ApplicationHooks)
 	if err != nil {
@@ -90,10 +91,10 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		Mapping: own.cgi(), MaxResponseHeader: own.MaxResponseHeader, InFlight: h.inFlight.Load,
 	}
 	if f := &own.Client; f.MaxAddresses > 0 {
-		h.joined.Limit = addresslimit.Rule{Most: f.MaxAddresses, Per: time.Duration(f.Per), Evict: f.Excess == Evict}
+		h.joined.Limit = addresslimit.Rule{Most: f.MaxAddresses, Per: time.Duration(f.Per), Evict: f.Excess == config.Evict}
 	}
 	a.app.Join(h.joined)
-	lanes := settings.Lanes != Off
+	lanes := settings.Lanes != config.Off
 	s.Classifier = classify.New(classify.Config{
 		Label: h.joined.Label, Mount: mount, LongPoll: own.LongPoll, Key: own.keySource, Seeds: h.joined.Seeds,
 		Clients: lanes || h.joined.Addresses != nil, Routes: lanes || a.Spawned(), Lanes: lanes,

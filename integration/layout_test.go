@@ -13,8 +13,8 @@ import (
 const module = "github.com/sluice-proxy/sluice/"
 
 // layout is the dependency rule: what each package may import of this module, and of others.
-// The list goes upwards: a package imports only what stands above its own line here, so that a
-// request's way and a setting's way can be followed downwards without coming back.
+// The lowest floor comes first: a package imports only what is listed before it, so that a
+// request's way and a setting's way can be followed down the floors without coming back.
 var layout = []struct {
 	floor    string
 	packages []rule
@@ -41,9 +41,13 @@ var layout = []struct {
 		{name: "bridge/admission"},
 		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
 		{name: "bridge/spool", others: []string{sysUnix}},
-		{name: "bridge/pool", own: []string{"bridge/upstream"}},
+		{name: "bridge/pool/mux", own: []string{"bridge/upstream"}},
+		{name: "bridge/pool", own: []string{"bridge/pool/mux", "bridge/upstream"}},
 		{name: "bridge/internal/lines", others: []string{rate}},
-		{name: "bridge/supervise", own: []string{"bridge/internal/acceptqueue", "bridge/internal/lines"}, others: []string{procfs, sysUnix, rate, "github.com/dustin/go-humanize"}},
+		{name: "bridge/supervise/internal/session", others: []string{procfs, sysUnix}},
+		{name: "bridge/supervise/internal/memlimit", own: []string{"bridge/supervise/internal/session"}, others: []string{procfs, sysUnix}},
+		{name: "bridge/supervise/internal/proc", own: []string{"bridge/internal/acceptqueue", "bridge/internal/lines", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/session"}, others: []string{procfs, sysUnix, rate}},
+		{name: "bridge/supervise", own: []string{"bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session"}, others: []string{sysUnix, rate, "github.com/dustin/go-humanize"}},
 		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi"}},
 		{name: "bridge/internal/addresslimit", own: []string{"bridge/admission"}},
 		{name: "bridge/internal/content", own: []string{"bridge/cgi"}},
@@ -120,9 +124,9 @@ func allowed(list []string, pkg string) bool {
 	})
 }
 
-// testing packages are for tests alone; integration may import anything, and so may
-// the simulation, which nobody ships.
-var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds"}
+// outsideLayout has the packages that may import anything: those for tests only, and the simulation, which
+// is not shipped.
+var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds", "internal/socktest", "bridge/supervise/internal/proctest"}
 
 func TestLayout(t *testing.T) {
 	imports := importsOf(t)

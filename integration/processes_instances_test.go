@@ -56,7 +56,7 @@ func TestInstanceThatDoesNotStart(t *testing.T) {
 		kids := g.awaitServing(t, 2)
 		write(t, broken, "")
 		kill(t, kids[0])
-		g.logs(t, "a storm begins") // three ends
+		g.logs(t, "a crash loop begins") // three ends
 		l.awaitAnswers(t, 100)
 	})
 	l.mu.Lock()

@@ -67,7 +67,7 @@ func TestExecBlocks(t *testing.T) {
 	path, release := unexecutable(t, "exec sleep 60")
 	cfg := supervise.Config{Command: []string{path}, TempDir: socketDir(t), Reexec: true}
 	begun := time.Now()
-	g, err := supervise.Start(cfg)
+	g, err := supervise.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestExecBlocksUntilTheEnd(t *testing.T) {
 	t.Parallel()
 	path, _ := unexecutable(t, "exec sleep 60")
 	dir := socketDir(t)
-	g, err := supervise.Start(supervise.Config{Command: []string{path}, TempDir: dir, Reexec: true})
+	g, err := supervise.Start(t.Context(), supervise.Config{Command: []string{path}, TempDir: dir, Reexec: true})
 	if err != nil {
 		t.Fatal(err)
 	}

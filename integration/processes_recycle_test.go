@@ -156,7 +156,7 @@ func TestIdleShutdown(t *testing.T) {
 		}
 		g.awaitChildren(t, 0)
 	}
-	if log := g.output.String(); strings.Contains(log, "the command has ended") || strings.Contains(log, "a storm") {
+	if log := g.output.String(); strings.Contains(log, "the command has ended") || strings.Contains(log, "a crash loop") {
 		t.Errorf("the log calls it a death:\n%s", log)
 	}
 }

@@ -104,9 +104,9 @@ func TestApplicationFlaps(t *testing.T) {
 	}
 	l.wantFewCut(t, 2*g.deaths(t)) // there are two callers
 
-	g.logs(t, "a storm begins")
+	g.logs(t, "a crash loop begins")
 	log := g.output.String()
-	if deaths := strings.Count(log, "a storm begins"); deaths != 1 {
+	if deaths := strings.Count(log, "a crash loop begins"); deaths != 1 {
 		t.Errorf("the log tells of %d storms", deaths)
 	}
 	if strings.Contains(log, "requests are refused") {

@@ -118,7 +118,7 @@ func TestProcessesInStatus(t *testing.T) {
 		t.Errorf("/healthz: %s", resp.Status)
 	}
 	p := shot.Processes
-	if shot.Gate == nil || p.Command != app.Path || p.Breaker != "closed" || p.Budget.Left != 10 || p.Storm.On {
+	if shot.Gate == nil || p.Command != app.Path || p.Breaker != "closed" || p.Budget.Left != 10 || p.CrashLoop.Active {
 		t.Fatalf("the status is %+v", p)
 	}
 	in := p.Instances[0]

@@ -40,7 +40,7 @@ func startProcess(t *testing.T, script string, cfg supervise.Config) running {
 	if cfg.Logger == nil {
 		cfg.Logger = textLog(&tail{})
 	}
-	p, err := supervise.Start(cfg)
+	p, err := supervise.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestSpawnAsAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 {
-		_, err := supervise.Start(supervise.Config{Command: []string{"true"}, User: "root", Reexec: true})
+		_, err := supervise.Start(t.Context(), supervise.Config{Command: []string{"true"}, User: "root", Reexec: true})
 		if err == nil || !strings.Contains(err.Error(), "only root") {
 			t.Errorf("Start as root: %v", err)
 		}
@@ -203,7 +203,7 @@ func TestSpawnWhereTheUserMayNotBe(t *testing.T) {
 			t.Errorf("%s: it is in %q, want %q", name, got, tc.want)
 		}
 	}
-	_, err := supervise.Start(supervise.Config{Command: []string{"true"}, User: "nobody", Dir: private, TempDir: socketDir(t), Reexec: true})
+	_, err := supervise.Start(t.Context(), supervise.Config{Command: []string{"true"}, User: "nobody", Dir: private, TempDir: socketDir(t), Reexec: true})
 	if err == nil || !strings.Contains(err.Error(), "may not enter it") {
 		t.Errorf("a directory that was asked for: %v", err)
 	}
@@ -252,7 +252,7 @@ func TestSpawnFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.cfg.Reexec, tc.cfg.TempDir = true, socketDir(t)
-			_, err := supervise.Start(tc.cfg)
+			_, err := supervise.Start(t.Context(), tc.cfg)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("Start: %v, want %q", err, tc.want)
 			}

@@ -22,9 +22,9 @@ type Site struct {
 	Fallback string   `key:"fallback" value:"SCRIPT" otherwise:"404" doc:"SCRIPT below {root}, such as /index.php, that answers where nothing is, presets php and cgi"`
 	Follow   []string `key:"follow" value:"DIR" doc:"DIR outside {root} that symbolic links may lead into"`
 	// Scripts, copies of scripts, and files whose names begin with a dot are never sent.
-	Static      string   `key:"static" words:"off usual all" otherwise:"usual; preset app: off" doc:"which files below {root} are sent: usual (styles, scripts for browsers, images, fonts and the like), all (that are no scripts) or off"`
-	StaticTypes []string `key:"static_types" value:"ENDINGS" commas:"true" doc:"further ENDINGS of files below {root} that are sent, such as zip,docx"`
-	StaticDirs  []string `key:"static_dirs" value:"PREFIX" commas:"true" doc:"URL PREFIXes below which all files are sent, such as /uploads, or /cgit-css=/usr/share/cgit for a directory outside {root}"`
+	Static      StaticFiles `key:"static" words:"off usual all" otherwise:"usual; preset app: off" doc:"which files below {root} are sent: usual (styles, scripts for browsers, images, fonts and the like), all (that are no scripts) or off"`
+	StaticTypes []string    `key:"static_types" value:"ENDINGS" commas:"true" doc:"further ENDINGS of files below {root} that are sent, such as zip,docx"`
+	StaticDirs  []string    `key:"static_dirs" value:"PREFIX" commas:"true" doc:"URL PREFIXes below which all files are sent, such as /uploads, or /cgit-css=/usr/share/cgit for a directory outside {root}"`
 	// "/data" hides /data and /data/x, in whatever way a request writes these paths.
 	Hide []string `key:"hide" value:"PREFIX" doc:"URL PREFIX below which nothing is served or run, whole or as it is below {mount}"`
 
@@ -91,11 +91,14 @@ type Client struct {
 
 // RequestTimeouts bounds the steps of a request.
 type RequestTimeouts struct {
-	FirstByte    Duration `key:"first_byte" default:"1m" doc:"how long the application may say nothing after a request"`
+	// FirstByte begins anew with an interim header (103). Neither a part of a header nor what the
+	// application writes to its log prolongs it.
+	FirstByte    Duration `key:"first_byte" default:"1m" doc:"how long the application may take to send its response header, once it was sent the request"`
 	BetweenBytes Duration `key:"between_bytes" default:"1m" doc:"how long the application may pause within its answer"`
 	Request      Duration `key:"request" zero:"no limit" doc:"how long the application may take in all"`
 	Abandoned    Duration `key:"abandoned" default:"30s" doc:"how long a worker counts as busy for a client that has left or was sent a 504"`
-	// Client applies while the handler runs, and replaces the deadlines that the server in front
-	// has set before. That server must bound what it writes afterwards.
+	// Client applies while the handler runs. The ReadTimeout and the WriteTimeout of an http.Server
+	// in front are kept; deadlines that another handler has set are replaced. What is written after
+	// the handler is for the server to bound.
 	Client Duration `key:"client" default:"1m" doc:"how long a client may send nothing of its body, or take nothing of the answer"`
 }

@@ -35,19 +35,19 @@ func applicationFamilies() []family {
 		},
 		{
 			"application_storm", gauge, "1 while processes die in numbers.", nil,
-			ofApplication(func(g *supervise.Snapshot) float64 { return truth(g.Storm.On) }),
+			ofApplication(func(g *supervise.Snapshot) float64 { return truth(g.CrashLoop.Active) }),
 		},
 		{
 			"application_storm_start_timestamp_seconds", gauge, "When the storm, or the last one, began. No series if there was none.", nil,
-			applicationTime(func(g *supervise.Snapshot) time.Time { return g.Storm.Began }),
+			applicationTime(func(g *supervise.Snapshot) time.Time { return g.CrashLoop.Began }),
 		},
 		{
 			"application_storm_deaths", gauge, "Processes that died in the storm, or in the last one.", nil,
-			ofApplication(func(g *supervise.Snapshot) int { return g.Storm.Deaths }),
+			ofApplication(func(g *supervise.Snapshot) int { return g.CrashLoop.Count }),
 		},
 		{
 			"application_recent_deaths", gauge, "Processes that died in the last minute.", nil,
-			ofApplication(func(g *supervise.Snapshot) int { return g.Storm.LastMinute }),
+			ofApplication(func(g *supervise.Snapshot) int { return g.CrashLoop.LastMinute }),
 		},
 		{
 			"application_started_total", counter, "Processes that were started.", nil,

@@ -49,16 +49,16 @@ func literal() bridge.Snapshot {
 				Addr: "unix:/run/app.sock", State: "full", Workers: 16, Observed: 15,
 				Dialing: 1, Busy: 2, Idle: 3, Closing: 4, Requests: 5, Zombies: 6, AtWork: 7,
 				KeepAlive: "on", KeepAliveWhy: "secret",
-				Multiplex: "on", Retires: true, Closes: true,
+				Multiplex: "on", ClosesIdle: true, ClosesAlways: true,
 				Counters: pool.Counters{
-					Dials: 61, DialErrors: 62, BacklogFull: 63, TurnedAway: 64, Reuses: 65, Stale: 66, Yielded: 67, WorkedOn: 69, Discarded: 68,
+					Dials: 61, DialErrors: 62, BacklogFull: 63, TurnedAway: 64, Reuses: 65, Stale: 66, ShedIdle: 67, WorkedOn: 69, Discarded: 68,
 					Replays: map[string]uint64{"stale": 71, "turned_away": 72, "overloaded": 73, "cant_multiplex": 74},
 				},
 				AcceptQueue: &pool.QueueSnapshot{Depth: 8, Backlog: 128},
 				LastError:   "secret", LastErrorAt: at(1700000002.5),
 			}},
 			Removed: pool.RemovedSnapshot{Instances: 42, Counters: pool.Counters{
-				Dials: 6100, DialErrors: 6200, BacklogFull: 6300, TurnedAway: 6400, Reuses: 6500, Stale: 6600, Yielded: 6700, WorkedOn: 6900, Discarded: 6800,
+				Dials: 6100, DialErrors: 6200, BacklogFull: 6300, TurnedAway: 6400, Reuses: 6500, Stale: 6600, ShedIdle: 6700, WorkedOn: 6900, Discarded: 6800,
 				Replays: map[string]uint64{"stale": 7100, "turned_away": 7200, "overloaded": 7300, "cant_multiplex": 7400},
 			}},
 		},
@@ -66,11 +66,11 @@ func literal() bridge.Snapshot {
 		Processes: &supervise.Snapshot{
 			Command: "/opt/secret", Breaker: "probing",
 			Budget: supervise.BudgetSnapshot{Left: 9, Spawns: 10, Per: 600, Stop: true},
-			Storm: supervise.StormSnapshot{
-				On: true, Began: at(1700000003.5), Deaths: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
+			CrashLoop: supervise.CrashLoopSnapshot{
+				Active: true, Began: at(1700000003.5), Count: 91, LastMinute: 92, Exits: []supervise.Exit{exit},
 			},
 			Memory:      supervise.MemorySnapshot{Kind: "cgroup v2", Used: 121, Total: 122, Hard: 123, Soft: 124},
-			Suspects:    []supervise.SuspectSnapshot{{Route: "GET secret", Deaths: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
+			Suspects:    []supervise.SuspectSnapshot{{Route: "GET secret", Exits: 3, Answered: 1, RefusedUntil: at(1700000008.5)}},
 			Concurrency: supervise.ConcurrencySnapshot{Seen: 151, Limit: 152, EndsAfterEach: true, Advice: "secret"},
 			Started:     131, Answered: 132,
 			Exits: map[string]uint64{

@@ -11,7 +11,7 @@ func poolFamilies() []family {
 	backend := []string{"backend"}
 	return []family{
 		{
-			"pool_requests_waiting", gauge, "Requests that have a slot and wait for a connection.", nil,
+			"pool_requests_waiting", gauge, "Requests that have a worker and wait for a connection.", nil,
 			single(func(s *bridge.Snapshot) int { return s.Pool.Waiting }),
 		},
 		{
@@ -54,11 +54,11 @@ func poolFamilies() []family {
 		},
 		{
 			"backend_retires_connections", gauge, "1 if the instance closes kept connections of its own accord.", backend,
-			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.Retires) }),
+			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.ClosesIdle) }),
 		},
 		{
 			"backend_closes_connections", gauge, "1 if the instance closes every connection after its answer.", backend,
-			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.Closes) }),
+			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.ClosesAlways) }),
 		},
 		{
 			"backend_accept_queue_connections", gauge, "Connections nobody has accepted. No series where the system does not tell.", backend,

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Budget is how many children may die before something is wrong that starting more of
-// them does not cure.
+// Budget is how many processes may end without having served before no more are started: then
+// something is wrong that more of them do not cure.
 type Budget struct {
-	// Spawns is how many may die within Per without having served. Then none is started
-	// but one every Per, until one serves. Default 10.
+	// Spawns is how many processes may end within Per without having served. After that one is
+	// started every Per, until one serves. Default 10.
 	Spawns int
-	// Per is that time. Default 10 minutes.
+	// Per is the time in which Spawns counts. Default 10 minutes.
 	Per time.Duration
-	// Stop counts those that have served, too, unless their exit was clean (status 0).
-	// Without it, an application that serves and
-	// dies again and again is started again and again, which is better than nothing.
+	// Stop counts processes that have served, too, unless they exited with status 0. Without
+	// it, an application that serves and crashes is started again and again, which is better
+	// than nothing.
 	Stop bool
 }
 
@@ -32,36 +32,36 @@ func (b *Budget) normalize() error {
 	return nil
 }
 
-// budget counts deaths.
+// budget counts exits.
 type budget struct {
-	most   int
+	max    int
 	window time.Duration
-	deaths []time.Time // those within the window, the oldest first; at most most
+	exits  []time.Time // exits within the window, the oldest first; at most max
 }
 
-// spend counts a death, and reports whether the budget is spent.
+// spend counts an exit, and reports whether the budget is spent.
 func (b *budget) spend(now time.Time) bool {
-	b.forget(now)
-	if len(b.deaths) == b.most {
-		b.deaths = append(b.deaths[:0], b.deaths[1:]...)
+	b.prune(now)
+	if len(b.exits) == b.max {
+		b.exits = append(b.exits[:0], b.exits[1:]...)
 	}
-	b.deaths = append(b.deaths, now)
-	return len(b.deaths) == b.most
+	b.exits = append(b.exits, now)
+	return len(b.exits) == b.max
 }
 
-// left is how many may die yet.
+// left is how many exits the budget has left.
 func (b *budget) left(now time.Time) int {
-	b.forget(now)
-	return b.most - len(b.deaths)
+	b.prune(now)
+	return b.max - len(b.exits)
 }
 
-func (b *budget) forget(now time.Time) {
+func (b *budget) prune(now time.Time) {
 	old := 0
-	for old < len(b.deaths) && now.Sub(b.deaths[old]) >= b.window {
+	for old < len(b.exits) && now.Sub(b.exits[old]) >= b.window {
 		old++
 	}
-	b.deaths = append(b.deaths[:0], b.deaths[old:]...)
+	b.exits = append(b.exits[:0], b.exits[old:]...)
 }
 
-// restore makes it whole.
-func (b *budget) restore() { b.deaths = b.deaths[:0] }
+// reset forgets all exits.
+func (b *budget) reset() { b.exits = b.exits[:0] }

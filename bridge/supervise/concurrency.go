@@ -6,126 +6,127 @@ import (
 	"time"
 )
 
-// concurrency is what is found out about how many requests a process serves at once. A
-// program may serve fewer than Config.Workers: CGI::Fast, gitweb and MapServer serve one,
-// PHP as many as it has children. Nothing fails then, but requests wait in the program's
-// socket, where nobody can choose among them.
+// concurrency is how many requests a process serves at once, as far as it is known. A program
+// may serve fewer than Config.Workers: CGI::Fast, gitweb and MapServer serve one, PHP as many as
+// it has children. Nothing fails then, but requests wait in the accept queue, where their order
+// cannot be changed.
 //
-// It is seen by the connections that wait to be accepted while others, fewer than Workers,
-// are, and requests are answered.
+// That is so if connections wait to be accepted although fewer than Workers are accepted, while
+// requests are answered.
 type concurrency struct {
-	lookAt time.Time
-	asking errand[crowd]
+	nextCheck time.Time
+	sampling  query[acceptSample]
 
-	most  int   // connections that a process had accepted at once, at most
-	rows  crowd // the first of the looks at which connections waited, without one between at which none did
-	count int   // of those looks
+	maxAccepted int          // connections that a process had accepted at once, at most
+	first       acceptSample // the first of the samples in a row in which connections waited
+	count       int          // of these samples
 
-	limit    int  // how many a process serves at once; 0: as many as workers says, as far as is known
-	singles  int  // clean exits in a row of processes that had answered one request
-	endsEach bool // a process ends after each request
+	limit       int  // requests that a process serves at once, if fewer than Workers; else 0
+	singleExits int  // clean exits in a row after one answer
+	endsEach    bool // a process exits after each request
 }
 
-// crowd is what is seen at an instance.
-type crowd struct {
-	slot     *slot
-	merit    *merit
+// acceptSample is a look at the connections of an instance.
+type acceptSample struct {
+	instance *instance
+	stats    *processStats
 	answers  uint64
-	accepted int  // connections
-	waiting  int  // those that are not
-	known    bool // all this is
+	accepted int  // connections that are accepted
+	waiting  int  // connections that are not
+	known    bool // the numbers are right
 }
 
 const (
-	// crowdEvery is how often it is looked while connections wait; else each lookEvery.
-	crowdEvery = 250 * time.Millisecond
-	// crowdLooks in a row at which connections wait, and crowdAnswers meanwhile, show that a
-	// process serves no more at once.
-	crowdLooks   = 8
-	crowdAnswers = 3
-	// singleExits in a row show that a process ends after each request.
-	singleExits = 5
+	// acceptInterval is the time between samples while connections wait; else checkInterval.
+	acceptInterval = 250 * time.Millisecond
+	// acceptSamples in a row in which connections wait, and acceptAnswers meanwhile, show that
+	// a process serves no more requests at once.
+	acceptSamples = 8
+	acceptAnswers = 3
+	// singleExitsLimit clean exits in a row after one answer show that a process serves one
+	// request in its life.
+	singleExitsLimit = 5
 )
 
-// observe finds out how many requests a process serves at once.
-func (k *keeper) observe(now time.Time) {
-	c := &k.concurrency
-	if seen, ok := c.asking.take(); ok {
-		k.noteCrowd(seen, now)
+// observeConcurrency takes samples of one instance.
+func (sup *supervisor) observeConcurrency(now time.Time) {
+	c := &sup.concurrency
+	if seen, ok := c.sampling.take(); ok {
+		sup.noteAccepts(seen, now)
 	}
-	if k.plan.Workers < 2 || c.most >= k.plan.Workers || c.limit > 0 {
+	if sup.plan.Workers < 2 || c.maxAccepted >= sup.plan.Workers || c.limit > 0 {
 		return
 	}
-	if c.asking.isOut() {
+	if c.sampling.isPending() {
 		return
 	}
-	if now.Before(c.lookAt) {
-		k.at(c.lookAt)
+	if now.Before(c.nextCheck) {
+		sup.wakeAt(c.nextCheck)
 		return
 	}
-	c.lookAt = now.Add(lookEvery)
-	i := slices.IndexFunc(k.slots, func(s *slot) bool {
-		n, steady := k.front.Connected(s.socket.addr)
-		return n > 1 && steady && s.alive.Load() && s.machine.state == Serving
+	c.nextCheck = now.Add(checkInterval)
+	i := slices.IndexFunc(sup.instances, func(in *instance) bool {
+		n, steady := sup.front.Connected(in.socket.Addr)
+		return n > 1 && steady && in.alive.Load() && in.machine.state == stateServing
 	})
 	if i < 0 {
 		c.count = 0
-		if k.front.Load().InFlight > 0 {
-			k.at(c.lookAt)
+		if sup.front.Load().InFlight > 0 {
+			sup.wakeAt(c.nextCheck)
 		} else {
-			k.dozing.Store(true)
+			sup.wakeOnAnswer.Store(true)
 		}
 		return
 	}
-	s := k.slots[i]
-	m := s.merit.Load()
-	c.asking = send(k, func() crowd {
-		before, _ := k.front.Connected(s.socket.addr)
-		n, known := k.program.queued(s.socket)
-		after, steady := k.front.Connected(s.socket.addr)
-		return crowd{s, m, m.answers.Load(), before - n, n, known && steady && before == after && n <= before}
+	in := sup.instances[i]
+	stats := in.stats.Load()
+	c.sampling = startQuery(sup, func() acceptSample {
+		before, _ := sup.front.Connected(in.socket.Addr)
+		n, known := sup.program.queued(in.socket)
+		after, steady := sup.front.Connected(in.socket.Addr)
+		return acceptSample{in, stats, stats.answers.Load(), before - n, n, known && steady && before == after && n <= before}
 	})
 }
 
-// noteCrowd takes note of what was seen.
-func (k *keeper) noteCrowd(seen crowd, now time.Time) {
-	c := &k.concurrency
-	if !seen.known || seen.slot.merit.Load() != seen.merit {
-		return // connections came and went meanwhile, or the process did
+// noteAccepts evaluates a sample.
+func (sup *supervisor) noteAccepts(seen acceptSample, now time.Time) {
+	c := &sup.concurrency
+	if !seen.known || seen.instance.stats.Load() != seen.stats {
+		return // connections or the process have changed meanwhile
 	}
-	c.most = max(c.most, seen.accepted)
-	if seen.waiting == 0 || c.most >= k.plan.Workers {
+	c.maxAccepted = max(c.maxAccepted, seen.accepted)
+	if seen.waiting == 0 || c.maxAccepted >= sup.plan.Workers {
 		c.count = 0
 		return
 	}
-	c.lookAt = now.Add(crowdEvery)
-	if c.count == 0 || c.rows.merit != seen.merit {
-		c.rows, c.count = seen, 0
+	c.nextCheck = now.Add(acceptInterval)
+	if c.count == 0 || c.first.stats != seen.stats {
+		c.first, c.count = seen, 0
 	}
 	c.count++
-	if c.count >= crowdLooks && seen.answers-c.rows.answers >= crowdAnswers {
-		c.limit = max(c.most, 1)
-		k.log.Warn("the command serves fewer requests at once than it should: the others wait in its socket, where they cannot be put in order",
-			"instance", seen.slot.socket.addr, "at_once", c.limit, "workers", k.plan.Workers, "advice", c.advice(k.plan))
+	if c.count >= acceptSamples && seen.answers-c.first.answers >= acceptAnswers {
+		c.limit = max(c.maxAccepted, 1)
+		sup.log.Warn("the command serves fewer requests at once than it should: the others wait in its socket, where they cannot be put in order",
+			"instance", seen.instance.socket.Addr, "at_once", c.limit, "workers", sup.plan.Workers, "advice", c.advice(sup.plan))
 	}
 }
 
-// noteClean takes note of a clean exit.
-func (c *concurrency) noteClean(k *keeper, s *slot) {
-	if s.merit.Load().answers.Load() != 1 {
-		c.singles, c.endsEach = 0, false
+// noteCleanExit evaluates a clean exit.
+func (c *concurrency) noteCleanExit(sup *supervisor, in *instance) {
+	if in.stats.Load().answers.Load() != 1 {
+		c.singleExits, c.endsEach = 0, false
 		return
 	}
-	if c.singles++; c.singles < singleExits || c.endsEach {
+	if c.singleExits++; c.singleExits < singleExitsLimit || c.endsEach {
 		return
 	}
 	c.endsEach = true
-	if k.plan.Workers > 1 {
-		k.log.Warn("the command ends after each request, and serves one at once", "instance", s.socket.addr, "workers", k.plan.Workers, "advice", c.advice(k.plan))
+	if sup.plan.Workers > 1 {
+		sup.log.Warn("the command ends after each request, and serves one at once", "instance", in.socket.Addr, "workers", sup.plan.Workers, "advice", c.advice(sup.plan))
 	}
 }
 
-// advice says what to do about it; "": nothing.
+// advice is what to set; "": nothing.
 func (c *concurrency) advice(p *plan) string {
 	limit := c.limit
 	if c.endsEach {
@@ -140,15 +141,14 @@ func (c *concurrency) advice(p *plan) string {
 	return fmt.Sprintf("set workers to %d", limit)
 }
 
-// ConcurrencySnapshot is what was found out about how many requests a process serves at
-// once.
+// ConcurrencySnapshot is how many requests a process serves at once, as far as it is known.
 type ConcurrencySnapshot struct {
-	Seen          int    `json:"seen"`            // connections that a process had accepted at once, at most; 0 or 1 if nobody has looked yet
-	Limit         int    `json:"limit"`           // how many a process serves at once, if that is fewer than workers; else 0
+	Seen          int    `json:"seen"`            // connections that a process had accepted at once, at most; 0 or 1 if there was no need to look
+	Limit         int    `json:"limit"`           // requests that a process serves at once, if fewer than workers; else 0
 	EndsAfterEach bool   `json:"ends_after_each"` // a process ends after each request
 	Advice        string `json:"advice,omitempty"`
 }
 
 func (c *concurrency) snapshot(p *plan) ConcurrencySnapshot {
-	return ConcurrencySnapshot{c.most, c.limit, c.endsEach, c.advice(p)}
+	return ConcurrencySnapshot{c.maxAccepted, c.limit, c.endsEach, c.advice(p)}
 }

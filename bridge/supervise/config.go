@@ -14,20 +14,22 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
-// Config says what to run, and how. Only Command must be set.
+// Config is what to run, and how. Only Command must be set.
 type Config struct {
 	// Command is the program and its arguments. The program is looked up in PATH, or,
 	// if its name has a slash, from Dir.
 	Command []string
 	// Dir is the working directory. Default: this process's, or / if User may not enter that.
 	Dir string
-	// Env holds variables, "KEY=value". They win over everything inherited.
+	// Env holds variables, "KEY=value". They override inherited ones.
 	Env []string
-	// EnvCopy names further variables that are inherited from this process, if it has
-	// them; "TRAC_*" means all that begin so. Without being named, PATH, HOME, USER,
-	// LOGNAME, LANG, LANGUAGE, LC_*, TZ and TMPDIR are, and nothing else.
+	// EnvCopy names variables that are inherited from this process, if it has them; "TRAC_*"
+	// means all that begin so. PATH, HOME, USER, LOGNAME, LANG, LANGUAGE, LC_*, TZ and TMPDIR
+	// are always inherited, others are not.
 	EnvCopy []string
 
 	// User and Group are the user and group to run as, by name or number; HOME, USER
@@ -38,105 +40,117 @@ type Config struct {
 	Umask *int
 	// Nice is the nice value, -20 to 19. Default 0: this process's. It needs Reexec.
 	Nice int
-	// Limits bounds what the program may use. They need Reexec.
+	// Limits are the resource limits of each process. They need Reexec.
 	Limits Limits
 
-	// Listen is the address of the socket, host:port; port 0 is any that is free.
-	// Default: a unix socket in a directory that only this user can enter. A TCP socket
-	// is open to every user of the machine.
+	// Listen is the address of the sockets, host:port; port 0 is any that is free. Default: a
+	// unix socket in a directory that only this user can enter. Every user of the machine can
+	// connect to a TCP socket.
 	Listen string
 	// Backlog is how many connections may wait to be accepted. Default: as many as the
 	// system allows.
 	Backlog int
-	// TempDir is where that directory is made, and where what a killed process of ours
-	// has left is looked for. Default: os.TempDir.
+	// TempDir is where that directory is made, and where those of killed processes of this
+	// program are looked for. Default: os.TempDir.
 	TempDir string
 
-	// SpawnBudget bounds how many children may die without having served.
+	// SpawnBudget is how many processes may end without having served.
 	SpawnBudget Budget
 
-	// Reexec lets Start run this process's own program once more to set up what can only
-	// be set between fork and exec. The program must call Child first thing in main. Without
-	// it, a command or a working directory whose file system does not answer stops this
-	// whole process: Go's fork waits for them.
+	// Reexec starts a process with this process's own program, which sets up what can only be
+	// set between fork and exec, and then executes the command. The program must call Child
+	// first thing in main. Without Reexec, a command or a working directory whose file system
+	// does not answer stops this whole process, because Go's fork waits for them.
 	Reexec bool
 
-	// Front is who sends the requests. Default: nobody is told of instances, and none is
-	// drained before it is ended.
+	// Front sends the requests. Default: none is sent, and instances are not drained.
 	Front Front
 	// Instances is how many processes serve, each on a socket of its own. Default 1.
 	Instances int
-	// MaxInstances is how many there may be when requests wait for long. Default: Instances.
+	// MaxInstances is how many instances there may be when requests wait. Default: Instances.
 	MaxInstances int
-	// Workers is how many requests an instance holds at once. Default 1. Only whether there
-	// are more instances than needed depends on it.
+	// Workers is how many requests an instance serves at once. Default 1. It is used to decide
+	// whether there are more instances than needed.
 	Workers int
-	// StartTimeout is how long a child may take to be ready. Default 1 minute.
+	// StartTimeout is how long a process may take to be ready. Default 1 minute.
 	StartTimeout time.Duration
-	// Ready returns nil when an instance answers requests; it is called again and again
-	// until it does. Default: a child is ready when it has accepted a connection, where the
-	// system tells, and else at once.
+	// Ready returns nil when an instance answers requests. It is called again and again until
+	// it does. Default: a process is ready when it has accepted a connection or, where the
+	// system does not show that, when it runs.
 	Ready func(ctx context.Context, addr string) error
 
-	// MaxRequests is how many requests a child answers before it is replaced. Default 0:
-	// any number.
+	// MaxRequests is how many requests a process answers before it is replaced. Default 0: no
+	// limit.
 	MaxRequests int
-	// MaxLifetime is how long a child lives before it is replaced, up to a tenth less, so
-	// that not all are replaced together. Default 0: for ever.
+	// MaxLifetime is how long a process runs before it is replaced; up to a tenth less, so that
+	// not all are replaced together. Default 0: no limit.
 	MaxLifetime time.Duration
-	// IdleShutdown is how long there must be no request for all children to be ended, until
-	// there is one. Default 0: they stay.
+	// IdleShutdown is how long there must be no request for all processes to be stopped until
+	// there is one. Default 0: they are not stopped.
 	IdleShutdown time.Duration
-	// DrainTimeout is how long requests may finish at a child that is replaced. Default 10
+	// DrainTimeout is how long the requests at a process may take that is replaced. Default 10
 	// minutes.
 	DrainTimeout time.Duration
 
-	// Memory bounds what the children use.
+	// Memory limits what the processes use.
 	Memory Memory
 
-	// MaxTime is how long a child may work on one request before it is replaced. Default 0:
-	// for ever.
+	// MaxTime is how long a process may work on one request before it is replaced. Default 0:
+	// no limit.
 	MaxTime time.Duration
-	// StallKill is how long the application may answer nobody before it is killed.
-	// Default 0: for ever.
+	// StallKill is how long the application may answer no request before its processes are
+	// killed. Default 0: no limit.
 	StallKill time.Duration
-	// DumpSignal is sent to a child that hangs before it is ended, for its stacks to be in
-	// the log. Default: none.
+	// DumpSignal is sent to a process that hangs before it is ended, to have its stacks in the
+	// log. Default: none.
 	DumpSignal syscall.Signal
 
-	// Quarantine is how long a route is refused that was in flight at three deaths running.
-	// Default 0: it is only told of.
+	// Quarantine is how long a route is refused that was in flight at three crashes in a row.
+	// Default 0: it is only logged.
 	Quarantine time.Duration
 
-	// Logger receives the program's output and its ends. Default: none.
+	// Logger receives the output and the exits of the processes. Default: none.
 	Logger *slog.Logger
 }
 
-// Limits are resource limits, see setrlimit(2).
+// Limits are the resource limits of each process, see setrlimit(2).
 type Limits struct {
-	// OpenFiles is how many files the program may have open. Default: 65536, or the
-	// hard limit if that is less and this is not root; without Reexec this process's.
+	// OpenFiles is how many descriptors a process may have. Default: 65536, or the hard limit if
+	// that is less and this process is not root's; without Reexec this process's limit.
 	OpenFiles uint64
 	// Core is the largest core dump, in bytes. Default: this process's limit.
 	Core *uint64
-	// AddressSpace is how much each process may map, in bytes. Default 0: this
-	// process's limit.
+	// AddressSpace is how much a process may map, in bytes. Default 0: this process's limit.
 	AddressSpace uint64
 }
 
-// plan is a Config that was found to be in order.
+// plan is a Config that was checked and completed.
 type plan struct {
 	Config
-	path    string   // of the program
-	environ []string // of the child
-	account *account // nil: this process's
+	path    string        // of the program
+	environ []string      // of the processes
+	account *proc.Account // nil: this process's
 }
 
-// planTime is how long it may take to look up a command, its working directory and its user.
-const planTime = 10 * time.Second
+// planTimeout is how long it may take to look up a command, its working directory and its user.
+const planTimeout = 10 * time.Second
 
-// plan checks a Config. It does not wait for a file system that does not answer: whoever
-// waits for that ends when it does.
+// command is what the children run.
+func (p *plan) command() *proc.Command {
+	return &proc.Command{
+		Path: p.path, Args: p.Command, Dir: p.Dir, Env: p.environ,
+		Reexec: p.Reexec, Umask: p.Umask, Nice: p.Nice, Limits: proc.Limits(p.Limits), Account: p.account,
+	}
+}
+
+// hasFixedPort reports whether only one socket can have the address.
+func (p *plan) hasFixedPort() bool {
+	_, port, err := net.SplitHostPort(p.Listen)
+	return err == nil && port != "0"
+}
+
+// plan checks a Config. It does not wait for a file system that does not answer: a goroutine
+// does, and ends when that answers.
 func (c Config) plan() (*plan, error) {
 	var p *plan
 	var err error
@@ -145,8 +159,8 @@ func (c Config) plan() (*plan, error) {
 		defer close(done)
 		p, err = c.complete()
 	}()
-	if !closedWithin(done, planTime) {
-		return nil, fmt.Errorf("the command, its working directory or its user are not found, nor missed, after %v: does their file system answer?", planTime)
+	if !closedWithin(done, planTimeout) {
+		return nil, fmt.Errorf("the command, its working directory or its user are not found, nor missed, after %v: does their file system answer?", planTimeout)
 	}
 	return p, err
 }
@@ -172,7 +186,7 @@ func (c Config) complete() (*plan, error) {
 	if p.path, err = c.find(); err != nil {
 		return nil, err
 	}
-	if p.account, err = lookUp(c.User, c.Group); err != nil {
+	if p.account, err = proc.LookUp(c.User, c.Group); err != nil {
 		return nil, err
 	}
 	p.environ, err = c.environment(os.Environ(), p.account)
@@ -208,7 +222,7 @@ func (c *Config) check() error {
 	if c.Backlog < 0 {
 		return fmt.Errorf("backlog %d: must not be negative", c.Backlog)
 	}
-	if most := maxBacklog(); c.Backlog > most {
+	if most := proc.MaxBacklog(); c.Backlog > most {
 		return fmt.Errorf("backlog %d: this system allows %d (net.core.somaxconn)", c.Backlog, most)
 	}
 	if !c.Reexec && (c.User != "" || c.Group != "" || c.Umask != nil || c.Nice != 0 || c.Limits != Limits{}) {

@@ -52,31 +52,3 @@ func TestPlanDefaults(t *testing.T) {
 		t.Errorf("the plan is %+v", p.Config)
 	}
 }
-
-func TestLookUp(t *testing.T) {
-	for want, names := range map[string][2]string{
-		`user "no-such-user": there is none of that name or number`:   {"no-such-user", ""},
-		`user "4294967290": there is none of that name or number`:     {"4294967290", ""},
-		`group "no-such-group": there is none of that name or number`: {"", "no-such-group"},
-	} {
-		if _, err := lookUp(names[0], names[1]); err == nil || err.Error() != want {
-			t.Errorf("%v: %v, want %s", names, err, want)
-		}
-	}
-	if a, err := lookUp("", ""); a != nil || err != nil {
-		t.Errorf("nobody in particular is %v, %v", a, err)
-	}
-	byName, err := lookUp("root", "")
-	if os.Geteuid() != 0 {
-		if err == nil || !strings.Contains(err.Error(), "only root") {
-			t.Errorf("root is %v, %v", byName, err)
-		}
-		return
-	}
-	byNumber, err2 := lookUp("0", "0")
-	for _, a := range []*account{byName, byNumber} {
-		if err != nil || err2 != nil || a.uid != 0 || a.gid != 0 || a.name != "root" || a.home == "" || len(a.groups) == 0 {
-			t.Errorf("root is %+v, %v, %v", a, err, err2)
-		}
-	}
-}

@@ -6,21 +6,22 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/memlimit"
 )
 
-// ErrOtherKind is what Configure returns if what is to change cannot be changed in place:
-// Config.Listen, TempDir and Reexec. Another Group can have it.
+// ErrOtherKind is returned by Configure if a setting cannot be changed in place: Config.Listen,
+// TempDir and Reexec. A new Group is needed for that.
 var ErrOtherKind = errors.New("cannot be changed while the application runs")
 
-// limitTime is how long changing the memory limits may take: the kernel may have to take
-// memory back first.
-const limitTime = 10 * time.Second
+// limitTimeout is how long changing the memory limits may take: the kernel may have to reclaim
+// memory first.
+const limitTimeout = 10 * time.Second
 
-// Configure has everything that cfg says hold from now on, as if the Group had been
-// started with it. What is about one process - the command, its environment, user and
-// limits - holds for the next ones: those that run are replaced, as by Restart, and if
-// that fails, it is tried again while the old ones go on. Front and Logger stay as they
-// are. If it fails, nothing is changed.
+// Configure puts cfg in force, as if the Group had been started with it. If the settings of a
+// process change - the command, its environment, user and limits - all processes are replaced, as
+// by Restart; if that fails, the old ones go on and it is tried again. Front and Logger stay as
+// they are. If Configure fails, nothing is changed.
 func (g *Group) Configure(cfg Config) error {
 	c, err := g.Prepare(cfg)
 	if err != nil {
@@ -30,33 +31,32 @@ func (g *Group) Configure(cfg Config) error {
 	return nil
 }
 
-// Change is a configuration that was found to be in order. Commit or Cancel must be called,
-// once. Other changes may come first: the last to be committed holds.
+// Change is a configuration that was checked. Commit or Cancel must be called, once. There may
+// be several Changes at once: the last one that is committed is in force.
 type Change struct {
-	group *Group
-	plan  *plan
-	renew bool // the memory limits hold for new children alone
+	group   *Group
+	plan    *plan
+	restart bool // the new memory limits hold only for processes that are started afterwards
 }
 
-// Prepare does all of Configure that can fail, and nothing that a process, or a request,
-// notices.
+// Prepare does all of Configure that can fail, and nothing that affects a process or a request.
 func (g *Group) Prepare(cfg Config) (*Change, error) {
 	p, err := cfg.plan()
 	if err != nil {
 		return nil, err
 	}
-	k, c := g.keeper, &Change{group: g, plan: p}
-	old := k.current()
-	if isClosed(k.done) {
+	sup, c := g.supervisor, &Change{group: g, plan: p}
+	old := sup.current()
+	if isClosed(sup.done) {
 		return nil, errClosed
 	}
-	if err := p.otherKind(old); err != nil {
+	if err := p.checkInPlace(old); err != nil {
 		return nil, err
 	}
 	if p.Memory == old.Memory {
-		return c, nil // if others are prepared, Commit or Cancel restores these
+		return c, nil // if another Change has set other limits, Commit or Cancel sets these again
 	}
-	if c.renew, err = g.limit(p.Memory, old.Memory); err != nil {
+	if c.restart, err = g.limit(p.Memory, old.Memory); err != nil {
 		return nil, fmt.Errorf("memory limits: %w", err)
 	}
 	return c, nil
@@ -64,64 +64,67 @@ func (g *Group) Prepare(cfg Config) (*Change, error) {
 
 // Commit puts the configuration in force.
 func (c *Change) Commit() {
-	k := c.group.keeper
-	k.ask(func() { k.configure(c.plan, c.renew) })
-	c.group.settleLimits()
+	sup := c.group.supervisor
+	sup.call(func() { sup.configure(c.plan, c.restart) })
+	c.group.syncLimits()
 }
 
 // Cancel drops the configuration.
-func (c *Change) Cancel() { c.group.settleLimits() }
+func (c *Change) Cancel() { c.group.syncLimits() }
 
-// settleLimits has the memory limits be those of what holds, if others were prepared.
-func (g *Group) settleLimits() {
-	holds := g.keeper.current().Memory
-	g.limiting.Lock()
-	same := g.limits == holds
-	g.limiting.Unlock()
+// syncLimits sets the memory limits of the plan in force, if a Change has set others.
+func (g *Group) syncLimits() {
+	inForce := g.supervisor.current().Memory
+	g.limitsMu.Lock()
+	same := g.limits == inForce
+	g.limitsMu.Unlock()
 	if same {
 		return
 	}
-	if _, err := g.limit(holds, holds); err != nil && !errors.Is(err, errClosed) {
+	if _, err := g.limit(inForce, inForce); err != nil && !errors.Is(err, errClosed) {
 		g.log.Error("restoring the memory limits failed", "error", err.Error())
 	}
 }
 
-// current is what the children are kept by now.
-func (k *keeper) current() (p *plan) {
-	k.ask(func() { p = k.plan })
+// current is the plan in force.
+func (sup *supervisor) current() (p *plan) {
+	sup.call(func() { p = sup.plan })
 	return p
 }
 
-// limit changes the memory limits. renew says that it holds for new children alone. If it
-// is not done in time, it is undone when it is.
-func (g *Group) limit(to, was Memory) (renew bool, err error) {
+// limit changes the memory limits. restart says that they hold only for processes that are
+// started afterwards. A change that takes too long is undone when it is done.
+func (g *Group) limit(to, was Memory) (restart bool, err error) {
 	type outcome struct {
-		renew bool
-		err   error
+		restart bool
+		err     error
 	}
 	done := make(chan outcome, 1)
-	g.keeper.executor.do(func() {
-		renew, err := g.meters.limit(to)
-		done <- outcome{renew, err}
+	g.supervisor.executor.do(func() {
+		restart, err := g.memory.SetLimits(memlimit.Limits(to))
+		if errors.Is(err, memlimit.ErrTotalStays) {
+			err = fmt.Errorf("%w %w", err, ErrOtherKind)
+		}
+		done <- outcome{restart, err}
 	})
 	select {
 	case o := <-done:
 		if o.err == nil {
-			g.limiting.Lock()
+			g.limitsMu.Lock()
 			g.limits = to
-			g.limiting.Unlock()
+			g.limitsMu.Unlock()
 		}
-		return o.renew, o.err
-	case <-g.keeper.done:
+		return o.restart, o.err
+	case <-g.supervisor.done:
 		return false, errClosed
-	case <-time.After(limitTime):
+	case <-time.After(limitTimeout):
 	}
-	g.keeper.executor.do(func() { _, _ = g.meters.limit(was) })
-	return false, fmt.Errorf("are not changed after %v: does the system not answer?", limitTime)
+	g.supervisor.executor.do(func() { _, _ = g.memory.SetLimits(memlimit.Limits(was)) })
+	return false, fmt.Errorf("are not changed after %v: does the system not answer?", limitTimeout)
 }
 
-// otherKind is an error that names what cannot be changed in place; nil: nothing.
-func (p *plan) otherKind(old *plan) error {
+// checkInPlace returns an error that names a setting that cannot be changed in place.
+func (p *plan) checkInPlace(old *plan) error {
 	for _, f := range []struct {
 		name string
 		same bool
@@ -138,40 +141,40 @@ func (p *plan) otherKind(old *plan) error {
 	return nil
 }
 
-// configure has p hold, which is of the same kind. renew has what runs replaced in any
-// case.
-func (k *keeper) configure(p *plan, renew bool) {
-	renew = renew || !p.runsAs(k.plan)
-	if renew || p.Workers != k.plan.Workers {
-		k.concurrency = concurrency{} // it may be another, or was told what to do
+// configure puts p in force, for which checkInPlace has returned nil. restart has all children
+// replaced in any case.
+func (sup *supervisor) configure(p *plan, restart bool) {
+	restart = restart || !p.runsAs(sup.plan)
+	if restart || p.Workers != sup.plan.Workers {
+		sup.concurrency = concurrency{} // it is another program, or its settings follow the advice
 	}
-	p.Front, p.Logger = k.plan.Front, k.plan.Logger
-	if p.User == "" && k.plan.User != "" {
+	p.Front, p.Logger = sup.plan.Front, sup.plan.Logger
+	if p.User == "" && sup.plan.User != "" {
 		p.warnOfRoot()
 	}
-	k.plan = p
-	k.budget.most, k.budget.window = p.SpawnBudget.Spawns, p.SpawnBudget.Per
-	k.publish()
-	for _, s := range k.slots {
-		s.machine.stop = p.SpawnBudget.Stop
-		k.allot(s, s.machine.begun)
+	sup.plan = p
+	sup.budget.max, sup.budget.window = p.SpawnBudget.Spawns, p.SpawnBudget.Per
+	sup.publish()
+	for _, in := range sup.instances {
+		in.machine.stop = p.SpawnBudget.Stop
+		sup.setLifetime(in, in.machine.startedAt)
 	}
-	if renew {
-		k.replaceAll(reconfigured)
+	if restart {
+		sup.replaceAll(reconfigured)
 	}
-	k.changed = true
+	sup.again = true
 }
 
-// runsAs reports whether children of both plans are the same.
+// runsAs reports whether both plans start the same processes.
 func (p *plan) runsAs(other *plan) bool {
 	return p.path == other.path && slices.Equal(p.Command, other.Command) && p.Dir == other.Dir &&
-		sameEnviron(p.environ, other.environ) && p.account.equal(other.account) &&
+		sameEnviron(p.environ, other.environ) && p.account.Equal(other.account) &&
 		samePointer(p.Umask, other.Umask) && p.Nice == other.Nice && p.Backlog == other.Backlog &&
 		p.Limits.OpenFiles == other.Limits.OpenFiles && p.Limits.AddressSpace == other.Limits.AddressSpace &&
 		samePointer(p.Limits.Core, other.Limits.Core)
 }
 
-// sameEnviron compares regardless of the order.
+// sameEnviron compares environments regardless of their order.
 func sameEnviron(a, b []string) bool {
 	set := func(list []string) map[string]bool {
 		m := make(map[string]bool, len(list))

@@ -7,29 +7,31 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/memlimit"
 )
 
-// reconfigure has another configuration hold.
+// reconfigure puts another configuration in force.
 func (s *script) reconfigure(t *testing.T, change func(*Config)) error {
 	t.Helper()
-	cfg := s.k.plan.Config
+	cfg := s.sup.plan.Config
 	change(&cfg)
 	p := &plan{Config: cfg}
 	if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
 		t.Fatal(err)
 	}
 	var err error
-	s.k.ask(func() {
-		if err = p.otherKind(s.k.plan); err == nil {
-			s.k.configure(p, false)
+	s.sup.call(func() {
+		if err = p.checkInPlace(s.sup.plan); err == nil {
+			s.sup.configure(p, false)
 		}
 	})
 	return err
 }
 
-// Knobs are turned without a child noticing.
+// Settings that are not about a process change without a restart.
 func TestConfigureInPlace(t *testing.T) {
-	keepAs(t, Config{MaxRequests: 1000, SpawnBudget: Budget{Spawns: 3}}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{MaxRequests: 1000, SpawnBudget: Budget{Spawns: 3}}, time.Minute, healthy, func(s *script, _ string) {
 		if err := s.reconfigure(t, func(c *Config) {
 			c.MaxRequests, c.MaxLifetime, c.IdleShutdown, c.DrainTimeout, c.StallKill = 0, 24*time.Hour, time.Hour, time.Minute, time.Minute
 			c.SpawnBudget = Budget{Spawns: 5, Per: time.Hour}
@@ -38,108 +40,98 @@ func TestConfigureInPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute)
-		if got := s.told(); got != "add app-0" || s.starts() != 1 {
-			t.Errorf("told %s, %d starts", got, s.starts())
+		if got := s.frontCalls(); got != "add app-0" || s.starts() != 1 {
+			t.Errorf("the calls of Front are %s, %d starts", got, s.starts())
 		}
-		if shot := s.shot(); shot.Budget.Spawns != 5 || shot.Budget.Per != 3600 || shot.Memory.Soft != 100*mib {
+		if shot := s.snapshot(); shot.Budget.Spawns != 5 || shot.Budget.Per != 3600 || shot.Memory.Soft != 100*mib {
 			t.Errorf("the snapshot is %+v", shot)
 		}
 		time.Sleep(time.Hour)
-		if got := s.states(); got != "asleep" {
-			t.Error(got)
-		}
+		s.wantStates(t, "asleep")
 	})
 }
 
-// A lifetime holds for those that live.
+// A lifetime holds for children that run.
 func TestConfigureLifetime(t *testing.T) {
-	keepAs(t, Config{}, time.Hour, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Hour, healthy, func(s *script, _ string) {
 		s.allow(2)
 		if err := s.reconfigure(t, func(c *Config) { c.MaxLifetime = 30 * time.Minute }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if got := s.starts(); got != 2 {
-			t.Errorf("%d starts", got)
-		}
+		s.wantStarts(t, 2)
 	})
 }
 
-// Instances are started and ended until there are as many as there should be.
+// Instances are started and stopped until their number is right.
 func TestConfigureInstances(t *testing.T) {
-	keepAs(t, Config{}, time.Minute, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Minute, healthy, func(s *script, _ string) {
 		s.allow(3)
 		if err := s.reconfigure(t, func(c *Config) { c.Instances, c.MaxInstances = 3, 3 }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, add app-2"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, add app-2")
 		if err := s.reconfigure(t, func(c *Config) { c.Instances, c.MaxInstances = 1, 1 }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, add app-2, drain app-2, remove app-2, drain app-1, remove app-1")
 	})
 }
 
-// Another program replaces the one that runs; if it is no good, that goes on, and it is
-// tried again.
+// Another command replaces the one that runs. If it fails, the old one goes on, and it is tried
+// again.
 func TestConfigureProgram(t *testing.T) {
 	bad := true
-	keepAs(t, Config{}, time.Minute, func(n int) life {
+	superviseAs(t, Config{}, time.Minute, func(n int) behaviour {
 		if n > 0 && bad {
-			return life{fails: true}
+			return behaviour{fails: true}
 		}
-		return good(n)
+		return healthy(n)
 	}, func(s *script, _ string) {
 		s.allow(2)
 		if err := s.reconfigure(t, func(c *Config) { c.Command = []string{"other"} }); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if got := s.told(); got != "add app-0" || s.states() != "serving" || !strings.Contains(s.logged(), "the old one goes on") {
-			t.Errorf("told %s, %s", got, s.states())
+		if got := s.frontCalls(); got != "add app-0" || s.states() != "serving" || !strings.Contains(s.logged(), "the old one goes on") {
+			t.Errorf("the calls of Front are %s, %s", got, s.states())
 		}
 		s.mu.Lock()
 		bad = false
 		s.mu.Unlock()
 		time.Sleep(time.Minute)
-		if got, want := s.told(), "add app-0, add app-1, drain app-0, remove app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
+		s.wantCalls(t, "add app-0, add app-1, drain app-0, remove app-0")
 	})
 }
 
-// What cannot be changed is named, and nothing else is changed.
+// The error names what cannot be changed in place, and nothing is changed.
 func TestConfigureOtherKind(t *testing.T) {
-	keepAs(t, Config{}, time.Second, good, func(s *script, _ string) {
+	superviseAs(t, Config{}, time.Second, healthy, func(s *script, _ string) {
 		err := s.reconfigure(t, func(c *Config) { c.Listen, c.MaxRequests = "127.0.0.1:0", 7 })
-		if !errors.Is(err, ErrOtherKind) || !strings.HasPrefix(err.Error(), "the listening address cannot") || s.k.most.Load() != 0 {
+		if !errors.Is(err, ErrOtherKind) || !strings.HasPrefix(err.Error(), "the listening address cannot") || s.sup.maxRequests.Load() != 0 {
 			t.Errorf("%v", err)
 		}
 	})
 }
 
-// noted are meters that note which limits they are given.
-type noted struct {
-	meters
+// fakeController records the limits that are set.
+type fakeController struct {
+	memlimit.Controller
 	limits []Memory
 	err    error
 	hangs  time.Duration
 }
 
-func (n *noted) limit(m Memory) (bool, error) {
+func (n *fakeController) SetLimits(m memlimit.Limits) (bool, error) {
 	time.Sleep(n.hangs)
-	n.limits = append(n.limits, m)
+	n.limits = append(n.limits, Memory(m))
 	return false, n.err
 }
 
-// What is prepared is not in force, and leaves nothing behind when it is dropped: the kernel
-// alone is told of memory limits before, because it may refuse.
+// A Change that is prepared is not in force, and leaves nothing behind when it is canceled. Only
+// memory limits are set at once, because the kernel may refuse them.
 func TestPrepare(t *testing.T) {
 	dir := t.TempDir()
 	was, next, other := Memory{Total: 400 * mib}, Memory{Total: 500 * mib}, Memory{Total: 600 * mib}
@@ -156,10 +148,10 @@ func TestPrepare(t *testing.T) {
 		"commit, cancel":   {func(a, b *Change) { b.Commit(); a.Cancel() }, []Memory{next, other}, other},
 	} {
 		t.Run(name, func(t *testing.T) {
-			keepAs(t, Config{TempDir: dir, Memory: was}, time.Minute, good, func(s *script, _ string) {
+			superviseAs(t, Config{TempDir: dir, Memory: was}, time.Minute, healthy, func(s *script, _ string) {
 				s.allow(2)
-				meters := &noted{}
-				g := &Group{keeper: s.k, meters: meters, limits: was, log: s.k.log}
+				meters := &fakeController{}
+				g := &Group{supervisor: s.sup, memory: meters, limits: was, log: s.sup.log}
 				prepare := func(m Memory) *Change {
 					c, err := g.Prepare(Config{Command: []string{"/bin/sh"}, TempDir: dir, Memory: m})
 					if err != nil {
@@ -172,11 +164,11 @@ func TestPrepare(t *testing.T) {
 					b = prepare(other)
 				}
 				time.Sleep(time.Minute)
-				if s.starts() != 1 || g.keeper.current().Memory != was {
-					t.Errorf("%d starts; %+v holds", s.starts(), g.keeper.current().Memory)
+				if s.starts() != 1 || g.supervisor.current().Memory != was {
+					t.Errorf("%d starts; %+v holds", s.starts(), g.supervisor.current().Memory)
 				}
 				tc.do(a, b)
-				if got := g.keeper.current().Memory; got != tc.holds || !slices.Equal(meters.limits, tc.want) {
+				if got := g.supervisor.current().Memory; got != tc.holds || !slices.Equal(meters.limits, tc.want) {
 					t.Errorf("%v holds, limits were %v, want %v", got, meters.limits, tc.want)
 				}
 			})
@@ -184,15 +176,15 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// What the kernel refuses, or does not do in time, is not in force, and changes nothing.
+// Limits that the kernel refuses, or does not set in time, change nothing.
 func TestPrepareFails(t *testing.T) {
 	dir := t.TempDir()
-	for _, meters := range []*noted{{err: errors.New("busy")}, {hangs: time.Minute}} {
-		keepAs(t, Config{TempDir: dir}, time.Minute, good, func(s *script, _ string) {
-			g := &Group{keeper: s.k, meters: meters, log: s.k.log}
+	for _, meters := range []*fakeController{{err: errors.New("busy")}, {hangs: time.Minute}} {
+		superviseAs(t, Config{TempDir: dir}, time.Minute, healthy, func(s *script, _ string) {
+			g := &Group{supervisor: s.sup, memory: meters, log: s.sup.log}
 			begun := time.Now()
 			_, err := g.Prepare(Config{Command: []string{"/bin/sh"}, TempDir: dir, Memory: Memory{Total: 500 * mib}})
-			if err == nil || !strings.HasPrefix(err.Error(), "memory limits: ") || time.Since(begun) > limitTime {
+			if err == nil || !strings.HasPrefix(err.Error(), "memory limits: ") || time.Since(begun) > limitTimeout {
 				t.Errorf("%v after %v", err, time.Since(begun))
 			}
 			time.Sleep(10 * time.Minute)
@@ -200,9 +192,7 @@ func TestPrepareFails(t *testing.T) {
 			if n := len(meters.limits); meters.hangs > 0 && (n != 2 || meters.limits[1] != Memory{}) {
 				t.Errorf("limits were %v", meters.limits)
 			}
-			if s.starts() != 1 {
-				t.Errorf("%d starts", s.starts())
-			}
+			s.wantStarts(t, 1)
 		})
 	}
 }

@@ -1,61 +1,52 @@
-// Package supervise owns the application's processes: it makes their listening sockets,
-// starts the program with such a socket as file descriptor 0 - as the FastCGI
-// specification has it (section 2.2) and PHP, libfcgi, Perl's FCGI, flup and Trac expect -
-// starts it again when it ends, and replaces it when that is wanted. It sends no requests:
-// whoever does (Config.Front) is told where to, and tells what comes of them.
+// Package supervise keeps the processes of an application running: it decides when they are
+// started, replaced and ended. It sends no requests: Config.Front does, is told where to send
+// them, and reports the answers.
 //
-// An instance is a socket and the process that serves it, one after another. One is
-// usual, and the cure of what a herd of forked copies needs in memory; with
-// Config.MaxInstances there are more when requests wait.
+// An instance is a listening socket and the processes that serve it, one after another. Each
+// process gets the socket as file descriptor 0, as the FastCGI specification has it (section
+// 2.2) and PHP, libfcgi, Perl's FCGI, flup and Trac expect. There is usually one instance; with
+// Config.MaxInstances more are started when requests wait.
 //
-// When a process has ended by itself, the next is started on the same socket, where
-// connections queue meanwhile. How soon depends on what the last was good for. One that
-// has served and then exited with status 0 has done what it was to do: it is followed at
-// once, and nobody is alarmed. One that has served and ended in another way is followed at
-// once, too, but if that happens again and again, after pauses that stay below a quarter of
-// its life, 5 s at most: an application that flaps and serves is better than none. One that
-// never served is followed after 1 s, then 2 s, up to a minute, and when ten have died so
-// within ten minutes (Config.SpawnBudget), not at all, but for one every ten minutes:
-// Refusing then says that requests had better be refused. The first that serves ends that.
-// When children die in numbers, the log says so once at the beginning, once a minute and
-// once at the end, with how the last of them died. A route that was in flight whenever one
-// died is suspected of it.
+// When a process ends by itself, the next one is started on the same socket, where connections
+// queue meanwhile. The pause before that depends on the exit:
 //
-// A process that is to be replaced - a restart, its requests or its time are up, it uses
-// too much memory, it hangs over a request - is followed by one on a socket of its own,
-// which is ready before the old one gets no more requests; that one ends when those it
-// has are done. Where there is no room for both, or only one port, it ends first, and
-// requests wait.
+//   - The process had answered a request and exited with status 0: none. This is no error.
+//   - It had answered a request and ended otherwise: none the first time, then up to 5 s, but
+//     not more than a quarter of its life. An application that serves and crashes is better than
+//     none.
+//   - It had answered nothing: 1 s, doubled up to a minute. After ten such exits in ten minutes
+//     (Config.SpawnBudget) the breaker opens: one process is tried every ten minutes, and
+//     Refusing tells to refuse requests, until a process serves.
+//
+// Processes that end again and again are a crash loop, which is logged once a minute. A route
+// that was in flight at each of the last exits is a suspect, and may be refused
+// (Config.Quarantine).
+//
+// A process is replaced after a restart, a number of requests or a time, and when it uses too
+// much memory or hangs over a request: a new instance is started, and gets the requests when it
+// is ready; the old one is drained and ended. Where there is no memory for both, or only one
+// port, the old one ends first and requests wait.
 //
 // What always holds:
 //
-//   - A listening socket outlives the children that serve it one after another, so that
-//     connections made meanwhile queue instead of failing. What was sent to one address
-//     is never answered by a process that was started on another.
-//   - At most one child lives at a time on a socket, and there is at most one socket more
-//     than there are instances: that of the process which replaces another, or of the one
-//     which is replaced.
-//   - A child that serves is not ended before its requests are, unless it uses too much
-//     memory, answers nobody for too long, or does not finish in Config.DrainTimeout.
-//   - A unix socket lies in a directory that only its owner can enter.
-//   - A child gets that socket, a pipe for its output, and nothing else that is
-//     open; and of the environment only what is on a list (see Config.EnvCopy).
-//   - Every child is the leader of a session and process group of its own, and when it
-//     ends, or Close ends it, the whole group does.
-//   - On Linux the child, not its group, is sent SIGTERM if Sluice dies without a
-//     Close, and the next Start ends what is left of the group. It touches only
-//     processes that are provably the killed one's: recorded with their start time, or
-//     with the random SLUICE_SPAWN in their environment that every child is given, or in
-//     a cgroup that was made for them.
-//   - A file system, a kernel or a log that does not answer holds up what needs it, and
-//     nothing else: Snapshot, Prepare, Restart and Close come back.
+//   - A listening socket outlives its processes: connections that are made between two of them
+//     queue. A request that was sent to one address is never answered by a process of another.
+//   - At most one process lives on a socket, and there is at most one socket more than
+//     instances: of the process that replaces another, or of the one that is replaced.
+//   - A process that serves ends after its requests, unless it uses too much memory, answers
+//     nothing for too long, or Config.DrainTimeout is over.
+//   - The environment of a process has only variables that are configured or on a list
+//     (Config.EnvCopy).
+//   - A file system, a kernel or a log that does not answer delays only what needs it: Snapshot,
+//     Prepare, Restart and Close return.
 //
-// Where things are: keeper.go looks at everything whenever something has happened, on one
-// goroutine, which everything belongs to and which waits for nothing else; executor.go,
-// errand.go and log.go do what may take a while. state.go is the state of an instance,
-// slot.go what belongs to one; opening.go, spawn.go, start.go and expose.go are its
-// beginning, drain.go, death.go, clean.go, storm.go and stuck.go its ends; renewal.go,
-// scale.go, rest.go, hang.go, pressure.go, suspects.go and concurrency.go are what is found
-// out, and done, about all of them; configure.go changes what they go by. group.go, child.go,
-// launch.go and reexec.go are the real processes behind it, meter.go their memory.
+// Reading begins at supervisor.go: one goroutine owns all instances, and makes a pass over them
+// whenever something has happened. program.go is what it needs of the application. state.go is
+// the state machine of an instance, instance.go what belongs to one. create.go, spawn.go,
+// readiness.go and rotation.go are its start; drain.go, exit_handling.go and stuck.go its end;
+// replacement.go, autoscale.go, idle.go, timeouts.go, memory_limits.go, breaker.go, suspects.go,
+// crash_loop.go and concurrency.go are about all instances.
+// group.go and configure.go are the interface for other goroutines; executor.go, query.go and
+// log.go do what may block. The packages below have the processes themselves: internal/proc
+// starts, signals and reaps them, internal/memlimit limits their memory.
 package supervise

@@ -6,78 +6,78 @@ import (
 	"time"
 )
 
-// drainage is the wait for what a child has to finish.
-type drainage struct {
-	done   <-chan struct{} // closed when no connection is left
-	by     time.Time       // when that must be
-	forget func()          // nobody wants to know any more
+// drainWait is the waiting for the requests of a draining child.
+type drainWait struct {
+	done     <-chan struct{} // closed when no connection is left
+	deadline time.Time       // when the child is stopped in any case
+	cancel   func()          // ends the waiting
 }
 
-// retire has an instance go when its requests are done.
-func (k *keeper) retire(s *slot, now time.Time) { k.drain(s, now, retire) }
+// retire removes an instance when its requests are finished.
+func (sup *supervisor) retire(in *instance, now time.Time) { sup.drain(in, now, retire) }
 
-// drain has a child end when its requests are done. Why is an event.
-func (k *keeper) drain(s *slot, now time.Time, why event) {
-	k.step(s, now, why)
-	if s.machine.state != Draining || s.drainage != nil {
+// drain stops a child when its requests are finished; why is retire, replace or goIdle.
+func (sup *supervisor) drain(in *instance, now time.Time, why event) {
+	sup.step(in, now, why)
+	if in.machine.state != stateDraining || in.drainWait != nil {
 		return
 	}
-	k.unwatch(s)
-	patience := k.plan.DrainTimeout
-	if s.slow && k.plan.StallKill > 0 {
-		patience = min(k.plan.StallKill, patience)
+	sup.stopAwaitingReady(in)
+	patience := sup.plan.DrainTimeout
+	if in.overtime && sup.plan.StallKill > 0 {
+		patience = min(sup.plan.StallKill, patience)
 	}
-	ctx, cancel := context.WithCancel(k.ctx)
-	drained := k.conceal(s)
-	s.drainage = &drainage{drained, now.Add(patience), cancel}
-	k.tasks.Go(func() {
+	ctx, cancel := context.WithCancel(sup.ctx)
+	drained := sup.removeFromRotation(in)
+	in.drainWait = &drainWait{drained, now.Add(patience), cancel}
+	sup.tasks.Go(func() {
 		defer cancel()
 		select {
 		case <-drained:
-			k.nudge()
+			sup.wake()
 		case <-ctx.Done():
 		}
 	})
 }
 
-// checkDrain ends a child that has nothing to do any more, or has had time enough.
-func (k *keeper) checkDrain(s *slot, now time.Time) {
-	d := s.drainage
-	overdue := !now.Before(d.by)
+// checkDrain stops a draining child whose requests are finished, or whose time is over.
+func (sup *supervisor) checkDrain(in *instance, now time.Time) {
+	d := in.drainWait
+	overdue := !now.Before(d.deadline)
 	if !isClosed(d.done) && !overdue {
-		k.at(d.by)
+		sup.wakeAt(d.deadline)
 		return
 	}
-	k.endDrain(s)
-	k.step(s, now, drained)
-	s.endBy = now.Add(endTime)
+	sup.stopDrainWait(in)
+	sup.step(in, now, drained)
+	in.stopBy = now.Add(stopTimeout)
 	if !overdue {
-		s.child.stop(0)
+		in.child.Stop(0)
 		return
 	}
-	s.cause = drainedLong
-	k.log.Warn("requests that did not finish are cut off with their process", "instance", s.socket.addr, "pid", s.child.pid(),
-		"in_flight", slog.AnyValue(requests(k.front.InFlight(s.socket.addr))))
-	if s.slow {
-		k.dumpAndEnd(s.child)
+	in.cause = drainTimedOut
+	sup.log.Warn("requests that did not finish are cut off with their process", "instance", in.socket.Addr, "pid", in.child.PID(),
+		"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))))
+	if in.overtime {
+		sup.dumpAndStop(in.child)
 		return
 	}
-	s.child.stop(0)
+	in.child.Stop(0)
 }
 
-// undrain has a child go on after all. Why is an event.
-func (k *keeper) undrain(s *slot, now time.Time, why event) {
-	k.step(s, now, why)
-	if s.machine.state.works() {
-		k.endDrain(s)
-		k.expose(s)
+// cancelDrain has a draining child go on; why is requested or drainCancelled.
+func (sup *supervisor) cancelDrain(in *instance, now time.Time, why event) {
+	sup.step(in, now, why)
+	if in.machine.state.takesRequests() {
+		sup.stopDrainWait(in)
+		sup.addToRotation(in)
 	}
 }
 
-// endDrain ends the wait for what is left.
-func (k *keeper) endDrain(s *slot) {
-	if s.drainage != nil {
-		s.drainage.forget()
-		s.drainage = nil
+// stopDrainWait ends the waiting.
+func (sup *supervisor) stopDrainWait(in *instance) {
+	if in.drainWait != nil {
+		in.drainWait.cancel()
+		in.drainWait = nil
 	}
 }

@@ -5,27 +5,23 @@ import (
 	"time"
 )
 
-// draining fails unless the only instance is drained, and its child lives.
+// draining fails unless the only instance is draining, and its child alive.
 func (s *script) draining(t *testing.T) {
 	t.Helper()
 	if s.states() != "draining" || s.living() != 1 {
-		t.Errorf("%s, %d live, told %s; want one that is drained", s.states(), s.living(), s.told())
+		t.Errorf("%s, %d live, told %s; want one that is drained", s.states(), s.living(), s.frontCalls())
 	}
 }
 
-// A child that dies while it is drained leaves nothing to the next, which is drained, too.
-func TestDiesDrainedThenTheNextIsDrained(t *testing.T) {
-	keepAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, good, func(s *script, _ string) {
+// When a draining child exits, the drain of the next child begins anew.
+func TestExitWhileDraining(t *testing.T) {
+	superviseAs(t, Config{Listen: "127.0.0.1:9000"}, time.Minute, healthy, func(s *script, _ string) {
 		s.keepBusy("app-0", 20*time.Second)
 		for range 2 {
-			s.k.asks <- func() { s.k.restart(make(chan error, 1)) }
+			s.sup.calls <- func() { s.sup.restart(make(chan error, 1)) }
 			time.Sleep(time.Second)
 			s.draining(t)
-			s.mu.Lock()
-			for _, c := range s.alive {
-				c.kill()
-			}
-			s.mu.Unlock()
+			s.killAll()
 			time.Sleep(time.Minute)
 		}
 		if s.states() != "serving" || s.starts() != 3 {
@@ -34,17 +30,10 @@ func TestDiesDrainedThenTheNextIsDrained(t *testing.T) {
 	})
 }
 
-// Nor does one that has died, and was to be drained before it was known what it was good
-// for.
-func TestDiesAndIsDrained(t *testing.T) {
-	keepAs(t, Config{IdleShutdown: 10 * time.Second}, 15*time.Second, func(n int) life {
-		if n == 0 {
-			return life{lasts: 9800 * time.Millisecond}
-		}
-		return good(n)
-	}, func(s *script, _ string) {
-		g := &Group{keeper: s.k}
-		g.Wanted()
+// So does the drain of the next child if a child has exited before it was drained.
+func TestExitBeforeDraining(t *testing.T) {
+	superviseAs(t, Config{IdleShutdown: 10 * time.Second}, 15*time.Second, inTurn(behaviour{lives: 9800 * time.Millisecond}, healthy(0)), func(s *script, _ string) {
+		s.group.Wanted()
 		time.Sleep(2 * time.Second)
 		s.keepBusy("app-0", time.Minute)
 		time.Sleep(10 * time.Second)

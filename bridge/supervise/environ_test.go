@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 func TestEnvironment(t *testing.T) {
@@ -13,10 +15,10 @@ func TestEnvironment(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		cfg  Config
-		who  *account
+		who  *proc.Account
 		want string
 	}{
-		"nothing asked": {want: "HOME=/root LC_ALL=C PATH=/bin TZ=UTC USER=root"},
+		"no settings": {want: "HOME=/root LC_ALL=C PATH=/bin TZ=UTC USER=root"},
 		"copied": {
 			cfg:  Config{EnvCopy: []string{"TRAC_*", "EMPTY", "WITH", "ABSENT"}},
 			want: "EMPTY= HOME=/root LC_ALL=C PATH=/bin TRAC_ENV=/srv/trac TZ=UTC USER=root WITH=a=b",
@@ -27,10 +29,10 @@ func TestEnvironment(t *testing.T) {
 		},
 		"another user": {
 			cfg:  Config{Env: []string{"HOME=/srv"}},
-			who:  &account{name: "www-data", home: "/var/www"},
+			who:  &proc.Account{Name: "www-data", Home: "/var/www"},
 			want: "HOME=/srv LC_ALL=C LOGNAME=www-data PATH=/bin TZ=UTC USER=www-data",
 		},
-		"another group": {who: &account{}, want: "HOME=/root LC_ALL=C PATH=/bin TZ=UTC USER=root"},
+		"another group": {who: &proc.Account{}, want: "HOME=/root LC_ALL=C PATH=/bin TZ=UTC USER=root"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := tc.cfg.environment(ours, tc.who)

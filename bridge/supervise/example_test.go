@@ -1,6 +1,7 @@
 package supervise_test
 
 import (
+	"context"
 	"log"
 	"log/slog"
 	"os"
@@ -9,12 +10,12 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// A program of two instances that are replaced once a day. Who sends requests to them
-// learns of their addresses as Config.Front; bridge.Config.Spawn does all of this.
+// Two instances that are replaced once a day. A Config.Front would get their addresses, and send
+// requests to them; bridge.Config.Spawn does all of this.
 func Example() {
 	supervise.Child() // first thing in main
 
-	app, err := supervise.Start(supervise.Config{
+	app, err := supervise.Start(context.Background(), supervise.Config{
 		Command:     []string{"./trac.fcgi"},
 		Dir:         "/srv/trac",
 		User:        "trac",

@@ -1,48 +1,45 @@
 package supervise
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
 
-// executor runs what may block, one thing after the other in the order in which it was
-// given: making sockets, starting children. Whoever gives it something does not wait.
+// executor runs functions that may block - making sockets, starting children, writing the log -
+// one after the other. Callers do not wait.
 type executor struct {
 	mu     sync.Mutex
 	queue  []func()
 	closed bool
 
-	wake chan struct{} // has something when the queue may have
-	done chan struct{} // closed when run has ended
+	wake chan struct{} // holds a value when the queue may not be empty
+	done chan struct{} // closed when run has returned
 }
 
 func newExecutor() *executor {
 	return &executor{wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// do has f run.
+// do has f run after the functions before it, unless the executor is closed.
 func (e *executor) do(f func()) {
 	e.mu.Lock()
-	e.queue = append(e.queue, f)
+	if !e.closed {
+		e.queue = append(e.queue, f)
+	}
 	e.mu.Unlock()
-	e.nudge()
+	e.wakeUp()
 }
 
-func (e *executor) nudge() {
+func (e *executor) wakeUp() {
 	select {
 	case e.wake <- struct{}{}:
-	default: // it will look
+	default: // run looks anyway
 	}
 }
 
-// run runs what is given, until close.
+// run runs the functions until close.
 func (e *executor) run() {
 	defer close(e.done)
-	// PR_SET_PDEATHSIG fires when the thread that started the child ends, so the thread must
-	// not.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for {
 		f, closed := e.next()
 		switch {
@@ -67,17 +64,17 @@ func (e *executor) next() (f func(), closed bool) {
 	return f, false
 }
 
-// close has run end when everything was run, and reports whether it has within d. What
-// blocks goes on if it has not.
+// close has run return when the queue is empty, and waits for that for d at most. It reports
+// whether run has returned: a function that blocks goes on if not.
 func (e *executor) close(d time.Duration) bool {
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
-	e.nudge()
+	e.wakeUp()
 	return closedWithin(e.done, d)
 }
 
-// closedWithin waits until c is closed, for so long, and reports whether it is.
+// closedWithin waits until c is closed, for d at most, and reports whether it is.
 func closedWithin(c <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// Front is what a Group needs of whoever sends the requests. Its methods are called from
-// one goroutine, and must not block, nor call the Group.
+// Front sends the requests to the instances of a Group. Its methods are called by one
+// goroutine at a time, and must neither block nor call the Group.
 type Front interface {
-	// Add has requests sent to an instance from now on. alive reports whether its
-	// process runs.
+	// Add has requests sent to an instance. alive reports whether its process runs.
 	Add(addr string, alive func() bool) error
-	// Drain has no more sent there. What it returns is closed when no connection to the
-	// instance is left.
+	// Drain has no more requests sent to an instance. It returns a channel that is closed when
+	// no connection to the instance is left.
 	Drain(addr string) <-chan struct{}
 	// Resume undoes Drain.
 	Resume(addr string)
-	// Remove forgets an instance. Connections that are left are cut.
+	// Remove removes an instance. Connections that are left are closed.
 	Remove(addr string)
-	// Fail tells that no process will accept for a while what was sent to an instance and
-	// lies there unread: those requests should go elsewhere, or be refused.
+	// Fail tells that no process will read for a while what was sent to an instance: requests
+	// that were not read should go to another one, or be refused.
 	Fail(addr string)
-	// Load tells how much there is to do.
+	// Load is how many requests there are.
 	Load() Load
-	// Connected tells how many connections there are to an instance, and whether none of
-	// them is being made or closed.
+	// Connected is how many connections there are to an instance. steady is false while one is
+	// being made or closed.
 	Connected(addr string) (n int, steady bool)
-	// InFlight lists the requests at an instance.
+	// InFlight lists the requests that are at an instance.
 	InFlight(addr string) []Request
-	// Down tells that no process runs, nor will for a while: whoever waits should be
+	// Down tells that no process runs, nor will for a while: waiting requests should be
 	// refused.
 	Down()
 }
@@ -40,15 +39,15 @@ type Load struct {
 	InFlight, Waiting int
 }
 
-// Request is one that an instance works on, or worked on when it ended.
+// Request is a request that is at an instance, or was when its process ended.
 type Request struct {
 	Method string
 	Path   string
-	Route  string // requests that are alike have the same
+	Route  string // the same for requests that are alike
 	Age    time.Duration
 }
 
-// MarshalJSON writes a Request as people read it.
+// MarshalJSON writes a Request for people.
 func (r Request) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Method string  `json:"method"`
@@ -57,32 +56,32 @@ func (r Request) MarshalJSON() ([]byte, error) {
 	}{r.Method, r.short(), r.Age.Seconds()})
 }
 
-// shownPath is how much of a path is shown, in bytes.
-const shownPath = 200
+// maxShownPath is how much of a path is shown, in bytes.
+const maxShownPath = 200
 
 func (r *Request) short() string {
-	if len(r.Path) <= shownPath {
+	if len(r.Path) <= maxShownPath {
 		return r.Path
 	}
-	return strings.ToValidUTF8(r.Path[:shownPath], "") + "..."
+	return strings.ToValidUTF8(r.Path[:maxShownPath], "") + "..."
 }
 
-// shownRequests is how many of a list are shown in the log.
-const shownRequests = 20
+// maxShownRequests is how many requests of a list are in the log.
+const maxShownRequests = 20
 
-// requests is a list of them as the log has it: a line of text, or an array.
+// requests is a list for the log: a line of text, or an array in JSON.
 type requests []Request
 
 // MarshalText is for slog.TextHandler.
 func (l requests) MarshalText() ([]byte, error) {
 	var text []byte
-	for i, r := range l[:min(len(l), shownRequests)] {
+	for i, r := range l[:min(len(l), maxShownRequests)] {
 		if i > 0 {
 			text = append(text, "; "...)
 		}
 		text = fmt.Appendf(text, "%s %s %v", r.Method, r.short(), r.Age.Round(time.Millisecond))
 	}
-	if n := len(l) - shownRequests; n > 0 {
+	if n := len(l) - maxShownRequests; n > 0 {
 		text = fmt.Appendf(text, "; and %d more", n)
 	}
 	return text, nil
@@ -90,24 +89,24 @@ func (l requests) MarshalText() ([]byte, error) {
 
 // MarshalJSON is for slog.JSONHandler.
 func (l requests) MarshalJSON() ([]byte, error) {
-	return json.Marshal([]Request(l[:min(len(l), shownRequests)]))
+	return json.Marshal([]Request(l[:min(len(l), maxShownRequests)]))
 }
 
-// nobody is a Front that sends nothing.
-type nobody struct{}
+// noFront is a Front that sends no requests.
+type noFront struct{}
 
-func (nobody) Add(string, func() bool) error { return nil }
+func (noFront) Add(string, func() bool) error { return nil }
 
-func (nobody) Drain(string) <-chan struct{} {
+func (noFront) Drain(string) <-chan struct{} {
 	done := make(chan struct{})
 	close(done)
 	return done
 }
 
-func (nobody) Resume(string)                {}
-func (nobody) Remove(string)                {}
-func (nobody) Fail(string)                  {}
-func (nobody) Load() Load                   { return Load{} }
-func (nobody) Connected(string) (int, bool) { return 0, true }
-func (nobody) InFlight(string) []Request    { return nil }
-func (nobody) Down()                        {}
+func (noFront) Resume(string)                {}
+func (noFront) Remove(string)                {}
+func (noFront) Fail(string)                  {}
+func (noFront) Load() Load                   { return Load{} }
+func (noFront) Connected(string) (int, bool) { return 0, true }
+func (noFront) InFlight(string) []Request    { return nil }
+func (noFront) Down()                        {}

@@ -6,45 +6,43 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os"
 	"sync"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/memlimit"
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
-// A first child that ends within probation was started wrongly: its arguments
-// or its configuration are not in order.
+// probation is how long the first child must live. One that ends sooner was started wrongly:
+// its arguments or its configuration are not in order.
 const probation = 300 * time.Millisecond
 
-// Group is a program whose instances are kept running. Its methods may be called at the
-// same time.
+// Group is a program whose instances are kept running. Its methods may be called by several
+// goroutines at once.
 type Group struct {
-	log    *slog.Logger // does not block
-	queue  *logQueue    // what writes it
-	dir    *runDir
-	meters meters
-	output *output
-	keeper *keeper
+	log        *slog.Logger // does not block
+	queue      *logQueue    // writes log
+	launcher   *proc.Launcher
+	memory     memlimit.Controller // launcher's
+	supervisor *supervisor
+	usages     usageReader
 
-	spawned int // children that were started, or not; the executor's
-	usages  usages
+	limitsMu sync.Mutex
+	limits   Memory // that memory has: those in force, or those of a Change
 
-	limiting sync.Mutex
-	limits   Memory // that are kept, of what holds or of what is prepared
-
-	cancel context.CancelFunc
-	loop   sync.WaitGroup // the keeper's run
-	end    sync.Once      // Close
+	cancel    context.CancelFunc
+	running   sync.WaitGroup // the supervisor's run
+	closeOnce sync.Once
 }
 
 // Start makes the sockets and starts the instances. It fails if the program cannot be
-// started this first time, or ends at once. It waits for launchPatience at most: a program
-// that does not begin to run, because its file system does not answer, is then being
-// started still. Before, it ends what a process of ours that was killed has left running.
-func Start(cfg Config) (*Group, error) {
-	if os.Args[0] == childName {
+// started this first time, or ends at once. It waits for 5 s at most: a program that does not
+// begin to run because its file system does not answer goes on being started after that. If ctx
+// ends meanwhile, Start ends what it has started and returns the cause.
+// Before, Start ends what killed processes of this program have left running.
+func Start(ctx context.Context, cfg Config) (*Group, error) {
+	if proc.IsChild() {
 		return nil, errors.New("supervise.Child was not called first thing in main")
 	}
 	plan, err := cfg.plan()
@@ -52,20 +50,22 @@ func Start(cfg Config) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{queue: newLogQueue(), limits: plan.Memory}
-	go g.queue.run() // ends with Close, or when the log can be written
+	go g.queue.executor.run() // ends with Close, or when the log can be written
 	plan.Logger = g.queue.logger(plan.Logger)
-	g.log, g.output = plan.Logger, newOutput(plan.Logger, plan.Command[0])
-	g.keeper = newKeeper(g, plan, rand.Float64)
-	if err := g.prepare(plan); err != nil {
+	g.log = plan.Logger
+	plan.warnOfRoot()
+	if g.launcher, err = proc.NewLauncher(plan.TempDir, plan.Command[0], memlimit.Limits(plan.Memory), g.log); err != nil {
 		g.queue.close()
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	g.memory = g.launcher.Memory()
+	g.supervisor = newSupervisor(launched{g.launcher}, plan, rand.Float64)
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	g.cancel = cancel
-	begun := make(chan error)
-	g.loop.Go(func() { g.keeper.run(ctx, begun) })
-	if err = <-begun; err == nil {
-		err = g.outlast(probation)
+	started := make(chan error)
+	g.running.Go(func() { g.supervisor.run(running, started) })
+	if err = <-started; err == nil {
+		err = g.awaitFirst(ctx, probation)
 	}
 	if err != nil {
 		_ = g.Close() // err is what matters
@@ -74,68 +74,39 @@ func Start(cfg Config) (*Group, error) {
 	return g, nil
 }
 
-// prepare makes what all children need.
-func (g *Group) prepare(plan *plan) (err error) {
-	plan.warnOfRoot()
-	sweep(plan.TempDir, plan.Logger)
-	if g.dir, err = newRunDir(plan.TempDir); err != nil {
-		return err
-	}
-	if g.meters, err = newMeters(plan.Memory, g.dir.path, plan.Logger); err != nil {
-		g.removeDir()
-	}
-	return err
-}
-
-// outlast waits until it is known what the first child comes to, or for d.
-func (g *Group) outlast(d time.Duration) error {
+// awaitFirst waits until it is known whether the first child has become ready or ended, for d
+// at most. It returns the cause of ctx's end if that comes first.
+func (g *Group) awaitFirst(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
-	case err := <-g.keeper.first:
+	case err := <-g.supervisor.firstResult:
 		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-t.C:
 		return nil
 	}
 }
 
-func (g *Group) removeDir() {
-	if err := g.dir.remove(); err != nil {
-		g.log.Error("removing the command's directory failed", "error", err.Error())
-	}
-}
-
-// Close ends all instances, each with its process group, SIGTERM first and SIGKILL after
-// grace, and removes their sockets. Connections to them must be done with. A descendant
-// that left the group lives on, unless the kernel counts its memory. A process that does
+// Close ends all instances, each with its process group, by SIGTERM and 5 s later SIGKILL,
+// and removes their sockets. Connections to the instances must have ended. A descendant that
+// has left the group lives on, unless it is in a cgroup of the child's. A process that does
 // not end although it was killed, because it waits for a disk, is left to the next Start.
 func (g *Group) Close() error {
-	g.end.Do(func() {
+	g.closeOnce.Do(func() {
 		g.cancel()
-		g.loop.Wait()
-		if !waitFor(&g.keeper.tasks, killTime) {
+		g.running.Wait()
+		if !waitFor(&g.supervisor.tasks, session.KillTimeout) {
 			g.log.Error("a look at the processes is not waited for: the system does not answer")
 		}
-		g.output.close()
-		if len(g.keeper.left) > 0 {
-			g.dir.leave()
-		} else {
-			g.removeAll()
-		}
+		g.launcher.Close(len(g.supervisor.leftovers) > 0)
 		g.queue.close()
 	})
 	return nil
 }
 
-// removeAll removes what all children had.
-func (g *Group) removeAll() {
-	if err := g.meters.close(); err != nil {
-		g.log.Error("giving up the memory meters failed", "error", err.Error())
-	}
-	g.removeDir()
-}
-
-// waitFor waits for wg, for so long, and reports whether it is done.
+// waitFor waits for wg, for d at most, and reports whether it is done.
 func waitFor(wg *sync.WaitGroup, d time.Duration) bool {
 	done := make(chan struct{})
 	go func() {
@@ -145,104 +116,72 @@ func waitFor(wg *sync.WaitGroup, d time.Duration) bool {
 	return closedWithin(done, d)
 }
 
-// Answered tells that the header of an answer has come from an instance. A child that
-// ends without having answered is not followed as readily as one that has. It is cheap,
-// and is to be called for every request.
-func (g *Group) Answered(addr, route string) { g.keeper.answered(addr, route) }
+// Answered tells that the header of an answer has come from an instance. It must be called for
+// every request, and is cheap: the next process after one that has answered is started sooner.
+func (g *Group) Answered(addr, route string) { g.supervisor.answered(addr, route) }
 
-// Lost tells that a connection to an instance has ended before the answer to r did.
-func (g *Group) Lost(addr string, r Request) { g.keeper.lost(addr, r, time.Now()) }
+// Lost tells that a connection to an instance has ended before the answer to r.
+func (g *Group) Lost(addr string, r Request) { g.supervisor.lost(addr, r, time.Now()) }
 
-// Wanted tells that there is a request. It is cheap, and is to be called for every one,
-// before it waits for anything.
+// Wanted tells that there is a request. It must be called for every request, before that waits
+// for anything, and is cheap.
 func (g *Group) Wanted() {
-	if !g.keeper.shy.Load() {
+	if !g.supervisor.idleShutdownOn.Load() {
 		return
 	}
-	g.keeper.wanted.Store(g.keeper.ticks(time.Now()))
-	if g.keeper.resting.Load() {
-		g.keeper.nudge()
+	g.supervisor.lastWanted.Store(g.supervisor.ticks(time.Now()))
+	if g.supervisor.idle.Load() {
+		g.supervisor.wake()
 	}
 }
 
-// Stalled tells that nobody has been answered since then; zero: somebody has.
+// Stalled tells that the application has answered no request since then; zero: it answers.
 func (g *Group) Stalled(since time.Time) {
 	at := int64(0)
 	if !since.IsZero() {
-		at = g.keeper.ticks(since)
+		at = g.supervisor.ticks(since)
 	}
-	g.keeper.stalled.Store(at)
-	g.keeper.nudge()
+	g.supervisor.stalledSince.Store(at)
+	g.supervisor.wake()
 }
 
-// Refusing reports whether so many children have ended that none is started for a while,
-// and for how long that will be. Requests should be refused at once. It is cheap.
+// Refusing reports whether so many processes have ended that none is started for a while, and
+// how long that is. Requests should be refused meanwhile. It is cheap.
 func (g *Group) Refusing() (time.Duration, bool) {
-	until := g.keeper.refusing.Load()
+	until := g.supervisor.refusingUntil.Load()
 	if until == 0 {
 		return 0, false
 	}
-	return time.Until(g.keeper.when(until)), true
+	return time.Until(g.supervisor.timeOf(until)), true
 }
 
-// Quarantined reports whether requests for a route are to be refused, and for how long.
-// It is cheap.
+// Quarantined reports whether requests for a route should be refused, and for how long. It is
+// cheap.
 func (g *Group) Quarantined(route string) (time.Duration, bool) {
-	if g.keeper.suspects.refused.Load() == nil {
+	if g.supervisor.suspects.refused.Load() == nil {
 		return 0, false
 	}
-	return g.keeper.suspects.isRefused(route, time.Now())
+	return g.supervisor.suspects.isRefused(route, time.Now())
 }
 
-// The rest is what the keeper needs of a program.
+// launched is the program of a Group.
+type launched struct{ *proc.Launcher }
 
-func (g *Group) listen(p *plan, number int) (*socket, error) {
-	return p.listen(g.dir.path, fmt.Sprintf("app-%d", number))
+func (l launched) listen(p *plan, number int) (*proc.Socket, error) {
+	return l.Listen(p.Listen, p.Backlog, number)
 }
 
-func (g *Group) shut(s *socket) {
-	if err := errors.Join(s.close(), g.dir.forget(s.name)); err != nil {
-		g.log.Error("giving up a socket failed", "instance", s.addr, "error", err.Error())
-	}
+func (l launched) closeSocket(s *proc.Socket) { l.CloseSocket(s) }
+
+func (l launched) newProcess(p *plan, s *proc.Socket, notify func()) process {
+	return l.NewChild(p.command(), s, notify)
 }
 
-// accepts connects to a child, and waits until it has accepted that.
-func (g *Group) accepts(ctx context.Context, s *socket) error {
-	network := "tcp"
-	addr := s.addr
-	if s.path != "" {
-		network, addr = "unix", s.path
-	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, addr)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, peekEvery) {
-		if n, known := g.queued(s); !known || n == 0 {
-			return nil // where it is not known, that it listens is all there is
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return ctx.Err()
-		case <-t.C:
-		}
-	}
-}
+func (launched) accepts(ctx context.Context, s *proc.Socket) error { return s.AwaitAccept(ctx) }
 
-func (g *Group) queued(s *socket) (int, bool) {
-	network, addr := "tcp", s.addr
-	if s.path != "" {
-		network, addr = "unix", s.path
-	}
-	q, err := acceptqueue.Of(network, addr)
-	return q.Depth, err == nil
-}
+func (launched) queued(s *proc.Socket) (n int, known bool) { return s.Queued() }
 
-func (g *Group) memory() (uint64, bool) {
-	used, err := g.meters.used()
+func (l launched) memory() (used uint64, known bool) {
+	used, err := l.Memory().Used()
 	return used, err == nil
 }

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// A command whose file system does not answer: it is being started for as long as it may
-// be, which everybody is told who asks, and then killed.
+// A command whose file system does not answer is in state starting until the start timeout, and
+// is killed then. Calls do not wait for it.
 func TestLaunchHangs(t *testing.T) {
-	keepAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, func(int) life { return life{launch: time.Hour} }, func(s *script, _ string) {
+	superviseAs(t, Config{StartTimeout: 20 * time.Second}, time.Second, inTurn(behaviour{launch: time.Hour}), func(s *script, _ string) {
 		begun := time.Now()
-		in := s.shot().Instances[0]
-		if in.State != "starting" || in.Restarts != 0 || s.shot().Started != 0 {
-			t.Errorf("the instance is %+v", in)
+		shot := s.snapshot().Instances[0]
+		if shot.State != "starting" || shot.Restarts != 0 || s.snapshot().Started != 0 {
+			t.Errorf("the instance is %+v", shot)
 		}
 		if err := s.reconfigure(t, func(c *Config) { c.MaxRequests = 7 }); err != nil {
 			t.Error(err)
@@ -28,13 +28,13 @@ func TestLaunchHangs(t *testing.T) {
 				t.Errorf("the log does not say %q:\n%s", want, log)
 			}
 		}
-		if shot := s.shot(); shot.Exits[endNotReady] != 1 || strings.Contains(log, "the command is running") {
+		if shot := s.snapshot(); shot.Exits[exitNotReady] != 1 || strings.Contains(log, "the command is running") {
 			t.Errorf("exits are %v; the log says\n%s", shot.Exits, log)
 		}
 	})
 }
 
-// Start waits until the command runs, but not for long.
+// Start waits for the launch, but not for long.
 func TestStartWaitsForTheLaunch(t *testing.T) {
 	for _, tc := range []struct {
 		launch, want time.Duration
@@ -45,7 +45,7 @@ func TestStartWaitsForTheLaunch(t *testing.T) {
 		{launch: 3 * time.Second, fails: true, want: 3 * time.Second, err: "no such program"},
 		{launch: time.Hour, want: launchPatience},
 	} {
-		keepAs(t, Config{}, 0, func(int) life { return life{launch: tc.launch, fails: tc.fails} }, func(s *script, _ string) {
+		superviseAs(t, Config{}, 0, inTurn(behaviour{launch: tc.launch, fails: tc.fails}), func(s *script, _ string) {
 			begun := time.Now()
 			err := <-s.result
 			if d := time.Since(begun); d != tc.want || (err == nil) != (tc.err == "") || err != nil && err.Error() != tc.err {
@@ -55,100 +55,88 @@ func TestStartWaitsForTheLaunch(t *testing.T) {
 	}
 }
 
-// Others are not held up, and requests go to them; but none that lies at the socket of a
-// child which is being started is sent elsewhere: the child may read it any moment.
+// A launch that hangs delays no other instance. Requests go to the others, but those that were
+// sent to the instance stay: its child may read them any moment.
 func TestLaunchHoldsUpNobody(t *testing.T) {
-	keepAs(t, Config{Instances: 2, StartTimeout: time.Hour}, 9*time.Second, func(n int) life {
+	superviseAs(t, Config{Instances: 2, StartTimeout: time.Hour}, 9*time.Second, func(n int) behaviour {
 		switch n {
 		case 0:
-			return life{serves: time.Second, lasts: 10 * time.Second}
+			return behaviour{serves: time.Second, lives: 10 * time.Second}
 		case 2:
-			return life{launch: time.Minute, serves: time.Second}
+			return behaviour{launch: time.Minute, serves: time.Second}
 		}
-		return life{serves: time.Second, lasts: 12 * time.Second}
+		return behaviour{serves: time.Second, lives: 12 * time.Second}
 	}, func(s *script, _ string) {
 		time.Sleep(2 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, drain app-0"; got != want || s.states() != "starting serving" {
-			t.Errorf("told %s, want %s, states %s", got, want, s.states())
+		if got, want := s.frontCalls(), "add app-0, add app-1, drain app-0"; got != want || s.states() != "starting serving" {
+			t.Errorf("the calls of Front are %s, want %s, states %s", got, want, s.states())
 		}
 		time.Sleep(3 * time.Second)
 		if s.starts() != 4 {
 			t.Errorf("%d starts: the other instance was not followed", s.starts())
 		}
 		time.Sleep(time.Minute)
-		if got := s.told(); !strings.Contains(got, "resume app-0") || strings.Contains(got, "fail app-0, resume app-0") {
-			t.Errorf("told %s", got)
+		if got := s.frontCalls(); !strings.Contains(got, "resume app-0") || strings.Contains(got, "fail app-0, resume app-0") {
+			t.Errorf("the calls of Front are %s", got)
 		}
 	})
 }
 
-// A child that does not end although it was killed is told of once, and another takes its
-// place on a socket of its own. At the end it is not waited for.
+// A child that does not end although it was killed is logged once, and a child on another socket
+// takes its place. Close does not wait for it.
 func TestStuck(t *testing.T) {
-	keepAs(t, Config{StallKill: 10 * time.Second, DrainTimeout: time.Minute}, 0, func(n int) life {
-		l := good(n)
+	superviseAs(t, Config{StallKill: 10 * time.Second, DrainTimeout: time.Minute}, 0, func(n int) behaviour {
+		l := healthy(n)
 		l.stuck = n == 0
 		return l
 	}, func(s *script, _ string) {
 		s.allow(2)
 		s.stuck = 1
 		time.Sleep(5 * time.Second)
-		g := &Group{keeper: s.k}
-		g.Stalled(time.Now())
-		time.Sleep(10*time.Second + endTime)
-		g.Stalled(time.Time{})
+		s.group.Stalled(time.Now())
+		time.Sleep(10*time.Second + stopTimeout)
+		s.group.Stalled(time.Time{})
 		if n := strings.Count(s.logged(), "does not end although it was killed"); n != 1 {
-			t.Errorf("it is told of %d times:\n%s", n, s.logged())
+			t.Errorf("it is logged %d times:\n%s", n, s.logged())
 		}
 		time.Sleep(2 * time.Second)
-		if got, want := s.told(), "add app-0, add app-1, drain app-0"; got != want {
-			t.Errorf("told %s, want %s", got, want)
-		}
-		// As long as it is there, no other is replaced: they would become ever more.
+		s.wantCalls(t, "add app-0, add app-1, drain app-0")
+		// While it is there, no other child is replaced: the number of processes is bounded.
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "process 1000 was killed and does not end") {
 			t.Errorf("a restart: %v", err)
 		}
 		s.atEnd = func(took time.Duration) {
-			if took > closeTime || len(s.k.left) != 1 || s.k.left[0] != 1000 {
-				t.Errorf("the end took %v, left are %v", took, s.k.left)
+			if took > closeTimeout || len(s.sup.leftovers) != 1 || s.sup.leftovers[0] != 1000 {
+				t.Errorf("the end took %v, left are %v", took, s.sup.leftovers)
 			}
 		}
 	})
 }
 
-// A successor that is stuck does not keep a restart waiting.
+// A restart does not wait for a successor that is stuck.
 func TestStuckSuccessor(t *testing.T) {
-	keepAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, func(n int) life {
-		if n == 0 {
-			return good(n)
-		}
-		return life{launch: 24 * time.Hour, stuck: true}
-	}, func(s *script, _ string) {
+	superviseAs(t, Config{StartTimeout: 10 * time.Second}, time.Minute, inTurn(healthy(0), behaviour{launch: 24 * time.Hour, stuck: true}), func(s *script, _ string) {
 		s.allow(2)
 		s.stuck = 1
 		begun := time.Now()
 		err := s.restart()
-		if d := time.Since(begun); err == nil || !strings.Contains(err.Error(), "does not end; what ran before goes on") || d > 10*time.Second+endTime {
+		if d := time.Since(begun); err == nil || !strings.Contains(err.Error(), "does not end; what ran before goes on") || d > 10*time.Second+stopTimeout {
 			t.Errorf("%v, after %v", err, d)
 		}
-		if got := s.states(); got != "serving closed" {
-			t.Error(got)
-		}
+		s.wantStates(t, "serving closed")
 	})
 }
 
-// The time that a child must live for a restart to have succeeded begins when it runs.
+// The time for which a child must live begins when it runs.
 func TestLifeBeginsWithTheLaunch(t *testing.T) {
-	keepAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) life {
-		return life{launch: probation - time.Millisecond, lasts: probation / 2}
+	superviseAs(t, Config{SpawnBudget: Budget{Spawns: 1}}, time.Minute, func(n int) behaviour {
+		return behaviour{launch: probation - time.Millisecond, lives: probation / 2}
 	}, func(s *script, _ string) {
-		if s.states() != "broken" {
-			t.Fatal(s.states())
-		}
+		s.wantStates(t, "broken")
 		if err := s.restart(); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 			t.Errorf("a restart in vain: %v", err)
 		}
-		if lived := s.shot().Instances[0].LastExit.Lived; lived != probation/2 {
+		if lived := s.snapshot().Instances[0].LastExit.Lived; lived != probation/2 {
 			t.Errorf("it lived %v", lived)
 		}
 	})

@@ -7,99 +7,64 @@ import (
 	"time"
 )
 
-// A log may block, if whoever reads standard error does not. That must hold up neither the
-// processes nor their end, so that what a Group has to say is written by a goroutine of its
-// own. What does not fit in the meantime is counted.
+// A log may block, if nothing reads standard error. Neither the processes nor their end must
+// wait for that: an executor writes the records of a Group. Those that do not fit meanwhile are
+// counted.
 
 const (
-	// logRoom is how many records wait to be written at most.
-	logRoom = 1000
-	// logTime is how long they have at the end.
-	logTime = time.Second
+	// logCapacity is how many records may wait to be written.
+	logCapacity = 1000
+	// logFlushTimeout is how long close waits for them.
+	logFlushTimeout = time.Second
 )
 
-// logQueue writes records, one after the other.
+// logQueue has an executor write records.
 type logQueue struct {
+	executor *executor
+
 	mu      sync.Mutex
-	waiting []logEntry
-	lost    int  // records since the last that fitted
-	closed  bool // nothing is taken any more
-
-	wake chan struct{} // has something when there may be something to write
-	done chan struct{} // closed when all is written, after close
+	waiting int // records
+	lost    int // records, since the last report
 }
 
-type logEntry struct {
-	to     slog.Handler
-	record slog.Record
-}
+func newLogQueue() *logQueue { return &logQueue{executor: newExecutor()} }
 
-func newLogQueue() *logQueue {
-	return &logQueue{wake: make(chan struct{}, 1), done: make(chan struct{})}
-}
-
-// logger returns a Logger whose records the queue writes to another one.
+// logger returns a Logger whose records the queue writes to another Logger.
 func (q *logQueue) logger(to *slog.Logger) *slog.Logger {
 	return slog.New(&queuedHandler{q, to.Handler()})
 }
 
-// run writes until close.
-func (q *logQueue) run() {
-	defer close(q.done)
-	for {
-		batch, lost, closed := q.take()
-		for _, e := range batch {
-			_ = e.to.Handle(context.Background(), e.record) // whoever logs cannot be told
-		}
-		switch {
-		case lost > 0:
-			r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log are lost: it was not written as fast as it came", 0)
-			r.AddAttrs(slog.Int("lines", lost))
-			_ = batch[len(batch)-1].to.Handle(context.Background(), r)
-		case len(batch) == 0 && closed:
-			return
-		case len(batch) == 0:
-			<-q.wake
-		}
-	}
-}
-
-func (q *logQueue) take() (batch []logEntry, lost int, closed bool) {
+// put has a record written or, if too many wait, counted.
+func (q *logQueue) put(to slog.Handler, r slog.Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	batch, lost, closed = q.waiting, q.lost, q.closed
-	q.waiting, q.lost = nil, 0
-	return batch, lost, closed
-}
-
-func (q *logQueue) put(e logEntry) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	switch {
-	case q.closed:
-	case len(q.waiting) == logRoom:
-		q.lost++
-	default:
-		q.waiting = append(q.waiting, e)
-		q.nudge()
+	if q.waiting == logCapacity {
+		if q.lost++; q.lost == 1 {
+			q.executor.do(func() { q.reportLost(to) })
+		}
+		return
 	}
+	q.waiting++
+	q.executor.do(func() {
+		q.mu.Lock()
+		q.waiting--
+		q.mu.Unlock()
+		_ = to.Handle(context.Background(), r) // the caller of the Logger does not wait for the error
+	})
 }
 
-func (q *logQueue) nudge() {
-	select {
-	case q.wake <- struct{}{}:
-	default: // it will look
-	}
-}
-
-// close writes what waits, for logTime at most.
-func (q *logQueue) close() {
+func (q *logQueue) reportLost(to slog.Handler) {
 	q.mu.Lock()
-	q.closed = true
-	q.nudge()
+	lost := q.lost
+	q.lost = 0
 	q.mu.Unlock()
-	closedWithin(q.done, logTime)
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log are lost: it was not written as fast as it came", 0)
+	r.AddAttrs(slog.Int("lines", lost))
+	_ = to.Handle(context.Background(), r)
 }
+
+// close has the waiting records written, and waits for that for logFlushTimeout at most.
+func (q *logQueue) close() { q.executor.close(logFlushTimeout) }
 
 // queuedHandler is a slog.Handler that does not block.
 type queuedHandler struct {
@@ -114,7 +79,7 @@ func (h *queuedHandler) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler.
 func (h *queuedHandler) Handle(_ context.Context, r slog.Record) error {
-	h.queue.put(logEntry{h.to, r.Clone()})
+	h.queue.put(h.to, r.Clone())
 	return nil
 }
 

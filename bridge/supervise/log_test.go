@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// stalledHandler is a log that nobody reads, until it is released.
+// stalledHandler blocks until free is closed.
 type stalledHandler struct {
 	slog.Handler
 	free <-chan struct{}
@@ -27,22 +27,22 @@ func (h stalledHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return stalledHandler{h.Handler.WithAttrs(attrs), h.free}
 }
 
-// Who logs does not wait for the log. What does not fit is counted, what does comes in
-// order, with its own time.
+// Logging does not wait for the log. Records that do not fit are counted, others are written in
+// order, with their own times.
 func TestLogQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		free := make(chan struct{})
 		q := newLogQueue()
-		go q.run()
+		go q.executor.run()
 		log := q.logger(slog.New(stalledHandler{slog.NewTextHandler(&text, nil), free})).With("command", "app")
 		log.Info("first")
-		synctest.Wait() // it is being written
+		synctest.Wait() // until it is being written
 		begun := time.Now()
-		for i := range logRoom + 7 {
+		for i := range logCapacity + 7 {
 			log.Info("another", "n", i)
 		}
-		log.Debug("nobody wants to know")
+		log.Debug("below the level")
 		if d := time.Since(begun); d != 0 {
 			t.Errorf("it took %v", d)
 		}
@@ -51,7 +51,7 @@ func TestLogQueue(t *testing.T) {
 		synctest.Wait()
 		q.close()
 		lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-		if len(lines) != 1+logRoom+1 || !strings.Contains(lines[logRoom], "n=999") || !strings.HasSuffix(lines[logRoom+1], "lines=7") {
+		if len(lines) != 1+logCapacity+1 || !strings.Contains(lines[logCapacity], "n=999") || !strings.HasSuffix(lines[logCapacity+1], "lines=7") {
 			t.Errorf("%d lines, the last are %q", len(lines), lines[max(0, len(lines)-2):])
 		}
 		if !strings.HasPrefix(lines[0], "time=2000-01-01T00:00:00") || !strings.Contains(lines[0], "msg=first command=app") {
@@ -61,26 +61,26 @@ func TestLogQueue(t *testing.T) {
 	})
 }
 
-// A log that is never written is not waited for.
+// close does not wait for a log that blocks forever.
 func TestLogQueueIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
 		q := newLogQueue()
-		go q.run()
+		go q.executor.run()
 		q.logger(slog.New(stalledHandler{slog.NewTextHandler(io.Discard, nil), free})).Info("never written")
 		begun := time.Now()
-		if q.close(); time.Since(begun) != logTime {
+		if q.close(); time.Since(begun) != logFlushTimeout {
 			t.Errorf("it took %v", time.Since(begun))
 		}
 		close(free)
 	})
 }
 
-// Many log at the same time.
+// Several goroutines may log at once.
 func TestLogQueueTogether(t *testing.T) {
 	var text bytes.Buffer
 	q := newLogQueue()
-	go q.run()
+	go q.executor.run()
 	log := q.logger(slog.New(slog.NewTextHandler(&text, nil)))
 	var wg sync.WaitGroup
 	for range 8 {

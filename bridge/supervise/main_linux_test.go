@@ -5,13 +5,11 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/leakcheck"
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proctest"
 )
 
 func TestMain(m *testing.M) {
 	Child()
-	if os.Getenv(holderVariable) != "" {
-		hold()
-		return
-	}
+	proctest.Main()
 	os.Exit(leakcheck.Main(m))
 }

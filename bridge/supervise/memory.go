@@ -2,22 +2,21 @@ package supervise
 
 import "fmt"
 
-// Memory bounds what the children use, in bytes. 0 is no limit. What counts is what is
-// in memory and cannot be taken back at once: where the kernel keeps the limits (cgroups)
-// all but the pages of files that were not used lately, else the sum of the processes'
-// proportional set sizes.
+// Memory limits the memory of processes, in bytes; 0 is no limit. What counts is memory that the
+// kernel cannot take back at once: where it keeps the limits (cgroups) all but the pages of
+// files that were not used lately, else the sum of the proportional set sizes.
 type Memory struct {
-	// Soft is how much an instance may use before it is replaced: its requests are
-	// finished first. It must be less than Hard and Total.
+	// Soft is how much an instance may use before it is replaced, without losing a request. It
+	// must be less than Hard and Total.
 	Soft uint64
-	// Hard is how much an instance may use: one that needs more is killed, with all its
-	// processes. It must not be more than Total.
+	// Hard is how much an instance may use before it is killed, with all its processes. It must
+	// not be more than Total.
 	Hard uint64
-	// Total is how much all instances may use together. None is started that has no room.
+	// Total is how much all instances may use together. No process is started beyond it.
 	Total uint64
 }
 
-// leastMemory is less than any program needs: a limit below it was meant in other units.
+// leastMemory is less than any program needs: a lower limit was meant in another unit.
 const leastMemory = 1 << 20
 
 func (m Memory) check() error {

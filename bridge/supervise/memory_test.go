@@ -9,7 +9,7 @@ func TestMemoryCheck(t *testing.T) {
 	const mib = 1 << 20
 	for name, tc := range map[string]struct {
 		limits Memory
-		want   string // "": it is in order
+		want   string // "": valid
 	}{
 		"none":                     {Memory{}, ""},
 		"all":                      {Memory{Soft: 2 * mib, Hard: 3 * mib, Total: 9 * mib}, ""},

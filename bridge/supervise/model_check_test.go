@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// check checks what always holds when nothing is going on.
+// check checks what always holds between two passes.
 func (m *model) check() {
-	m.keeper.ask(func() {
+	m.sup.call(func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		owned, successors := 0, 0
-		for _, s := range m.keeper.slots {
-			if s.child != nil {
+		for _, in := range m.sup.instances {
+			if in.child != nil {
 				owned++
 			}
-			if s.replaces != nil {
+			if in.replaces != nil {
 				successors++
 			}
-			m.checkChild(s)
-			m.checkExposure(s)
+			m.checkChild(in)
+			m.checkRotation(in)
 		}
 		if owned != len(m.children) {
 			m.t.Errorf("%d of %d children are known", owned, len(m.children))
@@ -28,65 +28,65 @@ func (m *model) check() {
 		if successors > 1 {
 			m.t.Errorf("%d are being replaced", successors)
 		}
-		// One that is gone stays until it is known whom its end has hit.
-		if n := len(m.keeper.slots); n > m.plan.MaxInstances+3 {
+		// An instance that is removed stays until the exit of its child was reported.
+		if n := len(m.sup.instances); n > m.plan.MaxInstances+3 {
 			m.t.Errorf("there are %d instances", n)
 		}
-		if due := m.keeper.due; !due.IsZero() && due.Before(time.Now()) {
+		if due := m.sup.nextPass; !due.IsZero() && due.Before(time.Now()) {
 			m.t.Errorf("something was to be done %v ago", time.Since(due))
 		}
 	})
 }
 
 // checkChild checks that an instance has a child if its state says so.
-func (m *model) checkChild(s *slot) {
-	state := s.machine.state
+func (m *model) checkChild(in *instance) {
+	state := in.machine.state
 	switch {
-	case state.runs() && s.child == nil && s.death == nil:
-		m.t.Errorf("%v: there is no child", s)
-	case !state.runs() && s.child != nil && !(s.stuck && state == Closed):
-		m.t.Errorf("%v: there is a child", s)
-	case state == Waiting && s.machine.next.IsZero():
-		m.t.Errorf("%v: it waits for ever", s)
+	case state.hasProcess() && in.child == nil && in.pendingExit == nil:
+		m.t.Errorf("%v: there is no child", in)
+	case !state.hasProcess() && in.child != nil && !(in.stuck && state == stateClosed):
+		m.t.Errorf("%v: there is a child", in)
+	case state == stateWaiting && in.machine.next.IsZero():
+		m.t.Errorf("%v: it waits for ever", in)
 	}
-	c := m.at(s.socket.addr)
-	if (s.child != nil) != (c != nil) || c != nil && s.child != process(c) {
-		m.t.Errorf("%v: child %v, there is %v", s, s.child, c)
+	c := m.at(in.socket.Addr)
+	if (in.child != nil) != (c != nil) || c != nil && in.child != process(c) {
+		m.t.Errorf("%v: child %v, there is %v", in, in.child, c)
 	}
-	if lives := c != nil && c.runs() && c.lives(); s.alive.Load() != lives {
-		m.t.Errorf("%v: alive %v, but its child %v", s, s.alive.Load(), lives)
+	if lives := c != nil && c.runs() && c.lives(); in.alive.Load() != lives {
+		m.t.Errorf("%v: alive %v, but its child %v", in, in.alive.Load(), lives)
 	}
 }
 
-// checkExposure checks that requests are sent to an instance if its state says so.
-func (m *model) checkExposure(s *slot) {
-	state := s.machine.state
-	going := state == Draining || state == Ending
-	d := m.doors[s.socket.addr]
-	if s.added != (d != nil) || d != nil && s.exposed == (d.drained != nil) {
-		m.t.Errorf("%v: added %v, exposed %v; whoever sends requests has %+v", s, s.added, s.exposed, d)
+// checkRotation checks that requests are sent to an instance if its state says so.
+func (m *model) checkRotation(in *instance) {
+	state := in.machine.state
+	going := state == stateDraining || state == stateEnding
+	d := m.instances[in.socket.Addr]
+	if in.added != (d != nil) || d != nil && in.inRotation == (d.drained != nil) {
+		m.t.Errorf("%v: added %v, in rotation %v; Front has %+v", in, in.added, in.inRotation, d)
 	}
 	switch {
-	case going && s.exposed:
-		m.t.Errorf("%v: requests are sent there", s)
-	case (state == Serving || state == Ready) && s.alive.Load() && !s.exposed:
-		m.t.Errorf("%v: no requests are sent there", s)
-	case s.replaces != nil && state == Serving:
-		m.t.Errorf("%v: it serves before it has replaced another", s)
-	case s.drainage != nil && state != Draining:
-		m.t.Errorf("%v: it is waited for its requests", s)
+	case going && in.inRotation:
+		m.t.Errorf("%v: requests are sent there", in)
+	case (state == stateServing || state == stateReady) && in.alive.Load() && !in.inRotation:
+		m.t.Errorf("%v: no requests are sent there", in)
+	case in.replaces != nil && state == stateServing:
+		m.t.Errorf("%v: it serves before it has replaced another", in)
+	case in.drainWait != nil && state != stateDraining:
+		m.t.Errorf("%v: it is waited for its requests", in)
 	}
 }
 
-// checkStop checks that a child may be told to end now: it gets no more requests, and has
-// none, or has had time enough for them. It is called by the keeper.
-func (w *world) checkStop(c *mortal) {
-	d, cause := w.doors[c.addr], w.keeper.find(c.addr).cause
-	if d == nil || cause != "" && cause != drainedLong {
+// checkStop checks that a child may be told to end now: no requests are sent to it, and it has none
+// left or was drained for long enough. The supervisor calls it.
+func (w *simulation) checkStop(c *simProcess) {
+	d, cause := w.instances[c.addr], w.sup.find(c.addr).cause
+	if d == nil || cause != "" && cause != drainTimedOut {
 		return
 	}
-	patience := w.keeper.plan.DrainTimeout
-	if kill := w.keeper.plan.StallKill; kill > 0 && w.keeper.plan.MaxTime > 0 {
+	patience := w.sup.plan.DrainTimeout
+	if kill := w.sup.plan.StallKill; kill > 0 && w.sup.plan.MaxTime > 0 {
 		patience = min(patience, kill)
 	}
 	switch {
@@ -97,8 +97,8 @@ func (w *world) checkStop(c *mortal) {
 	}
 }
 
-// goOn has d pass, in which there are requests.
-func (m *model) goOn(d time.Duration) {
+// pass lets d pass, with requests.
+func (m *model) pass(d time.Duration) {
 	for range d / time.Second {
 		time.Sleep(time.Second)
 		m.group.Wanted()
@@ -107,21 +107,21 @@ func (m *model) goOn(d time.Duration) {
 	synctest.Wait()
 }
 
-// recover has all go well from now on, and checks that it comes to be well.
-func (m *model) recover() {
+// checkRecovery ends all faults, and checks that the application recovers.
+func (m *model) checkRecovery() {
 	m.mu.Lock()
 	m.note("all goes well from now on")
-	m.calm, m.waiting = true, 0
+	m.faultless, m.waiting = true, 0
 	for _, c := range m.children {
-		c.ready, c.ends, c.lingers, c.used = 0, 0, 0, 100*mib
+		c.ready, c.ends, c.groupEnds, c.used = 0, 0, 0, 100*mib
 	}
 	m.mu.Unlock()
 	m.group.Stalled(time.Time{})
-	m.goOn(3 * time.Minute) // in which those end that are not to live, or are not ready in time
-	m.until(40*time.Minute, m.ills)
+	m.pass(3 * time.Minute) // in which children end that do not become ready in time
+	m.until(40*time.Minute, m.problems)
 }
 
-// until has time pass until f complains of nothing more, which must be in d.
+// until lets time pass until f returns "", which must happen within d.
 func (m *model) until(d time.Duration, f func() string) {
 	begun := time.Now()
 	for f() != "" {
@@ -129,48 +129,48 @@ func (m *model) until(d time.Duration, f func() string) {
 			m.t.Errorf("after %v: %s", d, f())
 			return
 		}
-		m.goOn(time.Second)
+		m.pass(time.Second)
 	}
 }
 
-// ills says what is not as it should be when all has gone well for a while; "": nothing.
-func (m *model) ills() string {
+// problems is what is wrong although there was no fault for a while; "": nothing.
+func (m *model) problems() string {
 	for i, done := range m.restarts {
 		if len(done) == 0 {
 			return fmt.Sprintf("restart %d has not ended", i)
 		}
 	}
 	var states []string
-	working, storm, stuck := 0, false, false
-	m.keeper.ask(func() {
-		storm = m.keeper.storm.on
-		for _, s := range m.keeper.slots {
-			states = append(states, s.String())
-			if s.machine.state.works() {
+	working, inLoop, stuck := 0, false, false
+	m.sup.call(func() {
+		inLoop = m.sup.crashLoop.active
+		for _, in := range m.sup.instances {
+			states = append(states, in.String())
+			if in.machine.state.takesRequests() {
 				working++
 			}
-			stuck = stuck || s.stuck
+			stuck = stuck || in.stuck
 		}
 	})
 	switch {
 	case stuck:
 		return fmt.Sprintf("a child does not end: %v", states)
-	case storm:
-		return fmt.Sprintf("the storm is not over: %v", states)
+	case inLoop:
+		return fmt.Sprintf("the crash loop is not over: %v", states)
 	case working < m.plan.Instances && m.hasRoom(), working == 0, len(states) > m.plan.Instances+1:
 		return fmt.Sprintf("%v, want %d that work", states, m.plan.Instances)
 	}
 	return ""
 }
 
-// hasRoom reports whether there is memory for all instances when all goes well.
+// hasRoom reports whether there is memory for all instances without faults.
 func (m *model) hasRoom() bool {
 	total := m.plan.Memory.Total
 	return total == 0 || total > uint64(110*m.plan.Instances)*mib
 }
 
-// restartAll checks that a restart leaves none of the children there were.
-func (m *model) restartAll() {
+// checkRestart checks that no child from before a restart is left after it.
+func (m *model) checkRestart() {
 	old := m.started
 	done := m.restart()
 	m.until(20*time.Minute, func() string {
@@ -186,7 +186,7 @@ func (m *model) restartAll() {
 		if m.hasRoom() {
 			m.t.Errorf("restart: %v", err)
 		}
-		return // a new child may have been killed for what all use
+		return // a new child may have been killed for the total
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -195,20 +195,20 @@ func (m *model) restartAll() {
 	}
 }
 
-// rest checks that nothing runs when nobody asks, and something does when somebody does.
-func (m *model) rest() {
+// checkIdle checks that no child runs without requests, and one does with the next request.
+func (m *model) checkIdle() {
 	if m.plan.IdleShutdown == 0 {
 		return
 	}
 	time.Sleep(30 * time.Minute)
 	synctest.Wait()
 	if n := len(m.children); n > 0 {
-		m.t.Errorf("nobody has asked for half an hour, and %d children are there", n)
+		m.t.Errorf("no request for half an hour, and %d children are there", n)
 	}
 	m.group.Wanted()
 	time.Sleep(time.Second)
 	synctest.Wait()
 	if len(m.children) == 0 {
-		m.t.Error("somebody has asked, and no child is there")
+		m.t.Error("there is a request, and no child")
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
-// TestModel plays random lives of an application: children that fail to start, die, hang
-// and grow, requests that come, last and are answered, restarts, times when nobody asks.
-// After each step it checks what always holds. Then all goes well: everything must come
-// to be as it is meant to, a restart must succeed, and what nobody asks must rest.
+// TestModel plays random histories of an application: children that fail to start, crash, hang and
+// grow, requests that come and are answered, restarts, times without requests. After each step it
+// checks what always holds. Then there are no more faults: all instances must recover, a restart
+// must succeed, and the application must stop when it is idle.
 func TestModel(t *testing.T) {
 	for seed := range seeds.Of(t, 60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -31,40 +31,40 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// model is a keeper and all that goes on around it.
+// model is a supervisor with a simulated application and Front.
 type model struct {
-	*world
+	*simulation
 	rng      *rand.Rand
 	plan     *plan
 	group    *Group
-	restarts []<-chan error // what comes of those that were asked for
+	restarts []<-chan error // results of the restarts
 	begun    time.Time
-	looks    int       // of the keeper's, so far
-	looked   time.Time // the last
-	repeated int       // looks at that time
+	passes   int       // of the supervisor
+	lastPass time.Time // time of the last pass
+	repeated int       // passes at that time
 }
 
 func newModel(t *testing.T, rng *rand.Rand) *model {
-	luck := rand.New(rand.NewPCG(rng.Uint64(), 6))
-	m := &model{world: &world{t: t, luck: luck, doors: make(map[string]*door)}, rng: rng, begun: time.Now()}
+	chance := rand.New(rand.NewPCG(rng.Uint64(), 6))
+	m := &model{simulation: &simulation{t: t, rng: chance, instances: make(map[string]*simInstance)}, rng: rng, begun: time.Now()}
 	cfg := m.config()
-	cfg.Front = m.world
-	cfg.Logger = slog.New(slog.NewTextHandler(m.world, nil))
+	cfg.Front = m.simulation
+	cfg.Logger = slog.New(slog.NewTextHandler(m.simulation, nil))
 	m.plan = &plan{Config: cfg}
 	if err := errors.Join(m.plan.SpawnBudget.normalize(), m.plan.normalize()); err != nil {
 		t.Fatal(err)
 	}
-	m.most = m.plan.MaxInstances + 1
+	m.maxChildren = m.plan.MaxInstances + 1
 	if m.plan.hasFixedPort() {
-		m.most = 1
+		m.maxChildren = 1
 	}
-	m.keeper = newKeeper(m.world, m.plan, rand.New(rand.NewPCG(rng.Uint64(), 7)).Float64)
-	m.keeper.looked = m.countLook
-	m.group = &Group{keeper: m.keeper}
+	m.sup = newSupervisor(m.simulation, m.plan, rand.New(rand.NewPCG(rng.Uint64(), 7)).Float64)
+	m.sup.onPass = m.countPass
+	m.group = &Group{supervisor: m.sup}
 	return m
 }
 
-// config draws one that is valid.
+// config draws a valid configuration.
 func (m *model) config() Config {
 	maybe := func(most time.Duration) time.Duration {
 		if m.rng.IntN(2) == 0 {
@@ -97,45 +97,45 @@ func (m *model) config() Config {
 	return cfg
 }
 
-// countLook fails if the keeper looks again and again while no time passes, which would
-// never end.
-func (m *model) countLook(now time.Time) {
-	m.looks++
-	if !now.Equal(m.looked) {
-		m.looked, m.repeated = now, 0
+// countPass fails if the supervisor makes pass after pass while no time passes: it would never
+// stop.
+func (m *model) countPass(now time.Time) {
+	m.passes++
+	if !now.Equal(m.lastPass) {
+		m.lastPass, m.repeated = now, 0
 	}
 	if m.repeated++; m.repeated == 200 {
-		panic(fmt.Sprintf("%s: the keeper does not come to rest: due %v, %v\n%s", m.t.Name(), m.keeper.due, m.keeper.slots, m.lately()))
+		panic(fmt.Sprintf("%s: the supervisor does not come to rest: due %v, %v\n%s", m.t.Name(), m.sup.nextPass, m.sup.instances, m.recentEvents()))
 	}
 }
 
-// lately is what has happened last.
-func (w *world) lately() string {
+// recentEvents are the last events.
+func (w *simulation) recentEvents() string {
 	return strings.Join(w.events[max(0, len(w.events)-100):], "\n")
 }
 
-// begin starts the keeper, and reports whether the first children could be started.
+// begin starts the supervisor, and reports whether the first children could be started.
 func (m *model) begin() bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	begun := make(chan error, 1)
-	go m.keeper.run(ctx, begun)
+	go m.sup.run(ctx, begun)
 	m.t.Cleanup(func() {
 		cancel()
-		<-m.keeper.done
-		m.keeper.tasks.Wait()
+		<-m.sup.done
+		m.sup.tasks.Wait()
 		m.mu.Lock()
 		n := len(m.children)
 		m.mu.Unlock()
-		if n != len(m.keeper.left) {
-			m.t.Errorf("%d children are left, %v are known to be", n, m.keeper.left)
+		if n != len(m.sup.leftovers) {
+			m.t.Errorf("%d children are left, %v are known to be", n, m.sup.leftovers)
 		}
-		if d := time.Since(m.begun); float64(m.looks) > 20*d.Seconds()+1000 {
-			m.t.Errorf("the keeper has looked %d times in %v", m.looks, d)
+		if d := time.Since(m.begun); float64(m.passes) > 20*d.Seconds()+1000 {
+			m.t.Errorf("the supervisor has made %d passes in %v", m.passes, d)
 		}
 		if m.t.Failed() {
-			m.t.Logf("%+v\n%s", m.plan.Config, m.lately())
+			m.t.Logf("%+v\n%s", m.plan.Config, m.recentEvents())
 		}
-		time.Sleep(time.Hour) // in which those end that are left
+		time.Sleep(time.Hour) // in which the children end that are left
 	})
 	return <-begun == nil
 }
@@ -147,7 +147,7 @@ func (m *model) play() {
 		synctest.Wait()
 		m.check()
 	}
-	for _, then := range []func(){m.recover, m.restartAll, m.rest} {
+	for _, then := range []func(){m.checkRecovery, m.checkRestart, m.checkIdle} {
 		if m.t.Failed() {
 			return
 		}
@@ -157,7 +157,7 @@ func (m *model) play() {
 	}
 }
 
-// step has one thing happen.
+// step makes one thing happen.
 func (m *model) step() {
 	switch m.rng.IntN(12) {
 	case 0:
@@ -171,27 +171,27 @@ func (m *model) step() {
 	case 3:
 		m.await(3 * m.rng.IntN(2))
 	case 4:
-		m.strike()
+		m.killOne()
 	case 5:
 		m.await(0)
-		time.Sleep(upTo(m.rng, 3*time.Minute)) // nobody asks
+		time.Sleep(upTo(m.rng, 3*time.Minute)) // no requests
 	default:
 		m.group.Wanted()
 		m.serve(3)
 	}
 }
 
-// await has so many requests wait for the application.
+// await has n requests wait for the application.
 func (m *model) await(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.waiting = n
 }
 
-// strike ends a child.
-func (m *model) strike() {
+// killOne ends a child.
+func (m *model) killOne() {
 	m.mu.Lock()
-	var c *mortal
+	var c *simProcess
 	if n := len(m.children); n > 0 {
 		c = m.children[m.rng.IntN(n)]
 	}
@@ -201,7 +201,7 @@ func (m *model) strike() {
 	}
 }
 
-// restart asks for one, and delivers what comes of it.
+// restart asks for a restart, and returns its result.
 func (m *model) restart() <-chan error {
 	m.mu.Lock()
 	m.note("restart")

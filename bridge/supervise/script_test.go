@@ -12,50 +12,54 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
 const mib = 1 << 20
 
-// script is a program whose children do what it says, and whoever sends requests to them.
+// script is a program whose children behave as the test says, and the Front.
 type script struct {
-	t     *testing.T
-	next  func(n int) life // of the nth child, from 0
-	k     *keeper
-	most  int         // children that may live at once
-	stuck int         // those that will be left at the end
-	begun []time.Time // of all children
-	log   bytes.Buffer
+	t        *testing.T
+	behave   func(n int) behaviour // of the nth child, from 0
+	sup      *supervisor
+	group    *Group
+	maxAlive int         // children that may be alive at once
+	stuck    int         // children that are left at the end
+	started  []time.Time // the starts of all children
+	log      bytes.Buffer
 
 	result chan error               // of the first start
-	atEnd  func(took time.Duration) // is told how long the end took; nil: nobody wants to know
+	atEnd  func(took time.Duration) // is called after the end; may be nil
 
-	used uint64 // memory of all; 0: what each uses
+	used uint64 // memory of all children; 0: the sum of theirs
 
 	mu    sync.Mutex
 	alive map[int]*scripted // by number
-	calls []string          // what Front was told
+	calls []string          // of Front
 	busy  map[string]time.Duration
 	load  Load
 
-	connected int // connections to each instance
-	flight    []Request
+	connected int          // connections to each instance
+	queue     atomic.Int64 // those that wait to be accepted; negative: not known
+	inFlight  []Request
 }
 
-// life is a child's.
-type life struct {
-	fails   bool          // it cannot be started
-	launch  time.Duration // how long it takes until it runs, or cannot be started
-	stuck   bool          // it does not end, whatever is done to it
-	serves  time.Duration // when it answers for the first time; 0: never
-	late    time.Duration // how much later that is told
-	lasts   time.Duration // 0: for ever
-	clean   bool          // it ends with status 0
-	ready   time.Duration // when it accepts connections
-	ends    time.Duration // how long it takes to end when it is told to
-	lingers time.Duration // how long something of it is left then
-	memory  uint64
-	starved uint64    // how often the kernel has killed something of it
-	losses  []Request // what its end hits
+// behaviour is that of a child. Times count from its launch.
+type behaviour struct {
+	fails     bool          // cannot be started
+	launch    time.Duration // how long the start takes, or its failure
+	stuck     bool          // does not end although it is killed
+	serves    time.Duration // the first answer; 0: none
+	late      time.Duration // how much later that is reported
+	lives     time.Duration // until the exit; 0: for ever
+	clean     bool          // exits with status 0
+	ready     time.Duration // accepts connections
+	ends      time.Duration // from SIGTERM to the exit
+	groupEnds time.Duration // from the exit to the end of the group
+	memory    uint64
+	oomKills  uint64    // see process.OOMKills
+	losses    []Request // requests that the exit hits
 }
 
 // forEver is longer than any test.
@@ -64,24 +68,28 @@ const forEver = 100 * 365 * 24 * time.Hour
 type scripted struct {
 	s       *script
 	n       int
-	life    life
+	life    behaviour
 	addr    string
-	news    func()
+	notify  func()
 	running chan struct{}
-	gone    chan struct{}
-	buried  chan struct{}
+	exited  chan struct{}
+	reaped  chan struct{}
 	at      time.Time
 	killed  context.Context
 	quit    context.CancelFunc
 	dumped  atomic.Bool
 }
 
-func (s *script) listen(_ *plan, number int) (*socket, error) {
-	return &socket{addr: fmt.Sprintf("app-%d", number)}, nil
+func (s *script) listen(_ *plan, number int) (*proc.Socket, error) {
+	return &proc.Socket{Addr: fmt.Sprintf("app-%d", number)}, nil
 }
 
-func (s *script) shut(*socket)               {}
-func (s *script) queued(*socket) (int, bool) { return 0, false }
+func (s *script) closeSocket(*proc.Socket) {}
+
+func (s *script) queued(*proc.Socket) (int, bool) {
+	n := s.queue.Load()
+	return int(n), n >= 0
+}
 
 func (s *script) memory() (uint64, bool) {
 	s.mu.Lock()
@@ -95,11 +103,11 @@ func (s *script) memory() (uint64, bool) {
 	return used, true
 }
 
-func (s *script) accepts(ctx context.Context, at *socket) error {
+func (s *script) accepts(ctx context.Context, at *proc.Socket) error {
 	s.mu.Lock()
 	wait := time.Hour
 	for _, c := range s.alive {
-		if c.addr == at.addr {
+		if c.addr == at.Addr {
 			wait = c.life.ready
 		}
 	}
@@ -112,25 +120,25 @@ func (s *script) accepts(ctx context.Context, at *socket) error {
 	}
 }
 
-func (s *script) spawn(_ *plan, at *socket, news func()) process {
+func (s *script) newProcess(_ *plan, at *proc.Socket, notify func()) process {
 	c := &scripted{
-		s: s, n: -1, addr: at.addr, news: news,
-		running: make(chan struct{}), gone: make(chan struct{}), buried: make(chan struct{}),
+		s: s, n: -1, addr: at.Addr, notify: notify,
+		running: make(chan struct{}), exited: make(chan struct{}), reaped: make(chan struct{}),
 	}
 	c.killed, c.quit = context.WithCancel(context.Background())
 	return c
 }
 
-func (c *scripted) launch() {
+func (c *scripted) Launch() {
 	s := c.s
 	s.mu.Lock()
-	c.n = len(s.begun)
-	s.begun = append(s.begun, time.Now())
-	c.life = s.next(c.n)
+	c.n = len(s.started)
+	s.started = append(s.started, time.Now())
+	c.life = s.behave(c.n)
 	if !c.life.fails {
 		s.alive[c.n] = c
 	}
-	if len(s.alive) > s.most {
+	if len(s.alive) > s.maxAlive {
 		s.t.Errorf("%d children live", len(s.alive))
 	}
 	s.mu.Unlock()
@@ -159,64 +167,64 @@ func (c *scripted) live() {
 		}
 	}
 	c.at = time.Now()
-	close(c.gone)
-	c.news()
-	time.Sleep(l.lingers)
+	close(c.exited)
+	c.notify()
+	time.Sleep(l.groupEnds)
 	s.mu.Lock()
 	delete(s.alive, c.n)
 	s.mu.Unlock()
-	close(c.buried)
-	c.news()
+	close(c.reaped)
+	c.notify()
 }
 
 func (c *scripted) run() {
 	s, l := c.s, c.life
 	close(c.running)
-	c.news()
+	c.notify()
 	if l.serves > 0 {
-		time.AfterFunc(l.serves+l.late, func() { s.k.answered(c.addr, "/") })
+		time.AfterFunc(l.serves+l.late, func() { s.sup.answered(c.addr, "/") })
 	}
-	lasts := l.lasts
+	lasts := l.lives
 	if lasts == 0 {
 		lasts = forEver
 	}
 	c.within(lasts)
 	for _, r := range l.losses {
-		s.k.lost(c.addr, r, time.Now())
+		s.sup.lost(c.addr, r, time.Now())
 	}
 }
 
-func (c *scripted) pid() int {
+func (c *scripted) PID() int {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	return 1000 + c.n
 }
 
-func (c *scripted) lines() []string           { return []string{fmt.Sprintf("words of %d", c.pid()-1000)} }
-func (c *scripted) launched() <-chan struct{} { return c.running }
-func (c *scripted) dead() <-chan struct{}     { return c.gone }
-func (c *scripted) dump(syscall.Signal)       { c.dumped.Store(true) }
-func (c *scripted) starved() uint64           { return c.life.starved }
-func (c *scripted) kill()                     { c.quit() }
-func (c *scripted) stop(after time.Duration) {
+func (c *scripted) Lines() []string           { return []string{fmt.Sprintf("words of %d", c.PID()-1000)} }
+func (c *scripted) Launched() <-chan struct{} { return c.running }
+func (c *scripted) Exited() <-chan struct{}   { return c.exited }
+func (c *scripted) Dump(syscall.Signal)       { c.dumped.Store(true) }
+func (c *scripted) OOMKills() uint64          { return c.life.oomKills }
+func (c *scripted) Kill()                     { c.quit() }
+func (c *scripted) Stop(after time.Duration) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	time.AfterFunc(after+c.life.ends, c.quit)
 }
 
-// memory is what it uses; of one that is dead, others may know better.
-func (c *scripted) memory() (uint64, bool) {
-	if isClosed(c.gone) {
+// Memory is 0 for a child that has exited, as /proc shows it.
+func (c *scripted) Memory() (uint64, bool) {
+	if isClosed(c.exited) {
 		return 0, true
 	}
 	return c.life.memory, true
 }
 
-func (c *scripted) ended() (Exit, bool) {
-	if !isClosed(c.buried) {
-		return Exit{}, false
+func (c *scripted) Reaped() (proc.Exit, bool) {
+	if !isClosed(c.reaped) {
+		return proc.Exit{}, false
 	}
-	e := Exit{Time: c.at, PID: c.pid(), Status: 3, Lines: c.lines()}
+	e := proc.Exit{Time: c.at, PID: c.PID(), Status: 3, Lines: c.Lines()}
 	switch {
 	case c.life.fails:
 		e.PID, e.Status, e.Err = 0, -1, "no such program"
@@ -226,35 +234,35 @@ func (c *scripted) ended() (Exit, bool) {
 	return e, true
 }
 
-// logged is what the log says, when nothing is going on.
+// logged is what the log says between two passes.
 func (s *script) logged() (text string) {
-	s.living() // what the executor has noted is seen, too
-	s.k.ask(func() { text = s.log.String() })
+	s.living() // orders this after the executor's writes
+	s.sup.call(func() { text = s.log.String() })
 	return text
 }
 
-// starts is how many children there were.
+// starts is how many children were started.
 func (s *script) starts() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.begun)
+	return len(s.started)
 }
 
-// living is how many there are.
+// living is how many children are alive.
 func (s *script) living() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.alive)
 }
 
-// allow has so many live at once.
+// allow sets how many children may be alive at once.
 func (s *script) allow(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.most = n
+	s.maxAlive = n
 }
 
-// keepBusy has requests at an instance take so long to finish.
+// keepBusy sets how long requests at an instance take to finish.
 func (s *script) keepBusy(addr string, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -301,14 +309,14 @@ func (s *script) Connected(string) (int, bool) {
 func (s *script) InFlight(string) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.flight
+	return s.inFlight
 }
 
-// keepAs runs the script for d, as the configuration says.
-func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+// superviseAs supervises children that behave as described for d, and then calls then.
+func superviseAs(t *testing.T, cfg Config, d time.Duration, next func(n int) behaviour, then func(s *script, log string)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{t: t, next: next, most: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
+		s := &script{t: t, behave: next, maxAlive: max(cfg.Instances, 1), alive: make(map[int]*scripted), busy: make(map[string]time.Duration)}
 		cfg.Command = []string{"app"}
 		cfg.Logger = slog.New(slog.NewTextHandler(&s.log, nil))
 		cfg.Front = s
@@ -316,20 +324,22 @@ func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, th
 		if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
 			t.Fatal(err)
 		}
-		s.k = newKeeper(s, p, func() float64 { return 0.5 })
+		s.sup = newSupervisor(s, p, func() float64 { return 0.5 })
+		s.group = &Group{supervisor: s.sup, log: s.sup.log}
 		ctx, cancel := context.WithCancel(t.Context())
 		s.result = make(chan error, 1)
-		go s.k.run(ctx, s.result)
+		s.queue.Store(-1)
+		go s.sup.run(ctx, s.result)
 		time.Sleep(d)
 		synctest.Wait()
 		then(s, s.logged())
 		ended := time.Now()
 		cancel()
-		<-s.k.done
+		<-s.sup.done
 		if s.atEnd != nil {
 			s.atEnd(time.Since(ended))
 		}
-		s.k.tasks.Wait()
+		s.sup.tasks.Wait()
 		if n := s.living(); n != s.stuck {
 			t.Errorf("%d children are left, want %d", n, s.stuck)
 		}
@@ -339,19 +349,19 @@ func keepAs(t *testing.T, cfg Config, d time.Duration, next func(n int) life, th
 	})
 }
 
-// keep runs the script of one instance for d.
-func keep(t *testing.T, b Budget, d time.Duration, next func(n int) life, then func(s *script, log string)) {
+// superviseOne does that for one instance.
+func superviseOne(t *testing.T, b Budget, d time.Duration, next func(n int) behaviour, then func(s *script, log string)) {
 	t.Helper()
-	keepAs(t, Config{SpawnBudget: b}, d, next, then)
+	superviseAs(t, Config{SpawnBudget: b}, d, next, then)
 }
 
-// shot is what the keeper's snapshot says.
-func (s *script) shot() (shot Snapshot) {
-	s.k.ask(func() { shot = s.k.snapshot() })
+// snapshot is the supervisor's.
+func (s *script) snapshot() (shot Snapshot) {
+	s.sup.call(func() { shot = s.sup.snapshot() })
 	return shot
 }
 
 func (s *script) refusing() (time.Duration, bool) {
-	until := s.k.refusing.Load()
-	return time.Until(s.k.when(until)), until != 0
+	until := s.sup.refusingUntil.Load()
+	return time.Until(s.sup.timeOf(until)), until != 0
 }

@@ -1,18 +1,17 @@
 package supervise
 
 import (
-	"encoding/json"
 	"time"
 )
 
 // Snapshot is the state of the application's processes at one instant.
 type Snapshot struct {
-	Command  string            `json:"command"` // without its arguments, which may be secret
-	Breaker  string            `json:"breaker"` // "closed"; "open": requests are refused; "probing"
-	Budget   BudgetSnapshot    `json:"budget"`
-	Storm    StormSnapshot     `json:"storm"`
-	Memory   MemorySnapshot    `json:"memory"`
-	Suspects []SuspectSnapshot `json:"suspects"`
+	Command   string            `json:"command"` // without its arguments, which may be secret
+	Breaker   string            `json:"breaker"` // "closed"; "open": requests are refused; "probing"
+	Budget    BudgetSnapshot    `json:"budget"`
+	CrashLoop CrashLoopSnapshot `json:"storm"`
+	Memory    MemorySnapshot    `json:"memory"`
+	Suspects  []SuspectSnapshot `json:"suspects"`
 
 	Concurrency ConcurrencySnapshot `json:"concurrency"`
 
@@ -22,7 +21,7 @@ type Snapshot struct {
 	Instances []InstanceSnapshot `json:"instances"` // in the order in which they were made
 }
 
-// BudgetSnapshot is how many children may yet die, see Budget.
+// BudgetSnapshot is the state of the Budget.
 type BudgetSnapshot struct {
 	Left   int     `json:"left"`
 	Spawns int     `json:"spawns"`
@@ -30,19 +29,19 @@ type BudgetSnapshot struct {
 	Stop   bool    `json:"stop"`
 }
 
-// StormSnapshot is about children that die in numbers.
-type StormSnapshot struct {
-	On         bool      `json:"on"`
-	Began      time.Time `json:"began,omitzero"` // the last one, if it is over
-	Deaths     int       `json:"deaths"`         // in it
-	LastMinute int       `json:"last_minute"`    // deaths, storm or not
+// CrashLoopSnapshot is about processes that end again and again.
+type CrashLoopSnapshot struct {
+	Active     bool      `json:"on"`
+	Began      time.Time `json:"began,omitzero"` // of the last crash loop, if none is active
+	Count      int       `json:"deaths"`         // exits in the crash loop
+	LastMinute int       `json:"last_minute"`    // exits in the last minute, crash loop or not
 	Exits      []Exit    `json:"exits"`          // the last ones of all instances, the oldest first
 }
 
-// MemorySnapshot is what all children use, and may.
+// MemorySnapshot is what all processes use, and the limits.
 type MemorySnapshot struct {
-	Kind  string `json:"kind"`                  // what it is measured by: "cgroup v2", "cgroup v1", "proc", "none"
-	Used  uint64 `json:"used_bytes,omitempty"`  // 0 if there is no limit, and so nothing is measured
+	Kind  string `json:"kind"`                  // how memory is measured: "cgroup v2", "proc", "none"
+	Used  uint64 `json:"used_bytes,omitempty"`  // 0 if there is no limit: then memory is not measured
 	Total uint64 `json:"total_bytes,omitempty"` // the limits; 0: none
 	Hard  uint64 `json:"hard_bytes,omitempty"`  // of each instance
 	Soft  uint64 `json:"soft_bytes,omitempty"`  // of each instance
@@ -51,22 +50,22 @@ type MemorySnapshot struct {
 // InstanceSnapshot is one instance of the application.
 type InstanceSnapshot struct {
 	Addr     string    `json:"addr"`
-	Number   int       `json:"number"` // the lowest that no other has, from 0
-	PID      int       `json:"pid"`    // 0: none runs
+	Number   int       `json:"number"` // from 0, the lowest that no other instance has
+	PID      int       `json:"pid"`    // 0: no process
 	State    string    `json:"state"`
 	Since    time.Time `json:"since"`              // in that state
-	Begun    time.Time `json:"begun,omitzero"`     // when the child there is, or was last, was started
-	Next     time.Time `json:"next,omitzero"`      // when one will be started
-	Restarts int       `json:"restarts"`           // children that were started here, but the first
-	Answered uint64    `json:"answered"`           // requests, by the child there is
-	Outdated string    `json:"outdated,omitempty"` // why it is to be replaced: "restart", "max_requests", ...
+	Begun    time.Time `json:"begun,omitzero"`     // when the current or last process was started
+	Next     time.Time `json:"next,omitzero"`      // when the next process is started
+	Restarts int       `json:"restarts"`           // processes that were started, without the first
+	Answered uint64    `json:"answered"`           // requests, by the current process
+	Outdated string    `json:"outdated,omitempty"` // why the process is to be replaced: "restart", "max_requests", ...
 	LastExit *Exit     `json:"last_exit,omitempty"`
-	Lines    []string  `json:"lines"`                  // the last that the child there is wrote
-	Memory   uint64    `json:"memory_bytes,omitempty"` // as the limits have it; 0 if there is none
-	Usage    *Usage    `json:"usage,omitempty"`        // nil: none runs, or the system does not tell
+	Lines    []string  `json:"lines"`                  // the last lines of output of the current process
+	Memory   uint64    `json:"memory_bytes,omitempty"` // as the limits count; 0 if there are none
+	Usage    *Usage    `json:"usage,omitempty"`        // nil: no process, or not known
 }
 
-// Usage is what an instance uses: the child and its process group.
+// Usage is what the processes of an instance use.
 type Usage struct {
 	Processes int     `json:"processes"`
 	Threads   int     `json:"threads"`
@@ -79,21 +78,21 @@ type Usage struct {
 	OpenFilesLimit uint64 `json:"open_files_limit"`
 }
 
-// Snapshot returns the state. It reads /proc of all processes: it is for people and for
-// monitoring, not for every request.
+// Snapshot returns the state. It reads /proc for all processes of the system, so that it is
+// not for every request.
 func (g *Group) Snapshot() Snapshot {
 	var s Snapshot
-	g.keeper.ask(func() { s = g.keeper.snapshot() })
-	s.Memory.Kind = g.meters.kind()
-	usages := g.usages.of(s.pids())
+	g.supervisor.call(func() { s = g.supervisor.snapshot() })
+	s.Memory.Kind = g.memory.Kind()
+	usages := g.usages.read(s.pids())
 	for i := range s.Instances {
-		in := &s.Instances[i]
-		in.Usage = usages[in.PID]
+		shot := &s.Instances[i]
+		shot.Usage = usages[shot.PID]
 	}
 	return s
 }
 
-// pids are the ids of the instances' processes.
+// pids are the process ids of the instances.
 func (s *Snapshot) pids() (pids []int) {
 	for i := range s.Instances {
 		if pid := s.Instances[i].PID; pid != 0 {
@@ -103,62 +102,48 @@ func (s *Snapshot) pids() (pids []int) {
 	return pids
 }
 
-func (k *keeper) snapshot() Snapshot {
-	now, limits := time.Now(), k.plan.Memory
-	k.storm.forget(now)
+func (sup *supervisor) snapshot() Snapshot {
+	now, limits := time.Now(), sup.plan.Memory
+	sup.crashLoop.prune(now)
 	s := Snapshot{
-		Command: k.plan.Command[0],
+		Command: sup.plan.Command[0],
 		Breaker: "closed",
-		Budget:  BudgetSnapshot{k.budget.left(now), k.budget.most, k.budget.window.Seconds(), k.plan.SpawnBudget.Stop},
-		Storm: StormSnapshot{
-			k.storm.on, k.storm.began, k.storm.deaths, len(k.storm.recent), append([]Exit{}, k.storm.exits...),
+		Budget:  BudgetSnapshot{sup.budget.left(now), sup.budget.max, sup.budget.window.Seconds(), sup.plan.SpawnBudget.Stop},
+		CrashLoop: CrashLoopSnapshot{
+			sup.crashLoop.active, sup.crashLoop.began, sup.crashLoop.count, len(sup.crashLoop.recent), append([]Exit{}, sup.crashLoop.exits...),
 		},
-		Memory:   MemorySnapshot{Used: k.pressure.total.Load(), Total: limits.Total, Hard: limits.Hard, Soft: limits.Soft},
-		Suspects: k.suspects.snapshot(now), Concurrency: k.concurrency.snapshot(k.plan),
-		Started:  k.tally.started,
-		Answered: k.tally.answered,
-		Exits:    k.tally.kinds(),
+		Memory:   MemorySnapshot{Used: sup.memory.total, Total: limits.Total, Hard: limits.Hard, Soft: limits.Soft},
+		Suspects: sup.suspects.snapshot(now), Concurrency: sup.concurrency.snapshot(sup.plan),
+		Started:  sup.counters.started,
+		Answered: sup.counters.answered,
+		Exits:    sup.counters.byKind(),
 	}
-	for _, in := range k.slots {
+	for _, in := range sup.instances {
 		switch in.machine.state {
-		case Broken:
-			if s.Breaker == "closed" && k.refusing.Load() != 0 {
+		case stateBroken:
+			if s.Breaker == "closed" && sup.refusingUntil.Load() != 0 {
 				s.Breaker = "open"
 			}
-		case Probing:
+		case stateProbing:
 			s.Breaker = "probing"
 		}
 		s.Instances = append(s.Instances, in.snapshot())
-		s.Answered += in.merit.Load().answers.Load()
+		s.Answered += in.stats.Load().answers.Load()
 	}
 	return s
 }
 
-func (s *slot) snapshot() InstanceSnapshot {
-	m := s.machine
-	in := InstanceSnapshot{
-		Addr: s.socket.addr, Number: s.number,
-		State: m.state.String(), Since: m.since, Begun: m.begun, Next: m.next,
-		Restarts: max(s.spawns-1, 0), Outdated: string(s.outdated), LastExit: s.lastExit,
+func (in *instance) snapshot() InstanceSnapshot {
+	m := in.machine
+	shot := InstanceSnapshot{
+		Addr: in.socket.Addr, Number: in.number,
+		State: m.state.String(), Since: m.since, Begun: m.startedAt, Next: m.next,
+		Restarts: max(in.spawns-1, 0), Outdated: string(in.replaceReason), LastExit: in.lastExit,
 		Lines: []string{},
 	}
-	if s.child != nil {
-		in.PID, in.Lines = s.child.pid(), append(in.Lines, s.child.lines()...)
-		in.Answered, in.Memory = s.merit.Load().answers.Load(), s.memory.used.Load()
+	if in.child != nil {
+		shot.PID, shot.Lines = in.child.PID(), append(shot.Lines, in.child.Lines()...)
+		shot.Answered, shot.Memory = in.stats.Load().answers.Load(), in.memory.used
 	}
-	return in
-}
-
-// MarshalJSON writes an Exit as people read it.
-func (e Exit) MarshalJSON() ([]byte, error) {
-	inFlight, lines := append([]Request{}, e.InFlight...), append([]string{}, e.Lines...)
-	return json.Marshal(struct {
-		Time     time.Time `json:"time"`
-		PID      int       `json:"pid"`
-		How      string    `json:"how"`
-		Lived    float64   `json:"lived_ms"`
-		Served   bool      `json:"served"`
-		InFlight []Request `json:"in_flight"`
-		Lines    []string  `json:"lines"`
-	}{e.Time, e.PID, e.how(), float64(e.Lived) / float64(time.Millisecond), e.Served, inFlight, lines})
+	return shot
 }

@@ -5,95 +5,95 @@ import (
 	"time"
 )
 
-// launchPatience is how long Start waits for the first children to run. What takes longer
-// goes on without being waited for.
+// launchPatience is how long Start waits for the first children to run. After that their start
+// goes on without Start.
 const launchPatience = 5 * time.Second
 
-// respawn starts the next child when it is time, and there is room.
-func (k *keeper) respawn(s *slot, now time.Time) {
-	m := s.machine
+// respawn starts the next child when that is due and there is memory for one.
+func (sup *supervisor) respawn(in *instance, now time.Time) {
+	m := in.machine
 	if now.Before(m.next) {
-		k.at(m.next)
+		sup.wakeAt(m.next)
 		return
 	}
-	if !k.hasRoom() {
-		m.next = now.Add(roomEvery)
-		s.roomless, s.awaited = true, false
-		k.at(m.next)
+	if !sup.hasRoom() {
+		m.next = now.Add(roomInterval)
+		in.noRoom, in.forRestart = true, false
+		sup.wakeAt(m.next)
 		return
 	}
-	k.spawn(s, now)
+	sup.spawn(in, now)
 }
 
-// spawn has a child started. What comes of that is seen later: it runs, or is dead.
-func (k *keeper) spawn(s *slot, now time.Time) {
-	if s.death != nil {
-		k.inquire(s, now) // before the next can die
+// spawn has the executor start a child. A later pass finds that it runs or has exited.
+func (sup *supervisor) spawn(in *instance, now time.Time) {
+	if in.pendingExit != nil {
+		sup.reportExit(in, now) // before the next one can exit
 	}
-	// Before the child runs, or its first answer could be missed. The one before is dead.
-	k.tally.answered += s.merit.Load().answers.Load()
-	s.merit.Store(&merit{begun: now})
-	s.outdated, s.cause, s.slow, s.over, s.roomless = "", "", false, 0, false
-	s.memory = new(memory) // a sample of the one before may be under way
-	s.queueing, s.lookAt, s.peeks, s.peeking = time.Time{}, now, 0, errand[queue]{}
-	s.child, s.launched, s.quiet = k.program.spawn(k.plan, s.socket, k.nudge), false, now
-	s.luck, s.life = k.random(), time.Time{}
-	s.generation = k.renewal.generation
-	k.step(s, now, started)
-	k.executor.do(s.child.launch)
+	// This is before the child runs, or its first answer would be missed.
+	sup.counters.answered += in.stats.Load().answers.Load()
+	in.stats.Store(&processStats{since: now})
+	in.replaceReason, in.cause, in.overtime, in.overSoft, in.noRoom = "", "", false, 0, false
+	in.memory = childMemory{}
+	in.queuedSince, in.nextPeek, in.peeks, in.peek = time.Time{}, now, 0, query[queue]{}
+	in.child, in.launched, in.downSince = sup.program.newProcess(sup.plan, in.socket, sup.wake), false, now
+	in.jitter, in.expiresAt = sup.random(), time.Time{}
+	in.generation = sup.replacement.generation
+	sup.step(in, now, started)
+	sup.executor.do(in.child.Launch)
 }
 
-// noteLaunch takes note of a child that runs now.
-func (k *keeper) noteLaunch(s *slot, now time.Time) {
-	s.launched = true
-	s.spawns++
-	k.tally.started++
-	if isClosed(s.child.dead()) {
-		return // already
+// noteLaunch takes note that a child runs.
+func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
+	in.launched = true
+	in.spawns++
+	sup.counters.started++
+	if isClosed(in.child.Exited()) {
+		return // it has exited already
 	}
-	k.step(s, now, executed)
-	k.allot(s, now)
-	s.alive.Store(true)
-	s.quiet = time.Time{}
-	k.changed = true
-	if !s.machine.state.unproven() {
-		return // it is to end
+	sup.step(in, now, running)
+	sup.setLifetime(in, now)
+	in.alive.Store(true)
+	in.downSince = time.Time{}
+	sup.again = true
+	if !in.machine.state.isUnproven() {
+		return // the child is to end
 	}
-	if s.added && k.plan.Ready == nil {
-		k.expose(s)
+	if in.added && sup.plan.Ready == nil {
+		sup.addToRotation(in)
 	}
-	if !s.exposed {
-		k.watch(s)
+	if !in.inRotation {
+		sup.awaitReady(in)
 	}
-	k.log.Log(k.ctx, k.startLevel(s), "the command is running", "pid", s.child.pid(), "instance", s.socket.addr)
+	sup.log.Log(sup.ctx, sup.startLevel(in), "the command is running", "pid", in.child.PID(), "instance", in.socket.Addr)
 }
 
-// begins tells Start what the first start has come to.
-func (k *keeper) begins(err error) {
-	if k.begun != nil {
-		k.begun <- err
-		k.begun = nil
+// reportStart gives Start the result of the first start, once.
+func (sup *supervisor) reportStart(err error) {
+	if sup.startResult != nil {
+		sup.startResult <- err
+		sup.startResult = nil
 	}
 }
 
-// checkBegin sees whether the first children run.
-func (k *keeper) checkBegin(now time.Time) {
-	if k.begun == nil {
+// checkFirstStart checks whether the first children run.
+func (sup *supervisor) checkFirstStart(now time.Time) {
+	if sup.startResult == nil {
 		return
 	}
-	for _, s := range k.slots {
-		if s.launched {
+	for _, in := range sup.instances {
+		if in.launched {
 			continue
 		}
-		if patience := k.epoch.Add(launchPatience); now.Before(patience) {
-			k.at(patience)
+		if patience := sup.epoch.Add(launchPatience); now.Before(patience) {
+			sup.wakeAt(patience)
 			return
 		}
-		k.log.Warn("the command is being started, and does not run yet", "instance", s.socket.addr, "for", launchPatience, "reason", errNotLaunched.Error())
+		sup.log.Warn("the command is being started, and does not run yet", "instance", in.socket.Addr, "for", launchPatience, "reason", errNotLaunched.Error())
 		break
 	}
-	k.begins(nil)
+	sup.reportStart(nil)
 }
 
-// errNotLaunched is what may be wrong with a child that does not begin to run.
+// errNotLaunched is the usual cause why a child does not begin to run.
 var errNotLaunched = errors.New("it has not been executed yet (does the file system answer that the command and its working directory are on?)")

@@ -7,238 +7,237 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// State is what an instance is at.
+// state is the state of an instance.
 //
-//	Waiting  --started-->  Starting --readied--> Ready --served--> Serving
-//	Broken   --started-->  Probing  --served--> Serving
-//	any of those with a child --died--> Waiting, or Broken if the budget is spent
-//	Serving  --finished--> Waiting
-//	any of those with a child --retire, renew, sleep--> Draining --drained--> Ending
-//	Draining, Ending --died--> Closed, Waiting or Asleep, as it was drained for
-//	Draining --woken, kept--> what it was
-//	Asleep   --woken-->    Waiting
-type State uint8
+//	waiting  --started--> starting --becameReady--> ready --served--> serving
+//	broken   --started--> probing  --served--> serving
+//	starting, ready, probing, serving --exited--> waiting, or broken if the budget is spent
+//	serving  --exitedCleanly--> waiting
+//	starting, ready, probing, serving --retire, replace, goIdle--> draining --drained--> ending
+//	draining, ending --exited--> closed after retire, waiting after replace, asleep after goIdle
+//	draining --requested, drainCancelled--> the state before
+//	asleep   --requested--> waiting
+//	broken   --breakerClosed--> waiting
+type state uint8
 
 const (
-	Waiting  State = iota // none runs; the next is started after a pause
-	Starting              // a child runs that is not known to be ready
-	Ready                 // it is, and has answered no request yet
-	Serving               // it has
-	Draining              // it gets no more requests, and finishes those it has
-	Ending                // it was told to end
-	Asleep                // none runs until there is a request
-	Broken                // none runs: the budget is spent, requests should be refused
-	Probing               // the budget is spent, and a child runs that may show that all is well again
-	Closed                // none runs, nor will
+	stateWaiting  state = iota // no child; the next is started after a pause
+	stateStarting              // a child, not known to be ready
+	stateReady                 // a child that is ready and has answered no request yet
+	stateServing               // a child that has answered a request
+	stateDraining              // a child that gets no more requests, and finishes those it has
+	stateEnding                // a child that was told to end
+	stateAsleep                // no child until there is a request
+	stateBroken                // no child: the budget is spent
+	stateProbing               // a child, although the budget is spent: if it serves, the budget is restored
+	stateClosed                // no child, nor will there be one
 )
 
 var stateNames = [...]string{"waiting", "starting", "ready", "serving", "draining", "ending", "asleep", "broken", "probing", "closed"}
 
-func (s State) String() string {
+func (s state) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]
 	}
-	return fmt.Sprintf("State(%d)", uint8(s))
+	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
-// runs reports whether there is a child.
-func (s State) runs() bool { return s.works() || s == Draining || s == Ending }
+// hasProcess reports whether there is a child.
+func (s state) hasProcess() bool { return s.takesRequests() || s == stateDraining || s == stateEnding }
 
-// works reports whether there is a child that is to be asked.
-func (s State) works() bool { return s.unproven() || s == Serving }
+// takesRequests reports whether there is a child that is not on its way out.
+func (s state) takesRequests() bool { return s.isUnproven() || s == stateServing }
 
-// unproven reports whether there is a child that has answered nothing yet.
-func (s State) unproven() bool { return s == Starting || s == Ready || s == Probing }
+// isUnproven reports whether there is such a child that has answered nothing yet.
+func (s state) isUnproven() bool { return s == stateStarting || s == stateReady || s == stateProbing }
 
-// event is what happens to an instance.
+// event is what happens to an instance, or is decided about it.
 type event uint8
 
 const (
-	started  event = iota // a child is there
-	executed              // it runs the command
-	readied               // it accepts requests
-	served                // it has answered one
-	died                  // it has ended, or could not be started
-	finished              // it has exited cleanly, see cleanExit
-	retire                // the instance is to go
-	renew                 // the child is to be followed by another
-	sleep                 // the child is to end until there is a request
-	drained               // nothing is left to do for a child that is drained
-	woken                 // there is a request
-	kept                  // it is not drained after all
-	restored              // another instance has shown that all is well again
-	closed                // nobody wants the instance any more
+	started        event = iota // a child is being started
+	running                     // the child runs the command
+	becameReady                 // the child accepts requests
+	served                      // the child has answered a request
+	exited                      // the child has exited, or could not be started
+	exitedCleanly               // the child has exited cleanly, see Exit.isClean
+	retire                      // the instance is to go
+	replace                     // the child is to be replaced
+	goIdle                      // the child is to end, and the next to start with the next request
+	drained                     // the draining child has finished its requests, or had enough time
+	requested                   // there is a request
+	drainCancelled              // the draining child is to go on
+	breakerClosed               // another instance serves
+	closed                      // the instance is not needed any more
 )
 
 const (
-	// A child that never served is followed by the next after firstPause, doubling up
-	// to mostPause.
-	firstPause = time.Second
-	mostPause  = time.Minute
+	// The pause after children that never served: minBackoff, doubled up to maxBackoff.
+	minBackoff = time.Second
+	maxBackoff = time.Minute
 
-	// One that served is followed at once the first time, and then after shortPause,
-	// doubling up to mostShort.
-	shortPause = 100 * time.Millisecond
-	mostShort  = 5 * time.Second
+	// The pause after children that served: none, then minFlapBackoff, doubled up to
+	// maxFlapBackoff.
+	minFlapBackoff = 100 * time.Millisecond
+	maxFlapBackoff = 5 * time.Second
 
-	// useful is how long a child must live to be worth its start. One that serves and
-	// lives so long is followed after a quarter of its life at most, so that the
-	// application is there four fifths of the time.
-	useful = time.Second
+	// The pause after a child that has served and lived for usefulLife is a quarter of its life
+	// at most, so that the application runs four fifths of the time.
+	usefulLife = time.Second
 
-	// steady is how long a child must live for what was before it to be forgotten.
-	steady = time.Minute
+	// Earlier failures do not count after a child that has lived for steadyLife.
+	steadyLife = time.Minute
 
-	// A child that has exited cleanly is followed at once: cleanBurst times in a row, and
-	// cleanRate times a second on end. That is more than the requests of a page need, and
-	// not more than a machine can bear.
+	// After a clean exit there is no pause: cleanBurst times in a row, and cleanRate times a
+	// second in the long run. That is more than the requests of a page need, and not more than
+	// a machine can bear.
 	cleanBurst = 100
 	cleanRate  = 20
 )
 
-// machine decides when an instance's children are started. It knows no processes and no
-// clocks.
+// machine is the state of an instance, and decides when the next child is started. It knows
+// no processes and no clock.
 type machine struct {
-	budget *budget        // of all instances
-	stop   bool           // those that served are on the budget, too
-	random func() float64 // 0 to 1
-	pace   *rate.Limiter  // of starts after clean exits
+	budget    *budget        // shared by all instances
+	stop      bool           // see Budget.Stop
+	random    func() float64 // 0 to 1
+	cleanPace *rate.Limiter  // of starts after clean exits
 
-	state State
-	since time.Time // in that state
-	begun time.Time // when the child there is, or was last, began to run, or to be started
-	next  time.Time // when a child is to be started; zero: not now
-	tries int       // children in a row that never served
-	flaps int       // children in a row that served, and died before they were steady
-	aim   event     // what a child is drained for: retire, renew or sleep
-	from  State     // in which it was before
+	state       state
+	since       time.Time // when state began
+	startedAt   time.Time // when the current or last child began to run, or to be started
+	next        time.Time // when a child is to be started; zero: none is
+	failures    int       // children in a row that never served
+	flaps       int       // children in a row that served, and lived for less than steadyLife
+	drainReason event     // why the child is drained: retire, replace or goIdle
+	drainedFrom state     // the state before Draining
 }
 
 func newMachine(b *budget, stop bool, random func() float64, now time.Time) *machine {
 	return &machine{
-		budget: b, stop: stop, random: random, pace: rate.NewLimiter(cleanRate, cleanBurst),
-		state: Waiting, since: now, next: now,
+		budget: b, stop: stop, random: random, cleanPace: rate.NewLimiter(cleanRate, cleanBurst),
+		state: stateWaiting, since: now, next: now,
 	}
 }
 
-// step is the one place where the state changes. An event that means nothing in a state
-// changes nothing.
+// step is the only place where the state changes. An event that means nothing in a state is
+// ignored.
 func (m *machine) step(now time.Time, e event) {
 	s := m.state
 	switch {
-	case s == Closed:
-	case e == closed, e == retire && !s.runs():
-		m.enter(now, Closed, time.Time{})
-	case e == started && s == Waiting:
-		m.begun = now
-		m.enter(now, Starting, time.Time{})
-	case e == started && s == Broken:
-		m.begun = now
-		m.enter(now, Probing, time.Time{})
-	case e == executed && s.runs():
-		m.begun = now // its life begins
-	case e == readied && s == Starting:
-		m.enter(now, Ready, time.Time{})
-	case e == served && s.unproven():
-		m.tries = 0
-		if s == Probing || !m.stop {
-			m.budget.restore()
+	case s == stateClosed:
+	case e == closed, e == retire && !s.hasProcess():
+		m.enter(now, stateClosed, time.Time{})
+	case e == started && s == stateWaiting:
+		m.startedAt = now
+		m.enter(now, stateStarting, time.Time{})
+	case e == started && s == stateBroken:
+		m.startedAt = now
+		m.enter(now, stateProbing, time.Time{})
+	case e == running && s.hasProcess():
+		m.startedAt = now // its life begins
+	case e == becameReady && s == stateStarting:
+		m.enter(now, stateReady, time.Time{})
+	case e == served && s.isUnproven():
+		m.failures = 0
+		if s == stateProbing || !m.stop {
+			m.budget.reset()
 		}
-		m.enter(now, Serving, time.Time{})
-	case (e == retire || e == renew || e == sleep) && s.works():
-		m.aim, m.from = e, s
-		m.enter(now, Draining, time.Time{})
-	case e == retire && s.runs():
-		m.aim = e // whatever it was drained for before
-	case e == drained && s == Draining:
-		m.enter(now, Ending, time.Time{})
-	case e == woken && (s == Asleep || s == Waiting), e == restored && s == Broken:
-		m.enter(now, Waiting, now)
-	case e == woken && s == Draining && m.aim == sleep, e == kept && s == Draining:
-		m.enter(now, m.from, time.Time{})
-	case e == woken && s == Ending && m.aim == sleep:
-		m.aim = renew
-	case e == finished && s == Serving:
-		m.enter(now, Waiting, now.Add(m.pace.ReserveN(now, 1).DelayFrom(now)))
-	case e == died, e == finished:
-		m.die(now)
+		m.enter(now, stateServing, time.Time{})
+	case (e == retire || e == replace || e == goIdle) && s.takesRequests():
+		m.drainReason, m.drainedFrom = e, s
+		m.enter(now, stateDraining, time.Time{})
+	case e == retire && s.hasProcess():
+		m.drainReason = e // whatever the reason was before
+	case e == drained && s == stateDraining:
+		m.enter(now, stateEnding, time.Time{})
+	case e == requested && (s == stateAsleep || s == stateWaiting), e == breakerClosed && s == stateBroken:
+		m.enter(now, stateWaiting, now)
+	case e == requested && s == stateDraining && m.drainReason == goIdle, e == drainCancelled && s == stateDraining:
+		m.enter(now, m.drainedFrom, time.Time{})
+	case e == requested && s == stateEnding && m.drainReason == goIdle:
+		m.drainReason = replace
+	case e == exitedCleanly && s == stateServing:
+		m.enter(now, stateWaiting, now.Add(m.cleanPace.ReserveN(now, 1).DelayFrom(now)))
+	case e == exited, e == exitedCleanly:
+		m.exited(now)
 	}
 }
 
-func (m *machine) enter(now time.Time, s State, next time.Time) {
+func (m *machine) enter(now time.Time, s state, next time.Time) {
 	m.state, m.since, m.next = s, now, next
 }
 
-func (m *machine) die(now time.Time) {
+func (m *machine) exited(now time.Time) {
 	switch m.state {
-	case Serving:
-		m.dieServing(now)
-	case Starting, Ready, Waiting:
-		m.dieUnserved(now)
-	case Probing, Broken:
-		m.enter(now, Broken, now.Add(m.budget.window))
-	case Draining, Ending:
-		m.dieDrained(now)
+	case stateServing:
+		m.exitedServing(now)
+	case stateStarting, stateReady, stateWaiting:
+		m.exitedUnserved(now)
+	case stateProbing, stateBroken:
+		m.enter(now, stateBroken, now.Add(m.budget.window))
+	case stateDraining, stateEnding:
+		m.exitedDrained(now)
 	}
 }
 
-// dieDrained is the end of a child that was to end.
-func (m *machine) dieDrained(now time.Time) {
-	switch m.aim {
+// exitedDrained handles the exit of a child that was to end.
+func (m *machine) exitedDrained(now time.Time) {
+	switch m.drainReason {
 	case retire:
-		m.enter(now, Closed, time.Time{})
-	case sleep:
-		m.enter(now, Asleep, time.Time{})
+		m.enter(now, stateClosed, time.Time{})
+	case goIdle:
+		m.enter(now, stateAsleep, time.Time{})
 	default:
-		m.enter(now, Waiting, now)
+		m.enter(now, stateWaiting, now)
 	}
 }
 
-// lived is the life of the child that has just died.
+// lived is how long the child has lived that has just exited.
 func (m *machine) lived(now time.Time) time.Duration {
-	if !m.state.runs() {
-		return 0 // it was not even started
+	if !m.state.hasProcess() {
+		return 0 // there was none
 	}
-	return now.Sub(m.begun)
+	return now.Sub(m.startedAt)
 }
 
-func (m *machine) dieUnserved(now time.Time) {
-	if m.lived(now) >= steady {
-		m.tries = 0 // nobody asked it anything
+func (m *machine) exitedUnserved(now time.Time) {
+	if m.lived(now) >= steadyLife {
+		m.failures = 0 // no request was sent to it
 	}
-	m.tries++
+	m.failures++
 	if m.budget.spend(now) {
-		m.enter(now, Broken, now.Add(m.budget.window))
+		m.enter(now, stateBroken, now.Add(m.budget.window))
 		return
 	}
-	pause := min(doubled(firstPause, m.tries-1, mostPause), mostPause)
-	// A quarter more or less: what dies together need not come back together.
+	pause := min(doubled(minBackoff, m.failures-1, maxBackoff), maxBackoff)
+	// A quarter more or less: children that exit together are not started together.
 	pause = time.Duration(float64(pause) * (0.75 + m.random()/2))
-	m.enter(now, Waiting, now.Add(min(max(pause, firstPause), mostPause)))
+	m.enter(now, stateWaiting, now.Add(min(max(pause, minBackoff), maxBackoff)))
 }
 
-func (m *machine) dieServing(now time.Time) {
+func (m *machine) exitedServing(now time.Time) {
 	lived := m.lived(now)
-	if lived >= steady {
+	if lived >= steadyLife {
 		m.flaps = 0
 	}
 	m.flaps++
 	if m.stop && m.budget.spend(now) {
-		m.enter(now, Broken, now.Add(m.budget.window))
+		m.enter(now, stateBroken, now.Add(m.budget.window))
 		return
 	}
 	var pause time.Duration
 	if m.flaps > 1 {
-		pause = doubled(shortPause, m.flaps-2, mostShort)
-		if lived >= useful {
+		pause = doubled(minFlapBackoff, m.flaps-2, maxFlapBackoff)
+		if lived >= usefulLife {
 			pause = min(pause, lived/4)
 		}
 		pause = time.Duration(float64(pause) * (0.75 + m.random()/4))
 	}
-	m.enter(now, Waiting, now.Add(pause))
+	m.enter(now, stateWaiting, now.Add(pause))
 }
 
-// doubled is d, doubled n times, but no more than most.
+// doubled is d, doubled n times, but not more than most.
 func doubled(d time.Duration, n int, most time.Duration) time.Duration {
 	for ; n > 0 && d < most; n-- {
 		d *= 2

@@ -3,54 +3,51 @@ package supervise
 import (
 	"fmt"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/session"
 )
 
-// A process may not end although it was killed: it waits, in the kernel, for a disk or a
-// network file system that does not answer. Nothing can be done about it, and nothing else
-// is started on its socket.
+// A killed process does not end while it waits in the kernel for a disk or a network file system
+// that does not answer. No other child is started on its socket meanwhile.
 
-// killTime is how long killed processes have to be gone: one that waits for a disk or a
-// network file system may take longer.
-const killTime = 5 * time.Second
+// stopTimeout is how long it may take until nothing is left of a child that is to end: for its
+// stacks, for SIGTERM, for SIGKILL, and for killing what has left its group.
+const stopTimeout = dumpTime + proc.StopGrace + 2*session.KillTimeout
 
-// endTime is how long a child has from when its end is brought about until nothing of it is
-// left: to write what it is at, to end by itself, to be killed, and so what has left its
-// group.
-const endTime = dumpTime + grace + 2*killTime
-
-// checkEnd looks for a child that should have ended by now. One that has the instance to
-// itself is replaced by one on another socket.
-func (k *keeper) checkEnd(s *slot, now time.Time) {
-	if s.child == nil || s.endBy.IsZero() || s.stuck {
+// checkStop looks for a child that should have ended by now. A child on another socket takes
+// its place.
+func (sup *supervisor) checkStop(in *instance, now time.Time) {
+	if in.child == nil || in.stopBy.IsZero() || in.stuck {
 		return
 	}
-	if now.Before(s.endBy) {
-		k.at(s.endBy)
+	if now.Before(in.stopBy) {
+		sup.wakeAt(in.stopBy)
 		return
 	}
-	s.stuck = true
-	k.log.Error("a process does not end although it was killed: it seems to wait for a disk or a network file system",
-		"instance", s.socket.addr, "pid", s.child.pid())
-	if s.replaces != nil {
-		k.giveUpRenewal(s, s.errStuck())
+	in.stuck = true
+	sup.log.Error("a process does not end although it was killed: it seems to wait for a disk or a network file system",
+		"instance", in.socket.Addr, "pid", in.child.PID())
+	if in.replaces != nil {
+		sup.failReplacement(in, in.errStuck())
 		return
 	}
-	k.outdate(s, doesNotEnd)
+	sup.markForReplacement(in, unkillable)
 }
 
-func (s *slot) errStuck() error {
-	return fmt.Errorf("process %d was killed and does not end", s.child.pid())
+func (in *instance) errStuck() error {
+	return fmt.Errorf("process %d was killed and does not end", in.child.PID())
 }
 
-// abandon gives an instance up whose child does not end. Its record stays: the next start
-// ends what there is then.
-func (k *keeper) abandon(s *slot) {
-	pid := s.child.pid()
-	k.log.Error("a process does not end although it was killed; it is left to the next start", "instance", s.socket.addr, "pid", pid)
-	k.left = append(k.left, pid)
-	k.unwatch(s)
-	if s.added {
-		k.front.Remove(s.socket.addr)
+// abandon gives up an instance whose child does not end. The record of the child stays, and
+// the next Start kills what is left then.
+func (sup *supervisor) abandon(in *instance) {
+	pid := in.child.PID()
+	sup.log.Error("a process does not end although it was killed; it is left to the next start", "instance", in.socket.Addr, "pid", pid)
+	sup.leftovers = append(sup.leftovers, pid)
+	sup.stopAwaitingReady(in)
+	if in.added {
+		sup.front.Remove(in.socket.Addr)
 	}
-	k.executor.do(func() { _ = s.socket.file.Close() }) // the child has it, too
+	sup.executor.do(func() { in.socket.Release() }) // the child has the descriptor, too
 }

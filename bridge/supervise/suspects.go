@@ -9,32 +9,32 @@ import (
 	"time"
 )
 
-// suspectDeaths is at how many deaths running a route must have been in flight to be
-// suspected of them.
-const suspectDeaths = 3
+// suspectExits is at how many unplanned exits in a row a route must have been in flight to be
+// suspected of causing them.
+const suspectExits = 3
 
-// suspects are the routes that may be what kills children. One of which others were
-// answered meanwhile may only have been there, and is not refused.
+// suspects are the routes that may cause the exits of children. A route of which requests were
+// answered meanwhile may only have been in flight by chance: it is not refused.
 type suspects struct {
-	quarantine time.Duration // 0: none is refused
+	quarantine time.Duration // 0: no route is refused
 
-	// What those who send requests look at: nil if there is nothing to look for.
-	watched atomic.Pointer[map[string]*accused]
+	// Read for each request. nil if there are none.
+	watched atomic.Pointer[map[string]*suspect]
 	refused atomic.Pointer[map[string]time.Time] // until when, by route
 
-	mu      sync.Mutex // held while the maps are replaced, and by snapshots
-	accused map[string]*accused
+	mu     sync.Mutex // held while the maps are replaced or read for a snapshot
+	routes map[string]*suspect
 }
 
-// accused is a route that was in flight at the last death.
-type accused struct {
-	deaths   int           // running
-	answered atomic.Uint64 // requests for it, since the first of them
-	until    time.Time     // when it is refused no more; zero: it is not
-	told     bool
+// suspect is a route that was in flight at the last unplanned exit.
+type suspect struct {
+	exits    int           // exits in a row
+	answered atomic.Uint64 // requests for the route since the first of these exits
+	until    time.Time     // the route is refused until then; zero: it is not refused
+	logged   bool
 }
 
-// configure says how long a route is refused from now on.
+// configure sets how long a route is refused.
 func (s *suspects) configure(quarantine time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,7 +50,7 @@ func (s *suspects) answered(route string) {
 	}
 }
 
-// isRefused reports whether a route is, and for how long.
+// isRefused reports whether a route is refused, and for how long.
 func (s *suspects) isRefused(route string, now time.Time) (time.Duration, bool) {
 	m := s.refused.Load()
 	if m == nil {
@@ -60,45 +60,45 @@ func (s *suspects) isRefused(route string, now time.Time) (time.Duration, bool) 
 	return left, left > 0
 }
 
-// note takes the requests that a death has hit, and returns the routes that are suspects
-// from now on. A child that died before it had anything to do says nothing.
-func (s *suspects) note(e Exit) (fresh []string) {
+// record takes an exit with the requests that it has hit, and returns the routes that have
+// become suspects. The exit of a child that had no request yet does not count.
+func (s *suspects) record(e Exit) (fresh []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(e.InFlight) == 0 && !e.Served {
 		return nil
 	}
-	now := make(map[string]*accused)
+	now := make(map[string]*suspect)
 	for _, r := range e.InFlight {
 		if r.Route == "" || now[r.Route] != nil {
 			continue
 		}
-		a := s.accused[r.Route]
+		a := s.routes[r.Route]
 		if a == nil {
-			a = new(accused)
+			a = new(suspect)
 		}
 		if e.isClean() && a.answered.Load() > 0 {
-			continue // the request had come on a connection that the child was about to close
+			continue // the request has met a child that was about to close its connections
 		}
-		a.deaths++
+		a.exits++
 		now[r.Route] = a
-		if a.deaths < suspectDeaths || a.told && e.Time.Before(a.until) {
+		if a.exits < suspectExits || a.logged && e.Time.Before(a.until) {
 			continue
 		}
-		if !a.told || s.quarantine > 0 && a.answered.Load() == 0 {
+		if !a.logged || s.quarantine > 0 && a.answered.Load() == 0 {
 			fresh = append(fresh, r.Route)
 		}
-		a.told = true
+		a.logged = true
 		if s.quarantine > 0 && a.answered.Load() == 0 {
 			a.until = e.Time.Add(s.quarantine)
 		}
 	}
-	for route, a := range s.accused {
+	for route, a := range s.routes {
 		if now[route] == nil && e.Time.Before(a.until) {
-			now[route] = a // it is not in flight because it is refused
+			now[route] = a // the route is not in flight because it is refused
 		}
 	}
-	s.accused = now
+	s.routes = now
 	s.publish()
 	slices.Sort(fresh)
 	return fresh
@@ -106,12 +106,12 @@ func (s *suspects) note(e Exit) (fresh []string) {
 
 func (s *suspects) publish() {
 	s.watched.Store(nil)
-	if len(s.accused) > 0 {
-		watched := maps.Clone(s.accused)
+	if len(s.routes) > 0 {
+		watched := maps.Clone(s.routes)
 		s.watched.Store(&watched)
 	}
 	refused := make(map[string]time.Time)
-	for route, a := range s.accused {
+	for route, a := range s.routes {
 		if !a.until.IsZero() {
 			refused[route] = a.until
 		}
@@ -122,43 +122,43 @@ func (s *suspects) publish() {
 	}
 }
 
-// suspect looks for what a death may be due to.
-func (k *keeper) suspect(e Exit, now time.Time) {
-	for _, route := range k.suspects.note(e) {
-		d, refused := k.suspects.isRefused(route, now)
+// noteSuspects looks for routes that may have caused an exit.
+func (sup *supervisor) noteSuspects(e Exit, now time.Time) {
+	for _, route := range sup.suspects.record(e) {
+		d, refused := sup.suspects.isRefused(route, now)
 		if refused {
-			k.log.Error("a route was in flight whenever the command ended; it is refused for a while", "route", route, "for", d.Round(time.Second))
+			sup.log.Error("a route was in flight whenever the command ended; it is refused for a while", "route", route, "for", d.Round(time.Second))
 			continue
 		}
-		k.log.Error("a route was in flight whenever the command ended", "route", route, "deaths", suspectDeaths)
+		sup.log.Error("a route was in flight whenever the command ended", "route", route, "exits", suspectExits)
 	}
 }
 
-// SuspectSnapshot is a route that was in flight at the last deaths.
+// SuspectSnapshot is a route that was in flight at the last unplanned exits.
 type SuspectSnapshot struct {
 	Route        string    `json:"route"`
-	Deaths       int       `json:"deaths"`   // running, at which it was in flight
-	Answered     uint64    `json:"answered"` // requests for it since the first of them
+	Exits        int       `json:"deaths"`   // exits in a row at which the route was in flight
+	Answered     uint64    `json:"answered"` // requests for the route since the first of these exits
 	RefusedUntil time.Time `json:"refused_until,omitzero"`
 }
 
-// snapshot lists the suspects, the worst first.
+// snapshot lists the suspects, those with the most exits first.
 func (s *suspects) snapshot(now time.Time) []SuspectSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := []SuspectSnapshot{}
-	for route, a := range s.accused {
-		if a.deaths < suspectDeaths {
+	for route, a := range s.routes {
+		if a.exits < suspectExits {
 			continue
 		}
-		shot := SuspectSnapshot{Route: route, Deaths: a.deaths, Answered: a.answered.Load()}
+		shot := SuspectSnapshot{Route: route, Exits: a.exits, Answered: a.answered.Load()}
 		if now.Before(a.until) {
 			shot.RefusedUntil = a.until
 		}
 		list = append(list, shot)
 	}
 	slices.SortFunc(list, func(a, b SuspectSnapshot) int {
-		return cmp.Or(cmp.Compare(b.Deaths, a.Deaths), cmp.Compare(a.Route, b.Route))
+		return cmp.Or(cmp.Compare(b.Exits, a.Exits), cmp.Compare(a.Route, b.Route))
 	})
 	return list
 }

@@ -1,12 +1,12 @@
 // Package upstream is the interface between the connections to an application (package
 // pool) and the protocol that is spoken on them. Packages upstream/fastcgi, upstream/scgi and
-// upstream/uwsgi implement it. Reading begins in codec.go.
+// upstream/uwsgi implement it.
 //
 // A [Codec] encodes a [Request], and its [Decoder] decodes what the application sends
 // into [Event]s. Like package fcgi they do no I/O, keep no time and start no goroutines.
 //
-// Where protocols differ in kind, the codec says how. Nothing above this package asks
-// which protocol it is:
+// Where protocols differ in kind, the codec says how, and package pool and the exchange do not
+// ask which protocol it is:
 //
 //   - A connection carries further requests after the first, or it does not:
 //     [Codec.KeepAlive].
@@ -18,7 +18,14 @@
 //   - The application sends log lines beside its answer, or says why it has not run a
 //     request: the decoder returns [Log] events, and [End] events with an error.
 //
+// Two places do ask. bridge/internal/app chooses the codec (codec.go), and knows what servers of
+// a protocol are like (connections.go: uWSGI lets connections wait). Package config refuses
+// settings that mean nothing in a protocol.
+//
 // The header of an answer is part of its output. Package cgi parses it: the answers of
 // FastCGI, SCGI and uwsgi begin with a CGI header, and it takes the status line of HTTP
 // as well.
+//
+// Reading begins in codec.go; event.go is what a decoder returns, buffer.go holds the bytes
+// for it.
 package upstream

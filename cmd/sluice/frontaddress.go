@@ -36,7 +36,7 @@ type frontEndpoint struct {
 func (a *frontAddresses) register(f *pflag.FlagSet) {
 	a.flag = "listen"
 	f.StringArrayVar(&a.texts, "listen", []string{"127.0.0.1:8080"}, "serve HTTP at `ADDR`: host:port, :port or unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path; may be given several times")
-	a.registerSocket(f, 0o666, "whoever may write may connect (default for FastCGI and SCGI 0660)")
+	a.registerSocket(f, 0o666, "users with write permission may connect (default for FastCGI and SCGI 0660)")
 }
 
 // endpoints returns them, and an error if one of them is none, or something is said of a unix
@@ -114,9 +114,9 @@ func (a *frontAddresses) open(trusted []string, log *slog.Logger) (opened map[cg
 func (e *frontEndpoint) warn(addr net.Addr, trusted []string, log *slog.Logger) {
 	tcp, isTCP := addr.(*net.TCPAddr)
 	switch web := e.protocol != protocolHTTP; {
-	case !web && e.anybody() && slices.Contains(trusted, "unix"):
+	case !web && e.worldWritable() && slices.Contains(trusted, "unix"):
 		log.Warn("every user of this machine can pass for the proxy that --trusted-proxy unix believes; --listen-mode 0660 and --listen-group say who may connect", "listen", e.addr)
-	case web && e.anybody():
+	case web && e.worldWritable():
 		log.Warn("every user of this machine can pass for the web server, and for any user and address; --listen-mode 0660 and --listen-group say who may connect", "listen", e.addr)
 	case web && isTCP && !tcp.IP.IsLoopback():
 		log.Warn("whoever can connect to this address can pass for the web server, and for any user and address; listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone", "listen", addr.String())

@@ -35,8 +35,8 @@ type protocolServer struct {
 	close    func() error
 }
 
-// newFrontServer returns what serves f at the listeners. refused is called for each request
-// whose header is malformed.
+// newFrontServer returns a server for f at the listeners. It calls refused for each request with
+// a malformed header.
 func newFrontServer(f *front, o *options, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener, refused func(net.Addr, *framing.Error, int), log *slog.Logger) *frontServer {
 	ctx, cut := context.WithCancelCause(context.Background())
 	s := &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: int(o.maxHeader)}, make(map[cgiserver.Protocol]*protocolServer), cut}
@@ -76,14 +76,14 @@ func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Pro
 	return &protocolServer{limit, l, func() error { return server.Serve(limit.Listener(l)) }, server.Close}
 }
 
-// accept returns what a server accepts from: it bounds the connections, and hides from the
-// server that a client has closed its sending side only.
+// accept returns a listener for a server, which bounds the connections, and hides from the server
+// that a waiting client has closed its sending side.
 func accept(l net.Listener, limit *connlimit.Limit) net.Listener {
 	return limit.Listener(halfclose.Config{Permit: limit.Permit, Done: limit.Done}.Listener(l))
 }
 
-// track is the ConnState of a server that accepts from accept, whose connections may have
-// been wrapped once more.
+// track returns the ConnState for a server with a listener of accept. The connections may have been
+// wrapped once more.
 func track(limit *connlimit.Limit) func(net.Conn, http.ConnState) {
 	return func(c net.Conn, s http.ConnState) {
 		if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
@@ -101,11 +101,11 @@ func (s *frontServer) begin(failed chan<- error) {
 	}
 }
 
-// drain lets requests finish within timeout, or until another signal asks for the end, then
-// cuts those that have not. http.Server's own Shutdown would wait for connections without a
-// request, and close them without an answer when that comes.
+// drain lets requests finish within timeout, or until a second signal, and then cuts the rest.
+// http.Server.Shutdown would wait for connections without a request, and close them without an
+// answer when one arrives.
 func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, access *accessLog, log *slog.Logger) {
-	ctx, done := untilEnd(signals, timeout, access, log)
+	ctx, done := drainContext(signals, timeout, access, log)
 	defer done()
 	s.front.drain()
 	var drains sync.WaitGroup
@@ -129,7 +129,7 @@ func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, acc
 			server.limit.Cut()
 		}
 	}
-	s.cut(bridge.ErrShutdown) // there is nothing left
+	s.cut(bridge.ErrShutdown) // releases the context
 	for _, server := range s.servers {
 		_ = server.close()
 	}

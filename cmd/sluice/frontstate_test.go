@@ -26,7 +26,7 @@ func TestFrontMetrics(t *testing.T) {
 		}
 	}
 	c := frontCollector{func() frontSnapshot {
-		return frontSnapshot{of(100), map[cgiserver.Protocol]connlimit.Snapshot{cgiserver.FastCGI: of(300)}, of(200), 3, false, droppedLines{1, 2}}
+		return frontSnapshot{of(100), map[cgiserver.Protocol]connlimit.Snapshot{cgiserver.FastCGI: of(300)}, of(200), 3, false, droppedLineCounts{1, 2}}
 	}}
 	var want strings.Builder
 	for name, lines := range map[string]string{

@@ -27,16 +27,16 @@ func serveCommand() *cobra.Command {
 		Short: "Serve a FastCGI, SCGI or uwsgi application over HTTP",
 		Long: `Serve a FastCGI, SCGI or uwsgi application over HTTP.
 
-The application either runs already, and --backend names its addresses, or is a
-command after "--", which is started with its listening socket as standard input
-(as PHP, libfcgi, Perl's FCGI, flup and Trac expect) and started again if it ends.
+Either the application is already running, at the addresses of --backend, or it is a
+command after "--". Sluice starts the command with its listening socket as standard
+input, as PHP, libfcgi, Perl's FCGI, flup and Trac expect, and starts it again if it
+ends.
 
-SIGTERM and SIGINT drain: no new connections, requests that come on those there are get
-503, and the requests that are being answered or wait for it may finish within
---drain-timeout; a second signal cuts them short. SIGHUP restarts the command, one
-process after the other and without losing a request, and reopens the access log;
-SIGUSR1 only does the latter. POST /restart at the --status address restarts it, too,
-and answers when that is done.`,
+SIGTERM and SIGINT drain: new connections are refused, new requests on existing ones
+get 503, and all other requests may finish within --drain-timeout. A second signal
+cuts them. SIGHUP restarts the command, one process after the other and without losing
+a request, and reopens the access log; SIGUSR1 only reopens the log. POST /restart at
+the --status address restarts the command as well, and answers when that is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
   sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
@@ -53,7 +53,7 @@ and answers when that is done.`,
 	return cmd
 }
 
-// serve runs until a signal has drained it, or something fails.
+// serve runs until a signal has drained it, or a server fails.
 func serve(o *options, command []string) (err error) {
 	if err := o.complete(command); err != nil {
 		return err
@@ -93,12 +93,12 @@ func serve(o *options, command []string) (err error) {
 	if err != nil {
 		return err
 	}
-	var side net.Listener
+	var statusSocket net.Listener
 	if o.status.addr != "off" {
-		if side, err = o.status.listen(); err != nil {
+		if statusSocket, err = o.status.listen(); err != nil {
 			return err
 		}
-		defer side.Close()
+		defer statusSocket.Close()
 	}
 	signals := catchSignals()
 	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -116,38 +116,38 @@ func serve(o *options, command []string) (err error) {
 		log.Warn("a setting has no effect: " + o.flagError(unused).Error())
 	}
 	for _, l := range opened[protocolHTTP] {
-		if o.auth.inTheClear(l.Addr(), o.TrustedProxies) {
+		if o.auth.unencrypted(l.Addr(), o.TrustedProxies) {
 			log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", l.Addr().String())
 		}
 	}
 
 	failed := make(chan error, len(opened)+1)
-	site := newFrontServer(served, o, limits, opened, access.malformed, log)
-	site.begin(failed)
+	front := newFrontServer(served, o, limits, opened, access.malformed, log)
+	front.begin(failed)
 	var state *statusListener
-	if side != nil {
-		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
+	if statusSocket != nil {
+		statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		state = newStatusListener(b, func() frontSnapshot {
-			clients, webServers := site.snapshots()
-			return frontSnapshot{clients, webServers, few.Snapshot(), site.framing.Count(), site.front.drains.Load(), droppedLines{access.dropped(), errorLog.dropped()}}
-		}, few, o.statusHosts(), log)
-		go func() { failed <- state.serve(side) }()
+			clients, webServers := front.snapshots()
+			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
+		}, statusLimit, o.statusHosts(), log)
+		go func() { failed <- state.serve(statusSocket) }()
 	}
-	log.Info("serving", "listen", listening(opened), "status", addrText(side), "application", application(cfg),
+	log.Info("serving", "listen", listening(opened), "status", addrText(statusSocket), "application", application(cfg),
 		"workers", o.Workers, "preset", o.Preset, "max_connections", maxConnections(limits), "version", versionText())
-	err = untilSignal(signals, failed, b, access, log)
+	err = serveUntilSignal(signals, failed, b, access, log)
 	if err != nil {
 		err = &runError{err}
 	}
-	site.drain(signals, time.Duration(o.drainTimeout), access, log)
+	front.drain(signals, time.Duration(o.drainTimeout), access, log)
 	if state != nil {
-		state.end()
+		state.close()
 	}
 	log.Info("drained")
 	return err
 }
 
-// limits bounds what clients may have open. If there are several protocols, each has its part.
+// limits returns the limits of connections. If there are several protocols, each has its share.
 func (o *options) limits(opened map[cgiserver.Protocol][]net.Listener, log *slog.Logger) (map[cgiserver.Protocol]*connlimit.Limit, error) {
 	files, err := descriptorLimit()
 	if err != nil {
@@ -193,7 +193,7 @@ func listening(opened map[cgiserver.Protocol][]net.Listener) string {
 	return strings.Join(list, ", ")
 }
 
-// application is what the log calls it.
+// application names the application in the log.
 func application(cfg bridge.Config) string {
 	if cfg.Spawn != nil {
 		return cfg.Spawn.Command[0] // its arguments may be secret

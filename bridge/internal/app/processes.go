@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/config"
-
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
@@ -31,8 +30,8 @@ type Supervisor interface {
 // group is a Supervisor for real.
 type group struct{ *supervise.Group }
 
-func startGroup(_ context.Context, cfg supervise.Config) (Supervisor, error) {
-	g, err := supervise.Start(cfg)
+func startGroup(ctx context.Context, cfg supervise.Config) (Supervisor, error) {
+	g, err := supervise.Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

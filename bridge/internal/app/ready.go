@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// ready asks an instance for the path that SpawnConfig.Ready names, as the site would that
+// ready asks an instance for the path that Spawn.Ready names, as the site would that
 // came last, over a pool of its own: the instance is not among those that requests are sent
 // to yet. It is ready if the answer is no server error.
 func (a *Application) ready(ctx context.Context, name string) error {

@@ -110,10 +110,10 @@ func (c *call) Interim(status int, said http.Header) {
 	own := maps.Clone(h)
 	clear(h)
 	maps.Copy(h, said)
-	rc := http.NewResponseController(c.w)
-	_ = rc.SetWriteDeadline(time.Now().Add(interimWithin)) // unsupported: the front bounds writes, or nobody does
+	rc, limit := http.NewResponseController(c.w), c.writeLimit()
+	_ = rc.SetWriteDeadline(earlier(time.Now().Add(interimWithin), limit)) // unsupported: the front bounds writes, or nobody does
 	c.w.WriteHeader(status)
-	_ = rc.SetWriteDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(limit)
 	clear(h)
 	maps.Copy(h, own)
 }

@@ -1,8 +1,7 @@
-// Command vminit is the first process of a machine that is made for one test program: it
-// mounts what that needs, runs it in a cgroup of its own, as systemd runs a unit with
-// Delegate=yes, and turns the machine off. The kernel's command line says which version
-// of cgroups there is, cgroup=v1 or cgroup=v2, and whether an ordinary user runs it,
-// account=user.
+// Command vminit is the first process of a machine that is made for some test programs,
+// /*.test: it mounts what they need, runs each in a cgroup of its own, as systemd runs a unit
+// with Delegate=yes, and turns the machine off. The kernel's command line says whether an
+// ordinary user runs them: account=user.
 package main
 
 import (
@@ -18,13 +17,13 @@ import (
 )
 
 const (
-	program = "/supervise.test"
+	cgroups = "/sys/fs/cgroup"
 	disk    = "/dev/nvme0n1" // read in a test
 )
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "enter" {
-		fail(enter(os.Args[2], os.Args[3], os.Args[4:]))
+		fail(enter(os.Args[2], os.Args[3], os.Args[4], os.Args[5:]))
 	}
 	err := run()
 	if err != nil {
@@ -42,7 +41,7 @@ func fail(err error) {
 
 func run() error {
 	for _, m := range []struct{ fs, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}} {
-		if err := mount(m.fs, m.at, ""); err != nil {
+		if err := mount(m.fs, m.at); err != nil {
 			return err
 		}
 	}
@@ -53,86 +52,58 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	unit := version2
-	if strings.Contains(string(text), "cgroup=v1") {
-		unit = version1
+	if err := mount("cgroup2", cgroups); err != nil {
+		return err
 	}
-	if err := unit.make(); err != nil {
+	if err := os.WriteFile(cgroups+"/cgroup.subtree_control", []byte("+memory"), 0); err != nil {
+		return err
+	}
+	if err := os.Chmod(disk, 0o444); err != nil {
 		return err
 	}
 	uid := 0
 	if strings.Contains(string(text), "account=user") {
 		uid = 1000
 	}
-	if err := unit.give(uid); err != nil {
+	programs, err := filepath.Glob("/*.test")
+	for _, program := range programs {
+		err = errors.Join(err, runProgram(program, uid))
+	}
+	return err
+}
+
+// runProgram runs a test program in a cgroup that is delegated to a user.
+func runProgram(program string, uid int) error {
+	unit := filepath.Join(cgroups, filepath.Base(program))
+	if err := os.Mkdir(unit, 0o755); err != nil {
 		return err
 	}
-	cmd := exec.Command("/init", "enter", unit.dir, strconv.Itoa(uid), "-test.v", "-test.run=Cgroup", "-test.timeout=2m")
-	cmd.Env = []string{"PATH=/", "TMPDIR=/tmp", "SLUICE_TEST_CGROUP=" + unit.kind, "SLUICE_TEST_DISK=" + disk}
+	if err := unix.Setxattr(unit, "user.delegate", []byte("1"), 0); err != nil { // as systemd marks it
+		return err
+	}
+	for _, f := range []string{"", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"} {
+		if err := os.Chown(filepath.Join(unit, f), uid, uid); err != nil {
+			return err
+		}
+	}
+	cmd := exec.Command("/init", "enter", unit, strconv.Itoa(uid), program, "-test.v", "-test.run=Cgroup", "-test.timeout=2m")
+	cmd.Env = []string{"PATH=/", "TMPDIR=/tmp", "SLUICE_TEST_CGROUP=1", "SLUICE_TEST_DISK=" + disk}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 	return cmd.Run()
 }
 
-// unit is the cgroup that the program runs in.
-type unit struct {
-	kind, dir string
-	mount     func() error
-	mark      string   // how systemd marks it
-	files     []string // that are the user's
-}
-
-var (
-	version1 = unit{
-		"cgroup v1", "/sys/fs/cgroup/memory/sluice.service", func() error {
-			return errors.Join(mount("tmpfs", "/sys/fs/cgroup", ""), mount("cgroup", "/sys/fs/cgroup/memory", "memory"))
-		},
-		"trusted.delegate",
-		[]string{"", "cgroup.procs", "tasks"},
-	}
-	version2 = unit{
-		"cgroup v2", "/sys/fs/cgroup/sluice.service", func() error {
-			if err := mount("cgroup2", "/sys/fs/cgroup", ""); err != nil {
-				return err
-			}
-			return os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+memory"), 0)
-		},
-		"user.delegate",
-		[]string{"", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"},
-	}
-)
-
-func (u unit) make() error {
-	if err := u.mount(); err != nil {
-		return err
-	}
-	if err := os.Mkdir(u.dir, 0o755); err != nil {
-		return err
-	}
-	return unix.Setxattr(u.dir, u.mark, []byte("1"), 0)
-}
-
-// give gives the cgroup to a user, and lets that user read the disk.
-func (u unit) give(uid int) error {
-	for _, f := range u.files {
-		if err := os.Chown(filepath.Join(u.dir, f), uid, uid); err != nil {
-			return err
-		}
-	}
-	return os.Chmod(disk, 0o444)
-}
-
-func mount(fs, at, options string) error {
+func mount(fs, at string) error {
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(fs, at, fs, 0, options); err != nil {
+	if err := unix.Mount(fs, at, fs, 0, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", at, err)
 	}
 	return nil
 }
 
-// enter becomes the program, in a cgroup, as a user.
-func enter(dir, user string, args []string) error {
+// enter executes a program, in a cgroup, as a user.
+func enter(dir, user, program string, args []string) error {
 	if err := os.WriteFile(dir+"/cgroup.procs", fmt.Append(nil, os.Getpid()), 0); err != nil {
 		return err
 	}

@@ -1,0 +1,15 @@
+package proc
+
+import (
+	"os"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/leakcheck"
+	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proctest"
+)
+
+func TestMain(m *testing.M) {
+	ExecChild()
+	proctest.Main()
+	os.Exit(leakcheck.Main(m))
+}

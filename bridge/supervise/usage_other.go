@@ -1,5 +1,0 @@
-//go:build unix && !linux
-
-package supervise
-
-func usage(int) *Usage { return nil }
