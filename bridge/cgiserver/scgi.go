@@ -21,9 +21,8 @@ type scgiConn struct {
 	in      *bufio.Reader
 	request *request
 
-	mu     sync.Mutex
-	begun  bool // the handler was called
-	closed bool
+	mu    sync.Mutex
+	begun bool // the handler was called
 }
 
 func newSCGIConn(s *Server, c net.Conn) *scgiConn {
