@@ -1,9 +1,9 @@
 // Package cgiserver is the application's side of FastCGI and SCGI: it takes requests from web
 // servers (nginx, lighttpd, Apache, HAProxy, Caddy) and has an http.Handler answer them.
 //
-// Start with server.go. fastcgi.go reads a FastCGI connection and scgi.go an SCGI connection;
-// stream.go is one request on it, stdin.go its body, response.go its answer. link.go writes to
-// a connection and closes it.
+// Start with server.go. fastcgi.go reads a FastCGI connection, with params.go and management.go,
+// and scgi.go an SCGI connection. request.go is one request on it, stdin.go its body, response.go
+// its answer, which frame.go encodes. link.go writes to a connection and closes it.
 //
 // The variables of a request go with it: [cgi.ReceivedOf] returns them, and a bridge.Handler
 // passes them to the application as they came.

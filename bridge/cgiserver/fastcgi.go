@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -147,40 +146,6 @@ func (c *fastCGIConn) record(h fcgi.Header) (left int, err error) {
 	return n, nil // DATA is for filters; other types are an application's
 }
 
-// management answers a management record (section 4).
-func (c *fastCGIConn) management(h fcgi.Header) (left int, err error) {
-	n := int(h.ContentLength)
-	if h.Type != fcgi.TypeGetValues {
-		return n, c.write(nil, fcgi.AppendUnknownType(nil, h.Type))
-	}
-	content := make([]byte, n)
-	if _, err := io.ReadFull(c.in, content); err != nil {
-		return 0, err
-	}
-	names, err := fcgi.DecodeGetValues(content)
-	if errors.Is(err, fcgi.ErrShort) {
-		err = &fcgi.FormatError{What: h.Type.String(), Why: err.Error()}
-	}
-	if err != nil {
-		return 0, err
-	}
-	var values []fcgi.Value
-	for _, name := range names {
-		switch name {
-		case fcgi.MaxConns:
-			values = append(values, fcgi.Value{Name: name, Value: strconv.Itoa(c.server.MaxConns)})
-		case fcgi.MaxReqs:
-			values = append(values, fcgi.Value{Name: name, Value: strconv.Itoa(c.server.MaxRequests)})
-		case fcgi.MpxsConns:
-			values = append(values, fcgi.Value{Name: name, Value: "1"})
-		}
-		if len(values) > 3 {
-			return 0, &fcgi.FormatError{What: h.Type.String(), Why: "the same name is asked for several times"}
-		}
-	}
-	return 0, c.write(nil, fcgi.AppendGetValuesResult(nil, values...))
-}
-
 // beginRequest begins a request (section 5.1).
 func (c *fastCGIConn) beginRequest(active *stream, h fcgi.Header) error {
 	if h.ContentLength != 8 {
@@ -218,80 +183,6 @@ func (c *fastCGIConn) beginRequest(active *stream, h fcgi.Header) error {
 		return c.start(st, nil, http.StatusServiceUnavailable)
 	}
 	return err
-}
-
-// refuseRole answers a request in a role that the application does not have.
-func (c *fastCGIConn) refuseRole(id uint16, begin fcgi.BeginRequest) error {
-	if _, told := c.server.roles.LoadOrStore(begin.Role, true); !told {
-		c.server.Logger.Warn("a web server asks for a role that the application does not have, and is answered with UNKNOWN_ROLE; this is logged once",
-			"role", roleName(begin.Role), "peer", c.net.RemoteAddr().String())
-	}
-	err := c.write(nil, fcgi.AppendEndRequest(nil, id, fcgi.EndRequest{ProtocolStatus: fcgi.StatusUnknownRole}))
-	if err != nil || begin.Flags&fcgi.FlagKeepConn != 0 {
-		return err
-	}
-	c.drain()
-	return nil
-}
-
-func roleName(r fcgi.Role) string {
-	switch r {
-	case fcgi.RoleAuthorizer:
-		return "authorizer"
-	case fcgi.RoleFilter:
-		return "filter"
-	}
-	return strconv.Itoa(int(r))
-}
-
-// readParams reads a PARAMS record. An empty one ends the variables.
-func (c *fastCGIConn) readParams(st *stream, n int) (left int, err error) {
-	switch {
-	case st.running || st.complete != nil:
-		return n, nil // it was refused, or the web server adds what cannot be added
-	case len(st.params)+n > c.server.MaxParams:
-		return n, c.start(st, nil, http.StatusRequestHeaderFieldsTooLarge)
-	case n > 0:
-		begin := len(st.params)
-		st.params = append(st.params, make([]byte, n)...)
-		_, err := io.ReadFull(c.in, st.params[begin:])
-		return 0, err
-	}
-	v := &cgi.Received{Authorizer: st.begin.Role == fcgi.RoleAuthorizer}
-	if v.Vars, err = decodeVars(st.params); err != nil {
-		return 0, err
-	}
-	st.params, st.complete = nil, v
-	if st.whole || announcesBody(v.Vars) {
-		return 0, c.call(st)
-	}
-	return 0, nil // STDIN says whether there is a body
-}
-
-// decodeVars decodes name-value pairs. Their names and values are parts of one string.
-func decodeVars(b []byte) ([]cgi.Var, error) {
-	text, vars := string(b), make([]cgi.Var, 0, 32)
-	for rest := b; len(rest) > 0; {
-		name, value, after, err := fcgi.DecodePair(rest)
-		if err != nil {
-			return nil, &fcgi.FormatError{What: "PARAMS", Why: "the stream ends within a name-value pair"}
-		}
-		end := len(b) - len(after)
-		begin := end - len(value)
-		vars = append(vars, cgi.Var{Name: text[begin-len(name) : begin], Value: text[begin:end]})
-		rest = after
-	}
-	return vars, nil
-}
-
-// announcesBody reports whether the variables say that there is a body.
-func announcesBody(vars []cgi.Var) bool {
-	for _, v := range vars {
-		if v.Name == "CONTENT_LENGTH" && v.Value != "" && v.Value != "0" {
-			return true
-		}
-	}
-	return false
 }
 
 // readStdin reads a STDIN record. An empty one ends the body.
@@ -405,24 +296,4 @@ func (c *fastCGIConn) setReadDeadline() error {
 		}
 	}
 	return c.net.SetReadDeadline(earliest)
-}
-
-// fastCGIFrame writes the answer to a request in FastCGI.
-type fastCGIFrame struct{ id uint16 }
-
-func (f fastCGIFrame) output(dst, p []byte) []byte {
-	return fcgi.AppendStream(dst, fcgi.TypeStdout, f.id, p)
-}
-
-func (f fastCGIFrame) stderr(dst, p []byte) []byte {
-	return fcgi.AppendStream(dst, fcgi.TypeStderr, f.id, p)
-}
-
-func (f fastCGIFrame) end(dst []byte) []byte {
-	dst = fcgi.AppendStreamEnd(dst, fcgi.TypeStdout, f.id)
-	return fcgi.AppendEndRequest(dst, f.id, fcgi.EndRequest{})
-}
-
-func (f fastCGIFrame) overloaded(dst []byte) ([]byte, bool) {
-	return fcgi.AppendEndRequest(dst, f.id, fcgi.EndRequest{ProtocolStatus: fcgi.StatusOverloaded}), true
 }

@@ -19,16 +19,6 @@ const (
 	errorLogBuffer = 16 << 10
 )
 
-// framer writes an answer in a protocol.
-type framer interface {
-	output(dst, p []byte) []byte
-	stderr(dst, p []byte) []byte
-	// end appends the end of a complete answer, or of a request that was aborted.
-	end(dst []byte) []byte
-	// overloaded appends a refusal, and reports whether the protocol has one.
-	overloaded(dst []byte) ([]byte, bool)
-}
-
 // response is the http.ResponseWriter of a request. It belongs to the handler's goroutine, but
 // for its deadlines and its error log.
 type response struct {

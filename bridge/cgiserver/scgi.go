@@ -155,11 +155,3 @@ func decodeHeader(text string) ([]cgi.Var, error) {
 	}
 	return vars, nil
 }
-
-// rawFrame writes an answer in SCGI: all that is sent is the answer.
-type rawFrame struct{}
-
-func (rawFrame) output(dst, p []byte) []byte          { return append(dst, p...) }
-func (rawFrame) stderr(dst, _ []byte) []byte          { return dst }
-func (rawFrame) end(dst []byte) []byte                { return dst }
-func (rawFrame) overloaded(dst []byte) ([]byte, bool) { return dst, false }

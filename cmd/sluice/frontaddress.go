@@ -36,7 +36,7 @@ type frontEndpoint struct {
 func (a *frontAddresses) register(f *pflag.FlagSet) {
 	a.flag = "listen"
 	f.StringArrayVar(&a.texts, "listen", []string{"127.0.0.1:8080"}, "serve HTTP at `ADDR`: host:port, :port or unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path; may be given several times")
-	a.registerSocket(f, 0o666, "users with write permission may connect (default for FastCGI and SCGI 0660)")
+	a.registerSocket(f, 0o666, "users with write permission may connect; 0660 for FastCGI and SCGI unless it is given")
 }
 
 // endpoints returns them, and an error if one of them is none, or something is said of a unix

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 )
 
@@ -138,6 +139,36 @@ func TestSeveral(t *testing.T) {
 	for _, l := range list {
 		if _, err := net.Dial("unix", l.Addr().String()); err == nil {
 			t.Errorf("%s accepts", l.Addr())
+		}
+	}
+}
+
+// TestRootOfWebServers: the presets of scripts need no root if all requests come from web servers.
+func TestRootOfWebServers(t *testing.T) {
+	for _, tt := range []struct {
+		listen []string
+		want   string
+	}{
+		{[]string{"fcgi://127.0.0.1:0"}, ""},
+		{[]string{"fcgi://127.0.0.1:0", "scgi://127.0.0.1:0"}, ""},
+		{[]string{"fcgi://127.0.0.1:0", "127.0.0.1:0"}, "root"},
+	} {
+		for _, preset := range []string{"php", "cgi"} {
+			args := []string{"--preset", preset, "--backend", "unix:/run/app.sock", "--workers", "2"}
+			for _, l := range tt.listen {
+				args = append(args, "--listen", l)
+			}
+			o := parsed(t, args...)
+			err := o.complete(nil)
+			if err == nil {
+				var h *bridge.Handler
+				if h, err = bridge.New(t.Context(), o.bridge()); err == nil {
+					_ = h.Close()
+				}
+			}
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%q %s: %v, want %q", tt.listen, preset, err, tt.want)
+			}
 		}
 	}
 }

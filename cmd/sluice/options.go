@@ -54,8 +54,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(positiveDuration{&o.keepAlive}, "keepalive-timeout", "how long a client's unused connection is kept")
 	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may take to finish after SIGTERM; then they get 503, or are cut; 0: no time")
 
-	f.BoolVar(&o.webServerStderr, "web-server-stderr", false, "send what the application writes to standard error to the web server as well, which has it in its error log; FastCGI only")
-	f.StringVar(&o.webServerRefusal, "web-server-refusal", refusal503, "what a web server that speaks FastCGI is answered when the gate refuses a request: 503, or overloaded (END_REQUEST with FCGI_OVERLOADED)")
+	f.BoolVar(&o.webServerStderr, "web-server-stderr", false, "also send the application's standard error to a web server that speaks FastCGI, for its error log")
+	f.StringVar(&o.webServerRefusal, "web-server-refusal", refusal503, "answer to a web server that speaks FastCGI when the gate refuses a request, `503|overloaded`; overloaded is END_REQUEST with FCGI_OVERLOADED, which no usual web server understands")
 
 	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "`ADDR` for /healthz, /status.json, /metrics and POST /restart, or off")
 	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of requests to --status, besides IP addresses and localhost; *: any; may be given several times")
@@ -98,7 +98,7 @@ func (o *options) complete(command []string) error {
 			return o.flagError(err)
 		}
 	}
-	if o.Preset == cgi.PresetPHP {
+	if o.Preset == cgi.PresetPHP && (o.Root != "" || !o.listen.onlyWebServers()) {
 		o.Index = o.UsualIndex()
 	}
 	return nil
