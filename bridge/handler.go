@@ -104,6 +104,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	if lanes {
 		s.Application.Nested = a.app.Nested
 	}
+	s.Observe = h.observe
 	s.Identify, s.Draining = h.identify, h.refuses.Load
 	s.ErrorHandler, s.ServeFile, s.ActsOnSendfile = h.handleError, hooks.ServeFile, h.actsOnSendfile
 	h.close = sync.OnceFunc(h.leave)
@@ -131,10 +132,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (aborted bool) {
 	defer h.depart()
-	if h.cfg.Observe == nil {
-		return h.serves.Serve(w, r, nil)
+	return h.serves.Serve(w, r)
+}
+
+func (h *Handler) observe(r *http.Request, o *exchange.Outcome) {
+	if h.cfg.Observe != nil {
+		h.cfg.Observe(r, (*Outcome)(o))
 	}
-	return h.serves.Serve(w, r, func(o *exchange.Outcome) { h.cfg.Observe(r, (*Outcome)(o)) })
 }
 
 // handleError leaves the answer to a request that has failed to others, if they want it.

@@ -211,7 +211,7 @@ func fieldOf(name string) string {
 // sets, Config.Env, replaces what came by that name; a user that a front in this process has
 // authenticated replaces the web server's; and HTTP_PROXY, which would configure the
 // application's HTTP client, is dropped.
-func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c Client, contentLength int64) ([]Var, error) {
+func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, contentLength int64) ([]Var, error) {
 	if v.document != "" && len(m.hide.list) > 0 && m.hide.Has(path.Clean(v.document)) {
 		return dst, notFound("path %.200q is hidden", v.document)
 	}

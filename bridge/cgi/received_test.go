@@ -143,7 +143,7 @@ func TestReceivedVars(t *testing.T) {
 			m, r := mapperOf(t, tt.cfg), received(t, tt.came...)
 			who := m.Client(r)
 			tt.who(&who)
-			got, err := m.Vars(nil, r, who, tt.length)
+			got, err := m.Vars(nil, r, &who, tt.length)
 			if err != nil || !slices.Equal(got, vars(tt.want...)) {
 				t.Errorf("%q, %v, want\n%q", got, err, vars(tt.want...))
 			}
@@ -161,7 +161,8 @@ func TestReceivedOutOfReach(t *testing.T) {
 		"REQUEST_URI=/wiki/x SCRIPT_NAME=/wiki PATH_INFO=/x": 0,
 	}) {
 		r := received(t, strings.Fields(path)...)
-		_, err := m.Vars(nil, r, m.Client(r), 0)
+		who := m.Client(r)
+		_, err := m.Vars(nil, r, &who, 0)
 		status := 0
 		if refused, ok := err.(*cgi.RequestError); ok {
 			status = refused.Status
@@ -172,7 +173,7 @@ func TestReceivedOutOfReach(t *testing.T) {
 	}
 	m = mapperOf(t, cgi.Config{Preset: cgi.PresetPHP, AllReceived: true})
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "/x.php", nil)
-	if _, err := m.Vars(nil, r, cgi.Client{}, 0); err == nil {
+	if _, err := m.Vars(nil, r, new(cgi.Client), 0); err == nil {
 		t.Error("a request without variables was taken, and there is no root")
 	}
 }

@@ -9,23 +9,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// Configure has what cfg says hold from now on, in place: connections,
-// requests, processes and what was learned stay. Backends that are added get requests at
-// once; those that are missing get no more, and are forgotten when their last one has
-// ended. Processes are replaced, without losing a request, only if another command,
-// environment, user or the like is to run.
-//
-// ErrOtherKind says that this cannot be changed in place: whether there is a Spawn, Spawn.Listen,
-// or a setting marked (B) in docs/settings.md. If Configure fails, it has changed nothing.
-func (a *Application) Configure(cfg config.Application) error {
-	c, err := a.Prepare(cfg)
-	if err != nil {
-		return err
-	}
-	c.Commit()
-	return nil
-}
-
 // Change is a configuration of an Application that nothing speaks against. Commit or Cancel must
 // be called, once. Other changes may come first: the last to be committed holds.
 type Change struct {

@@ -60,7 +60,7 @@ func readyRequest(path string, site *Site) (request *upstream.Request, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, mapper.Close()) }()
-	vars, err := mapper.Vars(nil, r, mapper.Client(r), 0)
+	vars, err := mapper.Vars(nil, r, new(mapper.Client(r)), 0)
 	if err != nil {
 		return nil, err
 	}

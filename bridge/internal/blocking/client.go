@@ -41,7 +41,7 @@ func (c *call) Classify(ask *admission.Request, scratch []byte) []byte {
 }
 
 func (c *call) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, error) {
-	return c.site.Mapper.Vars(dst, c.r, *who, length)
+	return c.site.Mapper.Vars(dst, c.r, who, length)
 }
 
 func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }
