@@ -289,3 +289,53 @@ fastcgi.server = ( "/" => (( "socket" => %q, "mode" => "authorizer", "check-loca
 		t.Errorf("%s %q", resp.Status, body)
 	}
 }
+
+// An application in any protocol is what it is behind nginx alone: with bodies, long and short.
+func TestWebServerApplications(t *testing.T) {
+	for name, backend := range map[string]func(testing.TB) backend{
+		"libfcgi": func(t testing.TB) backend { return startLibfcgi(t, 4) },
+		"scgi":    func(t testing.TB) backend { return startSCGI(t, 4) },
+		"uwsgi":   func(t testing.TB) backend { return startUWSGISocket(t, "--socket", 4) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			be := backend(t)
+			gate, sockets := webGate(t, be)
+			for _, w := range webServers[:3] { // nginx
+				s := newSite(t, w.start(t, sockets[w.scgi], "/")+"/routes.php")
+				conformBodies(t, s)
+				sendTokens(t, s, 50)
+			}
+			gate.signal(t, syscall.SIGTERM)
+			if err := gate.wait(t); err != nil {
+				t.Errorf("Sluice ended: %v", err)
+			}
+		})
+	}
+}
+
+// The application's standard error is in nginx's log if that is wanted, and always in Sluice's.
+func TestWebServerStderr(t *testing.T) {
+	for _, wanted := range []bool{false, true} {
+		be := startLibfcgi(t, 2)
+		gate, sockets := webGate(t, be, fmt.Sprintf("--web-server-stderr=%v", wanted))
+		w := webServers[0]
+		url, process := w.run(t, sockets[false], "/")
+		newSite(t, url+"/routes.php").get(t, "/stderr?n=40")
+		eventually(t, "Sluice's log has it", func() error {
+			if !strings.Contains(gate.output.String(), "application stderr") {
+				return errNotYet
+			}
+			return nil
+		})
+		if wanted {
+			eventually(t, "nginx's log has it", func() error {
+				if !strings.Contains(process.output.String(), "FastCGI sent in stderr") {
+					return errNotYet
+				}
+				return nil
+			})
+		} else if strings.Contains(process.output.String(), "FastCGI sent in stderr") {
+			t.Errorf("nginx's log has it: %s", process.output)
+		}
+	}
+}

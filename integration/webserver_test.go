@@ -148,6 +148,13 @@ backend gate
 // start runs the web server in front of a gate's socket, with a root, and returns its URL.
 func (w webServer) start(t testing.TB, socket, root string) string {
 	t.Helper()
+	url, _ := w.run(t, socket, root)
+	return url
+}
+
+// run is start, and also returns the web server's process.
+func (w webServer) run(t testing.TB, socket, root string) (url string, p *process) {
+	t.Helper()
 	dir := socketDir(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -168,9 +175,9 @@ func (w webServer) start(t testing.TB, socket, root string) string {
 	for i, arg := range w.args {
 		args[i] = fill.Replace(arg)
 	}
-	p := start(t, exec.Command(need(t, w.program...), args...))
+	p = start(t, exec.Command(need(t, w.program...), args...))
 	awaitAddress(t, p, "tcp", addr)
-	return "http://" + addr
+	return "http://" + addr, p
 }
 
 // webGate starts Sluice behind a web server that is to come.
