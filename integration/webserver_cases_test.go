@@ -339,3 +339,25 @@ func TestWebServerStderr(t *testing.T) {
 		}
 	}
 }
+
+// An answer that the end of Sluice cuts does not look complete either.
+func TestWebServerCut(t *testing.T) {
+	for _, w := range webServers {
+		if w.scgi || w.name == "lighttpd" {
+			continue // docs/protocols.md says why
+		}
+		t.Run(w.name, func(t *testing.T) {
+			be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 2})
+			gate, sockets := webGate(t, be, "--drain-timeout", "100ms")
+			s := newSite(t, w.start(t, sockets[false], be.root)+be.prefix)
+			g := newGate(t)
+			resp := s.open(t, t.Context(), "/stream?n=3&kind=events&gate="+g.dir)
+			defer resp.Body.Close()
+			wantNext(t, resp.Body, "data: 0\n\n")
+			gate.signal(t, syscall.SIGTERM)
+			if rest, err := io.ReadAll(resp.Body); err == nil {
+				t.Errorf("the answer ends cleanly after %q", rest)
+			}
+		})
+	}
+}
