@@ -26,10 +26,30 @@ func BenchmarkRequest(b *testing.B) {
 	request := fcgi.AppendBeginRequest(nil, 1, fcgi.BeginRequest{Role: fcgi.RoleResponder, Flags: fcgi.FlagKeepConn})
 	params := fcgi.NewParamsWriter(request, 1)
 	for _, v := range [][2]string{
-		{"QUERY_STRING", "a=b"}, {"REQUEST_METHOD", "GET"}, {"CONTENT_TYPE", ""}, {"CONTENT_LENGTH", ""}, {"SCRIPT_NAME", "/wiki"}, {"REQUEST_URI", "/wiki/Start?a=b"},
-		{"DOCUMENT_URI", "/wiki/Start"}, {"DOCUMENT_ROOT", "/srv"}, {"SERVER_PROTOCOL", "HTTP/1.1"}, {"REQUEST_SCHEME", "https"}, {"HTTPS", "on"}, {"GATEWAY_INTERFACE", "CGI/1.1"},
-		{"SERVER_SOFTWARE", "nginx/1.22.1"}, {"REMOTE_ADDR", "192.0.2.1"}, {"REMOTE_PORT", "4711"}, {"SERVER_ADDR", "192.0.2.9"}, {"SERVER_PORT", "443"}, {"SERVER_NAME", "wiki.example.org"},
-		{"HTTP_HOST", "wiki.example.org"}, {"HTTP_USER_AGENT", "Mozilla/5.0"}, {"HTTP_ACCEPT", "text/html"}, {"HTTP_ACCEPT_LANGUAGE", "en"}, {"HTTP_ACCEPT_ENCODING", "gzip"}, {"HTTP_COOKIE", "session=0123456789abcdef"},
+		{"QUERY_STRING", "a=b"},
+		{"REQUEST_METHOD", "GET"},
+		{"CONTENT_TYPE", ""},
+		{"CONTENT_LENGTH", ""},
+		{"SCRIPT_NAME", "/wiki"},
+		{"REQUEST_URI", "/wiki/Start?a=b"},
+		{"DOCUMENT_URI", "/wiki/Start"},
+		{"DOCUMENT_ROOT", "/srv"},
+		{"SERVER_PROTOCOL", "HTTP/1.1"},
+		{"REQUEST_SCHEME", "https"},
+		{"HTTPS", "on"},
+		{"GATEWAY_INTERFACE", "CGI/1.1"},
+		{"SERVER_SOFTWARE", "nginx/1.22.1"},
+		{"REMOTE_ADDR", "192.0.2.1"},
+		{"REMOTE_PORT", "4711"},
+		{"SERVER_ADDR", "192.0.2.9"},
+		{"SERVER_PORT", "443"},
+		{"SERVER_NAME", "wiki.example.org"},
+		{"HTTP_HOST", "wiki.example.org"},
+		{"HTTP_USER_AGENT", "Mozilla/5.0"},
+		{"HTTP_ACCEPT", "text/html"},
+		{"HTTP_ACCEPT_LANGUAGE", "en"},
+		{"HTTP_ACCEPT_ENCODING", "gzip"},
+		{"HTTP_COOKIE", "session=0123456789abcdef"},
 	} {
 		if err := params.Add(v[0], v[1]); err != nil {
 			b.Fatal(err)
