@@ -50,7 +50,7 @@ func (s site) asUser(t testing.TB, user, method, route string, body io.Reader) (
 	return s.do(t, r)
 }
 
-func TestAuthorizer(t *testing.T) {
+func TestAuthorizerDecides(t *testing.T) {
 	for name := range authorizers {
 		t.Run(name, func(t *testing.T) {
 			authorizer, addr, _ := startAuthorizer(t, name, 2)

@@ -30,9 +30,20 @@ func NewGuard(mount string, paths, except []string) (g Guard, err error) {
 
 // Has reports whether the authorizer is asked about r. It is if the path may be read in more than
 // one way: some applications cut off what follows ";", and take "\" for "/".
+//
+// A web server in front may have led the request to another path than the client asked for
+// ([Received]). Then the authorizer is asked if it is to be asked about one of the two.
 func (g *Guard) Has(r *http.Request) bool {
 	p, err := CleanPath(r)
-	if err != nil || strings.ContainsAny(p, `;\`) {
+	if err != nil || g.has(p) {
+		return true
+	}
+	v := ReceivedOf(r)
+	return v != nil && v.document != "" && g.has(v.document)
+}
+
+func (g *Guard) has(p string) bool {
+	if strings.ContainsAny(p, `;\`) {
 		return true
 	}
 	if p = path.Clean(p); !g.all && !g.paths.Protects(p) {
@@ -198,6 +209,11 @@ func (c *Client) Grant(vars []Var, names []string, user bool) {
 			c.Granted.vars = append(c.Granted.vars, v)
 		}
 	}
+}
+
+// has reports whether a variable is among those that an authorizer has given.
+func (g *Granted) has(name string) bool {
+	return g != nil && slices.ContainsFunc(g.vars, func(v Var) bool { return v.Name == name })
 }
 
 // granted emits what an authorizer has given. Of a configured variable, the configured value holds.

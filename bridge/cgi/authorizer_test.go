@@ -216,6 +216,48 @@ func TestGrant(t *testing.T) {
 	}
 }
 
+// Of a request that a web server has sent, both paths count, and what an authorizer gives replaces
+// what came.
+func TestAuthorizerOfReceived(t *testing.T) {
+	v := &Received{Vars: []Var{
+		{"REQUEST_URI", "/public"},
+		{"SCRIPT_NAME", "/admin.php"},
+		{"REQUEST_METHOD", "GET"},
+		{"REMOTE_ADDR", "192.0.2.7"},
+		{"HTTP_HOST", "example.org"},
+		{"eppn", "web server's"},
+		{"REMOTE_USER", "web server's"},
+		{"kept", "yes"},
+	}}
+	r, err := v.Request(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{"/admin.php": true, "/public": true, "/other": false} {
+		g, err := NewGuard("", []string{path}, nil)
+		if err != nil || g.Has(r) != want {
+			t.Errorf("%s: %t, %v", path, g.Has(r), err)
+		}
+	}
+	m := newMapper(t, Config{})
+	who := m.Client(r)
+	who.Grant([]Var{{"eppn", "authorizer's"}, {"REMOTE_USER", "jane"}}, nil, true)
+	list, err := m.Vars(nil, r, &who, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for _, v := range list {
+		if _, twice := got[v.Name]; twice {
+			t.Errorf("%s is there twice", v.Name)
+		}
+		got[v.Name] = v.Value
+	}
+	if got["eppn"] != "authorizer's" || got["REMOTE_USER"] != "jane" || got["kept"] != "yes" {
+		t.Errorf("%v", got)
+	}
+}
+
 // Whatever an authorizer writes, no variable of the request's own is among what it gives.
 func FuzzParseVariables(f *testing.F) {
 	f.Add([]byte("Variable-A: b\nVariable-HTTP_X: c\n d\n\n"))

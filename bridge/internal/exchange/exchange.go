@@ -163,6 +163,7 @@ func (x *Exchange) prepare() error {
 // proceed goes on to the application with a request that may pass. What the header alone decides
 // comes first: nobody is to send a body for nothing.
 func (x *Exchange) proceed() Wait {
+	x.Request.Authorizer = x.client.Authorizer()
 	length := x.client.BodyLength()
 	x.known = length >= 0
 	if err := x.mapVars(length); err != nil {
