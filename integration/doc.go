@@ -3,7 +3,8 @@
 // Go's net/http/fcgi, and SCGI servers in C and with Perl's SCGI.pm. Each test starts its backends itself, on private sockets in its temporary directory, and ends them by process group.
 // setup.sh installs them on Debian. Begin with backend_test.go and conform_test.go; harness_test.go and
 // sluice_test.go start the processes. webserver_test.go has nginx, lighttpd, Apache and HAProxy in front,
-// which speak FastCGI or SCGI to Sluice.
+// which speak FastCGI or SCGI to Sluice. matrix_test.go checks every way in with applications of every
+// protocol.
 //
 // A missing backend fails the test in CI, and where setup.sh can install it. Elsewhere the test is skipped
 // with a message.

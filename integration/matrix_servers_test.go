@@ -1,0 +1,134 @@
+//go:build linux
+
+package integration
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quic-go/quic-go/http3"
+)
+
+// matrixApp is an application, and the gate of cmd/sluice before it.
+type matrixApp struct {
+	name string
+	backend
+	sockets map[bool]string // of the gate, for web servers
+	gate    sluice
+	side    site // the gate's status
+}
+
+// matrixIn is a way in.
+type matrixIn struct {
+	name     string
+	urls     map[*matrixApp]string
+	proto    string                             // of the answers
+	inFlight func(testing.TB, *matrixApp) int64 // requests in the gate
+}
+
+// site is an application as a client of its own sees it.
+func (in *matrixIn) site(t testing.TB, app *matrixApp) site {
+	t.Helper()
+	s := newSite(t, in.urls[app]+matrixMount)
+	insecure := &tls.Config{InsecureSkipVerify: true} // signed by Caddy itself
+	switch in.proto {
+	case "HTTP/2.0":
+		transport := s.client.Transport.(*http.Transport)
+		transport.TLSClientConfig, transport.ForceAttemptHTTP2 = insecure, true
+	case "HTTP/3.0":
+		quic := &http3.Transport{TLSClientConfig: insecure, DisableCompression: true}
+		t.Cleanup(func() { quic.Close() })
+		s.client.Transport = quic
+	}
+	return s
+}
+
+const (
+	matrixWorkers = 16            // more than there are requests at once
+	matrixMount   = "/routes.php" // in the web servers' configurations
+)
+
+// newMatrix starts each server once.
+func newMatrix(t *testing.T) *matrix {
+	t.Helper()
+	m := &matrix{results: map[[3]string]string{}}
+	for _, app := range []*matrixApp{
+		{name: "FastCGI", backend: startLibfcgi(t, matrixWorkers)},
+		{name: "SCGI", backend: startPerlSCGI(t, matrixWorkers)},
+		{name: "uwsgi", backend: startUWSGISocket(t, "--socket", matrixWorkers)},
+	} {
+		app.gate, app.sockets = webGate(t, app.backend, "--mount", matrixMount, "--max-header", "1MiB", "--max-params", "1MiB")
+		app.side = app.gate.side(t)
+		m.apps = append(m.apps, app)
+	}
+	inGate := func(t testing.TB, app *matrixApp) int64 { return readState(t, app.side).InFlight }
+	direct := &matrixIn{name: "HTTP/1.1", proto: "HTTP/1.1", urls: map[*matrixApp]string{}, inFlight: inGate}
+	for _, app := range m.apps {
+		direct.urls[app] = app.gate.url
+	}
+	m.ins = append(append(m.ins, direct), startMatrixCaddy(t, m.apps)...)
+	for _, w := range webServers {
+		if w.name == "nginx" || w.name == "lighttpd" || w.name == "Apache" {
+			in := &matrixIn{name: w.name, proto: "HTTP/1.1", urls: map[*matrixApp]string{}, inFlight: inGate}
+			for _, app := range m.apps {
+				in.urls[app] = w.start(t, app.sockets[false], testdata(t, ""))
+			}
+			m.ins = append(m.ins, in)
+		}
+	}
+	return m
+}
+
+// startMatrixCaddy runs cmd/caddy with a site for each application.
+func startMatrixCaddy(t *testing.T, apps []*matrixApp) []*matrixIn {
+	t.Helper()
+	dir, admin := t.TempDir(), freeAddress(t)
+	binary, file := filepath.Join(dir, "caddy"), filepath.Join(dir, "Caddyfile")
+	run(t, exec.Command("go", "build", "-o", binary, "../cmd/caddy"))
+	var sites strings.Builder
+	urls := map[*matrixApp]string{}
+	for _, app := range apps {
+		urls[app] = "https://" + freeAddress(t)
+		fmt.Fprintf(&sites, "%s {\n\ttls internal\n\tsluice %s {\n\t\tworkers %d\n\t\tmount %s\n\t\tmax_params 1MiB\n\t}\n}\n", urls[app], app.addr, app.workers, matrixMount)
+	}
+	write(t, file, "{\n\tadmin %s\n\tpersist_config off\n\tskip_install_trust\n\tauto_https disable_redirects\n\tservers {\n\t\tmax_header_size 1MiB\n\t}\n\tstorage file_system %s\n\tlog {\n\t\tlevel WARN\n\t}\n}\n%s", admin, filepath.Join(dir, "storage"), &sites)
+	cmd := exec.Command(binary, "run", "--config", file, "--adapter", "caddyfile")
+	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	p := start(t, cmd)
+	for _, url := range urls {
+		awaitAddress(t, p, "tcp", strings.TrimPrefix(url, "https://"))
+	}
+	status := newSite(t, "http://"+admin)
+	inFlight := func(t testing.TB, app *matrixApp) int64 {
+		t.Helper()
+		var got struct {
+			Applications []struct {
+				Backends []string
+				Snapshot struct {
+					InFlight int64 `json:"in_flight"`
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(status.get(t, "/sluice/status")), &got); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range got.Applications {
+			if len(a.Backends) == 1 && a.Backends[0] == app.addr {
+				return a.Snapshot.InFlight
+			}
+		}
+		t.Fatalf("Caddy's Sluice has no %s: %+v", app.addr, got)
+		return 0
+	}
+	return []*matrixIn{
+		{name: "h2 in Caddy", proto: "HTTP/2.0", urls: urls, inFlight: inFlight},
+		{name: "h3 in Caddy", proto: "HTTP/3.0", urls: urls, inFlight: inFlight},
+	}
+}
