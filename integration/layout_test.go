@@ -24,6 +24,7 @@ var layout = []struct {
 		{name: "bridge/fcgi"},
 		{name: "bridge/scgi"},
 		{name: "bridge/uwsgi"},
+		{name: "bridge/http1"},
 		{name: "bridge/cgi"},
 		{name: "bridge/upstream", own: []string{"bridge/cgi"}},
 		{name: "bridge/upstream/fastcgi", own: []string{"bridge/fcgi", "bridge/upstream"}},
