@@ -105,7 +105,7 @@ func TestContentLengthOfTheAnswer(t *testing.T) {
 						t.Errorf("body %q, want %q", re.body, tc.body)
 					}
 					time.Sleep(2 * time.Second) // the client may have had all it was promised before the end
-					if o := r.outcome(); !tc.complete && o.ErrorType != errIncomplete {
+					if o := r.outcome(); !tc.complete && string(o.ErrorType) != errIncomplete {
 						t.Errorf("outcome %+v", o)
 					}
 					if warned := strings.Contains(r.log.String(), "more than its Content-Length"); warned != (tc.length < 10) {

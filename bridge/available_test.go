@@ -24,7 +24,7 @@ func (r *rig) wantUnavailable(re reply, kind, refused, text string) {
 	if err != nil || retry < 61 || retry > 71 {
 		r.t.Errorf("Retry-After is %q", re.header.Get("Retry-After"))
 	}
-	if o := r.outcome(); o.Status != 503 || o.ErrorType != kind || o.Refused != refused || o.Err == nil || o.Aborted {
+	if o := r.outcome(); o.Status != 503 || string(o.ErrorType) != kind || string(o.Refused) != refused || o.Err == nil || o.Aborted {
 		r.t.Errorf("outcome %+v", o)
 	}
 }
@@ -67,7 +67,7 @@ func TestRefusedWhileDownBeforeTheBody(t *testing.T) {
 		body, upload := io.Pipe()
 		defer upload.Close()
 		post := r.start("POST", "/", body)
-		if o := r.outcome(); o.Refused != "down" || o.BytesIn != 0 {
+		if o := r.outcome(); string(o.Refused) != "down" || o.BytesIn != 0 {
 			t.Errorf("outcome %+v", o)
 		}
 		upload.Close() // net/http reads some of a body before it sends an answer
@@ -123,7 +123,7 @@ func TestPollsWhileDown(t *testing.T) {
 				if own := re.status == 200 && re.body == "[]"; own != tc.own || !own && re.status != 503 {
 					t.Errorf("%d %q", re.status, re.body)
 				}
-				if o := r.outcome(); o.Refused != "down" || o.ErrorType != errUnavailable {
+				if o := r.outcome(); string(o.Refused) != "down" || string(o.ErrorType) != errUnavailable {
 					t.Errorf("outcome %+v", o)
 				}
 			})

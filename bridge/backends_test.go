@@ -229,7 +229,7 @@ func habitsOfServers() []habit {
 			config: Config{ApplicationConfig: ApplicationConfig{Workers: 2}}, script: fcgitest.CloseAfterEnd,
 			requests: func(r *rig) { r.wantInTurn("GET", time.Second, 1, 2, 2, 2, 1, 1) },
 			accepted: 6,
-			counters: func(in pool.InstanceSnapshot) bool { return in.Closes && in.Replays["stale"] == 3 },
+			counters: func(in pool.InstanceSnapshot) bool { return in.ClosesAlways && in.Replays["stale"] == 3 },
 		},
 		{
 			name:   "uWSGI stalls on large parameters",

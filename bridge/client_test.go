@@ -62,7 +62,7 @@ func TestTooManyLogins(t *testing.T) {
 		}, fcgitest.Hello)
 		for range 20 {
 			r.wantError(r.get("/"), 503, errLimit)
-			if o := r.outcome(); o.Refused != refusedLogins {
+			if o := r.outcome(); string(o.Refused) != refusedLogins {
 				t.Errorf("%+v", o)
 			}
 		}

@@ -23,35 +23,11 @@ type Config struct {
 	SiteHooks
 }
 
-// The types of package config that a program needs to set up a Handler.
+// ApplicationConfig and SiteConfig are declared in package config, with all that they consist
+// of.
 type (
 	ApplicationConfig = config.Application
 	SiteConfig        = config.Site
-
-	QueueConfig        = config.Queue
-	AdmissionConfig    = config.Admission
-	SpoolConfig        = config.Spool
-	SpawnConfig        = config.Spawn
-	SpawnBudget        = config.Budget
-	ClientConfig       = config.Client
-	TimeoutsConfig     = config.RequestTimeouts
-	ConnectionTimeouts = config.ConnectionTimeouts
-	PollAnswer         = config.PollAnswer
-
-	Protocol = config.Protocol
-	Switch   = config.Switch
-	Excess   = config.Excess
-	Duration = config.Duration
-	Umask    = config.Umask
-	Signal   = config.Signal
-)
-
-// The values of a Protocol, a Switch and an Excess.
-const (
-	FastCGI, SCGI, UWSGI = config.FastCGI, config.SCGI, config.UWSGI
-
-	On, Off, Auto = config.On, config.Off, config.Auto
-	Refuse, Evict = config.Refuse, config.Evict
 )
 
 // ApplicationHooks are the logger and the callbacks of an Application. All are optional.

@@ -53,7 +53,7 @@ func TestDeadlineOfTheServer(t *testing.T) {
 					if w.Code != 504 || w.Header().Get("Proxy-Status") != "sluice; error="+errTimeout || time.Since(start) != time.Second {
 						t.Errorf("%d %v after %v", w.Code, w.Header(), time.Since(start))
 					}
-					if o := r.outcome(); o.Status != 504 || o.ErrorType != errTimeout || o.Aborted {
+					if o := r.outcome(); o.Status != 504 || string(o.ErrorType) != errTimeout || o.Aborted {
 						t.Errorf("%+v", o)
 					}
 					time.Sleep(20 * time.Second) // the worker is at work for that long
@@ -71,7 +71,7 @@ func TestDeadlineWithinTheAnswer(t *testing.T) {
 			if cause := recover(); cause != http.ErrAbortHandler {
 				t.Errorf("panic %v, want the connection to be cut", cause)
 			}
-			if o := r.outcome(); o.Status != 200 || !o.Aborted || o.ErrorType != errTimeout {
+			if o := r.outcome(); o.Status != 200 || !o.Aborted || string(o.ErrorType) != errTimeout {
 				t.Errorf("%+v", o)
 			}
 			time.Sleep(10 * time.Second)
@@ -88,7 +88,7 @@ func TestTimeoutHandler(t *testing.T) {
 		if w.Code != 503 || w.Body.String() != "too slow" {
 			t.Errorf("%d %q", w.Code, w.Body)
 		}
-		if o := r.outcome(); o.Status != 504 || o.ErrorType != errTimeout {
+		if o := r.outcome(); o.Status != 504 || string(o.ErrorType) != errTimeout {
 			t.Errorf("%+v", o)
 		}
 		time.Sleep(20 * time.Second)

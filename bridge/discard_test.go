@@ -145,8 +145,8 @@ func TestUnavailableIsAnsweredBeforeTheBody(t *testing.T) {
 				r, k := newSpawnedRig(t, Config{}, fcgitest.Hello)
 				refuse(k)
 				wantAnswerAfter(t, r.raw(), fmt.Sprintf("POST /report/7 HTTP/1.1\r\nHost: app.test\r\nContent-Length: %d\r\n\r\n%s", 5<<20, strings.Repeat("x", 5<<20)), 503)
-				if o := r.outcome(); o.BytesIn != 0 || o.Refused != name {
-					t.Errorf("%d bytes of the body were read, refused %q", o.BytesIn, o.Refused)
+				if o := r.outcome(); o.BytesIn != 0 || string(o.Refused) != name {
+					t.Errorf("%d bytes of the body were read, refused %q", o.BytesIn, string(o.Refused))
 				}
 			})
 		})

@@ -76,8 +76,8 @@ func TestLanes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Lanes: On, Workers: 4}, SiteConfig: SiteConfig{LongPoll: []string{"/poll", "/chat/*/events"}}}, fcgitest.Hello)
 				r.wantPage(r.ask("GET", tc.path, tc.header...))
-				if o := r.outcome(); o.Lane != tc.lane || o.Refused != "" {
-					t.Errorf("lane %q, refused %q, want %q", o.Lane, o.Refused, tc.lane)
+				if o := r.outcome(); o.Lane != tc.lane || string(o.Refused) != "" {
+					t.Errorf("lane %q, refused %q, want %q", o.Lane, string(o.Refused), tc.lane)
 				}
 				if got := r.gate().Lanes[tc.lane].Started; got != 1 {
 					t.Errorf("%d requests in lane %s, want 1", got, tc.lane)
@@ -143,7 +143,7 @@ func TestLeavesWhileParked(t *testing.T) {
 		if s := r.gate(); s.Waiting != 0 || s.Lanes["long"].Left != 1 {
 			t.Errorf("%d wait, %d left, want 0, 1", s.Waiting, s.Lanes["long"].Left)
 		}
-		if o := r.outcome(); o.Status != StatusClientClosed || o.Queued < 5*time.Second || o.Refused != "" {
+		if o := r.outcome(); o.Status != StatusClientClosed || o.Queued < 5*time.Second || string(o.Refused) != "" {
 			t.Errorf("outcome %+v", o)
 		}
 		r.wantPage(first())

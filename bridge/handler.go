@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/config"
+
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
@@ -90,10 +92,10 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		Mapping: own.cgi(), MaxResponseHeader: own.MaxResponseHeader, InFlight: h.inFlight.Load,
 	}
 	if f := &own.Client; f.MaxAddresses > 0 {
-		h.joined.Limit = addresslimit.Rule{Most: f.MaxAddresses, Per: time.Duration(f.Per), Evict: f.Excess == Evict}
+		h.joined.Limit = addresslimit.Rule{Most: f.MaxAddresses, Per: time.Duration(f.Per), Evict: f.Excess == config.Evict}
 	}
 	a.app.Join(h.joined)
-	lanes := settings.Lanes != Off
+	lanes := settings.Lanes != config.Off
 	s.Classifier = classify.New(classify.Config{
 		Label: h.joined.Label, Mount: mount, LongPoll: own.LongPoll, Key: own.keySource, Seeds: h.joined.Seeds,
 		Clients: lanes || h.joined.Addresses != nil, Routes: lanes || a.Spawned(), Lanes: lanes,

@@ -274,7 +274,7 @@ func (d *day) visit(p *plan) {
 		ctx, cancel = context.WithTimeout(ctx, p.leave)
 		defer cancel()
 	}
-	re := d.rig.send(p.request(ctx, d.cfg.Preset))
+	re := d.rig.send(p.request(ctx, string(d.cfg.Preset)))
 	d.check()
 	d.judge(p, re)
 }

@@ -44,7 +44,7 @@ func TestMultiplexing(t *testing.T) {
 func TestSharedConnectionsAreInTheMemoryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On}}, fcgitest.MuxBig(60<<10))
-		l, err := r.b.app.app.Pool.Lease(t.Context(), pool.Demand{Whole: true})
+		l, err := r.b.app.app.Pool.Lease(t.Context(), pool.Demand{Buffered: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,10 +4,18 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
+
+// ErrorType is an error type of Proxy-Status (RFC 9209, section 2.3); docs/errors.md lists those
+// in use.
+type ErrorType = exchange.ErrorType
+
+// Refusal is the reason for not sending a request to the application.
+type Refusal = exchange.Refusal
 
 // Outcome is what became of one request. It is valid during the call of Observe
 // it is passed to.
@@ -17,12 +25,12 @@ type Outcome struct {
 	Status    int           // as the client saw it, or StatusClientClosed
 	BytesIn   int64         // of the request's body that were read
 	BytesOut  int64         // of the answer's body that the client was sent
-	ErrorType string        // the Proxy-Status error type, "" if there was none
+	ErrorType ErrorType     // the Proxy-Status error type, "" if there was none
 	Err       error         // what happened, nil if nothing did
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
 	ClientKey uint64        // who asked, as a hash that admission.ClientKeyName makes readable; 0: not known
 	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
-	Refused   string        // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses", "logins", "drain"; "" if it was not
+	Refused   Refusal       // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses", "logins", "drain"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked
 	Reused    bool          // its connection was a kept one
 	Attempts  int           // times the request was sent

@@ -18,7 +18,7 @@ import (
 )
 
 // Whoever keeps the processes knows routes in a plain queue, too.
-func TestKeeperIsTold(t *testing.T) {
+func TestSupervisorIsTold(t *testing.T) {
 	for _, lanes := range []Switch{On, Off} {
 		t.Run(string(lanes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestLoad(t *testing.T) {
 }
 
 // It is told of an answer when that begins.
-func TestKeeperIsToldOfTheHeader(t *testing.T) {
+func TestSupervisorIsToldOfTheHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, k := newSpawnedRig(t, Config{}, fcgitest.Ticks(5, time.Minute/2))
 		get := r.start("GET", "/ticks", nil)
@@ -74,7 +74,7 @@ func TestKeeperIsToldOfTheHeader(t *testing.T) {
 }
 
 // A connection that ends under a request may be what is seen of a death.
-func TestKeeperIsToldOfTheLost(t *testing.T) {
+func TestSupervisorIsToldOfTheLost(t *testing.T) {
 	const wanted, answered = "wanted", "answered unix:/run/app.sock GET any /x"
 	lost := func(after string) string { return "lost unix:/run/app.sock GET /x GET any /x " + after }
 	for name, tc := range map[string]struct {
@@ -107,7 +107,7 @@ func TestKeeperIsToldOfTheLost(t *testing.T) {
 }
 
 // What a local redirect leads to may be what the application died of, as any request may.
-func TestKeeperIsToldOfTheLostTarget(t *testing.T) {
+func TestSupervisorIsToldOfTheLostTarget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, k := newSpawnedRig(t, Config{}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 			if q.Param("REQUEST_URI") == "/x" {
@@ -127,7 +127,7 @@ var cutStream = fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
 })
 
 // Requests that share a connection are lost together.
-func TestKeeperIsToldOfTheLostTogether(t *testing.T) {
+func TestSupervisorIsToldOfTheLostTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, k := newSpawnedRig(t, Config{ApplicationConfig: ApplicationConfig{Multiplex: On, Workers: 4}}, fcgitest.MuxDies(0))
 		var gets []func() reply
@@ -149,7 +149,7 @@ func TestKeeperIsToldOfTheLostTogether(t *testing.T) {
 }
 
 // A worker that nobody waits for any more is part of what was in flight.
-func TestKeeperIsToldOfTheAbandoned(t *testing.T) {
+func TestSupervisorIsToldOfTheAbandoned(t *testing.T) {
 	for name, tc := range map[string]struct {
 		script fcgitest.Script
 		told   string
@@ -170,7 +170,7 @@ func TestKeeperIsToldOfTheAbandoned(t *testing.T) {
 }
 
 // Stalls are its business: it may end a hung application.
-func TestKeeperIsToldOfStalls(t *testing.T) {
+func TestSupervisorIsToldOfStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hangs atomic.Bool
 		script := fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
@@ -206,7 +206,7 @@ func TestKeeperIsToldOfStalls(t *testing.T) {
 }
 
 // The processes are the last to go, and part of what is shown.
-func TestKeeperOfABridge(t *testing.T) {
+func TestSupervisorOfABridge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, k := newSpawnedRig(t, Config{}, fcgitest.AnswerAfter(time.Second, fcgitest.Page))
 		if s := r.b.Snapshot(); s.Processes == nil || s.Processes.Command != "./app.fcgi" {

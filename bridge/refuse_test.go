@@ -37,7 +37,7 @@ func TestRefusalAsText(t *testing.T) {
 		if !strings.HasPrefix(re.body, "503 Service Unavailable\n") || re.header.Get("Content-Type") != "text/plain; charset=utf-8" {
 			t.Errorf("%v %q", re.header, re.body)
 		}
-		if o := r.outcome(); o.Refused != "full" || o.Lane != "unknown" || o.Queued != 0 || o.Attempts != 0 {
+		if o := r.outcome(); string(o.Refused) != "full" || o.Lane != "unknown" || o.Queued != 0 || o.Attempts != 0 {
 			t.Errorf("outcome %+v", o)
 		}
 		end()
@@ -120,7 +120,7 @@ func TestRefusedPolls(t *testing.T) {
 				if own := tc.status != 503; own != (re.header.Get("Cache-Control") == "no-store") || own && re.header.Get("Content-Type") != tc.answer.ContentType {
 					t.Errorf("header %v", re.header)
 				}
-				if o := r.outcome(); o.Status != tc.status || o.Refused != "timeout" || o.ErrorType != errLimit || o.Aborted {
+				if o := r.outcome(); o.Status != tc.status || string(o.Refused) != "timeout" || string(o.ErrorType) != errLimit || o.Aborted {
 					t.Errorf("outcome %+v", o)
 				}
 				r.wantPage(first())
@@ -216,7 +216,7 @@ func TestAccountSharing(t *testing.T) {
 			if re.status != http.StatusTooManyRequests || re.header.Get("Retry-After") != "59" || re.header.Get("Proxy-Status") != "sluice; error=http_request_denied" {
 				t.Errorf("%d %v", re.status, re.header)
 			}
-			if o := r.outcome(); o.Refused != "addresses" || o.Lane != "" || o.Attempts != 0 {
+			if o := r.outcome(); string(o.Refused) != "addresses" || o.Lane != "" || o.Attempts != 0 {
 				t.Errorf("outcome %+v", o)
 			}
 			r.wantPage(from(r, "198.51.100.3", "sid=b"))

@@ -226,7 +226,7 @@ func (r *rig) wantError(re reply, status int, kind string) {
 		r.t.Errorf("Retry-After is %q", retry)
 	}
 	o := r.outcome()
-	if o.Status != status || o.ErrorType != kind || o.Err == nil || o.Aborted {
+	if o.Status != status || string(o.ErrorType) != kind || o.Err == nil || o.Aborted {
 		r.t.Errorf("outcome %+v, want %d, %s", o, status, kind)
 	}
 }
@@ -239,7 +239,7 @@ func (r *rig) wantAborted(re reply, kind string) {
 		r.t.Fatalf("reply %d %q looks complete", re.status, re.body)
 	}
 	o := r.outcome()
-	if !o.Aborted || o.ErrorType != kind || o.Err == nil {
+	if !o.Aborted || string(o.ErrorType) != kind || o.Err == nil {
 		r.t.Errorf("outcome %+v, want aborted, %s", o, kind)
 	}
 }

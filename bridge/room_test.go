@@ -83,7 +83,7 @@ func TestUploadsBesideSlowReaders(t *testing.T) {
 			t.Errorf("%d answers were cut for an upload", len(cut))
 		}
 		for _, o := range cut {
-			if o.ErrorType != errInternal || !errors.Is(o.Err, spool.ErrCut) {
+			if string(o.ErrorType) != errInternal || !errors.Is(o.Err, spool.ErrCut) {
 				t.Errorf("outcome %+v", o)
 			}
 		}

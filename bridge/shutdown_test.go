@@ -38,7 +38,7 @@ func TestRefuse(t *testing.T) {
 		r.b.Refuse()
 		third := ask()
 		want("the third", third, http.StatusServiceUnavailable)
-		if o := r.outcome(); o.Refused != refusedDrain || o.Attempts != 0 || o.ErrorType != errUnavailable {
+		if o := r.outcome(); string(o.Refused) != refusedDrain || o.Attempts != 0 || string(o.ErrorType) != errUnavailable {
 			t.Errorf("%+v", o)
 		}
 		want("the first", first, http.StatusOK)
@@ -81,7 +81,7 @@ func TestShutdown(t *testing.T) {
 					if w.Code != 503 || w.Header().Get("Proxy-Status") != "sluice; error="+errUnavailable || w.Header().Get("Retry-After") == "" {
 						t.Errorf("%d %v", w.Code, w.Header())
 					}
-					if o := r.outcome(); o.Status != 503 || o.Refused != refusedDrain || o.Aborted || o.Attempts != c.attempts {
+					if o := r.outcome(); o.Status != 503 || string(o.Refused) != refusedDrain || o.Aborted || o.Attempts != c.attempts {
 						t.Errorf("%+v", o)
 					}
 					time.Sleep(20 * time.Second) // the worker is at work for that long
@@ -99,7 +99,7 @@ func TestShutdownWithinTheAnswer(t *testing.T) {
 			if cause := recover(); cause != http.ErrAbortHandler {
 				t.Errorf("panic %v, want the connection to be cut", cause)
 			}
-			if o := r.outcome(); o.Status != 200 || !o.Aborted || o.ErrorType != errUnavailable || o.Refused != "" {
+			if o := r.outcome(); o.Status != 200 || !o.Aborted || string(o.ErrorType) != errUnavailable || string(o.Refused) != "" {
 				t.Errorf("%+v", o)
 			}
 			time.Sleep(10 * time.Second)

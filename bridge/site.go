@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/config"
+
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/classify"
@@ -59,7 +61,7 @@ type site struct {
 
 // newSite completes and checks the configuration of a site. app is complete.
 func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *slog.Logger) (*site, error) {
-	s := &site{SiteConfig: cfg, SiteHooks: hooks, Logger: logger, preset: app.Preset}
+	s := &site{SiteConfig: cfg, SiteHooks: hooks, Logger: logger, preset: string(app.Preset)}
 	if err := s.Complete(); err != nil {
 		return nil, err
 	}
@@ -74,9 +76,9 @@ func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *sl
 func (s *site) cgi() cgi.Config {
 	return cgi.Config{
 		Preset: s.preset, Mount: s.Mount,
-		Root: s.Root, RootOf: s.RootOf, KeepRootSymlink: s.ResolveRootSymlink == Off, AppRoot: s.AppRoot, Unchecked: s.CheckFiles == Off,
+		Root: s.Root, RootOf: s.RootOf, KeepRootSymlink: s.ResolveRootSymlink == config.Off, AppRoot: s.AppRoot, Unchecked: s.CheckFiles == config.Off,
 		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback,
-		Static: s.Static, StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
+		Static: string(s.Static), StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
 		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader,
 		UnderscoreHeaders: s.UnderscoreHeaders,
 	}
@@ -85,9 +87,9 @@ func (s *site) cgi() cgi.Config {
 // checkSite checks a site in front of an application. Both are complete.
 func checkSite(s *SiteConfig, a *ApplicationConfig) error {
 	switch {
-	case a.Lanes == Off && len(s.LongPoll) > 0:
+	case a.Lanes == config.Off && len(s.LongPoll) > 0:
 		return app.MeansNothing("long_poll")
-	case a.Lanes == Off && s.PollAnswer != PollAnswer{}:
+	case a.Lanes == config.Off && s.PollAnswer != config.PollAnswer{}:
 		return app.MeansNothing("queue.poll_answer.status")
 	}
 	for _, p := range s.LongPoll {
@@ -121,7 +123,7 @@ func canPoll(s *SiteConfig, pattern string) error {
 }
 
 // completeClient fills in the defaults of f and checks it. It returns the Key, parsed.
-func completeClient(f *ClientConfig) (source classify.KeySource, err error) {
+func completeClient(f *config.Client) (source classify.KeySource, err error) {
 	if source, err = classify.ParseKeySource(f.Key); err != nil {
 		return source, fmt.Errorf("client.key: %w", err)
 	}
@@ -135,7 +137,7 @@ func completeClient(f *ClientConfig) (source classify.KeySource, err error) {
 	case !source.NamesAccounts():
 		return source, fmt.Errorf("client.max_addresses: client.key is %q, which tells no accounts apart: name what an account is known by, such as \"cookie NAME\", \"header NAME\" or \"user\"", cmp.Or(f.Key, "auto"))
 	}
-	f.Per = cmp.Or(f.Per, Duration(10*time.Minute))
-	f.Excess = cmp.Or(f.Excess, Refuse)
+	f.Per = cmp.Or(f.Per, config.Duration(10*time.Minute))
+	f.Excess = cmp.Or(f.Excess, config.Refuse)
 	return source, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // A request is refused before its body is read, and its client sends none of that: it is
@@ -30,7 +31,7 @@ func TestRefusedBodyThatNeverComes(t *testing.T) {
 		"as too large":  func(c *bridge.Config) { c.MaxBody = 100 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/absent.sock"}}, SiteConfig: bridge.SiteConfig{Timeouts: bridge.TimeoutsConfig{Client: bridge.Duration(50 * time.Millisecond)}}}
+			cfg := bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/absent.sock"}}, SiteConfig: bridge.SiteConfig{Timeouts: config.RequestTimeouts{Client: config.Duration(50 * time.Millisecond)}}}
 			refuse(&cfg)
 			b, err := bridge.New(context.Background(), cfg)
 			if err != nil {

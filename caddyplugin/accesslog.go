@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// observe adds what became of a request to its line in the access log, as "sluice".
+// observe adds the outcome of a request to its line in the access log, as "sluice".
 func observe(r *http.Request, o *bridge.Outcome) {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server == nil || server.Logs == nil {
@@ -23,13 +23,13 @@ func observe(r *http.Request, o *bridge.Outcome) {
 	}
 }
 
-// outcome is a bridge.Outcome as the access log has it: what says nothing is left out.
+// outcome is a bridge.Outcome for the access log, without empty fields.
 type outcome bridge.Outcome
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (o outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, f := range []struct{ key, value string }{
-		{"lane", o.Lane}, {"refused", o.Refused}, {"error_type", o.ErrorType}, {"instance", o.Instance},
+		{"lane", o.Lane}, {"refused", string(o.Refused)}, {"error_type", string(o.ErrorType)}, {"instance", o.Instance},
 	} {
 		if f.value != "" {
 			enc.AddString(f.key, f.value)

@@ -21,13 +21,13 @@ func init() { caddy.RegisterModule(new(Admin)) }
 // Admin adds to Caddy's admin API:
 //
 //   - `GET /sluice/status`: the state of every application.
-//   - `POST /sluice/drain?backend=unix//run/app.sock`: no more requests for that backend;
-//     those it has may end. It lasts until the backend is resumed, or is configured no
-//     more. `wait=30s` answers when there are none left, or after that time.
-//   - `POST /sluice/resume?backend=unix//run/app.sock`: undoes that.
+//   - `POST /sluice/drain?backend=unix//run/app.sock`: sends no more requests to that backend;
+//     those in progress may finish. This lasts until the backend is resumed, or removed from the
+//     configuration. With `wait=30s` it answers when no request is left, or after that time.
+//   - `POST /sluice/resume?backend=unix//run/app.sock`: ends the drain.
 //   - `POST /sluice/restart?command=/srv/app/app.fcgi`: replaces the processes of a spawned
-//     application one after the other, without losing a request, and answers when it is
-//     done. Without `command`, it restarts all applications that were spawned.
+//     application one after the other, without losing a request, and answers when that is
+//     done. Without `command`, it restarts all spawned applications.
 type Admin struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -45,25 +45,25 @@ func (a *Admin) Routes() []caddy.AdminRoute {
 	}
 }
 
-// applicationStatus is an application as GET /sluice/status has it.
+// applicationStatus is an application in the answer to GET /sluice/status.
 type applicationStatus struct {
 	Backends []string        `json:"backends,omitempty"`
-	Command  string          `json:"command,omitempty"` // of a spawned one, without its arguments
-	Sites    []place         `json:"sites"`
+	Command  string          `json:"command,omitempty"` // of a spawned application, without its arguments
+	Sites    []siteLocation  `json:"sites"`
 	Snapshot bridge.Snapshot `json:"snapshot"`
 }
 
-// place is where a site is.
-type place struct {
+// siteLocation describes a site.
+type siteLocation struct {
 	Preset string `json:"preset,omitempty"`
 	Mount  string `json:"mount,omitempty"`
 	Root   string `json:"root,omitempty"`
 }
 
-// placesOf lists where the sites in front of a are.
-func placesOf(a *registry.Application) (list []place) {
+// siteLocations returns the sites in front of a.
+func siteLocations(a *registry.Application) (list []siteLocation) {
 	for _, cfg := range a.Sites() {
-		if at := (place{cfg.Preset, cfg.Mount, cfg.Root}); !slices.Contains(list, at) {
+		if at := (siteLocation{string(cfg.Preset), cfg.Mount, cfg.Root}); !slices.Contains(list, at) {
 			list = append(list, at)
 		}
 	}
@@ -74,7 +74,7 @@ func (*Admin) status(w http.ResponseWriter, _ *http.Request) error {
 	list := []applicationStatus{}
 	for _, a := range applications.Applications() {
 		cfg := a.Settings()
-		s := applicationStatus{Backends: cfg.Backends, Sites: placesOf(a), Snapshot: a.Backend().Snapshot()}
+		s := applicationStatus{Backends: cfg.Backends, Sites: siteLocations(a), Snapshot: a.Backend().Snapshot()}
 		if cfg.Spawn != nil {
 			s.Command = cfg.Spawn.Command[0]
 		}
@@ -91,7 +91,7 @@ func (*Admin) drain(w http.ResponseWriter, r *http.Request) error {
 	if text := r.URL.Query().Get("wait"); text != "" {
 		var err error
 		if wait, err = caddy.ParseDuration(text); err != nil {
-			return failed(http.StatusBadRequest, fmt.Errorf("wait: %q is not a duration (write 500ms, 3s, 2m)", text))
+			return apiError(http.StatusBadRequest, fmt.Errorf("wait: %q is not a duration (write 500ms, 3s, 2m)", text))
 		}
 	}
 	var empty []<-chan struct{}
@@ -106,7 +106,7 @@ func (*Admin) drain(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, map[string]bool{"drained": within(r.Context(), wait, empty)})
 }
 
-// within reports whether all are closed before the time is over.
+// within reports whether all channels are closed within limit.
 func within(ctx context.Context, limit time.Duration, all []<-chan struct{}) bool {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -137,7 +137,7 @@ func (*Admin) resume(w http.ResponseWriter, r *http.Request) error {
 func ofBackend(r *http.Request, do func(b *bridge.Application, backend string) error) error {
 	backend := r.URL.Query().Get("backend")
 	if backend == "" {
-		return failed(http.StatusBadRequest, errors.New("backend: say which, as it is written in the configuration"))
+		return apiError(http.StatusBadRequest, errors.New("backend: is missing; give the address as written in the configuration"))
 	}
 	found := false
 	for _, a := range applications.Applications() {
@@ -146,11 +146,11 @@ func ofBackend(r *http.Request, do func(b *bridge.Application, backend string) e
 		}
 		found = true
 		if err := do(a.Backend(), backend); err != nil {
-			return failed(http.StatusInternalServerError, err)
+			return apiError(http.StatusInternalServerError, err)
 		}
 	}
 	if !found {
-		return failed(http.StatusNotFound, fmt.Errorf("there is no backend %q in use", backend))
+		return apiError(http.StatusNotFound, fmt.Errorf("there is no backend %q in use", backend))
 	}
 	return nil
 }
@@ -163,27 +163,27 @@ func (*Admin) restart(w http.ResponseWriter, r *http.Request) error {
 		}
 		n++
 		if err := a.Backend().Restart(r.Context()); err != nil {
-			return failed(http.StatusInternalServerError, fmt.Errorf("restarting %s: %w", a.Name(), err))
+			return apiError(http.StatusInternalServerError, fmt.Errorf("restarting %s: %w", a.Name(), err))
 		}
 	}
 	if n == 0 {
-		return failed(http.StatusNotFound, errors.New("no such application was spawned"))
+		return apiError(http.StatusNotFound, errors.New("no such application was spawned"))
 	}
 	return reply(w, map[string]int{"restarted": n})
 }
 
-// allow answers requests with another method with an error.
+// allow refuses requests with another method.
 func allow(method string, h caddy.AdminHandlerFunc) caddy.AdminHandler {
 	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method != method {
 			w.Header().Set("Allow", method)
-			return failed(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed, want %s", method))
+			return apiError(http.StatusMethodNotAllowed, fmt.Errorf("method not allowed, want %s", method))
 		}
 		return h(w, r)
 	})
 }
 
-func failed(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
+func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
 
 func reply(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")

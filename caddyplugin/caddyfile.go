@@ -17,8 +17,7 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("sluice", httpcaddyfile.Before, "reverse_proxy")
 }
 
-// parseDirective reads the directive. The scripts of a site that has a root directive
-// are below that root.
+// parseDirective parses the directive. The default of root is that of the site's root directive.
 func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	handler := new(Handler)
 	root, _ := h.BlockState["root"].(string)
@@ -37,7 +36,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	    }
 //	}
 //
-// docs/settings.md lists the settings, by the names that they have here.
+// docs/settings.md lists the settings by these names.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return h.unmarshal(d, "") }
 
 func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
@@ -48,32 +47,32 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 		return err
 	}
 	warnRenamed(&p.written)
-	if err := scripts(&h.Config, siteRoot); err != nil {
+	if err := setScriptDefaults(&h.Config, siteRoot); err != nil {
 		return p.locate(err)
 	}
 	if hasPlaceholder(h.Config) {
-		return nil // Provision will see
+		return nil // Provision checks it
 	}
-	c := h.Config // as Provision will have it
+	c := h.Config // Provision changes it in the same way
 	if err := checkFiles(&c); err != nil {
 		return p.locate(err)
 	}
 	return p.locate(validate(c))
 }
 
-// warnRenamed tells the log of settings that are written under former names. Of a Caddyfile they
-// are known only here: what it is adapted to has the present names.
+// warnRenamed logs settings that are written with former names. In a Caddyfile they are known only here: the
+// adapted configuration has the present names.
 func warnRenamed(written *config.Written) {
 	for _, renamed := range written.Renamed() {
 		caddy.Log().Warn("sluice: a setting has a new name: " + renamed)
 	}
 }
 
-// usualFallback is what answers where nothing is, if it is there.
-const usualFallback = "/index.php"
+// defaultFallback is the default of fallback, if the file exists.
+const defaultFallback = "/index.php"
 
-// scripts sets what goes without saying on a site of scripts.
-func scripts(c *config.Config, siteRoot string) error {
+// setScriptDefaults sets the defaults for the presets php and cgi.
+func setScriptDefaults(c *config.Config, siteRoot string) error {
 	if c.Preset != cgi.PresetPHP && c.Preset != cgi.PresetCGI {
 		return nil
 	}
@@ -81,20 +80,20 @@ func scripts(c *config.Config, siteRoot string) error {
 		c.Root = siteRoot
 	}
 	if c.Root == "" {
-		return fmt.Errorf("root: preset %q needs the directory of its scripts (of a root directive, that counts which is above and has no matcher; for another, write: root {http.vars.root})", c.Preset)
+		return fmt.Errorf("root: preset %q needs the directory of its scripts (a root directive counts if it is above and has no matcher; for another, write: root {http.vars.root})", c.Preset)
 	}
 	if c.Preset == cgi.PresetPHP {
-		php(c)
+		setPHPDefaults(c)
 	}
 	return nil
 }
 
-func php(c *config.Config) {
+func setPHPDefaults(c *config.Config) {
 	c.Index = c.UsualIndex()
 	switch {
 	case c.Fallback == "off":
 		c.Fallback = ""
-	case c.Fallback == "" && !(cgi.Config{Mount: c.Mount, Hide: c.Hide}).Hides(usualFallback):
-		c.Fallback = usualFallback
+	case c.Fallback == "" && !(cgi.Config{Mount: c.Mount, Hide: c.Hide}).Hides(defaultFallback):
+		c.Fallback = defaultFallback
 	}
 }

@@ -2,7 +2,7 @@ package caddyplugin
 
 import "github.com/sluice-proxy/sluice/bridge/supervise"
 
-// A spawned application begins as this program, which sets up what can only be set
-// between fork and exec, and becomes the command. A Caddy that xcaddy builds has a main
-// that does not know of this, so it is done before main.
+// A spawned process starts as this program, which makes the settings that are possible only between fork
+// and exec, and then executes the command. The main function of a Caddy built by xcaddy cannot do this,
+// so it happens before main.
 func init() { supervise.Child() }

@@ -22,8 +22,8 @@ func init() {
 		Usage: "[--listen <addr>] [--domain <example.com>] [--backend <addr>...] [--workers <n>] [--preset app|php|cgi] [--root <path>] [--mount <path>] [--access-log] [--debug] [-- <command>...]",
 		Short: "Serves a FastCGI, SCGI or uwsgi application through Sluice's gate",
 		Long: `
-Serves a FastCGI, SCGI or uwsgi application, over HTTPS if --domain is given. The
-application either runs already, and --backend names its addresses, or is a command
+Serves a FastCGI, SCGI or uwsgi application, over HTTPS if --domain is given. Either the
+application is already running, at the addresses of --backend, or it is a command
 after "--", which is started and kept running.
 
 With --preset php or cgi, scripts and files below --root are served.
@@ -31,13 +31,13 @@ With --preset php or cgi, scripts and files below --root are served.
 The listener's socket address can be customized with the --listen flag. It is
 :80 by default, and :443 if a domain is given.
 
-For more than a try-out, use the directive sluice in a Caddyfile.`,
+For more than a trial, use the directive sluice in a Caddyfile.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			f := cmd.Flags()
 			f.StringP("listen", "l", "", "The address to which to bind the listener")
 			f.StringP("domain", "d", "", "Domain name at which to serve the application")
 			f.StringArrayP("backend", "b", nil, "The application's address: unix:/path or host:port, scgi://host:port, uwsgi+unix:/path; may be given several times")
-			f.IntP("workers", "w", 4, "How many requests one backend can hold at once")
+			f.IntP("workers", "w", 4, "How many requests one backend can hold at once: its threads or processes")
 			f.StringP("preset", "p", cgi.PresetApp, "How URLs map to the application: app, php or cgi")
 			f.StringP("root", "r", "", "Directory of the scripts and files")
 			f.StringP("mount", "m", "", "URL prefix the application lives at")
@@ -48,7 +48,7 @@ For more than a try-out, use the directive sluice in a Caddyfile.`,
 	})
 }
 
-// serve runs Caddy with one site. It returns only if that cannot be started.
+// serve runs Caddy with one site. It returns only if Caddy cannot be started.
 func serve(f caddycmd.Flags) (int, error) {
 	caddy.TrapSignals()
 	backends, err := f.GetStringArray("backend")
@@ -58,7 +58,7 @@ func serve(f caddycmd.Flags) (int, error) {
 	if n := f.Int("workers"); n < 1 {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("--workers %d: want at least 1", n)
 	}
-	c := config.Config{Application: config.Application{Backends: backends, Workers: f.Int("workers"), Preset: f.String("preset")}, Site: config.Site{Mount: f.String("mount"), Root: f.String("root")}}
+	c := config.Config{Application: config.Application{Backends: backends, Workers: f.Int("workers"), Preset: config.Preset(f.String("preset"))}, Site: config.Site{Mount: f.String("mount"), Root: f.String("root")}}
 	if command := f.Args(); len(command) > 0 {
 		if f.ArgsLenAtDash() != 0 {
 			return caddy.ExitCodeFailedStartup, fmt.Errorf("unexpected argument %q: a command to run goes after \"--\"", command[0])
@@ -68,13 +68,13 @@ func serve(f caddycmd.Flags) (int, error) {
 	if c.Preset != cgi.PresetApp && c.Root == "" {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("--root: preset %q needs the directory of its scripts", c.Preset)
 	}
-	if err := scripts(&c, ""); err != nil {
+	if err := setScriptDefaults(&c, ""); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	if err := validate(c); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	cfg, err := oneSite(c, f.String("listen"), f.String("domain"), f.Bool("access-log"))
+	cfg, err := singleSite(c, f.String("listen"), f.String("domain"), f.Bool("access-log"))
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
@@ -87,8 +87,8 @@ func serve(f caddycmd.Flags) (int, error) {
 	select {}
 }
 
-// oneSite is the configuration of a Caddy that serves nothing but c.
-func oneSite(c config.Config, listen, domain string, accessLog bool) (*caddy.Config, error) {
+// singleSite returns the configuration of a Caddy that serves only c.
+func singleSite(c config.Config, listen, domain string, accessLog bool) (*caddy.Config, error) {
 	route := caddyhttp.Route{HandlersRaw: []json.RawMessage{caddyconfig.JSONModuleObject(&Handler{Config: c}, "handler", "sluice", nil)}}
 	if c.Preset != cgi.PresetApp {
 		root, err := filepath.Abs(c.Root)

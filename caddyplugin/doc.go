@@ -1,15 +1,14 @@
-// Package caddyplugin puts Sluice's gate into Caddy: as a handler, http.handlers.sluice
-// with the Caddyfile directive sluice, and as a transport of reverse_proxy,
-// http.reverse_proxy.transport.sluice. admin.api.sluice shows what they do.
+// Package caddyplugin has the modules for Caddy: the handler http.handlers.sluice with the Caddyfile
+// directive sluice, the transport http.reverse_proxy.transport.sluice of reverse_proxy, and
+// admin.api.sluice, which shows their state. Begin with handler.go.
 //
-// It only translates. What the gate does, and every word of its configuration, is
-// package bridge's; what becomes of applications in a reload is package registry's.
+// The package only translates. Package bridge has the gate and its settings, package registry keeps the
+// applications over reloads.
 //
 // What always holds:
 //
-//   - Gates, connections and what was learned belong to no module. A module has a site, which
-//     it gives back when it is cleaned up (handler.go), or those of its upstreams (transport.go).
-//   - One App (app.go) in each configuration of Caddy tells the registry when that has started
-//     and when the one before is stopped.
-//   - Requests never depend on the context of a module, which ends while they run.
+//   - Gates, connections and statistics belong to no module. A module has a site, which it releases in
+//     Cleanup (handler.go), or the sites of its upstreams (transport.go).
+//   - Each configuration of Caddy has one App (app.go), which starts and stops it in the registry.
+//   - Requests never depend on the context of a module, which ends while they are in progress.
 package caddyplugin

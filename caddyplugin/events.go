@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
-// Events that a configuration may subscribe to.
+// The events of this module.
 const (
 	eventStallBegin   = "sluice_stall_begin"
 	eventStallEnd     = "sluice_stall_end"
@@ -19,7 +19,7 @@ const (
 	eventGivenUp      = "sluice_spawn_budget_exhausted"
 )
 
-// emitter emits Caddy's events for a module.
+// emitter emits Caddy events for a module.
 type emitter struct {
 	ctx caddy.Context
 	app *caddyevents.App

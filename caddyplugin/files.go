@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// checkFiles refuses what Caddy's own file_server is for, and leaves it all files if the
-// configuration says nothing else.
+// checkFiles refuses settings that Caddy's file_server replaces. By default it leaves all files to
+// file_server.
 func checkFiles(c *config.Config) error {
 	for _, text := range c.StaticDirs {
 		if prefix, dir, outside := strings.Cut(text, "="); outside {
@@ -18,8 +18,8 @@ func checkFiles(c *config.Config) error {
 		}
 	}
 	scripts := c.Preset == cgi.PresetPHP || c.Preset == cgi.PresetCGI
-	if s := c.Spawn; s != nil && s.Ready != "" && scripts && isOfRequests(c.Root) {
-		return errors.New("spawn.ready: the root is another one for each request, and which it is for this path is not known")
+	if s := c.Spawn; s != nil && s.Ready != "" && scripts && dependsOnRequest(c.Root) {
+		return errors.New("spawn.ready: cannot be used with a root that depends on the request")
 	}
 	if scripts && c.Static == "" && len(c.StaticTypes)+len(c.StaticDirs) == 0 && c.CheckFiles != config.Off {
 		c.Static = cgi.StaticAll

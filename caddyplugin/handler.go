@@ -14,15 +14,15 @@ import (
 
 func init() { caddy.RegisterModule(new(Handler)) }
 
-// Handler serves requests through a FastCGI, SCGI or uwsgi application. It sends the
-// application no more requests than it can hold at once, keeps slow ones from taking all of
-// it, and lets others wait, or refuses them, where a plain proxy would fail.
+// Handler passes requests to a FastCGI, SCGI or uwsgi application. It sends the application no more requests at once
+// than it has workers, keeps slow requests from taking all of them, and lets the others wait, or refuses
+// them, where a plain proxy would fail.
 //
-// With the presets `php` and `cgi`, requests for files that are no scripts go on to the
-// next handler, which should be `file_server`.
+// With the presets `php` and `cgi`, requests for files other than scripts are passed to the next
+// handler, which should be `file_server`.
 //
-// Placeholders in the values are resolved when the configuration is loaded; those in
-// `env` and `root` that belong to a request, for each request.
+// Placeholders in the values are replaced when the configuration is loaded; placeholders of the request
+// in `env` and `root`, for each request.
 type Handler struct {
 	config.Config
 
@@ -34,7 +34,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.sluice", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provision takes the application into use.
+// Provision acquires the application.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	warnRenamed(h.Written())
 	defer func() { err = h.Written().In(err) }()
@@ -50,9 +50,9 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	}
 	hooks := hooksOf(&h.Config.Site)
 	hooks.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, err error) bool {
-		return w.(*front).fail(status, err)
+		return w.(*caddyWriter).fail(status, err)
 	}
-	hooks.ServeFile = func(w http.ResponseWriter, r *http.Request) (int, int64) { return w.(*front).serveFile(r) }
+	hooks.ServeFile = func(w http.ResponseWriter, r *http.Request) (int, int64) { return w.(*caddyWriter).serveFile(r) }
 	if h.site, err = configuration.Acquire(h.Config, hooks, user); err != nil {
 		return err
 	}
@@ -63,19 +63,18 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 // Validate checks the configuration.
 func (h *Handler) Validate() error { return h.Written().In(validate(h.Config)) }
 
-// warn tells the log of settings that have no effect. That the usual fallback is not there
-// is nobody's mistake.
+// warn logs settings that have no effect. A missing default fallback is not one of them.
 func (h *Handler) warn(ctx caddy.Context) {
 	for _, unused := range h.site.Bridge().Unused() {
 		text := strings.TrimPrefix(unused.Error(), "cgi: ")
-		if !strings.HasPrefix(text, `fallback "`+usualFallback+`"`) {
+		if !strings.HasPrefix(text, `fallback "`+defaultFallback+`"`) {
 			ctx.Slogger().Warn("a setting has no effect: " + text)
 		}
 	}
 }
 
-// Cleanup gives the application back, which may become what it was before. Requests may still
-// be on their way through h.
+// Cleanup releases the application, whose previous settings may apply again. Requests may still be in
+// progress.
 func (h *Handler) Cleanup() error {
 	h.site.Release()
 	return nil
@@ -87,14 +86,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if _, ok := site.StaticFile(r); ok {
 		return next.ServeHTTP(w, r)
 	}
-	f := &front{ResponseWriter: w, pages: hasErrorRoutes(r), request: r, site: site, next: next}
-	site.ServeHTTP(f, asAsked(r))
+	f := &caddyWriter{ResponseWriter: w, hasErrorRoutes: hasErrorRoutes(r), request: r, site: site, next: next}
+	site.ServeHTTP(f, withOriginalURI(r))
 	return f.err
 }
 
-// asAsked returns r with the URI that the client asked for, which is what applications
-// expect in REQUEST_URI when r was rewritten.
-func asAsked(r *http.Request) *http.Request {
+// withOriginalURI returns r with the URI that the client has sent, which applications expect in
+// REQUEST_URI, even if r was rewritten.
+func withOriginalURI(r *http.Request) *http.Request {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || original.RequestURI == r.RequestURI {
 		return r

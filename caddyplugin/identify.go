@@ -11,9 +11,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
-// identify completes c with what Caddy knows of the client: its address if it came
-// through one of the server's trusted_proxies, and who has logged in. A password that Caddy
-// has checked is not the application's to see.
+// identify completes c with Caddy's data about the client: its address behind one of the server's
+// trusted_proxies, and the user who has logged in. The application does not get a password that Caddy has
+// checked.
 func identify(r *http.Request, c *cgi.Client) {
 	if !c.Trusted {
 		throughProxy(r, c)
@@ -37,7 +37,7 @@ func throughProxy(r *http.Request, c *cgi.Client) {
 	}
 	if addr, _ := vars[caddyhttp.ClientIPVarKey].(string); addr != "" && addr != c.Addr {
 		c.Addr, _, _ = strings.Cut(addr, "%")
-		c.Port = "" // the proxy's
+		c.Port = "" // the port is the proxy's
 	}
 	c.ThroughProxy(r)
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
-// namespace is what the names of metrics begin with.
+// namespace is the prefix of the metrics' names.
 const namespace = "caddy_sluice"
 
-// metricsIn shows applications in the metrics of a configuration. Each has a registry of its
-// own; what is counted is the application's, and goes on.
+// metricsIn returns a function that registers an application's metrics in the registry of a
+// configuration. The counters belong to the application, and continue over configurations.
 func metricsIn(to *prometheus.Registry) func(*registry.Application) (hide func(), err error) {
 	return func(a *registry.Application) (func(), error) {
 		c := metrics.New(a.Backend().Snapshot, metrics.Options{Namespace: namespace, Labels: prometheus.Labels{"application": a.Name()}})

@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// parser reads a block of options into a configuration. It remembers the token of each option,
-// to refuse options that are given twice, and because some values are only wrong beside others.
+// parser parses a block of options into a configuration. It keeps the token of each option, to refuse
+// options that are given twice, and to locate errors that are found after parsing.
 type parser struct {
 	*caddyfile.Dispenser
 	to        *config.Config
@@ -25,8 +25,7 @@ func newParser(d *caddyfile.Dispenser, to *config.Config) *parser {
 	return &parser{Dispenser: d, to: to, directive: d.Token(), at: make(map[string]caddyfile.Token)}
 }
 
-// block reads options until the end of the block that begins here, if any. group is the group
-// of their keys, or "".
+// block parses the block that begins here, if there is one. group is the group of its keys, or "".
 func (p *parser) block(group string) error {
 	before, _ := config.Group(group)
 	for nesting := p.Nesting(); p.NextBlock(nesting); {
@@ -41,7 +40,7 @@ func (p *parser) block(group string) error {
 		case slices.Contains(p.without, key) || s == nil && !isGroup:
 			return p.WrapErr(config.Unknown("option", p.Val(), group, p.without))
 		case slices.Contains(before, s):
-			return p.Errf("%s: goes behind %s, not into its block", p.Val(), group)
+			return p.Errf("%s: belongs on the line of %s, not into its block", p.Val(), group)
 		case isGroup:
 			err = p.group(key, arguments)
 		default:
@@ -57,7 +56,7 @@ func (p *parser) block(group string) error {
 	return nil
 }
 
-// group reads the arguments of a group and its block.
+// group parses the arguments of a group and its block.
 func (p *parser) group(key string, arguments []*config.Setting) error {
 	option, token := p.Val(), p.Token()
 	values := p.RemainingArgs()
@@ -105,8 +104,8 @@ func (p *parser) set(s *config.Setting, option string, words []string) error {
 	return nil
 }
 
-// locate adds to err, which begins with a key, the line that has set it, or the
-// directive's.
+// locate adds the line of an option to err, which begins with its key; without such an option, the line
+// of the directive.
 func (p *parser) locate(err error) error {
 	if err == nil {
 		return nil

@@ -11,9 +11,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// resolve replaces placeholders such as {env.APP_SOCKET} in all texts of cfg. One that is
-// not known is an error that begins with the key, but in free texts, and in a root that
-// depends on the request.
+// resolve replaces placeholders such as {env.APP_SOCKET} in all texts of cfg. An unknown placeholder is an
+// error that begins with the key, except in free texts and in a root that depends on the request.
 func resolve(cfg *config.Config) error {
 	repl := caddy.NewReplacer()
 	root, err := resolveRoot(cfg.Root, repl)
@@ -29,7 +28,7 @@ func resolve(cfg *config.Config) error {
 			}
 			return value, nil
 		}
-		if isFree(s) {
+		if isFreeText(s) {
 			with = func(text string) (string, error) { return repl.ReplaceKnown(text, ""), nil }
 		}
 		if err := s.Replace(cfg, with); err != nil {
@@ -40,16 +39,16 @@ func resolve(cfg *config.Config) error {
 	return nil
 }
 
-// isFree reports whether the value of s may contain braces that are no placeholder, or a
-// placeholder of the request: CGI variables, an answer's body, a command and its environment.
-func isFree(s *config.Setting) bool {
+// isFreeText reports whether the value of s may contain other braces than placeholders, or placeholders
+// of the request: CGI variables, an answer's body, a command and its environment.
+func isFreeText(s *config.Setting) bool {
 	return slices.Contains([]string{"env", "queue.poll_answer.body", "spawn.command", "spawn.env"}, s.Key)
 }
 
 // errPlaceholder stops hasPlaceholder at the first one.
 var errPlaceholder = errors.New("a placeholder")
 
-// hasPlaceholder reports whether there is something to resolve in cfg.
+// hasPlaceholder reports whether cfg has a placeholder to replace.
 func hasPlaceholder(cfg config.Config) bool {
 	for _, s := range config.Settings {
 		err := s.Replace(&cfg, func(text string) (string, error) {
@@ -58,7 +57,7 @@ func hasPlaceholder(cfg config.Config) bool {
 			}
 			return text, nil
 		})
-		if err != nil && s.Key != "queue.poll_answer.body" && !s.IsMap() { // which may be JSON, or is of requests
+		if err != nil && s.Key != "queue.poll_answer.body" && !s.IsMap() { // the body may be JSON, and maps have placeholders of the request
 			return true
 		}
 	}

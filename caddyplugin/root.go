@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// resolveRoot replaces the placeholders of a root that are known without a request. Those
-// of a request are left; others are an error.
+// resolveRoot replaces the placeholders of a root that are known without a request. It keeps those of a
+// request; others are an error.
 func resolveRoot(root string, repl *caddy.Replacer) (string, error) {
 	root = repl.ReplaceKnown(root, "")
 	for rest := root; ; {
@@ -31,19 +31,18 @@ func resolveRoot(root string, repl *caddy.Replacer) (string, error) {
 	}
 }
 
-// rootOf returns the root for a request. A value that takes the place of a placeholder
-// must be a directory's name: clients choose the host. Only where the placeholder is all
-// there is, {http.vars.root}, it is a path. It is nil if the root does not depend on the
-// request.
+// rootOf returns a function that returns the root for a request, nil if root does not depend on the
+// request. The value of a placeholder must be a directory's name, because clients choose the host. Only
+// if the placeholder is the whole root, {http.vars.root}, may the value be a path.
 func rootOf(root string) func(*http.Request) (string, error) {
-	if !isOfRequests(root) {
+	if !dependsOnRequest(root) {
 		return nil
 	}
 	whole := strings.HasPrefix(root, "{") && strings.IndexByte(root, '}') == len(root)-1
 	return func(r *http.Request) (string, error) {
 		repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		if !ok {
-			return "", fmt.Errorf("root %q: is known for requests of clients alone", root)
+			return "", fmt.Errorf("root %q: depends on the request, and this is not a request of a client", root)
 		}
 		check := directoryName
 		if whole {
@@ -52,7 +51,7 @@ func rootOf(root string) func(*http.Request) (string, error) {
 		dir, err := repl.ReplaceFunc(root, func(name string, value any) (any, error) {
 			text := caddy.ToString(value)
 			if !check(text) {
-				return nil, &cgi.RequestError{Status: http.StatusNotFound, Reason: fmt.Sprintf("root %q: {%s} is %.200q, which can be no directory here", root, name, text)}
+				return nil, &cgi.RequestError{Status: http.StatusNotFound, Reason: fmt.Sprintf("root %q: {%s} is %.200q, which is not accepted as a directory", root, name, text)}
 			}
 			return text, nil
 		})
@@ -76,5 +75,5 @@ func validate(c config.Config) error {
 	return bridge.Config{ApplicationConfig: c.Application, SiteConfig: c.Site, SiteHooks: hooksOf(&c.Site)}.Validate()
 }
 
-// isOfRequests reports whether a root depends on the request.
-func isOfRequests(root string) bool { return strings.Contains(root, "{") }
+// dependsOnRequest reports whether a root depends on the request.
+func dependsOnRequest(root string) bool { return strings.Contains(root, "{") }

@@ -19,13 +19,13 @@ import (
 
 func init() { caddy.RegisterModule(new(Transport)) }
 
-// Transport lets reverse_proxy speak to FastCGI applications through Sluice's gate, for
-// those who want its balancing, health checks and dynamic upstreams. Each upstream has a
-// gate and connections of its own; `backends` must not be set. For SCGI and uwsgi there is
-// the handler: in a transport's JSON, `protocol` is the name of the transport.
+// Transport connects reverse_proxy to FastCGI applications through Sluice's gate, with reverse_proxy's
+// load balancing, health checks and dynamic upstreams. Each upstream has a gate and connections of its
+// own; `backends` must not be set. SCGI and uwsgi are possible with the handler only: in a
+// transport's JSON, `protocol` is the name of the transport.
 //
-// The handler `sluice` does more, and costs less: it knows how many requests each backend
-// can hold, and balances by that.
+// The handler `sluice` does more and costs less: it knows how many requests each backend can hold, and
+// balances by that.
 type Transport struct {
 	config.Config
 
@@ -38,12 +38,12 @@ func (*Transport) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.reverse_proxy.transport.sluice", New: func() caddy.Module { return new(Transport) }}
 }
 
-// Provision sets up t. Upstreams are taken into use when the first request goes there.
+// Provision sets up t. The application of an upstream is acquired with the first request.
 func (t *Transport) Provision(ctx caddy.Context) (err error) {
 	warnRenamed(t.Written())
 	defer func() { err = t.Written().In(err) }()
 	if len(t.Backends) > 0 || t.Spawn != nil {
-		return errors.New("backends, spawn: the applications are reverse_proxy's to name, not its transport's")
+		return errors.New("backends, spawn: are not possible in a transport, whose upstreams are those of reverse_proxy")
 	}
 	if t.Static != "" || len(t.StaticTypes)+len(t.StaticDirs) > 0 {
 		return errors.New("static, static_types, static_dirs: a transport sends no files (use the handler sluice, or file_server)")
@@ -60,7 +60,7 @@ func (t *Transport) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-// actsOnSendfile reports whether the reverse_proxy that a transport is provisioned for has a
+// actsOnSendfile reports whether the reverse_proxy of the transport being provisioned has a
 // handle_response for X-Sendfile or X-Accel-Redirect.
 func actsOnSendfile(ctx caddy.Context) bool {
 	for _, module := range ctx.Modules() {
@@ -87,14 +87,14 @@ func hasSendfile(h http.Header) bool {
 	return false
 }
 
-// Validate checks what all upstreams have in common.
+// Validate checks the settings, which are the same for all upstreams.
 func (t *Transport) Validate() error {
 	cfg := t.Config
 	cfg.Backends = []string{"unix:/upstream"}
 	return t.Written().In(validate(cfg))
 }
 
-// Cleanup gives the upstreams back. Requests may still be on their way through t.
+// Cleanup releases the upstreams. Requests may still be in progress.
 func (t *Transport) Cleanup() error {
 	t.upstreams.Release()
 	return nil
@@ -117,7 +117,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	warnRenamed(&p.written)
-	if err := scripts(&t.Config, ""); err != nil {
+	if err := setScriptDefaults(&t.Config, ""); err != nil {
 		return p.locate(err)
 	}
 	if hasPlaceholder(t.Config) {
@@ -126,12 +126,12 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return p.locate(t.Validate())
 }
 
-// RequiresContentLength says that a body of unknown length cannot be sent on as it
-// arrives: the bridge reads it whole, because CONTENT_LENGTH must be true.
+// RequiresContentLength returns true: the bridge reads a body of unknown length completely before it
+// sends the request, because CONTENT_LENGTH must be right.
 func (*Transport) RequiresContentLength() bool { return true }
 
-// RoundTrip implements http.RoundTripper. An error that is a reverseproxy.DialError was
-// met before the application could see the request: another upstream may be tried.
+// RoundTrip implements http.RoundTripper. A reverseproxy.DialError means that the application has not seen
+// the request, and another upstream may be tried.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	info, ok := reverseproxy.GetDialInfo(r.Context())
 	if !ok {
@@ -142,14 +142,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, caddyhttp.Error(http.StatusBadGateway, err)
 	}
 	through := bridge.Transport{Handler: upstream.Bridge(), ActsOnSendfile: t.sendfile}
-	res, err := through.RoundTrip(asAsked(r))
+	res, err := through.RoundTrip(withOriginalURI(r))
 	if failed, ok := errors.AsType[*bridge.TransportError](err); ok {
 		return nil, failure(failed, replayable(r))
 	}
 	return res, err
 }
 
-// address is how package bridge writes what reverse_proxy dials.
+// address returns an address of reverse_proxy in the form of package bridge.
 func address(network, addr string) string {
 	if network == "unix" {
 		return "unix:" + addr
@@ -157,7 +157,7 @@ func address(network, addr string) string {
 	return addr
 }
 
-// failure is what reverse_proxy is told of a request that has failed.
+// failure returns the error for reverse_proxy of a failed request.
 func failure(err *bridge.TransportError, replayable bool) error {
 	herr := caddyhttp.Error(err.Status, err.Err)
 	if _, unavailable := errors.AsType[*pool.UnavailableError](err); replayable && unavailable {
@@ -166,15 +166,15 @@ func failure(err *bridge.TransportError, replayable bool) error {
 	return herr
 }
 
-// replayable reports whether r's body, which the bridge has read, can be had again. It
-// can if reverse_proxy has the whole of it in memory: then it gives each try a reader.
+// replayable reports whether r's body can be read again after the bridge has read it. It can if
+// reverse_proxy has the whole body in memory; each try then gets a reader.
 func replayable(r *http.Request) bool {
 	_, whole := r.Body.(io.WriterTo)
 	return r.Body == nil || r.Body == http.NoBody || whole
 }
 
-// retryBuffer is how large a body may be to go to another upstream when the first cannot
-// be reached, in bytes, unless request_buffers says otherwise.
+// retryBuffer is the size in bytes up to which a body can be sent to another upstream if the first cannot
+// be reached, unless request_buffers is set.
 const retryBuffer = 64 << 10
 
 // DefaultBufferSizes implements reverseproxy.BufferedTransport.
@@ -185,7 +185,7 @@ func (t *Transport) DefaultBufferSizes() (request, response int64) {
 	return retryBuffer, 0
 }
 
-// unsentError is an error that may be retried and keeps its status.
+// unsentError is an error with a status that permits a retry.
 type unsentError struct {
 	reverseproxy.DialError
 	status caddyhttp.HandlerError

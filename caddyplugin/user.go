@@ -10,8 +10,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
-// newUser returns the configuration that a module is in, and the module as a user of
-// applications: its log and its events are theirs.
+// newUser returns the configuration of a module, and a registry.User with the module's log and events.
 func newUser(ctx caddy.Context) (*registry.Configuration, *registry.User, error) {
 	emit, err := newEmitter(ctx)
 	if err != nil {

@@ -21,7 +21,7 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	declared := declarations(t)
-	pathOrName := regexp.MustCompile("^[a-z]+(/[a-z_.]+)+$|^[a-z]+\\.[A-Za-z]+(\\.[A-Za-z]+)?$")
+	pathOrName := regexp.MustCompile(`^[a-z]+(/[a-z_.]+)+$|^[a-z]+\.[A-Za-z]+(\.[A-Za-z]+)?$`)
 	checked := 0
 	for _, span := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(string(text), -1) {
 		name := span[1]

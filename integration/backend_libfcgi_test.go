@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 func TestLibfcgi(t *testing.T) {
@@ -20,7 +20,7 @@ func TestLibfcgi(t *testing.T) {
 // A program that holds a lock while it waits on a kept connection is not given kept
 // connections, whether that is said or found out.
 func TestLibfcgiAcceptLock(t *testing.T) {
-	for _, keepAlive := range []bridge.Switch{bridge.Auto, bridge.Off} {
+	for _, keepAlive := range []config.Switch{config.Auto, config.Off} {
 		t.Run(string(keepAlive), func(t *testing.T) {
 			p, addr := startOnSocket(t, libfcgiLock(t, 4))
 			conform(t, backend{addr: addr, workers: 4, process: p, keepAlive: keepAlive})

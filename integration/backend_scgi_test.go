@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 func TestSCGI(t *testing.T) {
@@ -44,5 +44,5 @@ func startPerlSCGI(t testing.TB, workers int) backend {
 func startSCGICommand(t testing.TB, cmd *exec.Cmd, workers int) backend {
 	t.Helper()
 	p, addr := startOnSocket(t, cmd)
-	return backend{addr: strings.Replace(addr, "unix:", "scgi+unix:", 1), protocol: bridge.SCGI, workers: workers, process: p}
+	return backend{addr: strings.Replace(addr, "unix:", "scgi+unix:", 1), protocol: config.SCGI, workers: workers, process: p}
 }

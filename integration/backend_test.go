@@ -7,18 +7,18 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // backend is a running application and how to configure Sluice for it.
 type backend struct {
 	addr      string // as --backend takes it; empty if Sluice starts it
-	protocol  bridge.Protocol
+	protocol  config.Protocol
 	workers   int // requests it serves at once
 	preset    string
 	root      string
 	env       map[string]string
-	keepAlive bridge.Switch
+	keepAlive config.Switch
 	prefix    string // what precedes a route in a URL, such as /routes.php
 	process   *process
 

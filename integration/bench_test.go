@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
@@ -139,7 +140,7 @@ func startBridge(b *testing.B, workers int) http.Handler {
 		ApplicationConfig: bridge.ApplicationConfig{
 			Backends: []string{"unix:" + startBackend(b)},
 			Workers:  workers,
-			Queue:    bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+			Queue:    config.Queue{Timeout: config.Duration(patience)},
 		},
 	})
 	if err != nil {

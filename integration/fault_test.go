@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // A worker that dies takes its answer with it; its master starts another.
@@ -89,7 +90,7 @@ func TestEarlyAnswer(t *testing.T) {
 			checkLeaks(t)
 			be := backend(t)
 			cfg := be.config()
-			cfg.RequestBuffering = bridge.Off
+			cfg.RequestBuffering = config.Off
 			url, b := serveBridge(t, cfg)
 			s := newSite(t, url+be.prefix)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -130,7 +131,7 @@ func TestStreamedUpload(t *testing.T) {
 	checkLeaks(t)
 	be := startLibfcgi(t, 2)
 	cfg := be.config()
-	cfg.RequestBuffering = bridge.Off
+	cfg.RequestBuffering = config.Off
 	url, _ := serveBridge(t, cfg)
 	s := newSite(t, url)
 	data := random(5_000_000)
@@ -181,7 +182,7 @@ func TestFullBacklog(t *testing.T) {
 	be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 1, backlog: 1})
 	// Another gate has the one worker, and strangers fill the backlog behind it.
 	cfg := be.config()
-	cfg.ApplicationConfig.Timeouts.Idle = bridge.Duration(time.Millisecond) // to give the worker back
+	cfg.ApplicationConfig.Timeouts.Idle = config.Duration(time.Millisecond) // to give the worker back
 	url, _ := serveBridge(t, cfg)
 	g := newGate(t)
 	waiting := newSite(t, url+be.prefix).background(t, t.Context(), "/wait?gate="+g.dir)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // fronts are the two ways a backend is put behind a gate. Each returns the URL
@@ -33,9 +34,9 @@ func (be backend) config() bridge.Config {
 			Backends:  []string{be.addr},
 			Protocol:  be.protocol,
 			Workers:   be.workers,
-			Preset:    be.preset,
+			Preset:    config.Preset(be.preset),
 			KeepAlive: be.keepAlive,
-			Queue:     bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+			Queue:     config.Queue{Timeout: config.Duration(patience)},
 		},
 		SiteConfig: bridge.SiteConfig{Root: be.root, Env: be.env},
 	}
@@ -45,7 +46,7 @@ func (be backend) config() bridge.Config {
 // hold back: it is not what they are about.
 func (be backend) plainConfig() bridge.Config {
 	cfg := be.config()
-	cfg.Lanes = bridge.Off
+	cfg.Lanes = config.Off
 	return cfg
 }
 

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/integration/internal/freeport"
 )
 
 // patience bounds every wait in this package. It is a bound for a broken
@@ -168,15 +170,15 @@ func startOnSocket(t testing.TB, cmd *exec.Cmd) (*process, string) {
 	return p, addr
 }
 
-// freeAddress is a TCP address of this machine that nobody listens at.
+// freeAddress returns a TCP address of this machine that is free until the test ends.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(release)
+	return addr
 }
 
 // awaitSocket waits until something listens at path.

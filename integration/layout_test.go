@@ -42,7 +42,8 @@ var layout = []struct {
 		{name: "bridge/admission"},
 		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
 		{name: "bridge/spool", others: []string{sysUnix}},
-		{name: "bridge/pool", own: []string{"bridge/upstream"}},
+		{name: "bridge/pool/mux", own: []string{"bridge/upstream"}},
+		{name: "bridge/pool", own: []string{"bridge/pool/mux", "bridge/upstream"}},
 		{name: "bridge/internal/lines", others: []string{rate}},
 		{name: "bridge/supervise/internal/session", others: []string{procfs, sysUnix}},
 		{name: "bridge/supervise/internal/memlimit", own: []string{"bridge/supervise/internal/session"}, others: []string{procfs, sysUnix}},
@@ -122,9 +123,9 @@ func allowed(list []string, pkg string) bool {
 	})
 }
 
-// testing packages are for tests alone; integration may import anything, and so may
-// the simulation, which nobody ships.
-var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds", "bridge/supervise/internal/proctest"}
+// outsideLayout has the packages that may import anything: those for tests only, and the simulation, which
+// is not shipped.
+var outsideLayout = []string{"integration", "bridge/admission/sim", "bridge/internal/fcgitest", "bridge/internal/leakcheck", "bridge/internal/seeds", "internal/socktest", "bridge/supervise/internal/proctest"}
 
 func TestLayout(t *testing.T) {
 	imports := importsOf(t)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // Clients leave at every step of a request. Each step checks that the bridge
@@ -34,7 +35,7 @@ func TestClientLeaves(t *testing.T) {
 			}
 			t.Run("during a streamed upload", func(t *testing.T) {
 				cfg := be.config()
-				cfg.RequestBuffering = bridge.Off
+				cfg.RequestBuffering = config.Off
 				leaveAt(t, be, cfg, leaveDuringUpload)
 			})
 		})

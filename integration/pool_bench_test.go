@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // BenchmarkMultiplexed is BenchmarkBridge/Small over one connection that all
@@ -16,12 +17,12 @@ import (
 func BenchmarkMultiplexed(b *testing.B) {
 	for _, bm := range []struct {
 		name, application string
-		multiplex         bridge.Switch
+		multiplex         config.Switch
 	}{
-		{"Go/Kept", "./peers/backend", bridge.Off},
-		{"Go/Shared", "./peers/backend", bridge.On},
-		{"Batch/Kept", "./testdata/batch", bridge.Off},
-		{"Batch/Shared", "./testdata/batch", bridge.On},
+		{"Go/Kept", "./peers/backend", config.Off},
+		{"Go/Shared", "./peers/backend", config.On},
+		{"Batch/Kept", "./testdata/batch", config.Off},
+		{"Batch/Shared", "./testdata/batch", config.On},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			gate, err := bridge.New(b.Context(), bridge.Config{
@@ -29,7 +30,7 @@ func BenchmarkMultiplexed(b *testing.B) {
 					Backends:  []string{"unix:" + startApplication(b, bm.application)},
 					Workers:   callers,
 					Multiplex: bm.multiplex,
-					Queue:     bridge.QueueConfig{Timeout: bridge.Duration(patience)},
+					Queue:     config.Queue{Timeout: config.Duration(patience)},
 				},
 			})
 			if err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // libfcgi waits two seconds for a connection that says nothing, and a program that
@@ -18,7 +18,7 @@ func TestLibfcgiIsNeverSilent(t *testing.T) {
 		"accept lock": startLibfcgiAcceptLock,
 		"accept lock, it is said": func(t testing.TB) backend {
 			be := startLibfcgiAcceptLock(t)
-			be.keepAlive = bridge.Off
+			be.keepAlive = config.Off
 			return be
 		},
 	} {

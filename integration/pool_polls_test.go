@@ -14,19 +14,20 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // An application that multiplexes needs few connections: one or two if that is what
 // it is told, and a few more, except for requests with bodies, if it is found out.
 func TestGoIsMultiplexed(t *testing.T) {
 	const few = 12
-	for mode, tc := range map[bridge.Switch]struct {
+	for mode, tc := range map[config.Switch]struct {
 		ask  func(l *load, caller, i int) question
 		most int
 	}{
-		bridge.On:   {(*load).small, 4},
-		bridge.Auto: {(*load).reads, few},
-		bridge.Off:  {(*load).reads, 32},
+		config.On:   {(*load).small, 4},
+		config.Auto: {(*load).reads, few},
+		config.Off:  {(*load).reads, 32},
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			checkLeaks(t)
@@ -43,7 +44,7 @@ func TestGoIsMultiplexed(t *testing.T) {
 			if got.MostOpen > tc.most {
 				t.Errorf("the application saw %d connections at once, want at most %d", got.MostOpen, tc.most)
 			}
-			if mode == bridge.Off && got.MostOpen <= few {
+			if mode == config.Off && got.MostOpen <= few {
 				t.Errorf("without multiplexing, 32 requests at a time took %d connections", got.MostOpen)
 			}
 		})

@@ -269,17 +269,7 @@ func (g processGate) refused(t testing.TB, method, route string, status int) {
 // inBackground sends a request and delivers its outcome.
 func (s site) inBackground(t testing.TB, method, route string) <-chan outcome {
 	t.Helper()
-	r := s.request(t, method, route, nil)
-	done := make(chan outcome, 1)
-	go func() {
-		resp, body, err := s.try(r)
-		o := outcome{body: body, err: err}
-		if resp != nil {
-			o.status = resp.StatusCode
-		}
-		done <- o
-	}()
-	return done
+	return s.deliver(s.request(t, method, route, nil))
 }
 
 // kill kills a process, which must be there.

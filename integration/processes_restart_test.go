@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/sluice-proxy/sluice/integration/internal/freeport"
 )
 
 // restarted are applications of three kinds: processes, threads of C, threads of Python.
@@ -46,13 +44,8 @@ func TestRestartUnderLoad(t *testing.T) {
 // An application at a port of its own cannot be there twice. Requests wait for it.
 func TestRestartAtAPort(t *testing.T) {
 	t.Parallel()
-	port, release, err := freeport.Reserve()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(release)
 	app, be := restarted["libfcgi"](t)
-	g := startProcesses(t, account{}, app, append(be.args(), "--command-listen", port)...)
+	g := startProcesses(t, account{}, app, append(be.args(), "--command-listen", freeAddress(t))...)
 	g.restartUnderLoad(t, be, 6)
 }
 

@@ -21,14 +21,7 @@ func TestReopeningTheLog(t *testing.T) {
 	g := startProcesses(t, account{}, troubled(t), "--access-log", log)
 	before := g.app.pidOf(t, "/pid")
 	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGHUP} {
-		if err := os.Rename(log, log+sig.String()); err != nil {
-			t.Fatal(err)
-		}
-		g.signal(t, sig)
-		eventually(t, "there is a new log", func() error {
-			_, err := os.Stat(log)
-			return err
-		})
+		g.rotate(t, log, sig)
 		if sig == syscall.SIGHUP {
 			eventually(t, "the application is replaced", func() error {
 				if g.app.pidOf(t, "/pid") == before {
@@ -144,14 +137,7 @@ func TestSignalsWhileItEnds(t *testing.T) {
 	g.signal(t, syscall.SIGTERM)
 	g.logs(t, "msg=draining")
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1} {
-		if err := os.Rename(log, log+sig.String()); err != nil {
-			t.Fatal(err)
-		}
-		g.signal(t, sig)
-		eventually(t, "there is a new log", func() error {
-			_, err := os.Stat(log)
-			return err
-		})
+		g.rotate(t, log, sig)
 	}
 	held.pass(t)
 	within(t, "the request that was under way", request).want(t, fmt.Sprintln(kid))
@@ -169,4 +155,17 @@ func TestSignalsWhileItEnds(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left are %v, %v", left, err)
 	}
+}
+
+// rotate renames the access log, sends sig, and waits for the new log.
+func (g processGate) rotate(t testing.TB, log string, sig syscall.Signal) {
+	t.Helper()
+	if err := os.Rename(log, log+sig.String()); err != nil {
+		t.Fatal(err)
+	}
+	g.signal(t, sig)
+	eventually(t, "there is a new log", func() error {
+		_, err := os.Stat(log)
+		return err
+	})
 }

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // scripted is an SCGI server that plays a script on each connection, the last one on all
@@ -185,7 +185,7 @@ func TestSingleBudget(t *testing.T) {
 	const workers, clients, each = 4, 32, 20
 	app := startScripted(t, "unix", good)
 	cfg := backend{addr: app.addr, workers: workers}.config()
-	cfg.Lanes = bridge.Off
+	cfg.Lanes = config.Off
 	url, b := serveBridge(t, cfg)
 	s := newSite(t, url)
 	var all sync.WaitGroup

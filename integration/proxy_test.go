@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -18,14 +17,7 @@ func startProxy(t testing.TB, url string, lines ...string) string {
 	t.Helper()
 	nginx := need(t, "nginx", "/usr/sbin/nginx")
 	dir := socketDir(t)
-	// On an address that nothing else here listens on, so that nobody takes the port
-	// meanwhile.
-	l, err := net.Listen("tcp", "127.0.0.77:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := freeAddress(t)
 	config := filepath.Join(dir, "nginx.conf")
 	write(t, config, `
 daemon off; master_process off; pid %[1]s/pid; error_log /proc/self/fd/2 warn;

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // Workers that end after a few requests close their kept connection with the
@@ -89,8 +90,8 @@ func TestApplicationHangs(t *testing.T) {
 	checkLeaks(t)
 	be := startLibfcgi(t, 2)
 	cfg := be.plainConfig()
-	cfg.SiteConfig.Timeouts.FirstByte = bridge.Duration(100 * time.Millisecond)
-	cfg.SiteConfig.Timeouts.Abandoned = bridge.Duration(time.Second) // the third finds both workers taken
+	cfg.SiteConfig.Timeouts.FirstByte = config.Duration(100 * time.Millisecond)
+	cfg.SiteConfig.Timeouts.Abandoned = config.Duration(time.Second) // the third finds both workers taken
 	url, b := serveBridge(t, cfg)
 	s := newSite(t, url)
 	if got := s.get(t, "/hello"); got != "hello\n" {

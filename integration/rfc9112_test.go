@@ -47,7 +47,7 @@ func startLighttpd(t testing.TB, socket string) string {
 	t.Helper()
 	lighttpd := need(t, "lighttpd", "/usr/sbin/lighttpd")
 	dir := socketDir(t)
-	addr := freeAddr(t)
+	addr := freeAddress(t)
 	host, port, _ := strings.Cut(addr, ":")
 	config := filepath.Join(dir, "lighttpd.conf")
 	write(t, config, `
@@ -59,8 +59,7 @@ server.upload-dirs = ( "%[3]s" )
 server.errorlog = "/dev/null"
 fastcgi.server = ( "/" => (( "socket" => "%[4]s", "check-local" => "disable" )) )
 `, host, port, dir, socket)
-	start(t, exec.Command(lighttpd, "-D", "-f", config))
-	awaitListener(t, addr)
+	awaitAddress(t, start(t, exec.Command(lighttpd, "-D", "-f", config)), "tcp", addr)
 	return addr
 }
 
@@ -69,7 +68,7 @@ func startNginxFastCGI(t testing.TB, socket string) string {
 	t.Helper()
 	nginx := need(t, "nginx", "/usr/sbin/nginx")
 	dir := socketDir(t)
-	addr := freeAddr(t)
+	addr := freeAddress(t)
 	config := filepath.Join(dir, "nginx.conf")
 	write(t, config, `
 daemon off; master_process off; pid %[1]s/pid; error_log /dev/null;
@@ -94,32 +93,8 @@ http {
 	}
 }
 `, dir, addr, socket)
-	start(t, exec.Command(nginx, "-c", config, "-e", "/dev/null"))
-	awaitListener(t, addr)
+	awaitAddress(t, start(t, exec.Command(nginx, "-c", config, "-e", "/dev/null")), "tcp", addr)
 	return addr
-}
-
-// freeAddr is on an address that nothing else here listens on, so that nobody takes the
-// port meanwhile.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.78:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func awaitListener(t testing.TB, addr string) {
-	t.Helper()
-	eventually(t, addr+" listens", func() error {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	})
 }
 
 // converse sends text on a connection of its own, and returns the answers up to the end of

@@ -98,7 +98,11 @@ func (s site) open(t testing.TB, ctx context.Context, route string) *http.Respon
 // background sends a GET and delivers its outcome.
 func (s site) background(t testing.TB, ctx context.Context, route string) <-chan outcome {
 	t.Helper()
-	r := s.request(t, http.MethodGet, route, nil).WithContext(ctx)
+	return s.deliver(s.request(t, http.MethodGet, route, nil).WithContext(ctx))
+}
+
+// deliver sends r in the background and delivers its outcome.
+func (s site) deliver(r *http.Request) <-chan outcome {
 	done := make(chan outcome, 1)
 	go func() {
 		resp, body, err := s.try(r)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // spawned are applications that take their socket on fd 0, as sluice hands it
@@ -29,10 +29,10 @@ var spawned = map[string]func(testing.TB) (app *exec.Cmd, be backend){
 		return app, backend{workers: 2}
 	},
 	"scgi": func(t testing.TB) (*exec.Cmd, backend) {
-		return scgi(t, 2), backend{workers: 2, protocol: bridge.SCGI}
+		return scgi(t, 2), backend{workers: 2, protocol: config.SCGI}
 	},
 	"uwsgi": func(t testing.TB) (*exec.Cmd, backend) { // it finds the socket on fd 0 by itself
-		return uwsgi(t, "routes.py", 2), backend{workers: 2, protocol: bridge.UWSGI}
+		return uwsgi(t, "routes.py", 2), backend{workers: 2, protocol: config.UWSGI}
 	},
 }
 

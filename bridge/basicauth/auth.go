@@ -21,50 +21,50 @@ import (
 
 const (
 	maxName     = 255         // bytes
-	maxPassword = 1024        // bytes; longer ones are wrong
-	checkEvery  = time.Second // for changes of the file
+	maxPassword = 1024        // bytes; longer passwords are refused
+	checkEvery  = time.Second // how often the file is checked for changes
 )
 
-// Config says who may log in, and for what.
+// Config configures an Auth.
 type Config struct {
 	// File is the htpasswd file.
 	File string
-	// Paths are the URL paths that need a log-in, with all below them: "/login". They may
-	// be written whole, or as they are below Mount, and are below a script, too:
-	// "/index.php/login". Default: all.
+	// Paths lists the URL paths that require log-in, such as "/login", with everything below them.
+	// They are whole paths or relative to Mount, and also apply below a script:
+	// "/index.php/login". Default: all paths.
 	Paths []string
-	// Mount is that of the bridge.
+	// Mount is the mount of the bridge.
 	Mount string
-	// Realm is what browsers show when they ask for the password. Default "Sluice".
+	// Realm is the text that browsers show when they ask for the password. Default: "Sluice".
 	Realm string
-	// Logger is told of log-ins that fail, and of a file that cannot be read. Default: none.
+	// Logger logs failed log-ins, and a file that cannot be read. Default: none.
 	Logger *slog.Logger
 }
 
 // Auth checks names and passwords. It is safe for concurrent use.
 type Auth struct {
 	file      string
-	all       bool
+	allPaths  bool
 	paths     cgi.Prefixes
 	challenge string
 	log       *slog.Logger
-	failures  *rate.Limiter // that are logged
+	failures  *rate.Limiter // of log lines about failed log-ins
 
 	users    atomic.Pointer[table]
 	verifier *verifier
 
 	reload    sync.Mutex
 	checkedAt time.Time
-	info      os.FileInfo // of the file that was read last, also with an error; nil: it could not be opened
+	info      os.FileInfo // of the file as it was read last, even with an error; nil if it could not be opened
 }
 
-// New reads the file. An error names the key it is about: file, path or realm.
+// New reads the file. Errors name the key that they are about: file, path or realm.
 func New(cfg Config) (*Auth, error) {
 	if cfg.Realm == "" {
 		cfg.Realm = "Sluice"
 	}
 	if strings.ContainsFunc(cfg.Realm, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
-		return nil, fmt.Errorf("auth: realm %q: want letters and signs of ASCII", cfg.Realm)
+		return nil, fmt.Errorf("auth: realm %q: want printable ASCII characters", cfg.Realm)
 	}
 	paths, err := cgi.NewPrefixes("path", cfg.Mount, cfg.Paths)
 	if err != nil {
@@ -75,7 +75,7 @@ func New(cfg Config) (*Auth, error) {
 		return nil, fmt.Errorf("auth: file: %w", err)
 	}
 	a := &Auth{
-		file: cfg.File, all: len(cfg.Paths) == 0, paths: paths, log: cfg.Logger,
+		file: cfg.File, allPaths: len(cfg.Paths) == 0, paths: paths, log: cfg.Logger,
 		challenge: `Basic realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(cfg.Realm) + `", charset="UTF-8"`,
 		failures:  rate.NewLimiter(5, 50),
 		verifier:  newVerifier(max(1, runtime.GOMAXPROCS(0)/2)),
@@ -88,16 +88,13 @@ func New(cfg Config) (*Auth, error) {
 	return a, nil
 }
 
-// Users is how many there are.
-func (a *Auth) Users() int { return len(a.users.Load().users) }
-
-// Identify names the user in c if r's path needs a log-in, or refuses r. Somebody whom a
-// trusted proxy has named needs no password.
+// Identify sets the user of c if r's path requires log-in, or refuses r. A client whose user a trusted
+// proxy has named needs no password.
 func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 	if c.Refused != nil || c.User != "" {
 		return
 	}
-	if !a.all {
+	if !a.allPaths {
 		path, err := cgi.CleanPath(r)
 		if err != nil || !a.needsLogin(path) {
 			return // a malformed path is refused anyway
@@ -127,8 +124,8 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 	}
 }
 
-// needsLogin reports whether a path is listed, whole, below the mount, or below a script:
-// front controllers answer "/index.php/login" as they do "/login".
+// needsLogin reports whether a path is listed: as a whole, relative to the mount, or below a script, because
+// front controllers answer "/index.php/login" like "/login".
 func (a *Auth) needsLogin(path string) bool {
 	if a.paths.Has(path) {
 		return true
@@ -141,7 +138,7 @@ func (a *Auth) needsLogin(path string) bool {
 	return false
 }
 
-// isScript reports a path that ends in the name of a script.
+// isScript reports whether a path ends in the name of a script.
 func isScript(path string) bool {
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	switch strings.ToLower(name[max(0, strings.LastIndexByte(name, '.')):]) {
@@ -165,7 +162,7 @@ func (a *Auth) verify(ctx context.Context, name, password, address string) (righ
 	return a.verifier.do(ctx, d, address, func() bool {
 		encoded, exists := t.users[name]
 		if !exists {
-			encoded = t.decoy // so that it takes as long
+			encoded = t.decoy // takes the same time
 		}
 		right := encoded.MatchesPassword(password) && exists
 		t.cache.put(d, right)
@@ -173,7 +170,7 @@ func (a *Auth) verify(ctx context.Context, name, password, address string) (righ
 	})
 }
 
-// current returns the users, after reading the file again if it has changed.
+// current returns the users. It reads the file again if it has changed.
 func (a *Auth) current() *table {
 	if !a.reload.TryLock() {
 		return a.users.Load() // another request checks the file
@@ -189,7 +186,7 @@ func (a *Auth) current() *table {
 		return a.users.Load()
 	}
 	if err != nil && a.info == nil {
-		return a.users.Load() // this was logged
+		return a.users.Load() // the error has been logged
 	}
 	users, info, err := readFile(a.file)
 	a.info = info
@@ -202,8 +199,8 @@ func (a *Auth) current() *table {
 	return users
 }
 
-// failed logs a failed log-in. The name of an unknown user may be a mistyped password, and
-// is not logged.
+// failed logs a failed log-in. It does not log the name of an unknown user, which may be a mistyped
+// password.
 func (a *Auth) failed(name, client string) {
 	if !a.failures.Allow() {
 		return
@@ -215,8 +212,8 @@ func (a *Auth) failed(name, client string) {
 	a.log.Warn("log-in failed: wrong password", "client", client, "user", name)
 }
 
-// clientKey is the part of a client's address that counts: one household or machine may use
-// all addresses of an IPv6 network of 64 bits.
+// clientKey returns an IPv4 address, or the /64 network of an IPv6 address: one household or machine may
+// have all addresses of such a network.
 func clientKey(addr string) string {
 	ip, err := netip.ParseAddr(addr)
 	if err != nil || !ip.Is6() {

@@ -206,8 +206,8 @@ func TestReload(t *testing.T) {
 		time.Sleep(checkEvery)
 		want("changed", "jane", 401)
 		want("changed", "joe", 200)
-		if a.Users() != 1 {
-			t.Errorf("%d users", a.Users())
+		if len(a.users.Load().users) != 1 {
+			t.Errorf("%d users", len(a.users.Load().users))
 		}
 
 		for what, text := range map[string]string{"broken": "joe\n", "empty": "\n\n\n"} {

@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// maxCached is how many results are cached, of right passwords and of wrong ones.
+// maxCached is how many results are cached, of right and of wrong passwords each.
 const maxCached = 4096
 
-// digest stands for a name and a password. Only this process can compute it.
+// digest is a keyed hash of a name and a password. Only this process has the key.
 type digest [sha256.Size]byte
 
 // cache holds the results of verifications.

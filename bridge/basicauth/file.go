@@ -14,18 +14,18 @@ import (
 	"github.com/tg123/go-htpasswd"
 )
 
-// maxFile is how large a file may be, in bytes.
+// maxFile is the greatest size of a file in bytes.
 const maxFile = 16 << 20
 
-// table holds the users of a file, and what was verified against it.
+// table holds the users of a file, and the cached results for them.
 type table struct {
 	users map[string]htpasswd.EncodedPasswd
 	decoy htpasswd.EncodedPasswd // verified in place of a user that does not exist
 	cache *cache
 }
 
-// readFile reads a file. The info is that of the file as it was read, also with an error;
-// nil if it could not be opened.
+// readFile reads a file. It returns the file's info even with an error, nil if the file could not be
+// opened.
 func readFile(name string) (*table, os.FileInfo, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -79,8 +79,8 @@ func parse(r io.Reader) (*table, error) {
 	return t, nil
 }
 
-// parseLine takes "name:password", and ":comment" after it. Its errors do not hold the
-// password, in whatever form it is.
+// parseLine parses "name:password", optionally with ":comment". Its errors do not contain the password,
+// hashed or not.
 func parseLine(line string) (name string, _ htpasswd.EncodedPasswd, err error) {
 	name, rest, ok := strings.Cut(line, ":")
 	switch {
@@ -90,7 +90,7 @@ func parseLine(line string) (name string, _ htpasswd.EncodedPasswd, err error) {
 		return "", nil, errors.New("has no valid user name")
 	}
 	password, _, _ := strings.Cut(rest, ":")
-	for _, f := range forms {
+	for _, f := range hashFormats {
 		match := f.form.FindStringSubmatch(password)
 		if match == nil {
 			continue
@@ -107,8 +107,8 @@ func parseLine(line string) (name string, _ htpasswd.EncodedPasswd, err error) {
 	return "", nil, fmt.Errorf("the password of %q is hashed in an unknown way, or not at all: set it anew with htpasswd -B (plain text and DES crypt are not accepted)", name)
 }
 
-// forms are the accepted hashes. The group of each pattern is the cost of verifying one.
-var forms = []struct {
+// hashFormats has the accepted hashes. The group of each pattern is the cost of verification.
+var hashFormats = []struct {
 	form   *regexp.Regexp
 	most   int
 	accept htpasswd.PasswdParser

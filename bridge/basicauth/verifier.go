@@ -16,10 +16,10 @@ const (
 // errBusy is returned for a password that was not verified, because too many others wait.
 var errBusy = errors.New("too many passwords are being verified")
 
-// verifier bounds how many passwords are verified at a time: each may take a processor for
-// a tenth of a second, and anybody can send some. Client addresses take turns.
+// verifier bounds how many passwords are verified at a time: each may take a tenth of a second of CPU time,
+// and any client can send passwords. Client addresses take turns.
 type verifier struct {
-	slots chan struct{} // holds one element per verification that runs
+	slots chan struct{} // holds one element per running verification
 
 	mu      sync.Mutex
 	waiting int
@@ -29,11 +29,11 @@ type verifier struct {
 
 // client is a client address that has passwords to verify.
 type client struct {
-	turn  chan struct{} // holds one element while one of its passwords has its turn
-	count int           // of its passwords; guarded by verifier.mu
+	turn  chan struct{} // holds one element while one of its passwords is verified or waits for a slot
+	count int           // of passwords waiting or being verified; guarded by verifier.mu
 }
 
-// verification is that of one password, for all requests that have it.
+// verification is the verification of one password, for all requests with it.
 type verification struct {
 	done  chan struct{} // closed when right and err are set
 	right bool
@@ -44,8 +44,8 @@ func newVerifier(atOnce int) *verifier {
 	return &verifier{slots: make(chan struct{}, atOnce), clients: make(map[string]*client), pending: make(map[digest]*verification)}
 }
 
-// do returns the result of verify. If another request has the same password verified, do
-// waits for that result instead; if that request ends before its turn, do takes over.
+// do returns the result of verify. If the same password is being verified for another request, do waits for
+// that result; if the other request ends before its turn, do verifies the password itself.
 func (v *verifier) do(ctx context.Context, d digest, address string, verify func() bool) (right bool, err error) {
 	for {
 		v.mu.Lock()
@@ -96,10 +96,10 @@ func (v *verifier) do(ctx context.Context, d digest, address string, verify func
 func (v *verifier) run(ctx context.Context, p *verification, c *client, verify func() bool) {
 	timeout := time.NewTimer(maxWait)
 	defer timeout.Stop()
-	p.err = enter(ctx, c.turn, timeout)
+	p.err = acquire(ctx, c.turn, timeout)
 	if p.err == nil {
 		defer func() { <-c.turn }()
-		p.err = enter(ctx, v.slots, timeout)
+		p.err = acquire(ctx, v.slots, timeout)
 	}
 	v.mu.Lock()
 	v.waiting--
@@ -110,8 +110,8 @@ func (v *verifier) run(ctx context.Context, p *verification, c *client, verify f
 	}
 }
 
-// enter waits until the channel has room, and takes it.
-func enter(ctx context.Context, room chan struct{}, timeout *time.Timer) error {
+// acquire waits until the channel has room, and sends to it.
+func acquire(ctx context.Context, room chan struct{}, timeout *time.Timer) error {
 	select {
 	case room <- struct{}{}:
 		return nil

@@ -36,40 +36,46 @@ func browserRequest(target string) *http.Request {
 	return r.WithContext(context.WithValue(context.Background(), http.LocalAddrContextKey, local))
 }
 
-func BenchmarkVars(b *testing.B) {
-	m, err := NewMapper(Config{Mount: "/sandbox", Env: map[string]string{"TRAC_ENV": "/srv/trac"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	r := browserRequest("/sandbox/wiki/WikiStart?version=3")
+// benchmarkVars measures the variables of a GET request for target.
+func benchmarkVars(b *testing.B, cfg Config, target string) {
+	m := newMapper(b, cfg)
+	r := browserRequest(target)
 	c := m.Client(r)
 	vars := make([]Var, 0, 64)
 	b.ReportAllocs()
 	for b.Loop() {
+		var err error
 		if vars, err = m.Vars(vars[:0], r, c, 0); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(len(vars)), "vars")
+}
+
+func BenchmarkVars(b *testing.B) {
+	benchmarkVars(b, Config{Mount: "/sandbox", Env: map[string]string{"TRAC_ENV": "/srv/trac"}}, "/sandbox/wiki/WikiStart?version=3")
 }
 
 func BenchmarkVarsPHP(b *testing.B) {
 	dir := b.TempDir()
 	writeFile(b, dir, "wiki/doku.php", 0o644)
-	m, err := NewMapper(Config{Preset: PresetPHP, Root: dir})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer m.Close()
-	r := browserRequest("/wiki/doku.php/start?do=edit")
-	c := m.Client(r)
-	vars := make([]Var, 0, 64)
-	b.ReportAllocs()
-	for b.Loop() {
-		if vars, err = m.Vars(vars[:0], r, c, 0); err != nil {
-			b.Fatal(err)
-		}
-	}
+	benchmarkVars(b, Config{Preset: PresetPHP, Root: dir}, "/wiki/doku.php/start?do=edit")
+}
+
+func BenchmarkVarsCGI(b *testing.B) {
+	dir := b.TempDir()
+	writeFile(b, dir, "bin/gitweb.cgi", 0o755)
+	benchmarkVars(b, Config{Preset: PresetCGI, Root: dir}, "/bin/gitweb.cgi/little.git/tree")
+}
+
+// BenchmarkVarsRelease has a root that is a symlink to a release.
+func BenchmarkVarsRelease(b *testing.B) {
+	dir := b.TempDir()
+	writeFile(b, dir, "releases/1/index.php", 0o644)
+	writeFile(b, dir, "releases/1/sub/index.php", 0o644)
+	symlink(b, "releases/1", filepath.Join(dir, "current"))
+	cfg := Config{Preset: PresetPHP, Root: filepath.Join(dir, "current"), Fallback: "/index.php"}
+	b.Run("index", func(b *testing.B) { benchmarkVars(b, cfg, "/sub/") })
+	b.Run("fallback", func(b *testing.B) { benchmarkVars(b, cfg, "/a/pretty/page") })
 }
 
 func BenchmarkClient(b *testing.B) {
@@ -99,51 +105,6 @@ func BenchmarkParseResponse(b *testing.B) {
 			b.Fatal("no end")
 		}
 		if _, err := ParseResponse(block, h); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// A release that a symbolic link names, an index, and what a front controller answers for.
-func BenchmarkVarsRelease(b *testing.B) {
-	dir := b.TempDir()
-	writeFile(b, dir, "releases/1/index.php", 0o644)
-	writeFile(b, dir, "releases/1/sub/index.php", 0o644)
-	symlink(b, "releases/1", filepath.Join(dir, "current"))
-	m, err := NewMapper(Config{Preset: PresetPHP, Root: filepath.Join(dir, "current"), Fallback: "/index.php"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer m.Close()
-	for name, target := range map[string]string{"index": "/sub/", "fallback": "/a/pretty/page"} {
-		b.Run(name, func(b *testing.B) {
-			r := browserRequest(target)
-			c := m.Client(r)
-			vars := make([]Var, 0, 64)
-			b.ReportAllocs()
-			for b.Loop() {
-				if vars, err = m.Vars(vars[:0], r, c, 0); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkVarsCGI(b *testing.B) {
-	dir := b.TempDir()
-	writeFile(b, dir, "bin/gitweb.cgi", 0o755)
-	m, err := NewMapper(Config{Preset: PresetCGI, Root: dir})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer m.Close()
-	r := browserRequest("/bin/gitweb.cgi/little.git/tree")
-	c := m.Client(r)
-	vars := make([]Var, 0, 64)
-	b.ReportAllocs()
-	for b.Loop() {
-		if vars, err = m.Vars(vars[:0], r, c, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,16 +2,16 @@ package cgi
 
 import "errors"
 
-// Chunked undoes the chunked transfer coding (RFC 9112 section 7.1) of a body that an
+// Chunked decodes the chunked transfer coding (RFC 9112 section 7.1) of a body that an
 // application has encoded itself. Lines may end in LF alone; extensions and trailers are
-// dropped. A body that does not begin as chunks do was announced wrongly, and is taken
-// as it is. The zero value is at the body's beginning.
+// dropped. A body that does not start with a chunk is returned unchanged: the application
+// announced a coding that it did not apply. The zero value is ready to use.
 type Chunked struct {
 	state chunkState
-	left  int64  // of the chunk: its size as far as it is read, then what is to come
-	line  int    // bytes of the size's line
+	left  int64  // the chunk's size as far as it has been read, then its bytes still to come
+	line  int    // bytes read of the line with the size
 	sure  bool   // the first chunk's size has been read: there are chunks
-	begun []byte // what has come, until that is sure
+	begun []byte // bytes read before sure, returned if there are no chunks
 }
 
 type chunkState uint8
@@ -29,11 +29,11 @@ const (
 	chunkTrailer   // the beginning of a line after the last chunk
 	chunkField     // within such a line
 	chunkTrailerLF // after the CR of an empty one
-	chunkOver      // all has been read
+	chunkOver      // the body is complete
 )
 
 const (
-	maxChunkShift = 1 << 56 // a size from here on takes no more digits
+	maxChunkShift = 1 << 56 // a size of this or more takes no further digit
 	maxChunkLine  = 4 << 10 // bytes of a size with its extensions
 )
 
@@ -43,9 +43,9 @@ var (
 	errChunksCut = errors.New("cgi: chunked body: it ended before its last chunk")
 )
 
-// Next returns the content that b begins with, if any, and what of b is to be read after
-// it. data is valid until the next call, and may be part of b. When rest is empty, all
-// of b has been read.
+// Next decodes the beginning of b. data is content, possibly empty, and rest is the part of
+// b for the next call; when rest is empty, all of b has been decoded. data may be a part of
+// b, and is valid until the next call.
 func (c *Chunked) Next(b []byte) (data, rest []byte, err error) {
 	for i, char := range b {
 		switch c.state {
@@ -74,11 +74,11 @@ func (c *Chunked) Next(b []byte) (data, rest []byte, err error) {
 	return nil, nil, nil
 }
 
-// Whole reports whether the last chunk has come, so that nothing of the content is
-// missing, whatever follows.
+// Whole reports whether the last chunk has been read. The content is complete then,
+// whatever follows.
 func (c *Chunked) Whole() bool { return c.state >= chunkTrailer }
 
-// End is for a body of which no more comes. It fails if content is missing.
+// End returns an error if the body ends here and content is missing.
 func (c *Chunked) End() error {
 	if c.Whole() || c.state == chunkNone || !c.sure && len(c.begun) == 0 {
 		return nil
@@ -86,7 +86,7 @@ func (c *Chunked) End() error {
 	return errChunksCut
 }
 
-// step reads a character that is no content.
+// step reads a character that is not content.
 func (c *Chunked) step(char byte) error {
 	switch c.state {
 	case chunkSize, chunkPad, chunkExt, chunkSizeLF:
@@ -147,16 +147,4 @@ func (c *Chunked) trailer(char byte) {
 	default:
 		c.state = chunkField
 	}
-}
-
-func hexDigit(c byte) (value byte, ok bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
-	}
-	return 0, false
 }

@@ -7,51 +7,52 @@ import (
 	"strings"
 )
 
-// Client is who a request comes from, as far as it can be trusted.
+// Client is the origin of a request, as far as it is known from trusted sources.
 type Client struct {
-	Addr   string // IP address without zone, or "unix:" for a peer on a unix socket that named nobody
+	Addr   string // IP address without zone; "unix:" for a peer on a unix socket that reported no address
 	Port   string // decimal, "" if unknown
-	Scheme string // "http" or "https", as the client used it
-	// Host is the host, and the port if it is not the scheme's, that the client asked
-	// for, if a trusted proxy says so. "": it is the request's own.
+	Scheme string // "http" or "https", as used by the client
+	// Host is the host that the client has requested according to a trusted proxy, with the
+	// port unless that is the scheme's default. "": the request's Host field is right.
 	Host string
-	// Trusted says that the peer is a trusted proxy. What it says about the
-	// client (X-Forwarded-*, Forwarded, X-Real-IP) is passed to the application.
+	// Trusted says that the peer is a trusted proxy. Its fields about the client
+	// (X-Forwarded-*, Forwarded, X-Real-IP) are passed to the application.
 	Trusted bool
-	// User and AuthType are REMOTE_USER and AUTH_TYPE, "" if nobody was
-	// authenticated. Client takes them from Config.UserHeader of a trusted proxy; a
-	// front in this process that checks passwords fills them in.
+	// User and AuthType are REMOTE_USER and AUTH_TYPE, "" if no user was authenticated.
+	// Mapper.Client takes them from Config.UserHeader of a trusted proxy; a server in this
+	// process that checks passwords sets them.
 	User, AuthType string
-	// Verified says that this process has checked the Authorization field. It is not
-	// passed to the application then (RFC 3875 section 4.1.18).
+	// Verified says that this process has checked the Authorization field. The field is then
+	// not passed to the application (RFC 3875 section 4.1.18).
 	Verified bool
-	// Relayed says that a proxy in this process has set the X-Forwarded-* fields itself, so
-	// that nobody need be warned that they are ignored.
+	// Relayed says that a proxy in this process has set the X-Forwarded-* fields, so that no
+	// warning about ignored fields is needed.
 	Relayed bool
-	// Refused is why the request must not be served, whatever it asks for; nil: it may be.
+	// Refused is why the request must not be served, whatever its path; nil if it may be.
 	Refused *RequestError
 }
 
-// unixClient is REMOTE_ADDR for peers on a unix socket, as nginx has it.
+// unixClient is REMOTE_ADDR for peers on a unix socket, as in nginx.
 const unixClient = "unix:"
 
-// Client returns who r comes from. If the peer is a trusted proxy, that is the
-// rightmost address it reports that is not a trusted proxy itself: everything
-// left of it was written by somebody who is not trusted.
+// Client returns the client of r. If the peer is a trusted proxy, the client is the rightmost
+// address reported that is not a trusted proxy: the addresses to its left were written by
+// peers that are not trusted.
 //
-// X-Forwarded-For and X-Forwarded-Proto win over Forwarded (RFC 7239), which is
-// read only if neither is there. A proxy that sets Forwarded must remove the
-// others, or its clients can choose their address; one that sets either must set or
-// remove X-Forwarded-Host and X-Forwarded-Port, too.
+// Forwarded (RFC 7239) is used only if there is neither X-Forwarded-For nor
+// X-Forwarded-Proto. A proxy that sets Forwarded must remove these two, or its clients can
+// choose their address; one that sets any of the three must set or remove X-Forwarded-Host
+// and X-Forwarded-Port, too.
 //
 // A request whose Forwarded field is malformed is refused: the client may have written an
-// open quote that hides what the proxy has added, and would pass for the proxy.
+// open quote that hides the element which the proxy has added, and the proxy would be taken
+// for the client.
 func (m *Mapper) Client(r *http.Request) (c Client) {
 	m.Identify(r, &c)
 	return c
 }
 
-// Identify sets c to what Client returns.
+// Identify is Client without a copy of the result.
 func (m *Mapper) Identify(r *http.Request, c *Client) {
 	*c = Client{Scheme: "http"}
 	if r.TLS != nil {
@@ -62,8 +63,8 @@ func (m *Mapper) Identify(r *http.Request, c *Client) {
 	}
 }
 
-// behindProxy makes c, a trusted proxy, the client that it speaks for. Inlined, it would
-// be in the frame of every request, and the stack of those that are parked twice the size.
+// behindProxy replaces c, a trusted proxy, by the client that the proxy reports. Inlined, this
+// function would enlarge the stack frame of every request, and double the stack of parked ones.
 //
 //go:noinline
 func (m *Mapper) behindProxy(c *Client, r *http.Request) {
@@ -78,9 +79,9 @@ func (m *Mapper) behindProxy(c *Client, r *http.Request) {
 	m.UserOf(r, c)
 }
 
-// ThroughProxy completes c by what a trusted proxy says of how its client asked
-// (X-Forwarded-Proto, -Host, -Port). It is for a front that knows by itself that the peer
-// is one, and who the client is: c.Addr.
+// ThroughProxy completes c with the scheme and host that a trusted proxy reports
+// (X-Forwarded-Proto, -Host, -Port). It is for a server that has decided by itself that the
+// peer is a trusted proxy, and has set the client's address, c.Addr.
 func (c *Client) ThroughProxy(r *http.Request) {
 	c.Trusted = true
 	hops := 0
@@ -94,8 +95,8 @@ func (c *Client) ThroughProxy(r *http.Request) {
 	c.setRequested(r, 0)
 }
 
-// UserOf sets the user of c to what Config.UserHeader of a trusted proxy says, if nobody
-// has authenticated the client yet.
+// UserOf sets the user of c from Config.UserHeader, if the peer is a trusted proxy and c has
+// no user yet.
 func (m *Mapper) UserOf(r *http.Request, c *Client) {
 	if m.userHeader == "" || !c.Trusted || c.User != "" {
 		return
@@ -108,7 +109,7 @@ func (m *Mapper) UserOf(r *http.Request, c *Client) {
 	}
 }
 
-// AuthType is AUTH_TYPE for somebody that a proxy, or another part of this process, has
+// AuthType returns AUTH_TYPE for a user whom a proxy or another part of this process has
 // authenticated: the scheme of the Authorization field, "Basic" if there is none.
 func AuthType(r *http.Request) string {
 	if lines := r.Header["Authorization"]; len(lines) > 0 {
@@ -119,14 +120,14 @@ func AuthType(r *http.Request) string {
 	return "Basic"
 }
 
-// refuse says why the request must not be served. The first reason stays.
+// refuse sets the reason why the request must not be served. The first reason is kept.
 func (c *Client) refuse(format string, args ...any) {
 	if c.Refused == nil {
 		c.Refused = badRequest(format, args...)
 	}
 }
 
-// peer sets c to the other end of the connection, and returns whether it is trusted.
+// peer sets c to the peer of the connection, and returns whether the peer is a trusted proxy.
 func (m *Mapper) peer(c *Client, r *http.Request) (trusted bool) {
 	if isUnix(r) {
 		c.Addr = unixClient
@@ -134,7 +135,7 @@ func (m *Mapper) peer(c *Client, r *http.Request) (trusted bool) {
 	}
 	h, ok := parseHop(r.RemoteAddr)
 	if !ok {
-		// Something in front replaced RemoteAddr. It is shown, never trusted.
+		// A handler in front has replaced RemoteAddr. It is passed on, never trusted.
 		c.Addr = r.RemoteAddr
 		return false
 	}
@@ -142,8 +143,8 @@ func (m *Mapper) peer(c *Client, r *http.Request) (trusted bool) {
 	return m.trusted.has(h.addr)
 }
 
-// isUnix looks at the listener first: on some systems the peer of a unix socket
-// has no name at all, on Linux it is "@".
+// isUnix reports whether r came over a unix socket. It checks the listener first: on some
+// systems the peer of a unix socket has no name, on Linux it is "@".
 func isUnix(r *http.Request) bool {
 	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr); ok && local != nil {
 		return true
@@ -151,7 +152,7 @@ func isUnix(r *http.Request) bool {
 	return strings.HasPrefix(r.RemoteAddr, "@") || strings.HasPrefix(r.RemoteAddr, "/")
 }
 
-// hop is one address in the list that proxies make.
+// hop is one address of X-Forwarded-For or Forwarded.
 type hop struct {
 	addr netip.Addr
 	text string // addr as text, without zone

@@ -18,84 +18,84 @@ const (
 	PresetCGI = "cgi" // one executable per script below a root, run by fcgiwrap
 )
 
-// Config says how requests become variables. The zero value is an application
-// mounted at "/" that no proxy stands in front of.
+// Config says how requests become variables. The zero value describes an application
+// mounted at "/" without a proxy in front.
 type Config struct {
 	// Preset is PresetApp (the default), PresetPHP or PresetCGI.
 	Preset string
-	// Mount is the path the application lives at, "/sandbox": it matches
-	// "/sandbox" and "/sandbox/x", not "/sandboxes". It starts SCRIPT_NAME, and
-	// is not part of the path below Root. Default: everything.
+	// Mount is the URL path of the application: "/sandbox" matches "/sandbox" and
+	// "/sandbox/x", not "/sandboxes". SCRIPT_NAME starts with it; the path below Root does
+	// not include it. Default: all paths.
 	Mount string
-	// Root is the directory of the scripts. php and cgi need it. It is the directory that
-	// this path leads to at the time of a request, or did a tenth of a second before: a
-	// symlink may be switched. If it is not there, requests are answered with 404 until it
-	// is.
+	// Root is the directory of the scripts. The presets php and cgi need it. The path is
+	// resolved again every tenth of a second, so that a symlink may be switched. While the
+	// directory does not exist, requests are answered with 404.
 	Root string
-	// RootOf, if it is not nil, gives the root for a request, in place of Root, which is then
-	// only shown. A path that is not absolute, or climbs, is answered with 404, and so is one
-	// where no directory is; that a name which a client has chosen is no ".git" is for RootOf
-	// to see to. Follow holds for all of them.
+	// RootOf, if it is not nil, returns the root for a request. Root is then only shown. A path
+	// that is not absolute, contains "..", or is no directory is answered with 404. RootOf must
+	// refuse names such as ".git" itself if a client can choose a part of the path. Follow
+	// applies to all of these roots.
 	RootOf func(r *http.Request) (string, error)
-	// KeepRootSymlink has SCRIPT_FILENAME and DOCUMENT_ROOT begin with Root as it is written.
-	// Default: they begin with the directory that it leads to, without symlinks. What was
-	// found there is then what the application opens, also if Root is switched to another
-	// release meanwhile, or the application remembers where symlinks led, as PHP does.
+	// KeepRootSymlink makes SCRIPT_FILENAME and DOCUMENT_ROOT start with Root as written.
+	// Default: they start with the directory that Root leads to, without symlinks. The
+	// application then opens the file that was found here, even if Root is switched to another
+	// release meanwhile, or the application caches where symlinks lead, as PHP does.
 	KeepRootSymlink bool
-	// AppRoot is what the application, in a container or a chroot, calls Root: DOCUMENT_ROOT,
-	// and what SCRIPT_FILENAME begins with. Default: as KeepRootSymlink says.
+	// AppRoot is the path of Root as seen by an application in a container or a chroot. It is
+	// DOCUMENT_ROOT, and SCRIPT_FILENAME starts with it. Default: as KeepRootSymlink says.
 	AppRoot string
-	// Unchecked says that the files are not to be seen from here: Root is the application's
-	// path. Which part of a path is a script is told by its name alone, up to the first
-	// segment that ends in .php, or as a program does.
+	// Unchecked says that this process cannot see the files, and that Root is the
+	// application's path. The script of a path is then found by name alone: it ends at the
+	// first segment with the extension .php, or with preset cgi one of a program.
 	Unchecked bool
-	// Virtual are the paths of scripts that no file stands for, as they are below Mount:
-	// "/ping", "/status" of PHP-FPM. They match as a whole.
+	// Virtual lists paths of scripts without a file, relative to Mount: "/ping" and "/status"
+	// of PHP-FPM. They match as a whole.
 	Virtual []string
-	// Follow are the directories outside Root that symlinks below it may lead to.
+	// Follow lists the directories outside Root that symlinks below it may lead to.
 	Follow []string
-	// OnRoot, if it is not nil, is told when Root or a directory of Follow is not there, or
-	// another one than before. It must not block.
+	// OnRoot, if it is not nil, is called when Root or a directory of Follow is missing, or has
+	// been replaced by another one. It must not block.
 	OnRoot func(RootChange)
-	// Index are the files that stand for their directory, the first that exists.
+	// Index lists the file names that answer for a directory; the first that exists does.
 	// Default: index.php for php, none for cgi.
 	Index []string
-	// Fallback is the script below Root, "/index.php", that answers for paths where
-	// nothing is: the front controller of most PHP applications. What is there and may
-	// not be served stays out of reach. Default: none.
+	// Fallback is the script below Root, such as "/index.php", that answers for paths that lead
+	// to nothing: the front controller of most PHP applications. It does not answer for files
+	// that exist and must not be served. Default: none.
 	Fallback string
-	// Static is which files below Root StaticFile and OpenStatic return: StaticOff,
-	// StaticUsual or StaticAll. Default: usual for php and cgi, off for app and while
+	// Static selects the files below Root that StaticFile and OpenStatic return: StaticOff,
+	// StaticUsual or StaticAll. Default: StaticUsual for php and cgi, StaticOff for app and if
 	// Unchecked.
 	Static string
-	// StaticTypes are the endings of further files, "zip".
+	// StaticTypes lists the extensions of further files, such as "zip".
 	StaticTypes []string
-	// StaticDirs are paths below which every file may be sent whose name does not forbid it:
-	// "/uploads", below Mount and Root, or "/cgit-css=/usr/share/cgit", a directory of its
-	// own.
+	// StaticDirs lists paths below which every file may be sent whose name does not forbid it:
+	// "/uploads" below Mount and Root, or "/cgit-css=/usr/share/cgit" for a directory outside
+	// the root.
 	StaticDirs []string
-	// Hide are the paths, "/data", that are answered as if nothing were there or
-	// below: neither scripts nor static files, nor as an index, nor by a local
-	// redirect. Each is a whole URL path, "/wiki/data", or one below Mount.
+	// Hide lists paths, such as "/data", that are answered as if they and everything below them
+	// did not exist: as scripts, as static files, as an index, and in a local redirect. Each is
+	// a whole URL path, "/wiki/data", or one relative to Mount.
 	Hide []string
-	// Env are more variables. They win over everything else, client headers
-	// included. Values may hold LF (PHP_VALUE needs it), not NUL or CR.
+	// Env is further variables. They override all others, those of client headers included.
+	// Values may hold LF (PHP_VALUE needs it), not NUL or CR.
 	Env map[string]string
-	// Expand, if it is not nil, gives each value of Env the form it has for a request.
-	// Default: as it is written.
+	// Expand, if it is not nil, returns a value of Env for a request. Default: the value as
+	// written.
 	Expand func(r *http.Request, value string) string
-	// TrustedProxies are the peers whose Forwarded, or X-Forwarded-For, -Proto, -Host and
-	// -Port, are believed: IP addresses, CIDR prefixes, or "unix" for everyone who
-	// connects over a unix socket.
+	// TrustedProxies lists the peers whose Forwarded or X-Forwarded-For, -Proto, -Host and
+	// -Port fields are believed: IP addresses, CIDR prefixes, or "unix" for all peers on a unix
+	// socket.
 	TrustedProxies []string
-	// UserHeader is the field in which a trusted proxy says who has logged in. From
-	// anybody else it is not passed on. Default: none.
+	// UserHeader is the field in which a trusted proxy names the user who has logged in. From
+	// other peers the field is not passed on. Default: none.
 	UserHeader string
-	// UnderscoreHeaders are the fields with an underscore in their names, "api_key", that are
-	// passed although "Api-Key" would be the same variable: that is not passed then.
+	// UnderscoreHeaders lists fields with an underscore in their names, such as "api_key", that
+	// are passed on. The field with hyphens, "Api-Key", would be the same variable and is then
+	// dropped.
 	UnderscoreHeaders []string
-	// OnDropped, if it is not nil, is told of fields that UnderscoreHeaders could list, by
-	// their canonical names. It must not block.
+	// OnDropped, if it is not nil, is called with the canonical name of each dropped field that
+	// UnderscoreHeaders could list. It must not block.
 	OnDropped func(name string)
 	// Software is SERVER_SOFTWARE. Default: "sluice".
 	Software string
@@ -118,7 +118,7 @@ type Mapper struct {
 	software string
 
 	dir             string // the root's absolute path as configured, "" if there is none
-	root            *Root  // nil: there is none, each request has its own, or it is not looked at
+	root            *Root  // nil: there is none, each request has its own, or files are unchecked
 	roots           *roots // if each request has its own
 	rootOf          func(r *http.Request) (string, error)
 	keepRootSymlink bool
@@ -130,8 +130,8 @@ type Mapper struct {
 	onDropped   func(name string)
 }
 
-// NewMapper checks cfg and opens its directories, those that are there. Errors name the key
-// they are about.
+// NewMapper checks cfg and opens those of its directories that exist. Errors name the key
+// that they are about.
 func NewMapper(cfg Config) (*Mapper, error) {
 	m, err := cfg.mapper()
 	if err != nil {
@@ -163,14 +163,14 @@ func (m *Mapper) open(cfg Config) (err error) {
 	return nil
 }
 
-// Validate checks what can be checked without a look at the directories.
+// Validate checks c without access to the directories.
 func (c Config) Validate() error {
 	_, err := c.mapper()
 	return err
 }
 
-// CheckDirectories returns an error that names the key of a directory that is not there
-// now. Whether that is an error is for the caller to know: it may be there later.
+// CheckDirectories returns an error that names the key of a directory that does not exist now.
+// It may exist later, so the caller decides whether this is an error.
 func (c Config) CheckDirectories() error {
 	m, err := c.mapper()
 	if err != nil {
@@ -253,11 +253,11 @@ func (c Config) mapper() (*Mapper, error) {
 	return m, nil
 }
 
-// Root is the directory tree of Config.Root, nil if none was configured, it is not looked
-// at, or each request has its own. It is closed with the Mapper.
+// Root returns the directory tree of Config.Root, nil if none is configured, files are
+// unchecked, or each request has its own root. It is closed with the Mapper.
 func (m *Mapper) Root() *Root { return m.root }
 
-// Close closes the directories. Requests must be over.
+// Close closes the directories. No request may use the Mapper any more.
 func (m *Mapper) Close() error {
 	var errs []error
 	if m.root != nil {
@@ -274,8 +274,8 @@ func (m *Mapper) Close() error {
 	return errors.Join(errs...)
 }
 
-// checkUserHeader returns the name in its canonical form. Fields with a meaning of their
-// own are in everybody's requests.
+// checkUserHeader returns the name in its canonical form. It refuses fields that ordinary
+// requests contain.
 func checkUserHeader(name string) (string, error) {
 	key := textproto.CanonicalMIMEHeaderKey(name)
 	switch {
@@ -318,13 +318,13 @@ func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// hasBreak reports bytes that end a string or a line for somebody: in C, in a
+// hasBreak reports whether s holds a byte that ends a string or a line elsewhere: in C, in a
 // log, in a header.
 func hasBreak(s string) bool {
 	return strings.IndexByte(s, 0) >= 0 || strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0
 }
 
-// trustedPeers are the peers whose word about the client is taken.
+// trustedPeers is the set of Config.TrustedProxies.
 type trustedPeers struct {
 	unix     bool
 	prefixes []netip.Prefix

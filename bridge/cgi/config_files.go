@@ -75,8 +75,8 @@ func cleanMount(mount string) (string, error) {
 	return trimmed, nil
 }
 
-// belowMountOf returns a path that may be written whole, or as it is below the mount, in
-// the latter way.
+// belowMountOf returns p relative to the mount. p may be written as a whole path or relative
+// to the mount.
 func (m *Mapper) belowMountOf(p string) string {
 	if rest, ok := strings.CutPrefix(p, m.mount); ok && strings.HasPrefix(rest, "/") {
 		return rest
@@ -118,7 +118,7 @@ func checkFallback(preset, script string) (string, error) {
 	return script, nil
 }
 
-// checkVirtual returns the paths as they are below the mount.
+// checkVirtual returns the paths relative to the mount.
 func (m *Mapper) checkVirtual(list []string) ([]string, error) {
 	if len(list) > 0 && m.preset == PresetApp {
 		return nil, errors.New("cgi: virtual: preset \"app\" has no files, all paths are the application's (remove it)")
@@ -141,7 +141,7 @@ func (m *Mapper) checkVirtual(list []string) ([]string, error) {
 	return paths, nil
 }
 
-// checkStatic returns what files may be sent.
+// checkStatic returns which files may be sent.
 func (m *Mapper) checkStatic(cfg Config) (s statics, err error) {
 	if s.mode = cfg.Static; !slices.Contains([]string{"", StaticOff, StaticUsual, StaticAll}, s.mode) {
 		return s, fmt.Errorf("cgi: static %q: must be %q, %q or %q", s.mode, StaticOff, StaticUsual, StaticAll)
@@ -174,7 +174,7 @@ func (m *Mapper) checkStatic(cfg Config) (s statics, err error) {
 	return s, nil
 }
 
-// staticKey is the first key that says what is sent.
+// staticKey returns the first key that selects static files.
 func (c Config) staticKey() string {
 	switch {
 	case c.Static != "":
@@ -185,13 +185,13 @@ func (c Config) staticKey() string {
 	return "static_dirs"
 }
 
-// checkIndexUse finds an index that would be neither run nor sent.
+// checkIndexUse refuses an index that would be neither run nor sent.
 func (m *Mapper) checkIndexUse() error {
 	if m.preset != PresetPHP || m.unchecked || len(m.static.below) > 0 {
 		return nil
 	}
 	for _, name := range m.index {
-		if !hasPHPSuffix(name) && !m.static.may("/"+name) {
+		if !hasPHPSuffix(name) && !m.static.allows("/"+name) {
 			return fmt.Errorf("cgi: index %q: can stand for no directory, only .php is run, and files of this type are not sent (see static)", name)
 		}
 	}

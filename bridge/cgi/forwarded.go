@@ -22,13 +22,13 @@ func (m *Mapper) ForwardedFields(h http.Header) (names []string) {
 	return names
 }
 
-// xForwardedFor applies X-Forwarded-For, a list over all its lines, and returns how many
-// of its elements were read, from the right.
+// xForwardedFor applies X-Forwarded-For, one list over all its lines, and returns how many
+// elements lead to the client, counted from the right.
 func (m *Mapper) xForwardedFor(c *Client, lines []string) (hops int) {
 	for entry := range lastFirst(lines) {
 		h, ok := parseHop(entry)
 		if !ok {
-			break // "unknown", or garbage: the last good one is as far as we see
+			break // "unknown" or garbage: the last valid address is the client
 		}
 		hops++
 		c.Addr, c.Port = h.text, h.port
@@ -39,8 +39,8 @@ func (m *Mapper) xForwardedFor(c *Client, lines []string) (hops int) {
 	return hops
 }
 
-// setRequested applies X-Forwarded-Proto, -Host and -Port: what the client has requested.
-// hops is how many elements of X-Forwarded-For lead to the client.
+// setRequested applies X-Forwarded-Proto, -Host and -Port, the scheme and host that the client
+// has requested. hops is how many elements of X-Forwarded-For lead to the client.
 func (c *Client) setRequested(r *http.Request, hops int) {
 	addrs := r.Header["X-Forwarded-For"]
 	of := func(name string) string { return element(r.Header[name], addrs, hops) }
@@ -71,7 +71,7 @@ func (c *Client) setHost(field, host string) {
 	c.Host = host
 }
 
-// withPort returns name with a port that is one, and not the scheme's own.
+// withPort appends port to name, unless it is invalid or the scheme's default.
 func withPort(name, port, scheme string) string {
 	if port = strings.TrimLeft(port, "0"); !isPort(port) || port == defaultPort(scheme) {
 		return name
@@ -86,9 +86,9 @@ func defaultPort(scheme string) string {
 	return "80"
 }
 
-// element returns what a list says of the client's hop. Proxies either replace such a
-// field or add to the list, one element for each address. Only in the second case is
-// there one for the client's hop; else the last, the nearest proxy's, is the best.
+// element returns the element of list for the client's hop. Proxies either replace such a
+// field, or append one element for each address. If they append, the client's hop has an
+// element of its own; if not, the last element, the nearest proxy's, is the best.
 func element(list, addrs []string, hops int) string {
 	if len(list) == 0 {
 		return ""
@@ -105,7 +105,7 @@ func element(list, addrs []string, hops int) string {
 	return ""
 }
 
-// schemeOr returns proto if it is a scheme the variables can express.
+// schemeOr returns proto if it is http or https.
 func schemeOr(proto, otherwise string) string {
 	switch {
 	case strings.EqualFold(proto, "https"):
@@ -142,8 +142,8 @@ func count(lines []string) int {
 	return n
 }
 
-// forwarded applies Forwarded. Lines are read from the last: those before the client's
-// hop are what it may have written, and are not looked at.
+// forwarded applies Forwarded. Elements are read from the last one: the client may have written
+// those before its own hop, and they are ignored.
 func (m *Mapper) forwarded(c *Client, lines []string) {
 	var space [8]forwardedElement
 	for i := len(lines) - 1; i >= 0; i-- {
@@ -156,7 +156,7 @@ func (m *Mapper) forwarded(c *Client, lines []string) {
 			e := elements[j]
 			h, ok := parseHop(e.node)
 			if !ok {
-				return // "unknown", an obfuscated name, or no for= at all
+				return // "unknown", an obfuscated name, or an element without for=
 			}
 			c.Addr, c.Port = h.text, h.port
 			c.Scheme = schemeOr(e.proto, c.Scheme)
@@ -170,15 +170,15 @@ func (m *Mapper) forwarded(c *Client, lines []string) {
 	}
 }
 
-// forwardedElement is what one proxy said (RFC 7239 section 4).
+// forwardedElement is one proxy's element of Forwarded (RFC 7239 section 4).
 type forwardedElement struct {
 	node  string // for=
 	proto string
 	host  string
 }
 
-// appendForwarded parses one Forwarded line. Empty elements, pairs and values are passed
-// over, as proxies write them.
+// appendForwarded parses one Forwarded line. It ignores empty elements, pairs and values,
+// because proxies write them.
 func appendForwarded(dst []forwardedElement, s string) (_ []forwardedElement, ok bool) {
 	var e forwardedElement
 	seen := false
@@ -213,8 +213,8 @@ func appendForwarded(dst []forwardedElement, s string) (_ []forwardedElement, ok
 	}
 }
 
-// forwardedPair parses the token "=" (token / quoted-string) that s starts with. An
-// address need not be quoted, although it should be.
+// forwardedPair parses the token "=" (token / quoted-string) at the start of s. It accepts
+// addresses without quotes, although RFC 7239 requires them.
 func forwardedPair(s string) (name, value, rest string, ok bool) {
 	name, s, ok = strings.Cut(s, "=")
 	if !ok || !isToken(name) {
@@ -237,8 +237,8 @@ func forwardedPair(s string) (name, value, rest string, ok bool) {
 	return name, value, s[end:], true
 }
 
-// quoted returns the quoted-string (RFC 9110 section 5.6.4) that s starts with, and what
-// follows it.
+// quoted returns the quoted-string (RFC 9110 section 5.6.4) at the start of s, and the rest of
+// s.
 func quoted(s string) (value, rest string, ok bool) {
 	escaped := false
 	for i := 1; i < len(s); i++ {
@@ -260,14 +260,14 @@ func unescape(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' {
-			i++ // quoted has seen that there is one
+			i++ // quoted has checked that another character follows
 		}
 		b = append(b, s[i])
 	}
 	return string(b)
 }
 
-// isToken reports a token of RFC 9110 section 5.6.2.
+// isToken reports whether s is a token (RFC 9110 section 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
 		if !isTokenChar(s[i]) {

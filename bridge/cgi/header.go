@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// rule says what becomes of a request header. The package comment says why.
+// rule says whether and how a request header is passed. The package comment says why.
 type rule uint8
 
 const (
@@ -14,7 +14,7 @@ const (
 	drop             // never passed
 	forwarded        // passed from trusted proxies only
 	cookie           // passed, lines joined as cookies are
-	credentials      // passed unless they were checked here
+	credentials      // passed unless this process has checked them
 )
 
 type headerVar struct {
@@ -22,9 +22,9 @@ type headerVar struct {
 	rule rule
 }
 
-// headerVars are the headers with a rule, and those that browsers, command-line
-// clients and proxies usually send: their names need not be built. Keys are in
-// canonical form. A value without a rule is passed.
+// headerVars has the headers with a rule, and those that browsers, command-line clients and
+// proxies usually send, so that their variable names need not be built. Keys are in canonical
+// form.
 var headerVars = map[string]headerVar{
 	"Connection":          {rule: drop},
 	"Content-Length":      {rule: drop},
@@ -96,13 +96,13 @@ func (b *builder) header(r *http.Request, c Client) {
 	if b.host != "" {
 		b.put("HTTP_HOST", b.host)
 	}
-	named := connectionNames(r.Header, c.Trusted, b.mapper.userHeader)
+	named := namedByConnection(r.Header, c.Trusted, b.mapper.userHeader)
 	for key, lines := range r.Header {
 		if len(lines) == 0 || named[key] {
 			continue
 		}
-		if b.mapper.underscored.ways[key] {
-			continue // which of the two is meant must not be the client's to choose
+		if b.mapper.underscored.hyphenated[key] {
+			continue // the client must not choose which of the two becomes the variable
 		}
 		v, known := headerVars[key]
 		if !known {
@@ -118,10 +118,11 @@ func (b *builder) header(r *http.Request, c Client) {
 	}
 }
 
-// connectionNames returns the fields that Connection names: they are for this hop alone
-// (RFC 9110 section 7.6.1). What a trusted proxy says of its client is not: if it has
-// passed on a client's Connection field, that must not take away what it has added.
-func connectionNames(h http.Header, trusted bool, userHeader string) (named map[string]bool) {
+// namedByConnection returns the fields that Connection names: they are meant for this hop
+// only (RFC 9110 section 7.6.1). The fields about the client are excluded if the peer is a
+// trusted proxy: the proxy may have passed on the Connection field of its client, who must not
+// be able to remove what the proxy adds.
+func namedByConnection(h http.Header, trusted bool, userHeader string) (named map[string]bool) {
 	for _, line := range h["Connection"] {
 		for line != "" {
 			var option string
@@ -147,7 +148,7 @@ func isForwarded(key string) bool {
 	return headerVars[key].rule == forwarded || strings.HasPrefix(key, "X-Forwarded-")
 }
 
-// headerVar decides about a header that is not in the table.
+// headerVar returns the variable and rule of a header that is not in headerVars.
 func (b *builder) headerVar(key string) headerVar {
 	if !passable(key) {
 		if name, listed := b.mapper.underscored.names[key]; listed {
@@ -175,8 +176,8 @@ func (b *builder) headerVar(key string) headerVar {
 	return v
 }
 
-// passable reports names of letters, digits and hyphens in canonical form: no
-// two of them become the same variable.
+// passable reports whether key consists of letters, digits and hyphens in canonical form. No
+// two such names become the same variable.
 func passable(key string) bool {
 	upper := true
 	for i := range len(key) {
@@ -193,8 +194,8 @@ func passable(key string) bool {
 	return key != ""
 }
 
-// value joins repeated lines into the one that stands for them (RFC 9110 section
-// 5.3); cookies have a separator of their own (RFC 9113 section 8.2.3).
+// value joins repeated lines (RFC 9110 section 5.3). Cookies have a separator of their own (RFC
+// 9113 section 8.2.3).
 func (b *builder) value(r rule, lines []string) string {
 	if len(lines) == 1 {
 		return lines[0]

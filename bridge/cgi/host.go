@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// IsHost reports whether host may be the value of a Host field, or the authority of a URL:
-// a name or an address, and perhaps a port.
+// IsHost reports whether host is a valid Host field or authority of a URL: a name or an
+// address, optionally with a port.
 func IsHost(host string) bool {
 	_, _, ok := splitHost(host)
 	return ok
 }
 
-// splitHost splits a Host field, or reports that it is none. The brackets of an IPv6
-// address stay: RFC 3875 section 4.1.14 wants them in SERVER_NAME.
+// splitHost splits a Host field; ok is false if it is malformed. The brackets of an IPv6
+// address are kept: RFC 3875 section 4.1.14 requires them in SERVER_NAME.
 func splitHost(host string) (name, port string, ok bool) {
 	for i := range len(host) {
 		if c := host[i]; !isAlphanumeric(c) && strings.IndexByte("-._:[]~!$%&'()*+,;=", c) < 0 {
-			return "", "", false // as net/http has it where it looks
+			return "", "", false // net/http accepts the same characters
 		}
 	}
 	name = host
@@ -44,23 +44,6 @@ func splitHost(host string) (name, port string, ok bool) {
 		return "", "", false
 	}
 	return name, port, true
-}
-
-// wellEscaped reports whether each % in s begins an escape (RFC 3986, section 2.1).
-func wellEscaped(s string) bool {
-	for {
-		i := strings.IndexByte(s, '%')
-		if i < 0 {
-			return true
-		}
-		if s = s[i+1:]; len(s) < 2 || !isHex(s[0]) || !isHex(s[1]) {
-			return false
-		}
-	}
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 func isPort(s string) bool {

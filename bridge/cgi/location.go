@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// strippedPrefix is what a front has cut off the beginning of the path before the request
-// came here, "/app" or "": Caddy's handle_path, http.StripPrefix. The client must be sent
-// to a path with it. A path that was rewritten otherwise has none.
+// strippedPrefix returns the prefix, such as "/app", that the server in front has removed from
+// the path (Caddy's handle_path, http.StripPrefix), or "". Redirects for the client need the
+// prefix. A path that was rewritten in another way has none.
 func strippedPrefix(r *http.Request) string {
 	uri, _, _ := strings.Cut(requestURI(r), "?")
 	asked, err := url.PathUnescape(uri)
@@ -24,8 +24,8 @@ func strippedPrefix(r *http.Request) string {
 	return strings.TrimSuffix(path.Clean("/"+prefix), "/")
 }
 
-// slashMissing leads to the same directory with a slash. Relative links in its index would
-// lead to its parent otherwise.
+// slashMissing redirects to the same directory with a slash. Without the slash, relative links
+// in its index would refer to its parent.
 func (s *search) slashMissing(dir string) *RequestError {
 	return &RequestError{
 		Status:   http.StatusMovedPermanently,
@@ -34,8 +34,8 @@ func (s *search) slashMissing(dir string) *RequestError {
 	}
 }
 
-// slashLocation is built from the name that was looked up, not from what the
-// client sent: "//host/dir" would lead to another site.
+// slashLocation is built from the name that was looked up, not from the client's path:
+// "//host/dir" would lead to another site.
 func slashLocation(mount, dir, query string) string {
 	p := mount + "/"
 	if dir != "." {
@@ -45,8 +45,9 @@ func slashLocation(mount, dir, query string) string {
 	return u.RequestURI()
 }
 
-// printable returns a query without what must not stand in a header field: net/http's
-// server refuses such requests, others that make an http.Request may not.
+// printable returns query with every character encoded that a header field must not contain.
+// net/http's server refuses requests with such characters; other sources of an http.Request
+// may not.
 func printable(query string) string {
 	bad := func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '#' }
 	i := 0
@@ -65,4 +66,31 @@ func printable(query string) string {
 		}
 	}
 	return b.String()
+}
+
+// isLocal reports whether location is a path that can be served in place of a redirect. One
+// with a fragment is not, because fragments are the client's; "//host/path" is on another
+// server.
+func isLocal(location string) bool {
+	return strings.HasPrefix(location, "/") && !strings.HasPrefix(location, "//") && !strings.Contains(location, "#")
+}
+
+// requestTarget returns a local path and query in the form of a request target. Characters
+// that a target must not contain are encoded, and so is a percent sign without an escape.
+func requestTarget(location string) string {
+	path, query, hasQuery := strings.Cut(printable(location), "?")
+	if strings.Contains(path, "%") {
+		var b strings.Builder
+		for i := range len(path) {
+			b.WriteByte(path[i])
+			if path[i] == '%' && !startsEscape(path[i:]) {
+				b.WriteString("25")
+			}
+		}
+		path = b.String()
+	}
+	if hasQuery {
+		return path + "?" + query
+	}
+	return path
 }

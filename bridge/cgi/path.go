@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// RequestError is a request that cannot be put to the application, and what to
-// answer instead. Every other error of this package's methods is the server's
-// own trouble (a disk error, no file descriptors), status 500.
+// RequestError reports a request that must not be passed to the application, and the answer
+// to give instead. All other errors of this package's methods are failures of the server (a
+// disk error, no file descriptors), status 500.
 type RequestError struct {
 	Status    int    // 301, 400, 401, 403, 404, 405 or 503
 	Reason    string // for the log: holds the path, quoted
@@ -17,7 +17,7 @@ type RequestError struct {
 	Challenge string // how to log in, WWW-Authenticate of a 401
 	File      string // a file below the root that a server of static files may send instead, "" if there is none
 
-	nothing bool // nothing is there, or a directory that has no index
+	nothing bool // the path leads to nothing, or to a directory without an index
 }
 
 func (e *RequestError) Error() string {
@@ -32,18 +32,17 @@ func notFound(format string, args ...any) *RequestError {
 	return &RequestError{Status: http.StatusNotFound, Reason: fmt.Sprintf(format, args...)}
 }
 
-// nothingAt is notFound where a fallback may answer.
+// nothingAt is notFound for a path that the fallback may answer.
 func nothingAt(format string, args ...any) *RequestError {
 	e := notFound(format, args...)
 	e.nothing = true
 	return e
 }
 
-// CleanPath returns the request's path without dot segments. A request whose target or Host
-// is none is refused. Paths that have
-// some are cleaned of empty segments too, as whoever routed the request here has
-// seen them (net/http's ServeMux, Caddy's matchers, nginx): "/a//../b" must not
-// be /b there and /a/b here. All other paths are left as they are.
+// CleanPath returns the request's path without dot segments. It refuses a request whose
+// target or Host is malformed. A path with dot segments loses its empty segments as well,
+// because the routers in front (net/http's ServeMux, Caddy's matchers, nginx) remove them:
+// "/a//../b" must not be /b there and /a/b here. All other paths are returned unchanged.
 func CleanPath(r *http.Request) (string, error) {
 	if err := checkTarget(r); err != nil {
 		return "", err
@@ -55,7 +54,7 @@ func CleanPath(r *http.Request) (string, error) {
 	if p == "" {
 		return "/", nil // RFC 9110 section 4.2.3
 	}
-	if p == "" || p[0] != '/' {
+	if p[0] != '/' {
 		return "", badRequest("path %.200q does not start with \"/\"", p)
 	}
 	if hasBreak(p) {
@@ -100,8 +99,8 @@ func climbs(p string) bool {
 	return false
 }
 
-// belowMount returns what follows the mount in p: "" or something that starts
-// with "/". A path that is hidden is as one that leads nowhere.
+// belowMount returns the part of p after the mount: "" or a path that starts with "/". It
+// refuses hidden paths.
 func (m *Mapper) belowMount(p string) (string, error) {
 	if m.hide.Has(p) {
 		return "", notFound("path %.200q is hidden", p)
@@ -112,20 +111,20 @@ func (m *Mapper) belowMount(p string) (string, error) {
 	return p[len(m.mount):], nil
 }
 
-// Mounts reports whether r's path is this mapper's to answer, be it with an error: one
-// below the mount, or a hidden one.
+// Mounts reports whether this mapper answers r's path, even if only with an error: the path
+// is below the mount, or hidden.
 func (m *Mapper) Mounts(r *http.Request) bool {
 	p, err := CleanPath(r)
 	return err != nil || m.hide.Has(p) || isMounted(m.mount, p)
 }
 
-// isMounted reports whether a cleaned path is the mount, or below it.
+// isMounted reports whether the clean path p is the mount or below it.
 func isMounted(mount, p string) bool {
 	rest, ok := strings.CutPrefix(p, mount)
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// fileName returns the name below the root that a cleaned path stands for.
+// fileName returns the name below the root for the clean path p.
 func fileName(p string) string {
 	if p == "" || p == "/" {
 		return "."

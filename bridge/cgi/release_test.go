@@ -66,7 +66,7 @@ func readAll(t *testing.T, r *Root, name string) string {
 	return string(text)
 }
 
-// A link that is switched is followed within lookEvery, and at once by who looks for what
+// A link that is switched is followed within refreshAfter, and at once by who looks for what
 // only the new release has.
 func TestReleaseIsSwitched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -81,12 +81,12 @@ func TestReleaseIsSwitched(t *testing.T) {
 			t.Errorf("release %s at first", got)
 		}
 		switchTo(t, current, "2")
-		wait(lookEvery)
+		wait(refreshAfter)
 		if got := readAll(t, r, "which"); got != "2" {
-			t.Errorf("release %s, %v after the switch", got, lookEvery)
+			t.Errorf("release %s, %v after the switch", got, refreshAfter)
 		}
 		switchTo(t, current, "3")
-		wait(lookAfterMiss)
+		wait(refreshAfterMiss)
 		if got := readAll(t, r, "which"); got != "2" {
 			t.Errorf("release %s: it was looked up although there was no need yet", got)
 		}
@@ -118,7 +118,7 @@ func TestReleaseInUse(t *testing.T) {
 		old := r.acquire()
 		for i := range 10 {
 			switchTo(t, current, []string{"2", "1"}[i%2])
-			wait(lookEvery)
+			wait(refreshAfter)
 			if _, err := r.Stat("which"); err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestReleaseInUse(t *testing.T) {
 			t.Errorf("%d descriptors are open, %d before: one is in use, one was", n, before)
 		}
 		switchTo(t, current, "2")
-		wait(lookEvery)
+		wait(refreshAfter)
 		if _, err := r.Stat("which"); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestReleaseInUse(t *testing.T) {
 	})
 }
 
-// A root that goes is kept for goneAfter, so that nobody meets the moment in which it is
+// A root that goes is kept for keepMissingFor, so that nobody meets the moment in which it is
 // replaced. What it has is not there then, and is again when it is back.
 func TestRootGoesAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -170,21 +170,21 @@ func TestRootGoesAndComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 9 {
-			wait(lookEvery)
+			wait(refreshAfter)
 			if _, err := r.Stat("which"); err != nil {
 				t.Fatalf("a moment after it went: %v", err)
 			}
 		}
-		wait(2 * lookEvery)
+		wait(2 * refreshAfter)
 		for _, name := range []string{"which", "nothing"} {
 			if _, err := r.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%s: %v after %v", name, err, goneAfter)
+				t.Errorf("%s: %v after %v", name, err, keepMissingFor)
 			}
 		}
 		if err := os.Rename(away, current); err != nil {
 			t.Fatal(err)
 		}
-		wait(lookAfterMiss)
+		wait(refreshAfterMiss)
 		if _, err := r.Stat("which"); err != nil {
 			t.Errorf("after it came back: %v", err)
 		}
@@ -235,7 +235,7 @@ func TestRootComesLater(t *testing.T) {
 			wantRefused(t, m, get(t, target), 404)
 		}
 		writeFile(t, root, "index.php", 0o644)
-		wait(lookAfterMiss)
+		wait(refreshAfterMiss)
 		wantVars(t, vars(t, m, get(t, "/page"), 0), map[string]string{"SCRIPT_FILENAME": root + "/index.php", "DOCUMENT_ROOT": root})
 	})
 }
@@ -253,7 +253,7 @@ func TestFollowedDirectoryIsSwitched(t *testing.T) {
 		defer r.Close()
 		for _, release := range []string{"1", "2", "1"} {
 			switchTo(t, current, release)
-			wait(lookEvery)
+			wait(refreshAfter)
 			if got := readAll(t, r, "lib/which"); got != release {
 				t.Errorf("release %s, want %s", got, release)
 			}
@@ -262,7 +262,7 @@ func TestFollowedDirectoryIsSwitched(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 13 {
-			wait(lookEvery)
+			wait(refreshAfter)
 			_, err = r.Stat("lib/which")
 		}
 		if !errors.Is(err, ErrOutsideRoot) {
@@ -277,10 +277,10 @@ func TestFollowedDirectoryIsSwitched(t *testing.T) {
 // Without descriptors for the new release, the old one serves on.
 func TestNoDescriptorForTheRelease(t *testing.T) {
 	r := &Root{} // which was never seen
-	if !r.keeps(&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}) {
+	if !r.keepsOpen(&fs.PathError{Op: "open", Path: "x", Err: syscall.EMFILE}) {
 		t.Error("not kept")
 	}
-	if r.keeps(&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}) {
+	if r.keepsOpen(&fs.PathError{Op: "open", Path: "x", Err: syscall.ENOENT}) {
 		t.Error("kept although it is not there")
 	}
 }
@@ -296,7 +296,7 @@ func TestReleaseInVariables(t *testing.T) {
 		app := newMapper(t, Config{Root: current})
 		for _, n := range []string{"1", "2"} {
 			switchTo(t, current, n)
-			wait(lookEvery)
+			wait(refreshAfter)
 			for _, test := range []struct {
 				m    *Mapper
 				root string
@@ -337,7 +337,7 @@ func TestSwitchesUnderRequests(t *testing.T) {
 		case <-done:
 			return
 		default:
-			m.root.age.Store(due) // the next request looks
+			m.root.staleness.Store(due) // the next request looks
 			switchTo(t, current, []string{"2", "1"}[i%2])
 		}
 	}

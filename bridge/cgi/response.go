@@ -9,30 +9,30 @@ import (
 	"strings"
 )
 
-// Response is what a CGI header says besides its fields.
+// Response is the meaning of a CGI header, besides its fields.
 type Response struct {
 	// Status is the HTTP status, 100 to 999. Without a Status field it is 302 if
-	// there is a Location and 200 otherwise. Below 200 the header is an interim one
-	// (RFC 9110 section 15.2), and another follows.
+	// there is a Location and 200 otherwise. A header with a status below 200 is an interim
+	// one (RFC 9110 section 15.2), and another header follows.
 	Status int
 	// ContentLength is the length the application declared for its body, in
 	// bytes, -1 if it did not.
 	ContentLength int64
-	// LocalRedirect is the path and query to serve instead, in the form of a request
-	// target, "" if none: a Location on this server that came without other fields (RFC
-	// 3875 section 6.2.2). It is one only if no body follows; Location is in the header in
-	// any case.
+	// LocalRedirect is the path and query to serve instead, in the form of a request target, or
+	// "". It is set for a Location on this server without any other field (RFC 3875 section
+	// 6.2.2). The answer is a local redirect only if no body follows; Location is in the header
+	// in any case.
 	LocalRedirect string
-	// Streaming says that the application wants every write delivered at once:
-	// it sends text/event-stream, or X-Accel-Buffering: no.
+	// Streaming says that every write must be delivered at once: the header has
+	// text/event-stream, or X-Accel-Buffering: no.
 	Streaming bool
-	// Chunked says that the body has the chunked transfer coding, which a Chunked undoes.
+	// Chunked says that the body has the chunked transfer coding; see type Chunked.
 	Chunked bool
-	// Sendfile says that the application names a file to be sent instead of the body:
-	// X-Sendfile, X-LIGHTTPD-send-file, or X-Accel-Redirect is in the header.
+	// Sendfile says that the header names a file to be sent instead of the body, with
+	// X-Sendfile, X-LIGHTTPD-send-file or X-Accel-Redirect.
 	Sendfile bool
-	// Warning says, for a log, that something in the header was left out or corrected, ""
-	// if nothing was.
+	// Warning says, for a log, what in the header was left out or corrected, "" if nothing
+	// was.
 	Warning string
 }
 
@@ -49,14 +49,13 @@ func (e *HeaderError) Error() string {
 	return fmt.Sprintf("cgi: response header, line %d: %s", e.Line, e.Reason)
 }
 
-// HeaderEnd returns the offset just past the empty line that ends the header b
-// starts with, -1 if it has not arrived. Lines end in LF or CRLF. from is where
-// to go on: a call with b[:from] returned -1.
+// HeaderEnd returns the offset just past the empty line that ends the header at the start of b,
+// -1 if the line has not arrived. Lines end in LF or CRLF. b[:from] was searched before.
 func HeaderEnd(b []byte, from int) int {
 	if n := emptyLine(b); n > 0 {
 		return n
 	}
-	// "\n\r" may be the last that was there.
+	// The part searched before may end in "\n\r".
 	for i := max(0, from-2); i < len(b); {
 		n := bytes.IndexByte(b[i:], '\n')
 		if n < 0 {
@@ -70,8 +69,7 @@ func HeaderEnd(b []byte, from int) int {
 	return -1
 }
 
-// emptyLine returns the length of the empty line b starts with, 0 if there is
-// none.
+// emptyLine returns the length of the empty line at the start of b, 0 if there is none.
 func emptyLine(b []byte) int {
 	switch {
 	case len(b) > 0 && b[0] == '\n':
@@ -82,14 +80,14 @@ func emptyLine(b []byte) int {
 	return 0
 }
 
-// ParseResponse parses a CGI header, up to and including its empty line, and
-// adds its fields to h. A field that can be there only once (Content-Type, ETag,
-// ...) replaces what is there. Not added are Status, the Content-Length of a 204, a
-// 205 and a chunked body, and what belongs to the connection: Connection and the fields
-// it names, HTTP2-Settings, Keep-Alive, Proxy-Authenticate, Proxy-Authentication-Info,
-// Proxy-Authorization, Proxy-Connection, TE, Trailer, Transfer-Encoding, Upgrade.
+// ParseResponse parses a CGI header, up to and including its empty line, and adds its fields to
+// h. A field that can occur only once (Content-Type, ETag, ...) replaces the one in h. Not added
+// are Status, the Content-Length of a 204, a 205 and a chunked body, and the fields of the
+// connection: Connection and those it names, HTTP2-Settings, Keep-Alive, Proxy-Authenticate,
+// Proxy-Authentication-Info, Proxy-Authorization, Proxy-Connection, TE, Trailer,
+// Transfer-Encoding, Upgrade.
 //
-// Errors are a *HeaderError; h may hold some of the fields then.
+// Errors are of type *HeaderError; h may then hold some of the fields.
 func ParseResponse(block []byte, h http.Header) (Response, error) {
 	p := responseParser{header: h, length: -1}
 	// One string and one array hold all the values.
@@ -114,8 +112,8 @@ func ParseResponse(block []byte, h http.Header) (Response, error) {
 	return p.response(), nil
 }
 
-// ParseFinal parses the final header of what has come of an answer, after interim ones.
-// end is where the body begins, -1 if the header has not come yet.
+// ParseFinal parses the final header at the start of b, after interim ones. end is the offset of
+// the body, -1 if the header is not complete yet.
 func ParseFinal(b []byte) (r Response, h http.Header, end int, err error) {
 	for begin := 0; ; begin = end {
 		n := HeaderEnd(b[begin:], 0)
@@ -130,11 +128,11 @@ func ParseFinal(b []byte) (r Response, h http.Header, end int, err error) {
 }
 
 type responseParser struct {
-	rest       string // what was not read
-	number     int    // lines that were read
+	rest       string // not read yet
+	number     int    // lines read
 	header     http.Header
 	values     []string
-	fields     int      // that were parsed, all but Status
+	fields     int      // fields parsed, without Status
 	status     int      // 0 if not given
 	length     int64    // -1 if not given
 	location   string   // "" if not given
@@ -146,8 +144,8 @@ type responseParser struct {
 	warning    string
 }
 
-// logicalLine returns the next line together with those that continue it: they begin with
-// a space or a tab (RFC 9112 section 5.2).
+// logicalLine returns the next line together with its continuation lines, which start with a
+// space or a tab (RFC 9112 section 5.2).
 func (p *responseParser) logicalLine() (line string, ok bool) {
 	line, ok = p.physicalLine()
 	if line == "" || !p.continued() {
@@ -183,7 +181,7 @@ func (p *responseParser) line(number int, line string) string {
 		return fmt.Sprintf("%.100q holds a control character", line)
 	}
 	if number == 1 && strings.HasPrefix(line, "HTTP/") {
-		// Programs written for "nph-" scripts begin like this (RFC 3875 section 5).
+		// Programs written as "nph-" scripts start like this (RFC 3875 section 5).
 		_, status, _ := strings.Cut(line, " ")
 		return p.setStatus(line, status)
 	}
@@ -243,8 +241,8 @@ func (p *responseParser) field(name, value string) string {
 	return ""
 }
 
-// IsSingle reports fields, by their names in canonical form, whose value is no list, so that
-// they can be there only once.
+// IsSingle reports whether the field of this canonical name can occur only once, because its
+// value is not a list.
 func IsSingle(name string) bool {
 	switch name {
 	case "Access-Control-Allow-Credentials", "Access-Control-Allow-Origin", "Age", "Content-Disposition", "Content-Location",
@@ -255,7 +253,7 @@ func IsSingle(name string) bool {
 	return false
 }
 
-// set makes value the only one of its field. The last one counts.
+// set replaces the field's value: of several, the last one counts.
 func (p *responseParser) set(name, value string) {
 	if lines := p.header[name]; len(lines) > 0 {
 		if before := lines[len(lines)-1]; before != value {
@@ -266,7 +264,7 @@ func (p *responseParser) set(name, value string) {
 	p.add(name, value)
 }
 
-// add is Header.Add without an allocation for each value.
+// add is http.Header.Add without an allocation for each value.
 func (p *responseParser) add(name, value string) {
 	if lines, ok := p.header[name]; ok {
 		p.header[name] = append(lines, value)
@@ -277,8 +275,8 @@ func (p *responseParser) add(name, value string) {
 	p.header[name] = p.values[n-1 : n : n]
 }
 
-// setStatus parses "404 Not Found", or whatever begins with three digits. The reason is
-// dropped: HTTP/2 has none and net/http writes its own. The last status counts.
+// setStatus parses "404 Not Found", or any text that starts with three digits. The reason is
+// dropped: HTTP/2 has none, and net/http writes its own. Of several, the last status counts.
 func (p *responseParser) setStatus(line, value string) string {
 	value = strings.TrimLeft(value, " \t")
 	digits := value[:min(3, len(value))]
@@ -290,8 +288,8 @@ func (p *responseParser) setStatus(line, value string) string {
 	return ""
 }
 
-// setLength parses a length. The same one again is the same (RFC 9110 section 8.6), and
-// an empty one is none.
+// setLength parses Content-Length. Equal values may be repeated (RFC 9110 section 8.6); an empty
+// value is ignored.
 func (p *responseParser) setLength(value string) string {
 	if value == "" {
 		p.warn("Content-Length is empty")
@@ -314,9 +312,9 @@ func (p *responseParser) setLength(value string) string {
 	return ""
 }
 
-// setCoding looks what was done to the body for the transfer. Chunks can be undone. A
-// body that is compressed as well cannot be content. What is no coding, such as "binary",
-// is a mistake for Content-Transfer-Encoding.
+// setCoding applies Transfer-Encoding. Only the chunked coding can be decoded; a compressed body
+// is an error. A value that is no coding, such as "binary", was meant for
+// Content-Transfer-Encoding and is ignored.
 func (p *responseParser) setCoding() string {
 	for _, line := range p.codings {
 		for coding := range strings.SplitSeq(line, ",") {
@@ -335,14 +333,14 @@ func (p *responseParser) setCoding() string {
 	return ""
 }
 
-// warn notes what the log should be told. The first is enough.
+// warn sets the warning for the log. The first one is kept.
 func (p *responseParser) warn(format string, args ...any) {
 	if p.warning == "" {
 		p.warning = fmt.Sprintf(format, args...)
 	}
 }
 
-// response is the result once all lines are in.
+// response returns the result, after the last line.
 func (p *responseParser) response() Response {
 	removeNamed(p.header, p.connection)
 	if p.chunked || p.status == http.StatusNoContent || p.status == http.StatusResetContent {
@@ -375,8 +373,8 @@ func removeNamed(h http.Header, connection []string) {
 	}
 }
 
-// hasControl reports a character that no field may hold (RFC 9110 section 5.5): a client
-// may take it for the end of a line, or of the text.
+// hasControl reports whether s holds a control character, which a client may take for the end
+// of a line or of the text (RFC 9110 section 5.5).
 func hasControl(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {

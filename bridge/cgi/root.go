@@ -12,54 +12,53 @@ import (
 	"time"
 )
 
-// The directories of a Root are looked up again when it is used and lookEvery has passed
-// since they last were; when a name is not found, lookAfterMiss is enough. One that is not
-// there is used on for goneAfter since it was last seen: "ln -sfn" removes a symlink before
-// it makes the new one.
+// A Root looks its directories up again when it is used refreshAfter or more after the last
+// lookup, or, if a name is not found, refreshAfterMiss after it. A directory that has vanished is
+// used for keepMissingFor after it was last seen: "ln -sfn" removes a symlink before it creates
+// the new one.
 const (
-	lookEvery     = 100 * time.Millisecond
-	lookAfterMiss = 10 * time.Millisecond
-	goneAfter     = time.Second
+	refreshAfter     = 100 * time.Millisecond
+	refreshAfterMiss = 10 * time.Millisecond
+	keepMissingFor   = time.Second
 )
 
-// The values of Root.age.
+// The values of Root.staleness.
 const (
 	fresh = iota
-	stale // good enough for a name that is found
-	due   // to be looked up before the directories are used
+	stale // may be used for a name that is found
+	due   // must be refreshed before use
 )
 
-// Root is a directory tree that nothing leads out of, except symlinks into the
-// directories it was told to follow. It is the directory that its path leads to now: if
-// that is a symlink to a release and is switched, the new release is used a moment later,
-// and the old one by those requests alone that have begun with it. Safe for concurrent
-// use.
+// Root is a directory tree. No name leads out of it, except through symlinks into the
+// directories to follow. If the path of the Root is a symlink to a release and is switched, the
+// Root uses the new release a moment later; requests that have begun with the old release keep
+// it. A Root is safe for concurrent use.
 type Root struct {
-	key    string   // what an error about dir begins with
+	key    string   // the setting that dir belongs to; errors start with it
 	dir    string   // absolute, as configured
-	follow []string // likewise
+	follow []string // absolute, as configured
 	notify func(RootChange)
 
-	current atomic.Pointer[trees]
-	age     atomic.Int32 // of what is known of them: fresh, after lookAfterMiss, or due, after lookEvery
-	timer   *time.Timer  // makes it older, so that requests need not ask for the time
+	current   atomic.Pointer[trees]
+	staleness atomic.Int32 // of current: fresh, stale or due
+	timer     *time.Timer  // advances staleness, so that requests need not read the clock
 
-	mu     sync.Mutex // held while the directories are looked up
+	mu     sync.Mutex // held during a lookup
 	closed bool
-	seen   time.Time // when those that are open were last found where they belong
+	seen   time.Time // when all directories were last found
 }
 
-// RootChange says that one of the directories of a Root is another one than before, is not
-// there, or is back.
+// RootChange reports that one of the directories of a Root was replaced by another one, is
+// missing, or is back.
 type RootChange struct {
 	Key  string // "root", "follow" or "static_dirs"
 	Dir  string // as configured
-	Real string // the directory that it leads to now, without symlinks; "" if there is none
-	Err  error  // why there is none; nil if there is one
+	Real string // the directory that Dir leads to now, without symlinks; "" if it is missing
+	Err  error  // why it is missing; nil if it is not
 }
 
-// OpenRoot opens dir and the directories that symlinks below it may lead to. All of them
-// must be there; later they may go and come back.
+// OpenRoot opens dir and the directories that symlinks below it may lead to. All of them must
+// exist now; later they may vanish and come back.
 func OpenRoot(dir string, follow []string) (*Root, error) {
 	r, err := newRoot("root", dir, follow, nil)
 	if err != nil {
@@ -71,9 +70,8 @@ func OpenRoot(dir string, follow []string) (*Root, error) {
 	return r, nil
 }
 
-// newRoot is OpenRoot for directories that need not be there yet. notify, if it is not
-// nil, is told of what changes, and of directories that are not there. key is what errors
-// about dir begin with.
+// newRoot is OpenRoot for directories that need not exist yet. notify, if it is not nil, is
+// called for changes and missing directories. Errors about dir start with key.
 func newRoot(key, dir string, follow []string, notify func(RootChange)) (*Root, error) {
 	r := &Root{key: key, follow: make([]string, len(follow)), notify: notify, seen: time.Now()}
 	var err error
@@ -87,12 +85,12 @@ func newRoot(key, dir string, follow []string, notify func(RootChange)) (*Root, 
 	}
 	t := openTrees(r.key, r.dir, r.follow)
 	r.current.Store(t)
-	r.mu.Lock() // against grow
-	r.timer = time.AfterFunc(lookAfterMiss, r.grow)
+	r.mu.Lock() // against expire
+	r.timer = time.AfterFunc(refreshAfterMiss, r.expire)
 	r.mu.Unlock()
 	for i := range t.list {
 		if t.list[i].err != nil {
-			r.tell(&t.list[i])
+			r.report(&t.list[i])
 		}
 	}
 	return r, nil
@@ -101,7 +99,7 @@ func newRoot(key, dir string, follow []string, notify func(RootChange)) (*Root, 
 // Dir is the root's absolute path, as configured: symlinks in it are kept.
 func (r *Root) Dir() string { return r.dir }
 
-// Close closes the directories when nobody uses them any more. It may be called again.
+// Close closes the directories after their last use has ended. It may be called again.
 func (r *Root) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -113,9 +111,9 @@ func (r *Root) Close() error {
 	return r.current.Swap(newTrees(tree{err: fs.ErrClosed})).release()
 }
 
-// Stat describes the file that name leads to, symlinks followed. name is
-// relative, slash-separated and clean, "." is the root. Errors are
-// fs.ErrNotExist, fs.ErrPermission, ErrOutsideRoot, or the system's.
+// Stat returns the FileInfo of the file that name leads to, symlinks followed. name is relative,
+// slash-separated and clean; "." is the root. Errors are fs.ErrNotExist, fs.ErrPermission,
+// ErrOutsideRoot, or the system's.
 func (r *Root) Stat(name string) (info fs.FileInfo, err error) {
 	err = r.use(func(t *trees) error {
 		info, err = t.stat(name)
@@ -124,8 +122,8 @@ func (r *Root) Stat(name string) (info fs.FileInfo, err error) {
 	return info, err
 }
 
-// Open opens a regular file or a directory for reading. Other files (a FIFO
-// would block whoever opens it) are fs.ErrInvalid. name and errors as in Stat.
+// Open opens a regular file or a directory for reading. Other files are fs.ErrInvalid, because
+// opening a FIFO would block. name and errors are as in Stat.
 func (r *Root) Open(name string) (file *os.File, err error) {
 	err = r.use(func(t *trees) error {
 		file, err = t.open(name)
@@ -134,8 +132,8 @@ func (r *Root) Open(name string) (file *os.File, err error) {
 	return file, err
 }
 
-// use has f use the directories, and again if it does not find what it looks for and the
-// directories are others now.
+// use calls f with the directories, and a second time if f does not find its name and the
+// directories have been replaced.
 func (r *Root) use(f func(*trees) error) error {
 	t := r.acquire()
 	err := f(t)
@@ -144,19 +142,19 @@ func (r *Root) use(f func(*trees) error) error {
 			t, err = next, f(next)
 		}
 	}
-	_ = t.release() // what is wrong with a directory that is closed is nobody's concern
+	_ = t.release() // an error of closing concerns no request
 	return err
 }
 
-// acquire returns the directories as they are, to be released.
+// acquire returns the directories, refreshed if due. The caller must release them.
 func (r *Root) acquire() *trees {
-	if r.age.Load() == due {
-		r.look()
+	if r.staleness.Load() == due {
+		r.refresh()
 	}
 	return r.hold()
 }
 
-// hold returns the directories there are, to be released.
+// hold returns the current directories. The caller must release them.
 func (r *Root) hold() *trees {
 	for {
 		if t := r.current.Load(); t.hold() {
@@ -165,14 +163,14 @@ func (r *Root) hold() *trees {
 	}
 }
 
-// renew returns what has taken the place of t, to be released instead of it: it may be t
-// itself. It is for a name that t does not have.
+// renew exchanges t, which does not have a name, for the current directories. The caller must
+// release them in place of t. They may be t itself.
 func (r *Root) renew(t *trees) *trees {
-	if r.age.Load() != fresh {
-		r.look()
+	if r.staleness.Load() != fresh {
+		r.refresh()
 	}
 	next := r.hold()
-	if next == t || next.root().err == fs.ErrClosed { // the root of some requests was closed for that of others
+	if next == t || next.root().err == fs.ErrClosed { // roots has evicted this Root
 		_ = next.release()
 		return t
 	}
@@ -180,66 +178,66 @@ func (r *Root) renew(t *trees) *trees {
 	return next
 }
 
-// grow makes what is known older.
-func (r *Root) grow() {
+// expire advances staleness.
+func (r *Root) expire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.closed:
-	case r.age.CompareAndSwap(fresh, stale):
-		r.timer.Reset(lookEvery - lookAfterMiss)
+	case r.staleness.CompareAndSwap(fresh, stale):
+		r.timer.Reset(refreshAfter - refreshAfterMiss)
 	default:
-		r.age.Store(due)
+		r.staleness.Store(due)
 	}
 }
 
-// look finds out where the directories are now. While somebody does, others go on with
-// those there are.
-func (r *Root) look() {
+// refresh looks the directories up again. Concurrent callers return at once and use the current
+// ones.
+func (r *Root) refresh() {
 	if !r.mu.TryLock() {
 		return
 	}
-	old, next := r.update()
-	if r.age.Store(fresh); !r.closed {
-		r.timer.Reset(lookAfterMiss)
+	old, next := r.reopen()
+	if r.staleness.Store(fresh); !r.closed {
+		r.timer.Reset(refreshAfterMiss)
 	}
 	r.mu.Unlock()
 	for i := range next.list {
 		if !next.list[i].leadsLike(&old.list[i]) {
-			r.tell(&next.list[i])
+			r.report(&next.list[i])
 		}
 	}
 }
 
-// update opens the directories anew if they are not the same any more. It returns those
-// there were and those there are. r.mu is held.
-func (r *Root) update() (old, next *trees) {
+// reopen opens the directories again if they have changed. It returns the previous ones and the
+// current ones. r.mu is held.
+func (r *Root) reopen() (old, next *trees) {
 	old = r.current.Load()
 	if r.closed || old.same() {
 		r.seen = time.Now()
 		return old, old
 	}
 	next = openTrees(r.key, r.dir, r.follow)
-	if err := next.lost(old); err != nil && r.keeps(err) {
+	if err := next.lost(old); err != nil && r.keepsOpen(err) {
 		_ = next.release()
 		return old, old
 	}
 	r.seen = time.Now()
 	r.current.Store(next)
-	_ = old.release() // the last who uses them closes them
+	_ = old.release() // their last user closes them
 	return old, next
 }
 
-// keeps reports whether the directories there are, of which one cannot be opened now, are
-// used on.
-func (r *Root) keeps(err error) bool {
+// keepsOpen reports whether the current directories stay in use although one of them cannot be
+// opened now, because of err.
+func (r *Root) keepsOpen(err error) bool {
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) {
-		return true // it is not the directory's fault
+		return true // this says nothing about the directory
 	}
-	return time.Since(r.seen) < goneAfter
+	return time.Since(r.seen) < keepMissingFor
 }
 
-func (r *Root) tell(t *tree) {
+func (r *Root) report(t *tree) {
 	if r.notify != nil {
 		r.notify(RootChange{Key: t.key, Dir: t.dir, Real: t.real, Err: t.err})
 	}

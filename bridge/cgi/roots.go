@@ -11,12 +11,12 @@ import (
 	"sync/atomic"
 )
 
-// maxRoots is how many roots of one Mapper are open at the same time, if each request has
-// its own. The one that was not asked for longest is closed for another.
+// maxRoots is how many roots of one Mapper are open at the same time, if each request has its
+// own. The least recently used one is closed for another.
 const maxRoots = 256
 
-// roots are the directories of a Mapper whose root depends on the request, by their
-// absolute path.
+// roots holds the open roots of a Mapper whose root depends on the request, by their absolute
+// paths.
 type roots struct {
 	follow []string
 
@@ -24,7 +24,7 @@ type roots struct {
 	open   map[string]*openRoot
 	closed bool
 
-	uses atomic.Uint64 // a clock of what was used last
+	uses atomic.Uint64 // a clock that advances with each use
 }
 
 type openRoot struct {
@@ -36,11 +36,11 @@ func newRoots(follow []string) *roots {
 	return &roots{follow: follow, open: make(map[string]*openRoot)}
 }
 
-// acquire returns the root at dir, and its directories, to be released. One that is not
-// there is not remembered: which there are is the client's to choose.
+// acquire returns the root at dir and its directories, which the caller must release. A root
+// that does not exist is not stored: the client may have chosen dir.
 func (r *roots) acquire(dir string) (*Root, *trees, error) {
 	if root, t := r.find(dir); root != nil {
-		if root.age.Load() == due {
+		if root.staleness.Load() == due {
 			t = root.renew(t)
 		}
 		return root, t, nil
@@ -53,7 +53,7 @@ func (r *roots) acquire(dir string) (*Root, *trees, error) {
 		return nil, nil, err
 	}
 	if err := root.current.Load().root().err; err != nil {
-		_ = root.Close() // which has only what is followed
+		_ = root.Close() // only directories to follow are open
 		return nil, nil, rootError(dir, err)
 	}
 	return r.add(dir, root)
@@ -77,10 +77,10 @@ func (r *roots) find(dir string) (*Root, *trees) {
 		return nil, nil
 	}
 	o.used.Store(r.uses.Add(1))
-	return o.Root, o.hold() // before anybody can close it
+	return o.Root, o.hold() // before evict can close it
 }
 
-// add keeps root, or what somebody else has opened meanwhile.
+// add stores root, unless another request has opened the same one meanwhile.
 func (r *roots) add(dir string, root *Root) (*Root, *trees, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,7 +102,7 @@ func (r *roots) add(dir string, root *Root) (*Root, *trees, error) {
 	return o.Root, o.hold(), nil
 }
 
-// evict closes the one that was not used for longest. r.mu is held.
+// evict closes the least recently used root. r.mu is held.
 func (r *roots) evict() {
 	oldest := ""
 	for dir, o := range r.open {
@@ -126,8 +126,8 @@ func (r *roots) close() error {
 	return errors.Join(errs...)
 }
 
-// checkRequestRoot refuses a root that is not where it seems to be: the client may have
-// chosen parts of it.
+// checkRequestRoot refuses a path that is not clean: the client may have chosen a part of
+// it.
 func checkRequestRoot(dir string) error {
 	if !filepath.IsAbs(dir) || path.Clean(dir) != dir || dir == "/" || hasBreak(dir) {
 		return notFound("the root of the request is %.200q: must be an absolute path that does not climb", dir)

@@ -122,12 +122,12 @@ func TestRootClosedUnderARequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.end()
+	defer s.close()
 	m.roots.mu.Lock()
 	m.roots.evict()
 	m.roots.mu.Unlock()
 	for _, rest := range []string{"/x.php", "/y", "/"} {
-		if got, err := s.target(rest); err != nil || got.script != "/index.php" {
+		if got, err := s.resolve(rest); err != nil || got.script != "/index.php" {
 			t.Errorf("%s: %+v, %v", rest, got, err)
 		}
 	}

@@ -10,44 +10,44 @@ import (
 	"strings"
 )
 
-// target is what a path stands for.
-type target struct {
+// resolved is the result of resolving a path.
+type resolved struct {
 	script   string // SCRIPT_NAME below the mount: "" or "/x.php"
-	pathInfo string // what follows the script: "" or something that starts with "/"
+	pathInfo string // the remainder of the path: "" or a path that starts with "/"
 	root     string // DOCUMENT_ROOT, "" if there is none
 }
 
-// target finds the script for rest, the cleaned path below the mount.
-func (m *Mapper) target(r *http.Request, rest string) (target, error) {
+// resolve finds the script for rest, the clean path below the mount.
+func (m *Mapper) resolve(r *http.Request, rest string) (resolved, error) {
 	s, err := m.search(r)
 	if err != nil {
-		return target{}, err
+		return resolved{}, err
 	}
-	defer s.end()
-	t, err := s.target(rest)
+	defer s.close()
+	t, err := s.resolve(rest)
 	t.root = s.documentRoot()
 	return t, err
 }
 
-// target finds the script for rest. Where nothing is, it looks whether the root has
-// become another one, and for the fallback.
-func (s *search) target(rest string) (target, error) {
+// resolve finds the script for rest. If there is none, it checks whether the root has been
+// switched, and then uses the fallback.
+func (s *search) resolve(rest string) (resolved, error) {
 	t, err := s.find(rest)
-	if !isNothing(err) {
+	if !isNothingThere(err) {
 		return t, err
 	}
 	if s.renew() {
-		if t, err = s.find(rest); !isNothing(err) {
+		if t, err = s.find(rest); !isNothingThere(err) {
 			return t, err
 		}
 	}
 	if s.fallback == "" || !s.runs(s.fallback) {
 		return t, err
 	}
-	return target{script: s.fallback}, nil
+	return resolved{script: s.fallback}, nil
 }
 
-func isNothing(err error) bool {
+func isNothingThere(err error) bool {
 	refused, ok := err.(*RequestError)
 	return ok && refused.nothing
 }
@@ -61,13 +61,13 @@ func (s *search) runs(p string) bool {
 	return err == nil && info.Mode().IsRegular() && s.isScript(p, info)
 }
 
-// find finds the script among what is there.
-func (s *search) find(rest string) (target, error) {
+// find finds the script in the directories that are open.
+func (s *search) find(rest string) (resolved, error) {
 	switch {
 	case s.preset == PresetApp:
-		return target{pathInfo: rest}, nil
+		return resolved{pathInfo: rest}, nil
 	case slices.Contains(s.virtual, rest):
-		return target{script: rest}, nil
+		return resolved{script: rest}, nil
 	case s.unchecked:
 		return s.scriptByName(rest)
 	case s.preset == PresetPHP:
@@ -76,79 +76,87 @@ func (s *search) find(rest string) (target, error) {
 	return s.cgiScript(rest)
 }
 
-// phpScript splits rest after the first ".php" that ends a segment and is a
-// file. A path that has none may be a directory with an index. PHP never gets
-// the name of anything else: with cgi.fix_pathinfo it would look for a script
-// on its own and run an uploaded image.
-func (s *search) phpScript(rest string) (target, error) {
-	for end := nextPHP(rest, 0); end >= 0; end = nextPHP(rest, end) {
-		info, err := s.stat(rest[:end])
-		if err != nil {
-			return target{}, err
-		}
-		if info.IsDir() {
-			continue
-		}
-		if !info.Mode().IsRegular() {
-			return target{}, notFound("%.200q is not a regular file", rest[:end])
-		}
-		return runnable(target{script: "/" + fileName(rest[:end]), pathInfo: rest[end:]})
+// phpScript splits rest after the first segment that ends in ".php" and is a file. A path
+// without one may be a directory with an index. PHP never gets any other name: with
+// cgi.fix_pathinfo it would look for a script by itself and run an uploaded image.
+func (s *search) phpScript(rest string) (resolved, error) {
+	end, _, err := s.firstFile(rest, nextPHP)
+	if err != nil {
+		return resolved{}, err
+	}
+	if end >= 0 {
+		return runnable(splitAt(rest, end))
 	}
 	info, err := s.stat(rest)
 	if err != nil {
-		return target{}, err
+		return resolved{}, err
 	}
 	if info.IsDir() {
 		return s.directory(rest)
 	}
-	return target{}, s.notScript(rest, info)
+	return resolved{}, s.notScript(rest, info)
 }
 
-// cgiScript walks rest down to the first thing that is not a directory. A file
-// has nothing below it, so that is the longest prefix that is a file, too.
-func (s *search) cgiScript(rest string) (target, error) {
-	for end := nextSegment(rest, 0); end >= 0; end = nextSegment(rest, end) {
-		info, err := s.stat(rest[:end])
-		if err != nil {
-			return target{}, err
-		}
-		if info.IsDir() {
-			continue
-		}
-		if !info.Mode().IsRegular() {
-			return target{}, notFound("%.200q is not a regular file", rest[:end])
-		}
-		if executable(info) {
-			return runnable(target{script: "/" + fileName(rest[:end]), pathInfo: rest[end:]})
-		}
-		if end < len(rest) {
-			return target{}, notFound("%.200q is a file and not executable, there is nothing below it", rest[:end])
-		}
-		return target{}, s.notScript(rest, info)
+// cgiScript splits rest after the first segment that is not a directory. Nothing is below a
+// file, so this is also the longest prefix that is a file.
+func (s *search) cgiScript(rest string) (resolved, error) {
+	end, info, err := s.firstFile(rest, nextSegment)
+	switch {
+	case err != nil:
+		return resolved{}, err
+	case end < 0:
+		return s.directory(rest)
+	case executable(info):
+		return runnable(splitAt(rest, end))
+	case end < len(rest):
+		return resolved{}, notFound("%.200q is a file and not executable, there is nothing below it", rest[:end])
 	}
-	return s.directory(rest)
+	return resolved{}, s.notScript(rest, info)
 }
 
-// runnable returns t, unless the name of its script, or of a directory above it, begins
-// with a dot: .git, .svn, an editor's copy.
-func runnable(t target) (target, error) {
+// firstFile returns the end of the first prefix of rest that is a regular file, -1 if all are
+// directories. next returns the end of the next prefix to look at.
+func (s *search) firstFile(rest string, next func(p string, from int) int) (end int, info fs.FileInfo, err error) {
+	for end = next(rest, 0); end >= 0; end = next(rest, end) {
+		if info, err = s.stat(rest[:end]); err != nil {
+			return -1, nil, err
+		}
+		switch {
+		case info.IsDir():
+		case info.Mode().IsRegular():
+			return end, info, nil
+		default:
+			return -1, nil, notFound("%.200q is not a regular file", rest[:end])
+		}
+	}
+	return -1, nil, nil
+}
+
+// splitAt returns the script rest[:end] with the remainder as PATH_INFO.
+func splitAt(rest string, end int) resolved {
+	return resolved{script: "/" + fileName(rest[:end]), pathInfo: rest[end:]}
+}
+
+// runnable refuses t if the name of its script, or of a directory above it, starts with a
+// dot: .git, .svn, an editor's copy.
+func runnable(t resolved) (resolved, error) {
 	if hasDot(t.script) {
-		return target{}, notFound("%.200q begins with a dot, and is not run", t.script)
+		return resolved{}, notFound("%.200q begins with a dot, and is not run", t.script)
 	}
 	return t, nil
 }
 
 // directory finds the index of the directory rest.
-func (s *search) directory(rest string) (target, error) {
+func (s *search) directory(rest string) (resolved, error) {
 	if hasDot(rest) {
-		return target{}, notFound("%.200q is a directory that begins with a dot", rest)
+		return resolved{}, notFound("%.200q is a directory that begins with a dot", rest)
 	}
 	if len(s.index) == 0 {
-		return target{}, nothingAt("%.200q is a directory", rest)
+		return resolved{}, nothingAt("%.200q is a directory", rest)
 	}
 	dir := fileName(rest)
 	if !strings.HasSuffix(rest, "/") {
-		return target{}, s.slashMissing(dir)
+		return resolved{}, s.slashMissing(dir)
 	}
 	for _, name := range s.index {
 		name = path.Join(dir, name)
@@ -157,17 +165,17 @@ func (s *search) directory(rest string) (target, error) {
 			continue
 		}
 		if err != nil {
-			return target{}, s.statError(name, err)
+			return resolved{}, s.statError(name, err)
 		}
 		if !info.Mode().IsRegular() || s.hide.Has(s.mount+"/"+name) {
 			continue
 		}
 		if s.isScript(name, info) {
-			return target{script: "/" + name}, nil
+			return resolved{script: "/" + name}, nil
 		}
-		return target{}, s.notScript("/"+name, info)
+		return resolved{}, s.notScript("/"+name, info)
 	}
-	return target{}, nothingAt("directory %.200q has no index (%s)", rest, strings.Join(s.index, ", "))
+	return resolved{}, nothingAt("directory %.200q has no index (%s)", rest, strings.Join(s.index, ", "))
 }
 
 func (m *Mapper) isScript(name string, info fs.FileInfo) bool {
@@ -201,7 +209,7 @@ func (s *search) statError(p string, err error) error {
 	return fmt.Errorf("cgi: look for script: %w", err)
 }
 
-// cause is what the system, or a Root, says of a name, without the name.
+// cause returns the error of a fs.PathError without the name.
 func cause(err error) error {
 	if inner, ok := errors.AsType[*fs.PathError](err); ok {
 		return inner.Err
@@ -213,9 +221,9 @@ func executable(info fs.FileInfo) bool {
 	return info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// nextPHP returns the end of the first ".php" in p[from:] that ends a segment,
-// -1 if there is none. ASCII only: lower-casing other letters can change the
-// length of p, and an offset into the copy would cut the original elsewhere.
+// nextPHP returns the end of the first segment in p[from:] that ends in ".php", -1 if there
+// is none. It compares ASCII only: lower-casing other letters can change the length of p, and
+// an offset into the copy would not fit the original.
 func nextPHP(p string, from int) int {
 	for end := nextSegment(p, from); end >= 0; end = nextSegment(p, end) {
 		if hasPHPSuffix(p[:end]) {

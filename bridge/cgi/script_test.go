@@ -234,7 +234,7 @@ func TestLookupErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.end()
+	defer s.close()
 	for _, test := range []struct {
 		err    error
 		status int // 0: no refusal, trouble of the server's own

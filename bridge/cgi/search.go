@@ -2,13 +2,13 @@ package cgi
 
 import "net/http"
 
-// search is one request's look at the files, in the directories as they are at one moment.
+// search looks files up for one request, in the directories of one release.
 type search struct {
 	*Mapper
 	r     *http.Request
 	dir   string // the root's absolute path, as configured; "" if there is none
 	root  *Root  // nil: no files are looked at
-	trees *trees // root's, held until end
+	trees *trees // root's, held until close
 }
 
 func (m *Mapper) search(r *http.Request) (s search, err error) {
@@ -27,13 +27,13 @@ func (m *Mapper) search(r *http.Request) (s search, err error) {
 	return s, err
 }
 
-func (s *search) end() {
+func (s *search) close() {
 	if s.trees != nil {
-		_ = s.trees.release() // nobody could do anything about it
+		_ = s.trees.release() // an error of closing concerns no request
 	}
 }
 
-// renew reports whether the directories are others now. Then it goes on in those.
+// renew reports whether the directories have been replaced, and continues in the new ones.
 func (s *search) renew() bool {
 	if s.root == nil {
 		return false
@@ -43,7 +43,7 @@ func (s *search) renew() bool {
 	return s.trees != before
 }
 
-// documentRoot is what the application is told that the root is.
+// documentRoot returns DOCUMENT_ROOT.
 func (s *search) documentRoot() string {
 	switch {
 	case s.appRoot != "":

@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// notScript is the answer for rest, which exists and is no script that may be run. It may
-// be a static file, unless by its name it holds the source of a program.
+// notScript returns the answer for rest, which exists and is not a script to run. It may be a
+// static file, unless its name is that of a program's source.
 func (m *Mapper) notScript(rest string, info fs.FileInfo) *RequestError {
-	if refused := m.unsent(rest); refused != nil {
+	if refused := m.neverSent(rest); refused != nil {
 		return refused
 	}
 	if !info.Mode().IsRegular() || strings.HasSuffix(rest, "/") {
 		return notFound("%.200q is not a script", rest)
 	}
-	if !m.static.may(rest) {
+	if !m.static.allows(rest) {
 		return m.static.refusal(rest)
 	}
 	refused := notFound("%.200q is a static file, and not the application's", rest)
@@ -26,8 +26,8 @@ func (m *Mapper) notScript(rest string, info fs.FileInfo) *RequestError {
 	return refused
 }
 
-// unsent is the answer for a file that is never sent, because of its name.
-func (m *Mapper) unsent(rest string) *RequestError {
+// neverSent returns the answer for a file whose name forbids sending it, nil for other files.
+func (m *Mapper) neverSent(rest string) *RequestError {
 	switch name := strings.ToLower(path.Base(rest)); {
 	case isBackup(name), m.isCopy(name):
 		return notFound("%.200q is a backup by its name, and is not sent", rest)
@@ -42,7 +42,7 @@ func (m *Mapper) unsent(rest string) *RequestError {
 	return nil
 }
 
-// isSource reports the endings of programs and their parts, in lower case.
+// isSource reports whether ext, in lower case, is the extension of a program or a part of one.
 func (m *Mapper) isSource(ext string) bool {
 	if strings.HasPrefix(ext, ".php") {
 		return true
@@ -54,7 +54,7 @@ func (m *Mapper) isSource(ext string) bool {
 	return m.preset != PresetPHP && isProgram(ext)
 }
 
-// isProgram reports the endings of programs that are run as they are, in lower case.
+// isProgram reports whether ext, in lower case, is the extension of a program that is executed.
 func isProgram(ext string) bool {
 	switch ext {
 	case ".cgi", ".fcgi", ".pl", ".pm", ".py", ".rb", ".sh", ".lua", ".tcl":
@@ -63,7 +63,7 @@ func isProgram(ext string) bool {
 	return false
 }
 
-// isBackup reports names that editors and tools give to copies, in lower case.
+// isBackup reports whether name, in lower case, is one that editors and tools give to copies.
 func isBackup(name string) bool {
 	if strings.HasSuffix(name, "~") || strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") {
 		return true
@@ -75,8 +75,8 @@ func isBackup(name string) bool {
 	return false
 }
 
-// isCopy reports names of copies of scripts, in lower case: "x.php.old", "x.php_2024",
-// "x.php-dist", "x.pl.1". "index.php.html" is a file of another kind.
+// isCopy reports whether name, in lower case, is that of a script's copy: "x.php.old",
+// "x.php_2024", "x.php-dist", "x.pl.1". "index.php.html" is a file of another kind.
 func (m *Mapper) isCopy(name string) bool {
 	_, rest, more := strings.Cut(name, ".")
 	for more {
@@ -102,15 +102,15 @@ func wordLength(s string) int {
 	return n
 }
 
-// plainKinds are the endings of files that hold no source of a program.
+// plainKinds has the extensions of files that hold no source of a program.
 var plainKinds = []string{
 	"html", "htm", "xhtml", "css", "js", "mjs", "map", "json", "xml", "rss", "atom",
 	"png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "pdf",
 	"woff", "woff2", "ttf", "otf", "mp3", "ogg", "mp4", "webm",
 }
 
-// hasDot reports whether an element of a path begins with a dot. /.well-known/ may
-// (RFC 8615).
+// hasDot reports whether an element of a path starts with a dot. /.well-known/ (RFC 8615) is
+// excepted.
 func hasDot(rest string) bool {
 	for segment := range strings.SplitSeq(strings.TrimPrefix(rest, wellKnown), "/") {
 		if strings.HasPrefix(segment, ".") {

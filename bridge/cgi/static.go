@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// Which files may be sent as they are, the values of Config.Static.
+// The values of Config.Static: which files may be sent as they are.
 const (
 	StaticOff   = "off"   // none
 	StaticUsual = "usual" // those of the usual types, and what is below /.well-known/
 	StaticAll   = "all"   // every file that is neither a script nor the source or a copy of one
 )
 
-// usualTypes are the files that are sent as they are. A list of what may be
-// sent is safer than one of what may not: an application's tree is full of
-// configuration, data and backups of scripts that must never leave it. Plain text
-// is data to many of them, so of .txt only robots.txt is sent.
+// usualTypes has the extensions of the files that are sent as they are. A list of what may be
+// sent is safer than one of what may not: an application's tree is full of configuration, data
+// and backups of scripts that must never leave it. Plain text is data to many applications, so
+// of .txt only robots.txt is sent.
 var usualTypes = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8",
 	".map": "application/json", ".wasm": "application/wasm", ".webmanifest": "application/manifest+json",
@@ -32,10 +32,10 @@ var usualTypes = map[string]string{
 	".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".mp4": "video/mp4", ".webm": "video/webm",
 }
 
-// wellKnown is where things are that anybody may ask for (RFC 8615).
+// wellKnown is the path prefix of public files (RFC 8615).
 const wellKnown = "/.well-known/"
 
-// contentType is what a file is by its name. No charset is guessed: the file may say it.
+// contentType returns the type by a file's extension. No charset is guessed: the file may name it.
 func contentType(name string) string {
 	ext := strings.ToLower(path.Ext(name))
 	if t, ok := usualTypes[ext]; ok {
@@ -51,8 +51,8 @@ func contentType(name string) string {
 // statics says which files may be sent.
 type statics struct {
 	mode  string
-	types map[string]struct{} // besides, ".zip"
-	below []string            // everything below these paths, which are below the mount
+	types map[string]struct{} // further extensions, ".zip"
+	below []string            // paths relative to the mount; everything below them
 	dirs  []staticDir
 }
 
@@ -63,9 +63,9 @@ type staticDir struct {
 	root   *Root // nil: not opened yet
 }
 
-// may reports whether the file at the path p, below the mount, may be sent as far as its
-// name goes.
-func (s *statics) may(p string) bool {
+// allows reports whether the name of the file at p, a path relative to the mount, permits
+// sending it.
+func (s *statics) allows(p string) bool {
 	if s.mode == StaticAll {
 		return true
 	}
@@ -89,7 +89,7 @@ func (s *statics) anyBelowRoot() bool {
 	return s.mode == StaticAll || s.mode == StaticUsual || len(s.types) > 0 || len(s.below) > 0
 }
 
-// refusal says why a file that is there is not sent.
+// refusal returns the answer for a file that exists and is not sent.
 func (s *statics) refusal(rest string) *RequestError {
 	if !s.anyBelowRoot() {
 		return notFound("%.200q is a file and not sent, because no files are (to have some sent, set static: --static)", rest)
@@ -97,10 +97,10 @@ func (s *statics) refusal(rest string) *RequestError {
 	return notFound("%.200q is a file and not sent: its type is not in static or static_types, nor is it below static_dirs (--static-types, --static-dirs)", rest)
 }
 
-// StaticFile returns the name of the file below Root that r asks for, if it may be sent
-// as it is: it exists, Static, StaticTypes or StaticDirs include it, it is neither a
-// script nor the source or a backup of one, and no element of its name starts with a dot
-// (but /.well-known/ may).
+// StaticFile returns the name of the file below Root that r requests, if it may be sent as it
+// is: it exists; Static, StaticTypes or StaticDirs include it; it is neither a script nor the
+// source or a backup of one; and no element of its name starts with a dot, except
+// /.well-known/.
 func (m *Mapper) StaticFile(r *http.Request) (name string, ok bool) {
 	p, err := CleanPath(r)
 	if err != nil {
@@ -114,22 +114,22 @@ func (m *Mapper) StaticFile(r *http.Request) (name string, ok bool) {
 	return name, true
 }
 
-// File is a static file that was opened to be sent.
+// File is an open static file.
 type File struct {
 	*os.File
 	Info        fs.FileInfo
 	ContentType string
 }
 
-// OpenStatic opens the file that r asks for, if it may be sent as it is, be it below Root
-// or in another directory of StaticDirs. If there is none, it returns nil, and no error.
-// What was checked is what is opened, also if the root becomes another one meanwhile.
+// OpenStatic opens the file that r requests, below Root or in a directory of StaticDirs, if it
+// may be sent as it is. If there is none, it returns nil and no error. It opens the file that it
+// has checked, even if the root is switched meanwhile.
 func (m *Mapper) OpenStatic(r *http.Request) (*File, error) {
 	p, err := CleanPath(r)
 	if err != nil {
-		return nil, nil // which is for Vars to say
+		return nil, nil // Vars reports it
 	}
-	t, name := m.findOutside(p)
+	t, name := m.findStaticDir(p)
 	if t == nil {
 		t, name = m.findStatic(r, p)
 	}
@@ -151,7 +151,7 @@ func (m *Mapper) openStatic(t *trees, name string) (*File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && (!info.Mode().IsRegular() || m.preset == PresetCGI && executable(info)) {
-		err = fs.ErrNotExist // it has become something else since
+		err = fs.ErrNotExist // it was replaced after the check
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -159,45 +159,44 @@ func (m *Mapper) openStatic(t *trees, name string) (*File, error) {
 	return &File{f, info, contentType(name)}, nil
 }
 
-// findStatic returns the file below the root for the cleaned path p, and the directories
-// it is in, to be released. They are nil if there is none.
+// findStatic returns the name of the file below the root for the clean path p, and the
+// directories, which the caller must release. They are nil if there is no file.
 func (m *Mapper) findStatic(r *http.Request, p string) (t *trees, name string) {
 	if m.root == nil && m.roots == nil || !m.static.anyBelowRoot() {
 		return nil, ""
 	}
 	rest, err := m.belowMount(p)
-	if err != nil || !strings.HasSuffix(rest, "/") && !m.static.may(rest) { // decided without a look at the disk
+	if err != nil || !strings.HasSuffix(rest, "/") && !m.static.allows(rest) { // without access to the disk
 		return nil, ""
 	}
 	s, err := m.search(r)
 	if err != nil {
-		return nil, "" // Vars will meet it, too
+		return nil, "" // Vars reports it
 	}
 	if name = s.staticFile(rest); name == "" {
-		s.end()
+		s.close()
 		return nil, ""
 	}
 	return s.trees, name
 }
 
-// staticFile returns the name of the file that rest stands for, "" if there is none that
-// may be sent.
+// staticFile returns the name of the file for rest, "" if there is none that may be sent.
 func (s *search) staticFile(rest string) string {
-	err := s.noScript(rest)
+	err := s.whyNotRun(rest)
 	if refused, ok := errors.AsType[*RequestError](err); ok {
 		return refused.File
 	}
 	return ""
 }
 
-// noScript returns why rest is no script, nil if it is one.
-func (s *search) noScript(rest string) error {
+// whyNotRun returns why rest is not a script to run, nil if it is one.
+func (s *search) whyNotRun(rest string) error {
 	if s.preset != PresetApp {
-		_, err := s.target(rest)
+		_, err := s.resolve(rest)
 		return err
 	}
 	info, err := s.stat(rest)
-	if isNothing(err) && s.renew() {
+	if isNothingThere(err) && s.renew() {
 		info, err = s.stat(rest)
 	}
 	if err != nil {
@@ -206,8 +205,8 @@ func (s *search) noScript(rest string) error {
 	return s.notScript(rest, info)
 }
 
-// findOutside is findStatic for the directories that StaticDirs has outside the root.
-func (m *Mapper) findOutside(p string) (t *trees, name string) {
+// findStaticDir is findStatic for the directories of StaticDirs outside the root.
+func (m *Mapper) findStaticDir(p string) (t *trees, name string) {
 	if len(m.static.dirs) == 0 || strings.HasSuffix(p, "/") || m.hide.Has(p) {
 		return nil, ""
 	}
@@ -218,7 +217,7 @@ func (m *Mapper) findOutside(p string) (t *trees, name string) {
 		if !ok {
 			rest, ok = below(m.mount+d.prefix, clean)
 		}
-		if !ok || m.unsent("/"+rest) != nil {
+		if !ok || m.neverSent("/"+rest) != nil {
 			continue
 		}
 		t := d.root.acquire()

@@ -12,28 +12,28 @@ import (
 	"syscall"
 )
 
-// ErrOutsideRoot reports a name that leads, through a symlink, out of the root
-// and not into a directory that may be followed. What wraps it says where to.
+// ErrOutsideRoot reports a name that a symlink leads out of the root, and not into a directory
+// to follow. The error that wraps it says where the symlink leads.
 var ErrOutsideRoot = errors.New("leads outside the root")
 
-// maxLinks is how many symlinks one name may pass, as in Linux.
+// maxLinks is how many symlinks one name may pass through, as in Linux.
 const maxLinks = 40
 
-// trees are the directories of a Root as they were when they were opened. They are closed
-// when the Root and the last request that uses them have released them.
+// trees is the directories of a Root, opened at one moment. They are closed when the Root and
+// the last request that uses them have released them.
 type trees struct {
-	list []tree // the root itself, then those to follow
+	list []tree // the root, then the directories to follow
 	refs atomic.Int32
 }
 
-// tree is one directory; os.Root guards it.
+// tree is one directory. Names are resolved by os.Root, which no name leads out of.
 type tree struct {
-	key  string // what err begins with
+	key  string // the setting that dir belongs to; err starts with it
 	dir  string // absolute, as configured
 	real string // absolute, without symlinks; "" if it cannot be opened
 	info fs.FileInfo
-	root *os.Root // nil: it cannot be opened
-	err  error    // why it cannot; names the key
+	root *os.Root // nil if it cannot be opened
+	err  error    // why it cannot be opened
 }
 
 func newTrees(list ...tree) *trees {
@@ -42,7 +42,7 @@ func newTrees(list ...tree) *trees {
 	return t
 }
 
-// openTrees opens those of the directories that are there.
+// openTrees opens those of the directories that exist.
 func openTrees(key, dir string, follow []string) *trees {
 	list := []tree{openTree(key, dir)}
 	for _, f := range follow {
@@ -77,7 +77,7 @@ func (t *tree) open() (err error) {
 	return nil
 }
 
-// same reports whether opening the directory anew would come to the same.
+// same reports whether the path still leads to the same directory.
 func (t *tree) same() bool {
 	real, err := filepath.EvalSymlinks(t.dir)
 	if err != nil || t.root == nil {
@@ -87,13 +87,13 @@ func (t *tree) same() bool {
 	return err == nil && real == t.real && os.SameFile(info, t.info)
 }
 
-// leadsLike reports whether two directories of one path are at the same place, or both
-// are not there.
+// leadsLike reports whether t and other, opened at the same path, are the same directory or
+// are both missing.
 func (t *tree) leadsLike(other *tree) bool {
 	return t.real == other.real && (t.err == nil) == (other.err == nil)
 }
 
-// same reports whether opening the directories anew would come to the same.
+// same reports whether all paths still lead to the same directories.
 func (t *trees) same() bool {
 	for i := range t.list {
 		if !t.list[i].same() {
@@ -103,7 +103,7 @@ func (t *trees) same() bool {
 	return true
 }
 
-// failure is why one of the directories is not there, nil if all are.
+// failure returns why one of the directories is missing, nil if none is.
 func (t *trees) failure() error {
 	for i := range t.list {
 		if err := t.list[i].err; err != nil {
@@ -113,7 +113,7 @@ func (t *trees) failure() error {
 	return nil
 }
 
-// lost is why one is not there that was, nil if there is no such.
+// lost returns why a directory is missing that was there before, nil if none is.
 func (t *trees) lost(before *trees) error {
 	for i := range t.list {
 		if err := t.list[i].err; err != nil && before.list[i].err == nil {
@@ -123,10 +123,10 @@ func (t *trees) lost(before *trees) error {
 	return nil
 }
 
-// root is the tree that names are looked up in.
+// root returns the tree in which names are looked up.
 func (t *trees) root() *tree { return &t.list[0] }
 
-// hold has the directories stay open until release. It fails if they are closed.
+// hold keeps the directories open until release. It returns false if they are closed already.
 func (t *trees) hold() bool {
 	for {
 		n := t.refs.Load()
@@ -153,11 +153,11 @@ func (t *trees) release() error {
 }
 
 func (t *trees) stat(name string) (fs.FileInfo, error) {
-	return visit(t, "stat", name, (*os.Root).Stat)
+	return withTree(t, "stat", name, (*os.Root).Stat)
 }
 
 func (t *trees) open(name string) (*os.File, error) {
-	return visit(t, "open", name, openFile)
+	return withTree(t, "open", name, openFile)
 }
 
 func openFile(root *os.Root, name string) (*os.File, error) {
@@ -175,8 +175,8 @@ func openFile(root *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-// visit calls op on name, below the root or where a symlink leads.
-func visit[T any](t *trees, verb, name string, op func(*os.Root, string) (T, error)) (T, error) {
+// withTree calls op with the tree and the name there that name leads to.
+func withTree[T any](t *trees, verb, name string, op func(*os.Root, string) (T, error)) (T, error) {
 	var zero T
 	// Not fs.ValidPath: file names need not be UTF-8.
 	if !filepath.IsLocal(name) || path.Clean(name) != name || strings.IndexByte(name, 0) >= 0 {
@@ -189,8 +189,8 @@ func visit[T any](t *trees, verb, name string, op func(*os.Root, string) (T, err
 	if err == nil || definite(err) {
 		return v, pathError(verb, name, err)
 	}
-	// os.Root refuses every absolute symlink and every one that leaves the tree.
-	// Its error for that is not exported, so whatever is left is looked into.
+	// os.Root refuses all absolute symlinks, and those that leave the tree. Its error for that is
+	// not exported, so every error that is not definite leads here.
 	in, rel, err := t.locate(name)
 	if err != nil {
 		return zero, pathError(verb, name, err)
@@ -199,7 +199,7 @@ func visit[T any](t *trees, verb, name string, op func(*os.Root, string) (T, err
 	return v, pathError(verb, name, err)
 }
 
-// definite reports errors that no symlink is the reason of.
+// definite reports whether err cannot be caused by a symlink.
 func definite(err error) bool {
 	return notExist(err) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrInvalid) ||
 		errors.Is(err, fs.ErrClosed) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
@@ -222,9 +222,9 @@ func pathError(verb, name string, err error) error {
 	return &fs.PathError{Op: verb, Path: name, Err: err}
 }
 
-// locate walks name one element at a time and returns the tree it ends in and
-// the name there, which is free of symlinks. The caller opens that name through
-// os.Root again, so a change in between cannot lead outside.
+// locate resolves name element by element, and returns the tree in which it ends and its name
+// there, without symlinks. The caller opens this name through os.Root again, so that a change in
+// between cannot lead outside.
 func (t *trees) locate(name string) (*tree, string, error) {
 	in, done, rest := t.root(), ".", name
 	for links := 0; rest != "" && rest != "."; {
@@ -253,10 +253,11 @@ func (t *trees) locate(name string) (*tree, string, error) {
 	return in, done, nil
 }
 
-// enter returns the tree that a symlink leads to, and the path below it. link is its
-// absolute path, without symlinks before its last element.
+// enter returns the tree that a symlink leads to, and the path below it. link is the symlink's
+// absolute path; only its last element is a symlink.
 func (t *trees) enter(link, target string) (*tree, string, error) {
-	// "a/.." is not "." if a is a symlink. Leading ".." are safe, dir has none.
+	// "a/.." is not "." if a is a symlink. Leading ".." are safe: link has no symlinks before its
+	// last element.
 	if _, climb, found := strings.Cut(trimClimb(target)+"/", "/../"); found {
 		return nil, "", fmt.Errorf("%w: the symbolic link %q leads to %q, and what \"..\" before %q means is not known", ErrOutsideRoot, link, target, climb)
 	}

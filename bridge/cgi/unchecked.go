@@ -5,44 +5,44 @@ import (
 	"strings"
 )
 
-// scriptByName finds the script by the path alone: the files are where this process does
-// not see them. It is the path up to the first segment that ends as a script does.
-func (s *search) scriptByName(rest string) (target, error) {
+// scriptByName finds the script by the path alone, for files that this process cannot see:
+// the path up to the first segment that has the extension of a script.
+func (s *search) scriptByName(rest string) (resolved, error) {
 	for end := nextSegment(rest, 0); end >= 0; end = nextSegment(rest, end) {
 		switch name := strings.ToLower(path.Base(rest[:end])); {
 		case s.isScriptName(rest[:end]):
-			return runnable(target{script: "/" + fileName(rest[:end]), pathInfo: rest[end:]})
+			return runnable(splitAt(rest, end))
 		case end < len(rest) && s.isFileByName(name):
 			// PHP would look for a script on its own, and run an image that was uploaded.
-			return target{}, notFound("%.200q is a file by its name, and there is nothing below it", rest[:end])
+			return resolved{}, notFound("%.200q is a file by its name, and there is nothing below it", rest[:end])
 		}
 	}
-	if refused := s.unsent(rest); refused != nil {
-		return target{}, refused
+	if refused := s.neverSent(rest); refused != nil {
+		return resolved{}, refused
 	}
 	return s.indexByName(rest)
 }
 
-// indexByName finds the index of rest, if that is a directory. Where there is a fallback,
-// only the root is known to be one.
-func (s *search) indexByName(rest string) (target, error) {
+// indexByName finds the index of rest, if rest may be a directory. With a fallback, only the
+// root is taken for one.
+func (s *search) indexByName(rest string) (resolved, error) {
 	dir := fileName(rest)
 	switch {
 	case rest == "":
-		return target{}, s.slashMissing(dir)
+		return resolved{}, s.slashMissing(dir)
 	case !strings.HasSuffix(rest, "/") || s.fallback != "" && dir != ".":
-		return target{}, nothingAt("%.200q has no script in it by its name, and whether it is a file is not looked at (check_files is off)", rest)
+		return resolved{}, nothingAt("%.200q has no script in it by its name, and whether it is a file is not looked at (check_files is off)", rest)
 	}
 	for _, name := range s.index {
 		name = path.Join(dir, name)
 		if s.isScriptName(name) && !s.hide.Has(s.mount+"/"+name) {
-			return target{script: "/" + name}, nil
+			return resolved{script: "/" + name}, nil
 		}
 	}
-	return target{}, nothingAt("directory %.200q has no index", rest)
+	return resolved{}, nothingAt("directory %.200q has no index", rest)
 }
 
-// isScriptName reports the names of what is run.
+// isScriptName reports whether a file of this name is run.
 func (m *Mapper) isScriptName(name string) bool {
 	if m.preset == PresetPHP {
 		return hasPHPSuffix(name)
@@ -50,7 +50,7 @@ func (m *Mapper) isScriptName(name string) bool {
 	return isProgram(strings.ToLower(path.Ext(name)))
 }
 
-// isFileByName reports names that directories do not have, in lower case.
+// isFileByName reports whether name, in lower case, is taken for a file's, not a directory's.
 func (m *Mapper) isFileByName(name string) bool {
 	ext := path.Ext(name)
 	_, usual := usualTypes[ext]

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// underscored are the fields with an underscore in their names that are passed, by their
-// canonical names, and the fields that have to make way for them: "Api_key" and "Api-Key"
-// are both HTTP_API_KEY.
+// underscored has the fields with underscores that are passed, by their canonical names, and the
+// fields with hyphens that are dropped for them: "Api_key" and "Api-Key" are both
+// HTTP_API_KEY.
 type underscored struct {
-	names map[string]string // the variables
-	ways  map[string]bool   // the same names with hyphens
+	names      map[string]string // the variables
+	hyphenated map[string]bool   // the same names with hyphens
 }
 
 func (m *Mapper) checkUnderscored(list []string) (u underscored, err error) {
@@ -25,20 +25,20 @@ func (m *Mapper) checkUnderscored(list []string) (u underscored, err error) {
 			return u, fmt.Errorf("cgi: underscore_headers %q: a name is letters, digits, hyphens and underscores", text)
 		case headerVars[hyphens] != headerVar{}, isForwarded(hyphens), hyphens == m.userHeader:
 			return u, fmt.Errorf("cgi: underscore_headers %q: would be taken for %s, which has a meaning of its own", text, hyphens)
-		case u.ways[hyphens]:
+		case u.hyphenated[hyphens]:
 			return u, fmt.Errorf("cgi: underscore_headers %q: is the same variable as another one", text)
 		}
 		if u.names == nil {
-			u.names, u.ways = make(map[string]string), make(map[string]bool)
+			u.names, u.hyphenated = make(map[string]string), make(map[string]bool)
 		}
 		u.names[key] = "HTTP_" + strings.ToUpper(strings.ReplaceAll(hyphens, "-", "_"))
-		u.ways[hyphens] = true
+		u.hyphenated[hyphens] = true
 	}
 	return u, nil
 }
 
-// dropped tells of a field that is not passed because of an underscore in its name, and
-// could be: one that would not be taken for another that clients must not set.
+// dropped reports a field that is dropped because of an underscore in its name, if
+// UnderscoreHeaders could list it.
 func (m *Mapper) dropped(key string) {
 	if m.onDropped == nil || !strings.Contains(key, "_") {
 		return

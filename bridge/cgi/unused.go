@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Unused returns what of the configuration has no effect as the directories are now, each
-// as an error that names the key and says why. Files may come later, so these are for a
-// log, not a reason to refuse the configuration.
+// Unused returns an error for each setting that has no effect with the present directories. The
+// error names the key and the reason. Files may be added later, so these errors are for a log,
+// not a reason to refuse the configuration.
 func (m *Mapper) Unused() (list []error) {
 	if m.root == nil {
 		return nil
@@ -24,7 +24,7 @@ func (m *Mapper) Unused() (list []error) {
 	t := m.root.acquire()
 	defer t.release()
 	if t.root().err != nil {
-		return nil // which was said, and all else follows from it
+		return nil // this has been reported, and would cause further errors
 	}
 	for _, f := range t.list[1:] {
 		if _, within := below(t.root().real, f.real); within && f.err == nil {
@@ -44,19 +44,19 @@ func (m *Mapper) Unused() (list []error) {
 	return list
 }
 
-// Leads reports whether a path below the mount leads to something: an application, a
-// script, a directory, another file, or the fallback. Where files are not looked at, or
-// each request has its own, all paths may.
+// Leads reports whether path, relative to the mount, leads to something: an application, a
+// script, a directory, another file, or the fallback. It returns true if files are unchecked or
+// each request has its own root.
 func (m *Mapper) Leads(path string) bool {
 	if m.preset == PresetApp || m.root == nil {
 		return true
 	}
 	s := search{Mapper: m, r: &http.Request{URL: new(url.URL)}, dir: m.dir, root: m.root, trees: m.root.acquire()}
-	defer s.end()
+	defer s.close()
 	if s.fallback != "" && path != s.fallback && s.runs(s.fallback) {
 		return true
 	}
-	if _, err := s.find(path); !isNothing(err) {
+	if _, err := s.find(path); !isNothingThere(err) {
 		return true
 	}
 	_, err := s.stat(path) // a directory without an index

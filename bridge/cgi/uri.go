@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// checkTarget refuses a request whose target or Host is none (RFC 9112, section 3), also
-// where net/http takes it. A request that does not come from a server has no RequestURI.
+// checkTarget refuses a request whose target or Host is malformed (RFC 9112 section 3), even if
+// net/http accepts it. A request that was not received by a server has no RequestURI.
 func checkTarget(r *http.Request) error {
 	if r.Method == http.MethodConnect {
 		return &RequestError{Status: http.StatusMethodNotAllowed, Reason: "CONNECT asks for a tunnel, and there is none"}
@@ -15,7 +15,7 @@ func checkTarget(r *http.Request) error {
 	switch {
 	case strings.Contains(uri, "#"):
 		return badRequest("target %.200q has a fragment", uri)
-	case uri == "" || uri[0] == '/' || uri == "*": // the last has no path, unless a front has given it one
+	case uri == "" || uri[0] == '/' || uri == "*": // "*" has no path, unless a handler in front has set one
 	case !isHTTP(uri) || r.URL.User != nil || !IsHost(r.URL.Host):
 		return badRequest("target %.200q is neither a path nor an http URL", uri)
 	}
@@ -25,7 +25,7 @@ func checkTarget(r *http.Request) error {
 	return nil
 }
 
-// isHTTP reports whether uri begins as a URL of HTTP with an authority does.
+// isHTTP reports whether uri starts like an http or https URL with an authority.
 func isHTTP(uri string) bool {
 	scheme, rest, ok := strings.Cut(uri, ":")
 	return ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")) && strings.HasPrefix(rest, "//")

@@ -10,13 +10,12 @@ import (
 // Var is one CGI meta-variable.
 type Var struct{ Name, Value string }
 
-// Vars appends r's variables to dst, in no particular order. A refusal is a
-// *RequestError; dst is returned as it was.
+// Vars appends r's variables to dst, in no particular order. If the request is refused, the
+// error is a *RequestError and dst is returned unchanged.
 //
-// contentLength is the body's length in bytes, negative if it is not known yet.
-// CONTENT_LENGTH is set if there is a body, and to "0" for POST, PUT and PATCH
-// without one, where applications convert it to a number unasked. Otherwise it
-// is absent, as RFC 3875 section 4.1.2 wants it.
+// contentLength is the body's length in bytes, negative if it is not known yet. CONTENT_LENGTH is
+// set if there is a body, and to "0" for POST, PUT and PATCH without one, where applications
+// expect a number. Otherwise it is absent, as RFC 3875 section 4.1.2 requires.
 func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64) ([]Var, error) {
 	if c.Refused != nil {
 		return dst, c.Refused
@@ -29,7 +28,7 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64)
 	if err != nil {
 		return dst, err
 	}
-	t, err := m.target(r, rest)
+	t, err := m.resolve(r, rest)
 	if err != nil {
 		return dst, err
 	}
@@ -54,14 +53,13 @@ type builder struct {
 	err    error  // the first refusal
 	host   string // HTTP_HOST
 
-	// text holds the values that are put together. They are parts of one string,
-	// so that they cost one allocation: what a strings.Builder has handed out
-	// stays valid while it grows.
+	// text holds the composed values. They are parts of one string, which costs one allocation:
+	// the strings of a strings.Builder stay valid while it grows.
 	text strings.Builder
 }
 
-// grow makes room for SERVER_ADDR, CONTENT_LENGTH and some header names, and for
-// the values that repeat the path and the root.
+// grow allocates room for SERVER_ADDR, CONTENT_LENGTH, some header names, and the values that
+// repeat the path and the root.
 func (b *builder) grow(p, root string) {
 	n := 160
 	if root != "" {
@@ -70,7 +68,7 @@ func (b *builder) grow(p, root string) {
 	b.text.Grow(n)
 }
 
-// put emits a variable whose value may come from outside.
+// put emits a variable whose value may come from the client.
 func (b *builder) put(name, value string) {
 	if hasBreak(value) && b.err == nil {
 		b.err = badRequest("%s %.200q holds NUL, CR or LF", name, value)
@@ -78,7 +76,7 @@ func (b *builder) put(name, value string) {
 	b.putOwn(name, value)
 }
 
-// putOwn emits a variable whose value is known to be clean.
+// putOwn emits a variable whose value holds no NUL, CR or LF.
 func (b *builder) putOwn(name, value string) {
 	if len(b.mapper.env) > 0 {
 		if _, configured := b.mapper.env[name]; configured {
@@ -113,20 +111,19 @@ func (b *builder) configured(r *http.Request) {
 	}
 }
 
-// location emits where the request leads. p has been checked by CleanPath.
-func (b *builder) location(p string, t target) {
+// location emits the variables of the path and the files. CleanPath has returned p.
+func (b *builder) location(p string, t resolved) {
 	m := b.mapper
 	scriptName, uri := m.mount, p
 	if m.preset != PresetApp {
-		// Not parts of p: it may have had empty segments, or needed an index.
+		// These are not parts of p, which may have empty segments or lack the index.
 		uri = b.join(m.mount, t.script, t.pathInfo)
 		scriptName = uri[:len(uri)-len(t.pathInfo)]
 	}
 	b.putOwn("SCRIPT_NAME", scriptName)
 	b.putOwn("DOCUMENT_URI", uri)
-	// An application that is mounted is asked for a path, be it empty. A script
-	// without one must not see the variable: PHP cuts the script's name with it
-	// (CVE-2019-11043).
+	// A mounted application always gets PATH_INFO, even if it is empty. A script without one must
+	// not get the variable: PHP would shorten the script's name by it (CVE-2019-11043).
 	if m.preset == PresetApp || t.pathInfo != "" {
 		b.putOwn("PATH_INFO", t.pathInfo)
 	}
@@ -169,12 +166,12 @@ func carriesBody(method string) bool {
 	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
 }
 
-// requestURI returns the path and query as the client wrote them. Of a URL in
-// absolute form that is the part after the authority, as in Apache and nginx.
+// requestURI returns the path and query as the client wrote them. Of a URL in absolute form it
+// returns the part after the authority, as Apache and nginx do.
 func requestURI(r *http.Request) string {
 	uri := r.RequestURI
 	if uri == "" {
-		return r.URL.RequestURI() // not from a server
+		return r.URL.RequestURI() // not received by a server
 	}
 	if uri[0] == '/' {
 		return uri
@@ -193,9 +190,9 @@ func requestURI(r *http.Request) string {
 	return afterScheme[end:]
 }
 
-// server emits what the client takes this server for. SERVER_PORT follows the
-// Host header, like SERVER_NAME: behind a proxy the port that was connected to
-// would make links that lead nowhere.
+// server emits the name, port and scheme by which the client knows this server. SERVER_PORT comes
+// from the Host field, like SERVER_NAME: links with the port of this connection would be wrong
+// behind a proxy.
 func (b *builder) server(r *http.Request, c Client) {
 	b.putOwn("SERVER_SOFTWARE", b.mapper.software)
 	addr, localPort := b.localAddr(r)
@@ -208,8 +205,8 @@ func (b *builder) server(r *http.Request, c Client) {
 	case name == "":
 		name, port = or(addr, "localhost"), localPort
 	case c.Host == "" && port != "" && port == localPort && (c.Scheme == "https") != (r.TLS != nil):
-		// A proxy received the request by another scheme, and the Host has the port that
-		// we listen on: it is the proxy's address for us, not one for clients.
+		// A proxy received the request with another scheme, and Host has the port of this
+		// listener: it is this server's address for the proxy, not for clients.
 		b.host, port = name, ""
 	}
 	if port == "" {
@@ -225,8 +222,7 @@ func (b *builder) server(r *http.Request, c Client) {
 	b.putOwn("REQUEST_SCHEME", "http")
 }
 
-// localAddr returns the address and port the client connected to, "" on a unix
-// socket.
+// localAddr returns the address and port that the client connected to, "" on a unix socket.
 func (b *builder) localAddr(r *http.Request) (addr, port string) {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(interface{ AddrPort() netip.AddrPort })
 	if !ok {

@@ -12,7 +12,7 @@ type Application struct {
 	Protocol Protocol `key:"protocol" words:"fastcgi scgi uwsgi" otherwise:"fastcgi" change:"backend" doc:"what a command that is started speaks, and backends whose addresses do not say so: fastcgi, scgi or uwsgi"`
 
 	Workers int    `key:"workers" default:"4" doc:"how many requests one backend can hold at once: its threads or processes"`
-	Preset  string `key:"preset" words:"app php cgi" change:"backend" doc:"how URLs map to the application: app (one application), php (scripts under {root}) or cgi (a program per file under {root})"`
+	Preset  Preset `key:"preset" words:"app php cgi" change:"backend" doc:"how URLs map to the application: app (one application), php (scripts under {root}) or cgi (a program per file under {root})"`
 
 	// KeepAlive says whether connections to the application are kept for further requests.
 	// An unused kept connection stops some libfcgi programs: those whose threads take turns at

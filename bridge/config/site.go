@@ -22,9 +22,9 @@ type Site struct {
 	Fallback string   `key:"fallback" value:"SCRIPT" otherwise:"404" doc:"SCRIPT below {root}, such as /index.php, that answers where nothing is, presets php and cgi"`
 	Follow   []string `key:"follow" value:"DIR" doc:"DIR outside {root} that symbolic links may lead into"`
 	// Scripts, copies of scripts, and files whose names begin with a dot are never sent.
-	Static      string   `key:"static" words:"off usual all" otherwise:"usual; preset app: off" doc:"which files below {root} are sent: usual (styles, scripts for browsers, images, fonts and the like), all (that are no scripts) or off"`
-	StaticTypes []string `key:"static_types" value:"ENDINGS" commas:"true" doc:"further ENDINGS of files below {root} that are sent, such as zip,docx"`
-	StaticDirs  []string `key:"static_dirs" value:"PREFIX" commas:"true" doc:"URL PREFIXes below which all files are sent, such as /uploads, or /cgit-css=/usr/share/cgit for a directory outside {root}"`
+	Static      StaticFiles `key:"static" words:"off usual all" otherwise:"usual; preset app: off" doc:"which files below {root} are sent: usual (styles, scripts for browsers, images, fonts and the like), all (that are no scripts) or off"`
+	StaticTypes []string    `key:"static_types" value:"ENDINGS" commas:"true" doc:"further ENDINGS of files below {root} that are sent, such as zip,docx"`
+	StaticDirs  []string    `key:"static_dirs" value:"PREFIX" commas:"true" doc:"URL PREFIXes below which all files are sent, such as /uploads, or /cgit-css=/usr/share/cgit for a directory outside {root}"`
 	// "/data" hides /data and /data/x, in whatever way a request writes these paths.
 	Hide []string `key:"hide" value:"PREFIX" doc:"URL PREFIX below which nothing is served or run, whole or as it is below {mount}"`
 

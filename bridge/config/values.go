@@ -21,6 +21,26 @@ const (
 	Auto Switch = "auto"
 )
 
+// Preset is how URLs map to the application.
+type Preset string
+
+// The values of a Preset.
+const (
+	PresetApp Preset = "app" // one application
+	PresetPHP Preset = "php" // scripts below the root
+	PresetCGI Preset = "cgi" // a program for each file below the root
+)
+
+// StaticFiles says which files below the root are sent as they are.
+type StaticFiles string
+
+// The values of StaticFiles.
+const (
+	StaticUsual StaticFiles = "usual" // of the types that sites usually consist of
+	StaticAll   StaticFiles = "all"   // all that are no scripts
+	StaticOff   StaticFiles = "off"
+)
+
 // Excess is a value of Client.Excess.
 type Excess string
 

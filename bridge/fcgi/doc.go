@@ -18,6 +18,9 @@
 //     ask for it, but PHP resets a connection on which a pair crosses records
 //     and flup loses the parameters.
 //
+// Reading begins in record.go; pairs.go, request.go and management.go are the contents of
+// records.
+//
 // Section numbers in comments are those of the FastCGI Specification, version
 // 1.0 (Mark R. Brown, Open Market, 29 April 1996).
 package fcgi

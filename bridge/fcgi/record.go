@@ -56,9 +56,8 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
-// ErrShort reports that the input ends before the thing it starts with does.
-// A caller that reads from a connection needs more bytes; at the end of the
-// input it means truncation.
+// ErrShort reports that the input ends inside a record, pair or length. A caller that reads
+// from a connection needs more bytes; at the end of the connection the input is truncated.
 var ErrShort = errors.New("fcgi: input ends early")
 
 // FormatError reports bytes that FastCGI 1.0 does not allow.
@@ -141,8 +140,8 @@ func AppendStreamEnd(dst []byte, t Type, id uint16) []byte {
 	return appendRecord(dst, t, id, nil)
 }
 
-// appendRecord is the one place that writes a record. Its callers split or
-// refuse what does not fit; the check is here so that a new one cannot forget.
+// appendRecord is the one place that writes a record. Its callers split or refuse content
+// that does not fit. It panics if a caller does not.
 func appendRecord(dst []byte, t Type, id uint16, content []byte) []byte {
 	if len(content) > MaxContent {
 		panic(fmt.Sprintf("fcgi: %d bytes of content in one %v record", len(content), t))
@@ -150,6 +149,6 @@ func appendRecord(dst []byte, t Type, id uint16, content []byte) []byte {
 	dst = AppendHeader(dst, Header{Type: t, RequestID: id, ContentLength: uint16(len(content))})
 	n := len(dst)
 	dst = slices.Grow(dst, len(content))[:n+len(content)]
-	copy(dst[n:], content) // costs nothing if it is there already
+	copy(dst[n:], content) // costs nothing if content is there already
 	return dst
 }

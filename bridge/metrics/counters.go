@@ -20,7 +20,7 @@ var poolCounters = []struct {
 	{"stale_connections_total", "Kept connections that were dead before they were used again", func(c *pool.Counters) uint64 { return c.Stale }},
 	{
 		"yielded_connections_total", "Good connections closed because others waited to be accepted",
-		func(c *pool.Counters) uint64 { return c.Yielded },
+		func(c *pool.Counters) uint64 { return c.ShedIdle },
 	},
 	{
 		"worked_on_connections_total", "Kept connections set aside because their process worked on after its answer",

@@ -54,11 +54,11 @@ func poolFamilies() []family {
 		},
 		{
 			"backend_retires_connections", gauge, "1 if the instance closes kept connections of its own accord.", backend,
-			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.Retires) }),
+			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.ClosesIdle) }),
 		},
 		{
 			"backend_closes_connections", gauge, "1 if the instance closes every connection after its answer.", backend,
-			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.Closes) }),
+			backends(func(in *pool.InstanceSnapshot) float64 { return truth(in.ClosesAlways) }),
 		},
 		{
 			"backend_accept_queue_connections", gauge, "Connections nobody has accepted. No series where the system does not tell.", backend,

@@ -6,21 +6,22 @@ import (
 	"time"
 )
 
-// A process of PHP may work on when it has answered (fastcgi_finish_request), its
-// connection kept: what is sent on that waits until it is done. Meanwhile the end of STDIN
-// is left unread, which can be seen where somebody knows (Instance.Unread). So a
-// connection is used again only when it has been read.
+// A process of PHP may work on after its answer (fastcgi_finish_request). Its connection
+// stays open, and a request that is sent on it waits until the work is done. Meanwhile the
+// process leaves the end of STDIN unread, and Instance.Unread can tell. A kept connection
+// is used again only when its process has come back to it.
 
-// backWithin is how long a process may take to come back to its connection before a
-// request goes elsewhere. Most are back before the answer is here.
-const backWithin = 5 * time.Millisecond
+const (
+	// backTimeout is how long a request waits for a process to come back before it takes
+	// another connection. Most processes are back before the answer has arrived.
+	backTimeout = 5 * time.Millisecond
+	// workMax is how long a process at work counts as taken. If it hangs, Drain would wait
+	// for it.
+	workMax = 10 * time.Minute
+)
 
-// workMax is how long a process counts as taken that does not come back. It is taken for
-// as long as it works; what has hung would be waited for by who drains the instance.
-const workMax = 10 * time.Minute
-
-// caughtUp reports whether the application is known to have read all that was written.
-func (c *conn) caughtUp() bool {
+// hasReadAll reports whether the application is known to have read all that was sent.
+func (c *conn) hasReadAll() bool {
 	if c.unread == nil || c.inst.Relayed {
 		return false
 	}
@@ -28,8 +29,8 @@ func (c *conn) caughtUp() bool {
 	return err == nil && !some
 }
 
-// behind reports whether it is known not to have.
-func (c *conn) behind() bool {
+// hasUnread reports whether the application is known not to have read all that was sent.
+func (c *conn) hasUnread() bool {
 	if c.unread == nil {
 		return false
 	}
@@ -37,93 +38,78 @@ func (c *conn) behind() bool {
 	return err == nil && some
 }
 
-// isBack reports whether the process of a kept connection is there to read it, or may be,
-// after a moment at most.
+// isBack reports whether the process of a kept connection reads it again, as far as is
+// known. It waits for backTimeout.
 func (p *Pool) isBack(c *conn) bool {
-	if !p.config().WorksOn || !c.behind() {
+	if !p.config().WorksOn || !c.hasUnread() {
 		return true
 	}
-	return c.unread.AwaitUntil(time.Now().Add(backWithin)) == nil
+	return c.unread.AwaitUntil(time.Now().Add(backTimeout)) == nil
 }
 
-// setAside takes a kept connection back from a request that was given it: its process is
-// at work. It holds that process, and nobody is given it, until the process is back.
-func (p *Pool) setAside(c *conn) {
-	var victims []*conn
+// releaseAtWork takes a kept connection back from a request that has acquired it, because
+// its process is at work.
+func (p *Pool) releaseAtWork(c *conn) {
 	p.mu.Lock()
 	c.uses--
-	p.vacate(c)
-	if p.closed || c.inst.standing == removed {
-		p.move(c, closing)
-		victims = []*conn{c}
+	p.release(c)
+	if p.closed || c.inst.membership == removed {
+		p.startClosing(c)
 	} else {
-		p.detain(c)
+		p.holdAtWork(c)
 	}
-	p.mu.Unlock()
-	p.closeAll(victims)
+	p.unlock()
 }
 
-// detain is setAside for a connection that nobody uses.
-func (p *Pool) detain(c *conn) {
-	p.noteWork(c.inst)
-	p.move(c, atWork)
-	p.awaitBack(c)
-}
-
-// noteWork notes that a process works on.
-func (p *Pool) noteWork(in *instance) {
-	in.counters.workedOn++
-	if time.Since(in.habits.workedOnAt) >= tellEvery {
+// holdAtWork sets a connection aside until its process is back. It counts against the
+// budget, as the process does.
+func (p *Pool) holdAtWork(c *conn) {
+	in := c.inst
+	in.counters.WorkedOn++
+	if time.Since(in.behaviour.workedOnAt) >= logEvery {
 		p.log(in, slog.LevelInfo, "a process works on after its answer; requests go to others until it is back")
 	}
-	in.habits.workedOnAt = time.Now()
+	in.behaviour.workedOnAt = time.Now()
+	p.setState(c, atWork)
+	p.tasks.Go(func() { p.awaitBack(c) })
 }
 
-// closeWhenBack is for a connection that is to be closed, and whose process may be at work:
-// it would not be free then. Most are back in a moment.
-func (p *Pool) closeWhenBack(c *conn) {
-	p.move(c, atWork)
-	p.tasks.Go(func() {
-		back := p.isBack(c)
-		p.mu.Lock()
-		var victims []*conn
-		if back {
-			c.evicted = false // nothing more is looked at
-			p.move(c, closing)
-			victims = []*conn{c}
-		} else {
-			p.detain(c)
-		}
-		p.mu.Unlock()
-		p.closeAll(victims)
-	})
-}
-
-// awaitBack has a connection handed back, or closed, when its process is back. If it is
-// not after workMax, the connection is closed, and its room is free.
+// awaitBack recycles a connection when its process is back. If it is not back after workMax,
+// the connection is closed, and its room is free.
 func (p *Pool) awaitBack(c *conn) {
-	p.tasks.Go(func() {
-		begun := time.Now()
-		back := p.awaitFor(c, mayBeMute)
-		if !back && !p.muted(c) {
-			back = p.awaitFor(c, workMax-time.Since(begun))
-		}
-		p.mu.Lock()
-		var victims []*conn
-		if back && !c.evicted {
-			victims = p.handBack(c)
-		} else {
-			c.evicted = false // nothing more is looked at
-			p.move(c, closing)
-			victims = []*conn{c}
-		}
-		p.mu.Unlock()
-		p.closeAll(victims)
-	})
+	begun := time.Now()
+	back := p.awaitFor(c, muteAfter)
+	if !back && !p.isMute(c) {
+		back = p.awaitFor(c, workMax-time.Since(begun))
+	}
+	p.mu.Lock()
+	if back && !c.evicted {
+		p.recycle(c)
+	} else {
+		c.evicted = false // closeAll need not look at it again
+		p.startClosing(c)
+	}
+	p.unlock()
 }
 
 func (p *Pool) awaitFor(c *conn, d time.Duration) (back bool) {
 	ctx, cancel := context.WithTimeout(p.ctx, d)
 	defer cancel()
 	return c.unread.Await(ctx) == nil && c.usable()
+}
+
+// closeWhenBack closes a connection when its process is back. Most are back in a moment.
+func (p *Pool) closeWhenBack(c *conn) {
+	p.setState(c, atWork)
+	p.tasks.Go(func() {
+		back := p.isBack(c)
+		p.mu.Lock()
+		if back {
+			c.evicted = false // closeAll need not look at it again
+			p.startClosing(c)
+		} else {
+			p.holdAtWork(c)
+		}
+		p.unlock()
+	})
 }

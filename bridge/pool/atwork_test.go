@@ -39,11 +39,8 @@ func together(t testing.TB, p *Pool, n int, work time.Duration) {
 		all = append(all, mustLease(t, p))
 	}
 	for _, l := range all {
-		ask(t, l, work.String())
-		if _, err := answer(l); err != nil {
-			t.Error(err)
-		}
-		l.Release()
+		send(t, l, work.String())
+		finishAnswer(t, l)
 	}
 	synctest.Wait()
 }
@@ -57,34 +54,26 @@ func wantAtWork(t testing.TB, p *Pool, atWork, idle, capacity int) {
 	}
 }
 
-// The next request does not wait for a process that works on: it gets another connection,
-// and so do those after it, until the process is back.
+// Requests do not wait for a process that works on: they get other connections until the
+// process is back.
 func TestRequestsAvoidAProcessAtWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 3)
 		together(t, p, 2, 0)
 		visit(t, p, Demand{}, 10*time.Second) // on the connection that was used last
-		if d := visit(t, p, Demand{}, 0); d != backWithin {
-			t.Errorf("the next request took %v, want %v", d, backWithin)
-		}
+		equal(t, "the next request took", visit(t, p, Demand{}, 0), backTimeout)
 		wantAtWork(t, p, 1, 1, 2)
 		for range 3 {
-			if d := visit(t, p, Demand{}, 0); d != 0 {
-				t.Errorf("a request took %v", d)
-			}
+			equal(t, "a request took", visit(t, p, Demand{}, 0), 0)
 		}
-		if n := peer.Accepted(); n != 2 {
-			t.Errorf("%d connections, want 2", n)
-		}
+		equal(t, "connections", peer.Accepted(), 2)
 		if in := p.Snapshot().Instances[0]; in.WorkedOn != 1 || in.Discarded+in.Stale != 0 {
 			t.Errorf("%+v", in)
 		}
 		time.Sleep(10 * time.Second)
 		wantAtWork(t, p, 0, 1, 3) // the other one was kept for as long as connections are
 		visit(t, p, Demand{}, 0)
-		if n := peer.Accepted(); n != 2 {
-			t.Errorf("%d connections, want 2", n)
-		}
+		equal(t, "connections", peer.Accepted(), 2)
 	})
 }
 
@@ -93,7 +82,7 @@ func TestProcessIsBackInAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 3)
 		for range 5 {
-			if d := visit(t, p, Demand{}, backWithin-time.Millisecond); d > backWithin {
+			if d := visit(t, p, Demand{}, backTimeout-time.Millisecond); d > backTimeout {
 				t.Errorf("a request took %v", d)
 			}
 		}
@@ -103,8 +92,8 @@ func TestProcessIsBackInAMoment(t *testing.T) {
 	})
 }
 
-// A process that works on holds a worker: there is no connection more for it. Who waits
-// gets the first one that is back.
+// A process that works on holds a worker: no connection is made in its place. The first
+// process that is back serves the request that waits.
 func TestProcessesAtWorkCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 2)
@@ -113,17 +102,13 @@ func TestProcessesAtWorkCount(t *testing.T) {
 		time.Sleep(time.Second)
 		wantAtWork(t, p, 2, 0, 1)
 		for _, took := range []<-chan time.Duration{first, second} {
-			if d := <-took; d != 2*time.Second {
-				t.Errorf("a request took %v", d)
-			}
+			equal(t, "a request took", <-took, 2*time.Second)
 		}
-		if n := peer.Accepted(); n != 2 {
-			t.Errorf("%d connections, want 2", n)
-		}
+		equal(t, "connections", peer.Accepted(), 2)
 	})
 }
 
-// One that works for too long is given up, and its room is free.
+// After workMax, a process at work does not count any more.
 func TestProcessAtWorkForTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, peer := phpPool(t, 1)
@@ -133,13 +118,11 @@ func TestProcessAtWorkForTooLong(t *testing.T) {
 		}
 		begun := time.Now()
 		l := mustLease(t, p)
-		if d := time.Since(begun); d != workMax+backWithin || !l.Fresh() {
+		if d := time.Since(begun); d != workMax+backTimeout || !l.Fresh() {
 			t.Errorf("after %v, fresh: %v", d, l.Fresh())
 		}
 		synctest.Wait()
-		if n := peer.Accepted(); n != 2 {
-			t.Errorf("%d connections, want 2", n)
-		}
+		equal(t, "connections", peer.Accepted(), 2)
 		l.Release()
 	})
 }
@@ -159,10 +142,7 @@ func TestIdleProcessAtWorkKeepsItsRoom(t *testing.T) {
 		p, _ := phpPool(t, 1)
 		together(t, p, 1, 2*time.Second)
 		begun := time.Now()
-		l, err := p.Lease(context.Background(), Demand{Fresh: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := leaseFor(t, p, Demand{Fresh: true})
 		defer l.Release()
 		if d := time.Since(begun); d != 2*time.Second || !l.Fresh() {
 			t.Errorf("after %v, fresh: %v", d, l.Fresh())
@@ -190,21 +170,19 @@ func TestProcessDiesAtWork(t *testing.T) {
 			l = mustLease(t, p)
 		}
 		l.Release()
-		if d := time.Since(begun); d != time.Second {
-			t.Errorf("after %v", d)
-		}
+		equal(t, "after", time.Since(begun), time.Second)
 	})
 }
 
-// Who drains an instance waits for its processes, too; who removes it does not, nor who
-// closes the pool. With fewer workers none is kept that is too many.
+// Drain waits for processes at work; Remove and Close do not. If there are too many
+// connections after Workers was lowered, theirs are closed.
 func TestProcessAtWorkEnds(t *testing.T) {
 	atWork := func(t *testing.T) *Pool {
 		p, _ := phpPool(t, 2)
 		together(t, p, 2, 10*time.Second)
 		for range 2 {
 			g := startLease(p)
-			time.Sleep(backWithin)
+			time.Sleep(backTimeout)
 			g.cancel()
 			if g.ended(); g.lease != nil {
 				t.Error("it got a connection")
@@ -228,17 +206,13 @@ func TestProcessAtWorkEnds(t *testing.T) {
 		p.Remove("app")
 		<-drained
 		p.Close()
-		if d := time.Since(begun); d != 0 {
-			t.Errorf("removed and closed after %v", d)
-		}
+		equal(t, "removed and closed after", time.Since(begun), 0)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		p := atWork(t)
 		begun := time.Now()
 		p.Close()
-		if d := time.Since(begun); d != 0 {
-			t.Errorf("closed after %v", d)
-		}
+		equal(t, "closed after", time.Since(begun), 0)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		p := atWork(t)
@@ -252,42 +226,34 @@ func TestProcessAtWorkEnds(t *testing.T) {
 	})
 }
 
-// Where it cannot be seen whether a process is back, or what is seen may be a proxy, the
-// process is asked.
-func TestProcessIsAsked(t *testing.T) {
+// If it cannot be seen whether a process is back, or what is seen may be a proxy, a query is
+// sent.
+func TestProcessIsQueried(t *testing.T) {
 	for name, hide := range map[string]func(*Instance){
 		"it cannot be seen": func(in *Instance) { in.Unread = nil },
 		"it may be a proxy": func(in *Instance) {
 			in.Unread, in.Relayed = func(net.Conn) Unread { return allRead{} }, true
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, worksOn)
-				in := visible(peer)
-				hide(&in)
-				p := newPool(t, phpConfig(2, in))
-				for range 3 {
-					if d := visit(t, p, Demand{}, 0); d != 0 {
-						t.Errorf("a request took %v", d)
-					}
-				}
-				synctest.Wait()
-				if n := len(peer.Asked()); n != 3 || peer.Accepted() != 1 {
-					t.Errorf("%d questions on %d connections", n, peer.Accepted())
-				}
-				visit(t, p, Demand{}, 2*time.Second)
-				if d := visit(t, p, Demand{}, 0); d != backWithin {
-					t.Errorf("the next request took %v, want %v", d, backWithin)
-				}
-				wantAtWork(t, p, 1, 1, 1)
-				time.Sleep(2 * time.Second)
-				wantAtWork(t, p, 0, 2, 2)
-				together(t, p, 2, 0)
-				if n := peer.Accepted(); n != 2 {
-					t.Errorf("%d connections, want 2", n)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, worksOn)
+			in := visible(peer)
+			hide(&in)
+			p := newPool(t, phpConfig(2, in))
+			for range 3 {
+				equal(t, "a request took", visit(t, p, Demand{}, 0), 0)
+			}
+			synctest.Wait()
+			if n := len(peer.Asked()); n != 3 || peer.Accepted() != 1 {
+				t.Errorf("%d queries on %d connections", n, peer.Accepted())
+			}
+			visit(t, p, Demand{}, 2*time.Second)
+			equal(t, "the next request took", visit(t, p, Demand{}, 0), backTimeout)
+			wantAtWork(t, p, 1, 1, 1)
+			time.Sleep(2 * time.Second)
+			wantAtWork(t, p, 0, 2, 2)
+			together(t, p, 2, 0)
+			equal(t, "connections", peer.Accepted(), 2)
 		})
 	}
 }
@@ -300,49 +266,45 @@ func (allRead) Bytes() (int, error)         { return 0, nil }
 func (allRead) Await(context.Context) error { return nil }
 func (allRead) AwaitUntil(time.Time) error  { return nil }
 
-// A process that closes its connection when it was asked is not asked for a while. If it
-// can be seen that does; else connections are not kept meanwhile.
-func TestProcessDislikesToBeAsked(t *testing.T) {
+// A process that closes its connection after a query gets none for a while. Meanwhile
+// connections are kept only if it can be seen whether the process is back.
+func TestProcessClosesWhenQueried(t *testing.T) {
 	for name, sees := range map[string]bool{"seen": true, "not seen": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, worksOn)
-				peer.Values(fcgitest.ValuesClose)
-				in := visible(peer)
-				in.Relayed = true
-				if !sees {
-					in.Unread = nil
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, worksOn)
+			peer.Values(fcgitest.ValuesClose)
+			in := visible(peer)
+			in.Relayed = true
+			if !sees {
+				in.Unread = nil
+			}
+			p := newPool(t, phpConfig(2, in))
+			for i := range 6 {
+				l := mustLease(t, p)
+				if _, err := converse(l); (err != nil) != (i == 1) { // in memory the end cannot be seen before
+					t.Errorf("request %d: %v", i+1, err)
 				}
-				p := newPool(t, phpConfig(2, in))
-				for i := range 6 {
-					l := mustLease(t, p)
-					if _, err := converse(l); (err != nil) != (i == 1) { // in memory the end cannot be seen before
-						t.Errorf("request %d: %v", i+1, err)
-					}
-					l.Release()
-					synctest.Wait()
-				}
-				if n := len(peer.Asked()); n != 1 {
-					t.Errorf("asked %d times, want once", n)
-				}
-				if sees {
-					wantKeepAlive(t, p, "on", "")
-					wantCounts(t, p, counts{idle: 1})
-					visit(t, p, Demand{}, time.Second)
-					if d := visit(t, p, Demand{}, 0); d != backWithin {
-						t.Errorf("the next request took %v, want %v", d, backWithin)
-					}
-					return
-				}
-				wantKeepAlive(t, p, "off", "nobody can tell")
-				wantCounts(t, p, counts{})
-				time.Sleep(askAgainAfter)
-				visit(t, p, Demand{}, 0)
+				l.Release()
 				synctest.Wait()
-				if n := len(peer.Asked()); n != 2 {
-					t.Errorf("asked %d times, want once more", n)
-				}
-			})
+			}
+			if n := len(peer.Asked()); n != 1 {
+				t.Errorf("queried %d times, want once", n)
+			}
+			if sees {
+				wantKeepAlive(t, p, "on", "")
+				wantCounts(t, p, counts{idle: 1})
+				visit(t, p, Demand{}, time.Second)
+				equal(t, "the next request took", visit(t, p, Demand{}, 0), backTimeout)
+				return
+			}
+			wantKeepAlive(t, p, "off", "nobody can tell")
+			wantCounts(t, p, counts{})
+			time.Sleep(queryAgainClosed)
+			visit(t, p, Demand{}, 0)
+			synctest.Wait()
+			if n := len(peer.Asked()); n != 2 {
+				t.Errorf("queried %d times, want once more", n)
+			}
 		})
 	}
 }
@@ -354,7 +316,7 @@ func TestLeavesWhileAProcessIsAtWork(t *testing.T) {
 		together(t, p, 1, time.Second)
 		g := startLease(p)
 		g.cancel()
-		time.Sleep(backWithin)
+		time.Sleep(backTimeout)
 		if !g.ended() || !errors.Is(g.err, context.Canceled) {
 			t.Errorf("%v, %v", g.lease, g.err)
 		}
@@ -363,7 +325,7 @@ func TestLeavesWhileAProcessIsAtWork(t *testing.T) {
 	})
 }
 
-// A process that never answers when it is asked is not taken for one at work for ever.
+// A process that never replies to queries does not count as being at work for ever.
 func TestProcessIsMute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, worksOn)
@@ -372,17 +334,15 @@ func TestProcessIsMute(t *testing.T) {
 		in.Unread = nil
 		p := newPool(t, phpConfig(1, in))
 		visit(t, p, Demand{}, 0)
-		if d := visit(t, p, Demand{}, 0); d > mayBeMute+backWithin {
+		if d := visit(t, p, Demand{}, 0); d > muteAfter+backTimeout {
 			t.Errorf("the next request took %v", d)
 		}
 		wantKeepAlive(t, p, "off", "nobody can tell")
 		for range 3 {
-			if d := visit(t, p, Demand{}, 0); d != 0 {
-				t.Errorf("a request took %v", d)
-			}
+			equal(t, "a request took", visit(t, p, Demand{}, 0), 0)
 		}
 		if n := len(peer.Asked()); n != 1 {
-			t.Errorf("asked %d times, want once", n)
+			t.Errorf("queried %d times, want once", n)
 		}
 	})
 }

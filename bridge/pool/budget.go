@@ -5,154 +5,9 @@ import (
 	"time"
 )
 
-// occupy counts one request more on a connection.
-func (p *Pool) occupy(c *conn, d Demand) {
-	if c.uses > 0 {
-		c.inst.counters.reuses++
-	}
-	c.uses++
-	c.streams++
-	if c.streams > 1 {
-		c.inst.extra++
-		return
-	}
-	c.bodies = d.Body
-	c.once = c.mux == nil && p.once(c.inst)
-	p.unpark(c)
-	p.move(c, busy)
-	if c.uses == 1 && c.mux == nil && !c.proved {
-		c.inst.queue.expect(c)
-	}
-	p.watch(c.inst)
-}
-
-// vacate counts one request less on a connection. The caller hands it back or
-// closes it if it was the last.
-func (p *Pool) vacate(c *conn) {
-	if c.streams > 1 {
-		c.inst.extra--
-	}
-	c.streams--
-}
-
-// handBack gives a connection that was vacated to the first waiter that takes it,
-// keeps it, or lets it be closed: if it was never used, because none is dialled before
-// a request needs it, or if another waits to be accepted. It returns what has to be
-// closed.
-func (p *Pool) handBack(c *conn) (victims []*conn) {
-	switch {
-	case c.streams > 0:
-		return p.kick()
-	case p.closed, c.retired, c.inst.standing != serving, p.surplus(c), c.uses > 0 && c.mux == nil && !p.keeps(c.inst):
-		p.unshare(c)
-		p.move(c, closing)
-		return []*conn{c}
-	case c.uses > 0 && c.inst.queue.owed > 0:
-		return []*conn{p.pay(c)}
-	}
-	if c.mux == nil {
-		w, room := p.next(c)
-		switch {
-		case w != nil && !room:
-			p.settle(w, c, nil)
-			return nil
-		case room, c.uses == 0:
-			c.evicted = room
-			p.move(c, closing)
-			return []*conn{c}
-		}
-	}
-	p.park(c)
-	victims = p.kick() // some may share it
-	if c.uses == 0 && c.state == idle {
-		victims = append(victims, p.drop(c))
-	}
-	return victims
-}
-
-// next returns the first waiter that a connection is for: one that takes it, or one
-// that needs another and has waited for longer, for which its room is. Without that
-// a request that needs a new connection would wait for as long as others come that
-// do not.
-func (p *Pool) next(c *conn) (w *waiter, room bool) {
-	making := p.making()
-	for e := p.waiters.Front(); e != nil; e = e.Next() {
-		w := e.Value.(*waiter)
-		switch {
-		case p.suits(c, w.demand):
-			return w, false
-		case w.dial != nil || !p.eligible(w, c.inst) || c.inst.roomFor(w):
-		case making > 0:
-			making--
-		default:
-			return w, true
-		}
-	}
-	return nil, false
-}
-
-// suits reports whether a connection that nobody uses will do for a request. One that
-// was made for another request was not asked anything if that could be sent again.
-func (p *Pool) suits(c *conn, d Demand) bool {
-	if c.uses == 0 {
-		return c.proved || !p.mayTurnAway(c.inst, d)
-	}
-	return d.takes(c)
-}
-
-// making is how many connections are being closed, and will make room.
-func (p *Pool) making() (n int) {
-	for _, in := range p.instances {
-		n += in.count[closing]
-	}
-	return n
-}
-
-// park keeps a connection.
-func (p *Pool) park(c *conn) {
-	p.move(c, idle)
-	c.idleSince = time.Now()
-	c.inst.idle = append(c.inst.idle, c)
-	p.schedule(c.idleSince.Add(p.config().IdleTimeout))
-}
-
-// unpark takes a connection from among those that are kept, if it is there.
-func (p *Pool) unpark(c *conn) {
-	in := c.inst
-	if c == in.keep.witness {
-		p.becomes(in, untried, "")
-	}
-	if i := slices.Index(in.idle, c); i >= 0 {
-		in.idle = slices.Delete(in.idle, i, i+1)
-	}
-}
-
-// evict takes an instance's oldest idle connection out for closing.
-func (p *Pool) evict(in *instance) *conn {
-	c := in.idle[0]
-	c.evicted = true
-	return p.drop(c)
-}
-
-// evictAll takes all of an instance's idle connections out for closing.
-func (p *Pool) evictAll(in *instance) (victims []*conn) {
-	for len(in.idle) > 0 {
-		victims = append(victims, p.evict(in))
-	}
-	return victims
-}
-
-// drop takes an idle connection out for closing.
-func (p *Pool) drop(c *conn) *conn {
-	p.unpark(c)
-	p.unshare(c)
-	p.move(c, closing)
-	return c
-}
-
-// move is the one place where a connection changes state. A connection enters
-// the budget in startDial alone, which looks whether there is room.
-func (p *Pool) move(c *conn, to connState) {
+// setState is the one place where the state of a connection changes. A connection enters
+// the budget only in startDial and ProbeServing, which check that there is room.
+func (p *Pool) setState(c *conn, to connState) {
 	in := c.inst
 	if c.state == none {
 		in.all[c] = struct{}{}
@@ -168,14 +23,63 @@ func (p *Pool) move(c *conn, to connState) {
 		p.recount()
 	}
 	c.state = to
-	in.announce()
+	in.signalDrained()
 	if to != closing && to != none {
 		return
 	}
-	in.queue.hear(c)
+	in.queue.untrack(c)
 	if c.answered {
 		c.answered = false
 		in.observed.answering--
 		in.observed.freedAt = time.Now()
+	}
+}
+
+// acquire counts one more request on a connection.
+func (p *Pool) acquire(c *conn, d Demand) {
+	if c.uses > 0 {
+		c.inst.counters.Reuses++
+	}
+	c.uses++
+	c.streams++
+	if c.streams > 1 {
+		c.inst.extra++
+		return
+	}
+	c.bodies = d.Body
+	c.noKeepAlive = c.mux == nil && p.noKeepAlive(c.inst)
+	p.unpark(c)
+	p.setState(c, busy)
+	if c.uses == 1 && c.mux == nil && !c.proved {
+		c.inst.queue.track(c)
+	}
+	p.scheduleQueueCheck(c.inst)
+}
+
+// release counts one request less on a connection. If it was the last, the caller recycles
+// or closes the connection.
+func (p *Pool) release(c *conn) {
+	if c.streams > 1 {
+		c.inst.extra--
+	}
+	c.streams--
+}
+
+// park makes a connection idle.
+func (p *Pool) park(c *conn) {
+	p.setState(c, idle)
+	c.idleSince = time.Now()
+	c.inst.idle = append(c.inst.idle, c)
+	p.schedule(c.idleSince.Add(p.config().IdleTimeout))
+}
+
+// unpark takes a connection off the list of idle ones, if it is there.
+func (p *Pool) unpark(c *conn) {
+	in := c.inst
+	if c == in.keep.trialConn {
+		p.setKeepState(in, keepUnknown, "")
+	}
+	if i := slices.Index(in.idle, c); i >= 0 {
+		in.idle = slices.Delete(in.idle, i, i+1)
 	}
 }

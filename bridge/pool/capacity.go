@@ -5,48 +5,48 @@ import (
 	"time"
 )
 
-// growEvery is how long after an application was full it is trusted with one
-// connection more, and growFast how long after that again at least: each time it is
-// half as long. It costs little to be wrong: new connections are asked first.
+// growEvery is how long after an application was full it is believed to hold one connection
+// more. The next times are each half as long, down to growFast. A mistake costs little: a
+// query is sent on new connections first.
 const (
 	growEvery = time.Minute
 	growFast  = time.Second
 )
 
-// capacity is how many connections an instance is believed to hold. It starts at
-// Config.Workers and is lowered each time the application shows that it is full,
-// because somebody else may use it too, or workers may be set too high.
+// capacity is how many connections an instance is believed to hold. It begins at
+// Config.Workers and is lowered when the application shows that it is full: others may use
+// it, too, or Workers may be too high.
 type capacity struct {
-	now    int // at least 1, at most Config.Workers
-	growAt time.Time
-	step   time.Duration // how long after growAt it grows again
-	fullAt time.Time     // when the application was last seen to be full
-	shutAt time.Time     // when it last closed a new connection, which it had accepted
-	tellAt time.Time     // when the log is told, with what it has come to; zero: it was, or need not be
+	now      int // at least 1, at most Config.Workers
+	growAt   time.Time
+	step     time.Duration // from growAt to the next time
+	fullAt   time.Time     // when the application was last seen to be full
+	closedAt time.Time     // when it last closed a new connection because it was full
+	logAt    time.Time     // when the log is told of now; zero: not at all
 
-	// proven is the most connections that have been open at once and had each got a
-	// byte of answer, at least 1; answering is how many are so now. Up to there a new
-	// connection is not expected to be turned away.
+	// answering is how many connections there are on each of which an answer has begun, and
+	// proven the most there have been, at least 1. Up to there a new connection is not
+	// expected to be turned away.
 	proven, answering int
-	freedAt           time.Time // when one of those was closed last: its thread may not be free yet
+	freedAt           time.Time // when one of these was closed last: its thread may not be free yet
 }
 
-// lately is how long an application may take to free what a closed connection held,
-// on a busy machine.
-const lately = time.Second
+// freeWithin is how long an application on a busy machine may take to free the thread of a
+// closed connection.
+const freeWithin = time.Second
 
-func (o *capacity) freedLately() bool { return !o.freedAt.IsZero() && time.Since(o.freedAt) < lately }
+func (o *capacity) freedLately() bool {
+	return !o.freedAt.IsZero() && time.Since(o.freedAt) < freeWithin
+}
 
-// Capacity is how many requests the application is believed to hold now: the sum of
-// its instances, without those that are set aside, unless all are: then a request must
-// find out. Those that are drained do not count, nor do processes that work on after
-// their answers, but for one. It is 0 while there is no instance. It takes no lock and may
-// be asked at any time.
+// Capacity is how many requests the application is believed to hold now: the sum over the
+// instances that are serving. Instances that are set aside do not count, unless all are.
+// Processes that work on after their answers do not count, but each instance counts as one
+// at least. It is 0 while there is no instance. It takes no lock.
 func (p *Pool) Capacity() int { return int(p.capacity.Load()) }
 
-// recount brings Capacity up to date. It is called wherever an instance is believed to
-// hold something else, is set aside or is back, comes or goes, and where a process begins
-// or ends to work on.
+// recount updates Capacity. It is called wherever something changes that Capacity depends
+// on.
 func (p *Pool) recount() {
 	up, all := 0, 0
 	for _, in := range p.instances {
@@ -62,8 +62,7 @@ func (p *Pool) recount() {
 	p.capacity.Store(int64(up))
 }
 
-// rebase has what was learned of an instance hold for another Config.Workers. What was
-// proven stays so.
+// rebase changes Config.Workers. What is proven stays.
 func (o *capacity) rebase(was, workers int) {
 	if o.now >= was {
 		o.now = workers
@@ -71,7 +70,7 @@ func (o *capacity) rebase(was, workers int) {
 	o.now = min(o.now, workers)
 }
 
-// lower notes that in does not hold more than n connections, and at least one.
+// lower notes that in does not hold more than n connections, or more than one if n is less.
 func (p *Pool) lower(in *instance, n int) {
 	o := &in.observed
 	before := o.now
@@ -83,27 +82,26 @@ func (p *Pool) lower(in *instance, n int) {
 	}
 	now := time.Now()
 	if before == p.config().Workers {
-		o.tellAt = now.Add(lately)
-		p.schedule(o.tellAt)
+		o.logAt = now.Add(freeWithin)
+		p.schedule(o.logAt)
 	}
 	o.growAt, o.step = now.Add(growEvery), growEvery/2
 	p.schedule(o.growAt)
 }
 
-// backlogFull notes that in accepts connections too slowly. That may be a moment's
-// matter, and says little of what it holds: it is believed to hold one less, once a
-// second.
+// backlogFull notes that in accepts connections too slowly. That may pass in a moment, and
+// says little about its capacity: it is believed to hold one less, once in freeWithin.
 func (p *Pool) backlogFull(in *instance) {
-	in.counters.backlogs++
-	if o := &in.observed; o.fullAt.IsZero() || time.Since(o.fullAt) >= lately {
+	in.counters.BacklogFull++
+	if o := &in.observed; o.fullAt.IsZero() || time.Since(o.fullAt) >= freeWithin {
 		o.fullAt = time.Now()
 		p.lower(in, o.now-1)
 	}
 }
 
-// foundFull notes that in closed a new connection, or ended a request, because it is
-// full. That says nothing of what it can hold while it may not have noticed that a
-// connection is gone. It reports whether in has answered a request lately.
+// foundFull notes that in closed a new connection, or ended a request, because it is full.
+// That says nothing about its capacity if it may not have noticed yet that a connection was
+// closed. It reports whether in has answered a request lately.
 func (p *Pool) foundFull(in *instance) (serving bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,9 +111,8 @@ func (p *Pool) foundFull(in *instance) (serving bool) {
 	return in.turnedAway()
 }
 
-// suspectFull is foundFull where that is not certain: a process that was killed looks
-// the same. New connections are asked for a while, and if it is full the next one is
-// certain.
+// suspectFull is foundFull where the process may have been killed instead. Queries are sent
+// on new connections for a while; if in is full, the next one is certain.
 func (p *Pool) suspectFull(in *instance) (serving bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,21 +120,20 @@ func (p *Pool) suspectFull(in *instance) (serving bool) {
 }
 
 func (in *instance) turnedAway() (serving bool) {
-	in.counters.turnedAway++
+	in.counters.TurnedAway++
 	in.observed.fullAt = time.Now()
-	in.observed.shutAt = in.observed.fullAt
+	in.observed.closedAt = in.observed.fullAt
 	return in.servedLately(time.Minute)
 }
 
-// grow raises what in is believed to hold if it is time, and schedules the next
-// time.
+// grow raises the capacity of in if it is time, and schedules the next time.
 func (p *Pool) grow(in *instance, now time.Time) {
 	o := &in.observed
 	if o.now >= p.config().Workers {
 		return
 	}
-	if !o.tellAt.IsZero() && !now.Before(o.tellAt) {
-		o.tellAt = time.Time{}
+	if !o.logAt.IsZero() && !now.Before(o.logAt) {
+		o.logAt = time.Time{}
 		p.log(in, slog.LevelWarn, "the application is full with fewer connections than it has workers",
 			slog.Int("connections", o.now), slog.Int("workers", p.config().Workers))
 	}
@@ -152,24 +148,24 @@ func (p *Pool) grow(in *instance, now time.Time) {
 	if o.now < p.config().Workers {
 		p.schedule(o.growAt)
 	}
-	if !o.tellAt.IsZero() {
-		p.schedule(o.tellAt)
+	if !o.logAt.IsZero() {
+		p.schedule(o.logAt)
 	}
 }
 
-// mayTurnAway reports whether a new connection may be closed because the application
-// is full, and that would do harm: it was full lately, or the request cannot be sent
-// again and the application never had so many, or may not have noticed yet that it
-// has one less, or the request has met trouble before.
+// mayTurnAway reports whether the application may close a new connection because it is
+// full, and that would do harm. It was full lately. Or the request cannot be sent again, and
+// one of these holds: it was sent on a closed connection before, the application never held
+// so many connections, or it may not have noticed yet that one was closed.
 func (p *Pool) mayTurnAway(in *instance, d Demand) bool {
-	if !p.config().TurnsAway {
+	if !p.config().ClosesWhenFull {
 		return false
 	}
 	full := in.observed.now < p.config().Workers || !in.observed.fullAt.IsZero() && time.Since(in.observed.fullAt) < growEvery
-	return full || d.Settled && (d.Fresh || in.used() > in.observed.proven || in.observed.freedLately())
+	return full || d.NoReplay && (d.Fresh || in.used() > in.observed.proven || in.observed.freedLately())
 }
 
-// noteAnswering counts a connection on which the first byte of answer has come.
+// noteAnswering notes that an answer has begun on c.
 func (p *Pool) noteAnswering(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,8 +173,8 @@ func (p *Pool) noteAnswering(c *conn) {
 		return
 	}
 	c.answered = true
-	c.inst.queue.hear(c)
-	p.noteGuess(c)
+	c.inst.queue.untrack(c)
+	p.confirmSuspicion(c)
 	o := &c.inst.observed
 	o.answering++
 	o.proven = max(o.proven, o.answering)

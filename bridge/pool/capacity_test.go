@@ -39,23 +39,18 @@ func checkCapacity(t testing.TB, p *Pool) {
 func wantCapacity(t testing.TB, p *Pool, want int) {
 	t.Helper()
 	synctest.Wait()
-	if got := p.Capacity(); got != want {
-		t.Errorf("capacity %d, want %d", got, want)
-	}
+	equal(t, "capacity", p.Capacity(), want)
 }
 
-// Capacity falls with the connection that one of two instances turns away, and grows
-// back with what that is believed to hold.
+// Capacity falls when one of two instances turns a connection away, and grows as that
+// instance is believed to hold more again.
 func TestCapacityOfOneThatIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		page := func(s *fcgitest.Session, r *fcgitest.Request) {
 			s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
 		}
 		small, large := fcgitest.Start(t, fcgitest.Threads(1, 0, page)), fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "small", Dial: small.Dial}, {Addr: "large", Dial: large.Dial}},
-			Workers:   4, TurnsAway: true,
-		})
+		p := newPool(t, Config{Instances: []Instance{{Addr: "small", Dial: small.Dial}, {Addr: "large", Dial: large.Dial}}, Workers: 4, ClosesWhenFull: true})
 		wantCapacity(t, p, 8)
 		var leases []*Lease
 		for range 4 { // two to each
@@ -101,9 +96,7 @@ func TestCapacityOfOneThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &switched{peer: fcgitest.Start(t, fcgitest.Refuse(fcgitest.Overloaded))}
 		b := &switched{peer: fcgitest.Start(t, fcgitest.Hello)}
-		p := newPool(t, Config{
-			Instances: []Instance{{Addr: "a", Dial: a.dial}, {Addr: "b", Dial: b.dial}}, Workers: 8,
-		})
+		p := newPool(t, Config{Instances: []Instance{{Addr: "a", Dial: a.dial}, {Addr: "b", Dial: b.dial}}, Workers: 8})
 		l := mustLease(t, p)
 		if _, err := converse(l); !errors.Is(err, upstream.ErrOverloaded) {
 			t.Fatal(err)
@@ -124,8 +117,8 @@ func TestCapacityOfOneThatIsDown(t *testing.T) {
 	})
 }
 
-// If all instances are down, all count: nothing would be asked for otherwise, and so
-// nobody find out that they are back. The first that is back counts alone.
+// If all instances are down, all count: otherwise no request would start, and find out that
+// they are back. The first instance that is back counts alone.
 func TestCapacityWhenAllAreDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := []*switched{{}, {}, {}}
@@ -156,7 +149,7 @@ func TestCapacityOfASingleInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &switched{peer: fcgitest.Start(t, fcgitest.Hello)}
 		s.down.Store(true)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: s.dial}}, Workers: 3})
+		p := poolOf(t, s.dial, Config{Workers: 3})
 		if _, err := p.Lease(t.Context(), Demand{}); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatal(err)
 		}
@@ -175,32 +168,28 @@ func TestCapacityIsNotDoubtedForNothing(t *testing.T) {
 		pause  time.Duration // between the end of one connection and the next that is turned away
 		want   int
 	}{
-		"just freed":            {fcgitest.AcceptThenClose, lately - time.Nanosecond, 4},
-		"freed a while ago":     {fcgitest.AcceptThenClose, lately, 1},
-		"killed in the request": {fcgitest.ResetBeforeReading, lately, 4},
+		"just freed":            {fcgitest.AcceptThenClose, freeWithin - time.Nanosecond, 4},
+		"freed a while ago":     {fcgitest.AcceptThenClose, freeWithin, 1},
+		"killed in the request": {fcgitest.ResetBeforeReading, freeWithin, 4},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := threadedPool(t, fcgitest.Start(t, fcgitest.Hello, fcgitest.Hello, tc.script), 4)
-				ends, stays := mustLease(t, p), mustLease(t, p)
-				for _, l := range []*Lease{ends, stays} {
-					if _, err := converse(l); err != nil {
-						t.Fatal(err)
-					}
-				}
-				ends.dead = true // so that it is closed
-				ends.Release()
-				time.Sleep(tc.pause)
-				l := mustLease(t, p)
-				synctest.Wait()
-				_, err := converse(l)
-				if e := (*Error)(nil); !errors.As(err, &e) || !e.Full {
-					t.Errorf("%v, want one that is full", err)
-				}
-				wantCapacity(t, p, tc.want)
-				l.Release()
-				stays.Release()
-			})
+		inBubble(t, name, func(t *testing.T) {
+			p := threadedPool(t, fcgitest.Start(t, fcgitest.Hello, fcgitest.Hello, tc.script), 4)
+			ends, stays := mustLease(t, p), mustLease(t, p)
+			for _, l := range []*Lease{ends, stays} {
+				exchange(t, l)
+			}
+			ends.dead = true // so that it is closed
+			ends.Release()
+			time.Sleep(tc.pause)
+			l := mustLease(t, p)
+			synctest.Wait()
+			_, err := converse(l)
+			if e := (*Error)(nil); !errors.As(err, &e) || !e.Full {
+				t.Errorf("%v, want one that is full", err)
+			}
+			wantCapacity(t, p, tc.want)
+			l.Release()
+			stays.Release()
 		})
 	}
 }

@@ -2,10 +2,10 @@ package pool
 
 import "time"
 
-// choose returns the best instance that qualifies for a request: one that could be
-// connected to before one that could not, one that has room before one that lately
-// said it had none, and of those the least loaded. Ties go round: who uses the choice
-// calls nextTurn.
+// choose returns the best instance for a request among those that qualify: one that can be
+// connected to rather than one that is set aside, one that has room rather than one that
+// was full lately, and of these the least loaded. Equals take turns: who uses the choice
+// calls rotate.
 func (p *Pool) choose(d Demand, qualifies func(*instance) bool) *instance {
 	if len(p.instances) == 1 {
 		if in := p.instances[0]; qualifies(in) {
@@ -15,7 +15,7 @@ func (p *Pool) choose(d Demand, qualifies func(*instance) bool) *instance {
 	}
 	var best *instance
 	for i := range p.instances {
-		in := p.instances[(p.turn+i)%len(p.instances)]
+		in := p.instances[(p.nextStart+i)%len(p.instances)]
 		if qualifies(in) && (best == nil || in.better(best, d)) {
 			best = in
 		}
@@ -23,7 +23,7 @@ func (p *Pool) choose(d Demand, qualifies func(*instance) bool) *instance {
 	return best
 }
 
-// better reports whether in is to be chosen before best.
+// better reports whether in is to be chosen rather than best.
 func (in *instance) better(best *instance, d Demand) bool {
 	if a, b := in.trouble(d), best.trouble(d); a != b {
 		return a < b
@@ -31,8 +31,8 @@ func (in *instance) better(best *instance, d Demand) bool {
 	return in.lighter(best)
 }
 
-// trouble ranks what speaks against an instance. One that turns everything away has
-// nothing to do, and would be the least loaded for ever.
+// trouble ranks what speaks against an instance. One that turns requests away has nothing to
+// do, and would always be the least loaded.
 func (in *instance) trouble(d Demand) int {
 	switch {
 	case in.outage.aside():
@@ -45,7 +45,7 @@ func (in *instance) trouble(d Demand) int {
 	return 0
 }
 
-// nextTurn lets the next tie go to another instance. A choice that came to
-// nothing must not: the one after it would be a different one each time, and
-// idle connections elsewhere would be dialled past.
-func (p *Pool) nextTurn() { p.turn = (p.turn + 1) % len(p.instances) }
+// rotate gives the next turn to another instance. It is called only if a choice was used:
+// otherwise each attempt would choose another instance, and dial although the one before
+// has idle connections.
+func (p *Pool) rotate() { p.nextStart = (p.nextStart + 1) % len(p.instances) }

@@ -5,25 +5,75 @@ import (
 	"time"
 )
 
-// discard closes a busy connection that cannot be used again and has it counted.
-func (p *Pool) discard(c *conn, count func(*counters)) {
-	p.mu.Lock()
-	count(c.inst.counters)
-	p.move(c, closing)
-	p.mu.Unlock()
-	p.closeAll([]*conn{c})
+// startClosing takes out a connection that nobody uses. It is closed by unlock, without
+// the mutex.
+func (p *Pool) startClosing(c *conn) {
+	p.unpark(c)
+	p.unshare(c)
+	p.setState(c, closing)
+	p.toClose = append(p.toClose, c)
 }
 
-// closeAll closes connections in state closing and gives their room to waiters,
-// at once or after CloseDelay.
+// evict closes a connection in good order, because its room is needed.
+func (p *Pool) evict(c *conn) {
+	c.evicted = true
+	p.startClosing(c)
+}
+
+// evictOldest evicts the idle connection that has not been used for longest.
+func (p *Pool) evictOldest(in *instance) { p.evict(in.idle[0]) }
+
+// evictExclusive evicts the idle connections that are not shared, and returns how many.
+func (p *Pool) evictExclusive(in *instance) (n int) {
+	for i := len(in.idle) - 1; i >= 0; i-- {
+		if c := in.idle[i]; c.mux == nil {
+			p.evict(c)
+			n++
+		}
+	}
+	return n
+}
+
+// evictAll evicts all idle connections.
+func (p *Pool) evictAll(in *instance) {
+	for len(in.idle) > 0 {
+		p.evictOldest(in)
+	}
+}
+
+// unlock releases the mutex, and closes the connections that were taken out meanwhile.
+// Whoever may have called startClosing uses it instead of mu.Unlock.
+func (p *Pool) unlock() {
+	conns := p.takeToClose()
+	p.mu.Unlock()
+	if len(conns) > 0 {
+		p.closeAll(conns)
+	}
+}
+
+// closeLater has another goroutine close the connections that were taken out.
+func (p *Pool) closeLater() {
+	if conns := p.takeToClose(); len(conns) > 0 {
+		p.tasks.Go(func() { p.closeAll(conns) })
+	}
+}
+
+func (p *Pool) takeToClose() []*conn {
+	conns := p.toClose
+	p.toClose = nil
+	return conns
+}
+
+// closeAll closes connections in state closing. It gives their room to waiters at once, or
+// after CloseDelay.
 func (p *Pool) closeAll(conns []*conn) {
 	for len(conns) > 0 {
-		conns = p.leaveAtWork(conns)
+		conns = p.withoutAtWork(conns)
 		for _, c := range conns {
 			if c.evicted && c.mux == nil && !c.usable() {
-				p.noteClosed(c)
+				p.noteClosedIdle(c)
 			}
-			_ = c.close() // the connection is done with; nothing can be learned here
+			_ = c.close() // nobody uses the connection any more
 		}
 		p.mu.Lock()
 		for _, c := range conns {
@@ -33,61 +83,58 @@ func (p *Pool) closeAll(conns []*conn) {
 			}
 			p.free(c)
 		}
-		conns = p.kick()
+		p.dispatchWaiters()
+		conns = p.takeToClose()
 		p.mu.Unlock()
 	}
 }
 
-// leaveAtWork takes those out of conns whose process works on after its answer: it would
-// not be free if its connection was closed.
-func (p *Pool) leaveAtWork(conns []*conn) []*conn {
+// withoutAtWork returns conns without those whose process works on after its answer: closing
+// such a connection would not free the process. If there are too many connections, others
+// are closed instead.
+func (p *Pool) withoutAtWork(conns []*conn) []*conn {
 	if !p.config().WorksOn {
 		return conns
 	}
-	var others []*conn // that are closed instead, where there are too many
-	conns = slices.DeleteFunc(conns, func(c *conn) bool {
-		if !c.evicted || c.mux != nil || !c.behind() {
+	return slices.DeleteFunc(conns, func(c *conn) bool {
+		if !c.evicted || c.mux != nil || !c.hasUnread() {
 			return false
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.closed || c.inst.standing == removed {
+		if p.closed || c.inst.membership == removed {
 			return false
 		}
 		p.closeWhenBack(c)
-		others = append(others, p.shed(c.inst)...)
+		p.trim(c.inst) // closeAll closes these next
 		return true
 	})
-	if len(others) > 0 {
-		conns = append(conns, p.leaveAtWork(others)...)
-	}
-	return conns
 }
 
-// free ends what the budget knows of c. When there is no connection left, the next one
-// may be to another application.
+// free takes c out of the budget. After the last connection, the next one may be to another
+// application.
 func (p *Pool) free(c *conn) {
-	p.move(c, none)
+	p.setState(c, none)
 	if c.inst.used() == 0 {
-		c.inst.habits.answers = false
-		p.forgetKept(c.inst, false)
+		c.inst.behaviour.replies = false
+		p.resetKeep(c.inst, false)
 	}
 }
 
-// closeDelay is how long the application may need to be done with c.
+// closeDelay is how long the application may need to notice that c was closed.
 func (p *Pool) closeDelay(c *conn) time.Duration {
 	switch {
-	case !c.gone:
+	case !c.peerClosed:
 		return p.config().CloseDelay
 	case c.inst.observed.fullAt.IsZero():
-		return 0 // most are
+		return 0
 	}
 	return p.config().CloseDelay / 10
 }
 
-// freeRoom gives the room of a closed connection to waiters after a while.
-func (p *Pool) freeRoom(c *conn, after time.Duration) {
-	t := time.NewTimer(after)
+// freeRoom gives the room of a closed connection to waiters after a delay.
+func (p *Pool) freeRoom(c *conn, delay time.Duration) {
+	t := time.NewTimer(delay)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -95,24 +142,31 @@ func (p *Pool) freeRoom(c *conn, after time.Duration) {
 	}
 	p.mu.Lock()
 	p.free(c)
-	victims := p.kick()
-	p.mu.Unlock()
-	p.closeAll(victims)
+	p.dispatchWaiters()
+	p.unlock()
 }
 
-// awaitEnd waits for the application to close a connection, as it does after every
-// answer. If it does not, that has changed, and the connection is kept.
-func (p *Pool) awaitEnd(c *conn) {
-	quiet := c.linger(eofWithin)
+// discard closes a busy connection that cannot be used again, and counts that.
+func (p *Pool) discard(c *conn, count func(*Counters)) {
 	p.mu.Lock()
-	victims := []*conn{c}
+	count(c.inst.counters)
+	p.startClosing(c)
+	p.unlock()
+}
+
+// awaitEnd waits for an application that closes every connection after its answer. If it
+// does not close this one, it has changed, and the connection is kept.
+func (p *Pool) awaitEnd(c *conn) {
+	quiet := c.linger(eofTimeout)
+	p.mu.Lock()
 	if quiet && !p.closed {
-		p.noteKept(c.inst)
-		if p.config().KeepAlive == KeepAuto { // it was asked before, and closed because of that
-			p.becomes(c.inst, taken, "")
+		p.noteKeptOpen(c.inst)
+		if p.config().KeepAlive == KeepAuto { // it was queried before, and closed because of that
+			p.setKeepState(c.inst, keepTaken, "")
 		}
-		victims = p.handBack(c)
+		p.recycle(c)
+	} else {
+		p.startClosing(c)
 	}
-	p.mu.Unlock()
-	p.closeAll(victims)
+	p.unlock()
 }

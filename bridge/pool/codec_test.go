@@ -37,7 +37,7 @@ func TestAnswerUntilEOF(t *testing.T) {
 				t.Errorf("answer %q, %v", out, err)
 			}
 			l.Release()
-			time.Sleep(lingerFor)
+			time.Sleep(lingerTimeout)
 			wantCounts(t, p, counts{})
 		}
 		if s := p.Snapshot().Instances[0]; s.Dials != 5 || s.Discarded != 0 || s.Reuses != 0 || s.Stale != 0 {
@@ -88,41 +88,36 @@ func TestCapabilities(t *testing.T) {
 		"one request":                    {codec: shortCodec{plainCodec{codec}}, dials: 3 + 5},
 		"one request, it works on, seen": {codec: shortCodec{plainCodec{codec}}, worksOn: true, dials: 3 + 5},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, fcgitest.Hello)
-				in := visible(peer)
-				if tc.blind {
-					in.Unread = nil
-				}
-				p := newPool(t, Config{
-					Instances: []Instance{in}, Codec: tc.codec, Workers: 3,
-					KeepAlive: KeepAuto, Multiplex: MultiplexOn, TurnsAway: true, WorksOn: tc.worksOn,
-				})
-				var leases []*Lease
-				for range 3 {
-					l := leaseFor(t, p, Demand{Whole: true, Settled: true})
-					if l.Shared() {
-						t.Error("the connection is shared")
-					}
-					leases = append(leases, l)
-				}
-				for _, l := range leases {
-					if out, err := converse(l); err != nil || out != fcgitest.Page {
-						t.Errorf("answer %q, %v", out, err)
-					}
-					l.Release()
-				}
-				for range 5 {
-					synctest.Wait()
-					serve(t, p)
-				}
-				time.Sleep(lingerFor) // for the application to close them
-				wantCounts(t, p, counts{idle: tc.idle})
-				if s := p.Snapshot().Instances[0]; s.Dials != tc.dials || s.Discarded != 0 || len(peer.Asked()) != 0 {
-					t.Errorf("%d dials, %d discarded, %d questions; want %d, 0, 0", s.Dials, s.Discarded, len(peer.Asked()), tc.dials)
-				}
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, fcgitest.Hello)
+			in := visible(peer)
+			if tc.blind {
+				in.Unread = nil
+			}
+			p := newPool(t, Config{
+				Instances: []Instance{in}, Codec: tc.codec, Workers: 3,
+				KeepAlive: KeepAuto, Multiplex: MultiplexOn, ClosesWhenFull: true, WorksOn: tc.worksOn,
 			})
+			var leases []*Lease
+			for range 3 {
+				l := leaseFor(t, p, Demand{Buffered: true, NoReplay: true})
+				if l.Shared() {
+					t.Error("the connection is shared")
+				}
+				leases = append(leases, l)
+			}
+			for _, l := range leases {
+				finish(t, l)
+			}
+			for range 5 {
+				synctest.Wait()
+				serve(t, p)
+			}
+			time.Sleep(lingerTimeout) // for the application to close them
+			wantCounts(t, p, counts{idle: tc.idle})
+			if s := p.Snapshot().Instances[0]; s.Dials != tc.dials || s.Discarded != 0 || len(peer.Asked()) != 0 {
+				t.Errorf("%d dials, %d discarded, %d queries; want %d, 0, 0", s.Dials, s.Discarded, len(peer.Asked()), tc.dials)
+			}
 		})
 	}
 }

@@ -6,32 +6,30 @@ import (
 	"time"
 )
 
-// ErrOtherKind is what Configure returns for a Config that only another pool can go by.
+// ErrOtherKind is what Configure returns for a Config that only another pool can have.
 var ErrOtherKind = errors.New("pool: only another pool can go by that")
 
-// Configure has the pool go by cfg from now on: Workers, all times, and KeepAlive.
-// ErrOtherKind says that cfg means another kind of application: another Multiplex,
-// TurnsAway, Retires or WorksOn. What New would refuse is refused. An error changes nothing.
-// Instances, Codec, Logger, OnOutage and Memory stay as they are, whatever cfg says.
+// Configure changes the pool's Config: Workers, all times, and KeepAlive. It returns
+// ErrOtherKind if cfg is for another kind of application, that is, if Multiplex,
+// ClosesWhenFull, ClosesIdle or WorksOn differ, and the errors of New. An error changes
+// nothing. Instances, Codec, Logger, OnOutage and Memory stay as they are.
 //
-// No request is stopped. Where an instance has more connections than Workers now,
-// unused ones are closed at once, the others as their requests end, and none is made
-// until there is room. An instance that was believed to hold all Workers is believed to
-// hold the new number, one that was found to be full no more than before. Who waits,
-// connects or closes goes on for as long as it would have.
+// No request is stopped. If an instance has more connections than the new Workers, idle
+// ones are closed at once, others when their requests end, and none is made until there is
+// room. An instance that was believed to hold all Workers is believed to hold the new
+// number; one that was found to be full, no more than before. Waits, dials and closings in
+// progress keep their times.
 func (p *Pool) Configure(cfg Config) error {
 	cfg.Codec = p.config().Codec
 	if err := cfg.complete(); err != nil {
 		return err
 	}
 	p.mu.Lock()
-	victims, err := p.configure(cfg)
-	p.mu.Unlock()
-	p.closeAll(victims)
-	return err
+	defer p.unlock()
+	return p.configure(cfg)
 }
 
-// CanBecome returns the error that Configure would, and changes nothing.
+// CanBecome returns the error that Configure would return, and changes nothing.
 func (p *Pool) CanBecome(cfg Config) error {
 	cfg.Codec = p.config().Codec
 	if err := cfg.complete(); err != nil {
@@ -45,66 +43,66 @@ func (p *Pool) CanBecome(cfg Config) error {
 	return p.config().sameKind(&cfg)
 }
 
-// configure is Configure for a Config that is complete. It returns what has to be closed.
-func (p *Pool) configure(cfg Config) (victims []*conn, err error) {
+// configure is Configure for a complete Config. The caller holds the mutex.
+func (p *Pool) configure(cfg Config) error {
 	if p.closed {
-		return nil, ErrClosed
+		return ErrClosed
 	}
 	was := p.config()
 	if err := was.sameKind(&cfg); err != nil {
-		return nil, err
+		return err
 	}
 	cfg.Instances, cfg.Logger, cfg.OnOutage, cfg.Memory = was.Instances, was.Logger, was.OnOutage, was.Memory
 	p.cfg.Store(&cfg)
-	for _, list := range [...][]*instance{p.instances, p.leaving} {
+	for _, list := range [...][]*instance{p.instances, p.draining} {
 		for _, in := range list {
 			in.observed.rebase(was.Workers, cfg.Workers)
-			victims = append(victims, p.shed(in)...)
+			p.trim(in)
 		}
 	}
 	p.recount()
-	p.schedule(time.Now()) // what is due by the new times, and those who wait
-	return victims, nil
+	p.schedule(time.Now()) // what is due by the new times; waiters look again
+	return nil
 }
 
-// shed takes out unused connections for closing: those that are too many, or all if
-// none is to be kept any more.
-func (p *Pool) shed(in *instance) (victims []*conn) {
-	if !p.keeps(in) {
-		victims = p.evictOwn(in)
-	}
-	for range min(p.tooMany(in), len(in.idle)) {
-		victims = append(victims, p.evict(in))
-	}
-	return victims
-}
-
-// tooMany is how many connections in has beyond Config.Workers, which was larger when
-// they were made. Those that are being closed are on their way.
-func (p *Pool) tooMany(in *instance) int {
-	return in.used() - in.count[closing] - p.config().Workers
-}
-
-// surplus reports whether c, which nobody uses any more, is one too many.
-func (p *Pool) surplus(c *conn) bool {
-	n := p.tooMany(c.inst)
-	if c.state == closing {
-		n++ // it might have stayed
-	}
-	return n > 0
-}
-
-// sameKind returns an error that names what makes of other another kind of application.
+// sameKind returns an error that names what differs, if other is for another kind of
+// application.
 func (c *Config) sameKind(other *Config) error {
 	switch {
 	case c.Multiplex != other.Multiplex:
 		return fmt.Errorf("pool: multiplex: is %d, was %d: %w", other.Multiplex, c.Multiplex, ErrOtherKind)
-	case c.TurnsAway != other.TurnsAway:
-		return fmt.Errorf("pool: turns_away: is %t, was %t: %w", other.TurnsAway, c.TurnsAway, ErrOtherKind)
-	case c.Retires != other.Retires:
-		return fmt.Errorf("pool: retires: is %t, was %t: %w", other.Retires, c.Retires, ErrOtherKind)
+	case c.ClosesWhenFull != other.ClosesWhenFull:
+		return fmt.Errorf("pool: closes_when_full: is %t, was %t: %w", other.ClosesWhenFull, c.ClosesWhenFull, ErrOtherKind)
+	case c.ClosesIdle != other.ClosesIdle:
+		return fmt.Errorf("pool: closes_idle: is %t, was %t: %w", other.ClosesIdle, c.ClosesIdle, ErrOtherKind)
 	case c.WorksOn != other.WorksOn:
 		return fmt.Errorf("pool: works_on: is %t, was %t: %w", other.WorksOn, c.WorksOn, ErrOtherKind)
 	}
 	return nil
+}
+
+// trim closes idle connections: those beyond Config.Workers, or all if none is kept any
+// more.
+func (p *Pool) trim(in *instance) {
+	if !p.keeps(in) {
+		p.evictExclusive(in)
+	}
+	for range min(p.excess(in), len(in.idle)) {
+		p.evictOldest(in)
+	}
+}
+
+// excess is how many connections in has beyond Config.Workers, which was larger when they
+// were made. It does not count those that are being closed.
+func (p *Pool) excess(in *instance) int {
+	return in.used() - in.count[closing] - p.config().Workers
+}
+
+// isSurplus reports whether c, which nobody uses any more, is one of the excess.
+func (p *Pool) isSurplus(c *conn) bool {
+	n := p.excess(c.inst)
+	if c.state == closing {
+		n++ // it may be kept after all
+	}
+	return n > 0
 }

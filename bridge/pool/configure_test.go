@@ -26,32 +26,14 @@ func configure(t testing.TB, p *Pool, change func(*Config)) {
 
 func workers(n int) func(*Config) { return func(c *Config) { c.Workers = n } }
 
-// leaseAll leases so many connections at once.
-func leaseAll(t testing.TB, p *Pool, n int) (leases []*Lease) {
-	t.Helper()
-	for range n {
-		leases = append(leases, mustLease(t, p))
-	}
-	return leases
-}
-
-// finish has the request on a lease answered and releases it.
-func finish(t testing.TB, l *Lease) {
-	t.Helper()
-	if out, err := converse(l); err != nil || out != fcgitest.Page {
-		t.Errorf("answer %q, %v", out, err)
-	}
-	l.Release()
-}
-
 func TestConfigureRefuses(t *testing.T) {
 	p := helloPool(t, Config{Workers: 4, IdleTimeout: time.Minute})
 	for name, change := range map[string]func(*Config){
-		"workers":    func(c *Config) { c.Workers = 0 },
-		"multiplex":  func(c *Config) { c.Multiplex = MultiplexOn },
-		"turns_away": func(c *Config) { c.TurnsAway = true },
-		"works_on":   func(c *Config) { c.WorksOn = true },
-		"retires":    func(c *Config) { c.Retires = true },
+		"workers":          func(c *Config) { c.Workers = 0 },
+		"multiplex":        func(c *Config) { c.Multiplex = MultiplexOn },
+		"closes_when_full": func(c *Config) { c.ClosesWhenFull = true },
+		"works_on":         func(c *Config) { c.WorksOn = true },
+		"closes_idle":      func(c *Config) { c.ClosesIdle = true },
 	} {
 		cfg := Config{Workers: 8}
 		change(&cfg)
@@ -116,7 +98,7 @@ func TestIdleTimeoutChanges(t *testing.T) {
 	})
 }
 
-// Who waits may do so for as long as when it came.
+// A waiter may wait for as long as when it began.
 func TestWaitTimeoutChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1, WaitTimeout: 7 * time.Second})
@@ -136,7 +118,7 @@ func TestWaitTimeoutChanges(t *testing.T) {
 
 func TestDialTimeoutChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: make(dialer).dial}}, Workers: 2, WaitTimeout: time.Minute})
+		p := poolOf(t, make(dialer).dial, Config{Workers: 2, WaitTimeout: time.Minute})
 		old := startLease(p)
 		synctest.Wait()
 		configure(t, p, func(c *Config) { c.DialTimeout = 5 * time.Second })
@@ -168,11 +150,8 @@ func TestSendTimeoutOfSharedConnectionsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100)
 		first := leaseFor(t, p, whole)
-		ask(t, first, "/")
-		if _, err := answer(first); err != nil {
-			t.Fatal(err)
-		}
-		first.Release()
+		send(t, first, "/")
+		finishAnswer(t, first)
 		configure(t, p, func(c *Config) { c.SendTimeout = 7 * time.Second })
 		l := leaseFor(t, p, whole)
 		if l.c != first.c {
@@ -206,9 +185,9 @@ func TestCloseDelayChanges(t *testing.T) {
 	})
 }
 
-// No connection is kept from then on, nor was any that is unused. What the application
-// was told when a request began still holds at its end.
-func TestOneRequestChanges(t *testing.T) {
+// No connection is kept after the change, nor one that was idle. A request ends as the
+// application was told when it began.
+func TestKeepAliveChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 3})
 		all := leaseAll(t, p, 2)
@@ -236,16 +215,15 @@ func TestOneRequestChanges(t *testing.T) {
 	})
 }
 
-// An application with threads is given time to close the connection that it was told not
-// to keep.
-func TestOneRequestOfThreadsChanges(t *testing.T) {
+// A threaded application is given time to close a connection that it was told not to keep.
+func TestKeepAliveOfThreadsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := helloPool(t, Config{Workers: 1, TurnsAway: true, KeepAlive: KeepOff})
+		p := helloPool(t, Config{Workers: 1, ClosesWhenFull: true, KeepAlive: KeepOff})
 		l := mustLease(t, p)
 		configure(t, p, func(c *Config) { c.KeepAlive = KeepOn })
 		finish(t, l)
 		wantCounts(t, p, counts{closing: 1})
-		time.Sleep(lingerFor)
+		time.Sleep(lingerTimeout)
 		wantCounts(t, p, counts{})
 		l = mustLease(t, p)
 		configure(t, p, func(c *Config) { c.KeepAlive = KeepOff })
@@ -255,13 +233,11 @@ func TestOneRequestOfThreadsChanges(t *testing.T) {
 }
 
 // What a request that left got in the instant it left is not kept either.
-func TestOneRequestOfOneThatLeft(t *testing.T) {
+func TestKeepAliveOfADrainedInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 1})
 		l := mustLease(t, p)
-		if _, err := converse(l); err != nil {
-			t.Fatal(err)
-		}
+		exchange(t, l)
 		waiting := startLease(p)
 		synctest.Wait()
 		waiting.cancel()
@@ -297,10 +273,7 @@ func TestConfigureRaces(t *testing.T) {
 							return
 						}
 						_ = l.KeepConn()
-						if out, err := converse(l); err != nil || out != fcgitest.Page {
-							t.Errorf("answer %q, %v", out, err)
-						}
-						l.Release()
+						finish(t, l)
 					}
 				})
 			}
@@ -316,20 +289,5 @@ func TestConfigureRaces(t *testing.T) {
 			}
 			all.Wait()
 		})
-	}
-}
-
-// BenchmarkLease leases a kept connection and gives it back.
-func BenchmarkLease(b *testing.B) {
-	p := poolFor(b, fcgitest.Start(b, fcgitest.Hello), 4)
-	serve(b, p)
-	b.ReportAllocs()
-	for b.Loop() {
-		l, err := p.Lease(context.Background(), Demand{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		l.ended, l.sent = true, true
-		l.Release()
 	}
 }

@@ -25,15 +25,13 @@ func TestFewerWorkersWhenIdle(t *testing.T) {
 		configure(t, p, workers(1))
 		wantCounts(t, p, counts{idle: 1})
 		l := mustLease(t, p)
-		if l.c != all[3].c {
-			t.Error("an older one was kept")
-		}
+		equal(t, "connection", l.c, all[3].c)
 		finish(t, l)
 	})
 }
 
-// Connections that are used are closed as their requests end, whoever waits, until there
-// are as many as may be.
+// Busy connections are closed as their requests end, even if others wait, until there are no
+// more than Workers.
 func TestFewerWorkersUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 5})
@@ -68,12 +66,12 @@ func TestFewerWorkersUnderLoad(t *testing.T) {
 	})
 }
 
-// A connection that was being made is used and then closed if it is too many, and is
-// closed at once if nobody wants it any more.
+// A connection that was being dialled is used, and closed after that if it is one too many.
+// It is closed at once if no request needs it.
 func TestFewerWorkersWhileDialling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, peer := make(dialer), fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 3})
+		p := poolOf(t, d.dial, Config{Workers: 3})
 		all := []*leasing{startLease(p), startLease(p), startLease(p)}
 		wantCounts(t, p, counts{dialing: 3})
 		configure(t, p, workers(1))
@@ -95,11 +93,11 @@ func TestFewerWorkersWhileClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := helloPool(t, Config{Workers: 2})
 		all := leaseAll(t, p, 2)
-		p.instances[0].habits.closedOnce = closesAfter
+		p.instances[0].behaviour.closedAfterFirst = closesAlwaysAfter
 		finish(t, all[0]) // its end is waited for
 		wantCounts(t, p, counts{busy: 1, closing: 1})
 		configure(t, p, workers(1))
-		time.Sleep(eofWithin)
+		time.Sleep(eofTimeout)
 		wantCounts(t, p, counts{busy: 1})
 		finish(t, all[1])
 		wantCounts(t, p, counts{idle: 1})
@@ -148,7 +146,7 @@ func TestMoreWorkers(t *testing.T) {
 	})
 }
 
-// An application that was found to be full holds no more because it is asked to.
+// An application that was found to be full is not believed to hold more when Workers grows.
 func TestWorkersOfOneThatIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Refuse(fcgitest.Overloaded)), 4)
@@ -196,14 +194,11 @@ func TestFewerWorkersOfSharedConnections(t *testing.T) {
 		configure(t, p, workers(2))
 		waiting := startLeasing(p, whole)
 		for _, l := range all[:3] {
-			ask(t, l, "/")
-			if _, err := answer(l); err != nil {
-				t.Error(err)
-			}
-			l.Release()
+			send(t, l, "/")
+			finishAnswer(t, l)
 			wantCounts(t, p, counts{busy: 3})
 		}
-		ask(t, all[3], "/")
+		send(t, all[3], "/")
 		if _, err := answer(all[3]); err != nil {
 			t.Error(err)
 		}

@@ -9,71 +9,77 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/pool/mux"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// connState is where a connection is in its life. Every one counts against its
-// instance's budget until it is gone.
+// connState is the state of a connection. In every state but none, the connection counts
+// against its instance's budget.
 type connState uint8
 
 const (
-	none    connState = iota // not in the budget: not yet dialled, or closed
-	dialing                  // being dialled for a waiter
-	busy                     // leased
-	idle                     // kept
-	asked                    // kept, perhaps: the application is asked on it (inquire)
-	atWork                   // kept, and its process works on after its answer (setAside)
-	closing                  // being closed
+	none     connState = iota // not dialled yet, or closed
+	dialing                   // being dialled
+	busy                      // leased
+	idle                      // kept
+	querying                  // a query is sent on it (startQuery, queryIdle)
+	atWork                    // kept, and its process works on after its answer (holdAtWork)
+	closing                   // being closed
 	connStates
 )
 
-// conn is one connection. Its first part belongs to the pool's mutex, interrupted, doubted
-// and written are atomic, everything else belongs to whoever owns it: the dialler, the
-// lease or, while idle, the pool.
+// conn is one connection. The fields before net.Conn are guarded by the pool's mutex, the
+// atomic ones may be used at any time. All others belong to the owner of the connection: the
+// dial, the lease or, while it is idle, whoever holds the mutex.
 type conn struct {
-	inst      *instance
-	state     connState
-	retired   bool // it is multiplexed and takes no more requests
-	proved    bool // somebody reads it: the application has answered a question on it
-	evicted   bool // it is closed to make room, and nothing is known to be wrong with it
-	answered  bool // the application has answered something on it; counted in observed.answering
-	unheard   bool // its first request has it, and nothing has come on it; counted in queue.unheard
-	once      bool // it is closed after the request that has it
-	bodies    bool // the requests that share it have bodies
-	streams   int  // requests on it now
-	uses      int  // requests it was given to, ever
-	ended     int  // requests that were answered to their end on it
-	idleSince time.Time
-	usedAt    time.Time // when it was given to its first request, if that has it to itself
-	madeAt    time.Time // if it is multiplexed
+	inst        *instance
+	state       connState
+	noMore      bool // it is shared and takes no more requests
+	proved      bool // the application reads it: it has replied to a query on it
+	evicted     bool // it is closed to make room, though it is in order
+	answered    bool // an answer has begun on it; counted in observed.answering
+	awaiting    bool // its first request has it, and nothing has come on it; counted in queue.awaiting
+	noKeepAlive bool // it is closed after its present request
+	bodies      bool // the requests on it have bodies
+	streams     int  // present requests
+	uses        int  // requests that have got it
+	ended       int  // requests that were answered to their end
+	idleSince   time.Time
+	usedAt      time.Time // when its first request got it, unless it is shared
+	madeAt      time.Time // if it is shared
 
 	net.Conn
-	mux         *mux // nil if requests have it to themselves; then the rest is not used
+	mux         *mux.Conn // nil if it is not shared; otherwise the fields below are not used
 	interrupted atomic.Bool
-	doubted     atomic.Bool  // it may not have been accepted (Fail)
+	recheck     atomic.Bool  // the reader is to look whether it was accepted (Fail)
 	id          uint16       // of the current request
-	unrunBelow  int64        // of it (upstream.Codec.AppendHead)
-	written     atomic.Int64 // bytes of it that the kernel took
+	unrunBelow  int64        // of the current request; see upstream.Codec.AppendHead
+	written     atomic.Int64 // bytes of the current request that were written
 
-	unread   Unread          // tells what the application has not read; nil if nobody can
-	kernel   Unread          // Instance.Unread's; nil if it cannot tell
-	isDirect bool            // what that tells is true of the application itself
-	raw      syscall.RawConn // nil if the connection is not a socket
-	peek     func(fd uintptr)
-	quiet    bool           // peek's result
-	early    upstream.Event // came before the request was sent; its Kind is 0 if nothing did
-	failed   error          // what follows after it; nil if that is not known
-	gone     bool           // the application has closed its side
-	asked    bool           // the application was asked something, and may reply late
-	in       input
+	unread     Unread          // tells what the application has not read; nil: not known
+	kernel     Unread          // of Instance.Unread; nil if that cannot tell
+	isDirect   bool            // kernel tells of the application itself, not of a proxy
+	raw        syscall.RawConn // nil if it is no socket
+	peek       func(fd uintptr)
+	quiet      bool           // result of peek
+	early      upstream.Event // came before the request was sent; Kind 0: nothing did
+	failed     error          // what Next returns after early; nil: not known
+	peerClosed bool           // the application has closed its side
+	queried    bool           // a query was sent, and the reply may be late
+	in         upstream.Buffer
 }
 
-// attach gives c a connection that was dialled, to ask on or to open.
+// readBuffer is the size of a connection's read buffer, in bytes. There are at most
+// Workers of them per instance.
+const readBuffer = 32 << 10
+
+// attach gives c the connection that was dialled. A query may be sent on it, or open called.
 func (c *conn) attach(nc net.Conn, codec upstream.Codec) {
-	c.Conn, c.asked, c.in = nc, false, input{decoder: codec.NewDecoder(), buf: c.in.buf}
+	c.Conn, c.queried = nc, false
+	c.in.Reset(codec.NewDecoder(), readBuffer)
 }
 
-// open prepares a connection that was attached for requests that have it to themselves.
+// open prepares c for requests that do not share it.
 func (c *conn) open() {
 	if c.inst.Unread != nil {
 		c.kernel = c.inst.Unread(c.Conn)
@@ -91,43 +97,43 @@ func (c *conn) open() {
 	c.peek = func(fd uintptr) { c.quiet = wouldBlock(fd) }
 }
 
-// usable reports whether an idle connection still is what it was: open, and
-// without a byte to read, but for the rest of an answer to a question.
+// usable reports whether an idle connection is in order: open, and without a byte to read,
+// except replies to queries.
 func (c *conn) usable() bool {
 	for c.failed == nil {
 		quiet := c.raw == nil || c.isQuiet()
-		if quiet && c.in.clean() {
+		if quiet && c.in.Clean() {
 			return true
 		}
-		if !c.asked || !c.takesAnswer(quiet) {
+		if !c.queried || !c.takesReply(quiet) {
 			return false
 		}
 	}
 	return false
 }
 
-// isQuiet reports whether there is nothing to read, nor an end. The connection is a socket.
+// isQuiet reports whether there is nothing to read, not even the end. c is a socket.
 func (c *conn) isQuiet() bool {
 	c.quiet = false
-	// Control, not Read: the last request's deadline may have passed.
+	// Control, not Read: the deadline of the last request may have passed.
 	return c.raw.Control(c.peek) == nil && c.quiet
 }
 
-// takesAnswer drops what has come of answers to questions, and reports whether nothing
-// else has: Go's net/http/fcgi ends each with an empty one. Unless it is quiet, there is
-// something to be read.
-func (c *conn) takesAnswer(quiet bool) bool {
+// takesReply reads and drops what has come if that is replies to queries, and reports
+// whether it is. Go's net/http/fcgi ends each reply with an empty one. Unless it is quiet,
+// there is something to read.
+func (c *conn) takesReply(quiet bool) bool {
 	if !quiet {
 		if c.SetReadDeadline(time.Time{}) != nil {
 			return false
 		}
-		n, _ := c.Read(c.in.space())
-		if c.in.filled(n); n == 0 {
+		n, _ := c.Read(c.in.Space())
+		if c.in.Filled(n); n == 0 {
 			return false
 		}
 	}
 	ev, err := c.take()
-	return ev.Kind == 0 && err == nil && c.in.clean()
+	return ev.Kind == 0 && err == nil && c.in.Clean()
 }
 
 var errUnexpectedReply = &upstream.FormatError{Err: errors.New("pool: a reply from the application, which was not asked anything")}
@@ -135,26 +141,26 @@ var errUnexpectedReply = &upstream.FormatError{Err: errors.New("pool: a reply fr
 // take returns the next event of the current request, and drops late replies.
 func (c *conn) take() (upstream.Event, error) {
 	for {
-		ev, err := c.in.take()
+		ev, err := c.in.Next()
 		switch {
 		case ev.Kind != upstream.Reply:
 			return ev, err
-		case !c.asked:
+		case !c.queried:
 			return upstream.Event{}, errUnexpectedReply
 		}
 	}
 }
 
-// reset makes the connection ready for its next request.
+// reset prepares c for its next request.
 func (c *conn) reset() {
 	c.interrupted.Store(false)
 	c.written.Store(0)
 	c.id = uint16((c.uses-1)%65535) + 1
 }
 
-// next returns the next event of the current request. Reads end at deadline; zero means
-// never.
-func (c *conn) next(deadline time.Time) (none upstream.Event, err error) {
+// Next returns the next event of the current request. It waits until deadline; zero: for
+// ever.
+func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
 	if ev := c.early; ev.Kind != 0 {
 		c.early = none
 		return ev, nil
@@ -170,39 +176,39 @@ func (c *conn) next(deadline time.Time) (none upstream.Event, err error) {
 		if err := c.SetReadDeadline(deadline); err != nil {
 			return none, err
 		}
-		// Interrupt sets the flag first and the deadline second, so one of the two
-		// is seen here whatever the order.
+		// Interrupt sets the flag before the deadline, so one of the two is seen here.
 		if c.interrupted.Load() {
 			return none, ErrInterrupted
 		}
-		if c.doubted.Swap(false) && c.unaccepted() {
+		if c.recheck.Swap(false) && c.notAccepted() {
 			return none, ErrNotAccepted
 		}
-		n, err := c.Read(c.in.space())
-		c.in.filled(n)
+		n, err := c.Read(c.in.Space())
+		c.in.Filled(n)
 		switch {
 		case n > 0:
 		case c.interrupted.Load():
 			return none, ErrInterrupted
 		case !errors.Is(err, os.ErrDeadlineExceeded) || !deadline.IsZero() && !time.Now().Before(deadline):
 			return c.ending(c.reason(err))
-		} // else it was doubted meanwhile
+		} // else the deadline is that of recheck
 	}
 }
 
-// ending returns what the end of the connection means: the end of the answer, or an error.
+// ending returns what the end of the connection is: the end of the answer, or an error.
 func (c *conn) ending(err error) (upstream.Event, error) {
 	if err == io.EOF {
-		if ev := c.in.decoder.EOF(); ev.Kind != 0 {
+		if ev := c.in.EOF(); ev.Kind != 0 {
 			return ev, nil
 		}
 	}
 	return upstream.Event{}, err
 }
 
-// reason returns io.EOF only if the application had read what it was sent.
+// reason returns the error of a read. It is io.EOF only if the application had read all that
+// it was sent.
 func (c *conn) reason(err error) error {
-	c.gone = c.gone || !isTimeout(err)
+	c.peerClosed = c.peerClosed || !isTimeout(err)
 	if err != io.EOF || c.raw == nil {
 		return err
 	}
@@ -213,15 +219,15 @@ func (c *conn) reason(err error) error {
 	return err
 }
 
-// listen waits until deadline for the application to say or end something before
-// it was sent the request, and reports whether it did not. Next returns what it was.
+// listen waits until deadline, before the request is sent, and reports whether nothing came
+// meanwhile, not even the end. Next returns what came.
 func (c *conn) listen(deadline time.Time) (quiet bool) {
 	if c.SetReadDeadline(deadline) != nil {
-		return true // the write will tell
+		return true // the write will fail
 	}
 	for !c.interrupted.Load() {
-		n, err := c.Read(c.in.space())
-		c.in.filled(n)
+		n, err := c.Read(c.in.Space())
+		c.in.Filled(n)
 		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
@@ -237,44 +243,44 @@ func (c *conn) listen(deadline time.Time) (quiet bool) {
 	return true
 }
 
-// interrupt makes next and write return ErrInterrupted.
-func (c *conn) interrupt() {
+// Interrupt makes Next and Send return ErrInterrupted.
+func (c *conn) Interrupt() {
 	c.interrupted.Store(true)
 	_ = c.SetDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 }
 
-func (c *conn) resume() { c.interrupted.Store(false) }
+func (c *conn) Resume() { c.interrupted.Store(false) }
 
-// heard is how many bytes have come since the connection was made.
-func (c *conn) heard() int64 { return c.in.total }
+// Received is how many bytes were received since the connection was made.
+func (c *conn) Received() int64 { return c.in.Received() }
 
-// clean reports whether nothing is left over of the current request.
-func (c *conn) clean() bool { return c.early.Kind == 0 && c.failed == nil && c.in.clean() }
+// Clean reports whether nothing of the current request is left.
+func (c *conn) Clean() bool { return c.early.Kind == 0 && c.failed == nil && c.in.Clean() }
 
-// close closes the connection. One that is multiplexed has ended when it returns.
+// close closes the connection, and waits for the goroutines of a shared one.
 func (c *conn) close() error {
 	if c.mux != nil {
-		c.mux.shutdown()
+		c.mux.Close()
 		return nil
 	}
 	return c.Close()
 }
 
-// cut ends the connection under those who use it.
+// cut closes the connection while it is used. Its requests fail with why.
 func (c *conn) cut(why error) {
 	if c.mux != nil {
-		c.mux.end(why, c.mux.lost)
+		c.mux.Cut(why)
 		return
 	}
 	_ = c.Close() // it may have been closed already
 }
 
-func (c *conn) begin(r *upstream.Request, unrunBelow int) {
+func (c *conn) Begin(r *upstream.Request, unrunBelow int) {
 	c.unrunBelow = int64(unrunBelow)
-	c.in.decoder.Begin(c.id, r)
+	c.in.Begin(c.id, r)
 }
 
-func (c *conn) write(b []byte, deadline time.Time) error {
+func (c *conn) Send(b []byte, deadline time.Time) error {
 	if err := c.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
@@ -289,29 +295,29 @@ func (c *conn) write(b []byte, deadline time.Time) error {
 	return err
 }
 
-func (c *conn) abort() {}
+func (c *conn) Abort() {}
 
-func (c *conn) leave(bool) {}
+func (c *conn) Leave(bool) {}
 
-func (c *conn) unrun() bool { return c.written.Load() <= c.unrunBelow }
+func (c *conn) Unrun() bool { return c.written.Load() <= c.unrunBelow }
 
-// lingerFor is how long an application may take to close its side after END.
-const lingerFor = time.Second
+// lingerTimeout is how long the application may take to close its side after END_REQUEST.
+const lingerTimeout = time.Second
 
-// linger waits until the application closes its side, because its worker is taken
-// until then, and reports whether it neither did nor said anything. Some wait for
-// ours to be closed, too, so it is not for long.
+// linger waits for d until the application closes its side, because its worker is taken
+// until then. It reports whether the application neither closed nor sent anything. Some
+// applications wait for the other side to close.
 func (c *conn) linger(d time.Duration) (quiet bool) {
 	if c.SetReadDeadline(time.Now().Add(d)) != nil {
 		return false
 	}
 	quiet = true
 	for {
-		c.in.r, c.in.w = 0, 0
-		n, err := c.Read(c.in.space())
+		c.in.Discard()
+		n, err := c.Read(c.in.Space())
 		quiet = quiet && n == 0
 		if err != nil {
-			c.gone = err == io.EOF
+			c.peerClosed = err == io.EOF
 			return quiet && errors.Is(err, os.ErrDeadlineExceeded)
 		}
 	}

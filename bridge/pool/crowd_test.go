@@ -16,7 +16,7 @@ type crowd struct {
 	pool    *Pool
 	ever    []Instance // that there may be
 	gone    []*instance
-	counted counters // so far
+	counted Counters // so far
 
 	workers int               // Config.Workers now
 	most    int               // the most that they may become
@@ -35,13 +35,12 @@ func (m *crowd) configure(change func(*Config)) {
 	}
 	cfg.IdleTimeout = time.Duration(1+m.rng.IntN(5)) * time.Second
 	change(&cfg)
-	// As Configure does it, but looked at in the same instant: who was on the way since the
-	// last check went by what held until now.
+	// Like Configure, with a check in the same critical section: what has changed since the
+	// last check was bounded by the old Config.
 	m.pool.mu.Lock()
 	m.check()
-	victims, err := m.pool.configure(cfg)
-	m.pool.mu.Unlock()
-	m.pool.closeAll(victims)
+	err := m.pool.configure(cfg)
+	m.pool.unlock()
 	if err != nil {
 		m.t.Error(err)
 	}
@@ -57,13 +56,13 @@ func (m *crowd) checkBudget(in *instance) {
 	if in.used()-in.count[closing] > m.workers && len(in.idle) > 0 {
 		m.t.Errorf("%s keeps connections: %v and %d extra, %d workers", in.Addr, in.count, in.extra, m.workers)
 	}
-	if o := in.observed; o.now < 1 || in.standing != removed && o.now > m.workers || o.proven < 1 || o.proven > m.most || o.answering < 0 || o.answering > in.conns() {
+	if o := in.observed; o.now < 1 || in.membership != removed && o.now > m.workers || o.proven < 1 || o.proven > m.most || o.answering < 0 || o.answering > in.conns() {
 		m.t.Errorf("%s: %+v, %d workers", in.Addr, o, m.workers)
 	}
 	if m.pool.config().KeepAlive == KeepOff && len(in.idle) > 0 {
 		m.t.Errorf("%s keeps %d connections for one request each", in.Addr, len(in.idle))
 	}
-	if k := in.keep; (k.state == trial) != (k.witness != nil) || k.witness != nil && k.witness.state != idle && k.witness.state != asked || k.beside != nil && k.state != trial {
+	if k := in.keep; (k.state == keepTrial) != (k.trialConn != nil) || k.trialConn != nil && k.trialConn.state != idle && k.trialConn.state != querying || k.trialDial != nil && k.state != keepTrial {
 		m.t.Errorf("%s: keep-alive %+v", in.Addr, k)
 	}
 	m.used[in] = in.used()
@@ -71,7 +70,7 @@ func (m *crowd) checkBudget(in *instance) {
 
 // checkKept looks at what an instance keeps, when nothing is going on.
 func (m *crowd) checkKept(in *instance) {
-	if m.pool.config().KeepAlive == KeepAuto && in.keep.state == refused && in.ownIdle() {
+	if m.pool.config().KeepAlive == KeepAuto && in.keep.state == keepRefused && in.hasExclusiveIdle() {
 		m.t.Errorf("%s keeps connections, and is known not to take that: %s", in.Addr, in.keep.why)
 	}
 }
@@ -81,7 +80,7 @@ func (m *crowd) instance(in Instance) Instance {
 	dial := in.Dial
 	in.Dial = func(ctx context.Context) (net.Conn, error) {
 		m.pool.mu.Lock()
-		if found := m.pool.find(in.Addr); ctx.Err() == nil && (found == nil || found.standing != serving) {
+		if found := m.pool.find(in.Addr); ctx.Err() == nil && (found == nil || found.membership != serving) {
 			m.t.Errorf("a dial to %s, which does not serve", in.Addr)
 		}
 		m.pool.mu.Unlock()
@@ -103,7 +102,7 @@ func (m *crowd) change(mayCome func(Instance) bool) {
 		}
 		return
 	}
-	drains := found.standing == draining
+	drains := found.membership == draining
 	switch n := m.rng.IntN(10); {
 	case n == 0:
 		m.pool.Fail(in.Addr)
@@ -118,12 +117,12 @@ func (m *crowd) change(mayCome func(Instance) bool) {
 }
 
 // all is every instance that there is or was.
-func (m *crowd) all() []*instance { return slices.Concat(m.pool.instances, m.pool.leaving, m.gone) }
+func (m *crowd) all() []*instance { return slices.Concat(m.pool.instances, m.pool.draining, m.gone) }
 
 // check holds at every moment. The caller holds the pool's mutex.
 func (m *crowd) check() {
 	p := m.pool
-	total := p.gone
+	total := p.removedCounters.clone()
 	for _, in := range m.all() {
 		sum := 0
 		for _, n := range in.count {
@@ -132,54 +131,45 @@ func (m *crowd) check() {
 		if len(in.all) != sum {
 			m.t.Errorf("%s: %d connections, %d counted", in.Addr, len(in.all), sum)
 		}
-		if serves := in.standing == serving; serves != slices.Contains(p.instances, in) || serves == (in.ctx.Err() != nil) || serves != (in.drained == nil) && in.standing != removed {
-			m.t.Errorf("%s: standing %d, dials end: %v", in.Addr, in.standing, in.ctx.Err())
+		if serves := in.membership == serving; serves != slices.Contains(p.instances, in) || serves == (in.ctx.Err() != nil) || serves != (in.drained == nil) && in.membership != removed {
+			m.t.Errorf("%s: membership %d, dials end: %v", in.Addr, in.membership, in.ctx.Err())
 		}
 		m.checkBudget(in)
-		switch in.standing {
+		switch in.membership {
 		case removed:
-			if in.counters != &p.gone {
+			if in.counters != p.removedCounters {
 				m.t.Errorf("%s counts for itself", in.Addr)
 			}
 		case draining:
-			if isClosed(in.drained) != (in.used() == 0) || !slices.Contains(p.leaving, in) {
+			if isClosed(in.drained) != (in.used() == 0) || !slices.Contains(p.draining, in) {
 				m.t.Errorf("%s: uses %d, drained: %v", in.Addr, in.used(), isClosed(in.drained))
 			}
 			fallthrough
 		default:
 			total.add(in.counters)
 		}
-		if in.standing != serving && len(in.idle) > 0 {
+		if in.membership != serving && len(in.idle) > 0 {
 			m.t.Errorf("%s keeps %d connections", in.Addr, len(in.idle))
 		}
 	}
-	if total.dials < m.counted.dials || total.discards < m.counted.discards || total.reuses < m.counted.reuses {
+	if total.Dials < m.counted.Dials || total.Discarded < m.counted.Discarded || total.Reuses < m.counted.Reuses {
 		m.t.Errorf("counters fell from %+v to %+v", m.counted, total)
 	}
 	m.counted = total
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
-		if w := e.Value.(*waiter); w.dial != nil && w.dial.conn.inst.standing != serving {
+		if w := e.Value.(*waiter); w.dial != nil && w.dial.conn.inst.membership != serving {
 			m.t.Errorf("somebody waits for a dial to %s", w.dial.conn.inst.Addr)
 		}
 	}
 }
 
-// finish looks for what is left of those that have gone, when nobody uses anything.
+// finish looks for what is left of removed instances when nothing is in use.
 func (m *crowd) finish() {
 	m.pool.mu.Lock()
 	defer m.pool.mu.Unlock()
-	for _, in := range slices.Concat(m.pool.leaving, m.gone) {
+	for _, in := range slices.Concat(m.pool.draining, m.gone) {
 		if in.used() != 0 || in.zombies != 0 {
 			m.t.Errorf("left of %s at the end: %v, %d zombies", in.Addr, in.count, in.zombies)
 		}
-	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }

@@ -95,67 +95,55 @@ func TestRemoveOnAKeptConnection(t *testing.T) {
 	})
 }
 
-// Nothing of an instance is tried, looked at or waited for when it is gone.
+// A removed instance is not dialled or queried, and its queue is not read.
 func TestRemoveEndsWhatIsUnderWay(t *testing.T) {
-	t.Run("outage", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var dials atomic.Int64
-			p := newPool(t, Config{Workers: 1, Instances: []Instance{
-				{Addr: "a", Dial: func(ctx context.Context) (net.Conn, error) {
-					dials.Add(1)
-					<-ctx.Done()
-					return nil, ctx.Err()
-				}},
-				instanceOf("b", fcgitest.Start(t, fcgitest.Hello)),
-			}})
-			for range 2 {
-				serve(t, p)
-			}
-			time.Sleep(2 * time.Second) // it was set aside, and is being tried
-			wantCounts(t, p, counts{dialing: 1}, counts{idle: 1})
-			before := dials.Load()
-			p.Remove("a")
-			time.Sleep(time.Hour)
-			if n := dials.Load() - before; n != 0 {
-				t.Errorf("%d dials to an instance that was removed", n)
-			}
+	inBubble(t, "outage", func(t *testing.T) {
+		var dials atomic.Int64
+		p := newPool(t, Config{Workers: 1, Instances: []Instance{
+			{Addr: "a", Dial: func(ctx context.Context) (net.Conn, error) {
+				dials.Add(1)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}},
+			instanceOf("b", fcgitest.Start(t, fcgitest.Hello)),
+		}})
+		for range 2 {
 			serve(t, p)
-		})
+		}
+		time.Sleep(2 * time.Second) // it was set aside, and is being tried
+		wantCounts(t, p, counts{dialing: 1}, counts{idle: 1})
+		before := dials.Load()
+		p.Remove("a")
+		time.Sleep(time.Hour)
+		equal(t, "dials to an instance that was removed", dials.Load()-before, 0)
+		serve(t, p)
 	})
-	t.Run("a look at its queue", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var looks atomic.Int64
-			look := make(chan struct{})
-			a := instanceOf("a", fcgitest.Start(t, fcgitest.AnswerAfter(time.Minute, fcgitest.Page)))
-			a.Queue = func() (int, int, error) {
-				looks.Add(1)
-				<-look
-				return 2, 128, nil
-			}
-			p := newPool(t, Config{Workers: 2, Instances: []Instance{a}})
-			one, two := startConverse(mustLease(t, p)), startConverse(mustLease(t, p))
-			time.Sleep(time.Second)
-			p.Remove("a")
-			close(look)
-			time.Sleep(time.Hour)
-			if n := looks.Load(); n != 1 {
-				t.Errorf("%d looks, want 1", n)
-			}
-			wantFailure(t, one, ErrRemoved, ReplayNever)
-			wantFailure(t, two, ErrRemoved, ReplayNever)
-		})
+	inBubble(t, "a look at its queue", func(t *testing.T) {
+		var looks atomic.Int64
+		look := make(chan struct{})
+		a := instanceOf("a", fcgitest.Start(t, fcgitest.AnswerAfter(time.Minute, fcgitest.Page)))
+		a.Queue = func() (int, int, error) {
+			looks.Add(1)
+			<-look
+			return 2, 128, nil
+		}
+		p := newPool(t, Config{Workers: 2, Instances: []Instance{a}})
+		one, two := startConverse(mustLease(t, p)), startConverse(mustLease(t, p))
+		time.Sleep(time.Second)
+		p.Remove("a")
+		close(look)
+		time.Sleep(time.Hour)
+		equal(t, "looks", looks.Load(), 1)
+		wantFailure(t, one, ErrRemoved, ReplayNever)
+		wantFailure(t, two, ErrRemoved, ReplayNever)
 	})
-	t.Run("an end", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			a := fcgitest.Start(t, fcgitest.Hello)
-			p := newPool(t, Config{Workers: 1, Instances: []Instance{instanceOf("a", a)}, KeepAlive: KeepOff, TurnsAway: true})
-			serve(t, p)
-			p.Remove("a")
-			synctest.Wait()
-			if n := a.Open(); n != 0 {
-				t.Errorf("%d connections open", n)
-			}
-		})
+	inBubble(t, "an end", func(t *testing.T) {
+		a := fcgitest.Start(t, fcgitest.Hello)
+		p := newPool(t, Config{Workers: 1, Instances: []Instance{instanceOf("a", a)}, KeepAlive: KeepOff, ClosesWhenFull: true})
+		serve(t, p)
+		p.Remove("a")
+		synctest.Wait()
+		equal(t, "connections open", a.Open(), 0)
 	})
 }
 
@@ -177,9 +165,7 @@ func TestOutageWhileInstancesComeAndGo(t *testing.T) {
 		}
 		mustAdd(t, p, instanceOf("b", fcgitest.Start(t, fcgitest.Hello)))
 		wantCapacity(t, p, 1)
-		if n := since(); n != 1 {
-			t.Errorf("%d dials when it is not alone any more, want 1", n)
-		}
+		equal(t, "dials when it is not alone any more", since(), 1)
 		serve(t, p)
 		time.Sleep(10 * time.Second)
 		if n := since(); n != 2 { // after 2 s and 6 s
@@ -187,9 +173,7 @@ func TestOutageWhileInstancesComeAndGo(t *testing.T) {
 		}
 		p.Remove("b")
 		time.Sleep(time.Minute)
-		if n := since(); n != 0 {
-			t.Errorf("%d dials without a request", n)
-		}
+		equal(t, "dials without a request", since(), 0)
 		g = startLease(p)
 		<-g.done
 		if n := since(); n != 1 || !errors.Is(g.err, syscall.ECONNREFUSED) {
@@ -199,7 +183,7 @@ func TestOutageWhileInstancesComeAndGo(t *testing.T) {
 }
 
 // A request that could not connect to an instance tries it again when it is added anew.
-func TestAddIsForgiven(t *testing.T) {
+func TestAddForgetsFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := fcgitest.Start(t, fcgitest.Hello)
 		p := newPool(t, Config{Workers: 1, Instances: []Instance{{Addr: "a", Dial: failingDial(syscall.ECONNREFUSED)}, instanceOf("b", b)}})
@@ -210,9 +194,7 @@ func TestAddIsForgiven(t *testing.T) {
 		}
 		p.up(p.instances[0]) // as if a had been back for a moment
 		g := startLease(p)
-		if g.ended() {
-			t.Fatal(g.err)
-		}
+		g.mustWait(t)
 		p.Remove("a")
 		mustAdd(t, p, instanceOf("a", b))
 		if !g.ended() || g.err != nil || g.lease.Addr() != "a" {

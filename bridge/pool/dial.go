@@ -8,102 +8,100 @@ import (
 	"time"
 )
 
-// A dial that finds the backlog full, or the socket of an application that is
-// being restarted, tries again after dialPause, doubling up to dialPauseMax.
-// Nothing announces that a backlog has room.
+// A dial that finds the backlog full, or the socket of an application that is being
+// restarted, is repeated after dialPause, then after twice as long, up to dialPauseMax.
+// Nothing tells when a backlog has room.
 const (
 	dialPause    = 5 * time.Millisecond
 	dialPauseMax = 200 * time.Millisecond
 )
 
-// dial is one that is under way.
+// dial is a dial in progress.
 type dial struct {
-	ctx   context.Context // its instance's, as it was
-	conn  *conn           // what it makes
-	w     *waiter         // on whose behalf, unless that has gone elsewhere since: then waiter.dial is another
-	opens bool            // others wait to share the connection
-	asks  bool            // the application is asked on it before it is used
-	tries bool            // only because that decides a trial: see keepState
+	ctx         context.Context // of the instance, as it was when the dial began
+	conn        *conn           // the connection that it makes
+	w           *waiter         // for which it was started; w.dial is another one if w waits for another instance now
+	opensShared bool            // other waiters will share the connection
+	queries     bool            // a query is sent before the connection is used
+	trial       bool            // the query is sent only because it decides a trial (keepState)
 }
 
-// wanted reports whether somebody waits for the connection still.
-func (d *dial) wanted() bool { return !d.w.settled && d.w.dial == d }
+// wanted reports whether w still waits for the connection.
+func (d *dial) wanted() bool { return !d.w.resolved && d.w.dial == d }
 
-// startDial dials in for w. The connection counts from here on.
+// startDial dials in for w. The connection counts against the budget from now on.
 func (p *Pool) startDial(in *instance, w *waiter) {
 	d := &dial{ctx: in.ctx, conn: &conn{inst: in}, w: w}
-	d.opens, d.asks = p.startSharing(in, w.demand)
-	d.asks = d.asks || !in.habits.silent() && p.mayTurnAway(in, w.demand)
-	if p.tryBeside(d) && !d.asks {
-		d.asks, d.tries = true, true
+	d.opensShared, d.queries = p.startSharing(in, w.demand)
+	d.queries = d.queries || !in.behaviour.ignoresQueries() && p.mayTurnAway(in, w.demand)
+	if p.startTrial(d) && !d.queries {
+		d.queries, d.trial = true, true
 	}
-	p.nextTurn()
+	p.rotate()
 	w.dial = d
 	p.begin(d)
 }
 
 // begin starts a dial.
 func (p *Pool) begin(d *dial) {
-	p.move(d.conn, dialing)
-	d.conn.inst.counters.dials++
+	p.setState(d.conn, dialing)
+	d.conn.inst.counters.Dials++
 	p.tasks.Go(func() { p.dial(d) })
 }
 
-// dial connects and hands the connection to the waiter it is for, or, if that has gone
-// or got another, to whoever waits now. With nobody waiting it is closed: never keep
-// what was never used.
+// dial connects. The connection goes to the waiter that it was made for or, if that has left
+// or has another, to the waiters there are. If there is none, it is closed: a connection
+// that was never used is not kept.
 func (p *Pool) dial(d *dial) {
 	c, w, in := d.conn, d.w, d.conn.inst
-	answer, err := p.connect(d)
+	r, err := p.connect(d)
 
 	p.mu.Lock()
 	wanted := d.wanted()
 	if w.dial == d {
 		w.dial = nil
 	}
-	if d.opens {
+	if d.opensShared {
 		in.sharing.opening = false
 	}
-	p.learn(in, answer)
-	p.triedBeside(d, answer)
-	if answer.proof() {
-		in.heardAt = time.Now()
+	p.noteReply(in, r)
+	p.endTrial(d, r)
+	if r.proof() {
+		in.repliedAt = time.Now()
 	}
-	var victims []*conn
 	switch {
 	case err != nil:
-		p.move(c, none)
+		p.setState(c, none)
 		p.dialFailed(d, err, wanted)
 	default:
 		p.up(in)
-		c.proved = answer.proof()
-		if d.opens && (answer == shared || p.config().Multiplex == MultiplexOn) {
+		c.proved = r.proof()
+		if d.opensShared && (r == shared || p.config().Multiplex == MultiplexOn) {
 			p.share(c)
 		} else {
 			c.open()
 		}
 		if wanted && !p.closed {
-			p.settle(w, c, nil)
+			p.resolve(w, c, nil)
 		} else {
-			victims = p.handBack(c)
+			p.recycle(c)
 		}
 	}
-	victims = append(victims, p.kick()...)
-	p.mu.Unlock()
-	p.closeAll(victims)
+	p.dispatchWaiters()
+	p.unlock()
 }
 
-// dialFailed counts one instance out for the waiter that a dial was for, and for those
-// who waited to share the connection. Who has tried all of them is told by the next
-// kick.
+// dialFailed rules the instance out for the waiter of a dial, and for those that waited to
+// share the connection. A waiter for which all instances are ruled out gets its error from
+// the next dispatchWaiters.
 func (p *Pool) dialFailed(d *dial, err error, wanted bool) {
 	w, in := d.w, d.conn.inst
 	switch {
 	case d.ctx.Err() != nil, err == errNotNeeded, err == errTurnedAway:
-		return // the instance may be there, or is, or does not matter any more
+		return // this says nothing against the instance
 	case isShortage(err):
-		if wanted { // it is not the instance's fault
-			p.settle(w, nil, &DialError{in.Addr, err})
+		if wanted { // the fault is not the instance's
+			p.resolve(w, nil, &DialError{in.Addr, err})
 		}
 		return
 	}
@@ -111,20 +109,20 @@ func (p *Pool) dialFailed(d *dial, err error, wanted bool) {
 	if wanted {
 		w.failed = append(w.failed, &DialError{in.Addr, err})
 	}
-	for e := p.waiters.Front(); d.opens && e != nil; e = e.Next() {
-		if w := e.Value.(*waiter); w.dial == nil && !w.hasTried(in) && w.demand.Whole {
+	for e := p.waiters.Front(); d.opensShared && e != nil; e = e.Next() {
+		if w := e.Value.(*waiter); w.dial == nil && !w.hasTried(in) && w.demand.Buffered {
 			w.failed = append(w.failed, &DialError{in.Addr, err})
 		}
 	}
 }
 
-// connect dials d.conn until it succeeds, the waiter no longer needs it, or the failure is
-// one that waiting does not mend. If it asks, it returns what came of that.
+// connect dials until it succeeds, the waiter no longer needs the connection, or waiting
+// cannot help. If it sends a query, it returns the reply.
 func (p *Pool) connect(d *dial) (reply, error) {
 	w, in := d.w, d.conn.inst
-	ask := d.asks
+	query := d.queries
 	started := time.Now()
-	answer := unasked
+	r := notQueried
 	for pause := dialPause; ; pause = min(2*pause, dialPauseMax) {
 		ctx, cancel := context.WithTimeout(d.ctx, p.config().DialTimeout)
 		nc, err := in.Dial(ctx)
@@ -132,36 +130,36 @@ func (p *Pool) connect(d *dial) (reply, error) {
 		switch {
 		case d.ctx.Err() != nil:
 			if err == nil {
-				_ = nc.Close() // nothing was asked of it
+				_ = nc.Close() // nothing was sent
 			}
-			return answer, errNotNeeded
+			return r, errNotNeeded
 		case err != nil && !p.worthWaiting(in, w, err, started):
-			return answer, err
-		case err != nil && p.moveOn(d):
-			return answer, errTurnedAway
+			return r, err
+		case err != nil && p.tryElsewhere(d):
+			return r, errTurnedAway
 		case err == nil:
 			d.conn.attach(nc, p.config().Codec)
-			if !ask {
-				return answer, nil
+			if !query {
+				return r, nil
 			}
-			if answer = p.ask(d); answer != ended {
-				return answer, nil
+			if r = p.queryNew(d); r != ended {
+				return r, nil
 			}
-			_ = nc.Close() // nothing was asked of it that matters
-			if ask = p.mayAskAgain(in); ask && (!p.wasFull(d) || p.moveOn(d)) {
-				return answer, errTurnedAway
+			_ = nc.Close() // nothing but the query was sent
+			if query = p.mayQueryAgain(in); query && (!p.wasFull(d) || p.tryElsewhere(d)) {
+				return r, errTurnedAway
 			}
 		}
 		if err := p.pause(max(pause, p.config().CloseDelay), d); err != nil {
-			return answer, err
+			return r, err
 		}
 	}
 }
 
-// moveOn has whoever waits for d go to another instance than d's, which is full, if
-// there is one that is not, and reports whether it does. If they all are, it tries them
-// in turn, not too fast.
-func (p *Pool) moveOn(d *dial) bool {
+// tryElsewhere sends the waiter of d, whose instance is full, to another instance that is
+// not, and reports whether there is one. If all are full, the waiter tries them in turn,
+// each for dialPauseMax.
+func (p *Pool) tryElsewhere(d *dial) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	in, w := d.conn.inst, d.w
@@ -177,24 +175,24 @@ func (p *Pool) moveOn(d *dial) bool {
 	return false
 }
 
-// isShortage reports an error that is this process's or system's own.
+// isShortage reports whether an error means that this process or system lacks something.
 func isShortage(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) ||
 		errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
-// mayAskAgain reports whether in may be asked again after it closed the connection
-// instead of answering. One that never answered may dislike to be asked.
-func (p *Pool) mayAskAgain(in *instance) bool {
+// mayQueryAgain reports whether a query may be sent again after the application closed the
+// connection instead of replying. If it never replied, it may have closed because of the
+// query.
+func (p *Pool) mayQueryAgain(in *instance) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return in.habits.answers
+	return in.behaviour.replies
 }
 
-// wasFull notes that d's instance closed a new connection at a question, and reports whether
-// to try again. If we have as many as it holds, or some that make room when they are closed,
-// the request waits for one of those to be over instead: a new connection would be turned
-// away until then.
+// wasFull notes that the application closed a new connection on which a query was sent, and
+// reports whether to try again. If the pool has connections whose end makes room, the
+// request waits for that instead: new connections would be turned away until then.
 func (p *Pool) wasFull(d *dial) (again bool) {
 	in := d.conn.inst
 	p.foundFull(in)
@@ -204,13 +202,13 @@ func (p *Pool) wasFull(d *dial) (again bool) {
 		return false
 	}
 	if in.count[busy] == 0 && len(in.idle) == 0 {
-		return true // others have all there is
+		return true // all the room is taken by others
 	}
 	d.w.noteFull(in)
 	return false
 }
 
-// pause waits for so long. It returns errNotNeeded if d is not needed any more.
+// pause waits. It returns errNotNeeded if d is not needed any more.
 func (p *Pool) pause(pause time.Duration, d *dial) error {
 	t := time.NewTimer(pause)
 	defer t.Stop()
@@ -223,8 +221,8 @@ func (p *Pool) pause(pause time.Duration, d *dial) error {
 	return errNotNeeded
 }
 
-// worthWaiting tells a full backlog and an application that is being restarted,
-// which pass, from one that is not there.
+// worthWaiting reports whether a dial should be repeated: a full backlog and a restart pass,
+// an application that does not run does not come back.
 func (p *Pool) worthWaiting(in *instance, w *waiter, err error, started time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -234,8 +232,8 @@ func (p *Pool) worthWaiting(in *instance, w *waiter, err error, started time.Tim
 		p.up(in)
 		return true
 	case isTimeout(err):
-		// TCP says nothing when the backlog is full. But something listens there: it
-		// answers others.
+		// Over TCP a full backlog looks like no answer at all. But the application serves
+		// others.
 		if in.count[busy] == 0 && !in.servedLately(p.config().DialTimeout) {
 			return false
 		}
@@ -243,19 +241,19 @@ func (p *Pool) worthWaiting(in *instance, w *waiter, err error, started time.Tim
 		return true
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		if p.restarting(in, started) && !p.anotherIsUp(in, w) {
-			p.refused(in, err)
+			p.countDialError(in, err)
 			return true
 		}
 	}
 	return false
 }
 
-// restarting reports whether in was there a moment before it was dialled first.
+// restarting reports whether in could be connected to shortly before the dial began.
 func (p *Pool) restarting(in *instance, started time.Time) bool {
 	return !in.lastOK.IsZero() && started.Sub(in.lastOK) < p.config().DialTimeout && time.Since(started) < p.config().DialTimeout
 }
 
-// anotherIsUp reports whether w could go to another instance instead.
+// anotherIsUp reports whether w can go to another instance.
 func (p *Pool) anotherIsUp(in *instance, w *waiter) bool {
 	for _, other := range p.instances {
 		if other != in && !other.outage.aside() && !w.hasTried(other) {

@@ -23,7 +23,7 @@ func TestFullBacklogIsWaitedFor(t *testing.T) {
 			tries = append(tries, time.Since(started))
 			return nil, &net.OpError{Op: "dial", Net: "unix", Err: syscall.EAGAIN}
 		}
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: dial}}, Workers: 1, WaitTimeout: time.Second})
+		p := poolOf(t, dial, Config{Workers: 1, WaitTimeout: time.Second})
 		g := startLease(p)
 		<-g.done
 		if !errors.Is(g.err, ErrWaitTimeout) || g.after != time.Second {
@@ -53,15 +53,13 @@ func TestBacklogThatHasRoomAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer queued.Close()
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: ln.Dial}}, Workers: 1})
+		p := poolOf(t, ln.Dial, Config{Workers: 1})
 		g := startLease(p)
 		time.Sleep(20 * time.Millisecond)
 		fcgitest.Serve(t, ln, ln.Dial, "memory", fcgitest.Hello)
 		l := g.mustLease(t)
 		l.Release()
-		if g.after != 35*time.Millisecond {
-			t.Errorf("connected after %v, want 35ms, the first try after there was room", g.after)
-		}
+		equal(t, "connected after", g.after, 35*time.Millisecond)
 	})
 }
 
@@ -72,39 +70,35 @@ func TestRestart(t *testing.T) {
 		"connection refused": syscall.ECONNREFUSED,
 		"no socket":          fs.ErrNotExist,
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var up atomic.Bool
-				up.Store(true)
-				peer := fcgitest.Start(t, fcgitest.CloseAfterEnd)
-				p := newPool(t, Config{
-					Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
-						if !up.Load() {
-							return nil, &net.OpError{Op: "dial", Err: refusal}
-						}
-						return peer.Dial(ctx)
-					}}},
-					Workers: 1, DialTimeout: time.Second, IdleTimeout: time.Millisecond,
-				})
-				serve(t, p)
-				time.Sleep(10 * time.Millisecond)
-
-				up.Store(false)
-				g := startLease(p)
-				time.Sleep(500 * time.Millisecond)
-				if g.ended() {
-					t.Fatalf("did not wait: %v", g.err)
-				}
-				up.Store(true)
-				g.mustLease(t).Release()
-
-				up.Store(false)
-				g = startLease(p)
-				<-g.done
-				if !errors.Is(g.err, refusal) || g.after < time.Second || g.after > time.Second+dialPauseMax {
-					t.Errorf("%v after %v, want %v after a second", g.err, g.after, refusal)
-				}
+		inBubble(t, name, func(t *testing.T) {
+			var up atomic.Bool
+			up.Store(true)
+			peer := fcgitest.Start(t, fcgitest.CloseAfterEnd)
+			p := newPool(t, Config{
+				Instances: []Instance{{Addr: "app", Dial: func(ctx context.Context) (net.Conn, error) {
+					if !up.Load() {
+						return nil, &net.OpError{Op: "dial", Err: refusal}
+					}
+					return peer.Dial(ctx)
+				}}},
+				Workers: 1, DialTimeout: time.Second, IdleTimeout: time.Millisecond,
 			})
+			serve(t, p)
+			time.Sleep(10 * time.Millisecond)
+
+			up.Store(false)
+			g := startLease(p)
+			time.Sleep(500 * time.Millisecond)
+			g.mustWait(t)
+			up.Store(true)
+			g.mustLease(t).Release()
+
+			up.Store(false)
+			g = startLease(p)
+			<-g.done
+			if !errors.Is(g.err, refusal) || g.after < time.Second || g.after > time.Second+dialPauseMax {
+				t.Errorf("%v after %v, want %v after a second", g.err, g.after, refusal)
+			}
 		})
 	}
 }
@@ -130,12 +124,12 @@ func TestRefusedFromTheStart(t *testing.T) {
 	})
 }
 
-// Other waiters are not told of a failure that their own dial may not meet, and
-// the room the failed one leaves is theirs.
+// Other waiters do not get the error of a dial, as theirs may succeed, and they get the room
+// of the dial that failed.
 func TestFailedDialMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 1})
+		p := poolOf(t, d.dial, Config{Workers: 1})
 		first, second := startLease(p), startLease(p)
 		synctest.Wait()
 		why := errors.New("no route to host")
@@ -208,7 +202,7 @@ func TestOneInstanceDown(t *testing.T) {
 		if s := p.Snapshot().Instances[0]; s.DialErrors != 1 || s.State != "down" || time.Since(started) != 0 {
 			t.Errorf("%d attempts at the one that is %s, took %v, want 1, down, 0s", s.DialErrors, s.State, time.Since(started))
 		}
-		// It is tried after 1, 2, 4, 8, 16 and then every 30 seconds, by nobody's request.
+		// The pool dials it after 1, 2, 4, 8, 16 and then every 30 seconds.
 		attempts := uint64(1)
 		for _, pause := range []int{1, 2, 4, 8, 16, 30, 30} {
 			time.Sleep(time.Duration(pause)*time.Second - time.Nanosecond)
@@ -249,9 +243,7 @@ func TestLeastLoadedInstance(t *testing.T) {
 		for _, l := range leases {
 			if l.Addr() == "b" && freed < 2 {
 				freed++
-				if _, err := converse(l); err != nil {
-					t.Fatal(err)
-				}
+				exchange(t, l)
 			}
 			if l.Addr() == "b" && freed <= 2 && l.ended {
 				l.Release()

@@ -1,70 +1,68 @@
-// Package pool owns the connections to one backend: it dials them, leases them to
-// requests, keeps them between requests and closes them. A backend is one or more
-// instances of the same application, each at an address of its own.
+// Package pool owns the connections to one backend: it dials them, leases them to requests,
+// keeps them between requests and closes them. A backend is one or more instances of the
+// same application, each at its own address.
 //
-// It does not decide who may start (package admission does), does not know what is said
-// on a connection (Config.Codec does), and does not send a request again: it says, in
-// [Error.Replay], whether that is safe.
+// Package admission decides which requests may start. Config.Codec knows the protocol on a
+// connection. The pool does not send a request again; [Error.Replay] says whether that is
+// safe.
 //
-// A request says what it needs ([Demand]) and gets a [Lease]: of a connection of
-// its own, kept or new, or of a stream of one that it shares. Which instance that
-// is, is decided by their load.
+// A request says what it needs ([Demand]) and gets a [Lease]: of a connection of its own,
+// kept or new, or of a stream of a shared connection.
+//
+// Who owns what:
+//
+//	room in the budget   a connection, from startDial until free; a stream, until release
+//	connection           one of: its dial, its Lease, the idle list (under the mutex), the
+//	                     goroutine of its present state (querying, atWork, closing)
+//	shared connection    mux.Conn, which has two goroutines; each stream has one Lease
+//	goroutine            Pool.tasks; Close waits for all
+//	waiter               Pool.waiters until resolve, which is called once: by dispatchWaiters,
+//	                     recycle, dial, or abandonWait when the request has left
+//	Lease                the request, which calls Release once
 //
 // What always holds:
 //
-//   - One budget per instance: its connections, whatever their state (dialling, busy,
-//     idle, being asked, at work, closing), and what requests there are beyond one on a
-//     shared connection, never exceed Config.Workers. Where that was lowered (Configure), nothing is added until it
-//     holds, and what comes back is closed. An idle connection to an old server holds
-//     a worker just as a busy one does, so an idle one is given up before a request
-//     waits.
-//   - A connection that was never used is never kept, and none is dialled
-//     before a request needs it: a silent new connection occupies a worker of
-//     PHP or libfcgi for seconds.
-//   - A connection goes back to the pool only if the application ended the
-//     request properly, everything we owed it was sent, and not one byte is
-//     left over. Anything else closes it. Before reuse it is looked at once
-//     more: a byte or an end-of-file that arrived meanwhile closes it too.
-//   - Where processes may work on after an answer (Config.WorksOn), a kept connection is
-//     given to a request only when its process has come back to it, as far as that can be
-//     seen or asked. Until then the process counts as taken.
-//   - With KeepAuto no connection is kept before it is known that the application takes
-//     that, but one to try it out.
-//   - Request ids run from 1 to 65535 and around, per connection: where the protocol has
-//     ids, what is left of the answer to an earlier request has the wrong one and is
-//     noticed. On a shared connection the id of a request that was given up is never used
-//     again. Id 0 is never used.
-//   - A shared connection is read without waiting for any one request's owner, but
-//     for a moment: one that does not take its answer loses it, alone. What waits on it,
-//     in either direction, is charged to a budget (Config.Memory), but for a little.
-//   - Every connection has one owner at a time, and every Lease ends with one
-//     call of Release.
-//   - When Drain or Remove has returned, nobody is given a connection to the instance.
-//     What is under way there ends by itself - dials, looks at its queue, the wait for an
-//     end - and changes nothing for others. Remove cuts what is in use.
+//   - The connections to an instance, in any state, plus the requests on shared connections
+//     beyond the first of each, never exceed Config.Workers. If Workers was lowered
+//     ([Pool.Configure]), none is added until this holds again. An idle connection may hold
+//     a worker as a busy one does: it is closed before a request waits.
+//   - No connection is dialled before a request needs it, and none is kept that was never
+//     used: a new connection without a request holds a worker of PHP or libfcgi for seconds.
+//   - A connection is kept only if the answer ended properly, the whole request was sent, and
+//     no byte is left. Before it is used again, it must still be open and silent.
+//   - Where processes may work on after an answer (Config.WorksOn), a kept connection is used
+//     only if its process is back, as far as that can be known. Until then the process counts
+//     as taken.
+//   - With KeepAuto, one connection at most is kept before the application is known to take
+//     that.
+//   - Request ids run from 1 to 65535 and start again, on each connection, so that what is
+//     left of an earlier answer has another id. On a shared connection the id of a request
+//     that was given up is never used again.
+//   - When Drain or Remove has returned, no request gets a connection to the instance. Dials
+//     and other work in progress there end by themselves, and change nothing for other
+//     instances.
 //
-// Full is not dead. An application that closes a new connection at once, says that it
-// is overloaded, or lets its backlog fill, has no room: it is believed to hold less
-// than it was asked to, for a minute, and requests wait or go to another instance. One
-// of several instances that cannot be connected to at all is set aside, and tried
-// again by the pool itself after 1 s, 2 s, and so on up to every 30 s.
-// [Pool.Capacity] is what is believed of all of them.
+// An application that is full is not down. If it closes a new connection at once, says that
+// it is overloaded, or lets its backlog fill, it is believed to hold fewer connections for a
+// minute; requests wait, or go to another instance. One of several instances that cannot be
+// connected to is set aside, and dialled again after 1 s, 2 s, and so on up to every 30 s.
+// [Pool.Capacity] is how many requests all instances are believed to hold.
 //
-// Instances come and go while the pool is used ([Pool.Add], [Pool.Drain], [Pool.Remove]);
-// while there is none, requests wait. What the pool goes by may change, too
-// ([Pool.Configure]), and no request is stopped because of it.
+// Reading begins in pool.go: Config, Pool and its mutex. Then follow the way of a request:
 //
-// An application may hold less without a word: connections wait to be accepted. Where
-// that can be seen ([Instance.Queue]), as many kept ones are closed as wait, once a
-// second, and never one that is used.
+//   - demand.go: Lease and LeaseFunc; choose.go: which instance
+//   - waiter.go: requests that wait; dial.go, query.go: new connections
+//   - lease.go: the request and its answer; conn.go: the connection; notaccepted.go,
+//     unread.go: requests that the application does not read
+//   - recycle.go: what becomes of the connection; budget.go, closing.go: its states
 //
-// Where things are: lease.go is what a request has, demand.go, waiter.go, dial.go and
-// ask.go the way it gets it; budget.go and closing.go what happens to a connection,
-// conn.go and input.go what is read from it; standing.go how instances come and go,
-// configure.go how Config changes, unaccepted.go what happens when nobody accepts
-// connections; choose.go, capacity.go, habits.go, outage.go and queue.go what is known of
-// an instance, tend.go what is done about it in time; keepalive.go and inquiry.go whether
-// connections are kept, atwork.go and askback.go whether a process is back, ignored.go what
-// becomes of a request that is not read; sharing.go which connections are shared, mux.go,
-// stream.go, memory.go and ids.go how.
+// What is known of an instance (instance.go):
+//
+//   - membership.go: whether it gets requests; outage.go: whether it can be connected to
+//   - capacity.go: how many connections it holds; acceptqueue.go: whether it accepts them
+//   - behaviour.go: how it treats kept connections; keepalive.go, keptquery.go: whether they
+//     are kept at all; atwork.go, queryback.go: whether a process is back after its answer
+//   - sharing.go and package mux: shared connections
+//
+// configure.go, maintain.go, snapshot.go, errors.go and journal.go serve all of these.
 package pool

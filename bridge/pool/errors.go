@@ -9,36 +9,35 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/sluice-proxy/sluice/bridge/pool/mux"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
 var (
-	// ErrClosed is returned by Lease after Close.
+	// ErrClosed is the error of Lease after Close.
 	ErrClosed = errors.New("pool: closed")
-	// ErrWaitTimeout is returned by Lease when every connection stayed taken, or
-	// every backlog full, for Config.WaitTimeout.
+	// ErrWaitTimeout is the error of Lease if there was no connection for the request within
+	// Config.WaitTimeout.
 	ErrWaitTimeout = errors.New("pool: no connection became free in time")
 	// ErrInterrupted is what Begin, Body and Next return after Lease.Interrupt.
-	ErrInterrupted = errors.New("pool: interrupted")
-	// ErrSendTimeout means that the application took nothing from a shared connection
-	// for Config.SendTimeout.
-	ErrSendTimeout = errors.New("pool: the application took nothing of what it was sent for too long")
-	// ErrRemoved means that the instance was removed while it worked on the request.
+	ErrInterrupted = mux.ErrInterrupted
+	// ErrSendTimeout, ErrLagging and ErrNoMemory are the errors of shared connections.
+	ErrSendTimeout = mux.ErrSendTimeout
+	ErrLagging     = mux.ErrLagging
+	ErrNoMemory    = mux.ErrNoMemory
+	// ErrRemoved means that the instance of the request was removed.
 	ErrRemoved = errors.New("pool: the instance was removed, and the connection cut")
-	// ErrNotAccepted means that the application does not run and never accepted the
-	// connection (Fail).
+	// ErrNotAccepted means that the application does not run, and has not accepted the
+	// connection of the request. See Fail.
 	ErrNotAccepted = errors.New("pool: the application does not run, and has not accepted the connection")
-	// errTurnedAway means that the application closed a new connection at once. It is
-	// waited for, and nobody is told.
+	// errTurnedAway means that the application closed a new connection at once. The request
+	// waits for another one.
 	errTurnedAway = errors.New("pool: turned away")
-	// errNotNeeded means that whoever a dial was for has gone while it waited.
+	// errNotNeeded means that the waiter of a dial has left.
 	errNotNeeded = errors.New("pool: the connection is no longer needed")
-	// ErrLagging means that what the application sent on a shared connection was not
-	// taken for so long that it would have held up other requests.
-	ErrLagging = errors.New("pool: the answer was not taken fast enough for a shared connection")
 )
 
-// Replay says whether a request that failed may be sent once more.
+// Replay says whether a failed request may be sent again.
 type Replay uint8
 
 const (
@@ -50,7 +49,7 @@ const (
 	// room for, or one whose request it has not read to its end. Safe for idempotent
 	// requests.
 	ReplayIdempotent
-	// ReplaySafe: the application provably never ran the request.
+	// ReplaySafe: the application provably has not run the request.
 	ReplaySafe
 )
 
@@ -60,22 +59,21 @@ func (r Replay) String() string {
 
 // Error is a failure on a leased connection.
 //
-// A reset is no proof that the application did not run the request, although
-// Linux resets a connection exactly when bytes were left unread: PHP runs a
-// script with the end of STDIN still unread, so a worker killed in the middle
-// of it resets the connection too.
+// A reset does not prove that the application has not run the request, although Linux
+// resets a connection only if bytes were left unread. PHP runs a script with the end of
+// STDIN unread, and if its worker is killed meanwhile, the connection is reset, too.
 type Error struct {
 	Op      string // "write", "read", "answer"
 	Addr    string
 	Err     error
 	Replay  Replay
 	Fresh   bool // the connection was dialled for this request
-	Silence bool // not one byte of answer had come
-	// Full: the application has no room for the request now: it closed a new
-	// connection at once, or said that it is overloaded. It is not broken for that.
+	Silence bool // no byte of the answer had come
+	// Full: the application has no room for the request now. It closed a new connection at
+	// once, or said that it is overloaded.
 	Full bool
-	// Serving: the instance has answered a request within the last minute. One that is
-	// full all the time and never answers may be broken after all.
+	// Serving: the instance has answered a request within the last minute. An application
+	// that is full and never answers may be broken.
 	Serving bool
 }
 
@@ -95,36 +93,29 @@ func (e *Error) text() string {
 	return e.Err.Error()
 }
 
-// reason is why a request may be worth sending again.
-func (e *Error) reason() reason {
+// reason is under what a replay of the request is counted.
+func (e *Error) reason() string {
 	switch {
 	case errors.Is(e.Err, upstream.ErrOverloaded):
 		return overloaded
 	case errors.Is(e.Err, upstream.ErrCantMultiplex):
 		return cantMultiplex
-	case errors.Is(e.Err, ErrIgnored):
-		return ignored
+	case errors.Is(e.Err, ErrRequestUnread):
+		return requestUnread
 	case e.Full:
 		return turnedAway
 	}
 	return stale
 }
 
-// reason is what a replay is counted under.
-type reason uint8
-
+// The reasons of replays, as they are named in Counters.Replays.
 const (
-	stale         reason = iota // a kept connection that the application had closed
-	turnedAway                  // a new connection that it closed because it was full
-	overloaded                  // upstream.ErrOverloaded
-	cantMultiplex               // upstream.ErrCantMultiplex
-	ignored                     // a kept connection that the application did not read
-	reasons
+	stale         = "stale"          // the application had closed a kept connection
+	turnedAway    = "turned_away"    // it closed a new connection because it was full
+	overloaded    = "overloaded"     // upstream.ErrOverloaded
+	cantMultiplex = "cant_multiplex" // upstream.ErrCantMultiplex
+	requestUnread = "ignored"        // it did not read a kept connection
 )
-
-func (r reason) String() string {
-	return [...]string{"stale", "turned_away", "overloaded", "cant_multiplex", "ignored"}[r]
-}
 
 // DialError is a failed attempt to connect to one instance.
 type DialError struct {
@@ -155,7 +146,7 @@ func dialReason(err error) string {
 	return err.Error()
 }
 
-// UnavailableError means no instance could be connected to. It names each.
+// UnavailableError means that no instance can be connected to. It has the error of each.
 type UnavailableError struct{ Dials []*DialError }
 
 func (e *UnavailableError) Error() string {
@@ -166,7 +157,7 @@ func (e *UnavailableError) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap lets errors.Is and errors.As see each instance's error.
+// Unwrap returns the error of each instance.
 func (e *UnavailableError) Unwrap() []error {
 	errs := make([]error, len(e.Dials))
 	for i, d := range e.Dials {

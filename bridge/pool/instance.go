@@ -12,77 +12,77 @@ import (
 type Instance struct {
 	Addr string // as configured; for errors, logs and the snapshot
 	Dial func(ctx context.Context) (net.Conn, error)
-	// Alive reports whether the application's process runs, where somebody knows. A
-	// connection that ends because the process did says nothing of how much the
-	// application can hold. Default: not known.
+	// Alive reports whether the application's process runs. If the process has ended, the
+	// end of a connection says nothing about how many the application holds. Default: not
+	// known.
 	Alive func() bool
-	// Queue tells how many connections the listening socket holds that nobody has
-	// accepted, and how many it would hold. It is asked for snapshots, and several times
-	// a second while a new connection brings no answer and others are open: if it waits to
-	// be accepted, kept ones are closed. It must answer at once. Default: not known.
+	// Queue returns how many connections wait in the listening socket's accept queue, and
+	// how many fit. It is called for snapshots, and every 250 ms while a new connection
+	// brings no answer and there are others: if it waits there, idle ones are closed. It must
+	// return at once. Default: not known.
 	Queue func() (depth, backlog int, err error)
-	// Unread returns who can tell what the application has not read of what was written to
-	// a connection, nil if nobody can. It is called once for each. Default: nobody can.
+	// Unread returns what tells, for a connection, what the application has not read; nil if
+	// that cannot be known. It is called once for each connection. Default: not known.
 	Unread func(net.Conn) Unread
-	// Relayed says that connections may end at something that reads for the application,
-	// such as a proxy for TCP: what Unread tells may be true of that. Default: they do not.
+	// Relayed says that there may be something between that reads for the application, such
+	// as a TCP proxy, so that Unread tells of that. Default: false.
 	Relayed bool
 }
 
-// Unread tells what the application has not read of what was written to a connection. It
-// is asked from one goroutine at a time.
+// Unread tells what the application has not read of what was written to a connection. It is
+// used by one goroutine at a time.
 type Unread interface {
-	// Any reports whether there is any.
+	// Any reports whether there are such bytes.
 	Any() (bool, error)
-	// Bytes is how many bytes that are. It costs more.
+	// Bytes returns how many there are. It costs more than Any.
 	Bytes() (int, error)
-	// Await waits until all is read, the connection is closed, or ctx ends.
+	// Await waits until there are none, the connection is closed, or ctx ends.
 	Await(ctx context.Context) error
-	// AwaitUntil is Await, for a moment.
+	// AwaitUntil is Await with a deadline. It is for short waits.
 	AwaitUntil(t time.Time) error
 }
 
-// instance is an Instance and what the pool knows of it. Everything below it
-// belongs to the pool's mutex.
+// instance is an Instance and what the pool knows of it. All fields but Instance are guarded
+// by the pool's mutex.
 type instance struct {
 	Instance
 
-	standing standing
-	ctx      context.Context // ends when it is not serving any more; dials to it run under it
-	cancel   context.CancelFunc
-	drained  chan struct{} // closed when nothing of it is in use; nil unless it is drained
+	membership membership
+	ctx        context.Context // of dials; ends when the instance is not serving any more
+	cancel     context.CancelFunc
+	drained    chan struct{} // see Drain; nil unless it is draining or removed
 
-	// count[s] is how many connections are in state s, and extra how many requests
-	// multiplexed connections carry beyond their first. Invariant: all of them and extra
-	// add up to at most Config.Workers, or to no more than they did when that was lowered.
+	// count[s] is how many connections are in state s. Extra is how many requests shared
+	// connections carry beyond the first of each. Invariant: the sum of count, plus extra, is
+	// at most Config.Workers, or has not grown since Workers was lowered.
 	count [connStates]int
 	extra int
-	all   map[*conn]struct{} // those that count
+	all   map[*conn]struct{} // those in count
 	idle  []*conn            // most recently used last; len(idle) == count[idle]
 
-	observed capacity
-	habits   habits
-	keep     keeping
-	outage   outage
-	sharing  sharing
-	queue    acceptQueue
+	observed  capacity
+	behaviour behaviour
+	keep      keepTracker
+	outage    outage
+	sharing   sharing
+	queue     acceptQueue
 
-	zombies  int       // requests that nobody waits for the answer of
-	lastOK   time.Time // when a connection was last made, or a request answered to its end
-	served   time.Time // when a request was last answered to its end
-	heardAt  time.Time // when a question was last answered on a new connection
-	counters *counters // its own; once it is removed, those of all that were
+	zombies   int       // requests whose answers nobody waits for
+	lastOK    time.Time // when a connection was last made, or an answer ended
+	served    time.Time // when an answer last ended
+	repliedAt time.Time // when a query was last replied to
+	counters  *Counters // of this instance; once it is removed, Pool.removedCounters
 }
 
 func newInstance(in Instance, cfg *Config) *instance {
 	_, queries := cfg.Codec.(upstream.Querier)
 	return &instance{
-		Instance: in, all: make(map[*conn]struct{}), counters: new(counters),
-		observed: capacity{now: cfg.Workers, proven: 1}, habits: habits{always: cfg.Retires, noQueries: !queries},
+		Instance: in, all: make(map[*conn]struct{}), counters: newCounters(),
+		observed: capacity{now: cfg.Workers, proven: 1}, behaviour: behaviour{closesIdleByConfig: cfg.ClosesIdle, noQueries: !queries},
 	}
 }
 
-// used is how much of its budget the instance has in use.
+// used is how much of the budget is in use.
 func (in *instance) used() int {
 	n := in.extra
 	for _, count := range in.count {
@@ -91,8 +91,7 @@ func (in *instance) used() int {
 	return n
 }
 
-// working is what the instance's load is measured by: everything but idle
-// connections, which are there to be used.
+// working is the load of the instance: all that is in use, except idle connections.
 func (in *instance) working() int { return in.used() - in.count[idle] }
 
 // room reports whether one more connection may be made.
@@ -103,7 +102,7 @@ func (in *instance) lighter(other *instance) bool {
 	return in.working()*other.observed.now < other.working()*in.observed.now
 }
 
-// noteEnd notes that a connection to in has ended under a request: it was there
+// noteEnd notes that the application has ended a connection under a request: it was there
 // until now.
 func (p *Pool) noteEnd(in *instance) {
 	p.mu.Lock()
@@ -114,33 +113,4 @@ func (p *Pool) noteEnd(in *instance) {
 // servedLately reports whether a request was answered within d.
 func (in *instance) servedLately(d time.Duration) bool {
 	return !in.served.IsZero() && time.Since(in.served) < d
-}
-
-// counters only grow.
-type counters struct {
-	dials      uint64
-	dialErrors uint64
-	backlogs   uint64 // dials that found the backlog full
-	turnedAway uint64 // new connections that were closed because the application is full
-	reuses     uint64
-	stale      uint64 // kept connections found dead or dirty before reuse
-	yielded    uint64 // connections given up for others that waited to be accepted
-	workedOn   uint64 // kept connections set aside because their process worked on
-	discards   uint64 // connections closed because their exchange did not end cleanly
-	replays    [reasons]uint64
-}
-
-func (n *counters) add(other *counters) {
-	n.dials += other.dials
-	n.dialErrors += other.dialErrors
-	n.backlogs += other.backlogs
-	n.turnedAway += other.turnedAway
-	n.reuses += other.reuses
-	n.stale += other.stale
-	n.yielded += other.yielded
-	n.workedOn += other.workedOn
-	n.discards += other.discards
-	for r, count := range other.replays {
-		n.replays[r] += count
-	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // An application that multiplexed is replaced overnight by one that does not.
-func TestEachSharedConnectionIsAsked(t *testing.T) {
+func TestEachSharedConnectionIsQueried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.MuxAfter(time.Second, fcgitest.Page))
 		peer.Values(fcgitest.ValuesYes)
@@ -187,8 +187,8 @@ func hanging(addr string, peer *fcgitest.Peer, hangs *atomic.Bool) Instance {
 	}}
 }
 
-// A request does not spend its time on an instance that did not answer another one.
-// If there is nothing else it is told at once, and of both.
+// A request does not wait for an instance on which another request has waited in vain. If
+// there is no other instance, it fails at once, with the errors of both.
 func TestSilentInstanceIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hangs atomic.Bool

@@ -46,17 +46,13 @@ func TestInterruptOfAFinishedRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
 		l := mustLease(t, p)
-		if _, err := converse(l); err != nil {
-			t.Fatal(err)
-		}
+		exchange(t, l)
 		l.Interrupt()
 		l.Release()
 		serve(t, p)
 		l.Interrupt()
 		serve(t, p)
-		if n := p.Snapshot().Instances[0].Dials; n != 1 {
-			t.Errorf("%d dials, want 1", n)
-		}
+		equal(t, "dials", p.Snapshot().Instances[0].Dials, 1)
 	})
 }
 
@@ -74,9 +70,7 @@ func TestResume(t *testing.T) {
 		}
 		l.MarkAbandoned()
 		l.MarkAbandoned()
-		if n := p.Snapshot().Instances[0].Zombies; n != 1 {
-			t.Errorf("%d zombies, want 1", n)
-		}
+		equal(t, "zombies", p.Snapshot().Instances[0].Zombies, 1)
 		l.Resume()
 		for {
 			ev, err := l.Next(time.Time{})
@@ -89,9 +83,7 @@ func TestResume(t *testing.T) {
 		}
 		l.Release()
 		wantCounts(t, p, counts{idle: 1})
-		if n := p.Snapshot().Instances[0].Zombies; n != 0 {
-			t.Errorf("%d zombies after Release", n)
-		}
+		equal(t, "zombies after Release", p.Snapshot().Instances[0].Zombies, 0)
 	})
 }
 
@@ -99,7 +91,7 @@ func TestResume(t *testing.T) {
 // next request on the connection tell whether it harms.
 func TestInterruptRaces(t *testing.T) {
 	peer := fcgitest.Start(t, fcgitest.Hello)
-	p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 2, WaitTimeout: time.Minute})
+	p := poolOf(t, peer.Dial, Config{Workers: 2, WaitTimeout: time.Minute})
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {

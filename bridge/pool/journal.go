@@ -10,25 +10,25 @@ type entry struct {
 	level slog.Level
 	text  string
 	attrs []slog.Attr
-	call  func() // nil: it is a line
+	call  func() // nil: it is a line for the log
 }
 
-// journal tells others what happens to instances, in order, and never under the pool's
-// mutex: a log may be slow. It belongs to that mutex.
+// journal calls the log and OnOutage, in order and without the pool's mutex, as both may be
+// slow. It is guarded by that mutex.
 type journal struct {
 	logger  *slog.Logger
 	entries []entry
-	writing bool // a goroutine is at it
+	writing bool // a goroutine runs writeLog
 }
 
-// log has a line written about in.
+// log writes a line about in.
 func (p *Pool) log(in *instance, level slog.Level, text string, attrs ...slog.Attr) {
 	if p.journal.logger != nil {
 		p.note(entry{level: level, text: text, attrs: append(attrs, slog.String("instance", in.Addr))})
 	}
 }
 
-// tell has Config.OnOutage called about in. err is nil if the outage is over.
+// tell calls Config.OnOutage. err is nil if the outage is over.
 func (p *Pool) tell(in *instance, err error) {
 	if call := p.config().OnOutage; call != nil {
 		p.note(entry{call: func() { call(in.Addr, err) }})

@@ -20,7 +20,7 @@ func autoPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 }
 
 func autoConfig(workers int, instances ...Instance) Config {
-	return Config{Instances: instances, Workers: workers, TurnsAway: true, KeepAlive: KeepAuto, WaitTimeout: time.Minute}
+	return Config{Instances: instances, Workers: workers, ClosesWhenFull: true, KeepAlive: KeepAuto, WaitTimeout: time.Minute}
 }
 
 // visible is an instance of which it can be seen what it has not read.
@@ -33,7 +33,7 @@ func page(s *fcgitest.Session, r *fcgitest.Request) {
 	s.Send(fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
 }
 
-// libfcgi is how it answers questions.
+// libfcgi replies to queries as libfcgi does.
 func libfcgi(peer *fcgitest.Peer) *fcgitest.Peer {
 	peer.Values(fcgitest.ValuesLibfcgi)
 	return peer
@@ -66,8 +66,8 @@ func wantKeepAlive(t testing.TB, p *Pool, want, why string) {
 	}
 }
 
-// What an application answers to questions on the first connection that it was to keep
-// says whether more are kept, or that it must be tried out.
+// The replies on the first connection that may be kept say whether connections are kept, or
+// that a trial decides.
 func TestKeepAliveByAnswers(t *testing.T) {
 	for name, tc := range map[string]struct {
 		script fcgitest.Script
@@ -83,35 +83,31 @@ func TestKeepAliveByAnswers(t *testing.T) {
 		"no more is said":       {script: fcgitest.Hello, values: fcgitest.ValuesNo, keep: "on", left: counts{idle: 1}},
 		"Go":                    {script: fcgitest.MuxPage, values: fcgitest.ValuesYes, keep: "on", left: counts{idle: 1}}, // its answer has a second part
 		"libfcgi":               {script: fcgitest.Hello, values: fcgitest.ValuesLibfcgi, keep: "unknown", left: counts{idle: 1}},
-		"it reads and is mute":  {script: fcgitest.Hello, values: fcgitest.ValuesSilent, keep: "on", after: askKeptWithin + 10*time.Millisecond, left: counts{idle: 1}},
-		"it is mute":            {script: fcgitest.Hello, values: fcgitest.ValuesSilent, blind: true, keep: "off", why: "was not read", after: askKeptWithin + 10*time.Millisecond},
-		"it never reads":        {script: fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), keep: "off", why: "was not read", after: askKeptWithin + 10*time.Millisecond},
-		"it answers too late":   {script: fcgitest.Hello, values: fcgitest.ValuesLate(time.Second), keep: "on", after: askKeptWithin + 10*time.Millisecond, left: counts{idle: 1}},
+		"it reads and is mute":  {script: fcgitest.Hello, values: fcgitest.ValuesSilent, keep: "on", after: keptQueryTimeout + 10*time.Millisecond, left: counts{idle: 1}},
+		"it is mute":            {script: fcgitest.Hello, values: fcgitest.ValuesSilent, blind: true, keep: "off", why: "was not read", after: keptQueryTimeout + 10*time.Millisecond},
+		"it never reads":        {script: fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), keep: "off", why: "was not read", after: keptQueryTimeout + 10*time.Millisecond},
+		"it answers too late":   {script: fcgitest.Hello, values: fcgitest.ValuesLate(time.Second), keep: "on", after: keptQueryTimeout + 10*time.Millisecond, left: counts{idle: 1}},
 		"it closes when asked":  {script: fcgitest.Hello, values: fcgitest.ValuesDrop, keep: "unknown", after: 10 * time.Millisecond},
 		"it closes in any case": {script: fcgitest.CloseAfterEnd, keep: "unknown", after: 10 * time.Millisecond},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, tc.script)
-				if tc.values != nil {
-					peer.Values(tc.values)
-				}
-				in := visible(peer)
-				if tc.blind {
-					in.Unread = nil
-				}
-				p := newPool(t, autoConfig(4, in))
-				wantKeepAlive(t, p, "unknown", "")
-				if d := took(t, p); d != 0 {
-					t.Errorf("the first request took %v", d)
-				}
-				time.Sleep(tc.after)
-				wantKeepAlive(t, p, tc.keep, tc.why)
-				wantCounts(t, p, tc.left)
-				if d := took(t, p); d != 0 && name != "it answers too late" { // which holds up what follows
-					t.Errorf("the second request took %v", d)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, tc.script)
+			if tc.values != nil {
+				peer.Values(tc.values)
+			}
+			in := visible(peer)
+			if tc.blind {
+				in.Unread = nil
+			}
+			p := newPool(t, autoConfig(4, in))
+			wantKeepAlive(t, p, "unknown", "")
+			equal(t, "the first request took", took(t, p), 0)
+			time.Sleep(tc.after)
+			wantKeepAlive(t, p, tc.keep, tc.why)
+			wantCounts(t, p, tc.left)
+			if d := took(t, p); d != 0 && name != "it answers too late" { // which holds up what follows
+				t.Errorf("the second request took %v", d)
+			}
 		})
 	}
 }
@@ -128,7 +124,7 @@ func TestProcessesOfLibfcgiAreKept(t *testing.T) {
 			wantCounts(t, p, left) // when all is done
 		}
 		wantKeepAlive(t, p, "on", "")
-		if in := p.Snapshot().Instances[0]; in.Dials != 2 || in.Reuses != 2 || in.Yielded != 0 {
+		if in := p.Snapshot().Instances[0]; in.Dials != 2 || in.Reuses != 2 || in.ShedIdle != 0 {
 			t.Errorf("%+v", in)
 		}
 	})
@@ -141,7 +137,7 @@ func TestLockAroundAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := libfcgi(fcgitest.Start(t, fcgitest.AcceptLock(page)))
 		p := autoPool(t, peer, 8)
-		for i, want := range []time.Duration{0, besideWithin, 0, 0} {
+		for i, want := range []time.Duration{0, trialTimeout, 0, 0} {
 			if d := took(t, p); d != want {
 				t.Errorf("request %d took %v, want %v", i+1, d, want)
 			}
@@ -167,7 +163,7 @@ func TestLockAroundAcceptUnderLoad(t *testing.T) {
 				all = append(all, started(t, p, Demand{}, 0))
 			}
 			for _, one := range all {
-				if d := <-one; d > besideWithin+askKeptWithin+time.Second/10 {
+				if d := <-one; d > trialTimeout+keptQueryTimeout+time.Second/10 {
 					t.Errorf("a request took %v", d)
 				}
 			}
@@ -176,15 +172,15 @@ func TestLockAroundAcceptUnderLoad(t *testing.T) {
 	})
 }
 
-// What was found out is doubted after a while: a mistake on a busy machine does not last.
-// Each time it lasts longer.
-func TestRefusalIsDoubted(t *testing.T) {
+// A refusal ends after a while: a mistake on a busy machine does not last. Each time it lasts
+// longer.
+func TestRefusalIsRechecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hung := fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold)
 		p := autoPool(t, fcgitest.Start(t, hung), 4)
 		for pause := refusedFor; pause < 3*refusedMax; pause *= 2 {
 			serve(t, p)
-			time.Sleep(askKeptWithin + 10*time.Millisecond)
+			time.Sleep(keptQueryTimeout + 10*time.Millisecond)
 			wantKeepAlive(t, p, "off", "was not read")
 			time.Sleep(min(pause, refusedMax) - 20*time.Millisecond)
 			serve(t, p)
@@ -196,7 +192,7 @@ func TestRefusalIsDoubted(t *testing.T) {
 		hung := fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold)
 		p := autoPool(t, libfcgi(fcgitest.Start(t, hung, fcgitest.Hello)), 4)
 		serve(t, p)
-		time.Sleep(askKeptWithin)
+		time.Sleep(keptQueryTimeout)
 		wantKeepAlive(t, p, "off", "was not read")
 		time.Sleep(refusedFor)
 		serve(t, p)
@@ -268,7 +264,7 @@ func TestReplacedByTheOtherKind(t *testing.T) {
 		l.Release()
 		wantKeepAlive(t, p, "unknown", "")
 		demand := Demand{Fresh: true} // as after a failure
-		for i, want := range []time.Duration{0, besideWithin, 0, 0} {
+		for i, want := range []time.Duration{0, trialTimeout, 0, 0} {
 			if d := visit(t, p, demand, 0); d < want || d > want+20*time.Millisecond {
 				t.Errorf("request %d took %v, want %v", i+1, d, want)
 			}
@@ -292,7 +288,7 @@ func TestReplacedByTheOtherKind(t *testing.T) {
 				t.Errorf("a request took %v", d)
 			}
 		}
-		time.Sleep(askKeptWithin)
+		time.Sleep(keptQueryTimeout)
 		wantKeepAlive(t, p, "off", "was not read")
 	})
 }
@@ -304,7 +300,7 @@ func TestKeepAliveOfEachInstance(t *testing.T) {
 		good.Addr, bad.Addr = "good", "bad"
 		p := newPool(t, autoConfig(4, good, bad))
 		for range 8 {
-			if d := took(t, p); d > besideWithin {
+			if d := took(t, p); d > trialTimeout {
 				t.Errorf("a request took %v", d)
 			}
 			synctest.Wait()
@@ -329,31 +325,29 @@ func TestKeepAliveOfEachInstance(t *testing.T) {
 // queue where it can be seen, else by what happens when the unused ones are closed.
 func TestKeptConnectionsStopOthers(t *testing.T) {
 	for name, sees := range map[string]bool{"seen": true, "not seen": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				app := startForked(t, 2)
-				libfcgi(app.Peer)
-				in := visible(app.Peer)
-				if sees {
-					in.Queue = app.queue
-				}
-				p := newPool(t, autoConfig(8, in))
-				serveSome(t, p, 3)
-				wantKeepAlive(t, p, "on", "")
-				first, second := started(t, p, Demand{}, 100*time.Millisecond), started(t, p, Demand{}, 100*time.Millisecond)
-				synctest.Wait()
-				third := started(t, p, Demand{}, 0)
-				<-first
-				<-second
-				if d := <-third; d > 2*lookEvery+10*time.Millisecond {
-					t.Errorf("a request that needed a third connection took %v", d)
-				}
-				wantKeepAlive(t, p, "off", "new connections")
-				wantCounts(t, p, counts{})
-				if n := p.Snapshot().Instances[0].Yielded; n == 0 || n > 2 {
-					t.Errorf("%d connections were given up, want 1 or 2", n)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			app := startForked(t, 2)
+			libfcgi(app.Peer)
+			in := visible(app.Peer)
+			if sees {
+				in.Queue = app.queue
+			}
+			p := newPool(t, autoConfig(8, in))
+			serveSome(t, p, 3)
+			wantKeepAlive(t, p, "on", "")
+			first, second := started(t, p, Demand{}, 100*time.Millisecond), started(t, p, Demand{}, 100*time.Millisecond)
+			synctest.Wait()
+			third := started(t, p, Demand{}, 0)
+			<-first
+			<-second
+			if d := <-third; d > 2*queueCheckEvery+10*time.Millisecond {
+				t.Errorf("a request that needed a third connection took %v", d)
+			}
+			wantKeepAlive(t, p, "off", "new connections")
+			wantCounts(t, p, counts{})
+			if n := p.Snapshot().Instances[0].ShedIdle; n == 0 || n > 2 {
+				t.Errorf("%d connections were given up, want 1 or 2", n)
+			}
 		})
 	}
 }
@@ -377,7 +371,7 @@ func TestSlowIsNotStopped(t *testing.T) {
 		}
 		<-slow
 		wantKeepAlive(t, p, "on", "")
-		if n := p.Snapshot().Instances[0].Yielded; n == 0 || n > 12 {
+		if n := p.Snapshot().Instances[0].ShedIdle; n == 0 || n > 12 {
 			t.Errorf("%d connections were given up in half a minute", n)
 		}
 	})
@@ -392,73 +386,66 @@ func TestEndsWhileKeepAliveIsFoundOut(t *testing.T) {
 		"it has gone":   func(_ *Pool, peer *fcgitest.Peer) { peer.Close() },
 		"fewer workers": func(p *Pool, _ *fcgitest.Peer) { _ = p.Configure(autoConfig(1)) },
 		"not any more": func(p *Pool, _ *fcgitest.Peer) {
-			_ = p.Configure(Config{Workers: 2, TurnsAway: true, KeepAlive: KeepOff})
+			_ = p.Configure(Config{Workers: 2, ClosesWhenFull: true, KeepAlive: KeepOff})
 		},
-		"in any case":    func(p *Pool, _ *fcgitest.Peer) { _ = p.Configure(Config{Workers: 2, TurnsAway: true}) },
+		"in any case":    func(p *Pool, _ *fcgitest.Peer) { _ = p.Configure(Config{Workers: 2, ClosesWhenFull: true}) },
 		"room is needed": func(p *Pool, _ *fcgitest.Peer) { _, _ = p.Lease(context.Background(), Demand{Fresh: true}) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				for _, script := range []fcgitest.Script{
-					fcgitest.Processes(2, page),                             // a trial
-					fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), // an inquiry
-				} {
-					peer := libfcgi(fcgitest.Start(t, script))
-					p := newPool(t, autoConfig(2, visible(peer)))
-					serve(t, p)
-					synctest.Wait()
-					if name == "room is needed" {
-						l, err := p.Lease(context.Background(), Demand{Fresh: true})
-						if err != nil {
-							t.Fatal(err)
-						}
-						defer l.Release()
+		inBubble(t, name, func(t *testing.T) {
+			for _, script := range []fcgitest.Script{
+				fcgitest.Processes(2, page),                             // a trial
+				fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold), // an inquiry
+			} {
+				peer := libfcgi(fcgitest.Start(t, script))
+				p := newPool(t, autoConfig(2, visible(peer)))
+				serve(t, p)
+				synctest.Wait()
+				if name == "room is needed" {
+					l := leaseFor(t, p, Demand{Fresh: true})
+					defer l.Release()
+				}
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				go func() {
+					time.Sleep(time.Second)
+					cancel()
+				}()
+				if name == "room is needed" {
+					l, err := p.Lease(ctx, Demand{Fresh: true})
+					if err != nil {
+						t.Fatal(err)
 					}
-					ctx, cancel := context.WithCancel(context.Background())
-					defer cancel()
-					go func() {
-						time.Sleep(time.Second)
-						cancel()
-					}()
-					if name == "room is needed" {
-						l, err := p.Lease(ctx, Demand{Fresh: true})
-						if err != nil {
-							t.Fatal(err)
-						}
-						defer l.Release()
-					} else {
-						begun := time.Now()
-						end(p, peer)
-						if name == "drained" {
-							<-p.Drain("app")
-						}
-						if d := time.Since(begun); d > 20*time.Millisecond {
-							t.Errorf("it took %v", d)
-						}
+					defer l.Release()
+				} else {
+					begun := time.Now()
+					end(p, peer)
+					if name == "drained" {
+						<-p.Drain("app")
 					}
-					time.Sleep(2 * time.Second)
-					for _, in := range p.Snapshot().Instances {
-						kept := name == "in any case" || name == "fewer workers" || name == "it has gone" // which cannot be seen in memory
-						if in.Idle+in.Closing+in.Dialing > 0 && !kept {
-							t.Errorf("%+v", in)
-						}
+					if d := time.Since(begun); d > 20*time.Millisecond {
+						t.Errorf("it took %v", d)
 					}
 				}
-			})
+				time.Sleep(2 * time.Second)
+				for _, in := range p.Snapshot().Instances {
+					kept := name == "in any case" || name == "fewer workers" || name == "it has gone" // which cannot be seen in memory
+					if in.Idle+in.Closing+in.Dialing > 0 && !kept {
+						t.Errorf("%+v", in)
+					}
+				}
+			}
 		})
 	}
 }
 
-// An application that closes its connections when it is asked keeps them if it is not.
-func TestClosesWhenAsked(t *testing.T) {
+// An application that closes its connections after queries keeps them without.
+func TestClosesWhenQueried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
 		peer.Values(fcgitest.ValuesDrop)
 		p := autoPool(t, peer, 4)
 		for range 10 {
-			if d := took(t, p); d != 0 {
-				t.Errorf("a request took %v", d)
-			}
+			equal(t, "a request took", took(t, p), 0)
 			time.Sleep(time.Second)
 		}
 		wantKeepAlive(t, p, "on", "")
@@ -468,7 +455,7 @@ func TestClosesWhenAsked(t *testing.T) {
 	})
 }
 
-// Who cannot be connected to is forgotten.
+// What is known of an instance that cannot be connected to is forgotten.
 func TestGoneIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.First(fcgitest.Page, (*fcgitest.Session).Hold))
@@ -482,7 +469,7 @@ func TestGoneIsForgotten(t *testing.T) {
 		}
 		p := newPool(t, autoConfig(4, in))
 		serve(t, p)
-		time.Sleep(askKeptWithin)
+		time.Sleep(keptQueryTimeout)
 		wantKeepAlive(t, p, "off", "was not read")
 		broken = errors.New("no route to host")
 		if _, err := p.Lease(context.Background(), Demand{}); err == nil {

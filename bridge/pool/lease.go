@@ -12,71 +12,69 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// channel is what a lease sends a request and receives the answer on: a whole
-// connection, or a stream of a multiplexed one.
+// channel carries one request and its answer: a connection of its own, or a stream of a
+// shared one.
 type channel interface {
-	begin(r *upstream.Request, unrunBelow int) // see upstream.Codec.AppendHead
-	next(deadline time.Time) (upstream.Event, error)
-	write(b []byte, deadline time.Time) error
-	interrupt()
-	resume()
-	abort()              // asks the application to stop, where that does not take closing the connection
-	heard() int64        // bytes that have come, ever
-	unrun() bool         // the application was sent too little of the request to run it
-	clean() bool         // nothing is left over of what has come
-	leave(answered bool) // ends the use; whether the application has ended the request
+	Begin(r *upstream.Request, unrunBelow int) // announces a request; see upstream.Codec.AppendHead
+	Send(b []byte, deadline time.Time) error
+	Next(deadline time.Time) (upstream.Event, error)
+	Interrupt()
+	Resume()
+	Abort()              // asks the application to stop, where that is possible without closing the connection
+	Received() int64     // grows with every part of the answer
+	Unrun() bool         // the application cannot have run the request: it was sent too little of it
+	Clean() bool         // all that was received belongs to returned events
+	Leave(answered bool) // ends the use; answered: the application has ended the request
 }
 
-// listenFor is how long a connection that the application may close is given to be
-// closed before it is sent a request.
-const listenFor = 10 * time.Millisecond
+// guardTime is how long a guarded send waits for the application to close the connection
+// before it sends the request.
+const guardTime = 10 * time.Millisecond
 
-// Lease is one connection, or a part of one, lent to one request. Begin sends the request,
-// Body the rest of its body, and Next receives the answer. Body and Next may run at the
-// same time as each other, and Interrupt as either; Release comes after them, once. An
-// Interrupt that comes later still does nothing.
+// Lease is a connection, or a stream of a shared one, lent to one request. Begin sends the
+// request, Body the rest of its body, and Next receives the answer. Next may run at the same
+// time as Begin and Body, and Interrupt at any time. Release comes last, once.
 type Lease struct {
 	p     *Pool
 	c     *conn
 	ch    channel
 	id    uint16
 	fresh bool
-	// careful: the connection may be closed, because the application is full or does
-	// not keep connections, and the request must not have been sent then.
-	careful bool
-	base    int64     // ch.heard() when the lease began
-	once    bool      // the connection is closed after the request (Config.KeepAlive, upstream.Event.Close)
-	sentAt  time.Time // when writing began
+	// guarded: the application may close the connection, because it is full or does not keep
+	// connections. The request is sent only after it has had guardTime to do so.
+	guarded     bool
+	base        int64     // ch.Received() when the lease began
+	noKeepAlive bool      // the connection is closed after the request (Config.KeepAlive, upstream.Event.Close)
+	sentAt      time.Time // when Begin was called
 
-	mu       sync.Mutex // guards what others than the reading side touch
-	sent     bool       // everything the application is owed was written
-	released bool       // the connection is the pool's again
+	mu       sync.Mutex // guards what is used by others than the reader of the answer
+	sent     bool       // the whole request was sent
+	released bool       // Release was called
 
 	spoke     bool // there was output
-	ended     bool // the end of the answer came
-	dead      bool // a read failed or what came makes no sense
+	ended     bool // the end of the answer has come
+	dead      bool // the connection cannot be used any more
 	abandoned bool // it counts as a zombie; guarded by the pool's mutex
 }
 
-// Fresh reports whether the connection was dialled for this lease, so that
-// nothing can have been wrong with it before.
+// Fresh reports whether the connection was dialled for this request.
 func (l *Lease) Fresh() bool { return l.fresh }
 
-// Shared reports whether the connection carries other requests, too. It lives on
-// when this one is given up.
+// Shared reports whether the connection carries other requests, too. It stays open when this
+// request is given up.
 func (l *Lease) Shared() bool { return l.c.mux != nil }
 
-// Addr is the instance's address as it was configured.
+// Addr is the address of the instance as it was configured.
 func (l *Lease) Addr() string { return l.c.inst.Addr }
 
-// Begin sends a request and the beginning of its body: the whole body if last. It encodes
-// them in the memory of buf, and returns that, or larger memory. A *upstream.RequestError
-// means that the request cannot be encoded, and nothing was sent. Any other error is an
-// *Error whose Replay is ReplayNever: the application may have answered all the same, so
-// call Next, and go by its result. On a shared connection a request is only queued.
+// Begin sends a request and the first part of its body; last says that this is the whole
+// body. It encodes them in the memory of buf, which it returns, or larger memory. If the
+// request cannot be encoded, the error is a *upstream.RequestError, and nothing was sent.
+// Any other error is an *Error with ReplayNever, because the application may have answered:
+// call Next, and act on its result. On a shared connection the request is only queued.
 func (l *Lease) Begin(buf []byte, r *upstream.Request, body []byte, last bool) ([]byte, error) {
 	codec := l.p.config().Codec
-	buf, unrunBelow, err := codec.AppendHead(buf[:0], l.id, !l.once, r)
+	buf, unrunBelow, err := codec.AppendHead(buf[:0], l.id, !l.noKeepAlive, r)
 	if err != nil {
 		return buf, err
 	}
@@ -86,16 +84,16 @@ func (l *Lease) Begin(buf []byte, r *upstream.Request, body []byte, last bool) (
 	return buf, l.begin(r, buf, unrunBelow, last)
 }
 
-// begin sends r, encoded.
+// begin sends an encoded request.
 func (l *Lease) begin(r *upstream.Request, encoded []byte, unrunBelow int, whole bool) error {
 	now := time.Now()
 	l.sentAt = now
-	l.ch.begin(r, unrunBelow)
-	if n := l.p.config().Codec.Preamble(); l.careful && len(encoded) > n {
+	l.ch.Begin(r, unrunBelow)
+	if n := l.p.config().Codec.Preamble(); l.guarded && len(encoded) > n {
 		if err := l.write(encoded[:n], now, false); err != nil {
 			return err
 		}
-		if !l.c.listen(now.Add(listenFor)) {
+		if !l.c.listen(now.Add(guardTime)) {
 			return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
 		}
 		encoded, now = encoded[n:], time.Now()
@@ -103,10 +101,10 @@ func (l *Lease) begin(r *upstream.Request, encoded []byte, unrunBelow int, whole
 	return l.write(encoded, now, whole)
 }
 
-// Body sends a part of the body: the n bytes of buf after the first that BodyOverhead
-// returns. They are encoded in place if buf has the capacity for what comes after them.
-// Last says that no other part follows. The error is that of Begin. A connection on which
-// a request was not sent whole is never used again.
+// Body sends a part of the body: n bytes of buf, at the offset that BodyOverhead returns.
+// They are encoded in place if the capacity of buf has room for what follows them. Last says
+// that no part follows. Errors are those of Begin. A connection on which a request was not
+// sent whole is not used again.
 func (l *Lease) Body(buf []byte, n int, last bool) error {
 	codec := l.p.config().Codec
 	before, _ := codec.BodyOverhead()
@@ -116,13 +114,13 @@ func (l *Lease) Body(buf []byte, n int, last bool) error {
 // BodyOverhead returns how many bytes Body needs before and after a part of the body.
 func (l *Lease) BodyOverhead() (before, after int) { return l.p.config().Codec.BodyOverhead() }
 
-// write sends bytes of the request, which are the last or not.
+// write sends encoded bytes; last says that the request is complete.
 func (l *Lease) write(b []byte, now time.Time, last bool) error {
 	var deadline time.Time
 	if timeout := l.p.config().SendTimeout; timeout > 0 {
 		deadline = now.Add(timeout)
 	}
-	if err := l.ch.write(b, deadline); err != nil {
+	if err := l.ch.Send(b, deadline); err != nil {
 		return &Error{Op: "write", Addr: l.Addr(), Err: err, Fresh: l.fresh}
 	}
 	if last {
@@ -133,11 +131,11 @@ func (l *Lease) write(b []byte, now time.Time, last bool) error {
 	return nil
 }
 
-// Next waits for the application's next output, or the end of its answer, until
-// deadline (zero: for ever). Its error is an *Error; a timeout is
-// os.ErrDeadlineExceeded inside one, and Next may be called again after it.
+// Next waits for the next output or the end of the answer, until deadline; zero: for ever.
+// Its error is an *Error. After a timeout, which is os.ErrDeadlineExceeded inside one, Next
+// may be called again.
 func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
-	ev, err := l.ch.next(deadline)
+	ev, err := l.ch.Next(deadline)
 	if err != nil {
 		l.dead = !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ErrInterrupted)
 		return none, l.fail("read", err)
@@ -149,7 +147,7 @@ func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
 		l.spoke = l.spoke || ev.Kind == upstream.Output && len(ev.Data) > 0
 		return ev, nil
 	}
-	l.ended, l.once = true, l.once || ev.Close
+	l.ended, l.noKeepAlive = true, l.noKeepAlive || ev.Close
 	switch {
 	case ev.Err == nil:
 		return ev, nil
@@ -170,27 +168,26 @@ func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
 	return none, l.fail("read", ev.Err)
 }
 
-// Interrupt makes Begin, Body and Next return ErrInterrupted, now and from now on. It
-// may be called at any time, and more than once.
+// Interrupt has Begin, Body and Next return ErrInterrupted, now and later. It may be called
+// at any time, even after Release.
 func (l *Lease) Interrupt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.released {
-		return // the connection may be another lease's
+		return // the connection may belong to another lease
 	}
-	l.ch.interrupt()
+	l.ch.Interrupt()
 }
 
-// Resume undoes Interrupt, for an owner that has stopped those it interrupted
-// and reads on.
+// Resume undoes Interrupt, when the calls that were interrupted have returned.
 func (l *Lease) Resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ch.resume()
+	l.ch.Resume()
 }
 
-// AtWork reports whether the application was sent the whole request and has not
-// ended its answer, so that its worker is taken for as long as it likes.
+// AtWork reports whether the application was sent the whole request and has not ended its
+// answer: its worker is taken.
 func (l *Lease) AtWork() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,11 +197,24 @@ func (l *Lease) AtWork() bool {
 // Spoke reports whether the application has begun its answer.
 func (l *Lease) Spoke() bool { return l.spoke }
 
-// MarkAbandoned counts the lease as a zombie: nobody waits for the answer, and the
-// application works on. On a shared connection, which cannot be closed to say so,
-// the application is asked to stop.
+// Socket returns the socket of the connection, and its two ends, to ask the system about it.
+// It is nil if the connection is no socket. It must not be read, written or closed.
+func (l *Lease) Socket() (raw syscall.RawConn, local, remote net.Addr) {
+	sc, ok := l.c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, nil, nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, nil, nil // it is closed
+	}
+	return raw, l.c.Conn.LocalAddr(), l.c.Conn.RemoteAddr()
+}
+
+// MarkAbandoned counts the request as a zombie: nobody waits for the answer, and the
+// application works on. On a shared connection, the application is asked to stop.
 func (l *Lease) MarkAbandoned() {
-	l.ch.abort()
+	l.ch.Abort()
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	if !l.abandoned {
@@ -213,8 +223,8 @@ func (l *Lease) MarkAbandoned() {
 	}
 }
 
-// Release gives the connection back: to the pool if it is in order, else to be
-// closed. The worker counts as busy until then.
+// Release gives the connection back. It is kept if it is in order, and closed otherwise. The
+// worker counts as busy until then.
 func (l *Lease) Release() {
 	l.mu.Lock()
 	if l.released {
@@ -228,32 +238,32 @@ func (l *Lease) Release() {
 		l.c.inst.zombies--
 		l.p.mu.Unlock()
 	}
-	inOrder := l.ended && l.sent && !l.dead && l.ch.clean()
-	l.ch.leave(inOrder)
+	inOrder := l.ended && l.sent && !l.dead && l.ch.Clean()
+	l.ch.Leave(inOrder)
 	if inOrder {
-		l.once = l.once || !l.p.prepare(l.c)
+		l.noKeepAlive = l.noKeepAlive || !l.p.prepareReuse(l.c)
 		l.p.keep(l)
 	} else {
 		l.p.reject(l.c)
 	}
 }
 
-// refuse is the error for a request that the application ended without running it.
+// refuse returns the error for a request that the application has not run.
 func (l *Lease) refuse(why error) *Error {
-	if l.spoke { // it ran, whatever it says now
+	if l.spoke { // it has run, whatever it says now
 		return &Error{Op: "answer", Addr: l.Addr(), Err: why, Fresh: l.fresh}
 	}
 	full := errors.Is(why, upstream.ErrOverloaded)
 	return &Error{Op: "answer", Addr: l.Addr(), Err: why, Fresh: l.fresh, Replay: ReplaySafe, Full: full, Serving: full}
 }
 
-// fail says what an error means for the request.
+// fail returns the error for a failed read, and what it means for the request.
 func (l *Lease) fail(op string, err error) *Error {
-	if errors.Is(err, net.ErrClosed) && l.p.hasRemoved(l.c.inst) {
-		err = ErrRemoved // nobody else closes a connection under its lease
+	if errors.Is(err, net.ErrClosed) && l.p.isRemoved(l.c.inst) {
+		err = ErrRemoved // only Remove closes a leased connection
 	}
-	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.heard() == l.base}
-	unrun := l.ch.unrun()
+	e := &Error{Op: op, Addr: l.Addr(), Err: err, Fresh: l.fresh, Silence: l.ch.Received() == l.base}
+	unrun := l.ch.Unrun()
 	if errors.Is(err, ErrNoMemory) && unrun {
 		e.Replay, e.Full, e.Serving = ReplaySafe, true, true
 		return e
@@ -285,18 +295,19 @@ func (l *Lease) fail(op string, err error) *Error {
 	}
 	switch {
 	case !l.fresh:
-		l.p.noteClosed(l.c)
+		l.p.noteClosedIdle(l.c)
 	case l.c.proved && !l.Shared():
-		l.p.noteOffended(l.c.inst)
+		l.p.noteQueryOffends(l.c.inst)
 	}
 	return e
 }
 
-// full tells a server that accepts and closes because it is full, from one
-// that has died. One that was stopped, or has no processor, may do so late.
+// full reports whether the application has closed the connection because it is full, rather
+// than because it has ended. An application that was stopped, or has no processor, may close
+// it late.
 func (l *Lease) full(err error, unrun bool) bool {
 	in := l.c.inst
-	if !l.fresh || l.Shared() || l.c.proved || !l.p.config().TurnsAway || in.Alive != nil && !in.Alive() {
+	if !l.fresh || l.Shared() || l.c.proved || !l.p.config().ClosesWhenFull || in.Alive != nil && !in.Alive() {
 		return false
 	}
 	return unrun || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

@@ -45,27 +45,24 @@ func TestPoison(t *testing.T) {
 		"EOF in body":          {fcgitest.EOFInBody, false},
 		"reset before reading": {fcgitest.ResetBeforeReading, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := poolFor(t, fcgitest.Start(t, tc.script), 1)
-				l := mustLease(t, p)
-				_, _ = converse(l)
-				l.Release()
-				want := counts{}
-				if tc.kept {
-					want.idle = 1
-				}
-				wantCounts(t, p, want)
-				if n := p.Snapshot().Instances[0].Discarded; n != uint64(1-want.idle) {
-					t.Errorf("%d discarded, want %d", n, 1-want.idle)
-				}
-			})
+		inBubble(t, name, func(t *testing.T) {
+			p := poolFor(t, fcgitest.Start(t, tc.script), 1)
+			l := mustLease(t, p)
+			_, _ = converse(l)
+			l.Release()
+			want := counts{}
+			if tc.kept {
+				want.idle = 1
+			}
+			wantCounts(t, p, want)
+			if n := p.Snapshot().Instances[0].Discarded; n != uint64(1-want.idle) {
+				t.Errorf("%d discarded, want %d", n, 1-want.idle)
+			}
 		})
 	}
 }
 
-// A request that was not sent whole leaves a connection nobody can use, whatever
-// the application answered.
+// A connection on which a request was not sent whole is not used again, whatever the answer.
 func TestUnsentRequestPoisons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.BodyUnread), 1)
@@ -173,7 +170,7 @@ func TestNextTimesOutAndGoesOn(t *testing.T) {
 func TestSendTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.ReadsNothing)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, SendTimeout: 7 * time.Second})
+		p := poolOf(t, peer.Dial, Config{Workers: 1, SendTimeout: 7 * time.Second})
 		l := mustLease(t, p)
 		started := time.Now()
 		err := l.Write(make([]byte, 1<<20))
@@ -208,9 +205,7 @@ func TestRecordsSplitAnywhere(t *testing.T) {
 				serve(t, p)
 			}
 			wantCounts(t, p, counts{idle: 1})
-			if n := p.Snapshot().Instances[0].Dials; n != 1 {
-				t.Errorf("%d dials, want 1", n)
-			}
+			equal(t, "dials", p.Snapshot().Instances[0].Dials, 1)
 		})
 		if t.Failed() {
 			t.Fatalf("split after %d bytes", n)
@@ -269,5 +264,23 @@ func TestErrorTexts(t *testing.T) {
 		if got := fmt.Sprint(replay); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// A connection whose last deadline has passed, as it has after every answer that
+// was waited for, is as good as any.
+func TestReuseAfterDeadline(t *testing.T) {
+	p := poolFor(t, fcgitest.StartUnix(t, fcgitest.Hello), 1)
+	for i := range 3 {
+		l := mustLease(t, p)
+		if l.Fresh() != (i == 0) {
+			t.Errorf("request %d: fresh is %v", i, l.Fresh())
+		}
+		exchange(t, l)
+		l.Interrupt() // which leaves a deadline in the past
+		l.Release()
+	}
+	if got := p.Snapshot().Instances[0]; got.Dials != 1 || got.Stale != 0 {
+		t.Errorf("%d dials, %d stale, want 1 and 0", got.Dials, got.Stale)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/internal/leakcheck"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
@@ -50,38 +51,71 @@ func newPool(t testing.TB, cfg Config) *Pool {
 	return p
 }
 
+// poolOf is newPool for one instance.
+func poolOf(t testing.TB, dial func(context.Context) (net.Conn, error), cfg Config) *Pool {
+	t.Helper()
+	cfg.Instances = []Instance{{Addr: "app", Dial: dial}}
+	return newPool(t, cfg)
+}
+
 // poolFor returns a pool with the given number of workers for one peer.
 func poolFor(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 	t.Helper()
-	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers})
+	return poolOf(t, peer.Dial, Config{Workers: workers})
 }
 
 // threadedPool is poolFor for an application that turns connections away.
 func threadedPool(t testing.TB, peer *fcgitest.Peer, workers int) *Pool {
 	t.Helper()
-	return newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: workers, TurnsAway: true})
+	return poolOf(t, peer.Dial, Config{Workers: workers, ClosesWhenFull: true})
 }
 
 func mustLease(t testing.TB, p *Pool) *Lease {
 	t.Helper()
-	l, err := p.Lease(context.Background(), Demand{})
+	return leaseFor(t, p, Demand{})
+}
+
+func leaseFor(t testing.TB, p *Pool, d Demand) *Lease {
+	t.Helper()
+	l, err := p.Lease(context.Background(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-// converse sends a request and reads the answer to its end.
-func converse(l *Lease) (stdout string, err error) {
-	records := requestWithID(l.RequestID())
-	if !l.KeepConn() {
-		records[10] = 0 // no FCGI_KEEP_CONN
+// leaseAll leases so many connections at once.
+func leaseAll(t testing.TB, p *Pool, n int) (leases []*Lease) {
+	t.Helper()
+	for range n {
+		leases = append(leases, mustLease(t, p))
 	}
-	if err := l.Write(records); err == nil {
+	return leases
+}
+
+// send sends a request for uri. Where that fails, the answer tells.
+func send(t testing.TB, l *Lease, uri string) {
+	t.Helper()
+	id := l.RequestID()
+	begin := fcgi.BeginRequest{Role: fcgi.RoleResponder}
+	if l.KeepConn() {
+		begin.Flags = fcgi.FlagKeepConn
+	}
+	b := fcgi.AppendBeginRequest(nil, id, begin)
+	params := fcgi.NewParamsWriter(b, id)
+	if err := params.Add("REQUEST_URI", uri); err != nil {
+		t.Fatal(err)
+	}
+	b = fcgi.AppendStreamEnd(params.End(), fcgi.TypeStdin, id)
+	if err := l.Write(b); err == nil {
 		l.SendDone()
 	}
+}
+
+// answer reads an answer's STDOUT to its end.
+func answer(l *Lease) (stdout string, err error) {
 	for {
-		ev, err := l.Next(time.Now().Add(time.Minute))
+		ev, err := l.Next(time.Now().Add(time.Hour))
 		switch {
 		case err != nil:
 			return stdout, err
@@ -93,14 +127,63 @@ func converse(l *Lease) (stdout string, err error) {
 	}
 }
 
-// serve leases a connection, has a request answered on it and releases it.
-func serve(t testing.TB, p *Pool) {
+// converse sends a request and reads the answer to its end.
+func converse(l *Lease) (stdout string, err error) {
+	records := requestWithID(l.RequestID())
+	if !l.KeepConn() {
+		records[10] = 0 // no FCGI_KEEP_CONN
+	}
+	if err := l.Write(records); err == nil {
+		l.SendDone()
+	}
+	return answer(l)
+}
+
+// exchange is converse where the answer must end.
+func exchange(t testing.TB, l *Lease) {
 	t.Helper()
-	l := mustLease(t, p)
+	if _, err := converse(l); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// finish sends a request, whose answer must be the page, and releases the lease.
+func finish(t testing.TB, l *Lease) {
+	t.Helper()
 	defer l.Release()
 	if out, err := converse(l); err != nil || out != fcgitest.Page {
-		t.Fatalf("answer %q, %v", out, err)
+		t.Errorf("answer %q, %v", out, err)
 	}
+}
+
+// finishPage is finish for a request that was sent.
+func finishPage(t testing.TB, l *Lease) {
+	t.Helper()
+	defer l.Release()
+	if out, err := answer(l); err != nil || out != fcgitest.Page {
+		t.Errorf("answer %q, %v", out, err)
+	}
+}
+
+// finishAnswer is finishPage for any answer.
+func finishAnswer(t testing.TB, l *Lease) {
+	t.Helper()
+	defer l.Release()
+	if _, err := answer(l); err != nil {
+		t.Error(err)
+	}
+}
+
+// serve has a request answered.
+func serve(t testing.TB, p *Pool) {
+	t.Helper()
+	finish(t, mustLease(t, p))
+}
+
+// inBubble runs a subtest in a bubble.
+func inBubble(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 // leasing is a call of Lease in a goroutine of its own.
@@ -126,6 +209,18 @@ func startLeasing(p *Pool, d Demand) *leasing {
 	return g
 }
 
+// startLeaseFunc is startLeasing with LeaseFunc.
+func startLeaseFunc(p *Pool, d Demand) *leasing {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &leasing{cancel: cancel, done: make(chan struct{})}
+	started := time.Now()
+	p.LeaseFunc(ctx, d, func(l *Lease, err error) {
+		g.lease, g.err, g.after = l, err, time.Since(started)
+		close(g.done)
+	})
+	return g
+}
+
 // ended reports whether the call has returned, once everybody has done all there
 // is to do without time passing.
 func (g *leasing) ended() bool {
@@ -138,6 +233,13 @@ func (g *leasing) ended() bool {
 	}
 }
 
+func (g *leasing) mustWait(t testing.TB) {
+	t.Helper()
+	if g.ended() {
+		t.Fatalf("the request does not wait: %v", g.err)
+	}
+}
+
 func (g *leasing) mustLease(t testing.TB) *Lease {
 	t.Helper()
 	<-g.done
@@ -145,6 +247,14 @@ func (g *leasing) mustLease(t testing.TB) *Lease {
 		t.Fatal(g.err)
 	}
 	return g.lease
+}
+
+// equal reports an error unless got is want.
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
 }
 
 // counts is what of an InstanceSnapshot the budget is about.
@@ -160,7 +270,7 @@ func wantCounts(t testing.TB, p *Pool, want ...counts) {
 	}
 }
 
-// dialer is a Dial that does as it is told, call by call.
+// dialer is a Dial whose results the test sends, one for each call.
 type dialer chan dialed
 
 type dialed struct {
@@ -168,7 +278,7 @@ type dialed struct {
 	err  error
 }
 
-// dial waits to be told, or for ctx.
+// dial waits for a result, or the end of ctx.
 func (d dialer) dial(ctx context.Context) (net.Conn, error) {
 	select {
 	case r := <-d:

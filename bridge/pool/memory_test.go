@@ -2,7 +2,6 @@ package pool
 
 import (
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
-// purse is a budget that is never exceeded, and must be given back.
+// purse is a budget that is never exceeded. All of it must be released.
 type purse struct {
 	mu         sync.Mutex
 	left, most int // most is how much was reserved at once
@@ -58,64 +57,6 @@ func chargedPool(t testing.TB, peer *fcgitest.Peer, workers int, b *purse) *Pool
 	})
 }
 
-// What waits on a shared connection for those it is for is charged, and given back when
-// they have taken it, or have gone.
-func TestWaitingAnswersAreCharged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newPurse(1 << 30)
-		p := chargedPool(t, fcgitest.Start(t, fcgitest.MuxBig(40<<10)), 8, b)
-		var leases []*Lease
-		for range 5 {
-			leases = append(leases, leaseFor(t, p, whole))
-		}
-		for _, l := range leases {
-			ask(t, l, "/")
-		}
-		synctest.Wait()
-		if held := b.size - b.left; held < 5*38<<10 || held > 5*streamBuffer {
-			t.Errorf("%d bytes are charged for five answers of 40 KiB that wait", held)
-		}
-		for i, l := range leases {
-			if i%2 == 0 { // the others have gone
-				if out, err := answer(l); err != nil || len(out) < 40<<10 {
-					t.Errorf("%d bytes, %v", len(out), err)
-				}
-			}
-			l.Release()
-		}
-		b.wantAllBack(t)
-	})
-}
-
-// Without any memory left answers come through all the same, in small pieces.
-func TestNoMemoryLeft(t *testing.T) {
-	for name, size := range map[string]int{"none": 0, "some": 20 << 10} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				const n = 300 << 10
-				b := newPurse(size)
-				p := chargedPool(t, fcgitest.Start(t, fcgitest.MuxBig(n)), 8, b)
-				var all sync.WaitGroup
-				for range 6 {
-					l := leaseFor(t, p, whole)
-					all.Go(func() {
-						ask(t, l, "/")
-						if out, err := answer(l); err != nil || strings.Count(out, "x") < n {
-							t.Errorf("%d bytes, %v", len(out), err)
-						}
-						l.Release()
-					})
-				}
-				all.Wait()
-				if b.refused == 0 || b.most > size {
-					t.Errorf("%d refused, %d reserved of %d", b.refused, b.most, size)
-				}
-				b.wantAllBack(t)
-			})
-		})
-	}
-}
-
 // Requests that the application does not read are charged. One that finds no room was
 // not sent, and waits for room, as where the application is full.
 func TestWaitingRequestsAreCharged(t *testing.T) {
@@ -124,11 +65,8 @@ func TestWaitingRequestsAreCharged(t *testing.T) {
 		b := newPurse(size)
 		p := chargedPool(t, fcgitest.Start(t, fcgitest.MuxDeafTo(1)), 100, b)
 		first := leaseFor(t, p, whole)
-		ask(t, first, "/")
-		if _, err := answer(first); err != nil {
-			t.Fatal(err)
-		}
-		first.Release()
+		send(t, first, "/")
+		finishAnswer(t, first)
 		synctest.Wait()
 		var leases []*Lease
 		refused := 0

@@ -61,7 +61,7 @@ func newModel(t *testing.T, rng *rand.Rand) *model {
 	m.pool = newPool(t, Config{
 		Instances: list[:rng.IntN(len(list)+1)], Workers: m.crowd.workers,
 		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, IdleTimeout: 2 * time.Second,
-		Retires: rng.IntN(2) == 0,
+		ClosesIdle: rng.IntN(2) == 0,
 	})
 	m.crowd.pool = m.pool
 	return m
@@ -82,11 +82,11 @@ func (m *model) dial(ctx context.Context) (net.Conn, error) {
 func (m *model) step() {
 	switch n := m.rng.IntN(109); {
 	case n < 30:
-		m.waiting = append(m.waiting, startLease(m.pool))
+		m.lease(Demand{})
 	case n < 33:
-		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{Fresh: true}))
+		m.lease(Demand{Fresh: true})
 	case n < 38:
-		m.waiting = append(m.waiting, startLeasing(m.pool, Demand{Settled: true}))
+		m.lease(Demand{NoReplay: true})
 	case n < 45:
 		if len(m.waiting) > 0 {
 			m.waiting[m.rng.IntN(len(m.waiting))].cancel()
@@ -105,6 +105,15 @@ func (m *model) step() {
 	if m.rng.IntN(4) > 0 {
 		m.settle()
 	}
+}
+
+// lease has a request come, which waits in a goroutine or without one.
+func (m *model) lease(d Demand) {
+	start := startLeasing
+	if m.rng.IntN(2) == 0 {
+		start = startLeaseFunc
+	}
+	m.waiting = append(m.waiting, start(m.pool, d))
 }
 
 // release ends a random lease, well or badly, perhaps after its client has left.
@@ -143,8 +152,8 @@ func (m *model) answerDial() {
 	}
 }
 
-// settle lets everybody run until nothing happens any more without time passing,
-// and notes which requests have got an answer.
+// settle waits until nothing more happens without time passing, and notes which requests
+// have got a lease.
 func (m *model) settle() {
 	synctest.Wait()
 	var still []*leasing
@@ -187,8 +196,8 @@ func (m *model) check() {
 	}
 }
 
-// checkSettled holds when nothing is going on: what the pool counts is what there
-// is, and nobody waits who could be served.
+// checkSettled holds when nothing happens: the pool's counts are right, and no request waits
+// that could be served.
 func (m *model) checkSettled() {
 	p := m.pool
 	p.mu.Lock()

@@ -13,100 +13,96 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// Config says what a Pool connects to and within which bounds.
+// Config says what a Pool connects to, and within which bounds.
 type Config struct {
-	// Instances are the backend's addresses, to begin with: others are added and removed
-	// later. While there are none, requests wait.
+	// Instances are the instances to begin with; Add and Remove change them. While there are
+	// none, requests wait.
 	Instances []Instance
-	// Codec is the protocol of the application. Without Codec.KeepAlive, the pool works as
-	// with KeepOff; if it is no upstream.Multiplexer, as with MultiplexOff; if it is no
-	// upstream.Querier, the application is never asked anything, and KeepAuto is KeepOn.
+	// Codec is the protocol of the application. If Codec.KeepAlive is false, KeepAlive is
+	// KeepOff. If it is no upstream.Multiplexer, Multiplex is MultiplexOff. If it is no
+	// upstream.Querier, no queries are sent, and KeepAuto is KeepOn.
 	Codec upstream.Codec
-	// Workers is how many connections one instance may have, whatever their
-	// state; at least 1.
+	// Workers is how many connections an instance may have, in any state. A request on a
+	// shared connection counts as one. At least 1.
 	Workers int
-	// DialTimeout bounds one attempt to connect, and how long an instance that
-	// answered a moment ago may refuse connections (it is being restarted) before
-	// requests are told. Default 2 s.
+	// DialTimeout is the limit of one dial, and how long an instance that was there a moment
+	// ago may refuse connections, because it is being restarted. Default: 2 s.
 	DialTimeout time.Duration
-	// WaitTimeout is how long one call of Lease may wait. Default 3 s.
+	// WaitTimeout is how long a request may wait for a connection. Default: 3 s.
 	WaitTimeout time.Duration
-	// SendTimeout is how long one write may take; writes are of 256 KiB at most.
-	// Default: none.
+	// SendTimeout is how long a write of at most 256 KiB may take. Default: no limit.
 	SendTimeout time.Duration
-	// IdleTimeout is how long an unused connection is kept. Default 5 s.
+	// IdleTimeout is how long an unused connection is kept. Default: 5 s.
 	IdleTimeout time.Duration
-	// CloseDelay is how long the room of a connection that we closed stays taken: a
-	// threaded server like flup's needs a moment to notice and clean up, and turns the
-	// next connection away until then. If it closed the connection first, and was seen
-	// to be full before, a tenth of that. Default: none.
+	// CloseDelay is how long the room of a connection that the pool has closed stays taken. A
+	// threaded server such as flup's needs a moment to notice, and turns new connections away
+	// until then. If the application closed first, and was full before, it is a tenth of
+	// that. Default: none.
 	CloseDelay time.Duration
-	// TurnsAway says that the application, when it is full, accepts a connection and
-	// closes it at once, as threaded servers do. Others let connections wait, and one
-	// that closes at once is broken. Default: it does not.
-	TurnsAway bool
-	// Multiplex says whether requests may share a connection if the application can
-	// serve them at the same time. Default: MultiplexOff.
+	// ClosesWhenFull says that the application, when it is full, accepts a connection and
+	// closes it at once, as threaded servers do. Others let connections wait, and are broken
+	// if they close one at once. Default: false.
+	ClosesWhenFull bool
+	// Multiplex says whether requests may share a connection if the application serves them
+	// at the same time. Default: MultiplexOff.
 	Multiplex Multiplex
-	// Memory returns what is charged for memory that grows with what clients and the
-	// application do: for what was sent on shared connections and is waited for by nobody
-	// yet, and for requests that the application does not read. It is asked for each
-	// such connection. 2 KiB of each answer and 64 KiB of a connection's requests are not
-	// charged. Default: nothing is.
+	// Memory returns the budget of a new shared connection. Answers that wait for their
+	// requests and requests that wait to be sent are charged, except 2 KiB of each answer and
+	// 64 KiB of the requests on a connection. Default: nothing is charged.
 	Memory func() Memory
-	// Logger is told when an instance goes down, comes back, is full or is not any
-	// more, leaves connections waiting, and whether it multiplexes. Default: nobody is.
+	// Logger is told when an instance goes down or comes back, becomes full or is not any
+	// more, does not accept connections, and whether it multiplexes. Default: no log.
 	Logger *slog.Logger
-	// OnOutage is called when an instance cannot be connected to, with the error, and with
-	// nil when it can be again: at most once a second for each. The next call and the log
-	// wait for it. Default: none.
+	// OnOutage is called when an instance cannot be connected to, with the error, and when it
+	// can be again, with nil; at most once a second for each instance. The log and the next
+	// call wait until it returns. Default: none.
 	OnOutage func(addr string, err error)
-	// Retires says that the application closes kept connections of its own accord,
-	// as PHP's workers do after a number of requests. It is noticed, too, but the
-	// first time may cost a request.
-	Retires bool
-	// WorksOn says that a process may go on working after its answer, its connection kept,
-	// and leaves the end of STDIN unread until it is back, as PHP's do. Such a connection
-	// is not used, and its process counts as taken, until it is back. Default: none does.
+	// ClosesIdle says that the application closes kept connections, as PHP's workers do after
+	// a number of requests. The pool notices that itself, but the first time may cost a
+	// request. Default: false.
+	ClosesIdle bool
+	// WorksOn says that a process may work on after its answer, its connection open, and
+	// leaves the end of STDIN unread until it is back, as PHP's do. Until then the connection
+	// is not used, and the process counts as taken. Default: false.
 	WorksOn bool
 	// KeepAlive says whether connections are kept for further requests. Default: KeepOn.
 	KeepAlive KeepAlive
 }
 
-// Pool holds the connections to one backend. Its methods may be called at the
-// same time.
+// Pool holds the connections to one backend. Its methods may be called concurrently.
 type Pool struct {
-	cfg atomic.Pointer[Config] // what it goes by now; changed under mu alone, and read without it, too
+	cfg atomic.Pointer[Config] // changed while mu is held, read at any time
 
-	mu        sync.Mutex
-	instances []*instance // those that requests are sent to
-	leaving   []*instance // those that are drained
-	gone      counters    // of those that were removed
-	removed   uint64      // how many that were
-	turn      int         // where the search for the least loaded instance starts
-	waiters   *list.List  // of *waiter; whoever wants a connection and has none, oldest first
-	closed    bool
-	tender    *time.Timer // runs tend at due
-	due       time.Time   // zero: nothing is
-	journal   journal
+	mu              sync.Mutex
+	instances       []*instance // serving
+	draining        []*instance // draining
+	removedCounters *Counters   // of removed instances, all together
+	removed         uint64      // how many instances were removed
+	nextStart       int         // where choose begins
+	waiters         *list.List  // of *waiter, oldest first
+	closed          bool
+	toClose         []*conn     // connections that unlock closes; see startClosing
+	maintenance     *time.Timer // calls startMaintenance at due
+	due             time.Time   // zero: never
+	journal         journal
 
-	capacity atomic.Int64 // what the instances are believed to hold together; changed under mu alone
+	capacity atomic.Int64 // Capacity; changed while mu is held
 
-	ctx    context.Context // ends when the pool closes; dials run under it
+	ctx    context.Context // of dials and waits; ends when the pool is closed
 	cancel context.CancelFunc
-	tasks  sync.WaitGroup // dials, and closings that wait; added to under mu while the pool is open
+	tasks  sync.WaitGroup // all goroutines of the pool; started while mu is held and the pool is open
 }
 
-// New returns a pool. It connects to nothing.
+// New returns a pool. It dials nothing.
 func New(cfg Config) (*Pool, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	p := &Pool{waiters: list.New(), journal: journal{logger: cfg.Logger}}
+	p := &Pool{waiters: list.New(), removedCounters: newCounters(), journal: journal{logger: cfg.Logger}}
 	p.cfg.Store(&cfg)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.tender = time.AfterFunc(time.Hour, p.startTending)
-	p.tender.Stop()
+	p.maintenance = time.AfterFunc(time.Hour, p.startMaintenance)
+	p.maintenance.Stop()
 	for _, in := range cfg.Instances {
 		if err := p.Add(in); err != nil {
 			p.Close()
@@ -116,7 +112,7 @@ func New(cfg Config) (*Pool, error) {
 	return p, nil
 }
 
-// complete checks a Config and fills in the defaults.
+// complete checks a Config and sets the defaults.
 func (c *Config) complete() error {
 	if c.Codec == nil {
 		return errors.New("pool: codec is not set")
@@ -146,155 +142,27 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// querier returns the codec as what has queries. Do not call it where habits.noQueries is
-// set.
+// querier returns the codec. It must not be called if behaviour.noQueries is set.
 func (p *Pool) querier() upstream.Querier { return p.config().Codec.(upstream.Querier) }
 
-// config is what the pool goes by now.
+// config is the present Config.
 func (p *Pool) config() *Config { return p.cfg.Load() }
 
-// Lease returns a connection, kept or new, as soon as an instance has one to
-// give. It returns ctx's cause if that ends first, ErrWaitTimeout if none had in
-// time, an *UnavailableError if no instance can be connected to, and ErrClosed
-// after Close.
-func (p *Pool) Lease(ctx context.Context, d Demand) (*Lease, error) {
-	begun := time.Now()
-	patience := p.config().WaitTimeout
-	d.since = time.Time{}
-	if d.Fresh {
-		d.since = begun
-	}
-	for {
-		p.mu.Lock()
-		if p.closed {
-			p.mu.Unlock()
-			return nil, ErrClosed
-		}
-		c := p.take(d)
-		if c != nil {
-			p.mu.Unlock()
-		} else {
-			w := p.enqueue(d)
-			p.mu.Unlock()
-			var err error
-			if c, err = p.wait(ctx, w, begun.Add(patience)); err != nil {
-				return nil, err
-			}
-		}
-		switch {
-		case c.mux != nil, c.uses == 1:
-			return p.lease(c, d), nil
-		case !p.isBack(c):
-			p.setAside(c)
-		case c.usable():
-			return p.lease(c, d), nil
-		default:
-			p.noteClosed(c)
-			p.discard(c, func(n *counters) { n.stale++ })
-		}
-	}
-}
-
-// Close closes idle connections, ends dials, fails waiters with ErrClosed and
-// waits for the dials to be over. Leased connections are closed as they are
-// released. It may be called more than once.
+// Close closes idle connections, ends dials, fails waiters with ErrClosed, and waits for the
+// pool's goroutines. Leased connections are closed when they are released. Close may be
+// called more than once.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.cancel()
-	p.tender.Stop()
+	p.maintenance.Stop()
 	for e := p.waiters.Front(); e != nil; e = p.waiters.Front() {
-		p.settle(e.Value.(*waiter), nil, ErrClosed)
+		p.resolve(e.Value.(*waiter), nil, ErrClosed)
 	}
-	var victims []*conn
 	for _, in := range p.instances {
-		p.stopAsking(in)
-		victims = append(victims, p.evictAll(in)...)
+		p.stopQueries(in)
+		p.evictAll(in)
 	}
-	p.mu.Unlock()
-	p.closeAll(victims)
+	p.unlock()
 	p.tasks.Wait()
-}
-
-// lease makes a handle for a connection that was occupied.
-func (p *Pool) lease(c *conn, d Demand) *Lease {
-	l := &Lease{p: p, c: c, once: c.once}
-	if c.mux != nil {
-		s := c.mux.open()
-		l.ch, l.id, l.fresh = s, s.id, s.first
-		return l
-	}
-	c.reset()
-	l.ch, l.id, l.fresh, l.base = c, c.id, c.uses == 1, c.in.total
-	if l.fresh || d.Settled {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if l.fresh {
-			l.careful = !c.proved && p.mayTurnAway(c.inst, d)
-		} else {
-			l.careful = !c.inst.habits.kept
-		}
-	}
-	return l
-}
-
-// keep takes back a leased connection, or a part of one, on which the request was
-// answered to its end.
-func (p *Pool) keep(l *Lease) {
-	c, in := l.c, l.c.inst
-	p.mu.Lock()
-	in.served = time.Now()
-	in.lastOK = in.served
-	p.vacate(c)
-	var victims []*conn
-	if c.mux != nil {
-		victims = p.handBack(c)
-	} else {
-		victims = p.keepOwn(l)
-	}
-	p.mu.Unlock()
-	p.closeAll(victims)
-}
-
-// keepOwn is handBack for a connection that a request had to itself, in the way the
-// application is known to need.
-func (p *Pool) keepOwn(l *Lease) (victims []*conn) {
-	c, in := l.c, l.c.inst
-	if c.ended++; c.ended > 1 {
-		p.noteKept(in)
-	}
-	switch {
-	case p.closed, l.once && (c.gone || !p.config().TurnsAway): // a process waits for us to close
-		p.move(c, closing)
-		return []*conn{c}
-	case l.once:
-		p.move(c, closing)
-		p.tasks.Go(func() {
-			c.linger(lingerFor)
-			p.closeAll([]*conn{c})
-		})
-		return nil
-	case in.habits.closes():
-		p.move(c, closing)
-		p.tasks.Go(func() { p.awaitEnd(c) })
-		return nil
-	case p.config().KeepAlive == KeepAuto && in.keep.state != taken:
-		return p.inquire(c)
-	}
-	return p.handBack(c)
-}
-
-// reject takes back one on which the request did not end cleanly: it is closed, unless
-// others share it.
-func (p *Pool) reject(c *conn) {
-	if c.mux == nil {
-		p.discard(c, func(n *counters) { n.discards++ })
-		return
-	}
-	p.mu.Lock()
-	c.inst.counters.discards++
-	p.vacate(c)
-	victims := p.handBack(c)
-	p.mu.Unlock()
-	p.closeAll(victims)
 }

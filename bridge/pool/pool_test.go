@@ -45,21 +45,17 @@ func TestNothingIsDialledAhead(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
 		poolFor(t, peer, 4)
 		time.Sleep(time.Hour)
-		if n := peer.Accepted(); n != 0 {
-			t.Errorf("%d connections without a request", n)
-		}
+		equal(t, "connections without a request", peer.Accepted(), 0)
 	})
 }
 
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 4, IdleTimeout: 5 * time.Second})
+		p := poolOf(t, peer.Dial, Config{Workers: 4, IdleTimeout: 5 * time.Second})
 		a, b := mustLease(t, p), mustLease(t, p)
 		for _, l := range []*Lease{a, b} {
-			if _, err := converse(l); err != nil {
-				t.Fatal(err)
-			}
+			exchange(t, l)
 		}
 		a.Release()
 		time.Sleep(2 * time.Second)
@@ -73,9 +69,7 @@ func TestIdleTimeout(t *testing.T) {
 		wantCounts(t, p, counts{idle: 1})
 		time.Sleep(time.Nanosecond)
 		wantCounts(t, p, counts{})
-		if n := peer.Open(); n != 0 {
-			t.Errorf("%d connections open at the application", n)
-		}
+		equal(t, "connections open at the application", peer.Open(), 0)
 	})
 }
 
@@ -87,18 +81,16 @@ func TestIdleTimeoutStartsOver(t *testing.T) {
 			serve(t, p)
 			time.Sleep(4 * time.Second)
 		}
-		if n := p.Snapshot().Instances[0].Dials; n != 1 {
-			t.Errorf("%d dials, want 1", n)
-		}
+		equal(t, "dials", p.Snapshot().Instances[0].Dials, 1)
 	})
 }
 
-// A connection that becomes idle while somebody waits for a fresh one is closed
-// in time too.
+// A connection that becomes idle while a request waits for a fresh one is closed in time,
+// too.
 func TestIdleTimeoutBesideAWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 2, DialTimeout: 10 * time.Second, WaitTimeout: 10 * time.Second})
+		p := poolOf(t, d.dial, Config{Workers: 2, DialTimeout: 10 * time.Second, WaitTimeout: 10 * time.Second})
 		g := startLease(p)
 		near, far := fcgitest.Pipe()
 		d <- dialed{conn: near}
@@ -142,16 +134,14 @@ func TestDialTimeout(t *testing.T) {
 func TestWaitTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, WaitTimeout: 3 * time.Second})
+		p := poolOf(t, peer.Dial, Config{Workers: 1, WaitTimeout: 3 * time.Second})
 		l := mustLease(t, p)
 		g := startLease(p)
 		<-g.done
 		if !errors.Is(g.err, ErrWaitTimeout) || g.after != 3*time.Second {
 			t.Errorf("%v after %v, want ErrWaitTimeout after 3s", g.err, g.after)
 		}
-		if n := p.Snapshot().Waiting; n != 0 {
-			t.Errorf("%d waiting", n)
-		}
+		equal(t, "waiting", p.Snapshot().Waiting, 0)
 		l.Release()
 	})
 }
@@ -169,10 +159,7 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 			t.Fatalf("%d waiting, want 5", n)
 		}
 		for i, g := range line {
-			if _, err := converse(l); err != nil {
-				t.Fatal(err)
-			}
-			l.Release()
+			finish(t, l)
 			if !g.ended() {
 				t.Fatalf("waiter %d was not served", i)
 			}
@@ -217,9 +204,7 @@ func TestCancelledWaiter(t *testing.T) {
 		if !errors.Is(gone.err, context.Canceled) || gone.after != 0 {
 			t.Errorf("%v after %v, want context.Canceled at once", gone.err, gone.after)
 		}
-		if n := p.Snapshot().Waiting; n != 1 {
-			t.Errorf("%d waiting, want 1", n)
-		}
+		equal(t, "waiting", p.Snapshot().Waiting, 1)
 		l.Release()
 		next.mustLease(t).Release()
 	})
@@ -229,7 +214,7 @@ func TestCancelledWaiter(t *testing.T) {
 func TestCancelledWaitersDialIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 1})
+		p := poolOf(t, d.dial, Config{Workers: 1})
 		gone := startLease(p)
 		synctest.Wait()
 		next := startLease(p)
@@ -242,18 +227,16 @@ func TestCancelledWaitersDialIsNotLost(t *testing.T) {
 		defer far.Close()
 		d <- dialed{conn: near}
 		next.mustLease(t).Release()
-		if n := p.Snapshot().Instances[0].Dials; n != 1 {
-			t.Errorf("%d dials, want 1", n)
-		}
+		equal(t, "dials", p.Snapshot().Instances[0].Dials, 1)
 	})
 }
 
-// A dial that nobody waits for any more is not kept: it would hold a worker of
-// the application without ever having been used.
+// A connection that no request needs any more when it is made is not kept: it would hold a
+// worker of the application without having been used.
 func TestUnusedConnectionIsNeverKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := make(dialer)
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: d.dial}}, Workers: 1})
+		p := poolOf(t, d.dial, Config{Workers: 1})
 		gone := startLease(p)
 		synctest.Wait()
 		gone.cancel()
@@ -274,9 +257,7 @@ func TestCancelledInTheInstantOfDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
 		l := mustLease(t, p)
-		if _, err := converse(l); err != nil {
-			t.Fatal(err)
-		}
+		exchange(t, l)
 		gone, next := startLease(p), startLease(p)
 		synctest.Wait()
 		gone.cancel()
@@ -311,10 +292,7 @@ func TestLeaseFreshEvictsIdle(t *testing.T) {
 		p := poolFor(t, peer, 1)
 		serve(t, p)
 		wantCounts(t, p, counts{idle: 1})
-		l, err := p.Lease(context.Background(), Demand{Fresh: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := leaseFor(t, p, Demand{Fresh: true})
 		if !l.Fresh() || l.RequestID() != 1 {
 			t.Errorf("fresh %v, id %d, want true, 1", l.Fresh(), l.RequestID())
 		}
@@ -326,20 +304,15 @@ func TestLeaseFreshEvictsIdle(t *testing.T) {
 	})
 }
 
-// A waiter that wants a fresh connection is not given a used one, and the used
-// one is given up for it.
+// A waiter that needs a fresh connection does not get a used one. The used one is closed to
+// make room.
 func TestLeaseFreshWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.Hello), 1)
 		l := mustLease(t, p)
 		g := startLeasing(p, Demand{Fresh: true})
-		if g.ended() {
-			t.Fatal("a second connection for one worker")
-		}
-		if _, err := converse(l); err != nil {
-			t.Fatal(err)
-		}
-		l.Release()
+		g.mustWait(t)
+		finish(t, l)
 		fresh := g.mustLease(t)
 		if !fresh.Fresh() {
 			t.Error("the connection is not fresh")
@@ -353,9 +326,7 @@ func TestClose(t *testing.T) {
 		peer := fcgitest.Start(t, fcgitest.Hello)
 		p := poolFor(t, peer, 2)
 		kept, busy := mustLease(t, p), mustLease(t, p)
-		if _, err := converse(kept); err != nil {
-			t.Fatal(err)
-		}
+		exchange(t, kept)
 		waiting := startLeasing(p, Demand{Fresh: true})
 		synctest.Wait()
 		kept.Release() // closed for the one who waits
@@ -374,22 +345,17 @@ func TestClose(t *testing.T) {
 		if _, err := p.Lease(context.Background(), Demand{Fresh: true}); !errors.Is(err, ErrClosed) {
 			t.Errorf("LeaseFresh: %v, want ErrClosed", err)
 		}
-		if out, err := converse(busy); err != nil || out != fcgitest.Page {
-			t.Errorf("a lease that was out: %q, %v", out, err)
-		}
-		busy.Release()
+		finish(t, busy)
 		dialled.Release()
 		p.Close()
 		wantCounts(t, p, counts{})
-		if n := peer.Open(); n != 0 {
-			t.Errorf("%d connections open at the application", n)
-		}
+		equal(t, "connections open at the application", peer.Open(), 0)
 	})
 }
 
 func TestCloseEndsDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: make(dialer).dial}}, Workers: 1, DialTimeout: time.Hour})
+		p := poolOf(t, make(dialer).dial, Config{Workers: 1, DialTimeout: time.Hour})
 		g := startLease(p)
 		synctest.Wait()
 		p.Close()

@@ -33,4 +33,4 @@ func (l *Lease) SendDone() {
 func (l *Lease) RequestID() uint16 { return l.id }
 
 // KeepConn reports whether FCGI_KEEP_CONN is to be set.
-func (l *Lease) KeepConn() bool { return !l.once }
+func (l *Lease) KeepConn() bool { return !l.noKeepAlive }

@@ -71,18 +71,14 @@ func TestReplay(t *testing.T) {
 				t.Errorf("replay %v, full %v, %v; want %+v", e.Replay, e.Full, err, want)
 			}
 		}
-		t.Run(name+"/fresh", func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := threadedPool(t, fcgitest.Start(t, tc.script), 1)
-				check(t, mustLease(t, p), tc.fresh)
-			})
+		inBubble(t, name+"/fresh", func(t *testing.T) {
+			p := threadedPool(t, fcgitest.Start(t, tc.script), 1)
+			check(t, mustLease(t, p), tc.fresh)
 		})
-		t.Run(name+"/kept", func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := threadedPool(t, fcgitest.Start(t, fcgitest.First(fcgitest.Page, tc.script)), 1)
-				serve(t, p)
-				check(t, mustLease(t, p), tc.kept)
-			})
+		inBubble(t, name+"/kept", func(t *testing.T) {
+			p := threadedPool(t, fcgitest.Start(t, fcgitest.First(fcgitest.Page, tc.script)), 1)
+			serve(t, p)
+			check(t, mustLease(t, p), tc.kept)
 		})
 	}
 }
@@ -120,27 +116,22 @@ func TestAcceptThenClose(t *testing.T) {
 		{"before the request of a process", false, fcgitest.AcceptThenClose, time.Second, ReplaySafe},
 		{"after the request of a process", false, fcgitest.ResetBeforeReading, 0, ReplayNever},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newPool(t, Config{
-					Instances: []Instance{{Addr: "app", Dial: fcgitest.Start(t, tc.script).Dial}},
-					Workers:   1, TurnsAway: tc.turnsAway,
-				})
-				l := mustLease(t, p)
-				defer l.Release()
-				time.Sleep(tc.pause)
-				_, err := converse(l)
-				var e *Error
-				if !errors.As(err, &e) || e.Full != tc.turnsAway || e.Replay != tc.replay {
-					t.Errorf("%v: full %v, replay %v, want %v, %v", err, e.Full, e.Replay, tc.turnsAway, tc.replay)
-				}
-			})
+		inBubble(t, tc.name, func(t *testing.T) {
+			p := poolOf(t, fcgitest.Start(t, tc.script).Dial, Config{Workers: 1, ClosesWhenFull: tc.turnsAway})
+			l := mustLease(t, p)
+			defer l.Release()
+			time.Sleep(tc.pause)
+			_, err := converse(l)
+			var e *Error
+			if !errors.As(err, &e) || e.Full != tc.turnsAway || e.Replay != tc.replay {
+				t.Errorf("%v: full %v, replay %v, want %v, %v", err, e.Full, e.Replay, tc.turnsAway, tc.replay)
+			}
 		})
 	}
 }
 
-// On a socket a kept connection is looked at before it is used: one that was
-// closed, or said something, is not used.
+// A kept connection over a socket is checked before it is used: if it was closed, or
+// something has come, it is not used.
 func TestStaleConnectionIsNotUsed(t *testing.T) {
 	for name, afterwards := range map[string]func(*fcgitest.Session){
 		"closed": func(*fcgitest.Session) {},
@@ -157,20 +148,14 @@ func TestStaleConnectionIsNotUsed(t *testing.T) {
 			}), fcgitest.Hello)
 			p := poolFor(t, peer, 1)
 			l := mustLease(t, p)
-			if _, err := converse(l); err != nil {
-				t.Fatal(err)
-			}
-			l.Release()
+			finish(t, l)
 			close(released)
 			waitReadable(t, p)
 			l = mustLease(t, p)
 			if !l.Fresh() {
 				t.Error("the stale connection was leased")
 			}
-			if out, err := converse(l); err != nil || out != fcgitest.Page {
-				t.Errorf("answer %q, %v", out, err)
-			}
-			l.Release()
+			finish(t, l)
 			if in := p.Snapshot().Instances[0]; in.Stale != 1 || in.Idle != 1 {
 				t.Errorf("%d stale, %d idle, want 1, 1", in.Stale, in.Idle)
 			}

@@ -10,7 +10,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// The end of STDOUT is told, once for each record that says so, on connections of all kinds.
+// The end of STDOUT is an event, once for each record that says so, on connections of all
+// kinds.
 func TestEndOfStdout(t *testing.T) {
 	for name, tc := range map[string]struct {
 		script func(p fcgitest.Pace, e fcgitest.Ending, parts ...string) fcgitest.Script
@@ -23,7 +24,7 @@ func TestEndOfStdout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := tc.pool(t, fcgitest.Start(t, tc.script(pace, fcgitest.Ended, "", "a", "", "b")), 2)
 				l := leaseFor(t, p, whole)
-				ask(t, l, "/")
+				send(t, l, "/")
 				var got []string
 				for ended := false; !ended; {
 					ev, err := l.Next(time.Now().Add(time.Minute))
@@ -47,7 +48,7 @@ func TestEndOfStdout(t *testing.T) {
 	}
 }
 
-// An application that knows no questions says so, in time or in the middle of what follows.
+// An application without queries says so, in time or in the middle of what follows.
 func TestUnknownType(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -55,47 +56,39 @@ func TestUnknownType(t *testing.T) {
 		multiplex string
 	}{
 		{"in time", 0, "off"},
-		{"almost too late", askTimeout - time.Millisecond, "off"},
-		{"too late", askTimeout + 5*time.Millisecond, "unknown"},
+		{"almost too late", queryTimeout - time.Millisecond, "off"},
+		{"too late", queryTimeout + 5*time.Millisecond, "unknown"},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, fcgitest.Hello)
-				peer.Values(fcgitest.ValuesUnknown(tc.after))
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 20, Multiplex: MultiplexAuto})
-				serve(t, p)
-				for range ownConns {
-					defer leaseFor(t, p, whole).Release()
-				}
-				l := leaseFor(t, p, whole)
-				if out, err := converse(l); err != nil || out != fcgitest.Page {
-					t.Errorf("%q, %v", out, err)
-				}
-				l.Release()
-				if s := p.Snapshot().Instances[0]; s.Multiplex != tc.multiplex || s.Discarded != 0 || len(peer.Asked()) != 1 || peer.Accepted() != ownConns+1 {
-					t.Errorf("%+v after %d questions on %d connections", s, len(peer.Asked()), peer.Accepted())
-				}
-			})
+		inBubble(t, tc.name, func(t *testing.T) {
+			peer := fcgitest.Start(t, fcgitest.Hello)
+			peer.Values(fcgitest.ValuesUnknown(tc.after))
+			p := poolOf(t, peer.Dial, Config{Workers: 20, Multiplex: MultiplexAuto})
+			serve(t, p)
+			for range ownConns {
+				defer leaseFor(t, p, whole).Release()
+			}
+			l := leaseFor(t, p, whole)
+			finish(t, l)
+			if s := p.Snapshot().Instances[0]; s.Multiplex != tc.multiplex || s.Discarded != 0 || len(peer.Asked()) != 1 || peer.Accepted() != ownConns+1 {
+				t.Errorf("%+v after %d queries on %d connections", s, len(peer.Asked()), peer.Accepted())
+			}
 		})
 	}
-	// On a connection that is shared it is nobody's.
+	// On a shared connection it belongs to no request.
 	synctest.Test(t, func(t *testing.T) {
 		p := muxPool(t, fcgitest.Start(t, fcgitest.Multiplexed(func(s *fcgitest.Session, r *fcgitest.Request) {
 			s.Send(fcgitest.Record(fcgitest.UnknownTypeRecord, 0, []byte{fcgitest.GetValues, 0, 0, 0, 0, 0, 0, 0}), fcgitest.Out(r.ID, fcgitest.Page), fcgitest.End(r.ID))
 		})), 2)
 		l := leaseFor(t, p, whole)
-		if out, err := converse(l); err != nil || out != fcgitest.Page {
-			t.Errorf("%q, %v", out, err)
-		}
-		l.Release()
+		finish(t, l)
 		wantCounts(t, p, counts{idle: 1})
 	})
 }
 
-// One connection that was turned away does not have the next requests wait for an answer
-// to a question that the application ignores: it is there, it accepts.
+// After one connection was turned away, the next requests do not wait for a reply of an
+// application that ignores queries: it accepts connections.
 func TestSilentApplicationThatTurnedOneAway(t *testing.T) {
-	for _, demand := range []Demand{whole, {Whole: true, Body: true, Settled: true}} {
+	for _, demand := range []Demand{whole, {Buffered: true, Body: true, NoReplay: true}} {
 		for _, later := range []time.Duration{0, 5 * time.Second, 50 * time.Second} {
 			synctest.Test(t, func(t *testing.T) {
 				peer := fcgitest.Start(t, fcgitest.ResetBeforeReading, fcgitest.Hello)
@@ -109,15 +102,12 @@ func TestSilentApplicationThatTurnedOneAway(t *testing.T) {
 				time.Sleep(later)
 				begun := time.Now()
 				l = leaseFor(t, p, demand)
-				if out, err := converse(l); err != nil || out != fcgitest.Page {
-					t.Errorf("%q, %v", out, err)
-				}
-				l.Release()
-				if d := time.Since(begun); d > askTimeout+50*time.Millisecond {
+				finish(t, l)
+				if d := time.Since(begun); d > queryTimeout+50*time.Millisecond {
 					t.Errorf("%+v, %v later: the next request waited %v", demand, later, d)
 				}
 				if len(peer.Asked()) != 1 {
-					t.Errorf("asked %d times, want once", len(peer.Asked()))
+					t.Errorf("queried %d times, want once", len(peer.Asked()))
 				}
 			})
 		}

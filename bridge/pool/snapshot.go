@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -9,8 +10,8 @@ import (
 type Snapshot struct {
 	Waiting   int                `json:"waiting"` // requests without a connection
 	Instances []InstanceSnapshot `json:"instances"`
-	// Removed is what the instances that were removed have counted, all together. What
-	// connections they had left is in no snapshot.
+	// Removed is what removed instances have counted, all together. Connections that they
+	// have left are in no snapshot.
 	Removed RemovedSnapshot `json:"removed,omitzero"`
 }
 
@@ -20,14 +21,13 @@ type RemovedSnapshot struct {
 	Counters
 }
 
-// InstanceSnapshot is the state of one instance. Dialing + Busy + Idle + AtWork + Closing,
-// and what Requests is more than Busy, never exceed Workers, but for what there was when
-// that was lowered and is not over.
+// InstanceSnapshot is the state of one instance. Dialing, Busy, Idle, AtWork, Closing and
+// the requests beyond Busy are at most Workers together. After Workers was lowered they may
+// be more, but do not grow.
 type InstanceSnapshot struct {
 	Addr string `json:"addr"`
-	// State is "unknown" before the first connection, "up", "full" while the
-	// application is believed to hold less than it should, "down" if the last attempt
-	// to connect failed, "draining" while it is sent no more requests.
+	// State is "unknown" before the first connection, "down" if the last dial failed, "full"
+	// if Observed is below Workers, "draining" if it gets no more requests, or "up".
 	State    string `json:"state"`
 	Workers  int    `json:"workers"`  // as configured
 	Observed int    `json:"observed"` // what it is believed to hold now; at most Workers
@@ -35,48 +35,72 @@ type InstanceSnapshot struct {
 	Dialing int `json:"dialing"`
 	Busy    int `json:"busy"`
 	Idle    int `json:"idle"`
-	// AtWork is how many kept connections nobody uses, because their process works on
-	// after its answer.
+	// AtWork is how many kept connections are not used because their process works on after
+	// its answer.
 	AtWork   int `json:"at_work"`
 	Closing  int `json:"closing"`
 	Requests int `json:"requests"` // in progress; more than Busy if they share connections
-	Zombies  int `json:"zombies"`  // of those, how many for nobody: the client left, or the time was up
+	Zombies  int `json:"zombies"`  // of those, how many have answers that nobody waits for
 
-	// KeepAlive is whether connections carry more than one request: "on", "off", "unknown"
-	// while that is being found out. KeepAliveWhy is why they do not, where that was
-	// found out.
+	// KeepAlive is whether connections carry more than one request: "on", "off", or "unknown"
+	// until the pool has found out. KeepAliveWhy is the reason for "off", if it was found out.
 	KeepAlive    string `json:"keep_alive"`
 	KeepAliveWhy string `json:"keep_alive_why,omitempty"`
 	Multiplex    string `json:"multiplex"`     // "on", "off", "unknown"
-	Retires      bool   `json:"retires"`       // it closes kept connections of its own accord
-	Closes       bool   `json:"closes_always"` // it closes every connection after its answer
+	ClosesIdle   bool   `json:"retires"`       // it closes kept connections
+	ClosesAlways bool   `json:"closes_always"` // it closes every connection after its answer
 
 	Counters
 
 	AcceptQueue *QueueSnapshot `json:"accept_queue,omitempty"` // nil if not known
-	LastError   string         `json:"last_error,omitempty"`   // of connecting
+	LastError   string         `json:"last_error,omitempty"`   // of the last dial that failed
 	LastErrorAt time.Time      `json:"last_error_at,omitzero"`
 }
 
-// Counters only grow. They begin at zero where an instance is added, be it one that was
-// removed before.
+// Counters only grow. They begin at zero when an instance is added, even if it was removed
+// before.
 type Counters struct {
 	Dials       uint64            `json:"dials"`
 	DialErrors  uint64            `json:"dial_errors"`
-	BacklogFull uint64            `json:"backlog_full"` // attempts to connect that found the backlog full
-	TurnedAway  uint64            `json:"turned_away"`  // requests it had no room for: connections closed at once, OVERLOADED
+	BacklogFull uint64            `json:"backlog_full"` // dials that found the backlog full
+	TurnedAway  uint64            `json:"turned_away"`  // connections closed at once, and requests refused with OVERLOADED
 	Reuses      uint64            `json:"reuses"`
-	Stale       uint64            `json:"stale"`     // kept connections found dead before reuse
-	Yielded     uint64            `json:"yielded"`   // good ones closed because others waited to be accepted
-	WorkedOn    uint64            `json:"worked_on"` // kept connections set aside because their process worked on after its answer
-	Discarded   uint64            `json:"discarded"` // requests that did not end cleanly, and their connections unless shared
+	Stale       uint64            `json:"stale"`     // kept connections found closed before reuse
+	ShedIdle    uint64            `json:"yielded"`   // good connections closed because others waited to be accepted
+	WorkedOn    uint64            `json:"worked_on"` // kept connections held because their process worked on after its answer
+	Discarded   uint64            `json:"discarded"` // requests that did not end properly; unless shared, their connections were closed
 	Replays     map[string]uint64 `json:"replays"`   // requests sent again, by reason: stale, turned_away, overloaded, cant_multiplex, ignored
 }
 
-// QueueSnapshot is what a listening socket holds that nobody has accepted.
+func newCounters() *Counters {
+	return &Counters{Replays: map[string]uint64{stale: 0, turnedAway: 0, overloaded: 0, cantMultiplex: 0, requestUnread: 0}}
+}
+
+func (n *Counters) add(other *Counters) {
+	n.Dials += other.Dials
+	n.DialErrors += other.DialErrors
+	n.BacklogFull += other.BacklogFull
+	n.TurnedAway += other.TurnedAway
+	n.Reuses += other.Reuses
+	n.Stale += other.Stale
+	n.ShedIdle += other.ShedIdle
+	n.WorkedOn += other.WorkedOn
+	n.Discarded += other.Discarded
+	for reason, count := range other.Replays {
+		n.Replays[reason] += count
+	}
+}
+
+func (n *Counters) clone() Counters {
+	c := *n
+	c.Replays = maps.Clone(n.Replays)
+	return c
+}
+
+// QueueSnapshot is the accept queue of a listening socket.
 type QueueSnapshot struct {
 	Depth   int `json:"depth"`   // connections
-	Backlog int `json:"backlog"` // how many there can be
+	Backlog int `json:"backlog"` // how many fit
 }
 
 // Snapshot returns the pool's state.
@@ -93,16 +117,16 @@ func (p *Pool) Snapshot() Snapshot {
 	return s
 }
 
-// snapshot is Snapshot but for the accept queues, which are slow to look at, and the
-// instances it is of.
+// snapshot is Snapshot without the accept queues, which take time to read. It returns the
+// instances, too.
 func (p *Pool) snapshot() (Snapshot, []*instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Snapshot{Waiting: p.waiters.Len()}
 	if p.removed > 0 {
-		s.Removed = RemovedSnapshot{p.removed, p.gone.snapshot()}
+		s.Removed = RemovedSnapshot{p.removed, p.removedCounters.clone()}
 	}
-	all := slices.Concat(p.instances, p.leaving)
+	all := slices.Concat(p.instances, p.draining)
 	s.Instances = make([]InstanceSnapshot, len(all))
 	for i, in := range all {
 		s.Instances[i] = p.instanceSnapshot(in)
@@ -113,13 +137,13 @@ func (p *Pool) snapshot() (Snapshot, []*instance) {
 func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
 	s := InstanceSnapshot{
 		Addr: in.Addr, State: in.state(p.config().Workers), Workers: p.config().Workers, Observed: in.observed.now,
-		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle] + in.count[asked], Closing: in.count[closing], AtWork: in.count[atWork],
+		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle] + in.count[querying], Closing: in.count[closing], AtWork: in.count[atWork],
 		Requests: in.count[busy] + in.extra, Zombies: in.zombies,
-		Multiplex: in.sharing.verdict.String(), Retires: in.habits.retires(), Closes: in.habits.closes(),
-		Counters: in.counters.snapshot(), LastErrorAt: in.outage.at,
+		Multiplex: in.sharing.state.String(), ClosesIdle: in.behaviour.closesIdle(), ClosesAlways: in.behaviour.closesAlways(),
+		Counters: in.counters.clone(), LastErrorAt: in.outage.at,
 	}
-	if p.config().Multiplex == MultiplexOff || in.sharing.verdict == notKnown && in.habits.silent() {
-		s.Multiplex = no.String()
+	if p.config().Multiplex == MultiplexOff || in.sharing.state == multiplexUnknown && in.behaviour.ignoresQueries() {
+		s.Multiplex = multiplexNo.String()
 	}
 	s.KeepAlive, s.KeepAliveWhy = p.keepAlive(in)
 	if in.outage.err != nil {
@@ -128,36 +152,25 @@ func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
 	return s
 }
 
-// keepAlive is whether connections to in carry more than one request, and why not.
+// keepAlive is whether connections to in carry more than one request, and if not, why.
 func (p *Pool) keepAlive(in *instance) (keep, why string) {
 	mode := p.config().KeepAlive
 	switch {
 	case mode == KeepOff:
-		return refused.String(), ""
-	case in.habits.closes():
-		return refused.String(), "the application closes every connection after its answer"
-	case p.config().WorksOn && in.habits.unseen && in.habits.silent():
-		return refused.String(), "nobody can tell whether a process is back after its answer: it cannot be seen from here, and closes the connection when it is asked"
+		return keepRefused.String(), ""
+	case in.behaviour.closesAlways():
+		return keepRefused.String(), "the application closes every connection after its answer"
+	case p.config().WorksOn && in.behaviour.unverifiable && in.behaviour.ignoresQueries():
+		return keepRefused.String(), "nobody can tell whether a process is back after its answer: it cannot be seen from here, and closes the connection when it is asked"
 	case mode == KeepAuto:
 		return in.keep.state.String(), in.keep.why
 	}
-	return taken.String(), ""
-}
-
-func (n *counters) snapshot() Counters {
-	s := Counters{
-		Dials: n.dials, DialErrors: n.dialErrors, BacklogFull: n.backlogs, TurnedAway: n.turnedAway,
-		Reuses: n.reuses, Stale: n.stale, Yielded: n.yielded, WorkedOn: n.workedOn, Discarded: n.discards, Replays: make(map[string]uint64, reasons),
-	}
-	for r, count := range n.replays {
-		s.Replays[reason(r).String()] = count
-	}
-	return s
+	return keepTaken.String(), ""
 }
 
 func (in *instance) state(workers int) string {
 	switch {
-	case in.standing == draining:
+	case in.membership == draining:
 		return "draining"
 	case in.down():
 		return "down"
@@ -169,13 +182,44 @@ func (in *instance) state(workers int) string {
 	return "up"
 }
 
-// CountReplay counts that a request which failed with e is sent again.
+// CountReplay counts that a request that failed with e is sent again.
 func (p *Pool) CountReplay(e *Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := &p.gone
+	n := p.removedCounters
 	if in := p.find(e.Addr); in != nil {
 		n = in.counters
 	}
-	n.replays[e.reason()]++
+	n.Replays[e.reason()]++
+}
+
+// Addrs returns the addresses of the instances, serving and draining.
+func (p *Pool) Addrs() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	addrs := make([]string, 0, len(p.instances)+len(p.draining))
+	for _, in := range slices.Concat(p.instances, p.draining) {
+		addrs = append(addrs, in.Addr)
+	}
+	return addrs
+}
+
+// Waiting is how many requests wait for a connection. It costs less than Snapshot.
+func (p *Pool) Waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiters.Len()
+}
+
+// Connected is how many connections there are to an instance. They are steady if none is
+// being made or closed: then each is accepted or in the accept queue. It costs less than
+// Snapshot.
+func (p *Pool) Connected(addr string) (n int, steady bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	in := p.find(addr)
+	if in == nil {
+		return 0, true
+	}
+	return in.used(), in.count[dialing]+in.count[closing] == 0
 }

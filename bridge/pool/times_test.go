@@ -91,14 +91,14 @@ func TestProbes(t *testing.T) {
 func TestListensFor10ms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := threadedPool(t, fcgitest.Start(t, fcgitest.Hello), 2)
-		p.instances[0].habits.silentUntil = time.Now().Add(time.Hour) // or it would be asked instead
-		first, second := mustLease(t, p), leaseFor(t, p, Demand{Settled: true})
+		p.instances[0].behaviour.noQueryBefore = time.Now().Add(time.Hour) // or it would be queried instead
+		first, second := mustLease(t, p), leaseFor(t, p, Demand{NoReplay: true})
 		for i, l := range []*Lease{first, second} {
 			begun := time.Now()
 			if err := l.Write(request); err != nil {
 				t.Fatal(err)
 			}
-			if d := time.Since(begun); d != []time.Duration{0, listenFor}[i] {
+			if d := time.Since(begun); d != []time.Duration{0, guardTime}[i] {
 				t.Errorf("sending request %d took %v", i+1, d)
 			}
 			l.Release()
@@ -107,7 +107,7 @@ func TestListensFor10ms(t *testing.T) {
 }
 
 // Where a connection is for one request, its room is free when a server with threads
-// has closed it, or, if it does not, after lingerFor. A process waits for us to close.
+// has closed it, or, if it does not, after lingerTimeout. A process waits for us to close.
 func TestOneRequestPerConnection(t *testing.T) {
 	for name, tc := range map[string]struct {
 		threads bool
@@ -116,40 +116,35 @@ func TestOneRequestPerConnection(t *testing.T) {
 	}{
 		"the application closes":        {true, fcgitest.CloseAfterEnd, 0},
 		"it closes a moment later":      {true, fcgitest.CloseWhenIdle(300 * time.Millisecond), 300 * time.Millisecond},
-		"it waits for us to be the one": {true, fcgitest.Hello, lingerFor},
+		"it waits for us to be the one": {true, fcgitest.Hello, lingerTimeout},
 		"a process":                     {false, fcgitest.Hello, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				peer := fcgitest.Start(t, tc.script)
-				p := newPool(t, Config{Instances: []Instance{{Addr: "app", Dial: peer.Dial}}, Workers: 1, KeepAlive: KeepOff, TurnsAway: tc.threads})
-				l := mustLease(t, p)
-				if l.KeepConn() {
-					t.Error("the application would be asked to keep the connection")
-				}
-				if _, err := converse(l); err != nil {
-					t.Fatal(err)
-				}
-				l.Release()
-				begun := time.Now()
-				next := mustLease(t, p)
-				if d := time.Since(begun); d != tc.after || !next.Fresh() {
-					t.Errorf("the next request waited %v, want %v", d, tc.after)
-				}
-				next.Release()
-			})
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, tc.script)
+			p := poolOf(t, peer.Dial, Config{Workers: 1, KeepAlive: KeepOff, ClosesWhenFull: tc.threads})
+			l := mustLease(t, p)
+			if l.KeepConn() {
+				t.Error("the application would be asked to keep the connection")
+			}
+			finish(t, l)
+			begun := time.Now()
+			next := mustLease(t, p)
+			if d := time.Since(begun); d != tc.after || !next.Fresh() {
+				t.Errorf("the next request waited %v, want %v", d, tc.after)
+			}
+			next.Release()
 		})
 	}
 }
 
-// An application that has closed three connections in a row after their first answer
-// is given eofWithin to close the next. If it does not, it is kept, and so are those
-// after it.
+// An application that has closed three connections in a row after their first answer has
+// eofTimeout to close the next. If it does not, that connection is kept, and the next ones
+// are, too.
 func TestClosingAfterEachAnswerIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closes := fcgitest.CloseAfterEnd
 		p := poolFor(t, fcgitest.Start(t, closes, closes, closes, closes, fcgitest.Hello), 1)
-		for i := range closesAfter {
+		for i := range closesAlwaysAfter {
 			serve(t, p)
 			wantCounts(t, p, counts{idle: 1})
 			l := mustLease(t, p) // in memory nothing can look at the connection before
@@ -158,14 +153,14 @@ func TestClosingAfterEachAnswerIsNoticed(t *testing.T) {
 			}
 			l.Release()
 		}
-		if s := p.Snapshot().Instances[0]; !s.Closes || !s.Retires {
+		if s := p.Snapshot().Instances[0]; !s.ClosesAlways || !s.ClosesIdle {
 			t.Errorf("not noticed: %+v", s)
 		}
 		serve(t, p)
 		wantCounts(t, p, counts{})
 		serve(t, p)
 		wantCounts(t, p, counts{closing: 1})
-		time.Sleep(eofWithin - time.Nanosecond)
+		time.Sleep(eofTimeout - time.Nanosecond)
 		wantCounts(t, p, counts{closing: 1})
 		time.Sleep(time.Nanosecond)
 		wantCounts(t, p, counts{idle: 1})
@@ -175,7 +170,7 @@ func TestClosingAfterEachAnswerIsNoticed(t *testing.T) {
 }
 
 // An application is expected to close kept connections for rememberFor after it did.
-func TestRetiringIsForgotten(t *testing.T) {
+func TestClosingIdleIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := poolFor(t, fcgitest.Start(t, fcgitest.CloseAfterEnd, fcgitest.Hello), 1)
 		serve(t, p)
@@ -185,11 +180,11 @@ func TestRetiringIsForgotten(t *testing.T) {
 		}
 		l.Release()
 		time.Sleep(rememberFor - time.Nanosecond)
-		if !p.Snapshot().Instances[0].Retires {
+		if !p.Snapshot().Instances[0].ClosesIdle {
 			t.Error("forgotten too soon")
 		}
 		time.Sleep(time.Nanosecond)
-		if p.Snapshot().Instances[0].Retires {
+		if p.Snapshot().Instances[0].ClosesIdle {
 			t.Error("not forgotten")
 		}
 	})

@@ -18,11 +18,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
-// server is one instance of an application. It answers when it is told to.
+// server is one instance of an application. The test says when it answers.
 type server struct {
 	t       *testing.T
 	shares  bool // it multiplexes
-	forced  bool // the pool does not ask
+	forced  bool // the pool sends no queries
 	libfcgi bool // it answers as libfcgi does
 	locks   bool // a kept connection that is not used stops all others
 	worksOn bool // it may work on after an answer, and takes nothing meanwhile
@@ -103,8 +103,8 @@ func (s *server) serve(c *served) {
 	}
 }
 
-// unlocked waits until no other connection that is kept stops a new one, and reports
-// whether c is still there. (It is looked at again and again: what it is about has no event.)
+// unlocked waits until no other kept connection stops a new one, and reports whether c is
+// still there. It polls: there is no event for that.
 func (s *server) unlocked(c *served) bool {
 	for {
 		s.mu.Lock()
@@ -205,9 +205,9 @@ func (s *server) take(c *served, h fcgi.Header, content []byte) {
 	}
 }
 
-// values is the answer to a question.
-func (s *server) values(question []byte) []byte {
-	name, _, _, err := fcgi.DecodePair(question)
+// values is the reply to a query.
+func (s *server) values(query []byte) []byte {
+	name, _, _, err := fcgi.DecodePair(query)
 	switch {
 	case err != nil:
 		s.t.Error(err)

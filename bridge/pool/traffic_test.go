@@ -23,14 +23,12 @@ import (
 // away, stall and die, and checks after every step what always holds.
 func TestRandomTraffic(t *testing.T) {
 	for seed := range seeds.Of(t, 60) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				m := newTraffic(t, rand.New(rand.NewPCG(seed, 4)))
-				for i := 0; i < 400 && !t.Failed(); i++ {
-					m.step()
-				}
-				m.finish()
-			})
+		inBubble(t, fmt.Sprint(seed), func(t *testing.T) {
+			m := newTraffic(t, rand.New(rand.NewPCG(seed, 4)))
+			for i := 0; i < 400 && !t.Failed(); i++ {
+				m.step()
+			}
+			m.finish()
 		})
 	}
 }
@@ -52,9 +50,9 @@ func newTraffic(t *testing.T, rng *rand.Rand) *traffic {
 	cfg := Config{
 		Workers:     m.crowd.workers,
 		DialTimeout: 4 * time.Second, WaitTimeout: 10 * time.Second, SendTimeout: time.Second,
-		IdleTimeout: time.Duration(1+rng.IntN(5)) * time.Second,
-		CloseDelay:  time.Duration(rng.IntN(2)) * 5 * time.Millisecond,
-		TurnsAway:   rng.IntN(2) == 0, Retires: rng.IntN(3) == 0, KeepAlive: KeepAlive(rng.IntN(3)),
+		IdleTimeout:    time.Duration(1+rng.IntN(5)) * time.Second,
+		CloseDelay:     time.Duration(rng.IntN(2)) * 5 * time.Millisecond,
+		ClosesWhenFull: rng.IntN(2) == 0, ClosesIdle: rng.IntN(3) == 0, KeepAlive: KeepAlive(rng.IntN(3)),
 		WorksOn: rng.IntN(3) == 0, Memory: func() Memory { return m.memory },
 		Multiplex: []Multiplex{MultiplexOff, MultiplexAuto, MultiplexAuto, MultiplexOn}[rng.IntN(4)],
 	}
@@ -121,12 +119,19 @@ func (m *traffic) bounds(cfg *Config) {
 
 // begin makes a request.
 func (m *traffic) begin() {
-	d := Demand{Whole: m.rng.IntN(4) > 0, Body: m.rng.IntN(3) == 0, Settled: m.rng.IntN(3) == 0, Fresh: m.rng.IntN(8) == 0}
+	d := Demand{Buffered: m.rng.IntN(4) > 0, Body: m.rng.IntN(3) == 0, NoReplay: m.rng.IntN(3) == 0, Fresh: m.rng.IntN(8) == 0}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.made++
 	u := &user{t: m.t, servers: m.servers, demand: d, uri: fmt.Sprintf("/%d", m.made), cancel: cancel, patient: m.rng.IntN(2) == 0, nosy: m.rng.IntN(6) == 0, over: make(chan struct{})}
 	m.users = append(m.users, u)
-	go u.run(ctx, m.pool)
+	if m.rng.IntN(2) == 0 {
+		m.pool.LeaseFunc(ctx, d, func(l *Lease, err error) { go u.run(l, err) })
+		return
+	}
+	go func() {
+		l, err := m.pool.Lease(ctx, d)
+		u.run(l, err)
+	}()
 }
 
 func (m *traffic) oneUser(do func(*user)) {
@@ -135,7 +140,7 @@ func (m *traffic) oneUser(do func(*user)) {
 	}
 }
 
-// settle lets everybody run until nothing happens any more without time passing.
+// settle waits until nothing more happens without time passing.
 func (m *traffic) settle() {
 	synctest.Wait()
 	m.users = slices.DeleteFunc(m.users, (*user).isOver)
@@ -159,24 +164,24 @@ func (m *traffic) check() {
 		if in.zombies < 0 || in.zombies > in.count[busy]+in.extra {
 			m.t.Errorf("%s: %d zombies of %d requests", in.Addr, in.zombies, in.count[busy]+in.extra)
 		}
-		if q := in.queue; q.unheard < 0 || q.unheard > in.count[busy] || q.owed < 0 || q.owed > q.unheard || q.waited && q.unheard == 0 {
+		if q := in.queue; q.awaiting < 0 || q.awaiting > in.count[busy] || q.toShed < 0 || q.toShed > q.awaiting || q.waited && q.awaiting == 0 {
 			m.t.Errorf("%s: accept queue %+v, %d busy", in.Addr, q, in.count[busy])
 		}
 		for _, c := range in.idle {
-			if c.uses == 0 || c.streams != 0 || c.retired || c.state != idle {
-				m.t.Errorf("%s keeps a connection in state %d with %d uses, %d streams, retired %v", in.Addr, c.state, c.uses, c.streams, c.retired)
+			if c.uses == 0 || c.streams != 0 || c.noMore || c.state != idle {
+				m.t.Errorf("%s keeps a connection in state %d with %d uses, %d streams, retired %v", in.Addr, c.state, c.uses, c.streams, c.noMore)
 			}
 		}
 		for _, c := range in.sharing.conns {
-			if c.retired || c.streams > maxStreams || c.state != busy && c.state != idle {
-				m.t.Errorf("%s shares a connection in state %d with %d streams, retired %v", in.Addr, c.state, c.streams, c.retired)
+			if c.noMore || c.streams > maxStreams || c.state != busy && c.state != idle {
+				m.t.Errorf("%s shares a connection in state %d with %d streams, retired %v", in.Addr, c.state, c.streams, c.noMore)
 			}
 		}
 	}
 }
 
-// checkSettled holds when nothing is going on: what the pool counts is what there
-// is, and nobody waits who could be served.
+// checkSettled holds when nothing happens: the pool's counts are right, and no request waits
+// that could be served.
 func (m *traffic) checkSettled() {
 	m.check()
 	p := m.pool
@@ -187,7 +192,7 @@ func (m *traffic) checkSettled() {
 	for _, u := range m.users {
 		if l := u.leased(); l != nil {
 			leases++
-			if l.c.inst.standing == removed {
+			if l.c.inst.membership == removed {
 				m.t.Errorf("%s has a connection to %s, which was removed", u.uri, l.Addr())
 			}
 			bodies[l.c] = append(bodies[l.c], u.demand.Body)
@@ -195,10 +200,10 @@ func (m *traffic) checkSettled() {
 			waiting++
 		}
 	}
-	unheard := make(map[*instance]int)
+	awaiting := make(map[*instance]int)
 	for c, all := range bodies {
-		if c.unheard {
-			unheard[c.inst]++
+		if c.awaiting {
+			awaiting[c.inst]++
 		}
 		if c.state != busy || c.streams != len(all) || len(all) > 1 && (c.mux == nil || slices.Contains(all, !all[0])) {
 			m.t.Errorf("a connection in state %d with %d streams has requests with bodies %v", c.state, c.streams, all)
@@ -208,8 +213,8 @@ func (m *traffic) checkSettled() {
 	for _, in := range m.crowd.all() {
 		total += in.count[busy] + in.extra
 		m.crowd.checkKept(in)
-		if in.queue.unheard != unheard[in] {
-			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, unheard[in], in.queue.unheard)
+		if in.queue.awaiting != awaiting[in] {
+			m.t.Errorf("%s: %d connections of which nothing was heard, counted as %d", in.Addr, awaiting[in], in.queue.awaiting)
 		}
 	}
 	looked := total - leases // at by requests that were given a connection: is its process back?
@@ -228,7 +233,7 @@ func (m *traffic) checkSettled() {
 		if slices.ContainsFunc(p.instances, func(in *instance) bool { return in.sharing.opening && p.sharing(in, w.demand) }) {
 			continue // a connection that is being made is for this one, too
 		}
-		if making--; making >= 0 || w.demand.Whole && p.behindAnother(w) {
+		if making--; making >= 0 || w.demand.Buffered && p.behindAnother(w) {
 			continue
 		}
 		for _, in := range p.instances {
@@ -311,22 +316,22 @@ func (u *user) giveUp() {
 	}
 }
 
-func (u *user) run(ctx context.Context, p *Pool) {
+// run makes the request with what Lease or LeaseFunc returned.
+func (u *user) run(l *Lease, err error) {
 	defer close(u.over)
 	defer u.cancel()
-	l, err := p.Lease(ctx, u.demand)
 	if err != nil {
 		return
 	}
 	u.set(l)
-	if u.demand.Fresh && !l.Fresh() && !l.Shared() || l.Shared() && !u.demand.Whole {
+	if u.demand.Fresh && !l.Fresh() && !l.Shared() || l.Shared() && !u.demand.Buffered {
 		u.t.Errorf("%+v got a connection that is fresh %v, shared %v", u.demand, l.Fresh(), l.Shared())
 	}
 	if l.Write(u.records(l.RequestID(), l.KeepConn())) == nil {
 		l.SendDone()
 	}
-	if u.nosy && !l.Ignored() {
-		l.Elsewhere()
+	if u.nosy && !l.RequestUnread() {
+		l.ProbeServing()
 	}
 	out, err := u.read(l, time.Minute)
 	if errors.Is(err, os.ErrDeadlineExceeded) && l.AtWork() && !u.wasRead(l.Addr()) {

@@ -7,70 +7,75 @@ import (
 	"time"
 )
 
-// waiter is a request without a connection. All of it belongs to the pool's
-// mutex, but done, which is closed when conn or err is set.
+// waiter is a request that waits for a connection. It belongs to the pool's mutex until it
+// is resolved. Conn and err do not change after that.
 type waiter struct {
-	demand  Demand
-	done    chan struct{}
-	settled bool
-	conn    *conn
-	err     error
+	demand   Demand
+	done     chan struct{} // closed when it is resolved
+	notify   func()        // called in a goroutine of its own when it is resolved; nil: nothing is called
+	resolved bool          // it has a connection, or an error
+	conn     *conn
+	err      error
 
 	elem    *list.Element
-	dial    *dial      // runs on its behalf; nil: none does
-	movedAt time.Time  // when it left an instance that was full for another
+	dial    *dial      // the dial on its behalf; nil: there is none
+	movedAt time.Time  // when it left a full instance for another
 	full    []fullness // of the instances that turned it away lately
 	failed  []*DialError
 }
 
-// fullness is that of an instance that has turned a connection away although it is believed
-// to hold more: until then it is full with so many that are made.
+// fullness notes that an instance has turned a connection away although it is believed to
+// hold more. Until a time it counts as full with as many connections as it had then.
 type fullness struct {
 	in    *instance
-	with  int
+	conns int
 	until time.Time
 }
 
-// made is how many connections to in there are, without those that are being made.
-func (in *instance) made() int { return in.used() - in.count[dialing] }
+// established is how many connections to in there are, without those that are being dialled.
+func (in *instance) established() int { return in.used() - in.count[dialing] }
 
 // noteFull notes that in has turned w away.
 func (w *waiter) noteFull(in *instance) {
 	now := time.Now()
 	w.full = slices.DeleteFunc(w.full, func(f fullness) bool { return f.in == in || !now.Before(f.until) })
-	w.full = append(w.full, fullness{in, in.made(), now.Add(dialPauseMax)})
+	w.full = append(w.full, fullness{in, in.established(), now.Add(dialPauseMax)})
 }
 
-// roomFor reports whether there may be another connection to in, and w is to have it.
+// roomFor reports whether another connection to in may be dialled for w.
 func (in *instance) roomFor(w *waiter) bool {
 	return in.room() && !slices.ContainsFunc(w.full, func(f fullness) bool {
-		return f.in == in && in.made() >= f.with && time.Now().Before(f.until)
+		return f.in == in && in.established() >= f.conns && time.Now().Before(f.until)
 	})
 }
 
-// enqueue adds a waiter and starts what can be started for it. The caller holds
-// the mutex and calls wait next.
-func (p *Pool) enqueue(d Demand) *waiter {
-	w := &waiter{demand: d, done: make(chan struct{})}
-	w.elem = p.waiters.PushBack(w)
-	if p.opening() && d.Whole && p.behindAnother(w) {
-		return w
-	}
-	if victims := p.kick(); len(victims) > 0 {
-		p.tasks.Go(func() { p.closeAll(victims) })
-	}
+// nobody returns the waiter of a dial that no request waits for.
+func nobody() *waiter {
+	w := &waiter{done: make(chan struct{}), resolved: true}
+	close(w.done)
 	return w
 }
 
-// opening reports whether a connection to share is being made.
+// enqueue adds a waiter, and starts what can be started for it. The caller holds the mutex.
+func (p *Pool) enqueue(d Demand) *waiter {
+	w := &waiter{demand: d, done: make(chan struct{})}
+	w.elem = p.waiters.PushBack(w)
+	if p.opening() && d.Buffered && p.behindAnother(w) {
+		return w
+	}
+	p.dispatchWaiters()
+	p.closeLater()
+	return w
+}
+
+// opening reports whether a connection is being dialled that will be shared.
 func (p *Pool) opening() bool {
 	now := time.Now()
 	return slices.ContainsFunc(p.instances, func(in *instance) bool { return in.sharing.coming(now) })
 }
 
-// behindAnother reports whether the waiter before w waits for the same connection to
-// share. With thousands that come at once, looking at all of them for each would
-// take long.
+// behindAnother reports whether the waiter before w waits for the same shared connection.
+// If thousands of requests arrive at once, looking at all waiters for each takes too long.
 func (p *Pool) behindAnother(w *waiter) bool {
 	e := w.elem.Prev()
 	if e == nil {
@@ -80,17 +85,32 @@ func (p *Pool) behindAnother(w *waiter) bool {
 	return before.dial == nil && before.demand.like(w.demand) && len(before.failed) == 0
 }
 
-// wait returns what w gets, unless ctx ends or the deadline passes first.
+// wait waits until w is resolved, ctx ends or the deadline passes, and collects the result.
 func (p *Pool) wait(ctx context.Context, w *waiter, deadline time.Time) (*conn, error) {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
 	case <-w.done:
 	case <-timer.C:
-		p.giveUp(w, ErrWaitTimeout)
+		p.abandonWait(w, ErrWaitTimeout)
 	case <-ctx.Done():
-		p.giveUp(w, context.Cause(ctx))
+		p.abandonWait(w, context.Cause(ctx))
 	}
+	return p.collect(ctx, w)
+}
+
+// abandonWait resolves w with an error, unless it was resolved before.
+func (p *Pool) abandonWait(w *waiter, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !w.resolved {
+		p.resolve(w, nil, err)
+	}
+}
+
+// collect returns what a resolved waiter got. If ctx ended at the same moment, the
+// connection is given back.
+func (p *Pool) collect(ctx context.Context, w *waiter) (*conn, error) {
 	if w.conn != nil && ctx.Err() != nil {
 		p.takeBack(w.conn)
 		return nil, context.Cause(ctx)
@@ -98,47 +118,39 @@ func (p *Pool) wait(ctx context.Context, w *waiter, deadline time.Time) (*conn, 
 	return w.conn, w.err
 }
 
-// giveUp settles a wait that lasted too long, unless it was settled meanwhile.
-func (p *Pool) giveUp(w *waiter, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !w.settled {
-		p.settle(w, nil, err)
-	}
-}
-
-// takeBack takes what a waiter got in the instant it gave up.
+// takeBack takes back a connection that was given to a waiter and not used.
 func (p *Pool) takeBack(c *conn) {
 	p.mu.Lock()
 	c.uses--
-	p.vacate(c)
-	victims := p.handBack(c)
-	p.mu.Unlock()
-	p.closeAll(victims)
+	p.release(c)
+	p.recycle(c)
+	p.unlock()
 }
 
-// settle ends a wait, with a connection or with an error.
-func (p *Pool) settle(w *waiter, c *conn, err error) {
+// resolve ends a wait with a connection or an error.
+func (p *Pool) resolve(w *waiter, c *conn, err error) {
 	p.waiters.Remove(w.elem)
-	w.settled, w.conn, w.err = true, c, err
+	w.resolved, w.conn, w.err = true, c, err
 	if c != nil {
-		p.occupy(c, w.demand)
+		p.acquire(c, w.demand)
 	}
 	close(w.done)
+	if w.notify != nil {
+		p.tasks.Go(w.notify)
+	}
 }
 
-// kick serves waiters with what is there, and starts a dial for every other one
-// that has none, as far as the budgets go. Where only idle connections are in the
-// way it takes one out and returns it: the caller closes it, and the room it
-// leaves is given out then.
-func (p *Pool) kick() (victims []*conn) {
-	if p.closed {
-		return nil
+// dispatchWaiters gives waiters the shared connections that there are, and starts dials for
+// the others as far as the budgets allow. Where idle connections use up a budget, it evicts
+// one for each waiter; closeAll calls it again when there is room.
+func (p *Pool) dispatchWaiters() {
+	if p.closed || p.waiters.Len() == 0 {
+		return
 	}
-	making, now := p.making(), time.Now()
+	closings, now := p.closingCount(), time.Now()
 	for e, next := p.waiters.Front(), (*list.Element)(nil); e != nil; e = next {
 		if p.exhausted() {
-			break
+			return
 		}
 		next = e.Next()
 		w := e.Value.(*waiter)
@@ -146,25 +158,25 @@ func (p *Pool) kick() (victims []*conn) {
 			continue
 		}
 		if c := p.joinable(w.demand); c != nil {
-			p.settle(w, c, nil)
+			p.resolve(w, c, nil)
 			continue
 		}
-		if p.hopeless(w) {
-			p.settle(w, nil, &UnavailableError{p.failures(w)})
+		if p.allRuledOut(w) {
+			p.resolve(w, nil, &UnavailableError{p.failures(w)})
 			continue
 		}
 		in := p.choose(w.demand, func(in *instance) bool { return in.roomFor(w) && p.eligible(w, in) })
 		switch {
 		case in != nil && in.sharing.coming(now) && p.sharing(in, w.demand):
-			// The connection that is being made is for this one, too.
+			// w waits for the shared connection that is being dialled.
 		case in != nil:
 			p.startDial(in, w)
 			continue
-		case making > 0:
-			making--
+		case closings > 0:
+			closings-- // w waits for its room
 		default:
 			if in := p.choose(w.demand, func(in *instance) bool { return len(in.idle) > 0 && p.eligible(w, in) }); in != nil {
-				victims = append(victims, p.evict(in))
+				p.evictOldest(in)
 			}
 		}
 		for _, f := range w.full {
@@ -173,34 +185,33 @@ func (p *Pool) kick() (victims []*conn) {
 			}
 		}
 	}
-	return victims
 }
 
-// exhausted reports whether there is nothing to give, to anybody.
+// exhausted reports whether no instance has anything for any waiter.
 func (p *Pool) exhausted() bool {
 	return !slices.ContainsFunc(p.instances, func(in *instance) bool {
 		return in.room() || len(in.idle) > 0 || in.outage.aside()
 	})
 }
 
-// eligible reports whether w can be given a connection to in. One that is set aside
-// is the last resort: w rather waits for another to have room.
+// eligible reports whether w may get a connection to in. An instance that is set aside is
+// the last choice: w rather waits until another instance has room.
 func (p *Pool) eligible(w *waiter, in *instance) bool {
-	return !p.out(in, w) && (!in.outage.aside() || !p.anotherIsUp(in, w))
+	return !p.ruledOut(in, w) && (!in.outage.aside() || !p.anotherIsUp(in, w))
 }
 
-// out reports whether w cannot wait for in. One of several that did not answer in
-// time and is set aside counts as tried.
-func (p *Pool) out(in *instance, w *waiter) bool {
-	return w.hasTried(in) || in.outage.silent() && len(p.instances) > 1
+// ruledOut reports whether w cannot wait for in. One of several instances that is set aside
+// because a dial timed out counts as tried.
+func (p *Pool) ruledOut(in *instance, w *waiter) bool {
+	return w.hasTried(in) || in.outage.timedOut() && len(p.instances) > 1
 }
 
-// hopeless reports whether there is no instance left that w could wait for.
-func (p *Pool) hopeless(w *waiter) bool {
-	return !slices.ContainsFunc(p.instances, func(in *instance) bool { return !p.out(in, w) })
+// allRuledOut reports whether there is no instance that w can wait for.
+func (p *Pool) allRuledOut(w *waiter) bool {
+	return !slices.ContainsFunc(p.instances, func(in *instance) bool { return !p.ruledOut(in, w) })
 }
 
-// failures says for each instance why w, which is hopeless, could not wait for it.
+// failures says for each instance why it is ruled out for w.
 func (p *Pool) failures(w *waiter) []*DialError {
 	all := w.failed
 	for _, in := range p.instances {

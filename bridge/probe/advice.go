@@ -7,47 +7,47 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// Settings are those of Sluice that depend on what the application does. Zero
-// values say nothing.
+// Settings are the settings of Sluice that depend on the application's behaviour. Zero values
+// are not compared.
 type Settings struct {
 	Workers   int    // requests one backend may have at once
 	KeepAlive string // "auto", "on" or "off"
 	Multiplex string // "auto", "on" or "off"
 }
 
-// Advice is what follows from a report.
+// Advice is what a Report means for the settings of Sluice.
 type Advice struct {
-	Workers   int    `json:"workers"` // 0: not known; as many as were tried if no limit was seen
+	Workers   int    `json:"workers"` // 0 if not known; the number tried if no limit was seen
 	KeepAlive string `json:"keep_alive"`
 	Multiplex string `json:"multiplex"`
-	// Preset is "php" or "cgi" if that runs scripts; empty if it is not known to.
+	// Preset is "php" or "cgi" if the application is known to run scripts.
 	Preset string `json:"preset,omitempty"`
-	// OneAtATime is what it was started with, if it is one process that serves one request
-	// at a time: there should be several, and Sluice can start them.
+	// OneAtATime is set if the application is one process that serves one request at a time.
+	// There should be several such processes, and Sluice can start them.
 	OneAtATime *Process `json:"one_at_a_time,omitempty"`
-	Warnings   []string `json:"warnings"` // where the settings differ from what was measured, and what was guessed
+	Warnings   []string `json:"warnings"` // differences between settings and measurement, and what was guessed
 }
 
-// Process is how a process was started. What is not known is empty.
+// Process is how a process was started. Unknown fields are empty.
 type Process struct {
 	Arguments []string `json:"arguments"`
 	Dir       string   `json:"dir"`
 	User      string   `json:"user"`
 }
 
-// Advise says which settings fit, and what is wrong with those in s.
+// Advise returns the settings that fit, with warnings about those in s that do not.
 func (r *Report) Advise(s Settings) Advice {
-	a := Advice{KeepAlive: "auto", Multiplex: "auto", Preset: r.Answer.Preset} // which serve does without being told
+	a := Advice{KeepAlive: "auto", Multiplex: "auto", Preset: r.Answer.Preset} // auto is the default of serve
 	var guess string
 	a.Workers, guess = r.workers()
-	if r.multiplexes() && r.Multiplex.Known && !is(r.Multiplex, MultiplexWorks) {
+	if r.claimsMultiplex() && r.Multiplex.Known && !is(r.Multiplex, MultiplexWorks) {
 		a.Multiplex = "off"
 	}
 	if r.Capacity.Known && r.Capacity.Value.Connections == 1 && r.Capacity.Value.Full == FullWaits && a.Preset == "" {
 		a.OneAtATime = r.process()
 	}
 	a.Warnings = []string{}
-	for _, w := range []string{guess, r.aboutWorkers(s.Workers), r.aboutKeepAlive(s.KeepAlive), r.aboutMultiplex(s.Multiplex), r.aboutQueue()} {
+	for _, w := range []string{guess, r.warnWorkers(s.Workers), r.warnKeepAlive(s.KeepAlive), r.warnMultiplex(s.Multiplex), r.warnQueue()} {
 		if w != "" {
 			a.Warnings = append(a.Warnings, w)
 		}
@@ -55,17 +55,18 @@ func (r *Report) Advise(s Settings) Advice {
 	return a
 }
 
-// fewThreads is how many threads a program has of which one accepts for all.
-const fewThreads = 4
+// minThreads is the least number of threads that is taken for the number of workers. A program
+// with fewer may have one thread that accepts for all.
+const minThreads = 4
 
-// workers is how many requests the application holds, 0 if that is not known. A guess is
-// explained.
+// workers returns how many requests the application holds, 0 if that is not known. guess
+// explains a number that was not measured.
 func (r *Report) workers() (n int, guess string) {
 	c := r.Capacity
 	named, _ := strconv.Atoi(r.Values[fcgi.MaxConns].Value)
 	threads := r.threads()
 	switch {
-	case c.Known && c.Value.Full == FullUnseen && named > 1 && named < c.Value.Connections:
+	case c.Known && c.Value.Full == FullNotSeen && named > 1 && named < c.Value.Connections:
 		return named, fmt.Sprintf("no limit was seen up to %s; --workers %d is what it says of itself (%s)", connections(c.Value.Connections), named, fcgi.MaxConns)
 	case c.Known:
 		return c.Value.Connections, ""
@@ -73,13 +74,13 @@ func (r *Report) workers() (n int, guess string) {
 		return 0, ""
 	}
 	const untried = "how many requests it holds could not be tried, because an idle connection stops it; --workers %d is "
-	if threads >= fewThreads {
+	if threads >= minThreads {
 		return threads, fmt.Sprintf(untried+"the number of its threads", threads)
 	}
 	return DefaultMax, fmt.Sprintf(untried+"a guess: name as many as it is to hold at once", DefaultMax)
 }
 
-// threads is how many the process has that has most, 0 if that is not known.
+// threads returns the number of threads of the process with most, 0 if that is not known.
 func (r *Report) threads() (most int) {
 	for _, o := range r.Owners.Value {
 		most = max(most, o.Threads)
@@ -87,7 +88,7 @@ func (r *Report) threads() (most int) {
 	return most
 }
 
-// process is how the application's one process was started.
+// process returns how the application's only process was started.
 func (r *Report) process() *Process {
 	if len(r.Owners.Value) != 1 {
 		return &Process{}
@@ -96,14 +97,14 @@ func (r *Report) process() *Process {
 	return &Process{o.Arguments, o.Dir, o.User}
 }
 
-func (r *Report) aboutWorkers(workers int) string {
+func (r *Report) warnWorkers(workers int) string {
 	c := r.Capacity.Value
 	switch {
 	case workers == 0 || !r.Capacity.Known:
 		return ""
-	case c.Full == FullUnseen && workers <= c.Connections:
+	case c.Full == FullNotSeen && workers <= c.Connections:
 		return ""
-	case c.Full == FullUnseen:
+	case c.Full == FullNotSeen:
 		return fmt.Sprintf("--workers %d is more than was tried: no limit was seen up to %s", workers, connections(c.Connections))
 	case workers < c.Connections:
 		return fmt.Sprintf("--workers %d leaves some of the %s unused that this backend holds", workers, connections(c.Connections))
@@ -117,7 +118,7 @@ func (r *Report) aboutWorkers(workers int) string {
 	return fmt.Sprintf("--workers %d is more than the %s this backend serves at once: further ones wait in its accept queue, where Sluice cannot order or end them", workers, connections(c.Connections))
 }
 
-func (r *Report) aboutKeepAlive(keepAlive string) string {
+func (r *Report) warnKeepAlive(keepAlive string) string {
 	switch {
 	case keepAlive == "on" && is(r.KeepAlive, Stalled):
 		return "--keep-alive on: requests on kept connections of this backend are not answered; use auto"
@@ -129,11 +130,11 @@ func (r *Report) aboutKeepAlive(keepAlive string) string {
 	return ""
 }
 
-func (r *Report) aboutMultiplex(multiplex string) string {
+func (r *Report) warnMultiplex(multiplex string) string {
 	works := is(r.Multiplex, MultiplexWorks)
 	switch {
-	case multiplex == "on" && !r.multiplexes():
-		return "--multiplex on: this backend does not say that it multiplexes (" + r.saysOfMultiplexing() + "); requests would be lost or answered wrongly"
+	case multiplex == "on" && !r.claimsMultiplex():
+		return "--multiplex on: this backend does not say that it multiplexes (" + r.multiplexClaim() + "); requests would be lost or answered wrongly"
 	case (multiplex == "on" || multiplex == "auto") && r.Multiplex.Known && !works:
 		return fmt.Sprintf("--multiplex %s: this backend says %s=1, and it is not so (%s); use off", multiplex, fcgi.MpxsConns, r.Multiplex.Value)
 	case multiplex == "off" && works:
@@ -142,8 +143,8 @@ func (r *Report) aboutMultiplex(multiplex string) string {
 	return ""
 }
 
-// aboutQueue warns of a measurement in bad company.
-func (r *Report) aboutQueue() string {
+// warnQueue warns if other clients had connections during the measurement.
+func (r *Report) warnQueue() string {
 	n := r.Queue.Value.Depth
 	if n == 0 {
 		return ""

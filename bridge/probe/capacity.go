@@ -9,48 +9,47 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// filling is the measurement of the capacity: connections that were answered on
-// and are kept.
-type filling struct {
+// capacityTest measures the capacity: it holds kept connections that have had an answer.
+type capacityTest struct {
 	*prober
-	held     []*conn
-	dropped  int // closed by the application after its answer
-	patience time.Duration
+	held    []*conn
+	dropped int // connections that the application closed after its answer
+	timeout time.Duration
 }
 
-// capacity opens kept connections, one after the other, until one is not answered
-// or there are Config.Max. It may find that r.KeepAlive was only half the truth.
+// capacity opens kept connections, one after the other, until one is not answered or Config.Max
+// are open. It corrects r.KeepAlive if an idle connection stops the others.
 func (p *prober) capacity(r *Report) Fact[Capacity] {
 	if !is(r.KeepAlive, Kept) {
 		return unknown[Capacity]("measuring it takes connections that are kept")
 	}
-	f := &filling{prober: p, patience: max(fullPatience, p.patience)}
-	defer f.empty()
+	f := &capacityTest{prober: p, timeout: max(fullTimeout, p.timeout)}
+	defer f.closeAll()
 	for len(f.held) < p.cfg.Max {
-		c, got, err := p.open(f.patience)
+		c, got, err := p.open(f.timeout)
 		if c != nil {
 			f.held = append(f.held, c)
 		}
 		switch {
 		case p.ctx.Err() != nil:
-			return unknown[Capacity](fmt.Sprintf("%s, with %d connections open", p.why(p.ctx.Err()), len(f.held)))
+			return unknown[Capacity](fmt.Sprintf("%s, with %d connections open", p.reason(p.ctx.Err()), len(f.held)))
 		case errors.Is(err, errSilent):
-			return f.waiting(r)
+			return f.unanswered(r)
 		case errors.Is(err, errClosed):
-			return f.found(FullCloses)
+			return f.result(FullCloses)
 		case err != nil:
 			return unknown[Capacity](fmt.Sprintf("connection %d: %v", len(f.held)+1, err))
 		case got.end.ProtocolStatus == fcgi.StatusOverloaded:
 			f.held = f.held[:len(f.held)-1]
 			c.close()
-			return f.found(FullOverloaded)
+			return f.result(FullOverloaded)
 		}
 	}
-	return f.found(FullUnseen)
+	return f.result(FullNotSeen)
 }
 
-// found is the result, once those are counted that are really held.
-func (f *filling) found(full Full) Fact[Capacity] {
+// result counts the connections that are still held.
+func (f *capacityTest) result(full Full) Fact[Capacity] {
 	f.prune()
 	if len(f.held) == 0 {
 		return unknown[Capacity]("it closes connections although it was asked to keep them")
@@ -58,14 +57,14 @@ func (f *filling) found(full Full) Fact[Capacity] {
 	return known(Capacity{Connections: len(f.held), Full: full, Dropped: f.dropped})
 }
 
-// waiting finds out what the last connection, on which nothing was answered,
-// waits for: if it is answered once another is closed, it was that one's worker.
-func (f *filling) waiting(r *Report) Fact[Capacity] {
+// unanswered finds out why the last connection is not answered. If closing another connection
+// brings the answer, the last one has waited for that connection's worker.
+func (f *capacityTest) unanswered(r *Report) Fact[Capacity] {
 	last := f.held[len(f.held)-1]
 	f.held = f.held[:len(f.held)-1]
 	defer last.close()
 	queued := f.queued()
-	result := f.found(FullWaits)
+	result := f.result(FullWaits)
 	if !result.Known {
 		return result
 	}
@@ -73,7 +72,7 @@ func (f *filling) waiting(r *Report) Fact[Capacity] {
 	n := result.Value.Connections
 	f.held[0].close()
 	f.held = f.held[1:]
-	_, err := last.reply(f.patience)
+	_, err := last.reply(f.timeout)
 	if err == nil {
 		f.held = append(f.held, last)
 		if !f.stalls() {
@@ -82,26 +81,26 @@ func (f *filling) waiting(r *Report) Fact[Capacity] {
 		r.KeepAlive = known(Stalled)
 		return unknown[Capacity](fmt.Sprintf("with %s kept, a request on one of them was not answered", connections(n)))
 	}
-	f.empty()
-	if _, err = last.reply(f.patience); err != nil {
-		return unknown[Capacity](fmt.Sprintf("connection %d was not answered in %v, nor after all others were closed", n+1, f.patience))
+	f.closeAll()
+	if _, err = last.reply(f.timeout); err != nil {
+		return unknown[Capacity](fmt.Sprintf("connection %d was not answered in %v, nor after all others were closed", n+1, f.timeout))
 	}
 	r.KeepAlive = known(Stalled)
 	return unknown[Capacity](fmt.Sprintf("connection %d was answered only after all others were closed: any idle one stops the others", n+1))
 }
 
-// queued is the length of the accept queue now.
-func (f *filling) queued() Fact[int] {
+// queued returns the present length of the accept queue.
+func (f *capacityTest) queued() Fact[int] {
 	q := f.queue()
 	return Fact[int]{Known: q.Known, Value: q.Value.Depth, Reason: q.Reason}
 }
 
 // stalls reports whether a request on a kept connection stays unanswered.
-func (f *filling) stalls() bool {
-	for i := range f.insistence() {
+func (f *capacityTest) stalls() bool {
+	for i := range f.keepAliveTries() {
 		c := f.held[i%min(len(f.held), 4)]
 		f.request(c, true)
-		if _, err := c.reply(f.prober.patience); errors.Is(err, errSilent) && f.ctx.Err() == nil {
+		if _, err := c.reply(f.prober.timeout); errors.Is(err, errSilent) && f.ctx.Err() == nil {
 			return true
 		}
 	}
@@ -109,7 +108,7 @@ func (f *filling) stalls() bool {
 }
 
 // prune drops the connections that the application has closed meanwhile.
-func (f *filling) prune() {
+func (f *capacityTest) prune() {
 	f.held = slices.DeleteFunc(f.held, func(c *conn) bool {
 		if !c.closes(time.Millisecond) {
 			return false
@@ -120,7 +119,7 @@ func (f *filling) prune() {
 	})
 }
 
-func (f *filling) empty() {
+func (f *capacityTest) closeAll() {
 	for _, c := range f.held {
 		c.close()
 	}

@@ -4,20 +4,20 @@ import (
 	"time"
 )
 
-// withoutKeep finds out what becomes of a connection after an answer without
-// FCGI_KEEP_CONN.
-func (p *prober) withoutKeep() Fact[Close] {
+// withoutKeepAlive finds out what the application does with a connection after an answer
+// without FCGI_KEEP_CONN.
+func (p *prober) withoutKeepAlive() Fact[Close] {
 	c, err := p.dial()
 	if err != nil {
-		return unknown[Close](p.why(err))
+		return unknown[Close](p.reason(err))
 	}
 	defer p.hangUp(c)
 	p.request(c, false)
-	if _, err := c.reply(p.patience); err != nil {
-		return unknown[Close](p.why(err))
+	if _, err := c.reply(p.timeout); err != nil {
+		return unknown[Close](p.reason(err))
 	}
 	switch {
-	case !c.closes(leastPatience):
+	case !c.closes(minTimeout):
 		return known(CloseNot)
 	case p.reads(c):
 		return known(CloseHalf)
@@ -25,13 +25,13 @@ func (p *prober) withoutKeep() Fact[Close] {
 	return known(CloseBoth)
 }
 
-// reads reports whether the other side, having ended its direction, still takes
-// what is sent. Over TCP the first that it does not take only brings the reset.
+// reads reports whether the application, having closed its sending side, still reads. Over TCP
+// the first write that it does not read only causes the reset, so two are needed.
 func (p *prober) reads(c *conn) bool {
 	for range 2 {
-		p.pause(closePatience / 2)
-		// An ABORT_REQUEST of a request that has ended means nothing.
-		_ = c.SetWriteDeadline(time.Now().Add(closePatience))
+		p.pause(closeTimeout / 2)
+		// ABORT_REQUEST for a request that has ended has no effect.
+		_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
 		if _, err := c.Write(codec.AppendAbort(nil, c.id)); err != nil {
 			return false
 		}

@@ -12,21 +12,21 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// Config says what to probe, and within which bounds.
+// Config says what to probe, and within which limits.
 type Config struct {
-	// Address is what reports and errors call the application.
+	// Address names the application in reports and errors.
 	Address string
-	// Network and Addr are its address as net.Dial takes it.
+	// Network and Addr are its address for net.Dial.
 	Network, Addr string
-	// Dial connects to it. Default: a net.Dialer, with Network and Addr.
+	// Dial connects to it. Default: a net.Dialer with Network and Addr.
 	Dial func(context.Context) (net.Conn, error)
-	// Path is the path of the requests, with the query if there is one. Any answer
-	// will do, errors included. Default: "/".
+	// Path is the path of the requests, optionally with a query. Any answer is sufficient, errors
+	// included. Default: "/".
 	Path string
-	// Script is the file that PHP or fcgiwrap is asked to run. Default: none, which
-	// they answer with an error.
+	// Script is the file that PHP or fcgiwrap is to run. Default: none, and they answer with an
+	// error.
 	Script string
-	// Max is the most connections to open at once. Default: 256.
+	// Max is the greatest number of connections open at once. Default: 256.
 	Max int
 	// Timeout bounds the whole probe. Default: 30 s.
 	Timeout time.Duration
@@ -39,13 +39,13 @@ const (
 	DefaultTimeout = 30 * time.Second
 )
 
-// Check finds what is wrong with c, as Run does before anything else.
+// Check returns the error that Run would return for an invalid c.
 func (c Config) Check() error {
 	_, err := c.withDefaults()
 	return err
 }
 
-// withDefaults returns c complete and checked.
+// withDefaults returns c with defaults filled in, and checks it.
 func (c Config) withDefaults() (Config, error) {
 	c.Path = cmp.Or(c.Path, DefaultPath)
 	c.Max = cmp.Or(c.Max, DefaultMax)

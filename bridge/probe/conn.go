@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
-// How a connection can fail to bring an answer.
+// The ways in which an answer can fail to arrive.
 var (
 	errSilent = errors.New("no answer came in time")
 	errClosed = errors.New("the connection was closed before an answer came")
@@ -22,25 +22,23 @@ var (
 	errSlow   = errors.New("an answer began and did not end in time")
 )
 
-// foreignError holds the first bytes of something that is not FastCGI.
-type foreignError struct{ said []byte }
+// notFastCGIError holds the first bytes of an answer that is not FastCGI.
+type notFastCGIError struct{ begin []byte }
 
-func (e *foreignError) Error() string { return "what came is not FastCGI" }
+func (e *notFastCGIError) Error() string { return "the answer is not FastCGI" }
 
-// conn is one connection to the application. It belongs to one stage of the
-// probe, which closes it.
+// conn is one connection to the application. The stage of the probe that opened it closes it.
 type conn struct {
 	net.Conn
-	release func() bool // no longer closed by the probe's context
-	in      []byte      // that was read and not decoded yet
+	release func() bool // ends the watch for the end of the probe's context
+	buf     []byte      // read and not decoded yet
 	id      uint16      // of the last request; late records of earlier ones are not its answer
-	asked   time.Time   // when it was sent
+	sent    time.Time   // when it was sent
 }
 
-// dial connects. The connection is closed when the probe's context ends, even
-// under a read.
+// dial connects. The connection is closed when the probe's context ends, even during a read.
 func (p *prober) dial() (*conn, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, dialPatience)
+	ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
 	defer cancel()
 	nc, err := p.cfg.Dial(ctx)
 	if err != nil {
@@ -49,50 +47,49 @@ func (p *prober) dial() (*conn, error) {
 	return &conn{Conn: nc, release: context.AfterFunc(p.ctx, func() { _ = nc.Close() })}, nil
 }
 
-// close may be called more than once.
+// close closes the connection. It may be called more than once.
 func (c *conn) close() {
 	c.release()
 	_ = c.Close() // nothing was sent that could be lost
 }
 
-// send writes b. It reports nothing: whether the other side closed meanwhile is
-// what the next read tells.
-func (c *conn) send(b []byte, patience time.Duration) {
-	_ = c.SetWriteDeadline(time.Now().Add(patience))
+// send writes b. It returns no error: the next read reports a closed connection.
+func (c *conn) send(b []byte, timeout time.Duration) {
+	_ = c.SetWriteDeadline(time.Now().Add(timeout))
 	_, _ = c.Write(b)
 }
 
-// record reads one record, which is valid until the next call.
-func (c *conn) record(until time.Time) (fcgi.Record, error) {
+// record reads one record. It is valid until the next call.
+func (c *conn) record(deadline time.Time) (fcgi.Record, error) {
 	for {
-		rec, rest, err := fcgi.DecodeRecord(c.in)
+		rec, rest, err := fcgi.DecodeRecord(c.buf)
 		if err == nil {
-			c.in = rest
+			c.buf = rest
 			return rec, nil
 		}
 		if !errors.Is(err, fcgi.ErrShort) {
-			return fcgi.Record{}, &foreignError{c.in}
+			return fcgi.Record{}, &notFastCGIError{c.buf}
 		}
-		if err := c.more(until); err != nil {
+		if err := c.fill(deadline); err != nil {
 			return fcgi.Record{}, err
 		}
 	}
 }
 
-// more reads what there is.
-func (c *conn) more(until time.Time) error {
+// fill reads the bytes that are available, waiting for the first until deadline.
+func (c *conn) fill(deadline time.Time) error {
 	const chunk = 16 << 10
-	if err := c.SetReadDeadline(until); err != nil {
+	if err := c.SetReadDeadline(deadline); err != nil {
 		return err
 	}
-	c.in = slices.Grow(c.in, chunk)
-	n, err := c.Read(c.in[len(c.in) : len(c.in)+chunk])
-	c.in = c.in[:len(c.in)+n]
+	c.buf = slices.Grow(c.buf, chunk)
+	n, err := c.Read(c.buf[len(c.buf) : len(c.buf)+chunk])
+	c.buf = c.buf[:len(c.buf)+n]
 	switch {
 	case n > 0:
 		return nil
-	case len(c.in) > 0 && c.in[0] != fcgi.Version:
-		return &foreignError{c.in} // too short for a record
+	case len(c.buf) > 0 && c.buf[0] != fcgi.Version:
+		return &notFastCGIError{c.buf} // too short for a record
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errSilent
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -101,10 +98,10 @@ func (c *conn) more(until time.Time) error {
 	return err
 }
 
-// closes reports whether the other side closes within d.
+// closes reports whether the application closes the connection within d.
 func (c *conn) closes(d time.Duration) bool {
-	for until := time.Now().Add(d); ; {
-		switch err := c.more(until); {
+	for deadline := time.Now().Add(d); ; {
+		switch err := c.fill(deadline); {
 		case errors.Is(err, errSilent):
 			return false
 		case err != nil:

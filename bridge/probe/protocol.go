@@ -12,13 +12,13 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/uwsgi"
 )
 
-// ProtocolError reports an application that speaks something else than FastCGI.
+// ProtocolError reports an application that does not speak FastCGI.
 type ProtocolError struct {
 	Address string
 	Speaks  string // "HTTP", "SCGI", "uwsgi", "TLS"; "" if that is not known
-	Said    string // what it began with
-	// Backend is how --backend of sluice serve names it with its protocol; "" if Sluice does
-	// not speak that.
+	Said    string // the beginning of its answer
+	// Backend is the address for --backend of sluice serve, with the protocol; "" if Sluice does not
+	// support the protocol.
 	Backend string
 }
 
@@ -53,8 +53,8 @@ func (p *prober) protocol(speaks string, said []byte) error {
 	return e
 }
 
-// guess names what begins like that.
-func guess(said []byte) string {
+// protocolOf names the protocol of an answer that begins with said, "" if it is not known.
+func protocolOf(said []byte) string {
 	text := strings.ToUpper(string(said[:min(len(said), 16)]))
 	switch {
 	case strings.HasPrefix(text, "HTTP/"), strings.HasPrefix(text, "<!DOCTYPE"), strings.HasPrefix(text, "<HTML"):
@@ -65,9 +65,9 @@ func guess(said []byte) string {
 	return ""
 }
 
-// identify asks for the page in other protocols. Only an application that has not
-// answered FastCGI is asked: to one that speaks it, and is busy, these are records
-// of a wrong version, on which it closes.
+// identify requests the page in other protocols, from an application that has not answered in
+// FastCGI. A busy application that speaks FastCGI sees records of a wrong version and closes the
+// connection.
 func (p *prober) identify() error {
 	r := upstream.Request{Vars: p.vars}
 	// What cannot be encoded is not sent, and brings no answer.
@@ -86,20 +86,20 @@ func (p *prober) identify() error {
 		case bytes.HasPrefix(said, []byte("HTTP/")), bytes.HasPrefix(said, []byte("Status:")):
 			return p.protocol(q.speaks, said)
 		case len(said) > 0 && said[0] != 1:
-			return p.protocol(guess(said), said)
+			return p.protocol(protocolOf(said), said)
 		}
 	}
 	return nil
 }
 
-// ask sends bytes and returns the first that come back.
+// ask sends request and returns the first bytes of the answer.
 func (p *prober) ask(request []byte) []byte {
 	c, err := p.dial()
 	if err != nil {
 		return nil
 	}
 	defer p.hangUp(c)
-	c.send(request, leastPatience)
-	_ = c.more(time.Now().Add(leastPatience)) // nothing is an answer, too
-	return c.in
+	c.send(request, minTimeout)
+	_ = c.fill(time.Now().Add(minTimeout)) // no answer is a result, too
+	return c.buf
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/owners"
 )
 
-// Report is what was found out about an application.
+// Report is the result of a probe.
 type Report struct {
 	Address string `json:"address"`
 	// Answer is its answer to the first request.
@@ -17,10 +17,10 @@ type Report struct {
 	Owners Fact[[]owners.Owner] `json:"owners"`
 	// Queue is its accept queue before the first connection of the probe.
 	Queue Fact[acceptqueue.Queue] `json:"accept_queue"`
-	// Values are its answers to GET_VALUES, by name. One that is known and empty
-	// was answered without a value.
+	// Values are its answers to GET_VALUES, by name. A value that is known and empty was
+	// missing in the answer.
 	Values map[string]Fact[string] `json:"values"`
-	// AfterValues reports whether a request may follow on such a connection.
+	// AfterValues reports whether a request may follow GET_VALUES on the same connection.
 	AfterValues Fact[bool] `json:"request_after_get_values"`
 	// KeepAlive is what it does with FCGI_KEEP_CONN.
 	KeepAlive Fact[KeepAlive] `json:"keep_alive"`
@@ -34,14 +34,14 @@ type Report struct {
 	TookMS float64 `json:"took_ms"`
 }
 
-// Fact is something that was measured, or why it was not.
+// Fact is a measured value, or the reason why it was not measured.
 type Fact[T any] struct {
 	Known  bool
 	Value  T
-	Reason string // why it is not known, or what may be missing
+	Reason string // why it is not known, or why the value may be incomplete
 }
 
-// MarshalJSON leaves out the value of what is not known.
+// MarshalJSON leaves out the value of a Fact that is not known.
 func (f Fact[T]) MarshalJSON() ([]byte, error) {
 	if !f.Known {
 		return json.Marshal(map[string]any{"known": false, "reason": f.Reason})
@@ -62,15 +62,14 @@ func is[T comparable](f Fact[T], v T) bool { return f.Known && f.Value == v }
 
 // Answer is an answer to a request.
 type Answer struct {
-	Status      int     `json:"status"` // HTTP status; 0 if the header made no sense
+	Status      int     `json:"status"` // HTTP status; 0 if the header was not valid
 	ContentType string  `json:"content_type,omitempty"`
 	Bytes       int     `json:"bytes"` // of STDOUT, the header included
 	TookMS      float64 `json:"took_ms"`
 	Stderr      string  `json:"stderr,omitempty"` // the first line
-	// Note says what the answer means where that is known, such as PHP's answer to
-	// a request without a script.
+	// Note explains an answer of known meaning, such as PHP's to a request without a script.
 	Note string `json:"note,omitempty"`
-	// Preset is the one of Sluice that it takes: "php" or "cgi" of what runs scripts.
+	// Preset is the preset of Sluice for an application that runs scripts: "php" or "cgi".
 	Preset string `json:"preset,omitempty"`
 }
 
@@ -83,8 +82,8 @@ const (
 	Kept KeepAlive = "kept"
 	// Closed: it was closed after the answer.
 	Closed KeepAlive = "closed"
-	// Stalled: it stayed open, and a further request on it was not answered, or nobody
-	// else was accepted. So does a libfcgi program whose threads hold a lock around
+	// Stalled: it stayed open, and a further request on it was not answered, or no other
+	// connection was accepted. So behaves a libfcgi program whose threads hold a lock around
 	// FCGX_Accept_r, or of which one thread accepts for all.
 	Stalled KeepAlive = "stalled"
 )
@@ -96,8 +95,8 @@ type Close string
 const (
 	// CloseBoth: it closes the connection.
 	CloseBoth Close = "closes"
-	// CloseHalf: it ends its own direction and reads on until the other side has
-	// closed; the worker is held until then.
+	// CloseHalf: it closes its sending side and reads until the peer has closed; the worker is
+	// held until then.
 	CloseHalf Close = "waits"
 	// CloseNot: it leaves the connection open.
 	CloseNot Close = "stays open"
@@ -118,20 +117,20 @@ const (
 	MultiplexLost Multiplex = "lost"
 )
 
-// Full is what an application does with a connection more than it holds.
+// Full is what an application does with one connection more than it holds.
 type Full string
 
 // What applications do with a connection too many.
 const (
 	// FullCloses: it accepts the connection and closes it at once.
 	FullCloses Full = "closes"
-	// FullWaits: nothing answers on it until another one is closed. An idle kept
+	// FullWaits: the connection is not answered until another one is closed. An idle kept
 	// connection occupies a worker.
 	FullWaits Full = "waits"
 	// FullOverloaded: it ends the request with FCGI_OVERLOADED.
 	FullOverloaded Full = "overloaded"
 	// FullUnseen: there was no limit up to Config.Max.
-	FullUnseen Full = "not seen"
+	FullNotSeen Full = "not seen"
 )
 
 // Capacity is how many connections an application holds, each kept and idle
@@ -139,13 +138,13 @@ const (
 type Capacity struct {
 	Connections int  `json:"connections"`
 	Full        Full `json:"full"`
-	// Queued is how many connections were in the accept queue while it was full.
-	// Known if Full is FullWaits and the system tells.
+	// Queued is how many connections were in the accept queue while the application was full. It
+	// is known if Full is FullWaits and the system tells.
 	Queued Fact[int] `json:"queued"`
 	// Dropped is how many connections it closed after it had answered on them.
 	Dropped int `json:"dropped,omitempty"`
 }
 
-// valueNames are what GET_VALUES is asked for, each on a connection of its own:
-// who knows one and not another should not spoil the answer.
+// valueNames are the names requested with GET_VALUES, each on a connection of its own, so that
+// an unknown name does not affect the answer to a known one.
 var valueNames = [...]string{fcgi.MpxsConns, fcgi.MaxConns, fcgi.MaxReqs}

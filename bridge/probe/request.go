@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	headMax   = 64 << 10 // of an answer's STDOUT is looked at
-	stderrMax = 4 << 10  // and of its STDERR
+	headMax   = 64 << 10 // bytes of an answer's STDOUT that are kept
+	stderrMax = 4 << 10  // bytes of its STDERR that are kept
 )
 
-// variables are those of the one request that every connection carries.
+// variables returns the CGI variables of the request that every connection carries.
 func (c *Config) variables() ([]cgi.Var, error) {
 	u, err := url.ParseRequestURI(c.Path)
 	if err != nil {
@@ -46,37 +46,37 @@ func (c *Config) variables() ([]cgi.Var, error) {
 	return m.Vars(nil, r, m.Client(r), 0)
 }
 
-// codec encodes requests as those of clients are.
+// codec encodes the requests, as it does those of clients.
 var codec fastcgi.Codec
 
-// head appends a request up to the end of its PARAMS.
+// head appends a request up to the end of PARAMS.
 func (p *prober) head(dst []byte, id uint16, keep bool) []byte {
 	dst, _, _ = codec.AppendHead(dst, id, keep, &upstream.Request{Vars: p.vars}) // Run has checked that each fits
 	return dst
 }
 
-// request sends one whole request, in one write.
+// request sends one complete request, in one write.
 func (p *prober) request(c *conn, keep bool) {
 	c.id++
-	c.asked = time.Now()
-	c.send(codec.AppendBody(p.head(nil, c.id, keep), c.id, nil, true), p.patience)
+	c.sent = time.Now()
+	c.send(codec.AppendBody(p.head(nil, c.id, keep), c.id, nil, true), p.timeout)
 }
 
-// reply is what came for one request.
+// reply is the answer to one request.
 type reply struct {
-	head   []byte // of STDOUT
+	head   []byte // the beginning of STDOUT
 	stderr []byte
 	bytes  int
 	end    fcgi.EndRequest
 	took   time.Duration // from the request to END_REQUEST
 }
 
-// reply reads the answer to the last request, up to its END_REQUEST.
-func (c *conn) reply(patience time.Duration) (*reply, error) {
+// reply reads the answer to the last request, up to END_REQUEST.
+func (c *conn) reply(timeout time.Duration) (*reply, error) {
 	begun := time.Now()
 	r := &reply{}
 	for some := false; ; {
-		rec, err := c.record(begun.Add(patience))
+		rec, err := c.record(begun.Add(timeout))
 		switch {
 		case some && err == errSilent:
 			return nil, errSlow
@@ -95,7 +95,7 @@ func (c *conn) reply(patience time.Duration) (*reply, error) {
 		case fcgi.TypeStderr:
 			r.stderr = appendUpTo(r.stderr, rec.Content, stderrMax)
 		case fcgi.TypeEndRequest:
-			r.took = time.Since(c.asked)
+			r.took = time.Since(c.sent)
 			r.end, err = fcgi.DecodeEndRequest(rec.Content)
 			return r, err
 		}
@@ -106,7 +106,7 @@ func appendUpTo(dst, b []byte, most int) []byte {
 	return append(dst, b[:min(len(b), most-len(dst))]...)
 }
 
-// answer describes the reply to somebody who wants to know what was asked for.
+// answer returns the report of the reply.
 func (r *reply) answer() Answer {
 	a := Answer{Bytes: r.bytes, TookMS: milliseconds(r.took)}
 	line, _, _ := bytes.Cut(bytes.TrimSpace(r.stderr), []byte("\n"))
@@ -120,10 +120,10 @@ func (r *reply) answer() Answer {
 	case r.end.ProtocolStatus != fcgi.StatusRequestComplete:
 		a.Note = fmt.Sprintf("it ended the request with %v", r.end.ProtocolStatus)
 	case bytes.Contains(r.stderr, []byte("Primary script unknown")), bytes.Contains(r.head, []byte("No input file specified")):
-		a.Note = "PHP was not told a script that it can see, so it ran none; that does for a probe (--script FILE names one to run)"
+		a.Note = "PHP was given no script that it can see, so it ran none; that is enough for a probe (--script FILE names one to run)"
 		a.Preset = "php"
 	case a.Status == 0:
-		a.Note = "its header is not one of CGI; is it the application that was meant?"
+		a.Note = "its header is not a CGI header; is this the right application?"
 	}
 	return a
 }

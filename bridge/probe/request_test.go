@@ -16,12 +16,12 @@ func TestAnswer(t *testing.T) {
 	}{
 		{"a page", fcgitest.Hello, Answer{Status: 200, ContentType: "text/plain"}},
 		{"an error", fcgitest.Answer("Status: 503 Busy\n\n"), Answer{Status: 503}},
-		{"no header", fcgitest.Answer("Hello\n"), Answer{Note: "its header is not one of CGI; is it the application that was meant?"}},
-		{"nothing", fcgitest.EndWithoutStdout, Answer{Note: "its header is not one of CGI; is it the application that was meant?"}},
-		{"STDERR alone", fcgitest.StderrOnly, Answer{Stderr: "no such module", Note: "its header is not one of CGI; is it the application that was meant?"}},
+		{"no header", fcgitest.Answer("Hello\n"), Answer{Note: "its header is not a CGI header; is this the right application?"}},
+		{"nothing", fcgitest.EndWithoutStdout, Answer{Note: "its header is not a CGI header; is this the right application?"}},
+		{"STDERR alone", fcgitest.StderrOnly, Answer{Stderr: "no such module", Note: "its header is not a CGI header; is this the right application?"}},
 		{"php-cgi without a script", fcgitest.Answer("Status: 404 Not Found\r\nContent-type: text/html\r\n\r\nNo input file specified.\n"), Answer{
 			Status: 404, ContentType: "text/html", Preset: "php",
-			Note: "PHP was not told a script that it can see, so it ran none; that does for a probe (--script FILE names one to run)",
+			Note: "PHP was given no script that it can see, so it ran none; that is enough for a probe (--script FILE names one to run)",
 		}},
 		{"full", fcgitest.Refuse(fcgitest.Overloaded), Answer{Note: "it ended the request with OVERLOADED: it has no worker to spare now"}},
 		{"another role", fcgitest.Refuse(fcgitest.UnknownRole), Answer{Note: "it ended the request with UNKNOWN_ROLE"}},

@@ -12,34 +12,34 @@ import (
 )
 
 const (
-	dialPatience   = 2 * time.Second
-	firstPatience  = 5 * time.Second // the first answer, whose time gives that of the others
-	leastPatience  = time.Second
-	valuesPatience = time.Second
+	dialTimeout   = 2 * time.Second
+	firstTimeout  = 5 * time.Second // for the first answer, whose time sets the timeout of the others
+	minTimeout    = time.Second
+	valuesTimeout = time.Second
 
-	// fullPatience is how long a connection must stay unanswered before others are
-	// taken to be in its way: PHP-FPM's pm = dynamic starts processes once a second.
-	fullPatience = 2500 * time.Millisecond
+	// fullTimeout is how long a connection must stay unanswered before the application counts as
+	// full: PHP-FPM's pm = dynamic starts processes once a second.
+	fullTimeout = 2500 * time.Millisecond
 
-	// closePatience is how long closing a connection after an answer may take.
-	closePatience = 250 * time.Millisecond
+	// closeTimeout is how long the application may take to close a connection after an answer.
+	closeTimeout = 250 * time.Millisecond
 
-	// settle is how long a thread may take to become free after its connection was
-	// closed: flup's needs up to a millisecond.
-	settle = 20 * time.Millisecond
+	// threadDelay is how long a thread may take to become free after its connection was closed:
+	// flup's threads take up to a millisecond.
+	threadDelay = 20 * time.Millisecond
 )
 
 // prober is one run.
 type prober struct {
-	ctx      context.Context // of the whole run
-	cfg      Config
-	vars     []cgi.Var
-	took     time.Duration // the first request
-	patience time.Duration // with requests like it
+	ctx     context.Context // of the whole run
+	cfg     Config
+	vars    []cgi.Var
+	took    time.Duration // the first request
+	timeout time.Duration // with requests like it
 }
 
-// Run probes an application. An error says why it could not be done and what to
-// do about it, or is that of ctx.
+// Run probes an application. Its error says why that was impossible and what to do, or is the
+// error of ctx.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -52,7 +52,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	bounded, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	begun := time.Now()
-	p := &prober{ctx: bounded, cfg: cfg, vars: vars, patience: firstPatience}
+	p := &prober{ctx: bounded, cfg: cfg, vars: vars, timeout: firstTimeout}
 	r := &Report{Address: cfg.Address}
 	err = p.measure(r)
 	if ctx.Err() != nil {
@@ -65,22 +65,22 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	return r, nil
 }
 
-// measure fills in r, the cheap and the gentle first.
+// measure fills in r, beginning with what costs the application least.
 func (p *prober) measure(r *Report) error {
-	// Before the probe's own connections would count.
+	// These come first because the probe's own connections would count.
 	r.Queue = p.queue()
 	r.Owners = p.owners(r.Queue)
-	if err := p.first(r); err != nil {
+	if err := p.firstRequest(r); err != nil {
 		return err
 	}
 	p.values(r)
-	r.Close = stage(p, p.withoutKeep)
+	r.Close = stage(p, p.withoutKeepAlive)
 	r.Multiplex = stage(p, func() Fact[Multiplex] { return p.multiplex(r) })
 	r.Capacity = stage(p, func() Fact[Capacity] { return p.capacity(r) })
 	return nil
 }
 
-// queue asks the kernel.
+// queue asks the kernel for the accept queue.
 func (p *prober) queue() Fact[acceptqueue.Queue] {
 	if p.cfg.Network == "" {
 		return unknown[acceptqueue.Queue]("the address is not one of a socket")
@@ -107,7 +107,7 @@ func (p *prober) owners(q Fact[acceptqueue.Queue]) Fact[[]owners.Owner] {
 	return f
 }
 
-// pause waits for d; it ends early with the probe.
+// pause waits for d, or until the probe ends.
 func (p *prober) pause(d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -117,31 +117,31 @@ func (p *prober) pause(d time.Duration) {
 	}
 }
 
-// hangUp closes a connection and leaves its worker the time to become free.
+// hangUp closes a connection and waits for its worker to become free.
 func (p *prober) hangUp(c *conn) {
 	c.close()
-	p.pause(settle)
+	p.pause(threadDelay)
 }
 
-// stage is what f finds out, if there is time.
+// stage runs f, unless the probe has ended.
 func stage[T any](p *prober, f func() Fact[T]) Fact[T] {
 	if err := p.ctx.Err(); err != nil {
-		return unknown[T](p.why(err))
+		return unknown[T](p.reason(err))
 	}
 	return measured(p, f())
 }
 
-// measured is f, unless the probe was ended meanwhile: connections that it closed
-// itself say nothing of the application.
+// measured returns f, unless the probe has ended meanwhile: connections that the probe itself
+// has closed say nothing about the application.
 func measured[T any](p *prober, f Fact[T]) Fact[T] {
 	if err := p.ctx.Err(); f.Known && err != nil {
-		return unknown[T](p.why(err))
+		return unknown[T](p.reason(err))
 	}
 	return f
 }
 
-// why is the reason for a fact that is not known.
-func (p *prober) why(err error) string {
+// reason returns the text of err for a Fact that is not known.
+func (p *prober) reason(err error) string {
 	if errors.Is(p.ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Sprintf("the time for the whole probe, %v, was over", p.cfg.Timeout)
 	}

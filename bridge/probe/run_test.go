@@ -223,7 +223,7 @@ func TestBehaviours(t *testing.T) {
 					t.Errorf("warnings %q, want %q", a.Warnings, c.warning)
 				}
 				wantWorkers := c.workers
-				if wantWorkers == 0 && r.Capacity.Known && r.Capacity.Value.Full == FullUnseen {
+				if wantWorkers == 0 && r.Capacity.Known && r.Capacity.Value.Full == FullNotSeen {
 					wantWorkers = r.Capacity.Value.Connections // as many as were tried
 				}
 				if a.Workers != wantWorkers {

@@ -7,10 +7,10 @@ import (
 	"unicode"
 )
 
-// Row is one line of a report for people.
+// Row is one line of a report in text.
 type Row struct{ Name, Text string }
 
-// Rows returns the report as lines, in the order of what is asked first.
+// Rows returns the report as lines.
 func (r *Report) Rows() []Row {
 	rows := []Row{
 		{"address", r.Address},
@@ -58,7 +58,7 @@ func (f Fact[T]) or(text string) string {
 	return "not known: " + f.Reason
 }
 
-// ownersText names each program once: PHP-FPM's processes all hold the socket.
+// ownersText names each program once: all processes of PHP-FPM hold the socket.
 func (r *Report) ownersText() string {
 	var parts []string
 	type program struct{ command, user string }
@@ -114,7 +114,7 @@ func (r *Report) keepAliveText() string {
 	case Closed:
 		return "not honoured: it closes the connection after its answer"
 	case Stalled:
-		return "not taken: a request on a kept connection is not answered, or nobody else is accepted (libfcgi, with a lock around accept, or one thread that accepts for all). Sluice finds that out"
+		return "stalls: a request on a kept connection is not answered, or no other connection is accepted (libfcgi, with a lock around accept, or one thread that accepts for all). Sluice detects that"
 	}
 	return r.KeepAlive.or("")
 }
@@ -124,7 +124,7 @@ func (r *Report) closeText() string {
 	case CloseBoth:
 		return "it closes the connection"
 	case CloseHalf:
-		return "it ends its direction and waits until the other side closes"
+		return "it closes its sending side and waits until the peer closes"
 	case CloseNot:
 		return "it leaves the connection open"
 	}
@@ -138,7 +138,7 @@ func (r *Report) multiplexText() string {
 	case MultiplexSerial:
 		return "serial: a second request waits for the first"
 	case MultiplexRefused:
-		return "refused with CANT_MPX_CONN, although " + r.saysOfMultiplexing()
+		return "refused with CANT_MPX_CONN, although " + r.multiplexClaim()
 	case MultiplexLost:
 		return "broken: of two requests one was never answered"
 	}
@@ -158,7 +158,7 @@ func (r *Report) capacityText() string {
 		}
 	case FullOverloaded:
 		text = fmt.Sprintf("%s; on one more it answers OVERLOADED", connections(c.Connections))
-	case FullUnseen:
+	case FullNotSeen:
 		text = fmt.Sprintf("no limit seen up to %s", connections(c.Connections))
 	}
 	if c.Dropped > 0 {
@@ -167,18 +167,18 @@ func (r *Report) capacityText() string {
 	return r.Capacity.or(text)
 }
 
-// idleText is the question behind most surprises with keep-alive.
+// idleText says whether idle kept connections occupy workers.
 func (r *Report) idleText() string {
 	switch r.Capacity.Value.Full {
 	case FullCloses, FullWaits, FullOverloaded:
 		return "each occupies a worker while it is kept"
-	case FullUnseen:
+	case FullNotSeen:
 		return "occupy no worker that others would miss"
 	}
 	return r.Capacity.or("")
 }
 
-// plain quotes what would do more than appear on a terminal.
+// plain quotes a text that holds control characters.
 func plain(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)

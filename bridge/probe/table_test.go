@@ -48,7 +48,7 @@ FCGI_MAX_CONNS: no value
 FCGI_MAX_REQS: not known: no answer came in time
 after GET_VALUES: a request on the same connection is answered
 keep-alive: honoured: the connection takes further requests
-without keep-alive: it ends its direction and waits until the other side closes
+without keep-alive: it closes its sending side and waits until the peer closes
 multiplexing: not known: FCGI_MPXS_CONNS is 0, so it was not tried
 capacity: 2 connections; one more is not answered until another closes (accept queue then: 1)
 idle connections: each occupies a worker while it is kept

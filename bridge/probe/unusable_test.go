@@ -54,18 +54,18 @@ func TestUnusable(t *testing.T) {
 		took   time.Duration
 	}{
 		{"HTTP", says("HTTP/1.1 400 Bad Request\r\n\r\n"), "HTTP", `it speaks HTTP, not FastCGI (it said "HTTP/1.1 400 Bad Request"): give the address of its FastCGI socket`, 0},
-		{"HTTP that waits for a line", line, "HTTP", "it speaks HTTP", firstPatience + 2*settle},
+		{"HTTP that waits for a line", line, "HTTP", "it speaks HTTP", firstTimeout + 2*threadDelay},
 		{"an error page of HTTP/0.9", says("<!DOCTYPE HTML>\n"), "HTTP", "it speaks HTTP", 0},
 		{"TLS", says("\x15\x03\x01\x00\x02\x02\x46"), "TLS", "it speaks TLS", 0},
 		{"a greeting", says("SSH-2.0-OpenSSH_9.2\r\n"), "", `it does not speak FastCGI (it said "SSH-2.0-OpenSSH_9.2"): is it the right address?`, 0},
 		{"a short answer", says("-ERR\r\n"), "", `"-ERR"`, 0},
 		{"SCGI", saysTo("", "Status: 200 OK\r\n\r\n"), "", "it does not speak FastCGI", 0},
-		{"SCGI, which closes on FastCGI", saysTo("3", "Status: 200 OK\r\n\r\n"), "SCGI", "serve it with --backend scgi://app, and its threads or processes as --workers", 200*time.Millisecond + 2*settle},
-		{"uwsgi, which closes on FastCGI", saysTo("\x00", "HTTP/1.1 200 OK\r\n\r\n"), "uwsgi", "serve it with --backend uwsgi://app, and", 200*time.Millisecond + 3*settle},
-		{"full", fcgitest.AcceptThenClose, "-", "the connection was closed before an answer came: its workers may all be taken", 200*time.Millisecond + 3*settle},
-		{"silent", fcgitest.SilentForever, "-", "GET / takes more than 5s, then choose another --path", firstPatience + 4*settle},
-		{"deaf", fcgitest.ReadsNothing, "-", "no answer came in time: its workers may be taken", firstPatience + 3*leastPatience + 4*settle},
-		{"an answer without an end", fcgitest.Ticks(100, time.Second), "-", "an answer began and did not end in time: choose a --path whose page ends within 5s", firstPatience},
+		{"SCGI, which closes on FastCGI", saysTo("3", "Status: 200 OK\r\n\r\n"), "SCGI", "serve it with --backend scgi://app, and its threads or processes as --workers", 200*time.Millisecond + 2*threadDelay},
+		{"uwsgi, which closes on FastCGI", saysTo("\x00", "HTTP/1.1 200 OK\r\n\r\n"), "uwsgi", "serve it with --backend uwsgi://app, and", 200*time.Millisecond + 3*threadDelay},
+		{"full", fcgitest.AcceptThenClose, "-", "the connection was closed before an answer came: its workers may all be taken", 200*time.Millisecond + 3*threadDelay},
+		{"silent", fcgitest.SilentForever, "-", "GET / takes more than 5s, then choose another --path", firstTimeout + 4*threadDelay},
+		{"deaf", fcgitest.ReadsNothing, "-", "no answer came in time: its workers may be taken", firstTimeout + 3*minTimeout + 4*threadDelay},
+		{"an answer without an end", fcgitest.Ticks(100, time.Second), "-", "an answer began and did not end in time: choose a --path whose page ends within 5s", firstTimeout},
 		{"an answer that is cut", fcgitest.EOFInBody, "-", "closed in the middle of an answer: choose another --path", 0},
 		{"a bad record", fcgitest.BadEndLength, "-", "END_REQUEST", 0},
 	} {
@@ -83,7 +83,7 @@ func TestUnusable(t *testing.T) {
 				if speaks != c.speaks {
 					t.Errorf("it speaks %q, want %q", speaks, c.speaks)
 				}
-				if took := time.Since(begun).Round(settle); took != c.took.Round(settle) {
+				if took := time.Since(begun).Round(threadDelay); took != c.took.Round(threadDelay) {
 					t.Errorf("it took %v, want %v", took, c.took)
 				}
 			})

@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// values asks GET_VALUES, one name and one connection at a time. Who does not
-// answer the first is not asked again: uWSGI answers none, and waits on each.
+// values sends GET_VALUES, one name and one connection at a time. If the first is not answered,
+// the others are not sent: uWSGI answers none, and waits on each.
 func (p *prober) values(r *Report) {
 	r.Values = make(map[string]Fact[string])
 	for _, name := range valueNames {
@@ -24,27 +24,27 @@ func (p *prober) values(r *Report) {
 	}
 }
 
-// value asks for one name, and tries whether a request may follow.
+// value requests one name, and tests whether a request may follow on the connection.
 func (p *prober) value(name string) (value Fact[string], usable Fact[bool]) {
 	c, err := p.dial()
 	if err != nil {
-		return unknown[string](p.why(err)), unknown[bool](p.why(err))
+		return unknown[string](p.reason(err)), unknown[bool](p.reason(err))
 	}
 	defer p.hangUp(c)
-	c.send(fcgi.AppendGetValues(nil, name), valuesPatience)
-	list, err := c.values(valuesPatience)
+	c.send(fcgi.AppendGetValues(nil, name), valuesTimeout)
+	list, err := c.values(valuesTimeout)
 	if err != nil {
-		return unknown[string](p.why(err)), unknown[bool]("GET_VALUES was not answered")
+		return unknown[string](p.reason(err)), unknown[bool]("GET_VALUES was not answered")
 	}
 	p.request(c, false)
-	_, err = c.reply(p.patience)
+	_, err = c.reply(p.timeout)
 	return known(find(list, name)), measured(p, known(err == nil))
 }
 
-// values reads up to the answer to GET_VALUES.
-func (c *conn) values(patience time.Duration) ([]fcgi.Value, error) {
-	for until := time.Now().Add(patience); ; {
-		rec, err := c.record(until)
+// values reads the answer to GET_VALUES.
+func (c *conn) values(timeout time.Duration) ([]fcgi.Value, error) {
+	for deadline := time.Now().Add(timeout); ; {
+		rec, err := c.record(deadline)
 		if err != nil {
 			return nil, err
 		}
@@ -64,11 +64,11 @@ func find(list []fcgi.Value, name string) string {
 	return ""
 }
 
-// multiplexes reports whether the application says so of itself.
-func (r *Report) multiplexes() bool { return is(r.Values[fcgi.MpxsConns], "1") }
+// claimsMultiplex reports whether the application says that it multiplexes.
+func (r *Report) claimsMultiplex() bool { return is(r.Values[fcgi.MpxsConns], "1") }
 
-// saysOfMultiplexing is what it said, for a sentence.
-func (r *Report) saysOfMultiplexing() string {
+// multiplexClaim says what the application says about multiplexing.
+func (r *Report) multiplexClaim() string {
 	v := r.Values[fcgi.MpxsConns]
 	switch {
 	case !v.Known:

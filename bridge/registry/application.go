@@ -12,34 +12,34 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// Application is a backend, and who uses it.
+// Application is a backend with the sites that use it.
 type Application struct {
 	backend *bridge.Application
 	name    string
 	log     *slog.Logger
 	users   users
-	events  queue
+	events  eventQueue
 
-	settings atomic.Pointer[config.Application] // what is in force, as it was written
+	settings atomic.Pointer[config.Application] // the settings in force, as written
 
 	// Registry.mu guards these.
-	sites   map[*Site]*time.Timer // those that are not closed, and the end of their grace period, if it has begun
+	sites   map[*Site]*time.Timer // sites that are not closed; the timer of the grace period, nil before it begins
 	claims  []*claim
-	started bool // the processes were started, if there are to be any
+	started bool // Start of the backend has succeeded
 
-	requested atomic.Int64 // when a request was last sent here as to an upstream, in Unix time; 0: never
+	lastRequest atomic.Int64 // when Upstreams last chose this application, in Unix seconds; 0: never
 
-	mu    sync.Mutex
-	used  []*Site                   // those that are not released
-	shown map[*Configuration]func() // those that have one in use; what hides a from them
+	mu         sync.Mutex
+	inUseSites []*Site                   // sites that are not released
+	shown      map[*Configuration]func() // for each configuration with a site in use: the function that hides a from it
 }
 
-// newApplication opens the backend that s wants.
+// newApplication opens the backend with the settings of s.
 func newApplication(name string, s *Site, o Options) (*Application, error) {
 	a := &Application{name: name, sites: make(map[*Site]*time.Timer), shown: make(map[*Configuration]func())}
 	a.log = slog.New(&logHandler{users: &a.users, process: o.Log})
 	a.settings.Store(&s.cfg.Application)
-	a.users.add(s.user) // NewApplication may have something to say
+	a.users.add(s.user) // NewApplication may log
 	defer a.users.remove(s.user)
 	var err error
 	a.backend, err = bridge.NewApplication(s.cfg.Application, bridge.ApplicationHooks{
@@ -49,21 +49,21 @@ func newApplication(name string, s *Site, o Options) (*Application, error) {
 	return a, err
 }
 
-// Name is what the application is called where people read it. No other is called so while it
-// is there, and it keeps the name, whatever becomes of it.
+// Name returns the application's name for logs and metrics. It is unique among the applications
+// of the Registry, and does not change when the settings do.
 func (a *Application) Name() string { return a.name }
 
-// Backend is what the application is. It is not the caller's to close.
+// Backend returns the backend. The caller must not close it.
 func (a *Application) Backend() *bridge.Application { return a.backend }
 
-// Settings are those in force, as they were written. They must not be changed.
+// Settings returns the settings in force, as written. The caller must not change them.
 func (a *Application) Settings() *config.Application { return a.settings.Load() }
 
-// Sites are the configurations of those in use, the oldest first.
+// Sites returns the configurations of the sites in use, the oldest first.
 func (a *Application) Sites() (list []config.Config) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, s := range a.used {
+	for _, s := range a.inUseSites {
 		list = append(list, s.cfg)
 	}
 	return list
@@ -73,15 +73,15 @@ func (a *Application) Sites() (list []config.Config) {
 func (a *Application) inUse() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.used) > 0
+	return len(a.inUseSites) > 0
 }
 
-// add has s in use, and shows a in its configuration.
+// add adds s to the sites in use, and shows a in the configuration of s.
 func (a *Application) add(s *Site) error {
 	a.users.add(s.user)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.used = append(a.used, s)
+	a.inUseSites = append(a.inUseSites, s)
 	if a.shown[s.by] != nil {
 		return nil
 	}
@@ -97,15 +97,15 @@ func (a *Application) remove(s *Site) {
 	a.users.remove(s.user)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.used = slices.DeleteFunc(a.used, func(other *Site) bool { return other == s })
-	if hide := a.shown[s.by]; hide != nil && !slices.ContainsFunc(a.used, func(other *Site) bool { return other.by == s.by }) {
+	a.inUseSites = slices.DeleteFunc(a.inUseSites, func(other *Site) bool { return other == s })
+	if hide := a.shown[s.by]; hide != nil && !slices.ContainsFunc(a.inUseSites, func(other *Site) bool { return other.by == s.by }) {
 		hide()
 		delete(a.shown, s.by)
 	}
 }
 
-// become has the backend go by cfg, in place.
-func (a *Application) become(cfg config.Application) error {
+// apply changes the settings of the backend to cfg, in place.
+func (a *Application) apply(cfg config.Application) error {
 	if reflect.DeepEqual(cfg, *a.settings.Load()) {
 		return nil
 	}
@@ -116,18 +116,18 @@ func (a *Application) become(cfg config.Application) error {
 	return nil
 }
 
-// request notes that a request is sent here as to an upstream.
-func (a *Application) request() {
-	if now := time.Now().Unix(); a.requested.Load() != now {
-		a.requested.Store(now)
+// touch notes that Upstreams has chosen a for a request.
+func (a *Application) touch() {
+	if now := time.Now().Unix(); a.lastRequest.Load() != now {
+		a.lastRequest.Store(now)
 	}
 }
 
-// unusedSince reports whether there was none since then.
-func (a *Application) unusedSince(t time.Time) bool { return a.requested.Load() < t.Unix() }
+// unusedSince reports whether Upstreams has not chosen a since t.
+func (a *Application) unusedSince(t time.Time) bool { return a.lastRequest.Load() < t.Unix() }
 
-// endGrace ends the grace period of all sites that are released: they wait for their requests
-// alone.
+// endGrace ends the grace period of all released sites. They then wait for their requests
+// only.
 func (a *Application) endGrace() {
 	for s, grace := range a.sites {
 		if grace != nil && grace.Stop() {

@@ -6,15 +6,15 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// claim is what one configuration wants an application to be.
+// claim is the settings that one configuration wants an application to have.
 type claim struct {
 	by    *Configuration
 	cfg   config.Application
-	who   string // the site that was first
-	sites int    // behind it
+	who   string // the first site of the claim, for errors
+	sites int    // how many sites share the claim
 }
 
-// addClaim returns the claim of the configuration of s, with s behind it.
+// addClaim adds s to the claim of its configuration, and returns the claim.
 func (a *Application) addClaim(s *Site) *claim {
 	c := a.claimOf(s.by)
 	if c == nil {
@@ -25,7 +25,7 @@ func (a *Application) addClaim(s *Site) *claim {
 	return c
 }
 
-// claimOf is what a configuration wants a to be, nil if it wants nothing.
+// claimOf returns the claim of a configuration on a, nil if there is none.
 func (a *Application) claimOf(by *Configuration) *claim {
 	for _, c := range a.claims {
 		if c.by == by {
@@ -35,8 +35,8 @@ func (a *Application) claimOf(by *Configuration) *claim {
 	return nil
 }
 
-// inForce is the claim of the latest of the configurations that run, or are next; nil if none
-// of them wants a.
+// inForce returns the claim of the latest configuration that runs or is next; nil if none of
+// these has one.
 func (a *Application) inForce(next *Configuration) (latest *claim) {
 	for _, c := range a.claims {
 		if (c.by.runs || c.by == next) && (latest == nil || c.by.number > latest.by.number) {
@@ -46,24 +46,24 @@ func (a *Application) inForce(next *Configuration) (latest *claim) {
 	return latest
 }
 
-// settle has a become what the latest of the configurations wants that run. If none of
-// them wants it, it stays as it is.
-func (a *Application) settle() error {
+// applyInForce applies the claim of the latest configuration that runs. Without such a claim, a
+// keeps its settings.
+func (a *Application) applyInForce() error {
 	if c := a.inForce(nil); c != nil {
-		return a.become(c.cfg)
+		return a.apply(c.cfg)
 	}
 	return nil
 }
 
-// restore is settle where there is nobody to be told of an error.
-func (a *Application) restore() {
-	if err := a.settle(); err != nil {
+// applyOrLog is applyInForce for callers that cannot return the error.
+func (a *Application) applyOrLog() {
+	if err := a.applyInForce(); err != nil {
 		a.log.Error("restoring the settings of an application failed", "application", a.name, "error", err.Error())
 	}
 }
 
-// withdraw takes s from behind its claim. If its configuration has failed, the one before,
-// which runs, is in force again.
+// withdraw removes s from its claim. If the configuration of s has failed, the claim of the
+// configuration that runs is in force again.
 func (r *Registry) withdraw(s *Site) {
 	c, app := s.claim, s.app
 	if c == nil {
@@ -72,8 +72,8 @@ func (r *Registry) withdraw(s *Site) {
 	if c.sites--; c.sites == 0 {
 		app.claims = slices.DeleteFunc(app.claims, func(other *claim) bool { return other == c })
 	}
-	if r.pending != nil && r.pending.by == c.by && !slices.ContainsFunc(r.all(), func(a *Application) bool { return a.claimOf(c.by) != nil }) {
+	if r.pending != nil && r.pending.by == c.by && !slices.ContainsFunc(r.applications(), func(a *Application) bool { return a.claimOf(c.by) != nil }) {
 		r.cancel()
 	}
-	app.restore()
+	app.applyOrLog()
 }

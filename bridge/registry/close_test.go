@@ -33,7 +33,7 @@ func TestClose(t *testing.T) {
 		used.Release()
 		leave()
 		synctest.Wait()
-		if left := r.all(); len(left) > 0 {
+		if left := r.applications(); len(left) > 0 {
 			t.Errorf("%d applications are left", len(left))
 		}
 	})
@@ -50,8 +50,8 @@ func TestReleaseWhenExiting(t *testing.T) {
 		exiting = true
 		s.Release()
 		synctest.Wait()
-		if code := ask(s); code != 503 || len(r.all()) > 0 {
-			t.Errorf("answered with %d, %d applications are left", code, len(r.all()))
+		if code := ask(s); code != 503 || len(r.applications()) > 0 {
+			t.Errorf("answered with %d, %d applications are left", code, len(r.applications()))
 		}
 		leave()
 	})

@@ -1,20 +1,20 @@
 package registry
 
-// Configuration is one version of the settings of a server. Make it, Acquire what it uses,
-// Start it, and Stop it when the next one has started; Release what it uses last, also if
-// something of that has failed.
+// Configuration is one version of a server's settings. Create it, Acquire its sites, Start it, and
+// Stop it when the next one has started. In the end, Release its sites, also if a step has
+// failed.
 type Configuration struct {
 	registry *Registry
 	number   uint64 // later ones have larger numbers
 	show     func(*Application) (hide func(), err error)
 
-	runs bool // or did; Registry.mu
+	runs bool // it runs or has run; guarded by Registry.mu
 }
 
-// NewConfiguration returns a configuration that is later than all before. Show is called with
-// each application that the configuration begins to use, such as to register metrics of it;
-// hide, when it does not use it any more. They must be quick, and not call the registry. Show
-// may be nil; hide is not called if show fails.
+// NewConfiguration returns a configuration that is later than all others. It calls show for each
+// application that the configuration begins to use, for example to register its metrics, and hide
+// when the configuration has stopped using it. Both must be quick and must not call the registry.
+// show may be nil; hide is not called if show fails.
 func (r *Registry) NewConfiguration(show func(*Application) (hide func(), err error)) *Configuration {
 	if show == nil {
 		show = func(*Application) (func(), error) { return func() {}, nil }

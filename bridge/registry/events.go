@@ -6,8 +6,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
-// Events is told what happens to applications. It may take its time: of one application it is
-// told one event after the other, and nothing waits for it.
+// Events receives the events of applications. The events of one application are delivered one
+// after the other. Nothing waits for their delivery, so the methods may take their time.
 type Events interface {
 	// Stall: the application has stopped answering, or, with s.Ended set, answers again.
 	Stall(application string, s admission.Stall)
@@ -29,22 +29,22 @@ func (a *Application) onGivenUp() {
 	a.report(func(to Events) { to.GivenUp(a.name) })
 }
 
-// report tells the latest user of an event.
+// report queues an event for the latest user.
 func (a *Application) report(event func(to Events)) {
 	if u := a.users.latest.Load(); u != nil && u.Events != nil {
 		a.events.put(func() { event(u.Events) })
 	}
 }
 
-// queue runs functions one after the other, in the order in which they came.
-type queue struct {
+// eventQueue runs functions one after the other, in the order of put.
+type eventQueue struct {
 	running sync.WaitGroup
 
 	mu   sync.Mutex
-	list []func() // the first of them runs
+	list []func() // the first one is running
 }
 
-func (q *queue) put(f func()) {
+func (q *eventQueue) put(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.list = append(q.list, f); len(q.list) == 1 {
@@ -52,20 +52,20 @@ func (q *queue) put(f func()) {
 	}
 }
 
-func (q *queue) run() {
+func (q *eventQueue) run() {
 	for f := q.first(); f != nil; f = q.next() {
 		f()
 	}
 }
 
-func (q *queue) first() func() {
+func (q *eventQueue) first() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.list[0]
 }
 
-// next is what comes after the function that was run, nil if there is nothing.
-func (q *queue) next() func() {
+// next removes the function that has run and returns the next one, nil if there is none.
+func (q *eventQueue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.list = q.list[1:]; len(q.list) == 0 {

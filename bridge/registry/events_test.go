@@ -9,7 +9,7 @@ import (
 // Events are given out one after the other, and nobody waits for it.
 func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var q queue
+		var q eventQueue
 		var order []int
 		slow := make(chan struct{})
 		q.put(func() { <-slow; order = append(order, 0) })

@@ -26,7 +26,7 @@ func newRegistry(t *testing.T) *Registry {
 	t.Cleanup(func() {
 		time.Sleep(gracePeriod)
 		synctest.Wait()
-		if left := r.all(); len(left) > 0 {
+		if left := r.applications(); len(left) > 0 {
 			t.Errorf("%d applications are left", len(left))
 		}
 		r.Close()

@@ -6,14 +6,15 @@ import (
 	"slices"
 )
 
-// logHandler is the slog.Handler of an application, which outlives the logs of its users.
+// logHandler is the slog.Handler of an application. The application outlives the logs of its
+// users.
 type logHandler struct {
 	users   *users
-	process func() slog.Handler               // for when there is no user
-	derive  []func(slog.Handler) slog.Handler // what WithAttrs and WithGroup have added, in order
+	process func() slog.Handler               // used while there is no user
+	derive  []func(slog.Handler) slog.Handler // the calls of WithAttrs and WithGroup, in order
 }
 
-// target is where records go now.
+// target returns the handler for records now.
 func (h *logHandler) target() slog.Handler {
 	if u := h.users.latest.Load(); u != nil && u.Log != nil {
 		return u.Log

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/seeds"
 )
 
@@ -125,7 +126,7 @@ func (l *life) acquire(v *version) {
 	l.rand.Shuffle(len(addrs), reflect.Swapper(addrs))
 	cfg := at(1+l.rand.IntN(3), addrs[:1+l.rand.IntN(len(addrs))]...)
 	if l.rand.IntN(5) == 0 {
-		cfg.Lanes = bridge.Off
+		cfg.Lanes = config.Off
 	}
 	s, err := v.Acquire(cfg, noHooks, handler)
 	atOdds := slices.ContainsFunc(v.sites, func(s *Site) bool {
@@ -160,7 +161,7 @@ func (l *life) check() {
 	l.r.mu.Lock() // grace periods end
 	defer l.r.mu.Unlock()
 	names := make(map[string]bool)
-	for _, app := range l.r.all() {
+	for _, app := range l.r.applications() {
 		if len(app.sites) == 0 || names[app.name] {
 			l.t.Errorf("%s has %d sites; its name is another's: %t", app.name, len(app.sites), names[app.name])
 		}

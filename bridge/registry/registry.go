@@ -14,37 +14,38 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// ErrClosed is what is returned after Close.
+// ErrClosed is returned after Close.
 var ErrClosed = errors.New("sluice: the process is ending")
 
-// errGone says that an application was not there any more.
-var errGone = errors.New("sluice: application is not in use")
+// errNotInUse reports that an application has been closed.
+var errNotInUse = errors.New("sluice: application is not in use")
 
-// Options are what a Registry needs of the program that it is part of. All are optional.
+// Options are the dependencies of a Registry on its program. All are optional.
 type Options struct {
-	// Log is asked where applications log that have no User, each time anew. Default: nowhere.
+	// Log returns the handler for applications without a User. It is called for each record.
+	// Default: records are discarded.
 	Log func() slog.Handler
-	// Exiting reports whether the process ends, so that sites which are released do not wait
-	// for requests any more. Default: it never does, before Close.
+	// Exiting reports whether the process is ending. Released sites then no longer wait for
+	// requests. Default: false.
 	Exiting func() bool
 	// Reexec is bridge.ApplicationHooks.Reexec.
 	Reexec bool
 }
 
-// Registry has the applications of a process. Its methods may be called at the same time.
+// Registry holds the applications of a process. It is safe for concurrent use.
 type Registry struct {
 	options Options
-	apps    atomic.Pointer[[]*Application] // by name; replaced while mu is held, never changed
+	apps    atomic.Pointer[[]*Application] // sorted by name; the slice is replaced under mu, never changed
 	closing sync.WaitGroup                 // applications being closed
 
-	mu      sync.Mutex     // held while claims are made, carried out and withdrawn
+	mu      sync.Mutex     // held while claims are added, applied and withdrawn
 	latest  uint64         // number of the latest configuration
 	running *Configuration // nil: none
-	pending *reload        // the one that is to follow the one that runs; nil: none
-	closed  bool           // Close was called, which closes all applications itself
+	pending *pendingReload // the configuration that is to follow running; nil: none
+	closed  bool           // Close was called and closes all applications
 }
 
-// New returns a Registry without an application.
+// New returns an empty Registry.
 func New(o Options) *Registry {
 	if o.Log == nil {
 		o.Log = func() slog.Handler { return slog.DiscardHandler }
@@ -57,16 +58,15 @@ func New(o Options) *Registry {
 	return r
 }
 
-// Close closes the applications that are still there, those in their grace period included,
-// and waits for their processes to end. Sites that are in use get no answers any more; their
-// Release is still to be called. Stop the server in front first. It may be called more than
-// once.
+// Close closes all applications, those in their grace period included, and waits for their
+// processes to end. Stop the server in front first: sites in use get no answers any more. Their
+// Release must still be called. Close may be called more than once.
 func (r *Registry) Close() {
 	r.mu.Lock()
 	if !r.closed {
 		r.closed = true
 		r.cancel()
-		for _, app := range r.all() {
+		for _, app := range r.applications() {
 			app.endGrace()
 			r.closing.Go(app.close)
 		}
@@ -75,12 +75,12 @@ func (r *Registry) Close() {
 	r.closing.Wait()
 }
 
-// all lists the applications, those in their grace period included.
-func (r *Registry) all() []*Application { return *r.apps.Load() }
+// applications returns all applications, those in their grace period included.
+func (r *Registry) applications() []*Application { return *r.apps.Load() }
 
-// Applications lists those that a configuration uses, by name.
+// Applications returns the applications that a configuration uses, sorted by name.
 func (r *Registry) Applications() (list []*Application) {
-	for _, app := range r.all() {
+	for _, app := range r.applications() {
 		if app.inUse() {
 			list = append(list, app)
 		}
@@ -88,9 +88,9 @@ func (r *Registry) Applications() (list []*Application) {
 	return list
 }
 
-// acquire finds or opens the application that the settings of s mean, adds s to its sites, and
-// makes the claim of s on it. What the application is now changes only if the configuration
-// runs already.
+// acquire finds or opens the application for the settings of s, adds s to its sites, and adds s to
+// the claim of its configuration. The present settings change only if the configuration already
+// runs.
 func (r *Registry) acquire(s *Site) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *Registry) acquire(s *Site) error {
 	}
 	app.sites[s] = nil
 	s.app, s.claim = app, app.addClaim(s)
-	if err := app.settle(); err != nil {
+	if err := app.applyInForce(); err != nil {
 		r.withdraw(s)
 		r.drop(s)
 		return err
@@ -114,38 +114,39 @@ func (r *Registry) acquire(s *Site) error {
 	return nil
 }
 
-// keep adds s to the sites of an application without a claim, if that is still there.
-func (r *Registry) keep(app *Application, s *Site) error {
+// addUnclaimed adds s to the sites of an application without a claim, if the application is not
+// closed.
+func (r *Registry) addUnclaimed(app *Application, s *Site) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || len(app.sites) == 0 {
-		return errGone
+		return errNotInUse
 	}
 	app.sites[s] = nil
 	s.app = app
 	return nil
 }
 
-// drop undoes acquire and keep when s is closed. An application without a site is closed, which
-// nobody waits for but Close.
+// drop undoes acquire and addUnclaimed when s is closed. An application without a site is closed
+// in the background; Close waits for that.
 func (r *Registry) drop(s *Site) {
 	app := s.app
 	delete(app.sites, s)
 	if len(app.sites) > 0 {
 		return
 	}
-	r.apps.Store(new(slices.DeleteFunc(slices.Clone(r.all()), func(other *Application) bool { return other == app })))
+	r.apps.Store(new(slices.DeleteFunc(slices.Clone(r.applications()), func(other *Application) bool { return other == app })))
 	if !r.closed {
 		r.closing.Go(app.close)
 	}
 }
 
-// find returns the application that the settings of s mean, nil if it is not there: the one
-// that its configuration has claimed for the same backend; else the one that another has left
-// as that, or as something that can become that.
+// find returns the application for the settings of s, nil if there is none: the one that the
+// configuration of s has claimed for the same backend; otherwise the most similar one of another
+// configuration that can be changed to these settings.
 func (r *Registry) find(s *Site) (*Application, error) {
 	identity := s.cfg.Identity()
-	for _, app := range r.all() {
+	for _, app := range r.applications() {
 		c := app.claimOf(s.by)
 		if c == nil || c.cfg.Identity() != identity {
 			continue
@@ -157,16 +158,16 @@ func (r *Registry) find(s *Site) (*Application, error) {
 	}
 	var best *Application
 	most := 0
-	for _, app := range r.all() {
-		if n := likeness(app.settings.Load(), &s.cfg.Application); n > most && app.claimOf(s.by) == nil && app.backend.CanBecome(s.cfg.Application) == nil {
+	for _, app := range r.applications() {
+		if n := similarity(app.settings.Load(), &s.cfg.Application); n > most && app.claimOf(s.by) == nil && app.backend.CanBecome(s.cfg.Application) == nil {
 			best, most = app, n
 		}
 	}
 	return best, nil
 }
 
-// conflict is the error of two sites that want an application to be different things. one and
-// two say which they are.
+// conflict returns the error for two sites with different settings of one application. one and two
+// name the sites.
 func conflict(err error, one, two, application string) error {
 	both := one + " and " + two
 	if one == two {
@@ -175,13 +176,13 @@ func conflict(err error, one, two, application string) error {
 	return fmt.Errorf("%w: %s share the application %s, which has one gate for both: give both the same value", err, both, application)
 }
 
-// likeness is how much of a backend two configurations have in common: nothing is 0.
-func likeness(one, two *config.Application) (n int) {
+// similarity says how much of a backend two configurations have in common; 0 is nothing.
+func similarity(one, two *config.Application) (n int) {
 	if one.Identity() == two.Identity() {
 		return 1 + len(one.Backends) + len(two.Backends)
 	}
-	if a, b := one.Spawn, two.Spawn; a != nil && b != nil && isFixed(a.Listen) && a.Listen == b.Listen {
-		return 1 // only one of them can listen there: the other's processes take the place of these
+	if a, b := one.Spawn, two.Spawn; a != nil && b != nil && isFixedAddress(a.Listen) && a.Listen == b.Listen {
+		return 1 // only one application can listen there, so the new one must replace the old one
 	}
 	theirs := two.Addresses()
 	for _, addr := range one.Addresses() {
@@ -192,31 +193,31 @@ func likeness(one, two *config.Application) (n int) {
 	return n
 }
 
-// isFixed reports whether only one application can listen there.
-func isFixed(listen string) bool { return listen != "" && !strings.HasSuffix(listen, ":0") }
+// isFixedAddress reports whether only one application can listen at an address.
+func isFixedAddress(listen string) bool { return listen != "" && !strings.HasSuffix(listen, ":0") }
 
-// open makes an application that is as s wants it.
+// open adds an application with the settings of s.
 func (r *Registry) open(s *Site) (*Application, error) {
-	app, err := newApplication(r.free(nameOf(&s.cfg.Application)), s, r.options)
+	app, err := newApplication(r.uniqueName(nameOf(&s.cfg.Application)), s, r.options)
 	if err != nil {
 		return nil, err
 	}
-	list := append(slices.Clone(r.all()), app)
+	list := append(slices.Clone(r.applications()), app)
 	slices.SortFunc(list, func(a, b *Application) int { return cmp.Compare(a.name, b.name) })
 	r.apps.Store(&list)
 	return app, nil
 }
 
-// free is a name that no application has.
-func (r *Registry) free(name string) string {
+// uniqueName returns name, with a number if another application has it.
+func (r *Registry) uniqueName(name string) string {
 	unique := name
-	for n := 2; slices.ContainsFunc(r.all(), func(a *Application) bool { return a.name == unique }); n++ {
+	for n := 2; slices.ContainsFunc(r.applications(), func(a *Application) bool { return a.name == unique }); n++ {
 		unique = fmt.Sprintf("%s (%d)", name, n)
 	}
 	return unique
 }
 
-// nameOf is what an application with that configuration should be called.
+// nameOf returns the name for an application with these settings.
 func nameOf(cfg *config.Application) string {
 	if s := cfg.Spawn; s != nil {
 		return s.Command[0] // its arguments may be secret

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // Two sites of one configuration must want the same of a backend; sites may differ.
@@ -28,7 +28,7 @@ func TestSitesMustAgree(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
-		second.Workers, second.Lanes = 4, bridge.Off
+		second.Workers, second.Lanes = 4, config.Off
 		if _, err := by.Acquire(second, noHooks, handler); err == nil {
 			t.Error("lanes on and off")
 		}
@@ -47,7 +47,7 @@ func TestReloadToAnotherKind(t *testing.T) {
 		old := take(t, running(t, r), at(4, "unix:/nowhere/a"))
 		two := running(t, r)
 		plain := at(4, "unix:/nowhere/a")
-		plain.Lanes = bridge.Off
+		plain.Lanes = config.Off
 		other, kind := take(t, two, at(4, "unix:/nowhere/b")), take(t, two, plain)
 		if other.app == old.app || kind.app == old.app || other.app == kind.app {
 			t.Error("shared")
@@ -108,7 +108,7 @@ func TestSiteFails(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if n := len(r.all()); n != 1 || here.app.claims[0].sites != 1 {
+		if n := len(r.applications()); n != 1 || here.app.claims[0].sites != 1 {
 			t.Errorf("%d applications, %d users of this one", n, here.app.claims[0].sites)
 		}
 		giveBack(t, here)

@@ -10,20 +10,19 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// A configuration is carried out in two steps. When it starts, everything that can fail is
-// prepared, and what is new is started; that an application becomes another, with other
-// processes perhaps, waits until nothing can fail any more: the configuration that runs is
-// stopped when all of the new one has started. If it does not come to that, the applications
-// have not noticed.
+// A configuration takes effect in two steps. Start prepares everything that can fail, and starts
+// new applications. The changes of existing applications, and of their processes, are committed
+// when nothing can fail any more: when the running configuration is stopped, because all of the new
+// one has started. Until then, the existing applications are not touched.
 
-// reload is a configuration that is ready to follow the one that runs. Registry.mu is held
-// in all that it does.
-type reload struct {
+// pendingReload is a configuration that is ready to follow the running one. Registry.mu is held in
+// all its methods.
+type pendingReload struct {
 	by      *Configuration
 	changes []change
 }
 
-// change is what an application is to become.
+// change is a prepared change of an application.
 type change struct {
 	app    *Application
 	cfg    config.Application
@@ -35,10 +34,9 @@ func (c change) commit() {
 	c.app.settings.Store(&c.cfg)
 }
 
-// Start makes everything ready for what the configuration wants, and starts new processes. If
-// another configuration runs, applications change when that is stopped; else at once. If Start
-// fails, all is as before. If ctx ends, so does the wait for processes that have just been
-// started, and Start fails.
+// Start prepares the changes of the configuration, and starts new processes. If another
+// configuration runs, the changes are committed when that one is stopped; otherwise at once. If
+// Start fails, nothing has changed. If ctx ends, Start ends the processes that it has started, and fails.
 func (c *Configuration) Start(ctx context.Context) error {
 	r := c.registry
 	r.mu.Lock()
@@ -49,7 +47,7 @@ func (c *Configuration) Start(ctx context.Context) error {
 	r.cancel()
 	next, err := r.prepare(c)
 	if err == nil {
-		err = next.startNew(ctx, r.all())
+		err = next.startNew(ctx, r.applications())
 	}
 	if err != nil {
 		next.cancel()
@@ -62,8 +60,8 @@ func (c *Configuration) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop has the applications become what the configuration wants that has started meanwhile. Of
-// a configuration that has not taken over, it undoes Start.
+// Stop commits the changes of the configuration that has started meanwhile. If c itself has
+// started and not taken over, Stop undoes Start.
 func (c *Configuration) Stop() {
 	r := c.registry
 	r.mu.Lock()
@@ -78,10 +76,10 @@ func (c *Configuration) Stop() {
 	}
 }
 
-// prepare has every application get ready for what it will be.
-func (r *Registry) prepare(by *Configuration) (*reload, error) {
-	next := &reload{by: by}
-	for _, app := range r.all() {
+// prepare prepares the changes of all applications.
+func (r *Registry) prepare(by *Configuration) (*pendingReload, error) {
+	next := &pendingReload{by: by}
+	for _, app := range r.applications() {
 		c := app.inForce(by)
 		if c == nil || reflect.DeepEqual(c.cfg, *app.settings.Load()) {
 			continue
@@ -95,9 +93,9 @@ func (r *Registry) prepare(by *Configuration) (*reload, error) {
 	return next, nil
 }
 
-// startNew starts the processes of those that have none yet, and nobody notices what they
-// become before.
-func (n *reload) startNew(ctx context.Context, all []*Application) error {
+// startNew starts the processes of new applications. Their changes are committed before, because
+// nothing uses them yet.
+func (n *pendingReload) startNew(ctx context.Context, all []*Application) error {
 	for _, app := range all {
 		if app.claimOf(n.by) == nil || app.started || !app.backend.Spawned() {
 			continue
@@ -114,13 +112,13 @@ func (n *reload) startNew(ctx context.Context, all []*Application) error {
 	return nil
 }
 
-func (n *reload) cancel() {
+func (n *pendingReload) cancel() {
 	for _, c := range n.changes {
 		c.change.Cancel()
 	}
 }
 
-// commit has the next configuration run.
+// commit makes the pending configuration the running one.
 func (r *Registry) commit() {
 	next := r.pending
 	r.running, r.pending = next.by, nil
@@ -128,12 +126,12 @@ func (r *Registry) commit() {
 	for _, c := range next.changes {
 		c.commit()
 	}
-	for _, app := range r.all() {
-		app.restore() // what was claimed since it was prepared
+	for _, app := range r.applications() {
+		app.applyOrLog() // claims that were added after prepare
 	}
 }
 
-// cancel drops the next configuration.
+// cancel drops the pending configuration.
 func (r *Registry) cancel() {
 	if r.pending != nil {
 		r.pending.cancel()

@@ -30,7 +30,7 @@ func TestReloadChangesInPlace(t *testing.T) {
 		fresh.wantWorkers(t, 8)
 		two.Stop()
 		giveBack(t, fresh)
-		if n := len(r.all()); n != 0 {
+		if n := len(r.applications()); n != 0 {
 			t.Errorf("%d applications are left", n)
 		}
 	})

@@ -8,28 +8,27 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// gracePeriod is how long a site that no configuration uses stays open, and its application
-// with it. A server may release a configuration while its last requests are on their way
-// through other handlers, as Caddy does.
+// gracePeriod is how long a released site stays open, and its application with it. A server such as
+// Caddy may release a configuration while its last requests are still in other handlers.
 const gracePeriod = 10 * time.Second
 
-// Site is what a part of a configuration has of an application.
+// Site is a bridge in front of an Application, used by a part of a Configuration.
 type Site struct {
 	cfg  config.Config
 	by   *Configuration
 	user *User
 
 	app    *Application
-	claim  *claim // nil: it has no say in what the application is
+	claim  *claim // nil: the site has no influence on the application's settings
 	bridge *bridge.Handler
 
 	released sync.Once
 }
 
-// Acquire returns a site in front of the application that cfg means: the one that is there, or
-// a new one. If it is there and cfg has it otherwise, it changes when c takes over, and at once
-// if c runs. Processes of a new one are started by Start of c. Until Release, u is where it logs,
-// unless another comes later.
+// Acquire returns a site in front of the application for cfg, an existing or a new one. If the
+// settings of an existing one differ, they change when c takes over; at once if c already runs.
+// The processes of a new one are started by Start of c. The application logs to u until Release,
+// or until a later site brings another User.
 func (c *Configuration) Acquire(cfg config.Config, hooks bridge.SiteHooks, u *User) (*Site, error) {
 	s := &Site{cfg: cfg, by: c, user: u}
 	if err := c.registry.acquire(s); err != nil {
@@ -38,17 +37,17 @@ func (c *Configuration) Acquire(cfg config.Config, hooks bridge.SiteHooks, u *Us
 	return s.open(hooks)
 }
 
-// hold returns a site in front of an application, and has no say in what that is: it only
-// keeps it.
-func (c *Configuration) hold(app *Application, cfg config.Config, hooks bridge.SiteHooks, u *User) (*Site, error) {
+// acquireUnclaimed returns a site that keeps an application open without a claim on its
+// settings.
+func (c *Configuration) acquireUnclaimed(app *Application, cfg config.Config, hooks bridge.SiteHooks, u *User) (*Site, error) {
 	s := &Site{cfg: cfg, by: c, user: u}
-	if err := c.registry.keep(app, s); err != nil {
+	if err := c.registry.addUnclaimed(app, s); err != nil {
 		return nil, err
 	}
 	return s.open(hooks)
 }
 
-// open opens the bridge of a site that was acquired or kept. If that fails, it is given back.
+// open opens the bridge of a site. If that fails, it undoes acquire or addUnclaimed.
 func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
 	if s.bridge, err = s.app.backend.Handler(s.cfg.Site, hooks); err != nil {
 		r := s.by.registry
@@ -65,12 +64,11 @@ func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
 	return s, nil
 }
 
-// Bridge answers the site's requests. It is not the caller's to close.
+// Bridge returns the handler for the site's requests. The caller must not close it.
 func (s *Site) Bridge() *bridge.Handler { return s.bridge }
 
-// Release gives the site back. Requests that are late are still served: it closes when it has
-// none after its grace period. A site that is nil was never had; more than one call does
-// nothing.
+// Release ends the use of the site. Late requests are still served: the site closes after its grace
+// period, when no request is left. Release may be called more than once, and on a nil Site.
 func (s *Site) Release() {
 	if s != nil {
 		s.released.Do(s.release)
@@ -84,15 +82,14 @@ func (s *Site) release() {
 	defer r.mu.Unlock()
 	r.withdraw(s)
 	if r.closed || r.options.Exiting() {
-		go s.close(s.bridge.Close) // the server has waited for requests as long as it wants to: those that are left end when the backend is closed
+		go s.close(s.bridge.Close) // the server waits for requests no longer: those that are left end with the backend
 		r.drop(s)
 		return
 	}
 	s.app.sites[s] = time.AfterFunc(gracePeriod, s.drain)
 }
 
-// drain closes the site when the requests in it have ended, and those that the configuration
-// had accepted before have come.
+// drain closes the site when no request is in it.
 func (s *Site) drain() {
 	s.close(s.bridge.CloseWhenIdle)
 	r := s.by.registry
@@ -107,7 +104,7 @@ func (s *Site) close(bridge func() error) {
 	}
 }
 
-// describe names s in an error.
+// describe returns the name of s for errors.
 func (s *Site) describe() string {
 	text := s.user.Name
 	if s.cfg.Mount != "" {

@@ -10,34 +10,33 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// unusedFor is how long an upstream that no request goes to is kept while others come.
-// Dynamic upstreams come and go.
-const unusedFor = 10 * time.Minute
+// keepUnusedFor is how long an upstream without requests is kept: dynamic upstreams come and go.
+const keepUnusedFor = 10 * time.Minute
 
-// Upstreams are the sites that one proxy sends requests to, by address: one application each.
+// Upstreams is the sites of one proxy by address, each with an application of its own.
 type Upstreams struct {
 	by    *Configuration
 	cfg   config.Config
 	hooks bridge.SiteHooks
 	user  *User
 
-	mu       sync.RWMutex
-	sites    map[string]*Site // one without a claim is kept for the first request: whether there will be any is not known before
-	released bool
-	unkeep   *time.Timer // gives those back that none has gone to; nil: none was kept
+	mu        sync.RWMutex
+	sites     map[string]*Site // a site without a claim keeps the application until the first request shows that it is used
+	released  bool
+	keepTimer *time.Timer // releases the sites without a claim; nil if there are none
 }
 
-// NewUpstreams keeps those that upstreams with the same settings have: those that these
-// replace in a reload. Cfg has no backends.
+// NewUpstreams keeps the applications of existing Upstreams with the same settings, which it may
+// replace in a reload. cfg has no backends.
 func (c *Configuration) NewUpstreams(cfg config.Config, hooks bridge.SiteHooks, user *User) (*Upstreams, error) {
 	u := &Upstreams{by: c, cfg: cfg, hooks: hooks, user: user, sites: make(map[string]*Site)}
 	for _, app := range c.registry.Applications() {
 		now := app.settings.Load()
-		if app.unusedSince(time.Now().Add(-unusedFor)) || len(now.Backends) != 1 || !reflect.DeepEqual(*now, u.at(now.Backends[0]).Application) {
+		if app.unusedSince(time.Now().Add(-keepUnusedFor)) || len(now.Backends) != 1 || !reflect.DeepEqual(*now, u.configFor(now.Backends[0]).Application) {
 			continue
 		}
-		s, err := c.hold(app, u.at(now.Backends[0]), hooks, user)
-		if errors.Is(err, errGone) {
+		s, err := c.acquireUnclaimed(app, u.configFor(now.Backends[0]), hooks, user)
+		if errors.Is(err, errNotInUse) {
 			continue
 		}
 		if err != nil {
@@ -47,13 +46,13 @@ func (c *Configuration) NewUpstreams(cfg config.Config, hooks bridge.SiteHooks, 
 		u.sites[now.Backends[0]] = s
 	}
 	if len(u.sites) > 0 {
-		u.unkeep = time.AfterFunc(unusedFor, u.giveBack)
+		u.keepTimer = time.AfterFunc(keepUnusedFor, u.releaseUnclaimed)
 	}
 	return u, nil
 }
 
-// giveBack gives those back that were kept, and that no request has gone to.
-func (u *Upstreams) giveBack() {
+// releaseUnclaimed releases the sites that have had no request.
+func (u *Upstreams) releaseUnclaimed() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.released {
@@ -67,14 +66,14 @@ func (u *Upstreams) giveBack() {
 	}
 }
 
-// at is the configuration of the upstream at addr.
-func (u *Upstreams) at(addr string) config.Config {
+// configFor returns the configuration of the upstream at addr.
+func (u *Upstreams) configFor(addr string) config.Config {
 	cfg := u.cfg
 	cfg.Backends = []string{addr}
 	return cfg
 }
 
-// Get returns the site for a request to addr. Its application is made if it is not there.
+// Get returns the site for a request to addr, with a new application if there is none.
 func (u *Upstreams) Get(addr string) (*Site, error) {
 	u.mu.RLock()
 	s := u.sites[addr]
@@ -82,7 +81,7 @@ func (u *Upstreams) Get(addr string) (*Site, error) {
 	if s == nil || s.claim == nil {
 		return u.add(addr)
 	}
-	s.app.request()
+	s.app.touch()
 	return s, nil
 }
 
@@ -93,23 +92,23 @@ func (u *Upstreams) add(addr string) (*Site, error) {
 	if kept != nil && (kept.claim != nil || u.released) {
 		return kept, nil
 	}
-	s, err := u.by.Acquire(u.at(addr), u.hooks, u.user)
+	s, err := u.by.Acquire(u.configFor(addr), u.hooks, u.user)
 	if err != nil {
 		return nil, err
 	}
-	if u.released { // a request that the old configuration had accepted
+	if u.released { // a late request of the previous configuration
 		s.Release()
 		return s, nil
 	}
-	s.app.request()
+	s.app.touch()
 	u.sites[addr] = s
 	kept.Release()
-	u.forget(time.Now().Add(-unusedFor))
+	u.releaseUnused(time.Now().Add(-keepUnusedFor))
 	return s, nil
 }
 
-// forget gives back what was not used since then. u.mu is held.
-func (u *Upstreams) forget(since time.Time) {
+// releaseUnused releases the sites that were not used since then. u.mu is held.
+func (u *Upstreams) releaseUnused(since time.Time) {
 	for addr, s := range u.sites {
 		if s.app.unusedSince(since) && s.bridge.InFlight() == 0 {
 			s.Release()
@@ -118,8 +117,8 @@ func (u *Upstreams) forget(since time.Time) {
 	}
 }
 
-// Release gives all back. Those that requests still ask for are served for a grace period. More
-// than one call does nothing, and upstreams that are nil were never had.
+// Release releases all sites; see Site.Release. It may be called more than once, and on nil
+// Upstreams.
 func (u *Upstreams) Release() {
 	if u == nil {
 		return
@@ -130,8 +129,8 @@ func (u *Upstreams) Release() {
 		return
 	}
 	u.released = true
-	if u.unkeep != nil {
-		u.unkeep.Stop()
+	if u.keepTimer != nil {
+		u.keepTimer.Stop()
 	}
 	for _, s := range u.sites {
 		s.Release()

@@ -55,7 +55,7 @@ func TestUpstreamsAreKept(t *testing.T) {
 			u.Release()
 		}
 		giveBack(t)
-		if n := len(r.all()); n != 0 {
+		if n := len(r.applications()); n != 0 {
 			t.Errorf("%d applications are left", n)
 		}
 	})
@@ -79,14 +79,14 @@ func TestUpstreamsAreForgotten(t *testing.T) {
 		if _, err := u.Get("unix:/nowhere/b"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(unusedFor / 2)
+		time.Sleep(keepUnusedFor / 2)
 		if _, err := u.Get("unix:/nowhere/c"); err != nil {
 			t.Fatal(err)
 		}
 		if len(r.Applications()) != 3 {
 			t.Errorf("%d in use, want 3", len(r.Applications()))
 		}
-		time.Sleep(unusedFor/2 + 2*time.Second)
+		time.Sleep(keepUnusedFor/2 + 2*time.Second)
 		if _, err := u.Get("unix:/nowhere/d"); err != nil {
 			t.Fatal(err)
 		}

@@ -10,18 +10,18 @@ import (
 // User is a part of a configuration that uses applications, such as a handler. Several Sites
 // may have the same one.
 type User struct {
-	Name   string       // as errors have it
+	Name   string       // for errors
 	Log    slog.Handler // where the applications log; nil: Options.Log
 	Events Events       // nil: events are not reported
 }
 
-// users are those of an application. A configuration's log may be closed with it, so what an
-// application says goes to the latest that is still there.
+// users is the users of an application. A configuration's log may be closed with the configuration,
+// so the application logs to the latest user that remains.
 type users struct {
 	latest atomic.Pointer[User] // nil: there is none
 
 	mu   sync.Mutex
-	list []*User // the latest is last; one for each site
+	list []*User // one for each site, the latest last
 }
 
 func (l *users) add(u *User) {

@@ -1,27 +1,25 @@
 package spool
 
-// blockSize is the unit in which a Pipe reuses its file: large enough that its
-// bookkeeping is nothing, small enough that a file is hardly larger than what is
-// unread in it.
+// blockSize is the unit in which a Pipe reuses its file: large enough that the bookkeeping costs almost
+// nothing, small enough that a file is hardly larger than its unread bytes.
 const blockSize = 256 << 10
 
-// blocks knows where in a Pipe's file the unread bytes are. A block that was read
-// is free to be written again; the file grows only when none is.
+// blocks has the positions of the unread bytes in a Pipe's file. A block that was read can be written
+// again; the file grows only if no block is free.
 type blocks struct {
-	live   []block // in the order in which they are read; the last is being written
-	head   int     // bytes of live's first block that were read
+	live   []block // in reading order; the last is being written
+	head   int     // bytes read of the first block of live
 	unread int64
 	free   []int64 // offsets in the file
-	end    int64   // where the next new block begins
+	end    int64   // the offset of the next new block
 }
 
 type block struct {
 	off int64 // in the file
-	n   int   // bytes written, below blockSize if the disk budget was used up
+	n   int   // bytes written; less than blockSize if the disk budget was used up
 }
 
-// tail returns where in the file the last block goes on, and how many bytes it
-// has room for.
+// tail returns the offset for further bytes in the last block, and how many it has room for.
 func (q *blocks) tail() (off int64, n int) {
 	if len(q.live) == 0 {
 		return 0, 0
@@ -38,7 +36,7 @@ func (q *blocks) spare() int64 {
 	return q.end
 }
 
-// add makes the spare block the last one.
+// add appends the spare block.
 func (q *blocks) add() {
 	q.live = append(q.live, block{off: q.spare()})
 	if n := len(q.free); n > 0 {
@@ -54,13 +52,13 @@ func (q *blocks) wrote(n int) {
 	q.unread += int64(n)
 }
 
-// next returns where the oldest unread bytes are and how many lie there.
+// next returns the offset and number of the oldest contiguous unread bytes.
 func (q *blocks) next() (off int64, n int) {
 	return q.live[0].off + int64(q.head), q.live[0].n - q.head
 }
 
-// consumed drops the n oldest unread bytes, at most what next returned, and
-// frees their block if it was the last of them and nothing will follow in it.
+// consumed drops the n oldest unread bytes, at most as many as next returned. It frees their block if it
+// is empty and no more will be written to it.
 func (q *blocks) consumed(n int) {
 	q.head += n
 	q.unread -= int64(n)

@@ -5,23 +5,22 @@ import (
 	"io"
 )
 
-// Buffer holds one body that is written once, by one goroutine, and then read
-// from the start as often as needed. It is in memory up to the Store's
-// configured Buffer, and in a file as a whole beyond that; while nothing can be
-// written to disk, what comes is in memory after all.
+// Buffer holds one body, which one goroutine writes once, and which may then be read from the start any
+// number of times. A body of up to Config.Buffer bytes is in memory, a larger one in a file; while
+// nothing can be written to disk, further bytes are in memory as well.
 //
-// Reading and Close may go on in any goroutines at any time.
+// Read and Close may be called from any goroutine at any time.
 type Buffer struct {
 	holding
 
 	limit  int64
 	n      int64 // bytes written
-	inFile int64 // how many of them are in the file; the others follow, in the chunks
-	err    error // what the first failed Write reported; there would be a hole after it
+	inFile int64 // how many of these are in the file; the rest is in the chunks
+	err    error // the error of the first failed Write; later ones would leave a gap
 }
 
-// NewBuffer returns an empty Buffer for a request body that takes up to limit
-// bytes; any number if limit is negative. The caller must Close it.
+// NewBuffer returns an empty Buffer for a request body of at most limit bytes, of any size if limit is
+// negative. The caller must Close it.
 func (s *Store) NewBuffer(o Owner, limit int64) *Buffer {
 	b := &Buffer{limit: limit}
 	b.init(s, b, request, o)
@@ -35,15 +34,14 @@ func (b *Buffer) Len() int64 {
 	return b.n
 }
 
-// Write appends all of p or nothing. It fails with ErrTooLarge over the limit,
-// ErrDiskFull or ErrDisk if there is no room, ErrCut if it was given up for
-// others, and ErrClosed after Close. After an error every Write fails with it,
-// and what was written before can still be read, unless that was ErrCut.
+// Write appends all of p or nothing. The error is ErrTooLarge over the limit, ErrDiskFull or ErrDisk
+// without room, ErrCut if the body was cut, and ErrClosed after Close. All later Writes return the same
+// error. The bytes written before can still be read, except after ErrCut.
 func (b *Buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return 0, b.gone()
+		return 0, b.closedError()
 	}
 	if b.err != nil || len(p) == 0 {
 		return 0, b.err
@@ -72,26 +70,26 @@ func (b *Buffer) add(p []byte) error {
 		case b.toFile(p, size):
 			return nil
 		case b.closed:
-			return b.gone()
+			return b.closedError()
 		case b.toMemory(p):
 			return nil
 		case !b.makeRoom(size - b.disk):
 			return b.store.refuse(b.owner.Client)
 		case b.closed:
-			return b.gone()
+			return b.closedError()
 		}
 	}
 }
 
-// over reports whether a body of that size is too large.
+// over reports whether size exceeds the limit.
 func (b *Buffer) over(size int64) bool { return b.limit >= 0 && size > b.limit }
 
 func (b *Buffer) tooLarge() error {
 	return fmt.Errorf("%w of %d bytes", ErrTooLarge, b.limit)
 }
 
-// fitChunk makes the one chunk large enough for size bytes, if the budgets allow.
-// What a page holds is charged to nobody.
+// fitChunk makes the only chunk large enough for size bytes, if the budgets permit that. A page is not
+// charged.
 func (b *Buffer) fitChunk(size int64) bool {
 	if len(b.chunks) > 1 || size > int64(b.store.config.Buffer) {
 		return false
@@ -116,8 +114,8 @@ func (b *Buffer) fitChunk(size int64) bool {
 	return true
 }
 
-// spare is how much the last chunk has room for.
-func (b *Buffer) spare() int {
+// room returns how many bytes fit into the last chunk.
+func (b *Buffer) room() int {
 	room := b.inFile - b.n
 	for _, c := range b.chunks {
 		room += int64(len(c.data))
@@ -125,10 +123,10 @@ func (b *Buffer) spare() int {
 	return int(room)
 }
 
-// toFile appends what is in memory and then p to the file, which makes size bytes
-// of it. It reports whether that was possible; if not, all is as before.
+// toFile moves the bytes in memory to the file and appends p; the file then has size bytes. It returns
+// false, and has changed nothing, if that is impossible.
 func (b *Buffer) toFile(p []byte, size int64) bool {
-	// The last byte is not covered unless everything before it is.
+	// If the last byte is covered by the budget, all bytes are.
 	if b.charge(size-1, 1) == 0 {
 		return false
 	}
@@ -145,17 +143,17 @@ func (b *Buffer) toFile(p []byte, size int64) bool {
 	if _, err := b.writeAt(p, off); err != nil {
 		return false
 	}
-	// Readers used the chunks until now.
+	// Until here, readers use the chunks.
 	b.inFile = size
 	b.dropChunks()
 	return true
 }
 
-// toMemory appends p in further chunks of memory, before others are given up for it. It
-// reports whether there was room.
+// toMemory appends p in further chunks of memory. It reports whether there was room. It is tried before
+// other bodies are cut.
 func (b *Buffer) toMemory(p []byte) bool {
 	had := len(b.chunks)
-	for room := b.spare(); room < len(p); {
+	for room := b.room(); room < len(p); {
 		c := b.store.takeChunk(&b.holding, len(p)-room)
 		if c == nil {
 			for _, c := range b.chunks[had:] {
@@ -177,7 +175,7 @@ func (b *Buffer) toMemory(p []byte) bool {
 	return true
 }
 
-// locate finds the byte at off in the chunks.
+// locate returns the position of offset off in the chunks.
 func (b *Buffer) locate(off int64) (chunk int, at int64) {
 	for i, c := range b.chunks {
 		if off < int64(len(c.data)) {
@@ -188,8 +186,8 @@ func (b *Buffer) locate(off int64) (chunk int, at int64) {
 	return len(b.chunks), 0
 }
 
-// Bytes returns the whole content without copying it, if it is in memory in one
-// piece. The slice must not be modified, nor used after Close or the next Write.
+// Bytes returns the content without a copy, if it is in memory in one piece. The slice must not be
+// modified, nor used after Close or the next Write.
 func (b *Buffer) Bytes() ([]byte, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -204,9 +202,8 @@ func (b *Buffer) Bytes() ([]byte, bool) {
 	return nil, false
 }
 
-// NewReader returns a reader of the content from the start, with a position of
-// its own. It returns io.EOF after what was written so far and ErrClosed after
-// Close.
+// NewReader returns a reader of the content from the start. It returns io.EOF after the bytes written so
+// far, and ErrClosed after Close.
 func (b *Buffer) NewReader() io.Reader {
 	return &bufferReader{b: b}
 }
@@ -227,7 +224,7 @@ func (b *Buffer) readFrom(p []byte, off int64) (int, error) {
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
-		return 0, b.gone()
+		return 0, b.closedError()
 	case len(p) == 0:
 		return 0, nil
 	case off == b.n:
@@ -241,10 +238,9 @@ func (b *Buffer) readFrom(p []byte, off int64) (int, error) {
 	return copy(p, from[:min(int64(len(from)), rest)]), nil
 }
 
-// Close gives back memory, file and budget. It waits for disk I/O in flight, not
-// for a ReadFrom that waits for its source: that keeps what it reads into until it
-// returns. Close may be called more than once; the error is that of closing the
-// file.
+// Close releases memory, file and budget. It waits for disk I/O in progress, but not for a ReadFrom that
+// waits for its source: ReadFrom keeps its page until it returns. Close may be called more than once. Its
+// error is that of closing the file.
 func (b *Buffer) Close() error { return b.close() }
 
-func (b *Buffer) wakeWriter() {} // Write does not wait
+func (b *Buffer) wakeWriter() {} // Write never waits

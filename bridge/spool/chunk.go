@@ -2,16 +2,15 @@ package spool
 
 import "sync"
 
-// smallestChunk holds most responses of an application that renders pages, and
-// is a page of memory. Each class is four times the one before, so that a large
-// body is copied at most three times on its way to the default 256 KiB.
-const smallestChunk = 4 << 10
+// minChunk is a page of memory, and enough for most rendered pages. Each class is four times as large as
+// the previous one, so that a body is copied at most three times up to the default of 256 KiB.
+const minChunk = 4 << 10
 
-// chunk is a piece of memory that bodies hand on to each other.
+// chunk is a piece of memory that bodies reuse.
 type chunk struct {
 	data  []byte
 	class int
-	share *share // what it is charged to; nil: it is a page of its own, see takePage
+	share *share // the share it is charged to; nil for a page, see takePage
 }
 
 type chunkClass struct {
@@ -19,18 +18,17 @@ type chunkClass struct {
 	pool *sync.Pool
 }
 
-// chunkClasses returns the sizes of chunk there are, ascending; the last is
-// largest.
+// chunkClasses returns the classes of chunks in ascending order, up to largest.
 func chunkClasses(largest int) []chunkClass {
 	var classes []chunkClass
-	for size := smallestChunk; size < largest; size *= 4 {
+	for size := minChunk; size < largest; size *= 4 {
 		classes = append(classes, chunkClass{size, new(sync.Pool)})
 	}
 	return append(classes, chunkClass{largest, new(sync.Pool)})
 }
 
-// takeChunk returns a chunk of at least want bytes, or of the largest class,
-// charged to the memory of h's client; nil if there is no room for it.
+// takeChunk returns a chunk of at least want bytes, or of the largest class, charged to the memory of h's
+// client; nil if there is no room.
 func (s *Store) takeChunk(h *holding, want int) *chunk {
 	i := 0
 	for i < len(s.classes)-1 && s.classes[i].size < want {
@@ -45,10 +43,9 @@ func (s *Store) takeChunk(h *holding, want int) *chunk {
 	return c
 }
 
-// takePage returns a chunk of the smallest class that is charged to nobody. Each
-// request may have two of them, so that a small one is served whatever others
-// hold: they are bounded by the number of requests, as what net/http spends on
-// each is.
+// takePage returns a chunk of the smallest class that is not charged. Each request may have two of them,
+// so that a small request is served even if other clients hold all memory. Like the memory of net/http,
+// they are bounded by the number of requests.
 func (s *Store) takePage() *chunk {
 	c := s.newChunk(0)
 	s.count(Stats{Small: int64(len(c.data))})
@@ -62,7 +59,7 @@ func (s *Store) newChunk(class int) *chunk {
 	return &chunk{data: make([]byte, s.classes[class].size), class: class}
 }
 
-// giveChunk takes c back. The caller must have dropped every reference to it.
+// giveChunk takes c back. No reference to it may be left.
 func (s *Store) giveChunk(c *chunk) {
 	sh := c.share
 	c.share = nil

@@ -2,14 +2,11 @@ package spool
 
 import "net/netip"
 
-// Client is who a body comes from or goes to, as far as sharing the room is
-// concerned: an IPv4 address, or the /64 network of an IPv6 address, which is
-// what one customer of a provider has at least. The zero Client is everybody of
-// whom nothing is known.
+// Client is the client of a body: an IPv4 address, or the /64 network of an IPv6 address, the least that a
+// provider assigns to one customer. The zero Client stands for all unknown clients.
 type Client struct{ addr netip.Addr }
 
-// ClientOf returns the client with an address in text form; the zero Client if
-// it is none.
+// ClientOf returns the client with an address in text form, the zero Client if it is invalid.
 func ClientOf(text string) Client {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
@@ -34,21 +31,19 @@ func (c Client) String() string {
 	return c.addr.String()
 }
 
-// Owner says whose a body is.
+// Owner is the client of a body, with the means to cut it.
 type Owner struct {
 	Client Client
-	// Cutter, if there is one, allows the body to be given up when others need its
-	// room.
+	// Cutter, if it is not nil, permits cutting the body when other clients need its room.
 	Cutter Cutter
 }
 
 // Cutter is the slow side of a body.
 type Cutter interface {
-	// Pressing reports whether others wait for what the fast side holds, a worker,
-	// while it finds no room. It is asked now and then, of answers.
+	// Pressing reports whether requests wait for the worker that writes the body. It is called for
+	// answers without room.
 	Pressing() bool
-	// Cut makes a Read from the client, or a Write to it, that is under way return.
-	// It is called in somebody else's goroutine, at most once and not after Close,
-	// and must not block.
+	// Cut makes a Read from the client, or a Write to it, return. It is called at most once, not
+	// after Close, in the goroutine of another body, and must not block.
 	Cut()
 }

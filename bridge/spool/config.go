@@ -7,36 +7,31 @@ import (
 	"path/filepath"
 )
 
-// What a zero Config means.
+// Defaults of Config.
 const (
 	DefaultBuffer = 256 << 10
 	DefaultMemory = 64 << 20
 	DefaultDisk   = 4 << 30
 )
 
-// Config says where and how much a Store may hold. Zero values mean the defaults.
+// Config says where a Store keeps bodies, and how much it may hold. Zero values select the defaults.
 type Config struct {
-	// Dir is the directory of the temporary files; os.TempDir() by default. Where
-	// that is a tmpfs, what goes to disk is in memory after all: name another one.
+	// Dir is the directory of the temporary files; os.TempDir() by default. It should not be on a
+	// tmpfs, whose files are in memory.
 	Dir string
-	// Buffer is how many bytes one body may hold in memory before it goes to
-	// disk; DefaultBuffer by default. A request body may hold more while nothing can
-	// be written to disk.
+	// Buffer is how many bytes of memory one body may hold before it is written to disk;
+	// DefaultBuffer by default. A request body may hold more while nothing can be written to disk.
 	Buffer int
-	// Memory is how many bytes all bodies together may hold in memory, beside the
-	// first 4 KiB of each request body. What is beyond it goes to disk at once.
-	// DefaultMemory by default.
+	// Memory is how many bytes of memory all bodies together may hold, without the first 4 KiB of
+	// each request body. Further bytes are written to disk at once. DefaultMemory by default.
 	Memory int64
-	// Disk is how many bytes all temporary files together may hold; DefaultDisk
-	// by default. If the file system has less room, that is what they may hold, but for
-	// an eighth.
+	// Disk is how many bytes all temporary files together may hold; DefaultDisk by default. If the
+	// file system has less room, they may hold seven eighths of that.
 	Disk int64
-	// Files is how many temporary files there may be at once; by default a quarter
-	// of the descriptors that the process may have. It is kept by each file counting
-	// for at least Disk/Files bytes.
+	// Files is how many temporary files may exist at once; by default a quarter of the process's
+	// limit of descriptors. To enforce it, each file counts for at least Disk/Files bytes.
 	Files int
-	// Logger is told when files cannot be written, and when a body is given up for
-	// others. Default: nobody is.
+	// Logger logs when files cannot be written, and when a body is cut. Default: none.
 	Logger *slog.Logger
 }
 

@@ -7,84 +7,84 @@ import (
 	"time"
 )
 
-// victim returns whom to give up for h to have need bytes of disk; nil if nobody
-// has to go for it. What that holds is h's as soon as it is given back.
-func (s *Store) victim(h *holding, need int64) *holding {
+// toCut returns the body to cut so that h gets need bytes of disk, nil if there is none. The room of that
+// body is reserved for h.
+func (s *Store) toCut(h *holding, need int64) *holding {
 	pressing := h.kind == answer && h.owner.Cutter != nil && h.owner.Cutter.Pressing()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shareOf(h)
 	c := s.claimOf(h)
-	s.want(c, 0)
-	if c.doomed || s.fault.err != nil { // room is not what is lacking
+	s.setWanted(c, 0)
+	if c.beingCut || s.fault.err != nil { // more room would not help
 		return nil
 	}
-	need = max(need, s.leastFile())
+	need = max(need, s.minFile())
 	now := time.Now()
-	v := s.choose(h, need, pressing, now)
+	v := s.chooseCut(h, need, pressing, now)
 	if v == nil {
 		return nil
 	}
-	s.want(c, need)
-	v.claim.doomed = true
-	s.sort(v)
+	s.setWanted(c, need)
+	v.claim.beingCut = true
+	s.updateCuttable(v)
 	s.cuts.add(v, now, h.owner.Client)
 	s.inUse.Cut++
 	return v
 }
 
-// choose says who has to go. A request fails without room, so it may have half of
-// the disk at the cost of answers, and beyond that takes from whoever holds at
-// least twice as much. An answer can do without; it takes only what is known to be slow,
-// from another client that holds more than is fair, and twice as much, or, if others
-// wait for its worker, from its own client that does.
-func (s *Store) choose(h *holding, need int64, pressing bool, now time.Time) *holding {
+// chooseCut chooses the body to cut for h. A request fails without room. Requests may therefore use half
+// of the disk at the expense of answers, and beyond that the room of a client that holds at least twice as
+// much. An answer can wait. It gets only the room of slow answers: of another client that holds more than
+// its fair share and twice as much, or, if requests wait for the worker, of its own client if that exceeds
+// its fair share.
+func (s *Store) chooseCut(h *holding, need int64, pressing bool, now time.Time) *holding {
 	own := h.share
 	wants := own.disk + need
 	if h.kind == answer {
-		hog := s.largest(answer, own)
+		top := s.largest(answer, own)
 		switch {
-		case hog != nil && hog.disk > s.disk.fair() && hog.disk >= 2*wants:
-			return hog.slowest(h, 0, paceWindow, now)
-		case pressing && own.disk > s.disk.fair():
+		case top != nil && top.disk > s.disk.fairShare() && top.disk >= 2*wants:
+			return top.slowest(h, 0, paceWindow, now)
+		case pressing && own.disk > s.disk.fairShare():
 			return own.slowest(h, 0, paceWindow, now)
 		}
 		return nil
 	}
-	if hog := s.largest(answer, nil); hog != nil && s.disk.by[request]+need <= s.disk.size/2 {
-		if v := hog.slowest(h, 0, 0, now); v != nil {
+	if top := s.largest(answer, nil); top != nil && s.disk.by[request]+need <= s.disk.size/2 {
+		if v := top.slowest(h, 0, 0, now); v != nil {
 			return v
 		}
 	}
-	if hog := s.largest(request, own); hog != nil && hog.disk >= 2*wants {
-		if v := hog.slowest(h, 0, 0, now); v != nil {
+	if top := s.largest(request, own); top != nil && top.disk >= 2*wants {
+		if v := top.slowest(h, 0, 0, now); v != nil {
 			return v
 		}
 	}
 	return own.slowest(h, 2*(h.claim.bytes+need), 0, now)
 }
 
-// largest returns the share of that kind, but not, that holds most disk and has
-// something that can be given up; nil if there is none.
-func (s *Store) largest(k kind, not *share) *share {
+// largest returns the share of kind k, other than except, that holds most disk and has a body that can be
+// cut; nil if there is none.
+func (s *Store) largest(k kind, except *share) *share {
 	var most *share
 	for _, sh := range s.shares {
-		if sh.kind == k && sh != not && len(sh.cuttable) > 0 && (most == nil || sh.disk > most.disk) {
+		if sh.kind == k && sh != except && len(sh.cuttable) > 0 && (most == nil || sh.disk > most.disk) {
 			most = sh
 		}
 	}
 	return most
 }
 
-// slowest returns, of those that hold at least so much disk, but not, the one that
-// would keep it for longest, if that is longer than over. One that has others given up just
-// now is spared: it would wait for them while others wait for it.
-func (sh *share) slowest(not *holding, least int64, over time.Duration, now time.Time) *holding {
+// slowest returns the body, other than except, that would keep its disk for longest, if it holds at least
+// least bytes and would keep them for longer than over. A body for which another one is being cut is left
+// out: bodies would wait for each other.
+func (sh *share) slowest(except *holding, least int64, over time.Duration, now time.Time) *holding {
 	var slowest *holding
 	longest := over
 	for h := range sh.cuttable {
 		c := h.claim
-		if h == not || c.bytes < least || c.wanted > 0 {
+		if h == except || c.bytes < least || c.wanted > 0 {
 			continue
 		}
 		if t := c.pace.time(c.bytes, now); t > longest || t == longest && slowest != nil && c.bytes > slowest.claim.bytes {
@@ -94,55 +94,52 @@ func (sh *share) slowest(not *holding, least int64, over time.Duration, now time
 	return slowest
 }
 
-// makeRoom gives up another body for h to have need bytes of disk, unless the file
-// system turns out to have more room. It reports whether trying again is worth it. It is
-// called with mu held and releases it meanwhile.
+// makeRoom cuts another body so that h gets need bytes of disk, unless the file system has more room than
+// before. It reports whether another try may succeed. mu is held, and released meanwhile.
 func (h *holding) makeRoom(need int64) bool {
-	if h.store.stale() {
+	if h.store.measureDue() {
 		more := false
-		h.meanwhile(func() { more = h.store.measure() })
+		h.unlocked(func() { more = h.store.measure() })
 		if more || h.closed {
 			return more
 		}
 	}
-	v := h.store.victim(h, need)
+	v := h.store.toCut(h, need)
 	if v == nil {
 		return false
 	}
-	h.meanwhile(func() {
-		v.giveUp()
+	h.unlocked(func() {
+		v.cutNow()
 		h.store.reportCuts()
 	})
 	return true
 }
 
-// meanwhile calls f without mu, which is held before and after. Close waits for it.
-func (h *holding) meanwhile(f func()) {
+// unlocked calls f without mu, which is held before and after. Close waits for f.
+func (h *holding) unlocked(f func()) {
 	h.io++
 	h.mu.Unlock()
 	f()
 	h.mu.Lock()
-	h.end()
+	h.ioDone()
 }
 
-// waive gives up a claim to room that was made for h and not needed. It is called with
-// mu held.
-func (h *holding) waive() {
-	if h.claim == nil || h.claim.wanted == 0 { // which only h itself changes
+// dropWanted releases room that was made for h and is not needed. mu is held.
+func (h *holding) dropWanted() {
+	if h.claim == nil || h.claim.wanted == 0 { // only h itself changes it
 		return
 	}
 	h.store.mu.Lock()
 	defer h.store.mu.Unlock()
-	h.store.want(h.claim, 0)
+	h.store.setWanted(h.claim, 0)
 	h.store.wake()
 }
 
-// giveUp closes h because others need what it holds. It waits until that is given
-// back.
-func (h *holding) giveUp() {
+// cutNow closes h because other bodies need its room, and waits until the room is released.
+func (h *holding) cutNow() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed { // its owner has come first
+	if h.closed { // its owner has closed it
 		h.awaitFreed()
 		return
 	}
@@ -152,23 +149,23 @@ func (h *holding) giveUp() {
 	h.mu.Unlock()
 	h.owner.Cutter.Cut()
 	h.mu.Lock()
-	h.end()
-	_ = h.free() // the file has no name; there is nobody to be told
+	h.ioDone()
+	_ = h.free() // an error of closing the unnamed file has no effect
 }
 
-// cutLog is what was given up and not reported yet.
+// cutLog has the cut bodies that were not logged yet.
 type cutLog struct {
-	last    time.Time   // when there was a report
-	largest []slog.Attr // of the largest: who, and how much
-	held    int64       // by that
+	last    time.Time   // when the last line was logged
+	largest []slog.Attr // of the largest body
+	held    int64       // by the largest body
 	kind    kind
-	more    int // given up besides
+	more    int // how many others
 }
 
-// cutPause is how long the log is not told of more.
-const cutPause = time.Second
+// cutReportInterval is the least time between two log lines.
+const cutReportInterval = time.Second
 
-// add notes that v is given up in favour of a client.
+// add records that v is cut in favour of a client.
 func (l *cutLog) add(v *holding, now time.Time, favour Client) {
 	if l.held > 0 {
 		l.more++
@@ -186,12 +183,12 @@ func (l *cutLog) add(v *holding, now time.Time, favour Client) {
 	}
 }
 
-// reportCuts tells the log what was given up, unless it was told just now.
+// reportCuts logs the cut bodies, at most every cutReportInterval.
 func (s *Store) reportCuts() {
 	now := time.Now()
 	s.mu.Lock()
 	l := s.cuts
-	if l.held == 0 || now.Sub(l.last) < cutPause {
+	if l.held == 0 || now.Sub(l.last) < cutReportInterval {
 		s.mu.Unlock()
 		return
 	}

@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// ErrDisk reports that temporary files cannot be written: the file system is full,
-// say, or the directory has gone.
+// ErrDisk reports that temporary files cannot be written, for example because the file system is full or
+// the directory is gone.
 var ErrDisk = errors.New("spool: temporary files cannot be written")
 
 const (
-	// retryDisk is how long nothing is written after that has failed.
+	// retryDisk is the pause after a failed write.
 	retryDisk = time.Second
-	// faultPause is how long the log is not told of a fault again.
-	faultPause = 10 * time.Second
+	// reportInterval is the least time between two log lines about faults or refusals.
+	reportInterval = 10 * time.Second
 )
 
-// fault is why nothing is written to disk just now. A Pipe goes at its reader's
-// pace meanwhile, a Buffer stays in memory.
+// fault is the reason why nothing is written to disk. Meanwhile a Pipe continues at its reader's pace, and
+// a Buffer stays in memory.
 type fault struct {
-	err    error     // nil: there is none
-	full   bool      // it was found by measuring, and ends so
-	retry  time.Time // when somebody is to try again
-	logged time.Time // when the log was told of the last one
-	told   bool      // the log was told of this one
+	err      error     // nil: there is no fault
+	full     bool      // found by measure, and ended by it
+	retry    time.Time // when a write may be tried again
+	logged   time.Time // when a fault was logged last
+	reported bool      // this fault was logged
 }
 
-// over reports whether writing is worth trying. Of those who ask while there is a
-// fault, one may try in each retryDisk.
-func (f *fault) over() bool {
+// mayTry reports whether a write may be tried. During a fault it returns true once per retryDisk.
+func (f *fault) mayTry() bool {
 	if f.err == nil {
 		return true
 	}
@@ -42,26 +41,26 @@ func (f *fault) over() bool {
 	return true
 }
 
-// retry reports whether to write to disk, be it to see whether that works again.
-func (s *Store) retry() bool {
+// mayWrite reports whether a body may write to disk, if only to test whether that works again.
+func (s *Store) mayWrite() bool {
 	if !s.failing.Load() {
 		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.fault.over()
+	return s.fault.mayTry()
 }
 
-// failed notes what went wrong when a file was created or written.
-func (s *Store) failed(err error) {
+// diskFailed records the error of creating or writing a file.
+func (s *Store) diskFailed(err error) {
 	now := time.Now()
 	s.mu.Lock()
 	f := &s.fault
-	tell := !f.told && now.Sub(f.logged) >= faultPause
+	tell := !f.reported && now.Sub(f.logged) >= reportInterval
 	f.err, f.retry = err, now.Add(retryDisk)
 	s.inUse.DiskError = err.Error()
 	if tell {
-		f.logged, f.told = now, true
+		f.logged, f.reported = now, true
 	}
 	s.failing.Store(true)
 	s.mu.Unlock()
@@ -71,13 +70,13 @@ func (s *Store) failed(err error) {
 	}
 }
 
-// worked notes that a file was written.
-func (s *Store) worked() {
+// diskWorked records that a file was written.
+func (s *Store) diskWorked() {
 	if !s.failing.Load() {
 		return
 	}
 	s.mu.Lock()
-	tell := s.fault.told
+	tell := s.fault.reported
 	s.fault = fault{logged: s.fault.logged}
 	s.inUse.DiskError = ""
 	s.failing.Store(false)
@@ -88,14 +87,13 @@ func (s *Store) worked() {
 	}
 }
 
-// refusals are bodies that found no room and were not reported yet.
+// refusals has the bodies without room that were not logged yet.
 type refusals struct {
-	last time.Time // when there was a report
+	last time.Time // when the last line was logged
 	n    int
 }
 
-// refuse returns the error of a client's body that finds no room, and fails for it.
-// The log is told, but not of each.
+// refuse returns the error for a body without room, and logs it, at most every reportInterval.
 func (s *Store) refuse(c Client) error {
 	now := time.Now()
 	s.mu.Lock()
@@ -106,7 +104,7 @@ func (s *Store) refuse(c Client) error {
 	s.inUse.Refused++
 	s.refusals.n++
 	n := s.refusals.n
-	tell := now.Sub(s.refusals.last) >= faultPause
+	tell := now.Sub(s.refusals.last) >= reportInterval
 	if tell {
 		s.refusals = refusals{last: now}
 	}

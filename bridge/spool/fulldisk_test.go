@@ -169,9 +169,9 @@ func TestFlappingDisk(t *testing.T) {
 		log, text := logged()
 		s := newStore(t, Config{Buffer: 8, Logger: log})
 		for range 100 {
-			s.failed(syscall.ENOSPC)
+			s.diskFailed(syscall.ENOSPC)
 			time.Sleep(retryDisk)
-			s.worked()
+			s.diskWorked()
 		}
 		if n := strings.Count(text.String(), "\n"); n < 2 || n > 22 {
 			t.Errorf("%d lines in 100 s, want at most two in 10 s:\n%s", n, text)
@@ -190,7 +190,7 @@ func TestRefusals(t *testing.T) {
 			if _, err := b.Write(pattern(5000)); !errors.Is(err, ErrDiskFull) {
 				t.Fatal(err)
 			}
-			time.Sleep(faultPause / 1000)
+			time.Sleep(reportInterval / 1000)
 		}
 		if n := s.Stats().Refused; n != 1001 {
 			t.Errorf("%d refused", n)
@@ -231,6 +231,6 @@ func TestWriteFails(t *testing.T) {
 		if !strings.Contains(s.Stats().DiskError, "bad file descriptor") {
 			t.Errorf("the error is %q", s.Stats().DiskError)
 		}
-		s.worked()
+		s.diskWorked()
 	})
 }

@@ -5,36 +5,35 @@ import (
 	"sync"
 )
 
-// holding is what one Buffer or Pipe has of its Store. It is the only owner of
-// its chunks, its file and the disk budget charged for the file: they come and go
-// under mu, and only close or giveUp takes the last of them.
+// holding has the resources of one Buffer or Pipe. It is the only owner of its chunks, its file and the
+// disk budget charged for the file. They change under mu, and only close and cutNow release all of them.
 //
-// Disk I/O runs without mu, counted in io. While io is above zero they wait, so
-// the file and the chunks stay valid for it.
+// Disk I/O runs without mu, and is counted in io. close and cutNow wait while io is above zero, so that the
+// file and the chunks stay valid during I/O.
 type holding struct {
-	store *Store
-	body  body
-	owner Owner
-	kind  kind
-	share *share // guarded by the store's mu, as what it points to; nil until there is need of it
-	claim *claim // the same
-	left  bool   // the same; share may be somebody else's by now
+	store        *Store
+	body         body
+	owner        Owner
+	kind         kind
+	share        *share // guarded by the store's mu, with its content; nil until it is needed
+	claim        *claim // likewise
+	unregistered bool   // likewise; after that, share may belong to another client
 
 	mu      sync.Mutex
-	changed sync.Cond // on mu: whatever somebody may wait for has changed
+	changed sync.Cond // on mu; any state that a goroutine may wait for has changed
 	chunks  []*chunk
-	one     [1]*chunk // what chunks needs in most cases
+	one     [1]*chunk // the array of chunks in most cases
 	file    *os.File
 	disk    int64 // bytes of disk budget charged; the file is never larger
-	io      int   // disk operations in flight
-	closed  bool  // close or giveUp was called: no Read or Write begins
-	cut     bool  // that was giveUp
-	freed   bool  // everything was given back
+	io      int   // disk operations in progress
+	closed  bool  // close or cutNow was called; no Read or Write begins any more
+	cut     bool  // cutNow was called
+	freed   bool  // everything was released
 }
 
 // body is the Buffer or Pipe around a holding.
 type body interface {
-	wakeWriter() // wakes a Write that waits; called with mu held
+	wakeWriter() // wakes a waiting Write; mu is held
 }
 
 func (h *holding) init(s *Store, of body, k kind, o Owner) {
@@ -44,19 +43,18 @@ func (h *holding) init(s *Store, of body, k kind, o Owner) {
 	s.count(Stats{Buffers: 1})
 }
 
-// gone is the error of what comes too late.
-func (h *holding) gone() error {
+// closedError returns the error of a Read or Write after the end.
+func (h *holding) closedError() error {
 	if h.cut {
 		return ErrCut
 	}
 	return ErrClosed
 }
 
-// charge makes sure that the disk budget covers n bytes at off in the file, or
-// some of them, and returns how many; none while nothing can be written. It is
-// called with mu held.
+// charge makes the disk budget cover n bytes at off in the file, or some of them, and returns how many; 0
+// while nothing can be written. mu is held.
 func (h *holding) charge(off int64, n int) int {
-	if n == 0 || !h.store.retry() {
+	if n == 0 || !h.store.mayWrite() {
 		return 0
 	}
 	end := off + int64(n)
@@ -66,36 +64,34 @@ func (h *holding) charge(off int64, n int) int {
 	return int(max(0, min(end, h.disk)-off))
 }
 
-// writeAt writes to the file, which it creates if there is none. It is called
-// with mu held and releases it meanwhile.
+// writeAt writes to the file, which it creates if necessary. mu is held, and released meanwhile.
 func (h *holding) writeAt(p []byte, off int64) (n int, err error) {
 	h.io++
-	defer h.end()
+	defer h.ioDone()
 	f := h.file
 	h.mu.Unlock()
 	defer h.mu.Lock()
 	if f == nil {
 		if f, err = h.store.createFile(); err != nil {
-			h.store.failed(err)
+			h.store.diskFailed(err)
 			return 0, err
 		}
-		h.adopt(f)
+		h.setFile(f)
 	}
 	if n, err = f.WriteAt(p, off); err != nil {
 		err = h.store.fileError("write", err)
-		h.store.failed(err)
+		h.store.diskFailed(err)
 		return n, err
 	}
-	h.store.worked()
+	h.store.diskWorked()
 	h.store.measure()
 	return n, nil
 }
 
-// readAt fills p from the file. It is called with mu held and releases it
-// meanwhile.
+// readAt fills p from the file. mu is held, and released meanwhile.
 func (h *holding) readAt(p []byte, off int64) (n int, err error) {
 	h.io++
-	defer h.end()
+	defer h.ioDone()
 	f := h.file
 	h.mu.Unlock()
 	defer h.mu.Lock()
@@ -103,31 +99,30 @@ func (h *holding) readAt(p []byte, off int64) (n int, err error) {
 	return n, h.store.fileError("read", err)
 }
 
-// dropFile closes the file, which nobody uses, and gives its disk budget back: one that
-// is empty counts for nothing, and would take a descriptor all the same. It is called with
-// mu held and releases it meanwhile.
+// dropFile closes the file, which must not be in use, and releases its disk budget. An empty file would
+// still take a descriptor. mu is held, and released meanwhile.
 func (h *holding) dropFile() {
 	h.io++
-	defer h.end()
+	defer h.ioDone()
 	disk := h.disk
-	_ = h.closeFile() // it has no name; nothing in it is needed any more
+	_ = h.closeFile() // its content is not needed any more
 	h.disk -= disk
 	h.store.releaseDisk(h, disk)
 }
 
-// end is the end of disk I/O, for those who wait for it or for what it brings.
-func (h *holding) end() {
+// ioDone ends a disk operation, and wakes the goroutines that wait for it.
+func (h *holding) ioDone() {
 	h.io--
 	h.changed.Broadcast()
 }
 
-func (h *holding) adopt(f *os.File) {
+func (h *holding) setFile(f *os.File) {
 	h.mu.Lock()
 	h.file = f
 	h.mu.Unlock()
 }
 
-// dropChunks gives the chunks back. It is called with mu held.
+// dropChunks releases the chunks. mu is held.
 func (h *holding) dropChunks() {
 	for i, c := range h.chunks {
 		h.store.giveChunk(c)
@@ -136,8 +131,7 @@ func (h *holding) dropChunks() {
 	h.chunks = h.one[:0]
 }
 
-// close waits for disk I/O in flight and gives everything back. A second caller
-// waits for the first.
+// close waits for disk I/O in progress and releases everything. A second caller waits for the first.
 func (h *holding) close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -155,8 +149,8 @@ func (h *holding) awaitFreed() {
 	}
 }
 
-// free gives everything back once nothing uses it any more. It is called with mu
-// held, by whoever has set closed.
+// free releases everything when no I/O is in progress. It is called by the goroutine that has set closed.
+// mu is held.
 func (h *holding) free() error {
 	h.changed.Broadcast()
 	h.body.wakeWriter()
@@ -165,15 +159,15 @@ func (h *holding) free() error {
 	}
 	h.dropChunks()
 	err := h.closeFile()
-	h.store.leave(h, h.disk)
+	h.store.unregister(h, h.disk)
 	h.disk = 0
 	h.freed = true
 	h.changed.Broadcast()
 	return err
 }
 
-// closeFile releases mu meanwhile: dropping the blocks of a large file takes the
-// kernel a while.
+// closeFile closes the file. It releases mu meanwhile, because closing a large unnamed file may take
+// time.
 func (h *holding) closeFile() error {
 	if h.file == nil {
 		return nil

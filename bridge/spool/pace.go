@@ -5,63 +5,62 @@ import (
 	"time"
 )
 
-// paceWindow is how far back a pace looks, and up to twice as far.
+// paceWindow is the length of a window of measurement. A pace covers one to two windows.
 const paceWindow = 5 * time.Second
 
-// pace is how fast the slow side of a body that holds disk has been lately.
+// pace is the recent speed of the slow side of a body that holds disk.
 type pace struct {
-	mu    sync.Mutex // a leaf
-	start time.Time  // of the current window
-	now   int64      // bytes in it
-	past  int64      // bytes in the one before; -1: there was none
+	mu       sync.Mutex // a leaf
+	start    time.Time  // of the current window
+	current  int64      // bytes in the current window
+	previous int64      // bytes in the previous window; -1: there was none
 }
 
-// begin forgets what was: there is something on disk from now on.
+// begin starts the measurement, when a body begins to hold disk.
 func (p *pace) begin() {
 	t := time.Now()
 	p.mu.Lock()
-	p.start, p.now, p.past = t, 0, -1
+	p.start, p.current, p.previous = t, 0, -1
 	p.mu.Unlock()
 }
 
-// add notes that n bytes have moved.
+// add records that n bytes were transferred.
 func (p *pace) add(n int) {
 	t := time.Now()
 	p.mu.Lock()
-	p.turn(t)
-	p.now += int64(n)
+	p.advance(t)
+	p.current += int64(n)
 	p.mu.Unlock()
 }
 
-// turn begins a new window if it is time.
-func (p *pace) turn(t time.Time) {
+// advance starts a new window if the current one has ended.
+func (p *pace) advance(t time.Time) {
 	switch since := t.Sub(p.start); {
 	case since >= 2*paceWindow:
-		p.start, p.now, p.past = t, 0, 0
+		p.start, p.current, p.previous = t, 0, 0
 	case since >= paceWindow:
-		p.start, p.now, p.past = p.start.Add(paceWindow), 0, p.now
+		p.start, p.current, p.previous = p.start.Add(paceWindow), 0, p.current
 	}
 }
 
-// forever is more than anybody waits.
-const forever = 10 * 365 * 24 * time.Hour
+// maxDuration bounds the result of time.
+const maxDuration = 10 * 365 * 24 * time.Hour
 
-// slowest is the least rate that a pace takes for one, in bytes a second.
-const slowest = 1
+// minRate is the least rate used in the calculation, in bytes per second.
+const minRate = 1
 
-// time returns how long n bytes will take. While that is not known yet they are
-// thought to be gone within a window.
+// time returns how long the transfer of n bytes will take, at most paceWindow in the first window.
 func (p *pace) time(n int64, t time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.turn(t)
-	over, moved := t.Sub(p.start), p.now
-	if p.past >= 0 {
-		over, moved = over+paceWindow, moved+p.past
+	p.advance(t)
+	over, moved := t.Sub(p.start), p.current
+	if p.previous >= 0 {
+		over, moved = over+paceWindow, moved+p.previous
 	}
-	rate := max(float64(moved)/max(over, time.Second).Seconds(), slowest)
-	d := time.Duration(min(float64(n)/rate, forever.Seconds()) * float64(time.Second))
-	if p.past < 0 {
+	rate := max(float64(moved)/max(over, time.Second).Seconds(), minRate)
+	d := time.Duration(min(float64(n)/rate, maxDuration.Seconds()) * float64(time.Second))
+	if p.previous < 0 {
 		d = min(d, paceWindow)
 	}
 	return d

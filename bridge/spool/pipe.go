@@ -5,69 +5,66 @@ import (
 	"time"
 )
 
-// Pipe is a first-in, first-out queue between one goroutine that writes and one
-// that reads. What the reader has not taken yet is in memory, then in a file,
-// then with a Write that waits. Once the reader has caught up the pipe is back
-// in memory and its file is closed; while it lags behind, blocks of the file that
-// were read are written again. So a fast reader never sees the disk, and a
-// transfer of any size needs only as much of it as the reader ever lags behind.
+// Pipe is a first-in, first-out queue between one writing and one reading goroutine. Unread bytes are in
+// memory, then in a file, then in a waiting Write. When the reader has caught up, the file is closed and
+// the pipe is in memory again; while the reader lags behind, blocks of the file that were read are reused.
+// So a fast reader never causes disk I/O, and a transfer of any size needs only as much disk as the reader
+// lags behind.
 //
 // CloseWrite and Close may be called from any goroutine at any time.
 type Pipe struct {
-	holding // its one chunk is the ring's memory; none while the ring is empty
+	holding // its only chunk is the ring's memory; none while the ring is empty
 
-	// The unread bytes, oldest first, are got, ring, blocks, offered. What is in the
-	// ring is older than what is in the file, so Write uses the ring only while the
-	// file has nothing unread.
-	wanted  []byte // where a waiting Read wants its bytes; non-nil exactly while one waits
-	got     int    // bytes a Write has put there
+	// The unread bytes, oldest first, are in got, ring, blocks, offered. Bytes in the ring are older
+	// than bytes in the file, so Write uses the ring only while the file has no unread bytes.
+	wanted  []byte // the buffer of a waiting Read; nil if none waits
+	got     int    // bytes that a Write has copied to wanted
 	ring    ring
 	blocks  blocks
-	offered []byte // what a waiting Write has left; non-nil exactly while one waits
+	offered []byte // the remaining bytes of a waiting Write; nil if none waits
 
-	patience time.Duration // how long one Write waits in all; 0: as long as it takes
-	emptying bool          // the file is being emptied: Write must not use it
-	room     chan struct{} // wakes a waiting Write; made by the first that has to wait
-	end      error         // what Read returns at the end; nil until CloseWrite
+	maxWait  time.Duration // how long one Write may wait in all; 0: without limit
+	emptying bool          // the file is being closed: Write must not use it
+	room     chan struct{} // wakes a waiting Write; created by the first that has to wait
+	end      error         // returned by Read at the end; nil until CloseWrite
 }
 
-// NewPipe returns an empty Pipe for an answer, whose Write waits for room as long
-// as it takes. The reading side must Close it.
+// NewPipe returns an empty Pipe for an answer, whose Write waits for room without limit. The reading side
+// must Close it.
 func (s *Store) NewPipe(o Owner) *Pipe {
 	p := new(Pipe)
 	p.init(s, p, answer, o)
 	return p
 }
 
-// NewImpatientPipe is NewPipe, but a Write that has waited for d in all fails with
-// ErrDiskFull or ErrDisk. It is for writers that others wait for.
+// NewImpatientPipe is NewPipe, but a Write that has waited for d in all returns ErrDiskFull or ErrDisk. It
+// is for writers that must not delay other requests.
 func (s *Store) NewImpatientPipe(o Owner, d time.Duration) *Pipe {
 	p := s.NewPipe(o)
-	p.patience = d
+	p.maxWait = d
 	return p
 }
 
-// Len returns how many bytes wait in memory and on disk.
+// Len returns how many unread bytes are in memory and on disk.
 func (p *Pipe) Len() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return int64(p.ring.n) + p.blocks.unread
 }
 
-// Write queues b. It waits only when both budgets are used up, or nothing can be
-// written to disk, until there is room or the reader has taken the bytes directly.
-// It fails with ErrClosed once either side is closed, and with ErrCut once the pipe
-// was given up for others; n bytes were queued then.
+// Write queues b. If both budgets are used up, or nothing can be written to disk, it waits until there is
+// room or the reader has taken the bytes directly. The error is ErrClosed after either side was closed, and
+// ErrCut after the pipe was cut; n bytes were queued.
 func (p *Pipe) Write(b []byte) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	defer p.waive() // the reader may have taken what room was made for
+	defer p.dropWanted() // the reader may have taken bytes for which room was made
 	var freed <-chan struct{}
 	var late <-chan time.Time
-	ask := false // whether another body is to be given up for this one
+	ask := false // whether to cut another body
 	for {
 		if p.closed || p.end != nil {
-			return n, p.gone()
+			return n, p.closedError()
 		}
 		if n == len(b) {
 			return n, nil
@@ -80,10 +77,10 @@ func (p *Pipe) Write(b []byte) (n int, err error) {
 		case ask && p.makeRoom(int64(min(len(b)-n, blockSize))):
 			freed = nil
 		case freed == nil:
-			// Try once more after this: budget given back before would go unnoticed.
+			// Try once more after this: a release before whenFreed would go unnoticed.
 			freed, ask = p.store.whenFreed(), false
-		case p.patience > 0 && late == nil:
-			t := time.NewTimer(p.patience)
+		case p.maxWait > 0 && late == nil:
+			t := time.NewTimer(p.maxWait)
 			defer t.Stop()
 			late = t.C
 			fallthrough
@@ -99,7 +96,7 @@ func (p *Pipe) Write(b []byte) (n int, err error) {
 	}
 }
 
-// enqueue takes some of b, nothing only if there is no room for any of it.
+// enqueue queues a part of b. It returns 0 only if there is no room for any byte.
 func (p *Pipe) enqueue(b []byte) int {
 	if n := p.toReader(b); n > 0 {
 		return n
@@ -110,9 +107,8 @@ func (p *Pipe) enqueue(b []byte) int {
 	return p.toFile(b)
 }
 
-// toReader serves a Read that waits, so nothing else that Write does needs to
-// wake it. Something may be queued all the same: bytes whose disk I/O ended
-// after the Read began to wait and before it could wake up.
+// toReader copies to a waiting Read, so that nothing else in Write needs to wake it. Bytes may be queued
+// nevertheless: those whose disk I/O has ended after the Read began to wait and before it woke up.
 func (p *Pipe) toReader(b []byte) int {
 	if p.wanted == nil || p.got > 0 || p.ring.n > 0 || p.blocks.unread > 0 {
 		return 0
@@ -130,8 +126,7 @@ func (p *Pipe) toRing(b []byte) int {
 	return p.ring.write(b)
 }
 
-// fitRing makes the ring large enough for size bytes, or as large as it may
-// become, if the budget allows.
+// fitRing makes the ring large enough for size bytes, or as large as permitted, if the budget has room.
 func (p *Pipe) fitRing(size int) {
 	size = min(size, p.store.config.Buffer)
 	if size <= len(p.ring.data) {
@@ -146,9 +141,8 @@ func (p *Pipe) fitRing(size int) {
 	p.chunks, p.ring = append(p.chunks, c), ring{data: c.data, n: n}
 }
 
-// toFile writes some of b to the file. What goes wrong there is noted in the store,
-// and no reason to lose the answer: nothing was queued then, so it is as if there
-// were no room.
+// toFile writes a part of b to the file. After an error, which the store records, nothing was queued, as
+// without room: a failing disk must not lose the answer.
 func (p *Pipe) toFile(b []byte) int {
 	if p.emptying {
 		return 0
@@ -163,25 +157,24 @@ func (p *Pipe) toFile(b []byte) int {
 	}
 	n, err := p.writeAt(b[:n], off)
 	if err != nil {
-		n = 0 // how much of it is there is not said
+		n = 0 // how much was written is not known
 	}
 	p.blocks.wrote(n)
 	p.emptyFile()
 	return n
 }
 
-// waitEnd is why a wait for room has ended.
+// waitEnd is the reason why a wait for room has ended.
 type waitEnd int
 
 const (
-	something waitEnd = iota // has changed
-	tryAgain                 // what nobody announces: that files can be written, or others should go
+	somethingChanged waitEnd = iota // room was released, the reader has read, or a side was closed
+	tryAgain                        // retryDisk has passed: files may be writable again, or another body may be cut
 	tooLate
 )
 
-// offer waits until the reader has taken some of b, or there may be room for it,
-// or a side was closed, or until it is late. It returns how many bytes the reader
-// took.
+// offer waits until the reader has taken a part of b, there may be room, a side was closed, or late
+// fires. It returns how many bytes the reader has taken.
 func (p *Pipe) offer(b []byte, freed <-chan struct{}, late <-chan time.Time) (n int, end waitEnd) {
 	if p.room == nil {
 		p.room = make(chan struct{}, 1)
@@ -204,8 +197,8 @@ func (p *Pipe) offer(b []byte, freed <-chan struct{}, late <-chan time.Time) (n 
 	return n, end
 }
 
-// CloseWrite ends the stream: after what is queued, Read returns err, io.EOF if
-// that is nil. The first call counts.
+// CloseWrite ends the stream: after the queued bytes, Read returns err, or io.EOF if err is nil. Only the
+// first call has an effect.
 func (p *Pipe) CloseWrite(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -220,15 +213,15 @@ func (p *Pipe) CloseWrite(err error) {
 	p.wakeWriter()
 }
 
-// Read returns what is there, up to len(b) bytes, and waits if nothing is. At
-// the end it returns what CloseWrite was given; after Close, ErrClosed.
+// Read returns up to len(b) queued bytes, and waits if there are none. At the end it returns the error of
+// CloseWrite; after Close, ErrClosed.
 func (p *Pipe) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		switch {
 		case p.closed:
-			return 0, p.gone()
+			return 0, p.closedError()
 		case len(b) == 0:
 			return 0, nil
 		case p.ring.n > 0:
@@ -246,8 +239,7 @@ func (p *Pipe) Read(b []byte) (int, error) {
 	}
 }
 
-// await waits until something has changed. It returns how many bytes a Write has
-// put into b meanwhile.
+// await waits for a change. It returns how many bytes a Write has copied to b.
 func (p *Pipe) await(b []byte) int {
 	p.wanted = b
 	p.changed.Wait()
@@ -262,7 +254,7 @@ func (p *Pipe) fromRing(b []byte) int {
 		p.ring = ring{}
 		p.dropChunks()
 	}
-	p.moved(n)
+	p.addPace(n)
 	p.wakeWriter()
 	return n
 }
@@ -271,14 +263,14 @@ func (p *Pipe) fromFile(b []byte) (int, error) {
 	off, n := p.blocks.next()
 	n, err := p.readAt(b[:min(n, len(b))], off)
 	p.blocks.consumed(n)
-	p.moved(n)
+	p.addPace(n)
 	p.emptyFile()
 	p.wakeWriter()
 	return n, err
 }
 
-// moved notes that the reader has taken n bytes.
-func (p *Pipe) moved(n int) {
+// addPace records that the reader has taken n bytes.
+func (p *Pipe) addPace(n int) {
 	if p.disk > 0 {
 		p.claim.pace.add(n)
 	}
@@ -291,8 +283,7 @@ func (p *Pipe) fromWriter(b []byte) int {
 	return n
 }
 
-// emptyFile gives the file back, once everything in it was read and the other side is not
-// using it.
+// emptyFile closes the file if all its bytes were read and the other side does not use it.
 func (p *Pipe) emptyFile() {
 	if p.blocks.unread > 0 || p.io > 0 || p.disk == 0 || p.closed {
 		return
@@ -303,7 +294,7 @@ func (p *Pipe) emptyFile() {
 	p.emptying = false
 }
 
-// wakeWriter wakes a Write that waits.
+// wakeWriter wakes a waiting Write.
 func (p *Pipe) wakeWriter() {
 	if p.offered == nil {
 		return
@@ -314,7 +305,7 @@ func (p *Pipe) wakeWriter() {
 	}
 }
 
-// Close discards what is queued, ends Read and Write with ErrClosed, and gives
-// back memory, file and budget. It waits for disk I/O in flight. It may be
-// called more than once; the error is that of closing the file.
+// Close discards the queued bytes, ends Read and Write with ErrClosed, and releases memory, file and
+// budget. It waits for disk I/O in progress. It may be called more than once. Its error is that of closing
+// the file.
 func (p *Pipe) Close() error { return p.close() }

@@ -2,12 +2,12 @@ package spool
 
 import "io"
 
-// maxEmpty is how many times a source may return nothing in a row.
+// maxEmpty is how many times in a row a source may return nothing.
 const maxEmpty = 100
 
-// ReadFrom appends everything that r returns until io.EOF; then the body is
-// whole, and is not given up any more. While it waits for r it holds one page, or
-// more if r is fast and the budget has room. A small body stays in that page.
+// ReadFrom appends all bytes of r. At io.EOF the body is whole, and is not cut any more. While it waits
+// for r, it holds one page, or more if r is fast and the budget has room. A small body stays in that
+// page.
 func (b *Buffer) ReadFrom(r io.Reader) (n int64, err error) {
 	n, err = b.firstPage(r)
 	if err == nil {
@@ -16,28 +16,26 @@ func (b *Buffer) ReadFrom(r io.Reader) (n int64, err error) {
 		n += more
 	}
 	if err == io.EOF {
-		return n, b.whole()
+		return n, b.markWhole()
 	}
 	return n, err
 }
 
-// firstPage reads until a page is full, which it makes the beginning of the body,
-// or until r ends.
+// firstPage reads until a page is full or r ends, and makes the page the beginning of the body.
 func (b *Buffer) firstPage(r io.Reader) (int64, error) {
 	page := b.store.takePage()
 	into := page.data
 	if b.limit >= 0 && b.limit < int64(len(into)) {
-		into = into[:b.limit+1] // one more is too many
+		into = into[:b.limit+1] // one byte more shows that the body is too large
 	}
 	n, err := fill(r, into)
-	if aerr := b.adopt(page, n); aerr != nil {
+	if aerr := b.addFirstPage(page, n); aerr != nil {
 		err = aerr
 	}
 	return int64(n), err
 }
 
-// fill is io.ReadFull but for what it makes of the end: that is io.EOF whenever it
-// comes.
+// fill is io.ReadFull, but returns io.EOF after any number of bytes.
 func fill(r io.Reader, p []byte) (n int, err error) {
 	for empty := 0; n < len(p); empty++ {
 		m, err := r.Read(p[n:])
@@ -54,14 +52,14 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, nil
 }
 
-// adopt makes a page with n bytes in it the beginning of the body.
-func (b *Buffer) adopt(page *chunk, n int) error {
+// addFirstPage makes page, with n bytes in it, the beginning of the body.
+func (b *Buffer) addFirstPage(page *chunk, n int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.closed:
 		b.store.giveChunk(page)
-		return b.gone()
+		return b.closedError()
 	case b.err == nil && b.over(int64(n)):
 		b.err = b.tooLarge()
 	}
@@ -74,7 +72,7 @@ func (b *Buffer) adopt(page *chunk, n int) error {
 	return nil
 }
 
-// rest appends what is beyond the first page.
+// rest appends the bytes after the first page.
 func (b *Buffer) rest(r io.Reader) (n int64, err error) {
 	s := b.newScratch()
 	defer s.Free()
@@ -98,8 +96,8 @@ func (b *Buffer) rest(r io.Reader) (n int64, err error) {
 	}
 }
 
-// whole notes that the body is there to its end.
-func (b *Buffer) whole() error {
+// markWhole records that the body is complete.
+func (b *Buffer) markWhole() error {
 	if !b.store.receivedWhole(&b.holding) {
 		return ErrCut
 	}

@@ -7,7 +7,7 @@ type ring struct {
 	n     int // bytes queued
 }
 
-// write queues as much of b as there is room for.
+// write queues as many bytes of b as there is room for.
 func (r *ring) write(b []byte) (n int) {
 	for n < len(b) && r.n < len(r.data) {
 		at := (r.start + r.n) % len(r.data)
@@ -18,7 +18,7 @@ func (r *ring) write(b []byte) (n int) {
 	return n
 }
 
-// read takes the oldest bytes out, as many as there are and b has room for.
+// read removes the oldest bytes, at most len(b), and copies them to b.
 func (r *ring) read(b []byte) (n int) {
 	for n < len(b) && r.n > 0 {
 		m := copy(b[n:], r.data[r.start:min(len(r.data), r.start+r.n)])

@@ -1,13 +1,13 @@
 package spool
 
-// kind is what a body is, and decides what becomes of it where there is no room:
-// an answer goes on at its client's pace, a request fails.
+// kind is the kind of a body. Without room, an answer continues at its client's pace, and a request
+// fails.
 type kind uint8
 
 const (
 	request kind = iota
 	answer
-	kinds // how many there are
+	numKinds
 )
 
 func (k kind) String() string {
@@ -21,7 +21,7 @@ func (k kind) String() string {
 type budget struct {
 	size int64
 	used int64
-	by   [kinds]int64 // used, by kind
+	by   [numKinds]int64 // used, by kind
 }
 
 func (b *budget) add(k kind, n int64) {
@@ -29,31 +29,30 @@ func (b *budget) add(k kind, n int64) {
 	b.by[k] += n
 }
 
-// elastic returns how much is free for a body that can do without, of a client
-// that holds so much already. An eighth of the budget is left free for bodies of
-// the other kind, until those have half of it, and by a client that holds more than
-// a quarter another eighth for other clients.
-func (b *budget) elastic(k kind, held int64) int64 {
+// available returns how many bytes a body that can wait may have, of a client that already holds held
+// bytes. An eighth of the budget is left free for bodies of the other kind, until those hold half of it. A
+// client that holds more than a quarter leaves another eighth for other clients.
+func (b *budget) available(k kind, held int64) int64 {
 	others := b.used - b.by[k]
 	left := min(others+b.size/8, max(others, b.size/2))
-	return b.forOne(b.size-left-b.by[k], held)
+	return b.forClient(b.size-left-b.by[k], held)
 }
 
-// forOne returns how much of what is free one client may have that holds so much already.
-func (b *budget) forOne(free, held int64) int64 {
-	return max(min(free, b.fair()-held), free-b.size/8)
+// forClient returns how many of the free bytes a client may have that already holds held bytes.
+func (b *budget) forClient(free, held int64) int64 {
+	return max(min(free, b.fairShare()-held), free-b.size/8)
 }
 
-// fair is what one client may hold of each kind whatever others want.
-func (b *budget) fair() int64 { return b.size / 4 }
+// fairShare is how much one client may hold of each kind, whatever other clients need.
+func (b *budget) fairShare() int64 { return b.size / 4 }
 
-// share is what one client's bodies of one kind hold together.
+// share is what the bodies of one kind of one client hold together.
 type share struct {
 	shareKey
-	bodies int // open ones that have held something
+	bodies int // open bodies that have held something
 	memory int64
 	disk   int64
-	// cuttable are those that hold disk and can be given up.
+	// cuttable has the bodies that hold disk and can be cut.
 	cuttable map[*holding]struct{}
 }
 
@@ -62,16 +61,17 @@ type shareKey struct {
 	client Client
 }
 
-// claim is what a body's file has of the disk, guarded by the Store's mu.
+// claim is the room on disk of a body's file, guarded by the Store's mu.
 type claim struct {
-	bytes  int64 // what the file counts for: its size, or a file's least
-	wanted int64 // what the body is having others given up for; 0 if it is not
-	doomed bool  // the body is being given up itself
-	whole  bool  // it is a request that was received to its end, and is not given up
-	pace   pace
+	bytes    int64 // charged for the file: its size, at least minFile
+	wanted   int64 // being freed for the body by cutting another one; 0: none
+	beingCut bool  // the body itself is being cut
+	whole    bool  // it is a complete request, and is not cut
+	pace     pace
 }
 
-// shareOf returns the share of h's client. It is called with mu held, as all below.
+// shareOf returns the share of h's client. mu is held, here and in the functions below that do not lock
+// it.
 func (s *Store) shareOf(h *holding) *share {
 	if h.share != nil {
 		return h.share
@@ -101,9 +101,9 @@ func (s *Store) newShare(key shareKey) *share {
 	return sh
 }
 
-// drop forgets a share that holds nothing, unless it is the only one: the next body
-// may well be of the same client.
-func (s *Store) drop(sh *share) {
+// dropUnused removes a share that holds nothing. It keeps the last one, because the next body is often of
+// the same client.
+func (s *Store) dropUnused(sh *share) {
 	if sh.bodies > 0 || sh.memory > 0 {
 		return
 	}
@@ -113,7 +113,7 @@ func (s *Store) drop(sh *share) {
 	s.unused = sh
 }
 
-// claimOf returns h's claim.
+// claimOf returns h's claim, a new one if necessary.
 func (s *Store) claimOf(h *holding) *claim {
 	if h.claim == nil {
 		h.claim = new(claim)
@@ -121,13 +121,13 @@ func (s *Store) claimOf(h *holding) *claim {
 	return h.claim
 }
 
-// want notes that h is having others given up for n bytes. Nobody else gets them.
-func (s *Store) want(c *claim, n int64) {
+// setWanted reserves n bytes that are being freed for c.
+func (s *Store) setWanted(c *claim, n int64) {
 	s.wanted += n - c.wanted
 	c.wanted = n
 }
 
-// setClaim has h's file count for n bytes.
+// setClaim charges n bytes in all for h's file.
 func (s *Store) setClaim(h *holding, n int64) {
 	c := h.claim
 	if c.bytes == 0 {
@@ -136,13 +136,13 @@ func (s *Store) setClaim(h *holding, n int64) {
 	s.disk.add(h.kind, n-c.bytes)
 	h.share.disk += n - c.bytes
 	c.bytes = n
-	s.sort(h)
+	s.updateCuttable(h)
 }
 
-// sort puts h among those that can be given up, or takes it out.
-func (s *Store) sort(h *holding) {
+// updateCuttable adds h to the bodies that can be cut, or removes it.
+func (s *Store) updateCuttable(h *holding) {
 	c, sh := h.claim, h.share
-	if c.bytes > 0 && h.owner.Cutter != nil && !c.whole && !c.doomed {
+	if c.bytes > 0 && h.owner.Cutter != nil && !c.whole && !c.beingCut {
 		if sh.cuttable == nil {
 			sh.cuttable = make(map[*holding]struct{})
 		}
@@ -152,16 +152,16 @@ func (s *Store) sort(h *holding) {
 	}
 }
 
-// reserveMemory charges n bytes to h's share and returns that; nil if there is no room, or
-// h has given back everything.
+// reserveMemory charges n bytes to h's share and returns the share; nil if there is no room, or h is
+// unregistered.
 func (s *Store) reserveMemory(h *holding, n int64) *share {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h.left {
+	if h.unregistered {
 		return nil
 	}
 	sh := s.shareOf(h)
-	if s.memory.elastic(h.kind, sh.memory) < n {
+	if s.memory.available(h.kind, sh.memory) < n {
 		return nil
 	}
 	s.memory.add(h.kind, n)
@@ -169,44 +169,44 @@ func (s *Store) reserveMemory(h *holding, n int64) *share {
 	return sh
 }
 
-// releaseMemory gives back what reserveMemory charged.
+// releaseMemory undoes reserveMemory.
 func (s *Store) releaseMemory(sh *share, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.memory.add(sh.kind, -n)
 	sh.memory -= n
-	s.drop(sh)
+	s.dropUnused(sh)
 	s.wake()
 }
 
-// reserveDisk charges between least and most bytes, in addition to those that h
-// holds, and returns how many; 0 if there is no room for the least.
+// reserveDisk charges between least and most bytes, in addition to those that h holds, and returns how
+// many; 0 if there is no room for least.
 func (s *Store) reserveDisk(h *holding, least, most int64) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sh, c := s.shareOf(h), s.claimOf(h)
-	freed := c.wanted // for it, by others
-	s.want(c, 0)
+	freed := c.wanted // by cutting another body for h
+	s.setWanted(c, 0)
 	free := s.disk.size - s.disk.used - s.wanted
-	elastic := s.disk.forOne(free, sh.disk)
+	elastic := s.disk.forClient(free, sh.disk)
 	if h.kind == answer {
-		elastic = s.disk.elastic(answer, sh.disk) - s.wanted
+		elastic = s.disk.available(answer, sh.disk) - s.wanted
 	}
 	free = max(min(free, freed), elastic)
 	room := max(free, 0) + c.bytes
 	n := min(most, room-h.disk)
-	if n < least || room < s.leastFile() {
+	if n < least || room < s.minFile() {
 		return 0
 	}
-	s.setClaim(h, max(c.bytes, h.disk+n, s.leastFile()))
+	s.setClaim(h, max(c.bytes, h.disk+n, s.minFile()))
 	s.inUse.Disk += n
 	return n
 }
 
-// leastFile is what a file counts for at least, so that there are not too many.
-func (s *Store) leastFile() int64 { return s.disk.size / int64(s.config.Files) }
+// minFile is the least number of bytes charged for a file, which bounds the number of files.
+func (s *Store) minFile() int64 { return s.disk.size / int64(s.config.Files) }
 
-// releaseDisk gives back the n bytes that h holds: all of them.
+// releaseDisk releases all disk of h: n bytes.
 func (s *Store) releaseDisk(h *holding, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -221,8 +221,8 @@ func (s *Store) dropDisk(h *holding, n int64) {
 	}
 }
 
-// receivedWhole keeps h, a request, from being given up. It reports whether that
-// was in time.
+// receivedWhole marks h, a request, as complete, so that it is not cut. It returns false if h is being cut
+// already.
 func (s *Store) receivedWhole(h *holding) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,22 +230,22 @@ func (s *Store) receivedWhole(h *holding) bool {
 		return true
 	}
 	h.claim.whole = true
-	s.sort(h)
-	return !h.claim.doomed
+	s.updateCuttable(h)
+	return !h.claim.beingCut
 }
 
-// leave ends h's part in the accounts; n bytes of disk were left.
-func (s *Store) leave(h *holding, n int64) {
+// unregister removes h from the accounts. It still holds n bytes of disk.
+func (s *Store) unregister(h *holding, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h.left = true
+	h.unregistered = true
 	s.inUse.Buffers--
 	s.dropDisk(h, n)
 	if h.claim != nil {
-		s.want(h.claim, 0)
+		s.setWanted(h.claim, 0)
 	}
 	if h.share != nil {
 		h.share.bodies--
-		s.drop(h.share)
+		s.dropUnused(h.share)
 	}
 }

@@ -1,8 +1,7 @@
 package spool
 
-// Scratch is memory that a body passes through on its way from or to a client. Many
-// clients may be slow at once, so it is a page at first, beside the budgets, and becomes
-// larger only within them.
+// Scratch is a buffer for reading from or writing to a client. Many clients may be slow at once, so it is
+// first a page, which is not charged, and becomes larger only within the budgets.
 type Scratch struct {
 	holding *holding
 	chunk   *chunk
@@ -10,15 +9,13 @@ type Scratch struct {
 
 func (h *holding) newScratch() Scratch { return Scratch{h, h.store.takePage()} }
 
-// Scratch returns memory to read from the pipe into. The caller must Free it, be it
-// after Close.
+// Scratch returns a buffer for reading from the pipe. The caller must Free it, before or after Close.
 func (p *Pipe) Scratch() Scratch { return p.newScratch() }
 
 // Bytes returns the memory.
 func (s *Scratch) Bytes() []byte { return s.chunk.data }
 
-// Grow changes to the next larger size if that is not beyond most bytes, and there is
-// room. What was in the memory is lost.
+// Grow changes to the next larger size, up to most bytes, if there is room. The content is lost.
 func (s *Scratch) Grow(most int) {
 	store := s.holding.store
 	if len(s.chunk.data) >= min(most, store.config.Buffer) {
@@ -30,7 +27,7 @@ func (s *Scratch) Grow(most int) {
 	}
 }
 
-// Free gives the memory back.
+// Free releases the memory.
 func (s *Scratch) Free() {
 	s.holding.store.giveChunk(s.chunk)
 	s.chunk = nil

@@ -40,13 +40,13 @@ func TestScratchOfClosedPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Grow(64 << 10)
-	if n := len(m.Bytes()); n != smallestChunk {
+	if n := len(m.Bytes()); n != minChunk {
 		t.Errorf("%d bytes, want as many as before", n)
 	}
 	b, _ := newUpload(t, s, "192.0.2.2")
 	mustWrite(t, b, pattern(10_000))
 	m.Free()
-	if got := s.memory; got.used != 16<<10 || got.by != [kinds]int64{request: 16 << 10} {
+	if got := s.memory; got.used != 16<<10 || got.by != [numKinds]int64{request: 16 << 10} {
 		t.Errorf("memory in use: %+v, want what the upload has", got)
 	}
 }

@@ -33,7 +33,7 @@ func TestSharesAtRandom(t *testing.T) {
 			}
 			lives.Wait()
 			t.Logf("%+v, %d cut", w.s.config, w.s.Stats().Cut)
-			w.s.worked()
+			w.s.diskWorked()
 		})
 	}
 }
@@ -76,7 +76,7 @@ func (w *world) check() {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var memory, disk [kinds]int64
+	var memory, disk [numKinds]int64
 	cuttable := 0
 	for key, sh := range s.shares {
 		if sh.shareKey != key || sh.memory < 0 || sh.disk < 0 || sh.bodies < 0 {
@@ -114,7 +114,7 @@ func (w *world) check() {
 // live is the life of one body.
 func (w *world) live(rnd *rand.Rand) {
 	if rnd.IntN(30) == 0 {
-		w.s.failed(errors.New("a test"))
+		w.s.diskFailed(errors.New("a test"))
 	}
 	owner := &liveOwner{w: w}
 	client := Client{}
@@ -129,7 +129,7 @@ func (w *world) live(rnd *rand.Rand) {
 	}
 	owner.closed.Store(true)
 	if rnd.IntN(30) == 0 {
-		w.s.worked()
+		w.s.diskWorked()
 	}
 }
 
@@ -186,7 +186,7 @@ func (w *world) answer(rnd *rand.Rand, o Owner, data []byte) {
 func (w *world) doomed(h *holding) bool {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	return h.claim != nil && h.claim.doomed
+	return h.claim != nil && h.claim.beingCut
 }
 
 // wants reports whether room is being made for a body.

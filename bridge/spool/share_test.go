@@ -97,8 +97,8 @@ func TestElasticBudget(t *testing.T) {
 		{600, 200, 200, 100}, // the last eighth is not for who has more than a quarter
 		{800, 0, 0, 0},
 	} {
-		b := budget{size: 800, used: tt.used, by: [kinds]int64{tt.used - tt.answers, tt.answers}}
-		if got := max(b.elastic(answer, tt.held), 0); got != tt.want {
+		b := budget{size: 800, used: tt.used, by: [numKinds]int64{tt.used - tt.answers, tt.answers}}
+		if got := max(b.available(answer, tt.held), 0); got != tt.want {
 			t.Errorf("%d used, %d by answers, %d by this client: %d free, want %d", tt.used, tt.answers, tt.held, got, tt.want)
 		}
 	}
@@ -338,7 +338,7 @@ func TestPace(t *testing.T) {
 		want(3)
 		time.Sleep(2 * paceWindow)
 		want(100_000)
-		if got := p.time(1<<60, time.Now()); got != forever {
+		if got := p.time(1<<60, time.Now()); got != maxDuration {
 			t.Errorf("an EiB takes %v", got)
 		}
 		p.begin()

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// measurePause is how long what a file system has left is taken for known.
-const measurePause = time.Second
+// measureInterval is the least time between two measurements of the file system.
+const measureInterval = time.Second
 
-// freeSpace returns how many bytes may be written to the file system of the
-// temporary files; ok is false if it does not say.
+// freeSpace returns how many bytes the file system of the temporary files has left; ok is false if that is
+// not known.
 func (s *Store) freeSpace() (n int64, ok bool) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(s.config.Dir, &fs); err != nil || fs.Blocks == 0 {
@@ -19,18 +19,18 @@ func (s *Store) freeSpace() (n int64, ok bool) {
 	return int64(fs.Bavail) * int64(fs.Bsize), true // their types differ between systems
 }
 
-// stale reports whether measure would measure.
-func (s *Store) stale() bool {
-	return time.Now().UnixNano()-s.measured.Load() >= int64(measurePause)
+// measureDue reports whether measureInterval has passed.
+func (s *Store) measureDue() bool {
+	return time.Now().UnixNano()-s.measured.Load() >= int64(measureInterval)
 }
 
-// measure adapts the disk budget to what the file system has left, if that was not
-// done just now: an eighth less, which is for others. It reports whether there is more
-// room than before. No lock may be held: a file system may hang.
+// measure limits the disk budget to seven eighths of the room that the file system has left, if
+// measureInterval has passed. It reports whether there is more room than before. No lock may be held,
+// because a file system may hang.
 func (s *Store) measure() (more bool) {
 	now := time.Now().UnixNano()
 	last := s.measured.Load()
-	if now-last < int64(measurePause) || !s.measured.CompareAndSwap(last, now) {
+	if now-last < int64(measureInterval) || !s.measured.CompareAndSwap(last, now) {
 		return false
 	}
 	free, ok := s.freeSpace()
@@ -49,17 +49,17 @@ func (s *Store) measure() (more bool) {
 	s.mu.Unlock()
 	switch {
 	case over:
-		s.worked()
+		s.diskWorked()
 	case full && !known:
-		s.failed(s.fileError("write", syscall.ENOSPC))
+		s.diskFailed(s.fileError("write", syscall.ENOSPC))
 	}
 	return more
 }
 
-// fullBelow is how little a file system has left that is full.
+// fullBelow is the room in bytes below which a file system counts as full.
 const fullBelow = 128 << 10
 
-// compareSpace tells the log if there is less room than was configured.
+// compareSpace logs if the file system has less room than configured.
 func (s *Store) compareSpace() {
 	if s.disk.size < s.config.Disk {
 		s.config.Logger.Warn("the file system of the temporary files has less room than they may hold together; less will be used",

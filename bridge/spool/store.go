@@ -10,54 +10,50 @@ import (
 var (
 	// ErrTooLarge reports that a Buffer's limit is exceeded.
 	ErrTooLarge = errors.New("spool: body is larger than its limit")
-	// ErrDiskFull reports that the disk budget is used up. A file system that is
-	// full is ErrDisk instead.
+	// ErrDiskFull reports that the disk budget is used up. A full file system is ErrDisk.
 	ErrDiskFull = errors.New("spool: disk budget is used up")
-	// ErrCut reports that the body was given up because others need its room.
+	// ErrCut reports that the body was cut because other bodies need its room.
 	ErrCut = errors.New("spool: given up for others, who need the room")
 	// ErrClosed reports use after Close, or a Write after CloseWrite.
 	ErrClosed = errors.New("spool: already closed")
 )
 
-// Stats is what a Store holds at one moment.
+// Stats is the state of a Store at one moment.
 type Stats struct {
 	Buffers   int    `json:"buffers"`              // Buffers and Pipes not closed yet
 	Files     int    `json:"files"`                // temporary files open
-	Small     int64  `json:"small"`                // bytes of memory that are beside the budget: a page or two for each
-	Memory    int64  `json:"memory"`               // bytes of memory held beside those
+	Small     int64  `json:"small"`                // bytes of memory outside the budget: one or two pages for each body
+	Memory    int64  `json:"memory"`               // bytes of memory held within the budget
 	Disk      int64  `json:"disk"`                 // bytes of disk held
-	DiskLimit int64  `json:"disk_limit"`           // bytes of disk there may be held: as configured, or what the file system has room for
-	Refused   uint64 `json:"refused"`              // Buffers and impatient Pipes that there was no room for, ever
-	Cut       uint64 `json:"cut"`                  // Buffers and Pipes given up for others, ever
+	DiskLimit int64  `json:"disk_limit"`           // bytes of disk that may be held: as configured, or as the file system permits
+	Refused   uint64 `json:"refused"`              // Buffers and impatient Pipes without room, ever
+	Cut       uint64 `json:"cut"`                  // Buffers and Pipes cut, ever
 	DiskError string `json:"disk_error,omitempty"` // why nothing can be written to disk; empty if it can
 }
 
-// Store is where bodies go, and the budgets they share. It is safe for
-// concurrent use.
+// Store creates Buffers and Pipes, and has the budgets that they share. It is safe for concurrent use.
 type Store struct {
 	config   Config
 	classes  []chunkClass
 	failing  atomic.Bool  // there is a fault
 	measured atomic.Int64 // when disk.size was adapted, in Unix nanoseconds
 
-	// mu is a leaf but for the mu of a pace: it is taken with a body's lock held, and
-	// nothing is called under it. What the budgets and shares say is used is the sum
-	// of the open bodies' claims, and of what was reserved (Reserve).
+	// mu may be taken while a body's lock is held; under mu, only the lock of a pace is taken. The
+	// budgets' and shares' use is the sum of the open bodies' claims and of Reserve.
 	mu       sync.Mutex
-	inUse    Stats // all but Memory
+	inUse    Stats // without Memory and DiskLimit
 	memory   budget
 	disk     budget
-	wanted   int64 // bytes of disk that are being freed, each for somebody
+	wanted   int64 // the sum of all claims' wanted
 	shares   map[shareKey]*share
-	unused   *share // the one of them, if there is one, that holds nothing
+	unused   *share // the share that holds nothing; nil if there is none
 	fault    fault
 	cuts     cutLog
 	refusals refusals
-	freed    chan struct{} // closed when memory or disk is given back; nil while nobody waits
+	freed    chan struct{} // closed when memory or disk is released; nil if no Write waits
 }
 
-// New returns a Store. It fails if the configuration is invalid or no file can
-// be created in its directory.
+// New returns a Store. The configuration must be valid, and files must be possible in its directory.
 func New(c Config) (*Store, error) {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -79,7 +75,7 @@ func New(c Config) (*Store, error) {
 	return s, nil
 }
 
-// Stats returns what is in use now.
+// Stats returns the present state.
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +84,7 @@ func (s *Store) Stats() Stats {
 	return stats
 }
 
-// count adds to what is in use.
+// count adds to the numbers in use.
 func (s *Store) count(n Stats) {
 	s.mu.Lock()
 	s.inUse.Buffers += n.Buffers
@@ -97,19 +93,19 @@ func (s *Store) count(n Stats) {
 	s.mu.Unlock()
 }
 
-// Reserve charges n bytes of memory that somebody else holds, for clients that are not told
-// apart, and reports whether there was room for them. Release gives them back.
+// Reserve charges n bytes of memory that the caller holds for several clients, and reports whether there
+// was room. Release releases them.
 func (s *Store) Reserve(n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.memory.elastic(answer, 0) < int64(n) {
+	if s.memory.available(answer, 0) < int64(n) {
 		return false
 	}
 	s.memory.add(answer, int64(n))
 	return true
 }
 
-// Release gives back what Reserve charged.
+// Release undoes Reserve.
 func (s *Store) Release(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,8 +113,7 @@ func (s *Store) Release(n int) {
 	s.wake()
 }
 
-// wake tells those who wait that something was given back. It is called with mu
-// held.
+// wake wakes the Writes that wait for room. mu is held.
 func (s *Store) wake() {
 	if s.freed != nil {
 		close(s.freed)
@@ -126,8 +121,8 @@ func (s *Store) wake() {
 	}
 }
 
-// whenFreed returns a channel that is closed the next time memory or disk is
-// given back. It wakes everybody who waits: who fits is known only when tried.
+// whenFreed returns a channel that is closed when memory or disk is released. It wakes all waiting
+// Writes, because only a try shows which of them has room.
 func (s *Store) whenFreed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

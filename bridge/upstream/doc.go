@@ -21,4 +21,7 @@
 // The header of an answer is part of its output. Package cgi parses it: the answers of
 // FastCGI, SCGI and uwsgi begin with a CGI header, and it takes the status line of HTTP
 // as well.
+//
+// Reading begins in codec.go; event.go is what a decoder returns, buffer.go holds the bytes
+// for it.
 package upstream

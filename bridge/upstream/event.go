@@ -30,12 +30,12 @@ type Event struct {
 	// and is valid until that is overwritten. Output without data announces that no more
 	// output follows; not every protocol has that.
 	Data []byte
-	// Err is set in an End if the application has not run the request, or if the end makes
-	// no sense (a *FormatError). nil: the answer is complete.
+	// Err is set in an End if the application has not run the request, or if the protocol
+	// does not allow the end (a *FormatError). nil: the answer is complete.
 	Err error
 }
 
-// The reasons of an application for not running a request.
+// The reasons why an application has not run a request.
 var (
 	ErrOverloaded    = errors.New("the application is overloaded")
 	ErrCantMultiplex = errors.New("the application refuses a second request on the connection")

@@ -20,19 +20,19 @@ import (
 
 // accessLog writes a JSON line per request. Requests never wait for it.
 type accessLog struct {
-	log  *slog.Logger // nil: off
-	path string       // of a file, which may be opened anew; "" if it is none
-	out  *logwriter.Writer
-	last sync.Mutex // held by who opens the file anew
+	log       *slog.Logger // nil: off
+	path      string       // the file, which may be reopened; "" if the output is no file
+	out       *logwriter.Writer
+	reopening sync.Mutex // held while the file is reopened
 }
 
-// openAccessLog opens what --access-log names. errors is told when lines are dropped.
+// openAccessLog opens the log for --access-log. Dropped lines are logged to errors.
 func openAccessLog(to string, errors *slog.Logger) (*accessLog, error) {
 	if to == "off" {
 		return &accessLog{}, nil
 	}
 	var path string
-	var out io.WriteCloser = unclosed{os.Stdout}
+	var out io.WriteCloser = noClose{os.Stdout}
 	if to != "-" {
 		file, err := openLog(to)
 		if err != nil {
@@ -41,14 +41,14 @@ func openAccessLog(to string, errors *slog.Logger) (*accessLog, error) {
 		path, out = to, file
 	}
 	w := logwriter.New(out, logwriter.Events{
-		Begun: func(why error) {
+		DropsBegan: func(why error) {
 			reason := "whoever reads it does not take them"
 			if why != nil {
 				reason = why.Error()
 			}
 			errors.Warn("lines of the access log are dropped", "access_log", to, "because", reason)
 		},
-		Ended: func(lines uint64) {
+		DropsEnded: func(lines uint64) {
 			errors.Warn("lines of the access log were dropped; it is written again", "access_log", to, "lines", lines)
 		},
 	})
@@ -57,8 +57,8 @@ func openAccessLog(to string, errors *slog.Logger) (*accessLog, error) {
 	return a, nil
 }
 
-// openLog opens a file to append to. Of a named pipe it opens both ends, so that it
-// never waits for a reader, nor fails when that goes and another comes.
+// openLog opens a file to append to. It opens a named pipe for reading as well, so that opening does
+// not wait for a reader, and writing does not fail when the reader changes.
 func openLog(path string) (*os.File, error) {
 	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
 	if info, err := os.Stat(path); err == nil && info.Mode().Type() == os.ModeNamedPipe {
@@ -67,29 +67,29 @@ func openLog(path string) (*os.File, error) {
 	return os.OpenFile(path, flags, 0o640)
 }
 
-// unclosed is standard output or standard error, which stay open.
-type unclosed struct{ io.Writer }
+// noClose is standard output or standard error, which stays open.
+type noClose struct{ io.Writer }
 
-func (unclosed) Close() error { return nil }
+func (noClose) Close() error { return nil }
 
 func newAccessLog(w io.Writer) *accessLog {
 	return &accessLog{log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && (attr.Key == slog.LevelKey || attr.Key == slog.MessageKey) {
-				return slog.Attr{} // the same on every line
+				return slog.Attr{} // equal on every line
 			}
 			return attr
 		},
 	}))}
 }
 
-// reopen opens the log's file anew, after it was renamed by log rotation.
+// reopen opens the log's file again, after log rotation has renamed it.
 func (a *accessLog) reopen() error {
 	if a.path == "" {
 		return nil
 	}
-	a.last.Lock()
-	defer a.last.Unlock()
+	a.reopening.Lock()
+	defer a.reopening.Unlock()
 	file, err := openLog(a.path)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (a *accessLog) reopen() error {
 	return nil
 }
 
-// close writes what is still to be written, and returns how many lines were not.
+// close writes the remaining lines, and returns how many could not be written.
 func (a *accessLog) close() (lost uint64) {
 	if a.out == nil {
 		return 0
@@ -106,10 +106,10 @@ func (a *accessLog) close() (lost uint64) {
 	return a.out.Close(logFlush)
 }
 
-// logFlush is how long the logs may take to be written to their end.
+// logFlush is how long writing the remaining lines of a log may take.
 const logFlush = time.Second
 
-// dropped is how many lines were dropped ever.
+// dropped returns how many lines have been dropped.
 func (a *accessLog) dropped() uint64 {
 	if a.out == nil {
 		return 0
@@ -117,7 +117,7 @@ func (a *accessLog) dropped() uint64 {
 	return a.out.Dropped()
 }
 
-// observe logs a request that the bridge has dealt with.
+// observe logs a request of the bridge.
 func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 	if a.log == nil {
 		return
@@ -141,22 +141,22 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 		attrs = append(attrs, slog.String("client_key", admission.ClientKeyName(o.ClientKey)))
 	}
 	if o.Refused != "" {
-		attrs = append(attrs, slog.String("refused", o.Refused))
+		attrs = append(attrs, slog.String("refused", string(o.Refused)))
 	}
 	if o.ErrorType != "" {
-		attrs = append(attrs, slog.String("error_type", o.ErrorType), slog.Bool("aborted", o.Aborted))
+		attrs = append(attrs, slog.String("error_type", string(o.ErrorType)), slog.Bool("aborted", o.Aborted))
 	}
 	a.log.LogAttrs(context.Background(), slog.LevelInfo, "", attrs...)
 }
 
-// static logs a request that never went to the bridge.
+// static logs a request for a static file, which does not reach the bridge.
 func (a *accessLog) static(r *http.Request, client string, status int, bytes int64) {
 	if a.log != nil {
 		a.log.LogAttrs(context.Background(), slog.LevelInfo, "", requestAttrs(r, client, status, bytes)...)
 	}
 }
 
-// malformed logs a request whose header was refused before anybody read it as a request.
+// malformed logs a request whose header was refused by package framing.
 func (a *accessLog) malformed(client net.Addr, err *framing.Error, bytes int) {
 	if a.log == nil {
 		return

@@ -16,9 +16,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// demoWorkers is how many threads the demonstration's application has.
+// demoWorkers is the number of threads of the demonstration's application.
 const demoWorkers = 16
 
 func demoCommand() *cobra.Command {
@@ -30,10 +31,10 @@ func demoCommand() *cobra.Command {
 		Long: fmt.Sprintf(`Show the gate at work, in one process and with nothing to install.
 
 It starts a FastCGI application with %d threads that, like flup's threaded server,
-accepts a connection it has no thread for and closes it at once; puts the gate in
-front; and has clients hold more long-polls open than there are threads, ask for short
-pages, and now and then ask for %d at once. Every second it prints what they saw.
---lanes off shows what becomes of it in a plain queue. Ctrl-C ends it.`, demoWorkers, demoBurst),
+accepts a connection it has no thread for and closes it at once. With the gate in
+front, clients hold more long-polls open than there are threads and request short
+pages, now and then %d at once. Every second it prints what the clients saw.
+--lanes off shows the same with a plain queue. Ctrl-C ends it.`, demoWorkers, demoBurst),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := d.check(); err != nil {
@@ -52,7 +53,7 @@ pages, and now and then ask for %d at once. Every second it prints what they saw
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&front.addr, "listen", "127.0.0.1:0", "serve HTTP at `ADDR`, for a look with a browser; port 0 takes a free one")
-	f.Var((*duration)(&d.duration), "duration", "end after this `TIME`; 0: run until Ctrl-C")
+	f.Var((*durationFlag)(&d.duration), "duration", "end after this `TIME`; 0: run until Ctrl-C")
 	f.IntVar(&d.polls, "polls", 24, "clients that hold a long-poll open")
 	f.IntVar(&d.rate, "rate", 60, "short requests a second")
 	f.StringVar(&d.lanes, "lanes", "on", "on: slow requests never take the last workers; off: one queue, first come, first served")
@@ -72,6 +73,8 @@ func (d *demo) check() error {
 		return fmt.Errorf("--polls %d: must not be negative", d.polls)
 	case d.rate < 1 || d.rate > 1000:
 		return fmt.Errorf("--rate %d: want 1 to 1000", d.rate)
+	case d.lanes != string(config.On) && d.lanes != string(config.Off):
+		return fmt.Errorf("--lanes: is %q, want on or off", d.lanes)
 	}
 	return nil
 }
@@ -91,8 +94,8 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 		ApplicationConfig: bridge.ApplicationConfig{
 			Backends:  []string{app.Addr().String()},
 			Workers:   demoWorkers,
-			Lanes:     bridge.Switch(d.lanes),
-			Multiplex: bridge.Off,
+			Lanes:     config.Switch(d.lanes),
+			Multiplex: config.Off,
 		},
 		ApplicationHooks: bridge.ApplicationHooks{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))},
 	})
@@ -110,7 +113,7 @@ func (d *demo) run(ctx context.Context, l net.Listener, out io.Writer) error {
 		demoWorkers, d.polls, demoPoll, d.rate, demoShort, demoBurst)
 	err = report(ctx, out, failed, app, load, b)
 	load.wait()
-	_ = server.Close() // its clients are gone
+	_ = server.Close() // its clients have ended
 	fmt.Fprintf(out, "\nIn all: %s\n", load.total(app))
 	return err
 }

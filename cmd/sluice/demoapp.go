@@ -15,9 +15,8 @@ const (
 	demoPoll  = 10 * time.Second      // length of a long-poll
 )
 
-// demoApp is a FastCGI application with a thread per connection and demoWorkers
-// threads. A connection beyond them it accepts and closes, as flup's threaded
-// server does.
+// demoApp is a FastCGI application with demoWorkers threads, one for each connection. It accepts
+// and closes further connections, as flup's threaded server does.
 type demoApp struct {
 	net.Listener
 	busy       atomic.Int64 // threads that serve a request
@@ -26,8 +25,8 @@ type demoApp struct {
 	served     sync.WaitGroup
 }
 
-// startDemoApp starts it at a free port: a demonstration that is killed leaves nothing
-// behind, as it would a socket's file.
+// startDemoApp starts the application at a free TCP port. A demonstration that is killed would leave
+// the file of a unix socket behind.
 func startDemoApp() (*demoApp, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,7 +58,7 @@ func (a *demoApp) close() {
 	a.served.Wait()
 }
 
-// Accept returns the next connection there is a thread for.
+// Accept returns the next connection for which there is a thread.
 func (a *demoApp) Accept() (net.Conn, error) {
 	for {
 		c, err := a.Listener.Accept()

@@ -15,7 +15,7 @@ const (
 	demoBurstEvery = 5 * time.Second // ... this often
 )
 
-// demoLoad is the demonstration's clients and what they saw.
+// demoLoad is the clients of the demonstration and their results.
 type demoLoad struct {
 	base    string
 	client  *http.Client
@@ -24,11 +24,11 @@ type demoLoad struct {
 	mu        sync.Mutex
 	latencies []time.Duration // of the short requests answered in this second
 	open      int             // long-polls
-	now, all  demoCounts      // in this second, and since the start
+	now, all  demoCounters    // in this second, and since the start
 	lastError string
 }
 
-type demoCounts struct{ shorts, polls, errors int }
+type demoCounters struct{ shorts, polls, errors int }
 
 // startDemoLoad starts the clients. They end with ctx.
 func startDemoLoad(ctx context.Context, base string, polls, rate int) *demoLoad {
@@ -45,7 +45,7 @@ func startDemoLoad(ctx context.Context, base string, polls, rate int) *demoLoad 
 	return l
 }
 
-// every sends n short requests at once, every so often.
+// every sends n short requests at once, once per pause.
 func (l *demoLoad) every(ctx context.Context, pause time.Duration, n int) {
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
@@ -121,7 +121,7 @@ func (l *demoLoad) get(ctx context.Context, path string) error {
 	return nil
 }
 
-// demoSecond is what the clients saw since the last one.
+// demoSecond is the clients' results in one second.
 type demoSecond struct {
 	answered, open, polls, errors int
 	median, p99                   string
@@ -135,7 +135,7 @@ func (l *demoLoad) second() demoSecond {
 		answered: l.now.shorts, open: l.open, polls: l.now.polls, errors: l.now.errors,
 		median: l.quantile(0.5), p99: l.quantile(0.99),
 	}
-	l.latencies, l.now = l.latencies[:0], demoCounts{}
+	l.latencies, l.now = l.latencies[:0], demoCounters{}
 	return s
 }
 

@@ -9,22 +9,21 @@ import (
 )
 
 const (
-	// mostConnections is how many client connections there may be by default, however
-	// many descriptors there are: they take memory, too.
-	mostConnections = 16 << 10
-	// fewestConnections is what is worth serving with.
-	fewestConnections = 16
-	// statusConnections is how many there may be at the status listener, where each is
-	// short.
+	// maxDefaultConnections bounds the default of --max-connections, because connections take
+	// memory, too.
+	maxDefaultConnections = 16 << 10
+	// minConnections is the least number of client connections to start with.
+	minConnections = 16
+	// statusConnections is how many connections the status listener has.
 	statusConnections = 64
-	// ownDescriptors are for what there is once: listeners, logs, the runtime's.
+	// ownDescriptors are for listeners, logs and the runtime.
 	ownDescriptors = 64
 	// perInstance are for a process of the application: its pipes, its socket.
 	perInstance = 8
 )
 
-// descriptorLimit is how many this process may have. The runtime has raised it to what
-// the system allows.
+// descriptorLimit returns how many descriptors this process may have. The runtime has raised the
+// limit to what the system allows.
 func descriptorLimit() (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -33,31 +32,30 @@ func descriptorLimit() (int, error) {
 	return int(min(uint64(limit.Cur), 1<<24)), nil
 }
 
-// connections is how many clients may have, and how many more may wait, for there to be
-// descriptors for everything else: a connection to the application for each worker,
-// temporary files, which are a quarter at most (package spool), the status, and static
-// files.
+// connections returns how many connections clients may have, and how many more may wait, so that
+// descriptors are left for the rest: a connection to the application for each worker, temporary files
+// (a quarter at most, see package spool), the status listener, and static files.
 func (o *options) connections(limit int) (most, waiting int, err error) {
 	instances := len(o.Backends)
 	if o.Spawn != nil {
 		instances = o.Spawn.MaxInstances
 	}
-	instances++ // one more while they are replaced
+	instances++ // one more while one is replaced
 	others := limit/4 + o.Workers*instances + perInstance*instances + statusConnections + ownDescriptors
 	room := limit - others
 	if o.serveStatic() {
-		room /= 2 // each may be sent one
+		room /= 2 // each connection may be sent a file
 	}
-	room -= room / 9 // for those that wait: an eighth of the others
+	room -= room / 9 // an eighth of the rest may wait
 	switch {
-	case room < fewestConnections:
+	case room < minConnections:
 		return 0, 0, fmt.Errorf("this process may open %d files, which is too few: %d are for the application and Sluice itself (--workers %d); raise the limit (ulimit -n, or LimitNOFILE= of systemd)", limit, others, o.Workers)
 	case o.maxConnections > room:
 		return 0, 0, fmt.Errorf("--max-connections %d: this process may open %d files, and %d connections are what these have room for beside the rest; raise the limit (ulimit -n, or LimitNOFILE= of systemd)", o.maxConnections, limit, room)
 	case o.maxConnections > 0:
 		most = o.maxConnections
 	default:
-		most = min(room, mostConnections)
+		most = min(room, maxDefaultConnections)
 	}
 	return most, max(most/8, 1), nil
 }
@@ -75,7 +73,7 @@ func (o *options) serveStatic() bool {
 	return o.Static != "off"
 }
 
-// proxies says which addresses speak for many clients: what --trusted-proxy lists.
+// proxies returns a function that reports whether an address is a proxy of --trusted-proxy.
 func proxies(trusted []string) func(netip.Addr) bool {
 	var networks []netip.Prefix
 	unix := false
@@ -86,7 +84,7 @@ func proxies(trusted []string) func(netip.Addr) bool {
 			networks = append(networks, netip.PrefixFrom(addr, addr.BitLen()))
 		} else if network, err := netip.ParsePrefix(text); err == nil {
 			networks = append(networks, network)
-		} // else bridge.New says what is wrong with it
+		} // otherwise bridge.New returns an error
 	}
 	return func(addr netip.Addr) bool {
 		if !addr.IsValid() {

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
 )
 
-// errorLog is what goes to standard error. Nobody waits for it.
+// errorLog is the log on standard error. Nothing waits for it.
 type errorLog struct {
 	log *slog.Logger
 	out *logwriter.Writer
@@ -16,7 +16,7 @@ type errorLog struct {
 
 func openErrorLog(o *options) *errorLog {
 	e := new(errorLog)
-	e.out = logwriter.New(unclosed{os.Stderr}, logwriter.Events{Ended: func(lines uint64) {
+	e.out = logwriter.New(noClose{os.Stderr}, logwriter.Events{DropsEnded: func(lines uint64) {
 		e.log.Warn("lines of this log were dropped, because nobody took them", "lines", lines)
 	}})
 	e.log = o.logger(e.out)
@@ -31,8 +31,7 @@ func (o *options) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, level))
 }
 
-// close writes what is still to be written. Where that is not taken, it is lost, and
-// nobody can be told.
+// close writes the remaining lines. Lines that cannot be written are lost.
 func (e *errorLog) close() { e.out.Close(logFlush) }
 
 func (e *errorLog) dropped() uint64 { return e.out.Dropped() }

@@ -50,7 +50,7 @@ type settingFlag struct {
 	written *config.Written
 }
 
-// String returns the default, which is what pflag asks for.
+// String returns the default, for pflag's help.
 func (f settingFlag) String() string { return f.setting.Default }
 func (f settingFlag) Type() string   { return f.setting.Kind() }
 
@@ -75,13 +75,13 @@ func (f settingFlag) Set(text string) error {
 	return f.setting.Set(f.to, words...)
 }
 
-// size is a flag in bytes.
-type size int64
+// sizeFlag is a flag for a size in bytes.
+type sizeFlag int64
 
-func (s *size) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(*s)), " ", "") }
-func (s *size) Type() string   { return "SIZE" }
+func (s *sizeFlag) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(*s)), " ", "") }
+func (s *sizeFlag) Type() string   { return "SIZE" }
 
-func (s *size) Set(text string) error {
+func (s *sizeFlag) Set(text string) error {
 	n, err := humanize.ParseBytes(text)
 	if err != nil || n > 1<<62 {
 		return errors.New("not a size (write 500KiB, 20MiB, 1GiB)")
@@ -89,30 +89,30 @@ func (s *size) Set(text string) error {
 	if n == 0 {
 		return errors.New("must be more than 0")
 	}
-	*s = size(n)
+	*s = sizeFlag(n)
 	return nil
 }
 
-// duration is a flag that must not be negative; 0 has a meaning of its own.
-type duration time.Duration
+// durationFlag is a flag for a duration that must not be negative.
+type durationFlag time.Duration
 
-// someDuration is one that must be more than 0 as well.
-type someDuration struct{ *duration }
+// positiveDuration is a durationFlag that must be more than 0.
+type positiveDuration struct{ *durationFlag }
 
-func (d someDuration) Set(text string) error {
-	if err := d.duration.Set(text); err != nil {
+func (d positiveDuration) Set(text string) error {
+	if err := d.durationFlag.Set(text); err != nil {
 		return err
 	}
-	if *d.duration == 0 {
+	if *d.durationFlag == 0 {
 		return errors.New("must be more than 0")
 	}
 	return nil
 }
 
-func (d *duration) String() string { return time.Duration(*d).String() }
-func (d *duration) Type() string   { return "TIME" }
+func (d *durationFlag) String() string { return time.Duration(*d).String() }
+func (d *durationFlag) Type() string   { return "TIME" }
 
-func (d *duration) Set(text string) error {
+func (d *durationFlag) Set(text string) error {
 	v, err := time.ParseDuration(text)
 	if err != nil {
 		return errors.New("not a duration (write 500ms, 3s, 2m)")
@@ -120,6 +120,6 @@ func (d *duration) Set(text string) error {
 	if v < 0 {
 		return errors.New("must not be negative")
 	}
-	*d = duration(v)
+	*d = durationFlag(v)
 	return nil
 }

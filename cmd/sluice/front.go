@@ -11,30 +11,30 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// front is what the HTTP server serves: static files, and the bridge for everything
-// else. It bounds how long a client may take nothing of an answer.
+// front is the handler of the HTTP server: static files, and the bridge for everything else. It
+// bounds how long a client may read nothing of an answer.
 type front struct {
-	bridge *bridge.Handler
-	access *accessLog
-	client time.Duration
-	drains atomic.Bool // the bridge refuses what comes, and connections end with their answer
+	bridge        *bridge.Handler
+	access        *accessLog
+	clientTimeout time.Duration
+	draining      atomic.Bool // the bridge refuses new requests, and each answer ends its connection
 }
 
-// newFront makes the bridge as well, which the front does not close.
+// newFront also creates the bridge, which the front does not close.
 func newFront(ctx context.Context, cfg bridge.Config, access *accessLog, o *options) (f *front, err error) {
-	f = &front{access: access, client: time.Duration(o.Site.Timeouts.Client)}
+	f = &front{access: access, clientTimeout: time.Duration(o.Site.Timeouts.Client)}
 	cfg.ServeFile = f.redirected
 	f.bridge, err = bridge.New(ctx, cfg)
 	return f, err
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// A file or a short answer is written under the first of these deadlines, what
-	// net/http sends after the handler under the second, and the bridge moves them
-	// while it streams. An answer that is aborted keeps the one it has.
+	// The first of the two deadlines holds for files and short answers, the second for the bytes
+	// that net/http sends after the handler. The bridge extends the deadline while it streams. An
+	// aborted answer keeps its deadline.
 	rc := http.NewResponseController(w)
-	if err := rc.SetWriteDeadline(time.Now().Add(f.client)); errors.Is(err, net.ErrClosed) {
-		panic(http.ErrAbortHandler) // the connection was closed for others: see connlimit
+	if err := rc.SetWriteDeadline(time.Now().Add(f.clientTimeout)); errors.Is(err, net.ErrClosed) {
+		panic(http.ErrAbortHandler) // connlimit has closed the connection for another
 	}
 	if file := f.open(r); file != nil {
 		status, bytes := f.file(w, r, file)
@@ -42,19 +42,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		f.bridge.ServeHTTP(w, r)
 	}
-	_ = rc.SetWriteDeadline(time.Now().Add(f.client)) // every connection of this server has deadlines
+	_ = rc.SetWriteDeadline(time.Now().Add(f.clientTimeout)) // all connections of this server support deadlines
 }
 
-// drain has requests refused that come from now on.
+// drain refuses new requests.
 func (f *front) drain() {
-	f.drains.Store(true)
+	f.draining.Store(true)
 	f.bridge.Refuse()
 }
 
-// open returns the static file that r asks for, nil if the bridge is to answer.
+// open returns the static file that r requests, nil if the bridge must answer.
 func (f *front) open(r *http.Request) *bridge.File {
-	if f.drains.Load() {
-		return nil // it refuses the request
+	if f.draining.Load() {
+		return nil // the bridge refuses the request
 	}
 	return f.bridge.File(r)
 }
@@ -63,17 +63,17 @@ func (f *front) open(r *http.Request) *bridge.File {
 func (f *front) file(w http.ResponseWriter, r *http.Request, file *bridge.File) (status int, bytes int64) {
 	rc := http.NewResponseController(w)
 	if r.ContentLength != 0 {
-		_ = rc.SetReadDeadline(time.Now().Add(f.client)) // net/http reads the body away before it answers
+		_ = rc.SetReadDeadline(time.Now().Add(f.clientTimeout)) // net/http discards the body before it answers
 	}
-	if f.drains.Load() {
+	if f.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
-	counted := &countingWriter{ResponseWriter: w, extend: func() { _ = rc.SetWriteDeadline(time.Now().Add(f.client)) }}
+	counted := &countingWriter{ResponseWriter: w, extend: func() { _ = rc.SetWriteDeadline(time.Now().Add(f.clientTimeout)) }}
 	file.ServeHTTP(counted, r)
 	return counted.status, counted.bytes
 }
 
-// redirected answers a local redirect of the application that leads to a static file. It is
+// redirected answers a local redirect of the application to a static file. It is
 // bridge.SiteHooks.ServeFile.
 func (f *front) redirected(w http.ResponseWriter, r *http.Request) (status int, bytes int64) {
 	file := f.bridge.File(r)
@@ -83,8 +83,8 @@ func (f *front) redirected(w http.ResponseWriter, r *http.Request) (status int, 
 	return f.file(w, r, file)
 }
 
-// countingWriter notes what was sent, and gives the client its time anew for
-// every piece it takes.
+// countingWriter records the status and size of an answer, and extends the client's deadline with each
+// write.
 type countingWriter struct {
 	http.ResponseWriter
 	extend func()

@@ -24,8 +24,8 @@ type frontServer struct {
 	cut     context.CancelCauseFunc // cancels the contexts of all requests
 }
 
-// newFrontServer returns what serves f. refused is called for each request whose header is
-// malformed.
+// newFrontServer returns a server for f. It calls refused for each request with a malformed
+// header.
 func newFrontServer(f *front, o *options, limit *connlimit.Limit, refused func(net.Addr, *framing.Error, int), log *slog.Logger) *frontServer {
 	ctx, cut := context.WithCancelCause(context.Background())
 	return &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: int(o.maxHeader)}, &http.Server{
@@ -39,14 +39,14 @@ func newFrontServer(f *front, o *options, limit *connlimit.Limit, refused func(n
 	}, limit, cut}
 }
 
-// accept returns what a server accepts from: it bounds the connections, and hides from the
-// server that a client has closed its sending side only.
+// accept returns a listener for a server, which bounds the connections, and hides from the server
+// that a waiting client has closed its sending side.
 func accept(l net.Listener, limit *connlimit.Limit) net.Listener {
 	return limit.Listener(halfclose.Config{Permit: limit.Permit, Done: limit.Done}.Listener(l))
 }
 
-// track is the ConnState of a server that accepts from accept, whose connections may have
-// been wrapped once more.
+// track returns the ConnState for a server with a listener of accept. The connections may have been
+// wrapped once more.
 func track(limit *connlimit.Limit) func(net.Conn, http.ConnState) {
 	return func(c net.Conn, s http.ConnState) {
 		if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
@@ -62,11 +62,11 @@ func (s *frontServer) serve(l net.Listener) error {
 	return s.http.Serve(s.framing)
 }
 
-// drain lets requests finish within timeout, or until another signal asks for the end, then
-// cuts those that have not. http.Server's own Shutdown would wait for connections without a
-// request, and close them without an answer when that comes.
+// drain lets requests finish within timeout, or until a second signal, and then cuts the rest.
+// http.Server.Shutdown would wait for connections without a request, and close them without an
+// answer when one arrives.
 func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, access *accessLog, log *slog.Logger) {
-	ctx, done := untilEnd(signals, timeout, access, log)
+	ctx, done := drainContext(signals, timeout, access, log)
 	defer done()
 	s.front.drain()
 	if err := s.limit.Drain(ctx); err != nil {
@@ -78,6 +78,6 @@ func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, acc
 		s.cut(bridge.ErrShutdown)
 		s.limit.Cut()
 	}
-	s.cut(bridge.ErrShutdown) // there is nothing left
+	s.cut(bridge.ErrShutdown) // releases the context
 	_ = s.http.Close()
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
-// snapshot is what /status.json shows: a bridge's, and the state of what is in front of it.
+// snapshot is the content of /status.json: the state of the bridge and of the servers in front.
 type snapshot struct {
 	bridge.Snapshot
 	Front frontSnapshot `json:"front"`
@@ -17,18 +17,18 @@ type snapshot struct {
 type frontSnapshot struct {
 	Connections       connlimit.Snapshot `json:"connections"`
 	StatusConnections connlimit.Snapshot `json:"status_connections"`
-	Malformed         uint64             `json:"malformed"` // requests whose header was refused, ever
+	Malformed         uint64             `json:"malformed"` // requests with a refused header, ever
 	Draining          bool               `json:"draining"`
-	DroppedLines      droppedLines       `json:"dropped_lines"`
+	DroppedLines      droppedLineCounts  `json:"dropped_lines"`
 }
 
-// droppedLines are lines that nobody took in time, ever.
-type droppedLines struct {
+// droppedLineCounts has the numbers of dropped log lines, ever.
+type droppedLineCounts struct {
 	Access uint64 `json:"access"`
 	Error  uint64 `json:"error"`
 }
 
-// frontCollector shows a frontSnapshot to Prometheus.
+// frontCollector exports a frontSnapshot to Prometheus.
 type frontCollector struct{ snapshot func() frontSnapshot }
 
 var (

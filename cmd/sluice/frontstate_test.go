@@ -24,7 +24,7 @@ func TestFrontMetrics(t *testing.T) {
 			ClosedIdle: uint64(n + 5), CutActive: uint64(n + 6), Refused: uint64(n + 8), AcceptErrors: uint64(n + 9),
 		}
 	}
-	c := frontCollector{func() frontSnapshot { return frontSnapshot{of(100), of(200), 3, false, droppedLines{1, 2}} }}
+	c := frontCollector{func() frontSnapshot { return frontSnapshot{of(100), of(200), 3, false, droppedLineCounts{1, 2}} }}
 	var want strings.Builder
 	for name, lines := range map[string]string{
 		"sluice_front_connections gauge": `{listener="listen",state="active"} 7

@@ -16,17 +16,17 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// endpoint is where something listens: --listen or --status, and if that is a unix socket,
-// who may connect to it.
+// endpoint is an address to listen at, of --listen or --status, and the permissions of a unix
+// socket.
 type endpoint struct {
-	flag         string // its name
+	flag         string // "listen" or "status"
 	addr         string
 	mode         socketMode
-	owner, group string // by name or number; "": as it is
+	owner, group string // by name or number; "": unchanged
 	set          *pflag.FlagSet
 }
 
-// registerSocket registers what there is to say of a unix socket.
+// registerSocket registers the flags for a unix socket.
 func (e *endpoint) registerSocket(f *pflag.FlagSet, mode socketMode, who string) {
 	e.set, e.mode = f, mode
 	f.Var(&e.mode, e.flag+"-mode", "permissions of that unix socket, `MODE`; "+who)
@@ -39,10 +39,10 @@ func isUnix(addr string) bool {
 	return strings.HasPrefix(addr, "unix:") || strings.HasPrefix(addr, "unix/")
 }
 
-// anybody reports whether every user of this machine may connect to the unix socket.
-func (e *endpoint) anybody() bool { return isUnix(e.addr) && e.mode&0o002 != 0 }
+// worldWritable reports whether every user of this machine may connect to the unix socket.
+func (e *endpoint) worldWritable() bool { return isUnix(e.addr) && e.mode&0o002 != 0 }
 
-// check finds what is said of a socket that there is none of.
+// check refuses flags for a unix socket if the address is none.
 func (e *endpoint) check() error {
 	if isUnix(e.addr) {
 		return nil
@@ -94,7 +94,7 @@ func (e *endpoint) listenUnix() (net.Listener, error) {
 			return nil, err
 		}
 	}
-	// Nobody connects before it is decided who may. Nothing else creates files yet.
+	// No other user can connect before the permissions are set. Nothing else creates files yet.
 	old := syscall.Umask(0o177)
 	l, err := net.Listen("unix", path)
 	syscall.Umask(old)
@@ -108,13 +108,13 @@ func (e *endpoint) listenUnix() (net.Listener, error) {
 		err = os.Chmod(path, fs.FileMode(e.mode))
 	}
 	if err != nil {
-		_ = l.Close() // which removes it
+		_ = l.Close() // removes the socket
 		return nil, err
 	}
 	return l, nil
 }
 
-// ids are the socket's owner and group, -1 to leave them as they are.
+// ids returns the socket's owner and group, -1 for unchanged.
 func (e *endpoint) ids() (uid, gid int, err error) {
 	uid, gid = -1, -1
 	if e.owner != "" {
@@ -145,8 +145,8 @@ func (e *endpoint) ids() (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// removeStale removes a socket that a program which was killed has left behind.
-// Connecting to a file that is no socket is refused, too, and such a file stays.
+// removeStale removes a socket that a killed program has left behind. It does not remove other files,
+// to which connections are refused, too.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -161,7 +161,7 @@ func removeStale(path string) error {
 func (e *endpoint) reason(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && e.flag == "status":
-		return "the address is in use, perhaps by another sluice; give this one an address of its own" + e.next() + ", or none (--status off)"
+		return "the address is in use, perhaps by another sluice; give this one an address of its own" + e.nextPort() + ", or none (--status off)"
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "the address is in use (is another program listening there?)"
 	case errors.Is(err, syscall.EACCES):
@@ -176,8 +176,8 @@ func (e *endpoint) reason(err error) string {
 	return err.Error()
 }
 
-// next is an example of another address, the one with the next port.
-func (e *endpoint) next() string {
+// nextPort suggests the address with the next port.
+func (e *endpoint) nextPort() string {
 	host, port, err := net.SplitHostPort(e.addr)
 	n, numErr := strconv.Atoi(port)
 	if err != nil || numErr != nil || n >= 65535 {
@@ -186,7 +186,7 @@ func (e *endpoint) next() string {
 	return fmt.Sprintf(" (--%s %s)", e.flag, net.JoinHostPort(host, strconv.Itoa(n+1)))
 }
 
-// socketMode is a flag: the permissions of a socket.
+// socketMode is a flag for the permissions of a socket.
 type socketMode fs.FileMode
 
 func (m *socketMode) Type() string   { return "MODE" }

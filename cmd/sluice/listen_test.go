@@ -67,7 +67,7 @@ func TestNextAddress(t *testing.T) {
 		"127.0.0.1:9180": " (--status 127.0.0.1:9181)", "[::1]:9180": " (--status [::1]:9181)", ":9180": " (--status :9181)",
 		"127.0.0.1:65535": "", "127.0.0.1:http": "",
 	} {
-		if got := (&endpoint{flag: "status", addr: addr}).next(); got != want {
+		if got := (&endpoint{flag: "status", addr: addr}).nextPort(); got != want {
 			t.Errorf("%s: %q, want %q", addr, got, want)
 		}
 	}

@@ -14,17 +14,17 @@ import (
 
 func main() {
 	supervise.Child()
-	os.Exit(run(os.Args[1:], bounded{os.Stderr}))
+	os.Exit(run(os.Args[1:], timedWriter{os.Stderr}))
 }
 
-// bounded is where the last words go. Nobody may be there to take them.
-type bounded struct{ to io.Writer }
+// timedWriter waits for a write for a limited time: standard error may have no reader.
+type timedWriter struct{ to io.Writer }
 
-func (b bounded) Write(p []byte) (int, error) {
+func (b timedWriter) Write(p []byte) (int, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = b.to.Write(p) // there is nowhere else to say so
+		_, _ = b.to.Write(p) // there is no other place for the message
 	}()
 	select {
 	case <-done:
@@ -33,14 +33,13 @@ func (b bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// runError is a failure after everything was found to be in order.
+// runError is a failure after a valid command line: exit status 1.
 type runError struct{ err error }
 
 func (e *runError) Error() string { return e.err.Error() }
 func (e *runError) Unwrap() error { return e.err }
 
-// run executes one command line and returns the exit status. What went wrong is
-// one line on stderr.
+// run executes one command line and returns the exit status. An error is one line on stderr.
 func run(args []string, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "sluice",
@@ -51,10 +50,10 @@ it can hold.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              knownCommand,
+		Args:              checkCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(readable)
+	root.SetFlagErrorFunc(explainFlagError)
 	root.AddCommand(serveCommand(), probeCommand(), demoCommand(), versionCommand())
 	root.SetArgs(args)
 	err := root.Execute()

@@ -14,14 +14,13 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/metrics"
 )
 
-// scrapes is how many may be under way: each reads what the system says of all processes.
-const scrapes = 4
+// maxScrapes is how many scrapes may run at once: each reads data of all processes.
+const maxScrapes = 4
 
-// notBase are the Go runtime's metrics that are in no base unit, which promtool warns of.
-var notBase = regexp.MustCompile(`^/gc/gogc:percent$`)
+// notBaseUnit matches the Go runtime's metrics without a base unit, for which promtool warns.
+var notBaseUnit = regexp.MustCompile(`^/gc/gogc:percent$`)
 
-// metricsHandler serves to Prometheus the metrics of the bridge, of what is in front of
-// it, and of this process.
+// metricsHandler serves the metrics of the bridge, of the servers in front, and of this process.
 func metricsHandler(snapshot func() bridge.Snapshot, front func() frontSnapshot, log *slog.Logger) http.Handler {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "sluice", Name: "build_info", Help: "1. The labels say what runs.",
@@ -34,10 +33,10 @@ func metricsHandler(snapshot func() bridge.Snapshot, front func() frontSnapshot,
 		metrics.New(snapshot, metrics.Options{}),
 		frontCollector{front},
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		collectors.NewGoCollector(collectors.WithoutGoCollectorRuntimeMetrics(notBase)),
+		collectors.NewGoCollector(collectors.WithoutGoCollectorRuntimeMetrics(notBaseUnit)),
 	)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelError),
-		MaxRequestsInFlight: scrapes,
+		MaxRequestsInFlight: maxScrapes,
 	})
 }

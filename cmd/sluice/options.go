@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// options are the flags of serve: the settings, and those of the server itself.
+// options holds the flags of serve: the settings, and those of the server itself.
 type options struct {
 	config.Config
 	written config.Written
@@ -27,9 +27,9 @@ type options struct {
 	accessLog                       string
 	logFormat, logLevel             string
 	auth                            authOptions
-	maxHeader                       size
+	maxHeader                       sizeFlag
 	maxConnections                  int
-	header, keepAlive, drainTimeout duration
+	header, keepAlive, drainTimeout durationFlag
 }
 
 func (o *options) register(f *pflag.FlagSet) {
@@ -37,29 +37,29 @@ func (o *options) register(f *pflag.FlagSet) {
 	o.set = f
 	o.listen.flag, o.status.flag = "listen", "status"
 	f.StringVar(&o.listen.addr, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
-	o.listen.registerSocket(f, 0o666, "whoever may write may connect")
+	o.listen.registerSocket(f, 0o666, "users with write permission may connect")
 
 	registerSettings(f, &o.Config, &o.written)
 
 	o.auth.register(f)
-	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones make room for others (default what the limit of open files has room for, 16384 at most)")
+	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections clients may have; idle ones are closed for new ones (default as many as the limit of open files allows, 16384 at most)")
 	o.maxHeader = 64 << 10
 	f.Var(&o.maxHeader, "max-header", "largest request header, `SIZE`")
-	o.header, o.keepAlive, o.drainTimeout = duration(10*time.Second), duration(75*time.Second), duration(30*time.Second)
-	f.Var(someDuration{&o.header}, "header-timeout", "how long a client may take to send a request's header")
-	f.Var(someDuration{&o.keepAlive}, "keepalive-timeout", "how long a client's unused connection is kept")
-	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may finish after SIGTERM; then they get 503, or are cut; 0: not at all")
+	o.header, o.keepAlive, o.drainTimeout = durationFlag(10*time.Second), durationFlag(75*time.Second), durationFlag(30*time.Second)
+	f.Var(positiveDuration{&o.header}, "header-timeout", "how long a client may take to send a request's header")
+	f.Var(positiveDuration{&o.keepAlive}, "keepalive-timeout", "how long a client's unused connection is kept")
+	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may take to finish after SIGTERM; then they get 503, or are cut; 0: no time")
 
-	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "serve /healthz, /status.json and /metrics at `ADDR`, and take POST /restart, or off")
-	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of --status, besides IP addresses and localhost; * is any; may be given several times")
-	o.status.registerSocket(f, 0o660, "whoever may write may connect")
+	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "`ADDR` for /healthz, /status.json, /metrics and POST /restart, or off")
+	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of requests to --status, besides IP addresses and localhost; *: any; may be given several times")
+	o.status.registerSocket(f, 0o660, "users with write permission may connect")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
-	f.StringVar(&o.logLevel, "log-level", "info", "what the log has at least: debug (why a request was refused, for each), info, warn or error")
+	f.StringVar(&o.logLevel, "log-level", "info", "least level of the log: debug (also why each request was refused), info, warn or error")
 }
 
-// complete checks what the flag parser and bridge.New cannot check, and fills in the command
-// and the defaults. command is empty if the application runs already.
+// complete makes the checks that the flag parser and bridge.New cannot make, and fills in the command
+// and the defaults. command is empty if the application is already running.
 func (o *options) complete(command []string) error {
 	switch {
 	case len(o.Backends) == 0 && len(command) == 0:
@@ -96,12 +96,12 @@ func (o *options) complete(command []string) error {
 
 func (o *options) checkUserHeader() error {
 	if o.UserHeader != "" && len(o.TrustedProxies) == 0 {
-		return errors.New("--user-header: means nothing without --trusted-proxy: it is believed from nobody else")
+		return errors.New("--user-header: means nothing without --trusted-proxy: it is believed from no other peer")
 	}
 	return nil
 }
 
-// setCommand sets the command, or returns an error if there is none and flags configure it.
+// setCommand sets the command. Without one, it refuses flags that configure it.
 func (o *options) setCommand(command []string) (err error) {
 	if len(command) > 0 {
 		if o.Spawn == nil {

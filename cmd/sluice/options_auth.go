@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/basicauth"
 )
 
-// authOptions are the flags about who has logged in.
+// authOptions holds the flags for log-in.
 type authOptions struct {
 	file, realm string
 	paths       []string
@@ -22,7 +22,7 @@ func (o *authOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.realm, "auth-realm", "", "`TEXT` that browsers show when they ask for the password (default Sluice)")
 }
 
-// check finds flags that mean nothing.
+// check refuses flags without effect.
 func (o *authOptions) check() error {
 	switch {
 	case o.file == "" && len(o.paths) > 0:
@@ -33,14 +33,14 @@ func (o *authOptions) check() error {
 	return nil
 }
 
-// inTheClear reports whether passwords may come over a network without TLS: from others
-// than this machine, and not by way of a proxy that was named.
-func (o *authOptions) inTheClear(listen net.Addr, trusted []string) bool {
+// unencrypted reports whether passwords may be sent over a network without TLS: clients on other
+// machines can connect, and no proxy is named.
+func (o *authOptions) unencrypted(listen net.Addr, trusted []string) bool {
 	addr, ok := listen.(*net.TCPAddr)
 	return o.file != "" && ok && !addr.IP.IsLoopback() && len(trusted) == 0
 }
 
-// open reads the file of passwords. It returns nil if nobody is to log in.
+// open reads the password file. It returns nil if there is no --auth-file.
 func (o *authOptions) open(mount string, log *slog.Logger) (*basicauth.Auth, error) {
 	if o.file == "" {
 		return nil, nil

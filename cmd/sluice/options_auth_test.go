@@ -27,7 +27,7 @@ func TestPasswordsInTheClear(t *testing.T) {
 		"no passwords":    {"", everywhere, nil, false},
 	} {
 		o := authOptions{file: c.file}
-		if got := o.inTheClear(c.listen, c.trusted); got != c.want {
+		if got := o.unencrypted(c.listen, c.trusted); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}

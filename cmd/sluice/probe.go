@@ -25,16 +25,17 @@ func probeCommand() *cobra.Command {
 		Use:   "probe ADDR",
 		Short: "Find out what a running FastCGI application can do",
 		Long: `Find out what a running FastCGI application can do: whether it keeps connections,
-how many it holds and what it does with one more, whether it multiplexes, who it
-is, and how long its accept queue is. It ends with a command line for "sluice
-serve". ADDR is the application's address: unix:/path or host:port.
+how many it holds and what it does with one more, whether it multiplexes, which
+processes it consists of, and how long its accept queue is. At the end it prints a
+command line for "sluice serve". ADDR is the application's address: unix:/path or
+host:port.
 
-What is sent are GET requests for --path, one on each connection; any answer will
-do. While the capacity is measured, kept connections take every worker there is
-for a moment: other clients wait then. --max bounds that, --timeout everything.
+The probe sends GET requests for --path, one on each connection; any answer is
+sufficient. While it measures the capacity, its connections occupy all workers for
+a moment, and other clients wait. --max bounds the connections, --timeout the probe.
 
---workers, --keep-alive and --multiplex are those of "sluice serve": what is said
-of them is compared with what was measured.`,
+--workers, --keep-alive and --multiplex are flags of "sluice serve": their values
+are compared with the results.`,
 		Example: `  sluice probe unix:/run/trac.sock
   sluice probe 127.0.0.1:9000 --script /srv/wiki/index.php --workers 64`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -60,11 +61,11 @@ of them is compared with what was measured.`,
 	return cmd
 }
 
-// probeOptions are probe's flags.
+// probeOptions holds the flags of probe.
 type probeOptions struct {
 	path, script string
 	max          int
-	timeout      duration
+	timeout      durationFlag
 	settings     probe.Settings
 	json         bool
 }
@@ -74,15 +75,15 @@ func (o *probeOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.path, "path", probe.DefaultPath, "the `PATH` to ask for, a cheap page; a query may follow")
 	f.StringVar(&o.script, "script", "", "the `FILE` that PHP or fcgiwrap is to run, as they see it")
 	f.IntVar(&o.max, "max", probe.DefaultMax, "open at most this many connections at once")
-	o.timeout = duration(probe.DefaultTimeout)
-	f.Var(someDuration{&o.timeout}, "timeout", "end after this `TIME`, with what is known by then")
+	o.timeout = durationFlag(probe.DefaultTimeout)
+	f.Var(positiveDuration{&o.timeout}, "timeout", "end after this `TIME`, with what is known by then")
 	f.IntVar(&o.settings.Workers, "workers", 0, "compare with --workers of serve")
 	f.StringVar(&o.settings.KeepAlive, "keep-alive", "", "compare with --keep-alive of serve: auto, on or off")
 	f.StringVar(&o.settings.Multiplex, "multiplex", "", "compare with --multiplex of serve: auto, on or off")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 }
 
-// check finds what the flag parser and package probe cannot.
+// check makes the checks that the flag parser and package probe cannot make.
 func (o *probeOptions) check(f *pflag.FlagSet) error {
 	s := o.settings
 	switch {
@@ -113,7 +114,7 @@ func (o *probeOptions) config(addr string) (probe.Config, error) {
 	return cfg, cfg.Check()
 }
 
-// run probes and prints what was found out.
+// run probes the application and prints the results.
 func (o *probeOptions) run(ctx context.Context, cfg probe.Config, out io.Writer) error {
 	report, err := probe.Run(ctx, cfg)
 	switch {
@@ -141,18 +142,18 @@ func (o *probeOptions) run(ctx context.Context, cfg probe.Config, out io.Writer)
 	}
 	fmt.Fprintf(out, "\n%s\n", serveLine(cfg, advice))
 	if advice.Preset != "" && cfg.Script == "" {
-		fmt.Fprintf(out, "\nPut the directory of the scripts in the place of %s; --script FILE names one of them to probe.\n", unknownRoot)
+		fmt.Fprintf(out, "\nReplace %s by the directory of the scripts; --script FILE names one of them for the probe.\n", unknownRoot)
 	}
 	if line := spawnLine(advice); line != "" {
-		fmt.Fprintf(out, "\nIt serves one request at a time. Sluice can start as many as are needed, each with a socket of its own:\n\n%s\n", line)
+		fmt.Fprintf(out, "\nThe application serves one request at a time. Sluice can start several such processes, each with a socket of its own:\n\n%s\n", line)
 	}
 	return nil
 }
 
-// probeResult is what --json prints.
+// probeResult is the output of --json.
 type probeResult struct {
 	*probe.Report
 	Advice  probe.Advice `json:"advice"`
 	Command string       `json:"command"`
-	Spawn   string       `json:"spawn_command,omitempty"` // has several processes started
+	Spawn   string       `json:"spawn_command,omitempty"` // starts several processes
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/probe"
 )
 
-// unknownRoot stands for the directory of the scripts where that is not known.
+// unknownRoot is the placeholder for an unknown directory of the scripts.
 const unknownRoot = "DIRECTORY"
 
-// serveLine is the command line that serves what was probed, for a shell. What serve
-// does anyway is left out, and a number of workers that is not known is not made up.
+// serveLine returns the command line for a shell that serves the probed application. It omits
+// defaults, and --workers if the number is not known.
 func serveLine(cfg probe.Config, a probe.Advice) string {
 	args := []string{"sluice", "serve", "--backend", cfg.Address}
 	if a.Preset != "" {
@@ -33,9 +33,9 @@ func serveLine(cfg probe.Config, a probe.Advice) string {
 	return shellLine(args)
 }
 
-// spawnLine is the command line that has several processes started of a program that
-// serves one request at a time; empty if it does not. There are as many as the machine has
-// processors, twice: they wait for others half of the time.
+// spawnLine returns the command line that starts several processes of a program that serves one
+// request at a time; empty for other programs. It starts two processes for each processor, on the
+// assumption that they wait for other programs half of the time.
 func spawnLine(a probe.Advice) string {
 	p := a.OneAtATime
 	if p == nil {
@@ -63,7 +63,7 @@ func shellLine(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// shellWord quotes s if a shell would not take it as one word as it is.
+// shellWord quotes s if a shell would not read it as one word.
 func shellWord(s string) string {
 	plain := strings.IndexFunc(s, func(r rune) bool {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'

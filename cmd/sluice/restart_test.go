@@ -12,13 +12,14 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// spawnedBridge is one with a command that is no application, and serves nothing.
+// spawnedBridge returns a bridge whose command is no application and serves nothing.
 func spawnedBridge(t *testing.T, script string) *bridge.Handler {
 	t.Helper()
 	b, err := bridge.New(t.Context(), bridge.Config{
-		ApplicationConfig: bridge.ApplicationConfig{Spawn: &bridge.SpawnConfig{Command: []string{"sh", "-c", script}}},
+		ApplicationConfig: bridge.ApplicationConfig{Spawn: &config.Spawn{Command: []string{"sh", "-c", script}}},
 		ApplicationHooks:  bridge.ApplicationHooks{Reexec: true},
 	})
 	if err != nil {
@@ -28,7 +29,7 @@ func spawnedBridge(t *testing.T, script string) *bridge.Handler {
 	return b
 }
 
-// ask asks the status server, with header fields in pairs. "Host" is where it is sent.
+// ask sends a request to the status server, with header fields in pairs. "Host" sets the host.
 func ask(s *http.Server, method, path string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "http://127.0.0.1:9180"+path, nil)
 	for i := 0; i < len(header); i += 2 {
@@ -41,8 +42,8 @@ func ask(s *http.Server, method, path string, header ...string) *httptest.Respon
 	return w
 }
 
-// accepting is a script that is ready as soon as it runs: the connection that it is tried
-// by is taken.
+// accepting is a script that is ready as soon as it runs: it accepts the connection that tests
+// whether it is.
 const accepting = `exec perl -MSocket -e '
 	open(my $l, "+<&=0"); my @kept;
 	while (1) { push @kept, $c if accept(my $c, $l); }'`
@@ -73,7 +74,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// Whoever asked is told why it failed.
+// A restart that fails is answered with the reason.
 func TestRestartFails(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
@@ -88,7 +89,7 @@ func TestRestartFails(t *testing.T) {
 	}
 }
 
-// Where the application is somebody else's, there is nothing to restart.
+// An application that Sluice has not started cannot be restarted, and the answer says so.
 func TestNothingToRestart(t *testing.T) {
 	b, err := bridge.New(t.Context(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
 	if err != nil {
@@ -96,7 +97,7 @@ func TestNothingToRestart(t *testing.T) {
 	}
 	defer b.Close()
 	s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
-	if w := ask(s, "POST", "/restart"); w.Code != 404 && w.Code != 405 {
+	if w := ask(s, "POST", "/restart"); w.Code != 404 || !strings.Contains(w.Body.String(), "not started by Sluice") {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
 	for _, path := range []string{"/healthz", "/status.json", "/metrics"} {
@@ -110,7 +111,7 @@ func TestNothingToRestart(t *testing.T) {
 	}
 }
 
-// What the status may be asked by follows from where it listens.
+// The host names that the status listener accepts follow from its address.
 func TestStatusHosts(t *testing.T) {
 	machine, err := os.Hostname()
 	if err != nil {

@@ -25,16 +25,16 @@ func serveCommand() *cobra.Command {
 		Short: "Serve a FastCGI, SCGI or uwsgi application over HTTP",
 		Long: `Serve a FastCGI, SCGI or uwsgi application over HTTP.
 
-The application either runs already, and --backend names its addresses, or is a
-command after "--", which is started with its listening socket as standard input
-(as PHP, libfcgi, Perl's FCGI, flup and Trac expect) and started again if it ends.
+Either the application is already running, at the addresses of --backend, or it is a
+command after "--". Sluice starts the command with its listening socket as standard
+input, as PHP, libfcgi, Perl's FCGI, flup and Trac expect, and starts it again if it
+ends.
 
-SIGTERM and SIGINT drain: no new connections, requests that come on those there are get
-503, and the requests that are being answered or wait for it may finish within
---drain-timeout; a second signal cuts them short. SIGHUP restarts the command, one
-process after the other and without losing a request, and reopens the access log;
-SIGUSR1 only does the latter. POST /restart at the --status address restarts it, too,
-and answers when that is done.`,
+SIGTERM and SIGINT drain: new connections are refused, new requests on existing ones
+get 503, and all other requests may finish within --drain-timeout. A second signal
+cuts them. SIGHUP restarts the command, one process after the other and without losing
+a request, and reopens the access log; SIGUSR1 only reopens the log. POST /restart at
+the --status address restarts the command as well, and answers when that is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
   sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
@@ -51,7 +51,7 @@ and answers when that is done.`,
 	return cmd
 }
 
-// serve runs until a signal has drained it, or something fails.
+// serve runs until a signal has drained it, or a server fails.
 func serve(o *options, command []string) (err error) {
 	if err := o.complete(command); err != nil {
 		return err
@@ -86,20 +86,20 @@ func serve(o *options, command []string) (err error) {
 	if err != nil {
 		return err
 	}
-	front, err := o.listen.listen()
+	clients, err := o.listen.listen()
 	if err != nil {
 		return err
 	}
-	defer front.Close()
-	if o.listen.anybody() && slices.Contains(o.TrustedProxies, "unix") {
+	defer clients.Close()
+	if o.listen.worldWritable() && slices.Contains(o.TrustedProxies, "unix") {
 		log.Warn("every user of this machine can pass for the proxy that --trusted-proxy unix believes; --listen-mode 0660 and --listen-group say who may connect", "listen", o.listen.addr)
 	}
-	var side net.Listener
+	var statusSocket net.Listener
 	if o.status.addr != "off" {
-		if side, err = o.status.listen(); err != nil {
+		if statusSocket, err = o.status.listen(); err != nil {
 			return err
 		}
-		defer side.Close()
+		defer statusSocket.Close()
 	}
 	signals := catchSignals()
 	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -116,36 +116,36 @@ func serve(o *options, command []string) (err error) {
 	for _, unused := range b.Unused() {
 		log.Warn("a setting has no effect: " + o.flagError(unused).Error())
 	}
-	if o.auth.inTheClear(front.Addr(), o.TrustedProxies) {
-		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", front.Addr().String())
+	if o.auth.unencrypted(clients.Addr(), o.TrustedProxies) {
+		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", clients.Addr().String())
 	}
 
 	failed := make(chan error, 2)
-	site := newFrontServer(served, o, limit, access.malformed, log)
-	go func() { failed <- site.serve(front) }()
+	front := newFrontServer(served, o, limit, access.malformed, log)
+	go func() { failed <- front.serve(clients) }()
 	var state *statusListener
-	if side != nil {
-		few := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
+	if statusSocket != nil {
+		statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		state = newStatusListener(b, func() frontSnapshot {
-			return frontSnapshot{limit.Snapshot(), few.Snapshot(), site.framing.Count(), site.front.drains.Load(), droppedLines{access.dropped(), errorLog.dropped()}}
-		}, few, o.statusHosts(), log)
-		go func() { failed <- state.serve(side) }()
+			return frontSnapshot{limit.Snapshot(), statusLimit.Snapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
+		}, statusLimit, o.statusHosts(), log)
+		go func() { failed <- state.serve(statusSocket) }()
 	}
-	log.Info("serving", "listen", front.Addr().String(), "status", addrText(side), "application", application(cfg),
+	log.Info("serving", "listen", clients.Addr().String(), "status", addrText(statusSocket), "application", application(cfg),
 		"workers", o.Workers, "preset", o.Preset, "max_connections", limit.Snapshot().Max, "version", versionText())
-	err = untilSignal(signals, failed, b, access, log)
+	err = serveUntilSignal(signals, failed, b, access, log)
 	if err != nil {
 		err = &runError{err}
 	}
-	site.drain(signals, time.Duration(o.drainTimeout), access, log)
+	front.drain(signals, time.Duration(o.drainTimeout), access, log)
 	if state != nil {
-		state.end()
+		state.close()
 	}
 	log.Info("drained")
 	return err
 }
 
-// limit bounds what clients may have open.
+// limit returns the limit of client connections.
 func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
 	files, err := descriptorLimit()
 	if err != nil {
@@ -160,7 +160,7 @@ func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
 	}), nil
 }
 
-// application is what the log calls it.
+// application names the application in the log.
 func application(cfg bridge.Config) string {
 	if cfg.Spawn != nil {
 		return cfg.Spawn.Command[0] // its arguments may be secret

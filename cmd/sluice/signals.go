@@ -13,25 +13,24 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
-// catchSignals catches those that mean something from now on, until the end: what they do
-// if nobody catches them would cut off what is being started, drained or ended.
+// catchSignals catches the signals of serve until the process ends. Their default action would
+// interrupt the start, the drain or the end.
 func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	return signals
 }
 
-// surviveBrokenPipes has writing to standard output or standard error fail when whoever
-// read it has gone; it would end the process. It is not ignored, for what is started would
-// inherit that.
+// surviveBrokenPipes keeps SIGPIPE from ending the process when a reader of standard output or
+// standard error is gone. The signal is caught, not ignored, because children would inherit that.
 func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// isEnd reports whether a signal asks for the end.
-func isEnd(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
+// isTermination reports whether s ends the process.
+func isTermination(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
 
-// untilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1
-// reopens the access log; SIGHUP does, too, and restarts the application.
-func untilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Handler, access *accessLog, log *slog.Logger) error {
+// serveUntilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1 reopens
+// the access log; SIGHUP also restarts the application.
+func serveUntilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Handler, access *accessLog, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var restarts sync.WaitGroup
 	defer restarts.Wait()
@@ -41,7 +40,7 @@ func untilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Handle
 		case err := <-failed:
 			return fmt.Errorf("serving: %w", err)
 		case s := <-signals:
-			if isEnd(s) {
+			if isTermination(s) {
 				log.Info("draining", "signal", s.String())
 				return nil
 			}
@@ -53,8 +52,8 @@ func untilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Handle
 	}
 }
 
-// reopen opens the access log anew. Nobody waits for that: a file system that hangs is no
-// reason not to heed the next signal.
+// reopen opens the access log again, in the background: a file system that hangs must not delay the
+// next signal.
 func reopen(access *accessLog, log *slog.Logger) {
 	go func() {
 		if err := access.reopen(); err != nil {
@@ -63,16 +62,16 @@ func reopen(access *accessLog, log *slog.Logger) {
 	}()
 }
 
-// restart replaces the application's processes, if they are ours.
+// restart replaces the application's processes, if Sluice has started them.
 func restart(ctx context.Context, b *bridge.Handler, log *slog.Logger) {
 	if err := b.Application().Restart(ctx); err == nil {
 		log.Info("the application was restarted")
-	} // else it says why not
+	} // otherwise Restart has logged the reason
 }
 
-// untilEnd returns a context that ends after timeout, or when another signal asks for the
-// end, and what is to be called when it is not needed any more.
-func untilEnd(signals <-chan os.Signal, timeout time.Duration, access *accessLog, log *slog.Logger) (context.Context, func()) {
+// drainContext returns a context that ends after timeout or at the next terminating signal, and a
+// function to release it.
+func drainContext(signals <-chan os.Signal, timeout time.Duration, access *accessLog, log *slog.Logger) (context.Context, func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	var watch sync.WaitGroup
 	watch.Go(func() {
@@ -81,11 +80,11 @@ func untilEnd(signals <-chan os.Signal, timeout time.Duration, access *accessLog
 			case <-ctx.Done():
 				return
 			case s := <-signals:
-				if isEnd(s) {
+				if isTermination(s) {
 					cancel()
 					return
 				}
-				reopen(access, log) // there is nothing to restart any more
+				reopen(access, log) // a restart makes no sense any more
 			}
 		}
 	})

@@ -16,28 +16,25 @@ import (
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
-// statusTimeout is how long a request to the status listener, and its answer, may take on
-// their way. There are few connections, and none may be held for longer.
+// statusTimeout is how long reading a request to the status listener, and writing its answer, may
+// take: there are few connections, and none may be held for longer.
 const statusTimeout = 10 * time.Second
 
 // statusListener serves --status.
 type statusListener struct {
 	http  *http.Server
 	limit *connlimit.Limit
-	stop  context.CancelFunc // a restart may take longer than we have
+	stop  context.CancelFunc // cancels a restart in progress
 }
 
-// newStatusListener serves the status of a bridge and of what is in front of it, and
-// restarts its application if Sluice has started that. hosts are the names that requests may
-// have in Host.
+// newStatusListener serves the state of a bridge and of the servers in front, and the restart of the
+// application. hosts are the permitted host names of requests.
 func newStatusListener(b *bridge.Handler, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front()} }))
 	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, front, log))
-	if b.Application().Spawned() {
-		mux.Handle("POST /restart", restartHandler(b, stops))
-	}
+	mux.Handle("POST /restart", restartHandler(b, stops))
 	var told sync.Once
 	guarded := status.Guard(mux, hosts, func(host string) {
 		told.Do(func() {
@@ -53,21 +50,21 @@ func newStatusListener(b *bridge.Handler, front func() frontSnapshot, limit *con
 
 func (s *statusListener) serve(l net.Listener) error { return s.http.Serve(accept(l, s.limit)) }
 
-// statusGrace is how long questions may take that are asked at the end.
+// statusGrace is how long requests may take at the end.
 const statusGrace = time.Second
 
-// end lets those be answered that have asked.
-func (s *statusListener) end() {
+// close waits for the requests in progress, and closes the listener.
+func (s *statusListener) close() {
 	s.stop()
 	s.http.SetKeepAlivesEnabled(false)
 	ctx, cancel := context.WithTimeout(context.Background(), statusGrace)
 	defer cancel()
-	_ = s.limit.Drain(ctx) // Close ends what is left
+	_ = s.limit.Drain(ctx) // Close ends the rest
 	_ = s.http.Close()
 }
 
-// statusHosts are the host names for --status: those of --status-host, the one it listens
-// at, and this machine's name if other machines can connect.
+// statusHosts returns the host names for --status: those of --status-host, the one in its address,
+// and this machine's name if other machines can connect.
 func (o *options) statusHosts() []string {
 	own := status.Hostname(o.status.addr)
 	hosts := slices.Clone(o.statusNames)

@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// otherWords are what other servers call our flags.
-func otherWords() map[string]string {
+// flagSynonyms returns the names that other servers have for flags of ours.
+func flagSynonyms() map[string]string {
 	words := map[string]string{
 		"port": "listen", "bind": "listen", "address": "listen",
 		"maxconn": "max-connections", "worker-connections": "max-connections",
@@ -25,11 +25,11 @@ func otherWords() map[string]string {
 	return words
 }
 
-// notANumber is how the flag parser says that.
+// notANumber matches the flag parser's errors for numbers.
 var notANumber = regexp.MustCompile(`strconv\.Parse[A-Za-z]+: parsing ".*": (invalid syntax|value out of range)`)
 
-// readable is a flag error without the parser's words, and with the flag that was meant.
-func readable(cmd *cobra.Command, err error) error {
+// explainFlagError rewords an error of the flag parser, and suggests the nearest flag.
+func explainFlagError(cmd *cobra.Command, err error) error {
 	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		if _, ok := wrong.GetFlag().Value.(settingFlag); ok {
 			return fmt.Errorf("--%s: %w", wrong.GetFlag().Name, wrong.Unwrap())
@@ -49,11 +49,11 @@ func readable(cmd *cobra.Command, err error) error {
 			known = append(known, f.Name)
 		}
 	})
-	switch best := config.Nearest(name, known, otherWords()); {
+	switch best := config.Nearest(name, known, flagSynonyms()); {
 	case best != "":
 		return fmt.Errorf("%w; did you mean --%s?", err, best)
 	case cmd.HasParent():
-		return fmt.Errorf("%w; \"%s --help\" lists those there are", err, cmd.CommandPath())
+		return fmt.Errorf("%w; \"%s --help\" lists all", err, cmd.CommandPath())
 	}
 	if serve, _, notFound := cmd.Find([]string{"serve"}); notFound == nil && serve.Flags().Lookup(name) != nil {
 		return fmt.Errorf("%w; it is one of \"%s\"", err, serve.CommandPath())
@@ -61,8 +61,8 @@ func readable(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// knownCommand is an argument check: there are no arguments, only commands.
-func knownCommand(cmd *cobra.Command, args []string) error {
+// checkCommand is an argument check that permits commands only.
+func checkCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}

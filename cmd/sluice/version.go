@@ -8,8 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker for a release; otherwise the build says what it
-// was built from.
+// version is set by the linker for a release. Otherwise the build information has the version.
 var version string
 
 func versionCommand() *cobra.Command {

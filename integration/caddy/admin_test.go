@@ -57,7 +57,7 @@ func TestAdmin(t *testing.T) {
 		{"POST", "/sluice/drain?backend=" + other.addr + "&wait=10s", 200, `{"drained":true}`},
 		{"POST", "/sluice/resume?backend=" + other.addr, 200, `{"resumed":true}`},
 		{"GET", "/sluice/drain?backend=" + a.addr, 405, `{"error":"method not allowed, want POST"}`},
-		{"POST", "/sluice/drain", 400, `{"error":"backend: say which, as it is written in the configuration"}`},
+		{"POST", "/sluice/drain", 400, `{"error":"backend: is missing; give the address as written in the configuration"}`},
 		{"POST", "/sluice/drain?backend=c:3", 404, `{"error":"there is no backend \"c:3\" in use"}`},
 		{"POST", "/sluice/drain?backend=c:3&wait=long", 400, `{"error":"wait: \"long\" is not a duration (write 500ms, 3s, 2m)"}`},
 		{"POST", "/sluice/resume?backend=c:3", 404, `{"error":"there is no backend \"c:3\" in use"}`},

@@ -19,8 +19,7 @@ const (
 	slack = time.Minute
 )
 
-// bench is one run: the application, the peers in front of it and what was
-// measured.
+// bench is one run: the application, the peers in front of it, and the results.
 type bench struct {
 	opts    options
 	dir     string
@@ -30,8 +29,8 @@ type bench struct {
 	entries []*entry
 }
 
-// newBench starts the application and every peer that can be started. A peer
-// that cannot is an entry that says why.
+// newBench starts the application and all peers. A peer that cannot be started is an entry with the
+// reason.
 func newBench(ctx context.Context, dir string, opts options) (*bench, error) {
 	b := &bench{opts: opts, dir: dir, scripts: make(map[string]string)}
 	var err error
@@ -115,7 +114,7 @@ func wrkVersion(ctx context.Context) (string, error) {
 	return strings.TrimSpace(line), nil
 }
 
-// progress tells whoever waits; the table alone goes to standard output.
+// progress reports to standard error; standard output has only the table.
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }

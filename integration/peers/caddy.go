@@ -12,8 +12,7 @@ var caddy = inCaddy("caddy", "`reverse_proxy` with Caddy's own `transport fastcg
 	return fmt.Sprintf("reverse_proxy unix/%s {\n\ttransport fastcgi\n}", s.backend)
 })
 
-// caddyFloor is what Caddy takes for an answer that no application gives: for the
-// scenario small alone.
+// caddyFloor is Caddy answering by itself, without an application, for the scenario small only.
 var caddyFloor = inCaddy("caddy-respond", "`respond`, without any application: what Caddy itself takes", func(site) string {
 	return fmt.Sprintf("header Content-Type application/octet-stream\nrespond /bytes/200 %s", strings.Repeat("0", 200))
 })

@@ -1,36 +1,32 @@
-// Command peers measures Sluice beside the servers people use today: the same
-// load, through the same machine, into the same FastCGI application.
+// Command peers compares Sluice with other servers: the same load on the same machine with the same FastCGI
+// application. Begin with main.go; peer.go lists the servers, scenario.go the loads.
 //
 //	go run ./integration/peers [--rounds N] [--duration D] [--peers a,b] [--parked N,M] [--out FILE]
 //
-// Each scenario (what is asked for) runs against each peer (a proxy with its
-// configuration) in interleaved rounds, so that whatever disturbs the machine
-// disturbs everyone. The first round warms up and is not counted. What is
-// reported is the median of the counted rounds.
+// Each scenario (a request) runs against each peer (a proxy with its configuration) in interleaved rounds,
+// so that disturbances affect all peers. The first round is a warm-up and is not counted. The report has the
+// medians of the other rounds.
 //
-// How the numbers come about:
+// The numbers:
 //
-//   - Load is wrk on 127.0.0.1, one thread; latencies and errors are wrk's own.
-//   - CPU per request is user plus system time of the proxy's whole process
-//     tree over the round, from /proc, divided by the requests wrk completed.
-//     It is the figure to compare: requests per second also depend on what is
-//     left of the machine for wrk and the application.
-//   - Peak memory is the sum of VmHWM over the process tree. Pages that
-//     processes of one tree share are counted once per process.
-//   - Memory of parked long-polls (--parked) is by how much the resident size of the
-//     process tree grew, with proxy and application started anew.
-//   - Every reply is checked for its size; a peer that answers with anything
-//     but the application's reply is reported as failed.
+//   - The load is wrk on 127.0.0.1 with one thread; latencies and errors are those of wrk.
+//   - CPU per request is the user and system time of the proxy's process tree during the round, from
+//     /proc, divided by the requests that wrk completed. This is the number to compare: requests per
+//     second also depend on the processor time that is left for wrk and the application.
+//   - Peak memory is the sum of VmHWM over the process tree. Pages that the processes share are counted
+//     once for each process.
+//   - The memory of parked long-polls (--parked) is the growth of the resident size of the process tree,
+//     with proxy and application started anew.
+//   - The size of every answer is checked; a peer that answers anything but the application's answer is
+//     reported as failed.
 //
 // What always holds:
 //
-//   - A peer that is not installed, does not build or breaks on the way has a
-//     row that says so.
-//   - Everything lives in one temporary directory and listens on loopback or on
-//     unix sockets. Every server has a process group of its own, which is gone
-//     when the command returns, interrupts included.
-//   - All Caddys are one program, cmd/caddy, so that they differ in nothing but their
-//     configuration.
+//   - A peer that is not installed, does not build or fails has a row that says so.
+//   - All files are in one temporary directory, and all servers listen on loopback or on unix sockets.
+//     Every server has a process group of its own, which has ended when the command returns, also after
+//     an interrupt.
+//   - All Caddys are one program, cmd/caddy, and differ only in their configuration.
 //
 // A new proxy is a value in [peers], a new load a value in [scenarios].
 package main

@@ -79,8 +79,8 @@ http {
 `, nginxUser(), s.backend, s.listen)
 }
 
-// nginxUser keeps root's workers from becoming nobody, who may not enter our
-// directory. Other users' nginx refuses the line with a warning.
+// nginxUser makes the workers of root's nginx run as root: the default user nobody may not enter our
+// directory. Without root, nginx ignores the line with a warning.
 func nginxUser() string {
 	if os.Geteuid() != 0 {
 		return ""

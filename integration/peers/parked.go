@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// parking is what a number of long-polls cost.
+// parking is the cost of a number of long-polls.
 type parking struct {
 	polls  int
 	failed error // why it was not measured
 	grown  footprint
 }
 
-// footprint is what the proxy has, and the application; or by how much that grew.
+// footprint is the memory of the proxy and of the application, or its growth.
 type footprint struct{ proxy, app, files float64 }
 
 // perPoll divides a growth by the polls, in KiB.
 func (p parking) perPoll(bytes float64) float64 { return bytes / 1024 / float64(p.polls) }
 
-// park has every peer hold long-polls. Peer and application are started anew for
-// each number of them, so that nothing is reused that was paid for before.
+// park lets every peer hold long-polls. Peer and application are started anew for each number of polls, so
+// that no memory is reused.
 func (b *bench) park(ctx context.Context) error {
 	for _, n := range b.opts.parked {
 		for _, e := range b.running() {
@@ -45,8 +45,8 @@ func (b *bench) park(ctx context.Context) error {
 	return nil
 }
 
-// parkWithin bounds how long opening the polls may take, and counting what they cost.
-// It is less than the time after which proxies give an application up.
+// parkWithin bounds how long opening the polls and measuring them may take. It is shorter than the proxies'
+// time-outs.
 const parkWithin = 50 * time.Second
 
 func (b *bench) parkAt(ctx context.Context, p peer, n int) (grown footprint, err error) {
@@ -126,7 +126,7 @@ func (e *entry) footprint(app *process) (footprint, error) {
 	return footprint{float64(proxy), float64(behind), float64(files)}, err
 }
 
-// collect has the peer collect its garbage, if it can be asked to.
+// collect makes the peer collect its garbage, if it has a means for that.
 func (e *entry) collect(ctx context.Context) error {
 	if e.peer.collect == "" {
 		return nil

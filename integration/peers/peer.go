@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// site is where a peer runs and what it stands in front of.
+// site is the environment of a peer: its directory and addresses, and the application.
 type site struct {
 	dir     string // its own directory
 	config  string // where its configuration file is, if it has one
@@ -35,14 +35,14 @@ type peer struct {
 	config func(site) string
 	// argv are the arguments that start it in the foreground.
 	argv func(site) []string
-	// collect is what to ask on its status address so that it collects its garbage;
-	// empty if there is no such thing.
+	// collect is the path at its status address that makes it collect its garbage; empty if there
+	// is none.
 	collect string
 }
 
 func (p peer) name() string { return p.label }
 
-// peers are the proxies there are, in the order of the report.
+// peers has the proxies, in the order of the report.
 var peers = []peer{
 	sluice(64),
 	sluice(16),

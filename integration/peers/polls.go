@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// polls are clients that wait for an answer which does not come.
+// polls is clients that wait for an answer that never arrives.
 type polls struct {
 	conns   []net.Conn
 	readers sync.WaitGroup
@@ -41,7 +41,7 @@ func openPolls(ctx context.Context, addr string, n int) (*polls, error) {
 	return p, nil
 }
 
-// pollRequest is what browser n sends.
+// pollRequest returns the request of client n.
 func pollRequest(host string, n int) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "GET /hold/10m HTTP/1.1\r\nHost: %s\r\n", host)
@@ -52,7 +52,7 @@ func pollRequest(host string, n int) []byte {
 	return []byte(b.String())
 }
 
-// waiting checks that nobody was answered.
+// waiting checks that no poll was answered.
 func (p *polls) waiting() error {
 	if n := p.over.Load(); n > 0 {
 		return fmt.Errorf("%d of %d polls were not held", n, len(p.conns))

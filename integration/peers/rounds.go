@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// measure runs all rounds. Every peer has its turn in every round, so that
-// drift of the machine reaches all of them. Peers that break on the way are
-// left with the error; only the loss of the application ends the run.
+// measure runs all rounds. Every peer has a turn in each round, so that drift of the machine affects all of
+// them. A peer that fails is left with its error; only the failure of the application ends the run.
 func (b *bench) measure(ctx context.Context) error {
 	turns := (b.opts.rounds + 1) * len(b.opts.scenarios) * len(b.running())
 	if turns == 0 {

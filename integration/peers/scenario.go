@@ -18,7 +18,7 @@ type scenario struct {
 
 func (s scenario) name() string { return s.label }
 
-// scenarios are the loads there are, in the order of the report.
+// scenarios has the loads, in the order of the report.
 var scenarios = []scenario{
 	{label: "small", about: "GET, 200 B reply", method: http.MethodGet, path: "/bytes/200", reply: 200},
 	{label: "large", about: "GET, 1 MiB reply", method: http.MethodGet, path: "/bytes/1048576", reply: 1 << 20},
@@ -40,11 +40,11 @@ var browserHeaders = [...][2]string{
 	{"Sec-Fetch-Site", "same-origin"},
 }
 
-// sessions is how many clients the requests come from in turn. One who holds all
-// connections would have to wait where servers share them out.
+// sessions is how many clients send the requests in turn. A single client with all connections would have to
+// wait in servers that limit clients.
 const sessions = 64
 
-// cookie is client n's.
+// cookie returns the session cookie of client n.
 const cookie = "trac_session=0123456789abcdef01234567; trac_auth=%032d"
 
 // sampleMark starts the line on which the script reports; wrk's own report is

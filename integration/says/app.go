@@ -1,5 +1,5 @@
-// Package says is a FastCGI application that says what a test has it say, byte for byte,
-// on one connection or many. It is for what no real application can be made to say.
+// Package says is a FastCGI application that sends the bytes that a test specifies, on one or more
+// connections. It is for output that no real application can be made to send.
 package says
 
 import (
@@ -12,15 +12,15 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// Answer is what is said to a request.
+// Answer is the answer to a request.
 type Answer struct {
 	Parts  []string      // of STDOUT, each a record; an empty one is an empty record
 	Pause  time.Duration // before each part but the first
 	Late   time.Duration // between STDOUT's end and END_REQUEST
-	HangUp bool          // the connection is closed instead of that
+	HangUp bool          // the connection is closed instead of END_REQUEST
 }
 
-// Text is an answer with nothing odd about its records.
+// Text returns an answer with ordinary records.
 func Text(text string) Answer { return Answer{Parts: []string{text, ""}} }
 
 // App serves answers by path: the first element of REQUEST_URI, "" for others.
@@ -52,7 +52,7 @@ func (a *App) Start(l net.Listener) {
 	})
 }
 
-// Close ends what is said, and waits for it.
+// Close ends all answers, and waits for them.
 func (a *App) Close() {
 	a.listener.Close()
 	close(a.over)
@@ -99,7 +99,7 @@ func (a *App) serve(c net.Conn) {
 	}
 }
 
-// say reports whether the connection is to be used on.
+// say sends an answer, and reports whether the connection is used again.
 func (a *App) say(c net.Conn, id uint16, answer Answer) bool {
 	for i, part := range answer.Parts {
 		if i > 0 && !a.pause(answer.Pause) {
@@ -120,7 +120,7 @@ func (a *App) say(c net.Conn, id uint16, answer Answer) bool {
 	return err == nil
 }
 
-// pause reports whether there is time for it before Close.
+// pause waits for d, and returns false if Close was called.
 func (a *App) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -132,7 +132,7 @@ func (a *App) pause(d time.Duration) bool {
 	}
 }
 
-// request reads one, with its body.
+// request reads a request with its body.
 func request(c net.Conn) (id uint16, vars map[string]string, ok bool) {
 	var params []byte
 	for {

@@ -11,15 +11,15 @@ import (
 )
 
 var (
-	// ErrNotFound reports that there is no such socket in this network namespace, or that
-	// the kernel does not know the family.
+	// ErrNotFound reports that there is no such socket in this network namespace, or that the
+	// kernel does not support the family.
 	ErrNotFound = errors.New("sockdiag: no such socket")
 
 	errShort = errors.New("sockdiag: the kernel's answer is too short")
 	errOther = errors.New("sockdiag: the kernel's answer is to another question")
 )
 
-// Conn asks one question at a time. It belongs to whoever has called Dial.
+// Conn asks one question at a time. The caller of Dial owns it.
 type Conn struct {
 	fd     int
 	seq    uint32 // of the last question
@@ -28,10 +28,10 @@ type Conn struct {
 	in     [answerMax]byte
 }
 
-// More than a question or an answer about one socket takes, in bytes.
+// More bytes than a question or an answer about one socket takes.
 const questionMax, answerMax = 128, 1 << 10
 
-// Dial returns a Conn, which is to be closed.
+// Dial returns a Conn. The caller must close it.
 func Dial() (*Conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -40,17 +40,17 @@ func Dial() (*Conn, error) {
 	return &Conn{fd: fd, kernel: unix.SockaddrNetlink{Family: unix.AF_NETLINK}}, nil
 }
 
-// Close gives the Conn's descriptor back.
+// Close closes the Conn's descriptor.
 func (c *Conn) Close() { _ = unix.Close(c.fd) } // nothing was buffered
 
-// TCP is what is known of a TCP socket.
+// TCP describes a TCP socket.
 type TCP struct {
-	Inode  uint32 // 0: it belongs to no process any more
-	Unread uint32 // bytes that have come and were not read
+	Inode  uint32 // 0: no process has it any more
+	Unread uint32 // bytes received and not read
 }
 
-// TCP returns what is known of the connected socket with these two ends. An IPv4 address
-// also finds an IPv6 socket with a mapped one.
+// TCP describes the connected socket with these two addresses. An IPv4 address also finds an IPv6 socket
+// with the mapped address.
 func (c *Conn) TCP(local, remote netip.AddrPort) (TCP, error) {
 	answer, err := c.ask(appendTCP(c.question(), local, remote))
 	if err != nil {
@@ -62,13 +62,13 @@ func (c *Conn) TCP(local, remote netip.AddrPort) (TCP, error) {
 	return TCP{Inode: binary.NativeEndian.Uint32(answer[68:]), Unread: binary.NativeEndian.Uint32(answer[56:])}, nil
 }
 
-// Unix is what is known of a unix socket.
+// Unix describes a unix socket.
 type Unix struct {
-	Peer   uint32 // the inode of the other end; 0: it has none, or nobody has accepted it yet
-	Unread uint32 // bytes that have come and were not read
+	Peer   uint32 // the inode of the other end; 0: there is none, or it has not been accepted yet
+	Unread uint32 // bytes received and not read
 }
 
-// Unix returns what is known of the unix socket with an inode.
+// Unix describes the unix socket with an inode.
 func (c *Conn) Unix(inode uint32) (Unix, error) {
 	answer, err := c.ask(appendUnix(c.question(), inode))
 	if err != nil {
@@ -112,10 +112,10 @@ const (
 	attrQueue = 4
 )
 
-// question begins one: what follows its header is to be appended.
+// question returns the header of a question, to which the content must be appended.
 func (c *Conn) question() []byte {
 	c.seq++
-	b := binary.NativeEndian.AppendUint32(c.out[:0], 0) // its length: see ask
+	b := binary.NativeEndian.AppendUint32(c.out[:0], 0) // the length, set by ask
 	b = binary.NativeEndian.AppendUint16(b, unix.SOCK_DIAG_BY_FAMILY)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST)
 	b = binary.NativeEndian.AppendUint32(b, c.seq)
@@ -159,7 +159,7 @@ func appendUnix(b []byte, inode uint32) []byte {
 	return binary.NativeEndian.AppendUint64(b, noCookie)
 }
 
-// ask sends a question and returns the content of the answer, until the next question.
+// ask sends a question and returns the content of the answer, which is valid until the next question.
 func (c *Conn) ask(question []byte) ([]byte, error) {
 	binary.NativeEndian.PutUint32(question, uint32(len(question)))
 	if err := unix.Sendto(c.fd, question, 0, &c.kernel); err != nil {
@@ -172,7 +172,7 @@ func (c *Conn) ask(question []byte) ([]byte, error) {
 	return content(c.in[:n], c.seq)
 }
 
-// content is what follows the header of an answer to the question with that number.
+// content returns the content of an answer to the question with number seq.
 func content(answer []byte, seq uint32) ([]byte, error) {
 	if len(answer) < unix.SizeofNlMsghdr {
 		return nil, errShort

@@ -5,50 +5,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-proxy/sluice/internal/socktest"
 )
-
-// kinds are those of sockets there are.
-var kinds = []struct{ name, network, addr, dial string }{
-	{"unix", "unix", "", ""},
-	{"IPv4", "tcp4", "127.0.0.1:0", ""},
-	{"IPv6", "tcp6", "[::1]:0", ""},
-	{"IPv4 to a listener of both", "tcp", "[::]:0", "127.0.0.1"},
-}
-
-// connected returns both ends of a connection.
-func connected(t testing.TB, network, addr, dial string) (near, far net.Conn) {
-	t.Helper()
-	if network == "unix" {
-		addr = filepath.Join(t.TempDir(), "s")
-	}
-	l, err := net.Listen(network, addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	to := l.Addr().String()
-	if dial != "" {
-		_, port, err := net.SplitHostPort(to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		to = net.JoinHostPort(dial, port)
-	}
-	if near, err = net.Dial(network, to); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { near.Close() })
-	if far, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { far.Close() })
-	return near, far
-}
 
 // inode is what the file system says.
 func inode(t *testing.T, c net.Conn) uint32 {
@@ -76,9 +39,9 @@ func TestEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	for _, k := range kinds {
-		t.Run(k.name, func(t *testing.T) {
-			near, far := connected(t, k.network, k.addr, k.dial)
+	for _, k := range socktest.Kinds {
+		t.Run(k.Name, func(t *testing.T) {
+			near, far := k.Connect(t)
 			if _, err := near.Write(make([]byte, 1016)); err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +52,7 @@ func TestEnds(t *testing.T) {
 				near: {inode(t, near), inode(t, far), 0},
 				far:  {inode(t, far), inode(t, near), 1008},
 			} {
-				if k.network == "unix" {
+				if k.Network == "unix" {
 					got, err := d.Unix(want.own)
 					if err != nil || got != (Unix{Peer: want.peer, Unread: want.unread}) {
 						t.Errorf("%+v, %v, want %+v", got, err, want)
@@ -112,7 +75,7 @@ func TestNotFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	near, _ := connected(t, "tcp4", "127.0.0.1:0", "")
+	near, _ := socktest.IPv4.Connect(t)
 	local, remote := ends(near)
 	if s, err := d.TCP(netip.AddrPortFrom(local.Addr(), 1), remote); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%+v, %v", s, err)
@@ -132,9 +95,9 @@ func TestAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	near, _ := connected(t, "tcp4", "127.0.0.1:0", "")
+	near, _ := socktest.IPv4.Connect(t)
 	local, remote := ends(near)
-	other, _ := connected(t, "unix", "", "")
+	other, _ := socktest.Unix.Connect(t)
 	ino := inode(t, other)
 	if n := testing.AllocsPerRun(100, func() {
 		_, _ = d.TCP(local, remote)

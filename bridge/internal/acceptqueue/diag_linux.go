@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onlyListening is a set of socket states for the kernel to choose by.
+// onlyListening is the set of socket states that the kernel is to return.
 const onlyListening = 1 << unix.BPF_TCP_LISTEN
 
 func of(network, addr string) (Queue, error) {
@@ -32,7 +32,7 @@ func dump(request []byte) ([][]byte, error) {
 		Header: netlink.Header{Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump},
 		Data:   request,
 	})
-	// The part of the kernel that knows the family may be missing.
+	// The kernel module for the family may be missing.
 	if errors.Is(err, unix.ENOENT) {
 		return nil, ErrUnsupported
 	}

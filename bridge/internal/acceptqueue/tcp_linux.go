@@ -15,8 +15,8 @@ const (
 	attrV6Only = 11
 )
 
-// ofTCP returns the queue that a connection to addr would join: that of the
-// sockets bound to its IP address, or else of those bound to every address.
+// ofTCP returns the queue that a connection to addr would join: that of the sockets bound to its IP
+// address, otherwise that of the sockets bound to all addresses.
 func ofTCP(addr string) (Queue, error) {
 	at, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
@@ -50,7 +50,7 @@ type tcpSocket struct {
 	v6only bool
 }
 
-// sum returns the queues of the sockets that match as one.
+// sum adds up the queues of the sockets that match.
 func sum(sockets []tcpSocket, match func(tcpSocket) bool) (q Queue) {
 	for _, s := range sockets {
 		if match(s) {
@@ -94,7 +94,7 @@ func tcpListeners(family uint8, port uint16) ([]tcpSocket, error) {
 	return list, nil
 }
 
-// tcpRequest is a struct inet_diag_req_v2 for what listens on port.
+// tcpRequest returns a struct inet_diag_req_v2 for the sockets that listen on port.
 func tcpRequest(family uint8, port uint16) []byte {
 	b := make([]byte, 0, 56)
 	b = append(b, family, unix.IPPROTO_TCP, 0, 0)

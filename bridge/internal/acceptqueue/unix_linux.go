@@ -43,7 +43,7 @@ func ofUnix(path string) (Queue, error) {
 	return Queue{}, ErrNotHere
 }
 
-// unixRequest is a struct unix_diag_req for everything that listens.
+// unixRequest returns a struct unix_diag_req for all listening sockets.
 func unixRequest() []byte {
 	b := make([]byte, 0, 24)
 	b = append(b, unix.AF_UNIX, 0, 0, 0)
@@ -61,10 +61,9 @@ type unixSocket struct {
 	dev   uint32 // of the file, as the kernel writes it
 }
 
-// isAt reports whether s is bound to file, which path leads to. A file system's
-// stat may name another device than the kernel (btrfs, overlayfs); the name
-// serves there. The name alone would not do: a socket keeps it after its file
-// was replaced.
+// isAt reports whether s is bound to file at path. On some file systems (btrfs, overlayfs), stat
+// returns another device than the kernel; there the name is compared. The inode must match in any
+// case, because a socket keeps its name after its file was replaced.
 func (s *unixSocket) isAt(path string, file *unix.Stat_t) bool {
 	if s.inode != uint32(file.Ino) {
 		return false

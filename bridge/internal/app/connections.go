@@ -17,28 +17,28 @@ import (
 // connections returns the configuration of the pool, without instances. app is complete.
 func connections(app *config.Application, h *Hooks) pool.Config {
 	return pool.Config{
-		Codec:       codecOf(app),
-		Workers:     app.Workers,
-		DialTimeout: time.Duration(app.Timeouts.Dial),
-		WaitTimeout: time.Duration(app.Queue.Timeout),
-		SendTimeout: time.Duration(app.Timeouts.Send),
-		IdleTimeout: time.Duration(app.Timeouts.Idle),
-		CloseDelay:  CloseDelay(app),
-		TurnsAway:   turnsAway(app),
-		Retires:     app.Preset == cgi.PresetPHP,
-		WorksOn:     app.Preset == cgi.PresetPHP,
-		KeepAlive:   keepAlive(app),
-		Multiplex:   map[config.Switch]pool.Multiplex{config.On: pool.MultiplexOn, config.Auto: pool.MultiplexAuto, config.Off: pool.MultiplexOff}[app.Multiplex],
-		Logger:      h.Logger,
-		OnOutage:    h.OnOutage,
+		Codec:          codecOf(app),
+		Workers:        app.Workers,
+		DialTimeout:    time.Duration(app.Timeouts.Dial),
+		WaitTimeout:    time.Duration(app.Queue.Timeout),
+		SendTimeout:    time.Duration(app.Timeouts.Send),
+		IdleTimeout:    time.Duration(app.Timeouts.Idle),
+		CloseDelay:     CloseDelay(app),
+		ClosesWhenFull: closesWhenFull(app),
+		ClosesIdle:     app.Preset == cgi.PresetPHP,
+		WorksOn:        app.Preset == cgi.PresetPHP,
+		KeepAlive:      keepAlive(app),
+		Multiplex:      map[config.Switch]pool.Multiplex{config.On: pool.MultiplexOn, config.Auto: pool.MultiplexAuto, config.Off: pool.MultiplexOff}[app.Multiplex],
+		Logger:         h.Logger,
+		OnOutage:       h.OnOutage,
 	}
 }
 
-// turnsAway reports whether the application may accept a connection that it has no worker for,
+// closesWhenFull reports whether the application may accept a connection that it has no worker for,
 // and close it. Processes that run scripts let connections wait in the listen backlog, and so
 // does uWSGI, which closes a connection unanswered if it refuses the request: then another
 // attempt would be refused, too.
-func turnsAway(app *config.Application) bool {
+func closesWhenFull(app *config.Application) bool {
 	return !app.Scripts() && app.Protocol != config.UWSGI
 }
 
@@ -46,7 +46,7 @@ func turnsAway(app *config.Application) bool {
 // flup was measured to turn away one connection in two at once, and one in 300
 // after 1 ms; on a busy machine it takes longer.
 func CloseDelay(app *config.Application) time.Duration {
-	if !turnsAway(app) {
+	if !closesWhenFull(app) {
 		return 0
 	}
 	return 10 * time.Millisecond

@@ -59,9 +59,9 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 	x.deadline, x.pause = since.Add(patience), fullPause
 	body := x.driver.Body()
 	x.Demand = pool.Demand{
-		Whole:   body.Inline,
-		Body:    body.Length > 0,
-		Settled: !idempotent(x.client.Method()) || body.Streamed, // it could not be sent again
+		Buffered: body.Inline,
+		Body:     body.Length > 0,
+		NoReplay: !idempotent(x.client.Method()) || body.Streamed, // it could not be sent again
 	}
 	return Wait{For: Connection, Until: x.deadline}
 }

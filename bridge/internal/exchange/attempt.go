@@ -93,7 +93,7 @@ func (x *Exchange) sendAgain(err error) Wait {
 		}
 	}
 	x.Demand.Fresh = x.Demand.Fresh || x.replayed || x.unrun > 0
-	x.Demand.Settled = x.Demand.Settled || x.replayed // the next is its last chance
+	x.Demand.NoReplay = x.Demand.NoReplay || x.replayed // the next is its last chance
 	return Wait{For: Connection, Until: x.deadline}
 }
 

@@ -138,17 +138,17 @@ func (b *bench) Body() BodyState     { return b.body }
 func (b *bench) CloseFile()          { b.note("close file") }
 
 // Lease.
-func (b *bench) Addr() string         { return "unix:/app" }
-func (b *bench) Fresh() bool          { return b.fresh }
-func (b *bench) Shared() bool         { return b.shared }
-func (b *bench) AtWork() bool         { return b.busy }
-func (b *bench) Spoke() bool          { return false }
-func (b *bench) Ignored() bool        { return false }
-func (b *bench) Elsewhere()           {}
-func (b *bench) NoteIgnored()         {}
-func (b *bench) Forsake() *pool.Error { return nil }
-func (b *bench) MarkAbandoned()       {}
-func (b *bench) Release()             { b.note("release") }
+func (b *bench) Addr() string               { return "unix:/app" }
+func (b *bench) Fresh() bool                { return b.fresh }
+func (b *bench) Shared() bool               { return b.shared }
+func (b *bench) AtWork() bool               { return b.busy }
+func (b *bench) Spoke() bool                { return false }
+func (b *bench) RequestUnread() bool        { return false }
+func (b *bench) ProbeServing()              {}
+func (b *bench) NoteUnread()                {}
+func (b *bench) AbandonUnread() *pool.Error { return nil }
+func (b *bench) MarkAbandoned()             {}
+func (b *bench) Release()                   { b.note("release") }
 
 // Application.
 func (b *bench) Size(*upstream.Request) (int, error) { return 0, nil }

@@ -22,22 +22,22 @@ import (
 
 // The Proxy-Status error types in use (RFC 9209, section 2.3).
 const (
-	ErrorLimit       = "connection_limit_reached"
-	ErrorRefused     = "connection_refused"
-	ErrorUnavailable = "destination_unavailable"
-	ErrorDialTimeout = "connection_timeout"
-	ErrorIncomplete  = "http_response_incomplete"
-	ErrorTimeout     = "http_response_timeout"
-	ErrorProtocol    = "http_protocol_error"
-	ErrorHeaderSize  = "http_response_header_section_size"
-	ErrorRequest     = "http_request_error"
-	ErrorDenied      = "http_request_denied"
-	ErrorInternal    = "proxy_internal_error"
+	ErrorLimit       ErrorType = "connection_limit_reached"
+	ErrorRefused     ErrorType = "connection_refused"
+	ErrorUnavailable ErrorType = "destination_unavailable"
+	ErrorDialTimeout ErrorType = "connection_timeout"
+	ErrorIncomplete  ErrorType = "http_response_incomplete"
+	ErrorTimeout     ErrorType = "http_response_timeout"
+	ErrorProtocol    ErrorType = "http_protocol_error"
+	ErrorHeaderSize  ErrorType = "http_response_header_section_size"
+	ErrorRequest     ErrorType = "http_request_error"
+	ErrorDenied      ErrorType = "http_request_denied"
+	ErrorInternal    ErrorType = "proxy_internal_error"
 )
 
 // appError is an answer that could be read and cannot be used.
 type appError struct {
-	kind string // Proxy-Status error type
+	kind ErrorType
 	err  error
 }
 
@@ -65,7 +65,7 @@ func (e *fullError) Unwrap() error { return e.err }
 // failure is how an error looks from outside.
 type failure struct {
 	status int
-	kind   string // Proxy-Status error type
+	kind   ErrorType
 	text   string // for the client; names nothing of the inside
 }
 
@@ -277,7 +277,7 @@ func (x *Exchange) setError(f failure) {
 		clear(h) // what the application had begun to say
 	}
 	if f.kind != "" {
-		h.Set("Proxy-Status", "sluice; error="+f.kind)
+		h.Set("Proxy-Status", "sluice; error="+string(f.kind))
 	}
 	retry := retryAfter(x.Out.Err, f.status)
 	if retry > 0 {

@@ -18,9 +18,9 @@ const (
 	// for leaving. Most answers come sooner, also on a busy machine, and the watch costs as
 	// much as reading them.
 	WatchAfter = 25 * time.Millisecond
-	// ignoredAfter is how long a request on a kept connection may stay unread before it is
+	// unreadAfter is how long a request on a kept connection may stay unread before it is
 	// sent elsewhere, if it is seen not to be read.
-	ignoredAfter = 400 * time.Millisecond
+	unreadAfter = 400 * time.Millisecond
 )
 
 // Happened reports the application's next event, or why there is none: the time is over
@@ -56,8 +56,8 @@ func (x *Exchange) early(ev upstream.Event, err error) Wait {
 		return x.headerEvent(ev, err)
 	}
 	x.watch()
-	if time.Duration(x.site.Config.Timeouts.FirstByte) > ignoredAfter && x.held.lease.Ignored() {
-		return x.await(x.sentAt.Add(ignoredAfter/2), (*Exchange).unread)
+	if time.Duration(x.site.Config.Timeouts.FirstByte) > unreadAfter && x.held.lease.RequestUnread() {
+		return x.await(x.sentAt.Add(unreadAfter/2), (*Exchange).unread)
 	}
 	return x.awaitLate()
 }
@@ -67,23 +67,23 @@ func (x *Exchange) unread(ev upstream.Event, err error) Wait {
 	if !x.outOfPatience(err) {
 		return x.headerEvent(ev, err)
 	}
-	x.held.lease.Elsewhere()
-	if !x.held.lease.Ignored() {
+	x.held.lease.ProbeServing()
+	if !x.held.lease.RequestUnread() {
 		return x.awaitLate()
 	}
-	return x.await(x.sentAt.Add(ignoredAfter), (*Exchange).stillUnread)
+	return x.await(x.sentAt.Add(unreadAfter), (*Exchange).stillUnread)
 }
 
 func (x *Exchange) stillUnread(ev upstream.Event, err error) Wait {
 	if !x.outOfPatience(err) {
 		return x.headerEvent(ev, err)
 	}
-	if !x.held.lease.Ignored() {
+	if !x.held.lease.RequestUnread() {
 		return x.awaitLate()
 	}
 	if x.replayed || !idempotent(x.client.Method()) || !x.replayable() {
-		x.held.lease.NoteIgnored()
-	} else if err := x.held.lease.Forsake(); err != nil { // there is somewhere else to send it
+		x.held.lease.NoteUnread()
+	} else if err := x.held.lease.AbandonUnread(); err != nil { // there is somewhere else to send it
 		return x.attemptOver(err)
 	}
 	return x.awaitLate()

@@ -6,6 +6,12 @@ import "time"
 // nginx's, and never sent.
 const StatusClientClosed = 499
 
+// ErrorType is an error type of Proxy-Status (RFC 9209, section 2.3).
+type ErrorType string
+
+// Refusal is the reason for not sending a request to the application, "" if it was sent.
+type Refusal string
+
 // Outcome is what became of one request; bridge.Outcome documents the fields.
 type Outcome struct {
 	Client    string
@@ -13,12 +19,12 @@ type Outcome struct {
 	Status    int
 	BytesIn   int64
 	BytesOut  int64
-	ErrorType string
+	ErrorType ErrorType
 	Err       error
 	Aborted   bool
 	ClientKey uint64
 	Lane      string
-	Refused   string
+	Refused   Refusal
 	Instance  string
 	Reused    bool
 	Attempts  int

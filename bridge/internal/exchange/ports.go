@@ -85,10 +85,10 @@ type Lease interface {
 	Shared() bool
 	AtWork() bool
 	Spoke() bool
-	Ignored() bool
-	Elsewhere()
-	NoteIgnored()
-	Forsake() *pool.Error
+	RequestUnread() bool
+	ProbeServing()
+	NoteUnread()
+	AbandonUnread() *pool.Error
 	MarkAbandoned()
 	Release()
 }

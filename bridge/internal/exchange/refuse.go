@@ -15,12 +15,12 @@ import (
 
 // Outcome.Refused where it is not the gate that refused.
 const (
-	RefusedAddresses   = "addresses"
-	RefusedQuarantined = "quarantined"
-	RefusedLogins      = "logins" // the front could not look who it is, for want of room
+	RefusedAddresses   Refusal = "addresses"
+	RefusedQuarantined Refusal = "quarantined"
+	RefusedLogins      Refusal = "logins" // the front could not look who it is, for want of room
 	// RefusedDrain is for requests that came after the site was closed, and for those whose
 	// contexts were canceled with ErrShutdown before they were answered.
-	RefusedDrain = "drain"
+	RefusedDrain Refusal = "drain"
 )
 
 // noteRefusal records why a request was refused, if err is a refusal.
@@ -39,15 +39,15 @@ func (x *Exchange) noteRefusal(err error) bool {
 	case errors.As(err, &request) && request.Status == http.StatusServiceUnavailable:
 		x.Out.Refused = RefusedLogins
 	case errors.As(err, &refusal):
-		x.Out.Lane, x.Out.Refused = refusal.Lane.String(), refusal.Reason.String()
+		x.Out.Lane, x.Out.Refused = refusal.Lane.String(), Refusal(refusal.Reason.String())
 	case errors.As(err, &down):
-		x.Out.Refused = admission.Down.String()
+		x.Out.Refused = Refusal(admission.Down.String())
 	case errors.As(err, &quarantine):
 		x.Out.Refused = RefusedQuarantined
 	default:
 		return false
 	}
-	x.site.App.NoteRefused(x.Out.Refused, x.Who.Addr)
+	x.site.App.NoteRefused(string(x.Out.Refused), x.Who.Addr)
 	return true
 }
 
@@ -98,10 +98,10 @@ func (x *Exchange) page(f failure, retry int) ownPage {
 		}
 	}
 	text, err := json.Marshal(struct {
-		Status     int    `json:"status"`
-		Error      string `json:"error,omitempty"`
-		Reason     string `json:"reason,omitempty"`
-		RetryAfter int    `json:"retry_after,omitempty"`
+		Status     int       `json:"status"`
+		Error      ErrorType `json:"error,omitempty"`
+		Reason     Refusal   `json:"reason,omitempty"`
+		RetryAfter int       `json:"retry_after,omitempty"`
 	}{f.status, f.kind, x.Out.Refused, retry})
 	if err != nil {
 		panic(err) // numbers and words

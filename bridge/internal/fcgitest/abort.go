@@ -1,7 +1,6 @@
 package fcgitest
 
-// AbortsIgnored plays then, and drops ABORT_REQUEST wherever it comes, as flup
-// does.
+// AbortsIgnored plays the script then and ignores every ABORT_REQUEST, as flup does.
 func AbortsIgnored(then Script) Script {
 	return func(s *Session) {
 		s.onAbort = func(*Request) {}
@@ -9,10 +8,9 @@ func AbortsIgnored(then Script) Script {
 	}
 }
 
-// AbortsDeadly plays then, until it meets an ABORT_REQUEST: a request whose STDIN
-// is being read is ended, and the connection closed. That is PHP, and libfcgi; as
-// they do not read while they work, one that comes after STDIN is met when the
-// answer has been sent.
+// AbortsDeadly plays the script then until it reads an ABORT_REQUEST: it then ends a request whose STDIN is
+// being read, and closes the connection. PHP and libfcgi do so. They do not read while they work, so an
+// ABORT_REQUEST after STDIN is read after the answer.
 func AbortsDeadly(then Script) Script {
 	return func(s *Session) {
 		s.onAbort = func(r *Request) {

@@ -9,15 +9,15 @@ import (
 
 // Applications that go away.
 var (
-	// AcceptThenClose closes a connection without looking at it, as flup does when
-	// all its threads are busy.
+	// AcceptThenClose closes a connection without reading, as flup does when all its threads are
+	// busy.
 	AcceptThenClose Script = func(*Session) {}
 
-	// ResetBeforeReading closes when a request has come, all but a byte unread.
+	// ResetBeforeReading closes after a request has arrived, with all bytes but one unread.
 	ResetBeforeReading Script = func(s *Session) { s.readByte() }
 
-	// ResetInScript reads a request's PARAMS, leaves STDIN alone and closes, as a
-	// PHP process does that is killed in the middle of a script.
+	// ResetInScript reads PARAMS, leaves STDIN unread and closes, as a PHP process that is killed in
+	// the middle of a script.
 	ResetInScript Script = func(s *Session) { s.Head() }
 
 	// EOFBeforeHeader reads a request and closes.
@@ -33,14 +33,14 @@ var (
 	// instant, as PHP-FPM does after pm.max_requests.
 	CloseAfterEnd = Once(func(s *Session, r *Request) { s.Send(append(Out(r.ID, Page), End(r.ID)...)) })
 
-	// SilentForever reads a request and does nothing, for ever; it does not notice
-	// that the other side has closed.
+	// SilentForever reads a request and does nothing; it does not notice that the peer has
+	// closed.
 	SilentForever = Once(func(s *Session, _ *Request) { s.Hold() })
 
 	// ReadsNothing accepts and never reads.
 	ReadsNothing Script = (*Session).Hold
 
-	// IgnoresAbort does not look at ABORT_REQUEST: it answers a minute later.
+	// IgnoresAbort ignores ABORT_REQUEST, and answers a minute later.
 	IgnoresAbort = AnswerAfter(time.Minute, Page)
 )
 
@@ -57,18 +57,18 @@ func CloseWhenIdle(d time.Duration) Script {
 	})
 }
 
-// Applications that end their answers oddly.
+// Applications that end their answers in unusual ways.
 var (
-	// EndWithoutStdout ends a request without a word.
+	// EndWithoutStdout ends a request without output.
 	EndWithoutStdout = Each(func(s *Session, r *Request) { s.Send(End(r.ID)) })
 
-	// StderrOnly says something, but not to the client.
+	// StderrOnly writes to STDERR only.
 	StderrOnly = Each(func(s *Session, r *Request) { s.Send(Record(Stderr, r.ID, []byte("no such module\n")), End(r.ID)) })
 
 	// HeaderWithoutEnd ends the request before the empty line.
 	HeaderWithoutEnd = Each(func(s *Session, r *Request) { s.Send(Out(r.ID, "Content-Type: text/plain\n"), End(r.ID)) })
 
-	// StdoutAfterEnd goes on after its end, in the same instant.
+	// StdoutAfterEnd sends STDOUT immediately after END_REQUEST.
 	StdoutAfterEnd = Each(func(s *Session, r *Request) {
 		s.Send(slices.Concat(Out(r.ID, Page), End(r.ID), Out(r.ID, "And another thing.")))
 	})
@@ -93,11 +93,11 @@ var (
 	BadEndLength   = instead(func(id uint16) []byte { return append(Out(id, Page), Record(EndRequest, id, make([]byte, 7))...) })
 	BadEndStatus   = instead(func(id uint16) []byte { return append(Out(id, Page), EndStatus(id, 99)...) })
 
-	// Management sends what only a management request is answered with.
+	// Management sends a record that is only valid as the answer to a management record.
 	Management = instead(func(uint16) []byte { return Record(UnknownTypeRecord, 0, []byte{99, 0, 0, 0, 0, 0, 0, 0}) })
 )
 
-// instead sends what f says and waits for the other side to close.
+// instead sends the bytes of f and waits for the peer to close.
 func instead(f func(id uint16) []byte) Script {
 	return Once(func(s *Session, r *Request) {
 		s.Send(f(r.ID))
@@ -105,7 +105,7 @@ func instead(f func(id uint16) []byte) Script {
 	})
 }
 
-// Applications that are within the format, barely.
+// Applications with unusual but valid records.
 var (
 	// PaddedRecords pads every record with 255 bytes.
 	PaddedRecords = Each(func(s *Session, r *Request) {
@@ -134,14 +134,14 @@ var (
 		s.Send(all, End(r.ID))
 	})
 
-	// BodyUnread answers without a look at STDIN, and keeps the connection open.
+	// BodyUnread answers without reading STDIN, and keeps the connection open.
 	BodyUnread Script = func(s *Session) {
 		r := s.Head()
 		s.Send(Out(r.ID, Page), End(r.ID))
 		s.Hold()
 	}
 
-	// EarlyAnswer answers before STDIN has come, then reads it.
+	// EarlyAnswer answers before it reads STDIN.
 	EarlyAnswer Script = func(s *Session) {
 		for {
 			r := s.Head()
@@ -169,7 +169,7 @@ func HugeHeader(n int) Script {
 	})
 }
 
-// SlowBody sends a header at once, then n lines, one each d.
+// SlowBody sends a header at once, then n lines, one every d.
 func SlowBody(n int, d time.Duration) Script {
 	return Each(func(s *Session, r *Request) {
 		s.Send(Out(r.ID, "Content-Type: text/plain\n\n"))

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// bufferSize is what one direction holds before a writer waits, in bytes: the
-// default of a unix socket on Linux.
+// bufferSize is how many bytes one direction holds before a writer waits: the default of a unix socket on
+// Linux.
 const bufferSize = 208 << 10
 
 // Conn is one end of a connection in memory.
@@ -30,12 +30,12 @@ type link struct {
 	changed *sync.Cond
 }
 
-// stream is one direction. All of it belongs to link.mu.
+// stream is one direction. Guarded by link.mu.
 type stream struct {
 	data  bytes.Buffer
-	ended bool // the writer has closed: after data comes io.EOF
-	reset bool // but first, once, ECONNRESET
-	dead  bool // the reader has closed: writes are EPIPE
+	ended bool // the writer has closed: reads return io.EOF after data
+	reset bool // before io.EOF, one read fails with ECONNRESET
+	dead  bool // the reader has closed: writes fail with EPIPE
 }
 
 // Pipe returns the two ends of a connection.
@@ -103,24 +103,22 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// Close closes both directions. If bytes have come that nobody read, the other
-// end learns that.
+// Close closes both directions. With unread bytes, the other end is reset.
 func (c *Conn) Close() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	return c.close(c.in.data.Len() > 0)
 }
 
-// Reset closes both directions and has the other end learn that bytes were not
-// read, whether there were any or not. It is what the kernel does to connections
-// that wait in the backlog of a listener that closes.
+// Reset closes both directions and resets the other end, with or without unread bytes. The kernel does
+// this to the connections in the backlog of a listener that is closed.
 func (c *Conn) Reset() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	return c.close(true)
 }
 
-// end closes both directions and has the other end learn nothing of bytes unread.
+// end closes both directions without a reset.
 func (c *Conn) end() error {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
@@ -157,10 +155,10 @@ func (c *Conn) CloseWrite() error {
 // SetDeadline sets both deadlines.
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadlines(t, &c.readBy, &c.writeBy) }
 
-// SetReadDeadline ends reads, under way or to come, at t.
+// SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(t, &c.readBy) }
 
-// SetWriteDeadline ends writes, under way or to come, at t.
+// SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, &c.writeBy) }
 
 func (c *Conn) setDeadlines(t time.Time, deadlines ...*deadline) error {
@@ -182,13 +180,13 @@ func (l *link) wake() {
 	l.changed.Broadcast()
 }
 
-// LocalAddr returns an address that says nothing.
+// LocalAddr returns a placeholder.
 func (c *Conn) LocalAddr() net.Addr { return addr{} }
 
-// RemoteAddr returns an address that says nothing.
+// RemoteAddr returns a placeholder.
 func (c *Conn) RemoteAddr() net.Addr { return addr{} }
 
-// deadline is a time that may pass, and what wakes those who wait for it.
+// deadline is a deadline with a timer that wakes the waiting goroutines.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer

@@ -8,29 +8,26 @@ import (
 	"time"
 )
 
-// FaultKind is what goes wrong.
+// FaultKind is the kind of a Fault.
 type FaultKind int
 
 // The kinds of faults. Byte n is [Fault.At]: n bytes pass before it.
 const (
-	// Cut closes the connection when byte n comes, instead of passing it: both
-	// sides read io.EOF. What is on its way is lost, and over a socket the
-	// application is reset if that was its.
+	// Cut closes the connection in place of byte n: both sides read io.EOF. Bytes on their way
+	// are lost. Over a socket, the application is reset if the lost bytes were its own.
 	Cut FaultKind = iota + 1
 
-	// Reset does the same with bytes unread: both sides' reads fail with
-	// ECONNRESET first. Over a socket that holds for the client alone.
+	// Reset is Cut with unread bytes: one read of each side fails with ECONNRESET. Over a socket
+	// this holds for the client only.
 	Reset
 
-	// Stall passes byte n, and what follows it, [Fault.For] after it came; never
-	// if For is zero.
+	// Stall delays byte n and those after it by [Fault.For], forever if For is zero.
 	Stall
 
-	// Split passes the bytes before n, and For later the others, never both in one
-	// read or write.
+	// Split passes the bytes before n, and the rest For later, never both in one read or write.
 	Split
 
-	// Corrupt flips the bits of byte n that are set in [Fault.Mask].
+	// Corrupt inverts the bits of byte n that are set in [Fault.Mask].
 	Corrupt
 )
 
@@ -57,14 +54,13 @@ func (d FaultDirection) String() string {
 	return "from the application"
 }
 
-// Fault is one thing that goes wrong with a connection, as a client sees it. It
-// is a wrapper around the client's end, so it strikes at exactly one byte, in
-// whatever pieces that is read or written; if the byte never comes, nothing
-// happens.
+// Fault is one failure of a connection, as the client sees it. It wraps the client's end, and so takes
+// effect at exactly one byte, in whatever pieces the bytes are read or written. If there is no such byte,
+// nothing happens.
 //
-// A write that meets a fault passes what comes before it. Cut and Reset then fail
-// it with EPIPE, as the kernel does to a writer who waits for room; Stall has it
-// wait, as it would with full buffers, and deadlines end that.
+// A write with the byte passes the bytes before it. With Cut and Reset, it then fails with EPIPE, like a
+// write that waits for room in the kernel; with Stall, it waits as with full buffers, until its
+// deadline.
 type Fault struct {
 	Kind      FaultKind
 	Direction FaultDirection

@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// faultConn is a client's end with one fault in it. One goroutine may read and
-// another write.
+// faultConn is a client's end with a fault. One goroutine may read while another writes.
 type faultConn struct {
 	net.Conn
 	fault Fault
 
 	passed int    // bytes in the fault's direction; its reader's or writer's
-	held   []byte // read, and not passed on yet; the reader's
+	held   []byte // read and not passed on yet; owned by the reader
 
 	mu              sync.Mutex
 	changed         *sync.Cond
@@ -39,7 +38,7 @@ func newFaultConn(c net.Conn, f Fault) *faultConn {
 // that byte is among them.
 func (c *faultConn) before(d FaultDirection, n int) (int, bool) {
 	if c.fault.Direction != d || c.fault.Kind == 0 {
-		return n, false // passed belongs to who uses the other direction
+		return n, false // passed is owned by the user of the other direction
 	}
 	left := c.fault.At - c.passed
 	if left < 0 || left >= n {
@@ -48,7 +47,7 @@ func (c *faultConn) before(d FaultDirection, n int) (int, bool) {
 	return left, true
 }
 
-// Read passes what comes, but for the fault.
+// Read implements net.Conn, with the fault.
 func (c *faultConn) Read(p []byte) (int, error) {
 	if c.fault.Direction != FromApp {
 		return c.read(p)
@@ -57,7 +56,7 @@ func (c *faultConn) Read(p []byte) (int, error) {
 		return c.readHeld(p)
 	}
 	if before, hit := c.before(FromApp, len(p)); hit && before > 0 && c.fault.Kind != Corrupt {
-		p = p[:before] // the fault's byte must not come along
+		p = p[:before] // without the fault's byte
 	}
 	n, err := c.read(p)
 	before, hit := c.before(FromApp, n)
@@ -78,7 +77,7 @@ func (c *faultConn) Read(p []byte) (int, error) {
 	return c.read(p)
 }
 
-// readHeld passes what a stall holds back, when it is over.
+// readHeld returns held bytes, after the stall has ended.
 func (c *faultConn) readHeld(p []byte) (int, error) {
 	if err := c.wait("read", &c.readBy); err != nil {
 		return 0, err
@@ -89,7 +88,7 @@ func (c *faultConn) readHeld(p []byte) (int, error) {
 	return n, nil
 }
 
-// Write passes p on, but for the fault.
+// Write implements net.Conn, with the fault.
 func (c *faultConn) Write(p []byte) (int, error) {
 	before, hit := c.before(ToApp, len(p))
 	if !hit {
@@ -124,7 +123,7 @@ func (c *faultConn) Write(p []byte) (int, error) {
 	return n + rest, err
 }
 
-// read reads from the connection, or says how the fault ended it.
+// read reads from the connection, or returns the error of the fault.
 func (c *faultConn) read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
@@ -139,7 +138,7 @@ func (c *faultConn) read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// write writes to the connection, or says how the fault ended it.
+// write writes to the connection, or returns the error of the fault.
 func (c *faultConn) write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -153,7 +152,7 @@ func (c *faultConn) write(p []byte) (int, error) {
 	return n, err
 }
 
-// breakDown closes the connection under the client.
+// breakDown closes the connection because of the fault.
 func (c *faultConn) breakDown() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,7 +220,7 @@ func (c *faultConn) Close() error {
 	return nil
 }
 
-// CloseWrite ends what the client writes.
+// CloseWrite closes the client's sending side.
 func (c *faultConn) CloseWrite() error {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok {
@@ -235,13 +234,13 @@ func (c *faultConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline ends reads, under way or to come, at t.
+// SetReadDeadline implements net.Conn.
 func (c *faultConn) SetReadDeadline(t time.Time) error {
 	c.setDeadline(t, &c.readBy)
 	return c.ofOpen(c.Conn.SetReadDeadline(t))
 }
 
-// SetWriteDeadline ends writes, under way or to come, at t.
+// SetWriteDeadline implements net.Conn.
 func (c *faultConn) SetWriteDeadline(t time.Time) error {
 	c.setDeadline(t, &c.writeBy)
 	return c.ofOpen(c.Conn.SetWriteDeadline(t))
@@ -257,7 +256,7 @@ func (c *faultConn) setDeadline(t time.Time, d *deadline) {
 	c.changed.Broadcast()
 }
 
-// ofOpen hides that the fault has closed the connection under the client.
+// ofOpen hides errors of a connection that the fault has closed.
 func (c *faultConn) ofOpen(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// Page is what the scripts that answer properly say, and what those say a part
-// of that do not.
+// Page is the answer of the scripts that answer properly. Other scripts send a part of it.
 const Page = "Content-Type: text/plain\r\nX-Page: 1\r\n\r\nHello from the application.\n"
 
 // PageBody is the body of Page.
 const PageBody = "Hello from the application.\n"
 
-// Good returns Page as an application may send it: a line on STDERR, STDOUT in
-// two records, with padding, both streams ended, END_REQUEST.
+// Good returns Page in records: a line on STDERR, STDOUT in two records with padding, the ends of both
+// streams, END_REQUEST.
 func Good(id uint16) []byte {
 	b := Record(Stderr, id, []byte("a warning\n"))
 	b = append(b, Padded(Stdout, id, []byte(Page[:20]), 4)...)
@@ -39,8 +38,8 @@ func Once(f func(*Session, *Request)) Script {
 	return func(s *Session) { f(s, s.Request()) }
 }
 
-// First answers one request with the CGI response text and plays then on the
-// same connection.
+// First answers one request with the CGI response text, and then plays the script then on the same
+// connection.
 func First(text string, then Script) Script {
 	return func(s *Session) {
 		r := s.Request()
@@ -59,7 +58,7 @@ func Answer(text string) Script {
 	})
 }
 
-// AnswerAfter is Answer with time between the request and the answer.
+// AnswerAfter is Answer with a pause between the request and the answer.
 func AnswerAfter(d time.Duration, text string) Script {
 	return Each(func(s *Session, r *Request) {
 		s.HoldFor(d)
@@ -73,7 +72,7 @@ var Echo = Each(func(s *Session, r *Request) {
 		r.Param("REQUEST_METHOD"), r.Param("REQUEST_URI"), r.Param("CONTENT_LENGTH"), r.Stdin)), End(r.ID))
 })
 
-// Ticks streams n lines as events, one each d, then ends.
+// Ticks streams n lines as events, one every d, then ends.
 func Ticks(n int, d time.Duration) Script {
 	return Each(func(s *Session, r *Request) {
 		s.Send(Out(r.ID, "Content-Type: text/event-stream\n\n"))

@@ -18,16 +18,16 @@ type Listener struct {
 	closed  bool
 }
 
-// Listen returns a listener whose backlog takes as many connections as that of a
-// unix socket on Linux: one more than it says.
+// Listen returns a listener whose backlog takes one connection more than its value, as that of a unix
+// socket on Linux.
 func Listen(backlog int) *Listener {
 	l := &Listener{backlog: backlog}
 	l.changed = sync.NewCond(&l.mu)
 	return l
 }
 
-// Dial connects. It never waits: a backlog that is full is EAGAIN, a listener
-// that is closed ECONNREFUSED.
+// Dial connects. It never waits: the error is EAGAIN with a full backlog, ECONNREFUSED with a closed
+// listener.
 func (l *Listener) Dial(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, opError("dial", err)
@@ -61,7 +61,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// Close closes the listener and what waits in its backlog.
+// Close closes the listener and the connections in its backlog.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,7 +77,7 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// reset is Close, but what waits in the backlog is reset, as Linux does.
+// reset is Close, but resets the connections in the backlog, as Linux does.
 func (l *Listener) reset() error {
 	l.mu.Lock()
 	for _, c := range l.queue {
@@ -95,5 +95,5 @@ func (l *Listener) reopen() {
 	l.closed = false
 }
 
-// Addr returns an address that says nothing.
+// Addr returns a placeholder.
 func (l *Listener) Addr() net.Addr { return addr{} }

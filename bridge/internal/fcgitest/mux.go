@@ -5,29 +5,27 @@ import (
 	"sync"
 )
 
-// Multiplexed answers every request of a connection with f, each in a goroutine
-// of its own that starts when the request is complete. All the time it reads what
-// comes, and answers GET_VALUES.
+// Multiplexed answers every request of a connection with f, each in a goroutine of its own that starts when
+// the request is complete. Meanwhile it continues to read, and answers GET_VALUES.
 //
-// An id is in use from BEGIN_REQUEST until END_REQUEST is sent: beginning it
-// again in between fails the test, and so do records of no request, but for an
-// ABORT_REQUEST and an end of STDIN, which may cross an END_REQUEST.
+// An id is in use from BEGIN_REQUEST until END_REQUEST is sent: a second BEGIN_REQUEST in between fails the
+// test. So does a record without a request, except ABORT_REQUEST and an end of STDIN, which may cross
+// END_REQUEST.
 //
-// When the other side closes, even if only its direction, the connection is
-// closed. Requests that are being served are not told; they find out when they
-// send.
+// When the peer closes, or closes its sending side, the connection is closed. Requests in progress notice
+// that only when they send.
 func Multiplexed(f func(*Session, *Request)) Script {
 	return muxRules{limit: maxRequests, deafAfter: -1}.script(f)
 }
 
-// maxRequests is how many ids there are.
+// maxRequests is the number of ids.
 const maxRequests = 65535
 
-// muxRules are those of an application.
+// muxRules configures a multiplexing application.
 type muxRules struct {
-	limit     int  // requests served at once; more are ended with refusal
+	limit     int  // requests served at once; others are ended with refusal
 	refusal   byte // a protocol status
-	deafAfter int  // requests after which it reads no more; negative means never
+	deafAfter int  // requests after which it stops reading; negative: never
 }
 
 func (rules muxRules) script(f func(*Session, *Request)) Script {
@@ -40,20 +38,20 @@ func (rules muxRules) script(f func(*Session, *Request)) Script {
 	}
 }
 
-// mux is the state of one connection that is multiplexed.
+// mux is the state of one multiplexed connection.
 type mux struct {
 	muxRules
 	session  *Session
 	serve    func(*Session, *Request)
 	handlers sync.WaitGroup
-	complete int // requests; belongs to read
+	complete int // complete requests; owned by read
 
 	mu      sync.Mutex
 	live    map[uint16]*muxRequest // begun, END_REQUEST not sent
 	serving int                    // those of live that are not refused
 }
 
-// muxRequest is a request and how much of it has come.
+// muxRequest is a request and its progress.
 type muxRequest struct {
 	*Request
 	refused     bool
@@ -61,7 +59,7 @@ type muxRequest struct {
 	isAborted   bool
 }
 
-// read takes records until the connection ends.
+// read reads records until the connection ends.
 func (m *mux) read() {
 	for m.complete != m.deafAfter {
 		rec := m.session.next()
@@ -135,7 +133,7 @@ func (m *mux) stream(rec record) {
 	}
 }
 
-// completed has a request served, or refuses it.
+// completed serves a complete request, or refuses it.
 func (m *mux) completed(r *muxRequest) {
 	m.complete++
 	r.nth = m.complete
@@ -146,8 +144,8 @@ func (m *mux) completed(r *muxRequest) {
 	m.handlers.Go(func() { m.serve(m.session, r.Request) })
 }
 
-// sent takes note of what is about to be written: with its END_REQUEST an id is
-// free, and the other side may begin it before the write returns.
+// sent is called before records are written: END_REQUEST frees an id, and the peer may use it again before
+// the write returns.
 func (m *mux) sent(b []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,20 +6,18 @@ import (
 	"time"
 )
 
-// aWhile is how long multiplexed applications serve a request that refuse others
-// meanwhile.
+// aWhile is how long an application with a limit serves a request, and refuses others.
 const aWhile = 100 * time.Millisecond
 
-// Multiplexed applications that behave.
+// Well-behaved multiplexing applications.
 var (
 	// MuxPage answers Page.
 	MuxPage = MuxAfter(0, Page)
 
-	// MuxEcho answers with the URI of the request, so that a test sees whose answer
-	// it got.
+	// MuxEcho answers with the URI of the request, which identifies the answer.
 	MuxEcho = Multiplexed(func(s *Session, r *Request) { s.Send(Out(r.ID, EchoPage(r)), End(r.ID)) })
 
-	// MuxHold says nothing until a request is aborted, then ends it.
+	// MuxHold sends nothing until the request is aborted, then ends it.
 	MuxHold = Multiplexed(func(s *Session, r *Request) {
 		if s.untilAborted(r) {
 			s.Send(End(r.ID))
@@ -27,8 +25,7 @@ var (
 	})
 )
 
-// EchoPage is what MuxEcho answers: the body is "uri=" and REQUEST_URI or, where
-// there is none, QUERY_STRING.
+// EchoPage is the answer of MuxEcho: the body is "uri=" and REQUEST_URI, or QUERY_STRING without one.
 func EchoPage(r *Request) string { return "Content-Type: text/plain\n\nuri=" + uri(r) }
 
 func uri(r *Request) string {
@@ -38,7 +35,7 @@ func uri(r *Request) string {
 	return r.Param("QUERY_STRING")
 }
 
-// MuxAfter answers every request with the CGI response text, d after it came.
+// MuxAfter answers every request with the CGI response text, d after its arrival.
 func MuxAfter(d time.Duration, text string) Script { return Multiplexed(after(d, text)) }
 
 func after(d time.Duration, text string) func(*Session, *Request) {
@@ -50,8 +47,8 @@ func after(d time.Duration, text string) func(*Session, *Request) {
 	}
 }
 
-// MuxInterleaved answers with n lines, one each d, that say the request's URI and
-// their number from 0; those of several requests interleave.
+// MuxInterleaved answers with n lines, one every d, with the request's URI and a number from 0. The lines of
+// several requests interleave.
 func MuxInterleaved(n int, d time.Duration) Script {
 	return Multiplexed(func(s *Session, r *Request) {
 		s.Send(Out(r.ID, "Content-Type: text/plain\n\n"))
@@ -74,13 +71,12 @@ func MuxBig(n int) Script {
 	})
 }
 
-// MuxIgnoresAbort does not look at ABORT_REQUEST: it answers a minute later.
+// MuxIgnoresAbort ignores ABORT_REQUEST, and answers a minute later.
 var MuxIgnoresAbort = MuxAfter(time.Minute, Page)
 
-// MuxAbortTail does as Go's net/http/fcgi when a handler does not look at its
-// context: an aborted request is ended at once, and d later come the handler's
-// answer and a second end. A request that is not aborted within d is answered
-// then, as MuxEcho does.
+// MuxAbortTail behaves like Go's net/http/fcgi with a handler that ignores its context: an aborted request is
+// ended at once, and d later the handler's answer and a second end follow. A request that is not aborted
+// within d is then answered as by MuxEcho.
 func MuxAbortTail(d time.Duration) Script {
 	return Multiplexed(func(s *Session, r *Request) {
 		t := time.NewTimer(d)
@@ -123,7 +119,7 @@ func MuxDeafTo(n int) Script {
 	return muxRules{limit: maxRequests, deafAfter: n}.script(after(0, Page))
 }
 
-// Multiplexed applications that send what nobody asked for.
+// Multiplexing applications that send unrequested records.
 var (
 	// MuxStray sends an answer to a request that was never begun before each of
 	// its answers, which are those of MuxEcho. Tests must not use ids above 32767.
@@ -132,8 +128,7 @@ var (
 		s.Send(Out(r.ID, EchoPage(r)), End(r.ID))
 	})
 
-	// MuxFreedStray answers as MuxEcho and ends every request twice, in the same
-	// instant.
+	// MuxFreedStray answers as MuxEcho and ends every request twice at once.
 	MuxFreedStray = Multiplexed(func(s *Session, r *Request) {
 		s.Send(Out(r.ID, EchoPage(r)), End(r.ID), End(r.ID))
 	})

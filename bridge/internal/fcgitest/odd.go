@@ -14,8 +14,8 @@ func MaxRequests(n int) Script {
 	}
 }
 
-// WorksOn answers with Page and takes the next request d later, as PHP does after
-// fastcgi_finish_request. The end of STDIN is left unread until then.
+// WorksOn answers with Page and reads the next request d later, as PHP does after
+// fastcgi_finish_request. It leaves the end of STDIN unread until then.
 func WorksOn(d time.Duration) Script {
 	return LeavesStdin(func(s *Session, r *Request) {
 		s.Send(Out(r.ID, Page), End(r.ID))
@@ -23,8 +23,7 @@ func WorksOn(d time.Duration) Script {
 	})
 }
 
-// LeavesStdin answers every request on a connection with f, and reads its STDIN only when
-// f has returned.
+// LeavesStdin answers every request on a connection with f, and reads STDIN after f has returned.
 func LeavesStdin(f func(*Session, *Request)) Script {
 	return func(s *Session) {
 		for {
@@ -36,14 +35,14 @@ func LeavesStdin(f func(*Session, *Request)) Script {
 	}
 }
 
-// BodyUnreadClosed answers without a look at STDIN and closes, as libfcgi does.
+// BodyUnreadClosed answers without reading STDIN and closes, as libfcgi does.
 var BodyUnreadClosed Script = func(s *Session) {
 	r := s.Head()
 	s.Send(Out(r.ID, Page), End(r.ID))
 }
 
-// SmallParams answers with Page, unless names and values come to more than n
-// bytes: then it does nothing for d and closes, as uWSGI with 4096 and 4 s.
+// SmallParams answers with Page. If names and values have more than n bytes, it does nothing for d and
+// closes, as uWSGI does with 4096 and 4 s.
 func SmallParams(n int, d time.Duration) Script {
 	return Each(func(s *Session, r *Request) {
 		size := 0
@@ -58,9 +57,9 @@ func SmallParams(n int, d time.Duration) Script {
 	})
 }
 
-// AcceptMutex answers requests with f in any number of threads, of which one at a
-// time waits for a connection and for the first request on it, 2 s at most: while
-// that one is silent nobody else is served. That is libfcgi's threaded example.
+// AcceptMutex answers requests with f in any number of threads. One thread at a time waits for a
+// connection and for the first request on it, 2 s at most; while that connection is silent, no other one
+// is accepted. This is libfcgi's threaded example.
 func AcceptMutex(f func(*Session, *Request)) Script {
 	mutex := &workers{free: 1}
 	return func(s *Session) {
@@ -80,10 +79,9 @@ func AcceptMutex(f func(*Session, *Request)) Script {
 	}
 }
 
-// AcceptLock answers requests with f in any number of threads, which take turns: one at a
-// time waits for the next request, be it on a new connection or on the one that it has
-// kept, and as long as that one is not used, nobody else is served. That is libfcgi's
-// threaded example with connections that are kept.
+// AcceptLock answers requests with f in any number of threads. One thread at a time waits for a request,
+// on a new connection or on the one that it has kept; while a kept connection is idle, no other one is
+// served. This is libfcgi's threaded example with kept connections.
 func AcceptLock(f func(*Session, *Request)) Script {
 	lock := &workers{free: 1}
 	return func(s *Session) {

@@ -10,12 +10,11 @@ import (
 	"testing"
 )
 
-// backlog is that of a Peer's listener. Tests that need another one make their
-// own Listener.
+// backlog is the backlog of a Peer's listener. Tests that need another one create a Listener.
 const backlog = 128
 
-// Script plays one connection. The connection is closed when it returns, or
-// earlier if it wants.
+// Script plays an application on one connection. The connection is closed when it returns, if not
+// before.
 type Script func(*Session)
 
 // Peer is an application that plays scripts.
@@ -31,8 +30,8 @@ type Peer struct {
 	mu       sync.Mutex
 	closed   bool
 	stopped  bool              // by Stop, until Resume
-	playing  map[*Session]bool // true until the connection is closed: handlers may run on
-	open     int               // those of playing that are true
+	playing  map[*Session]bool // true until the connection is closed; the script may still run
+	open     int               // how many of playing are true
 	accepted int
 	most     int // connections open at once
 	requests []*Request
@@ -40,8 +39,8 @@ type Peer struct {
 	values   func(s *Session, names []string)
 }
 
-// Start returns a peer that is connected to in memory. The first connection is
-// played by the first script, and so on; further ones by the last.
+// Start returns a peer with connections in memory. The first script plays the first connection, and so
+// on; the last script plays all further ones.
 func Start(t testing.TB, scripts ...Script) *Peer {
 	t.Helper()
 	ln := Listen(backlog)
@@ -63,7 +62,7 @@ func StartUnix(t testing.TB, scripts ...Script) *Peer {
 	return Serve(t, ln, dial, "unix:"+path, scripts...)
 }
 
-// Serve is Start on any listener; it closes it at the end.
+// Serve is Start on any listener, which it closes at the end.
 func Serve(t testing.TB, ln net.Listener, dial func(context.Context) (net.Conn, error), addr string, scripts ...Script) *Peer {
 	t.Helper()
 	p := &Peer{
@@ -78,8 +77,7 @@ func Serve(t testing.TB, ln net.Listener, dial func(context.Context) (net.Conn, 
 // Dial connects to the peer.
 func (p *Peer) Dial(ctx context.Context) (net.Conn, error) { return p.dial(ctx) }
 
-// Addr is the peer's address as Sluice's configuration writes it; "memory" in
-// memory.
+// Addr returns the peer's address for Sluice's configuration, "memory" in memory.
 func (p *Peer) Addr() string { return p.addr }
 
 func (p *Peer) accept(ln net.Listener) {
@@ -101,7 +99,7 @@ func (p *Peer) accept(ln net.Listener) {
 	}
 }
 
-// opened returns the script to play, nil if none is played any more.
+// opened returns the script for a new connection, nil if the peer is stopped.
 func (p *Peer) opened(s *Session) Script {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +114,7 @@ func (p *Peer) opened(s *Session) Script {
 	return script
 }
 
-// left takes note that a script has ended.
+// left records that a script has ended.
 func (p *Peer) left(s *Session) {
 	p.hangUp(s)
 	p.mu.Lock()
@@ -124,7 +122,7 @@ func (p *Peer) left(s *Session) {
 	delete(p.playing, s)
 }
 
-// hangUp closes a session's connection. Its script may run on.
+// hangUp closes a session's connection. Its script may continue.
 func (p *Peer) hangUp(s *Session) {
 	if err := s.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		p.t.Errorf("fcgitest: closing a connection: %v", err)
@@ -153,15 +151,14 @@ func (p *Peer) Close() {
 	p.ended.Wait()
 }
 
-// Requests returns those that were received whole or in part, in the order of
-// their BEGIN_REQUEST.
+// Requests returns the requests received, complete or not, in the order of BEGIN_REQUEST.
 func (p *Peer) Requests() []*Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.requests)
 }
 
-// Asked returns the names that each GET_VALUES asked for, in the order they came.
+// Asked returns the names in each GET_VALUES, in the order received.
 func (p *Peer) Asked() [][]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -182,7 +179,7 @@ func (p *Peer) Open() int {
 	return p.open
 }
 
-// MostOpen returns how many connections the peer had open at once at most.
+// MostOpen returns the greatest number of connections that were open at once.
 func (p *Peer) MostOpen() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,13 +9,10 @@ import (
 // silence is how long PHP waits for the first byte of a new connection.
 const silence = 5 * time.Second
 
-// Processes answers requests with f in n processes that are shared by all
-// connections, as PHP-FPM's: a connection keeps a process until it is closed,
-// idle or not; without FCGI_KEEP_CONN it ends its direction, and waits until the other
-// side closes. Those
-// beyond n wait unread, first come, first served; the peer's counters have them as
-// open. A connection of which no
-// record has come for 5 s is closed.
+// Processes answers requests with f in n processes for all connections, like PHP-FPM. A connection keeps a
+// process until it is closed, idle or not; without FCGI_KEEP_CONN, the process closes its sending side after
+// the answer, and waits until the peer closes. Further connections wait unread, first come, first served; the
+// peer counts them as open. A connection without a record for 5 s is closed.
 func Processes(n int, f func(*Session, *Request)) Script {
 	w := &workers{free: n}
 	return func(s *Session) {
@@ -29,7 +26,7 @@ func Processes(n int, f func(*Session, *Request)) Script {
 				f(s, r)
 				if r.Flags&KeepConn == 0 {
 					if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-						_ = half.CloseWrite() // the other side may have gone
+						_ = half.CloseWrite() // the peer may have closed
 					}
 					s.Gone()
 					return
@@ -39,7 +36,7 @@ func Processes(n int, f func(*Session, *Request)) Script {
 	}
 }
 
-// workers are processes of which each takes one connection at a time.
+// workers is a number of processes that serve one connection each at a time.
 type workers struct {
 	mu      sync.Mutex
 	free    int // zero while waiting is not empty
@@ -66,12 +63,12 @@ func (w *workers) wait(s *Session) bool {
 	case <-s.killed:
 	}
 	if !w.forget(s) {
-		w.leave() // its turn came at the same time
+		w.leave() // it was given a worker at the same time
 	}
 	return false
 }
 
-// take returns nil if a worker was free, or else a channel to wait on.
+// take returns nil if a worker was free, otherwise a channel to wait on.
 func (w *workers) take(s *Session) chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -93,7 +90,7 @@ func (w *workers) forget(s *Session) bool {
 	return len(w.waiting) < before
 }
 
-// leave hands a worker to who has waited longest.
+// leave passes a worker to the connection that has waited for longest.
 func (w *workers) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,8 +108,7 @@ func (s *Session) setQueued(queued bool) {
 	s.queued = queued
 }
 
-// DropsSilent closes a connection of which no record has come for d; else it plays
-// then.
+// DropsSilent closes a connection without a record for d; otherwise it plays the script then.
 func DropsSilent(d time.Duration, then Script) Script {
 	return func(s *Session) {
 		s.silent = true
@@ -121,7 +117,7 @@ func DropsSilent(d time.Duration, then Script) Script {
 	}
 }
 
-// heard takes the deadline of DropsSilent away.
+// heard removes the deadline of DropsSilent.
 func (s *Session) heard() {
 	if s.silent {
 		s.silent = false

@@ -8,7 +8,7 @@ import (
 // Stop ends the peer's process: it closes the listener and every connection, and
 // waits for the scripts. Connections without a request end with io.EOF, those
 // with one and those in the backlog with ECONNRESET. On a unix socket the kernel
-// decides: it resets who has bytes that were not read.
+// decides: it resets connections with unread bytes.
 //
 // Until [Peer.Resume], connecting fails: ECONNREFUSED in memory, ENOENT on a unix
 // socket. A script must not call Stop: it would wait for itself.
@@ -29,8 +29,7 @@ func (p *Peer) Stop() {
 	p.ended.Wait()
 }
 
-// Resume starts the process again after [Peer.Stop]. Scripts go on in their
-// order.
+// Resume starts the process again after [Peer.Stop]. The order of the scripts continues.
 func (p *Peer) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,8 +76,7 @@ func (p *Peer) Reload() {
 	}
 }
 
-// die is what happens to a session when its process ends. The caller holds
-// peer.mu.
+// die ends a session with its process. The caller holds peer.mu.
 func (s *Session) die() {
 	if s.busy || s.queued {
 		_ = reset(s.Conn)
@@ -88,7 +86,7 @@ func (s *Session) die() {
 	s.kill()
 }
 
-// kill ends what Hold and HoldFor wait for. The caller holds peer.mu.
+// kill ends Hold and HoldFor. The caller holds peer.mu.
 func (s *Session) kill() {
 	if !s.dead {
 		s.dead = true

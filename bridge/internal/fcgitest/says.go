@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Pace is how the bytes of an answer come. What they mean must not depend on it.
+// Pace is the timing and grouping of an answer's bytes. Their meaning must not depend on it.
 type Pace uint8
 
 const (
 	Unhurried  Pace = iota // record by record, 50 ms apart
 	ByteByByte             // a byte each millisecond
-	AtOnce                 // all of it in one write
+	AtOnce                 // all bytes in one write
 )
 
 func (p Pace) String() string {
@@ -26,13 +26,12 @@ const (
 	EndedOnly               // END_REQUEST, without the end of STDOUT
 	EndedLate               // the end of STDOUT, and END_REQUEST ten seconds later
 	LateOnly                // END_REQUEST ten seconds later
-	ClosedOut               // the end of STDOUT, and that of the connection
+	ClosedOut               // the end of STDOUT, and the end of the connection
 	HungUp                  // the end of the connection
 )
 
-// Says answers the first request of a connection at a pace with parts of a CGI response,
-// each a record, and with an ending, and the next ones with Page. An empty part is an
-// empty record.
+// Says answers the first request of a connection with parts of a CGI response, each a record, at a pace and
+// with an ending. It answers further requests with Page. An empty part is an empty record.
 func Says(p Pace, e Ending, parts ...string) Script {
 	return func(s *Session) {
 		if s.says(s.Request(), p, e, parts) {
@@ -53,7 +52,7 @@ func MuxSays(p Pace, e Ending, parts ...string) Script {
 	})
 }
 
-// says answers r, and reports whether the connection is to be used on.
+// says answers r, and reports whether the connection is used again.
 func (s *Session) says(r *Request, p Pace, e Ending, parts []string) (goesOn bool) {
 	var records [][]byte
 	for _, part := range parts {
@@ -95,7 +94,7 @@ func (s *Session) pace(p Pace, records [][]byte) {
 	}
 }
 
-// sendBytes sends records a byte each millisecond. Nobody else's come between them.
+// sendBytes sends records, a byte every millisecond. No other records are sent between them.
 func (s *Session) sendBytes(records []byte) {
 	s.sending <- struct{}{}
 	defer func() { <-s.sending }()

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// Session is one connection while a script plays it. Its methods end the script,
-// or the goroutine of one request, when the connection is gone.
+// Session is one connection for a script. If the connection is closed, its methods end the script, or the
+// goroutine of one request.
 type Session struct {
 	net.Conn
 	peer    *Peer
-	mux     *mux          // nil unless a multiplexed script plays
-	sending chan struct{} // holds a token while somebody writes
-	killed  chan struct{} // closed when the process that is played must die
+	mux     *mux          // nil unless the script is multiplexed
+	sending chan struct{} // holds a token during a write
+	killed  chan struct{} // closed when the process of the script must end
 	silent  bool          // the first record must come before the read deadline
 	padding byte          // bytes of it in the last GET_VALUES
 
-	// onAbort deals with an ABORT_REQUEST, while STDIN of r is read or, if r is nil,
-	// between requests. Where it is nil, the test fails.
+	// onAbort handles ABORT_REQUEST while STDIN of r is read, or between requests if r is nil. If
+	// onAbort is nil, the test fails.
 	onAbort func(r *Request)
 
 	// Guarded by peer.mu.
@@ -33,26 +33,24 @@ func newSession(c net.Conn, p *Peer) *Session {
 	return &Session{Conn: c, peer: p, sending: make(chan struct{}, 1), killed: make(chan struct{})}
 }
 
-// Request is one that was received. It belongs to the script until the request
-// has been answered.
+// Request is a received request. The script owns it until it is answered.
 type Request struct {
 	ID     uint16
 	Role   uint16
 	Flags  byte
 	Params []Param
-	// ParamsRecords holds how many pairs each PARAMS record carried. A pair that
-	// crosses records ends the script and fails the test.
+	// ParamsRecords has the number of pairs in each PARAMS record. A pair across records ends the
+	// script and fails the test.
 	ParamsRecords []int
 	Stdin         []byte
 	// StdinEnded reports whether STDIN was read to its end.
 	StdinEnded bool
 
-	nth     int           // of its connection, from 1, in the order they were complete; multiplexed only
+	nth     int           // number in its connection, from 1, in order of completion; multiplexed only
 	aborted chan struct{} // closed by ABORT_REQUEST
 }
 
-// Aborted returns a channel that a [Multiplexed] script's reader closes when
-// ABORT_REQUEST has come for r.
+// Aborted returns a channel that is closed when a [Multiplexed] script has received ABORT_REQUEST for r.
 func (r *Request) Aborted() <-chan struct{} { return r.aborted }
 
 // Param returns the value of a parameter, "" if it is not there.
@@ -65,7 +63,7 @@ func (r *Request) Param(name string) string {
 	return ""
 }
 
-// Request reads the next request whole.
+// Request reads the next request completely.
 func (s *Session) Request() *Request {
 	r := s.Head()
 	for s.Stdin(r) != nil {
@@ -92,7 +90,7 @@ func (s *Session) Head() *Request {
 	}
 }
 
-// begin makes a request of a BEGIN_REQUEST record.
+// begin returns a request for a BEGIN_REQUEST record.
 func (s *Session) begin(rec record) *Request {
 	if rec.typ != BeginRequest || rec.id == 0 || len(rec.content) != 8 {
 		s.fail("want BEGIN_REQUEST, got type %d, id %d, % x", rec.typ, rec.id, rec.content)
@@ -145,7 +143,7 @@ func (s *Session) stream(r *Request, typ byte) []byte {
 	return rec.content
 }
 
-// nextOf returns the next record that is not ABORT_REQUEST, where that is expected.
+// nextOf returns the next record other than ABORT_REQUEST.
 func (s *Session) nextOf(r *Request) record {
 	rec := s.next()
 	for rec.typ == AbortRequest && s.onAbort != nil {
@@ -164,14 +162,14 @@ func (s *Session) next() record {
 	return rec
 }
 
-// fail fails the test: no script is sent what makes no sense.
+// fail fails the test because of an invalid record.
 func (s *Session) fail(format string, args ...any) {
 	s.peer.t.Errorf("fcgitest: "+format, args...)
 	runtime.Goexit()
 }
 
-// Send writes records: each as a write of its own, or all in one where the script
-// is multiplexed. Nobody else's come between them.
+// Send writes records: each with a write of its own, or, if the script is multiplexed, all with one write.
+// No other records are written between them.
 func (s *Session) Send(records ...[]byte) {
 	s.sending <- struct{}{}
 	defer func() { <-s.sending }()
@@ -186,9 +184,8 @@ func (s *Session) Send(records ...[]byte) {
 	}
 }
 
-// Hold waits until the test is over or the peer is stopped, whatever the other
-// side does, as an application does that computes without looking at its
-// connection.
+// Hold waits until the test has ended or the peer is stopped, whatever happens on the connection, like an
+// application that computes.
 func (s *Session) Hold() { <-s.killed }
 
 // HoldFor is Hold for at most d.
@@ -201,7 +198,7 @@ func (s *Session) HoldFor(d time.Duration) {
 	}
 }
 
-// Gone reads and drops what comes until the other side has closed.
+// Gone reads and discards until the peer has closed.
 func (s *Session) Gone() { _, _ = io.Copy(io.Discard, s.Conn) }
 
 // quit ends the script; its connection is closed then.

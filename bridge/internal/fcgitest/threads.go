@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// ThreadPool is a limited number of threads, each of which serves one connection
-// from its first byte to its last. A connection that finds none free is closed at
-// once, unread.
+// ThreadPool is a limited number of threads. Each serves one connection from its first byte to its last. A
+// connection without a free thread is closed at once, unread.
 type ThreadPool struct {
 	size    int
 	cleanup time.Duration
@@ -25,13 +24,12 @@ func NewThreadPool(n int, cleanup time.Duration, f func(*Session, *Request)) *Th
 	return &ThreadPool{size: n, cleanup: cleanup, serve: f}
 }
 
-// Threads is the script of a [ThreadPool] whose counters nobody needs.
+// Threads is the script of a new [ThreadPool].
 func Threads(n int, cleanup time.Duration, f func(*Session, *Request)) Script {
 	return NewThreadPool(n, cleanup, f).Script()
 }
 
-// Script serves connections with the pool's threads. They are shared by all who
-// play it, whatever their peer.
+// Script serves connections with the pool's threads, which all peers with this script share.
 func (p *ThreadPool) Script() Script {
 	return func(s *Session) {
 		if !p.take() {
@@ -62,7 +60,7 @@ func (p *ThreadPool) free() {
 	p.busy--
 }
 
-// TurnedAway returns how many connections found no thread.
+// TurnedAway returns how many connections were closed without a thread.
 func (p *ThreadPool) TurnedAway() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,7 +74,7 @@ func (p *ThreadPool) Busy() int {
 	return p.busy
 }
 
-// Most returns how many threads were busy at once at most.
+// Most returns the greatest number of threads that were busy at once.
 func (p *ThreadPool) Most() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

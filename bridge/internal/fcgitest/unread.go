@@ -7,20 +7,19 @@ import (
 	"time"
 )
 
-// Unread tells what one end of a connection in memory has not read of what was written to
-// the other, as the kernel does.
+// Unread counts the bytes that the peer of a connection in memory has not read, as the kernel does.
 type Unread struct{ c *Conn }
 
-// UnreadOf returns an Unread for a connection in memory, of what is written to c.
+// UnreadOf returns an Unread for the bytes written to c, a connection in memory.
 func UnreadOf(c net.Conn) *Unread { return &Unread{c.(*Conn)} }
 
-// Any reports whether there is any.
+// Any reports whether there are unread bytes.
 func (u *Unread) Any() (bool, error) {
 	n, err := u.Bytes()
 	return n > 0, err
 }
 
-// Bytes returns how many bytes that are.
+// Bytes returns how many bytes are unread.
 func (u *Unread) Bytes() (int, error) {
 	l := u.c.link
 	l.mu.Lock()
@@ -35,14 +34,14 @@ func (u *Unread) bytes() (int, error) {
 	return u.c.out.data.Len(), nil
 }
 
-// AwaitUntil is Await until a time at most.
+// AwaitUntil is Await with a deadline.
 func (u *Unread) AwaitUntil(t time.Time) error {
 	ctx, cancel := context.WithDeadlineCause(context.Background(), t, os.ErrDeadlineExceeded)
 	defer cancel()
 	return u.Await(ctx)
 }
 
-// Await waits until there is none, or ctx ends.
+// Await waits until no byte is unread, or ctx ends.
 func (u *Unread) Await(ctx context.Context) error {
 	l := u.c.link
 	defer context.AfterFunc(ctx, l.wake)()

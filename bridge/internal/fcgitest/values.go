@@ -2,28 +2,27 @@ package fcgitest
 
 import "time"
 
-// mpxsConns is the one variable that Sluice asks for.
+// mpxsConns is the only variable that Sluice requests.
 const mpxsConns = "FCGI_MPXS_CONNS"
 
-// Values sets how GET_VALUES is answered, on connections and by scripts that read
-// requests with [Session.Head], [Session.Request] or [Multiplexed]. The answer
-// runs where the script reads; names are those asked for, in their order. Without
-// a call it is [ValuesLibfcgi].
+// Values sets the answer to GET_VALUES, for scripts that read requests with [Session.Head],
+// [Session.Request] or [Multiplexed]. answer is called by the reading script, with the requested names in
+// order. The default is [ValuesLibfcgi].
 func (p *Peer) Values(answer func(s *Session, names []string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.values = answer
 }
 
-// ValuesLibfcgi says FCGI_MPXS_CONNS=0, but nothing if the question has no padding:
-// libfcgi waits for more bytes then.
+// ValuesLibfcgi answers FCGI_MPXS_CONNS=0. It answers nothing to a record without padding: libfcgi then waits
+// for more bytes.
 func ValuesLibfcgi(s *Session, names []string) {
 	if s.padding > 0 {
 		libfcgiValues(s, names)
 	}
 }
 
-// The answers of applications that have one, whatever they are asked for.
+// Answers that do not depend on the requested names.
 var (
 	libfcgiValues = ValuesOf(Param{"FCGI_MAX_CONNS", "1"}, Param{"FCGI_MAX_REQS", "1"}, Param{mpxsConns, "0"})
 
@@ -33,12 +32,11 @@ var (
 	// ValuesPHP is the answer of a php-cgi that has two children.
 	ValuesPHP = ValuesOf(Param{"FCGI_MAX_CONNS", "2"}, Param{"FCGI_MAX_REQS", "2"}, Param{mpxsConns, "0"})
 
-	// ValuesTrac is the answer of Trac's bundled server, multiplexed; its limits
-	// are not true.
+	// ValuesTrac is the answer of Trac's bundled server, multiplexed. Its limits are wrong.
 	ValuesTrac = ValuesOf(Param{"FCGI_MAX_CONNS", "20000"}, Param{"FCGI_MAX_REQS", "100000"}, Param{mpxsConns, "1"})
 )
 
-// ValuesOf answers with those of the variables that were asked for.
+// ValuesOf answers with the requested variables that it has.
 func ValuesOf(variables ...Param) func(*Session, []string) {
 	return func(s *Session, names []string) {
 		var known []Param
@@ -53,8 +51,8 @@ func ValuesOf(variables ...Param) func(*Session, []string) {
 	}
 }
 
-// ValuesYes says that connections are multiplexed, and then that there is nothing
-// more to say, as Go's net/http/fcgi does.
+// ValuesYes answers that connections are multiplexed, followed by an empty answer, as Go's net/http/fcgi
+// does.
 func ValuesYes(s *Session, names []string) {
 	ValuesOf(Param{mpxsConns, "1"})(s, names)
 	s.Send(Record(GetValuesResult, 0, nil))
@@ -66,7 +64,7 @@ func ValuesEmpty(s *Session, _ []string) { s.Send(Record(GetValuesResult, 0, nil
 // ValuesSilent never answers, as uWSGI.
 func ValuesSilent(*Session, []string) {}
 
-// ValuesUnknown does not know the question, and says so: FCGI_UNKNOWN_TYPE, d later.
+// ValuesUnknown answers FCGI_UNKNOWN_TYPE, d later.
 func ValuesUnknown(d time.Duration) func(*Session, []string) {
 	return func(s *Session, _ []string) {
 		s.HoldFor(d)
@@ -74,7 +72,7 @@ func ValuesUnknown(d time.Duration) func(*Session, []string) {
 	}
 }
 
-// ValuesClose answers and closes. PHP is said to; 8.2 does not.
+// ValuesClose answers and closes, as old versions of PHP do; 8.2 does not.
 func ValuesClose(s *Session, names []string) {
 	ValuesNo(s, names)
 	s.quit()
@@ -83,7 +81,7 @@ func ValuesClose(s *Session, names []string) {
 // ValuesDrop closes instead of an answer.
 func ValuesDrop(s *Session, _ []string) { s.quit() }
 
-// ValuesLate answers as ValuesNo, d later.
+// ValuesLate is ValuesNo, d later.
 func ValuesLate(d time.Duration) func(*Session, []string) {
 	return func(s *Session, names []string) {
 		s.HoldFor(d)
@@ -91,7 +89,7 @@ func ValuesLate(d time.Duration) func(*Session, []string) {
 	}
 }
 
-// answerValues deals with a GET_VALUES record.
+// answerValues answers a GET_VALUES record.
 func (s *Session) answerValues(rec record) {
 	if rec.id != 0 {
 		s.fail("GET_VALUES with id %d", rec.id)

@@ -6,7 +6,7 @@ import (
 	"io"
 )
 
-// The record types, protocol statuses and the flag that peers deal with.
+// The record types, protocol statuses and the flag of the protocol.
 const (
 	BeginRequest = 1
 	AbortRequest = 2
@@ -28,14 +28,14 @@ const (
 	KeepConn = 1
 )
 
-// maxContent is the most one record carries, in bytes.
+// maxContent is how many bytes of content one record may have.
 const maxContent = 65535
 
 // Record returns the bytes of one record.
 func Record(typ byte, id uint16, content []byte) []byte { return Padded(typ, id, content, 0) }
 
-// Padded returns the bytes of one record with padding that is not zero, because
-// receivers must not care.
+// Padded returns the bytes of one record with padding. The padding is not zero, because receivers must
+// ignore it.
 func Padded(typ byte, id uint16, content []byte, padding byte) []byte {
 	if len(content) > maxContent {
 		panic(fmt.Sprintf("fcgitest: %d bytes in one record", len(content)))
@@ -48,7 +48,7 @@ func Padded(typ byte, id uint16, content []byte, padding byte) []byte {
 	return b
 }
 
-// Out returns text as STDOUT records, as many as it takes.
+// Out returns text as one or more STDOUT records.
 func Out(id uint16, text string) (b []byte) {
 	for len(text) > 0 {
 		n := min(len(text), maxContent)
@@ -58,7 +58,7 @@ func Out(id uint16, text string) (b []byte) {
 	return b
 }
 
-// End returns an END_REQUEST record that says all went well.
+// End returns an END_REQUEST record with success.
 func End(id uint16) []byte { return EndStatus(id, RequestComplete) }
 
 // EndStatus returns an END_REQUEST record with a protocol status.
@@ -66,7 +66,7 @@ func EndStatus(id uint16, status byte) []byte {
 	return Record(EndRequest, id, []byte{0, 0, 0, 0, status, 0, 0, 0})
 }
 
-// record is one that was received.
+// record is a received record.
 type record struct {
 	typ     byte
 	id      uint16
@@ -93,8 +93,7 @@ func readRecord(r io.Reader) (record, error) {
 // Param is one name and value.
 type Param struct{ Name, Value string }
 
-// Pairs returns the bytes of names and values, as PARAMS and GET_VALUES_RESULT
-// carry them.
+// Pairs returns the bytes of names and values for PARAMS and GET_VALUES_RESULT.
 func Pairs(params ...Param) (b []byte) {
 	for _, p := range params {
 		for _, n := range []int{len(p.Name), len(p.Value)} {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// patience is how long goroutines and descriptors that are on their way out get.
-const patience = 5 * time.Second
+// grace is how long goroutines may take to end, and descriptors to be closed.
+const grace = 5 * time.Second
 
 // Main is a TestMain: it runs m and returns the exit status.
 func Main(m *testing.M) int {
@@ -24,13 +24,13 @@ func Main(m *testing.M) int {
 	if code := m.Run(); code != 0 {
 		return code
 	}
-	if !within(patience, func() bool { return runtime.NumGoroutine() <= goroutines }) {
+	if !within(grace, func() bool { return runtime.NumGoroutine() <= goroutines }) {
 		stacks := make([]byte, 1<<20)
 		fmt.Fprintf(os.Stderr, "%d goroutines left, %d before the tests\n%s\n",
 			runtime.NumGoroutine(), goroutines, stacks[:runtime.Stack(stacks, true)])
 		return 1
 	}
-	if !within(patience, func() bool { return Descriptors() <= descriptors }) {
+	if !within(grace, func() bool { return Descriptors() <= descriptors }) {
 		fmt.Fprintf(os.Stderr, "%d descriptors open, %d before the tests\n", Descriptors(), descriptors)
 		return 1
 	}
@@ -46,7 +46,7 @@ func Descriptors() int {
 	return len(entries)
 }
 
-// within gives others a turn until ok, or until d has passed.
+// within yields to other goroutines until ok returns true, or d has passed.
 func within(d time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(d); !ok(); runtime.Gosched() {
 		if time.Now().After(end) {

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// MaxLine is the longest line that is logged whole, in bytes.
+	// MaxLine is the number of bytes from which on a line is cut.
 	MaxLine = 4 << 10
 
 	perSecond = 50  // lines that are logged
-	burst     = 500 // lines that may come at once
+	burst     = 500 // lines that may arrive at once
 )
 
-// Log is where lines go. All its sources share one rate.
+// Log passes lines to a slog.Logger. Its sources share one rate.
 type Log struct {
 	log     *slog.Logger
 	message string
@@ -25,7 +25,7 @@ type Log struct {
 	mu      sync.Mutex
 	limit   *rate.Limiter
 	dropped uint64 // lines since the last one that was logged
-	bytes   uint64 // in those lines
+	bytes   uint64 // bytes of those lines
 }
 
 // NewLog returns a Log whose records have the given message and the line in the
@@ -34,18 +34,18 @@ func NewLog(log *slog.Logger, message string) *Log {
 	return &Log{log: log, message: message, limit: rate.NewLimiter(perSecond, burst)}
 }
 
-// Source is one stream of text. It belongs to one goroutine.
+// Source is one stream of text, for use by one goroutine.
 type Source struct {
-	to    *Log
-	attrs [2]slog.Attr // an array, so that a source that stays silent costs nothing
-	part  []byte       // of a line whose end has not come; at most MaxLine bytes
-	cut   int          // bytes of that line beyond MaxLine
+	to      *Log
+	attrs   [2]slog.Attr // an array, so that a silent source allocates nothing
+	partial []byte       // the beginning of an unfinished line, at most MaxLine bytes
+	excess  int          // bytes of that line beyond MaxLine
 }
 
-// Source returns a source whose lines carry a and b.
+// Source returns a source whose lines have the attributes a and b.
 func (l *Log) Source(a, b slog.Attr) Source { return Source{to: l, attrs: [2]slog.Attr{a, b}} }
 
-// Write takes text. It does not fail and keeps nothing of p.
+// Write takes text. It never fails, and does not retain p.
 func (s *Source) Write(p []byte) (int, error) {
 	n := len(p)
 	for {
@@ -61,37 +61,37 @@ func (s *Source) Write(p []byte) (int, error) {
 }
 
 func (s *Source) add(p []byte) {
-	n := min(len(p), MaxLine-len(s.part))
-	s.part = append(s.part, p[:n]...)
-	s.cut += len(p) - n
+	n := min(len(p), MaxLine-len(s.partial))
+	s.partial = append(s.partial, p[:n]...)
+	s.excess += len(p) - n
 }
 
 // End ends the current line, if there is one.
 func (s *Source) End() {
-	if len(s.part) > 0 {
+	if len(s.partial) > 0 {
 		s.to.line(s)
 	}
-	s.part, s.cut = s.part[:0], 0
+	s.partial, s.excess = s.partial[:0], 0
 }
 
 func (l *Log) line(s *Source) {
 	l.mu.Lock()
 	if !l.limit.Allow() {
 		l.dropped++
-		l.bytes += uint64(len(s.part) + s.cut)
+		l.bytes += uint64(len(s.partial) + s.excess)
 		l.mu.Unlock()
 		return
 	}
 	l.mu.Unlock()
 	l.Flush()
-	attrs := append([]slog.Attr{slog.String("line", string(bytes.TrimRight(s.part, "\r")))}, s.attrs[:]...)
-	if s.cut > 0 {
-		attrs = append(attrs, slog.Int("cut_bytes", s.cut))
+	attrs := append([]slog.Attr{slog.String("line", string(bytes.TrimRight(s.partial, "\r")))}, s.attrs[:]...)
+	if s.excess > 0 {
+		attrs = append(attrs, slog.Int("cut_bytes", s.excess))
 	}
 	l.log.LogAttrs(context.Background(), slog.LevelWarn, l.message, attrs...)
 }
 
-// Flush says what was left out since the last line that was logged.
+// Flush logs how many lines were dropped since the last line that was logged.
 func (l *Log) Flush() {
 	l.mu.Lock()
 	dropped, n := l.dropped, l.bytes

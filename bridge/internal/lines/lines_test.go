@@ -77,8 +77,8 @@ func TestLongLine(t *testing.T) {
 	for range size / len(part) {
 		s.Write(part)
 	}
-	if cap(s.part) > 2*MaxLine {
-		t.Errorf("%d bytes are held", cap(s.part))
+	if cap(s.partial) > 2*MaxLine {
+		t.Errorf("%d bytes are held", cap(s.partial))
 	}
 	s.Write([]byte("\nnext\n"))
 	want := fmt.Sprintf("msg=stderr line=%s path=/ instance=a cut_bytes=%d\nmsg=stderr line=next path=/ instance=a\n",

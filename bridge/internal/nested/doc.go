@@ -1,19 +1,16 @@
-// Package nested finds out which requests the application itself has sent: a page that
-// asks its own site for another one, while its worker waits for the answer. The kernel
-// knows: it is asked whose the client's end of a connection is. "It comes from this
-// machine" would not do, for behind a proxy on this machine everybody does.
+// Package nested finds the requests that the application itself has sent: a page requests another one
+// from its own site while its worker waits for the answer. The kernel knows which process has the
+// client's end of a connection. It is not sufficient that a request comes from this machine: behind a
+// proxy on this machine all requests do. Begin with finder.go.
 //
-// A [Finder] keeps the requests that come from this machine and are in progress. When one
-// of them has to wait, and now and then when none has, it looks: at the sockets of all
-// processes, once for all requests, in a goroutine that lives only as long as somebody is
-// to be looked at. What it finds it tells the requests' tickets.
+// A [Finder] holds the requests in progress from clients on this machine. When one of them has to wait,
+// and occasionally when none has, it scans the sockets of all processes, once for all requests, in a
+// goroutine that ends when no request is pending. It passes the results to the requests' tickets.
 //
-// A process is the application's if it, or one that it descends from, holds the socket
-// that the application listens on. How deep requests are nested in each other is known
-// where a process has one thread, and so one request at a time: the connection that it
-// serves, or the one that its ancestor serves, is that of the request it works on.
+// A process belongs to the application if it, or an ancestor, holds the socket that the application
+// listens on. How deep requests are nested is known if a process has one thread, and so serves one
+// request at a time: that of the connection that it, or its ancestor, holds.
 //
-// It is Linux's /proc and sock_diag(7) that are read. What may not be read, such as other
-// users' processes when this one is not root's, is as if it were not there. On other
-// systems nothing is found.
+// On Linux it reads /proc and asks sock_diag(7). Processes that may not be read, such as those of other
+// users, are treated as missing. On other systems no request is found to be nested.
 package nested

@@ -8,90 +8,88 @@ import (
 	"time"
 )
 
-// Ticket is told what was found: how deep a request is nested, 0 if in nothing.
+// Ticket receives how deep a request is nested, 0 if it is not.
 type Ticket interface{ Nested(depth int) }
 
-// look finds out, of requests that are in progress, how deep each is nested: 0 is not at
-// all. Listeners are the inodes of the sockets that the application listens on. It looks at
-// some processes, or at all if there are none, and returns those that are the application's.
-type look func(requests []*Request, listeners []uint64, at []int) (depths, application []int)
+// scanFunc determines how deep each request is nested, 0 for not at all. listeners are the inodes of
+// the sockets that the application listens on. It scans the processes in at, all if at is nil, and
+// returns those that are the application's.
+type scanFunc func(requests []*Request, listeners []uint64, at []int) (depths, application []int)
 
-// A look at the processes that are known to be the application's takes a fraction of one
-// at all of them, which also finds new ones and their children. pace is when the next of a
-// kind may be.
-type pace struct {
-	least, most time.Duration // between two
+// A scan of the application's known processes takes a fraction of the time of a full scan, which also
+// finds new processes and their children. schedule says when the next scan of a kind may begin.
+type schedule struct {
+	least, most time.Duration // bounds of pause
 	pause       time.Duration
 	next        time.Time
 }
 
-// share is how many times as long as a look there is none.
-const share = 10
+// restFactor is the least ratio of the time without scans to the duration of a scan.
+const restFactor = 10
 
-// ran notes a look. While looks find nothing, there are ever fewer: there may be a proxy on
-// this machine.
-func (p *pace) ran(began time.Time, found bool) {
+// ran records a scan. While scans find nothing, the pause grows: the clients on this machine may be a
+// proxy.
+func (p *schedule) ran(began time.Time, found bool) {
 	if p.pause = min(max(p.least, 2*p.pause), p.most); found {
 		p.pause = p.least
 	}
 	now := time.Now()
-	p.next = now.Add(max(p.pause, share*now.Sub(began)))
+	p.next = now.Add(max(p.pause, restFactor*now.Sub(began)))
 }
 
-// curious is how long after a look there is one for a request that need not wait. Such
-// ones are to be known of before the first has to.
-const curious = 5 * time.Second
+// proactiveAfter is the time since the last scan after which a request that does not wait is scanned
+// as well, so that nested requests are known before the first of them has to wait.
+const proactiveAfter = 5 * time.Second
 
-// Finder knows the requests in progress that come from this machine. Its methods may be
-// called at the same time.
+// Finder holds the requests in progress from clients on this machine. It is safe for concurrent use.
 type Finder struct {
 	listeners func() []uint64
-	look      look
+	scan      scanFunc
 
-	// Used by run alone.
-	quick, whole pace
-	application  []int // processes, as the last look at all found them
+	// Used by run only.
+	appSchedule, fullSchedule schedule
+	application               []int // processes found by the last full scan
 
-	mu      sync.Mutex
-	known   map[*Request]struct{}
-	waiting int       // of these, are to be looked at
-	looked  time.Time // when the last look was
-	running bool      // a goroutine looks
-	closed  bool
-	ended   sync.WaitGroup
-	stop    chan struct{}
+	mu         sync.Mutex
+	requests   map[*Request]struct{}
+	numPending int       // requests that are pending
+	lastScan   time.Time // when the last scan began
+	running    bool      // run runs
+	closed     bool
+	ended      sync.WaitGroup
+	stop       chan struct{}
 }
 
-// New returns a Finder. listeners returns the inodes of the sockets that the application
-// listens on; it may take a moment, and is called by one goroutine at a time.
+// New returns a Finder. listeners returns the inodes of the sockets that the application listens on;
+// it may be slow, and is called by one goroutine at a time.
 func New(listeners func() []uint64) *Finder {
 	return &Finder{
-		listeners: listeners, look: lookNow, known: make(map[*Request]struct{}), stop: make(chan struct{}),
-		quick: pace{least: 2 * time.Millisecond, most: 50 * time.Millisecond},
-		whole: pace{least: 20 * time.Millisecond, most: time.Second},
+		listeners: listeners, scan: scanProcesses, requests: make(map[*Request]struct{}), stop: make(chan struct{}),
+		appSchedule:  schedule{least: 2 * time.Millisecond, most: 50 * time.Millisecond},
+		fullSchedule: schedule{least: 20 * time.Millisecond, most: time.Second},
 	}
 }
 
-// Request is one in progress. It belongs to the goroutine that serves it.
+// Request is a request in progress, for use by the goroutine that serves it.
 type Request struct {
 	f             *Finder
 	client, local netip.AddrPort // the two ends of its connection
 
 	// Guarded by Finder.mu.
-	ticket Ticket
-	waits  bool      // it is to be looked at
-	asked  time.Time // since then
-	served socket
-	depth  int  // found
-	alone  bool // found to be nested in nothing
+	ticket       Ticket
+	pending      bool      // it waits for a scan
+	pendingSince time.Time // when it became pending
+	served       socket
+	depth        int  // as found by a scan; 0: not known, or not nested
+	notNested    bool // a full scan has found that it is not nested
 
-	// What a look has found, which does not change. Used by Finder.run alone.
-	from   uint64 // the inode of the client's socket; 0: it was not found
-	worked worked
+	// Results of scans that do not change. Used by Finder.run only.
+	clientInode uint64 // of the client's socket; 0: not found
+	serving     servingSocket
 }
 
-// worked is the application's end of a connection that a request was served on.
-type worked struct {
+// servingSocket is the application's end of the connection on which a request is served.
+type servingSocket struct {
 	on    socket
 	inode uint64
 }
@@ -104,14 +102,14 @@ type socket struct {
 	local, remote netip.AddrPort
 }
 
-// Track returns a request that is in progress until End; nil if its client is not on this
-// machine, as far as addresses tell.
+// Track returns a request that is in progress until End, or nil if its client's address is not one of
+// this machine.
 func (f *Finder) Track(client string, local net.Addr) *Request {
 	at, ok := local.(*net.TCPAddr)
 	if !ok || client == "" {
 		return nil
 	}
-	// Most clients are elsewhere, and parsing takes longer than telling so.
+	// Most clients are on other machines, and need nothing more than this check.
 	from, err := netip.ParseAddrPort(client)
 	if err != nil {
 		return nil
@@ -127,20 +125,20 @@ func (f *Finder) Track(client string, local net.Addr) *Request {
 	if f.closed {
 		return nil
 	}
-	f.known[r] = struct{}{}
-	if time.Since(f.looked) >= curious {
-		f.lookAt(r)
+	f.requests[r] = struct{}{}
+	if time.Since(f.lastScan) >= proactiveAfter {
+		f.enqueue(r)
 	}
 	return r
 }
 
-// lookAt has r be looked at.
-func (f *Finder) lookAt(r *Request) {
-	if r.waits {
+// enqueue makes r pending, and starts run if necessary.
+func (f *Finder) enqueue(r *Request) {
+	if r.pending {
 		return
 	}
-	r.waits, r.asked = true, time.Now()
-	f.waiting++
+	r.pending, r.pendingSince = true, time.Now()
+	f.numPending++
 	if !f.running && !f.closed {
 		f.running = true
 		f.ended.Go(f.run)
@@ -151,52 +149,52 @@ func unmapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// Waits says that the request waits, with that ticket, which is told if it is nested.
+// Waits reports that the request waits with ticket t. t.Nested is called with the result of a scan.
 func (r *Request) Waits(t Ticket) {
 	f := r.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r.tell(t)
-	if _, here := f.known[r]; here && r.depth == 0 && !r.alone {
-		f.lookAt(r)
+	r.setTicket(t)
+	if _, here := f.requests[r]; here && r.depth == 0 && !r.notNested {
+		f.enqueue(r)
 	}
 }
 
-// tell sets the ticket, and tells it what is known already.
-func (r *Request) tell(t Ticket) {
-	if r.depth > 0 || r.alone && r.ticket == nil {
+// setTicket sets the ticket, and passes a known result to it.
+func (r *Request) setTicket(t Ticket) {
+	if r.depth > 0 || r.notNested && r.ticket == nil {
 		t.Nested(r.depth)
 	}
 	r.ticket = t
 }
 
-// Served says that the request is sent on that connection. The ticket is that of a request
-// that has not waited.
+// Served reports that the request is sent to the application on conn. t is the ticket of a request
+// that may not have waited.
 func (r *Request) Served(t Ticket, conn syscall.RawConn, local, remote net.Addr) {
 	s := socketOf(conn, local, remote)
 	r.f.mu.Lock()
 	defer r.f.mu.Unlock()
-	r.tell(t)
+	r.setTicket(t)
 	r.served = s
 }
 
-// settle: it was looked at, or need not be any more.
-func (r *Request) settle() {
-	if r.waits {
-		r.waits = false
-		r.f.waiting--
+// endPending removes the request from those that wait for a scan.
+func (r *Request) endPending() {
+	if r.pending {
+		r.pending = false
+		r.f.numPending--
 	}
 }
 
-// End says that the request is over.
+// End reports that the request has ended.
 func (r *Request) End() {
 	r.f.mu.Lock()
 	defer r.f.mu.Unlock()
-	r.settle()
-	delete(r.f.known, r)
+	r.endPending()
+	delete(r.f.requests, r)
 }
 
-// Close ends what looks.
+// Close ends run, and waits for it.
 func (f *Finder) Close() {
 	f.mu.Lock()
 	if !f.closed {
@@ -207,16 +205,16 @@ func (f *Finder) Close() {
 	f.ended.Wait()
 }
 
-// run looks as long as somebody is to be looked at.
+// run scans while requests are pending.
 func (f *Finder) run() {
 	for {
-		requests := f.toLookAt()
+		requests := f.toScan()
 		if requests == nil {
 			return
 		}
-		wait := f.whole.next
-		if len(f.application) > 0 && f.quick.next.Before(wait) {
-			wait = f.quick.next
+		wait := f.fullSchedule.next
+		if len(f.application) > 0 && f.appSchedule.next.Before(wait) {
+			wait = f.appSchedule.next
 		}
 		if d := time.Until(wait); d > 0 {
 			select {
@@ -226,61 +224,60 @@ func (f *Finder) run() {
 			continue
 		}
 		began := time.Now()
-		if len(f.application) > 0 && !began.Before(f.quick.next) {
-			depths, _ := f.look(requests, f.listeners(), f.application)
-			left := f.note(requests, depths, began, false)
-			f.quick.ran(began, left < len(requests))
+		if len(f.application) > 0 && !began.Before(f.appSchedule.next) {
+			depths, _ := f.scan(requests, f.listeners(), f.application)
+			left := f.record(requests, depths, began, false)
+			f.appSchedule.ran(began, left < len(requests))
 			continue
 		}
-		depths, application := f.look(requests, f.listeners(), nil)
+		depths, application := f.scan(requests, f.listeners(), nil)
 		f.application = application
-		left := f.note(requests, depths, began, true)
-		f.whole.ran(began, left < len(requests))
+		left := f.record(requests, depths, began, true)
+		f.fullSchedule.ran(began, left < len(requests))
 	}
 }
 
-// toLookAt returns the requests that a look is about: those that are not known to be nested in
-// nothing, and those that others may be nested in. It returns nil if none is to be looked at:
-// then the goroutine is to end.
-func (f *Finder) toLookAt() []*Request {
+// toScan returns the requests for a scan: those not known to be unnested, and those that others may be
+// nested in. It returns nil if none is pending; run must then end.
+func (f *Finder) toScan() []*Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || f.waiting == 0 {
+	if f.closed || f.numPending == 0 {
 		f.running = false
 		return nil
 	}
-	requests := make([]*Request, 0, f.waiting)
-	for r := range f.known {
-		if !r.alone || r.served.inode != 0 {
+	requests := make([]*Request, 0, f.numPending)
+	for r := range f.requests {
+		if !r.notNested || r.served.inode != 0 {
 			requests = append(requests, r)
 		}
 	}
 	return requests
 }
 
-// note tells what was found, and returns how many were found to be nested in nothing. Those
-// need no other look after one at all processes, if they were there when it began.
-func (f *Finder) note(requests []*Request, depths []int, began time.Time, whole bool) (left int) {
+// record passes the results to the tickets, and returns how many requests are not nested. After a full
+// scan, those that were pending when it began need no further scan.
+func (f *Finder) record(requests []*Request, depths []int, began time.Time, whole bool) (left int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.looked = began
+	f.lastScan = began
 	for i, r := range requests {
 		if depths[i] == 0 {
 			left++
 		}
-		if _, here := f.known[r]; !here {
+		if _, here := f.requests[r]; !here {
 			continue
 		}
 		if depths[i] == 0 {
-			if whole && r.waits && !r.asked.After(began) {
-				r.settle()
-				if r.alone = true; r.ticket != nil {
+			if whole && r.pending && !r.pendingSince.After(began) {
+				r.endPending()
+				if r.notNested = true; r.ticket != nil {
 					r.ticket.Nested(0)
 				}
 			}
 			continue
 		}
-		r.settle()
+		r.endPending()
 		if r.depth > 0 {
 			continue
 		}

@@ -48,8 +48,8 @@ func TestTrack(t *testing.T) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.known) > 0 {
-		t.Errorf("%d are known at the end", len(f.known))
+	if len(f.requests) > 0 {
+		t.Errorf("%d are known at the end", len(f.requests))
 	}
 }
 
@@ -60,7 +60,7 @@ func TestLooksAreShared(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
 		var looks, find atomic.Int64
-		f.look = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
+		f.scan = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
 			looks.Add(1)
 			time.Sleep(time.Millisecond)
 			return slices.Repeat([]int{int(find.Load())}, len(requests)), nil
@@ -106,8 +106,8 @@ func TestLooksAreShared(t *testing.T) {
 			t.Errorf("told %v, want 2 once", told)
 		}
 		r.End()
-		if f.whole.pause != f.whole.least {
-			t.Errorf("the next look is after %v, want %v: there is something to be found", f.whole.pause, f.whole.least)
+		if f.fullSchedule.pause != f.fullSchedule.least {
+			t.Errorf("the next look is after %v, want %v: there is something to be found", f.fullSchedule.pause, f.fullSchedule.least)
 		}
 	})
 }
@@ -118,8 +118,8 @@ func TestWhoRunsIsToldToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
-		f.looked = time.Now() // it is not curious
-		f.look = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
+		f.lastScan = time.Now() // it is not curious
+		f.scan = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
 			return slices.Repeat([]int{1}, len(requests)), nil
 		}
 		runs, gone := new(note), new(note)
@@ -149,7 +149,7 @@ func TestWhoIsLookedAt(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
 		var looked atomic.Pointer[[]*Request]
-		f.look = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
+		f.scan = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
 			looked.Store(&requests)
 			return make([]int, len(requests)), nil
 		}
@@ -197,7 +197,7 @@ func TestCurious(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
 		var looks atomic.Int64
-		f.look = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
+		f.scan = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
 			looks.Add(1)
 			return slices.Repeat([]int{1}, len(requests)), nil
 		}
@@ -222,7 +222,7 @@ func TestLooksAtTheApplicationFirst(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
 		var quick, whole, find atomic.Int64
-		f.look = func(requests []*Request, _ []uint64, at []int) (depths, application []int) {
+		f.scan = func(requests []*Request, _ []uint64, at []int) (depths, application []int) {
 			if at == nil {
 				whole.Add(1)
 				time.Sleep(5 * time.Millisecond)

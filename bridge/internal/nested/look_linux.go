@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/internal/sockdiag"
 )
 
-// socketOf is the socket of a connection to the application.
+// socketOf returns this process's end of a connection to the application.
 func socketOf(conn syscall.RawConn, local, remote net.Addr) (s socket) {
 	if conn == nil {
 		return s
@@ -22,7 +22,7 @@ func socketOf(conn syscall.RawConn, local, remote net.Addr) (s socket) {
 			s.inode = stat.Ino
 		}
 	}); err != nil {
-		return socket{} // it is closed
+		return socket{} // closed
 	}
 	if here, ok := local.(*net.TCPAddr); ok {
 		if there, ok := remote.(*net.TCPAddr); ok {
@@ -34,8 +34,8 @@ func socketOf(conn syscall.RawConn, local, remote net.Addr) (s socket) {
 	return s
 }
 
-// lookNow asks the kernel. What it does not tell is not found.
-func lookNow(requests []*Request, listeners []uint64, at []int) (depths, application []int) {
+// scanProcesses is the scanFunc of Linux. What the kernel does not disclose is not found.
+func scanProcesses(requests []*Request, listeners []uint64, at []int) (depths, application []int) {
 	depths = make([]int, len(requests))
 	d, err := sockdiag.Dial()
 	if err != nil {
@@ -53,7 +53,7 @@ func lookNow(requests []*Request, listeners []uint64, at []int) (depths, applica
 	}
 	delete(wanted, 0)
 	findOwners(wanted, at)
-	g := &graph{owners: wanted, listening: make(map[int]bool), isOurs: make(map[int]bool), clients: clients, serving: serving, depths: depths}
+	g := &graph{owners: wanted, listening: make(map[int]bool), appProcess: make(map[int]bool), clients: clients, serving: serving, depths: depths}
 	for _, inode := range listeners {
 		for _, pid := range wanted[inode] {
 			g.listening[pid] = true
@@ -66,28 +66,28 @@ func lookNow(requests []*Request, listeners []uint64, at []int) (depths, applica
 	return depths, application
 }
 
-// sockets returns the inodes of the socket that r comes from and of the one that the
-// application has it on, 0 for what is not known. The kernel is asked once for each.
+// sockets returns the inodes of the client's socket and of the application's socket for r, 0 if not
+// known. The kernel is asked once for each.
 func (r *Request) sockets(d *sockdiag.Conn) (client, serving uint64) {
 	r.f.mu.Lock()
-	served, alone := r.served, r.alone
+	served, alone := r.served, r.notNested
 	r.f.mu.Unlock()
-	if r.from == 0 && !alone {
-		r.from = inodeOf(d, r.client, r.local)
+	if r.clientInode == 0 && !alone {
+		r.clientInode = inodeOf(d, r.client, r.local)
 	}
-	if served != r.worked.on || r.worked.inode == 0 {
-		r.worked = worked{on: served}
+	if served != r.serving.on || r.serving.inode == 0 {
+		r.serving = servingSocket{on: served}
 		switch {
 		case served.inode == 0:
 		case served.unix:
 			if s, err := d.Unix(uint32(served.inode)); err == nil {
-				r.worked.inode = uint64(s.Peer)
+				r.serving.inode = uint64(s.Peer)
 			}
 		default:
-			r.worked.inode = inodeOf(d, served.remote, served.local)
+			r.serving.inode = inodeOf(d, served.remote, served.local)
 		}
 	}
-	return r.from, r.worked.inode
+	return r.clientInode, r.serving.inode
 }
 
 // inodeOf returns the inode of the TCP socket with these ends, 0 if it is not known.
@@ -99,36 +99,36 @@ func inodeOf(d *sockdiag.Conn, local, remote netip.AddrPort) uint64 {
 	return uint64(s.Inode)
 }
 
-// graph is who has sent what and works on what.
+// graph says which processes have sent and which serve the requests.
 type graph struct {
-	owners           map[uint64][]int // of sockets: processes
+	owners           map[uint64][]int // the processes that hold a socket, by inode
 	listening        map[int]bool     // processes that hold the application's listening socket
-	isOurs           map[int]bool     // known already
-	clients, serving []uint64         // by request: the socket it comes from, and the one the application has it on
-	depths           []int            // known already, if not 0
+	appProcess       map[int]bool     // results of isApplication
+	clients, serving []uint64         // by request: the inodes of the client's and of the application's socket
+	depths           []int            // by request: results of depth, 0 if not known
 }
 
-// mostDeep is how deep requests may be nested for it to be told.
-const mostDeep = 8
+// maxDepth bounds the depth that is determined.
+const maxDepth = 8
 
-// depth is how deep request i is nested.
+// depth returns how deep request i is nested.
 func (g *graph) depth(i, looks int) int {
-	if g.depths[i] > 0 || looks == mostDeep {
+	if g.depths[i] > 0 || looks == maxDepth {
 		return g.depths[i]
 	}
 	for _, pid := range g.owners[g.clients[i]] {
-		if !g.ours(pid) {
+		if !g.isApplication(pid) {
 			continue
 		}
-		g.depths[i] = 1 + g.workedOn(pid, looks)
+		g.depths[i] = 1 + g.servingDepth(pid, looks)
 		return g.depths[i]
 	}
 	return 0
 }
 
-// ours reports whether a process is the application's.
-func (g *graph) ours(pid int) bool {
-	known, ok := g.isOurs[pid]
+// isApplication reports whether a process belongs to the application.
+func (g *graph) isApplication(pid int) bool {
+	known, ok := g.appProcess[pid]
 	if ok {
 		return known
 	}
@@ -138,13 +138,13 @@ func (g *graph) ours(pid int) bool {
 			break
 		}
 	}
-	g.isOurs[pid] = known
+	g.appProcess[pid] = known
 	return known
 }
 
-// workedOn is how deep the request is nested that a process works on, itself or as the
-// child of one that does: 0 if that is none, or it is not known which.
-func (g *graph) workedOn(pid, looks int) int {
+// servingDepth returns how deep the request is nested that a process, or the ancestor of it, works on:
+// 0 if there is none, or the process has several threads.
+func (g *graph) servingDepth(pid, looks int) int {
 	for _, p := range lineage(pid) {
 		for i, inode := range g.serving {
 			if inode == 0 || !holds(g.owners[inode], p) {

@@ -98,7 +98,7 @@ func newStage(t *testing.T, network string, workers int) *stage {
 	t.Helper()
 	s := &stage{T: t, f: New(func() []uint64 { return nil })}
 	t.Cleanup(s.f.Close)
-	s.f.looked = time.Now() // the test looks
+	s.f.lastScan = time.Now() // the test looks
 	var err error
 	if s.front, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -191,14 +191,14 @@ func (s *stage) on(r *Request, c net.Conn) {
 
 func (s *stage) want(want ...int) {
 	s.Helper()
-	got, application := lookNow(s.requests, s.listeners, nil)
+	got, application := scanProcesses(s.requests, s.listeners, nil)
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		s.Errorf("depths %v, want %v", got, want)
 	}
 	if application == nil {
 		return
 	}
-	again, _ := lookNow(s.requests, s.listeners, application)
+	again, _ := scanProcesses(s.requests, s.listeners, application)
 	for i := range again {
 		if again[i] != want[i] && i != s.child {
 			s.Errorf("depths %v among the application's own processes, want %v", again, want)
@@ -295,6 +295,6 @@ func BenchmarkLook(b *testing.B) {
 	r := f.Track("127.0.0.1:4711", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})
 	defer r.End()
 	for b.Loop() {
-		lookNow([]*Request{r}, []uint64{1}, nil)
+		scanProcesses([]*Request{r}, []uint64{1}, nil)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-func lookNow(requests []*Request, _ []uint64, _ []int) (depths, application []int) {
+func scanProcesses(requests []*Request, _ []uint64, _ []int) (depths, application []int) {
 	return make([]int, len(requests)), nil
 }
 

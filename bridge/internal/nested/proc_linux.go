@@ -8,13 +8,13 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// findOwners fills in which of some processes, or of all if there are none, hold the
-// sockets with the inodes that are the keys of wanted. This process is none of them: it may
-// hold the application's listening socket.
+// findOwners sets the values of wanted to the processes that hold the sockets with the inodes in its
+// keys. It looks at the processes in at, all if at is nil. This process is left out: it may hold the
+// application's listening socket.
 func findOwners(wanted map[uint64][]int, at []int) {
 	var processes procfs.Procs
 	for _, pid := range at {
-		if p, err := procfs.NewProc(pid); err == nil { // else it has ended
+		if p, err := procfs.NewProc(pid); err == nil { // otherwise it has ended
 			processes = append(processes, p)
 		}
 	}
@@ -26,10 +26,10 @@ func findOwners(wanted map[uint64][]int, at []int) {
 	}
 	self := os.Getpid()
 	for _, p := range processes {
-		if p.PID == self || p.PID == 1 { // 1 may hold it for a service
+		if p.PID == self || p.PID == 1 { // 1 may hold the socket of a service
 			continue
 		}
-		targets, err := p.FileDescriptorTargets() // it may have ended, or be somebody else's
+		targets, err := p.FileDescriptorTargets() // the process may have ended, or belong to another user
 		if err != nil {
 			continue
 		}
@@ -49,13 +49,13 @@ func findOwners(wanted map[uint64][]int, at []int) {
 	}
 }
 
-// mostAncestors is how many a process is looked at for.
-const mostAncestors = 6
+// maxAncestors bounds the length of a lineage.
+const maxAncestors = 6
 
-// lineage is a process and those it descends from, up to this one and the first.
+// lineage returns a process and its ancestors, without this process and process 1.
 func lineage(pid int) (pids []int) {
 	self := os.Getpid()
-	for len(pids) < mostAncestors && pid > 1 && pid != self {
+	for len(pids) < maxAncestors && pid > 1 && pid != self {
 		pids = append(pids, pid)
 		p, err := procfs.NewProc(pid)
 		if err != nil {
@@ -70,7 +70,7 @@ func lineage(pid int) (pids []int) {
 	return pids
 }
 
-// threads is how many a process has, 0 if it has ended.
+// threads returns the number of a process's threads, 0 if it has ended.
 func threads(pid int) int {
 	p, err := procfs.NewProc(pid)
 	if err != nil {

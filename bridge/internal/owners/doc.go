@@ -1,2 +1,2 @@
-// Package owners finds the processes that hold a socket, in /proc. It is Linux only.
+// Package owners finds the processes that hold a socket, in /proc, on Linux only. owners.go has its API.
 package owners

@@ -24,7 +24,7 @@ func find(inodes []uint64) ([]Owner, error) {
 	var list []Owner
 	hidden := 0
 	for _, p := range processes {
-		// One that has ended since is neither an owner nor hidden.
+		// A process that has ended meanwhile is neither an owner nor hidden.
 		targets, err := p.FileDescriptorTargets()
 		if errors.Is(err, fs.ErrPermission) {
 			hidden++
@@ -39,7 +39,7 @@ func find(inodes []uint64) ([]Owner, error) {
 	return list, nil
 }
 
-// describe leaves empty what it cannot find out: the process may just have ended.
+// describe leaves fields empty that it cannot determine: the process may just have ended.
 func describe(p procfs.Proc) Owner {
 	o := Owner{PID: p.PID}
 	o.Command, _ = p.Comm()

@@ -5,24 +5,23 @@ import "fmt"
 // Owner is a process that holds a listening socket.
 type Owner struct {
 	PID     int    `json:"pid"`
-	Command string `json:"command"` // its name, at most 15 bytes of it
-	User    string `json:"user"`    // or the number, if that has no name
-	// Threads is how many it has, and Arguments what it was started with, in Dir; empty if
-	// that is not known.
+	Command string `json:"command"` // its name, cut to 15 bytes
+	User    string `json:"user"`    // by name, or by number if there is no name
+	// Threads is its number of threads, Arguments its command line, Dir its working directory.
+	// They are empty if not known.
 	Threads   int      `json:"threads,omitempty"`
 	Arguments []string `json:"arguments,omitempty"`
 	Dir       string   `json:"dir,omitempty"`
 }
 
-// HiddenError reports that some processes may not be looked into.
+// HiddenError reports that the descriptors of some processes may not be read.
 type HiddenError struct{ Processes int }
 
 func (e *HiddenError) Error() string {
 	return fmt.Sprintf("the descriptors of %d processes may not be looked at (ask as root or as the application's user)", e.Processes)
 }
 
-// Of returns the processes that hold the sockets with the given inodes, by their
-// ids. It reads the descriptors of every process, so it is for people who ask, not
-// for a page that is read each second. With a [*HiddenError] the list may lack some.
-// Elsewhere than on Linux it is an [errors.ErrUnsupported].
+// Of returns the processes that hold the sockets with the given inodes, sorted by process id. It reads
+// the descriptors of all processes, which is too slow for frequent use. With a [*HiddenError] the list
+// may be incomplete. On systems other than Linux it returns an [errors.ErrUnsupported].
 func Of(inodes []uint64) ([]Owner, error) { return find(inodes) }

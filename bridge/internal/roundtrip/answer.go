@@ -19,26 +19,26 @@ import (
 	"sync"
 )
 
-// answerBuffer is how much of a body may wait in an answer, in bytes. What is more is the
-// handler's to hold, in memory or in a file.
+// answerBuffer is how many bytes of a body an answer buffers. The handler holds the rest, in memory or in
+// a file.
 const answerBuffer = 32 << 10
 
-// Answer is an http.ResponseWriter on one side, and an http.Response with its body on the
-// other.
+// Answer passes an answer from a handler to a round trip: it is the http.ResponseWriter for the handler, and
+// the http.Response with its body for the reader.
 type Answer struct {
 	request *http.Request
-	header  http.Header   // the writer's
-	begun   chan struct{} // closed when there is a status, or an error instead of it
+	header  http.Header   // the writer's header
+	begun   chan struct{} // closed when there is a status, or an error instead
 
-	mu      sync.Mutex
-	changed sync.Cond
-	status  int         // 0: not yet
-	sent    http.Header // the reader's, when there is a status
-	err     error       // instead of a status; after it, why the body is not complete
-	body    []byte      // written, and not read
-	failed  error       // what Fail was given
-	ended   bool        // nothing more will be written
-	left    bool        // nobody reads any more
+	mu         sync.Mutex
+	changed    sync.Cond
+	status     int         // 0: not known yet
+	sent       http.Header // the reader's header, set with the status
+	err        error       // before a status: why there is none; after it: why the body is not complete
+	body       []byte      // written and not read yet
+	proxyError error       // set by Fail
+	ended      bool        // nothing more will be written
+	closed     bool        // the reader has closed the body
 }
 
 // New returns an Answer to r.
@@ -48,33 +48,33 @@ func New(r *http.Request) *Answer {
 	return a
 }
 
-// Serve has h answer r, which is a's request or made of it, in the goroutine of the caller. w is
-// a, or what the caller has made of it.
+// Serve lets h answer r, which is a's request or derived from it, in the caller's goroutine. w is a, or a
+// wrapper of it.
 func (a *Answer) Serve(w http.ResponseWriter, h http.Handler, r *http.Request) {
 	defer func() {
 		cause := recover()
 		switch {
 		case cause == nil:
-			a.end(a.failed)
+			a.end(a.proxyError)
 		case cause == http.ErrAbortHandler:
-			a.end(cut(r.Context()))
-		default: // in this goroutine it would end the process
+			a.end(abortError(r.Context()))
+		default: // a panic in this goroutine would end the process
 			a.end(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 		}
 	}()
 	h.ServeHTTP(w, r)
 }
 
-// cut is why an answer was not ended: because nobody waits for it, its time was up, or it
-// broke off.
-func cut(ctx context.Context) error {
+// abortError returns why an answer was aborted: the client has left, the time was over, or the answer
+// ended early.
+func abortError(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return io.ErrUnexpectedEOF
 }
 
-// Wait returns the answer as soon as its header is there, or the error that there is instead.
+// Wait returns the answer when its header is complete, or the error instead.
 func (a *Answer) Wait() (*http.Response, error) {
 	<-a.begun
 	a.mu.Lock()
@@ -107,18 +107,18 @@ func (a *Answer) WriteHeader(status int) {
 	if a.status != 0 {
 		return
 	}
-	a.status, a.sent = status, a.header.Clone()                                            // both sides go on with what they have
-	maps.DeleteFunc(a.sent, func(_ string, values []string) bool { return values == nil }) // a handler's word for: do not guess
+	a.status, a.sent = status, a.header.Clone()                                            // writer and reader have a header each
+	maps.DeleteFunc(a.sent, func(_ string, values []string) bool { return values == nil }) // nil values tell net/http not to add the field
 	close(a.begun)
 }
 
-// interim passes an interim header on as http.Transport does.
+// interim passes an interim header on, as http.Transport does.
 func (a *Answer) interim(status int) {
 	trace := httptrace.ContextClientTrace(a.request.Context())
 	if trace == nil || trace.Got1xxResponse == nil {
 		return
 	}
-	_ = trace.Got1xxResponse(status, textproto.MIMEHeader(a.header.Clone())) // it could end the request, which the handler does itself
+	_ = trace.Got1xxResponse(status, textproto.MIMEHeader(a.header.Clone())) // an error ends the request, which the handler notices itself
 }
 
 // Write implements http.ResponseWriter.
@@ -126,11 +126,11 @@ func (a *Answer) Write(p []byte) (n int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for n < len(p) {
-		for len(a.body) >= answerBuffer && !a.left {
+		for len(a.body) >= answerBuffer && !a.closed {
 			a.changed.Wait()
 		}
-		if a.left {
-			return n, errNobodyReads
+		if a.closed {
+			return n, errAnswerClosed
 		}
 		part := p[n:min(len(p), n+answerBuffer-len(a.body))]
 		a.body = append(a.body, part...)
@@ -140,16 +140,16 @@ func (a *Answer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-var errNobodyReads = errors.New("the reader has closed the answer")
+var errAnswerClosed = errors.New("the reader has closed the answer")
 
-// FlushError is for http.ResponseController: what was written can be read already.
+// FlushError is for http.ResponseController. Written bytes can be read at once.
 func (a *Answer) FlushError() error { return nil }
 
-// Fail has Wait return err, when the handler has returned, in place of an answer. Nothing was
-// written yet.
-func (a *Answer) Fail(err error) { a.failed = err }
+// Fail makes Wait return err in place of an answer, when the handler has returned. Nothing must have been
+// written.
+func (a *Answer) Fail(err error) { a.proxyError = err }
 
-// end says that nothing more comes: because of err, if that is not nil.
+// end ends the answer, with err if it is not complete.
 func (a *Answer) end(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -162,23 +162,23 @@ func (a *Answer) end(err error) {
 		return
 	}
 	if err == nil {
-		a.err = io.ErrUnexpectedEOF // a handler that wrote nothing
+		a.err = io.ErrUnexpectedEOF // the handler wrote nothing
 	}
 	close(a.begun)
 }
 
-// answerBody is the body as the reader has it.
+// answerBody is the body for the reader.
 type answerBody Answer
 
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.body) == 0 && !b.ended && !b.left {
+	for len(b.body) == 0 && !b.ended && !b.closed {
 		b.changed.Wait()
 	}
 	switch {
-	case b.left:
+	case b.closed:
 		return 0, http.ErrBodyReadAfterClose
 	case len(b.body) > 0:
 		n := copy(p, b.body)
@@ -195,7 +195,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 func (b *answerBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left = true
+	b.closed = true
 	b.changed.Broadcast()
 	return nil
 }

@@ -70,7 +70,7 @@ func TestAnswerBreaksOff(t *testing.T) {
 			a.WriteHeader(200)
 			_, _ = io.WriteString(a, "half")
 			<-more
-			a.end(cut(t.Context()))
+			a.end(abortError(t.Context()))
 		}()
 		res, err := a.Wait()
 		if err != nil || res.ContentLength != -1 {
@@ -105,7 +105,7 @@ func TestAnswerIsLeft(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if !errors.Is(written, errNobodyReads) {
+		if !errors.Is(written, errAnswerClosed) {
 			t.Errorf("the writer got %v", written)
 		}
 		if _, err := res.Body.Read(make([]byte, 1)); err != http.ErrBodyReadAfterClose {

@@ -1,7 +1,6 @@
-// Package seeds says which random lives a test plays: in all packages by the same variables.
+// Package seeds chooses the random seeds of model tests, by the same variables in all packages.
 //
-// Usually they are the same every time, so that a change, not chance, breaks a test. With
-// SLUICE_SEEDS=1000 each test plays a thousand that nobody has seen before. The name of a
-// test that fails has the seed; SLUICE_SEED=7 plays that life alone, or, with SLUICE_SEEDS,
-// that and those that follow it.
+// By default the seeds are the same in each run, so that a change breaks a test, not chance. With
+// SLUICE_SEEDS=1000 each test uses a thousand new seeds. The name of a failed test has its seed;
+// SLUICE_SEED=7 runs that seed alone, or, with SLUICE_SEEDS, that one and those after it.
 package seeds

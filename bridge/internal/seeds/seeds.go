@@ -14,7 +14,7 @@ const (
 	countVariable = "SLUICE_SEEDS"
 )
 
-// Of returns the seeds of a test that usually plays so many.
+// Of returns the seeds for a test that uses usually of them by default.
 func Of(t testing.TB, usually int) iter.Seq[uint64] {
 	t.Helper()
 	first, count, err := choose(os.Getenv(firstVariable), os.Getenv(countVariable), uint64(usually), rand.Uint64)
@@ -33,7 +33,7 @@ func Of(t testing.TB, usually int) iter.Seq[uint64] {
 	}
 }
 
-// choose reads the variables.
+// choose returns the first seed and their number, from the values of the variables.
 func choose(firstText, countText string, usually uint64, fresh func() uint64) (first, count uint64, err error) {
 	number := func(name, text string) (n uint64) {
 		if n, err = strconv.ParseUint(text, 10, 64); err != nil {

@@ -14,16 +14,16 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 )
 
-// Fields are those that name a file, in canonical form: an application that sends several
-// means the same file.
+// Fields has the header fields that name a file, in canonical form. An application that sends several
+// of them means the same file.
 var Fields = [...]string{"X-Sendfile", "X-Lighttpd-Send-File", "X-Accel-Redirect"}
 
-// Dirs are the directories whose files may be sent.
+// Dirs is a list of directories whose files may be sent.
 type Dirs struct{ list []dir }
 
 type dir struct {
 	path   string // absolute
-	mapped bool   // a URI stands for it in X-Accel-Redirect
+	mapped bool   // uri stands for it in X-Accel-Redirect
 	uri    string // "/x", "" for all
 }
 
@@ -55,7 +55,7 @@ func New(list []string) (Dirs, error) {
 	return d, nil
 }
 
-// Unused returns an error for each directory that is not there now. It is for a log.
+// Unused returns an error, for a log, for each directory that does not exist now.
 func (d Dirs) Unused() (list []error) {
 	for _, dir := range d.list {
 		if info, err := os.Stat(dir.path); err != nil || !info.IsDir() {
@@ -65,10 +65,10 @@ func (d Dirs) Unused() (list []error) {
 	return list
 }
 
-// NotListedError reports a file in no directory of the list.
+// NotListedError reports a file that is in no listed directory.
 type NotListedError struct {
-	Field, Value string // what the application has said
-	Elsewhere    bool   // there are directories in the list
+	Field, Value string // sent by the application
+	Elsewhere    bool   // directories are listed
 }
 
 func (e *NotListedError) Error() string {
@@ -78,12 +78,11 @@ func (e *NotListedError) Error() string {
 	return fmt.Sprintf("%s asks for %.200q to be sent, which is in no directory that is listed for that (--sendfile)", e.Field, e.Value)
 }
 
-// Open opens the file that a field asks for. The error is a *NotListedError, or tells why
-// it cannot be opened: fs.ErrNotExist, fs.ErrPermission, fs.ErrInvalid for what is no
-// regular file, or the system's.
+// Open opens the file that a field names. The error is a *NotListedError, fs.ErrNotExist,
+// fs.ErrPermission, fs.ErrInvalid if it is no regular file, or the system's.
 func (d Dirs) Open(field, value string) (*os.File, error) {
 	var missing error
-	for _, name := range names(field, value) {
+	for _, name := range candidates(field, value) {
 		for _, at := range d.find(name, field == "X-Accel-Redirect") {
 			f, err := d.open(at)
 			if err == nil {
@@ -100,9 +99,9 @@ func (d Dirs) Open(field, value string) (*os.File, error) {
 	return nil, fmt.Errorf("%s: %w", field, missing)
 }
 
-// names are what value may mean: applications differ in whether they encode it. nginx,
-// whose field X-Accel-Redirect is, takes it for encoded, and others as it is.
-func names(field, value string) []string {
+// candidates returns the names that value may stand for, the most likely first: some applications
+// percent-encode it. nginx decodes X-Accel-Redirect; other servers do not decode their fields.
+func candidates(field, value string) []string {
 	plain := value
 	if field == "X-Accel-Redirect" {
 		value, _, _ = strings.Cut(value, "?")
@@ -117,14 +116,14 @@ func names(field, value string) []string {
 	return []string{plain, decoded}
 }
 
-// place is where a file may be.
-type place struct {
+// location is a possible location of a file.
+type location struct {
 	dir  dir
 	name string // below it
 }
 
-// find returns the places that name stands for, the most likely first.
-func (d Dirs) find(name string, isURI bool) (found []place) {
+// find returns the possible locations for name, the most likely first.
+func (d Dirs) find(name string, isURI bool) (found []location) {
 	if strings.IndexByte(name, 0) >= 0 {
 		return nil
 	}
@@ -133,29 +132,29 @@ func (d Dirs) find(name string, isURI bool) (found []place) {
 	}
 	for _, dir := range d.list {
 		if !path.IsAbs(name) { // Apache's mod_xsendfile
-			found = append(found, place{dir, path.Clean("/" + name)[1:]})
-		} else if rel, ok := dir.has(path.Clean(name)); ok {
-			found = append(found, place{dir, rel})
+			found = append(found, location{dir, path.Clean("/" + name)[1:]})
+		} else if rel, ok := dir.rel(path.Clean(name)); ok {
+			found = append(found, location{dir, rel})
 		}
 	}
 	return found
 }
 
-// ofURI returns the places for a URI, the longest match first.
-func (d Dirs) ofURI(uri string) (found []place) {
+// ofURI returns the locations for a URI, the longest match first.
+func (d Dirs) ofURI(uri string) (found []location) {
 	uri = path.Clean("/" + uri)
 	for _, dir := range d.list {
 		if rel, ok := below(dir.uri, uri); ok && dir.mapped {
-			found = append(found, place{dir, rel})
+			found = append(found, location{dir, rel})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b place) int { return len(b.dir.uri) - len(a.dir.uri) })
+	slices.SortStableFunc(found, func(a, b location) int { return len(b.dir.uri) - len(a.dir.uri) })
 	return found
 }
 
-// has returns how a path is called below the directory. PHP's __DIR__ and the like have no
-// symbolic links in them.
-func (d dir) has(name string) (rel string, ok bool) {
+// rel returns the name of a path relative to the directory. It also accepts the directory's path
+// without symbolic links, which PHP's __DIR__ returns.
+func (d dir) rel(name string) (rel string, ok bool) {
 	if rel, ok = below(d.path, name); ok {
 		return rel, true
 	}
@@ -174,7 +173,7 @@ func below(dir, name string) (rel string, ok bool) {
 }
 
 // open opens a file. A symbolic link may lead into another directory of the list.
-func (d Dirs) open(at place) (*os.File, error) {
+func (d Dirs) open(at location) (*os.File, error) {
 	f, err := at.open()
 	if !errors.Is(err, cgi.ErrOutsideRoot) {
 		return f, err
@@ -184,14 +183,14 @@ func (d Dirs) open(at place) (*os.File, error) {
 		return nil, err
 	}
 	for _, dir := range d.list {
-		if rel, ok := dir.has(target); ok {
-			return place{dir, rel}.open()
+		if rel, ok := dir.rel(target); ok {
+			return location{dir, rel}.open()
 		}
 	}
 	return nil, err
 }
 
-func (at place) open() (*os.File, error) {
+func (at location) open() (*os.File, error) {
 	root, err := cgi.OpenRoot(at.dir.path, nil)
 	if err != nil {
 		return nil, err

@@ -1,12 +1,11 @@
-// Package unread tells how much of what was written to a connection the other side has
-// not read. It is asked of the kernel, and the other side notices none of it: a process
-// that does not come back to its connection is told from one that takes its time.
+// Package unread asks the kernel how many of the bytes written to a connection its peer has not read.
+// The peer notices nothing. This shows whether a process has returned to its connection. Begin with
+// unread.go.
 //
-// Only Linux is known, and only connections within this network namespace: what is on its
-// way to another machine, or into a container, is [ErrNotHere]. Elsewhere everything is an
-// [errors.ErrUnsupported].
+// It works on Linux, for connections within this network namespace. A peer on another machine or in a
+// container is [ErrNotHere]. On other systems [Of] returns nil.
 //
-// A unix socket tells by SIOCOUTQ whether all has been read, which costs next to nothing.
-// How many bytes have not, and everything about TCP, is asked over netlink (unix_diag and
-// inet_diag, see sock_diag(7)), for which no privileges are needed.
+// For a unix socket, SIOCOUTQ says at almost no cost whether everything was read. The number of bytes,
+// and everything about TCP, is asked over netlink (unix_diag and inet_diag, see sock_diag(7)), without
+// privileges.
 package unread

@@ -4,4 +4,4 @@ package unread
 
 import "net"
 
-func of(net.Conn) asker { return nil }
+func of(net.Conn) counter { return nil }

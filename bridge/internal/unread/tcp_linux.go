@@ -21,11 +21,11 @@ func (c *tcpConn) any() (bool, error) {
 	return n > 0, err
 }
 
-// Nothing announces that the other side of TCP has read something: it is asked after
-// awaitPause, twice that, and so on up to awaitPauseMax.
+// TCP does not signal that the peer has read something, so the kernel is asked repeatedly, at intervals
+// that double from minPollInterval to maxPollInterval.
 const (
-	awaitPause    = 50 * time.Microsecond
-	awaitPauseMax = 20 * time.Millisecond
+	minPollInterval = 50 * time.Microsecond
+	maxPollInterval = 20 * time.Millisecond
 )
 
 func (c *tcpConn) awaitUntil(t time.Time) error {
@@ -37,7 +37,7 @@ func (c *tcpConn) awaitUntil(t time.Time) error {
 func (c *tcpConn) await(ctx context.Context) error {
 	t := time.NewTimer(0)
 	defer t.Stop()
-	for pause := awaitPause; ; pause = min(2*pause, awaitPauseMax) {
+	for pause := minPollInterval; ; pause = min(2*pause, maxPollInterval) {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -50,11 +50,11 @@ func (c *tcpConn) await(ctx context.Context) error {
 	}
 }
 
-// bytes asks for the socket whose own address is the one that c is connected to. What is
-// on its way to it was not read either, but within a machine nothing is for long.
+// bytes asks about the peer's socket. Bytes on their way to it are not counted, but within a machine
+// they arrive at once.
 func (c *tcpConn) bytes() (int, error) {
 	if err := c.raw.Control(func(uintptr) {}); err != nil {
-		return 0, err // it is closed
+		return 0, err // closed
 	}
 	d, err := sockdiag.Dial()
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *tcpConn) bytes() (int, error) {
 	return int(far.Unread), notHere(err)
 }
 
-// notHere returns err in the words of this package.
+// notHere translates sockdiag.ErrNotFound to ErrNotHere.
 func notHere(err error) error {
 	if errors.Is(err, sockdiag.ErrNotFound) {
 		return ErrNotHere

@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-proxy/sluice/internal/sockdiag"
 )
 
-// of tells the kinds of connections apart.
-func of(c net.Conn) asker {
+// of returns the counter for the type of c.
+func of(c net.Conn) counter {
 	switch c := c.(type) {
 	case *net.UnixConn:
 		if raw, err := c.SyscallConn(); err == nil {
@@ -33,11 +33,11 @@ type unixConn struct {
 	raw syscall.RawConn
 	ask func(fd uintptr)
 
-	queued int // what the kernel holds for the other side, in bytes of its own memory
+	queued int // kernel memory held for the peer, in bytes
 	err    error
 }
 
-// any asks how much memory holds what was written: none if all of it was read.
+// any asks how much kernel memory holds written data: none if the peer has read everything.
 func (c *unixConn) any() (bool, error) {
 	if err := c.raw.Control(c.ask); err != nil {
 		return false, err
@@ -45,8 +45,8 @@ func (c *unixConn) any() (bool, error) {
 	return c.queued > 0, c.err
 }
 
-// awaitUntil is woken each time the other side has read something: the kernel calls that
-// room to write.
+// awaitUntil is woken each time the peer has read something, because the socket then has room for
+// writes.
 func (c *unixConn) awaitUntil(t time.Time) error {
 	if err := c.SetWriteDeadline(t); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (c *unixConn) await(ctx context.Context) error {
 	return err
 }
 
-// bytes asks our socket for its peer, and that for what it has to read.
+// bytes asks about this end for the peer, and about the peer for its unread bytes.
 func (c *unixConn) bytes() (n int, err error) {
 	some, err := c.any()
 	if !some || err != nil {
@@ -109,7 +109,7 @@ func (c *unixConn) bytes() (n int, err error) {
 	case err != nil:
 		return 0, notHere(err)
 	case ours.Peer == 0:
-		return 0, ErrNotHere // it has gone, or nobody has accepted it, and it has no name yet to ask by
+		return 0, ErrNotHere // the peer is closed, or has not been accepted and is not known yet
 	}
 	far, err := d.Unix(ours.Peer)
 	return int(far.Unread), notHere(err)

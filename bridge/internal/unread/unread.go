@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// ErrNotHere reports that the other side is not a socket that can be seen from here.
+// ErrNotHere reports that the peer is not a socket of this network namespace.
 var ErrNotHere = errors.New("the other side of the connection cannot be seen from here (it may be on another machine or in a container)")
 
-// Conn is a connection that is asked about. It may be asked from one goroutine at a time,
-// whatever else is done with the connection meanwhile, unless a method says otherwise.
-type Conn struct{ asker }
+// Conn asks about a connection, for one goroutine at a time. Unless a method says otherwise, other
+// goroutines may use the connection meanwhile.
+type Conn struct{ counter }
 
-type asker interface {
+type counter interface {
 	any() (bool, error)
 	bytes() (int, error)
 	await(context.Context) error
@@ -30,7 +30,7 @@ func Of(c net.Conn) *Conn {
 	return nil
 }
 
-// Any reports whether the other side has bytes to read that were written to c.
+// Any reports whether the peer has not read all bytes written to c.
 func (c *Conn) Any() (bool, error) {
 	some, err := c.any()
 	if err != nil {
@@ -39,8 +39,8 @@ func (c *Conn) Any() (bool, error) {
 	return some, nil
 }
 
-// Await waits until the other side has read all that was written, or closed. It returns
-// ctx's cause if that ends first. Nobody may write meanwhile; the write deadline is lifted.
+// Await waits until the peer has read everything, or has closed. It returns ctx's cause if ctx ends
+// first. No goroutine may write meanwhile. Await removes the write deadline.
 func (c *Conn) Await(ctx context.Context) error {
 	if err := c.await(ctx); err != nil {
 		return fmt.Errorf("unread: %w", err)
@@ -48,8 +48,7 @@ func (c *Conn) Await(ctx context.Context) error {
 	return nil
 }
 
-// AwaitUntil is Await, for a moment. When that has passed, it returns
-// os.ErrDeadlineExceeded.
+// AwaitUntil is Await until t. Then it returns os.ErrDeadlineExceeded.
 func (c *Conn) AwaitUntil(t time.Time) error {
 	if err := c.awaitUntil(t); err != nil {
 		return fmt.Errorf("unread: %w", err)
@@ -57,7 +56,7 @@ func (c *Conn) AwaitUntil(t time.Time) error {
 	return nil
 }
 
-// Bytes returns how many bytes those are.
+// Bytes returns how many bytes written to c the peer has not read.
 func (c *Conn) Bytes() (int, error) {
 	n, err := c.bytes()
 	if err != nil {

@@ -9,45 +9,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/internal/socktest"
 )
-
-// listeners are those of the kinds of sockets that there are.
-var listeners = []struct{ name, network, addr, dial string }{
-	{"unix", "unix", "", ""},
-	{"IPv4", "tcp4", "127.0.0.1:0", ""},
-	{"IPv6", "tcp6", "[::1]:0", ""},
-	{"IPv4 to a listener of both", "tcp", "[::]:0", "127.0.0.1"},
-}
-
-// connected returns both ends of a connection.
-func connected(t testing.TB, network, addr, dial string) (near, far net.Conn) {
-	t.Helper()
-	if network == "unix" {
-		addr = filepath.Join(t.TempDir(), "s")
-	}
-	l, err := net.Listen(network, addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	to := l.Addr().String()
-	if dial != "" {
-		_, port, err := net.SplitHostPort(to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		to = net.JoinHostPort(dial, port)
-	}
-	if near, err = net.Dial(network, to); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { near.Close() })
-	if far, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { far.Close() })
-	return near, far
-}
 
 func mustWrite(t testing.TB, c net.Conn, n int) {
 	t.Helper()
@@ -65,9 +29,9 @@ func mustRead(t testing.TB, c net.Conn, n int) {
 
 // What was written and not read is counted to the byte, whoever else has written what.
 func TestUnread(t *testing.T) {
-	for _, l := range listeners {
-		t.Run(l.name, func(t *testing.T) {
-			near, far := connected(t, l.network, l.addr, l.dial)
+	for _, l := range socktest.Kinds {
+		t.Run(l.Name, func(t *testing.T) {
+			near, far := l.Connect(t)
 			c := Of(near)
 			check := func(what string, want int) {
 				t.Helper()
@@ -119,9 +83,9 @@ func TestUnreadBeforeAccept(t *testing.T) {
 
 // Where the other side has closed, nothing of it is left to read.
 func TestClosedByTheOtherSide(t *testing.T) {
-	for _, l := range listeners {
-		t.Run(l.name, func(t *testing.T) {
-			near, far := connected(t, l.network, l.addr, l.dial)
+	for _, l := range socktest.Kinds {
+		t.Run(l.Name, func(t *testing.T) {
+			near, far := l.Connect(t)
 			mustWrite(t, near, 100)
 			far.Close()
 			if n, err := Of(near).Bytes(); n != 0 || err != nil && !errors.Is(err, ErrNotHere) {
@@ -132,9 +96,9 @@ func TestClosedByTheOtherSide(t *testing.T) {
 }
 
 func TestClosedByUs(t *testing.T) {
-	for _, l := range listeners {
-		t.Run(l.name, func(t *testing.T) {
-			near, _ := connected(t, l.network, l.addr, l.dial)
+	for _, l := range socktest.Kinds {
+		t.Run(l.Name, func(t *testing.T) {
+			near, _ := l.Connect(t)
 			c := Of(near)
 			near.Close()
 			if _, err := c.Any(); err == nil {
@@ -154,9 +118,9 @@ func TestNoSocket(t *testing.T) {
 }
 
 func BenchmarkAny(b *testing.B) {
-	for _, l := range listeners[:2] {
-		b.Run(l.name, func(b *testing.B) {
-			near, _ := connected(b, l.network, l.addr, l.dial)
+	for _, l := range socktest.Kinds[:2] {
+		b.Run(l.Name, func(b *testing.B) {
+			near, _ := l.Connect(b)
 			c := Of(near)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -169,7 +133,7 @@ func BenchmarkAny(b *testing.B) {
 }
 
 func BenchmarkBytes(b *testing.B) {
-	near, _ := connected(b, "unix", "", "")
+	near, _ := socktest.Unix.Connect(b)
 	mustWrite(b, near, 100)
 	c := Of(near)
 	b.ReportAllocs()
@@ -182,9 +146,9 @@ func BenchmarkBytes(b *testing.B) {
 
 // Whoever waits is told when all has been read, and not before.
 func TestAwait(t *testing.T) {
-	for _, l := range listeners {
-		t.Run(l.name, func(t *testing.T) {
-			near, far := connected(t, l.network, l.addr, l.dial)
+	for _, l := range socktest.Kinds {
+		t.Run(l.Name, func(t *testing.T) {
+			near, far := l.Connect(t)
 			c := Of(near)
 			mustWrite(t, near, 100)
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -221,13 +185,13 @@ func TestAwait(t *testing.T) {
 
 // The end of the connection, on either side, ends the wait.
 func TestAwaitEnds(t *testing.T) {
-	for _, l := range listeners {
+	for _, l := range socktest.Kinds {
 		for name, end := range map[string]func(near, far net.Conn){
 			"ours":   func(near, _ net.Conn) { near.Close() },
 			"theirs": func(_, far net.Conn) { far.Close() },
 		} {
-			t.Run(l.name+"/"+name, func(t *testing.T) {
-				near, far := connected(t, l.network, l.addr, l.dial)
+			t.Run(l.Name+"/"+name, func(t *testing.T) {
+				near, far := l.Connect(t)
 				mustWrite(t, near, 100)
 				done := make(chan error)
 				go func() { done <- Of(near).Await(t.Context()) }()

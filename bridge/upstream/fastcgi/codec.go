@@ -16,11 +16,11 @@ var _ interface {
 	upstream.Querier
 } = Codec{}
 
-// beginRequestLen is the size of a BEGIN_REQUEST record: an application that has received
-// no more has not run the request.
+// beginRequestLen is the size of a BEGIN_REQUEST record. An application that has received no
+// more than that has not run the request.
 const beginRequestLen = fcgi.HeaderLen + 8
 
-// KeepAlive returns true: there is FCGI_KEEP_CONN.
+// KeepAlive returns true: FastCGI has FCGI_KEEP_CONN.
 func (Codec) KeepAlive() bool { return true }
 
 // Size returns the size of the name-value pairs.
@@ -68,8 +68,8 @@ func (Codec) BodyOverhead() (before, after int) { return fcgi.HeaderLen, fcgi.He
 // AppendAbort appends an ABORT_REQUEST record.
 func (Codec) AppendAbort(dst []byte, id uint16) []byte { return fcgi.AppendAbortRequest(dst, id) }
 
-// libfcgiValues are what libfcgi replies, whatever the program: one connection, one request,
-// no multiplexing. It does not reply if it is asked for several values at once.
+// libfcgiValues are the replies of libfcgi, for every program: one connection, one request, no
+// multiplexing. It does not reply to a query for several values.
 var libfcgiValues = [...]fcgi.Value{{Name: fcgi.MpxsConns, Value: "0"}, {Name: fcgi.MaxConns, Value: "1"}, {Name: fcgi.MaxReqs, Value: "1"}}
 
 // Queries returns the number of values that can be asked for (section 4.1).
@@ -80,8 +80,7 @@ func (Codec) AppendQuery(dst []byte, n int) []byte {
 	return fcgi.AppendGetValues(dst, libfcgiValues[n].Name)
 }
 
-// ParseReply tells applications that multiplex and libfcgi from others. Data that cannot be
-// decoded means nothing.
+// ParseReply returns upstream.OtherResult for data that it cannot decode.
 func (Codec) ParseReply(n int, data []byte) upstream.QueryResult {
 	values, err := fcgi.DecodeGetValuesResult(data)
 	switch {

@@ -7,14 +7,14 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// decoder cuts what an application sends into records.
+// decoder decodes the records that an application sends.
 type decoder struct {
-	id       uint16 // the only one that is allowed; 0: any is
+	id       uint16 // of the current request; 0: all ids are allowed
 	header   fcgi.Header
 	content  int    // bytes of the current record's content still to come
 	padding  int    // bytes of its padding still to come
-	replying bool   // the current record is an answer to a question
-	reply    []byte // what has come of that
+	replying bool   // the current record is a reply to a query
+	reply    []byte // its content so far
 }
 
 func (d *decoder) Begin(id uint16, _ *upstream.Request) { d.id = id }
@@ -51,20 +51,20 @@ func (d *decoder) Next(in []byte) (ev upstream.Event, rest []byte, err error) {
 		case fcgi.TypeStderr:
 			return upstream.Event{Kind: upstream.Log, ID: d.header.RequestID, Data: part}, in, nil
 		case fcgi.TypeEndRequest:
-			return d.end(part), d.skipPadding(in), nil // nobody takes anything after it
+			return d.end(part), d.skipPadding(in), nil // Next may not be called again for this request
 		}
 		d.reply = append(d.reply, part...)
 	}
 }
 
-// skipPadding drops what has come of the padding after a record's content.
+// skipPadding drops the padding after a record, as far as it has come.
 func (d *decoder) skipPadding(in []byte) []byte {
 	n := min(d.padding, len(in))
 	d.padding -= n
 	return in[n:]
 }
 
-// begin reads a record header and checks that the record belongs here.
+// begin decodes a record header, and checks that the record is allowed here.
 func (d *decoder) begin(in []byte) error {
 	h, err := fcgi.DecodeHeader(in)
 	if err != nil {
@@ -77,8 +77,8 @@ func (d *decoder) begin(in []byte) error {
 			return &fcgi.FormatError{What: h.Type.String(), Why: fmt.Sprintf("content is %d bytes, want 8", h.ContentLength)}
 		}
 	case fcgi.TypeGetValuesResult, fcgi.TypeUnknown:
-		// One that knows no questions says UNKNOWN_TYPE (section 4.2), which proves that
-		// it reads as well.
+		// UNKNOWN_TYPE is the reply of an application without queries (section 4.2). It
+		// proves, too, that somebody reads the connection.
 		if d.replying = h.RequestID == fcgi.ManagementID; d.replying {
 			break
 		}
@@ -93,7 +93,7 @@ func (d *decoder) begin(in []byte) error {
 	return nil
 }
 
-// end is END_REQUEST. Its content is of the right size.
+// end decodes END_REQUEST. begin has checked its size.
 func (d *decoder) end(content []byte) upstream.Event {
 	ev := upstream.Event{Kind: upstream.End, ID: d.header.RequestID}
 	m, err := fcgi.DecodeEndRequest(content)
@@ -109,14 +109,14 @@ func (d *decoder) end(content []byte) upstream.Event {
 	return ev
 }
 
-// refusals are the protocol statuses that say that the request was not run.
+// refusals are the protocol statuses of requests that were not run.
 var refusals = [...]error{
 	fcgi.StatusCantMpxConn: fmt.Errorf("%w (FCGI_CANT_MPX_CONN)", upstream.ErrCantMultiplex),
 	fcgi.StatusOverloaded:  fmt.Errorf("%w (FCGI_OVERLOADED)", upstream.ErrOverloaded),
 	fcgi.StatusUnknownRole: fmt.Errorf("%w (FCGI_UNKNOWN_ROLE)", upstream.ErrUnknownRole),
 }
 
-// endReply is a whole answer to a question. UNKNOWN_TYPE says nothing.
+// endReply ends a reply. UNKNOWN_TYPE has no data.
 func (d *decoder) endReply() upstream.Event {
 	ev := upstream.Event{Kind: upstream.Reply, Data: d.reply}
 	if d.header.Type == fcgi.TypeUnknown {

@@ -7,4 +7,6 @@
 //   - A record for another request than the current one is an error, never a part of the
 //     answer.
 //   - Only END_REQUEST completes an answer. The end of the connection truncates it.
+//
+// Reading begins in codec.go, what is sent; decoder.go is what is received.
 package fastcgi

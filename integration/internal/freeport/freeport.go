@@ -1,8 +1,8 @@
-// Package freeport finds ports for servers that cannot be asked which one they have got.
+// Package freeport finds ports for servers that cannot report the port they have chosen.
 //
-// A port that the kernel chose for a listener at 127.0.0.1:0, closed again, is none: another
-// address of this machine may have it, a connection that begins in the meantime may get it,
-// and so may the next who asks.
+// A port that the kernel chose for a listener at 127.0.0.1:0 is not free after the listener is closed:
+// another address of this machine may use it, and the kernel may give it to a connection or another
+// listener.
 package freeport
 
 import (
@@ -16,16 +16,15 @@ import (
 	"strconv"
 )
 
-// least is the first port that is looked at: those below have names.
+// least is the first port to try: many ports below are assigned to services.
 const least = 10_000
 
-// tries is how many ports are looked at.
+// tries is how many ports are tried.
 const tries = 1000
 
-// Reserve returns an address of this machine at whose port nothing is, TCP or UDP, on any
-// address. Nobody is given it by chance, for it is none of those that the kernel takes for
-// connections and for listeners at port 0, nor by Reserve until it is released, or this
-// process ends.
+// Reserve returns an address of this machine whose port is free on all addresses, for TCP and UDP. The kernel
+// does not choose the port for connections or for listeners at port 0, and Reserve does not return it again
+// until it is released or this process ends.
 func Reserve() (addr string, release func(), err error) {
 	below, err := firstOfTheKernels()
 	if err != nil {
@@ -35,7 +34,7 @@ func Reserve() (addr string, release func(), err error) {
 		port := least + rand.IntN(below-least)
 		release, err := lock(port)
 		if err != nil {
-			continue // somebody else's
+			continue // reserved by another process
 		}
 		if isFree(port) {
 			return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), release, nil
@@ -45,8 +44,8 @@ func Reserve() (addr string, release func(), err error) {
 	return "", nil, fmt.Errorf("of %d ports from %d to %d none is free", tries, least, below-1)
 }
 
-// lock locks a port. Other systems than Linux have no sockets with names that end with
-// their process: there it is not locked.
+// lock locks a port with an abstract unix socket, which vanishes with the process. On systems other than
+// Linux it does nothing.
 func lock(port int) (release func(), err error) {
 	if runtime.GOOS != "linux" {
 		return func() {}, nil
@@ -58,11 +57,11 @@ func lock(port int) (release func(), err error) {
 	return func() { _ = l.Close() }, nil
 }
 
-// firstOfTheKernels is the first port that the kernel gives to who does not name one.
+// firstOfTheKernels returns the first port that the kernel chooses by itself.
 func firstOfTheKernels() (int, error) {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	if errors.Is(err, fs.ErrNotExist) {
-		return 32_768, nil // other systems begin there, or later
+		return 32_768, nil // other systems start there or higher
 	}
 	if err != nil {
 		return 0, err
@@ -77,8 +76,7 @@ func firstOfTheKernels() (int, error) {
 	return first, nil
 }
 
-// isFree reports whether nothing is at a port. A listener at the wildcard address gets it
-// only if no other address has it.
+// isFree reports whether a port is free. Listening at the wildcard address fails if any address uses it.
 func isFree(port int) bool {
 	at := fmt.Sprintf(":%d", port)
 	l, err := net.Listen("tcp", at)

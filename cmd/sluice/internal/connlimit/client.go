@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// addrOf is where a connection comes from. Of a unix socket's nothing is known.
+// addrOf returns the address of the peer, the zero Addr for a unix socket.
 func addrOf(c net.Conn) netip.Addr {
 	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -15,8 +15,8 @@ func addrOf(c net.Conn) netip.Addr {
 	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// network is the /64 network of an IPv6 address, which is what one customer of a
-// provider has at least, and any other address as it is.
+// network returns the /64 network of an IPv6 address, the least that a provider assigns to one
+// customer, and any other address unchanged.
 func network(addr netip.Addr) netip.Addr {
 	if addr.Is6() {
 		prefix, _ := addr.Prefix(64) // 64 bits are there
@@ -25,20 +25,20 @@ func network(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// client is what one has, in all states.
+// client holds the connections of one client, in all states.
 type client struct {
-	addr    netip.Addr
-	exempt  bool
-	conns   int  // in the server
-	halves  int  // of these, half closed
-	waiting list // for room there
-	waits   int  // how many those are
-	idle    list // without a request
-	active  list // with one
-	at      int  // in the heap; -1: not
+	addr          netip.Addr
+	exempt        bool
+	conns         int  // connections in the server
+	numHalfClosed int  // of these, how many are half closed
+	waiting       list // connections that wait for room in the server
+	numWaiting    int  // how many these are
+	idle          list // connections without a request
+	active        list // connections with a request
+	heapIndex     int  // in clients.most; -1 if it is not there
 }
 
-// name is for the log.
+// name returns the client's name for the log.
 func (c *client) name() string {
 	switch {
 	case !c.addr.IsValid():
@@ -49,32 +49,32 @@ func (c *client) name() string {
 	return c.addr.String()
 }
 
-// ranking has the client with most connections first.
+// ranking is a heap with the client that has most connections first.
 type ranking []*client
 
 func (r ranking) Len() int           { return len(r) }
 func (r ranking) Less(i, j int) bool { return r[i].conns > r[j].conns }
 func (r ranking) Swap(i, j int) {
 	r[i], r[j] = r[j], r[i]
-	r[i].at, r[j].at = i, j
+	r[i].heapIndex, r[j].heapIndex = i, j
 }
 
 func (r *ranking) Push(x any) {
 	c := x.(*client)
-	c.at = len(*r)
+	c.heapIndex = len(*r)
 	*r = append(*r, c)
 }
 
 func (r *ranking) Pop() any {
 	last := len(*r) - 1
 	c := (*r)[last]
-	c.at = -1
+	c.heapIndex = -1
 	(*r)[last] = nil
 	*r = (*r)[:last]
 	return c
 }
 
-// first returns nil if there is none.
+// first returns the first client, nil if there is none.
 func (r ranking) first() *client {
 	if len(r) == 0 {
 		return nil
@@ -82,13 +82,13 @@ func (r ranking) first() *client {
 	return r[0]
 }
 
-// clients are those that have any connection.
+// clients holds the clients that have a connection.
 type clients struct {
 	byAddr map[netip.Addr]*client
-	most   ranking // those that are not exempt
+	most   ranking // clients that are not exempt
 }
 
-// of returns the client at an address, which exists from now on.
+// of returns the client at an address, a new one if necessary.
 func (cs *clients) of(addr netip.Addr, exempt bool) *client {
 	if !exempt {
 		addr = network(addr)
@@ -97,7 +97,7 @@ func (cs *clients) of(addr netip.Addr, exempt bool) *client {
 	if c != nil {
 		return c
 	}
-	c = &client{addr: addr, exempt: exempt, at: -1}
+	c = &client{addr: addr, exempt: exempt, heapIndex: -1}
 	c.waiting.init()
 	c.idle.init()
 	c.active.init()
@@ -108,18 +108,18 @@ func (cs *clients) of(addr netip.Addr, exempt bool) *client {
 	return c
 }
 
-// add changes how many connections a client has in the server, and forgets it if it
-// has none at all.
+// add adds n to the client's connections in the server, and removes the client if it has none
+// and none waits.
 func (cs *clients) add(c *client, n int) {
 	c.conns += n
-	if c.conns+c.waits == 0 {
+	if c.conns+c.numWaiting == 0 {
 		delete(cs.byAddr, c.addr)
-		if c.at >= 0 {
-			heap.Remove(&cs.most, c.at)
+		if c.heapIndex >= 0 {
+			heap.Remove(&cs.most, c.heapIndex)
 		}
 		return
 	}
-	if c.at >= 0 {
-		heap.Fix(&cs.most, c.at)
+	if c.heapIndex >= 0 {
+		heap.Fix(&cs.most, c.heapIndex)
 	}
 }

@@ -1,37 +1,34 @@
-// Package connlimit bounds how many client connections an http.Server has, so that
-// there are always descriptors left for everything else, and decides whose
-// connections make room for others.
+// Package connlimit bounds how many client connections an http.Server has, so that descriptors are
+// left for everything else, and decides which connections are closed for new ones. Begin with
+// limit.go.
 //
-// A [Limit] stands at two places: its Listener is what the server accepts from, and
-// its Track is the server's ConnState, of a server without TLS. When there are as many connections as there
-// may be, and another one comes:
+// The server accepts from the Listener of a [Limit], and its ConnState is Track. The server must
+// not use TLS. When the number of connections is at its maximum and another client connects:
 //
-//   - One without a request is closed: a kept one that is idle, or one on which no
-//     whole header has come yet. If a client has more than its share of all
-//     connections (a sixteenth, 16 at least) it is one of the client that has most;
-//     else, or if that has none, the one that has been so for longest. For a client
-//     that has its share, it is one of its own. One that has been without a request
-//     for less than a second goes only if its client has too many, and for another.
-//   - If all of them carry requests, and one client has more than a quarter of them
-//     all and at least twice as many as the newcomer's, the one of its requests that
-//     has taken longest is cut.
-//   - Else the newcomer waits until there is room. Of those that wait, the oldest of
-//     the client that has most of them is closed when there are too many.
+//   - A connection without a request is closed: an idle kept one, or one without a complete header.
+//     If a client has more than its share of all connections (a sixteenth, 16 at least), it is one
+//     of the client with most; otherwise, or if that client has none, the one that has been without
+//     a request for longest. For a client that has reached its share, it is one of its own. A
+//     connection that has been without a request for less than a second is closed only if its
+//     client exceeds its share, and only for another client.
+//   - If all connections carry requests, and one client has more than a quarter of them and at
+//     least twice as many as the new one, its longest-running request is cut.
+//   - Otherwise the new connection waits for room. If too many wait, the oldest one of the client
+//     with most waiting connections is closed.
 //
-// A client is an IPv4 address or the /64 network of an IPv6 address. Those that are
-// exempt, proxies that speak for many, have no share to exceed: what they have
-// without a request goes when it has been so for longest.
+// A client is an IPv4 address or the /64 network of an IPv6 address. Exempt clients, proxies that
+// speak for many, have no share: of their connections without a request, the one that has been so
+// for longest is closed.
 //
-// In the end, Drain lets requests finish and closes connections without one, and Cut ends
-// what is left. Permit and Done bound how many connections of a client may be half closed.
+// Drain lets requests finish and closes connections without a request, Cut ends the rest. Permit and
+// Done bound how many connections of a client may be half closed.
 //
 // What always holds:
 //
-//   - There are never more than Max connections in the server, nor more than
-//     MaxWaiting that wait.
-//   - A connection that was accepted is handed to the server or closed. One that makes
-//     room before its request begins is closed before its handler is called.
-//   - A request that is cut ends with a reset, where the connection can have one.
-//   - The listener's Close waits for its goroutine, and leaves no connection that the
-//     server was not given.
+//   - There are never more than Max connections in the server, nor more than MaxWaiting that wait.
+//   - An accepted connection is returned by Accept or closed. One that is closed for another before
+//     its request begins is closed before its handler is called.
+//   - A request that is cut ends with a reset, if the connection can have one.
+//   - The listener's Close waits for its goroutine, and leaves no connection that Accept has not
+//     returned.
 package connlimit

@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	// newGrace is how long a connection without a request may hold a drain: the request is
-	// on its way if the client has connected just now.
+	// newGrace is how long connections that have had no request may delay a drain: the request
+	// may be on its way.
 	newGrace = 250 * time.Millisecond
-	// keptGrace is how long a kept connection must have been idle to be closed by a drain:
-	// the server may have read the next request of a client that does not wait for answers.
+	// keptGrace is how long a kept connection must have been idle to be closed by a drain: the
+	// server may have read the next of several pipelined requests.
 	keptGrace = 50 * time.Millisecond
 	// cutGrace is how long requests that are cut may take to end.
 	cutGrace = time.Second
 )
 
-// Drain closes the listener, waits until no connection carries a request, and closes those
-// that carry none: the kept ones soon, and at the end those that have never had a request.
-// The server must keep no connection after an answer, and refuse what requests still come.
-// Drain returns ctx's error if that ends first.
+// Drain closes the listener and waits until no connection carries a request. It closes kept
+// connections without a request soon, and those that have never had a request at the end. The
+// server must close each connection after its answer, and refuse new requests. Drain returns ctx's
+// error if ctx ends first.
 func (l *Limit) Drain(ctx context.Context) error {
 	begun := time.Now()
 	l.mu.Lock()
@@ -47,22 +47,22 @@ func (l *Limit) Drain(ctx context.Context) error {
 	}
 }
 
-// closeIdle closes what carries no request and may go, and returns when to look again. It
-// returns 0 when there is nothing left.
+// closeIdle closes the connections without a request that a drain may close now, and returns the
+// time until the next call, 0 if no connection is left.
 func (l *Limit) closeIdle(begun time.Time) (again time.Duration) {
 	var out []net.Conn
 	l.mu.Lock()
-	actives := len(l.entries) - l.idles
-	again = time.Hour // or when something changes
+	actives := len(l.entries) - l.numIdle
+	again = time.Hour // Drain also calls again after each change
 	for n := l.idle.root.next; n.entry != nil; {
 		e := n.entry
 		n = n.next // before e leaves the list
 		var left time.Duration
 		switch {
-		case e.kept:
-			left = keptGrace - time.Since(e.since)
+		case e.hadRequest:
+			left = keptGrace - time.Since(e.idleSince)
 		case actives > 0:
-			continue // its request is told to come again
+			continue // its request will be refused
 		default:
 			left = newGrace - time.Since(begun)
 		}
@@ -78,7 +78,7 @@ func (l *Limit) closeIdle(begun time.Time) (again time.Duration) {
 	}
 	l.mu.Unlock()
 	for _, c := range out {
-		_ = c.Close() // it is gone either way
+		_ = c.Close() // it is removed in any case
 	}
 	return again
 }
@@ -87,11 +87,11 @@ func (l *Limit) closeIdle(begun time.Time) (again time.Duration) {
 func (l *Limit) Requests() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.entries) - l.idles
+	return len(l.entries) - l.numIdle
 }
 
-// Cut ends all connections. Requests whose contexts were canceled have a moment to end by
-// themselves. Those that do not are reset, so that no answer looks complete.
+// Cut ends all connections. Requests, whose contexts were canceled, have cutGrace to end. After
+// that, their connections are reset, so that no answer looks complete.
 func (l *Limit) Cut() {
 	t := time.NewTimer(cutGrace)
 	defer t.Stop()
@@ -106,7 +106,7 @@ func (l *Limit) Cut() {
 	var out []net.Conn
 	l.mu.Lock()
 	for c, e := range l.entries {
-		if e.state == active {
+		if e.state == stateActive {
 			reset(c)
 		}
 		out = append(out, c)
@@ -114,17 +114,17 @@ func (l *Limit) Cut() {
 	}
 	l.mu.Unlock()
 	for _, c := range out {
-		_ = c.Close() // it is gone either way
+		_ = c.Close() // it is removed in any case
 	}
 }
 
-// note tells a drain that something has changed. It is called with mu held.
-func (l *Limit) note(s http.ConnState) {
+// notifyDrain wakes Drain or Cut after a change. mu is held.
+func (l *Limit) notifyDrain(s http.ConnState) {
 	if !l.draining || s == http.StateNew {
 		return
 	}
 	select {
 	case l.changed <- struct{}{}:
-	default: // it knows
+	default: // it is awake already
 	}
 }

@@ -2,22 +2,22 @@ package connlimit
 
 import "net"
 
-// A client may wait for answers on so many connections whose sending side it has closed as
-// is its share: nobody can be sure that it is still there, and its requests take workers.
-// More are taken for a client that has left.
+// Half-closed connections of a client are limited to its share, because it is not certain that the
+// client still waits, and its requests take workers. Further ones count as connections of a client
+// that has left.
 
-// Permit reports whether a connection may be taken for one whose client has closed its
-// sending side only. If so, Done must be called when the answer has been sent.
+// Permit reports whether a connection may count as half closed: its client has closed its sending
+// side and waits. If it returns true, Done must be called after the answer.
 func (l *Limit) Permit(c net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.entries[c]
-	if e == nil || e.half || !e.client.exempt && e.client.halves >= l.share() {
+	if e == nil || e.halfClosed || !e.client.exempt && e.client.numHalfClosed >= l.share() {
 		return false
 	}
-	e.half = true
-	e.client.halves++
-	l.halves++
+	e.halfClosed = true
+	e.client.numHalfClosed++
+	l.numHalfClosed++
 	return true
 }
 
@@ -25,16 +25,16 @@ func (l *Limit) Permit(c net.Conn) bool {
 func (l *Limit) Done(c net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[c]; e != nil { // else it was removed
-		l.whole(e)
+	if e := l.entries[c]; e != nil { // nil if it was removed
+		l.endHalfClosed(e)
 	}
 }
 
-// whole forgets that e was half closed. It is called with mu held.
-func (l *Limit) whole(e *entry) {
-	if e.half {
-		e.half = false
-		e.client.halves--
-		l.halves--
+// endHalfClosed ends the state half closed of e. mu is held.
+func (l *Limit) endHalfClosed(e *entry) {
+	if e.halfClosed {
+		e.halfClosed = false
+		e.client.numHalfClosed--
+		l.numHalfClosed--
 	}
 }

@@ -9,78 +9,77 @@ import (
 	"time"
 )
 
-// Config is what a Limit goes by.
+// Config configures a Limit.
 type Config struct {
-	// Max is how many connections the server may have. MaxWaiting is how many more
-	// may be accepted and wait.
+	// Max is how many connections the server may have, MaxWaiting how many more may be
+	// accepted and wait.
 	Max, MaxWaiting int
-	// Exempt says which clients have no share: proxies. Nil: none is.
+	// Exempt reports whether a client is a proxy, which has no share. Nil: no client is.
 	Exempt func(netip.Addr) bool
-	// Logger is told when connections make room for others, every ten seconds while
-	// they do.
+	// Logger gets a line when connections are closed for others, at most every ten seconds.
 	Logger *slog.Logger
 }
 
 // Snapshot is the state of a Limit at one instant.
 type Snapshot struct {
-	Max          int    `json:"max"`           // how many connections there may be
-	Open         int    `json:"open"`          // how many there are
-	Idle         int    `json:"idle"`          // of those, without a request
+	Max          int    `json:"max"`           // the greatest number of connections
+	Open         int    `json:"open"`          // connections in the server
+	Idle         int    `json:"idle"`          // of these, without a request
 	Waiting      int    `json:"waiting"`       // accepted, and waiting for room
-	HalfClosed   int    `json:"half_closed"`   // with a request, by a client that waits for the answer
-	Clients      int    `json:"clients"`       // how many addresses they come from
-	MostOfOne    int    `json:"most_of_one"`   // how many one of these has
-	ClosedIdle   uint64 `json:"closed_idle"`   // without a request, to make room, ever
-	CutActive    uint64 `json:"cut_active"`    // with a request, of a client that had too many, ever
-	Refused      uint64 `json:"refused"`       // closed while they waited, ever
-	AcceptErrors uint64 `json:"accept_errors"` // times that accepting failed, ever
+	HalfClosed   int    `json:"half_closed"`   // with a request, and closed by the client on its sending side
+	Clients      int    `json:"clients"`       // clients
+	MostOfOne    int    `json:"most_of_one"`   // connections of the client with most
+	ClosedIdle   uint64 `json:"closed_idle"`   // connections without a request that were closed for others, ever
+	CutActive    uint64 `json:"cut_active"`    // connections with a request that were cut for others, ever
+	Refused      uint64 `json:"refused"`       // connections closed while they waited, ever
+	AcceptErrors uint64 `json:"accept_errors"` // failed calls of accept, ever
 }
 
 // Limit bounds the connections of one server.
 type Limit struct {
 	config Config
 
-	mu      sync.Mutex
-	clients clients
-	entries map[net.Conn]*entry // in the server
-	idle    list                // of all clients
-	idles   int
-	waiting list // of all clients, first come first served
-	waits   int
-	again   *time.Timer   // set while some wait and time may bring them in; else nil
-	ready   []net.Conn    // for Accept: they have their place in the server
-	wake    chan struct{} // has one if ready may have some
-	closed  bool
-	halves  int // connections that are half closed
+	mu            sync.Mutex
+	clients       clients
+	entries       map[net.Conn]*entry // in the server
+	idle          list                // of all clients
+	numIdle       int
+	waiting       list // of all clients, oldest first
+	numWaiting    int
+	reliefTimer   *time.Timer   // calls relieve; nil unless connections wait and another may be closed later
+	ready         []net.Conn    // for Accept; they are in entries already
+	wake          chan struct{} // holds one value if ready may not be empty
+	closed        bool
+	numHalfClosed int // half-closed connections
 
-	listener net.Listener
-	taken    bool          // the server has stopped accepting
-	draining bool          // Track says when something changes
-	changed  chan struct{} // has one if something has
+	listener    net.Listener
+	acceptEnded bool          // Accept has returned its error
+	draining    bool          // changes are signalled on changed
+	changed     chan struct{} // holds one value after a change
 
-	listen string   // where, for the log
-	counts Snapshot // what is counted for ever
+	listen string   // the address, for the log
+	counts Snapshot // the counters of Snapshot
 	report report
 }
 
 // entry is a connection that was accepted.
 type entry struct {
-	conn   net.Conn
-	client *client
-	state  state
-	since  time.Time // of idle
-	kept   bool      // it has carried a request
-	half   bool      // its client has closed its sending side, and waits for the answer
-	own    node      // in a list of the client's
-	all    node      // in one of all clients', if it is idle or waits
+	conn       net.Conn
+	client     *client
+	state      state
+	idleSince  time.Time // when it became idle
+	hadRequest bool      // it has had a request
+	halfClosed bool      // the client has closed its sending side, and waits for the answer
+	inClient   node      // in a list of its client
+	inLimit    node      // in a list of all clients, if it is idle or waits
 }
 
 type state uint8
 
 const (
-	waits  state = iota // it was not given to the server yet
-	idle                // it carries no request
-	active              // it does
+	stateWaiting state = iota // accepted, and not in the server yet
+	stateIdle                 // in the server, without a request
+	stateActive               // in the server, with a request
 )
 
 // New returns a Limit for one server and one listener.
@@ -97,39 +96,38 @@ func (l *Limit) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.counts
-	s.Max, s.Open, s.Idle, s.Waiting, s.HalfClosed, s.Clients = l.config.Max, len(l.entries), l.idles, l.waits, l.halves, len(l.clients.byAddr)
+	s.Max, s.Open, s.Idle, s.Waiting, s.HalfClosed, s.Clients = l.config.Max, len(l.entries), l.numIdle, l.numWaiting, l.numHalfClosed, len(l.clients.byAddr)
 	for _, c := range l.clients.byAddr {
 		s.MostOfOne = max(s.MostOfOne, c.conns)
 	}
 	return s
 }
 
-// Track is the server's ConnState. A connection is StateNew until its first header
-// is there, and StateIdle until the next. If it made room for another while a header
-// came, the handler is called all the same, with a connection that is closed: a deadline
-// cannot be set on it any more. It should do nothing, for its client cannot know whether
-// it has, and may send the request again.
+// Track is the server's ConnState. A connection is StateNew until its first header is complete, and
+// StateIdle until the next one is. If it is closed for another one while a header arrives, the
+// handler is called nevertheless, with a closed connection on which setting a deadline fails. The
+// handler should then do nothing: its client may send the request again.
 func (l *Limit) Track(c net.Conn, s http.ConnState) {
 	if !l.track(c, s) && s == http.StateActive {
-		_ = c.Close() // be it that nobody has come to that yet: the handler is to find it closed
+		_ = c.Close() // it may not be closed yet, and the handler must find it closed
 	}
 }
 
-// track reports whether the connection has a place, or had it until now.
+// track reports whether the connection was in the server until now.
 func (l *Limit) track(c net.Conn, s http.ConnState) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.note(s)
+	l.notifyDrain(s)
 	e := l.entries[c]
 	if e == nil {
-		return false // it has made room for another
+		return false // it was closed for another
 	}
 	switch s {
 	case http.StateActive:
-		l.move(e, active)
+		l.move(e, stateActive)
 	case http.StateIdle:
-		e.kept = true
-		l.move(e, idle)
+		e.hadRequest = true
+		l.move(e, stateIdle)
 	case http.StateHijacked, http.StateClosed:
 		l.remove(e)
 		l.promote()
@@ -137,139 +135,137 @@ func (l *Limit) track(c net.Conn, s http.ConnState) bool {
 	return true
 }
 
-// enter gives a connection its place in the server. It is called with mu held, as all
-// below.
+// enter adds a connection to the server. mu is held, here and in the methods below.
 func (l *Limit) enter(e *entry) {
 	l.entries[e.conn] = e
-	l.list(e, idle)
+	l.link(e, stateIdle)
 	l.clients.add(e.client, 1)
 	l.ready = append(l.ready, e.conn)
 	select {
 	case l.wake <- struct{}{}:
-	default: // it knows
+	default: // it is awake already
 	}
 }
 
-// list puts e, which is in no list, where its state belongs.
-func (l *Limit) list(e *entry, s state) {
+// link adds e, which is in no list, to the lists of its new state.
+func (l *Limit) link(e *entry, s state) {
 	e.state = s
-	e.own.entry, e.all.entry = e, e
+	e.inClient.entry, e.inLimit.entry = e, e
 	switch s {
-	case waits:
-		e.client.waiting.push(&e.own)
-		l.waiting.push(&e.all)
-		e.client.waits++
-		l.waits++
-	case idle:
-		e.since = time.Now()
-		e.client.idle.push(&e.own)
-		l.idle.push(&e.all)
-		l.idles++
-		l.expect()
-	case active:
-		e.client.active.push(&e.own)
+	case stateWaiting:
+		e.client.waiting.push(&e.inClient)
+		l.waiting.push(&e.inLimit)
+		e.client.numWaiting++
+		l.numWaiting++
+	case stateIdle:
+		e.idleSince = time.Now()
+		e.client.idle.push(&e.inClient)
+		l.idle.push(&e.inLimit)
+		l.numIdle++
+		l.scheduleRelief()
+	case stateActive:
+		e.client.active.push(&e.inClient)
 	}
 }
 
-func (l *Limit) unlist(e *entry) {
-	e.own.remove()
+func (l *Limit) unlink(e *entry) {
+	e.inClient.remove()
 	switch e.state {
-	case waits:
-		e.all.remove()
-		e.client.waits--
-		l.waits--
-	case idle:
-		e.all.remove()
-		l.idles--
-	case active:
+	case stateWaiting:
+		e.inLimit.remove()
+		e.client.numWaiting--
+		l.numWaiting--
+	case stateIdle:
+		e.inLimit.remove()
+		l.numIdle--
+	case stateActive:
 	}
 }
 
 func (l *Limit) move(e *entry, s state) {
-	l.unlist(e)
-	l.list(e, s)
+	l.unlink(e)
+	l.link(e, s)
 }
 
-// remove takes a connection out of the server's.
+// remove removes a connection from the server.
 func (l *Limit) remove(e *entry) {
-	l.unlist(e)
-	l.whole(e)
+	l.unlink(e)
+	l.endHalfClosed(e)
 	delete(l.entries, e.conn)
 	l.clients.add(e.client, -1)
 }
 
-// promote lets those in that wait, as far as there is room.
+// promote moves waiting connections to the server while there is room.
 func (l *Limit) promote() {
 	for len(l.entries) < l.config.Max && !l.closed {
 		e := l.waiting.oldest()
 		if e == nil {
 			return
 		}
-		l.unlist(e)
+		l.unlink(e)
 		l.enter(e)
 	}
 }
 
-// expect has those that wait looked after when a connection without a request has been
-// so for long enough.
-func (l *Limit) expect() {
+// scheduleRelief calls relieve when a connection has been without a request for requestGrace, if
+// connections wait.
+func (l *Limit) scheduleRelief() {
 	oldest := l.idle.oldest()
-	if l.again != nil || l.waits == 0 || oldest == nil || l.closed {
+	if l.reliefTimer != nil || l.numWaiting == 0 || oldest == nil || l.closed {
 		return
 	}
-	after := grace
+	after := requestGrace
 	if !oldest.isOld() {
-		after -= time.Since(oldest.since)
+		after -= time.Since(oldest.idleSince)
 	}
-	l.again = time.AfterFunc(after, l.relieve)
+	l.reliefTimer = time.AfterFunc(after, l.relieve)
 }
 
-// relieve lets those in that wait, at the cost of who can go by now.
+// relieve replaces connections that may be closed by now with waiting ones.
 func (l *Limit) relieve() {
 	var out []net.Conn
 	l.mu.Lock()
-	l.again = nil
+	l.reliefTimer = nil
 	for n := l.waiting.root.next; n.entry != nil && !l.closed; {
 		e := n.entry
 		n = n.next // before e leaves the list
-		if v := l.victim(e.client); v != nil {
-			l.unlist(e)
+		if v := l.toClose(e.client); v != nil {
+			l.unlink(e)
 			out = append(out, l.replace(v, e))
 		}
 	}
-	l.expect()
+	l.scheduleRelief()
 	l.mu.Unlock()
 	for _, c := range out {
-		_ = c.Close() // it is gone either way
+		_ = c.Close() // it is removed in any case
 	}
-	l.tell()
+	l.logClosed()
 }
 
-// replace gives v's place to e, and returns what is to be closed.
+// replace puts e in v's place in the server. The caller must close the connection returned.
 func (l *Limit) replace(v, e *entry) net.Conn {
-	if v.state == idle {
+	if v.state == stateIdle {
 		l.counts.ClosedIdle++
 	} else {
 		l.counts.CutActive++
 		reset(v.conn)
 	}
-	l.report.of(v.client)
-	l.enter(e) // first: the client may be the same, and is not to be forgotten
+	l.report.add(v.client)
+	l.enter(e) // before remove, which would remove a client without connections
 	l.remove(v)
 	return v.conn
 }
 
-// reset has a connection end with a TCP reset when it is closed. Where no length was
-// announced, as in HTTP/1.0, its end is the end of the answer, and an ordinary one would
-// make that look complete.
+// reset makes Close of a connection send a TCP reset. If no length was announced, as in HTTP/1.0, an
+// ordinary close would make the answer look complete.
 func reset(c net.Conn) {
 	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
-		_ = tcp.SetLinger(0) // without it, Close is an ordinary one
+		_ = tcp.SetLinger(0) // if it fails, the close is an ordinary one
 	}
 }
 
-// admit takes a connection that was accepted. It returns one that is to be closed
-// then, which may be the same; nil if none is.
+// admit adds an accepted connection. It returns the connection that the caller must close, which may
+// be c itself; nil if there is none.
 func (l *Limit) admit(c net.Conn) (out net.Conn) {
 	addr := addrOf(c)
 	exempt := l.config.Exempt != nil && l.config.Exempt(addr)
@@ -283,31 +279,31 @@ func (l *Limit) admit(c net.Conn) (out net.Conn) {
 		l.enter(e)
 		return nil
 	}
-	if v := l.victim(e.client); v != nil {
+	if v := l.toClose(e.client); v != nil {
 		return l.replace(v, e)
 	}
-	l.list(e, waits)
-	l.expect()
-	if l.waits <= l.config.MaxWaiting {
+	l.link(e, stateWaiting)
+	l.scheduleRelief()
+	if l.numWaiting <= l.config.MaxWaiting {
 		return nil
 	}
 	v := l.mostWaiting().waiting.oldest()
 	l.counts.Refused++
-	l.report.of(v.client)
-	l.unlist(v)
+	l.report.add(v.client)
+	l.unlink(v)
 	l.clients.add(v.client, 0)
 	return v.conn
 }
 
-// grace is how long a connection without a request is left alone, but for the sake of a
-// client that has fewer: the request may be on its way.
-const grace = time.Second
+// requestGrace is how long a connection without a request is closed only for a client that has
+// fewer: the request may be on its way.
+const requestGrace = time.Second
 
-// victim is who makes room for a client's connection, nil if nobody does.
-func (l *Limit) victim(newcomer *client) *entry {
-	hog := l.clients.most.first()
-	if hog != nil && hog.conns > l.share() {
-		if v := hog.idle.oldest(); v != nil && (hog != newcomer || v.isOld()) {
+// toClose returns the connection to close for one of newcomer, nil if there is none.
+func (l *Limit) toClose(newcomer *client) *entry {
+	largest := l.clients.most.first()
+	if largest != nil && largest.conns > l.share() {
+		if v := largest.idle.oldest(); v != nil && (largest != newcomer || v.isOld()) {
 			return v
 		}
 	}
@@ -318,22 +314,22 @@ func (l *Limit) victim(newcomer *client) *entry {
 	if v := from.oldest(); v != nil && v.isOld() {
 		return v
 	}
-	if hog != nil && hog != newcomer && hog.conns > l.config.Max/4 && hog.conns >= 2*(newcomer.conns+1) {
-		return hog.active.oldest()
+	if largest != nil && largest != newcomer && largest.conns > l.config.Max/4 && largest.conns >= 2*(newcomer.conns+1) {
+		return largest.active.oldest()
 	}
 	return nil
 }
 
-func (e *entry) isOld() bool { return time.Since(e.since) >= grace }
+func (e *entry) isOld() bool { return time.Since(e.idleSince) >= requestGrace }
 
-// share is how many connections a client may have before its own go first.
+// share is how many connections a client may have before its own are closed first.
 func (l *Limit) share() int { return max(l.config.Max/16, 16) }
 
-// mostWaiting is the client that has most connections waiting; there is one.
+// mostWaiting returns the client with most waiting connections. At least one must wait.
 func (l *Limit) mostWaiting() *client {
 	var most *client
 	for n := l.waiting.root.next; n.entry != nil; n = n.next {
-		if c := n.entry.client; most == nil || c.waits > most.waits {
+		if c := n.entry.client; most == nil || c.numWaiting > most.numWaiting {
 			most = c
 		}
 	}

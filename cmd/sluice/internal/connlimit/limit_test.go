@@ -28,7 +28,7 @@ func TestIdleGoesFirst(t *testing.T) {
 		b.l.Track(busy, http.StateActive)
 		b.l.Track(kept, http.StateActive)
 		b.l.Track(kept, http.StateIdle)
-		time.Sleep(grace)
+		time.Sleep(requestGrace)
 		first := b.come("192.0.2.4")
 		b.want("the silent one", silent, true, true)
 		b.want("the newcomer", first, true, false)
@@ -105,7 +105,7 @@ func TestExempt(t *testing.T) {
 		kept := b.come(good)
 		idle := b.come(hog)
 		proxys := b.crowd(hog, 98, true)
-		time.Sleep(grace)
+		time.Sleep(requestGrace)
 		first, second := b.come("192.0.2.3"), b.come("192.0.2.4")
 		b.want("who was idle for longest", kept, true, true)
 		b.want("the proxy's idle one", idle, true, true)
@@ -150,7 +150,7 @@ func TestLog(t *testing.T) {
 		b := newBench(t, Config{Max: 1, MaxWaiting: 1})
 		b.come(hog)
 		for range 1000 {
-			time.Sleep(grace / 100)
+			time.Sleep(requestGrace / 100)
 			b.come(hog)
 		}
 		if text := b.log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "last_client="+hog) || !strings.Contains(text, "max_connections=1 ") {
@@ -172,7 +172,7 @@ func TestBurst(t *testing.T) {
 		b := newBench(t, Config{Max: 20, MaxWaiting: 2})
 		in := b.crowd(hog, 20, false)
 		late := b.crowd(hog, 2, false)
-		time.Sleep(grace / 2)
+		time.Sleep(requestGrace / 2)
 		for i, c := range append(in, late...) {
 			b.want("one of the burst", c, i < 20, false)
 		}
@@ -180,7 +180,7 @@ func TestBurst(t *testing.T) {
 			b.l.Track(c, http.StateActive)
 			b.l.Track(c, http.StateIdle)
 		}
-		time.Sleep(grace - time.Millisecond)
+		time.Sleep(requestGrace - time.Millisecond)
 		b.want("who waits", late[0], false, false)
 		time.Sleep(2 * time.Millisecond)
 		b.want("the oldest", in[0], true, true)
@@ -239,7 +239,7 @@ func TestAtRandom(t *testing.T) {
 					synctest.Wait()
 				}
 				if rnd.IntN(50) == 0 {
-					time.Sleep(time.Duration(rnd.IntN(int(2 * grace))))
+					time.Sleep(time.Duration(rnd.IntN(int(2 * requestGrace))))
 					synctest.Wait()
 				}
 				b.check(all)
@@ -254,13 +254,13 @@ func (b *bench) check(all []*conn) {
 	l := b.l
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.entries) > l.config.Max || l.waits > l.config.MaxWaiting || l.waits > 0 && len(l.entries) < l.config.Max {
-		b.t.Fatalf("%d of %d open, %d of %d wait", len(l.entries), l.config.Max, l.waits, l.config.MaxWaiting)
+	if len(l.entries) > l.config.Max || l.numWaiting > l.config.MaxWaiting || l.numWaiting > 0 && len(l.entries) < l.config.Max {
+		b.t.Fatalf("%d of %d open, %d of %d wait", len(l.entries), l.config.Max, l.numWaiting, l.config.MaxWaiting)
 	}
 	conns, idles, waiting := map[*client]int{}, 0, 0
 	for _, e := range l.entries {
 		conns[e.client]++
-		if e.state == idle {
+		if e.state == stateIdle {
 			idles++
 		}
 		if e.conn.(*conn).isClosed() {
@@ -269,19 +269,19 @@ func (b *bench) check(all []*conn) {
 	}
 	ranked := 0
 	for addr, c := range l.clients.byAddr {
-		if c.addr != addr || c.conns != conns[c] || c.conns+c.waits == 0 || (c.at >= 0) == c.exempt {
+		if c.addr != addr || c.conns != conns[c] || c.conns+c.numWaiting == 0 || (c.heapIndex >= 0) == c.exempt {
 			b.t.Fatalf("client %+v has %d", c, conns[c])
 		}
-		waiting += c.waits
-		if c.at >= 0 {
+		waiting += c.numWaiting
+		if c.heapIndex >= 0 {
 			ranked++
-			if l.clients.most[c.at] != c || c.conns > l.clients.most.first().conns {
+			if l.clients.most[c.heapIndex] != c || c.conns > l.clients.most.first().conns {
 				b.t.Fatalf("%s is at the wrong place", c.name())
 			}
 		}
 	}
-	if idles != l.idles || waiting != l.waits || ranked != len(l.clients.most) {
-		b.t.Fatalf("%d idle, %d waiting, %d ranked; the books have %d, %d, %d", idles, waiting, ranked, l.idles, l.waits, len(l.clients.most))
+	if idles != l.numIdle || waiting != l.numWaiting || ranked != len(l.clients.most) {
+		b.t.Fatalf("%d idle, %d waiting, %d ranked; the books have %d, %d, %d", idles, waiting, ranked, l.numIdle, l.numWaiting, len(l.clients.most))
 	}
 	open := 0
 	for _, c := range all {
@@ -289,7 +289,7 @@ func (b *bench) check(all []*conn) {
 			open++
 		}
 	}
-	if known := len(l.entries) + l.waits; open < known {
+	if known := len(l.entries) + l.numWaiting; open < known {
 		b.t.Fatalf("%d open, %d known", open, known)
 	}
 }

@@ -6,8 +6,8 @@ type node struct {
 	entry      *entry
 }
 
-// list is a doubly linked one, oldest first, whose nodes are part of what is listed,
-// so that moving costs no memory.
+// list is a doubly linked list, oldest first. The nodes are part of the entries, so that moving an
+// entry allocates nothing.
 type list struct{ root node }
 
 func (l *list) init() { l.root.prev, l.root.next = &l.root, &l.root }
@@ -22,5 +22,5 @@ func (n *node) remove() {
 	n.prev, n.next = nil, nil
 }
 
-// oldest returns nil if there is none.
+// oldest returns the first entry, nil if there is none.
 func (l *list) oldest() *entry { return l.root.next.entry }

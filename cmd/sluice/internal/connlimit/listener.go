@@ -19,8 +19,8 @@ type listener struct {
 	closing chan struct{}
 }
 
-// Listener returns what the server is to accept from. It takes over from: its
-// connections are accepted at once from now on, until it is closed.
+// Listener returns the listener for the server. It takes ownership of from, and accepts its
+// connections at once, until it is closed.
 func (l *Limit) Listener(from net.Listener) net.Listener {
 	l.listen = from.Addr().String()
 	ln := &listener{Listener: from, limit: l, ended: make(chan struct{}), closing: make(chan struct{})}
@@ -29,7 +29,7 @@ func (l *Limit) Listener(from net.Listener) net.Listener {
 	return ln
 }
 
-// Accept returns the next connection that has its place.
+// Accept returns the next connection of the server.
 func (ln *listener) Accept() (net.Conn, error) {
 	l := ln.limit
 	for {
@@ -42,7 +42,7 @@ func (ln *listener) Accept() (net.Conn, error) {
 			}
 			here := l.entries[c] != nil
 			l.mu.Unlock()
-			if here { // else it has made room for another
+			if here { // otherwise it was closed for another
 				return c, nil
 			}
 			continue
@@ -51,47 +51,48 @@ func (ln *listener) Accept() (net.Conn, error) {
 		select {
 		case <-l.wake:
 		case <-ln.ended:
-			if l.isTaken() {
+			if l.endAccept() {
 				return nil, ln.err
 			}
 		}
 	}
 }
 
-// isTaken reports whether the server has been given all there is. Nothing more comes after
-// the end of accepting, unless some wait for room.
-func (l *Limit) isTaken() bool {
+// endAccept reports whether Accept has returned all connections that were accepted, and may return
+// its error.
+func (l *Limit) endAccept() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.ready) > 0 {
 		return false
 	}
-	l.taken = true
+	l.acceptEnded = true
 	return true
 }
 
-// Close ends accepting and closes what the server was not given yet.
+// Close ends accepting and closes the connections that Accept has not returned.
 func (ln *listener) Close() error {
 	err := ln.Listener.Close()
 	ln.close.Do(func() {
 		close(ln.closing)
 		<-ln.ended
-		ln.limit.shut()
+		ln.limit.closeUnserved()
 	})
 	return err
 }
 
-// shut closes what is not in the server, but for what that is about to take in a drain.
-func (l *Limit) shut() {
+// closeUnserved closes the connections that Accept has not returned. In a drain, those that Accept is
+// about to return stay open.
+func (l *Limit) closeUnserved() {
 	l.mu.Lock()
 	l.closed = true
-	if l.again != nil {
-		l.again.Stop()
+	if l.reliefTimer != nil {
+		l.reliefTimer.Stop()
 	}
 	var out []net.Conn
-	if !l.draining || l.taken {
+	if !l.draining || l.acceptEnded {
 		for _, c := range l.ready {
-			if e := l.entries[c]; e != nil { // else it has made room for another
+			if e := l.entries[c]; e != nil { // otherwise it was closed for another
 				l.remove(e)
 				out = append(out, c)
 			}
@@ -99,7 +100,7 @@ func (l *Limit) shut() {
 		l.ready = nil
 	}
 	for e := l.waiting.oldest(); e != nil; e = l.waiting.oldest() {
-		l.unlist(e)
+		l.unlink(e)
 		l.clients.add(e.client, 0)
 		out = append(out, e.conn)
 	}
@@ -109,7 +110,7 @@ func (l *Limit) shut() {
 	}
 }
 
-// accept is the goroutine that accepts.
+// accept accepts connections, in a goroutine of its own.
 func (ln *listener) accept() {
 	defer close(ln.ended)
 	for pause := time.Duration(0); ; {
@@ -118,14 +119,14 @@ func (ln *listener) accept() {
 		case err == nil:
 			pause = 0
 			if out := ln.limit.admit(c); out != nil {
-				_ = out.Close() // it is gone either way
-				ln.limit.tell()
+				_ = out.Close() // it was refused
+				ln.limit.logClosed()
 			}
 		case !transient(err):
 			ln.err = err
 			return
 		default:
-			ln.limit.failed(err)
+			ln.limit.acceptFailed(err)
 			pause = min(max(2*pause, leastPause), mostPause)
 			t := time.NewTimer(pause)
 			select {
@@ -137,19 +138,19 @@ func (ln *listener) accept() {
 	}
 }
 
-// How long accepting rests when it fails.
+// How long accept pauses after an error.
 const (
 	leastPause = 5 * time.Millisecond
 	mostPause  = 200 * time.Millisecond
 )
 
-// outOfFiles reports whether there are no descriptors left.
+// outOfFiles reports whether err says that no descriptor is left.
 func outOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// transient reports whether accepting may work again, as after what accept(2) says of a
-// connection that has ended before it was accepted.
+// transient reports whether accepting may succeed later, as after the errors that accept(2) returns
+// for a connection that has ended before it was accepted.
 func transient(err error) bool {
 	if outOfFiles(err) {
 		return true

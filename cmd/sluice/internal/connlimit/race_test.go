@@ -57,7 +57,7 @@ func TestClosedUnderARequest(t *testing.T) {
 	first := newConn(good)
 	l.admit(first)
 	l.mu.Lock()
-	l.entries[first].since = time.Now().Add(-grace)
+	l.entries[first].idleSince = time.Now().Add(-requestGrace)
 	l.mu.Unlock()
 	if out := l.admit(newConn(hog)); out != first { // and is not closed yet
 		t.Fatal("the first did not make room")
@@ -77,7 +77,7 @@ func TestWaitingBehindOneThatSaysNothing(t *testing.T) {
 		silent, late := b.come(hog), b.come(good)
 		b.l.Track(busy, http.StateClosed)
 		b.want("the silent one", silent, true, false)
-		time.Sleep(grace + time.Millisecond)
+		time.Sleep(requestGrace + time.Millisecond)
 		b.want("the silent one, later", silent, true, true)
 		b.want("who waited behind it", late, true, false)
 	})
@@ -108,7 +108,7 @@ func TestCutRequestsAreReset(t *testing.T) {
 			t.Error("the end of a cut answer is an ordinary one")
 		}
 		b.l.Track(mine[1], http.StateIdle)
-		time.Sleep(grace)
+		time.Sleep(requestGrace)
 		b.come(good)
 		b.want("the idle one", mine[1], true, true)
 		if mine[1].reset.Load() {

@@ -2,23 +2,23 @@ package connlimit
 
 import "time"
 
-// report is what the log was not told yet.
+// report is the state of the log lines about closed connections.
 type report struct {
-	last     time.Time // when it was told
-	counts   Snapshot  // what had been counted then
-	client   string    // whose connection went last, "" if none did since
-	has      int       // how many that had
-	accepted time.Time // when it was told that accepting fails
+	last     time.Time // when the last line was written
+	counts   Snapshot  // the counters at that time
+	client   string    // whose connection was closed last, "" if none was since
+	has      int       // how many connections that client had
+	accepted time.Time // when the last line about failing accepts was written
 }
 
-// reportPause is how long the log is not told of more.
+// reportPause is the least time between two log lines.
 const reportPause = 10 * time.Second
 
-// of notes whose connection has to go.
-func (r *report) of(c *client) { r.client, r.has = c.name(), c.conns }
+// add notes the client whose connection is closed.
+func (r *report) add(c *client) { r.client, r.has = c.name(), c.conns }
 
-// tell tells the log what had to go, unless it was told just now.
-func (l *Limit) tell() {
+// logClosed logs the connections closed since the last line, at most every reportPause.
+func (l *Limit) logClosed() {
 	now := time.Now()
 	l.mu.Lock()
 	was, is := l.report, l.counts
@@ -35,9 +35,9 @@ func (l *Limit) tell() {
 		"refused", is.Refused-was.counts.Refused, "last_client", was.client, "has", was.has)
 }
 
-// failed notes that accepting failed. If there were no descriptors left, an idle
-// connection gives up its own.
-func (l *Limit) failed(err error) {
+// acceptFailed counts and logs a failed accept. If no descriptor was left, it closes an idle
+// connection.
+func (l *Limit) acceptFailed(err error) {
 	now := time.Now()
 	l.mu.Lock()
 	l.counts.AcceptErrors++
@@ -58,6 +58,6 @@ func (l *Limit) failed(err error) {
 		l.config.Logger.Error("accepting connections fails; it is tried again", "listen", l.listen, "error", err.Error())
 	}
 	if e != nil {
-		_ = e.conn.Close() // it is gone either way
+		_ = e.conn.Close() // it is removed in any case
 	}
 }

@@ -22,7 +22,7 @@ func BenchmarkScan(b *testing.B) {
 		"chunked": "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 	} {
 		b.Run(name, func(b *testing.B) {
-			s := scanner{most: maxHeader}
+			s := scanner{maxHeader: maxHeader}
 			in := []byte(text)
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()

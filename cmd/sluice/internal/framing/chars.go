@@ -1,18 +1,18 @@
 package framing
 
-// kind is what a byte may be part of.
-type kind uint8
+// charClass is a set of the constants below: what a byte may be a part of.
+type charClass uint8
 
 const (
-	token  kind = 1 << iota // tchar (RFC 9110, section 5.6.2)
-	value                   // of a field: VCHAR, obs-text, SP and HTAB (section 5.5)
-	target                  // of a request: VCHAR, and obs-text, which old clients send unescaped
+	token  charClass = 1 << iota // tchar (RFC 9110, section 5.6.2)
+	value                        // a field value: VCHAR, obs-text, SP and HTAB (section 5.5)
+	target                       // a request target: VCHAR, and obs-text, which old clients send unescaped
 	hex
-	name // of a host, as nearly all are: letters, digits, "." and "-"
+	name // a usual host name: letters, digits, "." and "-"
 )
 
-// kindOf is the kind of each byte.
-var kindOf = func() (table [256]kind) {
+// classOf has the class of each byte.
+var classOf = func() (table [256]charClass) {
 	for i := range table {
 		c := byte(i)
 		alphanumeric := '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
@@ -37,17 +37,17 @@ var kindOf = func() (table [256]kind) {
 	return table
 }()
 
-// all reports whether all of b is of that kind.
-func all(b []byte, k kind) bool {
+// all reports whether all bytes of b are in class k.
+func all(b []byte, k charClass) bool {
 	for _, c := range b {
-		if kindOf[c]&k == 0 {
+		if classOf[c]&k == 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// equalFold reports whether b is word, which is lower case, in any case.
+// equalFold reports whether b equals word, which is in lower case, without regard to case.
 func equalFold(b []byte, word string) bool {
 	if len(b) != len(word) {
 		return false
@@ -63,7 +63,7 @@ func equalFold(b []byte, word string) bool {
 	return true
 }
 
-// trim takes optional whitespace (SP and HTAB) off both ends.
+// trim removes optional whitespace (SP and HTAB) at both ends.
 func trim(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
 		b = b[1:]

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// Listener returns connections whose requests are checked.
+// Listener is a listener whose connections check their requests.
 type Listener struct {
 	net.Listener
-	// Refused, if it is not nil, is called for each request whose header was refused, with
-	// the client's address and the number of bytes in the body of the answer. It is not
-	// called for malformed bodies: the handler sees the error when it reads.
+	// Refused, if it is not nil, is called for each request whose header is refused, with the
+	// client's address and the length of the answer's body. It is not called for malformed bodies:
+	// the handler gets the error when it reads.
 	Refused func(client net.Addr, err *Error, answered int)
-	// MaxHeader is how many bytes the header of a request may have, the request line
-	// included. The server's own limit must not be smaller.
+	// MaxHeader is how many bytes the header of a request may have, including the request line.
+	// The server's own limit must not be smaller.
 	MaxHeader int
 
 	count atomic.Uint64
 }
 
-// Count returns the number of requests whose header was refused since the start.
+// Count returns how many requests have had their header refused.
 func (l *Listener) Count() uint64 { return l.count.Load() }
 
 // Accept implements net.Listener.
@@ -33,38 +33,38 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	checked := &conn{Conn: c, listener: l, scanner: scanner{most: l.MaxHeader}}
+	checked := &conn{Conn: c, listener: l, scanner: scanner{maxHeader: l.MaxHeader}}
 	if _, ok := c.(io.ReaderFrom); ok {
 		return readerFrom{checked}, nil
 	}
 	return checked, nil
 }
 
-// net/http reads these bytes in place of a malformed rest. They are malformed at every
-// position where the scanner may stop: in a header they add a NUL to the current line; in
-// a chunk's header, after a chunk's data and in a trailer they add a CR. Each ends with an
+// Poison: the bytes that net/http reads in place of the rest of a malformed request. They are
+// malformed at every position where the scanner may stop: in a header they add a NUL to the current
+// line; in a chunk's header, after a chunk's data and in a trailer they add a CR. They end with an
 // empty line, so that net/http does not wait for more.
 const (
 	poisonHead = "\x00\r\n\r\n"
 	poisonBody = "\r\r\n\r\n"
 )
 
-// conn is a client's connection as net/http sees it. One goroutine reads at a time.
+// conn is a client's connection for net/http. One goroutine reads at a time.
 type conn struct {
 	net.Conn
 	listener *Listener
 
 	scanner scanner
-	err     *Error       // why the connection was refused; set before poison and next
-	poison  string       // the part that net/http has not read yet
-	next    atomic.Int32 // what the next Write is: one of the constants below
+	err     *Error       // why a request was refused; set before poison and next
+	poison  string       // the part of the poison that net/http has not read yet
+	next    atomic.Int32 // the kind of the next Write: one of the constants below
 }
 
-// What the next Write is, when net/http has read all poison.
+// The kinds of the next Write.
 const (
-	anyAnswer   int32 = iota // it has not
-	own400                   // net/http's 400 to a malformed header
-	handlers400              // the handler's answer to a malformed body, or its beginning
+	answerNormal int32 = iota // net/http has not read all poison
+	answerHeader              // net/http's own 400 for a malformed header
+	answerBody                // the handler's answer to a malformed body, or the beginning of it
 )
 
 // Read implements net.Conn.
@@ -86,9 +86,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.poison = c.poison[n:]
 	if n > 0 && c.poison == "" {
 		if c.scanner.state.inHead() {
-			c.next.Store(own400)
+			c.next.Store(answerHeader)
 		} else {
-			c.next.Store(handlers400)
+			c.next.Store(answerBody)
 		}
 	}
 	if n == 0 && len(p) > 0 {
@@ -106,10 +106,10 @@ func (c *conn) refuse(err *Error) {
 
 // Write implements net.Conn.
 func (c *conn) Write(p []byte) (int, error) {
-	switch c.next.Swap(anyAnswer) {
-	case own400:
+	switch c.next.Swap(answerNormal) {
+	case answerHeader:
 		return len(p), c.refuseHeader()
-	case handlers400:
+	case answerBody:
 		n, err := c.Conn.Write(p)
 		if err == nil {
 			c.linger()
@@ -119,7 +119,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// refuseHeader answers in place of net/http, and says why.
+// refuseHeader answers in place of net/http, with the reason.
 func (c *conn) refuseHeader() error {
 	body := fmt.Sprintf("%d %s\n\n%s\n", c.err.Status, http.StatusText(c.err.Status), c.err.Reason)
 	c.listener.count.Add(1)
@@ -135,16 +135,16 @@ func (c *conn) refuseHeader() error {
 	return err
 }
 
-// How long a client that was refused may go on sending, how long it may pause, and how much
-// it may send, in bytes. A connection that is closed with bytes unread is reset, and the
-// client would lose the answer.
+// How long a refused client may continue to send, how long it may pause, and how many bytes it may
+// send. A connection that is closed with unread bytes is reset, and the client would lose the
+// answer.
 const (
 	lingerFor   = 2 * time.Second
 	lingerPause = 500 * time.Millisecond
 	lingerMost  = 16 << 20
 )
 
-// linger reads and drops what the client still sends. Close, from any goroutine, ends it.
+// linger reads and discards what the client still sends. Close, from any goroutine, ends it.
 func (c *conn) linger() {
 	buf := make([]byte, 4<<10)
 	end := time.Now().Add(lingerFor)
@@ -159,13 +159,13 @@ func (c *conn) linger() {
 		}
 		m, err := c.Conn.Read(buf)
 		if err != nil {
-			return // the client has closed its end, most likely
+			return // usually the client has closed the connection
 		}
 		n += m
 	}
 }
 
-// CloseWrite ends what is sent, as net/http does before it closes a connection.
+// CloseWrite closes the sending side, as net/http does before it closes a connection.
 func (c *conn) CloseWrite() error {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if !ok {
@@ -174,10 +174,10 @@ func (c *conn) CloseWrite() error {
 	return half.CloseWrite()
 }
 
-// NetConn returns the connection below, as that of a tls.Conn does.
+// NetConn returns the underlying connection, as tls.Conn.NetConn does.
 func (c *conn) NetConn() net.Conn { return c.Conn }
 
-// readerFrom is a conn with the ReadFrom that net/http looks for to use sendfile(2).
+// readerFrom is a conn with ReadFrom, which net/http needs for sendfile(2).
 type readerFrom struct{ *conn }
 
 // ReadFrom implements io.ReaderFrom.

@@ -1,6 +1,6 @@
 package framing
 
-// extension is where in a chunk's extensions the scanner is (RFC 9112, section 7.1.1):
+// extension is the scanner's position in the extensions of a chunk (RFC 9112, section 7.1.1):
 //
 //	chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
 type extension uint8
@@ -9,13 +9,13 @@ const (
 	extNone        extension = iota // after the size
 	extSpace                        // after whitespace that a ";" must follow
 	extSemicolon                    // before a name
-	extName                         // in one
+	extName                         // in a name
 	extNameSpace                    // after whitespace that a ";" or "=" must follow
 	extEquals                       // before a value
-	extValue                        // in one
-	extQuoted                       // in one that is quoted
-	extBackslash                    // after a backslash there
-	extQuotedEnded                  // after one
+	extValue                        // in a value
+	extQuoted                       // in a quoted value
+	extBackslash                    // after a backslash in a quoted value
+	extQuotedEnded                  // after a quoted value
 )
 
 // mayEnd reports whether the line may end here.
@@ -23,13 +23,13 @@ func (e extension) mayEnd() bool {
 	return e == extNone || e == extName || e == extValue || e == extQuotedEnded
 }
 
-// next returns where the scanner is after another byte, and whether it may be there.
+// next returns the position after b. ok is false if b is malformed there.
 func (e extension) next(b byte) (_ extension, ok bool) {
 	blank := b == ' ' || b == '\t'
 	switch e {
 	case extNone, extSpace, extValue, extQuotedEnded:
 		switch {
-		case e == extValue && kindOf[b]&token != 0:
+		case e == extValue && classOf[b]&token != 0:
 			return e, true
 		case blank:
 			return extSpace, true
@@ -39,10 +39,10 @@ func (e extension) next(b byte) (_ extension, ok bool) {
 		if blank {
 			return e, true
 		}
-		return extName, kindOf[b]&token != 0
+		return extName, classOf[b]&token != 0
 	case extName, extNameSpace:
 		switch {
-		case e == extName && kindOf[b]&token != 0:
+		case e == extName && classOf[b]&token != 0:
 			return e, true
 		case blank:
 			return extNameSpace, true
@@ -57,7 +57,7 @@ func (e extension) next(b byte) (_ extension, ok bool) {
 		case b == '"':
 			return extQuoted, true
 		}
-		return extValue, kindOf[b]&token != 0
+		return extValue, classOf[b]&token != 0
 	case extQuoted:
 		switch b {
 		case '"':
@@ -65,9 +65,9 @@ func (e extension) next(b byte) (_ extension, ok bool) {
 		case '\\':
 			return extBackslash, true
 		}
-		return e, kindOf[b]&value != 0
+		return e, classOf[b]&value != 0
 	case extBackslash:
-		return extQuoted, kindOf[b]&value != 0
+		return extQuoted, classOf[b]&value != 0
 	}
 	return e, false
 }

@@ -14,7 +14,7 @@ type followed struct {
 
 // follow has a scanner read text byte by byte.
 func follow(text string) (list []followed, refused *Error) {
-	s := scanner{most: maxHeader}
+	s := scanner{maxHeader: maxHeader}
 	var head strings.Builder
 	for i := range len(text) {
 		was := s.state
@@ -106,7 +106,7 @@ func FuzzPieces(f *testing.F) {
 		if len(text) > 8<<10 {
 			return
 		}
-		whole, parts := scanner{most: maxHeader}, scanner{most: maxHeader}
+		whole, parts := scanner{maxHeader: maxHeader}, scanner{maxHeader: maxHeader}
 		var keptWhole, keptParts string
 		in := []byte(text)
 		n, errWhole := whole.scan(in)

@@ -7,58 +7,57 @@ import (
 	"net/http"
 )
 
-// state is what comes next on a connection.
+// state is the scanner's position in the stream: what is read next.
 type state uint8
 
 const (
 	start       state = iota // a request, or one empty line before it
-	startLF                  // the LF of that empty line
+	startLF                  // the LF of the empty line
 	started                  // a request
-	requestLine              // the rest of it
-	headerLine               // a field, or the end of the header
+	requestLine              // the rest of the request line
+	headerLine               // a field line, or the end of the header
 	bodyData                 // a body of a known length
 	chunkSize                // the first digit of a chunk's size
-	chunkDigits              // more of them, or what follows
-	chunkExt                 // more of extensions, or their end
+	chunkDigits              // further digits, or the byte after them
+	chunkExt                 // extensions, or their end
 	chunkLF                  // the end of a chunk's header
 	chunkData                // a chunk's data
-	chunkDataCR              // the end of that
-	chunkDataLF              // the same
-	trailerLine              // a field, or the end of the trailer
+	chunkDataCR              // the CR after a chunk's data
+	chunkDataLF              // the LF after it
+	trailerLine              // a field line, or the end of the trailer
 )
 
-// inHead reports whether what comes next belongs to a header.
+// inHead reports whether the position is in a header.
 func (s state) inHead() bool { return s <= headerLine }
 
 const (
-	// maxExtensions is how much the chunk extensions of one body may take, in bytes.
-	// Hardly anybody uses any, and net/http has the same limit.
+	// maxExtensions is how many bytes the chunk extensions of one body may have, as in net/http.
 	maxExtensions = 16 << 10
-	// maxTrailer is how much a trailer may take, in bytes.
+	// maxTrailer is how many bytes a trailer may have.
 	maxTrailer = 8 << 10
-	// keepLine is the largest buffer for a line that a connection keeps, in bytes.
+	// keepLine is the capacity in bytes up to which the buffer for partial lines is reused.
 	keepLine = 512
 )
 
-// scanner follows the requests on a connection. One with state start waits for the first.
+// scanner follows the requests on a connection. Its zero state waits for a request.
 type scanner struct {
-	most    int // bytes that a header may have
-	state   state
-	size    int // bytes that the header has so far
-	head    head
-	left    int64     // bytes of bodyData or chunkData; in a chunk's header, its size so far
-	digits  int       // of a chunk's size
-	ext     extension // where in a chunk's extensions
-	extras  int       // bytes that the extensions of the body have taken
-	trailer int       // bytes that the trailer has taken
-	partial []byte    // the beginning of a line whose end has not come
-	logged  []byte    // the request line, cut to maxLogged
+	maxHeader   int // the greatest number of bytes in a header
+	state       state
+	headerSize  int // bytes of the header so far
+	head        head
+	left        int64     // bytes left of bodyData or chunkData; in a chunk's header, the size so far
+	digits      int       // digits of the chunk's size so far
+	ext         extension // the position in a chunk's extensions
+	extSize     int       // bytes of extensions in the body so far
+	trailerSize int       // bytes of the trailer so far
+	partial     []byte    // the beginning of a line without its end
+	logged      []byte    // the request line, cut to maxLogged
 }
 
-// cursor goes through what was read, and moves what is kept to the front.
+// cursor goes through the bytes read from the client, and moves those for net/http to the front.
 type cursor struct {
 	b    []byte
-	i, n int // b[i:] is to be read, b[:n] is kept; n is i at most
+	i, n int // b[i:] is not scanned yet, b[:n] is for net/http; n <= i
 }
 
 func (c *cursor) keep(m int) {
@@ -70,8 +69,8 @@ func (c *cursor) keep(m int) {
 
 func (c *cursor) drop(m int) { c.i += m }
 
-// scan checks the bytes that came from the client, moves those that net/http is to read to
-// the front of b, and returns their number. After an error the scanner must not be used.
+// scan checks the client's bytes in b, moves those for net/http to the front of b, and returns their
+// number. After an error the scanner must not be used.
 func (s *scanner) scan(b []byte) (n int, err *Error) {
 	c := cursor{b: b}
 	for c.i < len(b) && err == nil {
@@ -102,20 +101,20 @@ func (s *scanner) begin(c *cursor) *Error {
 	case s.state == startLF && first == '\n':
 		s.state = started
 	case s.state == startLF:
-		return bad("a CR without LF before the request line")
+		return badRequest("a CR without LF before the request line")
 	case s.state == start && first == '\r':
 		s.state = startLF
 	default:
-		s.state, s.size, s.logged = requestLine, 0, s.logged[:0]
+		s.state, s.headerSize, s.logged = requestLine, 0, s.logged[:0]
 		return nil // the byte belongs to the request line
 	}
 	c.drop(1)
 	return nil
 }
 
-// take returns the line that ends in what was read, with its CR and without its LF, and the number
-// of bytes of it there, LF included. If the line goes on, it takes note of its beginning.
-func (s *scanner) take(c *cursor) (line []byte, m int, ok bool) {
+// nextLine returns the next line, with its CR and without its LF, and the number of its bytes in the
+// cursor, LF included. If the line is not complete, ok is false and s.partial has its beginning.
+func (s *scanner) nextLine(c *cursor) (line []byte, m int, ok bool) {
 	rest := c.b[c.i:]
 	end := bytes.IndexByte(rest, '\n')
 	if end < 0 {
@@ -132,18 +131,18 @@ func (s *scanner) take(c *cursor) (line []byte, m int, ok bool) {
 	return line, end + 1, true
 }
 
-// content takes the CR off the end of a line.
-func content(line []byte) ([]byte, *Error) {
+// trimCR removes the CR at the end of a line.
+func trimCR(line []byte) ([]byte, *Error) {
 	if len(line) == 0 || line[len(line)-1] != '\r' {
-		return nil, bad("a line ends with LF alone, without CR")
+		return nil, badRequest("a line ends with LF alone, without CR")
 	}
 	return line[:len(line)-1], nil
 }
 
-// headLine reads a line of a header, or a part of one.
+// headLine reads a line of a header, or a part of a line.
 func (s *scanner) headLine(c *cursor) *Error {
-	line, m, ok := s.take(c)
-	if s.size += m; s.size > s.most {
+	line, m, ok := s.nextLine(c)
+	if s.headerSize += m; s.headerSize > s.maxHeader {
 		return s.tooLarge(line)
 	}
 	if !ok {
@@ -151,7 +150,7 @@ func (s *scanner) headLine(c *cursor) *Error {
 		return nil
 	}
 	if err := s.readHeadLine(line); err != nil {
-		c.keep(m - 1) // without LF net/http has no line
+		c.keep(m - 1) // without its LF, net/http does not read the line
 		err.Line = string(s.logged)
 		return err
 	}
@@ -159,7 +158,7 @@ func (s *scanner) headLine(c *cursor) *Error {
 	return nil
 }
 
-// tooLarge refuses a header at line, which is nil if the line has not ended.
+// tooLarge returns the error for a header that is too large at line; nil is an incomplete line.
 func (s *scanner) tooLarge(line []byte) *Error {
 	if line == nil {
 		line = s.partial
@@ -169,7 +168,7 @@ func (s *scanner) tooLarge(line []byte) *Error {
 	}
 	return &Error{
 		Status: http.StatusRequestHeaderFieldsTooLarge, Line: string(s.logged),
-		Reason: fmt.Sprintf("the header is larger than the %d bytes that are allowed", s.most),
+		Reason: fmt.Sprintf("the header is larger than the %d bytes that are allowed", s.maxHeader),
 	}
 }
 
@@ -182,7 +181,7 @@ func (s *scanner) readHeadLine(line []byte) *Error {
 	if s.state == requestLine {
 		s.log(line)
 	}
-	line, err := content(line)
+	line, err := trimCR(line)
 	switch {
 	case err != nil:
 		return err
@@ -196,8 +195,8 @@ func (s *scanner) readHeadLine(line []byte) *Error {
 		return err
 	}
 	switch {
-	case s.head.coded:
-		s.state, s.extras, s.trailer = chunkSize, 0, 0
+	case s.head.chunked:
+		s.state, s.extSize, s.trailerSize = chunkSize, 0, 0
 	case s.head.length > 0:
 		s.state, s.left = bodyData, s.head.length
 	default:
@@ -216,23 +215,22 @@ func (s *scanner) dataEnded() {
 	}
 }
 
-// chunk reads a byte between the data of chunks (RFC 9112, section 7.1). Extensions are
-// left out.
+// chunk reads a byte between the data of chunks (RFC 9112, section 7.1). It drops extensions.
 func (s *scanner) chunk(c *cursor) *Error {
 	b := c.b[c.i]
 	switch s.state {
 	case chunkSize:
-		if kindOf[b]&hex == 0 {
-			return bad("a chunk's size is no hexadecimal number")
+		if classOf[b]&hex == 0 {
+			return badRequest("a chunk's size is no hexadecimal number")
 		}
 		s.left, s.digits, s.state = digit(b), 1, chunkDigits
 	case chunkDigits:
-		if kindOf[b]&hex == 0 {
+		if classOf[b]&hex == 0 {
 			s.state, s.ext = chunkExt, extNone
-			return nil // the byte is to be read as what follows
+			return nil // chunkExt reads the byte
 		}
 		if s.digits++; s.digits > 16 || s.left > math.MaxInt64>>4 {
-			return bad("a chunk's size is too large")
+			return badRequest("a chunk's size is too large")
 		}
 		s.left = s.left<<4 | digit(b)
 	case chunkExt:
@@ -244,7 +242,7 @@ func (s *scanner) chunk(c *cursor) *Error {
 	case chunkLF:
 		switch {
 		case b != '\n':
-			return bad("a CR without LF after a chunk's size")
+			return badRequest("a CR without LF after a chunk's size")
 		case s.left == 0:
 			s.state = trailerLine
 		default:
@@ -252,12 +250,12 @@ func (s *scanner) chunk(c *cursor) *Error {
 		}
 	case chunkDataCR:
 		if b != '\r' {
-			return bad("a chunk's data is longer than its size")
+			return badRequest("a chunk's data is longer than its size")
 		}
 		s.state = chunkDataLF
 	case chunkDataLF:
 		if b != '\n' {
-			return bad("a CR without LF after a chunk's data")
+			return badRequest("a CR without LF after a chunk's data")
 		}
 		s.state = chunkSize
 	}
@@ -265,7 +263,7 @@ func (s *scanner) chunk(c *cursor) *Error {
 	return nil
 }
 
-// digit is the value of a hexadecimal digit.
+// digit returns the value of a hexadecimal digit.
 func digit(c byte) int64 {
 	if c <= '9' {
 		return int64(c - '0')
@@ -274,32 +272,32 @@ func digit(c byte) int64 {
 }
 
 func (s *scanner) extend(b byte) *Error {
-	if s.extras++; s.extras > maxExtensions {
-		return bad("the chunk extensions are too large")
+	if s.extSize++; s.extSize > maxExtensions {
+		return badRequest("the chunk extensions are too large")
 	}
 	var ok bool
 	if s.ext, ok = s.ext.next(b); !ok {
-		return bad("a chunk's size is followed by what is no extension")
+		return badRequest("a chunk's size is followed by what is no extension")
 	}
 	return nil
 }
 
-// trailerField reads a line of a trailer, or a part of one. Only the empty line at its end
-// is for net/http.
+// trailerField reads a line of a trailer, or a part of a line. It drops all but the empty line at
+// the end.
 func (s *scanner) trailerField(c *cursor) *Error {
-	line, m, ok := s.take(c)
-	if s.trailer += m; s.trailer > maxTrailer {
-		return bad("the trailer is too large")
+	line, m, ok := s.nextLine(c)
+	if s.trailerSize += m; s.trailerSize > maxTrailer {
+		return badRequest("the trailer is too large")
 	}
 	if !ok {
 		if string(s.partial) == "\r" {
-			c.keep(m) // it can only be the end
+			c.keep(m) // only the final empty line starts with CR
 			return nil
 		}
 		c.drop(m)
 		return nil
 	}
-	line, err := content(line)
+	line, err := trimCR(line)
 	if err != nil {
 		return err
 	}

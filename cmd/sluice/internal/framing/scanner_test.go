@@ -28,7 +28,7 @@ func TestWhatIsPassed(t *testing.T) {
 			want = tc.text
 		}
 		for size := 1; size <= len(tc.text); size++ {
-			s := scanner{most: maxHeader}
+			s := scanner{maxHeader: maxHeader}
 			var got strings.Builder
 			for _, piece := range pieces(tc.text, size) {
 				n, err := s.scan(piece)
@@ -114,7 +114,7 @@ func TestRefusedBodies(t *testing.T) {
 
 // Lines of any length that come in any number of pieces are not kept once they have ended.
 func TestLinesAreNotKept(t *testing.T) {
-	s := scanner{most: maxHeader}
+	s := scanner{maxHeader: maxHeader}
 	for _, piece := range pieces("GET / HTTP/1.1\r\nHost: a\r\nX: "+strings.Repeat("x", 60_000)+"\r\n\r\n", 1000) {
 		if _, err := s.scan(piece); err != nil {
 			t.Fatal(err)
@@ -126,7 +126,7 @@ func TestLinesAreNotKept(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	s := scanner{most: maxHeader}
+	s := scanner{maxHeader: maxHeader}
 	in := []byte(browser)
 	if n := testing.AllocsPerRun(100, func() { _, _ = s.scan(in) }); n != 0 {
 		t.Errorf("%v allocations", n)

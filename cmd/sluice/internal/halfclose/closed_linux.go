@@ -4,9 +4,9 @@ import "golang.org/x/sys/unix"
 
 const supported = true
 
-// closed reports whether both directions of a connection have ended. A client that has only
-// closed its sending side makes it readable (POLLIN, POLLRDHUP), and that is not asked for.
-func closed(fd uintptr) bool {
+// isClosed reports whether both directions of a connection have ended. The end of the client's
+// sending side alone is POLLIN and POLLRDHUP, which are not requested.
+func isClosed(fd uintptr) bool {
 	for {
 		fds := []unix.PollFd{{Fd: int32(fd)}}
 		n, err := unix.Poll(fds, 0)

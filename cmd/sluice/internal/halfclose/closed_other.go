@@ -4,4 +4,4 @@ package halfclose
 
 const supported = false
 
-func closed(uintptr) bool { return true }
+func isClosed(uintptr) bool { return true }

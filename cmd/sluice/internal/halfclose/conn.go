@@ -11,36 +11,36 @@ import (
 	"time"
 )
 
-// Window is how soon after the end of the request a TCP client of another machine must have
-// closed its sending side. Those that do so do it at once. It is more than a delayed
-// acknowledgment takes, or a busy machine to read both, and less than people take to give up.
+// Window is the time after the end of the request within which a TCP client on another machine must
+// close its sending side to count as waiting. Clients that do so do it at once. The time is longer
+// than a delayed acknowledgment, or than a busy machine needs to read both, and shorter than people
+// wait before they give up.
 const Window = 100 * time.Millisecond
 
-// How often the kernel is asked whether a client of this machine has closed the connection:
-// soon, because it parts with the socket a moment after it has sent the end, and then ever
-// more rarely.
+// When the kernel is asked whether a client on this machine has closed the connection: soon, because
+// a client that closes releases the socket a moment after the FIN, and then at growing intervals.
 const (
-	firstLook = 20 * time.Millisecond
-	lastLook  = 5 * time.Second
+	firstCheck       = 20 * time.Millisecond
+	maxCheckInterval = 5 * time.Second
 )
 
-// keepAlive is for a connection whose end is hidden. The kernel of a client that has closed
-// forgets the connection after a while (Linux: net.ipv4.tcp_fin_timeout, 60 s), and resets
-// it when it is probed then.
+// keepAlive is set on a connection whose end is hidden. The kernel of a client that has closed the
+// connection forgets it after some time (Linux: net.ipv4.tcp_fin_timeout, 60 s), and then answers a
+// probe with a reset.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 4}
 
-// Config is what a listener goes by.
+// Config configures a listener.
 type Config struct {
-	// Permit is asked before the end of a connection is hidden, and Done is called when
-	// that is over, once for each that was permitted. Nil: any number is permitted.
+	// Permit reports whether the end of a connection may be hidden. Done is called after each
+	// permitted one, when its end is no longer hidden. Nil: all are permitted.
 	Permit func(net.Conn) bool
 	Done   func(net.Conn)
 
-	anywhere bool // tests: every TCP client is taken for one of another machine
+	allRemote bool // for tests: every TCP client counts as one on another machine
 }
 
-// Listener returns a listener whose connections hide the ends of clients that wait for
-// their answer. Track must be the server's ConnState. On systems other than Linux nothing is
+// Listener returns a listener whose connections hide the end of the stream while the client waits
+// for its answer. The server's ConnState must call Track. On systems other than Linux nothing is
 // hidden.
 func (c Config) Listener(l net.Listener) net.Listener {
 	if !supported {
@@ -62,83 +62,82 @@ func (l *listener) Accept() (net.Conn, error) {
 	switch c := c.(type) {
 	case *net.TCPConn:
 		t := &tcpConn{TCPConn: c}
-		t.ends = ends{conn: t, raw: c, config: l.config}
+		t.filter = eofFilter{conn: t, raw: c, config: l.config}
 		return t, nil
 	case *net.UnixConn:
 		u := &unixConn{UnixConn: c}
-		u.ends = ends{conn: u, raw: c, config: l.config}
+		u.filter = eofFilter{conn: u, raw: c, config: l.config}
 		return u, nil
 	}
 	return c, nil
 }
 
-// tcpConn and unixConn are what they embed, but for Read and Close, so that what net/http and others
-// look for (ReadFrom, CloseWrite, SetLinger) is there.
+// tcpConn and unixConn replace Read and Close of the connections that they embed. All other methods,
+// such as ReadFrom, CloseWrite and SetLinger, are available to net/http.
 type tcpConn struct {
 	*net.TCPConn
-	ends ends
+	filter eofFilter
 }
 
-func (c *tcpConn) Read(p []byte) (int, error) { return c.ends.read(c.TCPConn, p) }
+func (c *tcpConn) Read(p []byte) (int, error) { return c.filter.read(c.TCPConn, p) }
 
 func (c *tcpConn) Close() error {
-	c.ends.over()
+	c.filter.stopHiding()
 	discard(c.TCPConn)
 	return c.TCPConn.Close()
 }
 
 type unixConn struct {
 	*net.UnixConn
-	ends ends
+	filter eofFilter
 }
 
-func (c *unixConn) Read(p []byte) (int, error) { return c.ends.read(c.UnixConn, p) }
+func (c *unixConn) Read(p []byte) (int, error) { return c.filter.read(c.UnixConn, p) }
 
 func (c *unixConn) Close() error {
-	c.ends.over()
+	c.filter.stopHiding()
 	discard(c.UnixConn)
 	return c.UnixConn.Close()
 }
 
-// Track tells a connection of its state in the server, http.Server.ConnState.
+// Track sets the state of a connection in the server. It is for http.Server.ConnState.
 func Track(c net.Conn, s http.ConnState) {
-	var e *ends
+	var e *eofFilter
 	switch c := c.(type) {
 	case *tcpConn:
-		e = &c.ends
+		e = &c.filter
 	case *unixConn:
-		e = &c.ends
+		e = &c.filter
 	default:
 		return
 	}
 	e.active.Store(s == http.StateActive)
 	if s != http.StateActive {
-		e.over()
+		e.stopHiding()
 	}
 }
 
-// ends decides what becomes of the end of a client's stream.
-type ends struct {
+// eofFilter decides whether net/http sees the end of a client's stream.
+type eofFilter struct {
 	conn   net.Conn
 	raw    syscall.Conn
 	config Config
 
-	active atomic.Bool // a request is being received or answered
+	active atomic.Bool // the server receives or answers a request
 
-	mu     sync.Mutex
-	hidden bool        // the end is hidden
-	look   *time.Timer // for the next time that the kernel is asked; nil: it is not
-	pause  time.Duration
+	mu            sync.Mutex
+	hidden        bool        // the end of the stream is hidden
+	checkTimer    *time.Timer // for the next question to the kernel; nil: none
+	checkInterval time.Duration
 }
 
-// errLeft is the end of a connection whose client was found to have left after its end had
-// been hidden.
-var errLeft = errors.New("the client closed its sending side, and then the connection")
+// errClientLeft is the error of Read when the client has closed the connection after its end was
+// hidden.
+var errClientLeft = errors.New("the client closed its sending side, and then the connection")
 
-// read reads for net/http. While a request is answered that was received whole, net/http
-// reads a single byte in the background, to notice a client that leaves; no other Read is
-// that small.
-func (e *ends) read(from io.Reader, p []byte) (int, error) {
+// read reads for net/http. While net/http answers a completely received request, it reads a single
+// byte in the background, to notice a client that leaves. No other Read is that small.
+func (e *eofFilter) read(from io.Reader, p []byte) (int, error) {
 	if len(p) != 1 || !e.active.Load() {
 		return from.Read(p)
 	}
@@ -147,17 +146,18 @@ func (e *ends) read(from io.Reader, p []byte) (int, error) {
 	if err != io.EOF || !e.hide(time.Since(since)) {
 		return n, err
 	}
-	return 0, e.await()
+	return 0, e.waitClosed()
 }
 
-// hide hides an end that came so long after the request, if its client waits for the answer.
-func (e *ends) hide(after time.Duration) bool {
+// hide hides the end of the stream if the client waits for the answer. after is the time since the
+// request.
+func (e *eofFilter) hide(after time.Duration) bool {
 	tcp, isTCP := e.conn.(*tcpConn)
 	ask := false
 	if isTCP {
-		if isLocal(tcp) && !e.config.anywhere {
-			held, found, err := isHeld(tcp)
-			if ask = found && err == nil; ask && !held {
+		if isLocal(tcp) && !e.config.allRemote {
+			open, found, err := isPeerOpen(tcp)
+			if ask = found && err == nil; ask && !open {
 				return false
 			}
 		}
@@ -173,36 +173,36 @@ func (e *ends) hide(after time.Duration) bool {
 	e.hidden = true
 	switch {
 	case ask:
-		e.pause = firstLook
-		e.look = time.AfterFunc(e.pause, e.lookAgain)
+		e.checkInterval = firstCheck
+		e.checkTimer = time.AfterFunc(e.checkInterval, e.check)
 	case isTCP:
-		_ = tcp.SetKeepAliveConfig(keepAlive) // else the usual one finds out later
+		_ = tcp.SetKeepAliveConfig(keepAlive) // if it fails, the default keep-alive finds out later
 	}
 	return true
 }
 
-// lookAgain asks the kernel whether a client of this machine is still there.
-func (e *ends) lookAgain() {
-	held, _, err := isHeld(e.conn)
+// check asks the kernel whether a client on this machine still has the connection.
+func (e *eofFilter) check() {
+	open, _, err := isPeerOpen(e.conn)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case !e.hidden:
-	case err == nil && !held:
-		_ = e.conn.SetReadDeadline(time.Unix(1, 0)) // ends await; nothing more is to be read
+	case err == nil && !open:
+		_ = e.conn.SetReadDeadline(time.Unix(1, 0)) // ends waitClosed; nothing more is read
 	default:
-		e.pause = min(4*e.pause, lastLook)
-		e.look.Reset(e.pause)
+		e.checkInterval = min(4*e.checkInterval, maxCheckInterval)
+		e.checkTimer.Reset(e.checkInterval)
 	}
 }
 
-// over ends the hiding, if it has begun.
-func (e *ends) over() {
+// stopHiding ends the hiding, if there is any.
+func (e *eofFilter) stopHiding() {
 	e.mu.Lock()
 	was := e.hidden
 	e.hidden = false
-	if e.look != nil {
-		e.look.Stop()
+	if e.checkTimer != nil {
+		e.checkTimer.Stop()
 	}
 	e.mu.Unlock()
 	if was && e.config.Done != nil {
@@ -210,14 +210,14 @@ func (e *ends) over() {
 	}
 }
 
-// await waits until the connection is closed by the client, or by us, or a deadline passes.
-func (e *ends) await() error {
+// waitClosed waits until either side closes the connection, or a deadline passes.
+func (e *eofFilter) waitClosed() error {
 	raw, err := e.raw.SyscallConn()
 	if err != nil {
 		return err
 	}
-	if err := raw.Read(closed); err != nil {
+	if err := raw.Read(isClosed); err != nil {
 		return err
 	}
-	return errLeft
+	return errClientLeft
 }

@@ -59,8 +59,8 @@ func newRig(t *testing.T, network string) *rig {
 			}
 			return ok
 		},
-		Done:     func(net.Conn) { r.permits.Add(-1) },
-		anywhere: anywhere,
+		Done:      func(net.Conn) { r.permits.Add(-1) },
+		allRemote: anywhere,
 	}.Listener(ln)
 	s := &http.Server{Handler: http.HandlerFunc(r.serve), ConnState: Track}
 	var served sync.WaitGroup
@@ -159,7 +159,7 @@ func TestHalfClosed(t *testing.T) {
 					select {
 					case <-r.left:
 						t.Fatal("it was taken for one that has left")
-					case <-time.After(10 * firstLook): // which is after two looks
+					case <-time.After(10 * firstCheck): // which is after two looks
 					}
 					close(r.release)
 					r.wantAnswer(c, 1)
@@ -207,7 +207,7 @@ func TestLeft(t *testing.T) {
 				if err := c.CloseWrite(); err != nil {
 					return err
 				}
-				time.Sleep(2 * firstLook)
+				time.Sleep(2 * firstCheck)
 				return c.Close()
 			},
 		} {

@@ -23,9 +23,9 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
 }
 
-// isHeld asks the kernel whether a process of this machine still has the other end of a TCP
-// connection. found is false if the kernel does not know that end, any more or at all.
-func isHeld(c net.Conn) (held, found bool, err error) {
+// isPeerOpen asks the kernel whether a process on this machine still has the other end of a TCP
+// connection. found is false if the kernel does not know that end, or no longer.
+func isPeerOpen(c net.Conn) (open, found bool, err error) {
 	d, err := sockdiag.Dial()
 	if err != nil {
 		return false, false, err

@@ -6,4 +6,4 @@ import "net"
 
 func isLocal(net.Conn) bool { return false }
 
-func isHeld(net.Conn) (held, found bool, err error) { return false, false, nil }
+func isPeerOpen(net.Conn) (open, found bool, err error) { return false, false, nil }

@@ -6,12 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostUnread is how much is thrown away when a connection is closed, in bytes.
-const mostUnread = 64 << 10
+// maxDiscard is how many bytes are discarded when a connection is closed.
+const maxDiscard = 64 << 10
 
-// discard throws away what the client has sent and nobody has read, such as requests that
-// it has sent ahead. A connection that is closed with bytes unread is reset, and a reset may
-// cost the client the end of the answer.
+// discard reads and drops unread bytes of the client, such as pipelined requests. A connection that
+// is closed with unread bytes is reset, and a reset may cost the client the end of the answer.
 func discard(c syscall.Conn) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -23,7 +22,7 @@ func discard(c syscall.Conn) {
 			return
 		}
 		buf := make([]byte, 4<<10)
-		for left := min(n, mostUnread); left > 0; left -= n {
+		for left := min(n, maxDiscard); left > 0; left -= n {
 			if n, _, err = unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT); err != nil || n == 0 {
 				return
 			}

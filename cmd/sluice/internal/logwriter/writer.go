@@ -1,15 +1,14 @@
-// Package logwriter writes lines to a file, a pipe or a terminal without making those
-// who log wait for it: through a buffer that is bounded. Lines that find no room in it
-// are dropped whole, and counted.
+// Package logwriter writes log lines to a file, a pipe or a terminal through a bounded buffer, so that
+// no caller waits for the output. Lines without room in the buffer are dropped whole, and counted.
 //
 // What always holds:
 //
-//   - Write never waits for the other side, whatever that does: stall, fail, go away.
-//   - What is written is whole lines in order, none twice. What could not be written
-//     is tried again, from the byte where it broke off.
-//   - There are two buffers of Size bytes at most.
-//   - The file belongs to the goroutine that writes to it, which closes it. One that
-//     is stuck in a write is left behind by Reopen, and by Close when its time is up.
+//   - Write never waits, whether the output stalls, fails or goes away.
+//   - The output gets whole lines in order, none twice. A failed write is continued from the byte
+//     where it stopped.
+//   - There are at most two buffers of BufferSize bytes.
+//   - The goroutine that writes to a file owns and closes it. Reopen, and Close after its time-out, do
+//     not wait for a goroutine that is stuck in a write.
 package logwriter
 
 import (
@@ -20,58 +19,57 @@ import (
 )
 
 const (
-	// Size is how much waits to be written, in bytes: a few thousand lines.
-	Size = 1 << 20
-	// retry is how long nothing is tried after writing has failed.
-	retry = time.Second
-	// pause is how long Begun is not called again.
-	pause = 10 * time.Second
+	// BufferSize is how many bytes may wait to be written: a few thousand lines.
+	BufferSize = 1 << 20
+	// retryAfter is the pause after a failed write.
+	retryAfter = time.Second
+	// eventInterval is the least time between two calls of DropsBegan.
+	eventInterval = 10 * time.Second
 )
 
-// Events are told when lines begin to be dropped, and when that has ended, with how
-// many. They are called in goroutines of the Writer, and may log, be it to the same
-// Writer.
+// Events has functions that are called when lines begin to be dropped, and when that has ended, with
+// the number of lines. They are called in goroutines of the Writer, and may log to the same Writer.
 type Events struct {
-	Begun func(why error) // nil error: the other side does not take them
-	Ended func(lines uint64)
+	DropsBegan func(why error) // why is nil if the output does not read
+	DropsEnded func(lines uint64)
 }
 
-// Writer is where lines go. Each Write is one or more whole lines.
+// Writer is an io.Writer for whole lines.
 type Writer struct {
 	events Events
 
-	mu      sync.Mutex
-	more    sync.Cond // on mu: there is something to write, or to stop for
-	pending []byte
-	spare   []byte // the other buffer, while nobody writes it
-	writing []byte // by the present output's goroutine
-	out     *output
-	closed  bool
-	left    sync.WaitGroup // goroutines that write
+	mu         sync.Mutex
+	cond       sync.Cond // on mu; signalled when there are lines to write, or to stop
+	pending    []byte
+	spare      []byte // the second buffer, while it is not being written
+	writing    []byte // the buffer that the goroutine of out writes
+	out        *output
+	closed     bool
+	goroutines sync.WaitGroup // of this Writer
 
-	failure error     // why writing does not work just now
-	dropped uint64    // lines, ever
-	lines   uint64    // of them, those that Ended was not called for
-	told    bool      // Begun was called for those
-	last    time.Time // when one of the two was called
+	failure    error     // the error of the last write
+	dropped    uint64    // lines dropped, ever
+	unreported uint64    // dropped lines not passed to DropsEnded yet
+	began      bool      // DropsBegan was called for these
+	lastEvent  time.Time // when one of the two was called last
 }
 
 // output is a file and the goroutine that writes to it.
 type output struct {
 	to   io.WriteCloser
-	stop chan struct{} // closed when another takes its place
+	stop chan struct{} // closed when another output replaces it
 }
 
-// New returns a Writer to to, which it closes in the end.
+// New returns a Writer to to. The Writer closes to in the end.
 func New(to io.WriteCloser, events Events) *Writer {
 	w := &Writer{events: events}
-	w.more.L = &w.mu
+	w.cond.L = &w.mu
 	w.use(to)
 	return w
 }
 
-// Reopen goes on with another file, and closes the one before when what was being
-// written to that is there.
+// Reopen continues with another file. The previous one is closed after the write that is in
+// progress.
 func (w *Writer) Reopen(to io.WriteCloser) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,71 +78,71 @@ func (w *Writer) Reopen(to io.WriteCloser) {
 		return
 	}
 	close(w.out.stop)
-	w.spare, w.writing, w.failure = nil, nil, nil // they are the other's
+	w.spare, w.writing, w.failure = nil, nil, nil // they belong to the previous output
 	w.use(to)
-	w.more.Broadcast()
+	w.cond.Broadcast()
 }
 
 func (w *Writer) use(to io.WriteCloser) {
 	out := &output{to: to, stop: make(chan struct{})}
 	w.out = out
-	w.left.Go(func() { w.run(out) })
+	w.goroutines.Go(func() { w.run(out) })
 }
 
-// Dropped returns how many lines were dropped ever.
+// Dropped returns how many lines have been dropped.
 func (w *Writer) Dropped() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.dropped
 }
 
-// Write takes lines. It does not fail.
+// Write takes one or more whole lines. It never fails.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || len(w.pending)+len(p) > Size {
+	if w.closed || len(w.pending)+len(p) > BufferSize {
 		w.drop(uint64(bytes.Count(p, newline)))
 		return len(p), nil
 	}
 	w.pending = append(w.pending, p...)
-	w.more.Signal()
+	w.cond.Signal()
 	return len(p), nil
 }
 
 var newline = []byte{'\n'}
 
-// drop counts lines. It is called with mu held, as all below.
+// drop counts dropped lines. mu is held, here and in the methods below.
 func (w *Writer) drop(lines uint64) {
 	w.dropped += lines
-	w.lines += lines
-	if now := time.Now(); !w.told && w.events.Begun != nil && !w.closed && now.Sub(w.last) >= pause {
-		w.told, w.last = true, now
+	w.unreported += lines
+	if now := time.Now(); !w.began && w.events.DropsBegan != nil && !w.closed && now.Sub(w.lastEvent) >= eventInterval {
+		w.began, w.lastEvent = true, now
 		why := w.failure
-		w.left.Go(func() { w.events.Begun(why) })
+		w.goroutines.Go(func() { w.events.DropsBegan(why) })
 	}
 }
 
-// caughtUp says how many lines were dropped, if none are any more.
+// caughtUp reports the number of dropped lines, if no more are being dropped.
 func (w *Writer) caughtUp() {
 	now := time.Now()
-	if w.lines == 0 || len(w.pending) > Size/2 || !w.told && now.Sub(w.last) < pause {
+	if w.unreported == 0 || len(w.pending) > BufferSize/2 || !w.began && now.Sub(w.lastEvent) < eventInterval {
 		return
 	}
-	if lines := w.lines; w.events.Ended != nil {
-		w.left.Go(func() { w.events.Ended(lines) })
+	if lines := w.unreported; w.events.DropsEnded != nil {
+		w.goroutines.Go(func() { w.events.DropsEnded(lines) })
 	}
-	w.told, w.lines, w.last = false, 0, now
+	w.began, w.unreported, w.lastEvent = false, 0, now
 }
 
-// run writes what is pending, until another output takes over or the Writer is closed
-// and everything was tried.
+// run writes pending lines until another output replaces out, or the Writer is closed and every line
+// was tried.
 func (w *Writer) run(out *output) {
-	defer func() { _ = out.to.Close() }() // what was written, was; there is no other place for the rest
+	defer func() { _ = out.to.Close() }() // there is no other output for the rest
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
 		for len(w.pending) == 0 && w.out == out && !w.closed {
-			w.more.Wait()
+			w.cond.Wait()
 		}
 		if w.out != out || len(w.pending) == 0 {
 			return
@@ -158,9 +156,9 @@ func (w *Writer) run(out *output) {
 		switch {
 		case w.out != out:
 			w.pending = append(rest, w.pending...)
-			w.more.Signal()
+			w.cond.Signal()
 			return
-		case len(rest) > 0: // and no time left
+		case len(rest) > 0: // closed
 			w.drop(uint64(bytes.Count(rest, newline)))
 			return
 		}
@@ -169,9 +167,8 @@ func (w *Writer) run(out *output) {
 	}
 }
 
-// write writes lines, again and again if it must, until out is not the output any
-// more or the Writer is closed; then it returns what is left, from the beginning of a
-// line. It releases mu meanwhile.
+// write writes lines, and retries after errors, until out is replaced or the Writer is closed. It
+// returns the lines that are left, from the beginning of a line. It releases mu meanwhile.
 func (w *Writer) write(out *output, lines []byte) (rest []byte) {
 	w.writing = lines
 	for at := 0; ; {
@@ -191,7 +188,7 @@ func (w *Writer) write(out *output, lines []byte) (rest []byte) {
 			return lines[at:]
 		}
 		w.mu.Unlock()
-		t := time.NewTimer(retry)
+		t := time.NewTimer(retryAfter)
 		select {
 		case <-t.C:
 		case <-out.stop:
@@ -201,20 +198,20 @@ func (w *Writer) write(out *output, lines []byte) (rest []byte) {
 	}
 }
 
-// Close writes what is pending and closes the file, within a time. It returns how many
-// lines were dropped for that, or are still being written. What comes later is dropped.
+// Close writes the pending lines and closes the file, within a time. It returns how many lines were
+// dropped or are still being written. Later lines are dropped.
 func (w *Writer) Close(within time.Duration) (lost uint64) {
 	w.mu.Lock()
 	before := w.dropped
 	if !w.closed {
 		w.closed = true
 		close(w.out.stop)
-		w.more.Broadcast()
+		w.cond.Broadcast()
 	}
 	w.mu.Unlock()
 	ended := make(chan struct{})
 	go func() {
-		w.left.Wait()
+		w.goroutines.Wait()
 		close(ended)
 	}()
 	t := time.NewTimer(within)

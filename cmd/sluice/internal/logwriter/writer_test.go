@@ -113,7 +113,7 @@ func (d *told) want(t *testing.T, want ...string) {
 
 const line = "0123456789012345678901234567890123456789012345678901234567890\n" // 62 bytes
 
-const fits = Size / len(line) // lines
+const fits = BufferSize / len(line) // lines
 
 func write(t *testing.T, w io.Writer, text string) {
 	t.Helper()
@@ -187,7 +187,7 @@ func TestFull(t *testing.T) {
 		}
 		said.want(t, "begun: no space left on device")
 		f.set(func() { f.room = -1 })
-		time.Sleep(2 * retry)
+		time.Sleep(2 * retryAfter)
 		dropped := int(w.Dropped())
 		f.want(t, strings.Repeat(line, 3+2*fits+10-dropped))
 		said.want(t, "begun: no space left on device", fmt.Sprint("ended: ", dropped))
@@ -264,7 +264,7 @@ func TestReopenAfterFailure(t *testing.T) {
 		full.set(func() { full.stalls = false })
 		full.want(t, "x\nfirst\n")
 		full.set(func() { full.room = 3 })
-		time.Sleep(retry)
+		time.Sleep(retryAfter)
 		full.want(t, "x\nfirst\nsec")
 		w.Reopen(good)
 		good.want(t, "second\nthird\n")

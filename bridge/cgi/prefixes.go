@@ -1,0 +1,78 @@
+package cgi
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Prefixes is a list of URL paths, each of which includes everything below it. Each is
+// written as a whole path, or relative to the mount.
+type Prefixes struct {
+	mount string // "" or "/x"
+	list  []string
+}
+
+// NewPrefixes checks list. An error names key, the setting that the list belongs to.
+func NewPrefixes(key, mount string, list []string) (p Prefixes, err error) {
+	if p.mount, err = cleanMount(mount); err != nil {
+		return p, err
+	}
+	for _, text := range list {
+		switch {
+		case !strings.HasPrefix(text, "/") || path.Clean(text) == "/":
+			return p, fmt.Errorf("cgi: %s %q: want a path below the root, beginning with \"/\"", key, text)
+		case hasBreak(text):
+			return p, fmt.Errorf("cgi: %s %q: must not hold NUL, CR or LF", key, text)
+		case strings.ContainsAny(text, "*?"):
+			return p, fmt.Errorf("cgi: %s %q: can match nothing, it is no pattern and has no query (\"/data\" stands for all that is below it)", key, text)
+		case hasEscape(text):
+			return p, fmt.Errorf("cgi: %s %q: can match nothing, paths are compared when they are decoded: write \"/a b\" for \"/a%%20b\"", key, text)
+		}
+		p.list = append(p.list, path.Clean(text))
+	}
+	return p, nil
+}
+
+// Has reports whether urlPath is one of the prefixes or below one. urlPath need not be clean.
+func (p *Prefixes) Has(urlPath string) bool {
+	if len(p.list) == 0 {
+		return false
+	}
+	clean := path.Clean(urlPath)
+	rest, mounted := strings.CutPrefix(clean, p.mount)
+	mounted = mounted && p.mount != ""
+	for _, prefix := range p.list {
+		if isBelow(prefix, clean) || mounted && isBelow(prefix, rest) {
+			return true
+		}
+	}
+	return false
+}
+
+// newHidden checks Config.Hide.
+func newHidden(mount string, list []string) (Prefixes, error) {
+	p, err := NewPrefixes("hide", mount, list)
+	if err != nil {
+		return p, err
+	}
+	for i, h := range p.list {
+		if isBelow(h, p.mount) {
+			return p, fmt.Errorf("cgi: hide %q: hides everything, the mount is %q (write \"%s/...\" for what is below it)", list[i], p.mount, p.mount)
+		}
+	}
+	return p, nil
+}
+
+// Hides reports whether the file at path below Root, "/index.php", is hidden.
+func (c Config) Hides(path string) bool {
+	m, err := c.mapper()
+	return err == nil && m.hide.Has(m.mount+path)
+}
+
+// isBelow reports whether the cleaned path p is prefix, or below it. What follows ";" is
+// a parameter of the segment (RFC 3986 section 3.3), which some applications cut off.
+func isBelow(prefix, p string) bool {
+	rest, ok := strings.CutPrefix(p, prefix)
+	return ok && prefix != "" && (rest == "" || rest[0] == '/' || rest[0] == ';')
+}

@@ -1,0 +1,251 @@
+package mux
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+)
+
+const (
+	// streamBuffer is how many bytes of an answer wait for the owner of the stream before
+	// the reading goroutine does. All but chunkMin are charged (Config.Memory).
+	streamBuffer = 64 << 10
+	// lagMax is how long the reading goroutine waits for an owner. An owner that reads all
+	// the time lacks only the processor, or waits for a disk. One that waits for its client
+	// must not stop the other streams.
+	lagMax = 250 * time.Millisecond
+	// lagRate is how much an owner must take to be waited for as long again, in bytes per
+	// second.
+	lagRate = 4 << 20
+)
+
+// Stream is one request of a Conn. The reading goroutine delivers its events, and its owner
+// takes them. Next is called by one goroutine at a time; the other methods may be called at
+// the same time as Next. Leave comes last.
+type Stream struct {
+	c     *Conn
+	ID    uint16 // of the request; 0: there was none left
+	First bool   // it is the connection's first stream
+
+	// Guarded by c.mu.
+	queued  bool // the request was queued
+	sent    bool // a write of the request has begun
+	aborted bool // the application was asked to stop
+	over    bool // the end of the answer has come
+
+	// Of the reading goroutine.
+	received bool          // there are new events, and the owner was not told yet
+	waited   time.Duration // how long it has waited for the owner, less what the owner has taken since
+
+	ready chan struct{} // wakes the owner
+
+	mu      sync.Mutex
+	pending *chunk        // events that the owner has not taken
+	drained chan struct{} // closed when pending is taken; nil unless the reading goroutine waits for that
+	endErr  error         // the error of the End event
+	err     error         // what Next returns after pending
+	left    bool          // the owner has left
+
+	interrupted atomic.Bool
+
+	// Of the owner.
+	unrunBelow int
+	taken      *chunk // what was pending before
+	at         int    // offset of the next event in taken
+	total      int64  // bytes that were taken, ever
+	timer      *time.Timer
+}
+
+// deliver adds an event to pending. If there is no room, it waits for the owner to take
+// what is pending. An owner that does not take it in time loses the rest of the answer.
+func (s *Stream) deliver(ev upstream.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && !s.left {
+		if s.pending == nil {
+			s.pending = s.c.newChunk()
+		}
+		n, whole := s.c.add(s.pending, ev.Kind, ev.Data, streamBuffer)
+		s.waited = max(0, s.waited-time.Duration(n)*time.Second/lagRate)
+		ev.Data = ev.Data[n:]
+		switch {
+		case whole:
+			s.endErr = ev.Err
+			return
+		case n == 0:
+			s.awaitOwner()
+		}
+	}
+}
+
+// awaitOwner waits until the owner has taken what is pending. It releases s.mu meanwhile.
+func (s *Stream) awaitOwner() {
+	drained := make(chan struct{})
+	s.drained = drained
+	s.mu.Unlock()
+	s.signal()
+	begun := time.Now()
+	late := time.NewTimer(lagMax - s.waited)
+	select {
+	case <-drained:
+	case <-late.C:
+		s.fail(ErrLagging)
+		s.Abort()
+	case <-s.c.ended:
+	}
+	late.Stop()
+	s.waited += time.Since(begun)
+	s.mu.Lock()
+}
+
+// Abort asks the application to stop the request.
+func (s *Stream) Abort() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.c.abort(s)
+}
+
+// fail has Next return err after the pending events.
+func (s *Stream) fail(err error) {
+	s.mu.Lock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.mu.Unlock()
+	s.signal()
+}
+
+func (s *Stream) signal() {
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Next returns the next event of the request, which is valid until the next call. It waits
+// until deadline, zero: for ever, and then returns os.ErrDeadlineExceeded.
+func (s *Stream) Next(deadline time.Time) (none upstream.Event, err error) {
+	for s.Clean() {
+		if s.interrupted.Load() {
+			return none, ErrInterrupted
+		}
+		more, err := s.refill()
+		switch {
+		case more:
+		case err != nil:
+			return none, err
+		default:
+			if err := s.await(deadline); err != nil {
+				return none, err
+			}
+		}
+	}
+	ev, next := s.taken.event(s.at)
+	s.at, ev.ID = next, s.ID
+	if ev.Kind == upstream.End {
+		s.mu.Lock()
+		ev.Err = s.endErr
+		s.mu.Unlock()
+	}
+	return ev, nil
+}
+
+// refill takes what is pending. What was taken before is not used any more.
+func (s *Stream) refill() (more bool, err error) {
+	ch, err := s.takePending(false)
+	s.c.free(s.taken)
+	s.taken, s.at = ch, 0
+	if ch == nil {
+		return false, err
+	}
+	s.total += int64(len(ch.b))
+	return true, nil
+}
+
+// takePending takes what is pending, and wakes the reading goroutine if it waits for that.
+func (s *Stream) takePending(leave bool) (*chunk, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch := s.pending
+	s.pending = nil
+	s.left = s.left || leave
+	if s.drained != nil {
+		close(s.drained)
+		s.drained = nil
+	}
+	return ch, s.err
+}
+
+// await waits for signal until deadline.
+func (s *Stream) await(deadline time.Time) error {
+	if deadline.IsZero() {
+		<-s.ready
+		return nil
+	}
+	left := time.Until(deadline)
+	if left <= 0 {
+		return os.ErrDeadlineExceeded
+	}
+	if s.timer == nil {
+		s.timer = time.NewTimer(left)
+	} else {
+		s.timer.Reset(left)
+	}
+	select {
+	case <-s.ready:
+		s.timer.Stop()
+		return nil
+	case <-s.timer.C:
+		return os.ErrDeadlineExceeded
+	}
+}
+
+// Begin says that a request follows; see [upstream.Codec] for unrunBelow.
+func (s *Stream) Begin(_ *upstream.Request, unrunBelow int) { s.unrunBelow = unrunBelow }
+
+// Send queues a request, all of it. The writing goroutine has deadlines of its own.
+func (s *Stream) Send(request []byte, _ time.Time) error {
+	if s.interrupted.Load() {
+		return ErrInterrupted
+	}
+	return s.c.enqueue(s, request)
+}
+
+// Interrupt has Send and Next return ErrInterrupted, now and later.
+func (s *Stream) Interrupt() {
+	s.interrupted.Store(true)
+	s.signal()
+}
+
+// Resume undoes Interrupt.
+func (s *Stream) Resume() { s.interrupted.Store(false) }
+
+// Received is how many bytes of events the owner has taken, ever.
+func (s *Stream) Received() int64 { return s.total }
+
+// Clean reports whether Next has returned all events that the owner has taken.
+func (s *Stream) Clean() bool { return s.taken == nil || s.at == len(s.taken.b) }
+
+// Unrun reports whether the application cannot have run the request, because it was not
+// sent.
+func (s *Stream) Unrun() bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return !s.sent
+}
+
+// Leave ends the use of the stream. Answered says whether the application has ended the
+// request.
+func (s *Stream) Leave(answered bool) {
+	s.c.close(s, answered)
+	ch, _ := s.takePending(true)
+	s.c.free(ch)
+	s.c.free(s.taken)
+	s.taken = nil
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
