@@ -31,6 +31,9 @@ type Site struct {
 	Env            map[string]string `key:"env" value:"K=V" doc:"a further CGI variable, K=V, sent with each request; wins over everything else; for the environment of a command that is started there is {spawn.env}"`
 	TrustedProxies []string          `key:"trusted_proxies" flag:"trusted-proxy" value:"IP" commas:"true" doc:"IP, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed"`
 	UserHeader     string            `key:"user_header" value:"NAME" doc:"header field NAME, such as X-Remote-User, in which a proxy of {trusted_proxies} names the user: REMOTE_USER; ignored from other peers"`
+	// A user is known from {user_header}, or if Sluice or a server in this process has checked a
+	// password.
+	PassUser string `key:"pass_user" value:"NAME" default:"X-Remote-User" doc:"header field NAME in which an application that speaks HTTP is told the user who has logged in; a client's own is dropped"`
 	// Other fields with underscores are dropped: a client could pass one off as the field with
 	// hyphens.
 	UnderscoreHeaders []string `key:"underscore_headers" value:"NAMES" commas:"true" otherwise:"none" doc:"NAMES of request header fields with underscores that are passed on, such as api_key, in place of those with hyphens"`
@@ -38,7 +41,7 @@ type Site struct {
 	Sendfile []string `key:"sendfile" value:"DIR" doc:"DIR from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect"`
 
 	MaxBody           int64 `key:"max_body" unit:"bytes" default:"1GiB" doc:"largest request body, such as 20MiB"`
-	MaxParams         int   `key:"max_params" unit:"bytes" default:"64KiB" doc:"largest set of CGI variables; FastCGI servers are known to take 64KiB, uWSGI 4KiB if its buffer-size is not set"`
+	MaxParams         int   `key:"max_params" unit:"bytes" default:"64KiB" doc:"largest set of CGI variables, or HTTP header; FastCGI servers are known to take 64KiB, uWSGI 4KiB if its buffer-size is not set"`
 	MaxResponseHeader int   `key:"max_response_header" unit:"bytes" default:"64KiB" doc:"largest response header of the application"`
 	// If RequestBuffering is off, the application may answer before a body ends. A body of
 	// unknown length is read whole all the same, because CONTENT_LENGTH must be true. A client

@@ -66,6 +66,7 @@ type conn struct {
 	failed     error          // what Next returns after early; nil: not known
 	peerClosed bool           // the application has closed its side
 	queried    bool           // a query was sent, and the reply may be late
+	keepUntil  time.Time      // when the application may begin to close it; zero: not known
 	in         upstream.Buffer
 }
 
@@ -111,6 +112,10 @@ func (c *conn) usable() bool {
 	}
 	return false
 }
+
+// isOverdue reports whether the application may close the connection at any moment, as it has
+// said (upstream.Event.KeepFor).
+func (c *conn) isOverdue() bool { return !c.keepUntil.IsZero() && !time.Now().Before(c.keepUntil) }
 
 // isQuiet reports whether there is nothing to read, not even the end. c is a socket.
 func (c *conn) isQuiet() bool {

@@ -148,6 +148,10 @@ func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
 		return ev, nil
 	}
 	l.ended, l.noKeepAlive = true, l.noKeepAlive || ev.Close
+	l.c.keepUntil = time.Time{}
+	if ev.KeepFor > 0 {
+		l.c.keepUntil = time.Now().Add(ev.KeepFor)
+	}
 	switch {
 	case ev.Err == nil:
 		return ev, nil

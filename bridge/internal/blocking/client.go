@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/http1"
 	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
 
@@ -41,6 +42,10 @@ func (c *call) Classify(ask *admission.Request, scratch []byte) []byte {
 
 func (c *call) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, error) {
 	return c.site.Mapper.Vars(dst, c.r, *who, length)
+}
+
+func (c *call) HTTP(dst *http1.Request, who *cgi.Client, length int64) error {
+	return c.site.Mapper.HTTP(dst, c.r, *who, length)
 }
 
 func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }

@@ -156,17 +156,22 @@ func (x *Exchange) prepare() error {
 	}
 	length := x.client.BodyLength()
 	x.known = length >= 0
-	return x.mapVars(length)
+	return x.describe(length)
 }
 
-// mapVars makes the meta-variables for a body of that length, negative if it is not known
+// describe makes the meta-variables, or the HTTP message, for a body of that length, negative if it is not known
 // yet. A request that has too many of them is refused before it takes a worker.
-func (x *Exchange) mapVars(length int64) (err error) {
-	x.Request.Vars, err = x.client.Vars(x.Request.Vars[:0], &x.Who, length)
+func (x *Exchange) describe(length int64) (err error) {
+	codec := x.site.App.Codec()
+	if codec.TakesHTTP() {
+		err = x.client.HTTP(&x.Request.HTTP, &x.Who, length)
+	} else {
+		x.Request.Vars, err = x.client.Vars(x.Request.Vars[:0], &x.Who, length)
+	}
 	if err != nil {
 		return err
 	}
-	total, err := x.site.App.Size(&x.Request)
+	total, err := codec.Size(&x.Request)
 	if limit := x.site.Config.MaxParams; err == nil && total > limit {
 		return &paramsError{total, limit}
 	}
@@ -176,7 +181,7 @@ func (x *Exchange) mapVars(length int64) (err error) {
 // BodyRead reports that the body was read, or that it can be streamed.
 func (x *Exchange) BodyRead(err error) Wait {
 	if err == nil && !x.known {
-		err = x.mapVars(x.driver.Body().Length)
+		err = x.describe(x.driver.Body().Length)
 	}
 	if err != nil {
 		return x.fail(err)
@@ -205,7 +210,7 @@ func (x *Exchange) FrontServed(status int, bytes int64) Wait {
 		x.Out.Status, x.Out.BytesOut = status, bytes
 		return Wait{}
 	}
-	if err := x.mapVars(0); err != nil {
+	if err := x.describe(0); err != nil {
 		return x.fail(err)
 	}
 	if x.redirects == MaxRedirects {
@@ -220,13 +225,15 @@ func (x *Exchange) FrontServed(status int, bytes int64) Wait {
 //
 //go:noinline
 func (x *Exchange) Reset() {
-	clear(x.Request.Vars) // they refer to the request
+	clear(x.Request.Vars) // they refer to the client's request
+	clear(x.Request.HTTP.Fields)
 	x.forgetSaid()
-	route, vars, answer, said := x.route[:0], x.Request.Vars[:0], x.answer[:0], x.Said
+	route, vars, fields, answer, said := x.route[:0], x.Request.Vars[:0], x.Request.HTTP.Fields[:0], x.answer[:0], x.Said
 	if cap(answer) > keepMax {
 		answer = nil
 	}
-	*x = Exchange{route: route, Request: upstream.Request{Vars: vars}, answer: answer, Said: said}
+	*x = Exchange{route: route, answer: answer, Said: said}
+	x.Request.Vars, x.Request.HTTP.Fields = vars, fields
 }
 
 // forgetSaid makes room for what a header says. A map keeps the room that it once had.

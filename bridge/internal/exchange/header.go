@@ -159,7 +159,7 @@ func (x *Exchange) headerEvent(ev upstream.Event, err error) Wait {
 // parseHeader sets x.Said to what a header says.
 func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 	x.forgetSaid()
-	resp, err := cgi.ParseResponse(block, x.Said)
+	resp, err := x.site.App.Codec().ParseHeader(block, x.Said)
 	if err != nil {
 		return resp, &appError{ErrorProtocol, err}
 	}
