@@ -116,7 +116,7 @@ func TestHTTPAnswers(t *testing.T) {
 		"HTTP/1.0":                      {"GET", []string{"HTTP/1.0 200 OK\r\n\r\nwhole"}, 200, "whole", 0},
 		"connection: close":             {"GET", []string{"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nwhole"}, 200, "whole", 0},
 		"closed soon":                   {"GET", []string{"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 5\r\n\r\nwhole"}, 200, "whole", 0},
-		"HEAD":                          {"HEAD", []string{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"}, 200, "", 1},
+		"HEAD":                          {"HEAD", []string{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"}, 200, "", 0},
 		"no content":                    {"GET", []string{"HTTP/1.1 204 No\r\nX: Content-Length\r\n\r\n"}, 204, "", 1},
 		"not modified":                  {"GET", []string{"HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n"}, 304, "", 1},
 		"interim":                       {"GET", []string{"HTTP/1.1 100 Continue\r\n\r\n" + sized("whole")}, 200, "whole", 1},

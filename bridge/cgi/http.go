@@ -39,7 +39,7 @@ func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c Client, contentLeng
 	b := httpBuilder{mapper: m, dst: dst}
 	b.header(r, &c)
 	b.forwarded(r, &c)
-	if upgrade := websocket(r); upgrade != "" && contentLength == 0 {
+	if upgrade := Upgrade(r); upgrade != "" && contentLength == 0 {
 		dst.Upgrade = upgrade
 	}
 	return b.err
@@ -122,10 +122,10 @@ func (b *httpBuilder) forwarded(r *http.Request, c *Client) {
 	}
 }
 
-// websocket returns "websocket" if a client of HTTP/1.1 asks to go on with that (RFC 6455
+// Upgrade returns "websocket" if a client of HTTP/1.1 asks to go on with that (RFC 6455
 // section 4.1), else "". Other protocols are not passed on: h2c would let requests through
 // that nobody has looked at.
-func websocket(r *http.Request) string {
+func Upgrade(r *http.Request) string {
 	const protocol = "websocket"
 	if lines := r.Header["Upgrade"]; len(lines) != 1 || !strings.EqualFold(lines[0], protocol) ||
 		r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.Method != http.MethodGet {

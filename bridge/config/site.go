@@ -97,7 +97,9 @@ type RequestTimeouts struct {
 	FirstByte    Duration `key:"first_byte" default:"1m" doc:"how long the application may say nothing after a request"`
 	BetweenBytes Duration `key:"between_bytes" default:"1m" doc:"how long the application may pause within its answer"`
 	Request      Duration `key:"request" zero:"no limit" doc:"how long the application may take in all"`
-	Abandoned    Duration `key:"abandoned" default:"30s" doc:"how long a worker counts as busy for a client that has left or was sent a 504"`
+	// The next one holds a worker.
+	Upgraded  Duration `key:"upgraded" default:"10m" doc:"how long an upgraded connection (WebSocket) may carry nothing, in either direction"`
+	Abandoned Duration `key:"abandoned" default:"30s" doc:"how long a worker counts as busy for a client that has left or was sent a 504"`
 	// Client applies while the handler runs, and replaces the deadlines that the server in front
 	// has set before. That server must bound what it writes afterwards.
 	Client Duration `key:"client" default:"1m" doc:"how long a client may send nothing of its body, or take nothing of the answer"`

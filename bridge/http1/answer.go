@@ -230,7 +230,9 @@ func (d *Decoder) headerEnd() error {
 	if d.chunked && d.length >= 0 {
 		return errors.New("http: the answer has both Content-Length and Transfer-Encoding")
 	}
-	d.close = d.close || d.http10 && !d.keepAlive
+	// gunicorn sends the body of an answer to HEAD if the application has made one, a moment
+	// after the header: it must not meet another request.
+	d.close = d.close || d.http10 && !d.keepAlive || d.head
 	switch {
 	case d.status == 101 && !d.upgrade:
 		return errors.New("http: 101 in answer to a request that has not asked for another protocol")

@@ -13,6 +13,7 @@
 //
 //   - No method, target, host, field or value ends a line, or the header.
 //   - An answer has ended only if nothing of it can be missing.
+//   - A connection is not used again after an answer to HEAD: some servers send a body.
 //   - An answer whose end could be understood in two ways is an error.
 //
 // The decoder is stricter than net/http.ReadResponse, as the fuzz test shows. Each of these

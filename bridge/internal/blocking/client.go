@@ -37,7 +37,11 @@ func (c *call) SetKey(ask *admission.Request, who *cgi.Client) {
 }
 
 func (c *call) Classify(ask *admission.Request, scratch []byte) []byte {
-	return c.site.Classifier.Request(ask, c.r, scratch)
+	scratch = c.site.Classifier.Request(ask, c.r, scratch)
+	if c.upgrades() {
+		c.site.Classifier.SetLong(ask)
+	}
+	return scratch
 }
 
 func (c *call) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, error) {
@@ -45,7 +49,11 @@ func (c *call) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, er
 }
 
 func (c *call) HTTP(dst *http1.Request, who *cgi.Client, length int64) error {
-	return c.site.Mapper.HTTP(dst, c.r, *who, length)
+	err := c.site.Mapper.HTTP(dst, c.r, *who, length)
+	if dst.Upgrade != "" && !canHijack(c.w) {
+		dst.Upgrade = ""
+	}
+	return err
 }
 
 func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }

@@ -44,6 +44,10 @@ const (
 	// Relay: the client is to be sent the status in Reply, the header and First, then what Rest
 	// receives. Relayed.
 	Relay
+	// Upgrade: the client's connection is to go on with another protocol. It is to be sent the
+	// status in Reply, the header and First, and then both sides what the other one sends.
+	// UpgradeEvent takes what the application sends. Upgraded.
+	Upgrade
 	// Open: the file that a field of Said names is to be opened. Opened.
 	Open
 	// File: the client is to be sent the file that was opened, with the status in Reply, or

@@ -148,6 +148,9 @@ func (x *Exchange) headerEvent(ev upstream.Event, err error) Wait {
 			return x.attemptOver(err)
 		}
 		x.begin, x.searched = x.begin+length, 0
+		if x.isUpgrade() {
+			return x.upgrade()
+		}
 		if x.resp.Status >= http.StatusOK {
 			x.header = x.begin
 			return x.headerRead()
