@@ -222,6 +222,7 @@ func (h *Handler) Close() error {
 // in ServeHTTP. It is for a site that is to get no more requests, while a server in front may
 // still have some that it accepted before.
 func (h *Handler) CloseWhenIdle() error {
+	h.drain()
 	_ = h.awaitIdle(context.Background()) // which does not end
 	return h.Close()
 }
