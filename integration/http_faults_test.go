@@ -4,12 +4,15 @@ package integration
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -146,6 +149,35 @@ func TestHTTPServerDies(t *testing.T) {
 				t.Errorf("afterwards: %s", resp.Status)
 			}
 		})
+	}
+}
+
+// gunicorn that Sluice has started takes its socket as fd://0, and removes the socket's file when it
+// ends: the next one is found all the same.
+func TestSpawnedGunicornEnds(t *testing.T) {
+	checkLeaks(t)
+	s := startSluice(t, "--protocol", "http", "--workers", "4", "--",
+		need(t, "/usr/bin/gunicorn"), "--chdir", filepath.Dir(testdata(t, "routes.py")), "--threads", "4", "--bind", "fd://0", "routes:application")
+	pid := regexp.MustCompile(`\[(\d+)\] \[INFO\] Starting gunicorn`)
+	site := newSite(t, s.url)
+	for range 2 {
+		if got := site.get(t, "/hello"); got != "hello\n" {
+			t.Errorf("got %q", got)
+		}
+		running := pid.FindAllStringSubmatch(s.output.String(), -1)
+		last, _ := strconv.Atoi(running[len(running)-1][1])
+		if err := syscall.Kill(last, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it has ended", func() error {
+			if syscall.Kill(last, 0) == nil {
+				return errors.New("it is there")
+			}
+			return nil
+		})
+	}
+	if got := site.get(t, "/hello"); got != "hello\n" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net"
 	"os"
@@ -24,6 +25,7 @@ type Socket struct {
 	file          *os.File
 	name          string // of the record of its child
 	network, path string // "unix" and its path; or "tcp" and host:port
+	spare         string // another name of the file at path; "": there is none
 }
 
 func listenTCP(addr, name string, backlog int) (*Socket, error) {
@@ -42,7 +44,11 @@ func listenUnix(dir, name string, backlog int) (*Socket, error) {
 		return nil, fmt.Errorf("socket for the command: %w (is TMPDIR too long a path?)", err)
 	}
 	l.SetUnlinkOnClose(false)
-	return detach(l, backlog, &Socket{Addr: "unix:" + path, name: name, network: "unix", path: path})
+	s := &Socket{Addr: "unix:" + path, name: name, network: "unix", path: path}
+	if spare := path + ".spare"; os.Link(path, spare) == nil { // where that is not possible, restore does nothing
+		s.spare = spare
+	}
+	return detach(l, backlog, s)
 }
 
 // detach closes a listener, and keeps its descriptor in s.
@@ -72,12 +78,35 @@ func detach(l interface {
 // Release closes the descriptor alone, for a child that has it still.
 func (s *Socket) Release() { _ = s.file.Close() }
 
+// restore brings back the file of a unix socket that a child has removed at its end, as gunicorn
+// does: the socket still listens, and connections to it wait for the next child.
+func (s *Socket) restore() error {
+	if s.spare == "" {
+		return nil
+	}
+	if err := os.Link(s.spare, s.path); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
 func (s *Socket) close() error {
 	err := s.file.Close()
 	if s.network == "unix" {
-		err = errors.Join(err, os.Remove(s.path))
+		err = errors.Join(err, remove(s.path))
+	}
+	if s.spare != "" {
+		err = errors.Join(err, remove(s.spare))
 	}
 	return err
+}
+
+// remove removes a file that may have been removed by a child.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Queued is how many connections wait to be accepted, if the system tells.
