@@ -118,7 +118,7 @@ func TestHTTPAnswers(t *testing.T) {
 		"closed soon":                   {"GET", []string{"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 5\r\n\r\nwhole"}, 200, "whole", 0},
 		"HEAD":                          {"HEAD", []string{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"}, 200, "", 0},
 		"no content":                    {"GET", []string{"HTTP/1.1 204 No\r\nX: Content-Length\r\n\r\n"}, 204, "", 1},
-		"not modified":                  {"GET", []string{"HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n"}, 304, "", 1},
+		"not modified":                  {"GET", []string{"HTTP/1.1 304 No\r\nContent-Length: 5\r\n\r\n"}, 304, "", 0},
 		"interim":                       {"GET", []string{"HTTP/1.1 100 Continue\r\n\r\n" + sized("whole")}, 200, "whole", 1},
 		"a status field":                {"GET", []string{"HTTP/1.1 200 OK\r\nStatus: 404\r\nContent-Length: 5\r\n\r\nwhole"}, 200, "whole", 1},
 		"a location":                    {"GET", []string{"HTTP/1.1 200 OK\r\nLocation: /x\r\nContent-Length: 5\r\n\r\nwhole"}, 200, "whole", 1},

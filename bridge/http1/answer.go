@@ -231,8 +231,10 @@ func (d *Decoder) headerEnd() error {
 		return errors.New("http: the answer has both Content-Length and Transfer-Encoding")
 	}
 	// gunicorn sends the body of an answer to HEAD if the application has made one, a moment
-	// after the header: it must not meet another request.
-	d.close = d.close || d.http10 && !d.keepAlive || d.head
+	// after the header: it must not meet another request. Others may do so where the header
+	// announces a body that must not come.
+	bodyless := d.head || d.status == 204 || d.status == 304
+	d.close = d.close || d.http10 && !d.keepAlive || d.head || bodyless && (d.chunked || d.length > 0)
 	switch {
 	case d.status == 101 && !d.upgrade:
 		return errors.New("http: 101 in answer to a request that has not asked for another protocol")
@@ -241,7 +243,7 @@ func (d *Decoder) headerEnd() error {
 	case d.status < 200: // another header follows
 		head, upgrade, line := d.head, d.upgrade, d.line
 		*d = Decoder{state: header, head: head, upgrade: upgrade, line: line, length: -1}
-	case d.head || d.status == 204 || d.status == 304 || !d.chunked && d.length == 0:
+	case bodyless || !d.chunked && d.length == 0:
 		d.state = over
 	case d.chunked:
 		d.state, d.chunks = chunked, chunks{}

@@ -92,7 +92,7 @@ func TestAnswer(t *testing.T) {
 		"HEAD, no length":        {head, ok + "\r\n", "", "close"},
 		"HEAD, with a body":      {head, ok + "Content-Length: 5\r\n\r\nhello", "", `close, rest "hello"`},
 		"204":                    {get, "HTTP/1.1 204 No Content\r\n\r\n", "", "kept"},
-		"304 with a length":      {get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "", "kept"},
+		"304 with a length":      {get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "", "close"},
 		"no text":                {get, "HTTP/1.1 404\r\nContent-Length: 0\r\n\r\n", "", "kept"},
 		"an empty text":          {get, "HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n", "", "kept"},
 		"interim":                {get, "HTTP/1.1 100 Continue\r\nConnection: close\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n\r\n" + ok + "Content-Length: 1\r\n\r\nx", "x", "kept"},

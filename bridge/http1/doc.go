@@ -13,7 +13,8 @@
 //
 //   - No method, target, host, field or value ends a line, or the header.
 //   - An answer has ended only if nothing of it can be missing.
-//   - A connection is not used again after an answer to HEAD: some servers send a body.
+//   - A connection is not used again after an answer to HEAD, nor after a 204 or 304 that
+//     announces a body: some servers send one.
 //   - An answer whose end could be understood in two ways is an error.
 //
 // The decoder is stricter than net/http.ReadResponse, as the fuzz test shows. Each of these
