@@ -31,10 +31,11 @@ func (a *Application) Handler(cfg SiteConfig, hooks SiteHooks) (*Handler, error)
 	return newHandler(a, cfg, hooks)
 }
 
-// Start starts the processes if Spawn is set and they were not started yet, and waits until the
-// first of them has not ended at once, or ctx ends: then the processes are ended, and the error
-// is ctx's. Until Start, requests wait, as they do for an application that has no room. A Change
-// that was prepared before is to be committed or cancelled before, too.
+// Start starts the processes if Spawn is set and they were not started yet. One that ends at once
+// is an error: Start watches the first of them for 0.3 s. If ctx ends meanwhile, the processes are
+// ended, and the error is the cause of ctx's end. Until Start, requests wait, as they do for an
+// application that has no room. A Change that was prepared earlier must be committed or cancelled
+// before Start.
 func (a *Application) Start(ctx context.Context) error { return a.app.Start(ctx) }
 
 // Spawned reports whether the application is started by a.
@@ -45,9 +46,9 @@ func (a *Application) Spawned() bool { return a.app.Spawned() }
 // get no more, and are forgotten when their last one has ended. Processes are replaced, without
 // losing a request, only if another command, environment, user or the like is to run.
 //
-// ErrOtherKind says that this cannot be changed in place: Spawn or Spawn.Listen, Lanes,
-// Multiplex, or a Preset of scripts for one of servers. If Configure fails, nothing is changed,
-// nor was.
+// ErrOtherKind says that this cannot be changed in place: whether there is a Spawn, Spawn.Listen,
+// or a setting marked (B) in docs/settings.md, such as Protocol. If Configure fails, it has changed
+// nothing.
 func (a *Application) Configure(cfg ApplicationConfig) error {
 	c, err := a.Prepare(cfg)
 	if err != nil {

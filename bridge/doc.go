@@ -1,7 +1,8 @@
-// Package bridge is an HTTP gate in front of an application that speaks FastCGI: a Trac, a PHP
-// wiki, a MapServer. It takes a request's body off the client, admits the request, leases it a
+// Package bridge is an HTTP gate in front of an application that speaks FastCGI, SCGI or uwsgi: a
+// Trac, a PHP wiki, a MapServer. It reads a request's body, admits the request, leases it a
 // connection, and carries the answer back, so that slow requests, slow clients and sessions
-// that lock each other never use up the application's workers.
+// that lock each other never use up the application's workers. docs/glossary.md explains its
+// words.
 //
 // A [Handler] is an http.Handler, made by [New] from a [Config]. Only Backends or Spawn must be
 // set; Workers should be. docs/settings.md lists all settings, which package config declares.

@@ -11,10 +11,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/config"
-
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
@@ -46,9 +45,9 @@ type Handler struct {
 	close    func()
 }
 
-// New checks cfg and returns a Handler with an Application of its own, which it closes. It
-// connects to nothing. If Spawn is set, it starts the application's processes, and waits until
-// the first of them has not ended at once, or ctx ends. An error names the setting it is about.
+// New checks cfg and returns a Handler with an Application of its own, which Close of the Handler
+// closes. New connects to nothing. If Spawn is set, it starts the application's processes, as
+// Application.Start does. An error names the setting it is about.
 func New(ctx context.Context, cfg Config) (*Handler, error) {
 	a, err := NewApplication(cfg.ApplicationConfig, cfg.ApplicationHooks)
 	if err != nil {
@@ -108,6 +107,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	if lanes {
 		s.Application.Nested = a.app.Nested
 	}
+	s.Observe = h.observe
 	s.Identify, s.Draining = h.identify, h.refuses.Load
 	s.Drained = h.drained
 	s.ErrorHandler, s.ServeFile, s.ActsOnSendfile = h.handleError, hooks.ServeFile, h.actsOnSendfile
@@ -136,10 +136,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (aborted bool) {
 	defer h.depart()
-	if h.cfg.Observe == nil {
-		return h.serves.Serve(w, r, nil)
+	return h.serves.Serve(w, r)
+}
+
+func (h *Handler) observe(r *http.Request, o *exchange.Outcome) {
+	if h.cfg.Observe != nil {
+		h.cfg.Observe(r, (*Outcome)(o))
 	}
-	return h.serves.Serve(w, r, func(o *exchange.Outcome) { h.cfg.Observe(r, (*Outcome)(o)) })
 }
 
 // handleError leaves the answer to a request that has failed to others, if they want it.

@@ -170,3 +170,25 @@ func TestWriteTimeoutOfTheServer(t *testing.T) {
 		}
 	})
 }
+
+// An interim answer does not put the server's limit away.
+func TestWriteTimeoutAfterEarlyHints(t *testing.T) {
+	for name, hints := range map[string]string{"without": "", "with hints": "Status: 103\nLink: </a.css>\n\n"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Config{}, fcgitest.Each(func(s *fcgitest.Session, q *fcgitest.Request) {
+					if hints != "" {
+						s.Send(fcgitest.Out(q.ID, hints))
+					}
+					s.HoldFor(11 * time.Second)
+					s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
+				}))
+				c := r.serveLimited(0, 10*time.Second)
+				io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n")
+				if got, _ := io.ReadAll(c); strings.Contains(string(got), fcgitest.PageBody) {
+					t.Errorf("%q, one second after WriteTimeout was over", got)
+				}
+			})
+		})
+	}
+}

@@ -49,7 +49,7 @@ func TestSharedConnectionsAreInTheMemoryBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		get := requestFor(t, "GET", "/")
-		vars, err := r.b.serves.Mapper.Vars(nil, get, r.b.serves.Mapper.Client(get), 0)
+		vars, err := r.b.serves.Mapper.Vars(nil, get, new(r.b.serves.Mapper.Client(get)), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

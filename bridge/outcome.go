@@ -42,7 +42,7 @@ type Outcome struct {
 // Snapshot is the state of an Application at one instant, with the requests of all its sites,
 // or of one Handler.
 type Snapshot struct {
-	InFlight     int64                `json:"in_flight"` // requests inside ServeHTTP; all others are of the whole application
+	InFlight     int64                `json:"in_flight"` // requests in ServeHTTP; all other fields are about the whole application
 	Abandoned    int64                `json:"abandoned"` // answers awaited for nobody, until their workers are free
 	Gate         admission.Snapshot   `json:"gate"`
 	AddressLimit AddressLimitSnapshot `json:"address_limit"`
@@ -52,7 +52,7 @@ type Snapshot struct {
 	Processes *supervise.Snapshot `json:"processes,omitempty"` // nil: the application was not started by Sluice
 }
 
-// AddressLimitSnapshot is what became of accounts that were used from too many addresses.
+// AddressLimitSnapshot is what became of client keys that were used from too many addresses.
 type AddressLimitSnapshot struct {
 	ClientKeys int    `json:"client_keys"` // remembered; expired ones included
 	Refused    uint64 `json:"refused"`     // requests that were answered with 429

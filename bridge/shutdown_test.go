@@ -155,3 +155,25 @@ func TestCloseWhenIdle(t *testing.T) {
 		}
 	})
 }
+
+// Shutdown waits for the requests that are there, as long as it may, and takes no others.
+func TestHandlerShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{}, fcgitest.AnswerAfter(30*time.Second, fcgitest.Page))
+		waiting := r.start("GET", "/", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.b.Shutdown(ctx); err != context.DeadlineExceeded {
+			t.Errorf("%v while there is a request", err)
+		}
+		if re := r.get("/other"); re.status != 503 || re.header.Get("Retry-After") == "" {
+			t.Errorf("%d after Shutdown", re.status)
+		}
+		done := make(chan error)
+		go func() { done <- r.b.Shutdown(t.Context()) }()
+		r.wantPage(waiting())
+		if err := <-done; err != nil {
+			t.Errorf("%v when the last request has ended", err)
+		}
+	})
+}

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/config"
-
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )

@@ -74,7 +74,7 @@ func (*Admin) status(w http.ResponseWriter, _ *http.Request) error {
 	list := []applicationStatus{}
 	for _, a := range applications.Applications() {
 		cfg := a.Settings()
-		s := applicationStatus{Backends: cfg.Backends, Sites: siteLocations(a), Snapshot: a.Backend().Snapshot()}
+		s := applicationStatus{Backends: cfg.Backends, Sites: siteLocations(a), Snapshot: a.Application().Snapshot()}
 		if cfg.Spawn != nil {
 			s.Command = cfg.Spawn.Command[0]
 		}
@@ -145,7 +145,7 @@ func ofBackend(r *http.Request, do func(b *bridge.Application, backend string) e
 			continue
 		}
 		found = true
-		if err := do(a.Backend(), backend); err != nil {
+		if err := do(a.Application(), backend); err != nil {
 			return apiError(http.StatusInternalServerError, err)
 		}
 	}
@@ -158,11 +158,11 @@ func ofBackend(r *http.Request, do func(b *bridge.Application, backend string) e
 func (*Admin) restart(w http.ResponseWriter, r *http.Request) error {
 	command, n := r.URL.Query().Get("command"), 0
 	for _, a := range applications.Applications() {
-		if !a.Backend().Spawned() || command != "" && a.Settings().Spawn.Command[0] != command {
+		if !a.Application().Spawned() || command != "" && a.Settings().Spawn.Command[0] != command {
 			continue
 		}
 		n++
-		if err := a.Backend().Restart(r.Context()); err != nil {
+		if err := a.Application().Restart(r.Context()); err != nil {
 			return apiError(http.StatusInternalServerError, fmt.Errorf("restarting %s: %w", a.Name(), err))
 		}
 	}

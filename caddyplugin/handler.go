@@ -65,7 +65,7 @@ func (h *Handler) Validate() error { return h.Written().In(validate(h.Config)) }
 
 // warn logs settings that have no effect. A missing default fallback is not one of them.
 func (h *Handler) warn(ctx caddy.Context) {
-	for _, unused := range h.site.Bridge().Unused() {
+	for _, unused := range h.site.Handler().Unused() {
 		text := strings.TrimPrefix(unused.Error(), "cgi: ")
 		if !strings.HasPrefix(text, `fallback "`+defaultFallback+`"`) {
 			ctx.Slogger().Warn("a setting has no effect: " + text)
@@ -82,7 +82,7 @@ func (h *Handler) Cleanup() error {
 
 // ServeHTTP answers r through the application.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	site := h.site.Bridge()
+	site := h.site.Handler()
 	if _, ok := site.StaticFile(r); ok {
 		return next.ServeHTTP(w, r)
 	}

@@ -14,7 +14,7 @@ const namespace = "caddy_sluice"
 // configuration. The counters belong to the application, and continue over configurations.
 func metricsIn(to *prometheus.Registry) func(*registry.Application) (hide func(), err error) {
 	return func(a *registry.Application) (func(), error) {
-		c := metrics.New(a.Backend().Snapshot, metrics.Options{Namespace: namespace, Labels: prometheus.Labels{"application": a.Name()}})
+		c := metrics.New(a.Application().Snapshot, metrics.Options{Namespace: namespace, Labels: prometheus.Labels{"application": a.Name()}})
 		return func() { to.Unregister(c) }, to.Register(c)
 	}
 }

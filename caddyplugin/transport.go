@@ -141,7 +141,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusBadGateway, err)
 	}
-	through := bridge.Transport{Handler: upstream.Bridge(), ActsOnSendfile: t.sendfile}
+	through := bridge.Transport{Handler: upstream.Handler(), ActsOnSendfile: t.sendfile}
 	res, err := through.RoundTrip(withOriginalURI(r))
 	if failed, ok := errors.AsType[*bridge.TransportError](err); ok {
 		return nil, failure(failed, replayable(r))

@@ -37,12 +37,45 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 			t.Errorf("`%s` is declared nowhere", name)
 		}
 	}
+	checked += wantDeclared(t, declared, string(text))
+	if checked < 60 {
+		t.Errorf("%d names were found: is the page read as it should be?", checked)
+	}
+}
+
+// So do the exported names of this module's packages that other pages have in code.
+func TestPagesNameWhatExists(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared, checked := declarations(t), 0
+	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			for _, span := range regexp.MustCompile("`([^`\n]+)`").FindAllString(string(text), -1) {
+				checked += wantDeclared(t, declared, span)
+			}
+		})
+	}
+	if checked < 20 {
+		t.Errorf("%d names were found: are the pages read as they should be?", checked)
+	}
+}
+
+// wantDeclared checks the exported names in text that are written as names of this module's
+// packages, and returns how many there are.
+func wantDeclared(t *testing.T, declared map[string]bool, text string) (checked int) {
+	t.Helper()
 	packages := make(map[string]bool)
 	for name := range declared {
 		pkg, _, _ := strings.Cut(name, ".")
 		packages[pkg] = true
 	}
-	for _, name := range regexp.MustCompile(`\b[a-z]+\.[A-Z][A-Za-z]+(\.[A-Z][A-Za-z]+)?\b`).FindAllString(string(text), -1) {
+	for _, name := range regexp.MustCompile(`\b[a-z]+\.[A-Z][A-Za-z]+(\.[A-Z][A-Za-z]+)?\b`).FindAllString(text, -1) {
 		if pkg, _, _ := strings.Cut(name, "."); packages[pkg] {
 			checked++
 			if !declared[name] {
@@ -50,9 +83,7 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 			}
 		}
 	}
-	if checked < 60 {
-		t.Errorf("%d names were found: is the page read as it should be?", checked)
-	}
+	return checked
 }
 
 // declarations are the types, functions, methods and values of the module's packages.

@@ -13,8 +13,8 @@ import (
 const module = "github.com/sluice-proxy/sluice/"
 
 // layout is the dependency rule: what each package may import of this module, and of others.
-// The list goes upwards: a package imports only what stands above its own line here, so that a
-// request's way and a setting's way can be followed downwards without coming back.
+// The lowest floor comes first: a package imports only what is listed before it, so that a
+// request's way and a setting's way can be followed down the floors without coming back.
 var layout = []struct {
 	floor    string
 	packages []rule

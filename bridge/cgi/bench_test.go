@@ -45,7 +45,7 @@ func benchmarkVars(b *testing.B, cfg Config, target string) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var err error
-		if vars, err = m.Vars(vars[:0], r, c, 0); err != nil {
+		if vars, err = m.Vars(vars[:0], r, &c, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -93,7 +93,7 @@ func TestClient(t *testing.T) {
 		} else if got.Refused == nil && got != test.want {
 			t.Errorf("%s: got %+v, want %+v", test.name, got, test.want)
 		}
-		if list, err := m.Vars(nil, r, got, 0); got.Refused != nil && (err != got.Refused || len(list) > 0 || got.Refused.Status != http.StatusBadRequest) {
+		if list, err := m.Vars(nil, r, &got, 0); got.Refused != nil && (err != got.Refused || len(list) > 0 || got.Refused.Status != http.StatusBadRequest) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}

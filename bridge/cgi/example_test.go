@@ -24,7 +24,7 @@ func ExampleMapper_Vars() {
 	r := httptest.NewRequest("GET", "/sandbox/wiki/A%20B?version=3", nil)
 	r.Header.Set("X-Forwarded-For", "203.0.113.9")
 	r.Header.Set("X-Forwarded-Proto", "https")
-	vars, err := m.Vars(nil, r, m.Client(r), 0)
+	vars, err := m.Vars(nil, r, new(m.Client(r)), 0)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func TestFallback(t *testing.T) {
 	wantVars(t, vars(t, m, get(t, "/wiki/sub/"), 0), map[string]string{"SCRIPT_NAME": "/wiki/sub/index.php"})
 	for _, target := range []string{"/elsewhere", "/wiki/upload/nothing", "/wiki/.htaccess", "/wiki/.git/config", "/wiki/style.css", "/wiki/lib.phtml"} {
 		r := get(t, target)
-		_, err := m.Vars(nil, r, m.Client(r), 0)
+		_, err := m.Vars(nil, r, new(m.Client(r)), 0)
 		if refused, ok := errors.AsType[*RequestError](err); !ok || refused.Status != http.StatusNotFound && refused.Status != http.StatusForbidden {
 			t.Errorf("%s: %v", target, err)
 		}
@@ -36,7 +36,7 @@ func TestFallback(t *testing.T) {
 func TestFallbackIsMissing(t *testing.T) {
 	m := newMapper(t, Config{Preset: PresetPHP, Root: phpRoot(t), Fallback: "/front.php"})
 	r := get(t, "/page")
-	_, err := m.Vars(nil, r, m.Client(r), 0)
+	_, err := m.Vars(nil, r, new(m.Client(r)), 0)
 	if refused, ok := errors.AsType[*RequestError](err); !ok || refused.Status != http.StatusNotFound {
 		t.Errorf("%v, want 404", err)
 	}
@@ -70,7 +70,7 @@ func TestExpand(t *testing.T) {
 	r.Header.Set("X-Site", "a")
 	wantVars(t, vars(t, m, r, 0), map[string]string{"SITE": "a", "PHP_VALUE": "a=1\nb=2"})
 	r.Header.Set("X-Site", "a\nb")
-	_, err := m.Vars(nil, r, m.Client(r), 0)
+	_, err := m.Vars(nil, r, new(m.Client(r)), 0)
 	if refused, ok := errors.AsType[*RequestError](err); !ok || refused.Status != http.StatusBadRequest {
 		t.Errorf("%v, want 400", err)
 	}

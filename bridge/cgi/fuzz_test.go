@@ -64,7 +64,7 @@ func FuzzVars(f *testing.F) {
 		for _, m := range mappers {
 			checkStatic(t, m, r)
 			c := m.Client(r)
-			list, err := m.Vars(nil, r, c, 3)
+			list, err := m.Vars(nil, r, &c, 3)
 			if err != nil {
 				checkRefusal(t, m, err)
 				continue

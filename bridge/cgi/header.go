@@ -92,7 +92,7 @@ var headerVars = map[string]headerVar{
 }
 
 // header emits the HTTP_* variables.
-func (b *builder) header(r *http.Request, c Client) {
+func (b *builder) header(r *http.Request, c *Client) {
 	if b.host != "" {
 		b.put("HTTP_HOST", b.host)
 	}

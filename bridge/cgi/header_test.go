@@ -12,7 +12,7 @@ func httpVars(t *testing.T, m *Mapper, h http.Header, trusted bool) []string {
 	t.Helper()
 	r := get(t, "/")
 	r.Host, r.Header = "", h
-	list, err := m.Vars(nil, r, Client{Addr: "192.0.2.7", Trusted: trusted}, 0)
+	list, err := m.Vars(nil, r, &Client{Addr: "192.0.2.7", Trusted: trusted}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

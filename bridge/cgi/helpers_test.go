@@ -42,7 +42,7 @@ func newMapper(tb testing.TB, cfg Config) *Mapper {
 // vars returns r's variables by name and fails on a name that comes twice.
 func vars(tb testing.TB, m *Mapper, r *http.Request, contentLength int64) map[string]string {
 	tb.Helper()
-	list, err := m.Vars(nil, r, m.Client(r), contentLength)
+	list, err := m.Vars(nil, r, new(m.Client(r)), contentLength)
 	if err != nil {
 		tb.Fatalf("Vars: %v", err)
 	}

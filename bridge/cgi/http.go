@@ -16,7 +16,7 @@ import (
 // what belongs to the connection is not passed, nor what only trusted proxies may say. Then
 // come X-Forwarded-For, -Proto, -Host and -Port, as c has them and not as a proxy has written
 // them, and the user, in the field of Config.PassUser.
-func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c Client, contentLength int64) error {
+func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c *Client, contentLength int64) error {
 	*dst = http1.Request{Fields: dst.Fields[:0]}
 	if c.Refused != nil {
 		return c.Refused
@@ -37,8 +37,8 @@ func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c Client, contentLeng
 		dst.Target = (&url.URL{Path: p, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}).RequestURI()
 	}
 	b := httpBuilder{mapper: m, dst: dst}
-	b.header(r, &c)
-	b.forwarded(r, &c)
+	b.header(r, c)
+	b.forwarded(r, c)
 	if upgrade := Upgrade(r); upgrade != "" && contentLength == 0 {
 		dst.Upgrade = upgrade
 	}

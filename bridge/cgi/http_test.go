@@ -21,7 +21,7 @@ func message(t *testing.T, cfg Config, r *http.Request, change func(*Client)) st
 		change(&c)
 	}
 	var got http1.Request
-	if err := m.HTTP(&got, r, c, r.ContentLength); err != nil {
+	if err := m.HTTP(&got, r, &c, r.ContentLength); err != nil {
 		return err.Error()
 	}
 	lines := []string{got.Method + " " + got.Target + " " + got.Host}

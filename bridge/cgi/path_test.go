@@ -84,7 +84,7 @@ func TestPathsWithoutASlashAreRefused(t *testing.T) {
 
 func wantRefused(t *testing.T, m *Mapper, r *http.Request, status int) *RequestError {
 	t.Helper()
-	list, err := m.Vars(nil, r, m.Client(r), 0)
+	list, err := m.Vars(nil, r, new(m.Client(r)), 0)
 	refused, ok := errors.AsType[*RequestError](err)
 	if !ok || refused.Status != status || list != nil {
 		t.Errorf("%q: got %v and %d variables, want status %d", r.URL.Path, err, len(list), status)
@@ -95,7 +95,7 @@ func wantRefused(t *testing.T, m *Mapper, r *http.Request, status int) *RequestE
 
 func TestErrorTexts(t *testing.T) {
 	m := newMapper(t, Config{Mount: "/app"})
-	_, err := m.Vars(nil, get(t, "/other%22x"), Client{}, 0)
+	_, err := m.Vars(nil, get(t, "/other%22x"), &Client{}, 0)
 	if want := `cgi: request refused with 404: path "/other\"x" is outside the mount "/app"`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -35,7 +35,7 @@ func TestHide(t *testing.T) {
 			"/database.php": false, "/index.php": false,
 		} {
 			r := httptest.NewRequest(http.MethodGet, target, nil)
-			_, err := m.Vars(nil, r, m.Client(r), 0)
+			_, err := m.Vars(nil, r, new(m.Client(r)), 0)
 			var refused *RequestError
 			if got := errors.As(err, &refused) && refused.Status == http.StatusNotFound; got != hidden {
 				t.Errorf("%s %s: %v, hidden should be %v", preset, target, err, hidden)
@@ -60,7 +60,7 @@ func TestHideBelowTheMount(t *testing.T) {
 			"/wiki//data/x.php": true, "/wiki/./data/x.php": true, "/wiki/x/../data/x.php": true, "/wiki/%64ata/x.php": true, "/wiki/data;a=b/x.php": true,
 			"/data": true, "/data/x.php": true, "/wiki/index.php": false, "/wiki/database": false, "/wiki/wiki/y.php": false,
 		} {
-			_, err := m.Vars(nil, get(t, target), Client{}, 0)
+			_, err := m.Vars(nil, get(t, target), &Client{}, 0)
 			refused, ok := errors.AsType[*RequestError](err)
 			if got := ok && strings.HasSuffix(refused.Reason, "is hidden"); got != hidden {
 				t.Errorf("%s %s: %v, hidden should be %v", preset, target, err, hidden)

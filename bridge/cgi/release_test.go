@@ -344,7 +344,7 @@ func TestSwitchesUnderRequests(t *testing.T) {
 }
 
 func wantOneRelease(t *testing.T, m *Mapper, dir string) {
-	list, err := m.Vars(nil, get(t, "/leak.php"), Client{}, 0)
+	list, err := m.Vars(nil, get(t, "/leak.php"), &Client{}, 0)
 	if err == nil {
 		for _, v := range list {
 			if v.Name == "SCRIPT_FILENAME" && v.Value != filepath.Join(dir, "releases/1/leak.php") {

@@ -264,7 +264,7 @@ func TestTroubleWithTheRootIsNoRequestError(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := m.Vars(nil, get(t, "/x.php"), Client{}, 0)
+	_, err := m.Vars(nil, get(t, "/x.php"), &Client{}, 0)
 	if _, refused := errors.AsType[*RequestError](err); err == nil || refused {
 		t.Errorf("got %v, want an error of the server's own", err)
 	}

@@ -16,7 +16,7 @@ type Var struct{ Name, Value string }
 // contentLength is the body's length in bytes, negative if it is not known yet. CONTENT_LENGTH is
 // set if there is a body, and to "0" for POST, PUT and PATCH without one, where applications
 // expect a number. Otherwise it is absent, as RFC 3875 section 4.1.2 requires.
-func (m *Mapper) Vars(dst []Var, r *http.Request, c Client, contentLength int64) ([]Var, error) {
+func (m *Mapper) Vars(dst []Var, r *http.Request, c *Client, contentLength int64) ([]Var, error) {
 	if c.Refused != nil {
 		return dst, c.Refused
 	}
@@ -193,14 +193,14 @@ func requestURI(r *http.Request) string {
 // server emits the name, port and scheme by which the client knows this server. SERVER_PORT comes
 // from the Host field, like SERVER_NAME: links with the port of this connection would be wrong
 // behind a proxy.
-func (b *builder) server(r *http.Request, c Client) {
+func (b *builder) server(r *http.Request, c *Client) {
 	b.putOwn("SERVER_SOFTWARE", b.mapper.software)
 	addr, localPort := b.localAddr(r)
 	if addr != "" {
 		b.putOwn("SERVER_ADDR", addr)
 	}
 	var name, port string
-	b.host, name, port = requested(r, &c, func() (string, string) { return addr, localPort })
+	b.host, name, port = requested(r, c, func() (string, string) { return addr, localPort })
 	b.put("SERVER_NAME", name)
 	b.putOwn("SERVER_PORT", port)
 	if c.Scheme == "https" {
@@ -250,7 +250,7 @@ func (b *builder) localAddr(r *http.Request) (addr, port string) {
 	return s[start:end], s[end:]
 }
 
-func (b *builder) client(c Client) {
+func (b *builder) client(c *Client) {
 	b.put("REMOTE_ADDR", c.Addr)
 	b.putOwn("REMOTE_HOST", c.Addr) // RFC 3875 section 4.1.9: the address where no name is looked up
 	if c.Port != "" {

@@ -213,7 +213,7 @@ func TestUserOfAFrontInTheSameProcess(t *testing.T) {
 	r := get(t, "/")
 	c := m.Client(r)
 	c.User, c.AuthType = "jane", "Basic"
-	list, err := m.Vars(nil, r, c, 0)
+	list, err := m.Vars(nil, r, &c, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,11 +239,11 @@ func TestDocumentRootOfAnApplication(t *testing.T) {
 func TestVarsAppendsAndLeavesDstOnError(t *testing.T) {
 	m := newMapper(t, Config{Mount: "/app"})
 	dst := []Var{{"FIRST", "1"}}
-	list, err := m.Vars(dst, get(t, "/app"), Client{}, 0)
+	list, err := m.Vars(dst, get(t, "/app"), &Client{}, 0)
 	if err != nil || len(list) < 10 || list[0] != dst[0] {
 		t.Errorf("got %v, %v", list, err)
 	}
-	list, err = m.Vars(dst, get(t, "/other"), Client{}, 0)
+	list, err = m.Vars(dst, get(t, "/other"), &Client{}, 0)
 	if err == nil || len(list) != 1 || list[0] != dst[0] {
 		t.Errorf("got %v, %v", list, err)
 	}
@@ -267,7 +267,7 @@ func TestBreaksAreRefused(t *testing.T) {
 		for _, b := range []string{"a\x00b", "a\nb", "a\rb", "\n"} {
 			r := get(t, "/")
 			spoil(r, b)
-			_, err := m.Vars(nil, r, m.Client(r), 0)
+			_, err := m.Vars(nil, r, new(m.Client(r)), 0)
 			refused, ok := errors.AsType[*RequestError](err)
 			if !ok || refused.Status != http.StatusBadRequest {
 				t.Errorf("%s with %q: got %v, want a 400", name, b, err)

@@ -32,7 +32,7 @@ func (a *Application) Differs(from *Application) error {
 }
 
 // NeedsBackend returns the key of the first setting that differs from now and cannot be changed
-// without a new backend, or "". Both applications are complete.
+// without new connections and a new gate, or "". Both applications are complete.
 func (a *Application) NeedsBackend(now *Application) (key string) {
 	if (a.Spawn != nil) != (now.Spawn != nil) {
 		return "spawn"

@@ -70,8 +70,13 @@ func (s *Setting) complete(v reflect.Value) error {
 }
 
 func (s *Setting) wrongWord(text string) error {
-	last := len(s.Words) - 1
-	return fmt.Errorf("is %q, want %s or %s", text, strings.Join(s.Words[:last], ", "), s.Words[last])
+	return fmt.Errorf("is %q, want %s", text, oneOf(s.Words))
+}
+
+// oneOf lists words: "a, b or c".
+func oneOf(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // outside returns an error if v exceeds its bounds.

@@ -2,7 +2,7 @@
 // of it requires, and one sentence of documentation.
 //
 // A setting is a field of Application or of Site (application.go, spawn.go, site.go). The
-// struct is the owner: several sites may share an application, so a backend is configured with
+// struct is the owner: several sites may share an application, which is configured with
 // an Application alone, and a site with a Site alone. Config holds both, because a command
 // line, a Caddyfile block or a JSON object describes both. The tags of the field are the
 // declaration:

@@ -23,6 +23,15 @@ var schemes = [...]struct {
 	protocol Protocol
 }{{"fcgi", FastCGI}, {"scgi", SCGI}, {"uwsgi", UWSGI}, {"http", HTTP}}
 
+// schemeNames lists them for errors: "fcgi, scgi or uwsgi".
+func schemeNames() string {
+	names := make([]string, len(schemes))
+	for i, s := range schemes {
+		names[i] = s.name
+	}
+	return oneOf(names)
+}
+
 // ProtocolOf returns the protocol that an address names, or "".
 func ProtocolOf(address string) Protocol {
 	scheme, _ := cutScheme(address)

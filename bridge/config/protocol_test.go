@@ -48,6 +48,23 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
+// Each protocol that an address can name can be written as the setting, too, and their sentences
+// name all of them: an application that is complete can be completed again.
+func TestProtocolsAreNamed(t *testing.T) {
+	backends, protocol := Lookup("backends"), Lookup("protocol")
+	for _, s := range schemes {
+		if !strings.Contains(backends.Doc, s.name) || !strings.Contains(protocol.Doc, string(s.protocol)) {
+			t.Errorf("the sentences of backends and protocol do not name %s", s.name)
+		}
+		if !slices.Contains(protocol.Words, string(s.protocol)) {
+			t.Errorf("%s is not among the words of protocol, %q", s.protocol, protocol.Words)
+		}
+	}
+	if len(protocol.Words) != len(schemes) {
+		t.Errorf("%d words, %d schemes", len(protocol.Words), len(schemes))
+	}
+}
+
 // An instance is the same one however its protocol is written, and another protocol is another
 // kind of application.
 func TestProtocolChange(t *testing.T) {

@@ -26,7 +26,7 @@ type Change string
 const (
 	InPlace   Change = ""          // nothing
 	Processes Change = "processes" // new processes
-	Backend   Change = "backend"   // a new backend
+	Backend   Change = "backend"   // new connections and a new gate
 )
 
 // Setting is the declaration of one field of Application or Site.

@@ -94,13 +94,16 @@ type Client struct {
 
 // RequestTimeouts bounds the steps of a request.
 type RequestTimeouts struct {
-	FirstByte    Duration `key:"first_byte" default:"1m" doc:"how long the application may say nothing after a request"`
+	// FirstByte begins anew with an interim header (103). Neither a part of a header nor what the
+	// application writes to its log prolongs it.
+	FirstByte    Duration `key:"first_byte" default:"1m" doc:"how long the application may take to send its response header, once it was sent the request"`
 	BetweenBytes Duration `key:"between_bytes" default:"1m" doc:"how long the application may pause within its answer"`
 	Request      Duration `key:"request" zero:"no limit" doc:"how long the application may take in all"`
 	// The next one holds a worker.
 	Upgraded  Duration `key:"upgraded" default:"10m" doc:"how long an upgraded connection (WebSocket) may carry nothing, in either direction"`
 	Abandoned Duration `key:"abandoned" default:"30s" doc:"how long a worker counts as busy for a client that has left or was sent a 504"`
-	// Client applies while the handler runs, and replaces the deadlines that the server in front
-	// has set before. That server must bound what it writes afterwards.
+	// Client applies while the handler runs. The ReadTimeout and the WriteTimeout of an http.Server
+	// in front are kept; deadlines that another handler has set are replaced. What is written after
+	// the handler is for the server to bound.
 	Client Duration `key:"client" default:"1m" doc:"how long a client may send nothing of its body, or take nothing of the answer"`
 }

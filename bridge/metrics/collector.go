@@ -22,7 +22,7 @@ type Collector struct {
 	descs    []*prometheus.Desc // of families, in the same order
 }
 
-// New returns a collector of the snapshots that snapshot returns, such as a Bridge's Snapshot. The
+// New returns a collector of the snapshots that snapshot returns, such as a bridge.Handler's Snapshot. The
 // collector calls snapshot once for each scrape, concurrently if scrapes are concurrent. If a name
 // is not valid for Prometheus, registering the collector fails.
 func New(snapshot func() bridge.Snapshot, o Options) *Collector {

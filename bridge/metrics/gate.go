@@ -11,7 +11,7 @@ func gateFamilies() []family {
 			single(func(s *bridge.Snapshot) int { return s.Gate.Workers }),
 		},
 		{
-			"gate_capacity", gauge, "Requests the application is believed to hold at once now: the slots.", nil,
+			"gate_capacity", gauge, "Requests the application is believed to hold at once now: the workers there are.", nil,
 			single(func(s *bridge.Snapshot) int { return s.Gate.Capacity }),
 		},
 		{

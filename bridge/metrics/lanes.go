@@ -19,11 +19,11 @@ func laneFamilies() []family {
 			lanes(func(l *admission.LaneSnapshot) int { return l.Aged }),
 		},
 		{
-			"gate_requests_waiting", gauge, "Requests that wait for a slot.", lane,
+			"gate_requests_waiting", gauge, "Requests that wait for a worker.", lane,
 			lanes(func(l *admission.LaneSnapshot) int { return l.Waiting }),
 		},
 		{
-			"gate_requests_started_total", counter, "Requests that got a slot.", lane,
+			"gate_requests_started_total", counter, "Requests that got a worker.", lane,
 			lanes(func(l *admission.LaneSnapshot) uint64 { return l.Started }),
 		},
 		{
@@ -34,7 +34,7 @@ func laneFamilies() []family {
 			lanes(func(l *admission.LaneSnapshot) uint64 { return l.Left }),
 		},
 		{
-			"gate_wait_seconds", 0, "How long requests waited that got a slot.", lane, waits,
+			"gate_wait_seconds", 0, "How long requests waited that got a worker.", lane, waits,
 		},
 	}
 }

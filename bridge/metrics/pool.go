@@ -11,7 +11,7 @@ func poolFamilies() []family {
 	backend := []string{"backend"}
 	return []family{
 		{
-			"pool_requests_waiting", gauge, "Requests that have a slot and wait for a connection.", nil,
+			"pool_requests_waiting", gauge, "Requests that have a worker and wait for a connection.", nil,
 			single(func(s *bridge.Snapshot) int { return s.Pool.Waiting }),
 		},
 		{

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// Instance is one address of the backend.
+// Instance is one address of the application.
 type Instance struct {
 	Addr string // as configured; for errors, logs and the snapshot
 	Dial func(ctx context.Context) (net.Conn, error)

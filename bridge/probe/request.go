@@ -43,7 +43,7 @@ func (c *Config) variables() ([]cgi.Var, error) {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "127.0.0.1:0",
 		Header: http.Header{"User-Agent": {"sluice probe"}},
 	}
-	return m.Vars(nil, r, m.Client(r), 0)
+	return m.Vars(nil, r, new(m.Client(r)), 0)
 }
 
 // codec encodes the requests, as it does those of clients.

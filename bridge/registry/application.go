@@ -12,9 +12,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// Application is a backend with the sites that use it.
+// Application is a bridge.Application with the sites that use it.
 type Application struct {
-	backend *bridge.Application
+	bridged *bridge.Application
 	name    string
 	log     *slog.Logger
 	users   users
@@ -25,7 +25,7 @@ type Application struct {
 	// Registry.mu guards these.
 	sites   map[*Site]*time.Timer // sites that are not closed; the timer of the grace period, nil before it begins
 	claims  []*claim
-	started bool // Start of the backend has succeeded
+	started bool // bridged.Start has succeeded
 
 	lastRequest atomic.Int64 // when Upstreams last chose this application, in Unix seconds; 0: never
 
@@ -34,7 +34,7 @@ type Application struct {
 	shown      map[*Configuration]func() // for each configuration with a site in use: the function that hides a from it
 }
 
-// newApplication opens the backend with the settings of s.
+// newApplication returns an application with the settings of s.
 func newApplication(name string, s *Site, o Options) (*Application, error) {
 	a := &Application{name: name, sites: make(map[*Site]*time.Timer), shown: make(map[*Configuration]func())}
 	a.log = slog.New(&logHandler{users: &a.users, process: o.Log})
@@ -42,7 +42,7 @@ func newApplication(name string, s *Site, o Options) (*Application, error) {
 	a.users.add(s.user) // NewApplication may log
 	defer a.users.remove(s.user)
 	var err error
-	a.backend, err = bridge.NewApplication(s.cfg.Application, bridge.ApplicationHooks{
+	a.bridged, err = bridge.NewApplication(s.cfg.Application, bridge.ApplicationHooks{
 		Logger: a.log, Reexec: o.Reexec,
 		OnStall: a.onStall, OnOutage: a.onOutage, OnGivenUp: a.onGivenUp,
 	})
@@ -53,8 +53,8 @@ func newApplication(name string, s *Site, o Options) (*Application, error) {
 // of the Registry, and does not change when the settings do.
 func (a *Application) Name() string { return a.name }
 
-// Backend returns the backend. The caller must not close it.
-func (a *Application) Backend() *bridge.Application { return a.backend }
+// Application returns the bridge.Application. The caller must not close it.
+func (a *Application) Application() *bridge.Application { return a.bridged }
 
 // Settings returns the settings in force, as written. The caller must not change them.
 func (a *Application) Settings() *config.Application { return a.settings.Load() }
@@ -104,12 +104,12 @@ func (a *Application) remove(s *Site) {
 	}
 }
 
-// apply changes the settings of the backend to cfg, in place.
+// apply changes the settings to cfg, in place.
 func (a *Application) apply(cfg config.Application) error {
 	if reflect.DeepEqual(cfg, *a.settings.Load()) {
 		return nil
 	}
-	if err := a.backend.Configure(cfg); err != nil {
+	if err := a.bridged.Configure(cfg); err != nil {
 		return err
 	}
 	a.settings.Store(&cfg)
@@ -136,9 +136,9 @@ func (a *Application) endGrace() {
 	}
 }
 
-// close closes the backend.
+// close closes the application.
 func (a *Application) close() {
-	if err := a.backend.Close(); err != nil {
+	if err := a.bridged.Close(); err != nil {
 		a.log.Error("closing an application failed", "application", a.name, "error", err.Error())
 	}
 	a.events.running.Wait()

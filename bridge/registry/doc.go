@@ -27,8 +27,8 @@
 // # Who owns what
 //
 //	what                       owner                    released by
-//	Backend of an Application  the Registry             itself, when no Site is left, or Close
-//	Bridge of a Site           the Site                 the Site, after Release
+//	bridge.Application         the Registry             itself, when no Site is left, or Close
+//	bridge.Handler of a Site   the Site                 the Site, after Release
 //	Site                       the caller of Acquire    Release, once
 //	Sites of Upstreams         the Upstreams            Release, or when they are not used
 //	claim                      the Sites that share it  Release of the last of them

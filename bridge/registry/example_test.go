@@ -28,7 +28,7 @@ func Example() {
 		if err := c.Start(context.Background()); err != nil {
 			log.Fatal(err)
 		}
-		return c, site // site.Bridge() is the http.Handler
+		return c, site // site.Handler() is the http.Handler
 	}
 
 	old, oldSite := load(4)

@@ -71,7 +71,7 @@ func at(workers int, backends ...string) config.Config {
 
 func (s *Site) wantWorkers(t *testing.T, n int) {
 	t.Helper()
-	if got := s.app.backend.Snapshot().Gate.Workers; got != n {
+	if got := s.app.bridged.Snapshot().Gate.Workers; got != n {
 		t.Errorf("%d workers, want %d", got, n)
 	}
 }
@@ -80,7 +80,7 @@ func (s *Site) wantWorkers(t *testing.T, n int) {
 func occupy(s *Site) (leave func()) {
 	body, w := io.Pipe()
 	r := httptest.NewRequest("POST", "/", body)
-	go s.bridge.ServeHTTP(httptest.NewRecorder(), r)
+	go s.handler.ServeHTTP(httptest.NewRecorder(), r)
 	synctest.Wait()
 	return func() { _ = w.Close() }
 }
@@ -89,6 +89,6 @@ func occupy(s *Site) (leave func()) {
 // listens at its application's addresses, 503 if it is closed.
 func ask(s *Site) int {
 	w := httptest.NewRecorder()
-	s.bridge.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	s.handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	return w.Code
 }

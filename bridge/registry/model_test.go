@@ -181,7 +181,7 @@ func (l *life) check() {
 		}
 	}
 	for app, c := range wanted {
-		if now, n := app.Settings(), app.backend.Snapshot().Gate.Workers; !reflect.DeepEqual(*now, c.cfg) || n != c.cfg.Workers*len(c.cfg.Backends) {
+		if now, n := app.Settings(), app.bridged.Snapshot().Gate.Workers; !reflect.DeepEqual(*now, c.cfg) || n != c.cfg.Workers*len(c.cfg.Backends) {
 			l.t.Errorf("%s has %+v, and %d workers; the configuration that runs wants %+v", app.name, *now, n, c.cfg)
 		}
 	}

@@ -142,7 +142,7 @@ func (r *Registry) drop(s *Site) {
 }
 
 // find returns the application for the settings of s, nil if there is none: the one that the
-// configuration of s has claimed for the same backend; otherwise the most similar one of another
+// configuration of s has claimed for the same backends; otherwise the most similar one of another
 // configuration that can be changed to these settings.
 func (r *Registry) find(s *Site) (*Application, error) {
 	identity := s.cfg.Identity()
@@ -159,7 +159,7 @@ func (r *Registry) find(s *Site) (*Application, error) {
 	var best *Application
 	most := 0
 	for _, app := range r.applications() {
-		if n := similarity(app.settings.Load(), &s.cfg.Application); n > most && app.claimOf(s.by) == nil && app.backend.CanBecome(s.cfg.Application) == nil {
+		if n := similarity(app.settings.Load(), &s.cfg.Application); n > most && app.claimOf(s.by) == nil && app.bridged.CanBecome(s.cfg.Application) == nil {
 			best, most = app, n
 		}
 	}
@@ -176,7 +176,7 @@ func conflict(err error, one, two, application string) error {
 	return fmt.Errorf("%w: %s share the application %s, which has one gate for both: give both the same value", err, both, application)
 }
 
-// similarity says how much of a backend two configurations have in common; 0 is nothing.
+// similarity says how much of an application two configurations have in common; 0 is nothing.
 func similarity(one, two *config.Application) (n int) {
 	if one.Identity() == two.Identity() {
 		return 1 + len(one.Backends) + len(two.Backends)

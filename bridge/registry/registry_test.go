@@ -19,7 +19,7 @@ func TestSitesMustAgree(t *testing.T) {
 		second := at(4, "unix//nowhere/a")
 		second.Root, second.LongPoll = root, []string{"/poll"}
 		two := take(t, by, second)
-		if one.app != two.app || one.bridge == two.bridge || len(one.app.Sites()) != 2 {
+		if one.app != two.app || one.handler == two.handler || len(one.app.Sites()) != 2 {
 			t.Errorf("one application: %v, sites %v", one.app == two.app, one.app.Sites())
 		}
 		second.Workers = 8

@@ -84,7 +84,7 @@ func (r *Registry) prepare(by *Configuration) (*pendingReload, error) {
 		if c == nil || reflect.DeepEqual(c.cfg, *app.settings.Load()) {
 			continue
 		}
-		prepared, err := app.backend.Prepare(c.cfg)
+		prepared, err := app.bridged.Prepare(c.cfg)
 		if err != nil {
 			return next, fmt.Errorf("%s: %w", app.name, err)
 		}
@@ -97,14 +97,14 @@ func (r *Registry) prepare(by *Configuration) (*pendingReload, error) {
 // nothing uses them yet.
 func (n *pendingReload) startNew(ctx context.Context, all []*Application) error {
 	for _, app := range all {
-		if app.claimOf(n.by) == nil || app.started || !app.backend.Spawned() {
+		if app.claimOf(n.by) == nil || app.started || !app.bridged.Spawned() {
 			continue
 		}
 		if i := slices.IndexFunc(n.changes, func(c change) bool { return c.app == app }); i >= 0 {
 			n.changes[i].commit()
 			n.changes = slices.Delete(n.changes, i, i+1)
 		}
-		if err := app.backend.Start(ctx); err != nil {
+		if err := app.bridged.Start(ctx); err != nil {
 			return fmt.Errorf("%s: %w", app.name, err)
 		}
 		app.started = true

@@ -57,10 +57,10 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 				synctest.Wait()
 				old.wantWorkers(t, 8)
 				var names []string
-				for _, in := range old.app.backend.Snapshot().Pool.Instances {
+				for _, in := range old.app.bridged.Snapshot().Pool.Instances {
 					names = append(names, in.Addr)
 				}
-				if got := strings.Join(names, " "); strings.Contains(got, "c") || !strings.Contains(got, "/a") || old.app.backend.Snapshot().Pool.Instances[0].Workers != 4 {
+				if got := strings.Join(names, " "); strings.Contains(got, "c") || !strings.Contains(got, "/a") || old.app.bridged.Snapshot().Pool.Instances[0].Workers != 4 {
 					t.Errorf("instances %s", got)
 				}
 				giveBack(t, old)

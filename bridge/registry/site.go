@@ -12,15 +12,15 @@ import (
 // Caddy may release a configuration while its last requests are still in other handlers.
 const gracePeriod = 10 * time.Second
 
-// Site is a bridge in front of an Application, used by a part of a Configuration.
+// Site is a bridge.Handler in front of an Application, used by a part of a Configuration.
 type Site struct {
 	cfg  config.Config
 	by   *Configuration
 	user *User
 
-	app    *Application
-	claim  *claim // nil: the site has no influence on the application's settings
-	bridge *bridge.Handler
+	app     *Application
+	claim   *claim // nil: the site has no influence on the application's settings
+	handler *bridge.Handler
 
 	released sync.Once
 }
@@ -47,9 +47,9 @@ func (c *Configuration) acquireUnclaimed(app *Application, cfg config.Config, ho
 	return s.open(hooks)
 }
 
-// open opens the bridge of a site. If that fails, it undoes acquire or addUnclaimed.
+// open makes the handler of a site. If that fails, it undoes acquire or addUnclaimed.
 func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
-	if s.bridge, err = s.app.backend.Handler(s.cfg.Site, hooks); err != nil {
+	if s.handler, err = s.app.bridged.Handler(s.cfg.Site, hooks); err != nil {
 		r := s.by.registry
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -64,8 +64,8 @@ func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
 	return s, nil
 }
 
-// Bridge returns the handler for the site's requests. The caller must not close it.
-func (s *Site) Bridge() *bridge.Handler { return s.bridge }
+// Handler returns the handler for the site's requests. The caller must not close it.
+func (s *Site) Handler() *bridge.Handler { return s.handler }
 
 // Release ends the use of the site. Late requests are still served: the site closes after its grace
 // period, when no request is left. Release may be called more than once, and on a nil Site.
@@ -82,7 +82,7 @@ func (s *Site) release() {
 	defer r.mu.Unlock()
 	r.withdraw(s)
 	if r.closed || r.options.Exiting() {
-		go s.close(s.bridge.Close) // the server waits for requests no longer: those that are left end with the backend
+		go s.close(s.handler.Close) // the server waits for requests no longer: those that are left end with the application
 		r.drop(s)
 		return
 	}
@@ -91,15 +91,15 @@ func (s *Site) release() {
 
 // drain closes the site when no request is in it.
 func (s *Site) drain() {
-	s.close(s.bridge.CloseWhenIdle)
+	s.close(s.handler.CloseWhenIdle)
 	r := s.by.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.drop(s)
 }
 
-func (s *Site) close(bridge func() error) {
-	if err := bridge(); err != nil {
+func (s *Site) close(handler func() error) {
+	if err := handler(); err != nil {
 		s.app.log.Error("closing a site failed", "application", s.app.name, "error", err.Error())
 	}
 }

@@ -110,7 +110,7 @@ func (u *Upstreams) add(addr string) (*Site, error) {
 // releaseUnused releases the sites that were not used since then. u.mu is held.
 func (u *Upstreams) releaseUnused(since time.Time) {
 	for addr, s := range u.sites {
-		if s.app.unusedSince(since) && s.bridge.InFlight() == 0 {
+		if s.app.unusedSince(since) && s.handler.InFlight() == 0 {
 			s.Release()
 			delete(u.sites, addr)
 		}

@@ -36,9 +36,9 @@ type Codec interface {
 	// have been sent, the application cannot have run the request. The error is a
 	// *RequestError.
 	AppendHead(dst []byte, id uint16, keep bool, r *Request) (out []byte, unrunBelow int, err error)
-	// Preamble returns how many bytes of a head tell nothing about the request. An application
-	// that closes the connection when it has received no more has no room: it cannot mean the
-	// request.
+	// Preamble returns how many bytes of a head tell nothing about the request; there may be
+	// none. An application that closes the connection when it has received no more has no room:
+	// it cannot mean the request.
 	Preamble() int
 	// AppendBody appends a part of the body and, after the last part, the end of the body.
 	// The part may lie in the capacity of dst, at the offset that BodyOverhead returns;

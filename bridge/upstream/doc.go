@@ -1,12 +1,12 @@
 // Package upstream is the interface between the connections to an application (package
 // pool) and the protocol that is spoken on them. Packages upstream/fastcgi, upstream/scgi,
-// upstream/uwsgi and upstream/http1 implement it. Reading begins in codec.go.
+// upstream/uwsgi and upstream/http1 implement it.
 //
 // A [Codec] encodes a [Request], and its [Decoder] decodes what the application sends
 // into [Event]s. Like package fcgi they do no I/O, keep no time and start no goroutines.
 //
-// Where protocols differ in kind, the codec says how. Nothing above this package asks
-// which protocol it is:
+// Where protocols differ in kind, the codec says how, and package pool and the exchange do not
+// ask which protocol it is:
 //
 //   - A connection carries further requests after the first, or it does not:
 //     [Codec.KeepAlive].
@@ -18,6 +18,10 @@
 //   - The application sends log lines beside its answer, or says why it has not run a
 //     request: the decoder returns [Log] events, and [End] events with an error.
 //   - Requests are made of meta-variables or of an HTTP header: [Codec.TakesHTTP].
+//
+// Two places do ask. bridge/internal/app chooses the codec (codec.go), and knows what servers of
+// a protocol are like (connections.go: uWSGI lets connections wait). Package config refuses
+// settings that mean nothing in a protocol.
 //
 // The header of an answer is part of its output, and [Codec.ParseHeader] parses it: the
 // answers of FastCGI, SCGI and uwsgi begin with a CGI header.

@@ -48,7 +48,8 @@ var (
 	ErrUnknownRole   = errors.New("the application does not serve the responder role")
 )
 
-// RequestError reports a request that cannot be encoded in a protocol.
+// RequestError reports a request that cannot be encoded in a protocol. The client is
+// answered 431: mostly its variables are too large.
 type RequestError struct{ Err error }
 
 func (e *RequestError) Error() string { return e.Err.Error() }

@@ -89,7 +89,7 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 
 // Start starts the processes, if there are any to start and they were not started yet. Until
 // then requests wait, as they do for an application that has no room. A Change that was
-// prepared before is to be committed or cancelled before, too.
+// prepared earlier must be committed or cancelled before Start.
 func (a *Application) Start(ctx context.Context) error {
 	a.configuring.Lock()
 	defer a.configuring.Unlock()

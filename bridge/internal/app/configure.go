@@ -5,30 +5,11 @@ import (
 	"fmt"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
-
 	"github.com/sluice-proxy/sluice/bridge/spool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
-// Configure has what cfg says hold from now on, in place: connections,
-// requests, processes and what was learned stay. Backends that are added get requests at
-// once; those that are missing get no more, and are forgotten when their last one has
-// ended. Processes are replaced, without losing a request, only if another command,
-// environment, user or the like is to run.
-//
-// ErrOtherKind says that this cannot be changed in place: Spawn or Spawn.Listen, Lanes,
-// Multiplex, or a Preset of scripts for one of servers. If Configure fails, nothing is
-// changed, nor was.
-func (a *Application) Configure(cfg config.Application) error {
-	c, err := a.Prepare(cfg)
-	if err != nil {
-		return err
-	}
-	c.Commit()
-	return nil
-}
-
-// Change is a configuration of a Backend that nothing speaks against. Commit or Cancel must
+// Change is a configuration of an Application that nothing speaks against. Commit or Cancel must
 // be called, once. Other changes may come first: the last to be committed holds.
 type Change struct {
 	app       *Application
@@ -38,7 +19,7 @@ type Change struct {
 }
 
 // Prepare does all of Configure that can fail, and nothing that a request, a connection or a
-// process notices. So several Backends can be changed, or none.
+// process notices. So several Applications can be changed, or none.
 func (a *Application) Prepare(cfg config.Application) (*Change, error) {
 	a.configuring.Lock()
 	defer a.configuring.Unlock()
@@ -66,7 +47,7 @@ func (c *Change) Commit() {
 	if c.spool != nil {
 		a.spool.Store(c.spool) // for as long as the bodies that are there take, there are both
 	}
-	// Prepare has checked all: what fails now does so because the backend is being closed.
+	// Prepare has checked all: what fails now does so because the application is being closed.
 	_ = a.Pool.Configure(connections(c.next, &a.hooks))
 	_ = a.members.set(c.next.Backends)
 	c.processes.commit()

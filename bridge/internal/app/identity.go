@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// ErrOtherKind says that a backend cannot become what a configuration asks for while it is
-// in use, or serve such a site: that needs a Backend of its own.
+// ErrOtherKind says that an application cannot become what a configuration asks for while it is
+// in use, or serve such a site: that needs an Application of its own.
 var ErrOtherKind = errors.New("this cannot be changed while the application is in use")
 
 // address is where an instance is, however it is written.
@@ -23,7 +23,7 @@ func addressOf(backend string) address {
 	return address{network, addr}
 }
 
-// canFollow returns ErrOtherKind with the key if next needs a new backend. Both are complete:
+// canFollow returns ErrOtherKind with the key if next needs a new Application. Both are complete:
 // Multiplex is resolved, which depends on KeepAlive.
 func canFollow(now, next *config.Application) error {
 	key := next.NeedsBackend(now)
@@ -36,9 +36,9 @@ func canFollow(now, next *config.Application) error {
 	return fmt.Errorf("%s: %w", key, ErrOtherKind)
 }
 
-// Agree returns nil if the two configurations are equal, defaults filled in, so that one backend
-// can serve the sites of both. Otherwise the error names the first key in which they differ, and
-// both values.
+// Agree returns nil if the two configurations are equal, defaults filled in, so that one
+// Application can serve the sites of both. Otherwise the error names the first key in which they
+// differ, and both values.
 func Agree(one, two config.Application) error {
 	for _, app := range []*config.Application{&one, &two} {
 		if err := Complete(app); err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
-// members are the instances of a backend that runs already: those that are configured,
+// members are the instances of an application that runs already: those that are configured,
 // and those that were, until the last request has left them.
 type members struct {
 	pool  *pool.Pool

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/config"
-
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 

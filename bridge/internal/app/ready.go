@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// ready asks an instance for the path that SpawnConfig.Ready names, as the site would that
+// ready asks an instance for the path that Spawn.Ready names, as the site would that
 // came last, over a pool of its own: the instance is not among those that requests are sent
 // to yet. It is ready if the answer is no server error.
 func (a *Application) ready(ctx context.Context, name string) error {
@@ -62,9 +62,9 @@ func (a *Application) readyRequest(path string, site *Site) (request *upstream.R
 	defer func() { err = errors.Join(err, mapper.Close()) }()
 	request = new(upstream.Request)
 	if a.Codec().TakesHTTP() {
-		err = mapper.HTTP(&request.HTTP, r, mapper.Client(r), 0)
+		err = mapper.HTTP(&request.HTTP, r, new(mapper.Client(r)), 0)
 	} else {
-		request.Vars, err = mapper.Vars(nil, r, mapper.Client(r), 0)
+		request.Vars, err = mapper.Vars(nil, r, new(mapper.Client(r)), 0)
 	}
 	return request, err
 }

@@ -42,9 +42,14 @@ type call struct {
 // keepHead is the largest buffer for a request's head that is kept, in bytes.
 const keepHead = 128 << 10
 
-func (c *call) begin(s *Site, w http.ResponseWriter, r *http.Request) {
+// begin begins the exchange. Its frames are gone when the request waits, as far as they are not
+// inlined: the stack of a request that is parked must stay small.
+//
+//go:noinline
+func (c *call) begin(s *Site, w http.ResponseWriter, r *http.Request) exchange.Wait {
 	c.site, c.w, c.original, c.r, c.began = s, w, r, r, time.Now()
-	s.Identify(r, &c.x.Who) // here, because a front's may need much stack
+	s.Identify(r, &c.x.Who)
+	return c.x.Begin(&s.Site, c, c, c.began)
 }
 
 // reset forgets everything but the memory.
@@ -59,15 +64,19 @@ func (c *call) reset() {
 	*c = call{x: c.x, head: head}
 }
 
-// run drives the exchange to its end.
-func (c *call) run() {
-	for w := c.x.Begin(&c.site.Site, c, c, c.began); w.For != exchange.Nothing; {
+// drive takes the exchange to its end.
+func (c *call) drive(w exchange.Wait) {
+	for w.For != exchange.Nothing {
 		if w.For == exchange.Event {
 			w = c.x.Happened(c.beside.lease.Next(w.Until))
-			continue
+		} else {
+			w = c.wait(w)
 		}
-		w = c.wait(w)
 	}
+}
+
+// end gives back what the call itself holds.
+func (c *call) end() {
 	if c.source != nil {
 		c.x.Out.BytesIn = c.source.n
 	}

@@ -45,11 +45,11 @@ func (c *call) Classify(ask *admission.Request, scratch []byte) []byte {
 }
 
 func (c *call) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, error) {
-	return c.site.Mapper.Vars(dst, c.r, *who, length)
+	return c.site.Mapper.Vars(dst, c.r, who, length)
 }
 
 func (c *call) HTTP(dst *http1.Request, who *cgi.Client, length int64) error {
-	err := c.site.Mapper.HTTP(dst, c.r, *who, length)
+	err := c.site.Mapper.HTTP(dst, c.r, who, length)
 	if dst.Upgrade != "" && !canHijack(c.w) {
 		dst.Upgrade = ""
 	}
@@ -118,10 +118,10 @@ func (c *call) Interim(status int, said http.Header) {
 	own := maps.Clone(h)
 	clear(h)
 	maps.Copy(h, said)
-	rc := http.NewResponseController(c.w)
-	_ = rc.SetWriteDeadline(time.Now().Add(interimWithin)) // unsupported: the front bounds writes, or nobody does
+	rc, limit := http.NewResponseController(c.w), c.writeLimit()
+	_ = rc.SetWriteDeadline(earlier(time.Now().Add(interimWithin), limit)) // unsupported: the front bounds writes, or nobody does
 	c.w.WriteHeader(status)
-	_ = rc.SetWriteDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(limit)
 	clear(h)
 	maps.Copy(h, own)
 }

@@ -29,6 +29,8 @@ type Site struct {
 	ErrorHandler   func(w http.ResponseWriter, r *http.Request, status int, err error) (answered bool)
 	ServeFile      func(w http.ResponseWriter, r *http.Request) (status int, bytes int64)
 	ActsOnSendfile func(w http.ResponseWriter) bool
+	// Observe is told what became of a request before the rest of an unwanted body is read.
+	Observe func(*http.Request, *exchange.Outcome)
 	// Draining reports whether answers are to end their client's connection.
 	Draining func() bool
 	// Drained is closed when Draining begins to return true, or the site is closed. Upgraded
@@ -57,17 +59,15 @@ type Application struct {
 
 // Serve answers a request. It has ended all that it began when it returns, but for what waits
 // for an abandoned answer. If aborted is true, the client's connection must not be ended
-// cleanly. observe, which may be nil, is called before the rest of an unwanted body is read.
-func (s *Site) Serve(w http.ResponseWriter, r *http.Request, observe func(*exchange.Outcome)) (aborted bool) {
+// cleanly.
+func (s *Site) Serve(w http.ResponseWriter, r *http.Request) (aborted bool) {
 	c, ok := s.calls.Get().(*call)
 	if !ok {
 		c = &call{x: exchange.New()}
 	}
-	c.begin(s, w, r)
-	c.run()
-	if observe != nil {
-		observe(&c.x.Out)
-	}
+	c.drive(c.begin(s, w, r))
+	c.end()
+	s.Observe(r, &c.x.Out)
 	c.discardBody()
 	aborted = c.x.Out.Aborted
 	c.reset()

@@ -2,7 +2,7 @@
 // the application is sent, what becomes of the answer, whether the request is sent again, and
 // what the client is told if it fails.
 //
-// An [Exchange] is a state machine without I/O. Start, and each method that reports what has
+// An [Exchange] is a state machine without I/O. Begin, and each method that reports what has
 // happened (BodyRead, Granted, Leased, Sent, Happened, Paused, Opened, Replied, Relayed,
 // FileSent, FrontServed, Upgraded), return a [Wait]: what the exchange waits for next. A driver does the
 // waiting. Package blocking waits in a goroutine for each request, for net/http; an event loop

@@ -37,8 +37,8 @@ type bench struct {
 	header http.Header
 	body   BodyState
 
-	fresh, shared, busy bool // of the lease
-	notes               []string
+	fresh, shared, busy, unread bool // of the lease
+	notes                       []string
 }
 
 func newBench(t *testing.T) *bench {
@@ -141,17 +141,19 @@ func (b *bench) Body() BodyState     { return b.body }
 func (b *bench) CloseFile()          { b.note("close file") }
 
 // Lease.
-func (b *bench) Addr() string               { return "unix:/app" }
-func (b *bench) Fresh() bool                { return b.fresh }
-func (b *bench) Shared() bool               { return b.shared }
-func (b *bench) AtWork() bool               { return b.busy }
-func (b *bench) Spoke() bool                { return false }
-func (b *bench) RequestUnread() bool        { return false }
-func (b *bench) ProbeServing()              {}
-func (b *bench) NoteUnread()                {}
-func (b *bench) AbandonUnread() *pool.Error { return nil }
-func (b *bench) MarkAbandoned()             {}
-func (b *bench) Release()                   { b.note("release") }
+func (b *bench) Addr() string        { return "unix:/app" }
+func (b *bench) Fresh() bool         { return b.fresh }
+func (b *bench) Shared() bool        { return b.shared }
+func (b *bench) AtWork() bool        { return b.busy }
+func (b *bench) Spoke() bool         { return false }
+func (b *bench) RequestUnread() bool { return b.unread }
+func (b *bench) ProbeServing()       { b.note("probe") }
+func (b *bench) NoteUnread()         { b.note("note unread") }
+func (b *bench) AbandonUnread() *pool.Error {
+	return &pool.Error{Op: "read", Addr: "unix:/app", Err: pool.ErrRequestUnread, Replay: pool.ReplayIdempotent}
+}
+func (b *bench) MarkAbandoned() {}
+func (b *bench) Release()       { b.note("release") }
 
 // Application.
 func (b *bench) Codec() upstream.Codec        { return scgi.Codec{} }
@@ -334,4 +336,37 @@ func TestRefusedByTheGate(t *testing.T) {
 		}
 		b.wantNotes("refused stalled")
 	})
+}
+
+// A request that the application is seen not to read is sent elsewhere if it may be, and waits
+// on if it may not, or if the application reads it after all.
+func TestUnreadRequest(t *testing.T) {
+	for name, c := range map[string]struct {
+		method string
+		reads  time.Duration // 0: never
+		want   For
+		notes  []string
+	}{
+		"idempotent":  {"GET", 0, Connection, []string{"watch", "probe", "quiesce", "release", "replay"}},
+		"once only":   {"POST", 0, Event, []string{"watch", "probe", "note unread"}},
+		"read late":   {"GET", unreadAfter, Event, []string{"watch", "probe"}},
+		"read sooner": {"GET", unreadAfter / 2, Event, []string{"watch", "probe"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.method, b.unread, b.fresh = c.method, true, false
+				began := time.Now()
+				w := b.begin()
+				for w.For == Event && w.Until.Sub(began) <= unreadAfter {
+					time.Sleep(time.Until(w.Until))
+					b.unread = c.reads == 0 || time.Since(began) < c.reads
+					b.busy = false // so that it is given back, and not abandoned
+					w = b.fails(os.ErrDeadlineExceeded)
+				}
+				b.want(w, c.want)
+				b.wantNotes(c.notes...)
+			})
+		})
+	}
 }
