@@ -223,7 +223,7 @@ func (h *Handler) Close() error {
 
 // CloseWhenIdle closes h as Close does, but serves the requests that come until there is none
 // in ServeHTTP. It is for a site that is to get no more requests, while a server in front may
-// still have some that it accepted before.
+// still have some that it accepted before. Upgraded connections are closed at once.
 func (h *Handler) CloseWhenIdle() error {
 	h.drain()
 	_ = h.awaitIdle(context.Background()) // which does not end

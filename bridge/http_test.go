@@ -180,8 +180,13 @@ func TestHTTPReplay(t *testing.T) {
 		status   int
 		attempts int
 	}{
-		"GET, closed while idle":          {"GET", []fcgitest.Script{once(func(*fcgitest.Session) {}), good}, time.Millisecond, 200, 2},
-		"POST, closed while idle":         {"POST", []fcgitest.Script{once(func(*fcgitest.Session) {}), good}, time.Millisecond, 200, 2},
+		"GET, closed while idle":  {"GET", []fcgitest.Script{once(func(*fcgitest.Session) {}), good}, time.Millisecond, 200, 2},
+		"POST, closed while idle": {"POST", []fcgitest.Script{once(func(*fcgitest.Session) {}), good}, time.Millisecond, 200, 2},
+		"POST, answered before it is sent": {"POST", []fcgitest.Script{once(func(s *fcgitest.Session) {
+			_, _ = io.CopyN(io.Discard, s, 1)
+			_, _ = io.WriteString(s, sized("forged"))
+			_, _ = io.Copy(io.Discard, s)
+		}), good}, time.Millisecond, 200, 2},
 		"GET, closed as it comes":         {"GET", []fcgitest.Script{reads, good}, 0, 200, 2},
 		"POST, closed as it comes":        {"POST", []fcgitest.Script{reads, good}, 0, 502, 1},
 		"GET, closed on a new connection": {"GET", []fcgitest.Script{good, func(s *fcgitest.Session) { _, _ = io.CopyN(io.Discard, s, 20) }}, 2 * time.Second, 502, 1},

@@ -99,7 +99,7 @@ type RequestTimeouts struct {
 	FirstByte    Duration `key:"first_byte" default:"1m" doc:"how long the application may take to send its response header, once it was sent the request"`
 	BetweenBytes Duration `key:"between_bytes" default:"1m" doc:"how long the application may pause within its answer"`
 	Request      Duration `key:"request" zero:"no limit" doc:"how long the application may take in all"`
-	// The next one holds a worker.
+	// An upgraded connection holds a worker.
 	Upgraded  Duration `key:"upgraded" default:"10m" doc:"how long an upgraded connection (WebSocket) may carry nothing, in either direction"`
 	Abandoned Duration `key:"abandoned" default:"30s" doc:"how long a worker counts as busy for a client that has left or was sent a 504"`
 	// Client applies while the handler runs. The ReadTimeout and the WriteTimeout of an http.Server

@@ -67,6 +67,7 @@ type conn struct {
 	peerClosed bool           // the application has closed its side
 	queried    bool           // a query was sent, and the reply may be late
 	keepUntil  time.Time      // when the application may begin to close it; zero: not known
+	unasked    bool           // output came on a kept connection before the request was sent: it is no answer to it
 	in         upstream.Buffer
 }
 
@@ -111,6 +112,14 @@ func (c *conn) usable() bool {
 		}
 	}
 	return false
+}
+
+// setKeepFor notes for how long the application keeps the connection, 0 if it has not said.
+func (c *conn) setKeepFor(d time.Duration) {
+	c.keepUntil = time.Time{}
+	if d > 0 {
+		c.keepUntil = time.Now().Add(d)
+	}
 }
 
 // isOverdue reports whether the application may close the connection at any moment, as it has
@@ -166,6 +175,9 @@ func (c *conn) reset() {
 // Next returns the next event of the current request. It waits until deadline; zero: for
 // ever.
 func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
+	if c.unasked {
+		return none, io.EOF
+	}
 	if ev := c.early; ev.Kind != 0 {
 		c.early = none
 		return ev, nil
