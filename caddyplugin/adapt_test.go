@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -157,6 +159,24 @@ func TestAdaptErrors(t *testing.T) {
 }
 
 // A value that is only known where the configuration is loaded is checked there.
+// What tells a command where to listen is no placeholder of Caddy's, not even {port}.
+func TestCommandIsToldWhereToListen(t *testing.T) {
+	got, err := adapt(":80 {\nsluice {\nspawn node --port={port} --at={address} {socket} {\nenv AT {port}\n}\n}\n}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const port = "{http.request.port}" // what Caddy makes of {port}
+	if !strings.Contains(got, `"--port=`+port+`"`) || !strings.Contains(got, `"AT": "`+port+`"`) {
+		t.Fatalf("this is not what resolve expects:\n%s", got)
+	}
+	cfg := config.Config{Application: config.Application{Spawn: &config.Spawn{
+		Command: []string{"node", "--port=" + port, "--at={address}", "{socket}"}, Env: map[string]string{"AT": port},
+	}}}
+	if err := resolve(&cfg); err != nil || strings.Join(cfg.Spawn.Command, " ") != "node --port={port} --at={address} {socket}" || cfg.Spawn.Env["AT"] != "{port}" {
+		t.Errorf("%v: %+v", err, cfg.Spawn)
+	}
+}
+
 func TestAdaptPlaceholders(t *testing.T) {
 	got, err := adapt(":80 {\nsluice {env.APP_SOCKET}\n}\n")
 	if err != nil || !strings.Contains(got, `"{env.APP_SOCKET}"`) {

@@ -29,7 +29,7 @@ func resolve(cfg *config.Config) error {
 			return value, nil
 		}
 		if isFreeText(s) {
-			with = func(text string) (string, error) { return repl.ReplaceKnown(text, ""), nil }
+			with = func(text string) (string, error) { return repl.ReplaceKnown(portOf(s, text), ""), nil }
 		}
 		if err := s.Replace(cfg, with); err != nil {
 			return fmt.Errorf("%s: %w", s.Key, err)
@@ -43,6 +43,15 @@ func resolve(cfg *config.Config) error {
 // of the request: CGI variables, an answer's body, a command and its environment.
 func isFreeText(s *config.Setting) bool {
 	return slices.Contains([]string{"env", "queue.poll_answer.body", "spawn.command", "spawn.env"}, s.Key)
+}
+
+// portOf undoes what the Caddyfile makes of {port}, which in a command stands for the port that Sluice
+// chooses: Caddy takes it for the short form of a placeholder of the request.
+func portOf(s *config.Setting, text string) string {
+	if s.Key == "spawn.command" || s.Key == "spawn.env" {
+		return strings.ReplaceAll(text, "{http.request.port}", "{port}")
+	}
+	return text
 }
 
 // errPlaceholder stops hasPlaceholder at the first one.

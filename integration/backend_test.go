@@ -14,7 +14,8 @@ import (
 type backend struct {
 	addr      string // as --backend takes it; empty if Sluice starts it
 	protocol  config.Protocol
-	workers   int // requests it serves at once
+	socket    config.SocketMode // how a command gets its socket, if that is not the default
+	workers   int               // requests it serves at once
 	preset    string
 	root      string
 	env       map[string]string
@@ -34,6 +35,9 @@ func (be backend) args() []string {
 	}
 	if be.protocol != "" {
 		args = append(args, "--protocol", string(be.protocol))
+	}
+	if be.socket != "" {
+		args = append(args, "--command-socket", string(be.socket))
 	}
 	if be.preset != "" {
 		args = append(args, "--preset", be.preset)

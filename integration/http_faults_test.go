@@ -152,12 +152,27 @@ func TestHTTPServerDies(t *testing.T) {
 	}
 }
 
-// gunicorn that Sluice has started takes its socket as fd://0, and removes the socket's file when it
-// ends: the next one is found all the same.
+// gunicorn that Sluice has started removes the file of its socket when it ends, unless it got the
+// socket as under systemd: the next one is found in any case.
 func TestSpawnedGunicornEnds(t *testing.T) {
-	checkLeaks(t)
-	s := startSluice(t, "--protocol", "http", "--workers", "4", "--",
-		need(t, "/usr/bin/gunicorn"), "--chdir", filepath.Dir(testdata(t, "routes.py")), "--threads", "4", "--bind", "fd://0", "routes:application")
+	for name, flags := range map[string][]string{
+		"activation": {"--"},
+		"fd://0":     {"--command-socket", "stdin", "--"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checkLeaks(t)
+			args := append([]string{"--protocol", "http", "--workers", "4"}, flags...)
+			args = append(args, need(t, "/usr/bin/gunicorn"), "--chdir", filepath.Dir(testdata(t, "routes.py")), "--threads", "4", "routes:application")
+			if name == "fd://0" {
+				args = append(args, "--bind", name)
+			}
+			endedIsFound(t, startSluice(t, args...))
+		})
+	}
+}
+
+func endedIsFound(t *testing.T, s sluice) {
+	t.Helper()
 	pid := regexp.MustCompile(`\[(\d+)\] \[INFO\] Starting gunicorn`)
 	site := newSite(t, s.url)
 	for range 2 {

@@ -104,30 +104,34 @@ func TestDrain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app, be := command(t)
 			gate := startSluiceCommand(t, app, be.args()...)
-			s := newSite(t, gate.url+be.prefix)
-			s.untilServed(t)
-
-			g := newGate(t)
-			waiting := s.background(t, t.Context(), "/wait?gate="+g.dir)
-			g.entered(t, 1)
-			group := gate.child(t)
-			gate.signal(t, syscall.SIGTERM)
-			eventually(t, "sluice refuses new connections", func() error {
-				c, err := net.Dial("tcp", strings.TrimPrefix(gate.url, "http://"))
-				if err != nil {
-					return nil
-				}
-				c.Close()
-				return errNotYet
-			})
-			g.pass(t)
-			within(t, "the request under way", waiting).want(t, "waited\n")
-			if err := gate.wait(t); err != nil {
-				t.Errorf("sluice ended with %v", err)
-			}
-			eventually(t, "the application has ended", func() error { return wantGroupGone(t, group) })
+			drained(t, gate, newSite(t, gate.url+be.prefix))
 		})
 	}
+}
+
+// drained sends SIGTERM while a request is under way.
+func drained(t *testing.T, gate sluice, s site) {
+	t.Helper()
+	s.untilServed(t)
+	g := newGate(t)
+	waiting := s.background(t, t.Context(), "/wait?gate="+g.dir)
+	g.entered(t, 1)
+	group := gate.child(t)
+	gate.signal(t, syscall.SIGTERM)
+	eventually(t, "sluice refuses new connections", func() error {
+		c, err := net.Dial("tcp", strings.TrimPrefix(gate.url, "http://"))
+		if err != nil {
+			return nil
+		}
+		c.Close()
+		return errNotYet
+	})
+	g.pass(t)
+	within(t, "the request under way", waiting).want(t, "waited\n")
+	if err := gate.wait(t); err != nil {
+		t.Errorf("sluice ended with %v", err)
+	}
+	eventually(t, "the application has ended", func() error { return wantGroupGone(t, group) })
 }
 
 // untilServed asks until the application answers.

@@ -41,6 +41,9 @@ func (a *Application) check() error {
 		if err := a.Spawn.check(); err != nil {
 			return err
 		}
+		if err := a.Spawn.resolveSocket(a.Protocol); err != nil {
+			return err
+		}
 		if a.Spawn.StallKill > 0 && a.Lanes == Off {
 			return errors.New("spawn.stall_kill: a plain queue does not notice stalls, and lanes is off")
 		}

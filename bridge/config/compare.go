@@ -55,7 +55,8 @@ func (a *Application) Identity() string {
 		c.Spawn = new(*a.Spawn)
 	}
 	for _, s := range Settings {
-		if strings.HasPrefix(s.Key, "spawn.") && s.Change == InPlace && c.Spawn != nil {
+		// The default of Socket depends on the rest: written or not, it is the same application.
+		if strings.HasPrefix(s.Key, "spawn.") && (s.Change == InPlace || s.Key == "spawn.socket") && c.Spawn != nil {
 			s.value(&c, true).SetZero()
 		}
 	}

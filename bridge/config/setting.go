@@ -246,15 +246,22 @@ func (s *Setting) Explain(name func(*Setting) string) string {
 	return Refer(text, name)
 }
 
-// Refer replaces each {key} in text by the name of that setting.
+// Refer replaces each {key} in text by the name of that setting. {{word}} is written as {word}.
 func Refer(text string, name func(*Setting) string) string {
+	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "{")
 		key, after, closed := strings.Cut(rest, "}")
 		if !found || !closed {
-			return text
+			return b.String() + text
 		}
-		text = before + name(Lookup(key)) + after
+		b.WriteString(before)
+		if word, literal := strings.CutPrefix(key, "{"); literal {
+			b.WriteString("{" + word)
+		} else {
+			b.WriteString(name(Lookup(key)))
+		}
+		text = after
 	}
 }
 

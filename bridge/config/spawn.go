@@ -4,7 +4,6 @@ package config
 // docs/processes.md says what the values do together. User, Group, Umask, Nice, Core and
 // AddressSpace require that Sluice may run its own program again (bridge.ApplicationHooks.Reexec).
 type Spawn struct {
-	// The command gets its listening socket as file descriptor 0.
 	Command []string `key:"command" flag:"-" change:"processes" doc:"the program and its arguments"`
 	Dir     string   `key:"dir" value:"DIR" change:"processes" otherwise:"the present one, or / if {spawn.user} may not enter that" doc:"working DIR of the command"`
 	// Env has priority over inherited variables.
@@ -19,8 +18,10 @@ type Spawn struct {
 	OpenFiles    uint64  `key:"open_files" change:"processes" otherwise:"65536, or what there is" doc:"how many files it may have open"`
 	Core         *uint64 `key:"core" unit:"bytes" zero:"none" change:"processes" otherwise:"as it is for Sluice" doc:"the largest core dump"`
 	AddressSpace uint64  `key:"address_space" unit:"bytes" change:"processes" otherwise:"as it is for Sluice" doc:"how much each of its processes may map"`
+	// Complete sets Socket, see resolveSocket.
+	Socket SocketMode `key:"socket" words:"stdin activation path port" change:"backend" otherwise:"path for a command with {{socket}}, port with {{port}}, either with {{address}}; else stdin, with HTTP activation" doc:"how it gets its listening socket: stdin, as FastCGI has it; activation, as systemd does it (LISTEN_FDS); path or port: it makes it where {{socket}}, {{port}} or {{address}} in its arguments, or PORT in its environment, tell it to"`
 	// With a port other than 0 there can be only one instance.
-	Listen  string `key:"listen" value:"ADDR" change:"backend" otherwise:"a unix socket in a private directory" doc:"make its socket at ADDR, host:port"`
+	Listen  string `key:"listen" value:"ADDR" change:"backend" otherwise:"a unix socket in a private directory; with {spawn.socket} port 127.0.0.1:0" doc:"its socket is at ADDR, host:port; port 0 is any that is free"`
 	Backlog int    `key:"backlog" zero:"as many as the system allows" change:"processes" doc:"how many connections may wait for it to accept them"`
 	Budget  Budget `key:"budget" flag:"command-spawn-budget" value:"BUDGET" phrase:"true" otherwise:"10 per 10m" doc:"how often it may end without having served, BUDGET, before it is started but once in that time and requests are refused; \"10 per 10m stop\" counts ends after it has served, too, but none with status 0"`
 

@@ -9,7 +9,8 @@ import (
 func BenchmarkAppend(b *testing.B) {
 	r := http1.Request{Method: "GET", Target: "/wiki/Start?action=edit", Host: "example.org", Fields: []http1.Field{
 		{Name: "User-Agent", Value: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
-		{Name: "Accept", Value: "text/html,application/xhtml+xml"}, {Name: "Cookie", Value: "trac_session=0123456789abcdef"},
+		{Name: "Accept", Value: "text/html,application/xhtml+xml"},
+		{Name: "Cookie", Value: "trac_session=0123456789abcdef"},
 	}}
 	buf := make([]byte, 0, 1000)
 	b.ReportAllocs()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,9 +44,11 @@ type Config struct {
 	// Limits are the resource limits of each process. They need Reexec.
 	Limits Limits
 
+	// Socket is how a process gets its listening socket. Default: SocketStdin.
+	Socket SocketMode
 	// Listen is the address of the sockets, host:port; port 0 is any that is free. Default: a
-	// unix socket in a directory that only this user can enter. Every user of the machine can
-	// connect to a TCP socket.
+	// unix socket in a directory that only this user can enter, and with SocketPort any port of
+	// 127.0.0.1. Every user of the machine can connect to a TCP socket.
 	Listen string
 	// Backlog is how many connections may wait to be accepted. Default: as many as the
 	// system allows.
@@ -75,8 +78,9 @@ type Config struct {
 	// StartTimeout is how long a process may take to be ready. Default 1 minute.
 	StartTimeout time.Duration
 	// Ready returns nil when an instance answers requests. It is called again and again until
-	// it does. Default: a process is ready when it has accepted a connection or, where the
-	// system does not show that, when it runs.
+	// it does. Default: a process that inherits its socket is ready when it has accepted a
+	// connection or, where the system does not show that, when it runs; one that makes its socket
+	// when it can be connected to.
 	Ready func(ctx context.Context, addr string) error
 
 	// MaxRequests is how many requests a process answers before it is replaced. Default 0: no
@@ -130,6 +134,11 @@ type plan struct {
 	path    string        // of the program
 	environ []string      // of the processes
 	account *proc.Account // nil: this process's
+}
+
+// socket is what the sockets are to be.
+func (p *plan) socket() proc.SocketConfig {
+	return proc.SocketConfig{Mode: p.Socket, Addr: p.Listen, Backlog: p.Backlog}
 }
 
 // planTimeout is how long it may take to look up a command, its working directory and its user.
@@ -209,6 +218,12 @@ func (c *Config) check() error {
 	}
 	if c.Nice < -20 || c.Nice > 19 {
 		return fmt.Errorf("nice %d: want -20 to 19", c.Nice)
+	}
+	switch {
+	case !slices.Contains([]SocketMode{"", SocketStdin, SocketActivation, SocketPort, SocketPath}, c.Socket):
+		return fmt.Errorf("socket %q: want stdin, activation, port or path", c.Socket)
+	case c.Socket == SocketPath && c.Listen != "":
+		return fmt.Errorf("listening address %q: means nothing with a unix socket that the command makes", c.Listen)
 	}
 	if c.Listen != "" {
 		_, port, err := net.SplitHostPort(c.Listen)

@@ -23,6 +23,8 @@ func TestPlanErrors(t *testing.T) {
 		"umask 01000: want 0 to 0777":     {Umask: &umask},
 		"nice -21: want -20 to 19":        {Nice: -21},
 		`listening address "80"`:          {Listen: "80"},
+		`socket "fd": want`:               {Socket: "fd"},
+		`"127.0.0.1:0": means nothing`:    {Socket: SocketPath, Listen: "127.0.0.1:0"},
 		"backlog -1: must not":            {Backlog: -1},
 		"need Reexec":                     {Nice: 1},
 		"want NAME=value":                 {Env: []string{"A"}},

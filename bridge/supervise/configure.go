@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/memlimit"
 )
 
-// ErrOtherKind is returned by Configure if a setting cannot be changed in place: Config.Listen,
-// TempDir and Reexec. A new Group is needed for that.
+// ErrOtherKind is returned by Configure if a setting cannot be changed in place: Config.Socket,
+// Listen, TempDir and Reexec. A new Group is needed for that.
 var ErrOtherKind = errors.New("cannot be changed while the application runs")
 
 // limitTimeout is how long changing the memory limits may take: the kernel may have to reclaim
@@ -129,6 +129,7 @@ func (p *plan) checkInPlace(old *plan) error {
 		name string
 		same bool
 	}{
+		{"the way of the socket", p.Socket == old.Socket},
 		{"the listening address", p.Listen == old.Listen},
 		{"the temporary directory", p.TempDir == old.TempDir},
 		{"reexec", p.Reexec == old.Reexec},

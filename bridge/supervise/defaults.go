@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -45,6 +46,7 @@ func (p *plan) normalize() error {
 			*f.value = f.fallback
 		}
 	}
+	p.Socket = cmp.Or(p.Socket, SocketStdin)
 	if p.Front == nil {
 		p.Front = noFront{}
 	}

@@ -3,6 +3,7 @@ package supervise
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,9 +49,13 @@ func (e *Exit) how() string {
 }
 
 // hint says why a program may end at once; "" if that is unknown.
-func (e *Exit) hint() string {
-	if e.Status == 0 && e.Signal == "" {
+func (e *Exit) hint(mode SocketMode) string {
+	inUse := func(line string) bool { return strings.Contains(strings.ToLower(line), "address already in use") }
+	switch {
+	case e.Status == 0 && e.Signal == "":
 		return "; it must stay in the foreground: did it put itself into the background?"
+	case mode == SocketPort && slices.ContainsFunc(e.Lines, inUse):
+		return "; its port is held for it, and it must set SO_REUSEADDR to listen there, as servers do: can it listen on a unix socket?"
 	}
 	return ""
 }

@@ -45,7 +45,7 @@ func (sup *supervisor) noteExit(in *instance, now time.Time, ended proc.Exit) {
 		sup.reportStart(errors.New(ended.Err))
 	}
 	if in.stats.Load().answers.Load() == 0 && !p.planned {
-		sup.reportFirst(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", p.exit.how(), p.exit.hint()))
+		sup.reportFirst(fmt.Errorf("ended at once: %s (what it printed is in the log%s)", p.exit.how(), p.exit.hint(sup.plan.Socket)))
 	} else {
 		sup.reportFirst(nil)
 	}
@@ -95,9 +95,9 @@ func (sup *supervisor) applyExit(in *instance) {
 		sup.failRestart(err)
 	}
 	switch {
-	case in.machine.state == stateAsleep && sup.plan.Ready == nil:
+	case in.machine.state == stateAsleep && sup.plan.queues():
 		sup.addToRotation(in) // a connection waits for the child that is started then
-	case in.machine.state != stateClosed && sup.plan.Ready != nil && in.inRotation:
+	case in.machine.state != stateClosed && !sup.plan.queues() && in.inRotation:
 		sup.removeFromRotation(in) // until the next child is ready
 	}
 }

@@ -168,7 +168,7 @@ func (g *Group) Quarantined(route string) (time.Duration, bool) {
 type launched struct{ *proc.Launcher }
 
 func (l launched) listen(p *plan, number int) (*proc.Socket, error) {
-	return l.Listen(p.Listen, p.Backlog, number)
+	return l.NewSocket(p.socket(), number)
 }
 
 func (l launched) closeSocket(s *proc.Socket) { l.CloseSocket(s) }

@@ -94,6 +94,9 @@ func (m *model) config() Config {
 	if m.rng.IntN(3) == 0 {
 		cfg.Ready = m.answers
 	}
+	if m.rng.IntN(3) == 0 {
+		cfg.Socket = SocketPort
+	}
 	return cfg
 }
 

@@ -20,12 +20,12 @@ const maxPeekDoublings = 4
 func (sup *supervisor) awaitReady(in *instance) {
 	sup.stopAwaitingReady(in)
 	ctx, cancel := context.WithCancel(sup.ctx)
-	question := sup.plan.Ready
+	plan := sup.plan
 	ready, refusal := make(chan struct{}), new(atomic.Pointer[string])
 	in.readyDone, in.cancelReady, in.notReadyReason = ready, cancel, refusal
 	sup.tasks.Go(func() {
 		defer cancel()
-		if sup.pollReady(ctx, in.socket, question, refusal) == nil {
+		if sup.pollReady(ctx, in.socket, plan, refusal) == nil {
 			close(ready)
 			sup.wake()
 		}
@@ -40,14 +40,14 @@ func (sup *supervisor) stopAwaitingReady(in *instance) {
 	}
 }
 
-// pollReady returns nil when a child is ready. Until then refusal is why it is not. A Ready
-// function gives no event: it is called again and again.
-func (sup *supervisor) pollReady(ctx context.Context, s *proc.Socket, question func(context.Context, string) error, refusal *atomic.Pointer[string]) error {
-	if question == nil {
+// pollReady returns nil when a child is ready. Until then refusal is why it is not. Neither a Ready
+// function nor a socket that the child makes gives an event: they are tried again and again.
+func (sup *supervisor) pollReady(ctx context.Context, s *proc.Socket, p *plan, refusal *atomic.Pointer[string]) error {
+	if p.queues() {
 		return sup.program.accepts(ctx, s)
 	}
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		err := question(ctx, s.Addr)
+		err := sup.askReady(ctx, s, p)
 		if err == nil {
 			return nil
 		}

@@ -140,9 +140,9 @@ func (sup *supervisor) isUndecided(in *instance, now time.Time) bool {
 	if in.child != nil && !in.launched {
 		return true
 	}
-	if outlasted := m.startedAt.Add(probation); in.child != nil && m.state.takesRequests() && sup.plan.Ready == nil && now.Before(outlasted) {
+	if outlasted := m.startedAt.Add(probation); in.child != nil && m.state.takesRequests() && sup.plan.queues() && now.Before(outlasted) {
 		sup.wakeAt(outlasted)
-	} else if in.child != nil && (m.state == stateReady || m.state == stateServing || m.state.takesRequests() && sup.plan.Ready == nil) {
+	} else if in.child != nil && (m.state == stateReady || m.state == stateServing || m.state.takesRequests() && sup.plan.queues()) {
 		in.forRestart = false
 	}
 	return in.forRestart

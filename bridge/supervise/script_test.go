@@ -108,7 +108,7 @@ func (s *script) accepts(ctx context.Context, at *proc.Socket) error {
 	wait := time.Hour
 	for _, c := range s.alive {
 		if c.addr == at.Addr {
-			wait = c.life.ready
+			wait = c.life.ready - time.Since(s.started[c.n])
 		}
 	}
 	s.mu.Unlock()
@@ -116,7 +116,7 @@ func (s *script) accepts(ctx context.Context, at *proc.Socket) error {
 	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 

@@ -59,7 +59,7 @@ func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
 	if !in.machine.state.isUnproven() {
 		return // the child is to end
 	}
-	if in.added && sup.plan.Ready == nil {
+	if in.added && sup.plan.queues() {
 		sup.addToRotation(in)
 	}
 	if !in.inRotation {

@@ -159,7 +159,7 @@ func (sup *supervisor) startAll() error {
 			return err
 		}
 		in := sup.newInstance(number, socket)
-		if sup.plan.Ready == nil {
+		if sup.plan.queues() {
 			sup.addToRotation(in)
 		}
 		sup.spawn(in, time.Now())

@@ -27,8 +27,9 @@ func serveCommand() *cobra.Command {
 
 Either the application is already running, at the addresses of --backend, or it is a
 command after "--". Sluice starts the command with its listening socket as standard
-input, as PHP, libfcgi, Perl's FCGI, flup and Trac expect, and starts it again if it
-ends.
+input, as PHP, libfcgi, Perl's FCGI, flup and Trac expect, or in the way of
+--command-socket, and starts it again if it ends. {socket}, {port} or {address} among
+its arguments tell it where to make the socket.
 
 SIGTERM and SIGINT drain: new connections are refused, new requests on existing ones
 get 503, and all other requests may finish within --drain-timeout. A second signal

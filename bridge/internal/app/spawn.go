@@ -20,7 +20,7 @@ func supervised(s *config.Spawn, workers int) supervise.Config {
 	c := supervise.Config{
 		Command: s.Command, Dir: s.Dir, EnvCopy: s.EnvCopy, User: s.User, Group: s.Group, Nice: s.Nice,
 		Limits: supervise.Limits{OpenFiles: s.OpenFiles, Core: s.Core, AddressSpace: s.AddressSpace},
-		Listen: s.Listen, Backlog: s.Backlog,
+		Socket: supervise.SocketMode(s.Socket), Listen: s.Listen, Backlog: s.Backlog,
 		SpawnBudget: supervise.Budget{Spawns: s.Budget.Spawns, Per: time.Duration(s.Budget.Per), Stop: s.Budget.Stop},
 		Instances:   s.Instances, MaxInstances: s.MaxInstances, Workers: workers, StartTimeout: time.Duration(s.StartTimeout),
 		MaxRequests: s.MaxRequests, MaxLifetime: time.Duration(s.MaxLifetime),
@@ -35,10 +35,21 @@ func supervised(s *config.Spawn, workers int) supervise.Config {
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		c.Env = append(c.Env, name+"="+s.Env[name])
 	}
-	if strings.HasPrefix(filepath.Base(s.Command[0]), "php") {
+	switch program := filepath.Base(s.Command[0]); {
+	case strings.HasPrefix(program, "php"):
 		forPHP(s, &c, workers)
+	case strings.HasPrefix(program, "uwsgi"):
+		forUWSGI(s, &c)
 	}
 	return c
+}
+
+// forUWSGI has uWSGI end at SIGTERM, at which it would start again: the option --die-on-term.
+func forUWSGI(s *config.Spawn, c *supervise.Config) {
+	const dieOnTerm = "UWSGI_DIE_ON_TERM"
+	if _, given := s.Env[dieOnTerm]; !given {
+		c.Env = append(c.Env, dieOnTerm+"=true")
+	}
 }
 
 // forPHP lets PHP have its own variables, and as many children as there are workers,

@@ -26,7 +26,7 @@ func superviseOf(t *testing.T, cfg config.Application) supervise.Config {
 // Every setting gets where it belongs.
 func TestSpawnSettings(t *testing.T) {
 	const text = `{"spawn":{"command":["./app.fcgi","-v"],"dir":"/srv/app","env":{"A":"1","B":"2"},"env_copy":["APP_*"],` +
-		`"user":"app","group":"www","umask":"027","nice":5,"open_files":1000,"core":0,"address_space":1001,"listen":"127.0.0.1:0","backlog":1002,` +
+		`"user":"app","group":"www","umask":"027","nice":5,"open_files":1000,"core":0,"address_space":1001,"socket":"activation","listen":"127.0.0.1:0","backlog":1002,` +
 		`"budget":"3 per 4m0s stop","instances":2,"max_instances":6,"start_timeout":"7s","ready":"/ready?x=1","max_requests":1003,` +
 		`"max_lifetime":"8s","idle_shutdown":"9s","drain_timeout":"10s","memory_soft":1048576,"memory_hard":1048577,"memory_total":1048578,` +
 		`"max_time":"11s","stall_kill":"12s","dump_signal":"QUIT","quarantine":"13s"},"workers":14,"queue":{},"client":{},"admission":{},"timeouts":{},"spool":{}}`
@@ -38,6 +38,7 @@ func TestSpawnSettings(t *testing.T) {
 	want := supervise.Config{
 		Command: []string{"./app.fcgi", "-v"}, Dir: "/srv/app", Env: []string{"A=1", "B=2"}, EnvCopy: []string{"APP_*"},
 		User: "app", Group: "www", Umask: new(0o27), Nice: 5, Limits: supervise.Limits{OpenFiles: 1000, Core: new(uint64(0)), AddressSpace: 1001},
+		Socket: supervise.SocketActivation,
 		Listen: "127.0.0.1:0", Backlog: 1002, SpawnBudget: supervise.Budget{Spawns: 3, Per: 4 * time.Minute, Stop: true},
 		Instances: 2, MaxInstances: 6, Workers: 14, StartTimeout: 7 * time.Second, MaxRequests: 1003, MaxLifetime: 8 * time.Second,
 		IdleShutdown: 9 * time.Second, DrainTimeout: 10 * time.Second, Memory: supervise.Memory{Soft: 1 << 20, Hard: 1<<20 + 1, Total: 1<<20 + 2},
@@ -84,6 +85,20 @@ func setOrUnset(t *testing.T, name, value string) {
 	}
 	if err := os.Unsetenv(name); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// uWSGI ends at SIGTERM, unless it is told otherwise.
+func TestSpawnUWSGI(t *testing.T) {
+	for want, s := range map[string]config.Spawn{
+		"UWSGI_DIE_ON_TERM=true":     {Command: []string{"/usr/bin/uwsgi_python3"}},
+		"A=1 UWSGI_DIE_ON_TERM=true": {Command: []string{"uwsgi"}, Env: map[string]string{"A": "1"}},
+		"UWSGI_DIE_ON_TERM=false":    {Command: []string{"uwsgi"}, Env: map[string]string{"UWSGI_DIE_ON_TERM": "false"}},
+		"":                           {Command: []string{"./uwsgi.fcgi/app"}},
+	} {
+		if got := superviseOf(t, config.Application{Spawn: &s}); strings.Join(got.Env, " ") != want {
+			t.Errorf("%q, want %s", got.Env, want)
+		}
 	}
 }
 

@@ -64,11 +64,11 @@ func newExit(s *os.ProcessState) Exit {
 	return e
 }
 
-// NewChild returns a child that is to run a command with a socket as its standard input.
+// NewChild returns a child that is to run a command, and is told of a socket in the way of that.
 // notify must not block.
 func (l *Launcher) NewChild(command *Command, s *Socket, notify func()) *Child {
 	return &Child{
-		launcher: l, command: command, socket: s, log: l.log, notify: notify, output: newReader(), meter: memlimit.NoMeter{},
+		launcher: l, command: s.tell(command), socket: s, log: l.log, notify: notify, output: newReader(), meter: memlimit.NoMeter{},
 		running: make(chan struct{}), exited: make(chan struct{}), reaped: make(chan struct{}),
 	}
 }

@@ -3,14 +3,16 @@
 //
 // Reading begins at launcher.go: what the children of an application share. child.go is one
 // child, launch.go its start, reexec.go what its process does before it executes the command.
-// socket.go is what it listens on, output.go what it writes. rundir.go records what runs, and
+// socket.go is what it listens on, handover.go how it gets that, port.go a port that is held for it;
+// output.go is what it writes. rundir.go records what runs, and
 // sweep.go ends what a killed process of this program has left running.
 //
 // What always holds:
 //
 //   - A child is the leader of a session and a process group of its own. When it has exited, or
 //     is killed, the whole group is.
-//   - A child inherits its socket, a pipe for its output, and no other descriptor that is open.
+//   - A child inherits its socket, unless it is to make that itself, a pipe for its output, and no
+//     other descriptor that is open.
 //   - No signal reaches another process: a child's id is in use until the child is reaped, and
 //     is not signalled after that.
 //   - A command runs only after its process was recorded. What is recorded is removed only when

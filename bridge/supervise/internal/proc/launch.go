@@ -40,6 +40,9 @@ func (c *Child) fork() (*handshake, error) {
 	if c.isKilledEarly() {
 		return nil, errKilledEarly
 	}
+	if err := c.socket.prepare(c.command.Account); err != nil {
+		return nil, err
+	}
 	l := c.launcher
 	l.started++
 	meter, err := l.memory.Open(fmt.Sprintf("%s-%d", c.socket.name, l.started))
@@ -54,15 +57,16 @@ func (c *Child) fork() (*handshake, error) {
 	defer write.Close()
 	cmd := &exec.Cmd{
 		Path: c.command.Path, Args: c.command.Args, Dir: c.command.Dir,
-		Env:   append(slices.Clip(c.command.Env), tokenName+"="+l.dir.token),
-		Stdin: c.socket.file, Stdout: write, Stderr: write,
+		Env:    append(slices.Clip(c.command.Env), tokenName+"="+l.dir.token),
+		Stdout: write, Stderr: write,
 		SysProcAttr: childAttr(),
 	}
+	c.socket.give(cmd)
 	s := &handshake{}
 	if c.command.Reexec {
 		err = s.begin(cmd)
 	} else {
-		err = cmd.Start()
+		err = c.socket.start(cmd)
 	}
 	if err != nil {
 		c.output.discard()
@@ -89,7 +93,7 @@ func (s *handshake) begin(cmd *exec.Cmd) error {
 		return err
 	}
 	cmd.Path, cmd.Args, cmd.Dir = self, []string{childName}, ""
-	cmd.ExtraFiles = []*os.File{setupRead, failedWrite} // setupFD, errorFD
+	cmd.ExtraFiles = append(cmd.ExtraFiles, setupRead, failedWrite) // setupFD, errorFD
 	err = cmd.Start()
 	_, _ = setupRead.Close(), failedWrite.Close() // the child's now
 	if err != nil {
@@ -111,7 +115,7 @@ func (s *handshake) finish(c *Child) error {
 		_ = s.setup.Close() // err is what matters
 		return err
 	}
-	text, err := json.Marshal(setup{os.Getpid(), *c.command})
+	text, err := json.Marshal(setup{os.Getpid(), c.socket.mode == Activation, c.socket.madeIn(), *c.command})
 	if err == nil {
 		_, err = s.setup.Write(text)
 	}

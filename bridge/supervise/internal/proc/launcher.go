@@ -38,15 +38,9 @@ func NewLauncher(tempDir, name string, limits memlimit.Limits, log *slog.Logger)
 // Memory controls the memory of all children.
 func (l *Launcher) Memory() memlimit.Controller { return l.memory }
 
-// Listen makes a socket on addr, host:port, or, if that is "", a unix socket in the
-// directory. No two sockets that are open have the same number. backlog 0 is what the system
-// allows.
-func (l *Launcher) Listen(addr string, backlog, number int) (*Socket, error) {
-	name := fmt.Sprintf("app-%d", number)
-	if addr != "" {
-		return listenTCP(addr, name, backlog)
-	}
-	return listenUnix(l.dir.path, name, backlog)
+// NewSocket makes a socket. No two sockets that are open have the same number.
+func (l *Launcher) NewSocket(cfg SocketConfig, number int) (*Socket, error) {
+	return newSocket(cfg, l.dir.path, fmt.Sprintf("app-%d", number))
 }
 
 // CloseSocket closes a socket whose children have ended, and removes their record.

@@ -48,7 +48,7 @@ func TestChild(t *testing.T) {
 	for name, reexec := range map[string]bool{"exec": false, "reexec": true} {
 		t.Run(name, func(t *testing.T) {
 			l := newTestLauncher(t)
-			s, err := l.Listen("", 7, 3)
+			s, err := l.NewSocket(SocketConfig{Mode: Stdin, Backlog: 7}, 3)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +89,7 @@ func TestChild(t *testing.T) {
 func TestChildDoesNotStart(t *testing.T) {
 	l := newTestLauncher(t)
 	defer l.Close(false)
-	s, err := l.Listen("127.0.0.1:0", 0, 0)
+	s, err := l.NewSocket(SocketConfig{Mode: Stdin, Addr: "127.0.0.1:0"}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestChildDoesNotStart(t *testing.T) {
 func TestAwaitAccept(t *testing.T) {
 	l := newTestLauncher(t)
 	defer l.Close(false)
-	s, err := l.Listen("", 0, 0)
+	s, err := l.NewSocket(SocketConfig{Mode: Stdin}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestAwaitAccept(t *testing.T) {
 // another's, stays.
 func TestSweep(t *testing.T) {
 	l := newTestLauncher(t)
-	s, err := l.Listen("", 0, 0)
+	s, err := l.NewSocket(SocketConfig{Mode: Stdin}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +174,9 @@ func TestSweep(t *testing.T) {
 		t.Errorf("the owner lives: %s", &log)
 	}
 	pid := c.PID()
+	c.mu.Lock()
+	c.noSignals = true // a killed process ends nothing of the group
+	c.mu.Unlock()
 	l.dir.abandon()
 	sweep(in, logger)
 	await(t, "reaped", c.reaped)
@@ -197,7 +200,7 @@ func TestSocketRemovedByChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close(false)
-	s, err := l.Listen("", 0, 0)
+	s, err := l.NewSocket(SocketConfig{Mode: Stdin}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

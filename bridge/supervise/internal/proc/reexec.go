@@ -23,10 +23,11 @@ import (
 // childName is argv[0] of this program in the new process.
 const childName = "sluice-child"
 
-// The new process's ends of two pipes.
+// The descriptors of the new process besides the usual ones: perhaps activationFD, and its ends of
+// two pipes.
 const (
-	setupFD = 3 // gives a setup
-	errorFD = 4 // takes why the command could not be executed; closed by exec
+	setupFD = activationFD + 1 // gives a setup
+	errorFD = activationFD + 2 // takes why the command could not be executed; closed by exec
 )
 
 // Command is what a child runs, and how.
@@ -47,7 +48,9 @@ type Command struct {
 
 // setup is what the new process gets: the command, and what it needs to set that up.
 type setup struct {
-	Parent int // process id
+	Parent     int    // process id
+	Activation bool   // activationFD is the command's listening socket
+	SocketDir  string // where the command makes its socket; "": nowhere
 	Command
 }
 
@@ -78,6 +81,11 @@ func execCommand() error {
 	}
 	if err := s.apply(); err != nil {
 		return err
+	}
+	if s.Activation {
+		if err := activate(); err != nil {
+			return err
+		}
 	}
 	return s.explain(syscall.Exec(s.Path, s.Args, os.Environ()))
 }
@@ -137,6 +145,9 @@ func (s *setup) apply() error {
 			return err
 		}
 	}
+	if err := s.canMakeSocket(); err != nil {
+		return err
+	}
 	// Changing the user has cleared the signal, which was set for another thread.
 	if err := dieWithParent(); err != nil {
 		return err
@@ -166,6 +177,19 @@ func (s *setup) leaveDir() error {
 		return fmt.Errorf("in working directory /: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, "sluice: the working directory is /, because user %d may not enter %s (to have another, set dir: --command-dir)\n", s.Account.UID, where)
+	return nil
+}
+
+// canMakeSocket returns an error if the account may not make a socket in SocketDir, because of a
+// directory above it.
+func (s *setup) canMakeSocket() error {
+	const writeAndEnter = 2 | 1 // W_OK | X_OK
+	if s.SocketDir == "" {
+		return nil
+	}
+	if err := syscall.Access(s.SocketDir, writeAndEnter); err != nil {
+		return fmt.Errorf("socket in %s: user %d may not make it there: %w (set TMPDIR to a directory that everybody may enter)", s.SocketDir, os.Geteuid(), err)
+	}
 	return nil
 }
 

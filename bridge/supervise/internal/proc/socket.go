@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,38 +18,61 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
 )
 
-// Socket is a listening socket for children, one after another. This process accepts
-// nothing on it: the net.Listener is closed at once, and its descriptor stays.
+// Socket is where children listen, one after another.
 type Socket struct {
 	Addr string // as a setting of backends has it
 
-	file          *os.File
-	name          string // of the record of its child
-	network, path string // "unix" and its path; or "tcp" and host:port
-	spare         string // another name of the file at path; "": there is none
+	mode          SocketMode
+	file          *os.File // that the children inherit; Port: holds the port; Path: nil
+	name          string   // of the record of its child
+	network, path string   // "unix" and its path; or "tcp" and host:port
+	spare         string   // another name of the file at path; "": there is none
 }
 
-func listenTCP(addr, name string, backlog int) (*Socket, error) {
-	l, err := net.Listen("tcp", addr)
+// SocketConfig is what a socket is to be.
+type SocketConfig struct {
+	Mode    SocketMode
+	Addr    string // host:port; "": a unix socket in the directory, or with Port any port of 127.0.0.1
+	Backlog int    // 0: what the system allows; it is for sockets that children inherit
+}
+
+// newSocket makes a socket in dir.
+func newSocket(cfg SocketConfig, dir, name string) (*Socket, error) {
+	switch {
+	case cfg.Mode == Port:
+		return holdPort(cmp.Or(cfg.Addr, "127.0.0.1:0"), name)
+	case cfg.Mode == Path:
+		return reservePath(dir, name)
+	case cfg.Addr != "":
+		return listenTCP(cfg, name)
+	}
+	return listenUnix(cfg, dir, name)
+}
+
+// The children inherit the descriptor of a socket that Sluice makes. This process accepts
+// nothing on it: the net.Listener is closed at once, and its descriptor stays.
+
+func listenTCP(cfg SocketConfig, name string) (*Socket, error) {
+	l, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("socket for the command: %w", err)
 	}
-	addr = l.Addr().String()
-	return detach(l.(*net.TCPListener), backlog, &Socket{Addr: addr, name: name, network: "tcp", path: addr})
+	addr := l.Addr().String()
+	return detach(l.(*net.TCPListener), cfg.Backlog, &Socket{Addr: addr, mode: cfg.Mode, name: name, network: "tcp", path: addr})
 }
 
-func listenUnix(dir, name string, backlog int) (*Socket, error) {
+func listenUnix(cfg SocketConfig, dir, name string) (*Socket, error) {
 	path := filepath.Join(dir, name+".sock")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("socket for the command: %w (is TMPDIR too long a path?)", err)
 	}
 	l.SetUnlinkOnClose(false)
-	s := &Socket{Addr: "unix:" + path, name: name, network: "unix", path: path}
+	s := &Socket{Addr: "unix:" + path, mode: cfg.Mode, name: name, network: "unix", path: path}
 	if spare := path + ".spare"; os.Link(path, spare) == nil { // where that is not possible, restore does nothing
 		s.spare = spare
 	}
-	return detach(l, backlog, s)
+	return detach(l, cfg.Backlog, s)
 }
 
 // detach closes a listener, and keeps its descriptor in s.
@@ -62,10 +86,8 @@ func detach(l interface {
 	if err != nil {
 		return nil, fmt.Errorf("socket for the command: %w", err)
 	}
-	fd := int(f.Fd())
-	// Programs that were written for a socket of their own expect accept to wait.
-	if err = syscall.SetNonblock(fd, false); err == nil && backlog > 0 {
-		err = syscall.Listen(fd, backlog) // once more: it changes the backlog
+	if backlog > 0 {
+		err = syscall.Listen(int(f.Fd()), backlog) // once more: it changes the backlog
 	}
 	if err != nil {
 		_ = f.Close()
@@ -76,7 +98,11 @@ func detach(l interface {
 }
 
 // Release closes the descriptor alone, for a child that has it still.
-func (s *Socket) Release() { _ = s.file.Close() }
+func (s *Socket) Release() {
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+}
 
 // restore brings back the file of a unix socket that a child has removed at its end, as gunicorn
 // does: the socket still listens, and connections to it wait for the next child.
@@ -90,9 +116,14 @@ func (s *Socket) restore() error {
 	return nil
 }
 
-func (s *Socket) close() error {
-	err := s.file.Close()
-	if s.network == "unix" {
+func (s *Socket) close() (err error) {
+	if s.file != nil {
+		err = s.file.Close()
+	}
+	switch {
+	case s.mode == Path:
+		err = errors.Join(err, os.RemoveAll(filepath.Dir(s.path)))
+	case s.network == "unix":
 		err = errors.Join(err, remove(s.path))
 	}
 	if s.spare != "" {
@@ -136,7 +167,7 @@ func (s *Socket) AwaitAccept(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-t.C:
 		}
 	}

@@ -78,10 +78,11 @@ func killRecorded(dir string) (ended int, err error) {
 	return ended, memlimit.RemoveCgroup(r.Path)
 }
 
-// isPrivate reports whether path is a directory that this user owns and no other can enter.
+// isPrivate reports whether path is a directory that this user owns, and no other can list or
+// change. Another may pass through to the socket of Path that is made in it.
 func isPrivate(path string) bool {
 	info, err := os.Lstat(path)
-	if err != nil || !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+	if err != nil || !info.IsDir() || info.Mode().Perm()&0o066 != 0 {
 		return false
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
