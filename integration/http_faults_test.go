@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
@@ -196,7 +198,8 @@ func endedIsFound(t *testing.T, s sluice) {
 	}
 }
 
-// httpScripted serves connections of HTTP: each with the script of its number, or the last.
+// httpScripted serves connections of HTTP: each with the script of its number, or the last. most
+// is how many there were at once, without those that the other side had closed already.
 func httpScripted(t *testing.T, scripts ...func(net.Conn, *bufio.Reader)) (addr string, accepted, most *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -205,7 +208,8 @@ func httpScripted(t *testing.T, scripts ...func(net.Conn, *bufio.Reader)) (addr 
 	}
 	accepted, most = new(atomic.Int64), new(atomic.Int64)
 	var conns sync.WaitGroup
-	var open atomic.Int64
+	var mu sync.Mutex
+	open := make(map[net.Conn]bool)
 	conns.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -213,10 +217,21 @@ func httpScripted(t *testing.T, scripts ...func(net.Conn, *bufio.Reader)) (addr 
 				return
 			}
 			n := int(accepted.Add(1))
-			most.Store(max(most.Load(), open.Add(1))) // one goroutine accepts
+			mu.Lock()
+			open[c] = true
+			established := int64(0)
+			for c := range open {
+				if isEstablished(c) {
+					established++
+				}
+			}
+			mu.Unlock()
+			most.Store(max(most.Load(), established)) // one goroutine accepts
 			conns.Go(func() {
 				scripts[min(n, len(scripts))-1](c, bufio.NewReader(c))
-				open.Add(-1)
+				mu.Lock()
+				delete(open, c)
+				mu.Unlock()
 				_ = c.Close()
 			})
 		}
@@ -226,6 +241,19 @@ func httpScripted(t *testing.T, scripts ...func(net.Conn, *bufio.Reader)) (addr 
 		conns.Wait()
 	})
 	return "http://" + l.Addr().String(), accepted, most
+}
+
+// isEstablished reports whether neither side of a connection has closed it.
+func isEstablished(c net.Conn) (established bool) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		established = err == nil && info.State == unix.BPF_TCP_ESTABLISHED
+	})
+	return established
 }
 
 // answerOne reads a request and answers it.
