@@ -18,6 +18,10 @@ import (
 
 // SiteHooks are the callbacks of a Handler. All are optional.
 type SiteHooks struct {
+	// FromWebServer says that all requests come from a web server in FastCGI or SCGI, by package
+	// cgiserver. Their variables say which script is meant, so Root is not needed. Default: they
+	// may come in HTTP, and the presets php and cgi need a Root.
+	FromWebServer bool
 	// Observe is called once per request, after its end, with what became of it.
 	// Default: none.
 	Observe func(*http.Request, *Outcome)
@@ -79,7 +83,7 @@ func (s *site) cgi() cgi.Config {
 		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback,
 		Static: string(s.Static), StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
 		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader, PassUser: s.PassUser,
-		UnderscoreHeaders: s.UnderscoreHeaders,
+		UnderscoreHeaders: s.UnderscoreHeaders, AllReceived: s.FromWebServer,
 	}
 }
 

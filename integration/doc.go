@@ -2,7 +2,8 @@
 // libfcgi responder, Perl's FCGI.pm with gitweb, fcgiwrap with cgit, uWSGI in three protocols,
 // Go's net/http/fcgi, and SCGI servers in C and with Perl's SCGI.pm. Each test starts its backends itself, on private sockets in its temporary directory, and ends them by process group.
 // setup.sh installs them on Debian. Begin with backend_test.go and conform_test.go; harness_test.go and
-// sluice_test.go start the processes.
+// sluice_test.go start the processes. webserver_test.go has nginx, lighttpd, Apache and HAProxy in front,
+// which speak FastCGI or SCGI to Sluice.
 //
 // A missing backend fails the test in CI, and where setup.sh can install it. Elsewhere the test is skipped
 // with a message.

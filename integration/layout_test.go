@@ -78,6 +78,8 @@ var layout = []struct {
 			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/exchange", "bridge/internal/sendfile",
 			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},
+		{name: "bridge/cgiserver", own: []string{"bridge/cgi", "bridge/fcgi"}},
+		{name: "bridge/gofast", own: []string{"bridge", "bridge/cgiserver"}, others: []string{"github.com/yookoala/gofast"}},
 		{name: "bridge/registry", own: []string{"bridge", "bridge/admission", "bridge/config"}},
 		{name: "bridge/basicauth", own: []string{"bridge/cgi"}, others: []string{rate, "github.com/tg123/go-htpasswd"}},
 		{name: "bridge/status"},
@@ -93,7 +95,7 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/halfclose", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
 		{name: "cmd/sluice/internal/logwriter"},
 		{name: "cmd/sluice", own: []string{
-			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/config", "bridge/metrics", "bridge/probe",
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/probe",
 			"bridge/status", "bridge/supervise", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing",
 			"cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
 		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag"}},
@@ -183,7 +185,7 @@ func importsOf(t *testing.T) map[string][]string {
 // application.
 func TestProtocolSeam(t *testing.T) {
 	importers := map[string][]string{
-		"bridge/fcgi":             {"bridge/upstream/fastcgi", "bridge/probe"},
+		"bridge/fcgi":             {"bridge/cgiserver", "bridge/upstream/fastcgi", "bridge/probe"},
 		"bridge/upstream/fastcgi": {"bridge/internal/app", "bridge/probe"},
 		"bridge/scgi":             {"bridge/upstream/scgi", "bridge/probe"},
 		"bridge/upstream/scgi":    {"bridge/internal/app"},

@@ -25,8 +25,8 @@ type Client struct {
 	// Verified says that this process has checked the Authorization field. The field is then
 	// not passed to the application (RFC 3875 section 4.1.18).
 	Verified bool
-	// Relayed says that a proxy in this process has set the X-Forwarded-* fields, so that no
-	// warning about ignored fields is needed.
+	// Relayed says that a proxy in this process has set the X-Forwarded-* fields, or that the
+	// request came with its variables, so that no warning about ignored fields is needed.
 	Relayed bool
 	// Refused is why the request must not be served, whatever its path; nil if it may be.
 	Refused *RequestError
@@ -57,6 +57,9 @@ func (m *Mapper) Identify(r *http.Request, c *Client) {
 	*c = Client{Scheme: "http"}
 	if r.TLS != nil {
 		c.Scheme = "https"
+	}
+	if v := ReceivedOf(r); v != nil {
+		c.User, c.AuthType, c.Relayed = v.user, v.authType, true
 	}
 	if m.peer(c, r) {
 		m.behindProxy(c, r)

@@ -102,6 +102,9 @@ type Config struct {
 	OnDropped func(name string)
 	// Software is SERVER_SOFTWARE. Default: "sluice".
 	Software string
+	// AllReceived says that all requests come with their variables ([Received]), so that php
+	// and cgi need no Root.
+	AllReceived bool
 }
 
 // Mapper turns requests into variables. It does not change after construction

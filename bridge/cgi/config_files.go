@@ -14,7 +14,7 @@ func (m *Mapper) checkRoot(cfg Config) error {
 	switch m.preset {
 	case PresetApp:
 	case PresetPHP, PresetCGI:
-		if cfg.Root == "" {
+		if cfg.Root == "" && !cfg.AllReceived {
 			return fmt.Errorf("cgi: root: preset %q needs the directory of its scripts", m.preset)
 		}
 	default:
@@ -158,7 +158,7 @@ func (m *Mapper) checkStatic(cfg Config) (s statics, err error) {
 	case (more || len(s.dirs) > 0) && s.mode == StaticOff:
 		return s, errors.New("cgi: static: is \"off\", and static_types or static_dirs say what is sent")
 	case s.mode != "":
-	case m.preset == PresetApp || m.unchecked:
+	case m.preset == PresetApp || m.unchecked || cfg.Root == "":
 		s.mode = StaticOff
 	default:
 		s.mode = StaticUsual

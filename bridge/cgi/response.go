@@ -214,8 +214,16 @@ func (p *responseParser) line(number int, line string) string {
 		p.warn("%.100q is no field name", name)
 		return ""
 	}
-	return p.field(textproto.CanonicalMIMEHeaderKey(name), strings.Trim(value, " \t"))
+	key := textproto.CanonicalMIMEHeaderKey(name)
+	if rest, ok := strings.CutPrefix(key, authorizerPrefix); ok {
+		key = authorizerPrefix + name[len(name)-len(rest):]
+	}
+	return p.field(key, strings.Trim(value, " \t"))
 }
+
+// authorizerPrefix begins the fields in which an authorizer names variables for the web server
+// (FastCGI, section 6.3). The rest is the name of a variable, whose case counts.
+const authorizerPrefix = "Variable-"
 
 func (p *responseParser) field(name, value string) string {
 	if name == "Status" && !p.http {

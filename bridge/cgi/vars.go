@@ -16,6 +16,8 @@ type Var struct{ Name, Value string }
 // contentLength is the body's length in bytes, negative if it is not known yet. CONTENT_LENGTH is
 // set if there is a body, and to "0" for POST, PUT and PATCH without one, where applications
 // expect a number. Otherwise it is absent, as RFC 3875 section 4.1.2 requires.
+//
+// A request that was received with variables ([Received]) keeps them, in their order.
 func (m *Mapper) Vars(dst []Var, r *http.Request, c *Client, contentLength int64) ([]Var, error) {
 	if c.Refused != nil {
 		return dst, c.Refused
@@ -27,6 +29,12 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c *Client, contentLength int64
 	rest, err := m.belowMount(p)
 	if err != nil {
 		return dst, err
+	}
+	if v := ReceivedOf(r); v != nil {
+		return m.received(dst, v, r, c, contentLength)
+	}
+	if m.preset != PresetApp && m.dir == "" {
+		return dst, notFound("path %.200q: there is no root, scripts come from the variables of a web server", p)
 	}
 	t, err := m.resolve(r, rest)
 	if err != nil {

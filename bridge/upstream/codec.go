@@ -13,6 +13,9 @@ type Request struct {
 	Vars []cgi.Var
 	// HTTP is the request as an HTTP message.
 	HTTP http1.Request
+	// Authorizer asks the application whether the request is allowed, and not for an answer.
+	// Only FastCGI has that role; other protocols do not carry it.
+	Authorizer bool
 }
 
 // Var returns the name and the value of variable i.

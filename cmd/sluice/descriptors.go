@@ -65,6 +65,8 @@ func (o *options) serveStatic() bool {
 	switch {
 	case len(o.Sendfile) > 0:
 		return true
+	case o.listen.onlyWebServers():
+		return false // which send them themselves
 	case o.CheckFiles == config.Off && len(o.StaticDirs) == 0:
 		return false
 	case o.Static == "":

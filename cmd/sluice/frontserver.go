@@ -7,29 +7,53 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/halfclose"
 )
 
-// frontServer serves the front at --listen, from serve to drain.
+// frontServer serves the front at --listen, from serve to drain: with a server for each
+// protocol.
 type frontServer struct {
 	front   *front
 	framing *framing.Listener
-	http    *http.Server
-	limit   *connlimit.Limit
+	servers map[cgiserver.Protocol]*protocolServer
 	cut     context.CancelCauseFunc // cancels the contexts of all requests
 }
 
-// newFrontServer returns a server for f. It calls refused for each request with a malformed
-// header.
-func newFrontServer(f *front, o *options, limit *connlimit.Limit, refused func(net.Addr, *framing.Error, int), log *slog.Logger) *frontServer {
+// protocolServer serves what was accepted in one protocol.
+type protocolServer struct {
+	limit    *connlimit.Limit
+	listener net.Listener
+	serve    func() error
+	close    func() error
+}
+
+// newFrontServer returns a server for f at the listeners. It calls refused for each request with
+// a malformed header.
+func newFrontServer(f *front, o *options, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener, refused func(net.Addr, *framing.Error, int), log *slog.Logger) *frontServer {
 	ctx, cut := context.WithCancelCause(context.Background())
-	return &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: int(o.maxHeader)}, &http.Server{
-		Handler:           releaseHijacked(f, limit),
+	s := &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: int(o.maxHeader)}, make(map[cgiserver.Protocol]*protocolServer), cut}
+	for protocol, list := range opened {
+		l, limit := merge(list), limits[protocol]
+		if protocol == protocolHTTP {
+			s.servers[protocol] = s.serveHTTP(ctx, l, o, limit, log)
+		} else {
+			s.servers[protocol] = s.serveWebServer(ctx, protocol, l, o, limit, log)
+		}
+	}
+	return s
+}
+
+func (s *frontServer) serveHTTP(ctx context.Context, l net.Listener, o *options, limit *connlimit.Limit, log *slog.Logger) *protocolServer {
+	server := &http.Server{
+		Handler:           releaseHijacked(s.front, limit),
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState:         track(limit),
@@ -37,7 +61,20 @@ func newFrontServer(f *front, o *options, limit *connlimit.Limit, refused func(n
 		IdleTimeout:       time.Duration(o.keepAlive),
 		MaxHeaderBytes:    int(o.maxHeader),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}, limit, cut}
+	}
+	s.framing.Listener = accept(l, limit)
+	return &protocolServer{limit, l, func() error { return server.Serve(s.framing) }, server.Close}
+}
+
+// serveWebServer serves web servers in FastCGI or SCGI. They have sent static files themselves.
+func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Protocol, l net.Listener, o *options, limit *connlimit.Limit, log *slog.Logger) *protocolServer {
+	server := &cgiserver.Server{
+		Handler: s.front.bridge, Protocol: protocol, BaseContext: ctx, ConnState: limit.Track, Logger: log,
+		HeaderTimeout: time.Duration(o.header), IdleTimeout: time.Duration(o.keepAlive), WriteTimeout: time.Duration(o.Site.Timeouts.Client),
+		MaxParams: int(o.Site.MaxParams), MaxConns: limit.Snapshot().Max, MaxRequests: o.gateRoom(),
+		Authorizer: o.isFastCGI(), ForwardStderr: o.webServerStderr,
+	}
+	return &protocolServer{limit, l, func() error { return server.Serve(limit.Listener(l)) }, server.Close}
 }
 
 // accept returns a listener for a server, which bounds the connections, and hides from the server
@@ -83,9 +120,11 @@ func releaseHijacked(h http.Handler, limit *connlimit.Limit) http.Handler {
 	})
 }
 
-func (s *frontServer) serve(l net.Listener) error {
-	s.framing.Listener = accept(l, s.limit)
-	return s.http.Serve(s.framing)
+// begin serves, and tells failed when a server fails.
+func (s *frontServer) begin(failed chan<- error) {
+	for _, server := range s.servers {
+		go func() { failed <- server.serve() }()
+	}
 }
 
 // drain lets requests finish within timeout, or until a second signal, and then cuts the rest.
@@ -95,15 +134,51 @@ func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, acc
 	ctx, done := drainContext(signals, timeout, access, log)
 	defer done()
 	s.front.drain()
-	if err := s.limit.Drain(ctx); err != nil {
+	var drains sync.WaitGroup
+	var late atomic.Bool
+	for _, server := range s.servers {
+		drains.Go(func() {
+			if server.limit.Drain(ctx) != nil {
+				late.Store(true)
+			}
+		})
+	}
+	drains.Wait()
+	if late.Load() {
 		why := "a second signal came"
-		if errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			why = "the drain timeout is over"
 		}
-		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.limit.Requests())
+		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.requests())
 		s.cut(bridge.ErrShutdown)
-		s.limit.Cut()
+		for _, server := range s.servers {
+			server.limit.Cut()
+		}
 	}
 	s.cut(bridge.ErrShutdown) // releases the context
-	_ = s.http.Close()
+	for _, server := range s.servers {
+		_ = server.close()
+	}
+}
+
+func (s *frontServer) requests() (n int) {
+	for _, server := range s.servers {
+		n += server.limit.Requests()
+	}
+	return n
+}
+
+// snapshots are the states of the connections in each protocol.
+func (s *frontServer) snapshots() (http connlimit.Snapshot, others map[cgiserver.Protocol]connlimit.Snapshot) {
+	for protocol, server := range s.servers {
+		if protocol == protocolHTTP {
+			http = server.limit.Snapshot()
+			continue
+		}
+		if others == nil {
+			others = make(map[cgiserver.Protocol]connlimit.Snapshot)
+		}
+		others[protocol] = server.limit.Snapshot()
+	}
+	return http, others
 }

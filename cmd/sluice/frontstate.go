@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
@@ -15,11 +16,13 @@ type snapshot struct {
 
 // frontSnapshot is the state of the servers and the logs.
 type frontSnapshot struct {
-	Connections       connlimit.Snapshot `json:"connections"`
-	StatusConnections connlimit.Snapshot `json:"status_connections"`
-	Malformed         uint64             `json:"malformed"` // requests with a refused header, ever
-	Draining          bool               `json:"draining"`
-	DroppedLines      droppedLineCounts  `json:"dropped_lines"`
+	Connections connlimit.Snapshot `json:"connections"`
+	// WebServers are connections in FastCGI and SCGI.
+	WebServers        map[cgiserver.Protocol]connlimit.Snapshot `json:"web_server_connections,omitempty"`
+	StatusConnections connlimit.Snapshot                        `json:"status_connections"`
+	Malformed         uint64                                    `json:"malformed"` // requests with a refused header, ever
+	Draining          bool                                      `json:"draining"`
+	DroppedLines      droppedLineCounts                         `json:"dropped_lines"`
 }
 
 // droppedLineCounts has the numbers of dropped log lines, ever.
@@ -53,7 +56,11 @@ func (c frontCollector) Collect(ch chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, value, labels...)
 	}
-	for name, l := range map[string]connlimit.Snapshot{"listen": s.Connections, "status": s.StatusConnections} {
+	listeners := map[string]connlimit.Snapshot{"listen": s.Connections, "status": s.StatusConnections}
+	for protocol, l := range s.WebServers {
+		listeners[string(protocol)] = l
+	}
+	for name, l := range listeners {
 		send(frontConnections, prometheus.GaugeValue, float64(l.Idle), name, "idle")
 		send(frontConnections, prometheus.GaugeValue, float64(l.Open-l.Idle), name, "active")
 		send(frontConnections, prometheus.GaugeValue, float64(l.Waiting), name, "waiting")

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
@@ -24,24 +25,34 @@ func TestFrontMetrics(t *testing.T) {
 			ClosedIdle: uint64(n + 5), CutActive: uint64(n + 6), Refused: uint64(n + 8), AcceptErrors: uint64(n + 9),
 		}
 	}
-	c := frontCollector{func() frontSnapshot { return frontSnapshot{of(100), of(200), 3, false, droppedLineCounts{1, 2}} }}
+	c := frontCollector{func() frontSnapshot {
+		return frontSnapshot{of(100), map[cgiserver.Protocol]connlimit.Snapshot{cgiserver.FastCGI: of(300)}, of(200), 3, false, droppedLineCounts{1, 2}}
+	}}
 	var want strings.Builder
 	for name, lines := range map[string]string{
-		"sluice_front_connections gauge": `{listener="listen",state="active"} 7
+		"sluice_front_connections gauge": `{listener="fastcgi",state="active"} 7
+{listener="fastcgi",state="idle"} 303
+{listener="fastcgi",state="waiting"} 304
+{listener="listen",state="active"} 7
 {listener="listen",state="idle"} 103
 {listener="listen",state="waiting"} 104
 {listener="status",state="active"} 7
 {listener="status",state="idle"} 203
 {listener="status",state="waiting"} 204`,
-		"sluice_front_connections_max gauge": `{listener="listen"} 100
+		"sluice_front_connections_max gauge": `{listener="fastcgi"} 300
+{listener="listen"} 100
 {listener="status"} 200`,
-		"sluice_front_connections_closed_total counter": `{listener="listen",state="active"} 106
+		"sluice_front_connections_closed_total counter": `{listener="fastcgi",state="active"} 306
+{listener="fastcgi",state="idle"} 305
+{listener="fastcgi",state="waiting"} 308
+{listener="listen",state="active"} 106
 {listener="listen",state="idle"} 105
 {listener="listen",state="waiting"} 108
 {listener="status",state="active"} 206
 {listener="status",state="idle"} 205
 {listener="status",state="waiting"} 208`,
-		"sluice_front_accept_errors_total counter": `{listener="listen"} 109
+		"sluice_front_accept_errors_total counter": `{listener="fastcgi"} 309
+{listener="listen"} 109
 {listener="status"} 209`,
 		"sluice_front_malformed_requests_total counter": " 3",
 		"sluice_front_log_lines_dropped_total counter": `{log="access"} 1

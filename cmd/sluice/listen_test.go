@@ -2,6 +2,7 @@ package main
 
 import (
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"os/user"
@@ -37,11 +38,11 @@ func TestSocketMode(t *testing.T) {
 	} {
 		path := filepath.Join(dir, strconv.Itoa(i))
 		o := serveOptions(t, append(tt.args, "--listen", "unix:"+path)...)
-		l, err := o.listen.listen()
+		opened, err := o.listen.open(nil, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
+		defer closeAll(opened)
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
@@ -22,7 +24,10 @@ type options struct {
 	written config.Written
 	set     *pflag.FlagSet
 
-	listen, status                  endpoint
+	listen                          frontAddresses
+	status                          endpoint
+	webServerStderr                 bool
+	webServerRefusal                string
 	statusNames                     []string
 	accessLog                       string
 	logFormat, logLevel             string
@@ -35,9 +40,8 @@ type options struct {
 func (o *options) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	o.set = f
-	o.listen.flag, o.status.flag = "listen", "status"
-	f.StringVar(&o.listen.addr, "listen", "127.0.0.1:8080", "serve HTTP at `ADDR`: host:port, :port or unix:/path")
-	o.listen.registerSocket(f, 0o666, "users with write permission may connect")
+	o.status.flag = "status"
+	o.listen.register(f)
 
 	registerSettings(f, &o.Config, &o.written)
 
@@ -49,6 +53,9 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(positiveDuration{&o.header}, "header-timeout", "how long a client may take to send a request's header")
 	f.Var(positiveDuration{&o.keepAlive}, "keepalive-timeout", "how long a client's unused connection is kept")
 	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may take to finish after SIGTERM; then they get 503, or are cut; 0: no time")
+
+	f.BoolVar(&o.webServerStderr, "web-server-stderr", false, "also send the application's standard error to a web server that speaks FastCGI, for its error log")
+	f.StringVar(&o.webServerRefusal, "web-server-refusal", refusal503, "answer to a web server that speaks FastCGI when the gate refuses a request, `503|overloaded`; overloaded is END_REQUEST with FCGI_OVERLOADED, which no usual web server understands")
 
 	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "`ADDR` for /healthz, /status.json, /metrics and POST /restart, or off")
 	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of requests to --status, besides IP addresses and localhost; *: any; may be given several times")
@@ -72,10 +79,13 @@ func (o *options) complete(command []string) error {
 		return fmt.Errorf("--log-level %q: want debug, info, warn or error", o.logLevel)
 	case o.maxConnections < 0:
 		return fmt.Errorf("--max-connections %d: must not be negative; 0 is the default", o.maxConnections)
+	case o.webServerRefusal != refusal503 && o.webServerRefusal != refusalOverloaded:
+		return fmt.Errorf("--web-server-refusal %q: want %s or %s", o.webServerRefusal, refusal503, refusalOverloaded)
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}
-	for _, err := range []error{o.listen.check(), o.status.check(), o.auth.check(), o.checkUserHeader()} {
+	_, listenErr := o.listen.endpoints()
+	for _, err := range []error{listenErr, o.status.check(), o.auth.check(), o.checkUserHeader()} {
 		if err != nil {
 			return err
 		}
@@ -88,7 +98,7 @@ func (o *options) complete(command []string) error {
 			return o.flagError(err)
 		}
 	}
-	if o.Preset == cgi.PresetPHP {
+	if o.Preset == cgi.PresetPHP && (o.Root != "" || !o.listen.onlyWebServers()) {
 		o.Index = o.UsualIndex()
 	}
 	return nil
@@ -118,8 +128,34 @@ func (o *options) setCommand(command []string) (err error) {
 	return err
 }
 
+// The values of --web-server-refusal.
+const refusal503, refusalOverloaded = "503", "overloaded"
+
+// gateRoom is how many requests may be in the gate: at work, and waiting in its queues.
+func (o *options) gateRoom() int {
+	instances := max(len(o.Backends), 1)
+	if o.Spawn != nil {
+		instances = o.Spawn.MaxInstances
+	}
+	return o.Workers*instances + o.Queue.Size + 2*o.Queue.LongSize
+}
+
+// isFastCGI reports whether the application speaks FastCGI.
+func (o *options) isFastCGI() bool { return o.Protocol == config.FastCGI }
+
 // bridge returns the configuration of the bridge.
 func (o *options) bridge() bridge.Config {
+	cfg := o.bridgeSettings()
+	cfg.FromWebServer = o.listen.onlyWebServers()
+	if o.webServerRefusal == refusalOverloaded {
+		cfg.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, _ error) bool {
+			return status == http.StatusServiceUnavailable && cgiserver.Overload(w)
+		}
+	}
+	return cfg
+}
+
+func (o *options) bridgeSettings() bridge.Config {
 	return bridge.Config{ApplicationConfig: o.Application, SiteConfig: o.Site, ApplicationHooks: bridge.ApplicationHooks{Reexec: true}}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
@@ -22,8 +24,10 @@ func serveCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "serve (--backend ADDR ... | -- COMMAND ARGS...)",
-		Short: "Serve a FastCGI, SCGI, uwsgi or HTTP application over HTTP",
-		Long: `Serve a FastCGI, SCGI, uwsgi or HTTP application over HTTP.
+		Short: "Serve a FastCGI, SCGI, uwsgi or HTTP application over HTTP, or to a web server in FastCGI",
+		Long: `Serve a FastCGI, SCGI, uwsgi or HTTP application over HTTP, or to a web server in
+FastCGI or SCGI: --listen fcgi+unix:/run/sluice.sock is for nginx's fastcgi_pass. Only the
+web server may be able to connect there: what it says of a client is believed.
 
 Either the application is already running, at the addresses of --backend, or it is a
 command after "--". Sluice starts the command with its listening socket as standard
@@ -40,7 +44,8 @@ the --status address restarts the command as well, and answers when that is done
   sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
   sluice serve --listen :8080 --backend http://127.0.0.1:8000 --workers 16
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
-  sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi`,
+  sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi
+  sluice serve --listen fcgi+unix:/run/sluice.sock --listen-group www-data --preset php -- php-cgi`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if n := cmd.ArgsLenAtDash(); len(args) > 0 && n != 0 {
 				return fmt.Errorf("unexpected argument %q: a command to run goes after \"--\"", args[0])
@@ -84,17 +89,14 @@ func serve(o *options, command []string) (err error) {
 	if err := cfg.CheckDirectories(); err != nil {
 		return o.flagError(err)
 	}
-	limit, err := o.limit(log)
+	opened, err := o.listen.open(o.TrustedProxies, log)
 	if err != nil {
 		return err
 	}
-	clients, err := o.listen.listen()
+	defer closeAll(opened)
+	limits, err := o.limits(opened, log)
 	if err != nil {
 		return err
-	}
-	defer clients.Close()
-	if o.listen.worldWritable() && slices.Contains(o.TrustedProxies, "unix") {
-		log.Warn("every user of this machine can pass for the proxy that --trusted-proxy unix believes; --listen-mode 0660 and --listen-group say who may connect", "listen", o.listen.addr)
 	}
 	var statusSocket net.Listener
 	if o.status.addr != "off" {
@@ -118,23 +120,26 @@ func serve(o *options, command []string) (err error) {
 	for _, unused := range b.Unused() {
 		log.Warn("a setting has no effect: " + o.flagError(unused).Error())
 	}
-	if o.auth.unencrypted(clients.Addr(), o.TrustedProxies) {
-		log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", clients.Addr().String())
+	for _, l := range opened[protocolHTTP] {
+		if o.auth.unencrypted(l.Addr(), o.TrustedProxies) {
+			log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", l.Addr().String())
+		}
 	}
 
-	failed := make(chan error, 2)
-	front := newFrontServer(served, o, limit, access.malformed, log)
-	go func() { failed <- front.serve(clients) }()
+	failed := make(chan error, len(opened)+1)
+	front := newFrontServer(served, o, limits, opened, access.malformed, log)
+	front.begin(failed)
 	var state *statusListener
 	if statusSocket != nil {
 		statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		state = newStatusListener(b, func() frontSnapshot {
-			return frontSnapshot{limit.Snapshot(), statusLimit.Snapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
+			clients, webServers := front.snapshots()
+			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
 		}, statusLimit, o.statusHosts(), log)
 		go func() { failed <- state.serve(statusSocket) }()
 	}
-	log.Info("serving", "listen", clients.Addr().String(), "status", addrText(statusSocket), "application", application(cfg),
-		"workers", o.Workers, "preset", o.Preset, "max_connections", limit.Snapshot().Max, "version", versionText())
+	log.Info("serving", "listen", listening(opened), "status", addrText(statusSocket), "application", application(cfg),
+		"workers", o.Workers, "preset", o.Preset, "max_connections", maxConnections(limits), "version", versionText())
 	err = serveUntilSignal(signals, failed, b, access, log)
 	if err != nil {
 		err = &runError{err}
@@ -147,8 +152,8 @@ func serve(o *options, command []string) (err error) {
 	return err
 }
 
-// limit returns the limit of client connections.
-func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
+// limits returns the limits of connections. If there are several protocols, each has its share.
+func (o *options) limits(opened map[cgiserver.Protocol][]net.Listener, log *slog.Logger) (map[cgiserver.Protocol]*connlimit.Limit, error) {
 	files, err := descriptorLimit()
 	if err != nil {
 		return nil, err
@@ -157,9 +162,40 @@ func (o *options) limit(log *slog.Logger) (*connlimit.Limit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return connlimit.New(connlimit.Config{
-		Max: most, MaxWaiting: waiting, Exempt: proxies(o.TrustedProxies), Logger: log,
-	}), nil
+	limits := make(map[cgiserver.Protocol]*connlimit.Limit)
+	for protocol := range opened {
+		exempt := proxies(o.TrustedProxies)
+		if protocol != protocolHTTP {
+			exempt = func(netip.Addr) bool { return true } // a web server speaks for many
+		}
+		limits[protocol] = connlimit.New(connlimit.Config{
+			Max: max(most/len(opened), 1), MaxWaiting: max(waiting/len(opened), 1), Exempt: exempt, Logger: log,
+		})
+	}
+	return limits, nil
+}
+
+func maxConnections(limits map[cgiserver.Protocol]*connlimit.Limit) (n int) {
+	for _, limit := range limits {
+		n += limit.Snapshot().Max
+	}
+	return n
+}
+
+// listening is where clients and web servers connect to, for the log.
+func listening(opened map[cgiserver.Protocol][]net.Listener) string {
+	var list []string
+	for protocol, listeners := range opened {
+		for _, l := range listeners {
+			addr := l.Addr().String()
+			if protocol != protocolHTTP {
+				addr = string(protocol) + " " + addr
+			}
+			list = append(list, addr)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
 }
 
 // application names the application in the log.

@@ -2,6 +2,7 @@ package blocking
 
 import (
 	"context"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -61,8 +62,12 @@ func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }
 func (c *call) PrefersJSON() bool { return classify.PrefersJSON(c.r.Header) }
 
 // FindTarget: the client must go by itself to a path outside the mount, which is another
-// application's, and to a static file if the front does not send those through the bridge.
+// application's, and to a static file if the front does not send those through the bridge. Of
+// another path a web server must say what it leads to.
 func (c *call) FindTarget(location string) bool {
+	if cgi.ReceivedOf(c.r) != nil {
+		return false
+	}
 	target, err := url.ParseRequestURI(location)
 	if err != nil {
 		return false // not of what cgi.ParseResponse makes
@@ -141,6 +146,20 @@ func canFlush(w http.ResponseWriter) bool {
 	}
 }
 
+func (c *call) Authorizer() bool {
+	v := cgi.ReceivedOf(c.r)
+	return v != nil && v.Authorizer
+}
+
+func (c *call) ErrorLog() io.Writer {
+	if w, ok := c.w.(interface{ ErrorLog() io.Writer }); ok { // of package cgiserver
+		return w.ErrorLog()
+	}
+	return nil
+}
+
+// PassesSendfile: a web server that is spoken to in FastCGI or SCGI acts on what it knows, and
+// did so when the application was behind it without this program.
 func (c *call) PassesSendfile() bool {
-	return c.site.ActsOnSendfile != nil && c.site.ActsOnSendfile(c.w)
+	return cgi.ReceivedOf(c.r) != nil || c.site.ActsOnSendfile != nil && c.site.ActsOnSendfile(c.w)
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
@@ -62,11 +63,11 @@ func (d *Discards) end(client spool.Client) {
 	}
 }
 
-// unread reports whether the client may still be sending its body. HTTP/2 and HTTP/3 can
-// stop a client without closing its connection.
+// unread reports whether the client may still be sending its body. HTTP/2, HTTP/3 and FastCGI
+// can stop a client without closing its connection.
 func (c *call) unread() bool {
 	r := c.original
-	return r.ProtoMajor == 1 && hasBody(r) && (c.source == nil || !c.source.isWhole())
+	return r.ProtoMajor == 1 && cgi.ReceivedOf(r) == nil && hasBody(r) && (c.source == nil || !c.source.isWhole())
 }
 
 func hasBody(r *http.Request) bool {

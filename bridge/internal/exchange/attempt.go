@@ -26,6 +26,7 @@ func (x *Exchange) Sent(err error) Wait {
 		x.watch()
 	}
 	x.stderr = x.site.App.Stderr(x.client.Path(), x.held.lease.Addr())
+	x.stderr.Tee(x.client.ErrorLog())
 	x.borrowAnswer()
 	x.answer, x.begin, x.searched = x.answer[:0], 0, 0
 	x.over, x.interimAt = false, time.Time{}

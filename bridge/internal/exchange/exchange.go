@@ -158,6 +158,7 @@ func (x *Exchange) prepare() error {
 	if err := x.available(); err != nil {
 		return err
 	}
+	x.Request.Authorizer = x.client.Authorizer()
 	length := x.client.BodyLength()
 	x.known = length >= 0
 	return x.describe(length)

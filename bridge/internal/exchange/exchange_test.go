@@ -131,6 +131,8 @@ func (b *bench) Redirect()                         { b.note("redirect") }
 func (b *bench) Header() http.Header               { return b.header }
 func (b *bench) Interim(status int, _ http.Header) { b.note("interim %d", status) }
 func (b *bench) PassesSendfile() bool              { return false }
+func (b *bench) Authorizer() bool                  { return false }
+func (b *bench) ErrorLog() io.Writer               { return nil }
 
 // Driver.
 func (b *bench) Watch()              { b.note("watch") }

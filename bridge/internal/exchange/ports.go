@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -24,6 +25,7 @@ type Client interface {
 	Path() string
 	HTTP10() bool      // the client's protocol is older than HTTP/1.1
 	BodyLength() int64 // in bytes; 0: there is no body, -1: its length is not known yet
+	Authorizer() bool  // a web server asks whether its client's request is allowed
 
 	// Identify sets c to whom the request comes from.
 	Identify(c *cgi.Client)
@@ -50,6 +52,10 @@ type Client interface {
 	Header() http.Header
 	// Interim sends an interim answer with the fields of said. It may take up to a second.
 	Interim(status int, said http.Header)
+	// ErrorLog is the error log of a web server in front, which is to have what the application
+	// writes to its standard error during this request, too; nil: there is none. Write does not
+	// block.
+	ErrorLog() io.Writer
 	// PassesSendfile reports whether the front acts on X-Sendfile and X-Accel-Redirect.
 	PassesSendfile() bool
 }

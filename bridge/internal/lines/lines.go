@@ -3,6 +3,7 @@ package lines
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"sync"
 
@@ -40,7 +41,11 @@ type Source struct {
 	attrs   [2]slog.Attr // an array, so that a silent source allocates nothing
 	partial []byte       // the beginning of an unfinished line, at most MaxLine bytes
 	excess  int          // bytes of that line beyond MaxLine
+	tee     io.Writer    // gets the text, too; may be nil
 }
+
+// Tee also writes all text that comes from now on to w, which must not block. w may be nil.
+func (s *Source) Tee(w io.Writer) { s.tee = w }
 
 // Source returns a source whose lines have the attributes a and b.
 func (l *Log) Source(a, b slog.Attr) Source { return Source{to: l, attrs: [2]slog.Attr{a, b}} }
@@ -48,6 +53,9 @@ func (l *Log) Source(a, b slog.Attr) Source { return Source{to: l, attrs: [2]slo
 // Write takes text. It never fails, and does not retain p.
 func (s *Source) Write(p []byte) (int, error) {
 	n := len(p)
+	if s.tee != nil {
+		_, _ = s.tee.Write(p) // the log has it in any case
+	}
 	for {
 		i := bytes.IndexByte(p, '\n')
 		if i < 0 {

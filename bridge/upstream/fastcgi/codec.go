@@ -38,6 +38,9 @@ func (Codec) Size(r *upstream.Request) (total int, err error) {
 // AppendHead appends BEGIN_REQUEST and PARAMS.
 func (Codec) AppendHead(dst []byte, id uint16, keep bool, r *upstream.Request) ([]byte, int, error) {
 	begin := fcgi.BeginRequest{Role: fcgi.RoleResponder}
+	if r.Authorizer {
+		begin.Role = fcgi.RoleAuthorizer
+	}
 	if keep {
 		begin.Flags = fcgi.FlagKeepConn
 	}

@@ -127,3 +127,12 @@ func BenchmarkAppendBody(b *testing.B) {
 		codec.AppendBody(buf[:0], 7, buf[before:], false)
 	}
 }
+
+// An authorizer is asked in its role, with the same records.
+func TestAuthorizer(t *testing.T) {
+	got, _, err := fastcgi.Codec{}.AppendHead(nil, 1, true, &upstream.Request{Authorizer: true, Vars: []cgi.Var{{Name: "A", Value: "b"}}})
+	want := "\x01\x01\x00\x01\x00\x08\x00\x00" + "\x00\x02\x01\x00\x00\x00\x00\x00" + "\x01\x04\x00\x01\x00\x04\x00\x00\x01\x01Ab" + "\x01\x04\x00\x01\x00\x00\x00\x00"
+	if err != nil || string(got) != want {
+		t.Errorf("%q, %v, want %q", got, err, want)
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+)
+
+// TestFrontAddresses has the ways of writing an address.
+func TestFrontAddresses(t *testing.T) {
+	for text, want := range map[string]frontEndpoint{
+		"127.0.0.1:80":            {endpoint{addr: "127.0.0.1:80", mode: 0o666}, protocolHTTP},
+		"unix:/run/a.sock":        {endpoint{addr: "unix:/run/a.sock", mode: 0o666}, protocolHTTP},
+		"fcgi://127.0.0.1:9001":   {endpoint{addr: "127.0.0.1:9001", mode: 0o666}, cgiserver.FastCGI},
+		"fcgi:127.0.0.1:9001":     {endpoint{addr: "127.0.0.1:9001", mode: 0o666}, cgiserver.FastCGI},
+		"fcgi+unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
+		"fcgi://unix:/run/a.sock": {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
+		"fcgi:unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
+		"scgi+unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.SCGI},
+		"scgi://[::1]:4000":       {endpoint{addr: "[::1]:4000", mode: 0o666}, cgiserver.SCGI},
+		"fcgiwrap.example:80":     {endpoint{addr: "fcgiwrap.example:80", mode: 0o666}, protocolHTTP},
+		"unix:/run/fcgi+unix:/x":  {endpoint{addr: "unix:/run/fcgi+unix:/x", mode: 0o666}, protocolHTTP},
+	} {
+		o := parsed(t, "--listen", text)
+		got, err := o.listen.endpoints()
+		if err != nil || len(got) != 1 || got[0].protocol != want.protocol || got[0].addr != want.addr || got[0].mode != want.mode {
+			t.Errorf("%s: %+v, %v, want %+v", text, got, err, want)
+		}
+		if only := o.listen.onlyWebServers(); only != (want.protocol != protocolHTTP) {
+			t.Errorf("%s: only web servers: %v", text, only)
+		}
+	}
+	if e, err := parsed(t, "--listen", "fcgi+unix:/a", "--listen-mode", "0666").listen.endpoints(); err != nil || e[0].mode != 0o666 {
+		t.Errorf("a mode that was given: %+v, %v", e, err)
+	}
+}
+
+// TestFrontAddressErrors says what is wrong, with which flag, and what to write.
+func TestFrontAddressErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"uwsgi://127.0.0.1:3031":     "Sluice takes requests in HTTP, FastCGI and SCGI, and not in uwsgi",
+		"uwsgi+unix:/run/a":          "and not in uwsgi",
+		"fcgi:9001":                  "that is a port alone",
+		"http://127.0.0.1:80":        "want host:port, :port or unix:/path",
+		"fcgi+unix:run/a":            "must be absolute",
+		"scgi://":                    "want host:port, :port or unix:/path",
+		"fcgi+unix:/no/such/dir/a.s": "no such file or directory",
+	} {
+		o := parsed(t, "--listen", text)
+		opened, err := o.listen.open(nil, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "--listen") {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+		closeAll(opened)
+	}
+	o := parsed(t, "--listen", "fcgi://127.0.0.1:9001", "--listen-group", "www-data")
+	if _, err := o.listen.endpoints(); err == nil || !strings.Contains(err.Error(), "--listen-group: means nothing") {
+		t.Errorf("a group of no socket: %v", err)
+	}
+}
+
+// TestFrontWarnings tells who may pass for the web server.
+func TestFrontWarnings(t *testing.T) {
+	dir := t.TempDir()
+	socket := func(name string) string { return "fcgi+unix:" + filepath.Join(dir, name) }
+	for _, tt := range []struct {
+		args []string
+		want string // "" is silence
+	}{
+		{[]string{"--listen", "fcgi://127.0.0.1:0"}, ""},
+		{[]string{"--listen", "127.0.0.1:0"}, ""},
+		{[]string{"--listen", "fcgi://0.0.0.0:0"}, "whoever can connect to this address can pass for the web server"},
+		{[]string{"--listen", socket("a"), "--listen-mode", "0666"}, "every user of this machine can pass for the web server"},
+		{[]string{"--listen", socket("b")}, "name the web server's group with --listen-group"},
+		{[]string{"--listen", socket("c"), "--listen-group", "0"}, ""},
+	} {
+		if tt.args[len(tt.args)-1] == "0" && os.Geteuid() != 0 {
+			continue // only root may give a socket away
+		}
+		var log bytes.Buffer
+		o := parsed(t, tt.args...)
+		opened, err := o.listen.open(nil, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeAll(opened)
+		if got := log.String(); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%q: the log has %q, want %q", tt.args, got, tt.want)
+		}
+	}
+}
+
+// TestSeveral accepts from all listeners, and ends with all of them.
+func TestSeveral(t *testing.T) {
+	dir := t.TempDir()
+	var list []net.Listener
+	for _, name := range []string{"a", "b", "c"} {
+		l, err := net.Listen("unix", filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, l)
+	}
+	s := merge(list)
+	for _, l := range list {
+		c, err := net.Dial("unix", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted, err := s.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(accepted, "x"); err != nil {
+			t.Fatal(err)
+		}
+		_ = accepted.Close()
+		if b, err := io.ReadAll(c); string(b) != "x" || err != nil {
+			t.Errorf("%s: %q, %v", l.Addr(), b, err)
+		}
+		_ = c.Close()
+	}
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Accept(); err == nil {
+		t.Error("it accepts after its end")
+	}
+	for _, l := range list {
+		if _, err := net.Dial("unix", l.Addr().String()); err == nil {
+			t.Errorf("%s accepts", l.Addr())
+		}
+	}
+}
+
+// TestRootOfWebServers: the presets of scripts need no root if all requests come from web servers.
+func TestRootOfWebServers(t *testing.T) {
+	for _, tt := range []struct {
+		listen []string
+		want   string
+	}{
+		{[]string{"fcgi://127.0.0.1:0"}, ""},
+		{[]string{"fcgi://127.0.0.1:0", "scgi://127.0.0.1:0"}, ""},
+		{[]string{"fcgi://127.0.0.1:0", "127.0.0.1:0"}, "root"},
+	} {
+		for _, preset := range []string{"php", "cgi"} {
+			args := []string{"--preset", preset, "--backend", "unix:/run/app.sock", "--workers", "2"}
+			for _, l := range tt.listen {
+				args = append(args, "--listen", l)
+			}
+			o := parsed(t, args...)
+			err := o.complete(nil)
+			if err == nil {
+				var h *bridge.Handler
+				if h, err = bridge.New(t.Context(), o.bridge()); err == nil {
+					_ = h.Close()
+				}
+			}
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%q %s: %v, want %q", tt.listen, preset, err, tt.want)
+			}
+		}
+	}
+}
