@@ -104,13 +104,17 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	})
 	s.Config, s.Log, s.App, s.Addresses, s.Open = &own.SiteConfig, own.Logger, a.app, h.joined.Addresses, h.open
 	s.Application = blocking.Application{Gate: a.app.Gate, Pool: a.app.Pool, Spool: a.app.Spool, Discards: &a.discards, Background: a.app.Background}
+	h.protect()
 	if lanes {
 		s.Application.Nested = a.app.Nested
 	}
 	s.Observe = h.observe
 	s.Identify, s.Draining = h.identify, h.refuses.Load
 	s.Drained = h.drained
-	s.ErrorHandler, s.ServeFile, s.ActsOnSendfile = h.handleError, hooks.ServeFile, h.actsOnSendfile
+	s.ErrorHandler, s.ActsOnSendfile = h.handleError, h.actsOnSendfile
+	if hooks.ServeFile != nil {
+		s.ServeFile = h.serveFile
+	}
 	h.close = sync.OnceFunc(h.leave)
 	return h, nil
 }

@@ -46,6 +46,7 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c *Client, contentLength int64
 	b.request(r, contentLength)
 	b.server(r, c)
 	b.client(c)
+	b.granted(c)
 	b.configured(r)
 	b.header(r, c)
 	if b.err != nil {

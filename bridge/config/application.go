@@ -34,6 +34,10 @@ type Application struct {
 	// workers free of them as the load of short requests grows.
 	Reserve *int `key:"reserve" otherwise:"a quarter, at least 2; 1 of 2 or 3" doc:"how many workers slow requests never take, of all backends together"`
 
+	// Authorizer is nil if there is none. A second pool of connections leads to it, so an
+	// application that is its own authorizer needs workers for both.
+	Authorizer *Authorizer `key:"authorizer" args:"address"`
+
 	Queue       Queue              `key:"queue"`
 	ClientLimit int                `key:"client.limit" was:"flow.limit" otherwise:"a quarter of the workers, at least 2" doc:"how many short requests one client, as {client.key} tells them apart, may have in flight, and as many long ones besides"`
 	Admission   Admission          `key:"admission"`
@@ -71,6 +75,9 @@ type ConnectionTimeouts struct {
 	// The default of Dial is less than a request may wait for a connection (Queue.Timeout).
 	Dial Duration `key:"dial" default:"2s" doc:"how long connecting to the application may take"`
 	Send Duration `key:"send" default:"1m" doc:"how long the application may take nothing of a request"`
+	// Authorizer bounds the wait for one of the authorizer's workers, too. A request about which
+	// the authorizer has not decided then is refused.
+	Authorizer Duration `key:"authorizer" default:"5s" doc:"how long the authorizer, {authorizer.address}, may take to decide"`
 	// Idle is shorter for HTTP, whose servers close unused connections by themselves: gunicorn
 	// after 2 s. A request that is on its way at that moment is lost, unless it may be sent again.
 	Idle Duration `key:"idle" otherwise:"5s; protocol http: 1s" doc:"how long an unused connection to the application is kept"`

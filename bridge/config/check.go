@@ -54,6 +54,11 @@ func (a *Application) check() error {
 			a.Timeouts.Idle = Duration(time.Second)
 		}
 	}
+	if a.Authorizer != nil {
+		if err := a.Authorizer.check(); err != nil {
+			return err
+		}
+	}
 	switch single := a.Protocol != FastCGI; {
 	case a.Protocol == HTTP && a.Scripts():
 		return fmt.Errorf("preset: is %s, and the application speaks http, in which no script can be named: use fastcgi, or preset app", a.Preset)
@@ -140,6 +145,7 @@ func (s *Site) check() error {
 	if s.ResolveRootSymlink == On && s.AppRoot != "" {
 		return errors.New("resolve_root_symlink: is on, and app_root says what the application calls the root (remove one of them)")
 	}
+	s.Authorization.complete()
 	return s.PollAnswer.check()
 }
 

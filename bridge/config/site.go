@@ -40,6 +40,9 @@ type Site struct {
 	// If Sendfile is empty, such a field is passed on, to trusted proxies only.
 	Sendfile []string `key:"sendfile" value:"DIR" doc:"DIR from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect"`
 
+	// Authorization has no effect without Application.Authorizer, and is refused then.
+	Authorization Authorization `key:"authorizer"`
+
 	MaxBody           int64 `key:"max_body" unit:"bytes" default:"1GiB" doc:"largest request body, such as 20MiB"`
 	MaxParams         int   `key:"max_params" unit:"bytes" default:"64KiB" doc:"largest set of CGI variables, or HTTP header; FastCGI servers are known to take 64KiB, uWSGI 4KiB if its buffer-size is not set"`
 	MaxResponseHeader int   `key:"max_response_header" unit:"bytes" default:"64KiB" doc:"largest response header of the application"`

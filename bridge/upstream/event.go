@@ -45,7 +45,7 @@ type Event struct {
 var (
 	ErrOverloaded    = errors.New("the application is overloaded")
 	ErrCantMultiplex = errors.New("the application refuses a second request on the connection")
-	ErrUnknownRole   = errors.New("the application does not serve the responder role")
+	ErrUnknownRole   = errors.New("the application does not serve the role that it was asked in")
 )
 
 // RequestError reports a request that cannot be encoded in a protocol. The client is

@@ -57,6 +57,12 @@ func (c *call) HTTP(dst *http1.Request, who *cgi.Client, length int64) error {
 	return err
 }
 
+func (c *call) Guarded() bool { return c.site.Guard.Has(c.r) }
+
+func (c *call) AuthorizerVars(dst []cgi.Var, who *cgi.Client) ([]cgi.Var, error) {
+	return c.site.Mapper.AuthorizerVars(dst, c.r, who, c.site.Config.Authorization.Fields)
+}
+
 func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }
 
 func (c *call) PrefersJSON() bool { return classify.PrefersJSON(c.r.Header) }

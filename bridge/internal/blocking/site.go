@@ -19,6 +19,10 @@ import (
 type Site struct {
 	exchange.Site
 	Application Application
+	// Authorizing is the site's authorizer, if there is one. Spool, Discards and Nested are not
+	// used: bodies and answers are held by the application's.
+	Authorizing Application
+	Guard       cgi.Guard // says what Authorizing is asked about
 
 	Mapper     *cgi.Mapper
 	Classifier *classify.Classifier

@@ -20,7 +20,8 @@ type Wait struct {
 	Until time.Time // For a Lease, an Event or a Pause: the latest. Zero: there is no limit.
 }
 
-// For says what a Wait is for, and with it which method reports what has happened.
+// For says what a Wait is for, and with it which method reports what has happened. While Asking is
+// true, the gate, the pool and the application are those of the authorizer.
 type For uint8
 
 const (
@@ -53,8 +54,8 @@ const (
 	// File: the client is to be sent the file that was opened, with the status in Reply, or
 	// what its conditions ask for. The driver sets Out.Status with the header. FileSent.
 	File
-	// Front: the front is to be asked whether it has a file for a redirected request.
-	// FrontServed.
+	// Front: the front is to be asked whether it has a file for a redirected request, or for one
+	// that an authorizer has let pass. FrontServed.
 	Front
 )
 
@@ -75,6 +76,11 @@ type Exchange struct {
 	site   *Site
 	client Client
 	driver Driver
+	app    Application // that is asked: the site's, or its authorizer
+
+	asking    bool      // app is the authorizer
+	askedAt   time.Time // when that began
+	variables []cgi.Var // that the authorizer gives
 
 	began    time.Time
 	queued   time.Time // when the present target began to wait
@@ -132,17 +138,17 @@ func New() *Exchange {
 
 // Begin takes a request. Who is set.
 func (x *Exchange) Begin(site *Site, client Client, driver Driver, began time.Time) Wait {
-	x.site, x.client, x.driver, x.began = site, client, driver, began
+	x.site, x.client, x.driver, x.began, x.app = site, client, driver, began, site.App
 	if err := x.prepare(); err != nil {
 		return x.fail(err)
 	}
-	if x.client.BodyLength() != 0 {
-		return Wait{For: Body}
+	if x.guarded() {
+		return x.authorize()
 	}
-	return x.enter()
+	return x.proceed()
 }
 
-// prepare does what the header alone decides: nobody is to send a body for nothing.
+// prepare does what is decided before it is known whether the client may ask.
 func (x *Exchange) prepare() error {
 	if err := x.site.Open(); err != nil {
 		return err
@@ -155,19 +161,31 @@ func (x *Exchange) prepare() error {
 		return err
 	}
 	x.classify()
-	if err := x.available(); err != nil {
-		return err
-	}
+	return x.available()
+}
+
+// proceed goes on to the application with a request that may pass. What the header alone decides
+// comes first: nobody is to send a body for nothing.
+func (x *Exchange) proceed() Wait {
 	x.Request.Authorizer = x.client.Authorizer()
 	length := x.client.BodyLength()
 	x.known = length >= 0
-	return x.describe(length)
+	if err := x.describe(length); err != nil {
+		return x.fail(err)
+	}
+	if x.redirects == MaxRedirects {
+		return x.fail(&appError{ErrorProtocol, errors.New("too many local redirects")})
+	}
+	if length != 0 {
+		return Wait{For: Body}
+	}
+	return x.enter()
 }
 
-// describe makes the meta-variables, or the HTTP message, for a body of that length, negative if it is not known
-// yet. A request that has too many of them is refused before it takes a worker.
+// describe makes the meta-variables, or the HTTP message, for a body of that length, negative if it
+// is not known yet. A request that has too many of them is refused before it takes a worker.
 func (x *Exchange) describe(length int64) (err error) {
-	codec := x.site.App.Codec()
+	codec := x.app.Codec()
 	if codec.TakesHTTP() {
 		err = x.client.HTTP(&x.Request.HTTP, &x.Who, length)
 	} else {
@@ -176,7 +194,11 @@ func (x *Exchange) describe(length int64) (err error) {
 	if err != nil {
 		return err
 	}
-	total, err := codec.Size(&x.Request)
+	return x.checkSize()
+}
+
+func (x *Exchange) checkSize() error {
+	total, err := x.app.Codec().Size(&x.Request)
 	if limit := x.site.Config.MaxParams; err == nil && total > limit {
 		return &paramsError{total, limit}
 	}
@@ -205,23 +227,20 @@ func (x *Exchange) redirect() Wait {
 	x.client.Redirect()
 	x.client.Identify(&x.Who) // who may see one path need not see another
 	x.classify()
+	if x.guarded() {
+		return x.authorize()
+	}
 	return Wait{For: Front}
 }
 
-// FrontServed reports whether the front has answered a redirected request with a file of its
-// own: a status and a number of bytes, or status 0.
+// FrontServed reports whether the front has answered with a file of its own: a status and a number
+// of bytes, or status 0.
 func (x *Exchange) FrontServed(status int, bytes int64) Wait {
 	if status != 0 {
 		x.Out.Status, x.Out.BytesOut = status, bytes
 		return Wait{}
 	}
-	if err := x.describe(0); err != nil {
-		return x.fail(err)
-	}
-	if x.redirects == MaxRedirects {
-		return x.fail(&appError{ErrorProtocol, errors.New("too many local redirects")})
-	}
-	return x.enter()
+	return x.proceed()
 }
 
 // Reset forgets everything but the memory, for the next Begin. Inlined, its copy of an

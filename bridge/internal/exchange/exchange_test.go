@@ -37,6 +37,8 @@ type bench struct {
 	header http.Header
 	body   BodyState
 
+	authorizer *authorizer // nil: there is none
+
 	fresh, shared, busy, unread bool // of the lease
 	notes                       []string
 }
@@ -65,9 +67,11 @@ func (b *bench) begin() Wait {
 		b.t.Fatal(err)
 	}
 	b.x = New()
-	w := b.x.Begin(&Site{
-		Config: &site, Log: slog.New(slog.NewTextHandler(&b.log, nil)), App: b, Open: func() error { return nil },
-	}, b, b, time.Now())
+	s := &Site{Config: &site, Log: slog.New(slog.NewTextHandler(&b.log, nil)), App: b, Open: func() error { return nil }}
+	if b.authorizer != nil {
+		s.Authorizer = b.authorizer
+	}
+	w := b.x.Begin(s, b, b, time.Now())
 	b.want(w, Grant)
 	w = b.x.Granted(b.gate.Acquire(b.ctx, &b.x.Ask))
 	b.want(w, Connection)
@@ -123,9 +127,14 @@ func (b *bench) SetKey(*admission.Request, *cgi.Client)                        {
 func (b *bench) Classify(r *admission.Request, s []byte) []byte                { r.Route = "GET any /page"; return s }
 func (b *bench) Vars(dst []cgi.Var, _ *cgi.Client, _ int64) ([]cgi.Var, error) { return dst, nil }
 func (b *bench) HTTP(*http1.Request, *cgi.Client, int64) error                 { return nil }
-func (b *bench) IsLongPoll() bool                                              { return false }
-func (b *bench) PrefersJSON() bool                                             { return false }
-func (b *bench) FindTarget(location string) bool                               { b.note("find %s", location); return true }
+func (b *bench) Guarded() bool                                                 { return b.authorizer != nil }
+
+func (b *bench) AuthorizerVars(dst []cgi.Var, _ *cgi.Client) ([]cgi.Var, error) {
+	return append(dst, cgi.Var{Name: "REQUEST_METHOD", Value: b.method}), nil
+}
+func (b *bench) IsLongPoll() bool                { return false }
+func (b *bench) PrefersJSON() bool               { return false }
+func (b *bench) FindTarget(location string) bool { b.note("find %s", location); return true }
 
 func (b *bench) Redirect()                         { b.note("redirect") }
 func (b *bench) Header() http.Header               { return b.header }

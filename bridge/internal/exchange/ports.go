@@ -41,6 +41,11 @@ type Client interface {
 	HTTP(dst *http1.Request, c *cgi.Client, length int64) error
 	// IsLongPoll reports whether the configuration lists the path as a long-poll.
 	IsLongPoll() bool
+	// Guarded reports whether the site's authorizer, if there is one, is to be asked.
+	Guarded() bool
+	// AuthorizerVars appends the variables that an authorizer gets. The error is what the client
+	// is answered.
+	AuthorizerVars(dst []cgi.Var, c *cgi.Client) ([]cgi.Var, error)
 	PrefersJSON() bool
 
 	// FindTarget reports whether a local redirect to a request target is followed here.

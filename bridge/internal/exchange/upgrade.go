@@ -15,7 +15,7 @@ import (
 
 // isUpgrade reports whether the header at hand is the answer to an upgrade.
 func (x *Exchange) isUpgrade() bool {
-	return x.resp.Status == http.StatusSwitchingProtocols && x.Request.HTTP.Upgrade != ""
+	return !x.asking && x.resp.Status == http.StatusSwitchingProtocols && x.Request.HTTP.Upgrade != ""
 }
 
 // upgrade has the client's connection go on with the other protocol. What the application has
