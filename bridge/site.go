@@ -88,7 +88,7 @@ func (s *site) cgi() cgi.Config {
 		Root: s.Root, RootOf: s.RootOf, KeepRootSymlink: s.ResolveRootSymlink == config.Off, AppRoot: s.AppRoot, Unchecked: s.CheckFiles == config.Off,
 		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback,
 		Static: string(s.Static), StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
-		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader,
+		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader, PassUser: s.PassUser,
 		UnderscoreHeaders: s.UnderscoreHeaders, AllReceived: s.FromWebServer,
 	}
 }
@@ -96,6 +96,8 @@ func (s *site) cgi() cgi.Config {
 // checkSite checks a site in front of an application. Both are complete.
 func checkSite(s *SiteConfig, a *ApplicationConfig) error {
 	switch {
+	case a.Protocol == config.HTTP && len(s.Env) > 0:
+		return errors.New("env: means nothing to an application that speaks http: set the environment of the application itself (spawn.env if it is started)")
 	case a.Lanes == config.Off && len(s.LongPoll) > 0:
 		return app.MeansNothing("long_poll")
 	case a.Lanes == config.Off && s.PollAnswer != config.PollAnswer{}:

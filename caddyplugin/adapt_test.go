@@ -63,7 +63,7 @@ func TestAdapt(t *testing.T) {
 func TestAdaptErrors(t *testing.T) {
 	for _, c := range []struct{ block, want string }{
 		{"", "backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000, or a command to spawn, at Caddyfile:2"},
-		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi, at Caddyfile:2`},
+		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port; http+unix:/path and http://host:port name the protocol: fcgi, scgi, uwsgi or http, at Caddyfile:2`},
 		{"sluice a:1 {\nbackends a:1\n}", "backends: a:1 is named twice, at Caddyfile:3"},
 		{"sluice a:1 {\nworker 4\n}", "unrecognized option 'worker', did you mean 'workers'?, at Caddyfile:3"},
 		{"sluice a:1 {\nfirst_byte 3s\n}", "unrecognized option 'first_byte', did you mean 'timeouts.first_byte'?, at Caddyfile:3"},
@@ -125,8 +125,10 @@ func TestAdaptErrors(t *testing.T) {
 		{"sluice a:1 {\nmultiplex on\nkeep_alive off\n}", "multiplex: is on, and keep_alive is off: requests cannot share connections that carry one each, at Caddyfile:3"},
 		{"sluice {\nspawn\n}", "spawn.command: none given; name the program, and its arguments, at Caddyfile:3"},
 		{"sluice a:1 scgi://b:1", "backends: a:1 speaks fastcgi, and scgi://b:1 speaks scgi: all backends of an application speak one protocol, at Caddyfile:2"},
-		{"sluice http://a:1", `backends: address "http://a:1": there is no protocol "http": want fcgi, scgi or uwsgi`},
-		{"sluice a:1 {\nprotocol http\n}", `protocol: is "http", want fastcgi, scgi or uwsgi, at Caddyfile:3`},
+		{"sluice https://a:1", `backends: address "https://a:1": there is no protocol "https": want fcgi, scgi, uwsgi or http`},
+		{"sluice a:1 {\nprotocol https\n}", `protocol: is "https", want fastcgi, scgi, uwsgi or http, at Caddyfile:3`},
+		{"sluice http://a:1 {\npreset php\nroot /srv\n}", "preset: is php, and the application speaks http, in which no script can be named: use fastcgi, or preset app"},
+		{"sluice a:1 {\nprotocol http\nenv A b\n}", "env: means nothing to an application that speaks http: set the environment of the application itself (spawn.env if it is started)"},
 		{"sluice a:1 {\nspawn ./app\n}", "backends: given, and so is spawn: the application runs already, or it is to be started, at Caddyfile:2"},
 		{"sluice {\nspawn a\nspawn b\n}", "spawn: is given twice, at Caddyfile:4"},
 		{"sluice {\nspawn a {\ncommand b\n}\n}", "command: belongs on the line of spawn, not into its block, at Caddyfile:4"},

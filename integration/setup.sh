@@ -13,7 +13,7 @@ packages="
 	gcc libc6-dev libfcgi-dev
 	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl libscgi-perl gitweb
 	fcgiwrap cgit git
-	python3 uwsgi-core uwsgi-plugin-python3 gunicorn uvicorn python3-waitress nodejs
+	python3 uwsgi-core uwsgi-plugin-python3 gunicorn python3-gevent uvicorn python3-waitress nodejs
 	shibboleth-sp-utils xmlsec1 openssl
 	nginx-light lighttpd apache2 haproxy netcat-openbsd wrk curl prometheus apache2-utils
 "

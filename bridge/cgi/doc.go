@@ -5,8 +5,10 @@
 //
 // Begin with vars.go and the settings in config.go. path.go and script.go resolve a path to a
 // script, through search.go, in the directories of root.go and trees.go; static.go and source.go
-// say which files may be sent. response.go parses the application's header. authorizer.go has what
-// is different for an authorizer.
+// say which files may be sent. response.go parses the application's header. http.go is for
+// applications that speak HTTP: [Mapper.HTTP] writes a request for them by the rules that hold for
+// the variables. authorizer.go has what is different for
+// an authorizer.
 //
 // # Variables
 //

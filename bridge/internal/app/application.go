@@ -178,10 +178,8 @@ func (a *Application) listeners() (inodes []uint64) {
 
 // The methods of exchange.Application.
 
-// Size implements exchange.Application.
-func (a *Application) Size(r *upstream.Request) (int, error) {
-	return codecOf(a.settings.Load()).Size(r)
-}
+// Codec implements exchange.Application.
+func (a *Application) Codec() upstream.Codec { return codecOf(a.settings.Load()) }
 
 // Patience implements exchange.Application.
 func (a *Application) Patience() time.Duration {

@@ -111,6 +111,8 @@ func (c *call) wait(w exchange.Wait) exchange.Wait {
 		return x.Replied(c.reply())
 	case exchange.Relay:
 		return x.Relayed(c.relay())
+	case exchange.Upgrade:
+		return x.Upgraded(c.upgraded())
 	case exchange.Open:
 		return x.Opened(c.openFile())
 	case exchange.File:

@@ -37,6 +37,9 @@ type Site struct {
 	Observe func(*http.Request, *exchange.Outcome)
 	// Draining reports whether answers are to end their client's connection.
 	Draining func() bool
+	// Drained is closed when Draining begins to return true, or the site is closed. Upgraded
+	// connections end then.
+	Drained <-chan struct{}
 
 	calls sync.Pool // of *call
 }

@@ -4,7 +4,7 @@
 //
 // An [Exchange] is a state machine without I/O. Begin, and each method that reports what has
 // happened (BodyRead, Granted, Leased, Sent, Happened, Paused, Opened, Replied, Relayed,
-// FileSent, FrontServed), return a [Wait]: what the exchange waits for next. A driver does the
+// FileSent, FrontServed, Upgraded), return a [Wait]: what the exchange waits for next. A driver does the
 // waiting. Package blocking waits in a goroutine for each request, for net/http; an event loop
 // can do it with callbacks. Every rule about requests is here, once, whatever the driver.
 //
@@ -12,7 +12,7 @@
 // authorize.go asks an authorizer first, if the site has one. admit.go is the way to a
 // connection, attempt.go sends the request and decides whether it is sent again, header.go and
 // answer.go receive the answer, rest.go the part of it that is sent to the client while it
-// arrives. ports.go has what a driver and a site provide. hold.go owns what is held of the
+// arrives, upgrade.go what follows a 101. ports.go has what a driver and a site provide. hold.go owns what is held of the
 // application; abandoned.go waits for an application whose client has left. failure.go and
 // refuse.go are what clients and the log are told of errors.
 //

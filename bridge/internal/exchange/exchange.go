@@ -45,6 +45,10 @@ const (
 	// Relay: the client is to be sent the status in Reply, the header and First, then what Rest
 	// receives. Relayed.
 	Relay
+	// Upgrade: the client's connection is to go on with another protocol. It is to be sent the
+	// status in Reply, the header and First, and then both sides what the other one sends.
+	// UpgradeEvent takes what the application sends. Upgraded.
+	Upgrade
 	// Open: the file that a field of Said names is to be opened. Opened.
 	Open
 	// File: the client is to be sent the file that was opened, with the status in Reply, or
@@ -166,7 +170,7 @@ func (x *Exchange) proceed() Wait {
 	x.Request.Authorizer = x.client.Authorizer()
 	length := x.client.BodyLength()
 	x.known = length >= 0
-	if err := x.mapVars(length); err != nil {
+	if err := x.describe(length); err != nil {
 		return x.fail(err)
 	}
 	if x.redirects == MaxRedirects {
@@ -178,10 +182,15 @@ func (x *Exchange) proceed() Wait {
 	return x.enter()
 }
 
-// mapVars makes the meta-variables for a body of that length, negative if it is not known
-// yet. A request that has too many of them is refused before it takes a worker.
-func (x *Exchange) mapVars(length int64) (err error) {
-	x.Request.Vars, err = x.client.Vars(x.Request.Vars[:0], &x.Who, length)
+// describe makes the meta-variables, or the HTTP message, for a body of that length, negative if it
+// is not known yet. A request that has too many of them is refused before it takes a worker.
+func (x *Exchange) describe(length int64) (err error) {
+	codec := x.app.Codec()
+	if codec.TakesHTTP() {
+		err = x.client.HTTP(&x.Request.HTTP, &x.Who, length)
+	} else {
+		x.Request.Vars, err = x.client.Vars(x.Request.Vars[:0], &x.Who, length)
+	}
 	if err != nil {
 		return err
 	}
@@ -189,7 +198,7 @@ func (x *Exchange) mapVars(length int64) (err error) {
 }
 
 func (x *Exchange) checkSize() error {
-	total, err := x.app.Size(&x.Request)
+	total, err := x.app.Codec().Size(&x.Request)
 	if limit := x.site.Config.MaxParams; err == nil && total > limit {
 		return &paramsError{total, limit}
 	}
@@ -199,7 +208,7 @@ func (x *Exchange) checkSize() error {
 // BodyRead reports that the body was read, or that it can be streamed.
 func (x *Exchange) BodyRead(err error) Wait {
 	if err == nil && !x.known {
-		err = x.mapVars(x.driver.Body().Length)
+		err = x.describe(x.driver.Body().Length)
 	}
 	if err != nil {
 		return x.fail(err)
@@ -240,13 +249,15 @@ func (x *Exchange) FrontServed(status int, bytes int64) Wait {
 //
 //go:noinline
 func (x *Exchange) Reset() {
-	clear(x.Request.Vars) // they refer to the request
+	clear(x.Request.Vars) // they refer to the client's request
+	clear(x.Request.HTTP.Fields)
 	x.forgetSaid()
-	route, vars, answer, said := x.route[:0], x.Request.Vars[:0], x.answer[:0], x.Said
+	route, vars, fields, answer, said := x.route[:0], x.Request.Vars[:0], x.Request.HTTP.Fields[:0], x.answer[:0], x.Said
 	if cap(answer) > keepMax {
 		answer = nil
 	}
-	*x = Exchange{route: route, Request: upstream.Request{Vars: vars}, answer: answer, Said: said}
+	*x = Exchange{route: route, answer: answer, Said: said}
+	x.Request.Vars, x.Request.HTTP.Fields = vars, fields
 }
 
 // forgetSaid makes room for what a header says. A map keeps the room that it once had.

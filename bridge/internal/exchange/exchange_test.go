@@ -16,9 +16,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/http1"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
+	"github.com/sluice-proxy/sluice/bridge/upstream/scgi"
 )
 
 // bench is a client, a driver, a lease and an application for one exchange. Whatever the
@@ -124,6 +126,7 @@ func (b *bench) Identify(*cgi.Client)                                          {
 func (b *bench) SetKey(*admission.Request, *cgi.Client)                        {}
 func (b *bench) Classify(r *admission.Request, s []byte) []byte                { r.Route = "GET any /page"; return s }
 func (b *bench) Vars(dst []cgi.Var, _ *cgi.Client, _ int64) ([]cgi.Var, error) { return dst, nil }
+func (b *bench) HTTP(*http1.Request, *cgi.Client, int64) error                 { return nil }
 func (b *bench) Guarded() bool                                                 { return b.authorizer != nil }
 
 func (b *bench) AuthorizerVars(dst []cgi.Var, _ *cgi.Client) ([]cgi.Var, error) {
@@ -164,10 +167,10 @@ func (b *bench) MarkAbandoned() {}
 func (b *bench) Release()       { b.note("release") }
 
 // Application.
-func (b *bench) Size(*upstream.Request) (int, error) { return 0, nil }
-func (b *bench) Patience() time.Duration             { return 3 * time.Second }
-func (b *bench) CountReplay(err *pool.Error)         { b.note("replay") }
-func (b *bench) NoteRefused(reason, _ string)        { b.note("refused %s", reason) }
+func (b *bench) Codec() upstream.Codec        { return scgi.Codec{} }
+func (b *bench) Patience() time.Duration      { return 3 * time.Second }
+func (b *bench) CountReplay(err *pool.Error)  { b.note("replay") }
+func (b *bench) NoteRefused(reason, _ string) { b.note("refused %s", reason) }
 func (b *bench) Stderr(path, inst string) lines.Source {
 	return lines.NewLog(slog.New(slog.DiscardHandler), "").Source(slog.Attr{}, slog.Attr{})
 }

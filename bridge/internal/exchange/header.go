@@ -148,6 +148,9 @@ func (x *Exchange) headerEvent(ev upstream.Event, err error) Wait {
 			return x.attemptOver(err)
 		}
 		x.begin, x.searched = x.begin+length, 0
+		if x.isUpgrade() {
+			return x.upgrade()
+		}
 		if x.resp.Status >= http.StatusOK {
 			x.header = x.begin
 			return x.headerRead()
@@ -159,7 +162,7 @@ func (x *Exchange) headerEvent(ev upstream.Event, err error) Wait {
 // parseHeader sets x.Said to what a header says.
 func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 	x.forgetSaid()
-	resp, err := cgi.ParseResponse(block, x.Said)
+	resp, err := x.app.Codec().ParseHeader(block, x.Said)
 	if err != nil {
 		return resp, &appError{ErrorProtocol, err}
 	}
