@@ -123,13 +123,13 @@ func readAnswer(in *bufio.Reader) error {
 }
 
 // startBackend starts the application in a process of its own and returns its
-// socket.
+// socket; in HTTP it is at that path with ".http" after it.
 func startBackend(b *testing.B) string {
 	b.Helper()
 	dir := socketDir(b)
 	binary, socket := filepath.Join(dir, "backend"), filepath.Join(dir, "app.sock")
 	run(b, exec.Command("go", "build", "-o", binary, "./peers/backend"))
-	awaitSocket(b, start(b, exec.Command(binary, "--socket", socket)), socket)
+	awaitSocket(b, start(b, exec.Command(binary, "--socket", socket, "--http-socket", socket+".http")), socket)
 	return socket
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -63,6 +64,7 @@ func newMatrix(t *testing.T) *matrix {
 		{name: "FastCGI", backend: startLibfcgi(t, matrixWorkers)},
 		{name: "SCGI", backend: startPerlSCGI(t, matrixWorkers)},
 		{name: "uwsgi", backend: startUWSGISocket(t, "--socket", matrixWorkers)},
+		{name: "HTTP", backend: startGunicorn(t, "routes", matrixWorkers, "--worker-class", "gthread", "--threads", strconv.Itoa(matrixWorkers), "--env", "SCRIPT_NAME="+matrixMount)},
 	} {
 		app.gate, app.sockets = webGate(t, app.backend, "--mount", matrixMount, "--max-header", "1MiB", "--max-params", "1MiB")
 		app.side = app.gate.side(t)
@@ -86,6 +88,32 @@ func newMatrix(t *testing.T) *matrix {
 	return m
 }
 
+const matrixCaddyfile = `{
+	admin %s
+	persist_config off
+	skip_install_trust
+	auto_https disable_redirects
+	storage file_system %s
+	servers {
+		max_header_size 1MiB
+	}
+	log {
+		level WARN
+	}
+}
+%s`
+
+const matrixSite = `
+%s {
+	tls internal
+	sluice %s {
+		workers %d
+		mount %s
+		max_params 1MiB
+	}
+}
+`
+
 // startMatrixCaddy runs cmd/caddy with a site for each application.
 func startMatrixCaddy(t *testing.T, apps []*matrixApp) []*matrixIn {
 	t.Helper()
@@ -96,9 +124,9 @@ func startMatrixCaddy(t *testing.T, apps []*matrixApp) []*matrixIn {
 	urls := map[*matrixApp]string{}
 	for _, app := range apps {
 		urls[app] = "https://" + freeAddress(t)
-		fmt.Fprintf(&sites, "%s {\n\ttls internal\n\tsluice %s {\n\t\tworkers %d\n\t\tmount %s\n\t\tmax_params 1MiB\n\t}\n}\n", urls[app], app.addr, app.workers, matrixMount)
+		fmt.Fprintf(&sites, matrixSite, urls[app], app.addr, app.workers, matrixMount)
 	}
-	write(t, file, "{\n\tadmin %s\n\tpersist_config off\n\tskip_install_trust\n\tauto_https disable_redirects\n\tservers {\n\t\tmax_header_size 1MiB\n\t}\n\tstorage file_system %s\n\tlog {\n\t\tlevel WARN\n\t}\n}\n%s", admin, filepath.Join(dir, "storage"), &sites)
+	write(t, file, matrixCaddyfile, admin, filepath.Join(dir, "storage"), &sites)
 	cmd := exec.Command(binary, "run", "--config", file, "--adapter", "caddyfile")
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	p := start(t, cmd)

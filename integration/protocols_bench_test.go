@@ -53,8 +53,10 @@ type way struct {
 // startWays starts a gate for each protocol of the application.
 func startWays(b *testing.B) (ways []*way) {
 	b.Helper()
+	socket := startBackend(b)
 	for _, out := range []struct{ name, addr string }{
-		{"fcgi", "unix:" + startBackend(b)},
+		{"fcgi", "unix:" + socket},
+		{"http", "http+unix:" + socket + ".http"},
 	} {
 		dir := socketDir(b)
 		inHTTP, inFastCGI := filepath.Join(dir, "http"), filepath.Join(dir, "fcgi")

@@ -1,6 +1,6 @@
 // Command backend is the application behind every peer: Go's net/http/fcgi on a unix
-// socket, and net/http on a second one, doing nothing that costs more than the protocol
-// itself. It logs nothing.
+// socket, and net/http on a second one if it is given, doing nothing that costs more than
+// the protocol itself. It logs nothing.
 //
 //	GET  /bytes/N      N bytes, at most 16 MiB
 //	GET  /hold/D       nothing for the duration D (a long-poll), then 200 bytes
@@ -8,6 +8,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ const (
 
 func main() {
 	socket := flag.String("socket", "", "unix socket to listen on, in FastCGI")
-	httpSocket := flag.String("http-socket", "", "unix socket to listen on, in HTTP")
+	httpSocket := flag.String("http-socket", "", "a second unix socket to listen on, in HTTP")
 	flag.Parse()
 	if err := serve(*socket, *httpSocket); err != nil {
 		fmt.Fprintln(os.Stderr, "backend:", err)
@@ -34,22 +35,25 @@ func main() {
 	}
 }
 
+// serve listens on the FastCGI socket last: a client that can connect there finds both.
 func serve(socket, httpSocket string) error {
-	if socket == "" || httpSocket == "" {
-		return fmt.Errorf("--socket or --http-socket is missing: give the paths of the unix sockets to listen on")
-	}
-	inHTTP, err := net.Listen("unix", httpSocket)
-	if err != nil {
-		return err
-	}
-	inFastCGI, err := net.Listen("unix", socket) // last: whoever can connect to it finds both
-	if err != nil {
-		return err
+	if socket == "" {
+		return errors.New("--socket is missing: give the path of the unix socket to listen on")
 	}
 	app := routes(make([]byte, maxReply))
 	ended := make(chan error, 2)
-	go func() { ended <- http.Serve(inHTTP, app) }()
-	go func() { ended <- fcgi.Serve(inFastCGI, app) }()
+	if httpSocket != "" {
+		ln, err := net.Listen("unix", httpSocket)
+		if err != nil {
+			return err
+		}
+		go func() { ended <- http.Serve(ln, app) }()
+	}
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	go func() { ended <- fcgi.Serve(ln, app) }()
 	return <-ended
 }
 
