@@ -15,10 +15,10 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	minute := Duration(time.Minute)
-	if want := (ConnectionTimeouts{Dial: Duration(2 * time.Second), Send: minute, Idle: Duration(5 * time.Second)}); c.ApplicationConfig.Timeouts != want {
+	if want := (ConnectionTimeouts{Dial: Duration(2 * time.Second), Send: minute, Authorizer: Duration(5 * time.Second), Idle: Duration(5 * time.Second)}); c.ApplicationConfig.Timeouts != want {
 		t.Errorf("timeouts %+v, want %+v", c.ApplicationConfig.Timeouts, want)
 	}
-	if want := (TimeoutsConfig{FirstByte: minute, BetweenBytes: minute, Abandoned: Duration(30 * time.Second), Client: minute}); site.Timeouts != want {
+	if want := (TimeoutsConfig{FirstByte: minute, BetweenBytes: minute, Upgraded: Duration(10 * time.Minute), Abandoned: Duration(30 * time.Second), Client: minute}); site.Timeouts != want {
 		t.Errorf("timeouts %+v, want %+v", site.Timeouts, want)
 	}
 	if c.Workers != 4 || site.MaxBody != 1<<30 || site.MaxParams != 64<<10 || site.MaxResponseHeader != 64<<10 || site.RequestBuffering != On ||

@@ -14,10 +14,14 @@ func (h *Handler) Root() *cgi.Root { return h.serves.Mapper.Root() }
 
 // StaticFile returns the name of the file under Root that r asks for, if there is one that
 // may be sent as it is to this client: Static and its like include it, it is neither a
-// script nor hidden, and SiteHooks.Identify does not refuse the request. It is for fronts that
+// script nor hidden, SiteHooks.Identify does not refuse the request, and no authorizer is to be
+// asked first (then see SiteHooks.ServeFile). It is for fronts that
 // send files themselves; File is for others. The bridge itself answers such a request with
 // 404, or with the refusal.
 func (h *Handler) StaticFile(r *http.Request) (name string, ok bool) {
+	if h.guarded(r) {
+		return "", false
+	}
 	if name, ok = h.serves.Mapper.StaticFile(r); !ok {
 		return "", false
 	}
@@ -41,7 +45,7 @@ type File struct {
 // client: one that StaticFile returns, or one of another directory that StaticDirs names.
 // It is nil if there is none.
 func (h *Handler) File(r *http.Request) *File {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || h.guarded(r) {
 		return nil
 	}
 	file, err := h.serves.Mapper.OpenStatic(r)

@@ -150,7 +150,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}}, ""},
 		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Workers: -1}}, "workers: is -1, must not be negative"},
-		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"nowhere"}}}, `backends: address "nowhere": want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi`},
+		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"nowhere"}}}, `backends: address "nowhere": want unix:/path or host:port; http+unix:/path and http://host:port name the protocol: fcgi, scgi, uwsgi or http`},
 		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}}, `cgi: root: preset "php" needs the directory of its scripts`},
 		{Config{ApplicationConfig: ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Preset: "php"}, SiteConfig: SiteConfig{Root: "/nowhere/at/all"}}, ""},
 	} {

@@ -35,8 +35,10 @@ type Handler struct {
 	proxies proxyNotices
 	fields  fieldNotices
 
-	inFlight atomic.Int64 // calls of ServeHTTP
-	refuses  atomic.Bool  // no request is taken any more, and connections end
+	inFlight atomic.Int64  // calls of ServeHTTP
+	refuses  atomic.Bool   // no request is taken any more, and connections end
+	drained  chan struct{} // closed with refuses, or closed
+	drain    func()        // closes it
 	closed   atomic.Bool
 	awaited  atomic.Bool   // somebody waits, or has waited, until no call is left
 	idle     chan struct{} // has one if the last call has ended since
@@ -75,7 +77,8 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{app: a, cfg: own, idle: make(chan struct{}, 1)}
+	h := &Handler{app: a, cfg: own, idle: make(chan struct{}, 1), drained: make(chan struct{})}
+	h.drain = sync.OnceFunc(func() { close(h.drained) })
 	s := &h.serves
 	mapping := own.cgi()
 	mapping.OnRoot, mapping.OnDropped = h.noteRoot, h.fields.dropped(own.Logger)
@@ -101,12 +104,17 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	})
 	s.Config, s.Log, s.App, s.Addresses, s.Open = &own.SiteConfig, own.Logger, a.app, h.joined.Addresses, h.open
 	s.Application = blocking.Application{Gate: a.app.Gate, Pool: a.app.Pool, Spool: a.app.Spool, Discards: &a.discards, Background: a.app.Background}
+	h.protect()
 	if lanes {
 		s.Application.Nested = a.app.Nested
 	}
 	s.Observe = h.observe
 	s.Identify, s.Draining = h.identify, h.refuses.Load
-	s.ErrorHandler, s.ServeFile, s.ActsOnSendfile = h.handleError, hooks.ServeFile, h.actsOnSendfile
+	s.Drained = h.drained
+	s.ErrorHandler, s.ActsOnSendfile = h.handleError, h.actsOnSendfile
+	if hooks.ServeFile != nil {
+		s.ServeFile = h.serveFile
+	}
 	h.close = sync.OnceFunc(h.leave)
 	return h, nil
 }
@@ -191,8 +199,11 @@ func (h *Handler) Unused() []error {
 }
 
 // Refuse refuses requests that come from now on with 503. Those that are there go on, and
-// answers that begin from now on end their client's connection.
-func (h *Handler) Refuse() { h.refuses.Store(true) }
+// answers that begin from now on end their client's connection. Upgraded connections are closed.
+func (h *Handler) Refuse() {
+	h.refuses.Store(true)
+	h.drain()
+}
 
 // Shutdown refuses new requests, waits until none is in ServeHTTP, and closes h as Close does.
 // If ctx ends before, it returns the cause, and h is not closed yet: cancel the contexts of the
@@ -216,8 +227,9 @@ func (h *Handler) Close() error {
 
 // CloseWhenIdle closes h as Close does, but serves the requests that come until there is none
 // in ServeHTTP. It is for a site that is to get no more requests, while a server in front may
-// still have some that it accepted before.
+// still have some that it accepted before. Upgraded connections are closed at once.
 func (h *Handler) CloseWhenIdle() error {
+	h.drain()
 	_ = h.awaitIdle(context.Background()) // which does not end
 	return h.Close()
 }
@@ -270,6 +282,7 @@ func (h *Handler) wake() {
 // leave closes the site.
 func (h *Handler) leave() {
 	h.closed.Store(true)
+	h.drain()
 	_ = h.awaitIdle(context.Background()) // which does not end
 	h.app.app.Leave(h.joined)
 	if err := h.serves.Mapper.Close(); err != nil {

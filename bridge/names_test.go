@@ -60,7 +60,7 @@ type (
 
 // The values of a Protocol, a Switch and an Excess.
 const (
-	FastCGI, SCGI, UWSGI = config.FastCGI, config.SCGI, config.UWSGI
+	FastCGI, SCGI, UWSGI, HTTP = config.FastCGI, config.SCGI, config.UWSGI, config.HTTP
 
 	On, Off, Auto = config.On, config.Off, config.Auto
 	Refuse, Evict = config.Refuse, config.Evict

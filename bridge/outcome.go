@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
@@ -16,6 +17,10 @@ type ErrorType = exchange.ErrorType
 
 // Refusal is the reason for not sending a request to the application.
 type Refusal = exchange.Refusal
+
+// Decision is what has become of the question to an authorizer: "granted", "denied", or "failed" if
+// it could not be asked, or gave no answer that could be used.
+type Decision = exchange.Decision
 
 // Outcome is what became of one request. It is valid during the call of Observe
 // it is passed to.
@@ -37,6 +42,11 @@ type Outcome struct {
 	Queued    time.Duration // waiting for a worker and a connection
 	FirstByte time.Duration // from sending the request to the header of the answer
 	Total     time.Duration // from the call of ServeHTTP to its end
+
+	// Authorizer is its last decision, "" if it was not asked. If that is not "granted", Instance
+	// and what follows it are the authorizer's.
+	Authorizer  Decision
+	Authorizing time.Duration // waiting for the authorizer and its answer
 }
 
 // Snapshot is the state of an Application at one instant, with the requests of all its sites,
@@ -49,7 +59,21 @@ type Snapshot struct {
 	Pool         pool.Snapshot        `json:"pool"`
 	Spool        spool.Stats          `json:"spool"`
 
-	Processes *supervise.Snapshot `json:"processes,omitempty"` // nil: the application was not started by Sluice
+	Authorizer *AuthorizerSnapshot `json:"authorizer,omitempty"` // nil: there is none
+	Processes  *supervise.Snapshot `json:"processes,omitempty"`  // nil: the application was not started by Sluice
+}
+
+// AuthorizerSnapshot is the state of an authorizer, and what it has decided.
+type AuthorizerSnapshot struct {
+	Addr      string `json:"addr"`
+	State     string `json:"state"` // as in pool.InstanceSnapshot
+	Granted   uint64 `json:"granted"`
+	Denied    uint64 `json:"denied"`
+	Failed    uint64 `json:"failed"` // it could not be asked, or gave no answer that could be used
+	Workers   int    `json:"workers"`
+	InUse     int    `json:"in_use"`
+	Waiting   int    `json:"waiting"` // requests that wait for a worker of it
+	LastError string `json:"last_error,omitempty"`
 }
 
 // AddressLimitSnapshot is what became of client keys that were used from too many addresses.
@@ -69,8 +93,22 @@ func (a *Application) Snapshot() Snapshot {
 		AddressLimit: AddressLimitSnapshot{limits.Keys, limits.Refused, limits.Evicted},
 		Pool:         a.app.Pool.Snapshot(),
 		Spool:        a.app.Spool().Stats(),
+		Authorizer:   authorizerSnapshot(a.app.Authorizer),
 		Processes:    a.app.ProcessStats(),
 	}
+}
+
+func authorizerSnapshot(a *app.Authorizer) *AuthorizerSnapshot {
+	if a == nil {
+		return nil
+	}
+	gate := a.Gate.Snapshot()
+	s := &AuthorizerSnapshot{Workers: gate.Workers, InUse: gate.InUse, Waiting: gate.Waiting}
+	for _, in := range a.Pool.Snapshot().Instances { // the last one, if the one before is not empty yet
+		s.Addr, s.State, s.LastError = in.Addr, in.State, in.LastError
+	}
+	s.Granted, s.Denied, s.Failed = a.Decisions()
+	return s
 }
 
 // Snapshot returns the state of the application, with the requests of h.

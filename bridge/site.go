@@ -45,7 +45,9 @@ type SiteHooks struct {
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, status int, err error) (answered bool)
 	// ServeFile answers r, which a local redirect of the application has led to, if it asks for
 	// a static file that the front sends itself. It returns the status and the number of bytes
-	// that the client was sent, or status 0. Default: the client is redirected to static files.
+	// that the client was sent, or status 0. With an authorizer, it is called for each GET and
+	// HEAD that was let pass, because StaticFile and File find nothing before. Default: the client
+	// is redirected to static files; behind an authorizer there are none.
 	ServeFile func(w http.ResponseWriter, r *http.Request) (status int, bytes int64)
 	// ActsOnSendfile reports whether w acts on X-Sendfile and X-Accel-Redirect itself, as a
 	// trusted proxy may. Then it is given these fields where Sluice does not send the file.
@@ -60,6 +62,7 @@ type site struct {
 	Logger    *slog.Logger
 	preset    string
 	keySource classify.KeySource // Client.Key, parsed
+	guard     cgi.Guard          // of Authorization
 }
 
 // newSite completes and checks the configuration of a site. app is complete.
@@ -72,6 +75,9 @@ func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *sl
 		return nil, err
 	}
 	var err error
+	if s.guard, err = guard(&s.SiteConfig, app); err != nil {
+		return nil, err
+	}
 	s.keySource, err = completeClient(&s.Client)
 	return s, err
 }
@@ -82,7 +88,7 @@ func (s *site) cgi() cgi.Config {
 		Root: s.Root, RootOf: s.RootOf, KeepRootSymlink: s.ResolveRootSymlink == config.Off, AppRoot: s.AppRoot, Unchecked: s.CheckFiles == config.Off,
 		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback,
 		Static: string(s.Static), StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
-		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader,
+		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader, PassUser: s.PassUser,
 		UnderscoreHeaders: s.UnderscoreHeaders, AllReceived: s.FromWebServer,
 	}
 }
@@ -90,6 +96,8 @@ func (s *site) cgi() cgi.Config {
 // checkSite checks a site in front of an application. Both are complete.
 func checkSite(s *SiteConfig, a *ApplicationConfig) error {
 	switch {
+	case a.Protocol == config.HTTP && len(s.Env) > 0:
+		return errors.New("env: means nothing to an application that speaks http: set the environment of the application itself (spawn.env if it is started)")
 	case a.Lanes == config.Off && len(s.LongPoll) > 0:
 		return app.MeansNothing("long_poll")
 	case a.Lanes == config.Off && s.PollAnswer != config.PollAnswer{}:

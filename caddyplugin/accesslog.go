@@ -29,7 +29,7 @@ type outcome bridge.Outcome
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (o outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, f := range []struct{ key, value string }{
-		{"lane", o.Lane}, {"refused", string(o.Refused)}, {"error_type", string(o.ErrorType)}, {"instance", o.Instance},
+		{"authorizer", string(o.Authorizer)}, {"lane", o.Lane}, {"refused", string(o.Refused)}, {"error_type", string(o.ErrorType)}, {"instance", o.Instance},
 	} {
 		if f.value != "" {
 			enc.AddString(f.key, f.value)
@@ -50,7 +50,7 @@ func (o outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, f := range []struct {
 		key   string
 		value time.Duration
-	}{{"queued", o.Queued}, {"first_byte", o.FirstByte}} {
+	}{{"authorizing", o.Authorizing}, {"queued", o.Queued}, {"first_byte", o.FirstByte}} {
 		if f.value > 0 {
 			enc.AddDuration(f.key, f.value)
 		}

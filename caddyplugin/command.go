@@ -20,9 +20,9 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "sluice",
 		Usage: "[--listen <addr>] [--domain <example.com>] [--backend <addr>...] [--workers <n>] [--preset app|php|cgi] [--root <path>] [--mount <path>] [--access-log] [--debug] [-- <command>...]",
-		Short: "Serves a FastCGI, SCGI or uwsgi application through Sluice's gate",
+		Short: "Serves a FastCGI, SCGI, uwsgi or HTTP application through Sluice's gate",
 		Long: `
-Serves a FastCGI, SCGI or uwsgi application, over HTTPS if --domain is given. Either the
+Serves a FastCGI, SCGI, uwsgi or HTTP application, over HTTPS if --domain is given. Either the
 application is already running, at the addresses of --backend, or it is a command
 after "--", which is started and kept running.
 

@@ -15,7 +15,7 @@ import (
 
 func init() { caddy.RegisterModule(new(Handler)) }
 
-// Handler passes requests to a FastCGI, SCGI or uwsgi application. It sends the application no more requests at once
+// Handler passes requests to a FastCGI, SCGI, uwsgi or HTTP application. It sends the application no more requests at once
 // than it has workers, keeps slow requests from taking all of them, and lets the others wait, or refuses
 // them, where a plain proxy would fail.
 //

@@ -79,6 +79,9 @@ func (p *parser) group(key string, arguments []*config.Setting) error {
 		}
 		return p.block(key)
 	}
+	if len(arguments) == 1 && len(values) != 1 {
+		return p.Errf("%s: want 1 value, have %d", option, len(values))
+	}
 	if len(values) == 0 || len(values) > len(arguments) {
 		return p.Errf("%s: want 1 to %d values, have %d", option, len(arguments), len(values))
 	}
@@ -87,7 +90,7 @@ func (p *parser) group(key string, arguments []*config.Setting) error {
 			return p.Errf("%s: %w", option, err)
 		}
 	}
-	return nil
+	return p.block(key)
 }
 
 func (p *parser) set(s *config.Setting, option string, words []string) error {

@@ -84,7 +84,8 @@ func listenWebServer(ctx context.Context, network, host, ports string, offset ui
 	if err != nil {
 		return nil, err
 	}
-	key.header, key.idle = time.Duration(server.ReadHeaderTimeout), time.Duration(server.IdleTimeout)
+	// Negative ones, which mean none in Caddy, are the defaults: a connection must not be kept for ever.
+	key.header, key.idle = max(0, time.Duration(server.ReadHeaderTimeout)), max(0, time.Duration(server.IdleTimeout))
 	key.maxParams = max(server.MaxHeaderBytes, cgiserver.DefaultMaxParams) // Caddy's default is too little for variables
 	if key.settings, err = webServersIn(ctx); err != nil {
 		return nil, err

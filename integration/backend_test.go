@@ -24,6 +24,7 @@ type backend struct {
 	process   *process
 
 	ownVars bool // /params shows only what the server made of the variables
+	isHTTP  bool // the application has made the variables of an HTTP request
 }
 
 // args are the flags of sluice serve for the backend.

@@ -17,6 +17,15 @@ import (
 // they use the same script or another.
 func TestSessionLocksOnlyItsOwner(t *testing.T) {
 	t.Parallel() // so few requests do not disturb each other
+	compareSessions(t, "/tabs.php", errand{route: "/routes.php/hello", answer: "hello\n"}, func() backend {
+		return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 8})
+	})
+}
+
+// compareSessions plays scenes with applications of their own, in which tabs hold the lock of
+// their session in a script, and other users ask for the same script or something else.
+func compareSessions(t *testing.T, script string, other errand, app func() backend) {
+	t.Helper()
 	length := lasting(15*time.Second, 2*time.Minute)
 	alone := sessionScene{name: "lanes, no tabs", kind: lanesOn, length: length}
 	withTabs := sessionScene{name: "lanes, 12 tabs", kind: lanesOn, tabs: 12, length: length}
@@ -24,7 +33,8 @@ func TestSessionLocksOnlyItsOwner(t *testing.T) {
 
 	var wg sync.WaitGroup
 	for _, s := range []*sessionScene{&alone, &withTabs, &inLine} {
-		be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 8})
+		be := app()
+		s.script, s.other = script, other
 		s.gate = startLanes(t, s.kind, be)
 		others, tabs := newCrowd(t, s.gate.url), newCrowd(t, s.gate.url)
 		wg.Go(func() { s.play(t.Context(), others, tabs) })
@@ -56,6 +66,8 @@ type sessionScene struct {
 	kind   string // of gate
 	tabs   int
 	length time.Duration
+	script string // in which a session is locked
+	other  errand
 
 	others, own figures
 	cold, warm  figures // of the others, within the first seconds and afterwards
@@ -78,18 +90,18 @@ func (s *sessionScene) play(ctx context.Context, others, tabs *crowd) {
 	open, closeTabs := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	for range s.tabs {
-		held := errand{route: "/tabs.php?ms=2000", cookie: session("PHPSESSID", 1000), answer: "page\n"}
+		held := errand{route: s.script + "?ms=2000", cookie: session("PHPSESSID", 1000), answer: "page\n"}
 		wg.Go(func() { tabs.again(open, held) })
 	}
 	begin := time.Now()
 	others.come(ctx, 20, s.length, func(i int, dice *rand.Rand) errand {
-		e := page("/tabs.php", "", pageTime, dice)
+		e := page(s.script, "", pageTime, dice)
 		switch i % 4 {
 		case 0, 1: // the same script, a session of one's own
 			e.cookie = session("PHPSESSID", i%200)
 		case 2: // no session
 		case 3:
-			e = errand{route: "/routes.php/hello", answer: "hello\n"}
+			e = s.other
 		}
 		return e
 	})

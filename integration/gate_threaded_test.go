@@ -68,7 +68,8 @@ func TestPollsDrownNobodyUnderLoad(t *testing.T) {
 // pollScene is pages and polls through a gate of its own to an application of its own.
 type pollScene struct {
 	name   string
-	kind   string // of gate
+	app    func(testing.TB, int) (be backend, stats string) // nil: startThreaded
+	kind   string                                           // of gate
 	polls  int
 	rate   float64       // pages a second
 	mean   time.Duration // of what a page takes
@@ -99,7 +100,10 @@ func playAll(t *testing.T, scenes ...*pollScene) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for _, s := range scenes {
-		be, stats := startThreaded(t, 16)
+		if s.app == nil {
+			s.app = startThreaded
+		}
+		be, stats := s.app(t, 16)
 		s.gate = startLanes(t, s.kind, be, s.flags...)
 		pages, tabs := newCrowd(t, s.gate.url), newCrowd(t, s.gate.url)
 		wg.Go(func() { s.play(t.Context(), pages, tabs, stats) })

@@ -24,10 +24,12 @@ var layout = []struct {
 		{name: "bridge/fcgi"},
 		{name: "bridge/scgi"},
 		{name: "bridge/uwsgi"},
-		{name: "bridge/cgi"},
-		{name: "bridge/upstream", own: []string{"bridge/cgi"}},
+		{name: "bridge/http1"},
+		{name: "bridge/cgi", own: []string{"bridge/http1"}},
+		{name: "bridge/upstream", own: []string{"bridge/cgi", "bridge/http1"}},
 		{name: "bridge/upstream/fastcgi", own: []string{"bridge/fcgi", "bridge/upstream"}},
 		{name: "bridge/upstream/scgi", own: []string{"bridge/scgi", "bridge/upstream"}},
+		{name: "bridge/upstream/http1", own: []string{"bridge/cgi", "bridge/http1", "bridge/upstream"}},
 		{name: "bridge/upstream/uwsgi", own: []string{"bridge/upstream", "bridge/uwsgi"}},
 	}},
 	{"what the kernel knows", []rule{
@@ -56,11 +58,11 @@ var layout = []struct {
 	}},
 	{"a request", []rule{
 		{name: "bridge/internal/exchange", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/addresslimit", "bridge/internal/content",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/http1", "bridge/internal/addresslimit", "bridge/internal/content",
 			"bridge/internal/lines", "bridge/internal/sendfile", "bridge/pool", "bridge/spool", "bridge/supervise", "bridge/upstream",
 		}},
 		{name: "bridge/internal/blocking", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/classify", "bridge/internal/exchange",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/http1", "bridge/internal/classify", "bridge/internal/exchange",
 			"bridge/internal/nested", "bridge/internal/sendfile", "bridge/pool", "bridge/spool",
 		}},
 	}},
@@ -69,7 +71,7 @@ var layout = []struct {
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
 			"bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
 			"bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
-			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
+			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
 		}},
 		{name: "bridge", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/addresslimit", "bridge/internal/app",
@@ -189,6 +191,7 @@ func TestProtocolSeam(t *testing.T) {
 		"bridge/upstream/scgi":    {"bridge/internal/app"},
 		"bridge/uwsgi":            {"bridge/upstream/uwsgi", "bridge/probe"},
 		"bridge/upstream/uwsgi":   {"bridge/internal/app"},
+		"bridge/upstream/http1":   {"bridge/internal/app"},
 	}
 	for name, list := range importsOf(t) {
 		for pkg, allowed := range importers {

@@ -31,6 +31,41 @@ var recipes = map[string]func(testing.TB) (app *exec.Cmd, be backend){
 		app.Args = append(app.Args, "-b", "{socket}")
 		return app, backend{workers: 4, preset: "php", root: testdata(t, ""), prefix: "/routes.php"}
 	},
+	"gunicorn with threads": func(t testing.TB) (*exec.Cmd, backend) { // by activation
+		return wsgi(t, "gunicorn", "-k", "gthread", "--threads", "4"), backend{workers: 4, protocol: config.HTTP}
+	},
+	"gunicorn at an address": func(t testing.TB) (*exec.Cmd, backend) {
+		return wsgi(t, "gunicorn", "--workers", "4", "--bind", "{address}"), backend{workers: 4, protocol: config.HTTP}
+	},
+	"uvicorn": func(t testing.TB) (*exec.Cmd, backend) { // by activation
+		return wsgi(t, "uvicorn", "--interface", "wsgi", "--fd", "3"), backend{workers: 4, protocol: config.HTTP}
+	},
+	"waitress at a path": func(t testing.TB) (*exec.Cmd, backend) {
+		return wsgi(t, "waitress-serve", "--threads=4", "--unix-socket={socket}"), backend{workers: 4, protocol: config.HTTP}
+	},
+	"waitress at a port": func(t testing.TB) (*exec.Cmd, backend) {
+		return wsgi(t, "waitress-serve", "--threads=4", "--listen=127.0.0.1:{port}"), backend{workers: 4, protocol: config.HTTP}
+	},
+	"node by activation": func(t testing.TB) (*exec.Cmd, backend) { return node(t), backend{workers: 4, protocol: config.HTTP} },
+	"node at PORT": func(t testing.TB) (*exec.Cmd, backend) {
+		return node(t), backend{workers: 4, protocol: config.HTTP, socket: config.SocketPort}
+	},
+	"uwsgi in HTTP": func(t testing.TB) (*exec.Cmd, backend) {
+		return master(uwsgi(t, "routes.py", 4), "--http-socket", "{socket}"), backend{workers: 4, protocol: config.HTTP}
+	},
+}
+
+// wsgi is the command of a server that runs routes.py.
+func wsgi(t testing.TB, server string, options ...string) *exec.Cmd {
+	t.Helper()
+	app := exec.Command(need(t, "/usr/bin/"+server, server), append(options, "routes:application")...)
+	app.Env = append(os.Environ(), "PYTHONPATH="+testdata(t, ""), "PYTHONPYCACHEPREFIX="+t.TempDir())
+	return app
+}
+
+func node(t testing.TB) *exec.Cmd {
+	t.Helper()
+	return exec.Command(need(t, "node", "nodejs"), testdata(t, "routes.js"))
 }
 
 // master is uWSGI with a master process. Nobody has to tell it to end at SIGTERM.

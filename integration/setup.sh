@@ -13,10 +13,11 @@ packages="
 	gcc libc6-dev libfcgi-dev
 	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl libscgi-perl gitweb
 	fcgiwrap cgit git
-	python3 uwsgi-core uwsgi-plugin-python3 gunicorn uvicorn python3-waitress nodejs
+	python3 uwsgi-core uwsgi-plugin-python3 gunicorn python3-gevent uvicorn python3-waitress nodejs
+	shibboleth-sp-utils xmlsec1 openssl
 	nginx-light lighttpd apache2 haproxy netcat-openbsd wrk curl prometheus apache2-utils
 "
-units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service"
+units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service shibd.service"
 
 # Some tests need a machine of their own, which is emulated. Its kernel is unpacked, not
 # installed: nothing else is to boot it.

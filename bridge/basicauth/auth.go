@@ -96,7 +96,7 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 	}
 	if !a.allPaths {
 		path, err := cgi.CleanPath(r)
-		if err != nil || !a.needsLogin(path) {
+		if err != nil || !a.paths.Protects(path) {
 			return // a malformed path is refused anyway
 		}
 	}
@@ -122,30 +122,6 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 	default:
 		c.User, c.AuthType = name, "Basic"
 	}
-}
-
-// needsLogin reports whether a path is listed: as a whole, relative to the mount, or below a script, because
-// front controllers answer "/index.php/login" like "/login".
-func (a *Auth) needsLogin(path string) bool {
-	if a.paths.Has(path) {
-		return true
-	}
-	for i := range len(path) {
-		if path[i] == '/' && isScript(path[:i]) && a.paths.Has(path[i:]) {
-			return true
-		}
-	}
-	return false
-}
-
-// isScript reports whether a path ends in the name of a script.
-func isScript(path string) bool {
-	name := path[strings.LastIndexByte(path, '/')+1:]
-	switch strings.ToLower(name[max(0, strings.LastIndexByte(name, '.')):]) {
-	case ".php", ".cgi", ".fcgi", ".pl", ".py", ".rb":
-		return true
-	}
-	return false
 }
 
 func (a *Auth) refuse(c *cgi.Client, reason string) {

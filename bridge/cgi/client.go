@@ -28,6 +28,8 @@ type Client struct {
 	// Relayed says that a proxy in this process has set the X-Forwarded-* fields, or that the
 	// request came with its variables, so that no warning about ignored fields is needed.
 	Relayed bool
+	// Granted is what an authorizer has given this request, nil if nothing.
+	Granted *Granted
 	// Refused is why the request must not be served, whatever its path; nil if it may be.
 	Refused *RequestError
 }

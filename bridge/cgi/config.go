@@ -90,6 +90,9 @@ type Config struct {
 	// UserHeader is the field in which a trusted proxy names the user who has logged in. From
 	// other peers the field is not passed on. Default: none.
 	UserHeader string
+	// PassUser is the field in which an application that speaks HTTP is told Client.User. It
+	// is never passed on from a client. Default: the application is not told.
+	PassUser string
 	// UnderscoreHeaders lists fields with an underscore in their names, such as "api_key", that
 	// are passed on. The field with hyphens, "Api-Key", would be the same variable and is then
 	// dropped.
@@ -129,6 +132,7 @@ type Mapper struct {
 	unchecked       bool
 
 	userHeader  string // in canonical form
+	passUser    string // in canonical form
 	underscored underscored
 	onDropped   func(name string)
 }
@@ -235,7 +239,10 @@ func (c Config) mapper() (*Mapper, error) {
 	if m.trusted, err = parseTrusted(c.TrustedProxies); err != nil {
 		return nil, err
 	}
-	if m.userHeader, err = checkUserHeader(c.UserHeader); err != nil {
+	if m.userHeader, err = checkUserField("user_header", c.UserHeader); err != nil {
+		return nil, err
+	}
+	if m.passUser, err = checkUserField("pass_user", c.PassUser); err != nil {
 		return nil, err
 	}
 	if m.underscored, err = m.checkUnderscored(c.UnderscoreHeaders); err != nil {
@@ -277,17 +284,17 @@ func (m *Mapper) Close() error {
 	return errors.Join(errs...)
 }
 
-// checkUserHeader returns the name in its canonical form. It refuses fields that ordinary
-// requests contain.
-func checkUserHeader(name string) (string, error) {
+// checkUserField returns the name of a field that names a user in its canonical form. It
+// refuses fields that ordinary requests contain.
+func checkUserField(setting, name string) (string, error) {
 	key := textproto.CanonicalMIMEHeaderKey(name)
 	switch {
 	case name == "":
 		return "", nil
 	case !passable(key):
-		return "", fmt.Errorf("cgi: user_header %q: a name is letters, digits and hyphens", name)
+		return "", fmt.Errorf("cgi: %s %q: a name is letters, digits and hyphens", setting, name)
 	case headerVars[key] != headerVar{}:
-		return "", fmt.Errorf("cgi: user_header %q: has a meaning of its own (name a field that only the proxy sets, such as X-Remote-User)", name)
+		return "", fmt.Errorf("cgi: %s %q: has a meaning of its own (name a field that only the proxy sets, such as X-Remote-User)", setting, name)
 	}
 	return key, nil
 }

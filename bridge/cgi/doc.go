@@ -5,7 +5,10 @@
 //
 // Begin with vars.go and the settings in config.go. path.go and script.go resolve a path to a
 // script, through search.go, in the directories of root.go and trees.go; static.go and source.go
-// say which files may be sent. response.go parses the application's header.
+// say which files may be sent. response.go parses the application's header. http.go is for
+// applications that speak HTTP: [Mapper.HTTP] writes a request for them by the rules that hold for
+// the variables. authorizer.go has what is different for
+// an authorizer.
 //
 // # Variables
 //
@@ -37,8 +40,8 @@
 // run. [Config].Static, StaticTypes and StaticDirs say which other files may be sent.
 //
 // This package authenticates nobody. AUTH_TYPE and REMOTE_USER come from [Client], which a server
-// in the same process fills in, from the configured Env, or from [Config].UserHeader of a trusted
-// proxy; never from a header of another peer.
+// in the same process or an authorizer fills in, from the configured Env, or from
+// [Config].UserHeader of a trusted proxy; never from a header of another peer.
 //
 // SERVER_NAME, SERVER_PORT and HTTP_HOST are the host and port that the client has requested: the
 // Host field, or what a trusted proxy reports (X-Forwarded-Host and -Port, Forwarded's host). If a

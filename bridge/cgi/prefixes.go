@@ -50,6 +50,30 @@ func (p *Prefixes) Has(urlPath string) bool {
 	return false
 }
 
+// Protects is Has for paths that require log-in. It finds the prefixes below a script, too: front
+// controllers answer "/index.php/login" as they do "/login".
+func (p *Prefixes) Protects(urlPath string) bool {
+	if p.Has(urlPath) {
+		return true
+	}
+	for i := range len(urlPath) {
+		if urlPath[i] == '/' && endsInScript(urlPath[:i]) && p.Has(urlPath[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// endsInScript reports a path that ends in the name of a script.
+func endsInScript(urlPath string) bool {
+	name := urlPath[strings.LastIndexByte(urlPath, '/')+1:]
+	switch strings.ToLower(name[max(0, strings.LastIndexByte(name, '.')):]) {
+	case ".php", ".cgi", ".fcgi", ".pl", ".py", ".rb":
+		return true
+	}
+	return false
+}
+
 // newHidden checks Config.Hide.
 func newHidden(mount string, list []string) (Prefixes, error) {
 	p, err := NewPrefixes("hide", mount, list)

@@ -208,7 +208,7 @@ func fieldOf(name string) string {
 
 // received appends the variables of a request that came with its own. They are passed in their
 // order, with these exceptions: CONTENT_LENGTH is the length of the body; what the configuration
-// sets, Config.Env, replaces what came by that name; a user that a front in this process has
+// sets, Config.Env, or an authorizer has given, replaces what came by that name; a user that a front in this process has
 // authenticated replaces the web server's; and HTTP_PROXY, which would configure the
 // application's HTTP client, is dropped.
 func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, contentLength int64) ([]Var, error) {
@@ -218,6 +218,9 @@ func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, co
 	b := builder{mapper: m, vars: dst}
 	length, identified := contentLength < 0 || v.Authorizer, c.User == v.user
 	for _, p := range v.Vars {
+		if c.Granted.has(p.Name) {
+			continue
+		}
 		switch p.Name {
 		case "HTTP_PROXY":
 			continue
@@ -247,6 +250,7 @@ func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, co
 		b.put("REMOTE_USER", c.User)
 		b.put("AUTH_TYPE", c.AuthType)
 	}
+	b.granted(c)
 	b.configured(r)
 	if b.err != nil {
 		return dst, b.err

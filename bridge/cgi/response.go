@@ -89,7 +89,22 @@ func emptyLine(b []byte) int {
 //
 // Errors are of type *HeaderError; h may then hold some of the fields.
 func ParseResponse(block []byte, h http.Header) (Response, error) {
-	p := responseParser{header: h, length: -1}
+	return parseResponse(responseParser{header: h, length: -1}, block)
+}
+
+// ParseHTTPResponse is ParseResponse for the header of an HTTP answer whose framing was
+// checked, and whose body has no transfer coding any more: it begins with a status line, a
+// field named Status means nothing, and Location is the client's to follow.
+func ParseHTTPResponse(block []byte, h http.Header) (Response, error) {
+	if !bytes.HasPrefix(block, []byte("HTTP/")) {
+		return Response{}, &HeaderError{1, "no status line"}
+	}
+	r, err := parseResponse(responseParser{header: h, length: -1, http: true}, block)
+	r.Chunked = false
+	return r, err
+}
+
+func parseResponse(p responseParser, block []byte) (Response, error) {
 	// One string and one array hold all the values.
 	p.rest = string(block)
 	p.values = make([]string, 0, bytes.Count(block, []byte{'\n'}))
@@ -113,21 +128,22 @@ func ParseResponse(block []byte, h http.Header) (Response, error) {
 }
 
 // ParseFinal parses the final header at the start of b, after interim ones. end is the offset of
-// the body, -1 if the header is not complete yet.
-func ParseFinal(b []byte) (r Response, h http.Header, end int, err error) {
+// the body, -1 if the header is not complete yet. parse is ParseResponse or ParseHTTPResponse.
+func ParseFinal(b []byte, parse func([]byte, http.Header) (Response, error)) (r Response, h http.Header, end int, err error) {
 	for begin := 0; ; begin = end {
 		n := HeaderEnd(b[begin:], 0)
 		if n < 0 {
 			return Response{}, nil, -1, nil
 		}
 		end, h = begin+n, make(http.Header)
-		if r, err = ParseResponse(b[begin:end], h); err != nil || r.Status >= http.StatusOK {
+		if r, err = parse(b[begin:end], h); err != nil || r.Status >= http.StatusOK {
 			return r, h, end, err
 		}
 	}
 }
 
 type responseParser struct {
+	http       bool   // the answer is an HTTP message
 	rest       string // not read yet
 	number     int    // lines read
 	header     http.Header
@@ -210,7 +226,7 @@ func (p *responseParser) line(number int, line string) string {
 const authorizerPrefix = "Variable-"
 
 func (p *responseParser) field(name, value string) string {
-	if name == "Status" {
+	if name == "Status" && !p.http {
 		return p.setStatus(value, value)
 	}
 	p.fields++

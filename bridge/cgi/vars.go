@@ -46,6 +46,7 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c *Client, contentLength int64
 	b.request(r, contentLength)
 	b.server(r, c)
 	b.client(c)
+	b.granted(c)
 	b.configured(r)
 	b.header(r, c)
 	if b.err != nil {
@@ -207,19 +208,8 @@ func (b *builder) server(r *http.Request, c *Client) {
 	if addr != "" {
 		b.putOwn("SERVER_ADDR", addr)
 	}
-	b.host = or(c.Host, r.Host)
-	name, port, _ := splitHost(b.host)
-	switch {
-	case name == "":
-		name, port = or(addr, "localhost"), localPort
-	case c.Host == "" && port != "" && port == localPort && (c.Scheme == "https") != (r.TLS != nil):
-		// A proxy received the request with another scheme, and Host has the port of this
-		// listener: it is this server's address for the proxy, not for clients.
-		b.host, port = name, ""
-	}
-	if port == "" {
-		port = defaultPort(c.Scheme)
-	}
+	var name, port string
+	b.host, name, port = requested(r, c, func() (string, string) { return addr, localPort })
 	b.put("SERVER_NAME", name)
 	b.putOwn("SERVER_PORT", port)
 	if c.Scheme == "https" {
@@ -228,6 +218,26 @@ func (b *builder) server(r *http.Request, c *Client) {
 		return
 	}
 	b.putOwn("REQUEST_SCHEME", "http")
+}
+
+// requested returns what the client takes this server for: the host with its port as it is
+// written, "" if there is none, and its name and port, which are never empty. local returns the
+// address that the client connected to.
+func requested(r *http.Request, c *Client, local func() (addr, port string)) (host, name, port string) {
+	host = or(c.Host, r.Host)
+	name, port, _ = splitHost(host)
+	switch {
+	case name == "":
+		name, port = local()
+		name = or(name, "localhost")
+	case c.Host == "" && port != "" && (c.Scheme == "https") != (r.TLS != nil):
+		// A proxy received the request with another scheme. If Host has the port of this
+		// listener, it is this server's address for the proxy, not for clients.
+		if _, localPort := local(); port == localPort {
+			host, port = name, ""
+		}
+	}
+	return host, name, or(port, defaultPort(c.Scheme))
 }
 
 // localAddr returns the address and port that the client connected to, "" on a unix socket.

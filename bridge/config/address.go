@@ -13,7 +13,7 @@ import (
 func ParseAddress(s string) (network, addr string, err error) {
 	scheme, rest := cutScheme(s)
 	if rest != s && protocolOf(scheme) == "" {
-		return "", "", fmt.Errorf("address %q: there is no protocol %q: want %s, such as scgi+unix:/path or scgi://host:port", s, scheme, schemeNames())
+		return "", "", fmt.Errorf("address %q: there is no protocol %q: want %s, such as http+unix:/path or http://host:port", s, scheme, schemeNames())
 	}
 	path, isUnix := strings.CutPrefix(rest, "unix:")
 	if !isUnix {
@@ -27,7 +27,7 @@ func ParseAddress(s string) (network, addr string, err error) {
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil || port == "" || strings.Contains(host, "/") {
-		return "", "", fmt.Errorf("address %q: want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: %s", s, schemeNames())
+		return "", "", fmt.Errorf("address %q: want unix:/path or host:port; http+unix:/path and http://host:port name the protocol: %s", s, schemeNames())
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return "", "", fmt.Errorf("address %q: %q is not a port", s, port)

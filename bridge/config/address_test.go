@@ -21,6 +21,8 @@ func TestParseAddress(t *testing.T) {
 		"uwsgi://[::1]:3031":      {"tcp", "[::1]:3031"},
 		"fcgi+unix:/run/app.sock": {"unix", "/run/app.sock"},
 		"scgi+unix:/run/app.sock": {"unix", "/run/app.sock"},
+		"http://127.0.0.1:8000":   {"tcp", "127.0.0.1:8000"},
+		"http+unix:/run/app.sock": {"unix", "/run/app.sock"},
 		"unix:/a/scgi+unix:/b://": {"unix", "/a/scgi+unix:/b://"},
 	} {
 		network, addr, err := ParseAddress(s)
@@ -30,8 +32,8 @@ func TestParseAddress(t *testing.T) {
 	}
 	for _, s := range []string{
 		"", "app", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:nonsense", "unix:", "unix:app.sock",
-		"unix/app.sock", "/run/app.sock", "run/app.sock:1", "unix:/" + strings.Repeat("x", 103), "http://127.0.0.1:9000",
-		"http+unix:/run/app.sock", "fastcgi://127.0.0.1:9000", "SCGI://127.0.0.1:9000", "://127.0.0.1:9000", "+unix:/run/app.sock",
+		"unix/app.sock", "/run/app.sock", "run/app.sock:1", "unix:/" + strings.Repeat("x", 103), "https://127.0.0.1:9000",
+		"http+unix//run/app.sock", "http://127.0.0.1:8000/", "fastcgi://127.0.0.1:9000", "SCGI://127.0.0.1:9000", "://127.0.0.1:9000", "+unix:/run/app.sock",
 		"scgi://", "scgi://127.0.0.1", "scgi://127.0.0.1:4000/", "scgi://unix:/run/app.sock", "scgi:///run/app.sock",
 		"scgi:127.0.0.1:4000", "scgi+unix:app.sock", "scgi+unix//run/app.sock", "unix+scgi:/run/app.sock",
 	} {
@@ -44,10 +46,10 @@ func TestParseAddress(t *testing.T) {
 // Errors about the protocol name what there is.
 func TestAddressErrors(t *testing.T) {
 	for s, want := range map[string]string{
-		"http://127.0.0.1:9000":     `there is no protocol "http": want fcgi, scgi or uwsgi, such as scgi+unix:/path or scgi://host:port`,
+		"https://127.0.0.1:9000":    `there is no protocol "https": want fcgi, scgi, uwsgi or http, such as http+unix:/path or http://host:port`,
 		"fastcgi+unix:/a":           `there is no protocol "fastcgi": want fcgi`,
 		"scgi://unix:/run/app.sock": "for a unix socket write scgi+unix:/path",
-		"nowhere":                   "want unix:/path or host:port; scgi+unix:/path and scgi://host:port name the protocol: fcgi, scgi or uwsgi",
+		"nowhere":                   "want unix:/path or host:port; http+unix:/path and http://host:port name the protocol: fcgi, scgi, uwsgi or http",
 	} {
 		if _, _, err := ParseAddress(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", s, err, want)

@@ -4,12 +4,12 @@ package config
 // it, how many requests it can hold, which of them may start, and the connections to it. All
 // sites in front of an application share one.
 type Application struct {
-	Backends []string `key:"backends" flag:"backend" value:"ADDR" doc:"the application's ADDR: unix:/path or host:port; scgi+unix:/path and scgi://host:port name its protocol: fcgi, scgi or uwsgi"`
+	Backends []string `key:"backends" flag:"backend" value:"ADDR" doc:"the application's ADDR: unix:/path or host:port; http+unix:/path and http://host:port name its protocol: fcgi, scgi, uwsgi or http"`
 	// Spawn is nil if the application runs already.
 	Spawn *Spawn `key:"spawn" flag:"command-*" args:"command"`
 
 	// Complete sets Protocol to what all Backends speak.
-	Protocol Protocol `key:"protocol" words:"fastcgi scgi uwsgi" otherwise:"fastcgi" change:"backend" doc:"what a command that is started speaks, and backends whose addresses do not say so: fastcgi, scgi or uwsgi"`
+	Protocol Protocol `key:"protocol" words:"fastcgi scgi uwsgi http" otherwise:"fastcgi" change:"backend" doc:"what a command that is started speaks, and backends whose addresses do not say so: fastcgi, scgi, uwsgi or http"`
 
 	Workers int    `key:"workers" default:"4" doc:"how many requests one backend can hold at once: its threads or processes"`
 	Preset  Preset `key:"preset" words:"app php cgi" change:"backend" doc:"how URLs map to the application: app (one application), php (scripts under {root}) or cgi (a program per file under {root})"`
@@ -19,7 +19,7 @@ type Application struct {
 	// FCGX_Accept_r, or of which one thread accepts for all. With auto and preset app, Sluice
 	// tests for this, and tests again when another application may have taken the address. The
 	// processes of the other presets take kept connections.
-	KeepAlive Switch `key:"keep_alive" words:"auto on off" doc:"on: keep connections to the application; off: a new one per request; auto: kept, unless that is found to stop the application, as threaded libfcgi programs (preset app)"`
+	KeepAlive Switch `key:"keep_alive" words:"auto on off" doc:"on: keep connections to the application; off: a new one per request; auto: kept, unless that is found to stop the application, as threaded libfcgi programs (preset app), or the application closes them"`
 	// Multiplex says whether requests share connections. With auto and preset app, Sluice asks
 	// an instance when there are eight connections to it (FCGI_MPXS_CONNS); if it agrees,
 	// requests without a body share connections from then on. With on, requests without a body
@@ -33,6 +33,10 @@ type Application struct {
 	// The gate keeps the Reserve free of slow requests even while it is idle, and keeps more
 	// workers free of them as the load of short requests grows.
 	Reserve *int `key:"reserve" otherwise:"a quarter, at least 2; 1 of 2 or 3" doc:"how many workers slow requests never take, of all backends together"`
+
+	// Authorizer is nil if there is none. A second pool of connections leads to it, so an
+	// application that is its own authorizer needs workers for both.
+	Authorizer *Authorizer `key:"authorizer" args:"address"`
 
 	Queue       Queue              `key:"queue"`
 	ClientLimit int                `key:"client.limit" was:"flow.limit" otherwise:"a quarter of the workers, at least 2" doc:"how many short requests one client, as {client.key} tells them apart, may have in flight, and as many long ones besides"`
@@ -71,7 +75,12 @@ type ConnectionTimeouts struct {
 	// The default of Dial is less than a request may wait for a connection (Queue.Timeout).
 	Dial Duration `key:"dial" default:"2s" doc:"how long connecting to the application may take"`
 	Send Duration `key:"send" default:"1m" doc:"how long the application may take nothing of a request"`
-	Idle Duration `key:"idle" default:"5s" doc:"how long an unused connection to the application is kept"`
+	// Authorizer bounds the wait for one of the authorizer's workers, too. A request about which
+	// the authorizer has not decided then is refused.
+	Authorizer Duration `key:"authorizer" default:"5s" doc:"how long the authorizer, {authorizer.address}, may take to decide"`
+	// Idle is shorter for HTTP, whose servers close unused connections by themselves: gunicorn
+	// after 2 s. A request that is on its way at that moment is lost, unless it may be sent again.
+	Idle Duration `key:"idle" otherwise:"5s; protocol http: 1s" doc:"how long an unused connection to the application is kept"`
 }
 
 // Spool bounds how much memory and disk bodies may take while they wait for the slower side.

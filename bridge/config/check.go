@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Scripts reports whether the workers are processes that run scripts and share a listen
@@ -47,8 +48,21 @@ func (a *Application) check() error {
 			return errors.New("spawn.stall_kill: a plain queue does not notice stalls, and lanes is off")
 		}
 	}
+	if a.Timeouts.Idle == 0 {
+		a.Timeouts.Idle = Duration(5 * time.Second)
+		if a.Protocol == HTTP {
+			a.Timeouts.Idle = Duration(time.Second)
+		}
+	}
+	if a.Authorizer != nil {
+		if err := a.Authorizer.check(); err != nil {
+			return err
+		}
+	}
 	switch single := a.Protocol != FastCGI; {
-	case single && a.KeepAlive == On:
+	case a.Protocol == HTTP && a.Scripts():
+		return fmt.Errorf("preset: is %s, and the application speaks http, in which no script can be named: use fastcgi, or preset app", a.Preset)
+	case single && a.KeepAlive == On && a.Protocol != HTTP:
 		return fmt.Errorf("keep_alive: is on, and the application speaks %s: a connection carries one request", a.Protocol)
 	case single && a.Multiplex == On:
 		return fmt.Errorf("multiplex: is on, and the application speaks %s: a connection carries one request", a.Protocol)
@@ -131,6 +145,7 @@ func (s *Site) check() error {
 	if s.ResolveRootSymlink == On && s.AppRoot != "" {
 		return errors.New("resolve_root_symlink: is on, and app_root says what the application calls the root (remove one of them)")
 	}
+	s.Authorization.complete()
 	return s.PollAnswer.check()
 }
 

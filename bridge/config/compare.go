@@ -17,6 +17,8 @@ func (a *Application) Differs(from *Application) error {
 		return errors.New("backends: differs")
 	case (a.Spawn != nil) != (from.Spawn != nil):
 		return fmt.Errorf("spawn: is %t and %t", a.Spawn != nil, from.Spawn != nil)
+	case (a.Authorizer != nil) != (from.Authorizer != nil):
+		return fmt.Errorf("authorizer: is %t and %t", a.Authorizer != nil, from.Authorizer != nil)
 	}
 	for _, s := range Settings {
 		v, w := s.value(&one, false), s.value(&two, false)
@@ -36,6 +38,9 @@ func (a *Application) Differs(from *Application) error {
 func (a *Application) NeedsBackend(now *Application) (key string) {
 	if (a.Spawn != nil) != (now.Spawn != nil) {
 		return "spawn"
+	}
+	if (a.Authorizer != nil) != (now.Authorizer != nil) {
+		return "authorizer"
 	}
 	one, two := Config{Application: *a}, Config{Application: *now}
 	for _, s := range Settings {

@@ -11,11 +11,14 @@ import (
 )
 
 // Complete fills in declared defaults and checks the values. It does not access the system. It
-// copies Spawn before it changes it. An error begins with the key.
+// copies Spawn and Authorizer before it changes them. An error begins with the key.
 func (a *Application) Complete() error {
 	c := Config{Application: *a}
 	if a.Spawn != nil {
 		c.Spawn = new(*a.Spawn)
+	}
+	if a.Authorizer != nil {
+		c.Application.Authorizer = new(*a.Authorizer)
 	}
 	if err := c.complete(false); err != nil {
 		return err

@@ -1,7 +1,7 @@
 // Package config declares every setting once: its key, default, bounds, owner, what a change
 // of it requires, and one sentence of documentation.
 //
-// A setting is a field of Application or of Site (application.go, spawn.go, site.go). The
+// A setting is a field of Application or of Site (application.go, spawn.go, authorizer.go, site.go). The
 // struct is the owner: several sites may share an application, which is configured with
 // an Application alone, and a site with a Site alone. Config holds both, because a command
 // line, a Caddyfile block or a JSON object describes both. The tags of the field are the

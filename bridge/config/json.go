@@ -19,6 +19,9 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	if c.Spawn != nil {
 		object(root, "spawn")
 	}
+	if c.Authorizer != nil {
+		object(root, "authorizer")
+	}
 	for _, s := range Settings {
 		v := s.value(&c, false)
 		if !v.IsValid() || v.IsZero() || (s.IsList() || s.IsMap()) && v.Len() == 0 {
@@ -63,6 +66,9 @@ func (c *Config) unmarshal(group string, data []byte, written *Written) error {
 	}
 	if group == "spawn." && members != nil && c.Spawn == nil {
 		c.Spawn = new(Spawn)
+	}
+	if group == "authorizer." && members != nil && len(members) == 0 && c.Authorizer == nil {
+		c.Authorizer = new(Authorizer) // without an address, which is an error
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		key, value := group+name, members[name]

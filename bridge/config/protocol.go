@@ -14,13 +14,14 @@ const (
 	FastCGI Protocol = "fastcgi"
 	SCGI    Protocol = "scgi"
 	UWSGI   Protocol = "uwsgi"
+	HTTP    Protocol = "http"
 )
 
 // schemes are what an address may begin with to name the protocol.
 var schemes = [...]struct {
 	name     string
 	protocol Protocol
-}{{"fcgi", FastCGI}, {"scgi", SCGI}, {"uwsgi", UWSGI}}
+}{{"fcgi", FastCGI}, {"scgi", SCGI}, {"uwsgi", UWSGI}, {"http", HTTP}}
 
 // schemeNames lists them for errors: "fcgi, scgi or uwsgi".
 func schemeNames() string {

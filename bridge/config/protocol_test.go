@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestProtocol(t *testing.T) {
@@ -22,7 +23,9 @@ func TestProtocol(t *testing.T) {
 		{"", "unix:/a scgi://:4000", "", "backends: unix:/a speaks fastcgi, and scgi://:4000 speaks scgi: all backends of an application speak one protocol"},
 		{"", "uwsgi+unix:/a scgi://:4000", "", "backends: uwsgi+unix:/a speaks uwsgi, and scgi://:4000 speaks scgi"},
 		{UWSGI, "scgi+unix:/a scgi://:4000", "", "protocol: is uwsgi, and scgi+unix:/a speaks scgi (remove one of them)"},
-		{"http", ":9000", "", `protocol: is "http", want fastcgi, scgi or uwsgi`},
+		{"", "http://:8000 http+unix:/a", HTTP, ""},
+		{HTTP, ":8000", HTTP, ""},
+		{"https", ":9000", "", `protocol: is "https", want fastcgi, scgi, uwsgi or http`},
 		{"", "scgi://:4000 :4000", "", "backends: :4000 is named twice"},
 	} {
 		a := Application{Protocol: c.protocol, Backends: strings.Fields(c.backends)}
@@ -79,5 +82,29 @@ func TestProtocolChange(t *testing.T) {
 	}
 	if err := one.Differs(other); err == nil || err.Error() != "protocol: is scgi and fastcgi" || other.NeedsBackend(one) != "protocol" {
 		t.Errorf("%v, needs %q", err, other.NeedsBackend(one))
+	}
+}
+
+// In HTTP connections carry further requests, and are given up early when they are not used.
+func TestHTTP(t *testing.T) {
+	a := Application{Backends: []string{"http://:8000"}, KeepAlive: On}
+	if err := a.Complete(); err != nil || a.KeepAlive != On || a.Multiplex != Off || a.Timeouts.Idle != Duration(time.Second) {
+		t.Errorf("%v, keep_alive %s, multiplex %s, timeouts.idle %v", err, a.KeepAlive, a.Multiplex, a.Timeouts.Idle)
+	}
+	b := Application{Backends: []string{"unix:/a"}}
+	if err := b.Complete(); err != nil || b.Timeouts.Idle != Duration(5*time.Second) {
+		t.Errorf("fastcgi: %v, timeouts.idle %v", err, b.Timeouts.Idle)
+	}
+	for _, preset := range []string{"php", "cgi"} {
+		a := Application{Backends: []string{"http://:8000"}, Preset: Preset(preset)}
+		if err := a.Complete(); err == nil || !strings.HasPrefix(err.Error(), "preset: is "+preset+", and the application speaks http") {
+			t.Errorf("preset %s: %v", preset, err)
+		}
+	}
+	for _, a := range []Application{{Multiplex: On}} {
+		a.Backends = []string{"http://:8000"}
+		if err := a.Complete(); err == nil || !strings.Contains(err.Error(), "multiplex: is on, and the application speaks http") {
+			t.Errorf("%v", err)
+		}
 	}
 }

@@ -265,8 +265,8 @@ func Refer(text string, name func(*Setting) string) string {
 	}
 }
 
-// value returns the field of s in c. If c.Spawn is nil and s is one of its fields, it returns an
-// invalid Value, or allocates Spawn if alloc is set.
+// value returns the field of s in c. If c.Spawn or c.Authorizer is nil and s is one of its fields, it
+// returns an invalid Value, or allocates the struct if alloc is set.
 func (s *Setting) value(c *Config, alloc bool) reflect.Value {
 	v := reflect.ValueOf(c).Elem()
 	for _, i := range s.in {

@@ -139,7 +139,7 @@ func TestEveryDifference(t *testing.T) {
 		if s.OfSite || s.Key == "backends" {
 			continue
 		}
-		base := func() Config { return Config{Application: Application{Spawn: new(Spawn)}} }
+		base := func() Config { return Config{Application: Application{Spawn: new(Spawn), Authorizer: new(Authorizer)}} }
 		one, two := base(), base()
 		if err := s.Set(&two, sample(s)...); err != nil {
 			t.Fatal(err)

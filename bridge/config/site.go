@@ -31,14 +31,20 @@ type Site struct {
 	Env            map[string]string `key:"env" value:"K=V" doc:"a further CGI variable, K=V, sent with each request; wins over everything else; for the environment of a command that is started there is {spawn.env}"`
 	TrustedProxies []string          `key:"trusted_proxies" flag:"trusted-proxy" value:"IP" commas:"true" doc:"IP, network (CIDR) or \"unix\" whose X-Forwarded-* (-For, -Proto, -Host, -Port) and Forwarded are believed"`
 	UserHeader     string            `key:"user_header" value:"NAME" doc:"header field NAME, such as X-Remote-User, in which a proxy of {trusted_proxies} names the user: REMOTE_USER; ignored from other peers"`
+	// A user is known from {user_header}, or if Sluice or a server in this process has checked a
+	// password.
+	PassUser string `key:"pass_user" value:"NAME" default:"X-Remote-User" doc:"header field NAME in which an application that speaks HTTP is told the user who has logged in; a client's own is dropped"`
 	// Other fields with underscores are dropped: a client could pass one off as the field with
 	// hyphens.
 	UnderscoreHeaders []string `key:"underscore_headers" value:"NAMES" commas:"true" otherwise:"none" doc:"NAMES of request header fields with underscores that are passed on, such as api_key, in place of those with hyphens"`
 	// If Sendfile is empty, such a field is passed on, to trusted proxies only.
 	Sendfile []string `key:"sendfile" value:"DIR" doc:"DIR from which files are sent that the application names in X-Sendfile, or URI=DIR for X-Accel-Redirect"`
 
+	// Authorization has no effect without Application.Authorizer, and is refused then.
+	Authorization Authorization `key:"authorizer"`
+
 	MaxBody           int64 `key:"max_body" unit:"bytes" default:"1GiB" doc:"largest request body, such as 20MiB"`
-	MaxParams         int   `key:"max_params" unit:"bytes" default:"64KiB" doc:"largest set of CGI variables; FastCGI servers are known to take 64KiB, uWSGI 4KiB if its buffer-size is not set"`
+	MaxParams         int   `key:"max_params" unit:"bytes" default:"64KiB" doc:"largest set of CGI variables, or HTTP header; FastCGI servers are known to take 64KiB, uWSGI 4KiB if its buffer-size is not set"`
 	MaxResponseHeader int   `key:"max_response_header" unit:"bytes" default:"64KiB" doc:"largest response header of the application"`
 	// If RequestBuffering is off, the application may answer before a body ends. A body of
 	// unknown length is read whole all the same, because CONTENT_LENGTH must be true. A client
@@ -96,7 +102,9 @@ type RequestTimeouts struct {
 	FirstByte    Duration `key:"first_byte" default:"1m" doc:"how long the application may take to send its response header, once it was sent the request"`
 	BetweenBytes Duration `key:"between_bytes" default:"1m" doc:"how long the application may pause within its answer"`
 	Request      Duration `key:"request" zero:"no limit" doc:"how long the application may take in all"`
-	Abandoned    Duration `key:"abandoned" default:"30s" doc:"how long a worker counts as busy for a client that has left or was sent a 504"`
+	// An upgraded connection holds a worker.
+	Upgraded  Duration `key:"upgraded" default:"10m" doc:"how long an upgraded connection (WebSocket) may carry nothing, in either direction"`
+	Abandoned Duration `key:"abandoned" default:"30s" doc:"how long a worker counts as busy for a client that has left or was sent a 504"`
 	// Client applies while the handler runs. The ReadTimeout and the WriteTimeout of an http.Server
 	// in front are kept; deadlines that another handler has set are replaced. What is written after
 	// the handler is for the server to bound.

@@ -34,6 +34,8 @@ func (s *Spawn) resolveSocket(p Protocol) error {
 			s.Socket = SocketPort
 		case path, address:
 			s.Socket = SocketPath
+		case asksFor("fd://0"): // as gunicorn has it
+			s.Socket = SocketStdin
 		}
 	}
 	switch fixed, given := s.Env["PORT"]; {

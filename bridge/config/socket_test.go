@@ -33,6 +33,21 @@ func TestSocketOf(t *testing.T) {
 	}
 }
 
+// Other protocols than those of FastCGI's time have socket activation, unless the command asks for
+// file descriptor 0.
+func TestSocketOfServers(t *testing.T) {
+	for want, command := range map[SocketMode][]string{
+		SocketActivation: {"gunicorn", "app"},
+		SocketStdin:      {"gunicorn", "--bind", "fd://0", "app"},
+		SocketPath:       {"gunicorn", "--bind", "{address}", "app"},
+	} {
+		s := Spawn{Command: command}
+		if err := s.resolveSocket("http"); err != nil || s.Socket != want {
+			t.Errorf("%v: %v, %v", command, s.Socket, err)
+		}
+	}
+}
+
 func TestSocketErrors(t *testing.T) {
 	for want, s := range map[string]Spawn{
 		"spawn.socket: is port, and the command has {s": {Command: []string{"app", "{socket}", "{port}"}},

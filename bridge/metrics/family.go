@@ -28,7 +28,7 @@ type reader func(*bridge.Snapshot, sink)
 
 func families() []family {
 	return slices.Concat(requestFamilies(), gateFamilies(), laneFamilies(), poolFamilies(), counterFamilies(),
-		spoolFamilies(), applicationFamilies(), processFamilies())
+		spoolFamilies(), authorizerFamilies(), applicationFamilies(), processFamilies())
 }
 
 // sink receives the values of a family.

@@ -63,6 +63,10 @@ func literal() bridge.Snapshot {
 			}},
 		},
 		Spool: spool.Stats{Buffers: 81, Files: 82, Small: 85, Memory: 83, Disk: 84, DiskLimit: 88, Refused: 87, Cut: 86, DiskError: "no space left on device"},
+		Authorizer: &bridge.AuthorizerSnapshot{
+			Addr: "unix:/secret", State: "full", LastError: "secret",
+			Granted: 161, Denied: 162, Failed: 163, Workers: 164, InUse: 165, Waiting: 166,
+		},
 		Processes: &supervise.Snapshot{
 			Command: "/opt/secret", Breaker: "probing",
 			Budget: supervise.BudgetSnapshot{Left: 9, Spawns: 10, Per: 600, Stop: true},

@@ -66,6 +66,8 @@ type conn struct {
 	failed     error          // what Next returns after early; nil: not known
 	peerClosed bool           // the application has closed its side
 	queried    bool           // a query was sent, and the reply may be late
+	keepUntil  time.Time      // when the application may begin to close it; zero: not known
+	unasked    bool           // output came on a kept connection before the request was sent: it is no answer to it
 	in         upstream.Buffer
 }
 
@@ -111,6 +113,18 @@ func (c *conn) usable() bool {
 	}
 	return false
 }
+
+// setKeepFor notes for how long the application keeps the connection, 0 if it has not said.
+func (c *conn) setKeepFor(d time.Duration) {
+	c.keepUntil = time.Time{}
+	if d > 0 {
+		c.keepUntil = time.Now().Add(d)
+	}
+}
+
+// isOverdue reports whether the application may close the connection at any moment, as it has
+// said (upstream.Event.KeepFor).
+func (c *conn) isOverdue() bool { return !c.keepUntil.IsZero() && !time.Now().Before(c.keepUntil) }
 
 // isQuiet reports whether there is nothing to read, not even the end. c is a socket.
 func (c *conn) isQuiet() bool {
@@ -161,6 +175,9 @@ func (c *conn) reset() {
 // Next returns the next event of the current request. It waits until deadline; zero: for
 // ever.
 func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
+	if c.unasked {
+		return none, io.EOF
+	}
 	if ev := c.early; ev.Kind != 0 {
 		c.early = none
 		return ev, nil

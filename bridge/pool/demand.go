@@ -189,6 +189,9 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 	case !p.isBack(c):
 		p.releaseAtWork(c)
 		return nil
+	case c.isOverdue():
+		p.discard(c, func(n *Counters) { n.Stale++ })
+		return nil
 	case !c.usable():
 		p.noteClosedIdle(c)
 		p.discard(c, func(n *Counters) { n.Stale++ })

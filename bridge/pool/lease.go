@@ -94,6 +94,9 @@ func (l *Lease) begin(r *upstream.Request, encoded []byte, unrunBelow int, whole
 			return err
 		}
 		if !l.c.listen(now.Add(guardTime)) {
+			if !l.fresh && l.c.early.Kind == upstream.Output {
+				l.c.unasked, l.base = true, l.ch.Received() // it is as if the connection had ended
+			}
 			return &Error{Op: "write", Addr: l.Addr(), Err: errTurnedAway, Fresh: l.fresh}
 		}
 		encoded, now = encoded[n:], time.Now()
@@ -148,6 +151,9 @@ func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
 		return ev, nil
 	}
 	l.ended, l.noKeepAlive = true, l.noKeepAlive || ev.Close
+	if !l.Shared() {
+		l.c.setKeepFor(ev.KeepFor)
+	}
 	switch {
 	case ev.Err == nil:
 		return ev, nil

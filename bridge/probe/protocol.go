@@ -31,11 +31,8 @@ func (e *ProtocolError) Error() string {
 }
 
 func (e *ProtocolError) remedy() string {
-	switch {
-	case e.Backend != "":
+	if e.Backend != "" {
 		return "serve it with --backend " + e.Backend + ", and its threads or processes as --workers; sluice probe measures FastCGI only"
-	case e.Speaks == "HTTP":
-		return "give the address of its FastCGI socket, or put an HTTP proxy in front of it"
 	}
 	return "is it the right address?"
 }
@@ -44,7 +41,7 @@ func (p *prober) protocol(speaks string, said []byte) error {
 	line, _, _ := bytes.Cut(said, []byte("\n"))
 	line = bytes.TrimSpace(line[:min(len(line), 60)])
 	e := &ProtocolError{Address: p.cfg.Address, Speaks: speaks, Said: string(line)}
-	if scheme := strings.ToLower(speaks); scheme == "scgi" || scheme == "uwsgi" {
+	if scheme := strings.ToLower(speaks); scheme == "scgi" || scheme == "uwsgi" || scheme == "http" {
 		e.Backend = scheme + "://" + cmp.Or(p.cfg.Addr, p.cfg.Address)
 		if p.cfg.Network == "unix" {
 			e.Backend = scheme + "+unix:" + p.cfg.Addr

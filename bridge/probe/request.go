@@ -111,7 +111,7 @@ func (r *reply) answer() Answer {
 	a := Answer{Bytes: r.bytes, TookMS: milliseconds(r.took)}
 	line, _, _ := bytes.Cut(bytes.TrimSpace(r.stderr), []byte("\n"))
 	a.Stderr = strings.ToValidUTF8(string(line[:min(len(line), 200)]), "?")
-	if parsed, h, end, err := cgi.ParseFinal(r.head); end >= 0 && err == nil {
+	if parsed, h, end, err := cgi.ParseFinal(r.head, cgi.ParseResponse); end >= 0 && err == nil {
 		a.Status, a.ContentType = parsed.Status, h.Get("Content-Type")
 	}
 	switch {

@@ -53,7 +53,7 @@ func TestUnusable(t *testing.T) {
 		want   string
 		took   time.Duration
 	}{
-		{"HTTP", says("HTTP/1.1 400 Bad Request\r\n\r\n"), "HTTP", `it speaks HTTP, not FastCGI (it said "HTTP/1.1 400 Bad Request"): give the address of its FastCGI socket`, 0},
+		{"HTTP", says("HTTP/1.1 400 Bad Request\r\n\r\n"), "HTTP", `it speaks HTTP, not FastCGI (it said "HTTP/1.1 400 Bad Request"): serve it with --backend http://app, and its threads or processes as --workers`, 0},
 		{"HTTP that waits for a line", line, "HTTP", "it speaks HTTP", firstTimeout + 2*threadDelay},
 		{"an error page of HTTP/0.9", says("<!DOCTYPE HTML>\n"), "HTTP", "it speaks HTTP", 0},
 		{"TLS", says("\x15\x03\x01\x00\x02\x02\x46"), "TLS", "it speaks TLS", 0},

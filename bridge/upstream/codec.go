@@ -1,11 +1,18 @@
 package upstream
 
-import "github.com/sluice-proxy/sluice/bridge/cgi"
+import (
+	"net/http"
 
-// Request is a request without its body.
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/http1"
+)
+
+// Request is a request without its body, in the form that Codec.TakesHTTP names.
 type Request struct {
 	// Vars are the meta-variables. CONTENT_LENGTH is the length of the body.
 	Vars []cgi.Var
+	// HTTP is the request as an HTTP message.
+	HTTP http1.Request
 	// Authorizer asks the application whether the request is allowed, and not for an answer.
 	// Only FastCGI has that role; other protocols do not carry it.
 	Authorizer bool
@@ -21,8 +28,11 @@ func (r *Request) Var(i int) (name, value string) { return r.Vars[i].Name, r.Var
 type Codec interface {
 	// KeepAlive reports whether a connection can carry another request after an answer.
 	KeepAlive() bool
-	// Size returns how many bytes the variables take when they are encoded. Its error is
-	// a *RequestError.
+	// TakesHTTP reports whether requests are encoded from Request.HTTP. Otherwise they are
+	// encoded from Request.Vars.
+	TakesHTTP() bool
+	// Size returns how many bytes the variables, or the HTTP header, take when they are
+	// encoded. Its error is a *RequestError.
 	Size(r *Request) (int, error)
 	// AppendHead appends the request without its body. Keep asks the application to keep
 	// the connection open after its answer. As long as not more than unrunBelow bytes
@@ -40,6 +50,9 @@ type Codec interface {
 	// BodyOverhead returns how many bytes AppendBody adds before a part of at most 64,000
 	// bytes, and the most that it adds after one.
 	BodyOverhead() (before, after int)
+	// ParseHeader parses the header of an answer, up to and including its empty line, and
+	// adds its fields to h.
+	ParseHeader(block []byte, h http.Header) (cgi.Response, error)
 	// NewDecoder returns a decoder for one connection.
 	NewDecoder() Decoder
 }

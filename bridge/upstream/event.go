@@ -1,6 +1,9 @@
 package upstream
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Kind is the kind of an event.
 type Kind uint8
@@ -26,6 +29,9 @@ type Event struct {
 	ID   uint16 // of the request; 0 in a Reply
 	// Close is set in an End if the connection cannot carry another request.
 	Close bool
+	// KeepFor is set in an End if the application has said how long it keeps an unused
+	// connection: how long a request may still be sent on it.
+	KeepFor time.Duration
 	// Data is output, log text, or the content of a reply. It aliases the decoder's input
 	// and is valid until that is overwritten. Output without data announces that no more
 	// output follows; not every protocol has that.
@@ -39,7 +45,7 @@ type Event struct {
 var (
 	ErrOverloaded    = errors.New("the application is overloaded")
 	ErrCantMultiplex = errors.New("the application refuses a second request on the connection")
-	ErrUnknownRole   = errors.New("the application does not serve the responder role")
+	ErrUnknownRole   = errors.New("the application does not serve the role that it was asked in")
 )
 
 // RequestError reports a request that cannot be encoded in a protocol. The client is

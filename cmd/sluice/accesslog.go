@@ -134,6 +134,9 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 	if o.User != "" {
 		attrs = append(attrs, slog.String("user", o.User))
 	}
+	if o.Authorizer != "" {
+		attrs = append(attrs, slog.String("authorizer", string(o.Authorizer)), slog.Float64("authorizer_ms", milliseconds(o.Authorizing)))
+	}
 	if o.Lane != "" {
 		attrs = append(attrs, slog.String("lane", o.Lane))
 	}

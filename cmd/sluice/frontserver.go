@@ -53,7 +53,8 @@ func newFrontServer(f *front, o *options, limits map[cgiserver.Protocol]*connlim
 
 func (s *frontServer) serveHTTP(ctx context.Context, l net.Listener, o *options, limit *connlimit.Limit, log *slog.Logger) *protocolServer {
 	server := &http.Server{
-		Handler:           s.front,
+		Handler:           releaseHijacked(s.front, limit),
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState:         track(limit),
 		ReadHeaderTimeout: time.Duration(o.header),
@@ -83,15 +84,40 @@ func accept(l net.Listener, limit *connlimit.Limit) net.Listener {
 }
 
 // track returns the ConnState for a server with a listener of accept. The connections may have been
-// wrapped once more.
+// wrapped once more. One that is hijacked counts until its request has ended: releaseHijacked.
 func track(limit *connlimit.Limit) func(net.Conn, http.ConnState) {
 	return func(c net.Conn, s http.ConnState) {
-		if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
-			c = outer.NetConn()
-		}
+		counts := s == http.StateHijacked && framing.Hijack(c)
+		c = inner(c)
 		halfclose.Track(c, s)
-		limit.Track(c, s)
+		if !counts {
+			limit.Track(c, s)
+		}
 	}
+}
+
+// inner returns the connection of a listener of accept that c may wrap.
+func inner(c net.Conn) net.Conn {
+	if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return outer.NetConn()
+	}
+	return c
+}
+
+// connKey is the key of a request's connection in its context.
+type connKey struct{}
+
+// releaseHijacked tells limit when a handler that has taken over a connection, and closed it, has
+// ended.
+func releaseHijacked(h http.Handler, limit *connlimit.Limit) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if c, ok := r.Context().Value(connKey{}).(net.Conn); ok && framing.IsHijacked(c) {
+				limit.Track(inner(c), http.StateClosed)
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // begin serves, and tells failed when a server fails.

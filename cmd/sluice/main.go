@@ -45,7 +45,7 @@ func run(args []string, stderr io.Writer) int {
 		Use:   "sluice",
 		Short: "A gate in front of old web applications",
 		Long: `Sluice is a gate in front of old web applications: it takes HTTP requests, speaks
-FastCGI, SCGI or uwsgi to the application, and never asks more of it at once than
+FastCGI, SCGI, uwsgi or HTTP to the application, and never asks more of it at once than
 it can hold.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,

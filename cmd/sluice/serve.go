@@ -24,9 +24,9 @@ func serveCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "serve (--backend ADDR ... | -- COMMAND ARGS...)",
-		Short: "Serve a FastCGI, SCGI or uwsgi application over HTTP, or to a web server in FastCGI",
-		Long: `Serve a FastCGI, SCGI or uwsgi application over HTTP, or to a web server in FastCGI
-or SCGI: --listen fcgi+unix:/run/sluice.sock is for nginx's fastcgi_pass. Only the
+		Short: "Serve a FastCGI, SCGI, uwsgi or HTTP application over HTTP, or to a web server in FastCGI",
+		Long: `Serve a FastCGI, SCGI, uwsgi or HTTP application over HTTP, or to a web server in
+FastCGI or SCGI: --listen fcgi+unix:/run/sluice.sock is for nginx's fastcgi_pass. Only the
 web server may be able to connect there: what it says of a client is believed.
 
 Either the application is already running, at the addresses of --backend, or it is a
@@ -42,6 +42,7 @@ a request, and reopens the access log; SIGUSR1 only reopens the log. POST /resta
 the --status address restarts the command as well, and answers when that is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
   sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
+  sluice serve --listen :8080 --backend http://127.0.0.1:8000 --workers 16
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
   sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi
   sluice serve --listen fcgi+unix:/run/sluice.sock --listen-group www-data --preset php -- php-cgi`,

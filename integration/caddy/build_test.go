@@ -78,7 +78,7 @@ func TestBuild(t *testing.T) {
 	if diff := run(t, "", caddy, "fmt", "--diff", example); strings.Contains(diff, "\n+") || strings.Contains(diff, "\n-") {
 		t.Errorf("caddy fmt would change the example:\n%s", diff)
 	}
-	if adapted := run(t, "", caddy, "adapt", "--adapter", "caddyfile", "--config", example); strings.Count(adapted, `"sluice"`) != 6 {
+	if adapted := run(t, "", caddy, "adapt", "--adapter", "caddyfile", "--config", example); strings.Count(adapted, `"sluice"`) != 8 {
 		t.Errorf("the example becomes %s", adapted)
 	}
 	// Its roots and sockets need not be there, as on the machine where it is written.

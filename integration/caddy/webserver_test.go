@@ -237,8 +237,14 @@ func TestReloadBehindNginx(t *testing.T) {
 	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the socket is %v, %v", info, err)
 	}
-	if re := front.get("/"); re.status != 200 || re.header.Get("X-Reload") != fmt.Sprint(reloads+1) {
-		t.Errorf("after other settings: %d from %q", re.status, re.header.Get("X-Reload"))
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) { // the former one ends meanwhile
+		re := front.get("/")
+		if re.status != 200 || time.Now().After(end) {
+			t.Fatalf("after other settings: %d from %q", re.status, re.header.Get("X-Reload"))
+		}
+		if re.header.Get("X-Reload") == fmt.Sprint(reloads+1) {
+			break
+		}
 	}
 
 	// Without the address the socket is gone.
@@ -253,7 +259,7 @@ func TestReloadBehindNginx(t *testing.T) {
 	}
 }
 
-// A client that leaves nginx leaves the gate.
+// A client that leaves nginx leaves the gate. While its request is there, there is no room for another.
 func TestClientLeavesNginx(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	a := startApp(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -264,13 +270,16 @@ func TestClientLeavesNginx(t *testing.T) {
 		}
 	})
 	defer close(release)
-	s, front, _ := behindNginx(t, "fastcgi", "/srv", fmt.Sprintf("sluice %s {\nworkers 1\n}", a.addr))
+	s, front, _ := behindNginx(t, "fastcgi", "/srv", fmt.Sprintf("sluice %s {\nworkers 1\n}", a.addr), "sluice {\nweb_servers {\nmax_requests 1\n}\n}")
 	r, leave := newRequest(t, front.url+"/poll")
 	done := make(chan reply)
 	go func() { done <- front.do(r) }()
 	within(t, entered)
 	if n := s.state()[0].Snapshot.InFlight; n != 1 {
 		t.Errorf("%d in flight, want 1", n)
+	}
+	if re := front.get("/second"); re.status != 503 {
+		t.Errorf("a second request of max_requests 1: %d %v", re.status, re.err)
 	}
 	leave()
 	<-done

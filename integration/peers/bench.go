@@ -82,7 +82,7 @@ func (b *bench) startBackend(ctx context.Context, dir, socket string) (*process,
 	if err != nil {
 		return nil, err
 	}
-	app, err := start("application", dir, []string{binary, "--socket", socket})
+	app, err := start("application", dir, []string{binary, "--socket", socket, "--http-socket", overHTTP(socket)})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,16 @@ var caddy = inCaddy("caddy", "`reverse_proxy` with Caddy's own `transport fastcg
 	return fmt.Sprintf("reverse_proxy unix/%s {\n\ttransport fastcgi\n}", s.backend)
 })
 
+// caddyHTTP is Caddy's own HTTP transport, which keeps as many connections as there are clients.
+var caddyHTTP = inCaddy("caddy-http", "`reverse_proxy`, `keepalive_idle_conns_per_host 64`, the application speaks HTTP", func(s site) string {
+	return fmt.Sprintf("reverse_proxy unix/%s {\n\ttransport http {\n\tkeepalive_idle_conns_per_host 64\n}\n}", overHTTP(s.backend))
+})
+
+// caddySluiceHTTP is the directive sluice in front of an application that speaks HTTP.
+var caddySluiceHTTP = inCaddy("caddy-sluice-http", "the directive `sluice`, `workers 64`, the application speaks HTTP", func(s site) string {
+	return fmt.Sprintf("sluice http+unix:%s {\n\tworkers 64\n%s}", overHTTP(s.backend), pollOptions)
+})
+
 // caddyFloor is Caddy answering by itself, without an application, for the scenario small only.
 var caddyFloor = inCaddy("caddy-respond", "`respond`, without any application: what Caddy itself takes", func(site) string {
 	return fmt.Sprintf("header Content-Type application/octet-stream\nrespond /bytes/200 %s", strings.Repeat("0", 200))

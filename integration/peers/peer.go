@@ -17,8 +17,11 @@ type site struct {
 	config  string // where its configuration file is, if it has one
 	listen  string // host:port for HTTP
 	status  string // host:port for whatever else it listens on
-	backend string // the application's unix socket
+	backend string // the application's unix socket, in FastCGI
 }
+
+// overHTTP is the unix socket on which the application at socket speaks HTTP.
+func overHTTP(socket string) string { return socket + ".http" }
 
 // peer is a proxy, configured in one way. All peers count as ready when the
 // application's reply comes through them.
@@ -52,6 +55,9 @@ var peers = []peer{
 	caddyTransport(64),
 	caddy,
 	caddyFloor,
+	sluiceHTTP,
+	caddySluiceHTTP,
+	caddyHTTP,
 }
 
 // errMissing says that a program is not installed.

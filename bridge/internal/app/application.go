@@ -23,9 +23,10 @@ import (
 // Application is an application as the sites in front of it share it. Its methods may be called
 // at the same time. New, Join for each site, Start, and Close last.
 type Application struct {
-	Gate   *admission.Gate
-	Pool   *pool.Pool
-	Nested *nested.Finder
+	Gate       *admission.Gate
+	Pool       *pool.Pool
+	Nested     *nested.Finder
+	Authorizer *Authorizer // nil: there is none
 
 	settings atomic.Pointer[config.Application] // what holds now; complete, never changed
 	hooks    Hooks
@@ -80,6 +81,11 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 		a.Pool.Close()
 		return nil, err
 	}
+	if a.Authorizer, err = newAuthorizer(&cfg, a.hooks); err != nil {
+		a.Gate.Close()
+		a.Pool.Close()
+		return nil, err
+	}
 	a.members = newMembers(a.Pool, &a.hooks, cfg.Backends)
 	a.Nested = nested.New(a.listeners)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
@@ -104,6 +110,9 @@ func (a *Application) Start(ctx context.Context) error {
 func (a *Application) Close() { a.close() }
 
 func (a *Application) shutdown() {
+	if a.Authorizer != nil {
+		a.Authorizer.Gate.Close() // requests that wait need not wait any longer
+	}
 	a.Gate.Close()
 	a.cancel()
 	a.background.Wait()
@@ -115,6 +124,9 @@ func (a *Application) shutdown() {
 		if err := a.processes.Close(); err != nil {
 			a.hooks.Logger.Error("ending the application failed", "error", err.Error())
 		}
+	}
+	if a.Authorizer != nil {
+		a.Authorizer.Close()
 	}
 	a.stderr.Flush()
 }
@@ -166,10 +178,8 @@ func (a *Application) listeners() (inodes []uint64) {
 
 // The methods of exchange.Application.
 
-// Size implements exchange.Application.
-func (a *Application) Size(r *upstream.Request) (int, error) {
-	return codecOf(a.settings.Load()).Size(r)
-}
+// Codec implements exchange.Application.
+func (a *Application) Codec() upstream.Codec { return codecOf(a.settings.Load()) }
 
 // Patience implements exchange.Application.
 func (a *Application) Patience() time.Duration {

@@ -4,6 +4,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 	"github.com/sluice-proxy/sluice/bridge/upstream/fastcgi"
+	"github.com/sluice-proxy/sluice/bridge/upstream/http1"
 	"github.com/sluice-proxy/sluice/bridge/upstream/scgi"
 	"github.com/sluice-proxy/sluice/bridge/upstream/uwsgi"
 )
@@ -15,6 +16,8 @@ func codecOf(app *config.Application) upstream.Codec {
 		return scgi.Codec{}
 	case config.UWSGI:
 		return uwsgi.Codec{}
+	case config.HTTP:
+		return http1.Codec{}
 	default:
 		return fastcgi.Codec{}
 	}

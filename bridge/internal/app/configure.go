@@ -16,6 +16,8 @@ type Change struct {
 	next      *config.Application
 	spool     *spool.Store // nil: the one there is
 	processes processChange
+
+	authorizer *Change // nil: there is none
 }
 
 // Prepare does all of Configure that can fail, and nothing that a request, a connection or a
@@ -32,6 +34,9 @@ func (a *Application) Prepare(cfg config.Application) (*Change, error) {
 		if c.spool, err = spool.New(bodies(next.Spool, a.hooks.Logger)); err != nil {
 			return nil, err
 		}
+	}
+	if c.authorizer, err = a.Authorizer.prepare(next); err != nil {
+		return nil, err
 	}
 	c.processes, err = a.prepareProcesses(next)
 	return c, err
@@ -51,6 +56,9 @@ func (c *Change) Commit() {
 	_ = a.Pool.Configure(connections(c.next, &a.hooks))
 	_ = a.members.set(c.next.Backends)
 	c.processes.commit()
+	if c.authorizer != nil {
+		c.authorizer.Commit()
+	}
 	_ = a.Gate.Configure(gate(c.next))
 }
 
@@ -72,7 +80,7 @@ func (a *Application) next(cfg config.Application) (*config.Application, error) 
 	if err := canFollow(a.settings.Load(), &cfg); err != nil {
 		return nil, err
 	}
-	return &cfg, errors.Join(a.Pool.CanBecome(connections(&cfg, &a.hooks)), a.Gate.CanBecome(gate(&cfg)))
+	return &cfg, errors.Join(a.Authorizer.canBecome(&cfg), a.Pool.CanBecome(connections(&cfg, &a.hooks)), a.Gate.CanBecome(gate(&cfg)))
 }
 
 // processChange is the part of a Change that is about processes.

@@ -37,9 +37,9 @@ func connections(app *config.Application, h *Hooks) pool.Config {
 // closesWhenFull reports whether the application may accept a connection that it has no worker for,
 // and close it. Processes that run scripts let connections wait in the listen backlog, and so
 // does uWSGI, which closes a connection unanswered if it refuses the request: then another
-// attempt would be refused, too.
+// attempt would be refused, too. Servers of HTTP let connections wait, or answer 503.
 func closesWhenFull(app *config.Application) bool {
-	return !app.Scripts() && app.Protocol != config.UWSGI
+	return !app.Scripts() && app.Protocol != config.UWSGI && app.Protocol != config.HTTP
 }
 
 // CloseDelay is how long a worker needs to be free after its connection was closed.
@@ -56,7 +56,7 @@ func keepAlive(app *config.Application) pool.KeepAlive {
 	switch {
 	case app.KeepAlive == config.Off:
 		return pool.KeepOff
-	case app.KeepAlive == config.Auto && !app.Scripts():
+	case app.KeepAlive == config.Auto && !app.Scripts() && app.Protocol != config.HTTP: // HTTP says so
 		return pool.KeepAuto
 	}
 	return pool.KeepOn

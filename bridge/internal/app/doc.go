@@ -8,13 +8,15 @@
 // drain.go drains them; processes.go connects the processes to the gate and the pool, and
 // spawned.go stands for them before they are started; ready.go asks an instance whether it is
 // ready; sites.go is what sites have in common with those before them. refusals.go and stall.go
-// tell the log what would be too much to tell line by line.
+// tell the log what would be too much to tell line by line. authorizer.go is an application in its
+// second role: it is asked before another one.
 //
 // What always holds:
 //
 //   - Prepare changes nothing that a request, a connection or a process notices; Commit does
 //     not fail.
-//   - Close ends in this order: requests that wait, abandoned answers, connections, processes.
+//   - Close ends in this order: requests that wait, abandoned answers, connections, processes, the
+//     authorizer.
 //   - Routes and client keys of two sites are never the same, and those of a site stay the
 //     same when another comes in its place.
 package app

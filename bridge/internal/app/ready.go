@@ -24,7 +24,7 @@ func (a *Application) ready(ctx context.Context, name string) error {
 	if site == nil {
 		return fmt.Errorf("asking %s for %s: there is no site to ask for", name, path)
 	}
-	request, err := readyRequest(path, site)
+	request, err := a.readyRequest(path, site)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (a *Application) ready(ctx context.Context, name string) error {
 }
 
 // readyRequest is the request that is sent.
-func readyRequest(path string, site *Site) (request *upstream.Request, err error) {
+func (a *Application) readyRequest(path string, site *Site) (request *upstream.Request, err error) {
 	u, err := url.ParseRequestURI(path)
 	if err != nil {
 		return nil, err
@@ -60,11 +60,13 @@ func readyRequest(path string, site *Site) (request *upstream.Request, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, mapper.Close()) }()
-	vars, err := mapper.Vars(nil, r, new(mapper.Client(r)), 0)
-	if err != nil {
-		return nil, err
+	request = new(upstream.Request)
+	if a.Codec().TakesHTTP() {
+		err = mapper.HTTP(&request.HTTP, r, new(mapper.Client(r)), 0)
+	} else {
+		request.Vars, err = mapper.Vars(nil, r, new(mapper.Client(r)), 0)
 	}
-	return &upstream.Request{Vars: vars}, nil
+	return request, err
 }
 
 // askReady sends the request and reads the answer to its end, so that the application is
@@ -91,7 +93,7 @@ func (a *Application) askReady(ctx context.Context, request *upstream.Request, p
 	}
 	stderr := a.Stderr(path, in.Addr)
 	defer stderr.End()
-	answer := readyAnswer{limit: headerMax, stderr: &stderr}
+	answer := readyAnswer{limit: headerMax, parse: a.Codec().ParseHeader, stderr: &stderr}
 	for !answer.ended {
 		ev, err := lease.Next(time.Time{})
 		switch {
@@ -113,6 +115,7 @@ func (a *Application) askReady(ctx context.Context, request *upstream.Request, p
 type readyAnswer struct {
 	limit   int           // of the header, in bytes
 	stderr  *lines.Source // where the application's standard error goes
+	parse   func(block []byte, h http.Header) (cgi.Response, error)
 	head    []byte
 	status  int // 0: the header has not come yet
 	content content.Content
@@ -140,7 +143,7 @@ func (a *readyAnswer) output(p []byte) error {
 		a.content.CloseOutput()
 	case a.status == 0:
 		a.head = append(a.head, p...)
-		resp, _, end, err := cgi.ParseFinal(a.head)
+		resp, _, end, err := cgi.ParseFinal(a.head, a.parse)
 		switch {
 		case err != nil:
 			return err

@@ -111,6 +111,8 @@ func (c *call) wait(w exchange.Wait) exchange.Wait {
 		return x.Replied(c.reply())
 	case exchange.Relay:
 		return x.Relayed(c.relay())
+	case exchange.Upgrade:
+		return x.Upgraded(c.upgraded())
 	case exchange.Open:
 		return x.Opened(c.openFile())
 	case exchange.File:
@@ -120,10 +122,20 @@ func (c *call) wait(w exchange.Wait) exchange.Wait {
 	}
 }
 
+// application is what the exchange waits for: the application, or its authorizer.
+func (c *call) application() *Application {
+	if c.x.Asking() {
+		return &c.site.Authorizing
+	}
+	return &c.site.Application
+}
+
 // admit waits for the gate.
 func (c *call) admit() (admission.Ticket, error) {
-	c.track()
-	t, err := c.site.Application.Gate.Acquire(c.r.Context(), &c.x.Ask)
+	if !c.x.Asking() {
+		c.track()
+	}
+	t, err := c.application().Gate.Acquire(c.r.Context(), &c.x.Ask)
 	c.ticket = t
 	return t, err
 }
@@ -132,14 +144,14 @@ func (c *call) admit() (admission.Ticket, error) {
 // whole time a request may wait, and does for one that has not waited yet.
 func (c *call) connect(deadline time.Time) (*pool.Lease, error) {
 	ctx := c.r.Context()
-	if time.Until(deadline) < c.site.App.Patience()-time.Millisecond {
+	if time.Until(deadline) < c.x.Patience()-time.Millisecond {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, deadline, pool.ErrWaitTimeout)
 		defer cancel()
 	}
-	l, err := c.site.Application.Pool.Lease(ctx, c.x.Demand)
+	l, err := c.application().Pool.Lease(ctx, c.x.Demand)
 	c.beside.lease = l
-	if err == nil && c.nest != nil { // what the application sends from there is nested in this request
+	if err == nil && c.nest != nil && !c.x.Asking() { // what the application sends from there is nested in this request
 		raw, local, remote := l.Socket()
 		c.nest.Served(c.ticket, raw, local, remote)
 	}
@@ -173,7 +185,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 // wait. Only what comes from this machine can be.
 func (c *call) track() {
 	finder := c.site.Application.Nested
-	if finder == nil || c.nest != nil {
+	if finder == nil {
+		return
+	}
+	if c.nest != nil { // from before a local redirect
+		c.x.Ask.Peer = c
 		return
 	}
 	local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr)

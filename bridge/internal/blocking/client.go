@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/http1"
 	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
 
@@ -37,11 +38,29 @@ func (c *call) SetKey(ask *admission.Request, who *cgi.Client) {
 }
 
 func (c *call) Classify(ask *admission.Request, scratch []byte) []byte {
-	return c.site.Classifier.Request(ask, c.r, scratch)
+	scratch = c.site.Classifier.Request(ask, c.r, scratch)
+	if c.upgrades() {
+		c.site.Classifier.SetLong(ask)
+	}
+	return scratch
 }
 
 func (c *call) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, error) {
 	return c.site.Mapper.Vars(dst, c.r, who, length)
+}
+
+func (c *call) HTTP(dst *http1.Request, who *cgi.Client, length int64) error {
+	err := c.site.Mapper.HTTP(dst, c.r, who, length)
+	if dst.Upgrade != "" && !canHijack(c.w) {
+		dst.Upgrade = ""
+	}
+	return err
+}
+
+func (c *call) Guarded() bool { return c.site.Guard.Has(c.r) }
+
+func (c *call) AuthorizerVars(dst []cgi.Var, who *cgi.Client) ([]cgi.Var, error) {
+	return c.site.Mapper.AuthorizerVars(dst, c.r, who, c.site.Config.Authorization.Fields)
 }
 
 func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }

@@ -5,16 +5,19 @@
 // Start with call.go. body.go reads the body, upload.go sends it to the application beside
 // the wait for the answer, relay.go sends the client an answer while it arrives, file.go sends
 // a file, discard.go reads what a client still sends after its answer, and deadline.go has the
-// limits of the server that the requests come from.
+// limits of the server that the requests come from. upgrade.go passes on what both sides of an
+// upgraded connection send.
 //
 // Goroutines: one sends a body that did not go out with the request's head (sender), one
-// receives an answer that is relayed (receiver), and one waits for each request that was
-// abandoned. The first two end before ServeHTTP returns; the last ends with the application.
+// receives an answer that is relayed (receiver), two serve an upgraded connection (tunnel), and
+// one waits for each request that was abandoned. The last ends with the application, the
+// others end before ServeHTTP returns.
 //
 // What always holds:
 //
 //   - The application never waits for a slow client: what the client cannot take yet goes to
-//     memory, then to a temporary file, within the spool's budget.
+//     memory, then to a temporary file, within the spool's budget. On an upgraded connection
+//     it does wait: one buffer for each direction is all that is kept.
 //   - What a client sends of a body that nobody wants is read for a bounded time, by a bounded
 //     number of requests. It is never taken for a request.
 //   - No deadline of the client's connection is touched after the body was read to its end

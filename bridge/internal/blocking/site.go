@@ -19,6 +19,10 @@ import (
 type Site struct {
 	exchange.Site
 	Application Application
+	// Authorizing is the site's authorizer, if there is one. Spool, Discards and Nested are not
+	// used: bodies and answers are held by the application's.
+	Authorizing Application
+	Guard       cgi.Guard // says what Authorizing is asked about
 
 	Mapper     *cgi.Mapper
 	Classifier *classify.Classifier
@@ -33,6 +37,9 @@ type Site struct {
 	Observe func(*http.Request, *exchange.Outcome)
 	// Draining reports whether answers are to end their client's connection.
 	Draining func() bool
+	// Drained is closed when Draining begins to return true, or the site is closed. Upgraded
+	// connections end then.
+	Drained <-chan struct{}
 
 	calls sync.Pool // of *call
 }

@@ -61,6 +61,9 @@ func (c *Classifier) Request(ask *admission.Request, r *http.Request, scratch []
 	return route
 }
 
+// SetLong marks a request that is known to be long by what Request does not look at.
+func (c *Classifier) SetLong(ask *admission.Request) { ask.Long = c.cfg.Routes && c.cfg.Lanes }
+
 // IsLongPoll reports whether r is for a path that a pattern of Config.LongPoll matches.
 func (c *Classifier) IsLongPoll(r *http.Request) bool {
 	path := r.URL.Path

@@ -28,7 +28,7 @@ func (s *Site) Abandon(h *Hold) *Abandoned {
 	return &Abandoned{
 		hold: h, begun: h.lease.Spoke(),
 		deadline: time.Now().Add(time.Duration(s.Config.Timeouts.Abandoned)),
-		stderr:   s.App.Stderr("", h.lease.Addr()),
+		stderr:   h.app.Stderr("", h.lease.Addr()),
 	}
 }
 

@@ -31,7 +31,7 @@ func (x *Exchange) enter() Wait {
 	if err := x.available(); err != nil {
 		return x.notAdmitted(err)
 	}
-	x.site.App.Processes().Wanted() // now: the body may have taken long
+	x.app.Processes().Wanted() // now: the body may have taken long
 	return Wait{For: Grant}
 }
 
@@ -52,7 +52,7 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 	x.held.ticket = t
 	lane := t.Lane()
 	x.Out.Lane = lane.String()
-	patience, now, since := x.site.App.Patience(), time.Now(), x.queued
+	patience, now, since := x.app.Patience(), time.Now(), x.queued
 	if lane == admission.Mixed || lane == admission.Long || now.Sub(since) > patience {
 		since = now
 	}
@@ -61,7 +61,7 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 	x.Demand = pool.Demand{
 		Buffered: body.Inline,
 		Body:     body.Length > 0,
-		NoReplay: !idempotent(x.client.Method()) || body.Streamed, // it could not be sent again
+		NoReplay: !x.repeatable() || body.Streamed, // it could not be sent again
 	}
 	return Wait{For: Connection, Until: x.deadline}
 }
@@ -75,8 +75,12 @@ func (x *Exchange) Leased(l Lease, err error) Wait {
 	if err != nil {
 		return x.fail(x.notServed(err))
 	}
-	x.held.begin(l, x.site.App.Processes(), &x.Ask, x.sentAt)
-	if limit := time.Duration(x.site.Config.Timeouts.Request); limit > 0 && x.end.IsZero() {
+	x.held.begin(l, x.app, &x.Ask, x.sentAt)
+	limit := time.Duration(x.site.Config.Timeouts.Request)
+	if x.asking {
+		limit = x.app.Patience() // which is the authorizer's whole time
+	}
+	if limit > 0 && x.end.IsZero() {
 		x.end = x.sentAt.Add(limit)
 	}
 	x.attempts++

@@ -60,7 +60,7 @@ func (x *Exchange) more(ev upstream.Event, err error) error {
 	case upstream.Log:
 		_, _ = x.stderr.Write(ev.Data)
 	case upstream.Output:
-		x.site.noteEnd(&x.content, ev.Data, x.client.Path(), x.Out.Instance)
+		x.noteEnd(&x.content, ev.Data)
 		return x.take(ev.Data)
 	case upstream.End:
 		x.over = true
@@ -272,20 +272,20 @@ func (s *Site) logSurplus(path, instance string, announced int64) {
 
 // noteEnd notes in c whether a piece of output is the end of it. An application that goes on
 // after that means nothing by it.
-func (s *Site) noteEnd(c *content.Content, p []byte, path, instance string) {
+func (x *Exchange) noteEnd(c *content.Content, p []byte) {
 	switch {
-	case len(p) == 0 && !s.App.Resumes():
+	case len(p) == 0 && !x.app.Resumes():
 		c.CloseOutput()
 	case len(p) > 0 && c.Closed:
 		c.Closed = false
-		s.logResumed(path, instance, false)
+		x.site.logResumed(x.app, x.client.Path(), x.Out.Instance, false)
 	}
 }
 
 // logResumed remembers that the application goes on after an empty STDOUT record. cut says
 // that the client has lost what came after it.
-func (s *Site) logResumed(path, instance string, cut bool) {
-	if s.App.NoteResumes() || cut {
+func (s *Site) logResumed(app Application, path, instance string, cut bool) {
+	if app.NoteResumes() || cut {
 		s.Log.Warn("the application goes on after an empty STDOUT record, which ends an answer in FastCGI; from now on only END_REQUEST does",
 			"path", path, "instance", instance, "cut", cut)
 	}

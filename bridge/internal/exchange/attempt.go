@@ -25,7 +25,7 @@ func (x *Exchange) Sent(err error) Wait {
 	if x.driver.Body().Separate {
 		x.watch()
 	}
-	x.stderr = x.site.App.Stderr(x.client.Path(), x.held.lease.Addr())
+	x.stderr = x.app.Stderr(x.client.Path(), x.held.lease.Addr())
 	x.stderr.Tee(x.client.ErrorLog())
 	x.borrowAnswer()
 	x.answer, x.begin, x.searched = x.answer[:0], 0, 0
@@ -88,7 +88,7 @@ func (x *Exchange) sendAgain(err error) Wait {
 		return x.fail(err)
 	}
 	if e, ok := errors.AsType[*pool.Error](err); ok {
-		x.site.App.CountReplay(e)
+		x.app.CountReplay(e)
 		if e.Full {
 			x.Demand.Avoid = e.Addr
 		}
@@ -122,7 +122,7 @@ func (x *Exchange) again(err error) retry {
 		if !e.Full {
 			return x.onceMoreUnrun()
 		}
-	case x.replayed, e.Replay == pool.ReplayNever, !idempotent(x.client.Method()):
+	case x.replayed, e.Replay == pool.ReplayNever, !x.repeatable():
 		return giveUp
 	default:
 		x.replayed = true
@@ -147,6 +147,10 @@ func (x *Exchange) onceMoreUnrun() retry {
 	x.unrun++
 	return onceMore
 }
+
+// repeatable reports whether the application may be asked again by what it is asked. The question to
+// an authorizer has no effect of its own, whatever the request's method.
+func (x *Exchange) repeatable() bool { return x.asking || idempotent(x.client.Method()) }
 
 // idempotent follows RFC 9110, section 9.2.2.
 func idempotent(method string) bool {

@@ -34,7 +34,7 @@ func (e *quarantineError) Error() string {
 
 // available refuses a request that nobody would answer.
 func (x *Exchange) available() error {
-	p := x.site.App.Processes()
+	p := x.app.Processes()
 	if after, refusing := p.Refusing(); refusing {
 		return &downError{after}
 	}
@@ -47,7 +47,7 @@ func (x *Exchange) available() error {
 // notServed says more of why a request was not served, if the application was given up
 // while it waited. err may be nil.
 func (x *Exchange) notServed(err error) error {
-	after, refusing := x.site.App.Processes().Refusing()
+	after, refusing := x.app.Processes().Refusing()
 	if !refusing {
 		return err
 	}

@@ -20,7 +20,8 @@ type Wait struct {
 	Until time.Time // For a Lease, an Event or a Pause: the latest. Zero: there is no limit.
 }
 
-// For says what a Wait is for, and with it which method reports what has happened.
+// For says what a Wait is for, and with it which method reports what has happened. While Asking is
+// true, the gate, the pool and the application are those of the authorizer.
 type For uint8
 
 const (
@@ -44,13 +45,17 @@ const (
 	// Relay: the client is to be sent the status in Reply, the header and First, then what Rest
 	// receives. Relayed.
 	Relay
+	// Upgrade: the client's connection is to go on with another protocol. It is to be sent the
+	// status in Reply, the header and First, and then both sides what the other one sends.
+	// UpgradeEvent takes what the application sends. Upgraded.
+	Upgrade
 	// Open: the file that a field of Said names is to be opened. Opened.
 	Open
 	// File: the client is to be sent the file that was opened, with the status in Reply, or
 	// what its conditions ask for. The driver sets Out.Status with the header. FileSent.
 	File
-	// Front: the front is to be asked whether it has a file for a redirected request.
-	// FrontServed.
+	// Front: the front is to be asked whether it has a file for a redirected request, or for one
+	// that an authorizer has let pass. FrontServed.
 	Front
 )
 
@@ -71,6 +76,11 @@ type Exchange struct {
 	site   *Site
 	client Client
 	driver Driver
+	app    Application // that is asked: the site's, or its authorizer
+
+	asking    bool      // app is the authorizer
+	askedAt   time.Time // when that began
+	variables []cgi.Var // that the authorizer gives
 
 	began    time.Time
 	queued   time.Time // when the present target began to wait
@@ -128,17 +138,17 @@ func New() *Exchange {
 
 // Begin takes a request. Who is set.
 func (x *Exchange) Begin(site *Site, client Client, driver Driver, began time.Time) Wait {
-	x.site, x.client, x.driver, x.began = site, client, driver, began
+	x.site, x.client, x.driver, x.began, x.app = site, client, driver, began, site.App
 	if err := x.prepare(); err != nil {
 		return x.fail(err)
 	}
-	if x.client.BodyLength() != 0 {
-		return Wait{For: Body}
+	if x.guarded() {
+		return x.authorize()
 	}
-	return x.enter()
+	return x.proceed()
 }
 
-// prepare does what the header alone decides: nobody is to send a body for nothing.
+// prepare does what is decided before it is known whether the client may ask.
 func (x *Exchange) prepare() error {
 	if err := x.site.Open(); err != nil {
 		return err
@@ -151,23 +161,44 @@ func (x *Exchange) prepare() error {
 		return err
 	}
 	x.classify()
-	if err := x.available(); err != nil {
-		return err
-	}
+	return x.available()
+}
+
+// proceed goes on to the application with a request that may pass. What the header alone decides
+// comes first: nobody is to send a body for nothing.
+func (x *Exchange) proceed() Wait {
 	x.Request.Authorizer = x.client.Authorizer()
 	length := x.client.BodyLength()
 	x.known = length >= 0
-	return x.mapVars(length)
+	if err := x.describe(length); err != nil {
+		return x.fail(err)
+	}
+	if x.redirects == MaxRedirects {
+		return x.fail(&appError{ErrorProtocol, errors.New("too many local redirects")})
+	}
+	if length != 0 {
+		return Wait{For: Body}
+	}
+	return x.enter()
 }
 
-// mapVars makes the meta-variables for a body of that length, negative if it is not known
-// yet. A request that has too many of them is refused before it takes a worker.
-func (x *Exchange) mapVars(length int64) (err error) {
-	x.Request.Vars, err = x.client.Vars(x.Request.Vars[:0], &x.Who, length)
+// describe makes the meta-variables, or the HTTP message, for a body of that length, negative if it
+// is not known yet. A request that has too many of them is refused before it takes a worker.
+func (x *Exchange) describe(length int64) (err error) {
+	codec := x.app.Codec()
+	if codec.TakesHTTP() {
+		err = x.client.HTTP(&x.Request.HTTP, &x.Who, length)
+	} else {
+		x.Request.Vars, err = x.client.Vars(x.Request.Vars[:0], &x.Who, length)
+	}
 	if err != nil {
 		return err
 	}
-	total, err := x.site.App.Size(&x.Request)
+	return x.checkSize()
+}
+
+func (x *Exchange) checkSize() error {
+	total, err := x.app.Codec().Size(&x.Request)
 	if limit := x.site.Config.MaxParams; err == nil && total > limit {
 		return &paramsError{total, limit}
 	}
@@ -177,7 +208,7 @@ func (x *Exchange) mapVars(length int64) (err error) {
 // BodyRead reports that the body was read, or that it can be streamed.
 func (x *Exchange) BodyRead(err error) Wait {
 	if err == nil && !x.known {
-		err = x.mapVars(x.driver.Body().Length)
+		err = x.describe(x.driver.Body().Length)
 	}
 	if err != nil {
 		return x.fail(err)
@@ -196,23 +227,20 @@ func (x *Exchange) redirect() Wait {
 	x.client.Redirect()
 	x.client.Identify(&x.Who) // who may see one path need not see another
 	x.classify()
+	if x.guarded() {
+		return x.authorize()
+	}
 	return Wait{For: Front}
 }
 
-// FrontServed reports whether the front has answered a redirected request with a file of its
-// own: a status and a number of bytes, or status 0.
+// FrontServed reports whether the front has answered with a file of its own: a status and a number
+// of bytes, or status 0.
 func (x *Exchange) FrontServed(status int, bytes int64) Wait {
 	if status != 0 {
 		x.Out.Status, x.Out.BytesOut = status, bytes
 		return Wait{}
 	}
-	if err := x.mapVars(0); err != nil {
-		return x.fail(err)
-	}
-	if x.redirects == MaxRedirects {
-		return x.fail(&appError{ErrorProtocol, errors.New("too many local redirects")})
-	}
-	return x.enter()
+	return x.proceed()
 }
 
 // Reset forgets everything but the memory, for the next Begin. Inlined, its copy of an
@@ -221,13 +249,15 @@ func (x *Exchange) FrontServed(status int, bytes int64) Wait {
 //
 //go:noinline
 func (x *Exchange) Reset() {
-	clear(x.Request.Vars) // they refer to the request
+	clear(x.Request.Vars) // they refer to the client's request
+	clear(x.Request.HTTP.Fields)
 	x.forgetSaid()
-	route, vars, answer, said := x.route[:0], x.Request.Vars[:0], x.answer[:0], x.Said
+	route, vars, fields, answer, said := x.route[:0], x.Request.Vars[:0], x.Request.HTTP.Fields[:0], x.answer[:0], x.Said
 	if cap(answer) > keepMax {
 		answer = nil
 	}
-	*x = Exchange{route: route, Request: upstream.Request{Vars: vars}, answer: answer, Said: said}
+	*x = Exchange{route: route, answer: answer, Said: said}
+	x.Request.Vars, x.Request.HTTP.Fields = vars, fields
 }
 
 // forgetSaid makes room for what a header says. A map keeps the room that it once had.

@@ -16,9 +16,11 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/http1"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
+	"github.com/sluice-proxy/sluice/bridge/upstream/scgi"
 )
 
 // bench is a client, a driver, a lease and an application for one exchange. Whatever the
@@ -34,6 +36,8 @@ type bench struct {
 	leave  context.CancelFunc
 	header http.Header
 	body   BodyState
+
+	authorizer *authorizer // nil: there is none
 
 	fresh, shared, busy, unread bool // of the lease
 	notes                       []string
@@ -63,9 +67,11 @@ func (b *bench) begin() Wait {
 		b.t.Fatal(err)
 	}
 	b.x = New()
-	w := b.x.Begin(&Site{
-		Config: &site, Log: slog.New(slog.NewTextHandler(&b.log, nil)), App: b, Open: func() error { return nil },
-	}, b, b, time.Now())
+	s := &Site{Config: &site, Log: slog.New(slog.NewTextHandler(&b.log, nil)), App: b, Open: func() error { return nil }}
+	if b.authorizer != nil {
+		s.Authorizer = b.authorizer
+	}
+	w := b.x.Begin(s, b, b, time.Now())
 	b.want(w, Grant)
 	w = b.x.Granted(b.gate.Acquire(b.ctx, &b.x.Ask))
 	b.want(w, Connection)
@@ -120,9 +126,15 @@ func (b *bench) Identify(*cgi.Client)                                          {
 func (b *bench) SetKey(*admission.Request, *cgi.Client)                        {}
 func (b *bench) Classify(r *admission.Request, s []byte) []byte                { r.Route = "GET any /page"; return s }
 func (b *bench) Vars(dst []cgi.Var, _ *cgi.Client, _ int64) ([]cgi.Var, error) { return dst, nil }
-func (b *bench) IsLongPoll() bool                                              { return false }
-func (b *bench) PrefersJSON() bool                                             { return false }
-func (b *bench) FindTarget(location string) bool                               { b.note("find %s", location); return true }
+func (b *bench) HTTP(*http1.Request, *cgi.Client, int64) error                 { return nil }
+func (b *bench) Guarded() bool                                                 { return b.authorizer != nil }
+
+func (b *bench) AuthorizerVars(dst []cgi.Var, _ *cgi.Client) ([]cgi.Var, error) {
+	return append(dst, cgi.Var{Name: "REQUEST_METHOD", Value: b.method}), nil
+}
+func (b *bench) IsLongPoll() bool                { return false }
+func (b *bench) PrefersJSON() bool               { return false }
+func (b *bench) FindTarget(location string) bool { b.note("find %s", location); return true }
 
 func (b *bench) Redirect()                         { b.note("redirect") }
 func (b *bench) Header() http.Header               { return b.header }
@@ -155,10 +167,10 @@ func (b *bench) MarkAbandoned() {}
 func (b *bench) Release()       { b.note("release") }
 
 // Application.
-func (b *bench) Size(*upstream.Request) (int, error) { return 0, nil }
-func (b *bench) Patience() time.Duration             { return 3 * time.Second }
-func (b *bench) CountReplay(err *pool.Error)         { b.note("replay") }
-func (b *bench) NoteRefused(reason, _ string)        { b.note("refused %s", reason) }
+func (b *bench) Codec() upstream.Codec        { return scgi.Codec{} }
+func (b *bench) Patience() time.Duration      { return 3 * time.Second }
+func (b *bench) CountReplay(err *pool.Error)  { b.note("replay") }
+func (b *bench) NoteRefused(reason, _ string) { b.note("refused %s", reason) }
 func (b *bench) Stderr(path, inst string) lines.Source {
 	return lines.NewLog(slog.New(slog.DiscardHandler), "").Source(slog.Attr{}, slog.Attr{})
 }

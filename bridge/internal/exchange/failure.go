@@ -220,7 +220,7 @@ func (x *Exchange) failureOf(err error) failure {
 // else by cutting its connection.
 func (x *Exchange) fail(err error) Wait {
 	x.held.release()
-	f := x.failureOf(err)
+	f, err := x.notAuthorized(x.failureOf(err), err)
 	x.Out.Err, x.Out.ErrorType = err, f.kind
 	refused := f == shuttingDown || x.noteRefusal(err)
 	if f == shuttingDown && x.Out.Status == 0 {
@@ -277,7 +277,11 @@ func (x *Exchange) setError(f failure) {
 		clear(h) // what the application had begun to say
 	}
 	if f.kind != "" {
-		h.Set("Proxy-Status", "sluice; error="+string(f.kind))
+		status := "sluice; error=" + string(f.kind)
+		if x.asking {
+			status += `; details="authorizer"`
+		}
+		h.Set("Proxy-Status", status)
 	}
 	retry := retryAfter(x.Out.Err, f.status)
 	if retry > 0 {

@@ -81,7 +81,7 @@ func (x *Exchange) stillUnread(ev upstream.Event, err error) Wait {
 	if !x.held.lease.RequestUnread() {
 		return x.awaitLate()
 	}
-	if x.replayed || !idempotent(x.client.Method()) || !x.replayable() {
+	if x.replayed || !x.repeatable() || !x.replayable() {
 		x.held.lease.NoteUnread()
 	} else if err := x.held.lease.AbandonUnread(); err != nil { // there is somewhere else to send it
 		return x.attemptOver(err)
@@ -148,6 +148,9 @@ func (x *Exchange) headerEvent(ev upstream.Event, err error) Wait {
 			return x.attemptOver(err)
 		}
 		x.begin, x.searched = x.begin+length, 0
+		if x.isUpgrade() {
+			return x.upgrade()
+		}
 		if x.resp.Status >= http.StatusOK {
 			x.header = x.begin
 			return x.headerRead()
@@ -159,12 +162,17 @@ func (x *Exchange) headerEvent(ev upstream.Event, err error) Wait {
 // parseHeader sets x.Said to what a header says.
 func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 	x.forgetSaid()
-	resp, err := cgi.ParseResponse(block, x.Said)
+	resp, err := x.app.Codec().ParseHeader(block, x.Said)
 	if err != nil {
 		return resp, &appError{ErrorProtocol, err}
 	}
 	if resp.Warning != "" {
 		x.site.logHeader(x.client.Path(), x.Out.Instance, resp.Warning)
+	}
+	if x.asking && resp.Status == http.StatusOK {
+		if err := x.parseVariables(block, resp.Warning); err != nil {
+			return resp, &appError{ErrorProtocol, err}
+		}
 	}
 	return resp, nil
 }
@@ -174,7 +182,7 @@ func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 // said something, and has as long as before to go on.
 func (x *Exchange) interim() {
 	x.interimAt = time.Now()
-	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() {
+	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() || x.asking {
 		return
 	}
 	x.dropSendfile()
@@ -193,9 +201,12 @@ func (x *Exchange) headerRead() Wait {
 	x.held.answered()
 	if x.resp.LocalRedirect != "" {
 		x.Said["Location"] = []string{x.resp.LocalRedirect} // as it should be, if it is the client's
-		if x.client.FindTarget(x.resp.LocalRedirect) {
+		if !x.asking && x.client.FindTarget(x.resp.LocalRedirect) {
 			return x.awaitBody((*Exchange).follow)
 		}
+	}
+	if x.asking {
+		return x.decided()
 	}
 	if x.resp.Sendfile {
 		return Wait{For: Open}

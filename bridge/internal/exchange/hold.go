@@ -24,15 +24,15 @@ type Hold struct {
 	given   bool   // the answer is complete: what the application does is its own affair
 	surplus func() // called if the application says more than a complete answer; may be nil
 
-	processes Processes
-	request   supervise.Request // the attempt, for processes
-	at        time.Time         // when it began
+	app     Application
+	request supervise.Request // the attempt, for its processes
+	at      time.Time         // when it began
 }
 
 // begin takes the lease of an attempt.
-func (h *Hold) begin(l Lease, processes Processes, ask *admission.Request, at time.Time) {
+func (h *Hold) begin(l Lease, app Application, ask *admission.Request, at time.Time) {
 	h.ticket.At(l.Addr())
-	h.lease, h.processes, h.at = l, processes, at
+	h.lease, h.app, h.at = l, app, at
 	h.request = supervise.Request{Method: ask.Method, Path: ask.Path, Route: ask.Route}
 }
 
@@ -51,12 +51,12 @@ func (h *Hold) note(ev upstream.Event, err error) {
 	case !h.given && endedEarly(err):
 		lost := h.request
 		lost.Age = time.Since(h.at)
-		h.processes.Lost(h.lease.Addr(), lost)
+		h.app.Processes().Lost(h.lease.Addr(), lost)
 	}
 }
 
 // answered tells that the header of the answer has come.
-func (h *Hold) answered() { h.processes.Answered(h.lease.Addr(), h.request.Route) }
+func (h *Hold) answered() { h.app.Processes().Answered(h.lease.Addr(), h.request.Route) }
 
 // endedEarly reports whether the connection has ended before the answer did. A request that
 // the application provably never read, or had no room for, cannot be what it died of.
@@ -112,11 +112,11 @@ func (h *Hold) mustAwait(err error) bool {
 // noteGiven notes whether the answer is complete before h is given up: then what the
 // application does is its own affair, unless it says more.
 func (x *Exchange) noteGiven(h *Hold, c *content.Content) {
-	s, path, instance, announced := x.site, x.client.Path(), x.Out.Instance, c.Length
+	s, app, path, instance, announced := x.site, h.app, x.client.Path(), x.Out.Instance, c.Length
 	switch h.given = c.Whole(); {
 	case !h.given, c.Bodyless:
 	case c.Closed:
-		h.surplus = func() { s.logResumed(path, instance, true) }
+		h.surplus = func() { s.logResumed(app, path, instance, true) }
 	case announced >= 0:
 		h.surplus = func() { s.logSurplus(path, instance, announced) }
 	}

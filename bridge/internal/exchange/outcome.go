@@ -31,4 +31,7 @@ type Outcome struct {
 	Queued    time.Duration
 	FirstByte time.Duration
 	Total     time.Duration
+
+	Authorizer  Decision
+	Authorizing time.Duration
 }

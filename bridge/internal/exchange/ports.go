@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/http1"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
@@ -35,8 +36,16 @@ type Client interface {
 	// Vars appends the meta-variables for a body of that length, -1 if it is not known yet.
 	// The error is what the client is answered.
 	Vars(dst []cgi.Var, c *cgi.Client, length int64) ([]cgi.Var, error)
+	// HTTP sets dst to the request as an HTTP message. The length and the error are those of
+	// Vars.
+	HTTP(dst *http1.Request, c *cgi.Client, length int64) error
 	// IsLongPoll reports whether the configuration lists the path as a long-poll.
 	IsLongPoll() bool
+	// Guarded reports whether the site's authorizer, if there is one, is to be asked.
+	Guarded() bool
+	// AuthorizerVars appends the variables that an authorizer gets. The error is what the client
+	// is answered.
+	AuthorizerVars(dst []cgi.Var, c *cgi.Client) ([]cgi.Var, error)
 	PrefersJSON() bool
 
 	// FindTarget reports whether a local redirect to a request target is followed here.
@@ -101,8 +110,8 @@ type Lease interface {
 
 // Application is what all sites in front of an application share, as an exchange sees it.
 type Application interface {
-	// Size returns how many bytes the meta-variables take in the application's protocol.
-	Size(*upstream.Request) (int, error)
+	// Codec is the application's protocol.
+	Codec() upstream.Codec
 	// Patience is how long a short request may wait for a worker and a connection.
 	Patience() time.Duration
 	// CountReplay counts a request that is sent again.

@@ -47,7 +47,7 @@ func (x *Exchange) noteRefusal(err error) bool {
 	default:
 		return false
 	}
-	x.site.App.NoteRefused(string(x.Out.Refused), x.Who.Addr)
+	x.app.NoteRefused(string(x.Out.Refused), x.Who.Addr)
 	return true
 }
 

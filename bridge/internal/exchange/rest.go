@@ -124,10 +124,10 @@ func (r *Rest) Happened(ev upstream.Event, err error) (over bool, _ error) {
 func (r *Rest) pass(p []byte) error {
 	x := r.x
 	if r.told && r.content.Closed && len(p) > 0 {
-		x.site.logResumed(x.client.Path(), x.Out.Instance, true)
+		x.site.logResumed(x.app, x.client.Path(), x.Out.Instance, true)
 		return &appError{ErrorProtocol, errors.New("the application goes on after an empty STDOUT record")}
 	}
-	x.site.noteEnd(&r.content, p, x.client.Path(), x.Out.Instance)
+	x.noteEnd(&r.content, p)
 	for len(p) > 0 {
 		data, rest, err := r.content.Next(p)
 		if err != nil {

@@ -10,10 +10,12 @@ import (
 
 // Site is what the exchanges of one site have in common.
 type Site struct {
-	Config    *config.Site // complete
-	Log       *slog.Logger
-	App       Application
-	Addresses *addresslimit.Table // nil: there is no limit
+	Config *config.Site // complete
+	Log    *slog.Logger
+	App    Application
+	// Authorizer is asked before App; nil: there is none.
+	Authorizer Authorizer
+	Addresses  *addresslimit.Table // nil: there is no limit
 	// Open returns why no request is taken any more, or nil.
 	Open func() error
 

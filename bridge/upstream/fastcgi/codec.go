@@ -8,7 +8,7 @@ import (
 )
 
 // Codec is an [upstream.Codec], an [upstream.Multiplexer] and an [upstream.Querier].
-type Codec struct{}
+type Codec struct{ upstream.CGI }
 
 var _ interface {
 	upstream.Codec

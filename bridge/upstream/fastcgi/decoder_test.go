@@ -76,7 +76,7 @@ func TestEvents(t *testing.T) {
 		"any id":           {0, record(out, 1, "a", 0) + record(out, 9, "b", 0) + end(1, 0) + end(9, 0), []string{"output 1 a", "output 9 b", "end 1 ", "end 9 "}, false},
 		"overloaded":       {1, end(1, 2), []string{"end 1 the application is overloaded (FCGI_OVERLOADED)"}, false},
 		"cannot multiplex": {1, end(1, 1), []string{"end 1 the application refuses a second request on the connection (FCGI_CANT_MPX_CONN)"}, false},
-		"unknown role":     {1, end(1, 3), []string{"end 1 the application does not serve the responder role (FCGI_UNKNOWN_ROLE)"}, false},
+		"unknown role":     {1, end(1, 3), []string{"end 1 the application does not serve the role that it was asked in (FCGI_UNKNOWN_ROLE)"}, false},
 		"unknown status":   {1, end(1, 4), []string{"end 1 fcgi: bad END_REQUEST: protocol status 4"}, false},
 		"replies": {
 			1, record(fcgi.TypeGetValuesResult, 0, "abc", 5) + record(out, 1, "a", 0) + record(fcgi.TypeGetValuesResult, 0, "", 0) + record(fcgi.TypeUnknown, 0, "\x09\x00\x00\x00\x00\x00\x00\x00", 0),

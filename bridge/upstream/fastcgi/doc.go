@@ -3,7 +3,7 @@
 //
 // What always holds:
 //
-//   - A request is BEGIN_REQUEST for the responder role, PARAMS and STDIN.
+//   - A request is BEGIN_REQUEST for the role of a responder or an authorizer, PARAMS and STDIN.
 //   - A record for another request than the current one is an error, never a part of the
 //     answer.
 //   - Only END_REQUEST completes an answer. The end of the connection truncates it.

@@ -7,7 +7,7 @@ import (
 
 // Codec is an [upstream.Codec]. It is neither an [upstream.Multiplexer] nor an
 // [upstream.Querier].
-type Codec struct{}
+type Codec struct{ upstream.CGI }
 
 var _ upstream.Codec = Codec{}
 

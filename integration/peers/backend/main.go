@@ -1,6 +1,6 @@
-// Command backend is the FastCGI application behind every peer: Go's
-// net/http/fcgi on a unix socket, doing nothing that costs more than the
-// protocol itself. It logs nothing.
+// Command backend is the application behind every peer: Go's net/http/fcgi on a unix
+// socket, and net/http on a second one, doing nothing that costs more than the protocol
+// itself. It logs nothing.
 //
 //	GET  /bytes/N      N bytes, at most 16 MiB
 //	GET  /hold/D       nothing for the duration D (a long-poll), then 200 bytes
@@ -25,23 +25,32 @@ const (
 )
 
 func main() {
-	socket := flag.String("socket", "", "unix socket to listen on")
+	socket := flag.String("socket", "", "unix socket to listen on, in FastCGI")
+	httpSocket := flag.String("http-socket", "", "unix socket to listen on, in HTTP")
 	flag.Parse()
-	if err := serve(*socket); err != nil {
+	if err := serve(*socket, *httpSocket); err != nil {
 		fmt.Fprintln(os.Stderr, "backend:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(socket string) error {
-	if socket == "" {
-		return fmt.Errorf("--socket is missing: give the path of the unix socket to listen on")
+func serve(socket, httpSocket string) error {
+	if socket == "" || httpSocket == "" {
+		return fmt.Errorf("--socket or --http-socket is missing: give the paths of the unix sockets to listen on")
 	}
-	ln, err := net.Listen("unix", socket)
+	inHTTP, err := net.Listen("unix", httpSocket)
 	if err != nil {
 		return err
 	}
-	return fcgi.Serve(ln, routes(make([]byte, maxReply)))
+	inFastCGI, err := net.Listen("unix", socket) // last: whoever can connect to it finds both
+	if err != nil {
+		return err
+	}
+	app := routes(make([]byte, maxReply))
+	ended := make(chan error, 2)
+	go func() { ended <- http.Serve(inHTTP, app) }()
+	go func() { ended <- fcgi.Serve(inFastCGI, app) }()
+	return <-ended
 }
 
 func routes(zeros []byte) http.Handler {

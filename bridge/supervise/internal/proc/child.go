@@ -88,6 +88,9 @@ func (c *Child) run(start *handshake) {
 // started.
 func (c *Child) finish(err error) {
 	at := time.Now()
+	if lost := c.socket.restore(); lost != nil {
+		c.launcher.log.Error("the command has removed its socket, which cannot be restored", "instance", c.socket.Addr, "error", lost.Error())
+	}
 	close(c.exited)
 	c.notify()
 	c.reap()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -187,4 +188,38 @@ func TestSweep(t *testing.T) {
 	}
 	s.Release()
 	l.Close(true)
+}
+
+// A command that removes its socket when it ends, as gunicorn does, has not taken it away:
+// connections wait for the next one, and the file is removed with the socket.
+func TestSocketRemovedByChild(t *testing.T) {
+	var log bytes.Buffer
+	runtime.LockOSThread() // the child's death signal
+	l, err := NewLauncher(t.TempDir(), "sh", memlimit.Limits{}, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(false)
+	s, err := l.NewSocket(SocketConfig{Mode: Stdin}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := l.NewChild(sh("rm "+s.path, false), s, func() {})
+	c.Launch()
+	await(t, "reaped", c.reaped)
+	conn, err := net.Dial("unix", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if n, known := s.Queued(); !known || n != 1 {
+		t.Errorf("%d connections wait, known %t", n, known)
+	}
+	if err := os.Remove(s.path); err != nil {
+		t.Fatal(err)
+	}
+	l.CloseSocket(s)
+	if left, err := filepath.Glob(s.path + "*"); len(left) > 0 || err != nil || log.Len() > 0 {
+		t.Errorf("left are %v, %v; %s", left, err, &log)
+	}
 }

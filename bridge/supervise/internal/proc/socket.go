@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net"
 	"os"
@@ -25,6 +26,7 @@ type Socket struct {
 	file          *os.File // that the children inherit; Port: holds the port; Path: nil
 	name          string   // of the record of its child
 	network, path string   // "unix" and its path; or "tcp" and host:port
+	spare         string   // another name of the file at path; "": there is none
 }
 
 // SocketConfig is what a socket is to be.
@@ -66,7 +68,11 @@ func listenUnix(cfg SocketConfig, dir, name string) (*Socket, error) {
 		return nil, fmt.Errorf("socket for the command: %w (is TMPDIR too long a path?)", err)
 	}
 	l.SetUnlinkOnClose(false)
-	return detach(l, cfg.Backlog, &Socket{Addr: "unix:" + path, mode: cfg.Mode, name: name, network: "unix", path: path})
+	s := &Socket{Addr: "unix:" + path, mode: cfg.Mode, name: name, network: "unix", path: path}
+	if spare := path + ".spare"; os.Link(path, spare) == nil { // where that is not possible, restore does nothing
+		s.spare = spare
+	}
+	return detach(l, cfg.Backlog, s)
 }
 
 // detach closes a listener, and keeps its descriptor in s.
@@ -98,6 +104,18 @@ func (s *Socket) Release() {
 	}
 }
 
+// restore brings back the file of a unix socket that a child has removed at its end, as gunicorn
+// does: the socket still listens, and connections to it wait for the next child.
+func (s *Socket) restore() error {
+	if s.spare == "" {
+		return nil
+	}
+	if err := os.Link(s.spare, s.path); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
 func (s *Socket) close() (err error) {
 	if s.file != nil {
 		err = s.file.Close()
@@ -106,9 +124,20 @@ func (s *Socket) close() (err error) {
 	case s.mode == Path:
 		err = errors.Join(err, os.RemoveAll(filepath.Dir(s.path)))
 	case s.network == "unix":
-		err = errors.Join(err, os.Remove(s.path))
+		err = errors.Join(err, remove(s.path))
+	}
+	if s.spare != "" {
+		err = errors.Join(err, remove(s.spare))
 	}
 	return err
+}
+
+// remove removes a file that may have been removed by a child.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Queued is how many connections wait to be accepted, if the system tells.

@@ -58,6 +58,35 @@ type conn struct {
 	err     *Error       // why a request was refused; set before poison and next
 	poison  string       // the part of the poison that net/http has not read yet
 	next    atomic.Int32 // the kind of the next Write: one of the constants below
+
+	hijacked atomic.Bool // the connection carries another protocol
+}
+
+// Hijack has a connection of a Listener carry another protocol, which is not checked. It is for
+// http.Server.ConnState. It reports false for other connections.
+func Hijack(c net.Conn) bool {
+	checked := checkedConn(c)
+	if checked != nil {
+		checked.hijacked.Store(true)
+	}
+	return checked != nil
+}
+
+// IsHijacked reports whether Hijack was called for the connection.
+func IsHijacked(c net.Conn) bool {
+	checked := checkedConn(c)
+	return checked != nil && checked.hijacked.Load()
+}
+
+// checkedConn returns the conn of a Listener, nil if c is another connection.
+func checkedConn(c net.Conn) *conn {
+	switch c := c.(type) {
+	case *conn:
+		return c
+	case readerFrom:
+		return c.conn
+	}
+	return nil
 }
 
 // The kinds of the next Write.
@@ -69,6 +98,9 @@ const (
 
 // Read implements net.Conn.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.hijacked.Load() {
+		return c.Conn.Read(p)
+	}
 	for c.err == nil {
 		n, err := c.Conn.Read(p)
 		kept, bad := c.scanner.scan(p[:n])

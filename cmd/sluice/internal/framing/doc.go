@@ -16,6 +16,9 @@
 // by an answer with the reason. In either case the connection is read for a moment before it is
 // closed, so that the client receives the answer and no reset.
 //
+// A connection that the server's handler takes over carries another protocol from then on, and is
+// not checked any more ([Hijack]).
+//
 // What always holds:
 //
 //   - The byte that would complete a refused header or chunk header never reaches net/http.

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
+)
+
+// Authorizer is the authorizer of an application: an Application of its own, with a gate and a
+// pool, but without sites and processes. The application in front of which it is asked owns it,
+// changes it and closes it.
+type Authorizer struct {
+	*Application
+	granted, denied, failed atomic.Uint64
+}
+
+var _ exchange.Authorizer = (*Authorizer)(nil)
+
+// newAuthorizer returns the authorizer that cfg has, nil if it has none. cfg is complete.
+func newAuthorizer(cfg *config.Application, hooks Hooks) (*Authorizer, error) {
+	if cfg.Authorizer == nil {
+		return nil, nil
+	}
+	a, err := New(authorizer(cfg), Hooks{Logger: hooks.Logger.With("authorizer", cfg.Authorizer.Address), Dial: hooks.Dial, Unread: hooks.Unread})
+	if err != nil {
+		return nil, fmt.Errorf("authorizer: %w", err)
+	}
+	return &Authorizer{Application: a}, nil
+}
+
+// authorizer is the configuration of the authorizer of an application that has one. All questions
+// are of one kind, so they wait in one queue: there are no slow ones that others must be protected
+// from.
+func authorizer(cfg *config.Application) config.Application {
+	a, patience := cfg.Authorizer, cfg.Timeouts.Authorizer
+	return config.Application{
+		Backends: []string{a.Address}, Workers: a.Workers, Multiplex: config.Off, Lanes: config.Off,
+		Queue:    config.Queue{Size: authorizerQueue * a.Workers, Timeout: patience},
+		Timeouts: cfg.Timeouts,
+	}
+}
+
+// authorizerQueue is how many requests may wait for each worker of an authorizer. Their clients have
+// not shown yet that they may ask for anything.
+const authorizerQueue = 16
+
+// prepare prepares a change, as Application.Prepare does. Nil has nothing to change.
+func (a *Authorizer) prepare(cfg *config.Application) (*Change, error) {
+	if a == nil {
+		return nil, nil
+	}
+	c, err := a.Prepare(authorizer(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("authorizer: %w", err)
+	}
+	return c, nil
+}
+
+// canBecome is CanBecome for the authorizer of cfg.
+func (a *Authorizer) canBecome(cfg *config.Application) error {
+	if a == nil {
+		return nil
+	}
+	if err := a.CanBecome(authorizer(cfg)); err != nil {
+		return fmt.Errorf("authorizer: %w", err)
+	}
+	return nil
+}
+
+// Count implements exchange.Authorizer.
+func (a *Authorizer) Count(d exchange.Decision) {
+	switch d {
+	case exchange.Granted:
+		a.granted.Add(1)
+	case exchange.Denied:
+		a.denied.Add(1)
+	default:
+		a.failed.Add(1)
+	}
+}
+
+// Decisions returns how often a request was let pass, was denied, or could not be decided about.
+func (a *Authorizer) Decisions() (granted, denied, failed uint64) {
+	return a.granted.Load(), a.denied.Load(), a.failed.Load()
+}
