@@ -1,6 +1,6 @@
 GO ?= go
 
-.PHONY: build test check cross bench bench-peers soak proofs simulate demo
+.PHONY: build test check cross bench bench-peers soak fuzz proofs simulate demo
 
 build: ## the standalone binary, stripped, in dist/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o dist/sluice ./cmd/sluice
@@ -38,6 +38,16 @@ soak: ## random lives that nobody has seen before; ten minutes of mixed load and
 	SLUICE_SEEDS=$(SLUICE_SEEDS) SLUICE_SEED=$(SLUICE_SEED) $(GO) test -race -run 'Model|Random' -count=1 -timeout 60m ./bridge/...
 	integration/setup.sh
 	SLUICE_SOAK=10m $(GO) test -race -run TestSoak -count=1 -timeout 30m -v ./integration
+	$(MAKE) fuzz
+
+# How long each target is fuzzed.
+FUZZ ?= 1m
+
+fuzz: ## every parser, $(FUZZ) each
+	@grep -rn --include='*_test.go' -o '^func Fuzz[A-Za-z0-9]*' . | sed 's/:[0-9]*:func / /' | while read file target; do \
+		echo "$$target in $${file%/*}"; \
+		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) "$${file%/*}" || exit 1; \
+	done
 
 proofs: ## the gate beside a plain queue on real servers, in full length (12 min)
 	integration/setup.sh

@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
@@ -16,9 +17,9 @@ func TestBuffer(t *testing.T) {
 		wire = fcgi.AppendStream(wire, fcgi.TypeStdout, 1, fmt.Appendf(nil, "%*d", 7*n+1, n))
 	}
 	wire = fcgi.AppendEndRequest(wire, 1, fcgi.EndRequest{})
-	want := ""
+	var want strings.Builder
 	for n := range 20 {
-		want += fmt.Sprintf("%*d", 7*n+1, n)
+		want.WriteString(fmt.Sprintf("%*d", 7*n+1, n))
 	}
 	var b upstream.Buffer
 	for _, size := range []int{64, 100, 4096} {
@@ -44,7 +45,7 @@ func TestBuffer(t *testing.T) {
 					ended = ended || ev.Kind == upstream.End
 				}
 			}
-			if got != want || b.Received() != int64(len(wire)) || !b.Clean() {
+			if got != want.String() || b.Received() != int64(len(wire)) || !b.Clean() {
 				t.Errorf("size %d, grown at read %d: %q after %d of %d bytes, clean %v", size, grow, got, b.Received(), len(wire), b.Clean())
 			}
 		}

@@ -3,6 +3,7 @@ package leakcheck
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"testing"
 	"time"
@@ -20,6 +21,10 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	_, _ = r.Close(), w.Close()
+	// So does package os/signal with a goroutine, which fuzzing needs.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	signal.Stop(signals)
 	goroutines, descriptors := runtime.NumGoroutine(), Descriptors()
 	if code := m.Run(); code != 0 {
 		return code
