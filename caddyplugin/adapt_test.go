@@ -163,6 +163,27 @@ func TestAdaptErrors(t *testing.T) {
 	}
 }
 
+// TestAdaptErrorsOfGlobalOption has those of the global option.
+func TestAdaptErrorsOfGlobalOption(t *testing.T) {
+	for _, c := range []struct{ block, want string }{
+		{"sluice on", "sluice: unexpected 'on', want a block in braces, at Caddyfile:2"},
+		{"sluice {\nworkers 4\n}", "unrecognized option 'workers', want web_servers (the settings of an application belong to the directive sluice of a site), at Caddyfile:3"},
+		{"sluice {\n}\nsluice {\n}", "sluice: is given twice, at Caddyfile:4"},
+		{"sluice {\nweb_servers 4\n}", "web_servers: unexpected '4', want a block in braces, at Caddyfile:3"},
+		{"sluice {\nweb_servers {\n}\nweb_servers {\n}\n}", "web_servers: is given twice, at Caddyfile:5"},
+		{"sluice {\nweb_servers {\nmode 0660 x\n}\n}", "unrecognized option 'mode', want one of: max_connections, max_requests, socket_group, at Caddyfile:4"},
+		{"sluice {\nweb_servers {\nsocket_group\n}\n}", "socket_group: want one value, have 0, at Caddyfile:4"},
+		{"sluice {\nweb_servers {\nmax_requests 1\nmax_requests 1\n}\n}", "max_requests: is given twice, at Caddyfile:5"},
+		{"sluice {\nweb_servers {\nmax_connections many\n}\n}", `max_connections: "many" is not a whole number, at Caddyfile:4`},
+		{"sluice {\nweb_servers {\nmax_connections 0\n}\n}", "max_connections: is 0, want at least 1, at Caddyfile:4"},
+	} {
+		_, err := adapt("{\n" + c.block + "\n}\n:80 {\nrespond ok\n}\n")
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s\ngives %v\nwant  %s", c.block, err, c.want)
+		}
+	}
+}
+
 // A value that is only known where the configuration is loaded is checked there.
 // What tells a command where to listen is no placeholder of Caddy's, not even {port}.
 func TestCommandIsToldWhereToListen(t *testing.T) {

@@ -2,9 +2,11 @@ package caddyplugin
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/sluice-proxy/sluice/bridge/registry"
 )
@@ -20,9 +22,12 @@ func init() {
 // processLog returns the log of the process, which exists between configurations, too.
 func processLog() slog.Handler { return slogOf(caddy.Log().Named("http.handlers.sluice")) }
 
-// App represents Caddy's configuration in the registry of applications. Each configuration with a
-// handler or a transport has one. It has no settings.
+// App has the settings for web servers that speak FastCGI or SCGI to Caddy. It needs none: each
+// configuration with a handler or a transport has an App, also if nothing is set.
 type App struct {
+	// The settings for web servers that speak FastCGI or SCGI to servers of the http app.
+	WebServers *WebServers `json:"web_servers,omitempty"`
+
 	configuration *registry.Configuration
 	ctx           caddy.Context
 }
@@ -35,6 +40,17 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision adds the configuration to the registry.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.configuration = ctx, applications.NewConfiguration(metricsIn(ctx.GetMetricsRegistry()))
+	return nil
+}
+
+// Validate checks the settings.
+func (a *App) Validate() error {
+	if a.WebServers == nil {
+		return nil
+	}
+	if err := a.WebServers.validate(); err != nil {
+		return fmt.Errorf("web_servers: %w", err)
+	}
 	return nil
 }
 
@@ -51,6 +67,8 @@ func (a *App) Stop() error {
 
 // Interface guards
 var (
-	_ caddy.App         = (*App)(nil)
-	_ caddy.Provisioner = (*App)(nil)
+	_ caddy.App             = (*App)(nil)
+	_ caddy.Provisioner     = (*App)(nil)
+	_ caddy.Validator       = (*App)(nil)
+	_ caddyfile.Unmarshaler = (*App)(nil)
 )

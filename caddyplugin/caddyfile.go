@@ -57,7 +57,7 @@ func (h *Handler) unmarshal(d *caddyfile.Dispenser, siteRoot string) error {
 	if err := checkFiles(&c); err != nil {
 		return p.locate(err)
 	}
-	return p.locate(validate(c))
+	return p.locate(validate(c, false))
 }
 
 // warnRenamed logs settings that are written with former names. In a Caddyfile they are known only here: the

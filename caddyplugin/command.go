@@ -71,7 +71,7 @@ func serve(f caddycmd.Flags) (int, error) {
 	if err := setScriptDefaults(&c, ""); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	if err := validate(c); err != nil {
+	if err := validate(c, false); err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
 	cfg, err := singleSite(c, f.String("listen"), f.String("domain"), f.Bool("access-log"))

@@ -21,7 +21,7 @@ func checkFiles(c *config.Config) error {
 	if s := c.Spawn; s != nil && s.Ready != "" && scripts && dependsOnRequest(c.Root) {
 		return errors.New("spawn.ready: cannot be used with a root that depends on the request")
 	}
-	if scripts && c.Static == "" && len(c.StaticTypes)+len(c.StaticDirs) == 0 && c.CheckFiles != config.Off {
+	if scripts && c.Root != "" && c.Static == "" && len(c.StaticTypes)+len(c.StaticDirs) == 0 && c.CheckFiles != config.Off {
 		c.Static = cgi.StaticAll
 	}
 	return nil

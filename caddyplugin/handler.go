@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/registry"
 )
@@ -26,7 +27,8 @@ func init() { caddy.RegisterModule(new(Handler)) }
 type Handler struct {
 	config.Config
 
-	site *registry.Site
+	site          *registry.Site
+	fromWebServer bool
 }
 
 // CaddyModule returns the Caddy module information.
@@ -38,6 +40,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	warnRenamed(h.Written())
 	defer func() { err = h.Written().In(err) }()
+	h.fromWebServer = fromWebServer(ctx)
 	if err := resolve(&h.Config); err != nil {
 		return err
 	}
@@ -49,6 +52,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	hooks := hooksOf(&h.Config.Site)
+	hooks.FromWebServer = h.fromWebServer
 	hooks.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, err error) bool {
 		return w.(*caddyWriter).fail(status, err)
 	}
@@ -61,7 +65,7 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 }
 
 // Validate checks the configuration.
-func (h *Handler) Validate() error { return h.Written().In(validate(h.Config)) }
+func (h *Handler) Validate() error { return h.Written().In(validate(h.Config, h.fromWebServer)) }
 
 // warn logs settings that have no effect. A missing default fallback is not one of them.
 func (h *Handler) warn(ctx caddy.Context) {
@@ -83,8 +87,10 @@ func (h *Handler) Cleanup() error {
 // ServeHTTP answers r through the application.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	site := h.site.Handler()
-	if _, ok := site.StaticFile(r); ok {
-		return next.ServeHTTP(w, r)
+	if cgi.ReceivedOf(r) == nil { // a web server sends files itself
+		if _, ok := site.StaticFile(r); ok {
+			return next.ServeHTTP(w, r)
+		}
 	}
 	f := &caddyWriter{ResponseWriter: w, hasErrorRoutes: hasErrorRoutes(r), request: r, site: site, next: next}
 	site.ServeHTTP(f, withOriginalURI(r))

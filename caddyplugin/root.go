@@ -70,9 +70,11 @@ func directoryPath(text string) bool {
 	return path.Clean(text) == strings.TrimSuffix(text, "/") && text[0] != '.' && !strings.Contains(text, "/.")
 }
 
-// validate checks a configuration.
-func validate(c config.Config) error {
-	return bridge.Config{ApplicationConfig: c.Application, SiteConfig: c.Site, SiteHooks: hooksOf(&c.Site)}.Validate()
+// validate checks a configuration. fromWebServer is as in bridge.SiteHooks.
+func validate(c config.Config, fromWebServer bool) error {
+	hooks := hooksOf(&c.Site)
+	hooks.FromWebServer = fromWebServer
+	return bridge.Config{ApplicationConfig: c.Application, SiteConfig: c.Site, SiteHooks: hooks}.Validate()
 }
 
 // dependsOnRequest reports whether a root depends on the request.

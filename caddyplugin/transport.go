@@ -91,7 +91,7 @@ func hasSendfile(h http.Header) bool {
 func (t *Transport) Validate() error {
 	cfg := t.Config
 	cfg.Backends = []string{"unix:/upstream"}
-	return t.Written().In(validate(cfg))
+	return t.Written().In(validate(cfg, false))
 }
 
 // Cleanup releases the upstreams. Requests may still be in progress.

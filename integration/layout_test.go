@@ -100,7 +100,7 @@ var layout = []struct {
 			"cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter",
 		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag"}},
 		{name: "caddyplugin", own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/config", "bridge/metrics", "bridge/pool", "bridge/registry", "bridge/supervise",
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/pool", "bridge/registry", "bridge/supervise",
 		}, others: []string{"github.com/caddyserver/caddy/v2/...", "github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "go.uber.org/zap/...", "go.uber.org/zap"}},
 		{name: "cmd/caddy", own: []string{"caddyplugin"}, others: []string{"github.com/caddyserver/caddy/v2/..."}},
 	}},
