@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
 )
 
@@ -15,10 +16,29 @@ func guard(s *SiteConfig, a *ApplicationConfig) (cgi.Guard, error) {
 	if a.Authorizer == nil && s.Authorization.IsSet() {
 		return cgi.Guard{}, errors.New("authorizer.address: is not set, and other settings of an authorizer are: without it, nothing would be protected")
 	}
-	if err := cgi.CheckNames(s.Authorization.Fields, s.Authorization.Variables); err != nil {
+	variables := s.Authorization.Variables
+	switch {
+	case a.Authorizer != nil && a.Authorizer.SpeaksHTTP():
+		variables = nil // cgi.Config.GrantedFields
+	case a.Protocol == config.HTTP && len(variables) > 0:
+		return cgi.Guard{}, errors.New("authorizer.variables: means nothing to an application that speaks http, if the authorizer speaks fastcgi: only the user is passed, in the field that pass_user names; an authorizer that speaks http can give fields")
+	}
+	if err := cgi.CheckNames(s.Authorization.Fields, variables); err != nil {
 		return cgi.Guard{}, err
 	}
 	return cgi.NewGuard(s.Mount, s.Authorization.Paths, s.Authorization.Except)
+}
+
+// grantedFields returns the fields of the authorizer's answer that the application gets, nil if the
+// authorizer does not speak HTTP.
+func grantedFields(s *SiteConfig, a *ApplicationConfig) []string {
+	switch {
+	case a.Authorizer == nil || !a.Authorizer.SpeaksHTTP():
+		return nil
+	case len(s.Authorization.Variables) > 0:
+		return s.Authorization.Variables
+	}
+	return cgi.UsualGrantedFields
 }
 
 // protect has the authorizer of the application asked, if there is one.

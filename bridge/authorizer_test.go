@@ -24,7 +24,11 @@ import (
 // plays script.
 func newGuardedRig(t *testing.T, cfg Config, script fcgitest.Script) (r *rig, authorizer *fcgitest.Peer) {
 	t.Helper()
-	application := fcgitest.Start(t, fcgitest.Echo)
+	answers := fcgitest.Script(fcgitest.Echo)
+	if cfg.Protocol == HTTP {
+		answers = httpAnswers(func(r *http.Request, body string) []string { return []string{sized(told(r))} })
+	}
+	application := fcgitest.Start(t, answers)
 	authorizer = fcgitest.Start(t, script)
 	authorizer.Values(fcgitest.ValuesNo)
 	cfg.dial = func(ctx context.Context, _, addr string) (net.Conn, error) {
@@ -36,7 +40,9 @@ func newGuardedRig(t *testing.T, cfg Config, script fcgitest.Script) (r *rig, au
 	if cfg.ApplicationConfig.Authorizer == nil {
 		cfg.ApplicationConfig.Authorizer = new(config.Authorizer)
 	}
-	cfg.ApplicationConfig.Authorizer.Address = "unix:/run/authorizer.sock"
+	if cfg.ApplicationConfig.Authorizer.Address == "" {
+		cfg.ApplicationConfig.Authorizer.Address = "unix:/run/authorizer.sock"
+	}
 	r = startRig(t, cfg)
 	r.peer = application
 	t.Cleanup(func() { r.wantNothingAsked() })

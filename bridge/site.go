@@ -63,6 +63,7 @@ type site struct {
 	preset    string
 	keySource classify.KeySource // Client.Key, parsed
 	guard     cgi.Guard          // of Authorization
+	granted   []string           // fields that the authorizer may give in HTTP
 }
 
 // newSite completes and checks the configuration of a site. app is complete.
@@ -78,6 +79,7 @@ func newSite(cfg SiteConfig, hooks SiteHooks, app *ApplicationConfig, logger *sl
 	if s.guard, err = guard(&s.SiteConfig, app); err != nil {
 		return nil, err
 	}
+	s.granted = grantedFields(&s.SiteConfig, app)
 	s.keySource, err = completeClient(&s.Client)
 	return s, err
 }
@@ -89,7 +91,7 @@ func (s *site) cgi() cgi.Config {
 		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback,
 		Static: string(s.Static), StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
 		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader, PassUser: s.PassUser,
-		UnderscoreHeaders: s.UnderscoreHeaders, AllReceived: s.FromWebServer,
+		GrantedFields: s.granted, UnderscoreHeaders: s.UnderscoreHeaders, AllReceived: s.FromWebServer,
 	}
 }
 

@@ -190,8 +190,11 @@ var ownVars = map[string]bool{
 	"FCGI_ROLE": true, "FCGI_WEB_SERVER_ADDRS": true, "PHP_ADMIN_VALUE": true, "PHP_VALUE": true, "PATH": true, "LD_PRELOAD": true, "LD_LIBRARY_PATH": true,
 }
 
-// Granted are variables that an authorizer has given a request.
-type Granted struct{ vars []Var }
+// Granted is what an authorizer has given a request.
+type Granted struct {
+	vars   []Var // in FastCGI
+	fields []Var // in HTTP, by their canonical names
+}
 
 // Grant gives c the variables of an authorizer, and no other: those in names, all of them if names
 // is empty. If user is true, its REMOTE_USER and AUTH_TYPE become those of c; otherwise they are
@@ -223,5 +226,8 @@ func (b *builder) granted(c *Client) {
 	}
 	for _, v := range c.Granted.vars {
 		b.put(v.Name, v.Value)
+	}
+	for _, f := range c.Granted.fields {
+		b.put(b.mapper.granted.reserved[f.Name], f.Value)
 	}
 }

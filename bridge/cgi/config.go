@@ -93,6 +93,10 @@ type Config struct {
 	// PassUser is the field in which an application that speaks HTTP is told Client.User. It
 	// is never passed on from a client. Default: the application is not told.
 	PassUser string
+	// GrantedFields lists the fields of an authorizer's answer in HTTP that the application gets. They
+	// and UsualGrantedFields are then never passed on from a client or a web server. Default: there
+	// is no such authorizer.
+	GrantedFields []string
 	// UnderscoreHeaders lists fields with an underscore in their names, such as "api_key", that
 	// are passed on. The field with hyphens, "Api-Key", would be the same variable and is then
 	// dropped.
@@ -133,6 +137,7 @@ type Mapper struct {
 
 	userHeader  string // in canonical form
 	passUser    string // in canonical form
+	granted     grantedFields
 	underscored underscored
 	onDropped   func(name string)
 }
@@ -243,6 +248,9 @@ func (c Config) mapper() (*Mapper, error) {
 		return nil, err
 	}
 	if m.passUser, err = checkUserField("pass_user", c.PassUser); err != nil {
+		return nil, err
+	}
+	if m.granted, err = newGrantedFields(c.GrantedFields); err != nil {
 		return nil, err
 	}
 	if m.underscored, err = m.checkUnderscored(c.UnderscoreHeaders); err != nil {

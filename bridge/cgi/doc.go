@@ -8,7 +8,7 @@
 // say which files may be sent. response.go parses the application's header. http.go is for
 // applications that speak HTTP: [Mapper.HTTP] writes a request for them by the rules that hold for
 // the variables. authorizer.go has what is different for
-// an authorizer.
+// an authorizer, authorizer_http.go for one that speaks HTTP.
 //
 // # Variables
 //

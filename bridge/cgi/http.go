@@ -32,17 +32,24 @@ func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c *Client, contentLen
 	if _, err := m.resolve(r, rest); err != nil {
 		return err
 	}
-	dst.Method, dst.Target, dst.Length = or(r.Method, http.MethodGet), requestURI(r), contentLength
-	if p != r.URL.Path && r.URL.Path != "" { // it had dot segments, of which the application makes what it likes
-		dst.Target = (&url.URL{Path: p, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}).RequestURI()
-	}
+	dst.Method, dst.Target, dst.Length = or(r.Method, http.MethodGet), cleanTarget(r, p), contentLength
 	b := httpBuilder{mapper: m, dst: dst}
 	b.header(r, c)
 	b.forwarded(r, c)
+	b.granted(c)
 	if upgrade := Upgrade(r); upgrade != "" && contentLength == 0 {
 		dst.Upgrade = upgrade
 	}
 	return b.err
+}
+
+// cleanTarget returns the path and query of r, for which CleanPath has returned p, without dot
+// segments, of which whoever is sent them makes what it likes.
+func cleanTarget(r *http.Request, p string) string {
+	if p == r.URL.Path || r.URL.Path == "" {
+		return requestURI(r)
+	}
+	return (&url.URL{Path: p, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery}).RequestURI()
 }
 
 // httpBuilder collects the fields of one request.
@@ -64,7 +71,7 @@ func (b *httpBuilder) header(r *http.Request, c *Client) {
 	m := b.mapper
 	named := namedByConnection(r.Header, c.Trusted, m.userHeader)
 	for key, lines := range r.Header {
-		if len(lines) == 0 || named[key] || m.underscored.hyphenated[key] || key == m.passUser || key == m.userHeader {
+		if len(lines) == 0 || named[key] || m.underscored.hyphenated[key] || key == m.passUser || key == m.userHeader || m.granted.reserved[key] != "" {
 			continue
 		}
 		v, known := headerVars[key]

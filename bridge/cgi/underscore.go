@@ -23,7 +23,7 @@ func (m *Mapper) checkUnderscored(list []string) (u underscored, err error) {
 			return u, fmt.Errorf("cgi: underscore_headers %q: has no underscore, and is passed anyway (remove it)", text)
 		case !passable(hyphens):
 			return u, fmt.Errorf("cgi: underscore_headers %q: a name is letters, digits, hyphens and underscores", text)
-		case headerVars[hyphens] != headerVar{}, isForwarded(hyphens), hyphens == m.userHeader, hyphens == m.passUser && m.passUser != "":
+		case headerVars[hyphens] != headerVar{}, isForwarded(hyphens), hyphens == m.userHeader, hyphens == m.passUser && m.passUser != "", m.granted.reserved[hyphens] != "":
 			return u, fmt.Errorf("cgi: underscore_headers %q: would be taken for %s, which has a meaning of its own", text, hyphens)
 		case u.hyphenated[hyphens]:
 			return u, fmt.Errorf("cgi: underscore_headers %q: is the same variable as another one", text)

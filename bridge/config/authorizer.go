@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
+	"strings"
 )
 
 // Authorizer is an application that is asked about a request before it is let through: how to
 // reach it, and how much it is asked at once. It belongs to the application, whose sites all ask
 // it over the same connections.
 type Authorizer struct {
-	Address string `key:"address" flag:"authorizer" value:"ADDR" doc:"ADDR of a FastCGI authorizer, such as unix:/path or host:port: it is asked about each request before the application gets it"`
+	Address string `key:"address" flag:"authorizer" value:"ADDR" doc:"ADDR of an authorizer that is asked about each request before the application gets it: in FastCGI at unix:/path or host:port, in HTTP at http://host:port/path or http+unix:/socket:/path"`
 	Workers int    `key:"workers" default:"4" doc:"how many requests the authorizer is asked about at once: its threads or processes"`
 }
 
@@ -22,10 +24,12 @@ type Authorization struct {
 	// Whatever is below Except is not protected at all.
 	Except []string `key:"except" value:"PREFIX" otherwise:"none" doc:"URL PREFIX below which the authorizer is not asked, such as that of its own log-in page"`
 	// Complete writes Fields in their canonical form.
-	Fields []string `key:"fields" value:"NAMES" commas:"true" otherwise:"all" doc:"NAMES of the request header fields that the authorizer gets, besides Host, such as Cookie,Authorization"`
-	// Variables that Sluice sets itself, and those that begin with HTTP_, are never taken.
-	Variables []string `key:"variables" value:"NAMES" commas:"true" otherwise:"all" doc:"NAMES of the variables that the application gets, of those that the authorizer gives in Variable-NAME fields"`
-	User      Switch   `key:"user" words:"on off" doc:"on: REMOTE_USER and AUTH_TYPE are what the authorizer gives, if it gives them; off: they are never its"`
+	Fields []string `key:"fields" value:"NAMES" commas:"true" otherwise:"all" doc:"NAMES of the request header fields that the authorizer gets, besides Host and those that Sluice writes, such as Cookie,Authorization"`
+	// In FastCGI, variables that Sluice sets itself, and those that begin with HTTP_, are never
+	// taken. In HTTP, a client's own fields of these names are never passed on, so all must be known
+	// beforehand.
+	Variables []string `key:"variables" value:"NAMES" commas:"true" otherwise:"all; in HTTP those of oauth2-proxy and Authelia" doc:"NAMES of what the application gets of the authorizer's answer: in FastCGI the variables in Variable-NAME fields, in HTTP fields such as X-Auth-Request-User"`
+	User      Switch   `key:"user" words:"on off" doc:"on: REMOTE_USER and AUTH_TYPE are what the authorizer gives, in HTTP Remote-User or X-Auth-Request-User; off: they are never its"`
 }
 
 // check checks what Complete cannot know of the single settings.
@@ -33,13 +37,43 @@ func (a *Authorizer) check() error {
 	if a.Address == "" {
 		return errors.New("authorizer.address: none given; say where the authorizer is, such as unix:/run/authorizer.sock")
 	}
-	if _, _, err := ParseAddress(a.Address); err != nil {
+	backend, target := a.Backend()
+	if _, _, err := ParseAddress(backend); err != nil {
 		return fmt.Errorf("authorizer.address: %w", err)
 	}
-	if p := ProtocolOf(a.Address); p != "" && p != FastCGI {
-		return fmt.Errorf("authorizer.address: %s speaks %s, which has no authorizers: want FastCGI", a.Address, p)
+	if p := ProtocolOf(backend); p != "" && p != FastCGI && p != HTTP {
+		return fmt.Errorf("authorizer.address: %s speaks %s, which has no authorizers: want FastCGI or HTTP", a.Address, p)
+	}
+	if target == "" {
+		return nil
+	}
+	if _, err := url.ParseRequestURI(target); err != nil || strings.ContainsAny(target, " #") {
+		return fmt.Errorf("authorizer.address: %s asks for %q, which is no path of a URL", a.Address, target)
 	}
 	return nil
+}
+
+// SpeaksHTTP reports whether the authorizer is asked in HTTP, and not in FastCGI.
+func (a *Authorizer) SpeaksHTTP() bool { return ProtocolOf(a.Address) == HTTP }
+
+// Backend splits Address into where the authorizer is, as an application's backend is written, and
+// the path and query that it is asked for in HTTP: "" for those of the request in question.
+func (a *Authorizer) Backend() (backend, target string) {
+	if !a.SpeaksHTTP() {
+		return a.Address, ""
+	}
+	scheme, rest := cutScheme(a.Address)
+	begin := strings.IndexByte(rest, '/')
+	if strings.HasPrefix(rest, "unix:") {
+		_, path, _ := strings.Cut(rest, ":")
+		if begin = strings.Index(path, ":/"); begin >= 0 {
+			return scheme + "+unix:" + path[:begin], path[begin+1:]
+		}
+	}
+	if begin < 0 {
+		return a.Address, ""
+	}
+	return scheme + "://" + rest[:begin], rest[begin:]
 }
 
 // IsSet reports whether something is not as it is without an authorizer.

@@ -11,15 +11,21 @@ import (
 // What is written of an authorizer without its address is an error, not a site without one.
 func TestAuthorizerChecks(t *testing.T) {
 	for text, want := range map[string]string{
-		`{}`:                                   "authorizer.address: none given",
-		`{"workers":2}`:                        "authorizer.address: none given",
-		`{"address":""}`:                       "authorizer.address: none given",
-		`{"address":"authorizer.sock"}`:        "authorizer.address: address \"authorizer.sock\": want unix:/path or host:port",
-		`{"address":"scgi://127.0.0.1:1"}`:     "authorizer.address: scgi://127.0.0.1:1 speaks scgi, which has no authorizers",
-		`{"address":"unix:/a","workers":-1}`:   "authorizer.workers: is -1",
-		`{"address":"fcgi+unix:/run/a.sock"}`:  "",
-		`{"address":"fcgi://192.0.2.1:9000"}`:  "",
-		`{"address":"unix:/a","user":"maybe"}`: `authorizer.user: is "maybe", want on or off`,
+		`{}`:                                          "authorizer.address: none given",
+		`{"workers":2}`:                               "authorizer.address: none given",
+		`{"address":""}`:                              "authorizer.address: none given",
+		`{"address":"authorizer.sock"}`:               "authorizer.address: address \"authorizer.sock\": want unix:/path or host:port",
+		`{"address":"scgi://127.0.0.1:1"}`:            "authorizer.address: scgi://127.0.0.1:1 speaks scgi, which has no authorizers: want FastCGI or HTTP",
+		`{"address":"http://127.0.0.1:1/a b"}`:        "authorizer.address: http://127.0.0.1:1/a b asks for \"/a b\", which is no path of a URL",
+		`{"address":"http+unix:/run/a.sock:/a#b"}`:    "authorizer.address: http+unix:/run/a.sock:/a#b asks for \"/a#b\"",
+		`{"address":"http://authorizer.test/a"}`:      "authorizer.address: address \"http://authorizer.test\": want unix:/path or host:port",
+		`{"address":"https://authorizer.test:443/a"}`: "authorizer.address: address \"https://authorizer.test:443/a\": there is no protocol \"https\"",
+		`{"address":"http://127.0.0.1:1/a?b=c"}`:      "",
+		`{"address":"http+unix:/run/a.sock:/a"}`:      "",
+		`{"address":"unix:/a","workers":-1}`:          "authorizer.workers: is -1",
+		`{"address":"fcgi+unix:/run/a.sock"}`:         "",
+		`{"address":"fcgi://192.0.2.1:9000"}`:         "",
+		`{"address":"unix:/a","user":"maybe"}`:        `authorizer.user: is "maybe", want on or off`,
 	} {
 		c := Config{Application: Application{Backends: []string{"unix:/b"}}}
 		if err := json.Unmarshal([]byte(`{"authorizer":`+text+`}`), &c); err != nil {
@@ -32,6 +38,23 @@ func TestAuthorizerChecks(t *testing.T) {
 		}
 		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestAuthorizerBackend(t *testing.T) {
+	for address, want := range map[string][2]string{
+		"unix:/run/a.sock:/x":            {"unix:/run/a.sock:/x", ""},
+		"192.0.2.1:9000":                 {"192.0.2.1:9000", ""},
+		"fcgi://192.0.2.1:9000":          {"fcgi://192.0.2.1:9000", ""},
+		"http://192.0.2.1:80":            {"http://192.0.2.1:80", ""},
+		"http://192.0.2.1:80/":           {"http://192.0.2.1:80", "/"},
+		"http://[::1]:80/a/b?c=/d":       {"http://[::1]:80", "/a/b?c=/d"},
+		"http+unix:/run/a.sock":          {"http+unix:/run/a.sock", ""},
+		"http+unix:/run/a.sock:/b?c=:/d": {"http+unix:/run/a.sock", "/b?c=:/d"},
+	} {
+		if backend, target := (&Authorizer{Address: address}).Backend(); [2]string{backend, target} != want {
+			t.Errorf("%s: %q, %q", address, backend, target)
 		}
 	}
 }

@@ -14,7 +14,8 @@ type Request struct {
 	// HTTP is the request as an HTTP message.
 	HTTP http1.Request
 	// Authorizer asks the application whether the request is allowed, and not for an answer.
-	// Only FastCGI has that role; other protocols do not carry it.
+	// Only FastCGI has that role; other protocols do not carry it. In HTTP, the question is a
+	// request as any other.
 	Authorizer bool
 }
 

@@ -81,7 +81,7 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 		a.Pool.Close()
 		return nil, err
 	}
-	if a.Authorizer, err = newAuthorizer(&cfg, a.hooks); err != nil {
+	if a.Authorizer, err = newAuthorizer(a, &cfg, a.hooks); err != nil {
 		a.Gate.Close()
 		a.Pool.Close()
 		return nil, err

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
@@ -13,13 +14,16 @@ import (
 // changes it and closes it.
 type Authorizer struct {
 	*Application
+	guarded *Application // whose requests it is asked about
+
 	granted, denied, failed atomic.Uint64
 }
 
 var _ exchange.Authorizer = (*Authorizer)(nil)
 
-// newAuthorizer returns the authorizer that cfg has, nil if it has none. cfg is complete.
-func newAuthorizer(cfg *config.Application, hooks Hooks) (*Authorizer, error) {
+// newAuthorizer returns the authorizer of guarded, whose configuration is cfg, nil if there is
+// none. cfg is complete.
+func newAuthorizer(guarded *Application, cfg *config.Application, hooks Hooks) (*Authorizer, error) {
 	if cfg.Authorizer == nil {
 		return nil, nil
 	}
@@ -27,18 +31,22 @@ func newAuthorizer(cfg *config.Application, hooks Hooks) (*Authorizer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authorizer: %w", err)
 	}
-	return &Authorizer{Application: a}, nil
+	return &Authorizer{Application: a, guarded: guarded}, nil
 }
 
 // authorizer is the configuration of the authorizer of an application that has one. All questions
 // are of one kind, so they wait in one queue: there are no slow ones that others must be protected
 // from.
 func authorizer(cfg *config.Application) config.Application {
-	a, patience := cfg.Authorizer, cfg.Timeouts.Authorizer
+	a, patience, timeouts := cfg.Authorizer, cfg.Timeouts.Authorizer, cfg.Timeouts
+	if a.SpeaksHTTP() { // its servers close unused connections sooner, see timeouts.idle
+		timeouts.Idle = min(timeouts.Idle, config.Duration(time.Second))
+	}
+	backend, _ := a.Backend()
 	return config.Application{
-		Backends: []string{a.Address}, Workers: a.Workers, Multiplex: config.Off, Lanes: config.Off,
+		Backends: []string{backend}, Workers: a.Workers, Multiplex: config.Off, Lanes: config.Off,
 		Queue:    config.Queue{Size: authorizerQueue * a.Workers, Timeout: patience},
-		Timeouts: cfg.Timeouts,
+		Timeouts: timeouts,
 	}
 }
 
@@ -67,6 +75,12 @@ func (a *Authorizer) canBecome(cfg *config.Application) error {
 		return fmt.Errorf("authorizer: %w", err)
 	}
 	return nil
+}
+
+// Target implements exchange.Authorizer.
+func (a *Authorizer) Target() string {
+	_, target := a.guarded.Settings().Authorizer.Backend()
+	return target
 }
 
 // Count implements exchange.Authorizer.

@@ -63,6 +63,14 @@ func (c *call) AuthorizerVars(dst []cgi.Var, who *cgi.Client) ([]cgi.Var, error)
 	return c.site.Mapper.AuthorizerVars(dst, c.r, who, c.site.Config.Authorization.Fields)
 }
 
+func (c *call) AuthorizerHTTP(dst *http1.Request, who *cgi.Client, target string) error {
+	return c.site.Mapper.AuthorizerHTTP(dst, c.r, who, target, c.site.Config.Authorization.Fields)
+}
+
+func (c *call) GrantFields(who *cgi.Client, said http.Header, user bool) {
+	c.site.Mapper.GrantFields(who, said, user)
+}
+
 func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }
 
 func (c *call) PrefersJSON() bool { return classify.PrefersJSON(c.r.Header) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,9 @@ const (
 // takes no worker of the application.
 type Authorizer interface {
 	Application
+	// Target is the path and query that an authorizer is asked for in HTTP, "" for those of the
+	// request itself.
+	Target() string
 	// Count counts a decision.
 	Count(Decision)
 }
@@ -49,11 +53,7 @@ func (x *Exchange) guarded() bool { return x.site.Authorizer != nil && x.client.
 // authorize asks the authorizer. The client's body is not read before it has answered.
 func (x *Exchange) authorize() (w Wait) {
 	x.app, x.Request.Authorizer = x.site.Authorizer, true
-	var err error
-	if x.Request.Vars, err = x.client.AuthorizerVars(x.Request.Vars[:0], &x.Who); err == nil {
-		err = x.checkSize()
-	}
-	if err != nil {
+	if err := x.describeQuestion(); err != nil {
 		return x.fail(err)
 	}
 	x.asking, x.askedAt = true, time.Now()
@@ -61,10 +61,32 @@ func (x *Exchange) authorize() (w Wait) {
 	return x.enter()
 }
 
-// decided goes on with the header of the authorizer's answer. Only 200 lets the request pass; every
-// other answer is the client's (FastCGI specification, section 6.3).
+// describeQuestion is describe for the authorizer.
+func (x *Exchange) describeQuestion() (err error) {
+	if x.inHTTP() {
+		err = x.client.AuthorizerHTTP(&x.Request.HTTP, &x.Who, x.site.Authorizer.Target())
+	} else {
+		x.Request.Vars, err = x.client.AuthorizerVars(x.Request.Vars[:0], &x.Who)
+	}
+	if err != nil {
+		return err
+	}
+	return x.checkSize()
+}
+
+// inHTTP reports whether the authorizer is asked in HTTP, and not in FastCGI.
+func (x *Exchange) inHTTP() bool { return x.site.Authorizer.Codec().TakesHTTP() }
+
+// lets reports whether an authorizer's answer with this status lets the request pass: 200 in FastCGI
+// (specification, section 6.3), and each 2xx in HTTP, as for nginx's auth_request.
+func (x *Exchange) lets(status int) bool {
+	return status == http.StatusOK || x.inHTTP() && status > http.StatusOK && status < http.StatusMultipleChoices
+}
+
+// decided goes on with the header of the authorizer's answer. What does not let the request pass is
+// the client's.
 func (x *Exchange) decided() Wait {
-	if x.resp.Status == http.StatusOK {
+	if x.lets(x.resp.Status) {
 		x.answer = x.answer[:x.header]
 		return x.awaitConsent()
 	}
@@ -120,7 +142,15 @@ func (x *Exchange) consented() Wait {
 // grant makes what the authorizer has said of the client the request's.
 func (x *Exchange) grant() {
 	c := &x.site.Config.Authorization
-	x.Who.Grant(x.variables, c.Variables, c.User != config.Off)
+	if user := c.User != config.Off; x.inHTTP() {
+		x.client.GrantFields(&x.Who, x.Said, user)
+		if cookies := x.Said["Set-Cookie"]; len(cookies) > 0 { // a session that was prolonged
+			h := x.client.Header()
+			h["Set-Cookie"] = slices.Concat(h["Set-Cookie"], cookies)
+		}
+	} else {
+		x.Who.Grant(x.variables, c.Variables, user)
+	}
 	x.Out.User = x.Who.User
 	x.variables = nil
 }

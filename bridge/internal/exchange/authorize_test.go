@@ -18,6 +18,8 @@ type authorizer struct {
 	counted []Decision
 }
 
+func (a *authorizer) Target() string { return "" }
+
 func (a *authorizer) Count(d Decision) { a.counted = append(a.counted, d) }
 
 // ask begins an exchange that an authorizer is asked about, and takes it to the wait for its answer.

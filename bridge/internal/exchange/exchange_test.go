@@ -132,6 +132,10 @@ func (b *bench) Guarded() bool                                                 {
 func (b *bench) AuthorizerVars(dst []cgi.Var, _ *cgi.Client) ([]cgi.Var, error) {
 	return append(dst, cgi.Var{Name: "REQUEST_METHOD", Value: b.method}), nil
 }
+
+func (b *bench) AuthorizerHTTP(*http1.Request, *cgi.Client, string) error { return nil }
+func (b *bench) GrantFields(*cgi.Client, http.Header, bool)               {}
+
 func (b *bench) IsLongPoll() bool                { return false }
 func (b *bench) PrefersJSON() bool               { return false }
 func (b *bench) FindTarget(location string) bool { b.note("find %s", location); return true }

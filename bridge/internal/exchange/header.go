@@ -169,7 +169,7 @@ func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 	if resp.Warning != "" {
 		x.site.logHeader(x.client.Path(), x.Out.Instance, resp.Warning)
 	}
-	if x.asking && resp.Status == http.StatusOK {
+	if x.asking && resp.Status == http.StatusOK && !x.inHTTP() {
 		if err := x.parseVariables(block, resp.Warning); err != nil {
 			return resp, &appError{ErrorProtocol, err}
 		}

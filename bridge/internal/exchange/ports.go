@@ -46,6 +46,12 @@ type Client interface {
 	// AuthorizerVars appends the variables that an authorizer gets. The error is what the client
 	// is answered.
 	AuthorizerVars(dst []cgi.Var, c *cgi.Client) ([]cgi.Var, error)
+	// AuthorizerHTTP sets dst to what an authorizer is asked in HTTP, for a target. The error is
+	// that of AuthorizerVars.
+	AuthorizerHTTP(dst *http1.Request, c *cgi.Client, target string) error
+	// GrantFields gives c what an authorizer says in the header of its answer in HTTP; the user
+	// only if that is set.
+	GrantFields(c *cgi.Client, said http.Header, user bool)
 	PrefersJSON() bool
 
 	// FindTarget reports whether a local redirect to a request target is followed here.
