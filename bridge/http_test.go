@@ -340,3 +340,33 @@ func TestHTTPEnv(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A server that ends unused connections with a 408 may send that while a request is on its way.
+// It is not the answer: a request that may be repeated gets its own, and so does the next one.
+func TestHTTPIdle408(t *testing.T) {
+	const idle = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+	for method, want := range map[string]int{"GET": 200, "POST": 408} {
+		synctest.Test(t, func(t *testing.T) {
+			n := 0
+			r := newHTTPRig(t, Config{}, httpAnswers(func(*http.Request, string) []string {
+				if n++; n == 2 {
+					return []string{idle}
+				}
+				return []string{sized("page")}
+			}))
+			r.get("/first")
+			if re := r.do(method, "/second", nil); re.status != want || re.err != nil {
+				t.Errorf("%s: %d, %v, want %d", method, re.status, re.err, want)
+			}
+			if re := r.get("/third"); re.status != 200 || re.body != "page" {
+				t.Errorf("%s: %d %q for the request after it", method, re.status, re.body)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // an application that means it is heard
+		r := newHTTPRig(t, Config{}, httpSays(idle))
+		if re := r.get("/"); re.status != 408 || r.outcome().Attempts != 1 {
+			t.Errorf("%d after %d attempts, want its 408", re.status, r.outcome().Attempts)
+		}
+	})
+}

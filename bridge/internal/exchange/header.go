@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/content"
+	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
@@ -191,6 +192,11 @@ func (x *Exchange) interim() {
 
 // headerRead goes on with an answer whose header has come, and perhaps more.
 func (x *Exchange) headerRead() Wait {
+	if x.saysIdle() {
+		return x.attemptOver(&appError{ErrorIncomplete, &pool.Error{
+			Op: "answer", Addr: x.Out.Instance, Err: errIdleTimeout, Replay: pool.ReplayIdempotent,
+		}})
+	}
 	x.content = content.Of(x.resp, x.bodyless(x.resp.Status))
 	come := x.answer[x.header:]
 	x.answer = x.answer[:x.header]
@@ -212,6 +218,17 @@ func (x *Exchange) headerRead() Wait {
 		return Wait{For: Open}
 	}
 	return x.adopt()
+}
+
+// errIdleTimeout is a 408 on a kept connection.
+var errIdleTimeout = errors.New("the application has ended a kept connection with a 408")
+
+// saysIdle reports whether an answer is that of a server which closes a connection that was
+// unused for too long: it may have been sent before the server has seen the request (RFC 9110,
+// section 15.5.9). The request is sent once more, on a new connection.
+func (x *Exchange) saysIdle() bool {
+	return x.resp.Status == http.StatusRequestTimeout && x.Out.Reused && !x.replayed && x.replayable() &&
+		idempotent(x.client.Method()) && x.app.Codec().TakesHTTP()
 }
 
 // follow follows a local redirect. One with a body is the client's.
