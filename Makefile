@@ -7,7 +7,7 @@ build: ## the standalone binary, stripped, in dist/
 
 test: ## everything; as root on Debian it installs the backends first
 	@if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then integration/setup.sh; fi
-	$(GO) test -race -shuffle=on -timeout 20m ./...
+	$(GO) test -race -shuffle=on -timeout 27m ./...
 	$(GO) test -shuffle=on ./bridge/admission ./bridge/spool # what is measured, and the race detector distorts
 
 check: cross ## format, vet, staticcheck, go fix, go mod tidy
