@@ -114,7 +114,7 @@ func TestAdaptErrors(t *testing.T) {
 		{"sluice a:1 {\nauthorizer {\nworkers 2\n}\n}", "authorizer: want 1 value, have 0, at Caddyfile:3"},
 		{"sluice a:1 {\nauthorizer b:2 {\nworkers 0\n}\n}", "workers: is 0, want at least 1, at Caddyfile:4"},
 		{"sluice a:1 {\nauthorizer b:2 {\naddress c:3\n}\n}", "address: belongs on the line of authorizer, not into its block, at Caddyfile:4"},
-		{"sluice a:1 {\nauthorizer scgi://b:2\n}", "authorizer.address: scgi://b:2 speaks scgi, which has no authorizers: want FastCGI, at Caddyfile:3"},
+		{"sluice a:1 {\nauthorizer scgi://b:2\n}", "authorizer.address: scgi://b:2 speaks scgi, which has no authorizers: want FastCGI or HTTP, at Caddyfile:3"},
 		{"sluice a:1 {\nauthorizer b:2 {\npaths x\n}\n}", `authorizer.paths "x": want a path below the root, beginning with "/", at Caddyfile:4`},
 		{"sluice a:1 {\nqueue {\nlength 3\n}\n}", "unrecognized option 'length', want one of: long_size, long_timeout, poll_answer, size, timeout, at Caddyfile:4"},
 		{"sluice a:1 {\nclient {\nkey cookie\n}\n}", `client.key: is "cookie", and lacks the cookie's name, at Caddyfile:4`},
