@@ -32,3 +32,22 @@ func (d *UntilEOF) EOF() (ev Event) {
 
 // Clean reports whether no answer has begun without having ended.
 func (d *UntilEOF) Clean() bool { return !d.begun }
+
+// OneRequest is what the protocols of the CGI family have in common that carry one request on a
+// connection: the body follows the variables as it is, and the answer ends with the connection.
+// Their codecs embed it.
+type OneRequest struct{ CGI }
+
+// KeepAlive returns false.
+func (OneRequest) KeepAlive() bool { return false }
+
+// AppendBody appends the part as it is.
+func (OneRequest) AppendBody(dst []byte, _ uint16, part []byte, _ bool) []byte {
+	return append(dst, part...)
+}
+
+// BodyOverhead returns 0, 0.
+func (OneRequest) BodyOverhead() (before, after int) { return 0, 0 }
+
+// NewDecoder returns a decoder for which every byte is part of the answer.
+func (OneRequest) NewDecoder() Decoder { return new(UntilEOF) }

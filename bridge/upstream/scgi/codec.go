@@ -7,7 +7,7 @@ import (
 
 // Codec is an [upstream.Codec]. It is neither an [upstream.Multiplexer] nor an
 // [upstream.Querier].
-type Codec struct{ upstream.CGI }
+type Codec struct{ upstream.OneRequest }
 
 var _ upstream.Codec = Codec{}
 
@@ -15,9 +15,6 @@ var _ upstream.Codec = Codec{}
 // request: it knows how long the variables are, and has not got their last byte. The comma
 // does not count, for there are servers that do not wait for it.
 const unreadEnd = len("\x00,")
-
-// KeepAlive returns false.
-func (Codec) KeepAlive() bool { return false }
 
 // Size returns the size of the variables.
 func (Codec) Size(r *upstream.Request) (int, error) {
@@ -41,14 +38,3 @@ func (Codec) AppendHead(dst []byte, _ uint16, _ bool, r *upstream.Request) ([]by
 // Preamble returns 1, which is one digit: uWSGI closes the connection when it has read a size
 // that exceeds its buffer.
 func (Codec) Preamble() int { return 1 }
-
-// AppendBody appends the part as it is.
-func (Codec) AppendBody(dst []byte, _ uint16, part []byte, _ bool) []byte {
-	return append(dst, part...)
-}
-
-// BodyOverhead returns 0, 0.
-func (Codec) BodyOverhead() (before, after int) { return 0, 0 }
-
-// NewDecoder returns a decoder for which every byte is part of the answer.
-func (Codec) NewDecoder() upstream.Decoder { return new(upstream.UntilEOF) }

@@ -7,16 +7,13 @@ import (
 
 // Codec is an [upstream.Codec]. It is neither an [upstream.Multiplexer] nor an
 // [upstream.Querier].
-type Codec struct{ upstream.CGI }
+type Codec struct{ upstream.OneRequest }
 
 var _ upstream.Codec = Codec{}
 
 // unreadEnd is how much of a header may be missing while the server provably has not run the
 // request: it knows how long the variables are, and has not got their last byte.
 const unreadEnd = 1
-
-// KeepAlive returns false.
-func (Codec) KeepAlive() bool { return false }
 
 // Size returns the size of the variables.
 func (Codec) Size(r *upstream.Request) (int, error) {
@@ -40,14 +37,3 @@ func (Codec) AppendHead(dst []byte, _ uint16, _ bool, r *upstream.Request) ([]by
 // Preamble returns 1, which is modifier1: uWSGI closes the connection when it has read a size
 // that exceeds its buffer.
 func (Codec) Preamble() int { return 1 }
-
-// AppendBody appends the part as it is.
-func (Codec) AppendBody(dst []byte, _ uint16, part []byte, _ bool) []byte {
-	return append(dst, part...)
-}
-
-// BodyOverhead returns 0, 0.
-func (Codec) BodyOverhead() (before, after int) { return 0, 0 }
-
-// NewDecoder returns a decoder for which every byte is part of the answer.
-func (Codec) NewDecoder() upstream.Decoder { return new(upstream.UntilEOF) }
