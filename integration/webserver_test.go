@@ -81,6 +81,8 @@ fastcgi.server = ( ".php" => (( "socket" => "@SOCKET@" )) )
 `,
 	},
 	{
+		// Apache ends the kept connections of clients when its threads are all busy, under
+		// whatever they are sending then; a POST that meets that is not ours to repeat.
 		name: "Apache", program: []string{"apache2", "/usr/sbin/apache2"}, args: []string{"-f", "@DIR@/conf", "-DFOREGROUND"}, deaf: true,
 		config: `
 ServerRoot /usr/lib/apache2
@@ -96,7 +98,7 @@ LoadModule authz_core_module modules/mod_authz_core.so
 User www-data
 Group www-data
 LimitRequestFieldSize 131072
-MaxKeepAliveRequests 0
+KeepAlive Off
 DocumentRoot @ROOT@
 <Directory @ROOT@>
 	Require all granted
