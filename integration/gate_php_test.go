@@ -45,14 +45,10 @@ func compareSessions(t *testing.T, script string, other errand, app func() backe
 	t.Log(withTabs.state)
 	alone.others.wantAllAnswered(t, "other users, alone")
 	withTabs.others.wantAllAnswered(t, "other users")
-	if soaking() {
-		withTabs.others.wantAsQuickAs(t, "other users", alone.others)
-	} else {
-		// The first request ever for the script is a tab's, and until that has turned
-		// out to be slow, for a second, hardly anybody else is let in. In a short run
-		// these few are more than one in a hundred.
-		withTabs.warm.wantAsQuickAs(t, "other users, not counting the first seconds", alone.others)
-	}
+	// The first request ever for the script is a tab's, and until that has turned out to be
+	// slow, for a second or two, hardly anybody else is let in. These few are more than one in
+	// a hundred, even of two minutes: they are printed above, and must have been answered.
+	withTabs.warm.wantAsQuickAs(t, "other users, not counting the first seconds", alone.others)
 	withTabs.own.wantNoneFailed(t, "the tabs")
 	if withTabs.own.answered == 0 {
 		t.Error("no tab was answered")
