@@ -379,6 +379,10 @@ func (k *call) Waits(t admission.Ticket) { k.nest.Waits(t) }
 func (k *call) connect() bool {
 	k.leased.lease, k.leased.err = nil, nil
 	k.leased.first.Store(false)
+	if k.gone != nil {
+		k.leased.err = k.gone
+		return true
+	}
 	var ctx context.Context = k.ctx
 	if until := k.wait.Until; until.Sub(time.Now()) < k.x.Patience()-time.Millisecond {
 		ctx, k.limited = context.WithDeadlineCause(ctx, until, pool.ErrWaitTimeout)
