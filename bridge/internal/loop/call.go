@@ -110,6 +110,9 @@ func (k *call) drive(w exchange.Wait) {
 	x := k.x
 	for {
 		k.wait = w
+		if !ofAttempt(w.For) {
+			k.lease = nil // the exchange has given it back: it may be another request's by now
+		}
 		switch w.For {
 		case exchange.Nothing:
 			k.end()
@@ -163,6 +166,15 @@ func (k *call) drive(w exchange.Wait) {
 			return
 		}
 	}
+}
+
+// ofAttempt reports whether a wait is one during an attempt, which has a lease.
+func ofAttempt(f exchange.For) bool {
+	switch f {
+	case exchange.Send, exchange.Event, exchange.Relay, exchange.Upgrade, exchange.Open:
+		return true
+	}
+	return false
 }
 
 // await has the call wait. Whoever tells it calls resume.
