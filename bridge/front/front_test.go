@@ -154,7 +154,7 @@ func TestSteadyReader(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got bytes.Buffer
-			for ; got.Len() < size/4 && err == nil; time.Sleep(6 * time.Millisecond) {
+			for ; got.Len() < size*3/4 && err == nil && (got.Len() < size/4 || r.handler.Snapshot().Gate.InUse > 0); time.Sleep(6 * time.Millisecond) {
 				_, err = io.CopyN(&got, resp.Body, piece)
 			}
 			if in := r.handler.Snapshot().Gate.InUse; in > 0 {
@@ -277,9 +277,13 @@ func TestCloseWhileBusy(t *testing.T) {
 		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path)
 		clients = append(clients, c)
 	}
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond) // some go on in goroutines
+	began := time.Now()
 	if err := r.loops.Close(); err != nil {
 		t.Error(err)
+	}
+	if d := time.Since(began); d > 10*time.Second {
+		t.Errorf("Close has waited for the clients: %v", d)
 	}
 	r.wantIdle(t)
 	for _, c := range clients {
