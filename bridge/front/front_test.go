@@ -291,6 +291,11 @@ func TestCloseWhileBusy(t *testing.T) {
 			t.Errorf("the connection has not ended: %v", err)
 		}
 	}
+	late := dial(t, r.loop)
+	_ = late.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.Copy(io.Discard, late); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("a connection that came after Close: %v", err)
+	}
 }
 
 // Headers and pauses between requests take only so long.
@@ -356,4 +361,33 @@ func TestTrack(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A client that takes a large answer as fast as it comes, or sends many requests at once, does not
+// keep a loop from others.
+func TestFair(t *testing.T) {
+	r := newRig(t, nil, func(c *front.Config) { c.Loops = 1 })
+	for name, text := range map[string]string{
+		"a large answer": "GET /bytes?n=400000000&length=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+		"many requests":  strings.Repeat("PATCH /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 300_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			greedy := dial(t, r.loop)
+			var busy sync.WaitGroup
+			busy.Go(func() { _, _ = io.WriteString(greedy, text) })
+			busy.Go(func() { _, _ = io.Copy(io.Discard, greedy) })
+			other := dial(t, r.loop)
+			slowest, until := time.Duration(0), time.Now().Add(time.Second)
+			for time.Now().Before(until) {
+				began := time.Now()
+				get(t, other, "/echo")
+				slowest = max(slowest, time.Since(began))
+			}
+			_ = greedy.Close()
+			busy.Wait()
+			if slowest > 500*time.Millisecond {
+				t.Errorf("another client has waited for %v", slowest)
+			}
+		})
+	}
 }

@@ -83,8 +83,9 @@ func (l *loop) newCall() *call {
 	return c
 }
 
-// serve begins a request.
-func (c *Conn) serve(r *http.Request, header, body []byte) {
+// serve begins a request. Rest is what was read after it: that stays with the connection, wherever the
+// request leads.
+func (c *Conn) serve(r *http.Request, header, body, rest []byte) {
 	s := c.loop.server
 	if c.isClosed() { // for another, before the request began
 		c.cut(nil)
@@ -96,6 +97,7 @@ func (c *Conn) serve(r *http.Request, header, body []byte) {
 	c.call, k.conn, k.began = k, c, c.loop.now
 	k.ctx = &requestContext{conn: c}
 	k.raw, k.body = append(k.raw[:0], header...), append(k.body[:0], body...)
+	c.keep(rest)
 	k.original = r.WithContext(k.ctx)
 	k.View = blocking.View{Site: s.Site, R: k.original}
 	s.Site.Identify(k.R, &k.x.Who)
@@ -318,6 +320,7 @@ func (k *call) unwritable(err error) {
 		k.wake()
 		k.resume(k.x.Replied(clientError(err)))
 	default:
+		k.conn.out = nil // or its time would be over again and again
 		k.left(context.Canceled)
 	}
 }
@@ -433,6 +436,10 @@ func (k *call) connected() exchange.Wait {
 	return k.x.Leased(l, nil)
 }
 
+// sendNow is the largest request that is sent by the loop, in bytes, as the client sends it: for one
+// that is not much larger a socket has room in every case, and a write does not wait.
+const sendNow = 16 << 10
+
 // send sends the request. It returns false if a goroutine does, because that waits.
 func (k *call) send() bool {
 	l := k.lease
@@ -446,7 +453,7 @@ func (k *call) send() bool {
 		return true
 	}
 	body := k.sendable()
-	if l.BeginWaits() {
+	if l.BeginWaits() || len(k.raw)+len(body) > sendNow {
 		go func() {
 			buf, err := l.Begin(k.buf[:0], &k.x.Request, body, true)
 			k.loop.post(func() {

@@ -76,7 +76,10 @@ func (s *Server) Serve(l net.Listener) error {
 			return err
 		}
 		conn, to := c.(*Conn), s.loops[n%len(s.loops)]
-		to.post(func() { to.add(conn) })
+		if !to.post(func() { to.add(conn) }) {
+			_ = conn.Close() // nobody will serve it
+			s.track(conn, http.StateClosed)
+		}
 	}
 }
 
