@@ -52,6 +52,10 @@ type told struct {
 		Waiting int                 `json:"waiting"`
 		Long    int                 `json:"long"`
 		LongCap int                 `json:"long_cap"`
+
+		Upgraded    int `json:"upgraded"`
+		MaxUpgraded int `json:"max_upgraded"`
+
 		Lanes   map[string]laneTold `json:"lanes"`
 		Routes  []struct {
 			Route string  `json:"route"`

@@ -40,7 +40,7 @@ func (c *call) SetKey(ask *admission.Request, who *cgi.Client) {
 func (c *call) Classify(ask *admission.Request, scratch []byte) []byte {
 	scratch = c.site.Classifier.Request(ask, c.r, scratch)
 	if c.upgrades() {
-		c.site.Classifier.SetLong(ask)
+		c.site.Classifier.SetUpgrade(ask)
 	}
 	return scratch
 }
