@@ -83,7 +83,6 @@ func TestWebSocketDrain(t *testing.T) {
 	}
 }
 
-
 // As many WebSockets as may be, and clients that try for more, are beside long-polls and pages:
 // the polls have the workers that are left to them, and the pages are answered at once.
 func TestWebSocketLimit(t *testing.T) {
