@@ -49,7 +49,7 @@ fuzz: ## every parser, $(FUZZ) each
 		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) "$${file%/*}" || exit 1; \
 	done
 
-proofs: ## the gate beside a plain queue on real servers, in full length (19 min)
+proofs: ## the gate beside a plain queue on real servers, in full length (about 20 min)
 	integration/setup.sh
 	SLUICE_SOAK=1m $(GO) test -count=1 -timeout 30m -run 'TestPolls|TestSession|TestStops|TestFive' -v ./integration
 
