@@ -71,9 +71,12 @@ type conn struct {
 	in         upstream.Buffer
 }
 
-// readBuffer is the size of a connection's read buffer, in bytes. There are at most
-// Workers of them per instance.
-const readBuffer = 32 << 10
+// readBuffer is the size of a connection's read buffer, in bytes, and largeReadBuffer that of one on
+// which a large answer has come. There are at most Workers of them per instance.
+const (
+	readBuffer      = 32 << 10
+	largeReadBuffer = 64 << 10
+)
 
 // attach gives c the connection that was dialled. A query may be sent on it, or open called.
 func (c *conn) attach(nc net.Conn, codec upstream.Codec) {
@@ -204,12 +207,23 @@ func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
 		c.in.Filled(n)
 		switch {
 		case n > 0:
+			if n == readBuffer {
+				c.in.Grow(largeReadBuffer)
+			}
 		case c.interrupted.Load():
 			return none, ErrInterrupted
 		case !errors.Is(err, os.ErrDeadlineExceeded) || !deadline.IsZero() && !time.Now().Before(deadline):
 			return c.ending(c.reason(err))
 		} // else the deadline is that of recheck
 	}
+}
+
+// Buffered decodes the next event, if it has come.
+func (c *conn) Buffered() bool {
+	if c.early.Kind == 0 && c.failed == nil {
+		c.early, c.failed = c.take()
+	}
+	return c.early.Kind != 0 || c.failed != nil
 }
 
 // ending returns what the end of the connection is: the end of the answer, or an error.

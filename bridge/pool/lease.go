@@ -18,6 +18,7 @@ type channel interface {
 	Begin(r *upstream.Request, unrunBelow int) // announces a request; see upstream.Codec.AppendHead
 	Send(b []byte, deadline time.Time) error
 	Next(deadline time.Time) (upstream.Event, error)
+	Buffered() bool // reports whether Next has something to return without waiting
 	Interrupt()
 	Resume()
 	Abort()              // asks the application to stop, where that is possible without closing the connection
@@ -173,6 +174,10 @@ func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
 	l.dead = true
 	return none, l.fail("read", ev.Err)
 }
+
+// Buffered reports whether Next has something to return without waiting. It is called by who calls
+// Next. What the last event refers to stays valid.
+func (l *Lease) Buffered() bool { return l.ch.Buffered() }
 
 // Interrupt has Begin, Body and Next return ErrInterrupted, now and later. It may be called
 // at any time, even after Release.

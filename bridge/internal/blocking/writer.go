@@ -1,6 +1,7 @@
 package blocking
 
 import (
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,14 @@ func (c *clientWriter) extend() {
 	if c.cut.Load() {
 		c.Cut() // the deadline above may have undone it
 	}
+}
+
+// flush sends the client what it was written.
+func (c *clientWriter) flush() error {
+	if err := c.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return clientError(err)
+	}
+	return nil
 }
 
 // Cut implements spool.Cutter: the answer had to make room, and a Write to the client
