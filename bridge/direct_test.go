@@ -17,7 +17,7 @@ type limitedConn struct {
 	pieces int
 }
 
-func (c *limitedConn) HasRoom(int) bool {
+func (c *limitedConn) Takes(int) bool {
 	c.pieces--
 	return c.pieces >= 0
 }

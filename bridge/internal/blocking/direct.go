@@ -29,7 +29,7 @@ type direct struct {
 // until its next event, and then what comes.
 func (c *call) relayDirect(to *clientWriter, s *sent) (left [][]byte, over bool, err error) {
 	d := &direct{c: c, to: to, socket: c.socket(), sent: s}
-	if d.socket == nil || !d.socket.HasRoom(len(c.x.First)) {
+	if d.socket == nil || !d.socket.Takes(len(c.x.First)) {
 		return nil, false, nil
 	}
 	c.x.Rest.Begin(d)
@@ -73,7 +73,7 @@ func (c *call) socket() sendroom.Room {
 
 // Write implements exchange.Output.
 func (d *direct) Write(p []byte) (int, error) {
-	if len(d.left) > 0 || !d.socket.HasRoom(len(p)) {
+	if len(d.left) > 0 || !d.socket.Takes(len(p)) {
 		d.left = append(d.left, p)
 		return len(p), nil
 	}

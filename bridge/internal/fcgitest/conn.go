@@ -103,8 +103,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// HasRoom reports whether Write takes n bytes without waiting.
-func (c *Conn) HasRoom(n int) bool {
+// Takes reports whether n bytes can be written without waiting.
+func (c *Conn) Takes(n int) bool {
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
 	return c.out.data.Len()+n <= bufferSize

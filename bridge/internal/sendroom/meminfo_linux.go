@@ -22,8 +22,7 @@ const overhead = 8 << 10
 type socket struct {
 	raw     syscall.RawConn
 	measure func(fd uintptr)
-	used    int // kernel memory that written bytes take, in bytes
-	limit   int // how much they may take
+	room    int // kernel memory that is left for written bytes, in bytes; there may be more
 	err     error
 }
 
@@ -36,15 +35,19 @@ func ofSocket(raw syscall.RawConn) Room {
 			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 		if s.err = nil; errno != 0 {
 			s.err = errno
-			return
 		}
-		s.used, s.limit = int(max(info[skMeminfoWmemAlloc], info[skMeminfoWmemQueued])), int(info[skMeminfoSndbuf])
+		s.room = int(info[skMeminfoSndbuf]) - int(max(info[skMeminfoWmemAlloc], info[skMeminfoWmemQueued]))
 	}
 	return s
 }
 
-// HasRoom implements Room. In the least favourable case, that of small segments, the kernel needs
+// Takes implements Room. In the least favourable case, that of small segments, the kernel needs
 // twice the room for them.
-func (s *socket) HasRoom(n int) bool {
-	return s.raw.Control(s.measure) == nil && s.err == nil && s.used+2*n+overhead <= s.limit
+func (s *socket) Takes(n int) bool {
+	need := 2*n + overhead
+	if need > s.room && (s.raw.Control(s.measure) != nil || s.err != nil || need > s.room) {
+		return false
+	}
+	s.room -= need
+	return true
 }

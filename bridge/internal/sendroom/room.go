@@ -7,8 +7,9 @@ import (
 
 // Room tells whether a connection takes some bytes at once. It is for one goroutine at a time.
 type Room interface {
-	// HasRoom reports whether n bytes can be written without waiting.
-	HasRoom(n int) bool
+	// Takes reports whether n bytes can be written without waiting, beside those that it was asked
+	// about before. Whoever asks writes them if so.
+	Takes(n int) bool
 }
 
 // Of returns the Room of c itself, if it is one, or of the socket below c, which may be wrapped as

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// What HasRoom promises is kept, in pieces of every size: each Write that it allows returns although the
+// What Takes promises is kept, in pieces of every size: each Write that it allows returns although the
 // peer reads nothing.
-func TestHasRoom(t *testing.T) {
+func TestTakes(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		for _, piece := range []int{1, 100, 1460, 16 << 10, 60 << 10} {
 			client, peer := pair(t, network)
 			s, wrote := Of(client), 0
-			for s.HasRoom(piece) && wrote < 32<<20 {
+			for s.Takes(piece) && wrote < 32<<20 {
 				n, err := client.Write(make([]byte, piece))
 				if wrote += n; err != nil {
 					t.Fatalf("%s: a Write of %d bytes after %d: %v", network, piece, wrote-n, err)
 				}
 			}
-			if wrote == 0 || s.HasRoom(wrote) {
+			if wrote == 0 || s.Takes(1<<20) {
 				t.Errorf("%s, pieces of %d bytes: %d bytes were written", network, piece, wrote)
 			}
 			go func() {
@@ -33,7 +33,7 @@ func TestHasRoom(t *testing.T) {
 					}
 				}
 			}()
-			for end := time.Now().Add(10 * time.Second); !s.HasRoom(piece); time.Sleep(time.Millisecond) {
+			for end := time.Now().Add(10 * time.Second); !s.Takes(piece); time.Sleep(time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("%s: no room for %d bytes although the peer reads", network, piece)
 				}
@@ -44,7 +44,7 @@ func TestHasRoom(t *testing.T) {
 
 func TestOf(t *testing.T) {
 	client, _ := pair(t, "tcp")
-	if !Of(tls.Client(client, new(tls.Config))).HasRoom(100) {
+	if !Of(tls.Client(client, new(tls.Config))).Takes(100) {
 		t.Error("an unused connection below TLS has no room")
 	}
 	inMemory, _ := net.Pipe()
@@ -53,7 +53,7 @@ func TestOf(t *testing.T) {
 	}
 	room := Of(client)
 	_ = client.Close()
-	if room.HasRoom(0) {
+	if room.Takes(0) {
 		t.Error("a closed connection has room")
 	}
 }
