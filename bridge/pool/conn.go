@@ -68,6 +68,7 @@ type conn struct {
 	queried    bool           // a query was sent, and the reply may be late
 	keepUntil  time.Time      // when the application may begin to close it; zero: not known
 	unasked    bool           // output came on a kept connection before the request was sent: it is no answer to it
+	readBy     time.Time      // the read deadline that was set last, as far as it is known; zero: none, or not known
 	in         upstream.Buffer
 }
 
@@ -80,7 +81,7 @@ const (
 
 // attach gives c the connection that was dialled. A query may be sent on it, or open called.
 func (c *conn) attach(nc net.Conn, codec upstream.Codec) {
-	c.Conn, c.queried = nc, false
+	c.Conn, c.queried, c.readBy = nc, false, time.Time{}
 	c.in.Reset(codec.NewDecoder(), readBuffer)
 }
 
@@ -193,7 +194,7 @@ func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
 		if c.failed != nil {
 			return none, c.failed
 		}
-		if err := c.SetReadDeadline(deadline); err != nil {
+		if err := c.boundRead(deadline); err != nil {
 			return none, err
 		}
 		// Interrupt sets the flag before the deadline, so one of the two is seen here.
@@ -214,8 +215,26 @@ func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
 			return none, ErrInterrupted
 		case !errors.Is(err, os.ErrDeadlineExceeded) || !deadline.IsZero() && !time.Now().Before(deadline):
 			return c.ending(c.reason(err))
-		} // else the deadline is that of recheck
+		default: // the deadline was an earlier one, or that of recheck
+			c.readBy = time.Time{}
+		}
 	}
+}
+
+// boundRead has the next Read end at the deadline or before. Setting a deadline costs as much as
+// other parts of a small request, so that of an earlier request is kept while it has not passed:
+// a Read that it ends is begun again.
+func (c *conn) boundRead(deadline time.Time) error {
+	if by := c.readBy; !by.IsZero() && (deadline.IsZero() || !by.After(deadline)) && time.Now().Before(by) {
+		return nil
+	}
+	return c.SetReadDeadline(deadline)
+}
+
+// SetReadDeadline is that of net.Conn, for the owner.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.readBy = t
+	return c.Conn.SetReadDeadline(t)
 }
 
 // Buffered decodes the next event, if it has come.

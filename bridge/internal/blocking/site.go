@@ -43,7 +43,8 @@ type Site struct {
 	// connections end then.
 	Drained <-chan struct{}
 
-	calls sync.Pool // of *call
+	calls       sync.Pool // of *call
+	sendBuffers sync.Pool // of *[]byte: the pieces of bodies on their way
 }
 
 // Application is what a call needs of the application to wait for it.

@@ -14,7 +14,12 @@ type clientWriter struct {
 	limit   time.Time // no deadline is later; zero: there is no limit
 	loaded  func() (inUse, waiting int)
 	cut     atomic.Bool
+
+	extended time.Time // when the client was last given its time
 }
+
+// extendShare is by which part of its time the client may be given less.
+const extendShare = 64
 
 func (c *call) clientWriter() *clientWriter {
 	return &clientWriter{
@@ -23,8 +28,13 @@ func (c *call) clientWriter() *clientWriter {
 	}
 }
 
-// extend gives the client its time to take the next piece.
+// extend gives the client its time to take the next piece. Pieces follow each other faster than that is
+// worth telling the connection: the time may be a little less.
 func (c *clientWriter) extend() {
+	if time.Since(c.extended) < c.timeout/extendShare {
+		return
+	}
+	c.extended = time.Now()
 	_ = c.rc.SetWriteDeadline(earlier(time.Now().Add(c.timeout), c.limit)) // unsupported: the front bounds writes, or nobody does
 	// Cut sets the flag first and the deadline second, so one of the two is seen here
 	// whatever the order.
