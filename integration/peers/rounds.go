@@ -38,6 +38,9 @@ func (b *bench) measure(ctx context.Context) error {
 // round gives each running peer one turn. Round 0 is the warm-up.
 func (b *bench) round(ctx context.Context, round int, s scenario) error {
 	for _, e := range b.running() {
+		if e.missed[s.label] != nil {
+			continue
+		}
 		got, err := b.turn(ctx, e, s)
 		if ctx.Err() != nil {
 			return interruption(ctx)
@@ -46,7 +49,7 @@ func (b *bench) round(ctx context.Context, round int, s scenario) error {
 			return fmt.Errorf("%w (during %s on %s)", ended, s.label, e.peer.label)
 		}
 		if err != nil {
-			e.fail(fmt.Errorf("%s, round %d: %w", s.label, round, err))
+			e.miss(s, fmt.Errorf("round %d: %w", round, err))
 			continue
 		}
 		progress("round %d/%d  %-6s %-10s %8.0f req/s %7.1f us/req", round, b.opts.rounds, s.label, e.peer.label, got.perSecond(), got.cpuMicros())
@@ -71,7 +74,7 @@ func (b *bench) turn(ctx context.Context, e *entry, s scenario) (sample, error) 
 	if err != nil {
 		return sample{}, err
 	}
-	got, err := runWrk(ctx, b.scripts[s.label], e.url+s.path, b.opts.connections, b.opts.duration)
+	got, err := runWrk(ctx, b.scripts[s.label], e.url+s.path, s.connectionsOr(b.opts.connections), b.opts.duration)
 	if err != nil {
 		return sample{}, err
 	}
