@@ -73,10 +73,11 @@ type conn struct {
 }
 
 // readBuffer is the size of a connection's read buffer, in bytes, and largeReadBuffer that of one on
-// which a large answer has come. There are at most Workers of them per instance.
+// which a large answer has come: a FastCGI record of any size fits into it. There are at most
+// Workers of them per instance.
 const (
 	readBuffer      = 32 << 10
-	largeReadBuffer = 64 << 10
+	largeReadBuffer = 66 << 10
 )
 
 // attach gives c the connection that was dialled. A query may be sent on it, or open called.
