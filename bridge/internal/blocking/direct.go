@@ -61,10 +61,10 @@ func (c *call) relayDirect(to *clientWriter, s *sent) (left [][]byte, over bool,
 // socket returns the client's socket, nil if it is not known, or the answer is not what is
 // written to it.
 func (c *call) socket() sendroom.Room {
-	if c.site.ClientConn == nil || c.r.ProtoMajor != 1 {
+	if c.Site.ClientConn == nil || c.R.ProtoMajor != 1 {
 		return nil
 	}
-	conn := c.site.ClientConn(c.w, c.original)
+	conn := c.Site.ClientConn(c.w, c.original)
 	if conn == nil {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (d *direct) next(until time.Time) (upstream.Event, error) {
 		if ev, err := b.lease.Next(early); !errors.Is(err, os.ErrDeadlineExceeded) {
 			return ev, err
 		}
-		b.watch(d.c.r.Context())
+		b.watch(d.c.R.Context())
 	}
 	return b.lease.Next(until)
 }
@@ -133,7 +133,7 @@ func (d *direct) awaitEnd() error {
 // over ends the relaying after the last event.
 func (d *direct) over(err error) error {
 	if errors.Is(err, pool.ErrInterrupted) {
-		err = d.c.beside.interruption(d.c.r.Context())
+		err = d.c.beside.interruption(d.c.R.Context())
 	}
 	if err == nil {
 		return d.end(nil, d.c.x.Ended(d.sent.n))
@@ -147,7 +147,7 @@ func (d *direct) end(err, result error) error {
 	b := &d.c.beside
 	b.quiesce()
 	if h := d.c.x.Rest.Over(err); h != nil {
-		d.c.site.abandon(h, b.take())
+		d.c.Site.abandon(h, b.take())
 	}
 	return result
 }

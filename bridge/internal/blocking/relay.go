@@ -27,7 +27,7 @@ const (
 func (c *call) reply() error {
 	a, h, status := &c.x.Reply, c.w.Header(), c.x.Reply.Status
 	c.endConnection(h)
-	if answer := c.site.ErrorHandler; answer != nil && a.Err != nil && answer(c.w, c.r, status, a.Err) {
+	if answer := c.Site.ErrorHandler; answer != nil && a.Err != nil && answer(c.w, c.R, status, a.Err) {
 		c.handedOver = true
 		return nil
 	}
@@ -54,7 +54,7 @@ func (c *call) relay() (err error) {
 	defer func() { to.done(err) }()
 	c.endConnection(c.w.Header())
 	c.w.WriteHeader(c.x.Reply.Status)
-	s := &sent{c: c, to: to, limit: c.x.Limit()}
+	s := &sent{c: c, to: to, n: c.relayed, limit: c.x.Limit()}
 	left, over, err := c.relayDirect(to, s)
 	if over {
 		return err
@@ -68,8 +68,8 @@ func (c *call) relay() (err error) {
 func (c *call) relayThrough(to *clientWriter, s *sent, left [][]byte) error {
 	owner := spool.Owner{Client: spool.ClientOf(c.x.Who.Addr), Cutter: to}
 	pipe := c.newPipe(owner)
-	ctx, leave := context.WithCancel(c.r.Context())
-	rv := &receiver{site: c.site, rest: c.x.Rest, beside: c.beside.take(), pipe: pipe, left: left, ctx: c.r.Context(), done: make(chan struct{})}
+	ctx, leave := context.WithCancel(c.R.Context())
+	rv := &receiver{site: c.Site, rest: c.x.Rest, beside: c.beside.take(), pipe: pipe, left: left, ctx: c.R.Context(), done: make(chan struct{})}
 	rv.rest.Begin(pipe)
 	rv.beside.watch(ctx)
 	go rv.run()
@@ -87,7 +87,7 @@ func (c *call) relayThrough(to *clientWriter, s *sent, left [][]byte) error {
 
 // newPipe returns what holds the part of an answer that the client is too slow for.
 func (c *call) newPipe(owner spool.Owner) *spool.Pipe {
-	store := c.site.Application.Spool()
+	store := c.Site.Application.Spool()
 	if c.beside.lease.Shared() {
 		return store.NewImpatientPipe(owner, sharedPatience)
 	}
