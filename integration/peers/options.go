@@ -38,6 +38,7 @@ var whole = map[string]string{
 	"scenarios": "small-1,small,small-512,medium,large,upload",
 	"parked":    "5000,15000",
 	"crowds":    "starvation,session",
+	"front":     "loop,net",
 }
 
 // setWhole sets the flags of whole that were not given.

@@ -16,7 +16,8 @@ func (b *bench) measure(ctx context.Context) error {
 	}
 	planned := time.Duration(turns) * b.opts.duration
 	progress("%d turns of %v: %v", turns, b.opts.duration, planned)
-	ctx, cancel := context.WithTimeoutCause(ctx, planned+slack, fmt.Errorf("gave up after %v", planned+slack))
+	limit := 2*planned + slack
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("gave up after %v: the machine is too busy", limit))
 	defer cancel()
 
 	for round := range b.opts.rounds + 1 {
