@@ -26,9 +26,9 @@ cross: ## the systems it must build on
 bench: ## micro-benchmarks, CPU per request included
 	$(GO) test -run '^$$' -bench . -benchmem -cpu 2 ./bridge/... ./integration
 
-bench-peers: ## against nginx and Caddy, with and without Sluice, side by side; see integration/peers
+bench-peers: ## against nginx, HAProxy, lighttpd and Caddy, side by side, into docs/benchmarks.md (20 min); with QUICK=1 a glance (3 min)
 	integration/setup.sh
-	$(GO) run ./integration/peers --parked 2000
+	$(GO) run ./integration/peers $(if $(QUICK),,--all --docs docs) $(if $(FRONT),--front $(FRONT))
 
 # How many random lives each model plays, and the seed of the first; see bridge/internal/seeds.
 SLUICE_SEEDS ?= 1000
