@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
 
@@ -20,8 +21,8 @@ func state(name string, a Application, now time.Time, usage map[string]*supervis
 	f := &facts{now, &s, inFlight, clients, points, draining}
 	out := ApplicationState{
 		Name: name, Findings: say(f), Workers: workersOf(&s, inFlight), Waiting: waitingOf(&s),
-		Parts: instancesOf(&s, usage, now), Running: len(inFlight), Events: a.Events(),
-		InFlight: []Request{}, Routes: []Route{}, Clients: []Client{},
+		Parts: instancesOf(&s, usage, now), Running: len(inFlight), Events: append([]events.Event{}, a.Events()...),
+		InFlight: []Request{},
 	}
 	if n := len(points); n > 0 {
 		out.Point = &points[n-1]
@@ -39,14 +40,7 @@ func state(name string, a Application, now time.Time, usage map[string]*supervis
 	for _, r := range inFlight[:min(len(inFlight), MostInFlight)] {
 		out.InFlight = append(out.InFlight, requestOf(&r, pids))
 	}
-	for _, r := range routes {
-		out.Routes = append(out.Routes, Route{r.Route, r.Lane.String(), r.InFlight + r.Aged, r.Short, r.Long, r.Work})
-	}
-	for _, c := range clients {
-		if c.ClientKey != admission.ClientKeyName(0) {
-			out.Clients = append(out.Clients, Client{c.ClientKey, c.Shared, c.InFlight, c.Waiting, c.Spent, c.Work})
-		}
-	}
+	out.Routes, out.Clients = usersOf(routes, clients, inFlight)
 	return out
 }
 

@@ -39,6 +39,15 @@ function describe(reasons) {
   ];
 }
 
+// window is the time that is drawn: what there is, at least two minutes.
+function window() {
+  const end = points.at(-1)?.t ?? Date.now() / 1000;
+  const begin = points[0]?.t ?? end;
+  return [Math.max(end - seconds, Math.min(begin, end - 120)), end];
+}
+
+const tens = (u, splits) => splits.map((v) => (v > 0 && Math.log10(v) % 1 === 0 ? v : null));
+
 const dashes = [undefined, undefined, [6, 3], [2, 2], [8, 3, 2, 3], [4, 4]];
 
 class Chart {
@@ -81,10 +90,10 @@ class Chart {
       : { range: (u, min, max) => [0, Math.max(4, (max ?? 0) * 1.1)] };
     this.plot = new uPlot({
       width: Math.max(200, this.canvas.clientWidth), height: 150, legend: { show: false }, cursor: { show: false },
-      scales: { x: { range: () => { const end = points.at(-1)?.t ?? Date.now() / 1000; return [end - seconds, end]; } }, y: scale },
+      scales: { x: { range: window }, y: scale },
       axes: [
         { ...axis, size: 22, space: 60, values: (u, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, 5)) },
-        { ...axis, size: 46, values: (u, ticks) => ticks.map((v) => (v === null ? '' : short(v))) },
+        { ...axis, size: 46, ...(this.what.log && { filter: tens, grid: { ...axis.grid, filter: tens } }), values: (u, ticks) => ticks.map((v) => (v === null ? '' : short(v))) },
       ],
       series: [{}, ...this.what.series.map(([, variable], i) => ({ stroke: color(variable), width: 1.5, dash: dashes[i], points: { show: false }, spanGaps: false }))],
     }, this.data(), this.canvas);

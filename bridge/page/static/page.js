@@ -21,14 +21,16 @@ const chosen = (v) => v.applications.find((a) => a.name === address.get('app')) 
 async function connect() {
   clearTimeout(retry);
   disconnect();
+  let state;
   try {
     const answer = await fetch('view.json', { cache: 'no-store' });
     if (!answer.ok) throw new Error(`view.json: ${answer.status}`);
-    show(await answer.json(), true);
+    state = await answer.json();
   } catch {
     lost();
     return;
   }
+  show(state, true);
   if (frozen()) return;
   stream = new EventSource('stream');
   stream.addEventListener('message', (e) => show(JSON.parse(e.data), false));

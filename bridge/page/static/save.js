@@ -1,24 +1,30 @@
 // The page as one HTML file that needs nothing else: with its style, with pictures for the charts,
 // with every row, and without a script.
 
-import { byId, element } from './dom.js';
+import { element } from './dom.js';
 import { withAll } from './tables.js';
 
 const text = async (path) => (await fetch(path)).text();
 
+// policy is what the file may load: nothing. Its styles and pictures are in itself.
+const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
 export async function save(view) {
   const styles = await Promise.all(['static/page.css', 'static/uplot.css'].map(text));
-  const body = withAll(() => copy());
-  const page = document.implementation.createHTMLDocument(`Sluice at ${location.host}, ${view.time}`);
-  page.documentElement.lang = 'en';
-  const policy = element('meta', { 'http-equiv': 'Content-Security-Policy', content: "default-src 'none'; style-src 'unsafe-inline'; img-src data:" });
-  const width = element('meta', { name: 'viewport', content: 'width=device-width, initial-scale=1' });
-  const charset = element('meta', { charset: 'utf-8' });
-  page.head.prepend(charset, policy, width);
-  for (const s of styles) page.head.append(element('style', {}, s));
-  page.body.append(...body.children);
-  const name = `sluice-${view.time.slice(0, 19).replaceAll(':', '')}.html`;
-  offer(name, `<!DOCTYPE html>\n${page.documentElement.outerHTML}`);
+  const title = element('title', {}, `Sluice at ${location.host}, ${view.time}`);
+  const body = withAll(copy);
+  offer(`sluice-${view.time.slice(0, 19).replaceAll(':', '')}.html`, `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+${title.outerHTML}
+<style>${styles.join('\n')}</style>
+</head>
+${body.outerHTML}
+</html>
+`);
 }
 
 // copy is the body as it is, without what only a living page has.
@@ -38,5 +44,4 @@ function offer(name, text) {
   const link = element('a', { href: URL.createObjectURL(new Blob([text], { type: 'text/html' })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  byId('save').dataset.saved = name;
 }

@@ -78,7 +78,7 @@ class Table {
     this.section = element('section', { id, 'aria-labelledby': `${id}-title` },
       element('div', { class: 'head' }, element('h2', { id: `${id}-title` }, title),
         element('label', { for: `filter-${id}` }, 'Filter ', element('span', { class: 'unseen' }, title)), this.filter),
-      this.note, element('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-labelledby': `${id}-title` }, table), this.more);
+      this.note, element('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Table: ${title}` }, table), this.more);
   }
 
   sort() {
@@ -115,14 +115,17 @@ class Table {
     if (!this.application) return;
     const list = this.wanted();
     const shown = this.all ? list : list.slice(0, some);
-    this.showHeads();
+    this.showHeads(list);
     setText(this.note, this.what.note?.(this.application) ?? '');
     this.more.hidden = list.length <= some;
     setText(this.more, this.all ? `Show ${some}` : `Show all ${list.length}`);
     this.showRows(shown);
   }
 
-  showHeads() {
+  // showHeads shows the order, and hides columns in which nothing is.
+  showHeads(list) {
+    this.used = this.what.columns.map((c) => list.length === 0 || list.some((r) => c.text(r) !== ''));
+    this.used.forEach((used, i) => { if (this.heads[i].hidden === used) this.heads[i].hidden = !used; });
     const { key, down } = this.sort();
     this.what.columns.forEach((c, i) => {
       const order = c.key === key ? (down ? 'descending' : 'ascending') : 'none';
@@ -158,6 +161,7 @@ class Table {
     this.what.columns.forEach((c, i) => {
       const cell = row.cells[i];
       const text = c.text(r);
+      if (cell.hidden === this.used[i]) cell.hidden = !this.used[i];
       if (c.lines) {
         fillLines(cell, text, c.lines(r));
         return;

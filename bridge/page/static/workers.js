@@ -24,7 +24,7 @@ export function showWorkers(w) {
   drawn = key;
   const parts = states.filter(([name]) => w[name] > 0);
   const cells = byId('cells');
-  cells.className = w.all > mostCells ? 'bar' : 'cells';
+  cells.className = w.all > mostCells ? 'bar' : w.all > 48 ? 'cells' : 'cells few';
   if (w.all > mostCells) drawBar(cells, w, parts);
   else drawCells(cells, w, parts);
   const said = parts.map(([name, text]) => `${w[name]} ${text}`).join(', ');
