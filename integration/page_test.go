@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,10 @@ import (
 
 	downloads "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
+	live "github.com/sluice-proxy/sluice/bridge/page"
 )
 
 // startWeb runs an application that answers everything after some milliseconds, and what is below
@@ -287,13 +292,36 @@ func shellQuoted(text string) string { return "'" + strings.ReplaceAll(text, "'"
 // notice.
 func TestPageWithManyRequests(t *testing.T) {
 	const many = 5000
-	s := startSluice(t, "--backend", startWeb(t), "--workers", fmt.Sprint(many+1000), "--lanes", "off")
-	load := startPageLoad(t)
-	for i := range many {
-		load.get(fmt.Sprintf("%s/events/%c", s.url, 'a'+i%20), fmt.Sprint(i), 0)
+	// The clients are in this process, without connections: there are not descriptors for all.
+	h, err := bridge.New(t.Context(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{
+		Backends: []string{startWeb(t)}, Workers: many + 1000, Lanes: config.Off,
+		Queue: config.Queue{Timeout: config.Duration(patience)},
+	}})
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer h.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	defer cancel()
+	for i := range many {
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("/events/%c", 'a'+i%20), nil)
+		clients.Go(func() {
+			defer func() { // how a Handler cuts the connection of a client that has left
+				if cut := recover(); cut != nil && cut != http.ErrAbortHandler {
+					panic(cut)
+				}
+			}()
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		})
+	}
+	p := live.New(live.Options{Applications: func() []live.Named { return []live.Named{{Name: "web", Application: h.Application()}} }})
+	server := httptest.NewServer(p)
+	defer server.Close()
+	defer p.Close()
 	b := startBrowser(t)
-	b.open(t, s.statusOf(t))
+	b.open(t, server.URL+"/")
 	b.awaitText(t, "#requests .note", fmt.Sprint("of ", many))
 	b.picture(t, "page-5000")
 	b.click(t, "#requests .more")

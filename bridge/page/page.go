@@ -139,7 +139,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	dir, name := path.Split(r.URL.Path)
-	if path.Base(dir) == "static" {
+	if path.Base(dir) == "static" && name != "" {
 		h.Set("Cache-Control", "no-cache")
 		serveFile(w, r, name)
 		return

@@ -52,7 +52,7 @@ func say(f *facts) (all []Finding) {
 	}
 	if len(all) == 0 {
 		g := &f.snapshot.Gate
-		return []Finding{{OK, fmt.Sprintf("All is well. %d of %s busy, and nobody waits.", g.InUse, workersAre(g.Workers))}}
+		return []Finding{{OK, fmt.Sprintf("All is well. %s busy, and nobody waits.", workersAre(g.InUse, g.Workers))}}
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int {
 		return cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level))
@@ -85,19 +85,34 @@ func sayProcesses(f *facts) (Finding, bool) {
 		}
 		return Finding{Alarm, text + "."}, true
 	}
-	starting := 0
+	starting := false
 	for _, in := range p.Instances {
 		switch in.State {
 		case "ready", "serving":
 			return Finding{}, false
 		case "starting", "waiting", "probing":
-			starting++
+			starting = true
 		}
 	}
-	if starting > 0 {
-		return Finding{Warning, fmt.Sprintf("The application is being started, and %s for it.", waitsWait(f.snapshot.Gate.Waiting+f.snapshot.Pool.Waiting, "request"))}, true
+	return Finding{Warning, startingText(f)}, starting
+}
+
+// startingText is about processes of which none answers requests yet.
+func startingText(f *facts) string {
+	text := "The application is being started"
+	for _, in := range f.snapshot.Processes.Instances {
+		if e := in.LastExit; e != nil && in.PID == 0 {
+			text = "No process of the application runs. The last one ended with " + exitText(e.Status, e.Signal)
+			if in.Next.After(f.now) {
+				text += fmt.Sprintf("; the next is started in %s", round(in.Next.Sub(f.now)))
+			}
+			break
+		}
 	}
-	return Finding{}, false
+	if n := int(f.snapshot.InFlight); n > 0 {
+		text += fmt.Sprintf(". %s for it", waitsWait(n, "request"))
+	}
+	return text + "."
 }
 
 func exitText(status int, signal string) string {
@@ -181,7 +196,7 @@ func sayLong(f *facts) (Finding, bool) {
 		return Finding{}, false
 	}
 	held := slices.DeleteFunc(slices.Clone(f.inFlight), func(r admission.InFlight) bool { return stateOf(&r) == "short" })
-	text := fmt.Sprintf("%d of %s held by long requests", g.Long, workersAre(g.Workers))
+	text := workersAre(g.Long, g.Workers) + " held by long requests"
 	if route, n := mostOf(held); n == g.Long {
 		text += " for " + shortRoute(route)
 	} else if n > 1 {

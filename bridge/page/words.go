@@ -13,12 +13,13 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// workersAre ends "3 of ".
-func workersAre(n int) string {
+// workersAre is "1 of 16 workers is", or "3 of 16 workers are".
+func workersAre(n, all int) string {
+	verb := "are"
 	if n == 1 {
-		return "1 worker is"
+		verb = "is"
 	}
-	return fmt.Sprintf("%d workers are", n)
+	return fmt.Sprintf("%d of %s %s", n, count(all, "worker"), verb)
 }
 
 func allWorkers(n int) string {

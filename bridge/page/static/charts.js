@@ -92,7 +92,7 @@ class Chart {
       width: Math.max(200, this.canvas.clientWidth), height: 150, legend: { show: false }, cursor: { show: false },
       scales: { x: { range: window }, y: scale },
       axes: [
-        { ...axis, size: 22, space: 60, values: (u, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, 5)) },
+        { ...axis, size: 22, space: 70, values: (u, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, u.scales.x.max - u.scales.x.min < 300 ? 8 : 5)) },
         { ...axis, size: 46, ...(this.what.log && { filter: tens, grid: { ...axis.grid, filter: tens } }), values: (u, ticks) => ticks.map((v) => (v === null ? '' : short(v))) },
       ],
       series: [{}, ...this.what.series.map(([, variable], i) => ({ stroke: color(variable), width: 1.5, dash: dashes[i], points: { show: false }, spanGaps: false }))],

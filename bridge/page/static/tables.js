@@ -12,6 +12,10 @@ const memory = (i) => (i.memory ? bytes(i.memory) + (i.limit ? ` of ${bytes(i.li
 // A column is its key, its title, its text, and what it is sorted by if that is not the text.
 const number = (key, title, show = String) => ({ key, title, text: (r) => show(r[key]), by: (r) => r[key], number: true });
 const word = (key, title, text = (r) => r[key] || '') => ({ key, title, text, by: text });
+// shortened is the end of a long address, which differs where its beginning does not.
+const shortened = (addr) => (addr?.length > 36 ? `\u2026${addr.slice(-34)}` : addr ?? '');
+const at = word('instance', 'instance', (r) => shortened(r.instance));
+
 const work = number('work', 'work', (v) => v.toFixed(v < 10 ? 1 : 0));
 
 const tables = [
@@ -19,7 +23,7 @@ const tables = [
     id: 'requests', title: 'Requests in flight', of: (a) => a.in_flight, row: (r) => r.n, sort: 'age-',
     note: (a) => (a.running > a.in_flight.length ? `The oldest ${a.in_flight.length} of ${a.running} are listed.` : ''),
     columns: [number('age', 'age', duration), { ...word('state', 'state'), mark: true }, word('lane', 'lane'), word('route', 'route'), word('client', 'client'),
-      word('instance', 'instance'), { key: 'pid', title: 'process', text: (r) => (r.pid ? String(r.pid) : ''), by: (r) => r.pid || 0, number: true }],
+      at, { key: 'pid', title: 'process', text: (r) => (r.pid ? String(r.pid) : ''), by: (r) => r.pid || 0, number: true }],
     empty: 'No request is in flight.',
   },
   {
@@ -51,7 +55,7 @@ const tables = [
     id: 'events', title: 'The last hour', of: (a) => a.events, row: (r) => `${r.kind} ${r.instance} ${r.first}`, sort: 'time-',
     columns: [{ key: 'time', title: 'time', text: (r) => clock(new Date(r.time)), by: (r) => Date.parse(r.time), number: true },
       { key: 'text', title: 'event', text: (r) => r.text + (r.count > 1 ? ` ${r.count} times since ${clock(new Date(r.first))}.` : ''), by: (r) => r.text, lines: (r) => r.lines },
-      word('instance', 'instance'), { key: 'pid', title: 'process', text: (r) => (r.pid ? String(r.pid) : ''), by: (r) => r.pid || 0, number: true }],
+      at, { key: 'pid', title: 'process', text: (r) => (r.pid ? String(r.pid) : ''), by: (r) => r.pid || 0, number: true }],
     empty: 'Nothing has happened.',
   },
 ];

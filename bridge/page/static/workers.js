@@ -31,7 +31,7 @@ export function showWorkers(w) {
   cells.setAttribute('aria-label', `${plural(w.all, 'worker')}: ${said}. The table beside has the same figures.`);
   showLegend(w);
   setText(byId('reserve'), w.reserve > 0
-    ? `Long requests stop at the line: the last ${plural(w.reserve, 'worker')} are kept from them. They start while there are fewer than ${w.long_cap}.`
+    ? `Long requests stop at the line: ${w.reserve === 1 ? 'the last worker is' : `the last ${w.reserve} workers are`} kept from them. They start while there are fewer than ${w.long_cap}.`
     : `No reserve. Long requests start while there are fewer than ${w.long_cap}.`);
 }
 
