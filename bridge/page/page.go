@@ -71,7 +71,7 @@ func New(o Options) *Page {
 	}
 	p := &Page{options: o, closing: make(chan struct{})}
 	p.sampler = sampler{options: &p.options, started: time.Now(), rings: make(map[string]*ring)}
-	p.stream = stream{viewers: make(map[chan []byte]struct{}), most: o.MaxViewers}
+	p.stream = stream{viewers: make(map[chan []byte]struct{}), servers: make(map[*http.Server]chan struct{}), most: o.MaxViewers}
 	p.close = sync.OnceFunc(func() { close(p.closing) })
 	p.ended.Go(p.run)
 	return p

@@ -13,6 +13,31 @@ type stream struct {
 
 	mu      sync.Mutex
 	viewers map[chan []byte]struct{} // each holds one state, which the next one replaces
+	// servers have a channel each, which is closed when the server shuts down. It would wait for
+	// the streams, which have no end.
+	servers map[*http.Server]chan struct{}
+}
+
+// shutdown returns a channel that is closed when the server of r shuts down; nil if that is not known.
+func (s *stream) shutdown(r *http.Request) <-chan struct{} {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.servers[server]
+	if c == nil {
+		c = make(chan struct{})
+		s.servers[server] = c
+		server.RegisterOnShutdown(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.servers, server)
+			close(c)
+		})
+	}
+	return c
 }
 
 // writeTimeout is how long a viewer may take nothing of a state.
@@ -68,6 +93,7 @@ func (s *stream) serve(w http.ResponseWriter, r *http.Request, closing <-chan st
 		return
 	}
 	defer s.leave(v)
+	shutdown := s.shutdown(r)
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Time{}) // else the server ends the connection; a server without deadlines has none to lift
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -86,6 +112,8 @@ func (s *stream) serve(w http.ResponseWriter, r *http.Request, closing <-chan st
 		case <-r.Context().Done():
 			return
 		case <-closing:
+			return
+		case <-shutdown:
 			return
 		}
 	}
