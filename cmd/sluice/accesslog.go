@@ -14,8 +14,8 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
+	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
 // accessLog writes a JSON line per request. Requests never wait for it.
