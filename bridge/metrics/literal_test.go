@@ -30,6 +30,7 @@ func literal() bridge.Snapshot {
 				State: "stalled", Since: at(1700000001.5), Count: 3,
 				Held: []admission.InFlight{{
 					Method: "SECRET", Path: "/secret", Route: "GET secret", Instance: "secret", Lane: admission.Mixed, Age: time.Second, ClientKey: 7,
+					Aged: true, Abandoned: true, Number: 8,
 				}},
 			},
 			Routes: []admission.RouteSnapshot{{
