@@ -57,7 +57,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.webServerStderr, "web-server-stderr", false, "also send the application's standard error to a web server that speaks FastCGI, for its error log")
 	f.StringVar(&o.webServerRefusal, "web-server-refusal", refusal503, "answer to a web server that speaks FastCGI when the gate refuses a request, `503|overloaded`; overloaded is END_REQUEST with FCGI_OVERLOADED, which no usual web server understands")
 
-	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "`ADDR` for /healthz, /status.json, /metrics and POST /restart, or off")
+	f.StringVar(&o.status.addr, "status", defaultStatus, "`ADDR` for /healthz, /status.json, /metrics and POST /restart, or off")
 	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of requests to --status, besides IP addresses and localhost; *: any; may be given several times")
 	o.status.registerSocket(f, 0o660, "users with write permission may connect")
 	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")

@@ -32,7 +32,7 @@ type statusListener struct {
 func newStatusListener(b *bridge.Handler, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
-	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front()} }))
+	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front(), requestSnapshots(b)} }))
 	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, front, log))
 	mux.Handle("POST /restart", restartHandler(b, stops))
 	var told sync.Once
