@@ -99,7 +99,7 @@ var layout = []struct {
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/probe",
 			"bridge/status", "bridge/supervise", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing",
 			"cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter", "cmd/sluice/internal/watch",
-		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag"}},
+		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag", rate}},
 		{name: "caddyplugin", own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/pool", "bridge/registry", "bridge/supervise",
 		}, others: []string{"github.com/caddyserver/caddy/v2/...", "github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "go.uber.org/zap/...", "go.uber.org/zap"}},

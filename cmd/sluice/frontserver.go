@@ -149,7 +149,7 @@ func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, acc
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			why = "the drain timeout is over"
 		}
-		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.requests())
+		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.requests(), "advice", "raise --drain-timeout if requests may take longer")
 		s.cut(bridge.ErrShutdown)
 		for _, server := range s.servers {
 			server.limit.Cut()

@@ -29,7 +29,8 @@ type options struct {
 	webServerStderr                 bool
 	webServerRefusal                string
 	statusNames                     []string
-	accessLog                       string
+	accessLog, accessFormat         string
+	slowLog                         durationFlag
 	logFormat, logLevel             string
 	auth                            authOptions
 	maxHeader                       sizeFlag
@@ -60,7 +61,9 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.StringVar(&o.status.addr, "status", defaultStatus, "`ADDR` for /healthz, /status.json, /metrics and POST /restart, or off")
 	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of requests to --status, besides IP addresses and localhost; *: any; may be given several times")
 	o.status.registerSocket(f, 0o660, "users with write permission may connect")
-	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
+	f.StringVar(&o.accessLog, "access-log", "-", "write a line per request to `FILE`, - (standard output) or off")
+	f.StringVar(&o.accessFormat, "access-log-format", formatJSON, "format of the access log: json, common or combined; only json has what the gate did")
+	f.Var(&o.slowLog, "slow-log", "log requests that take at least this `TIME`, and what they waited for; long-polls of --long-poll and event streams are left out; 0: off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "least level of the log: debug (also why each request was refused), info, warn or error")
 }
@@ -81,6 +84,8 @@ func (o *options) complete(command []string) error {
 		return fmt.Errorf("--max-connections %d: must not be negative; 0 is the default", o.maxConnections)
 	case o.webServerRefusal != refusal503 && o.webServerRefusal != refusalOverloaded:
 		return fmt.Errorf("--web-server-refusal %q: want %s or %s", o.webServerRefusal, refusal503, refusalOverloaded)
+	case o.accessFormat != formatJSON && o.accessFormat != formatCommon && o.accessFormat != formatCombined:
+		return fmt.Errorf("--access-log-format %q: want json, common or combined", o.accessFormat)
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}

@@ -20,7 +20,7 @@ func (x *Exchange) identify() error {
 	if tell {
 		limit := &x.site.Config.Client
 		x.site.Log.Warn("a client key is used from more addresses than client.max_addresses",
-			"client_key", admission.ClientKeyName(x.Ask.ClientKey), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess)
+			"client_key", admission.ClientKeyName(x.Ask.ClientKey), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess, "advice", "ask the account's owner, or raise client.max_addresses")
 	}
 	return err
 }
@@ -51,8 +51,9 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 	}
 	x.held.ticket = t
 	lane := t.Lane()
-	x.Out.Lane = lane.String()
+	x.Out.Lane, x.Out.LongPoll = lane.String(), x.Ask.Long
 	patience, now, since := x.app.Patience(), time.Now(), x.queued
+	x.granted = now
 	if lane == admission.Mixed || lane == admission.Long || now.Sub(since) > patience {
 		since = now
 	}
@@ -71,6 +72,7 @@ func (x *Exchange) Leased(l Lease, err error) Wait {
 	x.sentAt = time.Now()
 	if x.attempts == 0 {
 		x.Out.Queued += x.sentAt.Sub(x.queued)
+		x.Out.Leasing += x.sentAt.Sub(x.granted)
 	}
 	if err != nil {
 		return x.fail(x.notServed(err))

@@ -85,7 +85,9 @@ type Exchange struct {
 	began    time.Time
 	queued   time.Time // when the present target began to wait
 	deadline time.Time // for a connection
+	granted  time.Time // when the present target got a worker
 	sentAt   time.Time // when the attempt began
+	bodyAt   time.Time // when the driver began to read the body
 	end      time.Time // when the whole exchange must be over; zero: no limit
 
 	route     []byte // scratch
@@ -177,6 +179,7 @@ func (x *Exchange) proceed() Wait {
 		return x.fail(&appError{ErrorProtocol, errors.New("too many local redirects")})
 	}
 	if length != 0 {
+		x.bodyAt = time.Now()
 		return Wait{For: Body}
 	}
 	return x.enter()
@@ -207,6 +210,7 @@ func (x *Exchange) checkSize() error {
 
 // BodyRead reports that the body was read, or that it can be streamed.
 func (x *Exchange) BodyRead(err error) Wait {
+	x.Out.Upload += time.Since(x.bodyAt)
 	if err == nil && !x.known {
 		err = x.describe(x.driver.Body().Length)
 	}

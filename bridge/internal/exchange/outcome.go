@@ -28,9 +28,13 @@ type Outcome struct {
 	Instance  string
 	Reused    bool
 	Attempts  int
+	Upload    time.Duration
 	Queued    time.Duration
+	Leasing   time.Duration
 	FirstByte time.Duration
+	Answer    time.Duration
 	Total     time.Duration
+	LongPoll  bool
 
 	Authorizer  Decision
 	Authorizing time.Duration

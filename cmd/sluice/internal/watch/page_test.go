@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -98,7 +99,7 @@ func TestHostileText(t *testing.T) {
 	for _, err := range []error{nil, errors.New(bad)} {
 		p := &page{addr: bad, state: s, at: noon, now: noon, err: err}
 		for _, l := range p.lines(300, 0) {
-			if strings.ContainsAny(l, "\x1b\x07\r\n\x00\u202e\u009b\xff") {
+			if strings.ContainsAny(l, "\x1b\x07\r\n\x00\u202e\u009b") || !utf8.ValidString(l) {
 				t.Errorf("%q", l)
 			}
 		}
