@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
 
 // accessLog writes a line per request. Requests never wait for it.
@@ -152,6 +153,9 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 	}
 	if o.ClientKey != 0 {
 		attrs = append(attrs, slog.String("client_key", admission.ClientKeyName(o.ClientKey)))
+	}
+	if id := tracing.TraceID(r.Header.Get("Traceparent")); id != "" {
+		attrs = append(attrs, slog.String("trace_id", id))
 	}
 	if o.Refused != "" {
 		attrs = append(attrs, slog.String("refused", string(o.Refused)))

@@ -15,6 +15,7 @@ import (
 // bounds how long a client may read nothing of an answer.
 type front struct {
 	bridge        *bridge.Handler
+	application   http.Handler // the bridge, with traces if they are configured
 	access        *accessLog
 	clientTimeout time.Duration
 	draining      atomic.Bool // the bridge refuses new requests, and each answer ends its connection
@@ -25,6 +26,7 @@ func newFront(ctx context.Context, cfg bridge.Config, access *accessLog, o *opti
 	f = &front{access: access, clientTimeout: time.Duration(o.Site.Timeouts.Client)}
 	cfg.ServeFile = f.redirected
 	f.bridge, err = bridge.New(ctx, cfg)
+	f.application = f.bridge
 	return f, err
 }
 
@@ -40,7 +42,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status, bytes := f.file(w, r, file)
 		f.access.static(r, f.bridge.Client(r), status, bytes)
 	} else {
-		f.bridge.ServeHTTP(w, r)
+		f.application.ServeHTTP(w, r)
 	}
 	_ = rc.SetWriteDeadline(time.Now().Add(f.clientTimeout)) // all connections of this server support deadlines
 }

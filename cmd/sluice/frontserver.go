@@ -69,7 +69,7 @@ func (s *frontServer) serveHTTP(ctx context.Context, l net.Listener, o *options,
 // serveWebServer serves web servers in FastCGI or SCGI. They have sent static files themselves.
 func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Protocol, l net.Listener, o *options, limit *connlimit.Limit, log *slog.Logger) *protocolServer {
 	server := &cgiserver.Server{
-		Handler: s.front.bridge, Protocol: protocol, BaseContext: ctx, ConnState: limit.Track, Logger: log,
+		Handler: s.front.application, Protocol: protocol, BaseContext: ctx, ConnState: limit.Track, Logger: log,
 		HeaderTimeout: time.Duration(o.header), IdleTimeout: time.Duration(o.keepAlive), WriteTimeout: time.Duration(o.Site.Timeouts.Client),
 		MaxParams: int(o.Site.MaxParams), MaxConns: limit.Snapshot().Max, MaxRequests: o.gateRoom(),
 		Authorizer: o.isFastCGI(), ForwardStderr: o.webServerStderr,

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
 
 func serveCommand() *cobra.Command {
@@ -79,10 +80,16 @@ func serve(o *options, command []string) (err error) {
 	}()
 
 	cfg := o.bridge()
+	traces, err := tracing.Start(context.Background(), versionText(), log)
+	if err != nil {
+		return err
+	}
+	defer traces.Stop()
 	slow := newSlowLog(time.Duration(o.slowLog), log)
 	cfg.Logger, cfg.Observe = log, func(r *http.Request, outcome *bridge.Outcome) {
 		access.observe(r, outcome)
 		slow.observe(r, outcome)
+		traces.Observe(r, outcome)
 	}
 	auth, err := o.auth.open(o.Mount, log)
 	if err != nil {
@@ -117,6 +124,7 @@ func serve(o *options, command []string) (err error) {
 	if err != nil {
 		return o.flagError(err)
 	}
+	served.application = traces.Handler(served.bridge)
 	b := served.bridge
 	defer b.Close()
 	for _, renamed := range o.written.Renamed() {

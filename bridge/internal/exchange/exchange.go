@@ -85,7 +85,6 @@ type Exchange struct {
 	began    time.Time
 	queued   time.Time // when the present target began to wait
 	deadline time.Time // for a connection
-	granted  time.Time // when the present target got a worker
 	sentAt   time.Time // when the attempt began
 	bodyAt   time.Time // when the driver began to read the body
 	end      time.Time // when the whole exchange must be over; zero: no limit

@@ -35,6 +35,9 @@ type Outcome struct {
 	Answer    time.Duration
 	Total     time.Duration
 	LongPoll  bool
+	QueuedAt  time.Time
+	GrantedAt time.Time
+	SentAt    time.Time
 
 	Authorizer  Decision
 	Authorizing time.Duration
