@@ -94,12 +94,13 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/framing", own: []string{"bridge/cgi"}},
 		{name: "cmd/sluice/internal/halfclose", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
 		{name: "cmd/sluice/internal/logwriter"},
+		{name: "cmd/sluice/internal/demo", own: []string{"bridge", "bridge/config", "bridge/status"}},
 		{name: "cmd/sluice/internal/tracing", own: []string{"bridge", "bridge/admission"}, others: []string{"go.opentelemetry.io/otel/...", "go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp/trace/v1", "google.golang.org/protobuf/proto"}},
 		{name: "cmd/sluice/internal/watch", others: []string{"golang.org/x/term", "golang.org/x/text/width"}},
 		{name: "cmd/sluice", own: []string{
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/probe",
 			"bridge/status", "bridge/supervise", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing",
-			"cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter", "cmd/sluice/internal/tracing", "cmd/sluice/internal/watch",
+			"cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter", "cmd/sluice/internal/demo", "cmd/sluice/internal/tracing", "cmd/sluice/internal/watch",
 		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag", rate}},
 		{name: "caddyplugin", own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/pool", "bridge/registry", "bridge/supervise",

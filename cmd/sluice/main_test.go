@@ -210,8 +210,8 @@ func TestUnusable(t *testing.T) {
 		{serve("--command-listen", taken.Addr().String(), "--", "true"), "address already in use"},
 		{serve(backend, "--status", taken.Addr().String()), "the address is in use, perhaps by another sluice; give this one an address of its own (--status 127.0.0.1:"},
 		{serve(backend, "--access-log", filepath.Join(dir, "absent", "log")), "--access-log"},
-		{[]string{"demo", "--lanes", "maybe"}, `--lanes: is "maybe", want on or off`},
-		{[]string{"demo", "--rate", "0"}, "--rate 0"},
+		{[]string{"demo", "--polls", "-1"}, "--polls -1: want 0 to 200"},
+		{[]string{"demo", "--rate", "0"}, "--rate 0: want 1 to 300"},
 		{[]string{"demo", "--listen", taken.Addr().String()}, "the address is in use"},
 		{[]string{"demo", "now"}, "unknown command"},
 	} {
