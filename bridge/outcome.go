@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/pool"
@@ -70,6 +71,21 @@ type Snapshot struct {
 	Processes  *supervise.Snapshot `json:"processes,omitempty"`  // nil: the application was not started by Sluice
 }
 
+// Sample returns a few numbers of the gate, cheap enough to be plotted.
+func (a *Application) Sample() admission.Sample { return a.app.Gate.Sample() }
+
+// RequestsInFlight returns the requests that hold workers, the oldest first.
+func (a *Application) RequestsInFlight() []admission.InFlight { return a.app.Gate.InFlight() }
+
+// Users returns the routes and the clients that have used the application most lately, n of each at
+// most.
+func (a *Application) Users(n int) ([]admission.RouteSnapshot, []admission.ClientSnapshot) {
+	return a.app.Gate.Users(n)
+}
+
+// Events returns what has happened to the application within the last hour, the latest first.
+func (a *Application) Events() []events.Event { return a.app.Events.All() }
+
 // AuthorizerSnapshot is the state of an authorizer, and what it has decided.
 type AuthorizerSnapshot struct {
 	Addr      string `json:"addr"`
@@ -92,6 +108,14 @@ type AddressLimitSnapshot struct {
 
 // Snapshot returns the state of the application, with the requests of all its sites.
 func (a *Application) Snapshot() Snapshot {
+	s := a.QuickSnapshot()
+	s.Processes = a.app.ProcessStats()
+	return s
+}
+
+// QuickSnapshot is Snapshot without what the processes use, which takes a look at all processes of
+// the system.
+func (a *Application) QuickSnapshot() Snapshot {
 	limits := a.app.AddressLimits()
 	return Snapshot{
 		InFlight:     a.app.InFlight(),
@@ -101,7 +125,7 @@ func (a *Application) Snapshot() Snapshot {
 		Pool:         a.app.Pool.Snapshot(),
 		Spool:        a.app.Spool().Stats(),
 		Authorizer:   authorizerSnapshot(a.app.Authorizer),
-		Processes:    a.app.ProcessStats(),
+		Processes:    a.app.QuickProcessStats(),
 	}
 }
 

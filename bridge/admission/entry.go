@@ -29,6 +29,7 @@ type entry struct {
 	borrows      bool // it started beyond the limit of its client or its route
 	countsAsAged bool // it is among the aged requests of its route and, if newRoute, of the group
 	longWait     bool // its deadline is that of a long request
+	abandoned    bool // nobody waits for its answer any more
 
 	probe         uint64 // number of the suspicion during which it started as a probe; 0: none
 	addressKey    uint64 // key of its address
@@ -46,6 +47,7 @@ type entry struct {
 	round                      int         // its round in that queue
 	deadlineIndex              int32       // in Gate.deadlines; -1: not there
 	roundIndex                 int32       // in routeQueue.waiting; -1: not there
+	runningIndex               int32       // in Gate.running; of no meaning while it is not running
 
 	method, path, routeName, instance string // for reports; route has no name if Lanes is off
 }

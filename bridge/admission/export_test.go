@@ -30,6 +30,8 @@ type checker struct {
 	clients                                              map[*client]*clientCount
 	addresses                                            map[uint64]*addressCount
 	nested, nestedIn                                     int
+	lanes                                                [lanes]laneCounts // what there is in each now
+	abandoned                                            int
 	probes                                               int
 }
 
@@ -79,6 +81,16 @@ func (c *checker) flight() {
 		for l := chain.head; l != nil; l = l.next {
 			e := l.of
 			c.inUse++
+			c.lanes[e.lane].inFlight++
+			if e.aged {
+				c.lanes[e.lane].aged++
+			}
+			if e.abandoned {
+				c.abandoned++
+			}
+			if i := int(e.runningIndex); i >= len(g.running) || g.running[i] != e {
+				c.fail("an entry in flight is not at its place in running")
+			}
 			if e.state != running {
 				c.fail("an entry in flight is in state %d", e.state)
 			}
@@ -148,6 +160,7 @@ func (c *checker) queues() {
 		}
 		f.rooms[e.waitingRoom()]++
 		c.rooms[e.waitingRoom()]++
+		c.lanes[e.lane].waiting++
 		if e.client.address == nil || g.addresses[e.client.address.key] != e.client.address {
 			c.fail("a client with waiting requests has no address")
 			continue
@@ -217,6 +230,8 @@ func (c *checker) sums() {
 	}{
 		{"inUse", g.inUse, c.inUse},
 		{"longInUse", g.longInUse, c.longInUse},
+		{"running", len(g.running), c.inUse},
+		{"abandoned", g.abandoned, c.abandoned},
 		{"unknown.young", g.unknown.young, c.young},
 		{"unknown.aged", g.unknown.aged, c.aged},
 		{"unknown.newRoutes", g.unknown.newRoutes, c.newRoutes},
@@ -231,6 +246,11 @@ func (c *checker) sums() {
 	} {
 		if v.got != v.want {
 			c.fail("%s is %d, counted %d", v.name, v.got, v.want)
+		}
+	}
+	for l, want := range c.lanes {
+		if got := g.counts[l]; got.inFlight != want.inFlight || got.aged != want.aged || got.waiting != want.waiting {
+			c.fail("the lane %v has %d in flight, %d aged, %d waiting, counted %d, %d, %d", Lane(l), got.inFlight, got.aged, got.waiting, want.inFlight, want.aged, want.waiting)
 		}
 	}
 	for _, f := range append([]*client{g.anonymous}, c.allClients()...) {

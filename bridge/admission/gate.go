@@ -35,6 +35,7 @@ type Gate struct {
 
 	inUse     int           // slots in use; more than slots only after slots has fallen
 	longInUse int           // slots in use whose requests count as long
+	abandoned int           // slots in use whose requests are abandoned
 	idleSince time.Duration // when inUse last became 0
 
 	longCap       int           // a long request starts only while longInUse < longCap <= slots - reserve
@@ -52,6 +53,8 @@ type Gate struct {
 
 	young chain[entry] // in flight, neither declared long nor aged, the oldest start first
 	old   chain[entry] // all others in flight
+	// running has the same entries, so that they can be copied a few at a time: see copyInFlight.
+	running []*entry
 
 	rings         [classes]chain[clientQueue]
 	blockedRoutes chain[route]       // routes and groups whose queues are not empty

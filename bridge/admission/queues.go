@@ -141,7 +141,9 @@ func (g *Gate) setLane(e *entry, lane Lane) {
 	}
 	g.countWaiting(e.client, e.waitingRoom(), -1)
 	e.client.countShort(e, -1)
+	g.counts[e.lane].waiting--
 	e.lane, e.queue = lane, lane.class()
+	g.counts[e.lane].waiting++
 	e.client.countShort(e, 1)
 	g.countWaiting(e.client, e.waitingRoom(), 1)
 }

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
@@ -115,6 +116,8 @@ type Config struct {
 
 	// Logger receives the output and the exits of the processes. Default: none.
 	Logger *slog.Logger
+	// Events receives what happens to the processes. Default: nobody is told.
+	Events *events.Log
 }
 
 // Limits are the resource limits of each process, see setrlimit(2).
@@ -178,6 +181,9 @@ func (c Config) complete() (*plan, error) {
 	p := &plan{Config: c}
 	if p.Logger == nil {
 		p.Logger = slog.New(slog.DiscardHandler)
+	}
+	if p.Events == nil {
+		p.Events = new(events.Log)
 	}
 	if p.TempDir == "" {
 		p.TempDir = os.TempDir()

@@ -124,6 +124,7 @@ func (sup *supervisor) logCrashLoop(what crashLoopEvent, now time.Time) {
 	case loopEnds:
 		text, level = "the crash loop is over", slog.LevelWarn
 	}
+	sup.tellCrashLoop(what)
 	l := &sup.crashLoop
 	exits := make([]string, len(l.exits))
 	for i := range l.exits {

@@ -108,6 +108,7 @@ func (sup *supervisor) reportExit(in *instance, now time.Time) {
 	in.pendingExit = nil
 	sup.again = true
 	e := p.exit
+	sup.tellExit(in, p)
 	if p.planned {
 		sup.log.Info("a process that is not needed any more has ended", "instance", in.socket.Addr, "pid", e.PID, "exit", e.how(), "lived", e.Lived.Round(time.Millisecond))
 		return

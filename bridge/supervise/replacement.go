@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/sluice-proxy/sluice/bridge/events"
 )
 
 // reason is why a child is to be replaced, in the words of the log.
@@ -162,6 +164,7 @@ func (sup *supervisor) replace(in *instance, now time.Time) {
 	if used := in.memory.used; used > 0 {
 		attrs = append(attrs, "memory", humanize.IBytes(used))
 	}
+	sup.tell(in, events.Event{Kind: events.Replacement, PID: in.child.PID(), Text: fmt.Sprintf("A process is being replaced: %s.", in.replaceReason)})
 	sup.log.Info("a process is replaced", attrs...)
 	if sup.plan.hasFixedPort() || !sup.hasRoom() {
 		in.forRestart = in.replaceReason == restarted

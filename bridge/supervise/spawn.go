@@ -3,6 +3,8 @@ package supervise
 import (
 	"errors"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/events"
 )
 
 // launchPatience is how long Start waits for the first children to run. After that their start
@@ -65,6 +67,7 @@ func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
 	if !in.inRotation {
 		sup.awaitReady(in)
 	}
+	sup.tell(in, events.Event{Kind: events.Start, PID: in.child.PID(), Text: "A process was started."})
 	sup.log.Log(sup.ctx, sup.startLevel(in), "the command is running", "pid", in.child.PID(), "instance", in.socket.Addr)
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+	"github.com/sluice-proxy/sluice/bridge/page"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
@@ -45,6 +46,15 @@ type frontSnapshot struct {
 	Malformed         uint64                                    `json:"malformed"` // requests with a refused header, ever
 	Draining          bool                                      `json:"draining"`
 	DroppedLines      droppedLineCounts                         `json:"dropped_lines"`
+}
+
+// page is what the page shows of it.
+func (s frontSnapshot) page() page.Front {
+	f := page.Front{Connections: s.Connections.Open, Idle: s.Connections.Idle, Max: s.Connections.Max, Draining: s.Draining}
+	for _, l := range s.WebServers {
+		f.Connections, f.Idle, f.Max = f.Connections+l.Open, f.Idle+l.Idle, f.Max+l.Max
+	}
+	return f
 }
 
 // droppedLineCounts has the numbers of dropped log lines, ever.

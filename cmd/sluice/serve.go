@@ -145,7 +145,7 @@ func serve(o *options, command []string) (err error) {
 	var state *statusListener
 	if statusSocket != nil {
 		statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
-		state = newStatusListener(b, func() frontSnapshot {
+		state = newStatusListener(b, application(cfg), func() frontSnapshot {
 			clients, webServers := front.snapshots()
 			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
 		}, statusLimit, o.statusHosts(), log)
