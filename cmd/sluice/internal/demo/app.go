@@ -19,9 +19,9 @@ const (
 	Threads = 16
 
 	shortTime   = 20 * time.Millisecond  // work of a short request
-	pollTime    = 10 * time.Second       // length of a long-poll
+	pollTime    = 6 * time.Second        // length of a long-poll
 	sessionTime = 500 * time.Millisecond // work of a request that holds its session's lock
-	stallTime   = 8 * time.Second        // length of a stall
+	stallTime   = 5 * time.Second        // length of a stall
 	leakEach    = 512 << 10              // bytes that each short request loses, if it leaks
 	reportEvery = 200 * time.Millisecond
 	crashStatus = 3 // exit status

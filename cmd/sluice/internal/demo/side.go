@@ -16,6 +16,9 @@ import (
 // sessionCookie tells visitors apart.
 const sessionCookie = "sid"
 
+// queueTime is how long a page may wait: until a busy machine has found out, too, what is slow.
+const queueTime = 5 * time.Second
+
 // The memory that a process of the application may have: at the soft limit the gate replaces it,
 // at the hard one the kernel, or Sluice, kills it.
 const (
@@ -83,7 +86,7 @@ func (s *side) config(gate bool) (bridge.Config, error) {
 		}
 	}
 	return bridge.Config{
-		ApplicationConfig: bridge.ApplicationConfig{Spawn: spawn, Workers: Threads, Lanes: lanes, Multiplex: config.Off},
+		ApplicationConfig: bridge.ApplicationConfig{Spawn: spawn, Workers: Threads, Lanes: lanes, Multiplex: config.Off, Queue: config.Queue{Timeout: config.Duration(queueTime)}},
 		SiteConfig:        bridge.SiteConfig{Client: config.Client{Key: "cookie " + sessionCookie}},
 		ApplicationHooks:  bridge.ApplicationHooks{Logger: slog.New(slog.DiscardHandler), Reexec: true},
 	}, nil

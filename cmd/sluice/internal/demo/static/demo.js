@@ -89,7 +89,7 @@ function change(part, done) {
 
 for (const knob of knobs) knob.addEventListener("input", () => change({ [knob.id]: Number(knob.value) }, ""));
 leak.addEventListener("click", () => change({ leak: !settings?.leak }, settings?.leak ? "No more memory is leaked." : "Each page leaks half a megabyte now. Sluice replaces the application before it is too large; the other one is killed at its limit."));
-document.getElementById("stall").addEventListener("click", () => send({ do: "stall" }, "Both applications do nothing for 8 s."));
+document.getElementById("stall").addEventListener("click", () => send({ do: "stall" }, "Both applications do nothing for 5 s."));
 document.getElementById("crash").addEventListener("click", () => send({ do: "crash" }, "Both applications have crashed."));
 
 const events = new EventSource("events");
