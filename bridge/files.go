@@ -64,6 +64,19 @@ func (h *Handler) File(r *http.Request) *File {
 	return &File{file: file}
 }
 
+// HasFile reports whether there may be something that File returns, for a front that leaves such
+// requests to another one.
+func (h *Handler) HasFile(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || h.guarded(r) {
+		return false
+	}
+	file, err := h.serves.Mapper.OpenStatic(r)
+	if file != nil {
+		_ = file.Close() // nothing was written to it
+	}
+	return file != nil || err != nil
+}
+
 // ServeHTTP sends the file, or the part of it that r asks for, and closes it.
 func (f *File) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {

@@ -34,6 +34,8 @@ var layout = []struct {
 	}},
 	{"what the kernel knows", []rule{
 		{name: "internal/sockdiag", others: []string{sysUnix}},
+		{name: "internal/framing", own: []string{"bridge/cgi"}},
+		{name: "internal/halfclose", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
 		{name: "bridge/internal/acceptqueue", others: []string{"github.com/mdlayher/netlink", sysUnix}},
 		{name: "bridge/internal/owners", others: []string{procfs}},
 		{name: "bridge/internal/unread", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
@@ -66,6 +68,10 @@ var layout = []struct {
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/http1", "bridge/internal/classify", "bridge/internal/exchange",
 			"bridge/internal/nested", "bridge/internal/sendfile", "bridge/pool", "bridge/spool",
 		}},
+		{name: "bridge/internal/loop", own: []string{
+			"bridge/admission", "bridge/cgi", "bridge/internal/blocking", "bridge/internal/content", "bridge/internal/exchange",
+			"bridge/internal/nested", "bridge/pool", "bridge/upstream", "internal/framing", "internal/halfclose",
+		}, others: []string{sysUnix}},
 	}},
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
@@ -79,6 +85,7 @@ var layout = []struct {
 			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/exchange", "bridge/internal/sendfile",
 			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},
+		{name: "bridge/front", own: []string{"bridge", "bridge/internal/loop"}},
 		{name: "bridge/cgiserver", own: []string{"bridge/cgi", "bridge/fcgi"}},
 		{name: "bridge/gofast", own: []string{"bridge", "bridge/cgiserver"}, others: []string{"github.com/yookoala/gofast"}},
 		{name: "bridge/registry", own: []string{"bridge", "bridge/admission", "bridge/config"}},
@@ -93,16 +100,14 @@ var layout = []struct {
 	}},
 	{"programs", []rule{
 		{name: "cmd/sluice/internal/connlimit"},
-		{name: "cmd/sluice/internal/framing", own: []string{"bridge/cgi"}},
-		{name: "cmd/sluice/internal/halfclose", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
 		{name: "cmd/sluice/internal/logwriter"},
 		{name: "cmd/sluice/internal/demo", own: []string{"bridge", "bridge/config", "bridge/status"}},
 		{name: "cmd/sluice/internal/tracing", own: []string{"bridge", "bridge/admission"}, others: []string{"go.opentelemetry.io/otel/...", "go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp/trace/v1", "google.golang.org/protobuf/proto"}},
 		{name: "cmd/sluice/internal/watch", others: []string{"golang.org/x/term", "golang.org/x/text/width"}},
 		{name: "cmd/sluice", own: []string{
-			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/page", "bridge/probe",
-			"bridge/status", "bridge/supervise", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/framing",
-			"cmd/sluice/internal/halfclose", "cmd/sluice/internal/logwriter", "cmd/sluice/internal/demo", "cmd/sluice/internal/tracing", "cmd/sluice/internal/watch",
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/front", "bridge/metrics", "bridge/page",
+			"bridge/probe", "bridge/status", "bridge/supervise", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/demo", "cmd/sluice/internal/logwriter",
+			"cmd/sluice/internal/tracing", "cmd/sluice/internal/watch", "internal/framing", "internal/halfclose",
 		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag", rate}},
 		{name: "caddyplugin", own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/page", "bridge/pool", "bridge/registry", "bridge/supervise",

@@ -181,8 +181,13 @@ func (w *waiterChan) Settle(err error) { w.settled <- err }
 // Enter asks for a slot without waiting: either the ticket it returns is granted already, or w is
 // told later. Its error is a *Refusal or ErrClosed.
 func (g *Gate) Enter(r *Request, w Waiter) (Ticket, error) {
-	t, _, err := g.enter(r, func() Waiter { return w })
+	t, _, err := g.TryAcquire(r, w)
 	return t, err
+}
+
+// TryAcquire is Enter, and reports whether the ticket is granted already: then w is not told.
+func (g *Gate) TryAcquire(r *Request, w Waiter) (t Ticket, granted bool, err error) {
+	return g.enter(r, func() Waiter { return w })
 }
 
 // enter is Enter with a Waiter that is created only if the request must wait.

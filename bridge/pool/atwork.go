@@ -47,6 +47,24 @@ func (p *Pool) isBack(c *conn) bool {
 	return c.unread.AwaitUntil(time.Now().Add(backTimeout)) == nil
 }
 
+// mustAwaitBack reports whether isBack would wait.
+func (p *Pool) mustAwaitBack(c *conn) bool {
+	return c.mux == nil && c.uses > 1 && p.config().WorksOn && c.hasUnread()
+}
+
+// inTask runs f in a goroutine of the pool's, or here if the pool is closed.
+func (p *Pool) inTask(f func()) {
+	p.mu.Lock()
+	closed := p.closed
+	if !closed {
+		p.tasks.Go(f)
+	}
+	p.mu.Unlock()
+	if closed {
+		f()
+	}
+}
+
 // releaseAtWork takes a kept connection back from a request that has acquired it, because
 // its process is at work.
 func (p *Pool) releaseAtWork(c *conn) {

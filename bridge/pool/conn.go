@@ -52,6 +52,7 @@ type conn struct {
 	mux         *mux.Conn // nil if it is not shared; otherwise the fields below are not used
 	interrupted atomic.Bool
 	recheck     atomic.Bool  // the reader is to look whether it was accepted (Fail)
+	poll        poll         // for a reader that does not wait
 	id          uint16       // of the current request
 	unrunBelow  int64        // of the current request; see upstream.Codec.AppendHead
 	written     atomic.Int64 // bytes of the current request that were written
@@ -97,6 +98,7 @@ func (c *conn) open() {
 	}
 	c.raw = raw
 	c.peek = func(fd uintptr) { c.quiet = wouldBlock(fd) }
+	c.poll.begin()
 }
 
 // usable reports whether an idle connection is in order: open, and without a byte to read,
@@ -264,6 +266,7 @@ func (c *conn) listen(deadline time.Time) (quiet bool) {
 func (c *conn) Interrupt() {
 	c.interrupted.Store(true)
 	_ = c.SetDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+	c.poll.wake()
 }
 
 func (c *conn) Resume() { c.interrupted.Store(false) }
@@ -290,6 +293,7 @@ func (c *conn) cut(why error) {
 		return
 	}
 	_ = c.Close() // it may have been closed already
+	c.poll.wake()
 }
 
 func (c *conn) Begin(r *upstream.Request, unrunBelow int) {
@@ -297,10 +301,23 @@ func (c *conn) Begin(r *upstream.Request, unrunBelow int) {
 	c.in.Begin(c.id, r)
 }
 
+// Send writes b. Mostly the socket has room for it; only otherwise there is a wait, which needs
+// the deadline.
 func (c *conn) Send(b []byte, deadline time.Time) error {
+	if c.interrupted.Load() {
+		return ErrInterrupted
+	}
+	if c.raw != nil {
+		n := c.writeNow(b)
+		c.written.Add(int64(n))
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+	}
 	if err := c.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
+	// Interrupt sets the flag before the deadline, so one of the two is seen here.
 	if c.interrupted.Load() {
 		return ErrInterrupted
 	}

@@ -80,16 +80,24 @@ func (p *Pool) LeaseFunc(ctx context.Context, d Demand, deliver func(*Lease, err
 func (p *Pool) leaseFunc(ctx context.Context, d Demand, deadline time.Time, deliver func(*Lease, error)) {
 	p.mu.Lock()
 	c, w, err := p.takeOrEnqueue(d)
+	finish := func() {
+		if l := p.lease(c, d); l != nil {
+			deliver(l, nil)
+		} else {
+			p.leaseFunc(ctx, d, deadline, deliver)
+		}
+	}
 	next := func() {
 		if w != nil {
 			c, err = p.collect(ctx, w)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			deliver(nil, err)
-		} else if l := p.lease(c, d); l != nil {
-			deliver(l, nil)
-		} else {
-			p.leaseFunc(ctx, d, deadline, deliver)
+		case w == nil && p.mustAwaitBack(c):
+			p.inTask(finish)
+		default:
+			finish()
 		}
 	}
 	if w != nil && !w.resolved {
@@ -192,7 +200,7 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 	case c.isOverdue():
 		p.discard(c, func(n *Counters) { n.Stale++ })
 		return nil
-	case !c.usable():
+	case !c.isKnownQuiet(d) && !c.usable():
 		p.noteClosedIdle(c)
 		p.discard(c, func(n *Counters) { n.Stale++ })
 		return nil

@@ -18,6 +18,8 @@ type channel interface {
 	Begin(r *upstream.Request, unrunBelow int) // announces a request; see upstream.Codec.AppendHead
 	Send(b []byte, deadline time.Time) error
 	Next(deadline time.Time) (upstream.Event, error)
+	TryNext() (upstream.Event, error) // Next without a wait: Kind is 0 if nothing has come
+	Notify(f func())                  // f is called when there is something for TryNext, in any goroutine; nil: no longer
 	Interrupt()
 	Resume()
 	Abort()              // asks the application to stop, where that is possible without closing the connection
@@ -137,8 +139,12 @@ func (l *Lease) write(b []byte, now time.Time, last bool) error {
 // Next waits for the next output or the end of the answer, until deadline; zero: for ever.
 // Its error is an *Error. After a timeout, which is os.ErrDeadlineExceeded inside one, Next
 // may be called again.
-func (l *Lease) Next(deadline time.Time) (none upstream.Event, err error) {
-	ev, err := l.ch.Next(deadline)
+func (l *Lease) Next(deadline time.Time) (upstream.Event, error) {
+	return l.came(l.ch.Next(deadline))
+}
+
+// came notes what has come of the answer, or why nothing has.
+func (l *Lease) came(ev upstream.Event, err error) (none upstream.Event, _ error) {
 	if err != nil {
 		l.dead = !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, ErrInterrupted)
 		return none, l.fail("read", err)
@@ -244,6 +250,8 @@ func (l *Lease) Release() {
 		l.c.inst.zombies--
 		l.p.mu.Unlock()
 	}
+	l.c.poll.came.Store(l.c.poll.more || l.c.poll.ended)
+	l.ch.Notify(nil)
 	inOrder := l.ended && l.sent && !l.dead && l.ch.Clean()
 	l.ch.Leave(inOrder)
 	if inOrder {

@@ -39,6 +39,7 @@ func (in *instance) recheck() {
 		default:
 			c.recheck.Store(true)
 			_ = c.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+			c.poll.wake()
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
+	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
 // accessLog writes a line per request. Requests never wait for it.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
+	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
 func textAccessLog(to *bytes.Buffer, format string) *accessLog {

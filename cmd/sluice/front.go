@@ -30,6 +30,9 @@ func newFront(ctx context.Context, cfg bridge.Config, access *accessLog, o *opti
 	return f, err
 }
 
+// isTraced reports whether there is a handler around the bridge's, which event loops would not call.
+func (f *front) isTraced() bool { return f.application != http.Handler(f.bridge) }
+
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The first of the two deadlines holds for files and short answers, the second for the bytes
 	// that net/http sends after the handler. The bridge extends the deadline while it streams. An

@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/framing"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/halfclose"
+	"github.com/sluice-proxy/sluice/internal/framing"
+	"github.com/sluice-proxy/sluice/internal/halfclose"
 )
 
 // frontServer serves the front at --listen, from serve to drain: with a server for each
@@ -33,26 +33,36 @@ type protocolServer struct {
 	listener net.Listener
 	serve    func() error
 	close    func() error
+	cut      func(error) // ends the requests that BaseContext does not; nil: there are none
 }
 
 // newFrontServer returns a server for f at the listeners. It calls refused for each request with
 // a malformed header.
-func newFrontServer(f *front, o *options, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener, refused func(net.Addr, *framing.Error, int), log *slog.Logger) *frontServer {
+func newFrontServer(f *front, o *options, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener, refused func(net.Addr, *framing.Error, int), log *slog.Logger) (_ *frontServer, err error) {
 	ctx, cut := context.WithCancelCause(context.Background())
 	s := &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: int(o.maxHeader)}, make(map[cgiserver.Protocol]*protocolServer), cut}
 	for protocol, list := range opened {
-		l, limit := merge(list), limits[protocol]
-		if protocol == protocolHTTP {
-			s.servers[protocol] = s.serveHTTP(ctx, l, o, limit, log)
-		} else {
-			s.servers[protocol] = s.serveWebServer(ctx, protocol, l, o, limit, log)
+		limit := limits[protocol]
+		switch {
+		case protocol != protocolHTTP:
+			s.servers[protocol] = s.serveWebServer(ctx, protocol, merge(list), o, limit, log)
+		case o.frontKind == frontLoop && !s.front.isTraced():
+			if s.servers[protocol], err = s.serveInLoops(ctx, list, o, limit, log); err != nil {
+				cut(err)
+				return nil, err
+			}
+		default:
+			l := merge(list)
+			server := s.httpServer(ctx, o, limit, log)
+			s.framing.Listener = accept(l, limit)
+			s.servers[protocol] = &protocolServer{limit: limit, listener: l, serve: func() error { return server.Serve(s.framing) }, close: server.Close}
 		}
 	}
-	return s
+	return s, nil
 }
 
-func (s *frontServer) serveHTTP(ctx context.Context, l net.Listener, o *options, limit *connlimit.Limit, log *slog.Logger) *protocolServer {
-	server := &http.Server{
+func (s *frontServer) httpServer(ctx context.Context, o *options, limit *connlimit.Limit, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler:           releaseHijacked(s.front, limit),
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -62,8 +72,6 @@ func (s *frontServer) serveHTTP(ctx context.Context, l net.Listener, o *options,
 		MaxHeaderBytes:    int(o.maxHeader),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	s.framing.Listener = accept(l, limit)
-	return &protocolServer{limit, l, func() error { return server.Serve(s.framing) }, server.Close}
 }
 
 // serveWebServer serves web servers in FastCGI or SCGI. They have sent static files themselves.
@@ -74,7 +82,7 @@ func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Pro
 		MaxParams: int(o.Site.MaxParams), MaxConns: limit.Snapshot().Max, MaxRequests: o.gateRoom(),
 		Authorizer: o.isFastCGI(), ForwardStderr: o.webServerStderr,
 	}
-	return &protocolServer{limit, l, func() error { return server.Serve(limit.Listener(l)) }, server.Close}
+	return &protocolServer{limit: limit, listener: l, serve: func() error { return server.Serve(limit.Listener(l)) }, close: server.Close}
 }
 
 // accept returns a listener for a server, which bounds the connections, and hides from the server
@@ -89,9 +97,9 @@ func track(limit *connlimit.Limit) func(net.Conn, http.ConnState) {
 	return func(c net.Conn, s http.ConnState) {
 		counts := s == http.StateHijacked && framing.Hijack(c)
 		c = inner(c)
-		halfclose.Track(c, s)
+		halfclose.Track(halfClosing(c), s)
 		if !counts {
-			limit.Track(c, s)
+			limit.Track(counted(c), s)
 		}
 	}
 }
@@ -113,7 +121,7 @@ func releaseHijacked(h http.Handler, limit *connlimit.Limit) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if c, ok := r.Context().Value(connKey{}).(net.Conn); ok && framing.IsHijacked(c) {
-				limit.Track(inner(c), http.StateClosed)
+				limit.Track(counted(inner(c)), http.StateClosed)
 			}
 		}()
 		h.ServeHTTP(w, r)
@@ -152,6 +160,9 @@ func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, acc
 		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.requests(), "advice", "raise --drain-timeout if requests may take longer")
 		s.cut(bridge.ErrShutdown)
 		for _, server := range s.servers {
+			if server.cut != nil {
+				server.cut(bridge.ErrShutdown)
+			}
 			server.limit.Cut()
 		}
 	}

@@ -31,6 +31,7 @@ type options struct {
 	statusNames                     []string
 	accessLog, accessFormat         string
 	slowLog                         durationFlag
+	frontKind                       string
 	logFormat, logLevel             string
 	auth                            authOptions
 	maxHeader                       sizeFlag
@@ -55,6 +56,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(positiveDuration{&o.keepAlive}, "keepalive-timeout", "how long a client's unused connection is kept")
 	f.Var(&o.drainTimeout, "drain-timeout", "how long requests may take to finish after SIGTERM; then they get 503, or are cut; 0: no time")
 
+	f.StringVar(&o.frontKind, "front", "", "how HTTP is served: `loop|net`; in event loops, in which a client that waits costs next to nothing, or by Go's net/http with a goroutine for each client (default loop on Linux)")
 	f.BoolVar(&o.webServerStderr, "web-server-stderr", false, "also send the application's standard error to a web server that speaks FastCGI, for its error log")
 	f.StringVar(&o.webServerRefusal, "web-server-refusal", refusal503, "answer to a web server that speaks FastCGI when the gate refuses a request, `503|overloaded`; overloaded is END_REQUEST with FCGI_OVERLOADED, which no usual web server understands")
 
@@ -86,6 +88,8 @@ func (o *options) complete(command []string) error {
 		return fmt.Errorf("--web-server-refusal %q: want %s or %s", o.webServerRefusal, refusal503, refusalOverloaded)
 	case o.accessFormat != formatJSON && o.accessFormat != formatCommon && o.accessFormat != formatCombined:
 		return fmt.Errorf("--access-log-format %q: want json, common or combined", o.accessFormat)
+	case o.checkFront() != nil:
+		return o.checkFront()
 	case o.accessLog == "":
 		return errors.New("--access-log: want a file, - or off")
 	}

@@ -22,6 +22,9 @@ func (o *authOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.realm, "auth-realm", "", "`TEXT` that browsers show when they ask for the password (default Sluice)")
 }
 
+// isSet reports whether there are passwords.
+func (o *authOptions) isSet() bool { return o.file != "" }
+
 // check refuses flags without effect.
 func (o *authOptions) check() error {
 	switch {

@@ -140,7 +140,10 @@ func serve(o *options, command []string) (err error) {
 	}
 
 	failed := make(chan error, len(opened)+1)
-	front := newFrontServer(served, o, limits, opened, access.malformed, log)
+	front, err := newFrontServer(served, o, limits, opened, access.malformed, log)
+	if err != nil {
+		return err
+	}
 	front.begin(failed)
 	var state *statusListener
 	if statusSocket != nil {

@@ -20,7 +20,7 @@ type body struct {
 
 // takeBody spools the body, unless there is none or it is to be streamed.
 func (c *call) takeBody() error {
-	r, cfg := c.original, c.site.Config
+	r, cfg := c.original, c.Site.Config
 	if r.ContentLength > cfg.MaxBody {
 		return spool.ErrTooLarge
 	}
@@ -33,7 +33,7 @@ func (c *call) takeBody() error {
 		return c.source.fullDuplex()
 	}
 	owner := spool.Owner{Client: spool.ClientOf(c.x.Who.Addr), Cutter: c.source}
-	c.body.buffer = c.site.Application.Spool().NewBuffer(owner, cfg.MaxBody)
+	c.body.buffer = c.Site.Application.Spool().NewBuffer(owner, cfg.MaxBody)
 	n, err := c.body.buffer.ReadFrom(c.source)
 	c.body.length = n
 	if c.source.err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -18,13 +17,11 @@ import (
 // call is one call of ServeHTTP. It is the client and the driver of an exchange, and belongs
 // to the goroutine of ServeHTTP.
 type call struct {
-	site *Site
-	x    *exchange.Exchange
+	View
+	x *exchange.Exchange
 
 	w        http.ResponseWriter
 	original *http.Request // the client's
-	r        *http.Request // the client's, or what a local redirect has made of it
-	target   *url.URL      // of a local redirect
 	began    time.Time
 
 	source *clientReader // the client's body, if there is one
@@ -35,8 +32,9 @@ type call struct {
 	nest   *nested.Request // nil: the request does not come from this machine
 	file   *os.File        // that was opened for X-Sendfile
 
-	handedOver bool // the front answers
-	keepIfRead bool // the connection, if the body is read to its end after the answer
+	relayed    int64 // of the content, before the relay of this call began
+	handedOver bool  // the front answers
+	keepIfRead bool  // the connection, if the body is read to its end after the answer
 }
 
 // keepHead is the largest buffer for a request's head that is kept, in bytes.
@@ -47,7 +45,7 @@ const keepHead = 128 << 10
 //
 //go:noinline
 func (c *call) begin(s *Site, w http.ResponseWriter, r *http.Request) exchange.Wait {
-	c.site, c.w, c.original, c.r, c.began = s, w, r, r, time.Now()
+	c.View, c.w, c.original, c.began = View{Site: s, R: r}, w, r, time.Now()
 	s.Identify(r, &c.x.Who)
 	return c.x.Begin(&s.Site, c, c, c.began)
 }
@@ -106,7 +104,7 @@ func (c *call) wait(w exchange.Wait) exchange.Wait {
 	case exchange.Send:
 		return x.Sent(c.send())
 	case exchange.Pause:
-		return x.Paused(sleep(c.r.Context(), time.Until(w.Until)))
+		return x.Paused(sleep(c.R.Context(), time.Until(w.Until)))
 	case exchange.Reply:
 		return x.Replied(c.reply())
 	case exchange.Relay:
@@ -125,9 +123,9 @@ func (c *call) wait(w exchange.Wait) exchange.Wait {
 // application is what the exchange waits for: the application, or its authorizer.
 func (c *call) application() *Application {
 	if c.x.Asking() {
-		return &c.site.Authorizing
+		return &c.Site.Authorizing
 	}
-	return &c.site.Application
+	return &c.Site.Application
 }
 
 // admit waits for the gate.
@@ -135,7 +133,7 @@ func (c *call) admit() (admission.Ticket, error) {
 	if !c.x.Asking() {
 		c.track()
 	}
-	t, err := c.application().Gate.Acquire(c.r.Context(), &c.x.Ask)
+	t, err := c.application().Gate.Acquire(c.R.Context(), &c.x.Ask)
 	c.ticket = t
 	return t, err
 }
@@ -143,7 +141,7 @@ func (c *call) admit() (admission.Ticket, error) {
 // connect waits for a connection until deadline at the latest. The pool's own limit is the
 // whole time a request may wait, and does for one that has not waited yet.
 func (c *call) connect(deadline time.Time) (*pool.Lease, error) {
-	ctx := c.r.Context()
+	ctx := c.R.Context()
 	if time.Until(deadline) < c.x.Patience()-time.Millisecond {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, deadline, pool.ErrWaitTimeout)
@@ -184,21 +182,26 @@ func sleep(ctx context.Context, d time.Duration) error {
 // track has it be found out whether the application itself has sent the request, if it must
 // wait. Only what comes from this machine can be.
 func (c *call) track() {
-	finder := c.site.Application.Nested
+	if c.nest == nil { // else it is from before a local redirect
+		c.nest = c.Track()
+	}
+	if c.nest != nil {
+		c.x.Ask.Peer = c
+	}
+}
+
+// Track has it be found out whether the application itself has sent the request. It returns nil if
+// nobody wants to know, or the request cannot have been sent by it.
+func (v *View) Track() *nested.Request {
+	finder := v.Site.Application.Nested
 	if finder == nil {
-		return
+		return nil
 	}
-	if c.nest != nil { // from before a local redirect
-		c.x.Ask.Peer = c
-		return
-	}
-	local, ok := c.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	local, ok := v.R.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
-		return // a front that does not say
+		return nil // a front that does not say
 	}
-	if c.nest = finder.Track(c.r.RemoteAddr, local); c.nest != nil {
-		c.x.Ask.Peer = c
-	}
+	return finder.Track(v.R.RemoteAddr, local)
 }
 
 // Waits implements admission.Peer.
@@ -263,10 +266,10 @@ func (b *beside) interruption(ctx context.Context) error {
 }
 
 // Watch implements exchange.Driver.
-func (c *call) Watch() { c.beside.watch(c.r.Context()) }
+func (c *call) Watch() { c.beside.watch(c.R.Context()) }
 
 // Interruption implements exchange.Driver.
-func (c *call) Interruption() error { return c.beside.interruption(c.r.Context()) }
+func (c *call) Interruption() error { return c.beside.interruption(c.R.Context()) }
 
 // Quiesce implements exchange.Driver.
 func (c *call) Quiesce() { c.beside.quiesce() }
@@ -285,7 +288,7 @@ func (c *call) Body() exchange.BodyState {
 }
 
 // Abandon implements exchange.Driver.
-func (c *call) Abandon(h *exchange.Hold) { c.site.abandon(h, c.beside.take()) }
+func (c *call) Abandon(h *exchange.Hold) { c.Site.abandon(h, c.beside.take()) }
 
 // abandon waits for the application's end in a goroutine of its own.
 func (s *Site) abandon(h *exchange.Hold, b beside) {

@@ -14,113 +14,136 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/classify"
 )
 
-// The methods of exchange.Client.
+// View is a request as a site understands it: the methods of exchange.Client that need nothing of
+// how the client is answered.
+type View struct {
+	Site *Site
+	R    *http.Request // the client's, or what a local redirect has made of it
 
-func (c *call) Context() context.Context { return c.r.Context() }
+	target *url.URL // of a local redirect
+}
 
-func (c *call) Method() string { return c.r.Method }
+func (c *call) Context() context.Context { return c.R.Context() }
 
-func (c *call) Path() string { return c.r.URL.Path }
+func (v *View) Method() string { return v.R.Method }
 
-func (c *call) HTTP10() bool { return !c.r.ProtoAtLeast(1, 1) }
+func (v *View) Path() string { return v.R.URL.Path }
+
+func (v *View) HTTP10() bool { return !v.R.ProtoAtLeast(1, 1) }
 
 func (c *call) BodyLength() int64 {
-	if hasBody(c.r) {
-		return c.r.ContentLength
+	if hasBody(c.R) {
+		return c.R.ContentLength
 	}
 	return 0
 }
 
-func (c *call) Identify(who *cgi.Client) { c.site.Identify(c.r, who) }
+func (v *View) Identify(who *cgi.Client) { v.Site.Identify(v.R, who) }
 
-func (c *call) SetKey(ask *admission.Request, who *cgi.Client) {
-	c.site.Classifier.Client(ask, c.r, who)
+func (v *View) SetKey(ask *admission.Request, who *cgi.Client) {
+	v.Site.Classifier.Client(ask, v.R, who)
+}
+
+// Classify implements exchange.Client.
+func (v *View) Classify(ask *admission.Request, scratch []byte) []byte {
+	return v.Site.Classifier.Request(ask, v.R, scratch)
 }
 
 func (c *call) Classify(ask *admission.Request, scratch []byte) []byte {
-	scratch = c.site.Classifier.Request(ask, c.r, scratch)
+	scratch = c.View.Classify(ask, scratch)
 	if c.upgrades() {
-		c.site.Classifier.SetLong(ask)
+		c.Site.Classifier.SetLong(ask)
 	}
 	return scratch
 }
 
-func (c *call) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, error) {
-	return c.site.Mapper.Vars(dst, c.r, who, length)
+func (v *View) Vars(dst []cgi.Var, who *cgi.Client, length int64) ([]cgi.Var, error) {
+	return v.Site.Mapper.Vars(dst, v.R, who, length)
+}
+
+// HTTP implements exchange.Client.
+func (v *View) HTTP(dst *http1.Request, who *cgi.Client, length int64) error {
+	return v.Site.Mapper.HTTP(dst, v.R, who, length)
 }
 
 func (c *call) HTTP(dst *http1.Request, who *cgi.Client, length int64) error {
-	err := c.site.Mapper.HTTP(dst, c.r, who, length)
+	err := c.View.HTTP(dst, who, length)
 	if dst.Upgrade != "" && !canHijack(c.w) {
 		dst.Upgrade = ""
 	}
 	return err
 }
 
-func (c *call) Guarded() bool { return c.site.Guard.Has(c.r) }
+func (v *View) Guarded() bool { return v.Site.Guard.Has(v.R) }
 
-func (c *call) AuthorizerVars(dst []cgi.Var, who *cgi.Client) ([]cgi.Var, error) {
-	return c.site.Mapper.AuthorizerVars(dst, c.r, who, c.site.Config.Authorization.Fields)
+func (v *View) AuthorizerVars(dst []cgi.Var, who *cgi.Client) ([]cgi.Var, error) {
+	return v.Site.Mapper.AuthorizerVars(dst, v.R, who, v.Site.Config.Authorization.Fields)
 }
 
-func (c *call) AuthorizerHTTP(dst *http1.Request, who *cgi.Client, target string) error {
-	return c.site.Mapper.AuthorizerHTTP(dst, c.r, who, target, c.site.Config.Authorization.Fields)
+func (v *View) AuthorizerHTTP(dst *http1.Request, who *cgi.Client, target string) error {
+	return v.Site.Mapper.AuthorizerHTTP(dst, v.R, who, target, v.Site.Config.Authorization.Fields)
 }
 
-func (c *call) GrantFields(who *cgi.Client, said http.Header, user bool) {
-	c.site.Mapper.GrantFields(who, said, user)
+func (v *View) GrantFields(who *cgi.Client, said http.Header, user bool) {
+	v.Site.Mapper.GrantFields(who, said, user)
 }
 
-func (c *call) IsLongPoll() bool { return c.site.Classifier.IsLongPoll(c.r) }
+func (v *View) IsLongPoll() bool { return v.Site.Classifier.IsLongPoll(v.R) }
 
-func (c *call) PrefersJSON() bool { return classify.PrefersJSON(c.r.Header) }
+func (v *View) PrefersJSON() bool { return classify.PrefersJSON(v.R.Header) }
 
 // FindTarget: the client must go by itself to a path outside the mount, which is another
 // application's, and to a static file if the front does not send those through the bridge. Of
 // another path a web server must say what it leads to.
-func (c *call) FindTarget(location string) bool {
-	if cgi.ReceivedOf(c.r) != nil {
+func (v *View) FindTarget(location string) bool {
+	if cgi.ReceivedOf(v.R) != nil {
 		return false
 	}
 	target, err := url.ParseRequestURI(location)
 	if err != nil {
 		return false // not of what cgi.ParseResponse makes
 	}
-	r := *c.r
+	r := *v.R
 	r.URL, r.RequestURI = target, location
-	if !c.site.Mapper.Mounts(&r) {
+	if !v.Site.Mapper.Mounts(&r) {
 		return false
 	}
-	if c.site.ServeFile == nil {
-		if _, static := c.site.Mapper.StaticFile(&r); static {
+	if v.Site.ServeFile == nil {
+		if _, static := v.Site.Mapper.StaticFile(&r); static {
 			return false
 		}
 	}
-	c.target = target
+	v.target = target
 	return true
 }
 
 func (c *call) Redirect() {
 	c.body.close()
 	c.body = body{}
-	ctx := c.r.Context()
+	ctx := c.R.Context()
 	if c.source != nil && c.source.isCut() {
 		ctx = context.WithoutCancel(ctx) // net/http has ended it because of that
 	}
-	r := c.r.Clone(ctx)
+	c.Retarget(ctx)
+}
+
+// Retarget makes the request one for the target that FindTarget has found last: by GET, without a
+// body.
+func (v *View) Retarget(ctx context.Context) {
+	r := v.R.Clone(ctx)
 	if r.Method != http.MethodHead {
 		r.Method = http.MethodGet
 	}
-	r.URL, r.RequestURI, r.Body, r.ContentLength = c.target, c.target.RequestURI(), http.NoBody, 0
+	r.URL, r.RequestURI, r.Body, r.ContentLength = v.target, v.target.RequestURI(), http.NoBody, 0
 	r.Header.Del("Content-Type")
-	c.r = r
+	v.R = r
 }
 
 func (c *call) serveByFront() (status int, bytes int64) {
-	if c.site.ServeFile == nil {
+	if c.Site.ServeFile == nil {
 		return 0, 0
 	}
-	return c.site.ServeFile(c.w, c.r)
+	return c.Site.ServeFile(c.w, c.R)
 }
 
 func (c *call) Header() http.Header { return c.w.Header() }
@@ -161,7 +184,7 @@ func canFlush(w http.ResponseWriter) bool {
 }
 
 func (c *call) Authorizer() bool {
-	v := cgi.ReceivedOf(c.r)
+	v := cgi.ReceivedOf(c.R)
 	return v != nil && v.Authorizer
 }
 
@@ -175,5 +198,5 @@ func (c *call) ErrorLog() io.Writer {
 // PassesSendfile: a web server that is spoken to in FastCGI or SCGI acts on what it knows, and
 // did so when the application was behind it without this program.
 func (c *call) PassesSendfile() bool {
-	return cgi.ReceivedOf(c.r) != nil || c.site.ActsOnSendfile != nil && c.site.ActsOnSendfile(c.w)
+	return cgi.ReceivedOf(c.R) != nil || c.Site.ActsOnSendfile != nil && c.Site.ActsOnSendfile(c.w)
 }

@@ -29,7 +29,7 @@ func (c *call) writeLimit() time.Time {
 
 // server is the one that the request came to, nil if it does not say so.
 func (c *call) server() *http.Server {
-	s, _ := c.r.Context().Value(http.ServerContextKey).(*http.Server)
+	s, _ := c.R.Context().Value(http.ServerContextKey).(*http.Server)
 	return s
 }
 

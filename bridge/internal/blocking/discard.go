@@ -78,7 +78,7 @@ func hasBody(r *http.Request) bool {
 // wait for the body before it sends the answer, and must not take the rest of the body for
 // a request. The connection is kept only if the body is small. In a drain, none is kept.
 func (c *call) endConnection(h http.Header) {
-	if c.site.Draining() {
+	if c.Site.Draining() {
 		h.Set("Connection", "close")
 		return
 	}
@@ -112,9 +112,9 @@ func (c *call) discardBody() {
 		}
 	}
 	whole := false
-	if client := spool.ClientOf(c.x.Who.Addr); c.site.Application.Discards.begin(client) {
+	if client := spool.ClientOf(c.x.Who.Addr); c.Site.Application.Discards.begin(client) {
 		whole = discard(rc, c.original, c.readLimit())
-		c.site.Application.Discards.end(client)
+		c.Site.Application.Discards.end(client)
 	}
 	if whole {
 		_ = rc.SetReadDeadline(time.Time{}) // see clientReader.done

@@ -22,7 +22,7 @@ func (c *call) openFile() (opened bool, err error) {
 		if !asked {
 			continue
 		}
-		file, openErr := c.site.Sendfile.Open(field, value[0])
+		file, openErr := c.Site.Sendfile.Open(field, value[0])
 		if openErr == nil {
 			c.file = file
 			return true, nil
@@ -60,10 +60,10 @@ func (c *call) sendFile() error {
 	to := &fileWriter{c: c, client: c.clientWriter()}
 	defer to.client.done(nil)
 	switch {
-	case status != http.StatusOK && status != http.StatusPartialContent, c.r.Method != http.MethodGet && c.r.Method != http.MethodHead:
+	case status != http.StatusOK && status != http.StatusPartialContent, c.R.Method != http.MethodGet && c.R.Method != http.MethodHead:
 		delete(h, "Accept-Ranges")
 		to.WriteHeader(status)
-		if c.r.Method != http.MethodHead {
+		if c.R.Method != http.MethodHead {
 			_, _ = io.Copy(to, io.LimitReader(c.file, info.Size())) // finish tells
 		}
 	default:
@@ -71,7 +71,7 @@ func (c *call) sendFile() error {
 		if said, err := http.ParseTime(h.Get("Last-Modified")); err == nil {
 			modified = said
 		}
-		http.ServeContent(to, c.r, "", modified, c.file)
+		http.ServeContent(to, c.R, "", modified, c.file)
 	}
 	return to.finish()
 }
@@ -93,7 +93,7 @@ func (w *fileWriter) WriteHeader(status int) {
 		delete(w.Header(), "Content-Length") // it has no content
 	}
 	w.promised = -1
-	if n, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64); err == nil && w.c.r.Method != http.MethodHead {
+	if n, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64); err == nil && w.c.R.Method != http.MethodHead {
 		w.promised = n
 	}
 	w.client.extend()

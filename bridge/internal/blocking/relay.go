@@ -28,7 +28,7 @@ const (
 func (c *call) reply() error {
 	a, h, status := &c.x.Reply, c.w.Header(), c.x.Reply.Status
 	c.endConnection(h)
-	if answer := c.site.ErrorHandler; answer != nil && a.Err != nil && answer(c.w, c.r, status, a.Err) {
+	if answer := c.Site.ErrorHandler; answer != nil && a.Err != nil && answer(c.w, c.R, status, a.Err) {
 		c.handedOver = true
 		return nil
 	}
@@ -60,8 +60,8 @@ func (c *call) relay() (err error) {
 
 	owner := spool.Owner{Client: spool.ClientOf(c.x.Who.Addr), Cutter: to}
 	pipe := c.newPipe(owner)
-	ctx, leave := context.WithCancel(c.r.Context())
-	rv := &receiver{site: c.site, rest: c.x.Rest, beside: c.beside.take(), pipe: pipe, ctx: c.r.Context(), done: make(chan struct{})}
+	ctx, leave := context.WithCancel(c.R.Context())
+	rv := &receiver{site: c.Site, rest: c.x.Rest, beside: c.beside.take(), pipe: pipe, ctx: c.R.Context(), done: make(chan struct{})}
 	rv.rest.Begin(pipe)
 	rv.beside.watch(ctx)
 	go rv.run()
@@ -79,7 +79,7 @@ func (c *call) relay() (err error) {
 
 // newPipe returns what holds the part of an answer that the client is too slow for.
 func (c *call) newPipe(owner spool.Owner) *spool.Pipe {
-	store := c.site.Application.Spool()
+	store := c.Site.Application.Spool()
 	if c.beside.lease.Shared() {
 		return store.NewImpatientPipe(owner, sharedPatience)
 	}
@@ -91,7 +91,7 @@ func (c *call) newPipe(owner spool.Owner) *spool.Pipe {
 func (c *call) copy(to *clientWriter, pipe *spool.Pipe) error {
 	buf := pipe.Scratch()
 	defer buf.Free()
-	limit, sent := c.x.Limit(), int64(0)
+	limit, sent := c.x.Limit(), c.relayed
 	send := func(p []byte) error {
 		if limit >= 0 && int64(len(p)) > limit-sent {
 			c.x.Exceeded()

@@ -48,10 +48,12 @@ type Site struct {
 type Application struct {
 	Gate interface {
 		Acquire(context.Context, *admission.Request) (admission.Ticket, error)
+		TryAcquire(*admission.Request, admission.Waiter) (t admission.Ticket, granted bool, err error)
 		Load() (inUse, waiting int)
 	}
 	Pool interface {
 		Lease(context.Context, pool.Demand) (*pool.Lease, error)
+		LeaseFunc(context.Context, pool.Demand, func(*pool.Lease, error))
 	}
 	Spool    func() *spool.Store // for bodies that come
 	Discards *Discards

@@ -21,7 +21,7 @@ const upgradeBuffer = 16 << 10
 // upgrades reports whether the request asks for another protocol that application, front and
 // site can go on with.
 func (c *call) upgrades() bool {
-	return cgi.Upgrade(c.r) != "" && c.site.App.Codec().TakesHTTP() && canHijack(c.w)
+	return cgi.Upgrade(c.R) != "" && c.Site.App.Codec().TakesHTTP() && canHijack(c.w)
 }
 
 // canHijack reports whether the connection of w can be taken over.
@@ -53,7 +53,7 @@ func (c *call) upgraded() error {
 		_ = conn.Close()
 		return clientError(err)
 	}
-	c.beside.watch(c.r.Context())
+	c.beside.watch(c.R.Context())
 	over := make(chan struct{})
 	var helpers sync.WaitGroup
 	helpers.Go(func() { t.fromClient(client.Reader) })
@@ -102,7 +102,7 @@ func (t *tunnel) begin() error {
 type tunnelWriter struct{ *tunnel }
 
 func (w tunnelWriter) Write(p []byte) (int, error) {
-	if err := w.conn.SetWriteDeadline(time.Now().Add(time.Duration(w.call.site.Config.Timeouts.Client))); err != nil {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(time.Duration(w.call.Site.Config.Timeouts.Client))); err != nil {
 		return 0, err
 	}
 	return w.conn.Write(p)
@@ -160,7 +160,7 @@ func (t *tunnel) fromClient(from io.Reader) {
 
 func (t *tunnel) drained() bool {
 	select {
-	case <-t.call.site.Drained:
+	case <-t.call.Site.Drained:
 		return true
 	default:
 		return false
@@ -170,7 +170,7 @@ func (t *tunnel) drained() bool {
 // awaitDrain ends the tunnel when the site is drained.
 func (t *tunnel) awaitDrain(over <-chan struct{}) {
 	select {
-	case <-t.call.site.Drained:
+	case <-t.call.Site.Drained:
 		t.call.beside.lease.Interrupt()
 	case <-over:
 	}

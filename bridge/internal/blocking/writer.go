@@ -17,8 +17,8 @@ type clientWriter struct {
 
 func (c *call) clientWriter() *clientWriter {
 	return &clientWriter{
-		rc: *http.NewResponseController(c.w), loaded: c.site.Application.Gate.Load,
-		timeout: time.Duration(c.site.Config.Timeouts.Client), limit: c.writeLimit(),
+		rc: *http.NewResponseController(c.w), loaded: c.Site.Application.Gate.Load,
+		timeout: time.Duration(c.Site.Config.Timeouts.Client), limit: c.writeLimit(),
 	}
 }
 

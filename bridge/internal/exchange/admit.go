@@ -90,6 +90,9 @@ func (x *Exchange) Leased(l Lease, err error) Wait {
 	x.attempts++
 	x.Out.Attempts++
 	x.Out.Instance, x.Out.Reused = l.Addr(), !l.Fresh()
+	if err := x.fatten(); err != nil {
+		return x.attemptOver(err)
+	}
 	return Wait{For: Send}
 }
 

@@ -25,6 +25,9 @@ const (
 	blankMax = 1 << 10
 )
 
+// HasAnswer reports whether anything of the answer has come.
+func (x *Exchange) HasAnswer() bool { return len(x.answer) > 0 }
+
 // take adds a piece of the content to x.answer. It may be part of x.answer: content is no
 // longer than what it was made of.
 func (x *Exchange) take(p []byte) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/http1"
 	"github.com/sluice-proxy/sluice/bridge/internal/content"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 	"github.com/sluice-proxy/sluice/bridge/pool"
@@ -89,6 +90,7 @@ type Exchange struct {
 	bodyAt   time.Time // when the driver began to read the body
 	end      time.Time // when the whole exchange must be over; zero: no limit
 
+	lean      bool   // what is sent must be made again
 	route     []byte // scratch
 	known     bool   // the length of the body is
 	attempts  int    // of the present target
@@ -147,6 +149,53 @@ func (x *Exchange) Begin(site *Site, client Client, driver Driver, began time.Ti
 		return x.authorize()
 	}
 	return x.proceed()
+}
+
+// Move has another client and driver stand in for those of Begin. The header of the answer, and
+// what is held, are the same.
+func (x *Exchange) Move(client Client, driver Driver) { x.client, x.driver = client, driver }
+
+// Memory is what an exchange makes the request and the answer in. It can be that of another exchange
+// after this one.
+type Memory struct {
+	vars   []cgi.Var
+	fields []http1.Field
+	route  []byte
+	answer []byte
+	said   http.Header
+}
+
+// Lean takes the memory of an exchange that waits for a grant, or for an application that has not
+// answered. What is made again is made from the same request of the client.
+func (x *Exchange) Lean() (m Memory) {
+	x.lean = true
+	clear(x.Request.Vars) // they refer to the client's request
+	clear(x.Request.HTTP.Fields)
+	m.vars, m.fields, m.route = x.Request.Vars[:0], x.Request.HTTP.Fields[:0], x.route[:0]
+	x.Request.Vars, x.Request.HTTP, x.route = nil, http1.Request{}, nil
+	if len(x.answer) == 0 {
+		x.forgetSaid()
+		m.answer, m.said = x.answer, x.Said
+		x.answer, x.Said = nil, nil
+	}
+	return m
+}
+
+// Fill gives memory to an exchange that has none.
+func (x *Exchange) Fill(m Memory) {
+	x.Request.Vars, x.Request.HTTP.Fields, x.route = m.vars, m.fields, m.route
+	if x.answer == nil && x.Said == nil {
+		x.answer, x.Said = m.answer, m.said
+	}
+}
+
+// fatten undoes Lean, before the request is sent.
+func (x *Exchange) fatten() error {
+	if !x.lean {
+		return nil
+	}
+	x.lean = false
+	return x.describe(x.driver.Body().Length)
 }
 
 // prepare does what is decided before it is known whether the client may ask.

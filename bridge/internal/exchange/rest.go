@@ -48,7 +48,11 @@ func (x *Exchange) FirstSent() {
 
 // Relayed reports that the client was sent the answer, or why it was not.
 func (x *Exchange) Relayed(err error) Wait {
-	x.Out.Answer = x.sinceHeader(x.Rest.ended)
+	ended := x.Rest.ended
+	if ended.IsZero() { // the client has left before
+		ended = time.Now()
+	}
+	x.Out.Answer = x.sinceHeader(ended)
 	if err != nil {
 		return x.attemptOver(err)
 	}

@@ -80,8 +80,9 @@ type Request struct {
 	pending      bool      // it waits for a scan
 	pendingSince time.Time // when it became pending
 	served       socket
-	depth        int  // as found by a scan; 0: not known, or not nested
-	notNested    bool // a full scan has found that it is not nested
+	on           func() socket // finds out served; nil: it is known
+	depth        int           // as found by a scan; 0: not known, or not nested
+	notNested    bool          // a full scan has found that it is not nested
 
 	// Results of scans that do not change. Used by Finder.run only.
 	clientInode uint64 // of the client's socket; 0: not found
@@ -171,11 +172,22 @@ func (r *Request) setTicket(t Ticket) {
 // Served reports that the request is sent to the application on conn. t is the ticket of a request
 // that may not have waited.
 func (r *Request) Served(t Ticket, conn syscall.RawConn, local, remote net.Addr) {
-	s := socketOf(conn, local, remote)
 	r.f.mu.Lock()
 	defer r.f.mu.Unlock()
 	r.setTicket(t)
-	r.served = s
+	if conn == nil {
+		r.served, r.on = socket{}, nil
+		return
+	}
+	// Most requests are never scanned, and have no use for the number of the socket.
+	r.on = func() socket { return socketOf(conn, local, remote) }
+}
+
+// resolve finds out the socket that the request is served on. The caller holds the mutex.
+func (r *Request) resolve() {
+	if r.on != nil {
+		r.served, r.on = r.on(), nil
+	}
 }
 
 // endPending removes the request from those that wait for a scan.
@@ -248,7 +260,7 @@ func (f *Finder) toScan() []*Request {
 	}
 	requests := make([]*Request, 0, f.numPending)
 	for r := range f.requests {
-		if !r.notNested || r.served.inode != 0 {
+		if !r.notNested || r.served.inode != 0 || r.on != nil {
 			requests = append(requests, r)
 		}
 	}

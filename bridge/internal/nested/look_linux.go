@@ -70,6 +70,7 @@ func scanProcesses(requests []*Request, listeners []uint64, at []int) (depths, a
 // known. The kernel is asked once for each.
 func (r *Request) sockets(d *sockdiag.Conn) (client, serving uint64) {
 	r.f.mu.Lock()
+	r.resolve()
 	served, alone := r.served, r.notNested
 	r.f.mu.Unlock()
 	if r.clientInode == 0 && !alone {

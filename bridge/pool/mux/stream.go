@@ -40,7 +40,8 @@ type Stream struct {
 	received bool          // there are new events, and the owner was not told yet
 	waited   time.Duration // how long it has waited for the owner, less what the owner has taken since
 
-	ready chan struct{} // wakes the owner
+	ready  chan struct{} // wakes the owner
+	notify atomic.Pointer[func()]
 
 	mu      sync.Mutex
 	pending *chunk        // events that the owner has not taken
@@ -123,6 +124,31 @@ func (s *Stream) signal() {
 	case s.ready <- struct{}{}:
 	default:
 	}
+	if f := s.notify.Load(); f != nil {
+		(*f)()
+	}
+}
+
+// Notify has f called, in any goroutine, when TryNext may return something; nil: no longer.
+func (s *Stream) Notify(f func()) {
+	if f == nil {
+		s.notify.Store(nil)
+	} else {
+		s.notify.Store(&f)
+	}
+}
+
+// TryNext is Next without a wait: the event's Kind is 0 if nothing has come.
+func (s *Stream) TryNext() (none upstream.Event, err error) {
+	for s.Clean() {
+		if s.interrupted.Load() {
+			return none, ErrInterrupted
+		}
+		if more, err := s.refill(); !more {
+			return none, err
+		}
+	}
+	return s.event(), nil
 }
 
 // Next returns the next event of the request, which is valid until the next call. It waits
@@ -143,6 +169,11 @@ func (s *Stream) Next(deadline time.Time) (none upstream.Event, err error) {
 			}
 		}
 	}
+	return s.event(), nil
+}
+
+// event returns the next event of what was taken.
+func (s *Stream) event() upstream.Event {
 	ev, next := s.taken.event(s.at)
 	s.at, ev.ID = next, s.ID
 	if ev.Kind == upstream.End {
@@ -150,7 +181,7 @@ func (s *Stream) Next(deadline time.Time) (none upstream.Event, err error) {
 		ev.Err = s.endErr
 		s.mu.Unlock()
 	}
-	return ev, nil
+	return ev
 }
 
 // refill takes what is pending. What was taken before is not used any more.

@@ -34,7 +34,7 @@ type app struct {
 	open                 atomic.Int64 // connections
 	short, poll, session atomic.Int64 // threads that serve such a request
 	leaks                atomic.Bool
-	stalled              sync.RWMutex // held while the application stalls
+	stalled              atomic.Int64 // until when requests do not begin, as Unix nanoseconds
 	turn                 sync.Mutex   // the lock of the one session there is
 
 	mu   sync.Mutex
@@ -85,8 +85,7 @@ func (a *app) obey(parent net.Conn) {
 		case "crash":
 			os.Exit(crashStatus)
 		case "stall":
-			a.stalled.Lock()
-			time.AfterFunc(stallTime, a.stalled.Unlock)
+			a.stalled.Store(time.Now().Add(stallTime).UnixNano())
 		case "leak on":
 			a.leaks.Store(true)
 		case "leak off":
@@ -125,8 +124,7 @@ func (a *app) work(busy *atomic.Int64, does func()) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		busy.Add(1)
 		defer busy.Add(-1)
-		a.stalled.RLock()
-		a.stalled.RUnlock() //nolint:staticcheck // it waits for the end of a stall
+		time.Sleep(time.Until(time.Unix(0, a.stalled.Load())))
 		does()
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintln(w, strings.TrimPrefix(r.URL.Path, "/"), "done")

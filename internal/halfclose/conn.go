@@ -59,17 +59,22 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.config.Wrap(c), nil
+}
+
+// Wrap returns a connection of Listener for one that was accepted otherwise.
+func (g Config) Wrap(c net.Conn) net.Conn {
 	switch c := c.(type) {
 	case *net.TCPConn:
 		t := &tcpConn{TCPConn: c}
-		t.filter = eofFilter{conn: t, raw: c, config: l.config}
-		return t, nil
+		t.filter = eofFilter{conn: t, raw: c, config: g}
+		return t
 	case *net.UnixConn:
 		u := &unixConn{UnixConn: c}
-		u.filter = eofFilter{conn: u, raw: c, config: l.config}
-		return u, nil
+		u.filter = eofFilter{conn: u, raw: c, config: g}
+		return u
 	}
-	return c, nil
+	return c
 }
 
 // tcpConn and unixConn replace Read and Close of the connections that they embed. All other methods,
@@ -152,18 +157,9 @@ func (e *eofFilter) read(from io.Reader, p []byte) (int, error) {
 // hide hides the end of the stream if the client waits for the answer. after is the time since the
 // request.
 func (e *eofFilter) hide(after time.Duration) bool {
-	tcp, isTCP := e.conn.(*tcpConn)
-	ask := false
-	if isTCP {
-		if isLocal(tcp) && !e.config.allRemote {
-			open, found, err := isPeerOpen(tcp)
-			if ask = found && err == nil; ask && !open {
-				return false
-			}
-		}
-		if !ask && after > Window {
-			return false
-		}
+	verdict := judge(e.conn, after, e.config.allRemote)
+	if verdict == HasLeft {
+		return false
 	}
 	if e.config.Permit != nil && !e.config.Permit(e.conn) {
 		return false
@@ -171,11 +167,10 @@ func (e *eofFilter) hide(after time.Duration) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.hidden = true
-	switch {
-	case ask:
+	if verdict == AskAgain {
 		e.checkInterval = firstCheck
 		e.checkTimer = time.AfterFunc(e.checkInterval, e.check)
-	case isTCP:
+	} else if tcp, ok := e.conn.(*tcpConn); ok {
 		_ = tcp.SetKeepAliveConfig(keepAlive) // if it fails, the default keep-alive finds out later
 	}
 	return true
@@ -183,12 +178,12 @@ func (e *eofFilter) hide(after time.Duration) bool {
 
 // check asks the kernel whether a client on this machine still has the connection.
 func (e *eofFilter) check() {
-	open, _, err := isPeerOpen(e.conn)
+	open := HasPeer(e.conn)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case !e.hidden:
-	case err == nil && !open:
+	case !open:
 		_ = e.conn.SetReadDeadline(time.Unix(1, 0)) // ends waitClosed; nothing more is read
 	default:
 		e.checkInterval = min(4*e.checkInterval, maxCheckInterval)

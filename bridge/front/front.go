@@ -1,0 +1,95 @@
+// Package front serves a bridge.Handler to clients that speak plain HTTP/1, in event loops: a client
+// that waits costs a little memory and no goroutine. Only Linux has it; see [Supported].
+//
+// A loop does what is frequent and short. What it leaves to others - a request with a large body, an
+// upgrade, one that is malformed - comes out of [Server.Handed], to be served by an http.Server with
+// the same Handler.
+package front
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/internal/loop"
+)
+
+// Supported reports whether this system has event loops.
+const Supported = loop.Supported
+
+// Conn is a client's connection, from Listen to the end of its last request. Read and Write are not
+// for others.
+type Conn = loop.Conn
+
+// Handed is a connection that a loop leaves to others. Key is what it was before.
+type Handed = loop.Handed
+
+// Config says what a Server serves. Track, Permit and Done get what Listen has accepted; they are
+// called by loops, and must not block.
+type Config struct {
+	// Handler answers the requests. It must not have an ErrorHandler or ActsOnSendfile, and its
+	// Identify must not take long.
+	Handler *bridge.Handler
+	// Leave reports whether a request is left to Handed. Default: none is that a loop can serve.
+	Leave func(*http.Request) bool
+	// Track is called as http.Server.ConnState is, but not for a new connection. Default: nobody
+	// wants to know.
+	Track func(net.Conn, http.ConnState)
+	// Permit reports whether a client that has closed its sending side may wait for its answer; Done
+	// is called when one that may does not wait any more. Default: all may.
+	Permit func(net.Conn) bool
+	Done   func(net.Conn)
+	// HeaderTimeout is how long a header may take, IdleTimeout how long a connection is kept without
+	// a request. 0: no limit.
+	HeaderTimeout, IdleTimeout time.Duration
+	// ClientTimeout is how long a client may take nothing of its answer. Default: 30 s.
+	ClientTimeout time.Duration
+	// MaxHeader is how many bytes a header may have, with the request line. Default: 64 KiB.
+	MaxHeader int
+	// Loops is how many event loops there are. Default: 1.
+	Loops int
+}
+
+// Server serves connections in event loops. Its methods may be called concurrently.
+type Server struct{ *loop.Server }
+
+// New returns a server, which Close ends. Its error says what cannot be served, or that this system
+// has no event loops.
+func New(cfg Config) (*Server, error) {
+	if cfg.Handler == nil {
+		return nil, errors.New("front: Handler is not set")
+	}
+	served, err := cfg.Handler.Served()
+	if err != nil {
+		return nil, err
+	}
+	c := loop.Config{
+		Site: served.Site, Arrive: served.Arrive, Depart: served.Depart,
+		Leave: cfg.Leave, Track: cfg.Track, Permit: cfg.Permit, Done: cfg.Done,
+		HeaderTimeout: cfg.HeaderTimeout, IdleTimeout: cfg.IdleTimeout, ClientTimeout: cfg.ClientTimeout,
+		MaxHeader: cfg.MaxHeader, Loops: max(cfg.Loops, 1),
+	}
+	if c.Track == nil {
+		c.Track = func(net.Conn, http.ConnState) {}
+	}
+	if c.Permit == nil {
+		c.Permit, c.Done = func(net.Conn) bool { return true }, func(net.Conn) {}
+	}
+	if c.ClientTimeout == 0 {
+		c.ClientTimeout = 30 * time.Second
+	}
+	if c.MaxHeader == 0 {
+		c.MaxHeader = 64 << 10
+	}
+	s, err := loop.New(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{s}, nil
+}
+
+// Listen returns a listener of connections for Serve, which accepts from l, a TCP or unix listener.
+// Others may bound how many there are before Serve gets them.
+func Listen(l net.Listener) (net.Listener, error) { return loop.Listen(l) }

@@ -1,0 +1,579 @@
+//go:build linux
+
+package loop
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
+	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
+	"github.com/sluice-proxy/sluice/bridge/internal/nested"
+	"github.com/sluice-proxy/sluice/bridge/pool"
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+)
+
+// call is a request that a loop serves: the client and the driver of an exchange. It is used again
+// for other requests.
+type call struct {
+	blocking.View
+	loop *loop
+	conn *Conn // nil while it is not used
+	x    *exchange.Exchange
+
+	raw      []byte        // the header of the request, as it came
+	original *http.Request // nil while the call is lean, as is header
+	ctx      *requestContext
+	header   http.Header // of the answer
+	body     []byte      // of the request
+	began    time.Time
+	wait     exchange.Wait
+	waits    bool      // for what wait says, and will be told
+	leanAt   time.Time // when memory is given back, if it waits until then
+	gone     error     // why nobody waits for the answer; nil: somebody does
+	watched  bool      // gone interrupts the wait for an event
+	nest     *nested.Request
+
+	ticket   admission.Ticket // that waits
+	asked    atomic.Uint32    // how many times the gate was asked
+	lease    *pool.Lease
+	serial   uint64             // of its connection
+	limited  context.CancelFunc // ends the context of the wait for a connection; nil: that has no limit of its own
+	leased   leased
+	notified atomic.Bool // ready is posted
+	sent     bool        // a goroutine has sent the request
+	sendErr  error
+	buf      []byte // the request as it is sent
+	last     bool   // the connection ends with the answer
+	relay    relay
+
+	// Made once: there are several of them for each request.
+	deliver func(*pool.Lease, error)
+	notify  func()
+	ready   func()
+}
+
+// leased is what the pool delivers, to the loop or to whoever has asked, whichever comes second.
+type leased struct {
+	lease *pool.Lease
+	err   error
+	first atomic.Bool // one of the two was there
+}
+
+// spareMax is how many calls a loop keeps for other requests.
+const spareMax = 256
+
+func (l *loop) newCall() *call {
+	if n := len(l.spare); n > 0 {
+		c := l.spare[n-1]
+		l.spare = l.spare[:n-1]
+		return c
+	}
+	c := &call{loop: l, x: new(exchange.Exchange)}
+	c.fill()
+	c.deliver, c.notify, c.ready = c.delivered, c.noticed, c.happened
+	return c
+}
+
+// serve begins a request.
+func (c *Conn) serve(r *http.Request, header, body []byte) {
+	s := c.loop.server
+	if c.isClosed() { // for another, before the request began
+		c.cut(nil)
+		return
+	}
+	s.track(c, http.StateActive)
+	s.Arrive()
+	k := c.loop.newCall()
+	c.call, k.conn, k.began = k, c, c.loop.now
+	k.ctx = &requestContext{conn: c}
+	k.raw, k.body = append(k.raw[:0], header...), append(k.body[:0], body...)
+	k.original = r.WithContext(k.ctx)
+	k.View = blocking.View{Site: s.Site, R: k.original}
+	s.Site.Identify(k.R, &k.x.Who)
+	k.drive(k.x.Begin(&s.Site.Site, k, k, k.began))
+	if c.ended && c.call == k {
+		c.sideClosed()
+	}
+}
+
+// drive takes the exchange on until it waits, or is over.
+func (k *call) drive(w exchange.Wait) {
+	x := k.x
+	for {
+		k.wait = w
+		switch w.For {
+		case exchange.Nothing:
+			k.end()
+			return
+		case exchange.Body:
+			w = x.BodyRead(nil)
+		case exchange.Grant:
+			t, err, ok := k.enter()
+			if !ok {
+				k.await()
+				return
+			}
+			w = x.Granted(t, err)
+		case exchange.Connection:
+			if !k.connect() {
+				k.await()
+				return
+			}
+			w = k.connected()
+		case exchange.Send:
+			if !k.send() {
+				k.await()
+				return
+			}
+			w = x.Sent(k.sendErr)
+		case exchange.Event:
+			ev, err := k.next()
+			if ev.Kind == 0 && err == nil {
+				k.await()
+				return
+			}
+			w = x.Happened(ev, err)
+		case exchange.Pause:
+			if k.gone == nil {
+				k.await()
+				return
+			}
+			w = x.Paused(k.gone)
+		case exchange.Reply:
+			err := k.reply()
+			if err == nil && len(k.conn.out) > 0 {
+				k.await()
+				return
+			}
+			w = x.Replied(err)
+		case exchange.Relay:
+			k.beginRelay()
+			return
+		default: // a file, or what the front has, is not for a loop
+			k.toGoroutine()
+			return
+		}
+	}
+}
+
+// await has the call wait. Whoever tells it calls resume.
+func (k *call) await() {
+	k.waits = true
+	if k.wait.For == exchange.Grant || k.wait.For == exchange.Event && !k.x.HasAnswer() {
+		k.leanAt = k.loop.now.Add(exchange.WatchAfter)
+	}
+	k.conn.arm()
+}
+
+// resume goes on after a wait, with what the exchange says to what has happened after wake.
+func (k *call) resume(w exchange.Wait) {
+	c := k.conn
+	k.drive(w)
+	c.run()
+}
+
+// due is when the wait is over; zero: never.
+func (k *call) due() time.Time {
+	switch {
+	case k.relay.begun:
+		return k.relay.due(k)
+	case k.waits && (k.wait.For == exchange.Event || k.wait.For == exchange.Pause):
+		return earliest(k.wait.Until, k.leanAt)
+	}
+	return k.leanAt
+}
+
+// lean gives back memory while the call waits: a client that waits for long is one of many.
+func (k *call) lean() {
+	k.leanAt = time.Time{}
+	if k.original == nil || k.R != k.original || len(k.header) > 0 { // it is lean, or was redirected
+		return
+	}
+	if kits := &k.loop.kits; len(*kits) < spareMax {
+		*kits = append(*kits, kit{k.header, k.buf, k.raw, k.x.Lean()})
+	} else {
+		k.x.Lean()
+	}
+	k.raw, k.body = slices.Clone(k.raw), slices.Clone(k.body)
+	k.original, k.R, k.header, k.buf = nil, nil, nil, nil
+}
+
+// kit is the memory of a call that is not lean.
+type kit struct {
+	header   http.Header
+	buf, raw []byte
+	exchange exchange.Memory
+}
+
+// fill gives memory to a call that has none.
+func (k *call) fill() {
+	kits := &k.loop.kits
+	n := len(*kits)
+	if n == 0 {
+		k.header = make(http.Header, 16)
+		return
+	}
+	m := (*kits)[n-1]
+	(*kits)[n-1] = kit{}
+	*kits = (*kits)[:n-1]
+	k.header, k.buf = m.header, m.buf
+	if k.raw == nil {
+		k.raw = m.raw
+	}
+	k.x.Fill(m.exchange)
+}
+
+// wake ends a wait.
+func (k *call) wake() {
+	k.waits, k.leanAt = false, time.Time{}
+	if k.original != nil {
+		return
+	}
+	r := k.loop.parser.parse(k.raw) // as it did before
+	r.RemoteAddr, r.ContentLength = k.conn.from, int64(len(k.body))
+	k.original = r.WithContext(k.ctx)
+	k.R = k.original
+	k.fill()
+}
+
+// expired says that the time may be over.
+func (k *call) expired() {
+	now := k.loop.now
+	switch {
+	case k.relay.begun:
+		k.relayExpired()
+	case !k.waits:
+	case !k.leanAt.IsZero() && !now.Before(k.leanAt):
+		k.lean()
+		if k.due().IsZero() || now.Before(k.due()) {
+			return
+		}
+		k.expired()
+	case k.wait.Until.IsZero() || now.Before(k.wait.Until):
+	case k.wait.For == exchange.Event:
+		k.wake()
+		k.resume(k.x.Happened(upstream.Event{}, k.lease.Expired()))
+	case k.wait.For == exchange.Pause:
+		k.wake()
+		k.resume(k.x.Paused(nil))
+	}
+}
+
+// left says that nobody waits for the answer any more.
+func (k *call) left(cause error) {
+	if k.gone != nil {
+		return
+	}
+	k.gone = cause
+	k.ctx.end(cause) // ends a wait for a connection, too
+	switch {
+	case k.relay.begun:
+		k.relayLeft()
+	case !k.waits:
+	case k.wait.For == exchange.Grant:
+		k.ticket.Release()
+		k.asked.Add(1)
+		k.wake()
+		k.resume(k.x.Granted(admission.Ticket{}, cause))
+	case k.wait.For == exchange.Pause:
+		k.wake()
+		k.resume(k.x.Paused(cause))
+	case k.wait.For == exchange.Event && k.watched:
+		k.wake()
+		k.resume(k.x.Happened(upstream.Event{}, k.lease.Interrupted()))
+	case k.wait.For == exchange.Reply:
+		k.wake()
+		k.resume(k.x.Replied(clientError(cause)))
+	}
+}
+
+// unwritable says that the client cannot be written to.
+func (k *call) unwritable(err error) {
+	switch {
+	case k.relay.begun:
+		k.relayFailed(clientError(err))
+	case k.waits && k.wait.For == exchange.Reply:
+		k.conn.out = nil
+		k.wake()
+		k.resume(k.x.Replied(clientError(err)))
+	default:
+		k.left(context.Canceled)
+	}
+}
+
+// flushed says that the client has taken all that it was sent.
+func (k *call) flushed() {
+	switch {
+	case k.relay.begun:
+		k.relayOn()
+	case k.waits && k.wait.For == exchange.Reply:
+		k.wake()
+		k.resume(k.x.Replied(nil))
+	}
+}
+
+func clientError(err error) error { return &exchange.ClientError{Err: err} }
+
+// application is what the exchange waits for: the application, or its authorizer.
+func (k *call) application() *blocking.Application {
+	if k.x.Asking() {
+		return &k.Site.Authorizing
+	}
+	return &k.Site.Application
+}
+
+// enter asks the gate. ok is false if Settle will be called.
+func (k *call) enter() (t admission.Ticket, err error, ok bool) {
+	if k.gone != nil {
+		return t, k.gone, true
+	}
+	if !k.x.Asking() {
+		if k.nest == nil { // else it is from before a local redirect
+			k.nest = k.Track()
+		}
+		if k.nest != nil {
+			k.x.Ask.Peer = k
+		}
+	}
+	k.asked.Add(1)
+	t, granted, err := k.application().Gate.TryAcquire(&k.x.Ask, k)
+	k.ticket = t
+	if err != nil || granted {
+		return t, err, true
+	}
+	if k.nest != nil && k.x.Ask.Peer != nil {
+		k.nest.Waits(t)
+	}
+	return t, nil, false
+}
+
+// Settle implements admission.Waiter.
+func (k *call) Settle(err error) {
+	asked := k.asked.Load()
+	k.loop.post(func() {
+		if k.asked.Load() != asked || !k.waits { // it was given up
+			return
+		}
+		t := k.ticket
+		if err != nil {
+			t = admission.Ticket{}
+		}
+		k.wake()
+		k.resume(k.x.Granted(t, err))
+	})
+}
+
+// Waits implements admission.Peer.
+func (k *call) Waits(t admission.Ticket) { k.nest.Waits(t) }
+
+// connect asks the pool for a connection. It returns false if delivered will be told.
+func (k *call) connect() bool {
+	k.leased.lease, k.leased.err = nil, nil
+	k.leased.first.Store(false)
+	if k.gone != nil {
+		k.leased.err = k.gone
+		return true
+	}
+	var ctx context.Context = k.ctx
+	if until := k.wait.Until; until.Sub(time.Now()) < k.x.Patience()-time.Millisecond {
+		ctx, k.limited = context.WithDeadlineCause(ctx, until, pool.ErrWaitTimeout)
+	}
+	k.application().Pool.LeaseFunc(ctx, k.x.Demand, k.deliver)
+	return k.leased.first.Swap(true)
+}
+
+// delivered takes what the pool delivers, in any goroutine.
+func (k *call) delivered(l *pool.Lease, err error) {
+	k.leased.lease, k.leased.err = l, err
+	if k.leased.first.Swap(true) {
+		k.loop.post(func() {
+			k.wake()
+			k.resume(k.connected())
+		})
+	}
+}
+
+// connected goes on with what the pool has delivered.
+func (k *call) connected() exchange.Wait {
+	if k.limited != nil {
+		k.limited()
+		k.limited = nil
+	}
+	l, err := k.leased.lease, k.leased.err
+	k.leased.lease = nil
+	if err != nil {
+		return k.x.Leased(nil, err)
+	}
+	k.lease = l
+	if k.nest != nil && !k.x.Asking() { // what the application sends from there is nested in this request
+		raw, local, remote := l.Socket()
+		k.nest.Served(k.ticket, raw, local, remote)
+	}
+	return k.x.Leased(l, nil)
+}
+
+// send sends the request. It returns false if a goroutine does, because that waits.
+func (k *call) send() bool {
+	l := k.lease
+	l.Notify(k.notify)
+	k.sendErr = nil
+	err := l.Watch(func(fd int, serial uint64, came *atomic.Bool) {
+		k.serial = serial
+		k.sendErr = k.loop.watch(k, fd, serial, came)
+	})
+	if k.sendErr = errors.Join(err, k.sendErr); k.sendErr != nil {
+		return true
+	}
+	if l.BeginWaits() {
+		go func() {
+			buf, err := l.Begin(k.buf[:0], &k.x.Request, k.body, true)
+			k.loop.post(func() {
+				k.buf, k.sendErr = buf, err
+				k.wake()
+				k.resume(k.x.Sent(err))
+			})
+		}()
+		return false
+	}
+	k.loop.yield = k.loop.yield || l.Shared()
+	k.buf, k.sendErr = l.Begin(k.buf[:0], &k.x.Request, k.body, true)
+	return true
+}
+
+// next returns the application's next event, if it has come.
+func (k *call) next() (upstream.Event, error) {
+	if k.gone != nil && k.watched {
+		return upstream.Event{}, k.lease.Interrupted()
+	}
+	return k.lease.TryNext()
+}
+
+// readable says that there is something to read of the connection with that number.
+func (k *call) readable(serial uint64, events uint32) {
+	if k.lease == nil || k.serial != serial {
+		return
+	}
+	k.lease.Readable(events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0)
+	k.happened()
+}
+
+// noticed is told, in any goroutine, that there is something new on the lease.
+func (k *call) noticed() {
+	if k.notified.CompareAndSwap(false, true) {
+		k.loop.post(k.ready)
+	}
+}
+
+// happened goes on with what has come on the lease.
+func (k *call) happened() {
+	k.notified.Store(false)
+	switch {
+	case k.conn == nil || k.lease == nil:
+	case k.relay.begun:
+		k.relayOn()
+	case k.waits && k.wait.For == exchange.Event:
+		k.wake()
+		k.resume(k.wait)
+	}
+}
+
+// end ends the call.
+func (k *call) end() {
+	c, s, x := k.conn, k.loop.server, k.x
+	if k.nest != nil {
+		k.nest.End()
+	}
+	x.Out.BytesIn = int64(len(k.body))
+	x.Out.Total = time.Since(k.began)
+	s.Site.Observe(k.original, &x.Out)
+	aborted, gone, last := x.Out.Aborted, k.gone != nil, k.last
+	chunks := k.original.ProtoAtLeast(1, 1) // else the end of the connection is the end of the answer
+	k.ctx.end(context.Canceled)
+	k.reset()
+	s.Depart()
+	if aborted && !chunks {
+		c.reset()
+	}
+	if aborted || gone {
+		c.out, c.doomed = nil, true
+	}
+	c.answered(last)
+}
+
+// reset makes the call one for another request.
+func (k *call) reset() {
+	k.x.Reset()
+	clear(k.header)
+	if cap(k.raw) > bufKeep {
+		k.raw = nil
+	}
+	k.relay, k.last = relay{}, false
+	k.View, k.conn, k.original, k.ctx, k.nest, k.lease = blocking.View{}, nil, nil, nil, nil, nil
+	k.wait, k.waits, k.gone, k.watched, k.ticket, k.serial = exchange.Wait{}, false, nil, false, admission.Ticket{}, 0
+	if cap(k.buf) > bufKeep {
+		k.buf = nil
+	}
+	if len(k.loop.spare) < spareMax {
+		k.loop.spare = append(k.loop.spare, k)
+	}
+}
+
+// bufKeep is the largest buffer that is kept for other requests, in bytes.
+const bufKeep = 16 << 10
+
+// The methods of exchange.Client that View does not have.
+
+func (k *call) Context() context.Context { return k.ctx }
+func (k *call) BodyLength() int64        { return int64(len(k.body)) }
+func (k *call) Authorizer() bool         { return false }
+func (k *call) ErrorLog() io.Writer      { return nil }
+func (k *call) PassesSendfile() bool     { return false }
+func (k *call) Header() http.Header      { return k.header }
+
+func (k *call) Redirect() {
+	k.body = k.body[:0]
+	k.Retarget(k.ctx)
+}
+
+// The methods of exchange.Driver.
+
+func (k *call) Watch() { k.watched = true }
+
+func (k *call) Interruption() error {
+	if k.gone == nil {
+		return pool.ErrInterrupted
+	}
+	return k.gone
+}
+
+func (k *call) Quiesce() { k.watched = false }
+
+func (k *call) Abandon(h *exchange.Hold) {
+	l := k.lease
+	k.lease = nil
+	l.Notify(nil)
+	k.Site.WaitAbandoned(h, l)
+}
+
+func (k *call) Body() exchange.BodyState {
+	return exchange.BodyState{Length: int64(len(k.body)), Inline: true}
+}
+
+// CloseFile is for a file that a loop never opens.
+func (k *call) CloseFile() {}
+
+var _ interface {
+	exchange.Client
+	exchange.Driver
+	admission.Peer
+	admission.Waiter
+} = (*call)(nil)

@@ -1,0 +1,120 @@
+//go:build linux
+
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// listener accepts connections for a loop: the runtime knows nothing of their descriptors.
+type listener struct {
+	net.Listener
+	file *os.File // a descriptor of its own for the socket: that of package net does not wait for others
+	raw  syscall.RawConn
+}
+
+// Listen returns a listener that accepts from l, a TCP or unix listener, which is its own from then
+// on. What it accepts is a *Conn.
+func Listen(l net.Listener) (net.Listener, error) {
+	sc, ok := l.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("loop: %s is no socket", l.Addr())
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	_, tcp := l.Addr().(*net.TCPAddr)
+	fd, failed := -1, error(nil)
+	err = raw.Control(func(of uintptr) {
+		if tcp { // the connections have these from their listener
+			_ = unix.SetsockoptInt(int(of), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+			_ = unix.SetsockoptInt(int(of), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+			_ = unix.SetsockoptInt(int(of), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 15)
+			_ = unix.SetsockoptInt(int(of), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15)
+		}
+		fd, failed = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(err, os.NewSyscallError("fcntl", failed)); err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	made := &listener{Listener: l, file: os.NewFile(uintptr(fd), l.Addr().String())}
+	if made.raw, err = made.file.SyscallConn(); err != nil {
+		return nil, errors.Join(err, made.file.Close())
+	}
+	return made, nil
+}
+
+// Close implements net.Listener.
+func (l *listener) Close() error { return errors.Join(l.file.Close(), l.Listener.Close()) }
+
+// Accept implements net.Listener. It returns a *Conn.
+func (l *listener) Accept() (net.Conn, error) {
+	var fd int
+	var remote unix.Sockaddr
+	var failed error
+	err := l.raw.Read(func(listening uintptr) bool {
+		for {
+			fd, remote, failed = unix.Accept4(int(listening), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			if failed != unix.EINTR {
+				return failed != unix.EAGAIN
+			}
+		}
+	})
+	if err != nil {
+		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
+	}
+	if failed != nil {
+		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: os.NewSyscallError("accept4", failed)}
+	}
+	c := &Conn{fd: fd, open: true}
+	if err := c.name(remote, l.Addr()); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return c, nil
+}
+
+// name sets the addresses of a connection to a listener.
+func (c *Conn) name(remote unix.Sockaddr, listener net.Addr) error {
+	c.local = listener
+	if _, tcp := listener.(*net.TCPAddr); !tcp {
+		c.remote, c.from = &net.UnixAddr{Net: "unix"}, "@"
+		if at, ok := remote.(*unix.SockaddrUnix); ok && at.Name != "" {
+			c.remote, c.from = &net.UnixAddr{Net: "unix", Name: at.Name}, at.Name
+		}
+		return nil
+	}
+	local, err := unix.Getsockname(c.fd)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	at := tcpAddr(remote)
+	c.local, c.remote, c.from = tcpAddr(local), at, at.String()
+	return nil
+}
+
+func tcpAddr(sa unix.Sockaddr) *net.TCPAddr {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)))
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(sa.Addr).Unmap()
+		if sa.ZoneId != 0 {
+			if ifi, err := net.InterfaceByIndex(int(sa.ZoneId)); err == nil {
+				ip = ip.WithZone(ifi.Name)
+			}
+		}
+		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(sa.Port)))
+	}
+	return &net.TCPAddr{}
+}

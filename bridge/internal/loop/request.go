@@ -1,0 +1,101 @@
+//go:build linux
+
+package loop
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/internal/framing"
+)
+
+const (
+	// bodyMax is the largest body of a request that a loop serves, in bytes. Larger ones are
+	// spooled, by net/http's side: what a loop holds is outside the budgets for bodies.
+	bodyMax = 4 << 10
+	// bodyWait is how long the rest of a small body may take.
+	bodyWait = 50 * time.Millisecond
+)
+
+// take serves the request at the beginning of data, if it is there whole, and returns how many bytes
+// it has. The connection may be handed over, with data, or closed.
+func (c *Conn) take(data []byte) int {
+	if c.header == 0 && !c.takeHeader(data) {
+		return 0
+	}
+	size := c.header + c.body
+	if len(data) < size {
+		c.rest()
+		return 0
+	}
+	r := c.loop.parser.parse(data[:c.header])
+	if r == nil || c.isForNet(r) {
+		c.handOver(data)
+		return 0
+	}
+	header, body := data[:c.header], data[c.header:size]
+	c.scanned, c.header, c.body = 0, 0, 0
+	r.RemoteAddr, r.ContentLength = c.from, int64(len(body))
+	c.serve(r, header, body)
+	return size
+}
+
+// takeHeader goes on with the header at the beginning of data. It returns false if that is not
+// complete, or the connection was handed over.
+func (c *Conn) takeHeader(data []byte) bool {
+	l, scan := c.loop, c.scan
+	if scan == nil {
+		scan = l.head
+	}
+	n, whole, bad := scan.Scan(data[c.scanned:])
+	c.scanned += n
+	if !whole && bad == nil {
+		if c.scan == nil {
+			c.scan, l.head = scan, framing.NewHead(l.server.MaxHeader)
+		}
+		if c.scanned == n && c.used {
+			c.loop.timers.set(&c.timer, time.Time{}) // it was that of the wait for a request
+		}
+		return false
+	}
+	c.scan = nil
+	length := scan.Length()
+	if bad != nil || length < 0 || length > min(bodyMax, l.server.Site.Config.MaxBody) {
+		c.handOver(data)
+		return false
+	}
+	c.header, c.body = c.scanned, int(length)
+	return true
+}
+
+// isForNet reports whether a request is to be served by net/http's side.
+func (c *Conn) isForNet(r *http.Request) bool {
+	return r.Header["Expect"] != nil || r.RequestURI == "*" || r.Method == http.MethodConnect || cgi.Upgrade(r) != "" ||
+		c.loop.server.Leave != nil && c.loop.server.Leave(r)
+}
+
+// parser reads requests as net/http does.
+type parser struct {
+	source bytes.Reader
+	reader *bufio.Reader
+}
+
+// parse returns the request with a header that framing has accepted, nil if net/http does not.
+func (p *parser) parse(header []byte) *http.Request {
+	p.source.Reset(header)
+	if p.reader == nil {
+		p.reader = bufio.NewReaderSize(&p.source, 4<<10)
+	} else {
+		p.reader.Reset(&p.source)
+	}
+	r, err := http.ReadRequest(p.reader)
+	p.source.Reset(nil)
+	if err != nil {
+		return nil
+	}
+	r.Body = http.NoBody // a loop has the body elsewhere
+	return r
+}

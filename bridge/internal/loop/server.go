@@ -1,0 +1,105 @@
+//go:build linux
+
+package loop
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
+)
+
+// Config says what a Server serves, and how long it waits for clients. All functions must be set, but
+// Leave, and are called by loops: they must not block.
+type Config struct {
+	Site *blocking.Site
+	// Arrive is called before each request, Depart after it.
+	Arrive, Depart func()
+	// Leave reports whether a request is one for net/http; nil: none is.
+	Leave func(*http.Request) bool
+	// Track is what http.Server.ConnState is, but for http.StateNew. The connections are *Conn.
+	Track func(net.Conn, http.ConnState)
+	// Permit reports whether a client that has closed its sending side may wait for its answer, and
+	// Done is called when one that may does not wait any more.
+	Permit func(net.Conn) bool
+	Done   func(net.Conn)
+	// HeaderTimeout is how long a header may take, IdleTimeout how long a connection is kept
+	// without a request, ClientTimeout how long a client may take none of its answer; 0: no limit,
+	// but for ClientTimeout.
+	HeaderTimeout, IdleTimeout, ClientTimeout time.Duration
+	// MaxHeader is how many bytes a header may have, with the request line.
+	MaxHeader int
+	// Loops is how many loops there are, at least 1.
+	Loops int
+}
+
+// Server serves clients in loops.
+type Server struct {
+	Config
+	loops  []*loop
+	handed *handed
+	tails  sync.WaitGroup // requests that go on in a goroutine
+}
+
+// New returns a server. Close ends it.
+func New(cfg Config) (*Server, error) {
+	s := &Server{Config: cfg, handed: newHanded()}
+	for range cfg.Loops {
+		l, err := newLoop(s)
+		if err != nil {
+			_ = s.Close() // err says more
+			return nil, err
+		}
+		s.loops = append(s.loops, l)
+		go l.run()
+	}
+	return s, nil
+}
+
+// Supported reports whether there are loops on this system.
+const Supported = true
+
+// Handed returns the listener of the connections that are handed over, as *Handed. Their server must
+// use Track for Handed.Key.
+func (s *Server) Handed() net.Listener { return s.handed }
+
+// Serve serves the connections that l accepts, each of them a *Conn, until l fails. It returns l's
+// error.
+func (s *Server) Serve(l net.Listener) error {
+	s.handed.addr = l.Addr()
+	for n := 0; ; n++ {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		conn, to := c.(*Conn), s.loops[n%len(s.loops)]
+		to.post(func() { to.add(conn) })
+	}
+}
+
+// Cut ends all requests with why, which is the error of their contexts.
+func (s *Server) Cut(why error) {
+	for _, l := range s.loops {
+		l.post(func() {
+			for _, c := range l.clients {
+				if c != nil && c.call != nil {
+					c.cut(why)
+				}
+			}
+		})
+	}
+}
+
+// Close ends all connections, and waits for their requests.
+func (s *Server) Close() error {
+	for _, l := range s.loops {
+		l.stop()
+	}
+	err := s.handed.Close()
+	s.tails.Wait()
+	return err
+}
+
+func (s *Server) track(c *Conn, state http.ConnState) { s.Track(c, state) }

@@ -1,0 +1,183 @@
+package pool
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/sluice-proxy/sluice/bridge/upstream"
+)
+
+// An event loop uses leases without a goroutine that waits for each: it watches the sockets of
+// the connections itself, and is notified of what happens to a connection otherwise.
+
+// poll is what a connection needs to be read without waiting. Ready and more belong to the owner
+// of the connection.
+type poll struct {
+	serial uint64 // of the connection, in this process
+	more   bool   // there may be something to read
+	ended  bool   // there may be the end, or an error, after what can be read
+	// watched: an event loop has its events, and says with came that there was one since the
+	// last request.
+	watched atomic.Bool
+	came    atomic.Bool
+	read    func(fd uintptr)
+	write   func(fd uintptr)
+	buf     []byte // of read and write
+	n       int    // their result
+	err     error
+	notify  atomic.Pointer[func()]
+}
+
+var serials atomic.Uint64
+
+// begin prepares a new connection. The closures are made once: there are several calls for each
+// request.
+func (p *poll) begin() {
+	p.serial = serials.Add(1)
+	p.read = func(fd uintptr) { p.n, p.err = syscall.Read(int(fd), p.buf) }
+	p.write = func(fd uintptr) { p.n, p.err = syscall.Write(int(fd), p.buf) }
+}
+
+func (p *poll) wake() {
+	if f := p.notify.Load(); f != nil {
+		(*f)()
+	}
+}
+
+// writeNow writes what the socket has room for. Errors are those of the next write.
+func (c *conn) writeNow(b []byte) int {
+	c.poll.buf, c.poll.n = b, 0
+	err := c.raw.Control(c.poll.write)
+	c.poll.buf = nil
+	if err != nil || c.poll.err != nil {
+		return 0
+	}
+	return c.poll.n
+}
+
+// readNow reads into b what has come. Its error is syscall.EAGAIN if that is nothing.
+func (c *conn) readNow(b []byte) (int, error) {
+	c.poll.buf, c.poll.n = b, 0
+	err := c.raw.Control(c.poll.read)
+	c.poll.buf = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case c.poll.err != nil:
+		return 0, &net.OpError{Op: "read", Net: c.RemoteAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", c.poll.err)}
+	case c.poll.n == 0:
+		return 0, io.EOF
+	}
+	return c.poll.n, nil
+}
+
+// TryNext implements channel.
+func (c *conn) TryNext() (none upstream.Event, err error) {
+	if c.unasked {
+		return none, io.EOF
+	}
+	if ev := c.early; ev.Kind != 0 {
+		c.early = none
+		return ev, nil
+	}
+	for {
+		ev, err := c.take()
+		switch {
+		case ev.Kind != 0 || err != nil:
+			return ev, err
+		case c.failed != nil:
+			return none, c.failed
+		case c.interrupted.Load():
+			return none, ErrInterrupted
+		case c.recheck.Swap(false) && c.notAccepted():
+			return none, ErrNotAccepted
+		case !c.poll.more:
+			return none, nil
+		}
+		space := c.in.Space()
+		n, err := c.readNow(space)
+		c.in.Filled(n)
+		c.poll.more = n == len(space) || n > 0 && c.poll.ended
+		switch {
+		case n > 0:
+		case errors.Is(err, syscall.EINTR):
+			c.poll.more = true
+		case errors.Is(err, syscall.EAGAIN):
+			return none, nil
+		default:
+			return c.ending(c.reason(err))
+		}
+	}
+}
+
+// Notify implements channel.
+func (c *conn) Notify(f func()) {
+	c.poll.more, c.poll.ended = false, false
+	if f == nil {
+		c.poll.notify.Store(nil)
+	} else {
+		c.poll.notify.Store(&f)
+	}
+}
+
+// BeginWaits reports whether Begin may wait for some milliseconds, to see whether the
+// application closes the connection.
+func (l *Lease) BeginWaits() bool { return l.guarded }
+
+// Notify has f called, in any goroutine, when TryNext may return something, except for what can
+// be read from the socket that Watch is for. It must be called before Begin; f must not block.
+// Release ends it.
+func (l *Lease) Notify(f func()) { l.ch.Notify(f) }
+
+// Watch calls f with the descriptor of the connection and its serial number, which no other
+// connection has, for an event loop that tells with Readable when there is something to read.
+// The descriptor is open until f returns. A shared connection is not watched: Notify is enough.
+//
+// For each event, also while the connection is not leased, the loop stores true in came: so a kept
+// connection need not be asked whether it is in order.
+func (l *Lease) Watch(f func(fd int, serial uint64, came *atomic.Bool)) error {
+	switch c := l.c; {
+	case l.Shared():
+		return nil
+	case c.raw == nil:
+		return errors.New("pool: the connection to the application is no socket")
+	default:
+		err := c.raw.Control(func(fd uintptr) { f(int(fd), c.poll.serial, &c.poll.came) })
+		c.poll.watched.Store(err == nil)
+		return err
+	}
+}
+
+// isKnownQuiet reports whether a loop would know if something had come on the idle connection since
+// its last request. Its knowledge is a moment old: that is enough for a request that can be sent
+// again.
+func (c *conn) isKnownQuiet(d Demand) bool {
+	return !d.NoReplay && c.poll.watched.Load() && !c.poll.came.Load() && c.failed == nil && !c.queried
+}
+
+// Readable says that there is something to read from the socket; ended: the end of the
+// connection, or an error, comes after it.
+func (l *Lease) Readable(ended bool) {
+	if !l.Shared() {
+		l.c.poll.more, l.c.poll.ended = true, l.c.poll.ended || ended
+	}
+}
+
+// TryNext is Next without a wait: the event's Kind is 0 if nothing has come.
+func (l *Lease) TryNext() (upstream.Event, error) {
+	ev, err := l.ch.TryNext()
+	if ev.Kind == 0 && err == nil {
+		return ev, nil
+	}
+	return l.came(ev, err)
+}
+
+// Expired returns what Next returns when its deadline passes.
+func (l *Lease) Expired() error { return l.fail("read", os.ErrDeadlineExceeded) }
+
+// Interrupted returns what Next returns after Interrupt.
+func (l *Lease) Interrupted() error { return l.fail("read", ErrInterrupted) }
