@@ -297,6 +297,6 @@ func (h *Handler) leave() {
 	_ = h.awaitIdle(context.Background()) // which does not end
 	h.app.app.Leave(h.joined)
 	if err := h.serves.Mapper.Close(); err != nil {
-		h.cfg.Logger.Error("closing the root failed", "error", err.Error())
+		h.cfg.Logger.Error("closing the root failed", "error", err.Error(), "advice", "none: it is gone with this process")
 	}
 }

@@ -40,9 +40,16 @@ type Outcome struct {
 	Instance  string        // the address that answered, "" if none was asked
 	Reused    bool          // its connection was a kept one
 	Attempts  int           // times the request was sent
+	Upload    time.Duration // waiting for the client's body, before the request was queued
 	Queued    time.Duration // waiting for a worker and a connection
+	Leasing   time.Duration // of Queued, the part that waited for the connection
 	FirstByte time.Duration // from sending the request to the header of the answer
-	Total     time.Duration // from the call of ServeHTTP to its end
+	Answer    time.Duration // from then to the end of the application's answer
+	Total     time.Duration // from the call of ServeHTTP to its end; what the other times leave, the client has taken
+	LongPoll  bool          // it was known to take long before it began: LongPoll lists it, or it asked for an event stream
+	QueuedAt  time.Time     // when it began to wait for a worker; zero: it was not queued
+	GrantedAt time.Time     // when it got a worker; zero: it got none
+	SentAt    time.Time     // when it was sent, the last time; zero: it was not
 
 	// Authorizer is its last decision, "" if it was not asked. If that is not "granted", Instance
 	// and what follows it are the authorizer's.

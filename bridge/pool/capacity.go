@@ -136,7 +136,7 @@ func (p *Pool) grow(in *instance, now time.Time) {
 		o.logAt = time.Time{}
 		p.tellCapacity(in)
 		p.log(in, slog.LevelWarn, "the application is full with fewer connections than it has workers",
-			slog.Int("connections", o.now), slog.Int("workers", p.config().Workers))
+			slog.Int("connections", o.now), slog.Int("workers", p.config().Workers), slog.String("advice", "set workers (--workers) to what the application has, and see that nobody else uses it"))
 	}
 	if !now.Before(o.growAt) {
 		o.now++

@@ -82,7 +82,7 @@ func (g *Group) syncLimits() {
 		return
 	}
 	if _, err := g.limit(inForce, inForce); err != nil && !errors.Is(err, errClosed) {
-		g.log.Error("restoring the memory limits failed", "error", err.Error())
+		g.log.Error("restoring the memory limits failed", "error", err.Error(), "advice", "restart Sluice to set the limits again")
 	}
 }
 

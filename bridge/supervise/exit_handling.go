@@ -136,7 +136,7 @@ func (sup *supervisor) reportExit(in *instance, now time.Time) {
 		if len(e.InFlight) > 0 {
 			attrs = append(attrs, slog.Any("in_flight", requests(e.InFlight)))
 		}
-		sup.log.Error("the command has ended", attrs...)
+		sup.log.Error("the command has ended", append(attrs, "advice", "see its last lines; it is started again")...)
 	}
 	sup.logCrashLoop(what, now)
 	if e.Cause == "" || e.Cause == overHardLimit || e.Cause == oomKilled {

@@ -196,7 +196,7 @@ func (sup *supervisor) failReplacement(successor *instance, err error) {
 		sup.step(successor, now, closed)
 	}
 	if len(rep.waiters) == 0 {
-		sup.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", rep.retryAt.Sub(now))
+		sup.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", rep.retryAt.Sub(now), "advice", "see what the new process has written above; it is tried again")
 		return
 	}
 	sup.failRestart(fmt.Errorf("%w; what ran before goes on", err))
@@ -204,7 +204,7 @@ func (sup *supervisor) failReplacement(successor *instance, err error) {
 
 // failRestart ends a restart that has failed.
 func (sup *supervisor) failRestart(err error) {
-	sup.log.Error("the restart failed", "error", err.Error())
+	sup.log.Error("the restart failed", "error", err.Error(), "advice", "see what the new process has written above, and restart again")
 	for _, in := range sup.instances {
 		in.forRestart, in.generation = false, sup.replacement.generation
 		if in.replaceReason == restarted {

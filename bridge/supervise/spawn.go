@@ -92,7 +92,7 @@ func (sup *supervisor) checkFirstStart(now time.Time) {
 			sup.wakeAt(patience)
 			return
 		}
-		sup.log.Warn("the command is being started, and does not run yet", "instance", in.socket.Addr, "for", launchPatience, "reason", errNotLaunched.Error())
+		sup.log.Warn("the command is being started, and does not run yet", "instance", in.socket.Addr, "for", launchPatience, "reason", errNotLaunched.Error(), "advice", "see whether the file system of the command answers")
 		break
 	}
 	sup.reportStart(nil)

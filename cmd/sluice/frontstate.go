@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/page"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
@@ -12,7 +13,28 @@ import (
 // snapshot is the content of /status.json: the state of the bridge and of the servers in front.
 type snapshot struct {
 	bridge.Snapshot
-	Front frontSnapshot `json:"front"`
+	Front    frontSnapshot     `json:"front"`
+	Requests []requestSnapshot `json:"requests"` // those that hold a worker, the oldest first, requestsShown at most
+}
+
+// requestSnapshot is a request that holds a worker.
+type requestSnapshot struct {
+	Route     string         `json:"route"`
+	Lane      admission.Lane `json:"lane"`
+	ClientKey string         `json:"client_key"` // as admission.ClientKeyName has it
+	Instance  string         `json:"instance"`   // "" until it is sent
+	Age       float64        `json:"age_seconds"`
+}
+
+// requestsShown is how many requests the status has.
+const requestsShown = 100
+
+func requestSnapshots(b *bridge.Handler) []requestSnapshot {
+	list := make([]requestSnapshot, 0, requestsShown)
+	for _, r := range b.Application().Requests(requestsShown) {
+		list = append(list, requestSnapshot{r.Route, r.Lane, admission.ClientKeyName(r.ClientKey), r.Instance, r.Age.Seconds()})
+	}
+	return list
 }
 
 // frontSnapshot is the state of the servers and the logs.

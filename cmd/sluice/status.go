@@ -47,7 +47,7 @@ func newStatusListener(b *bridge.Handler, name string, front func() frontSnapsho
 	for _, path := range []string{"/{$}", "/static/", "/view.json", "/stream"} {
 		mux.Handle(path, live)
 	}
-	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front()} }))
+	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front(), requestSnapshots(b)} }))
 	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, front, log))
 	mux.Handle("POST /restart", restartHandler(b, stops))
 	var told sync.Once

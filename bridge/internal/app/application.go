@@ -125,7 +125,7 @@ func (a *Application) shutdown() {
 	a.Pool.Close()
 	if a.processes != nil {
 		if err := a.processes.Close(); err != nil {
-			a.hooks.Logger.Error("ending the application failed", "error", err.Error())
+			a.hooks.Logger.Error("ending the application failed", "error", err.Error(), "advice", "see whether its processes are gone")
 		}
 	}
 	if a.Authorizer != nil {
