@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -137,6 +138,57 @@ func TestSlowReader(t *testing.T) {
 	if n := len(r.outcomesOf(200)); n != 4 {
 		t.Errorf("%d outcomes, want 4", n)
 	}
+}
+
+// A client that never stops, and takes its answer more slowly than the application gives it, holds up
+// neither the application nor the others on a shared connection, and gets every byte.
+func TestSteadyReader(t *testing.T) {
+	const size, piece = 16 << 20, 64 << 10
+	for _, multiplex := range []config.Switch{config.Off, config.On} {
+		t.Run(fmt.Sprint("multiplex=", multiplex), func(t *testing.T) {
+			r := newRig(t, func(c *bridge.Config) { c.Multiplex = multiplex }, nil)
+			c := r.dialUnix(t)
+			fmt.Fprintf(c, "GET /bytes?n=%d&length=1 HTTP/1.1\r\nHost: a\r\n\r\n", size)
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			for ; got.Len() < size/4 && err == nil; time.Sleep(6 * time.Millisecond) {
+				_, err = io.CopyN(&got, resp.Body, piece)
+			}
+			if in := r.handler.Snapshot().Gate.InUse; in > 0 {
+				t.Errorf("after %d bytes the application still has the request", got.Len())
+			}
+			if _, err := io.Copy(&got, resp.Body); err != nil || !bytes.Equal(got.Bytes(), pattern(0, size)) {
+				t.Errorf("got %d bytes, %v", got.Len(), err)
+			}
+		})
+	}
+}
+
+// dialUnix returns a connection to the loops on a unix socket, which holds little.
+func (r *rig) dialUnix(t *testing.T) net.Conn {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "front.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepting, err := front.Listen(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	served.Go(func() { _ = r.loops.Serve(accepting) })
+	t.Cleanup(served.Wait)
+	t.Cleanup(func() { _ = accepting.Close() })
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	return c
 }
 
 func (r *rig) outcomesOf(status int) (list []bridge.Outcome) {

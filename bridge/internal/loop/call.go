@@ -433,9 +433,10 @@ func (k *call) send() bool {
 	if k.sendErr = errors.Join(err, k.sendErr); k.sendErr != nil {
 		return true
 	}
+	body := k.sendable()
 	if l.BeginWaits() {
 		go func() {
-			buf, err := l.Begin(k.buf[:0], &k.x.Request, k.body, true)
+			buf, err := l.Begin(k.buf[:0], &k.x.Request, body, true)
 			k.loop.post(func() {
 				k.buf, k.sendErr = buf, err
 				k.wake()
@@ -445,7 +446,7 @@ func (k *call) send() bool {
 		return false
 	}
 	k.loop.yield = k.loop.yield || l.Shared()
-	k.buf, k.sendErr = l.Begin(k.buf[:0], &k.x.Request, k.body, true)
+	k.buf, k.sendErr = l.Begin(k.buf[:0], &k.x.Request, body, true)
 	return true
 }
 
@@ -565,7 +566,15 @@ func (k *call) Abandon(h *exchange.Hold) {
 }
 
 func (k *call) Body() exchange.BodyState {
-	return exchange.BodyState{Length: int64(len(k.body)), Inline: true}
+	return exchange.BodyState{Length: int64(len(k.sendable())), Inline: true}
+}
+
+// sendable is the body of what is sent: an authorizer is asked without one.
+func (k *call) sendable() []byte {
+	if k.x.Asking() {
+		return nil
+	}
+	return k.body
 }
 
 // CloseFile is for a file that a loop never opens.
