@@ -58,7 +58,7 @@ func (h *Handler) File(r *http.Request) *File {
 		}
 		return nil
 	case err != nil:
-		h.cfg.Logger.Warn("a static file cannot be opened", "path", r.URL.Path, "error", err.Error())
+		h.cfg.Logger.Warn("a static file cannot be opened", "path", r.URL.Path, "error", err.Error(), "advice", "let the user that Sluice runs as read the file")
 		return &File{err: err}
 	}
 	return &File{file: file}
@@ -97,7 +97,7 @@ func (f *File) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) noteRoot(c cgi.RootChange) {
 	log := h.cfg.Logger.With("key", c.Key, "directory", c.Dir)
 	if c.Err != nil {
-		log.Warn("a directory cannot be opened: what is there is answered with 404 until it can", "error", c.Err.Error())
+		log.Warn("a directory cannot be opened: what is there is answered with 404 until it can", "error", c.Err.Error(), "advice", "make the directory again, or let the user that Sluice runs as read it")
 		return
 	}
 	log.Info("a directory leads elsewhere than before", "now", c.Real)

@@ -70,7 +70,7 @@ func (n *proxyNotices) malformed(h *Handler, r *http.Request, c *cgi.Client) {
 		return
 	}
 	h.cfg.Logger.Warn("a trusted proxy has sent malformed forwarded fields; such requests are answered with 400, and this is logged once",
-		"error", c.Refused.Error(), "client", c.Addr, "path", r.URL.Path)
+		"error", c.Refused.Error(), "client", c.Addr, "path", r.URL.Path, "advice", "have the proxy set the fields and not pass on its clients'")
 }
 
 // noticedFields is how many names of fields the log is told of. Clients choose them.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/pool"
@@ -35,13 +36,20 @@ type Outcome struct {
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
 	ClientKey uint64        // who asked, as a hash that admission.ClientKeyName makes readable; 0: not known
 	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
-	Refused   Refusal       // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses", "logins", "drain"; "" if it was not
+	Refused   Refusal       // why it was refused: "full", "timeout", "predicted", "stalled", "down", "upgrades", "quarantined", "addresses", "logins", "drain"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked
 	Reused    bool          // its connection was a kept one
 	Attempts  int           // times the request was sent
+	Upload    time.Duration // waiting for the client's body, before the request was queued
 	Queued    time.Duration // waiting for a worker and a connection
+	Leasing   time.Duration // of Queued, the part that waited for the connection
 	FirstByte time.Duration // from sending the request to the header of the answer
-	Total     time.Duration // from the call of ServeHTTP to its end
+	Answer    time.Duration // from then to the end of the application's answer
+	Total     time.Duration // from the call of ServeHTTP to its end; what the other times leave, the client has taken
+	LongPoll  bool          // it was known to take long before it began: LongPoll lists it, or it asked for an event stream
+	QueuedAt  time.Time     // when it began to wait for a worker; zero: it was not queued
+	GrantedAt time.Time     // when it got a worker; zero: it got none
+	SentAt    time.Time     // when it was sent, the last time; zero: it was not
 
 	// Authorizer is its last decision, "" if it was not asked. If that is not "granted", Instance
 	// and what follows it are the authorizer's.
@@ -62,6 +70,21 @@ type Snapshot struct {
 	Authorizer *AuthorizerSnapshot `json:"authorizer,omitempty"` // nil: there is none
 	Processes  *supervise.Snapshot `json:"processes,omitempty"`  // nil: the application was not started by Sluice
 }
+
+// Sample returns a few numbers of the gate, cheap enough to be plotted.
+func (a *Application) Sample() admission.Sample { return a.app.Gate.Sample() }
+
+// RequestsInFlight returns the requests that hold workers, the oldest first.
+func (a *Application) RequestsInFlight() []admission.InFlight { return a.app.Gate.InFlight() }
+
+// Users returns the routes and the clients that have used the application most lately, n of each at
+// most.
+func (a *Application) Users(n int) ([]admission.RouteSnapshot, []admission.ClientSnapshot) {
+	return a.app.Gate.Users(n)
+}
+
+// Events returns what has happened to the application within the last hour, the latest first.
+func (a *Application) Events() []events.Event { return a.app.Events.All() }
 
 // AuthorizerSnapshot is the state of an authorizer, and what it has decided.
 type AuthorizerSnapshot struct {
@@ -85,6 +108,14 @@ type AddressLimitSnapshot struct {
 
 // Snapshot returns the state of the application, with the requests of all its sites.
 func (a *Application) Snapshot() Snapshot {
+	s := a.QuickSnapshot()
+	s.Processes = a.app.ProcessStats()
+	return s
+}
+
+// QuickSnapshot is Snapshot without what the processes use, which takes a look at all processes of
+// the system.
+func (a *Application) QuickSnapshot() Snapshot {
 	limits := a.app.AddressLimits()
 	return Snapshot{
 		InFlight:     a.app.InFlight(),
@@ -94,7 +125,7 @@ func (a *Application) Snapshot() Snapshot {
 		Pool:         a.app.Pool.Snapshot(),
 		Spool:        a.app.Spool().Stats(),
 		Authorizer:   authorizerSnapshot(a.app.Authorizer),
-		Processes:    a.app.ProcessStats(),
+		Processes:    a.app.QuickProcessStats(),
 	}
 }
 

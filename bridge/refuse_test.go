@@ -185,6 +185,7 @@ func (r *rig) wantLines(message string, want ...string) {
 	var got []string
 	for line := range strings.Lines(r.log.String()) {
 		if _, rest, ok := strings.Cut(line, fmt.Sprintf("level=WARN msg=%q ", message)); ok {
+			rest, _, _ = strings.Cut(rest, " advice=")
 			got = append(got, strings.TrimSpace(rest))
 		}
 	}

@@ -90,7 +90,9 @@ func (k *fakeSupervisor) Prepare(cfg supervise.Config) (commit, cancel func(), e
 	return func() { k.note("commit %s", what) }, func() { k.note("cancel %s", what) }, k.obstinate
 }
 
-func (k *fakeSupervisor) Snapshot() supervise.Snapshot {
+func (k *fakeSupervisor) Snapshot() supervise.Snapshot { return k.QuickSnapshot() }
+
+func (k *fakeSupervisor) QuickSnapshot() supervise.Snapshot {
 	return supervise.Snapshot{Command: "./app.fcgi"}
 }
 

@@ -50,7 +50,7 @@ func (o outcome) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	for _, f := range []struct {
 		key   string
 		value time.Duration
-	}{{"authorizing", o.Authorizing}, {"queued", o.Queued}, {"first_byte", o.FirstByte}} {
+	}{{"authorizing", o.Authorizing}, {"upload", o.Upload}, {"queued", o.Queued}, {"leasing", o.Leasing}, {"first_byte", o.FirstByte}, {"answer", o.Answer}} {
 		if f.value > 0 {
 			enc.AddDuration(f.key, f.value)
 		}

@@ -63,6 +63,7 @@ func TestAdapt(t *testing.T) {
 func TestAdaptErrors(t *testing.T) {
 	for _, c := range []struct{ block, want string }{
 		{"", "backends: none given; name at least one, such as unix:/run/app.sock or 127.0.0.1:9000, or a command to spawn, at Caddyfile:2"},
+		{"sluice_status {\nworkers 4\n}", "sluice_status: unexpected 'workers', there are no settings, at Caddyfile:3"},
 		{"sluice nowhere", `backends: address "nowhere": want unix:/path or host:port; http+unix:/path and http://host:port name the protocol: fcgi, scgi, uwsgi or http, at Caddyfile:2`},
 		{"sluice a:1 {\nbackends a:1\n}", "backends: a:1 is named twice, at Caddyfile:3"},
 		{"sluice a:1 {\nworker 4\n}", "unrecognized option 'worker', did you mean 'workers'?, at Caddyfile:3"},

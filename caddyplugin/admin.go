@@ -20,6 +20,7 @@ func init() { caddy.RegisterModule(new(Admin)) }
 
 // Admin adds to Caddy's admin API:
 //
+//   - `GET /sluice/`: a page of the state for people.
 //   - `GET /sluice/status`: the state of every application.
 //   - `POST /sluice/drain?backend=unix//run/app.sock`: sends no more requests to that backend;
 //     those in progress may finish. This lasts until the backend is resumed, or removed from the
@@ -38,6 +39,10 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 // Routes returns the routes of the admin API.
 func (a *Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
+		{Pattern: "/sluice/", Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			live().ServeHTTP(w, r)
+			return nil
+		})},
 		{Pattern: "/sluice/status", Handler: allow(http.MethodGet, a.status)},
 		{Pattern: "/sluice/drain", Handler: allow(http.MethodPost, a.drain)},
 		{Pattern: "/sluice/resume", Handler: allow(http.MethodPost, a.resume)},

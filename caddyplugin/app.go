@@ -39,6 +39,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision adds the configuration to the registry.
 func (a *App) Provision(ctx caddy.Context) error {
+	live()
 	a.ctx, a.configuration = ctx, applications.NewConfiguration(metricsIn(ctx.GetMetricsRegistry()))
 	return nil
 }

@@ -94,7 +94,7 @@ func (s *sharedServer) attach(l *webServerListener) {
 	}
 	go func() {
 		if err := s.server.Serve(s.Listener); !errors.Is(err, cgiserver.ErrServerClosed) {
-			webServerLog.Error("web servers are not served anymore", "address", l.Addr().String(), "error", err.Error())
+			webServerLog.Error("web servers are not served anymore", "address", l.Addr().String(), "error", err.Error(), "advice", "load the configuration again")
 		}
 	}()
 }
@@ -126,7 +126,7 @@ func (s *sharedServer) Destruct() error {
 		if s.server.Shutdown(ctx) == nil {
 			return
 		}
-		webServerLog.Warn("requests of web servers have not finished within the grace period; cutting them", "address", s.Addr().String(), "grace_period", grace)
+		webServerLog.Warn("requests of web servers have not finished within the grace period; cutting them", "address", s.Addr().String(), "grace_period", grace, "advice", "raise grace_period if they may take longer")
 		cut := make(chan struct{})
 		go func() {
 			defer close(cut)

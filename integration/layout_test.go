@@ -39,9 +39,11 @@ var layout = []struct {
 		{name: "bridge/internal/acceptqueue", others: []string{"github.com/mdlayher/netlink", sysUnix}},
 		{name: "bridge/internal/owners", others: []string{procfs}},
 		{name: "bridge/internal/unread", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
+		{name: "bridge/internal/sendroom", others: []string{sysUnix}},
 		{name: "bridge/internal/nested", own: []string{"internal/sockdiag"}, others: []string{procfs, sysUnix}},
 	}},
 	{"parts, each of which knows one thing", []rule{
+		{name: "bridge/events"},
 		{name: "bridge/admission"},
 		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
 		{name: "bridge/spool", others: []string{sysUnix}},
@@ -51,7 +53,7 @@ var layout = []struct {
 		{name: "bridge/supervise/internal/session", others: []string{procfs, sysUnix}},
 		{name: "bridge/supervise/internal/memlimit", own: []string{"bridge/supervise/internal/session"}, others: []string{procfs, sysUnix}},
 		{name: "bridge/supervise/internal/proc", own: []string{"bridge/internal/acceptqueue", "bridge/internal/lines", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/session"}, others: []string{procfs, sysUnix, rate}},
-		{name: "bridge/supervise", own: []string{"bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session"}, others: []string{sysUnix, rate, "github.com/dustin/go-humanize"}},
+		{name: "bridge/supervise", own: []string{"bridge/events", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session"}, others: []string{sysUnix, rate, "github.com/dustin/go-humanize"}},
 		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi"}},
 		{name: "bridge/internal/addresslimit", own: []string{"bridge/admission"}},
 		{name: "bridge/internal/content", own: []string{"bridge/cgi"}},
@@ -65,7 +67,7 @@ var layout = []struct {
 		}},
 		{name: "bridge/internal/blocking", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/http1", "bridge/internal/classify", "bridge/internal/exchange",
-			"bridge/internal/nested", "bridge/internal/sendfile", "bridge/pool", "bridge/spool",
+			"bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/sendroom", "bridge/pool", "bridge/spool", "bridge/upstream",
 		}},
 		{name: "bridge/internal/loop", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/internal/blocking", "bridge/internal/content", "bridge/internal/exchange",
@@ -74,13 +76,13 @@ var layout = []struct {
 	}},
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
 			"bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
 			"bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
 		}},
 		{name: "bridge", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/internal/addresslimit", "bridge/internal/app",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/internal/addresslimit", "bridge/internal/app",
 			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/exchange", "bridge/internal/sendfile",
 			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},
@@ -90,6 +92,7 @@ var layout = []struct {
 		{name: "bridge/registry", own: []string{"bridge", "bridge/admission", "bridge/config"}},
 		{name: "bridge/basicauth", own: []string{"bridge/cgi"}, others: []string{rate, "github.com/tg123/go-htpasswd"}},
 		{name: "bridge/status"},
+		{name: "bridge/page", own: []string{"bridge", "bridge/admission", "bridge/events", "bridge/pool", "bridge/supervise"}},
 		{name: "bridge/metrics", own: []string{"bridge", "bridge/admission", "bridge/pool", "bridge/supervise"}, others: []string{"github.com/prometheus/client_golang/..."}},
 		{name: "bridge/probe", own: []string{
 			"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool",
@@ -99,13 +102,16 @@ var layout = []struct {
 	{"programs", []rule{
 		{name: "cmd/sluice/internal/connlimit"},
 		{name: "cmd/sluice/internal/logwriter"},
+		{name: "cmd/sluice/internal/demo", own: []string{"bridge", "bridge/config", "bridge/status"}},
+		{name: "cmd/sluice/internal/tracing", own: []string{"bridge", "bridge/admission"}, others: []string{"go.opentelemetry.io/otel/...", "go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp/trace/v1", "google.golang.org/protobuf/proto"}},
+		{name: "cmd/sluice/internal/watch", others: []string{"golang.org/x/term", "golang.org/x/text/width"}},
 		{name: "cmd/sluice", own: []string{
-			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/probe",
-			"bridge/front", "bridge/status", "bridge/supervise", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/logwriter",
-			"internal/framing", "internal/halfclose",
-		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag"}},
+			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/front", "bridge/metrics", "bridge/page",
+			"bridge/probe", "bridge/status", "bridge/supervise", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/demo", "cmd/sluice/internal/logwriter",
+			"cmd/sluice/internal/tracing", "cmd/sluice/internal/watch", "internal/framing", "internal/halfclose",
+		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag", rate}},
 		{name: "caddyplugin", own: []string{
-			"bridge", "bridge/admission", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/pool", "bridge/registry", "bridge/supervise",
+			"bridge", "bridge/admission", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/page", "bridge/pool", "bridge/registry", "bridge/supervise",
 		}, others: []string{"github.com/caddyserver/caddy/v2/...", "github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "go.uber.org/zap/...", "go.uber.org/zap"}},
 		{name: "cmd/caddy", own: []string{"caddyplugin"}, others: []string{"github.com/caddyserver/caddy/v2/..."}},
 	}},

@@ -3,8 +3,10 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -175,4 +177,77 @@ func TestAlerts(t *testing.T) {
 	promtool := need(t, "promtool")
 	run(t, exec.Command(promtool, "check", "rules", filepath.Join("..", "docs", "alerts.yml")))
 	run(t, exec.Command(promtool, "test", "rules", testdata(t, "alerts_test.yml")))
+}
+
+// Every expression of the dashboard and of the alerts is one, on metrics that are documented, which
+// other tests compare with those that exist. Every alert is documented, too.
+func TestDashboard(t *testing.T) {
+	expressions := dashboardExpressions(t)
+	if len(expressions) < 50 {
+		t.Errorf("only %d expressions", len(expressions))
+	}
+	var rules strings.Builder
+	rules.WriteString("groups:\n  - name: dashboard\n    rules:\n")
+	for i, e := range expressions {
+		e = strings.NewReplacer("$__rate_interval", "5m", "$instance", ".+").Replace(e)
+		fmt.Fprintf(&rules, "      - record: dashboard:expression:%d\n        expr: %s\n", i, strconv.Quote(e))
+	}
+	file := filepath.Join(t.TempDir(), "dashboard.yml")
+	if err := os.WriteFile(file, []byte(rules.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, exec.Command(need(t, "promtool"), "check", "rules", file))
+
+	docs, alerts := readDoc(t, "metrics.md"), readDoc(t, "alerts.yml")
+	for _, text := range append(expressions, alerts) {
+		for _, name := range regexp.MustCompile(`\bsluice_[a-z_]+`).FindAllString(text, -1) {
+			if !strings.Contains(docs, "| `"+strings.TrimSuffix(name, "_bucket")+"` ") {
+				t.Errorf("there is no %s: %s", name, text)
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(alerts, -1) {
+		if !strings.Contains(docs, "| `"+m[1]+"` |") {
+			t.Errorf("%s is not documented", m[1])
+		}
+		if tests, err := os.ReadFile(testdata(t, "alerts_test.yml")); err != nil || !strings.Contains(string(tests), "alertname: "+m[1]+"\n") {
+			t.Errorf("%s is not tested (%v)", m[1], err)
+		}
+	}
+}
+
+// dashboardExpressions are the queries of docs/grafana.json.
+func dashboardExpressions(t *testing.T) (list []string) {
+	t.Helper()
+	var dashboard any
+	if err := json.Unmarshal([]byte(readDoc(t, "grafana.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if e, ok := v["expr"].(string); ok {
+				list = append(list, e)
+			}
+			for _, inner := range v {
+				walk(inner)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(inner)
+			}
+		}
+	}
+	walk(dashboard)
+	return list
+}
+
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -15,6 +15,7 @@ packages="
 	fcgiwrap cgit git
 	python3 uwsgi-core uwsgi-plugin-python3 gunicorn python3-gevent uvicorn python3-waitress nodejs
 	shibboleth-sp-utils xmlsec1 openssl
+	chromium fonts-dejavu-core
 	nginx-light lighttpd apache2 haproxy netcat-openbsd wrk curl prometheus apache2-utils
 "
 units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service shibd.service"

@@ -22,6 +22,7 @@ type entry struct {
 	queue        class
 	depth        uint8 // 0: not nested; else a worker waits for its answer, with a request whose depth is one less
 	declared     bool
+	upgrade      bool // it is one of Gate.upgrades
 	ownFault     bool // it is refused because of other requests of its own client or address
 	newRoute     bool // its route was not known when it was classified
 	aged         bool // it has become long since its start
@@ -29,6 +30,7 @@ type entry struct {
 	borrows      bool // it started beyond the limit of its client or its route
 	countsAsAged bool // it is among the aged requests of its route and, if newRoute, of the group
 	longWait     bool // its deadline is that of a long request
+	abandoned    bool // nobody waits for its answer any more
 
 	probe         uint64 // number of the suspicion during which it started as a probe; 0: none
 	addressKey    uint64 // key of its address
@@ -46,6 +48,7 @@ type entry struct {
 	round                      int         // its round in that queue
 	deadlineIndex              int32       // in Gate.deadlines; -1: not there
 	roundIndex                 int32       // in routeQueue.waiting; -1: not there
+	runningIndex               int32       // in Gate.running; of no meaning while it is not running
 
 	method, path, routeName, instance string // for reports; route has no name if Lanes is off
 }
@@ -69,7 +72,8 @@ func (g *Gate) newEntry(r *Request, now time.Duration) *entry {
 	}
 	g.seq++
 	e.seq = g.seq
-	e.declared, e.method, e.path, e.routeName, e.arrived = r.Long, r.Method, r.Path, r.Route, now
+	e.declared = r.Long || r.Upgrade
+	e.method, e.path, e.routeName, e.arrived = r.Method, r.Path, r.Route, now
 	return e
 }
 

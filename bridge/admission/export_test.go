@@ -24,12 +24,14 @@ type checker struct {
 
 	inUse, longInUse, young, aged, knownShort, newRoutes int
 	fast, slow                                           map[*client]int
-	borrowed                                             int
+	borrowed, upgrades, upgradesInUse, parked            int
 	routes                                               map[*route]*routeCount
 	rooms                                                [rooms]int
 	clients                                              map[*client]*clientCount
 	addresses                                            map[uint64]*addressCount
 	nested, nestedIn                                     int
+	lanes                                                [lanes]laneCounts // what there is in each now
+	abandoned                                            int
 	probes                                               int
 }
 
@@ -79,6 +81,16 @@ func (c *checker) flight() {
 		for l := chain.head; l != nil; l = l.next {
 			e := l.of
 			c.inUse++
+			c.lanes[e.lane].inFlight++
+			if e.aged {
+				c.lanes[e.lane].aged++
+			}
+			if e.abandoned {
+				c.abandoned++
+			}
+			if i := int(e.runningIndex); i >= len(g.running) || g.running[i] != e {
+				c.fail("an entry in flight is not at its place in running")
+			}
 			if e.state != running {
 				c.fail("an entry in flight is in state %d", e.state)
 			}
@@ -90,6 +102,10 @@ func (c *checker) flight() {
 			}
 			if e.long() {
 				c.longInUse++
+			}
+			if e.upgrade {
+				c.upgrades++
+				c.upgradesInUse++
 			}
 			if e.borrows && !e.aged {
 				c.borrowed++
@@ -141,6 +157,9 @@ func (c *checker) flight() {
 func (c *checker) queues() {
 	g := c.g
 	for i, e := range g.deadlines {
+		if e.upgrade {
+			c.upgrades++
+		}
 		f := c.client(e.client)
 		f.waits++
 		if e.lane == Short {
@@ -148,6 +167,7 @@ func (c *checker) queues() {
 		}
 		f.rooms[e.waitingRoom()]++
 		c.rooms[e.waitingRoom()]++
+		c.lanes[e.lane].waiting++
 		if e.client.address == nil || g.addresses[e.client.address.key] != e.client.address {
 			c.fail("a client with waiting requests has no address")
 			continue
@@ -183,6 +203,11 @@ func (c *checker) queues() {
 			}
 		case e.link.in == &e.client.address.unknownWaiting:
 			address.unknown++
+		case e.link.in == &g.parkedUpgrades:
+			c.parked++
+			if !e.upgrade {
+				c.fail("a %v entry is among the upgrades", e.lane)
+			}
 		case e.link.in != &q.waiting:
 			c.fail("a %v entry is somewhere", e.lane)
 		case q.throttled:
@@ -204,6 +229,9 @@ func (c *checker) queues() {
 	if g.hasShortSlot(now) && g.hasShortSlot(g.ticked) && g.stall.phase == answering && g.rings[fast].n > 0 {
 		c.fail("a slot is free for short requests, and %d clients wait for one", g.rings[fast].n)
 	}
+	if first := g.rings[long].first(); first != nil && g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.freeBesideUpgrades(now) && g.freeBesideUpgrades(g.ticked) {
+		c.fail("a slot is free beside upgrades, and clients wait for one")
+	}
 	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.longInUse+g.borrowed < min(g.longSlots(g.longCap, now), g.longSlots(g.longCap, g.ticked)) && g.rings[long].n > 0 {
 		c.fail("a slot is free for long requests, and clients wait for one")
 	}
@@ -217,6 +245,8 @@ func (c *checker) sums() {
 	}{
 		{"inUse", g.inUse, c.inUse},
 		{"longInUse", g.longInUse, c.longInUse},
+		{"running", len(g.running), c.inUse},
+		{"abandoned", g.abandoned, c.abandoned},
 		{"unknown.young", g.unknown.young, c.young},
 		{"unknown.aged", g.unknown.aged, c.aged},
 		{"unknown.newRoutes", g.unknown.newRoutes, c.newRoutes},
@@ -226,11 +256,19 @@ func (c *checker) sums() {
 		{"waiting, ready", g.waitingIn[roomReady], c.rooms[roomReady]},
 		{"waiting, unknown", g.waitingIn[roomUnknown], c.rooms[roomUnknown]},
 		{"waiting, parked", g.waitingIn[roomParked], c.rooms[roomParked]},
+		{"upgrades", g.upgrades, c.upgrades},
+		{"upgrades in flight", g.upgradesInUse, c.upgradesInUse},
+		{"parked upgrades", g.parkedUpgrades.n, c.parked},
 		{"nested", g.nesting.waiting.n, c.nested},
 		{"nested in flight", g.nesting.inFlight, c.nestedIn},
 	} {
 		if v.got != v.want {
 			c.fail("%s is %d, counted %d", v.name, v.got, v.want)
+		}
+	}
+	for l, want := range c.lanes {
+		if got := g.counts[l]; got.inFlight != want.inFlight || got.aged != want.aged || got.waiting != want.waiting {
+			c.fail("the lane %v has %d in flight, %d aged, %d waiting, counted %d, %d, %d", Lane(l), got.inFlight, got.aged, got.waiting, want.inFlight, want.aged, want.waiting)
 		}
 	}
 	for _, f := range append([]*client{g.anonymous}, c.allClients()...) {

@@ -30,6 +30,17 @@ func (g *Gate) start(e *entry, now time.Duration) {
 	} else {
 		g.young.pushBack(&e.link)
 	}
+	e.runningIndex = int32(len(g.running))
+	g.running = append(g.running, e)
+}
+
+// leaveRunning removes e from running: the last one takes its place.
+func (g *Gate) leaveRunning(e *entry) {
+	last := len(g.running) - 1
+	moved := g.running[last]
+	g.running[e.runningIndex], moved.runningIndex = moved, e.runningIndex
+	g.running[last] = nil
+	g.running = g.running[:last]
 }
 
 // finish takes the slot of e back.
@@ -40,6 +51,10 @@ func (g *Gate) finish(e *entry, done bool, now time.Duration) {
 		g.age(e, now) // it has become long since the last tick
 	}
 	e.link.leave()
+	g.leaveRunning(e)
+	if done {
+		g.counts[e.lane].ended(now - e.arrived)
+	}
 	c := e.client
 	teaches := g.isSample(e)
 	if !c.shared {
@@ -90,11 +105,22 @@ func (g *Gate) chargeWork(e *entry, took, now time.Duration) {
 // countInFlight adds by to every count of requests in flight that e belongs to, as it is now.
 func (g *Gate) countInFlight(e *entry, by int) {
 	g.inUse += by
+	lane := &g.counts[e.lane]
+	lane.inFlight += by
+	if e.aged {
+		lane.aged += by
+	}
+	if e.abandoned {
+		g.abandoned += by
+	}
 	if e.depth > 0 {
 		g.nesting.inFlight += by
 	}
 	if e.long() {
 		g.longInUse += by
+	}
+	if e.upgrade {
+		g.upgradesInUse += by
 	}
 	if e.lane.class() != fast {
 		e.client.slow += int32(by)

@@ -23,16 +23,17 @@ func TestInFlight(t *testing.T) {
 			r.clock.pass(600 * time.Millisecond) // the first request becomes long after the second one has
 		}
 		visits[2].ticket.At("unix:/a")
+		visits[1].ticket.Abandoned()
 		all := r.g.InFlight()
 		if len(all) != 3 {
 			t.Fatalf("%d in flight, want 3", len(all))
 		}
 		for i, want := range []InFlight{
-			{Path: "/first", Age: 1800 * time.Millisecond, Lane: Short, ClientKey: 1},
-			{Path: "/second", Age: 1200 * time.Millisecond, Lane: Long, ClientKey: 2},
+			{Path: "/first", Age: 1800 * time.Millisecond, Lane: Short, ClientKey: 1, Aged: lanes},
+			{Path: "/second", Age: 1200 * time.Millisecond, Lane: Long, ClientKey: 2, Abandoned: true},
 			{Path: "/third", Age: 0, Lane: Short, ClientKey: 3, Instance: "unix:/a"}, // the age counts from At
 		} {
-			want.Method, want.Route = "GET", "GET html /page"
+			want.Method, want.Route, want.Number = "GET", "GET html /page", visits[i].ticket.seq
 			if !lanes {
 				want.Lane, want.ClientKey = all[i].Lane, 0 // a plain queue knows neither
 			}

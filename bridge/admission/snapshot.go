@@ -3,6 +3,7 @@ package admission
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -19,6 +20,9 @@ type Snapshot struct {
 	Long    int `json:"long"`     // slots in use by requests that count as long
 	LongCap int `json:"long_cap"` // long requests start while Long is less
 	Reserve int `json:"reserve"`  // slots that long requests never take
+
+	Upgraded    int `json:"upgraded"`     // upgrades, such as WebSockets, that wait or are in flight
+	MaxUpgraded int `json:"max_upgraded"` // upgrades are refused while Upgraded is as much
 
 	ShortRate float64 `json:"short_rate"`    // short requests that arrive per second
 	ShortMean float64 `json:"short_mean_ms"` // their mean time
@@ -88,13 +92,20 @@ var waitBounds = [...]time.Duration{
 	2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 20 * time.Second,
 }
 
+// laneCounts is what a lane has now, and has had.
 type laneCounts struct {
+	inFlight, aged, waiting int
+
 	start   uint64
 	waited  time.Duration
 	refused [reasons]uint64
 	left    uint64
 	waits   [len(waitBounds) + 1]uint64
+	times   Times
 }
+
+// ended counts a request that the application has finished, and that took so long with its wait.
+func (l *laneCounts) ended(took time.Duration) { l.times[timeBucket(took)]++ }
 
 func (l *laneCounts) started(wait time.Duration) {
 	l.start++
@@ -107,7 +118,7 @@ func (l *laneCounts) started(wait time.Duration) {
 }
 
 func (l *laneCounts) snapshot() LaneSnapshot {
-	s := LaneSnapshot{Started: l.start, Left: l.left, Waited: l.waited.Seconds(), Refused: make(map[string]uint64, reasons)}
+	s := LaneSnapshot{InFlight: l.inFlight, Aged: l.aged, Waiting: l.waiting, Started: l.start, Left: l.left, Waited: l.waited.Seconds(), Refused: make(map[string]uint64, reasons)}
 	for r, n := range l.refused {
 		s.Refused[Reason(r).String()] = n
 	}
@@ -124,93 +135,116 @@ func (l *laneCounts) snapshot() LaneSnapshot {
 	return s
 }
 
-// Snapshot returns the gate's state.
+// Snapshot returns the gate's state. It holds the mutex for some microseconds at a time, however many
+// requests, routes and clients there are. The lists are therefore some microseconds younger than
+// the counts.
 func (g *Gate) Snapshot() Snapshot {
 	g.mu.Lock()
-	now := g.now()
 	s := Snapshot{
 		Workers: g.cfg.Workers, Capacity: g.slots, InUse: g.inUse, Waiting: len(g.deadlines),
 		Nested: g.nesting.found,
 		Long:   g.longInUse, LongCap: g.longCap, Reserve: g.reserve,
+		Upgraded: g.upgrades, MaxUpgraded: g.maxUpgraded,
 		ShortRate: g.load.rate, ShortMean: g.load.mean() * 1000,
-		Stall: g.stall.snapshot(g, now), Lanes: make(map[string]LaneSnapshot, lanes),
+		Stall: g.stall.snapshot(g.epoch), Lanes: make(map[string]LaneSnapshot, lanes),
 	}
-	var by [lanes]LaneSnapshot
-	for l := range by {
-		by[l] = g.counts[l].snapshot()
+	for l := range g.counts {
+		s.Lanes[Lane(l).String()] = g.counts[l].snapshot()
 	}
-	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
-		for l := c.head; l != nil; l = l.next {
-			by[l.of.lane].InFlight++
-			if l.of.aged {
-				by[l.of.lane].Aged++
-			}
-		}
-	}
-	for _, e := range g.deadlines {
-		by[e.lane].Waiting++
-	}
-	routes, clients := g.users()
+	confirmed := g.stall.phase == stalled
 	g.mu.Unlock()
-	oldestFirst(s.Stall.Held)
 
-	for l := range by {
-		s.Lanes[Lane(l).String()] = by[l]
+	if confirmed {
+		s.Stall.Held = g.InFlight()
 	}
-	routes, clients = top(routes, now), top(clients, now)
-
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, u := range routes {
-		r := u.of
-		lane := g.laneOf(&entry{route: r}, now)
-		s.Routes = append(s.Routes, RouteSnapshot{r.name, lane, r.inFlight, r.aged, r.short, r.long, r.workerSeconds.value(now)})
-	}
-	for _, u := range clients {
-		c := u.of
-		s.ClientKeys = append(s.ClientKeys, ClientSnapshot{ClientKeyName(c.key), c.shared, int(c.fast + c.slow), c.waiting.n, c.spent, c.workerSeconds.value(now)})
-	}
+	s.Routes, s.ClientKeys = g.Users(topmost)
 	return s
 }
 
-// usage is a route or a client with the work it has done lately.
-type usage[T any] struct {
-	of *T
-	decayingSum
-}
+// Users returns the routes and the clients that have used most lately, n of each at most.
+func (g *Gate) Users(n int) (routes []RouteSnapshot, clients []ClientSnapshot) {
+	usedRoutes, usedClients := g.users(n)
 
-// users returns all routes and clients that have done work lately. There may be thousands, so the
-// caller sorts them without the mutex.
-func (g *Gate) users() (routes []usage[route], clients []usage[client]) {
-	for _, c := range [...]*chain[route]{&g.routes.known, &g.routes.fresh} {
-		for l := c.head; l != nil; l = l.next {
-			if l.of.workerSeconds.sum > 0 || l.of.inFlight > 0 {
-				routes = append(routes, usage[route]{l.of, l.of.workerSeconds})
-			}
-		}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	for _, u := range usedRoutes {
+		r := u.of
+		lane := g.laneOf(&entry{route: r}, now)
+		routes = append(routes, RouteSnapshot{r.name, lane, r.inFlight, r.aged, r.short, r.long, u.work})
 	}
-	for _, c := range g.clients.table {
-		if c.workerSeconds.sum > 0 || c.fast+c.slow > 0 {
-			clients = append(clients, usage[client]{c, c.workerSeconds})
-		}
+	for _, u := range usedClients {
+		c := u.of
+		clients = append(clients, ClientSnapshot{ClientKeyName(c.key), c.shared, int(c.fast + c.slow), c.waiting.n, c.spent, u.work})
 	}
 	return routes, clients
 }
 
-const topmost = 10
-
-func top[T any](all []usage[T], now time.Duration) []usage[T] {
-	slices.SortFunc(all, func(a, b usage[T]) int { return cmp.Compare(b.value(now), a.value(now)) })
-	return all[:min(len(all), topmost)]
+// usage is a route or a client with its work, in worker-seconds.
+type usage[T any] struct {
+	of   *T
+	work float64
 }
 
-func (s *stallState) snapshot(g *Gate, now time.Duration) StallSnapshot {
+// users returns the routes and the clients that have done most work lately. There may be thousands,
+// so others have the mutex between pieces: a map may be changed while it is ranged over, as long as
+// that is not at the same instant.
+func (g *Gate) users(n int) (routes []usage[route], clients []usage[client]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now, visited := g.now(), 0
+	ofRoutes, ofClients := most[route]{n: n}, most[client]{n: n}
+	for _, r := range g.routes.table {
+		if r.workerSeconds.sum > 0 || r.inFlight > 0 {
+			ofRoutes.add(r, r.workerSeconds.value(now))
+		}
+		visited++
+		g.yield(visited)
+	}
+	for _, c := range g.clients.table {
+		if c.workerSeconds.sum > 0 || c.fast+c.slow > 0 || c.waiting.n > 0 {
+			ofClients.add(c, c.workerSeconds.value(now))
+		}
+		visited++
+		g.yield(visited)
+	}
+	return ofRoutes.list, ofClients.list
+}
+
+// piece is how many requests, routes or clients are copied in one go: it takes about 10 us.
+const piece = 128
+
+// yield lets others have the mutex, which the caller holds, after each piece. A goroutine that waits
+// for the mutex needs its turn of the processor, too, or the caller would have the mutex again before.
+func (g *Gate) yield(visited int) {
+	if visited%piece == 0 {
+		g.mu.Unlock()
+		runtime.Gosched()
+		g.mu.Lock()
+	}
+}
+
+const topmost = 10
+
+// most keeps those that have done the most work, in that order.
+type most[T any] struct {
+	list []usage[T]
+	n    int // how many are kept
+}
+
+func (m *most[T]) add(of *T, work float64) {
+	if len(m.list) == m.n && (m.n == 0 || work <= m.list[m.n-1].work) {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(m.list, work, func(u usage[T], work float64) int { return cmp.Compare(work, u.work) })
+	m.list = slices.Insert(m.list, at, usage[T]{of, work})
+	m.list = m.list[:min(len(m.list), m.n)]
+}
+
+func (s *stallState) snapshot(epoch time.Time) StallSnapshot {
 	out := StallSnapshot{State: s.phase.String(), Count: s.count}
 	if s.phase.stopped() {
-		out.Since = g.epoch.Add(s.began)
-	}
-	if s.phase == stalled {
-		out.Held = g.inFlight(now)
+		out.Since = epoch.Add(s.began)
 	}
 	return out
 }

@@ -44,6 +44,19 @@ func (t Ticket) Streaming() {
 	}
 }
 
+// Abandoned reports that nobody waits for the answer any more. The request keeps its slot until the
+// application has finished it.
+func (t Ticket) Abandoned() {
+	if !t.lock() {
+		return
+	}
+	defer t.g.mu.Unlock()
+	if t.e.state == running && !t.e.abandoned {
+		t.e.abandoned = true
+		t.g.abandoned++
+	}
+}
+
 // At reports that the request is now sent to an instance. The time that it takes counts from here
 // on, not from the grant. At may be called again.
 func (t Ticket) At(instance string) {

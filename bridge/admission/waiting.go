@@ -65,6 +65,7 @@ func (g *Gate) addWaiting(e *entry) {
 	}
 	e.addressKey = c.address.key
 	c.waiting.pushBack(&e.ofClient)
+	g.counts[e.lane].waiting++
 	c.countShort(e, 1)
 	g.countWaiting(c, e.waitingRoom(), 1)
 }
@@ -74,6 +75,7 @@ func (g *Gate) removeWaiting(e *entry) {
 	c := e.client
 	g.countWaiting(c, e.waitingRoom(), -1)
 	c.countShort(e, -1)
+	g.counts[e.lane].waiting--
 	e.ofClient.leave()
 	if c.waiting.n > 0 {
 		return

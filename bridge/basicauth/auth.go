@@ -167,7 +167,7 @@ func (a *Auth) current() *table {
 	users, info, err := readFile(a.file)
 	a.info = info
 	if err != nil {
-		a.log.Error("the password file cannot be read; the users that were read before stay", "error", err.Error())
+		a.log.Error("the password file cannot be read; the users that were read before stay", "error", err.Error(), "advice", "make the file readable again: the user that Sluice runs as needs it")
 		return a.users.Load()
 	}
 	a.users.Store(users)

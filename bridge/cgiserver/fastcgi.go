@@ -64,7 +64,7 @@ func (c *fastCGIConn) serve() {
 	_ = c.setReadDeadline() // the connection is closed if it fails
 	c.mu.Unlock()
 	if err := c.read(); err != nil {
-		c.server.Logger.Warn("a web server breaks the protocol; its connection is closed", "peer", c.net.RemoteAddr().String(), "error", err.Error())
+		c.server.Logger.Warn("a web server breaks the protocol; its connection is closed", "peer", c.net.RemoteAddr().String(), "error", err.Error(), "advice", "see whether the web server is told to speak this protocol here")
 	}
 	_ = c.net.Close() // nothing more is read from it
 	c.mu.Lock()

@@ -46,7 +46,7 @@ func (c *fastCGIConn) management(h fcgi.Header) (left int, err error) {
 func (c *fastCGIConn) refuseRole(id uint16, begin fcgi.BeginRequest) error {
 	if _, told := c.server.roles.LoadOrStore(begin.Role, true); !told {
 		c.server.Logger.Warn("a web server asks for a role that the application does not have, and is answered with UNKNOWN_ROLE; this is logged once",
-			"role", roleName(begin.Role), "peer", c.net.RemoteAddr().String())
+			"role", roleName(begin.Role), "peer", c.net.RemoteAddr().String(), "advice", "configure it as a responder in the web server")
 	}
 	err := c.write(nil, fcgi.AppendEndRequest(nil, id, fcgi.EndRequest{ProtocolStatus: fcgi.StatusUnknownRole}))
 	if err != nil || begin.Flags&fcgi.FlagKeepConn != 0 {

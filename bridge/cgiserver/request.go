@@ -86,7 +86,7 @@ func (q *request) call(w http.ResponseWriter, r *http.Request) (returned bool) {
 			return
 		}
 		if p := recover(); p != http.ErrAbortHandler {
-			q.server.Logger.Error("panic in a handler", "panic", p, "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+			q.server.Logger.Error("panic in a handler", "panic", p, "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()), "advice", "this is a fault of the program: report it with the stack")
 		}
 	}()
 	q.server.Handler.ServeHTTP(w, r)

@@ -54,7 +54,7 @@ func (c *scgiConn) serve() {
 		refused = http.StatusRequestHeaderFieldsTooLarge
 	case err != nil:
 		if _, ok := errors.AsType[*formatError](err); ok {
-			c.server.Logger.Warn("a web server breaks the protocol; its connection is closed", "peer", c.net.RemoteAddr().String(), "error", err.Error())
+			c.server.Logger.Warn("a web server breaks the protocol; its connection is closed", "peer", c.net.RemoteAddr().String(), "error", err.Error(), "advice", "see whether the web server is told to speak this protocol here")
 		}
 		return
 	case !c.server.enter():

@@ -141,7 +141,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return err
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		s.Logger.Warn("accepting a web server's connection failed; trying again", "error", err.Error(), "after", pause)
+		s.Logger.Warn("accepting a web server's connection failed; trying again", "error", err.Error(), "after", pause, "advice", "raise the limit of open files, if that is the error")
 		time.Sleep(pause)
 	}
 }

@@ -130,7 +130,8 @@ func (p *Pool) shedIdle(in *instance, depth int) {
 	if now.Sub(q.shedAt) >= logEvery {
 		p.log(in, slog.LevelWarn, "new connections wait to be accepted, and kept ones are given up for them: "+
 			"the application does not answer just now, has fewer workers than configured, starts them late, or others use them, too",
-			slog.Int("waiting", depth), slog.Int("connections", in.conns()), slog.Int("workers", p.config().Workers))
+			slog.Int("waiting", depth), slog.Int("connections", in.conns()), slog.Int("workers", p.config().Workers),
+			slog.String("advice", "set workers (--workers) to what the application has, and see that nobody else uses it"))
 	}
 	q.shedAt, q.toShed = now, depth
 	for q.toShed > 0 && len(in.idle) > 0 {

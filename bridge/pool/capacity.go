@@ -134,14 +134,16 @@ func (p *Pool) grow(in *instance, now time.Time) {
 	}
 	if !o.logAt.IsZero() && !now.Before(o.logAt) {
 		o.logAt = time.Time{}
+		p.tellCapacity(in)
 		p.log(in, slog.LevelWarn, "the application is full with fewer connections than it has workers",
-			slog.Int("connections", o.now), slog.Int("workers", p.config().Workers))
+			slog.Int("connections", o.now), slog.Int("workers", p.config().Workers), slog.String("advice", "set workers (--workers) to what the application has, and see that nobody else uses it"))
 	}
 	if !now.Before(o.growAt) {
 		o.now++
 		p.recount()
 		o.growAt, o.step = now.Add(o.step), max(o.step/2, growFast)
 		if o.now == p.config().Workers {
+			p.tellCapacity(in)
 			p.log(in, slog.LevelInfo, "the application is trusted with all its workers again", slog.Int("workers", o.now))
 		}
 	}

@@ -12,7 +12,7 @@ var ErrOtherKind = errors.New("pool: only another pool can go by that")
 // Configure changes the pool's Config: Workers, all times, and KeepAlive. It returns
 // ErrOtherKind if cfg is for another kind of application, that is, if Multiplex,
 // ClosesWhenFull, ClosesIdle or WorksOn differ, and the errors of New. An error changes
-// nothing. Instances, Codec, Logger, OnOutage and Memory stay as they are.
+// nothing. Instances, Codec, Logger, OnOutage, OnCapacity and Memory stay as they are.
 //
 // No request is stopped. If an instance has more connections than the new Workers, idle
 // ones are closed at once, others when their requests end, and none is made until there is
@@ -52,7 +52,8 @@ func (p *Pool) configure(cfg Config) error {
 	if err := was.sameKind(&cfg); err != nil {
 		return err
 	}
-	cfg.Instances, cfg.Logger, cfg.OnOutage, cfg.Memory = was.Instances, was.Logger, was.OnOutage, was.Memory
+	cfg.Instances, cfg.Logger, cfg.Memory = was.Instances, was.Logger, was.Memory
+	cfg.OnOutage, cfg.OnCapacity = was.OnOutage, was.OnCapacity
 	p.cfg.Store(&cfg)
 	for _, list := range [...][]*instance{p.instances, p.draining} {
 		for _, in := range list {

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 )
 
-// entry is one line for the log, or a call of Config.OnOutage.
+// entry is one line for the log, or a call of Config.OnOutage or OnCapacity.
 type entry struct {
 	level slog.Level
 	text  string
@@ -13,8 +13,8 @@ type entry struct {
 	call  func() // nil: it is a line for the log
 }
 
-// journal calls the log and OnOutage, in order and without the pool's mutex, as both may be
-// slow. It is guarded by that mutex.
+// journal calls the log, OnOutage and OnCapacity, in order and without the pool's mutex, as all
+// of them may be slow. It is guarded by that mutex.
 type journal struct {
 	logger  *slog.Logger
 	entries []entry
@@ -32,6 +32,14 @@ func (p *Pool) log(in *instance, level slog.Level, text string, attrs ...slog.At
 func (p *Pool) tell(in *instance, err error) {
 	if call := p.config().OnOutage; call != nil {
 		p.note(entry{call: func() { call(in.Addr, err) }})
+	}
+}
+
+// tellCapacity calls Config.OnCapacity.
+func (p *Pool) tellCapacity(in *instance) {
+	if call := p.config().OnCapacity; call != nil {
+		connections, workers := in.observed.now, p.config().Workers
+		p.note(entry{call: func() { call(in.Addr, connections, workers) }})
 	}
 }
 

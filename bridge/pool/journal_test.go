@@ -48,11 +48,11 @@ func TestJournal(t *testing.T) {
 		}
 		time.Sleep(3 * time.Minute)
 		want := []string{
-			`level=WARN msg="the application cannot be connected to" error="no route to host" instance=app`,
+			`level=WARN msg="the application cannot be connected to" error="no route to host" advice="see whether the application runs, and listens at this address" instance=app`,
 			`app: dial app: no route to host`,
 			`level=INFO msg="the application can be connected to again" after=5s instance=app`,
 			`app: <nil>`,
-			`level=WARN msg="the application is full with fewer connections than it has workers" connections=1 workers=2 instance=app`,
+			`level=WARN msg="the application is full with fewer connections than it has workers" connections=1 workers=2 advice="set workers (--workers) to what the application has, and see that nobody else uses it" instance=app`,
 			`level=INFO msg="the application is trusted with all its workers again" workers=2 instance=app`,
 		}
 		if got := strings.TrimSpace(log.String()); got != strings.Join(want, "\n") {

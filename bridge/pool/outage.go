@@ -61,7 +61,7 @@ func (p *Pool) countDialError(in *instance, err error) {
 	o.err, o.at = err, time.Now()
 	if !o.logged && o.at.Sub(o.loggedAt) >= time.Second {
 		o.logged, o.loggedAt = true, o.at
-		p.log(in, slog.LevelWarn, "the application cannot be connected to", slog.String("error", dialReason(err)))
+		p.log(in, slog.LevelWarn, "the application cannot be connected to", slog.String("error", dialReason(err)), slog.String("advice", "see whether the application runs, and listens at this address"))
 		p.tell(in, &DialError{in.Addr, err})
 	}
 }

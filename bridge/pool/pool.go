@@ -57,6 +57,10 @@ type Config struct {
 	// can be again, with nil; at most once a second for each instance. The log and the next
 	// call wait until it returns. Default: none.
 	OnOutage func(addr string, err error)
+	// OnCapacity is called when an instance turns out to hold fewer connections than it has
+	// workers, and when it is trusted with all of them again. The log and the next call wait
+	// until it returns. Default: none.
+	OnCapacity func(addr string, connections, workers int)
 	// ClosesIdle says that the application closes kept connections, as PHP's workers do after
 	// a number of requests. The pool notices that itself, but the first time may cost a
 	// request. Default: false.

@@ -139,7 +139,7 @@ func (a *Application) endGrace() {
 // close closes the application.
 func (a *Application) close() {
 	if err := a.bridged.Close(); err != nil {
-		a.log.Error("closing an application failed", "application", a.name, "error", err.Error())
+		a.log.Error("closing an application failed", "application", a.name, "error", err.Error(), "advice", "none: it is gone with this process")
 	}
 	a.events.running.Wait()
 }

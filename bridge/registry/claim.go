@@ -58,7 +58,7 @@ func (a *Application) applyInForce() error {
 // applyOrLog is applyInForce for callers that cannot return the error.
 func (a *Application) applyOrLog() {
 	if err := a.applyInForce(); err != nil {
-		a.log.Error("restoring the settings of an application failed", "application", a.name, "error", err.Error())
+		a.log.Error("restoring the settings of an application failed", "application", a.name, "error", err.Error(), "advice", "load the configuration again")
 	}
 }
 

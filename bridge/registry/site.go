@@ -100,7 +100,7 @@ func (s *Site) drain() {
 
 func (s *Site) close(handler func() error) {
 	if err := handler(); err != nil {
-		s.app.log.Error("closing a site failed", "application", s.app.name, "error", err.Error())
+		s.app.log.Error("closing a site failed", "application", s.app.name, "error", err.Error(), "advice", "none: it is gone with this process")
 	}
 }
 

@@ -196,5 +196,5 @@ func (s *Store) reportCuts() {
 	s.mu.Unlock()
 	s.config.Logger.LogAttrs(context.Background(), slog.LevelWarn,
 		fmt.Sprintf("there is no room for bodies any more, and others need some: the slowest %s of its client was cut", l.kind),
-		append(l.largest, slog.Int("more_cut", l.more))...)
+		append(l.largest, slog.Int("more_cut", l.more), slog.String("advice", "raise spool.memory and spool.disk (--spool-memory, --spool-disk) if clients may be that slow"))...)
 }

@@ -66,7 +66,7 @@ func (s *Store) diskFailed(err error) {
 	s.mu.Unlock()
 	if tell {
 		s.config.Logger.Error("temporary files cannot be written; until they can, slow clients get their answers at their own pace, and request bodies stay in memory as long as there is room",
-			slog.String("error", err.Error()))
+			slog.String("error", err.Error()), slog.String("advice", "make room in, or give access to, the directory of --spool-dir"))
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *Store) refuse(c Client) error {
 	s.mu.Unlock()
 	if tell {
 		s.config.Logger.Warn("there is no room for bodies; those that do not fit are refused",
-			slog.Int("refused", n), slog.String("last_client", c.String()), slog.String("error", err.Error()))
+			slog.Int("refused", n), slog.String("last_client", c.String()), slog.String("error", err.Error()), slog.String("advice", "raise spool.disk (--spool-disk) if the disk has room"))
 	}
 	return err
 }

@@ -63,6 +63,6 @@ const fullBelow = 128 << 10
 func (s *Store) compareSpace() {
 	if s.disk.size < s.config.Disk {
 		s.config.Logger.Warn("the file system of the temporary files has less room than they may hold together; less will be used",
-			slog.String("dir", s.config.Dir), slog.Int64("spool_disk", s.config.Disk), slog.Int64("used_at_most", s.disk.size))
+			slog.String("dir", s.config.Dir), slog.Int64("spool_disk", s.config.Disk), slog.Int64("used_at_most", s.disk.size), slog.String("advice", "make room, or name another directory with --spool-dir"))
 	}
 }

@@ -99,7 +99,7 @@ func (sup *supervisor) addInstance(now time.Time) {
 	}
 	sup.createInstance(func(in *instance, err error) {
 		if err != nil {
-			sup.log.Error("starting one more instance failed", "error", err.Error())
+			sup.log.Error("starting one more instance failed", "error", err.Error(), "advice", "see what the process has written above; it is tried again")
 			return
 		}
 		sup.spawn(in, time.Now())

@@ -1,6 +1,10 @@
 package supervise
 
-import "time"
+import (
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/events"
+)
 
 // updateBreaker has one of the broken instances tried from time to time. The breaker is open,
 // and requests are refused, while all instances are broken.
@@ -45,6 +49,7 @@ func (sup *supervisor) updateBreaker(now time.Time) {
 	}
 	if !sup.breakerLogged {
 		sup.breakerLogged = true
-		sup.log.Error("no more processes are started for now: too many have ended; requests are refused", "next_in", broken.machine.next.Sub(now))
+		sup.plan.Events.Add(events.Event{Kind: events.GivenUp, Text: "No more processes are started for now, because too many have ended. Requests are refused."})
+		sup.log.Error("no more processes are started for now: too many have ended; requests are refused", "next_in", broken.machine.next.Sub(now), "advice", "mend what ends the command: the lines above have its last output; SIGHUP tries at once")
 	}
 }

@@ -26,7 +26,7 @@ func (c *cleanExits) log(sup *supervisor, in *instance, e *Exit, now time.Time) 
 	}
 	if pause := in.machine.next.Sub(e.Time); in.machine.state == stateWaiting && pause > 0 {
 		level = slog.LevelWarn // more than cleanRate
-		attrs = append(attrs, "next_in", pause.Round(time.Millisecond))
+		attrs = append(attrs, "next_in", pause.Round(time.Millisecond), "advice", "let the command serve more requests before it ends")
 	}
 	if len(e.InFlight) > 0 { // perhaps on a kept connection that the child was about to close
 		attrs = append(attrs, slog.Any("in_flight", requests(e.InFlight)))

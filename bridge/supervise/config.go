@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/supervise/internal/proc"
 )
 
@@ -115,6 +116,8 @@ type Config struct {
 
 	// Logger receives the output and the exits of the processes. Default: none.
 	Logger *slog.Logger
+	// Events receives what happens to the processes. Default: nobody is told.
+	Events *events.Log
 }
 
 // Limits are the resource limits of each process, see setrlimit(2).

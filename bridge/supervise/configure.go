@@ -20,8 +20,8 @@ const limitTimeout = 10 * time.Second
 
 // Configure puts cfg in force, as if the Group had been started with it. If the settings of a
 // process change - the command, its environment, user and limits - all processes are replaced, as
-// by Restart; if that fails, the old ones go on and it is tried again. Front and Logger stay as
-// they are. If Configure fails, nothing is changed.
+// by Restart; if that fails, the old ones go on and it is tried again. Front, Logger and
+// Events stay as they are. If Configure fails, nothing is changed.
 func (g *Group) Configure(cfg Config) error {
 	c, err := g.Prepare(cfg)
 	if err != nil {
@@ -82,7 +82,7 @@ func (g *Group) syncLimits() {
 		return
 	}
 	if _, err := g.limit(inForce, inForce); err != nil && !errors.Is(err, errClosed) {
-		g.log.Error("restoring the memory limits failed", "error", err.Error())
+		g.log.Error("restoring the memory limits failed", "error", err.Error(), "advice", "restart Sluice to set the limits again")
 	}
 }
 
@@ -149,7 +149,7 @@ func (sup *supervisor) configure(p *plan, restart bool) {
 	if restart || p.Workers != sup.plan.Workers {
 		sup.concurrency = concurrency{} // it is another program, or its settings follow the advice
 	}
-	p.Front, p.Logger = sup.plan.Front, sup.plan.Logger
+	p.Front, p.Logger, p.Events = sup.plan.Front, sup.plan.Logger, sup.plan.Events
 	if p.User == "" && sup.plan.User != "" {
 		p.warnOfRoot()
 	}

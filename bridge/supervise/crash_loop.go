@@ -124,6 +124,7 @@ func (sup *supervisor) logCrashLoop(what crashLoopEvent, now time.Time) {
 	case loopEnds:
 		text, level = "the crash loop is over", slog.LevelWarn
 	}
+	sup.tellCrashLoop(what)
 	l := &sup.crashLoop
 	exits := make([]string, len(l.exits))
 	for i := range l.exits {
@@ -135,5 +136,12 @@ func (sup *supervisor) logCrashLoop(what crashLoopEvent, now time.Time) {
 	}
 	sup.log.LogAttrs(context.Background(), level, text,
 		slog.String("state", strings.Join(states, " ")), slog.Int("ended", l.count), slog.Int("ended_last_minute", len(l.recent)),
-		slog.Duration("since", now.Sub(l.began).Round(time.Second)), slog.Int("budget_left", sup.budget.left(now)), slog.Any("last", exits))
+		slog.Duration("since", now.Sub(l.began).Round(time.Second)), slog.Int("budget_left", sup.budget.left(now)), slog.Any("last", exits), slog.String("advice", loopAdvice(what)))
+}
+
+func loopAdvice(what crashLoopEvent) string {
+	if what == loopEnds {
+		return "none"
+	}
+	return "mend what ends the command: the last exits have its output"
 }

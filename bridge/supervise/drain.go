@@ -57,7 +57,7 @@ func (sup *supervisor) checkDrain(in *instance, now time.Time) {
 	}
 	in.cause = drainTimedOut
 	sup.log.Warn("requests that did not finish are cut off with their process", "instance", in.socket.Addr, "pid", in.child.PID(),
-		"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))))
+		"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))), "advice", "raise spawn.drain_timeout (--command-drain-timeout) if they may take that long")
 	if in.overtime {
 		sup.dumpAndStop(in.child)
 		return

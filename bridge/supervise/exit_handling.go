@@ -108,6 +108,7 @@ func (sup *supervisor) reportExit(in *instance, now time.Time) {
 	in.pendingExit = nil
 	sup.again = true
 	e := p.exit
+	sup.tellExit(in, p)
 	if p.planned {
 		sup.log.Info("a process that is not needed any more has ended", "instance", in.socket.Addr, "pid", e.PID, "exit", e.how(), "lived", e.Lived.Round(time.Millisecond))
 		return
@@ -135,7 +136,7 @@ func (sup *supervisor) reportExit(in *instance, now time.Time) {
 		if len(e.InFlight) > 0 {
 			attrs = append(attrs, slog.Any("in_flight", requests(e.InFlight)))
 		}
-		sup.log.Error("the command has ended", attrs...)
+		sup.log.Error("the command has ended", append(attrs, "advice", "see its last lines; it is started again")...)
 	}
 	sup.logCrashLoop(what, now)
 	if e.Cause == "" || e.Cause == overHardLimit || e.Cause == oomKilled {

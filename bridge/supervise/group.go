@@ -98,7 +98,7 @@ func (g *Group) Close() error {
 		g.cancel()
 		g.running.Wait()
 		if !waitFor(&g.supervisor.tasks, session.KillTimeout) {
-			g.log.Error("a look at the processes is not waited for: the system does not answer")
+			g.log.Error("a look at the processes is not waited for: the system does not answer", "advice", "see whether the disks of this machine answer")
 		}
 		g.launcher.Close(len(g.supervisor.leftovers) > 0)
 		g.queue.close()

@@ -59,7 +59,7 @@ func (q *logQueue) reportLost(to slog.Handler) {
 	q.lost = 0
 	q.mu.Unlock()
 	r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log are lost: it was not written as fast as it came", 0)
-	r.AddAttrs(slog.Int("lines", lost))
+	r.AddAttrs(slog.Int("lines", lost), slog.String("advice", "see why the log is written so slowly"))
 	_ = to.Handle(context.Background(), r)
 }
 

@@ -51,7 +51,7 @@ func TestLogQueue(t *testing.T) {
 		synctest.Wait()
 		q.close()
 		lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-		if len(lines) != 1+logCapacity+1 || !strings.Contains(lines[logCapacity], "n=999") || !strings.HasSuffix(lines[logCapacity+1], "lines=7") {
+		if len(lines) != 1+logCapacity+1 || !strings.Contains(lines[logCapacity], "n=999") || !strings.Contains(lines[logCapacity+1], " lines=7 ") {
 			t.Errorf("%d lines, the last are %q", len(lines), lines[max(0, len(lines)-2):])
 		}
 		if !strings.HasPrefix(lines[0], "time=2000-01-01T00:00:00") || !strings.Contains(lines[0], "msg=first command=app") {

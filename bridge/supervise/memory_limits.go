@@ -134,7 +134,7 @@ func (sup *supervisor) killForMemory(in *instance, why Cause) {
 	}
 	sup.log.Error("a process uses too much memory; it is killed", "instance", in.socket.Addr, "pid", in.child.PID(),
 		"used", humanize.IBytes(in.memory.used), "because", string(why), "memory_hard", humanize.IBytes(sup.plan.Memory.Hard),
-		"memory_total", humanize.IBytes(sup.plan.Memory.Total))
+		"memory_total", humanize.IBytes(sup.plan.Memory.Total), "advice", "see which requests need that much; raise the limit if they may")
 	sup.kill(in, why, process.Kill)
 }
 
@@ -160,7 +160,7 @@ func (sup *supervisor) hasRoom() bool {
 	}
 	if now := time.Now(); mem.noRoomLogged.IsZero() || now.Sub(mem.noRoomLogged) >= time.Minute {
 		mem.noRoomLogged = now
-		sup.log.Warn("there is no memory for one more process", "used", humanize.IBytes(need),
+		sup.log.Warn("there is no memory for one more process", "advice", "raise spawn.memory_total (--command-memory-total), or have fewer instances", "used", humanize.IBytes(need),
 			"needed", humanize.IBytes(each), "memory_total", humanize.IBytes(total))
 	}
 	return false

@@ -106,7 +106,7 @@ func (sup *supervisor) checkStart(in *instance, now time.Time) {
 		} else if in.notReadyReason != nil && in.notReadyReason.Load() != nil {
 			attrs = append(attrs, "error", *in.notReadyReason.Load())
 		}
-		sup.log.Error("a process is not ready in time; it is ended", attrs...)
+		sup.log.Error("a process is not ready in time; it is ended", append(attrs, "advice", "raise spawn.start_timeout (--command-start-timeout) if it may take longer to start")...)
 		if !in.launched {
 			sup.kill(in, notReady, process.Kill)
 			return

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/sluice-proxy/sluice/bridge/events"
 )
 
 // reason is why a child is to be replaced, in the words of the log.
@@ -162,6 +164,7 @@ func (sup *supervisor) replace(in *instance, now time.Time) {
 	if used := in.memory.used; used > 0 {
 		attrs = append(attrs, "memory", humanize.IBytes(used))
 	}
+	sup.tell(in, events.Event{Kind: events.Replacement, PID: in.child.PID(), Text: fmt.Sprintf("A process is being replaced: %s.", in.replaceReason)})
 	sup.log.Info("a process is replaced", attrs...)
 	if sup.plan.hasFixedPort() || !sup.hasRoom() {
 		in.forRestart = in.replaceReason == restarted
@@ -193,7 +196,7 @@ func (sup *supervisor) failReplacement(successor *instance, err error) {
 		sup.step(successor, now, closed)
 	}
 	if len(rep.waiters) == 0 {
-		sup.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", rep.retryAt.Sub(now))
+		sup.log.Error("replacing a process failed; the old one goes on", "error", err.Error(), "next_in", rep.retryAt.Sub(now), "advice", "see what the new process has written above; it is tried again")
 		return
 	}
 	sup.failRestart(fmt.Errorf("%w; what ran before goes on", err))
@@ -201,7 +204,7 @@ func (sup *supervisor) failReplacement(successor *instance, err error) {
 
 // failRestart ends a restart that has failed.
 func (sup *supervisor) failRestart(err error) {
-	sup.log.Error("the restart failed", "error", err.Error())
+	sup.log.Error("the restart failed", "error", err.Error(), "advice", "see what the new process has written above, and restart again")
 	for _, in := range sup.instances {
 		in.forRestart, in.generation = false, sup.replacement.generation
 		if in.replaceReason == restarted {

@@ -20,7 +20,7 @@ func (sup *supervisor) addToRotation(in *instance) {
 	}
 	in.added = true
 	if err := sup.front.Add(in.socket.Addr, in.alive.Load); err != nil {
-		sup.log.Error("requests cannot be sent to a new instance", "instance", in.socket.Addr, "error", err.Error())
+		sup.log.Error("requests cannot be sent to a new instance", "instance", in.socket.Addr, "error", err.Error(), "advice", "restart Sluice; this is a fault of it")
 	}
 }
 

@@ -81,14 +81,19 @@ type Usage struct {
 // Snapshot returns the state. It reads /proc for all processes of the system, so that it is
 // not for every request.
 func (g *Group) Snapshot() Snapshot {
-	var s Snapshot
-	g.supervisor.call(func() { s = g.supervisor.snapshot() })
-	s.Memory.Kind = g.memory.Kind()
+	s := g.QuickSnapshot()
 	usages := g.usages.read(s.pids())
 	for i := range s.Instances {
 		shot := &s.Instances[i]
 		shot.Usage = usages[shot.PID]
 	}
+	return s
+}
+
+// QuickSnapshot is Snapshot without Usage.
+func (g *Group) QuickSnapshot() (s Snapshot) {
+	g.supervisor.call(func() { s = g.supervisor.snapshot() })
+	s.Memory.Kind = g.memory.Kind()
 	return s
 }
 

@@ -3,6 +3,8 @@ package supervise
 import (
 	"errors"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/events"
 )
 
 // launchPatience is how long Start waits for the first children to run. After that their start
@@ -65,6 +67,7 @@ func (sup *supervisor) noteLaunch(in *instance, now time.Time) {
 	if !in.inRotation {
 		sup.awaitReady(in)
 	}
+	sup.tell(in, events.Event{Kind: events.Start, PID: in.child.PID(), Text: "A process was started."})
 	sup.log.Log(sup.ctx, sup.startLevel(in), "the command is running", "pid", in.child.PID(), "instance", in.socket.Addr)
 }
 
@@ -89,7 +92,7 @@ func (sup *supervisor) checkFirstStart(now time.Time) {
 			sup.wakeAt(patience)
 			return
 		}
-		sup.log.Warn("the command is being started, and does not run yet", "instance", in.socket.Addr, "for", launchPatience, "reason", errNotLaunched.Error())
+		sup.log.Warn("the command is being started, and does not run yet", "instance", in.socket.Addr, "for", launchPatience, "reason", errNotLaunched.Error(), "advice", "see whether the file system of the command answers")
 		break
 	}
 	sup.reportStart(nil)

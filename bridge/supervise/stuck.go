@@ -27,7 +27,7 @@ func (sup *supervisor) checkStop(in *instance, now time.Time) {
 	}
 	in.stuck = true
 	sup.log.Error("a process does not end although it was killed: it seems to wait for a disk or a network file system",
-		"instance", in.socket.Addr, "pid", in.child.PID())
+		"instance", in.socket.Addr, "pid", in.child.PID(), "advice", "see what the process waits for: a disk or a network mount that does not answer")
 	if in.replaces != nil {
 		sup.failReplacement(in, in.errStuck())
 		return
@@ -43,7 +43,7 @@ func (in *instance) errStuck() error {
 // the next Start kills what is left then.
 func (sup *supervisor) abandon(in *instance) {
 	pid := in.child.PID()
-	sup.log.Error("a process does not end although it was killed; it is left to the next start", "instance", in.socket.Addr, "pid", pid)
+	sup.log.Error("a process does not end although it was killed; it is left to the next start", "instance", in.socket.Addr, "pid", pid, "advice", "see what the process waits for: a disk or a network mount that does not answer")
 	sup.leftovers = append(sup.leftovers, pid)
 	sup.stopAwaitingReady(in)
 	if in.added {

@@ -256,7 +256,7 @@ func (sup *supervisor) stopAll() {
 	}
 	sup.cancelCreation()
 	if !sup.executor.close(session.KillTimeout) {
-		sup.log.Error("the end is not waited for: a file system seems not to answer", "directory", sup.plan.TempDir)
+		sup.log.Error("the end is not waited for: a file system seems not to answer", "directory", sup.plan.TempDir, "advice", "see whether the file system of that directory answers")
 	}
 }
 

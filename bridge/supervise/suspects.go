@@ -127,10 +127,10 @@ func (sup *supervisor) noteSuspects(e Exit, now time.Time) {
 	for _, route := range sup.suspects.record(e) {
 		d, refused := sup.suspects.isRefused(route, now)
 		if refused {
-			sup.log.Error("a route was in flight whenever the command ended; it is refused for a while", "route", route, "for", d.Round(time.Second))
+			sup.log.Error("a route was in flight whenever the command ended; it is refused for a while", "route", route, "for", d.Round(time.Second), "advice", "mend that page; it is admitted again by itself")
 			continue
 		}
-		sup.log.Error("a route was in flight whenever the command ended", "route", route, "exits", suspectExits)
+		sup.log.Error("a route was in flight whenever the command ended", "route", route, "exits", suspectExits, "advice", "mend that page, or have spawn.quarantine (--command-quarantine) refuse it")
 	}
 }
 

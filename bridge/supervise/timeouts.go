@@ -30,7 +30,7 @@ func (sup *supervisor) enforceTimeouts(now time.Time) {
 		}
 		in.overtime = true
 		sup.log.Warn("a request takes longer than it may; its process is replaced", "instance", in.socket.Addr, "pid", in.child.PID(),
-			"in_flight", slog.AnyValue(requests(all)))
+			"in_flight", slog.AnyValue(requests(all)), "advice", "see why the requests in flight take so long")
 		sup.markForReplacement(in, maxTimeExceeded)
 	}
 }
@@ -68,7 +68,7 @@ func (sup *supervisor) killStalled(now time.Time) {
 			continue
 		}
 		sup.log.Error("a process answers no request; it is ended", "instance", in.socket.Addr, "pid", in.child.PID(), "since", last,
-			"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))))
+			"in_flight", slog.AnyValue(requests(sup.front.InFlight(in.socket.Addr))), "advice", "see what the requests in flight wait for; the stacks follow if there is a dump signal")
 		sup.kill(in, answersNothing, sup.dumpAndStop)
 	}
 }

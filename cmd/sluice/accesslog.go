@@ -15,19 +15,21 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
-// accessLog writes a JSON line per request. Requests never wait for it.
+// accessLog writes a line per request. Requests never wait for it.
 type accessLog struct {
-	log       *slog.Logger // nil: off
+	log       *slog.Logger // nil: off, or not JSON
+	text      *textLog     // nil: off, or JSON
 	path      string       // the file, which may be reopened; "" if the output is no file
 	out       *logwriter.Writer
 	reopening sync.Mutex // held while the file is reopened
 }
 
 // openAccessLog opens the log for --access-log. Dropped lines are logged to errors.
-func openAccessLog(to string, errors *slog.Logger) (*accessLog, error) {
+func openAccessLog(to, format string, errors *slog.Logger) (*accessLog, error) {
 	if to == "off" {
 		return &accessLog{}, nil
 	}
@@ -46,13 +48,13 @@ func openAccessLog(to string, errors *slog.Logger) (*accessLog, error) {
 			if why != nil {
 				reason = why.Error()
 			}
-			errors.Warn("lines of the access log are dropped", "access_log", to, "because", reason)
+			errors.Warn("lines of the access log are dropped", "access_log", to, "because", reason, "advice", "see that the disk has room, or that its reader reads")
 		},
 		DropsEnded: func(lines uint64) {
-			errors.Warn("lines of the access log were dropped; it is written again", "access_log", to, "lines", lines)
+			errors.Warn("lines of the access log were dropped; it is written again", "access_log", to, "lines", lines, "advice", "see why it was not taken: the lines are lost")
 		},
 	})
-	a := newAccessLog(w)
+	a := newAccessLog(w, format)
 	a.path, a.out = path, w
 	return a, nil
 }
@@ -72,7 +74,10 @@ type noClose struct{ io.Writer }
 
 func (noClose) Close() error { return nil }
 
-func newAccessLog(w io.Writer) *accessLog {
+func newAccessLog(w io.Writer, format string) *accessLog {
+	if format != formatJSON {
+		return &accessLog{text: &textLog{w, format == formatCombined, time.Now}}
+	}
 	return &accessLog{log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && (attr.Key == slog.LevelKey || attr.Key == slog.MessageKey) {
@@ -119,14 +124,20 @@ func (a *accessLog) dropped() uint64 {
 
 // observe logs a request of the bridge.
 func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
+	if a.text != nil {
+		a.text.write(textLineOf(r, o.Client, o.User, o.Status, o.BytesOut))
+	}
 	if a.log == nil {
 		return
 	}
 	attrs := append(requestAttrs(r, o.Client, o.Status, o.BytesOut),
 		slog.Int64("bytes_in", o.BytesIn),
 		slog.Float64("total_ms", milliseconds(o.Total)),
+		slog.Float64("upload_ms", milliseconds(o.Upload)),
 		slog.Float64("queued_ms", milliseconds(o.Queued)),
+		slog.Float64("leasing_ms", milliseconds(o.Leasing)),
 		slog.Float64("first_byte_ms", milliseconds(o.FirstByte)),
+		slog.Float64("answer_ms", milliseconds(o.Answer)),
 		slog.String("instance", o.Instance),
 		slog.Bool("reused", o.Reused),
 		slog.Int("attempts", o.Attempts),
@@ -143,6 +154,9 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 	if o.ClientKey != 0 {
 		attrs = append(attrs, slog.String("client_key", admission.ClientKeyName(o.ClientKey)))
 	}
+	if id := tracing.TraceID(r.Header.Get("Traceparent")); id != "" {
+		attrs = append(attrs, slog.String("trace_id", id))
+	}
 	if o.Refused != "" {
 		attrs = append(attrs, slog.String("refused", string(o.Refused)))
 	}
@@ -154,19 +168,25 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 
 // static logs a request for a static file, which does not reach the bridge.
 func (a *accessLog) static(r *http.Request, client string, status int, bytes int64) {
-	if a.log != nil {
+	switch {
+	case a.text != nil:
+		a.text.write(textLineOf(r, client, "", status, bytes))
+	case a.log != nil:
 		a.log.LogAttrs(context.Background(), slog.LevelInfo, "", requestAttrs(r, client, status, bytes)...)
 	}
 }
 
 // malformed logs a request whose header was refused by package framing.
 func (a *accessLog) malformed(client net.Addr, err *framing.Error, bytes int) {
-	if a.log == nil {
-		return
-	}
 	addr := "unix:"
 	if tcp, ok := client.(*net.TCPAddr); ok {
 		addr = tcp.AddrPort().Addr().Unmap().WithZone("").String()
+	}
+	if a.text != nil {
+		a.text.write(&textLine{client: addr, request: err.Line, status: err.Status, bytes: int64(bytes)})
+	}
+	if a.log == nil {
+		return
 	}
 	method, rest, _ := strings.Cut(err.Line, " ")
 	uri, proto, _ := strings.Cut(rest, " ")

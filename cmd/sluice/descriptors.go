@@ -15,7 +15,7 @@ const (
 	// minConnections is the least number of client connections to start with.
 	minConnections = 16
 	// statusConnections is how many connections the status listener has.
-	statusConnections = 64
+	statusConnections = 128
 	// ownDescriptors are for listeners, logs and the runtime.
 	ownDescriptors = 64
 	// perInstance are for a process of the application: its pipes, its socket.

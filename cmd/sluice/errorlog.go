@@ -17,7 +17,7 @@ type errorLog struct {
 func openErrorLog(o *options) *errorLog {
 	e := new(errorLog)
 	e.out = logwriter.New(noClose{os.Stderr}, logwriter.Events{DropsEnded: func(lines uint64) {
-		e.log.Warn("lines of this log were dropped, because nobody took them", "lines", lines)
+		e.log.Warn("lines of this log were dropped, because nobody took them", "lines", lines, "advice", "see why it was not taken: the lines are lost")
 	}})
 	e.log = o.logger(e.out)
 	return e

@@ -15,6 +15,7 @@ import (
 // bounds how long a client may read nothing of an answer.
 type front struct {
 	bridge        *bridge.Handler
+	application   http.Handler // the bridge, with traces if they are configured
 	access        *accessLog
 	clientTimeout time.Duration
 	draining      atomic.Bool // the bridge refuses new requests, and each answer ends its connection
@@ -23,10 +24,14 @@ type front struct {
 // newFront also creates the bridge, which the front does not close.
 func newFront(ctx context.Context, cfg bridge.Config, access *accessLog, o *options) (f *front, err error) {
 	f = &front{access: access, clientTimeout: time.Duration(o.Site.Timeouts.Client)}
-	cfg.ServeFile = f.redirected
+	cfg.ServeFile, cfg.ClientConn = f.redirected, clientConn
 	f.bridge, err = bridge.New(ctx, cfg)
+	f.application = f.bridge
 	return f, err
 }
+
+// isTraced reports whether there is a handler around the bridge's, which event loops would not call.
+func (f *front) isTraced() bool { return f.application != http.Handler(f.bridge) }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The first of the two deadlines holds for files and short answers, the second for the bytes
@@ -40,9 +45,16 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status, bytes := f.file(w, r, file)
 		f.access.static(r, f.bridge.Client(r), status, bytes)
 	} else {
-		f.bridge.ServeHTTP(w, r)
+		f.application.ServeHTTP(w, r)
 	}
 	_ = rc.SetWriteDeadline(time.Now().Add(f.clientTimeout)) // all connections of this server support deadlines
+}
+
+// clientConn returns the connection of a request in HTTP; nil for one of a web server. It is
+// bridge.SiteHooks.ClientConn.
+func clientConn(_ http.ResponseWriter, r *http.Request) net.Conn {
+	c, _ := r.Context().Value(connKey{}).(net.Conn)
+	return c
 }
 
 // drain refuses new requests.

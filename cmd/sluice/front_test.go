@@ -120,7 +120,7 @@ func TestStaticOff(t *testing.T) {
 func testFront(t *testing.T, o *options, cfg bridge.Config) (*front, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	access := newAccessLog(&log)
+	access := newAccessLog(&log, formatJSON)
 	cfg.Backends = []string{"unix:" + filepath.Join(t.TempDir(), "absent.sock")}
 	cfg.Logger, cfg.Observe = slog.New(slog.DiscardHandler), access.observe
 	f, err := newFront(t.Context(), cfg, access, o)
@@ -134,7 +134,7 @@ func testFront(t *testing.T, o *options, cfg bridge.Config) (*front, *bytes.Buff
 // TestAccessLogReopen renames the log under the program, as log rotation does.
 func TestAccessLogReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
-	a, err := openAccessLog(path, slog.New(slog.DiscardHandler))
+	a, err := openAccessLog(path, formatJSON, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

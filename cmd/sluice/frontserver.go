@@ -46,7 +46,7 @@ func newFrontServer(f *front, o *options, limits map[cgiserver.Protocol]*connlim
 		switch {
 		case protocol != protocolHTTP:
 			s.servers[protocol] = s.serveWebServer(ctx, protocol, merge(list), o, limit, log)
-		case o.frontKind == frontLoop:
+		case o.frontKind == frontLoop && !s.front.isTraced():
 			if s.servers[protocol], err = s.serveInLoops(ctx, list, o, limit, log); err != nil {
 				cut(err)
 				return nil, err
@@ -77,7 +77,7 @@ func (s *frontServer) httpServer(ctx context.Context, o *options, limit *connlim
 // serveWebServer serves web servers in FastCGI or SCGI. They have sent static files themselves.
 func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Protocol, l net.Listener, o *options, limit *connlimit.Limit, log *slog.Logger) *protocolServer {
 	server := &cgiserver.Server{
-		Handler: s.front.bridge, Protocol: protocol, BaseContext: ctx, ConnState: limit.Track, Logger: log,
+		Handler: s.front.application, Protocol: protocol, BaseContext: ctx, ConnState: limit.Track, Logger: log,
 		HeaderTimeout: time.Duration(o.header), IdleTimeout: time.Duration(o.keepAlive), WriteTimeout: time.Duration(o.Site.Timeouts.Client),
 		MaxParams: int(o.Site.MaxParams), MaxConns: limit.Snapshot().Max, MaxRequests: o.gateRoom(),
 		Authorizer: o.isFastCGI(), ForwardStderr: o.webServerStderr,
@@ -157,7 +157,7 @@ func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, acc
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			why = "the drain timeout is over"
 		}
-		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.requests())
+		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.requests(), "advice", "raise --drain-timeout if requests may take longer")
 		s.cut(bridge.ErrShutdown)
 		for _, server := range s.servers {
 			if server.cut != nil {

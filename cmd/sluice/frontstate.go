@@ -4,14 +4,37 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+	"github.com/sluice-proxy/sluice/bridge/page"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // snapshot is the content of /status.json: the state of the bridge and of the servers in front.
 type snapshot struct {
 	bridge.Snapshot
-	Front frontSnapshot `json:"front"`
+	Front    frontSnapshot     `json:"front"`
+	Requests []requestSnapshot `json:"requests"` // those that hold a worker, the oldest first, requestsShown at most
+}
+
+// requestSnapshot is a request that holds a worker.
+type requestSnapshot struct {
+	Route     string         `json:"route"`
+	Lane      admission.Lane `json:"lane"`
+	ClientKey string         `json:"client_key"` // as admission.ClientKeyName has it
+	Instance  string         `json:"instance"`   // "" until it is sent
+	Age       float64        `json:"age_seconds"`
+}
+
+// requestsShown is how many requests the status has.
+const requestsShown = 100
+
+func requestSnapshots(b *bridge.Handler) []requestSnapshot {
+	list := make([]requestSnapshot, 0, requestsShown)
+	for _, r := range b.Application().Requests(requestsShown) {
+		list = append(list, requestSnapshot{r.Route, r.Lane, admission.ClientKeyName(r.ClientKey), r.Instance, r.Age.Seconds()})
+	}
+	return list
 }
 
 // frontSnapshot is the state of the servers and the logs.
@@ -23,6 +46,15 @@ type frontSnapshot struct {
 	Malformed         uint64                                    `json:"malformed"` // requests with a refused header, ever
 	Draining          bool                                      `json:"draining"`
 	DroppedLines      droppedLineCounts                         `json:"dropped_lines"`
+}
+
+// page is what the page shows of it.
+func (s frontSnapshot) page() page.Front {
+	f := page.Front{Connections: s.Connections.Open, Idle: s.Connections.Idle, Max: s.Connections.Max, Draining: s.Draining}
+	for _, l := range s.WebServers {
+		f.Connections, f.Idle, f.Max = f.Connections+l.Open, f.Idle+l.Idle, f.Max+l.Max
+	}
+	return f
 }
 
 // droppedLineCounts has the numbers of dropped log lines, ever.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -54,16 +52,7 @@ it can hold.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(serveCommand(), probeCommand(), demoCommand(), versionCommand())
+	root.AddCommand(serveCommand(), probeCommand(), statusCommand(), demoCommand(), versionCommand())
 	root.SetArgs(args)
-	err := root.Execute()
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintf(stderr, "sluice: %v\n", err)
-	var failed *runError
-	if errors.As(err, &failed) {
-		return 1
-	}
-	return 2
+	return exitStatus(root.Execute(), stderr)
 }

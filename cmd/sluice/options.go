@@ -29,7 +29,8 @@ type options struct {
 	webServerStderr                 bool
 	webServerRefusal                string
 	statusNames                     []string
-	accessLog                       string
+	accessLog, accessFormat         string
+	slowLog                         durationFlag
 	frontKind                       string
 	logFormat, logLevel             string
 	auth                            authOptions
@@ -59,10 +60,12 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.webServerStderr, "web-server-stderr", false, "also send the application's standard error to a web server that speaks FastCGI, for its error log")
 	f.StringVar(&o.webServerRefusal, "web-server-refusal", refusal503, "answer to a web server that speaks FastCGI when the gate refuses a request, `503|overloaded`; overloaded is END_REQUEST with FCGI_OVERLOADED, which no usual web server understands")
 
-	f.StringVar(&o.status.addr, "status", "127.0.0.1:9180", "`ADDR` for /healthz, /status.json, /metrics and POST /restart, or off")
+	f.StringVar(&o.status.addr, "status", defaultStatus, "`ADDR` for /healthz, /status.json, /metrics and POST /restart, or off")
 	f.StringSliceVar(&o.statusNames, "status-host", nil, "further host `NAME` of requests to --status, besides IP addresses and localhost; *: any; may be given several times")
 	o.status.registerSocket(f, 0o660, "users with write permission may connect")
-	f.StringVar(&o.accessLog, "access-log", "-", "write a JSON line per request to `FILE`, - (standard output) or off")
+	f.StringVar(&o.accessLog, "access-log", "-", "write a line per request to `FILE`, - (standard output) or off")
+	f.StringVar(&o.accessFormat, "access-log-format", formatJSON, "format of the access log: json, common or combined; only json has what the gate did")
+	f.Var(&o.slowLog, "slow-log", "log requests that take at least this `TIME`, and what they waited for; long-polls of --long-poll and event streams are left out; 0: off")
 	f.StringVar(&o.logFormat, "log-format", "text", "format of the log on standard error: text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "least level of the log: debug (also why each request was refused), info, warn or error")
 }
@@ -83,6 +86,8 @@ func (o *options) complete(command []string) error {
 		return fmt.Errorf("--max-connections %d: must not be negative; 0 is the default", o.maxConnections)
 	case o.webServerRefusal != refusal503 && o.webServerRefusal != refusalOverloaded:
 		return fmt.Errorf("--web-server-refusal %q: want %s or %s", o.webServerRefusal, refusal503, refusalOverloaded)
+	case o.accessFormat != formatJSON && o.accessFormat != formatCommon && o.accessFormat != formatCombined:
+		return fmt.Errorf("--access-log-format %q: want json, common or combined", o.accessFormat)
 	case o.checkFront() != nil:
 		return o.checkFront()
 	case o.accessLog == "":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -50,7 +49,7 @@ const accepting = `exec perl -MSocket -e '
 
 // An operator may have the application restarted; a web page may not.
 func TestRestart(t *testing.T) {
-	s := newStatusListener(spawnedBridge(t, accepting), nothingInFront, nil, []string{"status.test:9180"}, slog.New(slog.DiscardHandler)).http
+	s := statusServer(t, spawnedBridge(t, accepting), []string{"status.test:9180"})
 	for name, c := range map[string]struct {
 		method string
 		header []string
@@ -79,7 +78,7 @@ func TestRestartFails(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
 	b := spawnedBridge(t, "test -e "+broken+" && exit 3; "+accepting)
-	s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
+	s := statusServer(t, b, nil)
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +95,7 @@ func TestNothingToRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
+	s := statusServer(t, b, nil)
 	if w := ask(s, "POST", "/restart"); w.Code != 404 || !strings.Contains(w.Body.String(), "not started by Sluice") {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -18,6 +19,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
 
 func serveCommand() *cobra.Command {
@@ -67,18 +69,28 @@ func serve(o *options, command []string) (err error) {
 	errorLog := openErrorLog(o)
 	defer errorLog.close()
 	log := errorLog.log
-	access, err := openAccessLog(o.accessLog, log)
+	access, err := openAccessLog(o.accessLog, o.accessFormat, log)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if lost := access.close(); lost > 0 {
-			log.Warn("the end of the access log could not be written", "lines", lost)
+			log.Warn("the end of the access log could not be written", "lines", lost, "advice", "see that the disk has room, or that its reader reads")
 		}
 	}()
 
 	cfg := o.bridge()
-	cfg.Logger, cfg.Observe = log, access.observe
+	traces, err := tracing.Start(context.Background(), versionText(), log)
+	if err != nil {
+		return err
+	}
+	defer traces.Stop()
+	slow := newSlowLog(time.Duration(o.slowLog), log)
+	cfg.Logger, cfg.Observe = log, func(r *http.Request, outcome *bridge.Outcome) {
+		access.observe(r, outcome)
+		slow.observe(r, outcome)
+		traces.Observe(r, outcome)
+	}
 	auth, err := o.auth.open(o.Mount, log)
 	if err != nil {
 		return o.flagError(err)
@@ -112,6 +124,7 @@ func serve(o *options, command []string) (err error) {
 	if err != nil {
 		return o.flagError(err)
 	}
+	served.application = traces.Handler(served.bridge)
 	b := served.bridge
 	defer b.Close()
 	for _, renamed := range o.written.Renamed() {
@@ -135,7 +148,7 @@ func serve(o *options, command []string) (err error) {
 	var state *statusListener
 	if statusSocket != nil {
 		statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
-		state = newStatusListener(b, func() frontSnapshot {
+		state = newStatusListener(b, application(cfg), func() frontSnapshot {
 			clients, webServers := front.snapshots()
 			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
 		}, statusLimit, o.statusHosts(), log)

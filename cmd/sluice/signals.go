@@ -57,7 +57,7 @@ func serveUntilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.H
 func reopen(access *accessLog, log *slog.Logger) {
 	go func() {
 		if err := access.reopen(); err != nil {
-			log.Error("reopening the access log failed; the old one stays open", "error", err.Error())
+			log.Error("reopening the access log failed; the old one stays open", "error", err.Error(), "advice", "let the user that Sluice runs as write there, and send SIGUSR1 again")
 		}
 	}()
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/page"
 	"github.com/sluice-proxy/sluice/bridge/status"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
@@ -23,16 +24,30 @@ const statusTimeout = 10 * time.Second
 // statusListener serves --status.
 type statusListener struct {
 	http  *http.Server
+	page  *page.Page
 	limit *connlimit.Limit
 	stop  context.CancelFunc // cancels a restart in progress
 }
 
-// newStatusListener serves the state of a bridge and of the servers in front, and the restart of the
-// application. hosts are the permitted host names of requests.
-func newStatusListener(b *bridge.Handler, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
+// mostViewers is how many browsers may have the page open. Other requests must find a connection,
+// too.
+const mostViewers = statusConnections - 24
+
+// newStatusListener serves the page, the state of a bridge and of the servers in front, and the
+// restart of the application, which has that name. hosts are the permitted host names of requests.
+func newStatusListener(b *bridge.Handler, name string, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
-	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front()} }))
+	live := page.New(page.Options{
+		Applications: func() []page.Named { return []page.Named{{Name: name, Application: b.Application()}} },
+		Front:        func() page.Front { return front().page() },
+		Version:      versionText(),
+		MaxViewers:   mostViewers,
+	})
+	for _, path := range []string{"/{$}", "/static/", "/view.json", "/stream"} {
+		mux.Handle(path, live)
+	}
+	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front(), requestSnapshots(b)} }))
 	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, front, log))
 	mux.Handle("POST /restart", restartHandler(b, stops))
 	var told sync.Once
@@ -45,7 +60,7 @@ func newStatusListener(b *bridge.Handler, front func() frontSnapshot, limit *con
 		Handler: guarded, ReadTimeout: statusTimeout, WriteTimeout: statusTimeout, IdleTimeout: time.Minute,
 		ConnState: track(limit),
 		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}, limit, stop}
+	}, live, limit, stop}
 }
 
 func (s *statusListener) serve(l net.Listener) error { return s.http.Serve(accept(l, s.limit)) }
@@ -56,6 +71,7 @@ const statusGrace = time.Second
 // close waits for the requests in progress, and closes the listener.
 func (s *statusListener) close() {
 	s.stop()
+	s.page.Close()
 	s.http.SetKeepAlivesEnabled(false)
 	ctx, cancel := context.WithTimeout(context.Background(), statusGrace)
 	defer cancel()

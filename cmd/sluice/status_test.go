@@ -14,6 +14,14 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 )
 
+// statusServer returns the server of a status listener that permits these host names.
+func statusServer(t *testing.T, b *bridge.Handler, hosts []string) *http.Server {
+	t.Helper()
+	l := newStatusListener(b, "app", nothingInFront, nil, hosts, slog.New(slog.DiscardHandler))
+	t.Cleanup(l.page.Close)
+	return l.http
+}
+
 // serveStatus has a status server listen, with a time of its own for each request, and
 // returns a connection to it.
 func serveStatus(t *testing.T, s *http.Server, timeout time.Duration) net.Conn {
@@ -55,7 +63,7 @@ func TestStatusConnectionsEnd(t *testing.T) {
 		"no answers": strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
+			s := statusServer(t, b, nil)
 			ended := make(chan struct{})
 			s.ConnState = func(_ net.Conn, state http.ConnState) {
 				if state == http.StateClosed {
@@ -78,7 +86,7 @@ func TestStatusConnectionsEnd(t *testing.T) {
 // A restart may take longer than other requests.
 func TestLongRestart(t *testing.T) {
 	b := spawnedBridge(t, "sleep 1; "+accepting)
-	s := newStatusListener(b, nothingInFront, nil, nil, slog.New(slog.DiscardHandler)).http
+	s := statusServer(t, b, nil)
 	s.ConnState = nil // there is no limit
 	c := serveStatus(t, s, 200*time.Millisecond)
 	if _, err := io.WriteString(c, "POST /restart HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {

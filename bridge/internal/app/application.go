@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
@@ -34,6 +35,7 @@ type Application struct {
 	stderr   *lines.Log
 	refusals *refusals
 	sites    sites
+	Events   *events.Log // what has happened to it
 	resumes  atomic.Bool // the application goes on after an empty STDOUT record
 
 	processes *spawned // nil: the application runs already
@@ -56,7 +58,7 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 	if err := Complete(&cfg); err != nil {
 		return nil, err
 	}
-	a := &Application{hooks: hooks.withDefaults(), sites: newSites()}
+	a := &Application{hooks: hooks.withDefaults(), sites: newSites(), Events: new(events.Log)}
 	a.stderr, a.refusals = lines.NewLog(a.hooks.Logger, "application stderr"), newRefusals(a.hooks.Logger)
 	a.settings.Store(&cfg)
 	if cfg.Spawn != nil {
@@ -71,6 +73,7 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 	if connect.Instances, err = a.hooks.instances(cfg.Backends); err != nil {
 		return nil, err
 	}
+	connect.OnOutage, connect.OnCapacity = a.onOutage, a.onCapacity
 	connect.Memory = func() pool.Memory { return a.spool.Load() }
 	if a.Pool, err = pool.New(connect); err != nil {
 		return nil, err
@@ -122,7 +125,7 @@ func (a *Application) shutdown() {
 	a.Pool.Close()
 	if a.processes != nil {
 		if err := a.processes.Close(); err != nil {
-			a.hooks.Logger.Error("ending the application failed", "error", err.Error())
+			a.hooks.Logger.Error("ending the application failed", "error", err.Error(), "advice", "see whether its processes are gone")
 		}
 	}
 	if a.Authorizer != nil {
@@ -160,6 +163,14 @@ func (a *Application) ProcessStats() *supervise.Snapshot {
 		return nil
 	}
 	return new(a.processes.Snapshot())
+}
+
+// QuickProcessStats is ProcessStats without what the processes use.
+func (a *Application) QuickProcessStats() *supervise.Snapshot {
+	if a.processes == nil {
+		return nil
+	}
+	return new(a.processes.QuickSnapshot())
 }
 
 // listeners are the inodes of the sockets on this machine that the application listens on.

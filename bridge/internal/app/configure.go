@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
@@ -49,6 +50,7 @@ func (c *Change) Commit() {
 	a.configuring.Lock()
 	defer a.configuring.Unlock()
 	a.settings.Store(c.next)
+	a.Events.Add(events.Event{Kind: events.Reload, Text: "The settings were changed."})
 	if c.spool != nil {
 		a.spool.Store(c.spool) // for as long as the bodies that are there take, there are both
 	}

@@ -30,7 +30,6 @@ func connections(app *config.Application, h *Hooks) pool.Config {
 		KeepAlive:      keepAlive(app),
 		Multiplex:      map[config.Switch]pool.Multiplex{config.On: pool.MultiplexOn, config.Auto: pool.MultiplexAuto, config.Off: pool.MultiplexOff}[app.Multiplex],
 		Logger:         h.Logger,
-		OnOutage:       h.OnOutage,
 	}
 }
 

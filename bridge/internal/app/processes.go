@@ -24,6 +24,7 @@ type Supervisor interface {
 	Restart(ctx context.Context) error
 	Prepare(cfg supervise.Config) (commit, cancel func(), err error)
 	Snapshot() supervise.Snapshot
+	QuickSnapshot() supervise.Snapshot
 	Close() error
 }
 
@@ -62,7 +63,7 @@ func (a *Application) spawn(ctx context.Context) error {
 // group is what the processes are kept by.
 func (a *Application) group(c *config.Application) supervise.Config {
 	g := supervised(c.Spawn, c.Workers)
-	g.Front, g.Logger, g.Reexec = front{a}, a.hooks.Logger, a.hooks.Reexec
+	g.Front, g.Logger, g.Events, g.Reexec = front{a}, a.hooks.Logger, a.Events, a.hooks.Reexec
 	if c.Spawn.Ready != "" {
 		g.Ready = a.ready
 	}
@@ -134,6 +135,7 @@ func (f front) Down() {
 // the log last, for that may be slow.
 func (a *Application) onStall(s admission.Stall) {
 	defer a.logStall(s)
+	a.noteStall(s)
 	if a.processes != nil {
 		began := s.Began
 		if !s.Ended.IsZero() {

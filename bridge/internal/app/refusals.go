@@ -128,5 +128,6 @@ func (l *refusals) tell(r *refused) {
 		attrs = append(attrs, slog.String("most_from", client), slog.Uint64("from_there", n),
 			slog.String("remedy", "if many people come from that address, it is a proxy: add --trusted-proxy "+client+" (trusted_proxies), or they are taken for one"))
 	}
-	l.log.LogAttrs(context.Background(), slog.LevelWarn, "requests refused", attrs...)
+	l.log.LogAttrs(context.Background(), slog.LevelWarn, "requests refused", append(attrs,
+		slog.String("advice", "see what holds the workers (sluice status, /status.json); docs/admission.md has the reasons"))...)
 }

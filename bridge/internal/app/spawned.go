@@ -102,6 +102,14 @@ func (s *spawned) Snapshot() supervise.Snapshot {
 	if k := s.get(); k != nil {
 		return k.Snapshot()
 	}
+	return s.QuickSnapshot()
+}
+
+// QuickSnapshot is Snapshot without what the processes use.
+func (s *spawned) QuickSnapshot() supervise.Snapshot {
+	if k := s.get(); k != nil {
+		return k.QuickSnapshot()
+	}
 	return supervise.Snapshot{Command: s.command, Breaker: "closed"}
 }
 

@@ -26,7 +26,7 @@ func (a *Application) logStall(s admission.Stall) {
 	if n := len(s.Held) - StallLines; n > 0 {
 		attrs = append(attrs, slog.String("and", fmt.Sprintf("%d more", n)))
 	}
-	a.hooks.Logger.LogAttrs(context.Background(), slog.LevelWarn, "the application answers nobody; one request at a time finds out when it does again", attrs...)
+	a.hooks.Logger.LogAttrs(context.Background(), slog.LevelWarn, "the application answers nobody; one request at a time finds out when it does again", append(attrs, slog.String("advice", "see what the oldest requests in flight wait for: a lock, a database, another server"))...)
 }
 
 // inFlight is a list of requests as the log has it: a line of text, or an array.

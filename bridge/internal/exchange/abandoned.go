@@ -25,6 +25,7 @@ func (s *Site) Abandon(h *Hold) *Abandoned {
 	if !h.given { // else the application may have something left to do
 		h.lease.MarkAbandoned()
 	}
+	h.ticket.Abandoned()
 	return &Abandoned{
 		hold: h, begun: h.lease.Spoke(),
 		deadline: time.Now().Add(time.Duration(s.Config.Timeouts.Abandoned)),

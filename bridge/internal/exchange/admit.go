@@ -20,7 +20,7 @@ func (x *Exchange) identify() error {
 	if tell {
 		limit := &x.site.Config.Client
 		x.site.Log.Warn("a client key is used from more addresses than client.max_addresses",
-			"client_key", admission.ClientKeyName(x.Ask.ClientKey), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess)
+			"client_key", admission.ClientKeyName(x.Ask.ClientKey), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess, "advice", "ask the account's owner, or raise client.max_addresses")
 	}
 	return err
 }
@@ -28,6 +28,7 @@ func (x *Exchange) identify() error {
 // enter has the request wait for a worker.
 func (x *Exchange) enter() Wait {
 	x.queued = time.Now()
+	x.Out.QueuedAt, x.Out.GrantedAt, x.Out.SentAt = x.queued, time.Time{}, time.Time{}
 	if err := x.available(); err != nil {
 		return x.notAdmitted(err)
 	}
@@ -51,8 +52,9 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 	}
 	x.held.ticket = t
 	lane := t.Lane()
-	x.Out.Lane = lane.String()
+	x.Out.Lane, x.Out.LongPoll = lane.String(), x.Ask.Long
 	patience, now, since := x.app.Patience(), time.Now(), x.queued
+	x.Out.GrantedAt = now
 	if lane == admission.Mixed || lane == admission.Long || now.Sub(since) > patience {
 		since = now
 	}
@@ -71,10 +73,12 @@ func (x *Exchange) Leased(l Lease, err error) Wait {
 	x.sentAt = time.Now()
 	if x.attempts == 0 {
 		x.Out.Queued += x.sentAt.Sub(x.queued)
+		x.Out.Leasing += x.sentAt.Sub(x.Out.GrantedAt)
 	}
 	if err != nil {
 		return x.fail(x.notServed(err))
 	}
+	x.Out.SentAt = x.sentAt
 	x.held.begin(l, x.app, &x.Ask, x.sentAt)
 	limit := time.Duration(x.site.Config.Timeouts.Request)
 	if x.asking {

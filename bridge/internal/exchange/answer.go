@@ -158,11 +158,17 @@ func (x *Exchange) letGo() {
 	if !x.over {
 		x.noteGiven(&x.held, &x.content)
 	}
+	x.Out.Answer = x.sinceHeader(time.Now())
 	x.quiesce()
 	x.stderr.End()
 	if h := x.held.settle(errAnswered); h != nil {
 		x.driver.Abandon(h)
 	}
+}
+
+// sinceHeader is how long after the answer's header t is.
+func (x *Exchange) sinceHeader(t time.Time) time.Duration {
+	return t.Sub(x.sentAt) - x.Out.FirstByte
 }
 
 // Answer is an answer that the client is to be sent.
@@ -270,7 +276,7 @@ func (x *Exchange) noteSurplus(announced int64) {
 
 func (s *Site) logSurplus(path, instance string, announced int64) {
 	s.Log.Warn("the application wrote more than its Content-Length; the rest was dropped",
-		"path", path, "instance", instance, "content_length", announced)
+		"path", path, "instance", instance, "content_length", announced, "advice", "mend the page: its Content-Length is wrong")
 }
 
 // noteEnd notes in c whether a piece of output is the end of it. An application that goes on
@@ -290,6 +296,6 @@ func (x *Exchange) noteEnd(c *content.Content, p []byte) {
 func (s *Site) logResumed(app Application, path, instance string, cut bool) {
 	if app.NoteResumes() || cut {
 		s.Log.Warn("the application goes on after an empty STDOUT record, which ends an answer in FastCGI; from now on only END_REQUEST does",
-			"path", path, "instance", instance, "cut", cut)
+			"path", path, "instance", instance, "cut", cut, "advice", "none, unless cut is true: then the client lost the end of one answer")
 	}
 }

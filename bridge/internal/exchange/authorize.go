@@ -125,6 +125,7 @@ func (x *Exchange) consented() Wait {
 	x.asking, x.app, x.Request.Authorizer = false, x.site.App, false
 	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, time.Time{}
 	x.Out.Lane, x.Out.Instance, x.Out.Reused, x.Out.Attempts, x.Out.FirstByte = "", "", false, 0, 0
+	x.Out.Answer, x.Out.LongPoll = 0, false
 	x.grant()
 	if err := x.identify(); err != nil { // it is known only now which user it is
 		return x.fail(err)

@@ -87,6 +87,7 @@ type Exchange struct {
 	queued   time.Time // when the present target began to wait
 	deadline time.Time // for a connection
 	sentAt   time.Time // when the attempt began
+	bodyAt   time.Time // when the driver began to read the body
 	end      time.Time // when the whole exchange must be over; zero: no limit
 
 	lean      bool   // what is sent must be made again
@@ -229,6 +230,7 @@ func (x *Exchange) proceed() Wait {
 		return x.fail(&appError{ErrorProtocol, errors.New("too many local redirects")})
 	}
 	if length != 0 {
+		x.bodyAt = time.Now()
 		return Wait{For: Body}
 	}
 	return x.enter()
@@ -259,6 +261,7 @@ func (x *Exchange) checkSize() error {
 
 // BodyRead reports that the body was read, or that it can be streamed.
 func (x *Exchange) BodyRead(err error) Wait {
+	x.Out.Upload += time.Since(x.bodyAt)
 	if err == nil && !x.known {
 		err = x.describe(x.driver.Body().Length)
 	}

@@ -236,9 +236,11 @@ func (x *Exchange) fail(err error) Wait {
 		x.setError(f)
 		next.For = Reply
 	}
-	x.site.Log.Log(context.Background(), x.levelOf(err, f, refused), "request failed",
+	level := x.levelOf(err, f, refused)
+	x.site.Log.Log(context.Background(), level, "request failed",
 		"method", x.client.Method(), "path", x.client.Path(), "status", x.Out.Status, "aborted", x.Out.Aborted,
-		"error_type", f.kind, "error", err.Error(), "instance", x.Out.Instance, "attempts", x.Out.Attempts)
+		"error_type", f.kind, "error", err.Error(), "instance", x.Out.Instance, "attempts", x.Out.Attempts,
+		"advice", adviceFor(f))
 	return next
 }
 

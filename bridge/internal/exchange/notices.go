@@ -10,7 +10,7 @@ import (
 func (s *Site) logHeader(path, instance, what string) {
 	if s.headers.due(what, time.Now()) {
 		s.Log.Warn("the application's response header is not as it should be; the same is logged once a minute at most",
-			"header", what, "path", path, "instance", instance)
+			"header", what, "path", path, "instance", instance, "advice", "mend the page, or the library that writes its header")
 	}
 }
 

@@ -28,9 +28,16 @@ type Outcome struct {
 	Instance  string
 	Reused    bool
 	Attempts  int
+	Upload    time.Duration
 	Queued    time.Duration
+	Leasing   time.Duration
 	FirstByte time.Duration
+	Answer    time.Duration
 	Total     time.Duration
+	LongPoll  bool
+	QueuedAt  time.Time
+	GrantedAt time.Time
+	SentAt    time.Time
 
 	Authorizer  Decision
 	Authorizing time.Duration

@@ -28,6 +28,7 @@ type Rest struct {
 	out     Output
 	last    bool // what is waited for is only the end of the request
 	told    bool // out has ended before the application has
+	ended   time.Time
 }
 
 // relay has the client sent an answer while it arrives. The hold is the Rest's.
@@ -47,6 +48,11 @@ func (x *Exchange) FirstSent() {
 
 // Relayed reports that the client was sent the answer, or why it was not.
 func (x *Exchange) Relayed(err error) Wait {
+	ended := x.Rest.ended
+	if ended.IsZero() { // the client has left before
+		ended = time.Now()
+	}
+	x.Out.Answer = x.sinceHeader(ended)
 	if err != nil {
 		return x.attemptOver(err)
 	}
@@ -147,6 +153,7 @@ func (r *Rest) pass(p []byte) error {
 // back what is held of the application. If the application is still at work, it returns the
 // hold that must be abandoned.
 func (r *Rest) Over(err error) (abandoned *Hold) {
+	r.ended = time.Now()
 	r.stderr.End()
 	r.x.noteGiven(r.hold, &r.content)
 	abandoned = r.hold.settle(err)

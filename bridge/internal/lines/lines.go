@@ -106,6 +106,6 @@ func (l *Log) Flush() {
 	l.dropped, l.bytes = 0, 0
 	l.mu.Unlock()
 	if dropped > 0 {
-		l.log.Warn(l.message+": lines left out, there were too many", "lines", dropped, "bytes", n)
+		l.log.Warn(l.message+": lines left out, there were too many", "lines", dropped, "bytes", n, "advice", "have the application write less, or into a file of its own")
 	}
 }

@@ -117,13 +117,13 @@ func TestRate(t *testing.T) {
 		if n := count(); n != perSecond {
 			t.Errorf("%d lines a second later, want %d", n, perSecond)
 		}
-		if first, _, _ := strings.Cut(buf.String(), "\n"); first != `msg="stderr: lines left out, there were too many" lines=100 bytes=1000` {
+		if first, _, _ := strings.Cut(buf.String(), "\n"); first != `msg="stderr: lines left out, there were too many" lines=100 bytes=1000 advice="have the application write less, or into a file of its own"` {
 			t.Errorf("first %q, want what was left out before", first)
 		}
 		buf.Reset()
 		l.Flush()
 		l.Flush()
-		if got := buf.String(); got != `msg="stderr: lines left out, there were too many" lines=10 bytes=100`+"\n" {
+		if got := buf.String(); got != `msg="stderr: lines left out, there were too many" lines=10 bytes=100 advice="have the application write less, or into a file of its own"`+"\n" {
 			t.Errorf("Flush wrote %q", got)
 		}
 	})

@@ -89,7 +89,7 @@ func (c *Child) run(start *handshake) {
 func (c *Child) finish(err error) {
 	at := time.Now()
 	if lost := c.socket.restore(); lost != nil {
-		c.launcher.log.Error("the command has removed its socket, which cannot be restored", "instance", c.socket.Addr, "error", lost.Error())
+		c.launcher.log.Error("the command has removed its socket, which cannot be restored", "instance", c.socket.Addr, "error", lost.Error(), "advice", "keep the command from removing its socket, and restart Sluice")
 	}
 	close(c.exited)
 	c.notify()
@@ -129,7 +129,7 @@ func (c *Child) reap() {
 // knows them.
 func (c *Child) closeMeter() {
 	if err := errors.Join(c.meter.Kill(), c.meter.Close()); err != nil {
-		c.log.Error("closing a memory meter failed", "error", err.Error())
+		c.log.Error("closing a memory meter failed", "error", err.Error(), "advice", "none: it is gone with this process")
 	}
 }
 
@@ -189,7 +189,7 @@ func (c *Child) Stop(after time.Duration) {
 		}
 		c.signal(syscall.SIGTERM)
 		if !c.exitsWithin(StopGrace) {
-			c.log.Warn("the command does not end when it is told to; it is killed", "pid", c.PID(), "after", StopGrace)
+			c.log.Warn("the command does not end when it is told to; it is killed", "pid", c.PID(), "after", StopGrace, "advice", "let the command act on SIGTERM")
 			c.signal(syscall.SIGKILL)
 		}
 	})
@@ -224,7 +224,7 @@ func (c *Child) signal(s syscall.Signal) {
 	}
 	pid := c.cmd.Process.Pid
 	if err := syscall.Kill(-pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-		c.log.Error("signalling the command failed", "pid", pid, "signal", s.String(), "error", err.Error())
+		c.log.Error("signalling the command failed", "pid", pid, "signal", s.String(), "error", err.Error(), "advice", "see whether the process is another user's")
 	}
 }
 

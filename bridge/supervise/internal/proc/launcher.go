@@ -46,7 +46,7 @@ func (l *Launcher) NewSocket(cfg SocketConfig, number int) (*Socket, error) {
 // CloseSocket closes a socket whose children have ended, and removes their record.
 func (l *Launcher) CloseSocket(s *Socket) {
 	if err := errors.Join(s.close(), l.dir.removeRecord(s.name)); err != nil {
-		l.log.Error("closing a socket failed", "instance", s.Addr, "error", err.Error())
+		l.log.Error("closing a socket failed", "instance", s.Addr, "error", err.Error(), "advice", "none: it is gone with this process")
 	}
 }
 
@@ -60,13 +60,13 @@ func (l *Launcher) Close(abandon bool) {
 		return
 	}
 	if err := l.memory.Close(); err != nil {
-		l.log.Error("removing the memory limits failed", "error", err.Error())
+		l.log.Error("removing the memory limits failed", "error", err.Error(), "advice", "remove the empty cgroup")
 	}
 	l.removeDir()
 }
 
 func (l *Launcher) removeDir() {
 	if err := l.dir.remove(); err != nil {
-		l.log.Error("removing the command's directory failed", "error", err.Error())
+		l.log.Error("removing the command's directory failed", "error", err.Error(), "advice", "remove the directory")
 	}
 }

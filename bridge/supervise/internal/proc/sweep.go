@@ -17,7 +17,7 @@ import (
 func sweep(in string, log *slog.Logger) {
 	entries, err := os.ReadDir(in)
 	if err != nil {
-		log.Warn("looking for what a killed process has left behind failed", "error", err.Error())
+		log.Warn("looking for what a killed process has left behind failed", "error", err.Error(), "advice", "look into the directory for temporary files")
 	}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), runDirPrefix) {
@@ -25,7 +25,7 @@ func sweep(in string, log *slog.Logger) {
 		}
 		path := filepath.Join(in, e.Name())
 		if err := sweepOne(path, log); err != nil {
-			log.Warn("removing what a killed process has left behind failed", "directory", path, "error", err.Error())
+			log.Warn("removing what a killed process has left behind failed", "directory", path, "error", err.Error(), "advice", "remove the directory")
 		}
 	}
 }

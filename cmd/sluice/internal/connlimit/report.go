@@ -32,7 +32,7 @@ func (l *Limit) logClosed() {
 	l.config.Logger.Warn("there are as many client connections as there may be; some are closed for others",
 		"listen", l.listen, "max_connections", l.config.Max, "clients", clients,
 		"closed_without_request", is.ClosedIdle-was.counts.ClosedIdle, "cut_with_request", is.CutActive-was.counts.CutActive,
-		"refused", is.Refused-was.counts.Refused, "last_client", was.client, "has", was.has)
+		"refused", is.Refused-was.counts.Refused, "last_client", was.client, "has", was.has, "advice", "raise --max-connections and the limit of open files, unless one client has most of them")
 }
 
 // acceptFailed counts and logs a failed accept. If no descriptor was left, it closes an idle
@@ -55,7 +55,7 @@ func (l *Limit) acceptFailed(err error) {
 	}
 	l.mu.Unlock()
 	if say {
-		l.config.Logger.Error("accepting connections fails; it is tried again", "listen", l.listen, "error", err.Error())
+		l.config.Logger.Error("accepting connections fails; it is tried again", "listen", l.listen, "error", err.Error(), "advice", "raise the limit of open files, if that is the error")
 	}
 	if e != nil {
 		_ = e.conn.Close() // it is removed in any case

@@ -1,0 +1,159 @@
+package demo
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/fcgi"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// Threads is how many requests the application serves at once.
+	Threads = 16
+
+	shortTime   = 20 * time.Millisecond  // work of a short request
+	pollTime    = 6 * time.Second        // length of a long-poll
+	sessionTime = 500 * time.Millisecond // work of a request that holds its session's lock
+	stallTime   = 5 * time.Second        // length of a stall
+	leakEach    = 512 << 10              // bytes that each short request loses, if it leaks
+	reportEvery = 200 * time.Millisecond
+	crashStatus = 3 // exit status
+)
+
+// app is the application: a FastCGI program with Threads threads, one for each connection. It accepts
+// and closes further connections, as flup's threaded server does.
+type app struct {
+	net.Listener
+	open                 atomic.Int64 // connections
+	short, poll, session atomic.Int64 // threads that serve such a request
+	leaks                atomic.Bool
+	stalled              atomic.Int64 // until when requests do not begin, as Unix nanoseconds
+	turn                 sync.Mutex   // the lock of the one session there is
+
+	mu   sync.Mutex
+	lost [][]byte // the leak
+}
+
+// appReport is what the application tells the parent.
+type appReport struct {
+	PID     int    `json:"pid"`
+	Short   int64  `json:"short"`
+	Poll    int64  `json:"poll"`
+	Session int64  `json:"session"`
+	Memory  uint64 `json:"memory"` // what it has leaked, in bytes
+}
+
+// RunApplication serves as the application at its standard input, under the control of the parent's
+// socket, until the parent ends.
+func RunApplication(control string) error {
+	l, err := net.FileListener(os.Stdin)
+	if err != nil {
+		return fmt.Errorf("the demonstration's application is started by sluice demo alone: %w", err)
+	}
+	parent, err := net.Dial("unix", control)
+	if err != nil {
+		return err
+	}
+	a := &app{Listener: l}
+	go a.obey(parent)
+	go a.report(parent)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", a.work(&a.short, func() {
+		time.Sleep(shortTime)
+		a.leak()
+	}))
+	mux.HandleFunc("/poll", a.work(&a.poll, func() { time.Sleep(pollTime) }))
+	mux.HandleFunc("/session", a.work(&a.session, func() {
+		a.turn.Lock()
+		defer a.turn.Unlock()
+		time.Sleep(sessionTime)
+	}))
+	return fcgi.Serve(a, mux)
+}
+
+// obey does what the parent says, and ends with it.
+func (a *app) obey(parent net.Conn) {
+	for lines := bufio.NewScanner(parent); lines.Scan(); {
+		switch lines.Text() {
+		case "crash":
+			os.Exit(crashStatus)
+		case "stall":
+			a.stalled.Store(time.Now().Add(stallTime).UnixNano())
+		case "leak on":
+			a.leaks.Store(true)
+		case "leak off":
+			a.leaks.Store(false)
+		}
+	}
+	os.Exit(0)
+}
+
+func (a *app) report(parent net.Conn) {
+	for enc := json.NewEncoder(parent); ; time.Sleep(reportEvery) {
+		a.mu.Lock()
+		memory := uint64(len(a.lost)) * leakEach
+		a.mu.Unlock()
+		if err := enc.Encode(appReport{os.Getpid(), a.short.Load(), a.poll.Load(), a.session.Load(), memory}); err != nil {
+			return // obey ends the process
+		}
+	}
+}
+
+// leak keeps memory for ever. It is written to, so that it is really there.
+func (a *app) leak() {
+	if !a.leaks.Load() {
+		return
+	}
+	b := make([]byte, leakEach)
+	for i := 0; i < len(b); i += os.Getpagesize() {
+		b[i] = 1
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lost = append(a.lost, b)
+}
+
+func (a *app) work(busy *atomic.Int64, does func()) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		busy.Add(1)
+		defer busy.Add(-1)
+		time.Sleep(time.Until(time.Unix(0, a.stalled.Load())))
+		does()
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintln(w, strings.TrimPrefix(r.URL.Path, "/"), "done")
+	}
+}
+
+// Accept returns the next connection for which there is a thread.
+func (a *app) Accept() (net.Conn, error) {
+	for {
+		c, err := a.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if a.open.Add(1) <= Threads {
+			return &thread{Conn: c, app: a}, nil
+		}
+		a.open.Add(-1)
+		_ = c.Close()
+	}
+}
+
+// thread is a connection that frees its thread when it is closed.
+type thread struct {
+	net.Conn
+	app  *app
+	once sync.Once
+}
+
+func (t *thread) Close() error {
+	t.once.Do(func() { t.app.open.Add(-1) })
+	return t.Conn.Close()
+}

@@ -1,0 +1,177 @@
+package watch
+
+import "time"
+
+// State is what is shown of /status.json. A test of cmd/sluice compares the names with the
+// snapshot that is served.
+type State struct {
+	InFlight   int64       `json:"in_flight"`
+	Abandoned  int64       `json:"abandoned"`
+	Gate       Gate        `json:"gate"`
+	Pool       Pool        `json:"pool"`
+	Spool      Spool       `json:"spool"`
+	Authorizer *Authorizer `json:"authorizer"`
+	Processes  *Processes  `json:"processes"`
+	Front      Front       `json:"front"`
+	Requests   []Request   `json:"requests"`
+}
+
+// Gate is the state of the gate.
+type Gate struct {
+	Workers   int             `json:"workers"`
+	Capacity  int             `json:"capacity"`
+	InUse     int             `json:"in_use"`
+	Waiting   int             `json:"waiting"`
+	Long      int             `json:"long"`
+	LongCap   int             `json:"long_cap"`
+	Reserve   int             `json:"reserve"`
+	ShortRate float64         `json:"short_rate"`
+	ShortMean float64         `json:"short_mean_ms"`
+	Stall     Stall           `json:"stall"`
+	Routes    []Route         `json:"routes"`
+	Clients   []Client        `json:"client_keys"`
+	Lanes     map[string]Lane `json:"lanes"`
+}
+
+// Lane is the state of a lane.
+type Lane struct {
+	InFlight int               `json:"in_flight"`
+	Aged     int               `json:"aged"`
+	Waiting  int               `json:"waiting"`
+	Started  uint64            `json:"started"`
+	Refused  map[string]uint64 `json:"refused"`
+}
+
+// Stall says whether the application answers.
+type Stall struct {
+	State string    `json:"state"`
+	Since time.Time `json:"since"`
+	Held  []Held    `json:"held"`
+}
+
+// Held is a request that was in flight when the application stopped answering.
+type Held struct {
+	Method string        `json:"method"`
+	Path   string        `json:"path"`
+	Age    time.Duration `json:"age_ns"`
+}
+
+// Route is what is known of a route.
+type Route struct {
+	Route    string  `json:"route"`
+	Lane     string  `json:"lane"`
+	InFlight int     `json:"in_flight"`
+	Aged     int     `json:"aged"`
+	Short    int     `json:"short"`
+	Long     int     `json:"long"`
+	Work     float64 `json:"work"`
+}
+
+// Client is what is known of a client key.
+type Client struct {
+	Key      string  `json:"client_key"`
+	InFlight int     `json:"in_flight"`
+	Waiting  int     `json:"waiting"`
+	Work     float64 `json:"work"`
+}
+
+// Pool is the state of the connections.
+type Pool struct {
+	Waiting   int        `json:"waiting"`
+	Instances []Instance `json:"instances"`
+}
+
+// Instance is the state of the connections to one instance.
+type Instance struct {
+	Addr        string       `json:"addr"`
+	State       string       `json:"state"`
+	Workers     int          `json:"workers"`
+	Observed    int          `json:"observed"`
+	Busy        int          `json:"busy"`
+	Idle        int          `json:"idle"`
+	TurnedAway  uint64       `json:"turned_away"`
+	AcceptQueue *AcceptQueue `json:"accept_queue"`
+	LastError   string       `json:"last_error"`
+}
+
+// AcceptQueue is the accept queue of an instance.
+type AcceptQueue struct {
+	Depth   int `json:"depth"`
+	Backlog int `json:"backlog"`
+}
+
+// Spool is the state of the temporary files.
+type Spool struct {
+	DiskError string `json:"disk_error"`
+}
+
+// Authorizer is the state of an authorizer.
+type Authorizer struct {
+	Addr      string `json:"addr"`
+	State     string `json:"state"`
+	LastError string `json:"last_error"`
+}
+
+// Processes is the state of the processes that Sluice has started.
+type Processes struct {
+	Breaker   string    `json:"breaker"`
+	CrashLoop CrashLoop `json:"storm"`
+	Instances []Process `json:"instances"`
+}
+
+// CrashLoop says whether processes end again and again.
+type CrashLoop struct {
+	Active bool `json:"on"`
+	Count  int  `json:"deaths"`
+}
+
+// Process is one process of the application.
+type Process struct {
+	Addr     string `json:"addr"`
+	PID      int    `json:"pid"`
+	State    string `json:"state"`
+	Restarts int    `json:"restarts"`
+	Answered uint64 `json:"answered"`
+	Usage    *Usage `json:"usage"`
+}
+
+// Usage is what a process uses.
+type Usage struct {
+	Threads int    `json:"threads"`
+	RSS     uint64 `json:"rss_bytes"`
+}
+
+// Front is the state of the servers in front.
+type Front struct {
+	Connections Connections `json:"connections"`
+	Draining    bool        `json:"draining"`
+}
+
+// Connections is the state of clients' connections.
+type Connections struct {
+	Open int `json:"open"`
+	Max  int `json:"max"`
+}
+
+// Request is a request that holds a worker.
+type Request struct {
+	Route    string  `json:"route"`
+	Lane     string  `json:"lane"`
+	Client   string  `json:"client_key"`
+	Instance string  `json:"instance"`
+	Age      float64 `json:"age_seconds"`
+}
+
+// parked returns how many requests wait as long or mixed ones.
+func (g *Gate) parked() int { return g.Lanes["long"].Waiting + g.Lanes["mixed"].Waiting }
+
+// total returns how many requests were started, and refused, ever.
+func (g *Gate) total() (started, refused uint64) {
+	for _, l := range g.Lanes {
+		started += l.Started
+		for _, n := range l.Refused {
+			refused += n
+		}
+	}
+	return started, refused
+}
