@@ -49,7 +49,6 @@ type call struct {
 	limited  context.CancelFunc // ends the context of the wait for a connection; nil: that has no limit of its own
 	leased   leased
 	notified atomic.Bool // ready is posted
-	sent     bool        // a goroutine has sent the request
 	sendErr  error
 	buf      []byte // the request as it is sent
 	last     bool   // the connection ends with the answer
@@ -399,7 +398,7 @@ func (k *call) connect() bool {
 		return true
 	}
 	var ctx context.Context = k.ctx
-	if until := k.wait.Until; until.Sub(time.Now()) < k.x.Patience()-time.Millisecond {
+	if until := k.wait.Until; time.Until(until) < k.x.Patience()-time.Millisecond {
 		ctx, k.limited = context.WithDeadlineCause(ctx, until, pool.ErrWaitTimeout)
 	}
 	k.application().Pool.LeaseFunc(ctx, k.x.Demand, k.deliver)
