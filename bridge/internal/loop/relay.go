@@ -110,7 +110,11 @@ func (k *call) relayOn() {
 	if len(k.conn.out) == 0 && !r.slowAt.IsZero() {
 		r.patience, r.slowAt = max(r.slowAt.Sub(k.loop.now), 0), time.Time{}
 	}
-	for !r.over && (len(k.conn.out) == 0 || r.done) {
+	for n := 0; !r.over && (len(k.conn.out) == 0 || r.done); n++ {
+		if n == turnMax { // others have their turn, too
+			k.noticed()
+			break
+		}
 		ev, err := k.lease.TryNext()
 		if ev.Kind == 0 && err == nil {
 			r.until = k.x.Rest.Until()
