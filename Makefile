@@ -26,9 +26,9 @@ cross: ## the systems it must build on
 bench: ## micro-benchmarks, CPU per request included
 	$(GO) test -run '^$$' -bench . -benchmem -cpu 2 ./bridge/... ./integration
 
-bench-peers: ## against nginx and Caddy, with and without Sluice, side by side; see integration/peers
+bench-peers: ## against nginx, HAProxy, lighttpd and Caddy, side by side, into docs/benchmarks.md (20 min); with QUICK=1 a glance (3 min)
 	integration/setup.sh
-	$(GO) run ./integration/peers --parked 2000
+	$(GO) run ./integration/peers $(if $(QUICK),,--all --docs docs) $(if $(FRONT),--front $(FRONT))
 
 # How many random lives each model plays, and the seed of the first; see bridge/internal/seeds.
 SLUICE_SEEDS ?= 1000
@@ -49,7 +49,7 @@ fuzz: ## every parser, $(FUZZ) each
 		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) "$${file%/*}" || exit 1; \
 	done
 
-proofs: ## the gate beside a plain queue on real servers, in full length (12 min)
+proofs: ## the gate beside a plain queue on real servers, in full length (about 20 min)
 	integration/setup.sh
 	SLUICE_SOAK=1m $(GO) test -count=1 -timeout 30m -run 'TestPolls|TestSession|TestStops|TestFive' -v ./integration
 

@@ -41,6 +41,7 @@ func TestBadConfig(t *testing.T) {
 		"max_params":            {SiteConfig: SiteConfig{MaxParams: -1}},
 		"max_response_header":   {SiteConfig: SiteConfig{MaxResponseHeader: -1}},
 		"request_buffering":     {SiteConfig: SiteConfig{RequestBuffering: "maybe"}},
+		"max_upgraded":          {ApplicationConfig: ApplicationConfig{Workers: 4, MaxUpgraded: 3}},
 		"queue.size":            {ApplicationConfig: ApplicationConfig{Queue: QueueConfig{Size: -1}}},
 		"queue.timeout":         {ApplicationConfig: ApplicationConfig{Queue: QueueConfig{Timeout: -1}}},
 		"timeouts.first_byte":   {SiteConfig: SiteConfig{Timeouts: TimeoutsConfig{FirstByte: -1}}},

@@ -112,6 +112,9 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	s.Identify, s.Draining = h.identify, h.refuses.Load
 	s.Drained = h.drained
 	s.ErrorHandler, s.ActsOnSendfile = h.handleError, h.actsOnSendfile
+	if hooks.ClientConn != nil {
+		s.ClientConn = h.clientConn
+	}
 	if hooks.ServeFile != nil {
 		s.ServeFile = h.serveFile
 	}
@@ -162,6 +165,14 @@ func (h *Handler) actsOnSendfile(w http.ResponseWriter) bool {
 		return a.by.ActsOnSendfile
 	}
 	return h.cfg.ActsOnSendfile != nil && h.cfg.ActsOnSendfile(w)
+}
+
+// clientConn is nil for a transport's answer, which somebody else passes on.
+func (h *Handler) clientConn(w http.ResponseWriter, r *http.Request) net.Conn {
+	if _, ok := w.(*transported); ok {
+		return nil
+	}
+	return h.cfg.ClientConn(w, r)
 }
 
 // reset ends an HTTP/1.0 client's connection with a TCP reset. If no length was announced, the

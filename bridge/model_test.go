@@ -104,6 +104,9 @@ func newDay(t *testing.T, lanes Switch, rng *rand.Rand) *day {
 	if d.cfg.Preset == "php" && d.cfg.Multiplex == On {
 		d.cfg.Multiplex = Auto
 	}
+	if rng.IntN(2) == 0 { // all answers go through a pipe
+		d.cfg.ClientConn = func(http.ResponseWriter, *http.Request) net.Conn { return nil }
+	}
 	d.rig = startRig(t, d.cfg)
 	d.rig.b.cfg.Observe = d.observe
 	d.rig.client.Transport.(*http.Transport).DisableKeepAlives = rng.IntN(2) == 0

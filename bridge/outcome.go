@@ -36,7 +36,7 @@ type Outcome struct {
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
 	ClientKey uint64        // who asked, as a hash that admission.ClientKeyName makes readable; 0: not known
 	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
-	Refused   Refusal       // why it was refused: "full", "timeout", "predicted", "stalled", "down", "quarantined", "addresses", "logins", "drain"; "" if it was not
+	Refused   Refusal       // why it was refused: "full", "timeout", "predicted", "stalled", "down", "upgrades", "quarantined", "addresses", "logins", "drain"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked
 	Reused    bool          // its connection was a kept one
 	Attempts  int           // times the request was sent

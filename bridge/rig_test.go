@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
+	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
@@ -68,10 +69,13 @@ func startRig(t *testing.T, cfg Config) *rig {
 	cfg.Spool.Dir = cmp.Or(cfg.Spool.Dir, t.TempDir())
 	cfg.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Observe = r.observe
+	if cfg.ClientConn == nil {
+		cfg.ClientConn = clientConn
+	}
 	r.cfg = cfg
 	r.renew()
 	answer := func(w http.ResponseWriter, req *http.Request) { r.b.ServeHTTP(w, req) }
-	srv := &http.Server{Handler: http.HandlerFunc(answer), ErrorLog: log.New(&complaints{t}, "", 0)}
+	srv := &http.Server{Handler: http.HandlerFunc(answer), ErrorLog: log.New(&complaints{t}, "", 0), ConnContext: withConn}
 	var served sync.WaitGroup
 	served.Go(func() { _ = srv.Serve(r.front) }) // ends with http.ErrServerClosed
 	tr := &http.Transport{
@@ -89,6 +93,19 @@ func startRig(t *testing.T, cfg Config) *rig {
 		time.Sleep(time.Second) // net/http lingers on some connections for half of it
 	})
 	return r
+}
+
+// connKey is the key of a request's connection in its context.
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// clientConn is Config.ClientConn.
+func clientConn(_ http.ResponseWriter, r *http.Request) net.Conn {
+	c, _ := r.Context().Value(connKey{}).(net.Conn)
+	return c
 }
 
 // renew begins with a new handler. No request is in the one before.
@@ -114,12 +131,23 @@ func (r *rig) observe(_ *http.Request, o *Outcome) {
 func (r *rig) outcome() Outcome {
 	r.t.Helper()
 	synctest.Wait()
+	if r.ended() == 0 {
+		time.Sleep(exchange.GatherFor) // the client may have its answer so much sooner than the application ends
+		synctest.Wait()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.outcomes) == 0 {
 		r.t.Fatal("no request has ended")
 	}
 	return r.outcomes[len(r.outcomes)-1]
+}
+
+// ended is how many requests have ended.
+func (r *rig) ended() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.outcomes)
 }
 
 // wantNothingHeld checks that no request holds anything of anybody.

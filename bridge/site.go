@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -53,6 +54,11 @@ type SiteHooks struct {
 	// trusted proxy may. Then it is given these fields where Sluice does not send the file.
 	// Default: it does not.
 	ActsOnSendfile func(w http.ResponseWriter) bool
+	// ClientConn returns the connection that r has come on, if w writes to it in HTTP/1.1 and nobody
+	// else does; nil if not. An http.Server tells it in its ConnContext. Answers that the socket has
+	// room for are then written to it as they come, without a buffer and a goroutine in between.
+	// Default: it is not known.
+	ClientConn func(w http.ResponseWriter, r *http.Request) net.Conn
 }
 
 // site is the complete configuration of a Handler.

@@ -162,3 +162,65 @@ func TestUpgradeReset(t *testing.T) {
 		}
 	})
 }
+
+// socketsAndPolls plays an application that goes on with another protocol at /ws, and else takes
+// ten seconds to answer.
+func socketsAndPolls(s *fcgitest.Session) {
+	in := bufio.NewReader(s)
+	r, err := http.ReadRequest(in)
+	switch {
+	case err != nil:
+	case r.URL.Path == "/ws":
+		_, _ = io.WriteString(s, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+		_, _ = io.Copy(io.Discard, in)
+	default:
+		time.Sleep(10 * time.Second)
+		_, _ = io.WriteString(s, "HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\npoll")
+	}
+}
+
+// Upgraded connections have a limit of their own. Beyond it a client is told when to come back,
+// long-polls have what is left to them, and a connection that ends makes room for another.
+func TestUpgradeLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHTTPRig(t, Config{
+			ApplicationConfig: ApplicationConfig{Workers: 8, Lanes: On, MaxUpgraded: 2},
+			SiteConfig:        SiteConfig{LongPoll: []string{"/poll"}},
+		}, socketsAndPolls)
+		time.Sleep(time.Minute)
+		first, _, _ := r.upgrade(asksForWebSocket)
+		second, _, _ := r.upgrade(asksForWebSocket)
+		c, in, resp := r.upgrade(asksForWebSocket + "Accept: application/json\r\n")
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(string(body), `"reason":"upgrades"`) || !strings.Contains(resp.Header.Get("Proxy-Status"), errLimit) {
+			t.Errorf("%v %v %q", resp.StatusCode, resp.Header, body)
+		}
+		if o := r.outcome(); o.Refused != "upgrades" || o.Lane != "long" || o.Attempts != 0 {
+			t.Errorf("outcome %+v", o)
+		}
+		var polls []func() reply
+		for range 4 {
+			polls = append(polls, r.start("GET", "/poll", nil))
+			time.Sleep(time.Second)
+		}
+		if g := r.gate(); g.Upgraded != 2 || g.MaxUpgraded != 2 || g.Long != 6 || g.Waiting != 0 || g.Lanes["long"].Refused["upgrades"] != 1 {
+			t.Errorf("%+v", g)
+		}
+		for _, poll := range polls {
+			if re := poll(); re.status != 200 || re.body != "poll" {
+				t.Errorf("%+v", re)
+			}
+		}
+		first.Close()
+		synctest.Wait()
+		fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: app.test\r\n%s\r\n", asksForWebSocket) // the same connection as before
+		if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 101 {
+			t.Errorf("%+v, %v", resp, err)
+		}
+		second.Close()
+		c.Close()
+		if g := r.gate(); g.Upgraded != 0 || g.InUse != 0 {
+			t.Errorf("%+v", g)
+		}
+	})
+}

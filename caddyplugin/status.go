@@ -18,7 +18,7 @@ import (
 func init() {
 	caddy.RegisterModule(new(Status))
 	httpcaddyfile.RegisterHandlerDirective("sluice_status", parseStatus)
-	httpcaddyfile.RegisterDirectiveOrder("sluice_status", httpcaddyfile.Before, "sluice")
+	httpcaddyfile.RegisterDirectiveOrder("sluice_status", httpcaddyfile.Before, "respond") // and before sluice, which takes everything
 	caddy.OnExit(func(context.Context) { live().Close() })
 }
 

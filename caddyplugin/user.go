@@ -1,9 +1,12 @@
 package caddyplugin
 
 import (
+	"net"
+	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/config"
@@ -25,9 +28,15 @@ func newUser(ctx caddy.Context) (*registry.Configuration, *registry.User, error)
 	}, nil
 }
 
+// clientConn returns the connection of a request; nil for one of a web server, and in HTTP/3.
+func clientConn(_ http.ResponseWriter, r *http.Request) net.Conn {
+	c, _ := r.Context().Value(caddyhttp.ConnCtxKey).(net.Conn)
+	return c
+}
+
 // hooksOf returns the callbacks of a site.
 func hooksOf(site *config.Site) bridge.SiteHooks {
-	h := bridge.SiteHooks{Observe: observe, Identify: identify, RootOf: rootOf(site.Root)}
+	h := bridge.SiteHooks{Observe: observe, Identify: identify, RootOf: rootOf(site.Root), ClientConn: clientConn}
 	for _, value := range site.Env {
 		if strings.Contains(value, "{") {
 			h.Expand = expand

@@ -124,7 +124,7 @@ func readAnswer(in *bufio.Reader) error {
 
 // startBackend starts the application in a process of its own and returns its
 // socket; in HTTP it is at that path with ".http" after it.
-func startBackend(b *testing.B) string {
+func startBackend(b testing.TB) string {
 	b.Helper()
 	dir := socketDir(b)
 	binary, socket := filepath.Join(dir, "backend"), filepath.Join(dir, "app.sock")

@@ -56,7 +56,7 @@ func TestSessionLocksOnlyItsOwnerOverHTTP(t *testing.T) {
 	for name, app := range pagesServers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			compareSessions(t, "/tab", errand{route: "/page?ms=1", answer: "page\n"}, func() backend {
+			compareSessions(t, startLanes, "/tab", errand{route: "/page?ms=1", answer: "page\n"}, func() backend {
 				be, _ := app(t, 16)
 				return be
 			})

@@ -17,14 +17,14 @@ import (
 // they use the same script or another.
 func TestSessionLocksOnlyItsOwner(t *testing.T) {
 	t.Parallel() // so few requests do not disturb each other
-	compareSessions(t, "/tabs.php", errand{route: "/routes.php/hello", answer: "hello\n"}, func() backend {
+	compareSessions(t, startLanes, "/tabs.php", errand{route: "/routes.php/hello", answer: "hello\n"}, func() backend {
 		return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 8})
 	})
 }
 
-// compareSessions plays scenes with applications of their own, in which tabs hold the lock of
+// compareSessions plays scenes with applications and gates of their own, in which tabs hold the lock of
 // their session in a script, and other users ask for the same script or something else.
-func compareSessions(t *testing.T, script string, other errand, app func() backend) {
+func compareSessions(t *testing.T, through func(testing.TB, string, backend, ...string) laneGate, script string, other errand, app func() backend) {
 	t.Helper()
 	length := lasting(15*time.Second, 2*time.Minute)
 	alone := sessionScene{name: "lanes, no tabs", kind: lanesOn, length: length}
@@ -35,7 +35,7 @@ func compareSessions(t *testing.T, script string, other errand, app func() backe
 	for _, s := range []*sessionScene{&alone, &withTabs, &inLine} {
 		be := app()
 		s.script, s.other = script, other
-		s.gate = startLanes(t, s.kind, be)
+		s.gate = through(t, s.kind, be)
 		others, tabs := newCrowd(t, s.gate.url), newCrowd(t, s.gate.url)
 		wg.Go(func() { s.play(t.Context(), others, tabs) })
 	}

@@ -48,12 +48,16 @@ var telling = regexp.MustCompile(`msg=serving .* status=(127\.0\.0\.1:\d+) `)
 type told struct {
 	InFlight int `json:"in_flight"`
 	Gate     struct {
-		InUse   int                 `json:"in_use"`
-		Waiting int                 `json:"waiting"`
-		Long    int                 `json:"long"`
-		LongCap int                 `json:"long_cap"`
-		Lanes   map[string]laneTold `json:"lanes"`
-		Routes  []struct {
+		InUse   int `json:"in_use"`
+		Waiting int `json:"waiting"`
+		Long    int `json:"long"`
+		LongCap int `json:"long_cap"`
+
+		Upgraded    int `json:"upgraded"`
+		MaxUpgraded int `json:"max_upgraded"`
+
+		Lanes  map[string]laneTold `json:"lanes"`
+		Routes []struct {
 			Route string  `json:"route"`
 			Lane  string  `json:"lane"`
 			Short int     `json:"short"`

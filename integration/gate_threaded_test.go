@@ -67,14 +67,15 @@ func TestPollsDrownNobodyUnderLoad(t *testing.T) {
 
 // pollScene is pages and polls through a gate of its own to an application of its own.
 type pollScene struct {
-	name   string
-	app    func(testing.TB, int) (be backend, stats string) // nil: startThreaded
-	kind   string                                           // of gate
-	polls  int
-	rate   float64       // pages a second
-	mean   time.Duration // of what a page takes
-	length time.Duration
-	flags  []string // of the gate, besides
+	name    string
+	app     func(testing.TB, int) (be backend, stats string)      // nil: startThreaded
+	through func(testing.TB, string, backend, ...string) laneGate // nil: startLanes
+	kind    string                                                // of gate
+	polls   int
+	rate    float64       // pages a second
+	mean    time.Duration // of what a page takes
+	length  time.Duration
+	flags   []string // of the gate, besides
 
 	pages, asked figures // asked is of the polls
 	cold, warm   figures // of the pages, within the first seconds and afterwards
@@ -103,8 +104,11 @@ func playAll(t *testing.T, scenes ...*pollScene) {
 		if s.app == nil {
 			s.app = startThreaded
 		}
+		if s.through == nil {
+			s.through = startLanes
+		}
 		be, stats := s.app(t, 16)
-		s.gate = startLanes(t, s.kind, be, s.flags...)
+		s.gate = s.through(t, s.kind, be, s.flags...)
 		pages, tabs := newCrowd(t, s.gate.url), newCrowd(t, s.gate.url)
 		wg.Go(func() { s.play(t.Context(), pages, tabs, stats) })
 	}

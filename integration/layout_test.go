@@ -39,6 +39,7 @@ var layout = []struct {
 		{name: "bridge/internal/acceptqueue", others: []string{"github.com/mdlayher/netlink", sysUnix}},
 		{name: "bridge/internal/owners", others: []string{procfs}},
 		{name: "bridge/internal/unread", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
+		{name: "bridge/internal/sendroom", others: []string{sysUnix}},
 		{name: "bridge/internal/nested", own: []string{"internal/sockdiag"}, others: []string{procfs, sysUnix}},
 	}},
 	{"parts, each of which knows one thing", []rule{
@@ -66,7 +67,7 @@ var layout = []struct {
 		}},
 		{name: "bridge/internal/blocking", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/http1", "bridge/internal/classify", "bridge/internal/exchange",
-			"bridge/internal/nested", "bridge/internal/sendfile", "bridge/pool", "bridge/spool",
+			"bridge/internal/nested", "bridge/internal/sendfile", "bridge/internal/sendroom", "bridge/pool", "bridge/spool", "bridge/upstream",
 		}},
 		{name: "bridge/internal/loop", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/internal/blocking", "bridge/internal/content", "bridge/internal/exchange",

@@ -20,6 +20,7 @@ const (
 	leaves  = "a long-poll that its client leaves frees its place in the gate within 2 s"
 	killing = "an answer without a length is seen to be truncated when the application is killed"
 	headers = "64 KiB of header fields"
+	early   = "without request buffering, an answer arrives while the client still sends the body"
 )
 
 // matrixChecks are the rows of the table. A check returns "yes", or in a word or a status what is
@@ -52,6 +53,7 @@ var matrixChecks = []struct {
 	}},
 	{leaves, nil},
 	{"an answer of an application that does not read the body, 1 MiB, is complete", matrixEarly},
+	{early, matrixStillSending},
 	{"an answer that is shorter than its Content-Length is seen to be truncated", func(t *testing.T, s site) string {
 		resp, _, err := s.try(s.request(t, http.MethodGet, "/short", nil))
 		return yes((err != nil || resp.StatusCode >= 500) && s.get(t, "/hello") == "hello\n")
@@ -104,6 +106,29 @@ func matrixEarly(t *testing.T, s site) string {
 	return yes(!t.Failed())
 }
 
+// matrixStillSending has a client that stops in the middle of its body. Nothing in between may wait
+// for the rest.
+func matrixStillSending(t *testing.T, s site) string {
+	body, client := io.Pipe()
+	go func() { _, _ = client.Write(random(64 << 10)) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	context.AfterFunc(ctx, func() { _ = client.CloseWithError(ctx.Err()) }) // net/http waits for it
+	r := s.request(t, http.MethodPost, "/download?n=1000", body).WithContext(ctx)
+	r.ContentLength = 1 << 20
+	resp, got, err := s.try(r)
+	switch {
+	case ctx.Err() != nil:
+		return "no"
+	case err != nil:
+		return err.Error()
+	case resp.StatusCode != http.StatusOK:
+		return strconv.Itoa(resp.StatusCode)
+	}
+	wantPattern(t, strings.NewReader(got), 1000)
+	return yes(!t.Failed())
+}
+
 // matrixLeaves needs an application without other requests.
 func matrixLeaves(t *testing.T, in *matrixIn, app *matrixApp) string {
 	inFlight := func(want int64) func() error {
@@ -115,7 +140,7 @@ func matrixLeaves(t *testing.T, in *matrixIn, app *matrixApp) string {
 		}
 	}
 	eventually(t, "nothing is in flight", inFlight(0))
-	s := in.site(t, app)
+	s := in.site(t, app, false)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	g := newGate(t)
@@ -144,7 +169,7 @@ func (m *matrix) killed(t *testing.T, app *matrixApp) {
 	g := newGate(t)
 	open := make([]*http.Response, len(m.ins))
 	for i, in := range m.ins {
-		open[i] = in.site(t, app).open(t, t.Context(), "/stream?n=2&kind=events&gate="+g.dir)
+		open[i] = in.site(t, app, false).open(t, t.Context(), "/stream?n=2&kind=events&gate="+g.dir)
 		defer open[i].Body.Close()
 		wantNext(t, open[i].Body, "data: 0\n\n")
 	}
@@ -159,9 +184,6 @@ func (m *matrix) killed(t *testing.T, app *matrixApp) {
 				rest, err := io.ReadAll(open[i].Body)
 				if len(rest) > 0 {
 					t.Errorf("after the death of the application: %q", rest)
-				}
-				if in.name == "lighttpd" {
-					return "not always" // both were seen: docs/protocols.md
 				}
 				return yes(err != nil)
 			})

@@ -100,7 +100,7 @@ func TestSlowStart(t *testing.T) {
 		app, stats := threaded(t, 16)
 		app.Args = append(app.Args, "--start", "1")
 		_, addr := startOnSocket(t, app)
-		got := startUnderLoad(t, backend{addr: addr, workers: 16}, stats, (*load).mixed)
+		got := startUnderLoad(t, backend{addr: addr, workers: 16}, 64, stats, (*load).mixed)
 		if got.MostOpen > 16 || got.TurnedAway > 0 {
 			t.Errorf("the server saw %d connections at once and turned away %d", got.MostOpen, got.TurnedAway)
 		}
@@ -110,25 +110,25 @@ func TestSlowStart(t *testing.T) {
 		app, stats := threaded(t, 16)
 		app.Args = append(app.Args, "--start", "1")
 		_, addr := startOnSocket(t, app)
-		startUnderLoad(t, backend{addr: addr, workers: 24}, stats, (*load).mixed)
+		startUnderLoad(t, backend{addr: addr, workers: 24}, 64, stats, (*load).mixed)
 	})
 	t.Run("multiplexing", func(t *testing.T) {
 		checkLeaks(t)
 		app, stats := goApp(t)
 		app.Args = append(app.Args, "--start", "1s")
 		_, addr := startOnSocket(t, app)
-		if got := startUnderLoad(t, backend{addr: addr, workers: 64}, stats, (*load).reads); got.MostOpen > 16 {
+		if got := startUnderLoad(t, backend{addr: addr, workers: 160}, 160, stats, (*load).reads); got.MostOpen > 144 {
 			t.Errorf("it saw %d connections at once: it is not multiplexed", got.MostOpen)
 		}
 	})
 }
 
-// startUnderLoad has 64 callers wait for the application, and checks their answers.
-func startUnderLoad(t *testing.T, be backend, stats string, ask func(l *load, caller, i int) question) counters {
+// startUnderLoad has callers wait for the application, and checks their answers.
+func startUnderLoad(t *testing.T, be backend, callers int, stats string, ask func(l *load, caller, i int) question) counters {
 	t.Helper()
 	url, b := serveBridge(t, be.config())
 	l := newLoad(t, url)
-	l.callers(t, 64, func(caller, i int) question { return ask(l, caller, i) }, func() {
+	l.callers(t, callers, func(caller, i int) question { return ask(l, caller, i) }, func() {
 		countersOf(t, stats)
 		pause(t, time.Second)
 	})

@@ -20,23 +20,24 @@ import (
 // An application that multiplexes needs few connections: one or two if that is what
 // it is told, and a few more, except for requests with bodies, if it is found out.
 func TestGoIsMultiplexed(t *testing.T) {
-	const few = 12
+	const few = 136 // 128 of them carry one request each
 	for mode, tc := range map[config.Switch]struct {
-		ask  func(l *load, caller, i int) question
-		most int
+		ask     func(l *load, caller, i int) question
+		callers int
+		most    int
 	}{
-		config.On:   {(*load).small, 4},
-		config.Auto: {(*load).reads, few},
-		config.Off:  {(*load).reads, 32},
+		config.On:   {(*load).small, 32, 4},
+		config.Auto: {(*load).reads, 160, few},
+		config.Off:  {(*load).reads, 160, 160},
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			checkLeaks(t)
-			be, stats := startGoApp(t, 32)
+			be, stats := startGoApp(t, tc.callers)
 			cfg := be.config()
 			cfg.Multiplex = mode
 			url, b := serveBridge(t, cfg)
 			l := newLoad(t, url)
-			l.callers(t, 32, func(caller, i int) question { return tc.ask(l, caller, i) }, func() { pause(t, lasting(1500*time.Millisecond, 20*time.Second)) })
+			l.callers(t, tc.callers, func(caller, i int) question { return tc.ask(l, caller, i) }, func() { pause(t, lasting(1500*time.Millisecond, 20*time.Second)) })
 			l.wantAllRight(t)
 			l.wantRunOnce(t)
 			got := countersOf(t, stats)
@@ -45,7 +46,7 @@ func TestGoIsMultiplexed(t *testing.T) {
 				t.Errorf("the application saw %d connections at once, want at most %d", got.MostOpen, tc.most)
 			}
 			if mode == config.Off && got.MostOpen <= few {
-				t.Errorf("without multiplexing, 32 requests at a time took %d connections", got.MostOpen)
+				t.Errorf("without multiplexing, 160 requests at a time took %d connections", got.MostOpen)
 			}
 		})
 	}
@@ -83,7 +84,7 @@ func TestUnreadBodyHoldsUpNobody(t *testing.T) {
 // and each gets its own answer. The clients have no sockets: the process may open
 // 20,000 files, and this is about the other side.
 func TestTenThousandPolls(t *testing.T) {
-	const polls, most = 10_000, 16
+	const polls, most = 10_000, 136
 	checkLeaks(t)
 	be, stats := startGoApp(t, polls+most)
 	_, b := serveBridge(t, be.plainConfig())

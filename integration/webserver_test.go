@@ -147,6 +147,12 @@ backend gate
 `
 }
 
+// streaming is the web server that passes bodies on while they arrive, if it can be told to.
+func (w webServer) streaming() webServer {
+	w.config = strings.Replace(w.config, "server.stream-response-body = 1\n", "server.stream-response-body = 1\nserver.stream-request-body = 1\n", 1)
+	return w
+}
+
 // start runs the web server in front of a gate's socket, with a root, and returns its URL.
 func (w webServer) start(t testing.TB, socket, root string) string {
 	t.Helper()

@@ -20,6 +20,7 @@ type Config struct {
 	LongTimeout time.Duration // how long a long or mixed request may wait
 	LongAfter   time.Duration // a request in flight for longer counts as long
 	Reserve     int           // slots that long requests never take; less than Workers
+	MaxUpgraded int           // upgrades that may be in the gate, those that wait included; at most Workers less Reserve
 	LongMin     int           // slots that long requests may take even under full load
 	Unknown     int           // requests of unknown routes that may be in flight together
 	WaitTarget  time.Duration // the longest wait of 99 % of the short requests that long ones may cause; twice their mean time if that is longer
@@ -51,7 +52,7 @@ func Defaults(workers int) Config {
 		Workers: workers, Lanes: true,
 		Size: 256, Timeout: 3 * time.Second,
 		LongSize: 10000, LongTimeout: 20 * time.Second, LongAfter: time.Second,
-		Reserve: max(2, (w+3)/4), LongMin: 1, Unknown: max(1, w/2),
+		Reserve: max(2, (w+3)/4), MaxUpgraded: max(1, w/4), LongMin: 1, Unknown: max(1, w/2),
 		WaitTarget: 100 * time.Millisecond, StallAfter: time.Second,
 		ClientLimit: max(2, w/4), SpentLimit: max(1, w/8), ClientRate: max(1, float64(w)/8), ClientBurst: float64(w) / 2,
 		Routes: 4096, Clients: 4096,
@@ -80,6 +81,7 @@ func (c *Config) check() error {
 		value, lo, hi int
 	}{
 		{"reserve", c.Reserve, 0, c.Workers - 1},
+		{"max_upgraded", c.MaxUpgraded, 1, c.Workers - c.Reserve},
 		{"long_min", c.LongMin, 0, c.Workers - c.Reserve},
 		{"unknown", c.Unknown, 1, c.Workers},
 		{"client limit", c.ClientLimit, 1, c.Workers * 1000},

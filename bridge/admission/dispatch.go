@@ -74,11 +74,16 @@ func (g *Gate) dispatchMixed(now time.Duration) (short bool) {
 }
 
 func (g *Gate) dispatchLong(now time.Duration) {
+	g.requeueUpgrades(now)
 	ring := &g.rings[long]
 	for ring.n > 0 {
 		q := ring.first()
 		e := q.waiting.first()
 		if !g.freeForLong(e, now) {
+			if e.upgrade && g.hasSlot(now) && g.longAllowed() && g.freeBesideUpgrades(now) {
+				g.parkUpgrade(e) // others need not wait for it
+				continue
+			}
 			return
 		}
 		if lane := g.laneOf(e, now); lane != Long {

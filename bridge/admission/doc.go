@@ -13,6 +13,8 @@
 //     in the gate, where one takes less than a kilobyte and no worker.
 //   - A request that runs for longer than LongAfter counts as long from then on. Requests of an
 //     unknown route start a few at a time until the route is known.
+//   - Upgraded connections stay open for hours, so they have a limit of their own, MaxUpgraded, below
+//     that of long requests. Beyond it they are refused at once.
 //   - A client has a limit of requests in flight and a budget of worker-seconds, and the queues
 //     serve clients in turn. The limits are for the benefit of other clients: while nobody else
 //     wants a slot, a client's request may borrow one that a long request could have.
@@ -41,13 +43,15 @@
 //     the gate waits until enough tickets are given back.
 //   - A long request starts only while long requests hold fewer slots than Snapshot.LongCap, which
 //     never exceeds the number of slots less the reserve; or when no slot has been in use for a
-//     second. A mixed request may also take slots that other routes do not need, and a nested one
+//     second. While upgrades hold slots, LongMin other long requests may start although the limit is
+//     reached, but never in the reserve. A mixed request may also take slots that other routes do not need, and a nested one
 //     any slot.
 //   - No request waits longer than Timeout and a tick (50 ms). The limit is LongTimeout, and a
 //     tick, for a request that was ever taken for mixed or long, or that waits only for others of
 //     its client. The timeouts are those at the time when the limit began to apply.
 //   - A request whose client left before the grant never takes a slot: leaving and granting exclude
 //     each other under one mutex.
+//   - No more upgrades wait and are in flight than MaxUpgraded, unless that has fallen since.
 //   - A client has at most its limit of short requests in flight, and as many long ones, while
 //     another client wants a slot or only the reserve is free. A client that may stand for many
 //     people (Request.Shared) has no limit, and the limit does not apply to nested requests.

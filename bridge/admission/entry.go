@@ -22,6 +22,7 @@ type entry struct {
 	queue        class
 	depth        uint8 // 0: not nested; else a worker waits for its answer, with a request whose depth is one less
 	declared     bool
+	upgrade      bool // it is one of Gate.upgrades
 	ownFault     bool // it is refused because of other requests of its own client or address
 	newRoute     bool // its route was not known when it was classified
 	aged         bool // it has become long since its start
@@ -71,7 +72,8 @@ func (g *Gate) newEntry(r *Request, now time.Duration) *entry {
 	}
 	g.seq++
 	e.seq = g.seq
-	e.declared, e.method, e.path, e.routeName, e.arrived = r.Long, r.Method, r.Path, r.Route, now
+	e.declared = r.Long || r.Upgrade
+	e.method, e.path, e.routeName, e.arrived = r.Method, r.Path, r.Route, now
 	return e
 }
 

@@ -24,7 +24,7 @@ type checker struct {
 
 	inUse, longInUse, young, aged, knownShort, newRoutes int
 	fast, slow                                           map[*client]int
-	borrowed                                             int
+	borrowed, upgrades, upgradesInUse, parked            int
 	routes                                               map[*route]*routeCount
 	rooms                                                [rooms]int
 	clients                                              map[*client]*clientCount
@@ -103,6 +103,10 @@ func (c *checker) flight() {
 			if e.long() {
 				c.longInUse++
 			}
+			if e.upgrade {
+				c.upgrades++
+				c.upgradesInUse++
+			}
 			if e.borrows && !e.aged {
 				c.borrowed++
 			}
@@ -153,6 +157,9 @@ func (c *checker) flight() {
 func (c *checker) queues() {
 	g := c.g
 	for i, e := range g.deadlines {
+		if e.upgrade {
+			c.upgrades++
+		}
 		f := c.client(e.client)
 		f.waits++
 		if e.lane == Short {
@@ -196,6 +203,11 @@ func (c *checker) queues() {
 			}
 		case e.link.in == &e.client.address.unknownWaiting:
 			address.unknown++
+		case e.link.in == &g.parkedUpgrades:
+			c.parked++
+			if !e.upgrade {
+				c.fail("a %v entry is among the upgrades", e.lane)
+			}
 		case e.link.in != &q.waiting:
 			c.fail("a %v entry is somewhere", e.lane)
 		case q.throttled:
@@ -216,6 +228,9 @@ func (c *checker) queues() {
 	}
 	if g.hasShortSlot(now) && g.hasShortSlot(g.ticked) && g.stall.phase == answering && g.rings[fast].n > 0 {
 		c.fail("a slot is free for short requests, and %d clients wait for one", g.rings[fast].n)
+	}
+	if first := g.rings[long].first(); first != nil && g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.freeBesideUpgrades(now) && g.freeBesideUpgrades(g.ticked) {
+		c.fail("a slot is free beside upgrades, and clients wait for one")
 	}
 	if g.hasSlot(now) && g.hasSlot(g.ticked) && g.longAllowed() && g.longInUse+g.borrowed < min(g.longSlots(g.longCap, now), g.longSlots(g.longCap, g.ticked)) && g.rings[long].n > 0 {
 		c.fail("a slot is free for long requests, and clients wait for one")
@@ -241,6 +256,9 @@ func (c *checker) sums() {
 		{"waiting, ready", g.waitingIn[roomReady], c.rooms[roomReady]},
 		{"waiting, unknown", g.waitingIn[roomUnknown], c.rooms[roomUnknown]},
 		{"waiting, parked", g.waitingIn[roomParked], c.rooms[roomParked]},
+		{"upgrades", g.upgrades, c.upgrades},
+		{"upgrades in flight", g.upgradesInUse, c.upgradesInUse},
+		{"parked upgrades", g.parkedUpgrades.n, c.parked},
 		{"nested", g.nesting.waiting.n, c.nested},
 		{"nested in flight", g.nesting.inFlight, c.nestedIn},
 	} {

@@ -119,6 +119,9 @@ func (g *Gate) countInFlight(e *entry, by int) {
 	if e.long() {
 		g.longInUse += by
 	}
+	if e.upgrade {
+		g.upgradesInUse += by
+	}
 	if e.lane.class() != fast {
 		e.client.slow += int32(by)
 		return

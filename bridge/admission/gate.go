@@ -31,12 +31,16 @@ type Gate struct {
 	reserve                 int // slots that long requests never take
 	unknownLimit            int // unknown requests that may be in flight
 	clientLimit, spentLimit int
-	longMin                 int
+	longMin, maxUpgraded    int
 
 	inUse     int           // slots in use; more than slots only after slots has fallen
 	longInUse int           // slots in use whose requests count as long
 	abandoned int           // slots in use whose requests are abandoned
 	idleSince time.Duration // when inUse last became 0
+
+	upgrades       int          // upgrades that wait or are in flight
+	upgradesInUse  int          // those of them in flight
+	parkedUpgrades chain[entry] // those of them that wait until long requests hold fewer slots than longCap
 
 	longCap       int           // a long request starts only while longInUse < longCap <= slots - reserve
 	longTarget    int           // the value that longCap approaches
@@ -134,6 +138,7 @@ func (g *Gate) resize(n int) {
 	g.clientLimit = min(g.cfg.ClientLimit, max(2, scale(g.cfg.ClientLimit)))
 	g.spentLimit = max(1, scale(g.cfg.SpentLimit))
 	g.longMin = min(g.cfg.LongMin, g.slots-g.reserve)
+	g.maxUpgraded = max(1, min(scale(g.cfg.MaxUpgraded), g.slots-g.reserve))
 	if g.slots <= 4 && g.cfg.Workers > 4 {
 		g.longMin = 0
 	}
@@ -212,6 +217,11 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	e.route.entries++
 	e.lane = g.laneOf(e, now)
 	e.queue = e.lane.class()
+	if r.Upgrade && g.cfg.Lanes && !g.countUpgrade(e) {
+		err := g.refuse(e, Upgrades, now)
+		g.discard(e)
+		return Ticket{}, false, err
+	}
 	if g.mayStart(e, now) {
 		g.start(e, now)
 		return Ticket{g, e, e.seq}, true, nil

@@ -49,7 +49,7 @@ func (g *Gate) freeForLong(e *entry, now time.Duration) bool {
 	if e.queue == mixed {
 		room = g.mixedCap(e.route, now)
 	}
-	return g.longInUse+g.borrowed < room || g.idleSlot(now) > 0
+	return g.longInUse+g.borrowed < room || g.idleSlot(now) > 0 || !e.upgrade && g.freeBesideUpgrades(now)
 }
 
 // mixedCap returns how many slots long requests may hold for a mixed request of r to start. Such a

@@ -2,10 +2,10 @@ package admission
 
 import "time"
 
-// A request waits in one of four places: in the queue of its client, for the client's turn and a
+// A request waits in one of five places: in the queue of its client, for the client's turn and a
 // slot; in the queue of its route (or group), for others of that to end; in unknownWaiting of its
-// address, for a place among the unknown requests in flight; or, if it is nested, in
-// nesting.waiting.
+// address, for a place among the unknown requests in flight; if it is nested, in nesting.waiting; or,
+// if it is an upgrade, in parkedUpgrades.
 
 // enqueue adds e to its client's queue.
 func (g *Gate) enqueue(e *entry) {
@@ -62,6 +62,9 @@ func (g *Gate) unlink(e *entry) (queued bool) {
 func (g *Gate) discard(e *entry) {
 	c := e.client
 	e.route.entries--
+	if e.upgrade {
+		g.upgrades--
+	}
 	g.recycle(e)
 	g.markIdle(c)
 }

@@ -43,6 +43,7 @@ func draw(rnd *rand.Rand, c *Config, lanes bool) {
 		c.Reserve = rnd.IntN(c.Workers)
 		c.LongMin = min(c.LongMin, c.Workers-c.Reserve)
 	}
+	c.MaxUpgraded = 1 + rnd.IntN(c.Workers-c.Reserve)
 }
 
 type day struct {
@@ -153,8 +154,8 @@ func (d *day) reconfigure() {
 	}
 }
 
-func derived(g *Gate) [9]int {
-	return [...]int{g.slots, g.reserve, g.unknownLimit, g.clientLimit, g.spentLimit, g.longMin, g.routes.maxKnown, g.routes.maxFresh, g.clients.max}
+func derived(g *Gate) [10]int {
+	return [...]int{g.maxUpgraded, g.slots, g.reserve, g.unknownLimit, g.clientLimit, g.spentLimit, g.longMin, g.routes.maxKnown, g.routes.maxFresh, g.clients.max}
 }
 
 func (d *day) request() Request {
@@ -171,6 +172,7 @@ func (d *day) request() Request {
 	switch d.rnd.IntN(6) {
 	case 0:
 		r.Long = d.rnd.IntN(2) == 0
+		r.Upgrade = d.rnd.IntN(4) == 0
 		r.Route, r.Group = "GET json /poll", ""
 	case 1:
 		r.Route, r.Group = fmt.Sprintf("GET html /b/%d", d.rnd.IntN(1000)), "GET html /b"
@@ -264,7 +266,8 @@ func (d *day) mayStart(e *entry) {
 	if g.inUse > g.slots {
 		d.Errorf("%d in flight in %d slots", g.inUse, g.slots)
 	}
-	if e.lane == Long && g.longInUse > g.longCap && g.inUse > 1 && e.depth == 0 {
+	besideUpgrades := !e.upgrade && g.upgradesInUse > 0 && g.longInUse-g.upgradesInUse <= g.longMin && g.longInUse <= g.slots-g.reserve
+	if e.lane == Long && g.longInUse > g.longCap && g.inUse > 1 && e.depth == 0 && !besideUpgrades {
 		d.Errorf("a long one started, now %d of %d", g.longInUse, g.longCap)
 	}
 	n := int(e.client.slow)
@@ -297,8 +300,8 @@ func (d *day) end() {
 	if g.inUse != 0 || len(g.deadlines) != 0 || g.longInUse != 0 || g.unknown.young+g.unknown.aged != 0 || g.ticking {
 		d.Errorf("at the end: %d in flight, %d waiting, %d long, %d unknown, ticking %v", g.inUse, len(g.deadlines), g.longInUse, g.unknown.young+g.unknown.aged, g.ticking)
 	}
-	if len(g.addresses) > 0 || g.borrowed != 0 || g.nesting.inFlight != 0 {
-		d.Errorf("at the end: %d clients, %d borrowed slots, %d nested", len(g.addresses), g.borrowed, g.nesting.inFlight)
+	if len(g.addresses) > 0 || g.borrowed != 0 || g.nesting.inFlight != 0 || g.upgrades != 0 {
+		d.Errorf("at the end: %d clients, %d borrowed slots, %d nested, %d upgrades", len(g.addresses), g.borrowed, g.nesting.inFlight, g.upgrades)
 	}
 	for i := range 1000 { // each request forgets some of the surplus
 		d.enter(Request{Route: fmt.Sprintf("GET html /c/%d", i%2), Group: "GET html /c"}).done()

@@ -19,10 +19,11 @@ const (
 	Predicted               // it would have to wait longer than it may
 	Stalled                 // the application answers no request
 	Down                    // the application does not run, and will not for some time
+	Upgrades                // as many connections are upgraded as may be
 	reasons
 )
 
-var reasonNames = [reasons]string{"full", "timeout", "predicted", "stalled", "down"}
+var reasonNames = [reasons]string{"full", "timeout", "predicted", "stalled", "down", "upgrades"}
 
 func (r Reason) String() string { return reasonNames[r] }
 
@@ -44,6 +45,7 @@ var reasonTexts = [reasons]string{
 	Predicted: "no worker would become free in time",
 	Stalled:   "the application answers nobody just now",
 	Down:      "the application does not run just now",
+	Upgrades:  "as many connections are upgraded as may be",
 }
 
 func (r *Refusal) Error() string {

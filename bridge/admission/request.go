@@ -20,6 +20,9 @@ type Request struct {
 	Address uint64
 	// Long says that the request is known to be long. The gate learns nothing from it.
 	Long bool
+	// Upgrade says that the request asks for a connection that may stay open for hours, such as a
+	// WebSocket. It counts as Long, and no more than Config.MaxUpgraded of them are in the gate.
+	Upgrade bool
 	// Method and Path are for reports only.
 	Method, Path string
 	// Peer is told by Acquire when the request must wait. It may be nil.

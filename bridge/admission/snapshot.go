@@ -21,6 +21,9 @@ type Snapshot struct {
 	LongCap int `json:"long_cap"` // long requests start while Long is less
 	Reserve int `json:"reserve"`  // slots that long requests never take
 
+	Upgraded    int `json:"upgraded"`     // upgrades, such as WebSockets, that wait or are in flight
+	MaxUpgraded int `json:"max_upgraded"` // upgrades are refused while Upgraded is as much
+
 	ShortRate float64 `json:"short_rate"`    // short requests that arrive per second
 	ShortMean float64 `json:"short_mean_ms"` // their mean time
 
@@ -141,6 +144,7 @@ func (g *Gate) Snapshot() Snapshot {
 		Workers: g.cfg.Workers, Capacity: g.slots, InUse: g.inUse, Waiting: len(g.deadlines),
 		Nested: g.nesting.found,
 		Long:   g.longInUse, LongCap: g.longCap, Reserve: g.reserve,
+		Upgraded: g.upgrades, MaxUpgraded: g.maxUpgraded,
 		ShortRate: g.load.rate, ShortMean: g.load.mean() * 1000,
 		Stall: g.stall.snapshot(g.epoch), Lanes: make(map[string]LaneSnapshot, lanes),
 	}

@@ -1,6 +1,8 @@
 package cgi
 
 import (
+	"bufio"
+	"bytes"
 	"net/http"
 	"slices"
 	"strings"
@@ -107,4 +109,47 @@ func TestGrantFields(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever an authorizer says in HTTP, the application gets the fields that it may give, once each,
+// and what it gets is one header.
+func FuzzGrantFields(f *testing.F) {
+	f.Add("X-Auth-Request-User", "jane", "Remote-User", "jane")
+	f.Add("X-Secret", "a\r\nX-Forged: b", "x-secret", "c")
+	f.Fuzz(func(t *testing.T, name, value, name2, value2 string) {
+		m := newMapper(t, Config{GrantedFields: []string{"X-Secret", "X-Auth-Request-User"}})
+		r := asked("/a", "X-Secret", "forged")
+		c := m.Client(r)
+		said := http.Header{}
+		said.Add(name, value)
+		said.Add(name2, value2)
+		m.GrantFields(&c, said, true)
+		var got http1.Request
+		if m.HTTP(&got, r, &c, 0) != nil {
+			return
+		}
+		head, err := got.Append(nil, true)
+		if err != nil {
+			return
+		}
+		read, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+		if err != nil {
+			t.Fatalf("%q: %v", head, err)
+		}
+		for field, values := range read.Header {
+			given := said[field]
+			switch {
+			case field == "X-Secret" || field == "X-Auth-Request-User":
+				if want := strings.Join(given, ", "); len(values) != 1 || strings.TrimSpace(values[0]) != strings.TrimSpace(want) {
+					t.Fatalf("%s: %q, and %q was said", field, values, given)
+				}
+			case field == "X-Remote-User":
+				if values[0] == "" || len(values) != 1 {
+					t.Fatalf("the user is %q", values)
+				}
+			case !strings.HasPrefix(field, "X-Forwarded-"):
+				t.Fatalf("%q", head)
+			}
+		}
+	})
 }

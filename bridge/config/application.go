@@ -34,6 +34,10 @@ type Application struct {
 	// workers free of them as the load of short requests grows.
 	Reserve *int `key:"reserve" otherwise:"a quarter, at least 2; 1 of 2 or 3" doc:"how many workers slow requests never take, of all backends together"`
 
+	// An upgraded connection holds a worker until one side ends it, which may be hours. By default
+	// as many are left to long-polls, and as many again to short requests, at least.
+	MaxUpgraded int `key:"max_upgraded" otherwise:"a quarter of the workers, at least 1" doc:"how many connections may be upgraded (WebSocket) at once, those that wait for a worker included; of all backends together"`
+
 	// Authorizer is nil if there is none. A second pool of connections leads to it, so an
 	// application that is its own authorizer needs workers for both.
 	Authorizer *Authorizer `key:"authorizer" args:"address"`

@@ -64,8 +64,7 @@ func (a *Authorizer) Backend() (backend, target string) {
 	}
 	scheme, rest := cutScheme(a.Address)
 	begin := strings.IndexByte(rest, '/')
-	if strings.HasPrefix(rest, "unix:") {
-		_, path, _ := strings.Cut(rest, ":")
+	if path, isUnix := strings.CutPrefix(a.Address, scheme+"+unix:"); isUnix {
 		if begin = strings.Index(path, ":/"); begin >= 0 {
 			return scheme + "+unix:" + path[:begin], path[begin+1:]
 		}

@@ -19,6 +19,7 @@ func TestAuthorizerChecks(t *testing.T) {
 		`{"address":"http://127.0.0.1:1/a b"}`:        "authorizer.address: http://127.0.0.1:1/a b asks for \"/a b\", which is no path of a URL",
 		`{"address":"http+unix:/run/a.sock:/a#b"}`:    "authorizer.address: http+unix:/run/a.sock:/a#b asks for \"/a#b\"",
 		`{"address":"http://authorizer.test/a"}`:      "authorizer.address: address \"http://authorizer.test\": want unix:/path or host:port",
+		`{"address":"http://unix:/run/a.sock:/a"}`:    "authorizer.address: address \"http://unix:\": for a unix socket write http+unix:/path",
 		`{"address":"https://authorizer.test:443/a"}`: "authorizer.address: address \"https://authorizer.test:443/a\": there is no protocol \"https\"",
 		`{"address":"http://127.0.0.1:1/a?b=c"}`:      "",
 		`{"address":"http+unix:/run/a.sock:/a"}`:      "",

@@ -55,7 +55,7 @@ type Event struct {
 }
 
 // Log remembers events. Its methods may be called concurrently, and do not block. The zero value is
-// ready for use.
+// ready for use; nil remembers nothing.
 type Log struct {
 	mu     sync.Mutex
 	events []Event // the oldest first
@@ -63,6 +63,9 @@ type Log struct {
 
 // Add adds e, which has happened now.
 func (l *Log) Add(e Event) {
+	if l == nil {
+		return
+	}
 	e.Time = time.Now()
 	e.First, e.Count = e.Time, 1
 	e.Lines = slices.Clone(e.Lines[max(0, len(e.Lines)-maxLines):])

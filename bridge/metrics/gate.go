@@ -31,6 +31,14 @@ func gateFamilies() []family {
 			single(func(s *bridge.Snapshot) int { return s.Gate.Reserve }),
 		},
 		{
+			"gate_upgraded", gauge, "Upgraded connections (WebSocket), and requests for one that wait.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Gate.Upgraded }),
+		},
+		{
+			"gate_upgraded_limit", gauge, "Upgraded connections that there may be.", nil,
+			single(func(s *bridge.Snapshot) int { return s.Gate.MaxUpgraded }),
+		},
+		{
 			"gate_nested_requests_total", counter, "Requests that the application was found to have sent itself.", nil,
 			single(func(s *bridge.Snapshot) uint64 { return s.Gate.Nested }),
 		},

@@ -24,12 +24,13 @@ func literal() bridge.Snapshot {
 	return bridge.Snapshot{
 		InFlight: 51, Abandoned: 2,
 		Gate: admission.Snapshot{
-			Workers: 16, Capacity: 15, InUse: 14, Waiting: 13, Long: 12, LongCap: 11, Reserve: 4, Nested: 19,
+			Workers: 16, Capacity: 15, InUse: 14, Waiting: 13, Long: 12, LongCap: 11, Reserve: 4, Nested: 19, Upgraded: 9, MaxUpgraded: 10,
 			ShortRate: 23.5, ShortMean: 12.5,
 			Stall: admission.StallSnapshot{
 				State: "stalled", Since: at(1700000001.5), Count: 3,
 				Held: []admission.InFlight{{
 					Method: "SECRET", Path: "/secret", Route: "GET secret", Instance: "secret", Lane: admission.Mixed, Age: time.Second, ClientKey: 7,
+					Aged: true, Abandoned: true, Number: 8,
 				}},
 			},
 			Routes: []admission.RouteSnapshot{{
@@ -38,7 +39,7 @@ func literal() bridge.Snapshot {
 			ClientKeys: []admission.ClientSnapshot{{ClientKey: "secret", Shared: true, InFlight: 1, Waiting: 2, Spent: true, Work: 3}},
 			Lanes: map[string]admission.LaneSnapshot{"mixed": {
 				InFlight: 21, Aged: 22, Waiting: 23, Started: 24, Left: 25, Waited: 234.5,
-				Refused: map[string]uint64{"full": 26, "timeout": 27, "predicted": 28, "stalled": 29, "down": 30},
+				Refused: map[string]uint64{"full": 26, "timeout": 27, "predicted": 28, "stalled": 29, "down": 30, "upgrades": 34},
 				Waits:   []admission.WaitBucket{{Seconds: .001, Count: 5}, {Seconds: .25, Count: 7}, {Seconds: -1, Count: 11}},
 			}},
 		},

@@ -29,6 +29,7 @@ func (g gateOnly) Snapshot() bridge.Snapshot              { return g.QuickSnapsh
 func (g gateOnly) RequestsInFlight() []admission.InFlight { return g.gate.InFlight() }
 func (g gateOnly) Events() []events.Event                 { return nil }
 func (g gateOnly) QuickSnapshot() bridge.Snapshot         { return bridge.Snapshot{Gate: g.gate.Snapshot()} }
+
 func (g gateOnly) Users(n int) ([]admission.RouteSnapshot, []admission.ClientSnapshot) {
 	return g.gate.Users(n)
 }

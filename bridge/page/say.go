@@ -70,14 +70,7 @@ func sayProcesses(f *facts) (Finding, bool) {
 	case p == nil:
 		return Finding{}, false
 	case p.Breaker == "open":
-		text := "No process of the application runs, because too many have ended one after the other. Requests are refused"
-		for _, in := range p.Instances {
-			if in.Next.After(f.now) {
-				text += fmt.Sprintf(" until the next start in %s", round(in.Next.Sub(f.now)))
-				break
-			}
-		}
-		return Finding{Alarm, text + "."}, true
+		return Finding{Alarm, "No process of the application runs, because too many have ended one after the other. Requests are refused" + untilStart(f) + "."}, true
 	case p.CrashLoop.Active:
 		text := fmt.Sprintf("The application's processes end again and again, %s in the last minute", times(p.CrashLoop.LastMinute))
 		if n := len(p.CrashLoop.Exits); n > 0 {
@@ -95,6 +88,16 @@ func sayProcesses(f *facts) (Finding, bool) {
 		}
 	}
 	return Finding{Warning, startingText(f)}, starting
+}
+
+// untilStart says when the next process is started.
+func untilStart(f *facts) string {
+	for _, in := range f.snapshot.Processes.Instances {
+		if in.Next.After(f.now) {
+			return " until the next start in " + round(in.Next.Sub(f.now))
+		}
+	}
+	return ""
 }
 
 // startingText is about processes of which none answers requests yet.

@@ -69,16 +69,21 @@ type conn struct {
 	queried    bool           // a query was sent, and the reply may be late
 	keepUntil  time.Time      // when the application may begin to close it; zero: not known
 	unasked    bool           // output came on a kept connection before the request was sent: it is no answer to it
+	readBy     time.Time      // the read deadline that was set last, as far as it is known; zero: none, or not known
 	in         upstream.Buffer
 }
 
-// readBuffer is the size of a connection's read buffer, in bytes. There are at most
+// readBuffer is the size of a connection's read buffer, in bytes, and largeReadBuffer that of one on
+// which a large answer has come: a FastCGI record of any size fits into it. There are at most
 // Workers of them per instance.
-const readBuffer = 32 << 10
+const (
+	readBuffer      = 32 << 10
+	largeReadBuffer = 66 << 10
+)
 
 // attach gives c the connection that was dialled. A query may be sent on it, or open called.
 func (c *conn) attach(nc net.Conn, codec upstream.Codec) {
-	c.Conn, c.queried = nc, false
+	c.Conn, c.queried, c.readBy = nc, false, time.Time{}
 	c.in.Reset(codec.NewDecoder(), readBuffer)
 }
 
@@ -192,7 +197,7 @@ func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
 		if c.failed != nil {
 			return none, c.failed
 		}
-		if err := c.SetReadDeadline(deadline); err != nil {
+		if err := c.boundRead(deadline); err != nil {
 			return none, err
 		}
 		// Interrupt sets the flag before the deadline, so one of the two is seen here.
@@ -206,12 +211,41 @@ func (c *conn) Next(deadline time.Time) (none upstream.Event, err error) {
 		c.in.Filled(n)
 		switch {
 		case n > 0:
+			if n == readBuffer {
+				c.in.Grow(largeReadBuffer)
+			}
 		case c.interrupted.Load():
 			return none, ErrInterrupted
 		case !errors.Is(err, os.ErrDeadlineExceeded) || !deadline.IsZero() && !time.Now().Before(deadline):
 			return c.ending(c.reason(err))
-		} // else the deadline is that of recheck
+		default: // the deadline was an earlier one, or that of recheck
+			c.readBy = time.Time{}
+		}
 	}
+}
+
+// boundRead has the next Read end at the deadline or before. Setting a deadline costs as much as
+// other parts of a small request, so that of an earlier request is kept while it has not passed:
+// a Read that it ends is begun again.
+func (c *conn) boundRead(deadline time.Time) error {
+	if by := c.readBy; !by.IsZero() && (deadline.IsZero() || !by.After(deadline)) && time.Now().Before(by) {
+		return nil
+	}
+	return c.SetReadDeadline(deadline)
+}
+
+// SetReadDeadline is that of net.Conn, for the owner.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.readBy = t
+	return c.Conn.SetReadDeadline(t)
+}
+
+// Buffered decodes the next event, if it has come.
+func (c *conn) Buffered() bool {
+	if c.early.Kind == 0 && c.failed == nil {
+		c.early, c.failed = c.take()
+	}
+	return c.early.Kind != 0 || c.failed != nil
 }
 
 // ending returns what the end of the connection is: the end of the answer, or an error.

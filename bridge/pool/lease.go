@@ -18,6 +18,7 @@ type channel interface {
 	Begin(r *upstream.Request, unrunBelow int) // announces a request; see upstream.Codec.AppendHead
 	Send(b []byte, deadline time.Time) error
 	Next(deadline time.Time) (upstream.Event, error)
+	Buffered() bool                   // reports whether Next has something to return without waiting
 	TryNext() (upstream.Event, error) // Next without a wait: Kind is 0 if nothing has come
 	Notify(f func())                  // f is called when there is something for TryNext, in any goroutine; nil: no longer
 	Interrupt()
@@ -179,6 +180,10 @@ func (l *Lease) came(ev upstream.Event, err error) (none upstream.Event, _ error
 	l.dead = true
 	return none, l.fail("read", ev.Err)
 }
+
+// Buffered reports whether Next has something to return without waiting. It is called by who calls
+// Next. What the last event refers to stays valid.
+func (l *Lease) Buffered() bool { return l.ch.Buffered() }
 
 // Interrupt has Begin, Body and Next return ErrInterrupted, now and later. It may be called
 // at any time, even after Release.

@@ -38,7 +38,7 @@ func (in *instance) recheck() {
 			c.mux.Recheck()
 		default:
 			c.recheck.Store(true)
-			_ = c.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+			_ = c.Conn.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 			c.poll.wake()
 		}
 	}

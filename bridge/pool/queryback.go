@@ -128,7 +128,7 @@ func (a *replyDue) Await(ctx context.Context) error {
 	}
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		_ = a.c.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
+		_ = a.c.Conn.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 		close(interrupted)
 	})
 	err := a.take(time.Time{})

@@ -62,7 +62,7 @@ func TestUnknownType(t *testing.T) {
 		inBubble(t, tc.name, func(t *testing.T) {
 			peer := fcgitest.Start(t, fcgitest.Hello)
 			peer.Values(fcgitest.ValuesUnknown(tc.after))
-			p := poolOf(t, peer.Dial, Config{Workers: 20, Multiplex: MultiplexAuto})
+			p := poolOf(t, peer.Dial, Config{Workers: ownConns + 12, Multiplex: MultiplexAuto})
 			serve(t, p)
 			for range ownConns {
 				defer leaseFor(t, p, whole).Release()

@@ -25,9 +25,9 @@ const (
 
 const (
 	// ownConns is how many connections of an instance are not shared, with MultiplexAuto. A
-	// connection of its own costs a request less processor time, and no other request can
-	// hold it up. But there cannot be ten thousand of them.
-	ownConns = 8
+	// connection of its own costs a request less processor time, most of all with a large
+	// answer, and no other request can hold it up. But there cannot be ten thousand of them.
+	ownConns = 128
 	// maxStreams is how many requests share a connection at most. It bounds how many fail
 	// when one connection ends, and the work of one reading goroutine.
 	maxStreams = 2048

@@ -184,7 +184,7 @@ func TestQueryWhetherItMultiplexes(t *testing.T) {
 		inBubble(t, tc.name, func(t *testing.T) {
 			peer := fcgitest.Start(t, fcgitest.MuxPage)
 			peer.Values(tc.values)
-			p := poolOf(t, peer.Dial, Config{Workers: 20, Multiplex: MultiplexAuto})
+			p := poolOf(t, peer.Dial, Config{Workers: ownConns + 12, Multiplex: MultiplexAuto})
 			serve(t, p)
 			for range ownConns {
 				defer leaseFor(t, p, whole).Release()

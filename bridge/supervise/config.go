@@ -182,9 +182,6 @@ func (c Config) complete() (*plan, error) {
 	if p.Logger == nil {
 		p.Logger = slog.New(slog.DiscardHandler)
 	}
-	if p.Events == nil {
-		p.Events = new(events.Log)
-	}
 	if p.TempDir == "" {
 		p.TempDir = os.TempDir()
 	}

@@ -10,6 +10,10 @@ type Buffer struct {
 	received int64
 }
 
+// largePart is how much of an event's data must be to come for a read to end with it, in bytes. Otherwise a
+// large answer would come in twice as many pieces: what was left of one record, and the beginning of the next.
+const largePart = 32 << 10
+
 // Reset prepares the buffer for a new connection. Size is how many bytes it holds; memory
 // of that size is kept.
 func (b *Buffer) Reset(d Decoder, size int) {
@@ -46,7 +50,13 @@ func (b *Buffer) Space() []byte {
 		b.w = copy(b.buf, b.buf[b.r:b.w])
 		b.r = 0
 	}
-	return b.buf[b.w:]
+	space := b.buf[b.w:]
+	if d, ok := b.decoder.(Expecter); ok {
+		if n := d.Expects(); n >= largePart && n < len(space) {
+			return space[:n]
+		}
+	}
+	return space
 }
 
 // Filled says that n bytes were read into Space.

@@ -58,3 +58,22 @@ func TestBuffer(t *testing.T) {
 		t.Error("not clean after Discard")
 	}
 }
+
+// expecter is a decoder that is in the middle of an event.
+type expecter struct {
+	upstream.Decoder
+	left int
+}
+
+func (e expecter) Expects() int { return e.left }
+
+// A read ends with a large event, and with no small one.
+func TestSpaceEndsWithLargeEvents(t *testing.T) {
+	for left, want := range map[int]int{0: 66 << 10, 100: 66 << 10, 40 << 10: 40 << 10, 1 << 20: 66 << 10} {
+		var b upstream.Buffer
+		b.Reset(expecter{left: left}, 66<<10)
+		if n := len(b.Space()); n != want {
+			t.Errorf("with %d bytes to come there is space for %d, want %d", left, n, want)
+		}
+	}
+}

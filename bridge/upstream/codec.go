@@ -76,6 +76,14 @@ type Decoder interface {
 	Clean() bool
 }
 
+// Expecter is a Decoder that knows how much belongs to the event at hand. Reads of large events end
+// with them then.
+type Expecter interface {
+	// Expects returns how many bytes there are up to the data of the event after the one at hand; 0: it is not
+	// known, or there is no event at hand.
+	Expects() int
+}
+
 // Multiplexer is a Codec whose connections can carry several requests at the same time.
 type Multiplexer interface {
 	// AppendAbort appends a message that asks the application to stop a request.

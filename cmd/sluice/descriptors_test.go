@@ -61,8 +61,8 @@ func TestTooFewDescriptors(t *testing.T) {
 		args  []string
 		want  string
 	}{
-		{256, []string{"--workers", "200"}, "this process may open 256 files, which is too few: 608 are for"},
-		{1024, []string{"--max-connections", "1000"}, "--max-connections 1000: this process may open 1024 files, and 548 connections"},
+		{256, []string{"--workers", "200"}, "this process may open 256 files, which is too few: 672 are for"},
+		{1024, []string{"--max-connections", "1000"}, "--max-connections 1000: this process may open 1024 files, and 491 connections"},
 	} {
 		if _, _, err := serveOptions(t, tt.args...).connections(tt.files); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "LimitNOFILE=") {
 			t.Errorf("%d files, %q: %v, want %q", tt.files, tt.args, err, tt.want)

@@ -24,7 +24,7 @@ type front struct {
 // newFront also creates the bridge, which the front does not close.
 func newFront(ctx context.Context, cfg bridge.Config, access *accessLog, o *options) (f *front, err error) {
 	f = &front{access: access, clientTimeout: time.Duration(o.Site.Timeouts.Client)}
-	cfg.ServeFile = f.redirected
+	cfg.ServeFile, cfg.ClientConn = f.redirected, clientConn
 	f.bridge, err = bridge.New(ctx, cfg)
 	f.application = f.bridge
 	return f, err
@@ -48,6 +48,13 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.application.ServeHTTP(w, r)
 	}
 	_ = rc.SetWriteDeadline(time.Now().Add(f.clientTimeout)) // all connections of this server support deadlines
+}
+
+// clientConn returns the connection of a request in HTTP; nil for one of a web server. It is
+// bridge.SiteHooks.ClientConn.
+func clientConn(_ http.ResponseWriter, r *http.Request) net.Conn {
+	c, _ := r.Context().Value(connKey{}).(net.Conn)
+	return c
 }
 
 // drain refuses new requests.

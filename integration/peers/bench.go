@@ -51,7 +51,7 @@ func newBench(ctx context.Context, dir string, opts options) (*bench, error) {
 		return nil, err
 	}
 	for _, p := range opts.peers {
-		e := &entry{peer: p, samples: make(map[string][]sample)}
+		e := &entry{peer: p, samples: make(map[string][]sample), missed: make(map[string]error), goodputs: make(map[string]goodput)}
 		b.entries = append(b.entries, e)
 		if err := e.start(ctx, dir, dir, socket, opts.scenarios[0]); err != nil {
 			e.fail(err)
@@ -77,12 +77,12 @@ func (b *bench) close() {
 }
 
 // startBackend starts an application in dir.
-func (b *bench) startBackend(ctx context.Context, dir, socket string) (*process, error) {
+func (b *bench) startBackend(ctx context.Context, dir, socket string, more ...string) (*process, error) {
 	binary, err := goBuild(ctx, "github.com/sluice-proxy/sluice/integration/peers/backend", filepath.Join(b.dir, "backend"))
 	if err != nil {
 		return nil, err
 	}
-	app, err := start("application", dir, []string{binary, "--socket", socket, "--http-socket", overHTTP(socket)})
+	app, err := start("application", dir, append([]string{binary, "--socket", socket, "--http-socket", overHTTP(socket)}, more...))
 	if err != nil {
 		return nil, err
 	}

@@ -42,9 +42,27 @@ func caddyTransport(workers int) peer {
 	})
 }
 
+// caddySluiceTLS and caddyTLS are Caddy with the module and without, HTTP/1.1 over TLS.
+var (
+	caddySluiceTLS = overTLS("caddy-sluice-tls", caddySluice(512))
+	caddyTLS       = overTLS("caddy-tls", caddy)
+)
+
+// overTLS is a Caddy of inCaddy with TLS in front.
+func overTLS(label string, p peer) peer {
+	plain := p.config
+	p.label, p.about, p.tls = label, p.about+", HTTP/1.1 over TLS 1.3", true
+	p.config = func(s site) string {
+		cert, key := s.certificate()
+		return strings.Replace(plain(s), "http://"+s.listen+" {", fmt.Sprintf("https://%s {\n\ttls %s %s", s.listen, cert, key), 1)
+	}
+	return p
+}
+
 // pollOptions have room for all polls that may be parked.
 const pollOptions = `	long_poll /hold/*
 	queue {
+		size 2000
 		long_size 20000
 		long_timeout 2m
 	}
@@ -73,7 +91,7 @@ func inCaddy(label, about string, directives func(site) string) peer {
 const caddyfile = `{
 	admin %s
 	persist_config off
-	auto_https off
+	auto_https disable_redirects
 	log {
 		level WARN
 	}

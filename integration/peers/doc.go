@@ -1,7 +1,7 @@
 // Command peers compares Sluice with other servers: the same load on the same machine with the same FastCGI
 // application. Begin with main.go; peer.go lists the servers, scenario.go the loads.
 //
-//	go run ./integration/peers [--rounds N] [--duration D] [--peers a,b] [--parked N,M] [--out FILE]
+//	go run ./integration/peers [--rounds N] [--duration D] [--peers a,b] [--parked N,M] [--crowds a,b] [--all] [--docs DIR]
 //
 // Each scenario (a request) runs against each peer (a proxy with its configuration) in interleaved rounds,
 // so that disturbances affect all peers. The first round is a warm-up and is not counted. The report has the
@@ -15,8 +15,10 @@
 //     second also depend on the processor time that is left for wrk and the application.
 //   - Peak memory is the sum of VmHWM over the process tree. Pages that the processes share are counted
 //     once for each process.
-//   - The memory of parked long-polls (--parked) is the growth of the resident size of the process tree,
-//     with proxy and application started anew.
+//   - The memory of parked long-polls (--parked) is the growth of the proportional set size of the process tree
+//     (PSS), with proxy and application started anew.
+//   - Goodput (--crowds) is the share of short pages that are answered within a second while others ask for
+//     more than the application has threads for. It closes connections beyond those at once.
 //   - The size of every answer is checked; a peer that answers anything but the application's answer is
 //     reported as failed.
 //

@@ -49,10 +49,19 @@ func run(ctx context.Context, opts options) error {
 		return err
 	}
 
+	if err := b.crowd(ctx); err != nil {
+		return err
+	}
+
 	table := report(b)
 	fmt.Print(table)
-	if opts.out == "" {
-		return nil
+	if opts.out != "" {
+		if err := os.WriteFile(opts.out, []byte(table), 0o644); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(opts.out, []byte(table), 0o644)
+	if opts.docs != "" {
+		return b.document(opts.docs, table)
+	}
+	return nil
 }

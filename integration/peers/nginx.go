@@ -12,15 +12,29 @@ var nginx = peer{
 	about:   "`keepalive 64`, `fastcgi_keep_conn on`, one worker process per core, access log off",
 	binary:  installed("nginx", "nginx-light"),
 	version: []string{"-v"},
-	config:  nginxConfig,
-	argv: func(s site) []string {
-		return []string{"-p", s.dir, "-e", "stderr", "-c", s.config}
-	},
+	config:  func(s site) string { return nginxConfig(s, "") },
+	argv:    nginxArgs,
 }
 
+// nginxTLS is nginx with TLS in front, and its cache of sessions.
+var nginxTLS = peer{
+	label:   "nginx-tls",
+	about:   "as nginx, HTTP/1.1 over TLS 1.3",
+	tls:     true,
+	binary:  nginx.binary,
+	version: nginx.version,
+	config: func(s site) string {
+		cert, key := s.certificate()
+		return nginxConfig(s, fmt.Sprintf(" ssl;\n\t\tssl_certificate %s;\n\t\tssl_certificate_key %s;\n\t\tssl_protocols TLSv1.2 TLSv1.3;\n\t\tssl_session_cache shared:tls:1m", cert, key))
+	},
+	argv: nginxArgs,
+}
+
+func nginxArgs(s site) []string { return []string{"-p", s.dir, "-e", "stderr", "-c", s.config} }
+
 // nginxConfig raises the limits that would close a busy connection after a
-// thousand requests; under this load that would be every few seconds.
-func nginxConfig(s site) string {
+// thousand requests; under this load that would be every few seconds. tls follows the address.
+func nginxConfig(s site, tls string) string {
 	return fmt.Sprintf(`%[1]sdaemon off;
 worker_processes auto;
 worker_rlimit_nofile 20000;
@@ -36,6 +50,7 @@ http {
 	keepalive_requests 100000000;
 	client_body_temp_path body;
 	fastcgi_temp_path fastcgi;
+	client_max_body_size 16m;
 	proxy_temp_path proxy;
 	uwsgi_temp_path uwsgi;
 	scgi_temp_path scgi;
@@ -47,7 +62,7 @@ http {
 	}
 
 	server {
-		listen %[3]s;
+		listen %[3]s%[4]s;
 
 		location / {
 			fastcgi_pass app;
@@ -76,7 +91,7 @@ http {
 		}
 	}
 }
-`, nginxUser(), s.backend, s.listen)
+`, nginxUser(), s.backend, s.listen, tls)
 }
 
 // nginxUser makes the workers of root's nginx run as root: the default user nobody may not enter our

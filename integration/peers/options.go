@@ -17,15 +17,44 @@ type options struct {
 	peers       []peer
 	scenarios   []scenario
 	parked      []int
+	crowds      []crowd
+	crowdFor    time.Duration
+	docs        string
+	all         bool
 	baseline    string // the peer that ratios refer to
 	out         string
 }
 
 // The defaults leave out what would take the default run past three minutes.
 const (
-	defaultScenarios = "small"
-	defaultPeers     = "sluice-64,nginx,caddy-sluice-64,caddy-transport-64,caddy,caddy-respond"
+	defaultScenarios = "small,large"
+	defaultPeers     = "sluice-64,nginx,haproxy,caddy-sluice-64,caddy,caddy-respond"
 )
+
+// whole is what --all measures, but for what other flags say. It takes less than twenty minutes.
+var whole = map[string]string{
+	"rounds": "3", "duration": "2s",
+	"peers":     "sluice-512,sluice-mux,nginx,haproxy,haproxy-mux,lighttpd,caddy-sluice-512,caddy,nginx-tls,caddy-sluice-tls,caddy-tls",
+	"scenarios": "small-1,small,small-512,medium,large,upload",
+	"parked":    "5000,15000",
+	"crowds":    "starvation,session",
+	"front":     "loop,net",
+}
+
+// setWhole sets the flags of whole that were not given.
+func setWhole(fs *flag.FlagSet) error {
+	given := make(map[string]bool)
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for name, value := range whole {
+		if given[name] {
+			continue
+		}
+		if err := fs.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func parseOptions(args []string) (options, error) {
 	var (
@@ -35,6 +64,11 @@ func parseOptions(args []string) (options, error) {
 	fs := flagSet(&opts, &lists)
 	if err := fs.Parse(args); err != nil {
 		return options{}, err
+	}
+	if opts.all {
+		if err := setWhole(fs); err != nil {
+			return options{}, err
+		}
 	}
 	if fs.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q", fs.Arg(0))
@@ -58,6 +92,14 @@ func parseOptions(args []string) (options, error) {
 	if _, err = pick("--baseline", opts.baseline, peers, peer.name); err != nil {
 		return options{}, err
 	}
+	if lists.crowds != "" {
+		if opts.crowds, err = pick("--crowds", lists.crowds, crowds, crowd.name); err != nil {
+			return options{}, err
+		}
+	}
+	if lists.fronts != "" {
+		opts.peers = withFronts(opts.peers, strings.Split(lists.fronts, ","))
+	}
 	if opts.parked, err = counts("--parked", lists.parked); err != nil {
 		return options{}, err
 	}
@@ -65,17 +107,22 @@ func parseOptions(args []string) (options, error) {
 }
 
 // lists are flags whose values are separated by commas, as they are given.
-type lists struct{ peers, scenarios, parked string }
+type lists struct{ peers, scenarios, parked, crowds, fronts string }
 
 func flagSet(opts *options, lists *lists) *flag.FlagSet {
 	fs := flag.NewFlagSet("peers", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error, once
-	fs.IntVar(&opts.rounds, "rounds", 5, "counted rounds; one more runs first to warm up")
-	fs.DurationVar(&opts.duration, "duration", 4*time.Second, "how long each peer is under load in a round, in whole seconds")
+	fs.IntVar(&opts.rounds, "rounds", 3, "counted rounds; one more runs first to warm up")
+	fs.DurationVar(&opts.duration, "duration", 2*time.Second, "how long each peer is under load in a round, in whole seconds")
 	fs.IntVar(&opts.connections, "connections", 64, "client connections")
 	fs.StringVar(&lists.peers, "peers", defaultPeers, "proxies to measure, separated by commas: "+strings.Join(names(peers, peer.name), ", "))
 	fs.StringVar(&opts.baseline, "baseline", nginx.label, "the proxy that ratios refer to")
 	fs.StringVar(&lists.parked, "parked", "", "also measure the memory of so many long-polls, for example 2000,5000")
+	fs.StringVar(&lists.crowds, "crowds", "", "also measure how many pages are answered in time beside: "+strings.Join(names(crowds, crowd.name), ", "))
+	fs.BoolVar(&opts.all, "all", false, "measure everything that docs/benchmarks.md has, in less than twenty minutes")
+	fs.DurationVar(&opts.crowdFor, "crowd-for", 6*time.Second, "how long pages are asked for beside a crowd")
+	fs.StringVar(&lists.fronts, "front", "", "measure sluice once with each of these values of its flag --front, for example net,loop; default: with its own default")
+	fs.StringVar(&opts.docs, "docs", "", "also write benchmarks.md and its pictures to this directory")
 	fs.StringVar(&lists.scenarios, "scenarios", defaultScenarios, "loads to put on them: "+strings.Join(names(scenarios, scenario.name), ", "))
 	fs.StringVar(&opts.out, "out", "", "also write the table (Markdown) to this file")
 	return fs

@@ -29,6 +29,9 @@ func (p parking) perPoll(bytes float64) float64 { return bytes / 1024 / float64(
 func (b *bench) park(ctx context.Context) error {
 	for _, n := range b.opts.parked {
 		for _, e := range b.running() {
+			if e.peer.tls { // a poll is one line of plaintext
+				continue
+			}
 			grown, err := b.parkAt(ctx, e.peer, n)
 			if ctx.Err() != nil {
 				return interruption(ctx)
@@ -114,7 +117,7 @@ func (e *entry) settled(ctx context.Context, app *process) (footprint, error) {
 func steady(a, b float64) bool { return max(a, b)-min(a, b) < b/100 }
 
 func (e *entry) footprint(app *process) (footprint, error) {
-	proxy, err := residentMemory(e.proc.cmd.Process.Pid)
+	proxy, err := proportionalMemory(e.proc.cmd.Process.Pid)
 	if err != nil {
 		return footprint{}, err
 	}
@@ -122,7 +125,7 @@ func (e *entry) footprint(app *process) (footprint, error) {
 	if err != nil {
 		return footprint{}, err
 	}
-	behind, err := residentMemory(app.cmd.Process.Pid)
+	behind, err := proportionalMemory(app.cmd.Process.Pid)
 	return footprint{float64(proxy), float64(behind), float64(files)}, err
 }
 
@@ -136,7 +139,7 @@ func (e *entry) collect(ctx context.Context) error {
 		return err
 	}
 	req.Close = true // its memory would count
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}
@@ -177,7 +180,7 @@ func parkedRows(entries []*entry, i int, baseline string) [][]string {
 }
 
 const aboutParked = `
-Of parked long-polls, each from a client and a connection of its own, "each" is by how much the resident memory of the
-proxy grew, and that of the application, for one of them; both were started anew. Caddy was told to collect its garbage
+Of parked long-polls, each from a client and a connection of its own, "each" is by how much the memory of the proxy
+grew (PSS), and that of the application, for one of them; both were started anew. Caddy was told to collect its garbage
 before each reading; the others were not.
 `

@@ -18,6 +18,7 @@ type site struct {
 	listen  string // host:port for HTTP
 	status  string // host:port for whatever else it listens on
 	backend string // the application's unix socket, in FastCGI
+	workers int    // how many requests the application can hold; 0: any number
 }
 
 // overHTTP is the unix socket on which the application at socket speaks HTTP.
@@ -32,6 +33,10 @@ type peer struct {
 	// binary finds or builds the program; dir may be written to. An error that
 	// is errMissing means that the machine does not have it.
 	binary func(ctx context.Context, dir string) (string, error)
+	// tls says that it speaks HTTP/1.1 over TLS.
+	tls bool
+	// fronts says that it has more than one front, and --front chooses.
+	fronts bool
 	// version are the arguments that make the program print its version.
 	version []string
 	// config is the text of its configuration file; nil if flags say it all.
@@ -45,12 +50,29 @@ type peer struct {
 
 func (p peer) name() string { return p.label }
 
+// scheme is that of its URLs.
+func (p peer) scheme() string {
+	if p.tls {
+		return "https"
+	}
+	return "http"
+}
+
 // peers has the proxies, in the order of the report.
 var peers = []peer{
 	sluice(64),
 	sluice(16),
+	sluice(512),
+	sluiceMux,
 	nginx,
+	haproxy,
+	haproxyMux,
+	lighttpd,
+	nginxTLS,
+	caddySluiceTLS,
+	caddyTLS,
 	caddySluice(64),
+	caddySluice(512),
 	caddySluice(5000),
 	caddyTransport(64),
 	caddy,
@@ -111,6 +133,11 @@ func readVersion(ctx context.Context, binary string, args []string) (string, err
 
 // launch writes the peer's configuration and starts it.
 func (p peer) launch(binary string, s site) (*process, error) {
+	if p.tls {
+		if err := s.writeCertificate(); err != nil {
+			return nil, err
+		}
+	}
 	if p.config != nil {
 		if err := os.WriteFile(s.config, []byte(p.config(s)), 0o644); err != nil {
 			return nil, err

@@ -21,11 +21,20 @@ func report(b *bench) string {
 		fmt.Fprintf(&out, "\n**%d parked long-polls**\n\n", n)
 		writeTable(&out, parkedRows(b.entries, i, b.opts.baseline))
 	}
+	for _, c := range b.opts.crowds {
+		fmt.Fprintf(&out, "\n**%s**: %s; pages at %d/s that were answered within %v\n\n", c.label, c.about, pagesPerSecond, onTime)
+		writeTable(&out, crowdRows(b.entries, c))
+	}
 	out.WriteString("\n")
 	for _, e := range b.entries {
 		fmt.Fprintf(&out, "- %s: %s\n", e.peer.label, e.peer.about)
 		if e.failed != nil {
 			fmt.Fprintf(&out, "  Not measured: %v\n", e.failed)
+		}
+		for _, s := range b.opts.scenarios {
+			if err := e.missed[s.label]; err != nil {
+				fmt.Fprintf(&out, "  %s not measured: %v\n", s.label, err)
+			}
 		}
 		for _, p := range e.parked {
 			if p.failed != nil {
@@ -50,25 +59,25 @@ var heading = []string{"peer", "version", "requests/s", "x", "spread", "CPU us",
 func rows(entries []*entry, s scenario, baseline string) [][]string {
 	var base []sample
 	for _, e := range entries {
-		if e.peer.label == baseline && e.failed == nil {
+		if e.peer.label == baseline && e.failed == nil && e.missed[s.label] == nil {
 			base = e.samples[s.label]
 		}
 	}
 	out := [][]string{heading}
 	for _, e := range entries {
-		out = append(out, row(e, e.samples[s.label], base))
+		out = append(out, row(e, e.missed[s.label], e.samples[s.label], base))
 	}
 	return out
 }
 
 // row is one peer's line. Figures of a peer that failed on the way are not
 // shown: they would be of fewer rounds than the others'.
-func row(e *entry, got, base []sample) []string {
+func row(e *entry, missed error, got, base []sample) []string {
 	version := e.version
 	if version == "" {
 		version = "-"
 	}
-	if e.failed != nil {
+	if e.failed != nil || missed != nil {
 		cells := []string{e.peer.label, version, "missing"}
 		for len(cells) < len(heading) {
 			cells = append(cells, "-")

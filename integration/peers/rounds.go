@@ -16,7 +16,8 @@ func (b *bench) measure(ctx context.Context) error {
 	}
 	planned := time.Duration(turns) * b.opts.duration
 	progress("%d turns of %v: %v", turns, b.opts.duration, planned)
-	ctx, cancel := context.WithTimeoutCause(ctx, planned+slack, fmt.Errorf("gave up after %v", planned+slack))
+	limit := 2*planned + slack
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("gave up after %v: the machine is too busy", limit))
 	defer cancel()
 
 	for round := range b.opts.rounds + 1 {
@@ -38,6 +39,9 @@ func (b *bench) measure(ctx context.Context) error {
 // round gives each running peer one turn. Round 0 is the warm-up.
 func (b *bench) round(ctx context.Context, round int, s scenario) error {
 	for _, e := range b.running() {
+		if e.missed[s.label] != nil {
+			continue
+		}
 		got, err := b.turn(ctx, e, s)
 		if ctx.Err() != nil {
 			return interruption(ctx)
@@ -46,7 +50,7 @@ func (b *bench) round(ctx context.Context, round int, s scenario) error {
 			return fmt.Errorf("%w (during %s on %s)", ended, s.label, e.peer.label)
 		}
 		if err != nil {
-			e.fail(fmt.Errorf("%s, round %d: %w", s.label, round, err))
+			e.miss(s, fmt.Errorf("round %d: %w", round, err))
 			continue
 		}
 		progress("round %d/%d  %-6s %-10s %8.0f req/s %7.1f us/req", round, b.opts.rounds, s.label, e.peer.label, got.perSecond(), got.cpuMicros())
@@ -71,7 +75,7 @@ func (b *bench) turn(ctx context.Context, e *entry, s scenario) (sample, error) 
 	if err != nil {
 		return sample{}, err
 	}
-	got, err := runWrk(ctx, b.scripts[s.label], e.url+s.path, b.opts.connections, b.opts.duration)
+	got, err := runWrk(ctx, b.scripts[s.label], e.url+s.path, s.connectionsOr(b.opts.connections), b.opts.duration)
 	if err != nil {
 		return sample{}, err
 	}

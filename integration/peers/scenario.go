@@ -14,15 +14,29 @@ type scenario struct {
 	path   string
 	body   int // bytes sent with each request
 	reply  int // bytes of body that come back
+
+	connections int // 0: as many as the options say
 }
 
 func (s scenario) name() string { return s.label }
 
+// connectionsOr is how many connections it has, n if it does not say.
+func (s scenario) connectionsOr(n int) int {
+	if s.connections > 0 {
+		return s.connections
+	}
+	return n
+}
+
 // scenarios has the loads, in the order of the report.
 var scenarios = []scenario{
 	{label: "small", about: "GET, 200 B reply", method: http.MethodGet, path: "/bytes/200", reply: 200},
+	{label: "small-1", about: "GET, 200 B reply, 1 connection", method: http.MethodGet, path: "/bytes/200", reply: 200, connections: 1},
+	{label: "small-512", about: "GET, 200 B reply, 512 connections", method: http.MethodGet, path: "/bytes/200", reply: 200, connections: 512},
+	{label: "medium", about: "GET, 16 KiB reply", method: http.MethodGet, path: "/bytes/16384", reply: 16 << 10},
 	{label: "large", about: "GET, 1 MiB reply", method: http.MethodGet, path: "/bytes/1048576", reply: 1 << 20},
 	{label: "post", about: "POST of 8 KiB, 200 B reply", method: http.MethodPost, path: "/discard", body: 8 << 10, reply: 200},
+	{label: "upload", about: "POST of 64 KiB, 200 B reply", method: http.MethodPost, path: "/discard", body: 64 << 10, reply: 200},
 	{label: "hold", about: "GET answered after 100 ms (a short long-poll)", method: http.MethodGet, path: "/hold/100ms", reply: 200},
 }
 

@@ -37,11 +37,12 @@ func peakMemory(root int) (uint64, error) {
 	})
 }
 
-// residentMemory is the sum of the resident sizes, in bytes.
-func residentMemory(root int) (uint64, error) {
+// proportionalMemory is the sum of the proportional set sizes, in bytes: pages that processes share are
+// counted once.
+func proportionalMemory(root int) (uint64, error) {
 	return sum(root, func(p procfs.Proc) (uint64, error) {
-		status, err := p.NewStatus()
-		return status.VmRSS, err
+		maps, err := p.ProcSMapsRollup()
+		return maps.Pss, err
 	})
 }
 

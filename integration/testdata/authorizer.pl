@@ -20,6 +20,7 @@ while ($request->Accept >= 0) {
         open my $fh, '<', $hold or die "$hold: $!";
         flock $fh, 1;
     }
+    print STDERR "deciding about $ENV{REQUEST_URI}\n" if $ENV{QUERY_STRING} =~ /say/;
     if ($ENV{QUERY_STRING} =~ /die/) {
         print "Status: 200 OK\r\nVariable-REMOTE_USER: nobody\r\n\r\n";
         $request->Flush;

@@ -21,6 +21,9 @@ func Complete(a *config.Application) error {
 	if a.Lanes == config.Off && a.ClientLimit != 0 {
 		return MeansNothing("client.limit")
 	}
+	if a.Lanes == config.Off && a.MaxUpgraded != 0 {
+		return MeansNothing("max_upgraded")
+	}
 	return completeGate(a)
 }
 
@@ -39,6 +42,7 @@ func completeGate(app *config.Application) error {
 		app.Reserve = &d.Reserve
 	}
 	most := workers - *app.Reserve
+	app.MaxUpgraded = cmp.Or(app.MaxUpgraded, min(d.MaxUpgraded, most))
 	if a.LongMin == nil {
 		a.LongMin = new(min(d.LongMin, most))
 	}
@@ -47,6 +51,8 @@ func completeGate(app *config.Application) error {
 		return fmt.Errorf("reserve: is %d, want 0: there is one worker", reserve)
 	case reserve < 0 || reserve >= workers:
 		return fmt.Errorf("reserve: is %d, want 0 to %d: of %d workers one at least must be left for other requests", reserve, workers-1, workers)
+	case app.MaxUpgraded > most:
+		return fmt.Errorf("max_upgraded: is %d, want 1 to %d: the reserve is %d of %d workers, and upgraded connections never take it", app.MaxUpgraded, most, reserve, workers)
 	case *a.LongMin < 0 || *a.LongMin > most:
 		return fmt.Errorf("admission.long_min: is %d, want 0 to %d: the reserve is %d of %d workers", *a.LongMin, most, reserve, workers)
 	case a.Unknown > workers:
@@ -66,7 +72,7 @@ func gate(app *config.Application) admission.Config {
 	g.Lanes = app.Lanes == config.On
 	g.Size, g.LongSize = app.Queue.Size, app.Queue.LongSize
 	g.Timeout, g.LongTimeout = time.Duration(app.Queue.Timeout), time.Duration(app.Queue.LongTimeout)
-	g.Reserve = *app.Reserve
+	g.Reserve, g.MaxUpgraded = *app.Reserve, app.MaxUpgraded
 	g.ClientLimit = min(app.ClientLimit, g.Workers)
 	a := &app.Admission
 	g.LongAfter, g.StallAfter, g.WaitTarget = time.Duration(a.LongAfter), time.Duration(a.StallAfter), time.Duration(a.WaitTarget)

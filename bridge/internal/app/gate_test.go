@@ -41,7 +41,7 @@ func TestGateDefaults(t *testing.T) {
 
 // Every setting gets where it belongs.
 func TestGateSettings(t *testing.T) {
-	const text = `{"backends":["unix:/a"],"workers":10,"lanes":"on","long_poll":["/poll*"],"reserve":0,` +
+	const text = `{"backends":["unix:/a"],"workers":10,"lanes":"on","long_poll":["/poll*"],"reserve":0,"max_upgraded":6,` +
 		`"queue":{"size":1,"long_size":2,"timeout":"3ms","long_timeout":"4ms","poll_answer":{"status":200,"content_type":"application/json","body":"[]"}},` +
 		`"client":{"key":"cookie sid","limit":9,"max_addresses":3,"per":"5m0s","excess":"evict"},` +
 		`"admission":{"long_after":"6ms","stall_after":"7ms","wait_target":"8ms","unknown":9,"long_min":10,"client_rate":1.5,"client_burst":2.5,"spent_limit":8}}`
@@ -50,7 +50,7 @@ func TestGateSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := admission.Config{
-		Workers: 10, Lanes: true, Reserve: 0, Unknown: 9, LongMin: 10,
+		Workers: 10, Lanes: true, Reserve: 0, MaxUpgraded: 6, Unknown: 9, LongMin: 10,
 		LongAfter: 6 * time.Millisecond, StallAfter: 7 * time.Millisecond, WaitTarget: 8 * time.Millisecond,
 		Size: 1, LongSize: 2, Timeout: 3 * time.Millisecond, LongTimeout: 4 * time.Millisecond,
 		ClientLimit: 9, SpentLimit: 8, ClientRate: 1.5, ClientBurst: 2.5,

@@ -51,7 +51,7 @@ func TestSpawnSettings(t *testing.T) {
 	v := reflect.ValueOf(want)
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if set := slices.Contains([]string{"Front", "Ready", "TempDir", "Reexec", "Logger"}, name); v.Field(i).IsZero() != set {
+		if set := slices.Contains([]string{"Front", "Ready", "TempDir", "Reexec", "Logger", "Events"}, name); v.Field(i).IsZero() != set {
 			t.Errorf("%s is %v", name, v.Field(i))
 		}
 	}

@@ -162,7 +162,7 @@ func (c *call) send() (err error) {
 	inline, whole := c.body.inline()
 	c.head, err = c.beside.lease.Begin(c.head[:0], &c.x.Request, inline, whole)
 	if err == nil && !whole {
-		c.beside.sender = startSender(c.beside.lease, &c.body)
+		c.beside.sender = startSender(c.beside.lease, &c.body, &c.Site.sendBuffers)
 	}
 	return err
 }

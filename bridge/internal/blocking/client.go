@@ -52,7 +52,7 @@ func (v *View) Classify(ask *admission.Request, scratch []byte) []byte {
 func (c *call) Classify(ask *admission.Request, scratch []byte) []byte {
 	scratch = c.View.Classify(ask, scratch)
 	if c.upgrades() {
-		c.Site.Classifier.SetLong(ask)
+		c.Site.Classifier.SetUpgrade(ask)
 	}
 	return scratch
 }

@@ -3,15 +3,16 @@
 // the client's body, and writes the answer.
 //
 // Start with call.go. body.go reads the body, upload.go sends it to the application beside
-// the wait for the answer, relay.go sends the client an answer while it arrives, file.go sends
-// a file, discard.go reads what a client still sends after its answer, and deadline.go has the
-// limits of the server that the requests come from. upgrade.go passes on what both sides of an
-// upgraded connection send.
+// the wait for the answer, relay.go sends the client an answer while it arrives, direct.go does
+// so as long as the client's socket takes each piece at once, file.go sends a file, discard.go
+// reads what a client still sends after its answer, and deadline.go has the limits of the server
+// that the requests come from. upgrade.go passes on what both sides of an upgraded connection
+// send.
 //
 // Goroutines: one sends a body that did not go out with the request's head (sender), one
-// receives an answer that is relayed (receiver), two serve an upgraded connection (tunnel), and
-// one waits for each request that was abandoned. The last ends with the application, the
-// others end before ServeHTTP returns.
+// receives an answer that the client's socket has no room for (receiver), two serve an upgraded
+// connection (tunnel), and one waits for each request that was abandoned. The last ends with the
+// application, the others end before ServeHTTP returns.
 //
 // What always holds:
 //

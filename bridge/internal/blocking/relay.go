@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
@@ -47,21 +46,30 @@ func (c *call) reply() error {
 	return err
 }
 
-// relay sends the client an answer while it arrives. What the client is too slow for waits in
-// a spool.Pipe, so the application is read at its own pace, and the worker is free when it has
-// finished. When the client has been sent all there is, it is flushed to the network: a record
-// the application flushed reaches the client.
+// relay sends the client an answer while it arrives. When the client has been sent all there is,
+// it is flushed to the network: a record the application flushed reaches the client.
 func (c *call) relay() (err error) {
 	to := c.clientWriter()
 	to.extend()
 	defer func() { to.done(err) }()
 	c.endConnection(c.w.Header())
 	c.w.WriteHeader(c.x.Reply.Status)
+	s := &sent{c: c, to: to, n: c.relayed, limit: c.x.Limit()}
+	left, over, err := c.relayDirect(to, s)
+	if over {
+		return err
+	}
+	return c.relayThrough(to, s, left)
+}
 
+// relayThrough relays an answer from its beginning, or from the pieces left on. What the client is
+// too slow for waits in a spool.Pipe, so the application is read at its own pace, and the worker is
+// free when it has finished.
+func (c *call) relayThrough(to *clientWriter, s *sent, left [][]byte) error {
 	owner := spool.Owner{Client: spool.ClientOf(c.x.Who.Addr), Cutter: to}
 	pipe := c.newPipe(owner)
 	ctx, leave := context.WithCancel(c.R.Context())
-	rv := &receiver{site: c.Site, rest: c.x.Rest, beside: c.beside.take(), pipe: pipe, ctx: c.R.Context(), done: make(chan struct{})}
+	rv := &receiver{site: c.Site, rest: c.x.Rest, beside: c.beside.take(), pipe: pipe, left: left, ctx: c.R.Context(), done: make(chan struct{})}
 	rv.rest.Begin(pipe)
 	rv.beside.watch(ctx)
 	go rv.run()
@@ -70,7 +78,7 @@ func (c *call) relay() (err error) {
 		pipe.Close()
 		<-rv.done
 	}()
-	err = c.copy(to, pipe)
+	err := c.copy(to, s, pipe)
 	if err != nil && to.cut.Load() {
 		err = spool.ErrCut // and not that writing took too long
 	}
@@ -86,39 +94,52 @@ func (c *call) newPipe(owner spool.Owner) *spool.Pipe {
 	return store.NewPipe(owner)
 }
 
-// copy copies the beginning of the content and what comes through pipe to the client, up to
-// the length that was announced.
-func (c *call) copy(to *clientWriter, pipe *spool.Pipe) error {
+// sent is what the client has been sent of an answer that is relayed, up to the length that was
+// announced.
+type sent struct {
+	c     *call
+	to    *clientWriter
+	n     int64
+	limit int64 // -1: no length was announced
+}
+
+// send sends the client p. What is too much is dropped.
+func (s *sent) send(p []byte) error {
+	if s.limit >= 0 && int64(len(p)) > s.limit-s.n {
+		s.c.x.Exceeded()
+		p = p[:s.limit-s.n]
+	}
+	s.n += int64(len(p))
+	if len(p) == 0 {
+		return nil
+	}
+	s.to.extend()
+	return s.c.write(p)
+}
+
+// all reports whether the client has all there is for it, whenever the application ends.
+func (s *sent) all() bool { return s.n == s.limit }
+
+// copy copies the beginning of the content, unless it was sent, and what comes through pipe to the
+// client.
+func (c *call) copy(to *clientWriter, s *sent, pipe *spool.Pipe) error {
 	buf := pipe.Scratch()
 	defer buf.Free()
-	limit, sent := c.x.Limit(), c.relayed
-	send := func(p []byte) error {
-		if limit >= 0 && int64(len(p)) > limit-sent {
-			c.x.Exceeded()
-			p = p[:limit-sent]
-		}
-		sent += int64(len(p))
-		if len(p) == 0 {
-			return nil
-		}
-		to.extend()
-		return c.write(p)
-	}
-	if err := send(c.x.First); err != nil {
+	if err := s.send(c.x.First); err != nil {
 		return err
 	}
 	c.x.FirstSent()
 	for {
 		if pipe.Len() == 0 {
-			if err := to.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-				return clientError(err)
+			if err := to.flush(); err != nil {
+				return err
 			}
 		}
-		if sent == limit {
-			return nil // the client has it all, whenever the application ends
+		if s.all() {
+			return nil
 		}
 		n, err := pipe.Read(buf.Bytes())
-		if err := send(buf.Bytes()[:n]); err != nil {
+		if err := s.send(buf.Bytes()[:n]); err != nil {
 			return err
 		}
 		if n == len(buf.Bytes()) {
@@ -126,7 +147,7 @@ func (c *call) copy(to *clientWriter, pipe *spool.Pipe) error {
 		}
 		switch {
 		case err == io.EOF:
-			return c.x.Ended(sent)
+			return c.x.Ended(s.n)
 		case err != nil:
 			return err
 		}
@@ -148,14 +169,15 @@ type receiver struct {
 	rest   *exchange.Rest
 	beside beside
 	pipe   *spool.Pipe
+	left   [][]byte        // what comes before the next event
 	ctx    context.Context // of the request
 	done   chan struct{}
 }
 
 func (rv *receiver) run() {
 	defer close(rv.done)
-	var err error
-	for over := false; !over; {
+	over, err := rv.passLeft()
+	for !over {
 		ev, e := rv.beside.lease.Next(rv.rest.Until())
 		over, err = rv.rest.Happened(ev, e)
 	}
@@ -166,4 +188,14 @@ func (rv *receiver) run() {
 	if h := rv.rest.Over(err); h != nil {
 		rv.site.abandon(h, rv.beside)
 	}
+}
+
+// passLeft passes on what the last event has left.
+func (rv *receiver) passLeft() (over bool, err error) {
+	for _, p := range rv.left {
+		if _, err := rv.pipe.Write(p); err != nil {
+			return true, err
+		}
+	}
+	return false, nil
 }

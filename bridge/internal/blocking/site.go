@@ -2,6 +2,7 @@ package blocking
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"sync"
 
@@ -33,6 +34,7 @@ type Site struct {
 	ErrorHandler   func(w http.ResponseWriter, r *http.Request, status int, err error) (answered bool)
 	ServeFile      func(w http.ResponseWriter, r *http.Request) (status int, bytes int64)
 	ActsOnSendfile func(w http.ResponseWriter) bool
+	ClientConn     func(w http.ResponseWriter, r *http.Request) net.Conn
 	// Observe is told what became of a request before the rest of an unwanted body is read.
 	Observe func(*http.Request, *exchange.Outcome)
 	// Draining reports whether answers are to end their client's connection.
@@ -41,7 +43,8 @@ type Site struct {
 	// connections end then.
 	Drained <-chan struct{}
 
-	calls sync.Pool // of *call
+	calls       sync.Pool // of *call
+	sendBuffers sync.Pool // of *[]byte: the pieces of bodies on their way
 }
 
 // Application is what a call needs of the application to wait for it.

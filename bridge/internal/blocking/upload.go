@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,12 +24,12 @@ type sender struct {
 	err    error     // why the body was not sent whole; set before done is closed
 }
 
-func startSender(lease *pool.Lease, b *body) *sender {
+func startSender(lease *pool.Lease, b *body, buffers *sync.Pool) *sender {
 	s := &sender{stream: b.stream, done: make(chan struct{})}
 	length, from := b.length, b.reader()
 	go func() {
 		defer close(s.done)
-		s.err = s.send(lease, from, length)
+		s.err = s.send(lease, from, length, buffers)
 		s.ended = time.Now()
 	}()
 	return s
@@ -80,9 +81,15 @@ func (s *sender) endsByItself() bool {
 
 // send copies exactly length bytes, then ends the stream. A body that ends early
 // leaves the stream open: the application must not take it for complete.
-func (s *sender) send(lease *pool.Lease, from io.Reader, length int64) error {
+func (s *sender) send(lease *pool.Lease, from io.Reader, length int64, buffers *sync.Pool) error {
 	before, after := lease.BodyOverhead()
-	buf := make([]byte, before+SendChunk, before+SendChunk+after)
+	memory, ok := buffers.Get().(*[]byte)
+	if !ok || cap(*memory) < before+SendChunk+after {
+		b := make([]byte, before+SendChunk+after)
+		memory = &b
+	}
+	defer buffers.Put(memory)
+	buf := (*memory)[:before+SendChunk]
 	for length > 0 {
 		n, err := from.Read(buf[before : before+int(min(SendChunk, length))])
 		length -= int64(n)

@@ -1,6 +1,7 @@
 package blocking
 
 import (
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,12 @@ type clientWriter struct {
 	limit   time.Time // no deadline is later; zero: there is no limit
 	loaded  func() (inUse, waiting int)
 	cut     atomic.Bool
+
+	extended time.Time // when the client was last given its time
 }
+
+// extendShare is by which part of its time the client may be given less.
+const extendShare = 64
 
 func (c *call) clientWriter() *clientWriter {
 	return &clientWriter{
@@ -22,14 +28,27 @@ func (c *call) clientWriter() *clientWriter {
 	}
 }
 
-// extend gives the client its time to take the next piece.
+// extend gives the client its time to take the next piece. Pieces follow each other faster than that is
+// worth telling the connection: the time may be a little less.
 func (c *clientWriter) extend() {
+	if time.Since(c.extended) < c.timeout/extendShare {
+		return
+	}
+	c.extended = time.Now()
 	_ = c.rc.SetWriteDeadline(earlier(time.Now().Add(c.timeout), c.limit)) // unsupported: the front bounds writes, or nobody does
 	// Cut sets the flag first and the deadline second, so one of the two is seen here
 	// whatever the order.
 	if c.cut.Load() {
 		c.Cut() // the deadline above may have undone it
 	}
+}
+
+// flush sends the client what it was written.
+func (c *clientWriter) flush() error {
+	if err := c.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return clientError(err)
+	}
+	return nil
 }
 
 // Cut implements spool.Cutter: the answer had to make room, and a Write to the client

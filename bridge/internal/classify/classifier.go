@@ -61,8 +61,11 @@ func (c *Classifier) Request(ask *admission.Request, r *http.Request, scratch []
 	return route
 }
 
-// SetLong marks a request that is known to be long by what Request does not look at.
-func (c *Classifier) SetLong(ask *admission.Request) { ask.Long = c.cfg.Routes && c.cfg.Lanes }
+// SetUpgrade marks a request that asks for another protocol, and is known to be long by that.
+func (c *Classifier) SetUpgrade(ask *admission.Request) {
+	ask.Upgrade = c.cfg.Routes && c.cfg.Lanes
+	ask.Long = ask.Upgrade
+}
 
 // IsLongPoll reports whether r is for a path that a pattern of Config.LongPoll matches.
 func (c *Classifier) IsLongPoll(r *http.Request) bool {

@@ -103,6 +103,13 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	}
 }
 
+// Takes reports whether n bytes can be written without waiting.
+func (c *Conn) Takes(n int) bool {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	return c.out.data.Len()+n <= bufferSize
+}
+
 // Close closes both directions. With unread bytes, the other end is reset.
 func (c *Conn) Close() error {
 	c.link.mu.Lock()

@@ -1,9 +1,9 @@
 // The charts of the last quarter of an hour. Each has a table of the same figures.
 
-import uPlot from './uplot.js';
 import { byId, element, clock } from './dom.js';
 import * as address from './address.js';
 
+const { uPlot } = window; // uplot.js is no module
 const seconds = 15 * 60;
 const sum = (list) => list.reduce((a, b) => a + b, 0);
 
@@ -39,8 +39,8 @@ function describe(reasons) {
   ];
 }
 
-// window is the time that is drawn: what there is, at least two minutes.
-function window() {
+// span is the time that is drawn: what there is, at least two minutes.
+function span() {
   const end = points.at(-1)?.t ?? Date.now() / 1000;
   const begin = points[0]?.t ?? end;
   return [Math.max(end - seconds, Math.min(begin, end - 120)), end];
@@ -90,7 +90,7 @@ class Chart {
       : { range: (u, min, max) => [0, Math.max(4, (max ?? 0) * 1.1)] };
     this.plot = new uPlot({
       width: Math.max(200, this.canvas.clientWidth), height: 150, legend: { show: false }, cursor: { show: false },
-      scales: { x: { range: window }, y: scale },
+      scales: { x: { range: span }, y: scale },
       axes: [
         { ...axis, size: 22, space: 70, values: (u, ticks) => ticks.map((t) => clock(new Date(t * 1000)).slice(0, u.scales.x.max - u.scales.x.min < 300 ? 8 : 5)) },
         { ...axis, size: 46, ...(this.what.log && { filter: tens, grid: { ...axis.grid, filter: tens } }), values: (u, ticks) => ticks.map((v) => (v === null ? '' : short(v))) },

@@ -16,8 +16,9 @@ const (
 	// chunkMin is the size of a chunk that is not charged. Each stream may have one, so
 	// that every answer arrives, however slowly, when there is no memory left.
 	chunkMin = 2 << 10
-	// chunkKeep is the size of the largest chunk that is kept for another stream.
-	chunkKeep = 16 << 10
+	// chunkSmall is the size of the largest chunk that grows step by step. What needs more than
+	// that is a large answer, and gets a chunk of streamBuffer bytes at once.
+	chunkSmall = 16 << 10
 	// eventHeaderLen is the size of an event's header in a chunk: its kind, and the length
 	// of its data, which follows.
 	eventHeaderLen = 4
@@ -75,16 +76,30 @@ func (c *Conn) add(ch *chunk, k upstream.Kind, data []byte, limit int) (n int, w
 // room grows a chunk for n more bytes, if memory allows, and returns how many it can hold.
 func (c *Conn) room(ch *chunk, n, limit int) int {
 	if want := min(len(ch.b)+n, limit); want > cap(ch.b) {
-		if size := min(max(2*cap(ch.b), want), limit); c.charge(ch, size) {
-			grown := make([]byte, len(ch.b), size)
-			copy(grown, ch.b)
-			ch.b = grown
+		size := min(max(2*cap(ch.b), want), limit)
+		if size > chunkSmall {
+			size = limit
+		}
+		if c.charge(ch, size) {
+			c.grow(ch, size)
 		}
 	}
 	return min(cap(ch.b), limit) - len(ch.b)
 }
 
-// free takes a chunk back. A large one is left to the garbage collector.
+// grow gives a chunk memory of a size, that of a large chunk which is not used if there is one.
+func (c *Conn) grow(ch *chunk, size int) {
+	if size > chunkSmall {
+		if large, ok := c.large.Get().(*chunk); ok {
+			ch.b, large.b = append(large.b, ch.b...), ch.b[:0]
+			c.chunks.Put(large) // which has the small memory now
+			return
+		}
+	}
+	ch.b = append(make([]byte, 0, size), ch.b...)
+}
+
+// free takes a chunk back.
 func (c *Conn) free(ch *chunk) {
 	if ch == nil {
 		return
@@ -93,8 +108,10 @@ func (c *Conn) free(ch *chunk) {
 		c.cfg.Memory.Release(ch.charged)
 		ch.charged = 0
 	}
-	if cap(ch.b) <= chunkKeep {
-		ch.b = ch.b[:0]
+	ch.b = ch.b[:0]
+	if cap(ch.b) <= chunkSmall {
 		c.chunks.Put(ch)
+	} else {
+		c.large.Put(ch)
 	}
 }

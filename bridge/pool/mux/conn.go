@@ -57,7 +57,8 @@ type Conn struct {
 	ended chan struct{} // closed when err is set
 	loops sync.WaitGroup
 
-	chunks   sync.Pool // of *chunk
+	chunks   sync.Pool // of *chunk, up to chunkSmall bytes
+	large    sync.Pool // of *chunk, of streamBuffer bytes
 	received []*Stream // of the reading goroutine: streams with new events, whose owners were not told yet
 
 	mu      sync.Mutex

@@ -184,6 +184,16 @@ func (s *Stream) event() upstream.Event {
 	return ev
 }
 
+// Buffered reports whether Next has something to return without waiting.
+func (s *Stream) Buffered() bool {
+	if !s.Clean() {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending != nil || s.err != nil
+}
+
 // refill takes what is pending. What was taken before is not used any more.
 func (s *Stream) refill() (more bool, err error) {
 	ch, err := s.takePending(false)

@@ -57,6 +57,14 @@ func (d *decoder) Next(in []byte) (ev upstream.Event, rest []byte, err error) {
 	}
 }
 
+// Expects implements [upstream.Expecter].
+func (d *decoder) Expects() int {
+	if d.content == 0 {
+		return 0
+	}
+	return d.content + d.padding + fcgi.HeaderLen
+}
+
 // skipPadding drops the padding after a record, as far as it has come.
 func (d *decoder) skipPadding(in []byte) []byte {
 	n := min(d.padding, len(in))

@@ -154,3 +154,19 @@ func FuzzDecoder(f *testing.F) {
 		}
 	})
 }
+
+// What is expected ends with the header of the next record.
+func TestExpects(t *testing.T) {
+	d := codec.NewDecoder()
+	expects := d.(upstream.Expecter).Expects
+	if n := expects(); n != 0 {
+		t.Errorf("%d bytes are expected before the first record", n)
+	}
+	in := record(fcgi.TypeStdout, 1, strings.Repeat("x", 1000), 24)
+	if _, _, err := d.Next([]byte(in[:fcgi.HeaderLen+300])); err != nil {
+		t.Fatal(err)
+	}
+	if n := expects(); n != 700+24+fcgi.HeaderLen {
+		t.Errorf("%d bytes are expected in the middle of a record, want %d", n, 700+24+fcgi.HeaderLen)
+	}
+}

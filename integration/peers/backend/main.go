@@ -4,6 +4,7 @@
 //
 //	GET  /bytes/N      N bytes, at most 16 MiB
 //	GET  /hold/D       nothing for the duration D (a long-poll), then 200 bytes
+//	GET  /locked/D     the lock of the session for the duration D, then 200 bytes
 //	POST /discard      reads the whole body, then 200 bytes
 package main
 
@@ -28,15 +29,16 @@ const (
 func main() {
 	socket := flag.String("socket", "", "unix socket to listen on, in FastCGI")
 	httpSocket := flag.String("http-socket", "", "a second unix socket to listen on, in HTTP")
+	workers := flag.Int("workers", 0, "how many connections it serves in FastCGI; it closes others at once; 0: any number")
 	flag.Parse()
-	if err := serve(*socket, *httpSocket); err != nil {
+	if err := serve(*socket, *httpSocket, *workers); err != nil {
 		fmt.Fprintln(os.Stderr, "backend:", err)
 		os.Exit(1)
 	}
 }
 
 // serve listens on the FastCGI socket last: a client that can connect there finds both.
-func serve(socket, httpSocket string) error {
+func serve(socket, httpSocket string, workers int) error {
 	if socket == "" {
 		return errors.New("--socket is missing: give the path of the unix socket to listen on")
 	}
@@ -53,7 +55,7 @@ func serve(socket, httpSocket string) error {
 	if err != nil {
 		return err
 	}
-	go func() { ended <- fcgi.Serve(ln, app) }()
+	go func() { ended <- fcgi.Serve(withThreads(ln, workers), app) }()
 	return <-ended
 }
 
@@ -78,6 +80,16 @@ func routes(zeros []byte) http.Handler {
 			reply(w, zeros[:smallReply])
 		case <-r.Context().Done():
 		}
+	})
+	var sessions locks
+	mux.HandleFunc("GET /locked/{d}", func(w http.ResponseWriter, r *http.Request) {
+		d, err := time.ParseDuration(r.PathValue("d"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		sessions.hold(r, d)
+		reply(w, zeros[:smallReply])
 	})
 	mux.HandleFunc("POST /discard", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {

@@ -16,6 +16,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/bytes/0", "", 0},
 		{"GET", "/bytes/1000", "", 1000},
 		{"GET", "/hold/1ms", "", smallReply},
+		{"GET", "/locked/1ms", "", smallReply},
 		{"POST", "/discard", "some body", smallReply},
 	} {
 		w := httptest.NewRecorder()
@@ -24,7 +25,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("%s %s: status %d with %d bytes, want 200 with %d", tc.method, tc.path, w.Code, w.Body.Len(), tc.length)
 		}
 	}
-	for _, path := range []string{"/bytes/1001", "/bytes/-1", "/bytes/many", "/hold/long"} {
+	for _, path := range []string{"/bytes/1001", "/bytes/-1", "/bytes/many", "/hold/long", "/locked/long"} {
 		w := httptest.NewRecorder()
 		app.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != http.StatusBadRequest {

@@ -1,0 +1,110 @@
+//go:build linux
+
+package integration
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+// What a request costs is counted where time would depend on the machine: allocations, and calls that
+// read and write, of sluice serve, for one client on a kept connection. Timings are for make bench-peers.
+// A limit that is exceeded is either a mistake, or worth it and raised.
+func TestCostOfRequests(t *testing.T) {
+	app := startBackend(t)
+	for _, tc := range []struct {
+		front, request string
+		body, reply    int
+		most           cost
+	}{
+		{"net", "GET /bytes/200?page=1", 0, 200, cost{allocs: 65, reads: 10, writes: 4}},
+		{"net", "GET /bytes/1048576", 0, 1 << 20, cost{allocs: 90, reads: 90, writes: 60}},
+		{"net", "POST /discard", 64 << 10, 200, cost{allocs: 75, reads: 18, writes: 8}},
+		{"loop", "GET /bytes/200?page=1", 0, 200, cost{allocs: 65, reads: 4, writes: 3}},
+		{"loop", "GET /bytes/1048576", 0, 1 << 20, cost{allocs: 90, reads: 90, writes: 90}},
+	} {
+		t.Run(tc.front+" "+tc.request, func(t *testing.T) {
+			const warm, n = 100, 500
+			gate := startSluice(t, "--front", tc.front, "--backend", "unix:"+app, "--workers", "16")
+			ask := keptClient(t, gate, tc.request, tc.body, tc.reply)
+			ask(warm)
+			first := gate.cost(t)
+			second := gate.cost(t)
+			ask(n)
+			got := gate.cost(t).less(second).less(second.less(first)) // a scrape has a cost, too
+			each := cost{got.allocs / n, got.reads / n, got.writes / n}
+			t.Logf("for each request: %.1f allocations, %.1f reads, %.1f writes", each.allocs, each.reads, each.writes)
+			if each.allocs > tc.most.allocs || each.reads > tc.most.reads || each.writes > tc.most.writes {
+				t.Errorf("a request costs %+v, want at most %+v", each, tc.most)
+			}
+		})
+	}
+}
+
+// cost is what a program has done.
+type cost struct {
+	allocs float64 // of memory
+	reads  float64 // calls, with those that had to wait
+	writes float64 // the same
+}
+
+func (c cost) less(d cost) cost {
+	return cost{c.allocs - d.allocs, c.reads - d.reads, c.writes - d.writes}
+}
+
+// cost is what the gate has done since it was started.
+func (s sluice) cost(t testing.TB) (c cost) {
+	t.Helper()
+	c.allocs = s.metrics(t)["go_memstats_mallocs_total"]
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", s.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		_, _ = fmt.Sscanf(line, "syscr: %f", &c.reads) // or another line
+		_, _ = fmt.Sscanf(line, "syscw: %f", &c.writes)
+	}
+	if c.allocs == 0 || c.reads == 0 || c.writes == 0 {
+		t.Fatalf("%+v is not what was counted; /proc/PID/io says\n%s", c, text)
+	}
+	return c
+}
+
+// keptClient returns what sends a request so many times, on one connection, and checks the answers.
+func keptClient(t testing.TB, gate sluice, requestLine string, body, reply int) func(times int) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(gate.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	request := []byte(requestLine + " HTTP/1.1\r\n" + benchHeader)
+	if body > 0 {
+		request = fmt.Appendf(request, "Content-Length: %d\r\n", body)
+	}
+	request = append(append(request, "\r\n"...), bytes.Repeat([]byte("x"), body)...)
+	in := bufio.NewReader(conn)
+	return func(times int) {
+		t.Helper()
+		for range times {
+			if _, err := conn.Write(request); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := io.Copy(io.Discard, resp.Body)
+			if err != nil || resp.StatusCode != http.StatusOK || n != int64(reply) {
+				t.Fatalf("%s: status %d with %d bytes, %v", requestLine, resp.StatusCode, n, err)
+			}
+		}
+	}
+}
