@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -139,6 +140,57 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// A client that never stops, and takes its answer more slowly than the application gives it, holds up
+// neither the application nor the others on a shared connection, and gets every byte.
+func TestSteadyReader(t *testing.T) {
+	const size, piece = 16 << 20, 64 << 10
+	for _, multiplex := range []config.Switch{config.Off, config.On} {
+		t.Run(fmt.Sprint("multiplex=", multiplex), func(t *testing.T) {
+			r := newRig(t, func(c *bridge.Config) { c.Multiplex = multiplex }, nil)
+			c := r.dialUnix(t)
+			fmt.Fprintf(c, "GET /bytes?n=%d&length=1 HTTP/1.1\r\nHost: a\r\n\r\n", size)
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got bytes.Buffer
+			for ; got.Len() < size*3/4 && err == nil && (got.Len() < size/4 || r.handler.Snapshot().Gate.InUse > 0); time.Sleep(6 * time.Millisecond) {
+				_, err = io.CopyN(&got, resp.Body, piece)
+			}
+			if in := r.handler.Snapshot().Gate.InUse; in > 0 {
+				t.Errorf("after %d bytes the application still has the request", got.Len())
+			}
+			if _, err := io.Copy(&got, resp.Body); err != nil || !bytes.Equal(got.Bytes(), pattern(0, size)) {
+				t.Errorf("got %d bytes, %v", got.Len(), err)
+			}
+		})
+	}
+}
+
+// dialUnix returns a connection to the loops on a unix socket, which holds little.
+func (r *rig) dialUnix(t *testing.T) net.Conn {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "front.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepting, err := front.Listen(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	served.Go(func() { _ = r.loops.Serve(accepting) })
+	t.Cleanup(served.Wait)
+	t.Cleanup(func() { _ = accepting.Close() })
+	c, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	return c
+}
+
 func (r *rig) outcomesOf(status int) (list []bridge.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -225,15 +277,24 @@ func TestCloseWhileBusy(t *testing.T) {
 		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path)
 		clients = append(clients, c)
 	}
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond) // some go on in goroutines
+	began := time.Now()
 	if err := r.loops.Close(); err != nil {
 		t.Error(err)
+	}
+	if d := time.Since(began); d > 10*time.Second {
+		t.Errorf("Close has waited for the clients: %v", d)
 	}
 	r.wantIdle(t)
 	for _, c := range clients {
 		if _, err := io.Copy(io.Discard, c); err != nil && !strings.Contains(err.Error(), "reset") {
 			t.Errorf("the connection has not ended: %v", err)
 		}
+	}
+	late := dial(t, r.loop)
+	_ = late.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.Copy(io.Discard, late); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("a connection that came after Close: %v", err)
 	}
 }
 
@@ -300,4 +361,33 @@ func TestTrack(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A client that takes a large answer as fast as it comes, or sends many requests at once, does not
+// keep a loop from others.
+func TestFair(t *testing.T) {
+	r := newRig(t, nil, func(c *front.Config) { c.Loops = 1 })
+	for name, text := range map[string]string{
+		"a large answer": "GET /bytes?n=400000000&length=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+		"many requests":  strings.Repeat("PATCH /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 300_000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			greedy := dial(t, r.loop)
+			var busy sync.WaitGroup
+			busy.Go(func() { _, _ = io.WriteString(greedy, text) })
+			busy.Go(func() { _, _ = io.Copy(io.Discard, greedy) })
+			other := dial(t, r.loop)
+			slowest, until := time.Duration(0), time.Now().Add(time.Second)
+			for time.Now().Before(until) {
+				began := time.Now()
+				get(t, other, "/echo")
+				slowest = max(slowest, time.Since(began))
+			}
+			_ = greedy.Close()
+			busy.Wait()
+			if slowest > 500*time.Millisecond {
+				t.Errorf("another client has waited for %v", slowest)
+			}
+		})
+	}
 }

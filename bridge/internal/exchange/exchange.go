@@ -195,6 +195,9 @@ func (x *Exchange) fatten() error {
 		return nil
 	}
 	x.lean = false
+	if x.asking {
+		return x.describeQuestion()
+	}
 	return x.describe(x.driver.Body().Length)
 }
 

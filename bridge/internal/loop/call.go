@@ -83,8 +83,9 @@ func (l *loop) newCall() *call {
 	return c
 }
 
-// serve begins a request.
-func (c *Conn) serve(r *http.Request, header, body []byte) {
+// serve begins a request. Rest is what was read after it: that stays with the connection, wherever the
+// request leads.
+func (c *Conn) serve(r *http.Request, header, body, rest []byte) {
 	s := c.loop.server
 	if c.isClosed() { // for another, before the request began
 		c.cut(nil)
@@ -96,6 +97,7 @@ func (c *Conn) serve(r *http.Request, header, body []byte) {
 	c.call, k.conn, k.began = k, c, c.loop.now
 	k.ctx = &requestContext{conn: c}
 	k.raw, k.body = append(k.raw[:0], header...), append(k.body[:0], body...)
+	c.keep(rest)
 	k.original = r.WithContext(k.ctx)
 	k.View = blocking.View{Site: s.Site, R: k.original}
 	s.Site.Identify(k.R, &k.x.Who)
@@ -110,6 +112,9 @@ func (k *call) drive(w exchange.Wait) {
 	x := k.x
 	for {
 		k.wait = w
+		if !ofAttempt(w.For) {
+			k.lease = nil // the exchange has given it back: it may be another request's by now
+		}
 		switch w.For {
 		case exchange.Nothing:
 			k.end()
@@ -163,6 +168,15 @@ func (k *call) drive(w exchange.Wait) {
 			return
 		}
 	}
+}
+
+// ofAttempt reports whether a wait is one during an attempt, which has a lease.
+func ofAttempt(f exchange.For) bool {
+	switch f {
+	case exchange.Send, exchange.Event, exchange.Relay, exchange.Upgrade, exchange.Open:
+		return true
+	}
+	return false
 }
 
 // await has the call wait. Whoever tells it calls resume.
@@ -306,6 +320,7 @@ func (k *call) unwritable(err error) {
 		k.wake()
 		k.resume(k.x.Replied(clientError(err)))
 	default:
+		k.conn.out = nil // or its time would be over again and again
 		k.left(context.Canceled)
 	}
 }
@@ -421,6 +436,10 @@ func (k *call) connected() exchange.Wait {
 	return k.x.Leased(l, nil)
 }
 
+// sendNow is the largest request that is sent by the loop, in bytes, as the client sends it: for one
+// that is not much larger a socket has room in every case, and a write does not wait.
+const sendNow = 16 << 10
+
 // send sends the request. It returns false if a goroutine does, because that waits.
 func (k *call) send() bool {
 	l := k.lease
@@ -433,9 +452,10 @@ func (k *call) send() bool {
 	if k.sendErr = errors.Join(err, k.sendErr); k.sendErr != nil {
 		return true
 	}
-	if l.BeginWaits() {
+	body := k.sendable()
+	if l.BeginWaits() || len(k.raw)+len(body) > sendNow {
 		go func() {
-			buf, err := l.Begin(k.buf[:0], &k.x.Request, k.body, true)
+			buf, err := l.Begin(k.buf[:0], &k.x.Request, body, true)
 			k.loop.post(func() {
 				k.buf, k.sendErr = buf, err
 				k.wake()
@@ -445,7 +465,7 @@ func (k *call) send() bool {
 		return false
 	}
 	k.loop.yield = k.loop.yield || l.Shared()
-	k.buf, k.sendErr = l.Begin(k.buf[:0], &k.x.Request, k.body, true)
+	k.buf, k.sendErr = l.Begin(k.buf[:0], &k.x.Request, body, true)
 	return true
 }
 
@@ -565,7 +585,15 @@ func (k *call) Abandon(h *exchange.Hold) {
 }
 
 func (k *call) Body() exchange.BodyState {
-	return exchange.BodyState{Length: int64(len(k.body)), Inline: true}
+	return exchange.BodyState{Length: int64(len(k.sendable())), Inline: true}
+}
+
+// sendable is the body of what is sent: an authorizer is asked without one.
+func (k *call) sendable() []byte {
+	if k.x.Asking() {
+		return nil
+	}
+	return k.body
 }
 
 // CloseFile is for a file that a loop never opens.

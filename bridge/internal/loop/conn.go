@@ -101,9 +101,25 @@ func (c *Conn) run() {
 		return
 	}
 	c.running = true
-	for c.isFree() && c.next() {
+	for n := 0; c.isFree() && c.next(); n++ {
+		if n == turnMax { // others have their turn, too
+			c.loop.timers.set(&c.timer, time.Time{}) // it was that of a request
+			c.loop.post(c.again)
+			break
+		}
 	}
 	c.running = false
+}
+
+// turnMax is how much is done for a client in a turn of the loop: how many pieces of an answer it is
+// sent, or about how many requests are answered that wait for nobody.
+const turnMax = 16
+
+// again goes on after run has left its turn to others.
+func (c *Conn) again() {
+	if c.loop != nil {
+		c.run()
+	}
 }
 
 // isFree reports whether another request can begin.
@@ -121,15 +137,11 @@ func (c *Conn) next() bool {
 		}
 		var ok bool
 		if data, ok = c.read(); !ok {
-			return c.loop != nil && c.readable
+			return c.loop != nil // it may have to rest
 		}
 	}
-	n := c.take(data)
-	if c.loop == nil { // it was handed over, or closed
-		return false
-	}
-	c.keep(data[n:])
-	return true
+	c.take(data)
+	return c.loop != nil // else it was handed over, or closed
 }
 
 // isPartial reports whether what was read is not a whole request.

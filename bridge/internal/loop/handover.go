@@ -5,6 +5,7 @@ package loop
 import (
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 )
@@ -53,8 +54,9 @@ func (h *Handed) ReadFrom(r io.Reader) (int64, error) {
 func (c *Conn) handOver(data []byte) {
 	s, rest := c.loop.server, append([]byte(nil), data...)
 	nc, err := c.detach()
-	if err != nil {
-		return // it is closed
+	if err != nil { // no descriptor is left; it is closed
+		s.track(c, http.StateClosed)
+		return
 	}
 	s.hand(c, nc, rest)
 }
@@ -160,4 +162,8 @@ func (h *handed) Close() error {
 }
 
 // Addr implements net.Listener.
-func (h *handed) Addr() net.Addr { return h.addr }
+func (h *handed) Addr() net.Addr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.addr
+}

@@ -51,6 +51,7 @@ type loop struct {
 	posted  []func()
 	asleep  bool
 	stopped bool
+	over    bool     // posted is not looked at any more
 	idle    []func() // memory of posted
 	done    chan struct{}
 }
@@ -83,7 +84,7 @@ func newLoop(s *Server) (*loop, error) {
 // run serves until stop, and then until what is there has ended.
 func (l *loop) run() {
 	defer close(l.done)
-	for !l.stopping || l.count > 0 {
+	for !l.isOver() {
 		stop := l.wait()
 		l.now = time.Now()
 		if stop && !l.stopping {
@@ -105,6 +106,17 @@ func (l *loop) run() {
 		}
 	}
 	_ = l.file.Close() // nothing was written to it
+}
+
+// isOver reports whether everything has ended. Then nothing is posted any more.
+func (l *loop) isOver() bool {
+	if !l.stopping || l.count > 0 {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = len(l.posted) == 0
+	return l.over
 }
 
 // errStopped is why a request ends if the server is closed.
@@ -156,12 +168,16 @@ func (l *loop) poll() {
 }
 
 // post has the loop call f, soon. It may be called in any goroutine; after the end of the loop, f is
-// not called.
-func (l *loop) post(f func()) {
+// not called, and post returns false.
+func (l *loop) post(f func()) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.over {
+		return false
+	}
 	l.posted = append(l.posted, f)
 	l.wake()
+	return true
 }
 
 // wake ends the wait. The caller holds the mutex.

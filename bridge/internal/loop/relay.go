@@ -13,28 +13,29 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
-// slowAfter is how long the application may have to wait for a client that has not taken a piece of
-// its answer. Then the answer is for a goroutine, which spools it.
+// slowAfter is how long the application may have to wait, in all, for a client that has not taken what
+// it was sent of an answer. Then the rest is for a goroutine, which spools it.
 const slowAfter = 100 * time.Millisecond
 
 // relay is an answer that the client is sent while it arrives.
 type relay struct {
-	begun   bool
-	chunked bool
-	limit   int64     // of the content; -1: not known
-	sent    int64     // of the content
-	until   time.Time // for the next event
-	slowAt  time.Time // when the client is slow; zero: it has taken everything
-	over    bool      // the application, and what is held of it, is done with
-	done    bool      // the client has been sent the content, or will not be sent more
-	doneAt  time.Time
-	err     error // why the content is not complete
+	begun    bool
+	chunked  bool
+	limit    int64         // of the content; -1: not known
+	sent     int64         // of the content
+	until    time.Time     // for the next event
+	slowAt   time.Time     // when the client is slow; zero: it has taken everything
+	patience time.Duration // with the client: what is left of slowAfter
+	over     bool          // the application, and what is held of it, is done with
+	done     bool          // the client has been sent the content, or will not be sent more
+	doneAt   time.Time
+	err      error // why the content is not complete
 }
 
 // beginRelay sends the header and what there is of the content, and goes on.
 func (k *call) beginRelay() {
 	x, l := k.x, k.loop
-	k.relay = relay{begun: true, limit: x.Limit()}
+	k.relay = relay{begun: true, limit: x.Limit(), patience: slowAfter}
 	r := &k.relay
 	k.endConnection()
 	_, length := k.header["Content-Length"]
@@ -106,7 +107,14 @@ func (k *call) sendContent(header, p []byte) error {
 // relayOn goes on with the answer as far as it has come, and the client takes it.
 func (k *call) relayOn() {
 	r := &k.relay
-	for !r.over && (len(k.conn.out) == 0 || r.done) {
+	if len(k.conn.out) == 0 && !r.slowAt.IsZero() {
+		r.patience, r.slowAt = max(r.slowAt.Sub(k.loop.now), 0), time.Time{}
+	}
+	for n := 0; !r.over && (len(k.conn.out) == 0 || r.done); n++ {
+		if n == turnMax { // others have their turn, too
+			k.noticed()
+			break
+		}
 		ev, err := k.lease.TryNext()
 		if ev.Kind == 0 && err == nil {
 			r.until = k.x.Rest.Until()
@@ -117,11 +125,8 @@ func (k *call) relayOn() {
 		}
 		k.relayEvent(ev, err)
 	}
-	switch {
-	case len(k.conn.out) == 0:
-		r.slowAt = time.Time{}
-	case r.slowAt.IsZero():
-		r.slowAt = k.loop.now.Add(slowAfter)
+	if len(k.conn.out) > 0 && r.slowAt.IsZero() {
+		r.slowAt = k.loop.now.Add(r.patience)
 	}
 	if r.over && (len(k.conn.out) == 0 || r.err != nil) {
 		k.relayEnd()

@@ -20,27 +20,30 @@ const (
 	bodyWait = 50 * time.Millisecond
 )
 
-// take serves the request at the beginning of data, if it is there whole, and returns how many bytes
-// it has. The connection may be handed over, with data, or closed.
-func (c *Conn) take(data []byte) int {
+// take serves the request at the beginning of data, if it is there whole, and keeps the rest. The
+// connection may be handed over, with data, or closed.
+func (c *Conn) take(data []byte) {
 	if c.header == 0 && !c.takeHeader(data) {
-		return 0
+		if c.loop != nil {
+			c.keep(data)
+		}
+		return
 	}
 	size := c.header + c.body
 	if len(data) < size {
 		c.rest()
-		return 0
+		c.keep(data)
+		return
 	}
 	r := c.loop.parser.parse(data[:c.header])
 	if r == nil || c.isForNet(r) {
 		c.handOver(data)
-		return 0
+		return
 	}
 	header, body := data[:c.header], data[c.header:size]
 	c.scanned, c.header, c.body = 0, 0, 0
 	r.RemoteAddr, r.ContentLength = c.from, int64(len(body))
-	c.serve(r, header, body)
-	return size
+	c.serve(r, header, body, data[size:])
 }
 
 // takeHeader goes on with the header at the beginning of data. It returns false if that is not

@@ -5,7 +5,6 @@ package loop
 import (
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
@@ -40,7 +39,7 @@ type Server struct {
 	Config
 	loops  []*loop
 	handed *handed
-	tails  sync.WaitGroup // requests that go on in a goroutine
+	tails  tails
 }
 
 // New returns a server. Close ends it.
@@ -68,14 +67,19 @@ func (s *Server) Handed() net.Listener { return s.handed }
 // Serve serves the connections that l accepts, each of them a *Conn, until l fails. It returns l's
 // error.
 func (s *Server) Serve(l net.Listener) error {
+	s.handed.mu.Lock()
 	s.handed.addr = l.Addr()
+	s.handed.mu.Unlock()
 	for n := 0; ; n++ {
 		c, err := l.Accept()
 		if err != nil {
 			return err
 		}
 		conn, to := c.(*Conn), s.loops[n%len(s.loops)]
-		to.post(func() { to.add(conn) })
+		if !to.post(func() { to.add(conn) }) {
+			_ = conn.Close() // nobody will serve it
+			s.track(conn, http.StateClosed)
+		}
 	}
 }
 
@@ -88,6 +92,7 @@ func (s *Server) Cut(why error) {
 					c.cut(why)
 				}
 			}
+			s.cutTails(l, why, false)
 		})
 	}
 }
@@ -96,6 +101,7 @@ func (s *Server) Cut(why error) {
 func (s *Server) Close() error {
 	for _, l := range s.loops {
 		l.stop()
+		s.cutTails(l, errStopped, true)
 	}
 	err := s.handed.Close()
 	s.tails.Wait()

@@ -1,11 +1,13 @@
 package tracing
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sluice-proxy/sluice/bridge"
@@ -38,37 +40,50 @@ func (t *Tracing) Observe(r *http.Request, o *bridge.Outcome) {
 	if o.QueuedAt.IsZero() {
 		return // it was refused before
 	}
-	granted := o.GrantedAt
-	if granted.IsZero() {
-		granted = time.Now()
+	steps := &steps{t.tracer, r.Context(), time.Now()}
+	if whole, ok := span.(sdktrace.ReadOnlySpan); ok {
+		steps.base = whole.StartTime()
 	}
-	t.step(r, "wait", o.QueuedAt, granted)
-	if o.GrantedAt.IsZero() {
-		return
-	}
-	if o.SentAt.IsZero() {
-		t.step(r, "lease", granted, time.Now())
-		return
-	}
-	t.step(r, "lease", granted, granted.Add(o.Leasing))
-	exchange := t.begin(r, "exchange", o.SentAt)
-	if o.FirstByte > 0 {
-		process := t.begin(r.WithContext(trace.ContextWithSpan(r.Context(), exchange)), "process", o.SentAt)
-		process.End(trace.WithTimestamp(o.SentAt.Add(o.FirstByte)))
-		exchange.End(trace.WithTimestamp(o.SentAt.Add(o.FirstByte + o.Answer)))
-		return
-	}
-	exchange.End()
+	steps.add(o)
 }
 
-func (t *Tracing) begin(r *http.Request, name string, at time.Time) trace.Span {
-	_, span := t.tracer.Start(r.Context(), name, trace.WithTimestamp(at))
-	return span
+// steps are the spans within that of a request.
+type steps struct {
+	tracer trace.Tracer
+	ctx    context.Context // with the request's span
+	base   time.Time       // when that began
 }
 
-func (t *Tracing) step(r *http.Request, name string, from, to time.Time) {
-	t.begin(r, name, from).End(trace.WithTimestamp(to))
+func (s *steps) add(o *bridge.Outcome) {
+	now := time.Now()
+	switch {
+	case o.GrantedAt.IsZero():
+		s.span(s.ctx, "wait", o.QueuedAt, now)
+		return
+	case o.SentAt.IsZero():
+		s.span(s.ctx, "wait", o.QueuedAt, o.GrantedAt)
+		s.span(s.ctx, "lease", o.GrantedAt, now)
+		return
+	}
+	s.span(s.ctx, "wait", o.QueuedAt, o.GrantedAt)
+	s.span(s.ctx, "lease", o.GrantedAt, o.GrantedAt.Add(o.Leasing))
+	if o.FirstByte == 0 { // there was no header
+		s.span(s.ctx, "exchange", o.SentAt, now)
+		return
+	}
+	ctx := s.span(s.ctx, "exchange", o.SentAt, o.SentAt.Add(o.FirstByte+o.Answer))
+	s.span(ctx, "process", o.SentAt, o.SentAt.Add(o.FirstByte))
 }
+
+// span makes a span, and returns a context for spans within it.
+func (s *steps) span(ctx context.Context, name string, from, to time.Time) context.Context {
+	ctx, span := s.tracer.Start(ctx, name, trace.WithTimestamp(s.at(from)))
+	span.End(trace.WithTimestamp(s.at(to)))
+	return ctx
+}
+
+// at is t by the monotonic clock: the other one may be set meanwhile, and steps would overlap.
+func (s *steps) at(t time.Time) time.Time { return s.base.Add(t.Sub(s.base)) }
 
 func attributes(o *bridge.Outcome) []attribute.KeyValue {
 	list := []attribute.KeyValue{
