@@ -17,6 +17,7 @@ import (
 
 // What is not in use has no metrics, and what comes in its place has its own.
 func TestMetricsOfOneThatComesBack(t *testing.T) {
+	live() // its goroutine stays, and must not be the bubble's
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 		defer cancel()

@@ -29,13 +29,13 @@ func TestConnections(t *testing.T) {
 		most    int
 		waiting int
 	}{
-		{1024, []string{"--backend", "a:1", "--workers", "16"}, 527, 65},
+		{1024, []string{"--backend", "a:1", "--workers", "16"}, 470, 58},
 		{1024, []string{"--backend", "a:1", "--workers", "16", "--max-connections", "100"}, 100, 12},
-		{1024, []string{"--backend", "a:1", "--workers", "16", "--max-connections", "527"}, 527, 65},
-		{1024, []string{"--backend", "a:1", "--backend", "b:1", "--workers", "100"}, 281, 35},
-		{1024, []string{"--preset", "php", "--root", "/srv", "--workers", "16"}, 264, 33},
-		{1024, []string{"--preset", "php", "--root", "/srv", "--static=off", "--workers", "16"}, 527, 65},
-		{20000, []string{"--backend", "a:1"}, 13199, 1649},
+		{1024, []string{"--backend", "a:1", "--workers", "16", "--max-connections", "470"}, 470, 58},
+		{1024, []string{"--backend", "a:1", "--backend", "b:1", "--workers", "100"}, 224, 28},
+		{1024, []string{"--preset", "php", "--root", "/srv", "--workers", "16"}, 235, 29},
+		{1024, []string{"--preset", "php", "--root", "/srv", "--static=off", "--workers", "16"}, 470, 58},
+		{20000, []string{"--backend", "a:1"}, 13142, 1642},
 		{1 << 20, []string{"--backend", "a:1"}, 16384, 2048},
 		{1 << 20, []string{"--backend", "a:1", "--max-connections", "500000"}, 500000, 62500},
 	} {

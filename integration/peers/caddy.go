@@ -31,14 +31,14 @@ var caddyFloor = inCaddy("caddy-respond", "`respond`, without any application: w
 // the application. Polls that are more than that are parked in the gate.
 func caddySluice(workers int) peer {
 	return inCaddy(fmt.Sprintf("caddy-sluice-%d", workers), fmt.Sprintf("the directive `sluice`, `workers %d`", workers), func(s site) string {
-		return fmt.Sprintf("sluice unix/%s {\n\tworkers %d\n%s}", s.backend, workers, pollOptions)
+		return fmt.Sprintf("sluice unix/%s {\n\tworkers %d\n%s}", s.backend, s.workersOr(workers), pollOptions)
 	})
 }
 
 // caddyTransport is reverse_proxy with Sluice's transport.
 func caddyTransport(workers int) peer {
 	return inCaddy(fmt.Sprintf("caddy-transport-%d", workers), fmt.Sprintf("`reverse_proxy` with `transport sluice`, `workers %d`", workers), func(s site) string {
-		return fmt.Sprintf("reverse_proxy unix/%s {\n\ttransport sluice {\n\tworkers %d\n%s}\n}", s.backend, workers, pollOptions)
+		return fmt.Sprintf("reverse_proxy unix/%s {\n\ttransport sluice {\n\tworkers %d\n%s}\n}", s.backend, s.workersOr(workers), pollOptions)
 	})
 }
 

@@ -21,11 +21,23 @@ func (b *bench) document(dir, table string) error {
 	if err != nil {
 		return err
 	}
-	text, err := replaceMeasured(string(old), table)
+	text, err := replaceMeasured(string(old), table+b.pictures())
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return errors.Join(os.WriteFile(path, []byte(text), 0o644), b.draw(dir))
+}
+
+// pictures are the links to what draw draws.
+func (b *bench) pictures() string {
+	links := "\n![CPU per request](benchmarks-cpu.svg)\n"
+	if len(b.opts.parked) > 0 {
+		links += "![Memory of a parked long-poll](benchmarks-parked.svg)\n"
+	}
+	if len(b.opts.crowds) > 0 {
+		links += "![Pages in time](benchmarks-goodput.svg)\n"
+	}
+	return links
 }
 
 func replaceMeasured(text, table string) (string, error) {

@@ -31,7 +31,7 @@ func TestDocument(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"no place for it\n": "",
-		"before\n" + measuredBegin + "old\n" + measuredEnd + "after\n": "before\n" + measuredBegin + "\ntable\n" + measuredEnd + "after\n",
+		"before\n" + measuredBegin + "old\n" + measuredEnd + "after\n": "before\n" + measuredBegin + "\ntable\n" + b.pictures() + measuredEnd + "after\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -21,6 +21,14 @@ type site struct {
 	workers int    // how many requests the application can hold; 0: any number
 }
 
+// workersOr is how many requests the application can hold, n if it can hold any number.
+func (s site) workersOr(n int) int {
+	if s.workers > 0 {
+		return s.workers
+	}
+	return n
+}
+
 // overHTTP is the unix socket on which the application at socket speaks HTTP.
 func overHTTP(socket string) string { return socket + ".http" }
 

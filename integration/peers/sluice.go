@@ -64,16 +64,12 @@ func serve(label, about string, workers int, address func(socket string) string,
 		version: []string{"version"},
 		fronts:  true,
 		argv: func(s site) []string {
-			workers := workers
-			if s.workers > 0 {
-				workers = s.workers
-			}
 			return append([]string{
 				"serve",
 				"--listen", s.listen,
 				"--status", s.status,
 				"--backend", address(s.backend),
-				"--workers", strconv.Itoa(workers),
+				"--workers", strconv.Itoa(s.workersOr(workers)),
 				"--long-poll", "/hold/*",
 				"--queue-long-size", "20000",
 				"--queue-long-timeout", "2m",
