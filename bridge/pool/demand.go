@@ -200,7 +200,7 @@ func (p *Pool) lease(c *conn, d Demand) *Lease {
 	case c.isOverdue():
 		p.discard(c, func(n *Counters) { n.Stale++ })
 		return nil
-	case !c.isKnownQuiet(d) && !c.usable():
+	case !c.isKnownQuiet(d, p.config().Codec) && !c.usable():
 		p.noteClosedIdle(c)
 		p.discard(c, func(n *Counters) { n.Stale++ })
 		return nil

@@ -154,9 +154,9 @@ func (l *Lease) Watch(f func(fd int, serial uint64, came *atomic.Bool)) error {
 
 // isKnownQuiet reports whether a loop would know if something had come on the idle connection since
 // its last request. Its knowledge is a moment old: that is enough for a request that can be sent
-// again.
-func (c *conn) isKnownQuiet(d Demand) bool {
-	return !d.NoReplay && c.poll.watched.Load() && !c.poll.came.Load() && c.failed == nil && !c.queried
+// again, in a protocol whose answers say which request they are for.
+func (c *conn) isKnownQuiet(d Demand, codec upstream.Codec) bool {
+	return !d.NoReplay && !codec.TakesHTTP() && c.poll.watched.Load() && !c.poll.came.Load() && c.failed == nil && !c.queried
 }
 
 // Readable says that there is something to read from the socket; ended: the end of the
