@@ -5,9 +5,7 @@ package loop
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -203,59 +201,6 @@ func (k *call) due() time.Time {
 		return earliest(k.wait.Until, k.leanAt)
 	}
 	return k.leanAt
-}
-
-// lean gives back memory while the call waits: a client that waits for long is one of many.
-func (k *call) lean() {
-	k.leanAt = time.Time{}
-	if k.original == nil || k.R != k.original || len(k.header) > 0 { // it is lean, or was redirected
-		return
-	}
-	if kits := &k.loop.kits; len(*kits) < spareMax {
-		*kits = append(*kits, kit{k.header, k.buf, k.raw, k.x.Lean()})
-	} else {
-		k.x.Lean()
-	}
-	k.raw, k.body = slices.Clone(k.raw), slices.Clone(k.body)
-	k.original, k.R, k.header, k.buf = nil, nil, nil, nil
-}
-
-// kit is the memory of a call that is not lean.
-type kit struct {
-	header   http.Header
-	buf, raw []byte
-	exchange exchange.Memory
-}
-
-// fill gives memory to a call that has none.
-func (k *call) fill() {
-	kits := &k.loop.kits
-	n := len(*kits)
-	if n == 0 {
-		k.header = make(http.Header, 16)
-		return
-	}
-	m := (*kits)[n-1]
-	(*kits)[n-1] = kit{}
-	*kits = (*kits)[:n-1]
-	k.header, k.buf = m.header, m.buf
-	if k.raw == nil {
-		k.raw = m.raw
-	}
-	k.x.Fill(m.exchange)
-}
-
-// wake ends a wait.
-func (k *call) wake() {
-	k.waits, k.leanAt = false, time.Time{}
-	if k.original != nil {
-		return
-	}
-	r := k.loop.parser.parse(k.raw) // as it did before
-	r.RemoteAddr, r.ContentLength = k.conn.from, int64(len(k.body))
-	k.original = r.WithContext(k.ctx)
-	k.R = k.original
-	k.fill()
 }
 
 // expired says that the time may be over.
@@ -548,59 +493,3 @@ func (k *call) reset() {
 
 // bufKeep is the largest buffer that is kept for other requests, in bytes.
 const bufKeep = 16 << 10
-
-// The methods of exchange.Client that View does not have.
-
-func (k *call) Context() context.Context { return k.ctx }
-func (k *call) BodyLength() int64        { return int64(len(k.body)) }
-func (k *call) Authorizer() bool         { return false }
-func (k *call) ErrorLog() io.Writer      { return nil }
-func (k *call) PassesSendfile() bool     { return false }
-func (k *call) Header() http.Header      { return k.header }
-
-func (k *call) Redirect() {
-	k.body = k.body[:0]
-	k.Retarget(k.ctx)
-}
-
-// The methods of exchange.Driver.
-
-func (k *call) Watch() { k.watched = true }
-
-func (k *call) Interruption() error {
-	if k.gone == nil {
-		return pool.ErrInterrupted
-	}
-	return k.gone
-}
-
-func (k *call) Quiesce() { k.watched = false }
-
-func (k *call) Abandon(h *exchange.Hold) {
-	l := k.lease
-	k.lease = nil
-	l.Notify(nil)
-	k.Site.WaitAbandoned(h, l)
-}
-
-func (k *call) Body() exchange.BodyState {
-	return exchange.BodyState{Length: int64(len(k.sendable())), Inline: true}
-}
-
-// sendable is the body of what is sent: an authorizer is asked without one.
-func (k *call) sendable() []byte {
-	if k.x.Asking() {
-		return nil
-	}
-	return k.body
-}
-
-// CloseFile is for a file that a loop never opens.
-func (k *call) CloseFile() {}
-
-var _ interface {
-	exchange.Client
-	exchange.Driver
-	admission.Peer
-	admission.Waiter
-} = (*call)(nil)
