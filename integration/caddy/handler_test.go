@@ -156,13 +156,17 @@ func TestRefusal(t *testing.T) {
 		lanes off
 		queue {
 			size 1
-			timeout 1ms
+			timeout 200ms
 		}
 	}`, a.addr)
 	s := start(t, directives)
 	first := make(chan reply)
 	go func() { first <- s.get("/") }()
-	<-entered
+	select {
+	case <-entered:
+	case re := <-first:
+		t.Fatalf("the first request: %+v", re)
+	}
 	re := s.get("/")
 	if re.status != 503 || re.header.Get("Retry-After") == "" || re.header.Get("Proxy-Status") == "" || !strings.Contains(re.body, "busy") {
 		t.Errorf("%+v", re)

@@ -119,7 +119,6 @@ func (d *direct) awaitEnd() error {
 	rest, lease := d.c.x.Rest, d.c.beside.lease
 	until := time.Now().Add(exchange.GatherFor)
 	for {
-		rest.Until() // which takes note that the content is here
 		ev, err := lease.Next(until)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return pool.ErrInterrupted

@@ -238,6 +238,33 @@ func TestRelayedAnswer(t *testing.T) {
 	})
 }
 
+// An answer is complete with its last chunk, however the application ends, and whether or not it has
+// been waited for in between.
+func TestRelayedAnswerAndEndAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.begin()
+		b.want(b.output("Content-Type: text/plain\nTransfer-Encoding: chunked\n\n"), Event)
+		time.Sleep(GatherFor)
+		b.want(b.fails(os.ErrDeadlineExceeded), Relay)
+		var out collected
+		rest := b.x.Rest
+		rest.Begin(&out)
+		rest.Until()
+		if over, err := rest.Happened(upstream.Event{Kind: upstream.Output, Data: []byte("5\r\nhello\r\n0\r\n\r\n")}, nil); over || err != nil {
+			t.Fatalf("over: %v, %v", over, err)
+		}
+		b.busy = false
+		over, err := rest.Happened(upstream.Event{}, &pool.Error{Err: io.EOF})
+		if !over || err != nil {
+			t.Fatalf("over: %v, %v", over, err)
+		}
+		if h := rest.Over(err); h != nil || out.String() != "hello" || !out.closed || out.err != nil {
+			t.Errorf("%v, %q, closed: %v, %v", h, &out, out.closed, out.err)
+		}
+	})
+}
+
 type collected struct {
 	strings.Builder
 	closed bool

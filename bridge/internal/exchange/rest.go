@@ -89,7 +89,6 @@ func (r *Rest) Begin(out Output) { r.out = out }
 // the content, or the client does not wait for it.
 func (r *Rest) Until() time.Time {
 	r.last = r.content.Length < 0 && r.content.Whole() && !r.told
-	r.hold.given = r.content.Whole()
 	if r.last {
 		return r.x.within(time.Now().Add(GatherFor))
 	}
@@ -97,8 +96,9 @@ func (r *Rest) Until() time.Time {
 }
 
 // Happened reports what the wait has brought. Once it returns that this was the last event,
-// with the error there is, the driver calls Over.
+// with the error there is, the driver calls Over. Several events may have come for one wait.
 func (r *Rest) Happened(ev upstream.Event, err error) (over bool, _ error) {
+	r.hold.given = r.content.Whole()
 	r.hold.note(ev, err)
 	switch {
 	case err == nil:
