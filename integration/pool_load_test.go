@@ -282,6 +282,11 @@ func (l *load) reads(caller, i int) question {
 	return l.once([]string{http.MethodGet, http.MethodHead}[i%2], nil, (caller*7+i*3)%10)
 }
 
+// longReads are at the application together, however slow the machine.
+func (l *load) longReads(_, i int) question {
+	return l.once([]string{http.MethodGet, http.MethodHead}[i%2], nil, 300)
+}
+
 // report logs the figures.
 func (l *load) report(t testing.TB) {
 	t.Helper()

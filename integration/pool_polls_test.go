@@ -27,8 +27,8 @@ func TestGoIsMultiplexed(t *testing.T) {
 		most    int
 	}{
 		config.On:   {(*load).small, 32, 4},
-		config.Auto: {(*load).reads, 160, few},
-		config.Off:  {(*load).reads, 160, 160},
+		config.Auto: {(*load).longReads, 160, few},
+		config.Off:  {(*load).longReads, 160, 160},
 	} {
 		t.Run(string(mode), func(t *testing.T) {
 			checkLeaks(t)
