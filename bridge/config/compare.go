@@ -33,6 +33,15 @@ func (a *Application) Differs(from *Application) error {
 	return nil
 }
 
+// equal reports whether s has the same value in both.
+func (s *Setting) equal(one, two Holder) bool {
+	v, w := s.value(one, false), s.value(two, false)
+	if !v.IsValid() || !w.IsValid() {
+		return v.IsValid() == w.IsValid()
+	}
+	return reflect.DeepEqual(v.Interface(), w.Interface())
+}
+
 // NeedsBackend returns the key of the first setting that differs from now and cannot be changed
 // without new connections and a new gate, or "". Both applications are complete.
 func (a *Application) NeedsBackend(now *Application) (key string) {

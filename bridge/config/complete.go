@@ -20,7 +20,7 @@ func (a *Application) Complete() error {
 	if a.Authorizer != nil {
 		c.Application.Authorizer = new(*a.Authorizer)
 	}
-	if err := c.complete(false); err != nil {
+	if err := complete(&c, func(s *Setting) bool { return !s.OfSite }); err != nil {
 		return err
 	}
 	if err := c.Application.check(); err != nil {
@@ -33,16 +33,17 @@ func (a *Application) Complete() error {
 // Complete fills in declared defaults and checks the values. An error begins with the key.
 func (s *Site) Complete() error {
 	c := Config{Site: *s}
-	if err := c.complete(true); err != nil {
+	if err := complete(&c, func(s *Setting) bool { return s.OfSite }); err != nil {
 		return err
 	}
 	*s = c.Site
 	return s.check()
 }
 
-func (c *Config) complete(site bool) error {
-	for _, s := range Settings {
-		if v := s.value(c, false); s.OfSite == site && v.IsValid() {
+// complete completes those settings of c that has reports.
+func complete(c Holder, has func(*Setting) bool) error {
+	for _, s := range c.Schema().Settings {
+		if v := s.value(c, false); has(s) && v.IsValid() {
 			if err := s.complete(v); err != nil {
 				return fmt.Errorf("%s: %w", s.Key, err)
 			}
@@ -58,6 +59,8 @@ func (s *Setting) complete(v reflect.Value) error {
 		return s.parse(v, s.Default)
 	case v.IsZero():
 		return nil
+	case v.Type() == reflect.TypeFor[*Duration]() && isNegative(v.Elem()):
+		return errors.New("must not be negative")
 	case len(s.Words) > 0 && !slices.Contains(s.Words, v.String()):
 		return s.wrongWord(v.String())
 	case v.Type() == reflect.TypeFor[Duration]() && isNegative(v):

@@ -75,7 +75,7 @@ func row(s *Setting) string {
 	case !s.Bytes && s.typ != Lookup("timeouts.dial").typ:
 		value = "text"
 	}
-	preset := Refer(s.Otherwise, key)
+	preset := s.Preset(key)
 	switch {
 	case s.Default != "":
 		preset = "`" + s.Default + "`"

@@ -68,10 +68,15 @@ func letters(word string) []byte {
 // group is empty. It suggests the nearest name, or lists all. The keys in without do not exist
 // either. what is "option" or "key".
 func Unknown(what, name, group string, without []string) error {
-	known := slices.DeleteFunc(Names(group), func(n string) bool { return slices.Contains(without, n) })
+	return declarations.Unknown(what, name, group, without)
+}
+
+// Unknown is that of the settings of d.
+func (d *Schema) Unknown(what, name, group string, without []string) error {
+	known := slices.DeleteFunc(d.names(group), func(n string) bool { return slices.Contains(without, n) })
 	there := func(key string) bool {
 		top, _, _ := strings.Cut(key, ".")
-		return key != "" && !slices.Contains(without, top)
+		return d.byKey[key] != nil && !slices.Contains(without, top)
 	}
 	best := ""
 	if group == "" && there(OtherWords[name]) {
@@ -80,7 +85,7 @@ func Unknown(what, name, group string, without []string) error {
 	if best == "" {
 		best = Nearest(name, known, nil)
 	}
-	if key := elsewhere(name, group); best == "" && there(key) {
+	if key := d.elsewhere(name, group); best == "" && there(key) {
 		best = key
 	}
 	if best != "" {
@@ -90,8 +95,8 @@ func Unknown(what, name, group string, without []string) error {
 }
 
 // elsewhere returns the only key in another group that ends in name, or "".
-func elsewhere(name, group string) (found string) {
-	for _, s := range Settings {
+func (d *Schema) elsewhere(name, group string) (found string) {
+	for _, s := range d.Settings {
 		if in, last, nested := cutLast(s.Key); last != name || !nested || in == group {
 			continue
 		}

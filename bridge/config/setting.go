@@ -27,6 +27,7 @@ const (
 	InPlace   Change = ""          // nothing
 	Processes Change = "processes" // new processes
 	Backend   Change = "backend"   // new connections and a new gate
+	Restart   Change = "restart"   // a new start of sluice serve
 )
 
 // Setting is the declaration of one field of Application or Site.
@@ -49,57 +50,69 @@ type Setting struct {
 	least, most string
 	phrase      bool   // the value may have several words
 	per         string // key of the duration that follows: "3 per 10m"
+	bare        string // the value of the flag without one
 
-	in  []int // field index in Config, for each nesting level
-	typ reflect.Type
+	in     []int // field index in the struct of the schema, for each nesting level
+	typ    reflect.Type
+	schema *Schema // has the setting
 }
 
-// schema indexes the declarations.
-type schema struct {
-	list   []*Setting
+// Schema indexes the settings of a struct.
+type Schema struct {
+	Settings []*Setting // in the order of declaration
+
 	byKey  map[string]*Setting
 	groups map[string][]string // by key: the keys that the arguments after the group's name set
 }
 
-var declarations = declare()
+var declarations = declare[Config]()
 
-// Settings lists all settings in the order of declaration, those of the application first.
-var Settings = declarations.list
+// Settings lists the settings of a Config, those of the application first.
+var Settings = declarations.Settings
 
-func declare() *schema {
-	d := &schema{byKey: make(map[string]*Setting), groups: make(map[string][]string)}
-	d.add(reflect.TypeFor[Config](), "", "", nil)
+// Holder is a struct whose fields are settings: a *Config, a *Server, a *NamedApplication, a
+// *HostedSite or a *Login.
+type Holder interface{ Schema() *Schema }
+
+// Schema implements Holder.
+func (*Config) Schema() *Schema { return declarations }
+
+// declare returns the schema of a struct.
+func declare[T any]() *Schema {
+	d := &Schema{byKey: make(map[string]*Setting), groups: make(map[string][]string)}
+	d.add(reflect.TypeFor[T](), "", "", nil, false)
 	return d
 }
 
 // add adds the fields of a struct. prefix precedes their keys, flags is the pattern for the
-// names of their flags, and in is the field index of the struct.
-func (d *schema) add(of reflect.Type, prefix, flags string, in []int) {
+// names of their flags, in is the field index of the struct, and site reports whether it belongs to
+// a Site.
+func (d *Schema) add(of reflect.Type, prefix, flags string, in []int, site bool) {
 	for i := range of.NumField() {
 		f, at := of.Field(i), append(slices.Clone(in), i)
 		tag := f.Tag.Get
 		switch typ := structOf(f.Type); {
 		case f.Anonymous:
-			d.add(f.Type, "", "", at)
+			d.add(f.Type, "", "", at, site || f.Type == reflect.TypeFor[Site]())
 			continue
 		case !f.IsExported():
 			continue
 		case typ != nil:
 			key := prefix + tag("key")
 			d.addGroup(key, strings.Fields(tag("args")))
-			d.add(typ, key+".", tag("flag"), at)
+			d.add(typ, key+".", tag("flag"), at, site)
 			continue
 		}
 		s := &Setting{
-			Key: prefix + tag("key"), Flag: flagName(tag("flag"), flags, prefix, tag("key")), OfSite: at[0] == 1, Doc: tag("doc"),
+			Key: prefix + tag("key"), Flag: flagName(tag("flag"), flags, prefix, tag("key")), OfSite: site, Doc: tag("doc"),
 			Value: tag("value"), Words: strings.Fields(tag("words")), Default: tag("default"), Otherwise: tag("otherwise"), Zero: tag("zero"),
 			Bytes: tag("unit") == "bytes", Commas: tag("commas") != "", Change: Change(tag("change")),
-			least: tag("least"), most: tag("most"), phrase: tag("phrase") != "", per: tag("per"), in: at, typ: f.Type,
+			least: tag("least"), most: tag("most"), phrase: tag("phrase") != "", per: tag("per"), bare: tag("bare"), in: at, typ: f.Type, schema: d,
 		}
-		if len(s.Words) > 0 && s.Otherwise == "" {
+		if len(s.Words) > 0 && s.Otherwise == "" && s.Default == "" {
 			s.Default = s.Words[0]
 		}
-		d.list = append(d.list, s)
+		d.Settings = append(d.Settings, s)
 		d.addKey(s.Key, s)
 		if s.Former = tag("was"); s.Former == "" {
 			continue
@@ -111,7 +124,7 @@ func (d *schema) add(of reflect.Type, prefix, flags string, in []int) {
 	}
 }
 
-func (d *schema) addKey(key string, s *Setting) {
+func (d *Schema) addKey(key string, s *Setting) {
 	if group, _, nested := cutLast(key); nested {
 		d.addGroup(group, nil)
 	}
@@ -130,7 +143,7 @@ func structOf(typ reflect.Type) reflect.Type {
 }
 
 // addGroup adds a group and the groups around it. arguments are keys relative to it.
-func (d *schema) addGroup(key string, arguments []string) {
+func (d *Schema) addGroup(key string, arguments []string) {
 	for _, name := range arguments {
 		d.groups[key] = append(d.groups[key], key+"."+name)
 	}
@@ -163,26 +176,36 @@ func cutLast(key string) (before, after string, found bool) {
 }
 
 // Lookup returns the setting with that present or former key, nil if there is none.
-func Lookup(key string) *Setting { return declarations.byKey[key] }
+func (d *Schema) Lookup(key string) *Setting { return d.byKey[key] }
 
-// Group reports whether key is, or was, a group of settings. arguments are the settings for the
-// arguments after the group's name. A list takes all of them.
-func Group(key string) (arguments []*Setting, ok bool) {
-	keys, ok := declarations.groups[key]
-	for _, key := range keys {
-		arguments = append(arguments, Lookup(key))
-	}
-	return arguments, ok
+// Lookup is that of the settings of a Config.
+func Lookup(key string) *Setting { return declarations.Lookup(key) }
+
+// IsGroup reports whether key is, or was, a group of settings.
+func (d *Schema) IsGroup(key string) bool {
+	_, ok := d.groups[key]
+	return ok
 }
 
-// Names lists the names in a group, or at the top level if group is empty. Of a group that has
-// only former names, it lists these.
-func Names(group string) (names []string) {
+// Group reports whether key is, or was, a group of settings of a Config. arguments are the settings
+// for the arguments after the group's name. A list takes all of them.
+func Group(key string) (arguments []*Setting, ok bool) {
+	for _, key := range declarations.groups[key] {
+		arguments = append(arguments, Lookup(key))
+	}
+	return arguments, declarations.IsGroup(key)
+}
+
+// Names lists the names in a group of a Config, or at the top level if group is empty. Of a group
+// that has only former names, it lists these.
+func Names(group string) []string { return declarations.names(group) }
+
+func (d *Schema) names(group string) (names []string) {
 	if group != "" {
 		group += "."
 	}
 	for _, former := range []bool{false, true} {
-		for _, s := range Settings {
+		for _, s := range d.Settings {
 			key := s.Key
 			if former {
 				key = s.Former
@@ -211,7 +234,7 @@ func (s *Setting) Sets() []*Setting {
 	if s.per == "" {
 		return []*Setting{s}
 	}
-	return []*Setting{s, Lookup(s.per)}
+	return []*Setting{s, s.schema.Lookup(s.per)}
 }
 
 // Kind returns a word for the value in usage texts: "SIZE", "DIR", "int".
@@ -243,11 +266,17 @@ func (s *Setting) Explain(name func(*Setting) string) string {
 	if s.Zero != "" {
 		text += "; 0: " + s.Zero
 	}
-	return Refer(text, name)
+	return s.refer(text, name)
 }
 
-// Refer replaces each {key} in text by the name of that setting. {{word}} is written as {word}.
-func Refer(text string, name func(*Setting) string) string {
+// Preset returns Otherwise with the names of other settings.
+func (s *Setting) Preset(name func(*Setting) string) string { return s.refer(s.Otherwise, name) }
+
+// Bare returns the value of the flag if it is given without one, "" if it must have one.
+func (s *Setting) Bare() string { return s.bare }
+
+// refer replaces each {key} in text by the name of that setting. {{word}} is written as {word}.
+func (s *Setting) refer(text string, name func(*Setting) string) string {
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "{")
@@ -259,15 +288,16 @@ func Refer(text string, name func(*Setting) string) string {
 		if word, literal := strings.CutPrefix(key, "{"); literal {
 			b.WriteString("{" + word)
 		} else {
-			b.WriteString(name(Lookup(key)))
+			b.WriteString(name(s.schema.Lookup(key)))
 		}
 		text = after
 	}
 }
 
-// value returns the field of s in c. If c.Spawn or c.Authorizer is nil and s is one of its fields, it
-// returns an invalid Value, or allocates the struct if alloc is set.
-func (s *Setting) value(c *Config, alloc bool) reflect.Value {
+// value returns the field of s in c, which is of the struct that s was declared in. If c.Spawn or
+// c.Authorizer is nil and s is one of its fields, it returns an invalid Value, or allocates the
+// struct if alloc is set.
+func (s *Setting) value(c Holder, alloc bool) reflect.Value {
 	v := reflect.ValueOf(c).Elem()
 	for _, i := range s.in {
 		if v.Kind() == reflect.Pointer {

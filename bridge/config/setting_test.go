@@ -50,7 +50,7 @@ func TestDeclarations(t *testing.T) {
 			t.Errorf("%s: a site is always a new one", s.Key)
 		}
 		for _, text := range []string{s.Doc, s.Otherwise} {
-			_ = Refer(text, func(other *Setting) string {
+			_ = s.refer(text, func(other *Setting) string {
 				if other == nil {
 					t.Errorf("%s refers to what is no setting: %s", s.Key, text)
 					return ""

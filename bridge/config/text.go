@@ -14,7 +14,7 @@ import (
 
 // Set parses words and sets s in c. Most settings take one word; a map takes a name and a
 // value. Lists and maps are added to, other values are replaced.
-func (s *Setting) Set(c *Config, words ...string) error {
+func (s *Setting) Set(c Holder, words ...string) error {
 	switch {
 	case s.IsMap():
 		return s.setMap(c, words)
@@ -39,7 +39,7 @@ func (s *Setting) Set(c *Config, words ...string) error {
 	return nil
 }
 
-func (s *Setting) setMap(c *Config, words []string) error {
+func (s *Setting) setMap(c Holder, words []string) error {
 	if len(words) != 2 {
 		return fmt.Errorf("want a name and a value, have %d words", len(words))
 	}
@@ -55,12 +55,12 @@ func (s *Setting) setMap(c *Config, words []string) error {
 }
 
 // setRate parses "3 per 10m".
-func (s *Setting) setRate(c *Config, words []string) error {
+func (s *Setting) setRate(c Holder, words []string) error {
 	number, time, ok := strings.Cut(strings.Join(words, " "), " per ")
 	if !ok {
 		return errors.New(`want a number and a time, such as "3 per 10m"`)
 	}
-	n, per := reflect.New(s.typ).Elem(), Lookup(s.per)
+	n, per := reflect.New(s.typ).Elem(), s.schema.Lookup(s.per)
 	if err := s.parse(n, strings.TrimSpace(number)); err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (s *Setting) text(v reflect.Value) string {
 }
 
 // Replace replaces each text of s in c, list elements and map values included, by with(text).
-func (s *Setting) Replace(c *Config, with func(text string) (string, error)) error {
+func (s *Setting) Replace(c Holder, with func(text string) (string, error)) error {
 	v := s.value(c, false)
 	switch {
 	case !v.IsValid():

@@ -107,6 +107,27 @@ func (m *Umask) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// FileMode is the permissions of a file, whose text form is octal: "0660". Zero is the default.
+type FileMode uint16
+
+var (
+	_ encoding.TextMarshaler   = FileMode(0)
+	_ encoding.TextUnmarshaler = (*FileMode)(nil)
+)
+
+// MarshalText writes m with four digits.
+func (m FileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%04o", uint16(m)), nil }
+
+// UnmarshalText reads 0 to 0777.
+func (m *FileMode) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 8, 9)
+	if err != nil {
+		return fmt.Errorf("%q is not a mode (write 0660, 0666)", text)
+	}
+	*m = FileMode(n)
+	return nil
+}
+
 // Budget is how many processes may end within a time. Its text form is "10 per 10m",
 // or "10 per 10m stop". Zero is the default.
 type Budget struct {

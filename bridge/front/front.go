@@ -20,14 +20,25 @@ type Conn = loop.Conn
 // Handed is a connection that a loop leaves to others. Key is what it was before.
 type Handed = loop.Handed
 
-// Config says what a Server serves. Track, Permit and Done get what Listen has accepted; they are
-// called by loops, and must not block.
+// Site is a bridge.Handler as loops serve it.
+type Site = loop.Site
+
+// NewSite returns a Site that serves with h, which must not have an ErrorHandler or ActsOnSendfile,
+// and whose Identify must not take long. The error says what cannot be served.
+func NewSite(h *bridge.Handler) (*Site, error) {
+	s, err := h.Served()
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// Config says what a Server serves. Find, Track, Permit and Done are called by loops, and must not
+// block. The last three get what Listen has accepted.
 type Config struct {
-	// Handler answers the requests. It must not have an ErrorHandler or ActsOnSendfile, and its
-	// Identify must not take long.
-	Handler *bridge.Handler
-	// Leave reports whether a request is left to Handed. Default: none is that a loop can serve.
-	Leave func(*http.Request) bool
+	// Find returns the site that is to answer a request; nil if the request is left to Handed. It
+	// may return others for later requests: a request goes on at the site where it has begun.
+	Find func(*http.Request) *Site
 	// Track is called as http.Server.ConnState is, but not for a new connection. Default: nobody
 	// wants to know.
 	Track func(net.Conn, http.ConnState)
@@ -38,8 +49,6 @@ type Config struct {
 	// HeaderTimeout is how long a header may take, IdleTimeout how long a connection is kept without
 	// a request. 0: no limit.
 	HeaderTimeout, IdleTimeout time.Duration
-	// ClientTimeout is how long a client may take nothing of its answer. Default: 30 s.
-	ClientTimeout time.Duration
 	// MaxHeader is how many bytes a header may have, with the request line. Default: 64 KiB.
 	MaxHeader int
 	// Loops is how many event loops there are. Default: 1.
@@ -49,20 +58,15 @@ type Config struct {
 // Server serves connections in event loops. Its methods may be called concurrently.
 type Server struct{ *loop.Server }
 
-// New returns a server, which Close ends. Its error says what cannot be served, or that this system
-// has no event loops.
+// New returns a server, which Close ends. Its error says that this system has no event loops, or
+// has no room for them.
 func New(cfg Config) (*Server, error) {
-	if cfg.Handler == nil {
-		return nil, errors.New("front: Handler is not set")
-	}
-	served, err := cfg.Handler.Served()
-	if err != nil {
-		return nil, err
+	if cfg.Find == nil {
+		return nil, errors.New("front: Find is not set")
 	}
 	c := loop.Config{
-		Site: served.Site, Arrive: served.Arrive, Depart: served.Depart,
-		Leave: cfg.Leave, Track: cfg.Track, Permit: cfg.Permit, Done: cfg.Done,
-		HeaderTimeout: cfg.HeaderTimeout, IdleTimeout: cfg.IdleTimeout, ClientTimeout: cfg.ClientTimeout,
+		Find: cfg.Find, Track: cfg.Track, Permit: cfg.Permit, Done: cfg.Done,
+		HeaderTimeout: cfg.HeaderTimeout, IdleTimeout: cfg.IdleTimeout,
 		MaxHeader: cfg.MaxHeader, Loops: max(cfg.Loops, 1),
 	}
 	if c.Track == nil {
@@ -70,9 +74,6 @@ func New(cfg Config) (*Server, error) {
 	}
 	if c.Permit == nil {
 		c.Permit, c.Done = func(net.Conn) bool { return true }, func(net.Conn) {}
-	}
-	if c.ClientTimeout == 0 {
-		c.ClientTimeout = 30 * time.Second
 	}
 	if c.MaxHeader == 0 {
 		c.MaxHeader = 64 << 10

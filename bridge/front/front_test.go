@@ -322,7 +322,7 @@ func TestTimeouts(t *testing.T) {
 // What Config cannot be served is refused.
 func TestNew(t *testing.T) {
 	if _, err := front.New(front.Config{}); err == nil {
-		t.Error("no handler, and no error")
+		t.Error("no sites, and no error")
 	}
 	cfg := bridge.Config{}
 	cfg.Backends, cfg.Workers, cfg.Spool.Dir = []string{"unix:/nowhere"}, 1, t.TempDir()
@@ -332,7 +332,7 @@ func TestNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	if _, err := front.New(front.Config{Handler: h}); err == nil || !strings.Contains(err.Error(), "ErrorHandler") {
+	if _, err := front.NewSite(h); err == nil || !strings.Contains(err.Error(), "ErrorHandler") {
 		t.Errorf("with an ErrorHandler: %v", err)
 	}
 }

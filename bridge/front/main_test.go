@@ -71,7 +71,11 @@ func newRig(t testing.TB, change func(*bridge.Config), options func(*front.Confi
 	}
 	t.Cleanup(func() { _ = r.handler.Close() })
 
-	loopCfg := front.Config{Handler: r.handler, HeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, Loops: 2}
+	site, err := front.NewSite(r.handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loopCfg := front.Config{Find: func(*http.Request) *front.Site { return site }, HeaderTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second, Loops: 2}
 	if options != nil {
 		options(&loopCfg)
 	}

@@ -24,7 +24,7 @@ func newRegistry(t *testing.T) *Registry {
 	t.Helper()
 	r := New(Options{})
 	t.Cleanup(func() {
-		time.Sleep(gracePeriod)
+		time.Sleep(grace)
 		synctest.Wait()
 		if left := r.applications(); len(left) > 0 {
 			t.Errorf("%d applications are left", len(left))
@@ -55,13 +55,16 @@ func take(t *testing.T, by *Configuration, cfg config.Config) *Site {
 	return s
 }
 
+// grace is Options.Grace by default.
+const grace = 10 * time.Second
+
 // giveBack releases sites and waits for the end of what they were of.
 func giveBack(t *testing.T, sites ...*Site) {
 	t.Helper()
 	for _, s := range sites {
 		s.Release()
 	}
-	time.Sleep(gracePeriod)
+	time.Sleep(grace)
 	synctest.Wait()
 }
 

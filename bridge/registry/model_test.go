@@ -43,7 +43,7 @@ func TestRandomReloads(t *testing.T) {
 					if l.r.pending != nil {
 						t.Error("a configuration that has failed is to follow the one that runs")
 					}
-					time.Sleep(time.Duration(l.rand.Int64N(int64(2 * gracePeriod))))
+					time.Sleep(time.Duration(l.rand.Int64N(int64(2 * grace))))
 					synctest.Wait()
 					l.check()
 				}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/config"
@@ -28,6 +29,11 @@ type Options struct {
 	// Exiting reports whether the process is ending. Released sites then no longer wait for
 	// requests. Default: false.
 	Exiting func() bool
+	// Grace is how long a released site stays open, and its application with it, although no request
+	// is in it: the server may have chosen the site for a request that does not use it yet. A server
+	// such as Caddy may also release a configuration while its last requests are still in other
+	// handlers. Default: 10 s.
+	Grace time.Duration
 	// Reexec is bridge.ApplicationHooks.Reexec.
 	Reexec bool
 }
@@ -49,6 +55,9 @@ type Registry struct {
 func New(o Options) *Registry {
 	if o.Log == nil {
 		o.Log = func() slog.Handler { return slog.DiscardHandler }
+	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Second
 	}
 	if o.Exiting == nil {
 		o.Exiting = func() bool { return false }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"slices"
 
@@ -76,6 +75,18 @@ func (c *Configuration) Stop() {
 	}
 }
 
+// ApplicationError says why Start has failed.
+type ApplicationError struct {
+	Application *Application
+	Err         error
+}
+
+// Error begins with the application's name.
+func (e *ApplicationError) Error() string { return e.Application.name + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *ApplicationError) Unwrap() error { return e.Err }
+
 // prepare prepares the changes of all applications.
 func (r *Registry) prepare(by *Configuration) (*pendingReload, error) {
 	next := &pendingReload{by: by}
@@ -86,7 +97,7 @@ func (r *Registry) prepare(by *Configuration) (*pendingReload, error) {
 		}
 		prepared, err := app.bridged.Prepare(c.cfg)
 		if err != nil {
-			return next, fmt.Errorf("%s: %w", app.name, err)
+			return next, &ApplicationError{app, err}
 		}
 		next.changes = append(next.changes, change{app, c.cfg, prepared})
 	}
@@ -105,7 +116,7 @@ func (n *pendingReload) startNew(ctx context.Context, all []*Application) error 
 			n.changes = slices.Delete(n.changes, i, i+1)
 		}
 		if err := app.bridged.Start(ctx); err != nil {
-			return fmt.Errorf("%s: %w", app.name, err)
+			return &ApplicationError{app, err}
 		}
 		app.started = true
 	}

@@ -8,10 +8,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// gracePeriod is how long a released site stays open, and its application with it. A server such as
-// Caddy may release a configuration while its last requests are still in other handlers.
-const gracePeriod = 10 * time.Second
-
 // Site is a bridge.Handler in front of an Application, used by a part of a Configuration.
 type Site struct {
 	cfg  config.Config
@@ -64,6 +60,9 @@ func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
 	return s, nil
 }
 
+// Application returns the application that s is in front of.
+func (s *Site) Application() *Application { return s.app }
+
 // Handler returns the handler for the site's requests. The caller must not close it.
 func (s *Site) Handler() *bridge.Handler { return s.handler }
 
@@ -86,7 +85,7 @@ func (s *Site) release() {
 		r.drop(s)
 		return
 	}
-	s.app.sites[s] = time.AfterFunc(gracePeriod, s.drain)
+	s.app.sites[s] = time.AfterFunc(r.options.Grace, s.drain)
 }
 
 // drain closes the site when no request is in it.

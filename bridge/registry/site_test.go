@@ -66,12 +66,12 @@ func TestApplicationCloses(t *testing.T) {
 			t.Fatalf("%v, another application: %v", err, one.app != two.app)
 		}
 		one.Release()
-		time.Sleep(2 * gracePeriod)
+		time.Sleep(2 * grace)
 		if len(r.Applications()) != 1 {
 			t.Error("given up while it is in use")
 		}
 		two.Release()
-		time.Sleep(gracePeriod)
+		time.Sleep(grace)
 		synctest.Wait()
 		if code := ask(one); code != 503 {
 			t.Errorf("answered with %d, want it closed", code)

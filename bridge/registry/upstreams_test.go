@@ -105,7 +105,7 @@ func TestUpstreamsAreForgotten(t *testing.T) {
 		if code := ask(late); code != 502 {
 			t.Errorf("a late request is answered with %d, want 502: nobody listens", code)
 		}
-		time.Sleep(gracePeriod)
+		time.Sleep(grace)
 		synctest.Wait()
 	})
 }

@@ -25,6 +25,7 @@ type call struct {
 	blocking.View
 	loop *loop
 	conn *Conn // nil while it is not used
+	site *Site
 	x    *exchange.Exchange
 
 	raw      []byte        // the header of the request, as it came
@@ -82,23 +83,24 @@ func (l *loop) newCall() *call {
 
 // serve begins a request. Rest is what was read after it: that stays with the connection, wherever the
 // request leads.
-func (c *Conn) serve(r *http.Request, header, body, rest []byte) {
+func (c *Conn) serve(site *Site, r *http.Request, header, body, rest []byte) {
 	s := c.loop.server
 	if c.isClosed() { // for another, before the request began
 		c.cut(nil)
 		return
 	}
 	s.track(c, http.StateActive)
-	s.Arrive()
+	site.Arrive()
 	k := c.loop.newCall()
-	c.call, k.conn, k.began = k, c, c.loop.now
+	c.call, k.conn, k.site, k.began = k, c, site, c.loop.now
+	c.takes = time.Duration(site.Site.Config.Timeouts.Client)
 	k.ctx = &requestContext{conn: c}
 	k.raw, k.body = append(k.raw[:0], header...), append(k.body[:0], body...)
 	c.keep(rest)
 	k.original = r.WithContext(k.ctx)
-	k.View = blocking.View{Site: s.Site, R: k.original}
-	s.Site.Identify(k.R, &k.x.Who)
-	k.drive(k.x.Begin(&s.Site.Site, k, k, k.began))
+	k.View = blocking.View{Site: site.Site, R: k.original}
+	site.Site.Identify(k.R, &k.x.Who)
+	k.drive(k.x.Begin(&site.Site.Site, k, k, k.began))
 	if c.ended && c.call == k {
 		c.sideClosed()
 	}
@@ -452,18 +454,18 @@ func (k *call) happened() {
 
 // end ends the call.
 func (k *call) end() {
-	c, s, x := k.conn, k.loop.server, k.x
+	c, site, x := k.conn, k.site, k.x
 	if k.nest != nil {
 		k.nest.End()
 	}
 	x.Out.BytesIn = int64(len(k.body))
 	x.Out.Total = time.Since(k.began)
-	s.Site.Observe(k.original, &x.Out)
+	site.Site.Observe(k.original, &x.Out)
 	aborted, gone, last := x.Out.Aborted, k.gone != nil, k.last
 	chunks := k.original.ProtoAtLeast(1, 1) // else the end of the connection is the end of the answer
 	k.ctx.end(context.Canceled)
 	k.reset()
-	s.Depart()
+	site.Depart()
 	if aborted && !chunks {
 		c.reset()
 	}
@@ -481,7 +483,7 @@ func (k *call) reset() {
 		k.raw = nil
 	}
 	k.relay, k.last = relay{}, false
-	k.View, k.conn, k.original, k.ctx, k.nest, k.lease = blocking.View{}, nil, nil, nil, nil, nil
+	k.View, k.conn, k.site, k.original, k.ctx, k.nest, k.lease = blocking.View{}, nil, nil, nil, nil, nil, nil
 	k.wait, k.waits, k.gone, k.watched, k.ticket, k.serial = exchange.Wait{}, false, nil, false, admission.Ticket{}, 0
 	if cap(k.buf) > bufKeep {
 		k.buf = nil

@@ -39,6 +39,7 @@ type Conn struct {
 	call     *call         // the request that is served
 	out      []byte        // what the client has not taken
 	outBy    time.Time     // when it must have taken some of it
+	takes    time.Duration // how long it may take none of an answer
 	closing  bool          // to be closed when the client has taken all of it
 	running  bool          // run is called
 	doomed   bool          // to be cut when its request has ended
@@ -196,7 +197,7 @@ func (c *Conn) write(b []byte) error {
 		if len(b) == 0 {
 			return nil
 		}
-		c.outBy = c.loop.now.Add(c.loop.server.ClientTimeout)
+		c.outBy = c.loop.now.Add(c.takes)
 	}
 	c.out = append(c.out, b...)
 	return nil
@@ -221,7 +222,7 @@ func (c *Conn) writeAll(pieces ...[]byte) error {
 		c.out = append(c.out, p[skip:]...)
 	}
 	if len(c.out) > 0 {
-		c.outBy = c.loop.now.Add(c.loop.server.ClientTimeout)
+		c.outBy = c.loop.now.Add(c.takes)
 	}
 	return nil
 }
@@ -237,7 +238,7 @@ func (c *Conn) flush() bool {
 		return false
 	}
 	if c.out = c.out[n:]; len(c.out) > 0 {
-		c.outBy = c.loop.now.Add(c.loop.server.ClientTimeout)
+		c.outBy = c.loop.now.Add(c.takes)
 		c.arm()
 		return true
 	}
@@ -330,7 +331,7 @@ func (c *Conn) answered(last bool) {
 	case c.doomed:
 		c.cut(nil)
 	case last && len(c.out) > 0:
-		c.closing, c.outBy = true, c.loop.now.Add(c.loop.server.ClientTimeout)
+		c.closing, c.outBy = true, c.loop.now.Add(c.takes)
 		c.arm()
 	case last:
 		c.close()

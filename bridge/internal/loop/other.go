@@ -16,16 +16,17 @@ const Supported = false
 
 var errUnsupported = errors.New("loop: this system has no epoll")
 
+// Site is that of Linux.
+type Site = blocking.Served
+
 // Config is that of Linux.
 type Config struct {
-	Site                                      *blocking.Site
-	Arrive, Depart                            func()
-	Leave                                     func(*http.Request) bool
-	Track                                     func(net.Conn, http.ConnState)
-	Permit                                    func(net.Conn) bool
-	Done                                      func(net.Conn)
-	HeaderTimeout, IdleTimeout, ClientTimeout time.Duration
-	MaxHeader, Loops                          int
+	Find                       func(*http.Request) *Site
+	Track                      func(net.Conn, http.ConnState)
+	Permit                     func(net.Conn) bool
+	Done                       func(net.Conn)
+	HeaderTimeout, IdleTimeout time.Duration
+	MaxHeader, Loops           int
 }
 
 // Server is that of Linux. There is none here.

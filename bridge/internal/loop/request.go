@@ -36,14 +36,19 @@ func (c *Conn) take(data []byte) {
 		return
 	}
 	r := c.loop.parser.parse(data[:c.header])
-	if r == nil || c.isForNet(r) {
+	if r == nil || isForNet(r) {
+		c.handOver(data)
+		return
+	}
+	r.RemoteAddr, r.ContentLength = c.from, int64(c.body)
+	site := c.loop.server.Find(r)
+	if site == nil || r.ContentLength > site.Site.Config.MaxBody {
 		c.handOver(data)
 		return
 	}
 	header, body := data[:c.header], data[c.header:size]
 	c.scanned, c.header, c.body = 0, 0, 0
-	r.RemoteAddr, r.ContentLength = c.from, int64(len(body))
-	c.serve(r, header, body, data[size:])
+	c.serve(site, r, header, body, data[size:])
 }
 
 // takeHeader goes on with the header at the beginning of data. It returns false if that is not
@@ -66,7 +71,7 @@ func (c *Conn) takeHeader(data []byte) bool {
 	}
 	c.scan = nil
 	length := scan.Length()
-	if bad != nil || length < 0 || length > min(bodyMax, l.server.Site.Config.MaxBody) {
+	if bad != nil || length < 0 || length > bodyMax {
 		c.handOver(data)
 		return false
 	}
@@ -74,10 +79,9 @@ func (c *Conn) takeHeader(data []byte) bool {
 	return true
 }
 
-// isForNet reports whether a request is to be served by net/http's side.
-func (c *Conn) isForNet(r *http.Request) bool {
-	return r.Header["Expect"] != nil || r.RequestURI == "*" || r.Method == http.MethodConnect || cgi.Upgrade(r) != "" ||
-		c.loop.server.Leave != nil && c.loop.server.Leave(r)
+// isForNet reports whether a request is to be served by net/http's side, whatever the site.
+func isForNet(r *http.Request) bool {
+	return r.Header["Expect"] != nil || r.RequestURI == "*" || r.Method == http.MethodConnect || cgi.Upgrade(r) != ""
 }
 
 // parser reads requests as net/http does.

@@ -10,14 +10,14 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
 )
 
-// Config says what a Server serves, and how long it waits for clients. All functions must be set, but
-// Leave, and are called by loops: they must not block.
+// Site is what answers a request.
+type Site = blocking.Served
+
+// Config says what a Server serves, and how long it waits for clients. All functions must be set, and
+// are called by loops: they must not block.
 type Config struct {
-	Site *blocking.Site
-	// Arrive is called before each request, Depart after it.
-	Arrive, Depart func()
-	// Leave reports whether a request is one for net/http; nil: none is.
-	Leave func(*http.Request) bool
+	// Find returns the site that a request is for; nil if the request is one for net/http.
+	Find func(*http.Request) *Site
 	// Track is what http.Server.ConnState is, but for http.StateNew. The connections are *Conn.
 	Track func(net.Conn, http.ConnState)
 	// Permit reports whether a client that has closed its sending side may wait for its answer, and
@@ -25,9 +25,8 @@ type Config struct {
 	Permit func(net.Conn) bool
 	Done   func(net.Conn)
 	// HeaderTimeout is how long a header may take, IdleTimeout how long a connection is kept
-	// without a request, ClientTimeout how long a client may take none of its answer; 0: no limit,
-	// but for ClientTimeout.
-	HeaderTimeout, IdleTimeout, ClientTimeout time.Duration
+	// without a request; 0: no limit.
+	HeaderTimeout, IdleTimeout time.Duration
 	// MaxHeader is how many bytes a header may have, with the request line.
 	MaxHeader int
 	// Loops is how many loops there are, at least 1.

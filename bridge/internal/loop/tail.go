@@ -43,7 +43,7 @@ func (k *call) toGoroutine() {
 		defer s.endTail(k)
 		look := k.lookOut(nc)
 		w.conn, w.err = nc, err // what the client has not taken is written with what comes next
-		aborted := s.Site.Resume(x, k.wait, p)
+		aborted := k.site.Site.Resume(x, k.wait, p)
 		if err := w.finish(); err != nil || aborted || k.gone != nil {
 			k.last = true
 			if aborted && !k.original.ProtoAtLeast(1, 1) {
@@ -51,7 +51,7 @@ func (k *call) toGoroutine() {
 			}
 		}
 		k.ctx.end(errAnswered)
-		s.Depart()
+		k.site.Depart()
 		rest = append(rest, look.stop()...)
 		if k.last || look.ended {
 			_ = look.conn.Close()
