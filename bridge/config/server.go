@@ -17,7 +17,7 @@ type Server struct {
 
 	Front            Front   `key:"front" words:"loop net" otherwise:"loop on Linux" change:"restart" doc:"how HTTP is served: loop, in event loops, in which a client that waits costs next to nothing; or net, by Go's net/http with a goroutine for each client"`
 	WebServerStderr  Switch  `key:"web_server_stderr" words:"off on" bare:"on" change:"restart" doc:"on: also send the application's standard error to a web server that speaks FastCGI, for its error log"`
-	WebServerRefusal Refusal `key:"web_server_refusal" words:"503 overloaded" doc:"answer to a web server that speaks FastCGI when the gate refuses a request: 503 or overloaded, which is END_REQUEST with FCGI_OVERLOADED, that no usual web server understands"`
+	WebServerRefusal Refusal `key:"web_server_refusal" words:"503 overloaded" change:"restart" doc:"answer to a web server that speaks FastCGI when the gate refuses a request: 503 or overloaded, which is END_REQUEST with FCGI_OVERLOADED, that no usual web server understands"`
 
 	Status      string   `key:"status" value:"ADDR" default:"127.0.0.1:9180" change:"restart" doc:"ADDR for /healthz, /status.json, /metrics, POST /restart and POST /reload, or off"`
 	StatusHosts []string `key:"status_hosts" flag:"status-host" value:"NAME" commas:"true" otherwise:"none" change:"restart" doc:"further host NAME of requests to {status}, besides IP addresses and localhost; *: any"`
@@ -99,12 +99,13 @@ func (s *Server) Complete() error {
 
 func all(*Setting) bool { return true }
 
-// NeedsRestart returns the keys of settings that differ from now and cannot change while the server
-// runs. Both servers are complete.
-func (s *Server) NeedsRestart(now *Server) (keys []string) {
+// Keep gives s the values of now for the settings that cannot change while the server runs, and
+// returns the keys of those that differed. Both servers are complete.
+func (s *Server) Keep(now *Server) (keys []string) {
 	for _, setting := range serverSchema.Settings {
 		if setting.Change == Restart && !setting.equal(s, now) {
 			keys = append(keys, setting.Key)
+			setting.value(s, true).Set(setting.value(now, true))
 		}
 	}
 	return keys

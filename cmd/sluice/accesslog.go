@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 	"github.com/sluice-proxy/sluice/internal/framing"
@@ -28,8 +29,8 @@ type accessLog struct {
 	reopening sync.Mutex // held while the file is reopened
 }
 
-// openAccessLog opens the log for --access-log. Dropped lines are logged to errors.
-func openAccessLog(to, format string, errors *slog.Logger) (*accessLog, error) {
+// openAccessLog opens the log for access_log. Dropped lines are logged to errors.
+func openAccessLog(to string, format config.AccessFormat, errors *slog.Logger) (*accessLog, error) {
 	if to == "off" {
 		return &accessLog{}, nil
 	}
@@ -38,7 +39,7 @@ func openAccessLog(to, format string, errors *slog.Logger) (*accessLog, error) {
 	if to != "-" {
 		file, err := openLog(to)
 		if err != nil {
-			return nil, fmt.Errorf("--access-log: %w", err)
+			return nil, fmt.Errorf("access_log: %w", err)
 		}
 		path, out = to, file
 	}
@@ -74,9 +75,9 @@ type noClose struct{ io.Writer }
 
 func (noClose) Close() error { return nil }
 
-func newAccessLog(w io.Writer, format string) *accessLog {
-	if format != formatJSON {
-		return &accessLog{text: &textLog{w, format == formatCombined, time.Now}}
+func newAccessLog(w io.Writer, format config.AccessFormat) *accessLog {
+	if format != config.AccessJSON {
+		return &accessLog{text: &textLog{w, format == config.AccessCombined, time.Now}}
 	}
 	return &accessLog{log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {

@@ -7,13 +7,6 @@ import (
 	"time"
 )
 
-// The values of --access-log-format.
-const (
-	formatJSON     = "json"
-	formatCommon   = "common"
-	formatCombined = "combined"
-)
-
 // textLog writes lines in the Common or the Combined Log Format, which Apache has made usual.
 type textLog struct {
 	to       io.Writer

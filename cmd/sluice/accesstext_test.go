@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
-func textAccessLog(to *bytes.Buffer, format string) *accessLog {
+func textAccessLog(to *bytes.Buffer, format config.AccessFormat) *accessLog {
 	a := newAccessLog(to, format)
 	a.text.now = func() time.Time { return time.Date(2026, 5, 4, 12, 0, 7, 0, time.FixedZone("", 2*60*60)) }
 	return a
@@ -24,9 +25,9 @@ func TestAccessLogText(t *testing.T) {
 	r.Header.Set("Referer", "http://example.org/")
 	r.Header.Set("User-Agent", "Mozilla/5.0 (X11)")
 	const common = `192.0.2.1 - jane [04/May/2026:12:00:07 +0200] "GET /wiki?a=b HTTP/1.1" 200 5`
-	for format, want := range map[string]string{
-		formatCommon:   common + "\n",
-		formatCombined: common + ` "http://example.org/" "Mozilla/5.0 (X11)"` + "\n",
+	for format, want := range map[config.AccessFormat]string{
+		config.AccessCommon:   common + "\n",
+		config.AccessCombined: common + ` "http://example.org/" "Mozilla/5.0 (X11)"` + "\n",
 	} {
 		var log bytes.Buffer
 		textAccessLog(&log, format).observe(r, &bridge.Outcome{Client: "192.0.2.1", User: "jane", Status: 200, BytesOut: 5})
@@ -35,7 +36,7 @@ func TestAccessLogText(t *testing.T) {
 		}
 	}
 	var log bytes.Buffer
-	a := textAccessLog(&log, formatCombined)
+	a := textAccessLog(&log, config.AccessCombined)
 	a.static(httptest.NewRequest("HEAD", "/style.css", nil), "2001:db8::1", 304, 0)
 	a.malformed(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 1}, &framing.Error{Line: "GET / \"HTTP/1.1\r\x00", Status: 400, Reason: "x"}, 12)
 	const want = `2001:db8::1 - - [04/May/2026:12:00:07 +0200] "HEAD /style.css HTTP/1.1" 304 - "-" "-"` + "\n" +
@@ -63,7 +64,7 @@ func FuzzAccessLogText(f *testing.F) {
 			l := textLine{client: "192.0.2.1", user: "jane", request: "GET / HTTP/1.1", status: 200, bytes: 1, referer: "r", userAgent: "u"}
 			*[]*string{&l.client, &l.user, &l.request, &l.referer, &l.userAgent}[place] = "a" + s + "z"
 			var log bytes.Buffer
-			w := textAccessLog(&log, formatCombined)
+			w := textAccessLog(&log, config.AccessCombined)
 			w.text.write(&l)
 			line := log.String()
 			m := combinedLine.FindStringSubmatch(line)

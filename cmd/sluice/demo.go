@@ -13,7 +13,7 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	front := endpoint{flag: "listen", mode: 0o600}
+	front := endpoint{key: "listen", mode: 0o600, nameOf: flagOfKey}
 	settings := demo.Settings{}
 	var duration durationFlag
 	var application string
@@ -39,7 +39,7 @@ memory. Ctrl-C ends it.`, demo.Threads),
 			}
 			l, err := front.listen()
 			if err != nil {
-				return err
+				return flagError(err)
 			}
 			defer l.Close()
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
@@ -35,25 +36,29 @@ func descriptorLimit() (int, error) {
 // connections returns how many connections clients may have, and how many more may wait, so that
 // descriptors are left for the rest: a connection to the application for each worker, temporary files
 // (a quarter at most, see package spool), the status listener, and static files.
-func (o *options) connections(limit int) (most, waiting int, err error) {
-	instances := len(o.Backends)
-	if o.Spawn != nil {
-		instances = o.Spawn.MaxInstances
+func (s *setup) connections(limit int) (most, waiting int, err error) {
+	others, workers := limit/4+statusConnections+ownDescriptors, 0
+	for _, a := range s.Applications {
+		instances := len(a.Backends)
+		if a.Spawn != nil {
+			instances = a.Spawn.MaxInstances
+		}
+		instances++ // one more while one is replaced
+		others += a.Workers*instances + perInstance*instances
+		workers += a.Workers
 	}
-	instances++ // one more while one is replaced
-	others := limit/4 + o.Workers*instances + perInstance*instances + statusConnections + ownDescriptors
 	room := limit - others
-	if o.serveStatic() {
+	if s.serveStatic() {
 		room /= 2 // each connection may be sent a file
 	}
 	room -= room / 9 // an eighth of the rest may wait
-	switch {
+	switch given := s.Server.MaxConnections; {
 	case room < minConnections:
-		return 0, 0, fmt.Errorf("this process may open %d files, which is too few: %d are for the application and Sluice itself (--workers %d); raise the limit (ulimit -n, or LimitNOFILE= of systemd)", limit, others, o.Workers)
-	case o.maxConnections > room:
-		return 0, 0, fmt.Errorf("--max-connections %d: this process may open %d files, and %d connections are what these have room for beside the rest; raise the limit (ulimit -n, or LimitNOFILE= of systemd)", o.maxConnections, limit, room)
-	case o.maxConnections > 0:
-		most = o.maxConnections
+		return 0, 0, fmt.Errorf("this process may open %d files, which is too few: %d are for the applications and Sluice itself (%s: %d); raise the limit (ulimit -n, or LimitNOFILE= of systemd)", limit, others, s.nameOf("workers"), workers)
+	case given > room:
+		return 0, 0, fmt.Errorf("max_connections: is %d: this process may open %d files, and %d connections are what these have room for beside the rest; raise the limit (ulimit -n, or LimitNOFILE= of systemd)", given, limit, room)
+	case given > 0:
+		most = given
 	default:
 		most = min(room, maxDefaultConnections)
 	}
@@ -61,21 +66,23 @@ func (o *options) connections(limit int) (most, waiting int, err error) {
 }
 
 // serveStatic reports whether files may be sent as they are.
-func (o *options) serveStatic() bool {
-	switch {
-	case len(o.Sendfile) > 0:
-		return true
-	case o.listen.onlyWebServers():
-		return false // which send them themselves
-	case o.CheckFiles == config.Off && len(o.StaticDirs) == 0:
-		return false
-	case o.Static == "":
-		return o.Preset != "app" || len(o.StaticTypes)+len(o.StaticDirs) > 0
-	}
-	return o.Static != "off"
+func (s *setup) serveStatic() bool {
+	return slices.ContainsFunc(s.Sites, func(site *config.HostedSite) bool {
+		switch {
+		case len(site.Sendfile) > 0:
+			return true
+		case s.onlyWebServers():
+			return false // which send them themselves
+		case site.CheckFiles == config.Off && len(site.StaticDirs) == 0:
+			return false
+		case site.Static == "":
+			return s.applicationOf(site).Preset != config.PresetApp || len(site.StaticTypes)+len(site.StaticDirs) > 0
+		}
+		return site.Static != config.StaticOff
+	})
 }
 
-// proxies returns a function that reports whether an address is a proxy of --trusted-proxy.
+// proxies returns a function that reports whether an address is one of trusted_proxies.
 func proxies(trusted []string) func(netip.Addr) bool {
 	var networks []netip.Prefix
 	unix := false

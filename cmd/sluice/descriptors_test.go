@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// serveOptions are what a command line of serve comes to.
-func serveOptions(t *testing.T, args ...string) *options {
+// flagSetup is the configuration that a command line of serve means.
+func flagSetup(t *testing.T, args ...string) *setup {
 	t.Helper()
 	o := parsed(t, args...)
 	if len(o.Backends) == 0 {
@@ -16,7 +16,11 @@ func serveOptions(t *testing.T, args ...string) *options {
 	if err := o.complete(nil); err != nil {
 		t.Fatal(err)
 	}
-	return o
+	c, err := newSetup(o.standalone(), o, "", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // TestConnections is how many connections there may be with so many files: never so many
@@ -39,7 +43,7 @@ func TestConnections(t *testing.T) {
 		{1 << 20, []string{"--backend", "a:1"}, 16384, 2048},
 		{1 << 20, []string{"--backend", "a:1", "--max-connections", "500000"}, 500000, 62500},
 	} {
-		o := serveOptions(t, tt.args...)
+		o := flagSetup(t, tt.args...)
 		most, waiting, err := o.connections(tt.files)
 		if err != nil || most != tt.most || waiting != tt.waiting {
 			t.Errorf("%d files, %q: %d, %d, %v; want %d, %d", tt.files, tt.args, most, waiting, err, tt.most, tt.waiting)
@@ -48,8 +52,9 @@ func TestConnections(t *testing.T) {
 		if o.serveStatic() {
 			each = 2
 		}
-		instances := len(o.Backends) + 1
-		if used := each*most + waiting + o.Workers*instances + tt.files/4 + statusConnections; used > tt.files {
+		a := o.Applications[0]
+		instances := len(a.Backends) + 1
+		if used := each*most + waiting + a.Workers*instances + tt.files/4 + statusConnections; used > tt.files {
 			t.Errorf("%d files, %q: %d could be open", tt.files, tt.args, used)
 		}
 	}
@@ -62,9 +67,9 @@ func TestTooFewDescriptors(t *testing.T) {
 		want  string
 	}{
 		{256, []string{"--workers", "200"}, "this process may open 256 files, which is too few: 672 are for"},
-		{1024, []string{"--max-connections", "1000"}, "--max-connections 1000: this process may open 1024 files, and 491 connections"},
+		{1024, []string{"--max-connections", "1000"}, "max_connections: is 1000: this process may open 1024 files, and 491 connections"},
 	} {
-		if _, _, err := serveOptions(t, tt.args...).connections(tt.files); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "LimitNOFILE=") {
+		if _, _, err := flagSetup(t, tt.args...).connections(tt.files); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "LimitNOFILE=") {
 			t.Errorf("%d files, %q: %v, want %q", tt.files, tt.args, err, tt.want)
 		}
 	}

@@ -1,34 +1,33 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"os"
 
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/logwriter"
 )
 
 // errorLog is the log on standard error. Nothing waits for it.
 type errorLog struct {
-	log *slog.Logger
-	out *logwriter.Writer
+	log   *slog.Logger
+	level slog.LevelVar
+	out   *logwriter.Writer
 }
 
-func openErrorLog(o *options) *errorLog {
+func openErrorLog(s *config.Server) *errorLog {
 	e := new(errorLog)
+	e.level.Set(logLevels[s.LogLevel])
 	e.out = logwriter.New(noClose{os.Stderr}, logwriter.Events{DropsEnded: func(lines uint64) {
 		e.log.Warn("lines of this log were dropped, because nobody took them", "lines", lines, "advice", "see why it was not taken: the lines are lost")
 	}})
-	e.log = o.logger(e.out)
-	return e
-}
-
-func (o *options) logger(w io.Writer) *slog.Logger {
-	level := &slog.HandlerOptions{Level: logLevels[o.logLevel]}
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, level))
+	options := &slog.HandlerOptions{Level: &e.level}
+	if s.LogFormat == config.LogJSON {
+		e.log = slog.New(slog.NewJSONHandler(e.out, options))
+	} else {
+		e.log = slog.New(slog.NewTextHandler(e.out, options))
 	}
-	return slog.New(slog.NewTextHandler(w, level))
+	return e
 }
 
 // close writes the remaining lines. Lines that cannot be written are lost.

@@ -8,12 +8,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// authFlags has the flags for the keys of package basicauth.
-var authFlags = map[string]string{"file": "--auth-file", "path": "--auth-path", "realm": "--auth-realm"}
-
 var (
 	// errorKey matches the beginning of an error: one or two keys, and perhaps a value.
-	errorKey = regexp.MustCompile(`^(?:cgi: |auth: )?([a-z_]+(?: or [a-z]+|(?:\.[a-z_]+)+)?)( "(?:[^"\\]|\\.)*"| [A-Za-z0-9_]+)?: `)
+	errorKey = regexp.MustCompile(`^(?:cgi: )?([a-z_]+(?: or [a-z]+|(?:\.[a-z_]+)+)?)( "(?:[^"\\]|\\.)*"| [A-Za-z0-9_]+)?: `)
 	// otherKeys matches words with an underscore or a dot, which may be keys. It also matches quoted
 	// texts, so that words in them are skipped.
 	otherKeys = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b[a-z]+(?:[._][a-z]+)+\b`)
@@ -44,11 +41,10 @@ func flagError(err error) error {
 
 // flagOfKey returns the flag for a key, or the key if it has none.
 func flagOfKey(key string) string {
-	if flag, ok := authFlags[key]; ok {
-		return flag
-	}
-	if s := config.Lookup(key); s != nil {
-		return flagOf(s)
+	for _, of := range []config.Holder{new(config.Config), new(config.Server), new(config.FlagSite)} {
+		if s := of.Schema().Lookup(key); s != nil {
+			return flagOf(s)
+		}
 	}
 	return key
 }

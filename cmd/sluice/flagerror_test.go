@@ -12,7 +12,7 @@ func TestFlagError(t *testing.T) {
 		`cgi: env A: the value must not hold NUL or CR`:              `--env A: the value must not hold NUL or CR`,
 		`cgi: root or follow "/a": must not hold`:                    `--root or --follow "/a": must not hold`,
 		`long_poll: "/a%20": can match nothing`:                      `--long-poll: "/a%20": can match nothing`,
-		`auth: realm "\n": want letters`:                             `--auth-realm "\n": want letters`,
+		`auth.realm "\n": want letters`:                              `--auth-realm "\n": want letters`,
 		`spawn: no such program`:                                     `no such program`,
 		`spawn.max_instances: is 2, and spawn.instances is 3`:        `--command-max-instances: is 2, and --command-instances is 3`,
 		`open /etc/x: permission denied`:                             `open /etc/x: permission denied`,

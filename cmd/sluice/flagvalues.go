@@ -6,16 +6,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/pflag"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// registerSettings registers a flag for each setting that has one, and hidden flags for former
-// names.
-func registerSettings(f *pflag.FlagSet, to *config.Config, written *config.Written) {
-	for _, s := range config.Settings {
+// registerSettings declares a flag for each setting of to. Usage texts refer to other settings by
+// their flags.
+func registerSettings(f *pflag.FlagSet, to config.Holder, written *config.Written) {
+	for _, s := range to.Schema().Settings {
 		if s.Flag == "" {
 			continue
 		}
@@ -24,9 +23,10 @@ func registerSettings(f *pflag.FlagSet, to *config.Config, written *config.Writt
 			usage += "; may be given several times"
 		}
 		if s.Otherwise != "" {
-			usage += " (default " + config.Refer(s.Otherwise, flagOf) + ")"
+			usage += " (default " + s.Preset(flagOf) + ")"
 		}
 		f.Var(settingFlag{s, s.Flag, to, written}, s.Flag, usage)
+		f.Lookup(s.Flag).NoOptDefVal = s.Bare()
 		if s.FormerFlag != "" {
 			f.Var(settingFlag{s, s.FormerFlag, to, written}, s.FormerFlag, usage)
 			f.Lookup(s.FormerFlag).Hidden = true
@@ -42,15 +42,14 @@ func flagOf(s *config.Setting) string {
 	return "--" + s.Flag
 }
 
-// settingFlag is the pflag.Value of a setting.
+// settingFlag sets a setting to what a flag is given.
 type settingFlag struct {
 	setting *config.Setting
 	name    string // of the flag
-	to      *config.Config
+	to      config.Holder
 	written *config.Written
 }
 
-// String returns the default, for pflag's help.
 func (f settingFlag) String() string { return f.setting.Default }
 func (f settingFlag) Type() string   { return f.setting.Kind() }
 
@@ -73,24 +72,6 @@ func (f settingFlag) Set(text string) error {
 		}
 	}
 	return f.setting.Set(f.to, words...)
-}
-
-// sizeFlag is a flag for a size in bytes.
-type sizeFlag int64
-
-func (s *sizeFlag) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(*s)), " ", "") }
-func (s *sizeFlag) Type() string   { return "SIZE" }
-
-func (s *sizeFlag) Set(text string) error {
-	n, err := humanize.ParseBytes(text)
-	if err != nil || n > 1<<62 {
-		return errors.New("not a size (write 500KiB, 20MiB, 1GiB)")
-	}
-	if n == 0 {
-		return errors.New("must be more than 0")
-	}
-	*s = sizeFlag(n)
-	return nil
 }
 
 // durationFlag is a flag for a duration that must not be negative.

@@ -16,14 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// site is a tree like those people point --root at: things to send beside things
+// tree is a tree like those people point --root at: things to send beside things
 // that must not leave it.
-func site(t *testing.T) (root, outside string) {
+func tree(t *testing.T) (root, outside string) {
 	t.Helper()
 	root, outside = t.TempDir(), t.TempDir()
 	for name, text := range map[string]string{
@@ -51,7 +50,7 @@ func site(t *testing.T) (root, outside string) {
 // TestFiles asks the front for files. The backend does not exist: what is not a
 // file is a 404 of the preset's, or a 502 where a script would run.
 func TestFiles(t *testing.T) {
-	root, outside := site(t)
+	root, outside := tree(t)
 	for _, c := range []struct {
 		path   string
 		follow []string
@@ -81,8 +80,7 @@ func TestFiles(t *testing.T) {
 		{path: "/index.php", want: 502},
 		{path: "/", want: 502},
 	} {
-		o := &options{Config: clientTimeout(time.Minute)}
-		f, log := testFront(t, o, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root, Static: cgi.StaticUsual, Hide: []string{"/data"}, Follow: c.follow, Index: []string{"index.php", "index.html"}}})
+		f, log := testFront(t, &config.HostedSite{Site: config.Site{Root: root, Static: cgi.StaticUsual, Hide: []string{"/data"}, Follow: c.follow, Index: []string{"index.php", "index.html"}}})
 		res := httptest.NewRecorder()
 		f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, c.path, nil))
 		body, err := io.ReadAll(res.Body)
@@ -108,8 +106,8 @@ func TestFiles(t *testing.T) {
 
 // TestStaticOff leaves every file to the application.
 func TestStaticOff(t *testing.T) {
-	root, _ := site(t)
-	f, _ := testFront(t, &options{Config: clientTimeout(time.Minute)}, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root, Static: cgi.StaticOff}})
+	root, _ := tree(t)
+	f, _ := testFront(t, &config.HostedSite{Site: config.Site{Root: root, Static: cgi.StaticOff}})
 	res := httptest.NewRecorder()
 	f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, "/style.css", nil))
 	if res.Code != http.StatusNotFound {
@@ -117,24 +115,59 @@ func TestStaticOff(t *testing.T) {
 	}
 }
 
-func testFront(t *testing.T, o *options, cfg bridge.Config) (*front, *bytes.Buffer) {
+// testFront returns the front of sites with an application in PHP that does not exist, and what it
+// writes to the access log.
+func testFront(t *testing.T, sites ...*config.HostedSite) (*front, *bytes.Buffer) {
 	t.Helper()
+	a := &config.NamedApplication{Name: "app"}
+	a.Preset, a.Backends = config.PresetPHP, []string{"unix:" + filepath.Join(t.TempDir(), "absent.sock")}
+	for _, s := range sites {
+		s.Uses = a.Name
+	}
 	var log bytes.Buffer
-	access := newAccessLog(&log, formatJSON)
-	cfg.Backends = []string{"unix:" + filepath.Join(t.TempDir(), "absent.sock")}
-	cfg.Logger, cfg.Observe = slog.New(slog.DiscardHandler), access.observe
-	f, err := newFront(t.Context(), cfg, access, o)
+	s := testServer(t, newAccessLog(&log, config.AccessJSON), &config.Standalone{Applications: []*config.NamedApplication{a}, Sites: sites})
+	return s.front, &log
+}
+
+// testServer returns a server with a configuration, as flags would have it.
+func testServer(t *testing.T, access *accessLog, c *config.Standalone) *server {
+	t.Helper()
+	complete := []interface{ Complete() error }{&c.Server}
+	for _, a := range c.Applications {
+		complete = append(complete, a)
+	}
+	for _, s := range c.Sites {
+		complete = append(complete, s)
+	}
+	for _, part := range complete {
+		if err := part.Complete(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made, err := newSetup(c, new(options), "", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.bridge.Close() })
-	return f, &log
+	s := newServer(access, &errorLog{log: slog.New(slog.DiscardHandler)}, nil)
+	if err := s.begin(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+// testApplication is a server in front of one application.
+func testApplication(t *testing.T, a config.Application) *server {
+	t.Helper()
+	return testServer(t, &accessLog{}, &config.Standalone{
+		Applications: []*config.NamedApplication{{Name: "app", Application: a}}, Sites: []*config.HostedSite{{Uses: "app"}},
+	})
 }
 
 // TestAccessLogReopen renames the log under the program, as log rotation does.
 func TestAccessLogReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
-	a, err := openAccessLog(path, formatJSON, slog.New(slog.DiscardHandler))
+	a, err := openAccessLog(path, config.AccessJSON, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,8 +206,8 @@ func TestAccessLogReopen(t *testing.T) {
 // TestFileWithBody asks for a file and announces a body that never comes: the
 // connection must not be held for longer than --client-timeout.
 func TestFileWithBody(t *testing.T) {
-	root, _ := site(t)
-	f, _ := testFront(t, &options{Config: clientTimeout(50 * time.Millisecond)}, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root, Static: cgi.StaticUsual}})
+	root, _ := tree(t)
+	f, _ := testFront(t, &config.HostedSite{Site: config.Site{Root: root, Static: cgi.StaticUsual, Timeouts: config.RequestTimeouts{Client: config.Duration(50 * time.Millisecond)}}})
 	server := httptest.NewServer(f)
 	defer server.Close()
 	c, err := net.Dial("tcp", server.Listener.Addr().String())
@@ -193,17 +226,11 @@ func TestFileWithBody(t *testing.T) {
 	}
 }
 
-// clientTimeout is a configuration with that for a client.
-func clientTimeout(d time.Duration) (c config.Config) {
-	c.Site.Timeouts.Client = config.Duration(d)
-	return c
-}
-
 // TestRequestOnClosedConnection has a connection closed for others while its request is
 // read: the application does not see that.
 func TestRequestOnClosedConnection(t *testing.T) {
-	root, _ := site(t)
-	f, log := testFront(t, &options{Config: clientTimeout(time.Minute)}, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root}})
+	root, _ := tree(t)
+	f, log := testFront(t, &config.HostedSite{Site: config.Site{Root: root}})
 	for closed, want := range map[bool]int{false: 1, true: 0} {
 		log.Reset()
 		server := httptest.NewUnstartedServer(f)

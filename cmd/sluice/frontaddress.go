@@ -1,15 +1,14 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 	"log/slog"
 	"net"
 	"slices"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // protocolHTTP is what --listen serves without a protocol. The others are those of cgiserver.
@@ -21,52 +20,55 @@ var protocols = []struct {
 	protocol cgiserver.Protocol
 }{{"fcgi", cgiserver.FastCGI}, {"scgi", cgiserver.SCGI}}
 
-// frontAddresses are those of --listen, which may be several.
-type frontAddresses struct {
-	texts []string
-	endpoint
-}
-
-// frontEndpoint is one of them.
+// frontEndpoint is an address of listen.
 type frontEndpoint struct {
 	endpoint
 	protocol cgiserver.Protocol
 }
 
-func (a *frontAddresses) register(f *pflag.FlagSet) {
-	a.flag = "listen"
-	f.StringArrayVar(&a.texts, "listen", []string{"127.0.0.1:8080"}, "serve HTTP at `ADDR`: host:port, :port or unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path; may be given several times")
-	a.registerSocket(f, 0o666, "users with write permission may connect; 0660 for FastCGI and SCGI unless it is given")
-}
+// Default permissions of unix sockets. What a web server says is believed.
+const modeHTTP, modeWebServer, modeStatus config.FileMode = 0o666, 0o660, 0o660
 
-// endpoints returns them, and an error if one of them is none, or something is said of a unix
-// socket that there is none of.
-func (a *frontAddresses) endpoints() ([]frontEndpoint, error) {
+// endpoints returns the addresses of listen.
+func (s *setup) endpoints() ([]frontEndpoint, error) {
 	var list []frontEndpoint
-	sockets := false
-	for _, text := range a.texts {
-		e := frontEndpoint{a.endpoint, protocolHTTP}
-		if e.addr = text; strings.HasPrefix(text, "uwsgi:") || strings.HasPrefix(text, "uwsgi+") {
-			return nil, fmt.Errorf("--listen %s: Sluice takes requests in HTTP, FastCGI and SCGI, and not in uwsgi (which nginx, lighttpd and Apache speak besides)", text)
+	for _, text := range s.Server.Listen {
+		e := frontEndpoint{endpoint{"listen", text, s.Server.ListenMode, s.Server.ListenOwner, s.Server.ListenGroup, s.nameOf}, protocolHTTP}
+		if strings.HasPrefix(text, "uwsgi:") || strings.HasPrefix(text, "uwsgi+") {
+			return nil, e.errorf("Sluice takes requests in HTTP, FastCGI and SCGI, and not in uwsgi (which nginx, lighttpd and Apache speak besides)")
 		}
+		usual := modeHTTP
 		for _, p := range protocols {
 			if addr, ok := cutProtocol(text, p.scheme); ok {
-				e.protocol, e.addr = p.protocol, addr
+				e.protocol, e.addr, usual = p.protocol, addr, modeWebServer
 			}
 		}
-		if isUnix(e.addr) {
-			sockets = true
-			if e.protocol != protocolHTTP && !a.set.Changed(a.flag+"-mode") {
-				e.mode = 0o660 // what a web server says is believed
-			}
-		}
+		e.mode = cmp.Or(e.mode, usual)
 		list = append(list, e)
 	}
-	if !sockets {
-		a.addr = strings.Join(a.texts, ", ")
-		return list, a.check()
-	}
 	return list, nil
+}
+
+// statusEndpoint is the address of status.
+func (s *setup) statusEndpoint() *endpoint {
+	v := &s.Server
+	return &endpoint{"status", v.Status, cmp.Or(v.StatusMode, modeStatus), v.StatusOwner, v.StatusGroup, s.nameOf}
+}
+
+// checkListen refuses addresses that are none, and settings of sockets where there are none.
+func (s *setup) checkListen() error {
+	list, err := s.endpoints()
+	if err != nil {
+		return err
+	}
+	v := &s.Server
+	if err := needsNoSocket("status", v.Status, v.StatusMode, v.StatusOwner, v.StatusGroup, s.nameOf); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(list, func(e frontEndpoint) bool { return isUnix(e.addr) }) {
+		return nil
+	}
+	return needsNoSocket("listen", strings.Join(v.Listen, ", "), v.ListenMode, v.ListenOwner, v.ListenGroup, s.nameOf)
 }
 
 // cutProtocol returns what follows the protocol: fcgi://host:port, fcgi+unix:/path, and as
@@ -86,14 +88,14 @@ func cutProtocol(text, scheme string) (addr string, ok bool) {
 }
 
 // onlyWebServers reports whether all requests come from web servers, in FastCGI or SCGI.
-func (a *frontAddresses) onlyWebServers() bool {
-	list, err := a.endpoints()
+func (s *setup) onlyWebServers() bool {
+	list, err := s.endpoints()
 	return err == nil && !slices.ContainsFunc(list, func(e frontEndpoint) bool { return e.protocol == protocolHTTP })
 }
 
 // open listens at all addresses, and returns the listeners of each protocol.
-func (a *frontAddresses) open(trusted []string, log *slog.Logger) (opened map[cgiserver.Protocol][]net.Listener, err error) {
-	list, err := a.endpoints()
+func (s *setup) open(log *slog.Logger) (opened map[cgiserver.Protocol][]net.Listener, err error) {
+	list, err := s.endpoints()
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (a *frontAddresses) open(trusted []string, log *slog.Logger) (opened map[cg
 			return nil, err
 		}
 		opened[e.protocol] = append(opened[e.protocol], l)
-		e.warn(l.Addr(), trusted, log)
+		e.warn(l.Addr(), s.trustedProxies(), log)
 	}
 	return opened, nil
 }
@@ -115,14 +117,19 @@ func (e *frontEndpoint) warn(addr net.Addr, trusted []string, log *slog.Logger) 
 	tcp, isTCP := addr.(*net.TCPAddr)
 	switch web := e.protocol != protocolHTTP; {
 	case !web && e.worldWritable() && slices.Contains(trusted, "unix"):
-		log.Warn("every user of this machine can pass for the proxy that --trusted-proxy unix believes; --listen-mode 0660 and --listen-group say who may connect", "listen", e.addr)
+		log.Warn("every user of this machine can pass for the proxy that "+e.nameOf("trusted_proxies")+" unix believes; "+e.whoMay(), "listen", e.addr)
 	case web && e.worldWritable():
-		log.Warn("every user of this machine can pass for the web server, and for any user and address; --listen-mode 0660 and --listen-group say who may connect", "listen", e.addr)
+		log.Warn("every user of this machine can pass for the web server, and for any user and address; "+e.whoMay(), "listen", e.addr)
 	case web && isTCP && !tcp.IP.IsLoopback():
 		log.Warn("whoever can connect to this address can pass for the web server, and for any user and address; listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone", "listen", addr.String())
 	case web && !isTCP && e.group == "" && e.owner == "":
-		log.Info("only the user and the group that Sluice runs as may connect; name the web server's group with --listen-group", "listen", e.addr)
+		log.Info("only the user and the group that Sluice runs as may connect; name the web server's group with "+e.nameOf("listen_group"), "listen", e.addr)
 	}
+}
+
+// whoMay is advice for a unix socket that everybody may connect to.
+func (e *frontEndpoint) whoMay() string {
+	return e.nameOf("listen_mode") + " 0660 and " + e.nameOf("listen_group") + " say who may connect"
 }
 
 func closeAll(opened map[cgiserver.Protocol][]net.Listener) {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 )
 
@@ -19,26 +18,26 @@ func TestFrontAddresses(t *testing.T) {
 	for text, want := range map[string]frontEndpoint{
 		"127.0.0.1:80":            {endpoint{addr: "127.0.0.1:80", mode: 0o666}, protocolHTTP},
 		"unix:/run/a.sock":        {endpoint{addr: "unix:/run/a.sock", mode: 0o666}, protocolHTTP},
-		"fcgi://127.0.0.1:9001":   {endpoint{addr: "127.0.0.1:9001", mode: 0o666}, cgiserver.FastCGI},
-		"fcgi:127.0.0.1:9001":     {endpoint{addr: "127.0.0.1:9001", mode: 0o666}, cgiserver.FastCGI},
+		"fcgi://127.0.0.1:9001":   {endpoint{addr: "127.0.0.1:9001", mode: 0o660}, cgiserver.FastCGI},
+		"fcgi:127.0.0.1:9001":     {endpoint{addr: "127.0.0.1:9001", mode: 0o660}, cgiserver.FastCGI},
 		"fcgi+unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
 		"fcgi://unix:/run/a.sock": {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
 		"fcgi:unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
 		"scgi+unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.SCGI},
-		"scgi://[::1]:4000":       {endpoint{addr: "[::1]:4000", mode: 0o666}, cgiserver.SCGI},
+		"scgi://[::1]:4000":       {endpoint{addr: "[::1]:4000", mode: 0o660}, cgiserver.SCGI},
 		"fcgiwrap.example:80":     {endpoint{addr: "fcgiwrap.example:80", mode: 0o666}, protocolHTTP},
 		"unix:/run/fcgi+unix:/x":  {endpoint{addr: "unix:/run/fcgi+unix:/x", mode: 0o666}, protocolHTTP},
 	} {
-		o := parsed(t, "--listen", text)
-		got, err := o.listen.endpoints()
+		o := flagSetup(t, "--listen", text)
+		got, err := o.endpoints()
 		if err != nil || len(got) != 1 || got[0].protocol != want.protocol || got[0].addr != want.addr || got[0].mode != want.mode {
 			t.Errorf("%s: %+v, %v, want %+v", text, got, err, want)
 		}
-		if only := o.listen.onlyWebServers(); only != (want.protocol != protocolHTTP) {
+		if only := o.onlyWebServers(); only != (want.protocol != protocolHTTP) {
 			t.Errorf("%s: only web servers: %v", text, only)
 		}
 	}
-	if e, err := parsed(t, "--listen", "fcgi+unix:/a", "--listen-mode", "0666").listen.endpoints(); err != nil || e[0].mode != 0o666 {
+	if e, err := flagSetup(t, "--listen", "fcgi+unix:/a", "--listen-mode", "0666").endpoints(); err != nil || e[0].mode != 0o666 {
 		t.Errorf("a mode that was given: %+v, %v", e, err)
 	}
 }
@@ -54,15 +53,21 @@ func TestFrontAddressErrors(t *testing.T) {
 		"scgi://":                    "want host:port, :port or unix:/path",
 		"fcgi+unix:/no/such/dir/a.s": "no such file or directory",
 	} {
-		o := parsed(t, "--listen", text)
-		opened, err := o.listen.open(nil, slog.New(slog.DiscardHandler))
+		o := parsed(t, "--backend", "unix:/run/app.sock", "--listen", text)
+		c, err := o.load(nil)
+		var opened map[cgiserver.Protocol][]net.Listener
+		if err == nil {
+			if opened, err = c.open(slog.New(slog.DiscardHandler)); err != nil {
+				err = c.ServerError(err)
+			}
+		}
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "--listen") {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 		closeAll(opened)
 	}
-	o := parsed(t, "--listen", "fcgi://127.0.0.1:9001", "--listen-group", "www-data")
-	if _, err := o.listen.endpoints(); err == nil || !strings.Contains(err.Error(), "--listen-group: means nothing") {
+	o := parsed(t, "--backend", "unix:/run/app.sock", "--listen", "fcgi://127.0.0.1:9001", "--listen-group", "www-data")
+	if _, err := o.load(nil); err == nil || !strings.Contains(err.Error(), "--listen-group: means nothing") {
 		t.Errorf("a group of no socket: %v", err)
 	}
 }
@@ -86,8 +91,7 @@ func TestFrontWarnings(t *testing.T) {
 			continue // only root may give a socket away
 		}
 		var log bytes.Buffer
-		o := parsed(t, tt.args...)
-		opened, err := o.listen.open(nil, slog.New(slog.NewTextHandler(&log, nil)))
+		opened, err := flagSetup(t, tt.args...).open(slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,13 +162,11 @@ func TestRootOfWebServers(t *testing.T) {
 			for _, l := range tt.listen {
 				args = append(args, "--listen", l)
 			}
-			o := parsed(t, args...)
-			err := o.complete(nil)
+			c, err := parsed(t, args...).load(nil)
 			if err == nil {
-				var h *bridge.Handler
-				if h, err = bridge.New(t.Context(), o.bridge()); err == nil {
-					_ = h.Close()
-				}
+				s := newServer(&accessLog{}, &errorLog{log: slog.New(slog.DiscardHandler)}, nil)
+				err = s.begin(t.Context(), c)
+				s.close()
 			}
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%q %s: %v, want %q", tt.listen, preset, err, tt.want)

@@ -7,12 +7,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 	"github.com/sluice-proxy/sluice/internal/framing"
 	"github.com/sluice-proxy/sluice/internal/halfclose"
@@ -38,22 +40,22 @@ type protocolServer struct {
 
 // newFrontServer returns a server for f at the listeners. It calls refused for each request with
 // a malformed header.
-func newFrontServer(f *front, o *options, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener, refused func(net.Addr, *framing.Error, int), log *slog.Logger) (_ *frontServer, err error) {
+func newFrontServer(f *front, c *setup, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener, inLoops bool, refused func(net.Addr, *framing.Error, int), log *slog.Logger) (_ *frontServer, err error) {
 	ctx, cut := context.WithCancelCause(context.Background())
-	s := &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: int(o.maxHeader)}, make(map[cgiserver.Protocol]*protocolServer), cut}
+	s := &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: c.Server.MaxHeader}, make(map[cgiserver.Protocol]*protocolServer), cut}
 	for protocol, list := range opened {
 		limit := limits[protocol]
 		switch {
 		case protocol != protocolHTTP:
-			s.servers[protocol] = s.serveWebServer(ctx, protocol, merge(list), o, limit, log)
-		case o.frontKind == frontLoop && !s.front.isTraced():
-			if s.servers[protocol], err = s.serveInLoops(ctx, list, o, limit, log); err != nil {
+			s.servers[protocol] = s.serveWebServer(ctx, protocol, merge(list), c, limit, log)
+		case inLoops:
+			if s.servers[protocol], err = s.serveInLoops(ctx, list, c, limit, log); err != nil {
 				cut(err)
 				return nil, err
 			}
 		default:
 			l := merge(list)
-			server := s.httpServer(ctx, o, limit, log)
+			server := s.httpServer(ctx, c, limit, log)
 			s.framing.Listener = accept(l, limit)
 			s.servers[protocol] = &protocolServer{limit: limit, listener: l, serve: func() error { return server.Serve(s.framing) }, close: server.Close}
 		}
@@ -61,26 +63,29 @@ func newFrontServer(f *front, o *options, limits map[cgiserver.Protocol]*connlim
 	return s, nil
 }
 
-func (s *frontServer) httpServer(ctx context.Context, o *options, limit *connlimit.Limit, log *slog.Logger) *http.Server {
+func (s *frontServer) httpServer(ctx context.Context, c *setup, limit *connlimit.Limit, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           releaseHijacked(s.front, limit),
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnState:         track(limit),
-		ReadHeaderTimeout: time.Duration(o.header),
-		IdleTimeout:       time.Duration(o.keepAlive),
-		MaxHeaderBytes:    int(o.maxHeader),
+		ReadHeaderTimeout: time.Duration(c.Server.Timeouts.Header),
+		IdleTimeout:       time.Duration(c.Server.Timeouts.KeepAlive),
+		MaxHeaderBytes:    c.Server.MaxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
-// serveWebServer serves web servers in FastCGI or SCGI. They have sent static files themselves.
-func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Protocol, l net.Listener, o *options, limit *connlimit.Limit, log *slog.Logger) *protocolServer {
+// serveWebServer serves web servers in FastCGI or SCGI. Their connections are for all sites, so what
+// bounds them is the largest value that a site has at the start.
+func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Protocol, l net.Listener, c *setup, limit *connlimit.Limit, log *slog.Logger) *protocolServer {
 	server := &cgiserver.Server{
-		Handler: s.front.application, Protocol: protocol, BaseContext: ctx, ConnState: limit.Track, Logger: log,
-		HeaderTimeout: time.Duration(o.header), IdleTimeout: time.Duration(o.keepAlive), WriteTimeout: time.Duration(o.Site.Timeouts.Client),
-		MaxParams: int(o.Site.MaxParams), MaxConns: limit.Snapshot().Max, MaxRequests: o.gateRoom(),
-		Authorizer: o.isFastCGI(), ForwardStderr: o.webServerStderr,
+		Handler: http.HandlerFunc(s.front.webServer), Protocol: protocol, BaseContext: ctx, ConnState: limit.Track, Logger: log,
+		HeaderTimeout: time.Duration(c.Server.Timeouts.Header), IdleTimeout: time.Duration(c.Server.Timeouts.KeepAlive),
+		WriteTimeout: time.Duration(mostOf(c, func(s *config.HostedSite) config.Duration { return s.Timeouts.Client })),
+		MaxParams:    mostOf(c, func(s *config.HostedSite) int { return s.MaxParams }), MaxConns: limit.Snapshot().Max, MaxRequests: c.gateRoom(),
+		Authorizer:    slices.ContainsFunc(c.Applications, func(a *config.NamedApplication) bool { return a.Protocol == config.FastCGI }),
+		ForwardStderr: c.Server.WebServerStderr == config.On,
 	}
 	return &protocolServer{limit: limit, listener: l, serve: func() error { return server.Serve(limit.Listener(l)) }, close: server.Close}
 }
@@ -135,13 +140,14 @@ func (s *frontServer) begin(failed chan<- error) {
 	}
 }
 
-// drain lets requests finish within timeout, or until a second signal, and then cuts the rest.
+// drain lets requests finish within timeouts.drain, or until a second signal, and then cuts the rest.
 // http.Server.Shutdown would wait for connections without a request, and close them without an
 // answer when one arrives.
-func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, access *accessLog, log *slog.Logger) {
-	ctx, done := drainContext(signals, timeout, access, log)
+func (s *frontServer) drain(of *server, signals <-chan os.Signal) {
+	of.drain()
+	timeout, log := of.drainTimeout(), of.log
+	ctx, done := drainContext(signals, timeout, of.access, log)
 	defer done()
-	s.front.drain()
 	var drains sync.WaitGroup
 	var late atomic.Bool
 	for _, server := range s.servers {
@@ -157,7 +163,7 @@ func (s *frontServer) drain(signals <-chan os.Signal, timeout time.Duration, acc
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			why = "the drain timeout is over"
 		}
-		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.requests(), "advice", "raise --drain-timeout if requests may take longer")
+		log.Warn("not everything has finished; closing what is left", "because", why, "drain_timeout", timeout, "requests", s.requests(), "advice", "raise "+of.front.current.Load().nameOf("timeouts.drain")+" if requests may take longer")
 		s.cut(bridge.ErrShutdown)
 		for _, server := range s.servers {
 			if server.cut != nil {

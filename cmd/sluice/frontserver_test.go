@@ -4,11 +4,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 )
 
@@ -21,18 +21,12 @@ func TestWebServerRefusal(t *testing.T) {
 		overloaded = "\x01\x03\x00\x01\x00\x08\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00"
 	)
 	for choice, want := range map[string]string{"503": "Status: 503 Service Unavailable\r\n", "overloaded": overloaded} {
-		o := parsed(t, "--listen", "fcgi://127.0.0.1:0", "--backend", "unix:/run/app.sock", "--workers", "2", "--web-server-refusal", choice)
-		if err := o.complete(nil); err != nil {
+		of := newServer(&accessLog{}, &errorLog{log: slog.New(slog.DiscardHandler)}, nil)
+		if err := of.begin(t.Context(), flagSetup(t, "--listen", "fcgi://127.0.0.1:0", "--web-server-refusal", choice)); err != nil {
 			t.Fatal(err)
 		}
-		cfg := o.bridge()
-		cfg.Logger = slog.New(slog.DiscardHandler)
-		h, err := bridge.New(t.Context(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.Refuse()
-		s := &cgiserver.Server{Handler: h, Logger: cfg.Logger}
+		of.drain()
+		s := &cgiserver.Server{Handler: http.HandlerFunc(of.front.webServer), Logger: of.log}
 		c, other := net.Pipe()
 		go s.ServeConn(other)
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
@@ -43,9 +37,10 @@ func TestWebServerRefusal(t *testing.T) {
 		if err != nil || !strings.Contains(string(got), want) || choice == "overloaded" && string(got) != overloaded {
 			t.Errorf("%s: %q, %v, want %q", choice, got, err, want)
 		}
-		_, _ = s.Close(), h.Close()
+		_ = s.Close()
+		of.close()
 	}
-	if o := parsed(t, "--backend", "unix:/run/app.sock", "--workers", "2", "--web-server-refusal", "busy"); !strings.Contains(o.complete(nil).Error(), `--web-server-refusal "busy": want 503 or overloaded`) {
+	if o := parsed(t, "--backend", "unix:/run/app.sock", "--workers", "2", "--web-server-refusal", "busy"); !strings.Contains(o.complete(nil).Error(), `--web-server-refusal: is "busy", want 503 or overloaded`) {
 		t.Error("a refusal that is none was taken")
 	}
 }

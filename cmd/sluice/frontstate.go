@@ -10,11 +10,43 @@ import (
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
-// snapshot is the content of /status.json: the state of the bridge and of the servers in front.
+// snapshot is the JSON of the status listener if there is one application, by flags or by name.
 type snapshot struct {
 	bridge.Snapshot
 	Front    frontSnapshot     `json:"front"`
 	Requests []requestSnapshot `json:"requests"` // those that hold a worker, the oldest first, requestsShown at most
+}
+
+// snapshots is the JSON of the status listener with a configuration file.
+type snapshots struct {
+	Applications []applicationSnapshot `json:"applications"`
+	Front        frontSnapshot         `json:"front"`
+}
+
+// applicationSnapshot is the state of one of the applications.
+type applicationSnapshot struct {
+	Name string `json:"name"`
+	bridge.Snapshot
+	Requests []requestSnapshot `json:"requests"`
+}
+
+// snapshotOf returns the state of the application with that name, or of all.
+func (s *server) snapshotOf(name string, front func() frontSnapshot) (any, error) {
+	g := s.front.current.Load()
+	all := snapshots{Applications: []applicationSnapshot{}, Front: front()}
+	unknown := &unknownApplication{name: name}
+	for _, a := range g.applications() {
+		unknown.known = append(unknown.known, a.name)
+		if state := a.Application.Application(); g.path == "" || a.name == name {
+			return snapshot{state.Snapshot(), all.Front, requestSnapshots(state)}, nil
+		} else if name == "" {
+			all.Applications = append(all.Applications, applicationSnapshot{a.name, state.Snapshot(), requestSnapshots(state)})
+		}
+	}
+	if name != "" {
+		return nil, unknown
+	}
+	return all, nil
 }
 
 // requestSnapshot is a request that holds a worker.
@@ -29,9 +61,9 @@ type requestSnapshot struct {
 // requestsShown is how many requests the status has.
 const requestsShown = 100
 
-func requestSnapshots(b *bridge.Handler) []requestSnapshot {
+func requestSnapshots(a *bridge.Application) []requestSnapshot {
 	list := make([]requestSnapshot, 0, requestsShown)
-	for _, r := range b.Application().Requests(requestsShown) {
+	for _, r := range a.Requests(requestsShown) {
 		list = append(list, requestSnapshot{r.Route, r.Lane, admission.ClientKeyName(r.ClientKey), r.Instance, r.Age.Seconds()})
 	}
 	return list

@@ -11,30 +11,18 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spf13/pflag"
-
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// endpoint is an address to listen at, of --listen or --status, and the permissions of a unix
-// socket.
+// endpoint is an address to listen at. Its errors begin with the key of a setting.
 type endpoint struct {
-	flag         string // "listen" or "status"
+	key          string // listen or status
 	addr         string
-	mode         socketMode
-	owner, group string // by name or number; "": unchanged
-	set          *pflag.FlagSet
+	mode         config.FileMode // of a unix socket
+	owner, group string          // by name or number; "": unchanged
+	nameOf       func(key string) string
 }
 
-// registerSocket registers the flags for a unix socket.
-func (e *endpoint) registerSocket(f *pflag.FlagSet, mode socketMode, who string) {
-	e.set, e.mode = f, mode
-	f.Var(&e.mode, e.flag+"-mode", "permissions of that unix socket, `MODE`; "+who)
-	f.StringVar(&e.owner, e.flag+"-owner", "", "`USER` it belongs to, by name or number (default the user Sluice runs as)")
-	f.StringVar(&e.group, e.flag+"-group", "", "`GROUP` it belongs to, by name or number (default the user's)")
-}
-
-// isUnix reports whether an address is that of a unix socket.
 func isUnix(addr string) bool {
 	return strings.HasPrefix(addr, "unix:") || strings.HasPrefix(addr, "unix/")
 }
@@ -42,17 +30,21 @@ func isUnix(addr string) bool {
 // worldWritable reports whether every user of this machine may connect to the unix socket.
 func (e *endpoint) worldWritable() bool { return isUnix(e.addr) && e.mode&0o002 != 0 }
 
-// check refuses flags for a unix socket if the address is none.
-func (e *endpoint) check() error {
-	if isUnix(e.addr) {
+// needsNoSocket refuses settings of a unix socket for an address that is none.
+func needsNoSocket(key, addr string, mode config.FileMode, owner, group string, nameOf func(string) string) error {
+	if isUnix(addr) {
 		return nil
 	}
-	for _, what := range []string{"-mode", "-owner", "-group"} {
-		if e.set.Changed(e.flag + what) {
-			return fmt.Errorf("--%s%s: means nothing: --%s is %s, which is no unix socket", e.flag, what, e.flag, e.addr)
-		}
+	what := "_group"
+	switch {
+	case mode != 0:
+		what = "_mode"
+	case owner != "":
+		what = "_owner"
+	case group == "":
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s%s: means nothing: %s is %s, which is no unix socket", key, what, nameOf(key), addr)
 }
 
 // listen opens the address: host:port, or unix:/path.
@@ -60,21 +52,26 @@ func (e *endpoint) listen() (net.Listener, error) {
 	if isUnix(e.addr) {
 		l, err := e.listenUnix()
 		if err != nil {
-			return nil, fmt.Errorf("--%s %s: %w", e.flag, e.addr, err)
+			return nil, e.errorf("%w", err)
 		}
 		return l, nil
 	}
 	if port, err := strconv.ParseUint(e.addr, 10, 16); err == nil {
-		return nil, fmt.Errorf("--%s %s: that is a port alone: write \":%d\" for every address of this machine, or \"127.0.0.1:%[3]d\" for this machine only", e.flag, e.addr, port)
+		return nil, e.errorf("that is a port alone: write \":%d\" for every address of this machine, or \"127.0.0.1:%[1]d\" for this machine only", port)
 	}
 	if _, _, err := net.SplitHostPort(e.addr); err != nil {
-		return nil, fmt.Errorf("--%s %s: want host:port, :port or unix:/path", e.flag, e.addr)
+		return nil, e.errorf("want host:port, :port or unix:/path")
 	}
 	l, err := net.Listen("tcp", e.addr)
 	if err != nil {
-		return nil, fmt.Errorf("--%s %s: %s", e.flag, e.addr, e.reason(err))
+		return nil, e.errorf("%s", e.reason(err))
 	}
 	return l, nil
+}
+
+// errorf returns an error that begins with the key and the address.
+func (e *endpoint) errorf(format string, args ...any) error {
+	return fmt.Errorf("%s %q: %w", e.key, e.addr, fmt.Errorf(format, args...))
 }
 
 func (e *endpoint) listenUnix() (net.Listener, error) {
@@ -128,7 +125,7 @@ func (e *endpoint) ids() (uid, gid int, err error) {
 		case numErr == nil && n >= 0:
 			uid = n
 		default:
-			return 0, 0, fmt.Errorf("--%s-owner %q: there is no such user", e.flag, e.owner)
+			return 0, 0, fmt.Errorf("%s %q: there is no such user", e.nameOf(e.key+"_owner"), e.owner)
 		}
 	}
 	if e.group != "" {
@@ -139,7 +136,7 @@ func (e *endpoint) ids() (uid, gid int, err error) {
 		case numErr == nil && n >= 0:
 			gid = n
 		default:
-			return 0, 0, fmt.Errorf("--%s-group %q: there is no such group", e.flag, e.group)
+			return 0, 0, fmt.Errorf("%s %q: there is no such group", e.nameOf(e.key+"_group"), e.group)
 		}
 	}
 	return uid, gid, nil
@@ -160,8 +157,8 @@ func removeStale(path string) error {
 
 func (e *endpoint) reason(err error) string {
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE) && e.flag == "status":
-		return "the address is in use, perhaps by another sluice; give this one an address of its own" + e.nextPort() + ", or none (--status off)"
+	case errors.Is(err, syscall.EADDRINUSE) && e.key == "status":
+		return "the address is in use, perhaps by another sluice; give this one an address of its own" + e.nextPort() + ", or none (" + e.nameOf(e.key) + " off)"
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "the address is in use (is another program listening there?)"
 	case errors.Is(err, syscall.EACCES):
@@ -183,20 +180,5 @@ func (e *endpoint) nextPort() string {
 	if err != nil || numErr != nil || n >= 65535 {
 		return ""
 	}
-	return fmt.Sprintf(" (--%s %s)", e.flag, net.JoinHostPort(host, strconv.Itoa(n+1)))
-}
-
-// socketMode is a flag for the permissions of a socket.
-type socketMode fs.FileMode
-
-func (m *socketMode) Type() string   { return "MODE" }
-func (m *socketMode) String() string { return fmt.Sprintf("%04o", uint32(*m)) }
-
-func (m *socketMode) Set(text string) error {
-	n, err := strconv.ParseUint(text, 8, 32)
-	if err != nil || n > 0o777 {
-		return errors.New("not a mode (write 0660, 0666)")
-	}
-	*m = socketMode(n)
-	return nil
+	return fmt.Sprintf(" (%s %s)", e.nameOf(e.key), net.JoinHostPort(host, strconv.Itoa(n+1)))
 }

@@ -37,8 +37,7 @@ func TestSocketMode(t *testing.T) {
 		{[]string{"--listen-owner", me.Uid, "--listen-group", me.Gid, "--listen-mode", "0620"}, 0o620},
 	} {
 		path := filepath.Join(dir, strconv.Itoa(i))
-		o := serveOptions(t, append(tt.args, "--listen", "unix:"+path)...)
-		opened, err := o.listen.open(nil, slog.New(slog.DiscardHandler))
+		opened, err := flagSetup(t, append(tt.args, "--listen", "unix:"+path)...).open(slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +53,7 @@ func TestSocketMode(t *testing.T) {
 			t.Errorf("%q: owner %d:%d", tt.args, stat.Uid, stat.Gid)
 		}
 	}
-	if side := serveOptions(t).status; side.mode != 0o660 {
+	if side := flagSetup(t).statusEndpoint(); side.mode != 0o660 {
 		t.Errorf("the status has mode %v by default", side.mode)
 	}
 	if left := syscall.Umask(0o077); left != 0o077 {
@@ -68,7 +67,7 @@ func TestNextAddress(t *testing.T) {
 		"127.0.0.1:9180": " (--status 127.0.0.1:9181)", "[::1]:9180": " (--status [::1]:9181)", ":9180": " (--status :9181)",
 		"127.0.0.1:65535": "", "127.0.0.1:http": "",
 	} {
-		if got := (&endpoint{flag: "status", addr: addr}).nextPort(); got != want {
+		if got := (&endpoint{key: "status", addr: addr, nameOf: flagOfKey}).nextPort(); got != want {
 			t.Errorf("%s: %q, want %q", addr, got, want)
 		}
 	}
@@ -81,7 +80,7 @@ func TestTwoOnOneStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = (&endpoint{flag: "status", addr: l.Addr().String()}).listen()
+	_, err = (&endpoint{key: "status", addr: l.Addr().String(), nameOf: flagOfKey}).listen()
 	if err == nil || !strings.Contains(err.Error(), "--status 127.0.0.1:") || !strings.Contains(err.Error(), "--status off") {
 		t.Errorf("the error is %v", err)
 	}

@@ -3,42 +3,48 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"runtime"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/config"
 	evented "github.com/sluice-proxy/sluice/bridge/front"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 	"github.com/sluice-proxy/sluice/internal/halfclose"
 )
 
-// The values of --front.
-const frontLoop, frontNet = "loop", "net"
-
-// checkFront checks --front, and sets its default.
-func (o *options) checkFront() error {
+// checkFront refuses event loops where there are none.
+func (s *setup) checkFront() error {
 	switch {
-	case o.frontKind == "" && evented.Supported:
-		o.frontKind = frontLoop
-	case o.frontKind == "":
-		o.frontKind = frontNet
-	case o.frontKind != frontLoop && o.frontKind != frontNet:
-		return fmt.Errorf("--front %q: want loop or net", o.frontKind)
-	case o.frontKind == frontLoop && !evented.Supported:
-		return errors.New("--front loop: this system has no epoll; leave it out, or write --front net")
+	case s.Server.Front != config.FrontLoop:
+		return nil
+	case !evented.Supported:
+		return errors.New("front: is loop, and this system has no epoll; leave it out, or write net")
+	case s.Server.WebServerRefusal == config.RefusalOverloaded && !s.onlyWebServers():
+		return errors.New("web_server_refusal: is overloaded, and front is loop, in which only 503 is known; leave one of them out")
 	}
 	return nil
 }
 
+// inLoops reports whether HTTP is to be served in event loops. They cannot refuse as web servers may be
+// refused, so without a choice both are served by net/http.
+func (s *setup) inLoops() bool {
+	switch {
+	case !evented.Supported || s.onlyWebServers():
+		return false
+	case s.Server.Front == "":
+		return s.Server.WebServerRefusal != config.RefusalOverloaded
+	}
+	return s.Server.Front == config.FrontLoop
+}
+
 // loops is how many event loops there are: fewer than processors, of which the application needs
 // some, and one loop does more in a turn than two.
-func (o *options) loops() int { return min(max(runtime.GOMAXPROCS(0)/2, 1), 8) }
+func loops() int { return min(max(runtime.GOMAXPROCS(0)/2, 1), 8) }
 
 // serveInLoops serves HTTP in event loops, and what these leave to others with an http.Server.
-func (s *frontServer) serveInLoops(ctx context.Context, list []net.Listener, o *options, limit *connlimit.Limit, log *slog.Logger) (*protocolServer, error) {
+func (s *frontServer) serveInLoops(ctx context.Context, list []net.Listener, c *setup, limit *connlimit.Limit, log *slog.Logger) (*protocolServer, error) {
 	accepting := make([]net.Listener, len(list))
 	for i, l := range list {
 		var err error
@@ -46,40 +52,28 @@ func (s *frontServer) serveInLoops(ctx context.Context, list []net.Listener, o *
 			return nil, err
 		}
 	}
-	loops, err := evented.New(evented.Config{
-		Handler: s.front.bridge, Leave: func(r *http.Request) bool { return s.front.isForNet(r, o) },
+	looping, err := evented.New(evented.Config{
+		Find:  s.front.looped,
 		Track: limit.Track, Permit: limit.Permit, Done: limit.Done,
-		HeaderTimeout: time.Duration(o.header), IdleTimeout: time.Duration(o.keepAlive),
-		ClientTimeout: time.Duration(o.Site.Timeouts.Client), MaxHeader: int(o.maxHeader), Loops: o.loops(),
+		HeaderTimeout: time.Duration(c.Server.Timeouts.Header), IdleTimeout: time.Duration(c.Server.Timeouts.KeepAlive),
+		MaxHeader: c.Server.MaxHeader, Loops: loops(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	l := merge(accepting)
-	server := s.httpServer(ctx, o, limit, log)
-	s.framing.Listener = &handedOver{loops.Handed(), limit}
+	server := s.httpServer(ctx, c, limit, log)
+	s.framing.Listener = &handedOver{looping.Handed(), limit}
 	return &protocolServer{
-		limit: limit, listener: l, cut: loops.Cut,
+		limit: limit, listener: l, cut: looping.Cut,
 		serve: func() error {
 			failed := make(chan error, 2)
 			go func() { failed <- server.Serve(s.framing) }()
-			go func() { failed <- loops.Serve(limit.Listener(l)) }()
+			go func() { failed <- looping.Serve(limit.Listener(l)) }()
 			return <-failed
 		},
-		close: func() error { return errors.Join(server.Close(), loops.Close()) },
+		close: func() error { return errors.Join(server.Close(), looping.Close()) },
 	}, nil
-}
-
-// isForNet reports whether a request is not for a loop: one for a file, or one whose password takes
-// long to check.
-func (f *front) isForNet(r *http.Request, o *options) bool {
-	if o.auth.isSet() && r.Header["Authorization"] != nil {
-		return true
-	}
-	if f.draining.Load() {
-		return false // the bridge refuses it
-	}
-	return f.bridge.HasFile(r)
 }
 
 // handedOver are the connections that loops leave to an http.Server.

@@ -52,7 +52,7 @@ it can hold.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(serveCommand(), probeCommand(), statusCommand(), demoCommand(), versionCommand())
+	root.AddCommand(serveCommand(), configCommand(), reloadCommand(), restartCommand(), probeCommand(), statusCommand(), demoCommand(), versionCommand())
 	root.SetArgs(args)
 	return exitStatus(root.Execute(), stderr)
 }

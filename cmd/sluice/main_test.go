@@ -53,7 +53,7 @@ func TestUnusable(t *testing.T) {
 	}{
 		{[]string{"sevre"}, `unknown command "sevre"; did you mean "sluice serve"?`},
 		{[]string{"start"}, `unknown command "start"; did you mean "sluice serve"?`},
-		{[]string{"dance"}, `unknown command "dance"; there are demo, probe, serve, status, version`},
+		{[]string{"dance"}, `unknown command "dance"; there are config, demo, probe, reload, restart, serve, status, version`},
 		{[]string{"--listen", ":80"}, `unknown flag: --listen; it is one of "sluice serve"`},
 		{serve(), "name the application with --backend"},
 		{serve(backend, "--", "true"), "exclude each other"},
@@ -69,7 +69,7 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--workers", "0"), "--workers: is 0, want at least 1"},
 		{serve(backend, "--queue-size", "0"), "--queue-size: is 0, want at least 1"},
 		{serve(backend, "--queue-timeout", "3"), "--queue-timeout: \"3\" is not a duration (write 500ms, 3s, 2m)"},
-		{serve(backend, "--access-log-format", "clf"), `--access-log-format "clf": want json, common or combined`},
+		{serve(backend, "--access-log-format", "clf"), `--access-log-format: is "clf", want json, common or combined`},
 		{serve(backend, "--slow-log", "2"), "not a duration"},
 		{[]string{"status", "--wait", "up"}, `--wait "up": want ready`},
 		{[]string{"status", "--once", "--json"}, "exclude each other"},
@@ -122,7 +122,7 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--preset", "php", "--root", dir, "--check-files", "off", "--static", "all"), "--static: files below the root"},
 		{serve(backend, "--preset", "php", "--root", filepath.Join(dir, "absent")), "--root: lstat "},
 		{serve(backend, "--underscore-headers", "Api-Key"), `--underscore-headers "Api-Key": has no underscore`},
-		{serve(backend, "--log-level", "trace"), `--log-level "trace": want debug, info, warn or error`},
+		{serve(backend, "--log-level", "trace"), `--log-level: is "trace", want debug, info, warn or error`},
 		{serve(backend, "--follow", dir), `--follow: means nothing with preset "app"`},
 		{serve(backend, "--mount", "/wiki", "--hide", "/wiki"), `--hide "/wiki": hides everything`},
 		{serve(backend, "--hide", "/data*"), `--hide "/data*": can match nothing`},
@@ -150,16 +150,32 @@ func TestUnusable(t *testing.T) {
 		{serve("--", filepath.Join(dir, "no-such-program")), "no-such-program"},
 		{serve(backend, "--listen", taken.Addr().String()), "the address is in use"},
 		{serve(backend, "--listen", "192.0.2.1:80"), "does not have that address"},
-		{serve(backend, "--listen", "8120"), `--listen 8120: that is a port alone: write ":8120" for every address of this machine, or "127.0.0.1:8120"`},
-		{serve(backend, "--listen", "localhost"), "--listen localhost: want host:port, :port or unix:/path"},
-		{serve(backend, "--listen", "/run/http.sock"), "--listen /run/http.sock: want host:port, :port or unix:/path"},
-		{serve(backend, "--status", "9180"), `--status 9180: that is a port alone`},
+		{serve(backend, "--listen", "8120"), `--listen "8120": that is a port alone: write ":8120" for every address of this machine, or "127.0.0.1:8120"`},
+		{serve(backend, "--listen", "localhost"), `--listen "localhost": want host:port, :port or unix:/path`},
+		{serve(backend, "--listen", "/run/http.sock"), `--listen "/run/http.sock": want host:port, :port or unix:/path`},
+		{serve(backend, "--status", "9180"), `--status "9180": that is a port alone`},
 		{serve(backend, "--listen-mode", "0660"), "--listen-mode: means nothing: --listen is 127.0.0.1:0, which is no unix socket"},
 		{serve(backend, "--status-group", "adm"), "--status-group: means nothing: --status is off"},
 		{serve(backend, "--listen", "unix:"+filepath.Join(dir, "a.sock"), "--listen-mode", "rw"), "not a mode (write 0660, 0666)"},
 		{serve(backend, "--listen", "unix:"+filepath.Join(dir, "a.sock"), "--listen-owner", "nobody-of-that-name"), `--listen-owner "nobody-of-that-name": there is no such user`},
 		{serve(backend, "--listen", "unix:"+filepath.Join(dir, "a.sock"), "--listen-group", "nobody-of-that-name"), `--listen-group "nobody-of-that-name": there is no such group`},
-		{serve(backend, "--max-connections", "-1"), "--max-connections -1: must not be negative"},
+		{serve(backend, "--max-connections", "-1"), "--max-connections: is -1, must not be negative"},
+		{[]string{"serve", "--config", precious, backend}, "--config and --backend exclude each other"},
+		{[]string{"serve", "--config", precious, "--", "true"}, "--config and a command exclude each other"},
+		{[]string{"serve", "--config", precious, "--print-config"}, "--config and --print-config exclude each other"},
+		{[]string{"serve", "--config", ""}, "--config: want a file"},
+		{[]string{"serve", "--config", dir}, dir + ": is a directory"},
+		{[]string{"serve", "--config", filepath.Join(dir, "absent")}, "no such file or directory (\"sluice config example\""},
+		{[]string{"serve", "--config", precious}, precious + ":1:4: "},
+		{[]string{"serve", "--print-config"}, "nothing to serve"},
+		{[]string{"config", "chek"}, `unknown command "chek"; did you mean "config check"?`},
+		{[]string{"config", "check", "a", "b"}, "name one configuration file"},
+		{[]string{"reload", "a", "b"}, "name one --status address"},
+		{[]string{"restart", "a", "b"}, "name one --status address"},
+		{serve(backend, "--front", "fast"), `--front: is "fast", want loop or net`},
+		{serve(backend, "--front", "loop", "--web-server-refusal", "overloaded"), "--web-server-refusal: is overloaded, and front is loop"},
+		{serve(backend, "--drain-timeout", "-1s"), "--drain-timeout: must not be negative"},
+		{serve(backend, "--header-timeout", "0s"), "--header-timeout: must be more than 0"},
 		{serve(backend, "--max-connections", "100000000"), "raise the limit"},
 		{serve(backend, "--workers", "100000000"), "which is too few"},
 		{serve(backend, "--listen", "unix:"+listening), "another program listens there"},
@@ -239,7 +255,7 @@ func TestStaleSocket(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}
-	again, err := (&endpoint{flag: "listen", addr: "unix:" + path, mode: 0o600}).listen()
+	again, err := (&endpoint{key: "listen", nameOf: flagOfKey, addr: "unix:" + path, mode: 0o600}).listen()
 	if err != nil {
 		t.Fatal(err)
 	}

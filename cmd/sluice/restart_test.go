@@ -10,22 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
-// spawnedBridge returns a bridge whose command is no application and serves nothing.
-func spawnedBridge(t *testing.T, script string) *bridge.Handler {
+// spawning returns a server whose command is no application and serves nothing.
+func spawning(t *testing.T, script string) *server {
 	t.Helper()
-	b, err := bridge.New(t.Context(), bridge.Config{
-		ApplicationConfig: bridge.ApplicationConfig{Spawn: &config.Spawn{Command: []string{"sh", "-c", script}}},
-		ApplicationHooks:  bridge.ApplicationHooks{Reexec: true},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return b
+	return testApplication(t, config.Application{Spawn: &config.Spawn{Command: []string{"sh", "-c", script}}})
 }
 
 // ask sends a request to the status server, with header fields in pairs. "Host" sets the host.
@@ -49,7 +40,7 @@ const accepting = `exec perl -MSocket -e '
 
 // An operator may have the application restarted; a web page may not.
 func TestRestart(t *testing.T) {
-	s := statusServer(t, spawnedBridge(t, accepting), []string{"status.test:9180"})
+	s := statusServer(t, spawning(t, accepting), []string{"status.test:9180"})
 	for name, c := range map[string]struct {
 		method string
 		header []string
@@ -77,7 +68,7 @@ func TestRestart(t *testing.T) {
 func TestRestartFails(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
-	b := spawnedBridge(t, "test -e "+broken+" && exit 3; "+accepting)
+	b := spawning(t, "test -e "+broken+" && exit 3; "+accepting)
 	s := statusServer(t, b, nil)
 	if err := os.WriteFile(broken, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -90,12 +81,7 @@ func TestRestartFails(t *testing.T) {
 
 // An application that Sluice has not started cannot be restarted, and the answer says so.
 func TestNothingToRestart(t *testing.T) {
-	b, err := bridge.New(t.Context(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	s := statusServer(t, b, nil)
+	s := statusServer(t, testApplication(t, config.Application{Backends: []string{"unix:/run/app.sock"}}), nil)
 	if w := ask(s, "POST", "/restart"); w.Code != 404 || !strings.Contains(w.Body.String(), "not started by Sluice") {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
@@ -123,8 +109,8 @@ func TestStatusHosts(t *testing.T) {
 		"0.0.0.0:9180":      {"told.test", machine},
 		"gate.example:9180": {"told.test", "gate.example", machine},
 	} {
-		o := options{status: endpoint{addr: listen}, statusNames: []string{"told.test"}}
-		if got := o.statusHosts(); !slices.Equal(got, want) {
+		c := setup{Standalone: &config.Standalone{Server: config.Server{Status: listen, StatusHosts: []string{"told.test"}}}}
+		if got := c.statusHosts(); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", listen, got, want)
 		}
 	}

@@ -5,31 +5,34 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tomlfile"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
 
 func serveCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "serve (--backend ADDR ... | -- COMMAND ARGS...)",
-		Short: "Serve a FastCGI, SCGI, uwsgi or HTTP application over HTTP, or to a web server in FastCGI",
-		Long: `Serve a FastCGI, SCGI, uwsgi or HTTP application over HTTP, or to a web server in
+		Use:   "serve (--backend ADDR ... | -- COMMAND ARGS... | --config FILE)",
+		Short: "Serve FastCGI, SCGI, uwsgi or HTTP applications over HTTP, or to a web server in FastCGI",
+		Long: `Serve FastCGI, SCGI, uwsgi or HTTP applications over HTTP, or to a web server in
 FastCGI or SCGI: --listen fcgi+unix:/run/sluice.sock is for nginx's fastcgi_pass. Only the
 web server may be able to connect there: what it says of a client is believed.
+
+The flags describe one application. A file describes any number of them, and the sites
+in front: --config sluice.toml, or /etc/sluice/sluice.toml if nothing is given and it
+exists. "sluice config example" prints one, and --print-config the one that flags mean.
 
 Either the application is already running, at the addresses of --backend, or it is a
 command after "--". Sluice starts the command with its listening socket as standard
@@ -39,108 +42,99 @@ its arguments tell it where to make the socket.
 
 SIGTERM and SIGINT drain: new connections are refused, new requests on existing ones
 get 503, and all other requests may finish within --drain-timeout. A second signal
-cuts them. SIGHUP restarts the command, one process after the other and without losing
-a request, and reopens the access log; SIGUSR1 only reopens the log. POST /restart at
-the --status address restarts the command as well, and answers when that is done.`,
+cuts them. SIGHUP loads the file again, without losing a request or a connection, and
+reopens the access log; a file with mistakes changes nothing. SIGUSR2 restarts the
+commands, one process after the other and without losing a request; SIGUSR1 only
+reopens the log. "sluice reload" and "sluice restart" do the same by way of the
+--status address, and say when it is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
   sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
   sluice serve --listen :8080 --backend http://127.0.0.1:8000 --workers 16
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
   sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi
-  sluice serve --listen fcgi+unix:/run/sluice.sock --listen-group www-data --preset php -- php-cgi`,
+  sluice serve --listen fcgi+unix:/run/sluice.sock --listen-group www-data --preset php -- php-cgi
+  sluice serve --config /etc/sluice/sluice.toml`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if n := cmd.ArgsLenAtDash(); len(args) > 0 && n != 0 {
 				return fmt.Errorf("unexpected argument %q: a command to run goes after \"--\"", args[0])
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return serve(&o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.load(args)
+			if err != nil {
+				return err
+			}
+			if o.printConfig {
+				text, err := tomlfile.Write(o.given)
+				if err == nil {
+					_, err = cmd.OutOrStdout().Write(text)
+				}
+				return err
+			}
+			return serve(c)
+		},
 	}
 	o.register(cmd.Flags())
 	return cmd
 }
 
 // serve runs until a signal has drained it, or a server fails.
-func serve(o *options, command []string) (err error) {
-	if err := o.complete(command); err != nil {
-		return err
-	}
+func serve(c *setup) (err error) {
 	surviveBrokenPipes()
-	errorLog := openErrorLog(o)
+	errorLog := openErrorLog(&c.Server)
 	defer errorLog.close()
 	log := errorLog.log
-	access, err := openAccessLog(o.accessLog, o.accessFormat, log)
+	access, err := openAccessLog(c.Server.AccessLog, c.Server.AccessLogFormat, log)
 	if err != nil {
-		return err
+		return c.ServerError(err)
 	}
 	defer func() {
 		if lost := access.close(); lost > 0 {
 			log.Warn("the end of the access log could not be written", "lines", lost, "advice", "see that the disk has room, or that its reader reads")
 		}
 	}()
-
-	cfg := o.bridge()
 	traces, err := tracing.Start(context.Background(), versionText(), log)
 	if err != nil {
 		return err
 	}
 	defer traces.Stop()
-	slow := newSlowLog(time.Duration(o.slowLog), log)
-	cfg.Logger, cfg.Observe = log, func(r *http.Request, outcome *bridge.Outcome) {
-		access.observe(r, outcome)
-		slow.observe(r, outcome)
-		traces.Observe(r, outcome)
+	s := newServer(access, errorLog, traces)
+	defer s.close()
+	if c.path != "" {
+		s.load = func() (*setup, error) { return loadFile(c.path) }
 	}
-	auth, err := o.auth.open(o.Mount, log)
+	opened, err := c.open(log)
 	if err != nil {
-		return o.flagError(err)
-	}
-	if auth != nil {
-		cfg.Identify = auth.Identify
-	}
-	if err := cfg.CheckDirectories(); err != nil {
-		return o.flagError(err)
-	}
-	opened, err := o.listen.open(o.TrustedProxies, log)
-	if err != nil {
-		return err
+		return c.ServerError(err)
 	}
 	defer closeAll(opened)
-	limits, err := o.limits(opened, log)
+	limits, err := s.limits(c, opened)
 	if err != nil {
-		return err
+		return c.ServerError(err)
 	}
 	var statusSocket net.Listener
-	if o.status.addr != "off" {
-		if statusSocket, err = o.status.listen(); err != nil {
-			return err
+	if c.Server.Status != "off" {
+		if statusSocket, err = c.statusEndpoint().listen(); err != nil {
+			return c.ServerError(err)
 		}
 		defer statusSocket.Close()
 	}
 	signals := catchSignals()
 	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	served, err := newFront(start, cfg, access, o)
+	err = s.begin(start, c)
 	started()
 	if err != nil {
-		return o.flagError(err)
-	}
-	served.application = traces.Handler(served.bridge)
-	b := served.bridge
-	defer b.Close()
-	for _, renamed := range o.written.Renamed() {
-		log.Warn("a setting has a new name: " + renamed)
-	}
-	for _, unused := range b.Unused() {
-		log.Warn("a setting has no effect: " + o.flagError(unused).Error())
+		return err
 	}
 	for _, l := range opened[protocolHTTP] {
-		if o.auth.unencrypted(l.Addr(), o.TrustedProxies) {
-			log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy", "listen", l.Addr().String())
+		if slices.ContainsFunc(c.Sites, func(site *config.HostedSite) bool { return unencrypted(site, l.Addr()) }) {
+			log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with "+c.nameOf("trusted_proxies"), "listen", l.Addr().String())
 		}
 	}
 
 	failed := make(chan error, len(opened)+1)
-	front, err := newFrontServer(served, o, limits, opened, access.malformed, log)
+	front, err := newFrontServer(s.front, c, limits, opened, s.inLoops, access.malformed, log)
 	if err != nil {
 		return err
 	}
@@ -148,19 +142,19 @@ func serve(o *options, command []string) (err error) {
 	var state *statusListener
 	if statusSocket != nil {
 		statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
-		state = newStatusListener(b, application(cfg), func() frontSnapshot {
+		state = newStatusListener(s, func() frontSnapshot {
 			clients, webServers := front.snapshots()
 			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
-		}, statusLimit, o.statusHosts(), log)
+		}, statusLimit, c.statusHosts())
 		go func() { failed <- state.serve(statusSocket) }()
 	}
-	log.Info("serving", "listen", listening(opened), "status", addrText(statusSocket), "application", application(cfg),
-		"workers", o.Workers, "preset", o.Preset, "max_connections", maxConnections(limits), "version", versionText())
-	err = serveUntilSignal(signals, failed, b, access, log)
+	log.Info("serving", append([]any{"listen", listening(opened), "status", addrText(statusSocket)}, append(c.describe(),
+		"max_connections", maxConnections(limits), "version", versionText())...)...)
+	err = s.serveUntilSignal(signals, failed)
 	if err != nil {
 		err = &runError{err}
 	}
-	front.drain(signals, time.Duration(o.drainTimeout), access, log)
+	front.drain(s, signals)
 	if state != nil {
 		state.close()
 	}
@@ -169,23 +163,23 @@ func serve(o *options, command []string) (err error) {
 }
 
 // limits returns the limits of connections. If there are several protocols, each has its share.
-func (o *options) limits(opened map[cgiserver.Protocol][]net.Listener, log *slog.Logger) (map[cgiserver.Protocol]*connlimit.Limit, error) {
+func (s *server) limits(c *setup, opened map[cgiserver.Protocol][]net.Listener) (map[cgiserver.Protocol]*connlimit.Limit, error) {
 	files, err := descriptorLimit()
 	if err != nil {
 		return nil, err
 	}
-	most, waiting, err := o.connections(files)
+	most, waiting, err := c.connections(files)
 	if err != nil {
 		return nil, err
 	}
 	limits := make(map[cgiserver.Protocol]*connlimit.Limit)
 	for protocol := range opened {
-		exempt := proxies(o.TrustedProxies)
+		exempt := func(addr netip.Addr) bool { return s.front.current.Load().trusts(addr) }
 		if protocol != protocolHTTP {
 			exempt = func(netip.Addr) bool { return true } // a web server speaks for many
 		}
 		limits[protocol] = connlimit.New(connlimit.Config{
-			Max: max(most/len(opened), 1), MaxWaiting: max(waiting/len(opened), 1), Exempt: exempt, Logger: log,
+			Max: max(most/len(opened), 1), MaxWaiting: max(waiting/len(opened), 1), Exempt: exempt, Logger: s.log,
 		})
 	}
 	return limits, nil
@@ -214,12 +208,21 @@ func listening(opened map[cgiserver.Protocol][]net.Listener) string {
 	return strings.Join(list, ", ")
 }
 
-// application names the application in the log.
-func application(cfg bridge.Config) string {
-	if cfg.Spawn != nil {
-		return cfg.Spawn.Command[0] // its arguments may be secret
+// describe says what is served, for the log.
+func (s *setup) describe() []any {
+	if s.path != "" {
+		return []any{slog.String("file", s.path), slog.Int("applications", len(s.Applications)), slog.Int("sites", len(s.Sites))}
 	}
-	return strings.Join(cfg.Backends, " ")
+	a := s.Applications[0]
+	return []any{slog.String("application", location(&a.Application)), slog.Int("workers", a.Workers), slog.String("preset", string(a.Preset))}
+}
+
+// location names an application by where it is.
+func location(a *config.Application) string {
+	if a.Spawn != nil {
+		return a.Spawn.Command[0] // its arguments may be secret
+	}
+	return strings.Join(a.Backends, " ")
 }
 
 func addrText(l net.Listener) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,15 +10,13 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/sluice-proxy/sluice/bridge"
 )
 
 // catchSignals catches the signals of serve until the process ends. Their default action would
 // interrupt the start, the drain or the end.
 func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	return signals
 }
 
@@ -28,28 +27,45 @@ func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPI
 // isTermination reports whether s ends the process.
 func isTermination(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
 
-// serveUntilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1 reopens
-// the access log; SIGHUP also restarts the application.
-func serveUntilSignal(signals <-chan os.Signal, failed <-chan error, b *bridge.Handler, access *accessLog, log *slog.Logger) error {
+// serveUntilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1 and
+// SIGHUP reopen the access log; SIGHUP also loads the configuration again, and SIGUSR2 restarts the
+// applications.
+func (s *server) serveUntilSignal(signals <-chan os.Signal, failed <-chan error) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	var restarts sync.WaitGroup
-	defer restarts.Wait()
+	var changes sync.WaitGroup
+	defer changes.Wait()
 	defer cancel()
 	for {
 		select {
 		case err := <-failed:
 			return fmt.Errorf("serving: %w", err)
-		case s := <-signals:
-			if isTermination(s) {
-				log.Info("draining", "signal", s.String())
+		case got := <-signals:
+			if isTermination(got) {
+				s.log.Info("draining", "signal", got.String())
 				return nil
 			}
-			reopen(access, log)
-			if s == syscall.SIGHUP {
-				restarts.Go(func() { restart(ctx, b, log) })
+			if got != syscall.SIGUSR2 {
+				reopen(s.access, s.log)
+			}
+			switch got {
+			case syscall.SIGHUP:
+				changes.Go(func() { s.reloadOnSignal(ctx) })
+			case syscall.SIGUSR2:
+				changes.Go(func() {
+					if n, err := s.restart(ctx, ""); err != nil {
+						s.log.Warn("not everything was restarted", "restarted", n, "because", err.Error())
+					}
+				})
 			}
 		}
 	}
+}
+
+// reloadOnSignal is reload; the log has what came of it.
+func (s *server) reloadOnSignal(ctx context.Context) {
+	if err := s.reload(ctx); errors.Is(err, errNoFile) {
+		s.log.Info("SIGHUP has reopened the access log; " + errNoFile.Error() + ", and so does SIGUSR2")
+	} // otherwise the reload has logged the reason
 }
 
 // reopen opens the access log again, in the background: a file system that hangs must not delay the
@@ -60,13 +76,6 @@ func reopen(access *accessLog, log *slog.Logger) {
 			log.Error("reopening the access log failed; the old one stays open", "error", err.Error(), "advice", "let the user that Sluice runs as write there, and send SIGUSR1 again")
 		}
 	}()
-}
-
-// restart replaces the application's processes, if Sluice has started them.
-func restart(ctx context.Context, b *bridge.Handler, log *slog.Logger) {
-	if err := b.Application().Restart(ctx); err == nil {
-		log.Info("the application was restarted")
-	} // otherwise Restart has logged the reason
 }
 
 // drainContext returns a context that ends after timeout or at the next terminating signal, and a

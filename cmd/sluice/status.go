@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/page"
 	"github.com/sluice-proxy/sluice/bridge/status"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
@@ -21,7 +20,7 @@ import (
 // take: there are few connections, and none may be held for longer.
 const statusTimeout = 10 * time.Second
 
-// statusListener serves --status.
+// statusListener serves the status.
 type statusListener struct {
 	http  *http.Server
 	page  *page.Page
@@ -33,13 +32,14 @@ type statusListener struct {
 // too.
 const mostViewers = statusConnections - 24
 
-// newStatusListener serves the page, the state of a bridge and of the servers in front, and the
-// restart of the application, which has that name. hosts are the permitted host names of requests.
-func newStatusListener(b *bridge.Handler, name string, front func() frontSnapshot, limit *connlimit.Limit, hosts []string, log *slog.Logger) *statusListener {
+// newStatusListener serves the page, the state of the applications and of the servers in front, the
+// restart of applications, and the reload of the configuration. hosts are the permitted host names
+// of requests.
+func newStatusListener(s *server, front func() frontSnapshot, limit *connlimit.Limit, hosts []string) *statusListener {
 	stops, stop := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	live := page.New(page.Options{
-		Applications: func() []page.Named { return []page.Named{{Name: name, Application: b.Application()}} },
+		Applications: s.pageApplications,
 		Front:        func() page.Front { return front().page() },
 		Version:      versionText(),
 		MaxViewers:   mostViewers,
@@ -47,23 +47,56 @@ func newStatusListener(b *bridge.Handler, name string, front func() frontSnapsho
 	for _, path := range []string{"/{$}", "/static/", "/view.json", "/stream"} {
 		mux.Handle(path, live)
 	}
-	mux.Handle("/", status.Handler(func() snapshot { return snapshot{b.Snapshot(), front(), requestSnapshots(b)} }))
-	mux.Handle("GET /metrics", metricsHandler(b.Snapshot, front, log))
-	mux.Handle("POST /restart", restartHandler(b, stops))
+	all := status.Handler(func() any {
+		state, _ := s.snapshotOf("", front) // all have a state
+		return state
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		name := r.URL.Query().Get("application")
+		if name == "" || r.URL.Path != "/status.json" {
+			all.ServeHTTP(w, r)
+			return
+		}
+		state, err := s.snapshotOf(name, front)
+		if err != nil {
+			http.Error(w, err.Error(), statusOf(err))
+			return
+		}
+		status.Handler(func() any { return state }).ServeHTTP(w, r)
+	})
+	mux.Handle("GET /metrics", metricsHandler(s, front))
+	mux.Handle("POST /restart", changeHandler(stops, "restarted", func(ctx context.Context, r *http.Request) error {
+		_, err := s.restart(ctx, r.URL.Query().Get("application"))
+		return err
+	}))
+	mux.Handle("POST /reload", changeHandler(stops, "reloaded", func(ctx context.Context, _ *http.Request) error { return s.reload(ctx) }))
 	var told sync.Once
 	guarded := status.Guard(mux, hosts, func(host string) {
 		told.Do(func() {
-			log.Warn("a request to the status listener had an unknown host; if it is a name of this server, add --status-host", "host", host)
+			s.log.Warn("a request to the status listener had an unknown host; if it is a name of this server, add "+s.front.current.Load().nameOf("status_hosts"), "host", host)
 		})
 	})
 	return &statusListener{&http.Server{
 		Handler: guarded, ReadTimeout: statusTimeout, WriteTimeout: statusTimeout, IdleTimeout: time.Minute,
 		ConnState: track(limit),
-		ErrorLog:  slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}, live, limit, stop}
 }
 
 func (s *statusListener) serve(l net.Listener) error { return s.http.Serve(accept(l, s.limit)) }
+
+// pageApplications are what the page shows. With flags, the application is named by where it is.
+func (s *server) pageApplications() (list []page.Named) {
+	g := s.front.current.Load()
+	for _, a := range g.applications() {
+		name := a.name
+		if g.path == "" {
+			name = location(a.Settings())
+		}
+		list = append(list, page.Named{Name: name, Application: a.Application.Application()})
+	}
+	return list
+}
 
 // statusGrace is how long requests may take at the end.
 const statusGrace = time.Second
@@ -79,11 +112,11 @@ func (s *statusListener) close() {
 	_ = s.http.Close()
 }
 
-// statusHosts returns the host names for --status: those of --status-host, the one in its address,
+// statusHosts returns the host names for the status: those of status_hosts, the one in its address,
 // and this machine's name if other machines can connect.
-func (o *options) statusHosts() []string {
-	own := status.Hostname(o.status.addr)
-	hosts := slices.Clone(o.statusNames)
+func (s *setup) statusHosts() []string {
+	own := status.Hostname(s.Server.Status)
+	hosts := slices.Clone(s.Server.StatusHosts)
 	addr, err := netip.ParseAddr(own)
 	switch {
 	case own != "" && err != nil:

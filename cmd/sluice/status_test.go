@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -11,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // statusServer returns the server of a status listener that permits these host names.
-func statusServer(t *testing.T, b *bridge.Handler, hosts []string) *http.Server {
+func statusServer(t *testing.T, s *server, hosts []string) *http.Server {
 	t.Helper()
-	l := newStatusListener(b, "app", nothingInFront, nil, hosts, slog.New(slog.DiscardHandler))
+	l := newStatusListener(s, nothingInFront, nil, hosts)
 	t.Cleanup(l.page.Close)
 	return l.http
 }
@@ -53,17 +52,13 @@ func serveStatus(t *testing.T, s *http.Server, timeout time.Duration) net.Conn {
 
 // Nobody holds one of the few connections by sending no body, or by taking no answers.
 func TestStatusConnectionsEnd(t *testing.T) {
-	b, err := bridge.New(t.Context(), bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	of := testApplication(t, config.Application{Backends: []string{"unix:/run/app.sock"}})
 	for name, text := range map[string]string{
 		"no body":    "POST /status.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n",
 		"no answers": strings.Repeat("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := statusServer(t, b, nil)
+			s := statusServer(t, of, nil)
 			ended := make(chan struct{})
 			s.ConnState = func(_ net.Conn, state http.ConnState) {
 				if state == http.StateClosed {
@@ -85,7 +80,7 @@ func TestStatusConnectionsEnd(t *testing.T) {
 
 // A restart may take longer than other requests.
 func TestLongRestart(t *testing.T) {
-	b := spawnedBridge(t, "sleep 1; "+accepting)
+	b := spawning(t, "sleep 1; "+accepting)
 	s := statusServer(t, b, nil)
 	s.ConnState = nil // there is no limit
 	c := serveStatus(t, s, 200*time.Millisecond)

@@ -42,9 +42,10 @@ func (e *statusError) Unwrap() error { return e.err }
 
 // statusOptions holds the flags of status.
 type statusOptions struct {
-	once, json bool
-	wait       string
-	timeout    durationFlag
+	once, json  bool
+	application string
+	wait        string
+	timeout     durationFlag
 }
 
 func statusCommand() *cobra.Command {
@@ -55,6 +56,8 @@ func statusCommand() *cobra.Command {
 		Long: `Show what a running sluice does, live in the terminal: the workers, the requests in
 flight, the routes and the client keys that take most, the instances, and what is the
 matter. ADDR is the --status address of "sluice serve": host:port or unix:/path.
+
+With a configuration file there may be several applications; n shows the next one.
 
 Without a terminal it prints the state once, as with --once. There are no colours if
 the output is no terminal, or NO_COLOR is set.
@@ -83,6 +86,7 @@ with 1, or 2 if Sluice does not answer.`,
 			if err != nil {
 				return err
 			}
+			source.Only(o.application)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
 			return o.run(ctx, source, os.Stdin, os.Stdout)
@@ -92,6 +96,7 @@ with 1, or 2 if Sluice does not answer.`,
 	f.SortFlags = false
 	f.BoolVar(&o.once, "once", false, "print the state once, and end")
 	f.BoolVar(&o.json, "json", false, "print the JSON of the state once, and end")
+	f.StringVar(&o.application, "application", "", "only the application with that `NAME` in the configuration file")
 	f.StringVar(&o.wait, "wait", "", "wait until Sluice is `STATE`: ready")
 	f.Var(positiveDuration{&o.timeout}, "timeout", "how long --wait waits, `TIME`")
 	return cmd

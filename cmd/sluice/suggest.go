@@ -72,7 +72,7 @@ func checkCommand(cmd *cobra.Command, args []string) error {
 			known = append(known, sub.Name())
 		}
 	}
-	if best := config.Nearest(args[0], known, map[string]string{"run": "serve", "start": "serve", "check": "probe"}); best != "" {
+	if best := config.Nearest(args[0], known, map[string]string{"run": "serve", "start": "serve", "check": "config", "validate": "config"}); best != "" {
 		return fmt.Errorf("unknown command %q; did you mean \"%s %s\"?", args[0], cmd.Name(), best)
 	}
 	return fmt.Errorf("unknown command %q; there are %s", args[0], strings.Join(known, ", "))

@@ -43,6 +43,11 @@ func (p Problems) asError() error {
 	if len(p) == 0 {
 		return nil
 	}
+	return p.InOrder()
+}
+
+// InOrder sorts p, and returns it.
+func (p Problems) InOrder() Problems {
 	slices.SortStableFunc(p, func(a, b *Problem) int {
 		return cmp.Or(cmp.Compare(a.At.Line, b.At.Line), cmp.Compare(a.At.Column, b.At.Column))
 	})

@@ -6,12 +6,26 @@ import (
 	"time"
 )
 
-// Trouble returns what is the matter, the worst first: a sentence each. None: all is well.
+// Trouble returns what is the matter, the worst first: a sentence each, for one application after the
+// other. None: all is well.
 func (s *State) Trouble(now time.Time) (list []string) {
-	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if s.Front.Draining {
-		add("Sluice is ending: it takes no new requests.")
+		list = append(list, "Sluice is ending: it takes no new requests.")
 	}
+	all := s.split()
+	for _, a := range all {
+		for _, sentence := range a.trouble(now) {
+			if len(all) > 1 {
+				sentence = a.Name + ": " + sentence
+			}
+			list = append(list, sentence)
+		}
+	}
+	return list
+}
+
+func (s *State) trouble(now time.Time) (list []string) {
+	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if p := s.Processes; p != nil && p.Breaker == "open" {
 		add("The command keeps ending: requests are refused until it is tried again. The log has its last output.")
 	} else if p != nil && p.CrashLoop.Active {
@@ -51,9 +65,21 @@ func held(list []Held) string {
 	return strings.Join(names, ", ")
 }
 
-// NotReady returns why the gate would not answer a request now, "" if it would. That an application
-// has not been connected to yet speaks for nothing, and not against it.
+// NotReady returns why an application would not answer a request now, "" if all would. That one has not
+// been connected to yet speaks for nothing, and not against it.
 func (s *State) NotReady() string {
+	for _, a := range s.split() {
+		switch why := a.notReady(); {
+		case why != "" && a.Name != "":
+			return a.Name + ": " + why
+		case why != "":
+			return why
+		}
+	}
+	return ""
+}
+
+func (s *State) notReady() string {
 	if s.Front.Draining {
 		return "Sluice is ending"
 	}

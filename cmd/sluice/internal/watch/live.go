@@ -40,21 +40,21 @@ func Live(ctx context.Context, source *Source, in, out *os.File, colour bool) (*
 	p := &page{addr: source.addr, now: time.Now(), colour: colour, keys: true}
 	for {
 		if err := t.draw(p.lines(t.size())); err != nil {
-			return p.state, err
+			return p.all, err
 		}
 		select {
 		case <-ctx.Done():
-			return p.state, p.err
+			return p.all, p.err
 		case a := <-answers:
 			p.take(a)
 		case <-signals: // another size, or the terminal is back
 		case key, open := <-keys:
 			if !open || p.press(key) {
-				return p.state, p.err
+				return p.all, p.err
 			}
 			if key == "\x1a" {
 				if err := t.suspend(); err != nil {
-					return p.state, err
+					return p.all, err
 				}
 			}
 		}
@@ -89,8 +89,24 @@ func (p *page) take(a answer) {
 	if a.err != nil {
 		return
 	}
-	p.before, p.since = p.state, a.at.Sub(p.at)
-	p.state, p.at = a.state, a.at
+	before := p.state
+	p.since = a.at.Sub(p.at)
+	p.all, p.at = a.state, a.at
+	p.choose()
+	if p.before = nil; before != nil && before.Name == p.state.Name {
+		p.before = before
+	}
+}
+
+// choose shows one of the applications.
+func (p *page) choose() {
+	list := p.all.split()
+	if len(list) == 0 { // all were removed
+		list = []*State{p.all}
+	}
+	p.of = len(list)
+	p.shown = min(p.shown, p.of-1)
+	p.state = list[p.shown]
 }
 
 // press acts on a key. quit is true if it ends the page.
@@ -110,6 +126,11 @@ func (p *page) press(key string) (quit bool) {
 		p.sortBy[p.focus] = (p.sortBy[p.focus] + 1) % columns
 	case "r":
 		p.reverse[p.focus] = !p.reverse[p.focus]
+	case "n":
+		if p.of > 1 {
+			p.shown, p.before = (p.shown+1)%p.of, nil
+			p.choose()
+		}
 	case "p", " ":
 		p.paused = !p.paused
 	case "j", "\x1b[B", "\x1bOB":
@@ -123,16 +144,24 @@ func (p *page) press(key string) (quit bool) {
 	return false
 }
 
-// Once writes the state as a page of a width.
+// Once writes the state as a page of a width for each application.
 func Once(w io.Writer, source *Source, s *State, width int, colour bool) error {
 	now := time.Now()
-	p := &page{addr: source.addr, state: s, at: now, now: now, colour: colour}
-	for _, line := range p.lines(width, 0) {
-		if _, err := io.WriteString(w, line+"\n"); err != nil {
+	p := &page{addr: source.addr, all: s, at: now, now: now, colour: colour}
+	for ; ; p.shown++ {
+		p.choose()
+		for _, line := range p.lines(width, 0) {
+			if _, err := io.WriteString(w, line+"\n"); err != nil {
+				return err
+			}
+		}
+		if p.shown == p.of-1 {
+			return nil
+		}
+		if _, err := io.WriteString(w, "\n"); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // widthOnce is the width of a page that goes to a file or a pipe.

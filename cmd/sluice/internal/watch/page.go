@@ -9,7 +9,10 @@ import (
 // page is what one screen shows.
 type page struct {
 	addr    string
-	state   *State
+	all     *State // as it was fetched
+	state   *State // of the application that is shown
+	shown   int    // its index
+	of      int    // how many there are
 	at      time.Time // of the state
 	now     time.Time
 	err     error // why there is no newer state
@@ -76,7 +79,11 @@ func (p *page) foot(width int) []string {
 	if !p.keys {
 		return nil
 	}
-	return []string{p.style(styleDim, clip("q quit  Tab or 1-4 table  s sort  r reverse  j k scroll  p pause", width))}
+	next := ""
+	if p.of > 1 {
+		next = "n next application  "
+	}
+	return []string{p.style(styleDim, clip("q quit  "+next+"Tab or 1-4 table  s sort  r reverse  j k scroll  p pause", width))}
 }
 
 // head says whose state it is, from when, and what is the matter.
@@ -101,7 +108,14 @@ func (p *page) head(width int) []string {
 	default:
 		verdict, style, trouble = "asking", styleDim, []string{"Waiting for the first answer."}
 	}
-	left := clip("sluice "+p.addr+"  "+when, max(width-len(verdict)-1, 0))
+	name := p.addr
+	if p.state != nil && p.state.Name != "" {
+		name += "  " + p.state.Name
+		if p.of > 1 {
+			name += fmt.Sprintf(" (%d of %d)", p.shown+1, p.of)
+		}
+	}
+	left := clip("sluice "+name+"  "+when, max(width-len(verdict)-1, 0))
 	gap := strings.Repeat(" ", max(width-cells(left)-len(verdict), 1))
 	lines := []string{clipStyled(p, styleBold, left, width) + gap + p.style(style, verdict)}
 	if len(trouble) == 0 {

@@ -14,6 +14,24 @@ type State struct {
 	Processes  *Processes  `json:"processes"`
 	Front      Front       `json:"front"`
 	Requests   []Request   `json:"requests"`
+
+	// Name and Applications are those of a sluice with a configuration file: then all but Front is
+	// in Applications.
+	Name         string  `json:"name"`
+	Applications []State `json:"applications"`
+}
+
+// split returns the states of the applications, each as if it were alone.
+func (s *State) split() []*State {
+	if s.Applications == nil {
+		return []*State{s}
+	}
+	list := make([]*State, len(s.Applications))
+	for i := range s.Applications {
+		list[i] = &s.Applications[i]
+		list[i].Front = s.Front
+	}
+	return list
 }
 
 // Gate is the state of the gate.

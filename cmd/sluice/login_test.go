@@ -7,9 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 func TestPasswordsInTheClear(t *testing.T) {
@@ -26,8 +25,8 @@ func TestPasswordsInTheClear(t *testing.T) {
 		"behind a proxy":  {"f", everywhere, []string{"10.0.0.1"}, false},
 		"no passwords":    {"", everywhere, nil, false},
 	} {
-		o := authOptions{file: c.file}
-		if got := o.unencrypted(c.listen, c.trusted); got != c.want {
+		s := &config.HostedSite{Auth: config.Login{File: c.file}, Site: config.Site{TrustedProxies: c.trusted}}
+		if got := unencrypted(s, c.listen); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
@@ -35,17 +34,14 @@ func TestPasswordsInTheClear(t *testing.T) {
 
 // Files need the log-in that scripts need.
 func TestFilesNeedTheLogin(t *testing.T) {
-	root, _ := site(t)
+	root, _ := tree(t)
 	users := filepath.Join(t.TempDir(), "users")
 	if err := os.WriteFile(users, []byte("jane:{SHA}NMfTLf4kql4x98PMVl16orqGin0=\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := &options{Config: clientTimeout(time.Minute), auth: authOptions{file: users, paths: []string{"/img", "/index.php"}}}
-	auth, err := o.auth.open("", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, _ := testFront(t, o, bridge.Config{ApplicationConfig: bridge.ApplicationConfig{Preset: "php"}, SiteConfig: bridge.SiteConfig{Root: root, Static: "usual"}, SiteHooks: bridge.SiteHooks{Identify: auth.Identify}})
+	f, _ := testFront(t, &config.HostedSite{
+		Auth: config.Login{File: users, Paths: []string{"/img", "/index.php"}}, Site: config.Site{Root: root, Static: "usual"},
+	})
 	for _, c := range []struct {
 		path, password string
 		want           int

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func reloadCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reload [ADDR]",
+		Short: "Have a running sluice load its configuration file again",
+		Long: `Have a running sluice load its configuration file again, as SIGHUP does, and wait
+until that is done. ADDR is its --status address: host:port or unix:/path.
+
+The file is checked first: if anything is wrong with it, nothing changes. What does not
+change goes on: applications keep their connections, processes and counters, and requests
+end where they have begun. Settings of [server] that need a new start are named in the
+log.
+
+Exit status: 0 if the file is in force, 1 if it is not, with the reason, 2 if the command
+line is invalid.`,
+		Args: oneStatus,
+		RunE: func(cmd *cobra.Command, args []string) error { return change(cmd, args, "/reload") },
+	}
+}
+
+func restartCommand() *cobra.Command {
+	application := ""
+	cmd := &cobra.Command{
+		Use:   "restart [ADDR]",
+		Short: "Have a running sluice restart the applications that it has started",
+		Long: `Have a running sluice restart the applications that it has started, as SIGUSR2 does: one
+process after the other and without losing a request. It waits until that is done. ADDR is
+its --status address: host:port or unix:/path.
+
+Exit status: 0 if they were restarted, 1 if not, with the reason, 2 if the command line is
+invalid.`,
+		Args: oneStatus,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "/restart"
+			if application != "" {
+				path += "?application=" + url.QueryEscape(application)
+			}
+			return change(cmd, args, path)
+		},
+	}
+	cmd.Flags().StringVar(&application, "application", "", "only the application with that `NAME` in the configuration file")
+	return cmd
+}
+
+// oneStatus takes one --status address at most.
+func oneStatus(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return errors.New("name one --status address: host:port or unix:/path")
+	}
+	return nil
+}
+
+// change asks a running sluice for a change, and prints what came of it.
+func change(cmd *cobra.Command, args []string, path string) error {
+	source, err := statusSource(args)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	text, err := source.Change(ctx, path)
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted: whether it was done is not known")
+	}
+	cmd.Print(text)
+	return failure(err)
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+	"github.com/sluice-proxy/sluice/bridge/config"
+	evented "github.com/sluice-proxy/sluice/bridge/front"
+	"github.com/sluice-proxy/sluice/bridge/registry"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/hosts"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tomlfile"
+)
+
+// generation is one version of the configuration: the sites of a setup, with their applications.
+type generation struct {
+	*setup
+	configuration *registry.Configuration
+	sites         []*site
+	table         hosts.Table[*site]
+	trusts        func(netip.Addr) bool // whether an address is a trusted proxy of a site
+}
+
+// namedApplication is an application that requests may reach, by the name that it has in the
+// configuration.
+type namedApplication struct {
+	name string
+	*registry.Application
+}
+
+// build makes the sites of a setup, and finds or makes their applications. Nothing is started, and
+// nothing that runs is changed. With a file, all that is wrong is found: the error is
+// tomlfile.Problems.
+func (s *server) build(c *setup) (_ *generation, err error) {
+	g := &generation{setup: c, configuration: s.registry.NewConfiguration(nil), trusts: proxies(c.trustedProxies())}
+	var problems tomlfile.Problems
+	slow := newSlowLog(time.Duration(c.Server.SlowLog), s.log)
+	users := make(map[string]*registry.User)
+	for i, setting := range c.Sites {
+		site, err := s.site(g, setting, slow, users)
+		problem, isProblem := errors.AsType[*tomlfile.Problem](c.located(i, err))
+		switch {
+		case err == nil:
+			g.sites = append(g.sites, site)
+			g.table.Add(setting.Hosts, setting.Mount, site)
+		case isProblem && !slices.ContainsFunc(problems, func(p *tomlfile.Problem) bool { return *p == *problem }):
+			problems = append(problems, problem)
+		case !isProblem:
+			g.release()
+			return nil, c.located(i, err)
+		}
+	}
+	if len(problems) > 0 {
+		g.release()
+		return nil, problems.InOrder()
+	}
+	return g, nil
+}
+
+// located returns an error of a site, as the user knows its settings.
+func (s *setup) located(i int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.SiteError(i, err)
+}
+
+// site makes a site.
+func (s *server) site(g *generation, setting *config.HostedSite, slow *slowLog, users map[string]*registry.User) (_ *site, err error) {
+	application := g.applicationOf(setting)
+	made := &site{front: s.front, setting: setting}
+	if made.auth, err = s.logins.of(setting); err != nil {
+		return nil, err
+	}
+	cfg := config.Config{Application: application.Application, Site: setting.Site}
+	hooks := s.hooks(g, made, slow)
+	if err := (bridge.Config{ApplicationConfig: cfg.Application, SiteConfig: cfg.Site, SiteHooks: hooks}).CheckDirectories(); err != nil {
+		return nil, err
+	}
+	user := users[application.Name]
+	if user == nil {
+		user = &registry.User{Name: "a site", Log: s.logOf(g, application.Name)}
+		users[application.Name] = user
+	}
+	if made.from, err = g.configuration.Acquire(cfg, hooks, user); err != nil {
+		return nil, err
+	}
+	made.bridge = made.from.Handler()
+	made.served = s.traces.Handler(made.bridge)
+	if s.inLoops {
+		made.looped, err = evented.NewSite(made.bridge)
+	}
+	if err != nil {
+		made.from.Release()
+		return nil, err
+	}
+	return made, nil
+}
+
+// hooks are the callbacks of a site.
+func (s *server) hooks(g *generation, of *site, slow *slowLog) bridge.SiteHooks {
+	h := bridge.SiteHooks{
+		FromWebServer: g.onlyWebServers(),
+		ServeFile:     of.redirected, ClientConn: clientConn,
+		Observe: func(r *http.Request, outcome *bridge.Outcome) {
+			s.access.observe(r, outcome)
+			slow.observe(r, outcome)
+			s.traces.Observe(r, outcome)
+		},
+	}
+	if of.auth != nil {
+		h.Identify = of.auth.Identify
+	}
+	if g.Server.WebServerRefusal == config.RefusalOverloaded {
+		h.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, _ error) bool {
+			return status == http.StatusServiceUnavailable && cgiserver.Overload(w)
+		}
+	}
+	return h
+}
+
+// find returns the site that a request is for, nil if there is none.
+func (g *generation) find(r *http.Request) *site {
+	found, _ := g.table.Find(r.Host, func() string {
+		path, err := cgi.CleanPath(r)
+		if err != nil {
+			return "/" // any site refuses it
+		}
+		return path
+	})
+	return found
+}
+
+// applications returns the applications that sites use, in the order of the configuration.
+func (g *generation) applications() (list []namedApplication) {
+	for _, a := range g.Applications {
+		if i := slices.IndexFunc(g.sites, func(s *site) bool { return s.setting.Uses == a.Name }); i >= 0 {
+			list = append(list, namedApplication{a.Name, g.sites[i].from.Application()})
+		}
+	}
+	return list
+}
+
+// start prepares the changes of existing applications, and starts the processes of new ones. If it
+// fails, nothing has changed.
+func (g *generation) start(ctx context.Context) error {
+	err := g.configuration.Start(ctx)
+	failed, ok := errors.AsType[*registry.ApplicationError](err)
+	if !ok {
+		return err
+	}
+	for i, site := range g.sites {
+		if site.from.Application() == failed.Application {
+			if g.path != "" {
+				return g.SiteError(i, fmt.Errorf("%w (application %s)", failed.Err, site.setting.Uses))
+			}
+			return g.SiteError(i, failed.Err)
+		}
+	}
+	return err
+}
+
+// stop ends the use of the sites. Requests that are in them go on.
+func (g *generation) stop() {
+	g.configuration.Stop()
+	g.release()
+}
+
+func (g *generation) release() {
+	for _, site := range g.sites {
+		site.from.Release()
+	}
+}

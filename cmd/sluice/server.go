@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/registry"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
+)
+
+// server is what goes on over versions of the configuration: the applications, the logs, and which
+// version is in force.
+type server struct {
+	registry *registry.Registry
+	front    *front
+	access   *accessLog
+	errors   *errorLog
+	log      *slog.Logger
+	traces   *tracing.Tracing
+	logins   *logins
+	inLoops  bool
+	load     func() (*setup, error) // reads the configuration again; nil: there is no file
+	ending   atomic.Bool
+
+	changing sync.Mutex // held while another version takes over
+}
+
+// siteGrace is how long a site stays open after a reload although no request is in it: a request
+// for which it was found enters it at once.
+const siteGrace = time.Second
+
+func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *server {
+	s := &server{
+		front: &front{access: access}, access: access, errors: log, log: log.log, traces: traces,
+		logins: &logins{log: log.log},
+	}
+	s.registry = registry.New(registry.Options{
+		Log: s.log.Handler, Exiting: s.ending.Load, Grace: siteGrace, Reexec: true,
+	})
+	return s
+}
+
+// logOf returns the log of an application. It names the application if there may be several.
+func (s *server) logOf(g *generation, application string) slog.Handler {
+	if g.path == "" {
+		return s.log.Handler()
+	}
+	return s.log.With("application", application).Handler()
+}
+
+// begin puts the first version in force.
+func (s *server) begin(ctx context.Context, c *setup) error {
+	s.inLoops = c.inLoops() && s.traces == nil // which are around the bridge, and event loops would not call them
+	g, err := s.build(c)
+	if err != nil {
+		return err
+	}
+	if err := g.start(ctx); err != nil {
+		g.release()
+		return err
+	}
+	s.front.current.Store(g)
+	s.tell(g)
+	return nil
+}
+
+// tell logs what is probably not meant.
+func (s *server) tell(g *generation) {
+	for _, sentence := range g.renamed {
+		s.log.Warn("a setting has a new name: " + sentence)
+	}
+	for _, w := range g.warnings {
+		s.log.Warn(w.Error())
+	}
+	for i, site := range g.sites {
+		for _, unused := range site.bridge.Unused() {
+			s.log.Warn("a setting has no effect: " + g.SiteError(i, unused).Error())
+		}
+	}
+}
+
+// The reasons why there is no reload.
+var (
+	errNoFile = errors.New("there is no configuration file to load again: sluice serve was started with flags (\"sluice restart\" restarts the application)")
+	errEnding = errors.New("sluice is ending")
+)
+
+// reload reads the configuration again, and puts it in force. If anything is wrong with it, nothing
+// changes. Requests go on at the sites where they have begun; what does not change in an
+// application is not touched.
+func (s *server) reload(ctx context.Context) (err error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	began := time.Now()
+	if s.load == nil {
+		return errNoFile
+	}
+	if s.ending.Load() {
+		return errEnding
+	}
+	defer func() {
+		if err != nil {
+			s.log.Error("the configuration was not loaded again; the one before is in force", "error", err.Error(), "advice", "correct the file (\"sluice config check\"), and load it again")
+		}
+	}()
+	c, err := s.load()
+	if err != nil {
+		return err
+	}
+	fixed := c.Server.Keep(&s.front.current.Load().Server)
+	next, err := s.build(c)
+	if err != nil {
+		return err
+	}
+	if err := next.start(ctx); err != nil {
+		next.release()
+		return err
+	}
+	old := s.front.current.Swap(next)
+	old.stop()
+	s.logins.keep(c.Standalone)
+	s.errors.level.Set(logLevels[c.Server.LogLevel])
+	for _, key := range fixed {
+		s.log.Warn("a setting of [server] has changed, and needs a new start of sluice serve; until then the former value is in force", "setting", key)
+	}
+	s.tell(next)
+	s.log.Info("the configuration was loaded again", "file", c.path, "applications", len(c.Applications), "sites", len(c.Sites), "took_ms", milliseconds(time.Since(began)))
+	return nil
+}
+
+// drainTimeout is how long requests may take to finish at the end.
+func (s *server) drainTimeout() time.Duration {
+	return time.Duration(*s.front.current.Load().Server.Timeouts.Drain)
+}
+
+// drain refuses new requests. No version takes over any more.
+func (s *server) drain() {
+	s.ending.Store(true)
+	s.changing.Lock() // a reload in progress comes first
+	defer s.changing.Unlock()
+	s.front.drain()
+}
+
+// close closes the sites and the applications, and ends their processes.
+func (s *server) close() {
+	s.ending.Store(true)
+	if g := s.front.current.Load(); g != nil {
+		g.release()
+	}
+	s.registry.Close()
+}

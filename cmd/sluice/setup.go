@@ -1,0 +1,174 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tomlfile"
+)
+
+// setup is a configuration of serve, and where it comes from: flags, or a file. It is complete.
+type setup struct {
+	*config.Standalone
+	source
+	path     string // of the file; "": there are flags
+	renamed  []string
+	warnings []*tomlfile.Problem
+}
+
+// source names settings in errors as the user wrote them. Errors begin with a key.
+type source interface {
+	ServerError(err error) error
+	ApplicationError(i int, err error) error
+	SiteError(i int, err error) error
+	nameOf(key string) string
+}
+
+// fileSource is a configuration file.
+type fileSource struct{ *tomlfile.File }
+
+// nameOf implements source.
+func (fileSource) nameOf(key string) string { return key }
+
+// defaultFile is the file of a serve without flags.
+const defaultFile = "/etc/sluice/sluice.toml"
+
+// load returns the configuration that a command line means.
+func (o *options) load(command []string) (*setup, error) {
+	path, err := o.path(command, defaultFile)
+	if err != nil {
+		return nil, err
+	}
+	if path != "" {
+		return loadFile(path)
+	}
+	if err := o.complete(command); err != nil {
+		return nil, err
+	}
+	return newSetup(o.standalone(), o, "", o.written.Renamed(), nil)
+}
+
+// path returns the file that has the configuration, "" if the flags have it.
+func (o *options) path(command []string, usual string) (string, error) {
+	other := o.other(flagConfig, flagPrint)
+	if other != "" {
+		other = "--" + other
+	} else if len(command) > 0 {
+		other = "a command"
+	}
+	switch {
+	case o.set.Changed(flagConfig) && o.file == "":
+		return "", errors.New("--config: want a file")
+	case o.file != "" && other != "":
+		return "", fmt.Errorf("--config and %s exclude each other: flags describe one application, and the file has all settings; write it there (\"sluice serve ... --print-config\" prints a file for flags)", other)
+	case o.file != "" && o.printConfig:
+		return "", errors.New("--config and --print-config exclude each other: --print-config prints the file that flags mean (\"sluice config show\" prints what a file means)")
+	case o.file != "" || other != "" || o.printConfig:
+		return o.file, nil
+	}
+	if _, err := os.Stat(usual); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return usual, nil
+}
+
+// loadFile returns the configuration in a file.
+func loadFile(path string) (*setup, error) {
+	f, err := tomlfile.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	renamed := make([]string, len(f.Renamed))
+	for i, sentence := range f.Renamed {
+		renamed[i] = path + ": " + sentence
+	}
+	return newSetup(&f.Standalone, fileSource{f}, path, renamed, f.Warnings)
+}
+
+// newSetup makes the checks for which the server and the sites have to be seen together.
+func newSetup(c *config.Standalone, from source, path string, renamed []string, warnings []*tomlfile.Problem) (*setup, error) {
+	s := &setup{c, from, path, renamed, warnings}
+	var problems tomlfile.Problems
+	add := func(err error) {
+		if problem, ok := errors.AsType[*tomlfile.Problem](err); ok {
+			problems = append(problems, problem)
+		}
+	}
+	for _, err := range []error{s.checkFront(), s.checkListen()} {
+		if err != nil && path == "" {
+			return nil, from.ServerError(err)
+		} else if err != nil {
+			add(from.ServerError(err))
+		}
+	}
+	for i, site := range c.Sites {
+		if err := checkUserHeader(site); err != nil && path == "" {
+			return nil, from.SiteError(i, err)
+		} else if err != nil {
+			add(from.SiteError(i, err))
+		}
+		if site.Root != "" || !s.onlyWebServers() {
+			if a := s.applicationOf(site); a != nil && a.Preset == cgi.PresetPHP {
+				site.Index = site.UsualIndex()
+			}
+		}
+	}
+	if len(problems) > 0 {
+		return nil, problems.InOrder()
+	}
+	return s, nil
+}
+
+func checkUserHeader(s *config.HostedSite) error {
+	if s.UserHeader != "" && len(s.TrustedProxies) == 0 {
+		return errors.New("user_header: means nothing without trusted_proxies: it is believed from no other peer")
+	}
+	return nil
+}
+
+// applicationOf returns the application of a site.
+func (s *setup) applicationOf(site *config.HostedSite) *config.NamedApplication {
+	if i := s.indexOf(site); i >= 0 {
+		return s.Applications[i]
+	}
+	return nil
+}
+
+// indexOf returns the index of the application of a site.
+func (s *setup) indexOf(site *config.HostedSite) int {
+	return slices.IndexFunc(s.Applications, func(a *config.NamedApplication) bool { return a.Name == site.Uses })
+}
+
+// trustedProxies are those of all sites.
+func (s *setup) trustedProxies() (list []string) {
+	for _, site := range s.Sites {
+		list = append(list, site.TrustedProxies...)
+	}
+	return list
+}
+
+// gateRoom is how many requests may be in the gates: at work, and waiting in their queues.
+func (s *setup) gateRoom() (n int) {
+	for _, a := range s.Applications {
+		instances := max(len(a.Backends), 1)
+		if a.Spawn != nil {
+			instances = a.Spawn.MaxInstances
+		}
+		n += a.Workers*instances + a.Queue.Size + 2*a.Queue.LongSize
+	}
+	return n
+}
+
+// mostOf returns the largest value that a site has.
+func mostOf[T cmp.Ordered](s *setup, of func(*config.HostedSite) T) (most T) {
+	for _, site := range s.Sites {
+		most = max(most, of(site))
+	}
+	return most
+}
