@@ -218,11 +218,11 @@ func (g processGate) askRestart(t testing.TB) (*http.Response, string) {
 	return g.status.do(t, g.status.request(t, http.MethodPost, "/restart", nil))
 }
 
-// hangUp has the application replaced by SIGHUP, and waits until it is.
-func (g processGate) hangUp(t testing.TB) {
+// restartBySignal has the application replaced by SIGUSR2, and waits until it is.
+func (g processGate) restartBySignal(t testing.TB) {
 	t.Helper()
 	before := children(t, g.Process.Pid)
-	g.signal(t, syscall.SIGHUP)
+	g.signal(t, syscall.SIGUSR2)
 	eventually(t, "other processes run in place of those there were", func() error {
 		now := children(t, g.Process.Pid)
 		if len(now) != len(before) || slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(before, pid) }) {

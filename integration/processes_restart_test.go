@@ -50,7 +50,7 @@ func TestRestartAtAPort(t *testing.T) {
 }
 
 // restartUnderLoad has the application replaced so many times, by POST /restart and by
-// SIGHUP in turn, while it is asked. It returns the process ids in turn.
+// SIGUSR2 in turn, while it is asked. It returns the process ids in turn.
 func (g processGate) restartUnderLoad(t *testing.T, be backend, restarts int) (seen []int) {
 	t.Helper()
 	newSite(t, g.url+be.prefix).untilServed(t)
@@ -66,7 +66,7 @@ func (g processGate) restartUnderLoad(t *testing.T, be backend, restarts int) (s
 			if i%2 == 0 {
 				g.restart(t)
 			} else {
-				g.hangUp(t)
+				g.restartBySignal(t)
 			}
 			seen = append(seen, g.awaitChildren(t, 1)...)
 			l.awaitAnswers(t, 50)

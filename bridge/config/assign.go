@@ -144,6 +144,10 @@ func (s *Setting) example() string {
 	return "a whole number"
 }
 
+// Exists reports whether c has s: it has no settings of a command or an authorizer that there is
+// not.
+func (s *Setting) Exists(c Holder) bool { return s.value(c, false).IsValid() }
+
 // Get returns the value of s in c as Assign takes it. ok is false if it is zero, the default.
 func (s *Setting) Get(c Holder) (value any, ok bool) {
 	v := s.value(c, false)
@@ -168,16 +172,16 @@ func (s *Setting) Get(c Holder) (value any, ok bool) {
 	return v.Int(), true
 }
 
-// Unset sets s in c to zero, the default.
-func (s *Setting) Unset(c Holder) {
-	if v := s.value(c, false); v.IsValid() {
-		v.SetZero()
+// Unset sets s in c to zero, the default. undo sets it back.
+func (s *Setting) Unset(c Holder) (undo func()) {
+	v := s.value(c, false)
+	if !v.IsValid() {
+		return func() {}
 	}
-}
-
-// Names reports whether other settings refer to the value of s, or it to theirs.
-func (s *Setting) Names() bool {
-	return s.Key == "name" || s.Key == "hosts" || s.Key == "application"
+	was := reflect.New(v.Type()).Elem()
+	was.Set(v)
+	v.SetZero()
+	return func() { v.Set(was) }
 }
 
 // Types returns the JSON types of what Assign takes.

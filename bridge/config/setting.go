@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
 	"reflect"
 	"slices"
@@ -288,7 +289,7 @@ func (s *Setting) refer(text string, name func(*Setting) string) string {
 		if word, literal := strings.CutPrefix(key, "{"); literal {
 			b.WriteString("{" + word)
 		} else {
-			b.WriteString(name(s.schema.Lookup(key)))
+			b.WriteString(name(cmp.Or(s.schema.Lookup(key), Lookup(key)))) // a site refers to settings of its application
 		}
 		text = after
 	}

@@ -56,13 +56,16 @@ var applicationName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // Complete fills in declared defaults and checks the values. An error begins with the key.
 func (a *NamedApplication) Complete() error {
+	if err := a.Application.Complete(); err != nil {
+		return err
+	}
 	switch {
 	case a.Name == "":
 		return errors.New("name: none given; sites name the application by it, such as name = \"wiki\"")
 	case !applicationName.MatchString(a.Name):
 		return fmt.Errorf("name: is %q, want letters, digits, \".\", \"_\" and \"-\", at most 64", a.Name)
 	}
-	return a.Application.Complete()
+	return nil
 }
 
 // Complete fills in declared defaults and checks the values. An error begins with the key.
@@ -82,7 +85,7 @@ func (s *HostedSite) Complete() error {
 var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 
 func checkHost(host string) error {
-	name, _ := strings.CutPrefix(strings.ToLower(host), "*.")
+	name, _ := strings.CutPrefix(CanonicalHost(host), "*.")
 	switch _, err := netip.ParseAddr(strings.Trim(host, "[]")); {
 	case err == nil:
 		return nil

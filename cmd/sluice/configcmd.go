@@ -35,7 +35,9 @@ there.
 
 Exit status: 0 if the file can be served, 1 if not.`,
 			Args: oneFile,
-			RunE: func(cmd *cobra.Command, args []string) error { return failure(checkFile(fileOf(args), cmd.OutOrStdout())) },
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return failure(checkFile(fileOf(args), cmd.OutOrStdout()))
+			},
 		},
 		&cobra.Command{
 			Use:   "show [FILE]",

@@ -122,6 +122,7 @@ func (r *reader) group(t *table, name, prefix string, to config.Holder, loc *loc
 			r.errorf(e.at, "%s: is no table: write its settings as %s.NAME = ..., or below [%s.%[2]s]", key, key, name)
 		default:
 			r.unknown(e, name, key, prefix, to.Schema())
+			loc.wrong[key] = true
 		}
 	}
 }
@@ -184,14 +185,15 @@ func (r *reader) complete(to settings, loc *located) {
 		}
 		key := keyOf(err)
 		s := to.Schema().Lookup(key)
-		if _, written := loc.keys[key]; (!written || s == nil) && !sure || loc.wrong[key] {
+		_, written := loc.keys[key]
+		if (!written || s == nil) && !sure || loc.wrong[key] {
 			return
 		}
 		r.problems = append(r.problems, loc.problem(r.file.Path, err))
-		if sure = false; s == nil || s.Names() {
+		if sure = false; s == nil || !written {
 			return
 		}
 		loc.wrong[s.Key] = true
-		s.Unset(to)
+		defer s.Unset(to)() // other tables may name it
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
@@ -139,5 +140,5 @@ func (l *located) problem(path string, err error) *Problem {
 	if !ok {
 		at = l.at
 	}
-	return &Problem{path, at, l.written.In(err).Error()}
+	return &Problem{path, at, strings.TrimPrefix(l.written.In(err).Error(), "cgi: ")}
 }

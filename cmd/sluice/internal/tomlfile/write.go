@@ -48,6 +48,9 @@ func (w *writer) table(name string, i int, of config.Holder) {
 	}
 	fmt.Fprintln(&w.buf, tables[name].header)
 	for _, s := range of.Schema().Settings {
+		if !s.Exists(of) {
+			continue
+		}
 		text := ""
 		if value, ok := s.Get(of); ok {
 			var err error

@@ -9,10 +9,10 @@ import (
 // page is what one screen shows.
 type page struct {
 	addr    string
-	all     *State // as it was fetched
-	state   *State // of the application that is shown
-	shown   int    // its index
-	of      int    // how many there are
+	all     *State    // as it was fetched
+	state   *State    // of the application that is shown
+	shown   int       // its index
+	of      int       // how many there are
 	at      time.Time // of the state
 	now     time.Time
 	err     error // why there is no newer state
