@@ -60,6 +60,12 @@ func startGateAs(t testing.TB, by []string, dir string, args ...string) sluice {
 		sluiceBinary(), "serve", "--listen", "127.0.0.1:0", "--status", "127.0.0.1:0", "--access-log", "off",
 		"--queue-timeout", patience.String(),
 	}, args)
+	return runGate(t, dir, argv)
+}
+
+// runGate runs a command line of sluice serve with its temporary files in dir.
+func runGate(t testing.TB, dir string, argv []string) sluice {
+	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	s := sluice{process: start(t, cmd)}

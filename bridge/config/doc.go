@@ -35,8 +35,11 @@
 // fills in defaults and checks values. Differs and NeedsBackend compare applications.
 // MarshalJSON and UnmarshalJSON implement the JSON of the Caddy module. The flags of sluice
 // serve and the options of the Caddyfile iterate over Settings and call Set; a [Written] accepts
-// former names. A test generates the tables of docs/settings.md. Another format, such as TOML,
-// needs Settings, Group, Set and a Written.
+// former names. A test generates the tables of docs/settings.md.
+//
+// A [Standalone] is the configuration of sluice serve: a [Server] (server.go), and applications and
+// sites with what only a file says of them (standalone.go). Each struct has a [Schema] of its own, by
+// the same tags. The file is read with Assign, and written with Get (assign.go).
 //
 // What always holds:
 //

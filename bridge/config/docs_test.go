@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,9 +20,11 @@ func TestDocs(t *testing.T) {
 	}
 	spawn := func(s *Setting) bool { return strings.HasPrefix(s.Key, "spawn.") }
 	text := string(data)
-	text = table(t, text, "site", func(s *Setting) bool { return s.OfSite })
-	text = table(t, text, "application", func(s *Setting) bool { return !s.OfSite && !spawn(s) })
-	text = table(t, text, "spawn", spawn)
+	text = table(t, text, "site", Settings, func(s *Setting) bool { return s.OfSite })
+	text = table(t, text, "application", Settings, func(s *Setting) bool { return !s.OfSite && !spawn(s) })
+	text = table(t, text, "spawn", Settings, spawn)
+	text = table(t, text, "server", serverSchema.Settings, all)
+	text = table(t, text, "standalone", slices.Concat(applicationSchema.Settings, siteSchema.Settings), func(s *Setting) bool { return Lookup(s.Key) == nil })
 	if text == string(data) {
 		return
 	}
@@ -35,7 +38,7 @@ func TestDocs(t *testing.T) {
 }
 
 // table replaces what stands between the marks of a table.
-func table(t *testing.T, text, name string, has func(*Setting) bool) string {
+func table(t *testing.T, text, name string, list []*Setting, has func(*Setting) bool) string {
 	t.Helper()
 	begin, end := "<!-- "+name+" -->\n", "<!-- end -->"
 	before, rest, found := strings.Cut(text, begin)
@@ -45,7 +48,7 @@ func table(t *testing.T, text, name string, has func(*Setting) bool) string {
 	}
 	var rows strings.Builder
 	rows.WriteString("| setting, flag | value | default | |\n|---|---|---|---|\n")
-	for _, s := range Settings {
+	for _, s := range list {
 		if has(s) {
 			rows.WriteString(row(s))
 		}
@@ -55,7 +58,7 @@ func table(t *testing.T, text, name string, has func(*Setting) bool) string {
 
 func row(s *Setting) string {
 	key := func(s *Setting) string { return "`" + s.Key + "`" }
-	name := key(s) + map[Change]string{Processes: " (P)", Backend: " (B)"}[s.Change]
+	name := key(s) + map[Change]string{Processes: " (P)", Backend: " (B)", Restart: " (R)"}[s.Change]
 	if s.Flag != "" {
 		name += "<br>`--" + s.Flag + "`"
 	}
@@ -72,7 +75,7 @@ func row(s *Setting) string {
 		value = "name, value"
 	case value == "int" || value == "float":
 		value = "number"
-	case !s.Bytes && s.typ != Lookup("timeouts.dial").typ:
+	case !s.Bytes && s.plain() != Lookup("timeouts.dial").typ:
 		value = "text"
 	}
 	preset := s.Preset(key)

@@ -18,7 +18,7 @@ type Standalone struct {
 
 // NamedApplication is an application with the name by which sites, logs and metrics refer to it.
 type NamedApplication struct {
-	Name string `key:"name" value:"NAME" doc:"NAME by which sites, logs, metrics and the status refer to the application"`
+	Name string `key:"name" flag:"-" value:"NAME" doc:"NAME by which sites, logs, metrics and the status refer to the application"`
 	Application
 }
 

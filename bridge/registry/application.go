@@ -23,6 +23,10 @@ type Application struct {
 	settings atomic.Pointer[config.Application] // the settings in force, as written
 
 	// Registry.mu guards these.
+	identified struct { // the identity of the settings, which is looked at for each site of a configuration
+		settings *config.Application
+		identity string
+	}
 	sites   map[*Site]*time.Timer // sites that are not closed; the timer of the grace period, nil before it begins
 	claims  []*claim
 	started bool // bridged.Start has succeeded
@@ -67,6 +71,14 @@ func (a *Application) Sites() (list []config.Config) {
 		list = append(list, s.cfg)
 	}
 	return list
+}
+
+// identity returns the Identity of the settings in force. Registry.mu is held.
+func (a *Application) identity() string {
+	if now := a.settings.Load(); a.identified.settings != now {
+		a.identified.settings, a.identified.identity = now, now.Identity()
+	}
+	return a.identified.identity
 }
 
 // inUse reports whether a configuration uses a.

@@ -10,15 +10,17 @@ import (
 type claim struct {
 	by    *Configuration
 	cfg   config.Application
+	id    string // Identity of cfg
 	who   string // the first site of the claim, for errors
+	name  string // what the configuration calls the application; "": nothing
 	sites int    // how many sites share the claim
 }
 
 // addClaim adds s to the claim of its configuration, and returns the claim.
-func (a *Application) addClaim(s *Site) *claim {
+func (a *Application) addClaim(s *Site, identity string) *claim {
 	c := a.claimOf(s.by)
 	if c == nil {
-		c = &claim{by: s.by, cfg: s.cfg.Application, who: s.describe()}
+		c = &claim{by: s.by, cfg: s.cfg.Application, id: identity, who: s.describe(), name: s.user.Called}
 		a.claims = append(a.claims, c)
 	}
 	c.sites++

@@ -106,7 +106,8 @@ func (r *Registry) acquire(s *Site) error {
 	if r.closed {
 		return ErrClosed
 	}
-	app, err := r.find(s)
+	identity := s.cfg.Identity()
+	app, err := r.find(s, identity)
 	if err == nil && app == nil {
 		app, err = r.open(s)
 	}
@@ -114,7 +115,7 @@ func (r *Registry) acquire(s *Site) error {
 		return err
 	}
 	app.sites[s] = nil
-	s.app, s.claim = app, app.addClaim(s)
+	s.app, s.claim = app, app.addClaim(s, identity)
 	if err := app.applyInForce(); err != nil {
 		r.withdraw(s)
 		r.drop(s)
@@ -152,12 +153,12 @@ func (r *Registry) drop(s *Site) {
 
 // find returns the application for the settings of s, nil if there is none: the one that the
 // configuration of s has claimed for the same backends; otherwise the most similar one of another
-// configuration that can be changed to these settings.
-func (r *Registry) find(s *Site) (*Application, error) {
-	identity := s.cfg.Identity()
+// configuration that can be changed to these settings: with the same backends or the same command,
+// with the same name in the configuration in force, or with some of the backends.
+func (r *Registry) find(s *Site, identity string) (*Application, error) {
 	for _, app := range r.applications() {
 		c := app.claimOf(s.by)
-		if c == nil || c.cfg.Identity() != identity {
+		if c == nil || c.id != identity {
 			continue
 		}
 		if err := bridge.Agree(c.cfg, s.cfg.Application); err != nil {
@@ -168,7 +169,14 @@ func (r *Registry) find(s *Site) (*Application, error) {
 	var best *Application
 	most := 0
 	for _, app := range r.applications() {
-		if n := similarity(app.settings.Load(), &s.cfg.Application); n > most && app.claimOf(s.by) == nil && app.bridged.CanBecome(s.cfg.Application) == nil {
+		if app.claimOf(s.by) != nil {
+			continue
+		}
+		n := app.similarity(&s.cfg.Application, identity)
+		if c := app.inForce(nil); s.user.Called != "" && c != nil && c.name == s.user.Called {
+			n += len(s.cfg.Backends) + 1 // more than common backends, and less than all of them
+		}
+		if n > most && app.bridged.CanBecome(s.cfg.Application) == nil {
 			best, most = app, n
 		}
 	}
@@ -185,10 +193,12 @@ func conflict(err error, one, two, application string) error {
 	return fmt.Errorf("%w: %s share the application %s, which has one gate for both: give both the same value", err, both, application)
 }
 
-// similarity says how much of an application two configurations have in common; 0 is nothing.
-func similarity(one, two *config.Application) (n int) {
-	if one.Identity() == two.Identity() {
-		return 1 + len(one.Backends) + len(two.Backends)
+// similarity says how much the settings in force and others, with that identity, have in common; 0 is
+// nothing.
+func (a *Application) similarity(two *config.Application, identity string) (n int) {
+	one := a.settings.Load()
+	if a.identity() == identity {
+		return 2 * (1 + len(one.Backends) + len(two.Backends))
 	}
 	if a, b := one.Spawn, two.Spawn; a != nil && b != nil && isFixedAddress(a.Listen) && a.Listen == b.Listen {
 		return 1 // only one application can listen there, so the new one must replace the old one

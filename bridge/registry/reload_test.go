@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
 // What a configuration changes is changed when it starts, and stays so when the one before
@@ -86,5 +88,54 @@ func TestStartFails(t *testing.T) {
 		a.wantWorkers(t, 4)
 		b.wantWorkers(t, 4)
 		giveBack(t, a, b, a2, b2)
+	})
+}
+
+// An application with the same name goes on as the one before, whatever else has changed of it. One
+// with the same backends goes before that, and a name counts only in the configuration in force.
+func TestReloadByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t)
+		called := func(by *Configuration, name string, cfg config.Config) *Site {
+			s, err := by.Acquire(cfg, noHooks, &User{Name: "site", Called: name, Log: handler.Log})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		one := r.NewConfiguration(nil)
+		wiki, blog := called(one, "wiki", at(4, "unix:/nowhere/a")), called(one, "blog", at(4, "unix:/nowhere/b"))
+		if err := one.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		failed := r.NewConfiguration(nil)
+		unused := called(failed, "shop", at(4, "unix:/nowhere/a"))
+		giveBack(t, unused)
+
+		two := r.NewConfiguration(nil)
+		for _, c := range []struct {
+			name, backend string
+			want          *Application // nil: a new one
+		}{
+			{"shop", "unix:/nowhere/c", nil},
+			{"wiki", "unix:/nowhere/d", wiki.app},
+			{"other", "unix:/nowhere/b", blog.app},
+			{"blog", "unix:/nowhere/e", nil},
+		} {
+			s := called(two, c.name, at(8, c.backend))
+			if isNew := s.app != wiki.app && s.app != blog.app; s.app != c.want && !(c.want == nil && isNew) {
+				t.Errorf("%s at %s is %s", c.name, c.backend, s.app.name)
+			}
+			defer giveBack(t, s)
+		}
+		if err := two.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		one.Stop()
+		giveBack(t, wiki, blog)
+		if got := wiki.app.Settings().Addresses(); len(got) != 1 || got[0] != "unix:/nowhere/d" {
+			t.Errorf("the wiki is at %q", got)
+		}
+		two.Stop()
 	})
 }

@@ -11,6 +11,7 @@ import (
 // may have the same one.
 type User struct {
 	Name   string       // for errors
+	Called string       // the name of its application in configurations that have names for them; "": none
 	Log    slog.Handler // where the applications log; nil: Options.Log
 	Events Events       // nil: events are not reported
 }

@@ -123,8 +123,8 @@ func (a *accessLog) dropped() uint64 {
 	return a.out.Dropped()
 }
 
-// observe logs a request of the bridge.
-func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
+// observe logs a request of the bridge. application is its name; "" if there is but one.
+func (a *accessLog) observe(application string, r *http.Request, o *bridge.Outcome) {
 	if a.text != nil {
 		a.text.write(textLineOf(r, o.Client, o.User, o.Status, o.BytesOut))
 	}
@@ -143,6 +143,9 @@ func (a *accessLog) observe(r *http.Request, o *bridge.Outcome) {
 		slog.Bool("reused", o.Reused),
 		slog.Int("attempts", o.Attempts),
 	)
+	if application != "" {
+		attrs = append(attrs, slog.String("application", application))
+	}
 	if o.User != "" {
 		attrs = append(attrs, slog.String("user", o.User))
 	}

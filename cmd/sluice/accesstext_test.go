@@ -30,7 +30,7 @@ func TestAccessLogText(t *testing.T) {
 		config.AccessCombined: common + ` "http://example.org/" "Mozilla/5.0 (X11)"` + "\n",
 	} {
 		var log bytes.Buffer
-		textAccessLog(&log, format).observe(r, &bridge.Outcome{Client: "192.0.2.1", User: "jane", Status: 200, BytesOut: 5})
+		textAccessLog(&log, format).observe("", r, &bridge.Outcome{Client: "192.0.2.1", User: "jane", Status: 200, BytesOut: 5})
 		if log.String() != want {
 			t.Errorf("%s: %q, want %q", format, log.String(), want)
 		}

@@ -86,7 +86,7 @@ func (s *server) site(g *generation, setting *config.HostedSite, slow *slowLog, 
 	}
 	user := users[application.Name]
 	if user == nil {
-		user = &registry.User{Name: "a site", Log: s.logOf(g, application.Name)}
+		user = &registry.User{Name: "a site", Called: application.Name, Log: s.logOf(g, application.Name)}
 		users[application.Name] = user
 	}
 	if made.from, err = g.configuration.Acquire(cfg, hooks, user); err != nil {
@@ -106,11 +106,15 @@ func (s *server) site(g *generation, setting *config.HostedSite, slow *slowLog, 
 
 // hooks are the callbacks of a site.
 func (s *server) hooks(g *generation, of *site, slow *slowLog) bridge.SiteHooks {
+	application := ""
+	if g.path != "" {
+		application = of.setting.Uses
+	}
 	h := bridge.SiteHooks{
 		FromWebServer: g.onlyWebServers(),
 		ServeFile:     of.redirected, ClientConn: clientConn,
 		Observe: func(r *http.Request, outcome *bridge.Outcome) {
-			s.access.observe(r, outcome)
+			s.access.observe(application, r, outcome)
 			slow.observe(r, outcome)
 			s.traces.Observe(r, outcome)
 		},

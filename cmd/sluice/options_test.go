@@ -128,7 +128,7 @@ func TestAccessLogOfTheGate(t *testing.T) {
 		{bridge.Outcome{Status: 413}, nil, nil},
 	} {
 		var log bytes.Buffer
-		newAccessLog(&log, config.AccessJSON).observe(httptest.NewRequest("GET", "/poll", nil), &c.outcome)
+		newAccessLog(&log, config.AccessJSON).observe("", httptest.NewRequest("GET", "/poll", nil), &c.outcome)
 		var line map[string]any
 		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
 			t.Fatal(err)
