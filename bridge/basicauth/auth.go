@@ -52,6 +52,7 @@ type Auth struct {
 
 	users    atomic.Pointer[table]
 	verifier *verifier
+	tries    *tries
 
 	reload    sync.Mutex
 	checkedAt time.Time
@@ -79,6 +80,7 @@ func New(cfg Config) (*Auth, error) {
 		challenge: `Basic realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(cfg.Realm) + `", charset="UTF-8"`,
 		failures:  rate.NewLimiter(5, 50),
 		verifier:  newVerifier(max(1, runtime.GOMAXPROCS(0)/2)),
+		tries:     newTries(),
 		info:      info, checkedAt: time.Now(),
 	}
 	if a.log == nil {
@@ -111,7 +113,14 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 		a.refuse(c, "the Authorization field holds no name and password")
 		return
 	}
-	switch right, err := a.verify(r.Context(), name, password, clientKey(c.Addr)); {
+	right, err := a.verify(r.Context(), name, password, clientKey(c.Addr))
+	tooMany, guesses := errors.AsType[*triesError](err)
+	switch {
+	case guesses:
+		if a.failures.Allow() {
+			a.log.Warn("log-in is refused for a while: too many wrong passwords", "client", c.Addr, "advice", "if the address is a proxy's, name it as a trusted one: its clients then count one by one")
+		}
+		c.Refused = &cgi.RequestError{Status: http.StatusTooManyRequests, Reason: err.Error(), Retry: tooMany.wait}
 	case errors.Is(err, errBusy):
 		c.Refused = &cgi.RequestError{Status: http.StatusServiceUnavailable, Reason: err.Error()}
 	case err != nil: // the client has left
@@ -135,7 +144,10 @@ func (a *Auth) verify(ctx context.Context, name, password, address string) (righ
 	if right, found := t.cache.get(d); found {
 		return right, nil
 	}
-	return a.verifier.do(ctx, d, address, func() bool {
+	if wait := a.tries.begin(address, time.Now()); wait > 0 {
+		return false, &triesError{wait}
+	}
+	right, err = a.verifier.do(ctx, d, address, func() bool {
 		encoded, exists := t.users[name]
 		if !exists {
 			encoded = t.decoy // takes the same time
@@ -144,6 +156,10 @@ func (a *Auth) verify(ctx context.Context, name, password, address string) (righ
 		t.cache.put(d, right)
 		return right
 	})
+	if right || err != nil {
+		a.tries.takeBack(address, time.Now())
+	}
+	return right, err
 }
 
 // current returns the users. It reads the file again if it has changed.

@@ -20,6 +20,8 @@
 //   - At most half of the processors verify passwords at a time, one password per client address. At most
 //     maxWaiting requests wait, maxPerAddress of one address; others are refused with 503. Cached results
 //     need no wait.
+//   - A client address may guess triesBurst passwords, and one more every triesEvery; then it is refused
+//     with 429, without a verification. Cached results are no guesses.
 //   - The duration of an answer does not disclose whether a user exists, if all passwords of the file are
 //     hashed in the same way.
 package basicauth

@@ -5,17 +5,19 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 )
 
 // RequestError reports a request that must not be passed to the application, and the answer
 // to give instead. All other errors of this package's methods are failures of the server (a
 // disk error, no file descriptors), status 500.
 type RequestError struct {
-	Status    int    // 301, 400, 401, 403, 404, 405 or 503
-	Reason    string // for the log: holds the path, quoted
-	Location  string // where a 301 leads, ready for the header
-	Challenge string // how to log in, WWW-Authenticate of a 401
-	File      string // a file below the root that a server of static files may send instead, "" if there is none
+	Status    int           // 301, 400, 401, 403, 404, 405, 429 or 503
+	Reason    string        // for the log: holds the path, quoted
+	Location  string        // where a 301 leads, ready for the header
+	Challenge string        // how to log in, WWW-Authenticate of a 401
+	Retry     time.Duration // when one with a 429 may be sent again
+	File      string        // a file below the root that a server of static files may send instead, "" if there is none
 
 	nothing bool // the path leads to nothing, or to a directory without an index
 }

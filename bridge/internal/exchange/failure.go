@@ -137,6 +137,8 @@ func classifyRequest(err *cgi.RequestError) failure {
 		return failure{err.Status, "", "It is at " + err.Location}
 	case http.StatusUnauthorized:
 		return failure{err.Status, ErrorDenied, "This needs a user name and a password."}
+	case http.StatusTooManyRequests:
+		return failure{err.Status, ErrorDenied, "Too many passwords were wrong. Please try again later."}
 	case http.StatusServiceUnavailable:
 		return failure{err.Status, ErrorLimit, "Too many are logging in. Please try again in a moment."}
 	case http.StatusNotFound:

@@ -17,7 +17,7 @@ import (
 const (
 	RefusedAddresses   Refusal = "addresses"
 	RefusedQuarantined Refusal = "quarantined"
-	RefusedLogins      Refusal = "logins" // the front could not look who it is, for want of room
+	RefusedLogins      Refusal = "logins" // the front could not look who it is, for want of room, or would not, after too many wrong passwords
 	// RefusedDrain is for requests that came after the site was closed, and for those whose
 	// contexts were canceled with ErrShutdown before they were answered.
 	RefusedDrain Refusal = "drain"
@@ -36,7 +36,7 @@ func (x *Exchange) noteRefusal(err error) bool {
 	case errors.As(err, &shared):
 		x.Out.Refused = RefusedAddresses
 		return true // the log was told whose it is
-	case errors.As(err, &request) && request.Status == http.StatusServiceUnavailable:
+	case errors.As(err, &request) && (request.Status == http.StatusServiceUnavailable || request.Status == http.StatusTooManyRequests):
 		x.Out.Refused = RefusedLogins
 	case errors.As(err, &refusal):
 		x.Out.Lane, x.Out.Refused = refusal.Lane.String(), Refusal(refusal.Reason.String())
@@ -58,8 +58,11 @@ func retryAfter(err error, status int) int {
 		shared     *addresslimit.Error
 		down       *downError
 		quarantine *quarantineError
+		request    *cgi.RequestError
 	)
 	switch {
+	case errors.As(err, &request) && request.Retry > 0:
+		return wholeSeconds(request.Retry)
 	case errors.As(err, &refusal):
 		return wholeSeconds(refusal.RetryAfter)
 	case errors.As(err, &down):
