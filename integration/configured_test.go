@@ -400,14 +400,15 @@ func (g *configured) caller(t testing.TB, n int, stop <-chan struct{}, failed fu
 // 100 sites are loaded again 50 times under load: no request fails, no connection of a client or to an
 // application that did not change is lost, and nothing is left over.
 func TestReloadsUnderLoad(t *testing.T) {
-	var apps []string
-	var conns []*atomic.Int64
-	for i := range 10 {
-		addr, n := startNamed(t, fmt.Sprintf("a%d", i))
-		apps, conns = append(apps, addr), append(conns, n)
-	}
 	for _, front := range []string{"loop", "net"} {
 		t.Run(front, func(t *testing.T) {
+			t.Parallel()
+			var apps []string
+			var conns []*atomic.Int64
+			for i := range 10 {
+				addr, n := startNamed(t, fmt.Sprintf("a%d", i))
+				apps, conns = append(apps, addr), append(conns, n)
+			}
 			g := startConfigured(t, "front = \""+front+"\"", hundred(apps, 0))
 			const callers = 4
 			stop, warm := make(chan struct{}), make(chan struct{})

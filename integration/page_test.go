@@ -113,7 +113,7 @@ func TestPage(t *testing.T) {
 	b.awaitText(t, "#say-text", "held by long requests for /events")
 	b.awaitText(t, "#say-text", "pages are not affected.")
 	eventually(t, "the history grows", func() error {
-		if n := value[int](t, b, `fetch("view.json").then((r) => r.json()).then((v) => v.applications[0].history.length)`); n < 8 {
+		if n := value[int](t, b, `fetch("view.json").then((r) => r.json()).then((v) => (v.applications[0].history ?? []).length)`); n < 8 {
 			return fmt.Errorf("%d points", n)
 		}
 		return nil

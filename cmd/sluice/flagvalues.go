@@ -42,6 +42,9 @@ func flagOf(s *config.Setting) string {
 	return "--" + s.Flag
 }
 
+// booleans are what flags that need no value may be given as well.
+var booleans = map[string]string{"true": "on", "false": "off"}
+
 // settingFlag sets a setting to what a flag is given.
 type settingFlag struct {
 	setting *config.Setting
@@ -56,6 +59,9 @@ func (f settingFlag) Type() string   { return f.setting.Kind() }
 func (f settingFlag) Set(text string) error {
 	if err := f.written.Add(f.setting, "--"+f.name); err != nil {
 		return err
+	}
+	if word, isBool := booleans[text]; isBool && f.setting.Bare() != "" {
+		text = word
 	}
 	words := []string{text}
 	switch {

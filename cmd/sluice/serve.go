@@ -172,6 +172,7 @@ func (s *server) limits(c *setup, opened map[cgiserver.Protocol][]net.Listener) 
 	if err != nil {
 		return nil, err
 	}
+	s.most = most
 	limits := make(map[cgiserver.Protocol]*connlimit.Limit)
 	for protocol := range opened {
 		exempt := func(addr netip.Addr) bool { return s.front.current.Load().trusts(addr) }

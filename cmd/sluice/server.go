@@ -25,13 +25,14 @@ type server struct {
 	inLoops  bool
 	load     func() (*setup, error) // reads the configuration again; nil: there is no file
 	ending   atomic.Bool
+	most     int // how many connections clients may have
 
 	changing sync.Mutex // held while another version takes over
 }
 
 // siteGrace is how long a site stays open after a reload although no request is in it: a request
-// for which it was found enters it at once.
-const siteGrace = time.Second
+// for which it was found enters it at once, unless the machine is very busy.
+const siteGrace = 5 * time.Second
 
 func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *server {
 	s := &server{
@@ -127,9 +128,24 @@ func (s *server) reload(ctx context.Context) (err error) {
 	for _, key := range fixed {
 		s.log.Warn("a setting of [server] has changed, and needs a new start of sluice serve; until then the former value is in force", "setting", key)
 	}
+	s.checkRoom(c)
 	s.tell(next)
 	s.log.Info("the configuration was loaded again", "file", c.path, "applications", len(c.Applications), "sites", len(c.Sites), "took_ms", milliseconds(time.Since(began)))
 	return nil
+}
+
+// checkRoom tells the log if the applications leave too few descriptors for the connections that
+// clients may have since the start.
+func (s *server) checkRoom(c *setup) {
+	files, err := descriptorLimit()
+	if err != nil {
+		return // it was known at the start
+	}
+	needs := *c.Standalone
+	needs.Server.MaxConnections = s.most
+	if _, _, err := (&setup{Standalone: &needs, source: c.source}).connections(files); err != nil {
+		s.log.Warn("the applications may need more open files than there is room for", "error", err.Error(), "advice", "start sluice serve anew, which then permits fewer connections of clients, or with a higher limit")
+	}
 }
 
 // drainTimeout is how long requests may take to finish at the end.
