@@ -217,4 +217,19 @@ func TestCheckFile(t *testing.T) {
 			t.Errorf("%q is not in\n%s", part, &out)
 		}
 	}
+
+	// Lines begin as editors expect it.
+	wrong := write("[server]\nlisen = 3\n" + application + "[[sites]]\n")
+	for _, args := range [][]string{{"config", "check", wrong}, {"serve", "--config", wrong}} {
+		var stderr strings.Builder
+		exit := run(args, &stderr)
+		if exit != map[string]int{"config": 1, "serve": 2}[args[0]] {
+			t.Errorf("%q: exit status %d", args, exit)
+		}
+		for line := range strings.Lines(stderr.String()) {
+			if !strings.HasPrefix(line, wrong+":") {
+				t.Errorf("%q: %s", args, line)
+			}
+		}
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tomlfile"
 )
 
 // exitStatus writes the error of a command to stderr, and returns the exit status.
@@ -14,7 +16,11 @@ func exitStatus(err error, stderr io.Writer) int {
 	var failed *runError
 	var status *statusError
 	isStatus := errors.As(err, &status)
-	if !isStatus || status.err != nil {
+	problems, inFile := errors.AsType[tomlfile.Problems](err)
+	switch {
+	case inFile: // for editors, which look for a file at the beginning of lines
+		fmt.Fprintln(stderr, problems)
+	case !isStatus || status.err != nil:
 		fmt.Fprintf(stderr, "sluice: %v\n", err)
 	}
 	switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	evented "github.com/sluice-proxy/sluice/bridge/front"
 	"github.com/sluice-proxy/sluice/bridge/registry"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/hosts"
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tomlfile"
 )
 
 // generation is one version of the configuration: the sites of a setup, with their applications.
@@ -40,36 +40,24 @@ type namedApplication struct {
 // tomlfile.Problems.
 func (s *server) build(c *setup) (_ *generation, err error) {
 	g := &generation{setup: c, configuration: s.registry.NewConfiguration(nil), trusts: proxies(c.trustedProxies())}
-	var problems tomlfile.Problems
+	var wrong []error
 	slow := newSlowLog(time.Duration(c.Server.SlowLog), s.log)
 	users := make(map[string]*registry.User)
 	for i, setting := range c.Sites {
+		runtime.Gosched() // requests are served meanwhile, and go first
 		site, err := s.site(g, setting, slow, users)
-		problem, isProblem := errors.AsType[*tomlfile.Problem](c.located(i, err))
-		switch {
-		case err == nil:
-			g.sites = append(g.sites, site)
-			g.table.Add(setting.Hosts, setting.Mount, site)
-		case isProblem && !slices.ContainsFunc(problems, func(p *tomlfile.Problem) bool { return *p == *problem }):
-			problems = append(problems, problem)
-		case !isProblem:
-			g.release()
-			return nil, c.located(i, err)
+		if err != nil {
+			wrong = append(wrong, c.SiteError(i, err))
+			continue
 		}
+		g.sites = append(g.sites, site)
+		g.table.Add(setting.Hosts, setting.Mount, site)
 	}
-	if len(problems) > 0 {
+	if err := firstOrAll(wrong); err != nil {
 		g.release()
-		return nil, problems.InOrder()
+		return nil, err
 	}
 	return g, nil
-}
-
-// located returns an error of a site, as the user knows its settings.
-func (s *setup) located(i int, err error) error {
-	if err == nil {
-		return nil
-	}
-	return s.SiteError(i, err)
 }
 
 // site makes a site.

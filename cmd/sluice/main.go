@@ -37,7 +37,8 @@ type runError struct{ err error }
 func (e *runError) Error() string { return e.err.Error() }
 func (e *runError) Unwrap() error { return e.err }
 
-// run executes one command line and returns the exit status. An error is one line on stderr.
+// run executes one command line and returns the exit status. An error is one line on stderr, of a
+// configuration file a line for each problem.
 func run(args []string, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:   "sluice",

@@ -94,35 +94,39 @@ func loadFile(path string) (*setup, error) {
 // newSetup makes the checks for which the server and the sites have to be seen together.
 func newSetup(c *config.Standalone, from source, path string, renamed []string, warnings []*tomlfile.Problem) (*setup, error) {
 	s := &setup{c, from, path, renamed, warnings}
-	var problems tomlfile.Problems
-	add := func(err error) {
-		if problem, ok := errors.AsType[*tomlfile.Problem](err); ok {
-			problems = append(problems, problem)
-		}
-	}
+	var wrong []error
 	for _, err := range []error{s.checkFront(), s.checkListen()} {
-		if err != nil && path == "" {
-			return nil, from.ServerError(err)
-		} else if err != nil {
-			add(from.ServerError(err))
+		if err != nil {
+			wrong = append(wrong, from.ServerError(err))
 		}
 	}
 	for i, site := range c.Sites {
-		if err := checkUserHeader(site); err != nil && path == "" {
-			return nil, from.SiteError(i, err)
-		} else if err != nil {
-			add(from.SiteError(i, err))
+		if err := checkUserHeader(site); err != nil {
+			wrong = append(wrong, from.SiteError(i, err))
 		}
-		if site.Root != "" || !s.onlyWebServers() {
-			if a := s.applicationOf(site); a != nil && a.Preset == cgi.PresetPHP {
-				site.Index = site.UsualIndex()
-			}
+		if (site.Root != "" || !s.onlyWebServers()) && s.applicationOf(site).Preset == cgi.PresetPHP {
+			site.Index = site.UsualIndex()
 		}
 	}
-	if len(problems) > 0 {
-		return nil, problems.InOrder()
+	return s, firstOrAll(wrong)
+}
+
+// firstOrAll returns all problems of a file, in their order, or the first error of flags.
+func firstOrAll(wrong []error) error {
+	var problems tomlfile.Problems
+	for _, err := range wrong {
+		problem, inFile := errors.AsType[*tomlfile.Problem](err)
+		switch {
+		case !inFile:
+			return err
+		case !slices.ContainsFunc(problems, func(p *tomlfile.Problem) bool { return *p == *problem }):
+			problems = append(problems, problem)
+		}
 	}
-	return s, nil
+	if len(problems) == 0 {
+		return nil
+	}
+	return problems.InOrder()
 }
 
 func checkUserHeader(s *config.HostedSite) error {
@@ -132,17 +136,9 @@ func checkUserHeader(s *config.HostedSite) error {
 	return nil
 }
 
-// applicationOf returns the application of a site.
+// applicationOf returns the application of a site, whose name was checked.
 func (s *setup) applicationOf(site *config.HostedSite) *config.NamedApplication {
-	if i := s.indexOf(site); i >= 0 {
-		return s.Applications[i]
-	}
-	return nil
-}
-
-// indexOf returns the index of the application of a site.
-func (s *setup) indexOf(site *config.HostedSite) int {
-	return slices.IndexFunc(s.Applications, func(a *config.NamedApplication) bool { return a.Name == site.Uses })
+	return s.Applications[slices.IndexFunc(s.Applications, func(a *config.NamedApplication) bool { return a.Name == site.Uses })]
 }
 
 // trustedProxies are those of all sites.
