@@ -5,7 +5,7 @@ import "fmt"
 // Server holds the settings of the server that sluice serve is: where it listens, what it tells of
 // its state, and how long it waits for clients.
 type Server struct {
-	Listen []string `key:"listen" value:"ADDR" otherwise:"127.0.0.1:8080" change:"restart" doc:"serve HTTP at ADDR: host:port, :port or unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path"`
+	Listen []string `key:"listen" value:"ADDR" otherwise:"127.0.0.1:8080" change:"restart" doc:"serve HTTP at ADDR: host:port, :port or unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path; or systemd:NAME, a socket of that name which systemd hands over, and systemd, all others"`
 	// What a web server says is believed, so the default for its sockets is 0660.
 	ListenMode  FileMode `key:"listen_mode" value:"MODE" otherwise:"0666; FastCGI and SCGI: 0660" change:"restart" doc:"permissions of the unix sockets of {listen}, MODE; users with write permission may connect"`
 	ListenOwner string   `key:"listen_owner" value:"USER" otherwise:"the user Sluice runs as" change:"restart" doc:"USER they belong to, by name or number"`

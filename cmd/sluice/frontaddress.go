@@ -2,13 +2,16 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 )
 
 // protocolHTTP is what --listen serves without a protocol. The others are those of cgiserver.
@@ -23,7 +26,8 @@ var protocols = []struct {
 // frontEndpoint is an address of listen.
 type frontEndpoint struct {
 	endpoint
-	protocol cgiserver.Protocol
+	protocol  cgiserver.Protocol
+	inherited bool // the socket is systemd's, and so is who may connect
 }
 
 // Default permissions of unix sockets. What a web server says is believed.
@@ -33,7 +37,7 @@ const modeHTTP, modeWebServer, modeStatus config.FileMode = 0o666, 0o660, 0o660
 func (s *setup) endpoints() ([]frontEndpoint, error) {
 	var list []frontEndpoint
 	for _, text := range s.Server.Listen {
-		e := frontEndpoint{endpoint{"listen", text, s.Server.ListenMode, s.Server.ListenOwner, s.Server.ListenGroup, s.nameOf}, protocolHTTP}
+		e := frontEndpoint{endpoint: endpoint{"listen", text, s.Server.ListenMode, s.Server.ListenOwner, s.Server.ListenGroup, s.nameOf}, protocol: protocolHTTP}
 		if strings.HasPrefix(text, "uwsgi:") || strings.HasPrefix(text, "uwsgi+") {
 			return nil, e.errorf("Sluice takes requests in HTTP, FastCGI and SCGI, and not in uwsgi (which nginx, lighttpd and Apache speak besides)")
 		}
@@ -44,6 +48,13 @@ func (s *setup) endpoints() ([]frontEndpoint, error) {
 			}
 		}
 		e.mode = cmp.Or(e.mode, usual)
+		name, inherited := cutSystemd(e.addr)
+		switch e.inherited = inherited; {
+		case inherited && (name == "" && e.addr != fromSystemd || strings.Contains(name, ":")):
+			return nil, e.errorf("want systemd:NAME, where NAME is the FileDescriptorName= of a socket unit, or systemd for all sockets that it hands over")
+		case inherited && slices.ContainsFunc(list, func(other frontEndpoint) bool { return other.addr == e.addr }):
+			return nil, e.errorf("is there twice: a socket is for one protocol")
+		}
 		list = append(list, e)
 	}
 	return list, nil
@@ -62,6 +73,9 @@ func (s *setup) checkListen() error {
 		return err
 	}
 	v := &s.Server
+	if _, inherited := cutSystemd(v.Status); inherited {
+		return fmt.Errorf("status %q: only listen takes sockets of systemd; want host:port, unix:/path or off", v.Status)
+	}
 	if err := needsNoSocket("status", v.Status, v.StatusMode, v.StatusOwner, v.StatusGroup, s.nameOf); err != nil {
 		return err
 	}
@@ -71,15 +85,29 @@ func (s *setup) checkListen() error {
 	return needsNoSocket("listen", strings.Join(v.Listen, ", "), v.ListenMode, v.ListenOwner, v.ListenGroup, s.nameOf)
 }
 
-// cutProtocol returns what follows the protocol: fcgi://host:port, fcgi+unix:/path, and as
-// others write them, fcgi:host:port and fcgi:unix:/path.
+// fromSystemd is the address of all sockets that systemd hands over and no other address names.
+const fromSystemd = "systemd"
+
+// cutSystemd returns which sockets of systemd an address stands for: those of a name, or "" for the
+// rest.
+func cutSystemd(addr string) (name string, ok bool) {
+	name, named := strings.CutPrefix(addr, fromSystemd+":")
+	if !named {
+		return "", addr == fromSystemd
+	}
+	return name, true
+}
+
+// cutProtocol returns what follows the protocol: fcgi://host:port, fcgi+unix:/path,
+// fcgi+systemd:NAME, and as others write them, fcgi:host:port and fcgi:unix:/path.
 func cutProtocol(text, scheme string) (addr string, ok bool) {
 	rest, ok := strings.CutPrefix(text, scheme)
 	if !ok {
 		return "", false
 	}
-	if path, ok := strings.CutPrefix(rest, "+unix:"); ok {
-		return "unix:" + path, true
+	if other, ok := strings.CutPrefix(rest, "+"); ok {
+		_, inherited := cutSystemd(other)
+		return other, inherited || strings.HasPrefix(other, "unix:")
 	}
 	if addr, ok := strings.CutPrefix(rest, "://"); ok {
 		return addr, true
@@ -93,23 +121,72 @@ func (s *setup) onlyWebServers() bool {
 	return err == nil && !slices.ContainsFunc(list, func(e frontEndpoint) bool { return e.protocol == protocolHTTP })
 }
 
-// open listens at all addresses, and returns the listeners of each protocol.
-func (s *setup) open(log *slog.Logger) (opened map[cgiserver.Protocol][]net.Listener, err error) {
+// open listens at all addresses, and returns the listeners of each protocol. It takes from sockets
+// those that an address names.
+func (s *setup) open(sockets *systemd.Sockets, log *slog.Logger) (opened map[cgiserver.Protocol][]net.Listener, err error) {
 	list, err := s.endpoints()
 	if err != nil {
 		return nil, err
 	}
+	// What has no name is what those with names leave.
+	slices.SortStableFunc(list, func(a, b frontEndpoint) int { return cmp.Compare(a.rank(), b.rank()) })
 	opened = make(map[cgiserver.Protocol][]net.Listener)
 	for _, e := range list {
-		l, err := e.listen()
+		listeners, err := e.listenAll(sockets)
 		if err != nil {
 			closeAll(opened)
 			return nil, err
 		}
-		opened[e.protocol] = append(opened[e.protocol], l)
-		e.warn(l.Addr(), s.trustedProxies(), log)
+		opened[e.protocol] = append(opened[e.protocol], listeners...)
+		for _, l := range listeners {
+			at := e.at(l.Addr())
+			at.warn(l.Addr(), s.trustedProxies(), log)
+		}
+	}
+	if left := sockets.Names(); len(left) > 0 {
+		log.Warn("systemd has handed over sockets that nothing listens at; name them in "+s.nameOf("listen")+", such as systemd:"+left[0], "sockets", strings.Join(left, " "))
 	}
 	return opened, nil
+}
+
+// rank orders addresses by which comes first.
+func (e *frontEndpoint) rank() int {
+	if e.addr == fromSystemd {
+		return 1
+	}
+	return 0
+}
+
+// listenAll opens the address, or takes its sockets.
+func (e *frontEndpoint) listenAll(sockets *systemd.Sockets) ([]net.Listener, error) {
+	if !e.inherited {
+		l, err := e.listen()
+		return []net.Listener{l}, err
+	}
+	names := sockets.Names()
+	name, _ := cutSystemd(e.addr)
+	switch taken, err := sockets.Take(name); {
+	case err != nil:
+		return nil, e.errorf("%w", err)
+	case len(taken) > 0:
+		return taken, nil
+	case len(names) == 0:
+		return nil, e.errorf("systemd hands over no socket; start sluice by a socket unit (systemctl start sluice.socket), or write an address, such as \":80\"")
+	default:
+		return nil, e.errorf("systemd hands over no socket of that name, but %s (FileDescriptorName= in the socket unit)", strings.Join(names, ", "))
+	}
+}
+
+// at is the endpoint with what is true of a socket of systemd: its path, and who may connect.
+func (e *frontEndpoint) at(addr net.Addr) frontEndpoint {
+	found := *e
+	if unix, ok := addr.(*net.UnixAddr); ok && e.inherited {
+		found.addr, found.mode = "unix:"+unix.Name, modeHTTP // without a file, everybody may connect
+		if info, err := os.Stat(unix.Name); err == nil {
+			found.mode = config.FileMode(info.Mode().Perm())
+		}
+	}
+	return found
 }
 
 // warn tells the log who may pass for a web server or a proxy that is believed.
@@ -122,13 +199,16 @@ func (e *frontEndpoint) warn(addr net.Addr, trusted []string, log *slog.Logger) 
 		log.Warn("every user of this machine can pass for the web server, and for any user and address; "+e.whoMay(), "listen", e.addr)
 	case web && isTCP && !tcp.IP.IsLoopback():
 		log.Warn("whoever can connect to this address can pass for the web server, and for any user and address; listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone", "listen", addr.String())
-	case web && !isTCP && e.group == "" && e.owner == "":
+	case web && !isTCP && e.group == "" && e.owner == "" && !e.inherited:
 		log.Info("only the user and the group that Sluice runs as may connect; name the web server's group with "+e.nameOf("listen_group"), "listen", e.addr)
 	}
 }
 
 // whoMay is advice for a unix socket that everybody may connect to.
 func (e *frontEndpoint) whoMay() string {
+	if e.inherited {
+		return "SocketMode=0660 and SocketGroup= in the socket unit say who may connect"
+	}
 	return e.nameOf("listen_mode") + " 0660 and " + e.nameOf("listen_group") + " say who may connect"
 }
 

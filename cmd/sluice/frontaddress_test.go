@@ -11,26 +11,32 @@ import (
 	"testing"
 
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 )
 
 // TestFrontAddresses has the ways of writing an address.
 func TestFrontAddresses(t *testing.T) {
 	for text, want := range map[string]frontEndpoint{
-		"127.0.0.1:80":            {endpoint{addr: "127.0.0.1:80", mode: 0o666}, protocolHTTP},
-		"unix:/run/a.sock":        {endpoint{addr: "unix:/run/a.sock", mode: 0o666}, protocolHTTP},
-		"fcgi://127.0.0.1:9001":   {endpoint{addr: "127.0.0.1:9001", mode: 0o660}, cgiserver.FastCGI},
-		"fcgi:127.0.0.1:9001":     {endpoint{addr: "127.0.0.1:9001", mode: 0o660}, cgiserver.FastCGI},
-		"fcgi+unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
-		"fcgi://unix:/run/a.sock": {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
-		"fcgi:unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI},
-		"scgi+unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.SCGI},
-		"scgi://[::1]:4000":       {endpoint{addr: "[::1]:4000", mode: 0o660}, cgiserver.SCGI},
-		"fcgiwrap.example:80":     {endpoint{addr: "fcgiwrap.example:80", mode: 0o666}, protocolHTTP},
-		"unix:/run/fcgi+unix:/x":  {endpoint{addr: "unix:/run/fcgi+unix:/x", mode: 0o666}, protocolHTTP},
+		"127.0.0.1:80":            {endpoint{addr: "127.0.0.1:80", mode: 0o666}, protocolHTTP, false},
+		"unix:/run/a.sock":        {endpoint{addr: "unix:/run/a.sock", mode: 0o666}, protocolHTTP, false},
+		"fcgi://127.0.0.1:9001":   {endpoint{addr: "127.0.0.1:9001", mode: 0o660}, cgiserver.FastCGI, false},
+		"fcgi:127.0.0.1:9001":     {endpoint{addr: "127.0.0.1:9001", mode: 0o660}, cgiserver.FastCGI, false},
+		"fcgi+unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI, false},
+		"fcgi://unix:/run/a.sock": {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI, false},
+		"fcgi:unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.FastCGI, false},
+		"scgi+unix:/run/a.sock":   {endpoint{addr: "unix:/run/a.sock", mode: 0o660}, cgiserver.SCGI, false},
+		"scgi://[::1]:4000":       {endpoint{addr: "[::1]:4000", mode: 0o660}, cgiserver.SCGI, false},
+		"fcgiwrap.example:80":     {endpoint{addr: "fcgiwrap.example:80", mode: 0o666}, protocolHTTP, false},
+		"unix:/run/fcgi+unix:/x":  {endpoint{addr: "unix:/run/fcgi+unix:/x", mode: 0o666}, protocolHTTP, false},
+		"systemd":                 {endpoint{addr: "systemd", mode: 0o666}, protocolHTTP, true},
+		"systemd:web":             {endpoint{addr: "systemd:web", mode: 0o666}, protocolHTTP, true},
+		"fcgi+systemd:gate":       {endpoint{addr: "systemd:gate", mode: 0o660}, cgiserver.FastCGI, true},
+		"scgi+systemd":            {endpoint{addr: "systemd", mode: 0o660}, cgiserver.SCGI, true},
+		"systemd.example:80":      {endpoint{addr: "systemd.example:80", mode: 0o666}, protocolHTTP, false},
 	} {
 		o := flagSetup(t, "--listen", text)
 		got, err := o.endpoints()
-		if err != nil || len(got) != 1 || got[0].protocol != want.protocol || got[0].addr != want.addr || got[0].mode != want.mode {
+		if err != nil || len(got) != 1 || got[0].protocol != want.protocol || got[0].addr != want.addr || got[0].mode != want.mode || got[0].inherited != want.inherited {
 			t.Errorf("%s: %+v, %v, want %+v", text, got, err, want)
 		}
 		if only := o.onlyWebServers(); only != (want.protocol != protocolHTTP) {
@@ -52,12 +58,16 @@ func TestFrontAddressErrors(t *testing.T) {
 		"fcgi+unix:run/a":            "must be absolute",
 		"scgi://":                    "want host:port, :port or unix:/path",
 		"fcgi+unix:/no/such/dir/a.s": "no such file or directory",
+		"systemd":                    "systemd hands over no socket; start sluice by a socket unit",
+		"fcgi+systemd:gate":          "systemd hands over no socket",
+		"systemd:":                   "want systemd:NAME",
+		"systemd:a:b":                "want systemd:NAME",
 	} {
 		o := parsed(t, "--backend", "unix:/run/app.sock", "--listen", text)
 		c, err := o.load(nil)
 		var opened map[cgiserver.Protocol][]net.Listener
 		if err == nil {
-			if opened, err = c.open(slog.New(slog.DiscardHandler)); err != nil {
+			if opened, err = c.open(new(systemd.Sockets), slog.New(slog.DiscardHandler)); err != nil {
 				err = c.ServerError(err)
 			}
 		}
@@ -69,6 +79,15 @@ func TestFrontAddressErrors(t *testing.T) {
 	o := parsed(t, "--backend", "unix:/run/app.sock", "--listen", "fcgi://127.0.0.1:9001", "--listen-group", "www-data")
 	if _, err := o.load(nil); err == nil || !strings.Contains(err.Error(), "--listen-group: means nothing") {
 		t.Errorf("a group of no socket: %v", err)
+	}
+	for want, args := range map[string][]string{
+		`--listen "systemd:a": is there twice`:                    {"--listen", "systemd:a", "--listen", "fcgi+systemd:a"},
+		`--status "systemd:a": only listen takes`:                 {"--status", "systemd:a"},
+		"--listen-mode: means nothing: --listen is systemd:a, wh": {"--listen", "systemd:a", "--listen-mode", "0600"},
+	} {
+		if _, err := parsed(t, append(args, "--backend", "unix:/run/app.sock")...).load(nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", args, err)
+		}
 	}
 }
 
@@ -91,7 +110,7 @@ func TestFrontWarnings(t *testing.T) {
 			continue // only root may give a socket away
 		}
 		var log bytes.Buffer
-		opened, err := flagSetup(t, tt.args...).open(slog.New(slog.NewTextHandler(&log, nil)))
+		opened, err := flagSetup(t, tt.args...).open(new(systemd.Sockets), slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

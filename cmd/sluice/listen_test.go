@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 )
 
 // TestSocketMode listens on unix sockets with permissions of all kinds, whatever the umask
@@ -37,7 +39,7 @@ func TestSocketMode(t *testing.T) {
 		{[]string{"--listen-owner", me.Uid, "--listen-group", me.Gid, "--listen-mode", "0620"}, 0o620},
 	} {
 		path := filepath.Join(dir, strconv.Itoa(i))
-		opened, err := flagSetup(t, append(tt.args, "--listen", "unix:"+path)...).open(slog.New(slog.DiscardHandler))
+		opened, err := flagSetup(t, append(tt.args, "--listen", "unix:"+path)...).open(new(systemd.Sockets), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

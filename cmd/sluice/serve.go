@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tomlfile"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
@@ -85,6 +86,14 @@ func serve(c *setup) (err error) {
 	errorLog := openErrorLog(&c.Server)
 	defer errorLog.close()
 	log := errorLog.log
+	notifier := systemd.NewNotifier(func(err error) {
+		log.Warn("systemd was not told the state of the service", "error", err.Error(), "advice", "let this process write to the socket of NOTIFY_SOCKET, or start it without that variable")
+	})
+	sockets, err := systemd.Inherit()
+	if err != nil {
+		return &runError{err}
+	}
+	defer sockets.Close()
 	access, err := openAccessLog(c.Server.AccessLog, c.Server.AccessLogFormat, log)
 	if err != nil {
 		return c.ServerError(err)
@@ -100,11 +109,12 @@ func serve(c *setup) (err error) {
 	}
 	defer traces.Stop()
 	s := newServer(access, errorLog, traces)
+	s.notifier = notifier
 	defer s.close()
 	if c.path != "" {
 		s.load = func() (*setup, error) { return loadFile(c.path) }
 	}
-	opened, err := c.open(log)
+	opened, err := c.open(sockets, log)
 	if err != nil {
 		return c.ServerError(err)
 	}
@@ -150,10 +160,13 @@ func serve(c *setup) (err error) {
 	}
 	log.Info("serving", append([]any{"listen", listening(opened), "status", addrText(statusSocket)}, append(c.describe(),
 		"max_connections", maxConnections(limits), "version", versionText())...)...)
+	s.serving = "Serving at " + listening(opened)
+	notifier.Ready(s.serving)
 	err = s.serveUntilSignal(signals, failed)
 	if err != nil {
 		err = &runError{err}
 	}
+	notifier.Stopping(s.drainTimeout() + endTime)
 	front.drain(s, signals)
 	if state != nil {
 		state.close()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/registry"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
 
@@ -23,12 +24,17 @@ type server struct {
 	traces   *tracing.Tracing
 	logins   *logins
 	inLoops  bool
+	notifier *systemd.Notifier
+	serving  string                 // what systemd is told of the state
 	load     func() (*setup, error) // reads the configuration again; nil: there is no file
 	ending   atomic.Bool
 	most     int // how many connections clients may have
 
 	changing sync.Mutex // held while another version takes over
 }
+
+// endTime is how long the applications' processes may take to end, after the drain.
+const endTime = 30 * time.Second
 
 // siteGrace is how long a site stays open after a reload although no request is in it: a request
 // for which it was found enters it at once, unless the machine is very busy.
@@ -103,10 +109,14 @@ func (s *server) reload(ctx context.Context) (err error) {
 	if s.ending.Load() {
 		return errEnding
 	}
+	s.notifier.Reloading()
 	defer func() {
+		state := s.serving
 		if err != nil {
+			state = "The file was not loaded again, the former settings are in force: " + err.Error()
 			s.log.Error("the configuration was not loaded again; the one before is in force", "error", err.Error(), "advice", "correct the file (\"sluice config check\"), and load it again")
 		}
+		s.notifier.Ready(state)
 	}()
 	c, err := s.load()
 	if err != nil {

@@ -4,28 +4,51 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker for a release. Otherwise the build information has the version.
-var version string
-
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, the commit that it was built from and its date, the system, and the version of Go",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "sluice %s %s/%s %s\n", versionText(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+			fmt.Fprintf(cmd.OutOrStdout(), "sluice %s%s %s/%s %s\n", versionText(), commitText(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 		},
 	}
 }
 
-func versionText() string {
-	if version != "" {
-		return version
+// commitText is the commit that the program was built from, " (0123456789ab, 2026-11-29)", as the build
+// information has it; "" if it was not built in a repository.
+func commitText() string {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return ""
 	}
+	var commit, date, changed string
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			commit = s.Value[:min(12, len(s.Value))]
+		case "vcs.time":
+			date, _, _ = strings.Cut(s.Value, "T")
+		case "vcs.modified":
+			if s.Value == "true" {
+				changed = ", with changes"
+			}
+		}
+	}
+	if commit == "" {
+		return ""
+	}
+	return " (" + commit + ", " + date + changed + ")"
+}
+
+// versionText is the version as the build information has it: of a tagged commit its tag, otherwise a
+// pseudo-version.
+func versionText() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
