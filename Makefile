@@ -1,9 +1,12 @@
 GO ?= go
 
-.PHONY: build test check cross bench bench-peers soak fuzz proofs simulate demo
+.PHONY: build test check cross bench bench-peers soak fuzz proofs simulate demo packages
 
 build: ## the standalone binary, stripped, in dist/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o dist/sluice ./cmd/sluice
+
+packages: ## .deb and .rpm for amd64 and arm64, in dist/; the same bytes from the same commit
+	GO=$(GO) packaging/build.sh dist amd64 arm64
 
 test: ## everything; as root on Debian it installs the backends first
 	@if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then integration/setup.sh; fi

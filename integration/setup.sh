@@ -17,6 +17,7 @@ packages="
 	shibboleth-sp-utils xmlsec1 openssl
 	chromium fonts-dejavu-core
 	nginx-light lighttpd apache2 haproxy netcat-openbsd wrk curl prometheus apache2-utils
+	systemd man-db
 "
 units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service shibd.service"
 

@@ -40,6 +40,12 @@ func (e *runError) Unwrap() error { return e.err }
 // run executes one command line and returns the exit status. An error is one line on stderr, of a
 // configuration file a line for each problem.
 func run(args []string, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	return exitStatus(root.Execute(), stderr)
+}
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
 		Short: "A gate in front of old web applications",
@@ -54,6 +60,6 @@ it can hold.`,
 	}
 	root.SetFlagErrorFunc(explainFlagError)
 	root.AddCommand(serveCommand(), configCommand(), reloadCommand(), restartCommand(), probeCommand(), statusCommand(), demoCommand(), versionCommand())
-	root.SetArgs(args)
-	return exitStatus(root.Execute(), stderr)
+	root.AddCommand(packaging()...)
+	return root
 }
