@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -163,6 +164,56 @@ func TestSeveral(t *testing.T) {
 		if _, err := net.Dial("unix", l.Addr().String()); err == nil {
 			t.Errorf("%s accepts", l.Addr())
 		}
+	}
+}
+
+// telling tells when it has accepted.
+type telling struct {
+	net.Listener
+	accepted chan struct{}
+}
+
+func (l *telling) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		l.accepted <- struct{}{}
+	}
+	return c, err
+}
+
+// TestSeveralLoseNothing: connections that were accepted before the end are not closed by it.
+func TestSeveralLoseNothing(t *testing.T) {
+	dir := t.TempDir()
+	told := make(chan struct{}, 2)
+	var list []net.Listener
+	for _, name := range []string{"a", "b"} {
+		l, err := net.Listen("unix", filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, &telling{l, told})
+	}
+	s := merge(list)
+	for _, l := range list {
+		c, err := net.Dial("unix", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		<-told
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range list {
+		c, err := s.Accept()
+		if err != nil {
+			t.Fatalf("a connection was lost: %v", err)
+		}
+		_ = c.Close()
+	}
+	if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after the last one: %v", err)
 	}
 }
 

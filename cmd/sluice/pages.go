@@ -109,4 +109,3 @@ func explain(s *config.Setting) string {
 
 // escape keeps text from being taken for Markdown.
 var escape = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "`", "\\`", "<", `\<`, "[", `\[`, "]", `\]`).Replace
-

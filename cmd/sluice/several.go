@@ -1,15 +1,17 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"sync"
 )
 
-// several accepts from several listeners.
+// several accepts from several listeners. After Close, Accept returns the connections that were
+// accepted before, and then net.ErrClosed: whoever calls it goes on until then. So no connection is
+// lost that had been taken from a socket which others keep open.
 type several struct {
 	list  []net.Listener
-	conns chan accepted
-	end   chan struct{}
+	conns chan accepted // closed when all listeners are
 	once  sync.Once
 }
 
@@ -23,10 +25,15 @@ func merge(list []net.Listener) net.Listener {
 	if len(list) == 1 {
 		return list[0]
 	}
-	s := &several{list: list, conns: make(chan accepted), end: make(chan struct{})}
+	s := &several{list: list, conns: make(chan accepted)}
+	var accepting sync.WaitGroup
 	for _, l := range list {
-		go s.accept(l)
+		accepting.Go(func() { s.accept(l) })
 	}
+	go func() {
+		accepting.Wait()
+		close(s.conns)
+	}()
 	return s
 }
 
@@ -35,32 +42,25 @@ func merge(list []net.Listener) net.Listener {
 func (s *several) accept(l net.Listener) {
 	for {
 		c, err := l.Accept()
-		select {
-		case s.conns <- accepted{c, err}:
-		case <-s.end:
-			if err == nil {
-				_ = c.Close() // nothing was read from it
-			}
+		if errors.Is(err, net.ErrClosed) {
 			return
 		}
+		s.conns <- accepted{c, err}
 	}
 }
 
 // Accept implements net.Listener.
 func (s *several) Accept() (net.Conn, error) {
-	select {
-	case a := <-s.conns:
+	if a, ok := <-s.conns; ok {
 		return a.conn, a.err
-	case <-s.end:
-		return nil, net.ErrClosed
 	}
+	return nil, net.ErrClosed
 }
 
 // Close implements net.Listener.
 func (s *several) Close() error {
 	var first error
 	s.once.Do(func() {
-		close(s.end)
 		for _, l := range s.list {
 			if err := l.Close(); err != nil && first == nil {
 				first = err

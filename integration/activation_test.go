@@ -1,0 +1,206 @@
+//go:build linux
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// notices takes what a service tells systemd.
+type notices struct {
+	*net.UnixConn
+	path string
+}
+
+func newNotices(t testing.TB) notices {
+	t.Helper()
+	path := filepath.Join(socketDir(t), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return notices{l, path}
+}
+
+// await returns the next notice, which must have that line.
+func (n notices) await(t testing.TB, line string) string {
+	t.Helper()
+	text := make([]byte, 4096)
+	_ = n.SetReadDeadline(time.Now().Add(patience))
+	size, err := n.Read(text)
+	if notice := "\n" + string(text[:size]) + "\n"; err != nil || !strings.Contains(notice, "\n"+line+"\n") {
+		t.Fatalf("systemd is told %q, %v; want %s", notice, err, line)
+	}
+	return string(text[:size])
+}
+
+// activated is a sluice serve that gets listening sockets as systemd hands them over.
+type activated struct {
+	sockets []*os.File
+	names   string
+	notices notices
+	args    []string
+}
+
+// start starts it, and waits until it is ready.
+func (a *activated) start(t testing.TB) *process {
+	t.Helper()
+	// LISTEN_PID is the process's own, which only it knows before it becomes sluice.
+	cmd := exec.Command("sh", append([]string{"-c", `export LISTEN_PID=$$; exec "$@"`, "sh", sluiceBinary(), "serve", "--status", "off", "--access-log", "off"}, a.args...)...)
+	cmd.Env = append(os.Environ(), fmt.Sprint("LISTEN_FDS=", len(a.sockets)), "LISTEN_FDNAMES="+a.names, "NOTIFY_SOCKET="+a.notices.path, "TMPDIR="+socketDir(t))
+	cmd.ExtraFiles = a.sockets
+	p := start(t, cmd)
+	a.notices.await(t, "READY=1")
+	return p
+}
+
+// While Sluice is started anew, connections wait in the socket that systemd keeps open: none is
+// refused and none is reset, with TCP and unix sockets, in event loops and with net/http.
+func TestRestartRefusesNoConnection(t *testing.T) {
+	for _, front := range []string{"loop", "net"} {
+		t.Run(front, func(t *testing.T) {
+			t.Parallel()
+			tcp, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tcp.Close()
+			tcpFile, err := tcp.(*net.TCPListener).File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tcpFile.Close()
+			unixFile, unixAddr := listenUnix(t)
+			a := activated{
+				sockets: []*os.File{tcpFile, unixFile}, names: "web:local", notices: newNotices(t),
+				args: append(startLibfcgi(t, 8).args(), "--listen", "systemd:web", "--listen", "systemd", "--front", front, "--queue-timeout", patience.String()),
+			}
+			gate := a.start(t)
+
+			stop := make(chan struct{})
+			var answered, drained atomic.Int64
+			var clients sync.WaitGroup
+			for i := range 6 {
+				client := &http.Client{Timeout: patience, Transport: &http.Transport{
+					DisableKeepAlives: true, // each request is a new connection
+					DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+						if i%2 == 0 {
+							return new(net.Dialer).DialContext(ctx, "tcp", tcp.Addr().String())
+						}
+						return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(unixAddr, "unix:"))
+					},
+				}}
+				clients.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						resp, err := client.Get("http://gate/hello")
+						if errors.Is(err, syscall.EAGAIN) {
+							time.Sleep(time.Millisecond) // a unix socket whose backlog is full has no queue for clients that do not wait
+							continue
+						}
+						if err != nil {
+							t.Errorf("a client got %v", err)
+							return
+						}
+						resp.Body.Close()
+						switch {
+						case resp.StatusCode == http.StatusOK:
+							answered.Add(1)
+						case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
+							drained.Add(1) // its connection was accepted before the drain, and its request read after that
+						default:
+							t.Errorf("a client got %s", resp.Status)
+						}
+					}
+				})
+			}
+			for range 3 {
+				before := answered.Load()
+				eventually(t, "requests are answered", func() error {
+					if answered.Load() < before+50 {
+						return errNotYet
+					}
+					return nil
+				})
+				if err := syscall.Kill(gate.Process.Pid, syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				a.notices.await(t, "STOPPING=1")
+				if err := gate.wait(t); err != nil {
+					t.Fatalf("sluice ended with %v:\n%s", err, gate.output)
+				}
+				gate = a.start(t)
+			}
+			close(stop)
+			clients.Wait()
+			t.Logf("%d requests answered in three restarts, %d told to come again", answered.Load(), drained.Load())
+			if drained.Load() > 18 {
+				t.Errorf("%d requests were told to come again, want at most one of each client in a restart", drained.Load())
+			}
+		})
+	}
+}
+
+// What the service tells systemd of a reload, whether it succeeds or not. The socket of systemd stays
+// open, and applications do not inherit it.
+func TestNoticesOfReload(t *testing.T) {
+	unixFile, addr := listenUnix(t)
+	config := filepath.Join(t.TempDir(), "sluice.toml")
+	const server = "[server]\nlisten = [\"systemd:web\"]\nstatus = \"off\"\naccess_log = \"off\"\n"
+	write(t, config, "%s[[application]]\nname = \"a\"\nspawn.command = [\"sh\", \"-c\", \"[ -e /proc/self/fd/3 ] && echo INHERITED >&2; env >&2; exec sleep 1000\"]\n[[site]]\n", server)
+	n := newNotices(t)
+	cmd := exec.Command("sh", "-c", `export LISTEN_PID=$$; exec "$@"`, "sh", sluiceBinary(), "serve", "--config", config)
+	cmd.Env = append(os.Environ(), "LISTEN_FDS=1", "LISTEN_FDNAMES=web", "NOTIFY_SOCKET="+n.path, "TMPDIR="+socketDir(t))
+	cmd.ExtraFiles = []*os.File{unixFile}
+	gate := sluice{process: start(t, cmd)}
+	ready := n.await(t, "READY=1")
+	if path := strings.TrimPrefix(addr, "unix:"); !strings.Contains(ready, "STATUS=Serving at "+path) {
+		t.Errorf("systemd is told %q", ready)
+	}
+	gate.logs(t, "PATH=")
+	for _, inherited := range []string{"INHERITED", "LISTEN_FDS", "NOTIFY_SOCKET"} {
+		if strings.Contains(gate.output.String(), inherited) {
+			t.Errorf("the application has %s:\n%s", inherited, gate.output)
+		}
+	}
+
+	gate.signal(t, syscall.SIGHUP)
+	if notice := n.await(t, "RELOADING=1"); !strings.Contains(notice, "\nMONOTONIC_USEC=") {
+		t.Errorf("systemd is told %q", notice)
+	}
+	n.await(t, "READY=1")
+	write(t, config, "%snonsense = 1\n", server)
+	gate.signal(t, syscall.SIGHUP)
+	n.await(t, "RELOADING=1")
+	if notice := n.await(t, "READY=1"); !strings.Contains(notice, "nonsense") {
+		t.Errorf("systemd is told %q", notice)
+	}
+	gate.signal(t, syscall.SIGTERM)
+	if notice := n.await(t, "STOPPING=1"); !strings.Contains(notice, "\nEXTEND_TIMEOUT_USEC=60000000") {
+		t.Errorf("systemd is told %q", notice)
+	}
+	if err := gate.wait(t); err != nil {
+		t.Errorf("sluice ended with %v", err)
+	}
+	if _, err := os.Stat(strings.TrimPrefix(addr, "unix:")); err != nil {
+		t.Errorf("the socket of systemd is gone: %v", err)
+	}
+}
