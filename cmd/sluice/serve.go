@@ -41,6 +41,9 @@ input, as PHP, libfcgi, Perl's FCGI, flup and Trac expect, or in the way of
 --command-socket, and starts it again if it ends. {socket}, {port} or {address} among
 its arguments tell it where to make the socket.
 
+--listen systemd:NAME takes a socket that systemd hands over (FileDescriptorName=NAME in
+its unit), so that connections wait instead of being refused while Sluice is started anew.
+
 SIGTERM and SIGINT drain: new connections are refused, new requests on existing ones
 get 503, and all other requests may finish within --drain-timeout. A second signal
 cuts them. SIGHUP loads the file again, without losing a request or a connection, and
