@@ -69,7 +69,7 @@ func (a *activated) start(t testing.TB) *process {
 }
 
 // While Sluice is started anew, connections wait in the socket that systemd keeps open: none is
-// refused and none is reset, with TCP and unix sockets, in event loops and with net/http.
+// refused or reset, with TCP and unix sockets, in event loops and with net/http.
 func TestRestartRefusesNoConnection(t *testing.T) {
 	for _, front := range []string{"loop", "net"} {
 		t.Run(front, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestRestartRefusesNoConnection(t *testing.T) {
 			gate := a.start(t)
 
 			stop := make(chan struct{})
-			var answered, drained atomic.Int64
+			var answered, late atomic.Int64
 			var clients sync.WaitGroup
 			for i := range 6 {
 				client := &http.Client{Timeout: patience, Transport: &http.Transport{
@@ -125,7 +125,7 @@ func TestRestartRefusesNoConnection(t *testing.T) {
 						case resp.StatusCode == http.StatusOK:
 							answered.Add(1)
 						case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
-							drained.Add(1) // its connection was accepted before the drain, and its request read after that
+							late.Add(1) // this machine has taken 250 ms to read a request
 						default:
 							t.Errorf("a client got %s", resp.Status)
 						}
@@ -151,9 +151,9 @@ func TestRestartRefusesNoConnection(t *testing.T) {
 			}
 			close(stop)
 			clients.Wait()
-			t.Logf("%d requests answered in three restarts, %d told to come again", answered.Load(), drained.Load())
-			if drained.Load() > 18 {
-				t.Errorf("%d requests were told to come again, want at most one of each client in a restart", drained.Load())
+			t.Logf("%d requests answered in three restarts, %d told to come again", answered.Load(), late.Load())
+			if late.Load() > 6 {
+				t.Errorf("%d requests of 6 clients were told to come again in three restarts", late.Load())
 			}
 		})
 	}

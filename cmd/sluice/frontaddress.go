@@ -121,6 +121,12 @@ func (s *setup) onlyWebServers() bool {
 	return err == nil && !slices.ContainsFunc(list, func(e frontEndpoint) bool { return e.protocol == protocolHTTP })
 }
 
+// inherits reports whether sockets of systemd are listened at.
+func (s *setup) inherits() bool {
+	list, err := s.endpoints()
+	return err == nil && slices.ContainsFunc(list, func(e frontEndpoint) bool { return e.inherited })
+}
+
 // open listens at all addresses, and returns the listeners of each protocol. It takes from sockets
 // those that an address names.
 func (s *setup) open(sockets *systemd.Sockets, log *slog.Logger) (opened map[cgiserver.Protocol][]net.Listener, err error) {

@@ -23,10 +23,11 @@ import (
 // frontServer serves the front at --listen, from serve to drain: with a server for each
 // protocol.
 type frontServer struct {
-	front   *front
-	framing *framing.Listener
-	servers map[cgiserver.Protocol]*protocolServer
-	cut     context.CancelCauseFunc // cancels the contexts of all requests
+	front    *front
+	framing  *framing.Listener
+	servers  map[cgiserver.Protocol]*protocolServer
+	cut      context.CancelCauseFunc // cancels the contexts of all requests
+	inherits bool                    // systemd keeps sockets open
 }
 
 // protocolServer serves what was accepted in one protocol.
@@ -42,7 +43,7 @@ type protocolServer struct {
 // a malformed header.
 func newFrontServer(f *front, c *setup, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener, inLoops bool, refused func(net.Addr, *framing.Error, int), log *slog.Logger) (_ *frontServer, err error) {
 	ctx, cut := context.WithCancelCause(context.Background())
-	s := &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: c.Server.MaxHeader}, make(map[cgiserver.Protocol]*protocolServer), cut}
+	s := &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: c.Server.MaxHeader}, make(map[cgiserver.Protocol]*protocolServer), cut, c.inherits()}
 	for protocol, list := range opened {
 		limit := limits[protocol]
 		switch {
@@ -140,10 +141,23 @@ func (s *frontServer) begin(failed chan<- error) {
 	}
 }
 
+// stopAccepting leaves new connections to whoever accepts next from the sockets of systemd. Those that
+// were accepted already are not refused either.
+func (s *frontServer) stopAccepting() {
+	var stops sync.WaitGroup
+	for _, server := range s.servers {
+		stops.Go(server.limit.StopAccepting)
+	}
+	stops.Wait()
+}
+
 // drain lets requests finish within timeouts.drain, or until a second signal, and then cuts the rest.
 // http.Server.Shutdown would wait for connections without a request, and close them without an
 // answer when one arrives.
 func (s *frontServer) drain(of *server, signals <-chan os.Signal) {
+	if s.inherits {
+		s.stopAccepting()
+	}
 	of.drain()
 	timeout, log := of.drainTimeout(), of.log
 	ctx, done := drainContext(signals, timeout, of.access, log)

@@ -18,18 +18,53 @@ const (
 	cutGrace = time.Second
 )
 
-// Drain closes the listener and waits until no connection carries a request. It closes kept
-// connections without a request soon, and those that have never had a request at the end. The
-// server must close each connection after its answer, and refuse new requests. Drain returns ctx's
-// error if ctx ends first.
-func (l *Limit) Drain(ctx context.Context) error {
-	begun := time.Now()
+// StopAccepting closes the listener, and gives the connections that it has accepted newGrace for
+// requests that are on their way, which the server still answers: their clients would not have been
+// refused a moment later, if a successor accepts from the same socket. It returns earlier if no
+// connection can have such a request. Drain follows.
+func (l *Limit) StopAccepting() {
+	l.closeListener()
+	t := time.NewTimer(newGrace)
+	defer t.Stop()
+	for l.awaitsRequest() {
+		select {
+		case <-l.changed:
+		case <-t.C:
+			return
+		}
+	}
+}
+
+// awaitsRequest reports whether there are connections besides kept ones without a request. One that
+// has just become active may be active because of a part of a header.
+func (l *Limit) awaitsRequest() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.entries {
+		if e.state != stateIdle || !e.hadRequest {
+			return true
+		}
+	}
+	return false
+}
+
+// closeListener accepts nothing more. It may be called again.
+func (l *Limit) closeListener() {
 	l.mu.Lock()
 	l.draining = true
 	l.mu.Unlock()
 	if l.listener != nil {
 		_ = l.listener.Close() // it accepts nothing more either way
 	}
+}
+
+// Drain closes the listener and waits until no connection carries a request. It closes kept
+// connections without a request soon, and those that have never had a request at the end. The
+// server must close each connection after its answer, and refuse new requests. Drain returns ctx's
+// error if ctx ends first.
+func (l *Limit) Drain(ctx context.Context) error {
+	begun := time.Now()
+	l.closeListener()
 	for {
 		next := l.closeIdle(begun)
 		if next == 0 {

@@ -56,6 +56,57 @@ func TestDrainWithoutRequests(t *testing.T) {
 	})
 }
 
+// Before a drain, connections that were accepted have a moment for their first request.
+func TestStopAccepting(t *testing.T) {
+	for name, tt := range map[string]struct {
+		then func(b *bench, silent, kept *conn)
+		want time.Duration
+	}{
+		"no request comes": {func(*bench, *conn, *conn) {}, newGrace},
+		"one comes and is answered": {func(b *bench, silent, _ *conn) {
+			b.l.Track(silent, http.StateActive)
+			time.Sleep(newGrace / 5)
+			b.l.Track(silent, http.StateIdle)
+		}, newGrace / 5},
+		"it takes longer": {func(b *bench, silent, _ *conn) { b.l.Track(silent, http.StateActive) }, newGrace},
+		"they leave": {func(b *bench, silent, kept *conn) {
+			b.l.Track(kept, http.StateClosed)
+			time.Sleep(newGrace / 2)
+			b.l.Track(silent, http.StateClosed)
+		}, newGrace / 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, Config{Max: 10, MaxWaiting: 1})
+				silent, kept := b.come(good), b.come(good)
+				b.l.Track(kept, http.StateActive)
+				b.l.Track(kept, http.StateIdle)
+				done, begun := make(chan time.Duration, 1), time.Now()
+				go func() {
+					b.l.StopAccepting()
+					done <- time.Since(begun)
+				}()
+				synctest.Wait()
+				select {
+				case <-b.door.shut:
+				default:
+					t.Error("it still accepts")
+				}
+				b.want("the silent one", silent, true, false)
+				b.want("the kept one", kept, true, false)
+				tt.then(b, silent, kept)
+				if after := <-done; after != tt.want {
+					t.Errorf("it took %v, want %v", after, tt.want)
+				}
+				b.l.Track(silent, http.StateClosed)
+				if _, err := b.drain()(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // While there are requests, those that are silent may still send theirs. Who is given to
 // the server after that is not looked after any more.
 func TestDrainWithRequests(t *testing.T) {
