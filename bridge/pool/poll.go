@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
@@ -38,8 +39,8 @@ var serials atomic.Uint64
 // request.
 func (p *poll) begin() {
 	p.serial = serials.Add(1)
-	p.read = func(fd uintptr) { p.n, p.err = syscall.Read(int(fd), p.buf) }
-	p.write = func(fd uintptr) { p.n, p.err = syscall.Write(int(fd), p.buf) }
+	p.read = func(fd uintptr) { p.n, p.err = socket.Read(int(fd), p.buf) }
+	p.write = func(fd uintptr) { p.n, p.err = socket.Write(int(fd), p.buf) }
 }
 
 func (p *poll) wake() {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
@@ -160,7 +161,7 @@ var past = time.Unix(1, 0)
 
 // poll sets events to what there is.
 func (l *loop) poll() {
-	n, err := unix.EpollWait(l.epoll, l.events, 0)
+	n, err := socket.Events(l.epoll, l.events)
 	if err != nil {
 		n = 0 // EINTR
 	}
