@@ -48,7 +48,7 @@ var layout = []struct {
 		{name: "bridge/admission"},
 		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
 		{name: "bridge/spool", others: []string{sysUnix}},
-		{name: "bridge/pool/mux", own: []string{"bridge/upstream"}},
+		{name: "bridge/pool/mux", own: []string{"bridge/internal/socket", "bridge/upstream"}},
 		{name: "bridge/pool", own: []string{"bridge/internal/socket", "bridge/pool/mux", "bridge/upstream"}},
 		{name: "bridge/internal/lines", others: []string{rate}},
 		{name: "bridge/supervise/internal/session", others: []string{procfs, sysUnix}},
@@ -72,7 +72,7 @@ var layout = []struct {
 		}},
 		{name: "bridge/internal/loop", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/internal/blocking", "bridge/internal/content", "bridge/internal/exchange",
-			"bridge/internal/nested", "bridge/internal/socket", "bridge/pool", "bridge/upstream", "internal/framing", "internal/halfclose",
+			"bridge/internal/nested", "bridge/internal/socket", "bridge/pool", "bridge/pool/mux", "bridge/upstream", "internal/framing", "internal/halfclose",
 		}, others: []string{sysUnix}},
 	}},
 	{"an application, and what a program sees of it", []rule{
