@@ -49,6 +49,8 @@ type Config struct {
 	// Loop is an event loop that drives the connection, if that is a socket. Nil: two goroutines do.
 	Loop   Loop
 	Serial uint64 // of the connection, for the loop
+
+	direct func(net.Conn) direct // replaced in tests
 }
 
 // Conn is a connection that carries several requests. Its methods may be called

@@ -30,7 +30,7 @@ type Loop interface {
 type driven struct {
 	c      *Conn
 	loop   Loop
-	direct *socket.Direct
+	direct direct
 	steps  func() // made once
 
 	stepping sync.Mutex // held during a step; Close waits for it
@@ -51,6 +51,24 @@ type driven struct {
 	rechecks atomic.Bool // Conn.Recheck was called
 }
 
+// direct reads and writes without waiting; see socket.Direct.
+type direct interface {
+	Read(b []byte) (int, error)
+	Write(b []byte) (int, error)
+	Control(f func(fd uintptr)) error
+}
+
+// directOf returns what reads and writes nc directly, nil if nothing does.
+func (c *Conn) directOf() direct {
+	if c.cfg.direct != nil {
+		return c.cfg.direct(c.nc)
+	}
+	if d := socket.NewDirect(c.nc); d != nil {
+		return d
+	}
+	return nil
+}
+
 // held is an event for which its stream has no room.
 type held struct {
 	stream *Stream
@@ -64,7 +82,7 @@ const stepReads = 8
 
 // attend has the loop drive the connection, if it can.
 func (c *Conn) attend(in upstream.Buffer) bool {
-	direct := socket.NewDirect(c.nc)
+	direct := c.directOf()
 	if direct == nil {
 		return false
 	}
@@ -187,19 +205,19 @@ func (d *driven) hold(s *Stream, ev upstream.Event) {
 	})}
 }
 
-// release stores the event that is held, and reports whether there was room for it.
+// release stores the event that is held, and reports whether there was room for all of it.
 func (d *driven) release() bool {
 	h := d.held
 	s := h.stream
-	if !s.store(&h.event) {
-		d.held.event = h.event
-		return false
-	}
 	h.late.Stop()
 	s.waited += time.Since(h.since)
 	d.held = held{}
+	whole := s.store(&h.event)
+	if !whole {
+		d.hold(s, h.event)
+	}
 	s.signal()
-	return true
+	return whole
 }
 
 // send writes what there is to write, as far as there is room.
