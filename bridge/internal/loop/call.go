@@ -64,7 +64,7 @@ type leased struct {
 }
 
 // spareMax is how many calls a loop keeps for other requests.
-const spareMax = 256
+const spareMax = 1024
 
 func (l *loop) newCall() *call {
 	if n := len(l.spare); n > 0 {
