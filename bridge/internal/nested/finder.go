@@ -25,7 +25,7 @@ type schedule struct {
 }
 
 // restFactor is the least ratio of the time without scans to the duration of a scan.
-const restFactor = 10
+const restFactor = 20
 
 // ran records a scan. While scans find nothing, the pause grows: the clients on this machine may be a
 // proxy.
@@ -65,7 +65,7 @@ type Finder struct {
 func New(listeners func() []uint64) *Finder {
 	return &Finder{
 		listeners: listeners, scan: scanProcesses, requests: make(map[*Request]struct{}), stop: make(chan struct{}),
-		appSchedule:  schedule{least: 2 * time.Millisecond, most: 50 * time.Millisecond},
+		appSchedule:  schedule{least: 2 * time.Millisecond, most: 250 * time.Millisecond},
 		fullSchedule: schedule{least: 20 * time.Millisecond, most: time.Second},
 	}
 }
