@@ -52,6 +52,7 @@ type call struct {
 
 	// Made once: there are several of them for each request.
 	deliver func(*pool.Lease, error)
+	watch   func(fd int, serial uint64, came *atomic.Bool)
 	notify  func()
 	ready   func()
 }
@@ -74,7 +75,7 @@ func (l *loop) newCall() *call {
 	}
 	c := &call{loop: l, x: new(exchange.Exchange)}
 	c.fill()
-	c.deliver, c.notify, c.ready = c.delivered, c.noticed, c.happened
+	c.deliver, c.watch, c.notify, c.ready = c.delivered, c.watches, c.noticed, c.happened
 	return c
 }
 
@@ -386,13 +387,10 @@ const sendNow = 16 << 10
 // send sends the request. It returns false if a goroutine does, because that waits.
 func (k *call) send() bool {
 	l := k.lease
-	l.Notify(k.notify)
+	l.Notify(&k.notify)
 	k.sendErr = nil
-	err := l.Watch(func(fd int, serial uint64, came *atomic.Bool) {
-		k.serial = serial
-		k.sendErr = k.loop.watch(k, fd, serial, came)
-	})
-	if k.sendErr = errors.Join(err, k.sendErr); k.sendErr != nil {
+	if err := l.Watch(k.watch); err != nil || k.sendErr != nil {
+		k.sendErr = errors.Join(err, k.sendErr)
 		return true
 	}
 	body := k.sendable()
@@ -409,6 +407,12 @@ func (k *call) send() bool {
 	}
 	k.buf, k.sendErr = l.Begin(k.buf[:0], &k.x.Request, body, true)
 	return true
+}
+
+// watches has the loop tell what happens to the connection of the lease.
+func (k *call) watches(fd int, serial uint64, came *atomic.Bool) {
+	k.serial = serial
+	k.sendErr = k.loop.watch(k, fd, serial, came)
 }
 
 // next returns the application's next event, if it has come.
