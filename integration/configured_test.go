@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -212,11 +213,8 @@ auth.file = %q
 // An application behind several sites has one gate, and never more connections than workers.
 func TestOneGateForAllSites(t *testing.T) {
 	addr, conns := startNamed(t, "app")
-	text := fmt.Sprintf("[[application]]\nname = \"app\"\nbackends = [%q]\nworkers = 2\nqueue.timeout = \"30s\"\nreserve = 0\nadmission.long_after = \"10m\"\n", addr)
-	for i := range 4 {
-		text += fmt.Sprintf("[[site]]\nhosts = [\"s%d.example.org\"]\n", i)
-	}
-	g := startConfigured(t, "", text)
+	g := startConfigured(t, "", fmt.Sprintf("[[application]]\nname = \"app\"\nbackends = [%q]\nworkers = 2\nqueue.timeout = \"30s\"\nreserve = 0\nadmission.long_after = \"10m\"\n", addr)+
+		"[[site]]\nhosts = [\"s0.example.org\", \"s1.example.org\"]\n[[site]]\nhosts = [\"s2.example.org\"]\n[[site]]\nhosts = [\"s3.example.org\"]\n")
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {
@@ -367,9 +365,9 @@ func hundred(apps []string, variant int) string {
 // caller asks the 100 sites in turn on one connection until stop is closed.
 func (g *configured) caller(t testing.TB, n int, stop <-chan struct{}, failed func(error)) (slowest time.Duration, dials int) {
 	count := 0
-	transport := &http.Transport{MaxIdleConnsPerHost: 1, Dial: func(network, addr string) (net.Conn, error) {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		count++
-		return net.Dial(network, addr)
+		return new(net.Dialer).DialContext(ctx, network, addr)
 	}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: patience}
