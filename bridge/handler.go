@@ -245,6 +245,24 @@ func (h *Handler) CloseWhenIdle() error {
 	return h.Close()
 }
 
+// CloseWhenDone closes h as CloseWhenIdle does, but upgraded connections go on until end is closed. It
+// is for a site that another one with the same settings has replaced.
+func (h *Handler) CloseWhenDone(end <-chan struct{}) error {
+	idle := make(chan struct{})
+	var waits sync.WaitGroup
+	waits.Go(func() {
+		select {
+		case <-end:
+			h.drain()
+		case <-idle:
+		}
+	})
+	_ = h.awaitIdle(context.Background()) // which does not end
+	close(idle)
+	waits.Wait()
+	return h.Close()
+}
+
 // InFlight returns how many requests are in ServeHTTP.
 func (h *Handler) InFlight() int64 { return h.inFlight.Load() }
 

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -212,11 +213,8 @@ auth.file = %q
 // An application behind several sites has one gate, and never more connections than workers.
 func TestOneGateForAllSites(t *testing.T) {
 	addr, conns := startNamed(t, "app")
-	text := fmt.Sprintf("[[application]]\nname = \"app\"\nbackends = [%q]\nworkers = 2\nqueue.timeout = \"30s\"\nreserve = 0\nadmission.long_after = \"10m\"\n", addr)
-	for i := range 4 {
-		text += fmt.Sprintf("[[site]]\nhosts = [\"s%d.example.org\"]\n", i)
-	}
-	g := startConfigured(t, "", text)
+	g := startConfigured(t, "", fmt.Sprintf("[[application]]\nname = \"app\"\nbackends = [%q]\nworkers = 2\nqueue.timeout = \"30s\"\nreserve = 0\nadmission.long_after = \"10m\"\n", addr)+
+		"[[site]]\nhosts = [\"s0.example.org\", \"s1.example.org\"]\n[[site]]\nhosts = [\"s2.example.org\"]\n[[site]]\nhosts = [\"s3.example.org\"]\n")
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {
@@ -367,9 +365,9 @@ func hundred(apps []string, variant int) string {
 // caller asks the 100 sites in turn on one connection until stop is closed.
 func (g *configured) caller(t testing.TB, n int, stop <-chan struct{}, failed func(error)) (slowest time.Duration, dials int) {
 	count := 0
-	transport := &http.Transport{MaxIdleConnsPerHost: 1, Dial: func(network, addr string) (net.Conn, error) {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		count++
-		return net.Dial(network, addr)
+		return new(net.Dialer).DialContext(ctx, network, addr)
 	}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: patience}
@@ -511,5 +509,51 @@ func TestKilledWhileItReloads(t *testing.T) {
 		if status, body := s.at(t, host, "/pid"); status != 200 {
 			t.Errorf("%s: %d %s", host, status, body)
 		}
+	}
+}
+
+// A WebSocket goes on over reloads as long as its site stays as it is, and does not hold up the end.
+func TestWebSocketOverReloads(t *testing.T) {
+	t.Parallel()
+	node, n := startNode(t, 8).addr, 0
+	text := func(of string) string {
+		n++
+		return fmt.Sprintf("[[application]]\nname = \"node\"\nbackends = [%q]\nworkers = 8\n[[site]]\nhosts = [\"it\"]\n%s[[site]]\nhosts = [\"other\"]\nmount = \"/%d\"\n", node, of, n)
+	}
+	g := startConfigured(t, "", text(""))
+	c, in := upgrade(t, g.url)
+	wantNext(t, in, "first ")
+	for i := range 3 {
+		g.configure(t, "", text(""))
+		g.reloaded(t)
+		fmt.Fprint(c, "and ")
+		wantNext(t, in, "and ")
+		if i == 1 {
+			pause(t, 3*time.Second) // former sites are closed by then
+		}
+	}
+	later, laterIn := upgrade(t, g.url)
+	wantNext(t, laterIn, "first ")
+	g.configure(t, "", text("max_body = \"1MiB\"\n"))
+	g.reloaded(t)
+	for _, in := range []io.Reader{in, laterIn} {
+		if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
+			t.Errorf("after the site has changed: %q, %v", rest, err)
+		}
+	}
+	later.Close()
+
+	_, in = upgrade(t, g.url)
+	wantNext(t, in, "first ")
+	g.configure(t, "", text("max_body = \"1MiB\"\n"))
+	g.reloaded(t)
+	begun := time.Now()
+	g.signal(t, syscall.SIGTERM)
+	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
+		t.Errorf("at the end: %q, %v", rest, err)
+	}
+	<-g.ended
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("the end took %v", took)
 	}
 }

@@ -40,7 +40,7 @@ for ARCH; do
 	if [ -n "${BINARY:-}" ]; then
 		install -m 755 "$BINARY" "$root/bin/sluice"
 	else
-		CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH $GO build -buildvcs=$buildvcs -trimpath -ldflags '-s -w' -o "$root/bin/sluice" ./cmd/sluice
+		CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH $GO build -buildvcs=$buildvcs -pgo=cmd/sluice/sluice.pgo -trimpath -ldflags '-s -w' -o "$root/bin/sluice" ./cmd/sluice
 	fi
 	for page in "$work"/pages/man/*; do
 		gzip -9nc "$page" >"$root/share/man/man${page##*.}/${page##*/}.gz"

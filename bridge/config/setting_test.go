@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -32,38 +33,87 @@ func sample(s *Setting) []string {
 	return []string{"7"}
 }
 
-// Every declaration is complete and consistent.
+// Every declaration is complete and consistent. Flags are those of sluice serve, which has the first
+// three structs; the settings of the others are declared in these, but for names.
 func TestDeclarations(t *testing.T) {
 	flags := make(map[string]string)
-	for _, s := range Settings {
-		if !regexp.MustCompile(`^[a-z]+(_[a-z]+)*(\.[a-z]+(_[a-z]+)*)*$`).MatchString(s.Key) {
-			t.Errorf("%q is no key", s.Key)
+	for _, of := range []func() Holder{
+		func() Holder { return new(Config) }, func() Holder { return new(Server) }, func() Holder { return new(FlagSite) },
+		func() Holder { return new(NamedApplication) }, func() Holder { return new(HostedSite) },
+	} {
+		for _, s := range of().Schema().Settings {
+			declared(t, s, of())
+			_, isNamed := of().(*NamedApplication)
+			_, isHosted := of().(*HostedSite)
+			if other := flags[s.Flag]; s.Flag != "" && (other != "") != (isNamed || isHosted) {
+				t.Errorf("%s and %s have the flag --%s", other, s.Key, s.Flag)
+			}
+			flags[s.Flag] = s.Key
 		}
-		if s.Doc == "" || strings.HasSuffix(s.Doc, ".") || s.Default != "" && s.Otherwise != "" {
-			t.Errorf("%s: doc %q, default %q, otherwise %q", s.Key, s.Doc, s.Default, s.Otherwise)
+	}
+}
+
+// declared checks a declaration, and that c can be given its setting.
+func declared(t *testing.T, s *Setting, c Holder) {
+	t.Helper()
+	if !regexp.MustCompile(`^[a-z]+(_[a-z]+)*(\.[a-z]+(_[a-z]+)*)*$`).MatchString(s.Key) {
+		t.Errorf("%q is no key", s.Key)
+	}
+	if s.Doc == "" || strings.HasSuffix(s.Doc, ".") || s.Default != "" && s.Otherwise != "" {
+		t.Errorf("%s: doc %q, default %q, otherwise %q", s.Key, s.Doc, s.Default, s.Otherwise)
+	}
+	if s.OfSite && s.Change != InPlace {
+		t.Errorf("%s: a site is always a new one", s.Key)
+	}
+	for _, text := range []string{s.Doc, s.Otherwise} {
+		_ = s.refer(text, func(other *Setting) string {
+			if other == nil {
+				t.Errorf("%s refers to what is no setting: %s", s.Key, text)
+				return ""
+			}
+			return other.Key
+		})
+	}
+	if err := s.Set(c, sample(s)...); err != nil {
+		t.Errorf("%s: %q: %v", s.Key, sample(s), err)
+	}
+	if v := s.value(c, false); !v.IsValid() || v.IsZero() {
+		t.Errorf("%s: %q sets nothing", s.Key, sample(s))
+	}
+	value, ok := s.Get(c)
+	if undo := s.Unset(c); !ok {
+		t.Errorf("%s has no value", s.Key)
+	} else if _, ok := s.Get(c); ok {
+		t.Errorf("%s has a value that was unset", s.Key)
+	} else if undo(); !reflect.DeepEqual(got(s, c), value) {
+		t.Errorf("%s is %v again, and was %v", s.Key, got(s, c), value)
+	}
+}
+
+func got(s *Setting, c Holder) any {
+	value, _ := s.Get(c)
+	return value
+}
+
+// Of a server that runs, only what can change changes.
+func TestKeep(t *testing.T) {
+	for _, s := range serverSchema.Settings {
+		var now, next Server
+		if err := s.Set(&next, sample(s)...); err != nil {
+			t.Fatal(err)
 		}
-		if other := flags[s.Flag]; s.Flag != "" && other != "" {
-			t.Errorf("%s and %s have the flag --%s", other, s.Key, s.Flag)
+		for _, c := range []*Server{&now, &next} {
+			if err := c.Complete(); err != nil {
+				t.Fatal(s.Key, err)
+			}
 		}
-		flags[s.Flag] = s.Key
-		if s.OfSite && s.Change != InPlace {
-			t.Errorf("%s: a site is always a new one", s.Key)
-		}
-		for _, text := range []string{s.Doc, s.Otherwise} {
-			_ = s.refer(text, func(other *Setting) string {
-				if other == nil {
-					t.Errorf("%s refers to what is no setting: %s", s.Key, text)
-					return ""
-				}
-				return other.Key
-			})
-		}
-		var c Config
-		if err := s.Set(&c, sample(s)...); err != nil {
-			t.Errorf("%s: %q: %v", s.Key, sample(s), err)
-		}
-		if v := s.value(&c, false); !v.IsValid() || v.IsZero() {
-			t.Errorf("%s: %q sets nothing", s.Key, sample(s))
+		wanted := next
+		keys := next.Keep(&now)
+		switch {
+		case s.Change == Restart && (!slices.Equal(keys, []string{s.Key}) || !reflect.DeepEqual(next, now)):
+			t.Errorf("%s: %q, and it is %+v", s.Key, keys, next)
+		case s.Change != Restart && (len(keys) > 0 || !reflect.DeepEqual(next, wanted)):
+			t.Errorf("%s cannot change", s.Key)
 		}
 	}
 }

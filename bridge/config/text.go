@@ -28,6 +28,8 @@ func (s *Setting) Set(c Holder, words ...string) error {
 		return s.setRate(c, words)
 	case len(s.Words) > 0 && len(words) == 1 && words[0] == "":
 		return s.wrongWord("")
+	case s.Default != "" && s.kind() == reflect.String && len(words) == 1 && words[0] == "":
+		return fmt.Errorf("is empty, which would be the default, %s", s.Default)
 	case !s.phrase && len(words) != 1:
 		return fmt.Errorf("want one value, have %d", len(words))
 	}

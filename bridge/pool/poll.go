@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
@@ -24,55 +25,24 @@ type poll struct {
 	// last request.
 	watched atomic.Bool
 	came    atomic.Bool
-	read    func(fd uintptr)
-	write   func(fd uintptr)
-	buf     []byte // of read and write
-	n       int    // their result
-	err     error
+	direct  *socket.Direct
+	watch   func(fd uintptr) // calls watcher; made once
+	watcher func(fd int, serial uint64, came *atomic.Bool)
 	notify  atomic.Pointer[func()]
 }
 
 var serials atomic.Uint64
 
-// begin prepares a new connection. The closures are made once: there are several calls for each
-// request.
-func (p *poll) begin() {
-	p.serial = serials.Add(1)
-	p.read = func(fd uintptr) { p.n, p.err = syscall.Read(int(fd), p.buf) }
-	p.write = func(fd uintptr) { p.n, p.err = syscall.Write(int(fd), p.buf) }
+// begin prepares a new connection.
+func (p *poll) begin(nc net.Conn) {
+	p.serial, p.direct = serials.Add(1), socket.NewDirect(nc)
+	p.watch = func(fd uintptr) { p.watcher(int(fd), p.serial, &p.came) }
 }
 
 func (p *poll) wake() {
 	if f := p.notify.Load(); f != nil {
 		(*f)()
 	}
-}
-
-// writeNow writes what the socket has room for. Errors are those of the next write.
-func (c *conn) writeNow(b []byte) int {
-	c.poll.buf, c.poll.n = b, 0
-	err := c.raw.Control(c.poll.write)
-	c.poll.buf = nil
-	if err != nil || c.poll.err != nil {
-		return 0
-	}
-	return c.poll.n
-}
-
-// readNow reads into b what has come. Its error is syscall.EAGAIN if that is nothing.
-func (c *conn) readNow(b []byte) (int, error) {
-	c.poll.buf, c.poll.n = b, 0
-	err := c.raw.Control(c.poll.read)
-	c.poll.buf = nil
-	switch {
-	case err != nil:
-		return 0, err
-	case c.poll.err != nil:
-		return 0, &net.OpError{Op: "read", Net: c.RemoteAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", c.poll.err)}
-	case c.poll.n == 0:
-		return 0, io.EOF
-	}
-	return c.poll.n, nil
 }
 
 // TryNext implements channel.
@@ -99,14 +69,15 @@ func (c *conn) TryNext() (none upstream.Event, err error) {
 			return none, nil
 		}
 		space := c.in.Space()
-		n, err := c.readNow(space)
+		n, err := c.poll.direct.Read(space)
 		c.in.Filled(n)
 		c.poll.more = n == len(space) || n > 0 && c.poll.ended
 		switch {
 		case n > 0:
-		case errors.Is(err, syscall.EINTR):
-			c.poll.more = true
-		case errors.Is(err, syscall.EAGAIN):
+			if n == readBuffer {
+				c.in.Grow(largeReadBuffer)
+			}
+		case err == syscall.EAGAIN:
 			return none, nil
 		default:
 			return c.ending(c.reason(err))
@@ -115,13 +86,9 @@ func (c *conn) TryNext() (none upstream.Event, err error) {
 }
 
 // Notify implements channel.
-func (c *conn) Notify(f func()) {
+func (c *conn) Notify(f *func()) {
 	c.poll.more, c.poll.ended = false, false
-	if f == nil {
-		c.poll.notify.Store(nil)
-	} else {
-		c.poll.notify.Store(&f)
-	}
+	c.poll.notify.Store(f)
 }
 
 // BeginWaits reports whether Begin may wait for some milliseconds, to see whether the
@@ -129,9 +96,9 @@ func (c *conn) Notify(f func()) {
 func (l *Lease) BeginWaits() bool { return l.guarded }
 
 // Notify has f called, in any goroutine, when TryNext may return something, except for what can
-// be read from the socket that Watch is for. It must be called before Begin; f must not block.
-// Release ends it.
-func (l *Lease) Notify(f func()) { l.ch.Notify(f) }
+// be read from the socket that Watch is for; nil: no longer. It must be called before Begin; f must
+// not block, and *f must not change. Release ends it.
+func (l *Lease) Notify(f *func()) { l.ch.Notify(f) }
 
 // Watch calls f with the descriptor of the connection and its serial number, which no other
 // connection has, for an event loop that tells with Readable when there is something to read.
@@ -146,7 +113,9 @@ func (l *Lease) Watch(f func(fd int, serial uint64, came *atomic.Bool)) error {
 	case c.raw == nil:
 		return errors.New("pool: the connection to the application is no socket")
 	default:
-		err := c.raw.Control(func(fd uintptr) { f(int(fd), c.poll.serial, &c.poll.came) })
+		c.poll.watcher = f
+		err := c.raw.Control(c.poll.watch)
+		c.poll.watcher = nil
 		c.poll.watched.Store(err == nil)
 		return err
 	}

@@ -143,7 +143,7 @@ func (a *Application) unusedSince(t time.Time) bool { return a.lastRequest.Load(
 func (a *Application) endGrace() {
 	for s, grace := range a.sites {
 		if grace != nil && grace.Stop() {
-			go s.drain()
+			go s.drainNow()
 		}
 	}
 }

@@ -43,6 +43,8 @@
 //   - A released Site serves requests during a grace period, and then until no request is in it.
 //     Then it is closed. When the process ends, it is closed at once, and its requests end when
 //     the Application is closed.
+//   - Upgraded connections end with their Site, unless another one has replaced it: ReplaceBy. Then they
+//     end with that one.
 //   - Two Sites of one Configuration with the same backends have the same Application, and the
 //     same settings of it; two values for one setting are an error.
 //   - An Application has the settings of the latest committed Configuration with a claim on it.

@@ -84,6 +84,16 @@ func (r *Registry) Close() {
 	r.closing.Wait()
 }
 
+// EndGrace ends the grace periods of all released sites, which then wait for their requests only. A
+// server that ends calls it.
+func (r *Registry) EndGrace() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, app := range r.applications() {
+		app.endGrace()
+	}
+}
+
 // applications returns all applications, those in their grace period included.
 func (r *Registry) applications() []*Application { return *r.apps.Load() }
 

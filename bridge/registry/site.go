@@ -19,6 +19,22 @@ type Site struct {
 	handler *bridge.Handler
 
 	released sync.Once
+	// Registry.mu guards these.
+	upgrades *upgrades
+	drainNow func() // closes the site when no request is in it; set by release
+}
+
+// upgrades is how long the upgraded connections of a site may go on. Sites that replace one another
+// share one.
+type upgrades struct {
+	over chan struct{}
+	end  func() // closes over
+}
+
+func newUpgrades() *upgrades {
+	u := &upgrades{over: make(chan struct{})}
+	u.end = sync.OnceFunc(func() { close(u.over) })
+	return u
 }
 
 // Acquire returns a site in front of the application for cfg, an existing or a new one. If the
@@ -26,7 +42,7 @@ type Site struct {
 // The processes of a new one are started by Start of c. The application logs to u until Release,
 // or until a later site brings another User.
 func (c *Configuration) Acquire(cfg config.Config, hooks bridge.SiteHooks, u *User) (*Site, error) {
-	s := &Site{cfg: cfg, by: c, user: u}
+	s := &Site{cfg: cfg, by: c, user: u, upgrades: newUpgrades()}
 	if err := c.registry.acquire(s); err != nil {
 		return nil, err
 	}
@@ -36,7 +52,7 @@ func (c *Configuration) Acquire(cfg config.Config, hooks bridge.SiteHooks, u *Us
 // acquireUnclaimed returns a site that keeps an application open without a claim on its
 // settings.
 func (c *Configuration) acquireUnclaimed(app *Application, cfg config.Config, hooks bridge.SiteHooks, u *User) (*Site, error) {
-	s := &Site{cfg: cfg, by: c, user: u}
+	s := &Site{cfg: cfg, by: c, user: u, upgrades: newUpgrades()}
 	if err := c.registry.addUnclaimed(app, s); err != nil {
 		return nil, err
 	}
@@ -70,27 +86,59 @@ func (s *Site) Handler() *bridge.Handler { return s.handler }
 // period, when no request is left. Release may be called more than once, and on a nil Site.
 func (s *Site) Release() {
 	if s != nil {
-		s.released.Do(s.release)
+		s.released.Do(func() { s.release(s.drain) })
 	}
 }
 
-func (s *Site) release() {
+// ReplaceBy is Release for a site that next replaces: upgraded connections go on until next is released
+// in the end, or EndUpgraded. next must be in use. ReplaceBy may not be called concurrently with a
+// Release of next.
+func (s *Site) ReplaceBy(next *Site) {
+	s.released.Do(func() {
+		r := s.by.registry
+		r.mu.Lock()
+		next.upgrades = s.upgrades
+		r.mu.Unlock()
+		over := s.upgrades.over
+		s.release(func() { s.finish(func() error { return s.handler.CloseWhenDone(over) }) })
+	})
+}
+
+// EndUpgraded ends the upgraded connections of s and of the sites that it has replaced, as soon as
+// their grace periods are over.
+func (s *Site) EndUpgraded() {
+	r := s.by.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.upgrades.end()
+}
+
+// release has the site closed by drain after its grace period.
+func (s *Site) release(drain func()) {
 	s.app.remove(s)
 	r := s.by.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.withdraw(s)
 	if r.closed || r.options.Exiting() {
+		s.upgrades.end()
 		go s.close(s.handler.Close) // the server waits for requests no longer: those that are left end with the application
 		r.drop(s)
 		return
 	}
-	s.app.sites[s] = time.AfterFunc(r.options.Grace, s.drain)
+	s.app.sites[s] = time.AfterFunc(r.options.Grace, drain)
+	s.drainNow = drain
 }
 
 // drain closes the site when no request is in it.
 func (s *Site) drain() {
-	s.close(s.handler.CloseWhenIdle)
+	s.EndUpgraded()
+	s.finish(s.handler.CloseWhenIdle)
+}
+
+// finish closes the site by a method of its handler.
+func (s *Site) finish(handler func() error) {
+	s.close(handler)
 	r := s.by.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()

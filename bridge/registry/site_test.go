@@ -78,3 +78,52 @@ func TestApplicationCloses(t *testing.T) {
 		}
 	})
 }
+
+// A site that another one replaces is closed like others, and what it leaves over ends with that one.
+func TestReplaceBy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t)
+		c := running(t, r)
+		one, two, three := take(t, c, at(4, "unix:/nowhere/a")), take(t, c, at(4, "unix:/nowhere/a")), take(t, c, at(4, "unix:/nowhere/a"))
+		one.ReplaceBy(two)
+		two.ReplaceBy(three)
+		two.Release() // in vain
+		time.Sleep(grace)
+		synctest.Wait()
+		if n := len(three.app.sites); n != 1 {
+			t.Errorf("%d sites are left", n)
+		}
+		over := func() bool {
+			select {
+			case <-one.upgrades.over:
+				return true
+			default:
+				return false
+			}
+		}
+		if three.upgrades != one.upgrades || over() {
+			t.Error("the last one does not keep the upgraded connections of the first")
+		}
+		giveBack(t, three)
+		if !over() {
+			t.Error("the upgraded connections may go on")
+		}
+	})
+}
+
+// A server that ends need not wait for grace periods.
+func TestEndGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRegistry(t)
+		c := running(t, r)
+		one, two := take(t, c, at(4, "unix:/nowhere/a")), take(t, c, at(4, "unix:/nowhere/a"))
+		one.ReplaceBy(two)
+		two.EndUpgraded()
+		r.EndGrace()
+		synctest.Wait()
+		if n := len(two.app.sites); n != 1 {
+			t.Errorf("%d sites are left", n)
+		}
+		giveBack(t, two)
+	})
+}

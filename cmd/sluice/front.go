@@ -22,7 +22,7 @@ type front struct {
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := f.current.Load().find(r)
-	timeout := time.Minute
+	timeout := misdirectedTimeout
 	if s != nil {
 		timeout = s.clientTimeout()
 	}
@@ -44,8 +44,15 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = rc.SetWriteDeadline(time.Now().Add(timeout)) // all connections of this server support deadlines
 }
 
+// misdirectedTimeout is how long a client may send nothing, or take nothing of the answer, that asks
+// for a host that no site has.
+const misdirectedTimeout = 10 * time.Second
+
 // misdirected answers a request for a host that no site has.
 func (f *front) misdirected(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(misdirectedTimeout)) // net/http discards the body before it answers
+	}
 	if f.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
@@ -89,6 +96,7 @@ func (f *front) drain() {
 	f.draining.Store(true)
 	for _, s := range f.current.Load().sites {
 		s.bridge.Refuse()
+		s.from.EndUpgraded()
 	}
 }
 

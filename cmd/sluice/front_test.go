@@ -260,3 +260,28 @@ func TestRequestOnClosedConnection(t *testing.T) {
 		}
 	}
 }
+
+// A host that no site has is answered with 421, which is in the access log.
+func TestUnknownHost(t *testing.T) {
+	root, _ := tree(t)
+	f, log := testFront(t, &config.HostedSite{Hosts: []string{"wiki.test"}, Site: config.Site{Root: root}})
+	for method, body := range map[string]string{http.MethodGet: "421 Misdirected Request\n\nThere is no site for the host \"other.test\".\n", http.MethodHead: ""} {
+		for _, serve := range []http.HandlerFunc{f.ServeHTTP, f.webServer} {
+			log.Reset()
+			r := httptest.NewRequest(method, "http://other.test/style.css", nil)
+			res := httptest.NewRecorder()
+			if serve(res, r); res.Code != http.StatusMisdirectedRequest || method == http.MethodGet && res.Body.String() != body {
+				t.Errorf("%s: %d %q", method, res.Code, res.Body)
+			}
+			if want := fmt.Sprintf(`"status":421,"bytes_out":%d,`, len(body)); !strings.Contains(log.String(), want) || !strings.Contains(log.String(), `"client":"192.0.2.1"`) {
+				t.Errorf("%s: the log has %s, want %s", method, log, want)
+			}
+		}
+	}
+	for _, host := range []string{"wiki.test", "WIKI.test.:8080"} {
+		res := httptest.NewRecorder()
+		if f.ServeHTTP(res, httptest.NewRequest(http.MethodGet, "http://"+host+"/style.css", nil)); res.Code != http.StatusOK {
+			t.Errorf("%s: %d", host, res.Code)
+		}
+	}
+}

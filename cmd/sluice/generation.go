@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"runtime"
 	"slices"
 	"time"
@@ -159,10 +160,21 @@ func (g *generation) start(ctx context.Context) error {
 	return err
 }
 
-// stop ends the use of the sites. Requests that are in them go on.
-func (g *generation) stop() {
+// stop ends the use of the sites when next has taken over. Requests that are in them go on, and so do
+// upgraded connections of sites that next has with the same settings.
+func (g *generation) stop(next *generation) {
 	g.configuration.Stop()
-	g.release()
+	for _, old := range g.sites {
+		i := slices.IndexFunc(next.sites, func(s *site) bool {
+			return s.from.Application() == old.from.Application() && !s.successor && reflect.DeepEqual(s.setting, old.setting)
+		})
+		if i < 0 {
+			old.from.Release()
+			continue
+		}
+		next.sites[i].successor = true
+		old.from.ReplaceBy(next.sites[i].from)
+	}
 }
 
 func (g *generation) release() {

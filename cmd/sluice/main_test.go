@@ -171,6 +171,7 @@ func TestUnusable(t *testing.T) {
 		{[]string{"config", "check", "a", "b"}, "name one configuration file"},
 		{[]string{"reload", "a", "b"}, "name one --status address"},
 		{[]string{"restart", "a", "b"}, "name one --status address"},
+		{serve(backend, "--access-log", ""), "--access-log: is empty, which would be the default, -"},
 		{serve(backend, "--front", "fast"), `--front: is "fast", want loop or net`},
 		{serve(backend, "--front", "loop", "--web-server-refusal", "overloaded"), "--web-server-refusal: is overloaded, and front is loop"},
 		{serve(backend, "--drain-timeout", "-1s"), "--drain-timeout: must not be negative"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -98,12 +99,7 @@ func (o *options) setCommand(command []string) (err error) {
 // other returns a flag that was given besides those in except, "" if there is none.
 func (o *options) other(except ...string) (name string) {
 	o.set.Visit(func(f *pflag.Flag) {
-		for _, other := range except {
-			if f.Name == other {
-				return
-			}
-		}
-		if name == "" {
+		if name == "" && !slices.Contains(except, f.Name) {
 			name = f.Name
 		}
 	})

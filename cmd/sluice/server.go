@@ -38,7 +38,7 @@ const endTime = 30 * time.Second
 
 // siteGrace is how long a site stays open after a reload although no request is in it: a request
 // for which it was found enters it at once, unless the machine is very busy.
-const siteGrace = 5 * time.Second
+const siteGrace = 2 * time.Second
 
 func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *server {
 	s := &server{
@@ -132,7 +132,7 @@ func (s *server) reload(ctx context.Context) (err error) {
 		return err
 	}
 	old := s.front.current.Swap(next)
-	old.stop()
+	old.stop(next)
 	s.logins.keep(c.Standalone)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])
 	for _, key := range fixed {
@@ -169,6 +169,7 @@ func (s *server) drain() {
 	s.changing.Lock() // a reload in progress comes first
 	defer s.changing.Unlock()
 	s.front.drain()
+	s.registry.EndGrace()
 }
 
 // close closes the sites and the applications, and ends their processes.

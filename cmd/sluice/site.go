@@ -20,6 +20,8 @@ type site struct {
 	served  http.Handler    // the bridge, with traces if they are configured
 	looped  *evented.Site   // nil: not in event loops
 	auth    *basicauth.Auth // nil: no password is required
+
+	successor bool // it has replaced a site with the same settings
 }
 
 func (s *site) clientTimeout() time.Duration { return time.Duration(s.setting.Timeouts.Client) }

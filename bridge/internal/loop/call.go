@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
@@ -55,6 +53,7 @@ type call struct {
 
 	// Made once: there are several of them for each request.
 	deliver func(*pool.Lease, error)
+	watch   func(fd int, serial uint64, came *atomic.Bool)
 	notify  func()
 	ready   func()
 }
@@ -67,7 +66,7 @@ type leased struct {
 }
 
 // spareMax is how many calls a loop keeps for other requests.
-const spareMax = 256
+const spareMax = 1024
 
 func (l *loop) newCall() *call {
 	if n := len(l.spare); n > 0 {
@@ -77,7 +76,7 @@ func (l *loop) newCall() *call {
 	}
 	c := &call{loop: l, x: new(exchange.Exchange)}
 	c.fill()
-	c.deliver, c.notify, c.ready = c.delivered, c.noticed, c.happened
+	c.deliver, c.watch, c.notify, c.ready = c.delivered, c.watches, c.noticed, c.happened
 	return c
 }
 
@@ -348,6 +347,7 @@ func (k *call) connect() bool {
 	if until := k.wait.Until; time.Until(until) < k.x.Patience()-time.Millisecond {
 		ctx, k.limited = context.WithDeadlineCause(ctx, until, pool.ErrWaitTimeout)
 	}
+	k.x.Demand.Loop = k.loop
 	k.application().Pool.LeaseFunc(ctx, k.x.Demand, k.deliver)
 	return k.leased.first.Swap(true)
 }
@@ -389,13 +389,10 @@ const sendNow = 16 << 10
 // send sends the request. It returns false if a goroutine does, because that waits.
 func (k *call) send() bool {
 	l := k.lease
-	l.Notify(k.notify)
+	l.Notify(&k.notify)
 	k.sendErr = nil
-	err := l.Watch(func(fd int, serial uint64, came *atomic.Bool) {
-		k.serial = serial
-		k.sendErr = k.loop.watch(k, fd, serial, came)
-	})
-	if k.sendErr = errors.Join(err, k.sendErr); k.sendErr != nil {
+	if err := l.Watch(k.watch); err != nil || k.sendErr != nil {
+		k.sendErr = errors.Join(err, k.sendErr)
 		return true
 	}
 	body := k.sendable()
@@ -410,9 +407,14 @@ func (k *call) send() bool {
 		}()
 		return false
 	}
-	k.loop.yield = k.loop.yield || l.Shared()
 	k.buf, k.sendErr = l.Begin(k.buf[:0], &k.x.Request, body, true)
 	return true
+}
+
+// watches has the loop tell what happens to the connection of the lease.
+func (k *call) watches(fd int, serial uint64, came *atomic.Bool) {
+	k.serial = serial
+	k.sendErr = k.loop.watch(k, fd, serial, came)
 }
 
 // next returns the application's next event, if it has come.
@@ -424,11 +426,11 @@ func (k *call) next() (upstream.Event, error) {
 }
 
 // readable says that there is something to read of the connection with that number.
-func (k *call) readable(serial uint64, events uint32) {
+func (k *call) readable(serial uint64, ending bool) {
 	if k.lease == nil || k.serial != serial {
 		return
 	}
-	k.lease.Readable(events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0)
+	k.lease.Readable(ending)
 	k.happened()
 }
 

@@ -35,7 +35,7 @@ const maxSize = 16 << 20
 
 // Load reads and checks a file. The error is Problems if it is about what is in the file.
 func Load(path string) (*File, error) {
-	data, err := read(path)
+	data, err := read(path, os.ReadFile)
 	if err != nil {
 		return nil, err
 	}
@@ -47,13 +47,13 @@ const readTries = 3
 
 // read returns what is in a file. One that changes while it is read is read again: a part of it could
 // be a valid configuration.
-func read(path string) ([]byte, error) {
+func read(path string, readFile func(string) ([]byte, error)) ([]byte, error) {
 	for range readTries {
 		before, err := stat(path)
 		if err != nil {
 			return nil, err
 		}
-		data, err := os.ReadFile(path)
+		data, err := readFile(path)
 		if err != nil {
 			return nil, pathError(path, err)
 		}

@@ -84,6 +84,7 @@ func TestMistakes(t *testing.T) {
 		{2, `max_header = "lots"`, `2:1: max_header: "lots" is not a size (write 64KiB, 20MiB, 1GiB)`},
 		{2, `timeouts.keepalive = "0s"`, `2:10: timeouts.keepalive: must be more than 0`},
 		{2, `timeouts.drain = "-1s"`, `2:10: timeouts.drain: must not be negative`},
+		{2, `status = ""`, `2:1: status: is empty, which would be the default, 127.0.0.1:9180`},
 		{2, `listen_mode = "rw"`, `2:1: listen_mode: "rw" is not a mode (write 0660, 0666)`},
 		{4, `name = ""`, `4:1: name: none given; sites name the application by it`},
 		{4, `name = "my wiki"`, `4:1: name: is "my wiki", want letters, digits`},
