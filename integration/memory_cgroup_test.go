@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -14,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -119,22 +121,60 @@ func buildStatic(t *testing.T, to string, args ...string) {
 // see Documentation/driver-api/early-userspace/buffer-format.rst in its source.
 func archive(t *testing.T, dir string, names ...string) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	add := func(number, mode int, name string, content []byte) {
-		fmt.Fprintf(&b, "070701%08X%08X%024X%08X%08X%032X%08X%08X", number, mode, 1, 0, len(content), 0, len(name)+1, 0)
-		b.WriteString(name)
-		b.WriteByte(0)
-		b.Write(make([]byte, -b.Len()&3))
-		b.Write(content)
-		b.Write(make([]byte, -b.Len()&3))
-	}
-	for i, name := range names {
+	var b cpio
+	for _, name := range names {
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		add(i+1, 0o100755, name, content)
+		b.add(syscall.S_IFREG|0o755, name, content)
 	}
-	add(0, 0, "TRAILER!!!", nil)
+	return b.end()
+}
+
+// cpio is an archive that is being made.
+type cpio struct {
+	bytes.Buffer
+	number int
+}
+
+func (b *cpio) add(mode int, name string, content []byte) {
+	b.number++
+	fmt.Fprintf(b, "070701%08X%08X%024X%08X%08X%032X%08X%08X", b.number, mode, 1, 0, len(content), 0, len(name)+1, 0)
+	b.WriteString(name)
+	b.WriteByte(0)
+	b.Write(make([]byte, -b.Len()&3))
+	b.Write(content)
+	b.Write(make([]byte, -b.Len()&3))
+}
+
+func (b *cpio) end() []byte {
+	b.add(0, "TRAILER!!!", nil)
 	return b.Bytes()
+}
+
+// addTree adds what is below a directory.
+func (b *cpio) addTree(root string) error {
+	return filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == root {
+			return err
+		}
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(path, root+"/")
+		mode := int(info.Sys().(*syscall.Stat_t).Mode)
+		var content []byte
+		switch info.Mode().Type() {
+		case fs.ModeSymlink:
+			var to string
+			to, err = os.Readlink(path)
+			content = []byte(to)
+		case 0:
+			content, err = os.ReadFile(path)
+		}
+		b.add(mode, name, content)
+		return err
+	})
 }

@@ -71,6 +71,28 @@ func copyTo(t testing.TB, root string, programs ...string) {
 	}
 }
 
+// emptyRoot is a directory into which dpkg can install.
+func emptyRoot(t testing.TB) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, dir := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates", "var/log", "dev", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} { // as on this machine, which has merged them
+		if err := os.MkdirAll(filepath.Join(root, "usr", dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("usr/"+dir, filepath.Join(root, dir)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(root, "var/lib/dpkg/status"), "")
+	write(t, filepath.Join(root, "etc/passwd"), "root:x:0:0::/:/bin/sh\n")
+	return root
+}
+
 // filesIn are the files and directories of a root, besides those in without.
 func filesIn(t testing.TB, root string, without map[string]bool) map[string]bool {
 	t.Helper()
@@ -115,24 +137,9 @@ func TestPackage(t *testing.T) {
 		}
 	}
 
-	root := t.TempDir()
-	for _, dir := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates", "var/log", "dev", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, dir := range []string{"bin", "sbin", "lib", "lib64"} { // as on this machine, which has merged them
-		if err := os.MkdirAll(filepath.Join(root, "usr", dir), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink("usr/"+dir, filepath.Join(root, dir)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(t, filepath.Join(root, "var/lib/dpkg/status"), "")
+	root := emptyRoot(t)
 	write(t, filepath.Join(root, "dev/null"), "") // nothing is mounted there
 	write(t, filepath.Join(root, "etc/group"), "root:x:0:\nsluice:x:321:\n")
-	write(t, filepath.Join(root, "etc/passwd"), "root:x:0:0::/:/bin/sh\n")
 	copyTo(t, root, need(t, "sh"), need(t, "chgrp"), need(t, "rm"), need(t, "rmdir"), need(t, "getent"), sluiceBinary())
 	if err := os.Remove(filepath.Join(root, sluiceBinary())); err != nil { // its libraries are wanted, if any
 		t.Fatal(err)

@@ -6,7 +6,7 @@ remove | 0) ;;
 *) exit 0 ;;
 esac
 if [ -d /run/systemd/system ]; then
-	systemctl disable --now sluice.service
-	# A copy of the example, which would start the service again.
+	# A copy of the example would start the service again.
 	systemctl disable --quiet --now sluice.socket 2>/dev/null || true
+	systemctl disable --now sluice.service
 fi
