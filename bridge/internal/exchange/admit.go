@@ -10,8 +10,7 @@ import (
 
 // identify finds out who asks, and whether requests of that client key are refused here.
 func (x *Exchange) identify() error {
-	x.client.SetKey(&x.Ask, &x.Who)
-	x.Out.ClientKey = x.Ask.ClientKey
+	x.setKey()
 	addresses := x.site.Addresses
 	if addresses == nil || x.Ask.Shared || x.Ask.ClientKey == 0 {
 		return nil
@@ -23,6 +22,11 @@ func (x *Exchange) identify() error {
 			"client_key", admission.ClientKeyName(x.Ask.ClientKey), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess, "advice", "ask the account's owner, or raise client.max_addresses")
 	}
 	return err
+}
+
+func (x *Exchange) setKey() {
+	x.client.SetKey(&x.Ask, &x.Who)
+	x.Out.ClientKey = x.Ask.ClientKey
 }
 
 // enter has the request wait for a worker.

@@ -155,6 +155,30 @@ func (x *Exchange) Begin(site *Site, client Client, driver Driver, began time.Ti
 // what is held, are the same.
 func (x *Exchange) Move(client Client, driver Driver) { x.client, x.driver = client, driver }
 
+// Parked is what must be kept of an exchange that waits for its first grant. All else follows from the
+// client's request.
+type Parked struct {
+	queuedAt time.Time
+	upload   time.Duration
+}
+
+// Park returns what must be kept of x if it is forgotten while it waits for a grant, until Unpark. ok is
+// false if that is more: what an authorizer has said, or what has become of earlier attempts.
+func (x *Exchange) Park() (p Parked, ok bool) {
+	return Parked{x.queued, x.Out.Upload}, !x.asking && x.Out.Authorizer == "" && x.attempts == 0 && x.redirects == 0
+}
+
+// Unpark makes x, which is new, the exchange that p was returned of, and that was begun with the same
+// arguments. Who is set.
+func (x *Exchange) Unpark(site *Site, client Client, driver Driver, began time.Time, p Parked) {
+	x.site, x.client, x.driver, x.began, x.app = site, client, driver, began, site.App
+	x.Out.Client, x.Out.User = x.Who.Addr, x.Who.User
+	x.setKey()
+	x.classify()
+	x.Request.Authorizer, x.known, x.lean = client.Authorizer(), true, true
+	x.queued, x.Out.QueuedAt, x.Out.Upload = p.queuedAt, p.queuedAt, p.upload
+}
+
 // Memory is what an exchange makes the request and the answer in. It can be that of another exchange
 // after this one.
 type Memory struct {

@@ -37,6 +37,7 @@ type loop struct {
 	head    *framing.Head // for headers that come whole
 	out     []byte        // an answer that is being encoded
 	spare   []*call
+	desks   []*desk // without a call
 	kits    []kit
 
 	clients  []*Conn    // by descriptor
