@@ -79,14 +79,14 @@ type Request struct {
 	ticket       Ticket
 	pending      bool      // it waits for a scan
 	pendingSince time.Time // when it became pending
-	served       socket
+	served       *socket       // nil: none, or not known
 	on           func() socket // finds out served; nil: it is known
 	depth        int           // as found by a scan; 0: not known, or not nested
 	notNested    bool          // a full scan has found that it is not nested
 
 	// Results of scans that do not change. Used by Finder.run only.
 	clientInode uint64 // of the client's socket; 0: not found
-	serving     servingSocket
+	serving     *servingSocket
 }
 
 // servingSocket is the application's end of the connection on which a request is served.
@@ -176,7 +176,7 @@ func (r *Request) Served(t Ticket, conn syscall.RawConn, local, remote net.Addr)
 	defer r.f.mu.Unlock()
 	r.setTicket(t)
 	if conn == nil {
-		r.served, r.on = socket{}, nil
+		r.served, r.on = nil, nil
 		return
 	}
 	// Most requests are never scanned, and have no use for the number of the socket.
@@ -186,7 +186,8 @@ func (r *Request) Served(t Ticket, conn syscall.RawConn, local, remote net.Addr)
 // resolve finds out the socket that the request is served on. The caller holds the mutex.
 func (r *Request) resolve() {
 	if r.on != nil {
-		r.served, r.on = r.on(), nil
+		served := r.on()
+		r.served, r.on = &served, nil
 	}
 }
 
@@ -260,7 +261,7 @@ func (f *Finder) toScan() []*Request {
 	}
 	requests := make([]*Request, 0, f.numPending)
 	for r := range f.requests {
-		if !r.notNested || r.served.inode != 0 || r.on != nil {
+		if !r.notNested || r.served != nil && r.served.inode != 0 || r.on != nil {
 			requests = append(requests, r)
 		}
 	}
