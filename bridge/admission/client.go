@@ -8,7 +8,7 @@ type client struct {
 	shared bool
 
 	queues     [classes]*clientQueue // nil: no request has waited there
-	fast, slow int32 // in flight: started as short or unknown; started as mixed or long
+	fast, slow int32                 // in flight: started as short or unknown; started as mixed or long
 
 	waiting      chain[entry] // its waiting requests, in the order of arrival
 	waitingShort int32        // how many of these are in the lane Short

@@ -75,6 +75,7 @@ func newLoop(s *Server) (*loop, error) {
 	l := &loop{
 		server: s, epoll: fd, file: os.NewFile(uintptr(fd), "epoll"), events: make([]unix.EpollEvent, 256),
 		buf: make([]byte, readBuffer), head: framing.NewHead(s.MaxHeader), done: make(chan struct{}),
+		timers: timers{epoch: time.Now()},
 	}
 	if l.raw, err = l.file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, l.file.Close())

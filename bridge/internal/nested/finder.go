@@ -77,8 +77,8 @@ type Request struct {
 
 	// Guarded by Finder.mu.
 	ticket       Ticket
-	pending      bool      // it waits for a scan
-	pendingSince time.Time // when it became pending
+	pending      bool          // it waits for a scan
+	pendingSince time.Time     // when it became pending
 	served       *socket       // nil: none, or not known
 	on           func() socket // finds out served; nil: it is known
 	depth        int           // as found by a scan; 0: not known, or not nested
