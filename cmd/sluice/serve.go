@@ -154,6 +154,8 @@ func serve(o *options, command []string) (err error) {
 		}, statusLimit, o.statusHosts(), log)
 		go func() { failed <- state.serve(statusSocket) }()
 	}
+	memory := startMemoryKeeper()
+	defer memory.close()
 	log.Info("serving", "listen", listening(opened), "status", addrText(statusSocket), "application", application(cfg),
 		"workers", o.Workers, "preset", o.Preset, "max_connections", maxConnections(limits), "version", versionText())
 	err = serveUntilSignal(signals, failed, b, access, log)

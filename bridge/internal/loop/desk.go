@@ -47,8 +47,13 @@ type leased struct {
 	first atomic.Bool // one of the two was there
 }
 
-// spareMax is how many calls, and desks without one, a loop keeps for other requests.
-const spareMax = 256
+const (
+	// spareMax is how many calls a loop keeps for other requests.
+	spareMax = 256
+	// desksMax is how many desks without a call it keeps, and how many kits: as many as are given
+	// back by others meanwhile serve a burst of requests that wait.
+	desksMax = 64
+)
 
 func (l *loop) newCall() *call {
 	if n := len(l.spare); n > 0 {
@@ -81,7 +86,7 @@ func (k *call) sitDown() {
 func (k *call) standUp() {
 	d, l := k.desk, k.loop
 	k.desk, d.call = nil, nil
-	if len(l.desks) < spareMax {
+	if len(l.desks) < desksMax {
 		l.desks = append(l.desks, d)
 	}
 }

@@ -22,7 +22,7 @@ func (k *call) lean() {
 		k.standUp()
 		return
 	}
-	if kits := &k.loop.kits; len(*kits) < spareMax {
+	if kits := &k.loop.kits; len(*kits) < desksMax {
 		*kits = append(*kits, kit{k.header, k.buf, k.x.Lean()})
 	} else {
 		k.x.Lean()
