@@ -210,6 +210,7 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	e.route = g.routes.none
 	if g.cfg.Lanes {
 		e.route, e.addressKey = g.routes.get(r), r.addressKey()
+		e.nameAs(e.route)
 	}
 	if r.Peer != nil {
 		g.nesting.lastPeer = max(now, 1)

@@ -27,9 +27,9 @@ type call struct {
 	loop  *loop
 	conn  *Conn // nil while it is not used
 
-	raw    []byte // the header of the request, as it came
-	body   []byte // of the request
-	ctx    *requestContext
+	raw    []byte          // the header of the request, as it came
+	body   []byte          // of the request
+	ctx    *requestContext // may be nil while the call is parked
 	began  time.Time
 	wait   exchange.Wait
 	waits  bool            // for what wait says, and will be told
@@ -140,7 +140,10 @@ func ofAttempt(f exchange.For) bool {
 // await has the call wait. Whoever tells it calls resume.
 func (k *call) await() {
 	k.waits = true
-	if k.wait.For == exchange.Grant || k.wait.For == exchange.Event && !k.x.HasAnswer() {
+	switch {
+	case k.wait.For == exchange.Grant && k.ticket.Lane() == admission.Long: // many may come at once
+		k.lean()
+	case k.wait.For == exchange.Grant, k.wait.For == exchange.Event && !k.x.HasAnswer():
 		k.leanAt = k.loop.now.Add(exchange.WatchAfter)
 	}
 	k.conn.arm()
@@ -193,7 +196,9 @@ func (k *call) left(cause error) {
 		return
 	}
 	k.gone = cause
-	k.ctx.end(cause) // ends a wait for a connection, too
+	if k.ctx != nil {
+		k.ctx.end(cause) // ends a wait for a connection, too
+	}
 	switch {
 	case k.relaying():
 		k.relayLeft()

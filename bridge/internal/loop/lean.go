@@ -18,6 +18,9 @@ func (k *call) lean() {
 	k.raw, k.body = fitting(k.raw), fitting(k.body)
 	if p, ok := k.x.Park(); k.wait.For == exchange.Grant && ok {
 		k.parked = p
+		if k.ctx.isUnused() {
+			k.ctx = nil
+		}
 		k.clear()
 		k.standUp()
 		return
@@ -68,6 +71,9 @@ func (k *call) wake() {
 	k.waits, k.leanAt = false, time.Time{}
 	if k.desk != nil && k.original != nil {
 		return
+	}
+	if k.ctx == nil {
+		k.ctx = &requestContext{conn: k.conn, err: k.gone}
 	}
 	r := k.loop.parser.parse(k.raw) // as it did before
 	r.RemoteAddr, r.ContentLength = k.conn.from, int64(len(k.body))
