@@ -119,9 +119,10 @@ func (c *conn) Notify(f func()) {
 	c.poll.more, c.poll.ended = false, false
 	if f == nil {
 		c.poll.notify.Store(nil)
-	} else {
-		c.poll.notify.Store(&f)
+		return
 	}
+	told := f // in memory of its own, or the end of each lease would allocate some as well
+	c.poll.notify.Store(&told)
 }
 
 // BeginWaits reports whether Begin may wait for some milliseconds, to see whether the
