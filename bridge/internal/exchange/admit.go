@@ -31,8 +31,7 @@ func (x *Exchange) setKey() {
 
 // enter has the request wait for a worker.
 func (x *Exchange) enter() Wait {
-	x.queued = time.Now()
-	x.Out.QueuedAt, x.Out.GrantedAt, x.Out.SentAt = x.queued, time.Time{}, time.Time{}
+	x.Out.QueuedAt, x.Out.GrantedAt, x.Out.SentAt = time.Now(), time.Time{}, time.Time{}
 	if err := x.available(); err != nil {
 		return x.notAdmitted(err)
 	}
@@ -41,7 +40,7 @@ func (x *Exchange) enter() Wait {
 }
 
 func (x *Exchange) notAdmitted(err error) Wait {
-	x.Out.Queued += time.Since(x.queued)
+	x.Out.Queued += time.Since(x.Out.QueuedAt)
 	return x.fail(err)
 }
 
@@ -57,7 +56,7 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 	x.held.ticket = t
 	lane := t.Lane()
 	x.Out.Lane, x.Out.LongPoll = lane.String(), x.Ask.Long
-	patience, now, since := x.app.Patience(), time.Now(), x.queued
+	patience, now, since := x.app.Patience(), time.Now(), x.Out.QueuedAt
 	x.Out.GrantedAt = now
 	if lane == admission.Mixed || lane == admission.Long || now.Sub(since) > patience {
 		since = now
@@ -76,7 +75,7 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 func (x *Exchange) Leased(l Lease, err error) Wait {
 	x.sentAt = time.Now()
 	if x.attempts == 0 {
-		x.Out.Queued += x.sentAt.Sub(x.queued)
+		x.Out.Queued += x.sentAt.Sub(x.Out.QueuedAt)
 		x.Out.Leasing += x.sentAt.Sub(x.Out.GrantedAt)
 	}
 	if err != nil {

@@ -59,7 +59,7 @@ func (c *Conn) serve(r *http.Request, header, body, rest []byte) {
 	c.keep(rest)
 	k.take(r)
 	s.Site.Identify(k.R, &k.x.Who)
-	k.drive(k.x.Begin(&s.Site.Site, k, k, k.began))
+	k.drive(k.x.Begin(&s.Site.Site, k, k))
 	if c.ended && c.call == k {
 		c.sideClosed()
 	}

@@ -48,7 +48,7 @@ func fitting(b []byte) []byte {
 type kit struct {
 	header   http.Header
 	buf      []byte
-	exchange exchange.Memory
+	exchange *exchange.Memory
 }
 
 // fill gives memory to a desk that has none.
@@ -57,6 +57,7 @@ func (d *desk) fill() {
 	n := len(*kits)
 	if n == 0 {
 		d.header = make(http.Header, 16)
+		d.x.Fill(exchange.NewMemory())
 		return
 	}
 	m := (*kits)[n-1]
@@ -81,7 +82,7 @@ func (k *call) wake() {
 		k.sitDown()
 		k.take(r)
 		k.Site.Identify(k.R, &k.x.Who)
-		k.x.Unpark(&k.Site.Site, k, k, k.began, k.parked)
+		k.x.Unpark(&k.Site.Site, k, k, k.parked)
 		return
 	}
 	k.original = r.WithContext(k.ctx)
