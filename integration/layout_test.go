@@ -40,6 +40,7 @@ var layout = []struct {
 		{name: "bridge/internal/owners", others: []string{procfs}},
 		{name: "bridge/internal/unread", own: []string{"internal/sockdiag"}, others: []string{sysUnix}},
 		{name: "bridge/internal/sendroom", others: []string{sysUnix}},
+		{name: "bridge/internal/socket", others: []string{sysUnix}},
 		{name: "bridge/internal/nested", own: []string{"internal/sockdiag"}, others: []string{procfs, sysUnix}},
 	}},
 	{"parts, each of which knows one thing", []rule{
@@ -47,8 +48,8 @@ var layout = []struct {
 		{name: "bridge/admission"},
 		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
 		{name: "bridge/spool", others: []string{sysUnix}},
-		{name: "bridge/pool/mux", own: []string{"bridge/upstream"}},
-		{name: "bridge/pool", own: []string{"bridge/pool/mux", "bridge/upstream"}},
+		{name: "bridge/pool/mux", own: []string{"bridge/internal/socket", "bridge/upstream"}},
+		{name: "bridge/pool", own: []string{"bridge/internal/socket", "bridge/pool/mux", "bridge/upstream"}},
 		{name: "bridge/internal/lines", others: []string{rate}},
 		{name: "bridge/supervise/internal/session", others: []string{procfs, sysUnix}},
 		{name: "bridge/supervise/internal/memlimit", own: []string{"bridge/supervise/internal/session"}, others: []string{procfs, sysUnix}},
@@ -71,14 +72,14 @@ var layout = []struct {
 		}},
 		{name: "bridge/internal/loop", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/internal/blocking", "bridge/internal/content", "bridge/internal/exchange",
-			"bridge/internal/nested", "bridge/pool", "bridge/upstream", "internal/framing", "internal/halfclose",
+			"bridge/internal/nested", "bridge/internal/socket", "bridge/pool", "bridge/pool/mux", "bridge/upstream", "internal/framing", "internal/halfclose",
 		}, others: []string{sysUnix}},
 	}},
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
 			"bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
-			"bridge/internal/nested", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
+			"bridge/internal/nested", "bridge/internal/socket", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
 		}},
 		{name: "bridge", own: []string{

@@ -113,7 +113,7 @@ func TestPage(t *testing.T) {
 	b.awaitText(t, "#say-text", "held by long requests for /events")
 	b.awaitText(t, "#say-text", "pages are not affected.")
 	eventually(t, "the history grows", func() error {
-		if n := value[int](t, b, `fetch("view.json").then((r) => r.json()).then((v) => v.applications[0].history.length)`); n < 8 {
+		if n := value[int](t, b, `fetch("view.json").then((r) => r.json()).then((v) => (v.applications[0].history ?? []).length)`); n < 8 {
 			return fmt.Errorf("%d points", n)
 		}
 		return nil
@@ -168,22 +168,25 @@ func TestPageTables(t *testing.T) {
 	}
 	b := startBrowser(t)
 	b.open(t, s.statusOf(t))
-	b.awaitText(t, "#requests tbody", "/events/f")
-	first := func() string {
-		return value[string](t, b, `document.querySelector("#requests tbody tr td.route").textContent`)
+	listed := func(what string, n int, route string) {
+		t.Helper()
+		eventually(t, what, func() error {
+			routes := value[[]string](t, b, `Array.from(document.querySelectorAll("#requests tbody tr td.route"), (c) => c.textContent)`)
+			if len(routes) != n || !strings.HasSuffix(routes[0], route) {
+				return fmt.Errorf("%q, want %d, the first of which is %s", routes, n, route)
+			}
+			return nil
+		})
+	}
+	for c := 'a'; c <= 'f'; c++ {
+		b.awaitText(t, "#requests tbody", fmt.Sprintf("/events/%c", c))
 	}
 	b.click(t, "#requests th:nth-child(4) button")
-	if got := first(); !strings.HasSuffix(got, "/events/a") {
-		t.Errorf("sorted by route, the first is %q", got)
-	}
+	listed("requests sorted by route", 6, "/events/a")
 	b.click(t, "#requests th:nth-child(4) button")
-	if got := first(); !strings.HasSuffix(got, "/events/f") {
-		t.Errorf("the other way round, the first is %q", got)
-	}
+	listed("requests the other way round", 6, "/events/f")
 	act(t, b, chromedp.SendKeys(chromedp.CSS("#filter-requests"), "events/c"))
-	if got := value[int](t, b, `document.querySelectorAll("#requests tbody tr").length`); got != 1 || !strings.HasSuffix(first(), "/events/c") {
-		t.Errorf("filtered, there are %d rows, the first is %q", got, first())
-	}
+	listed("requests that are filtered", 1, "/events/c")
 	if hash := value[string](t, b, "location.hash"); !strings.Contains(hash, "sort.requests=route-") || !strings.Contains(hash, "filter.requests=events%2Fc") {
 		t.Errorf("the address is %s", hash)
 	}

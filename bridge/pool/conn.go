@@ -103,7 +103,7 @@ func (c *conn) open() {
 	}
 	c.raw = raw
 	c.peek = func(fd uintptr) { c.quiet = wouldBlock(fd) }
-	c.poll.begin()
+	c.poll.begin(c.Conn)
 }
 
 // usable reports whether an idle connection is in order: open, and without a byte to read,
@@ -342,7 +342,7 @@ func (c *conn) Send(b []byte, deadline time.Time) error {
 		return ErrInterrupted
 	}
 	if c.raw != nil {
-		n := c.writeNow(b)
+		n, _ := c.poll.direct.Write(b) // an error is that of the next write, too
 		c.written.Add(int64(n))
 		if b = b[n:]; len(b) == 0 {
 			return nil

@@ -29,12 +29,16 @@ type Demand struct {
 	// instance is the last choice.
 	Avoid string
 
+	// Loop is the event loop that waits for the answer, if one does. It drives a shared connection
+	// that is made for the request; otherwise two goroutines do. Any request may share it.
+	Loop Loop
+
 	since time.Time // if Fresh: when the request came
 }
 
 // like reports whether a connection that serves one request serves the other.
 func (d Demand) like(other Demand) bool {
-	d.since, other.since = time.Time{}, time.Time{}
+	d.since, other.since, d.Loop, other.Loop = time.Time{}, time.Time{}, nil, nil
 	return d == other
 }
 

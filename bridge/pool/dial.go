@@ -77,7 +77,7 @@ func (p *Pool) dial(d *dial) {
 		p.up(in)
 		c.proved = r.proof()
 		if d.opensShared && (r == shared || p.config().Multiplex == MultiplexOn) {
-			p.share(c)
+			p.share(c, w.demand.Loop)
 		} else {
 			c.open()
 		}

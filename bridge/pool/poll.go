@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
@@ -24,55 +25,19 @@ type poll struct {
 	// last request.
 	watched atomic.Bool
 	came    atomic.Bool
-	read    func(fd uintptr)
-	write   func(fd uintptr)
-	buf     []byte // of read and write
-	n       int    // their result
-	err     error
+	direct  *socket.Direct
 	notify  atomic.Pointer[func()]
 }
 
 var serials atomic.Uint64
 
-// begin prepares a new connection. The closures are made once: there are several calls for each
-// request.
-func (p *poll) begin() {
-	p.serial = serials.Add(1)
-	p.read = func(fd uintptr) { p.n, p.err = syscall.Read(int(fd), p.buf) }
-	p.write = func(fd uintptr) { p.n, p.err = syscall.Write(int(fd), p.buf) }
-}
+// begin prepares a new connection.
+func (p *poll) begin(nc net.Conn) { p.serial, p.direct = serials.Add(1), socket.NewDirect(nc) }
 
 func (p *poll) wake() {
 	if f := p.notify.Load(); f != nil {
 		(*f)()
 	}
-}
-
-// writeNow writes what the socket has room for. Errors are those of the next write.
-func (c *conn) writeNow(b []byte) int {
-	c.poll.buf, c.poll.n = b, 0
-	err := c.raw.Control(c.poll.write)
-	c.poll.buf = nil
-	if err != nil || c.poll.err != nil {
-		return 0
-	}
-	return c.poll.n
-}
-
-// readNow reads into b what has come. Its error is syscall.EAGAIN if that is nothing.
-func (c *conn) readNow(b []byte) (int, error) {
-	c.poll.buf, c.poll.n = b, 0
-	err := c.raw.Control(c.poll.read)
-	c.poll.buf = nil
-	switch {
-	case err != nil:
-		return 0, err
-	case c.poll.err != nil:
-		return 0, &net.OpError{Op: "read", Net: c.RemoteAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.NewSyscallError("read", c.poll.err)}
-	case c.poll.n == 0:
-		return 0, io.EOF
-	}
-	return c.poll.n, nil
 }
 
 // TryNext implements channel.
@@ -99,14 +64,15 @@ func (c *conn) TryNext() (none upstream.Event, err error) {
 			return none, nil
 		}
 		space := c.in.Space()
-		n, err := c.readNow(space)
+		n, err := c.poll.direct.Read(space)
 		c.in.Filled(n)
 		c.poll.more = n == len(space) || n > 0 && c.poll.ended
 		switch {
 		case n > 0:
-		case errors.Is(err, syscall.EINTR):
-			c.poll.more = true
-		case errors.Is(err, syscall.EAGAIN):
+			if n == readBuffer {
+				c.in.Grow(largeReadBuffer)
+			}
+		case err == syscall.EAGAIN:
 			return none, nil
 		default:
 			return c.ending(c.reason(err))

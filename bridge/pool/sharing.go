@@ -178,7 +178,7 @@ func (in *instance) joinable(d Demand) (unused *conn) {
 }
 
 // share makes a shared connection of one that was dialled.
-func (p *Pool) share(c *conn) {
+func (p *Pool) share(c *conn, loop Loop) {
 	c.madeAt = time.Now()
 	c.mux = mux.New(c.Conn, c.in, mux.Config{
 		Codec:       p.config().Codec.(upstream.Multiplexer),
@@ -187,10 +187,15 @@ func (p *Pool) share(c *conn) {
 		Recheck:     func() error { return checkAccepted(c.Conn) },
 		Retire:      func() { p.retire(c) },
 		Lost:        func() { p.lost(c) },
+		Loop:        loop,
+		Serial:      serials.Add(1),
 	})
 	c.in = upstream.Buffer{} // the bytes that were read belong to c.mux
 	c.inst.sharing.conns = append(c.inst.sharing.conns, c)
 }
+
+// Loop is an event loop that drives shared connections.
+type Loop = mux.Loop
 
 // Memory is a budget of memory, in bytes.
 type Memory = mux.Memory

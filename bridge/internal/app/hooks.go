@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
 )
@@ -19,14 +20,14 @@ type Hooks struct {
 	OnGivenUp func()
 	Reexec    bool
 
-	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // default: a net.Dialer's
+	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // default: socket.Dial
 	Unread func(net.Conn) pool.Unread                                        // default: the kernel's
 	Start  func(context.Context, supervise.Config) (Supervisor, error)       // default: supervise.Start
 }
 
 func (h Hooks) withDefaults() Hooks {
 	if h.Dial == nil {
-		h.Dial = new(net.Dialer).DialContext
+		h.Dial = socket.Dial
 	}
 	if h.Unread == nil {
 		h.Unread = unreadOf

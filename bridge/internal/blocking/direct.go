@@ -117,7 +117,7 @@ func (d *direct) next(until time.Time) (upstream.Event, error) {
 // with the content, or is not waited for.
 func (d *direct) awaitEnd() error {
 	rest, lease := d.c.x.Rest, d.c.beside.lease
-	until := time.Now().Add(exchange.GatherFor)
+	until := time.Now().Add(d.c.x.Gathers())
 	for {
 		ev, err := lease.Next(until)
 		if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -15,10 +15,13 @@ import (
 )
 
 const (
-	// GatherFor is how long an answer that has begun is collected before what there is goes
-	// to the client. Most answers end sooner, and then their worker is free before the client
+	// GatherFor is how long an answer that has begun is collected at least before what there is
+	// goes to the client. Most answers end sooner, and then their worker is free before the client
 	// is sent a byte.
 	GatherFor = 5 * time.Millisecond
+	// gatherMost is the same at most. A busy application needs longer for the rest as it did for
+	// the beginning, and a client that has waited for that hardly notices.
+	gatherMost = 25 * time.Millisecond
 	// gatherMax is how much is collected at most, in bytes, header included.
 	gatherMax = 64 << 10
 	// blankMax is how much white space is not taken for a body, in bytes.
@@ -27,6 +30,15 @@ const (
 
 // HasAnswer reports whether anything of the answer has come.
 func (x *Exchange) HasAnswer() bool { return len(x.answer) > 0 }
+
+// Gathers is how long this answer is collected: for half as long as its beginning took, within
+// limits.
+func (x *Exchange) Gathers() time.Duration {
+	if x.resp.Streaming {
+		return GatherFor
+	}
+	return min(max(GatherFor, x.Out.FirstByte/2), gatherMost)
+}
 
 // take adds a piece of the content to x.answer. It may be part of x.answer: content is no
 // longer than what it was made of.
@@ -81,7 +93,7 @@ func (x *Exchange) gather() Wait {
 	}
 	x.held.given = x.content.Whole()
 	x.state = (*Exchange).gathered
-	return Wait{For: Event, Until: x.sentAt.Add(x.Out.FirstByte + GatherFor)}
+	return Wait{For: Event, Until: x.sentAt.Add(x.Out.FirstByte + x.Gathers())}
 }
 
 func (x *Exchange) gathered(ev upstream.Event, err error) Wait {
@@ -137,7 +149,7 @@ func (x *Exchange) finishing() Wait {
 	}
 	x.held.given = x.content.Whole()
 	x.state = (*Exchange).finishEvent
-	return Wait{For: Event, Until: x.since.Add(GatherFor)}
+	return Wait{For: Event, Until: x.since.Add(x.Gathers())}
 }
 
 func (x *Exchange) finishEvent(ev upstream.Event, err error) Wait {

@@ -90,7 +90,7 @@ func (r *Rest) Begin(out Output) { r.out = out }
 func (r *Rest) Until() time.Time {
 	r.last = r.content.Length < 0 && r.content.Whole() && !r.told
 	if r.last {
-		return r.x.within(time.Now().Add(GatherFor))
+		return r.x.within(time.Now().Add(r.x.Gathers()))
 	}
 	return r.x.within(time.Now().Add(time.Duration(r.x.site.Config.Timeouts.BetweenBytes)))
 }

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
@@ -312,6 +310,7 @@ func (k *call) connect() bool {
 	if until := k.wait.Until; time.Until(until) < k.x.Patience()-time.Millisecond {
 		ctx, k.limited = context.WithDeadlineCause(ctx, until, pool.ErrWaitTimeout)
 	}
+	k.x.Demand.Loop = k.loop
 	k.application().Pool.LeaseFunc(ctx, k.x.Demand, k.deliver)
 	return k.leased.first.Swap(true)
 }
@@ -363,7 +362,6 @@ func (k *call) send() bool {
 		}()
 		return false
 	}
-	k.loop.yield = k.loop.yield || l.Shared()
 	k.buf, k.sendErr = l.Begin(k.buf[:0], &k.x.Request, body, true)
 	return true
 }
@@ -377,11 +375,11 @@ func (k *call) next() (upstream.Event, error) {
 }
 
 // readable says that there is something to read of the connection with that number.
-func (k *call) readable(serial uint64, events uint32) {
+func (k *call) readable(serial uint64, ending bool) {
 	if k.desk == nil || k.lease == nil || k.serial != serial {
 		return
 	}
-	k.lease.Readable(events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0)
+	k.lease.Readable(ending)
 	k.happened()
 }
 

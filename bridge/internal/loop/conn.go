@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
@@ -164,7 +165,7 @@ func (c *Conn) keep(rest []byte) {
 // read reads what has come, after what there is.
 func (c *Conn) read() (data []byte, ok bool) {
 	l := c.loop
-	n, err := unix.Read(c.fd, l.buf)
+	n, err := socket.Read(c.fd, l.buf)
 	switch {
 	case err == unix.EINTR:
 		return nil, false
@@ -190,7 +191,7 @@ func (c *Conn) read() (data []byte, ok bool) {
 // write writes b, and keeps what the client does not take.
 func (c *Conn) write(b []byte) error {
 	if len(c.out) == 0 {
-		n, err := unix.Write(c.fd, b)
+		n, err := socket.Write(c.fd, b)
 		if err != nil && err != unix.EAGAIN && err != unix.EINTR {
 			return os.NewSyscallError("write", err)
 		}
@@ -230,7 +231,7 @@ func (c *Conn) writeAll(pieces ...[]byte) error {
 
 // flush writes what the client has not taken. It returns false if the connection has ended.
 func (c *Conn) flush() bool {
-	n, err := unix.Write(c.fd, c.out)
+	n, err := socket.Write(c.fd, c.out)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return true
@@ -349,7 +350,7 @@ const maxDiscard = 64 << 10
 func (c *Conn) close() {
 	l := c.loop
 	for n := 0; c.readable && n < maxDiscard; {
-		m, err := unix.Read(c.fd, l.buf)
+		m, err := socket.Read(c.fd, l.buf)
 		if err != nil || m == 0 {
 			break
 		}

@@ -49,7 +49,7 @@ type leased struct {
 
 const (
 	// spareMax is how many calls a loop keeps for other requests.
-	spareMax = 256
+	spareMax = 1024
 	// desksMax is how many desks without a call it keeps, and how many kits: as many as are given
 	// back by others meanwhile serve a burst of requests that wait.
 	desksMax = 64

@@ -5,7 +5,6 @@ package loop
 import (
 	"errors"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
+	"github.com/sluice-proxy/sluice/bridge/pool/mux"
 	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
@@ -42,11 +43,11 @@ type loop struct {
 
 	clients  []*Conn    // by descriptor
 	leases   []watching // by descriptor
-	serial   uint32     // of the last connection
-	count    int        // of clients
-	stopping bool       // what is there is being ended
-	yield    bool       // others have something to do for what was done in this turn
-	wakeAt   time.Time  // the deadline that the wait has; zero: none
+	shared   map[*mux.Conn]struct{}
+	serial   uint32    // of the last connection
+	count    int       // of clients
+	stopping bool      // what is there is being ended
+	wakeAt   time.Time // the deadline that the wait has; zero: none
 
 	mu      sync.Mutex
 	posted  []func()
@@ -62,6 +63,7 @@ type watching struct {
 	serial uint64
 	came   *atomic.Bool // is to be told of events
 	call   *call        // that had it last
+	shared *mux.Conn    // nil: it is not shared
 }
 
 func newLoop(s *Server) (*loop, error) {
@@ -74,7 +76,7 @@ func newLoop(s *Server) (*loop, error) {
 	}
 	l := &loop{
 		server: s, epoll: fd, file: os.NewFile(uintptr(fd), "epoll"), events: make([]unix.EpollEvent, 256),
-		buf: make([]byte, readBuffer), head: framing.NewHead(s.MaxHeader), done: make(chan struct{}),
+		buf: make([]byte, readBuffer), head: framing.NewHead(s.MaxHeader), done: make(chan struct{}), shared: make(map[*mux.Conn]struct{}),
 		timers: timers{epoch: time.Now()},
 	}
 	if l.raw, err = l.file.SyscallConn(); err != nil {
@@ -102,10 +104,9 @@ func (l *loop) run() {
 		}
 		l.runPosted()
 		l.expire()
-		if l.yield {
-			l.yield = false
-			runtime.Gosched()
-		}
+	}
+	for c := range l.shared {
+		c.Release()
 	}
 	_ = l.file.Close() // nothing was written to it
 }
@@ -162,7 +163,7 @@ var past = time.Unix(1, 0)
 
 // poll sets events to what there is.
 func (l *loop) poll() {
-	n, err := unix.EpollWait(l.epoll, l.events, 0)
+	n, err := socket.Events(l.epoll, l.events)
 	if err != nil {
 		n = 0 // EINTR
 	}
@@ -221,8 +222,7 @@ func (l *loop) event(e unix.EpollEvent) {
 	fd, serial := int(e.Fd), uint32(e.Pad)
 	if serial&ofLease != 0 {
 		if w := &l.leases[fd]; uint32(w.serial)|ofLease == serial {
-			w.came.Store(true)
-			w.call.readable(w.serial, e.Events)
+			w.happened(e.Events)
 		}
 		return
 	}
@@ -270,16 +270,20 @@ func (l *loop) remove(c *Conn) {
 
 // watch has the events of a connection to the application go to c.
 func (l *loop) watch(c *call, fd int, serial uint64, came *atomic.Bool) error {
-	for fd >= len(l.leases) {
-		l.leases = append(l.leases, make([]watching, 256+len(l.leases))...)
-	}
-	w := &l.leases[fd]
+	w := l.leaseAt(fd)
 	w.call = c
 	if w.serial == serial {
 		return nil
 	}
-	w.serial, w.came = serial, came
+	*w = watching{serial: serial, came: came, call: c}
 	return l.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLRDHUP, uint32(serial)|ofLease)
+}
+
+func (l *loop) leaseAt(fd int) *watching {
+	for fd >= len(l.leases) {
+		l.leases = append(l.leases, make([]watching, 256+len(l.leases))...)
+	}
+	return &l.leases[fd]
 }
 
 // control changes what there are events of. They come once for each change.

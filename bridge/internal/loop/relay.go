@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
@@ -119,7 +118,7 @@ func (k *call) relayOn() {
 		if ev.Kind == 0 && err == nil {
 			r.until = k.x.Rest.Until()
 			if r.done { // what comes now is the end of the request, or nobody's
-				r.until = earliest(r.until, r.doneAt.Add(exchange.GatherFor))
+				r.until = earliest(r.until, r.doneAt.Add(k.x.Gathers()))
 			}
 			break
 		}
@@ -203,7 +202,7 @@ func (k *call) relayExpired() {
 	case due.IsZero() || now.Before(due):
 	case len(k.conn.out) > 0 && !r.done:
 		k.toGoroutine()
-	case r.done && !now.Before(r.doneAt.Add(exchange.GatherFor)):
+	case r.done && !now.Before(r.doneAt.Add(k.x.Gathers())):
 		k.relayEvent(upstream.Event{}, k.lease.Interrupted())
 		k.relayOn()
 	default:

@@ -12,7 +12,7 @@ import (
 )
 
 type tcpConn struct {
-	*net.TCPConn
+	net.Conn
 	raw syscall.RawConn
 }
 

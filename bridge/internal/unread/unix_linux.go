@@ -11,25 +11,29 @@ import (
 	"github.com/sluice-proxy/sluice/internal/sockdiag"
 )
 
-// of returns the counter for the type of c.
+// of returns the counter for the kind of socket that c is.
 func of(c net.Conn) counter {
-	switch c := c.(type) {
-	case *net.UnixConn:
-		if raw, err := c.SyscallConn(); err == nil {
-			u := &unixConn{UnixConn: c, raw: raw}
-			u.ask = func(fd uintptr) { u.queued, u.err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }
-			return u
-		}
-	case *net.TCPConn:
-		if raw, err := c.SyscallConn(); err == nil {
-			return &tcpConn{c, raw}
-		}
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	switch c.RemoteAddr().(type) {
+	case *net.UnixAddr:
+		u := &unixConn{Conn: c, raw: raw}
+		u.ask = func(fd uintptr) { u.queued, u.err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }
+		return u
+	case *net.TCPAddr:
+		return &tcpConn{c, raw}
 	}
 	return nil
 }
 
 type unixConn struct {
-	*net.UnixConn
+	net.Conn
 	raw syscall.RawConn
 	ask func(fd uintptr)
 

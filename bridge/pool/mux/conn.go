@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/upstream"
@@ -45,6 +46,11 @@ type Config struct {
 	Recheck func() error
 	Retire  func() // called once, when the connection should take no more requests
 	Lost    func() // called when the connection ends by itself, before its streams fail
+	// Loop is an event loop that drives the connection, if that is a socket. Nil: two goroutines do.
+	Loop   Loop
+	Serial uint64 // of the connection, for the loop
+
+	direct func(net.Conn) direct // replaced in tests
 }
 
 // Conn is a connection that carries several requests. Its methods may be called
@@ -53,9 +59,10 @@ type Conn struct {
 	nc  net.Conn
 	cfg Config
 
-	wake  chan struct{} // out is not empty
-	ended chan struct{} // closed when err is set
-	loops sync.WaitGroup
+	wake   chan struct{} // out is not empty
+	ended  chan struct{} // closed when err is set
+	loops  sync.WaitGroup
+	driven atomic.Pointer[driven] // by an event loop; nil: by two goroutines
 
 	chunks   sync.Pool // of *chunk, up to chunkSmall bytes
 	large    sync.Pool // of *chunk, of streamBuffer bytes
@@ -80,9 +87,23 @@ func New(nc net.Conn, in upstream.Buffer, cfg Config) *Conn {
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		streams: make(map[uint16]*Stream),
 	}
-	c.loops.Go(c.write)
-	c.loops.Go(func() { c.read(in) })
+	if cfg.Loop == nil || !c.attend(in) {
+		c.start(in, held{})
+	}
 	return c
+}
+
+// start begins to drive the connection with goroutines. First is what was read before, and not
+// delivered.
+func (c *Conn) start(in upstream.Buffer, first held) {
+	c.loops.Go(c.write)
+	c.loops.Go(func() {
+		if first.stream != nil {
+			c.deliver(first.stream, first.event)
+			first.stream.signal()
+		}
+		c.read(in)
+	})
 }
 
 // Open returns a stream for one request. If the connection has ended, the stream's methods
@@ -161,8 +182,13 @@ func (c *Conn) read(in upstream.Buffer) {
 	}
 }
 
-// Recheck has the reading goroutine look again whether the connection is in order.
+// Recheck has who reads look again whether the connection is in order.
 func (c *Conn) Recheck() {
+	if d := c.driven.Load(); d != nil {
+		d.rechecks.Store(true)
+		d.wake()
+		return
+	}
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // fails only if the connection is closed already
 }
 
@@ -197,8 +223,24 @@ func (c *Conn) dispatch(in *upstream.Buffer) error {
 			s.received = true
 			c.received = append(c.received, s)
 		}
-		s.deliver(ev)
+		if !c.deliver(s, ev) {
+			return nil
+		}
 	}
+}
+
+// deliver stores an event in its stream. If there is no room, it waits for the owner to take what is
+// pending; an owner that does not take it in time loses the rest of the answer. An event loop cannot
+// wait: it holds the event, and deliver returns false.
+func (c *Conn) deliver(s *Stream, ev upstream.Event) bool {
+	for !s.store(&ev) {
+		if d := c.driven.Load(); d != nil {
+			d.hold(s, ev)
+			return false
+		}
+		s.awaitOwner()
+	}
+	return true
 }
 
 // signalReceived wakes the owners of the streams that have new events.
@@ -244,8 +286,15 @@ func (c *Conn) end(err error, notify func()) {
 	close(c.ended)
 	streams := c.streams
 	c.streams = make(map[uint16]*Stream)
+	d := c.driven.Load()
+	if d != nil {
+		c.chargeOut(-c.waiting) // a goroutine that writes does that itself
+	}
 	c.mu.Unlock()
 	_ = c.nc.Close() // nobody uses the connection any more
+	if d != nil {
+		d.wake()
+	}
 	notify()
 	for _, s := range streams {
 		s.fail(err)
@@ -255,8 +304,13 @@ func (c *Conn) end(err error, notify func()) {
 // Cut ends the connection with an error for all its streams, and does not wait.
 func (c *Conn) Cut(err error) { c.end(err, c.cfg.Lost) }
 
-// Close ends the connection and waits for its goroutines. It does not call Lost.
+// Close ends the connection and waits for its goroutines, or for the event loop to be done with it.
+// It does not call Lost.
 func (c *Conn) Close() {
 	c.end(net.ErrClosed, func() {})
 	c.loops.Wait()
+	if d := c.driven.Load(); d != nil {
+		d.stepping.Lock() // there is nothing to guard, but a step that has begun
+		d.stepping.Unlock()
+	}
 }

@@ -53,9 +53,19 @@ type calls struct {
 	rechecks      error // the result of Recheck
 }
 
-// onConn runs test in a bubble with a connection to an application. All memory must be
-// released when it is closed.
+// onConn runs test in bubbles with a connection to an application: one that goroutines drive, and one
+// that a loop does. All memory must be released when it is closed.
 func onConn(t *testing.T, size int, script fcgitest.Script, test func(t *testing.T, c *Conn, of *calls)) {
+	t.Helper()
+	for mode, begin := range map[string]func() *testLoop{
+		"goroutines": func() *testLoop { return nil },
+		"loop":       func() *testLoop { return startTestLoop() },
+	} {
+		t.Run(mode, func(t *testing.T) { onOneConn(t, size, script, begin, test) })
+	}
+}
+
+func onOneConn(t *testing.T, size int, script fcgitest.Script, begin func() *testLoop, test func(t *testing.T, c *Conn, of *calls)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		nc, err := fcgitest.Start(t, script).Dial(context.Background())
@@ -65,13 +75,21 @@ func onConn(t *testing.T, size int, script fcgitest.Script, test func(t *testing
 		of := &calls{budget: budget{size: size}}
 		var in upstream.Buffer
 		in.Reset(codec.NewDecoder(), 1<<10)
-		c := New(nc, in, Config{
+		cfg := Config{
 			Codec: codec, Memory: of, SendTimeout: func() time.Duration { return time.Minute },
 			Recheck: func() error { return of.rechecks },
 			Retire:  func() { of.retired.Add(1) }, Lost: func() { of.lost.Add(1) },
-		})
+		}
+		loop := begin()
+		if loop != nil {
+			cfg.Loop, cfg.direct = loop, loop.direct
+		}
+		c := New(nc, in, cfg)
 		test(t, c, of)
 		c.Close()
+		if loop != nil {
+			loop.stop()
+		}
 		if of.used != 0 {
 			t.Errorf("%d bytes of %d were not released", of.used, size)
 		}
@@ -81,7 +99,7 @@ func onConn(t *testing.T, size int, script fcgitest.Script, test func(t *testing
 // send sends a request for uri. Next returns the error, if any.
 func send(t testing.TB, s *Stream, uri string) {
 	t.Helper()
-	r := &upstream.Request{Vars: []cgi.Var{{Name: "REQUEST_URI", Value: uri}}}
+	r := &upstream.Request{Vars: []cgi.Var{{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "SERVER_PROTOCOL", Value: "HTTP/1.1"}, {Name: "REQUEST_URI", Value: uri}}}
 	b, unrunBelow, err := codec.AppendHead(nil, s.ID, true, r)
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ type Stream struct {
 	aborted bool // the application was asked to stop
 	over    bool // the end of the answer has come
 
-	// Of the reading goroutine.
+	// Of who reads the connection.
 	received bool          // there are new events, and the owner was not told yet
 	waited   time.Duration // how long it has waited for the owner, less what the owner has taken since
 
@@ -45,7 +45,7 @@ type Stream struct {
 
 	mu      sync.Mutex
 	pending *chunk        // events that the owner has not taken
-	drained chan struct{} // closed when pending is taken; nil unless the reading goroutine waits for that
+	drained chan struct{} // closed when pending is taken; nil unless that is waited for
 	endErr  error         // the error of the End event
 	err     error         // what Next returns after pending
 	left    bool          // the owner has left
@@ -60,9 +60,9 @@ type Stream struct {
 	timer      *time.Timer
 }
 
-// deliver adds an event to pending. If there is no room, it waits for the owner to take
-// what is pending. An owner that does not take it in time loses the rest of the answer.
-func (s *Stream) deliver(ev upstream.Event) {
+// store adds an event to pending. If there is no room for the rest of it, store leaves that in ev and
+// returns false; drained is closed when the owner has taken what is pending.
+func (s *Stream) store(ev *upstream.Event) (whole bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.err == nil && !s.left {
@@ -75,18 +75,23 @@ func (s *Stream) deliver(ev upstream.Event) {
 		switch {
 		case whole:
 			s.endErr = ev.Err
-			return
+			return true
 		case n == 0:
-			s.awaitOwner()
+			s.drained = make(chan struct{})
+			return false
 		}
 	}
+	return true // nobody takes it
 }
 
-// awaitOwner waits until the owner has taken what is pending. It releases s.mu meanwhile.
+// awaitOwner waits until the owner has taken what is pending.
 func (s *Stream) awaitOwner() {
-	drained := make(chan struct{})
-	s.drained = drained
+	s.mu.Lock()
+	drained := s.drained
 	s.mu.Unlock()
+	if drained == nil { // it has by now
+		return
+	}
 	s.signal()
 	begun := time.Now()
 	late := time.NewTimer(lagMax - s.waited)
@@ -99,7 +104,6 @@ func (s *Stream) awaitOwner() {
 	}
 	late.Stop()
 	s.waited += time.Since(begun)
-	s.mu.Lock()
 }
 
 // Abort asks the application to stop the request.
@@ -206,7 +210,7 @@ func (s *Stream) refill() (more bool, err error) {
 	return true, nil
 }
 
-// takePending takes what is pending, and wakes the reading goroutine if it waits for that.
+// takePending takes what is pending, and wakes who reads the connection if that is waited for.
 func (s *Stream) takePending(leave bool) (*chunk, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,6 +220,9 @@ func (s *Stream) takePending(leave bool) (*chunk, error) {
 	if s.drained != nil {
 		close(s.drained)
 		s.drained = nil
+		if d := s.c.driven.Load(); d != nil {
+			d.wake()
+		}
 	}
 	return ch, s.err
 }

@@ -56,7 +56,15 @@ func (c *Conn) abort(s *Stream) {
 	c.signalOut()
 }
 
+// signalOut says that there is something to write. The caller holds the mutex.
 func (c *Conn) signalOut() {
+	if d := c.driven.Load(); d != nil {
+		if !d.told {
+			d.told = true
+			d.wake()
+		}
+		return
+	}
 	select {
 	case c.wake <- struct{}{}:
 	default:
