@@ -13,7 +13,7 @@ const (
 	// bytes: a few dozen requests.
 	restBelow = 128 << 10
 	// restWorth is how much must have been allocated for a collection to be worth its time, in bytes.
-	restWorth = 4 << 20
+	restWorth = 2 << 20
 )
 
 // memoryKeeper gives memory back to the system when the program comes to rest. Go's runtime lets the

@@ -18,22 +18,22 @@ import (
 )
 
 // call is a request that a loop serves: the client and the driver of an exchange. It is used again
-// for other requests. What it works with is on its desk, which it gives back when it waits in the gate
+// for other requests. What it works with is its workspace, which it gives back when it waits in the gate
 // for long: its own fields are what is kept then.
 type call struct {
-	*desk // nil while the call is parked
-	loop  *loop
-	conn  *Conn // nil while it is not used
+	*workspace // nil while the call is parked
+	loop       *loop
+	conn       *Conn // nil while it is not used
 
-	raw    []byte          // the header of the request, as it came
-	body   []byte          // of the request
-	ctx    *requestContext // may be nil while the call is parked
+	raw    []byte // the header of the request, as it came
+	body   []byte // of the request
+	ctx    *requestContext
 	began  time.Time
 	wait   exchange.Wait
 	waits  bool            // for what wait says, and will be told
 	leanAt time.Time       // when memory is given back, if it waits until then
 	gone   error           // why nobody waits for the answer; nil: somebody does
-	parked exchange.Parked // while there is no desk
+	parked exchange.Parked // while there is no workspace
 
 	nest   *nested.Request
 	ticket admission.Ticket // that waits
@@ -194,9 +194,7 @@ func (k *call) left(cause error) {
 		return
 	}
 	k.gone = cause
-	if k.ctx != nil {
-		k.ctx.end(cause) // ends a wait for a connection, too
-	}
+	k.ctx.end(cause) // ends a wait for a connection, too
 	switch {
 	case k.relaying():
 		k.relayLeft()
@@ -376,7 +374,7 @@ func (k *call) next() (upstream.Event, error) {
 
 // readable says that there is something to read of the connection with that number.
 func (k *call) readable(serial uint64, ending bool) {
-	if k.desk == nil || k.lease == nil || k.serial != serial {
+	if k.workspace == nil || k.lease == nil || k.serial != serial {
 		return
 	}
 	k.lease.Readable(ending)

@@ -20,13 +20,6 @@ type requestContext struct {
 	after map[*func()]struct{}
 }
 
-// isUnused reports whether nobody has asked about the end, which has not come.
-func (c *requestContext) isUnused() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err == nil && c.done == nil && c.after == nil
-}
-
 // Deadline implements context.Context.
 func (c *requestContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 

@@ -12,20 +12,17 @@ import (
 // lean gives back memory while the call waits: a client that waits for long is one of many.
 func (k *call) lean() {
 	k.leanAt = time.Time{}
-	if k.desk == nil || k.original == nil || k.R != k.original || len(k.header) > 0 { // it is lean, or was redirected
+	if k.workspace == nil || k.original == nil || k.R != k.original || len(k.header) > 0 { // it is lean, or was redirected
 		return
 	}
 	k.raw, k.body = fitting(k.raw), fitting(k.body)
 	if p, ok := k.x.Park(); k.wait.For == exchange.Grant && ok {
 		k.parked = p
-		if k.ctx.isUnused() {
-			k.ctx = nil
-		}
 		k.clear()
-		k.standUp()
+		k.putWorkspace()
 		return
 	}
-	if kits := &k.loop.kits; len(*kits) < desksMax {
+	if kits := &k.loop.kits; len(*kits) < workspacesMax {
 		*kits = append(*kits, kit{k.header, k.buf, k.x.Lean()})
 	} else {
 		k.x.Lean()
@@ -51,35 +48,32 @@ type kit struct {
 	exchange *exchange.Memory
 }
 
-// fill gives memory to a desk that has none.
-func (d *desk) fill() {
-	kits := &d.loop.kits
+// fill gives memory to a workspace that has none.
+func (w *workspace) fill() {
+	kits := &w.loop.kits
 	n := len(*kits)
 	if n == 0 {
-		d.header = make(http.Header, 16)
-		d.x.Fill(exchange.NewMemory())
+		w.header = make(http.Header, 16)
+		w.x.Fill(exchange.NewMemory())
 		return
 	}
 	m := (*kits)[n-1]
 	(*kits)[n-1] = kit{}
 	*kits = (*kits)[:n-1]
-	d.header, d.buf = m.header, m.buf
-	d.x.Fill(m.exchange)
+	w.header, w.buf = m.header, m.buf
+	w.x.Fill(m.exchange)
 }
 
 // wake ends a wait.
 func (k *call) wake() {
 	k.waits, k.leanAt = false, time.Time{}
-	if k.desk != nil && k.original != nil {
+	if k.workspace != nil && k.original != nil {
 		return
-	}
-	if k.ctx == nil {
-		k.ctx = &requestContext{conn: k.conn, err: k.gone}
 	}
 	r := k.loop.parser.parse(k.raw) // as it did before
 	r.RemoteAddr, r.ContentLength = k.conn.from, int64(len(k.body))
-	if k.desk == nil {
-		k.sitDown()
+	if k.workspace == nil {
+		k.getWorkspace()
 		k.take(r)
 		k.Site.Identify(k.R, &k.x.Who)
 		k.x.Unpark(&k.Site.Site, k, k, k.parked)

@@ -30,16 +30,16 @@ type loop struct {
 	events []unix.EpollEvent
 	ready  int // how many events there are
 
-	now     time.Time // of this turn
-	timers  timers
-	buf     []byte // for reads
-	parser  parser
-	encoder encoder
-	head    *framing.Head // for headers that come whole
-	out     []byte        // an answer that is being encoded
-	spare   []*call
-	desks   []*desk // without a call
-	kits    []kit
+	now        time.Time // of this turn
+	timers     timers
+	buf        []byte // for reads
+	parser     parser
+	encoder    encoder
+	head       *framing.Head // for headers that come whole
+	out        []byte        // an answer that is being encoded
+	spare      []*call
+	workspaces []*workspace // without a call
+	kits       []kit
 
 	clients  []*Conn    // by descriptor
 	leases   []watching // by descriptor

@@ -12,9 +12,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
-// desk is what a call works with, but for what it must remember while it waits in the gate. Most
+// workspace is what a call works with, but for what it must remember while it waits in the gate. Most
 // requests have the same one from their beginning to their end; many that wait share a few.
-type desk struct {
+type workspace struct {
 	loop *loop
 	call *call // nil while it is not used
 	blocking.View
@@ -50,9 +50,9 @@ type leased struct {
 const (
 	// spareMax is how many calls a loop keeps for other requests.
 	spareMax = 1024
-	// desksMax is how many desks without a call it keeps, and how many kits: as many as are given
-	// back by others meanwhile serve a burst of requests that wait.
-	desksMax = 64
+	// workspacesMax is how many workspaces without a call it keeps, and how many kits. Those that wait
+	// take and leave them in turn.
+	workspacesMax = 64
 )
 
 func (l *loop) newCall() *call {
@@ -62,32 +62,32 @@ func (l *loop) newCall() *call {
 		return k
 	}
 	k := &call{loop: l}
-	k.sitDown()
+	k.getWorkspace()
 	return k
 }
 
-// sitDown gives a call that has none a desk.
-func (k *call) sitDown() {
+// getWorkspace gives a call that has none a workspace.
+func (k *call) getWorkspace() {
 	l := k.loop
-	n := len(l.desks)
+	n := len(l.workspaces)
 	if n == 0 {
-		d := &desk{loop: l, x: new(exchange.Exchange)}
-		d.fill()
-		d.deliver, d.notify, d.ready = d.delivered, d.noticed, d.happened
-		l.desks, n = append(l.desks, d), 1
+		w := &workspace{loop: l, x: new(exchange.Exchange)}
+		w.fill()
+		w.deliver, w.notify, w.ready = w.delivered, w.noticed, w.happened
+		l.workspaces, n = append(l.workspaces, w), 1
 	}
-	k.desk = l.desks[n-1]
-	l.desks[n-1] = nil
-	l.desks = l.desks[:n-1]
-	k.desk.call = k
+	k.workspace = l.workspaces[n-1]
+	l.workspaces[n-1] = nil
+	l.workspaces = l.workspaces[:n-1]
+	k.workspace.call = k
 }
 
-// standUp leaves the desk, which is clear, to other calls.
-func (k *call) standUp() {
-	d, l := k.desk, k.loop
-	k.desk, d.call = nil, nil
-	if len(l.desks) < desksMax {
-		l.desks = append(l.desks, d)
+// putWorkspace leaves the workspace, which is clear, to other calls.
+func (k *call) putWorkspace() {
+	w, l := k.workspace, k.loop
+	k.workspace, w.call = nil, nil
+	if len(l.workspaces) < workspacesMax {
+		l.workspaces = append(l.workspaces, w)
 	}
 }
 
@@ -98,25 +98,25 @@ func (k *call) take(r *http.Request) {
 }
 
 // clear forgets everything but the memory.
-func (d *desk) clear() {
-	d.x.Reset()
-	clear(d.header)
-	d.View, d.original, d.lease, d.serial = blocking.View{}, nil, nil, 0
-	d.relay, d.last, d.watched = relay{}, false, false
-	if cap(d.buf) > bufKeep {
-		d.buf = nil
+func (w *workspace) clear() {
+	w.x.Reset()
+	clear(w.header)
+	w.View, w.original, w.lease, w.serial = blocking.View{}, nil, nil, 0
+	w.relay, w.last, w.watched = relay{}, false, false
+	if cap(w.buf) > bufKeep {
+		w.buf = nil
 	}
 }
 
 // relaying reports whether the client is sent an answer while it arrives.
-func (k *call) relaying() bool { return k.desk != nil && k.relay.begun }
+func (k *call) relaying() bool { return k.workspace != nil && k.relay.begun }
 
 // delivered takes what the pool delivers, in any goroutine.
-func (d *desk) delivered(l *pool.Lease, err error) {
-	d.leased.lease, d.leased.err = l, err
-	if d.leased.first.Swap(true) {
-		d.loop.post(func() {
-			k := d.call
+func (w *workspace) delivered(l *pool.Lease, err error) {
+	w.leased.lease, w.leased.err = l, err
+	if w.leased.first.Swap(true) {
+		w.loop.post(func() {
+			k := w.call
 			k.wake()
 			k.resume(k.connected())
 		})
@@ -124,16 +124,16 @@ func (d *desk) delivered(l *pool.Lease, err error) {
 }
 
 // noticed is told, in any goroutine, that there is something new on the lease.
-func (d *desk) noticed() {
-	if d.notified.CompareAndSwap(false, true) {
-		d.loop.post(d.ready)
+func (w *workspace) noticed() {
+	if w.notified.CompareAndSwap(false, true) {
+		w.loop.post(w.ready)
 	}
 }
 
 // happened goes on with what has come on the lease, if the call still has it.
-func (d *desk) happened() {
-	d.notified.Store(false)
-	if d.call != nil {
-		d.call.happened()
+func (w *workspace) happened() {
+	w.notified.Store(false)
+	if w.call != nil {
+		w.call.happened()
 	}
 }
