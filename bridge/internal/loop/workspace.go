@@ -52,7 +52,7 @@ const (
 	spareMax = 1024
 	// workspacesMax is how many workspaces without a call it keeps, and how many kits. Those that wait
 	// take and leave them in turn.
-	workspacesMax = 64
+	workspacesMax = 256
 )
 
 func (l *loop) newCall() *call {
