@@ -87,12 +87,14 @@ func TestDemoPage(t *testing.T) {
 	b.awaitText(t, "#queue [data-say]", "threads hold requests that wait")
 	becomes(t, s, "the gate parks what waits", func(gate, queue demoSide) bool { return gate.Parked > 0 && gate.Failed == 0 && queue.Poll == 16 })
 	b.picture(t, "demo-1280-light")
+	wantAccessible(t, b)
 	b.look(t, 360, 800, "dark")
 	b.picture(t, "demo-360-dark")
 	if wide := value[int](t, b, "document.documentElement.scrollWidth"); wide > 360 {
 		t.Errorf("the page is %d pixels wide", wide)
 	}
 	b.look(t, 1280, 900, "dark")
+	wantAccessible(t, b)
 
 	turn(t, b, "polls", 0)
 	becomes(t, s, "long-polls end", func(gate, queue demoSide) bool { return gate.Poll == 0 && queue.Poll == 0 && queue.Answered > 20 })

@@ -144,27 +144,25 @@ func TestSlowReader(t *testing.T) {
 // neither the application nor the others on a shared connection, and gets every byte.
 func TestSteadyReader(t *testing.T) {
 	const size, piece = 16 << 20, 64 << 10
-	for _, multiplex := range []config.Switch{config.Off, config.On} {
-		t.Run(fmt.Sprint("multiplex=", multiplex), func(t *testing.T) {
-			r := newRig(t, func(c *bridge.Config) { c.Multiplex = multiplex }, nil)
-			c := r.dialUnix(t)
-			fmt.Fprintf(c, "GET /bytes?n=%d&length=1 HTTP/1.1\r\nHost: a\r\n\r\n", size)
-			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got bytes.Buffer
-			for ; got.Len() < size*3/4 && err == nil && (got.Len() < size/4 || r.handler.Snapshot().Gate.InUse > 0); time.Sleep(6 * time.Millisecond) {
-				_, err = io.CopyN(&got, resp.Body, piece)
-			}
-			if in := r.handler.Snapshot().Gate.InUse; in > 0 {
-				t.Errorf("after %d bytes the application still has the request", got.Len())
-			}
-			if _, err := io.Copy(&got, resp.Body); err != nil || !bytes.Equal(got.Bytes(), pattern(0, size)) {
-				t.Errorf("got %d bytes, %v", got.Len(), err)
-			}
-		})
-	}
+	eachMultiplex(t, func(t *testing.T, multiplex config.Switch) {
+		r := newRig(t, func(c *bridge.Config) { c.Multiplex = multiplex }, nil)
+		c := r.dialUnix(t)
+		fmt.Fprintf(c, "GET /bytes?n=%d&length=1 HTTP/1.1\r\nHost: a\r\n\r\n", size)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		for ; got.Len() < size*3/4 && err == nil && (got.Len() < size/4 || r.handler.Snapshot().Gate.InUse > 0); time.Sleep(6 * time.Millisecond) {
+			_, err = io.CopyN(&got, resp.Body, piece)
+		}
+		if in := r.handler.Snapshot().Gate.InUse; in > 0 {
+			t.Errorf("after %d bytes the application still has the request", got.Len())
+		}
+		if _, err := io.Copy(&got, resp.Body); err != nil || !bytes.Equal(got.Bytes(), pattern(0, size)) {
+			t.Errorf("got %d bytes, %v", got.Len(), err)
+		}
+	})
 }
 
 // dialUnix returns a connection to the loops on a unix socket, which holds little.
@@ -205,18 +203,28 @@ func (r *rig) outcomesOf(status int) (list []bridge.Outcome) {
 // Clients of all kinds at once: each gets its own answer, whole, and nothing is left behind. Some of
 // them leave at any time.
 func TestCrowd(t *testing.T) {
-	r := newRig(t, func(c *bridge.Config) { c.Workers = 6 }, nil)
-	var crowd sync.WaitGroup
-	for i := range 40 {
-		crowd.Go(func() {
-			dice := rand.New(rand.NewPCG(1, uint64(i)))
-			for range 6 {
-				r.visit(t, dice)
-			}
-		})
+	eachMultiplex(t, func(t *testing.T, multiplex config.Switch) {
+		r := newRig(t, func(c *bridge.Config) { c.Workers, c.Multiplex = 6, multiplex }, nil)
+		var crowd sync.WaitGroup
+		for i := range 40 {
+			crowd.Go(func() {
+				dice := rand.New(rand.NewPCG(1, uint64(i)))
+				for range 6 {
+					r.visit(t, dice)
+				}
+			})
+		}
+		crowd.Wait()
+		r.wantIdle(t)
+	})
+}
+
+// eachMultiplex runs test where each request has a connection of its own, and where they share one,
+// which a loop drives.
+func eachMultiplex(t *testing.T, test func(t *testing.T, multiplex config.Switch)) {
+	for _, multiplex := range []config.Switch{config.Off, config.On} {
+		t.Run(fmt.Sprint("multiplex=", multiplex), func(t *testing.T) { test(t, multiplex) })
 	}
-	crowd.Wait()
-	r.wantIdle(t)
 }
 
 // visit makes some requests on a connection.
@@ -269,33 +277,35 @@ func (r *rig) visit(t *testing.T, dice *rand.Rand) {
 
 // Close ends what is there, whatever it waits for.
 func TestCloseWhileBusy(t *testing.T) {
-	r := newRig(t, func(c *bridge.Config) { c.Workers = 2 }, nil)
-	var clients []net.Conn
-	for i := range 20 {
-		c := dial(t, r.loop)
-		path := []string{"/poll", "/slow", "/bytes?n=30000000"}[i%3]
-		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path)
-		clients = append(clients, c)
-	}
-	time.Sleep(300 * time.Millisecond) // some go on in goroutines
-	began := time.Now()
-	if err := r.loops.Close(); err != nil {
-		t.Error(err)
-	}
-	if d := time.Since(began); d > 10*time.Second {
-		t.Errorf("Close has waited for the clients: %v", d)
-	}
-	r.wantIdle(t)
-	for _, c := range clients {
-		if _, err := io.Copy(io.Discard, c); err != nil && !strings.Contains(err.Error(), "reset") {
-			t.Errorf("the connection has not ended: %v", err)
+	eachMultiplex(t, func(t *testing.T, multiplex config.Switch) {
+		r := newRig(t, func(c *bridge.Config) { c.Workers, c.Multiplex = 2, multiplex }, nil)
+		var clients []net.Conn
+		for i := range 20 {
+			c := dial(t, r.loop)
+			path := []string{"/poll", "/slow", "/bytes?n=30000000"}[i%3]
+			fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path)
+			clients = append(clients, c)
 		}
-	}
-	late := dial(t, r.loop)
-	_ = late.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.Copy(io.Discard, late); err != nil && !strings.Contains(err.Error(), "reset") {
-		t.Errorf("a connection that came after Close: %v", err)
-	}
+		time.Sleep(300 * time.Millisecond) // some go on in goroutines
+		began := time.Now()
+		if err := r.loops.Close(); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > 10*time.Second {
+			t.Errorf("Close has waited for the clients: %v", d)
+		}
+		r.wantIdle(t)
+		for _, c := range clients {
+			if _, err := io.Copy(io.Discard, c); err != nil && !strings.Contains(err.Error(), "reset") {
+				t.Errorf("the connection has not ended: %v", err)
+			}
+		}
+		late := dial(t, r.loop)
+		_ = late.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := io.Copy(io.Discard, late); err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("a connection that came after Close: %v", err)
+		}
+	})
 }
 
 // Headers and pauses between requests take only so long.

@@ -81,42 +81,63 @@ func (p *Pool) LeaseFunc(ctx context.Context, d Demand, deliver func(*Lease, err
 	p.leaseFunc(ctx, d, deadline, deliver)
 }
 
+// leaseFunc is the rest of LeaseFunc. A request that need not wait has nothing allocated but its lease:
+// what waits is in functions of its own.
 func (p *Pool) leaseFunc(ctx context.Context, d Demand, deadline time.Time, deliver func(*Lease, error)) {
-	p.mu.Lock()
-	c, w, err := p.takeOrEnqueue(d)
-	finish := func() {
-		if l := p.lease(c, d); l != nil {
-			deliver(l, nil)
-		} else {
-			p.leaseFunc(ctx, d, deadline, deliver)
+	for {
+		p.mu.Lock()
+		c, w, err := p.takeOrEnqueue(d)
+		if w != nil && !w.resolved {
+			p.leaseWaiting(ctx, w, d, deadline, deliver)
+			p.mu.Unlock()
+			return
 		}
-	}
-	next := func() {
+		p.mu.Unlock()
 		if w != nil {
 			c, err = p.collect(ctx, w)
 		}
 		switch {
 		case err != nil:
 			deliver(nil, err)
+			return
 		case w == nil && p.mustAwaitBack(c):
-			p.inTask(finish)
-		default:
-			finish()
+			p.leaseInTask(ctx, c, d, deadline, deliver)
+			return
+		}
+		if l := p.lease(c, d); l != nil {
+			deliver(l, nil)
+			return
 		}
 	}
-	if w != nil && !w.resolved {
-		timer := time.AfterFunc(time.Until(deadline), func() { p.abandonWait(w, ErrWaitTimeout) })
-		stop := afterEnd(ctx, func() { p.abandonWait(w, context.Cause(ctx)) })
-		w.notify = func() {
-			timer.Stop()
-			stop()
-			next()
+}
+
+// leaseWaiting goes on when w is resolved. The caller holds the mutex.
+func (p *Pool) leaseWaiting(ctx context.Context, w *waiter, d Demand, deadline time.Time, deliver func(*Lease, error)) {
+	timer := time.AfterFunc(time.Until(deadline), func() { p.abandonWait(w, ErrWaitTimeout) })
+	stop := afterEnd(ctx, func() { p.abandonWait(w, context.Cause(ctx)) })
+	w.notify = func() {
+		timer.Stop()
+		stop()
+		if c, err := p.collect(ctx, w); err != nil {
+			deliver(nil, err)
+		} else {
+			p.leaseOf(ctx, c, d, deadline, deliver)
 		}
-		p.mu.Unlock()
-		return
 	}
-	p.mu.Unlock()
-	next()
+}
+
+// leaseInTask goes on in a goroutine, because the process of c may have to be waited for.
+func (p *Pool) leaseInTask(ctx context.Context, c *conn, d Demand, deadline time.Time, deliver func(*Lease, error)) {
+	p.inTask(func() { p.leaseOf(ctx, c, d, deadline, deliver) })
+}
+
+// leaseOf delivers a lease of c, which the request has acquired, or begins anew.
+func (p *Pool) leaseOf(ctx context.Context, c *conn, d Demand, deadline time.Time, deliver func(*Lease, error)) {
+	if l := p.lease(c, d); l != nil {
+		deliver(l, nil)
+	} else {
+		p.leaseFunc(ctx, d, deadline, deliver)
+	}
 }
 
 // afterEnd is context.AfterFunc. A context that has the method itself needs none of that package for it.

@@ -14,7 +14,8 @@
 //	room in the budget   a connection, from startDial until free; a stream, until release
 //	connection           one of: its dial, its Lease, the idle list (under the mutex), the
 //	                     goroutine of its present state (querying, atWork, closing)
-//	shared connection    mux.Conn, which has two goroutines; each stream has one Lease
+//	shared connection    mux.Conn, which has two goroutines or is driven by an event loop; each
+//	                     stream has one Lease
 //	goroutine            Pool.tasks; Close waits for all
 //	waiter               Pool.waiters until resolve, which is called once: by dispatchWaiters,
 //	                     recycle, dial, or abandonWait when the request has left

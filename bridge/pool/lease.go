@@ -20,7 +20,7 @@ type channel interface {
 	Next(deadline time.Time) (upstream.Event, error)
 	Buffered() bool                   // reports whether Next has something to return without waiting
 	TryNext() (upstream.Event, error) // Next without a wait: Kind is 0 if nothing has come
-	Notify(f func())                  // f is called when there is something for TryNext, in any goroutine; nil: no longer
+	Notify(f *func())                 // f is called when there is something for TryNext, in any goroutine; nil: no longer
 	Interrupt()
 	Resume()
 	Abort()              // asks the application to stop, where that is possible without closing the connection

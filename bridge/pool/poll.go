@@ -26,13 +26,18 @@ type poll struct {
 	watched atomic.Bool
 	came    atomic.Bool
 	direct  *socket.Direct
+	watch   func(fd uintptr) // calls watcher; made once
+	watcher func(fd int, serial uint64, came *atomic.Bool)
 	notify  atomic.Pointer[func()]
 }
 
 var serials atomic.Uint64
 
 // begin prepares a new connection.
-func (p *poll) begin(nc net.Conn) { p.serial, p.direct = serials.Add(1), socket.NewDirect(nc) }
+func (p *poll) begin(nc net.Conn) {
+	p.serial, p.direct = serials.Add(1), socket.NewDirect(nc)
+	p.watch = func(fd uintptr) { p.watcher(int(fd), p.serial, &p.came) }
+}
 
 func (p *poll) wake() {
 	if f := p.notify.Load(); f != nil {
@@ -81,14 +86,9 @@ func (c *conn) TryNext() (none upstream.Event, err error) {
 }
 
 // Notify implements channel.
-func (c *conn) Notify(f func()) {
+func (c *conn) Notify(f *func()) {
 	c.poll.more, c.poll.ended = false, false
-	if f == nil {
-		c.poll.notify.Store(nil)
-		return
-	}
-	told := f // in memory of its own, or the end of each lease would allocate some as well
-	c.poll.notify.Store(&told)
+	c.poll.notify.Store(f)
 }
 
 // BeginWaits reports whether Begin may wait for some milliseconds, to see whether the
@@ -96,9 +96,9 @@ func (c *conn) Notify(f func()) {
 func (l *Lease) BeginWaits() bool { return l.guarded }
 
 // Notify has f called, in any goroutine, when TryNext may return something, except for what can
-// be read from the socket that Watch is for. It must be called before Begin; f must not block.
-// Release ends it.
-func (l *Lease) Notify(f func()) { l.ch.Notify(f) }
+// be read from the socket that Watch is for; nil: no longer. It must be called before Begin; f must
+// not block, and *f must not change. Release ends it.
+func (l *Lease) Notify(f *func()) { l.ch.Notify(f) }
 
 // Watch calls f with the descriptor of the connection and its serial number, which no other
 // connection has, for an event loop that tells with Readable when there is something to read.
@@ -113,7 +113,9 @@ func (l *Lease) Watch(f func(fd int, serial uint64, came *atomic.Bool)) error {
 	case c.raw == nil:
 		return errors.New("pool: the connection to the application is no socket")
 	default:
-		err := c.raw.Control(func(fd uintptr) { f(int(fd), c.poll.serial, &c.poll.came) })
+		c.poll.watcher = f
+		err := c.raw.Control(c.poll.watch)
+		c.poll.watcher = nil
 		c.poll.watched.Store(err == nil)
 		return err
 	}

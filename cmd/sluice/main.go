@@ -12,6 +12,7 @@ import (
 
 func main() {
 	supervise.Child()
+	setCollector()
 	os.Exit(run(os.Args[1:], timedWriter{os.Stderr}))
 }
 

@@ -16,8 +16,8 @@ const (
 	restWorth = 2 << 20
 )
 
-// memoryKeeper gives memory back to the system when the program comes to rest. Go's runtime lets the
-// heap grow to twice what is in use before it collects, and keeps that room. Behind a burst of clients
+// memoryKeeper gives memory back to the system when the program comes to rest. Before garbage is
+// collected the heap grows by heapSlack, and Go's runtime keeps that room. Behind a burst of clients
 // that wait from then on, that would be for as long as they wait.
 type memoryKeeper struct {
 	stop chan struct{}

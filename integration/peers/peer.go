@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -110,11 +111,11 @@ func installed(name, pkg string) func(context.Context, string) (string, error) {
 }
 
 // goBuild builds a package of the module we run in, if out is not there yet.
-func goBuild(ctx context.Context, pkg, out string) (string, error) {
+func goBuild(ctx context.Context, pkg, out string, flags ...string) (string, error) {
 	if _, err := os.Stat(out); err == nil {
 		return out, nil
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-o", out}, flags, []string{pkg})...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build %s: %w: %s", pkg, err, oneLine(text))
 	}

@@ -59,7 +59,7 @@ func serve(label, about string, workers int, address func(socket string) string,
 		label: label,
 		about: fmt.Sprintf("`sluice serve --workers %d --access-log off`, %s", workers, about),
 		binary: func(ctx context.Context, dir string) (string, error) {
-			return goBuild(ctx, "github.com/sluice-proxy/sluice/cmd/sluice", filepath.Join(dir, "sluice"))
+			return goBuild(ctx, "github.com/sluice-proxy/sluice/cmd/sluice", filepath.Join(dir, "sluice"), "-pgo=cmd/sluice/sluice.pgo") // as make build does
 		},
 		version: []string{"version"},
 		fronts:  true,

@@ -339,13 +339,10 @@ const sendNow = 16 << 10
 // send sends the request. It returns false if a goroutine does, because that waits.
 func (k *call) send() bool {
 	l := k.lease
-	l.Notify(k.notify)
+	l.Notify(&k.notify)
 	k.sendErr = nil
-	err := l.Watch(func(fd int, serial uint64, came *atomic.Bool) {
-		k.serial = serial
-		k.sendErr = k.loop.watch(k, fd, serial, came)
-	})
-	if k.sendErr = errors.Join(err, k.sendErr); k.sendErr != nil {
+	if err := l.Watch(k.watch); err != nil || k.sendErr != nil {
+		k.sendErr = errors.Join(err, k.sendErr)
 		return true
 	}
 	body := k.sendable()

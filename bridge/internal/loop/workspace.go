@@ -36,6 +36,7 @@ type workspace struct {
 
 	// Made once: there are several of them for each request.
 	deliver func(*pool.Lease, error)
+	watch   func(fd int, serial uint64, came *atomic.Bool)
 	notify  func()
 	ready   func()
 }
@@ -73,7 +74,7 @@ func (k *call) getWorkspace() {
 	if n == 0 {
 		w := &workspace{loop: l, x: new(exchange.Exchange)}
 		w.fill()
-		w.deliver, w.notify, w.ready = w.delivered, w.noticed, w.happened
+		w.deliver, w.watch, w.notify, w.ready = w.delivered, w.watches, w.noticed, w.happened
 		l.workspaces, n = append(l.workspaces, w), 1
 	}
 	k.workspace = l.workspaces[n-1]
@@ -121,6 +122,12 @@ func (w *workspace) delivered(l *pool.Lease, err error) {
 			k.resume(k.connected())
 		})
 	}
+}
+
+// watches has the loop tell what happens to the connection of the lease.
+func (w *workspace) watches(fd int, serial uint64, came *atomic.Bool) {
+	w.serial = serial
+	w.sendErr = w.loop.watch(w.call, fd, serial, came)
 }
 
 // noticed is told, in any goroutine, that there is something new on the lease.

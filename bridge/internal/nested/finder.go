@@ -25,7 +25,7 @@ type schedule struct {
 }
 
 // restFactor is the least ratio of the time without scans to the duration of a scan.
-const restFactor = 10
+const restFactor = 20
 
 // ran records a scan. While scans find nothing, the pause grows: the clients on this machine may be a
 // proxy.
@@ -65,7 +65,7 @@ type Finder struct {
 func New(listeners func() []uint64) *Finder {
 	return &Finder{
 		listeners: listeners, scan: scanProcesses, requests: make(map[*Request]struct{}), stop: make(chan struct{}),
-		appSchedule:  schedule{least: 2 * time.Millisecond, most: 50 * time.Millisecond},
+		appSchedule:  schedule{least: 2 * time.Millisecond, most: 250 * time.Millisecond},
 		fullSchedule: schedule{least: 20 * time.Millisecond, most: time.Second},
 	}
 }
@@ -77,16 +77,22 @@ type Request struct {
 
 	// Guarded by Finder.mu.
 	ticket       Ticket
-	pending      bool          // it waits for a scan
-	pendingSince time.Time     // when it became pending
-	served       *socket       // nil: none, or not known
-	on           func() socket // finds out served; nil: it is known
-	depth        int           // as found by a scan; 0: not known, or not nested
-	notNested    bool          // a full scan has found that it is not nested
+	pending      bool       // it waits for a scan
+	pendingSince time.Time  // when it became pending
+	served       *socket    // nil: none, or not known
+	on           connection // whose socket served is, if that was not found out yet
+	depth        int        // as found by a scan; 0: not known, or not nested
+	notNested    bool       // a full scan has found that it is not nested
 
 	// Results of scans that do not change. Used by Finder.run only.
 	clientInode uint64 // of the client's socket; 0: not found
 	serving     *servingSocket
+}
+
+// connection is a connection to the application.
+type connection struct {
+	raw           syscall.RawConn // nil: none
+	local, remote net.Addr
 }
 
 // servingSocket is the application's end of the connection on which a request is served.
@@ -176,18 +182,18 @@ func (r *Request) Served(t Ticket, conn syscall.RawConn, local, remote net.Addr)
 	defer r.f.mu.Unlock()
 	r.setTicket(t)
 	if conn == nil {
-		r.served, r.on = nil, nil
+		r.served, r.on = nil, connection{}
 		return
 	}
 	// Most requests are never scanned, and have no use for the number of the socket.
-	r.on = func() socket { return socketOf(conn, local, remote) }
+	r.on = connection{conn, local, remote}
 }
 
 // resolve finds out the socket that the request is served on. The caller holds the mutex.
 func (r *Request) resolve() {
-	if r.on != nil {
-		served := r.on()
-		r.served, r.on = &served, nil
+	if on := r.on; on.raw != nil {
+		served := socketOf(on.raw, on.local, on.remote)
+		r.served, r.on = &served, connection{}
 	}
 }
 
@@ -261,7 +267,7 @@ func (f *Finder) toScan() []*Request {
 	}
 	requests := make([]*Request, 0, f.numPending)
 	for r := range f.requests {
-		if !r.notNested || r.served != nil && r.served.inode != 0 || r.on != nil {
+		if !r.notNested || r.served != nil && r.served.inode != 0 || r.on.raw != nil {
 			requests = append(requests, r)
 		}
 	}

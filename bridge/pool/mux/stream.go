@@ -134,13 +134,7 @@ func (s *Stream) signal() {
 }
 
 // Notify has f called, in any goroutine, when TryNext may return something; nil: no longer.
-func (s *Stream) Notify(f func()) {
-	if f == nil {
-		s.notify.Store(nil)
-	} else {
-		s.notify.Store(&f)
-	}
-}
+func (s *Stream) Notify(f *func()) { s.notify.Store(f) }
 
 // TryNext is Next without a wait: the event's Kind is 0 if nothing has come.
 func (s *Stream) TryNext() (none upstream.Event, err error) {
