@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,7 +52,15 @@ func newBench(ctx context.Context, dir string, opts options) (*bench, error) {
 	for _, p := range opts.peers {
 		e := &entry{peer: p, samples: make(map[string][]sample), missed: make(map[string]error), goodputs: make(map[string]goodput)}
 		b.entries = append(b.entries, e)
-		if err := e.start(ctx, dir, dir, socket, opts.scenarios[0]); err != nil {
+		at := socket
+		if e.app = b.backend; p.php { // for it alone: who keeps connections to it keeps others out
+			at = phpSocket(filepath.Join(dir, p.label+"-app"))
+			e.app, err = startPHP(ctx, at)
+		}
+		if err == nil {
+			err = e.start(ctx, dir, dir, at, opts.scenarios[0])
+		}
+		if err != nil {
 			e.fail(err)
 		}
 		if ctx.Err() != nil {
@@ -86,20 +93,7 @@ func (b *bench) startBackend(ctx context.Context, dir, socket string, more ...st
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
-	err = app.waitReady(ctx, func(context.Context) error {
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	})
-	if err != nil {
-		app.stop()
-		return nil, err
-	}
-	return app, nil
+	return app, waitForSocket(ctx, app, socket)
 }
 
 // wrkVersion also finds out whether wrk is there. It exits with status 1 when

@@ -20,6 +20,7 @@ type entry struct {
 	url      string
 	status   string // URL of its status address
 	proc     *process
+	app      *process            // its application
 	samples  map[string][]sample // scenario name to its counted rounds
 	peak     uint64              // bytes
 	parked   []parking           // one for each number of polls, as far as they went
@@ -56,6 +57,9 @@ func (e *entry) start(ctx context.Context, dir, builds, socket string, s scenari
 func (e *entry) stop() {
 	if e.proc != nil {
 		e.proc.stop()
+	}
+	if e.peer.php && e.app != nil { // the others' is the bench's
+		e.app.stop()
 	}
 }
 

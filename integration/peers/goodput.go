@@ -53,7 +53,7 @@ func (g goodput) share() float64 { return float64(g.good) / float64(max(g.sent, 
 func (b *bench) crowd(ctx context.Context) error {
 	for _, c := range b.opts.crowds {
 		for _, e := range b.running() {
-			if e.peer.tls { // the same server without it is there
+			if e.peer.tls || e.peer.php { // the same server is there without TLS, and in front of the other application
 				continue
 			}
 			got, err := b.crowdAt(ctx, e.peer, c)

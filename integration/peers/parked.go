@@ -29,7 +29,7 @@ func (p parking) perPoll(bytes float64) float64 { return bytes / 1024 / float64(
 func (b *bench) park(ctx context.Context) error {
 	for _, n := range b.opts.parked {
 		for _, e := range b.running() {
-			if e.peer.tls { // a poll is one line of plaintext
+			if e.peer.tls || e.peer.php { // a poll is one line of plaintext, and PHP holds few
 				continue
 			}
 			grown, err := b.parkAt(ctx, e.peer, n)

@@ -44,6 +44,8 @@ type peer struct {
 	binary func(ctx context.Context, dir string) (string, error)
 	// tls says that it speaks HTTP/1.1 over TLS.
 	tls bool
+	// php says that PHP-FPM is its application.
+	php bool
 	// fronts says that it has more than one front, and --front chooses.
 	fronts bool
 	// version are the arguments that make the program print its version.
@@ -89,6 +91,9 @@ var peers = []peer{
 	sluiceHTTP,
 	caddySluiceHTTP,
 	caddyHTTP,
+	sluicePHP,
+	nginxPHP,
+	haproxyPHP,
 }
 
 // errMissing says that a program is not installed.

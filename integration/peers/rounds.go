@@ -66,7 +66,7 @@ func (b *bench) turn(ctx context.Context, e *entry, s scenario) (sample, error) 
 	if err := e.proc.ended(); err != nil {
 		return sample{}, err
 	}
-	proxy, app := e.proc.cmd.Process.Pid, b.backend.cmd.Process.Pid
+	proxy, app := e.proc.cmd.Process.Pid, e.app.cmd.Process.Pid
 	proxyBefore, err := cpuTime(proxy)
 	if err != nil {
 		return sample{}, err
