@@ -28,8 +28,9 @@ type SiteHooks struct {
 	Observe func(*http.Request, *Outcome)
 	// Identify completes who a request comes from, for a front in this process that knows
 	// more: who has logged in, whom a proxy speaks for. If it sets Refused, that is the
-	// answer. It is called for what a local redirect leads to as well. Default: nobody
-	// knows more.
+	// answer. It is called for what a local redirect leads to as well, and in front of
+	// bridge/front once more for a request that has waited in the gate for long. Default:
+	// nobody knows more.
 	Identify func(*http.Request, *cgi.Client)
 	// Expand gives each value of Env the form it has for a request. Default: as it is
 	// written.

@@ -427,6 +427,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 					}
 				})
 			}
+			began := time.Now()
 			close(warm)
 			var took []time.Duration
 			for i := range 50 {
@@ -443,9 +444,12 @@ func TestReloadsUnderLoad(t *testing.T) {
 				total, worst = total+d, max(worst, d)
 			}
 			t.Logf("50 reloads of 100 sites: %v on average, %v at most; the slowest request: %v, without reloads %v", total/50, worst, slowest, calm)
+			// Each client may need a connection to an application, and another one after a second in which it
+			// did not run.
+			most := int64(callers * (2 + time.Since(began)/time.Second))
 			for i, n := range conns {
-				if n := n.Swap(0); i > 0 && n > 16 {
-					t.Errorf("a%d had %d connections for 16 workers", i, n)
+				if n := n.Load(); n > most {
+					t.Errorf("a%d had %d connections", i, n)
 				}
 			}
 			if status, _ := g.app.at(t, "variant1.example.org", "/"); status != 200 {

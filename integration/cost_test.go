@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -45,6 +46,37 @@ func TestCostOfRequests(t *testing.T) {
 				t.Errorf("a request costs %+v, want at most %+v", each, tc.most)
 			}
 		})
+	}
+}
+
+// A long-poll that waits in the gate costs its descriptor and a few kilobytes, once the program has come
+// to rest: the bytes of its request, and its places in the loop, the gate and the limit of connections.
+func TestCostOfWaiting(t *testing.T) {
+	checkLeaks(t)
+	const polls, workers = 4000, 4
+	const most = 4.2 // KiB; what a burst leaves behind is in it, so more polls cost less each
+	gate := watched(t, startSluice(t, "--backend", "unix:"+startBackend(t), "--workers", strconv.Itoa(workers), "--long-poll", "/hold/*",
+		"--queue-long-size", strconv.Itoa(polls), "--queue-long-timeout", "5m"))
+	before, files := memoryOf(t, gate.Process.Pid), openFiles(t, gate.Process.Pid)
+	park(t, gate.url, polls, "/hold/4m")
+	eventually(t, "all polls wait", func() error {
+		state, err := gate.ask()
+		if err == nil && state.InFlight < polls {
+			err = fmt.Errorf("%d requests are in the gate", state.InFlight)
+		}
+		return err
+	})
+	var each float64
+	eventually(t, fmt.Sprintf("each of %d polls takes at most %.1f KiB", polls, most), func() error {
+		if each = float64(memoryOf(t, gate.Process.Pid).rss-before.rss) / polls; each > most {
+			return fmt.Errorf("it takes %.1f KiB", each)
+		}
+		return nil
+	})
+	opened := openFiles(t, gate.Process.Pid) - files
+	t.Logf("for each poll: %.1f KiB, %.2f descriptors", each, float64(opened)/polls)
+	if limit := polls + 2*workers + 16; opened > limit { // each worker has a connection; the status has some
+		t.Errorf("%d polls take %d descriptors, want at most %d", polls, opened, limit)
 	}
 }
 

@@ -96,6 +96,6 @@ func (g *Gate) borrowForRoutes(now time.Duration) {
 		}
 		g.relane(e, lane)
 		e.borrows = true
-		g.grant(e, &e.client.queues[fast], now)
+		g.grant(e, e.client.queue(fast), now)
 	}
 }

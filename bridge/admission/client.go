@@ -7,8 +7,8 @@ type client struct {
 	key    uint64
 	shared bool
 
-	queues     [classes]clientQueue
-	fast, slow int32 // in flight: started as short or unknown; started as mixed or long
+	queues     [classes]*clientQueue // nil: no request has waited there
+	fast, slow int32                 // in flight: started as short or unknown; started as mixed or long
 
 	waiting      chain[entry] // its waiting requests, in the order of arrival
 	waitingShort int32        // how many of these are in the lane Short
@@ -24,7 +24,7 @@ type client struct {
 
 	agedEntry *entry // the only request of the client that may count among the aged ones of its route
 
-	retries       [classes]retry
+	retries       *[classes]retry // nil: no request was refused
 	workerSeconds decayingSum
 
 	link link[client] // in clientTable.idle
@@ -49,12 +49,22 @@ type clientTable struct {
 func newClient(key uint64, burst float64, clock time.Duration) *client {
 	c := &client{key: key, budget: burst, budgetAt: clock}
 	c.link.of, c.ofAddress.of = c, c
-	for i := range c.queues {
-		q := &c.queues[i]
-		q.client, q.class, q.link.of = c, class(i), q
-	}
 	return c
 }
+
+// queue returns the queue of c for a class.
+func (c *client) queue(of class) *clientQueue {
+	q := c.queues[of]
+	if q == nil {
+		q = &clientQueue{client: c, class: of}
+		q.link.of = q
+		c.queues[of] = q
+	}
+	return q
+}
+
+// isThrottled reports whether requests of c of a class wait because c is at its limit.
+func (c *client) isThrottled(of class) bool { return c.queues[of] != nil && c.queues[of].throttled }
 
 // clientOf returns the client with that key, and takes it out of the idle ones.
 func (g *Gate) clientOf(key uint64, shared bool, now time.Duration) *client {

@@ -1,6 +1,9 @@
 package admission
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // state is the state of an entry: unused -> waiting -> running -> unused, or unused -> running, or
 // waiting -> unused.
@@ -75,6 +78,15 @@ func (g *Gate) newEntry(r *Request, now time.Duration) *entry {
 	e.declared = r.Long || r.Upgrade
 	e.method, e.path, e.routeName, e.arrived = r.Method, r.Path, r.Route, now
 	return e
+}
+
+// nameAs has the texts of e, whose route r is, be those of r: while a request waits, it keeps none of its
+// own.
+func (e *entry) nameAs(r *route) {
+	e.routeName = r.name
+	if at := strings.Index(r.name, e.path); at >= 0 {
+		e.path = r.name[at : at+len(e.path)]
+	}
 }
 
 // recycle ends the use of e and keeps it for another request.

@@ -184,7 +184,7 @@ func (c *checker) queues() {
 		if i > 0 && g.deadlines[(i-1)/2].deadline > e.deadline {
 			c.fail("the deadlines are not a heap")
 		}
-		q := &e.client.queues[e.queue]
+		q := e.client.queue(e.queue)
 		switch {
 		case e.routeQueue != nil:
 			address.blocked++

@@ -166,8 +166,8 @@ func (g *Gate) recordSample(e *entry) {
 
 // unblockAfter unblocks requests that may have waited for e to end.
 func (g *Gate) unblockAfter(e *entry, now time.Duration) {
-	for c := range e.client.queues {
-		g.unthrottle(&e.client.queues[c])
+	for _, q := range e.client.queues {
+		g.unthrottle(q)
 	}
 	if e.route.blocked.n() > 0 {
 		g.unblockRoute(e.route, now)

@@ -152,10 +152,10 @@ func (g *Gate) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 	if ctx.Err() != nil {
 		return Ticket{}, context.Cause(ctx)
 	}
-	var w *waiterChan
+	var settled waiterChan
 	t, granted, err := g.enter(r, func() Waiter {
-		w = &waiterChan{make(chan error, 1)}
-		return w
+		settled = make(waiterChan, 1)
+		return settled
 	})
 	if err != nil || granted {
 		return t, err
@@ -164,7 +164,7 @@ func (g *Gate) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 		r.Peer.Waits(t)
 	}
 	select {
-	case err := <-w.settled:
+	case err := <-settled:
 		if err == nil && ctx.Err() != nil { // the client left at the moment of the grant
 			t.Release()
 			err = context.Cause(ctx)
@@ -179,9 +179,9 @@ func (g *Gate) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 	}
 }
 
-type waiterChan struct{ settled chan error }
+type waiterChan chan error
 
-func (w *waiterChan) Settle(err error) { w.settled <- err }
+func (w waiterChan) Settle(err error) { w <- err }
 
 // Enter asks for a slot without waiting: either the ticket it returns is granted already, or w is
 // told later. Its error is a *Refusal or ErrClosed.
@@ -210,6 +210,7 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	e.route = g.routes.none
 	if g.cfg.Lanes {
 		e.route, e.addressKey = g.routes.get(r), r.addressKey()
+		e.nameAs(e.route)
 	}
 	if r.Peer != nil {
 		g.nesting.lastPeer = max(now, 1)

@@ -170,7 +170,7 @@ func (g *Gate) dispatchNested(now time.Duration) {
 		g.relane(e, lane)
 		g.nesting.lastStart = now
 		g.nesting.startedAhead++
-		g.grant(e, &e.client.queues[e.queue], now)
+		g.grant(e, e.client.queue(e.queue), now)
 	}
 }
 

@@ -9,7 +9,7 @@ import "time"
 
 // enqueue adds e to its client's queue.
 func (g *Gate) enqueue(e *entry) {
-	q := &e.client.queues[e.queue]
+	q := e.client.queue(e.queue)
 	q.waiting.pushBack(&e.link)
 	g.activate(q)
 }
@@ -39,7 +39,7 @@ func (g *Gate) unlink(e *entry) (queued bool) {
 		e.routeQueue.remove(e)
 		return false
 	}
-	q := &e.client.queues[e.queue]
+	q := e.client.queue(e.queue)
 	switch e.link.in {
 	case &q.waiting:
 		e.link.leave()
@@ -76,9 +76,9 @@ func (g *Gate) throttle(q *clientQueue) {
 	g.throttled.pushBack(&q.link)
 }
 
-// unthrottle puts q back into the ring.
+// unthrottle puts q back into the ring. q may be nil.
 func (g *Gate) unthrottle(q *clientQueue) {
-	if !q.throttled {
+	if q == nil || !q.throttled {
 		return
 	}
 	q.link.leave()
@@ -132,7 +132,7 @@ func (g *Gate) unblock(l *routeQueue, n int) {
 
 // requeue inserts e into its client's queue by the order of arrival.
 func (g *Gate) requeue(e *entry) {
-	q := &e.client.queues[e.queue]
+	q := e.client.queue(e.queue)
 	q.waiting.insert(&e.link, e.before)
 	g.activate(q)
 }
@@ -161,7 +161,7 @@ func (c *client) countShort(e *entry, by int) {
 // relane changes the lane of e, which waits, to one of another class, and its queue. The deadline
 // is that of the new lane, counted from e's arrival, unless the old one is later.
 func (g *Gate) relane(e *entry, to Lane) {
-	queued := e.link.in == &e.client.queues[e.queue].waiting
+	queued := e.link.in == &e.client.queue(e.queue).waiting
 	if queued {
 		g.unlink(e)
 	}

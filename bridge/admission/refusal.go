@@ -82,9 +82,13 @@ func (g *Gate) refuse(e *entry, why Reason, now time.Duration) *Refusal {
 		}
 	}
 	if c := e.client; c != g.anonymous {
-		base <<= c.retries[e.queue].doublings(now, c.shared)
+		if c.retries == nil {
+			c.retries = new([classes]retry)
+		}
+		r := &c.retries[e.queue]
+		base <<= r.doublings(now, c.shared)
 		base = min(base, maxRetry/2)
-		c.retries[e.queue].until = now + base
+		r.until = now + base
 	}
 	base = min(base, maxRetry/2)
 	return &Refusal{Reason: why, Lane: e.lane, RetryAfter: base + time.Duration(g.random.Int64N(int64(max(base, retrySpread))))}

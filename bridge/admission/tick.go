@@ -102,7 +102,7 @@ func (g *Gate) ageAll(now time.Duration) {
 func (g *Gate) expire(now time.Duration) {
 	for len(g.deadlines) > 0 && g.deadlines[0].deadline <= now {
 		e := g.deadlines[0]
-		held := e.client.queues[e.queue].throttled && e.depth == 0
+		held := e.client.isThrottled(e.queue) && e.depth == 0
 		if lane := g.laneOf(e, now); lane.class() != e.queue {
 			was := e.deadline
 			g.relane(e, lane)

@@ -17,7 +17,7 @@ func (e *entry) waitingRoom() waitingRoom {
 	switch {
 	case e.lane == Unknown:
 		return roomUnknown
-	case e.lane != Short, e.client.queues[fast].throttled:
+	case e.lane != Short, e.client.isThrottled(fast):
 		return roomParked
 	}
 	return roomReady

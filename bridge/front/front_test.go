@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/front"
 )
@@ -106,6 +107,50 @@ func TestLongWait(t *testing.T) {
 		}
 		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != want {
 			t.Errorf("got %q, %v, want %q", body, err, want)
+		}
+	}
+}
+
+// What a request has become is told as well after a wait as without one: who has asked, how long it has
+// waited, and in which lane.
+func TestOutcomeAfterWait(t *testing.T) {
+	r := newRig(t, func(c *bridge.Config) {
+		c.Workers, c.LongPoll = 2, []string{"/poll", "/echo/*"}
+		c.Identify = func(r *http.Request, who *cgi.Client) { who.User = r.Header.Get("X-Name") }
+	}, nil)
+	ask := func(target string) net.Conn {
+		c := dial(t, r.loop)
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\nX-Name: ann\r\n\r\n", target)
+		return c
+	}
+	answered := func(c net.Conn) bridge.Outcome {
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		r.wantIdle(t)
+		all := r.outcomesOf(http.StatusOK)
+		return all[len(all)-1]
+	}
+	without := answered(ask("/echo/1"))
+	poll := ask("/poll")
+	eventually(t, "the poll has the worker", func() error {
+		if r.handler.Snapshot().Gate.InUse != 1 {
+			return fmt.Errorf("it has not")
+		}
+		return nil
+	})
+	after := ask("/echo/2")
+	time.Sleep(100 * time.Millisecond)
+	_ = poll.Close()
+	with := answered(after)
+	if without.Queued > 50*time.Millisecond || with.Queued < 50*time.Millisecond || with.GrantedAt.Sub(with.QueuedAt) != with.Queued-with.Leasing {
+		t.Errorf("queued for %v (%v to %v, %v for a connection), without a wait for %v", with.Queued, with.QueuedAt, with.GrantedAt, with.Leasing, without.Queued)
+	}
+	for _, o := range []bridge.Outcome{without, with} {
+		if o.Client != "127.0.0.1" || o.User != "ann" || o.ClientKey == 0 || o.ClientKey != without.ClientKey || !o.LongPoll || o.Lane != "long" || o.Attempts != 1 {
+			t.Errorf("the outcome is %+v", o)
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (p *Pool) leaseFunc(ctx context.Context, d Demand, deadline time.Time, deli
 // leaseWaiting goes on when w is resolved. The caller holds the mutex.
 func (p *Pool) leaseWaiting(ctx context.Context, w *waiter, d Demand, deadline time.Time, deliver func(*Lease, error)) {
 	timer := time.AfterFunc(time.Until(deadline), func() { p.abandonWait(w, ErrWaitTimeout) })
-	stop := context.AfterFunc(ctx, func() { p.abandonWait(w, context.Cause(ctx)) })
+	stop := afterEnd(ctx, func() { p.abandonWait(w, context.Cause(ctx)) })
 	w.notify = func() {
 		timer.Stop()
 		stop()
@@ -138,6 +138,14 @@ func (p *Pool) leaseOf(ctx context.Context, c *conn, d Demand, deadline time.Tim
 	} else {
 		p.leaseFunc(ctx, d, deadline, deliver)
 	}
+}
+
+// afterEnd is context.AfterFunc. A context that has the method itself needs none of that package for it.
+func afterEnd(ctx context.Context, f func()) (stop func() bool) {
+	if c, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		return c.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 // arrive notes when a request came, and returns until when it may wait.

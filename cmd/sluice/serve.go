@@ -161,6 +161,8 @@ func serve(c *setup) (err error) {
 		}, statusLimit, c.statusHosts())
 		go func() { failed <- state.serve(statusSocket) }()
 	}
+	memory := startMemoryKeeper()
+	defer memory.close()
 	log.Info("serving", append([]any{"listen", listening(opened), "status", addrText(statusSocket)}, append(c.describe(),
 		"max_connections", maxConnections(limits), "version", versionText())...)...)
 	s.serving = "Serving at " + listening(opened)

@@ -47,7 +47,7 @@ const keepHead = 128 << 10
 func (c *call) begin(s *Site, w http.ResponseWriter, r *http.Request) exchange.Wait {
 	c.View, c.w, c.original, c.began = View{Site: s, R: r}, w, r, time.Now()
 	s.Identify(r, &c.x.Who)
-	return c.x.Begin(&s.Site, c, c, c.began)
+	return c.x.Begin(&s.Site, c, c)
 }
 
 // reset forgets everything but the memory.

@@ -52,14 +52,22 @@ func appendRoute(dst []byte, r *http.Request, accepts, mount string) (route []by
 // the query begins.
 type routeMarks struct{ group, path, query int }
 
-// methodName returns the methods of RFC 9110 and PATCH as they are, others as OTHER.
+// methods are those of RFC 9110, and PATCH.
+var methods = [...]string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete,
+	http.MethodConnect, http.MethodOptions, http.MethodTrace, http.MethodPatch,
+}
+
+// methodName returns methods as they are, others as OTHER. The text is not the request's, whose memory it
+// would keep.
 func methodName(method string) string {
-	switch method {
-	case "":
+	if method == "" {
 		return http.MethodGet
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete,
-		http.MethodConnect, http.MethodOptions, http.MethodTrace, http.MethodPatch:
-		return method
+	}
+	for _, known := range methods {
+		if method == known {
+			return known
+		}
 	}
 	return "OTHER"
 }

@@ -10,8 +10,7 @@ import (
 
 // identify finds out who asks, and whether requests of that client key are refused here.
 func (x *Exchange) identify() error {
-	x.client.SetKey(&x.Ask, &x.Who)
-	x.Out.ClientKey = x.Ask.ClientKey
+	x.setKey()
 	addresses := x.site.Addresses
 	if addresses == nil || x.Ask.Shared || x.Ask.ClientKey == 0 {
 		return nil
@@ -25,10 +24,14 @@ func (x *Exchange) identify() error {
 	return err
 }
 
+func (x *Exchange) setKey() {
+	x.client.SetKey(&x.Ask, &x.Who)
+	x.Out.ClientKey = x.Ask.ClientKey
+}
+
 // enter has the request wait for a worker.
 func (x *Exchange) enter() Wait {
-	x.queued = time.Now()
-	x.Out.QueuedAt, x.Out.GrantedAt, x.Out.SentAt = x.queued, time.Time{}, time.Time{}
+	x.Out.QueuedAt, x.Out.GrantedAt, x.Out.SentAt = time.Now(), time.Time{}, time.Time{}
 	if err := x.available(); err != nil {
 		return x.notAdmitted(err)
 	}
@@ -37,7 +40,7 @@ func (x *Exchange) enter() Wait {
 }
 
 func (x *Exchange) notAdmitted(err error) Wait {
-	x.Out.Queued += time.Since(x.queued)
+	x.Out.Queued += time.Since(x.Out.QueuedAt)
 	return x.fail(err)
 }
 
@@ -53,7 +56,7 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 	x.held.ticket = t
 	lane := t.Lane()
 	x.Out.Lane, x.Out.LongPoll = lane.String(), x.Ask.Long
-	patience, now, since := x.app.Patience(), time.Now(), x.queued
+	patience, now, since := x.app.Patience(), time.Now(), x.Out.QueuedAt
 	x.Out.GrantedAt = now
 	if lane == admission.Mixed || lane == admission.Long || now.Sub(since) > patience {
 		since = now
@@ -72,7 +75,7 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 func (x *Exchange) Leased(l Lease, err error) Wait {
 	x.sentAt = time.Now()
 	if x.attempts == 0 {
-		x.Out.Queued += x.sentAt.Sub(x.queued)
+		x.Out.Queued += x.sentAt.Sub(x.Out.QueuedAt)
 		x.Out.Leasing += x.sentAt.Sub(x.Out.GrantedAt)
 	}
 	if err != nil {

@@ -73,7 +73,7 @@ func (x *Exchange) more(ev upstream.Event, err error) error {
 	}
 	switch ev.Kind {
 	case upstream.Log:
-		_, _ = x.stderr.Write(ev.Data)
+		x.complain(ev.Data)
 	case upstream.Output:
 		x.noteEnd(&x.content, ev.Data)
 		return x.take(ev.Data)

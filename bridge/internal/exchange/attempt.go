@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
@@ -25,12 +26,26 @@ func (x *Exchange) Sent(err error) Wait {
 	if x.driver.Body().Separate {
 		x.watch()
 	}
-	x.stderr = x.app.Stderr(x.client.Path(), x.held.lease.Addr())
-	x.stderr.Tee(x.client.ErrorLog())
+	x.stderr = nil
 	x.borrowAnswer()
 	x.answer, x.begin, x.searched = x.answer[:0], 0, 0
 	x.over, x.interimAt = false, time.Time{}
 	return x.awaitFirst()
+}
+
+// newStderr is where the application's standard error goes that comes from an instance.
+func (x *Exchange) newStderr(instance string) *lines.Source {
+	s := x.app.Stderr(x.client.Path(), instance)
+	s.Tee(x.client.ErrorLog())
+	return &s
+}
+
+// complain takes what the application writes to its standard error.
+func (x *Exchange) complain(p []byte) {
+	if x.stderr == nil {
+		x.stderr = x.newStderr(x.held.lease.Addr())
+	}
+	_, _ = x.stderr.Write(p)
 }
 
 // watch has the client's leaving interrupt the attempt.

@@ -52,7 +52,7 @@ func (x *Exchange) guarded() bool { return x.site.Authorizer != nil && x.client.
 
 // authorize asks the authorizer. The client's body is not read before it has answered.
 func (x *Exchange) authorize() (w Wait) {
-	x.app, x.Request.Authorizer = x.site.Authorizer, true
+	x.app = x.site.Authorizer
 	if err := x.describeQuestion(); err != nil {
 		return x.fail(err)
 	}
@@ -63,6 +63,7 @@ func (x *Exchange) authorize() (w Wait) {
 
 // describeQuestion is describe for the authorizer.
 func (x *Exchange) describeQuestion() (err error) {
+	x.Request.Authorizer = true
 	if x.inHTTP() {
 		err = x.client.AuthorizerHTTP(&x.Request.HTTP, &x.Who, x.site.Authorizer.Target())
 	} else {

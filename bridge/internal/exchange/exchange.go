@@ -3,13 +3,10 @@ package exchange
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
-	"github.com/sluice-proxy/sluice/bridge/http1"
-	"github.com/sluice-proxy/sluice/bridge/internal/content"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
@@ -61,87 +58,52 @@ const (
 )
 
 // Exchange is one request on its way. A driver calls Begin, and then what the Wait that is
-// returned asks for, until that is Nothing. Its fields are the driver's to read where the
-// Wait says so.
+// returned asks for, until that is Nothing. Its fields, and those of its Memory, are the driver's to
+// read where the Wait says so. Many exchanges wait for long: the fields are what is needed meanwhile.
 type Exchange struct {
-	Out     Outcome
-	Ask     admission.Request
-	Demand  pool.Demand
-	Request upstream.Request
-	Said    http.Header // the application's header, until it is the client's
-	Reply   Answer
-	First   []byte     // of the content that is relayed
-	Rest    *Rest      // of the answer that is relayed
-	Who     cgi.Client // whom the request comes from
+	*Memory // nil while the exchange is lean, until Fill
+
+	Out    Outcome
+	Ask    admission.Request
+	Demand pool.Demand
+	Who    cgi.Client // whom the request comes from
 
 	site   *Site
 	client Client
 	driver Driver
 	app    Application // that is asked: the site's, or its authorizer
 
-	asking    bool      // app is the authorizer
-	askedAt   time.Time // when that began
-	variables []cgi.Var // that the authorizer gives
-
-	began    time.Time
-	queued   time.Time // when the present target began to wait
+	askedAt  time.Time // when the question to the authorizer began
 	deadline time.Time // for a connection
 	sentAt   time.Time // when the attempt began
-	bodyAt   time.Time // when the driver began to read the body
+	since    time.Time // when the application's time for the header began
 	end      time.Time // when the whole exchange must be over; zero: no limit
 
-	lean      bool   // what is sent must be made again
-	route     []byte // scratch
-	known     bool   // the length of the body is
-	attempts  int    // of the present target
-	redirects int
+	asking    bool // app is the authorizer
+	lean      bool // what is sent must be made again
+	known     bool // the length of the body is
 	replayed  bool // it may have been run once, and is sent for the last time
-	unrun     int  // times it was sent again because it was not run
+	watched   bool // the client's leaving interrupts
+	attempts  int  // of the present target
+	redirects int
+	unrun     int // times it was sent again because it was not run
 	pause     time.Duration
 	last      error // of the attempt before, while there is a pause
 
-	held     Hold
-	watched  bool // the client's leaving interrupts
-	state    func(*Exchange, upstream.Event, error) Wait
-	bodyThen func(x *Exchange, none bool) Wait // once it is known whether there is a body
-	doneThen func(*Exchange) Wait              // once the answer was read to its end
-
-	stderr    lines.Source
-	answer    []byte // what has come of the answer: headers, and some of the content
-	begin     int    // of the header at hand, in answer
-	searched  int    // of it, for its end
-	header    int    // where the content begins, in answer
-	since     time.Time
-	interimAt time.Time // when the last interim header has come
-	resp      cgi.Response
-	content   content.Content
-	over      bool // the application has ended its answer
-	adopted   bool // the client's header was touched by the application's
-	surplus   bool // the log was told of it
-	failed    bool // the reply is an error's
-	unlisted  error
-	fileErr   error
+	held   Hold
+	state  func(*Exchange, upstream.Event, error) Wait
+	stderr *lines.Source // of the attempt; nil: nothing has come of it
 }
 
-const (
-	// MaxRedirects bounds the local redirects (RFC 3875, section 6.2.2) that one request may
-	// go through.
-	MaxRedirects = 10
-	// keepMax is the largest buffer that is kept for the next exchange, in bytes.
-	keepMax = 128 << 10
-	// usualVars and usualFields are how many meta-variables a browser's request has, and
-	// fields an answer, and some more.
-	usualVars, usualFields = 40, 16
-)
+// MaxRedirects bounds the local redirects (RFC 3875, section 6.2.2) that one request may go through.
+const MaxRedirects = 10
 
 // New returns an Exchange that can be begun. It may be used again after Reset.
-func New() *Exchange {
-	return &Exchange{Request: upstream.Request{Vars: make([]cgi.Var, 0, usualVars)}}
-}
+func New() *Exchange { return &Exchange{Memory: NewMemory()} }
 
 // Begin takes a request. Who is set.
-func (x *Exchange) Begin(site *Site, client Client, driver Driver, began time.Time) Wait {
-	x.site, x.client, x.driver, x.began, x.app = site, client, driver, began, site.App
+func (x *Exchange) Begin(site *Site, client Client, driver Driver) Wait {
+	x.site, x.client, x.driver, x.app = site, client, driver, site.App
 	if err := x.prepare(); err != nil {
 		return x.fail(err)
 	}
@@ -154,52 +116,6 @@ func (x *Exchange) Begin(site *Site, client Client, driver Driver, began time.Ti
 // Move has another client and driver stand in for those of Begin. The header of the answer, and
 // what is held, are the same.
 func (x *Exchange) Move(client Client, driver Driver) { x.client, x.driver = client, driver }
-
-// Memory is what an exchange makes the request and the answer in. It can be that of another exchange
-// after this one.
-type Memory struct {
-	vars   []cgi.Var
-	fields []http1.Field
-	route  []byte
-	answer []byte
-	said   http.Header
-}
-
-// Lean takes the memory of an exchange that waits for a grant, or for an application that has not
-// answered. What is made again is made from the same request of the client.
-func (x *Exchange) Lean() (m Memory) {
-	x.lean = true
-	clear(x.Request.Vars) // they refer to the client's request
-	clear(x.Request.HTTP.Fields)
-	m.vars, m.fields, m.route = x.Request.Vars[:0], x.Request.HTTP.Fields[:0], x.route[:0]
-	x.Request.Vars, x.Request.HTTP, x.route = nil, http1.Request{}, nil
-	if len(x.answer) == 0 {
-		x.forgetSaid()
-		m.answer, m.said = x.answer, x.Said
-		x.answer, x.Said = nil, nil
-	}
-	return m
-}
-
-// Fill gives memory to an exchange that has none.
-func (x *Exchange) Fill(m Memory) {
-	x.Request.Vars, x.Request.HTTP.Fields, x.route = m.vars, m.fields, m.route
-	if x.answer == nil && x.Said == nil {
-		x.answer, x.Said = m.answer, m.said
-	}
-}
-
-// fatten undoes Lean, before the request is sent.
-func (x *Exchange) fatten() error {
-	if !x.lean {
-		return nil
-	}
-	x.lean = false
-	if x.asking {
-		return x.describeQuestion()
-	}
-	return x.describe(x.driver.Body().Length)
-}
 
 // prepare does what is decided before it is known whether the client may ask.
 func (x *Exchange) prepare() error {
@@ -220,7 +136,6 @@ func (x *Exchange) prepare() error {
 // proceed goes on to the application with a request that may pass. What the header alone decides
 // comes first: nobody is to send a body for nothing.
 func (x *Exchange) proceed() Wait {
-	x.Request.Authorizer = x.client.Authorizer()
 	length := x.client.BodyLength()
 	x.known = length >= 0
 	if err := x.describe(length); err != nil {
@@ -239,6 +154,7 @@ func (x *Exchange) proceed() Wait {
 // describe makes the meta-variables, or the HTTP message, for a body of that length, negative if it
 // is not known yet. A request that has too many of them is refused before it takes a worker.
 func (x *Exchange) describe(length int64) (err error) {
+	x.Request.Authorizer = x.client.Authorizer()
 	codec := x.app.Codec()
 	if codec.TakesHTTP() {
 		err = x.client.HTTP(&x.Request.HTTP, &x.Who, length)
@@ -296,31 +212,6 @@ func (x *Exchange) FrontServed(status int, bytes int64) Wait {
 		return Wait{}
 	}
 	return x.proceed()
-}
-
-// Reset forgets everything but the memory, for the next Begin. Inlined, its copy of an
-// exchange would be in the frame of a driver, and make the stack of each parked request
-// larger.
-//
-//go:noinline
-func (x *Exchange) Reset() {
-	clear(x.Request.Vars) // they refer to the client's request
-	clear(x.Request.HTTP.Fields)
-	x.forgetSaid()
-	route, vars, fields, answer, said := x.route[:0], x.Request.Vars[:0], x.Request.HTTP.Fields[:0], x.answer[:0], x.Said
-	if cap(answer) > keepMax {
-		answer = nil
-	}
-	*x = Exchange{route: route, answer: answer, Said: said}
-	x.Request.Vars, x.Request.HTTP.Fields = vars, fields
-}
-
-// forgetSaid makes room for what a header says. A map keeps the room that it once had.
-func (x *Exchange) forgetSaid() {
-	if x.Said == nil || len(x.Said) > 2*usualFields {
-		x.Said = make(http.Header, usualFields)
-	}
-	clear(x.Said)
 }
 
 // context ends when nobody waits for the answer.

@@ -71,7 +71,7 @@ func (b *bench) begin() Wait {
 	if b.authorizer != nil {
 		s.Authorizer = b.authorizer
 	}
-	w := b.x.Begin(s, b, b, time.Now())
+	w := b.x.Begin(s, b, b)
 	b.want(w, Grant)
 	w = b.x.Granted(b.gate.Acquire(b.ctx, &b.x.Ask))
 	b.want(w, Connection)
@@ -371,7 +371,7 @@ func TestRefusedByTheGate(t *testing.T) {
 		b.begin()
 		refusal := &admission.Refusal{Reason: admission.Stalled, RetryAfter: 7 * time.Second}
 		x := New()
-		b.want(x.Begin(b.x.site, b, b, time.Now()), Grant)
+		b.want(x.Begin(b.x.site, b, b), Grant)
 		w := x.Granted(admission.Ticket{}, fmt.Errorf("refused: %w", refusal))
 		if w.For != Reply || x.Reply.Status != 503 || b.header.Get("Retry-After") != "7" || !errors.Is(x.Out.Err, refusal) {
 			t.Errorf("it waits for %d: %+v, header %v", w.For, x.Reply, b.header)

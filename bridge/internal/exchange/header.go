@@ -129,7 +129,7 @@ func (x *Exchange) headerEvent(ev upstream.Event, err error) Wait {
 	case err != nil:
 		return x.attemptOver(err)
 	case ev.Kind == upstream.Log:
-		_, _ = x.stderr.Write(ev.Data)
+		x.complain(ev.Data)
 		return x.awaitFirst()
 	case ev.Kind == upstream.End:
 		return x.attemptOver(&appError{ErrorIncomplete, fmt.Errorf("the application ended its answer after %d bytes of header (its log may say why)", len(x.answer)-x.begin)})

@@ -24,7 +24,7 @@ type Rest struct {
 	x       *Exchange // read only
 	hold    *Hold
 	content content.Content
-	stderr  lines.Source
+	stderr  *lines.Source // nil: nothing has come of it
 	out     Output
 	last    bool // what is waited for is only the end of the request
 	told    bool // out has ended before the application has
@@ -36,7 +36,7 @@ func (x *Exchange) relay(first []byte) Wait {
 	x.setHead(nil)
 	x.First = first
 	x.Rest = &Rest{x: x, hold: x.held.take(), content: x.content, stderr: x.stderr}
-	x.stderr, x.watched = lines.Source{}, false
+	x.stderr, x.watched = nil, false
 	return Wait{For: Relay}
 }
 
@@ -113,6 +113,9 @@ func (r *Rest) Happened(ev upstream.Event, err error) (over bool, _ error) {
 	}
 	switch ev.Kind {
 	case upstream.Log:
+		if r.stderr == nil {
+			r.stderr = r.x.newStderr(r.hold.lease.Addr())
+		}
 		_, _ = r.stderr.Write(ev.Data)
 	case upstream.Output:
 		err := r.pass(ev.Data)

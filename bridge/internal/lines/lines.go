@@ -74,8 +74,11 @@ func (s *Source) add(p []byte) {
 	s.excess += len(p) - n
 }
 
-// End ends the current line, if there is one.
+// End ends the current line, if there is one. s may be nil.
 func (s *Source) End() {
+	if s == nil {
+		return
+	}
 	if len(s.partial) > 0 {
 		s.to.line(s)
 	}

@@ -18,66 +18,27 @@ import (
 )
 
 // call is a request that a loop serves: the client and the driver of an exchange. It is used again
-// for other requests.
+// for other requests. What it works with is its workspace, which it gives back when it waits in the gate
+// for long: its own fields are what is kept then.
 type call struct {
-	blocking.View
-	loop *loop
-	conn *Conn // nil while it is not used
-	site *Site
-	x    *exchange.Exchange
+	*workspace // nil while the call is parked
+	loop       *loop
+	conn       *Conn // nil while it is not used
+	site       *Site
 
-	raw      []byte        // the header of the request, as it came
-	original *http.Request // nil while the call is lean, as is header
-	ctx      *requestContext
-	header   http.Header // of the answer
-	body     []byte      // of the request
-	began    time.Time
-	wait     exchange.Wait
-	waits    bool      // for what wait says, and will be told
-	leanAt   time.Time // when memory is given back, if it waits until then
-	gone     error     // why nobody waits for the answer; nil: somebody does
-	watched  bool      // gone interrupts the wait for an event
-	nest     *nested.Request
+	raw    []byte // the header of the request, as it came
+	body   []byte // of the request
+	ctx    *requestContext
+	began  time.Time
+	wait   exchange.Wait
+	waits  bool            // for what wait says, and will be told
+	leanAt time.Time       // when memory is given back, if it waits until then
+	gone   error           // why nobody waits for the answer; nil: somebody does
+	parked exchange.Parked // while there is no workspace
 
-	ticket   admission.Ticket // that waits
-	asked    atomic.Uint32    // how many times the gate was asked
-	lease    *pool.Lease
-	serial   uint64             // of its connection
-	limited  context.CancelFunc // ends the context of the wait for a connection; nil: that has no limit of its own
-	leased   leased
-	notified atomic.Bool // ready is posted
-	sendErr  error
-	buf      []byte // the request as it is sent
-	last     bool   // the connection ends with the answer
-	relay    relay
-
-	// Made once: there are several of them for each request.
-	deliver func(*pool.Lease, error)
-	watch   func(fd int, serial uint64, came *atomic.Bool)
-	notify  func()
-	ready   func()
-}
-
-// leased is what the pool delivers, to the loop or to whoever has asked, whichever comes second.
-type leased struct {
-	lease *pool.Lease
-	err   error
-	first atomic.Bool // one of the two was there
-}
-
-// spareMax is how many calls a loop keeps for other requests.
-const spareMax = 1024
-
-func (l *loop) newCall() *call {
-	if n := len(l.spare); n > 0 {
-		c := l.spare[n-1]
-		l.spare = l.spare[:n-1]
-		return c
-	}
-	c := &call{loop: l, x: new(exchange.Exchange)}
-	c.fill()
-	c.deliver, c.watch, c.notify, c.ready = c.delivered, c.watches, c.noticed, c.happened
-	return c
+	nest   *nested.Request
+	ticket admission.Ticket // that waits
+	asked  atomic.Uint32    // how many times the gate was asked
 }
 
 // serve begins a request. Rest is what was read after it: that stays with the connection, wherever the
@@ -96,10 +57,9 @@ func (c *Conn) serve(site *Site, r *http.Request, header, body, rest []byte) {
 	k.ctx = &requestContext{conn: c}
 	k.raw, k.body = append(k.raw[:0], header...), append(k.body[:0], body...)
 	c.keep(rest)
-	k.original = r.WithContext(k.ctx)
-	k.View = blocking.View{Site: site.Site, R: k.original}
+	k.take(r)
 	site.Site.Identify(k.R, &k.x.Who)
-	k.drive(k.x.Begin(&site.Site.Site, k, k, k.began))
+	k.drive(k.x.Begin(&site.Site.Site, k, k))
 	if c.ended && c.call == k {
 		c.sideClosed()
 	}
@@ -180,7 +140,10 @@ func ofAttempt(f exchange.For) bool {
 // await has the call wait. Whoever tells it calls resume.
 func (k *call) await() {
 	k.waits = true
-	if k.wait.For == exchange.Grant || k.wait.For == exchange.Event && !k.x.HasAnswer() {
+	switch {
+	case k.wait.For == exchange.Grant && k.ticket.Lane() == admission.Long: // many may come at once
+		k.lean()
+	case k.wait.For == exchange.Grant, k.wait.For == exchange.Event && !k.x.HasAnswer():
 		k.leanAt = k.loop.now.Add(exchange.WatchAfter)
 	}
 	k.conn.arm()
@@ -196,7 +159,7 @@ func (k *call) resume(w exchange.Wait) {
 // due is when the wait is over; zero: never.
 func (k *call) due() time.Time {
 	switch {
-	case k.relay.begun:
+	case k.relaying():
 		return k.relay.due(k)
 	case k.waits && (k.wait.For == exchange.Event || k.wait.For == exchange.Pause):
 		return earliest(k.wait.Until, k.leanAt)
@@ -208,7 +171,7 @@ func (k *call) due() time.Time {
 func (k *call) expired() {
 	now := k.loop.now
 	switch {
-	case k.relay.begun:
+	case k.relaying():
 		k.relayExpired()
 	case !k.waits:
 	case !k.leanAt.IsZero() && !now.Before(k.leanAt):
@@ -235,7 +198,7 @@ func (k *call) left(cause error) {
 	k.gone = cause
 	k.ctx.end(cause) // ends a wait for a connection, too
 	switch {
-	case k.relay.begun:
+	case k.relaying():
 		k.relayLeft()
 	case !k.waits:
 	case k.wait.For == exchange.Grant:
@@ -258,7 +221,7 @@ func (k *call) left(cause error) {
 // unwritable says that the client cannot be written to.
 func (k *call) unwritable(err error) {
 	switch {
-	case k.relay.begun:
+	case k.relaying():
 		k.relayFailed(clientError(err))
 	case k.waits && k.wait.For == exchange.Reply:
 		k.conn.out = nil
@@ -273,7 +236,7 @@ func (k *call) unwritable(err error) {
 // flushed says that the client has taken all that it was sent.
 func (k *call) flushed() {
 	switch {
-	case k.relay.begun:
+	case k.relaying():
 		k.relayOn()
 	case k.waits && k.wait.For == exchange.Reply:
 		k.wake()
@@ -352,17 +315,6 @@ func (k *call) connect() bool {
 	return k.leased.first.Swap(true)
 }
 
-// delivered takes what the pool delivers, in any goroutine.
-func (k *call) delivered(l *pool.Lease, err error) {
-	k.leased.lease, k.leased.err = l, err
-	if k.leased.first.Swap(true) {
-		k.loop.post(func() {
-			k.wake()
-			k.resume(k.connected())
-		})
-	}
-}
-
 // connected goes on with what the pool has delivered.
 func (k *call) connected() exchange.Wait {
 	if k.limited != nil {
@@ -411,12 +363,6 @@ func (k *call) send() bool {
 	return true
 }
 
-// watches has the loop tell what happens to the connection of the lease.
-func (k *call) watches(fd int, serial uint64, came *atomic.Bool) {
-	k.serial = serial
-	k.sendErr = k.loop.watch(k, fd, serial, came)
-}
-
 // next returns the application's next event, if it has come.
 func (k *call) next() (upstream.Event, error) {
 	if k.gone != nil && k.watched {
@@ -427,26 +373,18 @@ func (k *call) next() (upstream.Event, error) {
 
 // readable says that there is something to read of the connection with that number.
 func (k *call) readable(serial uint64, ending bool) {
-	if k.lease == nil || k.serial != serial {
+	if k.workspace == nil || k.lease == nil || k.serial != serial {
 		return
 	}
 	k.lease.Readable(ending)
 	k.happened()
 }
 
-// noticed is told, in any goroutine, that there is something new on the lease.
-func (k *call) noticed() {
-	if k.notified.CompareAndSwap(false, true) {
-		k.loop.post(k.ready)
-	}
-}
-
 // happened goes on with what has come on the lease.
 func (k *call) happened() {
-	k.notified.Store(false)
 	switch {
 	case k.conn == nil || k.lease == nil:
-	case k.relay.begun:
+	case k.relaying():
 		k.relayOn()
 	case k.waits && k.wait.For == exchange.Event:
 		k.wake()
@@ -479,16 +417,11 @@ func (k *call) end() {
 
 // reset makes the call one for another request.
 func (k *call) reset() {
-	k.x.Reset()
-	clear(k.header)
+	k.clear()
+	k.conn, k.site, k.ctx, k.nest = nil, nil, nil, nil
+	k.wait, k.waits, k.gone, k.ticket = exchange.Wait{}, false, nil, admission.Ticket{}
 	if cap(k.raw) > bufKeep {
 		k.raw = nil
-	}
-	k.relay, k.last = relay{}, false
-	k.View, k.conn, k.site, k.original, k.ctx, k.nest, k.lease = blocking.View{}, nil, nil, nil, nil, nil, nil
-	k.wait, k.waits, k.gone, k.watched, k.ticket, k.serial = exchange.Wait{}, false, nil, false, admission.Ticket{}, 0
-	if cap(k.buf) > bufKeep {
-		k.buf = nil
 	}
 	if len(k.loop.spare) < spareMax {
 		k.loop.spare = append(k.loop.spare, k)

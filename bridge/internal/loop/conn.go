@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -20,36 +21,37 @@ import (
 
 // Conn is a client's connection. A listener makes it, a loop serves it, and if it is handed over, it
 // stands for the connection that goes on. Close, SetLinger and the addresses are for any goroutine;
-// everything else is its loop's.
+// everything else is its loop's. There are many that wait: the fields are in an order that takes little
+// memory.
 type Conn struct {
-	fd            int
-	local, remote net.Addr
-	from          string // remote, as http.Request has it
+	fd    int
+	local net.Addr
+	from  string // the remote address, as http.Request has it
 
 	loop     *loop
 	serial   uint32
+	readable bool // there may be something to read
+	ended    bool // the client has closed its sending side, or the connection is broken
+	used     bool // it has had a request
+	running  bool // run is called
 	timer    timer
-	readable bool          // there may be something to read
-	ended    bool          // the client has closed its sending side, or the connection is broken
 	in       []byte        // what was read and belongs to requests that have not begun
 	scanned  int           // how much of in its header has, as far as it has come
 	header   int           // the length of the header, if it is complete; else 0
 	body     int           // and of the body
 	scan     *framing.Head // of a header that comes in parts
-	used     bool          // it has had a request
 	call     *call         // the request that is served
 	out      []byte        // what the client has not taken
 	outBy    time.Time     // when it must have taken some of it
 	takes    time.Duration // how long it may take none of an answer
+	peer     *peer         // nil: the client has not closed its sending side, or there is no request
 	closing  bool          // to be closed when the client has taken all of it
-	running  bool          // run is called
 	doomed   bool          // to be cut when its request has ended
-	peer     peer
 
+	open   bool // fd is
+	closed bool // Close was called, or the loop has ended the connection
 	mu     sync.Mutex
 	home   *loop    // has served it; nil: none has yet
-	open   bool     // fd is
-	closed bool     // Close was called, or the loop has ended the connection
 	handed net.Conn // has the connection since it was handed over
 }
 
@@ -68,7 +70,7 @@ func (c *Conn) rest() {
 	case c.header > 0:
 		limit = c.loop.now.Add(bodyWait)
 	case (!c.used || len(c.in) > 0) && s.HeaderTimeout > 0:
-		if !c.timer.due.IsZero() && c.scanned > 0 {
+		if c.timer.isSet() && c.scanned > 0 {
 			return // it began with the header's first byte
 		}
 		limit = c.loop.now.Add(s.HeaderTimeout)
@@ -262,7 +264,7 @@ func (c *Conn) arm() {
 	if len(c.out) > 0 {
 		due = earliest(due, c.outBy)
 	}
-	c.loop.timers.set(&c.timer, earliest(due, c.peer.checkAt))
+	c.loop.timers.set(&c.timer, earliest(due, c.peer.next()))
 }
 
 // earliest returns the earlier one of two times. A zero time is never.
@@ -275,7 +277,7 @@ func earliest(t, u time.Time) time.Time {
 
 // expired says that the timer has expired.
 func (c *Conn) expired() {
-	now := c.loop.now
+	now, check := c.loop.now, c.peer.next()
 	switch {
 	case c.call == nil && len(c.out) == 0 && c.header > 0:
 		c.handOver(c.in) // a body that comes late
@@ -283,7 +285,7 @@ func (c *Conn) expired() {
 	case c.call == nil && len(c.out) == 0:
 		c.close()
 		return
-	case !c.peer.checkAt.IsZero() && !now.Before(c.peer.checkAt):
+	case !check.IsZero() && !now.Before(check):
 		c.checkPeer()
 	case len(c.out) > 0 && !now.Before(c.outBy):
 		c.failed(os.ErrDeadlineExceeded)
@@ -440,8 +442,23 @@ func (c *Conn) SetLinger(sec int) error {
 // LocalAddr implements net.Conn.
 func (c *Conn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr implements net.Conn.
-func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+// isTCP reports whether it is no unix socket.
+func (c *Conn) isTCP() bool {
+	_, tcp := c.local.(*net.TCPAddr)
+	return tcp
+}
+
+// RemoteAddr implements net.Conn. It is made anew: few need it more than once.
+func (c *Conn) RemoteAddr() net.Addr {
+	switch {
+	case c.isTCP():
+		at, _ := netip.ParseAddrPort(c.from) // as name has written it
+		return net.TCPAddrFromAddrPort(at)
+	case c.from == unnamed:
+		return &net.UnixAddr{Net: "unix"}
+	}
+	return &net.UnixAddr{Net: "unix", Name: c.from}
+}
 
 // Read and the other methods of net.Conn are not for a connection that a loop serves.
 func (c *Conn) Read([]byte) (int, error)         { return 0, errors.ErrUnsupported }

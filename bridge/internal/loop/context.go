@@ -68,7 +68,9 @@ func (c *requestContext) AfterFunc(f func()) (stop func() bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		_, there := c.after[&f]
-		delete(c.after, &f)
+		if delete(c.after, &f); len(c.after) == 0 {
+			c.after = nil // a request that waits needs no room for others
+		}
 		return there
 	}
 }

@@ -10,8 +10,8 @@
 // on in a goroutine, where package blocking takes the exchange to its end (tail.go).
 //
 // Start with loop.go, which waits for events. conn.go is a client's connection, request.go reads
-// requests, call.go drives an exchange: client.go is what the exchange sees of it, lean.go what it
-// gives back while it waits. answer.go and relay.go send answers. peer.go tells a client that has
+// requests, call.go drives an exchange, with what is in workspace.go: client.go is what the exchange
+// sees of it, lean.go what it gives back while it waits. answer.go and relay.go send answers. peer.go tells a client that has
 // left from one that has only closed its sending side.
 //
 // What always holds:

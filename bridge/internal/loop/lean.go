@@ -4,7 +4,6 @@ package loop
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
@@ -13,51 +12,73 @@ import (
 // lean gives back memory while the call waits: a client that waits for long is one of many.
 func (k *call) lean() {
 	k.leanAt = time.Time{}
-	if k.original == nil || k.R != k.original || len(k.header) > 0 { // it is lean, or was redirected
+	if k.workspace == nil || k.original == nil || k.R != k.original || len(k.header) > 0 { // it is lean, or was redirected
 		return
 	}
-	if kits := &k.loop.kits; len(*kits) < spareMax {
-		*kits = append(*kits, kit{k.header, k.buf, k.raw, k.x.Lean()})
+	k.raw, k.body = fitting(k.raw), fitting(k.body)
+	if p, ok := k.x.Park(); k.wait.For == exchange.Grant && ok {
+		k.parked = p
+		k.clear()
+		k.putWorkspace()
+		return
+	}
+	if kits := &k.loop.kits; len(*kits) < workspacesMax {
+		*kits = append(*kits, kit{k.header, k.buf, k.x.Lean()})
 	} else {
 		k.x.Lean()
 	}
-	k.raw, k.body = slices.Clone(k.raw), slices.Clone(k.body)
 	k.original, k.R, k.header, k.buf = nil, nil, nil, nil
+}
+
+// fitting returns b in memory of about its size.
+func fitting(b []byte) []byte {
+	switch {
+	case len(b) == 0:
+		return nil
+	case cap(b)-len(b) > len(b)/8:
+		return append([]byte(nil), b...)
+	}
+	return b
 }
 
 // kit is the memory of a call that is not lean.
 type kit struct {
 	header   http.Header
-	buf, raw []byte
-	exchange exchange.Memory
+	buf      []byte
+	exchange *exchange.Memory
 }
 
-// fill gives memory to a call that has none.
-func (k *call) fill() {
-	kits := &k.loop.kits
+// fill gives memory to a workspace that has none.
+func (w *workspace) fill() {
+	kits := &w.loop.kits
 	n := len(*kits)
 	if n == 0 {
-		k.header = make(http.Header, 16)
+		w.header = make(http.Header, 16)
+		w.x.Fill(exchange.NewMemory())
 		return
 	}
 	m := (*kits)[n-1]
 	(*kits)[n-1] = kit{}
 	*kits = (*kits)[:n-1]
-	k.header, k.buf = m.header, m.buf
-	if k.raw == nil {
-		k.raw = m.raw
-	}
-	k.x.Fill(m.exchange)
+	w.header, w.buf = m.header, m.buf
+	w.x.Fill(m.exchange)
 }
 
 // wake ends a wait.
 func (k *call) wake() {
 	k.waits, k.leanAt = false, time.Time{}
-	if k.original != nil {
+	if k.workspace != nil && k.original != nil {
 		return
 	}
 	r := k.loop.parser.parse(k.raw) // as it did before
 	r.RemoteAddr, r.ContentLength = k.conn.from, int64(len(k.body))
+	if k.workspace == nil {
+		k.getWorkspace()
+		k.take(r)
+		k.Site.Identify(k.R, &k.x.Who)
+		k.x.Unpark(&k.Site.Site, k, k, k.parked)
+		return
+	}
 	k.original = r.WithContext(k.ctx)
 	k.R = k.original
 	k.fill()

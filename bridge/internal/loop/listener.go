@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,12 @@ type listener struct {
 	net.Listener
 	file *os.File // a descriptor of its own for the socket: that of package net does not wait for others
 	raw  syscall.RawConn
+
+	local atomic.Pointer[net.TCPAddr] // of the last connection: mostly it is that of the next one
 }
+
+// unnamed is the remote address of a client on a unix socket that has no name.
+const unnamed = "@"
 
 // Listen returns a listener that accepts from l, a TCP or unix listener, which is its own from then
 // on. What it accepts is a *Conn.
@@ -78,19 +84,18 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: os.NewSyscallError("accept4", failed)}
 	}
 	c := &Conn{fd: fd, open: true}
-	if err := c.name(remote, l.Addr()); err != nil {
+	if err := l.name(c, remote); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return c, nil
 }
 
-// name sets the addresses of a connection to a listener.
-func (c *Conn) name(remote unix.Sockaddr, listener net.Addr) error {
-	c.local = listener
-	if _, tcp := listener.(*net.TCPAddr); !tcp {
-		c.remote, c.from = &net.UnixAddr{Net: "unix"}, "@"
+// name sets the addresses of a connection.
+func (l *listener) name(c *Conn, remote unix.Sockaddr) error {
+	if c.local = l.Addr(); !c.isTCP() {
+		c.from = unnamed
 		if at, ok := remote.(*unix.SockaddrUnix); ok && at.Name != "" {
-			c.remote, c.from = &net.UnixAddr{Net: "unix", Name: at.Name}, at.Name
+			c.from = at.Name
 		}
 		return nil
 	}
@@ -98,15 +103,19 @@ func (c *Conn) name(remote unix.Sockaddr, listener net.Addr) error {
 	if err != nil {
 		return os.NewSyscallError("getsockname", err)
 	}
-	at := tcpAddr(remote)
-	c.local, c.remote, c.from = tcpAddr(local), at, at.String()
+	last := l.local.Load()
+	if at := addrPort(local); last == nil || last.AddrPort() != at {
+		last = net.TCPAddrFromAddrPort(at)
+		l.local.Store(last)
+	}
+	c.local, c.from = last, addrPort(remote).String()
 	return nil
 }
 
-func tcpAddr(sa unix.Sockaddr) *net.TCPAddr {
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
 	case *unix.SockaddrInet6:
 		ip := netip.AddrFrom16(sa.Addr).Unmap()
 		if sa.ZoneId != 0 {
@@ -114,7 +123,7 @@ func tcpAddr(sa unix.Sockaddr) *net.TCPAddr {
 				ip = ip.WithZone(ifi.Name)
 			}
 		}
-		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(sa.Port)))
+		return netip.AddrPortFrom(ip, uint16(sa.Port))
 	}
-	return &net.TCPAddr{}
+	return netip.AddrPort{}
 }

@@ -30,15 +30,16 @@ type loop struct {
 	events []unix.EpollEvent
 	ready  int // how many events there are
 
-	now     time.Time // of this turn
-	timers  timers
-	buf     []byte // for reads
-	parser  parser
-	encoder encoder
-	head    *framing.Head // for headers that come whole
-	out     []byte        // an answer that is being encoded
-	spare   []*call
-	kits    []kit
+	now        time.Time // of this turn
+	timers     timers
+	buf        []byte // for reads
+	parser     parser
+	encoder    encoder
+	head       *framing.Head // for headers that come whole
+	out        []byte        // an answer that is being encoded
+	spare      []*call
+	workspaces []*workspace // without a call
+	kits       []kit
 
 	clients  []*Conn    // by descriptor
 	leases   []watching // by descriptor
@@ -76,6 +77,7 @@ func newLoop(s *Server) (*loop, error) {
 	l := &loop{
 		server: s, epoll: fd, file: os.NewFile(uintptr(fd), "epoll"), events: make([]unix.EpollEvent, 256),
 		buf: make([]byte, readBuffer), head: framing.NewHead(s.MaxHeader), done: make(chan struct{}), shared: make(map[*mux.Conn]struct{}),
+		timers: timers{epoch: time.Now()},
 	}
 	if l.raw, err = l.file.SyscallConn(); err != nil {
 		return nil, errors.Join(err, l.file.Close())

@@ -4,7 +4,6 @@ package loop
 
 import (
 	"context"
-	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,34 +11,42 @@ import (
 	"github.com/sluice-proxy/sluice/internal/halfclose"
 )
 
-// peer is what is known of a client that has closed its sending side while its request is served.
+// peer is what is known of a client that has closed its sending side while its request is served, and
+// waits for the answer.
 type peer struct {
-	hidden  bool      // it waits for the answer
 	checkAt time.Time // when the kernel is asked again whether it still has the connection; zero: never
 	pause   time.Duration
+}
+
+// next is checkAt. p may be nil.
+func (p *peer) next() time.Time {
+	if p == nil {
+		return time.Time{}
+	}
+	return p.checkAt
 }
 
 // sideClosed says that the client has closed its sending side: it has left, or it waits for the
 // answer.
 func (c *Conn) sideClosed() {
+	var p peer
 	switch halfclose.Judge(c, c.loop.now.Sub(c.call.began)) {
 	case halfclose.HasLeft:
 		c.left(context.Canceled)
 		return
 	case halfclose.Waits:
-		if _, tcp := c.remote.(*net.TCPAddr); tcp {
+		if c.isTCP() {
 			c.keepAlive()
 		}
 	case halfclose.AskAgain:
-		c.peer.pause = halfclose.FirstCheck
-		c.peer.checkAt = c.loop.now.Add(c.peer.pause)
+		p.pause = halfclose.FirstCheck
+		p.checkAt = c.loop.now.Add(p.pause)
 	}
 	if !c.loop.server.Permit(c) {
-		c.peer = peer{}
 		c.left(context.Canceled)
 		return
 	}
-	c.peer.hidden = true
+	c.peer = &p
 	c.arm()
 }
 
@@ -55,10 +62,10 @@ func (c *Conn) checkPeer() {
 
 // stopHiding ends the wait of a client that has closed its sending side, if it does wait.
 func (c *Conn) stopHiding() {
-	if c.peer.hidden {
+	if c.peer != nil {
 		c.loop.server.Done(c)
+		c.peer = nil
 	}
-	c.peer = peer{}
 }
 
 // keepAlive has the kernel find out that a client has forgotten the connection.

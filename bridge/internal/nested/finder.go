@@ -77,16 +77,16 @@ type Request struct {
 
 	// Guarded by Finder.mu.
 	ticket       Ticket
-	pending      bool      // it waits for a scan
-	pendingSince time.Time // when it became pending
-	served       socket
+	pending      bool       // it waits for a scan
+	pendingSince time.Time  // when it became pending
+	served       *socket    // nil: none, or not known
 	on           connection // whose socket served is, if that was not found out yet
 	depth        int        // as found by a scan; 0: not known, or not nested
 	notNested    bool       // a full scan has found that it is not nested
 
 	// Results of scans that do not change. Used by Finder.run only.
 	clientInode uint64 // of the client's socket; 0: not found
-	serving     servingSocket
+	serving     *servingSocket
 }
 
 // connection is a connection to the application.
@@ -182,7 +182,7 @@ func (r *Request) Served(t Ticket, conn syscall.RawConn, local, remote net.Addr)
 	defer r.f.mu.Unlock()
 	r.setTicket(t)
 	if conn == nil {
-		r.served, r.on = socket{}, connection{}
+		r.served, r.on = nil, connection{}
 		return
 	}
 	// Most requests are never scanned, and have no use for the number of the socket.
@@ -192,7 +192,8 @@ func (r *Request) Served(t Ticket, conn syscall.RawConn, local, remote net.Addr)
 // resolve finds out the socket that the request is served on. The caller holds the mutex.
 func (r *Request) resolve() {
 	if on := r.on; on.raw != nil {
-		r.served, r.on = socketOf(on.raw, on.local, on.remote), connection{}
+		served := socketOf(on.raw, on.local, on.remote)
+		r.served, r.on = &served, connection{}
 	}
 }
 
@@ -266,7 +267,7 @@ func (f *Finder) toScan() []*Request {
 	}
 	requests := make([]*Request, 0, f.numPending)
 	for r := range f.requests {
-		if !r.notNested || r.served.inode != 0 || r.on.raw != nil {
+		if !r.notNested || r.served != nil && r.served.inode != 0 || r.on.raw != nil {
 			requests = append(requests, r)
 		}
 	}

@@ -166,7 +166,7 @@ func TestWhoIsLookedAt(t *testing.T) {
 		defer served.End()
 		time.Sleep(2 * time.Second)
 		f.mu.Lock()
-		served.served = socket{inode: 1, unix: true}
+		served.served = &socket{inode: 1, unix: true}
 		f.mu.Unlock()
 		late := come()
 		defer late.End()

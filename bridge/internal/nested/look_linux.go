@@ -76,8 +76,12 @@ func (r *Request) sockets(d *sockdiag.Conn) (client, serving uint64) {
 	if r.clientInode == 0 && !alone {
 		r.clientInode = inodeOf(d, r.client, r.local)
 	}
-	if served != r.serving.on || r.serving.inode == 0 {
-		r.serving = servingSocket{on: served}
+	if served == nil {
+		r.serving = nil
+		return r.clientInode, 0
+	}
+	if r.serving == nil || r.serving.on != *served || r.serving.inode == 0 {
+		r.serving = &servingSocket{on: *served}
 		switch {
 		case served.inode == 0:
 		case served.unix:
