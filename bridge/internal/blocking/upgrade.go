@@ -72,7 +72,7 @@ type tunnel struct {
 	call     *call
 	conn     net.Conn // the client's
 	active   atomic.Int64
-	left     atomic.Bool // the client has ended it
+	left     atomic.Bool // the end of what the client sends was read
 	received int64       // bytes of the client's; fromClient's until that has ended
 }
 
@@ -127,7 +127,7 @@ func (t *tunnel) toClient() error {
 		}
 		data, over, err := x.UpgradeEvent(ev, err)
 		switch {
-		case over && (t.left.Load() || t.drained()):
+		case over && (t.hasLeft() || t.drained()):
 			return nil
 		case over:
 			return err
@@ -157,6 +157,9 @@ func (t *tunnel) fromClient(from io.Reader) {
 	t.left.Store(true)
 	lease.Interrupt()
 }
+
+// hasLeft reports whether the client has ended the tunnel: its end was read, or the server has told.
+func (t *tunnel) hasLeft() bool { return t.left.Load() || t.call.R.Context().Err() != nil }
 
 func (t *tunnel) drained() bool {
 	select {

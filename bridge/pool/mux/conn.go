@@ -310,7 +310,6 @@ func (c *Conn) Close() {
 	c.end(net.ErrClosed, func() {})
 	c.loops.Wait()
 	if d := c.driven.Load(); d != nil {
-		d.stepping.Lock() // there is nothing to guard, but a step that has begun
-		d.stepping.Unlock()
+		d.awaitStep()
 	}
 }

@@ -150,6 +150,12 @@ func (d *driven) step() {
 	}
 }
 
+// awaitStep waits for a step that has begun.
+func (d *driven) awaitStep() {
+	d.stepping.Lock()
+	defer d.stepping.Unlock()
+}
+
 func (d *driven) stopTimers() {
 	if d.held.late != nil {
 		d.held.late.Stop()
