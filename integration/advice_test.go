@@ -18,10 +18,12 @@ var adviceInMessage = []string{
 	"the application answers again",
 	"the command serves again",
 	"a killed process had left this behind; it is removed",
-	"passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with --trusted-proxy",
-	"a request to the status listener had an unknown host; if it is a name of this server, add --status-host",
-	"every user of this machine can pass for the proxy that --trusted-proxy unix believes; --listen-mode 0660 and --listen-group say who may connect",
-	"every user of this machine can pass for the web server, and for any user and address; --listen-mode 0660 and --listen-group say who may connect",
+	"passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with ", // what it is called follows
+	"a request to the status listener had an unknown host; if it is a name of this server, add ",
+	"every user of this machine can pass for the proxy that ",
+	"every user of this machine can pass for the web server, and for any user and address; ", // who may connect follows
+	"systemd has handed over sockets that nothing listens at; name them in ",
+	"a setting of [server] has changed, and needs a new start of sluice serve; until then the former value is in force",
 	"every user of this machine can pass for the web server, and for any user and address; the mode |0660 and socket_group say who may connect",
 	"whoever can connect to this address can pass for the web server, and for any user and address; listen on 127.0.0.1 or a unix socket, or let a firewall admit the web server alone",
 	"log-in failed: no such user", // filters such as fail2ban's read these two

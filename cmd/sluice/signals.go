@@ -53,7 +53,7 @@ func (s *server) serveUntilSignal(signals <-chan os.Signal, failed <-chan error)
 			case syscall.SIGUSR2:
 				changes.Go(func() {
 					if n, err := s.restart(ctx, ""); err != nil {
-						s.log.Warn("not everything was restarted", "restarted", n, "because", err.Error())
+						s.log.Warn("not everything was restarted", "restarted", n, "because", err.Error(), "advice", "mend what the reason names, and restart once more: the others were restarted")
 					}
 				})
 			}
