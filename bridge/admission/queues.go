@@ -262,27 +262,29 @@ func (g *Gate) recheckThrottled(n int, now time.Duration) {
 }
 
 // recheckWaiting looks for waiting requests whose lane has changed: long ones that need not wait
-// for long ones to end any more, unknown ones whose route is known now, and requests in the queues
-// of groups whose own route's record counts now.
+// for long ones to end any more, short ones that are not short any more and may start where short
+// ones may not, unknown ones whose route is known now, and requests in the queues of groups whose own
+// route's record counts now.
 func (g *Gate) recheckWaiting(now time.Duration) {
 	n := len(g.deadlines)
 	for range min(n, max(4*batch, n/20)) {
 		g.rechecked = (g.rechecked + 1) % n
 		e := g.deadlines[g.rechecked]
 		finds := e.link.in == &e.client.address.unknownWaiting
+		short := e.queue == fast && e.link.in == &e.client.queue(fast).waiting
 		switch {
 		case e.routeQueue != nil && e.routeQueue != &e.route.blocked && e.route.known():
 			g.unlink(e)
 			g.requeue(e)
 			continue
-		case e.declared || e.queue != long && !finds:
+		case e.declared || e.queue != long && !finds && !short:
 			continue
 		}
 		switch lane := g.laneOf(e, now); {
 		case finds && lane != Unknown:
 			g.unlink(e)
 			g.requeue(e)
-		case !finds && lane.class() != long:
+		case short && lane.class() != fast, e.queue == long && lane.class() != long:
 			g.relane(e, lane)
 		}
 	}
