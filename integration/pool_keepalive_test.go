@@ -54,6 +54,9 @@ func TestCometOfEveryKind(t *testing.T) {
 			if polled.answered != tabs {
 				t.Errorf("%d polls were answered, want %d", polled.answered, tabs)
 			}
+			if got.p50 > slow/2 {
+				t.Errorf("half of the pages took more than %v", got.p50)
+			}
 			// It is Sluice that says how long: the clock of two thousand clients that have all just
 			// connected tells of their machine.
 			for line := range strings.Lines(gate.output.String()) {
