@@ -24,7 +24,7 @@ units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.s
 
 # Request Tracker and WordPress take too long to install for every run: "setup.sh proofs" installs them, too.
 if [ "${1:-}" = proofs ]; then
-	packages="$packages request-tracker5 rt5-db-sqlite wordpress php-mysql mariadb-server"
+	packages="$packages request-tracker5 rt5-db-sqlite wordpress wordpress-theme-twentytwentythree php-mysql mariadb-server"
 	units="$units mariadb.service exim4.service exim4-base.timer"
 fi
 
