@@ -211,7 +211,7 @@ func (b *builder) complete() {
 		}
 		h.joined()
 		if h.sites[""] == nil && h.root != "" {
-			b.leave(h.d, "the files below "+h.root+" are not served: no application is at /, and Sluice serves files beside one")
+			b.leave(h.place(), "the files below "+h.root+" are not served: no application is at /, and Sluice serves files beside one")
 		}
 		for _, r := range h.rules {
 			s := h.siteOf(r.path)
@@ -300,13 +300,17 @@ func (b *builder) redirectOnly(h *host) {
 		b.config.Sites = append(b.config.Sites, s)
 		return
 	}
-	d := h.d
-	if h == b.main {
-		if d = h.rootAt; d == nil {
-			return // each of its rules is left
-		}
+	if d := h.place(); d.at.Line > 0 { // else each of its rules is left
+		b.leave(d, "no application is behind it, and Sluice serves files and rules beside one")
 	}
-	b.leave(d, "no application is behind it, and Sluice serves files and rules beside one")
+}
+
+// place is where a host begins; of the main one, where its root is said.
+func (h *host) place() *directive {
+	if h.d.at.Line == 0 && h.rootAt != nil {
+		return h.rootAt
+	}
+	return h.d
 }
 
 // anyRoot is a root of an application's other sites, for a site on which nothing is looked up.

@@ -168,7 +168,7 @@ func (t *caddyTranslator) forPath(h *host, d *directive, pattern string, args []
 			h.at(mount, d, func(s *config.HostedSite) { add(&s.Rewrite, rule) })
 		}
 	case "try_files":
-		last := args[len(args)-1]
+		last := (&directive{args: args}).arg(len(args) - 1)
 		if to, _, _ := strings.Cut(last, "?{query}"); !strings.Contains(to, "{") && !strings.HasPrefix(to, "=") {
 			t.fallback(h, d, "/"+strings.TrimPrefix(to, "/"), mount == "")
 		}

@@ -17,7 +17,7 @@ type token struct {
 }
 
 func parseCaddy(f *files, path string) ([]*directive, error) {
-	p := &caddyParser{files: f, snippets: map[string][]*directive{}}
+	p := &caddyParser{files: f, snippets: map[string][]*directive{}, count: new(int)}
 	return p.file(path, 0)
 }
 
@@ -28,6 +28,15 @@ type caddyParser struct {
 	tokens   []token
 	i        int
 	depth    int
+	count    *int // of the directives that snippets have become
+}
+
+// size is how many directives there are, with those in blocks.
+func size(all []*directive) (n int) {
+	for _, d := range all {
+		n += 1 + size(d.block)
+	}
+	return n
 }
 
 func (p *caddyParser) file(path string, depth int) ([]*directive, error) {
@@ -39,7 +48,7 @@ func (p *caddyParser) file(path string, depth int) ([]*directive, error) {
 	if err != nil {
 		return nil, err
 	}
-	inner := &caddyParser{p.files, p.snippets, path, tokens, 0, depth}
+	inner := &caddyParser{p.files, p.snippets, path, tokens, 0, depth, p.count}
 	all, err := inner.block(nil)
 	if err != nil || depth > 0 {
 		return all, err
@@ -147,7 +156,11 @@ func (p *caddyParser) imported(d *directive) ([]*directive, error) {
 		return nil, d.problem("import: want the name of a snippet or a file")
 	}
 	if snippet, ok := p.snippets[d.arg(0)]; ok {
-		return withArgs(snippet, d.args[1:]), nil
+		all := withArgs(snippet, d.args[1:])
+		if *p.count += size(all); *p.count > maxDirectives {
+			return nil, d.problem("%s: snippets become more than %d directives", d, maxDirectives)
+		}
+		return all, nil
 	}
 	return p.files.include(d, d.arg(0), p.depth, p.file)
 }

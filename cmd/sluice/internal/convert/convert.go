@@ -84,7 +84,7 @@ type directive struct {
 
 // arg is the i-th argument, "" if there is none.
 func (d *directive) arg(i int) string {
-	if i < len(d.args) {
+	if i >= 0 && i < len(d.args) {
 		return d.args[i]
 	}
 	return ""

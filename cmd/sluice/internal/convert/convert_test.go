@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,6 +164,45 @@ func TestIncludes(t *testing.T) {
 		text := map[Kind]string{Nginx: "include self.conf;", Apache: "Include httpd.conf", Caddy: "import Caddyfile", Lighttpd: "include \"lighttpd.conf\""}[kind]
 		if _, err := File(put(name, text+"\n"), kind); err == nil || !strings.Contains(err.Error(), "include each other more than 16 deep") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What is short and stands for much is an error, not all of the memory.
+func TestSizes(t *testing.T) {
+	snippets, variables := "(s0) {\n\tencode\n}\n", "var.v0 = \"xxxxxxxxxxxxxxxx\"\n"
+	for i := range 30 {
+		snippets += fmt.Sprintf("(s%d) {\n\timport s%d\n\timport s%d\n}\n", i+1, i, i)
+		variables += fmt.Sprintf("var.v%d = v%d + v%d\n", i+1, i, i)
+	}
+	for kind, text := range map[Kind]string{Caddy: snippets, Lighttpd: variables} {
+		if _, err := File(write(t, "file", text), kind); err == nil || !strings.Contains(err.Error(), "more than") && !strings.Contains(err.Error(), "too large") {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// Directives without what they are about are said, not stumbled over.
+func TestWithoutArguments(t *testing.T) {
+	for kind, names := range map[Kind]string{
+		Nginx:  "listen server_name root index return rewrite try_files fastcgi_pass auth_basic_user_file client_max_body_size expires alias location if include",
+		Apache: "Listen Alias ScriptAlias ProxyPass ProxyPassMatch SetHandler FcgidWrapper Redirect RedirectMatch RewriteRule RewriteCond Require WSGIScriptAlias FallbackResource <FilesMatch <Directory <Location <VirtualHost <IfModule <IfDefine",
+		Caddy:  "root php_fastcgi reverse_proxy redir rewrite try_files respond request_body handle @x basic_auth",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			text := map[Kind]string{
+				Nginx:  fmt.Sprintf("server { %s; location / { %[1]s; fastcgi_pass a:1; } location ~ \\.php$ { %[1]s; fastcgi_pass b:1; } }\n", name),
+				Apache: fmt.Sprintf("%s\nProxyPass / fcgi://a:1/\n", name),
+				Caddy:  fmt.Sprintf("http://a {\n\t%s\n\treverse_proxy b:1\n}\n", name),
+			}[kind]
+			if tag, ok := strings.CutPrefix(name, "<"); ok {
+				text = fmt.Sprintf("<%s>\n%s\n</%[1]s>\nProxyPass / fcgi://a:1/\n", tag, "Require all denied")
+			}
+			if _, err := File(write(t, "file", text), kind); err != nil {
+				if _, isProblem := errors.AsType[*tomlfile.Problem](err); !isProblem {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
 		}
 	}
 }

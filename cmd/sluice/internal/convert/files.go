@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	maxFile  = 4 << 20 // bytes of one file
-	maxFiles = 1000    // files that include each other
-	maxDepth = 16      // files within files
+	maxFile       = 4 << 20  // bytes of one file
+	maxFiles      = 1000     // files that include each other
+	maxText       = 32 << 20 // bytes of all of them, each time that it is included
+	maxDepth      = 16       // files within files
+	maxDirectives = 100_000  // that snippets become
+	maxVariable   = 1 << 20  // bytes, or values
 )
 
 // files reads a file and those that it includes.
@@ -24,6 +27,7 @@ type files struct {
 	main  string
 	dir   string // of main
 	count int
+	bytes int64
 	left  tomlfile.Problems // files that are not there
 }
 
@@ -40,13 +44,14 @@ func (f *files) read(path string) (string, error) {
 		return "", err
 	case !info.Mode().IsRegular():
 		return "", fmt.Errorf("%s: is no file: name the file in which the configuration begins, such as nginx.conf", path)
-	case info.Size() > maxFile:
+	case info.Size() > maxFile || f.bytes+info.Size() > maxText:
 		return "", fmt.Errorf("%s: has %d bytes, which is no configuration: want %d at most", path, info.Size(), maxFile)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
+	f.bytes += int64(len(text))
 	if !utf8.Valid(text) {
 		return "", fmt.Errorf("%s: is not UTF-8, which sluice.toml must be: convert it, for example by iconv", path)
 	}

@@ -186,6 +186,9 @@ func (p *lighttpdParser) assignment(d *directive) error {
 		if former, ok := p.variables[d.name]; ok && more {
 			v = former.plus(v)
 		}
+		if v.size() > maxVariable {
+			return d.problem("%s: a value that is too large", d)
+		}
 		p.variables[d.name] = v
 		p.variables[strings.TrimPrefix(d.name, "var.")] = v
 	}
@@ -198,6 +201,15 @@ func (v value) plus(w value) value {
 		return value{isList: true, list: append(append([]pair(nil), v.list...), w.list...)}
 	}
 	return value{text: v.text + w.text}
+}
+
+// size is how much a value holds.
+func (v value) size() int {
+	n := len(v.text)
+	for _, p := range v.list {
+		n += 1 + p.size()
+	}
+	return n
 }
 
 // expression reads values that are added up.
@@ -214,6 +226,9 @@ func (p *lighttpdParser) expression() (value, error) {
 		var more value
 		if more, err = p.single(); err == nil {
 			v = v.plus(more)
+		}
+		if v.size() > maxVariable {
+			err = p.problem(p.at, "a value that is too large")
 		}
 	}
 	return v, err
