@@ -118,6 +118,7 @@ var layout = []struct {
 		{name: "caddyplugin", own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/page", "bridge/pool", "bridge/registry", "bridge/supervise",
 		}, others: []string{"github.com/caddyserver/caddy/v2/...", "github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "go.uber.org/zap/...", "go.uber.org/zap"}},
+		{name: "examples/gate", own: []string{"bridge", "bridge/page", "bridge/status"}},
 		{name: "cmd/caddy", own: []string{"caddyplugin"}, others: []string{"github.com/caddyserver/caddy/v2/..."}},
 	}},
 }
