@@ -25,6 +25,8 @@ type View struct {
 
 func (c *call) Context() context.Context { return c.R.Context() }
 
+func (v *View) Request() *http.Request { return v.R }
+
 func (v *View) Method() string { return v.R.Method }
 
 func (v *View) Path() string { return v.R.URL.Path }

@@ -21,6 +21,7 @@ type Client interface {
 	// Context ends when nobody waits for the answer any more.
 	Context() context.Context
 
+	Request() *http.Request
 	Method() string
 	Path() string
 	HTTP10() bool      // the client's protocol is older than HTTP/1.1
