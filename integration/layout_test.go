@@ -58,7 +58,7 @@ var layout = []struct {
 		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi"}},
 		{name: "bridge/internal/addresslimit", own: []string{"bridge/admission"}},
 		{name: "bridge/internal/content", own: []string{"bridge/cgi"}},
-		{name: "bridge/internal/compress", own: []string{"bridge/cgi", "bridge/config", "bridge/internal/content"}, others: []string{"github.com/klauspost/compress"}},
+		{name: "bridge/internal/compress", own: []string{"bridge/cgi", "bridge/config", "bridge/internal/content"}, others: []string{"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}},
 		{name: "bridge/internal/sendfile", own: []string{"bridge/cgi"}},
 		{name: "bridge/internal/roundtrip"},
 	}},

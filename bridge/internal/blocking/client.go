@@ -25,8 +25,6 @@ type View struct {
 
 func (c *call) Context() context.Context { return c.R.Context() }
 
-func (v *View) Request() *http.Request { return v.R }
-
 func (v *View) Method() string { return v.R.Method }
 
 func (v *View) Path() string { return v.R.URL.Path }
@@ -91,6 +89,13 @@ func (v *View) GrantFields(who *cgi.Client, said http.Header, user bool) {
 }
 
 func (v *View) IsLongPoll() bool { return v.Site.Classifier.IsLongPoll(v.R) }
+
+func (v *View) Negotiates() http.Header {
+	if cgi.ReceivedOf(v.R) != nil {
+		return nil
+	}
+	return v.R.Header
+}
 
 func (v *View) PrefersJSON() bool { return classify.PrefersJSON(v.R.Header) }
 

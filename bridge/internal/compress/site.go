@@ -71,15 +71,16 @@ func New(cfg *config.Compression) (*Site, error) {
 
 // Answer is what is known of an answer before it is sent.
 type Answer struct {
-	Request *http.Request
-	User    string      // who has logged in, "" for nobody
-	Header  http.Header // of the answer
-	Status  int
-	Size    int64 // of the content in bytes, -1 if it is not known
-	File    bool  // it is a file that is sent
-	// Whole says that the compressed content will be known before the header is sent. Otherwise
-	// HTTP/1.0 cannot tell its end.
-	Whole bool
+	Asked  http.Header // of the request
+	Head   bool        // its method is HEAD
+	User   string      // who has logged in, "" for nobody
+	Header http.Header // of the answer
+	Status int
+	Size   int64 // of the content in bytes, -1 if it is not known
+	File   bool  // it is a file that is sent
+	// Delimited says that the client can tell the end of a content of which the length is not known when
+	// its header is sent, which HTTP/1.0 cannot, or that the length will be known.
+	Delimited bool
 }
 
 // Begin decides whether an answer is compressed, and changes its header accordingly. It returns nil
@@ -97,11 +98,11 @@ func (s *Site) Begin(a Answer) *Encoder {
 		return nil
 	}
 	cgi.VaryByCoding(a.Header)
-	coding := cgi.Coding(a.Request.Header, s.codings)
-	if coding == "" || !a.Whole && !a.Request.ProtoAtLeast(1, 1) {
+	coding := cgi.Coding(a.Asked, s.codings)
+	if coding == "" || !a.Delimited {
 		return nil
 	}
-	if a.Request.Method == http.MethodHead {
+	if a.Head {
 		change(a.Header, coding)
 		return nil
 	}
@@ -135,7 +136,7 @@ func (s *Site) inScope(a *Answer) bool {
 	case config.CompressAll:
 		return true
 	case config.CompressPublic:
-		r := a.Request.Header
+		r := a.Asked
 		return a.File || a.User == "" && len(r["Cookie"]) == 0 && len(r["Authorization"]) == 0 && len(a.Header["Set-Cookie"]) == 0
 	}
 	return a.File
@@ -179,14 +180,14 @@ func change(h http.Header, coding string) {
 
 // notModified has a 304 name what the client has: if that was compressed, by a weak entity tag.
 func (s *Site) notModified(a *Answer) {
-	if cgi.Coding(a.Request.Header, s.codings) == "" || !s.inScope(a) {
+	if cgi.Coding(a.Asked, s.codings) == "" || !s.inScope(a) {
 		return
 	}
 	tag := first(a.Header, "Etag")
 	if !strings.HasPrefix(tag, `"`) {
 		return
 	}
-	for _, line := range a.Request.Header["If-None-Match"] {
+	for _, line := range a.Asked["If-None-Match"] {
 		if strings.Contains(line, "W/"+tag) {
 			cgi.VaryByCoding(a.Header)
 			a.Header["Etag"] = []string{"W/" + tag}

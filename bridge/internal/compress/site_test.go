@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -47,39 +46,36 @@ func header(pairs ...string) http.Header {
 func TestBegin(t *testing.T) {
 	const vary = "Accept-Encoding"
 	for name, c := range map[string]struct {
-		scope   config.CompressionScope // "": all
-		method  string                  // "": GET
-		http10  bool
-		asks    []string // fields of the request; nil: it takes gzip
-		user    string
-		status  int   // 0: 200
-		size    int64 // 0: 5,000
-		file    bool
-		whole   bool
-		said    []string
-		want    map[string]string // of the header
-		encodes bool
+		scope        config.CompressionScope // "": all
+		head, http10 bool
+		asks         []string // fields of the request; nil: it takes gzip
+		user         string
+		status       int   // 0: 200
+		size         int64 // 0: 5,000
+		file         bool
+		said         []string
+		want         map[string]string // of the header
+		encodes      bool
 	}{
-		"a page":          {said: []string{"Content-Type", "text/html; charset=utf-8", "Content-Length", "5000", "ETag", `"a"`, "Accept-Ranges", "bytes"}, encodes: true, want: map[string]string{"Content-Encoding": "gzip", "Vary": vary, "Etag": `W/"a"`}},
-		"a weak tag":      {said: []string{"Content-Type", "TEXT/HTML", "ETag", `W/"a"`, "Vary", "Cookie"}, encodes: true, want: map[string]string{"Content-Encoding": "gzip", "Vary": "Cookie|" + vary, "Etag": `W/"a"`}},
-		"SVG":             {said: []string{"Content-Type", "image/svg+xml"}, encodes: true},
-		"of no size yet":  {size: -1, said: []string{"Content-Type", "text/html"}, encodes: true},
-		"small":           {size: 1023, said: []string{"Content-Type", "text/html", "ETag", `"a"`}, want: map[string]string{"Etag": `"a"`}},
-		"not wanted":      {asks: []string{}, said: []string{"Content-Type", "text/html", "ETag", `"a"`, "Content-Length", "5000"}, want: map[string]string{"Vary": vary, "Etag": `"a"`, "Content-Length": "5000"}},
-		"an image":        {said: []string{"Content-Type", "image/png"}, want: map[string]string{}},
-		"of no type":      {want: map[string]string{}},
-		"events":          {size: -1, said: []string{"Content-Type", "text/event-stream"}, want: map[string]string{}},
-		"encoded":         {said: []string{"Content-Type", "text/html", "Content-Encoding", "br"}, want: map[string]string{"Content-Encoding": "br"}},
-		"a part":          {status: 206, said: []string{"Content-Type", "text/html", "Content-Range", "bytes 0-4999/9999"}, want: map[string]string{"Content-Range": "bytes 0-4999/9999"}},
-		"no-transform":    {said: []string{"Content-Type", "text/html", "Cache-Control", "public, No-Transform"}, want: map[string]string{"Cache-Control": "public, No-Transform"}},
-		"with a digest":   {said: []string{"Content-Type", "text/html", "Content-Digest", "sha-256=:x:"}, want: map[string]string{"Content-Digest": "sha-256=:x:"}},
-		"204":             {status: 204, said: []string{"Content-Type", "text/html"}, want: map[string]string{}},
-		"404":             {status: 404, said: []string{"Content-Type", "text/html"}, encodes: true},
-		"HEAD":            {method: "HEAD", said: []string{"Content-Type", "text/html", "Content-Length", "5000", "ETag", `"a"`}, want: map[string]string{"Content-Encoding": "gzip", "Vary": vary, "Etag": `W/"a"`}},
-		"HTTP/1.0":        {http10: true, said: []string{"Content-Type", "text/html", "Content-Length", "5000"}, want: map[string]string{"Vary": vary, "Content-Length": "5000"}},
-		"HTTP/1.0, whole": {http10: true, whole: true, said: []string{"Content-Type", "text/html"}, encodes: true},
-		"304":             {status: 304, asks: []string{"Accept-Encoding", "gzip", "If-None-Match", `"b", W/"a"`}, said: []string{"ETag", `"a"`}, want: map[string]string{"Etag": `W/"a"`, "Vary": vary}},
-		"304, strong":     {status: 304, asks: []string{"Accept-Encoding", "gzip", "If-None-Match", `"a"`}, said: []string{"ETag", `"a"`}, want: map[string]string{"Etag": `"a"`}},
+		"a page":         {said: []string{"Content-Type", "text/html; charset=utf-8", "Content-Length", "5000", "ETag", `"a"`, "Accept-Ranges", "bytes"}, encodes: true, want: map[string]string{"Content-Encoding": "gzip", "Vary": vary, "Etag": `W/"a"`}},
+		"a weak tag":     {said: []string{"Content-Type", "TEXT/HTML", "ETag", `W/"a"`, "Vary", "Cookie"}, encodes: true, want: map[string]string{"Content-Encoding": "gzip", "Vary": "Cookie|" + vary, "Etag": `W/"a"`}},
+		"SVG":            {said: []string{"Content-Type", "image/svg+xml"}, encodes: true},
+		"of no size yet": {size: -1, said: []string{"Content-Type", "text/html"}, encodes: true},
+		"small":          {size: 1023, said: []string{"Content-Type", "text/html", "ETag", `"a"`}, want: map[string]string{"Etag": `"a"`}},
+		"not wanted":     {asks: []string{}, said: []string{"Content-Type", "text/html", "ETag", `"a"`, "Content-Length", "5000"}, want: map[string]string{"Vary": vary, "Etag": `"a"`, "Content-Length": "5000"}},
+		"an image":       {said: []string{"Content-Type", "image/png"}, want: map[string]string{}},
+		"of no type":     {want: map[string]string{}},
+		"events":         {size: -1, said: []string{"Content-Type", "text/event-stream"}, want: map[string]string{}},
+		"encoded":        {said: []string{"Content-Type", "text/html", "Content-Encoding", "br"}, want: map[string]string{"Content-Encoding": "br"}},
+		"a part":         {status: 206, said: []string{"Content-Type", "text/html", "Content-Range", "bytes 0-4999/9999"}, want: map[string]string{"Content-Range": "bytes 0-4999/9999"}},
+		"no-transform":   {said: []string{"Content-Type", "text/html", "Cache-Control", "public, No-Transform"}, want: map[string]string{"Cache-Control": "public, No-Transform"}},
+		"with a digest":  {said: []string{"Content-Type", "text/html", "Content-Digest", "sha-256=:x:"}, want: map[string]string{"Content-Digest": "sha-256=:x:"}},
+		"204":            {status: 204, said: []string{"Content-Type", "text/html"}, want: map[string]string{}},
+		"404":            {status: 404, said: []string{"Content-Type", "text/html"}, encodes: true},
+		"HEAD":           {head: true, said: []string{"Content-Type", "text/html", "Content-Length", "5000", "ETag", `"a"`}, want: map[string]string{"Content-Encoding": "gzip", "Vary": vary, "Etag": `W/"a"`}},
+		"HTTP/1.0":       {http10: true, said: []string{"Content-Type", "text/html", "Content-Length", "5000"}, want: map[string]string{"Vary": vary, "Content-Length": "5000"}},
+		"304":            {status: 304, asks: []string{"Accept-Encoding", "gzip", "If-None-Match", `"b", W/"a"`}, said: []string{"ETag", `"a"`}, want: map[string]string{"Etag": `W/"a"`, "Vary": vary}},
+		"304, strong":    {status: 304, asks: []string{"Accept-Encoding", "gzip", "If-None-Match", `"a"`}, said: []string{"ETag", `"a"`}, want: map[string]string{"Etag": `"a"`}},
 
 		"public":                {scope: config.CompressPublic, said: []string{"Content-Type", "text/html"}, encodes: true},
 		"public, cookie":        {scope: config.CompressPublic, asks: []string{"Accept-Encoding", "gzip", "Cookie", "session=1"}, said: []string{"Content-Type", "text/html"}, want: map[string]string{}},
@@ -97,18 +93,11 @@ func TestBegin(t *testing.T) {
 					cfg.Scope = c.scope
 				}
 			})
-			r := httptest.NewRequest(http.MethodGet, "/", nil)
-			if c.method != "" {
-				r.Method = c.method
-			}
-			if c.http10 {
-				r.Proto, r.ProtoMinor = "HTTP/1.0", 0
-			}
-			r.Header = header("Accept-Encoding", "gzip")
+			asked := header("Accept-Encoding", "gzip")
 			if c.asks != nil {
-				r.Header = header(c.asks...)
+				asked = header(c.asks...)
 			}
-			a := Answer{Request: r, User: c.user, Header: header(c.said...), Status: http.StatusOK, Size: 5000, File: c.file, Whole: c.whole}
+			a := Answer{Asked: asked, Head: c.head, User: c.user, Header: header(c.said...), Status: http.StatusOK, Size: 5000, File: c.file, Delimited: !c.http10}
 			if c.status != 0 {
 				a.Status = c.status
 			}
@@ -165,9 +154,7 @@ func plain(t testing.TB, coding string, p []byte) (string, error) {
 }
 
 func newAnswer(coding string) Answer {
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header = header("Accept-Encoding", coding)
-	return Answer{Request: r, Header: header("Content-Type", "text/html"), Status: http.StatusOK, Size: -1}
+	return Answer{Asked: header("Accept-Encoding", coding), Header: header("Content-Type", "text/html"), Status: http.StatusOK, Size: -1, Delimited: true}
 }
 
 // What was written can be read after each flush, is complete only after the end, and nothing of an

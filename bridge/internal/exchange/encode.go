@@ -4,22 +4,22 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/compress"
 )
 
-// newEncoder returns what compresses the answer whose header is complete, nil if nothing is to. A web
-// server in front compresses by itself.
+// newEncoder returns what compresses the answer whose header is complete, nil if nothing is to.
 func (x *Exchange) newEncoder(size int64, whole bool) *compress.Encoder {
-	r := x.client.Request()
-	if x.site.Compression == nil || cgi.ReceivedOf(r) != nil {
+	asked := x.client.Negotiates()
+	if x.site.Compression == nil || asked == nil {
 		return nil
 	}
-	if r.Method == http.MethodHead {
+	head := x.client.Method() == http.MethodHead
+	if head {
 		size = x.resp.ContentLength
 	}
 	return x.site.Compression.Begin(compress.Answer{
-		Request: r, User: x.Who.User, Header: x.client.Header(), Status: x.resp.Status, Size: size, Whole: whole,
+		Asked: asked, Head: head, User: x.Who.User, Header: x.client.Header(), Status: x.resp.Status, Size: size,
+		Delimited: whole || !x.client.HTTP10(),
 	})
 }
 
