@@ -180,6 +180,7 @@ func TestDetourErrors(t *testing.T) {
 		`rewrite "/a /b#c": the part behind "#"`:                    rewrite("/a /b#c"),
 		`rewrite "/a /b": can match nothing, "/a /c" before`:        rewrite("/a /c", "/a /b"),
 		`rewrite "/a /../b": "/../b": no path that is compared`:     rewrite("/a /../b"),
+		`rewrite "/a/b /b": can match nothing, "/a/* /c" before`:    {Redirect: []string{"/a/* /c"}, Rewrite: []string{"/a/b /b"}},
 		`rewrite "/a /b": leads out of the mount "/wiki"`:           {Mount: "/wiki", Rewrite: []string{"/a /b"}},
 		`rewrite "/a /b": leads to what hide has out of reach`:      {Hide: []string{"/b"}, Rewrite: []string{"/a /b"}},
 		`scripts "index.php": want a script's path`:                 {Preset: PresetPHP, Root: "/", Scripts: []string{"index.php"}},
