@@ -101,9 +101,6 @@ func (p *parser) set(s *config.Setting, option string, words []string) error {
 			return p.Errf("%s: is given twice", option)
 		}
 	}
-	if s.IsPhrases() && len(words) > 0 {
-		words = []string{strings.Join(words, " ")}
-	}
 	if err := s.Set(p.to, words...); err != nil {
 		return p.Errf("%s: %w", option, err)
 	}

@@ -46,7 +46,7 @@ Set($MasonSessionDir, '%[1]s/sessions');
 	output(t, environment, need(t, "rt-setup-database-5", "/usr/sbin/rt-setup-database-5"), "--action", "init", "--skip-create")
 	name, value, _ := strings.Cut(environment[0], "=")
 	more, moreValue, _ := strings.Cut(environment[1], "=")
-	g := startDocumented(t, "request-tracker", "workers = 1\n", "workers = 1\nspawn.env = { "+name+" = \""+value+"\", "+more+" = \""+moreValue+"\" }\n")
+	g := startRecipe(t, "request-tracker", "workers = 1\n", "workers = 1\nspawn.env = { "+name+" = \""+value+"\", "+more+" = \""+moreValue+"\" }\n")
 	as := func(r *http.Request) string {
 		t.Helper()
 		r.Host = "rt.example.org"
@@ -99,7 +99,7 @@ define('WP_HTTP_BLOCK_EXTERNAL', true);
 $table_prefix = 'wp_';
 require_once ABSPATH . 'wp-settings.php';
 `, socket)
-	g := startDocumented(t, "wordpress", "unix:/run/php/php8.2-fpm.sock", fpmSocket(t), "/usr/share/wordpress", copied)
+	g := startRecipe(t, "wordpress", "unix:/run/php/php8.2-fpm.sock", fpmSocket(t), "/usr/share/wordpress", copied)
 	wantContains(t, g.app.get(t, "/wp-admin/install.php?step=1"), "user_name")
 	page := g.app.form(t, "/wp-admin/install.php?step=2", url.Values{
 		"weblog_title": {"A blog behind the gate"}, "user_name": {"admin"}, "admin_password": {"a long password"}, "admin_password2": {"a long password"},

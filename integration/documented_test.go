@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// documentedFile is the sluice.toml of a page of docs/recipes, with other paths and another port: what is to
+// recipeFile is the sluice.toml of a page of docs/recipes, with other paths and another port: what is to
 // be replaced must be there.
-func documentedFile(t testing.TB, page string, replace ...string) string {
+func recipeFile(t testing.TB, page string, replace ...string) string {
 	t.Helper()
 	text := fenced(t, page, "toml")
 	for pair := range slices.Chunk(replace, 2) {
@@ -42,11 +42,11 @@ func fenced(t testing.TB, page, language string) string {
 	return blocks[0][1]
 }
 
-// startDocumented serves the configuration of a page.
-func startDocumented(t testing.TB, page string, replace ...string) configured {
+// startRecipe serves the configuration of a page.
+func startRecipe(t testing.TB, page string, replace ...string) configured {
 	t.Helper()
 	const listen = "[server]\nlisten = [\":80\"]\n"
-	text := documentedFile(t, page, append(replace, listen, "")...)
+	text := recipeFile(t, page, append(replace, listen, "")...)
 	g := startConfigured(t, "", text)
 	if out := g.output.String(); strings.Contains(out, "a setting has no effect") {
 		t.Errorf("a setting of docs/recipes/%s.md has no effect:\n%s", page, out)
@@ -115,7 +115,7 @@ func trac(t testing.TB, names ...string) (parent, users string) {
 func TestDocumentedTrac(t *testing.T) {
 	t.Parallel()
 	parent, users := trac(t, "one", "two")
-	g := startDocumented(t, "trac", "/var/lib/sluice/trac", parent, "/etc/sluice/trac.htpasswd", users,
+	g := startRecipe(t, "trac", "/var/lib/sluice/trac", parent, "/etc/sluice/trac.htpasswd", users,
 		"spawn.env = { ", "spawn.env = { PYTHONPATH = \""+tracPath+"\", ")
 	page := g.app.get(t, "/")
 	wantContains(t, page, "Project one")
@@ -145,7 +145,7 @@ func TestDocumentedDokuWiki(t *testing.T) {
 	}
 	write(t, local, "%s$conf['userewrite'] = 2;\n", text) // as the page has it
 	// A copy has all below its root: see dokuwiki.
-	g := startDocumented(t, "dokuwiki", "unix:/run/php/php8.2-fpm.sock", fpmSocket(t), "/usr/share/dokuwiki", root, "/var/lib/dokuwiki", lib)
+	g := startRecipe(t, "dokuwiki", "unix:/run/php/php8.2-fpm.sock", fpmSocket(t), "/usr/share/dokuwiki", root, "/var/lib/dokuwiki", lib)
 	g.app.client.CheckRedirect = nil
 	page := g.app.get(t, "/")
 	wantContains(t, page, "A wiki behind the gate")
@@ -175,7 +175,7 @@ func TestDocumentedMediaWiki(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, settings, "%s\n$wgArticlePath = \"/wiki/$1\";\n$wgServer = WebRequest::detectServer();\n", text) // the test's port is any
-	g := startDocumented(t, "mediawiki", "unix:/run/php/php8.2-fpm.sock", fpmSocket(t, "MW_CONFIG_FILE="+settings))
+	g := startRecipe(t, "mediawiki", "unix:/run/php/php8.2-fpm.sock", fpmSocket(t, "MW_CONFIG_FILE="+settings))
 	page := g.app.get(t, "/wiki/Main_Page")
 	wantContains(t, page, "MediaWiki has been installed")
 	wantContains(t, page, `href="/wiki/Special:RecentChanges`)
@@ -214,7 +214,7 @@ $config['skin'] = 'elastic';
 $config['log_dir'] = '%[1]s';
 $config['temp_dir'] = '%[1]s';
 `, dir)
-	g := startDocumented(t, "roundcube", "unix:/run/php/php8.2-fpm.sock", fpmSocket(t, "ROUNDCUBE_CONFIG_DIR="+dir))
+	g := startRecipe(t, "roundcube", "unix:/run/php/php8.2-fpm.sock", fpmSocket(t, "ROUNDCUBE_CONFIG_DIR="+dir))
 	page := g.app.get(t, "/")
 	wantContains(t, page, `name="_pass"`)
 	style := regexp.MustCompile(`href="(skins/elastic/styles/styles[^"]*\.css[^"]*)"`).FindStringSubmatch(page)
@@ -243,7 +243,7 @@ func TestDocumentedGitweb(t *testing.T) {
 	need(t, "/usr/share/gitweb/gitweb.cgi")
 	config := filepath.Join(t.TempDir(), "gitweb.conf")
 	write(t, config, "$projectroot = %q;\n$feature{'pathinfo'}{'default'} = [1];\n1;\n", filepath.Dir(littleRepository(t)))
-	g := startDocumented(t, "gitweb", "[[site]]", "[[site]]\nenv = { GITWEB_CONFIG = \""+config+"\" }")
+	g := startRecipe(t, "gitweb", "[[site]]", "[[site]]\nenv = { GITWEB_CONFIG = \""+config+"\" }")
 	wantContains(t, g.app.get(t, "/"), "little.git")
 	wantContains(t, g.app.get(t, "/little.git/tree"), "docs")
 	g.wantFile(t, "/static/gitweb.css", "text/css")
@@ -255,7 +255,7 @@ func TestDocumentedCgit(t *testing.T) {
 	need(t, "/usr/sbin/fcgiwrap")
 	config := filepath.Join(t.TempDir(), "cgitrc")
 	write(t, config, "css=/cgit-css/cgit.css\nvirtual-root=/\nscan-path=%s\n", filepath.Dir(littleRepository(t)))
-	g := startDocumented(t, "cgit", "env = { ", "env = { CGIT_CONFIG = \""+config+"\", ")
+	g := startRecipe(t, "cgit", "env = { ", "env = { CGIT_CONFIG = \""+config+"\", ")
 	wantContains(t, g.app.get(t, "/"), "little.git")
 	wantContains(t, g.app.get(t, "/little.git/tree/docs"), "größe.txt")
 	g.wantFile(t, "/cgit-css/cgit.css", "text/css")
@@ -290,7 +290,7 @@ func TestDocumentedMapServer(t *testing.T) {
   END
 END
 `)
-	g := startDocumented(t, "mapserver", "/etc/mapserver.conf", filepath.Join(dir, "mapserver.conf"))
+	g := startRecipe(t, "mapserver", "/etc/mapserver.conf", filepath.Join(dir, "mapserver.conf"))
 	for range 4 {
 		if image := g.app.get(t, "/maps?mode=map&map="+filepath.Join(dir, "world.map")); !strings.HasPrefix(image, "\x89PNG") {
 			t.Fatalf("the map is %s", head(image))
@@ -303,7 +303,7 @@ END
 
 func TestDocumentedComet(t *testing.T) {
 	t.Parallel()
-	g := startDocumented(t, "comet", "/usr/local/bin/comet", compiled(t, "comet.c"), "workers = 100", "workers = 4\nqueue.long_timeout = \"200ms\"")
+	g := startRecipe(t, "comet", "/usr/local/bin/comet", compiled(t, "comet.c"), "workers = 100", "workers = 4\nqueue.long_timeout = \"200ms\"")
 	// More polls than workers: those that find none are told that there is no news, and others are answered meanwhile.
 	var polls []<-chan outcome
 	for range 12 {
@@ -339,7 +339,7 @@ func TestDocumentedComet(t *testing.T) {
 func TestDocumentedBehindAProxy(t *testing.T) {
 	t.Parallel()
 	app := startLibfcgi(t, 2)
-	g := startConfigured(t, "", documentedFile(t, "behind-a-proxy", "[server]\nlisten = [\"127.0.0.1:8080\"]\n", "", "unix:/run/app.sock", app.addr))
+	g := startConfigured(t, "", recipeFile(t, "behind-a-proxy", "[server]\nlisten = [\"127.0.0.1:8080\"]\n", "", "unix:/run/app.sock", app.addr))
 	to := strings.TrimPrefix(g.url, "http://")
 	for _, tt := range []struct {
 		name, language, before, after string

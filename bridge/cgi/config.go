@@ -272,7 +272,7 @@ func (c Config) mapper() (*Mapper, error) {
 	case script != "" && len(m.scripts) > 0 && !matchesAny(m.scripts, script):
 		return nil, fmt.Errorf("cgi: fallback %q: can answer nothing, it is not in scripts", c.Fallback)
 	}
-	if m.rewrites, err = newRewrites(m.mount, m.hide, c.Rewrite); err != nil {
+	if m.rewrites, err = newRewrites(m.mount, m.hide, m.redirects, c.Rewrite); err != nil {
 		return nil, err
 	}
 	if m.envVars, err = sortedEnv(c.Env); err != nil {

@@ -171,14 +171,14 @@ func newRedirects(list []string) (detours, error) {
 		}
 		all[i] = r
 	}
-	if err := all.check("redirect"); err != nil {
+	if err := all.check("redirect", nil); err != nil {
 		return nil, err
 	}
 	return all, all.checkLoops("")
 }
 
 // newRewrites checks Config.Rewrite.
-func newRewrites(mount string, hide Prefixes, list []string) (detours, error) {
+func newRewrites(mount string, hide Prefixes, redirects detours, list []string) (detours, error) {
 	all := make(detours, len(list))
 	for i, text := range list {
 		words := strings.Fields(text)
@@ -201,7 +201,7 @@ func newRewrites(mount string, hide Prefixes, list []string) (detours, error) {
 		}
 		all[i] = r
 	}
-	return all, all.check("rewrite")
+	return all, all.check("rewrite", redirects)
 }
 
 // newDetour parses where a rule leads from and to.
@@ -282,11 +282,12 @@ func (d *detour) parseTo(to string) error {
 	return nil
 }
 
-// check refuses rules that never count, because one before them matches the same paths.
-func (list detours) check(key string) error {
+// check refuses rules that never count, because one before them, or one of others, which come first, matches
+// the same paths.
+func (list detours) check(key string, others detours) error {
 	for i := range list {
-		for j := range i {
-			before, r := &list[j], &list[i]
+		for _, before := range slices.Concat(others, list[:i]) {
+			r := &list[i]
 			if (before.host == "" || before.host == r.host) && before.from.covers(&r.from) {
 				return fmt.Errorf("cgi: %s %q: can match nothing, %q before it matches the same paths (put the more special one first)", key, r.text, before.text)
 			}

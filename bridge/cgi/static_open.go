@@ -122,7 +122,7 @@ func (m *Mapper) findStaticDir(p string) (t *trees, name string) {
 	for i := range m.static.dirs {
 		d := &m.static.dirs[i]
 		rest, ok := d.rest(m.mount, clean)
-		if !ok || m.neverSent("/"+rest) != nil {
+		if !ok || !m.maySend(rest) {
 			continue
 		}
 		t := d.root.acquire()
@@ -140,6 +140,9 @@ func (m *Mapper) findStaticDir(p string) (t *trees, name string) {
 	return nil, ""
 }
 
+// maySend reports whether the name of a file or of a directory permits sending what is there.
+func (m *Mapper) maySend(name string) bool { return name == "." || m.neverSent("/"+name) == nil }
+
 // rest returns the name of the clean path p in the directory.
 func (d *staticDir) rest(mount, p string) (rest string, ok bool) {
 	if rest, ok = below(d.prefix, p); !ok {
@@ -155,7 +158,7 @@ func (m *Mapper) fileIn(t *trees, rest string, directory bool) (name string, ok 
 		return rest, err == nil && info.Mode().IsRegular()
 	}
 	for _, index := range m.index {
-		if name = path.Join(rest, index); m.neverSent("/"+name) != nil {
+		if name = path.Join(rest, index); !m.maySend(name) {
 			continue
 		}
 		if info, err := t.stat(name); err == nil && info.Mode().IsRegular() {
@@ -178,7 +181,7 @@ func (m *Mapper) withoutFile(r *http.Request, p, rest string) error {
 			continue
 		}
 		missing = missing || m.static.missing
-		if len(m.index) == 0 || strings.HasSuffix(p, "/") || m.neverSent("/"+name) != nil {
+		if len(m.index) == 0 || strings.HasSuffix(p, "/") || !m.maySend(name) {
 			continue
 		}
 		t := d.root.acquire()

@@ -34,6 +34,11 @@ func (m *Mapper) Unused() (list []error) {
 	if script := m.fallback.script; script != "" && !m.Leads(script) {
 		list = append(list, fmt.Errorf("cgi: fallback %q: there is no such script below %s", script, m.root.Dir()))
 	}
+	for _, script := range m.scripts {
+		if !strings.Contains(script, "*") && !m.isThere(script) {
+			list = append(list, fmt.Errorf("cgi: scripts %q: there is no such script below %s", script, m.root.Dir()))
+		}
+	}
 	for _, h := range m.hide.list {
 		rest, mounted := strings.CutPrefix(h, m.mount)
 		if m.Leads(h) || mounted && m.Leads(rest) {
@@ -42,6 +47,14 @@ func (m *Mapper) Unused() (list []error) {
 		list = append(list, fmt.Errorf("cgi: hide %q: there is nothing at %s (is it misspelt?)", h, filepath.Join(m.root.Dir(), rest)))
 	}
 	return list
+}
+
+// isThere reports whether there is a file at the path p below the root.
+func (m *Mapper) isThere(p string) bool {
+	t := m.root.acquire()
+	defer t.release()
+	_, err := t.stat(fileName(p))
+	return !notExist(err)
 }
 
 // Leads reports whether path, relative to the mount, leads to something: an application, a

@@ -227,9 +227,6 @@ func (d *Schema) names(group string) (names []string) {
 // IsList reports whether the value is a list of texts.
 func (s *Setting) IsList() bool { return s.typ.Kind() == reflect.Slice }
 
-// IsPhrases reports whether the value is a list of texts of several words each.
-func (s *Setting) IsPhrases() bool { return s.IsList() && s.phrase }
-
 // IsMap reports whether the value maps names to texts.
 func (s *Setting) IsMap() bool { return s.typ.Kind() == reflect.Map }
 

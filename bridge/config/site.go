@@ -30,15 +30,15 @@ type Site struct {
 	// Without StaticMissing, a missing file is the application's affair, or that of Fallback.
 	StaticMissing StaticMissing `key:"static_missing" words:"pass 404" doc:"what answers where no file is below {static_dirs}: pass (the application) or 404 (nothing else)"`
 	// The first pattern that matches counts.
-	StaticCache []string `key:"static_cache" value:"RULE" phrase:"true" otherwise:"none" doc:"RULE for how long static files may be kept: a pattern of paths, * for any run of characters, and the value of Cache-Control, such as '/assets/* max-age=3600'; with a ? in it, a pattern is compared with the query, too"`
+	StaticCache []string `key:"static_cache" value:"RULE" otherwise:"none" doc:"RULE for how long static files may be kept: a pattern of paths, * for any run of characters, and the value of Cache-Control, such as '/assets/* max-age=3600'; with a ? in it, a pattern is compared with the query, too"`
 	// Such a file is sent only if there is the other one, and it is not older.
 	StaticPrecompressed []string `key:"static_precompressed" value:"CODINGS" commas:"true" otherwise:"none" doc:"CODINGS (br, zstd, gzip) for which FILE.br, FILE.zst and FILE.gz are sent in place of the static FILE beside them, to clients that take them"`
 
 	// The first rule that matches counts. Clients that must log in are asked to do so first.
-	Redirect []string `key:"redirect" value:"RULE" phrase:"true" otherwise:"none" doc:"RULE that leads clients elsewhere: '/old /new 301', '/blog/* https://blog.example.org/*', '//www.example.org/* https://example.org/*'; 302 if no status is given"`
+	Redirect []string `key:"redirect" value:"RULE" otherwise:"none" doc:"RULE that leads clients elsewhere: '/old /new 301', '/blog/* https://blog.example.org/*', '//www.example.org/* https://example.org/*'; 302 if no status is given"`
 	// Hide, and paths that require log-in, hold for the path that a client asks for and for the one
 	// that is looked up.
-	Rewrite     []string    `key:"rewrite" value:"RULE" phrase:"true" otherwise:"none" doc:"RULE for what is looked up in place of the path that a client asks for: '/wiki/* /index.php?title=*'; REQUEST_URI stays as it is"`
+	Rewrite     []string    `key:"rewrite" value:"RULE" otherwise:"none" doc:"RULE for what is looked up in place of the path that a client asks for: '/wiki/* /index.php?title=*'; REQUEST_URI stays as it is"`
 	Compression Compression `key:"compression" flag:"compression-*"`
 
 	// "/data" hides /data and /data/x, in whatever way a request writes these paths.
@@ -80,12 +80,12 @@ type Compression struct {
 	// secret, gives that away by its length (BREACH). So it is for the administrator to say that there
 	// are no such pages, or that it does not matter.
 	Scope     CompressionScope `key:"scope" flag:"compression" words:"off static public all" doc:"which answers are compressed: off (none), static (files that are sent), public (these, and answers to requests without cookies and credentials that set no cookie) or all"`
-	Encodings []string         `key:"encodings" value:"CODINGS" commas:"true" otherwise:"zstd, gzip" doc:"CODINGS (zstd, gzip), the best one first"`
+	Encodings []string         `key:"encodings" value:"CODINGS" commas:"true" otherwise:"gzip, zstd" doc:"CODINGS (gzip, zstd), the best one first, for clients that like several as much"`
 	Types     []string         `key:"types" value:"TYPES" commas:"true" otherwise:"text, scripts, JSON, XML, SVG and the like" doc:"content TYPES that are compressed, such as text/*,application/json"`
 	MinSize   int64            `key:"min_size" unit:"bytes" default:"1KiB" doc:"smaller answers stay as they are"`
 	Level     CompressionLevel `key:"level" words:"usual fast best" doc:"how much work is put into it: fast, usual or best"`
-	// Each takes up to 1.3 MB.
-	Most int `key:"most" default:"64" doc:"how many answers of the site are compressed at a time; others are sent as they are"`
+	// Each takes 0.9 MB (gzip) or 1.8 MB (zstd), with level best 1 or 4.7 MB.
+	Most int `key:"most" default:"32" doc:"how many answers of the site are compressed at a time; others are sent as they are"`
 }
 
 // PollAnswer is the answer to a refused long-poll, such that its client simply asks again. If

@@ -90,6 +90,13 @@ func (v *View) GrantFields(who *cgi.Client, said http.Header, user bool) {
 
 func (v *View) IsLongPoll() bool { return v.Site.Classifier.IsLongPoll(v.R) }
 
+func (v *View) Negotiates() http.Header {
+	if cgi.ReceivedOf(v.R) != nil {
+		return nil
+	}
+	return v.R.Header
+}
+
 func (v *View) PrefersJSON() bool { return classify.PrefersJSON(v.R.Header) }
 
 // FindTarget: the client must go by itself to a path outside the mount, which is another
