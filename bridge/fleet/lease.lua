@@ -37,7 +37,7 @@ for i = 1, #all, 2 do
 		members[field] = {
 			granted = tonumber(words[1]), short = tonumber(words[2]), wanted = tonumber(words[3]), seen = tonumber(words[4]),
 			seq = tonumber(words[5]), run = words[6], drains = words[7] == '1', name = words[8],
-			workers = tonumber(words[9]), gates = tonumber(words[10]),
+			workers = tonumber(words[9]), gates = tonumber(words[10]), born = tonumber(words[11]),
 		}
 		ids[#ids + 1] = field
 	end
@@ -54,8 +54,8 @@ if anew then ledger.run, ledger.young = run, ledger.clock end
 
 local function save(id)
 	local m = members[id]
-	redis.call('HSET', key, id, string.format('%d %d %d %d %d %s %s %s %d %d', m.granted, m.short, m.wanted, m.seen, m.seq,
-		m.run, m.drains and '1' or '0', m.name, m.workers, m.gates))
+	redis.call('HSET', key, id, string.format('%d %d %d %d %d %s %s %s %d %d %d', m.granted, m.short, m.wanted, m.seen, m.seq,
+		m.run, m.drains and '1' or '0', m.name, m.workers, m.gates, m.born))
 end
 local function finish(status, granted, keep, known, others)
 	redis.call('PEXPIRE', key, 86400000)
@@ -82,15 +82,22 @@ for _, id in ipairs(ids) do
 end
 local share = math.floor(workers / gates)
 
--- Gates that have not renewed. One of which a successor is there holds nothing after its requests.
-local superseded = {}
+-- When the successor of a gate's process came, by process.
+local succeeded = {}
 for _, id in ipairs(ids) do
 	local m = members[id]
 	for _, other in pairs(members) do
-		if other.name == m.name and other.seen > m.seen then superseded[id] = true end
+		if other.name == m.name and other.seen > m.seen then
+			succeeded[id] = math.min(succeeded[id] or other.born, other.born)
+		end
 	end
-	if id ~= me and m.name == name then superseded[id] = true end
+	if id ~= me and m.name == name then
+		local born = mine and mine.born or ledger.clock
+		succeeded[id] = math.min(succeeded[id] or born, born)
+	end
 end
+
+-- Gates that have not renewed. One that has a successor holds nothing after its requests.
 local present, reserved, total, confirmed = {}, 0, 0, 0
 local crowd, others_known = 0, 0
 for _, id in ipairs(ids) do
@@ -98,7 +105,7 @@ for _, id in ipairs(ids) do
 	local silent = ledger.clock - m.seen
 	if id ~= me then
 		local rest = share
-		if superseded[id] or m.drains or silent > forget then rest = 0 end
+		if m.drains or silent > forget or succeeded[id] and ledger.clock - succeeded[id] > settle then rest = 0 end
 		local unsure = silent > term or m.seen < ledger.gap
 		if silent > term + settle then
 			m.granted = math.min(m.granted, rest)
@@ -110,7 +117,7 @@ for _, id in ipairs(ids) do
 		if members[id] then
 			local held = unsure and math.max(m.granted, rest) or m.granted
 			if silent <= term and not m.drains then crowd = crowd + 1 end
-			if not superseded[id] and (rest > 0 or not unsure) then others_known = others_known + 1 end
+			if not succeeded[id] and (rest > 0 or not unsure) then others_known = others_known + 1 end
 			if unsure or m.drains then
 				reserved = reserved + held
 			else
@@ -127,7 +134,7 @@ if not mine then
 	if mode == 'join' and crowd >= gates then
 		return finish('crowded', 0, 0, crowd, others)
 	end
-	mine = { granted = 0 }
+	mine = { granted = 0, born = ledger.clock }
 	members[me] = mine
 end
 mine.granted, mine.short, mine.wanted, mine.seen, mine.seq = holds, short, math.max(short, wanted), ledger.clock, seq

@@ -82,9 +82,16 @@ type world struct {
 	forgot  time.Time // when the engine came back last without knowing everything
 	saved   map[string]string
 	gates   []*simGate
-	orphans []time.Time // ends of requests whose gate died
-	late    []func()    // reports that arrive late
+	orphans []orphan
+	late    []func() // reports that arrive late
 	calm    bool
+}
+
+// orphan is a request whose gate died. The ledger may not know of it: it has forgotten something, and
+// had not heard of the gate since.
+type orphan struct {
+	end     time.Time
+	unknown bool
 }
 
 // simGate is a gate with what a pool does.
@@ -96,11 +103,14 @@ type simGate struct {
 	idle   int
 	load   int       // requests that it wants to run at once
 	paused time.Time // until then it does nothing
-	pausedSince,
-	cut time.Time // the ledger cannot be reached until then
+	cut    time.Time // the ledger cannot be reached until then
+	heard  time.Time // when it was heard of last
 }
 
-const requestMost = 8 * time.Second
+const (
+	requestMost = 8 * time.Second
+	tick        = 50 * time.Millisecond
+)
 
 func (w *world) start(slot int) {
 	g := &simGate{w: w, slot: slot}
@@ -172,10 +182,12 @@ func (g *simGate) exchange(r Report) {
 	fate := w.rand.IntN(100)
 	switch {
 	case w.calm || fate > 6:
+		g.heard = w.now
 		g.answered(w.now, r, w.engine.renew(w.t, w.now, w.terms, r), nil)
 	case fate < 2:
 		g.answered(w.now, r, Grant{}, errLost)
 	case fate < 4: // the answer is lost
+		g.heard = w.now
 		w.engine.renew(w.t, w.now, w.terms, r)
 		g.answered(w.now, r, Grant{}, errLost)
 	default: // it arrives after others
@@ -188,13 +200,15 @@ func (g *simGate) exchange(r Report) {
 func (w *world) chaos() {
 	switch g := w.gates[w.rand.IntN(len(w.gates))]; w.rand.IntN(400) {
 	case 0: // a gate dies, and comes back
-		w.orphans = append(w.orphans, g.busy...)
+		for _, end := range g.busy {
+			w.orphans = append(w.orphans, orphan{end, g.heard.Before(w.forgot)})
+		}
 		w.gates = slices.DeleteFunc(w.gates, func(o *simGate) bool { return o == g })
 		if !w.now.Before(w.down) {
 			w.start(g.slot)
 		}
 	case 1:
-		g.paused, g.pausedSince = w.now.Add(time.Duration(w.rand.Int64N(int64(20*time.Second)))), w.now
+		g.paused = w.now.Add(time.Duration(w.rand.Int64N(int64(20 * time.Second))))
 	case 2:
 		g.cut = w.now.Add(time.Duration(w.rand.Int64N(int64(40 * time.Second))))
 	case 3:
@@ -226,16 +240,19 @@ func (w *world) chaos() {
 
 // check holds the fleet against what must always be so.
 func (w *world) check() {
-	w.orphans = slices.DeleteFunc(w.orphans, func(end time.Time) bool { return !w.now.Before(end) })
+	w.orphans = slices.DeleteFunc(w.orphans, func(o orphan) bool { return !w.now.Before(o.end) })
 	sum, excused := len(w.orphans), 0
-	if !w.forgot.IsZero() && w.now.Sub(w.forgot) < w.terms.Term+termMargin+w.terms.Settle {
-		excused = len(w.orphans) // nobody knows of these
+	forgetful := !w.forgot.IsZero() && w.now.Sub(w.forgot) < w.terms.Term+termMargin+w.terms.Settle
+	for _, o := range w.orphans {
+		if o.unknown || forgetful {
+			excused++
+		}
 	}
 	for _, g := range w.gates {
 		sum += g.used()
-		// What a gate that did nothing for longer than its lease has left open.
-		if !g.pausedSince.IsZero() && w.now.Sub(g.pausedSince) > w.terms.Term && w.now.Before(g.paused.Add(requestMost)) {
-			excused += g.used()
+		// A gate that does nothing while its lease ends leaves open what it has.
+		if w.now.Before(g.paused.Add(tick)) && !g.applied.until.IsZero() && !w.now.Before(g.applied.until) {
+			excused += max(0, g.used()-g.applied.then)
 		}
 	}
 	if sum > w.terms.Workers+excused {
@@ -269,7 +286,6 @@ func runModel(t *testing.T, seed uint64) {
 		for i := range gates {
 			w.start(i)
 		}
-		const tick = 50 * time.Millisecond
 		for end := w.now.Add(3 * time.Minute); w.now.Before(end); w.now = w.now.Add(tick) {
 			w.chaos()
 			for _, g := range w.gates {
