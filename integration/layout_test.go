@@ -94,8 +94,8 @@ var layout = []struct {
 		{name: "bridge/registry", own: []string{"bridge", "bridge/admission", "bridge/config"}},
 		{name: "bridge/basicauth", own: []string{"bridge/cgi"}, others: []string{rate, "github.com/tg123/go-htpasswd"}},
 		{name: "bridge/status"},
-		{name: "bridge/page", own: []string{"bridge", "bridge/admission", "bridge/events", "bridge/pool", "bridge/supervise"}},
-		{name: "bridge/metrics", own: []string{"bridge", "bridge/admission", "bridge/pool", "bridge/supervise"}, others: []string{"github.com/prometheus/client_golang/..."}},
+		{name: "bridge/page", own: []string{"bridge", "bridge/admission", "bridge/events", "bridge/fleet", "bridge/pool", "bridge/supervise"}},
+		{name: "bridge/metrics", own: []string{"bridge", "bridge/admission", "bridge/fleet", "bridge/pool", "bridge/supervise"}, others: []string{"github.com/prometheus/client_golang/..."}},
 		{name: "bridge/probe", own: []string{
 			"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool",
 			"bridge/scgi", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/uwsgi",

@@ -18,16 +18,18 @@ const (
 	leaveTimeout = time.Second
 )
 
-// Config is what a Member is told. All fields but Logger must be set.
+// Config is what a Member is told. All fields but Changed and Logger must be set.
 type Config struct {
 	Terms  Terms
 	Ledger Ledger // Close closes it
 	Name   string // of this gate, the same after it is started anew; no other has it
 	// Usage returns what the gate needs now. Apply puts in force what it may use: Connections until a
 	// time, and Then from then on. Both are called by one goroutine.
-	Usage  func() Usage
-	Apply  func(connections int, until time.Time, then int)
-	Logger *slog.Logger // default: none
+	Usage func() Usage
+	Apply func(connections int, until time.Time, then int)
+	// Changed is told when the Status of the State changes. It may be nil.
+	Changed func(State)
+	Logger  *slog.Logger // default: none
 }
 
 // Member is a gate of a fleet. New, Start, and Close last.
@@ -274,6 +276,9 @@ func (d *driver) observe(now time.Time, g Grant) {
 func (d *driver) tell(before, s State, g Grant) {
 	log := d.m.cfg.Logger
 	if s.Status != before.Status {
+		if d.m.cfg.Changed != nil {
+			d.m.cfg.Changed(s)
+		}
 		switch s.Status {
 		case Leased:
 			log.Info("the fleet's engine has leased workers to this gate", "gate", s.Name, "workers", s.Allowed, "gates", s.Gates)

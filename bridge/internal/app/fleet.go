@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/fleet"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
@@ -26,6 +27,7 @@ func (a *Application) join(cfg *config.Application) error {
 	a.fleet, err = fleet.New(fleet.Config{
 		Terms:  fleet.Terms{Workers: cfg.Workers, Gates: f.Gates, Term: leaseTerm, Settle: time.Duration(f.Settle), Forget: time.Duration(f.Forget)},
 		Ledger: ledger, Name: f.Name, Usage: a.fleetUsage, Logger: a.hooks.Logger,
+		Changed: a.onFleet,
 		Apply: func(connections int, until time.Time, then int) {
 			a.Pool.SetLimit(pool.Limit{Connections: connections, Until: until, Then: then})
 		},
@@ -36,6 +38,18 @@ func (a *Application) join(cfg *config.Application) error {
 	}
 	a.Pool.SetLimit(pool.Limit{})
 	return nil
+}
+
+func (a *Application) onFleet(s fleet.State) {
+	text := map[string]string{
+		fleet.Leased:      fmt.Sprintf("The fleet's engine leases workers to this gate; it begins with %d.", s.Allowed),
+		fleet.Alone:       fmt.Sprintf("The fleet's engine cannot be reached. This gate uses its share of the workers, %d.", s.Share),
+		fleet.TooMany:     fmt.Sprintf("There are %d other gates, as many as there may be. This one gets no workers.", s.Most),
+		fleet.DrainingNow: "This gate gives its workers back to the others.",
+	}[s.Status]
+	if text != "" {
+		a.Events.Add(events.Event{Kind: events.Fleet, Text: text})
+	}
 }
 
 // fleetUsage is what the gate needs of each instance.
