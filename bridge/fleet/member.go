@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// How often a lease is renewed: when nothing presses, when requests wait for more than the lease has,
-// and at most. Usage is looked at as often as that.
+// How often a lease is renewed: when nothing presses; when requests wait for more than the lease has,
+// and then half as often after each time that brings no more. Usage is looked at every lookEvery.
 const (
 	renewEvery   = time.Second
 	renewPressed = 200 * time.Millisecond
@@ -128,8 +128,9 @@ type driver struct {
 	lease
 	m       *Member
 	mode    Mode
-	sent    time.Time // the last renewal
-	held    int       // what it said
+	sent    time.Time     // the last renewal
+	held    int           // what it said
+	press   time.Duration // how long after it requests that wait make the next one due
 	differs bool
 	forgets bool
 	err     error
@@ -202,13 +203,17 @@ func (d *driver) due(now time.Time, use Usage) bool {
 	case max(allowed, use.Connections) < d.held: // others wait for what was given back
 		return true
 	}
-	return use.Wanted > allowed && allowed < d.terms.Workers && since >= renewPressed
+	return use.Wanted > allowed && allowed < d.terms.Workers && since >= d.press
 }
 
 // answered notes what came of the last report.
 func (d *driver) answered(now time.Time, r Report, g Grant, err error) {
+	before := d.allowed(now)
 	if d.err = err; err == nil && d.grant(d.sent, r, g) {
 		d.apply(now)
+	}
+	if d.press *= 2; d.allowed(now) > before || r.Wanted <= before {
+		d.press = renewPressed
 	}
 	d.observe(now, g)
 }
