@@ -302,6 +302,7 @@ func (l *fleetLoad) end() (p50, p99 time.Duration) {
 // Gates that share an application never have more connections than it has workers, and pages are
 // answered while long-polls want all of them.
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	sizes := []int{2}
 	if os.Getenv(soakVariable) != "" {
 		sizes = []int{1, 2, 8}
