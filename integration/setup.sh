@@ -17,10 +17,11 @@ packages="
 	python3 python3-jinja2 python3-setuptools uwsgi-core uwsgi-plugin-python3 gunicorn python3-gevent uvicorn python3-waitress nodejs
 	shibboleth-sp-utils xmlsec1 openssl
 	chromium fonts-dejavu-core
+	redis-server
 	nginx-light lighttpd apache2 haproxy netcat-openbsd wrk curl prometheus apache2-utils
 	systemd man-db
 "
-units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service shibd.service"
+units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service shibd.service redis-server.service"
 
 # Request Tracker and WordPress take too long to install for every run: "setup.sh proofs" installs them, too.
 if [ "${1:-}" = proofs ]; then
