@@ -110,4 +110,3 @@ func inFile(err error) error {
 	}
 	return err
 }
-

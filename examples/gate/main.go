@@ -110,7 +110,7 @@ func drain(server *http.Server, gate *bridge.Handler, cut context.CancelCauseFun
 	defer done()
 	err := server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		cut(bridge.ErrShutdown) // what is left gets 503, or is cut
+		cut(bridge.ErrShutdown)            // what is left gets 503, or is cut
 		time.Sleep(100 * time.Millisecond) // for the 503s to be sent
 		err = server.Close()
 	}

@@ -137,10 +137,11 @@ func (p *lighttpdParser) condition(d *directive) (err error) {
 		p.skipBlanks()
 	}
 	if p.peek() != '{' {
-		operator := ""
+		start := p.i
 		for !p.done() && strings.IndexByte("=!~^$", p.peek()) >= 0 {
-			operator += string(p.next())
+			p.next()
 		}
+		operator := p.text[start:p.i]
 		if operator == "" {
 			return p.unexpected("a comparison, == or =~")
 		}
