@@ -174,21 +174,21 @@ func TestEncoder(t *testing.T) {
 				e := s.Begin(newAnswer(coding))
 				defer e.Release()
 				var sent []byte
-				want := ""
+				var want strings.Builder
 				for i, piece := range []string{"one", "", strings.Repeat("two ", 70_000), "three"} {
 					sent = append(sent, e.Write([]byte(piece))...)
 					sent = append(sent, e.Flush()...)
 					if again := e.Flush(); len(again) > 0 {
 						t.Errorf("a second flush returns %d bytes", len(again))
 					}
-					want += piece
-					if got, err := plain(t, coding, sent); got != want || err == nil {
-						t.Errorf("after piece %d, %d bytes can be read, want %d; the error is %v, want one", i, len(got), len(want), err)
+					want.WriteString(piece)
+					if got, err := plain(t, coding, sent); got != want.String() || err == nil {
+						t.Errorf("after piece %d, %d bytes can be read, want %d; the error is %v, want one", i, len(got), len(want.String()), err)
 					}
 				}
 				sent = append(sent, e.End()...)
-				if got, err := plain(t, coding, sent); got != want || err != nil {
-					t.Errorf("%d bytes, %v, want %d", len(got), err, len(want))
+				if got, err := plain(t, coding, sent); got != want.String() || err != nil {
+					t.Errorf("%d bytes, %v, want %d", len(got), err, len(want.String()))
 				}
 				if again := e.End(); len(again) > 0 {
 					t.Errorf("a second end returns %d bytes", len(again))
