@@ -280,10 +280,8 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 				}
 			}
 			h.at(url, d, func(s *config.HostedSite) {
-				s.Auth.File, s.Auth.Realm = d.arg(0), realm
-				if url != "" && url != "/" && url != s.Mount {
-					add(&s.Auth.Paths, url)
-				}
+				s.Auth.Realm = realm
+				login(s, d.arg(0), url)
 			})
 		}
 	case "redirect", "redirectpermanent", "redirecttemp", "redirectmatch":

@@ -31,6 +31,7 @@ type host struct {
 	root   string
 	rootAt *directive // of the root, if that is said for all hosts
 	index  []string
+	users  string // the file of names and passwords, in servers that say it apart
 }
 
 // pathRule is a setting for the site that has a path; for all sites if path is "".
@@ -237,6 +238,9 @@ func (b *builder) complete() {
 					s.Fallback = "/" + index[0]
 				}
 			}
+			if slices.Contains(s.Auth.Paths, everyPath) {
+				s.Auth.Paths = nil
+			}
 			b.config.Sites = append(b.config.Sites, s)
 		}
 	}
@@ -245,6 +249,19 @@ func (b *builder) complete() {
 			a.Preset = "" // the default
 		}
 	}
+}
+
+// everyPath stands among auth.paths for all of them, until the site is complete: other paths take nothing away
+// from it.
+const everyPath = "/"
+
+// login has what is below a path require log-in, "" or "/" for all of a site.
+func login(s *config.HostedSite, file, path string) {
+	s.Auth.File = file
+	if path == "" || path == s.Mount {
+		path = everyPath
+	}
+	add(&s.Auth.Paths, path)
 }
 
 // inherit gives a host with files of its own the PHP that is said for all hosts.

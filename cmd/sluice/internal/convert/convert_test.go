@@ -207,6 +207,26 @@ func TestWithoutArguments(t *testing.T) {
 	}
 }
 
+// What requires log-in does so afterwards, whatever else is said about a part of it.
+func TestLogin(t *testing.T) {
+	for _, tt := range []struct {
+		kind       Kind
+		text, want string
+	}{
+		{Nginx, "server { location / { fastcgi_pass a:1; auth_basic_user_file /u; } location /admin { auth_basic_user_file /u; } }", "auth.file = \"/u\"\n"},
+		{Nginx, "server { auth_basic_user_file /u; location / { fastcgi_pass a:1; } location /x { auth_basic_user_file /u; } }", "auth.file = \"/u\"\n"},
+		{Nginx, "server { location / { fastcgi_pass a:1; } location /x { auth_basic_user_file /u; } }", "auth.file = \"/u\"\nauth.paths = [\"/x\"]\n"},
+		{Nginx, "server { location ~ \\.php$ { fastcgi_pass a:1; auth_basic_user_file /u; } location /x { auth_basic_user_file /u; } }", "auth.file = \"/u\"\n"},
+		{Apache, "ProxyPass / fcgi://a:1/\n<Location />\nAuthUserFile /u\n</Location>\n<Location /x>\nAuthUserFile /u\n</Location>", "auth.file = \"/u\"\n"},
+		{Lighttpd, "auth.backend.htpasswd.userfile = \"/u\"\n$HTTP[\"host\"] == \"a\" { fastcgi.server = ( \"/\" => ((\"socket\" => \"/a\")) )\nauth.require = ( \"/x\" => (\"method\" => \"basic\") ) }", "auth.file = \"/u\"\nauth.paths = [\"/x\"]\n"},
+	} {
+		got := result(t, write(t, "file", tt.text+"\n"), tt.kind)
+		if !strings.Contains(got, tt.want) || !strings.Contains(tt.want, "auth.paths") && strings.Contains(got, "auth.paths =") {
+			t.Errorf("%s: %s\n%s", tt.kind, tt.text, got)
+		}
+	}
+}
+
 func TestKinds(t *testing.T) {
 	for text, want := range map[string]Kind{
 		"# php_fastcgi\nserver {\n listen 80;\n}":           Nginx,

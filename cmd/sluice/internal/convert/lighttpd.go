@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -89,7 +90,7 @@ func (t lighttpdTranslator) settings(h *host, all []*directive, expression strin
 				t.leave(d, "Sluice reads htpasswd files")
 			}
 		case "auth.backend.htpasswd.userfile":
-			h.everywhere(d, func(s *config.HostedSite) { s.Auth.File = d.value.text })
+			h.users = d.value.text
 		case "auth.require":
 			t.login(h, d)
 		case "setenv.add-environment", "setenv.set-environment":
@@ -209,9 +210,8 @@ func (t lighttpdTranslator) login(h *host, d *directive) {
 		}
 		realm, _ := p.get("realm")
 		h.at(p.key, d, func(s *config.HostedSite) {
-			if s.Auth.Realm = realm.text; p.key != "" && p.key != "/" {
-				add(&s.Auth.Paths, p.key)
-			}
+			s.Auth.Realm = realm.text
+			login(s, cmp.Or(h.users, t.main.users), p.key)
 		})
 	}
 }

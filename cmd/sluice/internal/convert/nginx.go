@@ -250,9 +250,7 @@ func (t *nginxTranslator) site1(h *host, path string, d *directive) bool {
 				t.leave(d, "a site has one file of users")
 				return
 			}
-			if s.Auth.File = d.arg(0); path != "" && path != "/" {
-				add(&s.Auth.Paths, path)
-			}
+			login(s, d.arg(0), path)
 		})
 	case "fastcgi_param", "uwsgi_param", "scgi_param":
 		t.param(h, path, d)

@@ -126,7 +126,7 @@ func (t *nginxTranslator) wholeLogin(h *host, d *directive) bool {
 		return false
 	}
 	t.leave(d, "auth.paths has paths, not expressions: all of the site requires log-in now")
-	h.at("/", d, func(s *config.HostedSite) { s.Auth.File, s.Auth.Paths = d.arg(0), nil })
+	h.at("/", d, func(s *config.HostedSite) { login(s, d.arg(0), "") })
 	return true
 }
 
