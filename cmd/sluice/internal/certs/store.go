@@ -32,7 +32,8 @@ type Store struct {
 // watched is a pair whose files are looked at.
 type watched struct {
 	*Pair
-	seen   [2]stamp // of files that could not be used
+	failed bool     // the files could not be used
+	seen   [2]stamp // of the files then
 	told   bool     // the log says so
 	warned time.Time
 }
@@ -131,7 +132,7 @@ func (s *Store) check(now time.Time) {
 func (w *watched) check(log *slog.Logger) bool {
 	now := w.now()
 	if equal(now, w.stamps) {
-		w.told, w.seen = false, [2]stamp{}
+		w.told, w.failed = false, false
 		return false
 	}
 	if w.told && equal(now, w.seen) {
@@ -139,12 +140,12 @@ func (w *watched) check(log *slog.Logger) bool {
 	}
 	p, err := ReadPair(w.certificate, w.key)
 	if err != nil {
-		if equal(now, w.seen) {
+		if w.failed && equal(now, w.seen) {
 			w.told = true
 			log.Error("a certificate's files have changed, and cannot be used; the certificate before stays in use",
 				"error", err.Error(), "expires", day(w.leaf().NotAfter), "advice", "put a certificate and the key that fits it there; they are read again by themselves")
 		}
-		w.seen = now
+		w.failed, w.seen = true, now
 		return false
 	}
 	other := !w.same(p)
