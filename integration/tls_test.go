@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -217,6 +218,69 @@ func TestCertificates(t *testing.T) {
 		return nil
 	})
 	want(map[string]int64{"wiki.test": 10})
+}
+
+// A reload takes over certificates, and says which changes need a new start. A file with a broken
+// certificate changes nothing.
+func TestReloadOfCertificates(t *testing.T) {
+	ca, dir := newAuthority(t), t.TempDir()
+	first, second := filepath.Join(dir, "first.pem"), filepath.Join(dir, "second.pem")
+	ca.issue(t, first, 1, "first.test")
+	ca.issue(t, second, 2, "second.test")
+	addr, _ := startNamed(t, "a")
+	app := fmt.Sprintf("[[application]]\nname = \"a\"\nbackends = [%q]\n", addr)
+	site := func(name, file string) string {
+		return fmt.Sprintf("[[site]]\nhosts = [%q]\ntls.certificate = [%q]\n", name, file)
+	}
+	g := startConfigured(t, "", app+"[[site]]\n")
+	file := func(listen, text string) {
+		write(t, g.file, "[server]\nlisten = [\"127.0.0.1:0\", %s]\nstatus = \"127.0.0.1:0\"\naccess_log = \"off\"\n%s%s", listen, app, text)
+	}
+	file(`"https://127.0.0.1:0"`, site("first.test", first))
+	g.reloaded(t)
+	g.logs(t, "needs a new start of sluice serve; until then the former value is in force\" setting=listen")
+	g.signal(t, syscall.SIGTERM)
+	g.wantEnd(t, patience)
+
+	g.sluice = runGate(t, socketDir(t), []string{sluiceBinary(), "serve", "--config", g.file})
+	g.status = newSite(t, "http://"+telling.FindStringSubmatch(g.output.String())[1])
+	kept := ca.secureSite(t, g.secureAddress(t), "first.test", true)
+	kept.get(t, "/")
+	file(`"https://127.0.0.1:0"`, site("second.test", filepath.Join(dir, "none.pem")))
+	if status, text := g.reload(t); status == http.StatusOK || !strings.Contains(text, "tls.certificate") || !strings.Contains(text, "no such file") {
+		t.Errorf("%d %q", status, text)
+	}
+	file(`"https://127.0.0.1:0"`, site("first.test", first)+site("second.test", second))
+	g.reloaded(t)
+	if got := ca.secureSite(t, g.secureAddress(t), "second.test", true).get(t, "/"); got != "a second.test /" {
+		t.Errorf("the new site says %q", got)
+	}
+	if got := kept.get(t, "/"); got != "a first.test /" {
+		t.Errorf("the other one says %q", got)
+	}
+	// What is not needed any more, and what ends soon, is said by a check.
+	check := exec.Command(sluiceBinary(), "config", "check", g.file)
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	file(`"https://127.0.0.1:0"`, site("other.test", first))
+	out, err := exec.Command(sluiceBinary(), "config", "check", g.file).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "it is for none of the site's hosts, other.test") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// The application's own Strict-Transport-Security is the only one.
+func TestHSTSOfApplication(t *testing.T) {
+	_, addr := startSaying(t, map[string]says.Answer{"": says.Text("Strict-Transport-Security: max-age=1\nContent-Type: text/plain\n\nhello")})
+	gate, ca, _ := startSecure(t, "--backend", addr, "--tls-hsts", "365d")
+	for _, http2 := range []bool{false, true} {
+		s := ca.secureSite(t, gate.secureAddress(t), "localhost", http2)
+		resp, _ := s.do(t, s.request(t, http.MethodGet, "/", nil))
+		if got := resp.Header["Strict-Transport-Security"]; len(got) != 1 || got[0] != "max-age=1" {
+			t.Errorf("HTTP/2 %v: %q", http2, got)
+		}
+	}
 }
 
 // Who drains says so to clients in HTTP/2, lets their requests end, and cuts what does not: the answer

@@ -39,7 +39,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // connlimit has closed the connection for another
 	}
 	if r.TLS != nil && s != nil && s.hsts != "" {
-		w.Header().Set("Strict-Transport-Security", s.hsts)
+		w = &hstsWriter{ResponseWriter: w, value: s.hsts}
 	}
 	if f.challenge(w, r) {
 		// A certificate authority has asked.

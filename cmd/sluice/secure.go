@@ -223,6 +223,35 @@ func hstsOf(t *config.SiteTLS) string {
 	return value
 }
 
+// hstsWriter sets Strict-Transport-Security, unless the application has done so.
+type hstsWriter struct {
+	http.ResponseWriter
+	value string
+	begun bool // the final header is there
+}
+
+// Unwrap is for http.ResponseController.
+func (w *hstsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *hstsWriter) WriteHeader(status int) {
+	if h := w.Header(); status >= 200 && !w.begun {
+		w.begun = true
+		if h["Strict-Transport-Security"] == nil {
+			h["Strict-Transport-Security"] = []string{w.value}
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *hstsWriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
 // challengePath is where a certificate authority asks over HTTP (RFC 8555, section 8.3).
 const challengePath = "/.well-known/acme-challenge/"
 
