@@ -145,6 +145,19 @@ func TestACME(t *testing.T) {
 			if strings.Contains(again.output.String(), "being obtained") {
 				t.Error("another certificate was ordered")
 			}
+
+			// A reload with one more host obtains its certificate.
+			text, err := os.ReadFile(o.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, o.config, "%s", strings.Replace(string(text), `"wiki.example.org"`, `"wiki.example.org", "blog.example.org"`, 1))
+			again.signal(t, syscall.SIGHUP)
+			again.logs(t, `msg="a certificate was issued" name=blog.example.org`)
+			eventually(t, "it is served", func() error {
+				_, err := o.certificate("blog.example.org", roots)
+				return err
+			})
 		})
 	}
 }

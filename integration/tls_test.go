@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -354,6 +355,82 @@ func TestLeaveHTTP2(t *testing.T) {
 		})
 	}
 	s.get(t, "/hello")
+}
+
+// One client has no more requests on a connection of HTTP/2 than it might have connections. What is
+// refused may be sent again, and what has ended makes room.
+func TestBoundOfHTTP2(t *testing.T) {
+	const most = 16 // half of 32
+	g := newGate(t)
+	gate, ca, _ := startSecure(t, append(startLibfcgi(t, 2).args(), "--max-connections", "32", "--lanes", "off")...)
+	s := ca.secureSite(t, gate.secureAddress(t), "localhost", true)
+	var held []<-chan outcome
+	s.get(t, "/hello")
+	for range most {
+		held = append(held, s.background(t, t.Context(), "/wait?gate="+g.dir))
+	}
+	side := gate.side(t)
+	eventually(t, "all are there", func() error {
+		if state := readState(t, side); state.Gate.InUse+state.Gate.Waiting < most {
+			return fmt.Errorf("%+v", state.Gate)
+		}
+		return nil
+	})
+	if resp, body := s.do(t, s.request(t, http.MethodGet, "/hello", nil)); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || !strings.Contains(body, "HTTP/2") {
+		t.Errorf("one more gets %s %q", resp.Status, body)
+	}
+	for _, o := range held {
+		g.open(t)
+		if got := within(t, "a request", o); got.err != nil || got.status != http.StatusOK {
+			t.Errorf("%d, %v", got.status, got.err)
+		}
+	}
+	s.get(t, "/hello")
+	if text := side.get(t, "/metrics"); !strings.Contains(text, "sluice_front_streams 0\n") || !strings.Contains(text, "sluice_front_streams_refused_total 1\n") {
+		t.Error("the metrics differ")
+	}
+}
+
+// A WebSocket goes over TLS, counts as a connection until it has ended, and ends with a drain.
+func TestWebSocketOverTLS(t *testing.T) {
+	gate, ca, _ := startSecure(t, startNode(t, 8).args()...)
+	side := gate.side(t)
+	open := func() (net.Conn, *bufio.Reader) {
+		c, err := tls.Dial("tcp", gate.secureAddress(t), &tls.Config{ServerName: "localhost", RootCAs: ca.pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetDeadline(time.Now().Add(patience))
+		fmt.Fprint(c, "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst ")
+		in := bufio.NewReader(c)
+		if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+		if got, err := in.ReadString(' '); got != "first " || err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+		return c, in
+	}
+	connections := func(want int) {
+		t.Helper()
+		eventually(t, fmt.Sprint(want, " connections"), func() error {
+			if got := readState(t, side).Front.Connections; got.Open != want {
+				return fmt.Errorf("%+v", got)
+			}
+			return nil
+		})
+	}
+	c, _ := open()
+	connections(1)
+	c.Close()
+	connections(0)
+	_, in := open()
+	gate.signal(t, syscall.SIGTERM)
+	if rest, _ := io.ReadAll(in); len(rest) > 0 {
+		t.Errorf("%q more", rest)
+	}
+	gate.wantEnd(t, patience)
 }
 
 // While Sluice is started anew, requests over TLS wait in the sockets that systemd keeps: on kept

@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"syscall"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/config"
 	evented "github.com/sluice-proxy/sluice/bridge/front"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/accepted"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
@@ -40,6 +42,7 @@ const (
 	maxStreams       = 100
 	connectionWindow = 256 << 10
 	streamWindow     = 128 << 10
+	frameSize        = 16 << 10
 )
 
 // serve returns the server for listeners without TLS, and those with it.
@@ -56,7 +59,7 @@ func (s *clientServer) serve(plain, secure []net.Listener, inLoops bool, cfg *tl
 		list = append(list, accepted.Secure(s.addressed(l)))
 	}
 	all := merge(list)
-	made := &protocolServer{limit: s.limit, listener: all}
+	made := &protocolServer{limit: s.limit}
 	direct := s.limit.Listener(all)
 	var http1 []net.Listener
 	if len(secure) > 0 {
@@ -172,7 +175,12 @@ func (s *clientServer) serveSecure(of *protocolServer, from net.Listener, cfg *t
 	server.Handler = s.boundStreams(s.front)
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP2(true)
-	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: connectionWindow, MaxReceiveBufferPerStream: streamWindow}
+	server.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams: maxStreams,
+		MaxReadFrameSize:     frameSize, MaxReceiveBufferPerConnection: connectionWindow, MaxReceiveBufferPerStream: streamWindow,
+		// Streams have deadlines of their own; this one ends a connection that takes nothing at all.
+		WriteByteTimeout: time.Duration(mostOf(s.setup, func(s *config.HostedSite) config.Duration { return s.Timeouts.Client })),
+	}
 	s.tasks = append(s.tasks, s.splitter.Run, func() error {
 		if err := server.Serve(s.splitter.HTTP2()); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -188,6 +196,9 @@ func (s *clientServer) serveSecure(of *protocolServer, from net.Listener, cfg *t
 // boundStreams refuses requests in HTTP/2 beyond those that clients may have.
 func (s *clientServer) boundStreams(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isClosed(clientConn(w, r)) {
+			panic(http.ErrAbortHandler) // connlimit has closed the connection for another
+		}
 		end, ok := s.streams.Begin(addressOf(r))
 		if !ok {
 			w.Header().Set("Retry-After", "1")
@@ -197,6 +208,16 @@ func (s *clientServer) boundStreams(h http.Handler) http.Handler {
 		defer end()
 		h.ServeHTTP(w, r)
 	})
+}
+
+// isClosed reports whether this side has closed a connection.
+func isClosed(c net.Conn) bool {
+	socket, ok := inner(c).(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
 // addressOf returns the address of a request's client, nil for a unix socket.

@@ -38,12 +38,11 @@ type frontServer struct {
 
 // protocolServer serves what was accepted in one protocol.
 type protocolServer struct {
-	limit    *connlimit.Limit
-	listener net.Listener
-	serve    func() error
-	close    func() error
-	cut      func(error)           // ends the requests that BaseContext does not; nil: there are none
-	goAway   func(context.Context) // tells clients that the server ends; nil: there is no way to
+	limit  *connlimit.Limit
+	serve  func() error
+	close  func() error
+	cut    func(error)           // ends the requests that BaseContext does not; nil: there are none
+	goAway func(context.Context) // tells clients that the server ends; nil: there is no way to
 }
 
 // newFrontServer returns a server for the front of s at the listeners.
@@ -79,7 +78,7 @@ func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Pro
 		Authorizer:    slices.ContainsFunc(c.Applications, func(a *config.NamedApplication) bool { return a.Protocol == config.FastCGI }),
 		ForwardStderr: c.Server.WebServerStderr == config.On,
 	}
-	return &protocolServer{limit: limit, listener: l, serve: func() error { return server.Serve(limit.Listener(l)) }, close: server.Close}
+	return &protocolServer{limit: limit, serve: func() error { return server.Serve(limit.Listener(l)) }, close: server.Close}
 }
 
 // accept returns a listener for a server, which bounds the connections, and hides from the server

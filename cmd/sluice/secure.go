@@ -97,15 +97,20 @@ func (s *server) authority(g *generation) error {
 	}
 	a := &certs.ACME{
 		CA: settings.CA, Email: settings.Email, RootFile: settings.CARoot, Directory: settings.Directory,
-		HTTPPort: s.reach.http, TLSPort: s.reach.tls, Host: s.reach.host,
 		Advice: "see that the name leads to this machine, and that the certificate authority reaches port 80 (HTTP-01) or 443 (TLS-ALPN-01) here, and is reached itself; other sites are served meanwhile",
 	}
-	switch settings.Challenges {
-	case config.ChallengesHTTP:
-		a.TLSPort = 0
-	case config.ChallengesTLSALPN:
-		a.HTTPPort = 0
-	case config.ChallengesAny:
+	if s.reach != nil {
+		a.HTTPPort, a.TLSPort, a.Host = s.reach.http, s.reach.tls, s.reach.host
+		switch settings.Challenges {
+		case config.ChallengesHTTP:
+			a.TLSPort = 0
+		case config.ChallengesTLSALPN:
+			a.HTTPPort = 0
+		case config.ChallengesAny:
+		}
+		if a.HTTPPort == 0 && a.TLSPort == 0 {
+			return fmt.Errorf("acme.challenges: is %s, and no TCP address in %s answers that; add :80, or https://:443", settings.Challenges, g.nameOf("listen"))
+		}
 	}
 	if a.Directory == "" {
 		a.Directory = filepath.Join(stateDirectory(), "acme")
@@ -163,6 +168,7 @@ type challengeAddress struct {
 // listenSecure notes where clients and certificate authorities reach the addresses of listen.
 func (s *server) listenSecure(c *setup, opened map[cgiserver.Protocol][]net.Listener) {
 	plain, secure := firstTCP(opened[protocolHTTP]), firstTCP(opened[protocolHTTPS])
+	s.reach = new(challengeAddress)
 	if plain != nil {
 		s.reach.http = plain.Port
 	}

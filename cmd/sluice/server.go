@@ -31,8 +31,8 @@ type server struct {
 	serving  string                 // what systemd is told of the state
 	load     func() (*setup, error) // reads the configuration again; nil: there is no file
 	ending   atomic.Bool
-	most     int // how many connections clients may have
-	reach    challengeAddress
+	most     int               // how many connections clients may have
+	reach    *challengeAddress // nil: nothing listens, this is a check
 
 	changing sync.Mutex // held while another version takes over
 }
