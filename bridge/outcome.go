@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/events"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/pool"
@@ -69,6 +70,7 @@ type Snapshot struct {
 
 	Authorizer *AuthorizerSnapshot `json:"authorizer,omitempty"` // nil: there is none
 	Processes  *supervise.Snapshot `json:"processes,omitempty"`  // nil: the application was not started by Sluice
+	Fleet      *fleet.State        `json:"fleet,omitempty"`      // nil: no other gate uses the application
 }
 
 // Sample returns a few numbers of the gate, cheap enough to be plotted.
@@ -126,6 +128,7 @@ func (a *Application) QuickSnapshot() Snapshot {
 		Spool:        a.app.Spool().Stats(),
 		Authorizer:   authorizerSnapshot(a.app.Authorizer),
 		Processes:    a.app.QuickProcessStats(),
+		Fleet:        a.app.FleetState(),
 	}
 }
 

@@ -47,6 +47,7 @@ type Application struct {
 	Admission   Admission          `key:"admission"`
 	Timeouts    ConnectionTimeouts `key:"timeouts" flag:"*-timeout"`
 	Spool       Spool              `key:"spool"`
+	Fleet       Fleet              `key:"fleet"`
 }
 
 // Queue bounds how many requests wait for a worker, and for how long.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
@@ -67,6 +68,10 @@ func literal() bridge.Snapshot {
 		Authorizer: &bridge.AuthorizerSnapshot{
 			Addr: "unix:/secret", State: "full", LastError: "secret",
 			Granted: 161, Denied: 162, Failed: 163, Workers: 164, InUse: 165, Waiting: 166,
+		},
+		Fleet: &fleet.State{
+			Name: "secret", Status: fleet.Leased, Allowed: 171, Share: 172, Gates: 173, Most: 174, Others: 175,
+			Renewed: 176, Failed: 177, Error: "secret", Since: time.Unix(1700000178, 0),
 		},
 		Processes: &supervise.Snapshot{
 			Command: "/opt/secret", Breaker: "probing",
