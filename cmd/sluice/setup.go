@@ -101,7 +101,7 @@ func newSetup(c *config.Standalone, from source, path string, renamed []string, 
 		}
 	}
 	for i, site := range c.Sites {
-		for _, err := range []error{checkUserHeader(site), s.checkSiteTLS(site)} {
+		for _, err := range []error{checkUserHeader(site), checkRedirects(site), s.checkSiteTLS(site)} {
 			if err != nil {
 				wrong = append(wrong, from.SiteError(i, err))
 			}
@@ -134,6 +134,17 @@ func firstOrAll(wrong []error) error {
 func checkUserHeader(s *config.HostedSite) error {
 	if s.UserHeader != "" && len(s.TrustedProxies) == 0 {
 		return errors.New("user_header: means nothing without trusted_proxies: it is believed from no other peer")
+	}
+	return nil
+}
+
+// checkRedirects refuses redirects that lead clients of one of the site's hosts back to it.
+func checkRedirects(s *config.HostedSite) error {
+	rules := cgi.Config{Redirect: s.Redirect}
+	for _, host := range s.Hosts {
+		if err := rules.CheckRedirects(host); err != nil {
+			return err
+		}
 	}
 	return nil
 }
