@@ -57,7 +57,7 @@ func TestHideBelowTheMount(t *testing.T) {
 		m := newMapper(t, Config{Preset: preset, Root: root, Mount: "/wiki", Hide: []string{"/data", "/wiki/conf"}})
 		for target, hidden := range map[string]bool{
 			"/wiki/data": true, "/wiki/data/": true, "/wiki/data/pages/s.html": true, "/wiki/data/x.php": true, "/wiki/conf/a.png": true,
-			"/wiki//data/x.php": true, "/wiki/./data/x.php": true, "/wiki/x/../data/x.php": true, "/wiki/%64ata/x.php": true, "/wiki/data;a=b/x.php": true,
+			"/wiki//data/x.php": true, "/wiki/./data/x.php": true, "/wiki/x/../data/x.php": true, "/wiki/%64ata/x.php": true, "/wiki/data;a=b/x.php": true, "/wiki;a/conf/a.png": true, "/wiki/x/..;/conf/a.png": true, "/wiki/;/conf/a.png": true,
 			"/data": true, "/data/x.php": true, "/wiki/index.php": false, "/wiki/database": false, "/wiki/wiki/y.php": false,
 		} {
 			_, err := m.Vars(nil, get(t, target), &Client{}, 0)
@@ -111,7 +111,7 @@ func TestPrefixesOfAnyName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]bool{
-		"/one/login": true, "/two/login/": true, "/one/login/x": true, "/one/login;a=b": true, "//one//login": true, "/one/./login": true, "/o;x/login": true,
+		"/one/login": true, "/two/login/": true, "/one/login/x": true, "/one/login;a=b": true, "//one//login": true, "/one/./login": true, "/o;x/login": true, "/one;x=y/login/z": true, "/x/y/..;/..;a/one/login": true, "/one/login;/": true,
 		"/trac/one/login": true, "/trac/login": true, "/a/b/c/z": true, "/a/b/c/z/d": true,
 		"/login": false, "/one/two/login": false, "/one/logins": false, "/one": false, "/": false, "/one/x/../../login": false, "/a/b/z": false, "/a/b/c/d/z": false, "/trac/one/two/login": false,
 	} {
