@@ -86,6 +86,27 @@ func TestHiddenIndex(t *testing.T) {
 	wantVars(t, vars(t, m, get(t, "/m/"), 0), map[string]string{"SCRIPT_NAME": "/m/index.php"})
 }
 
+// Nor in a directory outside the root.
+func TestHiddenIndexElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"index.html", "sub/index.html", "sub/index.htm"} {
+		writeFile(t, dir, name, 0o644)
+	}
+	m := newMapper(t, Config{StaticDirs: []string{"/files=" + dir}, Index: []string{"index.html", "index.htm"}, Hide: []string{"/files/index.html", "/files/sub/index.html"}})
+	if f, err := m.OpenStatic(get(t, "/files/")); f != nil || err != nil {
+		t.Errorf("/files/ is answered by a file that is hidden: %v, %v", f, err)
+	}
+	wantVars(t, vars(t, m, get(t, "/files"), 0), map[string]string{"PATH_INFO": "/files"})
+	f, err := m.OpenStatic(get(t, "/files/sub/"))
+	if err != nil || f == nil {
+		t.Fatalf("/files/sub/: %v, want the next index", err)
+	}
+	defer f.Close()
+	if name := filepath.Base(f.Name()); name != "index.htm" {
+		t.Errorf("/files/sub/ is answered by %s, want the next index", name)
+	}
+}
+
 func TestHides(t *testing.T) {
 	for file, want := range map[string]bool{"/index.php": true, "/sub/index.php": true, "/other.php": false} {
 		cfg := Config{Preset: PresetPHP, Root: "/", Mount: "/m", Hide: []string{"/index.php", "/m/sub"}}
