@@ -4,6 +4,8 @@ import (
 	"context"
 	_ "embed" // lease.lua
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -57,8 +59,14 @@ func NewRedis(url, application string) (*Redis, error) {
 // Close closes the connection.
 func (r *Redis) Close() error { return r.client.Close() }
 
-// Renew implements Ledger.
-func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (Grant, error) {
+// Renew implements Ledger. An answer that makes no sense is an error, too: of lengths that no answer has,
+// the client makes a panic, after it has closed the connection.
+func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (g Grant, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			g, err = Grant{}, fmt.Errorf("%w: %v", errAnswer, cause)
+		}
+	}()
 	ms := func(d time.Duration) int64 { return int64(d / time.Millisecond) }
 	answer, err := renewal.Run(ctx, r.client, []string{r.key},
 		p.Gate, p.Name, p.Seq, t.Workers, t.Gates, ms(t.Term+termMargin), ms(t.Settle), ms(t.Forget),
@@ -69,7 +77,7 @@ func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (Grant, error) {
 	return parseGrant(answer)
 }
 
-var errAnswer = errors.New("fleet: the ledger's answer makes no sense")
+var errAnswer = errors.New("the fleet's engine has given an answer that makes no sense (is fleet.engine a Redis or Valkey?)")
 
 func parseGrant(answer []any) (Grant, error) {
 	if len(answer) != 7 {
@@ -77,13 +85,13 @@ func parseGrant(answer []any) (Grant, error) {
 	}
 	status, ok := answer[0].(string)
 	run, isText := answer[3].(string)
-	if !ok || !isText {
+	if !ok || !isText || !slices.Contains(statuses, Status(status)) {
 		return Grant{}, errAnswer
 	}
 	var n [7]int
 	for _, i := range [...]int{1, 2, 4, 5, 6} {
 		v, ok := answer[i].(int64)
-		if !ok {
+		if !ok || v < 0 {
 			return Grant{}, errAnswer
 		}
 		n[i] = int(v)
