@@ -204,7 +204,7 @@ func (s *server) tlsConfig(c *setup) *tls.Config {
 	cfg := &tls.Config{
 		GetCertificate: s.certs.GetCertificate,
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{tlsfront.HTTP2, tlsfront.HTTP1, tlsfront.ACME},
+		NextProtos:     []string{tlsfront.HTTP2, tlsfront.HTTP1, tlsfront.HTTP10, tlsfront.ACME},
 	}
 	if c.Server.TLS.MinVersion == config.TLS13 {
 		cfg.MinVersion = tls.VersionTLS13
