@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -71,11 +72,18 @@ func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (g Grant, err erro
 	answer, err := renewal.Run(ctx, r.client, []string{r.key},
 		p.Gate, p.Name, p.Seq, t.Workers, t.Gates, ms(t.Term+termMargin), ms(t.Settle), ms(t.Forget),
 		p.Holds, p.Short, p.Wanted, string(p.Mode)).Slice()
-	if err != nil {
-		return Grant{}, err
+	switch {
+	case err == nil:
+		return parseGrant(answer)
+	case strings.Contains(err.Error(), unauthenticated):
+		err = fmt.Errorf("it wants a password, and fleet.engine has none (redis://user:password@host:port): %w", err)
 	}
-	return parseGrant(answer)
+	return Grant{}, err
 }
+
+// unauthenticated is in what Redis says of a command with more than ten arguments, before it looks whether
+// a password is wanted.
+const unauthenticated = "unauthenticated multibulk"
 
 var errAnswer = errors.New("the fleet's engine has given an answer that makes no sense (is fleet.engine a Redis or Valkey?)")
 
