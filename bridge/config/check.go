@@ -59,6 +59,11 @@ func (a *Application) check() error {
 			return err
 		}
 	}
+	if a.Hold != nil {
+		if err := a.Hold.check(a.AllWorkers()); err != nil {
+			return err
+		}
+	}
 	switch single := a.Protocol != FastCGI; {
 	case a.Protocol == HTTP && a.Scripts():
 		return fmt.Errorf("preset: is %s, and the application speaks http, in which no script can be named: use fastcgi, or preset app", a.Preset)

@@ -113,7 +113,7 @@ func (c *channel) stop() {
 
 // deliver delivers an item to all that wait.
 func (c *channel) deliver(r *Registry, i *Item, woken []Waiter) []Waiter {
-	c.note(i.ID) // first: a channel that nobody waits on is kept for its last id
+	c.note(i.ID)                             // first: a channel that nobody waits on is kept for its last id
 	for n := len(c.holds) - 1; n >= 0; n-- { // a Hold that ends leaves its place to the last one
 		p := c.holds[n]
 		woken = p.hold.deliver(p.sub, i, woken)

@@ -287,20 +287,20 @@ func (h *Hold) Take() (*Message, End) {
 	return nil, h.end
 }
 
+// Ready reports whether Take has something to return.
+func (h *Hold) Ready() bool {
+	r := h.site.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(h.queue) > 0 || h.end != None && h.turn != queued
+}
+
 // IsSlow reports whether the Hold has ended because its client does not take what it is sent.
 func (h *Hold) IsSlow() bool {
 	r := h.site.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return h.end == Slow
-}
-
-// Backlog is how many bytes wait for the client.
-func (h *Hold) Backlog() int {
-	r := h.site.registry
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return h.backlog
 }
 
 // Expire ends a Hold whose time is over with Expired, unless it has ended.

@@ -28,6 +28,7 @@ type Application struct {
 	Pool       *pool.Pool
 	Nested     *nested.Finder
 	Authorizer *Authorizer // nil: there is none
+	Holds      *Holds      // nil: clients are not held
 
 	settings atomic.Pointer[config.Application] // what holds now; complete, never changed
 	hooks    Hooks
@@ -89,6 +90,14 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 		a.Pool.Close()
 		return nil, err
 	}
+	if a.Holds, err = newHolds(&cfg); err != nil {
+		a.Gate.Close()
+		a.Pool.Close()
+		if a.Authorizer != nil {
+			a.Authorizer.Close()
+		}
+		return nil, err
+	}
 	a.members = newMembers(a.Pool, &a.hooks, cfg.Backends)
 	a.Nested = nested.New(a.listeners)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
@@ -117,6 +126,7 @@ func (a *Application) shutdown() {
 		a.Authorizer.Gate.Close() // requests that wait need not wait any longer
 	}
 	a.Gate.Close()
+	a.Holds.close()
 	a.cancel()
 	a.background.Wait()
 	a.Nested.Close()

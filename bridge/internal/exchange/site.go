@@ -16,6 +16,7 @@ type Site struct {
 	// Authorizer is asked before App; nil: there is none.
 	Authorizer Authorizer
 	Addresses  *addresslimit.Table // nil: there is no limit
+	Holds      *Holds              // nil: the application may not have clients held
 	// Open returns why no request is taken any more, or nil.
 	Open func() error
 
