@@ -334,11 +334,11 @@ func (x *Exchange) Released(h *HeldClient, cause error) Wait {
 			h.end = hold.Answered
 		}
 	}
-	if cause != nil {
+	switch {
+	case h.Hold != nil && h.IsSlow(): // what the client has not taken is dropped
+		h.end = hold.Slow
+	case cause != nil:
 		h.end = hold.Left
-		if h.Hold != nil && h.IsSlow() { // and was cut because of that
-			h.end = hold.Slow
-		}
 	}
 	x.Out.Held, x.Out.HeldEnd = time.Since(h.since), h.end.String()
 	if h.end != hold.Recover {
