@@ -110,7 +110,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	s.Config, s.Log, s.App, s.Addresses, s.Open = &own.SiteConfig, own.Logger, a.app, h.joined.Addresses, h.open
 	s.Application = blocking.Application{Gate: a.app.Gate, Pool: a.app.Pool, Spool: a.app.Spool, Discards: &a.discards, Background: a.app.Background}
 	if holds := a.app.Holds; holds != nil {
-		s.Holds = &exchange.Holds{Site: holds.Registry.Site(), Sig: holds.Sig}
+		s.Holds = &exchange.Holds{Site: holds.Registry.Site(), Sig: holds.Sig, Routes: holds.Routes}
 	}
 	h.protect()
 	if lanes {

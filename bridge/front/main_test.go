@@ -35,7 +35,7 @@ type rig struct {
 	loop    string // address of the event loops
 	net     string // address of net/http
 
-	holds    http.HandlerFunc // answers below /held; set before the first request
+	holds http.HandlerFunc // answers below /held; set before the first request
 
 	mu       sync.Mutex
 	outcomes []bridge.Outcome

@@ -12,11 +12,13 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/hold"
 	"github.com/sluice-proxy/sluice/bridge/hold/grip"
+	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 )
 
 // Holds has an application's clients held, and publishes for them.
 type Holds struct {
 	Registry *hold.Registry
+	Routes   *exchange.Routes
 
 	key    atomic.Pointer[grip.Key]
 	rate   *rate.Limiter // of messages
@@ -32,7 +34,7 @@ func newHolds(cfg *config.Application) (*Holds, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Holds{Registry: hold.New(holdLimits(cfg.Hold)), rate: rate.NewLimiter(rate.Limit(cfg.Hold.PublishRate), cfg.Hold.PublishRate)}
+	h := &Holds{Registry: hold.New(holdLimits(cfg.Hold)), Routes: exchange.NewRoutes(), rate: rate.NewLimiter(rate.Limit(cfg.Hold.PublishRate), cfg.Hold.PublishRate)}
 	h.key.Store(key)
 	return h, nil
 }

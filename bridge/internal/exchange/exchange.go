@@ -193,7 +193,12 @@ func (x *Exchange) BodyRead(err error) Wait {
 }
 
 // classify says what is asked for. A local redirect asks for something else.
-func (x *Exchange) classify() { x.route = x.client.Classify(&x.Ask, x.route) }
+func (x *Exchange) classify() {
+	x.route = x.client.Classify(&x.Ask, x.route)
+	if h := x.site.Holds; h != nil && h.Routes.has(x.Ask.Route) {
+		x.Ask.Long = true
+	}
+}
 
 // redirect goes on with the target of a local redirect (RFC 3875, section 6.2.2). What was
 // decided for the request before does not hold for it.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -23,6 +24,40 @@ import (
 type Holds struct {
 	Site *hold.Site
 	Sig  func() string // the signature of a request to the application
+	// Routes are those whose clients are held: they may come all at once, and wait for a worker as
+	// long-polls do.
+	Routes *Routes
+}
+
+// Routes are routes whose clients have been held. They may be used by several goroutines at once.
+type Routes struct {
+	mu    sync.RWMutex
+	known map[string]struct{}
+}
+
+// routesMost is how many routes are known at most.
+const routesMost = 1000
+
+// NewRoutes returns Routes without any.
+func NewRoutes() *Routes { return &Routes{known: make(map[string]struct{})} }
+
+func (r *Routes) has(route string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, ok := r.known[route]
+	return ok
+}
+
+func (r *Routes) add(route string) {
+	if r.has(route) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.known) == routesMost {
+		clear(r.known) // those that are asked for are soon known again
+	}
+	r.known[strings.Clone(route)] = struct{}{}
 }
 
 // sign has the application told that it may have the client held. Of an authorizer that is not said.
@@ -93,6 +128,9 @@ func (x *Exchange) ordered() Wait {
 		delete(x.Said, "Content-Length")
 		x.merge()
 		return x.respond(o.body)
+	}
+	if o.Hold {
+		x.site.Holds.Routes.add(x.Ask.Route)
 	}
 	x.order = o
 	return Wait{For: Held}
