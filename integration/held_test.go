@@ -280,6 +280,9 @@ func TestHeldStreamsComeBack(t *testing.T) {
 		following.Go(func() {
 			for !f.follow(lastNews) {
 			}
+			if f.err != nil {
+				t.Errorf("client %d, after %d: %v", i, f.last, f.err)
+			}
 		})
 	}
 	n.wantHeld(t, clients)

@@ -81,6 +81,7 @@ type Hold struct {
 	subs       []subscription // nil when it has ended
 	user       string
 	queue      []*Message // for the client, the oldest first
+	missed     []Subscription
 	key        uint64
 	next, prev *Hold // of the site
 	backlog    int   // bytes in queue
@@ -190,6 +191,16 @@ func (h *Hold) uncount() {
 	h.next, h.prev = nil, nil
 }
 
+// known returns the last ids that the client knows of.
+func (h *Hold) known() (list []Subscription) {
+	for i := range h.subs {
+		if s := &h.subs[i]; s.prev != "" {
+			list = append(list, Subscription{Channel: s.channel.name, PrevID: s.prev, Filter: s.filter})
+		}
+	}
+	return list
+}
+
 // unsubscribe takes the Hold off its channels.
 func (h *Hold) unsubscribe() {
 	for i := range h.subs {
@@ -253,6 +264,9 @@ func (h *Hold) finish(e End) []Waiter {
 		return nil
 	}
 	r.recovery.drop(h)
+	if e == Recover {
+		h.missed = h.known()
+	}
 	h.unsubscribe()
 	h.end = e
 	switch e {
@@ -333,17 +347,11 @@ func (h *Hold) endWith(e End) {
 	wake(woken)
 }
 
-// Missed returns the channels of an Instruct with the last ids that are known of them, for the
-// application that is asked again.
-func (s *Site) Missed(in *Instruct) []Subscription {
-	r := s.registry
+// Missed returns the channels of a Hold that has ended with Recover, and the last ids that its client
+// knows of, for the application that is asked again.
+func (h *Hold) Missed() []Subscription {
+	r := h.site.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]Subscription, 0, len(in.Subscriptions))
-	for _, sub := range in.Subscriptions {
-		if c := r.channels[sub.Channel]; c != nil && c.last != "" {
-			list = append(list, Subscription{Channel: sub.Channel, PrevID: c.last})
-		}
-	}
-	return list
+	return h.missed
 }

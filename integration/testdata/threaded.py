@@ -16,7 +16,7 @@ The listening socket is file descriptor 0; nothing happens before --start second
                             many there are
     /tell?t=                adds t to the news, and answers with its number: the first has 1
     /news?after=            the news after that number, a line each; if there are none, the client is to be held
-    /flow?after=            the news after that number, or the Last-Event-ID, as an event stream that is held
+    /flow?after=            the news after that number, or the last id of Grip-Last or Last-Event-ID, as an event stream that is held
 """
 
 import argparse
@@ -167,7 +167,7 @@ def route(conn, env):
         head = "" if after < last else f"Grip-Hold: response\r\nGrip-Channel: news; prev-id={last}\r\nGrip-Timeout: {q.get('timeout', 55)}\r\n"
         conn.write(f"{head}Content-Type: text/plain\r\n\r\n{''.join(line(n) for n in range(after, last))}".encode())
     elif path == "/flow":
-        after, last = int(env.get("HTTP_LAST_EVENT_ID") or q["after"]), len(news)
+        after, last = int(env.get("HTTP_GRIP_LAST", "").partition("last-id=")[2] or env.get("HTTP_LAST_EVENT_ID") or q["after"]), len(news)
         conn.write(
             f"Grip-Hold: stream\r\nGrip-Channel: news; prev-id={last}\r\nGrip-Link: </flow?after={last}>; rel=next; timeout=0\r\n"
             f"Content-Type: text/event-stream\r\n\r\n{''.join(event(n) for n in range(after, last))}".encode()

@@ -429,13 +429,14 @@ func (x *Exchange) deliver(h *HeldClient, m *hold.Message) Wait {
 func (x *Exchange) renew(h *HeldClient) Wait {
 	x.renews = h
 	h.inVain++
-	h.last = lastIDs(x.site.Holds.Site.Missed(&h.order.Wait))
+	h.last = lastIDs(h.Missed())
 	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, time.Time{}
 	if h.Stream {
 		if !x.client.FindTarget(h.order.Next.Target) {
 			return x.fail(&appError{ErrorProtocol, fmt.Errorf("Grip-Link: <%s> leads nowhere in this site", h.order.Next.Target)})
 		}
 		x.client.Redirect()
+		x.client.Continue()
 	}
 	x.client.Identify(&x.Who)
 	x.setKey()
