@@ -1,5 +1,7 @@
 package hold
 
+import "strings"
+
 // Mode is how a client is held.
 type Mode uint8
 
@@ -78,10 +80,9 @@ const recoveredMost = 5
 type Hold struct {
 	site       *Site
 	waiter     Waiter
-	subs       []subscription // nil when it has ended
+	subs       []subscription // on channels while it has not ended
 	user       string
 	queue      []*Message // for the client, the oldest first
-	missed     []Subscription
 	key        uint64
 	next, prev *Hold // of the site
 	backlog    int   // bytes in queue
@@ -112,7 +113,7 @@ func (s *Site) Hold(in *Instruct, who Who, w Waiter) (*Hold, error) {
 		return nil, err
 	}
 	h := &Hold{
-		site: s, waiter: w, user: in.User, key: who.Key, mode: in.Mode, recovers: in.Recovers, counted: true,
+		site: s, waiter: w, user: strings.Clone(in.User), key: who.Key, mode: in.Mode, recovers: in.Recovers, counted: true,
 		recovered: int8(min(in.Recovered, recoveredMost)), subs: make([]subscription, 0, len(in.Subscriptions)),
 	}
 	h.enter()
@@ -120,7 +121,7 @@ func (s *Site) Hold(in *Instruct, who Who, w Waiter) (*Hold, error) {
 	for i, sub := range in.Subscriptions {
 		c := r.channelOf(sub.Channel)
 		behind = behind || c.isAheadOf(sub.PrevID, h.recovered > 0)
-		h.subs = append(h.subs, subscription{channel: c, prev: sub.PrevID, filter: sub.Filter})
+		h.subs = append(h.subs, subscription{channel: c, prev: c.same(sub.PrevID), filter: sub.Filter})
 		h.subs[i].index = c.join(r, place{h, i})
 	}
 	var woken []Waiter
@@ -133,6 +134,15 @@ func (s *Site) Hold(in *Instruct, who Who, w Waiter) (*Hold, error) {
 	r.mu.Unlock()
 	wake(woken)
 	return h, nil
+}
+
+// same returns an id that takes no memory of its own if it is the last one: mostly it is, and there are
+// many clients. Another one is a copy, which does not keep all of an answer's header.
+func (c *channel) same(id string) string {
+	if id == c.last {
+		return c.last
+	}
+	return strings.Clone(id)
 }
 
 // isAheadOf reports whether items have come since the one with that id. An id that is not known may
@@ -191,22 +201,11 @@ func (h *Hold) uncount() {
 	h.next, h.prev = nil, nil
 }
 
-// known returns the last ids that the client knows of.
-func (h *Hold) known() (list []Subscription) {
-	for i := range h.subs {
-		if s := &h.subs[i]; s.prev != "" {
-			list = append(list, Subscription{Channel: s.channel.name, PrevID: s.prev, Filter: s.filter})
-		}
-	}
-	return list
-}
-
 // unsubscribe takes the Hold off its channels.
 func (h *Hold) unsubscribe() {
 	for i := range h.subs {
 		h.subs[i].channel.leave(h.site.registry, h.subs[i].index)
 	}
-	h.subs = nil
 }
 
 // deliver gives the Hold an item of one of its channels.
@@ -263,11 +262,10 @@ func (h *Hold) finish(e End) []Waiter {
 	if h.end != None && h.turn != queued { // what waits for its turn to recover may end otherwise
 		return nil
 	}
-	r.recovery.drop(h)
-	if e == Recover {
-		h.missed = h.known()
+	if h.end == None {
+		h.unsubscribe()
 	}
-	h.unsubscribe()
+	r.recovery.drop(h)
 	h.end = e
 	switch e {
 	case Recover:
@@ -275,6 +273,7 @@ func (h *Hold) finish(e End) []Waiter {
 	case Slow, Left:
 		h.queue, h.backlog = nil, 0
 	}
+	h.subs = nil
 	r.counts.Ended[e]++
 	h.uncount()
 	return []Waiter{h.waiter}
@@ -353,5 +352,11 @@ func (h *Hold) Missed() []Subscription {
 	r := h.site.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return h.missed
+	var list []Subscription
+	for i := range h.subs {
+		if s := &h.subs[i]; s.prev != "" {
+			list = append(list, Subscription{Channel: s.channel.name, PrevID: s.prev, Filter: s.filter})
+		}
+	}
+	return list
 }

@@ -55,7 +55,6 @@ func (v *recovery) drop(h *Hold) {
 	if h.turn == queued {
 		h.turn = noTurn
 		v.waiting--
-		h.end = None
 		if len(v.queue) > 2*v.waiting+64 { // clients may come and leave while all wait
 			v.queue = slices.DeleteFunc(v.queue, func(h *Hold) bool { return h.turn != queued })
 		}

@@ -3,6 +3,7 @@ package hold
 import (
 	"container/list"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -153,8 +154,8 @@ func (r *Registry) Publish(i *Item) (delivered int) {
 func (r *Registry) channelOf(name string) *channel {
 	c := r.channels[name]
 	if c == nil {
-		c = &channel{name: name}
-		r.channels[name] = c
+		c = &channel{name: strings.Clone(name)} // which may be a part of a header
+		r.channels[c.name] = c
 	}
 	return c
 }

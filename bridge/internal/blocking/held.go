@@ -19,7 +19,7 @@ type heldWait struct {
 
 // Wake implements hold.Waiter. A client that does not take what it is sent is not waited for.
 func (h *heldWait) Wake() {
-	if c := h.client.Load(); c != nil && c.Stream && c.IsSlow() {
+	if c := h.client.Load(); c != nil && c.IsStream() && c.IsSlow() {
 		h.to.Cut()
 	}
 	select {
@@ -45,7 +45,7 @@ func (c *call) hold() exchange.Wait {
 	h.client.Store(client)
 	defer h.client.Store(nil)
 	var left error
-	if client.Stream {
+	if client.IsStream() {
 		left = h.stream(client)
 	} else {
 		left = h.await(client, client.Ready)
@@ -80,7 +80,7 @@ func (h *heldWait) stream(client *exchange.HeldClient) (err error) {
 		h.began = true
 		h.to.extend()
 		c.endConnection(c.w.Header())
-		c.w.WriteHeader(client.Status)
+		c.w.WriteHeader(client.Status())
 		if err := h.to.flush(); err != nil {
 			return err
 		}

@@ -92,7 +92,7 @@ func (x *Exchange) isInstructed() bool {
 }
 
 // continues reports whether the client is sent a stream that the answer goes on with.
-func (x *Exchange) continues() bool { return x.renews != nil && x.renews.Stream }
+func (x *Exchange) continues() bool { return x.renews != nil && x.renews.IsStream() }
 
 // awaitOrder waits for the whole answer, which is kept while the client is held.
 func (x *Exchange) awaitOrder() Wait {
@@ -218,24 +218,68 @@ func setFields(h http.Header, fields []byte) {
 	}
 }
 
-// HeldClient is a client that is held. It is its driver's, until Released.
+// HeldClient is a client that is held. It is its driver's, until Released. There are many: what only
+// streams need is apart.
 type HeldClient struct {
 	*hold.Hold // nil: the stream is over
-	Stream     bool
-	Status     int // of a stream
+	*stream    // nil: it waits for a single answer
 
-	order  order
+	status int
+	header []byte    // of a single answer, as appendFields writes it
+	body   []byte    // if nothing is published; of a stream, what it begins with
 	until  time.Time // of a single answer
-	keepAt time.Time // when a stream is kept alive; zero: never
-	nextAt time.Time // when what comes next is asked for; zero: never
-	first  bool      // the order's body is to be sent
 	end    hold.End
 	inVain int
 	last   string // Grip-Last
 
-	since time.Time
-	out   Outcome
+	out passed
 }
+
+// stream is what a stream needs besides.
+type stream struct {
+	keep   grip.KeepAlive
+	next   grip.Link
+	keepAt time.Time // when it is kept alive; zero: never
+	nextAt time.Time // when what comes next is asked for; zero: never
+}
+
+// passed is what an Outcome has of the time before the client was held. The rest follows from the
+// client's request.
+type passed struct {
+	lane, instance      string
+	status              int
+	bytesOut            int64
+	reused              bool
+	attempts            int
+	upload, queued      time.Duration
+	leasing, firstByte  time.Duration
+	answer, authorizing time.Duration
+	authorizer          Decision
+	queuedAt            time.Time
+	granted, sent       time.Duration // since then
+	held                time.Duration // before the application was asked again
+}
+
+func (o *Outcome) passed() passed {
+	return passed{
+		o.Lane, o.Instance, o.Status, o.BytesOut, o.Reused, o.Attempts, o.Upload, o.Queued, o.Leasing, o.FirstByte, o.Answer,
+		o.Authorizing, o.Authorizer, o.QueuedAt, o.GrantedAt.Sub(o.QueuedAt), o.SentAt.Sub(o.QueuedAt), o.Held,
+	}
+}
+
+// restore sets what p has.
+func (p *passed) restore(o *Outcome) {
+	o.Lane, o.Instance, o.Status, o.BytesOut, o.Reused, o.Attempts = p.lane, p.instance, p.status, p.bytesOut, p.reused, p.attempts
+	o.Upload, o.Queued, o.Leasing, o.FirstByte, o.Answer, o.Authorizing = p.upload, p.queued, p.leasing, p.firstByte, p.answer, p.authorizing
+	o.Authorizer, o.QueuedAt, o.GrantedAt, o.SentAt, o.LongPoll = p.authorizer, p.queuedAt, p.queuedAt.Add(p.granted), p.queuedAt.Add(p.sent), true
+	o.Held = p.held + time.Since(o.SentAt) - p.firstByte - p.answer
+}
+
+// IsStream reports whether the client is sent a stream.
+func (h *HeldClient) IsStream() bool { return h.stream != nil }
+
+// Status is the status of a stream.
+func (h *HeldClient) Status() int { return h.status }
 
 // Hold has the client held. Before the first piece of a stream the driver sends its Status, and the
 // header of the client. If h is nil, the exchange goes on with w.
@@ -243,9 +287,9 @@ func (x *Exchange) Hold(waiter hold.Waiter) (h *HeldClient, w Wait) {
 	o := x.order
 	x.order = nil
 	now := time.Now()
-	h = &HeldClient{Stream: o.Wait.Mode == hold.Stream, Status: o.status, order: *o, first: len(o.body) > 0, since: now, inVain: o.Wait.Recovered}
+	h = &HeldClient{status: o.status, body: o.body, inVain: o.Wait.Recovered}
 	if o.over {
-		h.Stream, h.end = true, hold.Closed
+		h.end = hold.Closed
 	} else {
 		made, err := x.site.Holds.Site.Hold(&o.Wait, hold.Who{Key: x.Ask.ClientKey, Shared: x.Ask.Shared}, waiter)
 		if err != nil {
@@ -253,43 +297,45 @@ func (x *Exchange) Hold(waiter hold.Waiter) (h *HeldClient, w Wait) {
 		}
 		h.Hold = made
 	}
-	if h.Stream && !x.continues() {
-		setFields(x.client.Header(), o.header)
-		x.adopted = true
-		x.resp.Status = o.status
-		x.setHead(nil)
-		delete(x.client.Header(), "Content-Length")
-	}
-	if h.Stream {
-		h.order.header = nil
-		h.lively(now)
-		if o.Keep.Data != nil {
-			h.keepAt = now.Add(o.Keep.Every)
-		}
+	if o.over || o.Wait.Mode == hold.Stream {
+		x.beginStream(h, o, now)
 	} else {
-		h.until = now.Add(o.Timeout)
+		h.header, h.until = o.header, now.Add(o.Timeout)
 	}
-	if x.renews != nil {
-		h.since = x.renews.since
-	}
-	x.Out.LongPoll, x.renews = true, nil
-	h.out = x.Out
+	x.renews, h.out = nil, x.Out.passed()
 	return h, Wait{}
+}
+
+// beginStream makes h a stream, and what the application has said its header, unless that was sent.
+func (x *Exchange) beginStream(h *HeldClient, o *order, now time.Time) {
+	h.stream = &stream{keep: o.Keep, next: o.Next}
+	if o.Keep.Data != nil {
+		h.keepAt = now.Add(o.Keep.Every)
+	}
+	h.lively(now)
+	if x.continues() {
+		return
+	}
+	header := x.client.Header()
+	setFields(header, o.header)
+	x.adopted, x.resp.Status = true, o.status
+	x.setHead(nil)
+	delete(header, "Content-Length")
 }
 
 // lively says that a stream was sent something.
 func (h *HeldClient) lively(now time.Time) {
-	if t := h.order.Next.Timeout; h.order.Next.Target != "" && t > 0 {
+	if t := h.next.Timeout; h.next.Target != "" && t > 0 {
 		h.nextAt = now.Add(t)
 	}
-	if !h.keepAt.IsZero() && !h.order.Keep.Interval {
-		h.keepAt = now.Add(h.order.Keep.Every)
+	if !h.keepAt.IsZero() && !h.keep.Interval {
+		h.keepAt = now.Add(h.keep.Every)
 	}
 }
 
 // Due is when to call Expired; zero: never.
 func (h *HeldClient) Due() time.Time {
-	if !h.Stream {
+	if h.stream == nil {
 		return h.until
 	}
 	if h.keepAt.IsZero() || !h.nextAt.IsZero() && h.nextAt.Before(h.keepAt) {
@@ -298,11 +344,14 @@ func (h *HeldClient) Due() time.Time {
 	return h.keepAt
 }
 
-// Expired says that the time is Due.
+// Expired says that the time may be Due.
 func (h *HeldClient) Expired(now time.Time) {
 	switch {
-	case !h.Stream && !now.Before(h.until):
-		h.Expire()
+	case h.Hold == nil:
+	case h.stream == nil:
+		if !now.Before(h.until) {
+			h.Expire()
+		}
 	case !h.nextAt.IsZero() && !now.Before(h.nextAt):
 		h.nextAt = time.Time{}
 		h.Ask()
@@ -313,9 +362,8 @@ func (h *HeldClient) Expired(now time.Time) {
 // before the client has taken the piece before; but then what waits is not bounded. over says that
 // there will be no more: Released is to be called.
 func (h *HeldClient) Next(now time.Time) (p []byte, over bool) {
-	if h.first {
-		p, h.first = h.order.body, false
-		h.order.body = nil
+	if len(h.body) > 0 {
+		p, h.body = h.body, nil
 		return p, false
 	}
 	if h.Hold == nil {
@@ -334,15 +382,15 @@ func (h *HeldClient) Next(now time.Time) (p []byte, over bool) {
 			h.end = end
 			return nil, true
 		case !h.keepAt.IsZero() && !now.Before(h.keepAt):
-			h.keepAt = now.Add(h.order.Keep.Every)
-			return h.order.Keep.Data, false
+			h.keepAt = now.Add(h.keep.Every)
+			return h.keep.Data, false
 		}
 		return nil, false
 	}
 }
 
 // Sent counts bytes of a stream that the client was sent.
-func (h *HeldClient) Sent(n int) { h.out.BytesOut += int64(n) }
+func (h *HeldClient) Sent(n int) { h.out.bytesOut += int64(n) }
 
 // Leave says that the client has left, or cannot be sent more.
 func (h *HeldClient) Leave() {
@@ -355,8 +403,8 @@ func (h *HeldClient) Leave() {
 // in Begin. Who is set.
 func (x *Exchange) Restore(site *Site, client Client, driver Driver, h *HeldClient) {
 	x.site, x.client, x.driver, x.app = site, client, driver, site.App
-	x.known, x.Out = true, h.out
-	x.adopted = h.Stream
+	x.Out.Client, x.Out.User = x.Who.Addr, x.Who.User
+	x.known, x.adopted = true, h.IsStream()
 	x.setKey()
 	x.classify()
 }
@@ -364,9 +412,9 @@ func (x *Exchange) Restore(site *Site, client Client, driver Driver, h *HeldClie
 // Released goes on with a client that is Ready, or over, or has left; then cause is not nil: that is
 // why.
 func (x *Exchange) Released(h *HeldClient, cause error) Wait {
-	x.Out = h.out
+	h.out.restore(&x.Out)
 	var m *hold.Message
-	if !h.Stream {
+	if !h.IsStream() {
 		m, h.end = h.Take()
 		if m != nil {
 			h.end = hold.Answered
@@ -378,7 +426,7 @@ func (x *Exchange) Released(h *HeldClient, cause error) Wait {
 	case cause != nil:
 		h.end = hold.Left
 	}
-	x.Out.Held, x.Out.HeldEnd = time.Since(h.since), h.end.String()
+	x.Out.HeldEnd = h.end.String()
 	if h.end != hold.Recover {
 		h.Leave()
 	}
@@ -389,8 +437,8 @@ func (x *Exchange) Released(h *HeldClient, cause error) Wait {
 		return x.renew(h)
 	case m != nil:
 		return x.deliver(h, m)
-	case !h.Stream: // it has expired, or the site ends
-		return x.deliver(h, &hold.Message{Status: h.order.status, Body: h.order.body})
+	case !h.IsStream(): // it has expired, or the site ends
+		return x.deliver(h, &hold.Message{Status: h.status, Body: h.body})
 	case h.end == hold.Closed, h.end == hold.Drained:
 		return Wait{}
 	}
@@ -412,7 +460,7 @@ func (e *cutError) Error() string {
 func (x *Exchange) deliver(h *HeldClient, m *hold.Message) Wait {
 	x.adopted = true
 	header := x.client.Header()
-	setFields(header, h.order.header)
+	setFields(header, h.header)
 	var before string
 	for _, f := range m.Fields {
 		if f[0] != before { // fields of one name stand together, or replace each other
@@ -431,9 +479,9 @@ func (x *Exchange) renew(h *HeldClient) Wait {
 	h.inVain++
 	h.last = lastIDs(h.Missed())
 	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, time.Time{}
-	if h.Stream {
-		if !x.client.FindTarget(h.order.Next.Target) {
-			return x.fail(&appError{ErrorProtocol, fmt.Errorf("Grip-Link: <%s> leads nowhere in this site", h.order.Next.Target)})
+	if h.IsStream() {
+		if !x.client.FindTarget(h.next.Target) {
+			return x.fail(&appError{ErrorProtocol, fmt.Errorf("Grip-Link: <%s> leads nowhere in this site", h.next.Target)})
 		}
 		x.client.Redirect()
 		x.client.Continue()

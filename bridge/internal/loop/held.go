@@ -37,8 +37,8 @@ func (k *call) hold() (w exchange.Wait, held bool) {
 		k.nest = nil
 	}
 	var header []byte
-	if client.Stream && !h.sent {
-		header = k.beginStream(client.Status)
+	if client.IsStream() && !h.sent {
+		header = k.beginStream(client.Status())
 	}
 	k.leanAt = time.Time{}
 	k.raw, k.body = fitting(k.raw), fitting(k.body)
@@ -85,7 +85,7 @@ func (h *heldCall) woken() {
 // heldOn goes on with what there is for the client.
 func (k *call) heldOn() {
 	h := k.held
-	if !h.client.Stream {
+	if !h.client.IsStream() {
 		if h.client.Ready() {
 			k.release(nil)
 			return
