@@ -10,7 +10,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -177,7 +179,7 @@ func TestHeldPolls(t *testing.T) {
 		}
 	}
 	poll(conns[0])
-	n.wantHeld(t, 1) // from now on the gate knows what may come
+	n.wantHeld(t, 1)        // from now on the gate knows what may come
 	time.Sleep(time.Second) // the gate has come to rest
 	before, cpu := memoryOf(t, n.gate.Process.Pid), cpuOf(t, n.app.Process.Pid)
 	begun := time.Now()
@@ -336,4 +338,61 @@ func TestHeldStreamsComeBack(t *testing.T) {
 		}
 	}
 	n.wantHeld(t, 0)
+}
+
+// gripLibrary is where setup.sh has put @fanoutio/grip.
+const gripLibrary = "/usr/local/share/sluice-test/grip"
+
+// An application that has its clients held by an existing library, unchanged: it finds the requests
+// signed, and publishes with the key, or with a token that is signed with it.
+func TestHeldByLibrary(t *testing.T) {
+	checkLeaks(t)
+	if _, err := os.Stat(gripLibrary + "/node_modules/@fanoutio/grip"); err != nil {
+		missing(t, "@fanoutio/grip")
+	}
+	addr := freeAddress(t)
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := exec.Command(need(t, "node", "nodejs"), testdata(t, "grip.mjs"), gripLibrary, holdKey)
+	app.Env = append(os.Environ(), "PORT="+port)
+	awaitAddress(t, start(t, app), "tcp", addr)
+	gate := watched(t, startSluice(t, "--backend", "http://"+addr, "--workers", "4", "--hold", holdKeyFile(t)))
+	n := newsroom{gate: gate}
+	for i, to := range []string{gate.status + "/?key=" + holdKey, gate.status + "/?iss=app&key=" + holdKey} {
+		text := fmt.Sprint("news", i)
+		poll, err := http.Get(gate.url + "/stream?c=lib")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer poll.Body.Close()
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			resp, err := http.Get(gate.url + "/wait?c=lib")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			if body, err := io.ReadAll(resp.Body); err != nil || string(body) != text {
+				t.Errorf("%s %q, %v", resp.Status, body, err)
+			}
+		})
+		n.wantHeld(t, i+2)
+		resp, err := http.Get(gate.url + "/publish?c=lib&t=" + text + "&to=" + url.QueryEscape(to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || string(body) != "published\n" {
+			t.Fatalf("%s %q, %v", resp.Status, body, err)
+		}
+		waiting.Wait()
+		got := make([]byte, len("begin\n"+text))
+		if _, err := io.ReadFull(poll.Body, got); err != nil || string(got) != "begin\n"+text {
+			t.Errorf("the stream: %q, %v", got, err)
+		}
+	}
 }
