@@ -19,7 +19,7 @@ import (
 const Prefix = "Grip-"
 
 // Features is the Grip-Feature field: what this program can do.
-const Features = "status, link:next, link:gone, filter:skip-self, filter:skip-users"
+const Features = "status, link:next, filter:skip-self, filter:skip-users"
 
 // instructType is the media type of an answer whose body says what to do.
 const instructType = "application/grip-instruct"
@@ -43,7 +43,6 @@ type Instruct struct {
 	Status  int           // 0: the answer's
 	Keep    KeepAlive
 	Next    Link // where to ask for what was missed
-	Gone    Link // whom to tell that the client has left
 
 	// Of application/grip-instruct: what the answer is. HasAnswer is false otherwise.
 	HasAnswer bool
@@ -100,8 +99,6 @@ func (in *Instruct) check(channels int) error {
 		return fmt.Errorf("Grip-Hold without a Grip-Channel: name at least one channel")
 	case len(w.Subscriptions) > channels:
 		return fmt.Errorf("Grip-Channel: %d channels, more than hold.channels allows (%d)", len(w.Subscriptions), channels)
-	case !in.Hold && in.Next.Target == "" && !in.HasAnswer:
-		return fmt.Errorf("Grip-Link without rel=next and without a Grip-Hold: there is nothing to wait for")
 	case in.Timeout < time.Second || in.Timeout > MaxTimeout:
 		return fmt.Errorf("Grip-Timeout: is %v, want 1 to %d seconds", in.Timeout, MaxTimeout/time.Second)
 	case in.Status != 0 && (in.Status < 200 || in.Status > 599):
@@ -319,7 +316,7 @@ func cString(s string) ([]byte, error) {
 	return b, nil
 }
 
-// link takes <TARGET>; rel=next|gone; timeout=SECONDS.
+// link takes <TARGET>; rel=next; timeout=SECONDS.
 func (in *Instruct) link(entry string) error {
 	target, params := cut(entry, ';')
 	uri, begins := strings.CutPrefix(target, "<")
@@ -342,14 +339,10 @@ func (in *Instruct) link(entry string) error {
 			return fmt.Errorf("%.50q: unknown parameter, want rel or timeout", param)
 		}
 	}
-	switch rel {
-	case "next":
-		in.Next = l
-	case "gone":
-		in.Gone = l
-	default:
-		return fmt.Errorf("rel is %.50q, want next or gone", rel)
+	if rel != "next" {
+		return fmt.Errorf("rel is %.50q, want next", rel)
 	}
+	in.Next = l
 	return nil
 }
 

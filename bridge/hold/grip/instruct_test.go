@@ -43,10 +43,10 @@ func TestParse(t *testing.T) {
 		},
 		"several lines, filters and links": {
 			fields("Grip-Hold: stream", "Grip-Channel: one; filter=skip-self; filter=skip-users", "Grip-Channel: two",
-				"Grip-Keep-Alive: Cg==; format=base64; mode=interval; timeout=5", `Grip-Link: </next?a=1,2;3>; rel=next; timeout=30, </gone>; rel="gone"`, "Grip-Status: 201"), "",
+				"Grip-Keep-Alive: Cg==; format=base64; mode=interval; timeout=5", `Grip-Link: </next?a=1,2;3>; rel="next"; timeout=30`, "Grip-Status: 201"), "",
 			Instruct{
 				Hold: true, Timeout: DefaultTimeout, Status: 201, Keep: KeepAlive{Data: []byte("\n"), Every: 5 * time.Second, Interval: true},
-				Next: Link{"/next?a=1,2;3", 30 * time.Second}, Gone: Link{"/gone", DefaultLinkTimeout},
+				Next: Link{"/next?a=1,2;3", 30 * time.Second},
 				Wait: hold.Instruct{Mode: hold.Stream, Subscriptions: subscriptions(hold.Subscription{Channel: "one", Filter: hold.SkipSelf | hold.SkipUsers}, hold.Subscription{Channel: "two"})},
 			},
 		},
@@ -95,7 +95,6 @@ func TestMistakes(t *testing.T) {
 		"Grip-Keep-Alive: timeout is 0s":            {fields(hold, "Grip-Channel: a", "Grip-Keep-Alive: x; timeout=0"), ""},
 		"Grip-Link: \"<http://other/>; rel=next\"":  {fields(hold, "Grip-Channel: a", "Grip-Link: <http://other/>; rel=next"), ""},
 		"Grip-Link: rel is \"prev\"":                {fields(hold, "Grip-Channel: a", "Grip-Link: </a>; rel=prev"), ""},
-		"Grip-Link without rel=next":                {fields("Grip-Link: </a>; rel=gone"), ""},
 		"application/grip-instruct: invalid":        {fields("Content-Type: application/grip-instruct"), "hold on"},
 		"application/grip-instruct: hold.mode":      {fields("Content-Type: application/grip-instruct"), `{"hold": {}}`},
 		"application/grip-instruct: response: head": {fields("Content-Type: application/grip-instruct"), `{"response": {"headers": {"X": "a\nb"}}}`},
@@ -115,7 +114,7 @@ func TestStrip(t *testing.T) {
 
 // Whatever an application says: it is understood as far as can be held, or refused.
 func FuzzParse(f *testing.F) {
-	f.Add("a; prev-id=\"x\\\"y\", b;filter=skip-self", `</a?b="c">;rel=next, </d>; rel=gone`, ":\\n\\n; format=cstring", "")
+	f.Add("a; prev-id=\"x\\\"y\", b;filter=skip-self", `</a?b="c">;rel=next`, ":\\n\\n; format=cstring", "")
 	f.Add("a", "", "AA==;format=base64", `{"hold": {"mode": "response", "channels": [{"name": "a"}]}, "response": {"headers": {"a": "b"}, "body": "c"}}`)
 	f.Fuzz(func(t *testing.T, channel, link, keep, body string) {
 		h := http.Header{"Grip-Hold": {"stream"}, "Grip-Channel": {channel}, "Grip-Link": {link}, "Grip-Keep-Alive": {keep}}
