@@ -11,7 +11,7 @@ type Hold struct {
 	// KeyFile holds the secret that publishers show, or sign with, and with which the requests of the
 	// application are signed.
 	KeyFile string `key:"key_file" flag:"hold" value:"FILE" doc:"let the application have clients held (GRIP): FILE has the key for publishing and for Grip-Sig, 16 bytes at least"`
-	// A held client takes a connection and about 2 KiB, and no worker.
+	// A held client takes a connection and some 2.3 KiB, and no worker.
 	Clients      int `key:"clients" default:"20000" doc:"how many clients may be held"`
 	ClientLimit  int `key:"client_limit" otherwise:"a quarter of {hold.clients}" doc:"how many of them may have one client key; twice as many if the client is known by its address alone"`
 	ChannelLimit int `key:"channel_limit" otherwise:"as many as {hold.clients}" doc:"how many clients may be held on one channel"`
