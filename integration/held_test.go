@@ -180,7 +180,7 @@ func TestHeldPolls(t *testing.T) {
 	}
 	poll(conns[0])
 	n.wantHeld(t, 1)        // from now on the gate knows what may come
-	time.Sleep(time.Second) // the gate has come to rest
+	time.Sleep(lasting(0, time.Second)) // the gate has come to rest
 	before, cpu := memoryOf(t, n.gate.Process.Pid), cpuOf(t, n.app.Process.Pid)
 	begun := time.Now()
 	for _, c := range conns[1:] {
@@ -189,7 +189,7 @@ func TestHeldPolls(t *testing.T) {
 	n.wantHeld(t, clients)
 	asked := time.Since(begun)
 	t.Logf("%d clients are held after %v; the application took %v of a processor", clients, asked.Round(time.Millisecond), cpuOf(t, n.app.Process.Pid)-cpu)
-	time.Sleep(2 * time.Second) // the gate has come to rest
+	time.Sleep(lasting(0, 2*time.Second)) // the gate has come to rest
 	held := memoryOf(t, n.gate.Process.Pid)
 	t.Logf("each takes %.2f KiB of the gate (RSS; PSS %.2f)", float64(held.rss-before.rss)/float64(clients), float64(held.pss-before.pss)/float64(clients))
 

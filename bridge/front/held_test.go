@@ -514,3 +514,93 @@ func TestHeldDrain(t *testing.T) {
 		})
 	}
 }
+
+// A stream may come in pages, without anybody who waits.
+func TestHeldPages(t *testing.T) {
+	r := newHoldRig(t, func(w http.ResponseWriter, req *http.Request) {
+		page := req.FormValue("page")
+		if page != "3" {
+			w.Header().Set("Grip-Link", fmt.Sprintf("</held?page=%d>; rel=next", len(page)+2))
+		}
+		fmt.Fprintf(w, "page %s.", page)
+	}, nil)
+	r.onBoth(t, func(t *testing.T, addr string) {
+		_, from := asks(t, addr, "/held?page=")
+		if _, body := answerOf(t, from); body != "page .page 2.page 3." {
+			t.Errorf("%q", body)
+		}
+	})
+	r.wantHeld(t, 0)
+	r.wantIdle(t)
+}
+
+// However many have missed something, they are asked for again a few at a time; and one for whom that is
+// in vain gets what the application has said.
+func TestHeldRecoverInTurn(t *testing.T) {
+	var asking, most, asked atomic.Int32
+	r := newHoldRig(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Grip-Last") != "" {
+			most.Store(max(most.Load(), asking.Add(1)))
+			asked.Add(1)
+			time.Sleep(time.Millisecond)
+			defer asking.Add(-1)
+		}
+		w.Header().Set("Grip-Hold", "response")
+		w.Header().Set("Grip-Channel", "turns; prev-id=1") // it never learns
+		_, _ = io.WriteString(w, "late")
+	}, func(c *bridge.Config) { c.Workers, c.Hold.Recover = 8, 1 })
+	r.onBoth(t, func(t *testing.T, addr string) {
+		const n = 20
+		asked.Store(0)
+		var answers []*bufio.Reader
+		for range n {
+			_, from := asks(t, addr, "/held")
+			answers = append(answers, from)
+		}
+		if r.handler.Snapshot().Hold.Published == 0 {
+			r.wantHeld(t, n)
+			r.publish(t, holdKey, item("turns", "one", "1"), item("turns", "two", "2", "0"), item("turns", "three", "3", "2"))
+		}
+		for _, from := range answers {
+			if _, body := answerOf(t, from); body != "late" {
+				t.Errorf("%q", body)
+			}
+		}
+		if got := asked.Load(); got != 5*n || most.Load() != 1 {
+			t.Errorf("asked %d times again, %d at once", got, most.Load())
+		}
+	})
+	if s := r.handler.Snapshot().Hold; s.Clients+s.Waiting+s.Recovering != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// With an authorizer, who is asked for again must be let pass again.
+func TestHeldBehindAuthorizer(t *testing.T) {
+	var asked atomic.Int32
+	guard := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if asked.Add(1)%2 == 0 {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		if req.Header.Get("Grip-Sig") != "" {
+			t.Error("the authorizer has the signature")
+		}
+	}))
+	defer guard.Close()
+	r := newHoldRig(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Grip-Last") != "" {
+			t.Error("the application was asked again")
+		}
+		says(w, req)
+	}, func(c *bridge.Config) { c.Authorizer = &config.Authorizer{Address: guard.URL} })
+	r.onBoth(t, func(t *testing.T, addr string) {
+		_, from := asks(t, addr, "/held?Grip-Hold=response&Grip-Channel=guarded%3B+prev-id=1&b=late")
+		r.wantHeld(t, 1)
+		r.publish(t, holdKey, map[string]any{"channel": "guarded", "http-response": map[string]any{"action": "hint"}})
+		if resp, body := answerOf(t, from); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%d %q", resp.StatusCode, body)
+		}
+	})
+	r.wantHeld(t, 0)
+	r.wantIdle(t)
+}

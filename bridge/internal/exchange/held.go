@@ -121,6 +121,7 @@ func (x *Exchange) ordered() Wait {
 		return x.attemptOver(err)
 	}
 	x.letGo()
+	x.renewed()
 	switch {
 	case x.continues():
 	case o.over, x.bodyless(o.status) && o.Wait.Mode == hold.Stream:
@@ -461,12 +462,10 @@ func (x *Exchange) deliver(h *HeldClient, m *hold.Message) Wait {
 	x.adopted = true
 	header := x.client.Header()
 	setFields(header, h.header)
-	var before string
 	for _, f := range m.Fields {
-		if f[0] != before { // fields of one name stand together, or replace each other
-			delete(header, f[0])
-		}
-		before = f[0]
+		delete(header, f[0])
+	}
+	for _, f := range m.Fields {
 		header[f[0]] = append(header[f[0]], f[1])
 	}
 	x.resp.Status, x.resp.ContentLength = m.Status, -1
@@ -475,7 +474,7 @@ func (x *Exchange) deliver(h *HeldClient, m *hold.Message) Wait {
 
 // renew asks the application again: with the client's request, or for what comes next in a stream.
 func (x *Exchange) renew(h *HeldClient) Wait {
-	x.renews = h
+	x.renews, x.adopted = h, false // this request may be sent again as any other
 	h.inVain++
 	h.last = lastIDs(h.Missed())
 	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, time.Time{}
