@@ -96,6 +96,10 @@ func (a *Application) Drain(backend string) (<-chan struct{}, error) { return a.
 // Resume sends requests to an instance again.
 func (a *Application) Resume(backend string) error { return a.app.Resume(backend) }
 
+// GiveBack gives the workers that are not needed any more to the other gates of a fleet (Fleet): no
+// new requests are sent to the Handlers. It does not wait. Close gives back the rest.
+func (a *Application) GiveBack() { a.app.GiveBack() }
+
 // Close refuses requests that wait, ends what waits for abandoned answers, closes every
 // connection and ends the processes. Close all Handlers first. It may be called more than once.
 // The error is always nil.

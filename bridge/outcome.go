@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/events"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/pool"
@@ -75,6 +76,7 @@ type Snapshot struct {
 	Authorizer *AuthorizerSnapshot `json:"authorizer,omitempty"` // nil: there is none
 	Hold       *HoldSnapshot       `json:"hold,omitempty"`       // nil: clients are not held
 	Processes  *supervise.Snapshot `json:"processes,omitempty"`  // nil: the application was not started by Sluice
+	Fleet      *fleet.State        `json:"fleet,omitempty"`      // nil: no other gate uses the application
 }
 
 // Sample returns a few numbers of the gate, cheap enough to be plotted.
@@ -133,6 +135,7 @@ func (a *Application) QuickSnapshot() Snapshot {
 		Authorizer:   authorizerSnapshot(a.app.Authorizer),
 		Hold:         holdSnapshot(a.app.Holds),
 		Processes:    a.app.QuickProcessStats(),
+		Fleet:        a.app.FleetState(),
 	}
 }
 

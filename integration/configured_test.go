@@ -107,7 +107,7 @@ func (g *configured) gates(t testing.TB) map[string][2]int {
 
 // startNamed runs a FastCGI application that answers with its name, the host, and SCRIPT_NAME and
 // PATH_INFO. It counts its connections.
-func startNamed(t testing.TB, name string) (addr string, conns *atomic.Int64) {
+func startNamed(t testing.TB, name string) (addr string, conns *countedListener) {
 	t.Helper()
 	path := filepath.Join(socketDir(t), name+".sock")
 	l, err := net.Listen("unix", path)
@@ -129,21 +129,34 @@ func startNamed(t testing.TB, name string) (addr string, conns *atomic.Int64) {
 		l.Close()
 		<-served
 	})
-	return "unix:" + path, &counted.n
+	return "unix:" + path, counted
 }
 
-// countedListener counts what it has accepted.
+// countedListener counts the connections that it accepts, and those of them that are open.
 type countedListener struct {
 	net.Listener
-	n atomic.Int64
+	accepted, open atomic.Int64
 }
 
 func (l *countedListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if err == nil {
-		l.n.Add(1)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	l.accepted.Add(1)
+	l.open.Add(1)
+	return &countedConn{Conn: c, closed: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
+}
+
+// countedConn says when it is closed.
+type countedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c *countedConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }
 
 // Both fronts find the site of each request, by its host and then by the longest mount.
@@ -228,9 +241,13 @@ func TestOneGateForAllSites(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := conns.Load(); n > 2 {
-		t.Errorf("%d connections for 2 workers", n)
-	}
+	// The pool closes a connection that it has dialled for a request which has got another one meanwhile.
+	eventually(t, "the application has as many connections as workers", func() error {
+		if n := conns.open.Load(); n > 2 {
+			return fmt.Errorf("%d connections for 2 workers", n)
+		}
+		return nil
+	})
 	if got := g.gates(t)["app"]; got != [2]int{2, 100} {
 		t.Errorf("workers, started: %v", got)
 	}
@@ -280,7 +297,7 @@ func TestReloadOfTheFile(t *testing.T) {
 	if gates := g.gates(t); gates["wiki"] != [2]int{4, 2} || gates["blog"] != [2]int{8, 3} {
 		t.Errorf("workers and started requests: %v", gates)
 	}
-	if n := wikiConns.Load(); n != 1 {
+	if n := wikiConns.accepted.Load(); n != 1 {
 		t.Errorf("%d connections to the application that did not change", n)
 	}
 
@@ -402,7 +419,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 		t.Run(front, func(t *testing.T) {
 			t.Parallel()
 			var apps []string
-			var conns []*atomic.Int64
+			var conns []*countedListener
 			for i := range 10 {
 				addr, n := startNamed(t, fmt.Sprintf("a%d", i))
 				apps, conns = append(apps, addr), append(conns, n)
@@ -448,7 +465,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 			// did not run.
 			most := int64(callers * (2 + time.Since(began)/time.Second))
 			for i, n := range conns {
-				if n := n.Load(); n > most {
+				if n := n.accepted.Load(); n > most {
 					t.Errorf("a%d had %d connections", i, n)
 				}
 			}

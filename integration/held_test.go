@@ -179,7 +179,7 @@ func TestHeldPolls(t *testing.T) {
 		}
 	}
 	poll(conns[0])
-	n.wantHeld(t, 1)        // from now on the gate knows what may come
+	n.wantHeld(t, 1)                    // from now on the gate knows what may come
 	time.Sleep(lasting(0, time.Second)) // the gate has come to rest
 	before, cpu := memoryOf(t, n.gate.Process.Pid), cpuOf(t, n.app.Process.Pid)
 	begun := time.Now()

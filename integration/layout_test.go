@@ -45,6 +45,7 @@ var layout = []struct {
 	}},
 	{"parts, each of which knows one thing", []rule{
 		{name: "bridge/events"},
+		{name: "bridge/fleet", others: []string{"github.com/redis/go-redis/v9"}},
 		{name: "bridge/admission"},
 		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
 		{name: "bridge/hold"},
@@ -79,13 +80,13 @@ var layout = []struct {
 	}},
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
 			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
 			"bridge/internal/nested", "bridge/internal/socket", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
 		}, others: []string{rate}},
 		{name: "bridge", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/hold", "bridge/hold/grip", "bridge/internal/addresslimit", "bridge/internal/app",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/hold", "bridge/hold/grip", "bridge/internal/addresslimit", "bridge/internal/app",
 			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/exchange", "bridge/internal/sendfile",
 			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},
@@ -95,8 +96,8 @@ var layout = []struct {
 		{name: "bridge/registry", own: []string{"bridge", "bridge/admission", "bridge/config"}},
 		{name: "bridge/basicauth", own: []string{"bridge/cgi"}, others: []string{rate, "github.com/tg123/go-htpasswd"}},
 		{name: "bridge/status"},
-		{name: "bridge/page", own: []string{"bridge", "bridge/admission", "bridge/events", "bridge/pool", "bridge/supervise"}},
-		{name: "bridge/metrics", own: []string{"bridge", "bridge/admission", "bridge/pool", "bridge/supervise"}, others: []string{"github.com/prometheus/client_golang/..."}},
+		{name: "bridge/page", own: []string{"bridge", "bridge/admission", "bridge/events", "bridge/fleet", "bridge/pool", "bridge/supervise"}},
+		{name: "bridge/metrics", own: []string{"bridge", "bridge/admission", "bridge/fleet", "bridge/pool", "bridge/supervise"}, others: []string{"github.com/prometheus/client_golang/..."}},
 		{name: "bridge/probe", own: []string{
 			"bridge/cgi", "bridge/fcgi", "bridge/internal/acceptqueue", "bridge/internal/owners", "bridge/pool",
 			"bridge/scgi", "bridge/upstream", "bridge/upstream/fastcgi", "bridge/uwsgi",

@@ -158,6 +158,7 @@ func TestWebServerVariables(t *testing.T) {
 // A client that leaves a long-poll frees its place at once, if the web server says so: it aborts
 // the request, or closes the connection.
 func TestWebServerClientLeaves(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	be := startFPM(t, fpmOptions{root: testdata(t, ""), workers: 2})
 	gate, sockets := webGate(t, be)
 	side := gate.side(t)

@@ -50,6 +50,7 @@ type Application struct {
 	Admission   Admission          `key:"admission"`
 	Timeouts    ConnectionTimeouts `key:"timeouts" flag:"*-timeout"`
 	Spool       Spool              `key:"spool"`
+	Fleet       Fleet              `key:"fleet"`
 }
 
 // Queue bounds how many requests wait for a worker, and for how long.

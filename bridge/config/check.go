@@ -64,6 +64,9 @@ func (a *Application) check() error {
 			return err
 		}
 	}
+	if err := a.checkFleet(); err != nil {
+		return err
+	}
 	switch single := a.Protocol != FastCGI; {
 	case a.Protocol == HTTP && a.Scripts():
 		return fmt.Errorf("preset: is %s, and the application speaks http, in which no script can be named: use fastcgi, or preset app", a.Preset)

@@ -40,6 +40,7 @@ const (
 	Full          Kind = "full"            // an instance holds fewer requests than it has workers
 	NotFull       Kind = "not_full"        // it is trusted with all its workers again
 	Reload        Kind = "reload"          // the settings were changed
+	Fleet         Kind = "fleet"           // what the gate may use, beside others, depends on something else now
 )
 
 // Event is something that has happened.

@@ -22,6 +22,8 @@ var notExported = map[string]string{
 	"Authorizer.Addr":              "text",
 	"Authorizer.State":             "of a second application: its failures are counted",
 	"Authorizer.LastError":         "text",
+	"Fleet.Name":                   "text",
+	"Fleet.Error":                  "text",
 	"Processes.Command":            "text",
 	"Processes.Budget.Stop":        "configuration",
 	"Processes.CrashLoop.Exits":    "text",

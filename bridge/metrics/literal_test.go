@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
@@ -72,6 +73,10 @@ func literal() bridge.Snapshot {
 			Clients: 181, Max: 182, Channels: 183, Remembered: 184, Recovering: 185, Waiting: 186,
 			Published: 187, Duplicates: 188, Late: 189, Delivered: 190, Refused: 191, Denied: 192,
 			Ended: map[string]uint64{"answered": 193, "expired": 194},
+		},
+		Fleet: &fleet.State{
+			Name: "secret", Status: fleet.Leased, Allowed: 171, Share: 172, Gates: 173, Most: 174, Others: 175,
+			Renewed: 176, Failed: 177, Error: "secret", Since: time.Unix(1700000178, 0),
 		},
 		Processes: &supervise.Snapshot{
 			Command: "/opt/secret", Breaker: "probing",

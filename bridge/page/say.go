@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/admission"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
@@ -44,7 +45,7 @@ type facts struct {
 // say returns what is the matter, the most important first, or that all is well.
 func say(f *facts) (all []Finding) {
 	for _, look := range []func(*facts) (Finding, bool){
-		sayDraining, sayProcesses, sayUnreachable, sayStall, sayFull, saySession, sayLong, sayBusy, sayRefused, sayMemory, sayAcceptQueue, sayAbandoned, sayDisk, sayHeld,
+		sayDraining, sayProcesses, sayUnreachable, sayFleet, sayStall, sayFull, saySession, sayLong, sayBusy, sayRefused, sayMemory, sayAcceptQueue, sayAbandoned, sayDisk, sayHeld,
 	} {
 		if found, matters := look(f); matters {
 			all = append(all, found)
@@ -150,6 +151,22 @@ func sayUnreachable(f *facts) (Finding, bool) {
 		return Finding{Alarm, fmt.Sprintf("The application cannot be connected to at %s.", last)}, true
 	}
 	return Finding{Warning, fmt.Sprintf("%d of %d instances cannot be connected to, the last one at %s.", down, all, last)}, true
+}
+
+func sayFleet(f *facts) (Finding, bool) {
+	s := f.snapshot.Fleet
+	if s == nil {
+		return Finding{}, false
+	}
+	switch s.Status {
+	case fleet.Alone:
+		return Finding{Warning, fmt.Sprintf("The fleet's engine cannot be reached (%s); this gate uses no more than its share, %s.", s.Error, count(s.Share, "worker"))}, true
+	case fleet.TooMany:
+		return Finding{Alarm, fmt.Sprintf("There are %s, as many as there may be, and this one gets no workers.", count(s.Most, "other gate"))}, true
+	case fleet.Waiting:
+		return Finding{Notice, "This gate waits for its first lease of workers from the fleet's engine."}, true
+	}
+	return Finding{}, false
 }
 
 func sayStall(f *facts) (Finding, bool) {

@@ -50,7 +50,7 @@ func (p *Pool) Capacity() int { return int(p.capacity.Load()) }
 func (p *Pool) recount() {
 	up, all := 0, 0
 	for _, in := range p.instances {
-		n := max(1, in.observed.now-in.count[atWork])
+		n := max(1, in.most()-in.count[atWork])
 		all += n
 		if !in.outage.aside() {
 			up += n

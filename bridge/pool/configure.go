@@ -93,10 +93,10 @@ func (p *Pool) trim(in *instance) {
 	}
 }
 
-// excess is how many connections in has beyond Config.Workers, which was larger when they
-// were made. It does not count those that are being closed.
+// excess is how many connections in has beyond Config.Workers or the limit, which was larger when
+// they were made. It does not count those that are being closed.
 func (p *Pool) excess(in *instance) int {
-	return in.used() - in.count[closing] - p.config().Workers
+	return in.used() - in.count[closing] - p.limit.within(p.config().Workers)
 }
 
 // isSurplus reports whether c, which nobody uses any more, is one of the excess.

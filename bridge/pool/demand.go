@@ -174,7 +174,7 @@ func (p *Pool) takeOrEnqueue(d Demand) (*conn, *waiter, error) {
 // connection. It returns nil if the request must be enqueued. The waiters have been offered
 // all idle connections already (dispatchWaiters), so none is passed over.
 func (p *Pool) take(d Demand) *conn {
-	in := p.choose(d, func(in *instance) bool { return in.working() < in.observed.now })
+	in := p.choose(d, func(in *instance) bool { return in.working() < in.most() })
 	if in == nil {
 		return nil
 	}

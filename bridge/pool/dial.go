@@ -198,7 +198,7 @@ func (p *Pool) wasFull(d *dial) (again bool) {
 	p.foundFull(in)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if in.used() > in.observed.now {
+	if in.used() > in.most() {
 		return false
 	}
 	if in.count[busy] == 0 && len(in.idle) == 0 {

@@ -54,13 +54,14 @@ type instance struct {
 
 	// count[s] is how many connections are in state s. Extra is how many requests shared
 	// connections carry beyond the first of each. Invariant: the sum of count, plus extra, is
-	// at most Config.Workers, or has not grown since Workers was lowered.
+	// at most Config.Workers and the limit, or has not grown since that was lowered.
 	count [connStates]int
 	extra int
 	all   map[*conn]struct{} // those in count
 	idle  []*conn            // most recently used last; len(idle) == count[idle]
 
 	observed  capacity
+	limit     *limiter // the pool's
 	behaviour behaviour
 	keep      keepTracker
 	outage    outage
@@ -74,10 +75,10 @@ type instance struct {
 	counters  *Counters // of this instance; once it is removed, Pool.removedCounters
 }
 
-func newInstance(in Instance, cfg *Config) *instance {
+func newInstance(in Instance, cfg *Config, limit *limiter) *instance {
 	_, queries := cfg.Codec.(upstream.Querier)
 	return &instance{
-		Instance: in, all: make(map[*conn]struct{}), counters: newCounters(),
+		Instance: in, limit: limit, all: make(map[*conn]struct{}), counters: newCounters(),
 		observed: capacity{now: cfg.Workers, proven: 1}, behaviour: behaviour{closesIdleByConfig: cfg.ClosesIdle, noQueries: !queries},
 	}
 }
@@ -95,7 +96,10 @@ func (in *instance) used() int {
 func (in *instance) working() int { return in.used() - in.count[idle] }
 
 // room reports whether one more connection may be made.
-func (in *instance) room() bool { return in.used() < in.observed.now }
+func (in *instance) room() bool { return in.used() < in.most() }
+
+// most is how many connections there may be now.
+func (in *instance) most() int { return in.limit.within(in.observed.now) }
 
 // lighter reports whether in has less of its capacity in use than other.
 func (in *instance) lighter(other *instance) bool {

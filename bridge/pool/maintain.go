@@ -29,6 +29,7 @@ func (p *Pool) maintain() {
 	}
 	p.due = time.Time{}
 	now := time.Now()
+	p.maintainLimit(now)
 	for _, in := range p.instances {
 		p.evictExpired(in, now)
 		p.grow(in, now)

@@ -33,7 +33,7 @@ func (p *Pool) Add(in Instance) error {
 	if p.find(in.Addr) != nil {
 		return fmt.Errorf("pool: there is an instance %s already", in.Addr)
 	}
-	p.setMembership(newInstance(in, p.config()), serving)
+	p.setMembership(newInstance(in, p.config(), &p.limit), serving)
 	return nil
 }
 

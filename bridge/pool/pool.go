@@ -83,7 +83,8 @@ type Pool struct {
 	removedCounters *Counters   // of removed instances, all together
 	removed         uint64      // how many instances were removed
 	nextStart       int         // where choose begins
-	waiters         *list.List  // of *waiter, oldest first
+	limit           limiter
+	waiters         *list.List // of *waiter, oldest first
 	closed          bool
 	toClose         []*conn     // connections that unlock closes; see startClosing
 	maintenance     *time.Timer // calls startMaintenance at due

@@ -139,6 +139,10 @@ func (r *Registry) commit() {
 	}
 	for _, app := range r.applications() {
 		app.applyOrLog() // claims that were added after prepare
+		if app.claimOf(next.by) != nil && !app.started && !app.bridged.Spawned() {
+			_ = app.bridged.Start(context.Background()) // only a command can fail to start
+			app.started = true
+		}
 	}
 }
 

@@ -169,6 +169,11 @@ func (s *server) drain() {
 	s.changing.Lock() // a reload in progress comes first
 	defer s.changing.Unlock()
 	s.front.drain()
+	if g := s.front.current.Load(); g != nil {
+		for _, a := range g.applications() {
+			a.Application.Application().GiveBack()
+		}
+	}
 	s.registry.EndGrace()
 }
 

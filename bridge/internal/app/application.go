@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/events"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 	"github.com/sluice-proxy/sluice/bridge/internal/acceptqueue"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/internal/lines"
@@ -39,7 +40,8 @@ type Application struct {
 	Events   *events.Log // what has happened to it
 	resumes  atomic.Bool // the application goes on after an empty STDOUT record
 
-	processes *spawned // nil: the application runs already
+	processes *spawned      // nil: the application runs already
+	fleet     *fleet.Member // nil: no other gate uses the application
 
 	configuring sync.Mutex // held while settings are prepared, committed, and used for the first time
 	members     *members
@@ -70,6 +72,9 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 		return nil, err
 	}
 	a.spool.Store(store)
+	if a.Holds, err = newHolds(&cfg); err != nil {
+		return nil, err
+	}
 	connect := connections(&cfg, &a.hooks)
 	if connect.Instances, err = a.hooks.instances(cfg.Backends); err != nil {
 		return nil, err
@@ -90,12 +95,9 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 		a.Pool.Close()
 		return nil, err
 	}
-	if a.Holds, err = newHolds(&cfg); err != nil {
+	if err := a.join(&cfg); err != nil {
 		a.Gate.Close()
 		a.Pool.Close()
-		if a.Authorizer != nil {
-			a.Authorizer.Close()
-		}
 		return nil, err
 	}
 	a.members = newMembers(a.Pool, &a.hooks, cfg.Backends)
@@ -113,6 +115,9 @@ func (a *Application) Start(ctx context.Context) error {
 	defer a.configuring.Unlock()
 	if err := a.spawn(ctx); err != nil {
 		return fmt.Errorf("spawn: %w", err)
+	}
+	if a.fleet != nil {
+		a.fleet.Start()
 	}
 	return nil
 }
@@ -133,6 +138,9 @@ func (a *Application) shutdown() {
 	a.refusals.close()
 	a.members.close()
 	a.Pool.Close()
+	if a.fleet != nil {
+		a.fleet.Close()
+	}
 	if a.processes != nil {
 		if err := a.processes.Close(); err != nil {
 			a.hooks.Logger.Error("ending the application failed", "error", err.Error(), "advice", "see whether its processes are gone")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 )
 
 // Complete fills in all defaults of an application and checks it. An error begins
@@ -14,6 +15,9 @@ import (
 func Complete(a *config.Application) error {
 	if err := a.Complete(); err != nil {
 		return err
+	}
+	if err := fleet.CheckEngine(a.Fleet.Engine); a.Fleet.Engine != "" && err != nil {
+		return fmt.Errorf("fleet.engine: %w", err)
 	}
 	if a.Lanes == config.Off && a.Reserve != nil {
 		return MeansNothing("reserve")

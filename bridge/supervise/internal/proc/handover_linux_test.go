@@ -97,8 +97,10 @@ func TestPort(t *testing.T) {
 	other := &net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 0) })
 	}}
-	if _, err := other.Listen(t.Context(), "tcp", s.Addr); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("the port is not held: %v", err)
+	for _, at := range []string{s.Addr, "127.0.0.2:" + port, ":" + port} { // many programs listen at all addresses
+		if _, err := other.Listen(t.Context(), "tcp", at); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("the port is not held at %s: %v", at, err)
+		}
 	}
 	for _, at := range []string{s.Addr, ":" + port} { // with SO_REUSEADDR
 		child, err := net.Listen("tcp", at)

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +14,10 @@ import (
 // asks for any port, be it to listen or to connect. It does not keep the child from listening: for
 // that, the child must set SO_REUSEADDR, too, as servers do to be started again at once. Elsewhere
 // nothing can hold a port so; there it is only chosen.
+//
+// Many programs listen at all addresses, whatever host they are told. So a port that the system is
+// to choose is held at all of them: one that is free at 127.0.0.1 may be that of a connection from
+// another address of this machine.
 func holdPort(addr, name string) (*Socket, error) {
 	at, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
@@ -21,7 +26,11 @@ func holdPort(addr, name string) (*Socket, error) {
 	if at.IP == nil {
 		at.IP = net.IPv4(127, 0, 0, 1)
 	}
-	f, err := bind(at)
+	hold := bind
+	if at.Port == 0 {
+		hold = bindAny
+	}
+	f, err := hold(at)
 	if err != nil {
 		return nil, fmt.Errorf("port for the command: bind %s: %w", addr, err)
 	}
@@ -31,6 +40,19 @@ func holdPort(addr, name string) (*Socket, error) {
 		_ = f.Close()
 	}
 	return s, nil
+}
+
+// bindAny is bind at all addresses of this machine, to a port that the system chooses. It sets the
+// port of the address.
+func bindAny(at *net.TCPAddr) (*os.File, error) {
+	all := &net.TCPAddr{IP: net.IPv6unspecified}
+	f, err := bind(all)
+	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) { // there is no IPv6
+		all.IP = net.IPv4zero
+		f, err = bind(all)
+	}
+	at.Port = all.Port
+	return f, err
 }
 
 // bind returns a socket that is bound to an address and does not listen. It sets the port of the
@@ -50,7 +72,11 @@ func bind(at *net.TCPAddr) (*os.File, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	f := os.NewFile(uintptr(fd), at.String())
-	if err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err == nil {
+	err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	if err == nil && at.IP.Equal(net.IPv6unspecified) {
+		err = syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 0) // IPv4, too
+	}
+	if err == nil {
 		err = syscall.Bind(fd, name)
 	}
 	if err == nil {

@@ -1,0 +1,92 @@
+package fleet
+
+import (
+	"context"
+	_ "embed" // lease.lua
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lease.lua
+var leaseScript string
+
+var renewal = redis.NewScript(leaseScript)
+
+// termMargin is how much longer the ledger counts a lease than its gate does. The ledger's time may
+// go on by two seconds at once, when the engine's clock is set.
+const termMargin = 3 * time.Second
+
+// Redis is a Ledger in a server of Redis or Valkey, from version 5 on. Applications with different
+// names do not know of each other.
+type Redis struct {
+	client *redis.Client
+	key    string
+}
+
+// CheckEngine checks the address of a server: redis://[user:password@]host:port/database, rediss://
+// for TLS, or unix:///path. The error does not have it, as it may have a password.
+func CheckEngine(url string) error {
+	_, err := redisOptions(url)
+	return err
+}
+
+var errEngine = errors.New("want redis://[user:password@]host:port/database, rediss:// for TLS, or unix:///path")
+
+func redisOptions(url string) (*redis.Options, error) {
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errEngine
+	}
+	return opts, nil
+}
+
+// NewRedis returns the ledger of an application. It connects to nothing; Close closes it.
+func NewRedis(url, application string) (*Redis, error) {
+	opts, err := redisOptions(url)
+	if err != nil {
+		return nil, err
+	}
+	// A renewal that fails is not sent again: the next one is.
+	opts.MaxRetries, opts.PoolSize, opts.ContextTimeoutEnabled = -1, 1, true
+	opts.DisableIdentity = true
+	return &Redis{redis.NewClient(opts), "sluice:workers:" + application}, nil
+}
+
+// Close closes the connection.
+func (r *Redis) Close() error { return r.client.Close() }
+
+// Renew implements Ledger.
+func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (Grant, error) {
+	ms := func(d time.Duration) int64 { return int64(d / time.Millisecond) }
+	answer, err := renewal.Run(ctx, r.client, []string{r.key},
+		p.Gate, p.Name, p.Seq, t.Workers, t.Gates, ms(t.Term+termMargin), ms(t.Settle), ms(t.Forget),
+		p.Holds, p.Short, p.Wanted, string(p.Mode)).Slice()
+	if err != nil {
+		return Grant{}, err
+	}
+	return parseGrant(answer)
+}
+
+var errAnswer = errors.New("fleet: the ledger's answer makes no sense")
+
+func parseGrant(answer []any) (Grant, error) {
+	if len(answer) != 7 {
+		return Grant{}, errAnswer
+	}
+	status, ok := answer[0].(string)
+	run, isText := answer[3].(string)
+	if !ok || !isText {
+		return Grant{}, errAnswer
+	}
+	var n [7]int
+	for _, i := range [...]int{1, 2, 4, 5, 6} {
+		v, ok := answer[i].(int64)
+		if !ok {
+			return Grant{}, errAnswer
+		}
+		n[i] = int(v)
+	}
+	return Grant{Status: Status(status), Granted: n[1], Keep: n[2], Gates: n[4], Others: n[5], Differ: n[6] != 0, Forgets: run == "-"}, nil
+}
