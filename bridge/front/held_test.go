@@ -8,12 +8,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -603,4 +605,83 @@ func TestHeldBehindAuthorizer(t *testing.T) {
 	})
 	r.wantHeld(t, 0)
 	r.wantIdle(t)
+}
+
+// Clients that come, leave, are slow, are answered, time out and are asked for again, all at once: each
+// answer is one that its client may have, and nothing is left.
+func TestHeldTurmoil(t *testing.T) {
+	var last atomic.Int64
+	r := newHoldRig(t, func(w http.ResponseWriter, req *http.Request) {
+		h, id := w.Header(), last.Load()
+		h.Set("Grip-Channel", fmt.Sprintf("turmoil; prev-id=%d", id))
+		h.Set("Grip-Hold", req.FormValue("mode"))
+		h.Set("Grip-Timeout", "1")
+		h.Set("Grip-Link", "</held?mode=stream>; rel=next; timeout=1")
+		fmt.Fprintf(w, "begin %d\n", id)
+	}, func(c *bridge.Config) { c.Workers, c.Hold.Recover, c.Hold.Clients = 4, 2, 60 })
+	stop := time.Now().Add(2 * time.Second)
+	var busy sync.WaitGroup
+	for i := range 40 {
+		addr := []string{r.loop, r.net}[i%2]
+		busy.Go(func() {
+			dice := rand.New(rand.NewPCG(uint64(i), 1))
+			for time.Now().Before(stop) {
+				mode := []string{"response", "stream"}[dice.IntN(2)]
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				fmt.Fprintf(c, "GET /held?mode=%s HTTP/1.1\r\nHost: a\r\n\r\n", mode)
+				if dice.IntN(3) == 0 { // it leaves
+					time.Sleep(time.Duration(dice.IntN(30)) * time.Millisecond)
+					if dice.IntN(2) == 0 {
+						_ = c.(*net.TCPConn).SetLinger(0)
+					}
+					_ = c.Close()
+					continue
+				}
+				_ = c.SetDeadline(time.Now().Add(time.Duration(50+dice.IntN(1500)) * time.Millisecond))
+				if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
+					lines := bufio.NewScanner(resp.Body)
+					for lines.Scan() {
+						if text := lines.Text(); resp.StatusCode == 200 && !strings.HasPrefix(text, "begin ") && !strings.HasPrefix(text, "item ") {
+							t.Errorf("%s: %q", mode, text)
+						}
+					}
+				}
+				_ = c.Close()
+			}
+		})
+	}
+	for range 2 {
+		busy.Go(func() {
+			for time.Now().Before(stop) {
+				id := last.Add(1)
+				text := fmt.Sprintf("item %d\n", id)
+				switch id % 9 {
+				case 0:
+					r.publish(t, holdKey, map[string]any{"channel": "turmoil", "http-stream": map[string]any{"action": "close"}})
+				case 1:
+					r.publish(t, holdKey, map[string]any{"channel": "turmoil", "http-response": map[string]any{"action": "hint"}})
+				default:
+					r.publish(t, holdKey, item("turmoil", text, fmt.Sprint(id), fmt.Sprint(id-1)))
+				}
+				time.Sleep(3 * time.Millisecond)
+			}
+		})
+	}
+	busy.Wait()
+	r.wantHeld(t, 0)
+	r.wantIdle(t)
+	eventually(t, "all requests have ended", func() error {
+		if n := r.handler.InFlight(); n != 0 {
+			return fmt.Errorf("%d have not", n)
+		}
+		return nil
+	})
+	s := r.handler.Snapshot().Hold
+	if t.Logf("%+v", s); s.Waiting+s.Recovering+s.Channels != 0 {
+		t.Errorf("left: %+v", s)
+	}
 }

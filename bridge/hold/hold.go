@@ -1,6 +1,9 @@
 package hold
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Mode is how a client is held.
 type Mode uint8
@@ -156,12 +159,7 @@ func (c *channel) isAheadOf(id string, again bool) bool {
 
 // published reports whether an item with that id was delivered lately.
 func (c *channel) published(id string) bool {
-	for _, known := range c.recent {
-		if known == id {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.recent, id)
 }
 
 // enter counts the Hold. The caller holds the mutex, here and below.

@@ -1,5 +1,7 @@
 package hold
 
+import "slices"
+
 // Action is what a message does to those that wait for it.
 type Action uint8
 
@@ -59,10 +61,8 @@ func (f Filter) skips(i *Item, user string) bool {
 		return true
 	}
 	if f&SkipUsers != 0 {
-		for _, u := range i.SkipUsers {
-			if u == user {
-				return true
-			}
+		if slices.Contains(i.SkipUsers, user) {
+			return true
 		}
 	}
 	return false

@@ -66,7 +66,7 @@ func (l *life) publish() {
 	i := l.dice.IntN(3)
 	l.last[i]++
 	item := &Item{Channel: channelName(i), ID: strconv.Itoa(l.last[i]), PrevID: strconv.Itoa(l.last[i] - 1)}
-	m := &Message{Body: []byte(fmt.Sprint(i, " ", l.last[i]))}
+	m := &Message{Body: fmt.Append(nil, i, " ", l.last[i])}
 	item.Response, item.Stream = m, m
 	switch before := l.held[i]; {
 	case before != nil:

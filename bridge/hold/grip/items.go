@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -156,9 +157,7 @@ func parseItem(raw []byte, most int) (*hold.Item, error) {
 		}
 	}
 	formats := map[string]json.RawMessage{"http-response": said.HTTPResponse, "http-stream": said.HTTPStream, "ws-message": said.WSMessage}
-	for name, format := range said.Formats {
-		formats[name] = format
-	}
+	maps.Copy(formats, said.Formats)
 	known := false
 	for name, format := range formats {
 		if len(format) == 0 {
