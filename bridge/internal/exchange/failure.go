@@ -256,8 +256,11 @@ func (x *Exchange) levelOf(err error, f failure, refused bool) slog.Level {
 	var (
 		dial *pool.UnavailableError
 		file *fileError
+		cut  *cutError
 	)
 	switch {
+	case errors.As(err, &cut):
+		return slog.LevelDebug // the log was told, once
 	case errors.As(err, &file): // the application's mistake, and not the client's
 		return slog.LevelError
 	case errors.As(err, &dial):

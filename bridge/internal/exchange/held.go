@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -432,7 +433,7 @@ func (x *Exchange) Released(h *HeldClient, cause error) Wait {
 		h.Leave()
 	}
 	switch {
-	case cause != nil:
+	case cause != nil && h.end != hold.Slow:
 		return x.fail(cause)
 	case h.end == hold.Recover:
 		return x.renew(h)
@@ -443,7 +444,9 @@ func (x *Exchange) Released(h *HeldClient, cause error) Wait {
 	case h.end == hold.Closed, h.end == hold.Drained:
 		return Wait{}
 	}
-	return x.fail(&cutError{h.end})
+	cut := &cutError{h.end}
+	x.site.cuts.tell(x.site, cut, x.client.Path())
+	return x.fail(cut)
 }
 
 // cutError is a stream that cannot go on.
@@ -454,6 +457,19 @@ func (e *cutError) Error() string {
 		return "held client: does not take what was published, and more waits than hold.backlog allows; its connection is cut"
 	}
 	return "held client: has missed a message, and the application has named no Grip-Link with rel=next; its connection is cut, so that it asks again"
+}
+
+// cutNotices tells the log of streams that are cut, each reason once: metrics count them.
+type cutNotices struct{ slow, missed atomic.Bool }
+
+func (n *cutNotices) tell(s *Site, e *cutError, path string) {
+	told, remedy := &n.missed, "have the application name what goes on with the stream: Grip-Link with rel=next (docs/hold.md)"
+	if e.end == hold.Slow {
+		told, remedy = &n.slow, "raise hold.backlog, if messages come in bursts that clients need time for"
+	}
+	if !told.Swap(true) {
+		s.Log.Warn("the stream of a held client was cut; this is logged once", "path", path, "error", e.Error(), "remedy", remedy)
+	}
 }
 
 // deliver answers the client with a message. What the application has said stays, as far as the message

@@ -22,6 +22,7 @@ type Site struct {
 
 	headers headerNotices
 	unsent  unsentNotices
+	cuts    cutNotices
 	answers sync.Pool // of *[]byte: what exchanges have lent
 }
 
