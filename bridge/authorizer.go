@@ -61,5 +61,5 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request) (status int,
 
 // guarded reports whether the authorizer must be asked about r first.
 func (h *Handler) guarded(r *http.Request) bool {
-	return h.serves.Authorizer != nil && h.serves.Guard.Has(r) && r.Context().Value(authorizedKey{}) == nil
+	return h.serves.Authorizer != nil && h.serves.Mapper.Guarded(&h.serves.Guard, r) && r.Context().Value(authorizedKey{}) == nil
 }

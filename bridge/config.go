@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
+	"github.com/sluice-proxy/sluice/bridge/internal/compress"
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/supervise"
@@ -69,6 +70,9 @@ func (c Config) Validate() error {
 		return err
 	}
 	if _, err := sendfile.New(s.Sendfile); err != nil {
+		return err
+	}
+	if _, err := compress.New(&s.Compression); err != nil {
 		return err
 	}
 	return s.cgi().Validate()

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"strconv"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/compress"
 )
 
 // Root is the directory tree the preset serves scripts from, nil if it has none, the files
@@ -37,9 +39,19 @@ func (h *Handler) admitsFile(r *http.Request) bool {
 
 // File is a static file that was opened for a request. ServeHTTP must be called.
 type File struct {
-	file *cgi.File
-	err  error // why there is none to send
+	file        *cgi.File
+	err         error // why there is none to send
+	compression *compress.Site
+	cut         bool
 }
+
+// AsIs has the file not be compressed while it is sent: Cut is always false then. It is for
+// SiteHooks.ServeFile, and for files that only some clients may see.
+func (f *File) AsIs() { f.compression = nil }
+
+// Cut reports whether ServeHTTP has sent only a part of the file, in a way that the client cannot tell
+// from the whole. Then the handler must panic with http.ErrAbortHandler.
+func (f *File) Cut() bool { return f.cut }
 
 // File opens the static file that r asks for, if there is one that may be sent to this
 // client: one that StaticFile returns, or one of another directory that StaticDirs names.
@@ -61,7 +73,7 @@ func (h *Handler) File(r *http.Request) *File {
 		h.cfg.Logger.Warn("a static file cannot be opened", "path", r.URL.Path, "error", err.Error(), "advice", "let the user that Sluice runs as read the file")
 		return &File{err: err}
 	}
-	return &File{file: file}
+	return &File{file: file, compression: h.serves.Compression}
 }
 
 // HasFile reports whether there may be something that File returns, for a front that leaves such
@@ -88,9 +100,73 @@ func (f *File) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer f.file.Close()
-	w.Header().Set("Content-Type", f.file.ContentType)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	http.ServeContent(w, r, f.file.Info.Name(), f.file.Info.ModTime(), f.file)
+	h := w.Header()
+	h["Content-Type"] = []string{f.file.ContentType}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	h["Etag"] = []string{f.file.ETag}
+	if f.file.CacheControl != "" {
+		h["Cache-Control"] = []string{f.file.CacheControl}
+	}
+	if f.file.Varies {
+		cgi.VaryByCoding(h)
+	}
+	if f.file.Coding != "" {
+		h["Content-Encoding"] = []string{f.file.Coding}
+	}
+	to := &fileWriter{ResponseWriter: w, request: r, file: f.file, compression: f.compression}
+	http.ServeContent(to, r, "", f.file.Info.ModTime(), f.file)
+	f.cut = to.end()
+}
+
+// fileWriter is what http.ServeContent writes a file to. It compresses a whole file as the site's
+// settings say.
+type fileWriter struct {
+	http.ResponseWriter
+	request     *http.Request
+	file        *cgi.File
+	compression *compress.Site
+	encoder     *compress.Encoder // nil: the file is sent as it is
+	read        int64
+	failed      error
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *fileWriter) WriteHeader(status int) {
+	h := w.Header()
+	if status == http.StatusOK && w.file.Coding != "" { // ServeContent leaves that out where there is a Content-Encoding
+		h["Content-Length"] = []string{strconv.FormatInt(w.file.Size, 10)}
+	}
+	w.encoder = w.compression.Begin(compress.Answer{
+		Asked: w.request.Header, Head: w.request.Method == http.MethodHead, Header: h, Status: status, Size: w.file.Size,
+		File: true, Delimited: w.request.ProtoAtLeast(1, 1),
+	})
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *fileWriter) Write(p []byte) (int, error) {
+	if w.encoder == nil {
+		return w.ResponseWriter.Write(p)
+	}
+	w.read += int64(len(p))
+	return len(p), w.send(w.encoder.Write(p))
+}
+
+func (w *fileWriter) send(p []byte) error {
+	if w.failed == nil && len(p) > 0 {
+		_, w.failed = w.ResponseWriter.Write(p)
+	}
+	return w.failed
+}
+
+// end ends a compressed file, and reports whether it was cut: it has become shorter while it was sent,
+// or the client has left.
+func (w *fileWriter) end() (cut bool) {
+	if w.encoder == nil {
+		return false
+	}
+	defer w.encoder.Release()
+	return w.read < w.file.Size || w.send(w.encoder.End()) != nil
 }
 
 // noteRoot tells the log where the root leads.

@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
@@ -70,6 +73,73 @@ func TestFile(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who may not see what a path is rewritten to is refused, as for that path itself.
+func TestRewrittenPathNeedsLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		fileSite(t, root)
+		r := newRig(t, Config{
+			ApplicationConfig: ApplicationConfig{Preset: cgi.PresetPHP},
+			SiteConfig: SiteConfig{
+				Root: root, Static: cgi.StaticUsual, Fallback: "/index.php",
+				Rewrite: []string{"/open/* /private/*", "/private/page /index.php"}, Redirect: []string{"/private/old /new 301"},
+			},
+			SiteHooks: SiteHooks{Identify: login},
+		}, fcgitest.Hello)
+		for _, target := range []string{"/open/x.css", "/open/nothing", "/private/page", "/private/old"} {
+			if r.b.File(httptest.NewRequest("GET", target, nil)) != nil {
+				t.Errorf("%s is sent", target)
+			}
+			r.wantError(r.get(target), 401, errDenied)
+		}
+		allowed := httptest.NewRequest("GET", "/open/x.css", nil)
+		allowed.Header.Set("Authorization", "jane")
+		w := httptest.NewRecorder()
+		f := r.b.File(allowed)
+		if f == nil {
+			t.Fatal("there is no file for who may see it")
+		}
+		if f.ServeHTTP(w, allowed); w.Body.String() != "private/x.css" {
+			t.Errorf("got %q", w.Body)
+		}
+		r.wantPage(r.get("/index.php"))
+	})
+}
+
+// A compressed file that becomes shorter while it is sent has no end.
+func TestFileBecomesShorter(t *testing.T) {
+	root := t.TempDir()
+	name := filepath.Join(root, "style.css")
+	if err := os.WriteFile(name, []byte(strings.Repeat("body { margin: 0 }\n", 10_000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, shorter := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Config{
+				ApplicationConfig: ApplicationConfig{Preset: cgi.PresetPHP},
+				SiteConfig:        SiteConfig{Root: root, Compression: config.Compression{Scope: config.CompressStatic}},
+			}, fcgitest.Hello)
+			req := httptest.NewRequest("GET", "/style.css", nil)
+			req.Header.Set("Accept-Encoding", "gzip")
+			f := r.b.File(req)
+			if shorter {
+				if err := os.Truncate(name, 50_000); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w := httptest.NewRecorder()
+			f.ServeHTTP(w, req)
+			z, err := gzip.NewReader(w.Body)
+			if err == nil {
+				_, err = io.Copy(io.Discard, z)
+			}
+			if f.Cut() != shorter || (err != nil) != shorter || w.Header().Get("Content-Length") != "" {
+				t.Errorf("cut: %v, %v, %v; want %v", f.Cut(), w.Header(), err, shorter)
+			}
+		})
+	}
 }
 
 // The log tells where the root leads, and why a file that is there is a 404.

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
 	"github.com/sluice-proxy/sluice/bridge/internal/classify"
+	"github.com/sluice-proxy/sluice/bridge/internal/compress"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
 	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 )
@@ -91,6 +92,9 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		return nil, err
 	}
 	if s.Sendfile, err = sendfile.New(cfg.Sendfile); err != nil {
+		return nil, errors.Join(err, s.Mapper.Close())
+	}
+	if s.Compression, err = compress.New(&own.Compression); err != nil {
 		return nil, errors.Join(err, s.Mapper.Close())
 	}
 	mount := strings.TrimSuffix(own.Mount, "/")

@@ -25,6 +25,9 @@ func (h *Handler) identify(r *http.Request, c *cgi.Client) {
 	if h.cfg.Identify != nil {
 		trusted := c.Trusted
 		h.cfg.Identify(r, c)
+		if path, ok := h.serves.Mapper.Rewritten(r); ok && c.Refused == nil { // it must be allowed to see both paths
+			h.cfg.Identify(atPath(r, path), c)
+		}
 		if c.Trusted && !trusted { // the front knows the proxy
 			h.serves.Mapper.UserOf(r, c)
 		}
@@ -35,6 +38,14 @@ func (h *Handler) identify(r *http.Request, c *cgi.Client) {
 	case c.Trusted && c.Refused != nil && c.Refused.Status == http.StatusBadRequest:
 		h.proxies.malformed(h, r, c)
 	}
+}
+
+// atPath returns r as a request for another path.
+func atPath(r *http.Request, path string) *http.Request {
+	moved, u := *r, *r.URL
+	u.Path, u.RawPath = path, ""
+	moved.URL = &u
+	return &moved
 }
 
 // proxyNotices tells the log what is wrong with the proxies in front, each thing once:

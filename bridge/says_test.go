@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
 
@@ -23,6 +25,7 @@ type saying struct {
 	header map[string]string // "": it must not be there
 	body   string
 	cut    bool
+	accept string // Accept-Encoding of the client
 	log    string // what the log must say, "": nothing worth a warning
 }
 
@@ -56,7 +59,14 @@ func (s saying) checkOnce(t *testing.T, r *rig) {
 	if path == "" {
 		path = "/"
 	}
-	re := r.do(method, path, nil)
+	req, err := http.NewRequest(method, "http://app.test"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.accept != "" {
+		req.Header.Set("Accept-Encoding", s.accept)
+	}
+	re := decoded(t, r.send(req))
 	complete := re.err == nil && re.status != http.StatusBadGateway
 	switch {
 	case s.cut && complete:
@@ -85,10 +95,10 @@ func (s saying) checkOnce(t *testing.T, r *rig) {
 	r.wantNothingHeld()
 }
 
-// Answers that are complete are delivered, whatever their end is like.
-func TestCompleteAnswers(t *testing.T) {
+// answers are what applications say, and how.
+func answers() map[string]saying {
 	text := "Content-Type: text/plain\r\n"
-	for name, s := range map[string]saying{
+	return map[string]saying{
 		"length met":                   {parts: say(text+"Content-Length: 5\r\n\r\n", "hello"), end: fcgitest.HungUp, status: 200, body: "hello"},
 		"length met in the header":     {parts: say(text + "Content-Length: 5\r\n\r\nhello"), end: fcgitest.HungUp, status: 200, body: "hello"},
 		"length met, late end":         {parts: say(text+"Content-Length: 5\r\n\r\n", "hello"), end: fcgitest.LateOnly, status: 200, body: "hello"},
@@ -136,9 +146,51 @@ func TestCompleteAnswers(t *testing.T) {
 		"half a chunk, streaming":    {parts: say("Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nhel"), cut: true},
 		"chunk longer than its size": {parts: say(text+"Transfer-Encoding: chunked\r\n\r\n", "5\r\nhello!\r\n0\r\n\r\n"), cut: true},
 		"compressed chunks":          {parts: say(text+"Transfer-Encoding: gzip, chunked\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"), cut: true},
-	} {
+	}
+}
+
+// Answers that are complete are delivered, whatever their end is like.
+func TestCompleteAnswers(t *testing.T) {
+	for name, s := range answers() {
 		t.Run(name, func(t *testing.T) { s.check(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}}) })
 	}
+}
+
+// The same holds for answers that are compressed on their way: those that are cut have no end.
+func TestCompressedAnswers(t *testing.T) {
+	cfg := Config{ApplicationConfig: ApplicationConfig{Workers: 4}, SiteConfig: SiteConfig{Compression: config.Compression{Scope: config.CompressAll, MinSize: 1}}}
+	for name, s := range answers() {
+		s.accept = "gzip"
+		switch streams := strings.Contains(strings.Join(s.parts, ""), "event-stream"); {
+		case s.method == http.MethodHead:
+			s.header = nil // a length that GET would not have is not announced
+		case s.body != "" && !streams:
+			s.header = map[string]string{"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+		case streams:
+			s.header = map[string]string{"Content-Encoding": ""}
+		}
+		t.Run(name, func(t *testing.T) { s.check(t, cfg) })
+	}
+}
+
+// decoded returns an answer with its content as it was before it was compressed.
+func decoded(t *testing.T, re reply) reply {
+	if re.header.Get("Content-Encoding") != "gzip" || re.body == "" {
+		return re
+	}
+	z, err := gzip.NewReader(strings.NewReader(re.body))
+	var text []byte
+	if err == nil {
+		text, err = io.ReadAll(z)
+	}
+	if re.err == nil && err != nil {
+		t.Errorf("an answer that looks complete in HTTP is not in gzip: %v", err)
+	}
+	if re.err != nil && err == nil {
+		t.Errorf("an answer that was cut is complete in gzip: %q", text)
+	}
+	re.body = string(text)
+	return re
 }
 
 // Headers are taken as other servers take them, where that does no harm.

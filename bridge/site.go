@@ -95,8 +95,10 @@ func (s *site) cgi() cgi.Config {
 	return cgi.Config{
 		Preset: s.preset, Mount: s.Mount,
 		Root: s.Root, RootOf: s.RootOf, KeepRootSymlink: s.ResolveRootSymlink == config.Off, AppRoot: s.AppRoot, Unchecked: s.CheckFiles == config.Off,
-		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback,
+		Virtual: s.Virtual, Follow: s.Follow, Index: s.Index, Fallback: s.Fallback, Scripts: s.Scripts,
+		Redirect: s.Redirect, Rewrite: s.Rewrite,
 		Static: string(s.Static), StaticTypes: s.StaticTypes, StaticDirs: s.StaticDirs, Hide: s.Hide,
+		StaticMissing: string(s.StaticMissing), StaticCache: s.StaticCache, StaticPrecompressed: s.StaticPrecompressed,
 		Env: s.Env, Expand: s.Expand, TrustedProxies: s.TrustedProxies, UserHeader: s.UserHeader, PassUser: s.PassUser,
 		GrantedFields: s.granted, UnderscoreHeaders: s.UnderscoreHeaders, AllReceived: s.FromWebServer,
 	}

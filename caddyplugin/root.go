@@ -72,6 +72,9 @@ func directoryPath(text string) bool {
 
 // validate checks a configuration. fromWebServer is as in bridge.SiteHooks.
 func validate(c config.Config, fromWebServer bool) error {
+	if err := checkOfCaddy(&c); err != nil {
+		return err
+	}
 	hooks := hooksOf(&c.Site)
 	hooks.FromWebServer = fromWebServer
 	return bridge.Config{ApplicationConfig: c.Application, SiteConfig: c.Site, SiteHooks: hooks}.Validate()

@@ -61,13 +61,14 @@ var layout = []struct {
 		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi"}},
 		{name: "bridge/internal/addresslimit", own: []string{"bridge/admission"}},
 		{name: "bridge/internal/content", own: []string{"bridge/cgi"}},
+		{name: "bridge/internal/compress", own: []string{"bridge/cgi", "bridge/config", "bridge/internal/content"}, others: []string{"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}},
 		{name: "bridge/internal/sendfile", own: []string{"bridge/cgi"}},
 		{name: "bridge/internal/roundtrip"},
 	}},
 	{"a request", []rule{
 		{name: "bridge/internal/exchange", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/hold", "bridge/hold/grip", "bridge/http1", "bridge/internal/addresslimit", "bridge/internal/content",
-			"bridge/internal/lines", "bridge/internal/sendfile", "bridge/pool", "bridge/spool", "bridge/supervise", "bridge/upstream",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/hold", "bridge/hold/grip", "bridge/http1", "bridge/internal/addresslimit", "bridge/internal/compress",
+			"bridge/internal/content", "bridge/internal/lines", "bridge/internal/sendfile", "bridge/pool", "bridge/spool", "bridge/supervise", "bridge/upstream",
 		}},
 		{name: "bridge/internal/blocking", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/http1", "bridge/internal/classify", "bridge/internal/exchange",
@@ -87,7 +88,7 @@ var layout = []struct {
 		}, others: []string{rate}},
 		{name: "bridge", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/hold", "bridge/hold/grip", "bridge/internal/addresslimit", "bridge/internal/app",
-			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/exchange", "bridge/internal/sendfile",
+			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/compress", "bridge/internal/exchange", "bridge/internal/sendfile",
 			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},
 		{name: "bridge/front", own: []string{"bridge", "bridge/internal/loop"}},

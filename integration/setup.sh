@@ -13,6 +13,7 @@ packages="
 	gcc libc6-dev libfcgi-dev
 	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl libscgi-perl gitweb
 	fcgiwrap cgit git
+	php-cli php-sqlite3 mediawiki
 	python3 uwsgi-core uwsgi-plugin-python3 gunicorn python3-gevent uvicorn python3-waitress nodejs
 	shibboleth-sp-utils xmlsec1 openssl
 	chromium fonts-dejavu-core

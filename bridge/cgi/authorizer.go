@@ -72,7 +72,7 @@ func (m *Mapper) AuthorizerVars(dst []Var, r *http.Request, c *Client, fields []
 	}
 	b := builder{mapper: m, vars: dst}
 	b.grow(p, "")
-	b.request(r, -1)
+	b.request(r, r.URL.RawQuery, -1)
 	b.server(r, c)
 	b.client(c)
 	b.configured(r)

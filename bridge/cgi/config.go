@@ -61,8 +61,20 @@ type Config struct {
 	Index []string
 	// Fallback is the script below Root, such as "/index.php", that answers for paths that lead
 	// to nothing: the front controller of most PHP applications. It does not answer for files
-	// that exist and must not be served. Default: none.
+	// that exist and must not be served. "/index.php/*" gives it the path as PATH_INFO,
+	// "/doku.php?id=*" in the query. Default: none.
 	Fallback string
+	// Scripts lists the only scripts that are run, as paths below Root, with "*" for any run of
+	// characters. Others are as if nothing were there. Default: all.
+	Scripts []string
+	// Redirect lists what clients are led away from: "/old /new 301", "/blog/* https://blog.example.org/*",
+	// "//www.example.org/* https://example.org/*". Each "*" of the second word stands for what that of the
+	// first has matched. The first redirect that matches counts.
+	Redirect []string
+	// Rewrite lists what is looked up in place of what clients ask for: "/wiki/* /index.php?title=*".
+	// REQUEST_URI stays what it was. Both paths must not be hidden. The first that matches counts,
+	// once, after Redirect.
+	Rewrite []string
 	// Static selects the files below Root that StaticFile and OpenStatic return: StaticOff,
 	// StaticUsual or StaticAll. Default: StaticUsual for php and cgi, StaticOff for app and if
 	// Unchecked.
@@ -73,6 +85,17 @@ type Config struct {
 	// "/uploads" below Mount and Root, or "/cgit-css=/usr/share/cgit" for a directory outside
 	// the root.
 	StaticDirs []string
+	// StaticMissing says what answers for a path below StaticDirs where no file is: "pass" (the
+	// default), the application; "404", nothing else.
+	StaticMissing string
+	// StaticCache lists patterns of paths, and the value of Cache-Control for the files there:
+	// "/assets/* max-age=3600", "*.css max-age=60". "*" stands for any run of characters. A pattern with
+	// a "?" is compared with the query, too. The first that matches counts.
+	StaticCache []string
+	// StaticPrecompressed lists the codings, "br", "zstd" and "gzip", for which there may be another
+	// file beside a static file, FILE.br, FILE.zst or FILE.gz. Clients that accept the coding are sent
+	// that one, if it is not older.
+	StaticPrecompressed []string
 	// Hide lists paths, such as "/data", that are answered as if they and everything below them
 	// did not exist: as scripts, as static files, as an index, and in a local redirect. Each is
 	// a whole URL path, "/wiki/data", or one relative to Mount.
@@ -114,18 +137,20 @@ type Config struct {
 // Mapper turns requests into variables. It does not change after construction
 // and is safe for concurrent use.
 type Mapper struct {
-	preset   string
-	mount    string // "" or "/x", no slash at the end
-	index    []string
-	fallback string   // "" or "/x.php"
-	virtual  []string // below the mount
-	hide     Prefixes
-	static   statics
-	env      map[string]string
-	envVars  []Var // env, by name
-	expand   func(r *http.Request, value string) string
-	trusted  trustedPeers
-	software string
+	preset              string
+	mount               string // "" or "/x", no slash at the end
+	index               []string
+	fallback            fallback
+	scripts             []string // patterns; empty: all
+	redirects, rewrites detours
+	virtual             []string // below the mount
+	hide                Prefixes
+	static              statics
+	env                 map[string]string
+	envVars             []Var // env, by name
+	expand              func(r *http.Request, value string) string
+	trusted             trustedPeers
+	software            string
 
 	dir             string // the root's absolute path as configured, "" if there is none
 	root            *Root  // nil: there is none, each request has its own, or files are unchecked
@@ -226,17 +251,29 @@ func (c Config) mapper() (*Mapper, error) {
 	if m.mount, err = cleanMount(c.Mount); err != nil {
 		return nil, err
 	}
-	if m.index, err = checkIndex(m.preset, c.Index); err != nil {
+	if m.index, err = checkIndex(m.preset, c.Index, c.StaticDirs); err != nil {
 		return nil, err
 	}
-	if m.fallback, err = checkFallback(m.preset, c.Fallback); err != nil {
+	if m.fallback, err = newFallback(m.preset, c.Fallback); err != nil {
+		return nil, err
+	}
+	if m.scripts, err = checkScripts(m.preset, c.Scripts); err != nil {
+		return nil, err
+	}
+	if m.redirects, err = newRedirects(c.Redirect); err != nil {
 		return nil, err
 	}
 	if m.hide, err = newHidden(m.mount, c.Hide); err != nil {
 		return nil, err
 	}
-	if m.fallback != "" && m.hide.Has(m.mount+m.fallback) {
-		return nil, fmt.Errorf("cgi: fallback %q: can answer nothing, hide has it out of reach", m.fallback)
+	switch script := m.fallback.script; {
+	case script != "" && m.hide.Has(m.mount+script):
+		return nil, fmt.Errorf("cgi: fallback %q: can answer nothing, hide has it out of reach", c.Fallback)
+	case script != "" && len(m.scripts) > 0 && !matchesAny(m.scripts, script):
+		return nil, fmt.Errorf("cgi: fallback %q: can answer nothing, it is not in scripts", c.Fallback)
+	}
+	if m.rewrites, err = newRewrites(m.mount, m.hide, m.redirects, c.Rewrite); err != nil {
+		return nil, err
 	}
 	if m.envVars, err = sortedEnv(c.Env); err != nil {
 		return nil, err
@@ -263,6 +300,9 @@ func (c Config) mapper() (*Mapper, error) {
 		return nil, err
 	}
 	if m.static, err = m.checkStatic(c); err != nil {
+		return nil, err
+	}
+	if err := m.checkVariants(&m.static, c); err != nil {
 		return nil, err
 	}
 	if err := m.checkIndexUse(); err != nil {

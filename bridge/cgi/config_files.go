@@ -84,8 +84,9 @@ func (m *Mapper) belowMountOf(p string) string {
 	return p
 }
 
-func checkIndex(preset string, index []string) ([]string, error) {
-	if preset == PresetApp && len(index) > 0 {
+func checkIndex(preset string, index, staticDirs []string) ([]string, error) {
+	outside := slices.ContainsFunc(staticDirs, func(text string) bool { return strings.Contains(text, "=") })
+	if preset == PresetApp && len(index) > 0 && !outside {
 		return nil, errors.New("cgi: index: preset \"app\" has no files (remove it, or use preset \"php\")")
 	}
 	for _, name := range index {
@@ -100,22 +101,6 @@ func checkIndex(preset string, index []string) ([]string, error) {
 		return []string{"index.php"}, nil
 	}
 	return slices.Clone(index), nil
-}
-
-func checkFallback(preset, script string) (string, error) {
-	switch {
-	case script == "":
-		return "", nil
-	case preset == PresetApp:
-		return "", errors.New("cgi: fallback: preset \"app\" has no files (remove it, or use preset \"php\")")
-	case script[0] != '/' || path.Clean(script) != script || script == "/" || hasBreak(script):
-		return "", fmt.Errorf("cgi: fallback %q: must be a script's path like \"/index.php\"", script)
-	case preset == PresetPHP && !hasPHPSuffix(script):
-		return "", fmt.Errorf("cgi: fallback %q: must end in .php, nothing else is run", script)
-	case hasDot(script):
-		return "", fmt.Errorf("cgi: fallback %q: can answer nothing, what begins with a dot is not run", script)
-	}
-	return script, nil
 }
 
 // checkVirtual returns the paths relative to the mount.

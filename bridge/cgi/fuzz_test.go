@@ -34,6 +34,16 @@ func FuzzVars(f *testing.F) {
 					Preset: preset, Mount: mount, Root: root, Unchecked: true, Fallback: "/a.php", Hide: []string{"/data"}, Virtual: []string{"/ping"},
 				}))
 			}
+			detours := Config{
+				Preset: preset, Mount: mount, Root: root, Static: StaticUsual, Hide: []string{"/data"},
+				Redirect: []string{"/old/* " + mount + "/new/* 301", "//www.example.org/*/x* " + mount + "/*?y=* 301"},
+				Rewrite:  []string{"/r/* " + mount + "/*", "/q/*/* " + mount + "/*.php/*", "/s* " + mount + "/sub/.*"},
+			}
+			if preset != PresetApp {
+				detours.Fallback = map[string]string{PresetPHP: "/a.php/*?path=*", PresetCGI: "/tool.cgi/*"}[preset]
+				detours.Scripts = []string{"/a.php", "/tool.cgi", "/sub/*"}
+			}
+			mappers = append(mappers, newMapper(f, detours))
 			mappers = append(mappers, newMapper(f, Config{
 				Preset: preset, Mount: mount, Root: root, Static: StaticUsual, StaticDirs: []string{"/sub", "/elsewhere=" + root}, Hide: []string{"/data"},
 			}))
@@ -53,6 +63,11 @@ func FuzzVars(f *testing.F) {
 	f.Add("/elsewhere/../data/y.css", "", "x", "X-A", "", "")
 	f.Add("/elsewhere//out/secret.php", "", "x", "X-A", "", "")
 	f.Add("/ping", "", "x", "X-A", "", "")
+	f.Add("/r/data/y.css", "", "x", "X-A", "", "")
+	f.Add("/r//sub/../a.php", "a=b", "x", "X-A", "", "")
+	f.Add("/s./x", "", "x", "X-A", "", "")
+	f.Add("/old//evil.example/ \u00e9#", "a b", "x", "X-A", "", "")
+	f.Add("/a/b/x\\c", "", "www.example.org:80", "X-A", "", "")
 	f.Add("/a.php.bak", "", "[::1", "Forwarded", `for=6.6.6.6;by="`, "10.0.0.1:1")
 	f.Fuzz(func(t *testing.T, urlPath, query, host, name, value, remote string) {
 		r := &http.Request{
@@ -115,7 +130,7 @@ func checkStatic(t *testing.T, m *Mapper, r *http.Request) {
 	if name := f.Info.Name(); strings.HasPrefix(name, ".") || isBackup(name) || m.isSource(path.Ext(name)) || name == "secret.php" {
 		t.Errorf("%q would be sent", name)
 	}
-	if m.hide.Has(r.URL.Path) {
+	if m.hide.Has(r.URL.Path) || len(m.hide.list) > 0 && len(m.static.dirs) == 0 && f.Info.Name() == "y.css" {
 		t.Errorf("%q is hidden and would be sent", r.URL.Path)
 	}
 }
@@ -165,7 +180,7 @@ func checkVars(t *testing.T, m *Mapper, c Client, list []Var, root string) {
 	if path.Clean(script) != script || m.mount+script != got["SCRIPT_NAME"] {
 		t.Errorf("SCRIPT_FILENAME is %q, SCRIPT_NAME %q", got["SCRIPT_FILENAME"], got["SCRIPT_NAME"])
 	}
-	if hasDot(script) || m.hide.Has(m.mount+script) {
+	if hasDot(script) || m.hide.Has(m.mount+script) || len(m.scripts) > 0 && !matchesAny(m.scripts, script) {
 		t.Errorf("%q is run", script)
 	}
 	if m.unchecked {

@@ -21,18 +21,21 @@ func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c *Client, contentLen
 	if c.Refused != nil {
 		return c.Refused
 	}
-	p, err := CleanPath(r)
+	at, err := m.locate(r)
 	if err != nil {
 		return err
 	}
-	rest, err := m.belowMount(p)
+	rest, err := m.belowMount(at.path)
+	if err == nil {
+		err = m.withoutFile(r, at.path, rest)
+	}
 	if err != nil {
 		return err
 	}
 	if _, err := m.resolve(r, rest); err != nil {
 		return err
 	}
-	dst.Method, dst.Target, dst.Length = or(r.Method, http.MethodGet), cleanTarget(r, p), contentLength
+	dst.Method, dst.Target, dst.Length = or(r.Method, http.MethodGet), at.target(r), contentLength
 	b := httpBuilder{mapper: m, dst: dst}
 	b.header(r, c)
 	b.forwarded(r, c)
@@ -42,6 +45,14 @@ func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c *Client, contentLen
 		dst.Upgrade = upgrade
 	}
 	return b.err
+}
+
+// target returns where r leads to as an application is asked for it.
+func (at *place) target(r *http.Request) string {
+	if !at.rewritten {
+		return cleanTarget(r, at.path)
+	}
+	return (&url.URL{Path: at.path, RawQuery: at.query}).RequestURI()
 }
 
 // cleanTarget returns the path and query of r, for which CleanPath has returned p, without dot

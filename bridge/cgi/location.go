@@ -26,11 +26,11 @@ func strippedPrefix(r *http.Request) string {
 
 // slashMissing redirects to the same directory with a slash. Without the slash, relative links
 // in its index would refer to its parent.
-func (s *search) slashMissing(dir string) *RequestError {
+func slashMissing(r *http.Request, mount, dir string) *RequestError {
 	return &RequestError{
 		Status:   http.StatusMovedPermanently,
 		Reason:   fmt.Sprintf("%.200q is a directory, \"/\" is missing", dir),
-		Location: slashLocation(strippedPrefix(s.r)+s.mount, dir, s.r.URL.RawQuery),
+		Location: slashLocation(strippedPrefix(r)+mount, dir, r.URL.RawQuery),
 	}
 }
 

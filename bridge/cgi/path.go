@@ -114,10 +114,10 @@ func (m *Mapper) belowMount(p string) (string, error) {
 }
 
 // Mounts reports whether this mapper answers r's path, even if only with an error: the path
-// is below the mount, or hidden.
+// is below the mount, hidden or redirected.
 func (m *Mapper) Mounts(r *http.Request) bool {
-	p, err := CleanPath(r)
-	return err != nil || m.hide.Has(p) || isMounted(m.mount, p)
+	at, err := m.locate(r)
+	return err != nil || m.hide.Has(at.path) || isMounted(m.mount, at.path)
 }
 
 // isMounted reports whether the clean path p is the mount or below it.

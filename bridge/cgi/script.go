@@ -14,6 +14,7 @@ import (
 type resolved struct {
 	script   string // SCRIPT_NAME below the mount: "" or "/x.php"
 	pathInfo string // the remainder of the path: "" or a path that starts with "/"
+	query    string // that comes before the client's
 	root     string // DOCUMENT_ROOT, "" if there is none
 }
 
@@ -41,10 +42,10 @@ func (s *search) resolve(rest string) (resolved, error) {
 			return t, err
 		}
 	}
-	if s.fallback == "" || !s.runs(s.fallback) {
+	if s.fallback.script == "" || s.static.ends(rest) || !s.runs(s.fallback.script) {
 		return t, err
 	}
-	return resolved{script: s.fallback}, nil
+	return s.fallback.resolve(rest), nil
 }
 
 func isNothingThere(err error) bool {
@@ -85,7 +86,7 @@ func (s *search) phpScript(rest string) (resolved, error) {
 		return resolved{}, err
 	}
 	if end >= 0 {
-		return runnable(splitAt(rest, end))
+		return s.runnable(splitAt(rest, end))
 	}
 	info, err := s.stat(rest)
 	if err != nil {
@@ -107,7 +108,7 @@ func (s *search) cgiScript(rest string) (resolved, error) {
 	case end < 0:
 		return s.directory(rest)
 	case executable(info):
-		return runnable(splitAt(rest, end))
+		return s.runnable(splitAt(rest, end))
 	case end < len(rest):
 		return resolved{}, notFound("%.200q is a file and not executable, there is nothing below it", rest[:end])
 	}
@@ -139,11 +140,27 @@ func splitAt(rest string, end int) resolved {
 
 // runnable refuses t if the name of its script, or of a directory above it, starts with a
 // dot: .git, .svn, an editor's copy.
-func runnable(t resolved) (resolved, error) {
-	if hasDot(t.script) {
+func (m *Mapper) runnable(t resolved) (resolved, error) {
+	switch {
+	case hasDot(t.script):
 		return resolved{}, notFound("%.200q begins with a dot, and is not run", t.script)
+	case len(m.scripts) > 0 && !matchesAny(m.scripts, t.script):
+		return resolved{}, nothingAt("%.200q is not in scripts, and is not run", t.script)
 	}
 	return t, nil
+}
+
+// checkScripts checks Config.Scripts.
+func checkScripts(preset string, list []string) ([]string, error) {
+	if len(list) > 0 && preset == PresetApp {
+		return nil, errors.New("cgi: scripts: preset \"app\" has no files (remove it, or use preset \"php\")")
+	}
+	for _, text := range list {
+		if !strings.HasPrefix(text, "/") || hasBreak(text) || strings.Contains(text, "?") || hasEscape(text) || path.Clean(text) != text {
+			return nil, fmt.Errorf("cgi: scripts %q: want a script's path below the root, such as \"/index.php\" or \"/ocs/*.php\"", text)
+		}
+	}
+	return slices.Clone(list), nil
 }
 
 // directory finds the index of the directory rest.
@@ -156,7 +173,7 @@ func (s *search) directory(rest string) (resolved, error) {
 	}
 	dir := fileName(rest)
 	if !strings.HasSuffix(rest, "/") {
-		return resolved{}, s.slashMissing(dir)
+		return resolved{}, slashMissing(s.r, s.mount, dir)
 	}
 	for _, name := range s.index {
 		name = path.Join(dir, name)
@@ -171,7 +188,7 @@ func (s *search) directory(rest string) (resolved, error) {
 			continue
 		}
 		if s.isScript(name, info) {
-			return resolved{script: "/" + name}, nil
+			return s.runnable(resolved{script: "/" + name})
 		}
 		return resolved{}, s.notScript("/"+name, info)
 	}

@@ -1,11 +1,7 @@
 package cgi
 
 import (
-	"errors"
-	"io/fs"
 	"mime"
-	"net/http"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -54,6 +50,10 @@ type statics struct {
 	types map[string]struct{} // further extensions, ".zip"
 	below []string            // paths relative to the mount; everything below them
 	dirs  []staticDir
+
+	missing       bool // what is not there, below the above, is answered with 404
+	cache         []cacheRule
+	precompressed []string // codings of files beside others
 }
 
 // staticDir is a directory outside the root whose files have a path of their own.
@@ -73,8 +73,7 @@ func (s *statics) allows(p string) bool {
 	if _, ok := s.types[ext]; ok {
 		return true
 	}
-	p = path.Clean(p)
-	if slices.ContainsFunc(s.below, func(prefix string) bool { return isBelow(prefix, p) }) {
+	if p = path.Clean(p); s.isBelow(p) {
 		return true
 	}
 	if s.mode != StaticUsual {
@@ -97,139 +96,11 @@ func (s *statics) refusal(rest string) *RequestError {
 	return notFound("%.200q is a file and not sent: its type is not in static or static_types, nor is it below static_dirs (--static-types, --static-dirs)", rest)
 }
 
-// StaticFile returns the name of the file below Root that r requests, if it may be sent as it
-// is: it exists; Static, StaticTypes or StaticDirs include it; it is neither a script nor the
-// source or a backup of one; and no element of its name starts with a dot, except
-// /.well-known/.
-func (m *Mapper) StaticFile(r *http.Request) (name string, ok bool) {
-	p, err := CleanPath(r)
-	if err != nil {
-		return "", false
-	}
-	t, name := m.findStatic(r, p)
-	if t == nil {
-		return "", false
-	}
-	_ = t.release()
-	return name, true
-}
+// ends reports whether nothing else answers for the path rest, relative to the mount, if there is no
+// file below the root.
+func (s *statics) ends(rest string) bool { return s.missing && s.isBelow(path.Clean(rest)) }
 
-// File is an open static file.
-type File struct {
-	*os.File
-	Info        fs.FileInfo
-	ContentType string
-}
-
-// OpenStatic opens the file that r requests, below Root or in a directory of StaticDirs, if it
-// may be sent as it is. If there is none, it returns nil and no error. It opens the file that it
-// has checked, even if the root is switched meanwhile.
-func (m *Mapper) OpenStatic(r *http.Request) (*File, error) {
-	p, err := CleanPath(r)
-	if err != nil {
-		return nil, nil // Vars reports it
-	}
-	t, name := m.findStaticDir(p)
-	if t == nil {
-		t, name = m.findStatic(r, p)
-	}
-	if t == nil {
-		return nil, nil
-	}
-	defer t.release()
-	f, err := m.openStatic(t, name)
-	if notExist(err) {
-		return nil, nil
-	}
-	return f, err
-}
-
-func (m *Mapper) openStatic(t *trees, name string) (*File, error) {
-	f, err := t.open(name)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && (!info.Mode().IsRegular() || m.preset == PresetCGI && executable(info)) {
-		err = fs.ErrNotExist // it was replaced after the check
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return &File{f, info, contentType(name)}, nil
-}
-
-// findStatic returns the name of the file below the root for the clean path p, and the
-// directories, which the caller must release. They are nil if there is no file.
-func (m *Mapper) findStatic(r *http.Request, p string) (t *trees, name string) {
-	if m.root == nil && m.roots == nil || !m.static.anyBelowRoot() {
-		return nil, ""
-	}
-	rest, err := m.belowMount(p)
-	if err != nil || !strings.HasSuffix(rest, "/") && !m.static.allows(rest) { // without access to the disk
-		return nil, ""
-	}
-	s, err := m.search(r)
-	if err != nil {
-		return nil, "" // Vars reports it
-	}
-	if name = s.staticFile(rest); name == "" {
-		s.close()
-		return nil, ""
-	}
-	return s.trees, name
-}
-
-// staticFile returns the name of the file for rest, "" if there is none that may be sent.
-func (s *search) staticFile(rest string) string {
-	err := s.whyNotRun(rest)
-	if refused, ok := errors.AsType[*RequestError](err); ok {
-		return refused.File
-	}
-	return ""
-}
-
-// whyNotRun returns why rest is not a script to run, nil if it is one.
-func (s *search) whyNotRun(rest string) error {
-	if s.preset != PresetApp {
-		_, err := s.resolve(rest)
-		return err
-	}
-	info, err := s.stat(rest)
-	if isNothingThere(err) && s.renew() {
-		info, err = s.stat(rest)
-	}
-	if err != nil {
-		return err
-	}
-	return s.notScript(rest, info)
-}
-
-// findStaticDir is findStatic for the directories of StaticDirs outside the root.
-func (m *Mapper) findStaticDir(p string) (t *trees, name string) {
-	if len(m.static.dirs) == 0 || strings.HasSuffix(p, "/") || m.hide.Has(p) {
-		return nil, ""
-	}
-	clean := path.Clean(p)
-	for i := range m.static.dirs {
-		d := &m.static.dirs[i]
-		rest, ok := below(d.prefix, clean)
-		if !ok {
-			rest, ok = below(m.mount+d.prefix, clean)
-		}
-		if !ok || m.neverSent("/"+rest) != nil {
-			continue
-		}
-		t := d.root.acquire()
-		info, err := t.stat(rest)
-		if notExist(err) {
-			t = d.root.renew(t)
-			info, err = t.stat(rest)
-		}
-		if err == nil && info.Mode().IsRegular() {
-			return t, rest
-		}
-		_ = t.release()
-	}
-	return nil, ""
+// isBelow reports whether the clean path p, relative to the mount, is one below which all files are sent.
+func (s *statics) isBelow(p string) bool {
+	return slices.ContainsFunc(s.below, func(prefix string) bool { return isBelow(prefix, p) })
 }

@@ -11,7 +11,7 @@ func (s *search) scriptByName(rest string) (resolved, error) {
 	for end := nextSegment(rest, 0); end >= 0; end = nextSegment(rest, end) {
 		switch name := strings.ToLower(path.Base(rest[:end])); {
 		case s.isScriptName(rest[:end]):
-			return runnable(splitAt(rest, end))
+			return s.runnable(splitAt(rest, end))
 		case end < len(rest) && s.isFileByName(name):
 			// PHP would look for a script on its own, and run an image that was uploaded.
 			return resolved{}, notFound("%.200q is a file by its name, and there is nothing below it", rest[:end])
@@ -29,14 +29,14 @@ func (s *search) indexByName(rest string) (resolved, error) {
 	dir := fileName(rest)
 	switch {
 	case rest == "":
-		return resolved{}, s.slashMissing(dir)
-	case !strings.HasSuffix(rest, "/") || s.fallback != "" && dir != ".":
+		return resolved{}, slashMissing(s.r, s.mount, dir)
+	case !strings.HasSuffix(rest, "/") || s.fallback.script != "" && dir != ".":
 		return resolved{}, nothingAt("%.200q has no script in it by its name, and whether it is a file is not looked at (check_files is off)", rest)
 	}
 	for _, name := range s.index {
 		name = path.Join(dir, name)
 		if s.isScriptName(name) && !s.hide.Has(s.mount+"/"+name) {
-			return resolved{script: "/" + name}, nil
+			return s.runnable(resolved{script: "/" + name})
 		}
 	}
 	return resolved{}, nothingAt("directory %.200q has no index", rest)

@@ -31,8 +31,13 @@ func (m *Mapper) Unused() (list []error) {
 			list = append(list, fmt.Errorf("cgi: follow %q: is below the root %s, where symbolic links may lead anyway", f.dir, m.root.Dir()))
 		}
 	}
-	if m.fallback != "" && !m.Leads(m.fallback) {
-		list = append(list, fmt.Errorf("cgi: fallback %q: there is no such script below %s", m.fallback, m.root.Dir()))
+	if script := m.fallback.script; script != "" && !m.Leads(script) {
+		list = append(list, fmt.Errorf("cgi: fallback %q: there is no such script below %s", script, m.root.Dir()))
+	}
+	for _, script := range m.scripts {
+		if !strings.Contains(script, "*") && !m.isThere(script) {
+			list = append(list, fmt.Errorf("cgi: scripts %q: there is no such script below %s", script, m.root.Dir()))
+		}
 	}
 	for _, h := range m.hide.list {
 		rest, mounted := strings.CutPrefix(h, m.mount)
@@ -44,6 +49,14 @@ func (m *Mapper) Unused() (list []error) {
 	return list
 }
 
+// isThere reports whether there is a file at the path p below the root.
+func (m *Mapper) isThere(p string) bool {
+	t := m.root.acquire()
+	defer t.release()
+	_, err := t.stat(fileName(p))
+	return !notExist(err)
+}
+
 // Leads reports whether path, relative to the mount, leads to something: an application, a
 // script, a directory, another file, or the fallback. It returns true if files are unchecked or
 // each request has its own root.
@@ -53,7 +66,7 @@ func (m *Mapper) Leads(path string) bool {
 	}
 	s := search{Mapper: m, r: &http.Request{URL: new(url.URL)}, dir: m.dir, root: m.root, trees: m.root.acquire()}
 	defer s.close()
-	if s.fallback != "" && path != s.fallback && s.runs(s.fallback) {
+	if s.fallback.script != "" && path != s.fallback.script && s.runs(s.fallback.script) {
 		return true
 	}
 	if _, err := s.find(path); !isNothingThere(err) {

@@ -22,11 +22,14 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c *Client, contentLength int64
 	if c.Refused != nil {
 		return dst, c.Refused
 	}
-	p, err := CleanPath(r)
+	at, err := m.locate(r)
 	if err != nil {
 		return dst, err
 	}
-	rest, err := m.belowMount(p)
+	rest, err := m.belowMount(at.path)
+	if err == nil {
+		err = m.withoutFile(r, at.path, rest)
+	}
 	if err != nil {
 		return dst, err
 	}
@@ -34,16 +37,16 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c *Client, contentLength int64
 		return m.received(dst, v, r, c, contentLength)
 	}
 	if m.preset != PresetApp && m.dir == "" {
-		return dst, notFound("path %.200q: there is no root, scripts come from the variables of a web server", p)
+		return dst, notFound("path %.200q: there is no root, scripts come from the variables of a web server", at.path)
 	}
 	t, err := m.resolve(r, rest)
 	if err != nil {
 		return dst, err
 	}
 	b := builder{mapper: m, vars: dst}
-	b.grow(p, t.root)
-	b.location(p, t)
-	b.request(r, contentLength)
+	b.grow(at.path, t.root)
+	b.location(at.path, t)
+	b.request(r, joinQueries(t.query, at.query), contentLength)
 	b.server(r, c)
 	b.client(c)
 	b.granted(c)
@@ -121,7 +124,15 @@ func (b *builder) configured(r *http.Request) {
 	}
 }
 
-// location emits the variables of the path and the files. CleanPath has returned p.
+// joinQueries returns the query of a fallback, if there is one, and behind it that of the client.
+func joinQueries(first, second string) string {
+	if first == "" || second == "" {
+		return first + second
+	}
+	return first + "&" + second
+}
+
+// location emits the variables of the path and the files. p is the path that the request leads to.
 func (b *builder) location(p string, t resolved) {
 	m := b.mapper
 	scriptName, uri := m.mount, p
@@ -152,11 +163,11 @@ func (b *builder) location(p string, t resolved) {
 	b.putOwn("REDIRECT_STATUS", "200") // php-cgi's cgi.force_redirect
 }
 
-func (b *builder) request(r *http.Request, contentLength int64) {
+func (b *builder) request(r *http.Request, query string, contentLength int64) {
 	b.putOwn("GATEWAY_INTERFACE", "CGI/1.1")
 	b.put("REQUEST_METHOD", or(r.Method, http.MethodGet))
 	b.put("REQUEST_URI", requestURI(r))
-	b.put("QUERY_STRING", r.URL.RawQuery)
+	b.put("QUERY_STRING", query)
 	b.put("SERVER_PROTOCOL", or(r.Proto, "HTTP/1.1"))
 	if ct := r.Header["Content-Type"]; len(ct) > 0 {
 		b.put("CONTENT_TYPE", ct[0])

@@ -18,13 +18,29 @@ type Site struct {
 	CheckFiles Switch `key:"check_files" words:"on off" doc:"on: scripts are looked for below {root}; off: the files cannot be seen from here, and {root} is the application's directory"`
 	// With a Mount, the paths of Virtual are below it.
 	Virtual  []string `key:"virtual" value:"PATH" doc:"URL PATH of a script that no file stands for, such as PHP-FPM's /ping and /status, presets php and cgi"`
-	Index    []string `key:"index" value:"FILE" commas:"true" otherwise:"index.php, then index.html" doc:"FILE that serves a directory, preset php"`
-	Fallback string   `key:"fallback" value:"SCRIPT" otherwise:"404" doc:"SCRIPT below {root}, such as /index.php, that answers where nothing is, presets php and cgi"`
-	Follow   []string `key:"follow" value:"DIR" doc:"DIR outside {root} that symbolic links may lead into"`
+	Index    []string `key:"index" value:"FILE" commas:"true" otherwise:"index.php, then index.html" doc:"FILE that serves a directory, preset php, and a directory of {static_dirs} outside {root}"`
+	Fallback string   `key:"fallback" value:"SCRIPT" otherwise:"404" doc:"SCRIPT below {root}, such as /index.php, that answers where nothing is, presets php and cgi; /index.php/* gives it the path as PATH_INFO, /doku.php?id=* in the query"`
+	// Others are as if nothing were there.
+	Scripts []string `key:"scripts" value:"PATH" otherwise:"all below {root}" doc:"PATH of a script, * for any run of characters; no others are run, presets php and cgi"`
+	Follow  []string `key:"follow" value:"DIR" doc:"DIR outside {root} that symbolic links may lead into"`
 	// Scripts, copies of scripts, and files whose names begin with a dot are never sent.
 	Static      StaticFiles `key:"static" words:"off usual all" otherwise:"usual; preset app: off" doc:"which files below {root} are sent: usual (styles, scripts for browsers, images, fonts and the like), all (that are no scripts) or off"`
 	StaticTypes []string    `key:"static_types" value:"ENDINGS" commas:"true" doc:"further ENDINGS of files below {root} that are sent, such as zip,docx"`
 	StaticDirs  []string    `key:"static_dirs" value:"PREFIX" commas:"true" doc:"URL PREFIXes below which all files are sent, such as /uploads, or /cgit-css=/usr/share/cgit for a directory outside {root}"`
+	// Without StaticMissing, a missing file is the application's affair, or that of Fallback.
+	StaticMissing StaticMissing `key:"static_missing" words:"pass 404" doc:"what answers where no file is below {static_dirs}: pass (the application) or 404 (nothing else)"`
+	// The first pattern that matches counts.
+	StaticCache []string `key:"static_cache" value:"RULE" otherwise:"none" doc:"RULE for how long static files may be kept: a pattern of paths, * for any run of characters, and the value of Cache-Control, such as '/assets/* max-age=3600'; with a ? in it, a pattern is compared with the query, too"`
+	// Such a file is sent only if there is the other one, and it is not older.
+	StaticPrecompressed []string `key:"static_precompressed" value:"CODINGS" commas:"true" otherwise:"none" doc:"CODINGS (br, zstd, gzip) for which FILE.br, FILE.zst and FILE.gz are sent in place of the static FILE beside them, to clients that take them"`
+
+	// The first rule that matches counts. Clients that must log in are asked to do so first.
+	Redirect []string `key:"redirect" value:"RULE" otherwise:"none" doc:"RULE that leads clients elsewhere: '/old /new 301', '/blog/* https://blog.example.org/*', '//www.example.org/* https://example.org/*'; 302 if no status is given"`
+	// Hide, and paths that require log-in, hold for the path that a client asks for and for the one
+	// that is looked up.
+	Rewrite     []string    `key:"rewrite" value:"RULE" otherwise:"none" doc:"RULE for what is looked up in place of the path that a client asks for: '/wiki/* /index.php?title=*'; REQUEST_URI stays as it is"`
+	Compression Compression `key:"compression" flag:"compression-*"`
+
 	// "/data" hides /data and /data/x, in whatever way a request writes these paths.
 	Hide []string `key:"hide" value:"PREFIX" doc:"URL PREFIX below which nothing is served or run, whole or as it is below {mount}"`
 
@@ -55,6 +71,21 @@ type Site struct {
 	PollAnswer PollAnswer      `key:"queue.poll_answer" flag:"poll-answer-*" args:"status body content_type"`
 	Client     Client          `key:"client"`
 	Timeouts   RequestTimeouts `key:"timeouts" flag:"*-timeout"`
+}
+
+// Compression says which answers are compressed. What an application has encoded, streams of events,
+// parts of files, and what is marked no-transform stay as they are.
+type Compression struct {
+	// A page with a secret in it, which is as short as what somebody else has put there is like the
+	// secret, gives that away by its length (BREACH). So it is for the administrator to say that there
+	// are no such pages, or that it does not matter.
+	Scope     CompressionScope `key:"scope" flag:"compression" words:"off static public all" doc:"which answers are compressed: off (none), static (files that are sent), public (these, and answers to requests without cookies and credentials that set no cookie) or all"`
+	Encodings []string         `key:"encodings" value:"CODINGS" commas:"true" otherwise:"gzip, zstd" doc:"CODINGS (gzip, zstd), the best one first, for clients that like several as much"`
+	Types     []string         `key:"types" value:"TYPES" commas:"true" otherwise:"text, scripts, JSON, XML, SVG and the like" doc:"content TYPES that are compressed, such as text/*,application/json"`
+	MinSize   int64            `key:"min_size" unit:"bytes" default:"1KiB" doc:"smaller answers stay as they are"`
+	Level     CompressionLevel `key:"level" words:"usual fast best" doc:"how much work is put into it: fast, usual or best"`
+	// Each takes 0.9 MB (gzip) or 1.8 MB (zstd), with level best 1 or 4.7 MB.
+	Most int `key:"most" default:"32" doc:"how many answers of the site are compressed at a time; others are sent as they are"`
 }
 
 // PollAnswer is the answer to a refused long-poll, such that its client simply asks again. If

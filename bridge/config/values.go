@@ -41,6 +41,36 @@ const (
 	StaticOff   StaticFiles = "off"
 )
 
+// StaticMissing says what answers where no static file is.
+type StaticMissing string
+
+// The values of StaticMissing.
+const (
+	MissingPass StaticMissing = "pass" // the application
+	Missing404  StaticMissing = "404"
+)
+
+// CompressionScope says which answers are compressed.
+type CompressionScope string
+
+// The values of a CompressionScope.
+const (
+	CompressOff    CompressionScope = "off"
+	CompressStatic CompressionScope = "static" // static files
+	CompressPublic CompressionScope = "public" // and what everybody gets
+	CompressAll    CompressionScope = "all"
+)
+
+// CompressionLevel is how much work is put into compressing.
+type CompressionLevel string
+
+// The values of a CompressionLevel.
+const (
+	LevelFast  CompressionLevel = "fast"
+	LevelUsual CompressionLevel = "usual"
+	LevelBest  CompressionLevel = "best"
+)
+
 // Excess is a value of Client.Excess.
 type Excess string
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/fcgi"
@@ -37,6 +38,8 @@ type rig struct {
 
 	holds http.HandlerFunc // answers below /held; set before the first request
 
+	steps chan struct{} // lets /steps go on
+
 	mu       sync.Mutex
 	outcomes []bridge.Outcome
 	loops    *front.Server
@@ -45,7 +48,7 @@ type rig struct {
 // newRig starts an application, and both fronts. Everything ends with the test.
 func newRig(t testing.TB, change func(*bridge.Config), options func(*front.Config)) *rig {
 	t.Helper()
-	r := new(rig)
+	r := &rig{steps: make(chan struct{})}
 	dir := t.TempDir()
 	app, err := net.Listen("unix", filepath.Join(dir, "app.sock"))
 	if err != nil {
@@ -167,6 +170,25 @@ func (r *rig) answer(w http.ResponseWriter, req *http.Request) {
 			w.(http.Flusher).Flush()
 			time.Sleep(20 * time.Millisecond)
 		}
+	case "/steps":
+		h.Set("Content-Type", "text/html")
+		for i := range 3 {
+			fmt.Fprintf(w, "step %d\n", i)
+			w.(http.Flusher).Flush()
+			<-r.steps
+		}
+	case "/noise":
+		n, _ := strconv.Atoi(req.FormValue("n"))
+		h.Set("Content-Type", "text/html")
+		h.Set("ETag", `"noise"`)
+		if req.FormValue("length") != "" {
+			h.Set("Content-Length", strconv.Itoa(n))
+		}
+		_, _ = w.Write(noise(n))
+	case "/tagged":
+		h["Content-Type"] = nil
+		h.Set("ETag", `"noise"`)
+		w.WriteHeader(http.StatusNotModified)
 	case "/status":
 		n, _ := strconv.Atoi(req.FormValue("n"))
 		h["Content-Type"] = nil
@@ -175,8 +197,15 @@ func (r *rig) answer(w http.ResponseWriter, req *http.Request) {
 		}
 		w.WriteHeader(n)
 	case "/cut":
-		h.Set("Content-Length", "1000")
-		_, _ = io.WriteString(w, "short")
+		n, _ := strconv.Atoi(req.FormValue("n"))
+		if n == 0 {
+			h.Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, "short")
+			return
+		}
+		h.Set("Content-Type", "text/html")
+		h.Set("Content-Length", strconv.Itoa(2*n))
+		_, _ = w.Write(noise(n))
 	case "/redirect":
 		h.Set("Location", "/echo?followed")
 	default:
@@ -205,6 +234,16 @@ func pattern(at, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte((at + i) * 7 >> 3)
+	}
+	return b
+}
+
+// noise is text that can be compressed a little.
+func noise(n int) []byte {
+	random := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = 'a' + byte(random.IntN(26))
 	}
 	return b
 }

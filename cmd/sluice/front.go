@@ -38,6 +38,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if file := s.open(r); file != nil {
 		status, bytes := s.file(w, r, file)
 		f.access.static(r, s.bridge.Client(r), status, bytes)
+		if file.Cut() {
+			panic(http.ErrAbortHandler)
+		}
 	} else {
 		s.served.ServeHTTP(w, r)
 	}

@@ -101,8 +101,10 @@ func newSetup(c *config.Standalone, from source, path string, renamed []string, 
 		}
 	}
 	for i, site := range c.Sites {
-		if err := checkUserHeader(site); err != nil {
-			wrong = append(wrong, from.SiteError(i, err))
+		for _, err := range []error{checkUserHeader(site), checkRedirects(site)} {
+			if err != nil {
+				wrong = append(wrong, from.SiteError(i, err))
+			}
 		}
 		if (site.Root != "" || !s.onlyWebServers()) && s.applicationOf(site).Preset == cgi.PresetPHP {
 			site.Index = site.UsualIndex()
@@ -132,6 +134,17 @@ func firstOrAll(wrong []error) error {
 func checkUserHeader(s *config.HostedSite) error {
 	if s.UserHeader != "" && len(s.TrustedProxies) == 0 {
 		return errors.New("user_header: means nothing without trusted_proxies: it is believed from no other peer")
+	}
+	return nil
+}
+
+// checkRedirects refuses redirects that lead clients of one of the site's hosts back to it.
+func checkRedirects(s *config.HostedSite) error {
+	rules := cgi.Config{Redirect: s.Redirect}
+	for _, host := range s.Hosts {
+		if err := rules.CheckRedirects(host); err != nil {
+			return err
+		}
 	}
 	return nil
 }

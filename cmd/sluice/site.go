@@ -67,5 +67,6 @@ func (s *site) redirected(w http.ResponseWriter, r *http.Request) (status int, b
 	if file == nil {
 		return 0, 0
 	}
+	file.AsIs()
 	return s.file(w, r, file)
 }

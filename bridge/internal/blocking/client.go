@@ -74,7 +74,7 @@ func (c *call) HTTP(dst *http1.Request, who *cgi.Client, length int64) error {
 	return err
 }
 
-func (v *View) Guarded() bool { return v.Site.Guard.Has(v.R) }
+func (v *View) Guarded() bool { return v.Site.Mapper.Guarded(&v.Site.Guard, v.R) }
 
 func (v *View) AuthorizerVars(dst []cgi.Var, who *cgi.Client) ([]cgi.Var, error) {
 	return v.Site.Mapper.AuthorizerVars(dst, v.R, who, v.Site.Config.Authorization.Fields)
@@ -89,6 +89,13 @@ func (v *View) GrantFields(who *cgi.Client, said http.Header, user bool) {
 }
 
 func (v *View) IsLongPoll() bool { return v.Site.Classifier.IsLongPoll(v.R) }
+
+func (v *View) Negotiates() http.Header {
+	if cgi.ReceivedOf(v.R) != nil {
+		return nil
+	}
+	return v.R.Header
+}
 
 func (v *View) PrefersJSON() bool { return classify.PrefersJSON(v.R.Header) }
 

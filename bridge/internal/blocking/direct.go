@@ -42,7 +42,8 @@ func (c *call) relayDirect(to *clientWriter, s *sent) (left [][]byte, over bool,
 			return nil, true, d.end(pool.ErrInterrupted, err)
 		}
 		if s.all() {
-			return nil, true, d.end(d.awaitEnd(), nil)
+			err := s.end()
+			return nil, true, d.end(d.awaitEnd(), err)
 		}
 		last, err := c.x.Rest.Happened(d.next(c.x.Rest.Until()))
 		switch {
@@ -93,7 +94,7 @@ func (d *direct) flush() error {
 	if d.c.beside.lease.Buffered() {
 		return nil
 	}
-	return d.to.flush()
+	return d.sent.flush()
 }
 
 // next waits for the next event until a time. The client is not watched at first: most events come
@@ -137,7 +138,7 @@ func (d *direct) over(err error) error {
 	if err == nil {
 		return d.end(nil, d.c.x.Ended(d.sent.n))
 	}
-	_ = d.to.flush() // what has come before the failure is the client's; the failure is what matters
+	_ = d.sent.flush() // what has come before the failure is the client's; the failure is what matters
 	return d.end(err, err)
 }
 

@@ -56,10 +56,13 @@ func (c *call) relay() (err error) {
 	c.w.WriteHeader(c.x.Reply.Status)
 	s := &sent{c: c, to: to, n: c.relayed, limit: c.x.Limit()}
 	left, over, err := c.relayDirect(to, s)
-	if over {
+	if !over {
+		err = c.relayThrough(to, s, left)
+	}
+	if err != nil {
 		return err
 	}
-	return c.relayThrough(to, s, left)
+	return s.end()
 }
 
 // relayThrough relays an answer from its beginning, or from the pieces left on. What the client is
@@ -78,7 +81,7 @@ func (c *call) relayThrough(to *clientWriter, s *sent, left [][]byte) error {
 		pipe.Close()
 		<-rv.done
 	}()
-	err := c.copy(to, s, pipe)
+	err := c.copy(s, pipe)
 	if err != nil && to.cut.Load() {
 		err = spool.ErrCut // and not that writing took too long
 	}
@@ -113,16 +116,34 @@ func (s *sent) send(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
+	return s.write(s.c.x.Encode(p))
+}
+
+func (s *sent) write(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
 	s.to.extend()
 	return s.c.write(p)
 }
+
+// flush sends the client all there is.
+func (s *sent) flush() error {
+	if err := s.write(s.c.x.EncodeFlush()); err != nil {
+		return err
+	}
+	return s.to.flush()
+}
+
+// end ends a content that is complete. It may be called twice.
+func (s *sent) end() error { return s.write(s.c.x.EncodeEnd()) }
 
 // all reports whether the client has all there is for it, whenever the application ends.
 func (s *sent) all() bool { return s.n == s.limit }
 
 // copy copies the beginning of the content, unless it was sent, and what comes through pipe to the
 // client.
-func (c *call) copy(to *clientWriter, s *sent, pipe *spool.Pipe) error {
+func (c *call) copy(s *sent, pipe *spool.Pipe) error {
 	buf := pipe.Scratch()
 	defer buf.Free()
 	if err := s.send(c.x.First); err != nil {
@@ -131,7 +152,7 @@ func (c *call) copy(to *clientWriter, s *sent, pipe *spool.Pipe) error {
 	c.x.FirstSent()
 	for {
 		if pipe.Len() == 0 {
-			if err := to.flush(); err != nil {
+			if err := s.flush(); err != nil {
 				return err
 			}
 		}

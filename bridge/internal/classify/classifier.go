@@ -73,6 +73,6 @@ func (c *Classifier) IsLongPoll(r *http.Request) bool {
 	below, mounted := strings.CutPrefix(path, c.cfg.Mount)
 	mounted = mounted && c.cfg.Mount != "" && strings.HasPrefix(below, "/")
 	return slices.ContainsFunc(c.cfg.LongPoll, func(pattern string) bool {
-		return matches(pattern, path) || mounted && matches(pattern, below)
+		return cgi.Matches(pattern, path) || mounted && cgi.Matches(pattern, below)
 	})
 }

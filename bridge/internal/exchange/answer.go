@@ -213,6 +213,7 @@ func (x *Exchange) respond(body []byte) Wait {
 		return x.attemptOver(err)
 	}
 	x.setHead(body)
+	x.encodeReply()
 	return Wait{For: Reply}
 }
 

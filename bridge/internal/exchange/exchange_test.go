@@ -118,6 +118,7 @@ func (b *bench) note(format string, args ...any) {
 
 // Client.
 func (b *bench) Context() context.Context                                      { return b.ctx }
+func (b *bench) Negotiates() http.Header                                       { return nil }
 func (b *bench) Method() string                                                { return b.method }
 func (b *bench) Path() string                                                  { return "/page" }
 func (b *bench) HTTP10() bool                                                  { return false }

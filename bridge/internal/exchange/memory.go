@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/http1"
+	"github.com/sluice-proxy/sluice/bridge/internal/compress"
 	"github.com/sluice-proxy/sluice/bridge/internal/content"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
@@ -23,11 +24,13 @@ type Memory struct {
 	route     []byte    // scratch
 	variables []cgi.Var // that the authorizer gives
 
-	answer    []byte    // what has come of the answer: headers, and some of the content
-	begin     int       // of the header at hand, in answer
-	searched  int       // of it, for its end
-	header    int       // where the content begins, in answer
-	interimAt time.Time // when the last interim header has come
+	encoder   *compress.Encoder // of the content that is relayed; nil: it is sent as it is
+	encoded   []byte            // an answer that is here whole, compressed
+	answer    []byte            // what has come of the answer: headers, and some of the content
+	begin     int               // of the header at hand, in answer
+	searched  int               // of it, for its end
+	header    int               // where the content begins, in answer
+	interimAt time.Time         // when the last interim header has come
 	resp      cgi.Response
 	content   content.Content
 	over      bool // the application has ended its answer
@@ -58,10 +61,13 @@ func (m *Memory) reset() {
 	clear(m.Request.Vars) // they refer to the client's request
 	clear(m.Request.HTTP.Fields)
 	m.forgetSaid()
-	room := Memory{Said: m.Said, route: m.route[:0], answer: m.answer[:0]}
+	room := Memory{Said: m.Said, route: m.route[:0], answer: m.answer[:0], encoded: m.encoded[:0]}
 	room.Request.Vars, room.Request.HTTP = m.Request.Vars[:0], http1.Request{Fields: m.Request.HTTP.Fields[:0]}
 	if cap(room.answer) > keepMax {
 		room.answer = nil
+	}
+	if cap(room.encoded) > keepMax {
+		room.encoded = nil
 	}
 	*m = room
 }

@@ -53,6 +53,9 @@ type Client interface {
 	// only if that is set.
 	GrantFields(c *cgi.Client, said http.Header, user bool)
 	PrefersJSON() bool
+	// Negotiates returns the header in which the client says how it takes the answer; nil if a web
+	// server in front negotiates with it.
+	Negotiates() http.Header
 
 	// FindTarget reports whether a local redirect to a request target is followed here.
 	// Redirect makes the request one for the target found last: by GET, without a body.

@@ -34,6 +34,7 @@ type Rest struct {
 // relay has the client sent an answer while it arrives. The hold is the Rest's.
 func (x *Exchange) relay(first []byte) Wait {
 	x.setHead(nil)
+	x.encoder = x.newEncoder(x.resp.ContentLength, false)
 	x.First = first
 	x.Rest = &Rest{x: x, hold: x.held.take(), content: x.content, stderr: x.stderr}
 	x.stderr, x.watched = nil, false
@@ -48,6 +49,7 @@ func (x *Exchange) FirstSent() {
 
 // Relayed reports that the client was sent the answer, or why it was not.
 func (x *Exchange) Relayed(err error) Wait {
+	x.releaseEncoder()
 	ended := x.Rest.ended
 	if ended.IsZero() { // the client has left before
 		ended = time.Now()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
+	"github.com/sluice-proxy/sluice/bridge/internal/compress"
 )
 
 // Site is what the exchanges of one site have in common.
@@ -14,9 +15,10 @@ type Site struct {
 	Log    *slog.Logger
 	App    Application
 	// Authorizer is asked before App; nil: there is none.
-	Authorizer Authorizer
-	Addresses  *addresslimit.Table // nil: there is no limit
-	Holds      *Holds              // nil: the application may not have clients held
+	Authorizer  Authorizer
+	Addresses   *addresslimit.Table // nil: there is no limit
+	Compression *compress.Site      // nil: no answer is compressed
+	Holds       *Holds              // nil: the application may not have clients held
 	// Open returns why no request is taken any more, or nil.
 	Open func() error
 

@@ -83,22 +83,27 @@ func (k *call) sendContent(header, p []byte) error {
 		p = p[:r.limit-r.sent]
 	}
 	r.sent += int64(len(p))
+	err := k.writeContent(header, k.x.Encode(p))
+	if r.sent == r.limit {
+		k.contentEnded(nil)
+	}
+	return err
+}
+
+// writeContent writes a piece of the content as the client gets it, after header.
+func (k *call) writeContent(header, p []byte) (err error) {
 	k.x.Out.BytesOut += int64(len(p))
-	var err error
 	switch {
 	case len(p) == 0 && len(header) > 0:
 		err = k.conn.write(header)
 	case len(p) == 0:
-	case r.chunked:
+	case k.relay.chunked:
 		size := append(strconv.AppendInt(header, int64(len(p)), 16), crlf...)
 		err = k.conn.writeAll(size, p, crlf)
 	case len(header) > 0:
 		err = k.conn.writeAll(header, p)
 	default:
 		err = k.conn.write(p)
-	}
-	if r.sent == r.limit {
-		k.contentEnded(nil)
 	}
 	return writeError(err)
 }
@@ -119,6 +124,9 @@ func (k *call) relayOn() {
 			r.until = k.x.Rest.Until()
 			if r.done { // what comes now is the end of the request, or nobody's
 				r.until = earliest(r.until, r.doneAt.Add(k.x.Gathers()))
+			} else if err := k.writeContent(nil, k.x.EncodeFlush()); err != nil {
+				k.relayFailed(err)
+				return
 			}
 			break
 		}
@@ -156,6 +164,9 @@ func (k *call) relayEnd() {
 	err := r.err
 	if err == nil {
 		err = k.x.Ended(r.sent)
+	}
+	if err == nil {
+		err = k.writeContent(nil, k.x.EncodeEnd())
 	}
 	if err == nil && r.chunked {
 		r.chunked = false

@@ -1,10 +1,10 @@
-package classify
+package cgi
 
 import "strings"
 
-// matches reports whether pattern matches s. "*" matches any run of characters, an empty run
+// Matches reports whether pattern matches s. "*" matches any run of characters, an empty run
 // and "/" included; every other character matches itself.
-func matches(pattern, s string) bool {
+func Matches(pattern, s string) bool {
 	first, rest, star := strings.Cut(pattern, "*")
 	if !star {
 		return s == pattern

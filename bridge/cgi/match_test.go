@@ -1,4 +1,4 @@
-package classify
+package cgi
 
 import "testing"
 
@@ -17,12 +17,12 @@ func TestMatches(t *testing.T) {
 		{"/a*a", []string{"/aa", "/a/a"}, []string{"/a"}},
 	} {
 		for _, s := range c.yes {
-			if !matches(c.pattern, s) {
+			if !Matches(c.pattern, s) {
 				t.Errorf("%q does not match %q", c.pattern, s)
 			}
 		}
 		for _, s := range c.no {
-			if matches(c.pattern, s) {
+			if Matches(c.pattern, s) {
 				t.Errorf("%q matches %q", c.pattern, s)
 			}
 		}
