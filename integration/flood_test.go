@@ -77,6 +77,7 @@ func wantServed(t testing.TB, s site, uploads ...int) {
 type state struct {
 	InFlight int64 `json:"in_flight"`
 	Gate     struct {
+		InUse   int `json:"in_use"`
 		Waiting int `json:"waiting"`
 	} `json:"gate"`
 	Spool spool.Stats `json:"spool"`

@@ -42,6 +42,13 @@ case $architecture in
 amd64 | arm64) [ -e "$kernel" ] || wanted_kernel=linux-image-cloud-$architecture ;;
 esac
 
+# A certificate authority that speaks ACME, and a name server for it, which Debian does not have.
+pebble=github.com/letsencrypt/pebble/v2/cmd pebble_version=v2.10.1
+if ! command -v pebble >/dev/null || ! command -v pebble-challtestsrv >/dev/null; then
+	echo "setup.sh: installing pebble $pebble_version"
+	GOBIN=/usr/local/bin go install "$pebble/pebble@$pebble_version" "$pebble/pebble-challtestsrv@$pebble_version"
+fi
+
 # present lists installed packages and the names they provide: php8.2-fpm is
 # php-fpm, and a machine that has it needs nothing more.
 present() {

@@ -186,7 +186,7 @@ var ownVars = map[string]bool{
 	"HTTPS": true, "PATH_INFO": true, "PATH_TRANSLATED": true, "QUERY_STRING": true, "REDIRECT_STATUS": true,
 	"REMOTE_ADDR": true, "REMOTE_HOST": true, "REMOTE_PORT": true, "REQUEST_METHOD": true, "REQUEST_SCHEME": true,
 	"REQUEST_URI": true, "SCRIPT_FILENAME": true, "SCRIPT_NAME": true, "SERVER_ADDR": true, "SERVER_NAME": true,
-	"SERVER_PORT": true, "SERVER_PROTOCOL": true, "SERVER_SOFTWARE": true,
+	"SERVER_PORT": true, "SERVER_PROTOCOL": true, "SERVER_SOFTWARE": true, "SSL_CIPHER": true, "SSL_PROTOCOL": true,
 	"FCGI_ROLE": true, "FCGI_WEB_SERVER_ADDRS": true, "PHP_ADMIN_VALUE": true, "PHP_VALUE": true, "PATH": true, "LD_PRELOAD": true, "LD_LIBRARY_PATH": true,
 }
 

@@ -14,7 +14,8 @@
 //
 // [Mapper.Vars] appends the variables of RFC 3875 section 4.1 and others that applications read:
 // REQUEST_URI (as it was sent), DOCUMENT_URI, DOCUMENT_ROOT, SCRIPT_FILENAME, HTTPS,
-// REQUEST_SCHEME, REMOTE_PORT, SERVER_ADDR, and REDIRECT_STATUS, which php-cgi requires.
+// REQUEST_SCHEME, REMOTE_PORT, SERVER_ADDR, SSL_PROTOCOL and SSL_CIPHER, and REDIRECT_STATUS, which
+// php-cgi requires.
 //
 // The path is URL.Path, which net/http has decoded. It is never decoded again: %2F arrives as
 // "/", %2541 as "%41". Dot segments are resolved first, so that a path cannot climb above the

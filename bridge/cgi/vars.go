@@ -227,6 +227,7 @@ func (b *builder) server(r *http.Request, c *Client) {
 	if c.Scheme == "https" {
 		b.putOwn("HTTPS", "on")
 		b.putOwn("REQUEST_SCHEME", "https")
+		b.secure(r, c)
 		return
 	}
 	b.putOwn("REQUEST_SCHEME", "http")

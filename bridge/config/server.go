@@ -1,15 +1,22 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // Server holds the settings of the server that sluice serve is: where it listens, what it tells of
 // its state, and how long it waits for clients.
 type Server struct {
-	Listen []string `key:"listen" value:"ADDR" otherwise:"127.0.0.1:8080" change:"restart" doc:"serve HTTP at ADDR: host:port, :port or unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path; or systemd:NAME, a socket of that name which systemd hands over, and systemd, all others"`
+	Listen []string `key:"listen" value:"ADDR" otherwise:"127.0.0.1:8080" change:"restart" doc:"serve HTTP at ADDR: host:port, :port, unix:/path or unix:@name; or HTTP over TLS: https://:443, https+unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path; or systemd:NAME, a socket of that name which systemd hands over (https+systemd:NAME with TLS), and systemd, all others"`
 	// What a web server says is believed, so the default for its sockets is 0660.
 	ListenMode  FileMode `key:"listen_mode" value:"MODE" otherwise:"0666; FastCGI and SCGI: 0660" change:"restart" doc:"permissions of the unix sockets of {listen}, MODE; users with write permission may connect"`
 	ListenOwner string   `key:"listen_owner" value:"USER" otherwise:"the user Sluice runs as" change:"restart" doc:"USER they belong to, by name or number"`
 	ListenGroup string   `key:"listen_group" value:"GROUP" otherwise:"the user's" change:"restart" doc:"GROUP they belong to, by name or number"`
+
+	TLS           ServerTLS `key:"tls"`
+	ACME          ACME      `key:"acme"`
+	ProxyProtocol []string  `key:"proxy_protocol" value:"ADDR" commas:"true" otherwise:"none" change:"restart" doc:"ADDRs or networks of load balancers, or unix, whose connections begin with a header of the PROXY protocol, which tells the client's address"`
 
 	MaxConnections int           `key:"max_connections" zero:"as many as the limit of open files allows, 16384 at most" change:"restart" doc:"how many connections clients may have; idle ones are closed for new ones"`
 	MaxHeader      int           `key:"max_header" unit:"bytes" default:"64KiB" change:"restart" doc:"largest request header"`
@@ -94,6 +101,29 @@ func (s *Server) Complete() error {
 		c.Listen = []string{"127.0.0.1:8080"}
 	}
 	*s = c
+	return nil
+}
+
+// Check refuses settings that mean nothing, or cannot be right, together. An error begins with the
+// key. s is complete.
+func (s *Server) Check() error {
+	if err := s.ACME.check(); err != nil {
+		return err
+	}
+	if err := checkPeers(s.ProxyProtocol); err != nil {
+		return fmt.Errorf("proxy_protocol: %w", err)
+	}
+	return nil
+}
+
+// checkPeers refuses what is neither an address nor a network, nor unix.
+func checkPeers(peers []string) error {
+	for _, peer := range peers {
+		_, addrErr := netip.ParseAddr(peer)
+		if _, err := netip.ParsePrefix(peer); err != nil && addrErr != nil && peer != "unix" {
+			return fmt.Errorf("%q: want an address such as 192.0.2.7, a network such as 10.0.0.0/8, or unix", peer)
+		}
+	}
 	return nil
 }
 

@@ -26,14 +26,16 @@ type NamedApplication struct {
 type HostedSite struct {
 	Hosts []string `key:"hosts" flag:"-" value:"HOST" otherwise:"all that no other site names" doc:"HOST names of the site, such as wiki.example.org, or *.example.org for all below example.org"`
 	// Uses is the name of a NamedApplication.
-	Uses string `key:"application" flag:"-" value:"NAME" otherwise:"the only one" doc:"NAME of the application behind the site"`
-	Auth Login  `key:"auth"`
+	Uses string  `key:"application" flag:"-" value:"NAME" otherwise:"the only one" doc:"NAME of the application behind the site"`
+	Auth Login   `key:"auth"`
+	TLS  SiteTLS `key:"tls"`
 	Site
 }
 
 // FlagSite is what a command line says of its only site besides its Config.
 type FlagSite struct {
-	Auth Login `key:"auth"`
+	Auth Login   `key:"auth"`
+	TLS  SiteTLS `key:"tls"`
 }
 
 var (
@@ -76,6 +78,12 @@ func (s *HostedSite) Complete() error {
 		}
 	}
 	if err := s.Auth.check(); err != nil {
+		return err
+	}
+	if err := complete(s, func(s *Setting) bool { return strings.HasPrefix(s.Key, "tls.") }); err != nil {
+		return err
+	}
+	if err := s.TLS.check(); err != nil {
 		return err
 	}
 	return s.Site.Complete()

@@ -88,3 +88,10 @@ func New(cfg Config) (*Server, error) {
 // Listen returns a listener of connections for Serve, which accepts from l, a TCP or unix listener.
 // Others may bound how many there are before Serve gets them.
 func Listen(l net.Listener) (net.Listener, error) { return loop.Listen(l) }
+
+// Adopt returns a connection for Serve that goes on with one of package net, TCP or unix, which Adopt
+// closes. Nothing of the client's requests may have been read. The addresses are the socket's, or, if
+// told is true, those that a proxy has told of the client.
+func Adopt(c net.Conn, local, remote net.Addr, told bool) (net.Conn, error) {
+	return loop.Adopt(c, local, remote, told)
+}

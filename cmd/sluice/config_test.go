@@ -108,7 +108,7 @@ func TestExample(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(shown.Standalone, f.Standalone) {
 			t.Errorf("%v\n%s", err, text)
 		}
-		for _, part := range []string{`workers = 16  # line 13`, `queue.size = 256  # default`, `protocol = "fastcgi"  # derived`, `# reserve: default: a quarter`} {
+		for _, part := range []string{`workers = 16  # line 14`, `queue.size = 256  # default`, `protocol = "fastcgi"  # derived`, `# reserve: default: a quarter`} {
 			if !strings.Contains(string(text), part) {
 				t.Errorf("there is no %q in\n%s", part, text)
 			}

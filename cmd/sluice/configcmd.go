@@ -30,8 +30,8 @@ explains them.`,
 			Short: "Check a configuration file",
 			Long: `Check a configuration file, ` + defaultFile + ` if none is named. It prints all that is wrong,
 each with its line and column, and what works and is probably not meant. Nothing is
-started, and no application is connected to; directories and password files must be
-there.
+started, and no application is connected to; directories, password files and
+certificates must be there, and keys must fit.
 
 Exit status: 0 if the file can be served, 1 if not.`,
 			Args: oneFile,
@@ -113,6 +113,9 @@ func checkFile(path string, out io.Writer) error {
 	}
 	for _, w := range c.warnings {
 		fmt.Fprintf(out, "note: %s\n", w)
+	}
+	for _, note := range g.notes {
+		fmt.Fprintf(out, "note: %s\n", note)
 	}
 	for i, site := range g.sites {
 		for _, unused := range site.bridge.Unused() {

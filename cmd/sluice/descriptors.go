@@ -52,6 +52,9 @@ func (s *setup) connections(limit int) (most, waiting int, err error) {
 		room /= 2 // each connection may be sent a file
 	}
 	room -= room / 9 // an eighth of the rest may wait
+	if len(s.Server.ProxyProtocol) > 0 {
+		room -= room / 9 // and an eighth be on its way with a header
+	}
 	switch given := s.Server.MaxConnections; {
 	case room < minConnections:
 		return 0, 0, fmt.Errorf("this process may open %d files, which is too few: %d are for the applications and Sluice itself (%s: %d); raise the limit (ulimit -n, or LimitNOFILE= of systemd)", limit, others, s.nameOf("workers"), workers)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	evented "github.com/sluice-proxy/sluice/bridge/front"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
 )
 
 // front is the handler of the HTTP server: it finds the site of each request, and serves static
@@ -18,10 +19,14 @@ type front struct {
 	access   *accessLog
 	current  atomic.Pointer[generation] // in force
 	draining atomic.Bool                // requests are refused, and each answer ends its connection
+	certs    *certs.Store
+	// securePort is where clients reach the https address; 0: there is none.
+	securePort int
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s := f.current.Load().find(r)
+	g := f.current.Load()
+	s := g.find(r)
 	timeout := misdirectedTimeout
 	if s != nil {
 		timeout = s.clientTimeout()
@@ -33,8 +38,15 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := rc.SetWriteDeadline(time.Now().Add(timeout)); errors.Is(err, net.ErrClosed) {
 		panic(http.ErrAbortHandler) // connlimit has closed the connection for another
 	}
-	if s == nil {
+	if r.TLS != nil && s != nil && s.hsts != "" {
+		w = &hstsWriter{ResponseWriter: w, value: s.hsts}
+	}
+	if f.challenge(w, r) {
+		// A certificate authority has asked.
+	} else if s == nil {
 		f.misdirected(w, r)
+	} else if f.redirects(g, s, r) {
+		f.redirect(w, r)
 	} else if file := s.open(r); file != nil {
 		status, bytes := s.file(w, r, file)
 		f.access.static(r, s.bridge.Client(r), status, bytes)
@@ -53,20 +65,25 @@ const misdirectedTimeout = 10 * time.Second
 
 // misdirected answers a request for a host that no site has.
 func (f *front) misdirected(w http.ResponseWriter, r *http.Request) {
+	f.answer(w, r, http.StatusMisdirectedRequest, fmt.Sprintf("There is no site for the host %.200q.", r.Host))
+}
+
+// answer sends a short text, with the header of w.
+func (f *front) answer(w http.ResponseWriter, r *http.Request, status int, sentence string) {
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(misdirectedTimeout)) // net/http discards the body before it answers
 	}
 	if f.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
-	text := fmt.Sprintf("421 Misdirected Request\n\nThere is no site for the host %.200q.\n", r.Host)
-	http.Error(w, text[:len(text)-1], http.StatusMisdirectedRequest)
+	text := fmt.Sprintf("%d %s\n\n%s\n", status, http.StatusText(status), sentence)
+	http.Error(w, text[:len(text)-1], status)
 	client, _, _ := net.SplitHostPort(r.RemoteAddr) // of a unix socket, there is none
 	bytes := len(text)
 	if r.Method == http.MethodHead {
 		bytes = 0
 	}
-	f.access.static(r, client, http.StatusMisdirectedRequest, int64(bytes))
+	f.access.static(r, client, status, int64(bytes))
 }
 
 // webServer answers requests of web servers, which have sent static files themselves.
@@ -80,8 +97,9 @@ func (f *front) webServer(w http.ResponseWriter, r *http.Request) {
 
 // looped returns the site for a request in an event loop, nil if the request is for net/http.
 func (f *front) looped(r *http.Request) *evented.Site {
-	s := f.current.Load().find(r)
-	if s == nil || s.isForNet(r) {
+	g := f.current.Load()
+	s := g.find(r)
+	if s == nil || s.isForNet(r) || f.redirects(g, s, r) || f.isChallenge(r) {
 		return nil
 	}
 	return s.looped

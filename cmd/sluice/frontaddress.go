@@ -14,14 +14,18 @@ import (
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 )
 
-// protocolHTTP is what --listen serves without a protocol. The others are those of cgiserver.
-const protocolHTTP cgiserver.Protocol = "http"
+// protocolHTTP is what --listen serves without a protocol, protocolHTTPS the same over TLS. The others
+// are those of cgiserver, for web servers.
+const protocolHTTP, protocolHTTPS cgiserver.Protocol = "http", "https"
+
+// ofWebServers reports whether requests in a protocol come from web servers.
+func ofWebServers(p cgiserver.Protocol) bool { return p != protocolHTTP && p != protocolHTTPS }
 
 // protocols are those of --listen, by what an address begins with.
 var protocols = []struct {
 	scheme   string
 	protocol cgiserver.Protocol
-}{{"fcgi", cgiserver.FastCGI}, {"scgi", cgiserver.SCGI}}
+}{{"https", protocolHTTPS}, {"fcgi", cgiserver.FastCGI}, {"scgi", cgiserver.SCGI}}
 
 // frontEndpoint is an address of listen.
 type frontEndpoint struct {
@@ -44,8 +48,11 @@ func (s *setup) endpoints() ([]frontEndpoint, error) {
 		usual := modeHTTP
 		for _, p := range protocols {
 			if addr, ok := cutProtocol(text, p.scheme); ok {
-				e.protocol, e.addr, usual = p.protocol, addr, modeWebServer
+				e.protocol, e.addr = p.protocol, addr
 			}
+		}
+		if ofWebServers(e.protocol) {
+			usual = modeWebServer
 		}
 		e.mode = cmp.Or(e.mode, usual)
 		name, inherited := cutSystemd(e.addr)
@@ -79,7 +86,7 @@ func (s *setup) checkListen() error {
 	if err := needsNoSocket("status", v.Status, v.StatusMode, v.StatusOwner, v.StatusGroup, s.nameOf); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(list, func(e frontEndpoint) bool { return isUnix(e.addr) }) {
+	if slices.ContainsFunc(list, func(e frontEndpoint) bool { return hasFile(e.addr) }) {
 		return nil
 	}
 	return needsNoSocket("listen", strings.Join(v.Listen, ", "), v.ListenMode, v.ListenOwner, v.ListenGroup, s.nameOf)
@@ -118,7 +125,13 @@ func cutProtocol(text, scheme string) (addr string, ok bool) {
 // onlyWebServers reports whether all requests come from web servers, in FastCGI or SCGI.
 func (s *setup) onlyWebServers() bool {
 	list, err := s.endpoints()
-	return err == nil && !slices.ContainsFunc(list, func(e frontEndpoint) bool { return e.protocol == protocolHTTP })
+	return err == nil && !slices.ContainsFunc(list, func(e frontEndpoint) bool { return !ofWebServers(e.protocol) })
+}
+
+// speaks reports whether there is an address for a protocol.
+func (s *setup) speaks(p cgiserver.Protocol) bool {
+	list, err := s.endpoints()
+	return err == nil && slices.ContainsFunc(list, func(e frontEndpoint) bool { return e.protocol == p })
 }
 
 // inherits reports whether sockets of systemd are listened at.
@@ -146,7 +159,7 @@ func (s *setup) open(sockets *systemd.Sockets, log *slog.Logger) (opened map[cgi
 		opened[e.protocol] = append(opened[e.protocol], listeners...)
 		for _, l := range listeners {
 			at := e.at(l.Addr())
-			at.warn(l.Addr(), s.trustedProxies(), log)
+			at.warn(l.Addr(), slices.Concat(s.trustedProxies(), s.Server.ProxyProtocol), log)
 		}
 	}
 	if left := sockets.Names(); len(left) > 0 {
@@ -198,9 +211,9 @@ func (e *frontEndpoint) at(addr net.Addr) frontEndpoint {
 // warn tells the log who may pass for a web server or a proxy that is believed.
 func (e *frontEndpoint) warn(addr net.Addr, trusted []string, log *slog.Logger) {
 	tcp, isTCP := addr.(*net.TCPAddr)
-	switch web := e.protocol != protocolHTTP; {
+	switch web := ofWebServers(e.protocol); {
 	case !web && e.worldWritable() && slices.Contains(trusted, "unix"):
-		log.Warn("every user of this machine can pass for the proxy that "+e.nameOf("trusted_proxies")+" unix believes; "+e.whoMay(), "listen", e.addr)
+		log.Warn("every user of this machine can pass for the proxy that "+e.nameOf("trusted_proxies")+" or "+e.nameOf("proxy_protocol")+" unix believes; "+e.whoMay(), "listen", e.addr)
 	case web && e.worldWritable():
 		log.Warn("every user of this machine can pass for the web server, and for any user and address; "+e.whoMay(), "listen", e.addr)
 	case web && isTCP && !tcp.IP.IsLoopback():
@@ -212,6 +225,9 @@ func (e *frontEndpoint) warn(addr net.Addr, trusted []string, log *slog.Logger) 
 
 // whoMay is advice for a unix socket that everybody may connect to.
 func (e *frontEndpoint) whoMay() string {
+	if _, abstract := abstractName(e.addr); abstract {
+		return "take a socket with a file, such as unix:/run/sluice/http.sock, which has permissions"
+	}
 	if e.inherited {
 		return "SocketMode=0660 and SocketGroup= in the socket unit say who may connect"
 	}

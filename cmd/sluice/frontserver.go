@@ -15,7 +15,9 @@ import (
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tlsfront"
 	"github.com/sluice-proxy/sluice/internal/framing"
 	"github.com/sluice-proxy/sluice/internal/halfclose"
 )
@@ -28,53 +30,41 @@ type frontServer struct {
 	servers  map[cgiserver.Protocol]*protocolServer
 	cut      context.CancelCauseFunc // cancels the contexts of all requests
 	inherits bool                    // systemd keeps sockets open
+
+	splitter *tlsfront.Splitter // nil: there is no TLS
+	streams  *connlimit.Streams // of HTTP/2
+	certs    *certs.Store
 }
 
 // protocolServer serves what was accepted in one protocol.
 type protocolServer struct {
-	limit    *connlimit.Limit
-	listener net.Listener
-	serve    func() error
-	close    func() error
-	cut      func(error) // ends the requests that BaseContext does not; nil: there are none
+	limit  *connlimit.Limit
+	serve  func() error
+	close  func() error
+	cut    func(error)           // ends the requests that BaseContext does not; nil: there are none
+	goAway func(context.Context) // tells clients that the server ends; nil: there is no way to
 }
 
-// newFrontServer returns a server for f at the listeners. It calls refused for each request with
-// a malformed header.
-func newFrontServer(f *front, c *setup, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener, inLoops bool, refused func(net.Addr, *framing.Error, int), log *slog.Logger) (_ *frontServer, err error) {
+// newFrontServer returns a server for the front of s at the listeners.
+func newFrontServer(s *server, c *setup, limits map[cgiserver.Protocol]*connlimit.Limit, opened map[cgiserver.Protocol][]net.Listener) (_ *frontServer, err error) {
 	ctx, cut := context.WithCancelCause(context.Background())
-	s := &frontServer{f, &framing.Listener{Refused: refused, MaxHeader: c.Server.MaxHeader}, make(map[cgiserver.Protocol]*protocolServer), cut, c.inherits()}
+	f := &frontServer{
+		front: s.front, framing: &framing.Listener{Refused: s.access.malformed, MaxHeader: c.Server.MaxHeader},
+		servers: make(map[cgiserver.Protocol]*protocolServer), cut: cut, inherits: c.inherits(), certs: s.certs,
+	}
 	for protocol, list := range opened {
-		limit := limits[protocol]
-		switch {
-		case protocol != protocolHTTP:
-			s.servers[protocol] = s.serveWebServer(ctx, protocol, merge(list), c, limit, log)
-		case inLoops:
-			if s.servers[protocol], err = s.serveInLoops(ctx, list, c, limit, log); err != nil {
-				cut(err)
-				return nil, err
-			}
-		default:
-			l := merge(list)
-			server := s.httpServer(ctx, c, limit, log)
-			s.framing.Listener = accept(l, limit)
-			s.servers[protocol] = &protocolServer{limit: limit, listener: l, serve: func() error { return server.Serve(s.framing) }, close: server.Close}
+		if ofWebServers(protocol) {
+			f.servers[protocol] = f.serveWebServer(ctx, protocol, merge(list), c, limits[protocol], s.log)
 		}
 	}
-	return s, nil
-}
-
-func (s *frontServer) httpServer(ctx context.Context, c *setup, limit *connlimit.Limit, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           releaseHijacked(s.front, limit),
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnState:         track(limit),
-		ReadHeaderTimeout: time.Duration(c.Server.Timeouts.Header),
-		IdleTimeout:       time.Duration(c.Server.Timeouts.KeepAlive),
-		MaxHeaderBytes:    c.Server.MaxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	if limit := limits[protocolHTTP]; limit != nil {
+		clients := &clientServer{frontServer: f, ctx: ctx, setup: c, limit: limit, log: s.log}
+		if f.servers[protocolHTTP], err = clients.serve(opened[protocolHTTP], opened[protocolHTTPS], s.inLoops, s.tlsConfig(c)); err != nil {
+			cut(err)
+			return nil, err
+		}
 	}
+	return f, nil
 }
 
 // serveWebServer serves web servers in FastCGI or SCGI. Their connections are for all sites, so what
@@ -88,17 +78,22 @@ func (s *frontServer) serveWebServer(ctx context.Context, protocol cgiserver.Pro
 		Authorizer:    slices.ContainsFunc(c.Applications, func(a *config.NamedApplication) bool { return a.Protocol == config.FastCGI }),
 		ForwardStderr: c.Server.WebServerStderr == config.On,
 	}
-	return &protocolServer{limit: limit, listener: l, serve: func() error { return server.Serve(limit.Listener(l)) }, close: server.Close}
+	return &protocolServer{limit: limit, serve: func() error { return server.Serve(limit.Listener(l)) }, close: server.Close}
 }
 
 // accept returns a listener for a server, which bounds the connections, and hides from the server
 // that a waiting client has closed its sending side.
 func accept(l net.Listener, limit *connlimit.Limit) net.Listener {
-	return limit.Listener(halfclose.Config{Permit: limit.Permit, Done: limit.Done}.Listener(l))
+	return limit.Listener(hideHalfClosed(l, limit))
 }
 
-// track returns the ConnState for a server with a listener of accept. The connections may have been
-// wrapped once more. One that is hijacked counts until its request has ended: releaseHijacked.
+func hideHalfClosed(l net.Listener, limit *connlimit.Limit) net.Listener {
+	return halfclose.Config{Permit: limit.Permit, Done: limit.Done}.Listener(l)
+}
+
+// track returns the ConnState for a server whose connections come from a listener of the limit. They may
+// have been wrapped since then. One that is hijacked counts until its request has ended:
+// releaseHijacked.
 func track(limit *connlimit.Limit) func(net.Conn, http.ConnState) {
 	return func(c net.Conn, s http.ConnState) {
 		counts := s == http.StateHijacked && framing.Hijack(c)
@@ -110,12 +105,15 @@ func track(limit *connlimit.Limit) func(net.Conn, http.ConnState) {
 	}
 }
 
-// inner returns the connection of a listener of accept that c may wrap.
+// inner returns the connection of a listener of the limit that c may wrap, in TLS as well.
 func inner(c net.Conn) net.Conn {
-	if outer, ok := c.(interface{ NetConn() net.Conn }); ok {
-		return outer.NetConn()
+	for {
+		outer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = outer.NetConn()
 	}
-	return c
 }
 
 // connKey is the key of a request's connection in its context.
@@ -165,6 +163,9 @@ func (s *frontServer) drain(of *server, signals <-chan os.Signal) {
 	var drains sync.WaitGroup
 	var late atomic.Bool
 	for _, server := range s.servers {
+		if server.goAway != nil {
+			drains.Go(func() { server.goAway(ctx) })
+		}
 		drains.Go(func() {
 			if server.limit.Drain(ctx) != nil {
 				late.Store(true)

@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/page"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
@@ -75,9 +76,25 @@ type frontSnapshot struct {
 	// WebServers are connections in FastCGI and SCGI.
 	WebServers        map[cgiserver.Protocol]connlimit.Snapshot `json:"web_server_connections,omitempty"`
 	StatusConnections connlimit.Snapshot                        `json:"status_connections"`
-	Malformed         uint64                                    `json:"malformed"` // requests with a refused header, ever
+	TLS               *tlsSnapshot                              `json:"tls,omitempty"` // nil: there is no https address
+	Malformed         uint64                                    `json:"malformed"`     // requests with a refused header, ever
 	Draining          bool                                      `json:"draining"`
 	DroppedLines      droppedLineCounts                         `json:"dropped_lines"`
+}
+
+// tlsSnapshot is the state of what is served over TLS.
+type tlsSnapshot struct {
+	Certificates     []certs.Certificate       `json:"certificates"`
+	FailedHandshakes uint64                    `json:"failed_handshakes"` // ever
+	HTTP2            connlimit.StreamsSnapshot `json:"http2"`
+}
+
+// tlsSnapshot returns the state, nil if there is no TLS.
+func (s *frontServer) tlsSnapshot() *tlsSnapshot {
+	if s.splitter == nil {
+		return nil
+	}
+	return &tlsSnapshot{s.certs.Snapshot(), s.splitter.Failed(), s.streams.Snapshot()}
 }
 
 // page is what the page shows of it.
@@ -103,13 +120,18 @@ var (
 	frontMax         = prometheus.NewDesc("sluice_front_connections_max", "How many client connections there may be.", []string{"listener"}, nil)
 	frontClosed      = prometheus.NewDesc("sluice_front_connections_closed_total", "Client connections closed for others: idle, active, or waiting for room.", []string{"listener", "state"}, nil)
 	frontErrors      = prometheus.NewDesc("sluice_front_accept_errors_total", "Times that accepting connections failed.", []string{"listener"}, nil)
+	tlsExpiry        = prometheus.NewDesc("sluice_front_certificate_expiry_timestamp_seconds", "When the certificate for a name ends, 0 if there is none yet; source is its file, or acme.", []string{"name", "source"}, nil)
+	tlsFailing       = prometheus.NewDesc("sluice_front_certificate_failing", "1 if the certificate for a name could not be read again, obtained or renewed at the last try.", []string{"name", "source"}, nil)
+	tlsHandshakes    = prometheus.NewDesc("sluice_front_failed_handshakes_total", "TLS handshakes that have failed.", nil, nil)
+	http2Requests    = prometheus.NewDesc("sluice_front_streams", "Requests in progress on HTTP/2 connections.", nil, nil)
+	http2Refused     = prometheus.NewDesc("sluice_front_streams_refused_total", "Requests on HTTP/2 connections that were refused because there were too many.", nil, nil)
 	frontMalformed   = prometheus.NewDesc("sluice_front_malformed_requests_total", "Requests that were refused because their header is malformed or too large.", nil, nil)
 	frontDropped     = prometheus.NewDesc("sluice_front_log_lines_dropped_total", "Lines that nobody took in time.", []string{"log"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (frontCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{frontConnections, frontMax, frontClosed, frontErrors, frontMalformed, frontDropped} {
+	for _, d := range []*prometheus.Desc{frontConnections, frontMax, frontClosed, frontErrors, frontMalformed, frontDropped, tlsExpiry, tlsFailing, tlsHandshakes, http2Requests, http2Refused} {
 		ch <- d
 	}
 }
@@ -134,7 +156,35 @@ func (c frontCollector) Collect(ch chan<- prometheus.Metric) {
 		send(frontClosed, prometheus.CounterValue, float64(l.Refused), name, "waiting")
 		send(frontErrors, prometheus.CounterValue, float64(l.AcceptErrors), name)
 	}
+	if s.TLS != nil {
+		s.TLS.collect(send)
+	}
 	send(frontMalformed, prometheus.CounterValue, float64(s.Malformed))
 	send(frontDropped, prometheus.CounterValue, float64(s.DroppedLines.Access), "access")
 	send(frontDropped, prometheus.CounterValue, float64(s.DroppedLines.Error), "error")
+}
+
+// collect exports the state. Several certificates may be for the same name: what counts is the one that
+// lasts longest.
+func (s *tlsSnapshot) collect(send func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string)) {
+	type key struct{ name, source string }
+	expiry, failing := make(map[key]float64), make(map[key]float64)
+	for _, c := range s.Certificates {
+		for _, name := range c.Names {
+			k := key{name, c.Source}
+			expires := 0.0
+			if c.Expires != nil {
+				expires = float64(c.Expires.Unix())
+			}
+			expiry[k] = max(expiry[k], expires)
+			failing[k] = max(failing[k], map[bool]float64{true: 1}[c.Error != ""])
+		}
+	}
+	for k, value := range expiry {
+		send(tlsExpiry, prometheus.GaugeValue, value, k.name, k.source)
+		send(tlsFailing, prometheus.GaugeValue, failing[k], k.name, k.source)
+	}
+	send(tlsHandshakes, prometheus.CounterValue, float64(s.FailedHandshakes))
+	send(http2Requests, prometheus.GaugeValue, float64(s.HTTP2.Open))
+	send(http2Refused, prometheus.CounterValue, float64(s.HTTP2.Refused))
 }

@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
@@ -25,8 +27,14 @@ func TestFrontMetrics(t *testing.T) {
 			ClosedIdle: uint64(n + 5), CutActive: uint64(n + 6), Refused: uint64(n + 8), AcceptErrors: uint64(n + 9),
 		}
 	}
+	ends, later := time.Unix(1700, 0), time.Unix(1900, 0)
+	secure := &tlsSnapshot{[]certs.Certificate{
+		{Names: []string{"a.example.org", "b.example.org"}, Source: "/x.pem", Expires: &ends},
+		{Names: []string{"a.example.org"}, Source: "/x.pem", Expires: &later},
+		{Names: []string{"c.example.org"}, Source: "acme", Error: "down"},
+	}, 21, connlimit.StreamsSnapshot{Max: 22, Open: 23, Refused: 24}}
 	c := frontCollector{func() frontSnapshot {
-		return frontSnapshot{of(100), map[cgiserver.Protocol]connlimit.Snapshot{cgiserver.FastCGI: of(300)}, of(200), 3, false, droppedLineCounts{1, 2}}
+		return frontSnapshot{of(100), map[cgiserver.Protocol]connlimit.Snapshot{cgiserver.FastCGI: of(300)}, of(200), secure, 3, false, droppedLineCounts{1, 2}}
 	}}
 	var want strings.Builder
 	for name, lines := range map[string]string{
@@ -55,6 +63,15 @@ func TestFrontMetrics(t *testing.T) {
 {listener="listen"} 109
 {listener="status"} 209`,
 		"sluice_front_malformed_requests_total counter": " 3",
+		"sluice_front_certificate_expiry_timestamp_seconds gauge": `{name="a.example.org",source="/x.pem"} 1900
+{name="b.example.org",source="/x.pem"} 1700
+{name="c.example.org",source="acme"} 0`,
+		"sluice_front_certificate_failing gauge": `{name="a.example.org",source="/x.pem"} 0
+{name="b.example.org",source="/x.pem"} 0
+{name="c.example.org",source="acme"} 1`,
+		"sluice_front_failed_handshakes_total counter": " 21",
+		"sluice_front_streams gauge":                   " 23",
+		"sluice_front_streams_refused_total counter":   " 24",
 		"sluice_front_log_lines_dropped_total counter": `{log="access"} 1
 {log="error"} 2`,
 	} {

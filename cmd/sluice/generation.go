@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/config"
 	evented "github.com/sluice-proxy/sluice/bridge/front"
 	"github.com/sluice-proxy/sluice/bridge/registry"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/hosts"
 )
 
@@ -27,6 +28,9 @@ type generation struct {
 	sites         []*site
 	table         hosts.Table[*site]
 	trusts        func(netip.Addr) bool // whether an address is a trusted proxy of a site
+	pairs         []*certs.Pair
+	acme          *certs.ACME // nil: no certificates are obtained
+	notes         []error     // what is probably not meant
 }
 
 // namedApplication is an application that requests may reach, by the name that it has in the
@@ -54,6 +58,10 @@ func (s *server) build(c *setup) (_ *generation, err error) {
 		g.sites = append(g.sites, site)
 		g.table.Add(setting.Hosts, setting.Mount, site)
 	}
+	wrong = append(wrong, g.readCertificates()...)
+	if err := s.authority(g); err != nil {
+		wrong = append(wrong, g.ServerError(err))
+	}
 	if err := firstOrAll(wrong); err != nil {
 		g.release()
 		return nil, err
@@ -64,7 +72,7 @@ func (s *server) build(c *setup) (_ *generation, err error) {
 // site makes a site.
 func (s *server) site(g *generation, setting *config.HostedSite, slow *slowLog, users map[string]*registry.User) (_ *site, err error) {
 	application := g.applicationOf(setting)
-	made := &site{front: s.front, setting: setting}
+	made := &site{front: s.front, setting: setting, hsts: hstsOf(&setting.TLS)}
 	if made.auth, err = s.logins.of(setting); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,12 +28,27 @@ func isUnix(addr string) bool {
 	return strings.HasPrefix(addr, "unix:") || strings.HasPrefix(addr, "unix/")
 }
 
+// abstractName returns the name of a unix socket that is no file (unix(7)): unix:@name.
+func abstractName(addr string) (name string, ok bool) {
+	name, isUnix := strings.CutPrefix(addr, "unix:")
+	return name, isUnix && strings.HasPrefix(name, "@")
+}
+
+// hasFile reports whether an address is a unix socket with a file, which has permissions.
+func hasFile(addr string) bool {
+	_, abstract := abstractName(addr)
+	return isUnix(addr) && !abstract
+}
+
 // worldWritable reports whether every user of this machine may connect to the unix socket.
-func (e *endpoint) worldWritable() bool { return isUnix(e.addr) && e.mode&0o002 != 0 }
+func (e *endpoint) worldWritable() bool {
+	_, abstract := abstractName(e.addr)
+	return abstract || isUnix(e.addr) && e.mode&0o002 != 0
+}
 
 // needsNoSocket refuses settings of a unix socket for an address that is none.
 func needsNoSocket(key, addr string, mode config.FileMode, owner, group string, nameOf func(string) string) error {
-	if isUnix(addr) {
+	if hasFile(addr) {
 		return nil
 	}
 	what := "_group"
@@ -44,11 +60,14 @@ func needsNoSocket(key, addr string, mode config.FileMode, owner, group string, 
 	case group == "":
 		return nil
 	}
-	return fmt.Errorf("%s%s: means nothing: %s is %s, which is no unix socket", key, what, nameOf(key), addr)
+	return fmt.Errorf("%s%s: means nothing: %s is %s, which is no unix socket that is a file", key, what, nameOf(key), addr)
 }
 
-// listen opens the address: host:port, or unix:/path.
+// listen opens the address: host:port, unix:/path or unix:@name.
 func (e *endpoint) listen() (net.Listener, error) {
+	if name, abstract := abstractName(e.addr); abstract {
+		return e.listenAbstract(name)
+	}
 	if isUnix(e.addr) {
 		l, err := e.listenUnix()
 		if err != nil {
@@ -60,7 +79,7 @@ func (e *endpoint) listen() (net.Listener, error) {
 		return nil, e.errorf("that is a port alone: write \":%d\" for every address of this machine, or \"127.0.0.1:%[1]d\" for this machine only", port)
 	}
 	if _, _, err := net.SplitHostPort(e.addr); err != nil {
-		return nil, e.errorf("want host:port, :port or unix:/path")
+		return nil, e.errorf("want host:port, :port, unix:/path or unix:@name (an IPv6 address in brackets: [::1]:8080)")
 	}
 	l, err := net.Listen("tcp", e.addr)
 	if err != nil {
@@ -72,6 +91,23 @@ func (e *endpoint) listen() (net.Listener, error) {
 // errorf returns an error that begins with the key and the address.
 func (e *endpoint) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s %q: %w", e.key, e.addr, fmt.Errorf(format, args...))
+}
+
+// maxAbstract is how long the name of an abstract socket may be, with its "@".
+const maxAbstract = 107
+
+func (e *endpoint) listenAbstract(name string) (net.Listener, error) {
+	switch {
+	case runtime.GOOS != "linux":
+		return nil, e.errorf("only Linux has sockets without a file; want unix:/path")
+	case len(name) < 2 || len(name) > maxAbstract:
+		return nil, e.errorf("want a name of 1 to %d bytes after \"@\"", maxAbstract-1)
+	}
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		return nil, e.errorf("%s", e.reason(err))
+	}
+	return l, nil
 }
 
 func (e *endpoint) listenUnix() (net.Listener, error) {

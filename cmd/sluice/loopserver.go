@@ -1,15 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"runtime"
-	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
 	evented "github.com/sluice-proxy/sluice/bridge/front"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/accepted"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 	"github.com/sluice-proxy/sluice/internal/halfclose"
 )
@@ -43,39 +41,6 @@ func (s *setup) inLoops() bool {
 // some, and one loop does more in a turn than two.
 func loops() int { return min(max(runtime.GOMAXPROCS(0)/2, 1), 8) }
 
-// serveInLoops serves HTTP in event loops, and what these leave to others with an http.Server.
-func (s *frontServer) serveInLoops(ctx context.Context, list []net.Listener, c *setup, limit *connlimit.Limit, log *slog.Logger) (*protocolServer, error) {
-	accepting := make([]net.Listener, len(list))
-	for i, l := range list {
-		var err error
-		if accepting[i], err = evented.Listen(l); err != nil {
-			return nil, err
-		}
-	}
-	looping, err := evented.New(evented.Config{
-		Find:  s.front.looped,
-		Track: limit.Track, Permit: limit.Permit, Done: limit.Done,
-		HeaderTimeout: time.Duration(c.Server.Timeouts.Header), IdleTimeout: time.Duration(c.Server.Timeouts.KeepAlive),
-		MaxHeader: c.Server.MaxHeader, Loops: loops(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	l := merge(accepting)
-	server := s.httpServer(ctx, c, limit, log)
-	s.framing.Listener = &handedOver{looping.Handed(), limit}
-	return &protocolServer{
-		limit: limit, listener: l, cut: looping.Cut,
-		serve: func() error {
-			failed := make(chan error, 2)
-			go func() { failed <- server.Serve(s.framing) }()
-			go func() { failed <- looping.Serve(limit.Listener(l)) }()
-			return <-failed
-		},
-		close: func() error { return errors.Join(server.Close(), looping.Close()) },
-	}, nil
-}
-
 // handedOver are the connections that loops leave to an http.Server.
 type handedOver struct {
 	net.Listener
@@ -107,8 +72,11 @@ func counted(c net.Conn) net.Conn {
 
 // halfClosing returns the connection whose end may be hidden.
 func halfClosing(c net.Conn) net.Conn {
-	if handed, ok := c.(*evented.Handed); ok {
-		return handed.Conn
+	switch c := c.(type) {
+	case *evented.Handed:
+		return c.Conn
+	case *accepted.Conn:
+		return c.Conn
 	}
 	return c
 }

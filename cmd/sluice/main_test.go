@@ -46,6 +46,7 @@ func TestUnusable(t *testing.T) {
 	serve := func(args ...string) []string {
 		return append([]string{"serve", "--listen", "127.0.0.1:0", "--status", "off", "--access-log", "off"}, args...)
 	}
+	serveTLS := func(args ...string) []string { return serve(append(args, "--listen", "https://127.0.0.1:0")...) }
 	backend := "--backend=127.0.0.1:9000"
 	for _, c := range []struct {
 		args []string
@@ -63,7 +64,26 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--queue-timout", "3s"), "did you mean --queue-timeout?"},
 		{serve(backend, "--upstream", "unix:/run/app.sock"), "did you mean --backend?"},
 		{serve(backend, "-preset", "php"), "did you mean --preset?"},
-		{serve(backend, "--tls-certificate", "x"), `unknown flag: --tls-certificate; "sluice serve --help" lists`},
+		{serve(backend, "--tls-session-tickets", "x"), `unknown flag: --tls-session-tickets; "sluice serve --help" lists`},
+		{serve(backend, "--tls-certificate", "x"), "--tls-certificate: means nothing without an https address in --listen"},
+		{serve(backend, "--tls-hsts", "30d"), "--tls-hsts: means nothing without an https address in --listen"},
+		{serve(backend, "--acme-email", "a@example.org"), "--acme-email: means nothing without --acme-agree-terms on"},
+		{serve(backend, "--acme-agree-terms"), "--acme-agree-terms: means nothing without an https address in --listen"},
+		{serve(backend, "--proxy-protocol", "balancer"), `--proxy-protocol: "balancer": want an address`},
+		{serveTLS(backend), "--listen: there is an https address, and no certificate: name its file with --tls-certificate"},
+		{serveTLS(backend, "--tls-certificate", filepath.Join(dir, "absent.pem")), "absent.pem\": no such file or directory"},
+		{serveTLS(backend, "--tls-certificate", precious), "has no certificate in PEM"},
+		{serveTLS(backend, "--tls-certificate", precious, "--tls-key", precious, "--tls-key", precious), "--tls-key: there are 2, and 1 of --tls-certificate"},
+		{serveTLS(backend, "--tls-certificate", precious, "--tls-hsts-preload"), "--tls-hsts-preload: means nothing without --tls-hsts"},
+		{serveTLS(backend, "--tls-certificate", precious, "--tls-hsts", "30d", "--tls-hsts-subdomains", "--tls-hsts-preload"), "--tls-hsts-preload: browsers want --tls-hsts of 365d at least"},
+		{serveTLS(backend, "--tls-min-version", "1.1"), `--tls-min-version: is "1.1", want 1.2 or 1.3`},
+		{serveTLS(backend, "--acme-agree-terms"), "there is no host to obtain a certificate for: give the sites hosts, or name them with --acme-name"},
+		{serveTLS(backend, "--acme-agree-terms", "--acme-name", "*.example.org"), "is a pattern, for which certificates need DNS-01"},
+		{serveTLS(backend, "--acme-agree-terms", "--acme-name", "a.example.org", "--acme-ca", "example.org"), `--acme-ca: is "example.org", want the URL of an ACME directory`},
+		{serveTLS(backend, "--acme-agree-terms", "--acme-name", "a.example.org", "--acme-ca-root", precious), "has no certificate in PEM"},
+		{[]string{"serve", "--listen", "https://127.0.0.1:0", backend, "--acme-agree-terms", "--acme-name", "a.example.org", "--acme-challenges", "http"}, "there is no address without TLS in --listen"},
+		{serve(backend, "--listen", "unix:@"), "want a name of 1 to"},
+		{serve(backend, "--listen", "unix:@a", "--listen-mode", "0660"), "means nothing"},
 		{[]string{"probe", "--time-out", "3s", "unix:/run/app.sock"}, "did you mean --timeout?"},
 		{serve(backend, "--workers", "many"), `--workers: "many" is not a whole number`},
 		{serve(backend, "--workers", "0"), "--workers: is 0, want at least 1"},
@@ -151,8 +171,8 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--listen", taken.Addr().String()), "the address is in use"},
 		{serve(backend, "--listen", "192.0.2.1:80"), "does not have that address"},
 		{serve(backend, "--listen", "8120"), `--listen "8120": that is a port alone: write ":8120" for every address of this machine, or "127.0.0.1:8120"`},
-		{serve(backend, "--listen", "localhost"), `--listen "localhost": want host:port, :port or unix:/path`},
-		{serve(backend, "--listen", "/run/http.sock"), `--listen "/run/http.sock": want host:port, :port or unix:/path`},
+		{serve(backend, "--listen", "localhost"), `--listen "localhost": want host:port, :port, unix:/path or unix:@name`},
+		{serve(backend, "--listen", "/run/http.sock"), `--listen "/run/http.sock": want host:port, :port, unix:/path or unix:@name`},
 		{serve(backend, "--status", "9180"), `--status "9180": that is a port alone`},
 		{serve(backend, "--listen-mode", "0660"), "--listen-mode: means nothing: --listen is 127.0.0.1:0, which is no unix socket"},
 		{serve(backend, "--status-group", "adm"), "--status-group: means nothing: --status is off"},

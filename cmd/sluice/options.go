@@ -58,13 +58,13 @@ func (o *options) complete(command []string) error {
 			return o.flagError(err)
 		}
 	}
-	o.Site = site.Site
+	o.Site, o.site.TLS = site.Site, site.TLS
 	return nil
 }
 
 // hosted is the only site.
 func (o *options) hosted() *config.HostedSite {
-	return &config.HostedSite{Uses: flagApplication, Auth: o.site.Auth, Site: o.Site}
+	return &config.HostedSite{Uses: flagApplication, Auth: o.site.Auth, TLS: o.site.TLS, Site: o.Site}
 }
 
 // flagApplication names the only application where it needs a name.

@@ -31,6 +31,10 @@ func serveCommand() *cobra.Command {
 FastCGI or SCGI: --listen fcgi+unix:/run/sluice.sock is for nginx's fastcgi_pass. Only the
 web server may be able to connect there: what it says of a client is believed.
 
+--listen https://:443 is HTTP over TLS, with the certificate of --tls-certificate, or one
+that --acme-agree-terms has obtained for --acme-name. Requests without TLS are then
+redirected.
+
 The flags describe one application. A file describes any number of them, and the sites
 in front: --config sluice.toml, or /etc/sluice/sluice.toml if nothing is given and it
 exists. "sluice config example" prints one, and --print-config the one that flags mean.
@@ -56,6 +60,7 @@ reopens the log. "sluice reload" and "sluice restart" do the same by way of the
   sluice serve --listen :8080 --backend http://127.0.0.1:8000 --workers 16
   sluice serve --listen :8080 --workers 100 -- ./trac.fcgi
   sluice serve --listen :8080 --preset php --root /srv/wiki -- php-cgi
+  sluice serve --listen :80 --listen https://:443 --tls-certificate wiki.pem --backend unix:/run/wiki.sock
   sluice serve --listen fcgi+unix:/run/sluice.sock --listen-group www-data --preset php -- php-cgi
   sluice serve --config /etc/sluice/sluice.toml`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -133,6 +138,7 @@ func serve(c *setup) (err error) {
 		}
 		defer statusSocket.Close()
 	}
+	s.listenSecure(c, opened)
 	signals := catchSignals()
 	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err = s.begin(start, c)
@@ -141,13 +147,15 @@ func serve(c *setup) (err error) {
 		return err
 	}
 	for _, l := range opened[protocolHTTP] {
-		if slices.ContainsFunc(c.Sites, func(site *config.HostedSite) bool { return unencrypted(site, l.Addr()) }) {
+		if slices.ContainsFunc(c.Sites, func(site *config.HostedSite) bool {
+			return unencrypted(site, l.Addr()) && !(s.front.securePort > 0 && site.TLS.Redirect == config.On)
+		}) {
 			log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with "+c.nameOf("trusted_proxies"), "listen", l.Addr().String())
 		}
 	}
 
 	failed := make(chan error, len(opened)+1)
-	front, err := newFrontServer(s.front, c, limits, opened, s.inLoops, access.malformed, log)
+	front, err := newFrontServer(s, c, limits, opened)
 	if err != nil {
 		return err
 	}
@@ -157,7 +165,7 @@ func serve(c *setup) (err error) {
 		statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
 		state = newStatusListener(s, func() frontSnapshot {
 			clients, webServers := front.snapshots()
-			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
+			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), front.tlsSnapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
 		}, statusLimit, c.statusHosts())
 		go func() { failed <- state.serve(statusSocket) }()
 	}
@@ -180,7 +188,8 @@ func serve(c *setup) (err error) {
 	return err
 }
 
-// limits returns the limits of connections. If there are several protocols, each has its share.
+// limits returns the limits of connections. If there are several protocols, each has its share; HTTP
+// with and without TLS is one, called protocolHTTP.
 func (s *server) limits(c *setup, opened map[cgiserver.Protocol][]net.Listener) (map[cgiserver.Protocol]*connlimit.Limit, error) {
 	files, err := descriptorLimit()
 	if err != nil {
@@ -191,14 +200,21 @@ func (s *server) limits(c *setup, opened map[cgiserver.Protocol][]net.Listener) 
 		return nil, err
 	}
 	s.most = most
-	limits := make(map[cgiserver.Protocol]*connlimit.Limit)
+	protocols := make(map[cgiserver.Protocol]bool)
 	for protocol := range opened {
+		if protocol == protocolHTTPS {
+			protocol = protocolHTTP
+		}
+		protocols[protocol] = true
+	}
+	limits := make(map[cgiserver.Protocol]*connlimit.Limit)
+	for protocol := range protocols {
 		exempt := func(addr netip.Addr) bool { return s.front.current.Load().trusts(addr) }
-		if protocol != protocolHTTP {
+		if ofWebServers(protocol) {
 			exempt = func(netip.Addr) bool { return true } // a web server speaks for many
 		}
 		limits[protocol] = connlimit.New(connlimit.Config{
-			Max: max(most/len(opened), 1), MaxWaiting: max(waiting/len(opened), 1), Exempt: exempt, Logger: s.log,
+			Max: max(most/len(protocols), 1), MaxWaiting: max(waiting/len(protocols), 1), Exempt: exempt, Logger: s.log,
 		})
 	}
 	return limits, nil
@@ -217,7 +233,7 @@ func listening(opened map[cgiserver.Protocol][]net.Listener) string {
 	for protocol, listeners := range opened {
 		for _, l := range listeners {
 			addr := l.Addr().String()
-			if protocol != protocolHTTP {
+			if protocol != protocolHTTP { // HTTP is the usual one
 				addr = string(protocol) + " " + addr
 			}
 			list = append(list, addr)

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/registry"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
@@ -23,12 +25,14 @@ type server struct {
 	log      *slog.Logger
 	traces   *tracing.Tracing
 	logins   *logins
+	certs    *certs.Store
 	inLoops  bool
 	notifier *systemd.Notifier
 	serving  string                 // what systemd is told of the state
 	load     func() (*setup, error) // reads the configuration again; nil: there is no file
 	ending   atomic.Bool
-	most     int // how many connections clients may have
+	most     int               // how many connections clients may have
+	reach    *challengeAddress // nil: nothing listens, this is a check
 
 	changing sync.Mutex // held while another version takes over
 }
@@ -43,8 +47,9 @@ const siteGrace = 2 * time.Second
 func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *server {
 	s := &server{
 		front: &front{access: access}, access: access, errors: log, log: log.log, traces: traces,
-		logins: &logins{log: log.log},
+		logins: &logins{log: log.log}, certs: certs.New(log.log),
 	}
+	s.front.certs = s.certs
 	s.registry = registry.New(registry.Options{
 		Log: s.log.Handler, Exiting: s.ending.Load, Grace: siteGrace, Reexec: true,
 	})
@@ -66,13 +71,24 @@ func (s *server) begin(ctx context.Context, c *setup) error {
 	if err != nil {
 		return err
 	}
-	if err := g.start(ctx); err != nil {
+	if err := s.start(ctx, g); err != nil {
 		g.release()
 		return err
 	}
+	s.certs.Use(g.pairs, g.acme)
 	s.front.current.Store(g)
 	s.tell(g)
 	return nil
+}
+
+// start is that of a generation. Before, it makes the directory that the generation needs.
+func (s *server) start(ctx context.Context, g *generation) error {
+	if g.acme != nil {
+		if err := g.acme.MakeDirectory(); err != nil {
+			return g.ServerError(fmt.Errorf("acme.directory: %w (the user that Sluice runs as has to own it)", err))
+		}
+	}
+	return g.start(ctx)
 }
 
 // tell logs what is probably not meant.
@@ -82,6 +98,9 @@ func (s *server) tell(g *generation) {
 	}
 	for _, w := range g.warnings {
 		s.log.Warn(w.Error())
+	}
+	for _, note := range g.notes {
+		s.log.Warn(note.Error())
 	}
 	for i, site := range g.sites {
 		for _, unused := range site.bridge.Unused() {
@@ -127,10 +146,11 @@ func (s *server) reload(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := next.start(ctx); err != nil {
+	if err := s.start(ctx, next); err != nil {
 		next.release()
 		return err
 	}
+	s.certs.Use(next.pairs, next.acme)
 	old := s.front.current.Swap(next)
 	old.stop(next)
 	s.logins.keep(c.Standalone)
@@ -184,4 +204,5 @@ func (s *server) close() {
 		g.release()
 	}
 	s.registry.Close()
+	s.certs.Close()
 }

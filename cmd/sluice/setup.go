@@ -95,13 +95,13 @@ func loadFile(path string) (*setup, error) {
 func newSetup(c *config.Standalone, from source, path string, renamed []string, warnings []*tomlfile.Problem) (*setup, error) {
 	s := &setup{c, from, path, renamed, warnings}
 	var wrong []error
-	for _, err := range []error{s.checkFront(), s.checkListen()} {
+	for _, err := range []error{s.checkFront(), s.checkListen(), s.Server.Check(), s.checkTLS()} {
 		if err != nil {
 			wrong = append(wrong, from.ServerError(err))
 		}
 	}
 	for i, site := range c.Sites {
-		for _, err := range []error{checkUserHeader(site), checkRedirects(site)} {
+		for _, err := range []error{checkUserHeader(site), checkRedirects(site), s.checkSiteTLS(site)} {
 			if err != nil {
 				wrong = append(wrong, from.SiteError(i, err))
 			}

@@ -11,11 +11,11 @@ import (
 // lost that had been taken from a socket which others keep open.
 type several struct {
 	list  []net.Listener
-	conns chan accepted // closed when all listeners are
+	conns chan acceptance // closed when all listeners are
 	once  sync.Once
 }
 
-type accepted struct {
+type acceptance struct {
 	conn net.Conn
 	err  error
 }
@@ -25,7 +25,7 @@ func merge(list []net.Listener) net.Listener {
 	if len(list) == 1 {
 		return list[0]
 	}
-	s := &several{list: list, conns: make(chan accepted)}
+	s := &several{list: list, conns: make(chan acceptance)}
 	var accepting sync.WaitGroup
 	for _, l := range list {
 		accepting.Go(func() { s.accept(l) })
@@ -45,7 +45,7 @@ func (s *several) accept(l net.Listener) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		s.conns <- accepted{c, err}
+		s.conns <- acceptance{c, err}
 	}
 }
 

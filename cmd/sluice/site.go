@@ -20,6 +20,7 @@ type site struct {
 	served  http.Handler    // the bridge, with traces if they are configured
 	looped  *evented.Site   // nil: not in event loops
 	auth    *basicauth.Auth // nil: no password is required
+	hsts    string          // Strict-Transport-Security; "": none
 
 	successor bool // it has replaced a site with the same settings
 }

@@ -1,6 +1,7 @@
 package framing
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	checked := &conn{Conn: c, listener: l, scanner: scanner{maxHeader: l.MaxHeader}}
+	if tc, ok := c.(stater); ok {
+		return secured{checked, tc}, nil
+	}
 	if _, ok := c.(io.ReaderFrom); ok {
 		return readerFrom{checked}, nil
 	}
@@ -84,6 +88,8 @@ func checkedConn(c net.Conn) *conn {
 	case *conn:
 		return c
 	case readerFrom:
+		return c.conn
+	case secured:
 		return c.conn
 	}
 	return nil
@@ -215,4 +221,13 @@ type readerFrom struct{ *conn }
 // ReadFrom implements io.ReaderFrom.
 func (c readerFrom) ReadFrom(r io.Reader) (int64, error) {
 	return c.Conn.(io.ReaderFrom).ReadFrom(r)
+}
+
+// stater is a *tls.Conn.
+type stater interface{ ConnectionState() tls.ConnectionState }
+
+// secured is a conn whose bytes came over TLS, which net/http finds out by ConnectionState.
+type secured struct {
+	*conn
+	stater
 }

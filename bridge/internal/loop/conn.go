@@ -50,6 +50,7 @@ type Conn struct {
 
 	open   bool // fd is
 	closed bool // Close was called, or the loop has ended the connection
+	told   bool // a proxy has told the addresses
 	mu     sync.Mutex
 	home   *loop    // has served it; nil: none has yet
 	handed net.Conn // has the connection since it was handed over

@@ -19,6 +19,22 @@ type Handed struct {
 	rest []byte
 }
 
+// RemoteAddr implements net.Conn. A proxy may have told it.
+func (h *Handed) RemoteAddr() net.Addr {
+	if h.Key.told {
+		return h.Key.RemoteAddr()
+	}
+	return h.Conn.RemoteAddr()
+}
+
+// LocalAddr implements net.Conn. A proxy may have told it.
+func (h *Handed) LocalAddr() net.Addr {
+	if h.Key.told {
+		return h.Key.LocalAddr()
+	}
+	return h.Conn.LocalAddr()
+}
+
 // Read implements net.Conn.
 func (h *Handed) Read(p []byte) (int, error) {
 	if len(h.rest) > 0 && len(p) > 0 {

@@ -61,6 +61,31 @@ func Listen(l net.Listener) (net.Listener, error) {
 	return made, nil
 }
 
+// Adopt returns a *Conn that goes on with a TCP or unix connection of package net, of which nothing
+// that a client wants to be read was read. It closes c. told says that the addresses are those that a
+// proxy has told, and not those of the socket.
+func Adopt(c net.Conn, local, remote net.Addr, told bool) (net.Conn, error) {
+	defer c.Close() // the descriptor goes on as another one
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("loop: %s is no socket", c.LocalAddr())
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd, failed := -1, error(nil)
+	err = raw.Control(func(of uintptr) { fd, failed = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, os.NewSyscallError("fcntl", failed)); err != nil {
+		return nil, err
+	}
+	from := remote.String()
+	if from == "" {
+		from = unnamed
+	}
+	return &Conn{fd: fd, open: true, local: local, from: from, told: told}, nil
+}
+
 // Close implements net.Listener.
 func (l *listener) Close() error { return errors.Join(l.file.Close(), l.Listener.Close()) }
 

@@ -47,6 +47,9 @@ func New(Config) (*Server, error) { return nil, errUnsupported }
 // Listen returns an error.
 func Listen(net.Listener) (net.Listener, error) { return nil, errUnsupported }
 
+// Adopt returns an error.
+func Adopt(net.Conn, net.Addr, net.Addr, bool) (net.Conn, error) { return nil, errUnsupported }
+
 // Handed is not called.
 func (*Server) Handed() net.Listener { return nil }
 

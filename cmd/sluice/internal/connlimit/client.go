@@ -7,8 +7,10 @@ import (
 )
 
 // addrOf returns the address of the peer, the zero Addr for a unix socket.
-func addrOf(c net.Conn) netip.Addr {
-	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+func addrOf(c net.Conn) netip.Addr { return addrIn(c.RemoteAddr()) }
+
+func addrIn(addr net.Addr) netip.Addr {
+	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
 		return netip.Addr{}
 	}

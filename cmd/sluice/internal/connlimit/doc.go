@@ -2,8 +2,8 @@
 // left for everything else, and decides which connections are closed for new ones. Begin with
 // limit.go.
 //
-// The server accepts from the Listener of a [Limit], and its ConnState is Track. The server must
-// not use TLS. When the number of connections is at its maximum and another client connects:
+// The server accepts from the Listener of a [Limit], and its ConnState is Track, which gets the
+// connections that this Listener has returned, not what a server with TLS has made of them. When the number of connections is at its maximum and another client connects:
 //
 //   - A connection without a request is closed: an idle kept one, or one without a complete header.
 //     If a client has more than its share of all connections (a sixteenth, 16 at least), it is one
@@ -19,6 +19,8 @@
 // A client is an IPv4 address or the /64 network of an IPv6 address. Exempt clients, proxies that
 // speak for many, have no share: of their connections without a request, the one that has been so
 // for longest is closed.
+//
+// Where a connection carries several requests at once, [Streams] bounds these by the same numbers.
 //
 // Drain lets requests finish and closes connections without a request, Cut ends the rest. Permit and
 // Done bound how many connections of a client may be half closed.

@@ -14,6 +14,9 @@ const (
 	// keptGrace is how long a kept connection must have been idle to be closed by a drain: the
 	// server may have read the next of several pipelined requests.
 	keptGrace = 50 * time.Millisecond
+	// selfGrace is how long connections without a request have that the server ends: net/http does
+	// so a second after GOAWAY.
+	selfGrace = 2 * time.Second
 	// cutGrace is how long requests that are cut may take to end.
 	cutGrace = time.Second
 )
@@ -94,6 +97,8 @@ func (l *Limit) closeIdle(begun time.Time) (again time.Duration) {
 		n = n.next // before e leaves the list
 		var left time.Duration
 		switch {
+		case e.endsItself && e.hadRequest:
+			left = selfGrace - time.Since(begun)
 		case e.hadRequest:
 			left = keptGrace - time.Since(e.idleSince)
 		case actives > 0:

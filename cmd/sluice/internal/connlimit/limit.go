@@ -69,6 +69,7 @@ type entry struct {
 	state      state
 	idleSince  time.Time // when it became idle
 	hadRequest bool      // it has had a request
+	endsItself bool      // a drain tells the client to end it
 	halfClosed bool      // the client has closed its sending side, and waits for the answer
 	inClient   node      // in a list of its client
 	inLimit    node      // in a list of all clients, if it is idle or waits
@@ -133,6 +134,16 @@ func (l *Limit) track(c net.Conn, s http.ConnState) bool {
 		l.promote()
 	}
 	return true
+}
+
+// EndsItself says that the server tells the client of a connection when it drains (GOAWAY of HTTP/2),
+// and then closes the connection itself. A drain gives it selfGrace for that.
+func (l *Limit) EndsItself(c net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[c]; e != nil { // nil if it was closed for another
+		e.endsItself = true
+	}
 }
 
 // enter adds a connection to the server. mu is held, here and in the methods below.
@@ -323,7 +334,9 @@ func (l *Limit) toClose(newcomer *client) *entry {
 func (e *entry) isOld() bool { return time.Since(e.idleSince) >= requestGrace }
 
 // share is how many connections a client may have before its own are closed first.
-func (l *Limit) share() int { return max(l.config.Max/16, 16) }
+func (l *Limit) share() int { return shareOf(l.config.Max) }
+
+func shareOf(most int) int { return max(most/16, 16) }
 
 // mostWaiting returns the client with most waiting connections. At least one must wait.
 func (l *Limit) mostWaiting() *client {
