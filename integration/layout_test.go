@@ -48,6 +48,8 @@ var layout = []struct {
 		{name: "bridge/fleet", others: []string{"github.com/redis/go-redis/v9"}},
 		{name: "bridge/admission"},
 		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
+		{name: "bridge/hold"},
+		{name: "bridge/hold/grip", own: []string{"bridge/hold"}},
 		{name: "bridge/spool", others: []string{sysUnix}},
 		{name: "bridge/pool/mux", own: []string{"bridge/internal/socket", "bridge/upstream"}},
 		{name: "bridge/pool", own: []string{"bridge/internal/socket", "bridge/pool/mux", "bridge/upstream"}},
@@ -65,7 +67,7 @@ var layout = []struct {
 	}},
 	{"a request", []rule{
 		{name: "bridge/internal/exchange", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/http1", "bridge/internal/addresslimit", "bridge/internal/compress",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/hold", "bridge/hold/grip", "bridge/http1", "bridge/internal/addresslimit", "bridge/internal/compress",
 			"bridge/internal/content", "bridge/internal/lines", "bridge/internal/sendfile", "bridge/pool", "bridge/spool", "bridge/supervise", "bridge/upstream",
 		}},
 		{name: "bridge/internal/blocking", own: []string{
@@ -80,12 +82,12 @@ var layout = []struct {
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
-			"bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
+			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
 			"bridge/internal/nested", "bridge/internal/socket", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
-		}},
+		}, others: []string{rate}},
 		{name: "bridge", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/internal/addresslimit", "bridge/internal/app",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/hold", "bridge/hold/grip", "bridge/internal/addresslimit", "bridge/internal/app",
 			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/compress", "bridge/internal/exchange", "bridge/internal/sendfile",
 			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},
@@ -109,6 +111,7 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/tlsfront", own: []string{"cmd/sluice/internal/accepted"}},
 		{name: "cmd/sluice/internal/certs", others: []string{"github.com/caddyserver/certmagic", "go.uber.org/zap"}},
 		{name: "cmd/sluice/internal/tomlfile", own: []string{"bridge/config"}, others: []string{"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"}},
+		{name: "cmd/sluice/internal/convert", own: []string{"bridge/config", "cmd/sluice/internal/tomlfile"}},
 		{name: "cmd/sluice/internal/logwriter"},
 		{name: "cmd/sluice/internal/systemd", others: []string{sysUnix}},
 		{name: "cmd/sluice/internal/demo", own: []string{"bridge", "bridge/config", "bridge/status"}},
@@ -116,12 +119,13 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/watch", others: []string{"golang.org/x/term", "golang.org/x/text/width"}},
 		{name: "cmd/sluice", own: []string{
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/front", "bridge/metrics", "bridge/page",
-			"bridge/probe", "bridge/registry", "bridge/status", "bridge/supervise", "cmd/sluice/internal/accepted", "cmd/sluice/internal/certs", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/demo", "cmd/sluice/internal/hosts",
+			"bridge/probe", "bridge/registry", "bridge/status", "bridge/supervise", "cmd/sluice/internal/accepted", "cmd/sluice/internal/certs", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/convert", "cmd/sluice/internal/demo", "cmd/sluice/internal/hosts",
 			"cmd/sluice/internal/logwriter", "cmd/sluice/internal/systemd", "cmd/sluice/internal/tlsfront", "cmd/sluice/internal/tomlfile", "cmd/sluice/internal/tracing", "cmd/sluice/internal/watch", "internal/framing", "internal/halfclose",
 		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag", rate}},
 		{name: "caddyplugin", own: []string{
 			"bridge", "bridge/admission", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/metrics", "bridge/page", "bridge/pool", "bridge/registry", "bridge/supervise",
 		}, others: []string{"github.com/caddyserver/caddy/v2/...", "github.com/caddyserver/caddy/v2", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "go.uber.org/zap/...", "go.uber.org/zap"}},
+		{name: "examples/gate", own: []string{"bridge", "bridge/page", "bridge/status"}},
 		{name: "cmd/caddy", own: []string{"caddyplugin"}, others: []string{"github.com/caddyserver/caddy/v2/..."}},
 	}},
 }

@@ -189,7 +189,7 @@ func TestDashboard(t *testing.T) {
 	var rules strings.Builder
 	rules.WriteString("groups:\n  - name: dashboard\n    rules:\n")
 	for i, e := range expressions {
-		e = strings.NewReplacer("$__rate_interval", "5m", "$instance", ".+").Replace(e)
+		e = strings.NewReplacer("$__rate_interval", "5m", "$instance", ".+", "$application", ".*").Replace(e)
 		fmt.Fprintf(&rules, "      - record: dashboard:expression:%d\n        expr: %s\n", i, strconv.Quote(e))
 	}
 	file := filepath.Join(t.TempDir(), "dashboard.yml")
@@ -212,6 +212,33 @@ func TestDashboard(t *testing.T) {
 		}
 		if tests, err := os.ReadFile(testdata(t, "alerts_test.yml")); err != nil || !strings.Contains(string(tests), "alertname: "+m[1]+"\n") {
 			t.Errorf("%s is not tested (%v)", m[1], err)
+		}
+	}
+}
+
+// What the metrics of an application say is asked, and told, for each application: those of several in
+// one Sluice differ in the label application alone. The metrics of the front have no such label.
+func TestDashboardTellsApplicationsApart(t *testing.T) {
+	const filter = `application=~"$application`
+	selector := regexp.MustCompile(`\bsluice_([a-z_]+)(\{[^}]*\})?`)
+	for _, e := range dashboardExpressions(t) {
+		for _, m := range selector.FindAllStringSubmatch(e, -1) {
+			if front := strings.HasPrefix(m[1], "front_"); strings.Contains(m[2], filter) == front {
+				t.Errorf("of one application, or of the front: %s", e)
+			}
+		}
+		if strings.HasPrefix(e, "ALERTS") && !strings.Contains(e, filter+`|"`) {
+			t.Errorf("alerts of one application, and of none: %s", e)
+		}
+	}
+	if !strings.Contains(readDoc(t, "grafana.json"), `"query": "label_values(sluice_gate_workers{instance=~\"$instance\"}, application)"`) {
+		t.Error("the dashboard has no choice of applications")
+	}
+	alerts := strings.Split(readDoc(t, "alerts.yml"), "- alert: ")[1:]
+	for _, alert := range alerts {
+		of, summary, _ := strings.Cut(alert, "summary:")
+		if front := strings.Contains(of, "sluice_front_"); strings.Contains(summary, "{{ with $labels.application }} ({{ . }}){{ end }}") == front {
+			t.Errorf("which application it is about: %s", alert)
 		}
 	}
 }

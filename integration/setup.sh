@@ -13,8 +13,8 @@ packages="
 	gcc libc6-dev libfcgi-dev
 	perl libfcgi-perl libcgi-pm-perl libcgi-fast-perl libscgi-perl gitweb
 	fcgiwrap cgit git
-	php-cli php-sqlite3 mediawiki
-	python3 uwsgi-core uwsgi-plugin-python3 gunicorn python3-gevent uvicorn python3-waitress nodejs
+	php-cli php-sqlite3 mediawiki roundcube-core roundcube-sqlite3 cgi-mapserver
+	python3 python3-jinja2 python3-setuptools uwsgi-core uwsgi-plugin-python3 gunicorn python3-gevent uvicorn python3-waitress nodejs
 	shibboleth-sp-utils xmlsec1 openssl
 	chromium fonts-dejavu-core
 	redis-server
@@ -22,6 +22,23 @@ packages="
 	systemd man-db
 "
 units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service shibd.service redis-server.service"
+
+# A library that applications have themselves held with, as it is published.
+grip=/usr/local/share/sluice-test/grip
+grip_version=4.3.0
+wanted_grip=""
+[ -e "$grip/node_modules/@fanoutio/grip/package.json" ] || wanted_grip=@fanoutio/grip@$grip_version
+
+# Request Tracker and WordPress take too long to install for every run: "setup.sh proofs" installs them, too.
+if [ "${1:-}" = proofs ]; then
+	packages="$packages request-tracker5 rt5-db-sqlite wordpress wordpress-theme-twentytwentythree php-mysql mariadb-server"
+	units="$units mariadb.service exim4.service exim4-base.timer"
+fi
+
+# Trac is in no Debian 12. The package of Debian 13, in Python alone, is unpacked: its dependencies are above.
+trac=/usr/local/share/sluice-test/trac
+wanted_trac=""
+[ -e "$trac" ] || wanted_trac=trac
 
 # Some tests need a machine of their own, which is emulated. Its kernel is unpacked, not
 # installed: nothing else is to boot it.
@@ -62,15 +79,18 @@ missing=""
 for p in $packages; do
 	printf '%s\n' "$installed" | grep -qxF -- "$p" || missing="$missing $p"
 done
-if [ -z "$missing$wanted_kernel" ]; then
+if [ -n "$wanted_grip" ] && ! command -v npm >/dev/null; then
+	missing="$missing npm"
+fi
+if [ -z "$missing$wanted_kernel$wanted_trac$wanted_grip" ]; then
 	exit 0
 fi
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-	echo "setup.sh: missing:$missing $wanted_kernel; run this as root on Debian, or install them by hand" >&2
+	echo "setup.sh: missing:$missing $wanted_kernel $wanted_trac $wanted_grip; run this as root on Debian, or install them by hand" >&2
 	exit 1
 fi
-echo "setup.sh: installing:$missing $wanted_kernel"
+echo "setup.sh: installing:$missing $wanted_kernel $wanted_trac $wanted_grip"
 
 # policy-rc.d is how Debian is told not to start services on installation.
 # One that is there already belongs to the machine and stays as it is.
@@ -84,7 +104,7 @@ fi
 
 enabled_before=$(enabled_units)
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
+[ -z "$missing$wanted_kernel" ] || apt-get update -qq
 # shellcheck disable=SC2086 # a list of names
 [ -z "$missing" ] || apt-get install -y -qq --no-install-recommends $missing
 
@@ -95,6 +115,24 @@ if [ -n "$wanted_kernel" ]; then
 	(cd "$unpacked" && apt-get download -qq "$package" && dpkg -x ./*.deb .)
 	install -D -m 644 "$unpacked"/boot/vmlinuz-* "$kernel"
 	rm -r "$unpacked"
+fi
+
+if [ -n "$wanted_grip" ]; then
+	mkdir -p "$grip"
+	npm install --prefix "$grip" --no-save --no-audit --no-fund --silent "$wanted_grip"
+fi
+
+if [ -n "$wanted_trac" ]; then
+	lists=$(mktemp -d)
+	mkdir -p "$lists/lists/partial" "$lists/archives/partial"
+	echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main' >"$lists/sources"
+	set -- -qq -o APT::Sandbox::User=root -o "Dir::Etc::sourcelist=$lists/sources" -o Dir::Etc::sourceparts=- \
+		-o "Dir::State::lists=$lists/lists" -o "Dir::Cache::archives=$lists/archives" \
+		-o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache="
+	(cd "$lists" && apt-get "$@" update && apt-get "$@" download "$wanted_trac" && dpkg -x ./*.deb "$lists/trac")
+	mkdir -p "${trac%/*}"
+	mv "$lists/trac" "$trac"
+	rm -r "$lists"
 fi
 
 for unit in $(enabled_units); do

@@ -209,6 +209,8 @@ func (m *Mapper) checkStaticDirs(s *statics, list []string) error {
 		}
 		prefix = p.list[0]
 		switch {
+		case strings.Contains(prefix, "*"):
+			return fmt.Errorf("cgi: static_dirs %q: a directory has one path, without *", text)
 		case outside && dir == "" || hasBreak(dir):
 			return fmt.Errorf("cgi: static_dirs %q: want a directory after \"=\", as in \"/img=/srv/img\"", text)
 		case m.hide.Has(prefix), m.hide.Has(m.mount + m.belowMountOf(prefix)):

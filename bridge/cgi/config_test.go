@@ -32,6 +32,8 @@ func TestConfigErrorsNameTheKey(t *testing.T) {
 		{Config{Mount: "/m/n", Hide: []string{"/m/n"}}, `cgi: hide "/m/n": hides everything, the mount is "/m/n"`},
 		{Config{Mount: "/m/n", Hide: []string{"/m"}}, `cgi: hide "/m": hides everything`},
 		{Config{Hide: []string{"/data*"}}, `cgi: hide "/data*": can match nothing`},
+		{Config{Hide: []string{"/data/*"}}, `cgi: hide "/data/*": ends in *: write "/data"`},
+		{Config{Root: dir, StaticDirs: []string{"/*/a"}}, `cgi: static_dirs "/*/a": a directory has one path`},
 		{Config{Hide: []string{"/data?a"}}, `cgi: hide "/data?a": can match nothing`},
 		{Config{Hide: []string{"/a%20b"}}, `cgi: hide "/a%20b": can match nothing`},
 		{Config{Hide: []string{"/a\nb"}}, `cgi: hide "/a\nb": must not hold`},

@@ -3,11 +3,13 @@ package cgi
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
 // Prefixes is a list of URL paths, each of which includes everything below it. Each is
-// written as a whole path, or relative to the mount.
+// written as a whole path, or relative to the mount. "*" stands for any name between two slashes:
+// "/*/login".
 type Prefixes struct {
 	mount string // "" or "/x"
 	list  []string
@@ -24,8 +26,10 @@ func NewPrefixes(key, mount string, list []string) (p Prefixes, err error) {
 			return p, fmt.Errorf("cgi: %s %q: want a path below the root, beginning with \"/\"", key, text)
 		case hasBreak(text):
 			return p, fmt.Errorf("cgi: %s %q: must not hold NUL, CR or LF", key, text)
-		case strings.ContainsAny(text, "*?"):
-			return p, fmt.Errorf("cgi: %s %q: can match nothing, it is no pattern and has no query (\"/data\" stands for all that is below it)", key, text)
+		case strings.Contains(text, "?"), slices.ContainsFunc(strings.Split(text, "/"), func(name string) bool { return strings.Contains(name, "*") && name != "*" }):
+			return p, fmt.Errorf("cgi: %s %q: can match nothing, it has no query, and * only for a whole name (\"/data\" stands for all that is below it, \"/*/login\" for that of any name)", key, text)
+		case strings.HasSuffix(path.Clean(text), "/*"):
+			return p, fmt.Errorf("cgi: %s %q: ends in *: write %q, which stands for all that is below it", key, text, strings.TrimSuffix(path.Clean(text), "/*"))
 		case hasEscape(text):
 			return p, fmt.Errorf("cgi: %s %q: can match nothing, paths are compared when they are decoded: write \"/a b\" for \"/a%%20b\"", key, text)
 		}
@@ -97,6 +101,23 @@ func (c Config) Hides(path string) bool {
 // isBelow reports whether the cleaned path p is prefix, or below it. What follows ";" is
 // a parameter of the segment (RFC 3986 section 3.3), which some applications cut off.
 func isBelow(prefix, p string) bool {
-	rest, ok := strings.CutPrefix(p, prefix)
-	return ok && prefix != "" && (rest == "" || rest[0] == '/' || rest[0] == ';')
+	if prefix == "" {
+		return false
+	}
+	for {
+		before, after, star := strings.Cut(prefix, "/*/")
+		rest, ok := strings.CutPrefix(p, before)
+		switch {
+		case !ok:
+			return false
+		case !star:
+			return rest == "" || rest[0] == '/' || rest[0] == ';'
+		}
+		name, found := strings.CutPrefix(rest, "/") // that the star stands for
+		end := strings.IndexByte(name, '/')
+		if !found || end <= 0 {
+			return false
+		}
+		prefix, p = "/"+after, name[end:]
+	}
 }

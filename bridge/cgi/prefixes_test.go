@@ -103,3 +103,28 @@ func TestHideRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A star stands for one name, whatever it is, and for nothing else.
+func TestPrefixesOfAnyName(t *testing.T) {
+	p, err := NewPrefixes("path", "/trac", []string{"/*/login", "/a/*/*/z/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{
+		"/one/login": true, "/two/login/": true, "/one/login/x": true, "/one/login;a=b": true, "//one//login": true, "/one/./login": true, "/o;x/login": true,
+		"/trac/one/login": true, "/trac/login": true, "/a/b/c/z": true, "/a/b/c/z/d": true,
+		"/login": false, "/one/two/login": false, "/one/logins": false, "/one": false, "/": false, "/one/x/../../login": false, "/a/b/z": false, "/a/b/c/d/z": false, "/trac/one/two/login": false,
+	} {
+		if p.Has(path) != want || p.Protects(path) != want {
+			t.Errorf("%s: %v, %v, want %v", path, p.Has(path), p.Protects(path), want)
+		}
+	}
+	if !p.Protects("/trac.fcgi/one/login") || !p.Protects("/x/index.php/one/login") {
+		t.Error("below a script it is not protected")
+	}
+	for _, text := range []string{"/a*", "/*b/c", "/a/*", "/*", "/**/x", "/a?b"} {
+		if _, err := NewPrefixes("path", "", []string{text}); err == nil {
+			t.Errorf("%s: no error", text)
+		}
+	}
+}

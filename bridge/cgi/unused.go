@@ -40,6 +40,9 @@ func (m *Mapper) Unused() (list []error) {
 		}
 	}
 	for _, h := range m.hide.list {
+		if strings.Contains(h, "*") {
+			continue // of any name
+		}
 		rest, mounted := strings.CutPrefix(h, m.mount)
 		if m.Leads(h) || mounted && m.Leads(rest) {
 			continue

@@ -144,7 +144,7 @@ func (s *Server) Keep(now *Server) (keys []string) {
 // Login says who must log in, by HTTP Basic. It is a part of a HostedSite.
 type Login struct {
 	File  string   `key:"file" value:"FILE" doc:"require log-in (HTTP Basic) with a name and password of this htpasswd FILE; REMOTE_USER is the name"`
-	Paths []string `key:"paths" flag:"auth-path" value:"PREFIX" otherwise:"everything" doc:"URL PREFIX that requires log-in, such as /login for Trac"`
+	Paths []string `key:"paths" flag:"auth-path" value:"PREFIX" otherwise:"everything" doc:"URL PREFIX that requires log-in, such as /login for Trac, or /*/login, where * is any name, for several"`
 	Realm string   `key:"realm" value:"TEXT" otherwise:"Sluice" doc:"TEXT that browsers show when they ask for the password"`
 }
 

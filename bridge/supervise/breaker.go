@@ -50,6 +50,6 @@ func (sup *supervisor) updateBreaker(now time.Time) {
 	if !sup.breakerLogged {
 		sup.breakerLogged = true
 		sup.plan.Events.Add(events.Event{Kind: events.GivenUp, Text: "No more processes are started for now, because too many have ended. Requests are refused."})
-		sup.log.Error("no more processes are started for now: too many have ended; requests are refused", "next_in", broken.machine.next.Sub(now), "advice", "mend what ends the command: the lines above have its last output; SIGHUP tries at once")
+		sup.log.Error("no more processes are started for now: too many have ended; requests are refused", "next_in", broken.machine.next.Sub(now), "advice", "mend what ends the command: the lines above have its last output; a restart (sluice restart) tries at once")
 	}
 }

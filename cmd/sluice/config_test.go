@@ -212,7 +212,7 @@ func TestCheckFile(t *testing.T) {
 	if err := checkFile(write(application+"[[application]]\nname = \"unused\"\nbackends = [\"unix:/run/u.sock\"]\n[[site]]\napplication = \"a\"\nclient.key = \"user\"\nflow.max_addresses = \"3 per 1m\"\n"), &out); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{":4:3: application unused: no site uses it", "flow.max_addresses is now called client.max_addresses", "in order (2 applications, 1 sites)"} {
+	for _, part := range []string{":4:3: application unused: no site uses it", "flow.max_addresses is now called client.max_addresses", "in order (2 applications, 1 site)"} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("%q is not in\n%s", part, &out)
 		}

@@ -122,6 +122,14 @@ func checkFile(path string, out io.Writer) error {
 			fmt.Fprintf(out, "note: %s\n", g.SiteError(i, fmt.Errorf("%w (it has no effect)", unused)))
 		}
 	}
-	fmt.Fprintf(out, "%s: in order (%d applications, %d sites)\n", path, len(c.Applications), len(c.Sites))
+	fmt.Fprintf(out, "%s: in order (%s, %s)\n", path, plural(len(c.Applications), "application"), plural(len(c.Sites), "site"))
 	return nil
+}
+
+// plural is a number of things: "1 site", "2 sites".
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

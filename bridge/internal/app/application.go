@@ -29,6 +29,7 @@ type Application struct {
 	Pool       *pool.Pool
 	Nested     *nested.Finder
 	Authorizer *Authorizer // nil: there is none
+	Holds      *Holds      // nil: clients are not held
 
 	settings atomic.Pointer[config.Application] // what holds now; complete, never changed
 	hooks    Hooks
@@ -71,6 +72,9 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 		return nil, err
 	}
 	a.spool.Store(store)
+	if a.Holds, err = newHolds(&cfg); err != nil {
+		return nil, err
+	}
 	connect := connections(&cfg, &a.hooks)
 	if connect.Instances, err = a.hooks.instances(cfg.Backends); err != nil {
 		return nil, err
@@ -127,6 +131,7 @@ func (a *Application) shutdown() {
 		a.Authorizer.Gate.Close() // requests that wait need not wait any longer
 	}
 	a.Gate.Close()
+	a.Holds.close()
 	a.cancel()
 	a.background.Wait()
 	a.Nested.Close()

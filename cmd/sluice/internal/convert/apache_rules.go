@@ -1,0 +1,212 @@
+package convert
+
+import (
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-proxy/sluice/bridge/config"
+)
+
+var staticNames = regexp.MustCompile(`(?i)/(static|media|images?|icons?|img|css|js|javascript|htdocs|uploads|files|assets|chrome|common|site)(/|$)`)
+
+// holdsPHP reports a directory of PHP scripts: as it is on this machine, or by its name.
+func holdsPHP(dir string) bool {
+	if scripts, err := filepath.Glob(filepath.Join(dir, "*.php")); err == nil && len(scripts) > 0 {
+		return true
+	}
+	if all, err := filepath.Glob(filepath.Join(dir, "*")); err == nil && len(all) > 0 {
+		return false
+	}
+	return !staticNames.MatchString(dir)
+}
+
+// proxyPass translates ProxyPass /path URL, or within a location ProxyPass URL.
+func (t *apacheTranslator) proxyPass(h *host, d *directive, in scope) {
+	url, to := d.arg(0), d.arg(1)
+	if in.path != "" && strings.Contains(url, "://") {
+		url, to = in.path, url
+	}
+	if to == "!" {
+		t.leave(d, "what is at this path goes to the application: give it static_dirs")
+		return
+	}
+	backend, uri, ok := proxyAddress(to)
+	if !ok {
+		t.leave(d, "is no address of an application that Sluice knows")
+		return
+	}
+	if trimmed := strings.TrimSuffix(uri, "/"); strings.HasPrefix(to, "http") && trimmed != strings.TrimSuffix(url, "/") && (trimmed != "" || url != "/") {
+		t.leave(d, "the path is not put in place of "+url+": the application gets the path as the client sends it")
+	}
+	t.site(h, d, url, t.application([]string{backend}, nil), config.PresetApp)
+}
+
+// wsgi translates WSGIScriptAlias: the program is run by uWSGI, as mod_wsgi runs it in processes of its own.
+func (t *apacheTranslator) wsgi(h *host, d *directive, all []*directive) {
+	group := ""
+	for _, c := range all {
+		if strings.EqualFold(c.name, "WSGIProcessGroup") {
+			group = c.arg(0)
+		}
+	}
+	options := map[string]string{}
+	for _, a := range d.args[min(2, len(d.args)):] {
+		key, value, _ := strings.Cut(a, "=")
+		options[key] = value
+	}
+	if options["process-group"] != "" {
+		group = options["process-group"]
+	}
+	daemon := t.daemons[group]
+	if daemon == nil && len(t.daemons) == 1 {
+		for _, daemon = range t.daemons {
+		}
+	}
+	if daemon == nil {
+		t.leave(d, "it runs within Apache; Sluice starts it by uWSGI, with 15 threads")
+		daemon = &directive{}
+	}
+	for _, a := range daemon.args {
+		key, value, _ := strings.Cut(a, "=")
+		options[key] = value
+	}
+	number := func(key string, otherwise int) int {
+		if n, err := strconv.Atoi(options[key]); err == nil && n > 0 {
+			return n
+		}
+		return otherwise
+	}
+	processes, threads := number("processes", 1), number("threads", 15)
+	command := []string{"uwsgi", "--plugin", "python3", "--wsgi-file", d.arg(1), "--threads", strconv.Itoa(threads), "--buffer-size", "65535"}
+	if options["python-home"] != "" {
+		command = append(command, "--virtualenv", options["python-home"])
+	}
+	if processes > 1 {
+		command = append(command, "--master", "--processes", strconv.Itoa(processes), "--socket", "{socket}")
+	}
+	app := t.applicationCalled(strings.TrimSuffix(d.arg(1), ".wsgi"), nil, command)
+	app.Protocol, app.Workers, app.Spawn.Dir = config.UWSGI, processes*threads, options["home"]
+	if app.Spawn.User = options["user"]; options["python-path"] != "" {
+		app.Spawn.Env = map[string]string{"PYTHONPATH": options["python-path"]}
+	}
+	for key := range options {
+		if !slices.Contains(strings.Fields("processes threads python-home python-path home user group display-name process-group application-group lang locale maximum-requests inactivity-timeout"), key) && strings.Contains(strings.Join(daemon.args, " "), key+"=") {
+			t.leave(daemon, key+" is not carried over")
+		}
+	}
+	t.site(h, d, d.arg(0), app, config.PresetApp)
+}
+
+// require translates Require, and what it has been before: who may ask for what.
+func (t *apacheTranslator) require(h *host, d *directive, in scope) {
+	switch strings.ToLower(strings.Join(d.args, " ")) {
+	case "all granted", "valid-user":
+		return
+	case "all denied":
+	default:
+		t.leave(d, "Sluice lets all addresses and users in")
+		return
+	}
+	url, known := in.url(h)
+	switch {
+	case in.regex != "":
+		t.hide(h, d, in.regex)
+	case in.files != "" && strings.Contains(in.files, ".ht"):
+	case in.files != "":
+		t.leave(d, "hide has paths; names of files in every directory cannot be hidden")
+	case in.dir == "/" || url == "" && in.dir == "": // what no other section grants
+	case known && url != "":
+		t.hidePath(h, d, url)
+	case !known && in.dir != "": // it has no URL
+	default:
+		t.leave(d, "hide hides no whole site")
+	}
+}
+
+// redirect2 translates Redirect and RedirectMatch.
+func (t *apacheTranslator) redirect2(h *host, d *directive, name string) {
+	args, status := d.args, map[string]string{"redirectpermanent": "301"}[name]
+	if status == "" {
+		status = "302"
+	}
+	if len(args) == 3 {
+		if named, ok := map[string]string{"permanent": "301", "temp": "302", "seeother": "303"}[args[0]]; ok {
+			status = named
+		} else {
+			status = args[0]
+		}
+		args = args[1:]
+	}
+	if len(args) != 2 {
+		t.leave(d, "Sluice sends no answers of its own but redirects")
+		return
+	}
+	if name == "redirectmatch" {
+		t.rewriteRule(h, d, args[0], args[1], '$', status)
+		return
+	}
+	from, to := strings.TrimSuffix(args[0], "/"), strings.TrimSuffix(args[1], "/")
+	if from == "" {
+		t.redirect(h, d, []string{"/*"}, to, true, status, false)
+		return
+	}
+	h.at(from, d, func(s *config.HostedSite) {
+		add(&s.Redirect, from+" "+args[1]+" "+status)
+		add(&s.Redirect, from+"/* "+to+"/* "+status)
+	})
+}
+
+// rewriteRule2 translates RewriteRule with its conditions.
+func (t *apacheTranslator) rewriteRule2(h *host, d *directive, conditions []*directive, in scope) {
+	flags := strings.ToUpper(strings.Trim(d.arg(2), "[]"))
+	missing := false
+	for _, c := range conditions {
+		switch test := c.arg(0) + " " + c.arg(1); test {
+		case "%{REQUEST_FILENAME} !-f", "%{REQUEST_FILENAME} !-d", "%{REQUEST_FILENAME} !-l", "%{DOCUMENT_ROOT}%{REQUEST_URI} !-f", "%{DOCUMENT_ROOT}%{REQUEST_URI} !-d":
+			missing = true
+		case "%{HTTPS} off", "%{HTTPS} !=on", "%{HTTPS} !on":
+			t.leave(d, "this is about TLS, which is not converted")
+			return
+		default:
+			t.leave(c, "rules of Sluice have no conditions; the rule after it is not carried over either")
+			t.leave(d, "it has conditions")
+			return
+		}
+	}
+	expression, target := d.arg(0), d.arg(1)
+	if base, ok := in.url(h); in.dir != "" && ok { // there, the path is without that of the directory
+		after, anchored := strings.CutPrefix(expression, "^")
+		if anchored {
+			expression = "^" + regexp.QuoteMeta(base+"/") + strings.TrimPrefix(after, "/?")
+		}
+		if !strings.HasPrefix(target, "/") && !strings.Contains(target, "://") && target != "-" {
+			target = base + "/" + target
+		}
+	}
+	status := ""
+	for flag := range strings.SplitSeq(flags, ",") {
+		switch name, value, _ := strings.Cut(flag, "="); name {
+		case "R":
+			if status = value; status == "" {
+				status = "302"
+			}
+		case "F", "G":
+			t.hide(h, d, expression)
+			return
+		case "", "L", "END", "QSA", "PT", "NC", "NE", "B", "DPI":
+		default:
+			t.leave(d, "the flag "+flag+" is not carried over")
+			return
+		}
+	}
+	switch {
+	case target == "-":
+	case missing && status == "":
+		t.missing(h, d, expression, target, '$')
+	default:
+		t.rewriteRule(h, d, expression, target, '$', status)
+	}
+}
