@@ -40,7 +40,7 @@ func PublishHandler(applications func() []*Application) http.Handler {
 			return
 		}
 		for _, h := range to {
-			if err := publish(h, body); err != nil {
+			if err := h.Publish(r.Context(), body); err != nil {
 				refusePublication(w, err)
 				return
 			}
@@ -49,21 +49,6 @@ func PublishHandler(applications func() []*Application) http.Handler {
 		_, _ = io.WriteString(w, "Published\n") // the client may have left
 	}))
 }
-
-func publish(h *app.Holds, body []byte) error {
-	items, err := grip.ParseItems(body, h.Registry.Limits().Message)
-	if err != nil {
-		return &itemsError{err}
-	}
-	_, err = h.Publish(items)
-	return err
-}
-
-// itemsError is what is wrong with what was to be published.
-type itemsError struct{ err error }
-
-func (e *itemsError) Error() string { return e.err.Error() }
-func (e *itemsError) Unwrap() error { return e.err }
 
 // errNoHolds says that there is nobody to publish for.
 var errNoHolds = errors.New("no application has clients held: see hold.key_file")
@@ -91,6 +76,7 @@ func publishable(all []*Application, authorization string) (to []*app.Holds, err
 func refusePublication(w http.ResponseWriter, err error) {
 	status := http.StatusBadRequest
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	_, alone := errors.AsType[*app.FleetError](err)
 	switch {
 	case errors.Is(err, errNoHolds):
 		status = http.StatusNotFound
@@ -102,6 +88,9 @@ func refusePublication(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After", "1")
 	case tooLarge:
 		status = http.StatusRequestEntityTooLarge
+	case alone:
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
 	}
 	http.Error(w, fmt.Sprintf("not published: %v", err), status)
 }

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync/atomic"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 	"github.com/sluice-proxy/sluice/bridge/hold"
 	"github.com/sluice-proxy/sluice/bridge/hold/grip"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
@@ -23,10 +26,13 @@ type Holds struct {
 	key    atomic.Pointer[grip.Key]
 	rate   *rate.Limiter // of messages
 	denied atomic.Uint64 // attempts to publish without the key
+
+	fleet  *fleet.Broadcast // to and from the other gates; nil: there are none
+	logger *slog.Logger
 }
 
 // newHolds returns what holds the clients of an application, nil if nothing does. cfg is complete.
-func newHolds(cfg *config.Application) (*Holds, error) {
+func newHolds(cfg *config.Application, logger *slog.Logger) (*Holds, error) {
 	if cfg.Hold == nil {
 		return nil, nil
 	}
@@ -34,8 +40,13 @@ func newHolds(cfg *config.Application) (*Holds, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Holds{Registry: hold.New(holdLimits(cfg.Hold)), Routes: exchange.NewRoutes(), rate: rate.NewLimiter(rate.Limit(cfg.Hold.PublishRate), cfg.Hold.PublishRate)}
+	h := &Holds{Registry: hold.New(holdLimits(cfg.Hold)), Routes: exchange.NewRoutes(), rate: rate.NewLimiter(rate.Limit(cfg.Hold.PublishRate), cfg.Hold.PublishRate), logger: logger}
 	h.key.Store(key)
+	if f := &cfg.Fleet; f.Engine != "" {
+		if h.fleet, err = fleet.NewBroadcast(f.Engine, f.Application, h.hear, logger); err != nil {
+			return nil, fmt.Errorf("fleet.engine: %w", err)
+		}
+	}
 	return h, nil
 }
 
@@ -75,12 +86,45 @@ func (h *Holds) prepare(cfg *config.Application) (commit func(), err error) {
 	}, nil
 }
 
-// close ends what waits. Nil has nothing.
-func (h *Holds) close() {
-	if h != nil {
-		h.Registry.Close()
+// start begins to hear of the other gates. Nil does nothing.
+func (h *Holds) start() {
+	if h != nil && h.fleet != nil {
+		h.fleet.Start()
 	}
 }
+
+// close ends what waits. Nil has nothing.
+func (h *Holds) close() {
+	if h == nil {
+		return
+	}
+	if h.fleet != nil {
+		h.fleet.Close()
+	}
+	h.Registry.Close()
+}
+
+// hear publishes what was published at another gate, which has checked it.
+func (h *Holds) hear(body []byte) {
+	items, err := grip.ParseItems(body, h.Registry.Limits().Message)
+	if err != nil {
+		h.logger.Warn("what was published at another gate cannot be published here", "error", err.Error(), "advice", "let all gates of the fleet have the same version of Sluice and the same hold.message")
+		return
+	}
+	for _, i := range items {
+		h.Registry.Publish(i)
+	}
+}
+
+// FleetError is why what was published has reached the clients of this gate alone.
+type FleetError struct{ Err error }
+
+func (e *FleetError) Error() string {
+	return "published for the clients of this gate alone, as the fleet's engine cannot be reached: " + e.Err.Error()
+}
+
+// Unwrap returns the reason.
+func (e *FleetError) Unwrap() error { return e.Err }
 
 // Sig returns the signature of a request to the application.
 func (h *Holds) Sig() string { return h.key.Load().Sig() }
@@ -100,14 +144,25 @@ func (h *Holds) Permits(authorization string) error {
 	return err
 }
 
-// Publish publishes items, all or none. It returns how many messages held clients are sent. More items
-// at once than may be published in a second count as if they were that many.
-func (h *Holds) Publish(items []*hold.Item) (delivered int, err error) {
+// Publish publishes the items in a body, all or none, for the clients of all gates. More items at once
+// than may be published in a second count as if they were that many. The error is ErrPublishRate, a
+// *FleetError, or about the body.
+func (h *Holds) Publish(ctx context.Context, body []byte) error {
+	items, err := grip.ParseItems(body, h.Registry.Limits().Message)
+	if err != nil {
+		return err
+	}
 	if !h.rate.AllowN(time.Now(), min(len(items), h.rate.Burst())) {
-		return 0, ErrPublishRate
+		return ErrPublishRate
 	}
 	for _, i := range items {
-		delivered += h.Registry.Publish(i)
+		h.Registry.Publish(i)
 	}
-	return delivered, nil
+	if h.fleet == nil {
+		return nil
+	}
+	if err := h.fleet.Send(ctx, body); err != nil {
+		return &FleetError{err}
+	}
+	return nil
 }
