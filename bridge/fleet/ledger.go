@@ -60,14 +60,9 @@ func NewRedis(url, application string) (*Redis, error) {
 // Close closes the connection.
 func (r *Redis) Close() error { return r.client.Close() }
 
-// Renew implements Ledger. An answer that makes no sense is an error, too: of lengths that no answer has,
-// the client makes a panic, after it has closed the connection.
-func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (g Grant, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			g, err = Grant{}, fmt.Errorf("%w: %v", errAnswer, cause)
-		}
-	}()
+// Renew implements Ledger.
+func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (_ Grant, err error) {
+	defer catchNonsense(&err)
 	ms := func(d time.Duration) int64 { return int64(d / time.Millisecond) }
 	answer, err := renewal.Run(ctx, r.client, []string{r.key},
 		p.Gate, p.Name, p.Seq, t.Workers, t.Gates, ms(t.Term+termMargin), ms(t.Settle), ms(t.Forget),
@@ -86,6 +81,14 @@ func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (g Grant, err erro
 const unauthenticated = "unauthenticated multibulk"
 
 var errAnswer = errors.New("the fleet's engine has given an answer that makes no sense (is fleet.engine a Redis or Valkey?)")
+
+// catchNonsense is deferred by who asks an engine. Of lengths that no answer has, the client makes a panic,
+// after it has closed the connection: here they are errors, as other answers that make no sense are.
+func catchNonsense(err *error) {
+	if cause := recover(); cause != nil {
+		*err = fmt.Errorf("%w: %v", errAnswer, cause)
+	}
+}
 
 func parseGrant(answer []any) (Grant, error) {
 	if len(answer) != 7 {
