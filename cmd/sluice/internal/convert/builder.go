@@ -19,6 +19,8 @@ type builder struct {
 	apps   map[string]*config.NamedApplication // by their backends or command
 	hosts  []*host
 	main   *host // what is said outside of hosts, in servers that have that
+	tls    serverTLS
+	acme   acme
 }
 
 // host is one virtual host: the sites that it is to have, and what is said about paths of it.
@@ -32,6 +34,7 @@ type host struct {
 	rootAt *directive // of the root, if that is said for all hosts
 	index  []string
 	users  string // the file of names and passwords, in servers that say it apart
+	tls    hostTLS
 }
 
 // pathRule is a setting for the site that has a path; for all sites if path is "".
@@ -201,13 +204,15 @@ func (h *host) siteOf(path string) *config.HostedSite {
 
 // complete makes the sites of the hosts.
 func (b *builder) complete() {
+	b.completeServerTLS()
+	var others []*host
 	for _, h := range b.hosts {
 		b.inherit(h)
 		if len(h.sites) == 0 && h == b.main && h.root == "" && len(h.rules) == 0 {
 			continue
 		}
 		if len(h.sites) == 0 {
-			b.redirectOnly(h)
+			others = append(others, h)
 			continue
 		}
 		h.joined()
@@ -243,6 +248,12 @@ func (b *builder) complete() {
 			}
 			b.config.Sites = append(b.config.Sites, s)
 		}
+		b.completeTLS(h, b.config.Sites[len(b.config.Sites)-len(h.order):])
+	}
+	// A host is led elsewhere with and without TLS in different places; those with it have its certificate.
+	slices.SortStableFunc(others, func(x, y *host) int { return cmp.Compare(rank(x), rank(y)) })
+	for _, h := range others {
+		b.redirectOnly(h)
 	}
 	for _, a := range b.config.Applications {
 		if a.Preset == config.PresetApp {
@@ -297,29 +308,83 @@ func (b *builder) presetOf(s *config.HostedSite) config.Preset {
 	return ""
 }
 
+// rank is 0 of hosts with TLS, 1 of others.
+func rank(h *host) int {
+	if h.tls.secure {
+		return 0
+	}
+	return 1
+}
+
+// siteFor is the site that names a host, nil if there is none.
+func (b *builder) siteFor(name string) *config.HostedSite {
+	for _, s := range b.config.Sites {
+		if slices.Contains(s.Hosts, name) {
+			return s
+		}
+	}
+	return nil
+}
+
 // redirectOnly is a host without an application. What leads its clients elsewhere is a site; the
-// application that it names is never asked.
+// application that it names is never asked. Names that other sites have are theirs.
 func (b *builder) redirectOnly(h *host) {
-	s := &config.HostedSite{Hosts: h.names, Uses: b.config.Applications[0].Name}
+	var names []string
+	var taken []*config.HostedSite
+	for _, name := range h.names {
+		if s := b.siteFor(name); s != nil {
+			taken = append(taken, s)
+		} else {
+			names = append(names, name)
+		}
+	}
+	s := &config.HostedSite{Hosts: names, Uses: b.config.Applications[0].Name}
 	for _, r := range h.rules {
 		before := len(s.Redirect)
 		if r.apply(s); len(s.Redirect) == before {
 			b.leave(r.d, "no application is there, and Sluice has rules beside one")
+			continue
+		}
+		for _, other := range taken {
+			if !leadsAlike(other, s.Redirect[before:]) {
+				b.leave(r.d, "not for "+strings.Join(other.Hosts, ", ")+", which is served")
+			}
 		}
 	}
-	if slices.ContainsFunc(s.Redirect, func(rule string) bool { return strings.HasPrefix(rule, "/* ") }) && len(h.names) > 0 {
+	if slices.ContainsFunc(s.Redirect, isForAll) && len(names) > 0 {
 		redirects := s.Redirect
-		*s = config.HostedSite{Hosts: h.names, Uses: s.Uses}
+		*s = config.HostedSite{Hosts: names, Uses: s.Uses}
 		s.Redirect = redirects
 		if b.presetOf(s) != config.PresetApp {
 			s.Root = b.anyRoot(s.Uses)
 		}
 		b.config.Sites = append(b.config.Sites, s)
+		b.completeTLS(h, []*config.HostedSite{s})
 		return
 	}
-	if d := h.place(); d.at.Line > 0 { // else each of its rules is left
+	switch d := h.place(); {
+	case len(h.tls.toHTTPS) > 0 || len(names) == 0 && len(h.names) > 0:
+		if len(names) > 0 {
+			b.leave(d, "no application is at "+strings.Join(names, ", ")+" with TLS")
+		}
+	case d.at.Line > 0: // else each of its rules is left
 		b.leave(d, "no application is behind it, and Sluice serves files and rules beside one")
 	}
+}
+
+// isForAll reports a redirect of all paths, of one host or of all.
+func isForAll(rule string) bool {
+	from, _, _ := strings.Cut(rule, " ")
+	return from == "/*" || strings.HasPrefix(from, "//") && strings.Count(from, "/") == 3 && strings.HasSuffix(from, "/*")
+}
+
+// leadsAlike reports whether a site has redirects to where others lead, or is one of their targets.
+func leadsAlike(s *config.HostedSite, others []string) bool {
+	return !slices.ContainsFunc(others, func(rule string) bool {
+		_, to, _ := strings.Cut(rule, " ")
+		target, _, _ := strings.Cut(strings.TrimPrefix(to, httpsScheme), "/")
+		return !slices.Contains(s.Hosts, target) && !slices.ContainsFunc(s.Redirect, func(own string) bool { _, ownTo, _ := strings.Cut(own, " "); return ownTo == to })
+	})
 }
 
 // place is where a host begins; of the main one, where its root is said.
