@@ -115,7 +115,7 @@ func (t *apacheTranslator) ofTLS(h *host, d *directive, name string) bool {
 func tlsVersions(words []string) (versions []string) {
 	all := []string{"1", "1.1", "1.2", "1.3"}
 	for _, word := range words {
-		word = strings.ToLower(word)
+		word = strings.ToLower(strings.TrimSpace(word))
 		name := strings.TrimPrefix(strings.TrimLeft(word, "+-"), "tlsv")
 		names := []string{name}
 		if name == "all" {

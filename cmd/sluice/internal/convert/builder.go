@@ -248,7 +248,7 @@ func (b *builder) complete() {
 			}
 			b.config.Sites = append(b.config.Sites, s)
 		}
-		b.completeTLS(h, b.config.Sites[len(b.config.Sites)-len(h.order):])
+		b.completeTLS(&h.tls, b.config.Sites[len(b.config.Sites)-len(h.order):])
 	}
 	// A host is led elsewhere with and without TLS in different places; those with it have its certificate.
 	slices.SortStableFunc(others, func(x, y *host) int { return cmp.Compare(rank(x), rank(y)) })
@@ -351,31 +351,38 @@ func (b *builder) redirectOnly(h *host) {
 			}
 		}
 	}
-	if slices.ContainsFunc(s.Redirect, isForAll) && len(names) > 0 {
+	led, others := divided(names, s.Redirect)
+	if len(led) > 0 {
 		redirects := s.Redirect
-		*s = config.HostedSite{Hosts: names, Uses: s.Uses}
+		*s = config.HostedSite{Hosts: led, Uses: s.Uses}
 		s.Redirect = redirects
 		if b.presetOf(s) != config.PresetApp {
 			s.Root = b.anyRoot(s.Uses)
 		}
 		b.config.Sites = append(b.config.Sites, s)
-		b.completeTLS(h, []*config.HostedSite{s})
-		return
+		b.completeTLS(&hostTLS{plain: h.tls.plain, secure: h.tls.secure, certificates: h.tls.certificates, keys: h.tls.keys, hsts: h.tls.hsts}, []*config.HostedSite{s})
 	}
 	switch d := h.place(); {
-	case len(h.tls.toHTTPS) > 0 || len(names) == 0 && len(h.names) > 0:
-		if len(names) > 0 {
-			b.leave(d, "no application is at "+strings.Join(names, ", ")+" with TLS")
-		}
+	case len(others) > 0 && len(h.tls.toHTTPS) > 0:
+		b.leave(d, "no application is at "+strings.Join(others, ", ")+" with TLS")
+	case len(others) == 0 && len(h.names) > 0, len(h.tls.toHTTPS) > 0:
 	case d.at.Line > 0: // else each of its rules is left
 		b.leave(d, "no application is behind it, and Sluice serves files and rules beside one")
 	}
 }
 
-// isForAll reports a redirect of all paths, of one host or of all.
-func isForAll(rule string) bool {
-	from, _, _ := strings.Cut(rule, " ")
-	return from == "/*" || strings.HasPrefix(from, "//") && strings.Count(from, "/") == 3 && strings.HasSuffix(from, "/*")
+// divided are the names that redirects lead elsewhere whatever the path, and the others.
+func divided(names, redirects []string) (led, others []string) {
+	for _, name := range names {
+		if slices.ContainsFunc(redirects, func(rule string) bool {
+			return strings.HasPrefix(rule, "/* ") || strings.HasPrefix(rule, "//"+name+"/* ")
+		}) {
+			led = append(led, name)
+		} else {
+			others = append(others, name)
+		}
+	}
+	return led, others
 }
 
 // leadsAlike reports whether a site has redirects to where others lead, or is one of their targets.

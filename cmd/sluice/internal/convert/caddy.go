@@ -60,7 +60,7 @@ func (t *caddyTranslator) site0(d *directive) {
 		if i := strings.LastIndexByte(rest, ':'); i >= 0 && !strings.HasSuffix(rest, "]") {
 			name, port = rest[:i], rest[i+1:]
 		}
-		addresses = append(addresses, caddyAddress{scheme, port})
+		addresses = append(addresses, caddyAddress{scheme, name, port})
 		if name != "" {
 			names = append(names, name)
 		}

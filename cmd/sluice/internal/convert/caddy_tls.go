@@ -12,8 +12,8 @@ type acme struct {
 	options []string   // as they are written in sluice.toml
 }
 
-// caddyAddress is one of a site: "", http or https, and a port that may be "".
-type caddyAddress struct{ scheme, port string }
+// caddyAddress is one of a site. Each part may be "".
+type caddyAddress struct{ scheme, host, port string }
 
 // acmeOption translates a global option about ACME.
 func (b *builder) acmeOption(d *directive) bool {
@@ -42,7 +42,7 @@ func (t *caddyTranslator) connections(h *host, d *directive, addresses []caddyAd
 	plain, secure := false, false
 	for _, a := range addresses {
 		switch {
-		case a.scheme == "http", a.port == "80", a.scheme == "" && len(h.names) == 0 && a.port != "443" && own == nil:
+		case a.scheme == "http", a.port == "80", a.scheme == "" && a.host == "" && a.port != "443" && own == nil:
 			plain = true
 			t.listen(":" + withDefault(a.port, "80"))
 		default:

@@ -61,12 +61,10 @@ func (b *builder) certificate(h *host, d *directive, path string, isKey bool) {
 		b.leave(d, "tls.certificate and tls.key are files")
 		return
 	}
-	list := &h.tls.certificates
 	if isKey {
-		list = &h.tls.keys
-	}
-	if !slices.ContainsFunc(*list, func(f pemFile) bool { return f.path == path }) {
-		*list = append(*list, pemFile{path, d})
+		h.tls.keys = append(h.tls.keys, pemFile{path, d})
+	} else {
+		h.tls.certificates = append(h.tls.certificates, pemFile{path, d})
 	}
 }
 
@@ -171,7 +169,7 @@ func (b *builder) completeServerTLS() {
 			b.leave(d, "tls.http is for all sites, and others have HTTP/2")
 		}
 	}
-	older := slices.ContainsFunc(b.hosts, func(h *host) bool { return h.tls.secure && h.tls.only13 == nil })
+	older := slices.ContainsFunc(b.hosts, func(h *host) bool { return h.isServed() && h.tls.secure && h.tls.only13 == nil })
 	for _, h := range b.hosts {
 		switch {
 		case h.tls.only13 == nil:
@@ -197,7 +195,7 @@ func (b *builder) withoutCertificates() {
 			t.keys = t.keys[:len(t.certificates)]
 		}
 	}
-	if b.acme.wanted != nil || slices.ContainsFunc(b.hosts, func(h *host) bool { return len(h.tls.certificates) > 0 && b.isServed(h) }) {
+	if b.acme.wanted != nil || slices.ContainsFunc(b.hosts, func(h *host) bool { return len(h.tls.certificates) > 0 && h.isServed() }) {
 		return
 	}
 	for _, addr := range b.secureListen() {
@@ -207,9 +205,7 @@ func (b *builder) withoutCertificates() {
 }
 
 // isServed reports whether a host is going to have sites.
-func (b *builder) isServed(h *host) bool {
-	return len(h.sites) > 0 || len(h.rules) > 0 || h == b.main || h.root != ""
-}
+func (h *host) isServed() bool { return len(h.sites) > 0 || len(h.rules) > 0 || h.root != "" }
 
 // leaveTLS leaves what means nothing without an address with TLS.
 func (b *builder) leaveTLS(h *host) {
@@ -241,13 +237,12 @@ func (t *hostTLS) inherit(all *hostTLS) {
 	t.toHTTPS = append(t.toHTTPS, all.toHTTPS...)
 }
 
-// completeTLS gives the sites of a host what is said of TLS for it. A certificate is whichever site's that fits
+// completeTLS gives the sites of a host what is said of TLS for the host. A certificate is whichever site's that fits
 // the name, so the first site has it.
-func (b *builder) completeTLS(h *host, sites []*config.HostedSite) {
+func (b *builder) completeTLS(t *hostTLS, sites []*config.HostedSite) {
 	if len(b.secureListen()) == 0 {
 		return
 	}
-	t := &h.tls
 	for i, s := range sites {
 		if t.hsts != nil {
 			s.TLS.HSTS, s.TLS.HSTSSubdomains, s.TLS.HSTSPreload = t.hsts.HSTS, t.hsts.HSTSSubdomains, t.hsts.HSTSPreload
@@ -258,16 +253,29 @@ func (b *builder) completeTLS(h *host, sites []*config.HostedSite) {
 		if b.acme.wanted != nil && (!t.secure || t.noACME) {
 			s.TLS.ACME = config.Off
 		}
-		if i > 0 {
-			continue
-		}
-		for n, f := range t.certificates {
-			s.TLS.Certificates = append(s.TLS.Certificates, f.path)
-			if n < len(t.keys) {
-				s.TLS.Keys = append(s.TLS.Keys, t.keys[n].path)
-			} else if len(t.keys) > 0 {
-				s.TLS.Keys = append(s.TLS.Keys, f.path) // it is in the same file
-			}
+		if i == 0 {
+			s.TLS.Certificates, s.TLS.Keys = t.files()
 		}
 	}
+}
+
+// files are the certificates, each once, and their keys: none if the files of the certificates have them.
+func (t *hostTLS) files() (certificates, keys []string) {
+	for n, f := range t.certificates {
+		key := f.path
+		if n < len(t.keys) {
+			key = t.keys[n].path
+		}
+		known := false
+		for i, other := range certificates {
+			known = known || other == f.path && keys[i] == key
+		}
+		if !known {
+			certificates, keys = append(certificates, f.path), append(keys, key)
+		}
+	}
+	if slices.Equal(certificates, keys) {
+		keys = nil
+	}
+	return certificates, keys
 }
