@@ -316,6 +316,17 @@ func rank(h *host) int {
 	return 1
 }
 
+// securely reports whether a site that does not name a host leads clients without TLS to it, by a pattern or because
+// it is for all other hosts.
+func (b *builder) securely(name string) bool {
+	return slices.ContainsFunc(b.config.Sites, func(s *config.HostedSite) bool {
+		fits := len(s.Hosts) == 0 || slices.ContainsFunc(s.Hosts, func(pattern string) bool {
+			return strings.HasPrefix(pattern, "*.") && strings.HasSuffix(name, pattern[1:])
+		})
+		return fits && s.TLS.Redirect != config.Off
+	})
+}
+
 // siteFor is the site that names a host, nil if there is none.
 func (b *builder) siteFor(name string) *config.HostedSite {
 	for _, s := range b.config.Sites {
@@ -361,6 +372,9 @@ func (b *builder) redirectOnly(h *host) {
 		}
 		b.config.Sites = append(b.config.Sites, s)
 		b.completeTLS(&hostTLS{plain: h.tls.plain, secure: h.tls.secure, certificates: h.tls.certificates, keys: h.tls.keys, hsts: h.tls.hsts}, []*config.HostedSite{s})
+	}
+	if len(h.tls.toHTTPS) > 0 {
+		others = slices.DeleteFunc(others, b.securely)
 	}
 	switch d := h.place(); {
 	case len(others) > 0 && len(h.tls.toHTTPS) > 0:

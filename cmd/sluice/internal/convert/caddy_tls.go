@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"strings"
@@ -21,7 +22,9 @@ func (b *builder) acmeOption(d *directive) bool {
 	if key == "" || d.arg(0) == "" || strings.ContainsAny(d.arg(0), "{\"\\\n") {
 		return false
 	}
-	add(&b.acme.options, key+" = \""+d.arg(0)+"\"")
+	if !slices.ContainsFunc(b.acme.options, func(option string) bool { return strings.HasPrefix(option, key+" ") }) {
+		b.acme.options = append(b.acme.options, key+" = \""+d.arg(0)+"\"")
+	}
 	return true
 }
 
@@ -44,11 +47,11 @@ func (t *caddyTranslator) connections(h *host, d *directive, addresses []caddyAd
 		switch {
 		case a.scheme == "http", a.port == "80", a.scheme == "" && a.host == "" && a.port != "443" && own == nil:
 			plain = true
-			t.listen(":" + withDefault(a.port, "80"))
+			t.listen(":" + cmp.Or(a.port, "80"))
 		default:
 			secure = true
 			t.listen(":80")
-			t.listenTLS(d, ":"+withDefault(a.port, "443"))
+			t.listenTLS(d, ":"+cmp.Or(a.port, "443"))
 		}
 	}
 	h.tls.plain, h.tls.secure = h.tls.plain || plain, h.tls.secure || secure
@@ -62,13 +65,6 @@ func (t *caddyTranslator) connections(h *host, d *directive, addresses []caddyAd
 	if secure && !hasFile {
 		t.obtained(h, &directive{path: d.path, at: d.at, name: d.String()})
 	}
-}
-
-func withDefault(port, otherwise string) string {
-	if port == "" {
-		return otherwise
-	}
-	return port
 }
 
 // obtained is for a site whose certificate Caddy obtains.
@@ -100,8 +96,7 @@ func (t *caddyTranslator) tlsOf(h *host, d *directive) (hasFile bool) {
 		t.certificate(h, d, d.arg(0), false)
 		t.certificate(h, d, d.arg(1), true)
 		hasFile = true
-	case len(d.args) == 1 && strings.Contains(d.arg(0), "@"):
-		t.acmeOption(&directive{name: "email", args: d.args})
+	case len(d.args) == 1 && strings.Contains(d.arg(0), "@") && t.acmeOption(&directive{name: "email", args: d.args}):
 	case len(d.args) > 0:
 		t.leave(d, "is no mail address, and no certificate with its key")
 	}
@@ -112,8 +107,7 @@ func (t *caddyTranslator) tlsOf(h *host, d *directive) (hasFile bool) {
 		case c.name == "protocols" && c.arg(1) == "tls1.2":
 			t.protocols(h, c, []string{"1.2"})
 		case c.name == "protocols":
-		case c.name == "ca", c.name == "ca_root":
-			t.acmeOption(&directive{name: "acme_" + c.name, args: c.args})
+		case (c.name == "ca" || c.name == "ca_root") && t.acmeOption(&directive{name: "acme_" + c.name, args: c.args}):
 		case c.name == "client_auth":
 			t.leave(&directive{path: c.path, at: c.at, name: c.name}, "clients are asked for no certificates: whoever must not come in without one has to be kept out otherwise")
 		case slices.Contains([]string{"ciphers", "curves", "alpn"}, c.name):

@@ -27,7 +27,8 @@ type lighttpdTranslator struct {
 }
 
 func translateLighttpd(b *builder, all []*directive) {
-	t := lighttpdTranslator{builder: b, balanced: switchedOn(all, "extforward.hap-PROXY")}
+	balanced := enabled(all, "extforward.hap-PROXY")
+	t := lighttpdTranslator{builder: b, balanced: balanced != nil}
 	port, bind := "80", ""
 	b.main = b.host(&directive{}, nil)
 	for _, d := range all {
@@ -45,6 +46,9 @@ func translateLighttpd(b *builder, all []*directive) {
 	t.sockets(all, addr)
 	t.settings(b.main, all, "")
 	t.secureHosts()
+	if balanced != nil && len(b.config.Server.ProxyProtocol) == 0 {
+		b.leave(balanced, "name the load balancers in proxy_protocol: no extforward.forwarder says which may tell clients' addresses")
+	}
 }
 
 // settings translates the settings of a host, or of paths of it that an expression matches.

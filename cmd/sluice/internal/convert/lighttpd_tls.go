@@ -5,11 +5,17 @@ import (
 	"strings"
 )
 
-// switchedOn reports whether a setting is "enable" somewhere.
-func switchedOn(all []*directive, name string) bool {
-	return slices.ContainsFunc(all, func(d *directive) bool {
-		return d.name == name && d.value != nil && d.value.text == "enable" || switchedOn(d.block, name)
-	})
+// enabled is the setting of that name that is "enable" somewhere, nil if there is none.
+func enabled(all []*directive, name string) *directive {
+	for _, d := range all {
+		if d.name == name && d.value != nil && d.value.text == "enable" {
+			return d
+		}
+		if found := enabled(d.block, name); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 // lighttpdTLS reports whether a block has its clients speak TLS.

@@ -316,6 +316,9 @@ func (b *builder) redirect(h *host, d *directive, froms []string, to string, kee
 			return
 		}
 		hosts = slices.DeleteFunc(slices.Clone(h.names), func(other string) bool { return other == name })
+	case own && scheme == "http" && keepsPath && secure:
+		b.leave(d, "redirect is for clients with and without TLS, and would lead in a circle")
+		return
 	case asked:
 		hosts = h.names
 	case own && keepsPath && len(h.names) > 1: // not those that are there already
@@ -338,8 +341,9 @@ func (b *builder) redirect(h *host, d *directive, froms []string, to string, kee
 				rule = "//" + host + from
 			}
 			h.at(strings.TrimRight(from, "*"), d, func(s *config.HostedSite) {
-				if !secure && h.tls.secure && len(h.sites) > 0 {
-					b.leave(d, "with TLS the application is there, and redirect is for both")
+				if !secure && h.tls.secure && len(h.sites) > 0 && from == "/*" {
+					b.leave(d, "with TLS the application is there, and redirect is for both: clients are led there")
+					h.tls.toHTTPS = append(h.tls.toHTTPS, d)
 					return
 				}
 				add(&s.Redirect, rule+" "+target+" "+status)

@@ -61,6 +61,9 @@ func (b *builder) certificate(h *host, d *directive, path string, isKey bool) {
 		b.leave(d, "tls.certificate and tls.key are files")
 		return
 	}
+	if !strings.HasPrefix(path, "/") {
+		b.leave(d, "write the whole path: it begins at a directory of the web server")
+	}
 	if isKey {
 		h.tls.keys = append(h.tls.keys, pemFile{path, d})
 	} else {
@@ -179,8 +182,10 @@ func (b *builder) completeServerTLS() {
 			server.TLS.MinVersion = config.TLS13
 		}
 	}
-	if _, port, _ := net.SplitHostPort(strings.TrimPrefix(list[0], httpsScheme)); b.tls.redirectPort != "" && b.tls.redirectPort != port {
-		server.TLS.RedirectPort, _ = strconv.Atoi(b.tls.redirectPort)
+	if _, port, _ := net.SplitHostPort(strings.TrimPrefix(list[0], httpsScheme)); b.tls.redirectPort != port {
+		if n, err := strconv.ParseUint(b.tls.redirectPort, 10, 16); err == nil {
+			server.TLS.RedirectPort = int(n)
+		}
 	}
 }
 

@@ -54,6 +54,27 @@ func TestTLS(t *testing.T) {
 			[]string{"https://b$request_uri: with TLS the application is there, and redirect is for both", "!redirect ="},
 		},
 		{
+			"all lead elsewhere without TLS alone", Nginx, "server { listen 80; server_name a; return 301 https://b/; } server { listen 443 ssl; server_name a;" + pair + pass + "}",
+			[]string{"https://b/: with TLS the application is there, and redirect is for both: clients are led there", "!\nredirect"},
+		},
+		{
+			"a part leads elsewhere in both ways", Nginx, "server { listen 80; server_name a; location /x { return 301 /y; }" + pass + "} server { listen 443 ssl; server_name a;" + pair + "location /x { return 301 /y; }" + pass + "}",
+			[]string{"!#", "redirect = [\"/x /y 301\", \"/x/* /y 301\"]", "tls.redirect = \"off\""},
+		},
+		{
+			"from TLS to none", Nginx, "server { listen 443 ssl; server_name a;" + pair + " return 301 http://$host$request_uri; } server { listen 80; server_name a;" + pass + "}",
+			[]string{"would lead in a circle", "tls.redirect = \"off\"", "!\nredirect"},
+		},
+		{
+			"a host of the site for all others", Nginx, "server { listen 80; server_name a; return 301 https://$host$request_uri; } server { listen 443 ssl default_server;" + pair + pass + "}",
+			[]string{"!#", "!tls.redirect"},
+		},
+		{
+			"a host that nothing is at with TLS", Nginx, "server { listen 80; server_name a b.c; return 301 https://$host$request_uri; } server { listen 443 ssl; server_name *.c;" + pair + pass + "}",
+			[]string{"server: no application is at a with TLS", "!redirect"},
+		},
+		{"a relative path", Nginx, "server { listen 443 ssl; ssl_certificate c; ssl_certificate_key /k;" + pass + "}", []string{"ssl_certificate c: write the whole path", "tls.certificate = [\"c\"]"}},
+		{
 			"a name that is served", Nginx, "server { listen 80; server_name a; return 301 https://c$request_uri; } server { listen 443 ssl; server_name a x;" + pair + pass + "}",
 			[]string{"https://c$request_uri: not for a, x, which is served", "!redirect ="},
 		},
@@ -90,6 +111,7 @@ func TestTLS(t *testing.T) {
 		{"two sockets, no redirect", Lighttpd, "$SERVER[\"socket\"] == \"[::]:443\" {\nssl.engine = \"enable\"\nssl.pemfile = \"/c\"\nssl.privkey = \"/k\"\n}\n" + lighttpd, []string{"!#", "listen = [\":80\", \"https://:443\"]", "tls.key = [\"/k\"]\n", "tls.redirect = \"off\""}},
 		{"a redirect of the socket", Lighttpd, "server.port = 443\nssl.engine = \"enable\"\nssl.pemfile = \"/c\"\n$SERVER[\"socket\"] == \":80\" {\n$HTTP[\"host\"] =~ \"(.*)\" {\nurl.redirect = ( \"^/(.*)\" => \"https://%1/$1\" )\n}\n}\n" + lighttpd, []string{"!#", "listen = [\"https://:443\", \":80\"]", "!redirect"}},
 		{"clients' certificates", Lighttpd, "ssl.engine = \"enable\"\nssl.pemfile = \"/c\"\nssl.verifyclient.activate = \"enable\"\nssl.ca-file = \"/ca\"\nsetenv.set-response-header = ( \"X\" => \"y\" )\n" + lighttpd, []string{"ssl.verifyclient.activate: clients are asked for no certificates", "ssl.ca-file: the chain is", "X: have the application send it"}},
+		{"a load balancer without an address", Lighttpd, "extforward.hap-PROXY = \"enable\"\n" + lighttpd, []string{"extforward.hap-PROXY: name the load balancers in proxy_protocol"}},
 		{"a list of versions", Lighttpd, "ssl.engine = \"enable\"\nssl.pemfile = \"/c\"\nssl.openssl.ssl-conf-cmd = ( \"Protocol\" => \"-ALL, TLSv1.3\", \"CipherString\" => \"HIGH\" )\n" + lighttpd, []string{"CipherString: cipher suites", "tls.min_version = \"1.3\""}},
 
 		{"a port with TLS", Apache, "Listen 80\nListen 8443 https\n<VirtualHost *:8443>\nServerName a\nSSLCertificateFile /c\nSSLCertificateKeyFile /k\nProxyPass / fcgi://a:1/\n</VirtualHost>", []string{"!#", "listen = [\":80\", \"https://:8443\"]", "tls.certificate = [\"/c\"]\ntls.key = [\"/k\"]\n", "!tls.redirect"}},
