@@ -79,8 +79,13 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		return nil, err
 	}
 	h := &Handler{app: a, cfg: own, idle: make(chan struct{}, 1), drained: make(chan struct{})}
-	h.drain = sync.OnceFunc(func() { close(h.drained) })
 	s := &h.serves
+	h.drain = sync.OnceFunc(func() {
+		close(h.drained)
+		if s.Holds != nil {
+			s.Holds.Site.Drain()
+		}
+	})
 	mapping := own.cgi()
 	mapping.OnRoot, mapping.OnDropped = h.noteRoot, h.fields.dropped(own.Logger)
 	if s.Mapper, err = cgi.NewMapper(mapping); err != nil {
@@ -108,6 +113,9 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	})
 	s.Config, s.Log, s.App, s.Addresses, s.Open = &own.SiteConfig, own.Logger, a.app, h.joined.Addresses, h.open
 	s.Application = blocking.Application{Gate: a.app.Gate, Pool: a.app.Pool, Spool: a.app.Spool, Discards: &a.discards, Background: a.app.Background}
+	if holds := a.app.Holds; holds != nil {
+		s.Holds = &exchange.Holds{Site: holds.Registry.Site(), Sig: holds.Sig, Routes: holds.Routes}
+	}
 	h.protect()
 	if lanes {
 		s.Application.Nested = a.app.Nested

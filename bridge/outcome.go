@@ -37,7 +37,7 @@ type Outcome struct {
 	Aborted   bool          // the client's connection was cut, because the answer could not be ended properly
 	ClientKey uint64        // who asked, as a hash that admission.ClientKeyName makes readable; 0: not known
 	Lane      string        // what the gate took it for: "short", "unknown", "mixed", "long"; "" if it was not asked
-	Refused   Refusal       // why it was refused: "full", "timeout", "predicted", "stalled", "down", "upgrades", "quarantined", "addresses", "logins", "drain"; "" if it was not
+	Refused   Refusal       // why it was refused: "full", "timeout", "predicted", "stalled", "down", "upgrades", "quarantined", "addresses", "logins", "holds", "drain"; "" if it was not
 	Instance  string        // the address that answered, "" if none was asked
 	Reused    bool          // its connection was a kept one
 	Attempts  int           // times the request was sent
@@ -56,6 +56,11 @@ type Outcome struct {
 	// and what follows it are the authorizer's.
 	Authorizer  Decision
 	Authorizing time.Duration // waiting for the authorizer and its answer
+
+	// Held is how long the client was held for messages, HeldEnd how that ended: "answered",
+	// "closed", "expired", "missed", "slow", "drained" or "left"; "" if it was not held.
+	Held    time.Duration
+	HeldEnd string
 }
 
 // Snapshot is the state of an Application at one instant, with the requests of all its sites,
@@ -69,6 +74,7 @@ type Snapshot struct {
 	Spool        spool.Stats          `json:"spool"`
 
 	Authorizer *AuthorizerSnapshot `json:"authorizer,omitempty"` // nil: there is none
+	Hold       *HoldSnapshot       `json:"hold,omitempty"`       // nil: clients are not held
 	Processes  *supervise.Snapshot `json:"processes,omitempty"`  // nil: the application was not started by Sluice
 	Fleet      *fleet.State        `json:"fleet,omitempty"`      // nil: no other gate uses the application
 }
@@ -127,6 +133,7 @@ func (a *Application) QuickSnapshot() Snapshot {
 		Pool:         a.app.Pool.Snapshot(),
 		Spool:        a.app.Spool().Stats(),
 		Authorizer:   authorizerSnapshot(a.app.Authorizer),
+		Hold:         holdSnapshot(a.app.Holds),
 		Processes:    a.app.QuickProcessStats(),
 		Fleet:        a.app.FleetState(),
 	}

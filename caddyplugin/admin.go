@@ -29,6 +29,8 @@ func init() { caddy.RegisterModule(new(Admin)) }
 //   - `POST /sluice/restart?command=/srv/app/app.fcgi`: replaces the processes of a spawned
 //     application one after the other, without losing a request, and answers when that is
 //     done. Without `command`, it restarts all spawned applications.
+//   - `POST /sluice/publish/`: publishes messages for held clients, for publishers that know the key
+//     of `hold`. Libraries for GRIP are told `http://localhost:2019/sluice/`.
 type Admin struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -47,7 +49,19 @@ func (a *Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "/sluice/drain", Handler: allow(http.MethodPost, a.drain)},
 		{Pattern: "/sluice/resume", Handler: allow(http.MethodPost, a.resume)},
 		{Pattern: "/sluice/restart", Handler: allow(http.MethodPost, a.restart)},
+		{Pattern: "/sluice/publish", Handler: caddy.AdminHandlerFunc(publish)},
+		{Pattern: "/sluice/publish/{$}", Handler: caddy.AdminHandlerFunc(publish)},
 	}
+}
+
+func publish(w http.ResponseWriter, r *http.Request) error {
+	bridge.PublishHandler(func() (list []*bridge.Application) {
+		for _, a := range applications.Applications() {
+			list = append(list, a.Application())
+		}
+		return list
+	}).ServeHTTP(w, r)
+	return nil
 }
 
 // applicationStatus is an application in the answer to GET /sluice/status.

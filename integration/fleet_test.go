@@ -3,7 +3,9 @@
 package integration
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -184,9 +187,10 @@ const fleetWorkers = 16
 // startFleet runs gates with those names in front of the application, of which there may be most.
 func startFleet(t testing.TB, app fleetApp, engine string, most int, names ...string) (all []configured) {
 	t.Helper()
+	key := holdKeyFile(t)
 	for _, name := range names {
-		text := fmt.Sprintf("[[application]]\nname = \"app\"\nbackends = [%q]\nworkers = %d\nfleet.engine = %q\nfleet.gates = %d\nfleet.application = \"app\"\nfleet.settle = \"3s\"\nfleet.name = %q\n[[site]]\ntrusted_proxies = [\"127.0.0.1\"]\n",
-			app.addr, fleetWorkers, engine, most, name)
+		text := fmt.Sprintf("[[application]]\nname = \"app\"\nbackends = [%q]\nworkers = %d\nfleet.engine = %q\nfleet.gates = %d\nfleet.application = \"app\"\nfleet.settle = \"3s\"\nfleet.name = %q\nhold.key_file = %q\n[[site]]\ntrusted_proxies = [\"127.0.0.1\"]\n",
+			app.addr, fleetWorkers, engine, most, name, key)
 		all = append(all, startConfigured(t, "", text))
 	}
 	return all
@@ -390,4 +394,82 @@ func TestFleetWithoutEngine(t *testing.T) {
 		t.Errorf("%d of %d pages failed: %s", len(load.failures), len(load.times), load.failures[0])
 	}
 	app.wantRoom(t)
+}
+
+// What is published at one gate reaches the clients that are held at the others, as soon as the engine is
+// there; the publisher is told if it is not.
+func TestFleetPublishes(t *testing.T) {
+	t.Parallel()
+	app, engine := startFleetApp(t), startRedis(t)
+	gates := startFleet(t, app, engine.url(), 2, "one", "two")
+	awaitFleet(t, gates, "all gates have a lease", leased)
+	room := &newsroom{gate: laneGate{gates[0].sluice, gates[0].status.url}}
+	poll := func(after int) (news []chan string) {
+		t.Helper()
+		for i := range gates {
+			c := make(chan string, 1)
+			go func() { c <- gates[i].app.get(t, fmt.Sprint("/news?after=", after)) }()
+			news = append(news, c)
+			eventually(t, "a client is held", func() error {
+				var state struct {
+					Applications []struct{ Hold struct{ Clients int } }
+				}
+				if err := json.Unmarshal([]byte(gates[i].status.get(t, "/status.json")), &state); err != nil || state.Applications[0].Hold.Clients != 1 {
+					return fmt.Errorf("%+v, %v", state, err)
+				}
+				return nil
+			})
+		}
+		return news
+	}
+	want := func(news []chan string, text string) {
+		t.Helper()
+		for i, c := range news {
+			select {
+			case got := <-c:
+				if got != text {
+					t.Errorf("gate %d: %q, want %q", i, got, text)
+				}
+			case <-time.After(patience):
+				t.Fatalf("gate %d: no news", i)
+			}
+		}
+	}
+	polls := poll(0)
+	publish(t, room.gate.status, room.tell(t, "first"))
+	want(polls, "1 first\n")
+
+	polls = poll(1)
+	engine.kill(t)
+	item := room.tell(t, "second")
+	body, err := json.Marshal(map[string]any{"items": []any{item}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := gates[1].status.request(t, http.MethodPost, "/publish/", bytes.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+holdKey)
+	if resp, text := gates[1].status.do(t, r); resp.StatusCode != http.StatusBadGateway || !strings.Contains(text, "this gate alone") {
+		t.Errorf("without the engine: %d %s", resp.StatusCode, text)
+	}
+	want(polls[1:], "2 second\n")
+	engine.restart(t)
+	eventually(t, "the engine takes what is published", func() error {
+		resp, err := http.DefaultClient.Do(withBody(r, body))
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return errors.New(resp.Status)
+		}
+		return nil
+	})
+	want(polls[:1], "2 second\n")
+}
+
+// withBody is a request once more.
+func withBody(r *http.Request, body []byte) *http.Request {
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return r
 }

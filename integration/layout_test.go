@@ -48,6 +48,8 @@ var layout = []struct {
 		{name: "bridge/fleet", others: []string{"github.com/redis/go-redis/v9"}},
 		{name: "bridge/admission"},
 		{name: "bridge/admission/internal/sim", own: []string{"bridge/admission"}},
+		{name: "bridge/hold"},
+		{name: "bridge/hold/grip", own: []string{"bridge/hold"}},
 		{name: "bridge/spool", others: []string{sysUnix}},
 		{name: "bridge/pool/mux", own: []string{"bridge/internal/socket", "bridge/upstream"}},
 		{name: "bridge/pool", own: []string{"bridge/internal/socket", "bridge/pool/mux", "bridge/upstream"}},
@@ -65,7 +67,7 @@ var layout = []struct {
 	}},
 	{"a request", []rule{
 		{name: "bridge/internal/exchange", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/http1", "bridge/internal/addresslimit", "bridge/internal/compress",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/hold", "bridge/hold/grip", "bridge/http1", "bridge/internal/addresslimit", "bridge/internal/compress",
 			"bridge/internal/content", "bridge/internal/lines", "bridge/internal/sendfile", "bridge/pool", "bridge/spool", "bridge/supervise", "bridge/upstream",
 		}},
 		{name: "bridge/internal/blocking", own: []string{
@@ -80,12 +82,12 @@ var layout = []struct {
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
-			"bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
+			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
 			"bridge/internal/nested", "bridge/internal/socket", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
-		}},
+		}, others: []string{rate}},
 		{name: "bridge", own: []string{
-			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/internal/addresslimit", "bridge/internal/app",
+			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/hold", "bridge/hold/grip", "bridge/internal/addresslimit", "bridge/internal/app",
 			"bridge/internal/blocking", "bridge/internal/classify", "bridge/internal/compress", "bridge/internal/exchange", "bridge/internal/sendfile",
 			"bridge/internal/roundtrip", "bridge/pool", "bridge/spool", "bridge/supervise",
 		}},

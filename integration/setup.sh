@@ -23,6 +23,12 @@ packages="
 "
 units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service shibd.service redis-server.service"
 
+# A library that applications have themselves held with, as it is published.
+grip=/usr/local/share/sluice-test/grip
+grip_version=4.3.0
+wanted_grip=""
+[ -e "$grip/node_modules/@fanoutio/grip/package.json" ] || wanted_grip=@fanoutio/grip@$grip_version
+
 # Request Tracker and WordPress take too long to install for every run: "setup.sh proofs" installs them, too.
 if [ "${1:-}" = proofs ]; then
 	packages="$packages request-tracker5 rt5-db-sqlite wordpress wordpress-theme-twentytwentythree php-mysql mariadb-server"
@@ -73,15 +79,18 @@ missing=""
 for p in $packages; do
 	printf '%s\n' "$installed" | grep -qxF -- "$p" || missing="$missing $p"
 done
-if [ -z "$missing$wanted_kernel$wanted_trac" ]; then
+if [ -n "$wanted_grip" ] && ! command -v npm >/dev/null; then
+	missing="$missing npm"
+fi
+if [ -z "$missing$wanted_kernel$wanted_trac$wanted_grip" ]; then
 	exit 0
 fi
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-	echo "setup.sh: missing:$missing $wanted_kernel $wanted_trac; run this as root on Debian, or install them by hand" >&2
+	echo "setup.sh: missing:$missing $wanted_kernel $wanted_trac $wanted_grip; run this as root on Debian, or install them by hand" >&2
 	exit 1
 fi
-echo "setup.sh: installing:$missing $wanted_kernel $wanted_trac"
+echo "setup.sh: installing:$missing $wanted_kernel $wanted_trac $wanted_grip"
 
 # policy-rc.d is how Debian is told not to start services on installation.
 # One that is there already belongs to the machine and stays as it is.
@@ -95,7 +104,7 @@ fi
 
 enabled_before=$(enabled_units)
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
+[ -z "$missing$wanted_kernel" ] || apt-get update -qq
 # shellcheck disable=SC2086 # a list of names
 [ -z "$missing" ] || apt-get install -y -qq --no-install-recommends $missing
 
@@ -106,6 +115,11 @@ if [ -n "$wanted_kernel" ]; then
 	(cd "$unpacked" && apt-get download -qq "$package" && dpkg -x ./*.deb .)
 	install -D -m 644 "$unpacked"/boot/vmlinuz-* "$kernel"
 	rm -r "$unpacked"
+fi
+
+if [ -n "$wanted_grip" ]; then
+	mkdir -p "$grip"
+	npm install --prefix "$grip" --no-save --no-audit --no-fund --silent "$wanted_grip"
 fi
 
 if [ -n "$wanted_trac" ]; then

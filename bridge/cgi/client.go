@@ -30,6 +30,8 @@ type Client struct {
 	Relayed bool
 	// Granted is what an authorizer has given this request, nil if nothing.
 	Granted *Granted
+	// Grip is what the application is told that may have this client held, nil if it may not.
+	Grip *Grip
 	// Refused is why the request must not be served, whatever its path; nil if it may be.
 	Refused *RequestError
 }

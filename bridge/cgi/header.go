@@ -98,7 +98,7 @@ func (b *builder) header(r *http.Request, c *Client) {
 	}
 	named := namedByConnection(r.Header, c.Trusted, b.mapper.userHeader)
 	for key, lines := range r.Header {
-		if len(lines) == 0 || named[key] || b.mapper.granted.reserved[key] != "" {
+		if len(lines) == 0 || named[key] || b.mapper.granted.reserved[key] != "" || c.Grip.reserves(key) {
 			continue
 		}
 		if b.mapper.underscored.hyphenated[key] {

@@ -40,6 +40,7 @@ func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c *Client, contentLen
 	b.header(r, c)
 	b.forwarded(r, c)
 	b.granted(c)
+	c.Grip.fields(func(name, _, value string) { b.put(name, value) })
 	if upgrade := Upgrade(r); upgrade != "" && contentLength == 0 {
 		dst.Upgrade = upgrade
 	}
@@ -82,7 +83,7 @@ func (b *httpBuilder) header(r *http.Request, c *Client) {
 	m := b.mapper
 	named := namedByConnection(r.Header, c.Trusted, m.userHeader)
 	for key, lines := range r.Header {
-		if len(lines) == 0 || named[key] || m.underscored.hyphenated[key] || key == m.passUser || key == m.userHeader || m.granted.reserved[key] != "" {
+		if len(lines) == 0 || named[key] || m.underscored.hyphenated[key] || key == m.passUser || key == m.userHeader || m.granted.reserved[key] != "" || c.Grip.reserves(key) {
 			continue
 		}
 		v, known := headerVars[key]

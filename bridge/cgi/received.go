@@ -218,7 +218,7 @@ func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, co
 	b := builder{mapper: m, vars: dst}
 	length, identified := contentLength < 0 || v.Authorizer, c.User == v.user
 	for _, p := range v.Vars {
-		if c.Granted.has(p.Name) || m.granted.variables[p.Name] {
+		if c.Granted.has(p.Name) || m.granted.variables[p.Name] || c.Grip.reservesVar(p.Name) {
 			continue
 		}
 		switch p.Name {
@@ -251,6 +251,7 @@ func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, co
 		b.put("AUTH_TYPE", c.AuthType)
 	}
 	b.granted(c)
+	c.Grip.fields(func(_, variable, value string) { b.put(variable, value) })
 	b.configured(r)
 	if b.err != nil {
 		return dst, b.err

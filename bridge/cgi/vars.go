@@ -52,6 +52,7 @@ func (m *Mapper) Vars(dst []Var, r *http.Request, c *Client, contentLength int64
 	b.granted(c)
 	b.configured(r)
 	b.header(r, c)
+	c.Grip.fields(func(_, variable, value string) { b.put(variable, value) })
 	if b.err != nil {
 		return dst, b.err
 	}

@@ -42,6 +42,9 @@ type Application struct {
 	// application that is its own authorizer needs workers for both.
 	Authorizer *Authorizer `key:"authorizer" args:"address"`
 
+	// Hold is nil if no clients are held.
+	Hold *Hold `key:"hold" args:"key_file"`
+
 	Queue       Queue              `key:"queue"`
 	ClientLimit int                `key:"client.limit" was:"flow.limit" otherwise:"a quarter of the workers, at least 2" doc:"how many short requests one client, as {client.key} tells them apart, may have in flight, and as many long ones besides"`
 	Admission   Admission          `key:"admission"`

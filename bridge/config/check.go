@@ -59,6 +59,11 @@ func (a *Application) check() error {
 			return err
 		}
 	}
+	if a.Hold != nil {
+		if err := a.Hold.check(a.AllWorkers()); err != nil {
+			return err
+		}
+	}
 	if err := a.checkFleet(); err != nil {
 		return err
 	}

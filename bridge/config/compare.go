@@ -19,6 +19,8 @@ func (a *Application) Differs(from *Application) error {
 		return fmt.Errorf("spawn: is %t and %t", a.Spawn != nil, from.Spawn != nil)
 	case (a.Authorizer != nil) != (from.Authorizer != nil):
 		return fmt.Errorf("authorizer: is %t and %t", a.Authorizer != nil, from.Authorizer != nil)
+	case (a.Hold != nil) != (from.Hold != nil):
+		return fmt.Errorf("hold: is %t and %t", a.Hold != nil, from.Hold != nil)
 	}
 	for _, s := range Settings {
 		v, w := s.value(&one, false), s.value(&two, false)
@@ -50,6 +52,9 @@ func (a *Application) NeedsBackend(now *Application) (key string) {
 	}
 	if (a.Authorizer != nil) != (now.Authorizer != nil) {
 		return "authorizer"
+	}
+	if (a.Hold != nil) != (now.Hold != nil) {
+		return "hold"
 	}
 	one, two := Config{Application: *a}, Config{Application: *now}
 	for _, s := range Settings {

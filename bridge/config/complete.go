@@ -11,7 +11,7 @@ import (
 )
 
 // Complete fills in declared defaults and checks the values. It does not access the system. It
-// copies Spawn and Authorizer before it changes them. An error begins with the key.
+// copies Spawn, Authorizer and Hold before it changes them. An error begins with the key.
 func (a *Application) Complete() error {
 	c := Config{Application: *a}
 	if a.Spawn != nil {
@@ -19,6 +19,9 @@ func (a *Application) Complete() error {
 	}
 	if a.Authorizer != nil {
 		c.Application.Authorizer = new(*a.Authorizer)
+	}
+	if a.Hold != nil {
+		c.Application.Hold = new(*a.Hold)
 	}
 	if err := complete(&c, func(s *Setting) bool { return !s.OfSite }); err != nil {
 		return err

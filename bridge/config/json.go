@@ -22,6 +22,9 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	if c.Authorizer != nil {
 		object(root, "authorizer")
 	}
+	if c.Hold != nil {
+		object(root, "hold")
+	}
 	for _, s := range Settings {
 		v := s.value(&c, false)
 		if !v.IsValid() || v.IsZero() || (s.IsList() || s.IsMap()) && v.Len() == 0 {
@@ -69,6 +72,9 @@ func (c *Config) unmarshal(group string, data []byte, written *Written) error {
 	}
 	if group == "authorizer." && members != nil && len(members) == 0 && c.Authorizer == nil {
 		c.Authorizer = new(Authorizer) // without an address, which is an error
+	}
+	if group == "hold." && members != nil && len(members) == 0 && c.Hold == nil {
+		c.Hold = new(Hold) // without a key, which is an error
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		key, value := group+name, members[name]

@@ -295,8 +295,8 @@ func (s *Setting) refer(text string, name func(*Setting) string) string {
 	}
 }
 
-// value returns the field of s in c, which is of the struct that s was declared in. If c.Spawn or
-// c.Authorizer is nil and s is one of its fields, it returns an invalid Value, or allocates the
+// value returns the field of s in c, which is of the struct that s was declared in. If c.Spawn,
+// c.Authorizer or c.Hold is nil and s is one of its fields, it returns an invalid Value, or allocates the
 // struct if alloc is set.
 func (s *Setting) value(c Holder, alloc bool) reflect.Value {
 	v := reflect.ValueOf(c).Elem()

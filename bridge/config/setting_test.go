@@ -189,7 +189,9 @@ func TestEveryDifference(t *testing.T) {
 		if s.OfSite || s.Key == "backends" {
 			continue
 		}
-		base := func() Config { return Config{Application: Application{Spawn: new(Spawn), Authorizer: new(Authorizer)}} }
+		base := func() Config {
+			return Config{Application: Application{Spawn: new(Spawn), Authorizer: new(Authorizer), Hold: new(Hold)}}
+		}
 		one, two := base(), base()
 		if err := s.Set(&two, sample(s)...); err != nil {
 			t.Fatal(err)

@@ -78,8 +78,11 @@ func New(cfg Config) (*Member, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Member{cfg: cfg, gate: rand.Text(), drain: make(chan struct{}), ended: make(chan struct{})}, nil
+	return &Member{cfg: cfg, gate: newGate(), drain: make(chan struct{}), ended: make(chan struct{})}, nil
 }
+
+// newGate returns what this process is called in the ledger.
+func newGate() string { return rand.Text() }
 
 // Start begins, unless it has begun. Until there is a lease, the gate may use nothing; without a ledger, it may use its
 // share after a term.

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,6 +35,8 @@ type rig struct {
 	handler *bridge.Handler
 	loop    string // address of the event loops
 	net     string // address of net/http
+
+	holds http.HandlerFunc // answers below /held; set before the first request
 
 	steps chan struct{} // lets /steps go on
 
@@ -146,6 +149,10 @@ func (r *rig) serveNet(t testing.TB, l net.Listener, cfg front.Config) *http.Ser
 // answer is the application.
 func (r *rig) answer(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
+	if strings.HasPrefix(req.URL.Path, "/held") {
+		r.holds(w, req)
+		return
+	}
 	switch req.URL.Path {
 	case "/poll":
 		time.Sleep(time.Second) // a client that leaves does not end it

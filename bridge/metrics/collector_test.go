@@ -43,7 +43,7 @@ func scrape(t testing.TB, collectors ...prometheus.Collector) string {
 // TestEveryMetric compares all metrics with the files in testdata, line by line.
 func TestEveryMetric(t *testing.T) {
 	standing := literal()
-	standing.Processes, standing.Authorizer = nil, nil
+	standing.Processes, standing.Authorizer, standing.Hold = nil, nil, nil
 	var seen strings.Builder
 	for file, s := range map[string]bridge.Snapshot{
 		"testdata/spawned.prom":  literal(),

@@ -28,7 +28,7 @@ type reader func(*bridge.Snapshot, sink)
 
 func families() []family {
 	return slices.Concat(requestFamilies(), gateFamilies(), laneFamilies(), poolFamilies(), counterFamilies(),
-		spoolFamilies(), authorizerFamilies(), fleetFamilies(), applicationFamilies(), processFamilies())
+		spoolFamilies(), authorizerFamilies(), holdFamilies(), fleetFamilies(), applicationFamilies(), processFamilies())
 }
 
 // sink receives the values of a family.

@@ -69,6 +69,11 @@ func literal() bridge.Snapshot {
 			Addr: "unix:/secret", State: "full", LastError: "secret",
 			Granted: 161, Denied: 162, Failed: 163, Workers: 164, InUse: 165, Waiting: 166,
 		},
+		Hold: &bridge.HoldSnapshot{
+			Clients: 181, Max: 182, Channels: 183, Remembered: 184, Recovering: 185, Waiting: 186,
+			Published: 187, Duplicates: 188, Late: 189, Delivered: 190, Refused: 191, Denied: 192,
+			Ended: map[string]uint64{"answered": 193, "expired": 194},
+		},
 		Fleet: &fleet.State{
 			Name: "secret", Status: fleet.Leased, Allowed: 171, Share: 172, Gates: 173, Most: 174, Others: 175,
 			Renewed: 176, Failed: 177, Error: "secret", Since: time.Unix(1700000178, 0),

@@ -45,7 +45,7 @@ type facts struct {
 // say returns what is the matter, the most important first, or that all is well.
 func say(f *facts) (all []Finding) {
 	for _, look := range []func(*facts) (Finding, bool){
-		sayDraining, sayProcesses, sayUnreachable, sayFleet, sayStall, sayFull, saySession, sayLong, sayBusy, sayRefused, sayMemory, sayAcceptQueue, sayAbandoned, sayDisk,
+		sayDraining, sayProcesses, sayUnreachable, sayFleet, sayStall, sayFull, saySession, sayLong, sayBusy, sayRefused, sayMemory, sayAcceptQueue, sayAbandoned, sayDisk, sayHeld,
 	} {
 		if found, matters := look(f); matters {
 			all = append(all, found)
@@ -53,7 +53,11 @@ func say(f *facts) (all []Finding) {
 	}
 	if len(all) == 0 {
 		g := &f.snapshot.Gate
-		return []Finding{{OK, fmt.Sprintf("All is well. %s busy, and nobody waits.", workersAre(g.InUse, g.Workers))}}
+		text := fmt.Sprintf("All is well. %s busy, and nobody waits", workersAre(g.InUse, g.Workers))
+		if h := f.snapshot.Hold; h != nil && h.Clients > 0 {
+			text += fmt.Sprintf(" but %s for news", count(h.Clients, "held client"))
+		}
+		return []Finding{{OK, text + "."}}
 	}
 	slices.SortStableFunc(all, func(a, b Finding) int {
 		return cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level))
@@ -308,6 +312,20 @@ func sayAbandoned(f *facts) (Finding, bool) {
 func sayDisk(f *facts) (Finding, bool) {
 	text := f.snapshot.Spool.DiskError
 	return Finding{Warning, fmt.Sprintf("Large bodies and answers cannot be stored: %s.", text)}, text != ""
+}
+
+// sayHeld finds that hardly any more clients can be held, or that many have missed a message.
+func sayHeld(f *facts) (Finding, bool) {
+	h := f.snapshot.Hold
+	switch {
+	case h == nil:
+		return Finding{}, false
+	case h.Clients*10 >= h.Max*9:
+		return Finding{Warning, fmt.Sprintf("%d of %s are held that may be; more are refused.", h.Clients, count(h.Max, "client"))}, true
+	case h.Waiting > 0:
+		return Finding{Notice, fmt.Sprintf("%s to be asked for again at the application, because messages were missed.", waitsWait(h.Waiting, "held client"))}, true
+	}
+	return Finding{}, false
 }
 
 // queueOf is how many short and unknown requests wait.

@@ -26,6 +26,20 @@ func TestSay(t *testing.T) {
 	}{
 		"nothing": {func(*facts) {}, []Finding{{OK, "All is well. 3 of 16 workers are busy, and nobody waits."}}},
 		"one":     {func(f *facts) { f.snapshot.Gate.InUse, f.snapshot.Gate.Workers = 1, 1 }, []Finding{{OK, "All is well. 1 of 1 worker is busy, and nobody waits."}}},
+		"clients that are held": {
+			func(f *facts) { f.snapshot.Hold = &bridge.HoldSnapshot{Clients: 9000, Max: 20_000} },
+			[]Finding{{OK, "All is well. 3 of 16 workers are busy, and nobody waits but 9000 held clients for news."}},
+		},
+		"nearly as many held clients as may be": {
+			func(f *facts) { f.snapshot.Hold = &bridge.HoldSnapshot{Clients: 18_000, Max: 20_000, Waiting: 5} },
+			[]Finding{{Warning, "18000 of 20000 clients are held that may be; more are refused."}},
+		},
+		"held clients that have missed something": {
+			func(f *facts) {
+				f.snapshot.Hold = &bridge.HoldSnapshot{Clients: 100, Max: 20_000, Recovering: 2, Waiting: 5}
+			},
+			[]Finding{{Notice, "5 held clients wait to be asked for again at the application, because messages were missed."}},
+		},
 		"long-polls": {
 			func(f *facts) {
 				f.snapshot.Gate.Long, f.snapshot.Gate.LongCap = 12, 12

@@ -82,6 +82,9 @@ func workersOf(s *bridge.Snapshot, inFlight []admission.InFlight) Workers {
 
 func waitingOf(s *bridge.Snapshot) Waiting {
 	w := Waiting{Queue: queueOf(&s.Gate), Parked: s.Gate.Waiting - queueOf(&s.Gate), Connection: s.Pool.Waiting, Accept: -1}
+	if s.Hold != nil {
+		w.Held = s.Hold.Clients
+	}
 	for _, in := range s.Pool.Instances {
 		if q := in.AcceptQueue; q != nil {
 			w.Accept, w.Backlog = max(w.Accept, 0)+q.Depth, w.Backlog+q.Backlog

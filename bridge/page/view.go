@@ -65,6 +65,7 @@ type Workers struct {
 type Waiting struct {
 	Queue      int `json:"queue"`      // short and unknown ones, for a worker
 	Parked     int `json:"parked"`     // mixed and long ones
+	Held       int `json:"held"`       // clients that wait for a message, and for no worker
 	Connection int `json:"connection"` // those that have a worker, for a connection to it
 	Accept     int `json:"accept"`     // connections that the application has not accepted; -1: not known
 	Backlog    int `json:"backlog"`    // how many of these there may be

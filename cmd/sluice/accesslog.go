@@ -149,6 +149,9 @@ func (a *accessLog) observe(application string, r *http.Request, o *bridge.Outco
 	if o.User != "" {
 		attrs = append(attrs, slog.String("user", o.User))
 	}
+	if o.HeldEnd != "" {
+		attrs = append(attrs, slog.Float64("held_ms", milliseconds(o.Held)), slog.String("held_end", o.HeldEnd))
+	}
 	if o.Authorizer != "" {
 		attrs = append(attrs, slog.String("authorizer", string(o.Authorizer)), slog.Float64("authorizer_ms", milliseconds(o.Authorizing)))
 	}

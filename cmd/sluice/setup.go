@@ -162,7 +162,7 @@ func (s *setup) trustedProxies() (list []string) {
 	return list
 }
 
-// gateRoom is how many requests may be in the gates: at work, and waiting in their queues.
+// gateRoom is how many requests may be in the gates: at work, waiting in their queues, and held.
 func (s *setup) gateRoom() (n int) {
 	for _, a := range s.Applications {
 		instances := max(len(a.Backends), 1)
@@ -170,6 +170,9 @@ func (s *setup) gateRoom() (n int) {
 			instances = a.Spawn.MaxInstances
 		}
 		n += a.Workers*instances + a.Queue.Size + 2*a.Queue.LongSize
+		if a.Hold != nil {
+			n += a.Hold.Clients
+		}
 	}
 	return n
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/page"
 	"github.com/sluice-proxy/sluice/bridge/status"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
@@ -70,6 +71,15 @@ func newStatusListener(s *server, front func() frontSnapshot, limit *connlimit.L
 		return err
 	}))
 	mux.Handle("POST /reload", changeHandler(stops, "reloaded", func(ctx context.Context, _ *http.Request) error { return s.reload(ctx) }))
+	publish := bridge.PublishHandler(func() (list []*bridge.Application) {
+		for _, a := range s.front.current.Load().applications() {
+			list = append(list, a.Application.Application())
+		}
+		return list
+	})
+	for _, path := range []string{"/publish", "/publish/{$}"} {
+		mux.Handle(path, publish)
+	}
 	var told sync.Once
 	guarded := status.Guard(mux, hosts, func(host string) {
 		told.Do(func() {

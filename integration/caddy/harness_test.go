@@ -208,6 +208,9 @@ type applicationState struct {
 			Waiting int               `json:"waiting"`
 			Routes  []json.RawMessage `json:"routes"`
 		} `json:"gate"`
+		Hold struct {
+			Clients int `json:"clients"`
+		} `json:"hold"`
 		Pool struct {
 			Instances []struct {
 				Addr        string `json:"addr"`

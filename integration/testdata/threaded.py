@@ -14,6 +14,9 @@ The listening socket is file descriptor 0; nothing happens before --start second
     /page?ms=               "page\n" after so many milliseconds
     /poll?s=                "polled\n" after so many seconds: a long-poll without news. The counter waiting says how
                             many there are
+    /tell?t=                adds t to the news, and answers with its number: the first has 1
+    /news?after=            the news after that number, a line each; if there are none, the client is to be held
+    /flow?after=            the news after that number, or the last id of Grip-Last or Last-Event-ID, as an event stream that is held
 """
 
 import argparse
@@ -154,6 +157,21 @@ def route(conn, env):
         with polls:
             time.sleep(float(q["s"]))
         conn.write(b"Content-Type: text/plain\r\n\r\npolled\n")
+    elif path == "/tell":
+        with telling:
+            news.append(q["t"])
+            number = len(news)
+        conn.write(b"Content-Type: text/plain\r\n\r\n%d\n" % number)
+    elif path == "/news":
+        after, last = int(q["after"]), len(news)
+        head = "" if after < last else f"Grip-Hold: response\r\nGrip-Channel: news; prev-id={last}\r\nGrip-Timeout: {q.get('timeout', 55)}\r\n"
+        conn.write(f"{head}Content-Type: text/plain\r\n\r\n{''.join(line(n) for n in range(after, last))}".encode())
+    elif path == "/flow":
+        after, last = int(env.get("HTTP_GRIP_LAST", "").partition("last-id=")[2] or env.get("HTTP_LAST_EVENT_ID") or q["after"]), len(news)
+        conn.write(
+            f"Grip-Hold: stream\r\nGrip-Channel: news; prev-id={last}\r\nGrip-Link: </flow?after={last}>; rel=next; timeout=0\r\n"
+            f"Content-Type: text/event-stream\r\n\r\n{''.join(event(n) for n in range(after, last))}".encode()
+        )
     else:
         conn.write(b"Status: 404\r\nContent-Type: text/plain\r\n\r\nno such route\n")
 
@@ -175,6 +193,17 @@ class Polls:
 
 
 polls = Polls()
+
+news = []
+telling = threading.Lock()
+
+
+def line(n):
+    return f"{n + 1} {news[n]}\n"
+
+
+def event(n):
+    return f"id: {n + 1}\ndata: {news[n]}\n\n"
 
 
 def once(conn, q, head):

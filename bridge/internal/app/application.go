@@ -29,6 +29,7 @@ type Application struct {
 	Pool       *pool.Pool
 	Nested     *nested.Finder
 	Authorizer *Authorizer // nil: there is none
+	Holds      *Holds      // nil: clients are not held
 
 	settings atomic.Pointer[config.Application] // what holds now; complete, never changed
 	hooks    Hooks
@@ -56,7 +57,7 @@ var _ exchange.Application = (*Application)(nil)
 
 // New checks cfg and returns an Application without a site. It connects to nothing, and starts
 // nothing: Start does that. An error names the key it is about.
-func New(cfg config.Application, hooks Hooks) (*Application, error) {
+func New(cfg config.Application, hooks Hooks) (_ *Application, err error) {
 	if err := Complete(&cfg); err != nil {
 		return nil, err
 	}
@@ -71,6 +72,14 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 		return nil, err
 	}
 	a.spool.Store(store)
+	defer func() {
+		if err != nil {
+			a.abort()
+		}
+	}()
+	if a.Holds, err = newHolds(&cfg, a.hooks.Logger); err != nil {
+		return nil, err
+	}
 	connect := connections(&cfg, &a.hooks)
 	if connect.Instances, err = a.hooks.instances(cfg.Backends); err != nil {
 		return nil, err
@@ -83,17 +92,12 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 	admit := gate(&cfg)
 	admit.Capacity, admit.OnStall = a.Pool.Capacity, a.onStall
 	if a.Gate, err = admission.New(admit); err != nil {
-		a.Pool.Close()
 		return nil, err
 	}
 	if a.Authorizer, err = newAuthorizer(a, &cfg, a.hooks); err != nil {
-		a.Gate.Close()
-		a.Pool.Close()
 		return nil, err
 	}
-	if err := a.join(&cfg); err != nil {
-		a.Gate.Close()
-		a.Pool.Close()
+	if err = a.join(&cfg); err != nil {
 		return nil, err
 	}
 	a.members = newMembers(a.Pool, &a.hooks, cfg.Backends)
@@ -101,6 +105,20 @@ func New(cfg config.Application, hooks Hooks) (*Application, error) {
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.close = sync.OnceFunc(a.shutdown)
 	return a, nil
+}
+
+// abort ends what New has made before it failed.
+func (a *Application) abort() {
+	a.Holds.close()
+	if a.Authorizer != nil {
+		a.Authorizer.Close()
+	}
+	if a.Gate != nil {
+		a.Gate.Close()
+	}
+	if a.Pool != nil {
+		a.Pool.Close()
+	}
 }
 
 // Start starts the processes, if there are any to start and they were not started yet. Until
@@ -115,6 +133,7 @@ func (a *Application) Start(ctx context.Context) error {
 	if a.fleet != nil {
 		a.fleet.Start()
 	}
+	a.Holds.start()
 	return nil
 }
 
@@ -127,6 +146,7 @@ func (a *Application) shutdown() {
 		a.Authorizer.Gate.Close() // requests that wait need not wait any longer
 	}
 	a.Gate.Close()
+	a.Holds.close()
 	a.cancel()
 	a.background.Wait()
 	a.Nested.Close()

@@ -19,6 +19,7 @@ type Change struct {
 	processes processChange
 
 	authorizer *Change // nil: there is none
+	holds      func()  // commits
 }
 
 // Prepare does all of Configure that can fail, and nothing that a request, a connection or a
@@ -37,6 +38,9 @@ func (a *Application) Prepare(cfg config.Application) (*Change, error) {
 		}
 	}
 	if c.authorizer, err = a.Authorizer.prepare(next); err != nil {
+		return nil, err
+	}
+	if c.holds, err = a.Holds.prepare(next); err != nil {
 		return nil, err
 	}
 	c.processes, err = a.prepareProcesses(next)
@@ -61,6 +65,7 @@ func (c *Change) Commit() {
 	if c.authorizer != nil {
 		c.authorizer.Commit()
 	}
+	c.holds()
 	_ = a.Gate.Configure(gate(c.next))
 }
 

@@ -30,6 +30,7 @@ type call struct {
 	ticket admission.Ticket
 	beside beside
 	nest   *nested.Request // nil: the request does not come from this machine
+	held   *heldWait       // nil: the client was not held
 	file   *os.File        // that was opened for X-Sendfile
 
 	relayed    int64 // of the content, before the relay of this call began
@@ -109,6 +110,8 @@ func (c *call) wait(w exchange.Wait) exchange.Wait {
 		return x.Replied(c.reply())
 	case exchange.Relay:
 		return x.Relayed(c.relay())
+	case exchange.Held:
+		return c.hold()
 	case exchange.Upgrade:
 		return x.Upgraded(c.upgraded())
 	case exchange.Open:

@@ -146,6 +146,13 @@ func (v *View) Retarget(ctx context.Context) {
 	v.R = r
 }
 
+// Continue implements exchange.Client.
+func (v *View) Continue() {
+	for _, name := range []string{"Last-Event-Id", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"} {
+		v.R.Header.Del(name)
+	}
+}
+
 func (c *call) serveByFront() (status int, bytes int64) {
 	if c.Site.ServeFile == nil {
 		return 0, 0

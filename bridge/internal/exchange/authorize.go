@@ -64,6 +64,7 @@ func (x *Exchange) authorize() (w Wait) {
 // describeQuestion is describe for the authorizer.
 func (x *Exchange) describeQuestion() (err error) {
 	x.Request.Authorizer = true
+	x.sign(false)
 	if x.inHTTP() {
 		err = x.client.AuthorizerHTTP(&x.Request.HTTP, &x.Who, x.site.Authorizer.Target())
 	} else {
@@ -92,6 +93,9 @@ func (x *Exchange) decided() Wait {
 		return x.awaitConsent()
 	}
 	x.decide(Denied)
+	if x.continues() {
+		return x.attemptOver(errNotContinued(x.resp.Status))
+	}
 	x.end = time.Time{} // the authorizer has decided; the client may take the answer at its own pace
 	x.dropSendfile()
 	for name := range x.Said {
@@ -132,10 +136,11 @@ func (x *Exchange) consented() Wait {
 		return x.fail(err)
 	}
 	x.classify()
+	x.Ask.Long = x.Ask.Long || x.renews != nil
 	if err := x.available(); err != nil {
 		return x.fail(err)
 	}
-	if m := x.client.Method(); m == http.MethodGet || m == http.MethodHead {
+	if m := x.client.Method(); x.renews == nil && (m == http.MethodGet || m == http.MethodHead) {
 		return Wait{For: Front} // of static files, the authorizer is asked as well
 	}
 	return x.proceed()

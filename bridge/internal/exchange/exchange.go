@@ -52,6 +52,8 @@ const (
 	// File: the client is to be sent the file that was opened, with the status in Reply, or
 	// what its conditions ask for. The driver sets Out.Status with the header. FileSent.
 	File
+	// Held: the client is to be held, by Hold. What it waits for is in what that returns. Released.
+	Held
 	// Front: the front is to be asked whether it has a file for a redirected request, or for one
 	// that an authorizer has let pass. FrontServed.
 	Front
@@ -91,6 +93,8 @@ type Exchange struct {
 	last      error // of the attempt before, while there is a pause
 
 	held   Hold
+	order  *order      // to hold the client, until Hold is called
+	renews *HeldClient // what the client was, of which the application is asked again; nil: it is not
 	state  func(*Exchange, upstream.Event, error) Wait
 	stderr *lines.Source // of the attempt; nil: nothing has come of it
 }
@@ -155,6 +159,7 @@ func (x *Exchange) proceed() Wait {
 // is not known yet. A request that has too many of them is refused before it takes a worker.
 func (x *Exchange) describe(length int64) (err error) {
 	x.Request.Authorizer = x.client.Authorizer()
+	x.sign(true)
 	codec := x.app.Codec()
 	if codec.TakesHTTP() {
 		err = x.client.HTTP(&x.Request.HTTP, &x.Who, length)
@@ -188,7 +193,12 @@ func (x *Exchange) BodyRead(err error) Wait {
 }
 
 // classify says what is asked for. A local redirect asks for something else.
-func (x *Exchange) classify() { x.route = x.client.Classify(&x.Ask, x.route) }
+func (x *Exchange) classify() {
+	x.route = x.client.Classify(&x.Ask, x.route)
+	if h := x.site.Holds; h != nil && h.Routes.has(x.Ask.Route) {
+		x.Ask.Long = true
+	}
+}
 
 // redirect goes on with the target of a local redirect (RFC 3875, section 6.2.2). What was
 // decided for the request before does not hold for it.

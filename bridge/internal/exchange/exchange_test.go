@@ -142,6 +142,7 @@ func (b *bench) PrefersJSON() bool               { return false }
 func (b *bench) FindTarget(location string) bool { b.note("find %s", location); return true }
 
 func (b *bench) Redirect()                         { b.note("redirect") }
+func (b *bench) Continue()                         { b.note("continue") }
 func (b *bench) Header() http.Header               { return b.header }
 func (b *bench) Interim(status int, _ http.Header) { b.note("interim %d", status) }
 func (b *bench) PassesSendfile() bool              { return false }

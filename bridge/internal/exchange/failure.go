@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/hold"
 	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 	"github.com/sluice-proxy/sluice/bridge/spool"
@@ -85,6 +86,7 @@ func classifyError(err error) failure {
 		conn    *pool.Error
 		params  *paramsError
 		wire    *upstream.RequestError
+		holds   *hold.LimitError
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -99,6 +101,8 @@ func classifyError(err error) failure {
 		return failure{http.StatusServiceUnavailable, ErrorDenied, "This is in quarantine: the application ended several times while it worked on requests like this one. Please try again later."}
 	case errors.As(err, &refusal), errors.As(err, &full), errors.Is(err, pool.ErrWaitTimeout):
 		return failure{http.StatusServiceUnavailable, ErrorLimit, "The application is busy. Please try again in a moment."}
+	case errors.As(err, &holds):
+		return failure{http.StatusServiceUnavailable, ErrorLimit, "Too many are waiting here. Please try again in a moment."}
 	case errors.Is(err, admission.ErrClosed), errors.Is(err, pool.ErrClosed):
 		return shuttingDown
 	case errors.Is(err, spool.ErrTooLarge):
@@ -222,6 +226,7 @@ func (x *Exchange) failureOf(err error) failure {
 // else by cutting its connection.
 func (x *Exchange) fail(err error) Wait {
 	x.held.release()
+	x.renewed()
 	f, err := x.notAuthorized(x.failureOf(err), err)
 	x.Out.Err, x.Out.ErrorType = err, f.kind
 	refused := f == shuttingDown || x.noteRefusal(err)
@@ -251,8 +256,11 @@ func (x *Exchange) levelOf(err error, f failure, refused bool) slog.Level {
 	var (
 		dial *pool.UnavailableError
 		file *fileError
+		cut  *cutError
 	)
 	switch {
+	case errors.As(err, &cut):
+		return slog.LevelDebug // the log was told, once
 	case errors.As(err, &file): // the application's mistake, and not the client's
 		return slog.LevelError
 	case errors.As(err, &dial):

@@ -205,6 +205,10 @@ func (x *Exchange) headerRead() Wait {
 	}
 	x.Out.FirstByte = time.Since(x.sentAt)
 	x.held.answered()
+	if x.isInstructed() {
+		return x.awaitOrder()
+	}
+	x.renewed()
 	if x.resp.LocalRedirect != "" {
 		x.Said["Location"] = []string{x.resp.LocalRedirect} // as it should be, if it is the client's
 		if !x.asking && x.client.FindTarget(x.resp.LocalRedirect) {

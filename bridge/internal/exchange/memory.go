@@ -86,6 +86,7 @@ func (m *Memory) forgetSaid() {
 //
 //go:noinline
 func (x *Exchange) Reset() {
+	x.renewed()
 	x.Memory.reset()
 	*x = Exchange{Memory: x.Memory}
 }
@@ -124,7 +125,7 @@ type Parked struct {
 // Park returns what must be kept of x if it is forgotten while it waits for a grant, until Unpark. ok is
 // false if that is more: what an authorizer has said, or what has become of earlier attempts.
 func (x *Exchange) Park() (p Parked, ok bool) {
-	return Parked{x.Out.QueuedAt, x.Out.Upload}, !x.asking && x.Out.Authorizer == "" && x.attempts == 0 && x.redirects == 0
+	return Parked{x.Out.QueuedAt, x.Out.Upload}, !x.asking && x.renews == nil && x.Out.Authorizer == "" && x.attempts == 0 && x.redirects == 0
 }
 
 // Unpark makes x, which is new, the exchange that p was returned of, and that was begun with the same

@@ -41,4 +41,7 @@ type Outcome struct {
 
 	Authorizer  Decision
 	Authorizing time.Duration
+
+	Held    time.Duration
+	HeldEnd string
 }

@@ -61,6 +61,9 @@ type Client interface {
 	// Redirect makes the request one for the target found last: by GET, without a body.
 	FindTarget(location string) bool
 	Redirect()
+	// Continue drops, after Redirect, what the client has said of the content that it has: the target
+	// goes on with what it was sent since.
+	Continue()
 
 	// Header is the header of the answer. It may hold fields of the front's.
 	Header() http.Header

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/hold"
 	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
 )
 
@@ -17,6 +18,7 @@ import (
 const (
 	RefusedAddresses   Refusal = "addresses"
 	RefusedQuarantined Refusal = "quarantined"
+	RefusedHolds       Refusal = "holds"  // it was to be held, beyond a limit
 	RefusedLogins      Refusal = "logins" // the front could not look who it is, for want of room, or would not, after too many wrong passwords
 	// RefusedDrain is for requests that came after the site was closed, and for those whose
 	// contexts were canceled with ErrShutdown before they were answered.
@@ -31,8 +33,11 @@ func (x *Exchange) noteRefusal(err error) bool {
 		down       *downError
 		quarantine *quarantineError
 		request    *cgi.RequestError
+		holds      *hold.LimitError
 	)
 	switch {
+	case errors.As(err, &holds):
+		x.Out.Refused = RefusedHolds
 	case errors.As(err, &shared):
 		x.Out.Refused = RefusedAddresses
 		return true // the log was told whose it is
@@ -115,7 +120,7 @@ func (x *Exchange) page(f failure, retry int) ownPage {
 // refusedPoll reports whether a refused request is a long-poll, as far as is known.
 func (x *Exchange) refusedPoll() bool {
 	switch x.Out.Refused {
-	case "", RefusedAddresses, RefusedLogins, RefusedDrain:
+	case "", RefusedAddresses, RefusedLogins, RefusedDrain, RefusedHolds:
 		return false
 	}
 	long := x.Ask.Long

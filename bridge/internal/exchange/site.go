@@ -18,11 +18,13 @@ type Site struct {
 	Authorizer  Authorizer
 	Addresses   *addresslimit.Table // nil: there is no limit
 	Compression *compress.Site      // nil: no answer is compressed
+	Holds       *Holds              // nil: the application may not have clients held
 	// Open returns why no request is taken any more, or nil.
 	Open func() error
 
 	headers headerNotices
 	unsent  unsentNotices
+	cuts    cutNotices
 	answers sync.Pool // of *[]byte: what exchanges have lent
 }
 

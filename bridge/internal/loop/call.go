@@ -35,6 +35,7 @@ type call struct {
 	leanAt time.Time       // when memory is given back, if it waits until then
 	gone   error           // why nobody waits for the answer; nil: somebody does
 	parked exchange.Parked // while there is no workspace
+	held   *heldCall       // nil: the client is not held
 
 	nest   *nested.Request
 	ticket admission.Ticket // that waits
@@ -75,6 +76,10 @@ func (k *call) drive(w exchange.Wait) {
 		}
 		switch w.For {
 		case exchange.Nothing:
+			if !k.streamOver() {
+				k.await()
+				return
+			}
 			k.end()
 			return
 		case exchange.Body:
@@ -121,6 +126,11 @@ func (k *call) drive(w exchange.Wait) {
 		case exchange.Relay:
 			k.beginRelay()
 			return
+		case exchange.Held:
+			var held bool
+			if w, held = k.hold(); held {
+				return
+			}
 		default: // a file, or what the front has, is not for a loop
 			k.toGoroutine()
 			return
@@ -159,6 +169,8 @@ func (k *call) resume(w exchange.Wait) {
 // due is when the wait is over; zero: never.
 func (k *call) due() time.Time {
 	switch {
+	case k.holding():
+		return k.held.due()
 	case k.relaying():
 		return k.relay.due(k)
 	case k.waits && (k.wait.For == exchange.Event || k.wait.For == exchange.Pause):
@@ -171,6 +183,8 @@ func (k *call) due() time.Time {
 func (k *call) expired() {
 	now := k.loop.now
 	switch {
+	case k.holding():
+		k.heldExpired()
 	case k.relaying():
 		k.relayExpired()
 	case !k.waits:
@@ -198,6 +212,8 @@ func (k *call) left(cause error) {
 	k.gone = cause
 	k.ctx.end(cause) // ends a wait for a connection, too
 	switch {
+	case k.holding():
+		k.release(cause)
 	case k.relaying():
 		k.relayLeft()
 	case !k.waits:
@@ -212,6 +228,9 @@ func (k *call) left(cause error) {
 	case k.wait.For == exchange.Event && k.watched:
 		k.wake()
 		k.resume(k.x.Happened(upstream.Event{}, k.lease.Interrupted()))
+	case k.wait.For == exchange.Nothing: // the end of a stream is not taken
+		k.wake()
+		k.resume(k.wait)
 	case k.wait.For == exchange.Reply:
 		k.wake()
 		k.resume(k.x.Replied(clientError(cause)))
@@ -221,6 +240,9 @@ func (k *call) left(cause error) {
 // unwritable says that the client cannot be written to.
 func (k *call) unwritable(err error) {
 	switch {
+	case k.holding():
+		k.conn.out = nil
+		k.release(clientError(err))
 	case k.relaying():
 		k.relayFailed(clientError(err))
 	case k.waits && k.wait.For == exchange.Reply:
@@ -236,8 +258,13 @@ func (k *call) unwritable(err error) {
 // flushed says that the client has taken all that it was sent.
 func (k *call) flushed() {
 	switch {
+	case k.holding():
+		k.heldOn()
 	case k.relaying():
 		k.relayOn()
+	case k.waits && k.wait.For == exchange.Nothing:
+		k.wake()
+		k.resume(k.wait)
 	case k.waits && k.wait.For == exchange.Reply:
 		k.wake()
 		k.resume(k.x.Replied(nil))
@@ -418,7 +445,7 @@ func (k *call) end() {
 // reset makes the call one for another request.
 func (k *call) reset() {
 	k.clear()
-	k.conn, k.site, k.ctx, k.nest = nil, nil, nil, nil
+	k.conn, k.site, k.ctx, k.nest, k.held = nil, nil, nil, nil, nil
 	k.wait, k.waits, k.gone, k.ticket = exchange.Wait{}, false, nil, admission.Ticket{}
 	if cap(k.raw) > bufKeep {
 		k.raw = nil

@@ -70,16 +70,26 @@ func (k *call) wake() {
 	if k.workspace != nil && k.original != nil {
 		return
 	}
-	r := k.loop.parser.parse(k.raw) // as it did before
-	r.RemoteAddr, r.ContentLength = k.conn.from, int64(len(k.body))
 	if k.workspace == nil {
-		k.getWorkspace()
-		k.take(r)
-		k.Site.Identify(k.R, &k.x.Who)
+		k.unpark()
 		k.x.Unpark(&k.Site.Site, k, k, k.parked)
 		return
 	}
-	k.original = r.WithContext(k.ctx)
+	k.original = k.parseAgain().WithContext(k.ctx)
 	k.R = k.original
 	k.fill()
+}
+
+// unpark gives a call that has none a workspace, with its request.
+func (k *call) unpark() {
+	k.getWorkspace()
+	k.take(k.parseAgain())
+	k.Site.Identify(k.R, &k.x.Who)
+}
+
+// parseAgain parses the request, as it was before.
+func (k *call) parseAgain() *http.Request {
+	r := k.loop.parser.parse(k.raw)
+	r.RemoteAddr, r.ContentLength = k.conn.from, int64(len(k.body))
+	return r
 }

@@ -87,6 +87,7 @@ export function showWaiting(q) {
   const list = [
     ['', 'in the queue', q.queue, 'short and unknown requests that wait for a worker'],
     ['', 'parked', q.parked, 'long and mixed requests that wait in Sluice'],
+    ['', 'held', q.held, 'clients that wait for a message, without a worker'],
     ['', 'for a connection', q.connection, 'requests that have a worker, and wait for a connection to it'],
     ['', 'not accepted yet', q.accept < 0 ? 'not known' : `${q.accept} of ${q.backlog}`, 'connections in the accept queue of the application'],
   ];

@@ -163,7 +163,7 @@ func (s *Store) warn(now time.Time) {
 	for _, w := range s.watched {
 		if text := w.Warning(now); text != "" && now.Sub(w.warned) >= warnEvery {
 			w.warned = now
-			s.log.Warn(text, "names", strings.Join(w.names(), " "))
+			s.log.Warn(text, "names", strings.Join(w.names(), " "), "advice", "put the certificate that is to be used there, with its key; they are read again by themselves")
 		}
 	}
 }

@@ -91,6 +91,9 @@ func (r *reader) application(t *table, only bool) {
 	if e := t.find("authorizer"); e != nil && e.table != nil {
 		a.Authorizer = new(config.Authorizer)
 	}
+	if e := t.find("hold"); e != nil && e.table != nil {
+		a.Hold = new(config.Hold)
+	}
 	loc := r.read(t, tableApplication, a)
 	r.file.applications, r.file.Applications = append(r.file.applications, *loc), append(r.file.Applications, a)
 }

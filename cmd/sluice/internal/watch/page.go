@@ -238,6 +238,9 @@ func (p *page) figures(width int) []string {
 	first := fmt.Sprintf("busy %d/%d  long %d/%d  queue %d  parked %d  abandoned %d  connections %d/%d",
 		g.InUse, g.Capacity, g.Long, g.LongCap, g.Waiting-g.parked(), g.parked(), p.state.Abandoned,
 		p.state.Front.Connections.Open, p.state.Front.Connections.Max)
+	if h := p.state.Hold; h != nil {
+		first += fmt.Sprintf("  held %d/%d", h.Clients, h.Max)
+	}
 	second := fmt.Sprintf("short %.0f/s, mean %.0f ms", g.ShortRate, g.ShortMean)
 	started, refused := g.total()
 	if p.before != nil && p.since > 0 {

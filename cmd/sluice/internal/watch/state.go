@@ -11,6 +11,7 @@ type State struct {
 	Pool       Pool        `json:"pool"`
 	Spool      Spool       `json:"spool"`
 	Authorizer *Authorizer `json:"authorizer"`
+	Hold       *Hold       `json:"hold"`
 	Processes  *Processes  `json:"processes"`
 	Front      Front       `json:"front"`
 	Requests   []Request   `json:"requests"`
@@ -121,6 +122,12 @@ type AcceptQueue struct {
 // Spool is the state of the temporary files.
 type Spool struct {
 	DiskError string `json:"disk_error"`
+}
+
+// Hold is the state of held clients.
+type Hold struct {
+	Clients int `json:"clients"`
+	Max     int `json:"max"`
 }
 
 // Authorizer is the state of an authorizer.

@@ -1,0 +1,89 @@
+package fleet
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// heard is what a gate was told.
+type heard struct {
+	*Broadcast
+	mu  sync.Mutex
+	all []string
+}
+
+func newHeard(t *testing.T, engine string) *heard {
+	t.Helper()
+	h := new(heard)
+	var err error
+	h.Broadcast, err = NewBroadcast(engine, "app", func(body []byte) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.all = append(h.all, string(body))
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *heard) await(t *testing.T, want string) {
+	t.Helper()
+	got := ""
+	for range 1000 {
+		h.mu.Lock()
+		got = fmt.Sprint(h.all)
+		h.mu.Unlock()
+		if got == want {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("heard %s, want %s", got, want)
+}
+
+// Every other gate hears what one sends, once, in order; also what was sent while the engine was away for
+// it, and after the engine has lost everything and its clock was set back.
+func TestBroadcast(t *testing.T) {
+	engine := miniredis.RunT(t)
+	engine.SetTime(time.Unix(2_000_000_000, 0))
+	one, two := newHeard(t, "redis://"+engine.Addr()), newHeard(t, "redis://"+engine.Addr())
+	send := func(b *heard, body string) {
+		t.Helper()
+		if err := b.Send(t.Context(), []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(one, "before") // nobody listens yet
+	one.Start()
+	two.Start()
+	time.Sleep(100 * time.Millisecond)
+	send(one, "a")
+	send(one, "b")
+	send(two, "c")
+	two.await(t, "[a b]")
+	one.await(t, "[c]")
+
+	engine.SetError("LOADING not now")
+	time.Sleep(3 * broadcastPause)
+	if err := one.Send(t.Context(), []byte("lost")); err == nil {
+		t.Error("no error, and the engine is away")
+	}
+	engine.SetError("")
+	send(one, "d")
+	two.await(t, "[a b d]")
+
+	engine.SetError("LOADING not now")
+	engine.FlushAll()
+	engine.SetTime(time.Unix(1_000_000_000, 0))
+	time.Sleep(2*broadcastWait + 2*broadcastPause) // the gates have noticed
+	engine.SetError("")
+	send(two, "e")
+	one.await(t, "[c e]")
+}

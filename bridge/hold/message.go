@@ -1,0 +1,69 @@
+package hold
+
+import "slices"
+
+// Action is what a message does to those that wait for it.
+type Action uint8
+
+const (
+	// Send: it is the answer, or the next piece of a stream.
+	Send Action = iota
+	// Hint: there is something new at the application, which is to be asked again.
+	Hint
+	// Close: a stream ends here, in order.
+	Close
+)
+
+// Message is what is published for the Holds of one Mode. It is never changed.
+type Message struct {
+	Action Action
+	Status int         // of an answer
+	Fields [][2]string // of an answer's header, in their order
+	Body   []byte
+}
+
+// Item is one publication on a channel. It is never changed.
+type Item struct {
+	Channel string
+	ID      string // "": it has none
+	PrevID  string // of the item before it on the channel; "": not known
+	// Sender and SkipUsers are for the filters of subscriptions.
+	Sender    string
+	SkipUsers []string
+
+	Response *Message // for Holds of that mode; nil: it is not for them
+	Stream   *Message
+}
+
+// of returns the message for a mode, nil if there is none.
+func (i *Item) of(m Mode) *Message {
+	if m == Response {
+		return i.Response
+	}
+	return i.Stream
+}
+
+// Filter says which items of a channel a subscription leaves out.
+type Filter uint8
+
+const (
+	// SkipSelf leaves out items whose sender is the user of the Hold.
+	SkipSelf Filter = 1 << iota
+	// SkipUsers leaves out items that are not for the user of the Hold.
+	SkipUsers
+)
+
+func (f Filter) skips(i *Item, user string) bool {
+	if user == "" {
+		return false
+	}
+	if f&SkipSelf != 0 && i.Sender == user {
+		return true
+	}
+	if f&SkipUsers != 0 {
+		if slices.Contains(i.SkipUsers, user) {
+			return true
+		}
+	}
+	return false
+}
