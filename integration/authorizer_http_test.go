@@ -49,6 +49,7 @@ func (a httpAuthorizer) asked(t testing.TB) (q map[string]string) {
 }
 
 func TestHTTPAuthorizerDecides(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(testing.TB, int) backend{"FastCGI": startPerl, "SCGI": startPerlSCGI, "HTTP": startWaitress} {
 		t.Run(name, func(t *testing.T) {
 			authorizer, be := startHTTPAuthorizer(t), start(t, 2)
@@ -109,6 +110,7 @@ func TestHTTPAuthorizerDecides(t *testing.T) {
 
 // The authorizer is asked what nginx asks it, with the lines that its users have for it.
 func TestHTTPAuthorizerAsByNginx(t *testing.T) {
+	t.Parallel()
 	authorizer, be := startHTTPAuthorizer(t), startPerl(t, 2)
 	direct := newSite(t, startSluice(t, be.args()...).url)
 	byNginx := newSite(t, startProxy(t, direct.url, fmt.Sprintf(`

@@ -51,6 +51,7 @@ func (s site) asUser(t testing.TB, user, method, route string, body io.Reader) (
 }
 
 func TestAuthorizerDecides(t *testing.T) {
+	t.Parallel()
 	for name := range authorizers {
 		t.Run(name, func(t *testing.T) {
 			authorizer, addr, _ := startAuthorizer(t, name, 2)

@@ -77,6 +77,7 @@ func becomes(t *testing.T, s site, what string, ok func(gate, queue demoSide) bo
 
 // Every control of the demonstration's page, in a browser.
 func TestDemoPage(t *testing.T) {
+	t.Parallel()
 	address := startDemo(t)
 	s := newSite(t, strings.TrimSuffix(address, "/"))
 	b := startBrowser(t)

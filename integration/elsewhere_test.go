@@ -126,6 +126,7 @@ func TestPagesOfFPMItself(t *testing.T) {
 
 // A client that cannot be changed writes api_key.
 func TestFieldsWithUnderscores(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	write(t, filepath.Join(root, "a.php"), "<?php echo $_SERVER['HTTP_API_KEY'] ?? 'none';")
 	be := startFPM(t, fpmOptions{root: root, workers: 1})

@@ -38,7 +38,6 @@ func startNode(t testing.TB, workers int) backend {
 // whenever it comes.
 func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	t.Parallel()
-	checkLeaks(t)
 	be := httpServers["gunicorn gthread"](t, 4)
 	url, b := serveBridge(t, be.config())
 	s := newSite(t, url)

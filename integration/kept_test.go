@@ -16,6 +16,7 @@ import (
 // A client sends two uploads on one connection, the second a moment after the first was
 // answered. PHP answers as soon as it has the body, often before we are back from writing it.
 func TestStreamedUploadsOnKeptConnections(t *testing.T) {
+	t.Parallel()
 	for name, be := range map[string]backend{
 		"php-cgi": startPHPCGI(t, testdata(t, ""), 2), "libfcgi": startLibfcgi(t, 2),
 	} {

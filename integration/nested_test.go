@@ -49,6 +49,7 @@ func repeat(n int, e errand) []errand {
 // that knows nothing of that answers at once as long as workers are free, and never when
 // all of them wait for each other.
 func TestPagesThatAskTheirOwnSite(t *testing.T) {
+	t.Parallel()
 	const workers = 8
 	start := func(t *testing.T, extra ...string) (*crowd, laneGate) {
 		g := startLanes(t, lanesOn, startFPM(t, fpmOptions{root: testdata(t, ""), workers: workers}), extra...)

@@ -222,6 +222,7 @@ func TestProbeOtherProtocols(t *testing.T) {
 
 // What it prints serves a program that serves one request at a time, in several processes.
 func TestProbeOneAtATime(t *testing.T) {
+	t.Parallel()
 	perl := needPerl(t, "CGI::Fast")
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "fast.pl"), "use CGI::Fast; while (my $q = CGI::Fast->new) { print qq{Content-Type: text/plain\\r\\n\\r\\n$$\\n} }")
@@ -255,6 +256,7 @@ func TestProbeOneAtATime(t *testing.T) {
 
 // The program: its exit status, its JSON, and that serve takes what it prints.
 func TestProbeCommand(t *testing.T) {
+	t.Parallel()
 	be := startPerl(t, 2)
 	out, err := exec.Command(sluiceBinary(), "probe", be.addr, "--path", "/hello", "--workers", "5", "--json").Output()
 	if err != nil {

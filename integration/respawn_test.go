@@ -24,6 +24,7 @@ func (s sluice) logs(t testing.TB, text string) {
 // An application that ends before it serves is given up for a while, and requests
 // are told so at once, not when they have waited.
 func TestApplicationThatNeverServes(t *testing.T) {
+	t.Parallel()
 	gate := startGate(t, []string{"--command-spawn-budget", "2 per 1h", "--", "sh", "-c", "echo out of luck >&2; sleep 0.6; exit 7"})
 	gate.logs(t, "requests are refused")
 	s := newSite(t, gate.url)
@@ -65,6 +66,7 @@ func TestApplicationThatServesAndEnds(t *testing.T) {
 
 // An application that ignores SIGTERM, and has children that do, ends all the same.
 func TestApplicationThatIgnoresSIGTERM(t *testing.T) {
+	t.Parallel()
 	gate := startGate(t, []string{"--", "sh", "-c", `trap "" TERM; sleep 600 & while :; do sleep 601; done`})
 	group := gate.child(t)
 	gate.signal(t, syscall.SIGTERM)

@@ -39,6 +39,7 @@ var spawned = map[string]func(testing.TB) (app *exec.Cmd, be backend){
 // An application that is killed comes back, and what it was doing is an error
 // for its client, not silence.
 func TestSpawnedApplicationIsKilled(t *testing.T) {
+	t.Parallel()
 	for name, command := range spawned {
 		t.Run(name, func(t *testing.T) {
 			app, be := command(t)

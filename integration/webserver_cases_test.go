@@ -293,6 +293,7 @@ fastcgi.server = ( "/" => (( "socket" => %q, "mode" => "authorizer", "check-loca
 
 // An application in any protocol is what it is behind nginx alone: with bodies, long and short.
 func TestWebServerApplications(t *testing.T) {
+	t.Parallel()
 	for name, backend := range map[string]func(testing.TB) backend{
 		"libfcgi": func(t testing.TB) backend { return startLibfcgi(t, 4) },
 		"scgi":    func(t testing.TB) backend { return startSCGI(t, 4) },

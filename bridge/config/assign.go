@@ -11,11 +11,11 @@ import (
 
 // Assign sets s in c to a value as formats with types have it: a string, an int64, a float64, a
 // bool, a []any or a map[string]any. Numbers with a unit, such as times, are strings; sizes may be
-// numbers of bytes as well.
+// numbers of bytes as well. A list of one text may be that text, unless it could be meant as several.
 func (s *Setting) Assign(c Holder, value any) error {
 	switch v := value.(type) {
 	case string:
-		if s.takesText() {
+		if s.takesText() || s.IsList() && isOne(v) {
 			return s.Set(c, v)
 		}
 	case int64:
@@ -84,6 +84,12 @@ func (s *Setting) takesText() bool { return s.isText() || s.Bytes || s.per != ""
 func (s *Setting) takesNumber() bool {
 	return s.Bytes || !s.isText() && !s.IsList() && !s.IsMap()
 }
+
+// severalSigns are what people write between several texts in one.
+const severalSigns = " ,"
+
+// isOne reports whether a text cannot be meant as several.
+func isOne(text string) bool { return text != "" && !strings.ContainsAny(text, severalSigns) }
 
 func texts(list []any) (words []string, ok bool) {
 	words = []string{}
@@ -188,7 +194,7 @@ func (s *Setting) Unset(c Holder) (undo func()) {
 func (s *Setting) Types() []string {
 	switch {
 	case s.IsList():
-		return []string{"array"}
+		return []string{"array", "string"}
 	case s.IsMap():
 		return []string{"object"}
 	case s.kind() == reflect.Float64:

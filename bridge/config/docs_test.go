@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func row(s *Setting) string {
 	if s.Former != "" {
 		name += "<br>formerly `" + s.Former + "`"
 	}
-	value := strings.ToLower(s.Kind())
+	value := "text"
 	switch {
 	case len(s.Words) > 0:
 		value = "`" + strings.Join(s.Words, "`, `") + "`"
@@ -73,10 +74,12 @@ func row(s *Setting) string {
 		value = "list"
 	case s.IsMap():
 		value = "name, value"
-	case value == "int" || value == "float":
+	case s.Bytes:
+		value = "size"
+	case s.plain() == reflect.TypeFor[Duration]():
+		value = "time"
+	case !s.takesText():
 		value = "number"
-	case !s.Bytes && s.plain() != Lookup("timeouts.dial").typ:
-		value = "text"
 	}
 	preset := s.Preset(key)
 	switch {

@@ -18,7 +18,7 @@ type Standalone struct {
 
 // NamedApplication is an application with the name by which sites, logs and metrics refer to it.
 type NamedApplication struct {
-	Name string `key:"name" flag:"-" value:"NAME" doc:"NAME by which sites, logs, metrics and the status refer to the application"`
+	Name string `key:"name" flag:"-" value:"NAME" otherwise:"application, if there is no other application" doc:"NAME by which sites, logs, metrics and the status refer to the application"`
 	Application
 }
 
@@ -52,6 +52,9 @@ func (*HostedSite) Schema() *Schema { return siteSchema }
 
 // Schema implements Holder.
 func (*FlagSite) Schema() *Schema { return flagSchema }
+
+// OnlyApplication is the name of an application without one, if there is no other.
+const OnlyApplication = "application"
 
 // applicationName is what a NamedApplication may be called.
 var applicationName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)

@@ -67,7 +67,7 @@ func TestConvert(t *testing.T) {
 }
 
 // What the documented configurations of other servers become is in order, but for paths and users that are not on
-// this machine.
+// this machine, and once the terms of a certificate authority are agreed to where it says so.
 func TestConvertedIsInOrder(t *testing.T) {
 	files, err := filepath.Glob("internal/convert/testdata/*/*")
 	if err != nil {
@@ -82,6 +82,13 @@ func TestConvertedIsInOrder(t *testing.T) {
 		if toml == "" {
 			t.Errorf("%s: %s", path, stderr)
 			continue
+		}
+		if _, after, asked := strings.Cut(stderr, "add below [server]: "); asked {
+			if strings.Contains(toml, "\nacme") {
+				t.Errorf("%s: terms are agreed to without being asked\n%s", path, toml)
+			}
+			yes, _, _ := strings.Cut(after, "\n")
+			toml = strings.Replace(toml, "\n[server]\n", "\n[server]\n"+yes+"\n", 1)
 		}
 		file := filepath.Join(t.TempDir(), "sluice.toml")
 		if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
@@ -99,7 +106,7 @@ func TestConvertedIsInOrder(t *testing.T) {
 		}
 		checked++
 	}
-	if checked < 18 {
+	if checked < 22 {
 		t.Errorf("only %d files", checked)
 	}
 }

@@ -64,17 +64,14 @@ func (o *options) complete(command []string) error {
 
 // hosted is the only site.
 func (o *options) hosted() *config.HostedSite {
-	return &config.HostedSite{Uses: flagApplication, Auth: o.site.Auth, TLS: o.site.TLS, Site: o.Site}
+	return &config.HostedSite{Uses: config.OnlyApplication, Auth: o.site.Auth, TLS: o.site.TLS, Site: o.Site}
 }
-
-// flagApplication names the only application where it needs a name.
-const flagApplication = "application"
 
 // standalone returns the configuration that the flags mean.
 func (o *options) standalone() *config.Standalone {
 	return &config.Standalone{
 		Server:       o.server,
-		Applications: []*config.NamedApplication{{Name: flagApplication, Application: o.Application}},
+		Applications: []*config.NamedApplication{{Name: config.OnlyApplication, Application: o.Application}},
 		Sites:        []*config.HostedSite{o.hosted()},
 	}
 }

@@ -28,13 +28,16 @@ type apacheTranslator struct {
 	fcgidEnv  map[string]string
 	instances int                   // of applications of mod_fcgid
 	daemons   map[string]*directive // of WSGIDaemonProcess
+	ports     map[string]bool       // with TLS
+	secure    bool                  // the virtual host that is translated is for TLS
 }
 
 func translateApache(b *builder, all []*directive) {
-	t := &apacheTranslator{builder: b, fcgidEnv: map[string]string{}, daemons: map[string]*directive{}}
+	t := &apacheTranslator{builder: b, fcgidEnv: map[string]string{}, daemons: map[string]*directive{}, ports: apachePorts(all)}
 	t.globals(all)
 	b.main = b.host(&directive{}, nil)
 	t.section(b.main, all, scope{})
+	b.main.tls.plain, b.main.tls.secure = len(b.config.Server.Listen) > len(b.secureListen()), len(b.secureListen()) > 0
 }
 
 // globals are what other directives refer to.
@@ -238,7 +241,7 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 	case "documentroot", "alias", "scriptalias", "sethandler", "fcgidwrapper", "proxypassmatch", "servername", "serveralias",
 		"fcgidinitialenv", "defaultinitenv", "fcgidmaxprocesses", "wsgidaemonprocess":
 	case "listen":
-		t.listen(listenAddress(d.arg(0)))
+		t.listenAt(d, listenAddress(d.arg(0)))
 	case "virtualhost":
 		t.virtualHost(d)
 	case "location":
@@ -318,15 +321,15 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 			t.leave(d, "Sluice reads no .htaccess: what these files have is to be written in sluice.toml")
 		}
 	default:
-		t.unknown(d, name)
+		if !t.ofTLS(h, d, name) {
+			t.unknown(d, name)
+		}
 	}
 }
 
 func (t *apacheTranslator) unknown(d *directive, name string) {
 	switch {
 	case apacheNeedless[name]:
-	case strings.HasPrefix(name, "ssl"):
-		t.leave(d, "this is about TLS, which is not converted")
 	case name == "php_value" || name == "php_flag" || name == "php_admin_value" || name == "php_admin_flag":
 		t.leave(d, "PHP has its settings in php.ini, or in the pool of PHP-FPM")
 	case d.open:
@@ -354,16 +357,9 @@ func (t *apacheTranslator) virtualHost(d *directive) {
 			}
 		}
 	}
-	addr := d.arg(0)
-	port := addr[strings.LastIndexByte(addr, ':')+1:]
-	if port == "443" {
-		t.leave(&directive{path: d.path, at: d.at, name: "<" + d.String() + ">"}, "this is about TLS, which is not converted; the rest of it is")
-	} else if strings.Contains(addr, ":") && port != "*" {
-		t.listen(listenAddress(strings.Replace(addr, "_default_", "*", 1)))
-	}
 	h := t.host(d, names)
-	if len(h.sites) > 0 && port == "443" {
-		return // the same at port 80
-	}
+	was := t.secure
+	t.secure = t.addresses(h, d)
 	t.section(h, d.block, scope{})
+	t.secure = was
 }

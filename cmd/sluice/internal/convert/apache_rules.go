@@ -150,7 +150,7 @@ func (t *apacheTranslator) redirect2(h *host, d *directive, name string) {
 	}
 	from, to := strings.TrimSuffix(args[0], "/"), strings.TrimSuffix(args[1], "/")
 	if from == "" {
-		t.redirect(h, d, []string{"/*"}, to, true, status, false)
+		t.redirect(h, d, []string{"/*"}, to, true, status, t.secure)
 		return
 	}
 	h.at(from, d, func(s *config.HostedSite) {
@@ -162,14 +162,14 @@ func (t *apacheTranslator) redirect2(h *host, d *directive, name string) {
 // rewriteRule2 translates RewriteRule with its conditions.
 func (t *apacheTranslator) rewriteRule2(h *host, d *directive, conditions []*directive, in scope) {
 	flags := strings.ToUpper(strings.Trim(d.arg(2), "[]"))
+	if t.securing(h, d, conditions, flags) {
+		return
+	}
 	missing := false
 	for _, c := range conditions {
 		switch test := c.arg(0) + " " + c.arg(1); test {
 		case "%{REQUEST_FILENAME} !-f", "%{REQUEST_FILENAME} !-d", "%{REQUEST_FILENAME} !-l", "%{DOCUMENT_ROOT}%{REQUEST_URI} !-f", "%{DOCUMENT_ROOT}%{REQUEST_URI} !-d":
 			missing = true
-		case "%{HTTPS} off", "%{HTTPS} !=on", "%{HTTPS} !on":
-			t.leave(d, "this is about TLS, which is not converted")
-			return
 		default:
 			t.leave(c, "rules of Sluice have no conditions; the rule after it is not carried over either")
 			t.leave(d, "it has conditions")

@@ -19,6 +19,8 @@ type builder struct {
 	apps   map[string]*config.NamedApplication // by their backends or command
 	hosts  []*host
 	main   *host // what is said outside of hosts, in servers that have that
+	tls    serverTLS
+	acme   acme
 }
 
 // host is one virtual host: the sites that it is to have, and what is said about paths of it.
@@ -32,6 +34,7 @@ type host struct {
 	rootAt *directive // of the root, if that is said for all hosts
 	index  []string
 	users  string // the file of names and passwords, in servers that say it apart
+	tls    hostTLS
 }
 
 // pathRule is a setting for the site that has a path; for all sites if path is "".
@@ -201,13 +204,15 @@ func (h *host) siteOf(path string) *config.HostedSite {
 
 // complete makes the sites of the hosts.
 func (b *builder) complete() {
+	b.completeServerTLS()
+	var others []*host
 	for _, h := range b.hosts {
 		b.inherit(h)
 		if len(h.sites) == 0 && h == b.main && h.root == "" && len(h.rules) == 0 {
 			continue
 		}
 		if len(h.sites) == 0 {
-			b.redirectOnly(h)
+			others = append(others, h)
 			continue
 		}
 		h.joined()
@@ -243,6 +248,12 @@ func (b *builder) complete() {
 			}
 			b.config.Sites = append(b.config.Sites, s)
 		}
+		b.completeTLS(&h.tls, b.config.Sites[len(b.config.Sites)-len(h.order):])
+	}
+	// A host is led elsewhere with and without TLS in different places; those with it have its certificate.
+	slices.SortStableFunc(others, func(x, y *host) int { return cmp.Compare(rank(x), rank(y)) })
+	for _, h := range others {
+		b.redirectOnly(h)
 	}
 	for _, a := range b.config.Applications {
 		if a.Preset == config.PresetApp {
@@ -297,29 +308,104 @@ func (b *builder) presetOf(s *config.HostedSite) config.Preset {
 	return ""
 }
 
+// rank is 0 of hosts with TLS, 1 of others.
+func rank(h *host) int {
+	if h.tls.secure {
+		return 0
+	}
+	return 1
+}
+
+// securely reports whether a site that does not name a host leads clients without TLS to it, by a pattern or because
+// it is for all other hosts.
+func (b *builder) securely(name string) bool {
+	return slices.ContainsFunc(b.config.Sites, func(s *config.HostedSite) bool {
+		fits := len(s.Hosts) == 0 || slices.ContainsFunc(s.Hosts, func(pattern string) bool {
+			return strings.HasPrefix(pattern, "*.") && strings.HasSuffix(name, pattern[1:])
+		})
+		return fits && s.TLS.Redirect != config.Off
+	})
+}
+
+// siteFor is the site that names a host, nil if there is none.
+func (b *builder) siteFor(name string) *config.HostedSite {
+	for _, s := range b.config.Sites {
+		if slices.Contains(s.Hosts, name) {
+			return s
+		}
+	}
+	return nil
+}
+
 // redirectOnly is a host without an application. What leads its clients elsewhere is a site; the
-// application that it names is never asked.
+// application that it names is never asked. Names that other sites have are theirs.
 func (b *builder) redirectOnly(h *host) {
-	s := &config.HostedSite{Hosts: h.names, Uses: b.config.Applications[0].Name}
+	var names []string
+	var taken []*config.HostedSite
+	for _, name := range h.names {
+		if s := b.siteFor(name); s != nil {
+			taken = append(taken, s)
+		} else {
+			names = append(names, name)
+		}
+	}
+	s := &config.HostedSite{Hosts: names, Uses: b.config.Applications[0].Name}
 	for _, r := range h.rules {
 		before := len(s.Redirect)
 		if r.apply(s); len(s.Redirect) == before {
 			b.leave(r.d, "no application is there, and Sluice has rules beside one")
+			continue
+		}
+		for _, other := range taken {
+			if !leadsAlike(other, s.Redirect[before:]) {
+				b.leave(r.d, "not for "+strings.Join(other.Hosts, ", ")+", which is served")
+			}
 		}
 	}
-	if slices.ContainsFunc(s.Redirect, func(rule string) bool { return strings.HasPrefix(rule, "/* ") }) && len(h.names) > 0 {
+	led, others := divided(names, s.Redirect)
+	if len(led) > 0 {
 		redirects := s.Redirect
-		*s = config.HostedSite{Hosts: h.names, Uses: s.Uses}
+		*s = config.HostedSite{Hosts: led, Uses: s.Uses}
 		s.Redirect = redirects
 		if b.presetOf(s) != config.PresetApp {
 			s.Root = b.anyRoot(s.Uses)
 		}
 		b.config.Sites = append(b.config.Sites, s)
-		return
+		b.completeTLS(&hostTLS{plain: h.tls.plain, secure: h.tls.secure, certificates: h.tls.certificates, keys: h.tls.keys, hsts: h.tls.hsts}, []*config.HostedSite{s})
 	}
-	if d := h.place(); d.at.Line > 0 { // else each of its rules is left
+	if len(h.tls.toHTTPS) > 0 {
+		others = slices.DeleteFunc(others, b.securely)
+	}
+	switch d := h.place(); {
+	case len(others) > 0 && len(h.tls.toHTTPS) > 0:
+		b.leave(d, "no application is at "+strings.Join(others, ", ")+" with TLS")
+	case len(others) == 0 && len(h.names) > 0, len(h.tls.toHTTPS) > 0:
+	case d.at.Line > 0: // else each of its rules is left
 		b.leave(d, "no application is behind it, and Sluice serves files and rules beside one")
 	}
+}
+
+// divided are the names that redirects lead elsewhere whatever the path, and the others.
+func divided(names, redirects []string) (led, others []string) {
+	for _, name := range names {
+		if slices.ContainsFunc(redirects, func(rule string) bool {
+			return strings.HasPrefix(rule, "/* ") || strings.HasPrefix(rule, "//"+name+"/* ")
+		}) {
+			led = append(led, name)
+		} else {
+			others = append(others, name)
+		}
+	}
+	return led, others
+}
+
+// leadsAlike reports whether a site has redirects to where others lead, or is one of their targets.
+func leadsAlike(s *config.HostedSite, others []string) bool {
+	return !slices.ContainsFunc(others, func(rule string) bool {
+		_, to, _ := strings.Cut(rule, " ")
+		target, _, _ := strings.Cut(strings.TrimPrefix(to, httpsScheme), "/")
+		return !slices.Contains(s.Hosts, target) && !slices.ContainsFunc(s.Redirect, func(own string) bool { _, ownTo, _ := strings.Cut(own, " "); return ownTo == to })
+	})
 }
 
 // place is where a host begins; of the main one, where its root is said.

@@ -14,6 +14,7 @@ var caddyNeedless = wordSet(`file_server log log_append log_skip skip_log log_na
 type caddyTranslator struct {
 	*builder
 	matchers map[string][]string // paths of @name
+	secure   bool                // the site that is translated is for clients with TLS alone
 }
 
 func translateCaddy(b *builder, all []*directive) {
@@ -21,22 +22,27 @@ func translateCaddy(b *builder, all []*directive) {
 		switch {
 		case d.name == "": // the global options
 			for _, c := range d.block {
-				if !slices.Contains(strings.Fields("admin order storage grace_period debug log persist_config email metrics"), c.name) {
+				if b.acmeOption(c) {
+					continue
+				}
+				if !slices.Contains(strings.Fields("admin order storage grace_period debug log persist_config metrics"), c.name) {
 					b.leave(c, "a global option of Caddy")
 				}
 			}
 		case !d.open:
 			b.leave(d, "want a site, with a block in braces")
 		default:
-			t := caddyTranslator{b, map[string][]string{}}
+			t := caddyTranslator{builder: b, matchers: map[string][]string{}}
 			t.site0(d)
 		}
 	}
+	b.askTerms()
 }
 
 // site0 translates a site: its addresses, and what is in its block.
 func (t *caddyTranslator) site0(d *directive) {
 	var names []string
+	var addresses []caddyAddress
 	for _, address := range append([]string{d.name}, d.args...) {
 		address = strings.TrimSuffix(address, ",")
 		if address == "" {
@@ -54,18 +60,13 @@ func (t *caddyTranslator) site0(d *directive) {
 		if i := strings.LastIndexByte(rest, ':'); i >= 0 && !strings.HasSuffix(rest, "]") {
 			name, port = rest[:i], rest[i+1:]
 		}
-		if port == "" {
-			port = "80"
-			if scheme != "http" {
-				t.leave(&directive{path: d.path, at: d.at, name: address}, "Caddy serves it with TLS, which is not converted: it is served at port 80")
-			}
-		}
-		t.listen(":" + strings.TrimPrefix(port, "0"))
+		addresses = append(addresses, caddyAddress{scheme, name, port})
 		if name != "" {
 			names = append(names, name)
 		}
 	}
 	h := t.host(d, names)
+	t.connections(h, d, addresses)
 	t.block(h, d.block, "")
 }
 
@@ -188,10 +189,9 @@ func (t *caddyTranslator) forPath(h *host, d *directive, pattern string, args []
 		}
 	case "basic_auth", "basicauth":
 		t.leave(d, "write the names and passwords to a file of htpasswd -B, and name it in auth.file, and "+cmp.Or(mount, "/")+" in auth.paths")
-	case "tls":
-		t.leave(d, "this is about TLS, which is not converted")
+	case "tls": // connections has translated it
 	case "header":
-		t.leave(d, "have the application send it")
+		t.header(h, d, args)
 	default:
 		t.leave(&directive{path: d.path, at: d.at, name: d.name}, "nothing in Sluice stands for it, or it is not known to this conversion")
 	}
@@ -333,5 +333,5 @@ func (t *caddyTranslator) redir(h *host, d *directive, pattern string, args []st
 		status = cmp.Or(map[string]string{"permanent": "301", "temporary": "302", "html": "302"}[args[1]], args[1])
 	}
 	to, keepsPath := strings.CutSuffix(args[0], "{uri}")
-	t.redirect(h, d, []string{pattern}, to, keepsPath, status, true)
+	t.redirect(h, d, []string{pattern}, to, keepsPath, status, t.secure)
 }

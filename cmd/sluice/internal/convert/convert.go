@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,7 +69,21 @@ func File(path string, kind Kind) (*Result, error) {
 		return nil, fmt.Errorf("%s: no application is behind this %s (no FastCGI, SCGI, uwsgi or HTTP to another server): there is nothing for Sluice to do", path, kind)
 	}
 	b.complete()
-	return &Result{Kind: kind, Config: &b.config, Left: b.left}, nil
+	return &Result{Kind: kind, Config: &b.config, Left: inOrder(b.left)}, nil
+}
+
+// inOrder sorts what was left: files as they come first, and their lines.
+func inOrder(left tomlfile.Problems) tomlfile.Problems {
+	files := make(map[string]int)
+	for i, p := range left {
+		if _, known := files[p.Path]; !known {
+			files[p.Path] = i
+		}
+	}
+	slices.SortStableFunc(left, func(x, y *tomlfile.Problem) int {
+		return cmp.Or(cmp.Compare(files[x.Path], files[y.Path]), cmp.Compare(x.At.Line, y.At.Line), cmp.Compare(x.At.Column, y.At.Column))
+	})
+	return left
 }
 
 // directive is a line or a block of a configuration, in any of the languages.

@@ -20,10 +20,15 @@ var lighttpdNeedless = wordSet(`server.modules server.upload-dirs server.errorlo
 	compress.filetype deflate.cache-dir deflate.mimetypes deflate.max-compress-size deflate.compression-level accesslog.filename accesslog.format
 	auth.debug fastcgi.debug scgi.debug proxy.debug debug.log-request-handling fastcgi.map-extensions index-file.names`)
 
-type lighttpdTranslator struct{ *builder }
+type lighttpdTranslator struct {
+	*builder
+	balanced bool // extforward.forwarder names load balancers with the PROXY protocol
+	plain    bool // what is translated is for clients without TLS
+}
 
 func translateLighttpd(b *builder, all []*directive) {
-	t := lighttpdTranslator{b}
+	balanced := enabled(all, "extforward.hap-PROXY")
+	t := lighttpdTranslator{builder: b, balanced: balanced != nil}
 	port, bind := "80", ""
 	b.main = b.host(&directive{}, nil)
 	for _, d := range all {
@@ -34,12 +39,16 @@ func translateLighttpd(b *builder, all []*directive) {
 			bind = d.value.text
 		}
 	}
-	if strings.HasPrefix(bind, "/") {
-		b.listen("unix:" + bind)
-	} else {
-		b.listen(listenAddress(strings.TrimPrefix(bind, "*") + ":" + port))
+	addr := "unix:" + bind
+	if !strings.HasPrefix(bind, "/") {
+		addr = listenAddress(strings.TrimPrefix(bind, "*") + ":" + port)
 	}
+	t.sockets(all, addr)
 	t.settings(b.main, all, "")
+	t.secureHosts()
+	if balanced != nil && len(b.config.Server.ProxyProtocol) == 0 {
+		b.leave(balanced, "name the load balancers in proxy_protocol: no extforward.forwarder says which may tell clients' addresses")
+	}
 }
 
 // settings translates the settings of a host, or of paths of it that an expression matches.
@@ -83,7 +92,9 @@ func (t lighttpdTranslator) settings(h *host, all []*directive, expression strin
 			}
 		case "url.redirect":
 			for _, p := range d.value.list {
-				t.rewriteRule(h, d, lighttpdPath(p.key), strings.ReplaceAll(p.text, "${qsa}", ""), '$', code)
+				if !t.securing(h, d, p.key, p.text, code) {
+					t.rewriteRule(h, d, lighttpdPath(p.key), strings.ReplaceAll(p.text, "${qsa}", ""), '$', code)
+				}
 			}
 		case "auth.backend":
 			if d.value.text != "htpasswd" {
@@ -103,7 +114,11 @@ func (t lighttpdTranslator) settings(h *host, all []*directive, expression strin
 			}
 		case "extforward.forwarder":
 			for _, p := range d.value.list {
-				h.everywhere(d, func(s *config.HostedSite) { add(&s.TrustedProxies, p.key) })
+				if t.balanced {
+					t.proxiedBy(d, p.key)
+				} else {
+					h.everywhere(d, func(s *config.HostedSite) { add(&s.TrustedProxies, p.key) })
+				}
 			}
 		case "expire.url":
 			t.expire(h, d)
@@ -117,8 +132,12 @@ func (t lighttpdTranslator) settings(h *host, all []*directive, expression strin
 func (t lighttpdTranslator) setting(h *host, d *directive, expression string) {
 	switch {
 	case lighttpdNeedless[d.name], strings.HasPrefix(d.name, "var."), d.value != nil && !strings.Contains(d.name, "."):
-	case strings.HasPrefix(d.name, "ssl."):
-		t.leave(d, "this is about TLS, which is not converted")
+	case t.ofTLS(h, d):
+	case d.name == `$HTTP["scheme"]` && d.arg(0) == "==" && d.arg(1) == "http":
+		t.plain = true
+		t.settings(h, d.block, expression)
+	case d.name == `$HTTP["host"]` && t.plain && (d.arg(1) == ".*" || d.arg(1) == "(.*)"):
+		t.settings(h, d.block, expression)
 	case d.name == `$HTTP["host"]`:
 		if names, ok := lighttpdHosts(d); ok {
 			t.settings(t.host(d, names), d.block, "")
@@ -137,13 +156,7 @@ func (t lighttpdTranslator) setting(h *host, d *directive, expression string) {
 			t.leave(d, "Sluice has no such condition")
 		}
 	case d.name == `$SERVER["socket"]` && d.arg(0) == "==":
-		for _, c := range d.block {
-			if strings.HasPrefix(c.name, "ssl.") {
-				t.leave(d, "this is about TLS, which is not converted")
-				return
-			}
-		}
-		t.listen(listenAddress(d.arg(1)))
+		t.plain = !lighttpdTLS(d.block)
 		t.settings(h, d.block, expression)
 	case d.open:
 		t.leave(d, "Sluice has no conditions but of hosts and paths")

@@ -14,7 +14,7 @@ var nginxNeedless = wordSet(`access_log accept_mutex aio break charset charset_t
 	client_body_timeout client_header_buffer_size client_header_timeout connection_pool_size daemon default_type
 	directio error_log etag events fastcgi_buffer_size fastcgi_buffering fastcgi_buffers fastcgi_busy_buffers_size fastcgi_connect_timeout
 	fastcgi_ignore_client_abort fastcgi_index fastcgi_intercept_errors fastcgi_keep_conn fastcgi_max_temp_file_size fastcgi_next_upstream
-	fastcgi_pass_header fastcgi_send_timeout fastcgi_socket_keepalive fastcgi_split_path_info fastcgi_temp_path http2 http3
+	fastcgi_pass_header fastcgi_send_timeout fastcgi_socket_keepalive fastcgi_split_path_info fastcgi_temp_path
 	keepalive keepalive_disable keepalive_requests keepalive_timeout keepalive_time large_client_header_buffers lingering_close lingering_time lingering_timeout
 	load_module lock_file log_format log_not_found log_subrequest master_process max_ranges merge_slashes msie_padding open_file_cache
 	open_file_cache_errors open_file_cache_min_uses open_file_cache_valid open_log_file_cache output_buffers pcre_jit pid port_in_redirect
@@ -26,7 +26,8 @@ var nginxNeedless = wordSet(`access_log accept_mutex aio break charset charset_t
 	user uwsgi_buffer_size uwsgi_buffering uwsgi_buffers uwsgi_connect_timeout uwsgi_send_timeout variables_hash_bucket_size
 	variables_hash_max_size worker_aio_requests worker_connections worker_cpu_affinity worker_priority worker_processes worker_rlimit_nofile
 	worker_shutdown_timeout gzip_comp_level gzip_disable gzip_http_version gzip_proxied gzip_vary gzip_buffers gzip_types gzip_min_length
-	disable_symlinks satisfy set`)
+	disable_symlinks satisfy set ssl ssl_buffer_size ssl_dhparam ssl_prefer_server_ciphers ssl_session_cache ssl_session_ticket_key
+	ssl_session_tickets ssl_session_timeout`)
 
 func wordSet(text string) map[string]bool {
 	set := make(map[string]bool)
@@ -41,6 +42,9 @@ type nginxTranslator struct {
 	*builder
 	upstreams map[string][]string // the addresses of an upstream
 	maxBody   *directive          // of http
+	shared    []*directive        // of http, about TLS and load balancers
+	secure    bool                // the server that is translated is for TLS alone
+	balanced  bool                // its set_real_ip_from names load balancers with the PROXY protocol
 }
 
 func translateNginx(b *builder, all []*directive) {
@@ -56,6 +60,9 @@ func (t *nginxTranslator) http(all []*directive) {
 		case "client_max_body_size":
 			t.maxBody = d
 		}
+		if isShared(d) {
+			t.shared = append(t.shared, d)
+		}
 	}
 	for _, d := range all {
 		switch d.name {
@@ -65,7 +72,9 @@ func (t *nginxTranslator) http(all []*directive) {
 			t.server(d)
 		case "upstream", "client_max_body_size", "include":
 		default:
-			t.other(d)
+			if !isShared(d) {
+				t.other(d)
+			}
 		}
 	}
 }
@@ -89,8 +98,6 @@ func (t *nginxTranslator) upstream(d *directive) {
 func (t *nginxTranslator) other(d *directive) {
 	switch {
 	case nginxNeedless[d.name]:
-	case strings.HasPrefix(d.name, "ssl_") || d.name == "ssl":
-		t.leave(d, "this is about TLS, which is not converted")
 	case d.name == "if":
 		t.leave(d, "Sluice has no conditions")
 	case d.name == "add_header" || d.name == "more_set_headers":
@@ -102,15 +109,9 @@ func (t *nginxTranslator) other(d *directive) {
 
 func (t *nginxTranslator) server(d *directive) {
 	var names []string
-	onlyTLS := true
 	for _, c := range d.block {
-		switch c.name {
-		case "server_name":
+		if c.name == "server_name" {
 			names = append(names, t.names(c)...)
-		case "listen":
-			if !slices.Contains(c.args, "ssl") && !slices.Contains(c.args, "quic") {
-				onlyTLS = false
-			}
 		}
 	}
 	if isDefaultServer(d) {
@@ -120,11 +121,11 @@ func (t *nginxTranslator) server(d *directive) {
 	if d.child("client_max_body_size") == nil && t.maxBody != nil {
 		t.site1(h, "", t.maxBody)
 	}
+	t.connections(h, d)
+	led := false // an if leads all clients without TLS to https
 	for _, c := range d.block {
 		switch c.name {
-		case "listen":
-			t.listenAt(c)
-		case "server_name", "include":
+		case "listen", "server_name", "include":
 		case "root":
 			h.root = c.arg(0)
 		case "index":
@@ -132,17 +133,19 @@ func (t *nginxTranslator) server(d *directive) {
 		case "location":
 			t.location(h, c, "", h.root)
 		case "return":
-			t.returns(h, c, []string{"/*"}, onlyTLS && d.child("listen") != nil)
+			if len(c.args) > 1 || !led || t.secure {
+				t.returns(h, c, []string{"/*"})
+			}
 		case "rewrite":
 			t.rewrite(h, c)
 		case "error_page":
 			t.leave(c, "Sluice passes the application's error pages on")
 		case "if":
-			if !t.ifMissing(h, c) {
+			if !t.securing(h, c, &led) && !t.ifMissing(h, c) {
 				t.other(c)
 			}
 		default:
-			if !t.site1(h, "", c) {
+			if !t.ofTLS(h, c) && !t.site1(h, "", c) {
 				t.other(c)
 			}
 		}
@@ -169,18 +172,6 @@ func isDefaultServer(d *directive) bool {
 	return slices.ContainsFunc(d.block, func(c *directive) bool {
 		return c.name == "listen" && (slices.Contains(c.args, "default_server") || slices.Contains(c.args, "default"))
 	})
-}
-
-func (t *nginxTranslator) listenAt(d *directive) {
-	addr := d.arg(0)
-	switch {
-	case slices.Contains(d.args, "ssl") || slices.Contains(d.args, "quic"):
-		t.leave(d, "this is about TLS, which is not converted")
-	case strings.HasPrefix(addr, "unix:"):
-		t.listen(addr)
-	default:
-		t.listen(listenAddress(addr))
-	}
 }
 
 // listenAddress is an address in the way of a setting: ":80" for "80", "*:80" and "[::]:80".
@@ -227,7 +218,7 @@ func (t *nginxTranslator) site1(h *host, path string, d *directive) bool {
 	case "set_real_ip_from":
 		h.everywhere(d, func(s *config.HostedSite) { add(&s.TrustedProxies, strings.TrimSuffix(d.arg(0), ":")) })
 	case "real_ip_header", "real_ip_recursive":
-		if d.name == "real_ip_header" && !strings.EqualFold(d.arg(0), "X-Forwarded-For") {
+		if header := d.arg(0); d.name == "real_ip_header" && !strings.EqualFold(header, "X-Forwarded-For") && header != "proxy_protocol" {
 			t.leave(d, "Sluice takes X-Forwarded-For and Forwarded of trusted_proxies")
 		}
 	case "gzip":
@@ -291,7 +282,7 @@ func setEnv(s *config.HostedSite, name, value string) {
 }
 
 // returns translates "return STATUS URL" for paths, each a path or one that ends in *.
-func (t *nginxTranslator) returns(h *host, d *directive, froms []string, onlyTLS bool) {
+func (t *nginxTranslator) returns(h *host, d *directive, froms []string) {
 	status, to := d.arg(0), d.arg(1)
 	if len(d.args) == 1 && strings.Contains(status, "://") {
 		status, to = "302", status
@@ -304,27 +295,40 @@ func (t *nginxTranslator) returns(h *host, d *directive, froms []string, onlyTLS
 	if !keepsPath {
 		to, keepsPath = strings.CutSuffix(to, "$uri")
 	}
-	t.redirect(h, d, froms, to, keepsPath, status, onlyTLS)
+	t.redirect(h, d, froms, to, keepsPath, status, t.secure)
 }
 
 // redirect leads clients elsewhere: to a target, or with keepsPath to the same path there. A target may be on
-// the host that was asked, "https://$host".
-func (b *builder) redirect(h *host, d *directive, froms []string, to string, keepsPath bool, status string, onlyTLS bool) {
-	scheme, rest, isURL := strings.Cut(to, "://")
-	sameHost := isURL && (rest == "$host" || rest == "$server_name" || rest == "$http_host" || rest == "%{HTTP_HOST}" || rest == "%{SERVER_NAME}" || rest == "{host}" || slices.Contains(h.names, rest))
-	if sameHost && scheme == "https" && keepsPath && !onlyTLS {
-		b.leave(d, "this is about TLS, which is not converted")
+// the host that was asked, "https://$host". secure says that its clients speak TLS.
+func (b *builder) redirect(h *host, d *directive, froms []string, to string, keepsPath bool, status string, secure bool) {
+	scheme, name, isURL := strings.Cut(to, "://")
+	name, port := cutPort(strings.TrimSuffix(name, "/"))
+	asked := isURL && slices.Contains([]string{"$host", "$server_name", "$http_host", "%{HTTP_HOST}", "%{SERVER_NAME}", "{host}"}, name)
+	hosts := []string{""}
+	switch own := isURL && (asked || slices.Contains(h.names, name)); {
+	case own && scheme == "https" && keepsPath && !secure:
+		if !slices.Equal(froms, []string{"/*"}) {
+			b.leave(d, "tls.redirect is for a whole site")
+			return
+		}
+		b.toHTTPS(h, d, port, status)
+		if asked || len(h.names) == 1 {
+			return
+		}
+		hosts = slices.DeleteFunc(slices.Clone(h.names), func(other string) bool { return other == name })
+	case own && scheme == "http" && keepsPath && secure:
+		b.leave(d, "redirect is for clients with and without TLS, and would lead in a circle")
 		return
-	}
-	hosts := []string{rest}
-	if isURL && strings.ContainsAny(rest, "$%{") && sameHost {
+	case asked:
 		hosts = h.names
+	case own && keepsPath && len(h.names) > 1: // not those that are there already
+		hosts = slices.DeleteFunc(slices.Clone(h.names), func(other string) bool { return other == name })
 	}
-	for _, name := range hosts {
+	for _, host := range hosts {
 		for _, from := range froms {
-			target := to
-			if isURL {
-				target = scheme + "://" + name
+			target, rule := to, from
+			if asked {
+				target = strings.Replace(to, name, host, 1)
 			}
 			if keepsPath {
 				target = strings.TrimSuffix(target, "/") + from
@@ -333,13 +337,28 @@ func (b *builder) redirect(h *host, d *directive, froms []string, to string, kee
 				b.leave(d, "the target of redirect has no variables")
 				return
 			}
-			rule := from
-			if len(hosts) > 1 {
-				rule = "//" + name + from
+			if len(h.names) > 1 && host != "" {
+				rule = "//" + host + from
 			}
-			h.at(strings.TrimRight(from, "*"), d, func(s *config.HostedSite) { add(&s.Redirect, rule+" "+target+" "+status) })
+			h.at(strings.TrimRight(from, "*"), d, func(s *config.HostedSite) {
+				if !secure && h.tls.secure && len(h.sites) > 0 && from == "/*" {
+					b.leave(d, "with TLS the application is there, and redirect is for both: clients are led there")
+					h.tls.toHTTPS = append(h.tls.toHTTPS, d)
+					return
+				}
+				add(&s.Redirect, rule+" "+target+" "+status)
+			})
 		}
 	}
+}
+
+// cutPort divides the host of a URL from its port, if there is one.
+func cutPort(host string) (name, port string) {
+	i := strings.LastIndexByte(host, ':')
+	if i < 0 || i+1 == len(host) || strings.Trim(host[i+1:], "0123456789") != "" || strings.Count(host, ":") > 1 && !strings.Contains(host, "]:") {
+		return host, ""
+	}
+	return host[:i], host[i+1:]
 }
 
 // below are the patterns of a path and all that is below it.

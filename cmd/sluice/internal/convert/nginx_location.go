@@ -240,13 +240,17 @@ func (t *nginxTranslator) prefixLocation(h *host, d *directive, path, root strin
 			if exact {
 				froms = []string{path}
 			}
-			t.returns(h, c, froms, true)
+			t.returns(h, c, froms)
 		case "rewrite":
 			t.rewrite(h, c)
 		case "expires":
 			t.expires(h, c, strings.TrimSuffix(path, "/")+"/*")
 		case "if":
 			if !t.ifMissing(h, c) {
+				t.other(c)
+			}
+		case "add_header":
+			if path != "/" || !t.ofTLS(h, c) {
 				t.other(c)
 			}
 		default:

@@ -49,7 +49,7 @@ func (r *reader) top(root *table) {
 			server = e.table
 		case e.name == tableApplication:
 			for _, t := range e.tables {
-				r.application(t)
+				r.application(t, len(e.tables) == 1)
 			}
 		default:
 			for _, t := range e.tables {
@@ -79,8 +79,11 @@ func (r *reader) server(t *table) {
 	r.file.server = *r.read(t, tableServer, &r.file.Server)
 }
 
-func (r *reader) application(t *table) {
+func (r *reader) application(t *table, only bool) {
 	a := new(config.NamedApplication)
+	if only && t.find("name") == nil {
+		a.Name = config.OnlyApplication
+	}
 	// A table without keys is one, too.
 	if e := t.find("spawn"); e != nil && e.table != nil {
 		a.Spawn = new(config.Spawn)

@@ -3,6 +3,7 @@ package tomlfile
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -58,5 +59,30 @@ func TestNoFile(t *testing.T) {
 		if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
+	}
+}
+
+// A file may leave out the name of its only application, and the brackets of a list of one. What is shown of it has
+// both, and is the same configuration.
+func TestShort(t *testing.T) {
+	f, err := Parse("s.toml", []byte("[server]\nlisten = \"127.0.0.1:0\"\n[[application]]\nbackends = \"unix:/run/wiki.sock\"\n[[site]]\nhosts = \"wiki.example.org\"\nredirect = [\"/a /b\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := f.Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{
+		"listen = [\"127.0.0.1:0\"]  # line 2\n", "name = \"application\"  # derived\n", "backends = [\"unix:/run/wiki.sock\"]  # line 4\n",
+		"hosts = [\"wiki.example.org\"]  # line 6\n", "application = \"application\"  # derived\n",
+	} {
+		if !strings.Contains(string(text), part) {
+			t.Errorf("no %s in\n%s", part, text)
+		}
+	}
+	shown, err := Parse("shown.toml", text)
+	if err != nil || !reflect.DeepEqual(shown.Standalone, f.Standalone) {
+		t.Errorf("%v\n%s", err, text)
 	}
 }

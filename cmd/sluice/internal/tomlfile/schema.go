@@ -69,6 +69,7 @@ func schemaOfSetting(s *config.Setting) object {
 	switch {
 	case s.IsList():
 		of["items"] = object{"type": "string"}
+		of["pattern"] = "^[^ ,]+$" // one text for a list of it alone
 	case s.IsMap():
 		of["additionalProperties"] = object{"type": "string"}
 	case len(s.Words) > 0:
