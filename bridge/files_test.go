@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"compress/gzip"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -105,6 +106,19 @@ func TestRewrittenPathNeedsLogin(t *testing.T) {
 			t.Errorf("got %q", w.Body)
 		}
 		r.wantPage(r.get("/index.php"))
+	})
+}
+
+// A redirect is an answer, and no failure, whatever its status.
+func TestRedirectRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{SiteConfig: SiteConfig{Redirect: []string{"/301/* /to/* 301", "/302/* /to/*", "/303/* /to/* 303", "/307/* /to/* 307", "/308/* /to/* 308"}}}, fcgitest.Hello)
+		for _, status := range []int{301, 302, 303, 307, 308} {
+			re := r.get(fmt.Sprintf("/%d//other.test/a%%5cb?c=d", status))
+			if re.status != status || re.header.Get("Location") != "/to//other.test/a%5Cb?c=d" || !strings.Contains(re.body, "It is at /to/") || re.header.Get("Proxy-Status") != "" {
+				t.Errorf("%d: %+v", status, re)
+			}
+		}
 	})
 }
 

@@ -303,6 +303,38 @@ func (l *fleetLoad) end() (p50, p99 time.Duration) {
 	return l.times[len(l.times)/2], l.times[len(l.times)*99/100]
 }
 
+// An engine that wants a password says in words of its own protocol that there is none; the gate says it in
+// those of its settings.
+func TestFleetPassword(t *testing.T) {
+	engine := startRedis(t)
+	c, err := net.Dial("unix", engine.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answer := make([]byte, 64)
+	if _, err := io.WriteString(c, "CONFIG SET requirepass correct\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(answer); err != nil || string(answer[:n]) != "+OK\r\n" {
+		t.Fatalf("the engine says %q, %v", answer[:n], err)
+	}
+	for password, want := range map[string]string{"": "fleet.engine has none", ":wrong@": "WRONGPASS", ":correct@": ""} {
+		ledger, err := fleet.NewRedis("unix://"+password+engine.socket, "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		terms := fleet.Terms{Workers: 4, Gates: 2, Term: 5 * time.Second, Settle: time.Second, Forget: time.Minute}
+		_, err = ledger.Renew(t.Context(), terms, fleet.Report{Gate: "g", Name: "one", Seq: 1, Mode: fleet.Join})
+		if got := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(got, want) && err != nil {
+			t.Errorf("with %q: %v, want %q", password, err, want)
+		}
+		if err := ledger.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Gates that share an application never have more connections than it has workers, and pages are
 // answered while long-polls want all of them.
 func TestFleet(t *testing.T) {

@@ -155,6 +155,18 @@ func TestOverTLS(t *testing.T) {
 				t.Errorf("%s: of %d bytes, %d came back", front, len(large), len(body))
 			}
 		}
+		// Who asks for HTTP/1.0 is served; the connection ends with the answer.
+		old, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: ca.pool, ServerName: "localhost", NextProtos: []string{"http/1.0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(old, "GET /hello HTTP/1.0\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Error(err)
+		}
+		if answer, err := io.ReadAll(old); err != nil || !strings.HasSuffix(string(answer), "\r\n\r\nhello\n") {
+			t.Errorf("%s: in HTTP/1.0: %q, %v", front, answer, err)
+		}
+		old.Close()
 		// Without TLS, it is asked to come again with it. The method stays.
 		plain := newSite(t, gate.url)
 		_, port, _ := net.SplitHostPort(addr)

@@ -12,9 +12,9 @@ import (
 // to give instead. All other errors of this package's methods are failures of the server (a
 // disk error, no file descriptors), status 500.
 type RequestError struct {
-	Status    int           // 301, 400, 401, 403, 404, 405, 429 or 503
+	Status    int           // of a redirect, or 400, 401, 403, 404, 405, 429 or 503
 	Reason    string        // for the log: holds the path, quoted
-	Location  string        // where a 301 leads, ready for the header
+	Location  string        // where a redirect leads, ready for the header
 	Challenge string        // how to log in, WWW-Authenticate of a 401
 	Retry     time.Duration // when one with a 429 may be sent again
 	File      string        // a file below the root that a server of static files may send instead, "" if there is none

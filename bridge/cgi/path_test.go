@@ -4,7 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/http1"
 )
 
 func TestMountAndPathInfo(t *testing.T) {
@@ -80,6 +83,19 @@ func TestPathsWithoutASlashAreRefused(t *testing.T) {
 		wantRefused(t, m, &http.Request{Method: http.MethodOptions, URL: &url.URL{Path: p}}, http.StatusBadRequest)
 	}
 	wantRefused(t, m, &http.Request{Method: http.MethodConnect, URL: &url.URL{}}, http.StatusMethodNotAllowed)
+}
+
+// HTTP/2 can carry what a request line cannot.
+func TestWhatNoRequestLineHas(t *testing.T) {
+	m := newMapper(t, Config{})
+	for method, target := range map[string]string{"GET": "/a b", "GE T": "/a", "GET\"": "/", "G\xc3": "/", "POST": "/?a b"} {
+		r := get(t, strings.ReplaceAll(target, " ", "%20"))
+		r.Method, r.RequestURI, r.Proto = method, target, "HTTP/2.0"
+		wantRefused(t, m, r, http.StatusBadRequest)
+		if err := m.HTTP(new(http1.Request), r, &Client{}, 0); err == nil {
+			t.Errorf("%q %q is passed on in HTTP", method, target)
+		}
+	}
 }
 
 func wantRefused(t *testing.T, m *Mapper, r *http.Request, status int) *RequestError {

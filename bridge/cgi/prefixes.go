@@ -38,12 +38,26 @@ func NewPrefixes(key, mount string, list []string) (p Prefixes, err error) {
 	return p, nil
 }
 
-// Has reports whether urlPath is one of the prefixes or below one. urlPath need not be clean.
+// Has reports whether urlPath is one of the prefixes or below one. urlPath need not be clean. It is read
+// in two ways: as it is, and without what follows ";" in each of its names, which is a parameter (RFC 3986
+// section 3.3) that some applications cut off before they remove dot segments: "/x/..;/admin".
 func (p *Prefixes) Has(urlPath string) bool {
 	if len(p.list) == 0 {
 		return false
 	}
-	clean := path.Clean(urlPath)
+	return p.has(path.Clean(urlPath)) ||
+		strings.IndexByte(urlPath, ';') >= 0 && p.has(path.Clean(withoutParameters(urlPath)))
+}
+
+func withoutParameters(urlPath string) string {
+	names := strings.Split(urlPath, "/")
+	for i := range names {
+		names[i], _, _ = strings.Cut(names[i], ";")
+	}
+	return strings.Join(names, "/")
+}
+
+func (p *Prefixes) has(clean string) bool {
 	rest, mounted := strings.CutPrefix(clean, p.mount)
 	mounted = mounted && p.mount != ""
 	for _, prefix := range p.list {
@@ -98,8 +112,7 @@ func (c Config) Hides(path string) bool {
 	return err == nil && m.hide.Has(m.mount+path)
 }
 
-// isBelow reports whether the cleaned path p is prefix, or below it. What follows ";" is
-// a parameter of the segment (RFC 3986 section 3.3), which some applications cut off.
+// isBelow reports whether the cleaned path p is prefix, or below it.
 func isBelow(prefix, p string) bool {
 	if prefix == "" {
 		return false
@@ -111,7 +124,7 @@ func isBelow(prefix, p string) bool {
 		case !ok:
 			return false
 		case !star:
-			return rest == "" || rest[0] == '/' || rest[0] == ';'
+			return rest == "" || rest[0] == '/'
 		}
 		name, found := strings.CutPrefix(rest, "/") // that the star stands for
 		end := strings.IndexByte(name, '/')

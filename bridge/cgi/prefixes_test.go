@@ -57,7 +57,7 @@ func TestHideBelowTheMount(t *testing.T) {
 		m := newMapper(t, Config{Preset: preset, Root: root, Mount: "/wiki", Hide: []string{"/data", "/wiki/conf"}})
 		for target, hidden := range map[string]bool{
 			"/wiki/data": true, "/wiki/data/": true, "/wiki/data/pages/s.html": true, "/wiki/data/x.php": true, "/wiki/conf/a.png": true,
-			"/wiki//data/x.php": true, "/wiki/./data/x.php": true, "/wiki/x/../data/x.php": true, "/wiki/%64ata/x.php": true, "/wiki/data;a=b/x.php": true,
+			"/wiki//data/x.php": true, "/wiki/./data/x.php": true, "/wiki/x/../data/x.php": true, "/wiki/%64ata/x.php": true, "/wiki/data;a=b/x.php": true, "/wiki;a/conf/a.png": true, "/wiki/x/..;/conf/a.png": true, "/wiki/;/conf/a.png": true,
 			"/data": true, "/data/x.php": true, "/wiki/index.php": false, "/wiki/database": false, "/wiki/wiki/y.php": false,
 		} {
 			_, err := m.Vars(nil, get(t, target), &Client{}, 0)
@@ -86,6 +86,27 @@ func TestHiddenIndex(t *testing.T) {
 	wantVars(t, vars(t, m, get(t, "/m/"), 0), map[string]string{"SCRIPT_NAME": "/m/index.php"})
 }
 
+// Nor in a directory outside the root.
+func TestHiddenIndexElsewhere(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"index.html", "sub/index.html", "sub/index.htm"} {
+		writeFile(t, dir, name, 0o644)
+	}
+	m := newMapper(t, Config{StaticDirs: []string{"/files=" + dir}, Index: []string{"index.html", "index.htm"}, Hide: []string{"/files/index.html", "/files/sub/index.html"}})
+	if f, err := m.OpenStatic(get(t, "/files/")); f != nil || err != nil {
+		t.Errorf("/files/ is answered by a file that is hidden: %v, %v", f, err)
+	}
+	wantVars(t, vars(t, m, get(t, "/files"), 0), map[string]string{"PATH_INFO": "/files"})
+	f, err := m.OpenStatic(get(t, "/files/sub/"))
+	if err != nil || f == nil {
+		t.Fatalf("/files/sub/: %v, want the next index", err)
+	}
+	defer f.Close()
+	if name := filepath.Base(f.Name()); name != "index.htm" {
+		t.Errorf("/files/sub/ is answered by %s, want the next index", name)
+	}
+}
+
 func TestHides(t *testing.T) {
 	for file, want := range map[string]bool{"/index.php": true, "/sub/index.php": true, "/other.php": false} {
 		cfg := Config{Preset: PresetPHP, Root: "/", Mount: "/m", Hide: []string{"/index.php", "/m/sub"}}
@@ -111,7 +132,7 @@ func TestPrefixesOfAnyName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]bool{
-		"/one/login": true, "/two/login/": true, "/one/login/x": true, "/one/login;a=b": true, "//one//login": true, "/one/./login": true, "/o;x/login": true,
+		"/one/login": true, "/two/login/": true, "/one/login/x": true, "/one/login;a=b": true, "//one//login": true, "/one/./login": true, "/o;x/login": true, "/one;x=y/login/z": true, "/x/y/..;/..;a/one/login": true, "/one/login;/": true,
 		"/trac/one/login": true, "/trac/login": true, "/a/b/c/z": true, "/a/b/c/z/d": true,
 		"/login": false, "/one/two/login": false, "/one/logins": false, "/one": false, "/": false, "/one/x/../../login": false, "/a/b/z": false, "/a/b/c/d/z": false, "/trac/one/two/login": false,
 	} {

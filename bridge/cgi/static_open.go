@@ -126,12 +126,12 @@ func (m *Mapper) findStaticDir(p string) (t *trees, name string) {
 			continue
 		}
 		t := d.root.acquire()
-		if name, found := m.fileIn(t, rest, strings.HasSuffix(p, "/")); found {
+		if name, found := m.fileIn(t, clean, rest, strings.HasSuffix(p, "/")); found {
 			return t, name
 		}
 		before := t
 		if t = d.root.renew(t); t != before {
-			if name, found := m.fileIn(t, rest, strings.HasSuffix(p, "/")); found {
+			if name, found := m.fileIn(t, clean, rest, strings.HasSuffix(p, "/")); found {
 				return t, name
 			}
 		}
@@ -151,14 +151,15 @@ func (d *staticDir) rest(mount, p string) (rest string, ok bool) {
 	return rest, ok
 }
 
-// fileIn returns the name of the regular file for rest. For a directory that is one of its index files.
-func (m *Mapper) fileIn(t *trees, rest string, directory bool) (name string, ok bool) {
+// fileIn returns the name of the regular file for rest, the name of the clean path p. For a directory that
+// is one of its index files that is not hidden.
+func (m *Mapper) fileIn(t *trees, p, rest string, directory bool) (name string, ok bool) {
 	if !directory {
 		info, err := t.stat(rest)
 		return rest, err == nil && info.Mode().IsRegular()
 	}
 	for _, index := range m.index {
-		if name = path.Join(rest, index); !m.maySend(name) {
+		if name = path.Join(rest, index); !m.maySend(name) || m.hide.Has(path.Join(p, index)) {
 			continue
 		}
 		if info, err := t.stat(name); err == nil && info.Mode().IsRegular() {
@@ -185,7 +186,7 @@ func (m *Mapper) withoutFile(r *http.Request, p, rest string) error {
 			continue
 		}
 		t := d.root.acquire()
-		_, isDirectory := m.fileIn(t, name, true)
+		_, isDirectory := m.fileIn(t, clean, name, true)
 		_ = t.release() // an error of closing concerns no request
 		if isDirectory {
 			return slashMissing(r, "", strings.TrimPrefix(clean, "/"))

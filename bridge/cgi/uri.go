@@ -13,6 +13,10 @@ func checkTarget(r *http.Request) error {
 	}
 	uri := r.RequestURI
 	switch {
+	case (strings.IndexByte(uri, ' ') >= 0 || !isToken(or(r.Method, http.MethodGet))) && ReceivedOf(r) == nil:
+		// HTTP/2 can have it in a request, and no request line or log can. Web servers that speak
+		// FastCGI may pass on a space.
+		return badRequest("method %.20q or target %.200q has characters that no request line has", r.Method, uri)
 	case strings.Contains(uri, "#"):
 		return badRequest("target %.200q has a fragment", uri)
 	case uri == "" || uri[0] == '/' || uri == "*": // "*" has no path, unless a handler in front has set one

@@ -74,7 +74,8 @@ func (b *Broadcast) Close() {
 }
 
 // Send sends a message to the other gates. An error means that they may not get it.
-func (b *Broadcast) Send(ctx context.Context, body []byte) error {
+func (b *Broadcast) Send(ctx context.Context, body []byte) (err error) {
+	defer catchNonsense(&err)
 	ctx, cancel := context.WithTimeout(ctx, broadcastTimeout)
 	defer cancel()
 	return b.client.XAdd(ctx, &redis.XAddArgs{Stream: b.key, MaxLen: broadcastKept, Approx: true, Values: []any{fieldGate, b.gate, fieldBody, body}}).Err()
@@ -113,10 +114,7 @@ func (b *Broadcast) next(ctx context.Context, at *string, away bool) error {
 			*at = "0-0" // the engine has forgotten it: all that is there came later
 		}
 	}
-	streams, err := b.client.XRead(ctx, &redis.XReadArgs{Streams: []string{b.key, *at}, Count: 100, Block: broadcastWait}).Result()
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
+	streams, err := b.read(ctx, *at)
 	if err != nil {
 		return err
 	}
@@ -132,8 +130,19 @@ func (b *Broadcast) next(ctx context.Context, at *string, away bool) error {
 	return nil
 }
 
+// read waits for messages after at. There may be none.
+func (b *Broadcast) read(ctx context.Context, at string) (streams []redis.XStream, err error) {
+	defer catchNonsense(&err)
+	streams, err = b.client.XRead(ctx, &redis.XReadArgs{Streams: []string{b.key, at}, Count: 100, Block: broadcastWait}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	return streams, err
+}
+
 // last returns the ID of the last message there is.
-func (b *Broadcast) last(ctx context.Context) (string, error) {
+func (b *Broadcast) last(ctx context.Context) (_ string, err error) {
+	defer catchNonsense(&err)
 	ctx, cancel := context.WithTimeout(ctx, broadcastTimeout)
 	defer cancel()
 	messages, err := b.client.XRevRangeN(ctx, b.key, "+", "-", 1).Result()

@@ -87,3 +87,21 @@ func TestBroadcast(t *testing.T) {
 	send(two, "e")
 	one.await(t, "[c e]")
 }
+
+// An engine that talks nonsense is one that cannot be reached.
+func TestBroadcastOfNonsense(t *testing.T) {
+	for _, answer := range []string{"$9223372036854775800\r\n", "*1\r\n*2\r\n$9223372036854775800\r\n"} {
+		h := newHeard(t, startNonsense(t, answer, true))
+		if err := h.Send(t.Context(), []byte("a")); err == nil {
+			t.Errorf("%q: is taken for sent", answer)
+		}
+		at := ""
+		if err := h.next(t.Context(), &at, false); err == nil {
+			t.Errorf("%q: there are no messages", answer)
+		}
+		at = "0-0"
+		if err := h.next(t.Context(), &at, false); err == nil {
+			t.Errorf("%q: there are no messages after %s", answer, at)
+		}
+	}
+}

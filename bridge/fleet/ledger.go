@@ -4,6 +4,9 @@ import (
 	"context"
 	_ "embed" // lease.lua
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -58,18 +61,34 @@ func NewRedis(url, application string) (*Redis, error) {
 func (r *Redis) Close() error { return r.client.Close() }
 
 // Renew implements Ledger.
-func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (Grant, error) {
+func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (_ Grant, err error) {
+	defer catchNonsense(&err)
 	ms := func(d time.Duration) int64 { return int64(d / time.Millisecond) }
 	answer, err := renewal.Run(ctx, r.client, []string{r.key},
 		p.Gate, p.Name, p.Seq, t.Workers, t.Gates, ms(t.Term+termMargin), ms(t.Settle), ms(t.Forget),
 		p.Holds, p.Short, p.Wanted, string(p.Mode)).Slice()
-	if err != nil {
-		return Grant{}, err
+	switch {
+	case err == nil:
+		return parseGrant(answer)
+	case strings.Contains(err.Error(), unauthenticated):
+		err = fmt.Errorf("it wants a password, and fleet.engine has none (redis://user:password@host:port): %w", err)
 	}
-	return parseGrant(answer)
+	return Grant{}, err
 }
 
-var errAnswer = errors.New("fleet: the ledger's answer makes no sense")
+// unauthenticated is in what Redis says of a command with more than ten arguments, before it looks whether
+// a password is wanted.
+const unauthenticated = "unauthenticated multibulk"
+
+var errAnswer = errors.New("the fleet's engine has given an answer that makes no sense (is fleet.engine a Redis or Valkey?)")
+
+// catchNonsense is deferred by who asks an engine. Of lengths that no answer has, the client makes a panic,
+// after it has closed the connection: here they are errors, as other answers that make no sense are.
+func catchNonsense(err *error) {
+	if cause := recover(); cause != nil {
+		*err = fmt.Errorf("%w: %v", errAnswer, cause)
+	}
+}
 
 func parseGrant(answer []any) (Grant, error) {
 	if len(answer) != 7 {
@@ -77,13 +96,13 @@ func parseGrant(answer []any) (Grant, error) {
 	}
 	status, ok := answer[0].(string)
 	run, isText := answer[3].(string)
-	if !ok || !isText {
+	if !ok || !isText || !slices.Contains(statuses, Status(status)) {
 		return Grant{}, errAnswer
 	}
 	var n [7]int
 	for _, i := range [...]int{1, 2, 4, 5, 6} {
 		v, ok := answer[i].(int64)
-		if !ok {
+		if !ok || v < 0 {
 			return Grant{}, errAnswer
 		}
 		n[i] = int(v)

@@ -78,6 +78,8 @@ const (
 	Late    Status = "late" // a later report was there already
 )
 
+var statuses = []Status{Granted, Young, Crowded, Drained, Left, Late}
+
 // Grant is the ledger's answer.
 type Grant struct {
 	Status Status

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
@@ -203,7 +204,7 @@ func (s *server) tlsConfig(c *setup) *tls.Config {
 	cfg := &tls.Config{
 		GetCertificate: s.certs.GetCertificate,
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{tlsfront.HTTP2, tlsfront.HTTP1, tlsfront.ACME},
+		NextProtos:     []string{tlsfront.HTTP2, tlsfront.HTTP1, tlsfront.HTTP10, tlsfront.ACME},
 	}
 	if c.Server.TLS.MinVersion == config.TLS13 {
 		cfg.MinVersion = tls.VersionTLS13
@@ -271,9 +272,14 @@ func (f *front) challenge(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // redirects reports whether a request is to be made again over TLS. A trusted proxy decides by itself,
-// for it knows how its client has asked.
+// for it knows how its client has asked. What is malformed is refused by the bridge: of "http:@other.test" and
+// the like, the redirect would lead to another host.
 func (f *front) redirects(g *generation, s *site, r *http.Request) bool {
-	return f.securePort > 0 && r.TLS == nil && s.setting.TLS.Redirect == config.On && r.RequestURI != "*" && !g.trusts(peerOf(r))
+	if f.securePort == 0 || r.TLS != nil || s.setting.TLS.Redirect != config.On || r.RequestURI == "*" || g.trusts(peerOf(r)) {
+		return false
+	}
+	_, err := cgi.CleanPath(r)
+	return err == nil
 }
 
 // peerOf returns the address of the peer, the zero Addr for a unix socket.

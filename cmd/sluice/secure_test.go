@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -54,6 +55,19 @@ tls.redirect = "off"
 		}
 	}
 	s.front.securePort = 443
+	for _, target := range []string{"http:@other.test/", "http:.other.test/", "x:@other.test", "http://jane@wiki.test/", "/%0d%0aX:y", "/../x"} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL, r.RequestURI, r.Host, r.RemoteAddr = u, target, "wiki.test", "192.0.2.1:1"
+		w := httptest.NewRecorder()
+		s.front.ServeHTTP(w, r)
+		if got := w.Header().Get("Location"); w.Code != http.StatusBadRequest || got != "" {
+			t.Errorf("%s: %d %q, want 400", target, w.Code, got)
+		}
+	}
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Host, r.RemoteAddr = "", "192.0.2.1:1"
 	w := httptest.NewRecorder()

@@ -136,9 +136,10 @@ func noRoom(err error) bool {
 // classifyRequest tells the client less than the log: why a path is out of reach
 // is the operator's to know.
 func classifyRequest(err *cgi.RequestError) failure {
-	switch err.Status {
-	case http.StatusMovedPermanently:
+	if err.Location != "" {
 		return failure{err.Status, "", "It is at " + err.Location}
+	}
+	switch err.Status {
 	case http.StatusUnauthorized:
 		return failure{err.Status, ErrorDenied, "This needs a user name and a password."}
 	case http.StatusTooManyRequests:

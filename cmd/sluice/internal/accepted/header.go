@@ -35,7 +35,7 @@ type addresses struct{ remote, local net.Addr }
 // that is not known.
 func readHeader(r io.Reader) (*addresses, error) {
 	text, err := rawHeader(r)
-	if err != nil {
+	if err != nil || isUnspecified(text) {
 		return nil, err
 	}
 	header, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(text)))
@@ -48,6 +48,13 @@ func readHeader(r io.Reader) (*addresses, error) {
 		return nil, nil
 	}
 	return &addresses{remote, local}, nil
+}
+
+// isUnspecified reports whether a header of version 2 is for a connection of a kind that the load balancer
+// does not know (AF_UNSPEC), as UNKNOWN is in version 1. What follows is no address.
+func isUnspecified(text []byte) bool {
+	const versionAndProxy, familyMask = 0x21, 0xf0
+	return bytes.HasPrefix(text, signature) && text[signatureLen] == versionAndProxy && text[signatureLen+1]&familyMask == 0
 }
 
 // rawHeader returns the bytes of a header.

@@ -23,6 +23,9 @@ func TestHeader(t *testing.T) {
 		{"with a TLV", sig + "\x21\x11\x00\x14" + ip4 + "\x04\x00\x05\x00\x00\x00\x00\x00", "192.0.2.7:4711", "198.51.100.1:80"},
 		{"local", sig + "\x20\x00\x00\x00", "", ""},
 		{"local, with addresses", sig + "\x20\x11\x00\x0c" + ip4, "", ""},
+		{"of unknown kind", sig + "\x21\x00\x00\x00", "", ""},
+		{"of unknown kind, with more", sig + "\x21\x01\x00\x0c" + ip4, "", ""},
+		{"UDP", sig + "\x21\x12\x00\x0c" + ip4, "", ""},
 		{"a unix socket", sig + "\x21\x31\x00\xd8" + "/a" + strings.Repeat("\x00", 106) + "/b" + strings.Repeat("\x00", 106), "", ""},
 	} {
 		in := strings.NewReader(tc.text + rest)

@@ -17,9 +17,10 @@ import (
 
 // The names of protocols in the handshake (ALPN).
 const (
-	HTTP2 = "h2"
-	HTTP1 = "http/1.1"
-	ACME  = "acme-tls/1" // a certificate authority's challenge, which is the handshake itself
+	HTTP2  = "h2"
+	HTTP1  = "http/1.1"
+	HTTP10 = "http/1.0"
+	ACME   = "acme-tls/1" // a certificate authority's challenge, which is the handshake itself
 )
 
 // Config says how handshakes are made.
