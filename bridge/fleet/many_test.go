@@ -11,7 +11,7 @@ import (
 // how many messages that takes. docs/fleet.md has the figures for a hundred, which are taken with
 // SLUICE_SEEDS set.
 func TestManyGates(t *testing.T) {
-	gates := 30
+	gates := 16
 	if os.Getenv("SLUICE_SEEDS") != "" {
 		gates = 100
 	}

@@ -14,6 +14,7 @@ const (
 	renewEvery   = time.Second
 	renewPressed = 200 * time.Millisecond
 	lookEvery    = 100 * time.Millisecond
+	warnAfter    = 2 // renewals that failed
 	renewTimeout = time.Second
 	leaveTimeout = time.Second
 )
@@ -129,16 +130,17 @@ func newDriver(m *Member, now time.Time) *driver {
 // driver drives a lease. It belongs to the goroutine of a Member.
 type driver struct {
 	lease
-	m       *Member
-	mode    Mode
-	sent    time.Time     // the last renewal
-	held    int           // what it said
-	press   time.Duration // how long after it requests that wait make the next one due
-	differs bool
-	forgets bool
-	err     error
-	applied limit // the last one
-	told    bool  // there was one
+	m        *Member
+	mode     Mode
+	sent     time.Time     // the last renewal
+	held     int           // what it said
+	press    time.Duration // how long after it requests that wait make the next one due
+	differs  bool
+	forgets  bool
+	err      error
+	failures int   // renewals in a row that had no answer
+	applied  limit // the last one
+	told     bool  // there was one
 }
 
 type limit struct {
@@ -254,9 +256,11 @@ func (d *driver) observe(now time.Time, g Grant) {
 	s.Error = ""
 	switch {
 	case d.err != nil:
+		d.failures++
 		s.Failed++
 		s.Error = d.err.Error()
 	case g.Status != "":
+		d.failures = 0
 		s.Renewed++
 		s.Gates, s.Others = g.Gates, g.Others
 	}
@@ -299,6 +303,10 @@ func (d *driver) tell(before, s State, g Grant) {
 		case Waiting:
 			log.Info("this gate waits for a lease of workers", "gate", s.Name, "at_most", d.terms.Term)
 		}
+	}
+	if d.failures == warnAfter && s.Status != Alone {
+		log.Warn("the fleet's engine does not answer", "gate", s.Name, "error", s.Error,
+			"advice", "see whether the engine runs (fleet.engine); without it this gate uses its lease, then its share")
 	}
 	if g.Status == "" {
 		return
