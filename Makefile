@@ -14,8 +14,7 @@ packages: ## .deb and .rpm for amd64 and arm64, in dist/; the same bytes from th
 
 test: ## everything; as root on Debian it installs the backends first
 	@if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then integration/setup.sh; fi
-	# The longest comes first: it mostly waits, and the others run beside it.
-	$(GO) test -race -shuffle=on -parallel 4 -timeout 27m ./integration ./...
+	$(GO) test -race -shuffle=on -parallel 4 -timeout 27m ./... # those that run beside others mostly wait
 	$(GO) test -shuffle=on ./bridge/admission ./bridge/spool # what is measured, and the race detector distorts
 
 check: cross ## format, vet, staticcheck, go fix, go mod tidy

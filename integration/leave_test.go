@@ -14,7 +14,6 @@ import (
 // Clients leave at every step of a request. Each step checks that the bridge
 // then holds what the application still holds, and in the end nothing.
 func TestClientLeaves(t *testing.T) {
-	t.Parallel()
 	for name, backend := range map[string]func(testing.TB) backend{
 		"libfcgi": func(t testing.TB) backend { return startLibfcgi(t, 1) },
 		"php-fpm": func(t testing.TB) backend { return startFPM(t, fpmOptions{root: testdata(t, ""), workers: 1}) },

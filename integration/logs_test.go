@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -52,6 +53,12 @@ func TestLogs(t *testing.T) {
 			if !line.MatchString(l) {
 				t.Fatalf("%q", l)
 			}
+		}
+		return nil
+	})
+	eventually(t, "two lines about slow requests", func() error {
+		if log := gate.output.String(); strings.Count(log, "slow request") < 2 {
+			return errors.New(log)
 		}
 		return nil
 	})

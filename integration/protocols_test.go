@@ -34,7 +34,6 @@ func eachSingle(t *testing.T, workers int, f func(*testing.T, backend, site, *br
 }
 
 func TestSinglesCarryMuch(t *testing.T) {
-	t.Parallel()
 	eachSingle(t, 2, func(t *testing.T, _ backend, s site, _ *bridge.Handler) {
 		data := random(1 << 20)
 		wantBody(t, s.post(t, "/body", data), data)
@@ -109,7 +108,6 @@ func TestSingleDiesInHeader(t *testing.T) {
 
 // Long-polls wait at the gate, and pages come beside them.
 func TestSinglesPolls(t *testing.T) {
-	t.Parallel()
 	const workers, polls = 8, 24
 	eachSingle(t, workers, func(t *testing.T, _ backend, s site, b *bridge.Handler) {
 		g := newGate(t)

@@ -284,6 +284,7 @@ func TestProcessClosesWhenQueried(t *testing.T) {
 				if _, err := converse(l); (err != nil) != (i == 1) { // in memory the end cannot be seen before
 					t.Errorf("request %d: %v", i+1, err)
 				}
+				synctest.Wait() // the process has read the end of the request
 				l.Release()
 				synctest.Wait()
 			}

@@ -119,16 +119,19 @@ func TestWhoRunsIsToldToo(t *testing.T) {
 		f := New(func() []uint64 { return nil })
 		defer f.Close()
 		f.lastScan = time.Now() // it is not curious
+		left := make(chan struct{})
 		f.scan = func(requests []*Request, _ []uint64, _ []int) (depths, _ []int) {
+			<-left // it may begin before
 			return slices.Repeat([]int{1}, len(requests)), nil
 		}
 		runs, gone := new(note), new(note)
 		r := f.Track("127.0.0.1:1", here)
 		defer r.End()
 		r.Served(runs, nil, nil, nil)
-		left := f.Track("127.0.0.1:2", here)
-		left.Waits(gone)
-		left.End()
+		leaves := f.Track("127.0.0.1:2", here)
+		leaves.Waits(gone)
+		leaves.End()
+		close(left)
 		waits := f.Track("127.0.0.1:3", here)
 		defer waits.End()
 		waits.Waits(new(note))
