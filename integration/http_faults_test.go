@@ -37,7 +37,7 @@ func startNode(t testing.TB, workers int) backend {
 // Unused connections are closed by gunicorn after 2 s: no request is lost because of that,
 // whenever it comes.
 func TestIdleConnectionsAreClosedInTime(t *testing.T) {
-	t.Parallel()
+	checkLeaks(t)
 	be := httpServers["gunicorn gthread"](t, 4)
 	url, b := serveBridge(t, be.config())
 	s := newSite(t, url)
