@@ -71,11 +71,14 @@ func newAuthority(t testing.TB) *certificateAuthority {
 // issue writes a certificate for names and 127.0.0.1, with its key, into one file.
 func (a *certificateAuthority) issue(t testing.TB, file string, serial int64, names ...string) {
 	t.Helper()
+	a.issueAs(t, file, &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+}
+
+// issueAs writes a certificate that is valid for 40 days, with its chain and its key, into one file.
+func (a *certificateAuthority) issueAs(t testing.TB, file string, of *x509.Certificate, chain ...*x509.Certificate) {
+	t.Helper()
 	key := newKey(t)
-	of := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(40 * 24 * time.Hour),
-	}
+	of.NotBefore, of.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(40*24*time.Hour)
 	der, err := x509.CreateCertificate(rand.Reader, of, a.certificate, &key.PublicKey, a.key)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +87,11 @@ func (a *certificateAuthority) issue(t testing.TB, file string, serial int64, na
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, file, "%s%s", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for _, c := range chain {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	write(t, file, "%s%s", text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
 }
 
 // secureSite is a client that believes the authority. It speaks HTTP/2 if that is wanted, and
