@@ -29,7 +29,7 @@ type Store struct {
 	watched  []*watched
 	ctx      context.Context // of questions to responders, ended by Close
 	cancel   context.CancelFunc
-	client   *http.Client // asks them
+	client   *http.Client  // asks them
 	kept     string        // where staples are kept without ACME
 	staples  string        // where they are
 	stop     chan struct{} // nil: nothing is watched yet

@@ -182,7 +182,7 @@ func (p *lighttpdParser) assignment(d *directive) error {
 	if err != nil {
 		return err
 	}
-	d.value = &v
+	d.value, d.adds = &v, more
 	if strings.HasPrefix(d.name, "var.") || !strings.Contains(d.name, ".") {
 		if former, ok := p.variables[d.name]; ok && more {
 			v = former.plus(v)
