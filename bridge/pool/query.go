@@ -32,7 +32,7 @@ type reply uint8
 const (
 	notQueried reply = iota
 	silent           // no reply, though the application served others meanwhile
-	stalled          // no reply for startTimeout, or after it turned a connection away; it served nobody
+	stalled          // no reply for startTimeout, or ever after it turned a connection away; it served nobody
 	undecided        // no reply, for less than that
 	ended            // the application closed the connection
 	single           // it replied, and not that it multiplexes
@@ -130,7 +130,7 @@ func (p *Pool) classifySilence(in *instance, begun time.Time) reply {
 	switch {
 	case in.servedDuring(begun):
 		return silent
-	case time.Since(begun) < startTimeout && !in.acceptedBefore(begun):
+	case time.Since(begun) < startTimeout && !(in.repliedAt.IsZero() && in.acceptedBefore(begun)):
 		return undecided
 	}
 	return stalled
