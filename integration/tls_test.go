@@ -23,8 +23,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -455,77 +453,24 @@ func TestWebSocketOverTLS(t *testing.T) {
 // While Sluice is started anew, requests over TLS wait in the sockets that systemd keeps: on kept
 // connections of HTTP/2, and on new ones, none is refused.
 func TestRestartRefusesNoTLS(t *testing.T) {
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tcp.Close()
-	tcpFile, err := tcp.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tcpFile.Close()
 	ca, file := newAuthority(t), filepath.Join(t.TempDir(), "site.pem")
 	ca.issue(t, file, 2, "localhost")
-	unixFile, unixAddr := listenUnix(t)
+	sockets, tcp, unix := systemdSockets(t)
 	a := activated{
-		sockets: []*os.File{tcpFile, unixFile}, names: "tls:local", notices: newNotices(t),
+		sockets: sockets, names: "tls:local", notices: newNotices(t),
 		args: append(startLibfcgi(t, 8).args(), "--listen", "https+systemd:tls", "--listen", "https+systemd:local", "--tls-certificate", file, "--queue-timeout", patience.String()),
 	}
-	gate := a.start(t)
-	stop := make(chan struct{})
-	var answered atomic.Int64
-	var clients sync.WaitGroup
+	var clients []site
 	for i := range 6 {
-		addr := tcp.Addr().String()
+		addr := tcp
 		if i%3 == 2 {
-			addr = strings.TrimPrefix(unixAddr, "unix:")
+			addr = unix
 		}
 		s := ca.secureSite(t, addr, "localhost", i%2 == 0)
 		s.client.Transport.(*http.Transport).DisableKeepAlives = i >= 3
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				resp, err := s.client.Get(s.url + "/hello")
-				if errors.Is(err, syscall.EAGAIN) {
-					time.Sleep(time.Millisecond) // a unix socket whose backlog is full has no queue for clients that do not wait
-					continue
-				}
-				if err != nil {
-					t.Errorf("client %d got %v", i, err)
-					return
-				}
-				resp.Body.Close()
-				if resp.StatusCode != http.StatusOK && resp.Header.Get("Retry-After") == "" {
-					t.Errorf("client %d got %s", i, resp.Status)
-				}
-				answered.Add(1)
-			}
-		})
+		clients = append(clients, s)
 	}
-	for range 2 {
-		before := answered.Load()
-		eventually(t, "requests are answered", func() error {
-			if answered.Load() < before+50 {
-				return errNotYet
-			}
-			return nil
-		})
-		if err := syscall.Kill(gate.Process.Pid, syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		a.notices.await(t, "STOPPING=1")
-		if err := gate.wait(t); err != nil {
-			t.Fatalf("sluice ended with %v:\n%s", err, gate.output)
-		}
-		gate = a.start(t)
-	}
-	close(stop)
-	clients.Wait()
+	a.restarts(t, 2, clients)
 }
 
 // A unix socket without a file is served as others are, and freed with the process.
