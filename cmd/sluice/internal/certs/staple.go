@@ -223,15 +223,18 @@ func (s *Store) withoutResponder(w *watched) {
 	}
 }
 
+// withoutAnswer says, once until there is an answer, that a responder has given none, and once that there is no
+// response any more.
 func (s *Store) withoutAnswer(w *watched, url string, err error) {
-	text, log := "there is no new OCSP response for a certificate", s.log.Info
-	if w.mustStaple() && w.ocsp.has == nil {
-		text, log = "a certificate must have a stapled OCSP response, and there is none: clients refuse it", s.log.Warn
-	}
-	if w.ocsp.told && w.ocsp.has == nil {
+	none := w.ocsp.has == nil
+	if none && w.ocsp.told || !none && w.ocsp.failed > 1 {
 		return
 	}
-	w.ocsp.told = w.ocsp.has == nil
+	w.ocsp.told = none
+	text, log := "there is no new OCSP response for a certificate", s.log.Info
+	if none && w.mustStaple() {
+		text, log = "a certificate must have a stapled OCSP response, and there is none: clients refuse it", s.log.Warn
+	}
 	log(text, "file", w.certificate, "responder", url, "error", err.Error(), "advice", ofStaple)
 }
 
