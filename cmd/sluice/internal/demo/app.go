@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/fcgi"
+	netfcgi "net/http/fcgi"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
 const (
@@ -29,7 +31,7 @@ const (
 // and closes further connections, as flup's threaded server does.
 type app struct {
 	net.Listener
-	open                 atomic.Int64 // connections
+	open                 atomic.Int64 // connections, and threads at work whose connection is gone
 	most, turnedAway     atomic.Int64 // the most that there were, with the one too many; and how many of these
 	short, poll, session atomic.Int64 // threads that serve such a request
 	leaks                atomic.Bool
@@ -73,7 +75,7 @@ func RunApplication(control string) error {
 		defer a.turn.Unlock()
 		time.Sleep(sessionTime)
 	}))
-	return fcgi.Serve(a, mux)
+	return netfcgi.Serve(a, mux)
 }
 
 // obey does what the parent says, and ends with it.
@@ -145,14 +147,45 @@ func (a *app) Accept() (net.Conn, error) {
 	}
 }
 
-// thread is a connection that frees its thread when it is closed.
+// thread is a connection that frees its thread when it is closed and its request is over: one that a
+// gate has left, because it was killed, keeps its thread at work. There is one request at a time, and
+// all of it is read before it begins.
 type thread struct {
 	net.Conn
-	app  *app
-	once sync.Once
+	app *app
+
+	mu                   sync.Mutex
+	works, closed, freed bool
+}
+
+func (t *thread) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n > 0 {
+		t.set(func() { t.works = true })
+	}
+	return n, err
+}
+
+// Write writes a record.
+func (t *thread) Write(p []byte) (int, error) {
+	if len(p) > 1 && fcgi.Type(p[1]) == fcgi.TypeEndRequest {
+		defer t.set(func() { t.works = false })
+	}
+	return t.Conn.Write(p)
 }
 
 func (t *thread) Close() error {
-	t.once.Do(func() { t.app.open.Add(-1) })
+	t.set(func() { t.closed = true })
 	return t.Conn.Close()
+}
+
+// set changes the state, and frees the thread if that is its end.
+func (t *thread) set(change func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+	if t.closed && !t.works && !t.freed {
+		t.freed = true
+		t.app.open.Add(-1)
+	}
 }

@@ -19,10 +19,10 @@ const (
 
 // Demo is what is shown, and what clients do.
 type Demo struct {
-	scene scene
-	news  newsList
+	news newsList
 
 	mu       sync.Mutex
+	scene    scene // nil: it has ended
 	settings Settings
 	views    []byte        // the last event, encoded
 	fresh    chan struct{} // closed when there is another
@@ -68,7 +68,7 @@ func Run(ctx context.Context, l net.Listener, s Settings, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("starting the application: %w", err)
 	}
-	defer d.scene.close()
+	defer d.close()
 	d.set(s)
 	server := &http.Server{Handler: d.page(), ReadHeaderTimeout: headerTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
 	failed := make(chan error, 1)
@@ -126,6 +126,9 @@ func (d *Demo) look(now time.Time) (Picture, []News) {
 func (d *Demo) set(s Settings) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.scene == nil {
+		return
+	}
 	d.scene.set(&d.settings, &s)
 	d.settings = s
 }
@@ -134,5 +137,15 @@ func (d *Demo) set(s Settings) {
 func (d *Demo) do(deed string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.scene.do(deed)
+	if d.scene != nil {
+		d.scene.do(deed)
+	}
+}
+
+// close ends all. Requests of the page that are still there do nothing any more.
+func (d *Demo) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.scene.close()
+	d.scene = nil
 }

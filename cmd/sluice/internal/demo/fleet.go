@@ -45,9 +45,8 @@ type Lease struct {
 	Address     string `json:"address"`
 	Status      string `json:"status"` // as in fleet.State; "": not known yet
 	Leased      int    `json:"leased"` // workers
-	Share       int    `json:"share"`
-	Used        int    `json:"used"` // workers, ...
-	Long        int    `json:"long"` // of them, by long requests
+	Used        int    `json:"used"`   // workers, ...
+	Long        int    `json:"long"`   // of them, by long requests
 	Connections int    `json:"connections"`
 }
 
@@ -200,7 +199,7 @@ func (f *fleetOfTwo) end(i int) {
 		return
 	}
 	g.process.kill()
-	text := fmt.Sprintf("It has ended (%v), and told the engine nothing. Its clients ask the other gate.", g.process.err)
+	text := fmt.Sprintf("It has ended (%v), and told the engine nothing. Its clients ask the other gate, if that runs.", g.process.err)
 	g.process = nil
 	f.news.add(g.title, text)
 }
@@ -241,7 +240,7 @@ func (f *fleetOfTwo) look(now time.Time, s *Settings) (p Picture) {
 		if reports := g.hub.reports(); v.Up && len(reports) > 0 {
 			r := &reports[0]
 			v.Line = r.Line
-			v.Status, v.Leased, v.Share = r.Fleet.Status, r.Fleet.Allowed, r.Fleet.Share
+			v.Status, v.Leased = r.Fleet.Status, r.Fleet.Allowed
 			v.Used, v.Long, v.Connections = r.Used, r.Long, r.Connections
 		}
 		p.Sides[i] = v
@@ -265,10 +264,10 @@ func (f *fleetOfTwo) titles() (string, string) {
 func (f *fleetOfTwo) rows(p *Picture, since time.Duration) (rows []string) {
 	leased, used := 0, 0
 	for _, v := range p.Sides {
-		rows = append(rows, fmt.Sprintf("%s   %6d  %4d   %4d   %5d  %6d   %6d", v.traffic(since), v.Leased, v.Used, v.Long, v.Queue-v.Parked, v.Parked, v.TotalFailed))
+		rows = append(rows, fmt.Sprintf("%s   %6d  %4d   %4d   %5d  %6d   %6d", v.row(since), v.Leased, v.Used, v.Long, v.Queue-v.Parked, v.Parked, v.TotalFailed))
 		leased, used = leased+v.Leased, used+v.Used
 	}
-	return append(rows, fmt.Sprintf("%3.0fs both %s%6d  %4d   the application: %d connections, at most %d at once, %d too many",
+	return append(rows, fmt.Sprintf("%3.0fs both %s%6d  %4d   the application: %d connections, %d at most, %d too many",
 		since.Seconds(), strings.Repeat(" ", len(trafficTitles2)-6), leased, used, p.Shared.Open, p.Shared.Most, p.Shared.TurnedAway))
 }
 

@@ -109,6 +109,7 @@ const (
 	trafficTitles2 = "time       a second  median      p99"
 )
 
-func (v *View) traffic(since time.Duration) string {
+// row is the beginning of a side's row.
+func (v *View) row(since time.Duration) string {
 	return fmt.Sprintf("%3.0fs %-5s  %7.0f  %4.0f ms  %4.0f ms", since.Seconds(), v.Name, v.Answered, v.Median, v.P99)
 }

@@ -136,7 +136,7 @@ func (t *twice) titles() (string, string) {
 
 func (t *twice) rows(p *Picture, since time.Duration) (rows []string) {
 	for _, v := range p.Sides {
-		rows = append(rows, fmt.Sprintf("%s   %5d  %5d  %7d   %5d  %6d   %6d", v.traffic(since), v.Short, v.Poll, v.Session, v.Queue-v.Parked, v.Parked, v.TotalFailed))
+		rows = append(rows, fmt.Sprintf("%s   %5d  %5d  %7d   %5d  %6d   %6d", v.row(since), v.Short, v.Poll, v.Session, v.Queue-v.Parked, v.Parked, v.TotalFailed))
 	}
 	return rows
 }

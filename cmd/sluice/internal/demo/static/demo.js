@@ -32,9 +32,9 @@ function sectionOf(side) {
 function show(side, count) {
   const section = sectionOf(side);
   const find = (name) => section.querySelector(`[data-${name}]`);
-  const [text, good] = scene.say(side, count);
+  const [text, level] = scene.say(side, count);
   set(find("say"), text);
-  find("say").className = `verdict ${good ? "ok" : "bad"}`;
+  find("say").className = `verdict ${level}`;
   set(find("answered"), String(Math.round(side.answered)));
   set(find("median"), side.median_ms ? ms(side.median_ms) : "–");
   set(find("failed"), String(side.total_failed));
