@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -25,19 +26,20 @@ var apacheNeedless = wordSet(`acceptpathinfo accessfilename addcharset adddefaul
 
 type apacheTranslator struct {
 	*builder
+	// Of the host that is translated:
 	fcgidEnv  map[string]string
 	instances int                   // of applications of mod_fcgid
 	daemons   map[string]*directive // of WSGIDaemonProcess
-	ports     map[string]bool       // with TLS
-	secure    bool                  // the virtual host that is translated is for TLS
+
+	fcgid  map[string]bool     // names of the applications that mod_fcgid starts
+	ports  map[string]bool     // with TLS
+	secure map[*directive]bool // are in virtual hosts for TLS alone
 }
 
 func translateApache(b *builder, all []*directive) {
-	t := &apacheTranslator{builder: b, fcgidEnv: map[string]string{}, daemons: map[string]*directive{}, ports: apachePorts(all)}
-	t.globals(all)
-	b.main = b.host(&directive{}, nil)
-	t.section(b.main, all, scope{})
-	b.main.tls.plain, b.main.tls.secure = len(b.config.Server.Listen) > len(b.secureListen()), len(b.secureListen()) > 0
+	t := &apacheTranslator{builder: b, fcgid: map[string]bool{}, ports: apachePorts(all), secure: map[*directive]bool{}}
+	b.main, b.shared = b.host(&directive{}, nil), map[*directive]bool{}
+	t.virtualHosts(all)
 }
 
 // globals are what other directives refer to.
@@ -85,7 +87,20 @@ func (s scope) url(h *host) (string, bool) {
 	if h.root != "" && isIn(s.dir, h.root) {
 		return strings.TrimPrefix(s.dir, strings.TrimSuffix(h.root, "/")), true
 	}
-	return "", false
+	return "", s.isAbove(h)
+}
+
+// isAbove reports a directory that the root of the host is in.
+func (s scope) isAbove(h *host) bool {
+	return s.dir != "" && h.root != "" && s.dir != strings.TrimSuffix(h.root, "/") && isIn(h.root, s.dir)
+}
+
+// matters reports whether a directory has files of the host, or is among them.
+func (s scope) matters(h *host) bool {
+	_, known := s.url(h)
+	return known || s.dir == "" || strings.ContainsAny(s.dir, "*?[~") || slices.ContainsFunc(h.rules, func(r pathRule) bool {
+		return strings.HasSuffix(strings.ToLower(r.d.name), "alias") && isIn(r.d.arg(1), s.dir)
+	})
 }
 
 func isIn(dir, root string) bool {
@@ -99,11 +114,11 @@ func (t *apacheTranslator) section(h *host, all []*directive, in scope) {
 		if strings.EqualFold(d.name, "DocumentRoot") {
 			h.root, h.rootAt = d.arg(0), d
 		}
+		if strings.EqualFold(d.name, "AuthUserFile") && in == (scope{}) {
+			h.users = d.arg(0) // of what requires a user
+		}
 	}
-	aliases := t.handlers(h, all, in)
-	for _, d := range aliases {
-		t.alias(h, d)
-	}
+	t.applications(h, all, in)
 	var conditions []*directive
 	for _, d := range all {
 		switch name := strings.ToLower(d.name); name {
@@ -118,32 +133,95 @@ func (t *apacheTranslator) section(h *host, all []*directive, in scope) {
 	}
 }
 
-// handlers finds the applications of a section, so that aliases know of them, and returns the aliases.
-func (t *apacheTranslator) handlers(h *host, all []*directive, in scope) (aliases []*directive) {
+// applications finds those of a section, in the order in which Apache asks its modules: the first that has a path has it.
+func (t *apacheTranslator) applications(h *host, all []*directive, in scope) {
+	for _, d := range slices.Backward(all) { // of locations, the last counts
+		if c := proxyPassOf(d); c != nil && h.sites[strings.TrimSuffix(d.arg(0), "/")] == nil {
+			t.proxyPass(h, c, scope{path: d.arg(0)}, all)
+		}
+	}
+	for _, d := range all {
+		switch strings.ToLower(d.name) {
+		case "proxypass":
+			if in.path == "" {
+				t.proxyPass(h, d, in, all)
+			}
+		case "proxypassmatch":
+			t.proxyPassMatch(h, d)
+		}
+	}
+	for _, d := range all {
+		switch strings.ToLower(d.name) {
+		case "scriptalias":
+			t.alias(h, d)
+		case "wsgiscriptalias":
+			t.wsgi(h, d, all)
+		}
+	}
+	t.php(h, t.handlers(h, all, in, nil))
+	for _, d := range all {
+		if strings.EqualFold(d.name, "Alias") {
+			t.alias(h, d)
+		}
+	}
+}
+
+// proxyPassOf is the ProxyPass of a location, nil if d is none, or has none.
+func proxyPassOf(d *directive) *directive {
+	if !strings.EqualFold(d.name, "Location") || !strings.HasPrefix(d.arg(0), "/") {
+		return nil
+	}
+	for _, c := range slices.Backward(d.block) {
+		if strings.EqualFold(c.name, "ProxyPass") {
+			return c
+		}
+	}
+	return nil
+}
+
+// handlers is what says which application has scripts of PHP, the last that counts for all of the host: SetHandler,
+// and FcgidWrapper if there is none.
+func (t *apacheTranslator) handlers(h *host, all []*directive, in scope, found *directive) *directive {
+	isSet := func() bool { return found != nil && strings.EqualFold(found.name, "SetHandler") }
+	whole := in.dir == "" || h.root == "" || isIn(h.root, in.dir)
 	for _, d := range all {
 		switch strings.ToLower(d.name) {
 		case "filesmatch", "files":
 			if matches(d.arg(len(d.args)-1), "index.php") {
-				t.handlers(h, d.block, scope{files: "php"})
+				found = t.handlers(h, d.block, scope{files: "php", dir: in.dir}, found)
 			}
 		case "directory":
-			t.handlers(h, d.block, scope{dir: strings.TrimSuffix(d.arg(0), "/")})
-		case "sethandler":
-			if app := t.proxyHandler(d); app != nil && in.files == "php" {
-				h.root = cmp.Or(h.root, in.dir)
-				t.site(h, d, "", app, config.PresetPHP)
+			found = t.handlers(h, d.block, scope{dir: strings.TrimSuffix(d.arg(0), "/")}, found)
+		case "sethandler", "fcgidwrapper":
+			isPHP := in.files == "php" && strings.HasPrefix(d.arg(0), "proxy:")
+			if strings.EqualFold(d.name, "FcgidWrapper") {
+				isPHP = (strings.Contains(d.arg(0), "php") || d.arg(1) == ".php") && !isSet()
 			}
-		case "fcgidwrapper":
-			if strings.Contains(d.arg(0), "php") || d.arg(1) == ".php" {
-				t.site(h, d, "", t.fcgid(strings.Fields(d.arg(0))), config.PresetPHP)
+			switch {
+			case !isPHP:
+			case !whole && t.shared[d] && !isIn(in.dir, h.root):
+				t.leaveUnused(d, "no host has its files in this directory alone")
+			case whole || found == nil:
+				found = d
+			case found.String() != d.String():
+				t.leave(d, "an application has all scripts of a host, and not those of a directory")
 			}
-		case "proxypassmatch":
-			t.proxyPassMatch(h, d)
-		case "alias", "scriptalias":
-			aliases = append(aliases, d)
 		}
 	}
-	return aliases
+	return found
+}
+
+// php has an application run the scripts of a host, unless another has all of it.
+func (t *apacheTranslator) php(h *host, d *directive) {
+	if d == nil || h.sites[""] != nil {
+		return
+	}
+	t.used[d] = true
+	if strings.EqualFold(d.name, "FcgidWrapper") {
+		t.site(h, d, "", t.fcgidApplication(strings.Fields(d.arg(0))), config.PresetPHP)
+	} else if app := t.proxyHandler(d); app != nil {
+		t.site(h, d, "", app, config.PresetPHP)
+	}
 }
 
 // matches reports whether a name matches an expression; one that Go cannot say matches nothing.
@@ -187,9 +265,11 @@ func proxyAddress(text string) (backend, uri string, ok bool) {
 	return backendAddress(scheme, host), uri, true
 }
 
-// fcgid is an application that mod_fcgid starts: each process has one request at a time.
-func (t *apacheTranslator) fcgid(command []string) *config.NamedApplication {
-	app := t.application(nil, command)
+// fcgidApplication is one that mod_fcgid starts: each process has one request at a time, and the environment of its
+// host.
+func (t *apacheTranslator) fcgidApplication(command []string) *config.NamedApplication {
+	app := t.applicationApart(fmt.Sprint(t.fcgidEnv), command[0], nil, command)
+	t.fcgid[app.Name] = true
 	app.Workers = 1
 	app.Spawn.Instances = cmp.Or(t.instances, 4)
 	if len(t.fcgidEnv) > 0 {
@@ -217,7 +297,7 @@ func (t *apacheTranslator) alias(h *host, d *directive) {
 	ending := path.Ext(target)
 	switch {
 	case strings.EqualFold(d.name, "ScriptAlias") && (ending == ".fcgi" || ending == ".fcg"):
-		t.site(h, d, url, t.fcgid([]string{target}), config.PresetApp)
+		t.site(h, d, url, t.fcgidApplication([]string{target}), config.PresetApp)
 	case ending == ".wsgi":
 		t.leave(d, "WSGIScriptAlias says where such a program is")
 	case strings.EqualFold(d.name, "ScriptAlias") || ending == ".cgi" || ending == ".pl":
@@ -238,12 +318,10 @@ func (t *apacheTranslator) alias(h *host, d *directive) {
 func (t *apacheTranslator) directive(h *host, d *directive, name string, in scope, all []*directive) {
 	url, known := in.url(h)
 	switch name {
-	case "documentroot", "alias", "scriptalias", "sethandler", "fcgidwrapper", "proxypassmatch", "servername", "serveralias",
+	case "documentroot", "alias", "scriptalias", "sethandler", "fcgidwrapper", "proxypassmatch", "proxypass", "wsgiscriptalias", "servername", "serveralias",
 		"fcgidinitialenv", "defaultinitenv", "fcgidmaxprocesses", "wsgidaemonprocess":
 	case "listen":
 		t.listenAt(d, listenAddress(d.arg(0)))
-	case "virtualhost":
-		t.virtualHost(d)
 	case "location":
 		switch p := d.arg(0); {
 		case p == "~":
@@ -254,61 +332,55 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 	case "locationmatch":
 		t.section(h, d.block, scope{regex: d.arg(0)})
 	case "directory":
-		t.section(h, d.block, scope{dir: strings.TrimSuffix(d.arg(0), "/")})
+		in := scope{dir: strings.TrimSuffix(d.arg(0), "/")}
+		if t.shared[d] && !in.matters(h) {
+			t.elsewhere(d)
+			return
+		}
+		t.section(h, d.block, in)
 	case "directorymatch":
 		t.section(h, d.block, scope{regex: d.arg(0)})
 	case "files", "filesmatch":
 		t.section(h, d.block, scope{files: d.arg(len(d.args) - 1)})
-	case "proxypass":
-		t.proxyPass(h, d, in)
-	case "wsgiscriptalias":
-		t.wsgi(h, d, all)
 	case "directoryindex":
-		h.index = d.args
+		t.index(h, d, all, url, known)
 	case "fallbackresource":
-		if d.arg(0) != "disabled" {
-			t.fallback(h, d, d.arg(0), true)
-		}
+		t.fallbackResource(h, d, url, known)
 	case "require", "denyfromall":
-		t.require(h, d, in)
+		t.require(h, d, in, all)
 	case "authuserfile":
-		switch {
-		case !known:
-			t.leave(d, "auth.paths has paths, not expressions")
-		default:
-			realm := ""
-			for _, c := range all {
-				if strings.EqualFold(c.name, "AuthName") {
-					realm = c.arg(0)
-				}
-			}
-			h.at(url, d, func(s *config.HostedSite) {
-				s.Auth.Realm = realm
-				login(s, d.arg(0), url)
-			})
+		if in != (scope{}) {
+			t.users(h, d, d.arg(0), in, all)
 		}
 	case "redirect", "redirectpermanent", "redirecttemp", "redirectmatch":
 		t.redirect2(h, d, name)
-	case "limitrequestbody", "fcgidmaxrequestlen":
+	case "limitrequestbody":
+		if n, err := strconv.ParseInt(d.arg(0), 10, 64); err == nil && n >= 0 {
+			t.ofSite(h, d, url, known, "max_body", func(s *config.HostedSite) { s.MaxBody = n })
+		}
+	case "fcgidmaxrequestlen":
 		if n, err := strconv.ParseInt(d.arg(0), 10, 64); err == nil && n > 0 {
-			h.everywhere(d, func(s *config.HostedSite) { s.MaxBody = n })
+			t.everyFcgid(h, d, func(s *config.HostedSite) { s.MaxBody = n })
 		}
 	case "timeout", "proxytimeout", "fcgidiotimeout":
 		if wait, ok := seconds(d.arg(0)); ok {
-			h.everywhere(d, func(s *config.HostedSite) { s.Timeouts.FirstByte, s.Timeouts.BetweenBytes = wait, wait })
+			t.timeout(h, d, name, wait)
 		}
 	case "fcgidmaxrequestsperprocess":
 		if n, err := strconv.Atoi(d.arg(0)); err == nil && n > 0 {
-			for _, a := range t.config.Applications {
-				if a.Spawn != nil {
-					a.Spawn.MaxRequests = n
-				}
+			t.everyFcgid(h, d, func(s *config.HostedSite) { t.named(s.Uses).Spawn.MaxRequests = n })
+		}
+	case "setenv":
+		if !strings.HasPrefix(d.arg(0), "proxy-") {
+			t.environment(h, d, url, func(s *config.HostedSite) { setEnv(s, d.arg(0), d.arg(1)) })
+		}
+	case "unsetenv":
+		t.environment(h, d, url, func(s *config.HostedSite) {
+			for _, name := range d.args {
+				delete(s.Env, name)
 			}
-		}
-	case "setenv", "proxyfcgisetenvif":
-		if name == "setenv" && !strings.HasPrefix(d.arg(0), "proxy-") {
-			h.at(url, d, func(s *config.HostedSite) { setEnv(s, d.arg(0), d.arg(1)) })
-		}
+		})
+	case "proxyfcgisetenvif":
 	case "remoteiptrustedproxy", "remoteipinternalproxy":
 		h.everywhere(d, func(s *config.HostedSite) {
 			for _, p := range d.args {
@@ -337,29 +409,4 @@ func (t *apacheTranslator) unknown(d *directive, name string) {
 	default:
 		t.leave(d, "nothing in Sluice stands for it, or it is not known to this conversion")
 	}
-}
-
-// virtualHost translates a virtual host.
-func (t *apacheTranslator) virtualHost(d *directive) {
-	var names []string
-	for _, c := range d.block {
-		switch strings.ToLower(c.name) {
-		case "servername":
-			name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(c.arg(0), "http://"), "https://"), ":")
-			names = append(names, name)
-		case "serveralias":
-			for _, name := range c.args {
-				if strings.Contains(strings.TrimPrefix(name, "*."), "*") || strings.Contains(name, "?") {
-					t.leave(c, name+": a pattern of host names may only begin with *.")
-					continue
-				}
-				names = append(names, name)
-			}
-		}
-	}
-	h := t.host(d, names)
-	was := t.secure
-	t.secure = t.addresses(h, d)
-	t.section(h, d.block, scope{})
-	t.secure = was
 }

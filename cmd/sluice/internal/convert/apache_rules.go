@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,12 +25,17 @@ func holdsPHP(dir string) bool {
 }
 
 // proxyPass translates ProxyPass /path URL, or within a location ProxyPass URL.
-func (t *apacheTranslator) proxyPass(h *host, d *directive, in scope) {
+func (t *apacheTranslator) proxyPass(h *host, d *directive, in scope, all []*directive) {
 	url, to := d.arg(0), d.arg(1)
 	if in.path != "" && strings.Contains(url, "://") {
 		url, to = in.path, url
 	}
 	if to == "!" {
+		if slices.ContainsFunc(all, func(a *directive) bool {
+			return strings.HasSuffix(strings.ToLower(a.name), "alias") && (isIn(strings.TrimSuffix(url, "/"), a.arg(0)) || isIn(strings.TrimSuffix(a.arg(0), "/"), url))
+		}) {
+			return // what it is for has a path of its own
+		}
 		t.leave(d, "what is at this path goes to the application: give it static_dirs")
 		return
 	}
@@ -87,7 +93,7 @@ func (t *apacheTranslator) wsgi(h *host, d *directive, all []*directive) {
 	if processes > 1 {
 		command = append(command, "--master", "--processes", strconv.Itoa(processes), "--socket", "{socket}")
 	}
-	app := t.applicationCalled(strings.TrimSuffix(d.arg(1), ".wsgi"), nil, command)
+	app := t.applicationApart(daemon.String(), strings.TrimSuffix(d.arg(1), ".wsgi"), nil, command)
 	app.Protocol, app.Workers, app.Spawn.Dir = config.UWSGI, processes*threads, options["home"]
 	if app.Spawn.User = options["user"]; options["python-path"] != "" {
 		app.Spawn.Env = map[string]string{"PYTHONPATH": options["python-path"]}
@@ -101,17 +107,26 @@ func (t *apacheTranslator) wsgi(h *host, d *directive, all []*directive) {
 }
 
 // require translates Require, and what it has been before: who may ask for what.
-func (t *apacheTranslator) require(h *host, d *directive, in scope) {
-	switch strings.ToLower(strings.Join(d.args, " ")) {
-	case "all granted", "valid-user":
+func (t *apacheTranslator) require(h *host, d *directive, in scope, all []*directive) {
+	switch kind := strings.ToLower(d.arg(0)); {
+	case kind == "valid-user", kind == "user", kind == "group":
+		if kind != "valid-user" {
+			t.leave(d, "Sluice lets all users of the file in")
+		}
+		own := slices.ContainsFunc(all, func(c *directive) bool { return strings.EqualFold(c.name, "AuthUserFile") })
+		if h.users != "" && (!own || in == scope{}) {
+			t.users(h, d, h.users, in, all)
+		}
 		return
-	case "all denied":
-	default:
+	case strings.EqualFold(strings.Join(d.args, " "), "all granted"):
+		return
+	case !strings.EqualFold(strings.Join(d.args, " "), "all denied"):
 		t.leave(d, "Sluice lets all addresses and users in")
 		return
 	}
 	url, known := in.url(h)
 	switch {
+	case in.isAbove(h): // what no other section grants
 	case in.regex != "":
 		t.hide(h, d, in.regex)
 	case in.files != "" && strings.Contains(in.files, ".ht"):
@@ -150,7 +165,7 @@ func (t *apacheTranslator) redirect2(h *host, d *directive, name string) {
 	}
 	from, to := strings.TrimSuffix(args[0], "/"), strings.TrimSuffix(args[1], "/")
 	if from == "" {
-		t.redirect(h, d, []string{"/*"}, to, true, status, t.secure)
+		t.redirect(h, d, []string{"/*"}, to, true, status, t.secure[d])
 		return
 	}
 	h.at(from, d, func(s *config.HostedSite) {
@@ -175,6 +190,10 @@ func (t *apacheTranslator) rewriteRule2(h *host, d *directive, conditions []*dir
 			t.leave(d, "it has conditions")
 			return
 		}
+	}
+	if in.isAbove(h) {
+		t.leave(d, "its paths begin above the root of the host")
+		return
 	}
 	expression, target := d.arg(0), d.arg(1)
 	if base, ok := in.url(h); in.dir != "" && ok { // there, the path is without that of the directory
@@ -208,5 +227,116 @@ func (t *apacheTranslator) rewriteRule2(h *host, d *directive, conditions []*dir
 		t.missing(h, d, expression, target, '$')
 	default:
 		t.rewriteRule(h, d, expression, target, '$', status)
+	}
+}
+
+// index translates DirectoryIndex, of which several in one section add up.
+func (t *apacheTranslator) index(h *host, d *directive, all []*directive, url string, known bool) {
+	isFirst := d == all[slices.IndexFunc(all, func(c *directive) bool { return strings.EqualFold(c.name, "DirectoryIndex") })]
+	if url == "" && known {
+		if isFirst {
+			h.index = nil
+		}
+		h.index = append(slices.Clone(h.index), d.args...)
+		t.used[d] = true
+		return
+	}
+	t.ofSite(h, d, url, known, "index", func(s *config.HostedSite) {
+		if isFirst {
+			s.Index = nil
+		}
+		s.Index = append(s.Index, usefulIndex(d.args)...)
+	})
+}
+
+// fallbackResource translates FallbackResource, of which the last counts.
+func (t *apacheTranslator) fallbackResource(h *host, d *directive, url string, known bool) {
+	to := strings.Replace(d.arg(0), "disabled", "", 1)
+	if to != "" && !strings.HasPrefix(to, "/") || strings.ContainsAny(to, "$%*") {
+		t.leave(d, "a target that fallback cannot say")
+		return
+	}
+	t.ofSite(h, d, cmp.Or(url, "/"), known, "fallback", func(s *config.HostedSite) { s.Fallback = to })
+}
+
+// ofSite says something that holds for a whole site: at a path, if one begins there; for all sites if url is "".
+func (t *apacheTranslator) ofSite(h *host, d *directive, url string, known bool, key string, apply func(*config.HostedSite)) {
+	switch {
+	case !known:
+		t.leaveUnused(d, key+" is for a whole site")
+	case url == "":
+		h.everywhere(d, apply)
+	default:
+		h.at(url, d, func(s *config.HostedSite) {
+			if s.Mount != strings.TrimSuffix(url, "/") {
+				t.leave(d, key+" is for a whole site")
+				return
+			}
+			apply(s)
+		})
+	}
+}
+
+// everyFcgid says something about the applications of a host that mod_fcgid starts.
+func (t *apacheTranslator) everyFcgid(h *host, d *directive, apply func(*config.HostedSite)) {
+	h.everywhere(d, func(s *config.HostedSite) {
+		if t.fcgid[s.Uses] {
+			apply(s)
+		}
+	})
+}
+
+// timeout translates what each way to an application calls its time-out.
+func (t *apacheTranslator) timeout(h *host, d *directive, name string, wait config.Duration) {
+	h.everywhere(d, func(s *config.HostedSite) {
+		isFcgid, isProxied := t.fcgid[s.Uses], len(t.named(s.Uses).Backends) > 0
+		if name == "timeout" && !isFcgid || name == "proxytimeout" && isProxied || name == "fcgidiotimeout" && isFcgid {
+			s.Timeouts.FirstByte, s.Timeouts.BetweenBytes = wait, wait
+		}
+	})
+}
+
+// environment says something about the environment of the applications at a path.
+func (t *apacheTranslator) environment(h *host, d *directive, url string, apply func(*config.HostedSite)) {
+	if url == "" {
+		h.everywhere(d, apply)
+	} else {
+		h.at(url, d, apply)
+	}
+}
+
+// users has those who ask for what a section is about log in.
+func (t *apacheTranslator) users(h *host, d *directive, file string, in scope, all []*directive) {
+	url, known := in.url(h)
+	if !known {
+		t.leaveUnused(d, "auth.paths has paths, not expressions")
+		return
+	}
+	realm := ""
+	for _, c := range all {
+		if strings.EqualFold(c.name, "AuthName") {
+			realm = c.arg(0)
+		}
+	}
+	h.below(url, d, func(s *config.HostedSite) {
+		s.Auth.Realm = realm
+		login(s, file, cmp.Or(strings.TrimSuffix(url, "/"), s.Mount))
+	})
+}
+
+// elsewhere is for a section that is about none of a host's files. What is in it is another host's, or is said.
+func (t *apacheTranslator) elsewhere(section *directive) {
+	for _, d := range section.block {
+		switch name := strings.ToLower(d.name); name {
+		case "require", "allowoverride":
+		case "setenv", "unsetenv", "fallbackresource", "directoryindex", "rewriterule", "redirect", "redirectmatch", "authuserfile", "limitrequestbody", "sethandler", "fcgidwrapper":
+			t.leaveUnused(d, "no host with an application has files in "+section.arg(0))
+		default:
+			if d.block != nil {
+				t.elsewhere(d)
+			} else {
+				t.unknown(d, name)
+			}
+		}
 	}
 }

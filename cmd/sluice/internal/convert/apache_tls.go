@@ -134,6 +134,9 @@ func tlsVersions(words []string) (versions []string) {
 	return versions
 }
 
+// apacheAnything are expressions that match every path.
+var apacheAnything = []string{"^", ".*", "^(.*)$", "(.*)", "^/?(.*)", "^/(.*)", "^/?(.*)$", "^/(.*)$", "^.*$"}
+
 // securing translates a RewriteRule that leads clients without TLS to the same with it.
 func (t *apacheTranslator) securing(h *host, d *directive, conditions []*directive, flags string) bool {
 	host, ok := strings.CutSuffix(d.arg(1), "%{REQUEST_URI}")
@@ -144,10 +147,10 @@ func (t *apacheTranslator) securing(h *host, d *directive, conditions []*directi
 	if !ok || name == host || name != "%{HTTP_HOST}" && name != "%{SERVER_NAME}" && !slices.Contains(h.names, name) {
 		return false
 	}
-	if !slices.Contains([]string{"^", ".*", "^(.*)$", "(.*)", "^/?(.*)", "^/(.*)", "^/?(.*)$", "^/(.*)$", "^.*$"}, d.arg(0)) {
+	if !slices.Contains(apacheAnything, d.arg(0)) {
 		return false
 	}
-	without := !t.secure
+	without := !t.secure[d]
 	for _, c := range conditions {
 		switch test := c.arg(0) + " " + c.arg(1); {
 		case test == "%{HTTPS} off", test == "%{HTTPS} !=on", test == "%{HTTPS} !on", test == "%{SERVER_PORT} 80", test == "%{SERVER_PORT} ^80$", test == "%{SERVER_PORT} !^443$":

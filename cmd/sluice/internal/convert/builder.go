@@ -18,7 +18,10 @@ type builder struct {
 	left   tomlfile.Problems
 	apps   map[string]*config.NamedApplication // by their backends or command
 	hosts  []*host
-	main   *host // what is said outside of hosts, in servers that have that
+	main   *host               // what is said outside of hosts, in servers that have that
+	shared map[*directive]bool // said for several hosts,
+	used   map[*directive]bool // of which one has use for it
+	idle   []idle              // of shared ones that a host has no use for: it is said if that is so for all
 	tls    serverTLS
 	acme   acme
 }
@@ -43,10 +46,17 @@ type pathRule struct {
 	path  string
 	d     *directive
 	apply func(*config.HostedSite)
+	below bool // for the sites below the path as well
+}
+
+// idle is a directive that a host has no use for.
+type idle struct {
+	d   *directive
+	why string
 }
 
 func newBuilder(left tomlfile.Problems) *builder {
-	return &builder{left: left, apps: make(map[string]*config.NamedApplication)}
+	return &builder{left: left, apps: make(map[string]*config.NamedApplication), used: make(map[*directive]bool)}
 }
 
 // leave records that a directive is not carried over.
@@ -61,6 +71,15 @@ func (b *builder) leave(d *directive, why string) {
 func (b *builder) listen(addr string) {
 	if !slices.Contains(b.config.Server.Listen, addr) {
 		b.config.Server.Listen = append(b.config.Server.Listen, addr)
+	}
+}
+
+// leaveUnused records that a host has no use for a directive; of one for several hosts, if none of them has.
+func (b *builder) leaveUnused(d *directive, why string) {
+	if b.shared[d] {
+		b.idle = append(b.idle, idle{d, why})
+	} else {
+		b.leave(d, why)
 	}
 }
 
@@ -97,7 +116,12 @@ func (b *builder) application(backends, command []string) *config.NamedApplicati
 
 // applicationCalled is application, with a name made of a path or an address if it is new.
 func (b *builder) applicationCalled(from string, backends, command []string) *config.NamedApplication {
-	key := strings.Join(append(slices.Clone(backends), command...), "\x00")
+	return b.applicationApart("", from, backends, command)
+}
+
+// applicationApart is applicationCalled, and another application for each way of running it.
+func (b *builder) applicationApart(way, from string, backends, command []string) *config.NamedApplication {
+	key := strings.Join(append(slices.Clone(backends), command...), "\x00") + "\x00\x00" + way
 	if app := b.apps[key]; app != nil {
 		return app
 	}
@@ -160,12 +184,17 @@ func (b *builder) site(h *host, d *directive, mount string, app *config.NamedApp
 
 // at says something about a path of a host, when all of its sites are known.
 func (h *host) at(path string, d *directive, apply func(*config.HostedSite)) {
-	h.rules = append(h.rules, pathRule{"/" + strings.Trim(path, "/"), d, apply})
+	h.rules = append(h.rules, pathRule{path: "/" + strings.Trim(path, "/"), d: d, apply: apply})
+}
+
+// below says something about a path of a host, and about the sites below it.
+func (h *host) below(path string, d *directive, apply func(*config.HostedSite)) {
+	h.rules = append(h.rules, pathRule{path: "/" + strings.Trim(path, "/"), d: d, apply: apply, below: true})
 }
 
 // everywhere says something about all sites of a host.
 func (h *host) everywhere(d *directive, apply func(*config.HostedSite)) {
-	h.rules = append(h.rules, pathRule{"", d, apply})
+	h.rules = append(h.rules, pathRule{d: d, apply: apply})
 }
 
 // joined leaves out sites whose application also has what is around them: paths of it about which
@@ -203,6 +232,17 @@ func (h *host) siteOf(path string) *config.HostedSite {
 	return h.sites[best]
 }
 
+// sitesOf are the sites that a rule is about.
+func (h *host) sitesOf(r pathRule) (sites []*config.HostedSite) {
+	around := h.siteOf(r.path)
+	for _, mount := range h.order {
+		if s := h.sites[mount]; r.path == "" || s == around || r.below && isIn(mount, r.path) {
+			sites = append(sites, s)
+		}
+	}
+	return sites
+}
+
 // complete makes the sites of the hosts.
 func (b *builder) complete() {
 	b.completeServerTLS()
@@ -221,15 +261,12 @@ func (b *builder) complete() {
 			b.leave(h.place(), "the files below "+h.root+" are not served: no application is at /, and Sluice serves files beside one")
 		}
 		for _, r := range h.rules {
-			s := h.siteOf(r.path)
-			switch {
-			case r.path == "":
-				for _, mount := range h.order {
-					r.apply(h.sites[mount])
-				}
-			case s == nil:
-				b.leave(r.d, "no application is there, and Sluice has rules beside one")
-			default:
+			sites := h.sitesOf(r)
+			if len(sites) == 0 {
+				b.leaveUnused(r.d, "no application is there, and Sluice has rules beside one")
+			}
+			for _, s := range sites {
+				b.used[r.d] = true
 				r.apply(s)
 			}
 		}
@@ -255,6 +292,11 @@ func (b *builder) complete() {
 	slices.SortStableFunc(others, func(x, y *host) int { return cmp.Compare(rank(x), rank(y)) })
 	for _, h := range others {
 		b.redirectOnly(h)
+	}
+	for _, i := range b.idle {
+		if !b.used[i.d] {
+			b.leave(i.d, i.why)
+		}
 	}
 	for _, a := range b.config.Applications {
 		if a.Preset == config.PresetApp {
@@ -354,9 +396,10 @@ func (b *builder) redirectOnly(h *host) {
 	for _, r := range h.rules {
 		before := len(s.Redirect)
 		if r.apply(s); len(s.Redirect) == before {
-			b.leave(r.d, "no application is there, and Sluice has rules beside one")
+			b.leaveUnused(r.d, "no application is there, and Sluice has rules beside one")
 			continue
 		}
+		b.used[r.d] = true
 		for _, other := range taken {
 			if !leadsAlike(other, s.Redirect[before:]) {
 				b.leave(r.d, "not for "+strings.Join(other.Hosts, ", ")+", which is served")

@@ -21,6 +21,7 @@ type hostTLS struct {
 	hstsAt        *directive
 	only13        *directive // says that TLS 1.2 is not spoken
 	noACME        bool
+	apart         bool // what leads clients of the main host to https leads none of its own
 }
 
 // pemFile is a file that a directive names.
@@ -239,7 +240,9 @@ func (t *hostTLS) inherit(all *hostTLS) {
 	if t.only13 == nil {
 		t.only13 = all.only13
 	}
-	t.toHTTPS = append(t.toHTTPS, all.toHTTPS...)
+	if !t.apart {
+		t.toHTTPS = append(t.toHTTPS, all.toHTTPS...)
+	}
 }
 
 // completeTLS gives the sites of a host what is said of TLS for the host. A certificate is whichever site's that fits
