@@ -346,6 +346,10 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 		t.index(h, d, all, url, known)
 	case "fallbackresource":
 		t.fallbackResource(h, d, url, known)
+	case "rewriteoptions": // of what is inherited, see rewrites
+		if rest := slices.DeleteFunc(slices.Clone(d.args), func(a string) bool { return strings.Contains(strings.ToLower(a), "inherit") }); len(rest) > 0 {
+			t.unknown(d, name)
+		}
 	case "require", "denyfromall":
 		t.require(h, d, in, all)
 	case "authuserfile":

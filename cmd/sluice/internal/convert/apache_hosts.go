@@ -125,9 +125,9 @@ func inOrderOfApache(all []*directive) []*directive {
 }
 
 // reached leaves out what no request comes to in Apache, of those directives that may be left out: a ProxyPass below the path of one before it, and an alias or
-// a redirect below that of a ProxyPass, or an alias below another.
+// a redirect below that of a ProxyPass, or an alias or a redirect below another of its kind.
 func reached(all []*directive, may func(*directive) bool) (list []*directive) {
-	var passed, aliases []*directive
+	var passed, aliases, redirects []*directive
 	below := func(others []*directive, url string) *directive {
 		if i := slices.IndexFunc(others, func(o *directive) bool { return isIn(strings.TrimSuffix(url, "/"), o.arg(0)) }); i >= 0 {
 			return others[i]
@@ -151,7 +151,10 @@ func reached(all []*directive, may func(*directive) bool) (list []*directive) {
 		case "wsgiscriptalias":
 			idle = isPassed(d.arg(0))
 		case "redirect", "redirectpermanent", "redirecttemp":
-			idle = len(d.args) > 1 && isPassed(d.arg(len(d.args)-2))
+			if from := d.arg(len(d.args) - 2); from != "" {
+				idle = isPassed(from) || below(redirects, from) != nil
+				redirects = append(redirects, &directive{args: []string{from}})
+			}
 		}
 		if !idle || !may(d) {
 			list = append(list, d)

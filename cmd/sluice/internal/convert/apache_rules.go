@@ -135,6 +135,11 @@ func (t *apacheTranslator) require(h *host, d *directive, in scope, all []*direc
 	case in.dir == "/" || url == "" && in.dir == "": // what no other section grants
 	case known && url != "":
 		t.hidePath(h, d, url)
+		h.below(url, d, func(s *config.HostedSite) {
+			if isIn(s.Mount, url) {
+				t.leave(d, "hide hides no whole site: "+s.Uses+" is at "+s.Mount)
+			}
+		})
 	case !known && in.dir != "": // it has no URL
 	default:
 		t.leave(d, "hide hides no whole site")
