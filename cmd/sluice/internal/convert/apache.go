@@ -135,15 +135,20 @@ func (t *apacheTranslator) section(h *host, all []*directive, in scope) {
 
 // applications finds those of a section, in the order in which Apache asks its modules: the first that has a path has it.
 func (t *apacheTranslator) applications(h *host, all []*directive, in scope) {
+	var located []string
+	isLocated := func(url string) bool {
+		return slices.ContainsFunc(located, func(path string) bool { return isIn(strings.TrimSuffix(url, "/"), path) })
+	}
 	for _, d := range slices.Backward(all) { // of locations, the last counts
-		if c := proxyPassOf(d); c != nil && h.sites[strings.TrimSuffix(d.arg(0), "/")] == nil {
+		if c := proxyPassOf(d); c != nil && !isLocated(d.arg(0)) {
+			located = append(located, d.arg(0))
 			t.proxyPass(h, c, scope{path: d.arg(0)}, all)
 		}
 	}
 	for _, d := range all {
 		switch strings.ToLower(d.name) {
 		case "proxypass":
-			if in.path == "" {
+			if in.path == "" && !isLocated(d.arg(0)) {
 				t.proxyPass(h, d, in, all)
 			}
 		case "proxypassmatch":

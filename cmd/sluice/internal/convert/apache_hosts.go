@@ -3,6 +3,7 @@ package convert
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,8 +27,21 @@ var apacheFirst = wordSet(`alias aliasmatch scriptalias scriptaliasmatch redirec
 // ofServer reports directives that virtual hosts do not take over, and those about TLS, which hostTLS.inherit merges.
 func ofServer(d *directive) bool {
 	name := strings.ToLower(d.name)
-	return slices.Contains([]string{"listen", "servername", "serveralias", "virtualhost", "protocols", "header", "remoteipproxyprotocol", "remoteipproxyprotocolexceptions"}, name) ||
+	return slices.Contains([]string{"listen", "servername", "serveralias", "protocols", "header", "remoteipproxyprotocol", "remoteipproxyprotocolexceptions"}, name) ||
 		strings.HasPrefix(name, "ssl")
+}
+
+// apart divides a file into what the main server has, but for what needs nothing in Sluice, and the virtual hosts.
+func apart(all []*directive) (main, virtual []*directive) {
+	for _, d := range all {
+		switch name := strings.ToLower(d.name); {
+		case name == "virtualhost":
+			virtual = append(virtual, d)
+		case d.open || !apacheNeedless[name] || isRewrite(d):
+			main = append(main, d)
+		}
+	}
+	return main, virtual
 }
 
 // merged is what a host has, or a section of it, of the main server's directives and its own.
@@ -127,7 +141,7 @@ func inOrderOfApache(all []*directive) []*directive {
 // reached leaves out what no request comes to in Apache, of those directives that may be left out: a ProxyPass below the path of one before it, and an alias or
 // a redirect below that of a ProxyPass, or an alias or a redirect below another of its kind.
 func reached(all []*directive, may func(*directive) bool) (list []*directive) {
-	var passed, aliases, redirects []*directive
+	var passed, aliases, programs, redirects []*directive
 	below := func(others []*directive, url string) *directive {
 		if i := slices.IndexFunc(others, func(o *directive) bool { return isIn(strings.TrimSuffix(url, "/"), o.arg(0)) }); i >= 0 {
 			return others[i]
@@ -149,7 +163,8 @@ func reached(all []*directive, may func(*directive) bool) (list []*directive) {
 			idle = isPassed(d.arg(0)) || below(aliases, d.arg(0)) != nil
 			aliases = append(aliases, d)
 		case "wsgiscriptalias":
-			idle = isPassed(d.arg(0))
+			idle = isPassed(d.arg(0)) || below(programs, d.arg(0)) != nil
+			programs = append(programs, d)
 		case "redirect", "redirectpermanent", "redirecttemp":
 			if from := d.arg(len(d.args) - 2); from != "" {
 				idle = isPassed(from) || below(redirects, from) != nil
@@ -172,13 +187,12 @@ type apacheHost struct {
 
 // virtualHosts translates the virtual hosts, and the main server if a port is left to it.
 func (t *apacheTranslator) virtualHosts(all []*directive) {
-	name, virtual, passes := "", []*directive{}, []*directive{}
+	all, virtual := apart(all)
+	name, passes := "", []*directive{}
 	for _, d := range all {
 		switch strings.ToLower(d.name) {
 		case "servername":
 			name = hostOf(d)
-		case "virtualhost":
-			virtual = append(virtual, d)
 		case "proxypass":
 			passes = append(passes, d)
 		default:
@@ -218,6 +232,31 @@ func (t *apacheTranslator) virtualHosts(all []*directive) {
 		}
 		h.whole, h.tls.apart = true, true
 		t.ofHost(h.host, reached(merged(base, h.own, false), func(d *directive) bool { return !isOwn(d) }))
+	}
+	t.namedOnce(list)
+}
+
+// namedOnce leaves a name that several hosts with applications have to the first of them.
+func (t *apacheTranslator) namedOnce(list []*apacheHost) {
+	owner := map[string]*host{}
+	for _, h := range list {
+		if len(h.sites) == 0 || len(h.names) == 0 {
+			continue
+		}
+		h.names = slices.DeleteFunc(h.names, func(name string) bool {
+			if first := owner[name]; first != nil {
+				t.leave(&directive{path: h.d.path, at: h.d.at, name: "<" + h.d.String() + ">"}, name+" has what the virtual host in line "+strconv.Itoa(first.d.at.Line)+" says")
+				return true
+			}
+			owner[name] = h.host
+			return false
+		})
+		for _, s := range h.sites {
+			s.Hosts = h.names
+		}
+		if len(h.names) == 0 {
+			t.builder.hosts = slices.DeleteFunc(t.builder.hosts, func(other *host) bool { return other == h.host })
+		}
 	}
 }
 
@@ -307,9 +346,6 @@ func (t *apacheTranslator) markSecure(block []*directive, secure bool) {
 
 // share notes that a directive is for more hosts than one.
 func (t *apacheTranslator) share(d *directive) {
-	if strings.EqualFold(d.name, "VirtualHost") {
-		return
-	}
 	t.shared[d] = true
 	for _, c := range d.block {
 		t.share(c)

@@ -10,7 +10,11 @@ import (
 func parseApache(f *files, path string) ([]*directive, error) {
 	p := &apacheParser{files: f, defined: map[string]string{}}
 	all, err := p.file(path, 0)
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	main, virtual := apart(all)
+	return all, taken(virtual, main)
 }
 
 type apacheParser struct {

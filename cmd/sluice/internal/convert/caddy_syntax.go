@@ -31,14 +31,6 @@ type caddyParser struct {
 	count    *int // of the directives that snippets have become
 }
 
-// size is how many directives there are, with those in blocks.
-func size(all []*directive) (n int) {
-	for _, d := range all {
-		n += 1 + size(d.block)
-	}
-	return n
-}
-
 func (p *caddyParser) file(path string, depth int) ([]*directive, error) {
 	text, err := p.files.read(path)
 	if err != nil {

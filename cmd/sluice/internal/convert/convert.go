@@ -119,6 +119,26 @@ func (d *directive) child(name string) *directive {
 	return nil
 }
 
+// size is how many directives there are, with those in blocks, and values.
+func size(all []*directive) (n int) {
+	for _, d := range all {
+		n += 1 + size(d.block)
+		if d.value != nil {
+			n += len(d.value.list)
+		}
+	}
+	return n
+}
+
+// taken is an error if hosts take over so much that it is no configuration.
+func taken(hosts, shared []*directive) error {
+	if n := size(shared); len(hosts)*n > maxTakenOver {
+		return hosts[0].problem("%s: %d hosts take over %d directives and values that are said for all of them, together more than %d: convert the hosts in several files",
+			hosts[0], len(hosts), n, maxTakenOver)
+	}
+	return nil
+}
+
 // problem is something wrong with, or to be said about, a directive.
 func (d *directive) problem(format string, args ...any) *tomlfile.Problem {
 	return &tomlfile.Problem{Path: d.path, At: d.at, Text: fmt.Sprintf(format, args...)}

@@ -19,6 +19,7 @@ const (
 	maxText       = 32 << 20 // bytes of all of them, each time that it is included
 	maxDepth      = 16       // files within files
 	maxDirectives = 100_000  // that snippets become
+	maxTakenOver  = 300_000  // directives, and values of them, that hosts take over
 	maxVariable   = 1 << 20  // bytes, or values
 )
 

@@ -1,6 +1,9 @@
 package convert
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // lighttpd's files: KEY = VALUE, KEY += VALUE, and conditions with a block in braces.
 
@@ -28,7 +31,12 @@ func (v *value) get(key string) (found value, ok bool) {
 
 func parseLighttpd(f *files, path string) ([]*directive, error) {
 	p := &lighttpdParser{files: f, variables: map[string]value{}}
-	return p.file(path, 0)
+	all, err := p.file(path, 0)
+	if err != nil {
+		return nil, err
+	}
+	hosts := slices.DeleteFunc(slices.Clone(all), func(d *directive) bool { return d.name != `$HTTP["host"]` })
+	return all, taken(hosts, lighttpdGlobal(all))
 }
 
 // lighttpdParser reads files that share variables.
