@@ -170,6 +170,8 @@ func reached(all []*directive, may func(*directive) bool) (list []*directive) {
 				idle = isPassed(from) || below(redirects, from) != nil
 				redirects = append(redirects, &directive{args: []string{from}})
 			}
+		case "redirectmatch":
+			idle = isPassed("/") && !slices.ContainsFunc(passed, func(p *directive) bool { return p.arg(1) == "!" })
 		}
 		if !idle || !may(d) {
 			list = append(list, d)

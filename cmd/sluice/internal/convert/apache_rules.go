@@ -250,7 +250,7 @@ func (t *apacheTranslator) index(h *host, d *directive, all []*directive, url st
 		if isFirst {
 			s.Index = nil
 		}
-		s.Index = append(s.Index, usefulIndex(d.args)...)
+		s.Index = append(s.Index, indexOfPHP(d.args)...)
 	})
 }
 

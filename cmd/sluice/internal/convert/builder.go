@@ -276,7 +276,7 @@ func (b *builder) complete() {
 				s.Root = strings.TrimSuffix(cmp.Or(s.Root, h.root), "/")
 				switch index := usefulIndex(h.index); {
 				case b.presetOf(s) == config.PresetPHP && len(s.Index) == 0:
-					s.Index = index
+					s.Index = indexOfPHP(h.index)
 				case b.presetOf(s) == config.PresetCGI && s.Fallback == "" && len(index) > 0 && !strings.Contains(index[0], ".htm"):
 					s.Fallback = "/" + index[0]
 				}
@@ -340,6 +340,13 @@ func usefulIndex(list []string) []string {
 		return nil
 	}
 	return list
+}
+
+// indexOfPHP is usefulIndex without what is neither run nor sent beside PHP, with which Sluice would not start.
+func indexOfPHP(list []string) []string {
+	return usefulIndex(slices.DeleteFunc(slices.Clone(list), func(name string) bool {
+		return !slices.Contains([]string{".php", ".html", ".htm"}, path.Ext(name))
+	}))
 }
 
 func (b *builder) presetOf(s *config.HostedSite) config.Preset {
