@@ -18,6 +18,9 @@ type Request struct {
 	// Clients can make up client keys but not addresses, so places that all clients share are
 	// divided between addresses.
 	Address uint64
+	// ClientName and AddressName are what all gates of a fleet call ClientKey and Address, in reports and
+	// among each other. They may change; the gate counts by ClientKey. 0: there are no other gates.
+	ClientName, AddressName uint64
 	// Long says that the request is known to be long. The gate learns nothing from it.
 	Long bool
 	// Upgrade says that the request asks for a connection that may stay open for hours, such as a

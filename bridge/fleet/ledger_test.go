@@ -48,7 +48,7 @@ func startNonsense(t *testing.T, answer string, greets bool) (url string) {
 // What an engine answers that is none, or that is ill, is an error of the renewal, and of no more.
 func TestEngineTalksNonsense(t *testing.T) {
 	grant := func(status, granted, keep string) string {
-		return "*7\r\n$" + status + "\r\n:" + granted + "\r\n:" + keep + "\r\n$1\r\n1\r\n:1\r\n:0\r\n:0\r\n"
+		return "*11\r\n$" + status + "\r\n:" + granted + "\r\n:" + keep + "\r\n$1\r\n1\r\n:1\r\n:0\r\n:0\r\n" + strings.Repeat("$0\r\n\r\n", 4)
 	}
 	for name, answer := range map[string]string{
 		"nothing":                 "",
@@ -60,7 +60,7 @@ func TestEngineTalksNonsense(t *testing.T) {
 		"a password is missing":   "-NOAUTH Authentication required.\r\n",
 		"it loads":                "-LOADING Redis is loading the dataset in memory\r\n",
 		"an empty list":           "*0\r\n",
-		"a list of other things":  "*7\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n",
+		"a list of other things":  "*11\r\n" + strings.Repeat(":1\r\n", 11),
 		"fewer than none":         grant("2\r\nok", "-1", "-1"),
 		"no status":               grant("3\r\nwhy", "1", "1"),
 		"a text without end":      "$2147483647\r\n" + strings.Repeat("a", 1000),
