@@ -1,5 +1,7 @@
 package admission
 
+import "cmp"
+
 // Request describes a request to the gate.
 type Request struct {
 	// Route is what is asked for, without everything that differs between requests of the same
@@ -44,3 +46,6 @@ type Peer interface {
 // Settle is called with the gate's mutex held, perhaps before Enter has returned, and must not call
 // the gate.
 type Waiter interface{ Settle(err error) }
+
+// ShownKey is the client key in reports: what all gates of a fleet call it, if there are others.
+func (r *Request) ShownKey() uint64 { return cmp.Or(r.ClientName, r.ClientKey) }

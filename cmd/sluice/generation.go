@@ -73,7 +73,7 @@ func (s *server) build(c *setup) (_ *generation, err error) {
 func (s *server) site(g *generation, setting *config.HostedSite, slow *slowLog, users map[string]*registry.User) (_ *site, err error) {
 	application := g.applicationOf(setting)
 	made := &site{front: s.front, setting: setting, hsts: hstsOf(&setting.TLS)}
-	if made.auth, err = s.logins.of(setting); err != nil {
+	if made.auth, err = s.logins.of(setting, application.Fleet.Engine); err != nil {
 		return nil, err
 	}
 	cfg := config.Config{Application: application.Application, Site: setting.Site}
@@ -117,7 +117,7 @@ func (s *server) hooks(g *generation, of *site, slow *slowLog) bridge.SiteHooks 
 		},
 	}
 	if of.auth != nil {
-		h.Identify = of.auth.Identify
+		h.Identify, h.Guesses = of.auth.Identify, of.auth
 	}
 	if g.Server.WebServerRefusal == config.RefusalOverloaded {
 		h.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, _ error) bool {

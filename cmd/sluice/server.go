@@ -153,7 +153,7 @@ func (s *server) reload(ctx context.Context) (err error) {
 	s.certs.Use(next.pairs, next.acme)
 	old := s.front.current.Swap(next)
 	old.stop(next)
-	s.logins.keep(c.Standalone)
+	s.logins.keep(next.sites)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])
 	for _, key := range fixed {
 		s.log.Warn("a setting of [server] has changed, and needs a new start of sluice serve; until then the former value is in force", "setting", key)
