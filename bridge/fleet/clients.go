@@ -91,7 +91,7 @@ func (r *ClientReport) arguments() []any {
 		if c.Waits {
 			waits = 1
 		}
-		fmt.Fprintf(&counts, "%016x %d %g %d %d %d %d;", c.Name, c.Used.Milliseconds(), c.Forgiven, c.Most.Milliseconds(), c.Fast, c.Slow, waits)
+		fmt.Fprintf(&counts, "%016x %d %s %d %d %d %d;", c.Name, c.Used.Milliseconds(), strconv.FormatFloat(c.Forgiven, 'f', -1, 64), c.Most.Milliseconds(), c.Fast, c.Slow, waits)
 	}
 	for _, s := range r.Sightings {
 		evict := 0

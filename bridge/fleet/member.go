@@ -54,19 +54,19 @@ type Member struct {
 
 // State is what a Member knows.
 type State struct {
-	Name    string    `json:"name"`
-	Status  string    `json:"status"`  // "waiting" for its first lease, "leased", "alone", "crowded", "draining"
-	Allowed int       `json:"allowed"` // connections to each instance
-	Share   int       `json:"share"`   // what it may use without a lease
-	Gates   int       `json:"gates"`   // that were there at the last renewal
-	Most    int       `json:"most"`    // that there may be
-	Others  int       `json:"others"`  // what they held then
-	Renewed uint64    `json:"renewed"` // renewals
-	Failed  uint64    `json:"failed"`  // renewals without an answer
-	Error   string    `json:"error,omitempty"`
+	Name    string `json:"name"`
+	Status  string `json:"status"`  // "waiting" for its first lease, "leased", "alone", "crowded", "draining"
+	Allowed int    `json:"allowed"` // connections to each instance
+	Share   int    `json:"share"`   // what it may use without a lease
+	Gates   int    `json:"gates"`   // that were there at the last renewal
+	Most    int    `json:"most"`    // that there may be
+	Others  int    `json:"others"`  // what they held then
+	Renewed uint64 `json:"renewed"` // renewals
+	Failed  uint64 `json:"failed"`  // renewals without an answer
+	Error   string `json:"error,omitempty"`
 	// Key tells whether gates name clients by the same key: it is the beginning of that key's SHA-256.
-	Key string `json:"key,omitempty"`
-	Since   time.Time `json:"since"` // when Status changed
+	Key   string    `json:"key,omitempty"`
+	Since time.Time `json:"since"` // when Status changed
 }
 
 // The statuses of a State.
