@@ -11,8 +11,8 @@ import (
 
 // What a gate tells of its clients in one report, at most.
 const (
-	MaxCounts    = 128
-	MaxSightings = 64
+	MaxCounts    = 80
+	MaxSightings = 32
 )
 
 // Key is the key that clients' names are made with, the same at all gates.
@@ -118,7 +118,7 @@ func (r *ClientReport) parse(key, counts, waits, failed string) (*ClientGrant, e
 	if len(counts) > maxText || len(waits) > maxText {
 		return nil, errAnswer
 	}
-	for item := range strings.SplitSeq(strings.TrimSuffix(counts, ";"), ";") {
+	for item := range strings.SplitSeq(counts, ";") {
 		if item == "" {
 			continue
 		}
@@ -132,7 +132,7 @@ func (r *ClientReport) parse(key, counts, waits, failed string) (*ClientGrant, e
 		}
 		g.Counted = append(g.Counted, Counted{true, time.Duration(n[0]) * time.Millisecond, int(n[1]), int(n[2]), int(n[3]), int(n[4])})
 	}
-	for item := range strings.SplitSeq(strings.TrimSuffix(waits, ";"), ";") {
+	for item := range strings.SplitSeq(waits, ";") {
 		if item == "" {
 			continue
 		}
@@ -142,6 +142,7 @@ func (r *ClientReport) parse(key, counts, waits, failed string) (*ClientGrant, e
 		}
 		g.Barred = append(g.Barred, time.Duration(n[0])*time.Millisecond)
 	}
+
 	if len(g.Counted) != len(r.Counts) || len(g.Barred) != len(r.Sightings) {
 		return nil, errAnswer
 	}

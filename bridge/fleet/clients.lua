@@ -20,18 +20,28 @@ local function settle_key(space, key, age)
 	return kept[1]
 end
 
--- What is kept of some names, and a function that keeps something of the i-th.
+-- What is kept of some names, '' for a new one; a function that keeps something of the i-th, if there is
+-- room; and one that writes what was kept.
 local function open(space, length, clock, names)
-	if #names == 0 then return {}, function() end, function() end end
 	local generation = math.floor(clock / length)
 	local now = string.format('%s:%d', space, generation)
-	local values = redis.call('HMGET', now, unpack(names))
-	local before = redis.call('HMGET', string.format('%s:%d', space, generation - 1), unpack(names))
-	local full = redis.call('HLEN', now) >= most_names
+	local old, is_new = redis.call('HMGET', now, unpack(names)), {}
+	local missing, at = {}, {}
+	for i = 1, #names do
+		if not old[i] then
+			missing[#missing + 1], at[#at + 1] = names[i], i
+		end
+	end
+	if #missing > 0 then
+		local full = redis.call('HLEN', now) >= most_names
+		local before = redis.call('HMGET', string.format('%s:%d', space, generation - 1), unpack(missing))
+		for j, i in ipairs(at) do old[i], is_new[i] = before[j] or '', full end
+	end
 	local fields = {}
 	local function put(i, value)
-		if full and not values[i] then return false end
-		fields[#fields + 1], fields[#fields + 2] = names[i], value
+		if is_new[i] then return false end
+		local n = #fields
+		fields[n + 1], fields[n + 2] = names[i], value
 		return true
 	end
 	local function save()
@@ -39,108 +49,106 @@ local function open(space, length, clock, names)
 		redis.call('HSET', now, unpack(fields))
 		redis.call('PEXPIRE', now, 2 * length)
 	end
-	local old = {}
-	for i = 1, #names do old[i] = values[i] or before[i] or '' end
 	return old, put, save
 end
 
 -- Of each client what it owes, which is forgiven at its rate, and what it has at the gates that have
 -- reported it lately.
 local function count(space, clock, me, text)
-	local names, reports = {}, {}
-	for name, used, rate, most, fast, slow, waits in string.gmatch(text, '(%x+) (%S+) (%S+) (%S+) (%d+) (%d+) (%d);') do
-		names[#names + 1] = name
-		reports[#reports + 1] = { used = tonumber(used), rate = tonumber(rate), most = tonumber(most), fast = fast, slow = slow, waits = waits }
+	local names, used, rate, most, fast, slow, waits, n = {}, {}, {}, {}, {}, {}, {}, 0
+	for name, u, r, m, f, s, w in string.gmatch(text, '(%x+) (%S+) (%S+) (%S+) (%d+) (%d+) (%d);') do
+		n = n + 1
+		names[n], used[n], rate[n], most[n], fast[n], slow[n], waits[n] = name, u, r, m, f, s, w
 	end
+	if n == 0 then return '' end
 	local old, put, save = open(space .. ':used', 120000, clock, names)
 	local answers = {}
-	for i, r in ipairs(reports) do
-		local debt, at, kept = 0, clock, {}
-		local fast, slow, gates, rank = 0, 0, 0, 0
-		for word in string.gmatch(old[i], '%S+') do
-			local gate, seen, f, s, w = string.match(word, '(%w+),(%d+),(%d+),(%d+),(%d)')
-			if not gate then
-				local d, t = string.match(word, '(%d+),(%d+)')
-				debt, at = tonumber(d), math.min(tonumber(t), clock)
-			elseif gate ~= me and math.abs(clock - tonumber(seen)) <= stale then
-				kept[#kept + 1] = word
-				fast, slow, gates = fast + tonumber(f), slow + tonumber(s), gates + 1
+	for i = 1, n do
+		local debt, at = string.match(old[i], '^(%d+),(%d+)')
+		debt = (debt or 0) - math.max(0, clock - (at or clock)) * rate[i]
+		debt = math.floor(math.min(most[i], math.max(0, math.max(0, debt) + used[i])))
+		local value, f_sum, s_sum, gates, rank = debt .. ',' .. clock, 0, 0, 0, 0
+		for gate, seen, f, s, w in string.gmatch(old[i], ' (%w+),(%d+),(%d+),(%d+),(%d)') do
+			if gate ~= me and math.abs(clock - seen) <= stale then
+				value = value .. ' ' .. gate .. ',' .. seen .. ',' .. f .. ',' .. s .. ',' .. w
+				f_sum, s_sum, gates = f_sum + f, s_sum + s, gates + 1
 				if gate < me then rank = rank + 1 end
 			end
 		end
-		debt = math.max(0, debt - (clock - at) * r.rate)
-		debt = math.min(r.most, math.max(0, debt + r.used))
-		if r.fast + r.slow + r.waits > 0 then
-			kept[#kept + 1] = string.format('%s,%d,%s,%s,%s', me, clock, r.fast, r.slow, r.waits)
+		if fast[i] + slow[i] + waits[i] > 0 then
+			value = value .. ' ' .. me .. ',' .. clock .. ',' .. fast[i] .. ',' .. slow[i] .. ',' .. waits[i]
 		end
-		local value = string.format('%d,%d', debt, clock)
-		if #kept > 0 then value = value .. ' ' .. table.concat(kept, ' ') end
-		answers[i] = put(i, value) and string.format('%d %d %d %d %d;', debt, fast, slow, gates, rank) or '-;'
+		answers[i] = put(i, value) and debt .. ' ' .. f_sum .. ' ' .. s_sum .. ' ' .. gates .. ' ' .. rank or '-'
 	end
 	save()
-	return table.concat(answers)
+	return table.concat(answers, ';')
 end
 
--- Of each client key the addresses that use it, and those that were evicted. Answered is for how long an
--- address may not, 0 if it may.
-local function sight(space, clock, text)
-	local answers, groups, order = {}, {}, {}
-	for name, address, most, per, evict in string.gmatch(text, '(%x+) (%x+) (%d+) (%d+) (%d);') do
-		local g = groups[per]
-		if not g then
-			g = { names = {}, index = {}, sightings = {} }
-			groups[per], order[#order + 1] = g, per
+-- The addresses in a list of what is kept of a client key, the oldest first, and when they were seen.
+local function addresses(value, sign, clock, per)
+	local list, seen = {}, {}
+	for address, at in string.gmatch(value, sign .. '(%x+),(%d+)') do
+		if math.abs(clock - at) < per then
+			list[#list + 1], seen[#seen + 1] = address, tonumber(at)
 		end
-		if not g.index[name] then
-			g.names[#g.names + 1], g.index[name] = name, #g.names + 1
-		end
-		answers[#answers + 1] = '0;'
-		g.sightings[#g.sightings + 1] = { of = g.index[name], address = address, most = tonumber(most), evict = evict == '1', answer = #answers }
 	end
-	for _, per_text in ipairs(order) do
-		local g, per = groups[per_text], tonumber(per_text)
-		local old, put, save = open(space .. ':seen:' .. per_text, per, clock, g.names)
-		local keys = {}
-		for i = 1, #g.names do
-			local k = { active = {}, barred = {} }
-			for list, address, at in string.gmatch(old[i], '([+-])(%x+),(%d+)') do
-				if math.abs(clock - tonumber(at)) < per then
-					local to = list == '+' and k.active or k.barred
-					to[#to + 1] = { address, tonumber(at) }
-				end
-			end
-			keys[i] = k
+	return list, seen
+end
+
+local function find(list, address)
+	for i = 1, #list do
+		if list[i] == address then return i end
+	end
+end
+
+-- What is kept of a client key, after an address has used it: the addresses that use it (+), and those that
+-- were evicted (-). Wait is for how long the address may not.
+local function admit(value, clock, address, most, per, evict)
+	local active, seen = addresses(value, '%+', clock, per)
+	local barred, since = addresses(value, '%-', clock, per)
+	local wait, known, out = 0, find(active, address), find(barred, address)
+	if known then
+		table.remove(active, known)
+		table.remove(seen, known)
+	elseif out then
+		wait = math.max(1, since[out] + per - clock)
+	elseif #active >= most and not evict then
+		wait = math.max(1, seen[1] + per - clock)
+	elseif #active >= most then
+		barred[#barred + 1], since[#since + 1] = table.remove(active, 1), clock
+		table.remove(seen, 1)
+	end
+	if wait == 0 then active[#active + 1], seen[#seen + 1] = address, clock end
+	local words = {}
+	for i = 1, #active do words[#words + 1] = '+' .. active[i] .. ',' .. seen[i] end
+	for i = math.max(1, #barred - 63), #barred do words[#words + 1] = '-' .. barred[i] .. ',' .. since[i] end
+	return table.concat(words), wait
+end
+
+-- Of each client key the addresses that use it: by the time within which they count, as that is how long
+-- they are kept. Answered is for how long each address may not.
+local function sight(space, clock, text)
+	local answers, groups, n = {}, {}, 0
+	for name, address, most, per, evict in string.gmatch(text, '(%x+) (%x+) (%d+) (%d+) (%d);') do
+		local g = groups[per] or { names = {}, at = {}, of = {}, address = {}, most = {}, evict = {}, answer = {} }
+		groups[per], n = g, n + 1
+		if not g.at[name] then
+			g.names[#g.names + 1] = name
+			g.at[name] = #g.names
 		end
-		for _, s in ipairs(g.sightings) do
-			local k, known, wait = keys[s.of], nil, 0
-			for i, a in ipairs(k.active) do
-				if a[1] == s.address then known = i end
-			end
-			for _, a in ipairs(k.barred) do
-				if a[1] == s.address then wait = math.max(1, a[2] + per - clock) end
-			end
-			if known then
-				table.remove(k.active, known)
-				wait = 0
-			elseif wait == 0 and #k.active >= s.most then
-				if s.evict then
-					local out = table.remove(k.active, 1)
-					if #k.barred >= 64 then table.remove(k.barred, 1) end
-					k.barred[#k.barred + 1] = { out[1], clock }
-				else
-					wait = math.max(1, k.active[1][2] + per - clock)
-				end
-			end
-			if wait == 0 then k.active[#k.active + 1] = { s.address, clock } end
-			answers[s.answer] = string.format('%d;', wait)
+		local i = #g.of + 1
+		g.of[i], g.address[i], g.most[i], g.evict[i], g.answer[i] = g.at[name], address, tonumber(most), evict == '1', n
+	end
+	for per_text, g in pairs(groups) do
+		local per = tonumber(per_text)
+		local values, put, save = open(space .. ':seen:' .. per_text, per, clock, g.names)
+		for i = 1, #g.of do
+			local k, wait = g.of[i]
+			values[k], wait = admit(values[k], clock, g.address[i], g.most[i], per, g.evict[i])
+			answers[g.answer[i]] = tostring(wait)
 		end
-		for i, k in ipairs(keys) do
-			local words = {}
-			for _, a in ipairs(k.active) do words[#words + 1] = string.format('+%s,%d', a[1], a[2]) end
-			for _, a in ipairs(k.barred) do words[#words + 1] = string.format('-%s,%d', a[1], a[2]) end
-			put(i, table.concat(words, ' '))
-		end
+		for k = 1, #g.names do put(k, values[k]) end
 		save()
 	end
-	return table.concat(answers)
+	return table.concat(answers, ';')
 end

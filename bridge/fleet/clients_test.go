@@ -210,7 +210,7 @@ func BenchmarkRenewal(b *testing.B) {
 					r := Report{Gate: fmt.Sprintf("%08d0123456789", i), Name: fmt.Sprint(i), Seq: seq, Mode: Join, Short: 3, Wanted: 3}
 					if clients > 0 {
 						r.Clients = fullReport(random, uint64(4*MaxCounts))
-						r.Clients.Counts, r.Clients.Sightings = r.Clients.Counts[:clients], r.Clients.Sightings[:clients/2]
+						r.Clients.Counts, r.Clients.Sightings = r.Clients.Counts[:clients], r.Clients.Sightings[:clients*2/5]
 					}
 					if _, err := ledger.Renew(b.Context(), terms, r); err != nil {
 						b.Fatal(err)

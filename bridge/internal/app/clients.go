@@ -48,7 +48,7 @@ type sighting struct {
 var _ fleet.Clients = (*clients)(nil)
 
 const (
-	usesTold    = fleet.MaxCounts / 2 // the rest is for guesses
+	usesTold    = 64 // the rest of fleet.MaxCounts is for guesses
 	longestDebt = time.Hour           // of an address that guesses
 )
 
