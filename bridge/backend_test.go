@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )

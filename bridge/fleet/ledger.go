@@ -31,6 +31,9 @@ type Redis struct {
 	key, clients string
 }
 
+// maxAnswer is the largest answer that is read. A renewal has a tenth of it.
+const maxAnswer = 64 << 10
+
 // CheckEngine checks the address of a server: redis://[user:password@]host:port/database, rediss://
 // for TLS, or unix:///path. The error does not have it, as it may have a password.
 func CheckEngine(url string) error {
@@ -57,6 +60,7 @@ func NewRedis(url, application string) (*Redis, error) {
 	// A renewal that fails is not sent again: the next one is.
 	opts.MaxRetries, opts.PoolSize, opts.ContextTimeoutEnabled = -1, 1, true
 	opts.DisableIdentity = true
+	bound(opts, maxAnswer)
 	return &Redis{redis.NewClient(opts), "sluice:workers:" + application, "sluice:clients:" + application}, nil
 }
 

@@ -48,8 +48,8 @@ type sighting struct {
 var _ fleet.Clients = (*clients)(nil)
 
 const (
-	usesTold    = 64 // the rest of fleet.MaxCounts is for guesses
-	longestDebt = time.Hour           // of an address that guesses
+	usesTold    = 64        // the rest of fleet.MaxCounts is for guesses
+	longestDebt = time.Hour // of an address that guesses
 )
 
 // SetKey implements fleet.Clients.
