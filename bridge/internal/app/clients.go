@@ -48,7 +48,8 @@ type sighting struct {
 var _ fleet.Clients = (*clients)(nil)
 
 const (
-	usesTold    = 64        // the rest of fleet.MaxCounts is for guesses
+	mostUses    = 64
+	mostGuesses = fleet.MaxCounts - mostUses
 	longestDebt = time.Hour // of an address that guesses
 )
 
@@ -61,24 +62,31 @@ func (c *clients) SetKey(k fleet.Key) {
 // Report implements fleet.Clients.
 func (c *clients) Report() (counts []fleet.Count, seen []fleet.Sighting) {
 	rate, burst := c.budget()
-	c.uses = c.app.Gate.Uses(usesTold)
+	c.uses = c.app.Gate.Uses(c.part(mostUses))
 	for _, u := range c.uses {
 		counts = append(counts, fleet.Count{Name: u.Name, Used: u.Spent, Most: burst, Forgiven: rate, Fast: u.Fast, Slow: u.Slow, Waits: u.Waits})
 	}
 	c.guesses = c.guesses[:0]
+	free := c.part(mostGuesses)
 	for _, at := range c.app.sites.guesses() {
 		key := c.key.Derive("guess " + at.Label())
-		for address, d := range at.Guessed(fleet.MaxCounts - len(counts)) {
+		for address, d := range at.Guessed(free - len(c.guesses)) {
 			c.guesses = append(c.guesses, guess{at, address})
 			counts = append(counts, fleet.Count{Name: siphash.Sum(&key, address), Used: d, Most: longestDebt, Forgiven: 1})
 		}
 	}
-	c.sightings = c.app.sites.sightings(c.sightings[:0], fleet.MaxSightings)
+	c.sightings = c.app.sites.sightings(c.sightings[:0], c.part(fleet.MaxSightings))
 	for _, s := range c.sightings {
 		rule := s.of.Rule()
 		seen = append(seen, fleet.Sighting{Name: s.Name, Address: s.Address, Most: rule.Most, Per: rule.Per, Evict: rule.Evict})
 	}
 	return counts, seen
+}
+
+// part is how many of most there may be in a report: fewer if there are many gates, as the engine has the
+// reports of all of them.
+func (c *clients) part(most int) int {
+	return min(most, max(8, 10*most/c.app.settings.Load().Fleet.Gates))
 }
 
 // budget is how a client's budget grows, and how large it is.
