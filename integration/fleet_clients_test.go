@@ -101,7 +101,7 @@ func (s *fleetSession) end() {
 	s.all.Wait()
 }
 
-// watch returns the most and the mean of what the session has in flight at all gates, and at the first.
+// watchSession returns the most and the mean of what the session has in flight at all gates, and at the first.
 func watchSession(t testing.TB, gates []configured, d time.Duration) (most int, mean, first float64) {
 	t.Helper()
 	n := 0
@@ -133,8 +133,14 @@ func TestFleetClients(t *testing.T) {
 	pause(t, 2*time.Second)
 
 	const limit, spent = fleetWorkers / 4, fleetWorkers / 8
-	session := startFleetSession(t, 16, gates...)
-	most, mean, _ := watchSession(t, gates, 3*time.Second)
+	alone := startFleetSession(t, 16, gates[0])
+	most, mean, _ := watchSession(t, gates, 2*time.Second)
+	t.Logf("at one gate alone: at most %d, %.1f in the mean; the limit is %d", most, mean, limit)
+	if most <= limit/2 || most > limit {
+		t.Errorf("the session has %d in flight at one gate, which has half of the workers, and the limit is %d", most, limit)
+	}
+	session := startFleetSession(t, 16, gates[1])
+	most, mean, _ = watchSession(t, gates, 3*time.Second)
 	t.Logf("at first: at most %d, %.1f in the mean; the limit is %d", most, mean, limit)
 	if most > 2*limit {
 		t.Errorf("the session has %d in flight at two gates, the limit is %d", most, limit)
@@ -155,6 +161,7 @@ func TestFleetClients(t *testing.T) {
 		}
 	}
 
+	alone.end()
 	session.end()
 	others.end()
 	app.wantRoom(t)

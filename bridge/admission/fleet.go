@@ -105,11 +105,10 @@ func (g *Gate) limitOf(c *client, of class, whole, part int, now time.Duration) 
 	if now >= there.until {
 		return part
 	}
-	used := int(there.fast)
+	used, gates := int(there.fast), int(there.gates)+1
 	if of != fast {
 		used = int(there.slow)
 	}
-	gates := int(there.gates) + 1
 	equal := whole / gates
 	if int(there.rank) < whole%gates {
 		equal++

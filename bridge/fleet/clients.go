@@ -130,6 +130,9 @@ func (r *ClientReport) parse(key, counts, waits, failed string) (*ClientGrant, e
 		if !ok || len(n) != 5 {
 			return nil, errAnswer
 		}
+		for i := range n[1:] {
+			n[1+i] = min(n[1+i], 1<<30)
+		}
 		g.Counted = append(g.Counted, Counted{true, time.Duration(n[0]) * time.Millisecond, int(n[1]), int(n[2]), int(n[3]), int(n[4])})
 	}
 	for item := range strings.SplitSeq(waits, ";") {

@@ -1,7 +1,9 @@
 package fleet
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"reflect"
@@ -9,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -161,6 +164,34 @@ func TestClientsAreForgotten(t *testing.T) {
 	}
 }
 
+// An engine whose user may not read what is kept of clients leases workers all the same, and the log says so
+// once.
+func TestClientsAreNotCounted(t *testing.T) {
+	e := newEngine(t)
+	e.redis.Server().SetPreHook(func(p *server.Peer, cmd string, args ...string) bool {
+		if !strings.EqualFold(cmd, "hmget") {
+			return false
+		}
+		p.WriteError("NOPERM this user has no permissions to run the 'hmget' command")
+		return true
+	})
+	var log bytes.Buffer
+	w := &world{t: t, rand: rand.New(rand.NewPCG(1, 1)), now: time.Unix(1e9, 0), engine: e, calm: true, terms: deskTerms}
+	w.start(0)
+	g := w.gates[0]
+	g.m.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	for range 300 {
+		g.step()
+		w.now = w.now.Add(tick)
+	}
+	if s := g.m.State(); s.Status != Leased || s.Allowed == 0 || g.clients.learned != nil {
+		t.Errorf("%+v, and it has learned %+v", s, g.clients.learned)
+	}
+	if n := strings.Count(log.String(), "cannot count clients"); n != 1 || !strings.Contains(log.String(), "NOPERM") {
+		t.Errorf("the log says so %d times:\n%s", n, &log)
+	}
+}
+
 // A client report has a bounded size, and so has what is read of the answer.
 func TestSizeOfReports(t *testing.T) {
 	r := fullReport(rand.New(rand.NewPCG(1, 1)), 1<<40)
@@ -187,14 +218,14 @@ func fullReport(random *rand.Rand, of uint64) *ClientReport {
 }
 
 // BenchmarkRenewal is a renewal of each of some gates in a real engine, at SLUICE_ENGINE: redis://... Each
-// gate tells of as many clients as it may.
+// gate tells of as many clients as it may, of which all have the same ones.
 func BenchmarkRenewal(b *testing.B) {
 	url := os.Getenv("SLUICE_ENGINE")
 	if url == "" {
 		b.Skip("SLUICE_ENGINE is not set")
 	}
 	for _, n := range []int{2, 8, 100} {
-		for _, clients := range []int{0, 8, MaxCounts} {
+		for _, clients := range []int{0, 8, min(MaxCounts, 1600/n)} { // as package app does
 			b.Run(fmt.Sprint(n, " gates, ", clients, " clients"), func(b *testing.B) {
 				ledger, err := NewRedis(url, "bench")
 				if err != nil {
@@ -204,13 +235,16 @@ func BenchmarkRenewal(b *testing.B) {
 				ledger.client.Do(b.Context(), "FLUSHALL")
 				random := rand.New(rand.NewPCG(1, 1))
 				terms := Terms{Workers: 4 * n, Gates: n, Term: 5 * time.Second, Settle: time.Second, Forget: time.Minute}
-				seq := uint64(0)
+				seq, bytes := uint64(0), 0
 				renew := func(i int) {
 					seq++
 					r := Report{Gate: fmt.Sprintf("%08d0123456789", i), Name: fmt.Sprint(i), Seq: seq, Mode: Join, Short: 3, Wanted: 3}
 					if clients > 0 {
 						r.Clients = fullReport(random, uint64(4*MaxCounts))
 						r.Clients.Counts, r.Clients.Sightings = r.Clients.Counts[:clients], r.Clients.Sightings[:clients*2/5]
+					}
+					for _, a := range r.Clients.arguments() {
+						bytes += len(fmt.Sprint(a))
 					}
 					if _, err := ledger.Renew(b.Context(), terms, r); err != nil {
 						b.Fatal(err)
@@ -227,6 +261,7 @@ func BenchmarkRenewal(b *testing.B) {
 				}
 				b.StopTimer()
 				b.ReportMetric(usecPerCall(b, ledger.client), "engine-us/op")
+				b.ReportMetric(float64(bytes)/float64(seq), "client-bytes/op")
 			})
 		}
 	}

@@ -41,6 +41,18 @@ func (t *Table) Untold(n int) []Sighting {
 	return list
 }
 
+// Renamed says that keys and addresses have other names from now on: all are to be told anew.
+func (t *Table) Renamed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.untold = nil
+	for _, k := range t.keys {
+		for i := range k.active {
+			k.active[i].told = time.Time{}
+		}
+	}
+}
+
 // Bar refuses requests with the key of a sighting, from its address, for some time: with those that are
 // seen at other gates, there are too many addresses.
 func (t *Table) Bar(s Sighting, wait time.Duration, now time.Time) {

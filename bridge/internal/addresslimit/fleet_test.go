@@ -36,6 +36,12 @@ func TestUntold(t *testing.T) {
 	if list := s.Untold(9); len(list) != 1 {
 		t.Errorf("later: %+v", list)
 	}
+	_, _ = s.Admit(named(4, 1), now)
+	s.Renamed()
+	_, _ = s.Admit(named(2, 1), now)
+	if list := s.Untold(9); len(list) != 1 || list[0].Name != 102 {
+		t.Errorf("with other names: %+v", list)
+	}
 	for i := range uint64(2 * maxUntold) {
 		_, _ = s.Admit(named(1000+i, i), now)
 	}

@@ -105,7 +105,7 @@ func (c *clients) Learn(counted []fleet.Counted, barred []time.Duration, until t
 	c.app.Gate.Learn(c.uses, there, until.Sub(now))
 	for i, n := range counted[len(c.uses):] {
 		if g := c.guesses[i]; n.Known {
-			g.at.Owes(g.address, n.Owes)
+			g.at.Owes(g.address, min(n.Owes, longestDebt))
 		}
 	}
 	for i, wait := range barred {

@@ -165,6 +165,9 @@ func (l *sites) setNames(key siphash.Key) {
 	for site, m := range l.known {
 		l.rename(site, m)
 	}
+	for _, t := range l.limits {
+		t.Renamed()
+	}
 }
 
 // rename sets the names of the clients of a site.

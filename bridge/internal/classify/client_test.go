@@ -181,6 +181,23 @@ func TestKeySourcesThatNameAccounts(t *testing.T) {
 	}
 }
 
+// BenchmarkClient is all that is found out of who asks, without other gates and with some.
+func BenchmarkClient(b *testing.B) {
+	names := NewNames(siphash.Key{1}, "")
+	r := requestFor(b, "GET", "/", "Cookie", "theme=dark; trac_session=0123456789abcdef01234567")
+	for name, of := range map[string]func() *Names{"Alone": nil, "Fleet": func() *Names { return names }} {
+		b.Run(name, func(b *testing.B) {
+			cfg := all()
+			cfg.Names = of
+			c, client, ask := New(cfg), &cgi.Client{Addr: home}, new(admission.Request)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Client(ask, r, client)
+			}
+		})
+	}
+}
+
 func BenchmarkClientKey(b *testing.B) {
 	cookies := "_ga=GA1.2.1234567890.1700000000; theme=dark; trac_form_token=0123456789abcdef01234567; " +
 		"trac_session=0123456789abcdef01234567; trac_auth=89abcdef0123456789abcdef01234567"
