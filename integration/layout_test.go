@@ -83,7 +83,7 @@ var layout = []struct {
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
-			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
+			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines", "bridge/internal/siphash",
 			"bridge/internal/nested", "bridge/internal/socket", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
 		}, others: []string{rate}},

@@ -23,6 +23,7 @@ type Elsewhere struct {
 	Fast, Slow int
 	Gates      int // other gates where it has requests
 	Rank       int // how many of these come before this gate
+	Waits      bool
 }
 
 // elsewhere is an Elsewhere of which the budget has been taken over already.
@@ -30,6 +31,7 @@ type elsewhere struct {
 	until       time.Duration // when it is too old; 0: it was never known
 	fast, slow  int32
 	gates, rank int32
+	waits       bool
 }
 
 // Uses returns what the clients use that use most, n of them at most. Clients without a name and clients
@@ -83,7 +85,7 @@ func (g *Gate) Learn(uses []Use, all []Elsewhere, valid time.Duration) {
 			c.elsewhere = elsewhere{}
 			continue
 		}
-		c.elsewhere = elsewhere{now + valid, int32(there.Fast), int32(there.Slow), int32(there.Gates), int32(there.Rank)}
+		c.elsewhere = elsewhere{now + valid, int32(there.Fast), int32(there.Slow), int32(there.Gates), int32(there.Rank), there.Waits}
 		g.updateBudget(c, now)
 		c.budget = g.cfg.ClientBurst - there.Spent.Seconds() - (c.used - c.usedTold)
 		g.boundBudget(c, now)
@@ -97,21 +99,26 @@ func (g *Gate) Learn(uses []Use, all []Elsewhere, valid time.Duration) {
 }
 
 // limitOf returns how many requests of a class c may have in flight, of a limit of that it has whole and of
-// which this gate's part is part. Of what it may have at all gates, each has what the others leave, or an
-// equal part if they leave less; at least one, so that a client never waits for what another gate does.
-// At no gate it has more than half of the slots, which are for others, too.
+// which this gate's part is part. It is what the other gates leave, and no more than an equal part while c
+// waits at one of them; but at least one, so that a client never waits for what another gate does. At no
+// gate it has more than half of the slots, which are for others, too.
 func (g *Gate) limitOf(c *client, of class, whole, part int, now time.Duration) int {
 	there := &c.elsewhere
 	if now >= there.until {
 		return part
 	}
-	used, gates := int(there.fast), int(there.gates)+1
+	used := int(there.fast)
 	if of != fast {
 		used = int(there.slow)
 	}
-	equal := whole / gates
-	if int(there.rank) < whole%gates {
-		equal++
+	most := max(part, g.slots/2)
+	if there.waits {
+		gates := int(there.gates) + 1
+		equal := whole / gates
+		if int(there.rank) < whole%gates {
+			equal++
+		}
+		most = min(most, equal)
 	}
-	return min(max(whole-used, equal, 1), max(part, g.slots/2))
+	return max(1, min(whole-used, most))
 }

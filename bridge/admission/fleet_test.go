@@ -25,13 +25,15 @@ func TestLimitOf(t *testing.T) {
 	}{
 		{Elsewhere{}, 4},
 		{Elsewhere{Fast: 1, Gates: 1}, 3},
-		{Elsewhere{Fast: 4, Gates: 1}, 2},
-		{Elsewhere{Fast: 100, Gates: 1}, 2},
-		{Elsewhere{Fast: 3, Gates: 2, Rank: 0}, 2}, // 4 of 3 gates: 2, 1 and 1
-		{Elsewhere{Fast: 3, Gates: 2, Rank: 1}, 1},
-		{Elsewhere{Fast: 9, Gates: 9, Rank: 9}, 1},
+		{Elsewhere{Fast: 1, Gates: 1, Waits: true}, 2},
+		{Elsewhere{Fast: 4, Gates: 1, Waits: true}, 1},
+		{Elsewhere{Fast: 100, Gates: 1}, 1},
+		{Elsewhere{Fast: 2, Gates: 2, Rank: 0, Waits: true}, 2}, // 4 of 3 gates: 2, 1 and 1
+		{Elsewhere{Fast: 2, Gates: 2, Rank: 1, Waits: true}, 1},
+		{Elsewhere{Fast: 3, Gates: 9, Rank: 9, Waits: true}, 1},
+		{Elsewhere{Waits: true, Gates: 1}, 2},
 	} {
-		c.elsewhere = elsewhere{time.Second, int32(a.there.Fast), 0, int32(a.there.Gates), int32(a.there.Rank)}
+		c.elsewhere = elsewhere{time.Second, int32(a.there.Fast), 0, int32(a.there.Gates), int32(a.there.Rank), a.there.Waits}
 		if got := r.g.limitOf(c, fast, 4, 2, 0); got != a.want {
 			t.Errorf("%+v: %d, want %d", a.there, got, a.want)
 		}
@@ -88,7 +90,9 @@ func TestLimitOverGates(t *testing.T) {
 	want("none elsewhere", 4)
 	learn(Elsewhere{Fast: 3, Gates: 1, Rank: 1})
 	end(3)
-	want("three elsewhere", 2)
+	want("three elsewhere", 1)
+	learn(Elsewhere{Fast: 1, Gates: 1, Rank: 1, Waits: true})
+	want("one elsewhere, and others wait", 2)
 	learn(Elsewhere{Fast: 1, Gates: 1, Rank: 1})
 	want("one elsewhere", 3)
 	r.clock.pass(100 * time.Millisecond)

@@ -49,6 +49,7 @@ type Counted struct {
 	Fast, Slow int           // its requests in flight at the others
 	Gates      int           // the others where it has requests
 	Rank       int           // how many of these come before this gate, in an order that is the same for all
+	Waits      bool          // it has requests that wait at others
 }
 
 // Sighting is an address from which a client key is used, both by their names. No more than Most may be
@@ -78,7 +79,7 @@ type ClientGrant struct {
 }
 
 // maxText is the largest answer about clients that is read: a number in it has 13 digits at most.
-const maxText = MaxCounts * 5 * 14
+const maxText = MaxCounts * 6 * 14
 
 // arguments returns what the script is told.
 func (r *ClientReport) arguments() []any {
@@ -127,13 +128,13 @@ func (r *ClientReport) parse(key, counts, waits, failed string) (*ClientGrant, e
 			continue
 		}
 		n, ok := numbers(item)
-		if !ok || len(n) != 5 {
+		if !ok || len(n) != 6 {
 			return nil, errAnswer
 		}
 		for i := range n[1:] {
 			n[1+i] = min(n[1+i], 1<<30)
 		}
-		g.Counted = append(g.Counted, Counted{true, time.Duration(n[0]) * time.Millisecond, int(n[1]), int(n[2]), int(n[3]), int(n[4])})
+		g.Counted = append(g.Counted, Counted{true, time.Duration(n[0]) * time.Millisecond, int(n[1]), int(n[2]), int(n[3]), int(n[4]), n[5] != 0})
 	}
 	for item := range strings.SplitSeq(waits, ";") {
 		if item == "" {

@@ -67,18 +67,19 @@ local function count(space, clock, me, text)
 		local debt, at = string.match(old[i], '^(%d+),(%d+)')
 		debt = (debt or 0) - math.max(0, clock - (at or clock)) * rate[i]
 		debt = math.floor(math.min(most[i], math.max(0, math.max(0, debt) + used[i])))
-		local value, f_sum, s_sum, gates, rank = debt .. ',' .. clock, 0, 0, 0, 0
+		local value, f_sum, s_sum, gates, rank, wait = debt .. ',' .. clock, 0, 0, 0, 0, 0
 		for gate, seen, f, s, w in string.gmatch(old[i], ' (%w+),(%d+),(%d+),(%d+),(%d)') do
 			if gate ~= me and math.abs(clock - seen) <= stale then
 				value = value .. ' ' .. gate .. ',' .. seen .. ',' .. f .. ',' .. s .. ',' .. w
 				f_sum, s_sum, gates = f_sum + f, s_sum + s, gates + 1
 				if gate < me then rank = rank + 1 end
+				if w == '1' then wait = 1 end
 			end
 		end
 		if fast[i] + slow[i] + waits[i] > 0 then
 			value = value .. ' ' .. me .. ',' .. clock .. ',' .. fast[i] .. ',' .. slow[i] .. ',' .. waits[i]
 		end
-		answers[i] = put(i, value) and debt .. ' ' .. f_sum .. ' ' .. s_sum .. ' ' .. gates .. ' ' .. rank or '-'
+		answers[i] = put(i, value) and debt .. ' ' .. f_sum .. ' ' .. s_sum .. ' ' .. gates .. ' ' .. rank .. ' ' .. wait or '-'
 	end
 	save()
 	return table.concat(answers, ';')

@@ -25,7 +25,7 @@ func (c *simClients) SetKey(k Key) { c.key, c.learned = k, nil }
 
 func (c *simClients) Report() (counts []Count, seen []Sighting) {
 	for i, n := range c.fast {
-		counts = append(counts, Count{Name: c.name(i), Fast: n, Most: time.Minute, Forgiven: 1})
+		counts = append(counts, Count{Name: c.name(i), Fast: n, Waits: n == 9, Most: time.Minute, Forgiven: 1})
 	}
 	counts[0].Used, c.used = c.used, 0
 	return counts, []Sighting{{Name: c.name(0), Address: uint64(c.g.slot), Most: c.g.w.terms.Gates, Per: time.Minute}}
@@ -81,6 +81,7 @@ func (w *world) checkClients() {
 				if n := other.clients.fast[person]; other != g && n > 0 {
 					want.Fast += n
 					want.Gates++
+					want.Waits = want.Waits || n == 9
 					if other.m.gate[:8] < g.m.gate[:8] {
 						want.Rank++
 					}

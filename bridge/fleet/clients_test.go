@@ -87,9 +87,9 @@ func TestCounts(t *testing.T) {
 	}
 	tell(0, Count{Used: 5 * time.Second, Fast: 2, Slow: 1}, Counted{Owes: 5 * time.Second})
 	tell(1, Count{Waits: true}, Counted{Owes: 5 * time.Second, Fast: 2, Slow: 1, Gates: 1, Rank: 0})
-	tell(2, Count{Fast: 4}, Counted{Owes: 5 * time.Second, Fast: 2, Slow: 1, Gates: 2, Rank: 2})
+	tell(2, Count{Fast: 4}, Counted{Owes: 5 * time.Second, Fast: 2, Slow: 1, Gates: 2, Rank: 2, Waits: true})
 	now = now.Add(time.Second)
-	tell(0, Count{Used: time.Second, Slow: 1}, Counted{Owes: 4 * time.Second, Fast: 4, Gates: 2, Rank: 1})
+	tell(0, Count{Used: time.Second, Slow: 1}, Counted{Owes: 4 * time.Second, Fast: 4, Gates: 2, Rank: 1, Waits: true})
 	tell(1, Count{}, Counted{Owes: 4 * time.Second, Fast: 4, Slow: 1, Gates: 2, Rank: 0})
 	tell(0, Count{Used: -time.Second, Slow: 1}, Counted{Owes: 3 * time.Second, Fast: 4, Gates: 1, Rank: 0})
 	tell(0, Count{Used: time.Hour, Slow: 1}, Counted{Owes: 8 * time.Second, Fast: 4, Gates: 1, Rank: 0})

@@ -100,7 +100,7 @@ func (c *clients) Learn(counted []fleet.Counted, barred []time.Duration, until t
 	now := time.Now()
 	there := make([]admission.Elsewhere, 0, len(c.uses))
 	for _, n := range counted[:len(c.uses)] {
-		there = append(there, admission.Elsewhere{Known: n.Known, Spent: n.Owes, Fast: n.Fast, Slow: n.Slow, Gates: n.Gates, Rank: n.Rank})
+		there = append(there, admission.Elsewhere{Known: n.Known, Spent: n.Owes, Fast: n.Fast, Slow: n.Slow, Gates: n.Gates, Rank: n.Rank, Waits: n.Waits})
 	}
 	c.app.Gate.Learn(c.uses, there, until.Sub(now))
 	for i, n := range counted[len(c.uses):] {
