@@ -47,7 +47,8 @@ type Broadcast struct {
 }
 
 // NewBroadcast returns the broadcasts of an application. It connects to nothing. Deliver is called with
-// what other gates have sent, by one goroutine, in order. A message of more than most bytes is not received.
+// what other gates have sent, by one goroutine, in order. Messages have most bytes,
+// as a rule; one of more than four times that is lost.
 func NewBroadcast(engine, application string, most int, deliver func(body []byte), logger *slog.Logger) (*Broadcast, error) {
 	opts, err := redisOptions(engine)
 	if err != nil {

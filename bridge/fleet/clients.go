@@ -107,7 +107,7 @@ func (r *ClientReport) arguments() []any {
 // parse reads what the script has answered to r.
 func (r *ClientReport) parse(key, counts, waits, failed string) (*ClientGrant, error) {
 	switch {
-	case r == nil:
+	case r == nil, key == "" && failed == "": // nothing was said
 		return nil, nil
 	case key == "":
 		return &ClientGrant{Failed: failed}, nil
