@@ -35,6 +35,10 @@ type SiteHooks struct {
 	// Guesses are the passwords that clients guess, if Identify asks for some, which all gates of a fleet
 	// count together: *basicauth.Auth has them. Default: each gate counts its own.
 	Guesses Guesses
+	// SameForAllPaths says that Identify does the same whatever the path. Default: it may refuse some, and is
+	// called for each path that a request leads to: that of a rewrite, and of the script or the file that
+	// answers, which is looked for.
+	SameForAllPaths bool
 	// Expand gives each value of Env the form it has for a request. Default: as it is
 	// written.
 	Expand func(r *http.Request, value string) string

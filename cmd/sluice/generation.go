@@ -117,7 +117,7 @@ func (s *server) hooks(g *generation, of *site, slow *slowLog) bridge.SiteHooks 
 		},
 	}
 	if of.auth != nil {
-		h.Identify, h.Guesses = of.auth.Identify, of.auth
+		h.Identify, h.SameForAllPaths, h.Guesses = of.auth.Identify, len(of.setting.Auth.Paths) == 0, of.auth
 	}
 	if g.Server.WebServerRefusal == config.RefusalOverloaded {
 		h.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, _ error) bool {
