@@ -21,7 +21,7 @@ type front struct {
 	draining atomic.Bool                // requests are refused, and each answer ends its connection
 	certs    *certs.Store
 	// securePort is where clients reach the https address; 0: there is none.
-	securePort int
+	securePort atomic.Int32
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {

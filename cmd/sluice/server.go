@@ -32,7 +32,15 @@ type server struct {
 	load     func() (*setup, error) // reads the configuration again; nil: there is no file
 	ending   atomic.Bool
 	most     int               // how many connections clients may have
+	waiting  int               // and how many more may wait
 	reach    *challengeAddress // nil: nothing listens, this is a check
+
+	sockets *sockets // nil: this is a check
+	clients *frontServer
+	// status is made by newStatus when there is an address for it.
+	status    *statusListener
+	newStatus func(*setup) *statusListener
+	leaving   sync.WaitGroup // sockets that are being closed
 
 	changing sync.Mutex // held while another version takes over
 }
@@ -66,7 +74,6 @@ func (s *server) logOf(g *generation, application string) slog.Handler {
 
 // begin puts the first version in force.
 func (s *server) begin(ctx context.Context, c *setup) error {
-	s.inLoops = c.inLoops() && s.traces == nil // which are around the bridge, and event loops would not call them
 	g, err := s.build(c)
 	if err != nil {
 		return err
@@ -142,6 +149,11 @@ func (s *server) reload(ctx context.Context) (err error) {
 		return err
 	}
 	fixed := c.Server.Keep(&s.front.current.Load().Server)
+	listens, err := s.prepareFront(c)
+	if err != nil {
+		return c.ServerError(err)
+	}
+	defer listens.end()
 	next, err := s.build(c)
 	if err != nil {
 		return err
@@ -152,30 +164,16 @@ func (s *server) reload(ctx context.Context) (err error) {
 	}
 	s.certs.Use(next.pairs, next.acme)
 	old := s.front.current.Swap(next)
+	listens.commit()
 	old.stop(next)
 	s.logins.keep(c.Standalone)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])
 	for _, key := range fixed {
 		s.log.Warn("a setting of [server] has changed, and needs a new start of sluice serve; until then the former value is in force", "setting", key)
 	}
-	s.checkRoom(c)
 	s.tell(next)
-	s.log.Info("the configuration was loaded again", "file", c.path, "applications", len(c.Applications), "sites", len(c.Sites), "took_ms", milliseconds(time.Since(began)))
+	s.log.Info("the configuration was loaded again", "file", c.path, "listen", listens.listen(), "applications", len(c.Applications), "sites", len(c.Sites), "took_ms", milliseconds(time.Since(began)))
 	return nil
-}
-
-// checkRoom tells the log if the applications leave too few descriptors for the connections that
-// clients may have since the start.
-func (s *server) checkRoom(c *setup) {
-	files, err := descriptorLimit()
-	if err != nil {
-		return // it was known at the start
-	}
-	needs := *c.Standalone
-	needs.Server.MaxConnections = s.most
-	if _, _, err := (&setup{Standalone: &needs, source: c.source}).connections(files); err != nil {
-		s.log.Warn("the applications may need more open files than there is room for", "error", err.Error(), "advice", "start sluice serve anew, which then permits fewer connections of clients, or with a higher limit")
-	}
 }
 
 // drainTimeout is how long requests may take to finish at the end.
