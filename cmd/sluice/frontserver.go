@@ -213,7 +213,7 @@ func (s *frontServer) stopAccepting() {
 // answer when one arrives.
 func (s *frontServer) drain(signals <-chan os.Signal) {
 	of, servers := s.of, s.all()
-	succeeded := of.sockets.inherit()
+	succeeded := of.sockets.inherit() || of.successor != nil
 	of.sockets.end()
 	if succeeded {
 		s.stopAccepting()
@@ -231,6 +231,14 @@ func (s *frontServer) drain(signals <-chan os.Signal) {
 		drains.Go(func() {
 			if server.limit.Drain(ctx) != nil {
 				late.Store(true)
+			}
+		})
+	}
+	if p := of.predecessor; p.holds() {
+		drains.Go(func() { // systemd ends what is left when this process has ended
+			select {
+			case <-p.ended:
+			case <-ctx.Done():
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/handover"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tomlfile"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
@@ -66,7 +67,13 @@ reopens the log. "sluice reload" and "sluice restart" do the same by way of the
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			process := thisProcess()
+			former, err := handover.Inherit()
+			if err != nil {
+				return &runError{err}
+			}
+			defer func() { former.Fail(err) }()
 			c, err := o.load(args)
 			if err != nil {
 				return err
@@ -78,15 +85,16 @@ reopens the log. "sluice reload" and "sluice restart" do the same by way of the
 				}
 				return err
 			}
-			return serve(c)
+			return serve(c, process, former)
 		},
 	}
 	o.register(cmd.Flags())
 	return cmd
 }
 
-// serve runs until a signal has drained it, or a server fails.
-func serve(c *setup) (err error) {
+// serve runs until a signal has drained it, another process has taken over, or a server fails. If there
+// is a former process, it takes over from that.
+func serve(c *setup, process self, former *handover.Predecessor) (err error) {
 	surviveBrokenPipes()
 	errorLog := openErrorLog(&c.Server)
 	defer errorLog.close()
@@ -115,13 +123,24 @@ func serve(c *setup) (err error) {
 	defer traces.Stop()
 	s := newServer(access, errorLog, traces)
 	s.notifier = notifier
+	defer s.finish()
 	defer s.close()
+	var end context.CancelFunc
+	s.life, end = context.WithCancel(context.Background())
+	s.self, s.predecessor = process, newPredecessor(former)
+	defer s.predecessor.end()
+	defer end()
 	if c.path != "" {
 		s.load = func() (*setup, error) { return loadFile(c.path) }
 	}
 	s.inLoops = c.inLoops() && traces == nil // which are around the bridge, and event loops would not call them
 	s.sockets = &sockets{log: log, inLoops: s.inLoops, systemd: inherited}
 	defer s.sockets.close()
+	if former != nil {
+		if err := s.sockets.receive(former.Sockets); err != nil {
+			return &runError{err}
+		}
+	}
 	failed := make(chan error, mostServers)
 	s.clients = newFrontServer(s, c, failed)
 	defer s.clients.close()
@@ -141,7 +160,9 @@ func serve(c *setup) (err error) {
 	defer listens.end()
 	signals := catchSignals()
 	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err = s.begin(start, c)
+	if err = s.begin(start, c); err == nil {
+		err = s.takeOver(start)
+	}
 	started()
 	if err != nil {
 		return err
@@ -151,16 +172,24 @@ func serve(c *setup) (err error) {
 	defer memory.close()
 	log.Info("serving", append([]any{"listen", listens.listen(), "status", statusText(listens.sockets)}, append(c.describe(),
 		"max_connections", s.most, "version", versionText())...)...)
-	notifier.Ready(s.serving)
+	if former == nil {
+		notifier.Ready(s.serving)
+	}
+	s.predecessor.begin(s)
 	err = s.serveUntilSignal(signals, failed)
 	if err != nil {
 		err = &runError{err}
 	}
-	notifier.Stopping(s.drainTimeout() + endTime)
+	end()
+	stopYielding := s.startYielding()
+	if s.successor == nil {
+		notifier.Stopping(s.drainTimeout() + endTime)
+	}
 	s.clients.drain(signals)
 	if s.status != nil {
 		s.status.close()
 	}
+	stopYielding()
 	log.Info("drained")
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/registry"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/handover"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
@@ -42,6 +43,12 @@ type server struct {
 	newStatus func(*setup) *statusListener
 	leaving   sync.WaitGroup // sockets that are being closed
 
+	self        self
+	life        context.Context // ends with the drain
+	predecessor *predecessor    // the process that this one has taken the place of; nil: there was none
+	successor   *handover.Successor
+	succeeded   chan struct{} // closed when there is a successor
+
 	changing sync.Mutex // held while another version takes over
 }
 
@@ -58,6 +65,7 @@ func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *serve
 		logins: &logins{log: log.log}, certs: certs.New(log.log),
 	}
 	s.front.certs = s.certs
+	s.succeeded = make(chan struct{})
 	s.registry = registry.New(registry.Options{
 		Log: s.log.Handler, Exiting: s.ending.Load, Grace: siteGrace, Reexec: true,
 	})
@@ -78,6 +86,7 @@ func (s *server) begin(ctx context.Context, c *setup) error {
 	if err != nil {
 		return err
 	}
+	s.leaveTo(g)
 	if err := s.start(ctx, g); err != nil {
 		g.release()
 		return err
@@ -158,6 +167,7 @@ func (s *server) reload(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.leaveTo(next)
 	if err := s.start(ctx, next); err != nil {
 		next.release()
 		return err

@@ -74,6 +74,10 @@ func newStatusListener(s *server, front func() frontSnapshot, limit *connlimit.L
 		return err
 	}))
 	mux.Handle("POST /reload", changeHandler(stops, "reloaded", func(ctx context.Context, _ *http.Request) error { return s.reload(ctx) }))
+	mux.Handle("POST /upgrade", changeHandler(stops, "upgraded: another process has taken over, and the former one finishes its requests", func(ctx context.Context, _ *http.Request) error {
+		_, err := s.upgrade(ctx)
+		return err
+	}))
 	publish := bridge.PublishHandler(func() (list []*bridge.Application) {
 		for _, a := range s.front.current.Load().applications() {
 			list = append(list, a.Application.Application())
