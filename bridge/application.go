@@ -100,6 +100,11 @@ func (a *Application) Resume(backend string) error { return a.app.Resume(backend
 // new requests are sent to the Handlers. It does not wait. Close gives back the rest.
 func (a *Application) GiveBack() { a.app.GiveBack() }
 
+// AwaitReady waits until the processes that a has started accept connections. It does not wait for
+// those that start with the next request. The error says that one does not start, or is the cause of ctx's
+// end.
+func (a *Application) AwaitReady(ctx context.Context) error { return a.app.AwaitReady(ctx) }
+
 // Yield leaves workers to another process that serves the same application, and to which new requests
 // go from now on. It is called again while the requests here end: idle connections are closed, and no
 // more than a quarter of the workers is kept for requests that wait, at least one while a request may

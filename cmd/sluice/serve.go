@@ -159,7 +159,10 @@ func serve(c *setup, process self, former *handover.Predecessor) (err error) {
 	}
 	defer listens.end()
 	signals := catchSignals()
-	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	alone, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	former.Watch(func() { cancel(handover.ErrEnded) })
+	start, started := signal.NotifyContext(alone, os.Interrupt, syscall.SIGTERM)
 	if err = s.begin(start, c); err == nil {
 		err = s.takeOver(start)
 	}

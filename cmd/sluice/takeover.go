@@ -117,8 +117,10 @@ func (s *server) takeOver(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	if err := s.awaitApplications(ctx); err != nil {
-		return &runError{err}
+	for _, a := range s.front.current.Load().applications() {
+		if err := a.Application.Application().AwaitReady(ctx); err != nil {
+			return &runError{fmt.Errorf("%w (application %s)", err, a.name)}
+		}
 	}
 	held, err := p.link.Ready(ctx)
 	if err != nil {
@@ -127,40 +129,6 @@ func (s *server) takeOver(ctx context.Context) error {
 	p.set(held, false)
 	s.leaveTo(s.front.current.Load())
 	return nil
-}
-
-// lookEvery is how often it is looked whether an application is ready.
-const lookEvery = 20 * time.Millisecond
-
-// awaitApplications waits until the applications that were started accept connections.
-func (s *server) awaitApplications(ctx context.Context) error {
-	ticks := time.NewTicker(lookEvery)
-	defer ticks.Stop()
-	for {
-		waits := false
-		for _, a := range s.front.current.Load().applications() {
-			state := a.Application.Application().Snapshot().Processes
-			if state == nil {
-				continue
-			}
-			for _, instance := range state.Instances {
-				switch instance.State {
-				case "broken":
-					return fmt.Errorf("the application %s does not start; the log says why", a.name)
-				case "waiting", "starting", "probing":
-					waits = true
-				}
-			}
-		}
-		if !waits {
-			return nil
-		}
-		select {
-		case <-ticks.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // begin tells the former process that this one serves, and follows what that one has, until it ends.
@@ -213,15 +181,13 @@ func (s *server) rest(d time.Duration) {
 	}
 }
 
-// end lets the former process alone.
+// end lets the former process alone, if it has let this one begin.
 func (p *predecessor) end() {
-	if p == nil {
+	if p == nil || !p.serving {
 		return
 	}
 	p.link.Close()
-	if p.serving {
-		<-p.ended
-	}
+	<-p.ended
 }
 
 func (p *predecessor) set(held handover.Held, all bool) {

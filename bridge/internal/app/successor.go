@@ -1,6 +1,45 @@
 package app
 
-import "github.com/sluice-proxy/sluice/bridge/pool"
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/pool"
+)
+
+// readyEvery is how often it is looked whether processes are ready.
+const readyEvery = 20 * time.Millisecond
+
+// AwaitReady waits until the processes that this one has started accept connections. One that has given
+// up is an error, as is the end of ctx.
+func (a *Application) AwaitReady(ctx context.Context) error {
+	if a.processes == nil {
+		return nil
+	}
+	ticks := time.NewTicker(readyEvery)
+	defer ticks.Stop()
+	for {
+		a.processes.ExpectReady()
+		starts := false
+		for _, in := range a.processes.QuickSnapshot().Instances {
+			switch in.State {
+			case "waiting", "starting", "probing":
+				starts = true
+			case "broken":
+				return fmt.Errorf("spawn: command %q: %s does not become ready; the log says why", a.processes.command, in.Addr)
+			}
+		}
+		if !starts {
+			return nil
+		}
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
 
 // Yield leaves workers to another process that serves the same application, whose new requests go
 // there. It is called again while the requests here end, and adds to held how many connections this

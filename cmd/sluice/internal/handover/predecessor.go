@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +17,10 @@ type Predecessor struct {
 	*link
 	Sockets []Socket
 	over    bool // it has been told the outcome of the start
+
+	first chan struct{} // closed when it has let this process begin, with held, or has ended
+	held  Held
+	ended bool
 }
 
 // Inherit returns the process that has started this one to take its place, nil if there is none. It is
@@ -39,7 +42,7 @@ func Inherit() (*Predecessor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is %q: %w", variable, text, err)
 	}
-	p := &Predecessor{link: l}
+	p := &Predecessor{link: l, first: make(chan struct{})}
 	for {
 		m, err := l.receive()
 		if err == nil && m.Kind == socketKind && m.Socket != nil {
@@ -76,21 +79,41 @@ func (p *Predecessor) Fail(err error) {
 	_ = p.conn.Close()
 }
 
-// Ready tells that this process could serve, and waits until it is to, which may have held. The error
-// says that the former process goes on, or has ended. ctx ends the wait.
+// ErrEnded says that the former process has ended before it let this one begin, or that it does not want
+// to be replaced any more.
+var ErrEnded = errors.New("the former process has ended, or goes on itself")
+
+// Watch calls ended if the former process ends before it lets this one begin. Nil watches nobody.
+func (p *Predecessor) Watch(ended func()) {
+	if p == nil {
+		return
+	}
+	go func() {
+		defer close(p.first)
+		m, err := p.receive()
+		if err != nil || m.Kind != goKind {
+			p.ended = true
+			ended()
+		}
+		p.held = m.Held
+	}()
+}
+
+// Ready tells that this process could serve, and waits until it is to. The former process then still may
+// have held. Watch was called before. The error is ErrEnded, or the cause of ctx's end.
 func (p *Predecessor) Ready(ctx context.Context) (held Held, err error) {
-	defer context.AfterFunc(ctx, func() { _ = p.conn.SetReadDeadline(time.Unix(1, 0)) })() // its error is that of receive
-	if err := p.send(message{Kind: readyKind}, nil); err != nil {
-		return nil, err
+	if p.send(message{Kind: readyKind}, nil) != nil {
+		return nil, ErrEnded
 	}
-	m, err := p.receive()
-	switch {
-	case ctx.Err() != nil:
+	select {
+	case <-p.first:
+	case <-ctx.Done():
 		return nil, context.Cause(ctx)
-	case err != nil || m.Kind != goKind:
-		return nil, errors.New("the former process has ended, or does not want to be replaced any more")
 	}
-	return m.Held, nil
+	if p.ended {
+		return nil, ErrEnded
+	}
+	return p.held, nil
 }
 
 // Serving tells that this process serves.

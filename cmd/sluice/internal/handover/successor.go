@@ -106,6 +106,8 @@ func (s *Successor) await(ctx context.Context, want kind) error {
 	defer context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })() // its error is that of receive
 	m, err := s.receive()
 	switch {
+	case errors.Is(context.Cause(ctx), context.Canceled):
+		return errors.New("it was called off before the new process was ready")
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
