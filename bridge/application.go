@@ -107,7 +107,7 @@ func (a *Application) AwaitReady(ctx context.Context) error { return a.app.Await
 
 // Yield leaves workers to another process that serves the same application, and to which new requests
 // go from now on. It is called again while the requests here end: idle connections are closed, and no
-// more than a quarter of the workers is kept for requests that wait, at least one while a request may
+// more than half of the workers is kept for requests that wait, at least one while a request may
 // need it, and always if requests are accepted. It adds to held, by address, how many connections this
 // process may still have, which never become more. An application that was started by a, and one of a
 // fleet, is not touched. Calls of Yield, Regain and LeaveTo are not concurrent.

@@ -152,7 +152,7 @@ func startUpgradeLoad(t *testing.T, url string, polls int) *upgradeLoad {
 	}
 	for range polls {
 		transport := &http.Transport{DisableKeepAlives: true}
-		l.client(t, &l.polls, transport, func(int) (string, io.Reader, string) { return "/poll?s=1", nil, "polled\n" })
+		l.client(t, &l.polls, transport, func(int) (string, io.Reader, string) { return "/poll?s=0.5", nil, "polled\n" })
 	}
 	for i := range 3 {
 		transport := &http.Transport{DisableKeepAlives: true}
@@ -233,7 +233,7 @@ func (l *upgradeLoad) end(t *testing.T) {
 	}
 }
 
-// Ten times another process takes over, while clients load pages, wait in long-polls and upload: nobody
+// Another process takes over again and again, ten times in make proofs, while clients load pages, wait in long-polls and upload: nobody
 // is refused, no request fails or is run twice, and the application never sees more connections than it
 // has threads. The last process has as many descriptors as the first.
 func TestUpgradeUnderLoad(t *testing.T) {
@@ -244,8 +244,12 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		g := startUpgrading(t, "front = \""+front+"\"", fmt.Sprintf("[[application]]\nbackends = [%q]\nworkers = %d\n[[site]]\n", be.addr, workers))
 		g.app.get(t, "/hello")
 		first := openFiles(t, g.alone(t))
-		load := startUpgradeLoad(t, g.url, 2*workers)
-		for range 10 {
+		load := startUpgradeLoad(t, g.url, workers/2)
+		times := 2
+		if os.Getenv("SLUICE_SOAK") != "" {
+			times = 10
+		}
+		for range times {
 			time.Sleep(100 * time.Millisecond)
 			g.install(t)
 			g.upgraded(t)
@@ -445,6 +449,55 @@ func TestUpgradeOfApplications(t *testing.T) {
 	})
 }
 
+// Sockets of systemd are handed on, and it is told which process is the service's.
+func TestUpgradeOfService(t *testing.T) {
+	t.Parallel()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	file, err := tcp.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	status := "unix:" + filepath.Join(socketDir(t), "status.sock")
+	a := activated{sockets: []*os.File{file}, names: "web", notices: newNotices(t), args: append(startLibfcgi(t, 8).args(), "--listen", "systemd:web", "--status", status)}
+	p := a.start(t)
+	url := "http://" + tcp.Addr().String()
+	former := p.Process.Pid
+	for range 2 {
+		newSite(t, url).get(t, "/hello")
+		if out, err := exec.Command(sluiceBinary(), "upgrade", status).CombinedOutput(); err != nil {
+			t.Fatalf("sluice upgrade: %v, %s", err, out)
+		}
+		_, text, _ := strings.Cut(a.notices.next(t), "MAINPID=")
+		pid, err := strconv.Atoi(text)
+		if err != nil || pid == former {
+			t.Fatalf("the main process is %q, %v, and was %d", text, err, former)
+		}
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+		a.notices.await(t, "READY=1")
+		eventually(t, "the former process has ended", func() error { return stillThere(former) })
+		former = pid
+	}
+	newSite(t, url).get(t, "/hello")
+	if err := syscall.Kill(former, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	a.notices.await(t, "STOPPING=1")
+}
+
+// stillThere is an error while a process is there that may be nobody's child any more.
+func stillThere(pid int) error {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil || strings.Contains(string(text), ") Z ") {
+		return nil
+	}
+	return errNotYet
+}
+
 // Whoever is killed, and whenever: there is one process then, or none, and nothing is left of the others.
 func TestUpgradeKilled(t *testing.T) {
 	t.Parallel()
@@ -455,7 +508,11 @@ func TestUpgradeKilled(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for range 6 {
+	times := 3
+	if os.Getenv("SLUICE_SOAK") != "" {
+		times = 30
+	}
+	for range times {
 		g := startUpgrading(t, "", text)
 		g.app.get(t, "/hello")
 		former := g.alone(t)
@@ -472,16 +529,24 @@ func TestUpgradeKilled(t *testing.T) {
 		}
 		_ = syscall.Kill(victim, syscall.SIGKILL)
 		err := <-done
-		eventually(t, "there is one process, or none", func() error {
-			if all := g.processes(t); len(all) > 1 {
+		eventually(t, "there is one process that serves, or none", func() error {
+			switch all := g.processes(t); len(all) {
+			case 0:
+				return nil
+			case 1:
+				client := http.Client{Timeout: time.Second}
+				resp, err := client.Get(g.url + "/hello")
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				return err
+			default:
 				return fmt.Errorf("there are %v", all)
 			}
-			return nil
 		})
 		all := g.processes(t)
 		t.Logf("killed %d, former %d: upgrade %v, left %v", victim, former, err, all)
 		if len(all) == 1 {
-			g.app.get(t, "/hello")
 			if kids := children(t, all[0]); len(kids) != 1 {
 				t.Errorf("it has processes %v, want one", kids)
 			}

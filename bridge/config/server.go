@@ -26,7 +26,7 @@ type Server struct {
 	WebServerStderr  Switch  `key:"web_server_stderr" words:"off on" bare:"on" change:"restart" doc:"on: also send the application's standard error to a web server that speaks FastCGI, for its error log"`
 	WebServerRefusal Refusal `key:"web_server_refusal" words:"503 overloaded" change:"restart" doc:"answer to a web server that speaks FastCGI when the gate refuses a request: 503 or overloaded, which is END_REQUEST with FCGI_OVERLOADED, that no usual web server understands"`
 
-	Status      string   `key:"status" value:"ADDR" default:"127.0.0.1:9180" doc:"ADDR for /healthz, /status.json, /metrics, POST /restart and POST /reload, or off"`
+	Status      string   `key:"status" value:"ADDR" default:"127.0.0.1:9180" doc:"ADDR for /healthz, /status.json, /metrics, POST /restart, /reload and /upgrade, or off"`
 	StatusHosts []string `key:"status_hosts" flag:"status-host" value:"NAME" commas:"true" otherwise:"none" doc:"further host NAME of requests to {status}, besides IP addresses and localhost; *: any"`
 	StatusMode  FileMode `key:"status_mode" value:"MODE" otherwise:"0660" doc:"permissions of the unix socket of {status}, MODE; users with write permission may connect"`
 	StatusOwner string   `key:"status_owner" value:"USER" otherwise:"the user Sluice runs as" doc:"USER it belongs to, by name or number"`

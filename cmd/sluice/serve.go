@@ -51,8 +51,9 @@ get 503, and all other requests may finish within --drain-timeout. A second sign
 cuts them. SIGHUP loads the file again, without losing a request or a connection, and
 reopens the access log; a file with mistakes changes nothing. SIGUSR2 restarts the
 commands, one process after the other and without losing a request; SIGUSR1 only
-reopens the log. "sluice reload" and "sluice restart" do the same by way of the
---status address, and say when it is done.`,
+reopens the log. SIGRTMIN+1 has a new process of the installed program take over, with
+the same sockets. "sluice reload", "sluice restart" and "sluice upgrade" do the same by
+way of the --status address, and say when it is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
   sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
   sluice serve --listen :8080 --backend http://127.0.0.1:8000 --workers 16

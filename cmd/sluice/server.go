@@ -191,12 +191,12 @@ func (s *server) drainTimeout() time.Duration {
 	return time.Duration(*s.front.current.Load().Server.Timeouts.Drain)
 }
 
-// drain refuses new requests. No version takes over any more.
+// drain refuses new requests, unless there is a successor. No version takes over any more.
 func (s *server) drain() {
 	s.ending.Store(true)
 	s.changing.Lock() // a reload in progress comes first
 	defer s.changing.Unlock()
-	s.front.drain()
+	s.front.drain(s.successor != nil)
 	if g := s.front.current.Load(); g != nil {
 		for _, a := range g.applications() {
 			a.Application.Application().GiveBack()

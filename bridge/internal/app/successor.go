@@ -61,8 +61,8 @@ func (a *Application) yield(held map[string]int, needed bool) {
 	workers := a.settings.Load().Workers
 	s, instances := a.Gate.Sample(), max(1, len(a.settings.Load().Backends))
 	keep := (s.InUse + s.Waiting + s.Parked + instances - 1) / instances
-	// What is at work goes on. Of the rest, which waits, a quarter of the workers has to be enough.
-	keep = min(keep, max(1, workers/4))
+	// What is at work goes on. Of the rest, which waits, half of the workers has to be enough.
+	keep = min(keep, max(1, workers/2))
 	if needed {
 		keep = max(keep, 1)
 	}
