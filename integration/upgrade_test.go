@@ -522,7 +522,7 @@ func TestUpgradeKilled(t *testing.T) {
 			done <- err
 		}()
 		killNew := random.IntN(2) == 0
-		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+		time.Sleep(time.Duration(random.IntN(900)) * time.Millisecond)
 		victim := former
 		if all := g.processes(t); killNew && len(all) > 1 {
 			victim = all[len(all)-1]

@@ -69,10 +69,18 @@ func (f *frontChange) commit() {
 	if s.status != nil {
 		s.status.hosts.Store(new(f.setup.statusHosts()))
 	}
-	removed := s.clients.commit(f.sockets, f.setup)
-	s.leaving.Go(s.sockets.leave(removed))
+	s.removed = s.clients.commit(f.sockets, f.setup)
+	if p := s.predecessor; p == nil || p.serving { // otherwise it may need them yet
+		s.leaveRemoved()
+	}
 	f.warnUnencrypted()
 	s.serving = "Serving at " + listening(f.sockets)
+}
+
+// leaveRemoved closes the sockets that no version has any more.
+func (s *server) leaveRemoved() {
+	s.leaving.Go(s.sockets.leave(s.removed))
+	s.removed = nil
 }
 
 // end undoes what was prepared, unless it was committed.

@@ -41,6 +41,7 @@ type server struct {
 	// status is made by newStatus when there is an address for it.
 	status    *statusListener
 	newStatus func(*setup) *statusListener
+	removed   []*socket      // that are to be closed
 	leaving   sync.WaitGroup // sockets that are being closed
 
 	self        self

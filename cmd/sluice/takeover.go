@@ -139,6 +139,7 @@ func (p *predecessor) begin(s *server) {
 	_ = p.link.Serving() // the former process may have ended just now
 	s.sockets.ownFiles()
 	p.serving = true
+	s.leaveRemoved()
 	go func() {
 		defer close(p.ended)
 		p.follow(s)
@@ -156,7 +157,7 @@ func (p *predecessor) follow(s *server) {
 			break
 		}
 		if main {
-			s.notifier.Ready(s.serving)
+			s.tellServing()
 			continue
 		}
 		p.set(held, false)
@@ -166,6 +167,13 @@ func (p *predecessor) follow(s *server) {
 	s.leaveAll()
 	p.gone.Store(true)
 	s.log.Info("the former process has ended; this one has all workers")
+}
+
+// tellServing tells systemd that this process serves.
+func (s *server) tellServing() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.notifier.Ready(s.serving)
 }
 
 // killedGrace is how long the connections of a process that was killed may count.
