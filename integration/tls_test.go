@@ -251,6 +251,7 @@ func TestReloadOfCertificates(t *testing.T) {
 	}
 	file(`"https://127.0.0.1:0"`, site("first.test", first))
 	g.reloaded(t)
+	g.logs(t, "https 127.0.0.1:")
 	kept := ca.secureSite(t, g.secureAddress(t), "first.test", true)
 	kept.get(t, "/")
 	file(`"https://127.0.0.1:0"`, site("second.test", filepath.Join(dir, "none.pem")))

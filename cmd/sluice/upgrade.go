@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,6 +86,7 @@ func (s *server) upgrade(ctx context.Context) (pid int, err error) {
 		return 0, err
 	}
 	held := s.yield(true)
+	time.Sleep(closeGrace)
 	if err := next.Serve(ctx, held); err != nil {
 		s.regain()
 		return 0, err
@@ -154,6 +156,10 @@ func (s *server) regain() {
 	}
 }
 
+// closeGrace is how long an application may take to notice that a connection was closed: until then it
+// counts.
+const closeGrace = 200 * time.Millisecond
+
 // yieldEvery is how often the next process is told what this one needs no more.
 const yieldEvery = 20 * time.Millisecond
 
@@ -161,14 +167,18 @@ const yieldEvery = 20 * time.Millisecond
 func (s *server) yieldUntil(ctx context.Context, accepting func() bool) {
 	ticks := time.NewTicker(yieldEvery)
 	defer ticks.Stop()
-	told := ""
+	var recent []handover.Held
+	var told handover.Held
 	for {
-		held := s.yield(accepting())
-		if text := fmt.Sprint(held); text != told { // maps are printed in order
-			told = text
-			if s.successor.Tell(held) != nil {
-				return // nobody wants to know any more
+		recent = append(recent, s.yield(accepting()))
+		if len(recent) > int(closeGrace/yieldEvery) {
+			if !maps.Equal(recent[0], told) {
+				told = recent[0]
+				if s.successor.Tell(told) != nil {
+					return // nobody wants to know any more
+				}
 			}
+			recent = recent[1:]
 		}
 		select {
 		case <-ticks.C:
@@ -196,6 +206,7 @@ func (s *server) startYielding() (stop func()) {
 // finish tells the next process that this one has nothing any more.
 func (s *server) finish() {
 	if s.successor != nil {
+		time.Sleep(closeGrace)
 		s.successor.Done()
 	}
 }
