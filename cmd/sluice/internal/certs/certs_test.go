@@ -162,7 +162,7 @@ func (s *Store) serial(t *testing.T, name string) int64 {
 // A name goes before a pattern, and both before the first one. While a name's own certificate is being
 // obtained, it has none.
 func TestGetCertificate(t *testing.T) {
-	dir, s := t.TempDir(), New(slog.New(slog.DiscardHandler))
+	dir, s := t.TempDir(), New(slog.New(slog.DiscardHandler), t.TempDir())
 	defer s.Close()
 	if _, err := s.handshake("a.test"); !errors.Is(err, errNone) {
 		t.Errorf("without certificates: %v", err)
@@ -204,7 +204,7 @@ func TestCheck(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.pem")
 	first, second := issue(t, 1, year(), "a.test"), issue(t, 2, year(), "a.test")
 	put(t, file, first.certificate, first.key)
-	s := New(slog.New(slog.NewTextHandler(&log, nil)))
+	s := New(slog.New(slog.NewTextHandler(&log, nil)), t.TempDir())
 	w := &watched{Pair: pairs(t, file)[0]}
 	s.watched = []*watched{w}
 	step := func(what string, want int64, told int) {
