@@ -37,8 +37,9 @@ type Handler struct {
 	fields  fieldNotices
 
 	inFlight atomic.Int64  // calls of ServeHTTP
-	refuses  atomic.Bool   // no request is taken any more, and connections end
-	drained  chan struct{} // closed with refuses, or closed
+	ends     atomic.Bool   // connections end with their next answer
+	refuses  atomic.Bool   // no request is taken any more
+	drained  chan struct{} // closed with ends, or closed
 	drain    func()        // closes it
 	closed   atomic.Bool
 	awaited  atomic.Bool   // somebody waits, or has waited, until no call is left
@@ -121,7 +122,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		s.Application.Nested = a.app.Nested
 	}
 	s.Observe = h.observe
-	s.Identify, s.Draining = h.identify, h.refuses.Load
+	s.Identify, s.Draining = h.identify, h.ends.Load
 	s.Drained = h.drained
 	s.ErrorHandler, s.ActsOnSendfile = h.handleError, h.actsOnSendfile
 	if hooks.ClientConn != nil {
@@ -225,6 +226,13 @@ func (h *Handler) Unused() []error {
 // answers that begin from now on end their client's connection. Upgraded connections are closed.
 func (h *Handler) Refuse() {
 	h.refuses.Store(true)
+	h.EndConnections()
+}
+
+// EndConnections has answers that begin from now on end their client's connection: others answer later
+// requests. Those that come nevertheless are answered. Upgraded connections are closed.
+func (h *Handler) EndConnections() {
+	h.ends.Store(true)
 	h.drain()
 }
 

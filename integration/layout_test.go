@@ -108,6 +108,8 @@ var layout = []struct {
 	{"programs", []rule{
 		{name: "cmd/sluice/internal/connlimit"},
 		{name: "cmd/sluice/internal/hosts"},
+		{name: "cmd/sluice/internal/lastcall", others: []string{sysUnix}},
+		{name: "cmd/sluice/internal/handover", others: []string{sysUnix}},
 		{name: "cmd/sluice/internal/accepted", others: []string{"github.com/pires/go-proxyproto"}},
 		{name: "cmd/sluice/internal/tlsfront", own: []string{"cmd/sluice/internal/accepted"}},
 		{name: "cmd/sluice/internal/certs", others: []string{"github.com/caddyserver/certmagic", "go.uber.org/zap", "golang.org/x/crypto/ocsp"}},
@@ -120,7 +122,7 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/watch", others: []string{"golang.org/x/term", "golang.org/x/text/width"}},
 		{name: "cmd/sluice", own: []string{
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/front", "bridge/metrics", "bridge/page",
-			"bridge/probe", "bridge/registry", "bridge/status", "bridge/supervise", "cmd/sluice/internal/accepted", "cmd/sluice/internal/certs", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/convert", "cmd/sluice/internal/demo", "cmd/sluice/internal/hosts",
+			"bridge/probe", "bridge/registry", "bridge/status", "bridge/supervise", "cmd/sluice/internal/accepted", "cmd/sluice/internal/certs", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/convert", "cmd/sluice/internal/demo", "cmd/sluice/internal/handover", "cmd/sluice/internal/hosts", "cmd/sluice/internal/lastcall",
 			"cmd/sluice/internal/logwriter", "cmd/sluice/internal/systemd", "cmd/sluice/internal/tlsfront", "cmd/sluice/internal/tomlfile", "cmd/sluice/internal/tracing", "cmd/sluice/internal/watch", "internal/framing", "internal/halfclose",
 		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag", rate}},
 		{name: "caddyplugin", own: []string{
