@@ -208,6 +208,9 @@ func reset(w http.ResponseWriter) {
 	_ = c.Close()
 }
 
+// CheckDirectories is that of Config for the site of h as the directories are now.
+func (h *Handler) CheckDirectories() error { return h.serves.Mapper.CheckDirectories() }
+
 // Unused returns the settings of the site that have no effect as the directories are now, such
 // as a path to hide where nothing is: each an error that names the key. It is for a log.
 func (h *Handler) Unused() []error {
@@ -254,24 +257,6 @@ func (h *Handler) Close() error {
 func (h *Handler) CloseWhenIdle() error {
 	h.drain()
 	_ = h.awaitIdle(context.Background()) // which does not end
-	return h.Close()
-}
-
-// CloseWhenDone closes h as CloseWhenIdle does, but upgraded connections go on until end is closed. It
-// is for a site that another one with the same settings has replaced.
-func (h *Handler) CloseWhenDone(end <-chan struct{}) error {
-	idle := make(chan struct{})
-	var waits sync.WaitGroup
-	waits.Go(func() {
-		select {
-		case <-end:
-			h.drain()
-		case <-idle:
-		}
-	})
-	_ = h.awaitIdle(context.Background()) // which does not end
-	close(idle)
-	waits.Wait()
 	return h.Close()
 }
 

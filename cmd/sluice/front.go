@@ -117,7 +117,6 @@ func (f *front) drain() {
 	f.draining.Store(true)
 	for _, s := range f.current.Load().sites {
 		s.bridge.Refuse()
-		s.from.EndUpgraded()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ type server struct {
 	front    *front
 	access   *accessLog
 	errors   *errorLog
+	slow     *slowLog
 	log      *slog.Logger
 	traces   *tracing.Tracing
 	logins   *logins
@@ -47,7 +49,7 @@ const siteGrace = 2 * time.Second
 func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *server {
 	s := &server{
 		front: &front{access: access}, access: access, errors: log, log: log.log, traces: traces,
-		logins: &logins{log: log.log}, certs: certs.New(log.log),
+		logins: &logins{log: log.log}, certs: certs.New(log.log), slow: newSlowLog(log.log),
 	}
 	s.front.certs = s.certs
 	s.registry = registry.New(registry.Options{
@@ -76,6 +78,7 @@ func (s *server) begin(ctx context.Context, c *setup) error {
 		return err
 	}
 	s.certs.Use(g.pairs, g.acme)
+	s.slow.after.Store(int64(c.Server.SlowLog))
 	s.front.current.Store(g)
 	s.tell(g)
 	return nil
@@ -91,7 +94,7 @@ func (s *server) start(ctx context.Context, g *generation) error {
 	return g.start(ctx)
 }
 
-// tell logs what is probably not meant.
+// tell logs what is probably not meant: of sites that were there before, it was told then.
 func (s *server) tell(g *generation) {
 	for _, sentence := range g.renamed {
 		s.log.Warn("a setting has a new name: " + sentence)
@@ -103,6 +106,10 @@ func (s *server) tell(g *generation) {
 		s.log.Warn(note.Error())
 	}
 	for i, site := range g.sites {
+		if !site.isNew {
+			continue
+		}
+		runtime.Gosched()
 		for _, unused := range site.bridge.Unused() {
 			s.log.Warn("a setting has no effect: " + g.SiteError(i, unused).Error())
 		}
@@ -152,7 +159,8 @@ func (s *server) reload(ctx context.Context) (err error) {
 	}
 	s.certs.Use(next.pairs, next.acme)
 	old := s.front.current.Swap(next)
-	old.stop(next)
+	old.stop()
+	s.slow.after.Store(int64(c.Server.SlowLog))
 	s.logins.keep(c.Standalone)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])
 	for _, key := range fixed {

@@ -14,7 +14,7 @@ import (
 )
 
 // fileServer is a server with a configuration file of that text.
-func fileServer(t *testing.T, text string) (s *server, path string) {
+func fileServer(t testing.TB, text string) (s *server, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "sluice.toml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

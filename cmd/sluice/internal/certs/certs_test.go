@@ -81,7 +81,7 @@ func TestReadPair(t *testing.T) {
 		{dir, key, dir, false, "is a directory"},
 		{damaged, "", damaged, false, "x509: malformed"},
 	} {
-		p, err := ReadPair(tc.certificate, tc.key)
+		p, err := newPair(tc.certificate, tc.key).read(nil)
 		if tc.file == "" {
 			if err != nil || !p.Fits("a.test") || p.Fits("b.test") || p.Fits("*.a.test") {
 				t.Errorf("%s, %s: %v", tc.certificate, tc.key, err)
@@ -98,7 +98,7 @@ func TestReadPair(t *testing.T) {
 // What ends soon is worth a warning, and what has ended.
 func TestWarning(t *testing.T) {
 	m := issue(t, 1, year(), "a.test")
-	p, err := ReadPair(put(t, filepath.Join(t.TempDir(), "a.pem"), m.certificate, m.key), "")
+	p, err := newPair(put(t, filepath.Join(t.TempDir(), "a.pem"), m.certificate, m.key), "").read(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestWarning(t *testing.T) {
 func pairs(t *testing.T, files ...string) (list []*Pair) {
 	t.Helper()
 	for _, file := range files {
-		p, err := ReadPair(file, "")
+		p, err := newPair(file, "").read(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,6 +45,20 @@ func New(log *slog.Logger) *Store {
 	return s
 }
 
+// ReadPair reads a certificate with its chain, and its key, which may be in the same file: key is "" or
+// the same then. What is in use and has not changed is not parsed again. The error is a *FileError.
+func (s *Store) ReadPair(certificate, key string) (*Pair, error) {
+	p := newPair(certificate, key)
+	s.changing.Lock()
+	i := slices.IndexFunc(s.watched, func(w *watched) bool { return w.certificate == p.certificate && w.key == p.key })
+	var former *Pair
+	if i >= 0 {
+		former = s.watched[i].Pair
+	}
+	s.changing.Unlock()
+	return p.read(former)
+}
+
 // Use puts pairs in place of all former ones, and has certificates obtained as acme says; nil: none
 // are. The order of the pairs matters to clients that ask for no name: they get the first.
 func (s *Store) Use(pairs []*Pair, acme *ACME) {
@@ -138,7 +152,7 @@ func (w *watched) check(log *slog.Logger) bool {
 	if w.told && equal(now, w.seen) {
 		return false
 	}
-	p, err := ReadPair(w.certificate, w.key)
+	p, err := newPair(w.certificate, w.key).read(w.Pair)
 	if err != nil {
 		if w.failed && equal(now, w.seen) {
 			w.told = true
