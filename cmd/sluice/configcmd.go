@@ -47,7 +47,7 @@ none is named: each setting with its value, and where that comes from: a line of
 file, the default, or what other settings say. The output is a configuration file.`,
 			Args: oneFile,
 			RunE: func(cmd *cobra.Command, args []string) error {
-				f, err := tomlfile.Load(fileOf(args))
+				f, err := tomlfile.Load(fileOf(args), nil)
 				if err != nil {
 					return failure(err)
 				}
@@ -97,7 +97,7 @@ func fileOf(args []string) string {
 
 // checkFile makes all of a configuration that can be made without starting anything.
 func checkFile(path string, out io.Writer) error {
-	c, err := loadFile(path)
+	c, err := loadFile(path, nil)
 	if err != nil {
 		return err
 	}

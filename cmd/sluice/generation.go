@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -49,7 +48,7 @@ func (s *server) build(c *setup) (_ *generation, err error) {
 	users := make(map[string]*registry.User)
 	former := s.formerSites(c)
 	for i, setting := range c.Sites {
-		runtime.Gosched() // requests are served meanwhile, and go first
+		s.pace.pause()
 		site, err := s.site(g, setting, former, users)
 		if err != nil {
 			wrong = append(wrong, c.SiteError(i, err))
@@ -208,14 +207,16 @@ func (g *generation) start(ctx context.Context) error {
 }
 
 // stop ends the use of the sites when another generation has taken over. Requests that are in them go on.
-func (g *generation) stop() {
+func (g *generation) stop(pause func()) {
 	g.configuration.Stop()
-	g.release()
+	for _, site := range g.sites {
+		pause()
+		site.from.Release()
+	}
 }
 
 func (g *generation) release() {
 	for _, site := range g.sites {
-		runtime.Gosched()
 		site.from.Release()
 	}
 }

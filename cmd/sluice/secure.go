@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +54,7 @@ func (s *setup) checkSiteTLS(site *config.HostedSite) error {
 // readCertificates reads the files of all sites, and returns what is wrong with them.
 func (s *server) readCertificates(g *generation) (wrong []error) {
 	for i, site := range g.Sites {
-		runtime.Gosched()
+		s.pace.pause()
 		fits := len(site.TLS.Certificates) == 0
 		for n, file := range site.TLS.Certificates {
 			key := ""

@@ -120,7 +120,7 @@ func serve(c *setup) (err error) {
 	s.notifier = notifier
 	defer s.close()
 	if c.path != "" {
-		s.load = func() (*setup, error) { return loadFile(c.path) }
+		s.load = func() (*setup, error) { return loadFile(c.path, s.pace.pause) }
 	}
 	opened, err := c.open(sockets, log)
 	if err != nil {

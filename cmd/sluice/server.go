@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +36,7 @@ type server struct {
 	reach    *challengeAddress // nil: nothing listens, this is a check
 
 	changing sync.Mutex // held while another version takes over
+	pace     pacer      // of who holds it
 }
 
 // endTime is how long the applications' processes may take to end, after the drain.
@@ -109,7 +109,7 @@ func (s *server) tell(g *generation) {
 		if !site.isNew {
 			continue
 		}
-		runtime.Gosched()
+		s.pace.pause()
 		for _, unused := range site.bridge.Unused() {
 			s.log.Warn("a setting has no effect: " + g.SiteError(i, unused).Error())
 		}
@@ -159,7 +159,7 @@ func (s *server) reload(ctx context.Context) (err error) {
 	}
 	s.certs.Use(next.pairs, next.acme)
 	old := s.front.current.Swap(next)
-	old.stop()
+	old.stop(s.pace.pause)
 	s.slow.after.Store(int64(c.Server.SlowLog))
 	s.logins.keep(c.Standalone)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])

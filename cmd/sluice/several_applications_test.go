@@ -21,11 +21,11 @@ func fileServer(t testing.TB, text string) (s *server, path string) {
 		t.Fatal(err)
 	}
 	s = newServer(&accessLog{}, &errorLog{log: slog.New(slog.DiscardHandler)}, nil)
-	c, err := loadFile(path)
+	c, err := loadFile(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.load = func() (*setup, error) { return loadFile(path) }
+	s.load = func() (*setup, error) { return loadFile(path, s.pace.pause) }
 	t.Cleanup(s.close)
 	if err := s.begin(t.Context(), c); err != nil {
 		t.Fatal(err)

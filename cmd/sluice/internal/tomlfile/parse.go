@@ -63,7 +63,7 @@ func (e *entry) any() any {
 }
 
 // parse returns the table of a whole file.
-func parse(data []byte) (*table, *Problem) {
+func parse(data []byte, pause func()) (*table, *Problem) {
 	if err := checkSyntax(data); err != nil {
 		return nil, err
 	}
@@ -71,6 +71,7 @@ func parse(data []byte) (*table, *Problem) {
 	p.unstable.Reset(data)
 	in := p.root
 	for p.unstable.NextExpression() {
+		pause()
 		switch n := p.unstable.Expression(); n.Kind {
 		case unstable.Table:
 			in = p.open(n, false)
