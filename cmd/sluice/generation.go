@@ -206,6 +206,16 @@ func (g *generation) start(ctx context.Context) error {
 	return err
 }
 
+// changed returns how many sites the former generation did not have like this.
+func (g *generation) changed() (n int) {
+	for _, site := range g.sites {
+		if site.isNew {
+			n++
+		}
+	}
+	return n
+}
+
 // stop ends the use of the sites when another generation has taken over. Requests that are in them go on.
 func (g *generation) stop(pause func()) {
 	g.configuration.Stop()

@@ -168,7 +168,7 @@ func (s *server) reload(ctx context.Context) (err error) {
 	}
 	s.checkRoom(c)
 	s.tell(next)
-	s.log.Info("the configuration was loaded again", "file", c.path, "applications", len(c.Applications), "sites", len(c.Sites), "took_ms", milliseconds(time.Since(began)))
+	s.log.Info("the configuration was loaded again", "file", c.path, "applications", len(c.Applications), "sites", len(c.Sites), "changed_sites", next.changed(), "took_ms", milliseconds(time.Since(began)))
 	return nil
 }
 

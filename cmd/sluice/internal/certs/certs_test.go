@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -244,5 +245,36 @@ func TestNames(t *testing.T) {
 	names, others := Names([]string{"a.test", "*.a.test", "192.0.2.1", "a.test", "b.test"})
 	if strings.Join(names, " ") != "a.test b.test" || strings.Join(others, " ") != "*.a.test 192.0.2.1" {
 		t.Errorf("%q, %q", names, others)
+	}
+}
+
+// What has not changed is not parsed again, and what has changed is.
+func TestReadAgain(t *testing.T) {
+	a := issue(t, 1, year(), "a.test")
+	dir := t.TempDir()
+	whole, apart, key := put(t, filepath.Join(dir, "a.pem"), a.certificate, a.key), put(t, filepath.Join(dir, "b.pem"), a.certificate), put(t, filepath.Join(dir, "b.key"), a.key)
+	s := New(slog.New(slog.DiscardHandler))
+	defer s.Close()
+	read := func(certificate, key string) *Pair {
+		t.Helper()
+		p, err := s.ReadPair(certificate, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := []*Pair{read(whole, ""), read(apart, key)}
+	s.Use(first, nil)
+	if read(whole, "").loaded != first[0].loaded || read(apart, key).loaded != first[1].loaded {
+		t.Error("parsed again")
+	}
+	b := issue(t, 2, year(), "b.test")
+	put(t, apart, b.certificate)
+	if _, err := s.ReadPair(apart, key); err == nil {
+		t.Error("the certificate was read with the key of another")
+	}
+	put(t, key, b.key)
+	if got := read(apart, key).names(); !slices.Equal(got, []string{"b.test"}) {
+		t.Errorf("the certificate has changed, and is for %q", got)
 	}
 }
