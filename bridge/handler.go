@@ -94,7 +94,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	if s.Sendfile, err = sendfile.New(cfg.Sendfile); err != nil {
 		return nil, errors.Join(err, s.Mapper.Close())
 	}
-	if s.Compression, err = compress.New(&own.Compression); err != nil {
+	if s.Compression, err = compress.New(&own.Compression, &a.encoders); err != nil {
 		return nil, errors.Join(err, s.Mapper.Close())
 	}
 	mount := strings.TrimSuffix(own.Mount, "/")
