@@ -106,7 +106,7 @@ func (g *configured) gates(t testing.TB) map[string][2]int {
 }
 
 // startNamed runs a FastCGI application that answers with its name, the host, and SCRIPT_NAME and
-// PATH_INFO. It counts its connections.
+// PATH_INFO. It counts its connections. ?take=5ms is how long the answer takes.
 func startNamed(t testing.TB, name string) (addr string, conns *countedListener) {
 	t.Helper()
 	path := filepath.Join(socketDir(t), name+".sock")
@@ -121,6 +121,9 @@ func startNamed(t testing.TB, name string) (addr string, conns *countedListener)
 			if gate := r.FormValue("gate"); gate != "" {
 				goWait(w, r)
 				return
+			}
+			if take, err := time.ParseDuration(r.FormValue("take")); err == nil {
+				time.Sleep(take)
 			}
 			fmt.Fprintf(w, "%s %s %s", name, r.Host, r.URL.Path)
 		}))
@@ -233,7 +236,7 @@ func TestOneGateForAllSites(t *testing.T) {
 	for i := range 4 {
 		all.Go(func() {
 			for range 25 {
-				r := g.app.request(t, http.MethodGet, "/", nil)
+				r := g.app.request(t, http.MethodGet, "/?take=2ms", nil)
 				r.Host = fmt.Sprintf("s%d.example.org", i)
 				if resp, body, err := g.app.try(r); err != nil || resp.StatusCode != 200 {
 					t.Errorf("%v %q, %v", resp, body, err)
