@@ -469,6 +469,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 					t.Errorf("a%d had %d connections", i, n)
 				}
 			}
+			if out := g.output.String(); strings.Count(out, " changed_sites=0 ") != 1 || strings.Count(out, " changed_sites=1 ") != 49 {
+				t.Errorf("one site has changed in each reload but the first; the log says\n%s", out)
+			}
 			if status, _ := g.app.at(t, "variant1.example.org", "/"); status != 200 {
 				t.Errorf("the last file is not in force: %d", status)
 			}
