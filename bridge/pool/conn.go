@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 	"github.com/sluice-proxy/sluice/bridge/pool/mux"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
@@ -102,7 +103,7 @@ func (c *conn) open() {
 		return
 	}
 	c.raw = raw
-	c.peek = func(fd uintptr) { c.quiet = wouldBlock(fd) }
+	c.peek = func(fd uintptr) { c.quiet = socket.Quiet(int(fd)) }
 	c.poll.begin(c.Conn)
 }
 

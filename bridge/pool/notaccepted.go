@@ -4,6 +4,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 )
 
 // When a process ends, the connections that it has accepted are closed. Those in the accept
@@ -71,7 +73,7 @@ func checkAccepted(nc net.Conn) error {
 		return nil // it is closed
 	}
 	var quiet bool
-	if raw.Control(func(fd uintptr) { quiet = wouldBlock(fd) }) == nil && quiet {
+	if raw.Control(func(fd uintptr) { quiet = socket.Quiet(int(fd)) }) == nil && quiet {
 		return ErrNotAccepted
 	}
 	return nil

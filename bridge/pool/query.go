@@ -32,7 +32,7 @@ type reply uint8
 const (
 	notQueried reply = iota
 	silent           // no reply, though the application served others meanwhile
-	stalled          // no reply for startTimeout, or after it turned a connection away; it served nobody
+	stalled          // no reply for startTimeout, or ever after it turned a connection away; it served nobody
 	undecided        // no reply, for less than that
 	ended            // the application closed the connection
 	single           // it replied, and not that it multiplexes
@@ -130,7 +130,7 @@ func (p *Pool) classifySilence(in *instance, begun time.Time) reply {
 	switch {
 	case in.servedDuring(begun):
 		return silent
-	case time.Since(begun) < startTimeout && !in.acceptedBefore(begun):
+	case time.Since(begun) < startTimeout && !(in.repliedAt.IsZero() && in.acceptedBefore(begun)):
 		return undecided
 	}
 	return stalled
@@ -139,10 +139,11 @@ func (p *Pool) classifySilence(in *instance, begun time.Time) reply {
 // awaitsReply reports whether a reply that has not come within queryTimeout is waited for:
 //   - An application that replied before will reply or close the connection. If it serves
 //     others without replying, it is another application now.
-//   - An application that never replied, and serves others or has turned a connection away,
-//     will not reply.
+//   - An application that serves others will not reply. Neither will one that never replied,
+//     and has turned a connection away.
 //   - An application that serves nobody may be starting, or stopped. A request that does not
-//     need to be sure that the connection is read does not wait if it has served before.
+//     need to be sure that the connection is read does not wait if the application has served
+//     before, or has turned a connection away.
 func (p *Pool) awaitsReply(d *dial, begun time.Time) bool {
 	in, w := d.conn.inst, d.w
 	select {
@@ -159,8 +160,12 @@ func (p *Pool) awaitsReply(d *dial, begun time.Time) bool {
 	switch {
 	case in.behaviour.replies && !d.trial:
 		return patient || !serves
-	case serves, in.acceptedBefore(begun), !w.demand.NoReplay && !in.served.IsZero():
-		return false // the request does not need the reply
+	case serves:
+		return false
+	case !w.demand.NoReplay:
+		return patient && in.served.IsZero() && !in.acceptedBefore(begun)
+	case in.repliedAt.IsZero():
+		return patient && !in.acceptedBefore(begun)
 	}
 	return patient
 }

@@ -113,3 +113,39 @@ func TestSilentApplicationThatTurnedOneAway(t *testing.T) {
 		}
 	}
 }
+
+// An application that has replied once is waited for although it has turned a connection away: it may be
+// stopped, and turn away what has come meanwhile when it goes on. A request that can be sent again does not
+// wait, and does not have others not wait either.
+func TestStoppedApplicationThatTurnedOneAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.ResetBeforeReading, fcgitest.Hello, fcgitest.Hello, fcgitest.Hello)
+		peer.Values(fcgitest.ValuesNo)
+		p := threadedPool(t, peer, 8)
+		post := Demand{Buffered: true, Body: true, NoReplay: true}
+		l := leaseFor(t, p, post)
+		if _, err := converse(l); err == nil {
+			t.Error("the first connection was not turned away")
+		}
+		l.Release()
+		finish(t, leaseFor(t, p, post))
+		p.mu.Lock()
+		p.instances[0].behaviour.replies = false // it was too slow once
+		p.mu.Unlock()
+		peer.Values(fcgitest.ValuesLate(time.Second))
+		held := []*Lease{leaseFor(t, p, Demand{})} // the connection that was kept
+		for _, tc := range []struct {
+			demand Demand
+			wait   time.Duration
+		}{{whole, queryTimeout}, {post, time.Second}} {
+			begun := time.Now()
+			held = append(held, leaseFor(t, p, tc.demand))
+			if d := time.Since(begun); d < tc.wait || d > tc.wait+50*time.Millisecond {
+				t.Errorf("%+v: the request waited %v, want %v", tc.demand, d, tc.wait)
+			}
+		}
+		for _, l := range held {
+			finish(t, l)
+		}
+	})
+}

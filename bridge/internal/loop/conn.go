@@ -215,7 +215,7 @@ func (c *Conn) writeAll(pieces ...[]byte) error {
 		}
 		return nil
 	}
-	n, err := unix.Writev(c.fd, pieces)
+	n, err := socket.Writev(c.fd, pieces...)
 	if err != nil && err != unix.EAGAIN && err != unix.EINTR {
 		return os.NewSyscallError("writev", err)
 	}

@@ -24,6 +24,38 @@ func call(number uintptr, fd int, b []byte) (int, error) {
 	return int(n), nil
 }
 
+// Writev writes the pieces, of which there are no more than iovecs, to a descriptor that does not block. It
+// returns -1 with an error.
+func Writev(fd int, pieces ...[]byte) (int, error) {
+	var v [iovecs]unix.Iovec
+	n := 0
+	for _, p := range pieces {
+		if len(p) > 0 {
+			v[n].Base = &p[0]
+			v[n].SetLen(len(p))
+			n++
+		}
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	m, _, errno := syscall.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&v[0])), uintptr(n))
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(m), nil
+}
+
+const iovecs = 4
+
+// Quiet reports whether a read on a socket that does not block would wait: the other side has neither
+// sent anything nor closed.
+func Quiet(fd int) bool {
+	var b [1]byte
+	_, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), 1, unix.MSG_PEEK, 0, 0)
+	return errno == unix.EAGAIN
+}
+
 // Events stores in events what has happened to the descriptors of an epoll, without waiting, and
 // returns how many there are.
 func Events(epoll int, events []unix.EpollEvent) (int, error) {
