@@ -71,7 +71,8 @@ func New(ctx context.Context, cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// newHandler returns a site in front of a.
+// newHandler returns a site in front of a. Of the settings of a it uses only those that cannot change in
+// place, marked (B) in docs/settings.md: the site may go on while a is configured anew.
 func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, error) {
 	settings := a.app.Settings()
 	own, err := newSite(cfg, hooks, settings, a.app.Logger())

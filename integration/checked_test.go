@@ -103,6 +103,11 @@ func TestCheckedAsItsUser(t *testing.T) {
 		t.Error("the check has made the access log")
 	}
 
+	if err := os.Remove(logs); err != nil {
+		t.Fatal(err)
+	}
+	check(0, file+": in order for the user sluice", file) // systemd makes the directory
+
 	check(2, `--user: there is no user "nobody-of-that-name"`, "--user", "nobody-of-that-name", file)
 	reachable := filepath.Join(dir, "sluice")
 	if err := os.Link(sluiceBinary(), reachable); err != nil {

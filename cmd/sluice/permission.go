@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -19,20 +21,21 @@ const (
 // not forbidden.
 func forbidden(path string, mode uint32) bool { return errors.Is(syscall.Access(path, mode), syscall.EACCES) }
 
-// checkAccessLog refuses a file that cannot be written, which serving would find out.
+// checkAccessLog refuses a file that this user may not write, which serving would find out. Systemd makes
+// the directory if it is not there (LogsDirectory=).
 func (s *setup) checkAccessLog() error {
 	path := s.Server.AccessLog
 	if path == "off" || path == "-" {
 		return nil
 	}
-	err := syscall.Access(path, mayWrite)
-	if errors.Is(err, syscall.ENOENT) {
-		err = syscall.Access(filepath.Dir(path), mayWrite|maySearch)
+	denied := forbidden(path, mayWrite)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		denied = forbidden(filepath.Dir(path), mayWrite|maySearch)
 	}
-	if err != nil {
-		return fmt.Errorf("access_log: %s: %w (let the user that Sluice runs as write there)", path, err)
+	if !denied {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("access_log: %s: permission denied (let the user that Sluice runs as write there)", path)
 }
 
 // checkSockets returns a note for each socket that is there and that this user may not connect to.
