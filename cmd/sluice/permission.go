@@ -19,7 +19,9 @@ const (
 
 // forbidden reports whether this user may not do with a file what mode says. A file that is not there is
 // not forbidden.
-func forbidden(path string, mode uint32) bool { return errors.Is(syscall.Access(path, mode), syscall.EACCES) }
+func forbidden(path string, mode uint32) bool {
+	return errors.Is(syscall.Access(path, mode), syscall.EACCES)
+}
 
 // checkAccessLog refuses a file that this user may not write, which serving would find out. Systemd makes
 // the directory if it is not there (LogsDirectory=).

@@ -77,8 +77,9 @@ func (s *Store) Use(pairs []*Pair, acme *ACME) {
 	s.warn(time.Now())
 	s.useACME(acme)
 	if s.stop == nil && len(s.watched) > 0 {
-		s.stop = make(chan struct{})
-		s.stopped.Go(s.watch)
+		stop := make(chan struct{})
+		s.stop = stop
+		s.stopped.Go(func() { s.watch(stop) })
 	}
 }
 
@@ -111,9 +112,8 @@ func (s *Store) Close() {
 	s.stopped.Wait()
 }
 
-// watch looks at the files until the store is closed.
-func (s *Store) watch() {
-	stop := s.stop
+// watch looks at the files until stop is closed.
+func (s *Store) watch(stop <-chan struct{}) {
 	ticks := time.NewTicker(checkEvery)
 	defer ticks.Stop()
 	for {
