@@ -14,6 +14,7 @@ type Sample struct {
 	Abandoned int // of those, how many have requests that are abandoned
 	Waiting   int // short and unknown requests that wait
 	Parked    int // mixed and long ones
+	ShortNeed int // slots that the measured load of short requests needs; more than Capacity, if there are too few
 
 	Started [lanes]uint64   // by Lane
 	Ended   [lanes]Times    // requests that the application has finished, by Lane
@@ -54,7 +55,7 @@ func Lanes() []string { return laneNames[:] }
 func (g *Gate) Sample() Sample {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := Sample{Capacity: g.slots, InUse: g.inUse, Long: g.longInUse, Abandoned: g.abandoned}
+	s := Sample{Capacity: g.slots, InUse: g.inUse, Long: g.longInUse, Abandoned: g.abandoned, ShortNeed: g.load.need(g.cfg.Workers, g.cfg.WaitTarget)}
 	for l := range g.counts {
 		c := &g.counts[l]
 		s.Started[l], s.Ended[l] = c.start, c.times

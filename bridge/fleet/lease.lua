@@ -100,6 +100,7 @@ end
 -- Gates that have not renewed. One that has a successor holds nothing after its requests.
 local present, reserved, total, confirmed = {}, 0, 0, 0
 local crowd, others_known = 0, 0
+local former = 0 -- of the crowd, processes of this gate's name: it may have followed one that was killed
 for _, id in ipairs(ids) do
 	local m = members[id]
 	local silent = ledger.clock - m.seen
@@ -116,7 +117,14 @@ for _, id in ipairs(ids) do
 		end
 		if members[id] then
 			local held = unsure and math.max(m.granted, rest) or m.granted
-			if silent <= term and not m.drains then crowd = crowd + 1 end
+			if silent <= term and not m.drains then
+				-- One that this gate follows, and that misses two renewals, has ended.
+				if m.name ~= name then
+					crowd = crowd + 1
+				elseif silent <= 2000 then
+					crowd, former = crowd + 1, former + 1
+				end
+			end
 			if not succeeded[id] and (rest > 0 or not unsure) then others_known = others_known + 1 end
 			if unsure or m.drains then
 				reserved = reserved + held
@@ -124,7 +132,7 @@ for _, id in ipairs(ids) do
 				present[#present + 1] = id
 			end
 			total = total + held
-			if m.run == run then confirmed = confirmed + 1 end
+			if m.run == run and not succeeded[id] then confirmed = confirmed + 1 end
 		end
 	end
 end
@@ -132,7 +140,8 @@ local others = total
 
 if not mine then
 	if mode == 'join' and crowd >= gates then
-		return finish('crowded', 0, 0, crowd, others)
+		local wait = seq <= 4 and crowd - former < gates -- until the one before it is known to have ended
+		return finish(wait and 'young' or 'crowded', 0, 0, crowd, others)
 	end
 	mine = { granted = 0, born = ledger.clock }
 	members[me] = mine

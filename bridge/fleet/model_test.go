@@ -317,3 +317,55 @@ func runModel(t *testing.T, seed uint64) {
 		}
 	}
 }
+
+// A gate that was killed and is started again has a place at once, and workers within seconds, although the
+// engine was not told of its end. One that is too many has none all the same, even if it has the name of one that
+// is there.
+func TestGateStartsAgain(t *testing.T) {
+	w := &world{
+		t: t, rand: rand.New(rand.NewPCG(1, 1)), now: time.Unix(0, 0), engine: newEngine(t), calm: true,
+		terms: Terms{Workers: 16, Gates: 2, Term: 5 * time.Second, Settle: 8 * time.Second, Forget: 10 * time.Minute},
+	}
+	run := func(d time.Duration) {
+		for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(tick) {
+			for _, g := range w.gates {
+				g.step()
+			}
+		}
+	}
+	w.start(0)
+	w.start(1)
+	run(10 * time.Second)
+	w.gates = w.gates[1:] // it is killed
+	w.start(0)
+	again := w.gates[1]
+	for range 6 {
+		run(time.Second)
+		if s := again.m.State(); s.Status == TooMany {
+			t.Fatalf("it is too many: %+v", s)
+		}
+	}
+	if s := again.m.State(); s.Status != Leased || s.Allowed == 0 {
+		t.Errorf("after 6 s it has %+v", s)
+	}
+	for _, slot := range []int{2, 0} {
+		w.start(slot)
+		run(6 * time.Second)
+		if s := w.gates[2].m.State(); s.Status != TooMany {
+			t.Errorf("a third gate, with name %d, has %+v", slot, s)
+		}
+		w.gates = w.gates[:2]
+	}
+}
+
+// A process and the one that follows it are one gate: the engine does not take both for all that there may be.
+func TestSuccessorIsNoOtherGate(t *testing.T) {
+	e := newEngine(t)
+	terms := Terms{Workers: 16, Gates: 2, Term: 5 * time.Second, Settle: 8 * time.Second, Forget: 10 * time.Minute}
+	now := time.Unix(0, 0)
+	e.renew(t, now, terms, Report{Gate: "a1", Name: "a", Seq: 1, Mode: Join})
+	g := e.renew(t, now.Add(time.Second), terms, Report{Gate: "a2", Name: "a", Seq: 1, Mode: Join, Wanted: 16})
+	if g.Status != Young || g.Granted > 0 {
+		t.Errorf("while another gate may have all workers, it is granted %+v", g)
+	}
+}

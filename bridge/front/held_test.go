@@ -215,6 +215,32 @@ func wantNext(t *testing.T, from io.Reader, want string) {
 	}
 }
 
+// A message may require that its reader waits on another channel, too.
+func TestHeldRequireSub(t *testing.T) {
+	r := newHoldRig(t, says, nil)
+	r.onBoth(t, func(t *testing.T, addr string) {
+		_, from := asks(t, addr, "/held?Grip-Hold=stream&Grip-Channel=flow%3B+filter%3Drequire-sub,+staff&b=hello.")
+		resp, err := http.ReadResponse(from, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantNext(t, resp.Body, "hello.")
+		r.wantHeld(t, 1)
+		requires := func(channel, text string) map[string]any {
+			i := item("flow", text)
+			i["meta"] = map[string]string{"require_sub": channel}
+			return i
+		}
+		r.publish(t, holdKey, requires("staff", "one."), requires("board", "two."), item("flow", "three."))
+		wantNext(t, resp.Body, "one.three.")
+		r.publish(t, holdKey, map[string]any{"channel": "flow", "http-stream": map[string]any{"action": "close", "content": ""}})
+		if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) != 0 {
+			t.Errorf("the end: %q, %v", rest, err)
+		}
+		r.wantHeld(t, 0)
+	})
+}
+
 // To an old client the end of the connection is the end of a stream.
 func TestHeldStreamHTTP10(t *testing.T) {
 	r := newHoldRig(t, says, nil)

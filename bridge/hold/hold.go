@@ -206,6 +206,15 @@ func (h *Hold) unsubscribe() {
 	}
 }
 
+func (h *Hold) waitsOn(channel string) bool {
+	for i := range h.subs {
+		if h.subs[i].channel.name == channel {
+			return true
+		}
+	}
+	return false
+}
+
 // deliver gives the Hold an item of one of its channels.
 func (h *Hold) deliver(sub int, i *Item, woken []Waiter) []Waiter {
 	s := &h.subs[sub]
@@ -219,7 +228,7 @@ func (h *Hold) deliver(sub int, i *Item, woken []Waiter) []Waiter {
 		s.prev = i.ID
 	}
 	m := i.of(h.mode)
-	if m == nil || s.filter.skips(i, h.user) {
+	if m == nil || h.skips(s.filter, i) {
 		return woken
 	}
 	switch {

@@ -27,9 +27,10 @@ type Item struct {
 	Channel string
 	ID      string // "": it has none
 	PrevID  string // of the item before it on the channel; "": not known
-	// Sender and SkipUsers are for the filters of subscriptions.
-	Sender    string
-	SkipUsers []string
+	// Sender, SkipUsers and RequireSub are for the filters of subscriptions.
+	Sender     string
+	SkipUsers  []string
+	RequireSub string // a channel
 
 	Response *Message // for Holds of that mode; nil: it is not for them
 	Stream   *Message
@@ -51,19 +52,17 @@ const (
 	SkipSelf Filter = 1 << iota
 	// SkipUsers leaves out items that are not for the user of the Hold.
 	SkipUsers
+	// RequireSub leaves out items that require another channel, on which the Hold does not wait.
+	RequireSub
 )
 
-func (f Filter) skips(i *Item, user string) bool {
-	if user == "" {
-		return false
-	}
-	if f&SkipSelf != 0 && i.Sender == user {
+// skips reports whether a subscription with the filter f leaves out an item.
+func (h *Hold) skips(f Filter, i *Item) bool {
+	switch {
+	case f&SkipSelf != 0 && h.user != "" && i.Sender == h.user:
+		return true
+	case f&SkipUsers != 0 && h.user != "" && slices.Contains(i.SkipUsers, h.user):
 		return true
 	}
-	if f&SkipUsers != 0 {
-		if slices.Contains(i.SkipUsers, user) {
-			return true
-		}
-	}
-	return false
+	return f&RequireSub != 0 && i.RequireSub != "" && !h.waitsOn(i.RequireSub)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/signal"
 	"syscall"
@@ -16,7 +17,9 @@ func demoCommand() *cobra.Command {
 	front := endpoint{key: "listen", mode: 0o600, nameOf: flagOfKey}
 	settings := demo.Settings{}
 	var duration durationFlag
-	var application string
+	var application, gate string
+	var isFleet bool
+	fleet := demo.FleetSettings{}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the gate at work, with nothing to install",
@@ -28,11 +31,23 @@ server, it closes a connection at once that it has no thread for. One is behind 
 the other behind a plain queue, which is the best that other proxies have. Clients hold
 long-polls open at both, and ask for short pages. On the page you can change what they do,
 have a session wait for its own lock, and stall or crash the application, or have it leak
-memory. Ctrl-C ends it.`, demo.Threads),
+memory. Ctrl-C ends it.
+
+With --fleet it starts the application once, two gates that share its threads, and the engine
+that leases these to them. On the page you can send more clients to one gate, stop the
+engine, cut a gate off from it, and end a gate and start it again. The application counts
+its connections: there are never more than it has threads.`, demo.ThreadCount),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if application != "" {
+			switch {
+			case application != "":
 				return failure(demo.RunApplication(application))
+			case gate != "":
+				return failure(demo.RunGate(gate))
+			case isFleet:
+				settings.Fleet = &fleet
+			case cmd.Flags().Changed("balance"):
+				return errors.New("--balance is for the gates of --fleet, which is not given")
 			}
 			if err := settings.Check(); err != nil {
 				return fmt.Errorf("--%w", err)
@@ -59,9 +74,14 @@ memory. Ctrl-C ends it.`, demo.Threads),
 	f.IntVar(&settings.Polls, "polls", 24, "clients that hold a long-poll open")
 	f.IntVar(&settings.Rate, "rate", 40, "short requests a second")
 	f.IntVar(&settings.Sessions, "sessions", 0, "requests of one session at once, which wait for its lock")
+	f.BoolVar(&isFleet, "fleet", false, "show two gates in front of one application instead")
+	f.IntVar(&fleet.Balance, "balance", 50, "with --fleet: of 100 clients, how many ask the first gate")
 	f.StringVar(&application, "application", "", "be the application, under the control of this socket")
-	if err := f.MarkHidden("application"); err != nil {
-		panic(err) // it is there
+	f.StringVar(&gate, "gate", "", "be a gate of the fleet, under the control of this socket")
+	for _, name := range []string{"application", "gate"} {
+		if err := f.MarkHidden(name); err != nil {
+			panic(err) // it is there
+		}
 	}
 	return cmd
 }

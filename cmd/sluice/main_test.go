@@ -250,6 +250,9 @@ func TestUnusable(t *testing.T) {
 		{[]string{"demo", "--rate", "0"}, "--rate 0: want 1 to 300"},
 		{[]string{"demo", "--listen", taken.Addr().String()}, "the address is in use"},
 		{[]string{"demo", "now"}, "unknown command"},
+		{[]string{"demo", "--balance", "40"}, "--balance is for the gates of --fleet, which is not given"},
+		{[]string{"demo", "--fleet", "--balance", "101"}, "--balance 101: want 0 to 100"},
+		{[]string{"demo", "--fleets"}, "unknown flag: --fleets; did you mean --fleet?"},
 	} {
 		var stderr bytes.Buffer
 		status := run(c.args, &stderr)

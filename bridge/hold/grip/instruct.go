@@ -19,7 +19,7 @@ import (
 const Prefix = "Grip-"
 
 // Features is the Grip-Feature field: what this program can do.
-const Features = "status, link:next, filter:skip-self, filter:skip-users"
+const Features = "status, link:next, filter:skip-self, filter:skip-users, filter:require-sub"
 
 // instructType is the media type of an answer whose body says what to do.
 const instructType = "application/grip-instruct"
@@ -238,8 +238,10 @@ func filter(name string) (hold.Filter, error) {
 		return hold.SkipSelf, nil
 	case "skip-users":
 		return hold.SkipUsers, nil
+	case "require-sub":
+		return hold.RequireSub, nil
 	}
-	return 0, fmt.Errorf("filter %.50q is not known, want skip-self or skip-users", name)
+	return 0, fmt.Errorf("filter %.50q is not known, want skip-self, skip-users or require-sub", name)
 }
 
 // parse takes DATA; format=raw|cstring|base64; mode=idle|interval; timeout=SECONDS.

@@ -42,12 +42,12 @@ func TestParse(t *testing.T) {
 			},
 		},
 		"several lines, filters and links": {
-			fields("Grip-Hold: stream", "Grip-Channel: one; filter=skip-self; filter=skip-users", "Grip-Channel: two",
+			fields("Grip-Hold: stream", "Grip-Channel: one; filter=skip-self; filter=skip-users", "Grip-Channel: two; filter=require-sub",
 				"Grip-Keep-Alive: Cg==; format=base64; mode=interval; timeout=5", `Grip-Link: </next?a=1,2;3>; rel="next"; timeout=30`, "Grip-Status: 201"), "",
 			Instruct{
 				Hold: true, Timeout: DefaultTimeout, Status: 201, Keep: KeepAlive{Data: []byte("\n"), Every: 5 * time.Second, Interval: true},
 				Next: Link{"/next?a=1,2;3", 30 * time.Second},
-				Wait: hold.Instruct{Mode: hold.Stream, Subscriptions: subscriptions(hold.Subscription{Channel: "one", Filter: hold.SkipSelf | hold.SkipUsers}, hold.Subscription{Channel: "two"})},
+				Wait: hold.Instruct{Mode: hold.Stream, Subscriptions: subscriptions(hold.Subscription{Channel: "one", Filter: hold.SkipSelf | hold.SkipUsers}, hold.Subscription{Channel: "two", Filter: hold.RequireSub})},
 			},
 		},
 		"a page of a stream": {

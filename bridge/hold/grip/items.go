@@ -150,7 +150,7 @@ func parseItem(raw []byte, most int) (*hold.Item, error) {
 	if len(said.ID) > maxName || len(said.PrevID) > maxName {
 		return nil, fmt.Errorf("an id has more than %d bytes", maxName)
 	}
-	item := &hold.Item{Channel: said.Channel, ID: string(said.ID), PrevID: string(said.PrevID), Sender: said.Meta["sender"]}
+	item := &hold.Item{Channel: said.Channel, ID: string(said.ID), PrevID: string(said.PrevID), Sender: said.Meta["sender"], RequireSub: said.Meta["require_sub"]}
 	if users := said.Meta["skip_users"]; users != "" {
 		for user := range strings.SplitSeq(users, ",") {
 			item.SkipUsers = append(item.SkipUsers, strings.TrimSpace(user))

@@ -15,7 +15,7 @@ func TestParseItems(t *testing.T) {
 			"http-response": {"code": 201, "reason": "Made", "headers": {"content-type": "text/plain", "Connection": "close"}, "body": "b\n"},
 			"http-stream": {"content-bin": "AQI="},
 			"ws-message": {"content": "w"}}},
-		{"channel": "b", "http-stream": {"action": "close", "content": ""}, "meta": {"sender": "me", "skip_users": "x, y"}},
+		{"channel": "b", "http-stream": {"action": "close", "content": ""}, "meta": {"sender": "me", "skip_users": "x, y", "require_sub": "a"}},
 		{"channel": "c", "formats": {"http-response": {"action": "hint"}}},
 		{"channel": "d", "formats": {"ws-message": {"content": "w"}}}]}`), 100)
 	want := []*hold.Item{
@@ -23,7 +23,7 @@ func TestParseItems(t *testing.T) {
 			Channel: "a", ID: "2", PrevID: "1", Stream: &hold.Message{Body: []byte{1, 2}},
 			Response: &hold.Message{Status: 201, Fields: [][2]string{{"Content-Type", "text/plain"}}, Body: []byte("b\n")},
 		},
-		{Channel: "b", Sender: "me", SkipUsers: []string{"x", "y"}, Stream: &hold.Message{Action: hold.Close, Body: []byte{}}},
+		{Channel: "b", Sender: "me", SkipUsers: []string{"x", "y"}, RequireSub: "a", Stream: &hold.Message{Action: hold.Close, Body: []byte{}}},
 		{Channel: "c", Response: &hold.Message{Action: hold.Hint, Status: 200}},
 		{Channel: "d"},
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/events"
 	"github.com/sluice-proxy/sluice/bridge/fleet"
@@ -54,9 +55,17 @@ func (a *Application) onFleet(s fleet.State) {
 
 // fleetUsage is what the gate needs of each instance.
 func (a *Application) fleetUsage() fleet.Usage {
-	s, instances := a.Gate.Sample(), max(1, len(a.settings.Load().Backends))
+	return usage(a.Gate.Sample(), a.Pool.Connections(), max(1, len(a.settings.Load().Backends)))
+}
+
+// usage is what a gate with so many instances needs. Short requests that wait are more than they need workers
+// if the gate had too few for a moment: a lease by their number would take the workers of gates that have as
+// much to do, which would then have too few. Therefore the measured load counts, and one more than run.
+func usage(s admission.Sample, connections, instances int) fleet.Usage {
 	each := func(n int) int { return (n + instances - 1) / instances }
-	return fleet.Usage{Connections: a.Pool.Connections(), Short: each(s.InUse - s.Long + s.Waiting), Wanted: each(s.InUse + s.Waiting + s.Parked)}
+	running := s.InUse - s.Long
+	short := min(running+s.Waiting, max(running, s.ShortNeed)+1)
+	return fleet.Usage{Connections: connections, Short: each(short), Wanted: each(s.InUse + s.Waiting + s.Parked)}
 }
 
 // FleetState returns what is known of the other gates, nil if there are none.

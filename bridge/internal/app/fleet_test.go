@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/fleet"
 )
 
 func TestFleetSettings(t *testing.T) {
@@ -45,6 +47,26 @@ func TestFleetSettings(t *testing.T) {
 		}
 		if err := Complete(&a); err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v, want %s", c.fleet, err, c.want)
+		}
+	}
+}
+
+// The queue that a moment without workers has left does not count as need of as many.
+func TestFleetUsage(t *testing.T) {
+	for name, c := range map[string]struct {
+		sample    admission.Sample
+		instances int
+		want      fleet.Usage
+	}{
+		"idle":             {admission.Sample{Capacity: 8}, 1, fleet.Usage{}},
+		"starved":          {admission.Sample{Capacity: 2, InUse: 2, Long: 2, Waiting: 100, Parked: 10, ShortNeed: 3}, 1, fleet.Usage{Short: 4, Wanted: 112}},
+		"busy":             {admission.Sample{Capacity: 8, InUse: 8, Long: 2, Waiting: 100, ShortNeed: 12}, 1, fleet.Usage{Short: 13, Wanted: 108}},
+		"nothing is known": {admission.Sample{Capacity: 8, InUse: 5, Waiting: 9}, 1, fleet.Usage{Short: 6, Wanted: 14}},
+		"few wait":         {admission.Sample{Capacity: 8, InUse: 1, Waiting: 1, ShortNeed: 6}, 1, fleet.Usage{Short: 2, Wanted: 2}},
+		"two instances":    {admission.Sample{Capacity: 8, InUse: 5, Waiting: 9}, 2, fleet.Usage{Short: 3, Wanted: 7}},
+	} {
+		if got := usage(c.sample, 0, c.instances); got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 }

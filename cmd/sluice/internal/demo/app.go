@@ -2,36 +2,37 @@ package demo
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/fcgi"
+	netfcgi "net/http/fcgi"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
 const (
-	// Threads is how many requests the application serves at once.
-	Threads = 16
+	// ThreadCount is how many requests the application serves at once.
+	ThreadCount = 16
 
 	shortTime   = 20 * time.Millisecond  // work of a short request
 	pollTime    = 6 * time.Second        // length of a long-poll
 	sessionTime = 500 * time.Millisecond // work of a request that holds its session's lock
 	stallTime   = 5 * time.Second        // length of a stall
 	leakEach    = 512 << 10              // bytes that each short request loses, if it leaks
-	reportEvery = 200 * time.Millisecond
-	crashStatus = 3 // exit status
+	crashStatus = 3                      // exit status
 )
 
-// app is the application: a FastCGI program with Threads threads, one for each connection. It accepts
+// app is the application: a FastCGI program with ThreadCount threads, one for each connection. It accepts
 // and closes further connections, as flup's threaded server does.
 type app struct {
 	net.Listener
-	open                 atomic.Int64 // connections
+	open                 atomic.Int64 // connections, and threads at work whose connection is gone
+	most, turnedAway     atomic.Int64 // the most that there were, with the one too many; and how many of these
 	short, poll, session atomic.Int64 // threads that serve such a request
 	leaks                atomic.Bool
 	stalled              atomic.Int64 // until when requests do not begin, as Unix nanoseconds
@@ -43,27 +44,26 @@ type app struct {
 
 // appReport is what the application tells the parent.
 type appReport struct {
-	PID     int    `json:"pid"`
-	Short   int64  `json:"short"`
-	Poll    int64  `json:"poll"`
-	Session int64  `json:"session"`
-	Memory  uint64 `json:"memory"` // what it has leaked, in bytes
+	PID        int    `json:"pid"`
+	Short      int64  `json:"short"`
+	Poll       int64  `json:"poll"`
+	Session    int64  `json:"session"`
+	Memory     uint64 `json:"memory"` // what it has leaked, in bytes
+	Open       int64  `json:"open"`
+	Most       int64  `json:"most"`
+	TurnedAway int64  `json:"turned_away"`
 }
 
 // RunApplication serves as the application at its standard input, under the control of the parent's
 // socket, until the parent ends.
 func RunApplication(control string) error {
-	l, err := net.FileListener(os.Stdin)
-	if err != nil {
-		return fmt.Errorf("the demonstration's application is started by sluice demo alone: %w", err)
-	}
-	parent, err := net.Dial("unix", control)
+	l, parent, err := enter(control)
 	if err != nil {
 		return err
 	}
 	a := &app{Listener: l}
 	go a.obey(parent)
-	go a.report(parent)
+	go report(parent, a.report)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", a.work(&a.short, func() {
 		time.Sleep(shortTime)
@@ -75,7 +75,7 @@ func RunApplication(control string) error {
 		defer a.turn.Unlock()
 		time.Sleep(sessionTime)
 	}))
-	return fcgi.Serve(a, mux)
+	return netfcgi.Serve(a, mux)
 }
 
 // obey does what the parent says, and ends with it.
@@ -95,14 +95,12 @@ func (a *app) obey(parent net.Conn) {
 	os.Exit(0)
 }
 
-func (a *app) report(parent net.Conn) {
-	for enc := json.NewEncoder(parent); ; time.Sleep(reportEvery) {
-		a.mu.Lock()
-		memory := uint64(len(a.lost)) * leakEach
-		a.mu.Unlock()
-		if err := enc.Encode(appReport{os.Getpid(), a.short.Load(), a.poll.Load(), a.session.Load(), memory}); err != nil {
-			return // obey ends the process
-		}
+func (a *app) report() appReport {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return appReport{
+		PID: os.Getpid(), Short: a.short.Load(), Poll: a.poll.Load(), Session: a.session.Load(), Memory: uint64(len(a.lost)) * leakEach,
+		Open: a.open.Load(), Most: a.most.Load(), TurnedAway: a.turnedAway.Load(),
 	}
 }
 
@@ -138,22 +136,56 @@ func (a *app) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if a.open.Add(1) <= Threads {
+		n := a.open.Add(1)
+		a.most.Store(max(n, a.most.Load()))
+		if n <= ThreadCount {
 			return &thread{Conn: c, app: a}, nil
 		}
+		a.turnedAway.Add(1)
 		a.open.Add(-1)
 		_ = c.Close()
 	}
 }
 
-// thread is a connection that frees its thread when it is closed.
+// thread is a connection that frees its thread when it is closed and its request is over: one that a
+// gate has left, because it was killed, keeps its thread at work. There is one request at a time, and
+// all of it is read before it begins.
 type thread struct {
 	net.Conn
-	app  *app
-	once sync.Once
+	app *app
+
+	mu                   sync.Mutex
+	works, closed, freed bool
+}
+
+func (t *thread) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n > 0 {
+		t.set(func() { t.works = true })
+	}
+	return n, err
+}
+
+// Write writes a record.
+func (t *thread) Write(p []byte) (int, error) {
+	if len(p) > 1 && fcgi.Type(p[1]) == fcgi.TypeEndRequest {
+		defer t.set(func() { t.works = false })
+	}
+	return t.Conn.Write(p)
 }
 
 func (t *thread) Close() error {
-	t.once.Do(func() { t.app.open.Add(-1) })
+	t.set(func() { t.closed = true })
 	return t.Conn.Close()
+}
+
+// set changes the state, and frees the thread if that is its end.
+func (t *thread) set(change func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+	if t.closed && !t.works && !t.freed {
+		t.freed = true
+		t.app.open.Add(-1)
+	}
 }

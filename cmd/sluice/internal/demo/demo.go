@@ -12,36 +12,65 @@ import (
 	"time"
 )
 
-// viewEvery is how often the page is shown the state.
-const viewEvery = 500 * time.Millisecond
+const (
+	viewEvery     = 500 * time.Millisecond // how often the page is shown the state
+	headerTimeout = 10 * time.Second       // how long a client may take to send a header
+)
 
-// Demo is the two sides, and what clients do to both.
+// Demo is what is shown, and what clients do.
 type Demo struct {
-	sides [2]*side
+	news newsList
 
 	mu       sync.Mutex
+	scene    scene // nil: it has ended
 	settings Settings
 	views    []byte        // the last event, encoded
 	fresh    chan struct{} // closed when there is another
 }
 
+// scene is what is shown: two sides of something. Its methods are called by one goroutine at a time.
+type scene interface {
+	// set has all be as the settings say, which were others before. look returns the state. Either
+	// changes settings that cannot be kept.
+	set(was, now *Settings)
+	look(now time.Time, s *Settings) Picture
+	do(deed string) // "stall", "crash": what happens to the application, or applications
+	// titles are the two lines above the table on the terminal, and rows what is below.
+	titles() (string, string)
+	rows(p *Picture, since time.Duration) []string
+	close()
+}
+
+// Picture is the state of a scene.
+type Picture struct {
+	Sides  [2]View `json:"sides"`
+	Shared *Shared `json:"application,omitempty"` // nil: each side has its own
+}
+
 // Run serves the page at l, and writes a line for each side to out every second, until ctx ends.
 func Run(ctx context.Context, l net.Listener, s Settings, out io.Writer) error {
-	fmt.Fprintf(out, "http://%s/ has the page: the same application twice, behind the gate and behind a plain queue.\n\n", l.Addr())
-	d := &Demo{fresh: make(chan struct{})}
+	what := "the same application twice, behind the gate and behind a plain queue"
+	if s.Fleet != nil {
+		what = "two gates that share one application's workers"
+	}
+	fmt.Fprintf(out, "http://%s/ has the page: %s.\n\n", l.Addr(), what)
+	d := &Demo{fresh: make(chan struct{}), news: newsList{begun: time.Now()}}
 	dir, err := os.MkdirTemp("", "sluice-demo")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	for i, name := range []string{"gate", "queue"} {
-		if d.sides[i], err = openSide(ctx, dir, name, name == "gate"); err != nil {
-			return fmt.Errorf("starting the application: %w", err)
-		}
-		defer d.sides[i].close()
+	if s.Fleet == nil {
+		d.scene, err = openTwice(ctx, dir)
+	} else {
+		d.scene, err = openFleet(dir, &d.news)
 	}
+	if err != nil {
+		return fmt.Errorf("starting the application: %w", err)
+	}
+	defer d.close()
 	d.set(s)
-	server := &http.Server{Handler: d.page(), ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	server := &http.Server{Handler: d.page(), ReadHeaderTimeout: headerTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	defer server.Close()
@@ -50,11 +79,12 @@ func Run(ctx context.Context, l net.Listener, s Settings, out io.Writer) error {
 
 // watch looks at both sides until ctx ends.
 func (d *Demo) watch(ctx context.Context, failed <-chan error, out io.Writer) error {
-	fmt.Fprintln(out, "                 short requests              threads at work             waiting")
-	fmt.Fprintln(out, "time       a second  median      p99   short  polls  session   queue  parked   failed")
+	above, titles := d.scene.titles()
+	fmt.Fprintln(out, above)
+	fmt.Fprintln(out, titles)
 	ticker := time.NewTicker(viewEvery)
 	defer ticker.Stop()
-	begun := time.Now()
+	told := 0 // news
 	for n := 1; ; n++ {
 		select {
 		case err := <-failed:
@@ -65,35 +95,57 @@ func (d *Demo) watch(ctx context.Context, failed <-chan error, out io.Writer) er
 		case <-ctx.Done():
 			return nil
 		case now := <-ticker.C:
-			views := [2]View{d.sides[0].view(now), d.sides[1].view(now)}
-			d.publish(views)
+			p, news := d.look(now)
+			for _, item := range news {
+				if item.Number > told {
+					told = item.Number
+					fmt.Fprintf(out, "%3.0fs %s: %s\n", item.At, item.Who, item.Text)
+				}
+			}
 			if n%2 != 0 {
 				continue
 			}
-			for _, v := range views {
-				fmt.Fprintf(out, "%3.0fs %-5s  %7.0f  %4.0f ms  %4.0f ms   %5d  %5d  %7d   %5d  %6d   %6d\n", now.Sub(begun).Seconds(), v.Name,
-					v.Answered, v.Median, v.P99, v.Short, v.Poll, v.Session, v.Queue-v.Parked, v.Parked, v.TotalFailed)
+			for _, row := range d.scene.rows(&p, now.Sub(d.news.begun)) {
+				fmt.Fprintln(out, row)
 			}
 		}
 	}
 }
 
-// set has both sides' clients do what settings say.
+// look takes a picture, and shows it to all who look at the page.
+func (d *Demo) look(now time.Time) (Picture, []News) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.scene.look(now, &d.settings)
+	news := d.news.all()
+	d.publish(&p, news)
+	return p, news
+}
+
+// set has all be as settings say.
 func (d *Demo) set(s Settings) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, side := range d.sides {
-		side.load.set(s)
-		if s.Leak != d.settings.Leak {
-			side.hub.tell(map[bool]string{true: "leak on", false: "leak off"}[s.Leak])
-		}
+	if d.scene == nil {
+		return
 	}
+	d.scene.set(&d.settings, &s)
 	d.settings = s
 }
 
-// tell sends a command to both applications.
-func (d *Demo) tell(command string) {
-	for _, side := range d.sides {
-		side.hub.tell(command)
+// do has something happen to the application, or applications.
+func (d *Demo) do(deed string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.scene != nil {
+		d.scene.do(deed)
 	}
+}
+
+// close ends all. Requests of the page that are still there do nothing any more.
+func (d *Demo) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.scene.close()
+	d.scene = nil
 }

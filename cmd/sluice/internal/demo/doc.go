@@ -1,7 +1,9 @@
-// Package demo shows the gate at work: two copies of one application, one behind the gate and one
-// behind a plain queue, get the same requests, and a page shows them side by side.
+// Package demo shows the gate at work. Twice: two copies of one application, one behind the gate and
+// one behind a plain queue, get the same requests. Fleet: two gates share one application. A page and a
+// table show both sides beside each other.
 //
-// Begin with demo.go. app.go is the application, a process of its own that Sluice starts; hub.go is
-// the parent's end of its control connection. side.go is one copy with what is in front of it, load.go
-// its clients, and page.go the page with its controls (static/).
+// Begin with demo.go, which shows a scene: twice.go or fleet.go. app.go is the application and gate.go a
+// gate of the fleet, processes of their own; part.go is what they have in common, and hub.go the parent's
+// end of their control connections. engine.go is the fleet's engine. side.go is what both scenes know of a
+// side, load.go its clients, settings.go what these do, and page.go the page with its controls (static/).
 package demo

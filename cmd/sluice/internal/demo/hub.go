@@ -7,19 +7,20 @@ import (
 	"sync"
 )
 
-// hub is the parent's end of the connections to the processes of one application.
-type hub struct {
+// hub is the parent's end of the connections to the processes that play one part, and report R.
+type hub[R any] struct {
 	listener net.Listener
 	path     string
+	hear     func(R) // is told each report, by the goroutine of its process; nil: nobody
 	ended    sync.WaitGroup
 
 	mu    sync.Mutex
 	leaks bool
-	conns map[net.Conn]appReport
+	conns map[net.Conn]*R // what each has told last; nil: nothing yet
 }
 
-func openHub(dir, name string) (*hub, error) {
-	h := &hub{path: filepath.Join(dir, name), conns: make(map[net.Conn]appReport)}
+func openHub[R any](dir, name string, hear func(R)) (*hub[R], error) {
+	h := &hub[R]{path: filepath.Join(dir, name), hear: hear, conns: make(map[net.Conn]*R)}
 	l, err := net.Listen("unix", h.path)
 	if err != nil {
 		return nil, err
@@ -29,14 +30,14 @@ func openHub(dir, name string) (*hub, error) {
 	return h, nil
 }
 
-func (h *hub) accept() {
+func (h *hub[R]) accept() {
 	for {
 		c, err := h.listener.Accept()
 		if err != nil {
 			return
 		}
 		h.mu.Lock()
-		h.conns[c] = appReport{}
+		h.conns[c] = nil
 		leaks := h.leaks
 		h.mu.Unlock()
 		if leaks {
@@ -47,11 +48,11 @@ func (h *hub) accept() {
 }
 
 // read takes a process's reports until it ends.
-func (h *hub) read(c net.Conn) {
+func (h *hub[R]) read(c net.Conn) {
 	defer c.Close()
 	dec := json.NewDecoder(c)
 	for {
-		var r appReport
+		var r R
 		err := dec.Decode(&r)
 		h.mu.Lock()
 		if err != nil {
@@ -59,13 +60,16 @@ func (h *hub) read(c net.Conn) {
 			h.mu.Unlock()
 			return
 		}
-		h.conns[c] = r
+		h.conns[c] = &r
 		h.mu.Unlock()
+		if h.hear != nil {
+			h.hear(r)
+		}
 	}
 }
 
 // tell sends a command to all processes.
-func (h *hub) tell(command string) {
+func (h *hub[R]) tell(command string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch command {
@@ -81,19 +85,19 @@ func (h *hub) tell(command string) {
 func send(c net.Conn, command string) { _, _ = c.Write([]byte(command + "\n")) }
 
 // reports are what the processes have told last.
-func (h *hub) reports() (list []appReport) {
+func (h *hub[R]) reports() (list []R) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, r := range h.conns {
-		if r.PID != 0 {
-			list = append(list, r)
+		if r != nil {
+			list = append(list, *r)
 		}
 	}
 	return list
 }
 
 // close ends the processes, if they have not ended yet.
-func (h *hub) close() {
+func (h *hub[R]) close() {
 	_ = h.listener.Close()
 	h.mu.Lock()
 	for c := range h.conns {

@@ -10,34 +10,6 @@ import (
 	"time"
 )
 
-// Settings are what clients do.
-type Settings struct {
-	Polls    int  `json:"polls"`    // clients that hold a long-poll open
-	Rate     int  `json:"rate"`     // short requests a second
-	Sessions int  `json:"sessions"` // requests of one session at once, which wait for its lock
-	Leak     bool `json:"leak"`     // each short request leaks memory
-}
-
-// The most that there may be.
-const (
-	MaxPolls    = 200
-	MaxRate     = 300
-	MaxSessions = 50
-)
-
-// Check returns what is wrong with settings.
-func (s Settings) Check() error {
-	switch {
-	case s.Polls < 0 || s.Polls > MaxPolls:
-		return fmt.Errorf("polls %d: want 0 to %d", s.Polls, MaxPolls)
-	case s.Rate < 1 || s.Rate > MaxRate:
-		return fmt.Errorf("rate %d: want 1 to %d", s.Rate, MaxRate)
-	case s.Sessions < 0 || s.Sessions > MaxSessions:
-		return fmt.Errorf("sessions %d: want 0 to %d", s.Sessions, MaxSessions)
-	}
-	return nil
-}
-
 // load is the clients of one side.
 type load struct {
 	base    string
@@ -48,6 +20,7 @@ type load struct {
 
 	mu        sync.Mutex
 	rate      int
+	changed   chan struct{}                   // has one when rate is another
 	loops     map[string][]context.CancelFunc // clients that ask again and again, by path
 	latencies []time.Duration                 // of the short requests that were answered since the last look
 	counts    counts
@@ -63,7 +36,7 @@ const impatient = 20 * time.Second
 func startLoad(base string) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{
-		base: base, ctx: ctx, stop: stop, loops: make(map[string][]context.CancelFunc),
+		base: base, ctx: ctx, stop: stop, loops: make(map[string][]context.CancelFunc), changed: make(chan struct{}, 1),
 		client: &http.Client{Timeout: impatient, Transport: &http.Transport{MaxIdleConnsPerHost: MaxPolls + MaxRate}},
 	}
 	l.running.Go(l.visit)
@@ -75,6 +48,10 @@ func (l *load) set(s Settings) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rate = s.Rate
+	select {
+	case l.changed <- struct{}{}:
+	default: // it has one
+	}
 	l.setLoops("/poll", s.Polls, func(i int) string { return fmt.Sprintf("poller-%d", i) }, &l.counts.polls)
 	l.setLoops("/session", s.Sessions, func(int) string { return "the-busy-one" }, &l.counts.sessions)
 }
@@ -119,10 +96,19 @@ func pause(ctx context.Context, d time.Duration) {
 func (l *load) visit() {
 	for n := 0; l.ctx.Err() == nil; n++ {
 		l.mu.Lock()
-		rate := max(l.rate, 1)
-		l.counts.asked++
-		l.waiting++
+		rate := l.rate
+		if rate > 0 {
+			l.counts.asked++
+			l.waiting++
+		}
 		l.mu.Unlock()
+		if rate == 0 {
+			select {
+			case <-l.changed:
+			case <-l.ctx.Done():
+			}
+			continue
+		}
 		l.running.Go(func() { l.short(n) })
 		pause(l.ctx, time.Second/time.Duration(rate))
 	}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -26,8 +27,13 @@ func (d *Demo) page() http.Handler {
 	if err != nil {
 		panic(err) // the directory is embedded
 	}
+	text := index(files, d.settings.Fleet != nil)
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(files))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(text)
+	})
 	mux.HandleFunc("GET /events", d.events)
 	mux.HandleFunc("POST /control", d.control)
 	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -41,6 +47,18 @@ func (d *Demo) page() http.Handler {
 	})
 	// Pages of other origins change nothing, and see nothing.
 	return status.Guard(new(http.CrossOriginProtection).Handler(guarded), nil, nil)
+}
+
+// index is the page, as it is for a scene.
+func index(files fs.FS, isFleet bool) []byte {
+	text, err := fs.ReadFile(files, "index.html")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	if isFleet {
+		text = bytes.Replace(text, []byte(`<body class="twice">`), []byte(`<body class="fleet">`), 1)
+	}
+	return text
 }
 
 // command is what the page sends: settings, or something that happens to both applications.
@@ -62,7 +80,7 @@ func (d *Demo) control(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if c.Settings != nil {
-		if err := c.Settings.Check(); err != nil {
+		if err := d.check(c.Settings); err != nil {
 			http.Error(w, "400 Bad Request: "+err.Error(), http.StatusBadRequest)
 			return
 		}
@@ -71,7 +89,7 @@ func (d *Demo) control(w http.ResponseWriter, r *http.Request) {
 	switch c.Do {
 	case "":
 	case "stall", "crash":
-		d.tell(c.Do)
+		d.do(c.Do)
 	default:
 		http.Error(w, fmt.Sprintf("400 Bad Request: do %q: want stall or crash", c.Do), http.StatusBadRequest)
 		return
@@ -79,15 +97,24 @@ func (d *Demo) control(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// publish encodes the views once, for all who look.
-func (d *Demo) publish(views [2]View) {
+// check returns what is wrong with settings that the page sends.
+func (d *Demo) check(s *Settings) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if isFleet := d.settings.Fleet != nil; isFleet != (s.Fleet != nil) {
+		return fmt.Errorf("fleet: given %v, and sluice demo runs with --fleet: %v", s.Fleet != nil, isFleet)
+	}
+	return s.Check()
+}
+
+// publish encodes the state once, for all who look.
+func (d *Demo) publish(p *Picture, news []News) {
 	text, err := json.Marshal(struct {
 		Settings Settings `json:"settings"`
 		Threads  int      `json:"threads"`
-		Sides    [2]View  `json:"sides"`
-	}{d.settings, Threads, views})
+		*Picture
+		News []News `json:"news,omitempty"`
+	}{d.settings, ThreadCount, p, news})
 	if err != nil {
 		panic(err) // numbers and words can be encoded
 	}
