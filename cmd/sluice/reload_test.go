@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"math"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -135,18 +136,17 @@ func TestReloadKeepsSites(t *testing.T) {
 // What a reload leaves for the collector of garbage delays requests.
 func TestReloadAllocates(t *testing.T) {
 	s, _ := fileServer(t, hundredSites(t, t.TempDir()))
-	const reloads = 5
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range reloads {
+	least := uint64(math.MaxUint64) // what else runs in this process allocates, too
+	for range 5 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		if err := s.reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
 	}
-	runtime.ReadMemStats(&after)
-	if kib := (after.TotalAlloc - before.TotalAlloc) / reloads >> 10; kib > 2500 {
-		t.Errorf("a reload of 100 sites that have not changed allocates %d KiB, want 2500 at most: it was 1700", kib)
-	} else {
-		t.Logf("a reload allocates %d KiB", kib)
+	if kib := least >> 10; kib > reloadAllocates {
+		t.Errorf("a reload of 100 sites that have not changed allocates %d KiB, want %d at most", kib, reloadAllocates)
 	}
 }
