@@ -20,7 +20,8 @@ const serviceID = 54321
 // onPackagedMachine is a command on a machine that has the user of the packages' service.
 func onPackagedMachine(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	script := "set -e; "
+	var script strings.Builder
+	script.WriteString("set -e; ")
 	for name, line := range map[string]string{
 		"passwd": fmt.Sprintf("sluice:x:%d:%d::/:/usr/sbin/nologin\n", serviceID, serviceID),
 		"group":  fmt.Sprintf("sluice:x:%d:\n", serviceID),
@@ -31,9 +32,9 @@ func onPackagedMachine(t *testing.T, args ...string) *exec.Cmd {
 		}
 		file := filepath.Join(t.TempDir(), name)
 		write(t, file, "%s%s", regexp.MustCompile(`(?m)^sluice:.*\n`).ReplaceAll(text, nil), line)
-		script += "mount --bind " + file + " /etc/" + name + "; "
+		script.WriteString("mount --bind " + file + " /etc/" + name + "; ")
 	}
-	return exec.Command(need(t, "unshare"), append([]string{"--mount", "--propagation", "private", "sh", "-c", script + `exec "$@"`, "sh"}, args...)...)
+	return exec.Command(need(t, "unshare"), append([]string{"--mount", "--propagation", "private", "sh", "-c", script.String() + `exec "$@"`, "sh"}, args...)...)
 }
 
 // Root checks a file as the user that will read it, who may not read all that root may.
