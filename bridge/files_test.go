@@ -109,6 +109,37 @@ func TestRewrittenPathNeedsLogin(t *testing.T) {
 	})
 }
 
+// Who may not see a script is refused by whatever path it is reached: as an index, or as the fallback.
+func TestScriptNeedsLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		fileSite(t, root)
+		if err := os.WriteFile(filepath.Join(root, "private/index.php"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, alike := range []bool{false, true} {
+			r := newRig(t, Config{
+				ApplicationConfig: ApplicationConfig{Preset: cgi.PresetPHP},
+				SiteConfig:        SiteConfig{Root: root, Static: cgi.StaticUsual, Fallback: "/private/index.php"},
+				SiteHooks:         SiteHooks{Identify: login, SameForAllPaths: alike},
+			}, fcgitest.Hello)
+			if alike { // as the front has said
+				r.wantPage(r.get("/x"))
+				continue
+			}
+			for _, target := range []string{"/x", "/x/y?z", "/private/"} {
+				r.wantError(r.get(target), 401, errDenied)
+			}
+			r.wantPage(r.get("/index.php"))
+			if f := r.b.File(httptest.NewRequest("GET", "/style.css", nil)); f == nil {
+				t.Error("a file that is not protected is not sent")
+			} else {
+				f.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/style.css", nil))
+			}
+		}
+	})
+}
+
 // A redirect is an answer, and no failure, whatever its status.
 func TestRedirectRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -25,8 +25,8 @@ func (h *Handler) identify(r *http.Request, c *cgi.Client) {
 	if h.cfg.Identify != nil {
 		trusted := c.Trusted
 		h.cfg.Identify(r, c)
-		if path, ok := h.serves.Mapper.Rewritten(r); ok && c.Refused == nil { // it must be allowed to see both paths
-			h.cfg.Identify(atPath(r, path), c)
+		if !h.cfg.SameForAllPaths {
+			h.identifyOthers(r, c)
 		}
 		if c.Trusted && !trusted { // the front knows the proxy
 			h.serves.Mapper.UserOf(r, c)
@@ -37,6 +37,18 @@ func (h *Handler) identify(r *http.Request, c *cgi.Client) {
 		h.proxies.untrusted(h, r, c)
 	case c.Trusted && c.Refused != nil && c.Refused.Status == http.StatusBadRequest:
 		h.proxies.malformed(h, r, c)
+	}
+}
+
+// identifyOthers has c be identified for the other paths that r leads to, all of which it must be allowed to see.
+func (h *Handler) identifyOthers(r *http.Request, c *cgi.Client) {
+	if c.Refused != nil {
+		return
+	}
+	for _, path := range h.serves.Mapper.OtherPaths(r) {
+		if c.Refused == nil {
+			h.cfg.Identify(atPath(r, path), c)
+		}
 	}
 }
 

@@ -32,6 +32,10 @@ type SiteHooks struct {
 	// bridge/front once more for a request that has waited in the gate for long. Default:
 	// nobody knows more.
 	Identify func(*http.Request, *cgi.Client)
+	// SameForAllPaths says that Identify does the same whatever the path. Default: it may refuse some, and is
+	// called for each path that a request leads to: that of a rewrite, and of the script or the file that
+	// answers, which is looked for.
+	SameForAllPaths bool
 	// Expand gives each value of Env the form it has for a request. Default: as it is
 	// written.
 	Expand func(r *http.Request, value string) string

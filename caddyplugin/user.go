@@ -36,7 +36,7 @@ func clientConn(_ http.ResponseWriter, r *http.Request) net.Conn {
 
 // hooksOf returns the callbacks of a site.
 func hooksOf(site *config.Site) bridge.SiteHooks {
-	h := bridge.SiteHooks{Observe: observe, Identify: identify, RootOf: rootOf(site.Root), ClientConn: clientConn}
+	h := bridge.SiteHooks{Observe: observe, Identify: identify, SameForAllPaths: true, RootOf: rootOf(site.Root), ClientConn: clientConn}
 	for _, value := range site.Env {
 		if strings.Contains(value, "{") {
 			h.Expand = expand

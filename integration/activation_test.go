@@ -68,92 +68,109 @@ func (a *activated) start(t testing.TB) *process {
 	return p
 }
 
+// systemdSockets are a TCP socket and a unix one, as systemd keeps them open, and their addresses.
+func systemdSockets(t testing.TB) (sockets []*os.File, tcp, unix string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	tcpFile, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tcpFile.Close() })
+	unixFile, unixAddr := listenUnix(t)
+	return []*os.File{tcpFile, unixFile}, l.Addr().String(), strings.TrimPrefix(unixAddr, "unix:")
+}
+
+// restarts starts it anew a few times while clients ask for a page. None of them is refused; late is how many were
+// told to come again.
+func (a *activated) restarts(t *testing.T, times int, clients []site) (late int64) {
+	t.Helper()
+	gate := a.start(t)
+	stop := make(chan struct{})
+	var answered, told atomic.Int64
+	var running sync.WaitGroup
+	for i, s := range clients {
+		running.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				resp, err := s.client.Get(s.url + "/hello")
+				if errors.Is(err, syscall.EAGAIN) {
+					time.Sleep(time.Millisecond) // a unix socket whose backlog is full has no queue for clients that do not wait
+					continue
+				}
+				if err != nil {
+					t.Errorf("client %d got %v", i, err)
+					return
+				}
+				resp.Body.Close()
+				switch {
+				case resp.StatusCode == http.StatusOK:
+					answered.Add(1)
+				case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
+					told.Add(1) // this machine has taken 250 ms to read a request
+				default:
+					t.Errorf("client %d got %s", i, resp.Status)
+				}
+			}
+		})
+	}
+	for range times {
+		before := answered.Load()
+		eventually(t, "requests are answered", func() error {
+			if answered.Load() < before+50 {
+				return errNotYet
+			}
+			return nil
+		})
+		if err := syscall.Kill(gate.Process.Pid, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		a.notices.await(t, "STOPPING=1")
+		if err := gate.wait(t); err != nil {
+			t.Fatalf("sluice ended with %v:\n%s", err, gate.output)
+		}
+		gate = a.start(t)
+	}
+	close(stop)
+	running.Wait()
+	t.Logf("%d requests answered in %d restarts, %d told to come again", answered.Load(), times, told.Load())
+	return told.Load()
+}
+
 // While Sluice is started anew, connections wait in the socket that systemd keeps open: none is
 // refused or reset, with TCP and unix sockets, in event loops and with net/http.
 func TestRestartRefusesNoConnection(t *testing.T) {
 	for _, front := range []string{"loop", "net"} {
 		t.Run(front, func(t *testing.T) {
 			t.Parallel()
-			tcp, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer tcp.Close()
-			tcpFile, err := tcp.(*net.TCPListener).File()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer tcpFile.Close()
-			unixFile, unixAddr := listenUnix(t)
+			sockets, tcp, unix := systemdSockets(t)
 			a := activated{
-				sockets: []*os.File{tcpFile, unixFile}, names: "web:local", notices: newNotices(t),
+				sockets: sockets, names: "web:local", notices: newNotices(t),
 				args: append(startLibfcgi(t, 8).args(), "--listen", "systemd:web", "--listen", "systemd", "--front", front, "--queue-timeout", patience.String()),
 			}
-			gate := a.start(t)
-
-			stop := make(chan struct{})
-			var answered, late atomic.Int64
-			var clients sync.WaitGroup
+			var clients []site
 			for i := range 6 {
-				client := &http.Client{Timeout: patience, Transport: &http.Transport{
-					DisableKeepAlives: true, // each request is a new connection
-					DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-						if i%2 == 0 {
-							return new(net.Dialer).DialContext(ctx, "tcp", tcp.Addr().String())
-						}
-						return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(unixAddr, "unix:"))
-					},
-				}}
-				clients.Go(func() {
-					for {
-						select {
-						case <-stop:
-							return
-						default:
-						}
-						resp, err := client.Get("http://gate/hello")
-						if errors.Is(err, syscall.EAGAIN) {
-							time.Sleep(time.Millisecond) // a unix socket whose backlog is full has no queue for clients that do not wait
-							continue
-						}
-						if err != nil {
-							t.Errorf("a client got %v", err)
-							return
-						}
-						resp.Body.Close()
-						switch {
-						case resp.StatusCode == http.StatusOK:
-							answered.Add(1)
-						case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
-							late.Add(1) // this machine has taken 250 ms to read a request
-						default:
-							t.Errorf("a client got %s", resp.Status)
-						}
+				s := newSite(t, "http://gate")
+				transport := s.client.Transport.(*http.Transport)
+				transport.DisableKeepAlives = true // each request is a new connection
+				transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+					if i%2 == 0 {
+						return new(net.Dialer).DialContext(ctx, "tcp", tcp)
 					}
-				})
-			}
-			for range 3 {
-				before := answered.Load()
-				eventually(t, "requests are answered", func() error {
-					if answered.Load() < before+50 {
-						return errNotYet
-					}
-					return nil
-				})
-				if err := syscall.Kill(gate.Process.Pid, syscall.SIGTERM); err != nil {
-					t.Fatal(err)
+					return new(net.Dialer).DialContext(ctx, "unix", unix)
 				}
-				a.notices.await(t, "STOPPING=1")
-				if err := gate.wait(t); err != nil {
-					t.Fatalf("sluice ended with %v:\n%s", err, gate.output)
-				}
-				gate = a.start(t)
+				clients = append(clients, s)
 			}
-			close(stop)
-			clients.Wait()
-			t.Logf("%d requests answered in three restarts, %d told to come again", answered.Load(), late.Load())
-			if late.Load() > 6 {
-				t.Errorf("%d requests of 6 clients were told to come again in three restarts", late.Load())
+			if late := a.restarts(t, 3, clients); late > 6 {
+				t.Errorf("%d requests of 6 clients were told to come again in three restarts", late)
 			}
 		})
 	}

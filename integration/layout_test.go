@@ -109,7 +109,7 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/hosts"},
 		{name: "cmd/sluice/internal/accepted", others: []string{"github.com/pires/go-proxyproto"}},
 		{name: "cmd/sluice/internal/tlsfront", own: []string{"cmd/sluice/internal/accepted"}},
-		{name: "cmd/sluice/internal/certs", others: []string{"github.com/caddyserver/certmagic", "go.uber.org/zap"}},
+		{name: "cmd/sluice/internal/certs", others: []string{"github.com/caddyserver/certmagic", "go.uber.org/zap", "golang.org/x/crypto/ocsp"}},
 		{name: "cmd/sluice/internal/tomlfile", own: []string{"bridge/config"}, others: []string{"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"}},
 		{name: "cmd/sluice/internal/convert", own: []string{"bridge/config", "cmd/sluice/internal/tomlfile"}},
 		{name: "cmd/sluice/internal/logwriter"},

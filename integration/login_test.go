@@ -96,6 +96,41 @@ func TestLoginAtOnePath(t *testing.T) {
 	}
 }
 
+// A script that requires log-in requires it by whatever path it is reached, and FILE.gz as FILE does.
+func TestLoginForScript(t *testing.T) {
+	t.Parallel()
+	root, file := t.TempDir(), filepath.Join(t.TempDir(), "htpasswd")
+	for name, text := range map[string]string{
+		"index.php": "<?php echo 'the front page';", "open.php": "<?php echo 'open';", "admin/index.php": "<?php echo 'admin';",
+		"secret.css": "secret", "secret.css.gz": "secret, compressed", "open.css": "open", "hidden.css.gz": "hidden",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(root, name), "%s", text)
+	}
+	addUser(t, file, "jane", "eins", "-B", "-C", "4")
+	be := startPHPCGI(t, root, 2)
+	s := newSite(t, startSluice(t, append(be.args(), "--static", "all", "--static-precompressed", "gzip", "--fallback", "/index.php", "--hide", "/hidden.css",
+		"--auth-file", file, "--auth-path", "/index.php", "--auth-path", "/admin/index.php", "--auth-path", "/secret.css")...).url)
+	for _, path := range []string{"/index.php", "/", "/nothing/there", "/admin/", "/secret.css", "/secret.css.gz"} {
+		if resp, body := s.as(t, path, "", ""); resp.StatusCode != 401 {
+			t.Errorf("%s without a password: %s %q", path, resp.Status, body)
+		}
+		if resp, body := s.as(t, path, "jane", "eins"); resp.StatusCode != 200 {
+			t.Errorf("%s as jane: %s %q", path, resp.Status, body)
+		}
+	}
+	for _, path := range []string{"/open.php", "/open.css"} {
+		if got := s.get(t, path); got != "open" {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+	if resp, body := s.as(t, "/hidden.css.gz", "jane", "eins"); resp.StatusCode != 404 {
+		t.Errorf("/hidden.css.gz: %s %q", resp.Status, body)
+	}
+}
+
 // With a log-in for the whole site, static files need it, too, and each user is one for
 // the gate.
 func TestLoginForAllOfASite(t *testing.T) {

@@ -19,7 +19,7 @@ packages="
 	chromium fonts-dejavu-core
 	redis-server
 	nginx-light lighttpd apache2 haproxy netcat-openbsd wrk curl prometheus apache2-utils
-	systemd man-db
+	systemd man-db rpm qemu-user-static
 "
 units="php*-fpm.service fcgiwrap.service fcgiwrap.socket nginx.service apache2.service apache-htcacheclean.service haproxy.service lighttpd.service phpsessionclean.timer prometheus.service shibd.service redis-server.service"
 

@@ -23,8 +23,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -71,11 +69,14 @@ func newAuthority(t testing.TB) *certificateAuthority {
 // issue writes a certificate for names and 127.0.0.1, with its key, into one file.
 func (a *certificateAuthority) issue(t testing.TB, file string, serial int64, names ...string) {
 	t.Helper()
+	a.issueAs(t, file, &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
+}
+
+// issueAs writes a certificate that is valid for 40 days, with its chain and its key, into one file.
+func (a *certificateAuthority) issueAs(t testing.TB, file string, of *x509.Certificate, chain ...*x509.Certificate) {
+	t.Helper()
 	key := newKey(t)
-	of := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(40 * 24 * time.Hour),
-	}
+	of.NotBefore, of.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(40*24*time.Hour)
 	der, err := x509.CreateCertificate(rand.Reader, of, a.certificate, &key.PublicKey, a.key)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +85,11 @@ func (a *certificateAuthority) issue(t testing.TB, file string, serial int64, na
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, file, "%s%s", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for _, c := range chain {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	write(t, file, "%s%s", text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}))
 }
 
 // secureSite is a client that believes the authority. It speaks HTTP/2 if that is wanted, and
@@ -448,77 +453,24 @@ func TestWebSocketOverTLS(t *testing.T) {
 // While Sluice is started anew, requests over TLS wait in the sockets that systemd keeps: on kept
 // connections of HTTP/2, and on new ones, none is refused.
 func TestRestartRefusesNoTLS(t *testing.T) {
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tcp.Close()
-	tcpFile, err := tcp.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tcpFile.Close()
 	ca, file := newAuthority(t), filepath.Join(t.TempDir(), "site.pem")
 	ca.issue(t, file, 2, "localhost")
-	unixFile, unixAddr := listenUnix(t)
+	sockets, tcp, unix := systemdSockets(t)
 	a := activated{
-		sockets: []*os.File{tcpFile, unixFile}, names: "tls:local", notices: newNotices(t),
+		sockets: sockets, names: "tls:local", notices: newNotices(t),
 		args: append(startLibfcgi(t, 8).args(), "--listen", "https+systemd:tls", "--listen", "https+systemd:local", "--tls-certificate", file, "--queue-timeout", patience.String()),
 	}
-	gate := a.start(t)
-	stop := make(chan struct{})
-	var answered atomic.Int64
-	var clients sync.WaitGroup
+	var clients []site
 	for i := range 6 {
-		addr := tcp.Addr().String()
+		addr := tcp
 		if i%3 == 2 {
-			addr = strings.TrimPrefix(unixAddr, "unix:")
+			addr = unix
 		}
 		s := ca.secureSite(t, addr, "localhost", i%2 == 0)
 		s.client.Transport.(*http.Transport).DisableKeepAlives = i >= 3
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				resp, err := s.client.Get(s.url + "/hello")
-				if errors.Is(err, syscall.EAGAIN) {
-					time.Sleep(time.Millisecond) // a unix socket whose backlog is full has no queue for clients that do not wait
-					continue
-				}
-				if err != nil {
-					t.Errorf("client %d got %v", i, err)
-					return
-				}
-				resp.Body.Close()
-				if resp.StatusCode != http.StatusOK && resp.Header.Get("Retry-After") == "" {
-					t.Errorf("client %d got %s", i, resp.Status)
-				}
-				answered.Add(1)
-			}
-		})
+		clients = append(clients, s)
 	}
-	for range 2 {
-		before := answered.Load()
-		eventually(t, "requests are answered", func() error {
-			if answered.Load() < before+50 {
-				return errNotYet
-			}
-			return nil
-		})
-		if err := syscall.Kill(gate.Process.Pid, syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		a.notices.await(t, "STOPPING=1")
-		if err := gate.wait(t); err != nil {
-			t.Fatalf("sluice ended with %v:\n%s", err, gate.output)
-		}
-		gate = a.start(t)
-	}
-	close(stop)
-	clients.Wait()
+	a.restarts(t, 2, clients)
 }
 
 // A unix socket without a file is served as others are, and freed with the process.

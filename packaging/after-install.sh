@@ -9,7 +9,7 @@ esac
 
 if command -v systemd-sysusers >/dev/null; then
 	systemd-sysusers sluice.conf
-	systemd-tmpfiles --create sluice.conf
+	systemd-tmpfiles --create sluice.conf || true # not in a root without /proc; the service makes them, too
 else
 	echo "sluice: without systemd, make the user and the group sluice, /var/lib/sluice and /var/log/sluice yourself"
 fi

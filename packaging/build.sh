@@ -4,7 +4,7 @@
 # From the same commit come the same bytes. The version is the commit's tag or, without one, of its
 # date and hash. The version and the date can be given instead, for a tree without a repository:
 # VERSION=1.2.3 SOURCE_DATE_EPOCH=1796000000. With BINARY=FILE, that is in the packages, and nothing is
-# built.
+# built; with EXAMPLE=FILE, that is their sluice.toml.
 set -eu
 cd "$(dirname "$0")/.."
 GO=${GO:-go}
@@ -55,7 +55,7 @@ for ARCH; do
 	file packaging/sluice.socket share/doc/sluice/examples/sluice.socket
 	file LICENSE share/doc/sluice/copyright
 	file CHANGELOG.md share/doc/sluice/CHANGELOG.md
-	install -m 644 cmd/sluice/example.toml "$STAGE/sluice.toml" # what "sluice config example" prints
+	install -m 644 "${EXAMPLE:-cmd/sluice/example.toml}" "$STAGE/sluice.toml" # what "sluice config example" prints
 	find "$STAGE" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 	for format in deb rpm; do
 		$NFPM package --config packaging/nfpm.yaml --packager "$format" --target "$out/"

@@ -69,7 +69,7 @@ func (m *Mapper) locate(r *http.Request) (at place, err error) {
 	if len(m.redirects) == 0 && len(m.rewrites) == 0 || ReceivedOf(r) != nil {
 		return at, nil
 	}
-	if m.hide.Has(p) {
+	if m.hides(p) {
 		return place{}, notFound("path %.200q is hidden", p)
 	}
 	host := func() string { return hostOf(r.Host) }
@@ -99,23 +99,21 @@ func withoutDots(p string) string {
 	return clean
 }
 
-// Rewritten returns the path that r leads to, if that is another one than it asks for.
-func (m *Mapper) Rewritten(r *http.Request) (path string, ok bool) {
-	if len(m.rewrites) == 0 {
-		return "", false
-	}
-	at, err := m.locate(r)
-	return at.path, err == nil && at.rewritten
-}
-
 // Guarded reports whether an authorizer is asked about r: about the path that the client has
-// asked for, or the one that it leads to.
+// asked for, or one that it leads to.
 func (m *Mapper) Guarded(g *Guard, r *http.Request) bool {
 	if g.Has(r) {
 		return true
 	}
-	p, rewritten := m.Rewritten(r)
-	return rewritten && g.has(p)
+	if len(m.rewrites) > 0 {
+		if at, err := m.locate(r); err == nil && at.rewritten && g.has(at.path) {
+			return true
+		}
+	}
+	if p, err := CleanPath(r); g.all || err != nil || g.except.Has(p) {
+		return false // all is but what is in except, whatever script answers there
+	}
+	return slices.ContainsFunc(m.OtherPaths(r), g.has)
 }
 
 // redirect is the answer to a request that is led elsewhere.

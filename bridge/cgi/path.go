@@ -104,7 +104,7 @@ func climbs(p string) bool {
 // belowMount returns the part of p after the mount: "" or a path that starts with "/". It
 // refuses hidden paths.
 func (m *Mapper) belowMount(p string) (string, error) {
-	if m.hide.Has(p) {
+	if m.hides(p) {
 		return "", notFound("path %.200q is hidden", p)
 	}
 	if !isMounted(m.mount, p) {
@@ -117,7 +117,7 @@ func (m *Mapper) belowMount(p string) (string, error) {
 // is below the mount, hidden or redirected.
 func (m *Mapper) Mounts(r *http.Request) bool {
 	at, err := m.locate(r)
-	return err != nil || m.hide.Has(at.path) || isMounted(m.mount, at.path)
+	return err != nil || m.hides(at.path) || isMounted(m.mount, at.path)
 }
 
 // isMounted reports whether the clean path p is the mount or below it.

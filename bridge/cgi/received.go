@@ -212,7 +212,7 @@ func fieldOf(name string) string {
 // authenticated replaces the web server's; and HTTP_PROXY, which would configure the
 // application's HTTP client, is dropped, as are fields that only an authorizer may give.
 func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, contentLength int64) ([]Var, error) {
-	if v.document != "" && len(m.hide.list) > 0 && m.hide.Has(path.Clean(v.document)) {
+	if v.document != "" && len(m.hide.list) > 0 && m.hides(path.Clean(v.document)) {
 		return dst, notFound("path %.200q is hidden", v.document)
 	}
 	b := builder{mapper: m, vars: dst}

@@ -184,7 +184,7 @@ func (s *search) directory(rest string) (resolved, error) {
 		if err != nil {
 			return resolved{}, s.statError(name, err)
 		}
-		if !info.Mode().IsRegular() || s.hide.Has(s.mount+"/"+name) {
+		if !info.Mode().IsRegular() || s.hides(s.mount+"/"+name) {
 			continue
 		}
 		if s.isScript(name, info) {

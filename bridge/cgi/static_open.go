@@ -48,7 +48,7 @@ func (m *Mapper) OpenStatic(r *http.Request) (*File, error) {
 	case err != nil:
 		return nil, err
 	}
-	m.static.describe(f, t, name, r, &at)
+	m.describe(f, t, name, r, &at)
 	return f, nil
 }
 
@@ -115,7 +115,7 @@ func (s *search) whyNotRun(rest string) error {
 
 // findStaticDir is findStatic for the directories of StaticDirs outside the root.
 func (m *Mapper) findStaticDir(p string) (t *trees, name string) {
-	if len(m.static.dirs) == 0 || m.hide.Has(p) {
+	if len(m.static.dirs) == 0 || m.hides(p) {
 		return nil, ""
 	}
 	clean := path.Clean(p)
@@ -159,7 +159,7 @@ func (m *Mapper) fileIn(t *trees, p, rest string, directory bool) (name string, 
 		return rest, err == nil && info.Mode().IsRegular()
 	}
 	for _, index := range m.index {
-		if name = path.Join(rest, index); !m.maySend(name) || m.hide.Has(path.Join(p, index)) {
+		if name = path.Join(rest, index); !m.maySend(name) || m.hides(path.Join(p, index)) {
 			continue
 		}
 		if info, err := t.stat(name); err == nil && info.Mode().IsRegular() {

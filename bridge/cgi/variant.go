@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,14 +38,18 @@ type cacheRule struct {
 
 // describe completes a file that was opened as name for r, which leads to at. It may be replaced by
 // one beside it in which the same is compressed.
-func (s *statics) describe(f *File, t *trees, name string, r *http.Request, at *place) {
+func (m *Mapper) describe(f *File, t *trees, name string, r *http.Request, at *place) {
 	f.Size = f.Info.Size()
 	f.ETag = entityTag(f.Info, "")
-	f.CacheControl = s.cacheControl(at)
-	codings := s.precompressed
+	f.CacheControl = m.static.cacheControl(at)
+	codings := m.static.precompressed
+	url := at.path
+	if strings.HasSuffix(url, "/") { // an index was opened
+		url = path.Join(url, path.Base(name))
+	}
 	f.Varies = len(codings) > 0
 	for coding := Coding(r.Header, codings); coding != ""; coding = Coding(r.Header, codings) {
-		if f.replace(t, name+siblingOf[coding], coding) {
+		if !m.hide.Has(url+siblingOf[coding]) && f.replace(t, name+siblingOf[coding], coding) {
 			return
 		}
 		codings = slices.DeleteFunc(slices.Clone(codings), func(c string) bool { return c == coding })

@@ -155,7 +155,7 @@ func (s *server) hooks(g *generation, of *site) bridge.SiteHooks {
 		},
 	}
 	if of.auth != nil {
-		h.Identify = of.auth.Identify
+		h.Identify, h.SameForAllPaths = of.auth.Identify, len(of.setting.Auth.Paths) == 0
 	}
 	if g.Server.WebServerRefusal == config.RefusalOverloaded {
 		h.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, _ error) bool {

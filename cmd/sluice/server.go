@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +50,7 @@ const siteGrace = 2 * time.Second
 func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *server {
 	s := &server{
 		front: &front{access: access}, access: access, errors: log, log: log.log, traces: traces,
-		logins: &logins{log: log.log}, certs: certs.New(log.log), slow: newSlowLog(log.log),
+		logins: &logins{log: log.log}, slow: newSlowLog(log.log), certs: certs.New(log.log, filepath.Join(stateDirectory(), "acme")),
 	}
 	s.front.certs = s.certs
 	s.registry = registry.New(registry.Options{

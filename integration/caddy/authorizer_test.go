@@ -122,3 +122,33 @@ func TestAuthorizer(t *testing.T) {
 		t.Errorf("%+v", re)
 	}
 }
+
+// The authorizer is asked about a script that is protected by whatever path it is reached.
+func TestAuthorizerOfScript(t *testing.T) {
+	authorizer, app := startAuthorizer(t), startApp(t, who)
+	root := t.TempDir()
+	for _, name := range []string{"index.php", "open.php"} {
+		write(t, filepath.Join(root, name), "<?php")
+	}
+	s := start(t, fmt.Sprintf(`
+		sluice %s {
+			preset php
+			root %s
+			authorizer %s {
+				workers 2
+				paths /index.php
+			}
+		}`, app.addr, root, authorizer))
+	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for _, path := range []string{"/index.php", "/", "/page/of/it"} {
+		if re := s.ask("GET", path, ""); re.status != 302 || re.header.Get("Location") != "/login?to="+path {
+			t.Errorf("%s without a user: %+v", path, re)
+		}
+		if re := s.ask("GET", path, "", "Cookie", "user=jane"); re.status != 200 {
+			t.Errorf("%s as jane: %+v", path, re)
+		}
+	}
+	if re := s.get("/open.php"); re.status != 200 {
+		t.Errorf("/open.php: %+v", re)
+	}
+}

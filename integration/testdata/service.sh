@@ -43,7 +43,8 @@ ok systemctl restart sluice
 ok systemctl show --property=StatusText sluice
 has "Serving at .*:80" /tmp/out
 ok systemctl reload sluice
-sleep 2 # the application writes
+i=0
+until grep -q "cannot create" /tmp/log || [ $i = 60 ]; do sleep 1; i=$((i + 1)); done # the application writes
 has 'by="cgroup v2"' /tmp/log
 has "NoNewPrivs:..1" /tmp/log
 has "CapEff:..0000000000000400" /tmp/log

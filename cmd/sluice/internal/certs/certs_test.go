@@ -163,7 +163,7 @@ func (s *Store) serial(t *testing.T, name string) int64 {
 // A name goes before a pattern, and both before the first one. While a name's own certificate is being
 // obtained, it has none.
 func TestGetCertificate(t *testing.T) {
-	dir, s := t.TempDir(), New(slog.New(slog.DiscardHandler))
+	dir, s := t.TempDir(), New(slog.New(slog.DiscardHandler), t.TempDir())
 	defer s.Close()
 	if _, err := s.handshake("a.test"); !errors.Is(err, errNone) {
 		t.Errorf("without certificates: %v", err)
@@ -205,7 +205,7 @@ func TestCheck(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.pem")
 	first, second := issue(t, 1, year(), "a.test"), issue(t, 2, year(), "a.test")
 	put(t, file, first.certificate, first.key)
-	s := New(slog.New(slog.NewTextHandler(&log, nil)))
+	s := New(slog.New(slog.NewTextHandler(&log, nil)), t.TempDir())
 	w := &watched{Pair: pairs(t, file)[0]}
 	s.watched = []*watched{w}
 	step := func(what string, want int64, told int) {
@@ -253,7 +253,7 @@ func TestReadAgain(t *testing.T) {
 	a := issue(t, 1, year(), "a.test")
 	dir := t.TempDir()
 	whole, apart, key := put(t, filepath.Join(dir, "a.pem"), a.certificate, a.key), put(t, filepath.Join(dir, "b.pem"), a.certificate), put(t, filepath.Join(dir, "b.key"), a.key)
-	s := New(slog.New(slog.DiscardHandler))
+	s := New(slog.New(slog.DiscardHandler), t.TempDir())
 	defer s.Close()
 	read := func(certificate, key string) *Pair {
 		t.Helper()

@@ -1,11 +1,13 @@
 package certs
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +27,11 @@ type Store struct {
 
 	changing sync.Mutex // held while the certificates change
 	watched  []*watched
+	ctx      context.Context // of questions to responders, ended by Close
+	cancel   context.CancelFunc
+	client   *http.Client  // asks them
+	kept     string        // where staples are kept without ACME
+	staples  string        // where they are
 	stop     chan struct{} // nil: nothing is watched yet
 	stopped  sync.WaitGroup
 }
@@ -36,11 +43,14 @@ type watched struct {
 	seen   [2]stamp // of the files then
 	told   bool     // the log says so
 	warned time.Time
+	ocsp   stapling
 }
 
-// New returns a store without certificates.
-func New(log *slog.Logger) *Store {
-	s := &Store{log: log}
+// New returns a store without certificates. It keeps OCSP responses in a directory for the next start, or, with
+// ACME, in that of ACME.
+func New(log *slog.Logger, directory string) *Store {
+	s := &Store{log: log, kept: directory, client: http.DefaultClient}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.table.Store(new(table))
 	return s
 }
@@ -49,14 +59,19 @@ func New(log *slog.Logger) *Store {
 // the same then. What is in use and has not changed is not parsed again. The error is a *FileError.
 func (s *Store) ReadPair(certificate, key string) (*Pair, error) {
 	p := newPair(certificate, key)
+	return p.read(s.former(p))
+}
+
+// former returns the pair of the same files that is in use, nil if there is none.
+func (s *Store) former(p *Pair) *Pair {
 	s.changing.Lock()
-	i := slices.IndexFunc(s.watched, func(w *watched) bool { return w.certificate == p.certificate && w.key == p.key })
-	var former *Pair
-	if i >= 0 {
-		former = s.watched[i].Pair
+	defer s.changing.Unlock()
+	for _, w := range s.watched {
+		if w.certificate == p.certificate && w.key == p.key {
+			return new(*w.Pair) // whose staple may be another soon
+		}
 	}
-	s.changing.Unlock()
-	return p.read(former)
+	return nil
 }
 
 // Use puts pairs in place of all former ones, and has certificates obtained as acme says; nil: none
@@ -73,8 +88,15 @@ func (s *Store) Use(pairs []*Pair, acme *ACME) {
 		}
 		s.watched = append(s.watched, &watched{Pair: p})
 	}
+	s.staples = s.kept
+	if acme != nil {
+		s.staples = acme.Directory
+	}
+	s.staples = filepath.Join(s.staples, "staples")
+	now := time.Now()
+	s.staple(now)
 	s.table.Store(newTable(s.watched))
-	s.warn(time.Now())
+	s.warn(now)
 	s.useACME(acme)
 	if s.stop == nil && len(s.watched) > 0 {
 		stop := make(chan struct{})
@@ -108,6 +130,7 @@ func (s *Store) Close() {
 		s.stop = nil
 	}
 	s.useACME(nil)
+	s.cancel()
 	s.changing.Unlock()
 	s.stopped.Wait()
 }
@@ -134,7 +157,7 @@ func (s *Store) check(now time.Time) {
 	for _, w := range s.watched {
 		changed = w.check(s.log) || changed
 	}
-	if changed {
+	if s.staple(now) || changed {
 		s.table.Store(newTable(s.watched))
 	}
 	s.warn(now)
@@ -163,8 +186,11 @@ func (w *watched) check(log *slog.Logger) bool {
 		return false
 	}
 	other := !w.same(p)
-	*w = watched{Pair: p}
-	if other {
+	if !other {
+		p.setStaple(w.ocsp.has)
+		*w = watched{Pair: p, ocsp: w.ocsp}
+	} else {
+		*w = watched{Pair: p}
 		log.Info("a certificate has changed, and is in use", "file", p.certificate, "names", strings.Join(p.names(), " "), "expires", day(p.leaf().NotAfter))
 	}
 	return other
@@ -256,7 +282,8 @@ type Certificate struct {
 	Names   []string   `json:"names"`
 	Source  string     `json:"source"`            // the file, or acme
 	Expires *time.Time `json:"expires,omitempty"` // nil: there is none yet
-	Error   string     `json:"error,omitempty"`   // why there is none, or no newer one
+	Error   string     `json:"error,omitempty"`   // why there is none, or no newer one, or clients refuse it
+	Staple  *time.Time `json:"staple,omitempty"`  // of one in a file: how long the OCSP response is valid; nil: none is sent
 }
 
 // Snapshot returns the state of all certificates.
@@ -265,7 +292,10 @@ func (s *Store) Snapshot() []Certificate {
 	list := make([]Certificate, 0, len(s.watched))
 	for _, w := range s.watched {
 		c := Certificate{Names: w.names(), Source: w.certificate, Expires: &w.leaf().NotAfter}
-		if w.told {
+		if w.loaded.OCSPStaple != nil {
+			c.Staple = &w.ocsp.has.expires
+		}
+		if c.Error = w.ocsp.problem(w.Pair); w.told {
 			c.Error = "the files have changed, and cannot be used"
 		}
 		list = append(list, c)

@@ -35,6 +35,7 @@ type host struct {
 	index  []string
 	users  string // the file of names and passwords, in servers that say it apart
 	tls    hostTLS
+	whole  bool // what is said for all hosts is in it already
 }
 
 // pathRule is a setting for the site that has a path; for all sites if path is "".
@@ -277,7 +278,7 @@ func login(s *config.HostedSite, file, path string) {
 
 // inherit gives a host with files of its own the PHP that is said for all hosts.
 func (b *builder) inherit(h *host) {
-	if b.main == nil || h == b.main {
+	if b.main == nil || h == b.main || h.whole {
 		return
 	}
 	if s := b.main.sites[""]; len(h.sites) == 0 && h.root != "" && s != nil && b.presetOf(s) == config.PresetPHP {

@@ -94,7 +94,8 @@ type directive struct {
 	args  []string
 	block []*directive // what is in braces, or between tags
 	open  bool         // there is a block, which may be empty
-	value *value       // in lighttpd's files: what is assigned
+	value *value       // in lighttpd's files: what is assigned,
+	adds  bool         // to what is assigned already
 }
 
 // arg is the i-th argument, "" if there is none.

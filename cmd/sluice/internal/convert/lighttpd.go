@@ -22,13 +22,14 @@ var lighttpdNeedless = wordSet(`server.modules server.upload-dirs server.errorlo
 
 type lighttpdTranslator struct {
 	*builder
-	balanced bool // extforward.forwarder names load balancers with the PROXY protocol
-	plain    bool // what is translated is for clients without TLS
+	balanced bool         // extforward.forwarder names load balancers with the PROXY protocol
+	plain    bool         // what is translated is for clients without TLS
+	global   []*directive // what is said for all hosts
 }
 
 func translateLighttpd(b *builder, all []*directive) {
 	balanced := enabled(all, "extforward.hap-PROXY")
-	t := lighttpdTranslator{builder: b, balanced: balanced != nil}
+	t := lighttpdTranslator{builder: b, balanced: balanced != nil, global: lighttpdGlobal(all)}
 	port, bind := "80", ""
 	b.main = b.host(&directive{}, nil)
 	for _, d := range all {
@@ -140,7 +141,7 @@ func (t lighttpdTranslator) setting(h *host, d *directive, expression string) {
 		t.settings(h, d.block, expression)
 	case d.name == `$HTTP["host"]`:
 		if names, ok := lighttpdHosts(d); ok {
-			t.settings(t.host(d, names), d.block, "")
+			t.ofHost(t.host(d, names), d.block)
 		} else {
 			t.leave(d, "hosts are names, of which only *.example.org stands for others")
 		}
@@ -163,6 +164,31 @@ func (t lighttpdTranslator) setting(h *host, d *directive, expression string) {
 	default:
 		t.leave(&directive{path: d.path, at: d.at, name: d.name}, "nothing in Sluice stands for it, or it is not known to this conversion")
 	}
+}
+
+// lighttpdGlobal is what hosts take over: assignments, and conditions of paths. Addresses and TLS are the server's.
+func lighttpdGlobal(all []*directive) (global []*directive) {
+	for _, d := range all {
+		ofServer := d.name == "server.port" || d.name == "server.bind" || strings.HasPrefix(d.name, "ssl.") || strings.HasSuffix(d.name, "-response-header")
+		if d.value != nil && !ofServer || d.name == `$HTTP["url"]` {
+			global = append(global, d)
+		}
+	}
+	return global
+}
+
+// ofHost translates the block of a host. An assignment there takes the place of the one for all hosts, as a
+// whole; one with += adds to it.
+func (t lighttpdTranslator) ofHost(h *host, block []*directive) {
+	var inherited []*directive
+	for _, d := range t.global {
+		replaced := slices.ContainsFunc(block, func(own *directive) bool { return own.name == d.name && own.value != nil && !own.adds })
+		if !h.whole && !replaced {
+			inherited = append(inherited, d)
+		}
+	}
+	h.whole = true
+	t.settings(h, slices.Concat(inherited, block), "")
 }
 
 // lighttpdHosts are the names that a condition of the host is for.

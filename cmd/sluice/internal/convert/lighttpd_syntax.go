@@ -48,30 +48,10 @@ func (p *lighttpdParser) file(path string, depth int) ([]*directive, error) {
 	return inner.block(nil)
 }
 
-func (p *lighttpdParser) skipBlanks() {
-	for !p.done() {
-		switch p.peek() {
-		case ' ', '\t', '\r', '\n':
-			p.next()
-		case '#':
-			p.skipLine()
-		default:
-			return
-		}
-	}
-}
-
 func (p *lighttpdParser) block(in *directive) (all []*directive, err error) {
 	for {
-		p.skipBlanks()
-		switch {
-		case p.done() && in != nil:
-			return nil, in.problem("%s: the } at its end is missing", in)
-		case p.done():
-			return all, nil
-		case p.peek() == '}' && in != nil:
-			p.next()
-			return all, nil
+		if end, err := p.blockEnds(in); end || err != nil {
+			return all, err
 		}
 		d := &directive{path: p.path, at: p.at}
 		if d.name = p.name(); d.name == "" {
@@ -182,7 +162,7 @@ func (p *lighttpdParser) assignment(d *directive) error {
 	if err != nil {
 		return err
 	}
-	d.value = &v
+	d.value, d.adds = &v, more
 	if strings.HasPrefix(d.name, "var.") || !strings.Contains(d.name, ".") {
 		if former, ok := p.variables[d.name]; ok && more {
 			v = former.plus(v)

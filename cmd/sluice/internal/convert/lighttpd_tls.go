@@ -91,13 +91,11 @@ func (t lighttpdTranslator) ofTLS(h *host, d *directive) bool {
 		for _, p := range d.value.list {
 			t.command(h, named, p)
 		}
-	case "ssl.honor-cipher-order", "ssl.use-sslv2", "ssl.use-sslv3", "ssl.dh-file", "ssl.disable-client-renegotiation", "ssl.read-ahead", "ssl.empty-fragments":
+	case "ssl.honor-cipher-order", "ssl.use-sslv2", "ssl.use-sslv3", "ssl.dh-file", "ssl.disable-client-renegotiation", "ssl.read-ahead", "ssl.empty-fragments", "ssl.stapling-file":
 	case "ssl.cipher-list", "ssl.ec-curve":
 		t.leave(named, "cipher suites and curves are those that Go chooses")
 	case "ssl.ca-file":
 		t.leave(named, "the chain is in the file of tls.certificate, after the certificate")
-	case "ssl.stapling-file":
-		t.leave(named, "OCSP responses are not stapled to certificates in files")
 	case "setenv.add-response-header", "setenv.set-response-header":
 		for _, p := range d.value.list {
 			if isHSTS(p.key) {

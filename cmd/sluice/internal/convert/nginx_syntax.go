@@ -27,16 +27,10 @@ type nginxParser struct {
 // block reads directives up to the } of the directive that they are in, or to the end of the file.
 func (p *nginxParser) block(in *directive) (all []*directive, err error) {
 	for {
-		p.skipBlanks()
-		switch {
-		case p.done() && in != nil:
-			return nil, in.problem("%s: the } at its end is missing", in)
-		case p.done():
-			return all, nil
-		case p.peek() == '}' && in != nil:
-			p.next()
-			return all, nil
-		case p.peek() == '}' || p.peek() == '{' || p.peek() == ';':
+		if end, err := p.blockEnds(in); end || err != nil {
+			return all, err
+		}
+		if strings.IndexByte("{};", p.peek()) >= 0 {
 			return nil, p.unexpected("a directive")
 		}
 		d, err := p.directive()
@@ -69,19 +63,6 @@ func isUsual(file string) bool {
 		}
 	}
 	return false
-}
-
-func (p *nginxParser) skipBlanks() {
-	for !p.done() {
-		switch p.peek() {
-		case ' ', '\t', '\r', '\n':
-			p.next()
-		case '#':
-			p.skipLine()
-		default:
-			return
-		}
-	}
 }
 
 // directive reads a directive, with its block.

@@ -111,10 +111,7 @@ func (t *nginxTranslator) ofTLS(h *host, d *directive) bool {
 		t.protocols(h, d, versions)
 	case "ssl_ciphers", "ssl_ecdh_curve", "ssl_conf_command":
 		t.leave(d, "cipher suites and curves are those that Go chooses")
-	case "ssl_stapling", "ssl_stapling_verify", "ssl_trusted_certificate", "ssl_stapling_responder", "ssl_stapling_file":
-		if d.arg(0) != "off" {
-			t.leave(d, "OCSP responses are not stapled to certificates in files")
-		}
+	case "ssl_stapling", "ssl_stapling_verify", "ssl_trusted_certificate", "ssl_stapling_responder", "ssl_stapling_file": // stapled without a setting
 	case "ssl_verify_client", "ssl_client_certificate", "ssl_verify_depth", "ssl_crl":
 		if d.arg(0) != "off" {
 			t.leave(d, "clients are asked for no certificates: whoever must not come in without one has to be kept out otherwise")

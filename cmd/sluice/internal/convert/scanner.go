@@ -50,6 +50,35 @@ func (s *scanner) skipLine() (rest string) {
 	return s.text[start:s.i]
 }
 
+// skipBlanks takes blanks, ends of lines, and comments, which begin with #.
+func (s *scanner) skipBlanks() {
+	for !s.done() {
+		switch s.peek() {
+		case ' ', '\t', '\r', '\n':
+			s.next()
+		case '#':
+			s.skipLine()
+		default:
+			return
+		}
+	}
+}
+
+// blockEnds takes what ends a block, if that is next: the } of the directive that it is of, or the end of the file.
+func (s *scanner) blockEnds(in *directive) (end bool, err error) {
+	s.skipBlanks()
+	switch {
+	case s.done() && in != nil:
+		return true, in.problem("%s: the } at its end is missing", in)
+	case s.done():
+		return true, nil
+	case s.peek() == '}' && in != nil:
+		s.next()
+		return true, nil
+	}
+	return false, nil
+}
+
 // hasPrefix reports what stands next.
 func (s *scanner) hasPrefix(text string) bool { return strings.HasPrefix(s.text[s.i:], text) }
 
