@@ -101,7 +101,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	mount := strings.TrimSuffix(own.Mount, "/")
 	h.joined = &app.Site{
 		Mount: mount, Root: own.Root,
-		Mapping: own.cgi(), MaxResponseHeader: own.MaxResponseHeader, InFlight: h.inFlight.Load,
+		Mapping: own.cgi(), MaxResponseHeader: own.MaxResponseHeader, InFlight: h.inFlight.Load, Guesses: hooks.Guesses,
 	}
 	if f := &own.Client; f.MaxAddresses > 0 {
 		h.joined.Limit = addresslimit.Rule{Most: f.MaxAddresses, Per: time.Duration(f.Per), Evict: f.Excess == config.Evict}
@@ -109,7 +109,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	a.app.Join(h.joined)
 	lanes := settings.Lanes != config.Off
 	s.Classifier = classify.New(classify.Config{
-		Label: h.joined.Label, Mount: mount, LongPoll: own.LongPoll, Key: own.keySource, Seeds: h.joined.Seeds,
+		Label: h.joined.Label, Mount: mount, LongPoll: own.LongPoll, Key: own.keySource, Seeds: h.joined.Seeds, Names: h.joined.Names,
 		Clients: lanes || h.joined.Addresses != nil, Routes: lanes || a.Spawned(), Lanes: lanes,
 	})
 	s.Config, s.Log, s.App, s.Addresses, s.Open = &own.SiteConfig, own.Logger, a.app, h.joined.Addresses, h.open

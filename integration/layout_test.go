@@ -25,6 +25,7 @@ var layout = []struct {
 		{name: "bridge/scgi"},
 		{name: "bridge/uwsgi"},
 		{name: "bridge/http1"},
+		{name: "bridge/internal/siphash"},
 		{name: "bridge/cgi", own: []string{"bridge/http1"}},
 		{name: "bridge/upstream", own: []string{"bridge/cgi", "bridge/http1"}},
 		{name: "bridge/upstream/fastcgi", own: []string{"bridge/fcgi", "bridge/upstream"}},
@@ -58,7 +59,7 @@ var layout = []struct {
 		{name: "bridge/supervise/internal/memlimit", own: []string{"bridge/supervise/internal/session"}, others: []string{procfs, sysUnix}},
 		{name: "bridge/supervise/internal/proc", own: []string{"bridge/internal/acceptqueue", "bridge/internal/lines", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/session"}, others: []string{procfs, sysUnix, rate}},
 		{name: "bridge/supervise", own: []string{"bridge/events", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session"}, others: []string{sysUnix, rate, "github.com/dustin/go-humanize"}},
-		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi"}},
+		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi", "bridge/internal/siphash"}},
 		{name: "bridge/internal/addresslimit", own: []string{"bridge/admission"}},
 		{name: "bridge/internal/content", own: []string{"bridge/cgi"}},
 		{name: "bridge/internal/compress", own: []string{"bridge/cgi", "bridge/config", "bridge/internal/content"}, others: []string{"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}},
@@ -82,7 +83,7 @@ var layout = []struct {
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
-			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
+			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines", "bridge/internal/siphash",
 			"bridge/internal/nested", "bridge/internal/socket", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
 		}, others: []string{rate}},

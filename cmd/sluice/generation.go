@@ -102,7 +102,7 @@ func (s *server) site(g *generation, setting *config.HostedSite, former map[stri
 		}
 	}
 	made := &site{front: s.front, setting: setting, hsts: hstsOf(&setting.TLS), isNew: true}
-	if made.auth, err = s.logins.of(setting); err != nil {
+	if made.auth, err = s.logins.of(setting, application.Fleet.Engine); err != nil {
 		return nil, err
 	}
 	hooks := s.hooks(g, made)
@@ -155,7 +155,7 @@ func (s *server) hooks(g *generation, of *site) bridge.SiteHooks {
 		},
 	}
 	if of.auth != nil {
-		h.Identify, h.SameForAllPaths = of.auth.Identify, len(of.setting.Auth.Paths) == 0
+		h.Identify, h.SameForAllPaths, h.Guesses = of.auth.Identify, len(of.setting.Auth.Paths) == 0, of.auth
 	}
 	if g.Server.WebServerRefusal == config.RefusalOverloaded {
 		h.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, _ error) bool {

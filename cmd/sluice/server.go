@@ -162,7 +162,7 @@ func (s *server) reload(ctx context.Context) (err error) {
 	old := s.front.current.Swap(next)
 	old.stop(s.pace.pause)
 	s.slow.after.Store(int64(c.Server.SlowLog))
-	s.logins.keep(c.Standalone)
+	s.logins.keep(next.sites)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])
 	for _, key := range fixed {
 		s.log.Warn("a setting of [server] has changed, and needs a new start of sluice serve; until then the former value is in force", "setting", key)
