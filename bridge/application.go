@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
+	"github.com/sluice-proxy/sluice/bridge/internal/compress"
 )
 
 // Application is an application as the sites in front of it share it: the gate, the
@@ -13,6 +14,7 @@ import (
 type Application struct {
 	app      *app.Application
 	discards blocking.Discards
+	encoders compress.Counts
 }
 
 // NewApplication checks cfg and returns an Application without a site. It connects to nothing,

@@ -72,7 +72,8 @@ func New(ctx context.Context, cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// newHandler returns a site in front of a.
+// newHandler returns a site in front of a. Of the settings of a it uses only those that cannot change in
+// place, marked (B) in docs/settings.md: the site may go on while a is configured anew.
 func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, error) {
 	settings := a.app.Settings()
 	own, err := newSite(cfg, hooks, settings, a.app.Logger())
@@ -95,7 +96,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	if s.Sendfile, err = sendfile.New(cfg.Sendfile); err != nil {
 		return nil, errors.Join(err, s.Mapper.Close())
 	}
-	if s.Compression, err = compress.New(&own.Compression); err != nil {
+	if s.Compression, err = compress.New(&own.Compression, &a.encoders); err != nil {
 		return nil, errors.Join(err, s.Mapper.Close())
 	}
 	mount := strings.TrimSuffix(own.Mount, "/")
@@ -209,6 +210,9 @@ func reset(w http.ResponseWriter) {
 	_ = c.Close()
 }
 
+// CheckDirectories is that of Config for the site of h as the directories are now.
+func (h *Handler) CheckDirectories() error { return h.serves.Mapper.CheckDirectories() }
+
 // Unused returns the settings of the site that have no effect as the directories are now, such
 // as a path to hide where nothing is: each an error that names the key. It is for a log.
 func (h *Handler) Unused() []error {
@@ -262,24 +266,6 @@ func (h *Handler) Close() error {
 func (h *Handler) CloseWhenIdle() error {
 	h.drain()
 	_ = h.awaitIdle(context.Background()) // which does not end
-	return h.Close()
-}
-
-// CloseWhenDone closes h as CloseWhenIdle does, but upgraded connections go on until end is closed. It
-// is for a site that another one with the same settings has replaced.
-func (h *Handler) CloseWhenDone(end <-chan struct{}) error {
-	idle := make(chan struct{})
-	var waits sync.WaitGroup
-	waits.Go(func() {
-		select {
-		case <-end:
-			h.drain()
-		case <-idle:
-		}
-	})
-	_ = h.awaitIdle(context.Background()) // which does not end
-	close(idle)
-	waits.Wait()
 	return h.Close()
 }
 

@@ -45,6 +45,7 @@ func literal() bridge.Snapshot {
 			}},
 		},
 		AddressLimit: bridge.AddressLimitSnapshot{ClientKeys: 31, Refused: 32, Evicted: 33},
+		Compression:  bridge.CompressionSnapshot{InUse: 35, Lacked: 36},
 		Pool: pool.Snapshot{
 			Waiting: 41,
 			Instances: []pool.InstanceSnapshot{{

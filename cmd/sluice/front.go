@@ -124,7 +124,6 @@ func (f *front) drain(succeeded bool) {
 		} else {
 			s.bridge.Refuse()
 		}
-		s.from.EndUpgraded()
 	}
 }
 

@@ -51,15 +51,16 @@ func (s *setup) checkSiteTLS(site *config.HostedSite) error {
 }
 
 // readCertificates reads the files of all sites, and returns what is wrong with them.
-func (g *generation) readCertificates() (wrong []error) {
+func (s *server) readCertificates(g *generation) (wrong []error) {
 	for i, site := range g.Sites {
+		s.pace.pause()
 		fits := len(site.TLS.Certificates) == 0
 		for n, file := range site.TLS.Certificates {
 			key := ""
 			if len(site.TLS.Keys) > 0 {
 				key = site.TLS.Keys[n]
 			}
-			p, err := certs.ReadPair(file, key)
+			p, err := s.certs.ReadPair(file, key)
 			if err != nil {
 				wrong = append(wrong, g.SiteError(i, fileError("tls.certificate", "tls.key", err)))
 				continue

@@ -132,7 +132,7 @@ func serve(c *setup, process self, former *handover.Predecessor) (err error) {
 	defer s.predecessor.end()
 	defer end()
 	if c.path != "" {
-		s.load = func() (*setup, error) { return loadFile(c.path) }
+		s.load = func() (*setup, error) { return loadFile(c.path, s.pace.pause) }
 	}
 	s.inLoops = c.inLoops() && traces == nil // which are around the bridge, and event loops would not call them
 	s.sockets = &sockets{log: log, inLoops: s.inLoops, systemd: inherited}

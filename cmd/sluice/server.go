@@ -24,6 +24,7 @@ type server struct {
 	front    *front
 	access   *accessLog
 	errors   *errorLog
+	slow     *slowLog
 	log      *slog.Logger
 	traces   *tracing.Tracing
 	logins   *logins
@@ -52,6 +53,7 @@ type server struct {
 	succeeded   chan struct{} // closed when there is a successor
 
 	changing sync.Mutex // held while another version takes over
+	pace     pacer      // of who holds it
 }
 
 // endTime is how long the applications' processes may take to end, after the drain.
@@ -64,7 +66,7 @@ const siteGrace = 2 * time.Second
 func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *server {
 	s := &server{
 		front: &front{access: access}, access: access, errors: log, log: log.log, traces: traces,
-		logins: &logins{log: log.log}, certs: certs.New(log.log, filepath.Join(stateDirectory(), "acme")),
+		logins: &logins{log: log.log}, slow: newSlowLog(log.log), certs: certs.New(log.log, filepath.Join(stateDirectory(), "acme")),
 	}
 	s.front.certs = s.certs
 	s.succeeded = make(chan struct{})
@@ -94,6 +96,7 @@ func (s *server) begin(ctx context.Context, c *setup) error {
 		return err
 	}
 	s.certs.Use(g.pairs, g.acme)
+	s.slow.after.Store(int64(c.Server.SlowLog))
 	s.front.current.Store(g)
 	s.tell(g)
 	return nil
@@ -109,7 +112,7 @@ func (s *server) start(ctx context.Context, g *generation) error {
 	return g.start(ctx)
 }
 
-// tell logs what is probably not meant.
+// tell logs what is probably not meant: of sites that were there before, it was told then.
 func (s *server) tell(g *generation) {
 	for _, sentence := range g.renamed {
 		s.log.Warn("a setting has a new name: " + sentence)
@@ -121,6 +124,10 @@ func (s *server) tell(g *generation) {
 		s.log.Warn(note.Error())
 	}
 	for i, site := range g.sites {
+		if !site.isNew {
+			continue
+		}
+		s.pace.pause()
 		for _, unused := range site.bridge.Unused() {
 			s.log.Warn("a setting has no effect: " + g.SiteError(i, unused).Error())
 		}
@@ -177,14 +184,15 @@ func (s *server) reload(ctx context.Context) (err error) {
 	s.certs.Use(next.pairs, next.acme)
 	old := s.front.current.Swap(next)
 	listens.commit()
-	old.stop(next)
+	old.stop(s.pace.pause)
+	s.slow.after.Store(int64(c.Server.SlowLog))
 	s.logins.keep(next.sites)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])
 	for _, key := range fixed {
 		s.log.Warn("a setting of [server] has changed, and needs a new start of sluice serve; until then the former value is in force", "setting", key)
 	}
 	s.tell(next)
-	s.log.Info("the configuration was loaded again", "file", c.path, "listen", listens.listen(), "applications", len(c.Applications), "sites", len(c.Sites), "took_ms", milliseconds(time.Since(began)))
+	s.log.Info("the configuration was loaded again", "file", c.path, "listen", listens.listen(), "applications", len(c.Applications), "sites", len(c.Sites), "changed_sites", next.changed(), "took_ms", milliseconds(time.Since(began)))
 	return nil
 }
 

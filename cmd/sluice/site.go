@@ -22,7 +22,7 @@ type site struct {
 	auth    *basicauth.Auth // nil: no password is required
 	hsts    string          // Strict-Transport-Security; "": none
 
-	successor bool // it has replaced a site with the same settings
+	isNew bool // no former version of the configuration has it
 }
 
 func (s *site) clientTimeout() time.Duration { return time.Duration(s.setting.Timeouts.Client) }
