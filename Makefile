@@ -59,10 +59,10 @@ fuzz: ## every parser, $(FUZZ) each
 		$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) "$${file%/*}" || exit 1; \
 	done
 
-proofs: ## the packages twice, byte by byte; recipes of applications that take long to install; the gate beside a plain queue on real servers, in full length (about 25 min)
+proofs: ## the packages twice, byte by byte; recipes of applications that take long to install; the gate beside a plain queue on real servers, in full length; how long reloads delay requests (about 25 min)
 	integration/setup.sh proofs
 	packaging/build.sh dist/once amd64 arm64 && packaging/build.sh dist/twice amd64 arm64 && diff -r dist/once dist/twice && rm -r dist/once dist/twice
-	SLUICE_SOAK=1m $(GO) test -count=1 -timeout 30m -run 'TestDocumented|TestPolls|TestSession|TestStops|TestFive|TestHeld' -v ./integration
+	SLUICE_SOAK=1m $(GO) test -count=1 -timeout 30m -run 'TestDocumented|TestReloadDelays|TestPolls|TestSession|TestStops|TestFive|TestHeld|TestUpgrade' -v ./integration
 
 simulate: ## the table and the pictures of docs/admission.md
 	$(GO) run ./bridge/admission/sim -draw docs

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/blocking"
+	"github.com/sluice-proxy/sluice/bridge/internal/compress"
 )
 
 // Application is an application as the sites in front of it share it: the gate, the
@@ -13,6 +14,7 @@ import (
 type Application struct {
 	app      *app.Application
 	discards blocking.Discards
+	encoders compress.Counts
 }
 
 // NewApplication checks cfg and returns an Application without a site. It connects to nothing,
@@ -99,6 +101,26 @@ func (a *Application) Resume(backend string) error { return a.app.Resume(backend
 // GiveBack gives the workers that are not needed any more to the other gates of a fleet (Fleet): no
 // new requests are sent to the Handlers. It does not wait. Close gives back the rest.
 func (a *Application) GiveBack() { a.app.GiveBack() }
+
+// AwaitReady waits until the processes that a has started accept connections. It does not wait for
+// those that start with the next request. The error says that one does not start, or is the cause of ctx's
+// end.
+func (a *Application) AwaitReady(ctx context.Context) error { return a.app.AwaitReady(ctx) }
+
+// Yield leaves workers to another process that serves the same application, and to which new requests
+// go from now on. It is called again while the requests here end: idle connections are closed, and no
+// more than half of the workers is kept for requests that wait, at least one while a request may
+// need it, and always if requests are accepted. It adds to held, by address, how many connections this
+// process may still have, which never become more. An application that was started by a, and one of a
+// fleet, is not touched. Calls of Yield, Regain and LeaveTo are not concurrent.
+func (a *Application) Yield(held map[string]int, accepting bool) { a.app.Yield(held, accepting) }
+
+// Regain undoes Yield: the other process has ended.
+func (a *Application) Regain() { a.app.Regain() }
+
+// LeaveTo is for the other process: it has no more connections than those that have left the workers
+// after what is held, or none at all if all are left. Nil is nothing held.
+func (a *Application) LeaveTo(held map[string]int, all bool) { a.app.LeaveTo(held, all) }
 
 // Close refuses requests that wait, ends what waits for abandoned answers, closes every
 // connection and ends the processes. Close all Handlers first. It may be called more than once.

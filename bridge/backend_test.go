@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
 )
@@ -219,7 +220,7 @@ func TestSitesShareAccounts(t *testing.T) {
 		if lax := o.site(func(c *Config) { ruled(c); c.Client.MaxAddresses = 3 }); lax.joined.Addresses == two.joined.Addresses {
 			t.Error("another rule, and the same table")
 		}
-		_, _ = two.joined.Addresses.Admit(1, 1, time.Now())
+		_, _ = two.joined.Addresses.Admit(&admission.Request{ClientKey: 1, Address: 1}, time.Now())
 		if s := o.back.Snapshot().AddressLimit; s.ClientKeys != 1 {
 			t.Errorf("%+v", s)
 		}

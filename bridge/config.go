@@ -72,7 +72,7 @@ func (c Config) Validate() error {
 	if _, err := sendfile.New(s.Sendfile); err != nil {
 		return err
 	}
-	if _, err := compress.New(&s.Compression); err != nil {
+	if _, err := compress.New(&s.Compression, new(compress.Counts)); err != nil {
 		return err
 	}
 	return s.cgi().Validate()

@@ -37,8 +37,9 @@ type Handler struct {
 	fields  fieldNotices
 
 	inFlight atomic.Int64  // calls of ServeHTTP
-	refuses  atomic.Bool   // no request is taken any more, and connections end
-	drained  chan struct{} // closed with refuses, or closed
+	ends     atomic.Bool   // connections end with their next answer
+	refuses  atomic.Bool   // no request is taken any more
+	drained  chan struct{} // closed with ends, or closed
 	drain    func()        // closes it
 	closed   atomic.Bool
 	awaited  atomic.Bool   // somebody waits, or has waited, until no call is left
@@ -71,7 +72,8 @@ func New(ctx context.Context, cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// newHandler returns a site in front of a.
+// newHandler returns a site in front of a. Of the settings of a it uses only those that cannot change in
+// place, marked (B) in docs/settings.md: the site may go on while a is configured anew.
 func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, error) {
 	settings := a.app.Settings()
 	own, err := newSite(cfg, hooks, settings, a.app.Logger())
@@ -94,13 +96,13 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	if s.Sendfile, err = sendfile.New(cfg.Sendfile); err != nil {
 		return nil, errors.Join(err, s.Mapper.Close())
 	}
-	if s.Compression, err = compress.New(&own.Compression); err != nil {
+	if s.Compression, err = compress.New(&own.Compression, &a.encoders); err != nil {
 		return nil, errors.Join(err, s.Mapper.Close())
 	}
 	mount := strings.TrimSuffix(own.Mount, "/")
 	h.joined = &app.Site{
 		Mount: mount, Root: own.Root,
-		Mapping: own.cgi(), MaxResponseHeader: own.MaxResponseHeader, InFlight: h.inFlight.Load,
+		Mapping: own.cgi(), MaxResponseHeader: own.MaxResponseHeader, InFlight: h.inFlight.Load, Guesses: hooks.Guesses,
 	}
 	if f := &own.Client; f.MaxAddresses > 0 {
 		h.joined.Limit = addresslimit.Rule{Most: f.MaxAddresses, Per: time.Duration(f.Per), Evict: f.Excess == config.Evict}
@@ -108,7 +110,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 	a.app.Join(h.joined)
 	lanes := settings.Lanes != config.Off
 	s.Classifier = classify.New(classify.Config{
-		Label: h.joined.Label, Mount: mount, LongPoll: own.LongPoll, Key: own.keySource, Seeds: h.joined.Seeds,
+		Label: h.joined.Label, Mount: mount, LongPoll: own.LongPoll, Key: own.keySource, Seeds: h.joined.Seeds, Names: h.joined.Names,
 		Clients: lanes || h.joined.Addresses != nil, Routes: lanes || a.Spawned(), Lanes: lanes,
 	})
 	s.Config, s.Log, s.App, s.Addresses, s.Open = &own.SiteConfig, own.Logger, a.app, h.joined.Addresses, h.open
@@ -121,7 +123,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		s.Application.Nested = a.app.Nested
 	}
 	s.Observe = h.observe
-	s.Identify, s.Draining = h.identify, h.refuses.Load
+	s.Identify, s.Draining = h.identify, h.ends.Load
 	s.Drained = h.drained
 	s.ErrorHandler, s.ActsOnSendfile = h.handleError, h.actsOnSendfile
 	if hooks.ClientConn != nil {
@@ -208,6 +210,9 @@ func reset(w http.ResponseWriter) {
 	_ = c.Close()
 }
 
+// CheckDirectories is that of Config for the site of h as the directories are now.
+func (h *Handler) CheckDirectories() error { return h.serves.Mapper.CheckDirectories() }
+
 // Unused returns the settings of the site that have no effect as the directories are now, such
 // as a path to hide where nothing is: each an error that names the key. It is for a log.
 func (h *Handler) Unused() []error {
@@ -225,6 +230,13 @@ func (h *Handler) Unused() []error {
 // answers that begin from now on end their client's connection. Upgraded connections are closed.
 func (h *Handler) Refuse() {
 	h.refuses.Store(true)
+	h.EndConnections()
+}
+
+// EndConnections has answers that begin from now on end their client's connection: others answer later
+// requests. Those that come nevertheless are answered. Upgraded connections are closed.
+func (h *Handler) EndConnections() {
+	h.ends.Store(true)
 	h.drain()
 }
 
@@ -254,24 +266,6 @@ func (h *Handler) Close() error {
 func (h *Handler) CloseWhenIdle() error {
 	h.drain()
 	_ = h.awaitIdle(context.Background()) // which does not end
-	return h.Close()
-}
-
-// CloseWhenDone closes h as CloseWhenIdle does, but upgraded connections go on until end is closed. It
-// is for a site that another one with the same settings has replaced.
-func (h *Handler) CloseWhenDone(end <-chan struct{}) error {
-	idle := make(chan struct{})
-	var waits sync.WaitGroup
-	waits.Go(func() {
-		select {
-		case <-end:
-			h.drain()
-		case <-idle:
-		}
-	})
-	_ = h.awaitIdle(context.Background()) // which does not end
-	close(idle)
-	waits.Wait()
 	return h.Close()
 }
 

@@ -72,6 +72,7 @@ type Snapshot struct {
 	AddressLimit AddressLimitSnapshot `json:"address_limit"`
 	Pool         pool.Snapshot        `json:"pool"`
 	Spool        spool.Stats          `json:"spool"`
+	Compression  CompressionSnapshot  `json:"compression"`
 
 	Authorizer *AuthorizerSnapshot `json:"authorizer,omitempty"` // nil: there is none
 	Hold       *HoldSnapshot       `json:"hold,omitempty"`       // nil: clients are not held
@@ -114,6 +115,12 @@ type AddressLimitSnapshot struct {
 	Evicted    uint64 `json:"evicted"`     // addresses that had to make room for another
 }
 
+// CompressionSnapshot is about the encoders that compress answers, of all sites together.
+type CompressionSnapshot struct {
+	InUse  int64  `json:"in_use"` // each for an answer that is being sent
+	Lacked uint64 `json:"lacked"` // answers that were sent as they are because their site had as many as Compression.Most
+}
+
 // Snapshot returns the state of the application, with the requests of all its sites.
 func (a *Application) Snapshot() Snapshot {
 	s := a.QuickSnapshot()
@@ -132,6 +139,7 @@ func (a *Application) QuickSnapshot() Snapshot {
 		AddressLimit: AddressLimitSnapshot{limits.Keys, limits.Refused, limits.Evicted},
 		Pool:         a.app.Pool.Snapshot(),
 		Spool:        a.app.Spool().Stats(),
+		Compression:  CompressionSnapshot{a.encoders.InUse.Load(), a.encoders.Lacked.Load()},
 		Authorizer:   authorizerSnapshot(a.app.Authorizer),
 		Hold:         holdSnapshot(a.app.Holds),
 		Processes:    a.app.QuickProcessStats(),

@@ -11,10 +11,6 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/internal/app"
 )
 
-// publishBody is how large the body of a publication may be, besides eight times the largest message:
-// JSON has up to six bytes for one.
-const publishBody = 1 << 20
-
 // PublishHandler serves what publishers POST for held clients: {"items": [...]}, as Pushpin has it. It
 // is published for those of the applications whose key the publisher knows. It refuses requests of web
 // pages of other origins; where it is served must refuse unknown host names.
@@ -34,7 +30,7 @@ func PublishHandler(applications func() []*Application) http.Handler {
 		for _, h := range to {
 			most = max(most, h.Registry.Limits().Message)
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, publishBody+8*int64(most)))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(app.MostPublished(most))))
 		if err != nil {
 			refusePublication(w, err)
 			return

@@ -32,6 +32,9 @@ type SiteHooks struct {
 	// bridge/front once more for a request that has waited in the gate for long. Default:
 	// nobody knows more.
 	Identify func(*http.Request, *cgi.Client)
+	// Guesses are the passwords that clients guess, if Identify asks for some, which all gates of a fleet
+	// count together: *basicauth.Auth has them. Default: each gate counts its own.
+	Guesses Guesses
 	// SameForAllPaths says that Identify does the same whatever the path. Default: it may refuse some, and is
 	// called for each path that a request leads to: that of a rewrite, and of the script or the file that
 	// answers, which is looked for.
@@ -65,6 +68,9 @@ type SiteHooks struct {
 	// Default: it is not known.
 	ClientConn func(w http.ResponseWriter, r *http.Request) net.Conn
 }
+
+// Guesses are the passwords that clients guess at a site.
+type Guesses = app.Guesses
 
 // site is the complete configuration of a Handler.
 type site struct {

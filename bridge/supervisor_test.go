@@ -92,6 +92,8 @@ func (k *fakeSupervisor) Prepare(cfg supervise.Config) (commit, cancel func(), e
 
 func (k *fakeSupervisor) Snapshot() supervise.Snapshot { return k.QuickSnapshot() }
 
+func (k *fakeSupervisor) ExpectReady() {}
+
 func (k *fakeSupervisor) QuickSnapshot() supervise.Snapshot {
 	return supervise.Snapshot{Command: "./app.fcgi"}
 }

@@ -104,26 +104,6 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// A site that another one has replaced keeps its upgraded connections until it is told to end them.
-func TestUpgradeGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newHTTPRig(t, Config{ApplicationConfig: ApplicationConfig{Workers: 4}}, echoes)
-		c, in, _ := r.upgrade(asksForWebSocket)
-		end, closed := make(chan struct{}), make(chan error, 1)
-		go func() { closed <- r.b.CloseWhenDone(end) }()
-		time.Sleep(time.Minute)
-		_, _ = io.WriteString(c, "a\n")
-		r.wantLine(in, "hello a\n")
-		close(end)
-		if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
-			t.Errorf("%q, %v", rest, err)
-		}
-		if err := <-closed; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // A client that is refused another protocol gets the answer, and its connection goes on. Only
 // WebSocket is passed on.
 func TestUpgradeRefused(t *testing.T) {

@@ -36,16 +36,26 @@ func newNotices(t testing.TB) notices {
 	return notices{l, path}
 }
 
-// await returns the next notice, which must have that line.
-func (n notices) await(t testing.TB, line string) string {
+// next returns the next notice.
+func (n notices) next(t testing.TB) string {
 	t.Helper()
 	text := make([]byte, 4096)
 	_ = n.SetReadDeadline(time.Now().Add(patience))
 	size, err := n.Read(text)
-	if notice := "\n" + string(text[:size]) + "\n"; err != nil || !strings.Contains(notice, "\n"+line+"\n") {
-		t.Fatalf("systemd is told %q, %v; want %s", notice, err, line)
+	if err != nil {
+		t.Fatalf("systemd is told nothing: %v", err)
 	}
 	return string(text[:size])
+}
+
+// await returns the next notice, which must have that line.
+func (n notices) await(t testing.TB, line string) string {
+	t.Helper()
+	text := n.next(t)
+	if !strings.Contains("\n"+text+"\n", "\n"+line+"\n") {
+		t.Fatalf("systemd is told %q; want %s", text, line)
+	}
+	return text
 }
 
 // activated is a sluice serve that gets listening sockets as systemd hands them over.

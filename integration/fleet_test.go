@@ -185,12 +185,18 @@ func (a fleetApp) wantRoom(t testing.TB) {
 const fleetWorkers = 16
 
 // startFleet runs gates with those names in front of the application, of which there may be most.
-func startFleet(t testing.TB, app fleetApp, engine string, most int, names ...string) (all []configured) {
+func startFleet(t testing.TB, app fleetApp, engine string, most int, names ...string) []configured {
+	t.Helper()
+	return startFleetWith(t, "", app, engine, most, names...)
+}
+
+// startFleetWith is startFleet, and adds settings to the site.
+func startFleetWith(t testing.TB, settings string, app fleetApp, engine string, most int, names ...string) (all []configured) {
 	t.Helper()
 	key := holdKeyFile(t)
 	for _, name := range names {
-		text := fmt.Sprintf("[[application]]\nname = \"app\"\nbackends = [%q]\nworkers = %d\nfleet.engine = %q\nfleet.gates = %d\nfleet.application = \"app\"\nfleet.settle = \"3s\"\nfleet.name = %q\nhold.key_file = %q\n[[site]]\ntrusted_proxies = [\"127.0.0.1\"]\n",
-			app.addr, fleetWorkers, engine, most, name, key)
+		text := fmt.Sprintf("[[application]]\nname = \"app\"\nbackends = [%q]\nworkers = %d\nfleet.engine = %q\nfleet.gates = %d\nfleet.application = \"app\"\nfleet.settle = \"3s\"\nfleet.name = %q\nhold.key_file = %q\n[[site]]\ntrusted_proxies = [\"127.0.0.1\"]\n%s",
+			app.addr, fleetWorkers, engine, most, name, key, settings)
 		all = append(all, startConfigured(t, "", text))
 	}
 	return all

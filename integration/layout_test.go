@@ -25,6 +25,7 @@ var layout = []struct {
 		{name: "bridge/scgi"},
 		{name: "bridge/uwsgi"},
 		{name: "bridge/http1"},
+		{name: "bridge/internal/siphash"},
 		{name: "bridge/cgi", own: []string{"bridge/http1"}},
 		{name: "bridge/upstream", own: []string{"bridge/cgi", "bridge/http1"}},
 		{name: "bridge/upstream/fastcgi", own: []string{"bridge/fcgi", "bridge/upstream"}},
@@ -58,7 +59,7 @@ var layout = []struct {
 		{name: "bridge/supervise/internal/memlimit", own: []string{"bridge/supervise/internal/session"}, others: []string{procfs, sysUnix}},
 		{name: "bridge/supervise/internal/proc", own: []string{"bridge/internal/acceptqueue", "bridge/internal/lines", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/session"}, others: []string{procfs, sysUnix, rate}},
 		{name: "bridge/supervise", own: []string{"bridge/events", "bridge/supervise/internal/memlimit", "bridge/supervise/internal/proc", "bridge/supervise/internal/session"}, others: []string{sysUnix, rate, "github.com/dustin/go-humanize"}},
-		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi"}},
+		{name: "bridge/internal/classify", own: []string{"bridge/admission", "bridge/cgi", "bridge/internal/siphash"}},
 		{name: "bridge/internal/addresslimit", own: []string{"bridge/admission"}},
 		{name: "bridge/internal/content", own: []string{"bridge/cgi"}},
 		{name: "bridge/internal/compress", own: []string{"bridge/cgi", "bridge/config", "bridge/internal/content"}, others: []string{"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd"}},
@@ -82,7 +83,7 @@ var layout = []struct {
 	{"an application, and what a program sees of it", []rule{
 		{name: "bridge/internal/app", own: []string{
 			"bridge/admission", "bridge/cgi", "bridge/config", "bridge/events", "bridge/fleet", "bridge/internal/acceptqueue", "bridge/internal/addresslimit",
-			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines",
+			"bridge/hold", "bridge/hold/grip", "bridge/internal/classify", "bridge/internal/content", "bridge/internal/exchange", "bridge/internal/lines", "bridge/internal/siphash",
 			"bridge/internal/nested", "bridge/internal/socket", "bridge/internal/unread", "bridge/pool", "bridge/spool", "bridge/supervise",
 			"bridge/upstream", "bridge/upstream/fastcgi", "bridge/upstream/http1", "bridge/upstream/scgi", "bridge/upstream/uwsgi",
 		}, others: []string{rate}},
@@ -107,6 +108,8 @@ var layout = []struct {
 	{"programs", []rule{
 		{name: "cmd/sluice/internal/connlimit"},
 		{name: "cmd/sluice/internal/hosts"},
+		{name: "cmd/sluice/internal/lastcall", others: []string{sysUnix}},
+		{name: "cmd/sluice/internal/handover", others: []string{sysUnix}},
 		{name: "cmd/sluice/internal/accepted", others: []string{"github.com/pires/go-proxyproto"}},
 		{name: "cmd/sluice/internal/tlsfront", own: []string{"cmd/sluice/internal/accepted"}},
 		{name: "cmd/sluice/internal/certs", others: []string{"github.com/caddyserver/certmagic", "go.uber.org/zap", "golang.org/x/crypto/ocsp"}},
@@ -119,7 +122,7 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/watch", others: []string{"golang.org/x/term", "golang.org/x/text/width"}},
 		{name: "cmd/sluice", own: []string{
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/front", "bridge/metrics", "bridge/page",
-			"bridge/probe", "bridge/registry", "bridge/status", "bridge/supervise", "cmd/sluice/internal/accepted", "cmd/sluice/internal/certs", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/convert", "cmd/sluice/internal/demo", "cmd/sluice/internal/hosts",
+			"bridge/probe", "bridge/registry", "bridge/status", "bridge/supervise", "cmd/sluice/internal/accepted", "cmd/sluice/internal/certs", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/convert", "cmd/sluice/internal/demo", "cmd/sluice/internal/handover", "cmd/sluice/internal/hosts", "cmd/sluice/internal/lastcall",
 			"cmd/sluice/internal/logwriter", "cmd/sluice/internal/systemd", "cmd/sluice/internal/tlsfront", "cmd/sluice/internal/tomlfile", "cmd/sluice/internal/tracing", "cmd/sluice/internal/watch", "internal/framing", "internal/halfclose",
 		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag", rate}},
 		{name: "caddyplugin", own: []string{

@@ -238,8 +238,8 @@ func TestCertificates(t *testing.T) {
 	want(map[string]int64{"wiki.test": 10})
 }
 
-// A reload takes over certificates, and says which changes need a new start. A file with a broken
-// certificate changes nothing.
+// A reload listens with TLS, and takes over certificates. A file with a broken certificate changes
+// nothing.
 func TestReloadOfCertificates(t *testing.T) {
 	ca, dir := newAuthority(t), t.TempDir()
 	first, second := filepath.Join(dir, "first.pem"), filepath.Join(dir, "second.pem")
@@ -256,12 +256,7 @@ func TestReloadOfCertificates(t *testing.T) {
 	}
 	file(`"https://127.0.0.1:0"`, site("first.test", first))
 	g.reloaded(t)
-	g.logs(t, "needs a new start of sluice serve; until then the former value is in force\" setting=listen")
-	g.signal(t, syscall.SIGTERM)
-	g.wantEnd(t, patience)
-
-	g.sluice = runGate(t, socketDir(t), []string{sluiceBinary(), "serve", "--config", g.file})
-	g.status = newSite(t, "http://"+telling.FindStringSubmatch(g.output.String())[1])
+	g.logs(t, "https 127.0.0.1:")
 	kept := ca.secureSite(t, g.secureAddress(t), "first.test", true)
 	kept.get(t, "/")
 	file(`"https://127.0.0.1:0"`, site("second.test", filepath.Join(dir, "none.pem")))

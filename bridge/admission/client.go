@@ -1,10 +1,14 @@
 package admission
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // client is everybody with one client key.
 type client struct {
 	key    uint64
+	name   uint64 // Request.ClientName, as it was last; 0: there are no other gates
 	shared bool
 
 	queues     [classes]*clientQueue // nil: no request has waited there
@@ -21,6 +25,10 @@ type client struct {
 	budget   float64
 	budgetAt time.Duration // when budget was updated last, by the ageing clock
 	spent    bool
+
+	used, usedTold float64 // worker-seconds of fast, until budgetAt; what Uses has told of them
+	told           bool    // the last Uses told of requests
+	elsewhere      elsewhere
 
 	agedEntry *entry // the only request of the client that may count among the aged ones of its route
 
@@ -66,8 +74,8 @@ func (c *client) queue(of class) *clientQueue {
 // isThrottled reports whether requests of c of a class wait because c is at its limit.
 func (c *client) isThrottled(of class) bool { return c.queues[of] != nil && c.queues[of].throttled }
 
-// clientOf returns the client with that key, and takes it out of the idle ones.
-func (g *Gate) clientOf(key uint64, shared bool, now time.Duration) *client {
+// clientOf returns the client with that key, which has a name, and takes it out of the idle ones.
+func (g *Gate) clientOf(key, name uint64, shared bool, now time.Duration) *client {
 	if key == 0 || !g.cfg.Lanes {
 		return g.anonymous
 	}
@@ -78,8 +86,14 @@ func (g *Gate) clientOf(key uint64, shared bool, now time.Duration) *client {
 		g.clients.table[key] = c
 	}
 	c.link.leave()
+	if name != 0 {
+		c.name = name
+	}
 	return c
 }
+
+// shownKey is the client key in reports: what all gates call it, if there are others.
+func (c *client) shownKey() uint64 { return cmp.Or(c.name, c.key) }
 
 // markIdle adds c to the idle clients if it has no request in the gate.
 func (g *Gate) markIdle(c *client) {
@@ -106,9 +120,16 @@ func (g *Gate) updateBudget(c *client, now time.Duration) {
 	if clock <= c.budgetAt {
 		return
 	}
-	c.budget += (g.cfg.ClientRate - float64(c.fast)) * (clock - c.budgetAt).Seconds()
-	c.budget = max(0, min(c.budget, g.cfg.ClientBurst))
+	passed := (clock - c.budgetAt).Seconds()
+	c.used += float64(c.fast) * passed
+	c.budget += (g.cfg.ClientRate - float64(c.fast)) * passed
 	c.budgetAt = clock
+	g.boundBudget(c, now)
+}
+
+// boundBudget does what follows from a new budget of c.
+func (g *Gate) boundBudget(c *client, now time.Duration) {
+	c.budget = max(0, min(c.budget, g.cfg.ClientBurst))
 	switch {
 	case c.budget <= 0:
 		c.spent = true
@@ -126,11 +147,11 @@ func (g *Gate) belowClientLimit(c *client, of class, now time.Duration) bool {
 	case c.shared:
 		return true
 	case of != fast:
-		return int(c.slow) < g.clientLimit
+		return int(c.slow) < g.limitOf(c, of, g.cfg.ClientLimit, g.clientLimit, now)
 	}
 	g.updateBudget(c, now)
 	if c.spent {
-		return int(c.fast) < g.spentLimit
+		return int(c.fast) < g.limitOf(c, of, g.cfg.SpentLimit, g.spentLimit, now)
 	}
-	return int(c.fast) < g.clientLimit
+	return int(c.fast) < g.limitOf(c, of, g.cfg.ClientLimit, g.clientLimit, now)
 }

@@ -29,6 +29,7 @@
 //     whether it answers again.
 //   - A caller that knows that the application is down for some time has all waiting requests
 //     refused ([Gate.RefuseWaiting]).
+//   - A client of several gates has its limit and its budget at all of them together: see fleet.go.
 //   - The Config may be changed while the gate is in use ([Gate.Configure]). A change refuses no
 //     request.
 //
@@ -53,7 +54,8 @@
 //     each other under one mutex.
 //   - No more upgrades wait and are in flight than MaxUpgraded, unless that has fallen since.
 //   - A client has at most its limit of short requests in flight, and as many long ones, while
-//     another client wants a slot or only the reserve is free. A client that may stand for many
+//     another client wants a slot or only the reserve is free; with other gates, what is known to be left
+//     of the limit, but one request at least. A client that may stand for many
 //     people (Request.Shared) has no limit, and the limit does not apply to nested requests.
 //   - During a stall, one request at a time starts besides those that were in flight before. The
 //     time until the next one doubles.

@@ -206,7 +206,7 @@ func (g *Gate) enter(r *Request, waiter func() Waiter) (t Ticket, granted bool, 
 	g.startTicking()
 	g.detectPause(now)
 	e := g.newEntry(r, now)
-	e.client = g.clientOf(r.ClientKey, r.Shared, now)
+	e.client = g.clientOf(r.ClientKey, r.ClientName, r.Shared, now)
 	e.route = g.routes.none
 	if g.cfg.Lanes {
 		e.route, e.addressKey = g.routes.get(r), r.addressKey()

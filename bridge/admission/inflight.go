@@ -61,7 +61,7 @@ func (g *Gate) inFlight(now time.Duration) []InFlight {
 }
 
 func (e *entry) inFlight(now time.Duration) InFlight {
-	return InFlight{e.method, e.path, e.routeName, e.instance, e.client.key, e.lane, now - e.started, e.aged, e.abandoned, e.seq}
+	return InFlight{e.method, e.path, e.routeName, e.instance, e.client.shownKey(), e.lane, now - e.started, e.aged, e.abandoned, e.seq}
 }
 
 func oldestFirst(held []InFlight) {

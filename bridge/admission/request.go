@@ -1,5 +1,7 @@
 package admission
 
+import "cmp"
+
 // Request describes a request to the gate.
 type Request struct {
 	// Route is what is asked for, without everything that differs between requests of the same
@@ -18,6 +20,9 @@ type Request struct {
 	// Clients can make up client keys but not addresses, so places that all clients share are
 	// divided between addresses.
 	Address uint64
+	// ClientName and AddressName are what all gates of a fleet call ClientKey and Address, in reports and
+	// among each other. They may change; the gate counts by ClientKey. 0: there are no other gates.
+	ClientName, AddressName uint64
 	// Long says that the request is known to be long. The gate learns nothing from it.
 	Long bool
 	// Upgrade says that the request asks for a connection that may stay open for hours, such as a
@@ -41,3 +46,6 @@ type Peer interface {
 // Settle is called with the gate's mutex held, perhaps before Enter has returned, and must not call
 // the gate.
 type Waiter interface{ Settle(err error) }
+
+// ShownKey is the client key in reports: what all gates of a fleet call it, if there are others.
+func (r *Request) ShownKey() uint64 { return cmp.Or(r.ClientName, r.ClientKey) }

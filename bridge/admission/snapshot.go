@@ -77,6 +77,7 @@ type ClientSnapshot struct {
 	ClientKey string  `json:"client_key"` // see ClientKeyName
 	Shared    bool    `json:"shared"`
 	InFlight  int     `json:"in_flight"`
+	Elsewhere int     `json:"in_flight_elsewhere"` // at other gates of a fleet, as far as it is known
 	Waiting   int     `json:"waiting"`
 	Spent     bool    `json:"spent"`
 	Work      float64 `json:"work"` // worker-seconds in about the last minute
@@ -175,7 +176,11 @@ func (g *Gate) Users(n int) (routes []RouteSnapshot, clients []ClientSnapshot) {
 	}
 	for _, u := range usedClients {
 		c := u.of
-		clients = append(clients, ClientSnapshot{ClientKeyName(c.key), c.shared, int(c.fast + c.slow), c.waiting.n, c.spent, u.work})
+		out := ClientSnapshot{ClientKeyName(c.shownKey()), c.shared, int(c.fast + c.slow), 0, c.waiting.n, c.spent, u.work}
+		if now < c.elsewhere.until {
+			out.Elsewhere = int(c.elsewhere.fast + c.elsewhere.slow)
+		}
+		clients = append(clients, out)
 	}
 	return routes, clients
 }

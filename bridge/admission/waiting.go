@@ -124,7 +124,7 @@ func (g *Gate) clientOfAddress(e *entry, r *Request, now time.Duration) *client 
 	if c := g.addresses[e.addressKey]; c == nil || c.waitCounts[roomReady].n+c.waitCounts[roomUnknown].n < g.queuesPerAddress() {
 		return nil
 	}
-	return g.clientOf(r.Address, true, now)
+	return g.clientOf(r.Address, r.AddressName, true, now)
 }
 
 // dropFromLongest makes room for e: it refuses the newest request in the room of the address that

@@ -44,6 +44,7 @@ type Config struct {
 // Auth checks names and passwords. It is safe for concurrent use.
 type Auth struct {
 	file      string
+	label     string // realm, mount and paths
 	allPaths  bool
 	paths     cgi.Prefixes
 	challenge string
@@ -76,7 +77,7 @@ func New(cfg Config) (*Auth, error) {
 		return nil, fmt.Errorf("auth: file: %w", err)
 	}
 	a := &Auth{
-		file: cfg.File, allPaths: len(cfg.Paths) == 0, paths: paths, log: cfg.Logger,
+		file: cfg.File, label: strings.Join(append([]string{cfg.Realm, cfg.Mount}, cfg.Paths...), "\x00"), allPaths: len(cfg.Paths) == 0, paths: paths, log: cfg.Logger,
 		challenge: `Basic realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(cfg.Realm) + `", charset="UTF-8"`,
 		failures:  rate.NewLimiter(5, 50),
 		verifier:  newVerifier(max(1, runtime.GOMAXPROCS(0)/2)),
@@ -132,6 +133,17 @@ func (a *Auth) Identify(r *http.Request, c *cgi.Client) {
 		c.User, c.AuthType = name, "Basic"
 	}
 }
+
+// Label tells passwords apart that all gates of a fleet count together; see bridge.Guesses.
+func (a *Auth) Label() string { return a.label }
+
+// Guessed returns the addresses that have sent wrong passwords since the last call, n of them at most, and
+// for how long these count. It is for bridge.Guesses.
+func (a *Auth) Guessed(n int) map[string]time.Duration { return a.tries.told(n) }
+
+// Owes has an address wait for the wrong passwords that it has sent to all gates, which are forgotten
+// after d. It is for bridge.Guesses.
+func (a *Auth) Owes(address string, d time.Duration) { a.tries.owes(address, d, time.Now()) }
 
 func (a *Auth) refuse(c *cgi.Client, reason string) {
 	c.Refused = &cgi.RequestError{Status: http.StatusUnauthorized, Reason: reason, Challenge: a.challenge}

@@ -20,6 +20,8 @@ type tries struct {
 	mu sync.Mutex
 	// When all tries of an address are forgotten: each moves it by triesEvery.
 	until map[string]time.Time
+	// Tries of each address that other gates of a fleet were not told of; nil: nobody asks.
+	untold map[string]int
 }
 
 func newTries() *tries { return &tries{until: make(map[string]time.Time)} }
@@ -43,6 +45,7 @@ func (t *tries) begin(address string, now time.Time) (wait time.Duration) {
 		t.makeRoom(now)
 	}
 	t.until[address] = until
+	t.note(address, 1)
 	return 0
 }
 
@@ -50,12 +53,59 @@ func (t *tries) begin(address string, now time.Time) (wait time.Duration) {
 func (t *tries) takeBack(address string, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if isLocal(address) {
+		return
+	}
 	until, known := t.until[address]
+	t.note(address, -1)
 	if until = until.Add(-triesEvery); known && until.After(now) {
 		t.until[address] = until
 	} else {
 		delete(t.until, address)
 	}
+}
+
+// note notes a try for other gates.
+func (t *tries) note(address string, n int) {
+	if t.untold == nil || len(t.untold) >= maxTriers && t.untold[address] == 0 {
+		return
+	}
+	if t.untold[address] += n; t.untold[address] == 0 {
+		delete(t.untold, address)
+	}
+}
+
+// told returns what other gates were not told of, n addresses at most.
+func (t *tries) told(n int) map[string]time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.untold == nil {
+		t.untold = make(map[string]int)
+	}
+	list := make(map[string]time.Duration)
+	for address, count := range t.untold {
+		if len(list) >= n {
+			break
+		}
+		list[address] = time.Duration(count) * triesEvery
+		delete(t.untold, address)
+	}
+	return list
+}
+
+// owes has an address wait for what it has tried at all gates, which is forgotten after d.
+func (t *tries) owes(address string, d time.Duration, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	until := now.Add(d + time.Duration(t.untold[address])*triesEvery)
+	was, known := t.until[address]
+	if !until.After(was) || d <= 0 {
+		return
+	}
+	if !known && len(t.until) >= maxTriers {
+		t.makeRoom(now)
+	}
+	t.until[address] = until
 }
 
 // makeRoom forgets the addresses that count as new ones, or else any of them.

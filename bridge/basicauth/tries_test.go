@@ -93,3 +93,49 @@ func TestTriesAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+// All gates of a fleet count the passwords that an address guesses.
+func TestGuessesAtOtherGates(t *testing.T) {
+	now, address := time.Unix(1e9, 0), "192.0.2.1"
+	n := newTries()
+	n.begin(address, now)
+	if list := n.told(9); len(list) != 0 {
+		t.Errorf("told of what was before anybody asked: %v", list)
+	}
+	n.begin(address, now)
+	n.begin(address, now)
+	n.takeBack(address, now)
+	n.begin("127.0.0.1", now)
+	n.takeBack("127.0.0.1", now)
+	if list := n.told(9); len(list) != 1 || list[address] != triesEvery {
+		t.Errorf("%v", list)
+	}
+	n.takeBack(address, now) // it was told
+	if list := n.told(9); len(list) != 1 || list[address] != -triesEvery {
+		t.Errorf("%v", list)
+	}
+	for i := range 9 {
+		n.begin(fmt.Sprint("192.0.2.", i+10), now)
+	}
+	if list := n.told(5); len(list) != 5 || len(n.told(5)) != 4 {
+		t.Errorf("%v", list)
+	}
+
+	n.begin(address, now)
+	n.owes(address, triesWindow, now) // 20 guesses, and one that was not told
+	if wait := n.begin(address, now); wait != 2*triesEvery {
+		t.Errorf("waits %v, want %v", wait, 2*triesEvery)
+	}
+	n.owes(address, 0, now)
+	n.owes(address, triesEvery, now) // less than is known here
+	if wait := n.begin(address, now.Add(triesEvery)); wait != triesEvery {
+		t.Errorf("waits %v, want %v", wait, triesEvery)
+	}
+	for i := range 2 * maxTriers {
+		n.begin(fmt.Sprintf("2001:db8:%x::/64", i), now)
+		n.owes(fmt.Sprintf("2001:db9:%x::/64", i), time.Minute, now)
+	}
+	if len(n.until) > maxTriers || len(n.untold) > maxTriers {
+		t.Errorf("%d addresses, %d not told", len(n.until), len(n.untold))
+	}
+}

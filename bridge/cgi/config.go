@@ -315,6 +315,21 @@ func (c Config) mapper() (*Mapper, error) {
 // unchecked, or each request has its own root. It is closed with the Mapper.
 func (m *Mapper) Root() *Root { return m.root }
 
+// CheckDirectories returns an error that names the key of a directory that is not there now.
+func (m *Mapper) CheckDirectories() error {
+	if m.root != nil {
+		if err := m.root.check(); err != nil {
+			return err
+		}
+	}
+	for _, d := range m.static.dirs {
+		if err := d.root.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Close closes the directories. No request may use the Mapper any more.
 func (m *Mapper) Close() error {
 	var errs []error

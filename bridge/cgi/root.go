@@ -132,6 +132,18 @@ func (r *Root) Open(name string) (file *os.File, err error) {
 	return file, err
 }
 
+// check returns why one of the directories is missing now, nil if none is.
+func (r *Root) check() error {
+	t := r.hold()
+	defer t.release()
+	if t.same() {
+		return t.failure()
+	}
+	now := openTrees(r.key, r.dir, r.follow)
+	defer now.release()
+	return now.failure()
+}
+
 // use calls f with the directories, and a second time if f does not find its name and the
 // directories have been replaced.
 func (r *Root) use(f func(*trees) error) error {

@@ -8,17 +8,17 @@ import (
 // Server holds the settings of the server that sluice serve is: where it listens, what it tells of
 // its state, and how long it waits for clients.
 type Server struct {
-	Listen []string `key:"listen" value:"ADDR" otherwise:"127.0.0.1:8080" change:"restart" doc:"serve HTTP at ADDR: host:port, :port, unix:/path or unix:@name; or HTTP over TLS: https://:443, https+unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path; or systemd:NAME, a socket of that name which systemd hands over (https+systemd:NAME with TLS), and systemd, all others"`
+	Listen []string `key:"listen" value:"ADDR" otherwise:"127.0.0.1:8080" doc:"serve HTTP at ADDR: host:port, :port, unix:/path or unix:@name; or HTTP over TLS: https://:443, https+unix:/path; or a web server in FastCGI or SCGI: fcgi://127.0.0.1:9001, fcgi+unix:/path, scgi+unix:/path; or systemd:NAME, a socket of that name which systemd hands over (https+systemd:NAME with TLS), and systemd, all others"`
 	// What a web server says is believed, so the default for its sockets is 0660.
-	ListenMode  FileMode `key:"listen_mode" value:"MODE" otherwise:"0666; FastCGI and SCGI: 0660" change:"restart" doc:"permissions of the unix sockets of {listen}, MODE; users with write permission may connect"`
-	ListenOwner string   `key:"listen_owner" value:"USER" otherwise:"the user Sluice runs as" change:"restart" doc:"USER they belong to, by name or number"`
-	ListenGroup string   `key:"listen_group" value:"GROUP" otherwise:"the user's" change:"restart" doc:"GROUP they belong to, by name or number"`
+	ListenMode  FileMode `key:"listen_mode" value:"MODE" otherwise:"0666; FastCGI and SCGI: 0660" doc:"permissions of the unix sockets of {listen}, MODE; users with write permission may connect"`
+	ListenOwner string   `key:"listen_owner" value:"USER" otherwise:"the user Sluice runs as" doc:"USER they belong to, by name or number"`
+	ListenGroup string   `key:"listen_group" value:"GROUP" otherwise:"the user's" doc:"GROUP they belong to, by name or number"`
 
 	TLS           ServerTLS `key:"tls"`
 	ACME          ACME      `key:"acme"`
-	ProxyProtocol []string  `key:"proxy_protocol" value:"ADDR" commas:"true" otherwise:"none" change:"restart" doc:"ADDRs or networks of load balancers, or unix, whose connections begin with a header of the PROXY protocol, which tells the client's address"`
+	ProxyProtocol []string  `key:"proxy_protocol" value:"ADDR" commas:"true" otherwise:"none" doc:"ADDRs or networks of load balancers, or unix, whose connections begin with a header of the PROXY protocol, which tells the client's address"`
 
-	MaxConnections int           `key:"max_connections" zero:"as many as the limit of open files allows, 16384 at most" change:"restart" doc:"how many connections clients may have; idle ones are closed for new ones"`
+	MaxConnections int           `key:"max_connections" zero:"as many as the limit of open files allows, 16384 at most" doc:"how many connections clients may have; idle ones are closed for new ones"`
 	MaxHeader      int           `key:"max_header" unit:"bytes" default:"64KiB" change:"restart" doc:"largest request header"`
 	Timeouts       ServerTimeout `key:"timeouts" flag:"*-timeout"`
 
@@ -26,14 +26,14 @@ type Server struct {
 	WebServerStderr  Switch  `key:"web_server_stderr" words:"off on" bare:"on" change:"restart" doc:"on: also send the application's standard error to a web server that speaks FastCGI, for its error log"`
 	WebServerRefusal Refusal `key:"web_server_refusal" words:"503 overloaded" change:"restart" doc:"answer to a web server that speaks FastCGI when the gate refuses a request: 503 or overloaded, which is END_REQUEST with FCGI_OVERLOADED, that no usual web server understands"`
 
-	Status      string   `key:"status" value:"ADDR" default:"127.0.0.1:9180" change:"restart" doc:"ADDR for /healthz, /status.json, /metrics, POST /restart and POST /reload, or off"`
-	StatusHosts []string `key:"status_hosts" flag:"status-host" value:"NAME" commas:"true" otherwise:"none" change:"restart" doc:"further host NAME of requests to {status}, besides IP addresses and localhost; *: any"`
-	StatusMode  FileMode `key:"status_mode" value:"MODE" otherwise:"0660" change:"restart" doc:"permissions of the unix socket of {status}, MODE; users with write permission may connect"`
-	StatusOwner string   `key:"status_owner" value:"USER" otherwise:"the user Sluice runs as" change:"restart" doc:"USER it belongs to, by name or number"`
-	StatusGroup string   `key:"status_group" value:"GROUP" otherwise:"the user's" change:"restart" doc:"GROUP it belongs to, by name or number"`
+	Status      string   `key:"status" value:"ADDR" default:"127.0.0.1:9180" doc:"ADDR for /healthz, /status.json, /metrics, POST /restart, /reload and /upgrade, or off"`
+	StatusHosts []string `key:"status_hosts" flag:"status-host" value:"NAME" commas:"true" otherwise:"none" doc:"further host NAME of requests to {status}, besides IP addresses and localhost; *: any"`
+	StatusMode  FileMode `key:"status_mode" value:"MODE" otherwise:"0660" doc:"permissions of the unix socket of {status}, MODE; users with write permission may connect"`
+	StatusOwner string   `key:"status_owner" value:"USER" otherwise:"the user Sluice runs as" doc:"USER it belongs to, by name or number"`
+	StatusGroup string   `key:"status_group" value:"GROUP" otherwise:"the user's" doc:"GROUP it belongs to, by name or number"`
 
-	AccessLog       string       `key:"access_log" value:"FILE" default:"-" change:"restart" doc:"write a line per request to FILE, - (standard output) or off"`
-	AccessLogFormat AccessFormat `key:"access_log_format" words:"json common combined" change:"restart" doc:"format of the access log: json, common or combined; only json has what the gate did"`
+	AccessLog       string       `key:"access_log" value:"FILE" default:"-" doc:"write a line per request to FILE, - (standard output) or off"`
+	AccessLogFormat AccessFormat `key:"access_log_format" words:"json common combined" doc:"format of the access log: json, common or combined; only json has what the gate did"`
 	SlowLog         Duration     `key:"slow_log" zero:"off" doc:"log requests that take at least this TIME, and what they waited for; known long-polls and event streams are left out"`
 	LogFormat       LogFormat    `key:"log_format" words:"text json" change:"restart" doc:"format of the log on standard error: text or json"`
 	LogLevel        LogLevel     `key:"log_level" words:"debug info warn error" default:"info" doc:"least level of the log: debug (also why each request was refused), info, warn or error"`

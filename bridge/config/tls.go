@@ -10,9 +10,9 @@ import (
 
 // ServerTLS holds what all TLS connections of a Server have in common.
 type ServerTLS struct {
-	MinVersion   TLSVersion `key:"min_version" words:"1.2 1.3" change:"restart" doc:"least version of TLS: 1.2 or 1.3"`
-	RedirectPort int        `key:"redirect_port" most:"65535" least:"1" otherwise:"that of the first https address in {listen}" change:"restart" doc:"port at which clients reach the https address, for redirects to it; it differs where a container or a load balancer maps ports"`
-	HTTP         TLSHTTP    `key:"http" words:"any 1.1" change:"restart" doc:"versions of HTTP over TLS: any, which are HTTP/2 and HTTP/1.1, or 1.1 alone"`
+	MinVersion   TLSVersion `key:"min_version" words:"1.2 1.3" doc:"least version of TLS: 1.2 or 1.3"`
+	RedirectPort int        `key:"redirect_port" most:"65535" least:"1" otherwise:"that of the first https address in {listen}" doc:"port at which clients reach the https address, for redirects to it; it differs where a container or a load balancer maps ports"`
+	HTTP         TLSHTTP    `key:"http" words:"any 1.1" doc:"versions of HTTP over TLS: any, which are HTTP/2 and HTTP/1.1, or 1.1 alone"`
 }
 
 // TLSHTTP is which versions of HTTP are spoken over TLS.

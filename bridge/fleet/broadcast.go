@@ -19,7 +19,11 @@ const (
 	broadcastTimeout = time.Second
 	broadcastWait    = 2 * time.Second // for the next message, at a time
 	broadcastPause   = 500 * time.Millisecond
+	broadcastCount   = 100 // messages at a time
 )
+
+// onlyNew stands for the ID of the last message there is.
+const onlyNew = "$"
 
 // Fields of a message in the stream.
 const (
@@ -34,6 +38,8 @@ type Broadcast struct {
 	gate    string // this process
 	deliver func(body []byte)
 	logger  *slog.Logger
+	count   int64 // messages at a time
+	lost    bool  // the last ones were too large
 
 	once   sync.Once
 	cancel context.CancelFunc
@@ -41,14 +47,16 @@ type Broadcast struct {
 }
 
 // NewBroadcast returns the broadcasts of an application. It connects to nothing. Deliver is called with
-// what other gates have sent, by one goroutine, in order.
-func NewBroadcast(engine, application string, deliver func(body []byte), logger *slog.Logger) (*Broadcast, error) {
+// what other gates have sent, by one goroutine, in order. Messages have most bytes,
+// as a rule; one of more than four times that is lost.
+func NewBroadcast(engine, application string, most int, deliver func(body []byte), logger *slog.Logger) (*Broadcast, error) {
 	opts, err := redisOptions(engine)
 	if err != nil {
 		return nil, err
 	}
 	opts.MaxRetries, opts.PoolSize, opts.ContextTimeoutEnabled, opts.DisableIdentity = -1, 4, true, true
-	return &Broadcast{client: redis.NewClient(opts), key: "sluice:publish:" + application, gate: newGate(), deliver: deliver, logger: logger, ended: make(chan struct{})}, nil
+	bound(opts, 4*most+maxAnswer)
+	return &Broadcast{client: redis.NewClient(opts), count: broadcastCount, key: "sluice:publish:" + application, gate: newGate(), deliver: deliver, logger: logger, ended: make(chan struct{})}, nil
 }
 
 // Start begins to listen, unless it has begun. What was sent before does not count.
@@ -85,7 +93,8 @@ func (b *Broadcast) Send(ctx context.Context, body []byte) (err error) {
 func (b *Broadcast) listen(ctx context.Context) {
 	at, away := "", false // the ID of the last message
 	for ctx.Err() == nil {
-		err := b.next(ctx, &at, away)
+		began := time.Now()
+		heard, err := b.next(ctx, &at, away)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -94,30 +103,40 @@ func (b *Broadcast) listen(ctx context.Context) {
 		case err == nil && away:
 			b.logger.Info("what is published at other gates reaches this one again")
 		}
-		if away = err != nil; away {
+		// An engine that has no message says so after broadcastWait, and not at once.
+		if away = err != nil; away || heard == 0 && time.Since(began) < broadcastPause {
 			pause(ctx, broadcastPause)
 		}
 	}
 }
 
 // next waits for messages after at, and delivers them. The first time, and when the engine was away, it
-// finds out where the stream is.
-func (b *Broadcast) next(ctx context.Context, at *string, away bool) error {
+// finds out where the stream is. It returns how many messages there were.
+func (b *Broadcast) next(ctx context.Context, at *string, away bool) (heard int, err error) {
 	if *at == "" || away {
 		last, err := b.last(ctx)
 		switch {
 		case err != nil:
-			return err
+			return 0, err
 		case *at == "":
 			*at = last
-		case isBefore(last, *at):
+		case last != onlyNew && isBefore(last, *at):
 			*at = "0-0" // the engine has forgotten it: all that is there came later
 		}
 	}
 	streams, err := b.read(ctx, *at)
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, errTooLarge) && b.count > 1: // together they are
+		b.count = 1
+		return 1, nil
+	case errors.Is(err, errTooLarge):
+		b.tellLost(err)
+		*at = onlyNew
+		return 0, nil
+	case err != nil:
+		return 0, err
 	}
+	b.count, b.lost = broadcastCount, false
 	for _, stream := range streams {
 		for _, m := range stream.Messages {
 			*at = m.ID
@@ -126,14 +145,24 @@ func (b *Broadcast) next(ctx context.Context, at *string, away bool) error {
 				b.deliver([]byte(body))
 			}
 		}
+		heard += len(stream.Messages)
 	}
-	return nil
+	return heard, nil
+}
+
+// tellLost tells the log that messages are lost, once for all that follow each other.
+func (b *Broadcast) tellLost(err error) {
+	if !b.lost {
+		b.logger.Warn("messages that were published at other gates are lost: they are larger than those of this one may be", "error", err.Error(),
+			"advice", "let all gates of the fleet have the same hold.message")
+	}
+	b.lost = true
 }
 
 // read waits for messages after at. There may be none.
 func (b *Broadcast) read(ctx context.Context, at string) (streams []redis.XStream, err error) {
 	defer catchNonsense(&err)
-	streams, err = b.client.XRead(ctx, &redis.XReadArgs{Streams: []string{b.key, at}, Count: 100, Block: broadcastWait}).Result()
+	streams, err = b.client.XRead(ctx, &redis.XReadArgs{Streams: []string{b.key, at}, Count: b.count, Block: broadcastWait}).Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, nil
 	}
@@ -146,7 +175,10 @@ func (b *Broadcast) last(ctx context.Context) (_ string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, broadcastTimeout)
 	defer cancel()
 	messages, err := b.client.XRevRangeN(ctx, b.key, "+", "-", 1).Result()
-	if err != nil || len(messages) == 0 {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return onlyNew, nil
+	case err != nil || len(messages) == 0:
 		return "0-0", err
 	}
 	return messages[0].ID, nil

@@ -21,7 +21,7 @@ func newHeard(t *testing.T, engine string) *heard {
 	t.Helper()
 	h := new(heard)
 	var err error
-	h.Broadcast, err = NewBroadcast(engine, "app", func(body []byte) {
+	h.Broadcast, err = NewBroadcast(engine, "app", 1<<10, func(body []byte) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.all = append(h.all, string(body))
@@ -96,12 +96,59 @@ func TestBroadcastOfNonsense(t *testing.T) {
 			t.Errorf("%q: is taken for sent", answer)
 		}
 		at := ""
-		if err := h.next(t.Context(), &at, false); err == nil {
+		if _, err := h.next(t.Context(), &at, false); err == nil {
 			t.Errorf("%q: there are no messages", answer)
 		}
 		at = "0-0"
-		if err := h.next(t.Context(), &at, false); err == nil {
+		if _, err := h.next(t.Context(), &at, false); err == nil {
 			t.Errorf("%q: there are no messages after %s", answer, at)
 		}
 	}
+}
+
+// An engine that says at once that there is nothing is not asked again at once.
+func TestBroadcastPauses(t *testing.T) {
+	url, asked := startCounted(t, "*0\r\n", true)
+	h := newHeard(t, url)
+	h.Start()
+	time.Sleep(3 * broadcastPause)
+	if n := asked.Load(); n < 2 || n > 12 {
+		t.Errorf("asked %d times within %v", n, 3*broadcastPause)
+	}
+}
+
+// Messages that are too large together come one by one. One that is too large alone is lost, and the next is
+// not.
+func TestBroadcastOfLargeMessages(t *testing.T) {
+	engine := miniredis.RunT(t)
+	one, two := newHeard(t, "redis://"+engine.Addr()), newHeard(t, "redis://"+engine.Addr())
+	send := func(size int) {
+		t.Helper()
+		if err := one.Send(t.Context(), make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		send(20 << 10)
+	}
+	at := "0-0"
+	for range 6 {
+		if _, err := two.next(t.Context(), &at, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(two.all) != 5 {
+		t.Fatalf("%d of 5 messages", len(two.all))
+	}
+	two.all = nil
+	send(100 << 10)
+	for range 2 {
+		if _, err := two.next(t.Context(), &at, false); err != nil || len(two.all) > 0 {
+			t.Fatalf("%d messages, %v", len(two.all), err)
+		}
+	}
+	two.Start()
+	time.Sleep(2 * broadcastPause)
+	send(1)
+	two.await(t, "[\x00]")
 }

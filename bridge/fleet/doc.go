@@ -1,12 +1,13 @@
 // Package fleet shares the workers of one application between several gates, on one machine or many:
-// a lease says how many connections a gate may have to each instance of the application.
+// a lease says how many connections a gate may have to each instance of the application. The gates count
+// their clients together as well, approximately: see Clients.
 //
 // A Ledger keeps the leases; Redis is one, with a script that does each renewal at once. A Member is a
 // gate's side: it renews the lease each second, sooner when requests wait for connections, and tells
 // the pool what it may use. No request waits for the ledger.
 //
 // Reading begins in terms.go. lease.go is the gate's side without any I/O, member.go drives it;
-// ledger.go is Redis, and lease.lua what happens in it.
+// ledger.go is Redis, and lease.lua what happens in it; clients.go and clients.lua are the same for clients.
 //
 // What always holds, while clocks run at about the same speed:
 //
@@ -23,4 +24,7 @@
 //     next.
 //   - A message that is late changes nothing: reports are numbered.
 //   - A gate that leaves, or drains, gives its workers back as its requests end.
+//   - The ledger knows clients by names that are keyed hashes. All gates that it has answered within a second
+//     have the same key. What comes of clients never changes a lease.
+//   - What is kept and sent of clients is bounded, whatever clients do, and so is what is read of the ledger.
 package fleet

@@ -1,10 +1,13 @@
 -- One renewal of a gate's lease, or its end. KEYS[1] is a hash: one field for each gate, and what the
--- ledger knows of time. See doc.go for the rules.
+-- ledger knows of time. KEYS[2] is what the names of keys begin with that have the clients. See doc.go for
+-- the rules.
 --
 -- ARGV: gate, name, seq, workers, gates, term, settle, forget (milliseconds), holds, short, wanted,
--- and "join", "drain" or "leave".
+-- and "join", "drain" or "leave"; the key of clients' names ("": nothing is said of clients), its age in
+-- seconds, what clients use, and where client keys were seen.
 -- Returns: status, granted, keep, run, gates that are there, what others hold, and 1 if they were told
--- other numbers of workers or gates.
+-- other numbers of workers or gates; the key of clients' names ("": nothing was said), what they use
+-- elsewhere, which addresses may not use a key, and why clients could not be counted.
 
 local key = KEYS[1]
 local me, name, seq = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -61,12 +64,24 @@ local function finish(status, granted, keep, known, others)
 	redis.call('PEXPIRE', key, 86400000)
 	redis.call('HSET', key, 'ledger', string.format('%d %d %d %s %d', ledger.clock, ledger.last, ledger.young,
 		ledger.run, ledger.gap))
-	return { status, granted, keep, run, known, others, differ }
+	local names, counts, waits, failed = '', '', '', ''
+	if ARGV[13] ~= '' then
+		-- A lease does not depend on what comes of clients.
+		local ok, err = pcall(function()
+			names = settle_key(KEYS[2], ARGV[13], tonumber(ARGV[14]))
+			counts = count(KEYS[2], ledger.clock, string.sub(me, 1, 8), ARGV[15])
+			waits = sight(KEYS[2], ledger.clock, ARGV[16])
+		end)
+		if not ok then
+			names, counts, waits, failed = '', '', '', type(err) == 'table' and err.err or tostring(err)
+		end
+	end
+	return { status, granted, keep, run, known, others, differ, names, counts, waits, failed }
 end
 
 local mine = members[me]
 if mine and seq <= mine.seq then
-	return { 'late', 0, 0, run, #ids, 0, 0 }
+	return { 'late', 0, 0, run, #ids, 0, 0, '', '', '', '' }
 end
 if mode == 'leave' then
 	redis.call('HDEL', key, me)

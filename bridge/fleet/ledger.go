@@ -2,7 +2,7 @@ package fleet
 
 import (
 	"context"
-	_ "embed" // lease.lua
+	_ "embed" // lease.lua, clients.lua
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +15,10 @@ import (
 //go:embed lease.lua
 var leaseScript string
 
-var renewal = redis.NewScript(leaseScript)
+//go:embed clients.lua
+var clientScript string
+
+var renewal = redis.NewScript(clientScript + leaseScript)
 
 // termMargin is how much longer the ledger counts a lease than its gate does. The ledger's time may
 // go on by two seconds at once, when the engine's clock is set.
@@ -24,9 +27,12 @@ const termMargin = 3 * time.Second
 // Redis is a Ledger in a server of Redis or Valkey, from version 5 on. Applications with different
 // names do not know of each other.
 type Redis struct {
-	client *redis.Client
-	key    string
+	client       *redis.Client
+	key, clients string
 }
+
+// maxAnswer is the largest answer that is read. A renewal has a tenth of it.
+const maxAnswer = 64 << 10
 
 // CheckEngine checks the address of a server: redis://[user:password@]host:port/database, rediss://
 // for TLS, or unix:///path. The error does not have it, as it may have a password.
@@ -54,7 +60,8 @@ func NewRedis(url, application string) (*Redis, error) {
 	// A renewal that fails is not sent again: the next one is.
 	opts.MaxRetries, opts.PoolSize, opts.ContextTimeoutEnabled = -1, 1, true
 	opts.DisableIdentity = true
-	return &Redis{redis.NewClient(opts), "sluice:workers:" + application}, nil
+	bound(opts, maxAnswer)
+	return &Redis{redis.NewClient(opts), "sluice:workers:" + application, "sluice:clients:" + application}, nil
 }
 
 // Close closes the connection.
@@ -64,12 +71,14 @@ func (r *Redis) Close() error { return r.client.Close() }
 func (r *Redis) Renew(ctx context.Context, t Terms, p Report) (_ Grant, err error) {
 	defer catchNonsense(&err)
 	ms := func(d time.Duration) int64 { return int64(d / time.Millisecond) }
-	answer, err := renewal.Run(ctx, r.client, []string{r.key},
-		p.Gate, p.Name, p.Seq, t.Workers, t.Gates, ms(t.Term+termMargin), ms(t.Settle), ms(t.Forget),
-		p.Holds, p.Short, p.Wanted, string(p.Mode)).Slice()
+	said := append([]any{
+		p.Gate, p.Name, p.Seq, t.Workers, t.Gates, ms(t.Term + termMargin), ms(t.Settle), ms(t.Forget),
+		p.Holds, p.Short, p.Wanted, string(p.Mode),
+	}, p.Clients.arguments()...)
+	answer, err := renewal.Run(ctx, r.client, []string{r.key, r.clients}, said...).Slice()
 	switch {
 	case err == nil:
-		return parseGrant(answer)
+		return parseGrant(p.Clients, answer)
 	case strings.Contains(err.Error(), unauthenticated):
 		err = fmt.Errorf("it wants a password, and fleet.engine has none (redis://user:password@host:port): %w", err)
 	}
@@ -90,22 +99,32 @@ func catchNonsense(err *error) {
 	}
 }
 
-func parseGrant(answer []any) (Grant, error) {
-	if len(answer) != 7 {
-		return Grant{}, errAnswer
+// grantLength is how much the script returns, and grantNumbers which of it are numbers. The rest is text.
+const grantLength = 11
+
+var grantNumbers = [grantLength]bool{1: true, 2: true, 4: true, 5: true, 6: true}
+
+func parseGrant(said *ClientReport, answer []any) (g Grant, err error) {
+	if len(answer) != grantLength {
+		return g, errAnswer
 	}
-	status, ok := answer[0].(string)
-	run, isText := answer[3].(string)
-	if !ok || !isText || !slices.Contains(statuses, Status(status)) {
-		return Grant{}, errAnswer
-	}
-	var n [7]int
-	for _, i := range [...]int{1, 2, 4, 5, 6} {
-		v, ok := answer[i].(int64)
-		if !ok || v < 0 {
-			return Grant{}, errAnswer
+	var n [grantLength]int
+	var text [grantLength]string
+	for i, v := range answer {
+		if s, ok := v.(string); ok && !grantNumbers[i] {
+			text[i] = s
+			continue
 		}
-		n[i] = int(v)
+		number, ok := v.(int64)
+		if !ok || !grantNumbers[i] || number < 0 {
+			return g, errAnswer
+		}
+		n[i] = int(number)
 	}
-	return Grant{Status: Status(status), Granted: n[1], Keep: n[2], Gates: n[4], Others: n[5], Differ: n[6] != 0, Forgets: run == "-"}, nil
+	if !slices.Contains(statuses, Status(text[0])) {
+		return g, errAnswer
+	}
+	g = Grant{Status: Status(text[0]), Granted: n[1], Keep: n[2], Gates: n[4], Others: n[5], Differ: n[6] != 0, Forgets: text[3] == "-"}
+	g.Clients, err = said.parse(text[7], text[8], text[9], text[10])
+	return g, err
 }

@@ -2,9 +2,12 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -13,6 +16,14 @@ import (
 // greeting.
 func startNonsense(t *testing.T, answer string, greets bool) (url string) {
 	t.Helper()
+	url, _ = startCounted(t, answer, greets)
+	return url
+}
+
+// startCounted is startNonsense, and counts what it is sent.
+func startCounted(t *testing.T, answer string, greets bool) (url string, asked *atomic.Int64) {
+	t.Helper()
+	asked = new(atomic.Int64)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +42,7 @@ func startNonsense(t *testing.T, answer string, greets bool) (url string) {
 					if err != nil {
 						return
 					}
+					asked.Add(1)
 					says := answer
 					if greets && strings.Contains(strings.ToLower(string(b[:n])), "hello") {
 						says = "-ERR unknown command 'HELLO'\r\n"
@@ -42,13 +54,13 @@ func startNonsense(t *testing.T, answer string, greets bool) (url string) {
 			}()
 		}
 	}()
-	return "redis://" + l.Addr().String()
+	return "redis://" + l.Addr().String(), asked
 }
 
 // What an engine answers that is none, or that is ill, is an error of the renewal, and of no more.
 func TestEngineTalksNonsense(t *testing.T) {
 	grant := func(status, granted, keep string) string {
-		return "*7\r\n$" + status + "\r\n:" + granted + "\r\n:" + keep + "\r\n$1\r\n1\r\n:1\r\n:0\r\n:0\r\n"
+		return "*11\r\n$" + status + "\r\n:" + granted + "\r\n:" + keep + "\r\n$1\r\n1\r\n:1\r\n:0\r\n:0\r\n" + strings.Repeat("$0\r\n\r\n", 4)
 	}
 	for name, answer := range map[string]string{
 		"nothing":                 "",
@@ -60,7 +72,7 @@ func TestEngineTalksNonsense(t *testing.T) {
 		"a password is missing":   "-NOAUTH Authentication required.\r\n",
 		"it loads":                "-LOADING Redis is loading the dataset in memory\r\n",
 		"an empty list":           "*0\r\n",
-		"a list of other things":  "*7\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n",
+		"a list of other things":  "*11\r\n" + strings.Repeat(":1\r\n", 11),
 		"fewer than none":         grant("2\r\nok", "-1", "-1"),
 		"no status":               grant("3\r\nwhy", "1", "1"),
 		"a text without end":      "$2147483647\r\n" + strings.Repeat("a", 1000),
@@ -84,6 +96,24 @@ func TestEngineTalksNonsense(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// An engine that announces more than any answer has costs no memory.
+func TestEngineAnnouncesTooMuch(t *testing.T) {
+	for _, answer := range []string{"*100000000\r\n", "%50000000\r\n", "~100000000\r\n", "$2000000000\r\n", "*2\r\n$3\r\nabc\r\n*100000000\r\n", strings.Repeat("*20000\r\n", 1000)} {
+		r, err := NewRedis(startNonsense(t, answer, true), "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err = r.Renew(t.Context(), Terms{Workers: 8, Gates: 2, Term: time.Second}, Report{Gate: "g", Name: "n", Seq: 1, Mode: Join})
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, errTooLarge) && !errors.Is(err, errAnswer) || got > 4<<20 {
+			t.Errorf("%.30q: %v, and it took %d bytes", answer, err, got)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,7 +21,7 @@ const (
 	leaveTimeout = time.Second
 )
 
-// Config is what a Member is told. All fields but Changed and Logger must be set.
+// Config is what a Member is told. All fields but Clients, Changed and Logger must be set.
 type Config struct {
 	Terms  Terms
 	Ledger Ledger // Close closes it
@@ -28,6 +30,8 @@ type Config struct {
 	// time, and Then from then on. Both are called by one goroutine.
 	Usage func() Usage
 	Apply func(connections int, until time.Time, then int)
+	// Clients are those of the gate. It may be nil: they are not counted together with those of other gates.
+	Clients Clients
 	// Changed is told when the Status of the State changes. It may be nil.
 	Changed func(State)
 	Logger  *slog.Logger // default: none
@@ -35,8 +39,9 @@ type Config struct {
 
 // Member is a gate of a fleet. New, Start, and Close last.
 type Member struct {
-	cfg  Config
-	gate string // this process
+	cfg   Config
+	gate  string // this process
+	first Key    // of clients' names, until there is one of the fleet
 
 	drain  chan struct{}
 	once   sync.Once
@@ -49,17 +54,19 @@ type Member struct {
 
 // State is what a Member knows.
 type State struct {
-	Name    string    `json:"name"`
-	Status  string    `json:"status"`  // "waiting" for its first lease, "leased", "alone", "crowded", "draining"
-	Allowed int       `json:"allowed"` // connections to each instance
-	Share   int       `json:"share"`   // what it may use without a lease
-	Gates   int       `json:"gates"`   // that were there at the last renewal
-	Most    int       `json:"most"`    // that there may be
-	Others  int       `json:"others"`  // what they held then
-	Renewed uint64    `json:"renewed"` // renewals
-	Failed  uint64    `json:"failed"`  // renewals without an answer
-	Error   string    `json:"error,omitempty"`
-	Since   time.Time `json:"since"` // when Status changed
+	Name    string `json:"name"`
+	Status  string `json:"status"`  // "waiting" for its first lease, "leased", "alone", "crowded", "draining"
+	Allowed int    `json:"allowed"` // connections to each instance
+	Share   int    `json:"share"`   // what it may use without a lease
+	Gates   int    `json:"gates"`   // that were there at the last renewal
+	Most    int    `json:"most"`    // that there may be
+	Others  int    `json:"others"`  // what they held then
+	Renewed uint64 `json:"renewed"` // renewals
+	Failed  uint64 `json:"failed"`  // renewals without an answer
+	Error   string `json:"error,omitempty"`
+	// Key tells whether gates name clients by the same key: it is the beginning of that key's SHA-256.
+	Key   string    `json:"key,omitempty"`
+	Since time.Time `json:"since"` // when Status changed
 }
 
 // The statuses of a State.
@@ -79,7 +86,12 @@ func New(cfg Config) (*Member, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Member{cfg: cfg, gate: newGate(), drain: make(chan struct{}), ended: make(chan struct{})}, nil
+	m := &Member{cfg: cfg, gate: newGate(), drain: make(chan struct{}), ended: make(chan struct{})}
+	_, _ = rand.Read(m.first[:]) // never fails
+	if cfg.Clients != nil {
+		cfg.Clients.SetKey(m.first)
+	}
+	return m, nil
 }
 
 // newGate returns what this process is called in the ledger.
@@ -121,7 +133,7 @@ func (m *Member) State() State {
 }
 
 func newDriver(m *Member, now time.Time) *driver {
-	d := &driver{m: m, lease: lease{terms: m.cfg.Terms, began: now}, mode: Join}
+	d := &driver{m: m, lease: lease{terms: m.cfg.Terms, began: now}, mode: Join, names: m.first}
 	d.apply(now)
 	d.observe(now, Grant{})
 	return d
@@ -141,6 +153,11 @@ type driver struct {
 	failures int   // renewals in a row that had no answer
 	applied  limit // the last one
 	told     bool  // there was one
+
+	names       Key       // of clients
+	namesSince  time.Time // when it became that of this gate; zero: the ledger has never confirmed it
+	toldClients time.Time // when the ledger was told of clients last
+	uncounted   bool      // the ledger said that it cannot count them
 }
 
 type limit struct {
@@ -193,7 +210,43 @@ func (d *driver) look(now time.Time, use Usage) (r Report, due bool) {
 	r = d.report(now, use, d.mode)
 	r.Gate, r.Name = d.m.gate, d.m.cfg.Name
 	d.sent, d.held = now, r.Holds
+	if d.m.cfg.Clients != nil && now.Sub(d.toldClients) > renewEvery-lookEvery {
+		d.toldClients = now
+		r.Clients = d.clients(now)
+	}
 	return r, true
+}
+
+// clients is what there is to be told of clients.
+func (d *driver) clients(now time.Time) *ClientReport {
+	r := &ClientReport{Key: d.names, Age: -time.Second}
+	if !d.namesSince.IsZero() {
+		r.Age = now.Sub(d.namesSince)
+	}
+	r.Counts, r.Sightings = d.m.cfg.Clients.Report()
+	return r
+}
+
+// learn passes on what is known of clients.
+func (d *driver) learn(now time.Time, g *ClientGrant) {
+	if g.Failed != "" {
+		if !d.uncounted {
+			d.m.cfg.Logger.Warn("the fleet's engine cannot count clients, whose limits hold at each gate alone", "error", g.Failed,
+				"advice", "let the user of fleet.engine run HMGET, HLEN, HSET and PEXPIRE on sluice:*")
+		}
+		d.uncounted = true
+		return
+	}
+	d.uncounted = false
+	if d.namesSince.IsZero() || g.Key != d.names {
+		d.namesSince = now
+	}
+	if g.Key != d.names {
+		d.names = g.Key
+		d.m.cfg.Clients.SetKey(g.Key)
+		return // it was asked about other names
+	}
+	d.m.cfg.Clients.Learn(g.Counted, g.Barred, d.ends())
 }
 
 // due reports whether it is time to renew.
@@ -216,6 +269,9 @@ func (d *driver) answered(now time.Time, r Report, g Grant, err error) {
 	before := d.allowed(now)
 	if d.err = err; err == nil && d.grant(d.sent, r, g) {
 		d.apply(now)
+		if g.Clients != nil {
+			d.learn(now, g.Clients)
+		}
 	}
 	if d.press *= 2; d.allowed(now) > before || r.Wanted <= before {
 		d.press = renewPressed
@@ -254,6 +310,10 @@ func (d *driver) observe(now time.Time, g Grant) {
 	s := before
 	s.Name, s.Share, s.Most, s.Allowed = d.m.cfg.Name, d.terms.Share(), d.terms.Gates, d.allowed(now)
 	s.Error = ""
+	if d.m.cfg.Clients != nil {
+		sum := sha256.Sum256(d.names[:])
+		s.Key = hex.EncodeToString(sum[:4])
+	}
 	switch {
 	case d.err != nil:
 		d.failures++

@@ -85,6 +85,9 @@ type world struct {
 	orphans []orphan
 	late    []func() // reports that arrive late
 	calm    bool
+
+	used      [persons]time.Duration // by clients, at all gates
+	mostGates int                    // processes that there were
 }
 
 // orphan is a request whose gate died. The ledger may not know of it: it has forgotten something, and
@@ -105,6 +108,8 @@ type simGate struct {
 	paused time.Time // until then it does nothing
 	cut    time.Time // the ledger cannot be reached until then
 	heard  time.Time // when it was heard of last
+
+	clients *simClients
 }
 
 const (
@@ -114,8 +119,10 @@ const (
 
 func (w *world) start(slot int) {
 	g := &simGate{w: w, slot: slot}
+	g.clients = &simClients{g: g}
+	w.mostGates++
 	m, err := New(Config{
-		Terms: w.terms, Ledger: w.engine.ledger, Name: fmt.Sprint("gate", slot),
+		Terms: w.terms, Ledger: w.engine.ledger, Name: fmt.Sprint("gate", slot), Clients: g.clients,
 		Apply: func(int, time.Time, int) {},
 	})
 	if err != nil {
@@ -158,6 +165,7 @@ func (g *simGate) step() {
 		return
 	}
 	g.trim()
+	g.clients.live()
 	if r, due := g.look(w.now, g.usage()); due {
 		g.exchange(r)
 	}
@@ -216,6 +224,12 @@ func (w *world) chaos() {
 	case 4:
 		w.engine.restart(nil)
 		w.forgot = w.now
+	case 23: // someone has removed what it knows of clients
+		for _, key := range w.engine.redis.Keys() {
+			if strings.HasPrefix(key, w.engine.ledger.clients) {
+				w.engine.redis.Del(key)
+			}
+		}
 	case 5:
 		w.engine.restart(w.saved)
 		w.forgot = w.now
@@ -268,7 +282,8 @@ func (w *world) check() {
 
 // Random gates that die, pause and are cut off, messages that are lost or late, an engine that ends and
 // comes back with what it knew long ago or with nothing, and whose clock is set: the application never
-// sees more connections than it has workers, and in the end no worker is lost.
+// sees more connections than it has workers, and in the end no worker is lost, and all gates name clients by one
+// key and know what the others have of them.
 func TestModel(t *testing.T) {
 	for seed := range seeds.Of(t, 6) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { runModel(t, seed) })
@@ -303,6 +318,7 @@ func runModel(t *testing.T, seed uint64) {
 				w.check()
 			}
 		}
+		w.checkClients()
 		sum := 0
 		for _, g := range w.gates {
 			sum += g.limitNow()

@@ -63,6 +63,8 @@ type Report struct {
 	Holds  int // connections that it may make, or that there are
 	Short  int
 	Wanted int
+
+	Clients *ClientReport // nil: nothing is said of clients
 }
 
 // Status is what the ledger made of a report.
@@ -89,6 +91,8 @@ type Grant struct {
 	Others        int  // what they hold
 	Differ        bool // others were told other numbers of workers or gates
 	Forgets       bool // the ledger cannot tell whether it has been started anew
+
+	Clients *ClientGrant // nil: nothing was said of clients
 }
 
 // Ledger keeps leases. Renew is called by one goroutine at a time.

@@ -200,13 +200,27 @@ func TestCompressedSlowReader(t *testing.T) {
 		if got := resp.Header.Get("Content-Encoding"); got != "gzip" {
 			t.Errorf("Content-Encoding is %q", got)
 		}
-		second, _ := get(t, dial(t, addr), "/noise?n=5000")
+		other := dial(t, addr)
+		ask(t, other, "GET", "/noise?n=5000", "gzip")
+		second, err := http.ReadResponse(bufio.NewReader(other), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if strings.Contains(second.Header.Get("Content-Encoding"), "gzip") {
 			t.Error("there are two encoders, want one at most")
+		}
+		if got := r.handler.Snapshot().Compression; got.InUse != 1 || got.Lacked == 0 {
+			t.Errorf("while one answer is sent, and after another one: %+v", got)
 		}
 		body, err := io.ReadAll(decoder(t, resp))
 		if err != nil || !bytes.Equal(body, noise(size)) {
 			t.Errorf("got %d bytes, %v", len(body), err)
 		}
+		eventually(t, "no encoder is in use", func() error {
+			if n := r.handler.Snapshot().Compression.InUse; n != 0 {
+				return fmt.Errorf("%d are", n)
+			}
+			return nil
+		})
 	})
 }

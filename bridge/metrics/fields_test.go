@@ -24,6 +24,7 @@ var notExported = map[string]string{
 	"Authorizer.LastError":         "text",
 	"Fleet.Name":                   "text",
 	"Fleet.Error":                  "text",
+	"Fleet.Key":                    "text",
 	"Processes.Command":            "text",
 	"Processes.Budget.Stop":        "configuration",
 	"Processes.CrashLoop.Exits":    "text",

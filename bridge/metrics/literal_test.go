@@ -37,7 +37,7 @@ func literal() bridge.Snapshot {
 			Routes: []admission.RouteSnapshot{{
 				Route: "GET secret", Lane: admission.Mixed, InFlight: 1, Aged: 2, Short: 3, Long: 4, Work: 5,
 			}},
-			ClientKeys: []admission.ClientSnapshot{{ClientKey: "secret", Shared: true, InFlight: 1, Waiting: 2, Spent: true, Work: 3}},
+			ClientKeys: []admission.ClientSnapshot{{ClientKey: "secret", Shared: true, InFlight: 1, Elsewhere: 4, Waiting: 2, Spent: true, Work: 3}},
 			Lanes: map[string]admission.LaneSnapshot{"mixed": {
 				InFlight: 21, Aged: 22, Waiting: 23, Started: 24, Left: 25, Waited: 234.5,
 				Refused: map[string]uint64{"full": 26, "timeout": 27, "predicted": 28, "stalled": 29, "down": 30, "upgrades": 34},
@@ -45,6 +45,7 @@ func literal() bridge.Snapshot {
 			}},
 		},
 		AddressLimit: bridge.AddressLimitSnapshot{ClientKeys: 31, Refused: 32, Evicted: 33},
+		Compression:  bridge.CompressionSnapshot{InUse: 35, Lacked: 36},
 		Pool: pool.Snapshot{
 			Waiting: 41,
 			Instances: []pool.InstanceSnapshot{{
@@ -75,6 +76,7 @@ func literal() bridge.Snapshot {
 			Ended: map[string]uint64{"answered": 193, "expired": 194},
 		},
 		Fleet: &fleet.State{
+			Key:  "0a1b2c3d",
 			Name: "secret", Status: fleet.Leased, Allowed: 171, Share: 172, Gates: 173, Most: 174, Others: 175,
 			Renewed: 176, Failed: 177, Error: "secret", Since: time.Unix(1700000178, 0),
 		},

@@ -24,6 +24,14 @@ func requestFamilies() []family {
 			"address_limit_evicted_addresses_total", counter, "Addresses that were evicted for another one of their client key.", nil,
 			single(func(s *bridge.Snapshot) uint64 { return s.AddressLimit.Evicted }),
 		},
+		{
+			"compression_encoders_in_use", gauge, "Answers that are being compressed.", nil,
+			single(func(s *bridge.Snapshot) int64 { return s.Compression.InUse }),
+		},
+		{
+			"compression_encoders_lacked_total", counter, "Answers that were sent as they are because all encoders of their site were in use.", nil,
+			single(func(s *bridge.Snapshot) uint64 { return s.Compression.Lacked }),
+		},
 	}
 }
 

@@ -27,7 +27,7 @@ type Application struct {
 		settings *config.Application
 		identity string
 	}
-	sites   map[*Site]*time.Timer // sites that are not closed; the timer of the grace period, nil before it begins
+	sites   map[*opened]*time.Timer // handlers that are not closed; the timer of the grace period, nil before it begins
 	claims  []*claim
 	started bool // bridged.Start has succeeded
 
@@ -40,7 +40,7 @@ type Application struct {
 
 // newApplication returns an application with the settings of s.
 func newApplication(name string, s *Site, o Options) (*Application, error) {
-	a := &Application{name: name, sites: make(map[*Site]*time.Timer), shown: make(map[*Configuration]func())}
+	a := &Application{name: name, sites: make(map[*opened]*time.Timer), shown: make(map[*Configuration]func())}
 	a.log = slog.New(&logHandler{users: &a.users, process: o.Log})
 	a.settings.Store(&s.cfg.Application)
 	a.users.add(s.user) // NewApplication may log
@@ -117,14 +117,14 @@ func (a *Application) remove(s *Site) {
 }
 
 // apply changes the settings to cfg, in place.
-func (a *Application) apply(cfg config.Application) error {
-	if reflect.DeepEqual(cfg, *a.settings.Load()) {
+func (a *Application) apply(cfg *config.Application) error {
+	if reflect.DeepEqual(cfg, a.settings.Load()) {
 		return nil
 	}
-	if err := a.bridged.Configure(cfg); err != nil {
+	if err := a.bridged.Configure(*cfg); err != nil {
 		return err
 	}
-	a.settings.Store(&cfg)
+	a.settings.Store(new(*cfg))
 	return nil
 }
 
@@ -141,9 +141,9 @@ func (a *Application) unusedSince(t time.Time) bool { return a.lastRequest.Load(
 // endGrace ends the grace period of all released sites. They then wait for their requests
 // only.
 func (a *Application) endGrace() {
-	for s, grace := range a.sites {
+	for o, grace := range a.sites {
 		if grace != nil && grace.Stop() {
-			go s.drainNow()
+			go o.drainNow()
 		}
 	}
 }

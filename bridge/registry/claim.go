@@ -52,7 +52,7 @@ func (a *Application) inForce(next *Configuration) (latest *claim) {
 // keeps its settings.
 func (a *Application) applyInForce() error {
 	if c := a.inForce(nil); c != nil {
-		return a.apply(c.cfg)
+		return a.apply(&c.cfg)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@
 //
 //	what                       owner                    released by
 //	bridge.Application         the Registry             itself, when no Site is left, or Close
-//	bridge.Handler of a Site   the Site                 the Site, after Release
+//	bridge.Handler of a Site   the Sites that share it  the last of them, after Release
 //	Site                       the caller of Acquire    Release, once
 //	Sites of Upstreams         the Upstreams            Release, or when they are not used
 //	claim                      the Sites that share it  Release of the last of them
@@ -38,13 +38,13 @@
 //
 // # What always holds
 //
-//   - An Application is in the Registry exactly as long as it has a Site that is not closed. Its
+//   - An Application is in the Registry exactly as long as it has a Handler that is not closed. Its
 //     name is unique for as long.
-//   - A released Site serves requests during a grace period, and then until no request is in it.
-//     Then it is closed. When the process ends, it is closed at once, and its requests end when
+//   - The Handler of a released Site serves requests during a grace period, and then until no request is
+//     in it. Then it is closed. When the process ends, it is closed at once, and its requests end when
 //     the Application is closed.
-//   - Upgraded connections end with their Site, unless another one has replaced it: ReplaceBy. Then they
-//     end with that one.
+//   - A Site that has kept the Handler of another one shares it: Keep. The Handler closes with the last of
+//     them, and its upgraded connections end with it.
 //   - Two Sites of one Configuration with the same backends have the same Application, and the
 //     same settings of it; two values for one setting are an error.
 //   - An Application has the settings of the latest committed Configuration with a claim on it.

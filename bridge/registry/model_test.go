@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -128,7 +129,7 @@ func (l *life) acquire(v *version) {
 	if l.rand.IntN(5) == 0 {
 		cfg.Lanes = config.Off
 	}
-	s, err := v.Acquire(cfg, noHooks, handler)
+	s, err := l.site(v, cfg)
 	atOdds := slices.ContainsFunc(v.sites, func(s *Site) bool {
 		return s.cfg.Identity() == cfg.Identity() && bridge.Agree(s.cfg.Application, cfg.Application) != nil
 	})
@@ -138,6 +139,22 @@ func (l *life) acquire(v *version) {
 	if err == nil {
 		v.sites = append(v.sites, s)
 	}
+}
+
+// site acquires a site of v, or keeps one of the configuration that runs if that can be.
+func (l *life) site(v *version, cfg config.Config) (*Site, error) {
+	if v != l.loads || l.runs == nil || len(l.runs.sites) == 0 || l.rand.IntN(2) == 0 {
+		return v.Acquire(cfg, noHooks, handler)
+	}
+	former := l.runs.sites[l.rand.IntN(len(l.runs.sites))]
+	s, err := v.Keep(former, cfg, handler)
+	if errors.Is(err, ErrCannotKeep) {
+		return v.Acquire(cfg, noHooks, handler)
+	}
+	if err == nil && (s.app != former.app || s.handler != former.handler) {
+		l.t.Error("the site that was kept has another application or handler")
+	}
+	return s, err
 }
 
 // end stops a configuration, and has it give back what it has.
@@ -169,7 +186,7 @@ func (l *life) check() {
 	}
 	for _, v := range []*version{l.last, l.runs, l.loads} {
 		for _, s := range v.all() {
-			if grace, open := s.app.sites[s]; !open || grace != nil || !slices.Contains(l.r.Applications(), s.app) {
+			if grace, open := s.app.sites[s.opened]; !open || grace != nil || !slices.Contains(l.r.Applications(), s.app) {
 				l.t.Errorf("a site of %s is closed, or its application not in use", s.app.name)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -109,26 +110,33 @@ func (r *Registry) Applications() (list []*Application) {
 
 // acquire finds or opens the application for the settings of s, adds s to its sites, and adds s to
 // the claim of its configuration. The present settings change only if the configuration already
-// runs.
-func (r *Registry) acquire(s *Site) error {
+// runs. If former is not nil, s has its handler.
+func (r *Registry) acquire(s, former *Site) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return ErrClosed
 	}
-	identity := s.cfg.Identity()
-	app, err := r.find(s, identity)
-	if err == nil && app == nil {
-		app, err = r.open(s)
-	}
-	if err != nil {
+	app, identity, err := r.find(s)
+	switch {
+	case err != nil:
 		return err
+	case former != nil && (former.app != app || former.sites == 0):
+		return ErrCannotKeep
+	case app == nil:
+		if app, err = r.open(s); err != nil {
+			return err
+		}
 	}
-	app.sites[s] = nil
+	if former != nil {
+		s.opened = former.opened
+		s.sites++
+	} else {
+		r.addOpened(s, app)
+	}
 	s.app, s.claim = app, app.addClaim(s, identity)
 	if err := app.applyInForce(); err != nil {
-		r.withdraw(s)
-		r.drop(s)
+		r.undo(s)
 		return err
 	}
 	return nil
@@ -142,16 +150,29 @@ func (r *Registry) addUnclaimed(app *Application, s *Site) error {
 	if r.closed || len(app.sites) == 0 {
 		return errNotInUse
 	}
-	app.sites[s] = nil
+	r.addOpened(s, app)
 	s.app = app
 	return nil
 }
 
-// drop undoes acquire and addUnclaimed when s is closed. An application without a site is closed
+// addOpened gives s a place for a handler of its own, which keeps the application open.
+func (r *Registry) addOpened(s *Site, app *Application) {
+	s.opened = &opened{sites: 1}
+	app.sites[s.opened] = nil
+}
+
+// undo undoes acquire and addUnclaimed.
+func (r *Registry) undo(s *Site) {
+	r.withdraw(s)
+	if s.sites--; s.sites == 0 {
+		r.drop(s.app, s.opened)
+	}
+}
+
+// drop removes a handler that is closed, or was never made. An application without one is closed
 // in the background; Close waits for that.
-func (r *Registry) drop(s *Site) {
-	app := s.app
-	delete(app.sites, s)
+func (r *Registry) drop(app *Application, o *opened) {
+	delete(app.sites, o)
 	if len(app.sites) > 0 {
 		return
 	}
@@ -161,20 +182,27 @@ func (r *Registry) drop(s *Site) {
 	}
 }
 
-// find returns the application for the settings of s, nil if there is none: the one that the
-// configuration of s has claimed for the same backends; otherwise the most similar one of another
-// configuration that can be changed to these settings: with the same backends or the same command,
-// with the same name in the configuration in force, or with some of the backends.
-func (r *Registry) find(s *Site, identity string) (*Application, error) {
+// find returns the application for the settings of s, nil if there is none, and the Identity of the
+// settings: the application that the configuration of s has claimed for the same backends; otherwise the
+// most similar one of another configuration that can be changed to these settings: with the same
+// backends or the same command, with the same name in the configuration in force, or with some of the
+// backends.
+func (r *Registry) find(s *Site) (_ *Application, identity string, err error) {
+	for _, app := range r.applications() { // most sites have settings that were seen before
+		if c := app.claimOf(s.by); c != nil && reflect.DeepEqual(&c.cfg, &s.cfg.Application) {
+			return app, c.id, nil
+		}
+	}
+	identity = s.cfg.Identity()
 	for _, app := range r.applications() {
 		c := app.claimOf(s.by)
 		if c == nil || c.id != identity {
 			continue
 		}
 		if err := bridge.Agree(c.cfg, s.cfg.Application); err != nil {
-			return nil, conflict(err, c.who, s.describe(), app.name)
+			return nil, "", conflict(err, c.who, s.describe(), app.name)
 		}
-		return app, nil
+		return app, identity, nil
 	}
 	var best *Application
 	most := 0
@@ -190,7 +218,7 @@ func (r *Registry) find(s *Site, identity string) (*Application, error) {
 			best, most = app, n
 		}
 	}
-	return best, nil
+	return best, identity, nil
 }
 
 // conflict returns the error for two sites with different settings of one application. one and two

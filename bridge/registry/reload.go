@@ -92,7 +92,7 @@ func (r *Registry) prepare(by *Configuration) (*pendingReload, error) {
 	next := &pendingReload{by: by}
 	for _, app := range r.applications() {
 		c := app.inForce(by)
-		if c == nil || reflect.DeepEqual(c.cfg, *app.settings.Load()) {
+		if c == nil || reflect.DeepEqual(&c.cfg, app.settings.Load()) {
 			continue
 		}
 		prepared, err := app.bridged.Prepare(c.cfg)

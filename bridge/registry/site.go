@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -14,27 +15,20 @@ type Site struct {
 	by   *Configuration
 	user *User
 
-	app     *Application
-	claim   *claim // nil: the site has no influence on the application's settings
-	handler *bridge.Handler
+	app   *Application
+	claim *claim // nil: the site has no influence on the application's settings
+	*opened
 
 	released sync.Once
+}
+
+// opened is the handler of a Site, or of several: those of successive Configurations that keep it.
+type opened struct {
+	handler *bridge.Handler
+
 	// Registry.mu guards these.
-	upgrades *upgrades
-	drainNow func() // closes the site when no request is in it; set by release
-}
-
-// upgrades is how long the upgraded connections of a site may go on. Sites that replace one another
-// share one.
-type upgrades struct {
-	over chan struct{}
-	end  func() // closes over
-}
-
-func newUpgrades() *upgrades {
-	u := &upgrades{over: make(chan struct{})}
-	u.end = sync.OnceFunc(func() { close(u.over) })
-	return u
+	sites    int    // that have it and are not released
+	drainNow func() // closes the handler when no request is in it; set when the last site is released
 }
 
 // Acquire returns a site in front of the application for cfg, an existing or a new one. If the
@@ -42,17 +36,32 @@ func newUpgrades() *upgrades {
 // The processes of a new one are started by Start of c. The application logs to u until Release,
 // or until a later site brings another User.
 func (c *Configuration) Acquire(cfg config.Config, hooks bridge.SiteHooks, u *User) (*Site, error) {
-	s := &Site{cfg: cfg, by: c, user: u, upgrades: newUpgrades()}
-	if err := c.registry.acquire(s); err != nil {
+	s := &Site{cfg: cfg, by: c, user: u}
+	if err := c.registry.acquire(s, nil); err != nil {
 		return nil, err
 	}
 	return s.open(hooks)
 }
 
+// Keep is Acquire for a site that goes on as former, a site of another Configuration with the same
+// settings and hooks: it has the Handler of former, with the requests and the upgraded connections in it.
+// The error is ErrCannotKeep if it needs another one.
+func (c *Configuration) Keep(former *Site, cfg config.Config, u *User) (*Site, error) {
+	s := &Site{cfg: cfg, by: c, user: u}
+	if err := c.registry.acquire(s, former); err != nil {
+		return nil, err
+	}
+	return s.use()
+}
+
+// ErrCannotKeep says that a site is in front of another application than its former one, or that the
+// former one is closed.
+var ErrCannotKeep = errors.New("the site needs a handler of its own")
+
 // acquireUnclaimed returns a site that keeps an application open without a claim on its
 // settings.
 func (c *Configuration) acquireUnclaimed(app *Application, cfg config.Config, hooks bridge.SiteHooks, u *User) (*Site, error) {
-	s := &Site{cfg: cfg, by: c, user: u, upgrades: newUpgrades()}
+	s := &Site{cfg: cfg, by: c, user: u}
 	if err := c.registry.addUnclaimed(app, s); err != nil {
 		return nil, err
 	}
@@ -65,10 +74,14 @@ func (s *Site) open(hooks bridge.SiteHooks) (_ *Site, err error) {
 		r := s.by.registry
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.withdraw(s)
-		r.drop(s)
+		r.undo(s)
 		return nil, err
 	}
+	return s.use()
+}
+
+// use has the application used by s, which is open.
+func (s *Site) use() (*Site, error) {
 	if err := s.app.add(s); err != nil {
 		s.Release()
 		return nil, err
@@ -82,72 +95,43 @@ func (s *Site) Application() *Application { return s.app }
 // Handler returns the handler for the site's requests. The caller must not close it.
 func (s *Site) Handler() *bridge.Handler { return s.handler }
 
-// Release ends the use of the site. Late requests are still served: the site closes after its grace
-// period, when no request is left. Release may be called more than once, and on a nil Site.
+// Release ends the use of the site. Late requests are still served: unless another site has kept the
+// handler, it closes after its grace period, when no request is left. Release may be called more than
+// once, and on a nil Site.
 func (s *Site) Release() {
 	if s != nil {
-		s.released.Do(func() { s.release(s.drain) })
+		s.released.Do(s.release)
 	}
 }
 
-// ReplaceBy is Release for a site that next replaces: upgraded connections go on until next is released
-// in the end, or EndUpgraded. next must be in use. ReplaceBy may not be called concurrently with a
-// Release of next.
-func (s *Site) ReplaceBy(next *Site) {
-	s.released.Do(func() {
-		r := s.by.registry
-		r.mu.Lock()
-		next.upgrades = s.upgrades
-		r.mu.Unlock()
-		over := s.upgrades.over
-		s.release(func() { s.finish(func() error { return s.handler.CloseWhenDone(over) }) })
-	})
-}
-
-// EndUpgraded ends the upgraded connections of s and of the sites that it has replaced, as soon as
-// their grace periods are over.
-func (s *Site) EndUpgraded() {
-	r := s.by.registry
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s.upgrades.end()
-}
-
-// release has the site closed by drain after its grace period.
-func (s *Site) release(drain func()) {
+// release has the handler closed after its grace period, if no other site has it.
+func (s *Site) release() {
 	s.app.remove(s)
-	r := s.by.registry
+	r, o, app := s.by.registry, s.opened, s.app
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.withdraw(s)
-	if r.closed || r.options.Exiting() {
-		s.upgrades.end()
-		go s.close(s.handler.Close) // the server waits for requests no longer: those that are left end with the application
-		r.drop(s)
+	if o.sites--; o.sites > 0 {
 		return
 	}
-	s.app.sites[s] = time.AfterFunc(r.options.Grace, drain)
-	s.drainNow = drain
+	if r.closed || r.options.Exiting() {
+		go app.closeHandler(o.handler.Close) // the server waits for requests no longer: those that are left end with the application
+		r.drop(app, o)
+		return
+	}
+	o.drainNow = func() {
+		app.closeHandler(o.handler.CloseWhenIdle)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.drop(app, o)
+	}
+	app.sites[o] = time.AfterFunc(r.options.Grace, o.drainNow)
 }
 
-// drain closes the site when no request is in it.
-func (s *Site) drain() {
-	s.EndUpgraded()
-	s.finish(s.handler.CloseWhenIdle)
-}
-
-// finish closes the site by a method of its handler.
-func (s *Site) finish(handler func() error) {
-	s.close(handler)
-	r := s.by.registry
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.drop(s)
-}
-
-func (s *Site) close(handler func() error) {
-	if err := handler(); err != nil {
-		s.app.log.Error("closing a site failed", "application", s.app.name, "error", err.Error(), "advice", "none: it is gone with this process")
+// closeHandler closes a handler by one of its methods.
+func (a *Application) closeHandler(by func() error) {
+	if err := by(); err != nil {
+		a.log.Error("closing a site failed", "application", a.name, "error", err.Error(), "advice", "none: it is gone with this process")
 	}
 }
 

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,34 +80,50 @@ func TestApplicationCloses(t *testing.T) {
 	})
 }
 
-// A site that another one replaces is closed like others, and what it leaves over ends with that one.
-func TestReplaceBy(t *testing.T) {
+// Sites that keep a handler share it: it closes when the last of them is released, with what the last
+// configuration wants of the application.
+func TestKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRegistry(t)
 		c := running(t, r)
-		one, two, three := take(t, c, at(4, "unix:/nowhere/a")), take(t, c, at(4, "unix:/nowhere/a")), take(t, c, at(4, "unix:/nowhere/a"))
-		one.ReplaceBy(two)
-		two.ReplaceBy(three)
-		two.Release() // in vain
-		time.Sleep(grace)
-		synctest.Wait()
-		if n := len(three.app.sites); n != 1 {
-			t.Errorf("%d sites are left", n)
-		}
-		over := func() bool {
-			select {
-			case <-one.upgrades.over:
-				return true
-			default:
-				return false
+		one := take(t, c, at(4, "unix:/nowhere/a"))
+		keep := func(former *Site, workers int) *Site {
+			next := r.NewConfiguration(nil)
+			s, err := next.Keep(former, at(workers, "unix:/nowhere/a"), handler)
+			if err == nil {
+				err = next.Start(t.Context())
 			}
+			if err != nil || s.Handler() != one.Handler() {
+				t.Fatalf("%v, or another handler", err)
+			}
+			former.by.Stop()
+			former.Release()
+			t.Cleanup(next.Stop)
+			return s
 		}
-		if three.upgrades != one.upgrades || over() {
-			t.Error("the last one does not keep the upgraded connections of the first")
+		two := keep(one, 5)
+		three := keep(two, 6)
+		leave := occupy(three)
+		time.Sleep(2 * grace)
+		synctest.Wait()
+		if three.wantWorkers(t, 6); len(three.app.sites) != 1 || len(three.app.inUseSites) != 1 || ask(three) != 502 {
+			t.Errorf("%d handlers, %d sites, answered with %d", len(three.app.sites), len(three.app.inUseSites), ask(three))
+		}
+		other := r.NewConfiguration(nil)
+		if s, err := other.Keep(three, at(6, "unix:/nowhere/b"), handler); !errors.Is(err, ErrCannotKeep) {
+			t.Errorf("kept in front of another application: %v, %v", s, err)
 		}
 		giveBack(t, three)
-		if !over() {
-			t.Error("the upgraded connections may go on")
+		if code := ask(three); code != 502 {
+			t.Errorf("closed with a request in it: %d", code)
+		}
+		leave()
+		synctest.Wait()
+		if code := ask(three); code != 503 || len(r.applications()) > 0 {
+			t.Errorf("not closed after the last: %d", code)
+		}
+		if _, err := other.Keep(three, at(6, "unix:/nowhere/a"), handler); !errors.Is(err, ErrCannotKeep) {
+			t.Errorf("kept although it is closed: %v", err)
 		}
 	})
 }
@@ -117,8 +134,7 @@ func TestEndGrace(t *testing.T) {
 		r := newRegistry(t)
 		c := running(t, r)
 		one, two := take(t, c, at(4, "unix:/nowhere/a")), take(t, c, at(4, "unix:/nowhere/a"))
-		one.ReplaceBy(two)
-		two.EndUpgraded()
+		one.Release()
 		r.EndGrace()
 		synctest.Wait()
 		if n := len(two.app.sites); n != 1 {

@@ -32,6 +32,19 @@ func (sup *supervisor) awaitReady(in *instance) {
 	})
 }
 
+// ExpectReady has it found out whether new processes accept connections. Otherwise that is known of the
+// first ones only when there are requests. It does not wait: the instances' State becomes ready.
+func (g *Group) ExpectReady() {
+	sup := g.supervisor
+	sup.call(func() {
+		for _, in := range sup.instances {
+			if in.machine.state == stateStarting && in.readyDone == nil {
+				sup.awaitReady(in)
+			}
+		}
+	})
+}
+
 // stopAwaitingReady ends that task.
 func (sup *supervisor) stopAwaitingReady(in *instance) {
 	if in.cancelReady != nil {

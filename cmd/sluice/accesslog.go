@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
@@ -20,44 +21,102 @@ import (
 	"github.com/sluice-proxy/sluice/internal/framing"
 )
 
-// accessLog writes a line per request. Requests never wait for it.
+// accessLog writes a line per request. Requests never wait for it. The zero accessLog is off.
 type accessLog struct {
-	log       *slog.Logger // nil: off, or not JSON
-	text      *textLog     // nil: off, or JSON
-	path      string       // the file, which may be reopened; "" if the output is no file
-	out       *logwriter.Writer
-	reopening sync.Mutex // held while the file is reopened
+	lines  atomic.Pointer[accessLines] // nil: off
+	out    *logwriter.Writer
+	errors *slog.Logger
+
+	changing sync.Mutex // held while the file is opened again; guards those below
+	to       string     // access_log
+	format   config.AccessFormat
+}
+
+// accessLines writes lines in one of two formats.
+type accessLines struct {
+	log  *slog.Logger // nil: not JSON
+	text *textLog
 }
 
 // openAccessLog opens the log for access_log. Dropped lines are logged to errors.
 func openAccessLog(to string, format config.AccessFormat, errors *slog.Logger) (*accessLog, error) {
-	if to == "off" {
-		return &accessLog{}, nil
+	a := &accessLog{errors: errors}
+	change, err := a.prepare(to, format)
+	if err != nil {
+		return nil, err
 	}
-	var path string
-	var out io.WriteCloser = noClose{os.Stdout}
-	if to != "-" {
+	a.out = logwriter.New(change.out, logwriter.Events{DropsBegan: a.dropsBegan, DropsEnded: a.dropsEnded})
+	change.out = nil
+	change.commit()
+	return a, nil
+}
+
+func (a *accessLog) dropsBegan(why error) {
+	reason := "whoever reads it does not take them"
+	if why != nil {
+		reason = why.Error()
+	}
+	a.errors.Warn("lines of the access log are dropped", "access_log", a.name(), "because", reason, "advice", "see that the disk has room, or that its reader reads")
+}
+
+func (a *accessLog) dropsEnded(lines uint64) {
+	a.errors.Warn("lines of the access log were dropped; it is written again", "access_log", a.name(), "lines", lines, "advice", "see why it was not taken: the lines are lost")
+}
+
+func (a *accessLog) name() string {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	return a.to
+}
+
+// accessChange is another access_log or format, which is committed or cancelled.
+type accessChange struct {
+	of     *accessLog
+	to     string
+	format config.AccessFormat
+	out    io.WriteCloser // nil: the same as before
+}
+
+// prepare opens the file of access_log if it is another one.
+func (a *accessLog) prepare(to string, format config.AccessFormat) (*accessChange, error) {
+	c := &accessChange{of: a, to: to, format: format}
+	if to == a.name() {
+		return c, nil
+	}
+	switch to {
+	case "off":
+		c.out = noClose{io.Discard}
+	case "-":
+		c.out = noClose{os.Stdout}
+	default:
 		file, err := openLog(to)
 		if err != nil {
 			return nil, fmt.Errorf("access_log: %w", err)
 		}
-		path, out = to, file
+		c.out = file
 	}
-	w := logwriter.New(out, logwriter.Events{
-		DropsBegan: func(why error) {
-			reason := "whoever reads it does not take them"
-			if why != nil {
-				reason = why.Error()
-			}
-			errors.Warn("lines of the access log are dropped", "access_log", to, "because", reason, "advice", "see that the disk has room, or that its reader reads")
-		},
-		DropsEnded: func(lines uint64) {
-			errors.Warn("lines of the access log were dropped; it is written again", "access_log", to, "lines", lines, "advice", "see why it was not taken: the lines are lost")
-		},
-	})
-	a := newAccessLog(w, format)
-	a.path, a.out = path, w
-	return a, nil
+	return c, nil
+}
+
+func (c *accessChange) commit() {
+	a := c.of
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	a.to, a.format = c.to, c.format
+	var lines *accessLines
+	if c.to != "off" {
+		lines = newAccessLines(a.out, c.format)
+	}
+	a.lines.Store(lines)
+	if c.out != nil {
+		a.out.Reopen(c.out)
+	}
+}
+
+func (c *accessChange) cancel() {
+	if c.out != nil {
+		_ = c.out.Close() // nothing was written
+	}
 }
 
 // openLog opens a file to append to. It opens a named pipe for reading as well, so that opening does
@@ -75,11 +134,11 @@ type noClose struct{ io.Writer }
 
 func (noClose) Close() error { return nil }
 
-func newAccessLog(w io.Writer, format config.AccessFormat) *accessLog {
+func newAccessLines(w io.Writer, format config.AccessFormat) *accessLines {
 	if format != config.AccessJSON {
-		return &accessLog{text: &textLog{w, format == config.AccessCombined, time.Now}}
+		return &accessLines{text: &textLog{w, format == config.AccessCombined, time.Now}}
 	}
-	return &accessLog{log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
+	return &accessLines{log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && (attr.Key == slog.LevelKey || attr.Key == slog.MessageKey) {
 				return slog.Attr{} // equal on every line
@@ -91,12 +150,12 @@ func newAccessLog(w io.Writer, format config.AccessFormat) *accessLog {
 
 // reopen opens the log's file again, after log rotation has renamed it.
 func (a *accessLog) reopen() error {
-	if a.path == "" {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	if a.to == "" || a.to == "-" || a.to == "off" {
 		return nil
 	}
-	a.reopening.Lock()
-	defer a.reopening.Unlock()
-	file, err := openLog(a.path)
+	file, err := openLog(a.to)
 	if err != nil {
 		return err
 	}
@@ -125,10 +184,12 @@ func (a *accessLog) dropped() uint64 {
 
 // observe logs a request of the bridge. application is its name; "" if there is but one.
 func (a *accessLog) observe(application string, r *http.Request, o *bridge.Outcome) {
-	if a.text != nil {
-		a.text.write(textLineOf(r, o.Client, o.User, o.Status, o.BytesOut))
+	lines := a.lines.Load()
+	if lines == nil {
+		return
 	}
-	if a.log == nil {
+	if lines.text != nil {
+		lines.text.write(textLineOf(r, o.Client, o.User, o.Status, o.BytesOut))
 		return
 	}
 	attrs := append(requestAttrs(r, o.Client, o.Status, o.BytesOut),
@@ -170,16 +231,17 @@ func (a *accessLog) observe(application string, r *http.Request, o *bridge.Outco
 	if o.ErrorType != "" {
 		attrs = append(attrs, slog.String("error_type", string(o.ErrorType)), slog.Bool("aborted", o.Aborted))
 	}
-	a.log.LogAttrs(context.Background(), slog.LevelInfo, "", attrs...)
+	lines.log.LogAttrs(context.Background(), slog.LevelInfo, "", attrs...)
 }
 
 // static logs a request for a static file, which does not reach the bridge.
 func (a *accessLog) static(r *http.Request, client string, status int, bytes int64) {
-	switch {
-	case a.text != nil:
-		a.text.write(textLineOf(r, client, "", status, bytes))
-	case a.log != nil:
-		a.log.LogAttrs(context.Background(), slog.LevelInfo, "", requestAttrs(r, client, status, bytes)...)
+	switch lines := a.lines.Load(); {
+	case lines == nil:
+	case lines.text != nil:
+		lines.text.write(textLineOf(r, client, "", status, bytes))
+	default:
+		lines.log.LogAttrs(context.Background(), slog.LevelInfo, "", requestAttrs(r, client, status, bytes)...)
 	}
 }
 
@@ -189,15 +251,17 @@ func (a *accessLog) malformed(client net.Addr, err *framing.Error, bytes int) {
 	if tcp, ok := client.(*net.TCPAddr); ok {
 		addr = tcp.AddrPort().Addr().Unmap().WithZone("").String()
 	}
-	if a.text != nil {
-		a.text.write(&textLine{client: addr, request: err.Line, status: err.Status, bytes: int64(bytes)})
+	lines := a.lines.Load()
+	if lines == nil {
+		return
 	}
-	if a.log == nil {
+	if lines.text != nil {
+		lines.text.write(&textLine{client: addr, request: err.Line, status: err.Status, bytes: int64(bytes)})
 		return
 	}
 	method, rest, _ := strings.Cut(err.Line, " ")
 	uri, proto, _ := strings.Cut(rest, " ")
-	a.log.LogAttrs(context.Background(), slog.LevelInfo, "",
+	lines.log.LogAttrs(context.Background(), slog.LevelInfo, "",
 		slog.String("client", addr),
 		slog.String("method", method),
 		slog.String("uri", uri),

@@ -16,7 +16,7 @@ import (
 
 func textAccessLog(to *bytes.Buffer, format config.AccessFormat) *accessLog {
 	a := newAccessLog(to, format)
-	a.text.now = func() time.Time { return time.Date(2026, 5, 4, 12, 0, 7, 0, time.FixedZone("", 2*60*60)) }
+	a.lines.Load().text.now = func() time.Time { return time.Date(2026, 5, 4, 12, 0, 7, 0, time.FixedZone("", 2*60*60)) }
 	return a
 }
 
@@ -65,7 +65,7 @@ func FuzzAccessLogText(f *testing.F) {
 			*[]*string{&l.client, &l.user, &l.request, &l.referer, &l.userAgent}[place] = "a" + s + "z"
 			var log bytes.Buffer
 			w := textAccessLog(&log, config.AccessCombined)
-			w.text.write(&l)
+			w.lines.Load().text.write(&l)
 			line := log.String()
 			m := combinedLine.FindStringSubmatch(line)
 			if m == nil {

@@ -53,6 +53,29 @@ invalid.`,
 	return cmd
 }
 
+func upgradeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "upgrade [ADDR]",
+		Short: "Have a running sluice replaced by the program that is installed now",
+		Long: `Have a running sluice start its program again, as it is installed now and with the same
+arguments, and hand its listening sockets over to it, as SIGRTMIN+1 does. It waits until
+the new process serves. ADDR is the --status address: host:port or unix:/path.
+
+No connection is refused: the former process takes no more of them when the new one
+serves, and finishes its requests within --drain-timeout. Meanwhile both share the
+workers of applications, which never see more connections than these. Applications that
+sluice starts itself are started anew, and both are there until the former process ends.
+
+If the new process cannot take over - the file has mistakes, a command does not start -
+the former one goes on as if nothing had happened.
+
+Exit status: 0 if a new process serves, 1 if not, with the reason, 2 if the command line
+is invalid.`,
+		Args: oneStatus,
+		RunE: func(cmd *cobra.Command, args []string) error { return change(cmd, args, "/upgrade") },
+	}
+}
+
 // oneStatus takes one --status address at most.
 func oneStatus(_ *cobra.Command, args []string) error {
 	if len(args) > 1 {

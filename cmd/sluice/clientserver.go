@@ -26,10 +26,8 @@ import (
 //	with TLS      the handshake, and then http1 or http2
 type clientServer struct {
 	*frontServer
-	ctx   context.Context // of all requests
 	setup *setup
 	limit *connlimit.Limit
-	log   *slog.Logger
 
 	tasks []func() error // run until the server is closed
 	ends  []func() error
@@ -45,40 +43,20 @@ const (
 	frameSize        = 16 << 10
 )
 
-// serve returns the server for listeners without TLS, and those with it.
-func (s *clientServer) serve(plain, secure []net.Listener, inLoops bool, cfg *tls.Config) (*protocolServer, error) {
-	var list []net.Listener
-	for _, l := range plain {
-		prepared, err := s.prepare(l, inLoops)
+// serve returns the server, for sockets without TLS and with it.
+func (s *clientServer) serve(inLoops bool) (*protocolServer, error) {
+	made := &protocolServer{limit: s.limit, plain: s.limit.Listener(), secure: s.limit.Listener()}
+	made.wrap = func(at *socket, l net.Listener) net.Listener { return s.wrap(at, l, inLoops) }
+	s.serveSecure(made)
+	var plain net.Listener = made.plain
+	if inLoops {
+		handed, err := s.serveInLoops(made, plain)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, prepared)
+		plain = handed
 	}
-	for _, l := range secure {
-		list = append(list, accepted.Secure(s.addressed(l)))
-	}
-	all := merge(list)
-	made := &protocolServer{limit: s.limit}
-	direct := s.limit.Listener(all)
-	var http1 []net.Listener
-	if len(secure) > 0 {
-		s.serveSecure(made, direct, cfg)
-		direct = s.splitter.Plain()
-		http1 = append(http1, s.splitter.HTTP1())
-	}
-	switch {
-	case len(plain) == 0:
-	case inLoops:
-		handed, err := s.serveInLoops(made, direct)
-		if err != nil {
-			return nil, err
-		}
-		http1 = append(http1, handed)
-	default:
-		http1 = append(http1, direct)
-	}
-	s.framing.Listener = merge(http1)
+	s.framing.Listener = merge([]net.Listener{s.splitter.HTTP1(), plain})
 	server := s.httpServer()
 	s.tasks = append(s.tasks, func() error { return server.Serve(s.framing) })
 	s.ends = append([]func() error{server.Close}, s.ends...)
@@ -112,32 +90,32 @@ func (s *clientServer) httpServer() *http.Server {
 		ReadHeaderTimeout: time.Duration(c.Timeouts.Header),
 		IdleTimeout:       time.Duration(c.Timeouts.KeepAlive),
 		MaxHeaderBytes:    c.MaxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.of.log.Handler(), slog.LevelWarn),
 	}
 }
 
-// prepare makes a listener without TLS one of connections as who serves them needs them.
-func (s *clientServer) prepare(l net.Listener, inLoops bool) (net.Listener, error) {
-	addressed := s.addressed(l)
+// wrap makes the listener of a socket one of connections as who serves them needs them.
+func (s *clientServer) wrap(at *socket, l net.Listener, inLoops bool) net.Listener {
+	addressed := s.addressed(at, l)
 	switch {
+	case at.protocol == protocolHTTPS:
+		return accepted.Secure(addressed)
 	case addressed != l:
-		return &told{addressed, s.limit, inLoops}, nil
+		return &told{addressed, s.limit, inLoops}
 	case inLoops:
-		return evented.Listen(l)
+		return l // as prepared
 	}
-	return hideHalfClosed(l, s.limit), nil
+	return hideHalfClosed(l, s.limit)
 }
 
 // addressed returns l, or, where proxy_protocol is set, a listener of *accepted.Conn with the addresses
 // that load balancers tell.
-func (s *clientServer) addressed(l net.Listener) net.Listener {
-	c := &s.setup.Server
-	if len(c.ProxyProtocol) == 0 {
+func (s *clientServer) addressed(at *socket, l net.Listener) net.Listener {
+	if len(at.proxies) == 0 {
 		return l
 	}
-	sends := proxies(c.ProxyProtocol)
 	return accepted.Proxies{
-		Sends: sends, Timeout: time.Duration(c.Timeouts.Header), Most: max(s.limit.Snapshot().Max/8, 16), Logger: s.log,
+		Sends: proxies(at.proxies), Timeout: time.Duration(s.setup.Server.Timeouts.Header), Most: max(s.limit.Snapshot().Max/8, 16), Logger: s.of.log,
 	}.Listener(l)
 }
 
@@ -166,11 +144,13 @@ func (t *told) Accept() (net.Conn, error) {
 }
 
 // serveSecure makes handshakes, and serves HTTP/2 on the connections of clients that want it.
-func (s *clientServer) serveSecure(of *protocolServer, from net.Listener, cfg *tls.Config) {
+func (s *clientServer) serveSecure(of *protocolServer) {
+	cfg := s.tlsConfig(s.setup)
+	cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.tls.Load(), nil }
 	s.streams = s.limit.Streams()
 	s.splitter = tlsfront.New(tlsfront.Config{
-		TLS: cfg, Timeout: time.Duration(s.setup.Server.Timeouts.Header), Track: s.limit.Track, BeforeHTTP2: s.limit.EndsItself, Logger: s.log,
-	}, from)
+		TLS: cfg, Timeout: time.Duration(s.setup.Server.Timeouts.Header), Track: s.limit.Track, BeforeHTTP2: s.limit.EndsItself, Logger: s.of.log,
+	}, of.secure)
 	server := s.httpServer()
 	server.Handler = s.boundStreams(s.front)
 	server.Protocols = new(http.Protocols)

@@ -196,7 +196,7 @@ func TestCheckFile(t *testing.T) {
 		application + "[[site]]\nauth.file = \"" + dir + "\"\n":                                                       ":5:6: auth.file: ",
 		application + "[[site]]\nauth.file = \"" + filepath.Join(dir, "sluice.toml") + "\"\nauth.realm = \"a\\nb\"\n": ":6:6: auth.realm \"a\\nb\": want printable",
 	} {
-		err := checkFile(write(text), new(strings.Builder))
+		err := checkFile(write(text), "", new(strings.Builder))
 		if want == "" && err == nil {
 			continue
 		}
@@ -204,12 +204,12 @@ func TestCheckFile(t *testing.T) {
 			t.Errorf("%s\n%v\nwant %s", text, err, want)
 		}
 	}
-	err := checkFile(write(application+"[[site]]\nhosts = [\"a\"]\nmount = \"x\"\n[[site]]\nhosts = [\"b\"]\nmount = \"y\"\n"), new(strings.Builder))
+	err := checkFile(write(application+"[[site]]\nhosts = [\"a\"]\nmount = \"x\"\n[[site]]\nhosts = [\"b\"]\nmount = \"y\"\n"), "", new(strings.Builder))
 	if problems, ok := errors.AsType[tomlfile.Problems](err); !ok || len(problems) != 2 {
 		t.Errorf("%v, want all of it", err)
 	}
 	var out strings.Builder
-	if err := checkFile(write(application+"[[application]]\nname = \"unused\"\nbackends = [\"unix:/run/u.sock\"]\n[[site]]\napplication = \"a\"\nclient.key = \"user\"\nflow.max_addresses = \"3 per 1m\"\n"), &out); err != nil {
+	if err := checkFile(write(application+"[[application]]\nname = \"unused\"\nbackends = [\"unix:/run/u.sock\"]\n[[site]]\napplication = \"a\"\nclient.key = \"user\"\nflow.max_addresses = \"3 per 1m\"\n"), "", &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{":4:3: application unused: no site uses it", "flow.max_addresses is now called client.max_addresses", "in order (2 applications, 1 site)"} {

@@ -25,20 +25,7 @@ explains them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		&cobra.Command{
-			Use:   "check [FILE]",
-			Short: "Check a configuration file",
-			Long: `Check a configuration file, ` + defaultFile + ` if none is named. It prints all that is wrong,
-each with its line and column, and what works and is probably not meant. Nothing is
-started, and no application is connected to; directories, password files and
-certificates must be there, and keys must fit.
-
-Exit status: 0 if the file can be served, 1 if not.`,
-			Args: oneFile,
-			RunE: func(cmd *cobra.Command, args []string) error {
-				return failure(checkFile(fileOf(args), cmd.OutOrStdout()))
-			},
-		},
+		configCheckCommand(),
 		&cobra.Command{
 			Use:   "show [FILE]",
 			Short: "Print everything that is in force with a configuration file",
@@ -47,7 +34,7 @@ none is named: each setting with its value, and where that comes from: a line of
 file, the default, or what other settings say. The output is a configuration file.`,
 			Args: oneFile,
 			RunE: func(cmd *cobra.Command, args []string) error {
-				f, err := tomlfile.Load(fileOf(args))
+				f, err := tomlfile.Load(fileOf(args), nil)
 				if err != nil {
 					return failure(err)
 				}
@@ -73,6 +60,35 @@ file, the default, or what other settings say. The output is a configuration fil
 	return cmd
 }
 
+func configCheckCommand() *cobra.Command {
+	as := ""
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Check a configuration file",
+		Long: `Check a configuration file, ` + defaultFile + ` if none is named. It prints all that is wrong,
+each with its line and column, and what works and is probably not meant. Nothing is
+started, and no application is connected to; directories, password files and
+certificates must be there, and keys must fit.
+
+Root may read what Sluice may not. So if a file belongs to the user or the group "` + serviceUser + `", as
+that of the packages does, root checks it as that user; --user names another one, and
+--user root checks as root.
+
+Exit status: 0 if the file can be served, 1 if not.`,
+		Args: oneFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := fileOf(args)
+			u, err := readerOf(as, path)
+			if err != nil {
+				return err
+			}
+			return failure(checkAs(cmd.Context(), u, path, cmd.OutOrStdout(), cmd.ErrOrStderr()))
+		},
+	}
+	cmd.Flags().StringVar(&as, "user", "", "check as the user `NAME`, who Sluice will run as")
+	return cmd
+}
+
 func write(w io.Writer, text []byte, err error) error {
 	if err == nil {
 		_, err = w.Write(text)
@@ -95,11 +111,15 @@ func fileOf(args []string) string {
 	return args[0]
 }
 
-// checkFile makes all of a configuration that can be made without starting anything.
-func checkFile(path string, out io.Writer) error {
-	c, err := loadFile(path)
+// checkFile makes all of a configuration that can be made without starting anything. If it is in order, it
+// says for whom.
+func checkFile(path, forWhom string, out io.Writer) error {
+	c, err := loadFile(path, nil)
 	if err != nil {
 		return err
+	}
+	if err := c.checkAccessLog(); err != nil {
+		return c.ServerError(err)
 	}
 	s := newServer(&accessLog{}, &errorLog{log: slog.New(slog.DiscardHandler)}, nil)
 	defer s.close()
@@ -114,7 +134,7 @@ func checkFile(path string, out io.Writer) error {
 	for _, w := range c.warnings {
 		fmt.Fprintf(out, "note: %s\n", w)
 	}
-	for _, note := range g.notes {
+	for _, note := range append(g.notes, c.checkSockets()...) {
 		fmt.Fprintf(out, "note: %s\n", note)
 	}
 	for i, site := range g.sites {
@@ -122,7 +142,7 @@ func checkFile(path string, out io.Writer) error {
 			fmt.Fprintf(out, "note: %s\n", g.SiteError(i, fmt.Errorf("%w (it has no effect)", unused)))
 		}
 	}
-	fmt.Fprintf(out, "%s: in order (%s, %s)\n", path, plural(len(c.Applications), "application"), plural(len(c.Sites), "site"))
+	fmt.Fprintf(out, "%s: in order%s (%s, %s)\n", path, forWhom, plural(len(c.Applications), "application"), plural(len(c.Sites), "site"))
 	return nil
 }
 

@@ -36,7 +36,7 @@ func TestConvert(t *testing.T) {
 	}
 	// What it prints can be served.
 	var checked strings.Builder
-	if err := checkFile(put("sluice.toml", toml), &checked); err != nil || !strings.Contains(checked.String(), "in order (1 application, 1 site)") {
+	if err := checkFile(put("sluice.toml", toml), "", &checked); err != nil || !strings.Contains(checked.String(), "in order (1 application, 1 site)") {
 		t.Errorf("%v %s\n%s", err, &checked, toml)
 	}
 
@@ -94,7 +94,7 @@ func TestConvertedIsInOrder(t *testing.T) {
 		if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := checkFile(file, new(strings.Builder))
+		err := checkFile(file, "", new(strings.Builder))
 		if err == nil {
 			checked++
 			continue

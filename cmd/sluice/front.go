@@ -18,10 +18,11 @@ import (
 type front struct {
 	access   *accessLog
 	current  atomic.Pointer[generation] // in force
-	draining atomic.Bool                // requests are refused, and each answer ends its connection
+	draining atomic.Bool                // each answer ends its connection
+	refusing atomic.Bool                // requests are refused
 	certs    *certs.Store
 	// securePort is where clients reach the https address; 0: there is none.
-	securePort int
+	securePort atomic.Int32
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -112,12 +113,17 @@ func clientConn(_ http.ResponseWriter, r *http.Request) net.Conn {
 	return c
 }
 
-// drain refuses new requests.
-func (f *front) drain() {
+// drain has each answer end its connection. It refuses new requests, unless another process takes those
+// that can still come.
+func (f *front) drain(succeeded bool) {
 	f.draining.Store(true)
+	f.refusing.Store(!succeeded)
 	for _, s := range f.current.Load().sites {
-		s.bridge.Refuse()
-		s.from.EndUpgraded()
+		if succeeded {
+			s.bridge.EndConnections()
+		} else {
+			s.bridge.Refuse()
+		}
 	}
 }
 

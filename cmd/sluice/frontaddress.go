@@ -15,11 +15,11 @@ import (
 )
 
 // protocolHTTP is what --listen serves without a protocol, protocolHTTPS the same over TLS. The others
-// are those of cgiserver, for web servers.
-const protocolHTTP, protocolHTTPS cgiserver.Protocol = "http", "https"
+// are those of cgiserver, for web servers. protocolStatus is that of the address of status.
+const protocolHTTP, protocolHTTPS, protocolStatus cgiserver.Protocol = "http", "https", "status"
 
 // ofWebServers reports whether requests in a protocol come from web servers.
-func ofWebServers(p cgiserver.Protocol) bool { return p != protocolHTTP && p != protocolHTTPS }
+func ofWebServers(p cgiserver.Protocol) bool { return p == cgiserver.FastCGI || p == cgiserver.SCGI }
 
 // protocols are those of --listen, by what an address begins with.
 var protocols = []struct {
@@ -134,40 +134,6 @@ func (s *setup) speaks(p cgiserver.Protocol) bool {
 	return err == nil && slices.ContainsFunc(list, func(e frontEndpoint) bool { return e.protocol == p })
 }
 
-// inherits reports whether sockets of systemd are listened at.
-func (s *setup) inherits() bool {
-	list, err := s.endpoints()
-	return err == nil && slices.ContainsFunc(list, func(e frontEndpoint) bool { return e.inherited })
-}
-
-// open listens at all addresses, and returns the listeners of each protocol. It takes from sockets
-// those that an address names.
-func (s *setup) open(sockets *systemd.Sockets, log *slog.Logger) (opened map[cgiserver.Protocol][]net.Listener, err error) {
-	list, err := s.endpoints()
-	if err != nil {
-		return nil, err
-	}
-	// What has no name is what those with names leave.
-	slices.SortStableFunc(list, func(a, b frontEndpoint) int { return cmp.Compare(a.rank(), b.rank()) })
-	opened = make(map[cgiserver.Protocol][]net.Listener)
-	for _, e := range list {
-		listeners, err := e.listenAll(sockets)
-		if err != nil {
-			closeAll(opened)
-			return nil, err
-		}
-		opened[e.protocol] = append(opened[e.protocol], listeners...)
-		for _, l := range listeners {
-			at := e.at(l.Addr())
-			at.warn(l.Addr(), slices.Concat(s.trustedProxies(), s.Server.ProxyProtocol), log)
-		}
-	}
-	if left := sockets.Names(); len(left) > 0 {
-		log.Warn("systemd has handed over sockets that nothing listens at; name them in "+s.nameOf("listen")+", such as systemd:"+left[0], "sockets", strings.Join(left, " "))
-	}
-	return opened, nil
-}
-
 // rank orders addresses by which comes first.
 func (e *frontEndpoint) rank() int {
 	if e.addr == fromSystemd {
@@ -176,18 +142,14 @@ func (e *frontEndpoint) rank() int {
 	return 0
 }
 
-// listenAll opens the address, or takes its sockets.
-func (e *frontEndpoint) listenAll(sockets *systemd.Sockets) ([]net.Listener, error) {
-	if !e.inherited {
-		l, err := e.listen()
-		return []net.Listener{l}, err
-	}
-	names := sockets.Names()
+// takeAll takes the sockets of systemd that an address names. It need find none if enough are there already.
+func (e *frontEndpoint) takeAll(from *systemd.Sockets, enough bool) ([]systemd.Socket, error) {
+	names := from.Names()
 	name, _ := cutSystemd(e.addr)
-	switch taken, err := sockets.Take(name); {
+	switch taken, err := from.Take(name); {
 	case err != nil:
 		return nil, e.errorf("%w", err)
-	case len(taken) > 0:
+	case len(taken) > 0 || enough:
 		return taken, nil
 	case len(names) == 0:
 		return nil, e.errorf("systemd hands over no socket; start sluice by a socket unit (systemctl start sluice.socket), or write an address, such as \":80\"")
@@ -196,8 +158,8 @@ func (e *frontEndpoint) listenAll(sockets *systemd.Sockets) ([]net.Listener, err
 	}
 }
 
-// at is the endpoint with what is true of a socket of systemd: its path, and who may connect.
-func (e *frontEndpoint) at(addr net.Addr) frontEndpoint {
+// seen is the endpoint with what is true of a socket of systemd: its path, and who may connect.
+func (e *frontEndpoint) seen(addr net.Addr) frontEndpoint {
 	found := *e
 	if unix, ok := addr.(*net.UnixAddr); ok && e.inherited {
 		found.addr, found.mode = "unix:"+unix.Name, modeHTTP // without a file, everybody may connect
@@ -232,12 +194,4 @@ func (e *frontEndpoint) whoMay() string {
 		return "SocketMode=0660 and SocketGroup= in the socket unit say who may connect"
 	}
 	return e.nameOf("listen_mode") + " 0660 and " + e.nameOf("listen_group") + " say who may connect"
-}
-
-func closeAll(opened map[cgiserver.Protocol][]net.Listener) {
-	for _, list := range opened {
-		for _, l := range list {
-			_ = l.Close() // nothing was accepted
-		}
-	}
 }

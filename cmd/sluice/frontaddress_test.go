@@ -66,16 +66,17 @@ func TestFrontAddressErrors(t *testing.T) {
 	} {
 		o := parsed(t, "--backend", "unix:/run/app.sock", "--listen", text)
 		c, err := o.load(nil)
-		var opened map[cgiserver.Protocol][]net.Listener
 		if err == nil {
-			if opened, err = c.open(new(systemd.Sockets), slog.New(slog.DiscardHandler)); err != nil {
-				err = c.ServerError(err)
+			opened, prepareErr := noSockets(slog.DiscardHandler).prepare(c)
+			if prepareErr != nil {
+				err = c.ServerError(prepareErr)
+			} else {
+				opened.cancel()
 			}
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "--listen") {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
-		closeAll(opened)
 	}
 	o := parsed(t, "--backend", "unix:/run/app.sock", "--listen", "fcgi://127.0.0.1:9001", "--listen-group", "www-data")
 	if _, err := o.load(nil); err == nil || !strings.Contains(err.Error(), "--listen-group: means nothing") {
@@ -90,6 +91,11 @@ func TestFrontAddressErrors(t *testing.T) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
+}
+
+// noSockets is a set without any.
+func noSockets(log slog.Handler) *sockets {
+	return &sockets{log: slog.New(log), systemd: new(systemd.Sockets)}
 }
 
 // TestFrontWarnings tells who may pass for the web server.
@@ -111,11 +117,11 @@ func TestFrontWarnings(t *testing.T) {
 			continue // only root may give a socket away
 		}
 		var log bytes.Buffer
-		opened, err := flagSetup(t, tt.args...).open(new(systemd.Sockets), slog.New(slog.NewTextHandler(&log, nil)))
+		opened, err := noSockets(slog.NewTextHandler(&log, nil)).prepare(flagSetup(t, append(tt.args, "--status", "off")...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		closeAll(opened)
+		opened.cancel()
 		if got := log.String(); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("%q: the log has %q, want %q", tt.args, got, tt.want)
 		}

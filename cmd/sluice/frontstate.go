@@ -91,7 +91,9 @@ type tlsSnapshot struct {
 
 // tlsSnapshot returns the state, nil if there is no TLS.
 func (s *frontServer) tlsSnapshot() *tlsSnapshot {
-	if s.splitter == nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.secure {
 		return nil
 	}
 	return &tlsSnapshot{s.certs.Snapshot(), s.splitter.Failed(), s.streams.Snapshot()}

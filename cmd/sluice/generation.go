@@ -7,9 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
-	"runtime"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/sluice-proxy/sluice/bridge"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -46,11 +45,11 @@ type namedApplication struct {
 func (s *server) build(c *setup) (_ *generation, err error) {
 	g := &generation{setup: c, configuration: s.registry.NewConfiguration(nil), trusts: proxies(c.trustedProxies())}
 	var wrong []error
-	slow := newSlowLog(time.Duration(c.Server.SlowLog), s.log)
 	users := make(map[string]*registry.User)
+	former := s.formerSites(c)
 	for i, setting := range c.Sites {
-		runtime.Gosched() // requests are served meanwhile, and go first
-		site, err := s.site(g, setting, slow, users)
+		s.pace.pause()
+		site, err := s.site(g, setting, former, users)
 		if err != nil {
 			wrong = append(wrong, c.SiteError(i, err))
 			continue
@@ -58,7 +57,7 @@ func (s *server) build(c *setup) (_ *generation, err error) {
 		g.sites = append(g.sites, site)
 		g.table.Add(setting.Hosts, setting.Mount, site)
 	}
-	wrong = append(wrong, g.readCertificates()...)
+	wrong = append(wrong, s.readCertificates(g)...)
 	if err := s.authority(g); err != nil {
 		wrong = append(wrong, g.ServerError(err))
 	}
@@ -69,22 +68,46 @@ func (s *server) build(c *setup) (_ *generation, err error) {
 	return g, nil
 }
 
-// site makes a site.
-func (s *server) site(g *generation, setting *config.HostedSite, slow *slowLog, users map[string]*registry.User) (_ *site, err error) {
+// placeOf is what no two sites of a configuration have in common.
+func placeOf(s *config.HostedSite) string {
+	return strings.Join(append([]string{s.Mount}, s.Hosts...), "\x00")
+}
+
+// formerSites are the sites in force by their places, if those of c may be the same.
+func (s *server) formerSites(c *setup) map[string]*site {
+	g := s.front.current.Load()
+	if g == nil || g.onlyWebServers() != c.onlyWebServers() {
+		return nil
+	}
+	sites := make(map[string]*site, len(g.sites))
+	for _, site := range g.sites {
+		sites[placeOf(site.setting)] = site
+	}
+	return sites
+}
+
+// site makes a site, or keeps the former one with the same settings.
+func (s *server) site(g *generation, setting *config.HostedSite, former map[string]*site, users map[string]*registry.User) (_ *site, err error) {
 	application := g.applicationOf(setting)
-	made := &site{front: s.front, setting: setting, hsts: hstsOf(&setting.TLS)}
-	if made.auth, err = s.logins.of(setting); err != nil {
-		return nil, err
-	}
-	cfg := config.Config{Application: application.Application, Site: setting.Site}
-	hooks := s.hooks(g, made, slow)
-	if err := (bridge.Config{ApplicationConfig: cfg.Application, SiteConfig: cfg.Site, SiteHooks: hooks}).CheckDirectories(); err != nil {
-		return nil, err
-	}
 	user := users[application.Name]
 	if user == nil {
 		user = &registry.User{Name: "a site", Called: application.Name, Log: s.logOf(g, application.Name)}
 		users[application.Name] = user
+	}
+	cfg := config.Config{Application: application.Application, Site: setting.Site}
+	if f := former[placeOf(setting)]; f != nil && reflect.DeepEqual(f.setting, setting) {
+		kept, err := g.keep(f, cfg, user)
+		if !errors.Is(err, registry.ErrCannotKeep) {
+			return kept, err
+		}
+	}
+	made := &site{front: s.front, setting: setting, hsts: hstsOf(&setting.TLS), isNew: true}
+	if made.auth, err = s.logins.of(setting, application.Fleet.Engine); err != nil {
+		return nil, err
+	}
+	hooks := s.hooks(g, made)
+	if err := (bridge.Config{ApplicationConfig: cfg.Application, SiteConfig: cfg.Site, SiteHooks: hooks}).CheckDirectories(); err != nil {
+		return nil, err
 	}
 	if made.from, err = g.configuration.Acquire(cfg, hooks, user); err != nil {
 		return nil, err
@@ -101,8 +124,23 @@ func (s *server) site(g *generation, setting *config.HostedSite, slow *slowLog, 
 	return made, nil
 }
 
+// keep returns the site that goes on in place of former, with all that former has. Its error may be
+// registry.ErrCannotKeep.
+func (g *generation) keep(former *site, cfg config.Config, user *registry.User) (*site, error) {
+	if err := former.bridge.CheckDirectories(); err != nil {
+		return nil, err
+	}
+	from, err := g.configuration.Keep(former.from, cfg, user)
+	if err != nil {
+		return nil, err
+	}
+	kept := *former
+	kept.from, kept.isNew = from, false
+	return &kept, nil
+}
+
 // hooks are the callbacks of a site.
-func (s *server) hooks(g *generation, of *site, slow *slowLog) bridge.SiteHooks {
+func (s *server) hooks(g *generation, of *site) bridge.SiteHooks {
 	application := ""
 	if g.path != "" {
 		application = of.setting.Uses
@@ -112,12 +150,12 @@ func (s *server) hooks(g *generation, of *site, slow *slowLog) bridge.SiteHooks 
 		ServeFile:     of.redirected, ClientConn: clientConn,
 		Observe: func(r *http.Request, outcome *bridge.Outcome) {
 			s.access.observe(application, r, outcome)
-			slow.observe(r, outcome)
+			s.slow.observe(r, outcome)
 			s.traces.Observe(r, outcome)
 		},
 	}
 	if of.auth != nil {
-		h.Identify, h.SameForAllPaths = of.auth.Identify, len(of.setting.Auth.Paths) == 0
+		h.Identify, h.SameForAllPaths, h.Guesses = of.auth.Identify, len(of.setting.Auth.Paths) == 0, of.auth
 	}
 	if g.Server.WebServerRefusal == config.RefusalOverloaded {
 		h.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, _ error) bool {
@@ -168,20 +206,22 @@ func (g *generation) start(ctx context.Context) error {
 	return err
 }
 
-// stop ends the use of the sites when next has taken over. Requests that are in them go on, and so do
-// upgraded connections of sites that next has with the same settings.
-func (g *generation) stop(next *generation) {
-	g.configuration.Stop()
-	for _, old := range g.sites {
-		i := slices.IndexFunc(next.sites, func(s *site) bool {
-			return s.from.Application() == old.from.Application() && !s.successor && reflect.DeepEqual(s.setting, old.setting)
-		})
-		if i < 0 {
-			old.from.Release()
-			continue
+// changed returns how many sites the former generation did not have like this.
+func (g *generation) changed() (n int) {
+	for _, site := range g.sites {
+		if site.isNew {
+			n++
 		}
-		next.sites[i].successor = true
-		old.from.ReplaceBy(next.sites[i].from)
+	}
+	return n
+}
+
+// stop ends the use of the sites when another generation has taken over. Requests that are in them go on.
+func (g *generation) stop(pause func()) {
+	g.configuration.Stop()
+	for _, site := range g.sites {
+		pause()
+		site.from.Release()
 	}
 }
 

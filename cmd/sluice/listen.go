@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,7 +82,10 @@ func (e *endpoint) listen() (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(e.addr); err != nil {
 		return nil, e.errorf("want host:port, :port, unix:/path or unix:@name (an IPv6 address in brackets: [::1]:8080)")
 	}
-	l, err := net.Listen("tcp", e.addr)
+	// Of multipath TCP, a socket could not be closed without losing connections: see lastcall.
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	l, err := plain.Listen(context.Background(), "tcp", e.addr)
 	if err != nil {
 		return nil, e.errorf("%s", e.reason(err))
 	}
@@ -115,8 +119,7 @@ func (e *endpoint) listenUnix() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	uid, gid, err := e.ids()
-	if err != nil {
+	if _, _, err := e.ids(); err != nil {
 		return nil, err
 	}
 	if c, err := net.Dial("unix", path); err == nil {
@@ -134,17 +137,23 @@ func (e *endpoint) listenUnix() (net.Listener, error) {
 	if err != nil {
 		return nil, errors.New(e.reason(err))
 	}
-	if uid >= 0 || gid >= 0 {
+	if err := e.permit(path); err != nil {
+		_ = l.Close() // removes the socket
+		return nil, err
+	}
+	return l, nil
+}
+
+// permit sets who may connect to a unix socket.
+func (e *endpoint) permit(path string) error {
+	uid, gid, err := e.ids()
+	if err == nil && (uid >= 0 || gid >= 0) {
 		err = os.Chown(path, uid, gid)
 	}
 	if err == nil {
 		err = os.Chmod(path, fs.FileMode(e.mode))
 	}
-	if err != nil {
-		_ = l.Close() // removes the socket
-		return nil, err
-	}
-	return l, nil
+	return err
 }
 
 // ids returns the socket's owner and group, -1 for unchanged.

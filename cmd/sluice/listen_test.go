@@ -11,8 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 )
 
 // TestSocketMode listens on unix sockets with permissions of all kinds, whatever the umask
@@ -39,11 +37,11 @@ func TestSocketMode(t *testing.T) {
 		{[]string{"--listen-owner", me.Uid, "--listen-group", me.Gid, "--listen-mode", "0620"}, 0o620},
 	} {
 		path := filepath.Join(dir, strconv.Itoa(i))
-		opened, err := flagSetup(t, append(tt.args, "--listen", "unix:"+path)...).open(new(systemd.Sockets), slog.New(slog.DiscardHandler))
+		opened, err := noSockets(slog.DiscardHandler).prepare(flagSetup(t, append(tt.args, "--status", "off", "--listen", "unix:"+path)...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer closeAll(opened)
+		defer opened.cancel()
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,14 +21,15 @@ type logins struct {
 	open map[string]*basicauth.Auth // by the settings
 }
 
-// of returns who may log in at a site, nil if everybody may.
-func (l *logins) of(s *config.HostedSite) (*basicauth.Auth, error) {
+// of returns who may log in at a site, nil if everybody may. If engine is that of a fleet, what clients guess
+// is told to the other gates by the site's application, so that no other one has it.
+func (l *logins) of(s *config.HostedSite, engine string) (*basicauth.Auth, error) {
 	if !s.Auth.IsSet() {
 		return nil, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := loginKey(s)
+	key := loginKey(s, engine)
 	if a := l.open[key]; a != nil {
 		return a, nil
 	}
@@ -42,23 +44,23 @@ func (l *logins) of(s *config.HostedSite) (*basicauth.Auth, error) {
 	return a, nil
 }
 
-// keep forgets what no site of c uses.
-func (l *logins) keep(c *config.Standalone) {
-	used := make(map[string]bool)
-	for _, s := range c.Sites {
-		used[loginKey(s)] = true
-	}
+// keep forgets what no site uses.
+func (l *logins) keep(sites []*site) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key := range l.open {
-		if !used[key] {
+	for key, a := range l.open {
+		if !slices.ContainsFunc(sites, func(s *site) bool { return s.auth == a }) {
 			delete(l.open, key)
 		}
 	}
 }
 
-func loginKey(s *config.HostedSite) string {
-	return strings.Join(append([]string{s.Auth.File, s.Auth.Realm, s.Mount}, s.Auth.Paths...), "\x00")
+func loginKey(s *config.HostedSite, engine string) string {
+	application := ""
+	if engine != "" {
+		application = s.Uses
+	}
+	return strings.Join(append([]string{application, s.Auth.File, s.Auth.Realm, s.Mount}, s.Auth.Paths...), "\x00")
 }
 
 // loginError returns an error of basicauth.New, which begins with a key of its own, with ours.

@@ -60,7 +60,7 @@ it can hold.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(explainFlagError)
-	root.AddCommand(serveCommand(), configCommand(), convertCommand(), reloadCommand(), restartCommand(), probeCommand(), statusCommand(), demoCommand(), versionCommand())
+	root.AddCommand(serveCommand(), configCommand(), convertCommand(), reloadCommand(), restartCommand(), upgradeCommand(), probeCommand(), statusCommand(), demoCommand(), versionCommand())
 	root.AddCommand(packaging()...)
 	return root
 }

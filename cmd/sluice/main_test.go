@@ -54,7 +54,7 @@ func TestUnusable(t *testing.T) {
 	}{
 		{[]string{"sevre"}, `unknown command "sevre"; did you mean "sluice serve"?`},
 		{[]string{"start"}, `unknown command "start"; did you mean "sluice serve"?`},
-		{[]string{"dance"}, `unknown command "dance"; there are config, convert, demo, probe, reload, restart, serve, status, version`},
+		{[]string{"dance"}, `unknown command "dance"; there are config, convert, demo, probe, reload, restart, serve, status, upgrade, version`},
 		{[]string{"--listen", ":80"}, `unknown flag: --listen; it is one of "sluice serve"`},
 		{serve(), "name the application with --backend"},
 		{serve(backend, "--", "true"), "exclude each other"},

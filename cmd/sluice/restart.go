@@ -85,7 +85,7 @@ func statusOf(err error) int {
 	if _, ok := errors.AsType[tomlfile.Problems](err); ok {
 		return http.StatusUnprocessableEntity
 	}
-	if errors.Is(err, errNoFile) || errors.Is(err, errEnding) {
+	if errors.Is(err, errNoFile) || errors.Is(err, errEnding) || errors.Is(err, errUpgraded) || errors.Is(err, errYoung) {
 		return http.StatusConflict
 	}
 	return http.StatusInternalServerError

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
-	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tlsfront"
@@ -52,15 +51,16 @@ func (s *setup) checkSiteTLS(site *config.HostedSite) error {
 }
 
 // readCertificates reads the files of all sites, and returns what is wrong with them.
-func (g *generation) readCertificates() (wrong []error) {
+func (s *server) readCertificates(g *generation) (wrong []error) {
 	for i, site := range g.Sites {
+		s.pace.pause()
 		fits := len(site.TLS.Certificates) == 0
 		for n, file := range site.TLS.Certificates {
 			key := ""
 			if len(site.TLS.Keys) > 0 {
 				key = site.TLS.Keys[n]
 			}
-			p, err := certs.ReadPair(file, key)
+			p, err := s.certs.ReadPair(file, key)
 			if err != nil {
 				wrong = append(wrong, g.SiteError(i, fileError("tls.certificate", "tls.key", err)))
 				continue
@@ -166,27 +166,29 @@ type challengeAddress struct {
 	http, tls int
 }
 
-// listenSecure notes where clients and certificate authorities reach the addresses of listen.
-func (s *server) listenSecure(c *setup, opened map[cgiserver.Protocol][]net.Listener) {
-	plain, secure := firstTCP(opened[protocolHTTP]), firstTCP(opened[protocolHTTPS])
-	s.reach = new(challengeAddress)
+// reachable returns where clients and certificate authorities reach the addresses of listen.
+func (c *socketChange) reachable(of *setup) (reach *challengeAddress, securePort int) {
+	opened := c.listeners(protocolHTTPS)
+	plain, secure := firstTCP(c.listeners(protocolHTTP)), firstTCP(opened)
+	reach = new(challengeAddress)
 	if plain != nil {
-		s.reach.http = plain.Port
+		reach.http = plain.Port
 	}
-	if len(opened[protocolHTTPS]) == 0 {
-		return
+	if len(opened) == 0 {
+		return reach, 0
 	}
-	s.front.securePort = 443 // of a unix socket, others know the port
+	securePort = 443 // of a unix socket, others know the port
 	if secure != nil {
-		s.reach.tls, s.front.securePort = secure.Port, secure.Port
+		reach.tls, securePort = secure.Port, secure.Port
 	}
-	if c.Server.TLS.RedirectPort != 0 {
-		s.front.securePort = c.Server.TLS.RedirectPort
+	if of.Server.TLS.RedirectPort != 0 {
+		securePort = of.Server.TLS.RedirectPort
 	}
 	// A look whether the addresses are in use, before a challenge, is made at one host.
 	if one := cmp.Or(secure, plain); one != nil && !one.IP.IsUnspecified() && (plain == nil || secure == nil || plain.IP.Equal(secure.IP)) {
-		s.reach.host = one.IP.String()
+		reach.host = one.IP.String()
 	}
+	return reach, securePort
 }
 
 func firstTCP(list []net.Listener) *net.TCPAddr {
@@ -198,9 +200,9 @@ func firstTCP(list []net.Listener) *net.TCPAddr {
 	return nil
 }
 
-// tlsConfig is for all TLS connections. Certificates are asked for with each handshake, so reloads
-// change nothing here.
-func (s *server) tlsConfig(c *setup) *tls.Config {
+// tlsConfig is for TLS connections that begin from now on. Certificates are asked for with each handshake,
+// so reloads change nothing there.
+func (s *frontServer) tlsConfig(c *setup) *tls.Config {
 	cfg := &tls.Config{
 		GetCertificate: s.certs.GetCertificate,
 		MinVersion:     tls.VersionTLS12,
@@ -263,7 +265,7 @@ func (w *hstsWriter) Write(p []byte) (int, error) {
 const challengePath = "/.well-known/acme-challenge/"
 
 func (f *front) isChallenge(r *http.Request) bool {
-	return f.securePort > 0 && r.TLS == nil && strings.HasPrefix(r.URL.Path, challengePath)
+	return f.securePort.Load() > 0 && r.TLS == nil && strings.HasPrefix(r.URL.Path, challengePath)
 }
 
 // challenge answers a certificate authority, and reports whether it was one that has asked.
@@ -275,7 +277,7 @@ func (f *front) challenge(w http.ResponseWriter, r *http.Request) bool {
 // for it knows how its client has asked. What is malformed is refused by the bridge: of "http:@other.test" and
 // the like, the redirect would lead to another host.
 func (f *front) redirects(g *generation, s *site, r *http.Request) bool {
-	if f.securePort == 0 || r.TLS != nil || s.setting.TLS.Redirect != config.On || r.RequestURI == "*" || g.trusts(peerOf(r)) {
+	if f.securePort.Load() == 0 || r.TLS != nil || s.setting.TLS.Redirect != config.On || r.RequestURI == "*" || g.trusts(peerOf(r)) {
 		return false
 	}
 	_, err := cgi.CleanPath(r)
@@ -302,8 +304,8 @@ func (f *front) redirect(w http.ResponseWriter, r *http.Request) {
 		f.answer(w, r, http.StatusBadRequest, "This site is served over TLS (https) only, and the request names no Host that it could be redirected to.")
 		return
 	}
-	if f.securePort != 443 {
-		host += ":" + strconv.Itoa(f.securePort)
+	if port := f.securePort.Load(); port != 443 {
+		host += ":" + strconv.Itoa(int(port))
 	}
 	status := http.StatusMovedPermanently
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -41,7 +41,7 @@ tls.redirect = "off"
 		{443, "GET", "/", "open.test", "192.0.2.1:1", 502, ""},
 		{0, "GET", "/", "wiki.test", "192.0.2.1:1", 502, ""},
 	} {
-		s.front.securePort = tc.port
+		s.front.securePort.Store(int32(tc.port))
 		r := httptest.NewRequest(tc.method, tc.target, nil)
 		r.Host, r.RemoteAddr = tc.host, tc.from
 		w := httptest.NewRecorder()
@@ -54,7 +54,7 @@ tls.redirect = "off"
 			t.Errorf("%s: an event loop would serve it", name)
 		}
 	}
-	s.front.securePort = 443
+	s.front.securePort.Store(443)
 	for _, target := range []string{"http:@other.test/", "http:.other.test/", "x:@other.test", "http://jane@wiki.test/", "/%0d%0aX:y", "/../x"} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		u, err := url.ParseRequestURI(target)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -14,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluice-proxy/sluice/bridge/cgiserver"
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/handover"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tomlfile"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
@@ -53,8 +51,9 @@ get 503, and all other requests may finish within --drain-timeout. A second sign
 cuts them. SIGHUP loads the file again, without losing a request or a connection, and
 reopens the access log; a file with mistakes changes nothing. SIGUSR2 restarts the
 commands, one process after the other and without losing a request; SIGUSR1 only
-reopens the log. "sluice reload" and "sluice restart" do the same by way of the
---status address, and say when it is done.`,
+reopens the log. SIGRTMIN+1 has a new process of the installed program take over, with
+the same sockets. "sluice reload", "sluice restart" and "sluice upgrade" do the same by
+way of the --status address, and say when it is done.`,
 		Example: `  sluice serve --listen :8080 --backend unix:/run/trac.sock --workers 16
   sluice serve --listen :8080 --backend uwsgi+unix:/run/wiki.sock --workers 8
   sluice serve --listen :8080 --backend http://127.0.0.1:8000 --workers 16
@@ -69,7 +68,13 @@ reopens the log. "sluice reload" and "sluice restart" do the same by way of the
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			process := thisProcess()
+			former, err := handover.Inherit()
+			if err != nil {
+				return &runError{err}
+			}
+			defer func() { former.Fail(err) }()
 			c, err := o.load(args)
 			if err != nil {
 				return err
@@ -81,15 +86,16 @@ reopens the log. "sluice reload" and "sluice restart" do the same by way of the
 				}
 				return err
 			}
-			return serve(c)
+			return serve(c, process, former)
 		},
 	}
 	o.register(cmd.Flags())
 	return cmd
 }
 
-// serve runs until a signal has drained it, or a server fails.
-func serve(c *setup) (err error) {
+// serve runs until a signal has drained it, another process has taken over, or a server fails. If there
+// is a former process, it takes over from that.
+func serve(c *setup, process self, former *handover.Predecessor) (err error) {
 	surviveBrokenPipes()
 	errorLog := openErrorLog(&c.Server)
 	defer errorLog.close()
@@ -97,11 +103,11 @@ func serve(c *setup) (err error) {
 	notifier := systemd.NewNotifier(func(err error) {
 		log.Warn("systemd was not told the state of the service", "error", err.Error(), "advice", "let this process write to the socket of NOTIFY_SOCKET, or start it without that variable")
 	})
-	sockets, err := systemd.Inherit()
+	inherited, err := systemd.Inherit()
 	if err != nil {
 		return &runError{err}
 	}
-	defer sockets.Close()
+	defer inherited.Close()
 	access, err := openAccessLog(c.Server.AccessLog, c.Server.AccessLogFormat, log)
 	if err != nil {
 		return c.ServerError(err)
@@ -118,129 +124,107 @@ func serve(c *setup) (err error) {
 	defer traces.Stop()
 	s := newServer(access, errorLog, traces)
 	s.notifier = notifier
+	defer s.finish()
 	defer s.close()
+	var end context.CancelFunc
+	s.life, end = context.WithCancel(context.Background())
+	s.self, s.predecessor = process, newPredecessor(former)
+	defer s.predecessor.end()
+	defer end()
 	if c.path != "" {
-		s.load = func() (*setup, error) { return loadFile(c.path) }
+		s.load = func() (*setup, error) { return loadFile(c.path, s.pace.pause) }
 	}
-	opened, err := c.open(sockets, log)
-	if err != nil {
-		return c.ServerError(err)
-	}
-	defer closeAll(opened)
-	limits, err := s.limits(c, opened)
-	if err != nil {
-		return c.ServerError(err)
-	}
-	var statusSocket net.Listener
-	if c.Server.Status != "off" {
-		if statusSocket, err = c.statusEndpoint().listen(); err != nil {
-			return c.ServerError(err)
+	s.inLoops = c.inLoops() && traces == nil // which are around the bridge, and event loops would not call them
+	s.sockets = &sockets{log: log, inLoops: s.inLoops, systemd: inherited}
+	defer s.sockets.close()
+	if former != nil {
+		if err := s.sockets.receive(former.Sockets); err != nil {
+			return &runError{err}
 		}
-		defer statusSocket.Close()
 	}
-	s.listenSecure(c, opened)
+	failed := make(chan error, mostServers)
+	s.clients = newFrontServer(s, c, failed)
+	defer s.clients.close()
+	statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
+	s.newStatus = func(c *setup) *statusListener {
+		made := newStatusListener(s, func() frontSnapshot {
+			clients, webServers := s.clients.snapshots()
+			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), s.clients.tlsSnapshot(), s.clients.framing.Count(), s.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
+		}, statusLimit, c.statusHosts())
+		go func() { failed <- made.serve() }()
+		return made
+	}
+	listens, err := s.prepareFront(c)
+	if err != nil {
+		return c.ServerError(err)
+	}
+	defer listens.end()
 	signals := catchSignals()
-	start, started := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err = s.begin(start, c)
+	alone, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	former.Watch(func() { cancel(handover.ErrEnded) })
+	start, started := signal.NotifyContext(alone, os.Interrupt, syscall.SIGTERM)
+	if err = s.begin(start, c); err == nil {
+		err = s.takeOver(start)
+	}
 	started()
 	if err != nil {
 		return err
 	}
-	for _, l := range opened[protocolHTTP] {
-		if slices.ContainsFunc(c.Sites, func(site *config.HostedSite) bool {
-			return unencrypted(site, l.Addr()) && !(s.front.securePort > 0 && site.TLS.Redirect == config.On)
-		}) {
-			log.Warn("passwords are sent unencrypted: there is no TLS on this address; listen on 127.0.0.1 or a unix socket behind a proxy with TLS, and name the proxy with "+c.nameOf("trusted_proxies"), "listen", l.Addr().String())
-		}
-	}
-
-	failed := make(chan error, len(opened)+1)
-	front, err := newFrontServer(s, c, limits, opened)
-	if err != nil {
-		return err
-	}
-	front.begin(failed)
-	var state *statusListener
-	if statusSocket != nil {
-		statusLimit := connlimit.New(connlimit.Config{Max: statusConnections, MaxWaiting: 1, Logger: log})
-		state = newStatusListener(s, func() frontSnapshot {
-			clients, webServers := front.snapshots()
-			return frontSnapshot{clients, webServers, statusLimit.Snapshot(), front.tlsSnapshot(), front.framing.Count(), front.front.draining.Load(), droppedLineCounts{access.dropped(), errorLog.dropped()}}
-		}, statusLimit, c.statusHosts())
-		go func() { failed <- state.serve(statusSocket) }()
-	}
+	listens.commit()
 	memory := startMemoryKeeper()
 	defer memory.close()
-	log.Info("serving", append([]any{"listen", listening(opened), "status", addrText(statusSocket)}, append(c.describe(),
-		"max_connections", maxConnections(limits), "version", versionText())...)...)
-	s.serving = "Serving at " + listening(opened)
-	notifier.Ready(s.serving)
+	log.Info("serving", append([]any{"listen", listens.listen(), "status", statusText(listens.sockets)}, append(c.describe(),
+		"max_connections", s.most, "version", versionText())...)...)
+	if former == nil {
+		notifier.Ready(s.serving)
+	}
+	s.predecessor.begin(s)
 	err = s.serveUntilSignal(signals, failed)
 	if err != nil {
 		err = &runError{err}
 	}
-	notifier.Stopping(s.drainTimeout() + endTime)
-	front.drain(s, signals)
-	if state != nil {
-		state.close()
+	end()
+	stopYielding := s.startYielding()
+	if s.successor == nil {
+		notifier.Stopping(s.drainTimeout() + endTime)
 	}
+	s.clients.drain(signals)
+	if s.status != nil {
+		s.status.close()
+	}
+	stopYielding()
 	log.Info("drained")
 	return err
 }
 
-// limits returns the limits of connections. If there are several protocols, each has its share; HTTP
-// with and without TLS is one, called protocolHTTP.
-func (s *server) limits(c *setup, opened map[cgiserver.Protocol][]net.Listener) (map[cgiserver.Protocol]*connlimit.Limit, error) {
-	files, err := descriptorLimit()
-	if err != nil {
-		return nil, err
-	}
-	most, waiting, err := c.connections(files)
-	if err != nil {
-		return nil, err
-	}
-	s.most = most
-	protocols := make(map[cgiserver.Protocol]bool)
-	for protocol := range opened {
-		if protocol == protocolHTTPS {
-			protocol = protocolHTTP
-		}
-		protocols[protocol] = true
-	}
-	limits := make(map[cgiserver.Protocol]*connlimit.Limit)
-	for protocol := range protocols {
-		exempt := func(addr netip.Addr) bool { return s.front.current.Load().trusts(addr) }
-		if ofWebServers(protocol) {
-			exempt = func(netip.Addr) bool { return true } // a web server speaks for many
-		}
-		limits[protocol] = connlimit.New(connlimit.Config{
-			Max: max(most/len(protocols), 1), MaxWaiting: max(waiting/len(protocols), 1), Exempt: exempt, Logger: s.log,
-		})
-	}
-	return limits, nil
-}
-
-func maxConnections(limits map[cgiserver.Protocol]*connlimit.Limit) (n int) {
-	for _, limit := range limits {
-		n += limit.Snapshot().Max
-	}
-	return n
-}
+// mostServers is how many servers may fail: of each protocol, and of the status.
+const mostServers = 4
 
 // listening is where clients and web servers connect to, for the log.
-func listening(opened map[cgiserver.Protocol][]net.Listener) string {
+func listening(at *socketChange) string {
 	var list []string
-	for protocol, listeners := range opened {
-		for _, l := range listeners {
-			addr := l.Addr().String()
-			if protocol != protocolHTTP { // HTTP is the usual one
-				addr = string(protocol) + " " + addr
-			}
-			list = append(list, addr)
+	for _, p := range at.places {
+		addr := p.socket.Addr().String()
+		switch p.as.protocol {
+		case protocolStatus:
+			continue
+		case protocolHTTP: // is the usual one
+		default:
+			addr = string(p.as.protocol) + " " + addr
 		}
+		list = append(list, addr)
 	}
 	slices.Sort(list)
 	return strings.Join(list, ", ")
+}
+
+// statusText is where the status is, for the log.
+func statusText(at *socketChange) string {
+	for _, l := range at.listeners(protocolStatus) {
+		return l.Addr().String()
+	}
+	return "off"
 }
 
 // describe says what is served, for the log.
@@ -258,11 +242,4 @@ func location(a *config.Application) string {
 		return a.Spawn.Command[0] // its arguments may be secret
 	}
 	return strings.Join(a.Backends, " ")
-}
-
-func addrText(l net.Listener) string {
-	if l == nil {
-		return "off"
-	}
-	return l.Addr().String()
 }

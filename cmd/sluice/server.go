@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/registry"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/certs"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/handover"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/tracing"
 )
@@ -23,6 +24,7 @@ type server struct {
 	front    *front
 	access   *accessLog
 	errors   *errorLog
+	slow     *slowLog
 	log      *slog.Logger
 	traces   *tracing.Tracing
 	logins   *logins
@@ -33,9 +35,25 @@ type server struct {
 	load     func() (*setup, error) // reads the configuration again; nil: there is no file
 	ending   atomic.Bool
 	most     int               // how many connections clients may have
+	waiting  int               // and how many more may wait
 	reach    *challengeAddress // nil: nothing listens, this is a check
 
+	sockets *sockets // nil: this is a check
+	clients *frontServer
+	// status is made by newStatus when there is an address for it.
+	status    *statusListener
+	newStatus func(*setup) *statusListener
+	removed   []*socket      // that are to be closed
+	leaving   sync.WaitGroup // sockets that are being closed
+
+	self        self
+	life        context.Context // ends with the drain
+	predecessor *predecessor    // the process that this one has taken the place of; nil: there was none
+	successor   *handover.Successor
+	succeeded   chan struct{} // closed when there is a successor
+
 	changing sync.Mutex // held while another version takes over
+	pace     pacer      // of who holds it
 }
 
 // endTime is how long the applications' processes may take to end, after the drain.
@@ -48,9 +66,10 @@ const siteGrace = 2 * time.Second
 func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *server {
 	s := &server{
 		front: &front{access: access}, access: access, errors: log, log: log.log, traces: traces,
-		logins: &logins{log: log.log}, certs: certs.New(log.log, filepath.Join(stateDirectory(), "acme")),
+		logins: &logins{log: log.log}, slow: newSlowLog(log.log), certs: certs.New(log.log, filepath.Join(stateDirectory(), "acme")),
 	}
 	s.front.certs = s.certs
+	s.succeeded = make(chan struct{})
 	s.registry = registry.New(registry.Options{
 		Log: s.log.Handler, Exiting: s.ending.Load, Grace: siteGrace, Reexec: true,
 	})
@@ -67,16 +86,17 @@ func (s *server) logOf(g *generation, application string) slog.Handler {
 
 // begin puts the first version in force.
 func (s *server) begin(ctx context.Context, c *setup) error {
-	s.inLoops = c.inLoops() && s.traces == nil // which are around the bridge, and event loops would not call them
 	g, err := s.build(c)
 	if err != nil {
 		return err
 	}
+	s.leaveTo(g)
 	if err := s.start(ctx, g); err != nil {
 		g.release()
 		return err
 	}
 	s.certs.Use(g.pairs, g.acme)
+	s.slow.after.Store(int64(c.Server.SlowLog))
 	s.front.current.Store(g)
 	s.tell(g)
 	return nil
@@ -92,7 +112,7 @@ func (s *server) start(ctx context.Context, g *generation) error {
 	return g.start(ctx)
 }
 
-// tell logs what is probably not meant.
+// tell logs what is probably not meant: of sites that were there before, it was told then.
 func (s *server) tell(g *generation) {
 	for _, sentence := range g.renamed {
 		s.log.Warn("a setting has a new name: " + sentence)
@@ -104,6 +124,10 @@ func (s *server) tell(g *generation) {
 		s.log.Warn(note.Error())
 	}
 	for i, site := range g.sites {
+		if !site.isNew {
+			continue
+		}
+		s.pace.pause()
 		for _, unused := range site.bridge.Unused() {
 			s.log.Warn("a setting has no effect: " + g.SiteError(i, unused).Error())
 		}
@@ -143,40 +167,33 @@ func (s *server) reload(ctx context.Context) (err error) {
 		return err
 	}
 	fixed := c.Server.Keep(&s.front.current.Load().Server)
+	listens, err := s.prepareFront(c)
+	if err != nil {
+		return c.ServerError(err)
+	}
+	defer listens.end()
 	next, err := s.build(c)
 	if err != nil {
 		return err
 	}
+	s.leaveTo(next)
 	if err := s.start(ctx, next); err != nil {
 		next.release()
 		return err
 	}
 	s.certs.Use(next.pairs, next.acme)
 	old := s.front.current.Swap(next)
-	old.stop(next)
-	s.logins.keep(c.Standalone)
+	listens.commit()
+	old.stop(s.pace.pause)
+	s.slow.after.Store(int64(c.Server.SlowLog))
+	s.logins.keep(next.sites)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])
 	for _, key := range fixed {
 		s.log.Warn("a setting of [server] has changed, and needs a new start of sluice serve; until then the former value is in force", "setting", key)
 	}
-	s.checkRoom(c)
 	s.tell(next)
-	s.log.Info("the configuration was loaded again", "file", c.path, "applications", len(c.Applications), "sites", len(c.Sites), "took_ms", milliseconds(time.Since(began)))
+	s.log.Info("the configuration was loaded again", "file", c.path, "listen", listens.listen(), "applications", len(c.Applications), "sites", len(c.Sites), "changed_sites", next.changed(), "took_ms", milliseconds(time.Since(began)))
 	return nil
-}
-
-// checkRoom tells the log if the applications leave too few descriptors for the connections that
-// clients may have since the start.
-func (s *server) checkRoom(c *setup) {
-	files, err := descriptorLimit()
-	if err != nil {
-		return // it was known at the start
-	}
-	needs := *c.Standalone
-	needs.Server.MaxConnections = s.most
-	if _, _, err := (&setup{Standalone: &needs, source: c.source}).connections(files); err != nil {
-		s.log.Warn("the applications may need more open files than there is room for", "error", err.Error(), "advice", "start sluice serve anew, which then permits fewer connections of clients, or with a higher limit")
-	}
 }
 
 // drainTimeout is how long requests may take to finish at the end.
@@ -184,12 +201,12 @@ func (s *server) drainTimeout() time.Duration {
 	return time.Duration(*s.front.current.Load().Server.Timeouts.Drain)
 }
 
-// drain refuses new requests. No version takes over any more.
+// drain refuses new requests, unless there is a successor. No version takes over any more.
 func (s *server) drain() {
 	s.ending.Store(true)
 	s.changing.Lock() // a reload in progress comes first
 	defer s.changing.Unlock()
-	s.front.drain()
+	s.front.drain(s.successor != nil)
 	if g := s.front.current.Load(); g != nil {
 		for _, a := range g.applications() {
 			a.Application.Application().GiveBack()

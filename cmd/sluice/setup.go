@@ -46,7 +46,7 @@ func (o *options) load(command []string) (*setup, error) {
 		return nil, err
 	}
 	if path != "" {
-		return loadFile(path)
+		return loadFile(path, nil)
 	}
 	if err := o.complete(command); err != nil {
 		return nil, err
@@ -78,9 +78,9 @@ func (o *options) path(command []string, usual string) (string, error) {
 	return usual, nil
 }
 
-// loadFile returns the configuration in a file.
-func loadFile(path string) (*setup, error) {
-	f, err := tomlfile.Load(path)
+// loadFile returns the configuration in a file. pause is that of tomlfile.Load.
+func loadFile(path string, pause func()) (*setup, error) {
+	f, err := tomlfile.Load(path, pause)
 	if err != nil {
 		return nil, err
 	}

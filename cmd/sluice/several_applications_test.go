@@ -14,18 +14,18 @@ import (
 )
 
 // fileServer is a server with a configuration file of that text.
-func fileServer(t *testing.T, text string) (s *server, path string) {
+func fileServer(t testing.TB, text string) (s *server, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "sluice.toml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s = newServer(&accessLog{}, &errorLog{log: slog.New(slog.DiscardHandler)}, nil)
-	c, err := loadFile(path)
+	c, err := loadFile(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.load = func() (*setup, error) { return loadFile(path) }
+	s.load = func() (*setup, error) { return loadFile(path, s.pace.pause) }
 	t.Cleanup(s.close)
 	if err := s.begin(t.Context(), c); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -16,7 +17,7 @@ import (
 // interrupt the start, the drain or the end.
 func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, append([]os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2}, upgradeSignals...)...)
 	return signals
 }
 
@@ -27,9 +28,9 @@ func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPI
 // isTermination reports whether s ends the process.
 func isTermination(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
 
-// serveUntilSignal returns nil on SIGTERM and SIGINT, and an error if a server fails. SIGUSR1 and
-// SIGHUP reopen the access log; SIGHUP also loads the configuration again, and SIGUSR2 restarts the
-// applications.
+// serveUntilSignal returns nil on SIGTERM and SIGINT and when another process has taken over, and an
+// error if a server fails. SIGUSR1 and SIGHUP reopen the access log; SIGHUP also loads the configuration
+// again, and SIGUSR2 restarts the applications.
 func (s *server) serveUntilSignal(signals <-chan os.Signal, failed <-chan error) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var changes sync.WaitGroup
@@ -37,12 +38,18 @@ func (s *server) serveUntilSignal(signals <-chan os.Signal, failed <-chan error)
 	defer cancel()
 	for {
 		select {
+		case <-s.succeeded:
+			return nil
 		case err := <-failed:
 			return fmt.Errorf("serving: %w", err)
 		case got := <-signals:
 			if isTermination(got) {
 				s.log.Info("draining", "signal", got.String())
 				return nil
+			}
+			if slices.Contains(upgradeSignals, got) {
+				changes.Go(func() { _, _ = s.upgrade(ctx) }) // which logs what came of it
+				continue
 			}
 			if got != syscall.SIGUSR2 {
 				reopen(s.access, s.log)

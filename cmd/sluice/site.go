@@ -22,7 +22,7 @@ type site struct {
 	auth    *basicauth.Auth // nil: no password is required
 	hsts    string          // Strict-Transport-Security; "": none
 
-	successor bool // it has replaced a site with the same settings
+	isNew bool // no former version of the configuration has it
 }
 
 func (s *site) clientTimeout() time.Duration { return time.Duration(s.setting.Timeouts.Client) }
@@ -33,7 +33,7 @@ func (s *site) isForNet(r *http.Request) bool {
 	switch {
 	case s.looped == nil || s.auth != nil && r.Header["Authorization"] != nil:
 		return true
-	case s.front.draining.Load():
+	case s.front.refusing.Load():
 		return false // the bridge refuses it
 	}
 	return s.bridge.HasFile(r)
@@ -41,7 +41,7 @@ func (s *site) isForNet(r *http.Request) bool {
 
 // open returns the static file that r requests, nil if the bridge must answer.
 func (s *site) open(r *http.Request) *bridge.File {
-	if s.front.draining.Load() {
+	if s.front.refusing.Load() {
 		return nil // the bridge refuses the request
 	}
 	return s.bridge.File(r)

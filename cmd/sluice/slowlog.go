@@ -14,7 +14,7 @@ import (
 
 // slowLog tells the log of requests that have taken long, and what they have waited for.
 type slowLog struct {
-	after time.Duration // 0: off
+	after atomic.Int64 // a time.Duration; 0: off
 	log   *slog.Logger
 	allow *rate.Limiter
 	left  atomic.Uint64 // lines that were not written since the last one
@@ -26,14 +26,14 @@ const (
 	slowLinesBurst     = 100
 )
 
-func newSlowLog(after time.Duration, log *slog.Logger) *slowLog {
-	return &slowLog{after: after, log: log, allow: rate.NewLimiter(slowLinesPerSecond, slowLinesBurst)}
+func newSlowLog(log *slog.Logger) *slowLog {
+	return &slowLog{log: log, allow: rate.NewLimiter(slowLinesPerSecond, slowLinesBurst)}
 }
 
 // observe logs a request of the bridge if it was slow. One that was known to take long is not:
 // long-polls and event streams are as they should be.
 func (s *slowLog) observe(r *http.Request, o *bridge.Outcome) {
-	if s.after == 0 || o.Total < s.after || o.LongPoll {
+	if after := time.Duration(s.after.Load()); after == 0 || o.Total < after || o.LongPoll {
 		return
 	}
 	if !s.allow.Allow() {

@@ -31,7 +31,9 @@ func TestSlowLog(t *testing.T) {
 		{bridge.Outcome{Total: 5 * s, Queued: s, FirstByte: s, Answer: s}, "the client"},
 	} {
 		var out bytes.Buffer
-		newSlowLog(2*s, slog.New(slog.NewJSONHandler(&out, nil))).observe(httptest.NewRequest("GET", "/a?secret", nil), &c.o)
+		l := newSlowLog(slog.New(slog.NewJSONHandler(&out, nil)))
+		l.after.Store(int64(2 * s))
+		l.observe(httptest.NewRequest("GET", "/a?secret", nil), &c.o)
 		if c.want == "" {
 			if out.Len() > 0 {
 				t.Errorf("%+v: %s", c.o, out.String())
@@ -58,7 +60,8 @@ func TestSlowLog(t *testing.T) {
 // A flood of slow requests does not flood the log, and the lines that are left out are counted.
 func TestSlowLogIsBounded(t *testing.T) {
 	var out bytes.Buffer
-	l := newSlowLog(time.Second, slog.New(slog.NewTextHandler(&out, nil)))
+	l := newSlowLog(slog.New(slog.NewTextHandler(&out, nil)))
+	l.after.Store(int64(time.Second))
 	o := &bridge.Outcome{Total: 2 * time.Second}
 	for range 10 * slowLinesBurst {
 		l.observe(httptest.NewRequest("GET", "/", nil), o)

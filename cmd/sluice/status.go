@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge"
@@ -26,7 +27,9 @@ type statusListener struct {
 	http  *http.Server
 	page  *page.Page
 	limit *connlimit.Limit
+	from  *connlimit.Listener
 	stop  context.CancelFunc // cancels a restart in progress
+	hosts atomic.Pointer[[]string]
 }
 
 // mostViewers is how many browsers may have the page open. Other requests must find a connection,
@@ -71,6 +74,10 @@ func newStatusListener(s *server, front func() frontSnapshot, limit *connlimit.L
 		return err
 	}))
 	mux.Handle("POST /reload", changeHandler(stops, "reloaded", func(ctx context.Context, _ *http.Request) error { return s.reload(ctx) }))
+	mux.Handle("POST /upgrade", changeHandler(stops, "upgraded: another process has taken over, and the former one finishes its requests", func(ctx context.Context, _ *http.Request) error {
+		_, err := s.upgrade(ctx)
+		return err
+	}))
 	publish := bridge.PublishHandler(func() (list []*bridge.Application) {
 		for _, a := range s.front.current.Load().applications() {
 			list = append(list, a.Application.Application())
@@ -81,19 +88,30 @@ func newStatusListener(s *server, front func() frontSnapshot, limit *connlimit.L
 		mux.Handle(path, publish)
 	}
 	var told sync.Once
-	guarded := status.Guard(mux, hosts, func(host string) {
+	l := &statusListener{page: live, limit: limit, from: limit.Listener(), stop: stop}
+	l.hosts.Store(&hosts)
+	unknown := func(host string) {
 		told.Do(func() {
 			s.log.Warn("a request to the status listener had an unknown host; if it is a name of this server, add "+s.front.current.Load().nameOf("status_hosts"), "host", host)
 		})
-	})
-	return &statusListener{&http.Server{
-		Handler: guarded, ReadTimeout: statusTimeout, WriteTimeout: statusTimeout, IdleTimeout: time.Minute,
+	}
+	l.http = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			status.Guard(mux, *l.hosts.Load(), unknown).ServeHTTP(w, r)
+		}),
+		ReadTimeout: statusTimeout, WriteTimeout: statusTimeout, IdleTimeout: time.Minute,
 		ConnState: track(limit),
 		ErrorLog:  slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}, live, limit, stop}
+	}
+	return l
 }
 
-func (s *statusListener) serve(l net.Listener) error { return s.http.Serve(accept(l, s.limit)) }
+func (s *statusListener) serve() error { return s.http.Serve(s.from) }
+
+// accept has connections of a listener served until stop is called.
+func (s *statusListener) accept(l net.Listener) (stop func() error) {
+	return s.from.Add(hideHalfClosed(l, s.limit))
+}
 
 // pageApplications are what the page shows. With flags, the application is named by where it is.
 func (s *server) pageApplications() (list []page.Named) {

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/connlimit"
 )
 
 // statusServer returns the server of a status listener that permits these host names.
 func statusServer(t *testing.T, s *server, hosts []string) *http.Server {
 	t.Helper()
-	l := newStatusListener(s, nothingInFront, nil, hosts)
+	l := newStatusListener(s, nothingInFront, connlimit.New(connlimit.Config{}), hosts)
 	t.Cleanup(l.page.Close)
 	return l.http
 }

@@ -14,6 +14,19 @@ ok systemctl status sluice
 has "Serving at 127.0.0.1:8080" /tmp/out
 ok systemctl reload sluice
 
+# Another process takes over, and is the service then.
+before=$(systemctl show --property=MainPID --value sluice)
+ok sluice upgrade
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	kill -0 "$before" 2>/dev/null || break
+	sleep 1
+done
+after=$(systemctl show --property=MainPID --value sluice)
+[ "$after" != "$before" ] && kill -0 "$after" || echo "WRONG: the main process was $before, and is $after"
+ok systemctl status sluice
+has "Serving at 127.0.0.1:8080" /tmp/out
+ok systemctl reload sluice
+
 # A file with mistakes is not loaded.
 echo 'nonsense = 1' >>/etc/sluice/sluice.toml
 fails systemctl reload sluice

@@ -2,7 +2,8 @@
 // window (the settings max_addresses, per and excess), so that an account cannot be passed
 // around. It knows client keys and addresses as hashes.
 //
-// Start with table.go.
+// Start with table.go. fleet.go is for several gates: they tell each other which addresses they see, and
+// bar those that are too many for all of them together.
 //
 // What always holds:
 //

@@ -28,6 +28,7 @@ type Table struct {
 	byFirst         map[uint64]*list.List // of *key, by the address that a key was first seen from
 	refused         uint64                // requests
 	evicted         uint64                // addresses
+	untold          []Sighting            // what other gates are to be told
 }
 
 // Rule is the limit. Rules can be compared.
@@ -40,6 +41,7 @@ type Rule struct {
 // key is where a client key is used from.
 type key struct {
 	hash    uint64
+	shown   uint64        // hash in reports
 	several bool          // it was used from more than one address, or somebody has tried to
 	first   uint64        // the address that it was first seen from
 	used    *list.Element // in Table.single or several
@@ -51,8 +53,8 @@ type key struct {
 
 // sighting is an address and when it was seen.
 type sighting struct {
-	address uint64
-	at      time.Time
+	address  uint64
+	at, told time.Time // told: when it was last among Table.untold; zero: never
 }
 
 // New returns an empty Table.
@@ -63,29 +65,36 @@ func New(rule Rule) *Table {
 	}
 }
 
+// Rule returns the limit.
+func (t *Table) Rule() Rule { return t.rule }
+
 // Error refuses a request whose client key is used from too many addresses.
 type Error struct {
 	After time.Duration // when it may come again; more than 0
-	Key   uint64
+	Key   uint64        // in reports
 }
 
 func (e *Error) Error() string {
 	return fmt.Sprintf("the client key %s is used from too many addresses", admission.ClientKeyName(e.Key))
 }
 
-// Admit notes that a client key is used from an address. Its error is an *Error. Tell is true
+// Admit notes that r's client key is used from its address. Its error is an *Error. Tell is true
 // for the first excess in a window, whether it is refused or not: the log should be told.
-func (t *Table) Admit(hash, address uint64, now time.Time) (tell bool, err error) {
+func (t *Table) Admit(r *admission.Request, now time.Time) (tell bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	k := t.key(hash, address)
+	address := r.Address
+	k := t.key(r.ClientKey, address)
+	k.shown = r.ShownKey()
 	old := now.Add(-t.rule.Per)
 	expired := func(s sighting) bool { return !s.at.After(old) }
 	k.active = slices.DeleteFunc(k.active, expired)
 	k.barred = slices.DeleteFunc(k.barred, expired)
 	same := func(s sighting) bool { return s.address == address }
 	if i := slices.IndexFunc(k.active, same); i >= 0 {
-		k.active = append(slices.Delete(k.active, i, i+1), sighting{address, now})
+		seen := k.active[i]
+		seen.at = now
+		k.active = append(slices.Delete(k.active, i, i+1), t.retell(k, seen, r))
 		return false, nil
 	}
 	if i := slices.IndexFunc(k.barred, same); i >= 0 {
@@ -101,10 +110,10 @@ func (t *Table) Admit(hash, address uint64, now time.Time) (tell bool, err error
 		if len(k.barred) == maxEvicted {
 			k.barred = slices.Delete(k.barred, 0, 1)
 		}
-		k.barred = append(k.barred, sighting{k.active[0].address, now})
+		k.barred = append(k.barred, sighting{address: k.active[0].address, at: now})
 		k.active = slices.Delete(k.active, 0, 1)
 	}
-	k.active = append(k.active, sighting{address, now})
+	k.active = append(k.active, t.retell(k, sighting{address: address, at: now}, r))
 	if len(k.active) > 1 {
 		t.promote(k)
 	}
@@ -115,7 +124,7 @@ func (t *Table) Admit(hash, address uint64, now time.Time) (tell bool, err error
 func (t *Table) refuse(k *key, at, now time.Time) (tell bool, err error) {
 	t.refused++
 	t.promote(k)
-	return k.tell(now, t.rule.Per), &Error{After: at.Add(t.rule.Per).Sub(now), Key: k.hash}
+	return k.tell(now, t.rule.Per), &Error{After: at.Add(t.rule.Per).Sub(now), Key: k.shown}
 }
 
 // tell reports whether an excess is the first in a window.

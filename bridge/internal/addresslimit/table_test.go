@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/sluice-proxy/sluice/bridge/admission"
 )
 
 // visitFrom is a request of an client key from an address, so many minutes after the first.
@@ -55,7 +57,7 @@ func TestLimit(t *testing.T) {
 			s := New(Rule{2, 10 * time.Minute, c.evict})
 			begun := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 			for i, v := range c.visits {
-				tell, err := s.Admit(v.flow, v.address, begun.Add(time.Duration(v.at)*time.Minute))
+				tell, err := s.Admit(use(v.flow, v.address), begun.Add(time.Duration(v.at)*time.Minute))
 				var refusal *Error
 				again := 0
 				if errors.As(err, &refusal) {
@@ -77,18 +79,18 @@ func TestLimitIsBounded(t *testing.T) {
 	s := New(Rule{2, time.Hour, true})
 	now := time.Now()
 	for i := range uint64(maxKeys + 100) {
-		_, _ = s.Admit(i+1, i, now)
+		_, _ = s.Admit(use(i+1, i), now)
 	}
 	if got := s.Stats().Keys; got != maxKeys || len(s.keys) != maxKeys {
 		t.Errorf("%d and %d keys, want %d", got, len(s.keys), maxKeys)
 	}
 	for i := range uint64(1000) {
-		_, _ = s.Admit(1, i, now)
+		_, _ = s.Admit(use(1, i), now)
 	}
 	if a := s.key(1, 0); len(a.active) != 2 || len(a.barred) != maxEvicted {
 		t.Errorf("%d addresses and %d evicted ones of a key", len(a.active), len(a.barred))
 	}
-	if tell, err := s.Admit(1, 990, now); err == nil || tell {
+	if tell, err := s.Admit(use(1, 990), now); err == nil || tell {
 		t.Error("an address that was evicted lately is let in, or told of again")
 	}
 }
@@ -104,14 +106,14 @@ func TestMadeUpKeys(t *testing.T) {
 			s := New(Rule{2, time.Hour, false})
 			now := time.Now()
 			for _, from := range []uint64{1, 2} {
-				if _, err := s.Admit(1, from, now); err != nil {
+				if _, err := s.Admit(use(1, from), now); err != nil {
 					t.Fatal(err)
 				}
 			}
 			for i := range uint64(3 * maxKeys) {
-				_, _ = s.Admit(100+i, address(i), now)
+				_, _ = s.Admit(use(100+i, address(i)), now)
 			}
-			if _, err := s.Admit(1, 3, now); err == nil {
+			if _, err := s.Admit(use(1, 3), now); err == nil {
 				t.Error("its addresses are forgotten: a third one is let in")
 			}
 			if n := len(s.keys); n > maxKeys || s.single.Len()+s.several.Len() != n {
@@ -133,6 +135,11 @@ func BenchmarkAdmit(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()
 	for n := uint64(0); b.Loop(); n++ {
-		_, _ = s.Admit(n%1000, n%3, now)
+		_, _ = s.Admit(use(n%1000, n%3), now)
 	}
+}
+
+// use is a request with a client key from an address.
+func use(key, address uint64) *admission.Request {
+	return &admission.Request{ClientKey: key, Address: address}
 }

@@ -42,6 +42,7 @@ type Application struct {
 
 	processes *spawned      // nil: the application runs already
 	fleet     *fleet.Member // nil: no other gate uses the application
+	yielded   *int          // connections to each instance that Yield has left to this process; nil: all
 
 	configuring sync.Mutex // held while settings are prepared, committed, and used for the first time
 	members     *members

@@ -27,7 +27,7 @@ func (a *Application) join(cfg *config.Application) error {
 	}
 	a.fleet, err = fleet.New(fleet.Config{
 		Terms:  fleet.Terms{Workers: cfg.Workers, Gates: f.Gates, Term: leaseTerm, Settle: time.Duration(f.Settle), Forget: time.Duration(f.Forget)},
-		Ledger: ledger, Name: f.Name, Usage: a.fleetUsage, Logger: a.hooks.Logger,
+		Ledger: ledger, Name: f.Name, Usage: a.fleetUsage, Clients: &clients{app: a}, Logger: a.hooks.Logger,
 		Changed: a.onFleet,
 		Apply: func(connections int, until time.Time, then int) {
 			a.Pool.SetLimit(pool.Limit{Connections: connections, Until: until, Then: then})

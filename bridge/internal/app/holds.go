@@ -31,6 +31,10 @@ type Holds struct {
 	logger *slog.Logger
 }
 
+// MostPublished returns how large the body of a publication may be where the largest message has so many
+// bytes: JSON has up to six bytes for one.
+func MostPublished(message int) int { return 1<<20 + 8*message }
+
 // newHolds returns what holds the clients of an application, nil if nothing does. cfg is complete.
 func newHolds(cfg *config.Application, logger *slog.Logger) (*Holds, error) {
 	if cfg.Hold == nil {
@@ -43,7 +47,7 @@ func newHolds(cfg *config.Application, logger *slog.Logger) (*Holds, error) {
 	h := &Holds{Registry: hold.New(holdLimits(cfg.Hold)), Routes: exchange.NewRoutes(), rate: rate.NewLimiter(rate.Limit(cfg.Hold.PublishRate), cfg.Hold.PublishRate), logger: logger}
 	h.key.Store(key)
 	if f := &cfg.Fleet; f.Engine != "" {
-		if h.fleet, err = fleet.NewBroadcast(f.Engine, f.Application, h.hear, logger); err != nil {
+		if h.fleet, err = fleet.NewBroadcast(f.Engine, f.Application, MostPublished(cfg.Hold.Message), h.hear, logger); err != nil {
 			return nil, fmt.Errorf("fleet.engine: %w", err)
 		}
 	}

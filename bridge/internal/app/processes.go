@@ -23,6 +23,7 @@ type Supervisor interface {
 	Quarantined(route string) (time.Duration, bool)
 	Restart(ctx context.Context) error
 	Prepare(cfg supervise.Config) (commit, cancel func(), err error)
+	ExpectReady()
 	Snapshot() supervise.Snapshot
 	QuickSnapshot() supervise.Snapshot
 	Close() error

@@ -5,11 +5,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/internal/addresslimit"
 	"github.com/sluice-proxy/sluice/bridge/internal/classify"
+	"github.com/sluice-proxy/sluice/bridge/internal/siphash"
 )
 
 // Site is a site in front of an application, from Join to Leave.
@@ -22,11 +24,14 @@ type Site struct {
 	MaxResponseHeader int
 
 	InFlight func() int64 // its requests
+	Guesses  Guesses      // at its passwords; nil: none are known
 
-	// What Join sets: what the routes of the site begin with, the seeds of its client keys, and
-	// the addresses that keys are used from, nil without a limit.
+	// What Join sets: what the routes of the site begin with, the seeds of its client keys, what other
+	// gates call its clients, nil if there are none, and the addresses that keys are used from, nil
+	// without a limit.
 	Label     string
 	Seeds     classify.Seeds
+	Names     func() *classify.Names
 	Addresses *addresslimit.Table
 
 	memory *siteMemory
@@ -38,6 +43,7 @@ type sites struct {
 	client maphash.Seed // of clients' addresses, which are the same for all
 
 	mu      sync.Mutex
+	names   *siphash.Key // of clients, at all gates of a fleet; nil: there are no others
 	here    map[*Site]struct{}
 	latest  *Site // the one of them that came last; nil: there is none
 	known   map[siteKey]*siteMemory
@@ -52,6 +58,7 @@ type siteKey struct{ mount, root string }
 type siteMemory struct {
 	label string
 	seeds classify.Seeds
+	names atomic.Pointer[classify.Names] // empty without a fleet
 
 	users int
 	left  time.Time // when the last of them did
@@ -99,6 +106,9 @@ func (l *sites) join(s *Site) {
 	s.memory.users++
 	s.memory.left = now
 	s.Label, s.Seeds = s.memory.label, s.memory.seeds
+	if l.names != nil {
+		s.Names = s.memory.names.Load
+	}
 	if s.Limit.Most > 0 {
 		t := l.limits[s.Limit]
 		if t == nil {
@@ -143,7 +153,28 @@ func (l *sites) remember(key siteKey) *siteMemory {
 	}
 	l.labeled = true
 	l.known[key] = m
+	l.rename(key, m)
 	return m
+}
+
+// setNames sets by which key clients are named from now on.
+func (l *sites) setNames(key siphash.Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.names = &key
+	for site, m := range l.known {
+		l.rename(site, m)
+	}
+	for _, t := range l.limits {
+		t.Renamed()
+	}
+}
+
+// rename sets the names of the clients of a site.
+func (l *sites) rename(key siteKey, m *siteMemory) {
+	if l.names != nil {
+		m.names.Store(classify.NewNames(*l.names, key.mount+"\x00"+key.root))
+	}
 }
 
 func (l *sites) leave(s *Site) {

@@ -98,6 +98,12 @@ func (s *spawned) Prepare(cfg supervise.Config) (commit, cancel func(), err erro
 	return func() {}, func() {}, nil
 }
 
+func (s *spawned) ExpectReady() {
+	if k := s.get(); k != nil {
+		k.ExpectReady()
+	}
+}
+
 func (s *spawned) Snapshot() supervise.Snapshot {
 	if k := s.get(); k != nil {
 		return k.Snapshot()

@@ -16,6 +16,8 @@ type Config struct {
 	LongPoll []string  // patterns of the paths of long-polls, whole or as they are below Mount
 	Key      KeySource // what client keys are made from
 	Seeds    Seeds     // of client keys
+	// Names returns what other gates call clients. Nil: there are none.
+	Names func() *Names
 
 	// Clients, Routes and Lanes say which parts of a request are used. The others are left
 	// out: who asks; the route, its group and path; whether the request is known to be long.
@@ -24,24 +26,26 @@ type Config struct {
 }
 
 // Classifier classifies the requests of a site. It may be used by several goroutines at once.
-type Classifier struct {
-	cfg  Config
-	keys clientKeys
-}
+type Classifier struct{ cfg Config }
 
 // New returns the Classifier of a site.
-func New(cfg Config) *Classifier {
-	return &Classifier{cfg: cfg, keys: clientKeys{cfg.Key, cfg.Seeds}}
-}
+func New(cfg Config) *Classifier { return &Classifier{cfg} }
 
-// Client sets who asks: ClientKey, Shared and Address. The request r comes from client.
+// Client sets who asks: ClientKey, Shared and Address, and what other gates call them. The request r comes
+// from client.
 func (c *Classifier) Client(ask *admission.Request, r *http.Request, client *cgi.Client) {
 	if !c.cfg.Clients {
 		return
 	}
-	ask.ClientKey, ask.Shared = c.keys.of(r, client)
-	if ask.Address = ask.ClientKey; ask.ClientKey != 0 && !ask.Shared && c.cfg.Key.kind != fromAddress {
-		ask.Address = c.keys.address(client.Addr)
+	from, shared := c.cfg.Key.of(r, client)
+	address := from
+	if from != (origin{}) && from.kind != fromAddress {
+		address = originOf(client.Addr)
+	}
+	ask.ClientKey, ask.Shared, ask.Address = from.key(&c.cfg.Seeds), shared, address.key(&c.cfg.Seeds)
+	if c.cfg.Names != nil {
+		names := c.cfg.Names()
+		ask.ClientName, ask.AddressName = from.name(names), address.name(names)
 	}
 }
 

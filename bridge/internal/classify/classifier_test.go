@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/siphash"
 )
 
 // all returns a Config that uses every part of a request.
@@ -80,9 +81,8 @@ func TestClient(t *testing.T) {
 		if ask.Shared != c.shared || (ask.ClientKey == ask.Address) != c.keyIsAddress || (ask.Address == 0) != c.unknownAddress {
 			t.Errorf("%s: %+v, want %+v", name, ask, c)
 		}
-		address := &clientKeys{cfg.Key, cfg.Seeds}
-		if ask.Address != 0 && ask.Address != address.address(c.addr) {
-			t.Errorf("%s: the address is %x, want %x", name, ask.Address, address.address(c.addr))
+		if want := originOf(c.addr).key(&cfg.Seeds); ask.Address != 0 && ask.Address != want {
+			t.Errorf("%s: the address is %x, want %x", name, ask.Address, want)
 		}
 
 		cfg.Clients, ask = false, admission.Request{}
@@ -116,6 +116,8 @@ func TestLongPollBelowTheMount(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	cfg := all()
 	cfg.Label, cfg.Mount, cfg.LongPoll = "[/trac:] ", "/trac", []string{"/chat/*/events"}
+	names := NewNames(siphash.Key{1}, "")
+	cfg.Names = func() *Names { return names }
 	c, r := New(cfg), requestFor(t, "GET", "/trac/wiki/Start?version=3", "Accept", acceptOfPage, "Prefer", "respond-async, wait=0",
 		"Cookie", "theme=dark; trac_session=0123456789abcdef01234567; trac_auth=89abcdef0123456789abcdef01234567")
 	ask, client := new(admission.Request), &cgi.Client{Addr: "2001:db8::1"}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/siphash"
 )
 
 // KeySource is what the client keys of a site are made from, as the setting client.key says.
@@ -75,21 +76,80 @@ func NewSeeds(address maphash.Seed) (seeds Seeds) {
 	return seeds
 }
 
-// clientKeys makes client keys.
-type clientKeys struct {
-	source KeySource
-	seeds  Seeds
+// Names are the keys by which all gates of a fleet give a client the same name, one for each kind of
+// client key. A client key is this process's own, and stays when the fleet's key changes; a name is what
+// other gates are told.
+type Names [keyKinds]siphash.Key
+
+// NewNames returns the Names of a site from the fleet's key. As with Seeds, addresses have the same name at
+// all sites of an application.
+func NewNames(fleet siphash.Key, site string) *Names {
+	names := new(Names)
+	for i := range names {
+		names[i] = fleet.Derive("client " + string('0'+rune(i)) + site)
+	}
+	names[fromAddress] = fleet.Derive("address")
+	return names
 }
 
-// of returns the client key of r, which comes from c, 0 if it is not known who asks, and
-// whether many people may share the key.
-func (k *clientKeys) of(r *http.Request, c *cgi.Client) (key uint64, shared bool) {
-	kind, text := k.source.kind, ""
+// Address returns the name of a client address: that of Request.AddressName.
+func (n *Names) Address(addr string) uint64 { return originOf(addr).name(n) }
+
+// origin is what a client key is made from.
+type origin struct {
+	kind    keyKind
+	text    string  // nothing: it is not known who asks
+	network [8]byte // of an IPv6 address, in place of text
+	isIPv6  bool
+}
+
+// originOf returns the origin of an address's key, of IPv6 its first 64 bits: a household or a machine has
+// the others to itself. It is nothing if there is no address: the peer is a proxy on a unix socket that
+// does not name its client.
+func originOf(addr string) origin {
+	if strings.IndexByte(addr, ':') >= 0 {
+		if ip, err := netip.ParseAddr(addr); err == nil && ip.Is6() {
+			b := ip.As16()
+			return origin{kind: fromAddress, network: [8]byte(b[:8]), isIPv6: true}
+		}
+	}
+	if addr == "unix:" {
+		addr = ""
+	}
+	return origin{kind: fromAddress, text: addr}
+}
+
+// key returns the client key, 0 if it is not known who asks.
+func (o origin) key(seeds *Seeds) uint64 {
+	switch {
+	case o.isIPv6:
+		return max(1, maphash.Bytes(seeds[o.kind], o.network[:]))
+	case o.text == "":
+		return 0
+	}
+	return max(1, maphash.String(seeds[o.kind], o.text))
+}
+
+// name is key for the gates of a fleet.
+func (o origin) name(names *Names) uint64 {
+	switch {
+	case o.isIPv6:
+		return max(1, siphash.Sum(&names[o.kind], string(o.network[:])))
+	case o.text == "":
+		return 0
+	}
+	return max(1, siphash.Sum(&names[o.kind], o.text))
+}
+
+// of returns what the client key of r, which comes from c, is made from, and whether many people may
+// share the key.
+func (s KeySource) of(r *http.Request, c *cgi.Client) (from origin, shared bool) {
+	kind, text := s.kind, ""
 	switch kind {
 	case fromNothing:
-		return 0, false
+		return origin{}, false
 	case fromAddress:
-		return k.address(c.Addr), false
+		return originOf(c.Addr), false
 	case fromAuto:
 		if text = sessionOf(r.Header["Cookie"]); text != "" {
 			kind = fromCookie
@@ -97,9 +157,9 @@ func (k *clientKeys) of(r *http.Request, c *cgi.Client) (key uint64, shared bool
 			kind, text = fromUser, c.User
 		}
 	case fromCookie:
-		text = cookie(r.Header["Cookie"], k.source.name)
+		text = cookie(r.Header["Cookie"], s.name)
 	case fromHeader:
-		if v := r.Header[k.source.name]; len(v) > 0 {
+		if v := r.Header[s.name]; len(v) > 0 {
 			text = v[0]
 		}
 	case fromUser:
@@ -108,29 +168,9 @@ func (k *clientKeys) of(r *http.Request, c *cgi.Client) (key uint64, shared bool
 		}
 	}
 	if text == "" {
-		return k.address(c.Addr), true
+		return originOf(c.Addr), true
 	}
-	return k.hash(kind, text), false
-}
-
-// address returns the key of an address, of IPv6 its first 64 bits: a household or a machine
-// has the others to itself. It is 0 if there is no address: the peer is a proxy on a unix
-// socket that does not name its client.
-func (k *clientKeys) address(addr string) uint64 {
-	if addr == "" || addr == "unix:" {
-		return 0
-	}
-	if strings.IndexByte(addr, ':') >= 0 {
-		if ip, err := netip.ParseAddr(addr); err == nil && ip.Is6() {
-			b := ip.As16()
-			return max(1, maphash.Bytes(k.seeds[fromAddress], b[:8]))
-		}
-	}
-	return k.hash(fromAddress, addr)
-}
-
-func (k *clientKeys) hash(kind keyKind, text string) uint64 {
-	return max(1, maphash.String(k.seeds[kind], text)) // 0: not known
+	return origin{kind: kind, text: text}, false
 }
 
 // credentials returns the credentials of an Authorization field if a client sends the same

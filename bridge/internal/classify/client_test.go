@@ -2,11 +2,25 @@ package classify
 
 import (
 	"hash/maphash"
+	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/internal/siphash"
 )
+
+// clientKeys makes client keys.
+type clientKeys struct {
+	source KeySource
+	seeds  Seeds
+}
+
+func (k *clientKeys) of(r *http.Request, c *cgi.Client) (uint64, bool) {
+	from, shared := k.source.of(r, c)
+	return from.key(&k.seeds), shared
+}
 
 // keysFor returns the clientKeys of a value of client.key.
 func keysFor(t testing.TB, setting string) *clientKeys {
@@ -111,6 +125,44 @@ func TestClientKeysAreSecret(t *testing.T) {
 	}
 }
 
+// Gates with the same key give a client the same name wherever they give it the same client key, and
+// another one with another key.
+func TestNames(t *testing.T) {
+	here, there := NewNames(siphash.Key{1}, "/app"), NewNames(siphash.Key{1}, "/app")
+	other, site := NewNames(siphash.Key{2}, "/app"), NewNames(siphash.Key{1}, "/wiki")
+	ask := func(names *Names, s sender) (ask admission.Request) {
+		cfg := all()
+		cfg.Names = func() *Names { return names }
+		r := requestFor(t, "GET", "/", "Cookie", s.cookie)
+		New(cfg).Client(&ask, r, &cgi.Client{Addr: s.addr, User: s.user})
+		return ask
+	}
+	for name, s := range map[string]sender{
+		"session": {cookie: "PHPSESSID=" + alice, addr: home}, "user": {user: "alice", addr: home},
+		"address": {addr: home}, "IPv6": {cookie: "PHPSESSID=" + alice, addr: "2001:db8:1:2::3"}, "nobody": {addr: "unix:"},
+	} {
+		a, b, c, d := ask(here, s), ask(there, s), ask(other, s), ask(site, s)
+		if a.ClientName != b.ClientName || a.AddressName != b.AddressName || a.ClientKey == b.ClientKey && a.ClientKey != 0 {
+			t.Errorf("%s: %+v at one gate, %+v at another", name, a, b)
+		}
+		if known := name != "nobody"; (a.ClientName != c.ClientName) != known || (a.AddressName != c.AddressName) != known {
+			t.Errorf("%s: %+v with one key, %+v with another", name, a, c)
+		}
+		if isSession := !a.Shared; a.AddressName != d.AddressName || (a.ClientName != d.ClientName) != isSession {
+			t.Errorf("%s: %+v at one site, %+v at another", name, a, d)
+		}
+		if a.AddressName != here.Address(s.addr) {
+			t.Errorf("%s: %+v, and the address is called %x", name, a, here.Address(s.addr))
+		}
+	}
+	if a, b := ask(here, sender{user: "sid"}), ask(here, sender{cookie: "PHPSESSID=" + alice}); a.ClientName == b.ClientName {
+		t.Error("a user and a session have one name")
+	}
+	if a, b := ask(here, sender{addr: "2001:db8:1:2::3"}), ask(here, sender{addr: "2001:db8:1:2:ffff::9"}); a.AddressName != b.AddressName {
+		t.Error("a household has two names")
+	}
+}
+
 func TestBadKeySources(t *testing.T) {
 	for _, key := range []string{"Auto", "cookie", "header ", "cookie a b", "cookie a=b", "header X:Y", "user alice", "ip", "cookies x"} {
 		if s, err := ParseKeySource(key); err == nil {
@@ -126,6 +178,23 @@ func TestKeySourcesThatNameAccounts(t *testing.T) {
 		if got := keysFor(t, key).source.NamesAccounts(); got != want {
 			t.Errorf("%q: %v, want %v", key, got, want)
 		}
+	}
+}
+
+// BenchmarkClient is all that is found out of who asks, without other gates and with some.
+func BenchmarkClient(b *testing.B) {
+	names := NewNames(siphash.Key{1}, "")
+	r := requestFor(b, "GET", "/", "Cookie", "theme=dark; trac_session=0123456789abcdef01234567")
+	for name, of := range map[string]func() *Names{"Alone": nil, "Fleet": func() *Names { return names }} {
+		b.Run(name, func(b *testing.B) {
+			cfg := all()
+			cfg.Names = of
+			c, client, ask := New(cfg), &cgi.Client{Addr: home}, new(admission.Request)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Client(ask, r, client)
+			}
+		})
 	}
 }
 

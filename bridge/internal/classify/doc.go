@@ -20,6 +20,8 @@
 //     no more than 64 parts; nothing in the query changes the group.
 //   - A client key is a hash with a seed of this process. Nobody outside the process can find
 //     a key's text by trying texts, or make two keys equal. 0 is the key of no client.
+//   - A client's name is a hash with a key that the gates of a fleet share, and nobody else. Gates
+//     with the same key give a client the same name. 0 is the name of no client.
 //   - A client key that is made from an address because the request lacks what the site's keys
 //     are made from is said to be shared (admission.Request.Shared).
 //   - Classifying a request allocates one string, the route.

@@ -113,4 +113,5 @@ func (e *Encoder) Release() {
 	}
 	e.site.pools[e.kind].Put(e)
 	e.site.inUse.Add(-1)
+	e.site.counts.InUse.Add(-1)
 }

@@ -34,14 +34,21 @@ type Site struct {
 	level   config.CompressionLevel
 	most    int64
 
-	inUse atomic.Int64
-	pools []sync.Pool // of *Encoder, for each coding
+	inUse  atomic.Int64
+	counts *Counts
+	pools  []sync.Pool // of *Encoder, for each coding
 }
 
-// New returns what compresses as a complete cfg says, nil if nothing is to be. An error begins with
-// the key.
-func New(cfg *config.Compression) (*Site, error) {
-	s := &Site{scope: cfg.Scope, codings: cfg.Encodings, types: usualTypes, minSize: cfg.MinSize, level: cfg.Level, most: int64(cfg.Most)}
+// Counts are about the encoders of all sites that have them.
+type Counts struct {
+	InUse  atomic.Int64
+	Lacked atomic.Uint64 // answers that were sent as they are because all encoders of the site were in use
+}
+
+// New returns what compresses as a complete cfg says, nil if nothing is to be. It is one of those that
+// counts are about. An error begins with the key.
+func New(cfg *config.Compression, counts *Counts) (*Site, error) {
+	s := &Site{counts: counts, scope: cfg.Scope, codings: cfg.Encodings, types: usualTypes, minSize: cfg.MinSize, level: cfg.Level, most: int64(cfg.Most)}
 	if len(s.codings) == 0 {
 		s.codings = []string{Gzip, Zstd}
 	}
@@ -200,8 +207,10 @@ func (s *Site) notModified(a *Answer) {
 func (s *Site) acquire(coding string) *Encoder {
 	if s.inUse.Add(1) > s.most {
 		s.inUse.Add(-1)
+		s.counts.Lacked.Add(1)
 		return nil
 	}
+	s.counts.InUse.Add(1)
 	kind := slices.Index(s.codings, coding)
 	e, ok := s.pools[kind].Get().(*Encoder)
 	if !ok {

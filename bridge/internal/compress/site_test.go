@@ -26,7 +26,7 @@ func newSite(t testing.TB, change func(*config.Compression)) *Site {
 	if err := cfg.Complete(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(&cfg.Compression)
+	s, err := New(&cfg.Compression, new(Counts))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestErrors(t *testing.T) {
 		`compression.types: "text": want a content type`:       {Types: []string{"text"}},
 		`compression.types: "text/html;x=y": want a content t`: {Types: []string{"text/html;x=y"}},
 	} {
-		if _, err := New(&cfg); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := New(&cfg, new(Counts)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

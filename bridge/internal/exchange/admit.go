@@ -15,18 +15,18 @@ func (x *Exchange) identify() error {
 	if addresses == nil || x.Ask.Shared || x.Ask.ClientKey == 0 {
 		return nil
 	}
-	tell, err := addresses.Admit(x.Ask.ClientKey, x.Ask.Address, time.Now())
+	tell, err := addresses.Admit(&x.Ask, time.Now())
 	if tell {
 		limit := &x.site.Config.Client
 		x.site.Log.Warn("a client key is used from more addresses than client.max_addresses",
-			"client_key", admission.ClientKeyName(x.Ask.ClientKey), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess, "advice", "ask the account's owner, or raise client.max_addresses")
+			"client_key", admission.ClientKeyName(x.Ask.ShownKey()), "max_addresses", limit.MaxAddresses, "per", time.Duration(limit.Per), "excess", limit.Excess, "advice", "ask the account's owner, or raise client.max_addresses")
 	}
 	return err
 }
 
 func (x *Exchange) setKey() {
 	x.client.SetKey(&x.Ask, &x.Who)
-	x.Out.ClientKey = x.Ask.ClientKey
+	x.Out.ClientKey = x.Ask.ShownKey()
 }
 
 // enter has the request wait for a worker.

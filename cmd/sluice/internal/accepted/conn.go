@@ -11,8 +11,6 @@ import (
 type Conn struct {
 	// Conn reads and writes. Its addresses are those of the socket.
 	net.Conn
-	// Secure says that the bytes are TLS.
-	Secure bool
 	// Told says that a proxy has told the addresses.
 	Told bool
 

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Secure returns a listener whose connections are *Conn with TLS.
+// Secure returns a listener whose connections are *Conn.
 func Secure(l net.Listener) net.Listener { return &secure{l} }
 
 type secure struct{ net.Listener }
@@ -26,7 +26,6 @@ func (s *secure) Accept() (net.Conn, error) {
 	if !ok {
 		of = &Conn{Conn: c}
 	}
-	of.Secure = true
 	return of, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestReadPair(t *testing.T) {
 		{dir, key, dir, false, "is a directory"},
 		{damaged, "", damaged, false, "x509: malformed"},
 	} {
-		p, err := ReadPair(tc.certificate, tc.key)
+		p, err := newPair(tc.certificate, tc.key).read(nil)
 		if tc.file == "" {
 			if err != nil || !p.Fits("a.test") || p.Fits("b.test") || p.Fits("*.a.test") {
 				t.Errorf("%s, %s: %v", tc.certificate, tc.key, err)
@@ -98,7 +99,7 @@ func TestReadPair(t *testing.T) {
 // What ends soon is worth a warning, and what has ended.
 func TestWarning(t *testing.T) {
 	m := issue(t, 1, year(), "a.test")
-	p, err := ReadPair(put(t, filepath.Join(t.TempDir(), "a.pem"), m.certificate, m.key), "")
+	p, err := newPair(put(t, filepath.Join(t.TempDir(), "a.pem"), m.certificate, m.key), "").read(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func TestWarning(t *testing.T) {
 func pairs(t *testing.T, files ...string) (list []*Pair) {
 	t.Helper()
 	for _, file := range files {
-		p, err := ReadPair(file, "")
+		p, err := newPair(file, "").read(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,5 +245,36 @@ func TestNames(t *testing.T) {
 	names, others := Names([]string{"a.test", "*.a.test", "192.0.2.1", "a.test", "b.test"})
 	if strings.Join(names, " ") != "a.test b.test" || strings.Join(others, " ") != "*.a.test 192.0.2.1" {
 		t.Errorf("%q, %q", names, others)
+	}
+}
+
+// What has not changed is not parsed again, and what has changed is.
+func TestReadAgain(t *testing.T) {
+	a := issue(t, 1, year(), "a.test")
+	dir := t.TempDir()
+	whole, apart, key := put(t, filepath.Join(dir, "a.pem"), a.certificate, a.key), put(t, filepath.Join(dir, "b.pem"), a.certificate), put(t, filepath.Join(dir, "b.key"), a.key)
+	s := New(slog.New(slog.DiscardHandler), t.TempDir())
+	defer s.Close()
+	read := func(certificate, key string) *Pair {
+		t.Helper()
+		p, err := s.ReadPair(certificate, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := []*Pair{read(whole, ""), read(apart, key)}
+	s.Use(first, nil)
+	if read(whole, "").loaded != first[0].loaded || read(apart, key).loaded != first[1].loaded {
+		t.Error("parsed again")
+	}
+	b := issue(t, 2, year(), "b.test")
+	put(t, apart, b.certificate)
+	if _, err := s.ReadPair(apart, key); err == nil {
+		t.Error("the certificate was read with the key of another")
+	}
+	put(t, key, b.key)
+	if got := read(apart, key).names(); !slices.Equal(got, []string{"b.test"}) {
+		t.Errorf("the certificate has changed, and is for %q", got)
 	}
 }

@@ -2,6 +2,8 @@ package certs
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -22,6 +24,7 @@ const maxFile = 1 << 20
 type Pair struct {
 	certificate, key string // the files
 	stamps           [2]stamp
+	sums             [2][sha256.Size]byte // of what is in the files
 	loaded           *tls.Certificate
 }
 
@@ -50,26 +53,32 @@ func (e *FileError) Error() string { return e.File + ": " + e.Err.Error() }
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// ReadPair reads a certificate with its chain, and its key, which may be in the same file: key is "" or
-// the same then. The error is a *FileError.
-func ReadPair(certificate, key string) (*Pair, error) {
-	p := &Pair{certificate: certificate, key: key}
-	if key == "" {
-		p.key = certificate
-	}
+func newPair(certificate, key string) *Pair {
+	return &Pair{certificate: certificate, key: cmp.Or(key, certificate)}
+}
+
+// read reads the files of p. What is in them is not parsed if former, which may be nil, has the same. The
+// error is a *FileError.
+func (p *Pair) read(former *Pair) (*Pair, error) {
 	p.stamps = p.now()
+	certificate := p.certificate
 	chain, err := readFile(certificate)
 	if err != nil {
 		return nil, &FileError{certificate, false, err}
-	}
-	if !hasBlock(chain, isCertificate) {
-		return nil, &FileError{certificate, false, errors.New("has no certificate in PEM (\"-----BEGIN CERTIFICATE-----\")")}
 	}
 	secret, ofKey := chain, p.key != certificate
 	if ofKey {
 		if secret, err = readFile(p.key); err != nil {
 			return nil, &FileError{p.key, true, err}
 		}
+	}
+	p.sums = [2][sha256.Size]byte{sha256.Sum256(chain), sha256.Sum256(secret)}
+	if former != nil && former.sums == p.sums {
+		p.loaded = former.loaded
+		return p, nil
+	}
+	if !hasBlock(chain, isCertificate) {
+		return nil, &FileError{certificate, false, errors.New("has no certificate in PEM (\"-----BEGIN CERTIFICATE-----\")")}
 	}
 	if !hasBlock(secret, isKey) {
 		err := errors.New("has no key in PEM (\"-----BEGIN PRIVATE KEY-----\")")
@@ -99,9 +108,13 @@ func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err == nil {
 		defer f.Close()
-		var text []byte
-		if text, err = io.ReadAll(io.LimitReader(f, maxFile)); err == nil {
-			return text, nil
+		size := int64(0)
+		if info, err := f.Stat(); err == nil {
+			size = min(info.Size(), maxFile)
+		}
+		text := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+		if _, err = text.ReadFrom(io.LimitReader(f, maxFile)); err == nil {
+			return text.Bytes(), nil
 		}
 	}
 	if inner, ok := errors.AsType[*fs.PathError](err); ok {

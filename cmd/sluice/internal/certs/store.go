@@ -55,6 +55,25 @@ func New(log *slog.Logger, directory string) *Store {
 	return s
 }
 
+// ReadPair reads a certificate with its chain, and its key, which may be in the same file: key is "" or
+// the same then. What is in use and has not changed is not parsed again. The error is a *FileError.
+func (s *Store) ReadPair(certificate, key string) (*Pair, error) {
+	p := newPair(certificate, key)
+	return p.read(s.former(p))
+}
+
+// former returns the pair of the same files that is in use, nil if there is none.
+func (s *Store) former(p *Pair) *Pair {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	for _, w := range s.watched {
+		if w.certificate == p.certificate && w.key == p.key {
+			return new(*w.Pair) // whose staple may be another soon
+		}
+	}
+	return nil
+}
+
 // Use puts pairs in place of all former ones, and has certificates obtained as acme says; nil: none
 // are. The order of the pairs matters to clients that ask for no name: they get the first.
 func (s *Store) Use(pairs []*Pair, acme *ACME) {
@@ -116,7 +135,7 @@ func (s *Store) Close() {
 	s.stopped.Wait()
 }
 
-// watch looks at the files until the store is closed.
+// watch looks at the files until stop is closed.
 func (s *Store) watch(stop <-chan struct{}) {
 	ticks := time.NewTicker(checkEvery)
 	defer ticks.Stop()
@@ -156,7 +175,7 @@ func (w *watched) check(log *slog.Logger) bool {
 	if w.told && equal(now, w.seen) {
 		return false
 	}
-	p, err := ReadPair(w.certificate, w.key)
+	p, err := newPair(w.certificate, w.key).read(w.Pair)
 	if err != nil {
 		if w.failed && equal(now, w.seen) {
 			w.told = true

@@ -31,6 +31,6 @@
 //   - An accepted connection is returned by Accept or closed. One that is closed for another before
 //     its request begins is closed before its handler is called.
 //   - A request that is cut ends with a reset, if the connection can have one.
-//   - The listener's Close waits for its goroutine, and leaves no connection that Accept has not
-//     returned.
+//   - The Listener's Close waits for its goroutines, and leaves no connection that Accept has not
+//     returned. One whose socket is removed is served.
 package connlimit

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -21,12 +22,12 @@ const (
 	cutGrace = time.Second
 )
 
-// StopAccepting closes the listener, and gives the connections that it has accepted newGrace for
+// StopAccepting closes the listeners, and gives the connections that it has accepted newGrace for
 // requests that are on their way, which the server still answers: their clients would not have been
 // refused a moment later, if a successor accepts from the same socket. It returns earlier if no
 // connection can have such a request. Drain follows.
 func (l *Limit) StopAccepting() {
-	l.closeListener()
+	l.closeListeners()
 	t := time.NewTimer(newGrace)
 	defer t.Stop()
 	for l.awaitsRequest() {
@@ -51,23 +52,24 @@ func (l *Limit) awaitsRequest() bool {
 	return false
 }
 
-// closeListener accepts nothing more. It may be called again.
-func (l *Limit) closeListener() {
+// closeListeners accepts nothing more. It may be called again.
+func (l *Limit) closeListeners() {
 	l.mu.Lock()
 	l.draining = true
+	listeners := slices.Clone(l.listeners)
 	l.mu.Unlock()
-	if l.listener != nil {
-		_ = l.listener.Close() // it accepts nothing more either way
+	for _, ln := range listeners {
+		_ = ln.Close() // it accepts nothing more either way
 	}
 }
 
-// Drain closes the listener and waits until no connection carries a request. It closes kept
+// Drain closes the listeners and waits until no connection carries a request. It closes kept
 // connections without a request soon, and those that have never had a request at the end. The
 // server must close each connection after its answer, and refuse new requests. Drain returns ctx's
 // error if ctx ends first.
 func (l *Limit) Drain(ctx context.Context) error {
 	begun := time.Now()
-	l.closeListener()
+	l.closeListeners()
 	for {
 		next := l.closeIdle(begun)
 		if next == 0 {

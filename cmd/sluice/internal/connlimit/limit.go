@@ -46,18 +46,14 @@ type Limit struct {
 	numIdle       int
 	waiting       list // of all clients, oldest first
 	numWaiting    int
-	reliefTimer   *time.Timer   // calls relieve; nil unless connections wait and another may be closed later
-	ready         []net.Conn    // for Accept; they are in entries already
-	wake          chan struct{} // holds one value if ready may not be empty
+	reliefTimer   *time.Timer // calls relieve; nil unless connections wait and another may be closed later
 	closed        bool
 	numHalfClosed int // half-closed connections
 
-	listener    net.Listener
-	acceptEnded bool          // Accept has returned its error
-	draining    bool          // changes are signalled on changed
-	changed     chan struct{} // holds one value after a change
+	listeners []*Listener
+	draining  bool          // changes are signalled on changed
+	changed   chan struct{} // holds one value after a change
 
-	listen string   // the address, for the log
 	counts Snapshot // the counters of Snapshot
 	report report
 }
@@ -65,6 +61,7 @@ type Limit struct {
 // entry is a connection that was accepted.
 type entry struct {
 	conn       net.Conn
+	to         *Listener
 	client     *client
 	state      state
 	idleSince  time.Time // when it became idle
@@ -83,9 +80,9 @@ const (
 	stateActive               // in the server, with a request
 )
 
-// New returns a Limit for one server and one listener.
+// New returns a Limit for one server.
 func New(c Config) *Limit {
-	l := &Limit{config: c, entries: make(map[net.Conn]*entry), wake: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	l := &Limit{config: c, entries: make(map[net.Conn]*entry), changed: make(chan struct{}, 1)}
 	l.clients.byAddr = make(map[netip.Addr]*client)
 	l.idle.init()
 	l.waiting.init()
@@ -102,6 +99,21 @@ func (l *Limit) Snapshot() Snapshot {
 		s.MostOfOne = max(s.MostOfOne, c.conns)
 	}
 	return s
+}
+
+// SetMax changes Max and MaxWaiting. Connections that are too many stay.
+func (l *Limit) SetMax(most, waiting int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.config.Max, l.config.MaxWaiting = most, waiting
+	l.promote()
+}
+
+// most returns Max.
+func (l *Limit) most() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.config.Max
 }
 
 // Track is the server's ConnState. A connection is StateNew until its first header is complete, and
@@ -151,9 +163,9 @@ func (l *Limit) enter(e *entry) {
 	l.entries[e.conn] = e
 	l.link(e, stateIdle)
 	l.clients.add(e.client, 1)
-	l.ready = append(l.ready, e.conn)
+	e.to.ready = append(e.to.ready, e.conn)
 	select {
-	case l.wake <- struct{}{}:
+	case e.to.wake <- struct{}{}:
 	default: // it is awake already
 	}
 }
@@ -277,7 +289,7 @@ func reset(c net.Conn) {
 
 // admit adds an accepted connection. It returns the connection that the caller must close, which may
 // be c itself; nil if there is none.
-func (l *Limit) admit(c net.Conn) (out net.Conn) {
+func (l *Limit) admit(c net.Conn, to *Listener) (out net.Conn) {
 	addr := addrOf(c)
 	exempt := l.config.Exempt != nil && l.config.Exempt(addr)
 	l.mu.Lock()
@@ -285,7 +297,7 @@ func (l *Limit) admit(c net.Conn) (out net.Conn) {
 	if l.closed {
 		return c
 	}
-	e := &entry{conn: c, client: l.clients.of(addr, exempt)}
+	e := &entry{conn: c, to: to, client: l.clients.of(addr, exempt)}
 	if len(l.entries) < l.config.Max {
 		l.enter(e)
 		return nil

@@ -3,42 +3,101 @@ package connlimit
 import (
 	"errors"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// listener accepts for the server.
-type listener struct {
-	net.Listener
+// Listener has the connections of a server, from any number of sockets, which may come and go.
+type Listener struct {
 	limit *Limit
-	ended chan struct{} // closed when accepting has ended, with err
-	err   error
+	wake  chan struct{} // holds one value if ready may not be empty
+	ended chan struct{} // closed when nothing is accepted any more, with err
 
-	close   sync.Once
-	closing chan struct{}
+	// limit.mu guards these.
+	ready       []net.Conn // for Accept; they are in limit.entries already
+	sources     []*source
+	closed      bool
+	err         error
+	acceptEnded bool // Accept has returned its error
 }
 
-// Listener returns the listener for the server. It takes ownership of from, and accepts its
-// connections at once, until it is closed.
-func (l *Limit) Listener(from net.Listener) net.Listener {
-	l.listen = from.Addr().String()
-	ln := &listener{Listener: from, limit: l, ended: make(chan struct{}), closing: make(chan struct{})}
-	l.listener = ln
-	go ln.accept()
+// source is a goroutine that accepts from a listener.
+type source struct {
+	net.Listener
+	ended   chan struct{}
+	closing chan struct{}
+	close   func() error
+}
+
+// Listener returns a listener for the server, which accepts from these as Add says.
+func (l *Limit) Listener(from ...net.Listener) *Listener {
+	ln := &Listener{limit: l, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	l.mu.Lock()
+	l.listeners = append(l.listeners, ln)
+	l.mu.Unlock()
+	for _, one := range from {
+		ln.Add(one)
+	}
 	return ln
 }
 
+// Add has connections of a listener accepted at once, until remove is called. The Listener closes it.
+// Connections that were accepted before remove returns are served.
+func (ln *Listener) Add(from net.Listener) (remove func() error) {
+	s := &source{Listener: from, ended: make(chan struct{}), closing: make(chan struct{})}
+	s.close = sync.OnceValue(func() error {
+		close(s.closing)
+		err := s.Listener.Close()
+		<-s.ended
+		return err
+	})
+	ln.limit.mu.Lock()
+	ln.sources = append(ln.sources, s)
+	closed := ln.closed
+	ln.limit.mu.Unlock()
+	go ln.accept(s)
+	if closed {
+		_ = s.close() // nothing was accepted
+	}
+	return func() error {
+		err := s.close()
+		ln.limit.mu.Lock()
+		defer ln.limit.mu.Unlock()
+		ln.sources = slices.DeleteFunc(ln.sources, func(other *source) bool { return other == s })
+		return err
+	}
+}
+
+// Addr implements net.Listener. It is for the log.
+func (ln *Listener) Addr() net.Addr {
+	ln.limit.mu.Lock()
+	defer ln.limit.mu.Unlock()
+	var names []string
+	for _, s := range ln.sources {
+		names = append(names, s.Addr().String())
+	}
+	return address(strings.Join(names, ", "))
+}
+
+// address is that of several sockets.
+type address string
+
+func (address) Network() string  { return "tcp" }
+func (a address) String() string { return string(a) }
+
 // Accept returns the next connection of the server.
-func (ln *listener) Accept() (net.Conn, error) {
+func (ln *Listener) Accept() (net.Conn, error) {
 	l := ln.limit
 	for {
 		l.mu.Lock()
-		if len(l.ready) > 0 {
-			c := l.ready[0]
-			l.ready[0] = nil
-			if l.ready = l.ready[1:]; len(l.ready) == 0 {
-				l.ready = nil
+		if len(ln.ready) > 0 {
+			c := ln.ready[0]
+			ln.ready[0] = nil
+			if ln.ready = ln.ready[1:]; len(ln.ready) == 0 {
+				ln.ready = nil
 			}
 			here := l.entries[c] != nil
 			l.mu.Unlock()
@@ -49,55 +108,67 @@ func (ln *listener) Accept() (net.Conn, error) {
 		}
 		l.mu.Unlock()
 		select {
-		case <-l.wake:
+		case <-ln.wake:
 		case <-ln.ended:
-			if l.endAccept() {
-				return nil, ln.err
+			if err := ln.endAccept(); err != nil {
+				return nil, err
 			}
 		}
 	}
 }
 
-// endAccept reports whether Accept has returned all connections that were accepted, and may return
-// its error.
-func (l *Limit) endAccept() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.ready) > 0 {
-		return false
+// endAccept returns the error of Accept if that has returned all connections that were accepted.
+func (ln *Listener) endAccept() error {
+	ln.limit.mu.Lock()
+	defer ln.limit.mu.Unlock()
+	if len(ln.ready) > 0 {
+		return nil
 	}
-	l.acceptEnded = true
-	return true
+	ln.acceptEnded = true
+	return ln.err
 }
 
 // Close ends accepting and closes the connections that Accept has not returned.
-func (ln *listener) Close() error {
-	err := ln.Listener.Close()
-	ln.close.Do(func() {
-		close(ln.closing)
-		<-ln.ended
-		ln.limit.closeUnserved()
-	})
+func (ln *Listener) Close() (err error) {
+	ln.limit.mu.Lock()
+	ln.closed = true
+	sources := slices.Clone(ln.sources)
+	ln.limit.mu.Unlock()
+	for _, s := range sources {
+		err = errors.Join(err, s.close())
+	}
+	ln.end(net.ErrClosed)
+	ln.limit.closeUnserved(ln)
 	return err
+}
+
+// end has Accept return err after the connections that were accepted.
+func (ln *Listener) end(err error) {
+	ln.limit.mu.Lock()
+	defer ln.limit.mu.Unlock()
+	if ln.err == nil {
+		ln.err = err
+		close(ln.ended)
+	}
 }
 
 // closeUnserved closes the connections that Accept has not returned. In a drain, those that Accept is
 // about to return stay open.
-func (l *Limit) closeUnserved() {
+func (l *Limit) closeUnserved(ln *Listener) {
 	l.mu.Lock()
 	l.closed = true
 	if l.reliefTimer != nil {
 		l.reliefTimer.Stop()
 	}
 	var out []net.Conn
-	if !l.draining || l.acceptEnded {
-		for _, c := range l.ready {
+	if !l.draining || ln.acceptEnded {
+		for _, c := range ln.ready {
 			if e := l.entries[c]; e != nil { // otherwise it was closed for another
 				l.remove(e)
 				out = append(out, c)
 			}
 		}
-		l.ready = nil
+		ln.ready = nil
 	}
 	for e := l.waiting.oldest(); e != nil; e = l.waiting.oldest() {
 		l.unlink(e)
@@ -111,27 +182,31 @@ func (l *Limit) closeUnserved() {
 }
 
 // accept accepts connections, in a goroutine of its own.
-func (ln *listener) accept() {
-	defer close(ln.ended)
+func (ln *Listener) accept(s *source) {
+	defer close(s.ended)
 	for pause := time.Duration(0); ; {
-		c, err := ln.Listener.Accept()
+		c, err := s.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			if out := ln.limit.admit(c); out != nil {
+			if out := ln.limit.admit(c, ln); out != nil {
 				_ = out.Close() // it was refused
 				ln.limit.logClosed()
 			}
 		case !transient(err):
-			ln.err = err
+			select {
+			case <-s.closing:
+			default:
+				ln.end(err)
+			}
 			return
 		default:
-			ln.limit.acceptFailed(err)
+			ln.limit.acceptFailed(s.Addr().String(), err)
 			pause = min(max(2*pause, leastPause), mostPause)
 			t := time.NewTimer(pause)
 			select {
 			case <-t.C:
-			case <-ln.closing:
+			case <-s.closing:
 			}
 			t.Stop()
 		}

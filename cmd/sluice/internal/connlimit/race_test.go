@@ -54,12 +54,12 @@ func TestClosedBeforeTheServerHasIt(t *testing.T) {
 // it closed, whoever was first.
 func TestClosedUnderARequest(t *testing.T) {
 	l := New(Config{Max: 1, Logger: slog.New(slog.DiscardHandler)})
-	first := newConn(good)
-	l.admit(first)
+	first, ln := newConn(good), l.Listener()
+	l.admit(first, ln)
 	l.mu.Lock()
 	l.entries[first].idleSince = time.Now().Add(-requestGrace)
 	l.mu.Unlock()
-	if out := l.admit(newConn(hog)); out != first { // and is not closed yet
+	if out := l.admit(newConn(hog), ln); out != first { // and is not closed yet
 		t.Fatal("the first did not make room")
 	}
 	l.Track(first, http.StateActive)

@@ -1,6 +1,10 @@
 package connlimit
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // report is the state of the log lines about closed connections.
 type report struct {
@@ -27,17 +31,22 @@ func (l *Limit) logClosed() {
 		return
 	}
 	l.report = report{last: now, counts: is, accepted: was.accepted}
-	clients := len(l.clients.byAddr)
+	clients, most := len(l.clients.byAddr), l.config.Max
+	listeners := slices.Clone(l.listeners)
 	l.mu.Unlock()
+	var at []string
+	for _, ln := range listeners {
+		at = append(at, ln.Addr().String())
+	}
 	l.config.Logger.Warn("there are as many client connections as there may be; some are closed for others",
-		"listen", l.listen, "max_connections", l.config.Max, "clients", clients,
+		"listen", strings.Join(at, ", "), "max_connections", most, "clients", clients,
 		"closed_without_request", is.ClosedIdle-was.counts.ClosedIdle, "cut_with_request", is.CutActive-was.counts.CutActive,
 		"refused", is.Refused-was.counts.Refused, "last_client", was.client, "has", was.has, "advice", "raise --max-connections and the limit of open files, unless one client has most of them")
 }
 
 // acceptFailed counts and logs a failed accept. If no descriptor was left, it closes an idle
 // connection.
-func (l *Limit) acceptFailed(err error) {
+func (l *Limit) acceptFailed(listen string, err error) {
 	now := time.Now()
 	l.mu.Lock()
 	l.counts.AcceptErrors++
@@ -55,7 +64,7 @@ func (l *Limit) acceptFailed(err error) {
 	}
 	l.mu.Unlock()
 	if say {
-		l.config.Logger.Error("accepting connections fails; it is tried again", "listen", l.listen, "error", err.Error(), "advice", "raise the limit of open files, if that is the error")
+		l.config.Logger.Error("accepting connections fails; it is tried again", "listen", listen, "error", err.Error(), "advice", "raise the limit of open files, if that is the error")
 	}
 	if e != nil {
 		_ = e.conn.Close() // it is removed in any case

@@ -10,7 +10,7 @@ import (
 // (HTTP/2), so that a client does not have more of them than it could have connections: those of all
 // clients are Max at most. Beyond half of that, a client may have a sixteenth, 16 at least.
 type Streams struct {
-	max    int
+	max    func() int
 	exempt func(netip.Addr) bool
 
 	mu      sync.Mutex
@@ -32,7 +32,7 @@ func (l *Limit) Streams() *Streams {
 	if exempt == nil {
 		exempt = func(netip.Addr) bool { return false }
 	}
-	return &Streams{max: l.config.Max, exempt: exempt, clients: make(map[netip.Addr]int)}
+	return &Streams{max: l.most, exempt: exempt, clients: make(map[netip.Addr]int)}
 }
 
 // Begin reports whether a client may have one more request. If so, end must be called once.
@@ -42,7 +42,8 @@ func (s *Streams) Begin(client net.Addr) (end func(), ok bool) {
 	key := network(addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open >= s.max || !exempt && s.open >= s.max/2 && s.clients[key] >= shareOf(s.max) {
+	most := s.max()
+	if s.open >= most || !exempt && s.open >= most/2 && s.clients[key] >= shareOf(most) {
 		s.refused++
 		return nil, false
 	}
@@ -62,5 +63,5 @@ func (s *Streams) Begin(client net.Addr) (end func(), ok bool) {
 func (s *Streams) Snapshot() StreamsSnapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return StreamsSnapshot{s.max, s.open, s.refused}
+	return StreamsSnapshot{s.max(), s.open, s.refused}
 }

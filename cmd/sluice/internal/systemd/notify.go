@@ -40,6 +40,10 @@ func (n *Notifier) Reloading() {
 	n.send("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/int64(time.Microsecond)))
 }
 
+// Main tells that another process is the service's main one from now on. From then on, systemd hears
+// that process alone.
+func (n *Notifier) Main(pid int) { n.send(fmt.Sprintf("MAINPID=%d", pid)) }
+
 // Stopping tells that the service ends, and how long that may take.
 func (n *Notifier) Stopping(within time.Duration) {
 	n.send("STOPPING=1", "STATUS=Draining", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", within.Microseconds()))

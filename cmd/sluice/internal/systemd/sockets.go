@@ -17,9 +17,15 @@ const firstDescriptor = 3
 // Sockets are the sockets that systemd has handed over to this process.
 type Sockets struct{ left []socket }
 
+// Socket is one that was taken.
+type Socket struct {
+	Name string // FileDescriptorName= of its unit, otherwise the unit's name
+	net.Listener
+}
+
 // socket is a listening socket that nobody has taken.
 type socket struct {
-	name string // FileDescriptorName= of its unit, otherwise the unit's name
+	name string
 	file *os.File
 }
 
@@ -74,9 +80,8 @@ func announced() (count int, names []string, err error) {
 	return count, names, nil
 }
 
-// Take returns listeners for the sockets of that name, or for all that are left if it is empty. They
-// are the caller's.
-func (s *Sockets) Take(name string) (taken []net.Listener, err error) {
+// Take returns the sockets of that name, or all that are left if it is empty. They are the caller's.
+func (s *Sockets) Take(name string) (taken []Socket, err error) {
 	var left []socket
 	for _, l := range s.left {
 		if name != "" && l.name != name {
@@ -86,7 +91,7 @@ func (s *Sockets) Take(name string) (taken []net.Listener, err error) {
 		listener, listenErr := net.FileListener(l.file) // has a descriptor of its own
 		err = errors.Join(err, listenErr, l.file.Close())
 		if listenErr == nil {
-			taken = append(taken, listener)
+			taken = append(taken, Socket{l.name, listener})
 		}
 	}
 	s.left = left
@@ -98,6 +103,9 @@ func (s *Sockets) Take(name string) (taken []net.Listener, err error) {
 	}
 	return taken, nil
 }
+
+// Add adds a listening socket: one that was taken, or that the former process has handed over.
+func (s *Sockets) Add(name string, file *os.File) { s.left = append(s.left, socket{name, file}) }
 
 // Names are those of the sockets that are left.
 func (s *Sockets) Names() (names []string) {

@@ -36,23 +36,19 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Splitter accepts connections, and offers them as listeners.
+// Splitter accepts connections with TLS, and offers them as listeners.
 type Splitter struct {
-	config              Config
-	from                net.Listener
-	plain, http1, http2 *queue
-	handshakes          sync.WaitGroup
-	failed              atomic.Uint64
+	config       Config
+	from         net.Listener
+	http1, http2 *queue
+	handshakes   sync.WaitGroup
+	failed       atomic.Uint64
 }
 
-// New returns a splitter of the connections of a listener. Those with TLS are *accepted.Conn that say
-// so.
+// New returns a splitter of the connections of a listener, which are *accepted.Conn.
 func New(cfg Config, from net.Listener) *Splitter {
-	return &Splitter{config: cfg, from: from, plain: newQueue(from), http1: newQueue(from), http2: newQueue(from)}
+	return &Splitter{config: cfg, from: from, http1: newQueue(from), http2: newQueue(from)}
 }
-
-// Plain has the connections without TLS, as they were accepted.
-func (s *Splitter) Plain() net.Listener { return s.plain }
 
 // HTTP1 has the *tls.Conn of clients that speak HTTP/1.1, HTTP2 those for HTTP/2. Their handshakes are
 // complete.
@@ -69,17 +65,12 @@ func (s *Splitter) Run() error {
 	for {
 		c, err := s.from.Accept()
 		if err != nil {
-			s.plain.end()
 			s.handshakes.Wait()
 			s.http1.end()
 			s.http2.end()
 			return err
 		}
-		if of, ok := c.(*accepted.Conn); ok && of.Secure {
-			s.handshakes.Go(func() { s.handshake(of) })
-		} else {
-			s.give(s.plain, c, c)
-		}
+		s.handshakes.Go(func() { s.handshake(c.(*accepted.Conn)) })
 	}
 }
 

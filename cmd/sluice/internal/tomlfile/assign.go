@@ -10,6 +10,7 @@ import (
 // reader reads the tables of a file.
 type reader struct {
 	file     *File
+	pause    func()
 	problems Problems
 }
 
@@ -106,6 +107,7 @@ func (r *reader) site(t *table) {
 
 // read gives the values of a table to its settings, and completes them.
 func (r *reader) read(t *table, name string, to settings) *located {
+	r.pause()
 	loc := &located{at: t.at, keys: make(map[string]Position), wrong: make(map[string]bool)}
 	r.group(t, name, "", to, loc)
 	r.complete(to, loc)

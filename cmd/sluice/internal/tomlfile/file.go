@@ -33,13 +33,17 @@ type located struct {
 // maxSize is the largest file that is read, in bytes.
 const maxSize = 16 << 20
 
-// Load reads and checks a file. The error is Problems if it is about what is in the file.
-func Load(path string) (*File, error) {
+// Load reads and checks a file. It calls pause, which may be nil, between two parts of
+// the work, often. The error is Problems if it is about what is in the file.
+func Load(path string, pause func()) (*File, error) {
 	data, err := read(path, os.ReadFile)
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, data)
+	if pause == nil {
+		pause = func() {}
+	}
+	return parseFile(path, data, pause)
 }
 
 // readTries is how often a file is read that changes meanwhile.
@@ -98,13 +102,15 @@ func pathError(path string, err error) error {
 }
 
 // Parse is Load for a text. path is for errors.
-func Parse(path string, data []byte) (*File, error) {
-	root, wrong := parse(data)
+func Parse(path string, data []byte) (*File, error) { return parseFile(path, data, func() {}) }
+
+func parseFile(path string, data []byte, pause func()) (*File, error) {
+	root, wrong := parse(data, pause)
 	if wrong != nil {
 		wrong.Path = path
 		return nil, Problems{wrong}
 	}
-	r := reader{file: &File{Path: path}}
+	r := reader{file: &File{Path: path}, pause: pause}
 	r.top(root)
 	r.relations()
 	if err := r.problems.asError(); err != nil {

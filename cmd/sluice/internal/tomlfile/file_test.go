@@ -56,7 +56,7 @@ func TestNoFile(t *testing.T) {
 		os.DevNull:                    "is no regular file",
 		large:                         "which is no configuration",
 	} {
-		if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), want) {
+		if _, err := Load(path, nil); err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}

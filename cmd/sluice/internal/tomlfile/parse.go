@@ -1,6 +1,7 @@
 package tomlfile
 
 import (
+	"bytes"
 	"errors"
 	"math/big"
 	"strconv"
@@ -62,14 +63,15 @@ func (e *entry) any() any {
 }
 
 // parse returns the table of a whole file.
-func parse(data []byte) (*table, *Problem) {
+func parse(data []byte, pause func()) (*table, *Problem) {
 	if err := checkSyntax(data); err != nil {
 		return nil, err
 	}
-	p := parser{root: &table{}}
+	p := parser{root: &table{}, lines: lines{data: data, number: 1}}
 	p.unstable.Reset(data)
 	in := p.root
 	for p.unstable.NextExpression() {
+		pause()
 		switch n := p.unstable.Expression(); n.Kind {
 		case unstable.Table:
 			in = p.open(n, false)
@@ -105,12 +107,32 @@ func checkSyntax(data []byte) *Problem {
 type parser struct {
 	unstable unstable.Parser
 	root     *table
+	lines    lines
 }
 
-func (p *parser) position(n *unstable.Node) Position {
-	at := p.unstable.Shape(n.Raw).Start
-	return Position{at.Line, at.Column}
+// lines finds positions in the order of the text, each from the line of the one before: the parser's own
+// begin with the first line, which takes seconds in a long file.
+type lines struct {
+	data   []byte
+	begins int // of the line
+	number int
 }
+
+func (l *lines) position(offset int) Position {
+	if offset < l.begins {
+		l.begins, l.number = 0, 1
+	}
+	for {
+		i := bytes.IndexByte(l.data[l.begins:offset], '\n')
+		if i < 0 {
+			return Position{l.number, offset - l.begins + 1}
+		}
+		l.begins += i + 1
+		l.number++
+	}
+}
+
+func (p *parser) position(n *unstable.Node) Position { return p.lines.position(int(n.Raw.Offset)) }
 
 // open returns the table of a header. Those around it are created if necessary.
 func (p *parser) open(n *unstable.Node, isArray bool) *table {

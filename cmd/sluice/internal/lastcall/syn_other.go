@@ -1,0 +1,5 @@
+//go:build !linux
+
+package lastcall
+
+func refuseSYN(int) bool { return false }

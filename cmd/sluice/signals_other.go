@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "os"
+
+var upgradeSignals []os.Signal // there is none to spare
