@@ -141,7 +141,7 @@ func TestConvertedApacheHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	var server strings.Builder
-	for _, module := range strings.Fields("mpm_event proxy proxy_fcgi alias rewrite dir env mime authz_core authz_user authn_core authn_file auth_basic") {
+	for module := range strings.FieldsSeq("mpm_event proxy proxy_fcgi alias rewrite dir env mime authz_core authz_user authn_core authn_file auth_basic") {
 		fmt.Fprintf(&server, "LoadModule %s_module modules/mod_%[1]s.so\n", module)
 	}
 	file := filepath.Join(own, "conf")

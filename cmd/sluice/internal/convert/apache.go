@@ -323,7 +323,11 @@ func (t *apacheTranslator) alias(h *host, d *directive) {
 func (t *apacheTranslator) directive(h *host, d *directive, name string, in scope, all []*directive) {
 	url, known := in.url(h)
 	switch name {
-	case "documentroot", "alias", "scriptalias", "sethandler", "fcgidwrapper", "proxypassmatch", "proxypass", "wsgiscriptalias", "servername", "serveralias",
+	case "sethandler":
+		if strings.HasPrefix(d.arg(0), "proxy:") && (in.files == "" || !matches(in.files, "index.php")) {
+			t.leave(d, "of handlers, those of files in PHP are carried over: name other applications in ProxyPass")
+		}
+	case "documentroot", "alias", "scriptalias", "fcgidwrapper", "proxypassmatch", "proxypass", "wsgiscriptalias", "servername", "serveralias",
 		"fcgidinitialenv", "defaultinitenv", "fcgidmaxprocesses", "wsgidaemonprocess":
 	case "listen":
 		t.listenAt(d, listenAddress(d.arg(0)))
@@ -339,7 +343,7 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 	case "directory":
 		in := scope{dir: strings.TrimSuffix(d.arg(0), "/")}
 		if t.shared[d] && !in.matters(h) {
-			t.elsewhere(d)
+			t.elsewhere(d.arg(0), d.block)
 			return
 		}
 		t.section(h, d.block, in)

@@ -277,8 +277,8 @@ func (t *apacheTranslator) mainIsReached(all, virtual []*directive) bool {
 	return slices.ContainsFunc(all, func(d *directive) bool {
 		return strings.EqualFold(d.name, "Listen") && !slices.ContainsFunc(virtual, func(v *directive) bool {
 			return slices.ContainsFunc(v.args, func(addr string) bool {
-				any := strings.HasPrefix(addr, "*") || strings.HasPrefix(addr, "_default_")
-				return addr == d.arg(0) || any && (portOf(addr) == "*" || portOf(addr) == portOf(d.arg(0)))
+				everywhere := strings.HasPrefix(addr, "*") || strings.HasPrefix(addr, "_default_")
+				return addr == d.arg(0) || everywhere && (portOf(addr) == "*" || portOf(addr) == portOf(d.arg(0)))
 			})
 		})
 	})

@@ -330,15 +330,15 @@ func (t *apacheTranslator) users(h *host, d *directive, file string, in scope, a
 }
 
 // elsewhere is for a section that is about none of a host's files. What is in it is another host's, or is said.
-func (t *apacheTranslator) elsewhere(section *directive) {
-	for _, d := range section.block {
+func (t *apacheTranslator) elsewhere(dir string, block []*directive) {
+	for _, d := range block {
 		switch name := strings.ToLower(d.name); name {
 		case "require", "allowoverride":
 		case "setenv", "unsetenv", "fallbackresource", "directoryindex", "rewriterule", "redirect", "redirectmatch", "authuserfile", "limitrequestbody", "sethandler", "fcgidwrapper":
-			t.leaveUnused(d, "no host with an application has files in "+section.arg(0))
+			t.leaveUnused(d, "no host with an application has files in "+dir)
 		default:
-			if d.block != nil {
-				t.elsewhere(d)
+			if d.open {
+				t.elsewhere(dir, d.block)
 			} else {
 				t.unknown(d, name)
 			}

@@ -296,6 +296,7 @@ func (b *builder) complete() {
 	for _, i := range b.idle {
 		if !b.used[i.d] {
 			b.leave(i.d, i.why)
+			b.used[i.d] = true
 		}
 	}
 	for _, a := range b.config.Applications {

@@ -186,7 +186,7 @@ func TestSizes(t *testing.T) {
 func TestWithoutArguments(t *testing.T) {
 	for kind, names := range map[Kind]string{
 		Nginx:  "listen server_name root index return rewrite try_files fastcgi_pass auth_basic_user_file client_max_body_size expires alias location if include",
-		Apache: "Listen Alias ScriptAlias ProxyPass ProxyPassMatch SetHandler FcgidWrapper Redirect RedirectMatch RewriteRule RewriteCond Require WSGIScriptAlias FallbackResource <FilesMatch <Directory <Location <VirtualHost <IfModule <IfDefine",
+		Apache: "Listen Alias ScriptAlias ProxyPass ProxyPassMatch SetHandler FcgidWrapper Redirect RedirectMatch RewriteRule RewriteCond Require WSGIScriptAlias FallbackResource DirectoryIndex AuthUserFile SetEnv UnsetEnv Timeout ProxyTimeout LimitRequestBody RewriteOptions ServerName <FilesMatch <Directory <Location <VirtualHost <IfModule <IfDefine",
 		Caddy:  "root php_fastcgi reverse_proxy redir rewrite try_files respond request_body handle @x basic_auth",
 	} {
 		for name := range strings.FieldsSeq(names) {
