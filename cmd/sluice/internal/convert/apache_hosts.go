@@ -232,7 +232,7 @@ func (t *apacheTranslator) virtualHosts(all []*directive) {
 				}
 			}
 		}
-		h.whole, h.tls.apart = true, true
+		h.tls.apart = true
 		t.ofHost(h.host, reached(merged(base, h.own, false), func(d *directive) bool { return !isOwn(d) }))
 	}
 	t.namedOnce(list)

@@ -248,7 +248,6 @@ func (b *builder) complete() {
 	b.completeServerTLS()
 	var others []*host
 	for _, h := range b.hosts {
-		b.inherit(h)
 		if len(h.sites) == 0 && h == b.main && h.root == "" && len(h.rules) == 0 {
 			continue
 		}
@@ -317,16 +316,6 @@ func login(s *config.HostedSite, file, path string) {
 		path = everyPath
 	}
 	add(&s.Auth.Paths, path)
-}
-
-// inherit gives a host with files of its own the PHP that is said for all hosts.
-func (b *builder) inherit(h *host) {
-	if b.main == nil || h == b.main || h.whole {
-		return
-	}
-	if s := b.main.sites[""]; len(h.sites) == 0 && h.root != "" && s != nil && b.presetOf(s) == config.PresetPHP {
-		b.site(h, h.d, "", b.named(s.Uses), config.PresetPHP)
-	}
 }
 
 func (b *builder) named(name string) *config.NamedApplication {
