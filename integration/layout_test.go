@@ -117,7 +117,7 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/convert", own: []string{"bridge/config", "cmd/sluice/internal/tomlfile"}},
 		{name: "cmd/sluice/internal/logwriter"},
 		{name: "cmd/sluice/internal/systemd", others: []string{sysUnix}},
-		{name: "cmd/sluice/internal/demo", own: []string{"bridge", "bridge/config", "bridge/events", "bridge/fcgi", "bridge/fleet", "bridge/status"}, others: []string{"github.com/alicebob/miniredis/v2/...", "github.com/alicebob/miniredis/v2"}},
+		{name: "cmd/sluice/internal/demo", own: []string{"bridge", "bridge/config", "bridge/events", "bridge/fleet", "bridge/status"}, others: []string{"github.com/alicebob/miniredis/v2/...", "github.com/alicebob/miniredis/v2"}},
 		{name: "cmd/sluice/internal/tracing", own: []string{"bridge", "bridge/admission"}, others: []string{"go.opentelemetry.io/otel/...", "go.opentelemetry.io/otel", "go.opentelemetry.io/proto/otlp/trace/v1", "google.golang.org/protobuf/proto"}},
 		{name: "cmd/sluice/internal/watch", others: []string{"golang.org/x/term", "golang.org/x/text/width"}},
 		{name: "cmd/sluice", own: []string{

@@ -56,6 +56,14 @@ func TestPackageRPM(t *testing.T) {
 			}
 		}
 	}
+	for _, dir := range []string{"tmp", "var/tmp"} { // whoever checks the configuration may write there
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(root, dir), 0o777|os.ModeSticky); err != nil {
+			t.Fatal(err)
+		}
+	}
 	before := filesIn(t, root, nil)
 
 	// The scripts need a shell; the root has one that no package has brought.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"runtime"
 	"strconv"
 	"syscall"
 )
@@ -61,11 +60,9 @@ func checkAs(ctx context.Context, u *user.User, path string, out, stderr io.Writ
 	if err != nil {
 		return err
 	}
-	self := "/proc/self/exe" // there may be no way to the file for the user
-	if runtime.GOOS != "linux" {
-		if self, err = os.Executable(); err != nil {
-			return err
-		}
+	self, err := thisProgram()
+	if err != nil {
+		return err
 	}
 	child := exec.CommandContext(ctx, self, "config", "check", "--user", u.Username, "--", path)
 	child.Stdout, child.Stderr = out, stderr
@@ -78,6 +75,18 @@ func checkAs(ctx context.Context, u *user.User, path string, out, stderr io.Writ
 		return fmt.Errorf("%s cannot be checked as the user %s: %w (let that user run this program, or check with --user root)", path, u.Username, err)
 	}
 	return nil
+}
+
+// thisProgram is how another user can run this program.
+func thisProgram() (string, error) {
+	const running = "/proc/self/exe" // there may be no way to the file for the user
+	if _, err := os.Stat(running); err == nil {
+		return running, nil
+	}
+	if path, err := os.Executable(); err == nil {
+		return path, nil
+	}
+	return exec.LookPath(os.Args[0]) // a root without /proc
 }
 
 // credentialOf is the user with its groups.

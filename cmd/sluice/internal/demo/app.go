@@ -11,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
 const (
@@ -158,9 +156,17 @@ type thread struct {
 	works, closed, freed bool
 }
 
+// Types of records (FastCGI 1.0, section 8).
+const (
+	headerSize   = 8
+	beginRequest = 1
+	endRequest   = 3
+)
+
+// Read reads the header of a record, or some of its content. A query is no work.
 func (t *thread) Read(p []byte) (int, error) {
 	n, err := t.Conn.Read(p)
-	if n > 0 {
+	if n == headerSize && p[1] == beginRequest {
 		t.set(func() { t.works = true })
 	}
 	return n, err
@@ -168,7 +174,7 @@ func (t *thread) Read(p []byte) (int, error) {
 
 // Write writes a record.
 func (t *thread) Write(p []byte) (int, error) {
-	if len(p) > 1 && fcgi.Type(p[1]) == fcgi.TypeEndRequest {
+	if len(p) > 1 && p[1] == endRequest {
 		defer t.set(func() { t.works = false })
 	}
 	return t.Conn.Write(p)
