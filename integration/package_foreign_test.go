@@ -21,7 +21,6 @@ var foreign = map[string]struct{ arch, emulator, rpm string }{
 // The packages for another processor have a program for it: it starts, reads the file that is beside it, and
 // serves.
 func TestPackageForeign(t *testing.T) {
-	t.Parallel()
 	emulate, unpack := need(t, foreign.emulator), need(t, "rpm2archive")
 	binary := filepath.Join(t.TempDir(), "sluice") // as make cross builds it, so that its parts are there already
 	output(t, []string{"GOOS=linux", "GOARCH=" + foreign.arch, "CGO_ENABLED=0"}, "go", "build", "-o", binary, "../cmd/sluice")

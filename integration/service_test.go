@@ -22,7 +22,6 @@ var servicePrograms = []string{
 // and removes the service there: testdata/service.sh. The service's limits are in force for Sluice and
 // for an application that it starts.
 func TestService(t *testing.T) {
-	t.Parallel()
 	qemu, kernel := need(t, emulator.program), need(t, testKernel)
 	deb, _ := packaged(t)
 	root := emptyRoot(t)
