@@ -53,13 +53,7 @@ func threaded(t testing.TB, threads int) (app *exec.Cmd, stats string) {
 // not yet.
 func startThreaded(t testing.TB, threads int) (be backend, stats string) {
 	t.Helper()
-	return startThreadedWith(t, threads)
-}
-
-func startThreadedWith(t testing.TB, threads int, options ...string) (be backend, stats string) {
-	t.Helper()
 	app, stats := threaded(t, threads)
-	app.Args = append(app.Args, options...)
 	p, addr := startOnSocket(t, app)
 	countersOf(t, stats)
 	return backend{addr: addr, workers: threads, process: p}, stats

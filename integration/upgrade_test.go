@@ -240,8 +240,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	t.Parallel()
 	const workers = 8
 	eachFront(t, func(t *testing.T, front string) {
-		// On a busy machine, it may notice late that a connection was closed. One too many would last longer.
-		be, stats := startThreadedWith(t, workers, "--notice", "0.05")
+		be, stats := startThreaded(t, workers)
 		g := startUpgrading(t, "front = \""+front+"\"", fmt.Sprintf("[[application]]\nbackends = [%q]\nworkers = %d\n[[site]]\n", be.addr, workers))
 		g.app.get(t, "/hello")
 		first := openFiles(t, g.alone(t))

@@ -2,8 +2,7 @@
 
 One thread accepts and hands each connection to a free one of --threads; where none is free it closes the connection at
 once, unread. That is what threaded Python servers did for long: their clients see a reset although nothing is broken.
-A connection keeps its thread while it is open, used or not, and for --cleanup seconds after it was closed. One that
-comes when all are taken is turned away after --notice seconds: a thread may not have noticed yet that its own is closed.
+A connection keeps its thread while it is open, used or not, and for --cleanup seconds after it was closed.
 
 The listening socket is file descriptor 0; nothing happens before --start seconds have passed. Whoever connects to
 --stats is sent the counters, as JSON.
@@ -234,8 +233,8 @@ def serve(sock, respond=route):
 class Threads:
     """The threads, and the counters of what became of the connections."""
 
-    def __init__(self, size, cleanup, notice):
-        self.size, self.cleanup, self.notice = size, cleanup, notice
+    def __init__(self, size, cleanup):
+        self.size, self.cleanup = size, cleanup
         self.work = queue.SimpleQueue()
         self.lock = threading.Lock()  # guards the counters
         self.accepted = self.taken = self.most = self.turned_away = 0
@@ -243,9 +242,6 @@ class Threads:
             threading.Thread(target=self.run, daemon=True).start()
 
     def hand_over(self, sock):
-        until = time.monotonic() + self.notice
-        while self.taken == self.size and time.monotonic() < until:
-            time.sleep(0.001)
         with self.lock:
             self.accepted += 1
             self.most = max(self.most, self.taken + 1)
@@ -288,12 +284,11 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--threads", type=int, required=True)
     options.add_argument("--cleanup", type=float, default=0.001)
-    options.add_argument("--notice", type=float, default=0)
     options.add_argument("--start", type=float, default=0)
     options.add_argument("--stats", required=True)
     options = options.parse_args()
     time.sleep(options.start)
-    threads = Threads(options.threads, options.cleanup, options.notice)
+    threads = Threads(options.threads, options.cleanup)
     if os.path.exists(options.stats):  # of an earlier run, which was killed
         os.unlink(options.stats)
     stats = socket.socket(socket.AF_UNIX)
